@@ -1,0 +1,90 @@
+import { ChannelError } from './errors.ts';
+
+declare const keyKind: unique symbol;
+type Key<Kind extends string> = Uint8Array & { readonly [keyKind]: Kind };
+
+/** X25519 public key, 32 bytes. */
+export type PublicKey = Key<'x25519 public'>;
+/** X25519 secret key, 32 bytes. */
+export type SecretKey = Key<'x25519 secret'>;
+/** Shared key `SK_g` of an installation, 32 bytes (SPEC.md, section 1). */
+export type SharedKey = Key<'shared key'>;
+/** Session secret `S`, 32 bytes. */
+export type SessionSecret = Key<'session secret'>;
+/** Channel key `CK`, 32 bytes. */
+export type ChannelKey = Key<'channel key'>;
+
+/** Key pair for X25519 (RFC 7748). */
+export interface KeyPair {
+  readonly publicKey: PublicKey;
+  readonly secretKey: SecretKey;
+}
+
+/** ML-KEM-768 key pair (FIPS 203) whose decapsulation key stays inside the provider. */
+export interface KemKeyPair {
+  /** Encapsulation key, 1,184 bytes. */
+  readonly publicKey: Uint8Array;
+  /** Shared secret (32 bytes) of a ciphertext (1,088 bytes). A forged one gives an unrelated secret. */
+  decapsulate(ciphertext: Uint8Array): Uint8Array;
+}
+
+/** `0x01` ChaChaPoly, `0x02` AESGCM; both with X25519, SHA-256 and ML-KEM-768. */
+export type Suite = 1 | 2;
+
+/** One AEAD key (RFC 8439 or NIST SP 800-38D), 12-byte nonces, 16-byte tags behind the ciphertext. */
+export interface AeadKey {
+  seal(nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  /** @throws ChannelError ERR_CHANNEL_OPEN when the tag does not fit. */
+  open(nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array;
+}
+
+/**
+ * All cryptography the protocol needs. Implementations give the same bytes for the same inputs:
+ * `nobleCrypto` runs everywhere, `nodeCrypto` on Node, `sodiumCrypto` on Node with sodium-native.
+ */
+export interface CryptoProvider {
+  readonly name: string;
+  /** True when ChaChaPoly is the better suite here, because AES has no hardware support. */
+  readonly prefersChaCha: boolean;
+  randomBytes(length: number): Uint8Array;
+  sha256(bytes: Uint8Array): Uint8Array;
+  hmacSha256(key: Uint8Array, bytes: Uint8Array): Uint8Array;
+  aead(suite: Suite, key: Uint8Array): AeadKey;
+  generateKeyPair(): KeyPair;
+  keyPairOf(secretKey: Uint8Array): KeyPair;
+  /** @throws ChannelError ERR_CHANNEL_HANDSHAKE when the result would be all zero (RFC 7748, section 6.1). */
+  dh(secretKey: SecretKey, publicKey: PublicKey): Uint8Array;
+  generateKemKeyPair(): KemKeyPair;
+  /** @throws ChannelError ERR_CHANNEL_HANDSHAKE for a key that FIPS 203, section 7.2 does not allow. */
+  encapsulate(publicKey: Uint8Array): { readonly ciphertext: Uint8Array; readonly sharedSecret: Uint8Array };
+}
+
+/** Bytes of every key, tag and size of the suites. */
+export const KEY_BYTES = 32;
+export const TAG_BYTES = 16;
+export const NONCE_BYTES = 12;
+export const KEM_KEY_BYTES = 1_184;
+export const KEM_CIPHERTEXT_BYTES = 1_088;
+export const KEM_SEED_BYTES = 64;
+
+/** Takes 32 received bytes for a public key. @throws ChannelError ERR_CHANNEL_HANDSHAKE for another length. */
+export function publicKeyOf(bytes: Uint8Array): PublicKey {
+  if (bytes.length !== KEY_BYTES) throw handshakeError();
+  return bytes as PublicKey;
+}
+
+/** Takes 32 stored or derived bytes for a key of the kind the caller names. */
+export function keyOf<K extends SharedKey | SessionSecret | ChannelKey | SecretKey>(bytes: Uint8Array): K {
+  if (bytes.length !== KEY_BYTES) throw new TypeError(`a key has ${KEY_BYTES} bytes, got ${bytes.length}`);
+  return bytes as K;
+}
+
+/** The one error of a failed handshake: it never says which secret did not fit. */
+export function handshakeError(cause?: unknown): ChannelError {
+  return new ChannelError('ERR_CHANNEL_HANDSHAKE', 'the handshake failed', { cause });
+}
+
+/** The one error of a record or message that does not open. */
+export function openError(): ChannelError {
+  return new ChannelError('ERR_CHANNEL_OPEN', 'the message does not open');
+}

@@ -1,0 +1,305 @@
+import { concat, copyBytes, decodeUint, EMPTY, encodeText, encodeUint, prefix16 } from './bytes.ts';
+import { CborFields, type CborInput, decodeCborMap, encodeCbor } from './cbor.ts';
+import {
+  type CryptoProvider,
+  handshakeError,
+  KEM_CIPHERTEXT_BYTES,
+  KEM_KEY_BYTES,
+  KEY_BYTES,
+  type KemKeyPair,
+  type KeyPair,
+  type PublicKey,
+  type SharedKey,
+  type Suite,
+} from './crypto.ts';
+import { demand } from './errors.ts';
+import {
+  decodeHs1,
+  decodePadded,
+  decodeTyped,
+  encodeHs1Head,
+  encodePadded,
+  encodeTyped,
+  type Hs1,
+  MESSAGE_TYPES,
+  sealHs1,
+} from './messages.ts';
+import { NoiseHandshake, type Transport, XKpsk3 } from './noise.ts';
+import { deriveEstablishPsk, deriveProofBinding, type EstablishOutcome, type Role } from './schedule.ts';
+
+/** Bytes of the largest ticket. */
+export const MAX_TICKET_BYTES = 96;
+
+function prologueOf(head: Uint8Array): Uint8Array {
+  return concat(encodeText('sallyport/1 session'), head);
+}
+
+/** What a device starts session establishment with. */
+export interface DeviceEstablishOptions {
+  readonly crypto: CryptoProvider;
+  readonly suite: Suite;
+  readonly role: Role;
+  readonly kid: number;
+  readonly rs: PublicKey;
+  readonly deviceStatic: KeyPair;
+  readonly ticket?: Uint8Array;
+}
+
+/** What the device learns from HS2. */
+export interface Challenge {
+  /** The value that fresh proofs sign, 32 bytes. */
+  readonly binding: Uint8Array;
+  /** Security's clock in epoch ms, for display only. */
+  readonly serverTimeMs: number;
+}
+
+/**
+ * The device's side of session establishment (SPEC.md, section 3).
+ * Single use, in the order writeHs1, readHs2, writeHs3, readHs4. Every read throws ERR_CHANNEL_HANDSHAKE or
+ * ERR_CHANNEL_MESSAGE, and then the run is over.
+ */
+export class DeviceEstablish {
+  readonly #options: DeviceEstablishOptions;
+  readonly #noise: NoiseHandshake;
+  readonly #head: Uint8Array;
+  readonly #kem: KemKeyPair;
+  readonly #clientRandom: Uint8Array;
+  #kemSecret: Uint8Array = EMPTY;
+  #serverRandom: Uint8Array = EMPTY;
+  #handshakeHash: Uint8Array = EMPTY;
+  #transport: Transport | undefined;
+
+  constructor(options: DeviceEstablishOptions) {
+    const { crypto, suite, role, kid, rs, deviceStatic } = options;
+    this.#options = options;
+    this.#head = encodeHs1Head(suite, role, kid);
+    this.#kem = crypto.generateKemKeyPair();
+    this.#clientRandom = crypto.randomBytes(KEY_BYTES);
+    this.#noise = new NoiseHandshake({
+      crypto,
+      suite,
+      pattern: XKpsk3,
+      initiator: true,
+      prologue: prologueOf(this.#head),
+      static: deviceStatic,
+      remoteStatic: rs,
+    });
+  }
+
+  /** `-> e, es` with the ML-KEM key and the ticket. */
+  writeHs1(): Uint8Array {
+    const { crypto, rs, ticket } = this.#options;
+    const payload = concat(this.#kem.publicKey, prefix16(ticket ?? EMPTY));
+    return sealHs1(crypto, rs, this.#head, this.#noise.writeMessage(payload));
+  }
+
+  /** `<- e, ee` with the ML-KEM ciphertext and the challenge. */
+  readHs2(message: Uint8Array): Challenge {
+    const { crypto, deviceStatic, role } = this.#options;
+    const payload = this.#noise.readMessage(decodeTyped(MESSAGE_TYPES.HS2, message));
+    demand(payload.length >= KEM_CIPHERTEXT_BYTES + 40, 'ERR_CHANNEL_MESSAGE', 'HS2 is too short');
+    this.#kemSecret = this.#kem.decapsulate(copyBytes(payload, 0, KEM_CIPHERTEXT_BYTES));
+    const challenge = copyBytes(payload, KEM_CIPHERTEXT_BYTES, KEM_CIPHERTEXT_BYTES + 32);
+    const binding = deriveProofBinding(crypto, {
+      hashAfterHs2: this.#noise.hash,
+      challenge,
+      deviceStatic: deviceStatic.publicKey,
+      role,
+    });
+    return { binding, serverTimeMs: decodeUint(payload, KEM_CIPHERTEXT_BYTES + 32, 8) };
+  }
+
+  /** `-> s, se, psk` with the request; `sharedKey` is undefined when enrolling. */
+  writeHs3(request: CborInput, sharedKey: SharedKey | undefined): Uint8Array {
+    const { crypto, suite, role } = this.#options;
+    this.#noise.usePsk(deriveEstablishPsk(crypto, { suite, role, sharedKey, kemSecret: this.#kemSecret }));
+    const body = this.#noise.writeMessage(encodePadded(this.#clientRandom, encodeCbor(request)));
+    this.#handshakeHash = this.#noise.hash;
+    this.#transport = this.#noise.split();
+    return encodeTyped(MESSAGE_TYPES.HS3, body);
+  }
+
+  /** Security's answer. */
+  readHs4(message: Uint8Array): CborFields {
+    const { random, fields } = this.#readAnswer(MESSAGE_TYPES.HS4, message);
+    this.#serverRandom = random;
+    return fields;
+  }
+
+  /** One more round of a step-up: what the device says. */
+  writeStep(request: CborInput): Uint8Array {
+    const sealed = this.#transported().sealing.seal(EMPTY, encodePadded(this.#clientRandom, encodeCbor(request)));
+    return encodeTyped(MESSAGE_TYPES.STEP, sealed);
+  }
+
+  /** Security's answer to a step; it replaces the randomness of HS4. */
+  readStepReply(message: Uint8Array): CborFields {
+    const { random, fields } = this.#readAnswer(MESSAGE_TYPES.STEP_REPLY, message);
+    this.#serverRandom = random;
+    return fields;
+  }
+
+  /** What the session's keys are derived from. Only after HS4. */
+  get outcome(): EstablishOutcome {
+    return {
+      handshakeHash: this.#handshakeHash,
+      clientRandom: this.#clientRandom,
+      serverRandom: this.#serverRandom,
+      kemSecret: this.#kemSecret,
+    };
+  }
+
+  #transported(): Transport {
+    if (!this.#transport) throw new TypeError('HS3 comes first');
+    return this.#transport;
+  }
+
+  #readAnswer(type: number, message: Uint8Array): { random: Uint8Array; fields: CborFields } {
+    const payload = openTransport(this.#transported(), decodeTyped(type, message));
+    const { random, cbor } = decodePadded(payload);
+    return { random, fields: CborFields.decode(cbor) };
+  }
+}
+
+function openTransport(transport: Transport, sealed: Uint8Array): Uint8Array {
+  try {
+    return transport.opening.open(EMPTY, sealed);
+  } catch (error) {
+    throw handshakeError(error);
+  }
+}
+
+/** What Security answers HS1 with. */
+export interface SecurityEstablishOptions {
+  readonly crypto: CryptoProvider;
+  /** The static key pair that `kid` names. */
+  readonly rs: KeyPair;
+  readonly hs1: Uint8Array;
+}
+
+/**
+ * Security's side of session establishment (SPEC.md, section 3).
+ * Single use: read HS1 in the constructor, then writeHs2, readHs3, tryKey for each generation, writeHs4.
+ */
+export class SecurityEstablish {
+  readonly role: Role;
+  readonly suite: Suite;
+  readonly ticket: Uint8Array;
+  readonly #crypto: CryptoProvider;
+  readonly #noise: NoiseHandshake;
+  readonly #kemKey: Uint8Array;
+  #challenge: Uint8Array = EMPTY;
+  #hashAfterHs2: Uint8Array = EMPTY;
+  #kemSecret: Uint8Array = EMPTY;
+  #clientRandom: Uint8Array = EMPTY;
+  #serverRandom: Uint8Array = EMPTY;
+  #handshakeHash: Uint8Array = EMPTY;
+  #transport: Transport | undefined;
+
+  /** @throws ChannelError ERR_CHANNEL_HANDSHAKE when HS1 was not made for this key. */
+  constructor(options: SecurityEstablishOptions) {
+    const hs1: Hs1 = decodeHs1(options.hs1);
+    this.#crypto = options.crypto;
+    this.role = hs1.role;
+    this.suite = hs1.suite;
+    this.#noise = new NoiseHandshake({
+      crypto: options.crypto,
+      suite: hs1.suite,
+      pattern: XKpsk3,
+      initiator: false,
+      prologue: prologueOf(hs1.head),
+      static: options.rs,
+    });
+    const payload = this.#noise.readMessage(hs1.noise);
+    demand(payload.length >= KEM_KEY_BYTES + 2, 'ERR_CHANNEL_MESSAGE', 'HS1 is too short');
+    const ticketBytes = decodeUint(payload, KEM_KEY_BYTES, 2);
+    demand(ticketBytes <= MAX_TICKET_BYTES, 'ERR_CHANNEL_MESSAGE', 'the ticket is too long');
+    demand(payload.length >= KEM_KEY_BYTES + 2 + ticketBytes, 'ERR_CHANNEL_MESSAGE', 'HS1 is too short');
+    this.#kemKey = copyBytes(payload, 0, KEM_KEY_BYTES);
+    this.ticket = copyBytes(payload, KEM_KEY_BYTES + 2, KEM_KEY_BYTES + 2 + ticketBytes);
+  }
+
+  /** `<- e, ee`; the ML-KEM work happens here. */
+  writeHs2(serverTimeMs: number): Uint8Array {
+    const { ciphertext, sharedSecret } = this.#crypto.encapsulate(this.#kemKey);
+    this.#kemSecret = sharedSecret;
+    this.#challenge = this.#crypto.randomBytes(32);
+    const payload = concat(ciphertext, this.#challenge, encodeUint(serverTimeMs, 8));
+    const message = encodeTyped(MESSAGE_TYPES.HS2, this.#noise.writeMessage(payload));
+    this.#hashAfterHs2 = this.#noise.hash;
+    return message;
+  }
+
+  /** Reads HS3 as far as the device's static key, by which the installation is found. */
+  readHs3(message: Uint8Array): PublicKey {
+    this.#noise.readUntilPsk(decodeTyped(MESSAGE_TYPES.HS3, message));
+    const deviceStatic = this.#noise.remoteStatic;
+    if (!deviceStatic) throw handshakeError();
+    return deviceStatic;
+  }
+
+  /** Tries one generation of the shared key (undefined when enrolling); undefined when it does not fit. */
+  tryKey(sharedKey: SharedKey | undefined): CborFields | undefined {
+    const psk = deriveEstablishPsk(this.#crypto, {
+      suite: this.suite,
+      role: this.role,
+      sharedKey,
+      kemSecret: this.#kemSecret,
+    });
+    const payload = this.#noise.tryPsk(psk);
+    if (!payload) return undefined;
+    const { random, cbor } = decodePadded(payload);
+    this.#clientRandom = random;
+    this.#handshakeHash = this.#noise.hash;
+    this.#transport = this.#noise.split();
+    this.#serverRandom = this.#crypto.randomBytes(KEY_BYTES);
+    return new CborFields(decodeCborMap(cbor));
+  }
+
+  /** The value that the device's fresh proofs must sign, 32 bytes. */
+  get binding(): Uint8Array {
+    const deviceStatic = this.#noise.remoteStatic;
+    if (!deviceStatic) throw new TypeError('HS3 comes first');
+    return deriveProofBinding(this.#crypto, {
+      hashAfterHs2: this.#hashAfterHs2,
+      challenge: this.#challenge,
+      deviceStatic,
+      role: this.role,
+    });
+  }
+
+  /** Security's answer; its randomness is in `outcome` already, so keys can be stored before it is sent. */
+  writeHs4(answer: CborInput): Uint8Array {
+    return this.#writeAnswer(MESSAGE_TYPES.HS4, answer);
+  }
+
+  /** What the device says in one more round of a step-up. */
+  readStep(message: Uint8Array): CborFields {
+    const payload = openTransport(this.#transported(), decodeTyped(MESSAGE_TYPES.STEP, message));
+    return CborFields.decode(decodePadded(payload).cbor);
+  }
+
+  writeStepReply(answer: CborInput): Uint8Array {
+    return this.#writeAnswer(MESSAGE_TYPES.STEP_REPLY, answer);
+  }
+
+  /** What the session's keys are derived from. Only after tryKey succeeded. */
+  get outcome(): EstablishOutcome {
+    return {
+      handshakeHash: this.#handshakeHash,
+      clientRandom: this.#clientRandom,
+      serverRandom: this.#serverRandom,
+      kemSecret: this.#kemSecret,
+    };
+  }
+
+  #transported(): Transport {
+    if (!this.#transport) throw new TypeError('HS3 comes first');
+    return this.#transport;
+  }
+
+  #writeAnswer(type: number, answer: CborInput): Uint8Array {
+    const payload = encodePadded(this.#serverRandom, encodeCbor(answer));
+    return encodeTyped(type, this.#transported().sealing.seal(EMPTY, payload));
+  }
+}

@@ -1,0 +1,153 @@
+import type { Field, RequestHead, ResponseHead } from './binary-http.ts';
+import { demand } from './errors.ts';
+
+/** Methods that may pass unless policy says less. */
+export const DEFAULT_METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+/** Methods that a client may send again (RFC 9110, section 9.2.2). */
+export const IDEMPOTENT_METHODS: readonly string[] = ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'];
+
+const TOKEN = /^[!#$%&'*+\-.^`|~0-9a-z]+$/;
+/** No control characters but the tab, and no spaces around (RFC 9110, section 5.5). */
+const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
+const AUTHORITY = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9][0-9]{0,4})?$/;
+const PATH_BYTES = /^\/[\x21-\x7e]*$/;
+const CONTENT_LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
+
+/** Fields that steer a connection and so can never come from a device (RFC 9110, section 7.6.1). */
+const REFUSED_FIELDS = new Set([
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'upgrade',
+  'expect',
+  'trailer',
+  'http2-settings',
+]);
+
+/** Fields that only the Proxy sets; what a device sends of them is dropped. */
+const OWN_FIELDS =
+  /^(?:forwarded|via|x-real-ip|true-client-ip|cf-connecting-ip|x-client-ip|x-forwarded-.*|x-original-.*|x-rewrite-url|sallyport-.*)$/;
+
+/** Fields between the Proxy and a backend that end there. */
+const HOP_FIELDS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+function refuse(condition: boolean, message: string): void {
+  demand(condition, 'ERR_CHANNEL_HTTP_REFUSED', message);
+}
+
+/**
+ * Checks a request as strictly as SPEC.md, section 7 says: refused, never repaired.
+ * Gives the fields that go on, without those that only the Proxy sets.
+ * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED naming the rule.
+ */
+export function checkRequest(head: RequestHead, methods: readonly string[] = DEFAULT_METHODS): readonly Field[] {
+  refuse(methods.includes(head.method), 'the method is not allowed');
+  refuse(head.scheme === 'http' || head.scheme === 'https', 'the scheme is not http or https');
+  refuse(AUTHORITY.test(head.authority), 'the authority is not a lower-case host with an optional port');
+  checkPath(head.path);
+  checkFields(head.fields);
+  for (const [name, value] of head.fields) checkRequestField(name, value, head.authority);
+  return head.fields.filter(([name]) => !OWN_FIELDS.test(name) && name !== 'host');
+}
+
+function checkRequestField(name: string, value: string, authority: string): void {
+  refuse(!REFUSED_FIELDS.has(name) && !name.startsWith('proxy-'), 'a field steers a connection');
+  refuse(name !== 'te' || value === 'trailers', 'te is not trailers');
+  refuse(name !== 'host' || value === authority, 'host differs from the authority');
+}
+
+/**
+ * Checks a backend's response and gives the fields that may go to the device.
+ * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED naming the rule.
+ */
+export function checkResponse(head: ResponseHead): readonly Field[] {
+  refuse(head.status >= 200 && head.status <= 599, 'the status is not valid');
+  checkFields(head.fields);
+  const named = head.fields
+    .filter(([name]) => name === 'connection')
+    .flatMap(([, value]) => value.toLowerCase().split(','))
+    .map((name) => name.trim());
+  return head.fields.filter(([name]) => !HOP_FIELDS.has(name) && !named.includes(name));
+}
+
+/** Declared bytes of the content, undefined when not declared. Only after the fields were checked. */
+export function contentLength(fields: readonly Field[]): number | undefined {
+  const value = fields.find(([name]) => name === 'content-length')?.[1];
+  return value === undefined ? undefined : Number(value);
+}
+
+/** Checks trailers: ordinary fields that neither frame nor route (RFC 9110, section 6.5.1). */
+export function checkTrailers(fields: readonly Field[]): void {
+  checkFields(fields);
+  const framing = fields.some(([name]) => name === 'content-length' || name === 'host' || REFUSED_FIELDS.has(name));
+  refuse(!framing, 'a trailer frames the message');
+}
+
+function checkFields(fields: readonly Field[]): void {
+  let lengths = 0;
+  for (const [name, value] of fields) {
+    refuse(TOKEN.test(name) && !name.startsWith('__'), 'a field name is not a lower-case token');
+    refuse(!name.includes('_'), 'a field name holds an underscore');
+    refuse(VALUE.test(value), 'a field value holds a byte that is not allowed');
+    if (name !== 'content-length') continue;
+    lengths += 1;
+    refuse(lengths === 1 && CONTENT_LENGTH.test(value), 'content-length is not one plain number');
+  }
+}
+
+/**
+ * Checks a path by one canonical grammar, so that policy and backend cannot read it differently:
+ * rejected are empty and dot segments (with parameters too), encoded `/ \ . % NUL`, bad or overlong encodings and
+ * characters that some normalise into a separator. The query is free but for spaces, controls, `#` and `\`.
+ * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED
+ */
+export function checkPath(path: string): void {
+  refuse(PATH_BYTES.test(path), 'the path holds a byte that is not allowed, or does not start with /');
+  refuse(!path.includes('#') && !path.includes('\\'), 'the path holds # or \\');
+  const mark = path.indexOf('?');
+  const segments = (mark < 0 ? path : path.slice(0, mark)).slice(1).split('/');
+  for (const [index, segment] of segments.entries()) {
+    refuse(segment !== '' || index === segments.length - 1, 'the path has an empty segment');
+    checkSegment(segment);
+  }
+}
+
+const BAD_DECODED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+const SEPARATORS = /[/\\.%]/;
+
+function checkSegment(segment: string): void {
+  const name = segment.split(';', 1)[0];
+  refuse(name !== '.' && name !== '..', 'the path has a dot segment');
+  if (!segment.includes('%')) return;
+  refuse(!/%(?![0-9a-fA-F]{2})/.test(segment), 'the path has a broken escape');
+  refuse(!/%(?:2[eEfF5]|5[cC]|00)/.test(segment), 'the path hides a separator in an escape');
+  const escapes = decodeEscapes(segment);
+  refuse(escapes !== undefined && !BAD_DECODED.test(escapes), 'the path has an escape that is not a visible character');
+  const plain = (escapes ?? '').replace(/[\x21-\x7e]/g, '');
+  refuse(!SEPARATORS.test(plain.normalize('NFKC')), 'the path hides a separator in a look-alike');
+}
+
+function decodeEscapes(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+}
+
+/** True when the path lies under a prefix: the prefix itself or something behind its slash. */
+export function pathUnder(path: string, prefix: string): boolean {
+  const plain = path.split('?', 1)[0]!;
+  if (prefix.endsWith('/')) return plain.startsWith(prefix);
+  return plain === prefix || plain.startsWith(`${prefix}/`);
+}

@@ -1,0 +1,146 @@
+export {
+  type BodyMode,
+  encodeChunkPrefix,
+  encodeMessageEnd,
+  encodeRequestHead,
+  encodeResponseHead,
+  encodeVarint,
+  type Field,
+  HTTP_LIMITS,
+  type HttpDecoder,
+  type MessageSink,
+  type RequestHead,
+  type ResponseHead,
+  requestDecoder,
+  responseDecoder,
+} from './binary-http.ts';
+export {
+  concat,
+  copyBytes,
+  decodeText,
+  decodeUint,
+  EMPTY,
+  encodeText,
+  encodeUint,
+  equalBytes,
+  formatBase64Url,
+  formatHex,
+  parseBase64Url,
+  parseHex,
+  prefix8,
+} from './bytes.ts';
+export {
+  CborFields,
+  type CborInput,
+  type CborMap,
+  type CborValue,
+  decodeCbor,
+  decodeCborMap,
+  encodeCbor,
+  isCborMap,
+} from './cbor.ts';
+export {
+  findHintCode,
+  findSignedCode,
+  HINT_CODES,
+  type HintCode,
+  isSignedCode,
+  SIGNED_CODES,
+  type SignedCode,
+} from './codes.ts';
+export { type AppContext, contextToCbor, encodeContext, type Posture, parseContext } from './context.ts';
+export {
+  type AeadKey,
+  type ChannelKey,
+  type CryptoProvider,
+  KEM_CIPHERTEXT_BYTES,
+  KEM_KEY_BYTES,
+  KEM_SEED_BYTES,
+  KEY_BYTES,
+  type KemKeyPair,
+  type KeyPair,
+  keyOf,
+  NONCE_BYTES,
+  type PublicKey,
+  publicKeyOf,
+  type SecretKey,
+  type SessionSecret,
+  type SharedKey,
+  type Suite,
+  TAG_BYTES,
+} from './crypto.ts';
+export { ChannelError, type ChannelErrorCode } from './errors.ts';
+export {
+  type Challenge,
+  DeviceEstablish,
+  type DeviceEstablishOptions,
+  MAX_TICKET_BYTES,
+  SecurityEstablish,
+  type SecurityEstablishOptions,
+} from './establish.ts';
+export { decodeFrames, FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES, type Frame, writeFrame } from './frame.ts';
+export {
+  checkPath,
+  checkRequest,
+  checkResponse,
+  checkTrailers,
+  contentLength,
+  DEFAULT_METHODS,
+  IDEMPOTENT_METHODS,
+  pathUnder,
+} from './http-rules.ts';
+export { type ChannelLimits, DEFAULT_LIMITS, MAX_WINDOW, TokenBucket } from './limits.ts';
+export { type EnrolmentLink, formatLink, parseLink } from './link.ts';
+export {
+  decodeHello,
+  decodeHint,
+  decodeHs1,
+  decodePadded,
+  decodeTyped,
+  ENDPOINT_PATH,
+  encodeHelloHead,
+  encodeHint,
+  encodePadded,
+  encodeTyped,
+  type Hello,
+  type HelloHead,
+  type Hint,
+  type Hs1,
+  MAX_MESSAGE_BYTES,
+  MESSAGE_TYPES,
+  messageType,
+  SID_BYTES,
+  SUBPROTOCOL,
+  VERSION,
+  verifyMac1,
+} from './messages.ts';
+export { type ChannelHost, type ChannelRole, Multiplexer } from './multiplexer.ts';
+export {
+  CipherState,
+  type HandshakeOptions,
+  NNpsk0,
+  NoiseHandshake,
+  type Pattern,
+  type Token,
+  type Transport,
+  XKpsk3,
+} from './noise.ts';
+export { DeviceOpening, type DeviceOpeningOptions, ProxyOpening } from './opening.ts';
+export { MAX_RECORD_BYTES, MAX_RECORDS, REKEY_RECORDS, RecordLayer } from './record.ts';
+export {
+  deriveChannelKey,
+  deriveEnrolledKey,
+  deriveEstablishPsk,
+  deriveHelloMac,
+  deriveProofBinding,
+  deriveRotatedKey,
+  deriveSessionSecret,
+  type EstablishOutcome,
+  hkdfExpand,
+  hkdfExtract,
+  MAC_BYTES,
+  type Role,
+  verifyHelloMac,
+} from './schedule.ts';
+export { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
+export { encodeWsMessage, MAX_WS_MESSAGE_BYTES, WS_OPCODES, type WsMessage, WsMessageDecoder } from './web-socket.ts';

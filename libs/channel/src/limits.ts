@@ -1,0 +1,68 @@
+/** Limits of one channel (SPEC.md, section 6). Sizes in bytes, rates per second. */
+export interface ChannelLimits {
+  /** Streams open at once; a reset one counts until its work has stopped. */
+  readonly streams: number;
+  /** Bytes a peer may send on one stream before they are consumed. */
+  readonly streamWindowBytes: number;
+  /** Bytes a peer may send on all streams together before they are consumed. */
+  readonly channelWindowBytes: number;
+  readonly openBurst: number;
+  readonly openRate: number;
+  readonly resetBurst: number;
+  readonly resetRate: number;
+  /** Socket backlog at which no more stream data is sealed. */
+  readonly backlogBytes: number;
+}
+
+/** The values of the spec. */
+export const DEFAULT_LIMITS: ChannelLimits = {
+  streams: 64,
+  streamWindowBytes: 262_144,
+  channelWindowBytes: 1_048_576,
+  openBurst: 200,
+  openRate: 50,
+  resetBurst: 100,
+  resetRate: 20,
+  backlogBytes: 1_048_576,
+};
+
+/** Credit of a window may never pass 2^31 - 1. */
+export const MAX_WINDOW = 2_147_483_647;
+
+/**
+ * Token bucket: `burst` at once, then `rate` per second. Time is passed in, in ms of any monotonic clock.
+ * Not shared.
+ */
+export class TokenBucket {
+  readonly #burst: number;
+  readonly #rate: number;
+  #tokens: number;
+  #filledAt: number;
+
+  constructor(burst: number, rate: number, now: number) {
+    this.#burst = burst;
+    this.#rate = rate;
+    this.#tokens = burst;
+    this.#filledAt = now;
+  }
+
+  /** Takes one token; false when there is none. */
+  take(now: number): boolean {
+    this.#fill(now);
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  /** Ms until a token is there. */
+  waitMs(now: number): number {
+    this.#fill(now);
+    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) / this.#rate) * 1000);
+  }
+
+  #fill(now: number): void {
+    const gained = (Math.max(0, now - this.#filledAt) / 1000) * this.#rate;
+    this.#tokens = Math.min(this.#burst, this.#tokens + gained);
+    this.#filledAt = now;
+  }
+}

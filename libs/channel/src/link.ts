@@ -1,0 +1,62 @@
+import { formatBase64Url, parseBase64Url } from './bytes.ts';
+import { CborFields, encodeCbor } from './cbor.ts';
+import { KEY_BYTES, type PublicKey, publicKeyOf } from './crypto.ts';
+import { ChannelError } from './errors.ts';
+
+/** What an enrolment link carries in its fragment (SPEC.md, section 4). */
+export interface EnrolmentLink {
+  /** WebSocket origins of Proxies, `wss://host[:port]` (or `ws://` behind nothing, on loopback). */
+  readonly origins: readonly string[];
+  readonly realm: string;
+  readonly kid: number;
+  readonly rs: PublicKey;
+  /** SHA-256 thumbprint (RFC 7638) of the realm's root key, 32 bytes. */
+  readonly root: Uint8Array;
+  readonly code: string;
+}
+
+const FRAGMENT = '#';
+
+/** Text of a link whose page is at `page`, for instance `https://apps.example/enroll`. */
+export function formatLink(page: string, link: EnrolmentLink): string {
+  const cbor = encodeCbor({
+    v: 1,
+    origins: link.origins,
+    realm: link.realm,
+    kid: link.kid,
+    rs: link.rs,
+    root: link.root,
+    code: link.code,
+  });
+  return `${page}${FRAGMENT}${formatBase64Url(cbor)}`;
+}
+
+/** Reads a link, or its fragment alone. @throws ChannelError ERR_CHANNEL_LINK */
+export function parseLink(text: string): EnrolmentLink {
+  try {
+    return readLink(text.trim().slice(text.trim().indexOf(FRAGMENT) + 1));
+  } catch (cause) {
+    throw new ChannelError('ERR_CHANNEL_LINK', 'this is not an enrolment link, or a part of it is missing', { cause });
+  }
+}
+
+function readLink(fragment: string): EnrolmentLink {
+  const fields = CborFields.decode(parseBase64Url(fragment));
+  if (fields.uint('v') !== 1) throw new TypeError('unknown version');
+  const origins = fields.list('origins', 16).map(parseOrigin);
+  if (origins.length === 0) throw new TypeError('no origin');
+  return {
+    origins,
+    realm: fields.text('realm', 64),
+    kid: fields.uint('kid'),
+    rs: publicKeyOf(fields.bytes('rs', KEY_BYTES)),
+    root: fields.bytes('root', 32),
+    code: fields.text('code', 64),
+  };
+}
+
+function parseOrigin(value: unknown): string {
+  const url = new URL(typeof value === 'string' ? value : '');
+  if (url.protocol !== 'wss:' && url.protocol !== 'ws:') throw new TypeError('an origin is a WebSocket origin');
+  return `${url.protocol}//${url.host}`;
+}

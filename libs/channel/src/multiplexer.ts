@@ -1,0 +1,360 @@
+import { concat, copyBytes, decodeUint, encodeUint } from './bytes.ts';
+import { SIGNED_CODES } from './codes.ts';
+import { ChannelError, demand } from './errors.ts';
+import { decodeFrames, FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES, type Frame, writeFrame } from './frame.ts';
+import { type ChannelLimits, MAX_WINDOW, TokenBucket } from './limits.ts';
+import { MAX_RECORD_BYTES, type RecordLayer } from './record.ts';
+import { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
+
+/** Which end of the channel this is. Only the device opens streams. */
+export type ChannelRole = 'device' | 'proxy';
+
+/** What carries the channel and what hears from it. */
+export interface ChannelHost {
+  /** Sends one sealed record as one WebSocket message. */
+  transmit(record: Uint8Array): void;
+  /** Bytes handed to `transmit` that the socket has not taken yet. */
+  backlogBytes(): number;
+  /** Monotonic ms. */
+  now(): number;
+  /** Runs `flush` once, soon: at the end of the tick, so that its frames share a record. */
+  schedule(flush: () => void): void;
+  /** Proxy only: a stream was opened. Gives its consumer. */
+  accept?(stream: ChannelStream): StreamSink;
+  /** Proxy only: the device sent a new app context. */
+  context?(cbor: Uint8Array): void;
+  /** Device only: a notice of the Proxy. */
+  notice?(cbor: Uint8Array): void;
+  /** The peer takes no streams above `lastStream`. */
+  goaway?(lastStream: number, code: number): void;
+  /** A PONG came back. */
+  pong?(data: Uint8Array): void;
+  /** Streams left the table, so more may be opened. */
+  vacated?(): void;
+}
+
+/** Control frames that may wait; a peer that makes us queue more does not read. */
+const MAX_CONTROL_FRAMES = 1_024;
+/** Plaintext of the record being composed. Shared, because sealing copies it before anything else runs. */
+const scratch = new Uint8Array(MAX_RECORD_BYTES);
+
+/**
+ * Streams over the records of one channel (SPEC.md, section 6). Pure: no sockets, no timers.
+ * Any ChannelError out of `receive` is fatal: destroy the channel and close the socket without detail.
+ */
+export class Multiplexer implements StreamOwner {
+  readonly #records: RecordLayer;
+  readonly #role: ChannelRole;
+  readonly #limits: ChannelLimits;
+  readonly #host: ChannelHost;
+  readonly #streams = new Map<number, ChannelStream>();
+  readonly #ready = new Set<ChannelStream>();
+  /** Streams that wait for credit of the whole channel. */
+  readonly #starved = new Set<ChannelStream>();
+  readonly #opens: TokenBucket;
+  readonly #resets: TokenBucket;
+  #control: Frame[] = [];
+  #lastStream = 0;
+  #sendCredit: number;
+  #receiveCredit: number;
+  #unreleased = 0;
+  readonly #unreleasedOf = new Map<ChannelStream, number>();
+  #scheduled = false;
+  #closed = false;
+  #goingAway = false;
+
+  constructor(records: RecordLayer, role: ChannelRole, limits: ChannelLimits, host: ChannelHost) {
+    this.#records = records;
+    this.#role = role;
+    this.#limits = limits;
+    this.#host = host;
+    this.#sendCredit = limits.channelWindowBytes;
+    this.#receiveCredit = limits.channelWindowBytes;
+    this.#opens = new TokenBucket(limits.openBurst, limits.openRate, host.now());
+    this.#resets = new TokenBucket(limits.resetBurst, limits.resetRate, host.now());
+  }
+
+  /** Streams that count against the limit. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Opens a stream (device only). @throws ChannelError ERR_CHANNEL_LIMIT when no more may be open. */
+  open(kind: number, sink: StreamSink): ChannelStream {
+    if (this.#role !== 'device') throw new TypeError('only the device opens streams');
+    demand(!this.#closed && !this.#goingAway, 'ERR_CHANNEL_CLOSED', 'the channel takes no new streams');
+    demand(this.#streams.size < this.#limits.streams, 'ERR_CHANNEL_LIMIT', `more than ${this.#limits.streams} streams`);
+    const id = this.#lastStream === 0 ? 1 : this.#lastStream + 2;
+    const stream = this.#addStream(id, kind, true);
+    stream.sink = sink;
+    stream.settle();
+    this.ready(stream);
+    return stream;
+  }
+
+  /** Handles one record. @throws ChannelError for a violation, after which the channel is destroyed. */
+  receive(record: Uint8Array): void {
+    try {
+      for (const frame of decodeFrames(this.#records.open(record))) {
+        if (this.#closed) return;
+        this.#handle(frame);
+      }
+    } catch (error) {
+      this.destroy(SIGNED_CODES.CANCELLED);
+      throw error;
+    }
+  }
+
+  /** Sends an app context (device) or a notice (Proxy). */
+  announce(cbor: Uint8Array): void {
+    const type = this.#role === 'device' ? FRAME_TYPES.CONTEXT : FRAME_TYPES.NOTICE;
+    this.#queueControl({ type, flags: 0, stream: 0, data: cbor });
+  }
+
+  /** Sends eight bytes that the peer sends back. */
+  ping(data: Uint8Array): void {
+    this.#queueControl({ type: FRAME_TYPES.PING, flags: 0, stream: 0, data });
+  }
+
+  /** Tells the peer to open no more streams, and refuses those it opens all the same. */
+  goaway(code: number): void {
+    this.#goingAway = true;
+    const data = concat(encodeUint(this.#lastStream, 4), encodeUint(code, 2));
+    this.#queueControl({ type: FRAME_TYPES.GOAWAY, flags: 0, stream: 0, data });
+  }
+
+  /** To call when the socket's backlog has shrunk. */
+  drained(): void {
+    if (this.#control.length > 0 || this.#ready.size > 0) this.#scheduleFlush();
+  }
+
+  /** Sends at once what is queued, as far as credit and backlog allow. */
+  flush(): void {
+    this.#scheduled = false;
+    while (!this.#closed && this.#host.backlogBytes() < this.#limits.backlogBytes) {
+      const length = this.#compose();
+      if (length === 0) return;
+      this.#host.transmit(this.#records.seal(scratch.subarray(0, length)));
+    }
+  }
+
+  /** Ends the channel: keys are forgotten, every stream hears `code`. */
+  destroy(code: number): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#records.destroy();
+    this.#control = [];
+    this.#ready.clear();
+    this.#starved.clear();
+    for (const stream of [...this.#streams.values()]) stream.abort(code);
+    this.#streams.clear();
+  }
+
+  /** StreamOwner: the stream may have something to send. */
+  ready(stream: ChannelStream): void {
+    if (this.#closed || !stream.sendable) return;
+    this.#ready.add(stream);
+    this.#scheduleFlush();
+  }
+
+  /** StreamOwner: our side ends the stream. */
+  sendReset(stream: ChannelStream, code: number): void {
+    this.#ready.delete(stream);
+    if (!this.#closed) this.#reset(stream.id, code);
+  }
+
+  /** StreamOwner: received bytes are dealt with; credit goes back in steps of half a window. */
+  release(stream: ChannelStream, bytes: number): void {
+    if (this.#closed) return;
+    this.#releaseChannel(bytes);
+    if (stream.remoteClosed) return;
+    const held = (this.#unreleasedOf.get(stream) ?? 0) + bytes;
+    if (held < this.#limits.streamWindowBytes / 2) {
+      this.#unreleasedOf.set(stream, held);
+      return;
+    }
+    this.#unreleasedOf.delete(stream);
+    stream.receiveCredit += held;
+    this.#queueControl({ type: FRAME_TYPES.WINDOW, flags: 0, stream: stream.id, data: encodeUint(held, 4) });
+  }
+
+  /** StreamOwner: the stream no longer counts. */
+  finished(stream: ChannelStream): void {
+    this.#ready.delete(stream);
+    this.#starved.delete(stream);
+    this.#unreleasedOf.delete(stream);
+    if (this.#streams.delete(stream.id)) this.#host.vacated?.();
+  }
+
+  #addStream(id: number, kind: number, opening: boolean): ChannelStream {
+    const stream = new ChannelStream(this, { id, kind, window: this.#limits.streamWindowBytes, opening });
+    this.#lastStream = id;
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #scheduleFlush(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    this.#host.schedule(() => this.flush());
+  }
+
+  #queueControl(frame: Frame): void {
+    if (this.#closed) return;
+    if (this.#control.length >= MAX_CONTROL_FRAMES) {
+      throw new ChannelError('ERR_CHANNEL_LIMIT', 'the peer does not read its control frames');
+    }
+    this.#control.push(frame);
+    this.#scheduleFlush();
+  }
+
+  /** Fills the scratch record; gives its length, 0 when there is nothing to send. */
+  #compose(): number {
+    let offset = this.#composeControl();
+    for (const stream of this.#ready) {
+      const room = MAX_RECORD_BYTES - offset;
+      if (room < FRAME_HEAD_BYTES + 2) break;
+      this.#ready.delete(stream);
+      if (!stream.sendable) continue;
+      if (this.#sendCredit === 0 && stream.needsCredit) {
+        this.#starved.add(stream);
+        continue;
+      }
+      const { next, sent } = stream.writeNext(scratch, offset, { room, credit: this.#sendCredit });
+      offset = next;
+      this.#sendCredit -= sent;
+      if (stream.sendable) this.#ready.add(stream);
+    }
+    return offset;
+  }
+
+  #composeControl(): number {
+    let offset = 0;
+    let taken = 0;
+    for (const frame of this.#control) {
+      if (offset + FRAME_HEAD_BYTES + frame.data.length > MAX_RECORD_BYTES) break;
+      offset = writeFrame(scratch, offset, frame);
+      taken += 1;
+    }
+    this.#control = taken === this.#control.length ? [] : this.#control.slice(taken);
+    return offset;
+  }
+
+  #handle(frame: Frame): void {
+    switch (frame.type) {
+      case FRAME_TYPES.OPEN:
+        return this.#handleOpen(frame);
+      case FRAME_TYPES.DATA:
+        return this.#handleData(frame);
+      case FRAME_TYPES.RESET:
+        return this.#handleReset(frame);
+      case FRAME_TYPES.WINDOW:
+        return this.#handleWindow(frame);
+      case FRAME_TYPES.PING:
+        return this.#queueControl({ type: FRAME_TYPES.PONG, flags: 0, stream: 0, data: copyBytes(frame.data) });
+      case FRAME_TYPES.PONG:
+        return this.#host.pong?.(frame.data);
+      case FRAME_TYPES.GOAWAY:
+        return this.#handleGoaway(frame);
+      case FRAME_TYPES.CONTEXT:
+        demand(this.#role === 'proxy', 'ERR_CHANNEL_FRAME', 'only a device sends CONTEXT');
+        return this.#host.context?.(frame.data);
+      case FRAME_TYPES.NOTICE:
+        demand(this.#role === 'device', 'ERR_CHANNEL_FRAME', 'only a Proxy sends NOTICE');
+        return this.#host.notice?.(frame.data);
+    }
+  }
+
+  #handleOpen(frame: Frame): void {
+    demand(this.#role === 'proxy', 'ERR_CHANNEL_FRAME', 'only a device opens streams');
+    const rising = frame.stream % 2 === 1 && frame.stream > this.#lastStream;
+    demand(rising, 'ERR_CHANNEL_FRAME', 'stream ids are odd and rise');
+    const refusal = this.#refusalOfOpen();
+    const data = frame.data.subarray(1);
+    this.#takeChannelCredit(data.length);
+    if (refusal !== undefined) {
+      this.#lastStream = frame.stream;
+      this.#releaseChannel(data.length);
+      return this.#reset(frame.stream, refusal);
+    }
+    demand(data.length <= this.#limits.streamWindowBytes, 'ERR_CHANNEL_FLOW', 'data beyond the credit of the stream');
+    const stream = this.#addStream(frame.stream, frame.data[0]!, false);
+    stream.sink = this.#host.accept?.(stream);
+    stream.receive(data, (frame.flags & FLAG_FIN) !== 0);
+  }
+
+  #refusalOfOpen(): number | undefined {
+    if (this.#goingAway) return SIGNED_CODES.NOT_PROCESSED;
+    if (this.#streams.size >= this.#limits.streams) return SIGNED_CODES.STREAM_LIMIT;
+    return this.#opens.take(this.#host.now()) ? undefined : SIGNED_CODES.CALM_DOWN;
+  }
+
+  #handleData(frame: Frame): void {
+    demand(frame.stream <= this.#lastStream, 'ERR_CHANNEL_FRAME', 'the stream was never opened');
+    this.#takeChannelCredit(frame.data.length);
+    const stream = this.#streams.get(frame.stream);
+    if (!stream || stream.remoteClosed) {
+      demand(!stream || stream.closed, 'ERR_CHANNEL_FRAME', 'data after the end of the stream');
+      return this.#releaseChannel(frame.data.length);
+    }
+    demand(frame.data.length <= stream.receiveCredit, 'ERR_CHANNEL_FLOW', 'data beyond the credit of the stream');
+    stream.receive(frame.data, (frame.flags & FLAG_FIN) !== 0);
+  }
+
+  #handleReset(frame: Frame): void {
+    demand(frame.stream <= this.#lastStream, 'ERR_CHANNEL_FRAME', 'the stream was never opened');
+    if (this.#role === 'proxy' && !this.#resets.take(this.#host.now())) {
+      this.goaway(SIGNED_CODES.CALM_DOWN);
+      this.flush();
+      throw new ChannelError('ERR_CHANNEL_LIMIT', 'the device resets too many streams');
+    }
+    const stream = this.#streams.get(frame.stream);
+    if (!stream || stream.closed) return;
+    this.#ready.delete(stream);
+    stream.abort(decodeUint(frame.data, 0, 2));
+  }
+
+  #handleWindow(frame: Frame): void {
+    const delta = decodeUint(frame.data, 0, 4);
+    if (frame.stream === 0) {
+      this.#sendCredit += delta;
+      demand(this.#sendCredit <= MAX_WINDOW, 'ERR_CHANNEL_FLOW', 'the window of the channel is too large');
+      for (const stream of this.#starved) this.ready(stream);
+      this.#starved.clear();
+      return;
+    }
+    demand(frame.stream <= this.#lastStream, 'ERR_CHANNEL_FRAME', 'the stream was never opened');
+    const stream = this.#streams.get(frame.stream);
+    if (!stream) return;
+    stream.sendCredit += delta;
+    demand(stream.sendCredit <= MAX_WINDOW, 'ERR_CHANNEL_FLOW', 'the window of a stream is too large');
+    this.ready(stream);
+  }
+
+  #handleGoaway(frame: Frame): void {
+    this.#goingAway = true;
+    this.#host.goaway?.(decodeUint(frame.data, 0, 4), decodeUint(frame.data, 4, 2));
+  }
+
+  #takeChannelCredit(bytes: number): void {
+    demand(bytes <= this.#receiveCredit, 'ERR_CHANNEL_FLOW', 'data beyond the credit of the channel');
+    this.#receiveCredit -= bytes;
+  }
+
+  #releaseChannel(bytes: number): void {
+    this.#unreleased += bytes;
+    if (this.#unreleased < this.#limits.channelWindowBytes / 2) return;
+    const delta = this.#unreleased;
+    this.#unreleased = 0;
+    this.#receiveCredit += delta;
+    this.#queueControl({ type: FRAME_TYPES.WINDOW, flags: 0, stream: 0, data: encodeUint(delta, 4) });
+  }
+
+  #reset(stream: number, code: number): void {
+    this.#queueControl({ type: FRAME_TYPES.RESET, flags: 0, stream, data: encodeUint(code, 2) });
+  }
+}

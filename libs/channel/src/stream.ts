@@ -1,0 +1,224 @@
+import { FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES } from './frame.ts';
+
+/** Who consumes a stream. Every method is called synchronously while a record is handled. */
+export interface StreamSink {
+  /** Bytes of the peer; a view that is only valid during the call. Say `consume` when they are dealt with. */
+  data(bytes: Uint8Array): void;
+  /** The peer finished its direction. */
+  end(): void;
+  /** The stream is over at once; `code` is the peer's, or the one the channel closed with. */
+  reset(code: number): void;
+  /** After `write` gave false: there is room again. */
+  drain(): void;
+}
+
+/** What a stream needs of its channel. */
+export interface StreamOwner {
+  ready(stream: ChannelStream): void;
+  sendReset(stream: ChannelStream, code: number): void;
+  release(stream: ChannelStream, bytes: number): void;
+  finished(stream: ChannelStream): void;
+}
+
+/** Queued bytes from which a writer should wait, and below which it is called back. */
+const HIGH_WATER_BYTES = 256 * 1024;
+const LOW_WATER_BYTES = 64 * 1024;
+/** Bytes of one stream in one turn, so that streams share a channel fairly. */
+const QUANTUM_BYTES = 16 * 1024;
+
+/**
+ * One stream of a channel: two directions with a credit each (SPEC.md, section 6).
+ * Owned by its Multiplexer; used by one handler.
+ */
+export class ChannelStream {
+  readonly id: number;
+  readonly kind: number;
+  readonly #owner: StreamOwner;
+  sink: StreamSink | undefined;
+  /** Bytes we may still send. */
+  sendCredit: number;
+  /** Bytes the peer may still send. */
+  receiveCredit: number;
+  #outstanding = 0;
+  #chunks: Uint8Array[] = [];
+  #offset = 0;
+  #queued = 0;
+  #opening: boolean;
+  #finQueued = false;
+  #localClosed = false;
+  #remoteClosed = false;
+  #settled = false;
+  #full = false;
+
+  constructor(owner: StreamOwner, init: { id: number; kind: number; window: number; opening: boolean }) {
+    this.#owner = owner;
+    this.id = init.id;
+    this.kind = init.kind;
+    this.sendCredit = init.window;
+    this.receiveCredit = init.window;
+    this.#opening = init.opening;
+  }
+
+  /** True once neither side may send. */
+  get closed(): boolean {
+    return this.#localClosed && this.#remoteClosed;
+  }
+
+  /** True once the stream no longer counts against the limit. */
+  get done(): boolean {
+    return this.closed && this.#settled;
+  }
+
+  get remoteClosed(): boolean {
+    return this.#remoteClosed;
+  }
+
+  /** Queues bytes, which the stream owns from now on. False when the writer should wait for `drain`. */
+  write(bytes: Uint8Array): boolean {
+    if (this.#finQueued) throw new TypeError('the stream is finished');
+    if (this.#localClosed) return false;
+    if (bytes.length > 0) {
+      this.#chunks.push(bytes);
+      this.#queued += bytes.length;
+      this.#owner.ready(this);
+    }
+    this.#full = this.#queued >= HIGH_WATER_BYTES;
+    return !this.#full;
+  }
+
+  /** Finishes our direction after what is queued. */
+  finish(): void {
+    if (this.#finQueued || this.#localClosed) return;
+    this.#finQueued = true;
+    this.#owner.ready(this);
+  }
+
+  /** Says that `bytes` received ones are dealt with, so that the peer may send as many more. */
+  consume(bytes: number): void {
+    const counted = Math.min(bytes, this.#outstanding);
+    this.#outstanding -= counted;
+    if (counted > 0) this.#owner.release(this, counted);
+  }
+
+  /** Ends both directions at once and tells the peer. */
+  reset(code: number): void {
+    if (this.closed) return;
+    // A stream whose OPEN never left is unknown to the peer: a RESET for it would end the channel.
+    if (!this.#opening) this.#owner.sendReset(this, code);
+    this.#end();
+  }
+
+  /** Says that all work for the stream has stopped. Until then it counts as open. */
+  settle(): void {
+    this.#settled = true;
+    if (this.done) this.#owner.finished(this);
+  }
+
+  /** True when a flush has something to send for this stream. */
+  get sendable(): boolean {
+    if (this.#localClosed) return false;
+    return this.#opening || (this.#queued > 0 && this.sendCredit > 0) || (this.#finQueued && this.#queued === 0);
+  }
+
+  /** True when the next frame can only be data, which needs credit of the channel. */
+  get needsCredit(): boolean {
+    return !this.#opening && this.#queued > 0;
+  }
+
+  /**
+   * Writes the next frame, at most `room` bytes of which at most `credit` are data; gives the data bytes written.
+   * Only when `sendable` and with room for a head, a kind and one byte.
+   */
+  writeNext(
+    target: Uint8Array,
+    offset: number,
+    limits: { room: number; credit: number },
+  ): { next: number; sent: number } {
+    const opening = this.#opening;
+    const headBytes = FRAME_HEAD_BYTES + (opening ? 1 : 0);
+    const room = Math.min(limits.room - headBytes, limits.credit, QUANTUM_BYTES);
+    const sent = Math.min(this.#queued, this.sendCredit, room);
+    const fin = this.#finQueued && sent === this.#queued;
+    writeHead(target, offset, { opening, fin, id: this.id, kind: this.kind, length: sent });
+    this.#opening = false;
+    this.#takeQueued(target, offset + headBytes, sent);
+    this.sendCredit -= sent;
+    if (fin) this.#closeLocal();
+    this.#maybeDrain();
+    return { next: offset + headBytes + sent, sent };
+  }
+
+  /** Called by the channel for received data. */
+  receive(bytes: Uint8Array, fin: boolean): void {
+    this.receiveCredit -= bytes.length;
+    this.#outstanding += bytes.length;
+    if (bytes.length > 0) this.sink?.data(bytes);
+    if (!fin || this.#remoteClosed) return;
+    this.#remoteClosed = true;
+    this.sink?.end();
+    if (this.done) this.#owner.finished(this);
+  }
+
+  /** Called by the channel when the peer reset the stream, or the channel ended. */
+  abort(code: number): void {
+    const sink = this.sink;
+    this.#end();
+    sink?.reset(code);
+  }
+
+  #end(): void {
+    this.#chunks = [];
+    this.#queued = 0;
+    this.#localClosed = true;
+    this.#remoteClosed = true;
+    const outstanding = this.#outstanding;
+    this.#outstanding = 0;
+    if (outstanding > 0) this.#owner.release(this, outstanding);
+    if (this.done) this.#owner.finished(this);
+  }
+
+  #closeLocal(): void {
+    this.#localClosed = true;
+    if (this.done) this.#owner.finished(this);
+  }
+
+  #takeQueued(target: Uint8Array, offset: number, bytes: number): void {
+    let at = offset;
+    let left = bytes;
+    while (left > 0) {
+      const chunk = this.#chunks[0]!;
+      const part = chunk.subarray(this.#offset, this.#offset + left);
+      target.set(part, at);
+      at += part.length;
+      left -= part.length;
+      this.#offset += part.length;
+      if (this.#offset < chunk.length) continue;
+      this.#chunks.shift();
+      this.#offset = 0;
+    }
+    this.#queued -= bytes;
+  }
+
+  #maybeDrain(): void {
+    if (!this.#full || this.#queued > LOW_WATER_BYTES) return;
+    this.#full = false;
+    this.sink?.drain();
+  }
+}
+
+function writeHead(
+  target: Uint8Array,
+  offset: number,
+  head: { opening: boolean; fin: boolean; id: number; kind: number; length: number },
+): void {
+  const length = head.length + (head.opening ? 1 : 0);
+  target[offset] = head.opening ? FRAME_TYPES.OPEN : FRAME_TYPES.DATA;
+  target[offset + 1] = head.fin ? FLAG_FIN : 0;
+  target[offset + 2] = head.id >>> 24;
+  target[offset + 3] = head.id >>> 16;
+  target[offset + 4] = head.id >>> 8;
+  target[offset + 5] = head.id;
+  target[offset + 6] = length >>> 8;
+  target[offset + 7] = length;
+  if (head.opening) target[offset + FRAME_HEAD_BYTES] = head.kind;
+}

@@ -1,0 +1,177 @@
+import { expect, test } from 'vitest';
+import { concat, formatHex, parseHex } from '../src/bytes.ts';
+import { type CryptoProvider, keyOf, publicKeyOf, type SecretKey, type Suite } from '../src/crypto.ts';
+import { nobleCrypto } from '../src/crypto-noble.ts';
+import { hkdfExpand, hkdfExtract } from '../src/schedule.ts';
+import { providers, runSeed, seededBytes } from './providers.ts';
+import { hasShared, readShared } from './third-party.ts';
+
+interface WycheproofFile<T> {
+  readonly testGroups: readonly ({
+    readonly tests: readonly (T & { tcId: number; result: string; flags: string[] })[];
+  } & Record<string, unknown>)[];
+}
+
+function cases<T>(file: string, keep: (group: Record<string, unknown>) => boolean = () => true) {
+  const { testGroups } = readShared<WycheproofFile<T>>(`vectors/wycheproof/${file}`);
+  return testGroups.filter(keep).flatMap((group) => group.tests.map((test) => ({ ...test, group })));
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
+interface AeadCase {
+  key: string;
+  iv: string;
+  aad: string;
+  msg: string;
+  ct: string;
+  tag: string;
+}
+
+test.runIf(hasShared).each([
+  ['chacha20_poly1305_test.json', 1],
+  ['aes_gcm_test.json', 2],
+] as const)('seals and opens as Wycheproof says: %s', (file, suite: Suite) => {
+  const fits = (group: Record<string, unknown>): boolean =>
+    group['ivSize'] === 96 && group['keySize'] === 256 && group['tagSize'] === 128;
+  const tests = cases<AeadCase>(file, fits);
+  expect(tests.length).toBeGreaterThan(50);
+  for (const vector of tests) for (const provider of providers) checkAead(provider, suite, vector);
+});
+
+function checkAead(provider: CryptoProvider, suite: Suite, vector: AeadCase & { result: string; tcId: number }): void {
+  const key = provider.aead(suite, parseHex(vector.key));
+  const sealed = parseHex(vector.ct + vector.tag);
+  const opened = attempt(() => key.open(parseHex(vector.iv), parseHex(vector.aad), sealed));
+  const label = `${provider.name} case ${vector.tcId}`;
+  if (vector.result === 'invalid') return expect(opened, label).toBeUndefined();
+  expect(formatHex(opened!), label).toBe(vector.msg);
+  expect(formatHex(key.seal(parseHex(vector.iv), parseHex(vector.aad), parseHex(vector.msg))), label).toBe(
+    formatHex(sealed),
+  );
+}
+
+test.runIf(hasShared)('agrees on X25519 as Wycheproof says and refuses every all-zero result', () => {
+  const tests = cases<{ public: string; private: string; shared: string }>('x25519_test.json');
+  expect(tests.length).toBeGreaterThan(500);
+  for (const vector of tests) {
+    for (const provider of providers) {
+      const shared = attempt(() =>
+        provider.dh(keyOf<SecretKey>(parseHex(vector.private)), publicKeyOf(parseHex(vector.public))),
+      );
+      const zero = /^0+$/.test(vector.shared);
+      expect(shared && formatHex(shared), `${provider.name} case ${vector.tcId}`).toBe(
+        zero ? undefined : vector.shared,
+      );
+    }
+  }
+});
+
+test.runIf(hasShared)('derives with HKDF and HMAC as Wycheproof says', () => {
+  const tests = cases<{ ikm: string; salt: string; info: string; size: number; okm: string }>('hkdf_sha256_test.json');
+  for (const vector of tests.filter(({ result, size }) => result === 'valid' && size <= 8_160)) {
+    for (const provider of providers) {
+      const key = hkdfExtract(provider, parseHex(vector.salt), parseHex(vector.ikm));
+      expect(formatHex(hkdfExpand(provider, key, parseHex(vector.info), vector.size))).toBe(vector.okm);
+    }
+  }
+  const macs = cases<{ key: string; msg: string; tag: string }>(
+    'hmac_sha256_test.json',
+    (group) => group['tagSize'] === 256,
+  );
+  for (const vector of macs.filter(({ result }) => result === 'valid')) {
+    for (const provider of providers) {
+      expect(formatHex(provider.hmacSha256(parseHex(vector.key), parseHex(vector.msg)))).toBe(vector.tag);
+    }
+  }
+});
+
+test.runIf(hasShared)('decapsulates ML-KEM-768 as Wycheproof says, from the seed', () => {
+  const tests = cases<{ seed: string; c: string; K: string; ek?: string }>('mlkem_768_test.json');
+  expect(tests.length).toBeGreaterThan(100);
+  for (const vector of tests) {
+    const shared = attempt(() =>
+      nobleCrypto(() => parseHex(vector.seed))
+        .generateKemKeyPair()
+        .decapsulate(parseHex(vector.c)),
+    );
+    if (vector.result === 'valid') expect(formatHex(shared!), `case ${vector.tcId}`).toBe(vector.K);
+    else expect(shared, `case ${vector.tcId}`).toBeUndefined();
+  }
+});
+
+test.runIf(hasShared)('encapsulates ML-KEM-768 as Wycheproof says and refuses malformed keys everywhere', () => {
+  for (const vector of cases<{ m: string; ek: string; c: string; K: string }>('mlkem_768_encaps_test.json')) {
+    const made = attempt(() => nobleCrypto(() => parseHex(vector.m)).encapsulate(parseHex(vector.ek)));
+    if (vector.result === 'valid') {
+      expect(formatHex(made!.ciphertext)).toBe(vector.c);
+      expect(formatHex(made!.sharedSecret)).toBe(vector.K);
+      continue;
+    }
+    for (const provider of providers) {
+      expect(
+        attempt(() => provider.encapsulate(parseHex(vector.ek))),
+        `${provider.name} ${vector.tcId}`,
+      ).toBeUndefined();
+    }
+  }
+});
+
+interface AcvpFile {
+  readonly testGroups: readonly { readonly testType: string; readonly tests: readonly Record<string, string>[] }[];
+}
+
+test.runIf(hasShared)('generates ML-KEM-768 keys as ACVP says', () => {
+  const { testGroups } = readShared<AcvpFile>('vectors/acvp/ml-kem-768-keyGen.json');
+  const tests = testGroups.flatMap((group) => group.tests);
+  expect(tests.length).toBeGreaterThan(10);
+  for (const { d, z, ek } of tests) {
+    const pair = nobleCrypto(() => parseHex((d! + z!).toLowerCase())).generateKemKeyPair();
+    expect(formatHex(pair.publicKey)).toBe(ek!.toLowerCase());
+  }
+});
+
+test('every provider gives the same bytes and opens what another sealed', () => {
+  const bytes = seededBytes(runSeed());
+  for (const size of [0, 1, 63, 64, 1_024, 16_383, 16_384, 65_519]) {
+    for (const suite of [1, 2] as const) {
+      const [key, nonce, ad, plaintext] = [bytes(32), bytes(12), bytes(size % 40), bytes(size)];
+      const sealed = providers.map((provider) => provider.aead(suite, key).seal(nonce, ad, plaintext));
+      expect(new Set(sealed.map(formatHex)).size).toBe(1);
+      for (const provider of providers) {
+        expect(formatHex(provider.aead(suite, key).open(nonce, ad, sealed[0]!))).toBe(formatHex(plaintext));
+      }
+    }
+  }
+});
+
+test('every pair of providers agrees on X25519 and ML-KEM-768', () => {
+  for (const a of providers) {
+    for (const b of providers) {
+      const [ka, kb] = [a.generateKeyPair(), b.generateKeyPair()];
+      expect(formatHex(a.dh(ka.secretKey, kb.publicKey))).toBe(formatHex(b.dh(kb.secretKey, ka.publicKey)));
+      const kem = a.generateKemKeyPair();
+      const { ciphertext, sharedSecret } = b.encapsulate(kem.publicKey);
+      expect(formatHex(kem.decapsulate(ciphertext))).toBe(formatHex(sharedSecret));
+    }
+  }
+});
+
+test('a shortened tag is refused by every provider', () => {
+  for (const provider of providers) {
+    for (const suite of [1, 2] as const) {
+      const key = provider.aead(suite, new Uint8Array(32));
+      const nonce = new Uint8Array(12);
+      const sealed = key.seal(nonce, new Uint8Array(0), concat(new Uint8Array(8)));
+      for (const length of [0, 4, 12, 15, sealed.length - 1]) {
+        expect(() => key.open(nonce, new Uint8Array(0), sealed.subarray(0, length))).toThrow();
+      }
+    }
+  }
+});

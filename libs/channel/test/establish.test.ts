@@ -1,0 +1,150 @@
+import { expect, test } from 'vitest';
+import { encodeText, formatHex } from '../src/bytes.ts';
+import { type CryptoProvider, keyOf, type SessionSecret, type SharedKey } from '../src/crypto.ts';
+import { DeviceEstablish, SecurityEstablish } from '../src/establish.ts';
+import { decodeHello, decodeHint, decodeHs1, encodeHint, verifyMac1 } from '../src/messages.ts';
+import { DeviceOpening, ProxyOpening } from '../src/opening.ts';
+import {
+  deriveChannelKey,
+  deriveEnrolledKey,
+  deriveRotatedKey,
+  deriveSessionSecret,
+  verifyHelloMac,
+} from '../src/schedule.ts';
+import { providers } from './providers.ts';
+import { CONTEXT } from './sample-context.ts';
+
+const KID = 7;
+
+function establish(
+  crypto: CryptoProvider,
+  keys: { device?: SharedKey; security: (SharedKey | undefined)[] },
+  peer = crypto,
+) {
+  const rs = peer.generateKeyPair();
+  const deviceStatic = crypto.generateKeyPair();
+  const role = keys.device ? 'session' : 'enrol';
+  const device = new DeviceEstablish({
+    crypto,
+    suite: 1,
+    role,
+    kid: KID,
+    rs: rs.publicKey,
+    deviceStatic,
+    ticket: encodeText('ticket'),
+  });
+  const hs1 = device.writeHs1();
+  expect(verifyMac1(peer, rs.publicKey, hs1)).toBe(true);
+  const security = new SecurityEstablish({ crypto: peer, rs, hs1 });
+  const { binding } = device.readHs2(security.writeHs2(1_700_000_000_000));
+  const found = security.readHs3(device.writeHs3({ iid: 'i', proof: 'p' }, keys.device));
+  expect(formatHex(found)).toBe(formatHex(deviceStatic.publicKey));
+  expect(formatHex(security.binding)).toBe(formatHex(binding));
+  const requests = keys.security.map((key) => security.tryKey(key)).filter((fields) => fields !== undefined);
+  return { device, security, request: requests[0] };
+}
+
+test('device and Security agree on every key, across providers', () => {
+  for (const crypto of providers) {
+    for (const peer of providers) {
+      const { device, security, request } = establish(crypto, { security: [undefined] }, peer);
+      expect(request!.text('iid')).toBe('i');
+      expect(device.readHs4(security.writeHs4({ status: 'ok', sid: new Uint8Array(16) })).text('status')).toBe('ok');
+      const sid = new Uint8Array(16).fill(1);
+      for (const derive of [
+        (p: CryptoProvider, o: typeof device.outcome) => deriveEnrolledKey(p, o),
+        (p: CryptoProvider, o: typeof device.outcome) => deriveSessionSecret(p, o, sid),
+        (p: CryptoProvider, o: typeof device.outcome) => deriveRotatedKey(p, keyOf(new Uint8Array(32)), o),
+      ]) {
+        expect(formatHex(derive(crypto, device.outcome))).toBe(formatHex(derive(peer, security.outcome)));
+      }
+      const reply = security.readStep(device.writeStep({ totp: '123456' }));
+      expect(reply.text('totp')).toBe('123456');
+      expect(device.readStepReply(security.writeStepReply({ status: 'ok' })).text('status')).toBe('ok');
+    }
+  }
+});
+
+test('Security finds the generation of the shared key by trying', () => {
+  const crypto = providers[1]!;
+  const [right, wrong] = [keyOf<SharedKey>(crypto.randomBytes(32)), keyOf<SharedKey>(crypto.randomBytes(32))];
+  expect(establish(crypto, { device: right, security: [wrong, right] }).request).toBeDefined();
+  expect(establish(crypto, { device: right, security: [wrong] }).request).toBeUndefined();
+  expect(establish(crypto, { device: right, security: [undefined] }).request).toBeUndefined();
+});
+
+test('HS1 says nothing about the device and its sizes are checked', () => {
+  const crypto = providers[1]!;
+  const rs = crypto.generateKeyPair();
+  const device = new DeviceEstablish({
+    crypto,
+    suite: 2,
+    role: 'session',
+    kid: KID,
+    rs: rs.publicKey,
+    deviceStatic: crypto.generateKeyPair(),
+  });
+  const hs1 = device.writeHs1();
+  expect(decodeHs1(hs1)).toMatchObject({ suite: 2, role: 'session', kid: KID });
+  expect(() => decodeHs1(hs1.slice(0, 100))).toThrow(expect.objectContaining({ code: 'ERR_CHANNEL_MESSAGE' }));
+  const other = (offset: number, value: number): Uint8Array => Object.assign(hs1.slice(), { [offset]: value });
+  expect(() => decodeHs1(other(1, 2))).toThrow(expect.objectContaining({ code: 'ERR_CHANNEL_VERSION' }));
+  expect(() => decodeHs1(other(2, 3))).toThrow(expect.objectContaining({ code: 'ERR_CHANNEL_SUITE' }));
+  expect(() => decodeHs1(other(3, 9))).toThrow(expect.objectContaining({ code: 'ERR_CHANNEL_MESSAGE' }));
+  expect(verifyMac1(crypto, crypto.generateKeyPair().publicKey, hs1)).toBe(false);
+  expect(() => new SecurityEstablish({ crypto, rs, hs1: other(3, 1) })).toThrow(
+    expect.objectContaining({ code: 'ERR_CHANNEL_HANDSHAKE' }),
+  );
+});
+
+test('a channel opens only with the key of exactly this HELLO', () => {
+  for (const crypto of providers) {
+    const secret = keyOf<SessionSecret>(crypto.randomBytes(32));
+    const head = {
+      suite: 1,
+      sid: crypto.randomBytes(16),
+      chanNo: 2 ** 40 + 1,
+      nonce: crypto.randomBytes(16),
+      audience: encodeText('main/site'),
+    } as const;
+    const device = new DeviceOpening({ crypto, secret, hello: head, context: CONTEXT });
+    const hello = decodeHello(device.writeHello());
+    expect(verifyHelloMac(crypto, secret, hello)).toBe(true);
+    expect(verifyHelloMac(crypto, keyOf(crypto.randomBytes(32)), hello)).toBe(false);
+    expect(() => new ProxyOpening(crypto, hello, keyOf(crypto.randomBytes(32))).readHello(hello)).toThrow();
+    const proxy = new ProxyOpening(crypto, hello, deriveChannelKey(crypto, secret, hello));
+    expect(proxy.readHello(hello)).toEqual(CONTEXT);
+    const { message, transport } = proxy.writeWelcome({ proxy: 'p1' });
+    const welcome = device.readWelcome(message);
+    expect(welcome.fields.text('proxy')).toBe('p1');
+    const sealed = welcome.transport.sealing.seal(new Uint8Array(0), encodeText('first'));
+    expect(formatHex(transport.opening.open(new Uint8Array(0), sealed))).toBe(formatHex(encodeText('first')));
+  }
+});
+
+test('every bit of a HELLO is under its mac', () => {
+  const crypto = providers[1]!;
+  const secret = keyOf<SessionSecret>(crypto.randomBytes(32));
+  const head = {
+    suite: 1,
+    sid: crypto.randomBytes(16),
+    chanNo: 1,
+    nonce: crypto.randomBytes(16),
+    audience: encodeText('a'),
+  } as const;
+  const bytes = new DeviceOpening({ crypto, secret, hello: head, context: CONTEXT }).writeHello();
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const flipped = Uint8Array.from(bytes);
+    flipped[bit >> 3]! ^= 1 << (bit & 7);
+    let accepted = false;
+    try {
+      accepted = verifyHelloMac(crypto, secret, decodeHello(flipped));
+    } catch {}
+    expect(accepted).toBe(false);
+  }
+});
+
+test('hints carry a code and a delay, and an unknown code reads as "later"', () => {
+  expect(decodeHint(encodeHint('CHAN_REPLAY', 1_500))).toEqual({ code: 'CHAN_REPLAY', retryAfterMs: 1_500 });
+  expect(decodeHint(Uint8Array.of(0x0f, 0xff, 0xff, 0, 0, 0, 1)).code).toBe('RETRY_LATER');
+});
