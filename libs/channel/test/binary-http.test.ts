@@ -23,7 +23,9 @@ class Collected<Head> {
   informational = (head: Head): void => void this.informationals.push(head);
   head = (head: Head): void => void this.heads.push(head);
   content = (bytes: Uint8Array): void => void this.parts.push(Uint8Array.from(bytes));
-  trailers = (fields: readonly Field[]): void => void (this.trailer = fields);
+  trailers = (fields: readonly Field[]): void => {
+    this.trailer = fields;
+  };
 }
 
 const HEAD: RequestHead = {

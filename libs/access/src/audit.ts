@@ -1,0 +1,75 @@
+import { type CryptoProvider, concat, encodeCbor, encodeText, equalBytes } from '@sallyport/channel';
+import type { Actor } from './context.ts';
+import { AccessError } from './errors.ts';
+import type { Transaction } from './store.ts';
+import type { AuditRow } from './tables.ts';
+
+/** What happened, without who and when. */
+export interface AuditEvent {
+  readonly action: string;
+  readonly subject: string;
+  readonly outcome: 'done' | 'refused';
+}
+
+const GENESIS = new Uint8Array(32);
+
+function hashOf(crypto: CryptoProvider, row: Omit<AuditRow, 'hash'>): Uint8Array {
+  const { seq, at, actor, action, subject, outcome, reason, previousHash } = row;
+  const body = encodeCbor([seq, at, actor, action, subject, outcome, reason]);
+  return crypto.sha256(concat(encodeText('sallyport/1 audit'), previousHash, body));
+}
+
+/**
+ * Appends one event to the realm's hash chain, in the transaction of the change itself: acknowledged means audited.
+ * Locks the head of the chain, so call it last.
+ */
+export async function appendAudit(
+  transaction: Transaction,
+  crypto: CryptoProvider,
+  event: AuditEvent & Actor & { readonly at: number },
+): Promise<void> {
+  const { auditHeads, audit } = transaction.tables;
+  const head = await auditHeads.find({ id: 'head' }, 'update');
+  if (!head) throw new TypeError('the realm has no audit head');
+  const unhashed = { ...event, seq: head.seq + 1, previousHash: head.hash };
+  const hash = hashOf(crypto, unhashed);
+  await audit.insert({ ...unhashed, hash });
+  await auditHeads.update({ where: { id: 'head' } }, { seq: unhashed.seq, hash });
+}
+
+/** Writes the start of the chain. */
+export async function beginAudit(transaction: Transaction): Promise<void> {
+  await transaction.tables.auditHeads.insert({ id: 'head', seq: 0, hash: GENESIS });
+}
+
+/** The newest events, newest first. */
+export function listAudit(transaction: Transaction, limit: number): Promise<readonly AuditRow[]> {
+  return transaction.tables.audit.list({ limit, newestFirst: true });
+}
+
+/**
+ * Checks the whole chain against its head; gives the number of events.
+ * @throws AccessError ERR_ACCESS_AUDIT_BROKEN naming the first event that does not fit.
+ */
+export async function verifyAudit(transaction: Transaction, crypto: CryptoProvider): Promise<number> {
+  const head = await transaction.tables.auditHeads.find({ id: 'head' });
+  let previousHash = GENESIS;
+  let seq = 0;
+  for (let rows = await auditAfter(transaction, 0); rows.length > 0; rows = await auditAfter(transaction, seq)) {
+    for (const row of rows) {
+      const fits =
+        row.seq === seq + 1 && equalBytes(row.previousHash, previousHash) && equalBytes(row.hash, hashOf(crypto, row));
+      if (!fits) throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `audit event ${seq + 1} is missing or was changed`);
+      seq = row.seq;
+      previousHash = row.hash as Uint8Array<ArrayBuffer>;
+    }
+  }
+  if (!head || head.seq !== seq || !equalBytes(head.hash, previousHash)) {
+    throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `the audit log ends after event ${seq}, its head does not`);
+  }
+  return seq;
+}
+
+function auditAfter(transaction: Transaction, seq: number): Promise<readonly AuditRow[]> {
+  return transaction.tables.audit.list({ above: ['seq', seq], limit: 1_000 });
+}

@@ -1,0 +1,37 @@
+import { type AppContext, formatHex } from '@sallyport/channel';
+import type { ContextRule } from '@sallyport/security-api';
+
+/** Compares dotted numbers number by number; a missing one counts as 0. Negative when `a` is lower. */
+export function compareVersions(a: string, b: string): number {
+  const [x, y] = [a, b].map((text) => text.split('.').map(Number));
+  for (let i = 0; i < Math.max(x!.length, y!.length); i++) {
+    const difference = (x![i] ?? 0) - (y![i] ?? 0);
+    if (Number.isNaN(difference)) return -1;
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** Why a context does not fit a rule. */
+export type ContextRefusal = 'APP_UPDATE_REQUIRED' | 'CONTEXT_DENIED';
+
+/** Checks an app context against a rule; undefined when all of it fits. A fact the device does not know never fits. */
+export function checkContext(rule: ContextRule, context: AppContext): ContextRefusal | undefined {
+  const app = checkApp(rule.apps, context);
+  if (app) return app;
+  if (rule.os && !rule.os.includes(context.os)) return 'CONTEXT_DENIED';
+  if (rule.minOsVersion && compareVersions(context.osVersion, rule.minOsVersion) < 0) return 'CONTEXT_DENIED';
+  const facts = Object.entries(rule.posture ?? {});
+  const fits = facts.every(([fact, wanted]) => context.posture[fact as keyof AppContext['posture']] === wanted);
+  return fits ? undefined : 'CONTEXT_DENIED';
+}
+
+function checkApp(apps: ContextRule['apps'], context: AppContext): ContextRefusal | undefined {
+  if (!apps) return undefined;
+  const app = apps.find(
+    ({ id, signers }) => id === context.id && (!signers || signers.includes(formatHex(context.signer))),
+  );
+  if (!app) return 'CONTEXT_DENIED';
+  const old = app.minVersion !== undefined && compareVersions(context.version, app.minVersion) < 0;
+  return old ? 'APP_UPDATE_REQUIRED' : undefined;
+}

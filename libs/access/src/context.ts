@@ -1,0 +1,25 @@
+import type { CryptoProvider } from '@sallyport/channel';
+import type { Keyring } from './keyring.ts';
+import type { RealmStore } from './store.ts';
+
+/** Slow, salted hashing of passwords. */
+export interface PasswordHasher {
+  hash(password: string): Promise<string>;
+  verify(hash: string, password: string): Promise<boolean>;
+}
+
+/** Everything the rules of one realm need from outside. Clock, randomness and store are parameters. */
+export interface AccessContext {
+  readonly store: RealmStore;
+  readonly crypto: CryptoProvider;
+  readonly keyring: Keyring;
+  readonly passwords: PasswordHasher;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+/** Who does something and why: every state change names both. */
+export interface Actor {
+  readonly actor: string;
+  readonly reason: string;
+}

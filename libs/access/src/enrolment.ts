@@ -1,0 +1,116 @@
+import type { SharedKey } from '@sallyport/channel';
+import { appendAudit } from './audit.ts';
+import { findCodeUser, tryCode } from './codes.ts';
+import type { AccessContext } from './context.ts';
+import { randomId } from './ids.ts';
+import { PURPOSES } from './keyring.ts';
+import type { Transaction } from './store.ts';
+import type { CodeRow, InstallationRow, Json } from './tables.ts';
+import { verifyPassword } from './users.ts';
+
+/** What a device asks for when it enrols; its proof was checked already. */
+export interface EnrolRequest {
+  readonly code: string;
+  readonly user: string;
+  readonly password: string;
+  readonly deviceStatic: Uint8Array;
+  readonly signingKey: Json;
+  readonly sharedKey: SharedKey;
+  readonly app: string;
+  readonly model: string;
+}
+
+/** The new installation, or why there is none. The reason for the device is one for all; `audit` is for officers. */
+export type EnrolResult =
+  | { readonly status: 'ok'; readonly installation: InstallationRow }
+  | { readonly status: 'refused'; readonly code: 'CODE_INVALID' | 'CREDENTIALS_INVALID' };
+
+/**
+ * Enrols an installation as pending. Repeating with the same code and signing key replaces a pending row, so that an
+ * answer that was lost strands nobody.
+ */
+export async function enrol(access: AccessContext, request: EnrolRequest): Promise<EnrolResult> {
+  const user = await findCodeUser(access, request.code);
+  const named = user?.name === request.user ? user : undefined;
+  const credentialsFit = await verifyPassword(access, named, request.password);
+  return access.store.transaction(async (transaction) => {
+    const code = await tryCode(access, transaction, { code: request.code, credentialsFit });
+    const installation = code && (await placeInstallation(access, transaction, code, request));
+    const at = access.now();
+    const event = { actor: request.user, reason: '', action: 'enrol', at };
+    if (!installation) {
+      await appendAudit(transaction, access.crypto, { ...event, subject: 'activation code', outcome: 'refused' });
+      return { status: 'refused', code: user && !credentialsFit ? 'CREDENTIALS_INVALID' : 'CODE_INVALID' };
+    }
+    await appendAudit(transaction, access.crypto, { ...event, subject: installation.id, outcome: 'done' });
+    return { status: 'ok', installation };
+  });
+}
+
+async function placeInstallation(
+  access: AccessContext,
+  transaction: Transaction,
+  code: CodeRow,
+  request: EnrolRequest,
+): Promise<InstallationRow | undefined> {
+  const { installations, codes } = transaction.tables;
+  const before =
+    code.installationId === null ? undefined : await installations.find({ id: code.installationId }, 'update');
+  if (code.usedAt !== null && !isRepeat(before, request)) return undefined;
+  const row = newInstallation(access, code.userId, before?.id ?? randomId(access.crypto), request);
+  if (before) await installations.remove({ where: { id: before.id } });
+  if (await installations.find({ deviceStatic: request.deviceStatic })) return undefined;
+  await installations.insert(row);
+  await codes.update({ where: { id: code.id } }, { usedAt: access.now(), installationId: row.id });
+  return row;
+}
+
+function isRepeat(before: InstallationRow | undefined, request: EnrolRequest): boolean {
+  return before?.status === 'pending' && JSON.stringify(before.signingKey) === JSON.stringify(request.signingKey);
+}
+
+function newInstallation(access: AccessContext, userId: string, id: string, request: EnrolRequest): InstallationRow {
+  const at = access.now();
+  return {
+    id,
+    userId,
+    deviceStatic: request.deviceStatic,
+    signingKey: request.signingKey,
+    status: 'pending',
+    generation: 0,
+    currentKey: access.keyring.wrap(request.sharedKey, PURPOSES.sharedKey(access.store.realm, id)),
+    nextKey: null,
+    previousKey: null,
+    rotatedAt: at,
+    app: request.app,
+    model: request.model,
+    createdAt: at,
+    lastSeenAt: null,
+  };
+}
+
+/** The installation of a device's static key with its user's name, undefined for an unknown or revoked one. */
+export async function findInstallation(
+  access: AccessContext,
+  deviceStatic: Uint8Array,
+): Promise<InstallationRow | undefined> {
+  return access.store.transaction(async ({ tables }) => {
+    const row = await tables.installations.find({ deviceStatic });
+    return row?.status === 'revoked' ? undefined : row;
+  });
+}
+
+/** An installation with its user's name. */
+export interface NamedInstallation {
+  readonly installation: InstallationRow;
+  readonly user: string;
+}
+
+/** All installations, newest last. */
+export async function listInstallations(access: AccessContext): Promise<NamedInstallation[]> {
+  return access.store.transaction(async ({ tables }) => {
+    const names = new Map((await tables.users.list()).map(({ id, name }) => [id, name]));
+    const rows = await tables.installations.list();
+    return rows.map((installation) => ({ installation, user: names.get(installation.userId) ?? installation.userId }));
+  });
+}

@@ -1,0 +1,102 @@
+import { encodeText, equalBytes, formatBase64Url } from '@sallyport/channel';
+import { appendAudit } from './audit.ts';
+import type { AccessContext, Actor } from './context.ts';
+import { randomId } from './ids.ts';
+import type { LeaseRow, ProxyRow, SiteRow } from './tables.ts';
+
+/** Life of a join token unless said otherwise, in ms. */
+const JOIN_TTL_MS = 600_000;
+
+/** A token with which one new Proxy may ask for its certificate once. */
+export interface JoinToken {
+  readonly id: string;
+  readonly secret: string;
+  readonly expiresAt: number;
+}
+
+/** Issues a join token for a Proxy of a site. */
+export async function issueJoinToken(
+  access: AccessContext,
+  proxy: { readonly name: string; readonly site: string; readonly ttlMs?: number },
+  by: Actor,
+): Promise<JoinToken> {
+  const id = randomId(access.crypto);
+  const secret = formatBase64Url(access.crypto.randomBytes(24));
+  return access.store.transaction(async (transaction) => {
+    const at = access.now();
+    const expiresAt = at + (proxy.ttlMs ?? JOIN_TTL_MS);
+    const tokenHash = access.crypto.sha256(encodeText(secret));
+    await transaction.tables.joinTokens.insert({ id, tokenHash, proxy: proxy.name, site: proxy.site, expiresAt });
+    await appendAudit(transaction, access.crypto, {
+      ...by,
+      action: 'proxy.invite',
+      subject: proxy.name,
+      outcome: 'done',
+      at,
+    });
+    return { id, secret, expiresAt };
+  });
+}
+
+/** Takes a join token, once; undefined when it is not good. */
+export async function redeemJoinToken(
+  access: AccessContext,
+  id: string,
+  secret: string,
+): Promise<ProxyRow | undefined> {
+  return access.store.transaction(async (transaction) => {
+    const { joinTokens, proxies } = transaction.tables;
+    const row = await joinTokens.find({ id }, 'update');
+    const good =
+      row && equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret))) && row.expiresAt > access.now();
+    if (!good) return undefined;
+    await joinTokens.remove({ where: { id } });
+    await proxies.remove({ where: { name: row.proxy } });
+    const proxy = { name: row.proxy, site: row.site, joinedAt: access.now(), revokedAt: null };
+    await proxies.insert(proxy);
+    const event = {
+      actor: row.proxy,
+      reason: 'redeemed a join token',
+      action: 'proxy.join',
+      subject: row.proxy,
+    } as const;
+    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: access.now() });
+    return proxy;
+  });
+}
+
+/** A Proxy that may talk to Security; undefined for an unknown or revoked one. */
+export async function findProxy(access: AccessContext, name: string): Promise<ProxyRow | undefined> {
+  return access.store.transaction(async ({ tables }) => {
+    const row = await tables.proxies.find({ name });
+    return row?.revokedAt === null ? row : undefined;
+  });
+}
+
+/** All Proxies with their leases and the store's clock. */
+export async function listProxies(
+  access: AccessContext,
+): Promise<{ readonly now: number; readonly proxies: readonly { proxy: ProxyRow; lease: LeaseRow | undefined }[] }> {
+  return access.store.transaction(async (transaction) => {
+    const leases = await transaction.tables.leases.list();
+    const rows = await transaction.tables.proxies.list();
+    const proxies = rows.map((proxy) => ({ proxy, lease: leases.find((lease) => lease.proxy === proxy.name) }));
+    return { now: await transaction.now(), proxies };
+  });
+}
+
+/** Creates or replaces a site. */
+export async function putSite(access: AccessContext, site: SiteRow, by: Actor): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    const { name, ...change } = site;
+    const { sites } = transaction.tables;
+    if ((await sites.update({ where: { name } }, change)) === 0) await sites.insert(site);
+    const event = { action: 'site.put', subject: name, outcome: 'done', at: access.now() } as const;
+    await appendAudit(transaction, access.crypto, { ...by, ...event });
+  });
+}
+
+/** All sites. */
+export async function listSites(access: AccessContext): Promise<readonly SiteRow[]> {
+  return access.store.transaction(({ tables }) => tables.sites.list());
+}

@@ -1,0 +1,101 @@
+export {
+  type AuditEvent,
+  appendAudit,
+  listAudit,
+  verifyAudit,
+} from './audit.ts';
+export {
+  ASSERTION_TTL_MS,
+  type Authorisation,
+  authorise,
+  type BareGrant,
+  PolicyCache,
+  reauthorise,
+} from './authorise.ts';
+export { findCodeUser, type IssuedCode, issueCode, parseCode } from './codes.ts';
+export type { AccessContext, Actor, PasswordHasher } from './context.ts';
+export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
+export {
+  type EnrolRequest,
+  type EnrolResult,
+  enrol,
+  findInstallation,
+  listInstallations,
+  type NamedInstallation,
+} from './enrolment.ts';
+export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './errors.ts';
+export {
+  findProxy,
+  issueJoinToken,
+  type JoinToken,
+  listProxies,
+  listSites,
+  putSite,
+  redeemJoinToken,
+} from './farm.ts';
+export { randomId } from './ids.ts';
+export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
+export {
+  type BeatResult,
+  type Clocks,
+  DEFAULT_LEASE_MS,
+  LeaseClock,
+  MAX_DRIFT_MS,
+  recordBeat,
+  type WaitingProxy,
+  waitingFor,
+} from './lease.ts';
+export { MemoryStore } from './memory-store.ts';
+export {
+  findOperator,
+  firstOperatorToken,
+  inviteOperator,
+  type OperatorToken,
+  redeemOperatorToken,
+} from './operators.ts';
+export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet, removeRight } from './policies.ts';
+export { changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
+export { loadRealmKeys, type RealmKey, rewrapRealm, storeRealmKey } from './realm-keys.ts';
+export { effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
+export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
+export {
+  createSession,
+  isLive,
+  listSessions,
+  type NamedSession,
+  type NewSession,
+  type SessionRequest,
+} from './sessions.ts';
+export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction } from './store.ts';
+export {
+  type AuditRow,
+  type ColumnType,
+  type InstallationRow,
+  type Json,
+  type KeyPurpose,
+  type PolicyRow,
+  type ResourceRow,
+  type RevocationRow,
+  type Rows,
+  type SessionRow,
+  type SiteRow,
+  TABLE_NAMES,
+  TABLES,
+  type TableName,
+  type TableShape,
+  type UserRow,
+} from './tables.ts';
+export { memoryThrottle, type Throttle } from './throttle.ts';
+export {
+  disableUser,
+  enableUser,
+  findUser,
+  groupsOf,
+  listGroups,
+  listUsers,
+  putGroup,
+  putUser,
+  type UserChange,
+  type UserWithGroups,
+  verifyPassword,
+} from './users.ts';

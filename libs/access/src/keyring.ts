@@ -1,0 +1,54 @@
+import { type CryptoProvider, concat, copyBytes, decodeUint, encodeText, encodeUint } from '@sallyport/channel';
+import { AccessError } from './errors.ts';
+
+/** Wraps secrets for the store by key-encryption keys that are not in it. */
+export interface Keyring {
+  /** Id of the key that wraps from now on. */
+  readonly current: number;
+  wrap(secret: Uint8Array, purpose: string): Uint8Array;
+  /** @throws AccessError ERR_ACCESS_UNWRAP when the key is missing, or the purpose or a byte is another. */
+  unwrap(envelope: Uint8Array, purpose: string): Uint8Array;
+}
+
+const NONCE_BYTES = 12;
+const HEAD_BYTES = 4 + NONCE_BYTES;
+
+/** Id of the key-encryption key of an envelope. */
+export function kekOf(envelope: Uint8Array): number {
+  return decodeUint(envelope, 0, 4);
+}
+
+/**
+ * Keyring on AES-256-GCM. Envelope: `kek u32 | nonce(12) | ciphertext | tag(16)`; the AAD is the purpose, which names
+ * realm, row and column, so that an envelope opens in its own place only. Nonces are random: wrap at most 2^32 times per key.
+ */
+export function createKeyring(crypto: CryptoProvider, keks: ReadonlyMap<number, Uint8Array>, current: number): Keyring {
+  const keys = new Map([...keks].map(([id, kek]) => [id, crypto.aead(2, kek)]));
+  if (!keys.has(current)) throw new TypeError('the current key-encryption key is missing');
+  return {
+    current,
+    wrap(secret, purpose) {
+      const nonce = crypto.randomBytes(NONCE_BYTES);
+      return concat(encodeUint(current, 4), nonce, keys.get(current)!.seal(nonce, encodeText(purpose), secret));
+    },
+    unwrap(envelope, purpose) {
+      const key = envelope.length > HEAD_BYTES ? keys.get(kekOf(envelope)) : undefined;
+      if (!key) throw new AccessError('ERR_ACCESS_UNWRAP', 'the key-encryption key of a stored secret is missing');
+      try {
+        return copyBytes(
+          key.open(envelope.subarray(4, HEAD_BYTES), encodeText(purpose), envelope.subarray(HEAD_BYTES)),
+        );
+      } catch (cause) {
+        throw new AccessError('ERR_ACCESS_UNWRAP', 'a stored secret does not open', { cause });
+      }
+    },
+  };
+}
+
+/** What envelopes are bound to, so that a row's secret opens in that row only. */
+export const PURPOSES = {
+  sharedKey: (realm: string, installationId: string): string => `${realm}/installation/${installationId}/shared key`,
+  session: (realm: string, sid: string): string => `${realm}/session/${sid}`,
+  key: (realm: string, id: string): string => `${realm}/key/${id}`,
+  ticket: (realm: string): string => `${realm}/ticket`,
+} as const;

@@ -1,0 +1,103 @@
+import { formatHex } from '@sallyport/channel';
+import { StoreError } from './errors.ts';
+import type { Page, RealmStore, Selection, Table, Tables, Transaction } from './store.ts';
+import { TABLE_NAMES, TABLES, type TableShape } from './tables.ts';
+
+type AnyRow = Record<string, unknown>;
+type RowMap = Map<string, AnyRow>;
+type Data = Map<string, RowMap>;
+
+/**
+ * Store in memory, for tests and simulations: transactions run one after another, a failed one leaves nothing.
+ * Realms are apart by construction: each has its own maps.
+ */
+export class MemoryStore {
+  readonly #realms = new Map<string, Data>();
+  readonly #now: () => number;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  /** The store of one realm. */
+  in(realm: string): RealmStore {
+    return { realm, transaction: (work) => this.#enqueue(() => this.#run(realm, work)) };
+  }
+
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #run<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    const draft: Data = new Map();
+    for (const name of TABLE_NAMES) draft.set(name, new Map(this.#realms.get(realm)?.get(name)));
+    const tables = Object.fromEntries(
+      TABLE_NAMES.map((name) => [name, memoryTable(TABLES[name] as unknown as TableShape<AnyRow>, draft.get(name)!)]),
+    );
+    const result = await work({ tables: tables as unknown as Tables, now: async () => this.#now() });
+    this.#realms.set(realm, draft);
+    return result;
+  }
+}
+
+function comparable(value: unknown): unknown {
+  return value instanceof Uint8Array ? formatHex(value) : value;
+}
+
+function keyOf(shape: TableShape<AnyRow>, row: AnyRow): string {
+  return shape.key.map((column) => String(comparable(row[column]))).join('\0');
+}
+
+function matches(row: AnyRow, { where = {}, above, below }: Selection<AnyRow>): boolean {
+  const equal = Object.entries(where).every(([column, value]) => comparable(row[column]) === comparable(value));
+  const over = !above || (row[above[0]] as number) > (above[1] as number);
+  const under = !below || (row[below[0]] as number) < (below[1] as number);
+  return equal && over && under;
+}
+
+function compareKeys(shape: TableShape<AnyRow>): (a: AnyRow, b: AnyRow) => number {
+  return (a, b) => {
+    for (const column of shape.key) {
+      const [x, y] = [a[column] as string, b[column] as string];
+      if (x !== y) return x < y ? -1 : 1;
+    }
+    return 0;
+  };
+}
+
+function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
+  const selected = (selection: Selection<AnyRow> = {}): [string, AnyRow][] =>
+    [...rows].filter(([, row]) => matches(row, selection));
+  const taken = (row: AnyRow): boolean =>
+    (shape.unique ?? []).some((column) =>
+      [...rows.values()].some((other) => matches(other, { where: { [column]: row[column] } })),
+    );
+  return {
+    find: async (key) => selected({ where: key })[0]?.[1],
+    insert: async (row) => {
+      const key = keyOf(shape, row);
+      if (rows.has(key) || taken(row)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
+      rows.set(key, structuredClone(row));
+    },
+    update: async (selection, change) => {
+      const found = selected(selection);
+      for (const [key, row] of found) rows.set(key, { ...row, ...structuredClone(change) });
+      return found.length;
+    },
+    remove: async (selection) => {
+      const found = selected(selection);
+      for (const [key] of found) rows.delete(key);
+      return found.length;
+    },
+    list: async (page: Page<AnyRow> = {}) => {
+      const ordered = selected(page)
+        .map(([, row]) => row)
+        .sort(compareKeys(shape));
+      return (page.newestFirst ? ordered.reverse() : ordered).slice(0, page.limit);
+    },
+    count: async (selection) => selected(selection).length,
+  };
+}

@@ -1,0 +1,81 @@
+import { encodeText, formatBase64Url } from '@sallyport/channel';
+import { appendAudit } from './audit.ts';
+import type { AccessContext } from './context.ts';
+import { randomId } from './ids.ts';
+import type { OperatorRow } from './tables.ts';
+
+/** Life of an operator's credential and of a one-time token, in ms. */
+const CREDENTIAL_TTL_MS = 30 * 86_400_000;
+const ONE_TIME_TTL_MS = 86_400_000;
+
+/** A token as its holder sees it; the store has its hash only. */
+export interface OperatorToken {
+  readonly name: string;
+  readonly token: string;
+  readonly expiresAt: number;
+}
+
+function newToken(access: AccessContext, name: string, oneTime: boolean): { token: string; row: OperatorRow } {
+  const token = `${oneTime ? 'sp1' : 'spo'}_${formatBase64Url(access.crypto.randomBytes(32))}`;
+  const createdAt = access.now();
+  const expiresAt = createdAt + (oneTime ? ONE_TIME_TTL_MS : CREDENTIAL_TTL_MS);
+  const tokenHash = access.crypto.sha256(encodeText(token));
+  return { token, row: { id: randomId(access.crypto), name, tokenHash, oneTime, createdAt, expiresAt } };
+}
+
+/** Issues the one-time token of a realm without operators; undefined when there is one already. */
+export async function firstOperatorToken(access: AccessContext): Promise<string | undefined> {
+  return access.store.transaction(async (transaction) => {
+    const { operators } = transaction.tables;
+    if ((await operators.count({ where: { oneTime: false } })) > 0) return undefined;
+    // A token that was printed and lost is worth nothing: the next start prints another.
+    await operators.remove({ where: { oneTime: true } });
+    const { token, row } = newToken(access, 'first', true);
+    await operators.insert(row);
+    return token;
+  });
+}
+
+/** Exchanges a one-time token for an operator's credential; undefined when it is not good. */
+export async function redeemOperatorToken(
+  access: AccessContext,
+  token: string,
+  name: string,
+): Promise<OperatorToken | undefined> {
+  return access.store.transaction(async (transaction) => {
+    const { operators } = transaction.tables;
+    const offered = await operators.find({ tokenHash: access.crypto.sha256(encodeText(token)) }, 'update');
+    if (!offered?.oneTime || offered.expiresAt <= access.now()) return undefined;
+    await operators.remove({ where: { id: offered.id } });
+    const made = newToken(access, name, false);
+    await operators.insert(made.row);
+    const event = {
+      actor: name,
+      reason: 'redeemed a one-time token',
+      action: 'operator.create',
+      subject: name,
+    } as const;
+    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: access.now() });
+    return { name, token: made.token, expiresAt: made.row.expiresAt };
+  });
+}
+
+/** The operator of a credential; undefined when it is not good. */
+export async function findOperator(access: AccessContext, token: string): Promise<OperatorRow | undefined> {
+  const tokenHash = access.crypto.sha256(encodeText(token));
+  return access.store.transaction(async ({ tables }) => {
+    const row = await tables.operators.find({ tokenHash });
+    return row && !row.oneTime && row.expiresAt > access.now() ? row : undefined;
+  });
+}
+
+/** Issues a one-time token for another operator. */
+export async function inviteOperator(access: AccessContext, name: string, by: string): Promise<OperatorToken> {
+  return access.store.transaction(async (transaction) => {
+    const { token, row } = newToken(access, name, true);
+    await transaction.tables.operators.insert(row);
+    const event = { actor: by, reason: '', action: 'operator.invite', subject: name } as const;
+    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: access.now() });
+    return { name, token, expiresAt: row.expiresAt };
+  });
+}

@@ -1,0 +1,125 @@
+import type { AccessRule, Backend, PolicyInput, ResourceGrant, ResourceInput } from '@sallyport/security-api';
+import { appendAudit } from './audit.ts';
+import type { AccessContext, Actor } from './context.ts';
+import { AccessError } from './errors.ts';
+import { randomId } from './ids.ts';
+import { getRealm } from './realm.ts';
+import { appendRevocation } from './revocation.ts';
+import type { Transaction } from './store.ts';
+import type { Json, PolicyRow, ResourceRow, StoredRule } from './tables.ts';
+
+/** Resources and policies of a realm at one version. */
+export interface PolicySet {
+  readonly version: number;
+  readonly resources: readonly ResourceRow[];
+  readonly policies: readonly PolicyRow[];
+}
+
+/** Reads all resources and policies. */
+export async function readPolicySet({ tables }: Transaction, version: number): Promise<PolicySet> {
+  return { version, resources: await tables.resources.list(), policies: await tables.policies.list() };
+}
+
+/** What a member of the groups may reach, each resource with every rule that opens it. Deny is the default. */
+export function grantedResources(set: PolicySet, groups: readonly string[]): ResourceGrant[] {
+  const applicable = set.policies.filter((policy) =>
+    (policy.groups as string[]).some((group) => groups.includes(group)),
+  );
+  return set.resources.flatMap((resource) => {
+    const opening = applicable.filter((policy) => (policy.resources as string[]).includes(resource.name));
+    if (opening.length === 0) return [];
+    const { name, kind, authority } = resource;
+    return [{ name, kind, authority, backend: resource.backend as unknown as Backend, rules: opening.map(ruleOf) }];
+  });
+}
+
+function ruleOf(policy: PolicyRow): AccessRule {
+  const { context, methods, paths } = policy.rule as unknown as StoredRule;
+  return {
+    policy: policy.name,
+    context,
+    ...(methods ? { methods: [...methods] } : {}),
+    ...(paths ? { paths: [...paths] } : {}),
+  };
+}
+
+/** Runs a change of rights: version, log entry for open channels and audit event in one transaction. */
+async function changeRights(
+  access: AccessContext,
+  change: { readonly action: string; readonly subject: string; readonly by: Actor },
+  work: (transaction: Transaction) => Promise<void>,
+): Promise<void> {
+  const { action, subject, by } = change;
+  await access.store.transaction(async (transaction) => {
+    const realm = await getRealm(transaction, 'update');
+    const at = access.now();
+    await work(transaction);
+    await transaction.tables.realms.update({ where: { id: 'realm' } }, { policyVersion: realm.policyVersion + 1 });
+    const revocation = { requestId: randomId(access.crypto), kind: 'rights', subject: '*' } as const;
+    await appendRevocation(transaction, revocation, { ...by, at });
+    await appendAudit(transaction, access.crypto, { ...by, action, subject, outcome: 'done', at });
+  });
+}
+
+/** Creates or replaces a resource. @throws StoreError ERR_STORE_CONFLICT when another one has the authority. */
+export async function putResource(
+  access: AccessContext,
+  name: string,
+  input: ResourceInput,
+  by: Actor,
+): Promise<ResourceRow> {
+  const row: ResourceRow = {
+    name,
+    kind: input.kind,
+    authority: input.authority,
+    title: input.title ?? name,
+    backend: input.backend as unknown as Json,
+  };
+  const matching = input.backend.url.startsWith('tcp:') === (input.kind === 'tcp');
+  if (!matching)
+    throw new AccessError('ERR_ACCESS_INVALID', 'a tcp resource has a tcp:// backend, an http one http(s)://');
+  await changeRights(access, { action: 'resource.put', subject: name, by }, async ({ tables }) => {
+    const { name: _, ...change } = row;
+    if ((await tables.resources.update({ where: { name } }, change)) === 0) await tables.resources.insert(row);
+  });
+  return row;
+}
+
+/** Creates or replaces a policy. @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group or resource. */
+export async function putPolicy(
+  access: AccessContext,
+  name: string,
+  input: PolicyInput,
+  by: Actor,
+): Promise<PolicyRow> {
+  const { groups, resources, ...rule } = input;
+  const row: PolicyRow = { name, groups, resources, rule: rule as unknown as Json };
+  await changeRights(access, { action: 'policy.put', subject: name, by }, async ({ tables }) => {
+    for (const group of groups) {
+      if (!(await tables.groups.find({ name: group })))
+        throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${group}`);
+    }
+    for (const resource of resources) {
+      const found = await tables.resources.find({ name: resource });
+      if (!found) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${resource}`);
+    }
+    const { name: _, ...change } = row;
+    if ((await tables.policies.update({ where: { name } }, change)) === 0) await tables.policies.insert(row);
+  });
+  return row;
+}
+
+/** Removes a resource or a policy; false when there was none. */
+export async function removeRight(
+  access: AccessContext,
+  table: 'resources' | 'policies',
+  name: string,
+  by: Actor,
+): Promise<boolean> {
+  let removed = 0;
+  const action = table === 'resources' ? 'resource.remove' : 'policy.remove';
+  await changeRights(access, { action, subject: name, by }, async ({ tables }) => {
+    removed = await tables[table].remove({ where: { name } });
+  });
+  return removed > 0;
+}

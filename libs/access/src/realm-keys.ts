@@ -1,0 +1,63 @@
+import type { AccessContext } from './context.ts';
+import { kekOf, PURPOSES } from './keyring.ts';
+import type { Json, KeyPurpose, KeyRow } from './tables.ts';
+
+/** A key of the realm with its secret unwrapped. */
+export interface RealmKey {
+  readonly id: string;
+  readonly purpose: KeyPurpose;
+  readonly publicPart: Json;
+  readonly secret: Uint8Array;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+/** Stores a key, wrapped. Of two nodes that make one at the same time the first wins; read again after a conflict. */
+export async function storeRealmKey(access: AccessContext, key: RealmKey): Promise<void> {
+  const secret = access.keyring.wrap(key.secret, PURPOSES.key(access.store.realm, key.id));
+  await access.store.transaction(({ tables }) => tables.keys.insert({ ...key, secret }));
+}
+
+/** All keys of a purpose that have not expired, newest first. */
+export async function loadRealmKeys(access: AccessContext, purpose: KeyPurpose): Promise<RealmKey[]> {
+  const rows = await access.store.transaction(({ tables }) => tables.keys.list({ where: { purpose } }));
+  return rows
+    .filter(({ expiresAt }) => expiresAt > access.now())
+    .sort((a, b) => b.createdAt - a.createdAt)
+    .map((row) => unwrapKey(access, row));
+}
+
+function unwrapKey(access: AccessContext, row: KeyRow): RealmKey {
+  return { ...row, secret: access.keyring.unwrap(row.secret, PURPOSES.key(access.store.realm, row.id)) };
+}
+
+/** Wraps every stored secret anew that an older key-encryption key holds; gives how many. Safe to run again. */
+export async function rewrapRealm(access: AccessContext): Promise<number> {
+  const { realm } = access.store;
+  return access.store.transaction(async ({ tables }) => {
+    let rewrapped = 0;
+    const renew = (envelope: Uint8Array, purpose: string): Uint8Array => {
+      if (kekOf(envelope) === access.keyring.current) return envelope;
+      rewrapped += 1;
+      return access.keyring.wrap(access.keyring.unwrap(envelope, purpose), purpose);
+    };
+    for (const { id, secret } of await tables.keys.list()) {
+      await tables.keys.update({ where: { id } }, { secret: renew(secret, PURPOSES.key(realm, id)) });
+    }
+    for (const { id } of await tables.installations.list()) {
+      const row = (await tables.installations.find({ id }, 'update'))!;
+      const renewed = (wrapped: Uint8Array | null): Uint8Array | null =>
+        wrapped && renew(wrapped, PURPOSES.sharedKey(realm, id));
+      const change = {
+        currentKey: renewed(row.currentKey)!,
+        nextKey: renewed(row.nextKey),
+        previousKey: renewed(row.previousKey),
+      };
+      await tables.installations.update({ where: { id } }, change);
+    }
+    for (const { id, secret } of await tables.sessions.list({ where: { endedAt: null } })) {
+      await tables.sessions.update({ where: { id } }, { secret: renew(secret, PURPOSES.session(realm, id)) });
+    }
+    return rewrapped;
+  });
+}

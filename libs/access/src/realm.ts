@@ -1,0 +1,68 @@
+import type { RealmSettings } from '@sallyport/security-api';
+import { appendAudit, beginAudit } from './audit.ts';
+import type { AccessContext, Actor } from './context.ts';
+import { AccessError } from './errors.ts';
+import type { RowLock, Transaction } from './store.ts';
+import type { Json, RealmRow } from './tables.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+/** Settings of a new realm. */
+export const DEFAULT_SETTINGS: RealmSettings = {
+  sessionTtlMs: 12 * HOUR,
+  rotateAfterMs: DAY,
+  previousKeyGraceMs: 30 * DAY,
+  codeTtlMs: DAY,
+  openBurst: 200,
+  openRate: 50,
+  channelsPerSession: 4,
+  loginNeedsPassword: true,
+  context: {},
+  enrolPage: 'https://localhost/enroll',
+};
+
+/** Creates the realm once; true when it was not there. */
+export async function ensureRealm(access: AccessContext): Promise<boolean> {
+  return access.store.transaction(async (transaction) => {
+    if (await transaction.tables.realms.find({ id: 'realm' })) return false;
+    const settings = DEFAULT_SETTINGS as unknown as Json;
+    await transaction.tables.realms.insert({ id: 'realm', head: 0, policyVersion: 0, notBefore: 0, settings });
+    await beginAudit(transaction);
+    return true;
+  });
+}
+
+/** The realm's row. @throws AccessError ERR_ACCESS_NOT_FOUND before ensureRealm. */
+export async function getRealm(transaction: Transaction, lock?: RowLock): Promise<RealmRow> {
+  const row = await transaction.tables.realms.find({ id: 'realm' }, lock);
+  if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'the realm does not exist');
+  return row;
+}
+
+/** Settings of a realm row, with defaults for what a later version added. */
+export function settingsOf(row: RealmRow): RealmSettings {
+  return { ...DEFAULT_SETTINGS, ...(row.settings as unknown as Partial<RealmSettings>) };
+}
+
+/** Changes settings; what is not named stays. */
+export async function changeSettings(
+  access: AccessContext,
+  change: Partial<RealmSettings>,
+  by: Actor,
+): Promise<RealmSettings> {
+  return access.store.transaction(async (transaction) => {
+    const row = await getRealm(transaction, 'update');
+    const settings = { ...settingsOf(row), ...change };
+    await transaction.tables.realms.update({ where: { id: 'realm' } }, { settings: settings as unknown as Json });
+    const subject = Object.keys(change).sort().join(', ');
+    await appendAudit(transaction, access.crypto, {
+      ...by,
+      action: 'realm.change',
+      subject,
+      outcome: 'done',
+      at: access.now(),
+    });
+    return settings;
+  });
+}

@@ -1,0 +1,140 @@
+import type { Grant, RevocationEntry, RevocationKind } from '@sallyport/security-api';
+import { appendAudit } from './audit.ts';
+import type { AccessContext, Actor } from './context.ts';
+import { AccessError } from './errors.ts';
+import { getRealm } from './realm.ts';
+import type { Transaction } from './store.ts';
+import type { RevocationRow } from './tables.ts';
+
+/** What an operator revokes. `requestId` is the client's: the same one gives the same entry. */
+export interface Revocation {
+  readonly requestId: string;
+  readonly kind: RevocationKind;
+  readonly subject: string;
+}
+
+/**
+ * Appends an entry inside the transaction of the change that causes it. Locks the realm's row, so that index order is
+ * commit order and no lease is extended between the entry and its commit: call it before other locks.
+ */
+export async function appendRevocation(
+  transaction: Transaction,
+  revocation: Revocation,
+  by: Actor & { readonly at: number },
+): Promise<RevocationRow> {
+  const realm = await getRealm(transaction, 'update');
+  const row = { ...revocation, index: realm.head + 1, reason: by.reason, actor: by.actor, at: by.at };
+  await transaction.tables.revocations.insert(row);
+  await transaction.tables.realms.update({ where: { id: 'realm' } }, { head: row.index });
+  return row;
+}
+
+/**
+ * Revokes: log entry, state and audit in one transaction. It is in force once `waitingFor` gives nobody.
+ * @throws AccessError ERR_ACCESS_CONFLICT when the id stands for another revocation, ERR_ACCESS_INVALID for a bad subject.
+ */
+export async function revoke(access: AccessContext, revocation: Revocation, by: Actor): Promise<RevocationRow> {
+  return access.store.transaction(async (transaction) => {
+    await getRealm(transaction, 'update');
+    const before = await transaction.tables.revocations.find({ requestId: revocation.requestId });
+    if (before) return sameRevocation(before, revocation);
+    const at = access.now();
+    const row = await appendRevocation(transaction, revocation, { ...by, at });
+    await EFFECTS[revocation.kind](transaction, { subject: revocation.subject, at, reason: by.reason });
+    const subject = `${revocation.kind} ${revocation.subject}`;
+    await appendAudit(transaction, access.crypto, { ...by, action: 'revoke', subject, outcome: 'done', at });
+    return row;
+  });
+}
+
+function sameRevocation(row: RevocationRow, revocation: Revocation): RevocationRow {
+  if (row.kind !== revocation.kind || row.subject !== revocation.subject) {
+    throw new AccessError('ERR_ACCESS_CONFLICT', 'this request id stands for another revocation');
+  }
+  return row;
+}
+
+interface Ending {
+  readonly subject: string;
+  readonly at: number;
+  readonly reason: string;
+}
+
+function ended({ at, reason }: Ending): { endedAt: number; endReason: string } {
+  return { endedAt: at, endReason: reason };
+}
+
+/** Ends every session and every other way in of a user, in the caller's transaction. */
+export async function endUser(transaction: Transaction, ending: Ending): Promise<void> {
+  const { users, sessions, installations, codes } = transaction.tables;
+  const found = await users.update({ where: { id: ending.subject } }, { enabled: false });
+  if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such user');
+  await sessions.update({ where: { userId: ending.subject, endedAt: null } }, ended(ending));
+  await installations.update({ where: { userId: ending.subject } }, { status: 'revoked' });
+  await codes.remove({ where: { userId: ending.subject } });
+}
+
+const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending: Ending) => Promise<void>>> = {
+  async session(transaction, ending) {
+    const session = await transaction.tables.sessions.find({ id: ending.subject });
+    if (!session) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such session');
+    await transaction.tables.sessions.update({ where: { id: ending.subject, endedAt: null } }, ended(ending));
+  },
+  async installation(transaction, ending) {
+    const where = { id: ending.subject };
+    const found = await transaction.tables.installations.update({ where }, { status: 'revoked' });
+    if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such installation');
+    await transaction.tables.sessions.update(
+      { where: { installationId: ending.subject, endedAt: null } },
+      ended(ending),
+    );
+  },
+  user: endUser,
+  async app(transaction, ending) {
+    if (!/^[^@]+@[^@]+$/.test(ending.subject))
+      throw new AccessError('ERR_ACCESS_INVALID', 'an app is written id@version');
+    await transaction.tables.sessions.update({ where: { app: ending.subject, endedAt: null } }, ended(ending));
+  },
+  async before(transaction, ending) {
+    const notBefore = Number(ending.subject);
+    if (!Number.isSafeInteger(notBefore)) throw new AccessError('ERR_ACCESS_INVALID', 'a time is written in epoch ms');
+    const realm = await getRealm(transaction);
+    const latest = Math.max(realm.notBefore, notBefore);
+    await transaction.tables.realms.update({ where: { id: 'realm' } }, { notBefore: latest });
+  },
+  async rights() {
+    // Nothing ends: Proxies read the rights again.
+  },
+};
+
+/** Entries after an index, oldest first, at most 1,000. */
+export async function entriesAfter(transaction: Transaction, index: number): Promise<RevocationEntry[]> {
+  const rows = await transaction.tables.revocations.list({ above: ['index', index], limit: 1_000 });
+  return rows.map(({ index: at, kind, subject, at: time }) => ({ index: at, kind, subject, at: time }));
+}
+
+/** What of a channel an entry can hit. */
+export interface Revocable {
+  readonly grant: Pick<Grant, 'sid' | 'installationId' | 'userId' | 'sessionCreatedAt'>;
+  /** `id@version` of the app context. */
+  readonly app: string;
+}
+
+/** What an entry does to a channel: `end` it, make the Proxy read its rights again, or nothing. */
+export function effectOn(entry: RevocationEntry, channel: Revocable): 'end' | 'reauthorize' | undefined {
+  const { grant } = channel;
+  switch (entry.kind) {
+    case 'session':
+      return entry.subject === grant.sid ? 'end' : undefined;
+    case 'installation':
+      return entry.subject === grant.installationId ? 'end' : undefined;
+    case 'user':
+      return entry.subject === grant.userId ? 'end' : undefined;
+    case 'app':
+      return entry.subject === channel.app ? 'end' : undefined;
+    case 'before':
+      return grant.sessionCreatedAt < Number(entry.subject) ? 'end' : undefined;
+    case 'rights':
+      return entry.subject === '*' || entry.subject === grant.userId ? 'reauthorize' : undefined;
+  }
+}

@@ -1,0 +1,171 @@
+import { deriveSessionSecret, type EstablishOutcome, formatHex, SID_BYTES } from '@sallyport/channel';
+import { appendAudit } from './audit.ts';
+import type { AccessContext } from './context.ts';
+import { PURPOSES } from './keyring.ts';
+import { getRealm, settingsOf } from './realm.ts';
+import { type KeyCandidate, type RotationStep, rotationStep } from './rotation.ts';
+import type { RowLock, Transaction } from './store.ts';
+import type { InstallationRow, RealmRow, SessionRow, UserRow } from './tables.ts';
+
+/** What a login is made of, once credentials, proof and app context were checked. */
+export interface SessionRequest {
+  readonly installationId: string;
+  readonly used: KeyCandidate;
+  readonly outcome: EstablishOutcome;
+  /** `id@version` */
+  readonly app: string;
+}
+
+/** A new session and what the device is told of its keys. */
+export interface NewSession {
+  readonly sid: Uint8Array;
+  readonly row: SessionRow;
+  readonly rotation: RotationStep;
+}
+
+/**
+ * Creates a session and takes the key rotation one step, in one durable transaction under the installation's lock.
+ * Undefined when the installation or its user may not log in any more.
+ */
+export async function createSession(access: AccessContext, request: SessionRequest): Promise<NewSession | undefined> {
+  const sid = access.crypto.randomBytes(SID_BYTES);
+  return access.store.transaction(async (transaction) => {
+    // The share lock keeps a revocation from slipping between these checks and the commit.
+    const settings = settingsOf(await getRealm(transaction, 'share'));
+    if (await transaction.tables.revocations.find({ kind: 'app', subject: request.app })) return undefined;
+    const installation = await transaction.tables.installations.find({ id: request.installationId }, 'update');
+    const user = installation && (await transaction.tables.users.find({ id: installation.userId }, 'share'));
+    if (!installation || installation.status === 'revoked' || !user?.enabled) return undefined;
+    const now = access.now();
+    const rotation = stepOf(access, request, { installation, now, settings });
+    if (!rotation) return undefined;
+    const row = newSession(access, request, { sid, installation, now, ttlMs: settings.sessionTtlMs });
+    const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now } as const;
+    await transaction.tables.installations.update({ where: { id: installation.id } }, change);
+    await transaction.tables.sessions.insert(row);
+    await auditLogin(access, transaction, { user, row, rotation });
+    return { sid, row, rotation };
+  });
+}
+
+function stepOf(
+  access: AccessContext,
+  request: SessionRequest,
+  at: { installation: InstallationRow; now: number; settings: { rotateAfterMs: number; previousKeyGraceMs: number } },
+): RotationStep | undefined {
+  const { crypto, keyring, store } = access;
+  const used = slotNow(access, at.installation, request.used);
+  if (!used) return undefined;
+  const { rotateAfterMs, previousKeyGraceMs } = at.settings;
+  return rotationStep({
+    realm: store.realm,
+    crypto,
+    keyring,
+    row: at.installation,
+    used,
+    outcome: request.outcome,
+    now: at.now,
+    rotateAfterMs,
+    previousKeyGraceMs,
+  });
+}
+
+/** The slot the used key is in under the lock: another login of the same device may have rotated meanwhile. */
+function slotNow(access: AccessContext, row: InstallationRow, used: KeyCandidate): KeyCandidate | undefined {
+  const slots = [
+    ['current', row.currentKey],
+    ['next', row.nextKey],
+    ['previous', row.previousKey],
+  ] as const;
+  const purpose = PURPOSES.sharedKey(access.store.realm, row.id);
+  const found = slots.find(
+    ([, wrapped]) => wrapped && formatHex(access.keyring.unwrap(wrapped, purpose)) === formatHex(used.key),
+  );
+  return found && { slot: found[0], key: used.key };
+}
+
+function newSession(
+  access: AccessContext,
+  request: SessionRequest,
+  at: { sid: Uint8Array; installation: InstallationRow; now: number; ttlMs: number },
+): SessionRow {
+  const id = formatHex(at.sid);
+  const secret = deriveSessionSecret(access.crypto, request.outcome, at.sid);
+  return {
+    id,
+    installationId: at.installation.id,
+    userId: at.installation.userId,
+    secret: access.keyring.wrap(secret, PURPOSES.session(access.store.realm, id)),
+    app: request.app,
+    createdAt: at.now,
+    expiresAt: at.now + at.ttlMs,
+    chanNo: 0,
+    endedAt: null,
+    endReason: null,
+  };
+}
+
+async function auditLogin(
+  access: AccessContext,
+  transaction: Transaction,
+  login: { user: UserRow; row: SessionRow; rotation: RotationStep },
+): Promise<void> {
+  const event = {
+    actor: login.user.name,
+    reason: '',
+    subject: login.row.id,
+    outcome: 'done',
+    at: login.row.createdAt,
+  } as const;
+  await appendAudit(transaction, access.crypto, { ...event, action: 'session.create' });
+  if (!login.rotation.suspicious) return;
+  await appendAudit(transaction, access.crypto, {
+    ...event,
+    action: 'key.previous-used',
+    subject: login.row.installationId,
+  });
+}
+
+/** A session that counts: neither ended nor expired nor older than the realm allows. */
+export function isLive(session: SessionRow, realm: RealmRow, now: number): boolean {
+  return session.endedAt === null && session.expiresAt > now && session.createdAt >= realm.notBefore;
+}
+
+/** A live session with its living installation and user; undefined when any of them is over. */
+export async function findLiveSession(
+  transaction: Transaction,
+  realm: RealmRow,
+  at: { readonly sid: string; readonly now: number; readonly lock?: RowLock },
+): Promise<{ session: SessionRow; installation: InstallationRow; user: UserRow } | undefined> {
+  const session = await transaction.tables.sessions.find({ id: at.sid }, at.lock);
+  if (!session || !isLive(session, realm, at.now)) return undefined;
+  const installation = await transaction.tables.installations.find({ id: session.installationId });
+  const user = await transaction.tables.users.find({ id: session.userId });
+  if (installation?.status !== 'active' || !user?.enabled) return undefined;
+  return { session, installation, user };
+}
+
+/** A session with its user's name and whether it is live. */
+export interface NamedSession {
+  readonly session: SessionRow;
+  readonly user: string;
+  readonly live: boolean;
+}
+
+/** Sessions, newest first by creation; only live ones unless `all`. */
+export async function listSessions(access: AccessContext, all: boolean): Promise<NamedSession[]> {
+  return access.store.transaction(async (transaction) => {
+    const realm = await getRealm(transaction);
+    const names = new Map((await transaction.tables.users.list()).map(({ id, name }) => [id, name]));
+    const now = access.now();
+    const rows = await transaction.tables.sessions.list(all ? {} : { where: { endedAt: null } });
+    return rows
+      .map((session) => ({
+        session,
+        user: names.get(session.userId) ?? session.userId,
+        live: isLive(session, realm, now),
+      }))
+      .filter(({ live }) => all || live)
+      .sort((a, b) => b.session.createdAt - a.session.createdAt);
+  });
+}

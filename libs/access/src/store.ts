@@ -1,0 +1,50 @@
+import type { Rows, TableName } from './tables.ts';
+
+/** A row lock: `share` holds off writers, `update` holds off other lockers too. Held to the end of the transaction. */
+export type RowLock = 'share' | 'update';
+
+/** Which rows: equal columns, and bounds of one column. */
+export interface Selection<Row> {
+  readonly where?: Partial<Row>;
+  /** Rows whose column is greater. */
+  readonly above?: readonly [column: keyof Row & string, value: number | string];
+  /** Rows whose column is smaller. */
+  readonly below?: readonly [column: keyof Row & string, value: number | string];
+}
+
+/** Selection with order and bound. Rows come in key order. */
+export interface Page<Row> extends Selection<Row> {
+  readonly limit?: number;
+  readonly newestFirst?: boolean;
+}
+
+/** One table, seen inside one realm and one transaction. */
+export interface Table<Row> {
+  find(key: Partial<Row>, lock?: RowLock): Promise<Row | undefined>;
+  /** @throws StoreError ERR_STORE_CONFLICT when the key or a unique column is taken. */
+  insert(row: Row): Promise<void>;
+  /** Changes every selected row; gives how many there were. */
+  update(selection: Selection<Row>, change: Partial<Row>): Promise<number>;
+  remove(selection: Selection<Row>): Promise<number>;
+  list(page?: Page<Row>): Promise<readonly Row[]>;
+  count(selection?: Selection<Row>): Promise<number>;
+}
+
+/** All tables of one realm in one transaction. */
+export type Tables = { readonly [Name in TableName]: Table<Rows[Name]> };
+
+/** One transaction. Not to be used after its function has returned. */
+export interface Transaction {
+  readonly tables: Tables;
+  /** The store's clock, epoch ms: the one clock that all nodes share. */
+  now(): Promise<number>;
+}
+
+/**
+ * The store of one realm. A transaction is durable when the promise resolves, has no effect when it rejects with
+ * anything but ERR_STORE_UNKNOWN, and may run its function again after a deadlock: the function has no other effects.
+ */
+export interface RealmStore {
+  readonly realm: string;
+  transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+}

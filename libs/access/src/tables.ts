@@ -1,0 +1,330 @@
+import type { ContextRule, RevocationKind } from '@sallyport/security-api';
+
+/** JSON that a column may hold. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json | undefined };
+
+/** A realm: its settings, the head of its revocation log and the time before which no session counts. */
+export interface RealmRow {
+  readonly id: 'realm';
+  readonly head: number;
+  readonly policyVersion: number;
+  /** Sessions created before this are over, epoch ms. */
+  readonly notBefore: number;
+  readonly settings: Json;
+}
+
+export interface UserRow {
+  readonly id: string;
+  readonly name: string;
+  readonly displayName: string;
+  readonly passwordHash: string | null;
+  readonly enabled: boolean;
+  readonly createdAt: number;
+}
+
+export interface GroupRow {
+  readonly name: string;
+  readonly createdAt: number;
+}
+
+export interface MemberRow {
+  readonly groupName: string;
+  readonly userId: string;
+}
+
+export interface CodeRow {
+  readonly id: string;
+  readonly userId: string;
+  /** SHA-256 of the secret part. */
+  readonly secretHash: Uint8Array;
+  readonly expiresAt: number;
+  readonly triesLeft: number;
+  readonly usedAt: number | null;
+  readonly installationId: string | null;
+  readonly createdAt: number;
+}
+
+export type InstallationStatus = 'pending' | 'active' | 'revoked';
+
+export interface InstallationRow {
+  readonly id: string;
+  readonly userId: string;
+  readonly deviceStatic: Uint8Array;
+  /** Public JWK of the device's signing key. */
+  readonly signingKey: Json;
+  readonly status: InstallationStatus;
+  readonly generation: number;
+  readonly currentKey: Uint8Array;
+  readonly nextKey: Uint8Array | null;
+  readonly previousKey: Uint8Array | null;
+  /** When `currentKey` became current. */
+  readonly rotatedAt: number;
+  readonly app: string;
+  readonly model: string;
+  readonly createdAt: number;
+  readonly lastSeenAt: number | null;
+}
+
+export interface SessionRow {
+  /** sid, 32 hex digits. */
+  readonly id: string;
+  readonly installationId: string;
+  readonly userId: string;
+  readonly secret: Uint8Array;
+  readonly app: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** Number of the last channel that was authorised. */
+  readonly chanNo: number;
+  readonly endedAt: number | null;
+  readonly endReason: string | null;
+}
+
+export interface ResourceRow {
+  readonly name: string;
+  readonly kind: 'http' | 'tcp';
+  readonly authority: string;
+  readonly title: string;
+  readonly backend: Json;
+}
+
+export interface PolicyRow {
+  readonly name: string;
+  readonly groups: Json;
+  readonly resources: Json;
+  readonly rule: Json;
+}
+
+export interface RevocationRow {
+  readonly index: number;
+  /** Client-made id: the same one gives the same entry. */
+  readonly requestId: string;
+  readonly kind: RevocationKind;
+  readonly subject: string;
+  readonly reason: string;
+  readonly actor: string;
+  readonly at: number;
+}
+
+export interface LeaseRow {
+  readonly proxy: string;
+  readonly applied: number;
+  readonly expiresAt: number;
+  readonly channels: number;
+}
+
+export interface AuditRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly actor: string;
+  readonly action: string;
+  readonly subject: string;
+  readonly outcome: string;
+  readonly reason: string;
+  readonly previousHash: Uint8Array;
+  readonly hash: Uint8Array;
+}
+
+export interface AuditHeadRow {
+  readonly id: 'head';
+  readonly seq: number;
+  readonly hash: Uint8Array;
+}
+
+export type KeyPurpose = 'handshake' | 'root' | 'assertion' | 'ca';
+
+export interface KeyRow {
+  readonly id: string;
+  readonly purpose: KeyPurpose;
+  /** Public part: X25519 key, JWK or certificate, as JSON. */
+  readonly publicPart: Json;
+  readonly secret: Uint8Array;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+export interface OperatorRow {
+  readonly id: string;
+  readonly name: string;
+  readonly tokenHash: Uint8Array;
+  readonly oneTime: boolean;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+export interface SiteRow {
+  readonly name: string;
+  readonly origins: Json;
+  readonly resources: Json;
+}
+
+export interface ProxyRow {
+  readonly name: string;
+  readonly site: string;
+  readonly joinedAt: number;
+  readonly revokedAt: number | null;
+}
+
+export interface JoinTokenRow {
+  readonly id: string;
+  readonly tokenHash: Uint8Array;
+  readonly proxy: string;
+  readonly site: string;
+  readonly expiresAt: number;
+}
+
+/** Every table by name. */
+export interface Rows {
+  readonly realms: RealmRow;
+  readonly users: UserRow;
+  readonly groups: GroupRow;
+  readonly members: MemberRow;
+  readonly codes: CodeRow;
+  readonly installations: InstallationRow;
+  readonly sessions: SessionRow;
+  readonly resources: ResourceRow;
+  readonly policies: PolicyRow;
+  readonly revocations: RevocationRow;
+  readonly leases: LeaseRow;
+  readonly audit: AuditRow;
+  readonly auditHeads: AuditHeadRow;
+  readonly keys: KeyRow;
+  readonly operators: OperatorRow;
+  readonly sites: SiteRow;
+  readonly proxies: ProxyRow;
+  readonly joinTokens: JoinTokenRow;
+}
+export type TableName = keyof Rows;
+
+/** How a column is stored. `int` is a safe integer, `bytes` a byte string. */
+export type ColumnType = 'text' | 'int' | 'bool' | 'bytes' | 'json';
+
+/** What a store must know of a table; every table has a realm column in front of its key. */
+export interface TableShape<Row> {
+  readonly key: readonly (keyof Row & string)[];
+  readonly unique?: readonly (keyof Row & string)[];
+  readonly columns: { readonly [Column in keyof Row]: ColumnType };
+}
+
+/** Shapes of all tables: the single source for the memory store, the SQL store and its migrations test. */
+export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = {
+  realms: {
+    key: ['id'],
+    columns: { id: 'text', head: 'int', policyVersion: 'int', notBefore: 'int', settings: 'json' },
+  },
+  users: {
+    key: ['id'],
+    unique: ['name'],
+    columns: { id: 'text', name: 'text', displayName: 'text', passwordHash: 'text', enabled: 'bool', createdAt: 'int' },
+  },
+  groups: { key: ['name'], columns: { name: 'text', createdAt: 'int' } },
+  members: { key: ['groupName', 'userId'], columns: { groupName: 'text', userId: 'text' } },
+  codes: {
+    key: ['id'],
+    columns: {
+      id: 'text',
+      userId: 'text',
+      secretHash: 'bytes',
+      expiresAt: 'int',
+      triesLeft: 'int',
+      usedAt: 'int',
+      installationId: 'text',
+      createdAt: 'int',
+    },
+  },
+  installations: {
+    key: ['id'],
+    unique: ['deviceStatic'],
+    columns: {
+      id: 'text',
+      userId: 'text',
+      deviceStatic: 'bytes',
+      signingKey: 'json',
+      status: 'text',
+      generation: 'int',
+      currentKey: 'bytes',
+      nextKey: 'bytes',
+      previousKey: 'bytes',
+      rotatedAt: 'int',
+      app: 'text',
+      model: 'text',
+      createdAt: 'int',
+      lastSeenAt: 'int',
+    },
+  },
+  sessions: {
+    key: ['id'],
+    columns: {
+      id: 'text',
+      installationId: 'text',
+      userId: 'text',
+      secret: 'bytes',
+      app: 'text',
+      createdAt: 'int',
+      expiresAt: 'int',
+      chanNo: 'int',
+      endedAt: 'int',
+      endReason: 'text',
+    },
+  },
+  resources: {
+    key: ['name'],
+    unique: ['authority'],
+    columns: { name: 'text', kind: 'text', authority: 'text', title: 'text', backend: 'json' },
+  },
+  policies: { key: ['name'], columns: { name: 'text', groups: 'json', resources: 'json', rule: 'json' } },
+  revocations: {
+    key: ['index'],
+    unique: ['requestId'],
+    columns: {
+      index: 'int',
+      requestId: 'text',
+      kind: 'text',
+      subject: 'text',
+      reason: 'text',
+      actor: 'text',
+      at: 'int',
+    },
+  },
+  leases: { key: ['proxy'], columns: { proxy: 'text', applied: 'int', expiresAt: 'int', channels: 'int' } },
+  audit: {
+    key: ['seq'],
+    columns: {
+      seq: 'int',
+      at: 'int',
+      actor: 'text',
+      action: 'text',
+      subject: 'text',
+      outcome: 'text',
+      reason: 'text',
+      previousHash: 'bytes',
+      hash: 'bytes',
+    },
+  },
+  auditHeads: { key: ['id'], columns: { id: 'text', seq: 'int', hash: 'bytes' } },
+  keys: {
+    key: ['id'],
+    columns: { id: 'text', purpose: 'text', publicPart: 'json', secret: 'bytes', createdAt: 'int', expiresAt: 'int' },
+  },
+  operators: {
+    key: ['id'],
+    unique: ['tokenHash'],
+    columns: { id: 'text', name: 'text', tokenHash: 'bytes', oneTime: 'bool', createdAt: 'int', expiresAt: 'int' },
+  },
+  sites: { key: ['name'], columns: { name: 'text', origins: 'json', resources: 'json' } },
+  proxies: { key: ['name'], columns: { name: 'text', site: 'text', joinedAt: 'int', revokedAt: 'int' } },
+  joinTokens: {
+    key: ['id'],
+    columns: { id: 'text', tokenHash: 'bytes', proxy: 'text', site: 'text', expiresAt: 'int' },
+  },
+};
+
+/** Names of all tables. */
+export const TABLE_NAMES: readonly TableName[] = Object.keys(TABLES) as TableName[];
+
+/** A rule as a policy row holds it. */
+export interface StoredRule {
+  readonly context: ContextRule;
+  readonly methods?: readonly string[];
+  readonly paths?: readonly string[];
+}

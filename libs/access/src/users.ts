@@ -1,0 +1,195 @@
+import { appendAudit } from './audit.ts';
+import type { AccessContext, Actor } from './context.ts';
+import { AccessError } from './errors.ts';
+import { randomId } from './ids.ts';
+import { getRealm } from './realm.ts';
+import { appendRevocation, endUser } from './revocation.ts';
+import type { Transaction } from './store.ts';
+import type { GroupRow, UserRow } from './tables.ts';
+
+/** What may be said of a user; what is absent stays as it is. */
+export interface UserChange {
+  readonly displayName?: string;
+  readonly password?: string;
+  readonly groups?: readonly string[];
+}
+
+/** A user with the names of its groups. */
+export interface UserWithGroups {
+  readonly user: UserRow;
+  readonly groups: readonly string[];
+}
+
+/** Creates a user or changes one. Group changes reach open channels through the revocation log. */
+export async function putUser(
+  access: AccessContext,
+  name: string,
+  change: UserChange,
+  by: Actor,
+): Promise<UserWithGroups> {
+  const passwordHash = change.password === undefined ? undefined : await access.passwords.hash(change.password);
+  return access.store.transaction(async (transaction) => {
+    await getRealm(transaction, 'update');
+    const at = access.now();
+    const before = await transaction.tables.users.find({ name });
+    const user = before ?? newUser(access, name, at);
+    if (!before) await transaction.tables.users.insert(user);
+    const changed = {
+      ...(change.displayName === undefined ? {} : { displayName: change.displayName }),
+      ...(passwordHash === undefined ? {} : { passwordHash }),
+    };
+    if (Object.keys(changed).length > 0) await transaction.tables.users.update({ where: { id: user.id } }, changed);
+    if (change.groups) await setGroups(access, transaction, { userId: user.id, groups: change.groups, by, at });
+    const action = before ? 'user.change' : 'user.create';
+    await appendAudit(transaction, access.crypto, { ...by, action, subject: name, outcome: 'done', at });
+    return { user: { ...user, ...changed }, groups: await groupsOf(transaction, user.id) };
+  });
+}
+
+function newUser(access: AccessContext, name: string, createdAt: number): UserRow {
+  return { id: randomId(access.crypto), name, displayName: name, passwordHash: null, enabled: true, createdAt };
+}
+
+async function setGroups(
+  access: AccessContext,
+  transaction: Transaction,
+  change: { userId: string; groups: readonly string[]; by: Actor; at: number },
+): Promise<void> {
+  const before = await groupsOf(transaction, change.userId);
+  const after = [...new Set(change.groups)].sort();
+  if (before.join('\0') === after.join('\0')) return;
+  for (const name of after) {
+    if (!(await transaction.tables.groups.find({ name })))
+      throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
+  }
+  await transaction.tables.members.remove({ where: { userId: change.userId } });
+  for (const groupName of after) await transaction.tables.members.insert({ groupName, userId: change.userId });
+  const revocation = { requestId: randomId(access.crypto), kind: 'rights', subject: change.userId } as const;
+  await appendRevocation(transaction, revocation, { ...change.by, at: change.at });
+}
+
+/** Names of a user's groups, sorted. */
+export async function groupsOf(transaction: Transaction, userId: string): Promise<string[]> {
+  const rows = await transaction.tables.members.list({ where: { userId } });
+  return rows.map(({ groupName }) => groupName).sort();
+}
+
+/** A user by name, undefined when there is none. */
+export async function findUser(access: AccessContext, name: string): Promise<UserWithGroups | undefined> {
+  return access.store.transaction(async (transaction) => {
+    const user = await transaction.tables.users.find({ name });
+    return user && { user, groups: await groupsOf(transaction, user.id) };
+  });
+}
+
+/** All users with their groups. */
+export async function listUsers(access: AccessContext): Promise<UserWithGroups[]> {
+  return access.store.transaction(async (transaction) => {
+    const [users, members] = [await transaction.tables.users.list(), await transaction.tables.members.list()];
+    return users.map((user) => ({
+      user,
+      groups: members.filter(({ userId }) => userId === user.id).map(({ groupName }) => groupName),
+    }));
+  });
+}
+
+/**
+ * Disables a user: sessions, installations and codes end in one transaction with the log entry, whose index it gives.
+ * Enabling again revives none of them.
+ */
+export async function disableUser(access: AccessContext, name: string, requestId: string, by: Actor): Promise<number> {
+  return access.store.transaction(async (transaction) => {
+    await getRealm(transaction, 'update');
+    const repeated = await transaction.tables.revocations.find({ requestId });
+    if (repeated) return repeated.index;
+    const user = await getUser(transaction, name);
+    const at = access.now();
+    const row = await appendRevocation(transaction, { requestId, kind: 'user', subject: user.id }, { ...by, at });
+    await endUser(transaction, { subject: user.id, at, reason: by.reason });
+    await appendAudit(transaction, access.crypto, {
+      ...by,
+      action: 'user.disable',
+      subject: name,
+      outcome: 'done',
+      at,
+    });
+    return row.index;
+  });
+}
+
+/** Lets a disabled user in again, with a new enrolment. */
+export async function enableUser(access: AccessContext, name: string, by: Actor): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    const user = await getUser(transaction, name);
+    await transaction.tables.users.update({ where: { id: user.id } }, { enabled: true });
+    await appendAudit(transaction, access.crypto, {
+      ...by,
+      action: 'user.enable',
+      subject: name,
+      outcome: 'done',
+      at: access.now(),
+    });
+  });
+}
+
+async function getUser(transaction: Transaction, name: string): Promise<UserRow> {
+  const user = await transaction.tables.users.find({ name });
+  if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${name}`);
+  return user;
+}
+
+/**
+ * Checks a password; the slow hash runs outside of any transaction, and for an unknown user too, so that time does not
+ * tell whether a name exists.
+ */
+export async function verifyPassword(
+  access: AccessContext,
+  user: UserRow | undefined,
+  password: string,
+): Promise<boolean> {
+  const hash = user?.passwordHash ?? (await decoyHash(access));
+  const fits = password.length > 0 && (await access.passwords.verify(hash, password));
+  return fits && user?.passwordHash != null && user.enabled;
+}
+
+const decoys = new WeakMap<object, Promise<string>>();
+
+function decoyHash(access: AccessContext): Promise<string> {
+  const known = decoys.get(access.passwords) ?? access.passwords.hash(randomId(access.crypto));
+  decoys.set(access.passwords, known);
+  return known;
+}
+
+/** Creates a group; one that exists stays. */
+export async function putGroup(access: AccessContext, name: string, by: Actor): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    if (await transaction.tables.groups.find({ name })) return;
+    const at = access.now();
+    await transaction.tables.groups.insert({ name, createdAt: at });
+    await appendAudit(transaction, access.crypto, {
+      ...by,
+      action: 'group.create',
+      subject: name,
+      outcome: 'done',
+      at,
+    });
+  });
+}
+
+/** All groups with the names of their members. */
+export async function listGroups(access: AccessContext): Promise<{ group: GroupRow; members: string[] }[]> {
+  return access.store.transaction(async ({ tables }) => {
+    const [groups, members, users] = [
+      await tables.groups.list(),
+      await tables.members.list(),
+      await tables.users.list(),
+    ];
+    const names = new Map(users.map(({ id, name }) => [id, name]));
+    return groups.map((group) => ({
+      group,
+      members: members
+        .filter(({ groupName }) => groupName === group.name)
+        .map(({ userId }) => names.get(userId) ?? userId),
+    }));
+  });
+}

@@ -1,0 +1,122 @@
+import { expect, test } from 'vitest';
+import { AccessError, type RealmStore, type SessionRow, type UserRow } from '../src/index.ts';
+
+/** The store of a realm, fresh for each test by a name of its own. */
+export type StoreOf = (realm: string) => RealmStore;
+
+const user = (id: string, name = id): UserRow => ({
+  id,
+  name,
+  displayName: name,
+  passwordHash: null,
+  enabled: true,
+  createdAt: 1,
+});
+const session = (id: string): SessionRow => ({
+  id,
+  installationId: 'i',
+  userId: 'u',
+  secret: Uint8Array.of(0, 1, 255),
+  app: 'a@1',
+  createdAt: 2 ** 41,
+  expiresAt: 2 ** 42,
+  chanNo: 0,
+  endedAt: null,
+  endReason: null,
+});
+
+/** What every implementation of the store port must do. */
+export function storeContract(storeOf: StoreOf, name: string): void {
+  let count = 0;
+  const fresh = (): RealmStore => storeOf(`${name}-${process.pid}-${Date.now()}-${count++}`);
+
+  test(`${name}: gives back what was inserted, byte for byte`, async () => {
+    const store = fresh();
+    await store.transaction(({ tables }) => tables.sessions.insert(session('s1')));
+    expect(await store.transaction(({ tables }) => tables.sessions.find({ id: 's1' }))).toEqual(session('s1'));
+    expect(await store.transaction(({ tables }) => tables.sessions.find({ id: 's2' }))).toBeUndefined();
+  });
+
+  test(`${name}: keeps JSON as it was, in its order`, async () => {
+    const store = fresh();
+    const origins = { b: 1, a: [1, 'x', null, { deep: true }] };
+    await store.transaction(({ tables }) => tables.sites.insert({ name: 'site', origins, resources: [] }));
+    const found = await store.transaction(({ tables }) => tables.sites.find({ name: 'site' }));
+    expect(JSON.stringify(found!.origins)).toBe(JSON.stringify(origins));
+  });
+
+  test(`${name}: a transaction that throws leaves nothing, and the error comes out`, async () => {
+    const store = fresh();
+    const work = store.transaction(async ({ tables }) => {
+      await tables.users.insert(user('u1'));
+      throw new AccessError('ERR_ACCESS_INVALID', 'no');
+    });
+    await expect(work).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+    expect(await store.transaction(({ tables }) => tables.users.count())).toBe(0);
+  });
+
+  test(`${name}: a taken key or unique column is a conflict`, async () => {
+    const store = fresh();
+    await store.transaction(({ tables }) => tables.users.insert(user('u1', 'ada')));
+    for (const row of [user('u1', 'eve'), user('u2', 'ada')]) {
+      const work = store.transaction(({ tables }) => tables.users.insert(row));
+      await expect(work).rejects.toMatchObject({ code: 'ERR_STORE_CONFLICT' });
+    }
+  });
+
+  test(`${name}: one realm never sees, changes or removes the rows of another`, async () => {
+    const [a, b] = [fresh(), fresh()];
+    await a.transaction(({ tables }) => tables.users.insert(user('u1', 'ada')));
+    await b.transaction(async ({ tables }) => {
+      expect(await tables.users.list()).toEqual([]);
+      expect(await tables.users.find({ id: 'u1' })).toBeUndefined();
+      expect(await tables.users.update({}, { displayName: 'changed' })).toBe(0);
+      expect(await tables.users.remove({})).toBe(0);
+      await tables.users.insert(user('u1', 'ada'));
+    });
+    expect(await a.transaction(({ tables }) => tables.users.list())).toEqual([user('u1', 'ada')]);
+  });
+
+  test(`${name}: selects by equality, null, above and below, in key order with a limit`, async () => {
+    const store = fresh();
+    await store.transaction(async ({ tables }) => {
+      for (const id of ['c', 'a', 'b']) await tables.sessions.insert({ ...session(id), createdAt: id.charCodeAt(0) });
+      await tables.sessions.update({ where: { id: 'b' } }, { endedAt: 5, endReason: 'x' });
+      const ids = async (page: Parameters<typeof tables.sessions.list>[0]) =>
+        (await tables.sessions.list(page)).map(({ id }) => id);
+      expect(await ids({})).toEqual(['a', 'b', 'c']);
+      expect(await ids({ newestFirst: true, limit: 2 })).toEqual(['c', 'b']);
+      expect(await ids({ where: { endedAt: null } })).toEqual(['a', 'c']);
+      expect(await ids({ above: ['createdAt', 97] })).toEqual(['b', 'c']);
+      expect(await ids({ below: ['createdAt', 98] })).toEqual(['a']);
+      expect(await tables.sessions.count({ where: { endedAt: null } })).toBe(2);
+      expect(await tables.sessions.update({ where: { endedAt: null } }, { chanNo: 9 })).toBe(2);
+      expect(await tables.sessions.remove({ where: { id: 'a' } })).toBe(1);
+    });
+  });
+
+  test(`${name}: a locked row is changed by one transaction after the other`, async () => {
+    const store = fresh();
+    await store.transaction(({ tables }) => tables.sessions.insert(session('s')));
+    const increment = () =>
+      store.transaction(async ({ tables }) => {
+        const row = await tables.sessions.find({ id: 's' }, 'update');
+        await new Promise((done) => setTimeout(done, 2));
+        await tables.sessions.update({ where: { id: 's' } }, { chanNo: row!.chanNo + 1 });
+      });
+    await Promise.all(Array.from({ length: 20 }, increment));
+    expect((await store.transaction(({ tables }) => tables.sessions.find({ id: 's' })))!.chanNo).toBe(20);
+  });
+
+  test(`${name}: hostile texts are only texts`, async () => {
+    const store = fresh();
+    for (const text of ["'; drop table users; --", '$1', '"', '\\', '%', '😀', '\u202e']) {
+      await store.transaction(({ tables }) => tables.users.insert(user(text)));
+      expect(await store.transaction(({ tables }) => tables.users.find({ name: text }))).toEqual(user(text));
+    }
+  });
+
+  test(`${name}: has a clock`, async () => {
+    expect(Math.abs((await fresh().transaction(({ now }) => now())) - Date.now())).toBeLessThan(60_000);
+  });
+}

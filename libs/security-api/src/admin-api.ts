@@ -1,0 +1,256 @@
+import Type, { type Static } from 'typebox';
+import { Backend, ContextRule, RevocationKind } from './grant.ts';
+
+const CLOSED = { additionalProperties: false } as const;
+/** Names of users, groups, resources, policies and sites. */
+export const NamePattern = '^[a-z0-9]([a-z0-9._@-]{0,62}[a-z0-9])?$';
+const Name = Type.String({ pattern: NamePattern });
+const Names = Type.Array(Name, { maxItems: 256 });
+
+/** Why an operator does something; goes into the audit log. */
+const Reason = Type.String({ minLength: 3, maxLength: 500 });
+const Time = Type.Integer({ description: 'epoch ms' });
+const OptionalTime = Type.Union([Time, Type.Null()]);
+
+export const UserInput = Type.Object(
+  {
+    displayName: Type.Optional(Type.String({ maxLength: 128 })),
+    password: Type.Optional(Type.String({ minLength: 8, maxLength: 256 })),
+    groups: Type.Optional(Names),
+  },
+  { ...CLOSED, $id: 'UserInput' },
+);
+export type UserInput = Static<typeof UserInput>;
+
+export const User = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    displayName: Type.String(),
+    enabled: Type.Boolean(),
+    groups: Type.Array(Type.String()),
+    createdAt: Time,
+  },
+  { ...CLOSED, $id: 'User' },
+);
+export type User = Static<typeof User>;
+
+export const GroupView = Type.Object(
+  { name: Type.String(), members: Type.Array(Type.String()), createdAt: Time },
+  { ...CLOSED, $id: 'Group' },
+);
+export type GroupView = Static<typeof GroupView>;
+
+export const ResourceInput = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('http'), Type.Literal('tcp')]),
+    authority: Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$', maxLength: 255 }),
+    backend: Backend,
+    title: Type.Optional(Type.String({ maxLength: 128 })),
+  },
+  { ...CLOSED, $id: 'ResourceInput' },
+);
+export type ResourceInput = Static<typeof ResourceInput>;
+
+export const ResourceView = Type.Object(
+  { name: Type.String(), ...ResourceInput.properties, title: Type.String() },
+  { ...CLOSED, $id: 'Resource' },
+);
+export type ResourceView = Static<typeof ResourceView>;
+
+export const PolicyInput = Type.Object(
+  {
+    groups: Names,
+    resources: Names,
+    context: ContextRule,
+    methods: Type.Optional(Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$' }), { maxItems: 16 })),
+    paths: Type.Optional(Type.Array(Type.String({ pattern: '^/', maxLength: 1024 }), { maxItems: 64 })),
+  },
+  { ...CLOSED, $id: 'PolicyInput' },
+);
+export type PolicyInput = Static<typeof PolicyInput>;
+
+export const PolicyView = Type.Object({ name: Type.String(), ...PolicyInput.properties }, { ...CLOSED, $id: 'Policy' });
+export type PolicyView = Static<typeof PolicyView>;
+
+export const CodeInput = Type.Object(
+  { user: Name, ttlMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 })) },
+  { ...CLOSED, $id: 'CodeInput' },
+);
+export type CodeInput = Static<typeof CodeInput>;
+
+export const CodeView = Type.Object(
+  { id: Type.String(), user: Type.String(), code: Type.String(), link: Type.String(), expiresAt: Time },
+  { ...CLOSED, $id: 'Code' },
+);
+export type CodeView = Static<typeof CodeView>;
+
+export const InstallationView = Type.Object(
+  {
+    id: Type.String(),
+    user: Type.String(),
+    status: Type.String(),
+    generation: Type.Integer(),
+    app: Type.String(),
+    model: Type.String(),
+    createdAt: Time,
+    lastSeenAt: OptionalTime,
+  },
+  { ...CLOSED, $id: 'Installation' },
+);
+export type InstallationView = Static<typeof InstallationView>;
+
+export const SessionView = Type.Object(
+  {
+    id: Type.String(),
+    user: Type.String(),
+    installation: Type.String(),
+    app: Type.String(),
+    createdAt: Time,
+    expiresAt: Time,
+    endedAt: OptionalTime,
+    endReason: Type.Union([Type.String(), Type.Null()]),
+    channels: Type.Integer(),
+  },
+  { ...CLOSED, $id: 'Session' },
+);
+export type SessionView = Static<typeof SessionView>;
+
+export const RevocationInput = Type.Object(
+  { kind: RevocationKind, subject: Type.String({ minLength: 1, maxLength: 256 }), reason: Reason },
+  { ...CLOSED, $id: 'RevocationInput' },
+);
+export type RevocationInput = Static<typeof RevocationInput>;
+
+/** For whom a revocation waits. */
+export const Waiting = Type.Object({ proxy: Type.String(), applied: Type.Integer(), untilAt: Time }, CLOSED);
+export type Waiting = Static<typeof Waiting>;
+
+export const RevocationView = Type.Object(
+  {
+    index: Type.Integer(),
+    kind: RevocationKind,
+    subject: Type.String(),
+    reason: Type.String(),
+    at: Time,
+    inForce: Type.Boolean(),
+    waitedMs: Type.Integer(),
+    waitingFor: Type.Array(Waiting),
+  },
+  { ...CLOSED, $id: 'Revocation' },
+);
+export type RevocationView = Static<typeof RevocationView>;
+
+export const AuditView = Type.Object(
+  {
+    seq: Type.Integer(),
+    at: Time,
+    actor: Type.String(),
+    action: Type.String(),
+    subject: Type.String(),
+    outcome: Type.String(),
+    reason: Type.String(),
+    hash: Type.String(),
+  },
+  { ...CLOSED, $id: 'AuditEvent' },
+);
+export type AuditView = Static<typeof AuditView>;
+
+export const ProxyView = Type.Object(
+  {
+    name: Type.String(),
+    site: Type.String(),
+    applied: Type.Integer(),
+    leaseUntil: Time,
+    live: Type.Boolean(),
+    channels: Type.Integer(),
+  },
+  { ...CLOSED, $id: 'Proxy' },
+);
+export type ProxyView = Static<typeof ProxyView>;
+
+export const StatusView = Type.Object(
+  {
+    realm: Type.String(),
+    version: Type.String(),
+    database: Type.String(),
+    startedAt: Time,
+    head: Type.Integer(),
+    liveSessions: Type.Integer(),
+    installations: Type.Integer(),
+    users: Type.Integer(),
+    proxies: Type.Array(ProxyView),
+    audit: Type.Object({ events: Type.Integer(), intact: Type.Boolean() }, CLOSED),
+  },
+  { ...CLOSED, $id: 'Status' },
+);
+export type StatusView = Static<typeof StatusView>;
+
+export const OperatorLogin = Type.Object(
+  { token: Type.String({ maxLength: 256 }), name: Name },
+  { ...CLOSED, $id: 'OperatorLogin' },
+);
+export type OperatorLogin = Static<typeof OperatorLogin>;
+
+export const OperatorCredential = Type.Object(
+  { name: Type.String(), token: Type.String(), expiresAt: Time },
+  { ...CLOSED, $id: 'OperatorCredential' },
+);
+export type OperatorCredential = Static<typeof OperatorCredential>;
+
+export const JoinTokenInput = Type.Object(
+  { name: Name, site: Name, ttlMs: Type.Optional(Type.Integer({ minimum: 10_000, maximum: 86_400_000 })) },
+  { ...CLOSED, $id: 'JoinTokenInput' },
+);
+export type JoinTokenInput = Static<typeof JoinTokenInput>;
+
+export const JoinTokenView = Type.Object({ token: Type.String(), expiresAt: Time }, { ...CLOSED, $id: 'JoinToken' });
+export type JoinTokenView = Static<typeof JoinTokenView>;
+
+export const SiteInput = Type.Object(
+  {
+    origins: Type.Array(Type.String({ pattern: '^wss?://[^/?#@]+$', maxLength: 255 }), { minItems: 1, maxItems: 16 }),
+    resources: Type.Optional(Names),
+  },
+  { ...CLOSED, $id: 'SiteInput' },
+);
+export type SiteInput = Static<typeof SiteInput>;
+
+export const SiteView = Type.Object(
+  { name: Type.String(), origins: Type.Array(Type.String()), resources: Type.Array(Type.String()) },
+  { ...CLOSED, $id: 'Site' },
+);
+export type SiteView = Static<typeof SiteView>;
+
+export const RealmSettings = Type.Object(
+  {
+    sessionTtlMs: Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 }),
+    rotateAfterMs: Type.Integer({ minimum: 0, maximum: 365 * 86_400_000 }),
+    previousKeyGraceMs: Type.Integer({ minimum: 0, maximum: 365 * 86_400_000 }),
+    codeTtlMs: Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 }),
+    openBurst: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    openRate: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    channelsPerSession: Type.Integer({ minimum: 1, maximum: 64 }),
+    /** Whether a login needs the user's password beside the installation's keys. */
+    loginNeedsPassword: Type.Boolean(),
+    context: ContextRule,
+    /** Page that enrolment links lead to. */
+    enrolPage: Type.String({ maxLength: 255 }),
+  },
+  { ...CLOSED, $id: 'RealmSettings' },
+);
+export type RealmSettings = Static<typeof RealmSettings>;
+
+export const RealmSettingsPatch = Type.Partial(RealmSettings, { ...CLOSED, $id: 'RealmSettingsPatch' });
+export type RealmSettingsPatch = Static<typeof RealmSettingsPatch>;
+
+export const ProblemView = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.Optional(Type.String()),
+  },
+  { $id: 'Problem' },
+);

@@ -1,0 +1,142 @@
+import Type, { type Static } from 'typebox';
+
+const Name = Type.String({ minLength: 1, maxLength: 128 });
+const CLOSED = { additionalProperties: false } as const;
+
+/** What must hold of an app context. All that is given must fit; an unknown posture fact never fits. */
+export const ContextRule = Type.Object(
+  {
+    apps: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            id: Name,
+            /** SHA-256 of allowed signer certificates, hex. Absent: any signer. */
+            signers: Type.Optional(Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { maxItems: 16 })),
+            /** Lowest allowed version, dotted numbers. */
+            minVersion: Type.Optional(Type.String({ pattern: '^[0-9]+(\\.[0-9]+)*$' })),
+          },
+          CLOSED,
+        ),
+        { maxItems: 64 },
+      ),
+    ),
+    os: Type.Optional(Type.Array(Name, { maxItems: 16 })),
+    minOsVersion: Type.Optional(Type.String({ pattern: '^[0-9]+(\\.[0-9]+)*$' })),
+    posture: Type.Optional(
+      Type.Object(
+        {
+          rooted: Type.Optional(Type.Boolean()),
+          debugger: Type.Optional(Type.Boolean()),
+          emulator: Type.Optional(Type.Boolean()),
+          lockScreen: Type.Optional(Type.Boolean()),
+          encrypted: Type.Optional(Type.Boolean()),
+          managed: Type.Optional(Type.Boolean()),
+        },
+        CLOSED,
+      ),
+    ),
+  },
+  CLOSED,
+);
+export type ContextRule = Static<typeof ContextRule>;
+
+/** One way in which a policy opens a resource. */
+export const AccessRule = Type.Object(
+  {
+    policy: Name,
+    context: ContextRule,
+    /** Allowed methods; absent: the default list of the protocol. */
+    methods: Type.Optional(Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$' }), { maxItems: 16 })),
+    /** Allowed path prefixes, each ending at a slash or the end; absent: all. */
+    paths: Type.Optional(Type.Array(Type.String({ pattern: '^/', maxLength: 1024 }), { maxItems: 64 })),
+  },
+  CLOSED,
+);
+export type AccessRule = Static<typeof AccessRule>;
+
+/** Where a resource really is. Only a Proxy of the realm ever sees it. */
+export const Backend = Type.Object(
+  {
+    /** `http://host[:port]`, `https://host[:port]` or `tcp://host:port`. */
+    url: Type.String({ pattern: '^(https?|tcp)://[^/?#@]+$', maxLength: 512 }),
+    /** Networks (CIDR) this backend may lie in beyond the public ones: loopback and private ones must be named. */
+    networks: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
+    /** PEM of the CA of an https backend; absent: the system's. */
+    ca: Type.Optional(Type.String({ maxLength: 65_536 })),
+  },
+  CLOSED,
+);
+export type Backend = Static<typeof Backend>;
+
+/** A resource that a session may reach, with everything a Proxy needs to open it. */
+export const ResourceGrant = Type.Object(
+  {
+    name: Name,
+    kind: Type.Union([Type.Literal('http'), Type.Literal('tcp')]),
+    /** What a device writes in its URL; a key into this table, never a name to resolve. */
+    authority: Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$', maxLength: 255 }),
+    backend: Backend,
+    rules: Type.Array(AccessRule),
+    /** JWT for the backend: who the user is. Absent for TCP. */
+    assertion: Type.Optional(Type.String()),
+  },
+  CLOSED,
+);
+export type ResourceGrant = Static<typeof ResourceGrant>;
+
+/** Limits of a channel that a realm may set. */
+export const GrantLimits = Type.Object(
+  { openBurst: Type.Integer({ minimum: 1 }), openRate: Type.Integer({ minimum: 1 }) },
+  CLOSED,
+);
+export type GrantLimits = Static<typeof GrantLimits>;
+
+/** What Security lets one channel do, and whose it is. */
+export const Grant = Type.Object(
+  {
+    realm: Name,
+    sid: Type.String({ pattern: '^[0-9a-f]{32}$' }),
+    /** Index of the revocation log at which this was read. */
+    asOf: Type.Integer({ minimum: 0 }),
+    /** Ms until the session ends, from the answer on. */
+    expiresInMs: Type.Integer({ minimum: 0 }),
+    /** Ms until the assertions must be fetched anew. */
+    refreshInMs: Type.Integer({ minimum: 0 }),
+    sessionCreatedAt: Type.Integer(),
+    userId: Name,
+    userName: Name,
+    groups: Type.Array(Name),
+    installationId: Name,
+    /** What every channel of the realm must fulfil, whatever the resource. */
+    context: ContextRule,
+    resources: Type.Array(ResourceGrant),
+    limits: GrantLimits,
+  },
+  CLOSED,
+);
+export type Grant = Static<typeof Grant>;
+
+/** What ends or changes rights. `rights` entries make Proxies authorise again, the others end channels. */
+export const RevocationKind = Type.Union([
+  Type.Literal('session'),
+  Type.Literal('installation'),
+  Type.Literal('user'),
+  Type.Literal('app'),
+  Type.Literal('before'),
+  Type.Literal('rights'),
+]);
+export type RevocationKind = Static<typeof RevocationKind>;
+
+/** One entry of the revocation log; indexes are contiguous and in commit order. */
+export const RevocationEntry = Type.Object(
+  {
+    index: Type.Integer({ minimum: 1 }),
+    kind: RevocationKind,
+    /** Session id, installation id, user id, `app@version`, epoch ms, or for `rights` a user id or `*`. */
+    subject: Type.String({ minLength: 1, maxLength: 256 }),
+    at: Type.Integer(),
+  },
+  CLOSED,
+);
+export type RevocationEntry = Static<typeof RevocationEntry>;

@@ -1,0 +1,92 @@
+import Type, { type Static } from 'typebox';
+import { Grant, RevocationEntry } from './grant.ts';
+
+const CLOSED = { additionalProperties: false } as const;
+const Bytes = Type.String({ pattern: '^[A-Za-z0-9_-]*$', maxLength: 100_000 });
+
+/** Paths of the API between a Proxy and Security (mutual TLS, but for `join` and `jwks`). */
+export const PROXY_PATHS = {
+  handshakes: '/v1/handshakes',
+  authorize: '/v1/authorizations',
+  reauthorize: '/v1/reauthorizations',
+  siteMap: '/v1/site-map',
+  control: '/v1/control',
+  join: '/v1/join',
+  renew: '/v1/certificates',
+  jwks: '/v1/jwks',
+} as const;
+
+/** A handshake message of a device, base64url, and the address it came from. */
+export const RelayRequest = Type.Object({ message: Bytes, address: Type.String({ maxLength: 64 }) }, CLOSED);
+export type RelayRequest = Static<typeof RelayRequest>;
+
+/** Security's message for the device, and whether the handshake goes on. */
+export const RelayAnswer = Type.Object({ handshake: Type.Optional(Type.String()), message: Bytes }, CLOSED);
+export type RelayAnswer = Static<typeof RelayAnswer>;
+
+/** A HELLO to authorise. */
+export const AuthorizeRequest = Type.Object({ hello: Bytes, address: Type.String({ maxLength: 64 }) }, CLOSED);
+export type AuthorizeRequest = Static<typeof AuthorizeRequest>;
+
+/** The grant with the channel key, or the hint to give the device. */
+export const AuthorizeAnswer = Type.Union([
+  Type.Object({ grant: Grant, channelKey: Bytes }, CLOSED),
+  Type.Object({ hint: Type.String(), retryAfterMs: Type.Optional(Type.Integer()) }, CLOSED),
+]);
+export type AuthorizeAnswer = Static<typeof AuthorizeAnswer>;
+
+/** The rights of an open channel, read again; `ended` says why there are none any more. */
+export const ReauthorizeRequest = Type.Object({ sid: Type.String({ pattern: '^[0-9a-f]{32}$' }) }, CLOSED);
+export type ReauthorizeRequest = Static<typeof ReauthorizeRequest>;
+export const ReauthorizeAnswer = Type.Union([
+  Type.Object({ grant: Grant }, CLOSED),
+  Type.Object({ ended: Type.String() }, CLOSED),
+]);
+export type ReauthorizeAnswer = Static<typeof ReauthorizeAnswer>;
+
+/** A beat on the control connection. */
+export const Beat = Type.Object(
+  { type: Type.Literal('beat'), id: Type.Integer(), applied: Type.Integer({ minimum: 0 }), channels: Type.Integer() },
+  CLOSED,
+);
+export type Beat = Static<typeof Beat>;
+
+/** Answer to a beat: what the Proxy has not applied, and how long it may serve. */
+export const BeatAnswer = Type.Object(
+  {
+    type: Type.Literal('lease'),
+    id: Type.Integer(),
+    head: Type.Integer({ minimum: 0 }),
+    entries: Type.Array(RevocationEntry),
+    leaseMs: Type.Integer({ minimum: 1 }),
+  },
+  CLOSED,
+);
+export type BeatAnswer = Static<typeof BeatAnswer>;
+
+/** Entries pushed as they are committed; only a speed-up, the beat delivers them in any case. */
+export const Push = Type.Object({ type: Type.Literal('push'), entries: Type.Array(RevocationEntry) }, CLOSED);
+export type Push = Static<typeof Push>;
+
+/** What Security sends on the control connection. */
+export const ControlMessage = Type.Union([BeatAnswer, Push]);
+export type ControlMessage = Static<typeof ControlMessage>;
+
+/** A new Proxy's request for its certificate. */
+export const JoinRequest = Type.Object(
+  { token: Type.String({ maxLength: 256 }), csr: Type.String({ maxLength: 8_192 }) },
+  CLOSED,
+);
+export type JoinRequest = Static<typeof JoinRequest>;
+export const RenewRequest = Type.Object({ csr: Type.String({ maxLength: 8_192 }) }, CLOSED);
+export type RenewRequest = Static<typeof RenewRequest>;
+/** The certificate, the CA, and who the Proxy is. */
+export const JoinAnswer = Type.Object(
+  { certificate: Type.String(), ca: Type.String(), realm: Type.String(), site: Type.String(), name: Type.String() },
+  CLOSED,
+);
+export type JoinAnswer = Static<typeof JoinAnswer>;
+
+/** The signed site map: JWS by the realm's root key. */
+export const SiteMapAnswer = Type.Object({ siteMap: Type.String(), rootKey: Type.String() }, CLOSED);
+export type SiteMapAnswer = Static<typeof SiteMapAnswer>;

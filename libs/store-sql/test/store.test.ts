@@ -1,0 +1,60 @@
+import { TABLE_NAMES, TABLES } from '@sallyport/access';
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { storeContract } from '../../access/test/store.contract.ts';
+import { migrate, SqlStore } from '../src/index.ts';
+import { toSnake } from '../src/names.ts';
+import { startDatabase } from './real-postgres.ts';
+
+const { server, store } = await startDatabase();
+storeContract((realm) => store.in(realm), 'postgresql');
+
+test('migrations run once and fit the shapes of the domain', async () => {
+  expect(await migrate(server.address)).toEqual([]);
+  const client = new pg.Client(server.address);
+  await client.connect();
+  const { rows } = await client.query(
+    `select table_name, column_name, data_type from information_schema.columns where table_schema = 'public'`,
+  );
+  await client.end();
+  const types = { text: 'text', int: 'bigint', bool: 'boolean', bytes: 'bytea', json: 'json' };
+  for (const name of TABLE_NAMES) {
+    const found = Object.fromEntries(
+      rows.filter((row) => row.table_name === toSnake(name)).map((row) => [row.column_name, row.data_type]),
+    );
+    const wanted = Object.entries(TABLES[name].columns).map(([column, type]) => [
+      toSnake(column),
+      types[type as 'text'],
+    ]);
+    expect(found).toEqual({ realm: 'text', ...Object.fromEntries(wanted) });
+  }
+});
+
+test('a database that is not there is "unavailable", never "not found"', async () => {
+  const gone = new SqlStore({ ...server.address, host: '/tmp/no-such-socket' });
+  await expect(gone.in('r').transaction(({ tables }) => tables.users.find({ id: 'u' }))).rejects.toMatchObject({
+    code: 'ERR_STORE_UNAVAILABLE',
+  });
+  await gone.close();
+});
+
+test('a connection cut in the middle is "unavailable", and the next transaction works', async () => {
+  const realm = store.in('cut');
+  const work = realm.transaction(async ({ tables, now }) => {
+    await now();
+    const killer = new pg.Client(server.address);
+    await killer.connect();
+    await killer.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sallyport-security'`,
+    );
+    await killer.end();
+    await tables.users.list();
+  });
+  await expect(work).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
+  expect(await realm.transaction(({ tables }) => tables.users.count())).toBe(0);
+});
+
+test('the password role is needed, also on the socket', async () => {
+  const client = new pg.Client({ ...server.address, password: 'wrong' });
+  await expect(client.connect()).rejects.toMatchObject({ code: '28P01' });
+});
