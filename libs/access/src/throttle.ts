@@ -4,6 +4,8 @@ import { TokenBucket } from '@sallyport/channel';
 export interface Throttle {
   /** Takes one attempt; 0, or the ms until the next one is allowed. */
   take(key: string): number;
+  /** Ms until an attempt is allowed, without taking one. */
+  blockedMs(key: string): number;
 }
 
 /**
@@ -26,5 +28,6 @@ export function memoryThrottle(options: {
       if (buckets.size > maxKeys) buckets.delete(buckets.keys().next().value!);
       return bucket.take(now()) ? 0 : bucket.waitMs(now());
     },
+    blockedMs: (key) => buckets.get(key)?.waitMs(now()) ?? 0,
   };
 }

@@ -1,0 +1,77 @@
+import type { Server } from 'node:https';
+import fastifySwagger from '@fastify/swagger';
+import { addHealthRoutes, createService } from '@sallyport/http-service';
+import type { FastifyInstance } from 'fastify';
+import { attachControl } from './control.ts';
+import { ERRORS } from './errors.ts';
+import { Handshakes } from './handshakes.ts';
+import { proxyIdentity } from './proxy-identity.ts';
+import type { RealmContext } from './realm-context.ts';
+import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
+import { addProxyRoutes } from './routes/proxies.ts';
+import { siteMapSigner } from './site-map.ts';
+
+/** Certificate and key of a listener, PEM. */
+export interface ServerCertificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+const TLS = { minVersion: 'TLSv1.3' } as const;
+
+/** The listener for Proxies: mutual TLS, except where a route says otherwise. */
+export function createProxyService(
+  context: RealmContext,
+  certificate: ServerCertificate,
+): { service: FastifyInstance; endControl: () => void } {
+  const siteMap = siteMapSigner(context);
+  const handshakes = new Handshakes(context, siteMap);
+  const identify = proxyIdentity(context);
+  const options = { log: context.log, metrics: context.metrics, ready: () => true };
+  const ca = context.keys.ca.certificate;
+  // Certificates are asked for but checked by the routes, because joining Proxies have none.
+  const https = {
+    ...TLS,
+    cert: certificate.certificate,
+    key: certificate.key,
+    ca,
+    requestCert: true,
+    rejectUnauthorized: false,
+  };
+  const service = createService({ ...options, https }, ERRORS);
+  context.metrics.gauge('sallyport_handshakes_in_flight', 'handshakes waiting for HS3', () => handshakes.size);
+  addHealthRoutes(service, options);
+  addProxyRoutes(service, { context, handshakes, siteMap, identify });
+  const endControl = attachControl(service.server as unknown as Server, context, identify);
+  return { service, endControl };
+}
+
+/** The listener for operators: TLS, bearer credentials, OpenAPI at `/openapi.json`. */
+export async function createAdminService(
+  routes: AdminRoutes,
+  certificate: ServerCertificate,
+): Promise<FastifyInstance> {
+  const options = { log: routes.context.log, metrics: routes.context.metrics, ready: () => true };
+  const https = { ...TLS, cert: certificate.certificate, key: certificate.key };
+  const service = createService({ ...options, https }, ERRORS);
+  await service.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Sallyport admin API',
+        version: routes.version,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
+      components: { securitySchemes: { operator: { type: 'http', scheme: 'bearer' } } },
+      security: [{ operator: [] }],
+    },
+    refResolver: { buildLocalReference: (json, _base, _fragment, index) => String(json['$id'] ?? `schema${index}`) },
+  });
+  await service.register(async (scope) => {
+    addHealthRoutes(scope as unknown as FastifyInstance, options);
+    addAdminRoutes(scope as unknown as FastifyInstance, routes);
+    scope.get('/openapi.json', { schema: { hide: true } as object }, async () => service.swagger());
+  });
+  return service;
+}

@@ -1,0 +1,119 @@
+import 'reflect-metadata';
+import { createHash, webcrypto } from 'node:crypto';
+import {
+  BasicConstraintsExtension,
+  cryptoProvider,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  PemConverter,
+  Pkcs10CertificateRequest,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from '@peculiar/x509';
+import type { RealmKey } from '@sallyport/access';
+
+type CryptoKey = webcrypto.CryptoKey;
+
+cryptoProvider.set(webcrypto);
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const DAY_MS = 86_400_000;
+const CA_TTL_MS = 3_650 * DAY_MS;
+/** Server and Proxy certificates are short-lived and renew themselves. */
+export const LEAF_TTL_MS: number = 2 * DAY_MS;
+/** Certificates start a little in the past, for clocks that are behind. */
+const BACKDATE_MS = 600_000;
+
+/** The internal CA of a realm. */
+export interface CertificateAuthority {
+  /** PEM of its certificate. */
+  readonly certificate: string;
+  /** SHA-256 of its DER, hex: what a join token pins. */
+  readonly fingerprint: string;
+  issueServer(names: readonly string[], now: number): Promise<{ certificate: string; key: string }>;
+  /** @throws TypeError for a request that does not prove its key. */
+  issueProxy(csr: string, name: string, now: number): Promise<string>;
+}
+
+/** Makes the key and certificate of a new CA, as the realm stores them. */
+export async function createCaKey(realm: string, id: string, now: number): Promise<RealmKey> {
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name: `CN=Sallyport ${realm} CA`,
+    keys: keys,
+    signingAlgorithm: ALGORITHM,
+    notBefore: new Date(now - BACKDATE_MS),
+    notAfter: new Date(now + CA_TTL_MS),
+    extensions: [
+      new BasicConstraintsExtension(true, 0, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      await SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  const secret = new Uint8Array(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
+  return {
+    id,
+    purpose: 'ca',
+    publicPart: certificate.toString('pem'),
+    secret,
+    createdAt: now,
+    expiresAt: now + CA_TTL_MS,
+  };
+}
+
+/** Opens a stored CA. */
+export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
+  const ca = new X509Certificate(key.publicPart as string);
+  const signingKey = (await webcrypto.subtle.importKey('pkcs8', Uint8Array.from(key.secret), ALGORITHM, false, [
+    'sign',
+  ])) as CryptoKey;
+  const issue = async (subject: string, publicKey: CryptoKey, usage: Leaf): Promise<string> => {
+    const leaf = await X509CertificateGenerator.create({
+      subject,
+      issuer: ca.subject,
+      publicKey,
+      signingKey,
+      signingAlgorithm: ALGORITHM,
+      notBefore: new Date(usage.now - BACKDATE_MS),
+      notAfter: new Date(usage.now + LEAF_TTL_MS),
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension([usage.purpose]),
+        ...(usage.names.length > 0 ? [new SubjectAlternativeNameExtension(usage.names.map(alternativeName))] : []),
+      ],
+    });
+    return leaf.toString('pem');
+  };
+  return {
+    certificate: ca.toString('pem'),
+    fingerprint: createHash('sha256').update(new Uint8Array(ca.rawData)).digest('hex'),
+    async issueServer(names, now) {
+      const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+      const usage = { names, now, purpose: ExtendedKeyUsage.serverAuth };
+      const certificate = await issue('CN=security', keys.publicKey, usage);
+      const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+      return { certificate, key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
+    },
+    async issueProxy(csr, name, now) {
+      const request = new Pkcs10CertificateRequest(csr);
+      if (!(await request.verify())) throw new TypeError('the certificate request does not prove its key');
+      const publicKey = await request.publicKey.export(ALGORITHM, ['verify']);
+      return issue(`CN=${name}`, publicKey, { names: [], now, purpose: ExtendedKeyUsage.clientAuth });
+    },
+  };
+}
+
+interface Leaf {
+  readonly names: readonly string[];
+  readonly now: number;
+  readonly purpose: ExtendedKeyUsage;
+}
+
+function alternativeName(name: string): { type: 'ip' | 'dns'; value: string } {
+  return { type: /^[0-9.]+$|:/.test(name) ? 'ip' : 'dns', value: name };
+}

@@ -1,0 +1,32 @@
+import { integer, list, listenAddress, optionalSecret, optionalText, text, type Values } from '@sallyport/settings';
+
+/** Settings of a Security server, from the environment. */
+export const SETTINGS = {
+  SALLYPORT_DATA: text('folder of the keys, and of the database unless an external one is given'),
+  SALLYPORT_REALM: text('name of the realm', 'main'),
+  SALLYPORT_PROXY_LISTEN: listenAddress('where Proxies connect (mutual TLS)', { host: '127.0.0.1', port: 8443 }),
+  SALLYPORT_ADMIN_LISTEN: listenAddress('where operators connect (TLS)', { host: '127.0.0.1', port: 8444 }),
+  SALLYPORT_NAMES: list('host names and addresses in the server certificate', ['localhost', '127.0.0.1', '::1']),
+  SALLYPORT_ADMIN_URL: optionalText('URL of the admin API, for the operator profile'),
+  SALLYPORT_DATABASE_HOST: optionalText('host of an external PostgreSQL; absent: our own child'),
+  SALLYPORT_DATABASE_PORT: integer('port of the external PostgreSQL', { min: 1, max: 65_535, fallback: 5432 }),
+  SALLYPORT_DATABASE_USER: text('role in the external PostgreSQL', 'sallyport'),
+  SALLYPORT_DATABASE_NAME: text('database in the external PostgreSQL', 'sallyport'),
+  SALLYPORT_DATABASE_PASSWORD: optionalSecret('password of that role'),
+  SALLYPORT_DATABASE_CA: optionalText('file with the PEM of the CA of the external PostgreSQL'),
+  SALLYPORT_LEASE_MS: integer('how long a Proxy may serve after a beat', {
+    min: 1_000,
+    max: 300_000,
+    fallback: 15_000,
+  }),
+  SALLYPORT_ADDRESS_BURST: integer('handshakes of one address at once', { min: 1, max: 1_000_000, fallback: 60 }),
+  SALLYPORT_ADDRESS_PER_MINUTE: integer('handshakes of one address a minute', {
+    min: 1,
+    max: 1_000_000,
+    fallback: 120,
+  }),
+  SALLYPORT_LOG_LEVEL: text('level of the log', 'info'),
+};
+
+/** Values of the settings. */
+export type Config = Values<typeof SETTINGS>;

@@ -1,0 +1,119 @@
+import { randomId } from '@sallyport/access';
+import {
+  ChannelError,
+  decodeHs1,
+  encodeHint,
+  MESSAGE_TYPES,
+  messageType,
+  SecurityEstablish,
+  verifyMac1,
+} from '@sallyport/channel';
+import { answerEnrolment, answerLogin, openTicket } from './login.ts';
+import { PasswordsBusyError } from './passwords.ts';
+import type { RealmContext } from './realm-context.ts';
+
+/** How long a handshake may take, ms, and how many may be in flight. */
+const HANDSHAKE_TTL_MS = 30_000;
+const MAX_IN_FLIGHT = 10_000;
+const RETRY_MS = 2_000;
+
+/** Security's message for the device; `handshake` says that more is to come. */
+export interface RelayResult {
+  readonly handshake?: string;
+  readonly message: Uint8Array;
+}
+
+interface InFlight {
+  readonly establish: SecurityEstablish;
+  readonly address: string;
+  readonly until: number;
+}
+
+/** Handshakes of this node. They live in memory for 30 s and are taken out once, so no message is answered twice. */
+export class Handshakes {
+  readonly #context: RealmContext;
+  readonly #siteMap: () => Promise<string>;
+  readonly #inFlight = new Map<string, InFlight>();
+
+  constructor(context: RealmContext, siteMap: () => Promise<string>) {
+    this.#context = context;
+    this.#siteMap = siteMap;
+  }
+
+  /** Handshakes waiting for HS3. */
+  get size(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Answers HS1 with HS2. Cheap checks come first: length, mac1, address, and only then public-key work. */
+  async begin(hs1: Uint8Array, address: string): Promise<RelayResult> {
+    try {
+      return await this.#begin(hs1, address);
+    } catch (error) {
+      return { message: hintOf(error) };
+    }
+  }
+
+  async #begin(hs1: Uint8Array, address: string): Promise<RelayResult> {
+    const { access, keys, addressThrottle } = this.#context;
+    const rs = keys.handshake.get(decodeHs1(hs1).kid);
+    if (!rs) return { message: encodeHint('UNKNOWN_KID') };
+    if (!verifyMac1(access.crypto, rs.publicKey, hs1)) return { message: encodeHint('BAD_MESSAGE') };
+    const waitMs = addressThrottle.take(address);
+    if (waitMs > 0) return { message: encodeHint('RETRY_LATER', waitMs) };
+    this.#expire();
+    if (this.#inFlight.size >= MAX_IN_FLIGHT) return { message: encodeHint('BUSY', RETRY_MS) };
+    const establish = new SecurityEstablish({ crypto: access.crypto, rs, hs1 });
+    if (await this.#isRevoked(establish.ticket)) return { message: encodeHint('HANDSHAKE_FAILED') };
+    const handshake = randomId(access.crypto);
+    const message = establish.writeHs2(access.now());
+    this.#inFlight.set(handshake, { establish, address, until: access.now() + HANDSHAKE_TTL_MS });
+    return { handshake, message };
+  }
+
+  /** Answers HS3 with HS4. The handshake is over either way. */
+  async finish(handshake: string, message: Uint8Array): Promise<RelayResult> {
+    const taken = this.#inFlight.get(handshake);
+    this.#inFlight.delete(handshake);
+    if (!taken || taken.until < this.#context.access.now()) return { message: encodeHint('HANDSHAKE_EXPIRED') };
+    if (messageType(message) !== MESSAGE_TYPES.HS3) return { message: encodeHint('BAD_MESSAGE') };
+    try {
+      return await this.#finish(taken, message);
+    } catch (error) {
+      if (!(error instanceof ChannelError))
+        this.#context.log.error({ err: error }, 'a handshake could not be finished');
+      return { message: hintOf(error) };
+    }
+  }
+
+  async #finish({ establish, address }: InFlight, message: Uint8Array): Promise<RelayResult> {
+    const deviceStatic = establish.readHs3(message);
+    const answerOf = establish.role === 'enrol' ? answerEnrolment : answerLogin;
+    const answer = await answerOf(this.#context, { establish, deviceStatic, address }, await this.#siteMap());
+    return { message: answer ? establish.writeHs4(answer) : encodeHint('HANDSHAKE_FAILED') };
+  }
+
+  async #isRevoked(ticket: Uint8Array): Promise<boolean> {
+    const id = ticket.length > 0 ? openTicket(this.#context, ticket) : undefined;
+    if (!id) return false;
+    const row = await this.#context.access.store.transaction(({ tables }) => tables.installations.find({ id }));
+    return row?.status === 'revoked';
+  }
+
+  #expire(): void {
+    const now = this.#context.access.now();
+    for (const [id, { until }] of this.#inFlight) {
+      if (until >= now) return;
+      this.#inFlight.delete(id);
+    }
+  }
+}
+
+/** A store or a queue that does not answer is "later", never "invalid". */
+function hintOf(error: unknown): Uint8Array {
+  if (error instanceof PasswordsBusyError) return encodeHint('BUSY', RETRY_MS);
+  if (!(error instanceof ChannelError)) return encodeHint('UNAVAILABLE', RETRY_MS);
+  if (error.code === 'ERR_CHANNEL_VERSION') return encodeHint('VERSION');
+  if (error.code === 'ERR_CHANNEL_SUITE') return encodeHint('SUITE');
+  return encodeHint(error.code === 'ERR_CHANNEL_HANDSHAKE' ? 'HANDSHAKE_FAILED' : 'BAD_MESSAGE');
+}

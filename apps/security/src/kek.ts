@@ -1,0 +1,43 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { createKeyring, type Keyring } from '@sallyport/access';
+import { type CryptoProvider, formatBase64Url, KEY_BYTES, parseBase64Url } from '@sallyport/channel';
+
+/** The file of key-encryption keys: the one thing besides the database that a restore needs. Never in a backup of it. */
+interface KekFile {
+  readonly current: number;
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+function readFile(file: string): KekFile {
+  return JSON.parse(readFileSync(file, 'utf8')) as KekFile;
+}
+
+/** Writes durably: a half-written key file would lock everybody out. */
+function replaceFile(file: string, content: KekFile): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
+}
+
+function keyringOf(crypto: CryptoProvider, { current, keys }: KekFile): Keyring {
+  const keks = new Map(Object.entries(keys).map(([id, key]) => [Number(id), parseBase64Url(key)]));
+  return createKeyring(crypto, keks, current);
+}
+
+/** Opens the key file, or makes one with a first key. */
+export function openKeyring(crypto: CryptoProvider, file: string): Keyring {
+  if (!existsSync(file)) {
+    replaceFile(file, { current: 1, keys: { 1: formatBase64Url(crypto.randomBytes(KEY_BYTES)) } });
+  }
+  return keyringOf(crypto, readFile(file));
+}
+
+/** Adds a key that wraps from now on; older ones stay until everything is wrapped anew. */
+export function addKek(crypto: CryptoProvider, file: string): Keyring {
+  const { keys } = readFile(file);
+  const current = Math.max(...Object.keys(keys).map(Number)) + 1;
+  const next = { current, keys: { ...keys, [current]: formatBase64Url(crypto.randomBytes(KEY_BYTES)) } };
+  replaceFile(file, next);
+  return keyringOf(crypto, next);
+}

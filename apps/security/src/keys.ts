@@ -1,0 +1,140 @@
+import type { webcrypto } from 'node:crypto';
+import {
+  type AccessContext,
+  loadRealmKeys,
+  type RealmKey,
+  randomId,
+  StoreError,
+  storeRealmKey,
+} from '@sallyport/access';
+import {
+  decodeText,
+  encodeText,
+  formatBase64Url,
+  type KeyPair,
+  type PublicKey,
+  parseBase64Url,
+  publicKeyOf,
+} from '@sallyport/channel';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import { type CertificateAuthority, createCaKey, openCa } from './certificates.ts';
+
+const DAY_MS = 86_400_000;
+const HANDSHAKE_TTL_MS = 90 * DAY_MS;
+/** A new handshake key is made when the newest is this old; two are valid meanwhile. */
+const HANDSHAKE_ROTATE_MS = 45 * DAY_MS;
+const SIGNING_TTL_MS = 3_650 * DAY_MS;
+
+/** A signing key as jose takes it. */
+export interface SigningKey {
+  readonly id: string;
+  readonly publicJwk: JWK;
+  readonly privateKey: webcrypto.CryptoKey;
+}
+
+/** All keys of a realm that Security works with, unwrapped in memory. */
+export interface RealmKeys {
+  /** Static X25519 keys by kid; the newest is the one that links and site maps name. */
+  readonly handshake: ReadonlyMap<number, KeyPair>;
+  readonly newestKid: number;
+  readonly root: SigningKey;
+  /** SHA-256 thumbprint of the root key (RFC 7638), 32 bytes: what devices pin. */
+  readonly rootThumbprint: Uint8Array;
+  readonly assertion: SigningKey;
+  readonly ca: CertificateAuthority;
+}
+
+/** Loads the keys of a realm; makes those that are missing, and a new handshake key when the newest gets old. */
+export async function openRealmKeys(access: AccessContext): Promise<RealmKeys> {
+  const handshake = await ensureHandshakeKeys(access);
+  const root = await ensureSigningKey(access, 'root', 'EdDSA');
+  return {
+    handshake: new Map(handshake.map((key) => [kidOf(key), keyPairOf(key)])),
+    newestKid: kidOf(handshake[0]!),
+    root,
+    rootThumbprint: parseBase64Url(await calculateJwkThumbprint(root.publicJwk, 'sha256')),
+    assertion: await ensureSigningKey(access, 'assertion', 'ES256'),
+    ca: await openCa(await ensureCaKey(access)),
+  };
+}
+
+async function ensureHandshakeKeys(access: AccessContext): Promise<RealmKey[]> {
+  const known = await loadRealmKeys(access, 'handshake');
+  if (known[0] && access.now() - known[0].createdAt < HANDSHAKE_ROTATE_MS) return known;
+  return ensureKey(access, 'handshake', async () => {
+    const pair = access.crypto.generateKeyPair();
+    const kid = 1 + (access.crypto.randomBytes(4).reduce((value, byte) => value * 256 + byte, 0) % 0x7fffffff);
+    const createdAt = access.now();
+    const publicPart = { kid, key: formatBase64Url(pair.publicKey) };
+    return {
+      id: `rs-${kid}`,
+      purpose: 'handshake',
+      publicPart,
+      secret: pair.secretKey,
+      createdAt,
+      expiresAt: createdAt + HANDSHAKE_TTL_MS,
+    };
+  });
+}
+
+function kidOf(key: RealmKey): number {
+  return (key.publicPart as { kid: number }).kid;
+}
+
+function keyPairOf(key: RealmKey): KeyPair {
+  const publicKey: PublicKey = publicKeyOf(parseBase64Url((key.publicPart as { key: string }).key));
+  return { publicKey, secretKey: key.secret as KeyPair['secretKey'] };
+}
+
+async function ensureSigningKey(
+  access: AccessContext,
+  purpose: 'root' | 'assertion',
+  algorithm: string,
+): Promise<SigningKey> {
+  const known = await loadRealmKeys(access, purpose);
+  const keys =
+    known.length > 0 ? known : await ensureKey(access, purpose, () => createSigningKey(access, purpose, algorithm));
+  const key = keys[0]!;
+  const privateJwk = JSON.parse(decodeText(key.secret)) as JWK;
+  const privateKey = (await importJWK(privateJwk, algorithm)) as webcrypto.CryptoKey;
+  return { id: key.id, publicJwk: key.publicPart as JWK, privateKey };
+}
+
+async function createSigningKey(
+  access: AccessContext,
+  purpose: 'root' | 'assertion',
+  algorithm: string,
+): Promise<RealmKey> {
+  const pair = await generateKeyPair(algorithm, { extractable: true });
+  const publicPart = (await exportJWK(pair.publicKey)) as RealmKey['publicPart'];
+  const secret = encodeText(JSON.stringify(await exportJWK(pair.privateKey)));
+  const createdAt = access.now();
+  return {
+    id: `${purpose}-${randomId(access.crypto)}`,
+    purpose,
+    publicPart,
+    secret,
+    createdAt,
+    expiresAt: createdAt + SIGNING_TTL_MS,
+  };
+}
+
+async function ensureCaKey(access: AccessContext): Promise<RealmKey> {
+  const known = await loadRealmKeys(access, 'ca');
+  if (known[0]) return known[0];
+  // One id for all nodes: of two that start together one stores its CA, the other reads it.
+  return (await ensureKey(access, 'ca', () => createCaKey(access.store.realm, 'ca', access.now())))[0]!;
+}
+
+async function ensureKey(
+  access: AccessContext,
+  purpose: RealmKey['purpose'],
+  make: () => Promise<RealmKey>,
+): Promise<RealmKey[]> {
+  try {
+    await storeRealmKey(access, await make());
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'ERR_STORE_CONFLICT') throw error;
+  }
+  return loadRealmKeys(access, purpose);
+}

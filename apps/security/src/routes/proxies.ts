@@ -1,0 +1,133 @@
+import type { TLSSocket } from 'node:tls';
+import { authorise, reauthorise, redeemJoinToken } from '@sallyport/access';
+import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
+import { ProblemError } from '@sallyport/http-service';
+import {
+  type AuthorizeAnswer,
+  AuthorizeRequest,
+  type JoinAnswer,
+  JoinRequest,
+  PROXY_PATHS,
+  type ReauthorizeAnswer,
+  ReauthorizeRequest,
+  type RelayAnswer,
+  RelayRequest,
+  RenewRequest,
+  type SiteMapAnswer,
+} from '@sallyport/security-api';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { assertionJwks, withAssertions } from '../assertions.ts';
+import type { Handshakes, RelayResult } from '../handshakes.ts';
+import type { ProxyIdentity } from '../proxy-identity.ts';
+import type { RealmContext } from '../realm-context.ts';
+
+/** Paths that need no client certificate: a Proxy that joins has none yet, and backends never have one. */
+const OPEN_PATHS: readonly string[] = [PROXY_PATHS.join, PROXY_PATHS.jwks, '/healthz', '/readyz'];
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The Proxy that asks, on paths that need one. */
+    proxy: { readonly name: string; readonly site: string };
+  }
+}
+
+/** What the routes need. */
+export interface ProxyRoutes {
+  readonly context: RealmContext;
+  readonly handshakes: Handshakes;
+  readonly siteMap: () => Promise<string>;
+  readonly identify: ProxyIdentity;
+}
+
+/** Routes for Proxies. Authentication runs before a body is read. */
+export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): void {
+  service.addHook('onRequest', async (request) => {
+    if (OPEN_PATHS.includes(request.routeOptions.url ?? '')) return;
+    const proxy = await routes.identify(request.raw.socket as TLSSocket);
+    if (!proxy) throw new ProblemError(403, 'ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
+    request.proxy = proxy;
+  });
+  addRelayRoutes(service, routes);
+  addAuthorizeRoutes(service, routes.context);
+  addCertificateRoutes(service, routes.context);
+  service.get(PROXY_PATHS.jwks, async () => assertionJwks(routes.context));
+  service.get(PROXY_PATHS.siteMap, async (): Promise<SiteMapAnswer> => {
+    const rootKey = JSON.stringify(routes.context.keys.root.publicJwk);
+    return { siteMap: await routes.siteMap(), rootKey };
+  });
+}
+
+function addRelayRoutes(service: FastifyInstance, { handshakes }: ProxyRoutes): void {
+  service.post<{ Body: RelayRequest }>(PROXY_PATHS.handshakes, { schema: { body: RelayRequest } }, async ({ body }) =>
+    relayAnswer(await handshakes.begin(bytesOf(body.message), body.address)),
+  );
+  service.post<{ Body: RelayRequest; Params: { id: string } }>(
+    `${PROXY_PATHS.handshakes}/:id`,
+    { schema: { body: RelayRequest } },
+    async ({ body, params }) => relayAnswer(await handshakes.finish(params.id, bytesOf(body.message))),
+  );
+}
+
+function relayAnswer({ handshake, message }: RelayResult): RelayAnswer {
+  return { message: formatBase64Url(message), ...(handshake === undefined ? {} : { handshake }) };
+}
+
+function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access, policies } = context;
+  service.post<{ Body: AuthorizeRequest }>(
+    PROXY_PATHS.authorize,
+    { schema: { body: AuthorizeRequest } },
+    async (request): Promise<AuthorizeAnswer> => {
+      const hello = helloOf(request);
+      if (!hello) return { hint: 'BAD_MESSAGE' };
+      const audience = `${access.store.realm}/${request.proxy.site}`;
+      const answer = await authorise(access, policies, hello, audience);
+      if (answer.status === 'refused') return { hint: answer.hint };
+      return { grant: await withAssertions(context, answer.grant), channelKey: formatBase64Url(answer.channelKey) };
+    },
+  );
+  service.post<{ Body: ReauthorizeRequest }>(
+    PROXY_PATHS.reauthorize,
+    { schema: { body: ReauthorizeRequest } },
+    async ({ body }): Promise<ReauthorizeAnswer> => {
+      const grant = await reauthorise(access, policies, body.sid);
+      return grant ? { grant: await withAssertions(context, grant) } : { ended: 'SESSION_EXPIRED' };
+    },
+  );
+}
+
+function helloOf({ body }: FastifyRequest<{ Body: AuthorizeRequest }>): ReturnType<typeof decodeHello> | undefined {
+  try {
+    return decodeHello(bytesOf(body.hello));
+  } catch (error) {
+    if ((error as ChannelError).name === 'ChannelError') return undefined;
+    throw error;
+  }
+}
+
+function addCertificateRoutes(service: FastifyInstance, { access, keys, log }: RealmContext): void {
+  const issue = async (csr: string, proxy: { name: string; site: string }): Promise<JoinAnswer> => {
+    const certificate = await keys.ca.issueProxy(csr, proxy.name, access.now()).catch(() => {
+      throw new ProblemError(422, 'ERR_SECURITY_CSR', 'the certificate request is not valid');
+    });
+    log.info({ proxy: proxy.name }, 'a certificate was issued');
+    return { certificate, ca: keys.ca.certificate, realm: access.store.realm, site: proxy.site, name: proxy.name };
+  };
+  service.post<{ Body: JoinRequest }>(PROXY_PATHS.join, { schema: { body: JoinRequest } }, async ({ body }) => {
+    const [id = '', secret = ''] = body.token.split('.');
+    const proxy = await redeemJoinToken(access, id, secret);
+    if (!proxy) throw new ProblemError(403, 'ERR_SECURITY_JOIN', 'the join token is unknown, used or expired');
+    return issue(body.csr, proxy);
+  });
+  service.post<{ Body: RenewRequest }>(PROXY_PATHS.renew, { schema: { body: RenewRequest } }, async ({ body, proxy }) =>
+    issue(body.csr, proxy),
+  );
+}
+
+function bytesOf(text: string): Uint8Array {
+  try {
+    return parseBase64Url(text);
+  } catch {
+    throw new ProblemError(400, 'ERR_HTTP_INVALID', 'expected unpadded base64url');
+  }
+}

@@ -1,0 +1,39 @@
+import { listSites } from '@sallyport/access';
+import { formatBase64Url } from '@sallyport/channel';
+import { CompactSign, type JWK } from 'jose';
+import type { RealmContext } from './realm-context.ts';
+
+/** Life of a signed site map before it is signed anew, ms. */
+const FRESH_MS = 30_000;
+
+/** Signs the realm's site map: sites, keys, suites and sign-in methods (SPEC.md, section 2). Cached for half a minute. */
+export function siteMapSigner(context: RealmContext): () => Promise<string> {
+  let cached: { readonly text: string; readonly at: number } | undefined;
+  return async () => {
+    const now = context.access.now();
+    if (cached && now - cached.at < FRESH_MS) return cached.text;
+    cached = { text: await signSiteMap(context, now), at: now };
+    return cached.text;
+  };
+}
+
+async function signSiteMap({ access, keys }: RealmContext, now: number): Promise<string> {
+  const sites = await listSites(access);
+  const map = {
+    realm: access.store.realm,
+    // The clock of the store may step back, a device then keeps the map it has.
+    seq: now,
+    sites: sites.map(({ name, origins, resources }) => ({ name, origins, resources })),
+    keys: [...keys.handshake].map(([kid, { publicKey }]) => ({ kid, rs: formatBase64Url(publicKey) })),
+    suites: [1, 2],
+    signIn: ['password'],
+  };
+  const header = { alg: 'EdDSA', typ: 'sallyport-site-map+jwt', jwk: publicOnly(keys.root.publicJwk) };
+  return new CompactSign(new TextEncoder().encode(JSON.stringify(map)))
+    .setProtectedHeader(header)
+    .sign(keys.root.privateKey);
+}
+
+function publicOnly({ kty, crv, x }: JWK): JWK {
+  return { kty: kty!, crv: crv!, x: x! } as JWK;
+}

@@ -1,0 +1,1 @@
+export { addHealthRoutes, createService, type ErrorTable, ProblemError, type ServiceOptions } from './service.ts';

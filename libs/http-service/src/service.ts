@@ -1,0 +1,81 @@
+import type { ServerOptions } from 'node:https';
+import type { Log, Metrics } from '@sallyport/telemetry';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+
+/** What a service is made of. */
+export interface ServiceOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** TLS of the listener; absent only for loopback and health listeners. */
+  readonly https?: ServerOptions;
+  readonly bodyLimitBytes?: number;
+  /** True when the service can do its work now. */
+  readonly ready: () => boolean;
+}
+
+/** Statuses and titles of errors by their code; whatever is not in it is a 500 without detail. */
+export type ErrorTable = Readonly<Record<string, { readonly status: number; readonly title: string }>>;
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const HEADERS_LIMIT = 32 * 1024;
+
+/** An error with a body of its own. */
+export class ProblemError extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.name = 'ProblemError';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** A fastify with limits, RFC 9457 errors, `/healthz`, `/readyz` and `/metrics`. It does not listen. */
+export function createService(options: ServiceOptions, errors: ErrorTable = {}): FastifyInstance {
+  const service = Fastify({
+    loggerInstance: options.log,
+    disableRequestLogging: true,
+    bodyLimit: options.bodyLimitBytes ?? 256 * 1024,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: 256 },
+    ...(options.https ? { https: { ...options.https, maxHeaderSize: HEADERS_LIMIT } } : {}),
+  } as object) as unknown as FastifyInstance;
+  service.setErrorHandler((error: FastifyError, _request, reply) => sendError(options.log, errors, error, reply));
+  service.setNotFoundHandler((_request, reply) =>
+    sendProblem(reply, 404, 'ERR_HTTP_NOT_FOUND', 'there is nothing here'),
+  );
+  return service;
+}
+
+/** Adds `/healthz`, `/readyz` and `/metrics`. */
+export function addHealthRoutes(service: FastifyInstance, options: Pick<ServiceOptions, 'metrics' | 'ready'>): void {
+  const hidden = { schema: { hide: true } as object };
+  service.get('/healthz', hidden, async () => ({ status: 'ok' }));
+  // 404 rather than 503: load balancers then drain instead of cutting what is open.
+  service.get('/readyz', hidden, async (_request, reply) =>
+    options.ready() ? { status: 'ready' } : reply.code(404).send({ status: 'not ready' }),
+  );
+  service.get('/metrics', hidden, async (_request, reply) =>
+    reply.type(options.metrics.contentType).send(await options.metrics.render()),
+  );
+}
+
+function sendProblem(reply: FastifyReply, status: number, code: string, title: string): FastifyReply {
+  const body = JSON.stringify({ type: `urn:sallyport:problem:${code}`, title, status, code });
+  return reply.code(status).type('application/problem+json').send(body);
+}
+
+function sendError(log: Log, errors: ErrorTable, error: FastifyError, reply: FastifyReply): FastifyReply {
+  if (error instanceof ProblemError) return sendProblem(reply, error.status, error.code, error.message);
+  const known = errors[error.code];
+  if (known) {
+    if (known.status >= 500) log.error({ err: error }, 'a request failed');
+    return sendProblem(reply, known.status, error.code, known.status < 500 ? error.message : known.title);
+  }
+  const status = error.validation ? 400 : (error.statusCode ?? 500);
+  if (status < 500) return sendProblem(reply, status, error.code ?? 'ERR_HTTP_INVALID', error.message);
+  log.error({ err: error }, 'a request failed');
+  return sendProblem(reply, 500, 'ERR_HTTP_INTERNAL', 'something went wrong on our side');
+}

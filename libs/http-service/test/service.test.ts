@@ -1,0 +1,50 @@
+import { createLog, createMetrics } from '@sallyport/telemetry';
+import { expect, test } from 'vitest';
+import { addHealthRoutes, createService, ProblemError } from '../src/index.ts';
+
+function service() {
+  const lines: string[] = [];
+  const state = { ready: true };
+  const options = {
+    log: createLog('test', 'info', { write: (line) => void lines.push(line) }),
+    metrics: createMetrics(),
+    ready: () => state.ready,
+  };
+  const app = createService(options, { ERR_X: { status: 409, title: 'x' }, ERR_DOWN: { status: 503, title: 'down' } });
+  addHealthRoutes(app, options);
+  app.get('/problem', () => {
+    throw new ProblemError(418, 'ERR_TEAPOT', 'a teapot');
+  });
+  app.get('/known', () => {
+    throw Object.assign(new Error('taken'), { code: 'ERR_X' });
+  });
+  app.get('/down', () => {
+    throw Object.assign(new Error('secret detail'), { code: 'ERR_DOWN' });
+  });
+  app.get('/crash', () => {
+    throw new Error('secret detail');
+  });
+  return { app, state, lines };
+}
+
+test.each([
+  ['/problem', 418, 'ERR_TEAPOT', 'a teapot'],
+  ['/known', 409, 'ERR_X', 'taken'],
+  ['/down', 503, 'ERR_DOWN', 'down'],
+  ['/crash', 500, 'ERR_HTTP_INTERNAL', 'something went wrong on our side'],
+  ['/nowhere', 404, 'ERR_HTTP_NOT_FOUND', 'there is nothing here'],
+])('%s answers %i as problem+json without inner detail', async (url, status, code, title) => {
+  const answer = await service().app.inject({ url });
+  expect(answer.statusCode).toBe(status);
+  expect(answer.headers['content-type']).toContain('application/problem+json');
+  expect(answer.json()).toMatchObject({ status, code, title });
+});
+
+test('readiness answers 404 while it drains, health stays', async () => {
+  const { app, state } = service();
+  expect((await app.inject({ url: '/readyz' })).statusCode).toBe(200);
+  state.ready = false;
+  expect((await app.inject({ url: '/readyz' })).statusCode).toBe(404);
+  expect((await app.inject({ url: '/healthz' })).statusCode).toBe(200);
+  expect((await app.inject({ url: '/metrics' })).body).toContain('process_cpu');
+});

@@ -1,0 +1,14 @@
+export { Secret } from './secret.ts';
+export {
+  integer,
+  type ListenAddress,
+  list,
+  listenAddress,
+  optionalSecret,
+  optionalText,
+  readSettings,
+  type Setting,
+  SettingsError,
+  text,
+  type Values,
+} from './settings.ts';

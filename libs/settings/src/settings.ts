@@ -1,0 +1,110 @@
+import { Secret } from './secret.ts';
+
+/** Why settings were refused; the message lists every wrong one and what was expected. */
+export class SettingsError extends Error {
+  readonly code = 'ERR_SETTINGS_INVALID';
+
+  constructor(problems: readonly string[]) {
+    super(`settings are wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'SettingsError';
+  }
+}
+
+/** One setting: how its text becomes a value, and what it is for. */
+export interface Setting<T> {
+  readonly about: string;
+  readonly fallback?: T;
+  readonly parse: (text: string) => T;
+}
+
+/** A text. */
+export function text(about: string, fallback?: string): Setting<string> {
+  return { about, parse: (value) => value, ...(fallback === undefined ? {} : { fallback }) };
+}
+
+/** A text that may be absent. */
+export function optionalText(about: string): Setting<string | undefined> {
+  return { about, parse: (value) => value, fallback: undefined };
+}
+
+/** A secret that may be absent. */
+export function optionalSecret(about: string): Setting<Secret | undefined> {
+  return { about, parse: (value) => new Secret(value), fallback: undefined };
+}
+
+/** A whole number within bounds. */
+export function integer(about: string, bounds: { min: number; max: number; fallback?: number }): Setting<number> {
+  const { min, max, fallback } = bounds;
+  return {
+    about,
+    parse(value) {
+      const number = Number(value);
+      if (!Number.isInteger(number) || number < min || number > max) {
+        throw new TypeError(`expected a whole number from ${min} to ${max}`);
+      }
+      return number;
+    },
+    ...(fallback === undefined ? {} : { fallback }),
+  };
+}
+
+/** Where a server listens. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `host:port`; port 0 takes a free one. */
+export function listenAddress(about: string, fallback: ListenAddress): Setting<ListenAddress> {
+  return {
+    about,
+    fallback,
+    parse(value) {
+      const [, host, port] = /^(.+):(\d{1,5})$/.exec(value) ?? [];
+      if (host === undefined || Number(port) > 65_535) throw new TypeError('expected host:port');
+      return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
+    },
+  };
+}
+
+/** Comma-separated texts. */
+export function list(about: string, fallback: readonly string[]): Setting<readonly string[]> {
+  return {
+    about,
+    fallback,
+    parse: (value) =>
+      value
+        .split(',')
+        .map((part) => part.trim())
+        .filter(Boolean),
+  };
+}
+
+/** Values of a set of settings. */
+export type Values<S extends Readonly<Record<string, Setting<unknown>>>> = {
+  readonly [Name in keyof S]: S[Name] extends Setting<infer T> ? T : never;
+};
+
+/**
+ * Reads settings from the environment. An empty variable counts as absent.
+ * @throws SettingsError naming every setting that is missing or wrong, never its value.
+ */
+export function readSettings<S extends Readonly<Record<string, Setting<unknown>>>>(
+  settings: S,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Values<S> {
+  const problems: string[] = [];
+  const entries = Object.entries(settings).map(([name, setting]) => {
+    const value = environment[name];
+    try {
+      if (value !== undefined && value !== '') return [name, setting.parse(value)];
+      if (!('fallback' in setting)) problems.push(`${name} is missing: ${setting.about}`);
+      return [name, setting.fallback];
+    } catch (error) {
+      problems.push(`${name}: ${(error as Error).message} (${setting.about})`);
+      return [name, undefined];
+    }
+  });
+  if (problems.length > 0) throw new SettingsError(problems);
+  return Object.fromEntries(entries) as Values<S>;
+}
