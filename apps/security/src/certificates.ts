@@ -97,7 +97,9 @@ export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
       const usage = { names, now, purpose: ExtendedKeyUsage.serverAuth };
       const certificate = await issue('CN=security', keys.publicKey, usage);
       const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-      return { certificate, key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
+      // The CA goes along, so that a Proxy that joins can recognise it by the fingerprint in its token.
+      const chain = `${certificate}\n${ca.toString('pem')}\n`;
+      return { certificate: chain, key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
     },
     async issueProxy(csr, name, now) {
       const request = new Pkcs10CertificateRequest(csr);

@@ -58,8 +58,8 @@ function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
 async function answer(context: RealmContext, proxy: string, beat: Beat, socket: WebSocket): Promise<void> {
   const { access, leaseMs, pushes } = context;
   try {
-    const { applied, channels } = beat;
-    const { head, entries } = await recordBeat(access, { proxy, applied, channels, leaseMs });
+    const { applied, channels, fresh } = beat;
+    const { head, entries } = await recordBeat(access, { proxy, applied, channels, leaseMs, fresh });
     const message: BeatAnswer = { type: 'lease', id: beat.id, head, entries: [...entries], leaseMs };
     socket.send(JSON.stringify(message));
     // Whoever waits for a revocation to be in force looks again.

@@ -18,7 +18,14 @@ export interface BeatResult {
  */
 export async function recordBeat(
   access: AccessContext,
-  beat: { readonly proxy: string; readonly applied: number; readonly channels: number; readonly leaseMs: number },
+  beat: {
+    readonly proxy: string;
+    readonly applied: number;
+    readonly channels: number;
+    readonly leaseMs: number;
+    /** A Proxy without channels needs no entries, only the head. */
+    readonly fresh?: boolean;
+  },
 ): Promise<BeatResult> {
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction, 'share');
@@ -30,7 +37,7 @@ export async function recordBeat(
     };
     const found = await leases.update({ where: { proxy: beat.proxy } }, lease);
     if (found === 0) await leases.insert({ proxy: beat.proxy, ...lease });
-    const entries = beat.applied < realm.head ? await entriesAfter(transaction, beat.applied) : [];
+    const entries = !beat.fresh && beat.applied < realm.head ? await entriesAfter(transaction, beat.applied) : [];
     return { head: realm.head, entries };
   });
 }

@@ -46,7 +46,14 @@ export type ReauthorizeAnswer = Static<typeof ReauthorizeAnswer>;
 
 /** A beat on the control connection. */
 export const Beat = Type.Object(
-  { type: Type.Literal('beat'), id: Type.Integer(), applied: Type.Integer({ minimum: 0 }), channels: Type.Integer() },
+  {
+    type: Type.Literal('beat'),
+    id: Type.Integer(),
+    applied: Type.Integer({ minimum: 0 }),
+    channels: Type.Integer({ minimum: 0 }),
+    /** True when the Proxy has no channels yet and so needs no entries, only the head. */
+    fresh: Type.Boolean(),
+  },
   CLOSED,
 );
 export type Beat = Static<typeof Beat>;

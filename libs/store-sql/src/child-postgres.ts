@@ -205,6 +205,8 @@ export class ChildPostgres {
 }
 
 function prepareFolder(folder: string, user: DatabaseUser | undefined): string {
+  // The folder above stays passable: the database's user must get through it.
+  mkdirSync(dirname(folder), { recursive: true, mode: 0o755 });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (user) chownSync(folder, user.uid, user.gid);
   return folder;

@@ -1,0 +1,22 @@
+import { integer, listenAddress, optionalSecret, optionalText, text, type Values } from '@sallyport/settings';
+
+/** Settings of a Proxy server, from the environment. */
+export const SETTINGS = {
+  SALLYPORT_DATA: text("folder of the Proxy's certificate"),
+  SALLYPORT_LISTEN: listenAddress('where devices connect', { host: '127.0.0.1', port: 8440 }),
+  SALLYPORT_HEALTH_LISTEN: listenAddress('health and metrics', { host: '127.0.0.1', port: 8441 }),
+  SALLYPORT_JOIN_TOKEN: optionalSecret('token of the first start: sallyport proxy invite'),
+  SALLYPORT_TLS_CERT: optionalText('PEM file: certificate for devices; absent when a load balancer ends TLS'),
+  SALLYPORT_TLS_KEY: optionalText('PEM file: its key'),
+  SALLYPORT_TRUSTED_HOPS: integer('load balancers in front that add X-Forwarded-For', { min: 0, max: 8, fallback: 0 }),
+  SALLYPORT_MAX_SOCKETS: integer('sockets at once', { min: 1, max: 10_000_000, fallback: 50_000 }),
+  SALLYPORT_DRAIN_MS: integer('how long streams may finish after SIGTERM', {
+    min: 0,
+    max: 3_600_000,
+    fallback: 10_000,
+  }),
+  SALLYPORT_LOG_LEVEL: text('level of the log', 'info'),
+};
+
+/** Values of the settings. */
+export type Config = Values<typeof SETTINGS>;

@@ -1,0 +1,202 @@
+import { effectOn } from '@sallyport/access';
+import {
+  type AppContext,
+  CborFields,
+  ChannelError,
+  type ChannelStream,
+  DEFAULT_LIMITS,
+  encodeCbor,
+  Multiplexer,
+  parseContext,
+  RecordLayer,
+  SIGNED_CODES,
+  type SignedCode,
+  type StreamSink,
+  type Transport,
+} from '@sallyport/channel';
+import type { Grant, RevocationEntry } from '@sallyport/security-api';
+import type { Farm } from './farm.ts';
+import type { StreamHost } from './streams/exchange.ts';
+import { HttpExchange } from './streams/http.ts';
+import { TcpExchange } from './streams/tcp.ts';
+import { WebSocketExchange } from './streams/web-socket.ts';
+
+/** The socket under a channel, as the channel sees it. */
+export interface ChannelSocket {
+  readonly address: string;
+  send(message: Uint8Array): void;
+  bufferedBytes(): number;
+  close(code: number): void;
+}
+
+/** What a channel starts from. */
+export interface ChannelStart {
+  readonly farm: Farm;
+  readonly socket: ChannelSocket;
+  readonly grant: Grant;
+  readonly context: AppContext;
+  readonly transport: Transport;
+}
+
+/** Life of a channel at most, ms. */
+const MAX_LIFE_MS = 12 * 3_600_000;
+
+/** One open channel of a device at this Proxy: its keys, grant, app context and streams. */
+export class DeviceChannel {
+  readonly #farm: Farm;
+  readonly #socket: ChannelSocket;
+  readonly #mux: Multiplexer;
+  #grant: Grant;
+  #context: AppContext;
+  #timers: NodeJS.Timeout[] = [];
+  #suspended = false;
+
+  constructor({ farm, socket, grant, context, transport }: ChannelStart) {
+    this.#farm = farm;
+    this.#socket = socket;
+    this.#grant = grant;
+    this.#context = context;
+    const limits = { ...DEFAULT_LIMITS, ...grant.limits };
+    this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', limits, {
+      transmit: (record) => socket.send(record),
+      backlogBytes: () => socket.bufferedBytes(),
+      now: () => performance.now(),
+      schedule: (flush) => queueMicrotask(flush),
+      accept: (stream) => this.#accept(stream),
+      context: (cbor) => this.#newContext(cbor),
+    });
+    this.#schedule();
+  }
+
+  get sid(): string {
+    return this.#grant.sid;
+  }
+
+  get streamCount(): number {
+    return this.#mux.streamCount;
+  }
+
+  /** Handles one record; a violation ends the channel without detail. */
+  receive(record: Uint8Array): void {
+    try {
+      this.#mux.receive(record);
+    } catch (error) {
+      if (!(error instanceof ChannelError)) this.#farm.log.error({ err: error }, 'a channel failed');
+      this.#socket.close(1002);
+    }
+  }
+
+  /** The socket took what was sent. */
+  drained(): void {
+    this.#mux.drained();
+  }
+
+  /** Applies a log entry: synchronous, so that nothing of a revoked session is served after it. */
+  apply(entry: RevocationEntry): void {
+    const app = `${this.#context.id}@${this.#context.version}`;
+    const effect = effectOn(entry, { grant: this.#grant, app });
+    if (effect === 'end') this.end('REVOKED');
+    if (effect === 'reauthorize') void this.reauthorize();
+  }
+
+  /** Says goodbye with an authenticated code and closes. */
+  end(code: SignedCode): void {
+    if (this.#mux.closed) return;
+    this.#mux.goaway(SIGNED_CODES[code]);
+    this.#mux.flush();
+    this.destroy(code);
+    this.#socket.close(1000);
+  }
+
+  /** Takes no new streams; open ones may finish. */
+  drain(): void {
+    if (!this.#mux.closed) this.#mux.goaway(SIGNED_CODES.DRAINING);
+  }
+
+  /** Ends all work at once; the socket is gone or about to be. */
+  destroy(code: SignedCode): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#mux.destroy(SIGNED_CODES[code]);
+    this.#farm.forget(this);
+  }
+
+  /** The lease is lost: everything open stops, the channel waits. */
+  suspend(): void {
+    if (this.#suspended) return;
+    this.#suspended = true;
+    this.#notify({ code: 'LEASE_LOST' });
+  }
+
+  /** The lease is back. */
+  resume(): void {
+    if (!this.#suspended) return;
+    this.#suspended = false;
+    this.#notify({ code: 'RESUMED' });
+  }
+
+  /** Reads the rights again. Security out of reach changes nothing: the lease bounds that. */
+  async reauthorize(): Promise<void> {
+    try {
+      const grant = await this.#farm.security.reauthorize(this.#grant.sid);
+      if (!grant) return this.end('SESSION_EXPIRED');
+      this.use(grant);
+    } catch (error) {
+      this.#farm.log.warn({ err: error }, 'rights could not be read again');
+      this.#timers.push(setTimeout(() => void this.reauthorize(), 1_000));
+    }
+  }
+
+  /** Takes a grant, after it was held against everything that was revoked since it was read. */
+  use(grant: Grant): void {
+    const later = this.#farm.entriesSince(grant.asOf);
+    const app = `${this.#context.id}@${this.#context.version}`;
+    const effects = later?.map((entry) => effectOn(entry, { grant, app }));
+    if (!effects || effects.includes('end')) return this.end('REVOKED');
+    if (effects.includes('reauthorize')) return void this.reauthorize();
+    this.#grant = grant;
+    this.#notify({ resources: resourceList(grant) });
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    const { expiresInMs, refreshInMs } = this.#grant;
+    this.#timers = [
+      setTimeout(() => this.end('SESSION_EXPIRED'), Math.min(expiresInMs, MAX_LIFE_MS)),
+      setTimeout(() => void this.reauthorize(), refreshInMs),
+    ];
+  }
+
+  #notify(notice: Parameters<typeof encodeCbor>[0]): void {
+    if (!this.#mux.closed) this.#mux.announce(encodeCbor(notice));
+  }
+
+  #newContext(cbor: Uint8Array): void {
+    this.#context = parseContext(CborFields.decode(cbor));
+  }
+
+  #accept(stream: ChannelStream): StreamSink {
+    const host: StreamHost = {
+      backends: this.#farm.backends,
+      deviceAddress: this.#socket.address,
+      grant: () => this.#grant,
+      context: () => this.#context,
+      mayServe: () => this.#farm.mayServe() && !this.#mux.closed,
+      count: (kind, outcome) => this.#farm.count(kind, outcome),
+    };
+    const place = { host, stream };
+    if (stream.kind === 1) return new HttpExchange(place);
+    if (stream.kind === 2) return new WebSocketExchange(place);
+    if (stream.kind === 3) return new TcpExchange(place);
+    queueMicrotask(() => {
+      stream.reset(SIGNED_CODES.REQUEST_REFUSED);
+      stream.settle();
+    });
+    return { data: (bytes) => stream.consume(bytes.length), end() {}, reset() {}, drain() {} };
+  }
+}
+
+/** What a device is told of the resources it may reach. */
+export function resourceList(grant: Grant): { name: string; kind: string; authority: string }[] {
+  return grant.resources.map(({ name, kind, authority }) => ({ name, kind, authority }));
+}

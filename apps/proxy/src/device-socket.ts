@@ -1,0 +1,183 @@
+import { checkContext } from '@sallyport/access';
+import {
+  ChannelError,
+  type CryptoProvider,
+  decodeHello,
+  decodeHs1,
+  encodeHint,
+  HINT_CODES,
+  type HintCode,
+  MESSAGE_TYPES,
+  messageType,
+  ProxyOpening,
+} from '@sallyport/channel';
+import { SecurityClientError } from '@sallyport/security-client';
+import type { RawData, WebSocket } from 'ws';
+import { type ChannelSocket, DeviceChannel, resourceList } from './device-channel.ts';
+import type { Farm } from './farm.ts';
+
+/** A socket that says nothing at all is closed after this, ms. */
+const FIRST_MESSAGE_MS = 5_000;
+/** A socket is closed that has not moved on after the last handshake answer, ms. */
+const NEXT_MESSAGE_MS = 10_000;
+/** A channel on which nothing arrives is closed after this, ms; devices ping every 25 s. */
+const IDLE_MS = 90_000;
+/** Bytes the peer does not read: the socket is closed when they stay above for so long. */
+const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
+const BACKLOG_GRACE_MS = 30_000;
+const RETRY_MS = 1_000;
+
+/** One device's socket, from its first byte to its channel (SPEC.md, section 2). */
+export class DeviceSocket implements ChannelSocket {
+  readonly address: string;
+  readonly #farm: Farm;
+  readonly #crypto: CryptoProvider;
+  readonly #socket: WebSocket;
+  #channel: DeviceChannel | undefined;
+  #handshake: { readonly url: string; readonly id: string } | undefined;
+  #busy = false;
+  #timer: NodeJS.Timeout;
+  #heardAt = performance.now();
+  #backlogSince: number | undefined;
+
+  constructor(farm: Farm, crypto: CryptoProvider, socket: WebSocket, address: string) {
+    this.#farm = farm;
+    this.#crypto = crypto;
+    this.#socket = socket;
+    this.address = address;
+    this.#timer = setTimeout(() => socket.terminate(), FIRST_MESSAGE_MS);
+    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    socket.on('error', () => socket.terminate());
+    socket.on('close', () => {
+      clearTimeout(this.#timer);
+      this.#channel?.destroy('CANCELLED');
+    });
+  }
+
+  /** True once a channel stands on this socket. */
+  get established(): boolean {
+    return this.#channel !== undefined;
+  }
+
+  send(message: Uint8Array): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(message, { binary: true, compress: false }, () => this.#channel?.drained());
+  }
+
+  bufferedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  close(code: number): void {
+    this.#socket.close(code);
+    // A peer that does not answer the close is not waited for.
+    setTimeout(() => this.#socket.terminate(), RETRY_MS).unref();
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (!isBinary || !Buffer.isBuffer(data)) return this.close(1003);
+    this.#heardAt = performance.now();
+    if (this.#channel) return this.#channel.receive(data);
+    // One message at a time: a device waits for the answer before it goes on.
+    if (this.#busy) return this.close(1002);
+    this.#busy = true;
+    clearTimeout(this.#timer);
+    void this.#answer(data).finally(() => {
+      this.#busy = false;
+      if (!this.#channel) this.#timer = setTimeout(() => this.#socket.terminate(), NEXT_MESSAGE_MS);
+    });
+  }
+
+  async #answer(message: Buffer): Promise<void> {
+    try {
+      await this.#advance(message);
+    } catch (error) {
+      this.#hint(hintOf(error), RETRY_MS);
+      if (error instanceof ChannelError) return this.close(1002);
+      this.#farm.log.warn({ err: error }, 'a device could not be served');
+    }
+  }
+
+  async #advance(message: Buffer): Promise<void> {
+    switch (messageType(message)) {
+      case MESSAGE_TYPES.HS1:
+        return this.#begin(message);
+      case MESSAGE_TYPES.HS3:
+        return this.#finish(message);
+      case MESSAGE_TYPES.HELLO:
+        return this.#open(message);
+      default:
+        throw new ChannelError('ERR_CHANNEL_MESSAGE', 'the message type is not known');
+    }
+  }
+
+  async #begin(hs1: Buffer): Promise<void> {
+    decodeHs1(hs1);
+    const { message, handshake } = await this.#farm.security.beginHandshake(hs1, this.address);
+    this.#handshake = handshake;
+    this.send(message);
+  }
+
+  async #finish(hs3: Buffer): Promise<void> {
+    const handshake = this.#handshake;
+    this.#handshake = undefined;
+    if (!handshake) return this.#hint('HANDSHAKE_EXPIRED');
+    this.send(await this.#farm.security.finishHandshake(handshake, hs3, this.address));
+  }
+
+  async #open(message: Buffer): Promise<void> {
+    const hello = decodeHello(message);
+    if (this.#farm.draining || !this.#farm.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
+    const answer = await this.#farm.security.authorize(message, this.address);
+    if ('hint' in answer)
+      return this.#hint(
+        Object.hasOwn(HINT_CODES, answer.hint) ? (answer.hint as HintCode) : 'DENIED',
+        answer.retryAfterMs,
+      );
+    const { grant, channelKey } = answer;
+    const opening = new ProxyOpening(this.#crypto, hello, channelKey);
+    const context = opening.readHello(hello);
+    // What was revoked while Security was answering, and whether we may still serve at all.
+    if (!this.#farm.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
+    const welcome = opening.writeWelcome({
+      proxy: this.#farm.name,
+      limits: { open_burst: grant.limits.openBurst, open_rate: grant.limits.openRate },
+      expires_in: grant.expiresInMs,
+      resources: resourceList(grant),
+      notices: [],
+    });
+    this.send(welcome.message);
+    const channel = new DeviceChannel({ farm: this.#farm, socket: this, grant, context, transport: welcome.transport });
+    this.#channel = channel;
+    this.#farm.keep(channel);
+    this.#watch();
+    const denied = checkContext(grant.context, context);
+    if (denied) return channel.end(denied);
+    channel.use(grant);
+  }
+
+  /** Closes what is silent, and what does not read. */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setInterval(() => {
+      const now = performance.now();
+      if (this.bufferedBytes() < MAX_BACKLOG_BYTES) this.#backlogSince = undefined;
+      else this.#backlogSince ??= now;
+      const stuck = this.#backlogSince !== undefined && now - this.#backlogSince > BACKLOG_GRACE_MS;
+      if (stuck || now - this.#heardAt > IDLE_MS) this.#socket.terminate();
+    }, BACKLOG_GRACE_MS / 3);
+  }
+
+  #hint(code: HintCode, retryAfterMs = 0): void {
+    this.send(encodeHint(code, retryAfterMs));
+  }
+}
+
+/** Security out of reach is "unavailable", never "unknown". */
+function hintOf(error: unknown): HintCode {
+  if (error instanceof SecurityClientError) return error.code === 'ERR_SECURITY_REFUSED' ? 'DENIED' : 'UNAVAILABLE';
+  if (!(error instanceof ChannelError)) return 'UNAVAILABLE';
+  if (error.code === 'ERR_CHANNEL_VERSION') return 'VERSION';
+  if (error.code === 'ERR_CHANNEL_SUITE') return 'SUITE';
+  return error.code === 'ERR_CHANNEL_HANDSHAKE' ? 'HANDSHAKE_FAILED' : 'BAD_MESSAGE';
+}

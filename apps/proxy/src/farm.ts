@@ -1,0 +1,148 @@
+import type { SignedCode } from '@sallyport/channel';
+import type { RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
+import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
+import type { Log, Metrics } from '@sallyport/telemetry';
+import type { Backends } from './backends.ts';
+import type { DeviceChannel } from './device-channel.ts';
+
+const LEASE_CHECK_MS = 100;
+/** How long sockets are kept after the lease is lost, ms. */
+const LEASE_GRACE_MS = 60_000;
+const SITE_MAP_KEEP_MS = 10_000;
+
+/** What a Farm is made of. */
+export interface FarmParts {
+  readonly identity: ProxyIdentity;
+  readonly security: SecurityClient;
+  readonly backends: Backends;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly channelsPerSession: number;
+}
+
+/** All channels of this Proxy, and whether it may serve them. */
+export class Farm {
+  readonly security: SecurityClient;
+  readonly backends: Backends;
+  readonly log: Log;
+  readonly #parts: FarmParts;
+  readonly #channels = new Set<DeviceChannel>();
+  readonly #streams;
+  #control: ControlConnection | undefined;
+  #draining = false;
+  #lostAt: number | undefined = performance.now();
+  #generation = 0;
+  #siteMap: { readonly at: number; readonly answer: Promise<SiteMapAnswer> } | undefined;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(parts: FarmParts) {
+    this.#parts = parts;
+    this.security = parts.security;
+    this.backends = parts.backends;
+    this.log = parts.log;
+    this.#streams = parts.metrics.counter('sallyport_streams_total', 'finished streams', ['kind', 'outcome']);
+    parts.metrics.gauge('sallyport_channels', 'open channels', () => this.#channels.size);
+    parts.metrics.gauge('sallyport_lease_live', '1 while this Proxy may serve', () => (this.mayServe() ? 1 : 0));
+    this.#timer = setInterval(() => this.#checkLease(), LEASE_CHECK_MS);
+  }
+
+  /** The control connection, once it exists. */
+  useControl(control: ControlConnection): void {
+    this.#control = control;
+  }
+
+  get name(): string {
+    return this.#parts.identity.name;
+  }
+
+  get channelCount(): number {
+    return this.#channels.size;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** True while the lease runs. The last check before anything reaches a backend. */
+  mayServe(): boolean {
+    return this.#control?.lease.live ?? false;
+  }
+
+  /** Entries applied since an index; undefined when they are no longer known. */
+  entriesSince(asOf: number): readonly RevocationEntry[] | undefined {
+    return this.#control?.entriesSince(asOf);
+  }
+
+  /** Applies a log entry to every channel. */
+  apply(entry: RevocationEntry): void {
+    for (const channel of [...this.#channels]) channel.apply(entry);
+  }
+
+  /** Keeps a channel; of one session only so many stay, the oldest goes. */
+  keep(channel: DeviceChannel): void {
+    const same = [...this.#channels].filter(({ sid }) => sid === channel.sid);
+    if (same.length >= this.#parts.channelsPerSession) same[0]!.end('CALM_DOWN');
+    this.#channels.add(channel);
+  }
+
+  forget(channel: DeviceChannel): void {
+    this.#channels.delete(channel);
+  }
+
+  count(kind: string, outcome: 'done' | SignedCode): void {
+    this.#streams.inc({ kind, outcome });
+  }
+
+  /** The realm's signed site map, asked for at most every ten seconds. */
+  siteMap(): Promise<SiteMapAnswer> {
+    const now = performance.now();
+    if (this.#siteMap && now - this.#siteMap.at < SITE_MAP_KEEP_MS) return this.#siteMap.answer;
+    const answer = this.security.siteMap();
+    this.#siteMap = { at: now, answer };
+    answer.catch(() => {
+      this.#siteMap = undefined;
+    });
+    return answer;
+  }
+
+  /** Takes no new streams, lets the open ones finish, then ends all channels. */
+  async drain(maxMs: number): Promise<void> {
+    this.#draining = true;
+    for (const channel of this.#channels) channel.drain();
+    const deadline = performance.now() + maxMs;
+    while (performance.now() < deadline && [...this.#channels].some(({ streamCount }) => streamCount > 0)) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    for (const channel of [...this.#channels]) channel.end('DRAINING');
+    clearInterval(this.#timer);
+  }
+
+  #checkLease(): void {
+    const lease = this.#control?.lease;
+    if (!lease) return;
+    if (lease.generation !== this.#generation) {
+      // Wall and monotonic time drifted: a suspend or a snapshot. Keys of before must not be used again.
+      this.#generation = lease.generation;
+      this.log.warn('the clocks drifted apart; all channels are dropped');
+      for (const channel of [...this.#channels]) channel.end('LEASE_LOST');
+    }
+    if (lease.live) return this.#leaseLives();
+    this.#leaseLost();
+  }
+
+  #leaseLives(): void {
+    if (this.#lostAt === undefined) return;
+    this.#lostAt = undefined;
+    for (const channel of this.#channels) channel.resume();
+  }
+
+  #leaseLost(): void {
+    if (this.#lostAt === undefined) {
+      this.#lostAt = performance.now();
+      this.log.error('the lease is lost: nothing is served until Security answers again');
+      for (const channel of this.#channels) channel.suspend();
+    }
+    if (performance.now() - this.#lostAt < LEASE_GRACE_MS) return;
+    for (const channel of [...this.#channels]) channel.end('LEASE_LOST');
+  }
+}

@@ -1,0 +1,124 @@
+import type { AddressInfo } from 'node:net';
+import { join as joinPath } from 'node:path';
+import { serverCrypto } from '@sallyport/channel/sodium';
+import {
+  ControlConnection,
+  certificateEndsAt,
+  join,
+  loadIdentity,
+  type ProxyIdentity,
+  renew,
+  SecurityClient,
+  storeIdentity,
+} from '@sallyport/security-client';
+import { readSettings } from '@sallyport/settings';
+import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
+import { createDeviceListener, createHealthService } from './app.ts';
+import { Backends } from './backends.ts';
+import { type Config, SETTINGS } from './config.ts';
+import { Farm } from './farm.ts';
+
+const RENEW_CHECK_MS = 3_600_000;
+/** A certificate is renewed when less than this is left of it, ms. */
+const RENEW_BEFORE_MS = 24 * 3_600_000;
+const CHANNELS_PER_SESSION = 4;
+/** Between failing readiness and closing the listener, so that load balancers notice, ms. */
+const UNREADY_MS = 200;
+
+async function openIdentity(config: Config, file: string): Promise<ProxyIdentity> {
+  const known = loadIdentity(file);
+  const token = config.SALLYPORT_JOIN_TOKEN;
+  if (known && certificateEndsAt(known) > Date.now()) return known;
+  if (!token)
+    throw new Error(
+      'this Proxy has no valid certificate: make a join token with "sallyport proxy invite" and set SALLYPORT_JOIN_TOKEN',
+    );
+  const identity = await join(token.reveal());
+  storeIdentity(file, identity);
+  return identity;
+}
+
+function renewInTime(
+  file: string,
+  start: ProxyIdentity,
+  use: (identity: ProxyIdentity) => void,
+  log: Log,
+): NodeJS.Timeout {
+  let identity = start;
+  return setInterval(async () => {
+    if (certificateEndsAt(identity) - Date.now() > RENEW_BEFORE_MS) return;
+    try {
+      identity = await renew(identity);
+      storeIdentity(file, identity);
+      use(identity);
+      log.info('the certificate was renewed');
+    } catch (error) {
+      log.error({ err: error }, 'the certificate could not be renewed; the next try is in an hour');
+    }
+  }, RENEW_CHECK_MS);
+}
+
+async function start(): Promise<void> {
+  const config = readSettings(SETTINGS);
+  const log = createLog('proxy', config.SALLYPORT_LOG_LEVEL);
+  const metrics = createMetrics();
+  const identityFile = joinPath(config.SALLYPORT_DATA, 'identity.json');
+  const identity = await openIdentity(config, identityFile);
+  const security = new SecurityClient(identity);
+  const backends = new Backends();
+  const farm = new Farm({ identity, security, backends, log, metrics, channelsPerSession: CHANNELS_PER_SESSION });
+  const clocks = { wallMs: Date.now, monotonicMs: () => performance.now() };
+  const listener = { apply: farm.apply.bind(farm), channelCount: () => farm.channelCount };
+  const control = new ControlConnection(identity, clocks, listener, (error) =>
+    log.warn({ err: error }, 'Security is out of reach'),
+  );
+  farm.useControl(control);
+  const use = (renewed: ProxyIdentity): void => {
+    security.useIdentity(renewed);
+    control.useIdentity(renewed);
+  };
+  const renewal = renewInTime(identityFile, identity, use, log);
+
+  const { SALLYPORT_TLS_CERT: certificateFile, SALLYPORT_TLS_KEY: keyFile } = config;
+  const server = createDeviceListener({
+    farm,
+    crypto: serverCrypto(),
+    trustedHops: config.SALLYPORT_TRUSTED_HOPS,
+    maxSockets: config.SALLYPORT_MAX_SOCKETS,
+    ...(certificateFile && keyFile ? { tls: { certificateFile, keyFile } } : {}),
+  });
+  const { host, port } = config.SALLYPORT_LISTEN;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, backlog: 4_096 }, resolve);
+  });
+  const health = createHealthService(farm, metrics);
+  const healthUrl = await health.listen(config.SALLYPORT_HEALTH_LISTEN);
+
+  let stopping = false;
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    log.info('draining');
+    clearInterval(renewal);
+    const drained = farm.drain(config.SALLYPORT_DRAIN_MS);
+    await new Promise((resolve) => setTimeout(resolve, UNREADY_MS));
+    server.close();
+    await drained;
+    control.close();
+    await Promise.all([health.close(), backends.close(), security.close()]);
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
+  process.on('disconnect', () => void stop());
+
+  const url = `${certificateFile ? 'wss' : 'ws'}://${host}:${(server.address() as AddressInfo).port}`;
+  log.info({ url, healthUrl, name: identity.name, site: identity.site }, 'the Proxy is up');
+  if (process.send) process.send({ type: 'ready', url, healthUrl });
+  else process.stdout.write(`the Proxy ${identity.name} is up at ${url}\n`);
+}
+
+await start().catch((error: unknown) => {
+  process.stderr.write(`the Proxy could not start: ${(error as Error).message}\n`);
+  process.exit(1);
+});

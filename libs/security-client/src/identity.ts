@@ -1,0 +1,141 @@
+import 'reflect-metadata';
+import { createHash, webcrypto, X509Certificate } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { connect, type PeerCertificate } from 'node:tls';
+import { cryptoProvider, PemConverter, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { decodeText, parseBase64Url } from '@sallyport/channel';
+import { JoinAnswer, PROXY_PATHS, parseJson, parserOf } from '@sallyport/security-api';
+import { Agent, request } from 'undici';
+import { SecurityClientError } from './errors.ts';
+
+cryptoProvider.set(webcrypto);
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const parseJoinAnswer = parserOf(JoinAnswer);
+
+/** Who a Proxy is, with what proves it. Kept in one file of mode 0600. */
+export interface ProxyIdentity {
+  readonly name: string;
+  readonly site: string;
+  readonly realm: string;
+  /** URLs of Security nodes. */
+  readonly urls: readonly string[];
+  /** PEM of the internal CA. */
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Reads the identity, undefined before the first join. */
+export function loadIdentity(file: string): ProxyIdentity | undefined {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as ProxyIdentity) : undefined;
+}
+
+/** Writes the identity durably. */
+export function storeIdentity(file: string, identity: ProxyIdentity): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(`${file}.new`, JSON.stringify(identity), { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
+}
+
+/** When the certificate ends, epoch ms. */
+export function certificateEndsAt(identity: ProxyIdentity): number {
+  return Date.parse(new X509Certificate(identity.certificate).validTo);
+}
+
+interface JoinToken {
+  readonly url: string;
+  /** SHA-256 of the CA's certificate, hex. */
+  readonly ca: string;
+  readonly token: string;
+}
+
+function parseJoinToken(text: string): JoinToken {
+  try {
+    const { url, ca, token } = JSON.parse(decodeText(parseBase64Url(text.trim()))) as JoinToken;
+    if ([url, ca, token].every((part) => typeof part === 'string')) return { url, ca, token };
+  } catch {}
+  throw new SecurityClientError('ERR_SECURITY_TOKEN', 'this is not a join token: sallyport proxy invite makes one');
+}
+
+async function newKey(): Promise<{ csr: string; key: string }> {
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const csr = await Pkcs10CertificateRequestGenerator.create({ name: 'CN=proxy', keys, signingAlgorithm: ALGORITHM });
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return { csr: csr.toString('pem'), key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
+}
+
+/**
+ * Joins the realm with a one-time token: checks the CA against the fingerprint in the token before anything is said.
+ * @throws SecurityClientError ERR_SECURITY_TOKEN, ERR_SECURITY_UNREACHABLE or ERR_SECURITY_REFUSED
+ */
+export async function join(tokenText: string): Promise<ProxyIdentity> {
+  const { url, ca, token } = parseJoinToken(tokenText);
+  const caPem = await fetchPinnedCa(url, ca);
+  const { csr, key } = await newKey();
+  const dispatcher = new Agent({ connect: { ca: caPem } });
+  try {
+    const answer = await post(`${url}${PROXY_PATHS.join}`, { token, csr }, dispatcher);
+    return { ...answer, key, urls: [url] };
+  } finally {
+    await dispatcher.close();
+  }
+}
+
+/** Gets a new certificate for a new key while the old one is still good. */
+export async function renew(identity: ProxyIdentity): Promise<ProxyIdentity> {
+  const { csr, key } = await newKey();
+  const dispatcher = new Agent({ connect: { ca: identity.ca, cert: identity.certificate, key: identity.key } });
+  try {
+    const answer = await post(`${identity.urls[0]}${PROXY_PATHS.renew}`, { csr }, dispatcher);
+    return { ...answer, key, urls: identity.urls };
+  } finally {
+    await dispatcher.close();
+  }
+}
+
+async function post(url: string, body: object, dispatcher: Agent): Promise<JoinAnswer> {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await request(url, { method: 'POST', headers, body: JSON.stringify(body), dispatcher }).catch(
+    (cause: unknown) => {
+      throw new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security does not answer at ${url}`, { cause });
+    },
+  );
+  const parsed = parseJson(await answer.body.text());
+  const joined = answer.statusCode === 200 ? parseJoinAnswer(parsed) : undefined;
+  if (joined) return joined;
+  const title = (parsed as { title?: string } | undefined)?.title ?? `status ${answer.statusCode}`;
+  throw new SecurityClientError('ERR_SECURITY_REFUSED', `Security refused: ${title}`);
+}
+
+/** The CA certificate that the server shows in its chain, if its fingerprint is the one expected. */
+function fetchPinnedCa(url: string, fingerprint: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false }, () => {
+      const found = chainOf(socket.getPeerCertificate(true)).find(
+        (raw) => createHash('sha256').update(raw).digest('hex') === fingerprint,
+      );
+      socket.destroy();
+      if (found) resolve(new X509Certificate(found).toString());
+      else
+        reject(
+          new SecurityClientError('ERR_SECURITY_TOKEN', 'the server is not the one that the join token was made by'),
+        );
+    });
+    socket.once('error', (cause) => {
+      reject(new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security does not answer at ${url}`, { cause }));
+    });
+  });
+}
+
+function chainOf(certificate: PeerCertificate & { issuerCertificate?: PeerCertificate }): Buffer[] {
+  const chain: Buffer[] = [];
+  let next: (PeerCertificate & { issuerCertificate?: PeerCertificate }) | undefined = certificate;
+  while (next?.raw && !chain.some((raw) => raw.equals(next!.raw))) {
+    chain.push(next.raw);
+    next = next.issuerCertificate;
+  }
+  return chain;
+}

@@ -1,0 +1,11 @@
+export { type Authorised, type Relayed, SecurityClient } from './client.ts';
+export { ControlConnection, type ControlListener } from './control.ts';
+export { SecurityClientError, type SecurityClientErrorCode } from './errors.ts';
+export {
+  certificateEndsAt,
+  join,
+  loadIdentity,
+  type ProxyIdentity,
+  renew,
+  storeIdentity,
+} from './identity.ts';
