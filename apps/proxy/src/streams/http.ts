@@ -166,7 +166,7 @@ export class HttpExchange implements StreamSink {
 
   /** The Proxy alone says where the request goes, for whom, and from where it came. */
   #headersFor({ authority, assertion }: ResourceGrant): string[] {
-    const headers = this.#fields.flatMap(([name, value]) => [name, value]);
+    const headers = this.#fields.flat();
     const address = this.#host.deviceAddress;
     const forwarded = address.includes(':') ? `for="[${address}]"` : `for=${address}`;
     headers.push('host', authority, 'forwarded', forwarded);

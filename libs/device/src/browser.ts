@@ -1,0 +1,26 @@
+import type { AppContext } from '@sallyport/channel';
+import { nobleCrypto } from '@sallyport/channel/noble';
+import { Device } from './device.ts';
+import { indexedDbStorage } from './indexed-db-storage.ts';
+import type { DeviceStorage } from './record.ts';
+import type { WebSocketLike } from './socket.ts';
+
+export { indexedDbStorage } from './indexed-db-storage.ts';
+
+/** A device in a browser or a web view: portable crypto, IndexedDB, and a probe whenever the network comes back. */
+export async function openDevice(
+  context: () => AppContext,
+  storage: DeviceStorage = indexedDbStorage(),
+): Promise<Device> {
+  const device = await Device.open({
+    storage,
+    crypto: nobleCrypto(),
+    webSocket: (url, protocol) => new WebSocket(url, protocol) as unknown as WebSocketLike,
+    context,
+  });
+  globalThis.addEventListener?.('online', () => device.networkChanged());
+  globalThis.document?.addEventListener('visibilitychange', () => {
+    if (globalThis.document.visibilityState === 'visible') device.networkChanged();
+  });
+  return device;
+}

@@ -1,0 +1,233 @@
+import {
+  type AppContext,
+  CborFields,
+  type ChannelLimits,
+  type ChannelStream,
+  type CryptoProvider,
+  DEFAULT_LIMITS,
+  DeviceOpening,
+  encodeContext,
+  encodeText,
+  findSignedCode,
+  isCborMap,
+  keyOf,
+  Multiplexer,
+  RecordLayer,
+  type SessionSecret,
+  SIGNED_CODES,
+  type SignedCode,
+  type StreamSink,
+  TokenBucket,
+} from '@sallyport/channel';
+import { DeviceError, remoteError } from './errors.ts';
+import type { StoredSession } from './record.ts';
+import { suiteOf } from './sign-in.ts';
+import type { GatewaySocket } from './socket.ts';
+
+/** A resource that the user may reach now. */
+export interface Resource {
+  readonly name: string;
+  readonly kind: string;
+  /** What to write as host in a URL. */
+  readonly authority: string;
+}
+
+/** What a channel tells its device. */
+export interface ChannelListener {
+  /** The channel is gone; `code` when the Proxy said why. */
+  closed(code: SignedCode | undefined): void;
+  /** The Proxy takes no new streams. */
+  draining(): void;
+  notice(notice: CborFields): void;
+}
+
+const PING_MS = 25_000;
+const PONG_TIMEOUT_MS = 10_000;
+const BACKLOG_POLL_MS = 10;
+/** How much slower than allowed streams are opened, so that clocks that differ do no harm. */
+const PACE = 0.95;
+
+/** What opening a channel needs. */
+export interface ChannelOpening {
+  readonly crypto: CryptoProvider;
+  readonly socket: GatewaySocket;
+  readonly session: StoredSession;
+  readonly chanNo: number;
+  readonly audience: string;
+  readonly context: AppContext;
+  readonly listener: ChannelListener;
+}
+
+/** One channel to a Proxy, from WELCOME to its end. */
+export class GatewayChannel {
+  readonly resources: readonly Resource[];
+  readonly #socket: GatewaySocket;
+  readonly #mux: Multiplexer;
+  readonly #listener: ChannelListener;
+  readonly #limits: ChannelLimits;
+  readonly #pace: TokenBucket;
+  readonly #waiting: (() => void)[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #paceTimer: ReturnType<typeof setTimeout> | undefined;
+  #backlogTimer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+  #closeCode: SignedCode | undefined;
+  #refusing = false;
+
+  /** Sends HELLO and waits for WELCOME. @throws DeviceError with the hint's code, or ChannelError */
+  static async open(opening: ChannelOpening): Promise<GatewayChannel> {
+    const { crypto, socket, session, chanNo, audience, context } = opening;
+    const hello = new DeviceOpening({
+      crypto,
+      secret: keyOf<SessionSecret>(session.secret),
+      hello: {
+        suite: suiteOf(crypto),
+        sid: session.sid,
+        chanNo,
+        nonce: crypto.randomBytes(16),
+        audience: encodeText(audience),
+      },
+      context,
+    });
+    const { fields, transport } = hello.readWelcome(await socket.ask(hello.writeHello()));
+    return new GatewayChannel(opening, fields, new RecordLayer(transport));
+  }
+
+  private constructor({ socket, listener }: ChannelOpening, welcome: CborFields, records: RecordLayer) {
+    this.#socket = socket;
+    this.#listener = listener;
+    this.resources = readResources(welcome);
+    this.#limits = readLimits(welcome);
+    const { openBurst, openRate } = this.#limits;
+    this.#pace = new TokenBucket(Math.max(1, Math.floor(openBurst * PACE)), openRate * PACE, performance.now());
+    this.#mux = new Multiplexer(records, 'device', this.#limits, {
+      transmit: (record) => this.#transmit(record),
+      backlogBytes: () => socket.bufferedBytes,
+      now: () => performance.now(),
+      schedule: (flush) => queueMicrotask(flush),
+      notice: (cbor) => listener.notice(CborFields.decode(cbor)),
+      goaway: (_lastStream, code) => this.#goaway(code),
+      pong: () => this.#ponged(),
+      vacated: () => queueMicrotask(() => this.#admit()),
+    });
+    socket.listen({ message: (bytes) => this.#receive(bytes), closed: () => this.#ended() });
+    this.#ponged();
+  }
+
+  /** True while new streams may be opened. */
+  get usable(): boolean {
+    return !this.#closed && !this.#refusing;
+  }
+
+  /** Opens a stream as soon as the limits of the Proxy allow. @throws DeviceError CONNECTION_LOST, certainly not run */
+  async openStream(kind: number, sink: StreamSink): Promise<ChannelStream> {
+    while (this.usable && !this.#mayOpen()) {
+      await new Promise<void>((admit) => {
+        this.#waiting.push(admit);
+        this.#armPace();
+      });
+    }
+    if (!this.usable) throw new DeviceError('CONNECTION_LOST', 'the channel was closed', { mayHaveRun: false });
+    return this.#mux.open(kind, sink);
+  }
+
+  /** Tells the Proxy a new app context. */
+  announce(context: AppContext): void {
+    if (!this.#closed) this.#mux.announce(encodeContext(context));
+  }
+
+  /** Asks for a sign of life; without one within `timeoutMs` the channel is given up. */
+  probe(timeoutMs: number = PONG_TIMEOUT_MS): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#mux.ping(new Uint8Array(8));
+    this.#timer = setTimeout(() => this.close(), timeoutMs);
+  }
+
+  close(): void {
+    this.#socket.close();
+    this.#ended();
+  }
+
+  /** Lets open streams finish, then closes. */
+  retire(): void {
+    this.#refusing = true;
+    if (this.#mux.streamCount === 0) this.close();
+  }
+
+  #mayOpen(): boolean {
+    return this.#mux.streamCount < this.#limits.streams && this.#pace.take(performance.now());
+  }
+
+  #admit(): void {
+    if (this.#refusing && this.#mux.streamCount === 0) return this.close();
+    const waiting = this.#waiting.splice(0);
+    for (const admit of waiting) admit();
+  }
+
+  #armPace(): void {
+    if (this.#paceTimer !== undefined || this.#mux.streamCount >= this.#limits.streams) return;
+    this.#paceTimer = setTimeout(() => {
+      this.#paceTimer = undefined;
+      this.#admit();
+    }, this.#pace.waitMs(performance.now()));
+  }
+
+  #transmit(record: Uint8Array): void {
+    this.#socket.send(record);
+    if (this.#backlogTimer !== undefined || this.#socket.bufferedBytes < this.#limits.backlogBytes) return;
+    // Browsers do not tell when a socket has taken what it was given.
+    this.#backlogTimer = setInterval(() => {
+      if (!this.#closed && this.#socket.bufferedBytes >= this.#limits.backlogBytes) return;
+      clearInterval(this.#backlogTimer);
+      this.#backlogTimer = undefined;
+      this.#mux.drained();
+    }, BACKLOG_POLL_MS);
+  }
+
+  #receive(bytes: Uint8Array): void {
+    try {
+      this.#mux.receive(bytes);
+    } catch {
+      this.close();
+    }
+  }
+
+  #goaway(number: number): void {
+    const code = findSignedCode(number);
+    this.#refusing = true;
+    if (code === 'DRAINING') return this.#listener.draining();
+    this.#closeCode = code;
+    this.close();
+  }
+
+  #ponged(): void {
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#timer = setTimeout(() => this.probe(), PING_MS);
+  }
+
+  #ended(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#paceTimer);
+    this.#mux.destroy(SIGNED_CODES[this.#closeCode ?? 'CANCELLED']);
+    this.#admit();
+    this.#listener.closed(this.#closeCode);
+  }
+}
+
+/** Reads the list of resources of a WELCOME or a notice. */
+export function readResources(fields: CborFields): Resource[] {
+  if (!fields.has('resources')) return [];
+  return fields.list('resources', 4_096).map((item) => {
+    if (!isCborMap(item)) throw remoteError('BAD_MESSAGE');
+    const resource = new CborFields(item);
+    return { name: resource.text('name'), kind: resource.text('kind'), authority: resource.text('authority') };
+  });
+}
+
+function readLimits(welcome: CborFields): ChannelLimits {
+  const limits = welcome.map('limits');
+  return { ...DEFAULT_LIMITS, openBurst: limits.uint('open_burst'), openRate: limits.uint('open_rate') };
+}

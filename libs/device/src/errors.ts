@@ -1,0 +1,86 @@
+import type { HintCode, SignedCode } from '@sallyport/channel';
+
+/** Why the SDK could not do something, beside what Security or a Proxy said. */
+export type LocalCode =
+  | 'NOT_ENROLLED'
+  | 'ALREADY_ENROLLED'
+  | 'SIGNED_OUT'
+  | 'OFFLINE'
+  | 'CONNECTION_LOST'
+  | 'BAD_RESPONSE'
+  | 'BAD_REQUEST'
+  | 'ABORTED'
+  | 'CLOSED'
+  | 'SITE_MAP_INVALID'
+  | 'STORAGE_FAILED';
+
+/** Every code that an app may meet: ours, unauthenticated hints, and authenticated codes of Security or a Proxy. */
+export type DeviceErrorCode = LocalCode | HintCode | SignedCode;
+
+/** Codes after which the request certainly did not reach a backend. */
+const NEVER_RAN: ReadonlySet<string> = new Set([
+  'NOT_ENROLLED',
+  'SIGNED_OUT',
+  'OFFLINE',
+  'BAD_REQUEST',
+  'NOT_PROCESSED',
+  'CALM_DOWN',
+  'STREAM_LIMIT',
+  'DRAINING',
+  'REQUEST_REFUSED',
+  'RESOURCE_UNKNOWN',
+  'CONTEXT_DENIED',
+  'APP_UPDATE_REQUIRED',
+  'BACKEND_UNREACHABLE',
+]);
+
+/**
+ * What the SDK throws. `mayHaveRun` says whether a request may have reached its backend: when false it is safe to send
+ * it again, whatever its method.
+ */
+export class DeviceError extends Error {
+  readonly code: DeviceErrorCode;
+  readonly mayHaveRun: boolean;
+  /** When to try again at the earliest, in ms; 0 when nobody said. */
+  readonly retryAfterMs: number;
+
+  constructor(
+    code: DeviceErrorCode,
+    message: string,
+    options: ErrorOptions & { mayHaveRun?: boolean; retryAfterMs?: number } = {},
+  ) {
+    super(message, options);
+    this.name = 'DeviceError';
+    this.code = code;
+    this.mayHaveRun = options.mayHaveRun ?? !NEVER_RAN.has(code);
+    this.retryAfterMs = options.retryAfterMs ?? 0;
+  }
+}
+
+const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
+  CREDENTIALS_INVALID: 'user name or password is wrong',
+  CODE_INVALID: 'the activation code is wrong, used or expired: ask for a new one',
+  LOCKED: 'too many wrong tries: wait and try again',
+  REVOKED: 'access was revoked',
+  SESSION_EXPIRED: 'the session is over: sign in again',
+  SESSION_UNKNOWN: 'the session is not known any more: sign in again',
+  APP_UPDATE_REQUIRED: 'this version of the app is too old: update it',
+  CONTEXT_DENIED: 'this app or device does not fulfil the policy',
+  LEASE_LOST: 'the gateway may not serve right now: it waits for its Security server',
+  RESOURCE_UNKNOWN: 'there is no such resource for you',
+  REQUEST_REFUSED: 'the gateway refuses this request',
+  BACKEND_UNREACHABLE: 'the server behind the gateway does not answer',
+  BACKEND_FAILED: 'the server behind the gateway failed in the middle',
+  BACKEND_TIMEOUT: 'the server behind the gateway took too long',
+  HANDSHAKE_FAILED: 'the server does not know this device or its keys',
+  UNAVAILABLE: 'the gateway cannot reach its Security server right now',
+  UNKNOWN_KID: 'the enrolment link is too old: ask for a new one',
+};
+
+/** An error for a code that a peer sent. */
+export function remoteError(
+  code: DeviceErrorCode,
+  options: { mayHaveRun?: boolean; retryAfterMs?: number } = {},
+): DeviceError {
+  return new DeviceError(code, MESSAGES[code] ?? `the gateway answered ${code}`, options);
+}

@@ -1,0 +1,212 @@
+import {
+  ChannelError,
+  type ChannelStream,
+  checkRequest,
+  encodeChunkPrefix,
+  encodeMessageEnd,
+  encodeRequestHead,
+  type Field,
+  findSignedCode,
+  type HttpDecoder,
+  type RequestHead,
+  type ResponseHead,
+  responseDecoder,
+  SIGNED_CODES,
+  type StreamSink,
+} from '@sallyport/channel';
+import type { GatewayChannel } from './channel.ts';
+import { DeviceError, remoteError } from './errors.ts';
+
+/** Content of a request: whole, or streamed. A streamed one cannot be sent twice. */
+export type RequestBody = Uint8Array | AsyncIterable<Uint8Array> | undefined;
+
+/** A response whose body arrives as it is read. */
+export interface CallResponse {
+  readonly status: number;
+  readonly fields: readonly Field[];
+  readonly body: ReadableStream<Uint8Array>;
+}
+
+const MAX_CHUNK_BYTES = 65_536;
+
+/** Checks a request as the Proxy will. @throws DeviceError BAD_REQUEST */
+export function checkHead(head: RequestHead): void {
+  try {
+    checkRequest(head);
+  } catch (cause) {
+    throw new DeviceError('BAD_REQUEST', `the request is not allowed: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/**
+ * One HTTP exchange on a channel (SPEC.md, section 7, kind 1). Bytes flow in both directions at the pace of whoever
+ * reads them.
+ * @throws DeviceError with `mayHaveRun` false only when certainly nothing reached a backend.
+ */
+export function callHttp(
+  channel: GatewayChannel,
+  head: RequestHead,
+  body: RequestBody,
+  signal?: AbortSignal,
+): Promise<CallResponse> {
+  return new Promise((resolve, reject) => {
+    const call = new HttpCall(head, body, resolve, reject);
+    channel.openStream(1, call).then((stream) => call.start(stream, signal), reject);
+  });
+}
+
+class HttpCall implements StreamSink {
+  readonly #head: RequestHead;
+  readonly #body: RequestBody;
+  readonly #resolve: (response: CallResponse) => void;
+  readonly #reject: (error: DeviceError) => void;
+  readonly #decoder: HttpDecoder;
+  readonly #queue: Uint8Array[] = [];
+  #stream: ChannelStream | undefined;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #pulled: (() => void) | undefined;
+  #drained: (() => void) | undefined;
+  #complete = false;
+  #failure: DeviceError | undefined;
+
+  constructor(
+    head: RequestHead,
+    body: RequestBody,
+    resolve: (response: CallResponse) => void,
+    reject: (error: DeviceError) => void,
+  ) {
+    this.#head = head;
+    this.#body = body;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#decoder = responseDecoder({
+      head: (response) => this.#responded(response),
+      content: (bytes) => void this.#queue.push(Uint8Array.from(bytes)),
+      trailers: () => undefined,
+    });
+  }
+
+  start(stream: ChannelStream, signal: AbortSignal | undefined): void {
+    this.#stream = stream;
+    signal?.addEventListener('abort', () => this.#abort(), { once: true });
+    if (signal?.aborted) return this.#abort();
+    stream.write(encodeRequestHead(this.#head));
+    this.#sendBody(stream).catch((cause: unknown) => {
+      stream.reset(SIGNED_CODES.CANCELLED);
+      this.#fail(
+        new DeviceError('BAD_REQUEST', 'the content of the request could not be read', { cause, mayHaveRun: true }),
+      );
+    });
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#failure) return this.#stream?.consume(bytes.length);
+    const before = queuedBytes(this.#queue);
+    try {
+      this.#decoder.push(bytes);
+    } catch (cause) {
+      if (!(cause instanceof ChannelError)) throw cause;
+      this.#stream?.reset(SIGNED_CODES.CANCELLED);
+      return this.#fail(new DeviceError('BAD_RESPONSE', 'the response is malformed', { cause }));
+    }
+    // Framing is given back at once, content when the app reads it.
+    this.#stream?.consume(bytes.length - (queuedBytes(this.#queue) - before));
+    this.#deliver();
+  }
+
+  end(): void {
+    try {
+      this.#decoder.finish();
+      this.#complete = true;
+      this.#deliver();
+    } catch (cause) {
+      this.#fail(new DeviceError('BAD_RESPONSE', 'the response was cut short', { cause }));
+    }
+  }
+
+  reset(number: number): void {
+    const code = findSignedCode(number);
+    const lost = code === undefined || code === 'CANCELLED';
+    this.#fail(lost ? new DeviceError('CONNECTION_LOST', 'the connection was lost') : remoteError(code));
+  }
+
+  drain(): void {
+    this.#drained?.();
+  }
+
+  async #sendBody(stream: ChannelStream): Promise<void> {
+    const parts = this.#body instanceof Uint8Array ? [this.#body] : (this.#body ?? []);
+    for await (const part of parts) {
+      for (let at = 0; at < part.length; at += MAX_CHUNK_BYTES) {
+        const chunk = part.subarray(at, at + MAX_CHUNK_BYTES);
+        stream.write(encodeChunkPrefix(chunk.length));
+        if (!stream.write(chunk)) await this.#room(stream);
+      }
+      if (stream.closed) return;
+    }
+    stream.write(encodeMessageEnd());
+    stream.finish();
+  }
+
+  #room(stream: ChannelStream): Promise<void> {
+    return new Promise((resolve) => {
+      if (stream.closed) return resolve();
+      this.#drained = resolve;
+    });
+  }
+
+  #responded({ status, fields }: ResponseHead): void {
+    const body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        pull: () =>
+          new Promise<void>((pulled) => {
+            this.#pulled = pulled;
+            this.#deliver();
+          }),
+        cancel: () => this.#stream?.reset(SIGNED_CODES.CANCELLED),
+      },
+      { highWaterMark: 0 },
+    );
+    this.#resolve({ status, fields, body });
+  }
+
+  /** Gives the app the next part, if it asked for one and there is one. */
+  #deliver(): void {
+    const controller = this.#controller;
+    const pulled = this.#pulled;
+    if (!controller || !pulled) return;
+    const part = this.#queue.shift();
+    if (!part && !this.#complete) return;
+    this.#pulled = undefined;
+    if (part) {
+      controller.enqueue(part);
+      this.#stream?.consume(part.length);
+    } else {
+      controller.close();
+    }
+    pulled();
+  }
+
+  #abort(): void {
+    this.#stream?.reset(SIGNED_CODES.CANCELLED);
+    this.#fail(new DeviceError('ABORTED', 'the request was aborted'));
+  }
+
+  #fail(error: DeviceError): void {
+    if (this.#failure || this.#complete) return;
+    this.#failure = error;
+    this.#drained?.();
+    if (this.#controller) this.#controller.error(error);
+    else this.#reject(error);
+    this.#pulled?.();
+  }
+}
+
+function queuedBytes(queue: readonly Uint8Array[]): number {
+  let total = 0;
+  for (const part of queue) total += part.length;
+  return total;
+}

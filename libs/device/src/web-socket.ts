@@ -1,0 +1,153 @@
+import {
+  type ChannelStream,
+  concat,
+  decodeText,
+  decodeUint,
+  EMPTY,
+  encodeRequestHead,
+  encodeText,
+  encodeUint,
+  encodeWsMessage,
+  type Field,
+  findSignedCode,
+  type ResponseHead,
+  responseDecoder,
+  SIGNED_CODES,
+  type StreamSink,
+  WS_OPCODES,
+  type WsMessage,
+  WsMessageDecoder,
+} from '@sallyport/channel';
+import type { GatewayChannel } from './channel.ts';
+import { checkHead } from './http-call.ts';
+
+/** Gives the channel to use, connecting first if need be. */
+export type ChannelSource = () => Promise<GatewayChannel>;
+
+/**
+ * A WebSocket through the gateway with the events and methods of the browser's one (`open`, `message`, `close`,
+ * `error`; `send`, `close`).
+ */
+export class DeviceWebSocket extends EventTarget implements StreamSink {
+  static readonly CONNECTING = 0;
+  static readonly OPEN = 1;
+  static readonly CLOSING = 2;
+  static readonly CLOSED = 3;
+  readonly url: string;
+  readyState = 0;
+  protocol = '';
+  binaryType: 'arraybuffer' | 'blob' = 'arraybuffer';
+  onopen: ((event: Event) => void) | null = null;
+  onmessage: ((event: MessageEvent) => void) | null = null;
+  onclose: ((event: CloseEvent) => void) | null = null;
+  onerror: ((event: Event) => void) | null = null;
+  readonly #messages = new WsMessageDecoder();
+  readonly #decoder = responseDecoder(
+    { head: (head) => this.#responded(head), content: (bytes) => this.#content(bytes), trailers: () => undefined },
+    'raw',
+  );
+  #stream: ChannelStream | undefined;
+
+  constructor(source: ChannelSource, url: string, protocols: readonly string[] = []) {
+    super();
+    this.url = url;
+    this.#start(source, protocols).catch(() => this.#finish(1006, 'the connection failed', true));
+  }
+
+  /** @throws TypeError before it is open. */
+  send(data: string | ArrayBuffer | ArrayBufferView): void {
+    if (this.readyState !== 1) throw new TypeError('the WebSocket is not open');
+    const text = typeof data === 'string';
+    const bytes = text ? encodeText(data) : bytesOf(data);
+    this.#write({ opcode: text ? WS_OPCODES.text : WS_OPCODES.binary, bytes });
+  }
+
+  close(code = 1000, reason = ''): void {
+    if (this.readyState >= 2) return;
+    this.readyState = 2;
+    if (!this.#stream) return this.#finish(code, reason, false);
+    this.#write({ opcode: WS_OPCODES.close, bytes: concat(encodeUint(code, 2), encodeText(reason)) });
+  }
+
+  data(bytes: Uint8Array): void {
+    try {
+      this.#decoder.push(bytes);
+    } catch {
+      this.#stream?.reset(SIGNED_CODES.CANCELLED);
+      this.#finish(1006, 'the peer sent something malformed', true);
+    }
+    this.#stream?.consume(bytes.length);
+  }
+
+  end(): void {
+    this.#stream?.finish();
+    this.#finish(1006, '', false);
+  }
+
+  reset(number: number): void {
+    this.#finish(1006, findSignedCode(number) ?? 'CONNECTION_LOST', true);
+  }
+
+  drain(): void {
+    // Messages are queued whole; there is nobody to tell.
+  }
+
+  async #start(source: ChannelSource, protocols: readonly string[]): Promise<void> {
+    const { host, pathname, search, protocol } = new URL(this.url);
+    const fields: Field[] = protocols.length > 0 ? [['sec-websocket-protocol', protocols.join(', ')]] : [];
+    const scheme = protocol === 'wss:' ? 'https' : 'http';
+    const head = { method: 'GET', scheme, authority: host, path: `${pathname}${search}`, fields };
+    checkHead(head);
+    const stream = await (await source()).openStream(2, this);
+    this.#stream = stream;
+    stream.write(encodeRequestHead(head));
+  }
+
+  #responded({ status, fields }: ResponseHead): void {
+    if (status !== 200) return this.#finish(1006, `the server answered ${status}`, true);
+    this.protocol = fields.find(([name]) => name === 'sec-websocket-protocol')?.[1] ?? '';
+    this.readyState = 1;
+    this.#emit(new Event('open'), this.onopen);
+  }
+
+  #content(bytes: Uint8Array): void {
+    for (const message of this.#messages.push(bytes)) this.#message(message);
+  }
+
+  #message({ opcode, bytes }: WsMessage): void {
+    if (opcode === WS_OPCODES.close) {
+      const code = bytes.length >= 2 ? decodeUint(bytes, 0, 2) : 1005;
+      this.#stream?.finish();
+      return this.#finish(code, decodeText(bytes.subarray(2)), false);
+    }
+    const data = opcode === WS_OPCODES.text ? decodeText(bytes) : this.#binary(bytes);
+    this.#emit(new MessageEvent('message', { data }), this.onmessage);
+  }
+
+  #binary(bytes: Uint8Array): ArrayBuffer | Blob {
+    const copy = Uint8Array.from(bytes);
+    return this.binaryType === 'blob' ? new Blob([copy]) : copy.buffer;
+  }
+
+  #write(message: WsMessage): void {
+    this.#stream?.write(encodeWsMessage(message));
+  }
+
+  #finish(code: number, reason: string, failed: boolean): void {
+    if (this.readyState === 3) return;
+    this.readyState = 3;
+    if (failed) this.#emit(new Event('error'), this.onerror);
+    const details = { code, reason, wasClean: !failed && code !== 1006 };
+    this.#emit(Object.assign(new Event('close'), details) as unknown as CloseEvent, this.onclose);
+  }
+
+  #emit<E extends Event>(event: E, handler: ((event: E) => void) | null): void {
+    handler?.call(this, event);
+    this.dispatchEvent(event);
+  }
+}
+
+function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0));
+  return data.byteLength === 0 ? EMPTY : Uint8Array.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+}

@@ -1,0 +1,154 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AppContext } from '@sallyport/channel';
+import type { Device, DeviceStorage } from '@sallyport/device';
+import { memoryStorage } from '@sallyport/device';
+import { openDevice } from '@sallyport/device/node';
+import { Operator } from './operator.ts';
+import { freePort } from './ports.ts';
+import { ServerProcess } from './server-process.ts';
+
+/** App context of the test devices. */
+export const CONTEXT: AppContext = {
+  id: 'test.app',
+  version: '1.0.0',
+  build: '1',
+  signer: new Uint8Array(32),
+  os: 'linux',
+  osVersion: '6',
+  osPatch: '',
+  model: 'test',
+  posture: { rooted: false },
+  sdk: 'end-to-end',
+};
+
+export const PASSWORD = 'correct horse battery';
+
+/** A whole gateway of real processes: Security with its own database, and as many Proxies as asked for. */
+export class Gateway {
+  readonly folder: string;
+  readonly operator: Operator;
+  readonly proxies: ServerProcess[] = [];
+  readonly origins: string[] = [];
+  security: ServerProcess;
+  readonly #securityEnvironment: Readonly<Record<string, string>>;
+  readonly #proxyEnvironments: Record<string, string>[] = [];
+
+  private constructor(
+    folder: string,
+    security: ServerProcess,
+    operator: Operator,
+    environment: Readonly<Record<string, string>>,
+  ) {
+    this.folder = folder;
+    this.security = security;
+    this.operator = operator;
+    this.#securityEnvironment = environment;
+  }
+
+  static async start(
+    options: { proxies?: number; settings?: object; environment?: Record<string, string> } = {},
+  ): Promise<Gateway> {
+    const folder = mkdtempSync('/tmp/sallyport-e2e-');
+    const environment = {
+      SALLYPORT_DATA: join(folder, 'security-data'),
+      SALLYPORT_PROXY_LISTEN: `127.0.0.1:${await freePort()}`,
+      SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
+      SALLYPORT_ADDRESS_BURST: '100000',
+      SALLYPORT_ADDRESS_PER_MINUTE: '100000',
+      SALLYPORT_LEASE_MS: '5000',
+      ...options.environment,
+    };
+    const security = await ServerProcess.start('security', environment);
+    const { adminUrl, ca, oneTimeToken } = security.ready;
+    const operator = new Operator(adminUrl!, ca!);
+    await operator.login(oneTimeToken!);
+    const gateway = new Gateway(folder, security, operator, environment);
+    await operator.call('PATCH', '/v1/realm', {
+      openBurst: 100_000,
+      openRate: 100_000,
+      enrolPage: 'http://localhost/enroll',
+      ...options.settings,
+    });
+    for (let i = 0; i < (options.proxies ?? 1); i++) await gateway.addProxy();
+    await operator.call('PUT', '/v1/sites/here', { origins: gateway.origins });
+    return gateway;
+  }
+
+  async addProxy(environment: Record<string, string> = {}): Promise<ServerProcess> {
+    const name = `p${this.proxies.length + 1}`;
+    const { token } = await this.operator.call('POST', '/v1/join-tokens', { name, site: 'here' });
+    const port = await freePort();
+    const all = {
+      SALLYPORT_DATA: join(this.folder, name),
+      SALLYPORT_LISTEN: `127.0.0.1:${port}`,
+      SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${await freePort()}`,
+      SALLYPORT_JOIN_TOKEN: token as string,
+      ...environment,
+    };
+    const proxy = await ServerProcess.start('proxy', all);
+    this.proxies.push(proxy);
+    this.#proxyEnvironments.push(all);
+    this.origins.push(`ws://127.0.0.1:${port}`);
+    await this.live(this.proxies.length);
+    return proxy;
+  }
+
+  /** Waits until so many Proxies hold a live lease. */
+  async live(count: number): Promise<void> {
+    for (let i = 0; i < 200; i++) {
+      const { proxies } = (await this.operator.call('GET', '/v1/status')) as { proxies: { live: boolean }[] };
+      if (proxies.filter(({ live }) => live).length >= count) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error('the Proxies did not get their leases');
+  }
+
+  /** Starts a Proxy that ended again, on its old ports. */
+  async restartProxy(index: number): Promise<void> {
+    await this.proxies[index]!.end('SIGKILL');
+    this.proxies[index] = await ServerProcess.start('proxy', this.#proxyEnvironments[index]!);
+  }
+
+  /** Stops Security with a signal and starts it again. */
+  async restartSecurity(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.security.end(signal);
+    this.security = await ServerProcess.start('security', this.#securityEnvironment);
+  }
+
+  /** Opens a resource to everybody in the group `staff`. */
+  async addResource(name: string, authority: string, url: string, kind: 'http' | 'tcp' = 'http'): Promise<void> {
+    await this.operator.call('PUT', '/v1/groups/staff');
+    await this.operator.call('PUT', `/v1/resources/${name}`, {
+      kind,
+      authority,
+      backend: { url, networks: ['127.0.0.0/8'] },
+    });
+    await this.operator.call('PUT', `/v1/policies/open-${name}`, { groups: ['staff'], resources: [name], context: {} });
+  }
+
+  async addUser(name: string, groups: readonly string[] = ['staff']): Promise<void> {
+    await this.operator.call('PUT', '/v1/groups/staff');
+    await this.operator.call('PUT', `/v1/users/${name}`, { password: PASSWORD, groups });
+  }
+
+  async link(user: string): Promise<string> {
+    return (await this.operator.call('POST', '/v1/codes', { user }))['link'] as string;
+  }
+
+  /** A new device of a user, enrolled and signed in. */
+  async device(user: string, storage: DeviceStorage = memoryStorage(), context: AppContext = CONTEXT): Promise<Device> {
+    const device = await openDevice(storage, () => context);
+    await device.enroll(await this.link(user), { user, password: PASSWORD });
+    await device.login({ user, password: PASSWORD });
+    return device;
+  }
+
+  async stop(): Promise<void> {
+    for (const proxy of this.proxies) proxy.kill('SIGCONT');
+    await Promise.all(this.proxies.map((proxy) => proxy.end('SIGKILL')));
+    await this.security.end();
+    await this.operator.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

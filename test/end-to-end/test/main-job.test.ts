@@ -1,0 +1,82 @@
+import { afterAll, expect, test } from 'vitest';
+import { startBackend, startTcpEcho } from '../src/backend.ts';
+import { Gateway, PASSWORD } from '../src/gateway.ts';
+
+const backend = await startBackend();
+const echo = await startTcpEcho();
+const gateway = await Gateway.start({ proxies: 1 });
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
+await gateway.addResource('shell', 'shell.corp:22', echo.url, 'tcp');
+await gateway.addUser('ada');
+afterAll(async () => {
+  await gateway.stop();
+  await backend.close();
+  echo.close();
+});
+
+test('a device enrols, signs in and reads a page', async () => {
+  const device = await gateway.device('ada');
+  expect(device.state).toBe('connected');
+  expect(device.resources.map(({ authority }) => authority).sort()).toEqual(['shell.corp:22', 'wiki.corp']);
+  const response = await device.fetch('http://wiki.corp/echo', { method: 'POST', body: 'hello' });
+  expect(response.status).toBe(200);
+  expect(await response.text()).toBe('hello');
+  device.close();
+});
+
+test('large bodies stream both ways and arrive whole', async () => {
+  const device = await gateway.device('ada');
+  const size = 20_000_000;
+  const down = await device.fetch(`http://wiki.corp/big/${size}`);
+  expect((await down.arrayBuffer()).byteLength).toBe(size);
+  const part = new Uint8Array(1_000_000).fill(7);
+  let left = 20;
+  const body = new ReadableStream({
+    pull(controller) {
+      if (left-- > 0) controller.enqueue(part);
+      else controller.close();
+    },
+  });
+  const up = await device.fetch('http://wiki.corp/upload', { method: 'POST', body });
+  expect(await up.json()).toEqual({ bytes: size });
+  device.close();
+});
+
+test('WebSocket and TCP go through', async () => {
+  const device = await gateway.device('ada');
+  const socket = device.webSocket('ws://wiki.corp/ws');
+  const answer = new Promise((resolve, reject) => {
+    socket.onmessage = ({ data }) => resolve(data);
+    socket.onerror = reject;
+  });
+  socket.onopen = () => socket.send('hi');
+  expect(await answer).toBe('hi');
+  socket.close();
+  const tcp = await device.connect('shell.corp:22');
+  const writer = tcp.writable.getWriter();
+  await writer.write(new TextEncoder().encode('uname'));
+  const { value } = await tcp.readable.getReader().read();
+  expect(new TextDecoder().decode(value)).toBe('uname');
+  device.close();
+});
+
+test('the backend learns who the user is, from the Proxy alone', async () => {
+  const device = await gateway.device('ada');
+  const headers = (await (
+    await device.fetch('http://wiki.corp/headers', {
+      headers: { 'x-forwarded-for': '6.6.6.6', 'sallyport-assertion': 'forged' },
+    })
+  ).json()) as Record<string, string>;
+  expect(headers['host']).toBe('wiki.corp');
+  expect(headers['x-forwarded-for']).toBeUndefined();
+  expect(headers['forwarded']).toBe('for=127.0.0.1');
+  expect(headers['sallyport-assertion']).toMatch(/^eyJ/);
+  device.close();
+});
+
+test('a wrong password is refused by name', async () => {
+  const device = await gateway.device('ada');
+  await expect(device.login({ user: 'ada', password: `${PASSWORD}x` })).rejects.toMatchObject({
+    code: 'CREDENTIALS_INVALID',
+  });
+});
