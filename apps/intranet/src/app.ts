@@ -1,0 +1,93 @@
+import type { Readable } from 'node:stream';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { WebSocketServer } from 'ws';
+import { FileShare } from './files.ts';
+import type { Identity } from './identity.ts';
+import { escapeHtml, HOME, IMAGES, NEWS, page, STYLE } from './pages.ts';
+
+/** What the sample intranet is made of. */
+export interface IntranetOptions {
+  readonly shareFolder: string;
+  readonly identify: (assertion: unknown) => Promise<Identity | undefined>;
+}
+
+const HTML = 'text/html; charset=utf-8';
+const EVENT_MS = 1_000;
+const KEPT_MESSAGES = 20;
+
+/** The sample intranet: pages with images, a file share, a chat over WebSocket and server-sent events. */
+export function createIntranet({ shareFolder, identify }: IntranetOptions): FastifyInstance {
+  const service = Fastify({ bodyLimit: 8 * 1024 ** 3 });
+  service.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  service.get('/', (_request, reply) => reply.type(HTML).send(HOME));
+  service.get('/news', (_request, reply) => reply.type(HTML).send(NEWS));
+  service.get('/style.css', (_request, reply) => reply.type('text/css').send(STYLE));
+  service.get<{ Params: { name: string } }>('/images/:name', (request, reply) => {
+    const image = IMAGES[request.params.name];
+    return image ? reply.type('image/svg+xml').send(image) : reply.code(404).send();
+  });
+  service.get('/whoami', async (request, reply) => {
+    const identity = await identify(request.headers['sallyport-assertion']);
+    const text = identity
+      ? `You are <strong>${escapeHtml(identity.name)}</strong>, in ${identity.groups.map(escapeHtml).join(', ')}.`
+      : 'The gateway said nothing that could be verified.';
+    return reply.type(HTML).send(page('Who am I', `<p>${text}</p>`));
+  });
+  addFiles(service, new FileShare(shareFolder));
+  addEvents(service);
+  addChat(service);
+  return service;
+}
+
+function addFiles(service: FastifyInstance, share: FileShare): void {
+  service.get('/files', async (_request, reply) => {
+    const rows = (await share.list()).map(
+      ({ name, bytes }) =>
+        `<tr><td><a href="/files/${encodeURIComponent(name)}">${escapeHtml(name)}</a></td><td>${bytes}</td></tr>`,
+    );
+    return reply.type(HTML).send(page('Files', `<table><tr><th>Name</th><th>Bytes</th></tr>${rows.join('')}</table>`));
+  });
+  service.get('/files.json', () => share.list());
+  service.get<{ Params: { name: string } }>('/files/:name', async (request, reply) => {
+    const { name } = request.params;
+    const found = FileShare.allows(name) ? await share.read(name) : undefined;
+    if (!found) return reply.code(404).send({ error: 'no such file' });
+    return reply.header('content-length', found.bytes).type('application/octet-stream').send(found.content);
+  });
+  service.put<{ Params: { name: string }; Body: Readable }>('/files/:name', async (request, reply) => {
+    const { name } = request.params;
+    if (!FileShare.allows(name)) return reply.code(400).send({ error: 'the name is not allowed' });
+    return { name, bytes: await share.write(name, request.raw) };
+  });
+}
+
+function addEvents(service: FastifyInstance): void {
+  service.get('/events', (request, reply) => {
+    reply.hijack();
+    reply.raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    let count = 0;
+    const send = (): void =>
+      void reply.raw.write(`id: ${++count}\ndata: tide ${(2 + Math.sin(Date.now() / 60_000)).toFixed(2)} m\n\n`);
+    send();
+    const timer = setInterval(send, EVENT_MS);
+    request.raw.on('close', () => clearInterval(timer));
+  });
+}
+
+function addChat(service: FastifyInstance): void {
+  const sockets = new WebSocketServer({ server: service.server, path: '/chat', maxPayload: 64 * 1024 });
+  const kept: string[] = [];
+  sockets.on('connection', (socket) => {
+    socket.on('error', () => socket.terminate());
+    for (const message of kept) socket.send(message);
+    socket.on('message', (data) => {
+      const message = String(data).slice(0, 2_000);
+      kept.push(message);
+      if (kept.length > KEPT_MESSAGES) kept.shift();
+      for (const other of sockets.clients) other.send(message);
+    });
+  });
+  service.addHook('onClose', async () => {
+    for (const socket of sockets.clients) socket.terminate();
+  });
+}

@@ -1,0 +1,40 @@
+/** A page of the sample intranet. Everything a browser needs comes from this server. */
+export function page(title: string, body: string): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>${title} · Harbour &amp; Sons intranet</title><link rel="stylesheet" href="/style.css"></head>
+<body><header><img src="/images/logo.svg" alt="" width="40" height="40"><strong>Harbour &amp; Sons</strong>
+<nav><a href="/">Home</a> <a href="/news">News</a> <a href="/files">Files</a> <a href="/whoami">Who am I</a></nav></header>
+<main><h1>${title}</h1>${body}</main></body></html>`;
+}
+
+/** Text made safe for HTML. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+export const HOME: string = page(
+  'Good morning',
+  `<img class="wide" src="/images/harbour.svg" alt="The harbour at dawn">
+<p>This page lives on a server that no phone can reach. You see it because your session is vouched for.</p>
+<ul class="cards"><li><a href="/news">Storm warning for the weekend</a></li>
+<li><a href="/files">Berth plan and price lists</a></li><li><a href="/whoami">Who the gateway says you are</a></li></ul>`,
+);
+
+export const NEWS: string = page(
+  'News',
+  `<article><h2>Storm warning for the weekend</h2><p>All boats at the north pier move to the inner basin by Friday noon.</p></article>
+<article><h2>New crane</h2><p>The new crane is certified. Bookings open on Monday.</p></article>`,
+);
+
+export const STYLE = `body{margin:0;font:16px/1.5 system-ui,sans-serif;color:#1d2b3a;background:#f4f7fa}
+header{display:flex;gap:.8rem;align-items:center;padding:.8rem 1.2rem;background:#12395b;color:#fff}
+nav a{color:#bfe0ff;margin-left:.6rem;text-decoration:none}main{max-width:46rem;margin:0 auto;padding:1.2rem}
+h1{margin:.2rem 0 1rem}.wide{width:100%;border-radius:12px}.cards{list-style:none;padding:0;display:grid;gap:.6rem}
+.cards li,article{background:#fff;border-radius:10px;padding:.8rem 1rem;box-shadow:0 1px 3px #0002;margin-bottom:.6rem}
+table{width:100%;border-collapse:collapse;background:#fff}td,th{padding:.5rem;border-bottom:1px solid #e3e9ef;text-align:left}`;
+
+export const IMAGES: Readonly<Record<string, string>> = {
+  'logo.svg': `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><circle cx="20" cy="20" r="19" fill="#2f80c2"/><path d="M20 7v22M11 23c0 6 4 9 9 9s9-3 9-9M15 13h10" stroke="#fff" stroke-width="3" fill="none" stroke-linecap="round"/></svg>`,
+  'harbour.svg': `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 220"><defs><linearGradient id="s" x2="0" y2="1"><stop stop-color="#f9b27c"/><stop offset="1" stop-color="#fbe3c0"/></linearGradient></defs><rect width="640" height="140" fill="url(#s)"/><circle cx="470" cy="120" r="46" fill="#fff3d6"/><rect y="136" width="640" height="84" fill="#2c6e91"/><path d="M0 150h640M0 170h640M0 192h640" stroke="#4d8fb0" stroke-width="3" stroke-dasharray="60 34"/><path d="M90 138h120l-18 26h-84z" fill="#12395b"/><path d="M146 136V58l46 66z" fill="#fff"/><path d="M140 136V74l-34 50z" fill="#e8eef4"/><path d="M330 140h90l-12 18h-66z" fill="#7a2f2f"/><path d="M372 138V92l26 40z" fill="#fff"/><path d="M520 136v-50h14v50zm-6-50h26l-13-16z" fill="#b23a3a"/></svg>`,
+};
