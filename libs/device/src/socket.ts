@@ -68,12 +68,13 @@ export class GatewaySocket {
 
   /** Sends one message and gives the answer. @throws DeviceError with the code of a hint, or OFFLINE */
   async ask(message: Uint8Array): Promise<Uint8Array> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const answer = await new Promise<Uint8Array>((resolve, reject) => {
       if (!this.#open) return reject(new DeviceError('OFFLINE', 'the connection is closed'));
       this.#waiting = { resolve, reject };
-      setTimeout(() => reject(new DeviceError('OFFLINE', 'the gateway does not answer')), ANSWER_TIMEOUT_MS);
+      timer = setTimeout(() => reject(new DeviceError('OFFLINE', 'the gateway does not answer')), ANSWER_TIMEOUT_MS);
       this.#socket.send(message);
-    });
+    }).finally(() => clearTimeout(timer));
     this.#waiting = undefined;
     if (answer[0] !== MESSAGE_TYPES.HINT) return answer;
     const hint: Hint = decodeHint(answer);

@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import type {
+  JoinTokenView,
+  OperatorCredential,
+  ProxyView,
+  RealmSettings,
+  SiteView,
+  StatusView,
+} from '@sallyport/security-api';
+import type { Command } from 'commander';
+import { AdminClient } from '../admin-client.ts';
+import { CliError, formatTime, printJson, printRows } from '../output.ts';
+import { storePrivate } from '../profile.ts';
+import { globalsOf, profileFile, reasonOf, withAdmin } from '../program.ts';
+
+const PROXY_COLUMNS = ['name', 'site', 'live', 'leaseUntil', 'applied', 'channels'];
+
+/** `sallyport status`, `login`, `operator`, `proxy`, `site` and `realm` */
+export function addFarmCommands(program: Command): void {
+  program
+    .command('status')
+    .description('what runs, computed from live answers')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      const status = await withAdmin(globals, (admin) => admin.call<StatusView>('GET', '/v1/status'));
+      if (globals.json) return printJson(status);
+      sayStatus(status);
+    });
+  program
+    .command('login <url>')
+    .description('exchange a one-time operator token for a credential on this machine')
+    .requiredOption('--ca <file>', "PEM of the gateway's CA")
+    .requiredOption('--token <token>', 'one-time token')
+    .option('--name <name>', 'your name', 'operator')
+    .action(loginOperator);
+  program
+    .command('operator')
+    .description('operators')
+    .command('invite <name>')
+    .description('issue a one-time token for another operator')
+    .action(async (name: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      const { token, expiresAt } = await withAdmin(globals, (admin) =>
+        admin.call<OperatorCredential>('POST', `/v1/operators/${name}/invite`),
+      );
+      process.stdout.write(`one-time token for ${name}, good until ${formatTime(expiresAt)}:\n${token}\n`);
+    });
+  addProxyCommands(program);
+  addSiteCommands(program);
+  addRealmCommands(program);
+}
+
+function sayStatus(status: StatusView): void {
+  const { realm, version, database, startedAt, audit } = status;
+  process.stdout.write(`realm ${realm} · Sallyport ${version} · up since ${formatTime(startedAt)}\n`);
+  process.stdout.write(`database       ${database}\n`);
+  process.stdout.write(
+    `sessions       ${status.liveSessions} live, ${status.installations} installations, ${status.users} users\n`,
+  );
+  process.stdout.write(`revocation log ${status.head} entries\n`);
+  process.stdout.write(`audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}\n\n`);
+  printRows(status.proxies, PROXY_COLUMNS, false);
+}
+
+async function loginOperator(
+  url: string,
+  options: { ca: string; token: string; name: string },
+  command: Command,
+): Promise<void> {
+  const ca = readFileSync(options.ca, 'utf8');
+  const admin = new AdminClient({ url, ca, token: '' });
+  try {
+    const body = { token: options.token, name: options.name };
+    const { name, token } = await admin.call<OperatorCredential>('POST', '/v1/operators/login', { body });
+    const file = profileFile(globalsOf(command));
+    storePrivate(file, { url, ca, name, token });
+    process.stdout.write(`you are operator ${name} at ${url}; the credential is in ${file}\n`);
+  } finally {
+    await admin.close();
+  }
+}
+
+function addProxyCommands(program: Command): void {
+  const proxy = program.command('proxy').description('Proxy servers');
+  proxy
+    .command('invite <name>')
+    .description('issue a join token for a new Proxy')
+    .requiredOption('--site <name>', 'site it belongs to')
+    .action(async (name: string, options: { site: string }, command: Command) => {
+      const globals = globalsOf(command);
+      const body = { name, site: options.site };
+      const { token, expiresAt } = await withAdmin(globals, (admin) =>
+        admin.call<JoinTokenView>('POST', '/v1/join-tokens', { body, reason: reasonOf(globals, 'proxy invite') }),
+      );
+      process.stdout.write(
+        `join token for ${name}, good until ${formatTime(expiresAt)}; start the Proxy with\n  SALLYPORT_JOIN_TOKEN=${token}\n`,
+      );
+    });
+  proxy
+    .command('list')
+    .description('all Proxies with their leases')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      const { proxies } = await withAdmin(globals, (admin) =>
+        admin.call<{ proxies: ProxyView[] }>('GET', '/v1/status'),
+      );
+      printRows(proxies, PROXY_COLUMNS, globals.json);
+    });
+}
+
+function addSiteCommands(program: Command): void {
+  const site = program.command('site').description('places with Proxies');
+  site
+    .command('put <name>')
+    .description('create or replace a site')
+    .requiredOption('--origin <urls...>', 'where devices reach its Proxies: wss://host[:port]')
+    .option('--resource <names...>', 'resources that are nearest to it')
+    .action(async (name: string, options: { origin: string[]; resource?: string[] }, command: Command) => {
+      const globals = globalsOf(command);
+      const body = { origins: options.origin, resources: options.resource ?? [] };
+      const view = await withAdmin(globals, (admin) =>
+        admin.call<SiteView>('PUT', `/v1/sites/${name}`, { body, reason: reasonOf(globals, 'site put') }),
+      );
+      printRows([view], ['name', 'origins', 'resources'], globals.json);
+    });
+  site
+    .command('list')
+    .description('all sites')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      printRows(
+        await withAdmin(globals, (admin) => admin.call<SiteView[]>('GET', '/v1/sites')),
+        ['name', 'origins', 'resources'],
+        globals.json,
+      );
+    });
+}
+
+function addRealmCommands(program: Command): void {
+  const realm = program.command('realm').description('settings of the realm');
+  realm
+    .command('get')
+    .description('all settings')
+    .action(async (_options, command: Command) => {
+      printJson(await withAdmin(globalsOf(command), (admin) => admin.call<RealmSettings>('GET', '/v1/realm')));
+    });
+  realm
+    .command('set <name> <json>')
+    .description('change one setting')
+    .action(async (name: string, json: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      const body = { [name]: parseJsonOrText(json) };
+      printJson(
+        await withAdmin(globals, (admin) =>
+          admin.call<RealmSettings>('PATCH', '/v1/realm', { body, reason: reasonOf(globals, 'realm set') }),
+        ),
+      );
+    });
+}
+
+function parseJsonOrText(text: string): unknown {
+  if (text === '') throw new CliError('the value is empty');
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

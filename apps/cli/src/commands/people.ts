@@ -1,0 +1,105 @@
+import type { GroupView, RevocationView, User } from '@sallyport/security-api';
+import type { Command } from 'commander';
+import { CliError, printJson, printRows } from '../output.ts';
+import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { askNewPassword } from '../secrets.ts';
+import { sayInForce } from './sessions.ts';
+
+const USER_COLUMNS = ['name', 'displayName', 'enabled', 'groups', 'createdAt'];
+
+interface UserOptions {
+  readonly group?: string[];
+  readonly displayName?: string;
+  readonly passwordStdin?: boolean;
+  readonly password?: boolean;
+}
+
+async function putUser(command: Command, name: string, options: UserOptions, withPassword: boolean): Promise<void> {
+  const globals = globalsOf(command);
+  const password = withPassword ? await askNewPassword(options.passwordStdin === true) : undefined;
+  const body = {
+    ...(password === undefined ? {} : { password }),
+    ...(options.displayName === undefined ? {} : { displayName: options.displayName }),
+    ...(options.group === undefined ? {} : { groups: options.group }),
+  };
+  const reason = reasonOf(globals, `user ${command.name()}`);
+  const user = await withAdmin(globals, (admin) => admin.call<User>('PUT', `/v1/users/${name}`, { body, reason }));
+  printRows([user], USER_COLUMNS, globals.json);
+}
+
+/** `sallyport user …` and `sallyport group …` */
+export function addPeopleCommands(program: Command): void {
+  const user = program.command('user').description('users of the realm');
+  user
+    .command('add <name>')
+    .description('create a user; asks for a password')
+    .option('-g, --group <names...>', 'groups of the user')
+    .option('--display-name <text>', 'name to show')
+    .option('--password-stdin', 'read the password from standard input')
+    .action((name: string, options: UserOptions, command: Command) => putUser(command, name, options, true));
+  user
+    .command('set <name>')
+    .description('change groups, display name or password')
+    .option('-g, --group <names...>', 'all groups of the user')
+    .option('--display-name <text>', 'name to show')
+    .option('--password', 'ask for a new password')
+    .option('--password-stdin', 'read a new password from standard input')
+    .action((name: string, options: UserOptions, command: Command) =>
+      putUser(command, name, options, options.password === true || options.passwordStdin === true),
+    );
+  user
+    .command('list')
+    .description('all users')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      printRows(
+        await withAdmin(globals, (admin) => admin.call<User[]>('GET', '/v1/users')),
+        USER_COLUMNS,
+        globals.json,
+      );
+    });
+  user
+    .command('disable <name>')
+    .description('end all sessions, installations and codes of a user at once')
+    .action(async (name: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      if (!globals.reason)
+        throw new CliError('why? disabling a user needs a reason', 'add: --reason "left the company"');
+      const reason = globals.reason;
+      const view = await withAdmin(globals, (admin) =>
+        admin.call<RevocationView>('POST', `/v1/users/${name}/disable`, { reason }),
+      );
+      sayInForce(view, globals.json);
+    });
+  user
+    .command('enable <name>')
+    .description('let a disabled user in again; a new enrolment is needed')
+    .action(async (name: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      const reason = reasonOf(globals, 'user enable');
+      printJson(await withAdmin(globals, (admin) => admin.call('POST', `/v1/users/${name}/enable`, { reason })));
+    });
+  addGroupCommands(program);
+}
+
+function addGroupCommands(program: Command): void {
+  const group = program.command('group').description('groups of users');
+  group
+    .command('add <name>')
+    .description('create a group')
+    .action(async (name: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      await withAdmin(globals, (admin) =>
+        admin.call('PUT', `/v1/groups/${name}`, { reason: reasonOf(globals, 'group add') }),
+      );
+      process.stdout.write(`group ${name} is there\n`);
+    });
+  group
+    .command('list')
+    .description('all groups')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      const groups = await withAdmin(globals, (admin) => admin.call<GroupView[]>('GET', '/v1/groups'));
+      printRows(groups, ['name', 'members', 'createdAt'], globals.json);
+    });
+}

@@ -1,0 +1,88 @@
+import type { AuditView, RevocationKind, RevocationView, SessionView } from '@sallyport/security-api';
+import type { Command } from 'commander';
+import { CliError, formatTime, printJson, printRows } from '../output.ts';
+import { globalsOf, requestId, withAdmin } from '../program.ts';
+
+/** Says when a revocation is in force, or for whom it waits and until when. */
+export function sayInForce(view: RevocationView, json: boolean): void {
+  if (json) return printJson(view);
+  const what = `${view.kind} ${view.subject}`;
+  if (view.inForce) {
+    process.stdout.write(
+      `✔ ${what} is revoked, in force on every Proxy after ${view.waitedMs} ms (log entry ${view.index})\n`,
+    );
+    return;
+  }
+  process.stdout.write(`… ${what} is revoked (log entry ${view.index}), but not yet in force everywhere:\n`);
+  for (const { proxy, untilAt } of view.waitingFor) {
+    process.stdout.write(
+      `    Proxy ${proxy} does not answer; its lease ends at ${formatTime(untilAt)} at the latest\n`,
+    );
+  }
+}
+
+/** Revokes with the operator's reason, which is required. */
+export async function revokeAndSay(command: Command, kind: RevocationKind, subject: string): Promise<void> {
+  const globals = globalsOf(command);
+  if (!globals.reason) throw new CliError('why? a revocation needs a reason', 'add: --reason "device lost"');
+  const body = { kind, subject, reason: globals.reason };
+  const path = `/v1/revocations/${requestId()}`;
+  sayInForce(await withAdmin(globals, (admin) => admin.call<RevocationView>('PUT', path, { body })), globals.json);
+}
+
+const SESSION_COLUMNS = ['id', 'user', 'app', 'createdAt', 'expiresAt', 'endedAt', 'endReason', 'channels'];
+const AUDIT_COLUMNS = ['seq', 'at', 'actor', 'action', 'subject', 'outcome', 'reason'];
+const TAIL_MS = 1_000;
+
+/** `sallyport session …`, `sallyport revoke …` and `sallyport audit …` */
+export function addSessionCommands(program: Command): void {
+  const session = program.command('session').description('sessions');
+  session
+    .command('list')
+    .description('live sessions')
+    .option('--all', 'ended ones too')
+    .action(async (options: { all?: boolean }, command: Command) => {
+      const globals = globalsOf(command);
+      const path = `/v1/sessions${options.all ? '?all=true' : ''}`;
+      printRows(
+        await withAdmin(globals, (admin) => admin.call<SessionView[]>('GET', path)),
+        SESSION_COLUMNS,
+        globals.json,
+      );
+    });
+  session
+    .command('revoke <id>')
+    .description('end a session on every Proxy; answers when that is in force')
+    .action((id: string, _options, command: Command) => revokeAndSay(command, 'session', id));
+  const revoke = program.command('revoke').description('revoke many things at once');
+  revoke
+    .command('app <id@version>')
+    .description('a version of an app')
+    .action((subject: string, _options, command: Command) => revokeAndSay(command, 'app', subject));
+  revoke
+    .command('everything')
+    .description('every session there is')
+    .action((_options, command: Command) => revokeAndSay(command, 'before', String(Date.now())));
+  program
+    .command('audit')
+    .description('the audit log')
+    .command('tail')
+    .description('the newest events')
+    .option('-n, --lines <n>', 'how many', '20')
+    .option('-f, --follow', 'go on as events happen')
+    .action(tailAudit);
+}
+
+async function tailAudit(options: { lines: string; follow?: boolean }, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  await withAdmin(globals, async (admin) => {
+    let last = 0;
+    do {
+      const rows = await admin.call<AuditView[]>('GET', `/v1/audit?limit=${last === 0 ? options.lines : 1_000}`);
+      const fresh = rows.filter(({ seq }) => seq > last).reverse();
+      if (fresh.length > 0 || last === 0) printRows(fresh, AUDIT_COLUMNS, globals.json);
+      last = fresh.at(-1)?.seq ?? last;
+      if (options.follow) await new Promise((resolve) => setTimeout(resolve, TAIL_MS));
+    } while (options.follow);
+  });
+}

@@ -1,0 +1,139 @@
+import type { Device } from '@sallyport/device';
+import type { Command } from 'commander';
+import { CliError, printJson, printRows } from '../output.ts';
+import { type GlobalOptions, globalsOf } from '../program.ts';
+import { askPassword } from '../secrets.ts';
+import { type FetchOptions, fetchUrl } from './fetch.ts';
+import { createForwardProxy } from './forward.ts';
+import { deviceFile, openCliDevice } from './open.ts';
+
+interface SignInOptions {
+  readonly user: string;
+  readonly passwordStdin?: boolean;
+}
+
+async function withDevice(globals: GlobalOptions, work: (device: Device) => Promise<void>): Promise<void> {
+  const device = await openCliDevice(globals);
+  try {
+    await work(device);
+  } finally {
+    device.close();
+  }
+}
+
+async function signedIn(device: Device): Promise<void> {
+  if (device.state === 'new')
+    throw new CliError('this machine is not enrolled as a device', 'run: sallyport device enroll <link> --user <name>');
+  if (!device.hasSession)
+    throw new CliError('nobody is signed in on this device', 'run: sallyport device login --user <name>');
+  await device.resume();
+}
+
+function sayResources(device: Device, globals: GlobalOptions): void {
+  if (!globals.json) process.stdout.write(`${device.state}; you may use:\n`);
+  printRows(device.resources, ['name', 'kind', 'authority'], globals.json);
+}
+
+/** `sallyport device …`: this machine plays the device. */
+export function addDeviceCommands(program: Command): void {
+  const device = program.command('device').description('this machine as a device');
+  device
+    .command('enroll <link>')
+    .description('enrol with an enrolment link, then sign in')
+    .requiredOption('-u, --user <name>', 'user name')
+    .option('--password-stdin', 'read the password from standard input')
+    .action(enroll);
+  device
+    .command('login')
+    .description('sign in')
+    .requiredOption('-u, --user <name>', 'user name')
+    .option('--password-stdin', 'read the password from standard input')
+    .action(async (options: SignInOptions, command: Command) => {
+      const globals = globalsOf(command);
+      const password = await askPassword(options.passwordStdin === true);
+      await withDevice(globals, async (opened) => {
+        await opened.login({ user: options.user, password });
+        sayResources(opened, globals);
+      });
+    });
+  device
+    .command('status')
+    .description('state and resources')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      await withDevice(globals, async (opened) => {
+        await signedIn(opened);
+        sayResources(opened, globals);
+      });
+    });
+  device
+    .command('reset')
+    .description('forget keys, session and enrolment on this machine')
+    .action(async (_options, command: Command) => {
+      await withDevice(globalsOf(command), (opened) => opened.reset());
+      process.stdout.write('this machine is no device any more\n');
+    });
+  addFetchCommand(device);
+  addForwardCommand(device);
+}
+
+async function enroll(link: string, options: SignInOptions, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  const password = await askPassword(options.passwordStdin === true);
+  const credentials = { user: options.user, password };
+  await withDevice(globals, async (opened) => {
+    await opened.enroll(link, credentials);
+    await opened.login(credentials);
+    if (!globals.json) process.stdout.write(`enrolled; the keys are in ${deviceFile(globals)}\n`);
+    sayResources(opened, globals);
+  });
+}
+
+function addFetchCommand(device: Command): void {
+  device
+    .command('fetch <url>')
+    .description('fetch a URL through the gateway, like curl')
+    .option('-X, --request <method>', 'method')
+    .option('-H, --header <lines...>', 'header lines')
+    .option('-d, --data <text>', 'content of the request')
+    .option('-T, --upload-file <file>', 'upload a file')
+    .option('-o, --output <file>', 'write the content to a file, with a progress bar')
+    .option('-i, --include', 'show status and headers')
+    .action((url: string, options: FetchOptions, command: Command) =>
+      withDevice(globalsOf(command), async (opened) => {
+        await signedIn(opened);
+        await fetchUrl(opened, url, options);
+      }),
+    );
+}
+
+function addForwardCommand(device: Command): void {
+  device
+    .command('forward')
+    .description('a local HTTP proxy, so that any client on this machine can go through the gateway')
+    .option('-p, --port <n>', 'port on 127.0.0.1', '8488')
+    .action(async (options: { port: string }, command: Command) => {
+      const globals = globalsOf(command);
+      const opened = await openCliDevice(globals);
+      await signedIn(opened);
+      const port = Number(options.port);
+      const server = createForwardProxy(opened);
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', () => reject(new CliError(`port ${port} is taken`, 'choose another one with --port')));
+        server.listen(port, '127.0.0.1', resolve);
+      });
+      opened.on('ended', ({ code }) => process.stderr.write(`the session is over (${code}); sign in again\n`));
+      opened.on('state', ({ state }) => process.stderr.write(`${state}\n`));
+      if (globals.json) printJson({ proxy: `http://127.0.0.1:${port}`, resources: opened.resources });
+      else {
+        process.stdout.write(
+          `forward proxy at http://127.0.0.1:${port} (every program on this machine may use it); you may use:\n`,
+        );
+        printRows(opened.resources, ['name', 'kind', 'authority'], false);
+        const first = opened.resources.find(({ kind }) => kind === 'http');
+        if (first) process.stdout.write(`\ntry: curl -x http://127.0.0.1:${port} http://${first.authority}/\n`);
+      }
+      process.once('SIGINT', () => process.exit(0));
+      process.once('SIGTERM', () => process.exit(0));
+    });
+}

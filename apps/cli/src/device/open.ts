@@ -1,0 +1,32 @@
+import { hostname, release } from 'node:os';
+import { join } from 'node:path';
+import type { AppContext } from '@sallyport/channel';
+import type { Device } from '@sallyport/device';
+import { fileStorage, openDevice } from '@sallyport/device/node';
+import type { GlobalOptions } from '../program.ts';
+
+/** App context of this command as a device. What it cannot know is left out. */
+export function cliContext(): AppContext {
+  return {
+    id: 'sallyport.cli',
+    version: '0.1.0',
+    build: '1',
+    signer: new Uint8Array(32),
+    os: process.platform,
+    osVersion: release().split('-')[0] ?? '0',
+    osPatch: '',
+    model: hostname().slice(0, 64),
+    posture: {},
+    sdk: 'sallyport-device/0.1.0',
+  };
+}
+
+/** File with the keys of this machine as a device. */
+export function deviceFile({ data }: GlobalOptions): string {
+  return join(data, 'cli', 'device.json');
+}
+
+/** Opens this machine's device. */
+export function openCliDevice(globals: GlobalOptions): Promise<Device> {
+  return openDevice(fileStorage(deviceFile(globals)), cliContext);
+}

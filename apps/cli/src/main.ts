@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { styleText } from 'node:util';
+import { DeviceError } from '@sallyport/device';
+import { Command } from 'commander';
+import { addEnrolmentCommands } from './commands/enrolment.ts';
+import { addFarmCommands } from './commands/farm.ts';
+import { addPeopleCommands } from './commands/people.ts';
+import { addRightCommands } from './commands/rights.ts';
+import { addSessionCommands } from './commands/sessions.ts';
+import { addDeviceCommands } from './device/commands.ts';
+import { CliError } from './output.ts';
+import { addUpCommand } from './up/command.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('sallyport')
+  .description('Sallyport: a way into the intranet that opens only while a session is vouched for')
+  .version(version)
+  .option('--data <folder>', 'folder with the state of this machine', './data')
+  .option('--json', 'JSON for programs instead of tables', false)
+  .option('--reason <text>', 'why you do this; goes into the audit log')
+  .showHelpAfterError('(--help shows how)');
+addUpCommand(program);
+addPeopleCommands(program);
+addRightCommands(program);
+addEnrolmentCommands(program);
+addSessionCommands(program);
+addFarmCommands(program);
+addDeviceCommands(program);
+
+function explain(error: unknown): void {
+  const { message, next } = error as CliError;
+  process.stderr.write(
+    `${styleText('red', 'error')} ${message}${error instanceof DeviceError ? ` (${error.code})` : ''}\n`,
+  );
+  if (next) process.stderr.write(`  next: ${next}\n`);
+  if (!(error instanceof CliError) && !(error instanceof DeviceError))
+    process.stderr.write(`${(error as Error).stack}\n`);
+}
+
+await program.parseAsync().catch((error: unknown) => {
+  explain(error);
+  process.exitCode = 1;
+});

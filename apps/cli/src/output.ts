@@ -1,0 +1,82 @@
+import { styleText } from 'node:util';
+
+/** A message for people, with what to do next. Programs get the exit code. */
+export class CliError extends Error {
+  readonly next: string | undefined;
+
+  constructor(message: string, next?: string) {
+    super(message);
+    this.next = next;
+  }
+}
+
+/** Prints rows as a table for people, or as JSON for programs. */
+export function printRows(rows: readonly object[], columns: readonly string[], json: boolean): void {
+  if (json) return printJson(rows);
+  if (rows.length === 0) return void process.stdout.write('(none)\n');
+  const texts = rows.map((row) =>
+    columns.map((column) => formatCell(column, (row as Record<string, unknown>)[column])),
+  );
+  const widths = columns.map((column, i) => Math.max(column.length, ...texts.map((cells) => cells[i]!.length)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join('  ')
+      .trimEnd();
+  process.stdout.write(`${styleText('bold', line(columns.map((column) => column.toUpperCase())))}\n`);
+  for (const cells of texts) process.stdout.write(`${line(cells)}\n`);
+}
+
+/** Prints a value as JSON. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+function formatCell(column: string, value: unknown): string {
+  if (value === null || value === undefined) return '-';
+  if (column === 'at' || column.endsWith('At') || column.endsWith('Until')) return formatTime(value as number);
+  if (Array.isArray(value)) return value.join(', ') || '-';
+  if (typeof value === 'object') return JSON.stringify(value);
+  return String(value);
+}
+
+/** Local date and time, to the second. */
+export function formatTime(ms: number): string {
+  if (ms === 0) return '-';
+  const at = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
+  return at.toISOString().slice(0, 19).replace('T', ' ');
+}
+
+/** Bytes as people read them. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return unit === 0 ? `${bytes} B` : `${(bytes / 1024 ** unit).toFixed(1)} ${units[unit]}`;
+}
+
+/** A progress bar on standard error; silent when that is not a terminal. */
+export function progressBar(total: number | undefined): { add(bytes: number): void; end(): void } {
+  const { stderr } = process;
+  const start = performance.now();
+  let done = 0;
+  let drawnAt = 0;
+  const draw = (): void => {
+    const rate = done / Math.max(0.001, (performance.now() - start) / 1000);
+    const share = total ? Math.min(1, done / total) : 0;
+    const bar = total ? `[${'█'.repeat(Math.round(share * 30)).padEnd(30, '·')}] ${Math.floor(share * 100)}% ` : '';
+    stderr.write(`\r${bar}${formatBytes(done)}  ${formatBytes(rate)}/s   `);
+  };
+  return {
+    add(bytes) {
+      done += bytes;
+      if (!stderr.isTTY || performance.now() - drawnAt < 100) return;
+      drawnAt = performance.now();
+      draw();
+    },
+    end() {
+      if (!stderr.isTTY) return;
+      draw();
+      stderr.write('\n');
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { CliError } from './output.ts';
+
+/** How this machine's operator reaches the admin API. In a file of mode 0600. */
+export interface OperatorProfile {
+  readonly url: string;
+  /** PEM of the gateway's CA. */
+  readonly ca: string;
+  readonly name: string;
+  readonly token: string;
+}
+
+/** Reads the profile. @throws CliError that says how to get one */
+export function loadProfile(file: string): OperatorProfile {
+  if (!existsSync(file)) {
+    throw new CliError(
+      `there is no operator profile at ${file}`,
+      'start the gateway here with "npm start", or run: sallyport login <url> --token <one-time token> --ca <file>',
+    );
+  }
+  return JSON.parse(readFileSync(file, 'utf8')) as OperatorProfile;
+}
+
+/** Writes JSON to a file of mode 0600, whole or not at all. */
+export function storePrivate(file: string, value: unknown): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(`${file}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
+}

@@ -1,0 +1,177 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { styleText } from 'node:util';
+import type { Command } from 'commander';
+import { CliError } from '../output.ts';
+import { type GlobalOptions, globalsOf, profileFile } from '../program.ts';
+import { Child } from './child.ts';
+import {
+  countKept,
+  ensureOperator,
+  freshLink,
+  INTRANET_AUTHORITY,
+  inviteProxy,
+  type QuickStart,
+  seed,
+} from './seed.ts';
+
+/** Ports of the parts, counted from a base. */
+function portsFrom(
+  base: number,
+): Readonly<Record<'proxy' | 'health' | 'security' | 'admin' | 'intranet' | 'phone', number>> {
+  return { proxy: base, health: base + 1, security: base + 3, admin: base + 4, intranet: base + 10, phone: base + 40 };
+}
+
+/** `sallyport up` */
+export function addUpCommand(program: Command): void {
+  program
+    .command('up')
+    .description(
+      'run everything on this machine: Security with its database, a Proxy, a sample intranet and the phone page',
+    )
+    .option('--base-port <n>', 'first port', '8440')
+    .action((options: { basePort: string }, command: Command) => up(globalsOf(command), Number(options.basePort)));
+}
+
+/** Everything that `up` started; stopped in reverse order. */
+class Running {
+  readonly #children: Child[] = [];
+  readonly #data: string;
+  #stopping = false;
+
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  async start(name: string, environment: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
+    process.stdout.write(`  starting ${name} … `);
+    const logFile = join(this.#data, 'logs', `${name}.log`);
+    const onExit = (): void => void this.#died(name, logFile);
+    const { child, ready } = await Child.start(name, { environment, logFile, onExit });
+    this.#children.push(child);
+    process.stdout.write('ok\n');
+    return ready;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    for (const child of this.#children.reverse()) await child.stop();
+  }
+
+  async #died(name: string, logFile: string): Promise<void> {
+    if (this.#stopping) return;
+    process.stderr.write(`\n${name} ended unexpectedly; its log is in ${logFile}\n`);
+    await this.stop();
+    process.exit(1);
+  }
+}
+
+async function up(globals: GlobalOptions, basePort: number): Promise<void> {
+  const data = resolve(globals.data);
+  const ports = portsFrom(basePort);
+  await checkPorts(Object.values(ports));
+  mkdirSync(data, { recursive: true });
+  const running = new Running(data);
+  const stop = (): void => {
+    process.stdout.write('\nstopping …\n');
+    void running.stop().then(() => {
+      process.stdout.write(`stopped; everything is kept in ${data}\n`);
+      process.exit(0);
+    });
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  try {
+    await startAll(running, { globals, data, ports });
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+}
+
+async function startAll(
+  running: Running,
+  place: { globals: GlobalOptions; data: string; ports: ReturnType<typeof portsFrom> },
+): Promise<void> {
+  const { globals, data, ports } = place;
+  const security = await running.start('security', {
+    SALLYPORT_DATA: data,
+    SALLYPORT_PROXY_LISTEN: `127.0.0.1:${ports.security}`,
+    SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${ports.admin}`,
+  });
+  const caFile = join(data, 'ca.pem');
+  writeFileSync(caFile, security['ca']!);
+  const intranet = await running.start('intranet', {
+    SALLYPORT_LISTEN: `127.0.0.1:${ports.intranet}`,
+    SALLYPORT_SHARE: join(data, 'share'),
+    SALLYPORT_JWKS_URL: `${security['proxyUrl']}/v1/jwks`,
+    SALLYPORT_CA: caFile,
+    SALLYPORT_AUTHORITY: INTRANET_AUTHORITY,
+  });
+  const admin = await ensureOperator(profileFile(globals), security as { adminUrl: string; ca: string });
+  const urls = {
+    intranet: intranet['url']!,
+    phone: `http://localhost:${ports.phone}`,
+    proxy: `ws://localhost:${ports.proxy}`,
+  };
+  const quickStart = await seed(admin, join(data, 'cli', 'quick-start.json'), urls);
+  const known = existsSync(join(data, 'proxy', 'identity.json'));
+  await running.start('proxy', {
+    SALLYPORT_DATA: join(data, 'proxy'),
+    SALLYPORT_LISTEN: `127.0.0.1:${ports.proxy}`,
+    SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${ports.health}`,
+    ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin) }),
+  });
+  await running.start('phone', { SALLYPORT_LISTEN: `127.0.0.1:${ports.phone}` });
+  const [link, kept] = [await freshLink(admin), await countKept(admin)];
+  await admin.close();
+  welcome({ link, kept, quickStart, phone: urls.phone });
+}
+
+function welcome(up: {
+  link: string;
+  kept: { installations: number; sessions: number };
+  quickStart: QuickStart;
+  phone: string;
+}): void {
+  const { link, kept, quickStart, phone } = up;
+  const bold = (text: string): string => styleText('bold', text);
+  const again =
+    kept.installations > 0
+      ? `\n  ${kept.installations} installations and ${kept.sessions} live sessions are still there; enrolled browsers just open ${phone}\n`
+      : '';
+  process.stdout.write(`
+${bold('Sallyport is up.')}
+${again}
+  ${bold('1.')} Open this link in a browser, it plays the phone:
+
+     ${link}
+
+  ${bold('2.')} Sign in:   user ${bold(quickStart.user)}   password ${bold(quickStart.password)}
+
+  ${bold('3.')} Look at it as the operator, in another terminal:
+
+     npm run sallyport -- status
+     npm run sallyport -- session list
+
+Ctrl-C stops everything; the next start goes on where it was.
+`);
+  if (process.send) process.send({ type: 'ready', link, ...quickStart });
+}
+
+async function checkPorts(ports: readonly number[]): Promise<void> {
+  for (const port of ports) {
+    const free = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (!free)
+      throw new CliError(
+        `port ${port} is taken`,
+        'is Sallyport running already? otherwise choose other ports with --base-port',
+      );
+  }
+}

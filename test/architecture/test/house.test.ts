@@ -1,0 +1,94 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { importsOf, type Project, readHouse, violations } from '../src/house.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const manifest = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
+const shared = new Set(Object.keys(manifest.devDependencies));
+const house = readHouse(root);
+
+test('the house stands: floors only downward, imports declared, references in step', () => {
+  expect(house.length).toBeGreaterThan(14);
+  expect(violations(house, shared)).toEqual([]);
+});
+
+test('every dependency is pinned to one exact version, the same everywhere', () => {
+  const versions = new Map<string, Set<string>>();
+  for (const folder of [root, ...house.map((project) => project.folder)]) {
+    const { dependencies, optionalDependencies, devDependencies } = JSON.parse(
+      readFileSync(`${folder}/package.json`, 'utf8'),
+    );
+    for (const [name, version] of Object.entries({ ...dependencies, ...optionalDependencies, ...devDependencies })) {
+      versions.set(name, (versions.get(name) ?? new Set()).add(version as string));
+    }
+  }
+  for (const [name, found] of versions) {
+    expect([...found], name).toHaveLength(1);
+    expect([...found][0], name).toMatch(/^\d+\.\d+\.\d+(-[\w.]+)?$/);
+  }
+});
+
+test('the core of the SDK and of the protocol use nothing of Node', () => {
+  const pure = ['libs/channel/src', 'libs/device/src'];
+  const allowed = /crypto-node\.ts|crypto-sodium\.ts|node\.ts|file-storage\.ts/;
+  const files = execFiles(pure).filter((file) => !allowed.test(file));
+  expect(files.length).toBeGreaterThan(25);
+  for (const file of files) expect(readFileSync(file, 'utf8'), file).not.toMatch(/from 'node:|\bBuffer\b\./);
+});
+
+test('only settings reads the environment', () => {
+  const files = execFiles(['libs', 'apps']).filter(
+    (file) => file.includes('/src/') && !file.includes('libs/settings/'),
+  );
+  for (const file of files) {
+    const text = readFileSync(file, 'utf8').replace(/\.\.\.process\.env\b/g, '');
+    expect(text, file).not.toContain('process.env');
+  }
+});
+
+function execFiles(folders: readonly string[]): string[] {
+  return folders.flatMap((folder) => listTypeScript(`${root}/${folder}`));
+}
+
+function listTypeScript(folder: string): string[] {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((file) => file.endsWith('.ts') && !file.includes('node_modules') && !file.includes('.tsbuild'))
+    .map((file) => `${folder}/${file}`);
+}
+
+test('a violation is found: upward, sideways, undeclared, unused', () => {
+  const lib = (name: string, floor: string, over: Partial<Project> = {}): Project => ({
+    name,
+    folder: '',
+    floor,
+    declared: new Set(),
+    references: new Set(),
+    imports: new Set(),
+    testImports: new Set(),
+    ...over,
+  });
+  const uses = (name: string) => ({ declared: new Set([name]), references: new Set([name]), imports: new Set([name]) });
+  const found = violations(
+    [
+      lib('@sallyport/low', 'kernel', uses('@sallyport/high')),
+      lib('@sallyport/high', 'app'),
+      lib('@sallyport/beside', 'kernel', uses('@sallyport/low')),
+      lib('@sallyport/careless', 'domain', { imports: new Set(['left-pad']) }),
+      lib('@sallyport/homeless', ''),
+      lib('@sallyport/hoarder', 'app', { ...uses('@sallyport/low'), imports: new Set() }),
+    ],
+    new Set(),
+  );
+  expect(found).toEqual([
+    '@sallyport/low (kernel) may not use @sallyport/high',
+    '@sallyport/beside (kernel) may not use @sallyport/low',
+    '@sallyport/careless imports left-pad and does not declare it',
+    '@sallyport/homeless names no floor',
+    '@sallyport/hoarder declares @sallyport/low and does not use it',
+  ]);
+  expect(
+    importsOf(`import { a } from 'x';\nimport type {\n b } from '@s/y/z';\nawait import('w');\nimport 'v';`),
+  ).toEqual(['x', '@s/y', 'w', 'v']);
+});
