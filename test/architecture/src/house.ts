@@ -25,7 +25,7 @@ const IMPORT =
 export function importsOf(text: string): string[] {
   const found = [...text.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? match[3]!);
   return found
-    .filter((name) => !name.startsWith('.') && !name.startsWith('node:') && !builtinModules.includes(name))
+    .filter((name) => /^[@a-z]/.test(name) && !name.startsWith('node:') && !builtinModules.includes(name))
     .map(packageOf);
 }
 

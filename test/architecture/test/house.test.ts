@@ -89,6 +89,6 @@ test('a violation is found: upward, sideways, undeclared, unused', () => {
     '@sallyport/hoarder declares @sallyport/low and does not use it',
   ]);
   expect(
-    importsOf(`import { a } from 'x';\nimport type {\n b } from '@s/y/z';\nawait import('w');\nimport 'v';`),
+    importsOf(`import { a } from 'x';\nimport type {\n b } from '@s/y/z';\nawait ${'import'}('w');\nimport 'v';`),
   ).toEqual(['x', '@s/y', 'w', 'v']);
 });
