@@ -16,7 +16,7 @@ export function decodeText(bytes: Uint8Array): string {
 
 /** A copy of a part of bytes. `slice` would not do: on a Buffer it gives a view. */
 export function copyBytes(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
-  return Uint8Array.prototype.slice.call(bytes, start, end);
+  return new Uint8Array(bytes.subarray(start, end));
 }
 
 /** Joins byte strings into a new one. */

@@ -16,6 +16,8 @@ export type WebSocketFactory = (url: string, protocol: string) => WebSocketLike;
 
 const OPEN_TIMEOUT_MS = 5_000;
 const ANSWER_TIMEOUT_MS = 20_000;
+/** Messages that may come before anybody listens: the first records arrive right behind WELCOME. */
+const MAX_EARLY_MESSAGES = 64;
 
 /** Who listens to a socket once its channel stands. */
 export interface SocketListener {
@@ -28,6 +30,7 @@ export class GatewaySocket {
   readonly #socket: WebSocketLike;
   #waiting: { resolve(bytes: Uint8Array): void; reject(error: DeviceError): void } | undefined;
   #listener: SocketListener | undefined;
+  #early: Uint8Array[] = [];
   #open = true;
 
   private constructor(socket: WebSocketLike) {
@@ -74,8 +77,10 @@ export class GatewaySocket {
       this.#waiting = { resolve, reject };
       timer = setTimeout(() => reject(new DeviceError('OFFLINE', 'the gateway does not answer')), ANSWER_TIMEOUT_MS);
       this.#socket.send(message);
-    }).finally(() => clearTimeout(timer));
-    this.#waiting = undefined;
+    }).finally(() => {
+      clearTimeout(timer);
+      this.#waiting = undefined;
+    });
     if (answer[0] !== MESSAGE_TYPES.HINT) return answer;
     const hint: Hint = decodeHint(answer);
     throw remoteError(hint.code, { retryAfterMs: hint.retryAfterMs, mayHaveRun: false });
@@ -84,6 +89,9 @@ export class GatewaySocket {
   /** From now on every message goes to the listener. */
   listen(listener: SocketListener): void {
     this.#listener = listener;
+    const early = this.#early;
+    this.#early = [];
+    for (const bytes of early) listener.message(bytes);
     if (!this.#open) listener.closed();
   }
 
@@ -99,8 +107,12 @@ export class GatewaySocket {
   #receive(data: unknown): void {
     if (!(data instanceof ArrayBuffer) || !this.#open) return;
     const bytes = new Uint8Array(data);
-    if (this.#listener) this.#listener.message(bytes);
-    else this.#waiting?.resolve(bytes);
+    if (this.#listener) return this.#listener.message(bytes);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting) return waiting.resolve(bytes);
+    if (this.#early.length >= MAX_EARLY_MESSAGES) return this.close();
+    this.#early.push(bytes);
   }
 
   #closed(): void {

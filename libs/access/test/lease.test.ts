@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest';
+import { effectOn, LeaseClock, memoryThrottle } from '../src/index.ts';
+
+function clocks() {
+  const time = { wall: 1_000_000, mono: 0 };
+  const lease = new LeaseClock({ wallMs: () => time.wall, monotonicMs: () => time.mono });
+  const pass = (ms: number): void => {
+    time.wall += ms;
+    time.mono += ms;
+  };
+  return { time, lease, pass };
+}
+
+test('a lease runs from the send time of its beat, not from the answer', () => {
+  const { lease, pass } = clocks();
+  expect(lease.live).toBe(false);
+  const mark = lease.beatSent();
+  pass(10_000);
+  lease.granted(mark, 15_000);
+  pass(4_999);
+  expect(lease.live).toBe(true);
+  pass(1);
+  expect(lease.live).toBe(false);
+});
+
+test('an answer that comes after its own lease gives nothing, and an older one takes nothing away', () => {
+  const { lease, pass } = clocks();
+  const old = lease.beatSent();
+  pass(20_000);
+  const fresh = lease.beatSent();
+  lease.granted(fresh, 15_000);
+  lease.granted(old, 15_000);
+  expect(lease.live).toBe(true);
+});
+
+test.each([
+  ['a suspend', 60_000, 0],
+  ['a step forward', 60_000, 0],
+  ['a step back', -3_600_000, 0],
+  ['a snapshot that resumes', 51, 0],
+])('%s drops the lease, and an answer from before it counts for nothing', (_what, wall, mono) => {
+  const { lease, time, pass } = clocks();
+  lease.granted(lease.beatSent(), 15_000);
+  const before = lease.beatSent();
+  const generation = lease.generation;
+  time.wall += wall;
+  time.mono += mono;
+  expect(lease.live).toBe(false);
+  expect(lease.generation).toBe(generation + 1);
+  lease.granted(before, 15_000);
+  expect(lease.live).toBe(false);
+  pass(1_000);
+  lease.granted(lease.beatSent(), 15_000);
+  expect(lease.live).toBe(true);
+});
+
+test('clocks that drift slowly, as they do under NTP, change nothing', () => {
+  const { lease, time, pass } = clocks();
+  lease.granted(lease.beatSent(), 3_600_000);
+  for (let i = 0; i < 600; i++) {
+    pass(1_000);
+    time.wall += 1;
+    expect(lease.live).toBe(true);
+  }
+});
+
+const GRANT = { sid: 's', installationId: 'i', userId: 'u', sessionCreatedAt: 100 };
+
+test.each([
+  ['session', 's', 'end'],
+  ['session', 'other', undefined],
+  ['installation', 'i', 'end'],
+  ['user', 'u', 'end'],
+  ['user', 'other', undefined],
+  ['app', 'app@1', 'end'],
+  ['app', 'app@2', undefined],
+  ['before', '101', 'end'],
+  ['before', '100', undefined],
+  ['rights', '*', 'reauthorize'],
+  ['rights', 'u', 'reauthorize'],
+  ['rights', 'other', undefined],
+] as const)('an entry %s %s does: %s', (kind, subject, effect) => {
+  expect(effectOn({ index: 1, kind, subject, at: 0 }, { grant: GRANT, app: 'app@1' })).toBe(effect);
+});
+
+test('a throttle lets a burst pass, then so many a minute, for each key alone, and forgets old keys', () => {
+  let now = 0;
+  const throttle = memoryThrottle({ burst: 3, perMinute: 6, now: () => now, maxKeys: 2 });
+  expect([1, 2, 3].map(() => throttle.take('a'))).toEqual([0, 0, 0]);
+  expect(throttle.take('a')).toBe(10_000);
+  expect(throttle.blockedMs('a')).toBe(10_000);
+  expect(throttle.take('b')).toBe(0);
+  now += 10_000;
+  expect(throttle.blockedMs('a')).toBe(0);
+  throttle.take('c');
+  throttle.take('d');
+  expect([1, 2, 3].map(() => throttle.take('a'))).toEqual([0, 0, 0]);
+});

@@ -1,0 +1,24 @@
+import { nodeCrypto } from '@sallyport/channel/node';
+import { type AccessContext, createKeyring, ensureRealm, MemoryStore, type PasswordHasher } from '../src/index.ts';
+
+/** Fast stand-in for argon2: only its contract matters here. */
+const passwords: PasswordHasher = {
+  hash: async (password) => `hashed:${password}`,
+  verify: async (stored, password) => stored === `hashed:${password}`,
+};
+
+export const BY = { actor: 'olga', reason: 'unit test' };
+
+/** A realm in memory on a clock that the test moves. */
+export async function scene(
+  realm = 'main',
+  store?: MemoryStore,
+): Promise<{ access: AccessContext; clock: { now: number }; store: MemoryStore }> {
+  const clock = { now: 1_800_000_000_000 };
+  const used = store ?? new MemoryStore(() => clock.now);
+  const crypto = nodeCrypto();
+  const keyring = createKeyring(crypto, new Map([[1, new Uint8Array(32).fill(1)]]), 1);
+  const access = { store: used.in(realm), crypto, keyring, passwords, now: () => clock.now };
+  await ensureRealm(access);
+  return { access, clock, store: used };
+}
