@@ -75,6 +75,8 @@ export async function putResource(
     title: input.title ?? name,
     backend: input.backend as unknown as Json,
   };
+  if (!URL.canParse(input.backend.url))
+    throw new AccessError('ERR_ACCESS_INVALID', 'the URL of the backend is not valid');
   const matching = input.backend.url.startsWith('tcp:') === (input.kind === 'tcp');
   if (!matching)
     throw new AccessError('ERR_ACCESS_INVALID', 'a tcp resource has a tcp:// backend, an http one http(s)://');

@@ -1,6 +1,6 @@
 import type { ServerOptions } from 'node:https';
 import type { Log, Metrics } from '@sallyport/telemetry';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, LogController } from 'fastify';
 
 /** What a service is made of. */
 export interface ServiceOptions {
@@ -36,7 +36,9 @@ export class ProblemError extends Error {
 export function createService(options: ServiceOptions, errors: ErrorTable = {}): FastifyInstance {
   const service = Fastify({
     loggerInstance: options.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
+    // Strict: what a schema does not name is an error, and no text becomes a number.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false } },
     bodyLimit: options.bodyLimitBytes ?? 256 * 1024,
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: 256 },

@@ -78,7 +78,7 @@ async function tailAudit(options: { lines: string; follow?: boolean }, command: 
   await withAdmin(globals, async (admin) => {
     let last = 0;
     do {
-      const rows = await admin.call<AuditView[]>('GET', `/v1/audit?limit=${last === 0 ? options.lines : 1_000}`);
+      const rows = await admin.call<AuditView[]>('GET', `/v1/audit?limit=${last === 0 ? options.lines : 999}`);
       const fresh = rows.filter(({ seq }) => seq > last).reverse();
       if (fresh.length > 0 || last === 0) printRows(fresh, AUDIT_COLUMNS, globals.json);
       last = fresh.at(-1)?.seq ?? last;

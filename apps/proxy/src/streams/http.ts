@@ -128,8 +128,10 @@ export class HttpExchange implements StreamSink {
     this.#dispatched = true;
     try {
       this.#send(head, decision.resource);
-    } catch (error) {
-      this.#fail(error);
+    } catch {
+      // Nothing was sent yet: the backend's address is not allowed or not even an address.
+      this.#refuse('BACKEND_UNREACHABLE');
+      this.#stream.settle();
     }
   }
 

@@ -294,12 +294,12 @@ function addEnrolmentRoutes(service: FastifyInstance, { access, keys }: RealmCon
 
 function addSessionRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access } = context;
-  const Query = Type.Object({ all: Type.Optional(Type.Boolean()) });
+  const Query = Type.Object({ all: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) });
   service.get<{ Querystring: Static<typeof Query> }>(
     '/v1/sessions',
     operation('sessions.list', 'Live sessions, or all', Type.Array(SessionView), { querystring: Query }),
     async ({ query }) =>
-      (await listSessions(access, query.all === true)).map(({ session, user }) => {
+      (await listSessions(access, query.all === 'true')).map(({ session, user }) => {
         const { id, app, createdAt, expiresAt, endedAt, endReason, installationId, chanNo } = session;
         return {
           id,
@@ -333,15 +333,17 @@ function addSessionRoutes(service: FastifyInstance, context: RealmContext): void
       return { index, kind, subject, reason, at, inForce, waitedMs: force.waitedMs, waitingFor: [...force.waitingFor] };
     },
   );
-  const AuditQuery = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })) });
+  const AuditQuery = Type.Object({ limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })) });
   service.get<{ Querystring: Static<typeof AuditQuery> }>(
     '/v1/audit',
     operation('audit.list', 'Newest audit events', Type.Array(AuditView), { querystring: AuditQuery }),
     async ({ query }) =>
-      (await access.store.transaction((transaction) => listAudit(transaction, query.limit ?? 100))).map((row) => {
-        const { seq, at, actor, action, subject, outcome, reason, hash } = row;
-        return { seq, at, actor, action, subject, outcome, reason, hash: formatHex(hash) };
-      }),
+      (await access.store.transaction((transaction) => listAudit(transaction, Number(query.limit ?? 100)))).map(
+        (row) => {
+          const { seq, at, actor, action, subject, outcome, reason, hash } = row;
+          return { seq, at, actor, action, subject, outcome, reason, hash: formatHex(hash) };
+        },
+      ),
   );
 }
 

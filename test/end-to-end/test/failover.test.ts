@@ -1,0 +1,141 @@
+import { afterAll, expect, test } from 'vitest';
+import { startBackend } from '../src/backend.ts';
+import { Gateway } from '../src/gateway.ts';
+
+const backend = await startBackend();
+const gateway = await Gateway.start({ proxies: 2 });
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
+await gateway.addUser('ada');
+afterAll(async () => {
+  await gateway.stop();
+  await backend.close();
+});
+
+async function sessionCount(): Promise<number> {
+  return ((await gateway.operator.call('GET', '/v1/sessions')) as unknown as unknown[]).length;
+}
+
+interface Outcome {
+  readonly id: string;
+  readonly method: string;
+  readonly status?: number;
+  readonly code?: string;
+  readonly mayHaveRun?: boolean;
+}
+
+/** Sends requests until told to stop; half of them must not run twice. */
+async function load(devices: Awaited<ReturnType<typeof gateway.device>>[], stop: () => boolean): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  let next = 0;
+  const worker = async (device: (typeof devices)[number]): Promise<void> => {
+    while (!stop()) {
+      const id = `request-${next++}`;
+      const method = next % 2 === 0 ? 'POST' : 'GET';
+      const init = { method, headers: { 'x-id': id }, ...(method === 'POST' ? { body: id } : {}) };
+      try {
+        const response = await device.fetch('http://wiki.corp/slow/5', init);
+        await response.text();
+        outcomes.push({ id, method, status: response.status });
+      } catch (error) {
+        const { code, mayHaveRun } = error as { code: string; mayHaveRun: boolean };
+        outcomes.push({ id, method, code, mayHaveRun });
+      }
+    }
+  };
+  await Promise.all(devices.flatMap((device) => [worker(device), worker(device), worker(device)]));
+  return outcomes;
+}
+
+test('a Proxy killed under load: what may run twice succeeds, the rest says whether it ran, nobody logs in again', async () => {
+  const devices = await Promise.all(Array.from({ length: 8 }, () => gateway.device('ada')));
+  const before = await sessionCount();
+  let over = false;
+  const running = load(devices, () => over);
+  for (const index of [0, 1, 0]) {
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await gateway.proxies[index]!.end('SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await gateway.restartProxy(index);
+    await gateway.live(2);
+  }
+  over = true;
+  const outcomes = await running;
+  const idempotent = outcomes.filter(({ method }) => method === 'GET');
+  expect(idempotent.length).toBeGreaterThan(100);
+  expect(idempotent.filter(({ status }) => status !== 200)).toEqual([]);
+  for (const { id, method, status, code, mayHaveRun } of outcomes.filter((outcome) => outcome.method === 'POST')) {
+    const ran = backend.seen.get(id) ?? 0;
+    expect(ran, `${method} ${id} ${status ?? code}`).toBeLessThanOrEqual(1);
+    if (status === undefined) expect(typeof mayHaveRun === 'boolean' && code !== undefined).toBe(true);
+    if (status === 200) expect(ran).toBe(1);
+    if (mayHaveRun === false) expect(ran).toBe(0);
+  }
+  expect(await sessionCount()).toBe(before);
+  for (const device of devices) device.close();
+}, 120_000);
+
+test('Security restarted: open channels go on, all sessions are still there, new channels open again', async () => {
+  const devices = await Promise.all(Array.from({ length: 5 }, () => gateway.device('ada')));
+  const before = await sessionCount();
+  const states: string[] = [];
+  for (const device of devices) device.on('state', ({ state }) => states.push(state));
+  let over = false;
+  const running = load(devices, () => over);
+  await gateway.restartSecurity('SIGKILL');
+  await gateway.live(2);
+  over = true;
+  const outcomes = await running;
+  expect(outcomes.filter(({ status }) => status !== 200)).toEqual([]);
+  expect(states).toEqual([]);
+  expect(await sessionCount()).toBe(before);
+  for (const device of devices) {
+    device.close();
+    await device.resume();
+    expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+    device.close();
+  }
+}, 120_000);
+
+test('Security gone: channels stop when the lease ends, never later, and go on without a login', async () => {
+  const device = await gateway.device('ada');
+  const start = performance.now();
+  await gateway.security.end('SIGKILL');
+  let last = 0;
+  while (performance.now() - start < 7_000) {
+    const sent = performance.now() - start;
+    const answer = device.fetch('http://wiki.corp/echo', { signal: AbortSignal.timeout(500) });
+    if (
+      await answer.then(
+        () => true,
+        () => false,
+      )
+    )
+      last = Math.max(last, sent);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  // The lease of these tests is 5 s from the last answered beat, which lay before the kill.
+  expect(last).toBeGreaterThan(1_000);
+  expect(last).toBeLessThan(5_000);
+  expect(device.state).not.toBe('connected');
+  await gateway.restartSecurity();
+  await gateway.live(2);
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  expect(device.state).toBe('connected');
+  device.close();
+}, 120_000);
+
+test('a Proxy that is told to end lets its requests finish and sends its devices elsewhere', async () => {
+  const devices = await Promise.all(Array.from({ length: 6 }, () => gateway.device('ada')));
+  let over = false;
+  const running = load(devices, () => over);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await gateway.proxies[0]!.end('SIGTERM');
+  await gateway.restartProxy(0);
+  await gateway.live(2);
+  await gateway.proxies[1]!.end('SIGTERM');
+  over = true;
+  const outcomes = await running;
+  expect(outcomes.filter(({ status }) => status !== 200)).toEqual([]);
+  await gateway.restartProxy(1);
+  for (const device of devices) device.close();
+}, 120_000);

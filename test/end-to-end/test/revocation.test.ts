@@ -1,0 +1,137 @@
+import { randomUUID } from 'node:crypto';
+import { formatHex } from '@sallyport/channel';
+import { type Device, type DeviceRecord, memoryStorage } from '@sallyport/device';
+import { afterAll, expect, test } from 'vitest';
+import { startBackend } from '../src/backend.ts';
+import { Gateway } from '../src/gateway.ts';
+
+const backend = await startBackend();
+const gateway = await Gateway.start({ proxies: 2 });
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
+await gateway.addUser('ada');
+afterAll(async () => {
+  await gateway.stop();
+  await backend.close();
+});
+
+async function signedIn(): Promise<{ device: Device; sid: string }> {
+  const storage = memoryStorage();
+  const device = await gateway.device('ada', storage);
+  return { device, sid: formatHex(((await storage.load()) as DeviceRecord).session!.sid) };
+}
+
+function revoke(kind: string, subject: string): Promise<Record<string, unknown>> {
+  return gateway.operator.call('PUT', `/v1/revocations/${randomUUID()}`, { kind, subject, reason: 'end-to-end test' });
+}
+
+test('revoked in the middle of a download: cut at once, and the answer says that it is in force', async () => {
+  const { device, sid } = await signedIn();
+  const response = await device.fetch('http://wiki.corp/big/4000000000');
+  const reader = response.body!.getReader();
+  for (let read = 0; read < 5_000_000; ) read += (await reader.read()).value!.length;
+  const view = await revoke('session', sid);
+  expect(view).toMatchObject({ kind: 'session', inForce: true, waitingFor: [] });
+  let after = 0;
+  const cut = (async () => {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) after += part.value.length;
+  })();
+  await expect(cut).rejects.toMatchObject({ name: 'DeviceError' });
+  // Only what had left the Proxy before may still arrive: the windows and the sockets between.
+  expect(after).toBeLessThan(16_000_000);
+  expect(device.state).toBe('signed-out');
+});
+
+test('after the answer to a revocation no request of that session reaches a backend, on any Proxy', async () => {
+  for (let round = 0; round < 20; round++) {
+    const { device, sid } = await signedIn();
+    let revoked = false;
+    let sentAfter = 0;
+    const worker = async (): Promise<void> => {
+      for (;;) {
+        const id = `${revoked ? 'late' : 'early'}-${round}-${randomUUID()}`;
+        if (revoked) sentAfter += 1;
+        const failed = await device.fetch('http://wiki.corp/echo', { headers: { 'x-id': id } }).then(
+          () => false,
+          () => true,
+        );
+        if (failed && revoked) return;
+        if (failed) await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    };
+    const workers = [worker(), worker(), worker(), worker()];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await revoke('session', sid))['inForce']).toBe(true);
+    const seen = backend.seen.size;
+    revoked = true;
+    await Promise.all(workers);
+    expect(sentAfter).toBeGreaterThan(0);
+    expect(backend.seen.size).toBe(seen);
+    expect([...backend.seen.keys()].filter((id) => id.startsWith(`late-${round}-`))).toEqual([]);
+  }
+}, 120_000);
+
+test('a Proxy that is cut off holds a revocation up for one lease at most, and the answer waits for it', async () => {
+  const { device, sid } = await signedIn();
+  const [first] = gateway.proxies;
+  first!.kill('SIGSTOP');
+  const start = performance.now();
+  const view = await revoke('session', sid);
+  const waited = performance.now() - start;
+  first!.kill('SIGCONT');
+  expect(view['inForce']).toBe(true);
+  expect(waited).toBeGreaterThan(1_000);
+  expect(waited).toBeLessThan(6_500);
+  await gateway.live(2);
+  await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ name: 'DeviceError' });
+}, 60_000);
+
+test('revoking everything ends every session in one action', async () => {
+  const all = await Promise.all(Array.from({ length: 10 }, () => signedIn()));
+  const ended = all.map(({ device }) => new Promise((resolve) => device.on('ended', resolve)));
+  expect((await revoke('before', String(Date.now() + 1)))['inForce']).toBe(true);
+  await Promise.all(ended);
+  expect(await gateway.operator.call('GET', '/v1/sessions')).toEqual([]);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const { device } = await signedIn();
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  device.close();
+});
+
+test('a user who leaves a group loses its resources on the open channel, and keeps the channel', async () => {
+  await gateway.addUser('bob');
+  const device = await gateway.device('bob');
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  const changed = new Promise<void>((resolve) =>
+    device.on('resources', ({ resources }) => resources.length === 0 && resolve()),
+  );
+  await gateway.operator.call('PUT', '/v1/users/bob', { groups: [] });
+  await changed;
+  await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'RESOURCE_UNKNOWN' });
+  expect(device.state).toBe('connected');
+  await gateway.operator.call('PUT', '/v1/users/bob', { groups: ['staff'] });
+  await new Promise<void>((resolve) => device.on('resources', ({ resources }) => resources.length === 1 && resolve()));
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  device.close();
+});
+
+test('an app context that no longer fits is refused at the next request', async () => {
+  await gateway.operator.call('PUT', '/v1/policies/open-wiki', {
+    groups: ['staff'],
+    resources: ['wiki'],
+    context: { posture: { rooted: false } },
+  });
+  const { openDevice } = await import('@sallyport/device/node');
+  const { CONTEXT, PASSWORD } = await import('../src/gateway.ts');
+  let rooted = false;
+  const device = await openDevice(memoryStorage(), () => ({ ...CONTEXT, posture: { rooted } }));
+  await device.enroll(await gateway.link('ada'), { user: 'ada', password: PASSWORD });
+  await device.login({ user: 'ada', password: PASSWORD });
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  rooted = true;
+  device.contextChanged();
+  await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'CONTEXT_DENIED' });
+  rooted = false;
+  device.contextChanged();
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  device.close();
+});
