@@ -31,7 +31,7 @@ export class Gateway {
   readonly proxies: ServerProcess[] = [];
   readonly origins: string[] = [];
   security: ServerProcess;
-  readonly #securityEnvironment: Readonly<Record<string, string>>;
+  readonly securityEnvironment: Readonly<Record<string, string>>;
   readonly #proxyEnvironments: Record<string, string>[] = [];
 
   private constructor(
@@ -43,7 +43,7 @@ export class Gateway {
     this.folder = folder;
     this.security = security;
     this.operator = operator;
-    this.#securityEnvironment = environment;
+    this.securityEnvironment = environment;
   }
 
   static async start(
@@ -113,7 +113,7 @@ export class Gateway {
   /** Stops Security with a signal and starts it again. */
   async restartSecurity(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.security.end(signal);
-    this.security = await ServerProcess.start('security', this.#securityEnvironment);
+    this.security = await ServerProcess.start('security', this.securityEnvironment);
   }
 
   /** Opens a resource to everybody in the group `staff`. */

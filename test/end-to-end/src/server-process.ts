@@ -1,7 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = new URL('../../../', import.meta.url);
+
+/** Options of Node that an app is meant to run with. */
+function nodeOptionsOf(app: string): string[] {
+  const manifest = JSON.parse(readFileSync(new URL(`apps/${app}/package.json`, ROOT), 'utf8'));
+  return manifest.config?.nodeOptions ?? [];
+}
 
 /** A server of ours as a real process; its log is kept for failures and for the search for secrets. */
 export class ServerProcess {
@@ -19,10 +26,10 @@ export class ServerProcess {
   static start(
     app: string,
     environment: Readonly<Record<string, string>>,
-    nodeArgs: readonly string[] = [],
+    args: readonly string[] = [],
   ): Promise<ServerProcess> {
     const main = fileURLToPath(new URL(`apps/${app}/src/main.ts`, ROOT));
-    const child = spawn('node', [...nodeArgs, main], {
+    const child = spawn('node', [...nodeOptionsOf(app), main, ...args], {
       env: { PATH: process.env['PATH'], ...environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });

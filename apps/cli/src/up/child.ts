@@ -1,11 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CliError } from '../output.ts';
 
 const ROOT = new URL('../../../../', import.meta.url);
 const START_TIMEOUT_MS = 120_000;
+
+/** Options of Node that an app is meant to run with: the Proxy keeps its young generation small, so that memory stays flat. */
+function nodeOptionsOf(app: string): string[] {
+  const manifest = JSON.parse(readFileSync(new URL(`apps/${app}/package.json`, ROOT), 'utf8'));
+  return manifest.config?.nodeOptions ?? [];
+}
 
 /** One of our servers as a child. It ends when we end, also when we are killed: its IPC channel then closes. */
 export class Child {
@@ -26,7 +32,7 @@ export class Child {
     const log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 });
     const main = fileURLToPath(new URL(`apps/${name}/src/main.ts`, ROOT));
     // A process group of its own: Ctrl-C reaches us, and we stop the children in order.
-    const child = spawn(process.execPath, [main], {
+    const child = spawn(process.execPath, [...nodeOptionsOf(name), main], {
       env: { ...process.env, ...options.environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,

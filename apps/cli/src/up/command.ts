@@ -122,6 +122,7 @@ async function startAll(
     SALLYPORT_DATA: join(data, 'proxy'),
     SALLYPORT_LISTEN: `127.0.0.1:${ports.proxy}`,
     SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${ports.health}`,
+    SALLYPORT_DRAIN_MS: '1000',
     ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin) }),
   });
   await running.start('phone', { SALLYPORT_LISTEN: `127.0.0.1:${ports.phone}` });

@@ -197,7 +197,8 @@ export class HttpExchange implements StreamSink {
   #responseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over || chunk.length === 0) return;
     this.#stream.write(encodeChunkPrefix(chunk.length));
-    if (!this.#stream.write(Uint8Array.from(chunk))) controller.pause();
+    // The chunk is ours: the socket reads into fresh memory every time.
+    if (!this.#stream.write(chunk)) controller.pause();
   }
 
   #responseEnd(): void {

@@ -1,0 +1,202 @@
+import { encodeChunkPrefix, encodeMessageEnd, encodeRequestHead, encodeResponseHead } from '../src/binary-http.ts';
+import { concat, encodeText, encodeUint, formatHex } from '../src/bytes.ts';
+import {
+  type ChannelKey,
+  type CryptoProvider,
+  keyOf,
+  type SessionSecret,
+  type SharedKey,
+  type Suite,
+} from '../src/crypto.ts';
+import { nobleCrypto } from '../src/crypto-noble.ts';
+import { DeviceEstablish, SecurityEstablish } from '../src/establish.ts';
+import { FRAME_TYPES, writeFrame } from '../src/frame.ts';
+import { decodeHello } from '../src/messages.ts';
+import { CipherState } from '../src/noise.ts';
+import { DeviceOpening, ProxyOpening } from '../src/opening.ts';
+import {
+  deriveChannelKey,
+  deriveEnrolledKey,
+  deriveHelloMac,
+  deriveRotatedKey,
+  deriveSessionSecret,
+  type Role,
+} from '../src/schedule.ts';
+import { CONTEXT } from './sample-context.ts';
+
+/** Random bytes of a vector, in the order drawn: byte i of draw n is `(16 n + i + start) mod 256`. */
+function counting(start: number): CryptoProvider {
+  let draw = 0;
+  return nobleCrypto((length) => {
+    const offset = start + 16 * draw++;
+    return Uint8Array.from({ length }, (_, i) => (offset + i) & 0xff);
+  });
+}
+
+/** A whole session establishment with fixed randomness. */
+function establishVector(role: Role, suite: Suite): object {
+  const [device, security] = [counting(1), counting(101)];
+  const rs = security.generateKeyPair();
+  const deviceStatic = device.generateKeyPair();
+  const sharedKey = role === 'session' ? keyOf<SharedKey>(new Uint8Array(32).fill(0x5a)) : undefined;
+  const sid = new Uint8Array(16).fill(0x11);
+  const a = new DeviceEstablish({
+    crypto: device,
+    suite,
+    role,
+    kid: 7,
+    rs: rs.publicKey,
+    deviceStatic,
+    ticket: encodeText('ticket'),
+  });
+  const hs1 = a.writeHs1();
+  const b = new SecurityEstablish({ crypto: security, rs, hs1 });
+  const hs2 = b.writeHs2(1_800_000_000_000);
+  const { binding } = a.readHs2(hs2);
+  const hs3 = a.writeHs3({ iid: 'i', proof: 'p' }, sharedKey);
+  b.readHs3(hs3);
+  b.tryKey(sharedKey);
+  const hs4 = b.writeHs4({ status: 'ok' });
+  a.readHs4(hs4);
+  const { outcome } = a;
+  return {
+    role,
+    suite,
+    kid: 7,
+    ticket: formatHex(encodeText('ticket')),
+    server_time_ms: 1_800_000_000_000,
+    rs_secret: formatHex(rs.secretKey),
+    rs_public: formatHex(rs.publicKey),
+    ds_secret: formatHex(deviceStatic.secretKey),
+    shared_key: sharedKey ? formatHex(sharedKey) : null,
+    request: { iid: 'i', proof: 'p' },
+    answer: { status: 'ok' },
+    hs1: formatHex(hs1),
+    hs2: formatHex(hs2),
+    hs3: formatHex(hs3),
+    hs4: formatHex(hs4),
+    binding: formatHex(binding),
+    handshake_hash: formatHex(outcome.handshakeHash),
+    kem_secret: formatHex(outcome.kemSecret),
+    client_random: formatHex(outcome.clientRandom),
+    server_random: formatHex(outcome.serverRandom),
+    sid: formatHex(sid),
+    session_secret: formatHex(deriveSessionSecret(device, outcome, sid)),
+    enrolled_key: formatHex(deriveEnrolledKey(device, outcome)),
+    rotated_key: sharedKey ? formatHex(deriveRotatedKey(device, sharedKey, outcome)) : null,
+  };
+}
+
+/** Opening a channel, and the first records of both directions. */
+function channelVector(suite: Suite): object {
+  const [device, proxy] = [counting(1), counting(101)];
+  const secret = keyOf<SessionSecret>(new Uint8Array(32).fill(0x22));
+  const head = {
+    suite,
+    sid: new Uint8Array(16).fill(0x11),
+    chanNo: 3,
+    nonce: new Uint8Array(16).fill(0x33),
+    audience: encodeText('main/site'),
+  };
+  const opening = new DeviceOpening({ crypto: device, secret, hello: head, context: CONTEXT });
+  const hello = decodeHello(opening.writeHello());
+  const channelKey: ChannelKey = deriveChannelKey(device, secret, hello);
+  const answering = new ProxyOpening(proxy, hello, channelKey);
+  answering.readHello(hello);
+  const { message, transport } = answering.writeWelcome({ proxy: 'p1' });
+  const ours = opening.readWelcome(message).transport;
+  const plaintext = encodeText('first record');
+  return {
+    suite,
+    session_secret: formatHex(secret),
+    sid: formatHex(head.sid),
+    chan_no: 3,
+    nonce: formatHex(head.nonce),
+    audience: 'main/site',
+    channel_key: formatHex(channelKey),
+    mac: formatHex(deriveHelloMac(device, secret, hello.macInput)),
+    hello: formatHex(opening.writeHello()),
+    welcome: formatHex(message),
+    record_plaintext: formatHex(plaintext),
+    record_to_proxy: formatHex(ours.sealing.seal(new Uint8Array(0), plaintext)),
+    record_to_device: formatHex(transport.sealing.seal(new Uint8Array(0), plaintext)),
+  };
+}
+
+/** One direction's key across a rekey: record 0, the record before the rekey and the one after it. */
+function rekeyVector(suite: Suite): object {
+  const key = new Uint8Array(32).fill(0x44);
+  const cipher = new CipherState(nobleCrypto(), suite, key);
+  const plaintext = encodeText('record');
+  const seal = (): string => formatHex(cipher.seal(new Uint8Array(0), plaintext));
+  const first = seal();
+  let last = first;
+  while (cipher.count < 65_536) last = seal();
+  cipher.rekey();
+  return {
+    suite,
+    key: formatHex(key),
+    plaintext: formatHex(plaintext),
+    record_0: first,
+    record_65535: last,
+    record_65536: seal(),
+  };
+}
+
+function frameVector(): object {
+  const frames = [
+    { type: FRAME_TYPES.OPEN, flags: 1, stream: 1, data: concat(Uint8Array.of(1), encodeText('whole')) },
+    { type: FRAME_TYPES.DATA, flags: 0, stream: 3, data: encodeText('part') },
+    { type: FRAME_TYPES.RESET, flags: 0, stream: 3, data: encodeUint(64, 2) },
+    { type: FRAME_TYPES.WINDOW, flags: 0, stream: 0, data: encodeUint(524_288, 4) },
+    { type: FRAME_TYPES.PING, flags: 0, stream: 0, data: encodeUint(9, 8) },
+    { type: FRAME_TYPES.GOAWAY, flags: 0, stream: 0, data: concat(encodeUint(3, 4), encodeUint(45, 2)) },
+  ];
+  const bytes = new Uint8Array(256);
+  let end = 0;
+  for (const frame of frames) end = writeFrame(bytes, end, frame);
+  return {
+    frames: frames.map((frame) => ({ ...frame, data: formatHex(frame.data) })),
+    bytes: formatHex(bytes.subarray(0, end)),
+  };
+}
+
+function httpVector(): object {
+  const request = {
+    method: 'POST',
+    scheme: 'http',
+    authority: 'wiki.corp',
+    path: '/a?b=c',
+    fields: [
+      ['accept', '*/*'],
+      ['content-length', '5'],
+    ],
+  } as const;
+  const response = { status: 200, fields: [['content-type', 'text/plain']] } as const;
+  const content = encodeText('hello');
+  const whole = (head: Uint8Array): string =>
+    formatHex(concat(head, encodeChunkPrefix(content.length), content, encodeMessageEnd([['x-sum', '1']])));
+  const early = [{ status: 103, fields: [['link', '</x>']] }] as const;
+  return {
+    content: formatHex(content),
+    trailers: [['x-sum', '1']],
+    request,
+    request_bytes: whole(encodeRequestHead(request)),
+    response,
+    informational: early,
+    response_bytes: whole(encodeResponseHead(response, early)),
+  };
+}
+
+/** All vectors, by file name. */
+export function makeVectors(): Record<string, object> {
+  return {
+    'establish.json': (['enrol', 'session'] as const).flatMap((role) =>
+      ([1, 2] as const).map((suite) => establishVector(role, suite)),
+    ),
+    'channel.json': ([1, 2] as const).map(channelVector),
+    'rekey.json': ([1, 2] as const).map(rekeyVector),
+    'frames.json': frameVector(),
+    'http.json': httpVector(),
+  };
+}

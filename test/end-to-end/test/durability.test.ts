@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatHex } from '@sallyport/channel';
+import { type DeviceRecord, memoryStorage } from '@sallyport/device';
+import { afterAll, expect, test } from 'vitest';
+import { Gateway } from '../src/gateway.ts';
+
+const ROUNDS = 20;
+const gateway = await Gateway.start();
+await gateway.addUser('ada');
+afterAll(() => gateway.stop());
+
+/** Kills Security and every process of its database in one breath. */
+async function killEverything(): Promise<void> {
+  const pidFile = join(gateway.folder, 'security-data', 'database', 'cluster', 'postmaster.pid');
+  const postmaster = readFileSync(pidFile, 'utf8').split('\n')[0]!;
+  const children = execFileSync('ps', ['--no-headers', '-o', 'pid', '--ppid', postmaster], { encoding: 'utf8' }).split(
+    '\n',
+  );
+  gateway.security.kill('SIGKILL');
+  for (const pid of [postmaster, ...children.map((line) => line.trim()).filter(Boolean)]) {
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {}
+  }
+}
+
+interface Acknowledged {
+  readonly users: string[];
+  readonly sessions: string[];
+  readonly revoked: string[];
+}
+
+/** Writes of several kinds until the server is gone; remembers what was acknowledged. */
+async function writeUntilDead(round: number, done: Acknowledged, dead: () => boolean): Promise<void> {
+  const users = async (): Promise<void> => {
+    for (let i = 0; !dead(); i++) {
+      const name = `user-${round}-${i}`;
+      await gateway.operator.call('PUT', `/v1/users/${name}`, {}).then(
+        () => done.users.push(name),
+        () => undefined,
+      );
+    }
+  };
+  const logins = async (): Promise<void> => {
+    for (let i = 0; !dead(); i++) {
+      const storage = memoryStorage();
+      const device = await gateway.device('ada', storage).catch(() => undefined);
+      if (!device) continue;
+      device.close();
+      const sid = formatHex(((await storage.load()) as DeviceRecord).session!.sid);
+      done.sessions.push(sid);
+      if (i % 2 === 1) continue;
+      const body = { kind: 'session', subject: sid, reason: 'durability' };
+      await gateway.operator.call('PUT', `/v1/revocations/${sid}`, body).then(
+        () => done.revoked.push(sid),
+        () => undefined,
+      );
+    }
+  };
+  await Promise.race([
+    Promise.all([users(), logins(), logins(), logins()]),
+    new Promise((resolve) => setTimeout(resolve, 15_000)),
+  ]);
+}
+
+test(`everything killed ${ROUNDS} times in the middle of writes: nothing that was acknowledged is lost`, async () => {
+  const done: Acknowledged = { users: [], sessions: [], revoked: [] };
+  for (let round = 0; round < ROUNDS; round++) {
+    let dead = false;
+    const writing = writeUntilDead(round, done, () => dead);
+    await new Promise((resolve) => setTimeout(resolve, 400 + ((round * 37) % 300)));
+    await killEverything();
+    dead = true;
+    await gateway.restartSecurity('SIGKILL');
+    await writing;
+    await gateway.live(1);
+  }
+  const users = new Set(
+    ((await gateway.operator.call('GET', '/v1/users')) as unknown as { name: string }[]).map(({ name }) => name),
+  );
+  const sessions = (await gateway.operator.call('GET', '/v1/sessions?all=true')) as unknown as {
+    id: string;
+    endedAt: number | null;
+  }[];
+  const byId = new Map(sessions.map((session) => [session.id, session]));
+  console.log(
+    `acknowledged: ${done.users.length} users, ${done.sessions.length} sessions, ${done.revoked.length} revocations`,
+  );
+  expect(done.users.length).toBeGreaterThan(ROUNDS);
+  expect(done.sessions.length).toBeGreaterThan(ROUNDS / 2);
+  expect(done.users.filter((name) => !users.has(name))).toEqual([]);
+  expect(done.sessions.filter((sid) => !byId.has(sid))).toEqual([]);
+  expect(done.revoked.filter((sid) => byId.get(sid)!.endedAt === null)).toEqual([]);
+  const status = (await gateway.operator.call('GET', '/v1/status')) as { audit: { intact: boolean } };
+  expect(status.audit.intact).toBe(true);
+}, 300_000);
+
+test('a new key-encryption key wraps everything anew, and devices notice nothing', async () => {
+  const device = await gateway.device('ada');
+  device.close();
+  await gateway.security.end();
+  const { ServerProcess } = await import('../src/server-process.ts');
+  const rotated = await ServerProcess.start('security', gateway.securityEnvironment, ['--rotate-kek']);
+  gateway.security = rotated;
+  await gateway.live(1);
+  expect(rotated.log).toContain('all secrets are wrapped anew');
+  await device.resume();
+  expect(device.state).toBe('connected');
+  await gateway.restartSecurity();
+  await gateway.live(1);
+  await device.login({ user: 'ada', password: (await import('../src/gateway.ts')).PASSWORD });
+  device.close();
+}, 60_000);

@@ -1,0 +1,43 @@
+import { afterAll, expect, test } from 'vitest';
+import { startBackend } from '../src/backend.ts';
+import { Gateway } from '../src/gateway.ts';
+
+const USERS = 1_000;
+const ROUNDS = 5;
+const backend = await startBackend();
+const gateway = await Gateway.start({ proxies: 2, settings: { loginNeedsPassword: false } });
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
+afterAll(async () => {
+  await gateway.stop();
+  await backend.close();
+});
+
+async function inBatches<T, R>(items: readonly T[], size: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < items.length; at += size)
+    results.push(...(await Promise.all(items.slice(at, at + size).map(work))));
+  return results;
+}
+
+test(`${USERS} users at once: each sees its own echo and its own name, and nothing of anybody else`, async () => {
+  const names = Array.from({ length: USERS }, (_, i) => `user-${i}`);
+  const devices = await inBatches(names, 50, async (name) => {
+    await gateway.addUser(name);
+    return { name, device: await gateway.device(name) };
+  });
+  const wrong: string[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    await Promise.all(
+      devices.map(async ({ name, device }) => {
+        const mine = `${name}/${round}/${'x'.repeat((round * 997) % 3_000)}`;
+        const echo = await (await device.fetch('http://wiki.corp/echo', { method: 'POST', body: mine })).text();
+        if (echo !== mine) wrong.push(`${name} got another echo`);
+        const headers = (await (await device.fetch('http://wiki.corp/headers')).json()) as Record<string, string>;
+        const claims = JSON.parse(Buffer.from(headers['sallyport-assertion']!.split('.')[1]!, 'base64url').toString());
+        if (claims.name !== name) wrong.push(`${name} was presented as ${claims.name}`);
+      }),
+    );
+  }
+  expect(wrong).toEqual([]);
+  for (const { device } of devices) device.close();
+}, 240_000);

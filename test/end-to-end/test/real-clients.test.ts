@@ -1,0 +1,182 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { patternByte, startBackend, startTcpEcho } from '../src/backend.ts';
+import { Gateway, PASSWORD } from '../src/gateway.ts';
+import { freePort } from '../src/ports.ts';
+import { runCommand, sallyport, startSallyport } from '../src/run-command.ts';
+
+const GIB = 1024 ** 3;
+const backend = await startBackend();
+const echo = await startTcpEcho();
+const gateway = await Gateway.start();
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
+await gateway.addResource('shell', 'shell.corp:22', echo.url, 'tcp');
+await gateway.addUser('ada');
+const folder = mkdtempSync('/tmp/sallyport-clients-');
+const enrolled = await sallyport(
+  ['--data', folder, 'device', 'enroll', await gateway.link('ada'), '-u', 'ada', '--password-stdin'],
+  PASSWORD,
+);
+if (enrolled.code !== 0) throw new Error(enrolled.stderr);
+const port = await freePort();
+const proxy = `http://127.0.0.1:${port}`;
+const { child: forward } = await startSallyport(
+  ['--data', folder, 'device', 'forward', '--port', String(port)],
+  /try: curl/,
+);
+afterAll(async () => {
+  forward.kill('SIGTERM');
+  await gateway.stop();
+  await backend.close();
+  echo.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function rssMiB(): number {
+  const status = readFileSync(`/proc/${gateway.proxies[0]!.pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024;
+}
+
+/** Runs work and gives the highest resident memory of the Proxy meanwhile, MiB. */
+async function peakRss(work: () => Promise<unknown>): Promise<number> {
+  let peak = rssMiB();
+  const timer = setInterval(() => {
+    peak = Math.max(peak, rssMiB());
+  }, 50);
+  await work();
+  clearInterval(timer);
+  return peak;
+}
+
+function curl(...args: string[]): ReturnType<typeof runCommand> {
+  return runCommand('curl', ['-sS', '-x', proxy, ...args]);
+}
+
+function expectedHash(bytes: number): string {
+  const part = Buffer.from(Uint8Array.from({ length: 65_536 }, (_, i) => patternByte(i)));
+  const hash = createHash('sha256');
+  for (let left = bytes; left > 0; left -= part.length) hash.update(part.subarray(0, Math.min(left, part.length)));
+  return hash.digest('hex');
+}
+
+async function hashOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of createReadStream(file)) hash.update(part as Buffer);
+  return hash.digest('hex');
+}
+
+test('curl gets a page, a refusal by name, and an answer to a direct request that says what this is', async () => {
+  expect((await curl('-d', 'hello', 'http://wiki.corp/echo')).stdout).toBe('hello');
+  const refused = await curl('-i', 'http://nowhere.corp/');
+  expect(refused.stdout).toContain('sallyport-error: RESOURCE_UNKNOWN');
+  expect(refused.stdout).toContain('sallyport-may-have-run: no');
+  expect((await runCommand('curl', ['-sS', proxy])).stdout).toContain('this is a forward proxy');
+});
+
+test('curl moves 1 GiB down and up whole, and the memory of the Proxy stays flat', async () => {
+  await curl('-o', '/dev/null', 'http://wiki.corp/big/1000');
+  const idle = rssMiB();
+  const file = join(folder, 'one-gib');
+  const down = await peakRss(async () => expect((await curl('-o', file, `http://wiki.corp/big/${GIB}`)).code).toBe(0));
+  expect(await hashOf(file)).toBe(expectedHash(GIB));
+  const up = await peakRss(async () => {
+    const { stdout } = await curl('-T', file, 'http://wiki.corp/upload');
+    expect(JSON.parse(stdout)).toEqual({ bytes: GIB });
+  });
+  rmSync(file);
+  console.log(
+    `Proxy memory: idle ${idle.toFixed(0)} MiB, peak ${down.toFixed(0)} MiB down and ${up.toFixed(0)} MiB up for 1 GiB`,
+  );
+  expect(Math.max(down, up) - idle).toBeLessThan(64);
+}, 300_000);
+
+test('sallyport device fetch saves a file and uploads one', async () => {
+  const file = join(folder, 'fetched');
+  expect(
+    (await sallyport(['--data', folder, 'device', 'fetch', 'http://wiki.corp/big/5000000', '-o', file])).code,
+  ).toBe(0);
+  expect(await hashOf(file)).toBe(expectedHash(5_000_000));
+  const up = await sallyport([
+    '--data',
+    folder,
+    'device',
+    'fetch',
+    'http://wiki.corp/upload',
+    '-X',
+    'POST',
+    '-T',
+    file,
+  ]);
+  expect(JSON.parse(up.stdout)).toEqual({ bytes: 5_000_000 });
+  const missing = await sallyport(['--data', folder, 'device', 'fetch', 'http://nowhere.corp/']);
+  expect(missing.stderr).toContain('RESOURCE_UNKNOWN');
+  expect(missing.code).toBe(1);
+});
+
+test('wrk runs through it without an error', async () => {
+  const script = join(folder, 'wrk.lua');
+  writeFileSync(script, 'wrk.path = "http://wiki.corp/echo"\n');
+  const { stdout } = await runCommand('wrk', ['-t2', '-c16', '-d3s', '-s', script, proxy]);
+  expect(stdout).toMatch(/Requests\/sec/);
+  expect(stdout).not.toMatch(/Non-2xx|Socket errors/);
+  expect(Number(/(\d+) requests in/.exec(stdout)![1])).toBeGreaterThan(100);
+});
+
+test('a WebSocket client chats through CONNECT', async () => {
+  const socket = new WebSocket('ws://wiki.corp/ws', {
+    createConnection: () => connectThrough('wiki.corp:80'),
+  } as object);
+  const answers: string[] = [];
+  await new Promise<void>((resolve, reject) => {
+    socket.on('open', () => socket.send('one'));
+    socket.on('message', (data) => {
+      answers.push(String(data));
+      if (answers.length === 2) resolve();
+      else socket.send('two');
+    });
+    socket.on('error', reject);
+  });
+  expect(answers).toEqual(['one', 'two']);
+  socket.close();
+});
+
+/** A socket that speaks CONNECT to the forward proxy first, as every client with a proxy setting does. */
+function connectThrough(target: string): Socket {
+  const socket = connect(port, '127.0.0.1');
+  const { push } = socket;
+  let head = Buffer.alloc(0);
+  socket.write(`CONNECT ${target} HTTP/1.1\r\nhost: ${target}\r\n\r\n`);
+  socket.push = (chunk: Buffer | null) => {
+    if (chunk === null) return push.call(socket, null);
+    head = Buffer.concat([head, chunk]);
+    const end = head.indexOf('\r\n\r\n');
+    if (end < 0) return true;
+    socket.push = push;
+    return end + 4 < head.length ? push.call(socket, head.subarray(end + 4)) : true;
+  };
+  return socket;
+}
+
+test('a TCP client goes through CONNECT', async () => {
+  const socket = connectThrough('shell.corp:22');
+  const answer = new Promise<string>((resolve) => socket.once('data', (data) => resolve(String(data))));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  socket.write('uname -a');
+  expect(await answer).toBe('uname -a');
+  socket.destroy();
+});
+
+test('server-sent events arrive one by one as they are sent', async () => {
+  const times: number[] = [];
+  const child = spawn('curl', ['-sSN', '-x', proxy, 'http://wiki.corp/events']);
+  child.stdout.on('data', () => times.push(performance.now()));
+  await new Promise((resolve) => child.once('close', resolve));
+  expect(times.length).toBe(5);
+  // Sent 100 ms apart; five in one lump would have gaps of nothing.
+  expect(times.at(-1)! - times[0]!).toBeGreaterThan(200);
+});

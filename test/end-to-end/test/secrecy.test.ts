@@ -1,0 +1,126 @@
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatBase64Url, formatHex } from '@sallyport/channel';
+import { type DeviceRecord, memoryStorage } from '@sallyport/device';
+import { openDevice } from '@sallyport/device/node';
+import { afterAll, expect, test } from 'vitest';
+import { startBackend } from '../src/backend.ts';
+import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
+import { RecordingProxy } from '../src/recording-proxy.ts';
+
+const CANARIES = { path: 'canary-in-a-path', header: 'canary-in-a-header', body: 'canary-in-a-body' };
+const backend = await startBackend();
+const gateway = await Gateway.start();
+await gateway.addResource('wiki', 'canary-host.corp', backend.url);
+await gateway.addUser('canary-user');
+const deviceTap = await RecordingProxy.start({ host: '127.0.0.1', port: Number(new URL(gateway.origins[0]!).port) });
+const securityUrl = new URL(gateway.security.ready['proxyUrl']!);
+const securityTap = await RecordingProxy.start({ host: '127.0.0.1', port: Number(securityUrl.port) });
+afterAll(async () => {
+  deviceTap.close();
+  securityTap.close();
+  await gateway.stop();
+  await backend.close();
+});
+
+/** A secret in the forms in which it could leak. */
+function formsOf(secret: Uint8Array): Buffer[] {
+  return [
+    Buffer.from(secret),
+    Buffer.from(formatHex(secret)),
+    Buffer.from(Buffer.from(secret).toString('base64').slice(0, 40)),
+    Buffer.from(formatBase64Url(secret).slice(0, 40)),
+  ];
+}
+
+async function runJob(): Promise<DeviceRecord> {
+  await gateway.operator.call('PUT', '/v1/sites/here', { origins: [`ws://127.0.0.1:${deviceTap.port}`] });
+  const storage = memoryStorage();
+  const device = await openDevice(storage, () => CONTEXT);
+  const credentials = { user: 'canary-user', password: PASSWORD };
+  await device.enroll(await gateway.link('canary-user'), credentials);
+  await device.login(credentials);
+  const init = { method: 'POST', body: CANARIES.body, headers: { 'x-canary': CANARIES.header } };
+  const response = await device.fetch(`http://canary-host.corp/echo/${CANARIES.path}`, init);
+  expect(await response.text()).toBe(CANARIES.body);
+  device.close();
+  return (await storage.load())!;
+}
+
+test('a wiretap between device and Proxy, and between Proxy and Security, hears no credential, URL or content', async () => {
+  // A Proxy whose way to Security leads over the second tap.
+  const name = 'tapped';
+  const { token } = await gateway.operator.call('POST', '/v1/join-tokens', { name, site: 'here' });
+  const content = JSON.parse(Buffer.from(token as string, 'base64url').toString());
+  const tapped = Buffer.from(JSON.stringify({ ...content, url: `https://127.0.0.1:${securityTap.port}` })).toString(
+    'base64url',
+  );
+  await gateway.proxies[0]!.end('SIGKILL');
+  const port = new URL(gateway.origins[0]!).port;
+  gateway.proxies.length = 0;
+  gateway.origins.length = 0;
+  await gateway.addProxy({
+    SALLYPORT_JOIN_TOKEN: tapped,
+    SALLYPORT_LISTEN: `127.0.0.1:${port}`,
+    SALLYPORT_DATA: join(gateway.folder, name),
+  });
+  const record = await runJob();
+  expect(deviceTap.capture.length).toBeGreaterThan(5_000);
+  expect(securityTap.capture.length).toBeGreaterThan(5_000);
+  const words = [PASSWORD, 'canary-user', 'canary-host', record.iid!, ...Object.values(CANARIES)].map((text) =>
+    Buffer.from(text),
+  );
+  const secrets = [record.deviceSecret, record.keys!.current, record.session!.secret].flatMap(formsOf);
+  for (const capture of [deviceTap.capture, securityTap.capture]) {
+    for (const word of [...words, ...secrets]) expect(capture.includes(word), word.toString()).toBe(false);
+  }
+});
+
+test('what a Proxy keeps on disk opens no login: no key of Security and no secret of a device is in it', async () => {
+  const record = await runJob();
+  const kek = JSON.parse(readFileSync(join(gateway.folder, 'security-data', 'security', 'kek.json'), 'utf8')).keys[
+    '1'
+  ] as string;
+  const files = filesUnder(join(gateway.folder, 'tapped')).map((file) => readFileSync(file));
+  const log = Buffer.from(gateway.proxies.map((proxy) => proxy.log).join(''));
+  for (const secret of [record.deviceSecret, record.keys!.current, record.session!.secret].flatMap(formsOf)) {
+    for (const content of [...files, log]) expect(content.includes(secret)).toBe(false);
+  }
+  for (const content of [...files, log]) expect(content.includes(kek)).toBe(false);
+});
+
+function filesUnder(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
+}
+
+test('a raw scan of database files, write-ahead log and server logs finds no secret', async () => {
+  const record = await runJob();
+  const { token } = await gateway.operator.call('POST', '/v1/operators/second/invite');
+  const { code } = (await gateway.operator.call('POST', '/v1/codes', { user: 'canary-user' })) as { code: string };
+  await gateway.operator.call('PUT', '/v1/users/canary-user', { password: 'canary-password-2' });
+  const data = join(gateway.folder, 'security-data');
+  const kek = JSON.parse(readFileSync(join(data, 'security', 'kek.json'), 'utf8')).keys['1'] as string;
+  const texts = [
+    PASSWORD,
+    'canary-password-2',
+    token as string,
+    code.split('-')[1]!,
+    kek,
+    readFileSync(join(data, 'security', 'database-password'), 'utf8'),
+  ];
+  const secrets = [record.deviceSecret, record.keys!.current, record.session!.secret].flatMap(formsOf);
+  const needles = [...texts.map((text) => Buffer.from(text)), ...secrets];
+  const folder = realpathSync(join(data, 'database'));
+  const contents = [...filesUnder(folder).map((file) => readFileSync(file)), Buffer.from(gateway.security.log)];
+  const bytes = contents.reduce((sum, content) => sum + content.length, 0);
+  expect(bytes).toBeGreaterThan(10_000_000);
+  // The scan can find: the installation id is no secret and is there.
+  expect(contents.some((content) => content.includes(record.iid!))).toBe(true);
+  for (const needle of needles)
+    expect(
+      contents.some((content) => content.includes(needle)),
+      needle.toString(),
+    ).toBe(false);
+});
