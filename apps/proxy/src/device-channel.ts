@@ -11,12 +11,11 @@ import {
   RecordLayer,
   SIGNED_CODES,
   type SignedCode,
-  type StreamSink,
   type Transport,
 } from '@sallyport/channel';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import type { Farm } from './farm.ts';
-import type { StreamHost } from './streams/exchange.ts';
+import type { Exchange, StreamHost } from './streams/exchange.ts';
 import { HttpExchange } from './streams/http.ts';
 import { TcpExchange } from './streams/tcp.ts';
 import { WebSocketExchange } from './streams/web-socket.ts';
@@ -50,6 +49,9 @@ export class DeviceChannel {
   #context: AppContext;
   #timers: NodeJS.Timeout[] = [];
   #suspended = false;
+  /** False until a grant has passed all checks, and while changed rights are read again. */
+  #ready = false;
+  #waiting: (() => void)[] = [];
 
   constructor({ farm, socket, grant, context, transport }: ChannelStart) {
     this.#farm = farm;
@@ -96,7 +98,7 @@ export class DeviceChannel {
     const app = `${this.#context.id}@${this.#context.version}`;
     const effect = effectOn(entry, { grant: this.#grant, app });
     if (effect === 'end') this.end('REVOKED');
-    if (effect === 'reauthorize') void this.reauthorize();
+    if (effect === 'reauthorize') this.#readAgain();
   }
 
   /** Says goodbye with an authenticated code and closes. */
@@ -124,6 +126,7 @@ export class DeviceChannel {
   suspend(): void {
     if (this.#suspended) return;
     this.#suspended = true;
+    this.#mux.resetAll(SIGNED_CODES.LEASE_LOST);
     this.#notify({ code: 'LEASE_LOST' });
   }
 
@@ -151,11 +154,26 @@ export class DeviceChannel {
     const later = this.#farm.entriesSince(grant.asOf);
     const app = `${this.#context.id}@${this.#context.version}`;
     const effects = later?.map((entry) => effectOn(entry, { grant, app }));
-    if (!effects || effects.includes('end')) return this.end('REVOKED');
-    if (effects.includes('reauthorize')) return void this.reauthorize();
+    if (effects?.includes('end')) return this.end('REVOKED');
+    // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
+    if (!effects || effects.includes('reauthorize')) return this.#readAgain();
     this.#grant = grant;
     this.#notify({ resources: resourceList(grant) });
     this.#schedule();
+    this.#recheck();
+    this.#ready = true;
+    for (const work of this.#waiting.splice(0)) work();
+  }
+
+  /** Requests wait until the new rights are known: a right that was taken away is not used once more. */
+  #readAgain(): void {
+    this.#ready = false;
+    void this.reauthorize();
+  }
+
+  /** Ends the streams that would be refused now. */
+  #recheck(): void {
+    for (const stream of this.#mux.openStreams()) (stream.sink as Exchange | undefined)?.recheck();
   }
 
   #schedule(): void {
@@ -173,14 +191,19 @@ export class DeviceChannel {
 
   #newContext(cbor: Uint8Array): void {
     this.#context = parseContext(CborFields.decode(cbor));
+    this.#recheck();
   }
 
-  #accept(stream: ChannelStream): StreamSink {
+  #accept(stream: ChannelStream): Exchange {
     const host: StreamHost = {
       backends: this.#farm.backends,
       deviceAddress: this.#socket.address,
       grant: () => this.#grant,
       context: () => this.#context,
+      whenReady: (work) => {
+        if (this.#ready) work();
+        else this.#waiting.push(work);
+      },
       mayServe: () => this.#farm.mayServe() && !this.#mux.closed,
       count: (kind, outcome) => this.#farm.count(kind, outcome),
     };
@@ -192,7 +215,7 @@ export class DeviceChannel {
       stream.reset(SIGNED_CODES.REQUEST_REFUSED);
       stream.settle();
     });
-    return { data: (bytes) => stream.consume(bytes.length), end() {}, reset() {}, drain() {} };
+    return { data: (bytes) => stream.consume(bytes.length), end() {}, reset() {}, drain() {}, recheck() {} };
   }
 }
 

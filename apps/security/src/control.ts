@@ -1,6 +1,6 @@
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import { entriesAfter, recordBeat } from '@sallyport/access';
+import { entriesAfter, findProxy, recordBeat } from '@sallyport/access';
 import { Beat, type BeatAnswer, PROXY_PATHS, type Push, parseJson, parserOf } from '@sallyport/security-api';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ProxyIdentity } from './proxy-identity.ts';
@@ -51,8 +51,18 @@ function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
     const beat = parseBeat(parseJson(String(data)));
     if (!beat) return socket.close(1002, 'not a beat');
     applied = Math.max(applied, beat.applied);
-    void answer(context, proxy, beat, socket);
+    void stillKnown(context, proxy).then((known) =>
+      known ? answer(context, proxy, beat, socket) : socket.close(1008, 'revoked'),
+    );
   });
+}
+
+/** A Proxy that was revoked gets no lease any more. A database that does not answer is not a revocation. */
+async function stillKnown({ access }: RealmContext, proxy: string): Promise<boolean> {
+  return findProxy(access, proxy).then(
+    (row) => row !== undefined,
+    () => true,
+  );
 }
 
 async function answer(context: RealmContext, proxy: string, beat: Beat, socket: WebSocket): Promise<void> {

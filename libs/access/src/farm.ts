@@ -73,6 +73,23 @@ export async function findProxy(access: AccessContext, name: string): Promise<Pr
   });
 }
 
+/** Takes a Proxy's right to talk to Security; false for an unknown one. Its lease is not extended any more. */
+export async function revokeProxy(access: AccessContext, name: string, by: Actor): Promise<boolean> {
+  return access.store.transaction(async (transaction) => {
+    const at = access.now();
+    const found = await transaction.tables.proxies.update({ where: { name, revokedAt: null } }, { revokedAt: at });
+    if (found === 0) return false;
+    await appendAudit(transaction, access.crypto, {
+      ...by,
+      action: 'proxy.revoke',
+      subject: name,
+      outcome: 'done',
+      at,
+    });
+    return true;
+  });
+}
+
 /** All Proxies with their leases and the store's clock. */
 export async function listProxies(
   access: AccessContext,

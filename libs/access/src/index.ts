@@ -32,6 +32,7 @@ export {
   listSites,
   putSite,
   redeemJoinToken,
+  revokeProxy,
 } from './farm.ts';
 export { randomId } from './ids.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';

@@ -127,6 +127,20 @@ export class Multiplexer implements StreamOwner {
     this.#queueControl({ type: FRAME_TYPES.GOAWAY, flags: 0, stream: 0, data });
   }
 
+  /** Streams that count against the limit, in no particular order. */
+  openStreams(): readonly ChannelStream[] {
+    return [...this.#streams.values()];
+  }
+
+  /** Resets every stream that is open, on both sides; the channel stays. */
+  resetAll(code: number): void {
+    for (const stream of this.openStreams()) {
+      if (stream.closed) continue;
+      stream.reset(code);
+      stream.sink?.reset(code);
+    }
+  }
+
   /** To call when the socket's backlog has shrunk. */
   drained(): void {
     if (this.#control.length > 0 || this.#ready.size > 0) this.#scheduleFlush();

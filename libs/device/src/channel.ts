@@ -44,6 +44,8 @@ export interface ChannelListener {
 const PING_MS = 25_000;
 const PONG_TIMEOUT_MS = 10_000;
 const BACKLOG_POLL_MS = 10;
+/** Codes of a channel's end that are passed on to its streams. None of them says that a request did not run. */
+const TOLD_TO_STREAMS: ReadonlySet<SignedCode> = new Set(['REVOKED', 'SESSION_EXPIRED', 'LEASE_LOST']);
 /** How much slower than allowed streams are opened, so that clocks that differ do no harm. */
 const PACE = 0.95;
 
@@ -211,7 +213,10 @@ export class GatewayChannel {
     this.#closed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#paceTimer);
-    this.#mux.destroy(SIGNED_CODES[this.#closeCode ?? 'CANCELLED']);
+    // What was under way may have run, whatever the channel ended for; only some codes tell an app more than that.
+    this.#mux.destroy(
+      SIGNED_CODES[this.#closeCode && TOLD_TO_STREAMS.has(this.#closeCode) ? this.#closeCode : 'CANCELLED'],
+    );
     this.#admit();
     this.#listener.closed(this.#closeCode);
   }

@@ -98,6 +98,10 @@ test('Security restarted: open channels go on, all sessions are still there, new
 
 test('Security gone: channels stop when the lease ends, never later, and go on without a login', async () => {
   const device = await gateway.device('ada');
+  const download = await device.fetch('http://wiki.corp/big/400000000000');
+  const cut = (async () => {
+    for await (const _part of download.body!);
+  })().catch((error) => ({ code: error.code, at: performance.now() - start }));
   const start = performance.now();
   await gateway.security.end('SIGKILL');
   let last = 0;
@@ -113,6 +117,9 @@ test('Security gone: channels stop when the lease ends, never later, and go on w
       last = Math.max(last, sent);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  const { code, at } = (await cut) as { code: string; at: number };
+  expect(code).toBe('LEASE_LOST');
+  expect(at).toBeLessThan(6_000);
   // The lease of these tests is 5 s from the last answered beat, which lay before the kill.
   expect(last).toBeGreaterThan(1_000);
   expect(last).toBeLessThan(5_000);

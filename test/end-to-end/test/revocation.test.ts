@@ -114,6 +114,23 @@ test('a user who leaves a group loses its resources on the open channel, and kee
   device.close();
 });
 
+test('a right that is taken away ends what is open on it: a WebSocket, a download', async () => {
+  await gateway.addUser('carl');
+  const device = await gateway.device('carl');
+  const socket = device.webSocket('ws://wiki.corp/ws');
+  await new Promise((resolve) => socket.addEventListener('open', resolve));
+  const closed = new Promise((resolve) => socket.addEventListener('close', resolve));
+  const response = await device.fetch('http://wiki.corp/big/4000000000');
+  const drained = (async () => {
+    for await (const _part of response.body!);
+  })();
+  await gateway.operator.call('PUT', '/v1/users/carl', { groups: [] });
+  await closed;
+  await expect(drained).rejects.toMatchObject({ code: 'RESOURCE_UNKNOWN' });
+  expect(device.state).toBe('connected');
+  device.close();
+});
+
 test('an app context that no longer fits is refused at the next request', async () => {
   await gateway.operator.call('PUT', '/v1/policies/open-wiki', {
     groups: ['staff'],

@@ -97,6 +97,21 @@ function addProxyCommands(program: Command): void {
       );
     });
   proxy
+    .command('revoke <name>')
+    .description('take the right of a Proxy to serve')
+    .action(async (name: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      if (!globals.reason)
+        throw new CliError('why? revoking a Proxy needs a reason', 'add: --reason "host was broken into"');
+      const reason = globals.reason;
+      const { done } = await withAdmin(globals, (admin) =>
+        admin.call<{ done: boolean }>('POST', `/v1/proxies/${name}/revoke`, { reason }),
+      );
+      process.stdout.write(
+        done ? `${name} may not serve any more once its lease has run out\n` : `there is no Proxy ${name}\n`,
+      );
+    });
+  proxy
     .command('list')
     .description('all Proxies with their leases')
     .action(async (_options, command: Command) => {

@@ -1,4 +1,4 @@
-import type { AppContext, ChannelStream, SignedCode } from '@sallyport/channel';
+import type { AppContext, ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
 import type { Grant } from '@sallyport/security-api';
 import type { Backends } from '../backends.ts';
 
@@ -8,14 +8,27 @@ export interface StreamHost {
   readonly deviceAddress: string;
   grant(): Grant;
   context(): AppContext;
+  /** Runs work at once, or as soon as rights that are being read again are known. */
+  whenReady(work: () => void): void;
   /** True while this Proxy may serve. Ask last before each write to a backend. */
   mayServe(): boolean;
   /** Counts a finished stream by kind and outcome. */
   count(kind: string, outcome: 'done' | SignedCode): void;
 }
 
+/** A handler of one stream. */
+export interface Exchange extends StreamSink {
+  /** Rights or app context changed: ends the stream if it would be refused now. */
+  recheck(): void;
+}
+
 /** One stream being served. */
 export interface StreamPlace {
   readonly host: StreamHost;
   readonly stream: ChannelStream;
+}
+
+/** Value of the field `forwarded` (RFC 7239) for the device's address. */
+export function forwardedFor(address: string): string {
+  return address.includes(':') ? `for="[${address}]"` : `for=${address}`;
 }

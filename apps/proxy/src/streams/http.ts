@@ -14,12 +14,11 @@ import {
   requestDecoder,
   SIGNED_CODES,
   type SignedCode,
-  type StreamSink,
 } from '@sallyport/channel';
 import type { ResourceGrant } from '@sallyport/security-api';
 import type { Dispatcher } from 'undici';
-import { decide } from '../rights.ts';
-import type { StreamHost, StreamPlace } from './exchange.ts';
+import { type Decision, decide } from '../rights.ts';
+import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
 import { Upload } from './upload.ts';
 
 const NO_BODY_METHODS = new Set(['GET', 'HEAD']);
@@ -36,7 +35,7 @@ const NOT_SENT = new Set([
 ]);
 
 /** A stream of kind 1: one HTTP request and its response (SPEC.md, section 7). */
-export class HttpExchange implements StreamSink {
+export class HttpExchange implements Exchange {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   readonly #decoder: HttpDecoder;
@@ -46,6 +45,7 @@ export class HttpExchange implements StreamSink {
   #early: Uint8Array[] = [];
   #received = 0;
   #requestDone = false;
+  #asked = false;
   #dispatched = false;
   #controller: Dispatcher.DispatchController | undefined;
   #over = false;
@@ -66,7 +66,7 @@ export class HttpExchange implements StreamSink {
     this.#guarded(() => this.#decoder.push(bytes));
     // Content is given back when the backend takes it, everything else at once.
     this.#stream.consume(bytes.length - (this.#received - before));
-    if (this.#head && !this.#dispatched && !this.#over) this.#dispatch(this.#head);
+    if (this.#head) this.#ask(this.#head);
   }
 
   end(): void {
@@ -82,6 +82,11 @@ export class HttpExchange implements StreamSink {
 
   drain(): void {
     this.#controller?.resume();
+  }
+
+  recheck(): void {
+    const decision = this.#dispatched && !this.#over && this.#head ? this.#decide(this.#head) : undefined;
+    if (decision && 'refused' in decision) this.#refuse(decision.refused);
   }
 
   /** Bad input of this stream ends this stream; the channel goes on. */
@@ -120,9 +125,20 @@ export class HttpExchange implements StreamSink {
     this.#upload?.complete();
   }
 
+  #ask(head: RequestHead): void {
+    if (this.#asked || this.#over) return;
+    this.#asked = true;
+    this.#host.whenReady(() => {
+      if (!this.#over) this.#dispatch(head);
+    });
+  }
+
+  #decide({ authority, method, path }: RequestHead): Decision {
+    return decide(this.#host.grant(), this.#host.context(), { kind: 'http', authority, method, path });
+  }
+
   #dispatch(head: RequestHead): void {
-    const { authority, method, path } = head;
-    const decision = decide(this.#host.grant(), this.#host.context(), { kind: 'http', authority, method, path });
+    const decision = this.#decide(head);
     if ('refused' in decision) return this.#refuse(decision.refused);
     if (!this.#host.mayServe()) return this.#refuse('LEASE_LOST');
     this.#dispatched = true;
@@ -169,9 +185,7 @@ export class HttpExchange implements StreamSink {
   /** The Proxy alone says where the request goes, for whom, and from where it came. */
   #headersFor({ authority, assertion }: ResourceGrant): string[] {
     const headers = this.#fields.flat();
-    const address = this.#host.deviceAddress;
-    const forwarded = address.includes(':') ? `for="[${address}]"` : `for=${address}`;
-    headers.push('host', authority, 'forwarded', forwarded);
+    headers.push('host', authority, 'forwarded', forwardedFor(this.#host.deviceAddress));
     if (assertion !== undefined) headers.push('sallyport-assertion', assertion);
     return headers;
   }
@@ -196,6 +210,7 @@ export class HttpExchange implements StreamSink {
 
   #responseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over || chunk.length === 0) return;
+    if (!this.#host.mayServe()) return this.#refuse('LEASE_LOST');
     this.#stream.write(encodeChunkPrefix(chunk.length));
     // The chunk is ours: the socket reads into fresh memory every time.
     if (!this.#stream.write(chunk)) controller.pause();

@@ -1,21 +1,14 @@
 import type { Socket } from 'node:net';
-import {
-  type ChannelStream,
-  concat,
-  decodeText,
-  EMPTY,
-  SIGNED_CODES,
-  type SignedCode,
-  type StreamSink,
-} from '@sallyport/channel';
-import { decide } from '../rights.ts';
-import type { StreamHost, StreamPlace } from './exchange.ts';
+import { type ChannelStream, concat, decodeText, EMPTY, SIGNED_CODES, type SignedCode } from '@sallyport/channel';
+import { type Decision, decide } from '../rights.ts';
+import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 
 /** A stream of kind 3: raw bytes to a TCP resource (SPEC.md, section 7). `LP8(resource)`, then the bytes. */
-export class TcpExchange implements StreamSink {
+export class TcpExchange implements Exchange {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   #head: Uint8Array = EMPTY;
+  #authority = '';
   #socket: Socket | undefined;
   #connected = false;
   #over = false;
@@ -46,13 +39,29 @@ export class TcpExchange implements StreamSink {
     this.#stream.settle();
   }
 
+  recheck(): void {
+    const decision = this.#over || !this.#socket ? undefined : this.#decide();
+    if (decision && 'refused' in decision) this.#end(decision.refused);
+  }
+
   drain(): void {
     this.#socket?.resume();
   }
 
+  #decide(): Decision {
+    const wanted = { kind: 'tcp', authority: this.#authority, method: '', path: '' } as const;
+    return decide(this.#host.grant(), this.#host.context(), wanted);
+  }
+
   #connect(name: Uint8Array, first: Buffer): void {
-    const authority = readName(name);
-    const decision = decide(this.#host.grant(), this.#host.context(), { kind: 'tcp', authority, method: '', path: '' });
+    this.#authority = readName(name);
+    // Bytes cannot wait for rights that are being read again: nothing was sent, the device may try at once.
+    let ready = false;
+    this.#host.whenReady(() => {
+      ready = true;
+    });
+    if (!ready) return this.#end('NOT_PROCESSED');
+    const decision = this.#decide();
     if ('refused' in decision) return this.#end(decision.refused);
     if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
     try {
@@ -69,7 +78,9 @@ export class TcpExchange implements StreamSink {
       this.#connected = true;
     });
     socket.on('data', (chunk) => {
-      if (!this.#over && !this.#stream.write(Uint8Array.from(chunk))) socket.pause();
+      if (this.#over) return;
+      if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
+      if (!this.#stream.write(chunk)) socket.pause();
     });
     socket.on('end', () => {
       if (!this.#over) this.#stream.finish();

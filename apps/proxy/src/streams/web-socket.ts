@@ -16,14 +16,13 @@ import {
   requestDecoder,
   SIGNED_CODES,
   type SignedCode,
-  type StreamSink,
   WS_OPCODES,
   type WsMessage,
   WsMessageDecoder,
 } from '@sallyport/channel';
 import type { WebSocket } from 'ws';
-import { decide } from '../rights.ts';
-import type { StreamHost, StreamPlace } from './exchange.ts';
+import { type Decision, decide } from '../rights.ts';
+import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
 
 /** Messages the device may send before the backend has accepted. */
 const MAX_EARLY_MESSAGES = 64;
@@ -31,11 +30,12 @@ const MAX_EARLY_MESSAGES = 64;
 const OWN_WS_FIELDS = /^sec-websocket-|^content-length$/;
 
 /** A stream of kind 2: a WebSocket to a backend (SPEC.md, section 7). */
-export class WebSocketExchange implements StreamSink {
+export class WebSocketExchange implements Exchange {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   readonly #decoder: HttpDecoder;
   readonly #messages = new WsMessageDecoder();
+  #head: RequestHead | undefined;
   #socket: WebSocket | undefined;
   #early: WsMessage[] = [];
   #open = false;
@@ -67,6 +67,11 @@ export class WebSocketExchange implements StreamSink {
     this.#stream.settle();
   }
 
+  recheck(): void {
+    const decision = this.#over || !this.#head ? undefined : this.#decide(this.#head);
+    if (decision && 'refused' in decision) this.#end(decision.refused);
+  }
+
   drain(): void {
     this.#socket?.resume();
   }
@@ -82,14 +87,26 @@ export class WebSocketExchange implements StreamSink {
 
   #start(head: RequestHead): void {
     const fields = checkRequest(head, ['GET']);
-    const { authority, method, path } = head;
-    const decision = decide(this.#host.grant(), this.#host.context(), { kind: 'http', authority, method, path });
+    this.#head = head;
+    this.#host.whenReady(() => {
+      if (!this.#over) this.#dial(head, fields);
+    });
+  }
+
+  #decide({ authority, method, path }: RequestHead): Decision {
+    return decide(this.#host.grant(), this.#host.context(), { kind: 'http', authority, method, path });
+  }
+
+  #dial(head: RequestHead, fields: readonly Field[]): void {
+    const { authority, path } = head;
+    const decision = this.#decide(head);
     if ('refused' in decision) return this.#end(decision.refused);
     if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
     const { backend, assertion } = decision.resource;
     const headers = {
       ...Object.fromEntries(fields.filter(([name]) => !OWN_WS_FIELDS.test(name))),
       host: authority,
+      forwarded: forwardedFor(this.#host.deviceAddress),
       ...(assertion === undefined ? {} : { 'sallyport-assertion': assertion }),
     };
     try {
@@ -154,6 +171,7 @@ export class WebSocketExchange implements StreamSink {
 
   #fromBackend(data: Buffer, isBinary: boolean): void {
     if (this.#over) return;
+    if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
     const opcode = isBinary ? WS_OPCODES.binary : WS_OPCODES.text;
     if (!this.#stream.write(encodeWsMessage({ opcode, bytes: data }))) this.#socket?.pause();
   }

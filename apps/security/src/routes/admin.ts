@@ -26,6 +26,7 @@ import {
   redeemOperatorToken,
   removeRight,
   revoke,
+  revokeProxy,
   type StoreError,
   settingsOf,
   type UserWithGroups,
@@ -105,7 +106,16 @@ function actorOf(request: FastifyRequest): Actor {
   if (typeof reason !== 'string' || reason.length < 3 || reason.length > 500) {
     throw new ProblemError(400, 'ERR_SECURITY_REASON', 'the header sallyport-reason (3 to 500 characters) says why');
   }
-  return { actor: request.operator, reason: decodeURIComponent(reason) };
+  return { actor: request.operator, reason: decodeReason(reason) };
+}
+
+/** Reasons in other alphabets come percent-encoded, because header fields are ASCII. */
+function decodeReason(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The admin API. It denies by default: who asks is checked before a body is read. */
@@ -383,6 +393,13 @@ function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): void {
       });
       return { token: formatBase64Url(new TextEncoder().encode(content)), expiresAt: issued.expiresAt };
     },
+  );
+  service.post<{ Params: NameParam }>(
+    '/v1/proxies/:name/revoke',
+    operation('proxies.revoke', "Take a Proxy's right to serve; its certificate is worth nothing any more", Done, {
+      params: NameParam,
+    }),
+    async (request) => ({ done: await revokeProxy(access, request.params.name, actorOf(request)) }),
   );
   service.get('/v1/realm', operation('realm.get', 'Settings of the realm', RealmSettings), async () =>
     settingsOf(await access.store.transaction((transaction) => getRealm(transaction))),
