@@ -1,0 +1,37 @@
+import { ensureRealm, firstOperatorToken, createKeyring, MemoryStore, memoryThrottle, PolicyCache, redeemOperatorToken } from '@sallyport/access';
+import { nodeCrypto } from '@sallyport/channel/node';
+import { createLog, createMetrics } from '@sallyport/telemetry';
+import { openRealmKeys } from '../src/keys.ts';
+import { createPasswordHasher } from '../src/passwords.ts';
+import { PushBus } from '../src/push-bus.ts';
+import type { RealmContext } from '../src/realm-context.ts';
+
+/** A Security server's inside on a store in memory, with a clock that the test moves. */
+export async function scene(): Promise<{ context: RealmContext; clock: { now: number }; token: string; lines: string[] }> {
+  const clock = { now: Date.now() };
+  const lines: string[] = [];
+  const crypto = nodeCrypto();
+  const now = (): number => clock.now;
+  const access = {
+    store: new MemoryStore(now).in('main'),
+    crypto,
+    keyring: createKeyring(crypto, new Map([[1, crypto.randomBytes(32)]]), 1),
+    passwords: createPasswordHasher(),
+    now,
+  };
+  await ensureRealm(access);
+  const oneTime = (await firstOperatorToken(access))!;
+  const { token } = (await redeemOperatorToken(access, oneTime, 'olga'))!;
+  const context: RealmContext = {
+    access,
+    keys: await openRealmKeys(access),
+    policies: new PolicyCache(),
+    log: createLog('security', 'info', { write: (line) => void lines.push(line) }),
+    metrics: createMetrics(),
+    leaseMs: 15_000,
+    addressThrottle: memoryThrottle({ burst: 5, perMinute: 60, now }),
+    failureThrottle: memoryThrottle({ burst: 5, perMinute: 5, now }),
+    pushes: new PushBus(),
+  };
+  return { context, clock, token, lines };
+}
