@@ -1,7 +1,7 @@
 import { issueCode, putUser } from '@sallyport/access';
-import { decodeHint, DeviceEstablish, MESSAGE_TYPES } from '@sallyport/channel';
+import { DeviceEstablish, decodeHint, MESSAGE_TYPES } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
-import { jwtVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect, test } from 'vitest';
 import { assertionJwks, withAssertions } from '../src/assertions.ts';
 import { Handshakes } from '../src/handshakes.ts';
@@ -15,7 +15,12 @@ async function begun() {
   const { keys } = made.context;
   const handshakes = new Handshakes(made.context, siteMapSigner(made.context));
   const device = new DeviceEstablish({
-    crypto, suite: 2, role: 'enrol', kid: keys.newestKid, rs: keys.handshake.get(keys.newestKid)!.publicKey, deviceStatic: crypto.generateKeyPair(),
+    crypto,
+    suite: 2,
+    role: 'enrol',
+    kid: keys.newestKid,
+    rs: keys.handshake.get(keys.newestKid)!.publicKey,
+    deviceStatic: crypto.generateKeyPair(),
   });
   const hs1 = device.writeHs1();
   return { ...made, handshakes, device, hs1, answer: await handshakes.begin(hs1, '192.0.2.1') };
@@ -54,8 +59,22 @@ test('a proof by a key that is not the one in the request fails without a reason
   const { code, id } = await issueCode(context.access, 'ada', undefined, { actor: 'olga', reason: 'test' });
   device.readHs2(answer.message);
   const hk = { kty: 'EC', crv: 'P-256', x: 'AAAA', y: 'AAAA' };
-  const app = { id: 'a', version: '1', build: '', signer: new Uint8Array(32), os: '', os_version: '', os_patch: '', model: '', posture: {}, sdk: '' };
-  const hs3 = device.writeHs3({ code, cred: { password: { user: 'ada', secret: 'long enough' } }, hk, proof: 'a.b.c', app }, undefined);
+  const app = {
+    id: 'a',
+    version: '1',
+    build: '',
+    signer: new Uint8Array(32),
+    os: '',
+    os_version: '',
+    os_patch: '',
+    model: '',
+    posture: {},
+    sdk: '',
+  };
+  const hs3 = device.writeHs3(
+    { code, cred: { password: { user: 'ada', secret: 'long enough' } }, hk, proof: 'a.b.c', app },
+    undefined,
+  );
   expect(decodeHint((await handshakes.finish(answer.handshake!, hs3)).message).code).toBe('HANDSHAKE_FAILED');
   const row = await context.access.store.transaction(({ tables }) => tables.codes.find({ id }));
   expect(row).toMatchObject({ usedAt: null, triesLeft: 5 });
@@ -63,16 +82,40 @@ test('a proof by a key that is not the one in the request fails without a reason
 
 test('an identity assertion is for one backend, short-lived, and verifies with the published keys', async () => {
   const { context } = await scene();
-  const resource = { name: 'wiki', kind: 'http', authority: 'wiki.corp', backend: { url: 'http://x', networks: [] }, rules: [] } as const;
+  const resource = {
+    name: 'wiki',
+    kind: 'http',
+    authority: 'wiki.corp',
+    backend: { url: 'http://x', networks: [] },
+    rules: [],
+  } as const;
   const grant = await withAssertions(context, {
-    realm: 'main', sid: 'a'.repeat(32), asOf: 0, expiresInMs: 1, refreshInMs: 1, sessionCreatedAt: 0, userId: 'u1', userName: 'ada', groups: ['staff'],
-    installationId: 'i', context: {}, resources: [{ ...resource, rules: [] }], limits: { openBurst: 1, openRate: 1 },
+    realm: 'main',
+    sid: 'a'.repeat(32),
+    asOf: 0,
+    expiresInMs: 1,
+    refreshInMs: 1,
+    sessionCreatedAt: 0,
+    userId: 'u1',
+    userName: 'ada',
+    groups: ['staff'],
+    installationId: 'i',
+    context: {},
+    resources: [{ ...resource, rules: [] }],
+    limits: { openBurst: 1, openRate: 1 },
   });
   const keys = createLocalJWKSet(assertionJwks(context) as JSONWebKeySet);
-  const options = { algorithms: ['ES256'], issuer: 'sallyport:main', audience: 'wiki.corp', typ: 'sallyport-assertion+jwt' };
+  const options = {
+    algorithms: ['ES256'],
+    issuer: 'sallyport:main',
+    audience: 'wiki.corp',
+    typ: 'sallyport-assertion+jwt',
+  };
   const { payload } = await jwtVerify(grant.resources[0]!.assertion!, keys, options);
   expect(payload).toMatchObject({ sub: 'u1', name: 'ada', groups: ['staff'] });
   expect(payload.exp! - payload.iat!).toBe(600);
   expect(JSON.stringify(assertionJwks(context))).not.toContain('"d"');
-  await expect(jwtVerify(grant.resources[0]!.assertion!, keys, { ...options, audience: 'other.corp' })).rejects.toThrow();
+  await expect(
+    jwtVerify(grant.resources[0]!.assertion!, keys, { ...options, audience: 'other.corp' }),
+  ).rejects.toThrow();
 });

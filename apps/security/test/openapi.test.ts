@@ -13,7 +13,10 @@ interface Operation {
 async function document() {
   const { context, token } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
-  const service = await createAdminService({ context, version: '0.0.0', database: async () => 'memory', proxyUrl: 'https://localhost' }, certificate);
+  const service = await createAdminService(
+    { context, version: '0.0.0', database: async () => 'memory', proxyUrl: 'https://localhost' },
+    certificate,
+  );
   const answer = await service.inject({ url: '/openapi.json', headers: { authorization: `Bearer ${token}` } });
   expect(answer.statusCode).toBe(200);
   return { service, text: answer.body, api: answer.json() as { paths: Record<string, Record<string, Operation>> } };
@@ -48,7 +51,12 @@ test('nothing is answered without a credential, before a body is read', async ()
     for (const method of Object.keys(methods)) {
       if (path === '/v1/operators/login') continue;
       const url = path.replace(/\{\w+\}/g, 'some-name');
-      const answer = await service.inject({ method: method.toUpperCase() as 'GET', url, payload: '{"broken', headers: { 'content-type': 'application/json' } });
+      const answer = await service.inject({
+        method: method.toUpperCase() as 'GET',
+        url,
+        payload: '{"broken',
+        headers: { 'content-type': 'application/json' },
+      });
       expect(answer.statusCode, `${method} ${path}`).toBe(401);
     }
   }

@@ -1,4 +1,12 @@
-import { ensureRealm, firstOperatorToken, createKeyring, MemoryStore, memoryThrottle, PolicyCache, redeemOperatorToken } from '@sallyport/access';
+import {
+  createKeyring,
+  ensureRealm,
+  firstOperatorToken,
+  MemoryStore,
+  memoryThrottle,
+  PolicyCache,
+  redeemOperatorToken,
+} from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { openRealmKeys } from '../src/keys.ts';
@@ -7,7 +15,12 @@ import { PushBus } from '../src/push-bus.ts';
 import type { RealmContext } from '../src/realm-context.ts';
 
 /** A Security server's inside on a store in memory, with a clock that the test moves. */
-export async function scene(): Promise<{ context: RealmContext; clock: { now: number }; token: string; lines: string[] }> {
+export async function scene(): Promise<{
+  context: RealmContext;
+  clock: { now: number };
+  token: string;
+  lines: string[];
+}> {
   const clock = { now: Date.now() };
   const lines: string[] = [];
   const crypto = nodeCrypto();
