@@ -84,11 +84,11 @@ test('an identity assertion is for one backend, short-lived, and verifies with t
   const { context } = await scene();
   const resource = {
     name: 'wiki',
-    kind: 'http',
+    kind: 'http' as const,
     authority: 'wiki.corp',
     backend: { url: 'http://x', networks: [] },
     rules: [],
-  } as const;
+  };
   const grant = await withAssertions(context, {
     realm: 'main',
     sid: 'a'.repeat(32),

@@ -56,7 +56,8 @@ async function run(place: Workplace): Promise<Row[]> {
   );
   const measured = new Map<string, Measured[]>(chosen.map(({ name }) => [name, []]));
   for (let i = 0; i < Number(values.rounds); i++) {
-    for (const { name, measure } of chosen) {
+    for (const { name, measure, firstRoundOnly } of chosen) {
+      if (firstRoundOnly && i > 0) continue;
       process.stderr.write(`round ${i + 1}: ${name}\n`);
       for (const result of await measure(place)) {
         const key = result.label ? `${name}, ${result.label}` : name;
