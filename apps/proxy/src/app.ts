@@ -21,6 +21,8 @@ export interface DeviceListenerOptions {
 }
 
 const HEADERS_TIMEOUT_MS = 5_000;
+/** How often connections that say nothing are looked for, ms. */
+const CHECK_MS = 1_000;
 
 /** The listener for devices: one WebSocket endpoint and the signed site map, nothing else. */
 export function createDeviceListener(options: DeviceListenerOptions): Server {
@@ -40,6 +42,7 @@ export function createDeviceListener(options: DeviceListenerOptions): Server {
       response.end(body);
     });
   });
+  server.maxConnections = options.maxSockets;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = HEADERS_TIMEOUT_MS;
   server.on('clientError', (_error, socket) => socket.destroy());
@@ -55,7 +58,7 @@ export function createDeviceListener(options: DeviceListenerOptions): Server {
 }
 
 function listenerOf({ tls }: DeviceListenerOptions, listener: RequestListener): Server {
-  const limits = { maxHeaderSize: 8_192 };
+  const limits = { maxHeaderSize: 8_192, connectionsCheckingInterval: CHECK_MS };
   if (!tls) return createServer(limits, listener);
   const files = { cert: readFileSync(tls.certificateFile), key: readFileSync(tls.keyFile) };
   return createTlsServer({ ...limits, ...files, minVersion: 'TLSv1.2' }, listener) as unknown as Server;

@@ -139,8 +139,10 @@ export class DeviceChannel {
 
   /** Reads the rights again. Security out of reach changes nothing: the lease bounds that. */
   async reauthorize(): Promise<void> {
+    if (this.#mux.closed) return;
     try {
       const grant = await this.#farm.security.reauthorize(this.#grant.sid);
+      if (this.#mux.closed) return;
       if (!grant) return this.end('SESSION_EXPIRED');
       this.use(grant);
     } catch (error) {

@@ -132,7 +132,13 @@ export class Device {
   async login(credentials?: Credentials): Promise<void> {
     if (!this.#record) throw new DeviceError('NOT_ENROLLED', 'this device is not enrolled: use an enrolment link');
     this.#dropChannel();
-    this.#record = await signIn(this.#place, this.#record, credentials);
+    this.#setState('connecting');
+    try {
+      this.#record = await signIn(this.#place, this.#record, credentials);
+    } catch (error) {
+      this.#setState(this.#record.iid === undefined ? 'new' : 'signed-out');
+      throw error;
+    }
     this.#nextChanNo = 1;
     await this.resume();
   }
@@ -307,6 +313,11 @@ export class Device {
   }
 
   #useChannel(channel: GatewayChannel): void {
+    if (!this.#wanted) {
+      // The app closed the device while this channel was being opened.
+      channel.close();
+      throw new DeviceError('CLOSED', 'the device was closed');
+    }
     this.#channel = channel;
     this.#setResources(channel.resources);
     this.#setState('connected');

@@ -74,9 +74,39 @@ test('the backend learns who the user is, from the Proxy alone', async () => {
   device.close();
 });
 
-test('a wrong password is refused by name', async () => {
+test('a wrong password is refused by name, and the device does not say that it is connected', async () => {
   const device = await gateway.device('ada');
+  expect(device.state).toBe('connected');
   await expect(device.login({ user: 'ada', password: `${PASSWORD}x` })).rejects.toMatchObject({
     code: 'CREDENTIALS_INVALID',
   });
+  expect(device.state).toBe('signed-out');
+});
+
+test('a device that is closed while it connects stays closed', async () => {
+  const device = await gateway.device('ada');
+  device.close();
+  const resuming = device.resume();
+  device.close();
+  await expect(resuming).rejects.toMatchObject({ name: 'DeviceError' });
+  expect(device.state).not.toBe('connected');
+});
+
+test('many large WebSocket messages arrive whole and in order', async () => {
+  const device = await gateway.device('ada');
+  const socket = device.webSocket('ws://wiki.corp/ws');
+  const count = 40;
+  const sizes: number[] = [];
+  const done = new Promise<void>((resolve) => {
+    socket.onmessage = ({ data }) => {
+      sizes.push((data as ArrayBuffer).byteLength);
+      if (sizes.length === count) resolve();
+    };
+  });
+  socket.onopen = () => {
+    for (let i = 0; i < count; i++) socket.send(new Uint8Array(200_000 + i));
+  };
+  await done;
+  expect(sizes).toEqual(Array.from({ length: count }, (_, i) => 200_000 + i));
+  device.close();
 });

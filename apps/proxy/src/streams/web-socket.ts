@@ -40,6 +40,9 @@ export class WebSocketExchange implements Exchange {
   #early: WsMessage[] = [];
   #open = false;
   #over = false;
+  /** Bytes to give back once the backend has taken what is on its way to it; opening counts as one thing on its way. */
+  #uncredited = 0;
+  #onTheWay = 1;
 
   constructor({ host, stream }: StreamPlace) {
     this.#host = host;
@@ -51,8 +54,9 @@ export class WebSocketExchange implements Exchange {
   }
 
   data(bytes: Uint8Array): void {
+    this.#uncredited += bytes.length;
     if (!this.#over) this.#guarded(() => this.#decoder.push(bytes));
-    this.#stream.consume(bytes.length);
+    this.#credit();
   }
 
   end(): void {
@@ -74,6 +78,18 @@ export class WebSocketExchange implements Exchange {
 
   drain(): void {
     this.#socket?.resume();
+  }
+
+  /** Gives credit back when nothing waits any more: a backend that does not read holds its device back. */
+  #credit(): void {
+    if (this.#onTheWay > 0 && !this.#over) return;
+    this.#stream.consume(this.#uncredited);
+    this.#uncredited = 0;
+  }
+
+  #arrived(): void {
+    this.#onTheWay -= 1;
+    this.#credit();
   }
 
   #guarded(work: () => void): void {
@@ -137,6 +153,7 @@ export class WebSocketExchange implements Exchange {
     this.#stream.write(encodeResponseHead({ status: 200, fields }));
     for (const message of this.#early) this.#toBackend(message);
     this.#early = [];
+    this.#arrived();
   }
 
   #refusedByBackend(status: number, fields: readonly Field[]): void {
@@ -163,7 +180,10 @@ export class WebSocketExchange implements Exchange {
     const socket = this.#socket;
     if (!socket || this.#over) return;
     if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
-    if (opcode !== WS_OPCODES.close) return socket.send(bytes, { binary: opcode === WS_OPCODES.binary });
+    if (opcode !== WS_OPCODES.close) {
+      this.#onTheWay += 1;
+      return socket.send(bytes, { binary: opcode === WS_OPCODES.binary }, () => this.#arrived());
+    }
     const code = bytes.length >= 2 ? decodeUint(bytes, 0, 2) : 1000;
     const sendable = code === 1000 || (code >= 3000 && code <= 4999);
     socket.close(sendable ? code : 1000, Buffer.from(bytes.subarray(2)));
