@@ -42,24 +42,32 @@ export class BackendAddressError extends Error {
   readonly code = 'ERR_BACKEND_ADDRESS';
 }
 
-function blockList(networks: readonly string[]): BlockList {
+type Family = 'ipv4' | 'ipv6';
+
+function familyOf(address: string): Family | undefined {
+  return ({ 4: 'ipv4', 6: 'ipv6' } as const)[isIP(address) as 4 | 6];
+}
+
+/** The networks of one family. Families are kept apart: a list takes an IPv4 address for an IPv4-mapped one, too. */
+function blockList(networks: readonly string[], family: Family): BlockList {
   const list = new BlockList();
   for (const network of networks) {
     const [address = '', bits = ''] = network.split('/');
-    list.addSubnet(address, Number(bits), isIP(address) === 6 ? 'ipv6' : 'ipv4');
+    if (familyOf(address) === family) list.addSubnet(address, Number(bits), family);
   }
   return list;
 }
 
-const FORBIDDEN = blockList([...FORBIDDEN_V4, ...FORBIDDEN_V6]);
+const FORBIDDEN: Readonly<Record<Family, BlockList>> = {
+  ipv4: blockList(FORBIDDEN_V4, 'ipv4'),
+  ipv6: blockList(FORBIDDEN_V6, 'ipv6'),
+};
 
 /** True when a backend may be reached at an address: public unicast, or inside a network that the resource names. */
 export function mayReach(address: string, networks: readonly string[]): boolean {
-  const version = isIP(address);
-  if (version === 0) return false;
-  const family = version === 6 ? 'ipv6' : 'ipv4';
-  if (blockList(networks).check(address, family)) return true;
-  return !FORBIDDEN.check(address, family);
+  const family = familyOf(address);
+  if (!family) return false;
+  return blockList(networks, family).check(address, family) || !FORBIDDEN[family].check(address, family);
 }
 
 /**

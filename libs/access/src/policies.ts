@@ -77,6 +77,7 @@ export async function putResource(
   };
   if (!URL.canParse(input.backend.url))
     throw new AccessError('ERR_ACCESS_INVALID', 'the URL of the backend is not valid');
+  for (const network of input.backend.networks) checkNetwork(network);
   const matching = input.backend.url.startsWith('tcp:') === (input.kind === 'tcp');
   if (!matching)
     throw new AccessError('ERR_ACCESS_INVALID', 'a tcp resource has a tcp:// backend, an http one http(s)://');
@@ -85,6 +86,17 @@ export async function putResource(
     if ((await tables.resources.update({ where: { name } }, change)) === 0) await tables.resources.insert(row);
   });
   return row;
+}
+
+/** @throws AccessError ERR_ACCESS_INVALID for what is not an address with a prefix length. */
+function checkNetwork(network: string): void {
+  const [address = '', bits = '', ...rest] = network.split('/');
+  const host = address.includes(':') ? `[${address}]` : address;
+  const v4 = /^\d{1,3}(\.\d{1,3}){3}$/.test(address);
+  const fits = /^\d{1,3}$/.test(bits) && Number(bits) <= (v4 ? 32 : 128) && rest.length === 0;
+  if (!fits || (!v4 && !address.includes(':')) || !URL.canParse(`http://${host}/`)) {
+    throw new AccessError('ERR_ACCESS_INVALID', 'a network is written as address/bits, for instance 10.0.0.0/8');
+  }
 }
 
 /** Creates or replaces a policy. @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group or resource. */

@@ -313,3 +313,24 @@ test.each([
 ])('context rule: %s', (_what, rule, expected) => {
   expect(checkContext(rule, APP)).toBe(expected);
 });
+
+test.each([
+  ['10.0.0.0/8', true],
+  ['fd00::/8', true],
+  ['::1/128', true],
+  ['10.0.0.0', false],
+  ['10.0.0.0/33', false],
+  ['300.0.0.0/8', false],
+  ['intranet/8', false],
+  ['10.0.0.0/8/8', false],
+])('a network written as %s is taken: %s', async (network, taken) => {
+  const { access } = await scene();
+  const put = putResource(
+    access,
+    'r',
+    { kind: 'http', authority: 'r.corp', backend: { url: 'http://x', networks: [network] } },
+    BY,
+  );
+  if (taken) await put;
+  else await expect(put).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+});

@@ -110,7 +110,8 @@ export const SessionView = Type.Object(
     expiresAt: Time,
     endedAt: OptionalTime,
     endReason: Type.Union([Type.String(), Type.Null()]),
-    channels: Type.Integer(),
+    /** Number of the last channel that was authorised; not how many there are. */
+    lastChannel: Type.Integer(),
   },
   { ...CLOSED, $id: 'Session' },
 );

@@ -320,7 +320,7 @@ function addSessionRoutes(service: FastifyInstance, context: RealmContext): void
           expiresAt,
           endedAt,
           endReason,
-          channels: chanNo,
+          lastChannel: chanNo,
         };
       }),
   );

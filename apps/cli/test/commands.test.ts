@@ -1,0 +1,64 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+import { formatBytes, formatTime } from '../src/output.ts';
+
+const CLI = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const folder = mkdtempSync('/tmp/sallyport-cli-');
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile('node', [CLI, '--data', folder, ...args], (error, stdout, stderr) => {
+      resolve({ code: (error?.code as number | undefined) ?? 0, stdout, stderr });
+    });
+    child.stdin?.end();
+  });
+}
+
+test('every error says what to do next', async () => {
+  const status = await run('status');
+  expect(status.code).toBe(1);
+  expect(status.stderr).toContain('there is no operator profile');
+  expect(status.stderr).toContain('npm start');
+  expect((await run('device', 'status')).stderr).toContain('sallyport device enroll <link>');
+  expect((await run('device', 'fetch', 'http://x/')).stderr).toContain('sallyport device enroll <link>');
+  expect((await run('session', 'revoke', 'x')).stderr).toContain('--reason');
+  expect((await run('device', 'enroll', 'garbage', '-u', 'ada')).stderr).toContain('--password-stdin');
+});
+
+test('help names all commands, unknown ones are refused', async () => {
+  const { stdout } = await run('--help');
+  for (const command of [
+    'up',
+    'user',
+    'group',
+    'resource',
+    'policy',
+    'code',
+    'installation',
+    'session',
+    'audit',
+    'status',
+    'device',
+    'proxy',
+    'site',
+    'realm',
+  ]) {
+    expect(stdout).toContain(`  ${command} `);
+  }
+  expect((await run('nonsense')).code).not.toBe(0);
+});
+
+test('bytes and times read well', () => {
+  expect([0, 1023, 1024, 1_500_000, 2 ** 40].map(formatBytes)).toEqual([
+    '0 B',
+    '1023 B',
+    '1.0 KiB',
+    '1.4 MiB',
+    '1.0 TiB',
+  ]);
+  expect(formatTime(0)).toBe('-');
+  expect(formatTime(Date.UTC(2026, 0, 2, 12))).toMatch(/^2026-01-0\d \d\d:\d\d:00$/);
+});
