@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import type { Backend } from '@sallyport/security-api';
-import { Pool } from 'undici';
+import { buildConnector, Pool } from 'undici';
 import { WebSocket } from 'ws';
 import { BackendAddressError, mayReach, pinnedLookup } from './backend-address.ts';
 
@@ -31,7 +31,7 @@ export class Backends {
       headersTimeout: HEADERS_TIMEOUT_MS,
       bodyTimeout: BODY_IDLE_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      connect: { timeout: CONNECT_TIMEOUT_MS, ...socketOptions(backend) },
+      connect: connectorOf(backend),
     });
     this.#pools.set(key, pool);
     return pool;
@@ -76,6 +76,18 @@ export class Backends {
 
 function socketOptions({ networks, ca }: Backend): { lookup: ReturnType<typeof pinnedLookup>; ca?: string } {
   return { lookup: pinnedLookup(networks), ...(ca === undefined ? {} : { ca }) };
+}
+
+/** Connects to a backend. TLS is checked against the name in its URL, whatever Host the requests carry. */
+function connectorOf(backend: Backend): buildConnector.connector {
+  const connect = buildConnector({
+    timeout: CONNECT_TIMEOUT_MS,
+    allowH2: false,
+    ...socketOptions(backend),
+  } as buildConnector.BuildOptions);
+  const { hostname } = new URL(backend.url);
+  const servername = isIP(hostname.replace(/^\[|\]$/g, '')) ? '' : hostname;
+  return (options, callback) => connect({ ...options, servername }, callback);
 }
 
 /** Sockets look names up, but take an address as it is: those are checked here. */

@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from 'vitest';
 import { startBackend, startTcpEcho } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
+import { startTlsBackend } from '../src/tls-backend.ts';
 
 const backend = await startBackend();
 const echo = await startTcpEcho();
@@ -109,4 +110,37 @@ test('many large WebSocket messages arrive whole and in order', async () => {
   await done;
   expect(sizes).toEqual(Array.from({ length: count }, (_, i) => 200_000 + i));
   device.close();
+});
+
+test('HTTPS backends are checked against the name in their URL and the CA of their resource', async () => {
+  const [right, wrong] = [await startTlsBackend('localhost'), await startTlsBackend('elsewhere.corp')];
+  const put = async (name: string, port: number, ca: string | undefined): Promise<void> => {
+    const backendOf = { url: `https://localhost:${port}`, networks: ['127.0.0.0/8', '::1/128'], ...(ca ? { ca } : {}) };
+    await gateway.operator.call('PUT', `/v1/resources/${name}`, {
+      kind: 'http',
+      authority: `${name}.corp`,
+      backend: backendOf,
+    });
+    await gateway.operator.call('PUT', `/v1/policies/${name}`, { groups: ['staff'], resources: [name], context: {} });
+  };
+  await put('secure', right.port, right.ca);
+  await put('stranger', right.port, undefined);
+  await put('impostor', wrong.port, wrong.ca);
+  const device = await gateway.device('ada');
+  expect(await (await device.fetch('https://secure.corp/')).text()).toBe('secure.corp');
+  const socket = device.webSocket('wss://secure.corp/');
+  expect(
+    await new Promise((resolve) =>
+      socket.addEventListener('message', (event) => resolve((event as MessageEvent).data)),
+    ),
+  ).toBe('secure.corp');
+  for (const name of ['stranger', 'impostor']) {
+    await expect(device.fetch(`https://${name}.corp/`)).rejects.toMatchObject({
+      name: 'DeviceError',
+      code: 'BACKEND_UNREACHABLE',
+    });
+  }
+  device.close();
+  right.close();
+  wrong.close();
 });

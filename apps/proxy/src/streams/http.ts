@@ -23,17 +23,6 @@ import { Upload } from './upload.ts';
 
 const NO_BODY_METHODS = new Set(['GET', 'HEAD']);
 
-/** Codes of undici for which certainly nothing of the request was sent. */
-const NOT_SENT = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'ERR_BACKEND_ADDRESS',
-  'EAI_AGAIN',
-]);
-
 /** A stream of kind 1: one HTTP request and its response (SPEC.md, section 7). */
 export class HttpExchange implements Exchange {
   readonly #host: StreamHost;
@@ -228,7 +217,8 @@ export class HttpExchange implements Exchange {
   }
 
   #fail(error: unknown): void {
-    if (!this.#over) this.#refuse(failureCode(error));
+    // Without a controller the request never had a connection: certainly nothing was sent.
+    if (!this.#over) this.#refuse(this.#controller ? failureCode(error) : 'BACKEND_UNREACHABLE');
     this.#stream.settle();
   }
 
@@ -250,8 +240,6 @@ export class HttpExchange implements Exchange {
 /** What a failed backend request is called, by what the device may conclude from it. */
 function failureCode(error: unknown): SignedCode {
   const { code = '', name = '' } = error as { code?: string; name?: string };
-  const cause = (error as { cause?: { code?: string } }).cause?.code ?? '';
-  if (NOT_SENT.has(code) || NOT_SENT.has(cause)) return 'BACKEND_UNREACHABLE';
   return /TIMEOUT/.test(code) || name === 'TimeoutError' ? 'BACKEND_TIMEOUT' : 'BACKEND_FAILED';
 }
 
