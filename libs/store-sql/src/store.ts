@@ -64,6 +64,7 @@ export class SqlStore {
     });
     // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
     this.#pool.on('error', () => undefined);
+    this.#pool.on('connect', (client) => void client.on('error', () => undefined));
   }
 
   /** The store of one realm. */
@@ -97,16 +98,13 @@ export class SqlStore {
   }
 
   async #run<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect().catch((cause: unknown) => {
-      throw unavailable(cause);
-    });
+    const client = await this.#begin();
     let broken: Error | undefined;
     const onError = (error: Error): void => {
       broken = error;
     };
     client.on('error', onError);
     try {
-      await client.query('begin');
       const result = await work(this.#transaction(client, realm));
       await commit(client);
       return result;
@@ -116,6 +114,22 @@ export class SqlStore {
     } finally {
       client.removeListener('error', onError);
       client.release(broken ?? false);
+    }
+  }
+
+  /** Begins on a connection that lives: one that died in the pool shows only now, and nothing was done on it. */
+  async #begin(): Promise<pg.PoolClient> {
+    for (let left = this.#pool.options.max ?? POOL_SIZE; ; left--) {
+      const client = await this.#pool.connect().catch((cause: unknown) => {
+        throw unavailable(cause);
+      });
+      try {
+        await client.query('begin');
+        return client;
+      } catch (cause) {
+        client.release(true);
+        if (left === 0) throw unavailable(cause);
+      }
     }
   }
 
