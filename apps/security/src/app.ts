@@ -17,7 +17,8 @@ export interface ServerCertificate {
   readonly key: string;
 }
 
-const TLS = { minVersion: 'TLSv1.3' } as const;
+/** TLS of every listener. */
+export const TLS = { minVersion: 'TLSv1.3' } as const;
 
 /** The listener for Proxies: mutual TLS, except where a route says otherwise. */
 export function createProxyService(

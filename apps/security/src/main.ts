@@ -14,7 +14,7 @@ import { type ListenAddress, readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import { createAdminService, createProxyService } from './app.ts';
+import { createAdminService, createProxyService, TLS } from './app.ts';
 import { LEAF_TTL_MS } from './certificates.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { openDatabase } from './database.ts';
@@ -32,31 +32,44 @@ function listen(service: FastifyInstance, { host, port }: ListenAddress): Promis
   return service.listen({ host, port });
 }
 
-/** Renews the certificates of the listeners well before they end. */
-function renewCertificates(
+/**
+ * Reads the realm's keys again, which makes a new handshake key when the newest gets old, and renews the certificates of
+ * the listeners. Both well before the old ones end.
+ */
+function renewKeys(
   config: Config,
-  keys: RealmKeys,
+  context: RealmContext,
+  useKeys: (keys: RealmKeys) => void,
   services: readonly FastifyInstance[],
-  log: Log,
 ): NodeJS.Timeout {
   return setInterval(async () => {
     try {
+      const keys = await openRealmKeys(context.access);
+      useKeys(keys);
       const { certificate, key } = await keys.ca.issueServer(config.SALLYPORT_NAMES, Date.now());
       for (const service of services) {
         const server = service.server as unknown as ReturnType<typeof createServer>;
-        server.setSecureContext({ cert: certificate, key, ca: keys.ca.certificate });
+        server.setSecureContext({ ...TLS, cert: certificate, key, ca: keys.ca.certificate });
       }
     } catch (error) {
-      log.error({ err: error }, 'the server certificate could not be renewed');
+      context.log.error({ err: error }, 'keys and server certificate could not be renewed');
     }
   }, LEAF_TTL_MS / 4);
 }
 
-function contextOf(config: Config, access: AccessContext, keys: RealmKeys, log: Log): RealmContext {
+function contextOf(
+  config: Config,
+  access: AccessContext,
+  start: RealmKeys,
+  log: Log,
+): { context: RealmContext; useKeys: (keys: RealmKeys) => void } {
   const now = (): number => performance.now();
-  return {
+  let current = start;
+  const context: RealmContext = {
     access,
-    keys,
+    get keys() {
+      return current;
+    },
     policies: new PolicyCache(),
     log,
     metrics: createMetrics(),
@@ -69,6 +82,10 @@ function contextOf(config: Config, access: AccessContext, keys: RealmKeys, log: 
     failureThrottle: memoryThrottle({ burst: 5, perMinute: 5, now }),
     pushes: new PushBus(),
   };
+  const useKeys = (keys: RealmKeys): void => {
+    current = keys;
+  };
+  return { context, useKeys };
 }
 
 /** Tells a parent that started us with an IPC channel, or a person at the terminal. Never the log: it holds a token. */
@@ -99,7 +116,7 @@ async function start(): Promise<void> {
   await ensureRealm(access);
   if (rotate) log.info({ rewrapped: await rewrapRealm(access), kek: keyring.current }, 'all secrets are wrapped anew');
   const keys = await openRealmKeys(access);
-  const context = contextOf(config, access, keys, log);
+  const { context, useKeys } = contextOf(config, access, keys, log);
   const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, Date.now());
   const { service: proxies, endControl } = createProxyService(context, certificate);
   const proxyUrl = await listen(proxies, config.SALLYPORT_PROXY_LISTEN);
@@ -108,7 +125,7 @@ async function start(): Promise<void> {
   const admin = await createAdminService({ context, version, database: databaseVersion, proxyUrl }, certificate);
   const adminUrl = config.SALLYPORT_ADMIN_URL ?? (await listen(admin, config.SALLYPORT_ADMIN_LISTEN));
   if (config.SALLYPORT_ADMIN_URL !== undefined) await listen(admin, config.SALLYPORT_ADMIN_LISTEN);
-  const renewal = renewCertificates(config, keys, [proxies, admin], log);
+  const renewal = renewKeys(config, context, useKeys, [proxies, admin]);
 
   let stopping = false;
   const stop = async (): Promise<void> => {

@@ -6,6 +6,7 @@ import type { PushBus } from './push-bus.ts';
 /** What every part of the Security server shares. Built once in main.ts. */
 export interface RealmContext {
   readonly access: AccessContext;
+  /** The keys of this moment: they are renewed while the server runs, so read them anew for each request. */
   readonly keys: RealmKeys;
   readonly policies: PolicyCache;
   readonly log: Log;

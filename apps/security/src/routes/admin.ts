@@ -269,7 +269,8 @@ function addRightRoutes(service: FastifyInstance, { access, pushes }: RealmConte
   }
 }
 
-function addEnrolmentRoutes(service: FastifyInstance, { access, keys }: RealmContext): void {
+function addEnrolmentRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access } = context;
   service.post<{ Body: CodeInput }>(
     '/v1/codes',
     operation('codes.issue', 'Issue an activation code with its link', CodeView, { body: CodeInput }),
@@ -280,6 +281,7 @@ function addEnrolmentRoutes(service: FastifyInstance, { access, keys }: RealmCon
       const origins = (await listSites(access)).flatMap((site) => site.origins as string[]);
       if (origins.length === 0)
         throw new ProblemError(409, 'ERR_SECURITY_NO_SITE', 'no site has an origin yet: sallyport site put');
+      const { keys } = context;
       const link = formatLink(settings.enrolPage, {
         origins,
         realm: access.store.realm,
