@@ -45,32 +45,44 @@ export async function ensureOperator(
   return new AdminClient({ ...profile, url, ca });
 }
 
-/** Fills a new realm: a user with a random password, the sample intranet, and a policy that opens it. */
-export async function seed(
-  admin: AdminClient,
-  file: string,
-  urls: { readonly intranet: string; readonly phone: string; readonly proxy: string },
-): Promise<QuickStart> {
-  const settings = { enrolPage: `${urls.phone}/enroll`, openBurst: 1_000, openRate: 500 };
-  await admin.call('PATCH', '/v1/realm', { body: settings, ...REASON });
+/** Where the parts of this machine are; other ports at a later start change them. */
+export interface QuickStartUrls {
+  readonly intranet: string;
+  readonly phone: string;
+  readonly proxy: string;
+}
+
+/**
+ * Fills a new realm: a user with a random password, the sample intranet, and a policy that opens it. A later start
+ * leaves everything as the operator made it, and only follows other ports.
+ */
+export async function seed(admin: AdminClient, file: string, urls: QuickStartUrls): Promise<QuickStart> {
+  const known = existsSync(file)
+    ? (JSON.parse(readFileSync(file, 'utf8')) as QuickStart & { urls: QuickStartUrls })
+    : undefined;
+  if (known && JSON.stringify(known.urls) === JSON.stringify(urls)) return known;
+  const quickStart = known ?? { user: USER, password: randomBytes(9).toString('base64url') };
+  await placeParts(admin, urls);
+  if (!known) await createUser(admin, quickStart);
+  storePrivate(file, { ...quickStart, urls });
+  return quickStart;
+}
+
+async function placeParts(admin: AdminClient, urls: QuickStartUrls): Promise<void> {
+  await admin.call('PATCH', '/v1/realm', { body: { enrolPage: `${urls.phone}/enroll` }, ...REASON });
   await admin.call('PUT', `/v1/sites/${SITE}`, { body: { origins: [urls.proxy] }, ...REASON });
-  const networks = ['127.0.0.0/8'];
-  const intranet = {
-    kind: 'http',
-    authority: INTRANET_AUTHORITY,
-    backend: { url: urls.intranet, networks },
-    title: 'Sample intranet',
-  };
-  await admin.call('PUT', '/v1/groups/staff', REASON);
+  const backend = { url: urls.intranet, networks: ['127.0.0.0/8'] };
+  const intranet = { kind: 'http', authority: INTRANET_AUTHORITY, backend, title: 'Sample intranet' };
   await admin.call('PUT', '/v1/resources/intranet', { body: intranet, ...REASON });
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as QuickStart;
+}
+
+async function createUser(admin: AdminClient, { user, password }: QuickStart): Promise<void> {
+  await admin.call('PATCH', '/v1/realm', { body: { openBurst: 1_000, openRate: 500 }, ...REASON });
+  await admin.call('PUT', '/v1/groups/staff', REASON);
   const policy = { groups: ['staff'], resources: ['intranet'], context: {} };
   await admin.call('PUT', '/v1/policies/staff-intranet', { body: policy, ...REASON });
-  const quickStart = { user: USER, password: randomBytes(9).toString('base64url') };
-  const user = { displayName: 'Ada', password: quickStart.password, groups: ['staff'] };
-  await admin.call('PUT', `/v1/users/${USER}`, { body: user, ...REASON });
-  storePrivate(file, quickStart);
-  return quickStart;
+  const body = { displayName: 'Ada', password, groups: ['staff'] };
+  await admin.call('PUT', `/v1/users/${user}`, { body, ...REASON });
 }
 
 /** A join token for the Proxy of this machine. */
