@@ -32,18 +32,15 @@ export function homeView({ device, root, showError }: ViewPlace, openPage: (url:
 
 /** Pages: a small browser. */
 export function pagesView({ device, root, showError }: ViewPlace, start?: string): void {
-  const address = field('Address', {
-    type: 'url',
-    id: 'address',
-    value: start ?? `http://${firstHost(device) ?? ''}/`,
-  });
+  const value = start ?? `http://${firstHost(device) ?? ''}/`;
+  const address = element('input', { type: 'url', id: 'address', 'aria-label': 'Address', value });
   const frame = element('iframe', { id: 'page', title: 'Intranet page', sandbox: 'allow-same-origin' });
   const go = async (): Promise<void> =>
-    showPage(device, frame, new URL(address.input.value), (url) => {
-      address.input.value = url.href;
+    showPage(device, frame, new URL(address.value), (url) => {
+      address.value = url.href;
       go().catch(showError);
     });
-  const bar = element('div', { class: 'bar' }, address.input, button('Go', go, showError));
+  const bar = element('div', { class: 'bar' }, address, button('Go', go, showError));
   root.replaceChildren(element('h1', {}, 'Pages'), bar, frame);
   go().catch(showError);
 }
@@ -104,18 +101,18 @@ async function upload(device: Device, url: string, file: File, progress: HTMLPro
 /** Chat over a WebSocket. */
 export function chatView({ device, root, showError }: ViewPlace): () => void {
   const list = element('ul', { class: 'log', id: 'messages', 'aria-live': 'polite' });
-  const message = field('Message', { id: 'message', autocomplete: 'off' });
+  const message = element('input', { id: 'message', 'aria-label': 'Message', autocomplete: 'off' });
   const socket = device.webSocket(`ws://${firstHost(device)}/chat`);
   socket.onmessage = ({ data }) => list.append(element('li', {}, String(data)));
   socket.onerror = () => showError(new Error('the chat was cut off'));
   const send = (): void => {
-    if (message.input.value !== '') socket.send(message.input.value);
-    message.input.value = '';
+    if (message.value !== '') socket.send(message.value);
+    message.value = '';
   };
   const form = element(
     'form',
     {},
-    element('div', { class: 'bar' }, message.input, element('button', { type: 'submit' }, 'Send')),
+    element('div', { class: 'bar' }, message, element('button', { type: 'submit' }, 'Send')),
   );
   form.addEventListener('submit', (event) => {
     event.preventDefault();

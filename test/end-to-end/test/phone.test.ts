@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, expect, test } from 'vitest';
 import { sallyport } from '../src/run-command.ts';
@@ -78,6 +79,12 @@ async function picture(page: Page, name: string): Promise<void> {
   if (target) writeFileSync(join(target, `${name}.png`), bytes);
 }
 
+/** Everybody can use the page: no violation of WCAG 2.2 AA that a machine can find. */
+async function expectAccessible(shown: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page: shown }).exclude('#page').analyze();
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
+}
+
 let page: Page;
 
 test('the phone page enrols, signs in and shows an intranet page with its pictures', async () => {
@@ -89,16 +96,19 @@ test('the phone page enrols, signs in and shows an intranet page with its pictur
   await page.getByText('user name or password is wrong').waitFor();
   await page.fill('#password', started.password);
   await picture(page, 'phone-enrol');
+  await expectAccessible(page);
   await page.click('button[type=submit]');
   await page.getByText('intranet.example · http').waitFor();
   expect(await page.textContent('#state')).toBe('connected');
   expect(page.url()).not.toContain('#');
   await picture(page, 'phone-home');
+  await expectAccessible(page);
   await page.click('#resources button');
   const frame = page.frameLocator('#page');
   await frame.getByRole('heading', { name: 'Good morning' }).waitFor();
   expect(await frame.locator('img.wide').evaluate((image: HTMLImageElement) => image.naturalWidth)).toBeGreaterThan(0);
   await picture(page, 'phone-page');
+  await expectAccessible(page);
   await frame.getByRole('link', { name: 'Who am I', exact: true }).click();
   await frame.getByText('You are ada').waitFor();
 }, 90_000);
@@ -107,6 +117,7 @@ test('it uploads a file and lists it', async () => {
   await page.click('[data-tab=files]');
   await page.setInputFiles('#file', { name: 'berths.txt', mimeType: 'text/plain', buffer: Buffer.alloc(300_000, 'a') });
   await page.getByText('300,000 bytes').waitFor();
+  await expectAccessible(page);
 }, 60_000);
 
 test('it chats over a WebSocket', async () => {
@@ -115,6 +126,7 @@ test('it chats over a WebSocket', async () => {
   await page.waitForTimeout(300);
   await page.keyboard.press('Enter');
   await page.locator('#messages').getByText('hello harbour').waitFor();
+  await expectAccessible(page);
 }, 60_000);
 
 test('it survives a restart of everything without a new login', async () => {
