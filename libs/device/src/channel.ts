@@ -63,6 +63,8 @@ export interface ChannelOpening {
 /** One channel to a Proxy, from WELCOME to its end. */
 export class GatewayChannel {
   readonly resources: readonly Resource[];
+  /** Ms until the session ends, from WELCOME on. */
+  readonly expiresInMs: number;
   readonly #socket: GatewaySocket;
   readonly #mux: Multiplexer;
   readonly #listener: ChannelListener;
@@ -99,6 +101,7 @@ export class GatewayChannel {
     this.#socket = socket;
     this.#listener = listener;
     this.resources = readResources(welcome);
+    this.expiresInMs = welcome.uint('expires_in');
     this.#limits = readLimits(welcome);
     const { openBurst, openRate } = this.#limits;
     this.#pace = new TokenBucket(Math.max(1, Math.floor(openBurst * PACE)), openRate * PACE, performance.now());

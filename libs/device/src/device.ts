@@ -27,6 +27,8 @@ export type DeviceState = 'new' | 'signed-out' | 'connecting' | 'connected' | 's
 export interface DeviceEvents {
   state: { readonly state: DeviceState };
   resources: { readonly resources: readonly Resource[] };
+  /** Said at every connect: when the session will end, in ms from now. */
+  expiry: { readonly expiresInMs: number };
   /** The session is over; `code` says why. Sign in again. */
   ended: { readonly code: DeviceErrorCode };
   notice: { readonly text: string };
@@ -320,6 +322,7 @@ export class Device {
     }
     this.#channel = channel;
     this.#setResources(channel.resources);
+    this.#emit('expiry', { expiresInMs: channel.expiresInMs });
     this.#setState('connected');
   }
 

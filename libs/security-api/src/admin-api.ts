@@ -225,7 +225,7 @@ export type SiteView = Static<typeof SiteView>;
 
 export const RealmSettings = Type.Object(
   {
-    sessionTtlMs: Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 }),
+    sessionTtlMs: Type.Integer({ minimum: 1_000, maximum: 30 * 86_400_000 }),
     rotateAfterMs: Type.Integer({ minimum: 0, maximum: 365 * 86_400_000 }),
     previousKeyGraceMs: Type.Integer({ minimum: 0, maximum: 365 * 86_400_000 }),
     codeTtlMs: Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 }),

@@ -1,0 +1,42 @@
+import { afterAll, expect, test } from 'vitest';
+import { startBackend } from '../src/backend.ts';
+import { Gateway, PASSWORD } from '../src/gateway.ts';
+
+const TTL_MS = 4_000;
+const backend = await startBackend();
+const gateway = await Gateway.start({ settings: { sessionTtlMs: TTL_MS } });
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
+await gateway.addUser('ada');
+afterAll(async () => {
+  await gateway.stop();
+  await backend.close();
+});
+
+test('a session ends when its time is over: the device hears when beforehand, and signs in again', async () => {
+  const device = await gateway.device('ada');
+  const ended = new Promise((resolve) => device.on('ended', resolve));
+  const told: number[] = [];
+  device.on('expiry', ({ expiresInMs }) => told.push(expiresInMs));
+  device.close();
+  await device.resume();
+  expect(told).toHaveLength(1);
+  expect(told[0]).toBeGreaterThan(0);
+  expect(told[0]).toBeLessThanOrEqual(TTL_MS);
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  expect(await ended).toEqual({ code: 'SESSION_EXPIRED' });
+  expect(device.state).toBe('signed-out');
+  await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'SIGNED_OUT', mayHaveRun: false });
+  expect(await gateway.operator.call('GET', '/v1/sessions')).toEqual([]);
+  await device.login({ user: 'ada', password: PASSWORD });
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  device.close();
+});
+
+test('a session that expired while the device was away is over at the next connect, by a hint that deletes nothing', async () => {
+  const device = await gateway.device('ada');
+  device.close();
+  await new Promise((resolve) => setTimeout(resolve, TTL_MS));
+  await expect(device.resume()).rejects.toMatchObject({ code: 'SESSION_UNKNOWN' });
+  expect(device.state).toBe('signed-out');
+  expect(device.hasSession).toBe(true);
+});
