@@ -8,6 +8,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readFileSync,
   realpathSync,
@@ -217,9 +218,9 @@ function reachableFolder(folder: string, user: DatabaseUser | undefined): string
   const linked = lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink();
   if (!linked) prepareFolder(folder, user);
   if (linked || canReach(user, folder)) return realpathSync(folder);
-  const name = createHash('sha256').update(folder).digest('hex').slice(0, 16);
   mkdirSync(FALLBACK_ROOT, { recursive: true, mode: 0o755 });
-  const elsewhere = prepareFolder(join(FALLBACK_ROOT, name), user);
+  // A name of its own each time: whoever deletes the folder with the link starts anew, not on an old database.
+  const elsewhere = prepareFolder(mkdtempSync(join(FALLBACK_ROOT, 'database-')), user);
   rmSync(folder, { recursive: true, force: true });
   symlinkSync(elsewhere, folder);
   return elsewhere;
