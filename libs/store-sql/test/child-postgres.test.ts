@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { ChildPostgres, embeddedPostgres, findPostgres } from '../src/index.ts';
+import { scratchFolder } from './real-postgres.ts';
 
 async function query(server: ChildPostgres, text: string): Promise<pg.QueryResult> {
   const client = new pg.Client(server.address);
@@ -19,7 +20,7 @@ test.each([
   ['the one found first', findPostgres()],
   ['the embedded one', embeddedPostgres()!],
 ])('starts, stops and goes on where it was: %s', async (_what, binaries) => {
-  const folder = mkdtempSync('/tmp/sallyport-child-');
+  const folder = scratchFolder();
   const options = { folder: join(folder, 'db'), passwordFile: join(folder, 'pw'), binaries };
   const first = await ChildPostgres.start(options);
   await query(first, 'create table kept (n int); insert into kept values (7)');
@@ -33,7 +34,7 @@ test.each([
 });
 
 test('clears up after a parent that was killed, and loses no acknowledged row', async () => {
-  const folder = mkdtempSync('/tmp/sallyport-child-');
+  const folder = scratchFolder();
   const place = JSON.stringify({ folder: join(folder, 'db'), passwordFile: join(folder, 'pw') });
   const script = `
     import { ChildPostgres } from '${new URL('../src/index.ts', import.meta.url).pathname}';
@@ -60,7 +61,7 @@ test('clears up after a parent that was killed, and loses no acknowledged row', 
 });
 
 test('starts again when the server dies under it', async () => {
-  const folder = mkdtempSync('/tmp/sallyport-child-');
+  const folder = scratchFolder();
   const server = await ChildPostgres.start({ folder: join(folder, 'db'), passwordFile: join(folder, 'pw') });
   const before = server.pid;
   process.kill(before, 'SIGKILL');
@@ -72,3 +73,26 @@ test('starts again when the server dies under it', async () => {
   await server.stop();
   rmSync(folder, { recursive: true, force: true });
 });
+
+test.runIf(process.getuid?.() === 0)(
+  'as root it works below a folder that its own user cannot pass, and a deleted one starts anew',
+  async () => {
+    const hidden = mkdtempSync('/tmp/sallyport-hidden-');
+    const options = { folder: join(hidden, 'db'), passwordFile: join(hidden, 'pw') };
+    const places: string[] = [];
+    for (const fresh of [true, false, true]) {
+      if (fresh) {
+        rmSync(options.folder, { force: true });
+        rmSync(options.passwordFile, { force: true });
+      }
+      const server = await ChildPostgres.start(options);
+      places.push(realpathSync(options.folder));
+      await query(server, fresh ? 'create table kept (n int)' : 'select n from kept');
+      await server.stop();
+    }
+    expect(places[0]).toBe(places[1]);
+    expect(places[2]).not.toBe(places[1]);
+    for (const place of places) rmSync(place, { recursive: true, force: true });
+    rmSync(hidden, { recursive: true, force: true });
+  },
+);

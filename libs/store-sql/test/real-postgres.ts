@@ -1,13 +1,20 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { ChildPostgres, type ChildPostgresOptions, migrate, SqlStore } from '../src/index.ts';
+
+/** A new folder that other users may pass through: as root the database runs as a user of its own. */
+export function scratchFolder(): string {
+  const folder = mkdtempSync('/tmp/sallyport-test-');
+  chmodSync(folder, 0o755);
+  return folder;
+}
 
 /** A real PostgreSQL with the schema in it, in a folder of its own; stopped and removed after the tests of the file. */
 export async function startDatabase(
   options: Partial<ChildPostgresOptions> = {},
 ): Promise<{ server: ChildPostgres; store: SqlStore; folder: string }> {
-  const folder = options.folder ?? mkdtempSync('/tmp/sallyport-test-');
+  const folder = options.folder ?? scratchFolder();
   const server = await ChildPostgres.start({
     folder: join(folder, 'database'),
     passwordFile: join(folder, 'password'),

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -116,6 +116,8 @@ async function startBackend(): Promise<{ url: string; stop(): void }> {
 /** Starts Security with its own database, a Proxy and a backend, and seeds what the workloads need. */
 export async function startWorkplace(): Promise<Workplace> {
   const folder = mkdtempSync('/tmp/sallyport-bench-');
+  // As root the database runs as a user of its own, who must get through here.
+  chmodSync(folder, 0o755);
   const backend = await startBackend();
   const security = await startServer('security', {
     SALLYPORT_DATA: join(folder, 'data'),

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AppContext } from '@sallyport/channel';
 import type { Device, DeviceStorage } from '@sallyport/device';
@@ -6,6 +6,7 @@ import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { Operator } from './operator.ts';
 import { freePort } from './ports.ts';
+import { scratchFolder } from './scratch.ts';
 import { ServerProcess } from './server-process.ts';
 
 /** App context of the test devices. */
@@ -49,7 +50,7 @@ export class Gateway {
   static async start(
     options: { proxies?: number; settings?: object; environment?: Record<string, string> } = {},
   ): Promise<Gateway> {
-    const folder = mkdtempSync('/tmp/sallyport-e2e-');
+    const folder = scratchFolder();
     const environment = {
       SALLYPORT_DATA: join(folder, 'security-data'),
       SALLYPORT_PROXY_LISTEN: `127.0.0.1:${await freePort()}`,

@@ -1,12 +1,13 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificateEndsAt, loadIdentity, renew, SecurityClient } from '@sallyport/security-client';
 import { ChildPostgres } from '@sallyport/store-sql';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
+import { scratchFolder } from '../src/scratch.ts';
 import { ServerProcess } from '../src/server-process.ts';
 
-const folder = mkdtempSync('/tmp/sallyport-external-');
+const folder = scratchFolder();
 const database = await ChildPostgres.start({ folder: join(folder, 'db'), passwordFile: join(folder, 'password') });
 const { host, port, user, password, database: name } = database.address;
 const gateway = await Gateway.start({

@@ -1,15 +1,16 @@
 import { fork } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, expect, test } from 'vitest';
 import { sallyport } from '../src/run-command.ts';
+import { scratchFolder } from '../src/scratch.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 const CLI = fileURLToPath(new URL('apps/cli/src/main.ts', ROOT));
-const folder = mkdtempSync('/tmp/sallyport-phone-');
+const folder = scratchFolder();
 /** Above the ports of the other tests, below the ephemeral ones; `up` takes some of the next forty. */
 const basePort = String(31_000 + (process.pid % 35) * 45);
 
