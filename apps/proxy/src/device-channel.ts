@@ -15,6 +15,7 @@ import {
 } from '@sallyport/channel';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import type { Farm } from './farm.ts';
+import { decide } from './rights.ts';
 import type { Exchange, StreamHost } from './streams/exchange.ts';
 import { HttpExchange } from './streams/http.ts';
 import { TcpExchange } from './streams/tcp.ts';
@@ -67,7 +68,6 @@ export class DeviceChannel {
       accept: (stream) => this.#accept(stream),
       context: (cbor) => this.#newContext(cbor),
     });
-    this.#schedule();
   }
 
   get sid(): string {
@@ -95,8 +95,7 @@ export class DeviceChannel {
 
   /** Applies a log entry: synchronous, so that nothing of a revoked session is served after it. */
   apply(entry: RevocationEntry): void {
-    const app = `${this.#context.id}@${this.#context.version}`;
-    const effect = effectOn(entry, { grant: this.#grant, app });
+    const effect = this.#effectOf(entry, this.#grant);
     if (effect === 'end') this.end('REVOKED');
     if (effect === 'reauthorize') this.#readAgain();
   }
@@ -154,17 +153,21 @@ export class DeviceChannel {
   /** Takes a grant, after it was held against everything that was revoked since it was read. */
   use(grant: Grant): void {
     const later = this.#farm.entriesSince(grant.asOf);
-    const app = `${this.#context.id}@${this.#context.version}`;
-    const effects = later?.map((entry) => effectOn(entry, { grant, app }));
+    const effects = later?.map((entry) => this.#effectOf(entry, grant));
     if (effects?.includes('end')) return this.end('REVOKED');
     // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
     if (!effects || effects.includes('reauthorize')) return this.#readAgain();
+    // The grant of the beginning was announced by WELCOME.
+    if (grant !== this.#grant) this.#notify({ resources: resourceList(grant) });
     this.#grant = grant;
-    this.#notify({ resources: resourceList(grant) });
     this.#schedule();
     this.#recheck();
     this.#ready = true;
     for (const work of this.#waiting.splice(0)) work();
+  }
+
+  #effectOf(entry: RevocationEntry, grant: Grant): ReturnType<typeof effectOn> {
+    return effectOn(entry, { grant, app: `${this.#context.id}@${this.#context.version}` });
   }
 
   /** Requests wait until the new rights are known: a right that was taken away is not used once more. */
@@ -200,8 +203,8 @@ export class DeviceChannel {
     const host: StreamHost = {
       backends: this.#farm.backends,
       deviceAddress: this.#socket.address,
-      grant: () => this.#grant,
-      context: () => this.#context,
+      decide: (wanted) => decide(this.#grant, this.#context, wanted),
+      ready: () => this.#ready,
       whenReady: (work) => {
         if (this.#ready) work();
         else this.#waiting.push(work);

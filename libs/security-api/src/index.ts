@@ -38,7 +38,6 @@ export {
   RevocationEntry,
   RevocationKind,
 } from './grant.ts';
-export { type Problem, problemOf } from './problem.ts';
 export {
   AuthorizeAnswer,
   AuthorizeRequest,

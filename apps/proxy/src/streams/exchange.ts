@@ -1,13 +1,15 @@
-import type { AppContext, ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
-import type { Grant } from '@sallyport/security-api';
+import type { ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
 import type { Backends } from '../backends.ts';
+import type { Decision, Wanted } from '../rights.ts';
 
-/** What a stream's handler needs of its channel. The grant and context are those of this moment: ask again after waits. */
+/** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */
 export interface StreamHost {
   readonly backends: Backends;
   readonly deviceAddress: string;
-  grant(): Grant;
-  context(): AppContext;
+  /** Decides by the grant and app context of this moment. */
+  decide(wanted: Wanted): Decision;
+  /** False while rights are being read again. */
+  ready(): boolean;
   /** Runs work at once, or as soon as rights that are being read again are known. */
   whenReady(work: () => void): void;
   /** True while this Proxy may serve. Ask last before each write to a backend. */

@@ -17,7 +17,7 @@ import {
 } from '@sallyport/channel';
 import type { ResourceGrant } from '@sallyport/security-api';
 import type { Dispatcher } from 'undici';
-import { type Decision, decide } from '../rights.ts';
+import type { Decision } from '../rights.ts';
 import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
 import { Upload } from './upload.ts';
 
@@ -123,7 +123,7 @@ export class HttpExchange implements Exchange {
   }
 
   #decide({ authority, method, path }: RequestHead): Decision {
-    return decide(this.#host.grant(), this.#host.context(), { kind: 'http', authority, method, path });
+    return this.#host.decide({ kind: 'http', authority, method, path });
   }
 
   #dispatch(head: RequestHead): void {

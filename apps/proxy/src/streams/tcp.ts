@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { type ChannelStream, concat, decodeText, EMPTY, SIGNED_CODES, type SignedCode } from '@sallyport/channel';
-import { type Decision, decide } from '../rights.ts';
+import type { Decision } from '../rights.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 
 /** A stream of kind 3: raw bytes to a TCP resource (SPEC.md, section 7). `LP8(resource)`, then the bytes. */
@@ -49,18 +49,13 @@ export class TcpExchange implements Exchange {
   }
 
   #decide(): Decision {
-    const wanted = { kind: 'tcp', authority: this.#authority, method: '', path: '' } as const;
-    return decide(this.#host.grant(), this.#host.context(), wanted);
+    return this.#host.decide({ kind: 'tcp', authority: this.#authority, method: '', path: '' });
   }
 
   #connect(name: Uint8Array, first: Buffer): void {
     this.#authority = readName(name);
     // Bytes cannot wait for rights that are being read again: nothing was sent, the device may try at once.
-    let ready = false;
-    this.#host.whenReady(() => {
-      ready = true;
-    });
-    if (!ready) return this.#end('NOT_PROCESSED');
+    if (!this.#host.ready()) return this.#end('NOT_PROCESSED');
     const decision = this.#decide();
     if ('refused' in decision) return this.#end(decision.refused);
     if (!this.#host.mayServe()) return this.#end('LEASE_LOST');

@@ -21,7 +21,7 @@ import {
   WsMessageDecoder,
 } from '@sallyport/channel';
 import type { WebSocket } from 'ws';
-import { type Decision, decide } from '../rights.ts';
+import type { Decision } from '../rights.ts';
 import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
 
 /** Messages the device may send before the backend has accepted. */
@@ -110,7 +110,7 @@ export class WebSocketExchange implements Exchange {
   }
 
   #decide({ authority, method, path }: RequestHead): Decision {
-    return decide(this.#host.grant(), this.#host.context(), { kind: 'http', authority, method, path });
+    return this.#host.decide({ kind: 'http', authority, method, path });
   }
 
   #dial(head: RequestHead, fields: readonly Field[]): void {
