@@ -15,6 +15,11 @@ export const SETTINGS = {
     max: 3_600_000,
     fallback: 10_000,
   }),
+  SALLYPORT_UNREADY_MS: integer('after SIGTERM: how long a load balancer may take to notice', {
+    min: 0,
+    max: 600_000,
+    fallback: 200,
+  }),
   SALLYPORT_LOG_LEVEL: text('level of the log', 'info'),
 };
 

@@ -6,6 +6,7 @@ import {
   certificateEndsAt,
   join,
   loadIdentity,
+  NodeList,
   type ProxyIdentity,
   renew,
   SecurityClient,
@@ -22,8 +23,6 @@ const RENEW_CHECK_MS = 3_600_000;
 /** A certificate is renewed when less than this is left of it, ms. */
 const RENEW_BEFORE_MS = 24 * 3_600_000;
 const CHANNELS_PER_SESSION = 4;
-/** Between failing readiness and closing the listener, so that load balancers notice, ms. */
-const UNREADY_MS = 200;
 
 async function openIdentity(config: Config, file: string): Promise<ProxyIdentity> {
   const known = loadIdentity(file);
@@ -38,19 +37,11 @@ async function openIdentity(config: Config, file: string): Promise<ProxyIdentity
   return identity;
 }
 
-function renewInTime(
-  file: string,
-  start: ProxyIdentity,
-  use: (identity: ProxyIdentity) => void,
-  log: Log,
-): NodeJS.Timeout {
-  let identity = start;
+function renewInTime(identity: () => ProxyIdentity, use: (identity: ProxyIdentity) => void, log: Log): NodeJS.Timeout {
   return setInterval(async () => {
-    if (certificateEndsAt(identity) - Date.now() > RENEW_BEFORE_MS) return;
+    if (certificateEndsAt(identity()) - Date.now() > RENEW_BEFORE_MS) return;
     try {
-      identity = await renew(identity);
-      storeIdentity(file, identity);
-      use(identity);
+      use(await renew(identity()));
       log.info('the certificate was renewed');
     } catch (error) {
       log.error({ err: error }, 'the certificate could not be renewed; the next try is in an hour');
@@ -64,20 +55,29 @@ async function start(): Promise<void> {
   const metrics = createMetrics();
   const identityFile = joinPath(config.SALLYPORT_DATA, 'identity.json');
   const identity = await openIdentity(config, identityFile);
-  const security = new SecurityClient(identity);
+  let current = identity;
+  const keep = (changed: Partial<ProxyIdentity>): void => {
+    current = { ...current, ...changed };
+    storeIdentity(identityFile, current);
+  };
+  const nodes = new NodeList(identity, (urls) => keep({ urls }));
+  const security = new SecurityClient(identity, nodes);
   const backends = new Backends();
   const farm = new Farm({ identity, security, backends, log, metrics, channelsPerSession: CHANNELS_PER_SESSION });
   const clocks = { wallMs: Date.now, monotonicMs: () => performance.now() };
-  const listener = { apply: farm.apply.bind(farm), channelCount: () => farm.channelCount };
-  const control = new ControlConnection(identity, clocks, listener, (error) =>
-    log.warn({ err: error }, 'Security is out of reach'),
-  );
+  const listener = {
+    apply: farm.apply.bind(farm),
+    channelCount: () => farm.channelCount,
+    trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
+  };
+  const control = new ControlConnection({ identity, nodes, clocks, listener });
   farm.useControl(control);
   const use = (renewed: ProxyIdentity): void => {
+    keep(renewed);
     security.useIdentity(renewed);
     control.useIdentity(renewed);
   };
-  const renewal = renewInTime(identityFile, identity, use, log);
+  const renewal = renewInTime(() => current, use, log);
 
   const { SALLYPORT_TLS_CERT: certificateFile, SALLYPORT_TLS_KEY: keyFile } = config;
   const server = createDeviceListener({
@@ -102,7 +102,7 @@ async function start(): Promise<void> {
     log.info('draining');
     clearInterval(renewal);
     const drained = farm.drain(config.SALLYPORT_DRAIN_MS);
-    await new Promise((resolve) => setTimeout(resolve, UNREADY_MS));
+    await new Promise((resolve) => setTimeout(resolve, config.SALLYPORT_UNREADY_MS));
     server.close();
     await drained;
     control.close();

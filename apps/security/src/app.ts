@@ -24,11 +24,11 @@ export const TLS = { minVersion: 'TLSv1.3' } as const;
 export function createProxyService(
   context: RealmContext,
   certificate: ServerCertificate,
-): { service: FastifyInstance; endControl: () => void } {
+): { service: FastifyInstance; handshakes: Handshakes; endControl: () => void } {
   const siteMap = siteMapSigner(context);
   const handshakes = new Handshakes(context, siteMap);
   const identify = proxyIdentity(context);
-  const options = { log: context.log, metrics: context.metrics, ready: () => true };
+  const options = { log: context.log, metrics: context.metrics, ready: () => !context.node.draining };
   const ca = context.keys.ca.certificate;
   // Certificates are asked for but checked by the routes, because joining Proxies have none.
   const https = {
@@ -44,7 +44,7 @@ export function createProxyService(
   addHealthRoutes(service, options);
   addProxyRoutes(service, { context, handshakes, siteMap, identify });
   const endControl = attachControl(service.server as unknown as Server, context, identify);
-  return { service, endControl };
+  return { service, handshakes, endControl };
 }
 
 /** The listener for operators: TLS, bearer credentials, OpenAPI at `/openapi.json`. */
@@ -52,7 +52,8 @@ export async function createAdminService(
   routes: AdminRoutes,
   certificate: ServerCertificate,
 ): Promise<FastifyInstance> {
-  const options = { log: routes.context.log, metrics: routes.context.metrics, ready: () => true };
+  const { log, metrics, node } = routes.context;
+  const options = { log, metrics, ready: () => !node.draining };
   const https = { ...TLS, cert: certificate.certificate, key: certificate.key };
   const service = createService({ ...options, https }, ERRORS);
   await service.register(fastifySwagger, {

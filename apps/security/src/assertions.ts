@@ -13,8 +13,8 @@ export async function withAssertions(context: RealmContext, grant: BareGrant): P
   return { ...grant, resources };
 }
 
-function sign({ access, keys }: RealmContext, grant: BareGrant, audience: string): Promise<string> {
-  const issuedAt = Math.floor(access.now() / 1000);
+function sign({ wallMs, keys }: RealmContext, grant: BareGrant, audience: string): Promise<string> {
+  const issuedAt = Math.floor(wallMs() / 1000);
   return new SignJWT({ groups: grant.groups, name: grant.userName, sid: grant.sid, iid: grant.installationId })
     .setProtectedHeader({ alg: 'ES256', typ: 'sallyport-assertion+jwt', kid: keys.assertion.id })
     .setIssuer(`sallyport:${grant.realm}`)

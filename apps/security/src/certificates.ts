@@ -26,7 +26,7 @@ const CA_TTL_MS = 3_650 * DAY_MS;
 /** Server and Proxy certificates are short-lived and renew themselves. */
 export const LEAF_TTL_MS: number = 2 * DAY_MS;
 /** Certificates start a little in the past, for clocks that are behind. */
-const BACKDATE_MS = 600_000;
+const BACKDATE_MS = 3_600_000;
 
 /** The internal CA of a realm. */
 export interface CertificateAuthority {

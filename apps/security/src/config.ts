@@ -1,4 +1,13 @@
-import { integer, list, listenAddress, optionalSecret, optionalText, text, type Values } from '@sallyport/settings';
+import {
+  hostList,
+  integer,
+  list,
+  listenAddress,
+  optionalSecret,
+  optionalText,
+  text,
+  type Values,
+} from '@sallyport/settings';
 
 /** Settings of a Security server, from the environment. */
 export const SETTINGS = {
@@ -8,12 +17,19 @@ export const SETTINGS = {
   SALLYPORT_ADMIN_LISTEN: listenAddress('where operators connect (TLS)', { host: '127.0.0.1', port: 8444 }),
   SALLYPORT_NAMES: list('host names and addresses in the server certificate', ['localhost', '127.0.0.1', '::1']),
   SALLYPORT_ADMIN_URL: optionalText('URL of the admin API, for the operator profile'),
-  SALLYPORT_DATABASE_HOST: optionalText('host of an external PostgreSQL; absent: our own child'),
-  SALLYPORT_DATABASE_PORT: integer('port of the external PostgreSQL', { min: 1, max: 65_535, fallback: 5432 }),
+  SALLYPORT_NODE: optionalText('name of this node; absent: host name and port'),
+  SALLYPORT_PROXY_URL: optionalText('URL under which Proxies reach this node; absent: where it listens'),
+  SALLYPORT_DATABASE_HOSTS: hostList('servers of an external PostgreSQL, the primary is found; absent: our own child'),
   SALLYPORT_DATABASE_USER: text('role in the external PostgreSQL', 'sallyport'),
   SALLYPORT_DATABASE_NAME: text('database in the external PostgreSQL', 'sallyport'),
   SALLYPORT_DATABASE_PASSWORD: optionalSecret('password of that role'),
   SALLYPORT_DATABASE_CA: optionalText('file with the PEM of the CA of the external PostgreSQL'),
+  SALLYPORT_REDIS: optionalText(
+    'rediss://host:port, rediss+sentinel://host:port,…/name or rediss+cluster://host:port,…',
+  ),
+  SALLYPORT_REDIS_PASSWORD: optionalSecret('password of Redis and of its Sentinels'),
+  SALLYPORT_REDIS_CA: optionalText('file with the PEM of the CA of Redis'),
+  SALLYPORT_DRAIN_MS: integer('how long handshakes may finish after SIGTERM', { min: 0, max: 60_000, fallback: 3_000 }),
   SALLYPORT_LEASE_MS: integer('how long a Proxy may serve after a beat', {
     min: 1_000,
     max: 300_000,

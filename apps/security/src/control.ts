@@ -1,6 +1,6 @@
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import { entriesAfter, findProxy, recordBeat } from '@sallyport/access';
+import { entriesAfter, recordBeat } from '@sallyport/access';
 import { Beat, type BeatAnswer, PROXY_PATHS, type Push, parseJson, parserOf } from '@sallyport/security-api';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ProxyIdentity } from './proxy-identity.ts';
@@ -13,18 +13,21 @@ const SILENCE_MS = 10_000;
 
 /**
  * Control connections: beats in, leases and pushes out (architecture, "Revocation is bounded").
- * Attaches to the server's upgrades; gives a function that ends all connections.
+ * Attaches to the server's upgrades; gives a function that ends all connections and takes no new ones.
  */
 export function attachControl(server: Server, context: RealmContext, identify: ProxyIdentity): () => void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+  let ended = false;
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     void admit(identify, request.url ?? '', socket as TLSSocket).then((proxy) => {
+      if (ended) return socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n');
       if (!proxy) return socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
       sockets.handleUpgrade(request, socket, head, (webSocket) => serve(context, proxy, webSocket));
     });
   });
   return () => {
+    ended = true;
     for (const socket of sockets.clients) socket.close(1012, 'restart');
   };
 }
@@ -34,11 +37,20 @@ async function admit(identify: ProxyIdentity, url: string, socket: TLSSocket): P
   return (await identify(socket).catch(() => undefined))?.name;
 }
 
+/** One control connection. `told` is the highest index that a recorded beat has named on it. */
+interface Control {
+  readonly context: RealmContext;
+  readonly proxy: string;
+  readonly socket: WebSocket;
+  applied: number;
+  told: number;
+}
+
 function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
   context.log.info({ proxy }, 'a Proxy connected');
-  let applied = 0;
+  const control: Control = { context, proxy, socket, applied: 0, told: -1 };
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
-  const unsubscribe = context.pushes.subscribe(() => void push(context, socket, () => applied));
+  const unsubscribe = context.bus.subscribe('entries', () => void push(control));
   socket.on('error', () => socket.terminate());
   socket.on('close', () => {
     clearTimeout(timer);
@@ -50,39 +62,34 @@ function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
     timer = setTimeout(() => socket.terminate(), SILENCE_MS);
     const beat = parseBeat(parseJson(String(data)));
     if (!beat) return socket.close(1002, 'not a beat');
-    applied = Math.max(applied, beat.applied);
-    void stillKnown(context, proxy).then((known) =>
-      known ? answer(context, proxy, beat, socket) : socket.close(1008, 'revoked'),
-    );
+    control.applied = Math.max(control.applied, beat.applied);
+    void answer(control, beat);
   });
 }
 
-/** A Proxy that was revoked gets no lease any more. A database that does not answer is not a revocation. */
-async function stillKnown({ access }: RealmContext, proxy: string): Promise<boolean> {
-  return findProxy(access, proxy).then(
-    (row) => row !== undefined,
-    () => true,
-  );
-}
-
-async function answer(context: RealmContext, proxy: string, beat: Beat, socket: WebSocket): Promise<void> {
-  const { access, leaseMs, pushes } = context;
+async function answer(control: Control, { id, applied, channels, fresh }: Beat): Promise<void> {
+  const { context, proxy, socket } = control;
+  const { access, leaseMs, bus, node, log } = context;
   try {
-    const { applied, channels, fresh } = beat;
-    const { head, entries } = await recordBeat(access, { proxy, applied, channels, leaseMs, fresh });
-    const message: BeatAnswer = { type: 'lease', id: beat.id, head, entries: [...entries], leaseMs };
+    const recorded = await recordBeat(access, { proxy, applied, channels, leaseMs, fresh, node: node.id });
+    // A Proxy that was revoked gets no lease any more.
+    if (!recorded) return socket.close(1008, 'revoked');
+    const { head, entries } = recorded;
+    const message: BeatAnswer = { type: 'lease', id, head, entries: [...entries], leaseMs, nodes: node.proxyUrls };
     socket.send(JSON.stringify(message));
+    if (applied <= control.told) return;
+    control.told = applied;
     // Whoever waits for a revocation to be in force looks again.
-    pushes.wakeWaiters();
+    bus.publish('applied');
   } catch (error) {
     // No answer, no lease: the Proxy goes on until its old one ends, then it stops serving.
-    context.log.warn({ err: error, proxy }, 'a beat could not be recorded');
+    log.warn({ err: error, proxy }, 'a beat could not be recorded');
   }
 }
 
-async function push(context: RealmContext, socket: WebSocket, applied: () => number): Promise<void> {
+async function push({ context, socket, applied }: Control): Promise<void> {
   try {
-    const entries = await context.access.store.transaction((transaction) => entriesAfter(transaction, applied()));
+    const entries = await context.access.store.transaction((transaction) => entriesAfter(transaction, applied));
     const message: Push = { type: 'push', entries };
     if (entries.length > 0 && socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
   } catch (error) {

@@ -59,15 +59,15 @@ export class Handshakes {
     const rs = keys.handshake.get(decodeHs1(hs1).kid);
     if (!rs) return { message: encodeHint('UNKNOWN_KID') };
     if (!verifyMac1(access.crypto, rs.publicKey, hs1)) return { message: encodeHint('BAD_MESSAGE') };
-    const waitMs = addressThrottle.take(address);
+    const waitMs = await addressThrottle.take(address);
     if (waitMs > 0) return { message: encodeHint('RETRY_LATER', waitMs) };
     this.#expire();
     if (this.#inFlight.size >= MAX_IN_FLIGHT) return { message: encodeHint('BUSY', RETRY_MS) };
     const establish = new SecurityEstablish({ crypto: access.crypto, rs, hs1 });
     if (await this.#isRevoked(establish.ticket)) return { message: encodeHint('HANDSHAKE_FAILED') };
     const handshake = randomId(access.crypto);
-    const message = establish.writeHs2(access.now());
-    this.#inFlight.set(handshake, { establish, address, until: access.now() + HANDSHAKE_TTL_MS });
+    const message = establish.writeHs2(this.#context.wallMs());
+    this.#inFlight.set(handshake, { establish, address, until: this.#context.monotonicMs() + HANDSHAKE_TTL_MS });
     return { handshake, message };
   }
 
@@ -75,7 +75,7 @@ export class Handshakes {
   async finish(handshake: string, message: Uint8Array): Promise<RelayResult> {
     const taken = this.#inFlight.get(handshake);
     this.#inFlight.delete(handshake);
-    if (!taken || taken.until < this.#context.access.now()) return { message: encodeHint('HANDSHAKE_EXPIRED') };
+    if (!taken || taken.until < this.#context.monotonicMs()) return { message: encodeHint('HANDSHAKE_EXPIRED') };
     if (messageType(message) !== MESSAGE_TYPES.HS3) return { message: encodeHint('BAD_MESSAGE') };
     try {
       return await this.#finish(taken, message);
@@ -101,7 +101,7 @@ export class Handshakes {
   }
 
   #expire(): void {
-    const now = this.#context.access.now();
+    const now = this.#context.monotonicMs();
     for (const [id, { until }] of this.#inFlight) {
       if (until >= now) return;
       this.#inFlight.delete(id);

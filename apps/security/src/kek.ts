@@ -25,9 +25,14 @@ function keyringOf(crypto: CryptoProvider, { current, keys }: KekFile): Keyring 
   return createKeyring(crypto, keks, current);
 }
 
-/** Opens the key file, or makes one with a first key. */
-export function openKeyring(crypto: CryptoProvider, file: string): Keyring {
+/**
+ * Opens the key file, or makes one with a first key for a realm that has nothing wrapped yet.
+ * @throws Error for an existing realm without the file: a new key would open nothing.
+ */
+export function openKeyring(crypto: CryptoProvider, file: string, realmExists: boolean): Keyring {
   if (!existsSync(file)) {
+    if (realmExists)
+      throw new Error(`the realm is wrapped with keys that this node lacks: copy kek.json of another node to ${file}`);
     replaceFile(file, { current: 1, keys: { 1: formatBase64Url(crypto.randomBytes(KEY_BYTES)) } });
   }
   return keyringOf(crypto, readFile(file));

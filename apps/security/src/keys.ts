@@ -1,12 +1,5 @@
 import type { webcrypto } from 'node:crypto';
-import {
-  type AccessContext,
-  loadRealmKeys,
-  type RealmKey,
-  randomId,
-  StoreError,
-  storeRealmKey,
-} from '@sallyport/access';
+import { type AccessContext, loadRealmKeys, type RealmKey, StoreError, storeRealmKey } from '@sallyport/access';
 import {
   decodeText,
   encodeText,
@@ -60,14 +53,16 @@ export async function openRealmKeys(access: AccessContext): Promise<RealmKeys> {
 
 async function ensureHandshakeKeys(access: AccessContext): Promise<RealmKey[]> {
   const known = await loadRealmKeys(access, 'handshake');
-  if (known[0] && access.now() - known[0].createdAt < HANDSHAKE_ROTATE_MS) return known;
+  const createdAt = await access.store.transaction(async (transaction) => transaction.now());
+  if (known[0] && createdAt - known[0].createdAt < HANDSHAKE_ROTATE_MS) return known;
+  const stored = await access.store.transaction(({ tables }) => tables.keys.count({ where: { purpose: 'handshake' } }));
   return ensureKey(access, 'handshake', async () => {
     const pair = access.crypto.generateKeyPair();
     const kid = 1 + (access.crypto.randomBytes(4).reduce((value, byte) => value * 256 + byte, 0) % 0x7fffffff);
-    const createdAt = access.now();
     const publicPart = { kid, key: formatBase64Url(pair.publicKey) };
     return {
-      id: `rs-${kid}`,
+      // Numbered, so that of several nodes that make one together only one stores it.
+      id: `handshake-${stored + 1}`,
       purpose: 'handshake',
       publicPart,
       secret: pair.secretKey,
@@ -108,9 +103,10 @@ async function createSigningKey(
   const pair = await generateKeyPair(algorithm, { extractable: true });
   const publicPart = (await exportJWK(pair.publicKey)) as RealmKey['publicPart'];
   const secret = encodeText(JSON.stringify(await exportJWK(pair.privateKey)));
-  const createdAt = access.now();
+  const createdAt = await access.store.transaction(async (transaction) => transaction.now());
   return {
-    id: `${purpose}-${randomId(access.crypto)}`,
+    // One id for all nodes: of those that start together one stores its key, the others read it.
+    id: `${purpose}-1`,
     purpose,
     publicPart,
     secret,
@@ -122,8 +118,8 @@ async function createSigningKey(
 async function ensureCaKey(access: AccessContext): Promise<RealmKey> {
   const known = await loadRealmKeys(access, 'ca');
   if (known[0]) return known[0];
-  // One id for all nodes: of two that start together one stores its CA, the other reads it.
-  return (await ensureKey(access, 'ca', () => createCaKey(access.store.realm, 'ca', access.now())))[0]!;
+  const now = await access.store.transaction(async (transaction) => transaction.now());
+  return (await ensureKey(access, 'ca', () => createCaKey(access.store.realm, 'ca', now)))[0]!;
 }
 
 async function ensureKey(

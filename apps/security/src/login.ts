@@ -59,7 +59,7 @@ export async function answerEnrolment(
   const { user, secret } = readPassword(fields);
   const code = fields.text('code', 64);
   const keys = [`user ${user} ${address}`, `code ${code.split('-', 1)[0]} ${address}`];
-  const blockedMs = Math.max(...keys.map((key) => context.failureThrottle.blockedMs(key)));
+  const blockedMs = Math.max(...(await Promise.all(keys.map((key) => context.failureThrottle.blockedMs(key)))));
   if (blockedMs > 0) return refused('LOCKED', blockedMs);
   const result = await enrol(context.access, {
     code,
@@ -72,7 +72,7 @@ export async function answerEnrolment(
     model: app.model,
   });
   if (result.status === 'refused') {
-    for (const key of keys) context.failureThrottle.take(key);
+    await Promise.all(keys.map((key) => context.failureThrottle.take(key)));
     return refused(result.code);
   }
   const { id } = result.installation;
@@ -151,11 +151,11 @@ async function credentialsDenied(
   if (!found.settings.loginNeedsPassword) return undefined;
   const { user, secret } = readPassword(login.fields);
   const key = `user ${found.user.name} ${login.address}`;
-  const blockedMs = failureThrottle.blockedMs(key);
+  const blockedMs = await failureThrottle.blockedMs(key);
   if (blockedMs > 0) return refused('LOCKED', blockedMs);
   const fits = await verifyPassword(access, found.user.name === user ? found.user : undefined, secret);
   if (fits) return undefined;
-  failureThrottle.take(key);
+  await failureThrottle.take(key);
   context.log.info({ user: found.user.name, address: login.address }, 'a login was refused: credentials');
   return refused('CREDENTIALS_INVALID');
 }

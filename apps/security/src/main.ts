@@ -1,35 +1,39 @@
 import { readFileSync } from 'node:fs';
 import type { createServer } from 'node:https';
 import { join } from 'node:path';
-import {
-  type AccessContext,
-  ensureRealm,
-  firstOperatorToken,
-  memoryThrottle,
-  PolicyCache,
-  rewrapRealm,
-} from '@sallyport/access';
+import { type AccessContext, ensureRealm, firstOperatorToken, type RealmStore, rewrapRealm } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { type ListenAddress, readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
-import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
+import { createLog, type Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import { createAdminService, createProxyService, TLS } from './app.ts';
 import { LEAF_TTL_MS } from './certificates.ts';
 import { type Config, SETTINGS } from './config.ts';
+import { contextOf, nodeOf } from './context.ts';
 import { openDatabase } from './database.ts';
+import { probeOf } from './database-probe.ts';
 import { addKek, openKeyring } from './kek.ts';
 import { openRealmKeys, type RealmKeys } from './keys.ts';
 import { createPasswordHasher } from './passwords.ts';
-import { PushBus } from './push-bus.ts';
 import type { RealmContext } from './realm-context.ts';
+import { openSharedState } from './shared-state.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
+/** Between telling that this node drains and closing its listeners, so that Proxies and load balancers notice, ms. */
+const UNREADY_MS = 500;
+const DRAIN_POLL_MS = 50;
+
 function listen(service: FastifyInstance, { host, port }: ListenAddress): Promise<string> {
   return service.listen({ host, port });
+}
+
+/** The URL under which a listener will be reached. */
+function urlOf({ host, port }: ListenAddress): string {
+  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /**
@@ -57,35 +61,18 @@ function renewKeys(
   }, LEAF_TTL_MS / 4);
 }
 
-function contextOf(
-  config: Config,
-  access: AccessContext,
-  start: RealmKeys,
-  log: Log,
-): { context: RealmContext; useKeys: (keys: RealmKeys) => void } {
-  const now = (): number => performance.now();
-  let current = start;
-  const context: RealmContext = {
-    access,
-    get keys() {
-      return current;
-    },
-    policies: new PolicyCache(),
-    log,
-    metrics: createMetrics(),
-    leaseMs: config.SALLYPORT_LEASE_MS,
-    addressThrottle: memoryThrottle({
-      burst: config.SALLYPORT_ADDRESS_BURST,
-      perMinute: config.SALLYPORT_ADDRESS_PER_MINUTE,
-      now,
-    }),
-    failureThrottle: memoryThrottle({ burst: 5, perMinute: 5, now }),
-    pushes: new PushBus(),
-  };
-  const useKeys = (keys: RealmKeys): void => {
-    current = keys;
-  };
-  return { context, useKeys };
+/** Opens the rules of the realm on its store; `--rotate-kek` wraps all secrets anew. */
+async function openAccess(config: Config, store: RealmStore, log: Log): Promise<AccessContext> {
+  const crypto = serverCrypto();
+  const kekFile = join(config.SALLYPORT_DATA, 'security', 'kek.json');
+  const realmExists = (await store.transaction(({ tables }) => tables.realms.count())) > 0;
+  const rotate = process.argv.includes('--rotate-kek');
+  const opened = openKeyring(crypto, kekFile, realmExists);
+  const keyring = rotate ? addKek(crypto, kekFile) : opened;
+  const access: AccessContext = { store, crypto, keyring, passwords: createPasswordHasher() };
+  await ensureRealm(access);
+  if (rotate) log.info({ rewrapped: await rewrapRealm(access), kek: keyring.current }, 'all secrets are wrapped anew');
+  return access;
 }
 
 /** Tells a parent that started us with an IPC channel, or a person at the terminal. Never the log: it holds a token. */
@@ -94,47 +81,57 @@ function announce(message: Readonly<Record<string, unknown>>, text: string): voi
   else process.stdout.write(`${text}\n`);
 }
 
+/** Sends everybody elsewhere: unready, control connections closed, handshakes finished. */
+async function drain(
+  context: RealmContext,
+  node: { handshakes: () => number; endControl: () => void; maxMs: number },
+): Promise<void> {
+  const deadline = performance.now() + node.maxMs;
+  await context.node.drain(context);
+  node.endControl();
+  const others = context.node.proxyUrls.length > 1;
+  if (others) await pause(Math.min(UNREADY_MS, node.maxMs));
+  while (node.handshakes() > 0 && performance.now() < deadline) await pause(DRAIN_POLL_MS);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 async function start(): Promise<void> {
   const config = readSettings(SETTINGS);
   const log = createLog('security', config.SALLYPORT_LOG_LEVEL);
-  const crypto = serverCrypto();
-  const kekFile = join(config.SALLYPORT_DATA, 'security', 'kek.json');
   const database = await openDatabase(config);
   const migrated = await migrate(database.address);
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
-  const store = new SqlStore(database.address);
-  const rotate = process.argv.includes('--rotate-kek');
-  const opened = openKeyring(crypto, kekFile);
-  const keyring = rotate ? addKek(crypto, kekFile) : opened;
-  const access: AccessContext = {
-    store: store.in(config.SALLYPORT_REALM),
-    crypto,
-    keyring,
-    passwords: createPasswordHasher(),
-    now: Date.now,
-  };
-  await ensureRealm(access);
-  if (rotate) log.info({ rewrapped: await rewrapRealm(access), kek: keyring.current }, 'all secrets are wrapped anew');
+  const store = new SqlStore(database.address, { replicated: database.external });
+  const access = await openAccess(config, store.in(config.SALLYPORT_REALM), log);
   const keys = await openRealmKeys(access);
-  const { context, useKeys } = contextOf(config, access, keys, log);
+  const proxyUrl = config.SALLYPORT_PROXY_URL ?? urlOf(config.SALLYPORT_PROXY_LISTEN);
+  const adminUrl = config.SALLYPORT_ADMIN_URL ?? urlOf(config.SALLYPORT_ADMIN_LISTEN);
+  const node = nodeOf(config, { proxyUrl, adminUrl, version });
+  const shared = openSharedState(config);
+  const { context, useKeys } = contextOf({ config, access, keys, log, shared, node });
+  await node.tell(context);
   const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, Date.now());
-  const { service: proxies, endControl } = createProxyService(context, certificate);
-  const proxyUrl = await listen(proxies, config.SALLYPORT_PROXY_LISTEN);
-  const databaseVersion = async (): Promise<string> =>
-    `PostgreSQL ${await store.serverVersion()}, ${database.description}`;
-  const admin = await createAdminService({ context, version, database: databaseVersion, proxyUrl }, certificate);
-  const adminUrl = config.SALLYPORT_ADMIN_URL ?? (await listen(admin, config.SALLYPORT_ADMIN_LISTEN));
-  if (config.SALLYPORT_ADMIN_URL !== undefined) await listen(admin, config.SALLYPORT_ADMIN_LISTEN);
+  const { service: proxies, handshakes, endControl } = createProxyService(context, certificate);
+  const routes = { context, version, database: probeOf(store, database.description), shared };
+  const admin = await createAdminService(routes, certificate);
+  await listen(proxies, config.SALLYPORT_PROXY_LISTEN);
+  await listen(admin, config.SALLYPORT_ADMIN_LISTEN);
+  node.start(context);
   const renewal = renewKeys(config, context, useKeys, [proxies, admin]);
 
   let stopping = false;
   const stop = async (): Promise<void> => {
     if (stopping) return;
     stopping = true;
-    log.info('stopping');
+    log.info('draining');
     clearInterval(renewal);
-    endControl();
+    await drain(context, { handshakes: () => handshakes.size, endControl, maxMs: config.SALLYPORT_DRAIN_MS });
+    node.stop();
     await Promise.all([proxies.close(), admin.close()]);
+    await shared.bus.close();
     await store.close();
     await database.close();
     process.exit(0);
@@ -142,8 +139,8 @@ async function start(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
   process.on('disconnect', () => void stop());
 
-  log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM }, 'Security is up');
-  const oneTimeToken = await firstOperatorToken(access);
+  log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM, node: node.id }, 'Security is up');
+  const oneTimeToken = await firstOperatorToken(access, node.id);
   const ready = { type: 'ready', proxyUrl, adminUrl, ca: keys.ca.certificate, oneTimeToken };
   const welcome = `Security is up.\n  operators: ${adminUrl}\n  Proxies:   ${proxyUrl}\n  CA:        ${keys.ca.fingerprint}`;
   const invitation = oneTimeToken ? `\nOne-time operator token, good for a day:\n  ${oneTimeToken}` : '';

@@ -11,15 +11,15 @@ export type ProxyIdentity = (
 const KEEP_MS = 1_000;
 
 /** Identifies Proxies by their certificate, and looks their row up at most once a second. */
-export function proxyIdentity({ access }: Pick<RealmContext, 'access'>): ProxyIdentity {
+export function proxyIdentity({ access, monotonicMs }: Pick<RealmContext, 'access' | 'monotonicMs'>): ProxyIdentity {
   const known = new Map<string, { at: number; found: ReturnType<typeof findProxy> }>();
   return async (socket) => {
     const name = socket.authorized ? socket.getPeerCertificate().subject?.CN : undefined;
     if (typeof name !== 'string') return undefined;
     const kept = known.get(name);
-    if (kept && access.now() - kept.at < KEEP_MS) return kept.found;
+    if (kept && monotonicMs() - kept.at < KEEP_MS) return kept.found;
     const found = findProxy(access, name);
-    known.set(name, { at: access.now(), found });
+    known.set(name, { at: monotonicMs(), found });
     found.catch(() => known.delete(name));
     return found;
   };

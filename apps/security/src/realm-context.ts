@@ -1,7 +1,7 @@
-import type { AccessContext, PolicyCache, Throttle } from '@sallyport/access';
+import type { AccessContext, Bus, PolicyCache, Presence, Throttle } from '@sallyport/access';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { RealmKeys } from './keys.ts';
-import type { PushBus } from './push-bus.ts';
+import type { SecurityNode } from './node.ts';
 
 /** What every part of the Security server shares. Built once in main.ts. */
 export interface RealmContext {
@@ -16,6 +16,16 @@ export interface RealmContext {
   readonly addressThrottle: Throttle;
   /** Failed logins and codes by user and address. */
   readonly failureThrottle: Throttle;
-  /** Tells this node's control connections of new entries of the log. */
-  readonly pushes: PushBus;
+  /** Tells all nodes of new entries of the log and of recorded beats. */
+  readonly bus: Bus;
+  /** Where sessions were last seen. */
+  readonly presence: Presence;
+  /** This node among the others. */
+  readonly node: SecurityNode;
+  /** This node's wall clock, epoch ms: for people and certificates. Decisions go by the store's clock. */
+  readonly wallMs: () => number;
+  /** This node's monotonic clock, ms: deadlines and leases go by it. */
+  readonly monotonicMs: () => number;
+  /** What works worse than it could on this node, in words. */
+  readonly degraded: () => readonly string[];
 }

@@ -1,4 +1,4 @@
-import { listSites } from '@sallyport/access';
+import { getRealm } from '@sallyport/access';
 import { formatBase64Url } from '@sallyport/channel';
 import { CompactSign, type JWK } from 'jose';
 import type { RealmContext } from './realm-context.ts';
@@ -10,19 +10,21 @@ const FRESH_MS = 30_000;
 export function siteMapSigner(context: RealmContext): () => Promise<string> {
   let cached: { readonly text: string; readonly at: number } | undefined;
   return async () => {
-    const now = context.access.now();
+    const now = performance.now();
     if (cached && now - cached.at < FRESH_MS) return cached.text;
-    cached = { text: await signSiteMap(context, now), at: now };
+    cached = { text: await signSiteMap(context), at: now };
     return cached.text;
   };
 }
 
-async function signSiteMap({ access, keys }: RealmContext, now: number): Promise<string> {
-  const sites = await listSites(access);
+async function signSiteMap({ access, keys }: RealmContext): Promise<string> {
+  const { sites, mapVersion } = await access.store.transaction(async (transaction) => ({
+    sites: await transaction.tables.sites.list(),
+    mapVersion: (await getRealm(transaction)).mapVersion,
+  }));
   const map = {
     realm: access.store.realm,
-    // The clock of the store may step back, a device then keeps the map it has.
-    seq: now,
+    seq: mapVersion,
     sites: sites.map(({ name, origins, resources }) => ({ name, origins, resources })),
     keys: [...keys.handshake].map(([kid, { publicKey }]) => ({ kid, rs: formatBase64Url(publicKey) })),
     suites: [1, 2],

@@ -10,11 +10,13 @@ interface Operation {
   readonly responses: Readonly<Record<string, unknown>>;
 }
 
+const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
+
 async function document() {
   const { context, token } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const service = await createAdminService(
-    { context, version: '0.0.0', database: async () => 'memory', proxyUrl: 'https://localhost' },
+    { context, version: '0.0.0', database: DATABASE, shared: { kind: 'in-process', server: () => '' } },
     certificate,
   );
   const answer = await service.inject({ url: '/openapi.json', headers: { authorization: `Bearer ${token}` } });

@@ -3,6 +3,8 @@ import {
   ensureRealm,
   firstOperatorToken,
   MemoryStore,
+  memoryBus,
+  memoryPresence,
   memoryThrottle,
   PolicyCache,
   redeemOperatorToken,
@@ -10,9 +12,11 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { openRealmKeys } from '../src/keys.ts';
+import { SecurityNode } from '../src/node.ts';
 import { createPasswordHasher } from '../src/passwords.ts';
-import { PushBus } from '../src/push-bus.ts';
 import type { RealmContext } from '../src/realm-context.ts';
+
+const NODE = { id: 'n1', proxyUrl: 'https://localhost', adminUrl: 'https://localhost', version: '0', startedAt: 0 };
 
 /** A Security server's inside on a store in memory, with a clock that the test moves. */
 export async function scene(): Promise<{
@@ -30,10 +34,9 @@ export async function scene(): Promise<{
     crypto,
     keyring: createKeyring(crypto, new Map([[1, crypto.randomBytes(32)]]), 1),
     passwords: createPasswordHasher(),
-    now,
   };
   await ensureRealm(access);
-  const oneTime = (await firstOperatorToken(access))!;
+  const oneTime = (await firstOperatorToken(access, 'n1'))!;
   const { token } = (await redeemOperatorToken(access, oneTime, 'olga'))!;
   const context: RealmContext = {
     access,
@@ -44,7 +47,12 @@ export async function scene(): Promise<{
     leaseMs: 15_000,
     addressThrottle: memoryThrottle({ burst: 5, perMinute: 60, now }),
     failureThrottle: memoryThrottle({ burst: 5, perMinute: 5, now }),
-    pushes: new PushBus(),
+    bus: memoryBus(),
+    presence: memoryPresence(),
+    node: new SecurityNode(NODE, now),
+    wallMs: now,
+    monotonicMs: now,
+    degraded: () => [],
   };
   return { context, clock, token, lines };
 }

@@ -42,6 +42,15 @@ export class PolicyCache {
   }
 }
 
+/** A HELLO and who asks for it. */
+export interface HelloRequest {
+  readonly hello: Hello;
+  /** `realm/site` of the Proxy. */
+  readonly audience: string;
+  /** The Proxy's own id of this request: a repetition, perhaps at another node, gets the same answer. */
+  readonly requestId: string;
+}
+
 /**
  * Authorises a HELLO (protocol, section 5): session live, mac, audience, a `chan_no` never seen, policy.
  * The log index is read first, so that whatever is revoked later has a higher one than the grant's `asOf`.
@@ -49,20 +58,23 @@ export class PolicyCache {
 export async function authorise(
   access: AccessContext,
   cache: PolicyCache,
-  hello: Hello,
-  audience: string,
+  { hello, audience, requestId }: HelloRequest,
 ): Promise<Authorisation> {
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
-    const now = access.now();
+    const now = transaction.now();
     const live = await findLiveSession(transaction, realm, { sid: formatHex(hello.sid), now, lock: 'update' });
     const secret = live && unwrapSecret(access, live.session);
     // A wrong mac answers like an unknown session: a stolen id does not even tell whether it is live.
     if (!live || !secret || !verifyHelloMac(access.crypto, secret, hello)) return refused('SESSION_UNKNOWN');
     if (readAudience(hello) !== audience) return refused('DENIED');
     const chanNo = decodeUint(hello.chanNo, 0, 8);
-    if (!Number.isSafeInteger(chanNo) || chanNo <= live.session.chanNo) return refused('CHAN_REPLAY');
-    await transaction.tables.sessions.update({ where: { id: live.session.id } }, { chanNo });
+    const { id, chanNo: last, chanRequest } = live.session;
+    const repeated = chanNo === last && chanRequest === requestId;
+    if (!repeated) {
+      if (!Number.isSafeInteger(chanNo) || chanNo <= last) return refused('CHAN_REPLAY');
+      await transaction.tables.sessions.update({ where: { id } }, { chanNo, chanRequest: requestId });
+    }
     const grant = await grantOf(access, transaction, { ...live, realm, now, cache });
     return { status: 'granted', grant, channelKey: deriveChannelKey(access.crypto, secret, hello) };
   });
@@ -92,7 +104,7 @@ export async function reauthorise(
 ): Promise<BareGrant | undefined> {
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
-    const now = access.now();
+    const now = transaction.now();
     const live = await findLiveSession(transaction, realm, { sid, now });
     return live && grantOf(access, transaction, { ...live, realm, now, cache });
   });

@@ -31,7 +31,7 @@ export async function issueCode(
   return access.store.transaction(async (transaction) => {
     const user = await transaction.tables.users.find({ name: userName });
     if (!user?.enabled) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no enabled user ${userName}`);
-    const at = access.now();
+    const at = transaction.now();
     const expiresAt = at + (ttlMs ?? settingsOf(await getRealm(transaction)).codeTtlMs);
     await transaction.tables.codes.insert({
       id,
@@ -82,7 +82,7 @@ export async function tryCode(
 ): Promise<CodeRow | undefined> {
   const parts = parseCode(attempt.code);
   const row = parts && (await transaction.tables.codes.find({ id: parts.id }, 'update'));
-  if (!row || row.triesLeft === 0 || row.expiresAt <= access.now()) return undefined;
+  if (!row || row.triesLeft === 0 || row.expiresAt <= transaction.now()) return undefined;
   const fits = equalBytes(access.crypto.sha256(encodeText(parts.secret)), row.secretHash);
   if (fits && attempt.credentialsFit) return row;
   await transaction.tables.codes.update({ where: { id: row.id } }, { triesLeft: row.triesLeft - 1 });

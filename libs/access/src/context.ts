@@ -8,14 +8,12 @@ export interface PasswordHasher {
   verify(hash: string, password: string): Promise<boolean>;
 }
 
-/** Everything the rules of one realm need from outside. Clock, randomness and store are parameters. */
+/** Everything the rules of one realm need from outside. Randomness and store are parameters; the store has the clock. */
 export interface AccessContext {
   readonly store: RealmStore;
   readonly crypto: CryptoProvider;
   readonly keyring: Keyring;
   readonly passwords: PasswordHasher;
-  /** Epoch ms. */
-  readonly now: () => number;
 }
 
 /** Who does something and why: every state change names both. */

@@ -36,7 +36,7 @@ export async function enrol(access: AccessContext, request: EnrolRequest): Promi
   return access.store.transaction(async (transaction) => {
     const code = await tryCode(access, transaction, { code: request.code, credentialsFit });
     const installation = code && (await placeInstallation(access, transaction, code, request));
-    const at = access.now();
+    const at = transaction.now();
     const event = { actor: request.user, reason: '', action: 'enrol', at };
     if (!installation) {
       await appendAudit(transaction, access.crypto, { ...event, subject: 'activation code', outcome: 'refused' });
@@ -57,11 +57,15 @@ async function placeInstallation(
   const before =
     code.installationId === null ? undefined : await installations.find({ id: code.installationId }, 'update');
   if (code.usedAt !== null && !isRepeat(before, request)) return undefined;
-  const row = newInstallation(access, code.userId, before?.id ?? randomId(access.crypto), request);
+  const row = newInstallation(access, request, {
+    id: before?.id ?? randomId(access.crypto),
+    userId: code.userId,
+    at: transaction.now(),
+  });
   if (before) await installations.remove({ where: { id: before.id } });
   if (await installations.find({ deviceStatic: request.deviceStatic })) return undefined;
   await installations.insert(row);
-  await codes.update({ where: { id: code.id } }, { usedAt: access.now(), installationId: row.id });
+  await codes.update({ where: { id: code.id } }, { usedAt: transaction.now(), installationId: row.id });
   return row;
 }
 
@@ -69,8 +73,11 @@ function isRepeat(before: InstallationRow | undefined, request: EnrolRequest): b
   return before?.status === 'pending' && JSON.stringify(before.signingKey) === JSON.stringify(request.signingKey);
 }
 
-function newInstallation(access: AccessContext, userId: string, id: string, request: EnrolRequest): InstallationRow {
-  const at = access.now();
+function newInstallation(
+  access: AccessContext,
+  request: EnrolRequest,
+  { id, userId, at }: { id: string; userId: string; at: number },
+): InstallationRow {
   return {
     id,
     userId,

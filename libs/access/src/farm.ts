@@ -2,6 +2,7 @@ import { encodeText, equalBytes, formatBase64Url } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { randomId } from './ids.ts';
+import { bumpMapVersion } from './realm.ts';
 import type { LeaseRow, ProxyRow, SiteRow } from './tables.ts';
 
 /** Life of a join token unless said otherwise, in ms. */
@@ -23,7 +24,7 @@ export async function issueJoinToken(
   const id = randomId(access.crypto);
   const secret = formatBase64Url(access.crypto.randomBytes(24));
   return access.store.transaction(async (transaction) => {
-    const at = access.now();
+    const at = transaction.now();
     const expiresAt = at + (proxy.ttlMs ?? JOIN_TTL_MS);
     const tokenHash = access.crypto.sha256(encodeText(secret));
     await transaction.tables.joinTokens.insert({ id, tokenHash, proxy: proxy.name, site: proxy.site, expiresAt });
@@ -48,11 +49,11 @@ export async function redeemJoinToken(
     const { joinTokens, proxies } = transaction.tables;
     const row = await joinTokens.find({ id }, 'update');
     const good =
-      row && equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret))) && row.expiresAt > access.now();
+      row && equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret))) && row.expiresAt > transaction.now();
     if (!good) return undefined;
     await joinTokens.remove({ where: { id } });
     await proxies.remove({ where: { name: row.proxy } });
-    const proxy = { name: row.proxy, site: row.site, joinedAt: access.now(), revokedAt: null };
+    const proxy = { name: row.proxy, site: row.site, joinedAt: transaction.now(), revokedAt: null };
     await proxies.insert(proxy);
     const event = {
       actor: row.proxy,
@@ -60,7 +61,7 @@ export async function redeemJoinToken(
       action: 'proxy.join',
       subject: row.proxy,
     } as const;
-    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: access.now() });
+    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: transaction.now() });
     return proxy;
   });
 }
@@ -76,7 +77,7 @@ export async function findProxy(access: AccessContext, name: string): Promise<Pr
 /** Takes a Proxy's right to talk to Security; false for an unknown one. Its lease is not extended any more. */
 export async function revokeProxy(access: AccessContext, name: string, by: Actor): Promise<boolean> {
   return access.store.transaction(async (transaction) => {
-    const at = access.now();
+    const at = transaction.now();
     const found = await transaction.tables.proxies.update({ where: { name, revokedAt: null } }, { revokedAt: at });
     if (found === 0) return false;
     await appendAudit(transaction, access.crypto, {
@@ -98,17 +99,18 @@ export async function listProxies(
     const leases = await transaction.tables.leases.list();
     const rows = await transaction.tables.proxies.list();
     const proxies = rows.map((proxy) => ({ proxy, lease: leases.find((lease) => lease.proxy === proxy.name) }));
-    return { now: await transaction.now(), proxies };
+    return { now: transaction.now(), proxies };
   });
 }
 
 /** Creates or replaces a site. */
 export async function putSite(access: AccessContext, site: SiteRow, by: Actor): Promise<void> {
   await access.store.transaction(async (transaction) => {
+    await bumpMapVersion(transaction);
     const { name, ...change } = site;
     const { sites } = transaction.tables;
     if ((await sites.update({ where: { name } }, change)) === 0) await sites.insert(site);
-    const event = { action: 'site.put', subject: name, outcome: 'done', at: access.now() } as const;
+    const event = { action: 'site.put', subject: name, outcome: 'done', at: transaction.now() } as const;
     await appendAudit(transaction, access.crypto, { ...by, ...event });
   });
 }

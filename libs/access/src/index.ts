@@ -9,9 +9,11 @@ export {
   type Authorisation,
   authorise,
   type BareGrant,
+  type HelloRequest,
   PolicyCache,
   reauthorise,
 } from './authorise.ts';
+export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
 export { findCodeUser, type IssuedCode, issueCode, parseCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
 export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
@@ -36,17 +38,12 @@ export {
 } from './farm.ts';
 export { randomId } from './ids.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
-export {
-  type BeatResult,
-  type Clocks,
-  DEFAULT_LEASE_MS,
-  LeaseClock,
-  MAX_DRIFT_MS,
-  recordBeat,
-  type WaitingProxy,
-  waitingFor,
-} from './lease.ts';
+export { type BeatRecord, type BeatResult, DEFAULT_LEASE_MS, recordBeat } from './lease.ts';
+export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
+export { LeaseWatch, type WaitingProxy } from './lease-watch.ts';
+export { type ApplyEntry, LogFollower } from './log-follower.ts';
 export { MemoryStore } from './memory-store.ts';
+export { type FarmView, NODE_SILENCE_MS, NodeWatch, type NodeWord, recordNode, removeNode } from './nodes.ts';
 export {
   findOperator,
   firstOperatorToken,
@@ -55,6 +52,7 @@ export {
   redeemOperatorToken,
 } from './operators.ts';
 export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet, removeRight } from './policies.ts';
+export { memoryPresence, type Presence, type Sighting } from './presence.ts';
 export { changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
 export { loadRealmKeys, type RealmKey, rewrapRealm, storeRealmKey } from './realm-keys.ts';
 export { effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
@@ -74,6 +72,8 @@ export {
   type InstallationRow,
   type Json,
   type KeyPurpose,
+  type LeaseRow,
+  type NodeRow,
   type PolicyRow,
   type ResourceRow,
   type RevocationRow,

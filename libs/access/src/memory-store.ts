@@ -37,7 +37,7 @@ export class MemoryStore {
     const tables = Object.fromEntries(
       TABLE_NAMES.map((name) => [name, memoryTable(TABLES[name] as unknown as TableShape<AnyRow>, draft.get(name)!)]),
     );
-    const result = await work({ tables: tables as unknown as Tables, now: async () => this.#now() });
+    const result = await work({ tables: tables as unknown as Tables, now: this.#now });
     this.#realms.set(realm, draft);
     return result;
   }

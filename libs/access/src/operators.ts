@@ -15,22 +15,24 @@ export interface OperatorToken {
   readonly expiresAt: number;
 }
 
-function newToken(access: AccessContext, name: string, oneTime: boolean): { token: string; row: OperatorRow } {
+function newToken(
+  access: AccessContext,
+  { name, oneTime, createdAt }: { name: string; oneTime: boolean; createdAt: number },
+): { token: string; row: OperatorRow } {
   const token = `${oneTime ? 'sp1' : 'spo'}_${formatBase64Url(access.crypto.randomBytes(32))}`;
-  const createdAt = access.now();
   const expiresAt = createdAt + (oneTime ? ONE_TIME_TTL_MS : CREDENTIAL_TTL_MS);
   const tokenHash = access.crypto.sha256(encodeText(token));
   return { token, row: { id: randomId(access.crypto), name, tokenHash, oneTime, createdAt, expiresAt } };
 }
 
-/** Issues the one-time token of a realm without operators; undefined when there is one already. */
-export async function firstOperatorToken(access: AccessContext): Promise<string | undefined> {
+/** Issues a node's one-time token for a realm without operators; undefined when there is an operator already. */
+export async function firstOperatorToken(access: AccessContext, node: string): Promise<string | undefined> {
   return access.store.transaction(async (transaction) => {
     const { operators } = transaction.tables;
     if ((await operators.count({ where: { oneTime: false } })) > 0) return undefined;
-    // A token that was printed and lost is worth nothing: the next start prints another.
-    await operators.remove({ where: { oneTime: true } });
-    const { token, row } = newToken(access, 'first', true);
+    // A token that was printed and lost is worth nothing: the next start of that node prints another.
+    await operators.remove({ where: { name: `first ${node}`, oneTime: true } });
+    const { token, row } = newToken(access, { name: `first ${node}`, oneTime: true, createdAt: transaction.now() });
     await operators.insert(row);
     return token;
   });
@@ -45,9 +47,13 @@ export async function redeemOperatorToken(
   return access.store.transaction(async (transaction) => {
     const { operators } = transaction.tables;
     const offered = await operators.find({ tokenHash: access.crypto.sha256(encodeText(token)) }, 'update');
-    if (!offered?.oneTime || offered.expiresAt <= access.now()) return undefined;
+    if (!offered?.oneTime || offered.expiresAt <= transaction.now()) return undefined;
     await operators.remove({ where: { id: offered.id } });
-    const made = newToken(access, name, false);
+    // Every node of a new farm printed one; the first that is redeemed ends them all.
+    if (offered.name.startsWith('first '))
+      for (const { id, name: other } of await operators.list({ where: { oneTime: true } }))
+        if (other.startsWith('first ')) await operators.remove({ where: { id } });
+    const made = newToken(access, { name, oneTime: false, createdAt: transaction.now() });
     await operators.insert(made.row);
     const event = {
       actor: name,
@@ -55,7 +61,7 @@ export async function redeemOperatorToken(
       action: 'operator.create',
       subject: name,
     } as const;
-    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: access.now() });
+    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: transaction.now() });
     return { name, token: made.token, expiresAt: made.row.expiresAt };
   });
 }
@@ -63,19 +69,19 @@ export async function redeemOperatorToken(
 /** The operator of a credential; undefined when it is not good. */
 export async function findOperator(access: AccessContext, token: string): Promise<OperatorRow | undefined> {
   const tokenHash = access.crypto.sha256(encodeText(token));
-  return access.store.transaction(async ({ tables }) => {
-    const row = await tables.operators.find({ tokenHash });
-    return row && !row.oneTime && row.expiresAt > access.now() ? row : undefined;
+  return access.store.transaction(async (transaction) => {
+    const row = await transaction.tables.operators.find({ tokenHash });
+    return row && !row.oneTime && row.expiresAt > transaction.now() ? row : undefined;
   });
 }
 
 /** Issues a one-time token for another operator. */
 export async function inviteOperator(access: AccessContext, name: string, by: string): Promise<OperatorToken> {
   return access.store.transaction(async (transaction) => {
-    const { token, row } = newToken(access, name, true);
+    const { token, row } = newToken(access, { name, oneTime: true, createdAt: transaction.now() });
     await transaction.tables.operators.insert(row);
     const event = { actor: by, reason: '', action: 'operator.invite', subject: name } as const;
-    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: access.now() });
+    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: transaction.now() });
     return { name, token, expiresAt: row.expiresAt };
   });
 }

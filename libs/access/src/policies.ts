@@ -52,7 +52,7 @@ async function changeRights(
   const { action, subject, by } = change;
   await access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction, 'update');
-    const at = access.now();
+    const at = transaction.now();
     await work(transaction);
     await transaction.tables.realms.update({ where: { id: 'realm' } }, { policyVersion: realm.policyVersion + 1 });
     const revocation = { requestId: randomId(access.crypto), kind: 'rights', subject: '*' } as const;

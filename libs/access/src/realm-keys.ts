@@ -1,5 +1,6 @@
 import type { AccessContext } from './context.ts';
 import { kekOf, PURPOSES } from './keyring.ts';
+import { bumpMapVersion } from './realm.ts';
 import type { Json, KeyPurpose, KeyRow } from './tables.ts';
 
 /** A key of the realm with its secret unwrapped. */
@@ -15,14 +16,20 @@ export interface RealmKey {
 /** Stores a key, wrapped. Of two nodes that make one at the same time the first wins; read again after a conflict. */
 export async function storeRealmKey(access: AccessContext, key: RealmKey): Promise<void> {
   const secret = access.keyring.wrap(key.secret, PURPOSES.key(access.store.realm, key.id));
-  await access.store.transaction(({ tables }) => tables.keys.insert({ ...key, secret }));
+  await access.store.transaction(async (transaction) => {
+    if (key.purpose === 'handshake') await bumpMapVersion(transaction);
+    await transaction.tables.keys.insert({ ...key, secret });
+  });
 }
 
 /** All keys of a purpose that have not expired, newest first. */
 export async function loadRealmKeys(access: AccessContext, purpose: KeyPurpose): Promise<RealmKey[]> {
-  const rows = await access.store.transaction(({ tables }) => tables.keys.list({ where: { purpose } }));
+  const { rows, now } = await access.store.transaction(async (transaction) => ({
+    rows: await transaction.tables.keys.list({ where: { purpose } }),
+    now: transaction.now(),
+  }));
   return rows
-    .filter(({ expiresAt }) => expiresAt > access.now())
+    .filter(({ expiresAt }) => expiresAt > now)
     .sort((a, b) => b.createdAt - a.createdAt)
     .map((row) => unwrapKey(access, row));
 }

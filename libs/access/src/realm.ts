@@ -1,7 +1,7 @@
 import type { RealmSettings } from '@sallyport/security-api';
 import { appendAudit, beginAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
-import { AccessError } from './errors.ts';
+import { AccessError, type StoreError } from './errors.ts';
 import type { RowLock, Transaction } from './store.ts';
 import type { Json, RealmRow } from './tables.ts';
 
@@ -22,15 +22,31 @@ export const DEFAULT_SETTINGS: RealmSettings = {
   enrolPage: 'https://localhost/enroll',
 };
 
-/** Creates the realm once; true when it was not there. */
+/** Creates the realm once; true when it was not there. Several nodes may do so together. */
 export async function ensureRealm(access: AccessContext): Promise<boolean> {
+  try {
+    return await createRealm(access);
+  } catch (error) {
+    if ((error as StoreError).code === 'ERR_STORE_CONFLICT') return false;
+    throw error;
+  }
+}
+
+function createRealm(access: AccessContext): Promise<boolean> {
   return access.store.transaction(async (transaction) => {
     if (await transaction.tables.realms.find({ id: 'realm' })) return false;
     const settings = DEFAULT_SETTINGS as unknown as Json;
-    await transaction.tables.realms.insert({ id: 'realm', head: 0, policyVersion: 0, notBefore: 0, settings });
+    const counters = { head: 0, policyVersion: 0, notBefore: 0, mapVersion: 0 };
+    await transaction.tables.realms.insert({ id: 'realm', ...counters, settings });
     await beginAudit(transaction);
     return true;
   });
+}
+
+/** The site map changes: devices keep the map with the highest version. Locks the realm's row. */
+export async function bumpMapVersion(transaction: Transaction): Promise<void> {
+  const { mapVersion } = await getRealm(transaction, 'update');
+  await transaction.tables.realms.update({ where: { id: 'realm' } }, { mapVersion: mapVersion + 1 });
 }
 
 /** The realm's row. @throws AccessError ERR_ACCESS_NOT_FOUND before ensureRealm. */
@@ -61,7 +77,7 @@ export async function changeSettings(
       action: 'realm.change',
       subject,
       outcome: 'done',
-      at: access.now(),
+      at: transaction.now(),
     });
     return settings;
   });

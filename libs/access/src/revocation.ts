@@ -38,17 +38,33 @@ export async function revoke(access: AccessContext, revocation: Revocation, by: 
     await getRealm(transaction, 'update');
     const before = await transaction.tables.revocations.find({ requestId: revocation.requestId });
     if (before) return sameRevocation(before, revocation);
-    const at = access.now();
-    const row = await appendRevocation(transaction, revocation, { ...by, at });
-    await EFFECTS[revocation.kind](transaction, { subject: revocation.subject, at, reason: by.reason });
-    const subject = `${revocation.kind} ${revocation.subject}`;
+    const at = transaction.now();
+    const exact = { ...revocation, subject: await exactSubject(transaction, revocation) };
+    const row = await appendRevocation(transaction, exact, { ...by, at });
+    await EFFECTS[exact.kind](transaction, { subject: exact.subject, at, reason: by.reason });
+    const subject = `${exact.kind} ${exact.subject}`;
     await appendAudit(transaction, access.crypto, { ...by, action: 'revoke', subject, outcome: 'done', at });
     return row;
   });
 }
 
+/** Subject of a revocation of everything up to this moment. */
+const NOW = 'now';
+
+/**
+ * `before now` becomes a time after every session there is, whatever the clocks of the nodes that made them said: the
+ * realm's lock keeps new ones away until the commit.
+ */
+async function exactSubject(transaction: Transaction, { kind, subject }: Revocation): Promise<string> {
+  if (kind !== 'before' || subject !== NOW) return subject;
+  const now = transaction.now();
+  const later = await transaction.tables.sessions.list({ above: ['createdAt', now] });
+  return String(1 + Math.max(now, ...later.map(({ createdAt }) => createdAt)));
+}
+
 function sameRevocation(row: RevocationRow, revocation: Revocation): RevocationRow {
-  if (row.kind !== revocation.kind || row.subject !== revocation.subject) {
+  const sameSubject = row.subject === revocation.subject || revocation.subject === NOW;
+  if (row.kind !== revocation.kind || !sameSubject) {
     throw new AccessError('ERR_ACCESS_CONFLICT', 'this request id stands for another revocation');
   }
   return row;
@@ -97,7 +113,8 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
   },
   async before(transaction, ending) {
     const notBefore = Number(ending.subject);
-    if (!Number.isSafeInteger(notBefore)) throw new AccessError('ERR_ACCESS_INVALID', 'a time is written in epoch ms');
+    if (!Number.isSafeInteger(notBefore))
+      throw new AccessError('ERR_ACCESS_INVALID', 'a time is written in epoch ms, or as "now"');
     const realm = await getRealm(transaction);
     const latest = Math.max(realm.notBefore, notBefore);
     await transaction.tables.realms.update({ where: { id: 'realm' } }, { notBefore: latest });

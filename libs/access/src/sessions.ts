@@ -31,12 +31,14 @@ export async function createSession(access: AccessContext, request: SessionReque
   const sid = access.crypto.randomBytes(SID_BYTES);
   return access.store.transaction(async (transaction) => {
     // The share lock keeps a revocation from slipping between these checks and the commit.
-    const settings = settingsOf(await getRealm(transaction, 'share'));
+    const realm = await getRealm(transaction, 'share');
+    const settings = settingsOf(realm);
     if (await transaction.tables.revocations.find({ kind: 'app', subject: request.app })) return undefined;
     const installation = await transaction.tables.installations.find({ id: request.installationId }, 'update');
     const user = installation && (await transaction.tables.users.find({ id: installation.userId }, 'share'));
     if (!installation || installation.status === 'revoked' || !user?.enabled) return undefined;
-    const now = access.now();
+    // A clock that steps back must not make a session that is over from its first moment.
+    const now = Math.max(transaction.now(), realm.notBefore);
     const rotation = stepOf(access, request, { installation, now, settings });
     if (!rotation) return undefined;
     const row = newSession(access, request, { sid, installation, now, ttlMs: settings.sessionTtlMs });
@@ -100,6 +102,7 @@ function newSession(
     createdAt: at.now,
     expiresAt: at.now + at.ttlMs,
     chanNo: 0,
+    chanRequest: null,
     endedAt: null,
     endReason: null,
   };
@@ -157,7 +160,7 @@ export async function listSessions(access: AccessContext, all: boolean): Promise
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
     const names = new Map((await transaction.tables.users.list()).map(({ id, name }) => [id, name]));
-    const now = access.now();
+    const now = transaction.now();
     const rows = await transaction.tables.sessions.list(all ? {} : { where: { endedAt: null } });
     return rows
       .map((session) => ({

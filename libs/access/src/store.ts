@@ -36,8 +36,11 @@ export type Tables = { readonly [Name in TableName]: Table<Rows[Name]> };
 /** One transaction. Not to be used after its function has returned. */
 export interface Transaction {
   readonly tables: Tables;
-  /** The store's clock, epoch ms: the one clock that all nodes share. */
-  now(): Promise<number>;
+  /**
+   * The store's clock, epoch ms: the one clock that all nodes share. It may step when another host takes the store
+   * over, so nothing that must hold rests on it.
+   */
+  now(): number;
 }
 
 /**

@@ -10,6 +10,8 @@ export interface RealmRow {
   readonly policyVersion: number;
   /** Sessions created before this are over, epoch ms. */
   readonly notBefore: number;
+  /** Counts up with every change that a site map shows; no clock is trusted with that. */
+  readonly mapVersion: number;
   readonly settings: Json;
 }
 
@@ -76,6 +78,8 @@ export interface SessionRow {
   readonly expiresAt: number;
   /** Number of the last channel that was authorised. */
   readonly chanNo: number;
+  /** The Proxy's id of the request that took `chanNo`: only its repetition gets the same answer. */
+  readonly chanRequest: string | null;
   readonly endedAt: number | null;
   readonly endReason: string | null;
 }
@@ -109,8 +113,33 @@ export interface RevocationRow {
 export interface LeaseRow {
   readonly proxy: string;
   readonly applied: number;
+  /** By the store's clock: for people to read, never to decide by. */
   readonly expiresAt: number;
   readonly channels: number;
+  /** Counts the beats: whoever sees it stand still for a lease knows that the lease is over, whatever clocks say. */
+  readonly beat: number;
+  readonly leaseMs: number;
+  /** The node that recorded the last beat. */
+  readonly node: string;
+}
+
+/** A Security node, as it says of itself once a second. */
+export interface NodeRow {
+  readonly id: string;
+  /** Where Proxies reach it. */
+  readonly proxyUrl: string;
+  /** Where operators reach it. */
+  readonly adminUrl: string;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly state: 'up' | 'draining';
+  /** Counts up once a second while the node lives. */
+  readonly beat: number;
+  readonly seenAt: number;
+  /** Its wall clock less the store's, ms. */
+  readonly clockOffsetMs: number;
+  /** Why it works worse than it could, in words; empty when it does not. */
+  readonly degraded: Json;
 }
 
 export interface AuditRow {
@@ -193,6 +222,7 @@ export interface Rows {
   readonly sites: SiteRow;
   readonly proxies: ProxyRow;
   readonly joinTokens: JoinTokenRow;
+  readonly nodes: NodeRow;
 }
 export type TableName = keyof Rows;
 
@@ -210,7 +240,7 @@ export interface TableShape<Row> {
 export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = {
   realms: {
     key: ['id'],
-    columns: { id: 'text', head: 'int', policyVersion: 'int', notBefore: 'int', settings: 'json' },
+    columns: { id: 'text', head: 'int', policyVersion: 'int', notBefore: 'int', mapVersion: 'int', settings: 'json' },
   },
   users: {
     key: ['id'],
@@ -263,6 +293,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       createdAt: 'int',
       expiresAt: 'int',
       chanNo: 'int',
+      chanRequest: 'text',
       endedAt: 'int',
       endReason: 'text',
     },
@@ -286,7 +317,18 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       at: 'int',
     },
   },
-  leases: { key: ['proxy'], columns: { proxy: 'text', applied: 'int', expiresAt: 'int', channels: 'int' } },
+  leases: {
+    key: ['proxy'],
+    columns: {
+      proxy: 'text',
+      applied: 'int',
+      expiresAt: 'int',
+      channels: 'int',
+      beat: 'int',
+      leaseMs: 'int',
+      node: 'text',
+    },
+  },
   audit: {
     key: ['seq'],
     columns: {
@@ -316,6 +358,21 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   joinTokens: {
     key: ['id'],
     columns: { id: 'text', tokenHash: 'bytes', proxy: 'text', site: 'text', expiresAt: 'int' },
+  },
+  nodes: {
+    key: ['id'],
+    columns: {
+      id: 'text',
+      proxyUrl: 'text',
+      adminUrl: 'text',
+      version: 'text',
+      startedAt: 'int',
+      state: 'text',
+      beat: 'int',
+      seenAt: 'int',
+      clockOffsetMs: 'int',
+      degraded: 'json',
+    },
   },
 };
 

@@ -3,9 +3,9 @@ import { TokenBucket } from '@sallyport/channel';
 /** Counts attempts by key and says when there are too many. What it holds may vanish at any time. */
 export interface Throttle {
   /** Takes one attempt; 0, or the ms until the next one is allowed. */
-  take(key: string): number;
+  take(key: string): Promise<number>;
   /** Ms until an attempt is allowed, without taking one. */
-  blockedMs(key: string): number;
+  blockedMs(key: string): Promise<number>;
 }
 
 /**
@@ -21,13 +21,13 @@ export function memoryThrottle(options: {
   const { burst, perMinute, now, maxKeys = 100_000 } = options;
   const buckets = new Map<string, TokenBucket>();
   return {
-    take(key) {
+    async take(key) {
       const bucket = buckets.get(key) ?? new TokenBucket(burst, perMinute / 60, now());
       buckets.delete(key);
       buckets.set(key, bucket);
       if (buckets.size > maxKeys) buckets.delete(buckets.keys().next().value!);
       return bucket.take(now()) ? 0 : bucket.waitMs(now());
     },
-    blockedMs: (key) => buckets.get(key)?.waitMs(now()) ?? 0,
+    blockedMs: async (key) => buckets.get(key)?.waitMs(now()) ?? 0,
   };
 }

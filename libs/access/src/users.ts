@@ -30,7 +30,7 @@ export async function putUser(
   const passwordHash = change.password === undefined ? undefined : await access.passwords.hash(change.password);
   return access.store.transaction(async (transaction) => {
     await getRealm(transaction, 'update');
-    const at = access.now();
+    const at = transaction.now();
     const before = await transaction.tables.users.find({ name });
     const user = before ?? newUser(access, name, at);
     if (!before) await transaction.tables.users.insert(user);
@@ -103,7 +103,7 @@ export async function disableUser(access: AccessContext, name: string, requestId
     const repeated = await transaction.tables.revocations.find({ requestId });
     if (repeated) return repeated.index;
     const user = await getUser(transaction, name);
-    const at = access.now();
+    const at = transaction.now();
     const row = await appendRevocation(transaction, { requestId, kind: 'user', subject: user.id }, { ...by, at });
     await endUser(transaction, { subject: user.id, at, reason: by.reason });
     await appendAudit(transaction, access.crypto, {
@@ -127,7 +127,7 @@ export async function enableUser(access: AccessContext, name: string, by: Actor)
       action: 'user.enable',
       subject: name,
       outcome: 'done',
-      at: access.now(),
+      at: transaction.now(),
     });
   });
 }
@@ -164,7 +164,7 @@ function decoyHash(access: AccessContext): Promise<string> {
 export async function putGroup(access: AccessContext, name: string, by: Actor): Promise<void> {
   await access.store.transaction(async (transaction) => {
     if (await transaction.tables.groups.find({ name })) return;
-    const at = access.now();
+    const at = transaction.now();
     await transaction.tables.groups.insert({ name, createdAt: at });
     await appendAudit(transaction, access.crypto, {
       ...by,

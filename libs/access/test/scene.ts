@@ -18,7 +18,7 @@ export async function scene(
   const used = store ?? new MemoryStore(() => clock.now);
   const crypto = nodeCrypto();
   const keyring = createKeyring(crypto, new Map([[1, new Uint8Array(32).fill(1)]]), 1);
-  const access = { store: used.in(realm), crypto, keyring, passwords, now: () => clock.now };
+  const access = { store: used.in(realm), crypto, keyring, passwords };
   await ensureRealm(access);
   return { access, clock, store: used };
 }

@@ -21,6 +21,7 @@ const session = (id: string): SessionRow => ({
   createdAt: 2 ** 41,
   expiresAt: 2 ** 42,
   chanNo: 0,
+  chanRequest: null,
   endedAt: null,
   endReason: null,
 });
@@ -117,6 +118,7 @@ export function storeContract(storeOf: StoreOf, name: string): void {
   });
 
   test(`${name}: has a clock`, async () => {
-    expect(Math.abs((await fresh().transaction(({ now }) => now())) - Date.now())).toBeLessThan(60_000);
+    const now = await fresh().transaction(async (transaction) => transaction.now());
+    expect(Math.abs(now - Date.now())).toBeLessThan(60_000);
   });
 }

@@ -112,6 +112,9 @@ export const SessionView = Type.Object(
     endReason: Type.Union([Type.String(), Type.Null()]),
     /** Number of the last channel that was authorised; not how many there are. */
     lastChannel: Type.Integer(),
+    /** Where and when it was last seen; null when nobody remembers. */
+    seenAt: OptionalTime,
+    proxy: Type.Union([Type.String(), Type.Null()]),
   },
   { ...CLOSED, $id: 'Session' },
 );
@@ -124,7 +127,10 @@ export const RevocationInput = Type.Object(
 export type RevocationInput = Static<typeof RevocationInput>;
 
 /** For whom a revocation waits. */
-export const Waiting = Type.Object({ proxy: Type.String(), applied: Type.Integer(), untilAt: Time }, CLOSED);
+export const Waiting = Type.Object(
+  { proxy: Type.String(), applied: Type.Integer(), untilAt: Time, remainingMs: Type.Integer() },
+  CLOSED,
+);
 export type Waiting = Static<typeof Waiting>;
 
 export const RevocationView = Type.Object(
@@ -165,16 +171,71 @@ export const ProxyView = Type.Object(
     leaseUntil: Time,
     live: Type.Boolean(),
     channels: Type.Integer(),
+    /** The Security node it beats at. */
+    node: Type.String(),
   },
   { ...CLOSED, $id: 'Proxy' },
 );
 export type ProxyView = Static<typeof ProxyView>;
+
+/** A Security node, as the asked node sees it. */
+export const NodeView = Type.Object(
+  {
+    id: Type.String(),
+    state: Type.Union([Type.Literal('up'), Type.Literal('draining'), Type.Literal('silent')]),
+    version: Type.String(),
+    proxyUrl: Type.String(),
+    adminUrl: Type.String(),
+    startedAt: Time,
+    /** Ms since its last sign of life. */
+    silentMs: Type.Integer(),
+    /** Its wall clock less the database's, ms. */
+    clockOffsetMs: Type.Integer(),
+  },
+  { ...CLOSED, $id: 'Node' },
+);
+export type NodeView = Static<typeof NodeView>;
+
+/** A server of the database, as the primary sees it. */
+export const DatabaseView = Type.Object(
+  {
+    name: Type.String(),
+    role: Type.Union([Type.Literal('primary'), Type.Literal('standby')]),
+    /** How a commit waits for it: `quorum`, `sync`, `potential` or `async`; empty for the primary. */
+    sync: Type.String(),
+    state: Type.String(),
+    /** What it has not written yet of what the primary has, in bytes and in ms. */
+    lagBytes: Type.Integer(),
+    lagMs: Type.Integer(),
+  },
+  { ...CLOSED, $id: 'DatabaseServer' },
+);
+export type DatabaseView = Static<typeof DatabaseView>;
+
+/** The bus between nodes. */
+export const BusView = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('in-process'), Type.Literal('redis')]),
+    connected: Type.Boolean(),
+    server: Type.String(),
+  },
+  { ...CLOSED, $id: 'Bus' },
+);
+export type BusView = Static<typeof BusView>;
 
 export const StatusView = Type.Object(
   {
     realm: Type.String(),
     version: Type.String(),
     database: Type.String(),
+    databaseServers: Type.Array(DatabaseView),
+    bus: BusView,
+    /** The node that answers. */
+    node: Type.String(),
+    nodes: Type.Array(NodeView),
+    /** What works worse than it could, in words; empty when everything is well. */
+    degraded: Type.Array(Type.String()),
+    leaseMs: Type.Integer(),
     startedAt: Time,
     head: Type.Integer(),
     liveSessions: Type.Integer(),

@@ -1,7 +1,11 @@
 import Type, { type Static } from 'typebox';
 import { Grant, RevocationEntry } from './grant.ts';
 
-const CLOSED = { additionalProperties: false } as const;
+/**
+ * Answers and messages between servers may hold more than this version knows: nodes and Proxies of adjacent versions
+ * work together during an upgrade, so what is unknown is ignored, and what is new is optional.
+ */
+const OPEN = {} as const;
 const Bytes = Type.String({ pattern: '^[A-Za-z0-9_-]*$', maxLength: 100_000 });
 
 /** Paths of the API between a Proxy and Security (mutual TLS, but for `join` and `jwks`). */
@@ -17,30 +21,37 @@ export const PROXY_PATHS = {
 } as const;
 
 /** A handshake message of a device, base64url, and the address it came from. */
-export const RelayRequest = Type.Object({ message: Bytes, address: Type.String({ maxLength: 64 }) }, CLOSED);
+export const RelayRequest = Type.Object({ message: Bytes, address: Type.String({ maxLength: 64 }) }, OPEN);
 export type RelayRequest = Static<typeof RelayRequest>;
 
 /** Security's message for the device, and whether the handshake goes on. */
-export const RelayAnswer = Type.Object({ handshake: Type.Optional(Type.String()), message: Bytes }, CLOSED);
+export const RelayAnswer = Type.Object({ handshake: Type.Optional(Type.String()), message: Bytes }, OPEN);
 export type RelayAnswer = Static<typeof RelayAnswer>;
 
-/** A HELLO to authorise. */
-export const AuthorizeRequest = Type.Object({ hello: Bytes, address: Type.String({ maxLength: 64 }) }, CLOSED);
+/** A HELLO to authorise. `request` is the Proxy's own id: a repetition with it gets the same answer at any node. */
+export const AuthorizeRequest = Type.Object(
+  {
+    hello: Bytes,
+    address: Type.String({ maxLength: 64 }),
+    request: Type.Optional(Type.String({ pattern: '^[0-9a-f]{32}$' })),
+  },
+  OPEN,
+);
 export type AuthorizeRequest = Static<typeof AuthorizeRequest>;
 
 /** The grant with the channel key, or the hint to give the device. */
 export const AuthorizeAnswer = Type.Union([
-  Type.Object({ grant: Grant, channelKey: Bytes }, CLOSED),
-  Type.Object({ hint: Type.String(), retryAfterMs: Type.Optional(Type.Integer()) }, CLOSED),
+  Type.Object({ grant: Grant, channelKey: Bytes }, OPEN),
+  Type.Object({ hint: Type.String(), retryAfterMs: Type.Optional(Type.Integer()) }, OPEN),
 ]);
 export type AuthorizeAnswer = Static<typeof AuthorizeAnswer>;
 
 /** The rights of an open channel, read again; `ended` says why there are none any more. */
-export const ReauthorizeRequest = Type.Object({ sid: Type.String({ pattern: '^[0-9a-f]{32}$' }) }, CLOSED);
+export const ReauthorizeRequest = Type.Object({ sid: Type.String({ pattern: '^[0-9a-f]{32}$' }) }, OPEN);
 export type ReauthorizeRequest = Static<typeof ReauthorizeRequest>;
 export const ReauthorizeAnswer = Type.Union([
-  Type.Object({ grant: Grant }, CLOSED),
-  Type.Object({ ended: Type.String() }, CLOSED),
+  Type.Object({ grant: Grant }, OPEN),
+  Type.Object({ ended: Type.String() }, OPEN),
 ]);
 export type ReauthorizeAnswer = Static<typeof ReauthorizeAnswer>;
 
@@ -54,11 +65,11 @@ export const Beat = Type.Object(
     /** True when the Proxy has no channels yet and so needs no entries, only the head. */
     fresh: Type.Boolean(),
   },
-  CLOSED,
+  OPEN,
 );
 export type Beat = Static<typeof Beat>;
 
-/** Answer to a beat: what the Proxy has not applied, and how long it may serve. */
+/** Answer to a beat: what the Proxy has not applied, how long it may serve, and where the Security nodes are. */
 export const BeatAnswer = Type.Object(
   {
     type: Type.Literal('lease'),
@@ -66,13 +77,15 @@ export const BeatAnswer = Type.Object(
     head: Type.Integer({ minimum: 0 }),
     entries: Type.Array(RevocationEntry),
     leaseMs: Type.Integer({ minimum: 1 }),
+    /** URLs of all Security nodes, those that live first. */
+    nodes: Type.Optional(Type.Array(Type.String({ maxLength: 512 }), { maxItems: 256 })),
   },
-  CLOSED,
+  OPEN,
 );
 export type BeatAnswer = Static<typeof BeatAnswer>;
 
 /** Entries pushed as they are committed; only a speed-up, the beat delivers them in any case. */
-export const Push = Type.Object({ type: Type.Literal('push'), entries: Type.Array(RevocationEntry) }, CLOSED);
+export const Push = Type.Object({ type: Type.Literal('push'), entries: Type.Array(RevocationEntry) }, OPEN);
 export type Push = Static<typeof Push>;
 
 /** What Security sends on the control connection. */
@@ -82,18 +95,25 @@ export type ControlMessage = Static<typeof ControlMessage>;
 /** A new Proxy's request for its certificate. */
 export const JoinRequest = Type.Object(
   { token: Type.String({ maxLength: 256 }), csr: Type.String({ maxLength: 8_192 }) },
-  CLOSED,
+  OPEN,
 );
 export type JoinRequest = Static<typeof JoinRequest>;
-export const RenewRequest = Type.Object({ csr: Type.String({ maxLength: 8_192 }) }, CLOSED);
+export const RenewRequest = Type.Object({ csr: Type.String({ maxLength: 8_192 }) }, OPEN);
 export type RenewRequest = Static<typeof RenewRequest>;
 /** The certificate, the CA, and who the Proxy is. */
 export const JoinAnswer = Type.Object(
-  { certificate: Type.String(), ca: Type.String(), realm: Type.String(), site: Type.String(), name: Type.String() },
-  CLOSED,
+  {
+    certificate: Type.String(),
+    ca: Type.String(),
+    realm: Type.String(),
+    site: Type.String(),
+    name: Type.String(),
+    nodes: Type.Optional(Type.Array(Type.String({ maxLength: 512 }), { maxItems: 256 })),
+  },
+  OPEN,
 );
 export type JoinAnswer = Static<typeof JoinAnswer>;
 
 /** The signed site map: JWS by the realm's root key. */
-export const SiteMapAnswer = Type.Object({ siteMap: Type.String(), rootKey: Type.String() }, CLOSED);
+export const SiteMapAnswer = Type.Object({ siteMap: Type.String(), rootKey: Type.String() }, OPEN);
 export type SiteMapAnswer = Static<typeof SiteMapAnswer>;

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { type ChannelKey, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
 import {
   AuthorizeAnswer,
@@ -12,12 +13,16 @@ import {
 import { Agent, request } from 'undici';
 import { SecurityClientError } from './errors.ts';
 import type { ProxyIdentity } from './identity.ts';
+import type { NodeList } from './node-list.ts';
 
 const parseRelay = parserOf(RelayAnswer);
 const parseAuthorize = parserOf(AuthorizeAnswer);
 const parseReauthorize = parserOf(ReauthorizeAnswer);
 const parseSiteMap = parserOf(SiteMapAnswer);
+/** A request is given up after this, ms. */
 const TIMEOUT_MS = 15_000;
+/** Without an answer by then the next node is asked as well, ms: requests have ids, so being asked twice does no harm. */
+const HEDGE_MS = 600;
 const CONNECT_TIMEOUT_MS = 1_000;
 
 /** Security's message for a device, and the handshake it belongs to. */
@@ -32,30 +37,38 @@ export type Authorised =
   | { readonly grant: Grant; readonly channelKey: ChannelKey }
   | { readonly hint: string; readonly retryAfterMs: number };
 
+/** One request to a node. */
+interface Ask<T> {
+  readonly path: string;
+  readonly method: 'GET' | 'POST';
+  readonly body?: object;
+  readonly parse: (value: unknown) => T | undefined;
+}
+
 /**
- * A Proxy's client of Security over mutual TLS. Knows several nodes and goes to the next when one does not answer;
- * a handshake stays with the node that began it.
+ * A Proxy's client of Security over mutual TLS. Knows several nodes: when one refuses the connection the next is asked at
+ * once, when one is silent the next is asked beside it, and the first answer counts. A handshake stays with its node.
  */
 export class SecurityClient {
+  readonly #nodes: NodeList;
   #agent: Agent;
-  #urls: readonly string[];
 
-  constructor(identity: ProxyIdentity) {
+  constructor(identity: ProxyIdentity, nodes: NodeList) {
     this.#agent = agentOf(identity);
-    this.#urls = identity.urls;
+    this.#nodes = nodes;
   }
 
   /** Takes a renewed certificate; requests under way end with the old one. */
   useIdentity(identity: ProxyIdentity): void {
     void this.#agent.close();
     this.#agent = agentOf(identity);
-    this.#urls = identity.urls;
   }
 
-  /** Hands HS1 over. */
+  /** Hands HS1 over. A node that comes too late with its HS2 just forgets the handshake. */
   async beginHandshake(message: Uint8Array, address: string): Promise<Relayed> {
     const body = { message: formatBase64Url(message), address };
-    const { url, answer } = await this.#anyNode((node) => this.#post(node, PROXY_PATHS.handshakes, body, parseRelay));
+    const ask = { path: PROXY_PATHS.handshakes, method: 'POST', body, parse: parseRelay } as const;
+    const { url, answer } = await this.#anyNode(ask);
     return {
       message: parseBase64Url(answer.message),
       ...(answer.handshake === undefined ? {} : { handshake: { url, id: answer.handshake } }),
@@ -70,70 +83,85 @@ export class SecurityClient {
   ): Promise<Uint8Array> {
     const body = { message: formatBase64Url(message), address };
     const path = `${PROXY_PATHS.handshakes}/${handshake.id}`;
-    return parseBase64Url((await this.#post(handshake.url, path, body, parseRelay)).message);
+    return parseBase64Url((await this.#send(handshake.url, { path, method: 'POST', body, parse: parseRelay })).message);
   }
 
   /** Asks whether a HELLO may open a channel. */
   async authorize(hello: Uint8Array, address: string): Promise<Authorised> {
-    const body = { hello: formatBase64Url(hello), address };
-    const { answer } = await this.#anyNode((node) => this.#post(node, PROXY_PATHS.authorize, body, parseAuthorize));
+    const body = { hello: formatBase64Url(hello), address, request: randomBytes(16).toString('hex') };
+    const ask = { path: PROXY_PATHS.authorize, method: 'POST', body, parse: parseAuthorize } as const;
+    const { answer } = await this.#anyNode(ask);
     if ('hint' in answer) return { hint: answer.hint, retryAfterMs: answer.retryAfterMs ?? 0 };
     return { grant: answer.grant, channelKey: keyOf<ChannelKey>(parseBase64Url(answer.channelKey)) };
   }
 
   /** Reads the rights of an open channel again; undefined when its session is over. */
   async reauthorize(sid: string): Promise<Grant | undefined> {
-    const { answer } = await this.#anyNode((node) =>
-      this.#post(node, PROXY_PATHS.reauthorize, { sid }, parseReauthorize),
-    );
+    const ask = { path: PROXY_PATHS.reauthorize, method: 'POST', body: { sid }, parse: parseReauthorize } as const;
+    const { answer } = await this.#anyNode(ask);
     return 'grant' in answer ? answer.grant : undefined;
   }
 
   /** The realm's signed site map. */
   async siteMap(): Promise<SiteMapAnswer> {
-    const { answer } = await this.#anyNode((node) =>
-      this.#send(node, PROXY_PATHS.siteMap, { method: 'GET' }, parseSiteMap),
-    );
-    return answer;
+    return (await this.#anyNode({ path: PROXY_PATHS.siteMap, method: 'GET', parse: parseSiteMap })).answer;
   }
 
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
 
-  /** Tries the nodes in turn, and remembers the one that answered by putting it first. */
-  async #anyNode<T>(work: (url: string) => Promise<T>): Promise<{ url: string; answer: T }> {
-    let unreachable: unknown;
-    for (const url of this.#urls) {
-      try {
-        const answer = await work(url);
-        if (url !== this.#urls[0]) this.#urls = [url, ...this.#urls.filter((other) => other !== url)];
-        return { url, answer };
-      } catch (error) {
-        if ((error as SecurityClientError).code !== 'ERR_SECURITY_UNREACHABLE') throw error;
-        unreachable = error;
-      }
-    }
-    throw unreachable;
+  /**
+   * Asks the nodes in order until one answers; a refusal is an answer.
+   * @throws SecurityClientError ERR_SECURITY_UNREACHABLE when none does
+   */
+  #anyNode<T>(ask: Ask<T>): Promise<{ url: string; answer: T }> {
+    const urls = [...this.#nodes.inOrder];
+    return new Promise((resolve, reject) => {
+      let open = 0;
+      let hedge: NodeJS.Timeout | undefined;
+      const next = (): void => {
+        clearTimeout(hedge);
+        const url = urls.shift();
+        if (url === undefined) return;
+        open += 1;
+        if (urls.length > 0)
+          hedge = setTimeout(() => {
+            this.#nodes.failed(url);
+            next();
+          }, HEDGE_MS);
+        this.#send(url, ask).then(
+          (answer) => {
+            clearTimeout(hedge);
+            this.#nodes.answered(url);
+            resolve({ url, answer });
+          },
+          (error: SecurityClientError) => {
+            open -= 1;
+            if (error.code !== 'ERR_SECURITY_UNREACHABLE') {
+              clearTimeout(hedge);
+              return reject(error);
+            }
+            this.#nodes.failed(url);
+            if (urls.length > 0) return next();
+            if (open === 0) reject(error);
+          },
+        );
+      };
+      next();
+    });
   }
 
-  #post<T>(url: string, path: string, body: object, parse: (value: unknown) => T | undefined): Promise<T> {
-    const headers = { 'content-type': 'application/json' };
-    return this.#send(url, path, { method: 'POST', headers, body: JSON.stringify(body) }, parse);
-  }
-
-  async #send<T>(
-    url: string,
-    path: string,
-    options: { method: 'GET' | 'POST'; headers?: Record<string, string>; body?: string },
-    parse: (value: unknown) => T | undefined,
-  ): Promise<T> {
-    const answer = await request(`${url}${path}`, { ...options, dispatcher: this.#agent }).then(
-      async ({ statusCode, body }) => ({ statusCode, text: await body.text() }),
-      (cause: unknown) => {
+  async #send<T>(url: string, { path, method, body, parse }: Ask<T>): Promise<T> {
+    const answer = await request(`${url}${path}`, {
+      method,
+      dispatcher: this.#agent,
+      ...(body ? { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) } : {}),
+    })
+      .then(async ({ statusCode, body: text }) => ({ statusCode, text: await text.text() }))
+      .catch((cause: unknown) => {
         throw new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security does not answer at ${url}`, { cause });
-      },
-    );
+      });
     if (answer.statusCode >= 500)
       throw new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security answered ${answer.statusCode}`);
     if (answer.statusCode !== 200)

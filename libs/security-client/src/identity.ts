@@ -45,7 +45,8 @@ export function certificateEndsAt(identity: ProxyIdentity): number {
 }
 
 interface JoinToken {
-  readonly url: string;
+  /** Security nodes, any of which takes the token. */
+  readonly urls: readonly string[];
   /** SHA-256 of the CA's certificate, hex. */
   readonly ca: string;
   readonly token: string;
@@ -53,8 +54,8 @@ interface JoinToken {
 
 function parseJoinToken(text: string): JoinToken {
   try {
-    const { url, ca, token } = JSON.parse(decodeText(parseBase64Url(text.trim()))) as JoinToken;
-    if ([url, ca, token].every((part) => typeof part === 'string')) return { url, ca, token };
+    const { urls, ca, token } = JSON.parse(decodeText(parseBase64Url(text.trim()))) as JoinToken;
+    if ([...urls, ca, token].every((part) => typeof part === 'string')) return { urls, ca, token };
   } catch {}
   throw new SecurityClientError('ERR_SECURITY_TOKEN', 'this is not a join token: sallyport proxy invite makes one');
 }
@@ -71,13 +72,13 @@ async function newKey(): Promise<{ csr: string; key: string }> {
  * @throws SecurityClientError ERR_SECURITY_TOKEN, ERR_SECURITY_UNREACHABLE or ERR_SECURITY_REFUSED
  */
 export async function join(tokenText: string): Promise<ProxyIdentity> {
-  const { url, ca, token } = parseJoinToken(tokenText);
-  const caPem = await fetchPinnedCa(url, ca);
+  const { urls, ca, token } = parseJoinToken(tokenText);
+  const { url, caPem } = await findNode(urls, ca);
   const { csr, key } = await newKey();
   const dispatcher = new Agent({ connect: { ca: caPem } });
   try {
     const answer = await post(`${url}${PROXY_PATHS.join}`, { token, csr }, dispatcher);
-    return { ...answer, key, urls: [url] };
+    return identityOf(answer, key, urls);
   } finally {
     await dispatcher.close();
   }
@@ -88,11 +89,32 @@ export async function renew(identity: ProxyIdentity): Promise<ProxyIdentity> {
   const { csr, key } = await newKey();
   const dispatcher = new Agent({ connect: { ca: identity.ca, cert: identity.certificate, key: identity.key } });
   try {
-    const answer = await post(`${identity.urls[0]}${PROXY_PATHS.renew}`, { csr }, dispatcher);
-    return { ...answer, key, urls: identity.urls };
+    const answer = await postAnywhere(identity.urls, { path: PROXY_PATHS.renew, body: { csr }, dispatcher });
+    return identityOf(answer, key, identity.urls);
   } finally {
     await dispatcher.close();
   }
+}
+
+function identityOf({ nodes, ...answer }: JoinAnswer, key: string, urls: readonly string[]): ProxyIdentity {
+  return { ...answer, key, urls: nodes?.length ? nodes : urls };
+}
+
+/** Asks one node after the other; a refusal is an answer. */
+async function postAnywhere(
+  urls: readonly string[],
+  { path, body, dispatcher }: { path: string; body: object; dispatcher: Agent },
+): Promise<JoinAnswer> {
+  let unreachable: unknown;
+  for (const url of urls) {
+    try {
+      return await post(`${url}${path}`, body, dispatcher);
+    } catch (error) {
+      if ((error as SecurityClientError).code !== 'ERR_SECURITY_UNREACHABLE') throw error;
+      unreachable = error;
+    }
+  }
+  throw unreachable;
 }
 
 async function post(url: string, body: object, dispatcher: Agent): Promise<JoinAnswer> {
@@ -107,6 +129,20 @@ async function post(url: string, body: object, dispatcher: Agent): Promise<JoinA
   if (joined) return joined;
   const title = (parsed as { title?: string } | undefined)?.title ?? `status ${answer.statusCode}`;
   throw new SecurityClientError('ERR_SECURITY_REFUSED', `Security refused: ${title}`);
+}
+
+/** The first node that answers, and its CA once the fingerprint was checked. */
+async function findNode(urls: readonly string[], fingerprint: string): Promise<{ url: string; caPem: string }> {
+  let unreachable: unknown = new SecurityClientError('ERR_SECURITY_TOKEN', 'the join token names no Security node');
+  for (const url of urls) {
+    try {
+      return { url, caPem: await fetchPinnedCa(url, fingerprint) };
+    } catch (error) {
+      if ((error as SecurityClientError).code !== 'ERR_SECURITY_UNREACHABLE') throw error;
+      unreachable = error;
+    }
+  }
+  throw unreachable;
 }
 
 /** The CA certificate that the server shows in its chain, if its fingerprint is the one expected. */

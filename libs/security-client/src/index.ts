@@ -9,3 +9,4 @@ export {
   renew,
   storeIdentity,
 } from './identity.ts';
+export { NodeList } from './node-list.ts';

@@ -1,5 +1,6 @@
 export { Secret } from './secret.ts';
 export {
+  hostList,
   integer,
   type ListenAddress,
   list,

@@ -67,6 +67,12 @@ export function listenAddress(about: string, fallback: ListenAddress): Setting<L
   };
 }
 
+/** Comma-separated `host:port`; absent: none. */
+export function hostList(about: string): Setting<readonly ListenAddress[]> {
+  const { parse } = listenAddress(about, { host: '', port: 0 });
+  return { about, fallback: [], parse: (value) => value.split(',').map((part) => parse(part.trim())) };
+}
+
 /** Comma-separated texts. */
 export function list(about: string, fallback: readonly string[]): Setting<readonly string[]> {
   return {

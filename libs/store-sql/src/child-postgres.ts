@@ -23,7 +23,7 @@ import { StoreError } from '@sallyport/access';
 import pg from 'pg';
 import { findPostgres } from './binaries.ts';
 import { canReach, type DatabaseUser, databaseUser } from './database-user.ts';
-import type { DatabaseAddress } from './store.ts';
+import type { DatabaseAddress } from './primary.ts';
 
 const USER = 'sallyport';
 const DATABASE = 'postgres';

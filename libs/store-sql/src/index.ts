@@ -1,4 +1,5 @@
 export { embeddedPostgres, findPostgres } from './binaries.ts';
 export { ChildPostgres, type ChildPostgresOptions } from './child-postgres.ts';
 export { migrate } from './migrate.ts';
-export { type DatabaseAddress, SqlStore } from './store.ts';
+export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
+export { SqlStore, type SqlStoreOptions } from './store.ts';

@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { StoreError } from '@sallyport/access';
 import { runner } from 'node-pg-migrate';
-import pg from 'pg';
-import type { DatabaseAddress } from './store.ts';
+import { connectToPrimary, type DatabaseAddress } from './primary.ts';
 
+/** A node that starts during a failover waits for its end, ms. */
+const PATIENCE_MS = 60_000;
 const DIRECTORY = fileURLToPath(new URL('../migrations', import.meta.url));
 
 /**
@@ -12,13 +13,10 @@ const DIRECTORY = fileURLToPath(new URL('../migrations', import.meta.url));
  * @throws StoreError ERR_STORE_UNAVAILABLE when the database cannot be reached or a migration fails; nothing of it stays.
  */
 export async function migrate(address: DatabaseAddress): Promise<string[]> {
-  const { ca, ...connection } = address;
-  const client = new pg.Client({
-    ...connection,
-    ...(ca === undefined ? {} : { ssl: { ca, rejectUnauthorized: true } }),
+  const client = await connectToPrimary(address, PATIENCE_MS).catch((cause: unknown) => {
+    throw new StoreError('ERR_STORE_UNAVAILABLE', 'no primary of the database can be reached', { cause });
   });
   try {
-    await client.connect();
     const done = await runner({
       dbClient: client,
       dir: DIRECTORY,

@@ -9,29 +9,40 @@ import {
   type Transaction,
 } from '@sallyport/access';
 import pg from 'pg';
+import {
+  clientOfPrimary,
+  connectionOf,
+  type DatabaseAddress,
+  type DatabaseHost,
+  type PrimaryClient,
+  PrimaryFinder,
+  READ_ONLY,
+} from './primary.ts';
 import { type AnyRow, type Query, sqlTable } from './table.ts';
-
-/** Where the database is. `password` never reaches a log: errors of `pg` do not hold it. */
-export interface DatabaseAddress {
-  /** Host name, or the folder of a Unix socket. */
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-  readonly database: string;
-  /** TLS for a database on another host: PEM of its CA. */
-  readonly ca?: string;
-}
 
 const INT8 = 20;
 const BYTEA = 17;
 /** A statement that takes longer is given up and its connection dropped, ms. */
-const QUERY_TIMEOUT_MS = 10_000;
-const CONNECT_TIMEOUT_MS = 2_000;
+const QUERY_TIMEOUT_MS = 3_000;
+const CONNECT_TIMEOUT_MS = 1_000;
+/** A node that stops in the middle of a transaction must not hold its locks, ms. */
+const IDLE_IN_TRANSACTION_MS = 2_000;
+const LOCK_TIMEOUT_MS = 2_500;
+/** How long a connection is looked for, ms: a few servers, each with its connect timeout. */
+const BEGIN_PATIENCE_MS = 4_000;
 const POOL_SIZE = 16;
 const RETRIES = 5;
 /** Serialization failure and deadlock: nothing was done, the transaction may run again. */
 const RETRYABLE = new Set(['40001', '40P01']);
+/** The server goes down, starts, is a standby, or a lock was not to be had: nothing was done. */
+const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '25P03', '53300', '55P03', READ_ONLY]);
+/** One round trip begins the transaction and reads the clock. */
+const BEGIN = 'begin; select (extract(epoch from clock_timestamp()) * 1000)::bigint as "now"';
+/**
+ * Commits what has only read, and proves at the same time that the server still is the primary: the message is a write
+ * that waits for the standbys. A primary that was replaced without noticing serves stale reads for ever, but never this.
+ */
+const COMMIT_READ = "select pg_logical_emit_message(true, 'sallyport', ''); commit";
 /** SQLSTATE of a commit whose wait for a standby was cancelled: it stands here, but perhaps nowhere else. */
 const COMMIT_UNCERTAIN = '01000';
 
@@ -45,20 +56,32 @@ function typesOf(): pg.CustomTypesConfig {
   };
 }
 
+/** How a store works with its database. */
+export interface SqlStoreOptions {
+  readonly poolSize?: number;
+  /** True for a database with standbys: transactions that only read prove that they read from the primary. */
+  readonly replicated?: boolean;
+}
+
 /** PostgreSQL behind the store port. One pool for all realms; close it last. */
 export class SqlStore {
   readonly #pool: pg.Pool;
+  readonly #finder: PrimaryFinder;
+  readonly #replicated: boolean;
   readonly #statements = new Map<string, string>();
 
-  constructor(address: DatabaseAddress, poolSize: number = POOL_SIZE) {
-    const { ca, ...connection } = address;
+  constructor(address: DatabaseAddress, { poolSize = POOL_SIZE, replicated = false }: SqlStoreOptions = {}) {
+    this.#finder = new PrimaryFinder(address);
+    this.#replicated = replicated;
     this.#pool = new pg.Pool({
-      ...connection,
-      ...(ca === undefined ? {} : { ssl: { ca, rejectUnauthorized: true } }),
+      ...connectionOf(address),
+      Client: clientOfPrimary(this.#finder) as never,
       max: poolSize,
       types: typesOf(),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+      lock_timeout: LOCK_TIMEOUT_MS,
       keepAlive: true,
       application_name: 'sallyport-security',
     });
@@ -72,12 +95,21 @@ export class SqlStore {
     return { realm, transaction: (work) => this.#retrying(realm, work) };
   }
 
-  /** Version of the server. @throws StoreError ERR_STORE_UNAVAILABLE */
-  async serverVersion(): Promise<string> {
+  /** The server that is asked now. */
+  get server(): DatabaseHost {
+    return this.#finder.current;
+  }
+
+  /** Runs one statement of the operator's kind outside of any realm. @throws StoreError ERR_STORE_UNAVAILABLE */
+  async query<Row extends object>(text: string): Promise<Row[]> {
+    const { client } = await this.#begin();
     try {
-      const { rows } = await this.#pool.query<{ server_version: string }>('show server_version');
-      return rows[0]!.server_version;
+      const { rows } = await client.query<Row>(text);
+      await client.query('commit');
+      client.release();
+      return rows;
     } catch (cause) {
+      client.release(true);
       throw unavailable(cause);
     }
   }
@@ -98,18 +130,23 @@ export class SqlStore {
   }
 
   async #run<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const client = await this.#begin();
+    const { client, now } = await this.#begin();
+    const begun = performance.now();
+    const written = { rows: 0 };
     let broken: Error | undefined;
     const onError = (error: Error): void => {
       broken = error;
     };
     client.on('error', onError);
     try {
-      const result = await work(this.#transaction(client, realm));
-      await commit(client);
+      const clock = (): number => now + Math.round(performance.now() - begun);
+      const result = await work(this.#transaction(client, realm, { clock, written }));
+      if (written.rows > 0) await commit(client);
+      else await endRead(client, this.#replicated);
       return result;
     } catch (error) {
       broken ??= await rollback(client, error);
+      if (broken) this.#finder.failed((client as unknown as PrimaryClient).server);
       throw error;
     } finally {
       client.removeListener('error', onError);
@@ -117,35 +154,44 @@ export class SqlStore {
     }
   }
 
-  /** Begins on a connection that lives: one that died in the pool shows only now, and nothing was done on it. */
-  async #begin(): Promise<pg.PoolClient> {
-    for (let left = this.#pool.options.max ?? POOL_SIZE; ; left--) {
-      const client = await this.#pool.connect().catch((cause: unknown) => {
-        throw unavailable(cause);
-      });
+  /**
+   * Begins on a connection that lives and goes to the server that counts as the primary: one that died in the pool, or
+   * that goes to a server which was given up, shows only now, and nothing was done on it. Gives the store's clock too.
+   */
+  async #begin(): Promise<{ client: pg.PoolClient; now: number }> {
+    const deadline = performance.now() + BEGIN_PATIENCE_MS;
+    for (let left = POOL_SIZE + this.#finder.count; ; left--) {
+      let client: pg.PoolClient | undefined;
       try {
-        await client.query('begin');
-        return client;
-      } catch (cause) {
+        client = await this.#pool.connect();
+        if ((client as unknown as PrimaryClient).server === this.#finder.current) {
+          const results = (await client.query(BEGIN)) as unknown as pg.QueryResult<{ now: number }>[];
+          return { client, now: results[1]!.rows[0]!.now };
+        }
         client.release(true);
-        if (left === 0) throw unavailable(cause);
+      } catch (cause) {
+        if (client) this.#finder.failed((client as unknown as PrimaryClient).server);
+        client?.release(true);
+        const alone = !client && this.#finder.count === 1;
+        if (left <= 0 || alone || performance.now() > deadline) throw unavailable(cause);
       }
     }
   }
 
-  #transaction(client: pg.PoolClient, realm: string): Transaction {
+  #transaction(
+    client: pg.PoolClient,
+    realm: string,
+    { clock, written }: { clock: () => number; written: { rows: number } },
+  ): Transaction {
     const query: Query = async (text, values) => {
       const { rows, rowCount } = await client.query<AnyRow>({ name: this.#nameOf(text), text, values: [...values] });
+      if (!text.startsWith('select')) written.rows += rowCount ?? 0;
       return { rows, count: rowCount ?? 0 };
     };
     const tables = Object.fromEntries(
       TABLE_NAMES.map((name) => [name, sqlTable(name, TABLES[name] as unknown as TableShape<AnyRow>, realm, query)]),
     );
-    const now = async (): Promise<number> => {
-      const { rows } = await query('select (extract(epoch from clock_timestamp()) * 1000)::bigint as "now"', []);
-      return rows[0]!['now'] as number;
-    };
-    return { tables: tables as unknown as Tables, now };
+    return { tables: tables as unknown as Tables, now: clock };
   }
 
   /** Named statements are planned once per connection. Their number is bounded by our own code. */
@@ -156,30 +202,48 @@ export class SqlStore {
   }
 }
 
+/** Ends a transaction that changed nothing: whatever goes wrong, nothing was done. */
+async function endRead(client: pg.PoolClient, replicated: boolean): Promise<void> {
+  try {
+    await confirm(client, replicated ? COMMIT_READ : 'commit');
+  } catch (cause) {
+    throw unavailable(cause);
+  }
+}
+
 /** Commits; whatever goes wrong here leaves the outcome unknown. */
 async function commit(client: pg.PoolClient): Promise<void> {
+  try {
+    await confirm(client, 'commit');
+  } catch (cause) {
+    if (RETRYABLE.has((cause as { code?: string }).code ?? '')) throw cause;
+    throw new StoreError('ERR_STORE_UNKNOWN', 'the database did not confirm the commit', { cause });
+  }
+}
+
+/** @throws Error also when the wait for a standby was cancelled: the server then answers with a mere notice. */
+async function confirm(client: pg.PoolClient, statement: string): Promise<void> {
   let uncertain = false;
   const onNotice = (notice: { code?: string | undefined }): void => {
     if (notice.code === COMMIT_UNCERTAIN) uncertain = true;
   };
   client.on('notice', onNotice);
   try {
-    await client.query('commit');
-  } catch (cause) {
-    if (RETRYABLE.has((cause as { code?: string }).code ?? '')) throw cause;
-    throw new StoreError('ERR_STORE_UNKNOWN', 'the database did not confirm the commit', { cause });
+    await client.query(statement);
   } finally {
     client.removeListener('notice', onNotice);
   }
-  if (uncertain) throw new StoreError('ERR_STORE_UNKNOWN', 'the commit was not confirmed by a standby');
+  if (uncertain) throw new Error('the commit was not confirmed by a standby');
 }
 
 /** Undoes a transaction; gives the error when the connection must be dropped. */
 async function rollback(client: pg.PoolClient, error: unknown): Promise<Error | undefined> {
   const usable = error instanceof AccessError || (error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT');
-  const sqlstate = (error as { code?: string }).code?.length === 5;
+  const code = (error as { code?: string }).code ?? '';
+  const sqlstate = code.length === 5 && !UNAVAILABLE.has(code);
   if (isDatabaseError(error) && !usable && !sqlstate) return error as Error;
-  if (error instanceof StoreError && error.code === 'ERR_STORE_UNKNOWN') return error;
+  const dropped = error instanceof StoreError && error.code !== 'ERR_STORE_CONFLICT';
+  if (dropped) return error;
   try {
     await client.query('rollback');
     return undefined;

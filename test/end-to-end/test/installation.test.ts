@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { certificateEndsAt, loadIdentity, renew, SecurityClient } from '@sallyport/security-client';
+import { certificateEndsAt, loadIdentity, NodeList, renew, SecurityClient } from '@sallyport/security-client';
 import { ChildPostgres } from '@sallyport/store-sql';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
@@ -12,8 +12,7 @@ const database = await ChildPostgres.start({ folder: join(folder, 'db'), passwor
 const { host, port, user, password, database: name } = database.address;
 const gateway = await Gateway.start({
   environment: {
-    SALLYPORT_DATABASE_HOST: host,
-    SALLYPORT_DATABASE_PORT: String(port),
+    SALLYPORT_DATABASE_HOSTS: `${host}:${port}`,
     SALLYPORT_DATABASE_USER: user,
     SALLYPORT_DATABASE_NAME: name,
     SALLYPORT_DATABASE_PASSWORD: password,
@@ -39,7 +38,7 @@ test('a Proxy renews its certificate with the old one, for a new key', async () 
   const renewed = await renew(identity);
   expect(renewed.key).not.toBe(identity.key);
   expect(certificateEndsAt(renewed)).toBeGreaterThan(Date.now() + 24 * 3_600_000);
-  const client = new SecurityClient(renewed);
+  const client = new SecurityClient(renewed, new NodeList(renewed));
   expect((await client.siteMap()).siteMap).toMatch(/^eyJ/);
   await client.close();
 });

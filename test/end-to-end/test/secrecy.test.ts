@@ -6,16 +6,23 @@ import { openDevice } from '@sallyport/device/node';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
+import { freePort } from '../src/ports.ts';
 import { RecordingProxy } from '../src/recording-proxy.ts';
 
 const CANARIES = { path: 'canary-in-a-path', header: 'canary-in-a-header', body: 'canary-in-a-body' };
 const backend = await startBackend();
-const gateway = await Gateway.start();
+// Security says of itself that it is reached through the second tap.
+const securityPort = await freePort();
+const securityTap = await RecordingProxy.start({ host: '127.0.0.1', port: securityPort });
+const gateway = await Gateway.start({
+  environment: {
+    SALLYPORT_PROXY_LISTEN: `127.0.0.1:${securityPort}`,
+    SALLYPORT_PROXY_URL: `https://127.0.0.1:${securityTap.port}`,
+  },
+});
 await gateway.addResource('wiki', 'canary-host.corp', backend.url);
 await gateway.addUser('canary-user');
 const deviceTap = await RecordingProxy.start({ host: '127.0.0.1', port: Number(new URL(gateway.origins[0]!).port) });
-const securityUrl = new URL(gateway.security.ready['proxyUrl']!);
-const securityTap = await RecordingProxy.start({ host: '127.0.0.1', port: Number(securityUrl.port) });
 afterAll(async () => {
   deviceTap.close();
   securityTap.close();
@@ -48,22 +55,6 @@ async function runJob(): Promise<DeviceRecord> {
 }
 
 test('a wiretap between device and Proxy, and between Proxy and Security, hears no credential, URL or content', async () => {
-  // A Proxy whose way to Security leads over the second tap.
-  const name = 'tapped';
-  const { token } = await gateway.operator.call('POST', '/v1/join-tokens', { name, site: 'here' });
-  const content = JSON.parse(Buffer.from(token as string, 'base64url').toString());
-  const tapped = Buffer.from(JSON.stringify({ ...content, url: `https://127.0.0.1:${securityTap.port}` })).toString(
-    'base64url',
-  );
-  await gateway.proxies[0]!.end('SIGKILL');
-  const port = new URL(gateway.origins[0]!).port;
-  gateway.proxies.length = 0;
-  gateway.origins.length = 0;
-  await gateway.addProxy({
-    SALLYPORT_JOIN_TOKEN: tapped,
-    SALLYPORT_LISTEN: `127.0.0.1:${port}`,
-    SALLYPORT_DATA: join(gateway.folder, name),
-  });
   const record = await runJob();
   expect(deviceTap.capture.length).toBeGreaterThan(5_000);
   expect(securityTap.capture.length).toBeGreaterThan(5_000);
@@ -81,7 +72,7 @@ test('what a Proxy keeps on disk opens no login: no key of Security and no secre
   const kek = JSON.parse(readFileSync(join(gateway.folder, 'security-data', 'security', 'kek.json'), 'utf8')).keys[
     '1'
   ] as string;
-  const files = filesUnder(join(gateway.folder, 'tapped')).map((file) => readFileSync(file));
+  const files = filesUnder(join(gateway.folder, 'p1')).map((file) => readFileSync(file));
   const log = Buffer.from(gateway.proxies.map((proxy) => proxy.log).join(''));
   for (const secret of [record.deviceSecret, record.keys!.current, record.session!.secret].flatMap(formsOf)) {
     for (const content of [...files, log]) expect(content.includes(secret)).toBe(false);

@@ -12,7 +12,6 @@ import {
   listAudit,
   listGroups,
   listInstallations,
-  listProxies,
   listSessions,
   listSites,
   listUsers,
@@ -23,14 +22,14 @@ import {
   putSite,
   putUser,
   type ResourceRow,
+  randomId,
   redeemOperatorToken,
+  removeNode,
   removeRight,
   revoke,
   revokeProxy,
-  type StoreError,
   settingsOf,
   type UserWithGroups,
-  verifyAudit,
 } from '@sallyport/access';
 import { formatBase64Url, formatHex, formatLink } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
@@ -63,8 +62,9 @@ import {
 } from '@sallyport/security-api';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type, { type Static, type TSchema } from 'typebox';
-import { untilInForce } from '../in-force.ts';
+import { type InForce, untilInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
+import { type StatusParts, statusOf } from './status.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -74,18 +74,14 @@ declare module 'fastify' {
 }
 
 /** What the admin API needs beside the realm. */
-export interface AdminRoutes {
-  readonly context: RealmContext;
-  readonly version: string;
-  readonly database: () => Promise<string>;
-  /** URL under which Proxies reach this server, for join tokens. */
-  readonly proxyUrl: string;
-}
+export type AdminRoutes = StatusParts;
 
 const NameParam = Type.Object({ name: Type.String({ pattern: NamePattern }) });
 type NameParam = Static<typeof NameParam>;
 const IdParam = Type.Object({ id: Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$' }) });
 type IdParam = Static<typeof IdParam>;
+const NodeParam = Type.Object({ id: Type.String({ minLength: 1, maxLength: 128 }) });
+type NodeParam = Static<typeof NodeParam>;
 const Done = Type.Object({ done: Type.Boolean() });
 const WAIT_LIMIT_MS = 60_000;
 
@@ -144,7 +140,7 @@ function addOperatorRoutes(service: FastifyInstance, { access, addressThrottle }
       body: OperatorLogin,
     }),
     async ({ body, ip }) => {
-      if (addressThrottle.take(`operator ${ip}`) > 0)
+      if ((await addressThrottle.take(`operator ${ip}`)) > 0)
         throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many attempts');
       const credential = await redeemOperatorToken(access, body.token, body.name);
       if (!credential)
@@ -167,7 +163,7 @@ function userView({ user, groups }: UserWithGroups): User {
 }
 
 function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access, pushes } = context;
+  const { access, bus } = context;
   service.get('/v1/users', operation('users.list', 'All users', Type.Array(User)), async () =>
     (await listUsers(access)).map(userView),
   );
@@ -176,7 +172,7 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
     operation('users.put', 'Create or change a user', User, { params: NameParam, body: UserInput }),
     async (request) => {
       const user = await putUser(access, request.params.name, request.body, actorOf(request));
-      pushes.wake();
+      bus.publish('entries');
       return userView(user);
     },
   );
@@ -185,17 +181,11 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
     operation('users.disable', 'Disable a user and end everything of theirs', RevocationView, { params: NameParam }),
     async (request) => {
       const by = actorOf(request);
-      const requestId = `disable-${request.params.name}-${access.now()}`;
+      const requestId = String(request.headers['sallyport-request'] ?? randomId(access.crypto));
       const index = await disableUser(access, request.params.name, requestId, by);
       const force = await untilInForce(context, index, WAIT_LIMIT_MS);
       const found = (await findUser(access, request.params.name))!;
-      const entry = { index, kind: 'user', subject: found.user.id, reason: by.reason, at: access.now() } as const;
-      return {
-        ...entry,
-        inForce: force.waitingFor.length === 0,
-        waitedMs: force.waitedMs,
-        waitingFor: [...force.waitingFor],
-      };
+      return revocationView(context, { index, kind: 'user', subject: found.user.id, reason: by.reason }, force);
     },
   );
   service.post<{ Params: NameParam }>(
@@ -219,6 +209,17 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   );
 }
 
+/** The answer to a revocation: in force, or for whom it waits and until when. */
+function revocationView(
+  { wallMs }: RealmContext,
+  entry: Pick<RevocationView, 'index' | 'kind' | 'subject' | 'reason'>,
+  { waitedMs, waitingFor }: InForce,
+): RevocationView {
+  const at = wallMs();
+  const waiting = waitingFor.map((proxy) => ({ ...proxy, untilAt: at + proxy.remainingMs }));
+  return { ...entry, at, inForce: waiting.length === 0, waitedMs, waitingFor: waiting };
+}
+
 function resourceView({ name, kind, authority, title, backend }: ResourceRow): ResourceView {
   return { name, kind, authority, title, backend: backend as unknown as ResourceView['backend'] };
 }
@@ -228,7 +229,7 @@ function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
   return { name, groups: groups as string[], resources: resources as string[], context, ...rest };
 }
 
-function addRightRoutes(service: FastifyInstance, { access, pushes }: RealmContext): void {
+function addRightRoutes(service: FastifyInstance, { access, bus }: RealmContext): void {
   service.get('/v1/resources', operation('resources.list', 'All resources', Type.Array(ResourceView)), async () =>
     (await access.store.transaction(({ tables }) => tables.resources.list())).map(resourceView),
   );
@@ -240,7 +241,7 @@ function addRightRoutes(service: FastifyInstance, { access, pushes }: RealmConte
     }),
     async (request) => {
       const row = await putResource(access, request.params.name, request.body, actorOf(request));
-      pushes.wake();
+      bus.publish('entries');
       return resourceView(row);
     },
   );
@@ -252,7 +253,7 @@ function addRightRoutes(service: FastifyInstance, { access, pushes }: RealmConte
     operation('policies.put', 'Create or replace a policy', PolicyView, { params: NameParam, body: PolicyInput }),
     async (request) => {
       const row = await putPolicy(access, request.params.name, request.body, actorOf(request));
-      pushes.wake();
+      bus.publish('entries');
       return policyView(row);
     },
   );
@@ -262,7 +263,7 @@ function addRightRoutes(service: FastifyInstance, { access, pushes }: RealmConte
       operation(`${table}.remove`, `Remove one of the ${table}`, Done, { params: NameParam }),
       async (request) => {
         const done = await removeRight(access, table, request.params.name, actorOf(request));
-        pushes.wake();
+        bus.publish('entries');
         return { done };
       },
     );
@@ -310,8 +311,10 @@ function addSessionRoutes(service: FastifyInstance, context: RealmContext): void
   service.get<{ Querystring: Static<typeof Query> }>(
     '/v1/sessions',
     operation('sessions.list', 'Live sessions, or all', Type.Array(SessionView), { querystring: Query }),
-    async ({ query }) =>
-      (await listSessions(access, query.all === 'true')).map(({ session, user }) => {
+    async ({ query }) => {
+      const listed = await listSessions(access, query.all === 'true');
+      const seen = await context.presence.find(listed.map(({ session }) => session.id));
+      return listed.map(({ session, user }) => {
         const { id, app, createdAt, expiresAt, endedAt, endReason, installationId, chanNo } = session;
         return {
           id,
@@ -323,8 +326,11 @@ function addSessionRoutes(service: FastifyInstance, context: RealmContext): void
           endedAt,
           endReason,
           lastChannel: chanNo,
+          seenAt: seen.get(id)?.at ?? null,
+          proxy: seen.get(id)?.proxy ?? null,
         };
-      }),
+      });
+    },
   );
   service.put<{ Params: IdParam; Body: RevocationInput }>(
     '/v1/revocations/:id',
@@ -340,9 +346,7 @@ function addSessionRoutes(service: FastifyInstance, context: RealmContext): void
         { actor: request.operator, reason },
       );
       const force = await untilInForce(context, row.index, WAIT_LIMIT_MS);
-      const inForce = force.waitingFor.length === 0;
-      const { index, at } = row;
-      return { index, kind, subject, reason, at, inForce, waitedMs: force.waitedMs, waitingFor: [...force.waitingFor] };
+      return revocationView(context, { index: row.index, kind, subject: row.subject, reason }, force);
     },
   );
   const AuditQuery = Type.Object({ limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })) });
@@ -360,7 +364,8 @@ function addSessionRoutes(service: FastifyInstance, context: RealmContext): void
 }
 
 function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): void {
-  const { access, keys } = routes.context;
+  const { context } = routes;
+  const { access } = context;
   service.get('/v1/sites', operation('sites.list', 'All sites', Type.Array(SiteView)), async () =>
     (await listSites(access)).map((site) => ({
       ...site,
@@ -389,8 +394,8 @@ function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): void {
         actorOf(request),
       );
       const content = JSON.stringify({
-        url: routes.proxyUrl,
-        ca: keys.ca.fingerprint,
+        urls: context.node.proxyUrls,
+        ca: context.keys.ca.fingerprint,
         token: `${issued.id}.${issued.secret}`,
       });
       return { token: formatBase64Url(new TextEncoder().encode(content)), expiresAt: issued.expiresAt };
@@ -411,43 +416,12 @@ function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): void {
     operation('realm.change', 'Change settings of the realm', RealmSettings, { body: RealmSettingsPatch }),
     async (request) => changeSettings(access, request.body as Partial<RealmSettings>, actorOf(request)),
   );
-  addStatusRoute(service, routes);
-}
-
-function addStatusRoute(service: FastifyInstance, { context, version, database }: AdminRoutes): void {
-  const { access } = context;
-  const startedAt = access.now();
-  service.get('/v1/status', operation('status.get', 'What runs, computed from live answers', StatusView), async () => {
-    const { now, proxies } = await listProxies(access);
-    const counted = await access.store.transaction(async (transaction) => ({
-      head: (await getRealm(transaction)).head,
-      installations: await transaction.tables.installations.count(),
-      users: await transaction.tables.users.count(),
-    }));
-    const events = await access.store
-      .transaction((transaction) => verifyAudit(transaction, access.crypto))
-      .catch(brokenAudit);
-    return {
-      realm: access.store.realm,
-      version,
-      database: await database(),
-      startedAt,
-      ...counted,
-      liveSessions: (await listSessions(access, false)).length,
-      proxies: proxies.map(({ proxy, lease }) => ({
-        name: proxy.name,
-        site: proxy.site,
-        applied: lease?.applied ?? 0,
-        leaseUntil: lease?.expiresAt ?? 0,
-        live: (lease?.expiresAt ?? 0) > now,
-        channels: lease?.channels ?? 0,
-      })),
-      audit: { events: Math.max(0, events), intact: events >= 0 },
-    };
-  });
-}
-
-function brokenAudit(error: unknown): number {
-  if ((error as StoreError).name === 'StoreError') throw error;
-  return -1;
+  service.get('/v1/status', operation('status.get', 'What runs, computed from live answers', StatusView), async () =>
+    statusOf(routes),
+  );
+  service.delete<{ Params: NodeParam }>(
+    '/v1/nodes/:id',
+    operation('nodes.remove', 'Forget a Security node that will not come back', Done, { params: NodeParam }),
+    async (request) => ({ done: await removeNode(access, request.params.id, actorOf(request)) }),
+  );
 }

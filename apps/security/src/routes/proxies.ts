@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls';
-import { authorise, reauthorise, redeemJoinToken } from '@sallyport/access';
+import { authorise, randomId, reauthorise, redeemJoinToken } from '@sallyport/access';
 import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
 import {
@@ -81,16 +81,20 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
       const hello = helloOf(request);
       if (!hello) return { hint: 'BAD_MESSAGE' };
       const audience = `${access.store.realm}/${request.proxy.site}`;
-      const answer = await authorise(access, policies, hello, audience);
+      const requestId = request.body.request ?? randomId(access.crypto);
+      const answer = await authorise(access, policies, { hello, audience, requestId });
       if (answer.status === 'refused') return { hint: answer.hint };
-      return { grant: await withAssertions(context, answer.grant), channelKey: formatBase64Url(answer.channelKey) };
+      const { grant, channelKey } = answer;
+      context.presence.saw(grant.sid, { proxy: request.proxy.name, at: context.wallMs() });
+      return { grant: await withAssertions(context, grant), channelKey: formatBase64Url(channelKey) };
     },
   );
   service.post<{ Body: ReauthorizeRequest }>(
     PROXY_PATHS.reauthorize,
     { schema: { body: ReauthorizeRequest } },
-    async ({ body }): Promise<ReauthorizeAnswer> => {
+    async ({ body, proxy }): Promise<ReauthorizeAnswer> => {
       const grant = await reauthorise(access, policies, body.sid);
+      if (grant) context.presence.saw(grant.sid, { proxy: proxy.name, at: context.wallMs() });
       return grant ? { grant: await withAssertions(context, grant) } : { ended: 'SESSION_EXPIRED' };
     },
   );
@@ -105,13 +109,16 @@ function helloOf({ body }: FastifyRequest<{ Body: AuthorizeRequest }>): ReturnTy
   }
 }
 
-function addCertificateRoutes(service: FastifyInstance, { access, keys, log }: RealmContext): void {
+function addCertificateRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access, log, node, wallMs } = context;
   const issue = async (csr: string, proxy: { name: string; site: string }): Promise<JoinAnswer> => {
-    const certificate = await keys.ca.issueProxy(csr, proxy.name, access.now()).catch(() => {
+    const { ca } = context.keys;
+    const certificate = await ca.issueProxy(csr, proxy.name, wallMs()).catch(() => {
       throw new ProblemError(422, 'ERR_SECURITY_CSR', 'the certificate request is not valid');
     });
     log.info({ proxy: proxy.name }, 'a certificate was issued');
-    return { certificate, ca: keys.ca.certificate, realm: access.store.realm, site: proxy.site, name: proxy.name };
+    const { name, site } = proxy;
+    return { certificate, ca: ca.certificate, realm: access.store.realm, site, name, nodes: node.proxyUrls };
   };
   service.post<{ Body: JoinRequest }>(PROXY_PATHS.join, { schema: { body: JoinRequest } }, async ({ body }) => {
     const [id = '', secret = ''] = body.token.split('.');

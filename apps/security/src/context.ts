@@ -1,0 +1,57 @@
+import { hostname } from 'node:os';
+import { type AccessContext, PolicyCache } from '@sallyport/access';
+import { createMetrics, type Log } from '@sallyport/telemetry';
+import type { Config } from './config.ts';
+import type { RealmKeys } from './keys.ts';
+import { SecurityNode } from './node.ts';
+import type { RealmContext } from './realm-context.ts';
+import type { SharedState } from './shared-state.ts';
+
+/** What the context of a realm is built from. */
+export interface ContextParts {
+  readonly config: Config;
+  readonly access: AccessContext;
+  readonly keys: RealmKeys;
+  readonly log: Log;
+  readonly shared: SharedState;
+  readonly node: SecurityNode;
+}
+
+/** Names this node and says where it is reached. */
+export function nodeOf(config: Config, urls: { proxyUrl: string; adminUrl: string; version: string }): SecurityNode {
+  const { proxyUrl, adminUrl, version } = urls;
+  const id = config.SALLYPORT_NODE ?? `${hostname()}:${new URL(proxyUrl).port}`;
+  return new SecurityNode({ id, proxyUrl, adminUrl, version, startedAt: Date.now() }, monotonicMs);
+}
+
+function monotonicMs(): number {
+  return performance.now();
+}
+
+/** Builds the context; `useKeys` puts renewed keys in place. */
+export function contextOf(parts: ContextParts): { context: RealmContext; useKeys: (keys: RealmKeys) => void } {
+  const { config, access, log, shared, node } = parts;
+  let keys = parts.keys;
+  const context: RealmContext = {
+    access,
+    get keys() {
+      return keys;
+    },
+    policies: new PolicyCache(),
+    log,
+    metrics: createMetrics(),
+    leaseMs: config.SALLYPORT_LEASE_MS,
+    addressThrottle: shared.addressThrottle,
+    failureThrottle: shared.failureThrottle,
+    bus: shared.bus,
+    presence: shared.presence,
+    node,
+    wallMs: Date.now,
+    monotonicMs,
+    degraded: () => (shared.bus.connected ? [] : [`${node.id}: Redis does not answer; pushes are polled`]),
+  };
+  const useKeys = (renewed: RealmKeys): void => {
+    keys = renewed;
+  };
+  return { context, useKeys };
+}

@@ -1,0 +1,90 @@
+import { type FarmView, LeaseWatch, type NodeRow, NodeWatch, type NodeWord, recordNode } from '@sallyport/access';
+import type { RealmContext } from './realm-context.ts';
+
+/** A node says that it lives this often, ms. */
+const BEAT_MS = 1_000;
+/** Without a bus the log is looked at this often instead, ms: pushes then come by polling. */
+const POLL_MS = 200;
+/** A clock that is off by more is worth a line in the log, ms. */
+const CLOCK_WARNING_MS = 2_000;
+
+/** Who this node is. */
+export type NodeSelf = Omit<NodeWord, 'state' | 'degraded'>;
+
+/**
+ * This Security node among the others: tells of itself, and knows which nodes and leases live by watching their beats on
+ * its own monotonic clock.
+ */
+export class SecurityNode {
+  readonly id: string;
+  readonly leases: LeaseWatch;
+  readonly nodes: NodeWatch;
+  readonly #self: NodeSelf;
+  #view: FarmView | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #draining = false;
+  #warnedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(self: NodeSelf, monotonicMs: () => number) {
+    this.id = self.id;
+    this.#self = self;
+    this.leases = new LeaseWatch(monotonicMs);
+    this.nodes = new NodeWatch(monotonicMs);
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** URLs of all nodes for Proxies, those that live first. */
+  get proxyUrls(): string[] {
+    const rows = this.#view?.nodes ?? [];
+    const rank = (row: NodeRow): number => (this.nodes.lives(row) ? 0 : 1);
+    return [...rows].sort((a, b) => rank(a) - rank(b)).map(({ proxyUrl }) => proxyUrl);
+  }
+
+  /** Tells of this node once and reads the farm; the first call makes it known. */
+  async tell(context: RealmContext): Promise<FarmView> {
+    const word = { ...this.#self, state: this.#draining ? 'draining' : 'up', degraded: context.degraded() } as const;
+    const view = await recordNode(context.access, word, context.wallMs());
+    const moved = this.#view !== undefined && view.head > this.#view.head;
+    this.#view = view;
+    this.leases.observe(view.leases);
+    this.nodes.observe(view.nodes);
+    this.#checkClock(context, context.wallMs() - view.now);
+    if (moved) context.bus.publish('entries');
+    return view;
+  }
+
+  /** Goes on telling until `stop`. A database that does not answer is only waited for. */
+  start(context: RealmContext): void {
+    const next = (): void => {
+      this.#timer = setTimeout(() => void beat(), context.bus.connected ? BEAT_MS : POLL_MS);
+    };
+    const beat = async (): Promise<void> => {
+      await this.tell(context).catch((error: unknown) =>
+        context.log.warn({ err: error }, 'this node could not tell that it lives'),
+      );
+      if (this.#timer) next();
+    };
+    next();
+  }
+
+  /** Takes no new work: Proxies are told to go elsewhere. */
+  async drain(context: RealmContext): Promise<void> {
+    this.#draining = true;
+    await this.tell(context).catch(() => undefined);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #checkClock(context: RealmContext, offsetMs: number): void {
+    const now = performance.now();
+    if (Math.abs(offsetMs) < CLOCK_WARNING_MS || now - this.#warnedAt < 60_000) return;
+    this.#warnedAt = now;
+    context.log.warn({ offsetMs }, "this node's clock differs from the database's; nothing is decided by it");
+  }
+}

@@ -1,0 +1,116 @@
+import { getRealm, type LeaseRow, listProxies, type NodeRow, type StoreError, verifyAudit } from '@sallyport/access';
+import type { DatabaseView, NodeView, StatusView } from '@sallyport/security-api';
+import type { DatabaseProbe } from '../database-probe.ts';
+import type { RealmContext } from '../realm-context.ts';
+import type { SharedState } from '../shared-state.ts';
+
+/** What the status is computed from. */
+export interface StatusParts {
+  readonly context: RealmContext;
+  readonly version: string;
+  readonly database: DatabaseProbe;
+  readonly shared: Pick<SharedState, 'kind' | 'server'>;
+}
+
+/** A standby that is behind by more is worth a word, bytes. */
+const LAG_WARNING_BYTES = 16 * 1024 * 1024;
+/** A clock that is off by more is worth a word, ms. */
+const CLOCK_WARNING_MS = 2_000;
+
+/** What runs, as the parts themselves answer at this moment. */
+export async function statusOf(parts: StatusParts): Promise<StatusView> {
+  const { context, version, database, shared } = parts;
+  const { access, node, bus } = context;
+  const { nodes } = await node.tell(context);
+  const servers = await database.servers();
+  const { now, proxies } = await listProxies(access);
+  const views = nodes.map((row) => nodeView(context, row));
+  const proxyViews = proxies.map(({ proxy, lease }) => ({
+    name: proxy.name,
+    site: proxy.site,
+    applied: lease?.applied ?? 0,
+    leaseUntil: lease?.expiresAt ?? 0,
+    live: lease !== undefined && isLive(context, lease, now),
+    channels: lease?.channels ?? 0,
+    node: lease?.node ?? '',
+    revoked: proxy.revokedAt !== null,
+  }));
+  const counted = await countRows(context);
+  const degraded = [
+    ...nodes.flatMap(degradedWords),
+    ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWord(id, silentMs)),
+    ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWord),
+    ...databaseWords(servers),
+    ...proxyViews.filter(({ live, revoked }) => !live && !revoked).map(({ name }) => `Proxy ${name} has no live lease`),
+    ...(counted.audit.intact ? [] : ['the audit log was changed']),
+  ];
+  return {
+    realm: access.store.realm,
+    version,
+    node: node.id,
+    database: `PostgreSQL ${await database.version()}, ${database.description}`,
+    databaseServers: servers,
+    bus: { kind: shared.kind, connected: bus.connected, server: shared.server() },
+    nodes: views,
+    degraded: [...new Set(degraded)],
+    leaseMs: context.leaseMs,
+    startedAt: nodes.find(({ id }) => id === node.id)?.startedAt ?? 0,
+    ...counted,
+    proxies: proxyViews.map(({ revoked: _, ...view }) => view),
+  };
+}
+
+function isLive({ node }: RealmContext, lease: LeaseRow, now: number): boolean {
+  return node.leases.mayLive(lease) && lease.expiresAt > now;
+}
+
+function nodeView({ node }: RealmContext, row: NodeRow): NodeView {
+  const silentMs = Math.round(node.nodes.silentMs(row.id));
+  const { id, version, proxyUrl, adminUrl, startedAt, clockOffsetMs } = row;
+  const state = row.state === 'up' && !node.nodes.lives(row) ? 'silent' : row.state;
+  return { id, state, version, proxyUrl, adminUrl, startedAt, silentMs, clockOffsetMs };
+}
+
+function degradedWords({ degraded }: NodeRow): string[] {
+  return [...(degraded as string[])];
+}
+
+function silentWord(id: string, silentMs: number): string {
+  return `node ${id} has been silent for ${Math.round(silentMs / 1_000)} s`;
+}
+
+function clockWord({ id, clockOffsetMs }: NodeView): string {
+  return `the clock of node ${id} is off by ${Math.round(clockOffsetMs / 1_000)} s; nothing is decided by it`;
+}
+
+function databaseWords(servers: readonly DatabaseView[]): string[] {
+  const standbys = servers.filter(({ role }) => role === 'standby');
+  const waiting = standbys.filter(({ sync }) => sync === 'sync' || sync === 'quorum');
+  const behind = standbys.filter(({ lagBytes }) => lagBytes > LAG_WARNING_BYTES);
+  return [
+    ...(standbys.length > 0 && waiting.length === 0 ? ['no standby confirms commits'] : []),
+    ...behind.map(({ name, lagBytes }) => `standby ${name} is ${Math.round(lagBytes / 1_048_576)} MiB behind`),
+  ];
+}
+
+async function countRows({ access }: RealmContext) {
+  const counted = await access.store.transaction(async (transaction) => {
+    const { head, notBefore } = await getRealm(transaction);
+    const unended = { where: { endedAt: null }, above: ['expiresAt', transaction.now()] } as const;
+    const { sessions, installations, users } = transaction.tables;
+    const tooOld = await sessions.count({ where: { endedAt: null }, below: ['createdAt', notBefore] });
+    return {
+      head,
+      liveSessions: Math.max(0, (await sessions.count(unended)) - tooOld),
+      installations: await installations.count(),
+      users: await users.count(),
+    };
+  });
+  const events = await access.store
+    .transaction((transaction) => verifyAudit(transaction, access.crypto))
+    .catch((error: unknown) => {
+      if ((error as StoreError).name === 'StoreError') throw error;
+      return -1;
+    });
+  return { ...counted, audit: { events: Math.max(0, events), intact: events >= 0 } };
+}

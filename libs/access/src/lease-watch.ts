@@ -1,0 +1,71 @@
+import type { LeaseRow } from './tables.ts';
+
+/** What different rates of two monotonic clocks may amount to over a lease, ms. */
+const RATE_MARGIN_MS = 50;
+
+/** A Proxy that may still serve without having applied an entry. */
+export interface WaitingProxy {
+  readonly proxy: string;
+  readonly applied: number;
+  /** Ms until its lease is over at the latest. */
+  readonly remainingMs: number;
+}
+
+interface Sighting {
+  readonly mark: string;
+  /** When this beat had certainly been recorded already, on our monotonic clock. */
+  readonly seenAt: number;
+}
+
+/**
+ * Knows on one node's monotonic clock when leases are over at the latest. No wall clock takes part, so neither a step of a
+ * node's clock nor a database host with another time can shorten or lengthen a revocation.
+ */
+export class LeaseWatch {
+  readonly #now: () => number;
+  #sightings = new Map<string, Sighting>();
+
+  constructor(monotonicMs: () => number) {
+    this.#now = monotonicMs;
+  }
+
+  /** Takes all leases as just read from the store. */
+  observe(leases: readonly LeaseRow[]): void {
+    const now = this.#now();
+    this.#sightings = new Map(
+      leases.map((lease) => {
+        const known = this.#sightings.get(lease.proxy);
+        const mark = markOf(lease);
+        return [lease.proxy, known?.mark === mark ? known : { mark, seenAt: now }];
+      }),
+    );
+  }
+
+  /**
+   * For whom an entry waits that was committed before `committedAt` (our monotonic clock), by leases that were read
+   * after that. A lease is over one `leaseMs` after its beat was first seen, and in any case after the commit: every
+   * later beat is answered with the entry, which is applied before the lease of that beat counts.
+   */
+  waiting(leases: readonly LeaseRow[], index: number, committedAt: number): WaitingProxy[] {
+    this.observe(leases);
+    const now = this.#now();
+    return leases
+      .filter(({ applied }) => applied < index)
+      .map(({ proxy, applied, leaseMs }) => {
+        const from = Math.min(committedAt, this.#sightings.get(proxy)!.seenAt);
+        return { proxy, applied, remainingMs: Math.ceil(from + leaseMs + RATE_MARGIN_MS - now) };
+      })
+      .filter(({ remainingMs }) => remainingMs > 0);
+  }
+
+  /** True while a Proxy's lease may live, as far as this node has seen. */
+  mayLive(lease: LeaseRow): boolean {
+    const seen = this.#sightings.get(lease.proxy);
+    return seen?.mark === markOf(lease) && this.#now() < seen.seenAt + lease.leaseMs;
+  }
+}
+
+/** What changes with every beat; nodes of the version before did not count them. */
+function markOf({ beat, expiresAt }: LeaseRow): string {
+  return `${beat}/${expiresAt}`;
+}

@@ -1,0 +1,73 @@
+import { appendAudit } from './audit.ts';
+import type { AccessContext, Actor } from './context.ts';
+import type { LeaseRow, NodeRow } from './tables.ts';
+
+/** What a node knows of all others after it has told of itself. */
+export interface FarmView {
+  readonly nodes: readonly NodeRow[];
+  readonly leases: readonly LeaseRow[];
+  /** Head of the revocation log. */
+  readonly head: number;
+  /** The store's clock, epoch ms. */
+  readonly now: number;
+}
+
+/** What a node says of itself. */
+export type NodeWord = Omit<NodeRow, 'beat' | 'seenAt' | 'clockOffsetMs'>;
+
+/** Records that a node lives, and reads the farm in the same durable transaction. `wallMs` is the node's clock. */
+export async function recordNode(access: AccessContext, word: NodeWord, wallMs: number): Promise<FarmView> {
+  return access.store.transaction(async ({ tables, now: clock }) => {
+    const now = clock();
+    const before = await tables.nodes.find({ id: word.id }, 'update');
+    const row = { ...word, beat: (before?.beat ?? 0) + 1, seenAt: now, clockOffsetMs: wallMs - now };
+    if (before) await tables.nodes.update({ where: { id: word.id } }, row);
+    else await tables.nodes.insert(row);
+    const realm = await tables.realms.find({ id: 'realm' });
+    return { nodes: await tables.nodes.list(), leases: await tables.leases.list(), head: realm?.head ?? 0, now };
+  });
+}
+
+/** Forgets a node that will not come back, so that Proxies stop trying it; false for an unknown one. */
+export async function removeNode(access: AccessContext, id: string, by: Actor): Promise<boolean> {
+  return access.store.transaction(async (transaction) => {
+    if ((await transaction.tables.nodes.remove({ where: { id } })) === 0) return false;
+    const event = { action: 'node.remove', subject: id, outcome: 'done', at: transaction.now() } as const;
+    await appendAudit(transaction, access.crypto, { ...by, ...event });
+    return true;
+  });
+}
+
+/** A node that is silent for longer counts as down, ms. */
+export const NODE_SILENCE_MS = 3_500;
+
+/** Which nodes live, judged on one node's own monotonic clock by whether their beats go on. */
+export class NodeWatch {
+  readonly #now: () => number;
+  #sightings = new Map<string, { readonly beat: number; readonly seenAt: number }>();
+
+  constructor(monotonicMs: () => number) {
+    this.#now = monotonicMs;
+  }
+
+  /** Takes all nodes as just read from the store. */
+  observe(nodes: readonly NodeRow[]): void {
+    const now = this.#now();
+    this.#sightings = new Map(
+      nodes.map(({ id, beat }) => {
+        const known = this.#sightings.get(id);
+        return [id, known?.beat === beat ? known : { beat, seenAt: now }];
+      }),
+    );
+  }
+
+  /** Ms since a node's beat was last seen to go on. */
+  silentMs(id: string): number {
+    const seen = this.#sightings.get(id);
+    return seen ? this.#now() - seen.seenAt : Number.POSITIVE_INFINITY;
+  }
+
+  lives({ id, state }: NodeRow): boolean {
+    return state === 'up' && this.silentMs(id) < NODE_SILENCE_MS;
+  }
+}

@@ -1,0 +1,103 @@
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { RedisAddress } from './address.ts';
+
+/** What besides the address is needed to connect. */
+export interface RedisCredentials {
+  readonly password?: string;
+  /** PEM of the CA of the servers, for TLS. */
+  readonly ca?: string;
+}
+
+/** A command that takes longer is given up, ms: what Redis holds is never worth a wait. */
+const COMMAND_TIMEOUT_MS = 300;
+const CONNECT_TIMEOUT_MS = 1_000;
+const RETRY_MS = 200;
+/** After a failure Redis is left alone for so long, ms, so that no request waits for it twice. */
+const PAUSE_MS = 1_000;
+
+/** Either kind of client; both have the commands that we use. */
+export type RedisClient = Redis | Cluster;
+
+/**
+ * Connections to Redis, made so that an outage is found out at once and costs nobody a wait: no queue while offline, no
+ * repeated commands, short timeouts.
+ */
+export class RedisLink {
+  readonly commands: RedisClient;
+  readonly subscriber: RedisClient;
+  readonly #now: () => number;
+  #failedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(address: RedisAddress, credentials: RedisCredentials, now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.commands = connect(address, credentials);
+    this.subscriber = connect(address, credentials);
+    for (const client of [this.commands, this.subscriber]) client.on('error', () => undefined);
+  }
+
+  /** True when the last command went well or a second has passed since one failed. */
+  get usable(): boolean {
+    return this.commands.status === 'ready' && this.#now() - this.#failedAt > PAUSE_MS;
+  }
+
+  /** Runs a command; undefined when Redis does not answer. */
+  async attempt<T>(command: (client: RedisClient) => Promise<T>): Promise<T | undefined> {
+    if (!this.usable) return undefined;
+    try {
+      return await command(this.commands);
+    } catch {
+      this.#failedAt = this.#now();
+      return undefined;
+    }
+  }
+
+  /** The server that takes writes now, for the status page. */
+  get server(): string {
+    const stream = (this.commands as unknown as { stream?: { remoteAddress?: string; remotePort?: number } }).stream;
+    return stream?.remoteAddress ? `${stream.remoteAddress}:${stream.remotePort}` : '';
+  }
+
+  async close(): Promise<void> {
+    this.commands.disconnect();
+    this.subscriber.disconnect();
+  }
+}
+
+function connect(address: RedisAddress, { password, ca }: RedisCredentials): RedisClient {
+  const tls = address.tls ? { ...(ca === undefined ? {} : { ca }), rejectUnauthorized: true } : undefined;
+  const options = {
+    ...(password === undefined ? {} : { password }),
+    ...(tls ? { tls } : {}),
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: false,
+  } satisfies RedisOptions;
+  if (address.mode === 'cluster') {
+    const { enableOfflineQueue: _, ...redisOptions } = options;
+    return new Cluster([...address.servers], {
+      redisOptions,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: () => RETRY_MS,
+      slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
+      slotsRefreshInterval: CONNECT_TIMEOUT_MS,
+      // A bare IP address of a node carries no name that a certificate could be checked against but the address itself.
+      dnsLookup: (host, callback) => callback(null, host),
+    });
+  }
+  if (address.mode === 'single')
+    return new Redis({ ...options, ...address.servers[0]!, retryStrategy: () => RETRY_MS });
+  return new Redis({
+    ...options,
+    sentinels: [...address.servers],
+    name: address.name!,
+    ...(password === undefined ? {} : { sentinelPassword: password }),
+    ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls } : {}),
+    retryStrategy: () => RETRY_MS,
+    sentinelRetryStrategy: () => RETRY_MS,
+    sentinelReconnectStrategy: () => RETRY_MS,
+    sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
+    failoverDetector: true,
+  });
+}
