@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ClusterError } from './errors.ts';
+import { commandOn, type Host } from './host.ts';
+
+const ROOT = new URL('../../../', import.meta.url);
+const START_TIMEOUT_MS = 120_000;
+/** Characters of the log that are kept in memory. */
+const KEPT_LOG = 4_000_000;
+
+/** How a server of ours is started. */
+export interface AppOptions {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+  /** Further options of Node. */
+  readonly nodeOptions?: readonly string[];
+  readonly host?: Host;
+  /** File that its log is appended to. */
+  readonly logFile?: string;
+  /** Called when it ends without having been told to. */
+  readonly onExit?: () => void;
+}
+
+/** Options of Node that an app is meant to run with: the Proxy keeps its young generation small, so that memory stays flat. */
+function nodeOptionsOf(app: string): string[] {
+  const manifest = JSON.parse(readFileSync(new URL(`apps/${app}/package.json`, ROOT), 'utf8'));
+  return manifest.config?.nodeOptions ?? [];
+}
+
+/**
+ * A server of ours as a process of its own, on this machine or on a host that is played by a namespace. It ends when we
+ * end, also when we are killed: its IPC channel then closes.
+ */
+export class AppProcess {
+  /** What it said when it was ready: its URLs, and at the first start a one-time token. */
+  readonly ready: Readonly<Record<string, string>>;
+  readonly #child: ChildProcess;
+  readonly #log: { text: string };
+  #ending = false;
+
+  private constructor(child: ChildProcess, ready: Readonly<Record<string, string>>, log: { text: string }) {
+    this.#child = child;
+    this.ready = ready;
+    this.#log = log;
+  }
+
+  /** Starts `apps/<app>/src/main.ts` and waits until it says that it is ready. @throws ClusterError with its log */
+  static async start(app: string, options: AppOptions): Promise<AppProcess> {
+    const main = fileURLToPath(new URL(`apps/${app}/src/main.ts`, ROOT));
+    const node = [
+      process.execPath,
+      ...nodeOptionsOf(app),
+      ...(options.nodeOptions ?? []),
+      main,
+      ...(options.args ?? []),
+    ];
+    const [program, ...args] = options.host?.namespace === undefined ? node : commandOn(options.host, undefined, node);
+    // A process group of its own: Ctrl-C reaches us, and we stop our servers in order.
+    const child = spawn(program!, args, {
+      env: { PATH: process.env['PATH'], ...options.environment },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      detached: true,
+    });
+    const log = keepLog(child, options.logFile);
+    const process_ = new AppProcess(child, await readyOf(app, child, log), log);
+    child.once('exit', () => {
+      if (!process_.#ending) options.onExit?.();
+    });
+    return process_;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** Its log, from the start or as far as it is kept. */
+  get log(): string {
+    return this.#log.text;
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Sends a signal and waits for the end. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    this.#ending = true;
+    if (!this.running) return;
+    const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
+    this.#child.kill(signal);
+    await ended;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+}
+
+function keepLog(child: ChildProcess, file: string | undefined): { text: string } {
+  const log = { text: '' };
+  if (file) mkdirSync(dirname(file), { recursive: true });
+  const copy = file === undefined ? undefined : createWriteStream(file, { flags: 'a', mode: 0o600 });
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.on('data', (data) => {
+      copy?.write(data);
+      log.text = (log.text + String(data)).slice(-KEPT_LOG);
+    });
+  }
+  return log;
+}
+
+function readyOf(app: string, child: ChildProcess, log: { text: string }): Promise<Readonly<Record<string, string>>> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      reject(new ClusterError('ERR_CLUSTER_START', `${app} did not start: ${why}\n${log.text.slice(-4_000)}`));
+    };
+    const timer = setTimeout(() => fail('it took too long'), START_TIMEOUT_MS);
+    child.once('error', (error) => fail(error.message));
+    child.once('exit', (code) => fail(`it ended with ${code}`));
+    child.once('message', (message) => {
+      clearTimeout(timer);
+      child.removeAllListeners('exit');
+      resolve(message as Record<string, string>);
+    });
+  });
+}

@@ -1,0 +1,200 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { createTls } from './certificates.ts';
+import type { Daemon } from './daemon.ts';
+import { ClusterError } from './errors.ts';
+import { etcdHealthy, etcdOn } from './etcd.ts';
+import { type Host, hasProgram, privateFile, privateFolder, serverUser } from './host.ts';
+import { askPatroni, listMembers, type PatroniMember, patroniOn } from './patroni.ts';
+import { type ClusterPlace, type ClusterSecrets, placeOf, portsFrom } from './place.ts';
+import { REDIS_NAME, redisOn, sentinelOn } from './redis.ts';
+
+/** How a cluster is laid out. */
+export interface ClusterOptions {
+  /** Everything is below it; a later start goes on with what is there. The servers' user must be able to pass it. */
+  readonly folder: string;
+  /** Three hosts, each with etcd, PostgreSQL under Patroni, Redis and Sentinel. */
+  readonly hosts: readonly Host[];
+  /** First of the ports; ten a host. */
+  readonly basePort: number;
+  /** Further addresses that certificates name, and hosts that get a folder. */
+  readonly otherHosts?: readonly Host[];
+  /** Hears of each part as it comes up. */
+  readonly progress?: (text: string) => void;
+}
+
+/** Programs it needs, and the Debian packages that bring them. */
+const PROGRAMS = {
+  etcd: 'etcd-server',
+  patroni: 'patroni python3-etcd',
+  psql: 'postgresql',
+  'redis-server': 'redis-server',
+  haproxy: 'haproxy',
+  openssl: 'openssl',
+  setpriv: 'util-linux',
+};
+const START_MS = 60_000;
+
+/** What is missing on this machine, as Debian packages. */
+export function missingPackages(): string[] {
+  return Object.entries(PROGRAMS)
+    .filter(([program]) => !hasProgram(program))
+    .map(([, names]) => names);
+}
+
+/** The replicated stores of a farm on one machine: PostgreSQL with automatic failover, and Redis with Sentinels. */
+export class LocalCluster {
+  readonly place: ClusterPlace;
+  readonly hosts: readonly Host[];
+  readonly etcds: readonly Daemon[];
+  readonly postgres: readonly Daemon[];
+  readonly redis: readonly Daemon[];
+  readonly sentinels: readonly Daemon[];
+
+  private constructor(place: ClusterPlace, hosts: readonly Host[]) {
+    this.place = place;
+    this.hosts = hosts;
+    const onEach = (make: (place: ClusterPlace, hosts: readonly Host[], index: number) => Daemon): Daemon[] =>
+      hosts.map((_, index) => make(place, hosts, index));
+    this.etcds = onEach(etcdOn);
+    this.postgres = onEach(patroniOn);
+    this.redis = onEach(redisOn);
+    this.sentinels = onEach(sentinelOn);
+  }
+
+  /** Starts everything and waits until it stands. @throws ClusterError */
+  static async start(options: ClusterOptions): Promise<LocalCluster> {
+    const missing = missingPackages();
+    if (missing.length > 0)
+      throw new ClusterError('ERR_CLUSTER_PROGRAM', `missing on this machine: apt-get install ${missing.join(' ')}`);
+    const cluster = new LocalCluster(openPlace(options), options.hosts);
+    try {
+      await cluster.#start(options.progress ?? (() => undefined));
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** `host:port` of every PostgreSQL, as Security wants them. */
+  get databaseHosts(): string {
+    return this.hosts.map(({ address }, i) => `${address}:${this.place.ports(i).postgres}`).join();
+  }
+
+  /** Settings of a Security node that uses this cluster. */
+  get securityEnvironment(): Readonly<Record<string, string>> {
+    const { tls, secrets } = this.place;
+    const sentinels = this.hosts.map(({ address }, i) => `${address}:${this.place.ports(i).sentinel}`).join();
+    return {
+      SALLYPORT_DATABASE_HOSTS: this.databaseHosts,
+      SALLYPORT_DATABASE_PASSWORD: secrets.sallyport,
+      SALLYPORT_DATABASE_CA: tls.ca,
+      SALLYPORT_REDIS: `rediss+sentinel://${sentinels}/${REDIS_NAME}`,
+      SALLYPORT_REDIS_PASSWORD: secrets.redis,
+      SALLYPORT_REDIS_CA: tls.ca,
+    };
+  }
+
+  /** URL of the Patroni of a host. */
+  patroniUrl(index: number): string {
+    return `http://${this.hosts[index]!.address}:${this.place.ports(index).patroni}`;
+  }
+
+  /** Index of the host whose PostgreSQL is the primary and says so itself; undefined while there is none. */
+  async findPrimary(): Promise<number | undefined> {
+    const words = await Promise.all(this.hosts.map((_, i) => askPatroni(this.patroniUrl(i)).catch(() => undefined)));
+    const index = words.findIndex(
+      (word) => word && ['master', 'primary'].includes(word.role) && word.state === 'running',
+    );
+    return index < 0 ? undefined : index;
+  }
+
+  /** All PostgreSQL servers, as any living Patroni knows them. */
+  async members(): Promise<readonly PatroniMember[]> {
+    for (const [index] of this.hosts.entries()) {
+      const members = await listMembers(this.patroniUrl(index)).catch(() => undefined);
+      if (members) return members;
+    }
+    return [];
+  }
+
+  /** Waits until there is a primary with a synchronous standby and so many servers run. */
+  async settled(running: number = this.hosts.length, maxMs: number = START_MS): Promise<void> {
+    const deadline = performance.now() + maxMs;
+    for (;;) {
+      const members = await this.members();
+      const alive = members.filter(({ state }) => state === 'running' || state === 'streaming');
+      const synchronous = alive.some(({ role }) => role === 'sync_standby');
+      if (alive.length >= running && synchronous && (await this.findPrimary()) !== undefined) return;
+      if (performance.now() > deadline)
+        throw new ClusterError('ERR_CLUSTER_START', `PostgreSQL did not settle: ${JSON.stringify(members)}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  async stop(): Promise<void> {
+    const end = (daemons: readonly Daemon[]): Promise<unknown> => Promise.all(daemons.map((daemon) => daemon.end()));
+    await end(this.sentinels);
+    await end(this.redis);
+    await end(this.postgres);
+    await end(this.etcds);
+  }
+
+  async #start(progress: (text: string) => void): Promise<void> {
+    for (const daemon of [...this.etcds, ...this.redis]) daemon.start();
+    await Promise.all(
+      this.etcds.map((etcd, i) =>
+        etcd.until(() => etcdHealthy(`http://${etcd.host.address}:${this.place.ports(i).etcd.client}`), START_MS),
+      ),
+    );
+    progress('etcd');
+    // The first to come becomes the primary, the others copy it.
+    this.postgres[0]!.start();
+    await this.postgres[0]!.until(async () => (await askPatroni(this.patroniUrl(0))).state === 'running', START_MS);
+    for (const postgres of this.postgres.slice(1)) postgres.start();
+    await Promise.all(
+      this.redis.map((redis, i) => redis.until(() => accepts(redis.host, this.place.ports(i).redis), START_MS)),
+    );
+    for (const sentinel of this.sentinels) sentinel.start();
+    await Promise.all(
+      this.sentinels.map((each, i) => each.until(() => accepts(each.host, this.place.ports(i).sentinel), START_MS)),
+    );
+    progress('Redis with Sentinels');
+    await this.settled();
+    progress('PostgreSQL with synchronous standbys');
+  }
+}
+
+function openPlace({ folder, hosts, basePort, otherHosts = [] }: ClusterOptions): ClusterPlace {
+  const user = serverUser();
+  mkdirSync(join(folder, 'logs'), { recursive: true, mode: 0o755 });
+  const all = [...hosts, ...otherHosts];
+  for (const host of all) privateFolder(join(folder, host.name), user);
+  const addresses = [...new Set(['127.0.0.1', ...all.map(({ address }) => address)])];
+  const tls = createTls(join(folder, 'tls'), addresses, user);
+  return placeOf({ folder, user, tls, secrets: openSecrets(join(folder, 'secrets.json')), ports: portsFrom(basePort) });
+}
+
+function openSecrets(file: string): ClusterSecrets {
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as ClusterSecrets;
+  const random = (): string => randomBytes(18).toString('base64url');
+  const secrets = { superuser: random(), replication: random(), sallyport: random(), redis: random() };
+  privateFile(file, JSON.stringify(secrets), undefined);
+  return secrets;
+}
+
+function accepts({ address }: Host, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port, timeout: 500 });
+    const done = (open: boolean) => () => {
+      socket.destroy();
+      resolve(open);
+    };
+    socket.once('connect', done(true));
+    socket.once('error', done(false));
+    socket.once('timeout', done(false));
+  });
+}

@@ -1,0 +1,142 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Daemon } from './daemon.ts';
+import { ClusterError } from './errors.ts';
+import { type Host, privateFile } from './host.ts';
+import type { ClusterPlace } from './place.ts';
+
+const ROOT = '/usr/lib/postgresql';
+
+/** Folder of the newest PostgreSQL of this machine. */
+function postgresBinaries(): string {
+  const versions = existsSync(ROOT) ? readdirSync(ROOT).map(Number).filter(Number.isFinite) : [];
+  if (versions.length === 0)
+    throw new ClusterError('ERR_CLUSTER_PROGRAM', 'PostgreSQL is missing: apt-get install postgresql');
+  return join(ROOT, String(Math.max(...versions)), 'bin');
+}
+
+/** Timing of a failover: loop_wait + 2 x retry_timeout <= ttl, or a slow leader would be demoted by itself. */
+const TIMING = { ttl: 8, loop_wait: 1, retry_timeout: 3 };
+
+const PARAMETERS = {
+  wal_level: 'replica',
+  hot_standby: 'on',
+  wal_log_hints: 'on',
+  max_wal_senders: 10,
+  max_replication_slots: 10,
+  max_connections: 200,
+  synchronous_commit: 'on',
+  wal_keep_size: '256MB',
+  max_slot_wal_keep_size: '1GB',
+  wal_receiver_timeout: '5s',
+  wal_sender_timeout: '5s',
+  wal_retrieve_retry_interval: '500ms',
+  password_encryption: 'scram-sha-256',
+};
+
+/** One PostgreSQL under Patroni: synchronous replication, automatic failover, nothing without TLS. */
+export function patroniOn(place: ClusterPlace, hosts: readonly Host[], index: number): Daemon {
+  const host = hosts[index]!;
+  const folder = place.hostFolder(host);
+  const config = privateFile(
+    join(folder, 'patroni.json'),
+    JSON.stringify(configOf(place, hosts, index), null, 2),
+    place.user,
+  );
+  const command = ['patroni', config];
+  return new Daemon({ ...place.daemon(`PostgreSQL on ${host.name}`, host, 'postgres'), command });
+}
+
+function configOf(place: ClusterPlace, hosts: readonly Host[], index: number): object {
+  const { secrets, tls } = place;
+  const host = hosts[index]!;
+  const folder = place.hostFolder(host);
+  const { postgres, patroni } = place.ports(index);
+  const verified = { sslmode: 'verify-ca', sslrootcert: tls.ca };
+  return {
+    scope: 'sallyport',
+    name: host.name,
+    restapi: { listen: `${host.address}:${patroni}`, connect_address: `${host.address}:${patroni}` },
+    etcd: { hosts: hosts.map(({ address }, i) => `${address}:${place.ports(i).etcd.client}`) },
+    bootstrap: {
+      dcs: {
+        ...TIMING,
+        maximum_lag_on_failover: 1_048_576,
+        primary_start_timeout: 0,
+        failsafe_mode: true,
+        synchronous_mode: true,
+        synchronous_mode_strict: true,
+        synchronous_node_count: 1,
+        postgresql: { use_pg_rewind: true, use_slots: true, parameters: PARAMETERS },
+      },
+      initdb: [{ encoding: 'UTF8' }, { locale: 'C' }, 'data-checksums'],
+      post_init: postInit(place, folder),
+    },
+    postgresql: {
+      listen: `${host.address}:${postgres}`,
+      connect_address: `${host.address}:${postgres}`,
+      data_dir: join(folder, 'postgres'),
+      bin_dir: postgresBinaries(),
+      pgpass: join(folder, 'pgpass'),
+      use_unix_socket: true,
+      basebackup: [{ checkpoint: 'fast' }],
+      authentication: {
+        superuser: { username: 'postgres', password: secrets.superuser, ...verified },
+        replication: { username: 'replicator', password: secrets.replication, ...verified },
+        rewind: { username: 'rewinder', password: secrets.replication, ...verified },
+      },
+      pg_hba: [
+        'local all all scram-sha-256',
+        'hostssl replication replicator 0.0.0.0/0 scram-sha-256',
+        'hostssl all all 0.0.0.0/0 scram-sha-256',
+      ],
+      parameters: {
+        unix_socket_directories: folder,
+        shared_buffers: '64MB',
+        ssl: 'on',
+        ssl_cert_file: tls.certificate,
+        ssl_key_file: tls.key,
+        ssl_ca_file: tls.ca,
+        log_min_error_statement: 'panic',
+        log_parameter_max_length_on_error: 0,
+      },
+    },
+    watchdog: { mode: 'off' },
+  };
+}
+
+/** Script that Patroni runs once on the new primary: our role with its database, and the right to see replication. */
+function postInit(place: ClusterPlace, folder: string): string {
+  const statements = [
+    `create role sallyport login password '${place.secrets.sallyport}'`,
+    'grant pg_monitor to sallyport',
+    'create database sallyport owner sallyport',
+  ];
+  const script = `#!/bin/sh\nexec psql "$1" -v ON_ERROR_STOP=1 ${statements.map((text) => `-c "${text}"`).join(' ')}\n`;
+  return privateFile(join(folder, 'post-init.sh'), script, place.user, 0o700);
+}
+
+/** What a Patroni says of its server. */
+export interface PatroniWord {
+  readonly role: 'master' | 'primary' | 'replica' | 'sync_standby' | string;
+  readonly state: string;
+}
+
+/** Asks a Patroni what its server is. */
+export async function askPatroni(url: string): Promise<PatroniWord> {
+  const answer = await fetch(`${url}/patroni`, { signal: AbortSignal.timeout(500) });
+  return (await answer.json()) as PatroniWord;
+}
+
+/** One member as the whole cluster sees it. */
+export interface PatroniMember {
+  readonly name: string;
+  readonly role: 'leader' | 'sync_standby' | 'replica' | string;
+  readonly state: string;
+}
+
+/** All members, as any Patroni knows them. */
+export async function listMembers(url: string): Promise<readonly PatroniMember[]> {
+  const answer = await fetch(`${url}/cluster`, { signal: AbortSignal.timeout(500) });
+  return ((await answer.json()) as { members: PatroniMember[] }).members;
+}

@@ -1,0 +1,272 @@
+import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { AppContext } from '@sallyport/channel';
+import { type Device, memoryStorage } from '@sallyport/device';
+import { openDevice } from '@sallyport/device/node';
+import { AppProcess, type Daemon, type Host, haproxyOn, LocalCluster } from '@sallyport/local-cluster';
+import { Backend } from './backend.ts';
+import { Network } from './network.ts';
+import { Operator } from './operator.ts';
+
+const CONTEXT: AppContext = {
+  id: 'rig.app',
+  version: '1.0.0',
+  build: '1',
+  signer: new Uint8Array(32),
+  os: 'linux',
+  osVersion: '6',
+  osPatch: '',
+  model: 'rig',
+  posture: { rooted: false },
+  sdk: 'fault-rig',
+};
+const PASSWORD = 'correct horse battery';
+const BASE_PORT = 4_000;
+const PORTS = { devices: 8_440, health: 8_441, security: 8_443, admin: 8_444 };
+export const AUTHORITY = 'echo.corp';
+/** The lease of the rig: longer than a failover of its database. */
+export const LEASE_MS = 15_000;
+const CLOCK_SHIFT = fileURLToPath(new URL('./clock-shift.ts', import.meta.url));
+
+/** How large a farm is. */
+export interface FarmSize {
+  readonly nodes: number;
+  readonly proxies: number;
+  readonly leaseMs?: number;
+}
+
+/** A server of ours with what it takes to start it again. */
+interface Server {
+  readonly name: string;
+  readonly host: Host;
+  readonly app: 'security' | 'proxy';
+  environment: Record<string, string>;
+  process: AppProcess;
+}
+
+/** A whole farm on hosts of its own: database, Redis, Security nodes, Proxies, load balancer, backend and operator. */
+export class Farm {
+  readonly network: Network;
+  readonly cluster: LocalCluster;
+  readonly backend: Backend;
+  readonly folder: string;
+  readonly nodes: Server[] = [];
+  readonly proxies: Server[] = [];
+  readonly #leaseMs: number;
+  #balancer: Daemon | undefined;
+  #operator: Operator | undefined;
+
+  private constructor(parts: {
+    network: Network;
+    cluster: LocalCluster;
+    backend: Backend;
+    folder: string;
+    leaseMs: number;
+  }) {
+    this.network = parts.network;
+    this.cluster = parts.cluster;
+    this.backend = parts.backend;
+    this.folder = parts.folder;
+    this.#leaseMs = parts.leaseMs;
+  }
+
+  static async start({ nodes, proxies, leaseMs = LEASE_MS }: FarmSize): Promise<Farm> {
+    const network = new Network();
+    const folder = mkdtempSync('/tmp/sallyport-fault-');
+    process.on('exit', () => undefined);
+    writeFileSync(join(folder, 'README'), 'made by the fault rig\n');
+    const { chmodSync } = await import('node:fs');
+    chmodSync(folder, 0o755);
+    const hosts = [1, 2, 3].map((i) => network.addHost(`db${i}`, `10.77.1.${i}`));
+    const cluster = await LocalCluster.start({
+      folder: join(folder, 'stores'),
+      hosts,
+      basePort: BASE_PORT,
+      progress: say,
+    });
+    const farm = new Farm({ network, cluster, backend: await Backend.start(), folder, leaseMs });
+    for (let i = 1; i <= nodes; i++) await farm.#addNode(i);
+    await farm.#configure();
+    await Promise.all(Array.from({ length: proxies }, (_, i) => farm.#addProxy(i + 1)));
+    await farm.#balance();
+    say(`${nodes} Security nodes, ${proxies} Proxies, HAProxy`);
+    return farm;
+  }
+
+  get operator(): Operator {
+    return this.#operator!;
+  }
+
+  /** A new device of a user of its own, enrolled and signed in. */
+  async device(user: string): Promise<Device> {
+    await this.operator.call({
+      method: 'PUT',
+      path: `/v1/users/${user}`,
+      body: { password: PASSWORD, groups: ['staff'] },
+    });
+    const { link } = await this.operator.call<{ link: string }>({ method: 'POST', path: '/v1/codes', body: { user } });
+    const device = await openDevice(memoryStorage(), () => CONTEXT);
+    await patiently(() => device.enroll(link, { user, password: PASSWORD }));
+    await patiently(() => device.login({ user, password: PASSWORD }));
+    return device;
+  }
+
+  /** Starts a server anew on its host. */
+  async restart(
+    server: Server,
+    options: { environment?: Record<string, string>; clockOffsetMs?: number } = {},
+  ): Promise<void> {
+    if (server.process.running) await server.process.end('SIGKILL');
+    server.environment = { ...server.environment, ...options.environment };
+    server.process = await this.#launch(server, options.clockOffsetMs ?? 0);
+  }
+
+  /** Waits until so many Proxies hold a live lease. */
+  async live(count: number = this.proxies.length): Promise<void> {
+    for (let i = 0; i < 600; i++) {
+      const { proxies } = await this.status();
+      if (proxies.filter(({ live }) => live).length >= count) return;
+      await sleep(50);
+    }
+    throw new Error('the Proxies did not get their leases');
+  }
+
+  status(): Promise<FarmStatus> {
+    return this.operator.call<FarmStatus>({ method: 'GET', path: '/v1/status' });
+  }
+
+  /** Ends everything; the namespaces go with the process. */
+  async stop(): Promise<void> {
+    this.backend.close();
+    await this.#operator?.close();
+    for (const { process: server } of [...this.proxies, ...this.nodes]) await server.end('SIGKILL');
+    await this.#balancer?.end('SIGKILL');
+    for (const host of this.cluster.hosts) this.network.killHost(host);
+    const { rmSync } = await import('node:fs');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #addNode(i: number): Promise<void> {
+    const host = this.network.addHost(`s${i}`, `10.77.2.${i}`);
+    const data = join(this.folder, host.name);
+    // The key-encryption key of the first node is carried to the others, as an operator does.
+    mkdirSync(join(data, 'security'), { recursive: true, mode: 0o700 });
+    if (i > 1) copyFileSync(join(this.folder, 's1', 'security', 'kek.json'), join(data, 'security', 'kek.json'));
+    const environment = {
+      ...this.cluster.securityEnvironment,
+      SALLYPORT_DATA: data,
+      SALLYPORT_NODE: host.name,
+      SALLYPORT_PROXY_LISTEN: `${host.address}:${PORTS.security}`,
+      SALLYPORT_ADMIN_LISTEN: `${host.address}:${PORTS.admin}`,
+      SALLYPORT_NAMES: host.address,
+      SALLYPORT_ADDRESS_BURST: '1000000',
+      SALLYPORT_ADDRESS_PER_MINUTE: '1000000',
+      SALLYPORT_LEASE_MS: String(this.#leaseMs),
+    };
+    const server = { name: host.name, host, app: 'security', environment } as const;
+    const process_ = await this.#launch(server, 0);
+    this.nodes.push({ ...server, environment, process: process_ });
+  }
+
+  async #addProxy(i: number): Promise<void> {
+    const host = this.network.addHost(`p${i}`, `10.77.3.${i}`);
+    const body = { name: host.name, site: 'here' };
+    const { token } = await this.operator.call<{ token: string }>({ method: 'POST', path: '/v1/join-tokens', body });
+    const environment = {
+      SALLYPORT_DATA: join(this.folder, host.name),
+      SALLYPORT_LISTEN: `${host.address}:${PORTS.devices}`,
+      SALLYPORT_HEALTH_LISTEN: `${host.address}:${PORTS.health}`,
+      SALLYPORT_JOIN_TOKEN: token,
+      SALLYPORT_TRUSTED_HOPS: '1',
+      SALLYPORT_UNREADY_MS: '1500',
+    };
+    const server = { name: host.name, host, app: 'proxy', environment } as const;
+    const process_ = await this.#launch(server, 0);
+    this.proxies.push({ ...server, environment, process: process_ });
+  }
+
+  #launch(server: Pick<Server, 'app' | 'host' | 'environment' | 'name'>, clockOffsetMs: number): Promise<AppProcess> {
+    const shifted = clockOffsetMs === 0 ? [] : ['--import', CLOCK_SHIFT];
+    return AppProcess.start(server.app, {
+      host: server.host,
+      environment: { ...server.environment, CLOCK_OFFSET_MS: String(clockOffsetMs) },
+      nodeOptions: shifted,
+      logFile: join(this.folder, 'logs', `${server.name}.log`),
+    });
+  }
+
+  async #configure(): Promise<void> {
+    const { ca, oneTimeToken } = this.nodes[0]!.process.ready;
+    const urls = this.nodes.map(({ host }) => `https://${host.address}:${PORTS.admin}`);
+    const operator = new Operator(urls, ca!);
+    this.#operator = operator;
+    await operator.login(oneTimeToken!);
+    const realm = {
+      openBurst: 100_000,
+      openRate: 100_000,
+      enrolPage: 'http://localhost/enroll',
+      loginNeedsPassword: false,
+    };
+    await operator.call({ method: 'PATCH', path: '/v1/realm', body: realm });
+    await operator.call({ method: 'PUT', path: '/v1/groups/staff' });
+    const backend = { url: this.backend.url, networks: ['10.77.0.0/16'] };
+    const resource = { kind: 'http', authority: AUTHORITY, backend };
+    await operator.call({ method: 'PUT', path: '/v1/resources/echo', body: resource });
+    const policy = { groups: ['staff'], resources: ['echo'], context: {}, methods: ['GET', 'POST'] };
+    await operator.call({ method: 'PUT', path: '/v1/policies/staff-echo', body: policy });
+  }
+
+  async #balance(): Promise<void> {
+    const host = this.network.addHost('lb', '10.77.4.1');
+    mkdirSync(join(this.folder, 'stores', 'lb'), { recursive: true });
+    const target =
+      (healthPort?: number) =>
+      ({ name, host: { address } }: Server, port: number) => ({
+        name,
+        address,
+        port,
+        ...(healthPort === undefined ? {} : { healthPort }),
+      });
+    const devices = {
+      port: PORTS.devices,
+      proxies: this.proxies.map((proxy) => target(PORTS.health)(proxy, PORTS.devices)),
+    };
+    const admin = { port: PORTS.admin, nodes: this.nodes.map((node) => target()(node, PORTS.admin)) };
+    this.#balancer = haproxyOn(this.cluster.place, { host, devices, admin }).start();
+    const origins = [`ws://${host.address}:${PORTS.devices}`];
+    await this.operator.call({ method: 'PUT', path: '/v1/sites/here', body: { origins } });
+    await this.live();
+  }
+}
+
+/** The part of the status that the rig looks at. */
+export interface FarmStatus {
+  readonly nodes: readonly { readonly id: string; readonly state: string; readonly clockOffsetMs: number }[];
+  readonly proxies: readonly { readonly name: string; readonly live: boolean; readonly node: string }[];
+  readonly databaseServers: readonly { readonly name: string; readonly role: string; readonly sync: string }[];
+  readonly bus: { readonly connected: boolean; readonly server: string };
+  readonly degraded: readonly string[];
+  readonly liveSessions: number;
+  readonly audit: { readonly intact: boolean };
+}
+
+/** Repeats what an impatient SDK call gave up on. */
+async function patiently(work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt === 10) throw error;
+      await sleep(200 * attempt);
+    }
+  }
+}
+
+const startedAt = performance.now();
+
+/** Says on standard error how far things are. */
+export function say(text: string): void {
+  process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
+}

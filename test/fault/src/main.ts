@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { parseArgs, styleText } from 'node:util';
+import { say } from './farm.ts';
+import { isolated } from './network.ts';
+import { SCENARIOS } from './scenarios/index.ts';
+import type { Scale } from './scenarios/scenario.ts';
+import type { Tally } from './tally.ts';
+
+const HELP = `npm run fault -- <scenario> [--short] [--seed N] [--sessions N] [--rounds N] [--save file]
+
+Scenarios (each starts a whole farm in network namespaces of its own; needs root):
+${Object.entries(SCENARIOS)
+  .map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`)
+  .join('\n')}
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    short: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+    sessions: { type: 'string' },
+    rounds: { type: 'string' },
+    save: { type: 'string' },
+  },
+});
+
+/** Runs ourselves again in namespaces of our own. */
+function reenter(): void {
+  const { command, environment } = isolated([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
+  const [program, ...args] = command;
+  const child = spawn(program!, args, { stdio: 'inherit', env: { ...process.env, ...environment } });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill('SIGKILL'));
+  child.once('exit', (code) => process.exit(code ?? 1));
+}
+
+function print(name: string, tally: Tally): void {
+  const width = Math.max(...tally.checks.map(({ what }) => what.length), 20);
+  process.stdout.write(`\n${styleText('bold', name)}\n`);
+  for (const { what, found, wanted, ok } of tally.checks) {
+    const mark = ok ? styleText('green', 'ok  ') : styleText('red', 'FAIL');
+    process.stdout.write(`${mark} ${what.padEnd(width)}  ${found}  (${wanted})\n`);
+  }
+  for (const [what, value] of Object.entries(tally.numbers)) process.stdout.write(`     ${what}: ${value}\n`);
+}
+
+async function runScenario(name: string): Promise<boolean> {
+  const scenario = SCENARIOS[name];
+  if (!scenario) throw new Error(`there is no scenario ${name}\n\n${HELP}`);
+  const size = values.short ? scenario.short : scenario.long;
+  const scale: Scale = {
+    seed: Number(values.seed ?? (Math.random() * 2 ** 31) | 0),
+    sessions: Number(values.sessions ?? size.sessions),
+    rounds: Number(values.rounds ?? size.rounds),
+  };
+  say(`${name}: seed ${scale.seed}, ${scale.sessions} sessions, ${scale.rounds} rounds`);
+  const tally = await scenario.run(scale);
+  print(name, tally);
+  if (values.save) writeFileSync(values.save, `${JSON.stringify({ name, ...scale, ...tally }, null, 2)}\n`);
+  return tally.ok;
+}
+
+if (positionals.length === 0) process.stdout.write(HELP);
+else if (process.env['SALLYPORT_RIG'] === undefined) reenter();
+else {
+  let ok = true;
+  for (const name of positionals) ok = (await runScenario(name)) && ok;
+  process.exit(ok ? 0 : 1);
+}

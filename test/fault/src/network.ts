@@ -1,0 +1,123 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { Host } from '@sallyport/local-cluster';
+
+/** Address of the bridge: where the driver with its devices and backends is. */
+export const DRIVER_ADDRESS = '10.77.0.1';
+const PREFIX = 16;
+const MARK = 'SALLYPORT_RIG';
+
+function run(program: string, ...args: string[]): void {
+  execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+/** Command line that gives a program a network, mounts and process ids of its own; all of it ends with the program. */
+export function isolated(command: readonly string[]): { command: string[]; environment: Record<string, string> } {
+  const own = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
+  return { command: [...own, ...command], environment: { [MARK]: '1' } };
+}
+
+/**
+ * Hosts as network namespaces on one bridge, inside of the namespaces that `isolated` made: nothing of it is visible to
+ * the machine, and nothing remains.
+ */
+export class Network {
+  readonly #hosts = new Map<string, Host>();
+
+  /** @throws Error outside of the rig's own namespaces */
+  constructor() {
+    if (process.env[MARK] !== '1') throw new Error('the rig runs in namespaces of its own only: npm run fault');
+    run('mkdir', '-p', '/run/netns');
+    run('mount', '-t', 'tmpfs', 'tmpfs', '/run/netns');
+    run('ip', 'link', 'set', 'lo', 'up');
+    run('ip', 'link', 'add', 'br0', 'type', 'bridge');
+    run('ip', 'addr', 'add', `${DRIVER_ADDRESS}/${PREFIX}`, 'dev', 'br0');
+    run('ip', 'link', 'set', 'br0', 'up');
+  }
+
+  /** Adds a host with an address on the bridge. */
+  addHost(name: string, address: string): Host {
+    run('ip', 'netns', 'add', name);
+    run('ip', 'link', 'add', `v-${name}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+    run('ip', 'link', 'set', `v-${name}`, 'master', 'br0', 'up');
+    this.#inside(name, 'ip', 'link', 'set', 'lo', 'up');
+    this.#inside(name, 'ip', 'addr', 'add', `${address}/${PREFIX}`, 'dev', 'eth0');
+    this.#inside(name, 'ip', 'link', 'set', 'eth0', 'up');
+    const host = { name, address, namespace: name };
+    this.#hosts.set(name, host);
+    return host;
+  }
+
+  /** Takes a host off the network: everything is dropped silently, in both directions. */
+  cut(host: Host): void {
+    run('ip', 'link', 'set', `v-${host.name}`, 'down');
+  }
+
+  /** Drops silently what goes in one direction, seen from the host. */
+  cutOneWay(host: Host, direction: 'in' | 'out'): void {
+    this.#filter(host, direction === 'in' ? 'input' : 'output', 'drop');
+  }
+
+  /** Answers everything that comes from another host with a reset. */
+  reset(host: Host, from: Host): void {
+    this.#filter(host, 'input', `ip saddr ${from.address} meta l4proto tcp reject with tcp reset`);
+  }
+
+  /** Drops silently what goes between two hosts. */
+  cutBetween(host: Host, other: Host): void {
+    this.#filter(host, 'input', `ip saddr ${other.address} drop`);
+    this.#filter(host, 'output', `ip daddr ${other.address} drop`);
+  }
+
+  /** Undoes every fault of a host's network. */
+  heal(host: Host): void {
+    run('ip', 'link', 'set', `v-${host.name}`, 'up');
+    this.#inside(host.name, 'nft', 'flush', 'ruleset');
+  }
+
+  /** Kills every process on a host at once, as a power cut would. Cut the network first: the kernel then tells nobody. */
+  killHost(host: Host): void {
+    for (const pid of this.#pidsOn(host)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {}
+    }
+  }
+
+  /** Sends a signal to every process on a host, for instance to freeze it. */
+  signalHost(host: Host, signal: NodeJS.Signals): void {
+    for (const pid of this.#pidsOn(host)) {
+      try {
+        process.kill(pid, signal);
+      } catch {}
+    }
+  }
+
+  #pidsOn(host: Host): number[] {
+    const wanted = execFileSync('stat', ['-Lc', '%i', `/run/netns/${host.name}`], { encoding: 'utf8' }).trim();
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => pid > 1 && inNamespace(pid, wanted));
+  }
+
+  #filter(host: Host, hook: 'input' | 'output', rule: string): void {
+    const chain = `fault_${hook}`;
+    const hooked = `{ type filter hook ${hook} priority 0; }`;
+    const guard = rule === 'drop' ? `${hook === 'input' ? 'iif' : 'oif'} eth0 drop` : rule;
+    const text = `add table inet fault; add chain inet fault ${chain} ${hooked}; add rule inet fault ${chain} ${guard}`;
+    this.#inside(host.name, 'nft', text);
+  }
+
+  #inside(name: string, ...command: string[]): void {
+    run('ip', 'netns', 'exec', name, ...command);
+  }
+}
+
+function inNamespace(pid: number, inode: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`) === `net:[${inode}]` && readFileSync(`/proc/${pid}/stat`, 'utf8') !== '';
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,21 @@
+/** Random numbers from a seed (mulberry32), so that a run can be repeated. */
+export function randomFrom(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** One of several, by weight. */
+export function pick<T>(random: () => number, choices: readonly (readonly [weight: number, choice: T])[]): T {
+  const total = choices.reduce((sum, [weight]) => sum + weight, 0);
+  let left = random() * total;
+  for (const [weight, choice] of choices) {
+    left -= weight;
+    if (left < 0) return choice;
+  }
+  return choices.at(-1)![1];
+}

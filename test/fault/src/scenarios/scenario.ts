@@ -1,0 +1,17 @@
+import type { Tally } from '../tally.ts';
+
+/** How large a run is. */
+export interface Scale {
+  readonly seed: number;
+  readonly sessions: number;
+  readonly rounds: number;
+}
+
+/** Something that is shown with faults. */
+export interface Scenario {
+  readonly about: string;
+  /** Sizes of a short run, and of the one that the docs report. */
+  readonly short: Omit<Scale, 'seed'>;
+  readonly long: Omit<Scale, 'seed'>;
+  run(scale: Scale): Promise<Tally>;
+}

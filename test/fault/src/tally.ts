@@ -1,0 +1,46 @@
+/** A number with what it must be. */
+export interface Check {
+  readonly what: string;
+  readonly found: number;
+  readonly wanted: string;
+  readonly ok: boolean;
+}
+
+/** What a scenario found, as checks that hold or not and numbers to report. */
+export class Tally {
+  readonly checks: Check[] = [];
+  readonly numbers: Record<string, number | string> = {};
+
+  /** Something that must not have happened. */
+  never(what: string, found: number): void {
+    this.checks.push({ what, found, wanted: '0', ok: found === 0 });
+  }
+
+  atMost(what: string, found: number, limit: number): void {
+    this.checks.push({ what, found, wanted: `<= ${limit}`, ok: found <= limit });
+  }
+
+  atLeast(what: string, found: number, limit: number): void {
+    this.checks.push({ what, found, wanted: `>= ${limit}`, ok: found >= limit });
+  }
+
+  /** Reports a distribution in ms. */
+  times(what: string, values: readonly number[]): void {
+    this.numbers[what] = values.length === 0 ? 'none' : describe(values);
+  }
+
+  get ok(): boolean {
+    return this.checks.every(({ ok }) => ok);
+  }
+}
+
+/** The value below which a share of all lies. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+}
+
+function describe(values: readonly number[]): string {
+  const at = (share: number): number => Math.round(quantile(values, share));
+  return `n=${values.length} p50=${at(0.5)} p99=${at(0.99)} max=${Math.round(Math.max(...values))} ms`;
+}
