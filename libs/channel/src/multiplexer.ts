@@ -351,7 +351,14 @@ export class Multiplexer implements StreamOwner {
 
   #handleGoaway(frame: Frame): void {
     this.#goingAway = true;
-    this.#host.goaway?.(decodeUint(frame.data, 0, 4), decodeUint(frame.data, 4, 2));
+    const last = decodeUint(frame.data, 0, 4);
+    // Streams that crossed this frame on their way were never taken: whoever opened them may try elsewhere.
+    for (const stream of this.openStreams()) {
+      if (stream.id <= last || stream.closed) continue;
+      this.#ready.delete(stream);
+      stream.abort(SIGNED_CODES.NOT_PROCESSED);
+    }
+    this.#host.goaway?.(last, decodeUint(frame.data, 4, 2));
   }
 
   #takeChannelCredit(bytes: number): void {

@@ -264,3 +264,15 @@ test('GOAWAY stops new streams and lets the open ones finish', () => {
   pipe.settle();
   expect(before.ended).toBe(true);
 });
+
+test('a stream that crosses a GOAWAY was certainly not processed, and its opener hears so before the channel ends', () => {
+  const pipe = new Pipe(echo);
+  const before = openWith(pipe, encodeText('before'), false);
+  pipe.settle();
+  pipe.proxy.goaway(SIGNED_CODES.DRAINING);
+  pipe.proxy.flush();
+  const crossing = openWith(pipe, encodeText('crossing'));
+  pipe.device.receive(pipe.toDevice.shift()!);
+  expect(crossing.resetCode).toBe(SIGNED_CODES.NOT_PROCESSED);
+  expect(before.resetCode).toBeUndefined();
+});

@@ -98,6 +98,27 @@ export class LocalCluster {
     };
   }
 
+  /** PEM of the CA of databases and Redis. */
+  get ca(): string {
+    return readFileSync(this.place.tls.ca, 'utf8');
+  }
+
+  postgresPort(host: Host): number {
+    return this.place.ports(this.hosts.indexOf(host)).postgres;
+  }
+
+  /** Kills the database server of a host, its Patroni lives on. */
+  killPostgres(index: number): void {
+    const file = join(this.place.hostFolder(this.hosts[index]!), 'postgres', 'postmaster.pid');
+    process.kill(Number(readFileSync(file, 'utf8').split('\n')[0]), 'SIGKILL');
+  }
+
+  /** Starts what does not run on a host. */
+  startHost(index: number): void {
+    const parts = [this.etcds, this.postgres, this.redis, this.sentinels];
+    for (const daemons of parts) if (!daemons[index]!.running) daemons[index]!.start();
+  }
+
   /** URL of the Patroni of a host. */
   patroniUrl(index: number): string {
     return `http://${this.hosts[index]!.address}:${this.place.ports(index).patroni}`;
@@ -133,6 +154,18 @@ export class LocalCluster {
         throw new ClusterError('ERR_CLUSTER_START', `PostgreSQL did not settle: ${JSON.stringify(members)}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
+  }
+
+  /** Makes a synchronous standby the primary, as before maintenance. @throws ClusterError when Patroni will not */
+  async switchover(leader: string): Promise<void> {
+    const index = this.hosts.findIndex(({ name }) => name === leader);
+    const candidate = (await this.members()).find(({ role }) => role === 'sync_standby')?.name;
+    const answer = await fetch(`${this.patroniUrl(index)}/switchover`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ leader, candidate }),
+    });
+    if (!answer.ok) throw new ClusterError('ERR_CLUSTER_START', `no switchover: ${await answer.text()}`);
   }
 
   async stop(): Promise<void> {

@@ -61,9 +61,7 @@ export class RedisBus implements Bus {
     const now = performance.now();
     if (now - Math.max(this.#heardAt, this.#renewedAt) < RECONNECT_MS) return;
     this.#renewedAt = now;
-    // A frozen server keeps its connections: ask anew who is the primary.
-    this.#link.subscriber.disconnect(true);
-    this.#link.commands.disconnect(true);
+    this.#link.renew();
   }
 
   #receive(text: string): void {

@@ -51,6 +51,17 @@ export class RedisLink {
     }
   }
 
+  /**
+   * Asks anew who is the primary: a frozen server keeps its connections. A client that is just connecting is left alone,
+   * because it would give up for good; one that gave up begins again.
+   */
+  renew(): void {
+    for (const client of [this.commands, this.subscriber]) {
+      if (client.status === 'ready') client.disconnect(true);
+      else if (client.status === 'end') client.connect().catch(() => undefined);
+    }
+  }
+
   /** The server that takes writes now, for the status page. */
   get server(): string {
     const stream = (this.commands as unknown as { stream?: { remoteAddress?: string; remotePort?: number } }).stream;

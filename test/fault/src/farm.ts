@@ -1,14 +1,15 @@
-import { copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { AppContext } from '@sallyport/channel';
 import { type Device, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
-import { AppProcess, type Daemon, type Host, haproxyOn, LocalCluster } from '@sallyport/local-cluster';
+import { AppProcess, type Daemon, type Host, haproxyOn, type LocalCluster } from '@sallyport/local-cluster';
 import { Backend } from './backend.ts';
 import { Network } from './network.ts';
 import { Operator } from './operator.ts';
+import { discard, say, storesOn } from './stores.ts';
 
 const CONTEXT: AppContext = {
   id: 'rig.app',
@@ -23,7 +24,6 @@ const CONTEXT: AppContext = {
   sdk: 'fault-rig',
 };
 const PASSWORD = 'correct horse battery';
-const BASE_PORT = 4_000;
 const PORTS = { devices: 8_440, health: 8_441, security: 8_443, admin: 8_444 };
 export const AUTHORITY = 'echo.corp';
 /** The lease of the rig: longer than a failover of its database. */
@@ -74,18 +74,7 @@ export class Farm {
 
   static async start({ nodes, proxies, leaseMs = LEASE_MS }: FarmSize): Promise<Farm> {
     const network = new Network();
-    const folder = mkdtempSync('/tmp/sallyport-fault-');
-    process.on('exit', () => undefined);
-    writeFileSync(join(folder, 'README'), 'made by the fault rig\n');
-    const { chmodSync } = await import('node:fs');
-    chmodSync(folder, 0o755);
-    const hosts = [1, 2, 3].map((i) => network.addHost(`db${i}`, `10.77.1.${i}`));
-    const cluster = await LocalCluster.start({
-      folder: join(folder, 'stores'),
-      hosts,
-      basePort: BASE_PORT,
-      progress: say,
-    });
+    const { cluster, folder } = await storesOn(network);
     const farm = new Farm({ network, cluster, backend: await Backend.start(), folder, leaseMs });
     for (let i = 1; i <= nodes; i++) await farm.#addNode(i);
     await farm.#configure();
@@ -144,8 +133,7 @@ export class Farm {
     for (const { process: server } of [...this.proxies, ...this.nodes]) await server.end('SIGKILL');
     await this.#balancer?.end('SIGKILL');
     for (const host of this.cluster.hosts) this.network.killHost(host);
-    const { rmSync } = await import('node:fs');
-    rmSync(this.folder, { recursive: true, force: true });
+    discard(this.cluster, this.folder);
   }
 
   async #addNode(i: number): Promise<void> {
@@ -262,11 +250,4 @@ async function patiently(work: () => Promise<void>): Promise<void> {
       await sleep(200 * attempt);
     }
   }
-}
-
-const startedAt = performance.now();
-
-/** Says on standard error how far things are. */
-export function say(text: string): void {
-  process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
 }

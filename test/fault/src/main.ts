@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs, styleText } from 'node:util';
-import { say } from './farm.ts';
 import { isolated } from './network.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scale } from './scenarios/scenario.ts';
+import { say } from './stores.ts';
 import type { Tally } from './tally.ts';
 
 const HELP = `npm run fault -- <scenario> [--short] [--seed N] [--sessions N] [--rounds N] [--save file]

@@ -14,7 +14,9 @@ function run(program: string, ...args: string[]): void {
 /** Command line that gives a program a network, mounts and process ids of its own; all of it ends with the program. */
 export function isolated(command: readonly string[]): { command: string[]; environment: Record<string, string> } {
   const own = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
-  return { command: [...own, ...command], environment: { [MARK]: '1' } };
+  // The first process of such a namespace inherits all orphans; a shell buries them, we would not.
+  const init = ['bash', '-c', '"$@"; exit $?', 'bash'];
+  return { command: [...own, ...init, ...command], environment: { [MARK]: '1' } };
 }
 
 /**
@@ -67,6 +69,11 @@ export class Network {
   cutBetween(host: Host, other: Host): void {
     this.#filter(host, 'input', `ip saddr ${other.address} drop`);
     this.#filter(host, 'output', `ip daddr ${other.address} drop`);
+  }
+
+  /** Drops silently what a host sends from one of its ports to another host: one service of it, not the rest. */
+  dropPort(host: Host, to: Host, port: number): void {
+    this.#filter(host, 'output', `ip daddr ${to.address} tcp sport ${port} drop`);
   }
 
   /** Undoes every fault of a host's network. */

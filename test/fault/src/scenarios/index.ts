@@ -1,5 +1,19 @@
+import { clocks } from './clocks.ts';
+import { durability } from './durability.ts';
 import { nodes } from './nodes.ts';
+import { proxies } from './proxies.ts';
+import { redis } from './redis.ts';
+import { revocation } from './revocation.ts';
+import { rolling } from './rolling.ts';
 import type { Scenario } from './scenario.ts';
 
 /** All scenarios by name. */
-export const SCENARIOS: Readonly<Record<string, Scenario>> = { nodes };
+export const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  durability,
+  nodes,
+  proxies,
+  rolling,
+  redis,
+  revocation,
+  clocks,
+};

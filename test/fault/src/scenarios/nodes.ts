@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
-import { Farm, say } from '../farm.ts';
+import { Farm } from '../farm.ts';
+import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
 import { manyDevices, Reopener, Traffic } from '../traffic.ts';
 import type { Scenario } from './scenario.ts';

@@ -1,0 +1,96 @@
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import type { Device } from '@sallyport/device';
+import { AUTHORITY, type Farm } from './farm.ts';
+import { randomFrom } from './random.ts';
+
+/** Rounds that run beside each other. */
+const AT_ONCE = 4;
+/** How long after an acknowledgement a late request is waited for, ms. */
+const WATCH_MS = 300;
+
+/** What the rounds found. */
+export interface RevocationResult {
+  /** Rounds in which a request reached the backend after the acknowledgement. */
+  late: number;
+  /** ms from asking for the revocation to its acknowledgement. */
+  readonly times: number[];
+}
+
+/** Revokes the sessions of devices that send as fast as they can, and watches what still reaches the backend. */
+export class RevocationRounds {
+  readonly #farm: Farm;
+  readonly #devices: [string, Device][];
+  readonly #random: () => number;
+  readonly #run = Math.random().toString(36).slice(2);
+  readonly #result: RevocationResult = { late: 0, times: [] };
+
+  constructor(farm: Farm, devices: ReadonlyMap<string, Device>, seed: number) {
+    this.#farm = farm;
+    this.#devices = [...devices];
+    this.#random = randomFrom(seed);
+  }
+
+  async run(rounds: number): Promise<RevocationResult> {
+    let begun = 0;
+    const worker = async (lane: number): Promise<void> => {
+      const mine = this.#devices.filter((_, i) => i % AT_ONCE === lane);
+      for (let i = 0; begun < rounds; i++) {
+        begun += 1;
+        await this.#round(...mine[i % mine.length]!, begun);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, (_, lane) => worker(lane)));
+    return this.#result;
+  }
+
+  async #round(who: string, device: Device, number: number): Promise<void> {
+    await signedIn(device);
+    const [session] = await this.#sessionsOf(who);
+    if (!session) throw new Error(`${who} has no session`);
+    let stopped = false;
+    const sending = [0, 1].map(() => send(device, who, () => stopped));
+    await sleep(this.#random() * 60);
+    const askedAt = performance.now();
+    const body = { kind: 'session', subject: session, reason: 'rig' };
+    const path = `/v1/revocations/${this.#run}-${number}-${session.slice(0, 16)}`;
+    const { inForce } = await this.#farm.operator.call<{ inForce: boolean }>({ method: 'PUT', path, body });
+    const time = performance.now() - askedAt;
+    // What had reached this process before the acknowledgement is read first.
+    for (let i = 0; i < 3; i++) await turn();
+    const acknowledgedAt = performance.now();
+    await sleep(WATCH_MS);
+    const last = this.#farm.backend.lastRequestAt(who) ?? 0;
+    if (!inForce || last > acknowledgedAt) this.#result.late += 1;
+    this.#result.times.push(time);
+    stopped = true;
+    await Promise.all(sending);
+  }
+
+  async #sessionsOf(who: string): Promise<string[]> {
+    const listed = await this.#farm.operator.call<{ id: string; user: string }[]>({
+      method: 'GET',
+      path: '/v1/sessions',
+    });
+    return listed.filter(({ user }) => user === who).map(({ id }) => id);
+  }
+}
+
+/** Signs in again if the last round ended the session; the realm asks for no password. */
+async function signedIn(device: Device): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await (device.hasSession ? device.resume() : device.login());
+    } catch (error) {
+      if (attempt === 60) throw error;
+      await sleep(200);
+    }
+  }
+}
+
+async function send(device: Device, who: string, stopped: () => boolean): Promise<void> {
+  for (let number = 0; !stopped(); number++) {
+    const response = await device.fetch(`http://${AUTHORITY}/${who}/r${number}`).catch(() => undefined);
+    await response?.text().catch(() => undefined);
+    await sleep(response ? 1 : 20);
+  }
+}

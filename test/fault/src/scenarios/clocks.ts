@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Farm } from '../farm.ts';
+import { RevocationRounds } from '../revocation-rounds.ts';
+import { say } from '../stores.ts';
+import { Tally } from '../tally.ts';
+import { manyDevices, Traffic } from '../traffic.ts';
+import type { Scenario } from './scenario.ts';
+
+const MINUTES = 60_000;
+const YEARS = 365 * 86_400_000;
+
+/** Moves the clock of the devices, which live in this process. */
+function shiftDevices(offsetMs: number): void {
+  const now = Date.now.bind(Date);
+  Date.now = () => now() + offsetMs;
+}
+
+/** Wrong clocks everywhere: nothing may change but lines in the log. */
+export const clocks: Scenario = {
+  about: 'device clocks wrong by years, server clocks by ten minutes in both directions: nothing changes',
+  short: { sessions: 24, rounds: 8 },
+  long: { sessions: 64, rounds: 100 },
+  async run({ sessions, rounds, seed }) {
+    const tally = new Tally();
+    const farm = await Farm.start({ nodes: 3, proxies: 2 });
+    await farm.restart(farm.nodes[1]!, { clockOffsetMs: 10 * MINUTES });
+    await farm.restart(farm.nodes[2]!, { clockOffsetMs: -10 * MINUTES });
+    await farm.restart(farm.proxies[0]!, { clockOffsetMs: 10 * MINUTES });
+    await farm.restart(farm.proxies[1]!, { clockOffsetMs: -10 * MINUTES });
+    await farm.live();
+    shiftDevices(7 * YEARS);
+    const names = Array.from({ length: sessions }, (_, i) => `u${i}`);
+    const devices = await manyDevices(names, (name) => farm.device(name));
+    say('clocks are wrong');
+    const traffic = new Traffic({ devices, backend: farm.backend, pauseMs: 200, postShare: 0.2 });
+    await sleep(8_000);
+    const count = await traffic.stop();
+    tally.never('failed requests', count.failed + count.unknown + count.wrongBody);
+    tally.never('lost sessions (logins)', count.lostSessions);
+    tally.numbers['requests'] = count.ok;
+    const revoked = await new RevocationRounds(farm, devices, seed).run(rounds);
+    tally.never('requests after the acknowledgement of a revocation', revoked.late);
+    tally.times('acknowledgement', revoked.times);
+    await signInAgain(devices);
+    const body = { kind: 'before', subject: 'now', reason: 'rig' };
+    await farm.operator.call({ method: 'PUT', path: `/v1/revocations/everything-${seed}`, body });
+    const { liveSessions, nodes } = await farm.status();
+    tally.never('sessions that "before now" left alive', liveSessions);
+    const offsets = nodes.map(({ clockOffsetMs }) => Math.abs(clockOffsetMs)).filter((ms) => ms > 9 * MINUTES);
+    tally.atLeast('wrong clocks that the status page shows', offsets.length, 2);
+    const warned = farm.nodes.filter(({ process }) => process.log.includes("differs from the database's"));
+    tally.atLeast('nodes that said so in their log', warned.length, 2);
+    await farm.stop();
+    return tally;
+  },
+};
+
+async function signInAgain(devices: ReadonlyMap<string, { login(): Promise<void> }>): Promise<void> {
+  for (const device of devices.values()) await device.login();
+}

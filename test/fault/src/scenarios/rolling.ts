@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Farm } from '../farm.ts';
+import { say } from '../stores.ts';
+import { Tally } from '../tally.ts';
+import { manyDevices, Traffic } from '../traffic.ts';
+import type { Scenario } from './scenario.ts';
+
+/** Everything is restarted, one after another, as an operator does for an upgrade. */
+export const rolling: Scenario = {
+  about: 'every Proxy, every Security node, the database primary and Redis are restarted in turn under load',
+  short: { sessions: 60, rounds: 1 },
+  long: { sessions: 1_000, rounds: 2 },
+  async run({ sessions, rounds }) {
+    const tally = new Tally();
+    const farm = await Farm.start({ nodes: 2, proxies: 3 });
+    const names = Array.from({ length: sessions }, (_, i) => `u${i}`);
+    const devices = await manyDevices(names, (name) => farm.device(name));
+    const pauseMs = Math.max(100, sessions * 2);
+    const traffic = new Traffic({ devices, backend: farm.backend, pauseMs, postShare: 0.3 });
+    for (let round = 0; round < rounds; round++) await restartEverything(farm);
+    await sleep(1_000);
+    const count = await traffic.stop();
+    tally.never('failed requests', count.failed + count.unknown + count.wrongBody);
+    tally.never('lost sessions (logins)', count.lostSessions);
+    tally.never('requests that ran twice though they must not', count.ranTwice);
+    const { liveSessions, degraded } = await farm.status();
+    tally.never('sessions that are gone', sessions - liveSessions);
+    tally.never('degraded states that remain', degraded.length);
+    tally.numbers['degraded'] = degraded.join('; ');
+    tally.numbers['requests'] = count.ok;
+    tally.times('request', count.latencies);
+    for (const [error, times] of count.errors) tally.numbers[error] = times;
+    await farm.stop();
+    return tally;
+  },
+};
+
+async function restartEverything(farm: Farm): Promise<void> {
+  for (const server of [...farm.proxies, ...farm.nodes]) {
+    say(`${server.name} is restarted`);
+    await server.process.end('SIGTERM');
+    await farm.restart(server);
+    await farm.live();
+    // The load balancer must see it up again before the next one goes.
+    await sleep(1_500);
+  }
+  say('the database switches over to a standby');
+  const leader = farm.cluster.hosts[(await farm.cluster.findPrimary())!]!;
+  await farm.cluster.switchover(leader.name);
+  await farm.cluster.settled();
+  say('the Redis primary is restarted');
+  const { server } = (await farm.status()).bus;
+  const index = farm.cluster.hosts.findIndex(({ address }) => server.startsWith(`${address}:`));
+  await farm.cluster.redis[index]!.end();
+  await sleep(4_000);
+  farm.cluster.redis[index]!.start();
+  await sleep(2_000);
+}

@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { LocalCluster } from '@sallyport/local-cluster';
+import type { Network } from './network.ts';
+
+const BASE_PORT = 4_000;
+/** Size of the disk of a database host. It is a file system of its own, so that it can be full. */
+const DISK = '1200m';
+
+const startedAt = performance.now();
+
+/** Says on standard error how far things are. */
+export function say(text: string): void {
+  process.stderr.write(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
+}
+
+/** Takes down what `storesOn` made; the processes are gone already. */
+export function discard(cluster: LocalCluster, folder: string): void {
+  for (const host of cluster.hosts) execFileSync('umount', ['-l', cluster.place.hostFolder(host)]);
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Starts the database and Redis on three hosts, each with a disk of its own. */
+export async function storesOn(network: Network): Promise<{ cluster: LocalCluster; folder: string }> {
+  const folder = mkdtempSync('/tmp/sallyport-fault-');
+  chmodSync(folder, 0o755);
+  const hosts = [1, 2, 3].map((i) => network.addHost(`db${i}`, `10.77.1.${i}`));
+  for (const { name } of hosts) {
+    const disk = join(folder, 'stores', name);
+    mkdirSync(disk, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK},mode=755`, 'tmpfs', disk]);
+  }
+  const cluster = await LocalCluster.start({
+    folder: join(folder, 'stores'),
+    hosts,
+    basePort: BASE_PORT,
+    progress: say,
+  });
+  return { cluster, folder };
+}
