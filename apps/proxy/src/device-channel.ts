@@ -95,7 +95,7 @@ export class DeviceChannel {
 
   /** Applies a log entry: synchronous, so that nothing of a revoked session is served after it. */
   apply(entry: RevocationEntry): void {
-    const effect = this.#effectOf(entry, this.#grant);
+    const effect = effectOn(entry, { grant: this.#grant, app: this.#app });
     if (effect === 'end') this.end('REVOKED');
     if (effect === 'reauthorize') this.#readAgain();
   }
@@ -152,11 +152,10 @@ export class DeviceChannel {
 
   /** Takes a grant, after it was held against everything that was revoked since it was read. */
   use(grant: Grant): void {
-    const later = this.#farm.entriesSince(grant.asOf);
-    const effects = later?.map((entry) => this.#effectOf(entry, grant));
-    if (effects?.includes('end')) return this.end('REVOKED');
+    const judgement = this.#farm.judge({ grant, app: this.#app });
+    if (judgement === 'ended') return this.end('REVOKED');
     // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
-    if (!effects || effects.includes('reauthorize')) return this.#readAgain();
+    if (judgement === 'stale') return this.#readAgain();
     // The grant of the beginning was announced by WELCOME.
     if (grant !== this.#grant) this.#notify({ resources: resourceList(grant) });
     this.#grant = grant;
@@ -166,8 +165,8 @@ export class DeviceChannel {
     for (const work of this.#waiting.splice(0)) work();
   }
 
-  #effectOf(entry: RevocationEntry, grant: Grant): ReturnType<typeof effectOn> {
-    return effectOn(entry, { grant, app: `${this.#context.id}@${this.#context.version}` });
+  get #app(): string {
+    return `${this.#context.id}@${this.#context.version}`;
   }
 
   /** Requests wait until the new rights are known: a right that was taken away is not used once more. */

@@ -1,3 +1,4 @@
+import type { Judgement } from '@sallyport/access';
 import type { SignedCode } from '@sallyport/channel';
 import type { RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
@@ -68,9 +69,9 @@ export class Farm {
     return this.#control?.lease.live ?? false;
   }
 
-  /** Entries applied since an index; undefined when they are no longer known. */
-  entriesSince(asOf: number): readonly RevocationEntry[] | undefined {
-    return this.#control?.entriesSince(asOf);
+  /** Holds a grant against everything that was revoked since it was read. */
+  judge(channel: Parameters<ControlConnection['judge']>[0]): Judgement {
+    return this.#control?.judge(channel) ?? 'stale';
   }
 
   /** Applies a log entry to every channel. */

@@ -37,11 +37,12 @@ export {
   revokeProxy,
 } from './farm.ts';
 export { randomId } from './ids.ts';
+export { type InForce, untilInForce, type WaitingNode } from './in-force.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
 export { type BeatRecord, type BeatResult, DEFAULT_LEASE_MS, recordBeat } from './lease.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
 export { LeaseWatch, type WaitingProxy } from './lease-watch.ts';
-export { type ApplyEntry, LogFollower } from './log-follower.ts';
+export { type ApplyEntry, type Judgement, LogFollower } from './log-follower.ts';
 export { MemoryStore } from './memory-store.ts';
 export { type FarmView, NODE_SILENCE_MS, NodeWatch, type NodeWord, recordNode, removeNode } from './nodes.ts';
 export {

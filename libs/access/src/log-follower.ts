@@ -1,8 +1,12 @@
 import type { Beat, BeatAnswer, ControlMessage, RevocationEntry } from '@sallyport/security-api';
 import { type BeatMark, type Clocks, LeaseClock } from './lease-clock.ts';
+import { effectOn, type Revocable } from './revocation.ts';
 
 /** Recent entries, kept to be held against grants that were read before they were applied. */
 const MAX_RECENT = 10_000;
+
+/** What a grant is worth: good, over, or to be read again. */
+export type Judgement = 'current' | 'ended' | 'stale';
 
 /** Applies an entry: ends channels or reads their rights again. Synchronous, before the lease that covers it counts. */
 export type ApplyEntry = (entry: RevocationEntry) => void;
@@ -57,13 +61,17 @@ export class LogFollower {
   }
 
   /**
-   * Entries applied after `asOf`, to be held against a grant read there; undefined when they are no longer kept, and
-   * then the grant must be read again.
+   * Holds a grant against everything that was applied after it was read: a revocation must not slip between a grant and
+   * its arrival. Entries that are no longer kept make it stale, and a stale one must be read again before it serves.
    */
-  entriesSince(asOf: number): readonly RevocationEntry[] | undefined {
-    if (asOf >= this.#applied) return [];
-    const kept = this.#recent.filter(({ index }) => index > asOf);
-    return kept.length === this.#applied - asOf ? kept : undefined;
+  judge(channel: Revocable & { readonly grant: { readonly asOf: number } }): Judgement {
+    const { asOf } = channel.grant;
+    if (asOf >= this.#applied) return 'current';
+    const later = this.#recent.filter(({ index }) => index > asOf);
+    const effects = later.map((entry) => effectOn(entry, channel));
+    if (effects.includes('end')) return 'ended';
+    const complete = later.length === this.#applied - asOf;
+    return complete && !effects.includes('reauthorize') ? 'current' : 'stale';
   }
 
   #answered({ id, head, entries, leaseMs }: BeatAnswer): void {

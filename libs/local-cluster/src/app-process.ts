@@ -59,7 +59,7 @@ export class AppProcess {
     const [program, ...args] = options.host?.namespace === undefined ? node : commandOn(options.host, undefined, node);
     // A process group of its own: Ctrl-C reaches us, and we stop our servers in order.
     const child = spawn(program!, args, {
-      env: { PATH: process.env['PATH'], ...options.environment },
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', ...options.environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
     });

@@ -1,5 +1,5 @@
-import { type ApplyEntry, type Clocks, type LeaseClock, LogFollower } from '@sallyport/access';
-import { ControlMessage, PROXY_PATHS, parseJson, parserOf, type RevocationEntry } from '@sallyport/security-api';
+import { type ApplyEntry, type Clocks, type Judgement, type LeaseClock, LogFollower } from '@sallyport/access';
+import { ControlMessage, PROXY_PATHS, parseJson, parserOf } from '@sallyport/security-api';
 import { WebSocket } from 'ws';
 import type { ProxyIdentity } from './identity.ts';
 import type { NodeList } from './node-list.ts';
@@ -54,9 +54,9 @@ export class ControlConnection {
     this.#identity = identity;
   }
 
-  /** Entries applied after `asOf`; undefined when they are no longer kept. */
-  entriesSince(asOf: number): readonly RevocationEntry[] | undefined {
-    return this.#follower.entriesSince(asOf);
+  /** Holds a grant against everything that was revoked since it was read. */
+  judge(channel: Parameters<LogFollower['judge']>[0]): Judgement {
+    return this.#follower.judge(channel);
   }
 
   close(): void {

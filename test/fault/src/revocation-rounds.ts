@@ -21,10 +21,12 @@ export class RevocationRounds {
   readonly #farm: Farm;
   readonly #devices: [string, Device][];
   readonly #random: () => number;
+  readonly #spacingMs: number;
   readonly #run = Math.random().toString(36).slice(2);
   readonly #result: RevocationResult = { late: 0, times: [] };
 
-  constructor(farm: Farm, devices: ReadonlyMap<string, Device>, seed: number) {
+  constructor(farm: Farm, devices: ReadonlyMap<string, Device>, seed: number, spacingMs = 60) {
+    this.#spacingMs = spacingMs;
     this.#farm = farm;
     this.#devices = [...devices];
     this.#random = randomFrom(seed);
@@ -49,7 +51,7 @@ export class RevocationRounds {
     if (!session) throw new Error(`${who} has no session`);
     let stopped = false;
     const sending = [0, 1].map(() => send(device, who, () => stopped));
-    await sleep(this.#random() * 60);
+    await sleep(this.#random() * this.#spacingMs);
     const askedAt = performance.now();
     const body = { kind: 'session', subject: session, reason: 'rig' };
     const path = `/v1/revocations/${this.#run}-${number}-${session.slice(0, 16)}`;

@@ -6,6 +6,7 @@ import {
   findOperator,
   findUser,
   getRealm,
+  type InForce,
   inviteOperator,
   issueCode,
   issueJoinToken,
@@ -30,6 +31,8 @@ import {
   revokeProxy,
   settingsOf,
   type UserWithGroups,
+  untilInForce,
+  type WaitingNode,
 } from '@sallyport/access';
 import { formatBase64Url, formatHex, formatLink } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
@@ -62,7 +65,6 @@ import {
 } from '@sallyport/security-api';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type, { type Static, type TSchema } from 'typebox';
-import { type InForce, untilInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { type StatusParts, statusOf } from './status.ts';
 
@@ -183,7 +185,7 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
       const by = actorOf(request);
       const requestId = String(request.headers['sallyport-request'] ?? randomId(access.crypto));
       const index = await disableUser(access, request.params.name, requestId, by);
-      const force = await untilInForce(context, index, WAIT_LIMIT_MS);
+      const force = await untilInForce(waitingNode(context), index, WAIT_LIMIT_MS);
       const found = (await findUser(access, request.params.name))!;
       return revocationView(context, { index, kind: 'user', subject: found.user.id, reason: by.reason }, force);
     },
@@ -207,6 +209,13 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
       return { done: true };
     },
   );
+}
+
+/** This node as it waits for a revocation to be in force. */
+function waitingNode({ access, node, bus, monotonicMs, log }: RealmContext): WaitingNode {
+  const trouble = (error: unknown): void =>
+    log.warn({ err: error }, 'the leases could not be read while a revocation waits');
+  return { access, leases: node.leases, bus, monotonicMs, trouble };
 }
 
 /** The answer to a revocation: in force, or for whom it waits and until when. */
@@ -345,7 +354,7 @@ function addSessionRoutes(service: FastifyInstance, context: RealmContext): void
         { requestId: request.params.id, kind, subject },
         { actor: request.operator, reason },
       );
-      const force = await untilInForce(context, row.index, WAIT_LIMIT_MS);
+      const force = await untilInForce(waitingNode(context), row.index, WAIT_LIMIT_MS);
       return revocationView(context, { index: row.index, kind, subject: row.subject, reason }, force);
     },
   );

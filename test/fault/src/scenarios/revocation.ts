@@ -10,6 +10,8 @@ import type { Scenario } from './scenario.ts';
 /** Short, so that many rounds with a Proxy cut off fit into a run. */
 const LEASE_MS = 3_000;
 const AT_ONCE_MS = 250;
+/** Rounds among faults take their time, so that many faults fit in, ms. */
+const SPACING_MS = 400;
 
 /** Revocations with everything reachable, and with faults of all kinds. */
 export const revocation: Scenario = {
@@ -28,7 +30,7 @@ export const revocation: Scenario = {
     tally.times('all reachable: acknowledgement', calm.times);
     say('with faults');
     const faults = new Faults(farm, seed);
-    const rough = await new RevocationRounds(farm, devices, seed + 1).run(Math.floor(rounds / 2));
+    const rough = await new RevocationRounds(farm, devices, seed + 1, SPACING_MS).run(Math.floor(rounds / 2));
     await faults.stop();
     tally.never('with faults: requests after the acknowledgement', rough.late);
     tally.atMost('with faults: slowest acknowledgement, ms', Math.round(Math.max(...rough.times)), LEASE_MS + 1_000);

@@ -1,0 +1,219 @@
+import {
+  type AccessContext,
+  createKeyring,
+  ensureRealm,
+  issueJoinToken,
+  MemoryStore,
+  memoryBus,
+  PolicyCache,
+  type RealmStore,
+  redeemJoinToken,
+  type SessionRow,
+} from '@sallyport/access';
+import { nodeCrypto } from '@sallyport/channel/node';
+import { VirtualNetwork } from './network.ts';
+import { LEASE_MS, VirtualNode } from './node.ts';
+import { VirtualProxy } from './proxy.ts';
+import { reachedFrom, type Weather } from './virtual-store.ts';
+import { type Machine, World } from './world.ts';
+
+const END_MS = 16_000;
+const BY = { actor: 'officer', reason: 'simulation' };
+const PROXIES = ['p1', 'p2', 'p3'];
+const NODES = ['s1', 's2'];
+const SIDS = ['a', 'b', 'c'].map((letter) => letter.repeat(32));
+
+/** What is left out, to see that the simulation would notice. */
+export type Omission = 'waiting' | 'drift guard';
+
+/** What happened under one seed. */
+export interface RunResult {
+  readonly seed: number;
+  /** Requests that were served after the acknowledgement of their session's revocation, ms after it. */
+  readonly late: readonly number[];
+  /** ms from the first try to the acknowledgement, for each revocation that was acknowledged. */
+  readonly acknowledged: readonly number[];
+  readonly served: number;
+  readonly faults: number;
+}
+
+/** Runs one seed: sessions are served, everything goes wrong, and each session is revoked at some time. */
+export async function runSeed(seed: number, omit?: Omission): Promise<RunResult> {
+  const world = new World(seed);
+  const weather: Weather = { down: false, clockOffsetMs: 0 };
+  const memory = new MemoryStore(() => 1_800_000_000_000 + Math.round(world.now + weather.clockOffsetMs));
+  const setup = accessOn(memory.in('main'));
+  await prepare(setup);
+  const network = new VirtualNetwork(world);
+  const bus = memoryBus();
+  const policies = new PolicyCache();
+  const nodes = NODES.map((name) => {
+    const machine = world.machine(name);
+    const reachable = (): boolean => network.open(name, 'db');
+    const store = reachedFrom(machine, { world, store: setup.store, weather, reachable });
+    return new VirtualNode({ machine, world, access: { ...setup, store }, policies, bus });
+  });
+  const acknowledgedAt = new Map<string, number>();
+  const late: number[] = [];
+  let served = 0;
+  const onServed = (sid: string): void => {
+    served += 1;
+    const at = acknowledgedAt.get(sid);
+    if (at !== undefined) late.push(world.now - at);
+  };
+  const driftGuard = omit !== 'drift guard';
+  const proxies = PROXIES.map(
+    (name) =>
+      new VirtualProxy({
+        machine: world.machine(name),
+        world,
+        network,
+        nodes,
+        sids: SIDS,
+        served: onServed,
+        driftGuard,
+      }),
+  );
+  const faults = new Faults({ world, network, nodes, weather, machines: proxies.map(({ machine }) => machine) });
+  const times: number[] = [];
+  SIDS.forEach((sid, i) => {
+    const askedAt = world.between(2_500, 9_000);
+    world.after(askedAt, () => {
+      void officer(sid, `revocation-${i}`).then(() => {
+        acknowledgedAt.set(sid, world.now);
+        times.push(world.now - askedAt);
+      });
+    });
+  });
+  const officer = async (sid: string, requestId: string): Promise<void> => {
+    for (;;) {
+      if ((await world.one(nodes).revoke(sid, requestId, omit !== 'waiting')) === 'in force') return;
+      await world.sleep(100);
+    }
+  };
+  await world.run(END_MS);
+  return { seed, late, acknowledged: times, served, faults: faults.count };
+}
+
+function accessOn(store: RealmStore): AccessContext {
+  const crypto = nodeCrypto();
+  const keyring = createKeyring(crypto, new Map([[1, new Uint8Array(32).fill(1)]]), 1);
+  const passwords = { hash: async (text: string) => text, verify: async () => false };
+  return { store, crypto, keyring, passwords };
+}
+
+/** A realm with Proxies that have joined, and a user with three sessions. */
+async function prepare(access: AccessContext): Promise<void> {
+  await ensureRealm(access);
+  for (const name of PROXIES) {
+    const { id, secret } = await issueJoinToken(access, { name, site: 'here' }, BY);
+    await redeemJoinToken(access, id, secret);
+  }
+  await access.store.transaction(async ({ tables }) => {
+    const createdAt = 1;
+    const user = { id: 'u', name: 'ada', displayName: 'Ada', passwordHash: null, enabled: true, createdAt };
+    await tables.users.insert(user);
+    const key = new Uint8Array(32);
+    await tables.installations.insert({
+      id: 'i',
+      userId: 'u',
+      deviceStatic: key,
+      signingKey: {},
+      status: 'active',
+      generation: 0,
+      currentKey: key,
+      nextKey: null,
+      previousKey: null,
+      rotatedAt: createdAt,
+      app: 'app@1',
+      model: 'm',
+      createdAt,
+      lastSeenAt: null,
+    });
+    for (const id of SIDS) await tables.sessions.insert(sessionOf(id));
+  });
+}
+
+function sessionOf(id: string): SessionRow {
+  return {
+    id,
+    installationId: 'i',
+    userId: 'u',
+    secret: new Uint8Array(32),
+    app: 'app@1',
+    createdAt: 1,
+    expiresAt: 4_000_000_000_000,
+    chanNo: 0,
+    chanRequest: null,
+    endedAt: null,
+    endReason: null,
+  };
+}
+
+/** Everything that goes wrong in a run, at times that the seed chooses. */
+class Faults {
+  count = 0;
+
+  constructor(parts: {
+    world: World;
+    network: VirtualNetwork;
+    nodes: readonly VirtualNode[];
+    weather: Weather;
+    machines: readonly Machine[];
+  }) {
+    const { world, network, nodes, weather, machines } = parts;
+    const pause = (machine: Machine, ms: number): void => {
+      machine.pausedUntil = Math.max(machine.pausedUntil, world.now + ms);
+    };
+    const kinds: readonly (() => void)[] = [
+      // A partition, one-way or both ways, between a Proxy and a node.
+      () => {
+        const [proxy, node, ms] = [world.one(machines).name, world.one(nodes).machine.name, world.random() * 6_000];
+        const direction = world.random();
+        if (direction < 0.7) network.cut(proxy, node, ms);
+        if (direction > 0.3) network.cut(node, proxy, ms);
+      },
+      // A Proxy that reaches no node, or a node that reaches nobody.
+      () => {
+        const [proxy, ms] = [world.one(machines).name, world.random() * 6_000];
+        for (const { machine } of nodes) {
+          network.cut(proxy, machine.name, ms);
+          network.cut(machine.name, proxy, ms);
+        }
+      },
+      () => network.cut(world.one(nodes).machine.name, 'db', world.random() * 4_000),
+      // A garbage collection, or SIGSTOP.
+      () => pause(world.one([...machines, ...nodes.map(({ machine }) => machine)]), world.random() * 5_000),
+      // A suspend: the monotonic clock stands still, the wall clock jumps ahead on resume.
+      () => {
+        const machine = world.one(machines);
+        const ms = world.random() * 5_000;
+        pause(machine, ms);
+        machine.missedMs += ms;
+      },
+      () => {
+        const machine = world.one([...machines, ...nodes.map((node) => node.machine)]);
+        machine.wallOffsetMs += world.between(-20_000, 20_000);
+      },
+      () => world.one(nodes).restart(),
+      // The database fails over, to a host with another clock.
+      () => {
+        weather.down = true;
+        world.after(world.random() * 3_000, () => {
+          weather.down = false;
+          weather.clockOffsetMs = world.between(-600_000, 600_000);
+        });
+      },
+    ];
+    const many = 2 + Math.floor(world.random() * 8);
+    for (let i = 0; i < many; i++) {
+      world.after(world.random() * 10_000, () => {
+        this.count += 1;
+        world.one(kinds)();
+      });
+    }
+  }
+}
+
+/** How long an acknowledgement may take after the last fault is over, ms: the lease, and a bit for retries. */
+export const PATIENCE_MS: number = LEASE_MS + 1_000;
