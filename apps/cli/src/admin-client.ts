@@ -6,6 +6,9 @@ import type { OperatorProfile } from './profile.ts';
 export type Method = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
 const TIMEOUT_MS = 120_000;
+/** How long a failover of the database is waited for, ms. */
+const PATIENCE_MS = 30_000;
+const RETRY_MS = 500;
 
 /** A client of the admin API. */
 export class AdminClient {
@@ -17,8 +20,31 @@ export class AdminClient {
     this.#agent = new Agent({ connect: { ca: profile.ca }, headersTimeout: TIMEOUT_MS });
   }
 
-  /** One call; `reason` goes into the audit log. @throws CliError with the server's words */
+  /**
+   * One call; `reason` goes into the audit log. While the database fails over it is repeated, with the same id where it has
+   * one. @throws CliError with the server's words
+   */
   async call<T>(method: Method, path: string, options: { body?: object; reason?: string } = {}): Promise<T> {
+    const deadline = performance.now() + PATIENCE_MS;
+    for (let attempt = 1; ; attempt++) {
+      const { status, json } = await this.#once(method, path, options);
+      if (status < 400) return json as T;
+      const again = status === 503 && method !== 'POST' && performance.now() < deadline;
+      if (!again) throw refusal(status, json as { title?: string; code?: string });
+      if (attempt === 1) process.stderr.write('the database does not answer; trying again …\n');
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#agent.destroy();
+  }
+
+  async #once(
+    method: Method,
+    path: string,
+    options: { body?: object; reason?: string },
+  ): Promise<{ status: number; json: unknown }> {
     const { url, token } = this.#profile;
     const answer = await request(`${url}${path}`, {
       method,
@@ -35,13 +61,10 @@ export class AdminClient {
         'is it running? see: npm start',
       );
     });
-    const json = (await answer.body.json()) as { title?: string; code?: string };
-    if (answer.statusCode < 400) return json as T;
-    const next = answer.statusCode === 401 ? 'run: sallyport login' : undefined;
-    throw new CliError(`${json.title ?? `status ${answer.statusCode}`} (${json.code ?? answer.statusCode})`, next);
+    return { status: answer.statusCode, json: await answer.body.json() };
   }
+}
 
-  close(): Promise<void> {
-    return this.#agent.destroy();
-  }
+function refusal(status: number, { title = `status ${status}`, code }: { title?: string; code?: string }): CliError {
+  return new CliError(`${title} (${code ?? status})`, status === 401 ? 'run: sallyport login' : undefined);
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { DeviceError } from '@sallyport/device';
 import { Command } from 'commander';
+import { addClusterCommand } from './cluster/command.ts';
 import { addEnrolmentCommands } from './commands/enrolment.ts';
 import { addFarmCommands } from './commands/farm.ts';
 import { addPeopleCommands } from './commands/people.ts';
@@ -23,6 +24,7 @@ const program = new Command('sallyport')
   .option('--reason <text>', 'why you do this; goes into the audit log')
   .showHelpAfterError('(--help shows how)');
 addUpCommand(program);
+addClusterCommand(program);
 addPeopleCommands(program);
 addRightCommands(program);
 addEnrolmentCommands(program);

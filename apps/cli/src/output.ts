@@ -13,7 +13,12 @@ export class CliError extends Error {
 /** Prints rows as a table for people, or as JSON for programs. */
 export function printRows(rows: readonly object[], columns: readonly string[], json: boolean): void {
   if (json) return printJson(rows);
-  if (rows.length === 0) return void process.stdout.write('(none)\n');
+  process.stdout.write(formatRows(rows, columns));
+}
+
+/** Rows as a table with a head. */
+export function formatRows(rows: readonly object[], columns: readonly string[]): string {
+  if (rows.length === 0) return '(none)\n';
   const texts = rows.map((row) =>
     columns.map((column) => formatCell(column, (row as Record<string, unknown>)[column])),
   );
@@ -23,8 +28,8 @@ export function printRows(rows: readonly object[], columns: readonly string[], j
       .map((cell, i) => cell.padEnd(widths[i]!))
       .join('  ')
       .trimEnd();
-  process.stdout.write(`${styleText('bold', line(columns.map((column) => column.toUpperCase())))}\n`);
-  for (const cells of texts) process.stdout.write(`${line(cells)}\n`);
+  const head = styleText('bold', line(columns.map((column) => column.toUpperCase())));
+  return `${[head, ...texts.map(line)].join('\n')}\n`;
 }
 
 /** Prints a value as JSON. */

@@ -12,7 +12,7 @@ const KEPT_LOG = 4_000_000;
 
 /** How a server of ours is started. */
 export interface AppOptions {
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly args?: readonly string[];
   /** Further options of Node. */
   readonly nodeOptions?: readonly string[];

@@ -1,16 +1,14 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { AppContext } from '@sallyport/channel';
 import { type Device, type DeviceStorage, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import { AppProcess } from '@sallyport/local-cluster';
 import { Agent, request } from 'undici';
 import type { Workplace } from './workloads.ts';
 
-const ROOT = new URL('../../../', import.meta.url);
 const PASSWORD = 'bench password';
 const PORTS = { proxy: 19_440, health: 19_441, security: 19_443, admin: 19_444 };
 const CONTEXT: AppContext = {
@@ -25,29 +23,6 @@ const CONTEXT: AppContext = {
   posture: {},
   sdk: 'bench',
 };
-
-interface Server {
-  readonly child: ChildProcess;
-  readonly ready: Readonly<Record<string, string>>;
-}
-
-function startServer(app: string, environment: Readonly<Record<string, string>>): Promise<Server> {
-  const manifest = JSON.parse(readFileSync(new URL(`apps/${app}/package.json`, ROOT), 'utf8'));
-  const main = fileURLToPath(new URL(`apps/${app}/src/main.ts`, ROOT));
-  const child = fork(main, {
-    env: { ...process.env, ...environment },
-    silent: true,
-    execArgv: manifest.config?.nodeOptions ?? [],
-  });
-  let log = '';
-  child.stderr!.on('data', (data) => {
-    log += data;
-  });
-  return new Promise((resolve, reject) => {
-    child.once('message', (ready) => resolve({ child, ready: ready as Record<string, string> }));
-    child.once('exit', (code) => reject(new Error(`${app} ended with ${code}: ${log}`)));
-  });
-}
 
 /**
  * User and system time of a process and of its children that have ended, in microseconds: fields 14 to 17 of proc(5), 100
@@ -119,12 +94,14 @@ export async function startWorkplace(): Promise<Workplace> {
   // As root the database runs as a user of its own, who must get through here.
   chmodSync(folder, 0o755);
   const backend = await startBackend();
-  const security = await startServer('security', {
-    SALLYPORT_DATA: join(folder, 'data'),
-    SALLYPORT_PROXY_LISTEN: `127.0.0.1:${PORTS.security}`,
-    SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${PORTS.admin}`,
-    SALLYPORT_ADDRESS_BURST: '1000000',
-    SALLYPORT_ADDRESS_PER_MINUTE: '1000000',
+  const security = await AppProcess.start('security', {
+    environment: {
+      SALLYPORT_DATA: join(folder, 'data'),
+      SALLYPORT_PROXY_LISTEN: `127.0.0.1:${PORTS.security}`,
+      SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${PORTS.admin}`,
+      SALLYPORT_ADDRESS_BURST: '1000000',
+      SALLYPORT_ADDRESS_PER_MINUTE: '1000000',
+    },
   });
   const dispatcher = new Agent({ connect: { ca: security.ready['ca']! } });
   let token = '';
@@ -160,11 +137,13 @@ export async function startWorkplace(): Promise<Workplace> {
   await call('PUT', '/v1/users/ada', { password: PASSWORD, groups: ['staff'] });
   await call('PUT', '/v1/sites/here', { origins: [`ws://127.0.0.1:${PORTS.proxy}`] });
   const { token: joinToken } = await call('POST', '/v1/join-tokens', { name: 'p1', site: 'here' });
-  const proxy = await startServer('proxy', {
-    SALLYPORT_DATA: join(folder, 'p1'),
-    SALLYPORT_LISTEN: `127.0.0.1:${PORTS.proxy}`,
-    SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${PORTS.health}`,
-    SALLYPORT_JOIN_TOKEN: joinToken as string,
+  const proxy = await AppProcess.start('proxy', {
+    environment: {
+      SALLYPORT_DATA: join(folder, 'p1'),
+      SALLYPORT_LISTEN: `127.0.0.1:${PORTS.proxy}`,
+      SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${PORTS.health}`,
+      SALLYPORT_JOIN_TOKEN: joinToken as string,
+    },
   });
   const credentials = { user: 'ada', password: PASSWORD };
   const enrolled = async (storage: DeviceStorage = memoryStorage()): Promise<Device> => {
@@ -182,15 +161,11 @@ export async function startWorkplace(): Promise<Workplace> {
       return device;
     },
     needPassword: async (needed) => void (await call('PATCH', '/v1/realm', { loginNeedsPassword: needed })),
-    proxyPid: proxy.child.pid!,
-    securityPid: security.child.pid!,
-    cpuMicros: () => [proxy.child.pid!, ...family(security.child.pid!)].reduce((sum, pid) => sum + cpuMicros(pid), 0),
+    proxyPid: proxy.pid,
+    securityPid: security.pid,
+    cpuMicros: () => [proxy.pid, ...family(security.pid)].reduce((sum, pid) => sum + cpuMicros(pid), 0),
     async stop() {
-      for (const { child } of [proxy, security]) {
-        const ended = new Promise((resolve) => child.once('exit', resolve));
-        child.kill('SIGTERM');
-        await ended;
-      }
+      for (const server of [proxy, security]) await server.end();
       backend.stop();
       await dispatcher.destroy();
       rmSync(folder, { recursive: true, force: true });

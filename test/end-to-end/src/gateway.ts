@@ -4,10 +4,10 @@ import type { AppContext } from '@sallyport/channel';
 import type { Device, DeviceStorage } from '@sallyport/device';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import { AppProcess } from '@sallyport/local-cluster';
 import { Operator } from './operator.ts';
 import { freePort } from './ports.ts';
 import { scratchFolder } from './scratch.ts';
-import { ServerProcess } from './server-process.ts';
 
 /** App context of the test devices. */
 export const CONTEXT: AppContext = {
@@ -29,15 +29,15 @@ export const PASSWORD = 'correct horse battery';
 export class Gateway {
   readonly folder: string;
   readonly operator: Operator;
-  readonly proxies: ServerProcess[] = [];
+  readonly proxies: AppProcess[] = [];
   readonly origins: string[] = [];
-  security: ServerProcess;
+  security: AppProcess;
   readonly securityEnvironment: Readonly<Record<string, string>>;
   readonly #proxyEnvironments: Record<string, string>[] = [];
 
   private constructor(
     folder: string,
-    security: ServerProcess,
+    security: AppProcess,
     operator: Operator,
     environment: Readonly<Record<string, string>>,
   ) {
@@ -60,7 +60,7 @@ export class Gateway {
       SALLYPORT_LEASE_MS: '5000',
       ...options.environment,
     };
-    const security = await ServerProcess.start('security', environment);
+    const security = await AppProcess.start('security', { environment });
     const { adminUrl, ca, oneTimeToken } = security.ready;
     const operator = new Operator(adminUrl!, ca!);
     await operator.login(oneTimeToken!);
@@ -76,7 +76,7 @@ export class Gateway {
     return gateway;
   }
 
-  async addProxy(environment: Record<string, string> = {}): Promise<ServerProcess> {
+  async addProxy(environment: Record<string, string> = {}): Promise<AppProcess> {
     const name = `p${this.proxies.length + 1}`;
     const { token } = await this.operator.call('POST', '/v1/join-tokens', { name, site: 'here' });
     const port = await freePort();
@@ -87,7 +87,7 @@ export class Gateway {
       SALLYPORT_JOIN_TOKEN: token as string,
       ...environment,
     };
-    const proxy = await ServerProcess.start('proxy', all);
+    const proxy = await AppProcess.start('proxy', { environment: all });
     this.proxies.push(proxy);
     this.#proxyEnvironments.push(all);
     this.origins.push(`ws://127.0.0.1:${port}`);
@@ -108,13 +108,15 @@ export class Gateway {
   /** Starts a Proxy that ended again, on its old ports. */
   async restartProxy(index: number): Promise<void> {
     await this.proxies[index]!.end('SIGKILL');
-    this.proxies[index] = await ServerProcess.start('proxy', this.#proxyEnvironments[index]!);
+    this.proxies[index] = await AppProcess.start('proxy', {
+      environment: this.#proxyEnvironments[index]!,
+    });
   }
 
   /** Stops Security with a signal and starts it again. */
   async restartSecurity(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.security.end(signal);
-    this.security = await ServerProcess.start('security', this.securityEnvironment);
+    this.security = await AppProcess.start('security', { environment: this.securityEnvironment });
   }
 
   /** Opens a resource to everybody in the group `staff`. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatHex } from '@sallyport/channel';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
+import { AppProcess } from '@sallyport/local-cluster';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
 
@@ -101,8 +102,10 @@ test('a new key-encryption key wraps everything anew, and devices notice nothing
   const device = await gateway.device('ada');
   device.close();
   await gateway.security.end();
-  const { ServerProcess } = await import('../src/server-process.ts');
-  const rotated = await ServerProcess.start('security', gateway.securityEnvironment, ['--rotate-kek']);
+  const rotated = await AppProcess.start('security', {
+    environment: gateway.securityEnvironment,
+    args: ['--rotate-kek'],
+  });
   gateway.security = rotated;
   await gateway.live(1);
   expect(rotated.log).toContain('all secrets are wrapped anew');

@@ -1,11 +1,11 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { AppProcess } from '@sallyport/local-cluster';
 import { certificateEndsAt, loadIdentity, NodeList, renew, SecurityClient } from '@sallyport/security-client';
 import { ChildPostgres } from '@sallyport/store-sql';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
 import { scratchFolder } from '../src/scratch.ts';
-import { ServerProcess } from '../src/server-process.ts';
 
 const folder = scratchFolder();
 const database = await ChildPostgres.start({ folder: join(folder, 'db'), passwordFile: join(folder, 'password') });
@@ -44,7 +44,9 @@ test('a Proxy renews its certificate with the old one, for a new key', async () 
 });
 
 test('wrong settings are all named at once, and never by value', async () => {
-  const start = ServerProcess.start('security', { SALLYPORT_LEASE_MS: '7-secret', SALLYPORT_PROXY_LISTEN: 'nowhere' });
+  const start = AppProcess.start('security', {
+    environment: { SALLYPORT_LEASE_MS: '7-secret', SALLYPORT_PROXY_LISTEN: 'nowhere' },
+  });
   await expect(start).rejects.toThrow(
     /SALLYPORT_DATA is missing[\s\S]*SALLYPORT_PROXY_LISTEN[\s\S]*SALLYPORT_LEASE_MS/,
   );

@@ -12,8 +12,7 @@ import { AdminClient } from '../admin-client.ts';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { storePrivate } from '../profile.ts';
 import { globalsOf, profileFile, reasonOf, withAdmin } from '../program.ts';
-
-const PROXY_COLUMNS = ['name', 'site', 'live', 'leaseUntil', 'applied', 'channels'];
+import { formatStatus, NODE_COLUMNS, PROXY_COLUMNS } from './status.ts';
 
 /** `sallyport status`, `login`, `operator`, `proxy`, `site` and `realm` */
 export function addFarmCommands(program: Command): void {
@@ -24,7 +23,7 @@ export function addFarmCommands(program: Command): void {
       const globals = globalsOf(command);
       const status = await withAdmin(globals, (admin) => admin.call<StatusView>('GET', '/v1/status'));
       if (globals.json) return printJson(status);
-      sayStatus(status);
+      process.stdout.write(formatStatus(status));
     });
   program
     .command('login <url>')
@@ -46,20 +45,9 @@ export function addFarmCommands(program: Command): void {
       process.stdout.write(`one-time token for ${name}, good until ${formatTime(expiresAt)}:\n${token}\n`);
     });
   addProxyCommands(program);
+  addNodeCommands(program);
   addSiteCommands(program);
   addRealmCommands(program);
-}
-
-function sayStatus(status: StatusView): void {
-  const { realm, version, database, startedAt, audit } = status;
-  process.stdout.write(`realm ${realm} · Sallyport ${version} · up since ${formatTime(startedAt)}\n`);
-  process.stdout.write(`database       ${database}\n`);
-  process.stdout.write(
-    `sessions       ${status.liveSessions} live, ${status.installations} installations, ${status.users} users\n`,
-  );
-  process.stdout.write(`revocation log ${status.head} entries\n`);
-  process.stdout.write(`audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}\n\n`);
-  printRows(status.proxies, PROXY_COLUMNS, false);
 }
 
 async function loginOperator(
@@ -120,6 +108,28 @@ function addProxyCommands(program: Command): void {
         admin.call<{ proxies: ProxyView[] }>('GET', '/v1/status'),
       );
       printRows(proxies, PROXY_COLUMNS, globals.json);
+    });
+}
+
+function addNodeCommands(program: Command): void {
+  const node = program.command('node').description('Security nodes');
+  node
+    .command('list')
+    .description('all Security nodes, as the one that answers sees them')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      const { nodes } = await withAdmin(globals, (admin) => admin.call<StatusView>('GET', '/v1/status'));
+      printRows(nodes, NODE_COLUMNS, globals.json);
+    });
+  node
+    .command('remove <id>')
+    .description('forget a node that will not come back')
+    .action(async (id: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      const reason = reasonOf(globals, 'node remove');
+      const path = `/v1/nodes/${encodeURIComponent(id)}`;
+      const { done } = await withAdmin(globals, (admin) => admin.call<{ done: boolean }>('DELETE', path, { reason }));
+      process.stdout.write(done ? `${id} is forgotten\n` : `there is no node ${id}\n`);
     });
 }
 

@@ -62,7 +62,7 @@ export function addSessionCommands(program: Command): void {
   revoke
     .command('everything')
     .description('every session there is')
-    .action((_options, command: Command) => revokeAndSay(command, 'before', String(Date.now())));
+    .action((_options, command: Command) => revokeAndSay(command, 'before', 'now'));
   program
     .command('audit')
     .description('the audit log')

@@ -1,11 +1,9 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
-import { CliError } from '../output.ts';
 import { type GlobalOptions, globalsOf, profileFile } from '../program.ts';
-import { Child } from './child.ts';
+import { checkPorts, Running, stopOnSignals } from './running.ts';
 import {
   countKept,
   ensureOperator,
@@ -34,55 +32,13 @@ export function addUpCommand(program: Command): void {
     .action((options: { basePort: string }, command: Command) => up(globalsOf(command), Number(options.basePort)));
 }
 
-/** Everything that `up` started; stopped in reverse order. */
-class Running {
-  readonly #children: Child[] = [];
-  readonly #data: string;
-  #stopping = false;
-
-  constructor(data: string) {
-    this.#data = data;
-  }
-
-  async start(name: string, environment: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> {
-    process.stdout.write(`  starting ${name} … `);
-    const logFile = join(this.#data, 'logs', `${name}.log`);
-    const onExit = (): void => void this.#died(name, logFile);
-    const { child, ready } = await Child.start(name, { environment, logFile, onExit });
-    this.#children.push(child);
-    process.stdout.write('ok\n');
-    return ready;
-  }
-
-  async stop(): Promise<void> {
-    if (this.#stopping) return;
-    this.#stopping = true;
-    for (const child of this.#children.reverse()) await child.stop();
-  }
-
-  async #died(name: string, logFile: string): Promise<void> {
-    if (this.#stopping) return;
-    process.stderr.write(`\n${name} ended unexpectedly; its log is in ${logFile}\n`);
-    await this.stop();
-    process.exit(1);
-  }
-}
-
 async function up(globals: GlobalOptions, basePort: number): Promise<void> {
   const data = resolve(globals.data);
   const ports = portsFrom(basePort);
   await checkPorts(Object.values(ports));
   mkdirSync(data, { recursive: true });
   const running = new Running(data);
-  const stop = (): void => {
-    process.stdout.write('\nstopping …\n');
-    void running.stop().then(() => {
-      process.stdout.write(`stopped; everything is kept in ${data}\n`);
-      process.exit(0);
-    });
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  stopOnSignals(running, data);
   try {
     await startAll(running, { globals, data, ports });
   } catch (error) {
@@ -96,14 +52,14 @@ async function startAll(
   place: { globals: GlobalOptions; data: string; ports: ReturnType<typeof portsFrom> },
 ): Promise<void> {
   const { globals, data, ports } = place;
-  const security = await running.start('security', {
+  const { ready: security } = await running.start('security', {
     SALLYPORT_DATA: data,
     SALLYPORT_PROXY_LISTEN: `127.0.0.1:${ports.security}`,
     SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${ports.admin}`,
   });
   const caFile = join(data, 'ca.pem');
   writeFileSync(caFile, security['ca']!);
-  const intranet = await running.start('intranet', {
+  const { ready: intranet } = await running.start('intranet', {
     SALLYPORT_LISTEN: `127.0.0.1:${ports.intranet}`,
     SALLYPORT_SHARE: join(data, 'share'),
     SALLYPORT_JWKS_URL: `${security['proxyUrl']}/v1/jwks`,
@@ -123,7 +79,7 @@ async function startAll(
     SALLYPORT_LISTEN: `127.0.0.1:${ports.proxy}`,
     SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${ports.health}`,
     SALLYPORT_DRAIN_MS: '1000',
-    ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin) }),
+    ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin, 'proxy-1') }),
   });
   await running.start('phone', { SALLYPORT_LISTEN: `127.0.0.1:${ports.phone}` });
   const [link, kept] = [await freshLink(admin), await countKept(admin)];
@@ -160,19 +116,4 @@ ${again}
 Ctrl-C stops everything; the next start goes on where it was.
 `);
   if (process.send) process.send({ type: 'ready', link, ...quickStart });
-}
-
-async function checkPorts(ports: readonly number[]): Promise<void> {
-  for (const port of ports) {
-    const free = await new Promise<boolean>((resolve) => {
-      const server = createServer();
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (!free)
-      throw new CliError(
-        `port ${port} is taken`,
-        'is Sallyport running already? otherwise choose other ports with --base-port',
-      );
-  }
 }

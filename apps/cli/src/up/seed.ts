@@ -85,9 +85,9 @@ async function createUser(admin: AdminClient, { user, password }: QuickStart): P
   await admin.call('PUT', `/v1/users/${user}`, { body, ...REASON });
 }
 
-/** A join token for the Proxy of this machine. */
-export async function inviteProxy(admin: AdminClient): Promise<string> {
-  const body = { name: 'proxy-1', site: SITE };
+/** A join token for a Proxy of this machine. */
+export async function inviteProxy(admin: AdminClient, name: string): Promise<string> {
+  const body = { name, site: SITE };
   return (await admin.call<JoinTokenView>('POST', '/v1/join-tokens', { body, ...REASON })).token;
 }
 

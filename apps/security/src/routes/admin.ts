@@ -86,6 +86,8 @@ const NodeParam = Type.Object({ id: Type.String({ minLength: 1, maxLength: 128 }
 type NodeParam = Static<typeof NodeParam>;
 const Done = Type.Object({ done: Type.Boolean() });
 const WAIT_LIMIT_MS = 60_000;
+/** What is answered without a credential: the way to get one, and what load balancers ask. */
+const OPEN_PATHS: readonly string[] = ['/v1/operators/login', '/healthz', '/readyz'];
 
 /** Schema of an operation: what it takes, what it answers, and that errors are problem+json. */
 function operation(
@@ -120,7 +122,7 @@ function decodeReason(text: string): string {
 export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): void {
   const { context } = routes;
   service.addHook('onRequest', async (request) => {
-    if (request.routeOptions.url === '/v1/operators/login') return;
+    if (OPEN_PATHS.includes(request.routeOptions.url ?? '')) return;
     const [, token] = /^Bearer (\S{1,256})$/.exec(request.headers.authorization ?? '') ?? [];
     const operator = token && (await findOperator(context.access, token));
     if (!operator)

@@ -1,0 +1,218 @@
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type AppProcess, type ClusterError, haproxyOn, LocalCluster, serverUser } from '@sallyport/local-cluster';
+import type { Command } from 'commander';
+import type { AdminClient } from '../admin-client.ts';
+import { CliError } from '../output.ts';
+import { globalsOf, profileFile } from '../program.ts';
+import { checkPorts, Running, stopOnSignals } from '../up/running.ts';
+import { ensureOperator, freshLink, INTRANET_AUTHORITY, inviteProxy, type QuickStart, seed } from '../up/seed.ts';
+import { drawCluster } from './picture.ts';
+
+/** Where things are in the defaults: beside the one-machine set-up, so that both can be tried. */
+const DATA = './data/cluster';
+const ROOT_STORES = '/var/lib/sallyport/cluster';
+const STORES = 3;
+
+/** How large the farm is. */
+interface Size {
+  readonly nodes: number;
+  readonly proxies: number;
+}
+
+/** Ports from the base on: stores take thirty, what is ours comes after. */
+export function clusterPorts(base: number) {
+  return {
+    stores: base,
+    security: (i: number) => ({ proxies: base + 40 + 2 * i, admin: base + 41 + 2 * i }),
+    proxy: (i: number) => ({ devices: base + 60 + 2 * i, health: base + 61 + 2 * i }),
+    balancer: { devices: base + 90, admin: base + 91 },
+    intranet: base + 92,
+    phone: base + 93,
+  };
+}
+export type ClusterPorts = ReturnType<typeof clusterPorts>;
+
+/** `sallyport cluster` */
+export function addClusterCommand(program: Command): void {
+  program
+    .command('cluster')
+    .description('a highly available farm, on this machine, for trying out')
+    .command('up')
+    .description(
+      'run PostgreSQL with standbys under Patroni, Redis with Sentinels, Security nodes, Proxies and HAProxy on this machine',
+    )
+    .option('--nodes <n>', 'Security nodes', '2')
+    .option('--proxies <n>', 'Proxies', '3')
+    .option('--base-port <n>', 'first port', '25000')
+    .option('--stores <folder>', `folder of databases and Redis; as root ${ROOT_STORES}`)
+    .action((options: Record<'nodes' | 'proxies' | 'basePort' | 'stores', string>, command: Command) => {
+      const globals = globalsOf(command);
+      const data = resolve(globals.data === './data' ? DATA : globals.data);
+      const stores = resolve(options.stores ?? (serverUser() ? ROOT_STORES : join(data, 'stores')));
+      const size = { nodes: count(options.nodes, 9), proxies: count(options.proxies, 14) };
+      const profile = profileFile({ ...globals, data });
+      return up({ data, stores, profile, size, ports: clusterPorts(Number(options.basePort)) });
+    });
+}
+
+function count(text: string, most: number): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 1 && number <= most) return number;
+  throw new CliError(`${text} is not a number from 1 to ${most}`);
+}
+
+interface ClusterOfOurs {
+  readonly data: string;
+  readonly stores: string;
+  readonly profile: string;
+  readonly size: Size;
+  readonly ports: ClusterPorts;
+}
+
+async function up(ours: ClusterOfOurs): Promise<void> {
+  const { data, ports, size } = ours;
+  const each = <T>(many: number, of: (i: number) => T): T[] => Array.from({ length: many }, (_, i) => of(i));
+  const nodePorts = each(size.nodes, (i) => Object.values(ports.security(i))).flat();
+  const proxyPorts = each(size.proxies, (i) => Object.values(ports.proxy(i))).flat();
+  const { devices, admin } = ports.balancer;
+  await checkPorts([...each(STORES * 10, (i) => ports.stores + i), ...nodePorts, ...proxyPorts, devices, admin]);
+  mkdirSync(data, { recursive: true });
+  const running = new Running(data);
+  stopOnSignals(running, `${data} and ${ours.stores}`);
+  try {
+    await startAll(running, ours);
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+}
+
+async function startAll(running: Running, ours: ClusterOfOurs): Promise<void> {
+  const cluster = await startStores(running, ours);
+  const nodes: AppProcess[] = [];
+  for (let i = 0; i < ours.size.nodes; i++) nodes.push(await startNode(running, ours, cluster, i));
+  const admin = await ensureOperator(ours.profile, {
+    ...(nodes[0]!.ready as { ca: string; oneTimeToken?: string }),
+    adminUrl: `https://127.0.0.1:${ours.ports.security(0).admin}`,
+  });
+  const quickStart = await startIntranet(running, ours, { admin, ca: nodes[0]!.ready['ca']! });
+  const proxies: AppProcess[] = [];
+  for (let i = 0; i < ours.size.proxies; i++) proxies.push(await startProxy(running, ours, { admin, i }));
+  startBalancer(running, ours, cluster);
+  await running.start('phone', { SALLYPORT_LISTEN: `127.0.0.1:${ours.ports.phone}` });
+  // From now on over the load balancer, as operators would.
+  const balanced = await ensureOperator(ours.profile, {
+    ca: nodes[0]!.ready['ca']!,
+    adminUrl: `https://127.0.0.1:${ours.ports.balancer.admin}`,
+  });
+  const link = await freshLink(admin);
+  await Promise.all([admin.close(), balanced.close()]);
+  const primary = (await cluster.findPrimary()) ?? 0;
+  const pids = { proxy: proxies[0]!.pid, node: nodes[0]!.pid };
+  process.stdout.write(drawCluster({ ...ours, primary, link, quickStart, pids, redis: cluster.hosts.length }));
+  if (process.send) process.send({ type: 'ready', link, profile: ours.profile, ...quickStart });
+}
+
+async function startStores(running: Running, { stores, ports }: ClusterOfOurs): Promise<LocalCluster> {
+  mkdirSync(stores, { recursive: true, mode: 0o755 });
+  const hosts = Array.from({ length: STORES }, (_, i) => ({ name: `db${i + 1}`, address: '127.0.0.1' }));
+  const lb = { name: 'lb', address: '127.0.0.1' };
+  process.stdout.write('  starting the stores: three etcd, PostgreSQL under Patroni, Redis and Sentinel\n');
+  const cluster = await LocalCluster.start({
+    folder: stores,
+    hosts,
+    otherHosts: [lb],
+    basePort: ports.stores,
+    progress: (text) => process.stdout.write(`    ${text} … ok\n`),
+  }).catch((error: ClusterError) => {
+    throw new CliError(error.message, `logs are in ${join(stores, 'logs')}`);
+  });
+  running.add(() => cluster.stop());
+  return cluster;
+}
+
+function startNode(running: Running, ours: ClusterOfOurs, cluster: LocalCluster, i: number): Promise<AppProcess> {
+  const name = `s${i + 1}`;
+  const folder = join(ours.data, name);
+  const { proxies, admin } = ours.ports.security(i);
+  shareKek(ours.data, folder, i);
+  const environment = {
+    ...cluster.securityEnvironment,
+    SALLYPORT_DATA: folder,
+    SALLYPORT_NODE: name,
+    SALLYPORT_PROXY_LISTEN: `127.0.0.1:${proxies}`,
+    SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${admin}`,
+  };
+  return running.start('security', environment, { label: `security-${name}`, mayEnd: true });
+}
+
+/** Every node needs the same key-encryption keys; in production they come from your secret store. */
+function shareKek(data: string, folder: string, i: number): void {
+  const file = join('security', 'kek.json');
+  if (i === 0 || existsSync(join(folder, file))) return;
+  mkdirSync(join(folder, 'security'), { recursive: true, mode: 0o700 });
+  copyFileSync(join(data, 's1', file), join(folder, file));
+}
+
+async function startIntranet(
+  running: Running,
+  { data, ports }: ClusterOfOurs,
+  { admin, ca }: { admin: AdminClient; ca: string },
+): Promise<QuickStart> {
+  const caFile = join(data, 'ca.pem');
+  writeFileSync(caFile, ca);
+  const { ready } = await running.start('intranet', {
+    SALLYPORT_LISTEN: `127.0.0.1:${ports.intranet}`,
+    SALLYPORT_SHARE: join(data, 'share'),
+    SALLYPORT_JWKS_URL: `https://127.0.0.1:${ports.security(0).proxies}/v1/jwks`,
+    SALLYPORT_CA: caFile,
+    SALLYPORT_AUTHORITY: INTRANET_AUTHORITY,
+  });
+  return seed(admin, join(data, 'cli', 'quick-start.json'), {
+    intranet: ready['url']!,
+    phone: `http://localhost:${ports.phone}`,
+    proxy: `ws://localhost:${ports.balancer.devices}`,
+  });
+}
+
+async function startProxy(
+  running: Running,
+  { data, ports }: ClusterOfOurs,
+  { admin, i }: { admin: AdminClient; i: number },
+): Promise<AppProcess> {
+  const name = `p${i + 1}`;
+  const folder = join(data, name);
+  const { devices, health } = ports.proxy(i);
+  const known = existsSync(join(folder, 'identity.json'));
+  const environment = {
+    SALLYPORT_DATA: folder,
+    SALLYPORT_LISTEN: `127.0.0.1:${devices}`,
+    SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${health}`,
+    SALLYPORT_TRUSTED_HOPS: '1',
+    SALLYPORT_UNREADY_MS: '1500',
+    SALLYPORT_DRAIN_MS: '2000',
+    ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin, name) }),
+  };
+  return running.start('proxy', environment, { label: `proxy-${name}`, mayEnd: true });
+}
+
+function startBalancer(running: Running, { size, ports }: ClusterOfOurs, cluster: LocalCluster): void {
+  const address = '127.0.0.1';
+  const proxies = Array.from({ length: size.proxies }, (_, i) => {
+    const { devices, health } = ports.proxy(i);
+    return { name: `p${i + 1}`, address, port: devices, healthPort: health };
+  });
+  const nodes = Array.from({ length: size.nodes }, (_, i) => ({
+    name: `s${i + 1}`,
+    address,
+    port: ports.security(i).admin,
+  }));
+  const balancer = haproxyOn(cluster.place, {
+    host: { name: 'lb', address },
+    devices: { port: ports.balancer.devices, proxies },
+    admin: { port: ports.balancer.admin, nodes },
+  }).start();
+  running.add(() => balancer.end());
+  process.stdout.write('  starting HAProxy … ok\n');
+}

@@ -1,0 +1,61 @@
+import { styleText } from 'node:util';
+import type { QuickStart } from '../up/seed.ts';
+import type { ClusterPorts } from './command.ts';
+
+/** What the picture shows. */
+export interface ClusterPicture {
+  readonly size: { readonly nodes: number; readonly proxies: number };
+  readonly ports: ClusterPorts;
+  readonly data: string;
+  /** Index of the host whose PostgreSQL is the primary. */
+  readonly primary: number;
+  /** Number of hosts with stores. */
+  readonly redis: number;
+  /** Process ids of the first Proxy and the first Security node, to try what happens without them. */
+  readonly pids: { readonly proxy: number; readonly node: number };
+  readonly link: string;
+  readonly quickStart: QuickStart;
+}
+
+const row = (count: number, cell: (i: number) => string): string =>
+  Array.from({ length: count }, (_, i) => cell(i)).join('   ');
+
+/** What runs where, and what to try. */
+export function drawCluster(picture: ClusterPicture): string {
+  const { size, ports, primary, redis, link, quickStart, data, pids } = picture;
+  const bold = (text: string): string => styleText('bold', text);
+  const postgres = (i: number): string =>
+    `db${i + 1} :${ports.stores + 10 * i + 2} ${i === primary ? 'primary' : 'standby'}`;
+  const cli = `npm run sallyport -- --data ${data}`;
+  return `
+${bold('A highly available Sallyport is up.')}
+
+  devices, operators
+      │
+  ${bold('HAProxy')}      devices :${ports.balancer.devices}   operators :${ports.balancer.admin}
+      ├─ ${bold('Proxies')}     ${row(size.proxies, (i) => `p${i + 1} :${ports.proxy(i).devices}`)}
+      │                 │ beats, grants, revocations
+      └─ ${bold('Security')}    ${row(size.nodes, (i) => `s${i + 1} :${ports.security(i).proxies}`)}
+                        │
+         ${bold('PostgreSQL')}  ${row(redis, postgres)}   (Patroni, etcd)
+         ${bold('Redis')}       ${row(redis, (i) => `db${i + 1} :${ports.stores + 10 * i + 4}`)}   (Sentinels)
+
+  ${bold('1.')} Open this link in a browser, it plays the phone:
+
+     ${link}
+
+     user ${bold(quickStart.user)}   password ${bold(quickStart.password)}
+
+  ${bold('2.')} Look at it as the operator, in another terminal:
+
+     ${cli} status
+
+  ${bold('3.')} Take something away, and go on using the phone:
+
+     kill -9 ${pids.proxy}     # Proxy p1
+     kill -9 ${pids.node}     # Security node s1
+     ${cli} status
+
+Ctrl-C stops everything; the next start goes on where it was.
+`;
+}

@@ -1,0 +1,39 @@
+import { styleText } from 'node:util';
+import type { StatusView } from '@sallyport/security-api';
+import { formatBytes, formatRows, formatTime } from '../output.ts';
+
+export const PROXY_COLUMNS: readonly string[] = ['name', 'site', 'live', 'leaseUntil', 'applied', 'channels', 'node'];
+export const NODE_COLUMNS: readonly string[] = ['id', 'state', 'version', 'startedAt', 'silentMs', 'clockOffsetMs'];
+
+/** The status as an operator reads it: what is wrong first, then who there is. */
+export function formatStatus(status: StatusView): string {
+  const { realm, version, node, startedAt, database, bus, audit, head } = status;
+  const counts = `${status.liveSessions} live, ${status.installations} installations, ${status.users} users`;
+  const servers = status.databaseServers.map((server) => ({ ...server, lag: lagOf(server) }));
+  return [
+    `realm ${realm} · Sallyport ${version} · answered by ${node}, up since ${formatTime(startedAt)}`,
+    health(status.degraded),
+    `sessions       ${counts}`,
+    `database       ${database}`,
+    `bus            ${bus.kind === 'redis' ? `Redis at ${bus.server || '?'}` : 'in process'}${bus.connected ? '' : ', DOWN'}`,
+    `revocation log ${head} entries, in force within ${Math.round(status.leaseMs / 1_000)} s at the latest`,
+    `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}`,
+    '',
+    styleText('bold', 'Security nodes'),
+    formatRows(status.nodes, NODE_COLUMNS),
+    ...(servers.length > 1
+      ? [styleText('bold', 'Database servers'), formatRows(servers, ['name', 'role', 'sync', 'state', 'lag'])]
+      : []),
+    styleText('bold', 'Proxies'),
+    formatRows(status.proxies, PROXY_COLUMNS),
+  ].join('\n');
+}
+
+function health(degraded: readonly string[]): string {
+  if (degraded.length === 0) return styleText('green', 'everything answers');
+  return degraded.map((word) => styleText('yellow', `degraded       ${word}`)).join('\n');
+}
+
+function lagOf({ role, lagBytes, lagMs }: StatusView['databaseServers'][number]): string {
+  return role === 'primary' ? '' : `${formatBytes(lagBytes)}, ${lagMs} ms`;
+}

@@ -1,0 +1,88 @@
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { AppProcess, type ClusterError } from '@sallyport/local-cluster';
+import { CliError } from '../output.ts';
+
+/** Everything that a command started on this machine; stopped in reverse order. */
+export class Running {
+  readonly #stops: (() => Promise<void>)[] = [];
+  readonly #data: string;
+  #stopping = false;
+
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  /** Starts one of our servers and says so; `label` names it when there are several of an app. */
+  async start(
+    app: string,
+    environment: Readonly<Record<string, string>>,
+    options: { label?: string; mayEnd?: boolean } = {},
+  ): Promise<AppProcess> {
+    const { label = app, mayEnd = false } = options;
+    process.stdout.write(`  starting ${label} … `);
+    const logFile = join(this.#data, 'logs', `${label}.log`);
+    const onExit = (): void => void (mayEnd ? this.#sayEnd(label) : this.#died(label, logFile));
+    const started = await AppProcess.start(app, {
+      environment: { ...process.env, ...environment },
+      logFile,
+      onExit,
+    }).catch((error: ClusterError) => {
+      throw new CliError(error.message, `the whole log is in ${logFile}`);
+    });
+    this.add(() => started.end());
+    process.stdout.write('ok\n');
+    return started;
+  }
+
+  /** Something else to stop at the end. */
+  add(stop: () => Promise<void>): void {
+    this.#stops.push(stop);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    for (const stop of this.#stops.reverse()) await stop();
+  }
+
+  #sayEnd(label: string): void {
+    if (!this.#stopping) process.stderr.write(`${label} ended; the others go on\n`);
+  }
+
+  async #died(label: string, logFile: string): Promise<void> {
+    if (this.#stopping) return;
+    process.stderr.write(`\n${label} ended unexpectedly; its log is in ${logFile}\n`);
+    await this.stop();
+    process.exit(1);
+  }
+}
+
+/** Ctrl-C and SIGTERM stop everything in order. */
+export function stopOnSignals(running: Running, data: string): void {
+  const stop = (): void => {
+    process.stdout.write('\nstopping …\n');
+    void running.stop().then(() => {
+      process.stdout.write(`stopped; everything is kept in ${data}\n`);
+      process.exit(0);
+    });
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+}
+
+/** @throws CliError for the first port that is taken */
+export async function checkPorts(ports: readonly number[]): Promise<void> {
+  for (const port of ports) {
+    const free = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (!free)
+      throw new CliError(
+        `port ${port} is taken`,
+        'is Sallyport running already? otherwise choose other ports with --base-port',
+      );
+  }
+}
