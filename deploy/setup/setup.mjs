@@ -1,6 +1,6 @@
 // Prepares a fresh clone for `npm start` and `npm test`. Runs on any Node from 20 on, before anything is installed.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,7 +8,21 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const goal = process.argv[2] ?? 'start';
 
 /** Programs that the tests use beside what npm brings, and the Debian packages they come from. */
-const TEST_PROGRAMS = { chromium: 'chromium', curl: 'curl', wrk: 'wrk' };
+const TEST_PROGRAMS = { chromium: 'chromium', curl: 'curl', wrk: 'wrk', 'redis-server': 'redis-server' };
+
+/** What the fault rig uses besides. It plays hosts with network namespaces, which only root may make. */
+const RIG_PROGRAMS = {
+  '/usr/lib/postgresql': 'postgresql',
+  patroni: 'patroni',
+  '/usr/lib/python3/dist-packages/etcd': 'python3-etcd',
+  etcd: 'etcd-server',
+  haproxy: 'haproxy',
+  openssl: 'openssl',
+  ip: 'iproute2',
+  nft: 'nftables',
+};
+
+const POLICY = '/usr/sbin/policy-rc.d';
 
 function say(text) {
   process.stdout.write(`setup: ${text}\n`);
@@ -43,6 +57,7 @@ function installPackages() {
 }
 
 function has(program) {
+  if (program.startsWith('/')) return existsSync(program);
   return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
 }
 
@@ -51,19 +66,28 @@ function hasPostgres() {
 }
 
 function installPrograms() {
-  const missing = Object.entries(TEST_PROGRAMS).filter(([program]) => !has(program));
+  const isRoot = process.getuid?.() === 0;
+  const wanted = { ...TEST_PROGRAMS, ...(isRoot ? RIG_PROGRAMS : {}) };
+  const missing = Object.entries(wanted).filter(([program]) => !has(program));
   if (missing.length === 0) return;
   const packages = missing.map(([, name]) => name);
-  if (process.getuid?.() !== 0 || !has('apt-get')) {
+  if (!isRoot || !has('apt-get')) {
     fail(`the tests need ${packages.join(', ')}: run "apt-get install ${packages.join(' ')}" as root, then again`);
   }
   say(`installing Debian packages: ${packages.join(', ')} …`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   run('apt-get', ['update', '-qq'], { env });
-  run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], {
-    env,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  // The tests start their own servers: those of the packages need not run.
+  const quiet = !existsSync(POLICY);
+  if (quiet) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], {
+      env,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+  } finally {
+    if (quiet) rmSync(POLICY, { force: true });
+  }
 }
 
 function newestSource(folder) {

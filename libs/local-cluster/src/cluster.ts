@@ -147,7 +147,12 @@ export class LocalCluster {
     const deadline = performance.now() + maxMs;
     for (;;) {
       const members = await this.members();
-      const alive = members.filter(({ state }) => state === 'running' || state === 'streaming');
+      const leader = members.find(({ role }) => role === 'leader');
+      // A server that lost its place says "running" until it has noticed: only the leader's timeline counts.
+      const alive = members.filter(
+        ({ state, timeline, lag }) =>
+          (state === 'running' || state === 'streaming') && timeline === leader?.timeline && (lag ?? 0) !== 'unknown',
+      );
       const synchronous = alive.some(({ role }) => role === 'sync_standby');
       if (alive.length >= running && synchronous && (await this.findPrimary()) !== undefined) return;
       if (performance.now() > deadline)

@@ -133,6 +133,9 @@ export interface PatroniMember {
   readonly name: string;
   readonly role: 'leader' | 'sync_standby' | 'replica' | string;
   readonly state: string;
+  readonly timeline?: number;
+  /** Bytes behind the leader. */
+  readonly lag?: number | 'unknown';
 }
 
 /** All members, as any Patroni knows them. */

@@ -96,6 +96,16 @@ export class History {
     return history;
   }
 
+  /** Waits until writes are acknowledged again. */
+  async goesOn(): Promise<void> {
+    const before = this.acknowledged;
+    const deadline = performance.now() + 120_000;
+    while (this.acknowledged < before + 20) {
+      if (performance.now() > deadline) throw new Error('no writes are acknowledged any more');
+      await sleep(50);
+    }
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#writers);

@@ -30,7 +30,18 @@ export async function revokeAndSay(command: Command, kind: RevocationKind, subje
   sayInForce(await withAdmin(globals, (admin) => admin.call<RevocationView>('PUT', path, { body })), globals.json);
 }
 
-const SESSION_COLUMNS = ['id', 'user', 'app', 'createdAt', 'expiresAt', 'endedAt', 'endReason', 'lastChannel'];
+const SESSION_COLUMNS = [
+  'id',
+  'user',
+  'app',
+  'createdAt',
+  'expiresAt',
+  'endedAt',
+  'endReason',
+  'lastChannel',
+  'seenAt',
+  'proxy',
+];
 const AUDIT_COLUMNS = ['seq', 'at', 'actor', 'action', 'subject', 'outcome', 'reason'];
 const TAIL_MS = 1_000;
 

@@ -31,6 +31,7 @@ export const durability: Scenario = {
       await sleep(CALM_MS);
       const name = await faults.next(round);
       await cluster.settled(3, 180_000);
+      await history.goesOn();
       say(`round ${round}: ${name}; ${history.acknowledged} writes acknowledged`);
     }
     await history.stop();

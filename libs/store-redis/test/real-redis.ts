@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A port below the ephemeral range on which nothing listens. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 8_000);
+    const free = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+}
+
+/** A real Redis of Debian, for one test file. */
+export class RealRedis {
+  readonly port: number;
+  readonly #folder: string;
+  readonly #args: readonly string[];
+  #child: ChildProcess;
+
+  private constructor(port: number, folder: string, args: readonly string[]) {
+    this.port = port;
+    this.#folder = folder;
+    this.#args = args;
+    this.#child = this.#spawn();
+  }
+
+  static async start({ cluster = false }: { cluster?: boolean } = {}): Promise<RealRedis> {
+    const port = await freePort();
+    const folder = mkdtempSync('/tmp/sallyport-redis-');
+    const mode = cluster
+      ? ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1', '--cluster-port', String(await freePort())]
+      : [];
+    const redis = new RealRedis(port, folder, ['--port', String(port), '--dir', folder, ...mode]);
+    await redis.#accepting();
+    return redis;
+  }
+
+  /** Sends a command as text. */
+  async command(...words: string[]): Promise<string> {
+    const socket = connect(this.port, '127.0.0.1');
+    socket.write(`${words.join(' ')}\r\n`);
+    const [answer] = (await new Promise<Buffer[]>((resolve) => socket.once('data', (data) => resolve([data])))) as [
+      Buffer,
+    ];
+    socket.destroy();
+    return String(answer);
+  }
+
+  /** As a Cluster of one: it owns all slots. */
+  async ownAllSlots(): Promise<void> {
+    await this.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+    while (!(await this.command('CLUSTER', 'INFO')).includes('cluster_state:ok')) await sleep(20);
+  }
+
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT');
+  }
+
+  async kill(): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Starts it again, empty. */
+  async restart(): Promise<void> {
+    this.#child = this.#spawn();
+    await this.#accepting();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #spawn(): ChildProcess {
+    const args = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...this.#args];
+    return spawn('redis-server', args, { stdio: 'ignore', cwd: join(this.#folder) });
+  }
+
+  async #accepting(): Promise<void> {
+    for (let i = 0; i < 200; i++) {
+      const open = await new Promise<boolean>((resolve) => {
+        const socket = connect(this.port, '127.0.0.1', () => {
+          socket.destroy();
+          resolve(true);
+        });
+        socket.once('error', () => resolve(false));
+      });
+      if (open) return;
+      await sleep(20);
+    }
+    throw new Error('Redis does not start: apt-get install redis-server');
+  }
+}

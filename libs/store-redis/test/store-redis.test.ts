@@ -1,0 +1,108 @@
+import { memoryThrottle } from '@sallyport/access';
+import { afterAll, expect, test } from 'vitest';
+import { busContract } from '../../access/test/bus.contract.ts';
+import { presenceContract } from '../../access/test/presence.contract.ts';
+import { throttleContract } from '../../access/test/throttle.contract.ts';
+import { parseRedisUrl, RedisBus, RedisLink, redisPresence, redisThrottle } from '../src/index.ts';
+import { RealRedis } from './real-redis.ts';
+
+const single = await RealRedis.start();
+const cluster = await RealRedis.start({ cluster: true });
+await cluster.ownAllSlots();
+const links: RedisLink[] = [];
+afterAll(async () => {
+  for (const link of links) await link.close();
+  await Promise.all([single.stop(), cluster.stop()]);
+});
+
+let realms = 0;
+const freshRealm = (): string => `realm-${process.pid}-${realms++}`;
+const never = memoryThrottle({ burst: 1_000_000, perMinute: 1, now: () => 0 });
+
+async function linkTo(url: string): Promise<RedisLink> {
+  const link = new RedisLink(parseRedisUrl(url), {});
+  links.push(link);
+  await expect.poll(() => link.usable, { timeout: 10_000 }).toBe(true);
+  return link;
+}
+
+async function busOn(url: string, realm: string): Promise<RedisBus> {
+  const bus = new RedisBus(await linkTo(url), realm);
+  await expect.poll(() => bus.connected, { timeout: 10_000 }).toBe(true);
+  return bus;
+}
+
+for (const [name, redis, scheme] of [
+  ['Redis', single, 'redis'],
+  ['Redis Cluster', cluster, 'redis+cluster'],
+] as const) {
+  const url = `${scheme}://127.0.0.1:${redis.port}`;
+  throttleContract(async () => {
+    const options = { realm: freshRealm(), scope: 'test', burst: 3, perMinute: 600, backup: never };
+    return redisThrottle(await linkTo(url), options);
+  }, `throttle in ${name}`);
+  busContract(async () => {
+    const realm = freshRealm();
+    return [await busOn(url, realm), await busOn(url, realm)];
+  }, `bus in ${name}`);
+  presenceContract(async () => redisPresence(await linkTo(url), freshRealm()), `presence in ${name}`);
+}
+
+test('realms and scopes count apart, and no key names a user or an address', async () => {
+  const url = `redis://127.0.0.1:${single.port}`;
+  const link = await linkTo(url);
+  const options = { burst: 1, perMinute: 1, backup: never };
+  const [realm, other] = [freshRealm(), freshRealm()];
+  const throttle = redisThrottle(link, { ...options, realm, scope: 'a' });
+  expect(await throttle.take('user ada 10.1.2.3')).toBe(0);
+  expect(await throttle.take('user ada 10.1.2.3')).toBeGreaterThan(0);
+  expect(await redisThrottle(link, { ...options, realm, scope: 'b' }).take('user ada 10.1.2.3')).toBe(0);
+  expect(await redisThrottle(link, { ...options, realm: other, scope: 'a' }).take('user ada 10.1.2.3')).toBe(0);
+  expect(await single.command('KEYS', '*')).not.toMatch(/ada|10\.1\.2\.3/);
+});
+
+test('a frozen, dead or emptied Redis costs a moment: throttles count on this node, the bus says so and recovers', async () => {
+  const redis = await RealRedis.start();
+  const url = `redis://127.0.0.1:${redis.port}`;
+  const realm = freshRealm();
+  const backup = memoryThrottle({ burst: 1, perMinute: 1, now: () => performance.now() });
+  const throttle = redisThrottle(await linkTo(url), { realm, scope: 'x', burst: 1, perMinute: 1, backup });
+  const bus = await busOn(url, realm);
+  let woken = 0;
+  bus.subscribe('entries', () => {
+    woken += 1;
+  });
+  expect(await throttle.take('k')).toBe(0);
+  redis.freeze();
+  // The backup knows nothing of that attempt, but from now on counts by itself.
+  expect(await throttle.take('k')).toBe(0);
+  expect(await throttle.take('k')).toBeGreaterThan(0);
+  await expect.poll(() => bus.connected, { timeout: 10_000 }).toBe(false);
+  bus.publish('entries');
+  expect(woken).toBe(1);
+  redis.thaw();
+  await expect.poll(() => bus.connected, { timeout: 20_000 }).toBe(true);
+  expect(woken).toBeGreaterThan(1);
+  await redis.kill();
+  await expect.poll(() => bus.connected, { timeout: 10_000 }).toBe(false);
+  await redis.restart();
+  await expect.poll(() => bus.connected, { timeout: 20_000 }).toBe(true);
+  await redis.stop();
+});
+
+test.each([
+  ['rediss://10.0.0.1:6379', { mode: 'single', tls: true }],
+  ['rediss+sentinel://a:1,b:2/main', { mode: 'sentinel', tls: true, name: 'main' }],
+  ['redis://[::1]:6379', { mode: 'single', tls: false }],
+])('reads %s', (url, expected) => {
+  expect(parseRedisUrl(url)).toMatchObject(expected);
+});
+
+test.each([
+  ['redis://10.0.0.1:6379', 'needs TLS'],
+  ['rediss+sentinel://a:1', 'expected'],
+  ['rediss://a', 'expected'],
+  ['http://a:1', 'expected'],
+])('refuses %s', (url, message) => {
+  expect(() => parseRedisUrl(url)).toThrow(message);
+});
