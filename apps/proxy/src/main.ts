@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import { uptime } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import {
@@ -64,7 +65,7 @@ async function start(): Promise<void> {
   const security = new SecurityClient(identity, nodes);
   const backends = new Backends();
   const farm = new Farm({ identity, security, backends, log, metrics, channelsPerSession: CHANNELS_PER_SESSION });
-  const clocks = { wallMs: Date.now, monotonicMs: () => performance.now() };
+  const clocks = { wallMs: Date.now, monotonicMs: () => performance.now(), bootMs: () => uptime() * 1_000 };
   const listener = {
     apply: farm.apply.bind(farm),
     channelCount: () => farm.channelCount,

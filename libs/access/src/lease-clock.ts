@@ -1,10 +1,18 @@
 /** Wall and monotonic time that drift apart by more than this mean a suspend, a snapshot or a clock step, in ms. */
 export const MAX_DRIFT_MS = 50;
 
-/** Both clocks of a process. */
+/** The clock that counts in suspend is slow to read, so it is looked at this often at most, ms. */
+const BOOT_CHECK_MS = 20;
+
+/** The clocks of a process. */
 export interface Clocks {
   readonly wallMs: () => number;
   readonly monotonicMs: () => number;
+  /**
+   * Time since boot, which goes on in suspend (CLOCK_BOOTTIME). With it a suspend is noticed even when the wall clock is
+   * set back at the same time by as much as the suspend lasted.
+   */
+  readonly bootMs?: () => number;
 }
 
 /** When a beat was sent, and in which generation of the lease. */
@@ -21,11 +29,14 @@ export class LeaseClock {
   readonly #clocks: Clocks;
   #until = Number.NEGATIVE_INFINITY;
   #offset: number;
+  #bootOffset: number;
+  #bootCheckedAt = Number.NEGATIVE_INFINITY;
   #generation = 0;
 
   constructor(clocks: Clocks) {
     this.#clocks = clocks;
     this.#offset = clocks.wallMs() - clocks.monotonicMs();
+    this.#bootOffset = this.#currentBootOffset();
   }
 
   /** Marks the sending of a beat; hand the mark to `granted` with its answer. */
@@ -54,11 +65,25 @@ export class LeaseClock {
   }
 
   #checkDrift(): void {
-    const offset = this.#clocks.wallMs() - this.#clocks.monotonicMs();
+    const monotonicMs = this.#clocks.monotonicMs();
+    const offset = this.#clocks.wallMs() - monotonicMs;
     const drifted = Math.abs(offset - this.#offset) > MAX_DRIFT_MS;
     this.#offset = offset;
-    if (!drifted) return;
+    if (!drifted && !this.#suspended(monotonicMs)) return;
     this.#until = Number.NEGATIVE_INFINITY;
     this.#generation += 1;
+  }
+
+  #suspended(monotonicMs: number): boolean {
+    if (monotonicMs - this.#bootCheckedAt < BOOT_CHECK_MS) return false;
+    this.#bootCheckedAt = monotonicMs;
+    const before = this.#bootOffset;
+    this.#bootOffset = this.#currentBootOffset();
+    return Math.abs(this.#bootOffset - before) > MAX_DRIFT_MS;
+  }
+
+  #currentBootOffset(): number {
+    const { bootMs, monotonicMs } = this.#clocks;
+    return bootMs ? bootMs() - monotonicMs() : 0;
   }
 }

@@ -42,7 +42,7 @@ export class LogFollower {
     return { type: 'beat', id, applied: this.#applied, channels, fresh: this.#fresh };
   }
 
-  /** When the oldest beat without an answer was sent, on the monotonic clock; undefined when all have one. */
+  /** When the oldest beat since the last answer was sent, on the monotonic clock; undefined when there is none. */
   get unansweredSince(): number | undefined {
     return this.#sent.values().next().value?.sentAt;
   }
@@ -76,7 +76,8 @@ export class LogFollower {
 
   #answered({ id, head, entries, leaseMs }: BeatAnswer): void {
     const mark = this.#sent.get(id);
-    this.#sent.delete(id);
+    // An older beat that has no answer yet is worth less than this one, and perhaps failed on its own.
+    for (const older of this.#sent.keys()) if (older <= id) this.#sent.delete(older);
     // Without channels there is nothing to apply entries to: start at the head. Only an answer to our own beat may say so.
     if (this.#fresh && mark) {
       this.#fresh = false;

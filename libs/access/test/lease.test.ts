@@ -54,6 +54,24 @@ test.each([
   expect(lease.live).toBe(true);
 });
 
+test('a suspend is noticed even when the wall clock is set back by as much at the same time', () => {
+  const time = { wall: 1_000_000, mono: 0, boot: 500_000 };
+  const clocks = { wallMs: () => time.wall, monotonicMs: () => time.mono, bootMs: () => time.boot };
+  const lease = new LeaseClock(clocks);
+  const pass = (ms: number): void => {
+    time.wall += ms;
+    time.mono += ms;
+    time.boot += ms;
+  };
+  lease.granted(lease.beatSent(), 15_000);
+  pass(1_000);
+  expect(lease.live).toBe(true);
+  // Suspended for a minute: boot time goes on, the wall clock would too, but is set back by just that minute.
+  time.boot += 60_000;
+  pass(20);
+  expect(lease.live).toBe(false);
+});
+
 test('clocks that drift slowly, as they do under NTP, change nothing', () => {
   const { lease, time, pass } = clocks();
   lease.granted(lease.beatSent(), 3_600_000);

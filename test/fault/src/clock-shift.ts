@@ -1,8 +1,13 @@
 /**
  * Loaded before a server of ours: moves its wall clock by CLOCK_OFFSET_MS, as on a machine whose clock is wrong. The
- * monotonic clock stays what it is.
+ * monotonic clock stays what it is. SIGUSR2 steps it by CLOCK_STEP_MS.
  */
-const offsetMs = Number(process.env['CLOCK_OFFSET_MS'] ?? 0);
+let offsetMs = Number(process.env['CLOCK_OFFSET_MS'] ?? 0);
+const stepMs = Number(process.env['CLOCK_STEP_MS'] ?? 0);
+// An operator sets the clock while the server runs.
+process.on('SIGUSR2', () => {
+  offsetMs += stepMs;
+});
 const RealDate = Date;
 
 class ShiftedDate extends RealDate {

@@ -7,9 +7,10 @@ import { type Device, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess, type Daemon, type Host, haproxyOn, type LocalCluster } from '@sallyport/local-cluster';
 import { Backend } from './backend.ts';
-import { Network } from './network.ts';
+import { DRIVER_ADDRESS, Network } from './network.ts';
 import { Operator } from './operator.ts';
 import { discard, say, storesOn } from './stores.ts';
+import { TcpFaultProxy } from './tcp-fault.ts';
 
 const CONTEXT: AppContext = {
   id: 'rig.app',
@@ -35,6 +36,8 @@ export interface FarmSize {
   readonly nodes: number;
   readonly proxies: number;
   readonly leaseMs?: number;
+  /** Puts a relay that can play a bad line before every Security node. */
+  readonly badLines?: boolean;
 }
 
 /** A server of ours with what it takes to start it again. */
@@ -54,6 +57,8 @@ export class Farm {
   readonly folder: string;
   readonly nodes: Server[] = [];
   readonly proxies: Server[] = [];
+  /** The lines to the Security nodes, when they may be bad. */
+  readonly lines: TcpFaultProxy[] = [];
   readonly #leaseMs: number;
   #balancer: Daemon | undefined;
   #operator: Operator | undefined;
@@ -72,11 +77,11 @@ export class Farm {
     this.#leaseMs = parts.leaseMs;
   }
 
-  static async start({ nodes, proxies, leaseMs = LEASE_MS }: FarmSize): Promise<Farm> {
+  static async start({ nodes, proxies, leaseMs = LEASE_MS, badLines = false }: FarmSize): Promise<Farm> {
     const network = new Network();
     const { cluster, folder } = await storesOn(network);
     const farm = new Farm({ network, cluster, backend: await Backend.start(), folder, leaseMs });
-    for (let i = 1; i <= nodes; i++) await farm.#addNode(i);
+    for (let i = 1; i <= nodes; i++) await farm.#addNode(i, badLines);
     await farm.#configure();
     await Promise.all(Array.from({ length: proxies }, (_, i) => farm.#addProxy(i + 1)));
     await farm.#balance();
@@ -136,7 +141,7 @@ export class Farm {
     discard(this.cluster, this.folder);
   }
 
-  async #addNode(i: number): Promise<void> {
+  async #addNode(i: number, badLines: boolean): Promise<void> {
     const host = this.network.addHost(`s${i}`, `10.77.2.${i}`);
     const data = join(this.folder, host.name);
     // The key-encryption key of the first node is carried to the others, as an operator does.
@@ -148,7 +153,8 @@ export class Farm {
       SALLYPORT_NODE: host.name,
       SALLYPORT_PROXY_LISTEN: `${host.address}:${PORTS.security}`,
       SALLYPORT_ADMIN_LISTEN: `${host.address}:${PORTS.admin}`,
-      SALLYPORT_NAMES: host.address,
+      ...(badLines ? { SALLYPORT_PROXY_URL: await this.#addLine(host) } : {}),
+      SALLYPORT_NAMES: `${host.address},${DRIVER_ADDRESS}`,
       SALLYPORT_ADDRESS_BURST: '1000000',
       SALLYPORT_ADDRESS_PER_MINUTE: '1000000',
       SALLYPORT_LEASE_MS: String(this.#leaseMs),
@@ -156,6 +162,12 @@ export class Farm {
     const server = { name: host.name, host, app: 'security', environment } as const;
     const process_ = await this.#launch(server, 0);
     this.nodes.push({ ...server, environment, process: process_ });
+  }
+
+  async #addLine(host: Host): Promise<string> {
+    const line = await TcpFaultProxy.start({ host: host.address, port: PORTS.security });
+    this.lines.push(line);
+    return `https://${DRIVER_ADDRESS}:${line.port}`;
   }
 
   async #addProxy(i: number): Promise<void> {
@@ -179,7 +191,7 @@ export class Farm {
     const shifted = clockOffsetMs === 0 ? [] : ['--import', CLOCK_SHIFT];
     return AppProcess.start(server.app, {
       host: server.host,
-      environment: { ...server.environment, CLOCK_OFFSET_MS: String(clockOffsetMs) },
+      environment: { ...server.environment, CLOCK_OFFSET_MS: String(clockOffsetMs), CLOCK_STEP_MS: '-300000' },
       nodeOptions: shifted,
       logFile: join(this.folder, 'logs', `${server.name}.log`),
     });

@@ -39,7 +39,7 @@ function add(sum: Sum, { seed, late, acknowledged, served, faults }: RunResult):
 async function work({ from, until, step, omit }: Share): Promise<void> {
   const sum: Sum = { seeds: 0, served: 0, faults: 0, revocations: 0, failing: [], slowest: 0 };
   for (let seed = from; seed < until; seed += step) {
-    add(sum, await runSeed(seed, omit));
+    add(sum, await runSeed(seed, { omit }));
     if (sum.seeds % 250 === 0) parentPort!.postMessage({ progress: 250 });
   }
   parentPort!.postMessage({ sum });
@@ -78,7 +78,8 @@ async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(HELP);
   const omit = values.omit as Omission | undefined;
   if (values.seed !== undefined) {
-    process.stdout.write(`${JSON.stringify(await runSeed(Number(values.seed), omit), null, 2)}\n`);
+    const trace = (text: string): void => void process.stdout.write(`${text}\n`);
+    process.stdout.write(`${JSON.stringify(await runSeed(Number(values.seed), { omit, trace }), null, 2)}\n`);
     return;
   }
   const started = performance.now();

@@ -16,7 +16,7 @@ export interface ProxyParts {
   readonly nodes: readonly VirtualNode[];
   readonly sids: readonly string[];
   /** Hears of every request that would reach a backend now. */
-  readonly served: (sid: string) => void;
+  readonly served: (sid: string, machine: Machine) => void;
   /** Without the guard against clocks that drift apart, to see what it is good for. */
   readonly driftGuard: boolean;
 }
@@ -45,7 +45,9 @@ export class VirtualProxy {
     const { world, machine, driftGuard } = parts;
     const monotonicMs = (): number => world.monotonicMs(machine);
     const wallMs = driftGuard ? () => world.wallMs(machine) : monotonicMs;
-    this.#follower = new LogFollower({ wallMs, monotonicMs }, (entry) => this.#apply(entry));
+    // Counts in suspend, in steps of 10 ms.
+    const bootMs = driftGuard ? () => Math.floor(world.now / 10) * 10 : monotonicMs;
+    this.#follower = new LogFollower({ wallMs, monotonicMs, bootMs }, (entry) => this.#apply(entry));
     this.#channels = parts.sids.map((sid) => ({ sid, grant: undefined, opening: false }));
     this.#connect();
     this.#watch();
@@ -115,7 +117,7 @@ export class VirtualProxy {
       world.between(10, 40),
       () => {
         this.#dropAfterDrift();
-        if (channel.grant && this.#follower.lease.live) served(channel.sid);
+        if (channel.grant && this.#follower.lease.live) served(channel.sid, this.machine);
         else if (!channel.grant) this.#open(channel);
         this.#serve(channel);
       },

@@ -37,9 +37,17 @@ export interface RunResult {
   readonly faults: number;
 }
 
+/** How a seed is run. */
+export interface RunOptions {
+  readonly omit?: Omission | undefined;
+  /** Hears what happens, with the virtual time. */
+  readonly trace?: (text: string) => void;
+}
+
 /** Runs one seed: sessions are served, everything goes wrong, and each session is revoked at some time. */
-export async function runSeed(seed: number, omit?: Omission): Promise<RunResult> {
+export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): Promise<RunResult> {
   const world = new World(seed);
+  const say = (text: string): void => trace?.(`${world.now.toFixed(1).padStart(8)}  ${text}`);
   const weather: Weather = { down: false, clockOffsetMs: 0 };
   const memory = new MemoryStore(() => 1_800_000_000_000 + Math.round(world.now + weather.clockOffsetMs));
   const setup = accessOn(memory.in('main'));
@@ -56,10 +64,12 @@ export async function runSeed(seed: number, omit?: Omission): Promise<RunResult>
   const acknowledgedAt = new Map<string, number>();
   const late: number[] = [];
   let served = 0;
-  const onServed = (sid: string): void => {
+  const onServed = (sid: string, machine: Machine): void => {
     served += 1;
     const at = acknowledgedAt.get(sid);
-    if (at !== undefined) late.push(world.now - at);
+    if (at === undefined) return;
+    late.push(world.now - at);
+    say(`${machine.name} serves ${sid[0]} although it is revoked`);
   };
   const driftGuard = omit !== 'drift guard';
   const proxies = PROXIES.map(
@@ -74,13 +84,15 @@ export async function runSeed(seed: number, omit?: Omission): Promise<RunResult>
         driftGuard,
       }),
   );
-  const faults = new Faults({ world, network, nodes, weather, machines: proxies.map(({ machine }) => machine) });
+  const faults = new Faults({ world, network, nodes, weather, machines: proxies.map(({ machine }) => machine), say });
   const times: number[] = [];
   SIDS.forEach((sid, i) => {
     const askedAt = world.between(2_500, 9_000);
     world.after(askedAt, () => {
+      say(`${sid[0]} is to be revoked`);
       void officer(sid, `revocation-${i}`).then(() => {
         acknowledgedAt.set(sid, world.now);
+        say(`${sid[0]} is acknowledged`);
         times.push(world.now - askedAt);
       });
     });
@@ -160,9 +172,11 @@ class Faults {
     nodes: readonly VirtualNode[];
     weather: Weather;
     machines: readonly Machine[];
+    say: (text: string) => void;
   }) {
-    const { world, network, nodes, weather, machines } = parts;
+    const { world, network, nodes, weather, machines, say } = parts;
     const pause = (machine: Machine, ms: number): void => {
+      say(`${machine.name} stands still for ${ms.toFixed(1)} ms`);
       machine.pausedUntil = Math.max(machine.pausedUntil, world.now + ms);
     };
     const kinds: readonly (() => void)[] = [
@@ -170,12 +184,14 @@ class Faults {
       () => {
         const [proxy, node, ms] = [world.one(machines).name, world.one(nodes).machine.name, world.random() * 6_000];
         const direction = world.random();
+        say(`${proxy} and ${node} are apart for ${ms.toFixed(1)} ms (${direction.toFixed(2)})`);
         if (direction < 0.7) network.cut(proxy, node, ms);
         if (direction > 0.3) network.cut(node, proxy, ms);
       },
       // A Proxy that reaches no node, or a node that reaches nobody.
       () => {
         const [proxy, ms] = [world.one(machines).name, world.random() * 6_000];
+        say(`${proxy} reaches no node for ${ms.toFixed(1)} ms`);
         for (const { machine } of nodes) {
           network.cut(proxy, machine.name, ms);
           network.cut(machine.name, proxy, ms);
@@ -189,16 +205,23 @@ class Faults {
         const machine = world.one(machines);
         const ms = world.random() * 5_000;
         pause(machine, ms);
+        say(`… suspended: its monotonic clock stands still too`);
         machine.missedMs += ms;
       },
       () => {
         const machine = world.one([...machines, ...nodes.map((node) => node.machine)]);
-        machine.wallOffsetMs += world.between(-20_000, 20_000);
+        const step = world.between(-20_000, 20_000);
+        say(`the wall clock of ${machine.name} steps by ${step.toFixed(1)} ms`);
+        machine.wallOffsetMs += step;
       },
-      () => world.one(nodes).restart(),
+      () => {
+        say('a node is restarted');
+        world.one(nodes).restart();
+      },
       // The database fails over, to a host with another clock.
       () => {
         weather.down = true;
+        say('the database fails over');
         world.after(world.random() * 3_000, () => {
           weather.down = false;
           weather.clockOffsetMs = world.between(-600_000, 600_000);

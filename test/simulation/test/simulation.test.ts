@@ -24,7 +24,7 @@ test.each(['waiting', 'drift guard'] as const)(
   async (omit) => {
     let failing = 0;
     for (let seed = FIRST; failing === 0 && seed < FIRST + 4_000; seed++)
-      failing += (await runSeed(seed, omit)).late.length;
+      failing += (await runSeed(seed, { omit })).late.length;
     expect(failing).toBeGreaterThan(0);
   },
   300_000,

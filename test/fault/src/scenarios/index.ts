@@ -1,5 +1,6 @@
 import { clocks } from './clocks.ts';
 import { durability } from './durability.ts';
+import { links } from './links.ts';
 import { nodes } from './nodes.ts';
 import { proxies } from './proxies.ts';
 import { redis } from './redis.ts';
@@ -16,4 +17,5 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   redis,
   revocation,
   clocks,
+  links,
 };

@@ -25,6 +25,9 @@ export const redis: Scenario = {
       tally.times(`${name}: acknowledgement`, result.times);
     };
     await phase('with Redis', 2_000);
+    await killPrimary(farm);
+    await phase('Redis failing over', 3_000);
+    await untilConnected(farm);
     for (const each of farm.cluster.redis) each.kill('SIGSTOP');
     await sleep(2_500);
     if (!(await farm.status()).bus.connected) shown.degraded += 1;
@@ -46,6 +49,15 @@ export const redis: Scenario = {
     return tally;
   },
 };
+
+/** The Sentinels make a replica the primary. */
+async function killPrimary(farm: Farm): Promise<void> {
+  const { server } = (await farm.status()).bus;
+  const index = farm.cluster.hosts.findIndex(({ address }) => server.startsWith(`${address}:`));
+  const primary = farm.cluster.redis[index]!;
+  await primary.end('SIGKILL');
+  setTimeout(() => primary.start(), 8_000);
+}
 
 async function untilConnected(farm: Farm): Promise<void> {
   for (let i = 0; i < 400; i++) {

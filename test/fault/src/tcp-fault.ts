@@ -1,0 +1,101 @@
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { DRIVER_ADDRESS } from './network.ts';
+
+/** What is wrong with the way at the moment; nothing by default. */
+export interface TcpFaults {
+  /** Every piece is late by this much, ms, and by up to `jitterMs` more. */
+  latencyMs: number;
+  jitterMs: number;
+  /** Pieces are taken and vanish; nobody is told. */
+  blackHole: boolean;
+  /** The connection breaks off in the middle of the stream after so many more bytes. */
+  breakAfterBytes: number;
+  /** Every so-many-th byte is changed. */
+  corruptEvery: number;
+}
+
+const NONE: TcpFaults = {
+  latencyMs: 0,
+  jitterMs: 0,
+  blackHole: false,
+  breakAfterBytes: Number.POSITIVE_INFINITY,
+  corruptEvery: 0,
+};
+
+/** A TCP relay that plays a bad line, on every Linux: no kernel module is needed for it. */
+export class TcpFaultProxy {
+  readonly port: number;
+  readonly faults: TcpFaults = { ...NONE };
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(server: Server, target: { host: string; port: number }) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+    server.on('connection', (near) => this.#relay(near, connect(target)));
+  }
+
+  static async start(target: { host: string; port: number }): Promise<TcpFaultProxy> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, DRIVER_ADDRESS, resolve));
+    return new TcpFaultProxy(server, target);
+  }
+
+  /** The line is good again; connections that broke stay broken. */
+  heal(): void {
+    Object.assign(this.faults, NONE);
+  }
+
+  /** Resets every connection. */
+  resetAll(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  close(): void {
+    this.resetAll();
+    this.#server.close();
+  }
+
+  #relay(near: Socket, far: Socket): void {
+    this.#pipe(near, far);
+    this.#pipe(far, near);
+  }
+
+  #pipe(from: Socket, to: Socket): void {
+    this.#sockets.add(from);
+    let dueAt = 0;
+    from.setNoDelay();
+    from.on('data', (data) => {
+      const { latencyMs, jitterMs, blackHole } = this.faults;
+      if (blackHole) return;
+      const bytes = this.#damage(data);
+      dueAt = Math.max(dueAt, performance.now() + latencyMs + Math.random() * jitterMs);
+      // Later pieces never overtake earlier ones.
+      setTimeout(() => this.#pass(bytes, from, to), Math.max(0, dueAt - performance.now()));
+    });
+    from.on('end', () => setTimeout(() => to.end(), Math.max(0, dueAt - performance.now())));
+    from.on('error', () => to.destroy());
+    from.on('close', () => {
+      this.#sockets.delete(from);
+      setTimeout(() => to.destroy(), Math.max(0, dueAt - performance.now()) + 5);
+    });
+  }
+
+  #pass(bytes: Buffer, from: Socket, to: Socket): void {
+    if (to.destroyed || this.faults.blackHole) return;
+    this.faults.breakAfterBytes -= bytes.length;
+    if (this.faults.breakAfterBytes > 0) return void to.write(bytes);
+    to.write(bytes.subarray(0, bytes.length >> 1));
+    from.resetAndDestroy();
+    to.resetAndDestroy();
+    this.faults.breakAfterBytes = NONE.breakAfterBytes;
+  }
+
+  #damage(data: Buffer): Buffer {
+    const { corruptEvery } = this.faults;
+    if (corruptEvery === 0 || data.length < corruptEvery) return data;
+    const damaged = Buffer.from(data);
+    for (let i = corruptEvery - 1; i < damaged.length; i += corruptEvery) damaged[i]! ^= 0x55;
+    return damaged;
+  }
+}
