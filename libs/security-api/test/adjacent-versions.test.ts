@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import { AuthorizeAnswer, AuthorizeRequest, Beat, ControlMessage, Grant, JoinAnswer, parserOf } from '../src/index.ts';
+
+const GRANT = {
+  realm: 'main',
+  sid: 'a'.repeat(32),
+  asOf: 1,
+  expiresInMs: 1,
+  refreshInMs: 1,
+  sessionCreatedAt: 1,
+  userId: 'u',
+  userName: 'ada',
+  groups: [],
+  installationId: 'i',
+  context: {},
+  resources: [],
+  limits: { openBurst: 1, openRate: 1 },
+};
+const RULE = { policy: 'p', context: {} };
+const RESOURCE = {
+  name: 'r',
+  kind: 'http',
+  authority: 'a.corp',
+  backend: { url: 'http://x', networks: [] },
+  rules: [RULE],
+};
+
+test.each([
+  ['a beat', Beat, { type: 'beat', id: 1, applied: 0, channels: 0, fresh: true }],
+  ['an answer to a beat', ControlMessage, { type: 'lease', id: 1, head: 0, entries: [], leaseMs: 1 }],
+  ['a push', ControlMessage, { type: 'push', entries: [] }],
+  ['a HELLO to authorise', AuthorizeRequest, { hello: 'aa', address: '10.0.0.1' }],
+  ['a granted HELLO', AuthorizeAnswer, { grant: GRANT, channelKey: 'aa' }],
+  ['a certificate', JoinAnswer, { certificate: '', ca: '', realm: '', site: '', name: '' }],
+] as const)(
+  '%s is understood without the newest fields, and with fields of a later version',
+  (_what, schema, value) => {
+    const parse = parserOf(schema);
+    expect(parse(value)).toBeDefined();
+    expect(parse({ ...value, fieldOfTheFuture: { deep: true } })).toBeDefined();
+  },
+);
+
+test('what narrows rights is never ignored: a demand that this version does not know closes', () => {
+  const parse = parserOf(Grant);
+  const grantWith = (rule: object) => ({ ...GRANT, resources: [{ ...RESOURCE, rules: [rule] }] });
+  expect(parse(grantWith(RULE))).toBeDefined();
+  expect(parse(grantWith({ ...RULE, newDemand: 1 }))).toBeUndefined();
+  expect(parse(grantWith({ ...RULE, context: { newDemand: 1 } }))).toBeUndefined();
+  expect(parse({ ...GRANT, context: { newDemand: true } })).toBeUndefined();
+});
+
+test('a revocation of a kind that this version does not know is not skipped: the message is refused', () => {
+  const entry = { index: 1, kind: 'future', subject: 'x', at: 0 };
+  expect(parserOf(ControlMessage)({ type: 'push', entries: [entry] })).toBeUndefined();
+});

@@ -1,0 +1,42 @@
+import { TABLE_NAMES, TABLES } from '@sallyport/access';
+import pg from 'pg';
+import { afterAll, expect, test } from 'vitest';
+import { toSnake } from '../src/names.ts';
+import { startDatabase } from './real-postgres.ts';
+
+const { server } = await startDatabase();
+const client = new pg.Client(server.address);
+await client.connect();
+afterAll(() => client.end());
+
+/** Columns that a later version added, by table: nodes of the version before know nothing of them. */
+const ADDED: Readonly<Record<string, readonly string[]>> = {
+  realms: ['map_version'],
+  sessions: ['chan_request'],
+  leases: ['beat', 'lease_ms', 'node'],
+};
+const TABLES_ADDED = ['nodes'];
+
+const SAMPLE = { text: 'x', int: 1, bool: true, bytes: Buffer.of(1), json: '{}' } as const;
+
+test('a node of the version before goes on writing while the schema is already new', async () => {
+  for (const name of TABLE_NAMES.filter((table) => !TABLES_ADDED.includes(table))) {
+    const added = ADDED[name] ?? [];
+    const columns = Object.entries(TABLES[name].columns).filter(([column]) => !added.includes(toSnake(column)));
+    const names = ['realm', ...columns.map(([column]) => toSnake(column))].map((column) => `"${column}"`);
+    const values = ['old', ...columns.map(([, type]) => SAMPLE[type as keyof typeof SAMPLE])];
+    const marks = values.map((_, i) => `$${i + 1}`).join(', ');
+    const text = `insert into "${toSnake(name)}" (${names.join(', ')}) values (${marks})`;
+    await expect(client.query(text, values), name).resolves.toMatchObject({ rowCount: 1 });
+  }
+});
+
+test('every added column has a default or may be null, so that old statements stay good', async () => {
+  const { rows } = await client.query<{ table_name: string; column_name: string }>(
+    `select table_name, column_name from information_schema.columns
+      where table_schema = 'public' and is_nullable = 'NO' and column_default is null`,
+  );
+  const demanded = new Set(rows.map(({ table_name, column_name }) => `${table_name}.${column_name}`));
+  for (const [table, columns] of Object.entries(ADDED))
+    for (const column of columns) expect(demanded).not.toContain(`${table}.${column}`);
+});
