@@ -2,7 +2,7 @@
 export const MAX_DRIFT_MS = 50;
 
 /** The clock that counts in suspend is slow to read, so it is looked at this often at most, ms. */
-const BOOT_CHECK_MS = 20;
+const BOOT_CHECK_MS = 1;
 
 /** The clocks of a process. */
 export interface Clocks {

@@ -109,6 +109,13 @@ function actorOf(request: FastifyRequest): Actor {
   return { actor: request.operator, reason: decodeReason(reason) };
 }
 
+/** The client's own id of a change, from the header `sallyport-request`: repeated with it, a change is done once. */
+function requestIdOf(request: FastifyRequest): string | undefined {
+  const id = request.headers['sallyport-request'];
+  if (id === undefined || (typeof id === 'string' && /^[A-Za-z0-9-]{8,64}$/.test(id))) return id;
+  throw new ProblemError(400, 'ERR_SECURITY_REQUEST', 'sallyport-request is 8 to 64 letters, digits and dashes');
+}
+
 /** Reasons in other alphabets come percent-encoded, because header fields are ASCII. */
 function decodeReason(text: string): string {
   try {
@@ -185,7 +192,7 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
     operation('users.disable', 'Disable a user and end everything of theirs', RevocationView, { params: NameParam }),
     async (request) => {
       const by = actorOf(request);
-      const requestId = String(request.headers['sallyport-request'] ?? randomId(access.crypto));
+      const requestId = requestIdOf(request) ?? randomId(access.crypto);
       const index = await disableUser(access, request.params.name, requestId, by);
       const force = await untilInForce(waitingNode(context), index, WAIT_LIMIT_MS);
       const found = (await findUser(access, request.params.name))!;
