@@ -65,10 +65,10 @@ export class Network {
     this.#filter(host, 'input', `ip saddr ${from.address} meta l4proto tcp reject with tcp reset`);
   }
 
-  /** Drops silently what goes between two hosts. */
-  cutBetween(host: Host, other: Host): void {
-    this.#filter(host, 'input', `ip saddr ${other.address} drop`);
-    this.#filter(host, 'output', `ip daddr ${other.address} drop`);
+  /** Drops silently what goes between a host and another one, in one direction or in both. */
+  cutBetween(host: Host, other: Host, direction: 'in' | 'out' | 'both' = 'both'): void {
+    if (direction !== 'out') this.#filter(host, 'input', `ip saddr ${other.address} drop`);
+    if (direction !== 'in') this.#filter(host, 'output', `ip daddr ${other.address} drop`);
   }
 
   /** Drops silently what a host sends from one of its ports to another host: one service of it, not the rest. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import type { Device } from '@sallyport/device';
+import type { Device, DeviceError } from '@sallyport/device';
 import { AUTHORITY, type Farm } from './farm.ts';
 import { randomFrom } from './random.ts';
 
@@ -46,9 +46,7 @@ export class RevocationRounds {
   }
 
   async #round(who: string, device: Device, number: number): Promise<void> {
-    await signedIn(device);
-    const [session] = await this.#sessionsOf(who);
-    if (!session) throw new Error(`${who} has no session`);
+    const session = await this.#liveSession(who, device);
     let stopped = false;
     const sending = [0, 1].map(() => send(device, who, () => stopped));
     await sleep(this.#random() * this.#spacingMs);
@@ -68,6 +66,16 @@ export class RevocationRounds {
     await Promise.all(sending);
   }
 
+  /** A live session of the device; a channel at a frozen Proxy may stand on one that is over. */
+  async #liveSession(who: string, device: Device): Promise<string> {
+    for (;;) {
+      await signedIn(device);
+      const [session] = await this.#sessionsOf(who);
+      if (session) return session;
+      await device.logout();
+    }
+  }
+
   async #sessionsOf(who: string): Promise<string[]> {
     const listed = await this.#farm.operator.call<{ id: string; user: string }[]>({
       method: 'GET',
@@ -83,7 +91,9 @@ async function signedIn(device: Device): Promise<void> {
     try {
       return await (device.hasSession ? device.resume() : device.login());
     } catch (error) {
-      if (attempt === 60) throw error;
+      // Revoked by the last round, but its Proxy could not tell it so.
+      if ((error as DeviceError).code === 'SESSION_UNKNOWN') await device.logout();
+      else if (attempt === 60) throw error;
       await sleep(200);
     }
   }
