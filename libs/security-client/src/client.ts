@@ -21,8 +21,13 @@ const parseReauthorize = parserOf(ReauthorizeAnswer);
 const parseSiteMap = parserOf(SiteMapAnswer);
 /** A request is given up after this, ms. */
 const TIMEOUT_MS = 15_000;
-/** Without an answer by then the next node is asked as well, ms: requests have ids, so being asked twice does no harm. */
+/**
+ * Without an answer by then the next node is asked as well, ms, unless this one answers others: it is busy then. Requests
+ * have ids, so being asked twice does no harm.
+ */
 const HEDGE_MS = 600;
+/** A node that answers others but not this request is given up after this, ms. */
+const PATIENCE_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 
 /** Security's message for a device, and the handshake it belongs to. */
@@ -125,11 +130,7 @@ export class SecurityClient {
         const url = urls.shift();
         if (url === undefined) return;
         open += 1;
-        if (urls.length > 0)
-          hedge = setTimeout(() => {
-            this.#nodes.failed(url);
-            next();
-          }, HEDGE_MS);
+        if (urls.length > 0) hedge = this.#whenSilent(url, next);
         this.#send(url, ask).then(
           (answer) => {
             clearTimeout(hedge);
@@ -150,6 +151,17 @@ export class SecurityClient {
       };
       next();
     });
+  }
+
+  /** Calls `next` once a node is silent, and so probably gone. */
+  #whenSilent(url: string, next: () => void, askedAt: number = performance.now()): NodeJS.Timeout {
+    const timer = setTimeout(() => {
+      const busy = this.#nodes.answeredWithin(url, HEDGE_MS) && performance.now() - askedAt < PATIENCE_MS;
+      if (busy) return void timer.refresh();
+      this.#nodes.failed(url);
+      next();
+    }, HEDGE_MS);
+    return timer;
   }
 
   async #send<T>(url: string, { path, method, body, parse }: Ask<T>): Promise<T> {

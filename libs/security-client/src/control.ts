@@ -99,6 +99,8 @@ export class ControlConnection {
     const since = this.#follower.unansweredSince;
     const timeoutMs = this.#nodes.count > 1 ? ANSWER_TIMEOUT_MS : LONE_ANSWER_TIMEOUT_MS;
     if (since === undefined || this.#clocks.monotonicMs() - since < timeoutMs) return;
+    const busy = this.#nodes.answeredWithin(this.#url, timeoutMs);
+    if (busy && this.#clocks.monotonicMs() - since < LONE_ANSWER_TIMEOUT_MS) return;
     const silent = this.#socket;
     this.#socket = undefined;
     silent?.terminate();

@@ -18,6 +18,7 @@ export class NodeList {
   readonly #now: () => number;
   readonly #changed: (urls: readonly string[]) => void;
   readonly #failures = new Map<string, Failures>();
+  readonly #answeredAt = new Map<string, number>();
   #urls: readonly string[] = [];
 
   constructor(
@@ -52,6 +53,15 @@ export class NodeList {
   /** A node answered. */
   answered(url: string): void {
     this.#failures.delete(url);
+    this.#answeredAt.set(url, this.#now());
+  }
+
+  /**
+   * True when a node has answered anything within the last so many ms: it is slow then, not gone, and asking others the
+   * same would only add to the load.
+   */
+  answeredWithin(url: string, ms: number): boolean {
+    return this.#now() - (this.#answeredAt.get(url) ?? Number.NEGATIVE_INFINITY) < ms;
   }
 
   /** Security says which nodes there are. An empty list is a mistake and changes nothing. */
