@@ -1,0 +1,89 @@
+import {
+  changeSettings,
+  getRealm,
+  issueJoinToken,
+  listSites,
+  putSite,
+  removeNode,
+  revokeProxy,
+  settingsOf,
+} from '@sallyport/access';
+import { formatBase64Url } from '@sallyport/channel';
+import {
+  JoinTokenInput,
+  JoinTokenView,
+  RealmSettings,
+  RealmSettingsPatch,
+  SiteInput,
+  SiteView,
+  StatusView,
+} from '@sallyport/security-api';
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { AdminRoutes } from './admin.ts';
+import { actorOf, Done, NameParam, NodeParam, operation } from './operation.ts';
+import { statusOf } from './status.ts';
+
+/** Sites, Proxies, nodes, settings and the status. */
+export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): void {
+  const { context } = routes;
+  const { access } = context;
+  service.get('/v1/sites', operation('sites.list', 'All sites', Type.Array(SiteView)), async () =>
+    (await listSites(access)).map((site) => ({
+      ...site,
+      origins: site.origins as string[],
+      resources: site.resources as string[],
+    })),
+  );
+  service.put<{ Params: NameParam; Body: SiteInput }>(
+    '/v1/sites/:name',
+    operation('sites.put', 'Create or replace a site', SiteView, { params: NameParam, body: SiteInput }),
+    async (request) => {
+      const { origins, resources = [] } = request.body;
+      const site = { name: request.params.name, origins, resources };
+      await putSite(access, site, actorOf(request));
+      return site;
+    },
+  );
+  service.post<{ Body: JoinTokenInput }>(
+    '/v1/join-tokens',
+    operation('proxies.invite', 'Issue a join token for a new Proxy', JoinTokenView, { body: JoinTokenInput }),
+    async (request) => {
+      const { name, site, ttlMs } = request.body;
+      const issued = await issueJoinToken(
+        access,
+        { name, site, ...(ttlMs === undefined ? {} : { ttlMs }) },
+        actorOf(request),
+      );
+      const content = JSON.stringify({
+        urls: context.node.proxyUrls,
+        ca: context.keys.ca.fingerprint,
+        token: `${issued.id}.${issued.secret}`,
+      });
+      return { token: formatBase64Url(new TextEncoder().encode(content)), expiresAt: issued.expiresAt };
+    },
+  );
+  service.post<{ Params: NameParam }>(
+    '/v1/proxies/:name/revoke',
+    operation('proxies.revoke', "Take a Proxy's right to serve; its certificate is worth nothing any more", Done, {
+      params: NameParam,
+    }),
+    async (request) => ({ done: await revokeProxy(access, request.params.name, actorOf(request)) }),
+  );
+  service.get('/v1/realm', operation('realm.get', 'Settings of the realm', RealmSettings), async () =>
+    settingsOf(await access.store.transaction((transaction) => getRealm(transaction))),
+  );
+  service.patch<{ Body: RealmSettingsPatch }>(
+    '/v1/realm',
+    operation('realm.change', 'Change settings of the realm', RealmSettings, { body: RealmSettingsPatch }),
+    async (request) => changeSettings(access, request.body as Partial<RealmSettings>, actorOf(request)),
+  );
+  service.get('/v1/status', operation('status.get', 'What runs, computed from live answers', StatusView), async () =>
+    statusOf(routes),
+  );
+  service.delete<{ Params: NodeParam }>(
+    '/v1/nodes/:id',
+    operation('nodes.remove', 'Forget a Security node that will not come back', Done, { params: NodeParam }),
+    async (request) => ({ done: await removeNode(access, request.params.id, actorOf(request)) }),
+  );
+}

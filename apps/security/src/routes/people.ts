@@ -1,0 +1,71 @@
+import {
+  disableUser,
+  enableUser,
+  findUser,
+  listGroups,
+  listUsers,
+  putGroup,
+  putUser,
+  randomId,
+  type UserWithGroups,
+  untilInForce,
+} from '@sallyport/access';
+import { GroupView, RevocationView, User, UserInput } from '@sallyport/security-api';
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { RealmContext } from '../realm-context.ts';
+import { actorOf, Done, NameParam, operation, requestIdOf } from './operation.ts';
+import { revocationView, WAIT_LIMIT_MS, waitingNode } from './revoking.ts';
+
+function userView({ user, groups }: UserWithGroups): User {
+  const { id, name, displayName, enabled, createdAt } = user;
+  return { id, name, displayName, enabled, createdAt, groups: [...groups] };
+}
+
+/** Users and groups. */
+export function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access, bus } = context;
+  service.get('/v1/users', operation('users.list', 'All users', Type.Array(User)), async () =>
+    (await listUsers(access)).map(userView),
+  );
+  service.put<{ Params: NameParam; Body: UserInput }>(
+    '/v1/users/:name',
+    operation('users.put', 'Create or change a user', User, { params: NameParam, body: UserInput }),
+    async (request) => {
+      const user = await putUser(access, request.params.name, request.body, actorOf(request));
+      bus.publish('entries');
+      return userView(user);
+    },
+  );
+  service.post<{ Params: NameParam }>(
+    '/v1/users/:name/disable',
+    operation('users.disable', 'Disable a user and end everything of theirs', RevocationView, { params: NameParam }),
+    async (request) => {
+      const by = actorOf(request);
+      const requestId = requestIdOf(request) ?? randomId(access.crypto);
+      const index = await disableUser(access, request.params.name, requestId, by);
+      const force = await untilInForce(waitingNode(context), index, WAIT_LIMIT_MS);
+      const found = (await findUser(access, request.params.name))!;
+      return revocationView(context, { index, kind: 'user', subject: found.user.id, reason: by.reason }, force);
+    },
+  );
+  service.post<{ Params: NameParam }>(
+    '/v1/users/:name/enable',
+    operation('users.enable', 'Let a disabled user in again; nothing of before revives', Done, { params: NameParam }),
+    async (request) => {
+      await enableUser(access, request.params.name, actorOf(request));
+      return { done: true };
+    },
+  );
+  service.get('/v1/groups', operation('groups.list', 'All groups', Type.Array(GroupView)), async () =>
+    (await listGroups(access)).map(({ group, members }) => ({ ...group, members })),
+  );
+  service.put<{ Params: NameParam }>(
+    '/v1/groups/:name',
+    operation('groups.put', 'Create a group', Done, { params: NameParam }),
+    async (request) => {
+      await putGroup(access, request.params.name, actorOf(request));
+      return { done: true };
+    },
+  );
+}

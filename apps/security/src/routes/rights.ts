@@ -1,0 +1,57 @@
+import { type PolicyRow, putPolicy, putResource, type ResourceRow, removeRight } from '@sallyport/access';
+import { PolicyInput, PolicyView, ResourceInput, ResourceView } from '@sallyport/security-api';
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { RealmContext } from '../realm-context.ts';
+import { actorOf, Done, NameParam, operation } from './operation.ts';
+
+function resourceView({ name, kind, authority, title, backend }: ResourceRow): ResourceView {
+  return { name, kind, authority, title, backend: backend as unknown as ResourceView['backend'] };
+}
+
+function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
+  const { context = {}, ...rest } = rule as unknown as Pick<PolicyView, 'context' | 'methods' | 'paths'>;
+  return { name, groups: groups as string[], resources: resources as string[], context, ...rest };
+}
+
+/** Resources and policies. */
+export function addRightRoutes(service: FastifyInstance, { access, bus }: RealmContext): void {
+  service.get('/v1/resources', operation('resources.list', 'All resources', Type.Array(ResourceView)), async () =>
+    (await access.store.transaction(({ tables }) => tables.resources.list())).map(resourceView),
+  );
+  service.put<{ Params: NameParam; Body: ResourceInput }>(
+    '/v1/resources/:name',
+    operation('resources.put', 'Create or replace a resource', ResourceView, {
+      params: NameParam,
+      body: ResourceInput,
+    }),
+    async (request) => {
+      const row = await putResource(access, request.params.name, request.body, actorOf(request));
+      bus.publish('entries');
+      return resourceView(row);
+    },
+  );
+  service.get('/v1/policies', operation('policies.list', 'All policies', Type.Array(PolicyView)), async () =>
+    (await access.store.transaction(({ tables }) => tables.policies.list())).map(policyView),
+  );
+  service.put<{ Params: NameParam; Body: PolicyInput }>(
+    '/v1/policies/:name',
+    operation('policies.put', 'Create or replace a policy', PolicyView, { params: NameParam, body: PolicyInput }),
+    async (request) => {
+      const row = await putPolicy(access, request.params.name, request.body, actorOf(request));
+      bus.publish('entries');
+      return policyView(row);
+    },
+  );
+  for (const table of ['resources', 'policies'] as const) {
+    service.delete<{ Params: NameParam }>(
+      `/v1/${table}/:name`,
+      operation(`${table}.remove`, `Remove one of the ${table}`, Done, { params: NameParam }),
+      async (request) => {
+        const done = await removeRight(access, table, request.params.name, actorOf(request));
+        bus.publish('entries');
+        return { done };
+      },
+    );
+  }
+}
