@@ -63,17 +63,28 @@ export class TcpFaultProxy {
 
   #pipe(from: Socket, to: Socket): void {
     this.#sockets.add(from);
+    // One timer for the oldest piece: timers of different lengths may fire out of order within a millisecond.
+    const queue: { readonly bytes: Buffer | undefined; readonly dueAt: number }[] = [];
     let dueAt = 0;
+    const pump = (): void => {
+      for (let piece = queue[0]; piece && piece.dueAt <= performance.now(); piece = queue[0]) {
+        queue.shift();
+        if (piece.bytes) this.#pass(piece.bytes, from, to);
+        else to.end();
+      }
+      if (queue[0]) setTimeout(pump, Math.max(0, queue[0].dueAt - performance.now()));
+    };
+    const enqueue = (bytes: Buffer | undefined): void => {
+      const { latencyMs, jitterMs } = this.faults;
+      dueAt = Math.max(dueAt, performance.now() + latencyMs + Math.random() * jitterMs);
+      queue.push({ bytes, dueAt });
+      if (queue.length === 1) pump();
+    };
     from.setNoDelay();
     from.on('data', (data) => {
-      const { latencyMs, jitterMs, blackHole } = this.faults;
-      if (blackHole) return;
-      const bytes = this.#damage(data);
-      dueAt = Math.max(dueAt, performance.now() + latencyMs + Math.random() * jitterMs);
-      // Later pieces never overtake earlier ones.
-      setTimeout(() => this.#pass(bytes, from, to), Math.max(0, dueAt - performance.now()));
+      if (!this.faults.blackHole) enqueue(this.#damage(data));
     });
-    from.on('end', () => setTimeout(() => to.end(), Math.max(0, dueAt - performance.now())));
+    from.on('end', () => enqueue(undefined));
     from.on('error', () => to.destroy());
     from.on('close', () => {
       this.#sockets.delete(from);
