@@ -1,5 +1,4 @@
 import type { AddressInfo } from 'node:net';
-import { uptime } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import {
@@ -17,6 +16,7 @@ import { readSettings } from '@sallyport/settings';
 import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
 import { createDeviceListener, createHealthService } from './app.ts';
 import { Backends } from './backends.ts';
+import { processClocks } from './clocks.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { Farm } from './farm.ts';
 
@@ -65,13 +65,12 @@ async function start(): Promise<void> {
   const security = new SecurityClient(identity, nodes);
   const backends = new Backends();
   const farm = new Farm({ identity, security, backends, log, metrics, channelsPerSession: CHANNELS_PER_SESSION });
-  const clocks = { wallMs: Date.now, monotonicMs: () => performance.now(), bootMs: () => uptime() * 1_000 };
   const listener = {
     apply: farm.apply.bind(farm),
     channelCount: () => farm.channelCount,
     trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
   };
-  const control = new ControlConnection({ identity, nodes, clocks, listener });
+  const control = new ControlConnection({ identity, nodes, clocks: processClocks(), listener });
   farm.useControl(control);
   const use = (renewed: ProxyIdentity): void => {
     keep(renewed);

@@ -1,9 +1,6 @@
 /** Wall and monotonic time that drift apart by more than this mean a suspend, a snapshot or a clock step, in ms. */
 export const MAX_DRIFT_MS = 50;
 
-/** The clock that counts in suspend is slow to read, so it is looked at this often at most, ms. */
-const BOOT_CHECK_MS = 1;
-
 /** The clocks of a process. */
 export interface Clocks {
   readonly wallMs: () => number;
@@ -13,6 +10,8 @@ export interface Clocks {
    * set back at the same time by as much as the suspend lasted.
    */
   readonly bootMs?: () => number;
+  /** Calls back before anything else runs in the process: `bootMs` is slow to read, once a turn is enough. */
+  readonly nextTurn?: (begin: () => void) => void;
 }
 
 /** When a beat was sent, and in which generation of the lease. */
@@ -30,7 +29,7 @@ export class LeaseClock {
   #until = Number.NEGATIVE_INFINITY;
   #offset: number;
   #bootOffset: number;
-  #bootCheckedAt = Number.NEGATIVE_INFINITY;
+  #checkedThisTurn = false;
   #generation = 0;
 
   constructor(clocks: Clocks) {
@@ -69,14 +68,17 @@ export class LeaseClock {
     const offset = this.#clocks.wallMs() - monotonicMs;
     const drifted = Math.abs(offset - this.#offset) > MAX_DRIFT_MS;
     this.#offset = offset;
-    if (!drifted && !this.#suspended(monotonicMs)) return;
+    if (!drifted && !this.#suspended()) return;
     this.#until = Number.NEGATIVE_INFINITY;
     this.#generation += 1;
   }
 
-  #suspended(monotonicMs: number): boolean {
-    if (monotonicMs - this.#bootCheckedAt < BOOT_CHECK_MS) return false;
-    this.#bootCheckedAt = monotonicMs;
+  #suspended(): boolean {
+    if (this.#checkedThisTurn) return false;
+    this.#checkedThisTurn = this.#clocks.nextTurn !== undefined;
+    this.#clocks.nextTurn?.(() => {
+      this.#checkedThisTurn = false;
+    });
     const before = this.#bootOffset;
     this.#bootOffset = this.#currentBootOffset();
     return Math.abs(this.#bootOffset - before) > MAX_DRIFT_MS;

@@ -2,7 +2,19 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { DRIVER_ADDRESS } from './network.ts';
 
-/** A backend that remembers every request: how often each ran, and when a device's last one came. */
+const sessions = new Map<string, string>();
+
+/** The session that a request belongs to, as the Proxy's assertion says. */
+function sessionOf(assertion: string): string {
+  const known = sessions.get(assertion);
+  if (known !== undefined) return known;
+  const [, payload = ''] = assertion.split('.');
+  const { sid } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { sid: string };
+  sessions.set(assertion, sid);
+  return sid;
+}
+
+/** A backend that remembers every request: how often each ran, and when the last one of a device and of a session came. */
 export class Backend {
   readonly url: string;
   readonly #server: Server;
@@ -21,7 +33,9 @@ export class Backend {
     const lastAt = new Map<string, number>();
     const server = createServer((request, response) => {
       const [, who = '', id = ''] = (request.url ?? '').split('/');
-      lastAt.set(who, performance.now());
+      const now = performance.now();
+      lastAt.set(who, now);
+      lastAt.set(sessionOf(String(request.headers['sallyport-assertion'] ?? '')), now);
       runs.set(id, (runs.get(id) ?? 0) + 1);
       request.resume();
       response.end(id);
@@ -36,7 +50,7 @@ export class Backend {
     return this.#runs.get(id) ?? 0;
   }
 
-  /** When a device's last request came, on the clock of this process; undefined when none did. */
+  /** When the last request of a device or of a session came, on the clock of this process; undefined when none did. */
   lastRequestAt(who: string): number | undefined {
     return this.#lastAt.get(who);
   }

@@ -47,7 +47,9 @@ export class VirtualProxy {
     const wallMs = driftGuard ? () => world.wallMs(machine) : monotonicMs;
     // Counts in suspend, in steps of 10 ms.
     const bootMs = driftGuard ? () => Math.floor(world.now / 10) * 10 : monotonicMs;
-    this.#follower = new LogFollower({ wallMs, monotonicMs, bootMs }, (entry) => this.#apply(entry));
+    this.#follower = new LogFollower({ wallMs, monotonicMs, bootMs, nextTurn: queueMicrotask }, (entry) =>
+      this.#apply(entry),
+    );
     this.#channels = parts.sids.map((sid) => ({ sid, grant: undefined, opening: false }));
     this.#connect();
     this.#watch();

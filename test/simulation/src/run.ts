@@ -204,9 +204,11 @@ class Faults {
       () => {
         const machine = world.one(machines);
         const ms = world.random() * 5_000;
+        // While it stands still already, only what comes on top is missed.
+        const standsUntil = Math.max(world.now, machine.pausedUntil);
         pause(machine, ms);
-        say(`… suspended: its monotonic clock stands still too`);
-        machine.missedMs += ms;
+        say('… suspended: its monotonic clock stands still too');
+        machine.missedMs += machine.pausedUntil - standsUntil;
       },
       () => {
         const machine = world.one([...machines, ...nodes.map((node) => node.machine)]);

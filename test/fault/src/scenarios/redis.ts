@@ -22,6 +22,7 @@ export const redis: Scenario = {
       const result = await new RevocationRounds(farm, devices, seed).run(rounds);
       tally.never(`${name}: requests after the acknowledgement`, result.late);
       tally.within(`${name}: slowest acknowledgement`, Math.max(...result.times), limitMs);
+      tally.numbers[`${name}: requests on their way at the acknowledgement`] = result.onTheWay;
       tally.times(`${name}: acknowledgement`, result.times);
     };
     await phase('with Redis', 2_000);

@@ -27,6 +27,7 @@ export const revocation: Scenario = {
     const calm = await new RevocationRounds(farm, devices, seed).run(Math.ceil(rounds / 2));
     tally.never('all reachable: requests after the acknowledgement', calm.late);
     tally.within('all reachable: p99 of the acknowledgement', quantile(calm.times, 0.99), AT_ONCE_MS);
+    tally.numbers['all reachable: requests on their way at the acknowledgement'] = calm.onTheWay;
     tally.times('all reachable: acknowledgement', calm.times);
     const counts = [calm.times.length];
     for (const [name, troubles, bounded] of [
@@ -40,6 +41,7 @@ export const revocation: Scenario = {
       tally.never(`${name}: requests after the acknowledgement`, result.late);
       // With a frozen node in its way the operator's own question waits, however short the lease is.
       if (bounded) tally.within(`${name}: slowest acknowledgement`, Math.max(...result.times), LEASE_MS + 1_000);
+      tally.numbers[`${name}: requests on their way at the acknowledgement`] = result.onTheWay;
       tally.times(`${name}: acknowledgement`, result.times);
       tally.numbers[`${name}: faults`] = faults.count;
       counts.push(result.times.length);
