@@ -114,9 +114,18 @@ interface Foreign {
   HandshakeState(name: string, role: number): ForeignState;
 }
 
+/** Loads it, and takes back the handlers it sets for the whole process: they would end any test of this worker. */
 async function loadForeign(): Promise<Foreign> {
+  const events = ['unhandledRejection', 'uncaughtException'];
+  const before = new Set(events.flatMap((event) => process.listeners(event as 'uncaughtException')));
   const { default: create } = (await import('noise-c.wasm')) as { default: (ready: (noise: Foreign) => void) => void };
-  return new Promise((resolve) => create(resolve));
+  const foreign = await new Promise<Foreign>((resolve) => create(resolve));
+  for (const event of events) {
+    for (const listener of process.listeners(event as 'uncaughtException')) {
+      if (!before.has(listener)) process.removeListener(event, listener);
+    }
+  }
+  return foreign;
 }
 
 test.each([
