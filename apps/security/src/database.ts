@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { join } from 'node:path';
-import type { ListenAddress } from '@sallyport/settings';
+import { isLoopback, type ListenAddress } from '@sallyport/settings';
 import { ChildPostgres, type DatabaseAddress } from '@sallyport/store-sql';
 import type { Config } from './config.ts';
 
@@ -45,7 +44,5 @@ function externalAddress(config: Config, hosts: readonly ListenAddress[]): Datab
 
 /** A folder with a Unix socket, or a loopback address. */
 function staysHere(host: string): boolean {
-  return (
-    host.startsWith('/') || host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
-  );
+  return host.startsWith('/') || isLoopback(host);
 }

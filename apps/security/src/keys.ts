@@ -51,9 +51,14 @@ export async function openRealmKeys(access: AccessContext): Promise<RealmKeys> {
   };
 }
 
+/** The clock that all nodes share, epoch ms. */
+function storeTime({ store }: AccessContext): Promise<number> {
+  return store.transaction(async (transaction) => transaction.now());
+}
+
 async function ensureHandshakeKeys(access: AccessContext): Promise<RealmKey[]> {
   const known = await loadRealmKeys(access, 'handshake');
-  const createdAt = await access.store.transaction(async (transaction) => transaction.now());
+  const createdAt = await storeTime(access);
   if (known[0] && createdAt - known[0].createdAt < HANDSHAKE_ROTATE_MS) return known;
   const stored = await access.store.transaction(({ tables }) => tables.keys.count({ where: { purpose: 'handshake' } }));
   return ensureKey(access, 'handshake', async () => {
@@ -103,7 +108,7 @@ async function createSigningKey(
   const pair = await generateKeyPair(algorithm, { extractable: true });
   const publicPart = (await exportJWK(pair.publicKey)) as RealmKey['publicPart'];
   const secret = encodeText(JSON.stringify(await exportJWK(pair.privateKey)));
-  const createdAt = await access.store.transaction(async (transaction) => transaction.now());
+  const createdAt = await storeTime(access);
   return {
     // One id for all nodes: of those that start together one stores its key, the others read it.
     id: `${purpose}-1`,
@@ -118,7 +123,7 @@ async function createSigningKey(
 async function ensureCaKey(access: AccessContext): Promise<RealmKey> {
   const known = await loadRealmKeys(access, 'ca');
   if (known[0]) return known[0];
-  const now = await access.store.transaction(async (transaction) => transaction.now());
+  const now = await storeTime(access);
   return (await ensureKey(access, 'ca', () => createCaKey(access.store.realm, 'ca', now)))[0]!;
 }
 

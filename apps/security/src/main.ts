@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { createServer } from 'node:https';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type AccessContext, ensureRealm, firstOperatorToken, type RealmStore, rewrapRealm } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { type ListenAddress, readSettings } from '@sallyport/settings';
@@ -90,12 +91,8 @@ async function drain(
   await context.node.drain(context);
   node.endControl();
   const others = context.node.proxyUrls.length > 1;
-  if (others) await pause(Math.min(UNREADY_MS, node.maxMs));
-  while (node.handshakes() > 0 && performance.now() < deadline) await pause(DRAIN_POLL_MS);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  if (others) await sleep(Math.min(UNREADY_MS, node.maxMs));
+  while (node.handshakes() > 0 && performance.now() < deadline) await sleep(DRAIN_POLL_MS);
 }
 
 async function start(): Promise<void> {

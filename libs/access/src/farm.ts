@@ -3,7 +3,7 @@ import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { randomId } from './ids.ts';
 import { bumpMapVersion } from './realm.ts';
-import type { LeaseRow, ProxyRow, SiteRow } from './tables.ts';
+import type { ProxyRow, SiteRow } from './tables.ts';
 
 /** Life of a join token unless said otherwise, in ms. */
 const JOIN_TTL_MS = 600_000;
@@ -91,16 +91,9 @@ export async function revokeProxy(access: AccessContext, name: string, by: Actor
   });
 }
 
-/** All Proxies with their leases and the store's clock. */
-export async function listProxies(
-  access: AccessContext,
-): Promise<{ readonly now: number; readonly proxies: readonly { proxy: ProxyRow; lease: LeaseRow | undefined }[] }> {
-  return access.store.transaction(async (transaction) => {
-    const leases = await transaction.tables.leases.list();
-    const rows = await transaction.tables.proxies.list();
-    const proxies = rows.map((proxy) => ({ proxy, lease: leases.find((lease) => lease.proxy === proxy.name) }));
-    return { now: transaction.now(), proxies };
-  });
+/** All Proxies, also those that were revoked. */
+export async function listProxies(access: AccessContext): Promise<readonly ProxyRow[]> {
+  return access.store.transaction(({ tables }) => tables.proxies.list());
 }
 
 /** Creates or replaces a site. */

@@ -1,3 +1,4 @@
+import { Sightings } from './sightings.ts';
 import type { LeaseRow } from './tables.ts';
 
 /** What different rates of two monotonic clocks may amount to over a lease, ms. */
@@ -11,34 +12,22 @@ export interface WaitingProxy {
   readonly remainingMs: number;
 }
 
-interface Sighting {
-  readonly mark: string;
-  /** When this beat had certainly been recorded already, on our monotonic clock. */
-  readonly seenAt: number;
-}
-
 /**
  * Knows on one node's monotonic clock when leases are over at the latest. No wall clock takes part, so neither a step of a
  * node's clock nor a database host with another time can shorten or lengthen a revocation.
  */
 export class LeaseWatch {
   readonly #now: () => number;
-  #sightings = new Map<string, Sighting>();
+  readonly #sightings: Sightings<LeaseRow>;
 
   constructor(monotonicMs: () => number) {
     this.#now = monotonicMs;
+    this.#sightings = new Sightings(monotonicMs, ({ proxy }) => proxy, markOf);
   }
 
   /** Takes all leases as just read from the store. */
   observe(leases: readonly LeaseRow[]): void {
-    const now = this.#now();
-    this.#sightings = new Map(
-      leases.map((lease) => {
-        const known = this.#sightings.get(lease.proxy);
-        const mark = markOf(lease);
-        return [lease.proxy, known?.mark === mark ? known : { mark, seenAt: now }];
-      }),
-    );
+    this.#sightings.observe(leases);
   }
 
   /**
@@ -52,16 +41,16 @@ export class LeaseWatch {
     return leases
       .filter(({ applied }) => applied < index)
       .map(({ proxy, applied, leaseMs }) => {
-        const from = Math.min(committedAt, this.#sightings.get(proxy)!.seenAt);
+        const from = Math.min(committedAt, this.#sightings.seenAt(proxy)!);
         return { proxy, applied, remainingMs: Math.ceil(from + leaseMs + RATE_MARGIN_MS - now) };
       })
       .filter(({ remainingMs }) => remainingMs > 0);
   }
 
-  /** True while a Proxy's lease may live, as far as this node has seen. */
-  mayLive(lease: LeaseRow): boolean {
-    const seen = this.#sightings.get(lease.proxy);
-    return seen?.mark === markOf(lease) && this.#now() < seen.seenAt + lease.leaseMs;
+  /** True while a Proxy's lease may live, by the leases that were observed last. */
+  mayLive({ proxy, leaseMs }: LeaseRow): boolean {
+    const seenAt = this.#sightings.seenAt(proxy);
+    return seenAt !== undefined && this.#now() < seenAt + leaseMs;
   }
 }
 

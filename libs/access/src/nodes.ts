@@ -1,5 +1,6 @@
 import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
+import { Sightings } from './sightings.ts';
 import type { LeaseRow, NodeRow } from './tables.ts';
 
 /** What a node knows of all others after it has told of itself. */
@@ -44,27 +45,25 @@ export const NODE_SILENCE_MS = 3_500;
 /** Which nodes live, judged on one node's own monotonic clock by whether their beats go on. */
 export class NodeWatch {
   readonly #now: () => number;
-  #sightings = new Map<string, { readonly beat: number; readonly seenAt: number }>();
+  readonly #sightings: Sightings<NodeRow>;
 
   constructor(monotonicMs: () => number) {
     this.#now = monotonicMs;
+    this.#sightings = new Sightings(
+      monotonicMs,
+      ({ id }) => id,
+      ({ beat }) => String(beat),
+    );
   }
 
   /** Takes all nodes as just read from the store. */
   observe(nodes: readonly NodeRow[]): void {
-    const now = this.#now();
-    this.#sightings = new Map(
-      nodes.map(({ id, beat }) => {
-        const known = this.#sightings.get(id);
-        return [id, known?.beat === beat ? known : { beat, seenAt: now }];
-      }),
-    );
+    this.#sightings.observe(nodes);
   }
 
   /** Ms since a node's beat was last seen to go on. */
   silentMs(id: string): number {
-    const seen = this.#sightings.get(id);
-    return seen ? this.#now() - seen.seenAt : Number.POSITIVE_INFINITY;
+    return this.#now() - (this.#sightings.seenAt(id) ?? Number.NEGATIVE_INFINITY);
   }
 
   lives({ id, state }: NodeRow): boolean {

@@ -1,8 +1,8 @@
+export { isLoopback, type ListenAddress, parseHostPort } from './address.ts';
 export { Secret } from './secret.ts';
 export {
   hostList,
   integer,
-  type ListenAddress,
   list,
   listenAddress,
   optionalSecret,

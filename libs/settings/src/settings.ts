@@ -1,3 +1,4 @@
+import { type ListenAddress, parseHostPort } from './address.ts';
 import { Secret } from './secret.ts';
 
 /** Why settings were refused; the message lists every wrong one and what was expected. */
@@ -48,21 +49,15 @@ export function integer(about: string, bounds: { min: number; max: number; fallb
   };
 }
 
-/** Where a server listens. */
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** `host:port`; port 0 takes a free one. */
 export function listenAddress(about: string, fallback: ListenAddress): Setting<ListenAddress> {
   return {
     about,
     fallback,
     parse(value) {
-      const [, host, port] = /^(.+):(\d{1,5})$/.exec(value) ?? [];
-      if (host === undefined || Number(port) > 65_535) throw new TypeError('expected host:port');
-      return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
+      const address = parseHostPort(value);
+      if (!address) throw new TypeError('expected host:port');
+      return address;
     },
   };
 }

@@ -1,10 +1,7 @@
-import { isIP } from 'node:net';
+import { isLoopback, type ListenAddress, parseHostPort } from '@sallyport/settings';
 
 /** One server of Redis or one Sentinel. */
-export interface RedisServer {
-  readonly host: string;
-  readonly port: number;
-}
+export type RedisServer = ListenAddress;
 
 /** How Redis is reached: one server, a primary that Sentinels name, or a Cluster. */
 export interface RedisAddress {
@@ -28,18 +25,14 @@ export function parseRedisUrl(text: string): RedisAddress {
   if (!scheme) throw new TypeError(FORMS);
   const servers = hosts.split(',').map(parseServer);
   const tls = scheme === 'rediss';
-  if (!tls && !servers.every(({ host }) => isThisMachine(host)))
+  if (!tls && !servers.every(({ host }) => isLoopback(host)))
     throw new TypeError('Redis on another machine needs TLS: rediss://');
   if ((mode === 'sentinel') !== (name !== undefined)) throw new TypeError(FORMS);
   return { mode: mode as RedisAddress['mode'], servers, tls, ...(name === undefined ? {} : { name }) };
 }
 
 function parseServer(text: string): RedisServer {
-  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
-  if (host === undefined || Number(port) > 65_535) throw new TypeError(FORMS);
-  return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
-}
-
-function isThisMachine(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+  const server = parseHostPort(text);
+  if (!server) throw new TypeError(FORMS);
+  return server;
 }

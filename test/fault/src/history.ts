@@ -134,7 +134,7 @@ export class History {
     const policies = new Map(rows.policies.map((row) => [row.name, versionOf(row.rule)]));
     const missing = <T>(of: Iterable<T>, there: (one: T) => boolean): number =>
       [...of].filter((one) => !there(one)).length;
-    const { done } = { done: this.#done };
+    const done = this.#done;
     return {
       'acknowledged enrolments that are lost': missing(done.installations, (id) => installations.has(id)),
       'acknowledged sessions that are lost': missing(done.sessions, (id) => sessions.has(id)),

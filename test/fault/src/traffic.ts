@@ -54,11 +54,6 @@ export class Traffic {
     this.#loops = [...options.devices].map(([who, device]) => this.#loop(who, device));
   }
 
-  /** Lets the traffic run for a while. */
-  async run(ms: number): Promise<void> {
-    await sleep(ms);
-  }
-
   /** Stops and counts what ran twice. */
   async stop(): Promise<TrafficCount> {
     this.#stopped = true;

@@ -13,7 +13,7 @@ import type { Beat, ControlMessage, Grant } from '@sallyport/security-api';
 import type { Machine, World } from './world.ts';
 
 const BY = { actor: 'officer', reason: 'simulation' };
-export const LEASE_MS = 2_000;
+const LEASE_MS = 2_000;
 const TICK_MS = 1_000;
 
 /** A control connection as the node sees it. */

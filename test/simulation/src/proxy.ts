@@ -56,11 +56,6 @@ export class VirtualProxy {
     for (const channel of this.#channels) this.#serve(channel);
   }
 
-  /** The process dies and starts again, with nothing but its identity. */
-  get applied(): number {
-    return this.#follower.applied;
-  }
-
   #connect(): void {
     const { nodes, network } = this.#parts;
     this.#disconnect();

@@ -12,7 +12,7 @@ import {
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { VirtualNetwork } from './network.ts';
-import { LEASE_MS, VirtualNode } from './node.ts';
+import { VirtualNode } from './node.ts';
 import { VirtualProxy } from './proxy.ts';
 import { reachedFrom, type Weather } from './virtual-store.ts';
 import { type Machine, World } from './world.ts';
@@ -239,6 +239,3 @@ class Faults {
     }
   }
 }
-
-/** How long an acknowledgement may take after the last fault is over, ms: the lease, and a bit for retries. */
-export const PATIENCE_MS: number = LEASE_MS + 1_000;

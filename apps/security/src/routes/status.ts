@@ -21,20 +21,23 @@ const CLOCK_WARNING_MS = 2_000;
 export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const { context, version, database, shared } = parts;
   const { access, node, bus } = context;
-  const { nodes } = await node.tell(context);
+  const { nodes, leases, now } = await node.tell(context);
   const servers = await database.servers();
-  const { now, proxies } = await listProxies(access);
+  const leaseOf = new Map(leases.map((lease) => [lease.proxy, lease]));
   const views = nodes.map((row) => nodeView(context, row));
-  const proxyViews = proxies.map(({ proxy, lease }) => ({
-    name: proxy.name,
-    site: proxy.site,
-    applied: lease?.applied ?? 0,
-    leaseUntil: lease?.expiresAt ?? 0,
-    live: lease !== undefined && isLive(context, lease, now),
-    channels: lease?.channels ?? 0,
-    node: lease?.node ?? '',
-    revoked: proxy.revokedAt !== null,
-  }));
+  const proxyViews = (await listProxies(access)).map(({ name, site, revokedAt }) => {
+    const lease = leaseOf.get(name);
+    return {
+      name,
+      site,
+      applied: lease?.applied ?? 0,
+      leaseUntil: lease?.expiresAt ?? 0,
+      live: lease !== undefined && isLive(context, lease, now),
+      channels: lease?.channels ?? 0,
+      node: lease?.node ?? '',
+      revoked: revokedAt !== null,
+    };
+  });
   const counted = await countRows(context);
   const degraded = [
     ...nodes.flatMap(degradedWords),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
-import { Farm, LEASE_MS } from '../farm.ts';
+import { AUTHORITY, Farm, LEASE_MS } from '../farm.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
 import { manyDevices, Traffic } from '../traffic.ts';
@@ -65,7 +65,7 @@ async function securityGone(farm: Farm, devices: ReadonlyMap<string, Device>, ta
   let stopped = false;
   const asking = [...devices].slice(0, 40).map(async ([who, device]) => {
     while (!stopped) {
-      await device.fetch(`http://echo.corp/${who}/gone`).catch(() => undefined);
+      await device.fetch(`http://${AUTHORITY}/${who}/gone`).catch(() => undefined);
       await sleep(50);
     }
   });
@@ -88,7 +88,7 @@ async function securityGone(farm: Farm, devices: ReadonlyMap<string, Device>, ta
 
 async function untilServed(device: Device, who: string): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const response = await device.fetch(`http://echo.corp/${who}/back`).catch(() => undefined);
+    const response = await device.fetch(`http://${AUTHORITY}/${who}/back`).catch(() => undefined);
     if (response?.status === 200) return;
     await sleep(100);
   }
