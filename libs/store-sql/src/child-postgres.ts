@@ -95,6 +95,18 @@ export class ChildPostgres {
     return server;
   }
 
+  /** How to connect to a server that another process of this machine runs on a folder. */
+  static addressOf({ folder, passwordFile }: Pick<ChildPostgresOptions, 'folder' | 'passwordFile'>): DatabaseAddress {
+    const socketFolder = socketFolderOf(realpathSync(folder));
+    return {
+      host: socketFolder,
+      port: PORT,
+      user: USER,
+      password: readOrMakePassword(passwordFile),
+      database: DATABASE,
+    };
+  }
+
   /** How to connect. */
   get address(): DatabaseAddress {
     return { host: this.#socketFolder, port: PORT, user: USER, password: this.#password, database: DATABASE };

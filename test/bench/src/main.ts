@@ -1,87 +1,89 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Measured, type Workplace, workloads } from './workloads.ts';
-import { startWorkplace } from './workplace.ts';
+import { startBackend } from './backend.ts';
+import { Gateway } from './gateway.ts';
+import { Load } from './load/load.ts';
+import { startPeers } from './peers/peers.ts';
+import { PORTS } from './ports.ts';
+import { describeMachine, markdownOf, type Result, type Row } from './report.ts';
+import type { Bench, Line, Measured, Work } from './work.ts';
+import { opening } from './works/opening.ts';
+import { small } from './works/small.ts';
+import { download, upload } from './works/transfer.ts';
+
+const WORKS: readonly Work[] = [small, download, upload, opening];
+const FOLDER = fileURLToPath(new URL('../../../docs/bench/', import.meta.url));
+const THREADS = 2;
 
 const { values, positionals } = parseArgs({
-  options: { save: { type: 'boolean' }, rounds: { type: 'string', default: '3' } },
+  options: {
+    save: { type: 'boolean' },
+    rounds: { type: 'string', default: '5' },
+    scale: { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
+  },
   allowPositionals: true,
 });
-const FOLDER = fileURLToPath(new URL('../../../docs/bench/', import.meta.url));
 
-interface Row {
-  readonly name: string;
-  readonly unit: string;
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-  readonly note: string;
-}
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
-function summarise(name: string, rounds: readonly Measured[]): Row {
-  const sorted = rounds.map(({ value }) => value).sort((a, b) => a - b);
-  return {
-    name,
-    unit: rounds[0]!.unit,
-    median: sorted[Math.floor(sorted.length / 2)]!,
-    min: sorted[0]!,
-    max: sorted.at(-1)!,
-    note: rounds.at(-1)!.note,
-  };
-}
-
-function round(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toFixed(1);
-}
-
-function markdown(rows: readonly Row[], machine: string): string {
-  const lines = rows.map(
-    ({ name, unit, median, min, max, note }) =>
-      `| ${name} | ${round(median)} | ${round(min)} – ${round(max)} | ${unit} | ${note} |`,
-  );
-  return ['| work | median | min – max | unit | note |', '|---|---|---|---|---|', ...lines, '', machine, ''].join('\n');
-}
-
-function describeMachine(): string {
-  const model = cpus()[0]?.model ?? 'unknown';
-  return `${cpus().length} × ${model}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}. Shared machine: read as ratios.`;
-}
-
-/** Rounds of all workloads are interleaved, so that a noisy minute hits every one of them. */
-async function run(place: Workplace): Promise<Row[]> {
-  const chosen = workloads.filter(
-    ({ name }) => positionals.length === 0 || positionals.some((part) => name.includes(part)),
-  );
-  const measured = new Map<string, Measured[]>(chosen.map(({ name }) => [name, []]));
-  for (let i = 0; i < Number(values.rounds); i++) {
-    for (const { name, measure, firstRoundOnly } of chosen) {
-      if (firstRoundOnly && i > 0) continue;
-      process.stderr.write(`round ${i + 1}: ${name}\n`);
-      for (const result of await measure(place)) {
-        const key = result.label ? `${name}, ${result.label}` : name;
-        measured.set(key, [...(measured.get(key) ?? []), result]);
-      }
+/** Lines of one work, round by round: a noisy minute hits all of them alike. */
+async function run(work: Work, bench: Bench, machine: string): Promise<Result> {
+  const lines = work.lines(bench).filter(({ subject, variant }) => `${subject} ${variant}`.includes(values.only));
+  const measured = new Map<Line, Measured[]>(lines.map((line) => [line, []]));
+  const rounds = work.once ? 1 : Number(values.rounds);
+  for (let round = 1; round <= rounds; round++) {
+    for (const line of lines) {
+      const result = await line.measure();
+      measured.get(line)!.push(result);
+      say(
+        `${work.name} ${round}/${rounds}  ${line.variant.padEnd(26)} ${line.subject.padEnd(38)} ${result.value.toFixed(1)} ${line.unit}  ${result.note ?? ''}`,
+      );
     }
   }
-  return [...measured].filter(([, rounds]) => rounds.length > 0).map(([name, rounds]) => summarise(name, rounds));
+  return { work: work.name, title: work.title, machine, goals: work.goals, rows: [...measured].map(rowOf) };
 }
 
-const place = await startWorkplace();
-try {
-  const rows = await run(place);
-  const machine = describeMachine();
-  process.stdout.write(markdown(rows, machine));
-  if (values.save) {
-    writeFileSync(`${FOLDER}baseline.json`, `${JSON.stringify({ machine, rows }, null, 1)}\n`);
-    writeFileSync(
-      `${FOLDER}baseline.md`,
-      `# Baseline\n\n\`npm run bench -- --save\` wrote this.\n\n${markdown(rows, machine)}`,
-    );
-    process.stderr.write(`saved to docs/bench; ${readFileSync(`${FOLDER}baseline.json`).length} bytes\n`);
-  }
-} finally {
-  await place.stop();
+function rowOf([line, results]: [Line, readonly Measured[]]): Row {
+  const { subject, variant, unit } = line;
+  return { subject, variant, unit, values: results.map(({ value }) => value), note: results.at(-1)?.note ?? '' };
 }
+
+function save(result: Result): void {
+  mkdirSync(FOLDER, { recursive: true });
+  const file = `${FOLDER}${result.work.toLowerCase()}`;
+  writeFileSync(`${file}.json`, `${JSON.stringify(result, null, 1)}\n`);
+  writeFileSync(`${file}.md`, markdownOf(result));
+}
+
+async function main(): Promise<void> {
+  const folder = mkdtempSync('/tmp/sallyport-bench-');
+  // As root the database runs as a user of its own, who must get through here.
+  chmodSync(folder, 0o755);
+  const closing: (() => Promise<void>)[] = [];
+  try {
+    const backend = await startBackend(folder, PORTS);
+    closing.push(() => backend.stop());
+    const peers = await startPeers(folder);
+    closing.push(() => peers.stop());
+    const gateway = await Gateway.start(folder);
+    closing.push(() => gateway.stop());
+    const load = Load.start(THREADS);
+    closing.push(() => load.stop());
+    const bench: Bench = { gateway, peers, load, scale: Number(values.scale), say };
+    const machine = describeMachine();
+    for (const work of WORKS) {
+      if (positionals.length > 0 && !positionals.includes(work.name)) continue;
+      const result = await run(work, bench, machine);
+      process.stdout.write(`${markdownOf(result)}\n`);
+      if (values.save) save(result);
+    }
+  } finally {
+    for (const close of closing.reverse()) await close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+await main();
 process.exit(0);

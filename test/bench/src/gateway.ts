@@ -1,0 +1,203 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createKeyring, type Keyring, PURPOSES } from '@sallyport/access';
+import { formatHex, parseBase64Url } from '@sallyport/channel';
+import { serverCrypto } from '@sallyport/channel/sodium';
+import { type Device, memoryStorage } from '@sallyport/device';
+import { openDevice } from '@sallyport/device/node';
+import { AppProcess } from '@sallyport/local-cluster';
+import { ChildPostgres, SqlStore } from '@sallyport/store-sql';
+import { Agent, request } from 'undici';
+import { CONTEXT } from './load/channel-lane.ts';
+import { AUTHORITY, type LaneKind, type LaneSession } from './load/lane.ts';
+import { PORTS } from './ports.ts';
+import { cpuMicros, family, memoryMiB } from './processes.ts';
+import type { Subject } from './subject.ts';
+
+const PASSWORD = 'bench password';
+const REALM = 'main';
+const SITE = 'here';
+const CREDENTIALS = { user: 'ada', password: PASSWORD };
+const HOUR_MS = 3_600_000;
+const RATE = 1_000_000;
+/** Sessions that are written at once. */
+const BATCH = 1_000;
+
+type Method = 'PUT' | 'POST' | 'PATCH' | 'GET';
+
+/** Our gateway: Security with its own database, and as many Proxies as a work asks for. */
+export class Gateway {
+  readonly #folder: string;
+  readonly #security: AppProcess;
+  readonly #agent: Agent;
+  readonly #store: SqlStore;
+  readonly #keyring: Keyring;
+  readonly #proxies: AppProcess[] = [];
+  #token = '';
+  #owner: { readonly userId: string; readonly installationId: string } | undefined;
+
+  private constructor(folder: string, security: AppProcess) {
+    this.#folder = folder;
+    this.#security = security;
+    this.#agent = new Agent({ connect: { ca: security.ready['ca']! }, headersTimeout: 600_000, bodyTimeout: 600_000 });
+    const data = join(folder, 'data');
+    const passwordFile = join(data, 'security', 'database-password');
+    this.#store = new SqlStore(ChildPostgres.addressOf({ folder: join(data, 'database'), passwordFile }));
+    const kek = JSON.parse(readFileSync(join(data, 'security', 'kek.json'), 'utf8')) as {
+      current: number;
+      keys: Record<string, string>;
+    };
+    const keys = Object.entries(kek.keys).map(([id, key]) => [Number(id), parseBase64Url(key)] as const);
+    this.#keyring = createKeyring(serverCrypto(), new Map(keys), kek.current);
+  }
+
+  /** Starts Security and one Proxy in a folder, with one user, one resource and no limits on rates. */
+  static async start(folder: string): Promise<Gateway> {
+    const security = await AppProcess.start('security', {
+      environment: {
+        SALLYPORT_DATA: join(folder, 'data'),
+        SALLYPORT_PROXY_LISTEN: `127.0.0.1:${PORTS.security}`,
+        SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${PORTS.admin}`,
+        SALLYPORT_ADDRESS_BURST: String(RATE),
+        SALLYPORT_ADDRESS_PER_MINUTE: String(RATE),
+      },
+    });
+    const gateway = new Gateway(folder, security);
+    await gateway.#seed();
+    await gateway.useProxies(1);
+    await gateway.#firstInstallation();
+    return gateway;
+  }
+
+  get proxyPids(): readonly number[] {
+    return this.#proxies.map(({ pid }) => pid);
+  }
+
+  get securityPids(): readonly number[] {
+    return family(this.#security.pid);
+  }
+
+  /** The gateway as a subject; `suite` 1 is ChaChaPoly, 2 AES-GCM. */
+  subject(suite: 1 | 2): Subject {
+    const pids = (): number[] => [...this.proxyPids, ...this.securityPids];
+    return {
+      name: `Sallyport, ${suite === 1 ? 'ChaChaPoly' : 'AES-GCM'}`,
+      lanes: async (lanes) => this.lanes(await this.sessions(lanes), suite),
+      cpuMicros: () => cpuMicros(pids()),
+      memoryMiB: () => memoryMiB(pids()),
+    };
+  }
+
+  /** Channels for sessions, one after the other over the Proxies. */
+  lanes(sessions: readonly LaneSession[], suite: 1 | 2): LaneKind {
+    const origins = this.#proxies.map((_, i) => `ws://127.0.0.1:${PORTS.proxy + i}`);
+    return { kind: 'channel', suite, origins, sessions };
+  }
+
+  /** Makes sure that so many Proxies run. */
+  async useProxies(count: number): Promise<void> {
+    while (this.#proxies.length > count) await this.#proxies.pop()!.end();
+    while (this.#proxies.length < count) this.#proxies.push(await this.#startProxy(this.#proxies.length));
+  }
+
+  /** Writes live sessions of one installation straight into the store: thousands of logins would take minutes. */
+  async sessions(count: number): Promise<LaneSession[]> {
+    const sessions: LaneSession[] = Array.from({ length: count }, () => ({
+      sid: randomBytes(16),
+      secret: randomBytes(32),
+      audience: `${REALM}/${SITE}`,
+    }));
+    for (let at = 0; at < count; at += BATCH)
+      await this.#store.in(REALM).transaction(async ({ tables, now }) => {
+        for (const { sid, secret } of sessions.slice(at, at + BATCH)) {
+          const id = formatHex(sid);
+          await tables.sessions.insert({
+            id,
+            ...this.#owner!,
+            secret: this.#keyring.wrap(secret, PURPOSES.session(REALM, id)),
+            app: `${CONTEXT.id}@${CONTEXT.version}`,
+            createdAt: now(),
+            expiresAt: now() + 12 * HOUR_MS,
+            chanNo: 0,
+            chanRequest: null,
+            endedAt: null,
+            endReason: null,
+          });
+        }
+      });
+    return sessions;
+  }
+
+  /** Runs a statement in the database. */
+  sql<Row extends object>(text: string): Promise<Row[]> {
+    return this.#store.query<Row>(text);
+  }
+
+  /** An enrolled device that is not signed in, on the SDK. */
+  async device(): Promise<{ device: Device; login(withPassword: boolean): Promise<void> }> {
+    const device = await openDevice(memoryStorage(), () => CONTEXT);
+    const { link } = await this.call('POST', '/v1/codes', { user: CREDENTIALS.user });
+    await device.enroll(link as string, CREDENTIALS);
+    return { device, login: (withPassword) => device.login(withPassword ? CREDENTIALS : undefined) };
+  }
+
+  /** Asks the admin API. @throws Error with what it answered */
+  async call(method: Method, path: string, body?: object): Promise<Record<string, unknown>> {
+    const answer = await request(`${this.#security.ready['adminUrl']}${path}`, {
+      method,
+      headers: {
+        'sallyport-reason': 'bench',
+        ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
+        ...(body ? { 'content-type': 'application/json' } : {}),
+      },
+      body: body ? JSON.stringify(body) : null,
+      dispatcher: this.#agent,
+    });
+    const text = await answer.body.text();
+    if (answer.statusCode >= 300) throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`);
+    return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+  }
+
+  async stop(): Promise<void> {
+    await this.#store.close();
+    for (const server of [...this.#proxies, this.#security]) await server.end();
+    await this.#agent.destroy();
+  }
+
+  async #seed(): Promise<void> {
+    const oneTime = { token: this.#security.ready['oneTimeToken'], name: 'bench' };
+    this.#token = (await this.call('POST', '/v1/operators/login', oneTime))['token'] as string;
+    await this.call('PATCH', '/v1/realm', { openBurst: RATE, openRate: RATE, enrolPage: 'http://localhost/enroll' });
+    await this.call('PUT', '/v1/groups/staff');
+    await this.call('PUT', '/v1/resources/wiki', {
+      kind: 'http',
+      authority: AUTHORITY,
+      backend: { url: `http://127.0.0.1:${PORTS.backend}`, networks: ['127.0.0.0/8'] },
+    });
+    await this.call('PUT', '/v1/policies/wiki', { groups: ['staff'], resources: ['wiki'], context: {} });
+    await this.call('PUT', '/v1/users/ada', { password: PASSWORD, groups: ['staff'] });
+    await this.call('PUT', `/v1/sites/${SITE}`, { origins: [`ws://127.0.0.1:${PORTS.proxy}`] });
+  }
+
+  async #startProxy(i: number): Promise<AppProcess> {
+    const { token } = await this.call('POST', '/v1/join-tokens', { name: `p${i}`, site: SITE });
+    return AppProcess.start('proxy', {
+      environment: {
+        SALLYPORT_DATA: join(this.#folder, `p${i}-${Date.now()}`),
+        SALLYPORT_LISTEN: `127.0.0.1:${PORTS.proxy + i}`,
+        SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${PORTS.proxy + 10 + i}`,
+        SALLYPORT_JOIN_TOKEN: token as string,
+      },
+    });
+  }
+
+  /** One real login makes the installation whose sessions are written later. */
+  async #firstInstallation(): Promise<void> {
+    const { device, login } = await this.device();
+    await login(true);
+    device.close();
+    const [row] = await this.sql<{ user_id: string; id: string }>('select user_id, id from installations limit 1');
+    this.#owner = { userId: row!.user_id, installationId: row!.id };
+  }
+}
