@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { Duplex } from 'node:stream';
-import { type CryptoProvider, ENDPOINT_PATH, MAX_MESSAGE_BYTES, SUBPROTOCOL } from '@sallyport/channel';
+import type { Socket } from 'node:net';
+import { type CryptoProvider, ENDPOINT_PATH } from '@sallyport/channel';
 import { addHealthRoutes, createService } from '@sallyport/http-service';
 import type { Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import { WebSocketServer } from 'ws';
 import { DeviceSocket } from './device-socket.ts';
 import type { Farm } from './farm.ts';
+import { upgradeAnswer, upgradeRefusal } from './upgrade.ts';
 
 /** How the listener for devices is set up. */
 export interface DeviceListenerOptions {
@@ -26,12 +26,6 @@ const CHECK_MS = 1_000;
 
 /** The listener for devices: one WebSocket endpoint and the signed site map, nothing else. */
 export function createDeviceListener(options: DeviceListenerOptions): Server {
-  const sockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: MAX_MESSAGE_BYTES,
-    perMessageDeflate: false,
-    handleProtocols: (protocols) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
-  });
   const server = listenerOf(options, (request, response) => {
     void answerPlain(options.farm, request.url ?? '').then(({ status, body }) => {
       response.writeHead(status, {
@@ -46,13 +40,20 @@ export function createDeviceListener(options: DeviceListenerOptions): Server {
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = HEADERS_TIMEOUT_MS;
   server.on('clientError', (_error, socket) => socket.destroy());
-  server.on('upgrade', (request, socket, head) => {
+  let open = 0;
+  server.on('upgrade', (request, socket: Socket, head) => {
     socket.on('error', () => socket.destroy());
-    const refusal = refusalOf(options, request, sockets.clients.size);
+    const busy = options.farm.draining || open >= options.maxSockets ? '503 Service Unavailable' : undefined;
+    const refusal = upgradeRefusal(request) ?? busy;
     if (refusal) return refuse(socket, refusal);
-    sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      new DeviceSocket(options.farm, options.crypto, webSocket, addressOf(request, options.trustedHops));
+    open += 1;
+    socket.once('close', () => {
+      open -= 1;
     });
+    socket.write(upgradeAnswer(request));
+    // Bytes that came behind the handshake are read as if they came now.
+    if (head.length > 0) socket.unshift(head);
+    new DeviceSocket(options, { socket, address: addressOf(request, options.trustedHops) });
   });
   return server;
 }
@@ -73,15 +74,7 @@ async function answerPlain(farm: Farm, url: string): Promise<{ status: number; b
   }
 }
 
-function refusalOf(options: DeviceListenerOptions, request: IncomingMessage, open: number): string | undefined {
-  if (request.url !== ENDPOINT_PATH) return '404 Not Found';
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
-  if (!offered.includes(SUBPROTOCOL)) return '400 Bad Request';
-  if (options.farm.draining || open >= options.maxSockets) return '503 Service Unavailable';
-  return undefined;
-}
-
-function refuse(socket: Duplex, status: string): void {
+function refuse(socket: Socket, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 

@@ -24,7 +24,9 @@ import { WebSocketExchange } from './streams/web-socket.ts';
 /** The socket under a channel, as the channel sees it. */
 export interface ChannelSocket {
   readonly address: string;
-  send(message: Uint8Array): void;
+  /** Memory for the record that is transmitted next. */
+  outgoing(bytes: number): Uint8Array;
+  transmit(record: Uint8Array): void;
   bufferedBytes(): number;
   close(code: number): void;
 }
@@ -41,11 +43,23 @@ export interface ChannelStart {
 /** Life of a channel at most, ms. */
 const MAX_LIFE_MS = 12 * 3_600_000;
 
+const due: (() => void)[] = [];
+
+/** Flushes channels at the end of a turn of the event loop: what came from several backends meanwhile shares a record. */
+function atEndOfTurn(flush: () => void): void {
+  if (due.push(flush) === 1) setImmediate(flushDue);
+}
+
+function flushDue(): void {
+  for (const flush of due.splice(0)) flush();
+}
+
 /** One open channel of a device at this Proxy: its keys, grant, app context and streams. */
 export class DeviceChannel {
   readonly #farm: Farm;
   readonly #socket: ChannelSocket;
   readonly #mux: Multiplexer;
+  readonly #host: StreamHost;
   #grant: Grant;
   #context: AppContext;
   #timers: NodeJS.Timeout[] = [];
@@ -61,13 +75,27 @@ export class DeviceChannel {
     this.#context = context;
     const limits = { ...DEFAULT_LIMITS, ...grant.limits };
     this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', limits, {
-      transmit: (record) => socket.send(record),
+      outgoing: (bytes) => socket.outgoing(bytes),
+      transmit: (record) => socket.transmit(record),
       backlogBytes: () => socket.bufferedBytes(),
       now: () => performance.now(),
-      schedule: (flush) => queueMicrotask(flush),
+      schedule: atEndOfTurn,
       accept: (stream) => this.#accept(stream),
       context: (cbor) => this.#newContext(cbor),
+      broken: () => socket.close(1002),
     });
+    this.#host = {
+      backends: farm.backends,
+      deviceAddress: socket.address,
+      decide: (wanted) => decide(this.#grant, this.#context, wanted),
+      ready: () => this.#ready,
+      whenReady: (work) => {
+        if (this.#ready) work();
+        else this.#waiting.push(work);
+      },
+      mayServe: () => farm.mayServe() && !this.#mux.closed,
+      count: (kind, outcome) => farm.count(kind, outcome),
+    };
   }
 
   get sid(): string {
@@ -199,19 +227,7 @@ export class DeviceChannel {
   }
 
   #accept(stream: ChannelStream): Exchange {
-    const host: StreamHost = {
-      backends: this.#farm.backends,
-      deviceAddress: this.#socket.address,
-      decide: (wanted) => decide(this.#grant, this.#context, wanted),
-      ready: () => this.#ready,
-      whenReady: (work) => {
-        if (this.#ready) work();
-        else this.#waiting.push(work);
-      },
-      mayServe: () => this.#farm.mayServe() && !this.#mux.closed,
-      count: (kind, outcome) => this.#farm.count(kind, outcome),
-    };
-    const place = { host, stream };
+    const place = { host: this.#host, stream };
     if (stream.kind === 1) return new HttpExchange(place);
     if (stream.kind === 2) return new WebSocketExchange(place);
     if (stream.kind === 3) return new TcpExchange(place);

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { checkContext } from '@sallyport/access';
 import {
   ChannelError,
@@ -12,9 +13,9 @@ import {
   ProxyOpening,
 } from '@sallyport/channel';
 import { SecurityClientError } from '@sallyport/security-client';
-import type { RawData, WebSocket } from 'ws';
 import { type ChannelSocket, DeviceChannel, resourceList } from './device-channel.ts';
 import type { Farm } from './farm.ts';
+import { RecordSocket } from './record-socket.ts';
 
 /** A socket that says nothing at all is closed after this, ms. */
 const FIRST_MESSAGE_MS = 5_000;
@@ -27,12 +28,19 @@ const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
 const BACKLOG_GRACE_MS = 30_000;
 const RETRY_MS = 1_000;
 
+/** A socket whose handshake is done. */
+export interface AcceptedSocket {
+  readonly socket: Socket;
+  /** The device's address. */
+  readonly address: string;
+}
+
 /** One device's socket, from its first byte to its channel (SPEC.md, section 2). */
 export class DeviceSocket implements ChannelSocket {
   readonly address: string;
   readonly #farm: Farm;
   readonly #crypto: CryptoProvider;
-  readonly #socket: WebSocket;
+  readonly #socket: RecordSocket;
   #channel: DeviceChannel | undefined;
   #handshake: { readonly url: string; readonly id: string } | undefined;
   #busy = false;
@@ -40,17 +48,18 @@ export class DeviceSocket implements ChannelSocket {
   #heardAt = performance.now();
   #backlogSince: number | undefined;
 
-  constructor(farm: Farm, crypto: CryptoProvider, socket: WebSocket, address: string) {
+  constructor({ farm, crypto }: { farm: Farm; crypto: CryptoProvider }, accepted: AcceptedSocket) {
     this.#farm = farm;
     this.#crypto = crypto;
-    this.#socket = socket;
-    this.address = address;
-    this.#timer = setTimeout(() => socket.terminate(), FIRST_MESSAGE_MS);
-    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
-    socket.on('error', () => socket.terminate());
-    socket.on('close', () => {
-      clearTimeout(this.#timer);
-      this.#channel?.destroy('CANCELLED');
+    this.address = accepted.address;
+    this.#timer = setTimeout(() => this.#socket.destroy(), FIRST_MESSAGE_MS);
+    this.#socket = new RecordSocket(accepted.socket, {
+      message: (bytes) => this.#receive(bytes),
+      drained: () => this.#channel?.drained(),
+      closed: () => {
+        clearTimeout(this.#timer);
+        this.#channel?.destroy('CANCELLED');
+      },
     });
   }
 
@@ -59,32 +68,34 @@ export class DeviceSocket implements ChannelSocket {
     return this.#channel !== undefined;
   }
 
-  send(message: Uint8Array): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#socket.send(message, { binary: true, compress: false }, () => this.#channel?.drained());
+  outgoing(bytes: number): Uint8Array {
+    return this.#socket.outgoing(bytes);
+  }
+
+  transmit(record: Uint8Array): void {
+    this.#socket.transmit(record);
   }
 
   bufferedBytes(): number {
-    return this.#socket.bufferedAmount;
+    return this.#socket.bufferedBytes;
   }
 
   close(code: number): void {
     this.#socket.close(code);
     // A peer that does not answer the close is not waited for.
-    setTimeout(() => this.#socket.terminate(), RETRY_MS).unref();
+    setTimeout(() => this.#socket.destroy(), RETRY_MS).unref();
   }
 
-  #receive(data: RawData, isBinary: boolean): void {
-    if (!isBinary || !Buffer.isBuffer(data)) return this.close(1003);
+  #receive(bytes: Buffer): void {
     this.#heardAt = performance.now();
-    if (this.#channel) return this.#channel.receive(data);
+    if (this.#channel) return this.#channel.receive(bytes);
     // One message at a time: a device waits for the answer before it goes on.
     if (this.#busy) return this.close(1002);
     this.#busy = true;
     clearTimeout(this.#timer);
-    void this.#answer(data).finally(() => {
+    void this.#answer(bytes).finally(() => {
       this.#busy = false;
-      if (!this.#channel) this.#timer = setTimeout(() => this.#socket.terminate(), NEXT_MESSAGE_MS);
+      if (!this.#channel) this.#timer = setTimeout(() => this.#socket.destroy(), NEXT_MESSAGE_MS);
     });
   }
 
@@ -115,14 +126,14 @@ export class DeviceSocket implements ChannelSocket {
     decodeHs1(hs1);
     const { message, handshake } = await this.#farm.security.beginHandshake(hs1, this.address);
     this.#handshake = handshake;
-    this.send(message);
+    this.#socket.send(message);
   }
 
   async #finish(hs3: Buffer): Promise<void> {
     const handshake = this.#handshake;
     this.#handshake = undefined;
     if (!handshake) return this.#hint('HANDSHAKE_EXPIRED');
-    this.send(await this.#farm.security.finishHandshake(handshake, hs3, this.address));
+    this.#socket.send(await this.#farm.security.finishHandshake(handshake, hs3, this.address));
   }
 
   async #open(message: Buffer): Promise<void> {
@@ -146,7 +157,7 @@ export class DeviceSocket implements ChannelSocket {
       resources: resourceList(grant),
       notices: [],
     });
-    this.send(welcome.message);
+    this.#socket.send(welcome.message);
     const channel = new DeviceChannel({ farm: this.#farm, socket: this, grant, context, transport: welcome.transport });
     this.#channel = channel;
     this.#farm.keep(channel);
@@ -164,12 +175,12 @@ export class DeviceSocket implements ChannelSocket {
       if (this.bufferedBytes() < MAX_BACKLOG_BYTES) this.#backlogSince = undefined;
       else this.#backlogSince ??= now;
       const stuck = this.#backlogSince !== undefined && now - this.#backlogSince > BACKLOG_GRACE_MS;
-      if (stuck || now - this.#heardAt > IDLE_MS) this.#socket.terminate();
+      if (stuck || now - this.#heardAt > IDLE_MS) this.#socket.destroy();
     }, BACKLOG_GRACE_MS / 3);
   }
 
   #hint(code: HintCode, retryAfterMs = 0): void {
-    this.send(encodeHint(code, retryAfterMs));
+    this.#socket.send(encodeHint(code, retryAfterMs));
   }
 }
 

@@ -3,7 +3,7 @@ import type { SignedCode } from '@sallyport/channel';
 import type { RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
 import type { Log, Metrics } from '@sallyport/telemetry';
-import type { Backends } from './backends.ts';
+import type { Backends } from './backend/backends.ts';
 import type { DeviceChannel } from './device-channel.ts';
 
 const LEASE_CHECK_MS = 100;
@@ -29,6 +29,8 @@ export class Farm {
   readonly #parts: FarmParts;
   readonly #channels = new Set<DeviceChannel>();
   readonly #streams;
+  /** Counters by kind and outcome: looking labels up costs more than counting. */
+  readonly #counters = new Map<string, { inc(): void }>();
   #control: ControlConnection | undefined;
   #draining = false;
   #lostAt: number | undefined = performance.now();
@@ -91,7 +93,10 @@ export class Farm {
   }
 
   count(kind: string, outcome: 'done' | SignedCode): void {
-    this.#streams.inc({ kind, outcome });
+    const name = `${kind} ${outcome}`;
+    const counter = this.#counters.get(name) ?? this.#streams.labels({ kind, outcome });
+    this.#counters.set(name, counter);
+    counter.inc();
   }
 
   /** The realm's signed site map, asked for at most every ten seconds. */

@@ -15,7 +15,7 @@ import {
 import { readSettings } from '@sallyport/settings';
 import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
 import { createDeviceListener, createHealthService } from './app.ts';
-import { Backends } from './backends.ts';
+import { Backends } from './backend/backends.ts';
 import { processClocks } from './clocks.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { Farm } from './farm.ts';

@@ -14,6 +14,19 @@ export function decodeText(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+type LatinSlice = (this: Uint8Array, start: number, end: number) => string;
+/** Node reads Latin-1 in one call; elsewhere characters are put together one by one. */
+const nativeSlice = (globalThis as { Buffer?: { prototype: { latin1Slice: LatinSlice } } }).Buffer?.prototype
+  .latin1Slice;
+
+/** Text of bytes `start` to `end`, one character per byte. */
+export function formatLatin1(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
+  if (nativeSlice) return nativeSlice.call(bytes, start, end);
+  let text = '';
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
+  return text;
+}
+
 /** A copy of a part of bytes. `slice` would not do: on a Buffer it gives a view. */
 export function copyBytes(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
   return new Uint8Array(bytes.subarray(start, end));

@@ -45,22 +45,19 @@ export function nodeAead(suite: Suite, key: Uint8Array): AeadKey {
   // Both names take the same options; the overloads of @types/node want the narrower literal.
   const name = CIPHERS[suite] as 'aes-256-gcm';
   return {
-    seal: (nonce, ad, plaintext) => nodeSeal(createCipheriv(name, secret, nonce, TAG), ad, plaintext),
+    seal(nonce, ad, plaintext, out = new Uint8Array(plaintext.length + TAG_BYTES)) {
+      const sealing = createCipheriv(name, secret, nonce, TAG);
+      if (ad.length > 0) sealing.setAAD(ad);
+      out.set(sealing.update(plaintext));
+      sealing.final();
+      out.set(sealing.getAuthTag(), plaintext.length);
+      return out;
+    },
     open(nonce, ad, ciphertext) {
       if (ciphertext.length < TAG_BYTES) throw openError();
       return nodeOpen(createDecipheriv(name, secret, nonce, TAG), ad, ciphertext);
     },
   };
-}
-
-function nodeSeal(cipher: ReturnType<typeof createCipheriv>, ad: Uint8Array, plaintext: Uint8Array): Uint8Array {
-  const sealing = cipher as import('node:crypto').CipherGCM;
-  if (ad.length > 0) sealing.setAAD(ad);
-  const sealed = new Uint8Array(plaintext.length + TAG_BYTES);
-  sealed.set(sealing.update(plaintext));
-  sealing.final();
-  sealed.set(sealing.getAuthTag(), plaintext.length);
-  return sealed;
 }
 
 function nodeOpen(decipher: ReturnType<typeof createDecipheriv>, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array {

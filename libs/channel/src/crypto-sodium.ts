@@ -2,9 +2,6 @@ import { createRequire } from 'node:module';
 import { type AeadKey, type CryptoProvider, openError, type Suite, TAG_BYTES } from './crypto.ts';
 import { nodeAead, nodeCrypto } from './crypto-node.ts';
 
-/** Above this size the call overhead of node:crypto no longer counts and its cipher is the faster one, in bytes. */
-const SODIUM_BELOW_BYTES = 16_384;
-
 interface Sodium {
   crypto_aead_chacha20poly1305_ietf_encrypt(
     c: Uint8Array,
@@ -34,42 +31,32 @@ function loadSodium(): Sodium | undefined {
 
 function sodiumAead(sodium: Sodium, suite: Suite, key: Uint8Array): AeadKey {
   if (suite === 2) return nodeAead(suite, key);
-  let large: AeadKey | undefined;
-  const forLarge = (): AeadKey => {
-    large ??= nodeAead(suite, key);
-    return large;
-  };
   return {
-    seal(nonce, ad, plaintext) {
-      if (plaintext.length >= SODIUM_BELOW_BYTES) return forLarge().seal(nonce, ad, plaintext);
-      const sealed = new Uint8Array(plaintext.length + TAG_BYTES);
-      sodium.crypto_aead_chacha20poly1305_ietf_encrypt(sealed, plaintext, ad.length > 0 ? ad : null, null, nonce, key);
-      return sealed;
+    seal(nonce, ad, plaintext, out = new Uint8Array(plaintext.length + TAG_BYTES)) {
+      sodium.crypto_aead_chacha20poly1305_ietf_encrypt(out, plaintext, ad.length > 0 ? ad : null, null, nonce, key);
+      return out;
     },
-    open(nonce, ad, ciphertext) {
+    open(nonce, ad, ciphertext, out) {
       if (ciphertext.length < TAG_BYTES) throw openError();
-      if (ciphertext.length >= SODIUM_BELOW_BYTES) return forLarge().open(nonce, ad, ciphertext);
-      return sodiumOpen(sodium, key, { nonce, ad, ciphertext });
+      const opened = out ?? new Uint8Array(ciphertext.length - TAG_BYTES);
+      try {
+        sodium.crypto_aead_chacha20poly1305_ietf_decrypt(
+          opened,
+          null,
+          ciphertext,
+          ad.length > 0 ? ad : null,
+          nonce,
+          key,
+        );
+      } catch {
+        throw openError();
+      }
+      return opened;
     },
   };
 }
 
-function sodiumOpen(
-  sodium: Sodium,
-  key: Uint8Array,
-  sealed: { nonce: Uint8Array; ad: Uint8Array; ciphertext: Uint8Array },
-): Uint8Array {
-  const { nonce, ad, ciphertext } = sealed;
-  const opened = new Uint8Array(ciphertext.length - TAG_BYTES);
-  try {
-    sodium.crypto_aead_chacha20poly1305_ietf_decrypt(opened, null, ciphertext, ad.length > 0 ? ad : null, nonce, key);
-  } catch {
-    throw openError();
-  }
-  return opened;
-}
-
-/** Provider with sodium-native for small ChaChaPoly records; undefined where that optional package is not installed. */
+/** Provider with sodium-native for ChaChaPoly, which works without allocating; undefined where that optional package is not installed. */
 export function sodiumCrypto(): CryptoProvider | undefined {
   const sodium = loadSodium();
   if (!sodium) return undefined;

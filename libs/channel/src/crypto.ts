@@ -33,9 +33,14 @@ export type Suite = 1 | 2;
 
 /** One AEAD key (RFC 8439 or NIST SP 800-38D), 12-byte nonces, 16-byte tags behind the ciphertext. */
 export interface AeadKey {
-  seal(nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array;
-  /** @throws ChannelError ERR_CHANNEL_OPEN when the tag does not fit. */
-  open(nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array;
+  /** Gives ciphertext and tag; with `out`, which has exactly their length, they are put there. */
+  seal(nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array, out?: Uint8Array): Uint8Array;
+  /**
+   * Gives the plaintext; with `out`, which has exactly its length and may lie over the ciphertext, it may be put there. A
+   * failure leaves anything in `out`.
+   * @throws ChannelError ERR_CHANNEL_OPEN when the tag does not fit.
+   */
+  open(nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array, out?: Uint8Array): Uint8Array;
 }
 
 /**

@@ -1,18 +1,14 @@
 export {
-  type BodyMode,
   encodeChunkPrefix,
   encodeMessageEnd,
   encodeRequestHead,
+  encodeResponse,
   encodeResponseHead,
   encodeVarint,
   type Field,
   HTTP_LIMITS,
-  type HttpDecoder,
-  type MessageSink,
   type RequestHead,
   type ResponseHead,
-  requestDecoder,
-  responseDecoder,
 } from './binary-http.ts';
 export {
   concat,
@@ -79,6 +75,13 @@ export {
   type SecurityEstablishOptions,
 } from './establish.ts';
 export { decodeFrames, FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES, type Frame, writeFrame } from './frame.ts';
+export {
+  type BodyMode,
+  type HttpDecoder,
+  type MessageSink,
+  requestDecoder,
+  responseDecoder,
+} from './http-decoder.ts';
 export {
   checkPath,
   checkRequest,

@@ -1,5 +1,6 @@
 import { concat, copyBytes, decodeUint, encodeUint } from './bytes.ts';
 import { SIGNED_CODES } from './codes.ts';
+import { TAG_BYTES } from './crypto.ts';
 import { ChannelError, demand } from './errors.ts';
 import { decodeFrames, FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES, type Frame, writeFrame } from './frame.ts';
 import { type ChannelLimits, MAX_WINDOW, TokenBucket } from './limits.ts';
@@ -11,6 +12,8 @@ export type ChannelRole = 'device' | 'proxy';
 
 /** What carries the channel and what hears from it. */
 export interface ChannelHost {
+  /** Memory of exactly so many bytes for the record that is transmitted next; without it records are new memory. */
+  outgoing?(bytes: number): Uint8Array;
   /** Sends one sealed record as one WebSocket message. */
   transmit(record: Uint8Array): void;
   /** Bytes handed to `transmit` that the socket has not taken yet. */
@@ -31,6 +34,8 @@ export interface ChannelHost {
   pong?(data: Uint8Array): void;
   /** Streams left the table, so more may be opened. */
   vacated?(): void;
+  /** The channel ended outside of `receive`, because the peer does not read or the records are used up: close the socket. */
+  broken?(): void;
 }
 
 /** Control frames that may wait; a peer that makes us queue more does not read. */
@@ -58,8 +63,9 @@ export class Multiplexer implements StreamOwner {
   #sendCredit: number;
   #receiveCredit: number;
   #unreleased = 0;
-  readonly #unreleasedOf = new Map<ChannelStream, number>();
+  readonly #flush = (): void => this.flush();
   #scheduled = false;
+  #receiving = false;
   #closed = false;
   #goingAway = false;
 
@@ -98,6 +104,7 @@ export class Multiplexer implements StreamOwner {
 
   /** Handles one record. @throws ChannelError for a violation, after which the channel is destroyed. */
   receive(record: Uint8Array): void {
+    this.#receiving = true;
     try {
       for (const frame of decodeFrames(this.#records.open(record))) {
         if (this.#closed) return;
@@ -106,6 +113,8 @@ export class Multiplexer implements StreamOwner {
     } catch (error) {
       this.destroy(SIGNED_CODES.CANCELLED);
       throw error;
+    } finally {
+      this.#receiving = false;
     }
   }
 
@@ -149,10 +158,20 @@ export class Multiplexer implements StreamOwner {
   /** Sends at once what is queued, as far as credit and backlog allow. */
   flush(): void {
     this.#scheduled = false;
+    try {
+      this.#send();
+    } catch (error) {
+      if (!(error instanceof ChannelError)) throw error;
+      this.#break();
+    }
+  }
+
+  #send(): void {
     while (!this.#closed && this.#host.backlogBytes() < this.#limits.backlogBytes) {
       const length = this.#compose();
       if (length === 0) return;
-      this.#host.transmit(this.#records.seal(scratch.subarray(0, length)));
+      const out = this.#host.outgoing?.(length + TAG_BYTES);
+      this.#host.transmit(this.#records.seal(scratch.subarray(0, length), out));
     }
   }
 
@@ -186,12 +205,10 @@ export class Multiplexer implements StreamOwner {
     if (this.#closed) return;
     this.#releaseChannel(bytes);
     if (stream.remoteClosed) return;
-    const held = (this.#unreleasedOf.get(stream) ?? 0) + bytes;
-    if (held < this.#limits.streamWindowBytes / 2) {
-      this.#unreleasedOf.set(stream, held);
-      return;
-    }
-    this.#unreleasedOf.delete(stream);
+    stream.unreleased += bytes;
+    if (stream.unreleased < this.#limits.streamWindowBytes / 2) return;
+    const held = stream.unreleased;
+    stream.unreleased = 0;
     stream.receiveCredit += held;
     this.#queueControl({ type: FRAME_TYPES.WINDOW, flags: 0, stream: stream.id, data: encodeUint(held, 4) });
   }
@@ -200,7 +217,6 @@ export class Multiplexer implements StreamOwner {
   finished(stream: ChannelStream): void {
     this.#ready.delete(stream);
     this.#starved.delete(stream);
-    this.#unreleasedOf.delete(stream);
     if (this.#streams.delete(stream.id)) this.#host.vacated?.();
   }
 
@@ -211,15 +227,21 @@ export class Multiplexer implements StreamOwner {
     return stream;
   }
 
+  #break(): void {
+    this.destroy(SIGNED_CODES.CANCELLED);
+    this.#host.broken?.();
+  }
+
   #scheduleFlush(): void {
     if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
-    this.#host.schedule(() => this.flush());
+    this.#host.schedule(this.#flush);
   }
 
   #queueControl(frame: Frame): void {
     if (this.#closed) return;
     if (this.#control.length >= MAX_CONTROL_FRAMES) {
+      if (!this.#receiving) return this.#break();
       throw new ChannelError('ERR_CHANNEL_LIMIT', 'the peer does not read its control frames');
     }
     this.#control.push(frame);

@@ -72,16 +72,19 @@ export class CipherState {
     return this.#count;
   }
 
-  /** @throws ChannelError ERR_CHANNEL_EXHAUSTED when the counter is at its end. */
-  seal(ad: Uint8Array, plaintext: Uint8Array): Uint8Array {
-    const sealed = this.#key.seal(this.#counterNonce(), ad, plaintext);
+  /** Seals, into `out` when given. @throws ChannelError ERR_CHANNEL_EXHAUSTED when the counter is at its end. */
+  seal(ad: Uint8Array, plaintext: Uint8Array, out?: Uint8Array): Uint8Array {
+    const sealed = this.#key.seal(this.#counterNonce(), ad, plaintext, out);
     this.#count += 1;
     return sealed;
   }
 
-  /** @throws ChannelError ERR_CHANNEL_OPEN when the bytes were not sealed under this key, number and `ad`. */
-  open(ad: Uint8Array, ciphertext: Uint8Array): Uint8Array {
-    const plaintext = this.#key.open(this.#counterNonce(), ad, ciphertext);
+  /**
+   * Opens, perhaps into `out`, which may lie over the ciphertext.
+   * @throws ChannelError ERR_CHANNEL_OPEN when the bytes were not sealed under this key, number and `ad`.
+   */
+  open(ad: Uint8Array, ciphertext: Uint8Array, out?: Uint8Array): Uint8Array {
+    const plaintext = this.#key.open(this.#counterNonce(), ad, ciphertext, out);
     this.#count += 1;
     return plaintext;
   }

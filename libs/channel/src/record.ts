@@ -21,22 +21,28 @@ export class RecordLayer {
     this.#transport = transport;
   }
 
-  /** Seals whole frames into one record. @throws ChannelError ERR_CHANNEL_EXHAUSTED at the end of the channel. */
-  seal(frames: Uint8Array): Uint8Array {
+  /**
+   * Seals whole frames into one record, `out` when given: it then has exactly the length of the frames and a tag.
+   * @throws ChannelError ERR_CHANNEL_EXHAUSTED at the end of the channel.
+   */
+  seal(frames: Uint8Array, out?: Uint8Array): Uint8Array {
     if (frames.length > MAX_RECORD_BYTES) throw new TypeError(`a record holds at most ${MAX_RECORD_BYTES} bytes`);
     const { sealing } = this.#live();
-    const record = this.#orDestroy(() => sealing.seal(EMPTY, frames));
+    const record = this.#orDestroy(() => sealing.seal(EMPTY, frames, out));
     this.#advance(sealing);
     return record;
   }
 
-  /** Opens a record. @throws ChannelError ERR_CHANNEL_OPEN, and then nothing opens any more. */
+  /**
+   * Opens a record and takes its memory over: the frames may lie where the record was.
+   * @throws ChannelError ERR_CHANNEL_OPEN, and then nothing opens any more.
+   */
   open(record: Uint8Array): Uint8Array {
     const { opening } = this.#live();
     const frames = this.#orDestroy(() => {
       const fits = record.length >= TAG_BYTES && record.length <= MAX_RECORD_BYTES + TAG_BYTES;
       demand(fits, 'ERR_CHANNEL_OPEN', 'the message does not open');
-      return opening.open(EMPTY, record);
+      return opening.open(EMPTY, record, record.subarray(0, record.length - TAG_BYTES));
     });
     this.#advance(opening);
     return frames;

@@ -1,3 +1,4 @@
+import { copyBytes } from './bytes.ts';
 import { FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES } from './frame.ts';
 
 /** Who consumes a stream. Every method is called synchronously while a record is handled. */
@@ -15,6 +16,8 @@ export interface StreamSink {
 /** What a stream needs of its channel. */
 export interface StreamOwner {
   ready(stream: ChannelStream): void;
+  /** Sends at once what is queued, as far as credit and backlog allow. */
+  flush(): void;
   sendReset(stream: ChannelStream, code: number): void;
   release(stream: ChannelStream, bytes: number): void;
   finished(stream: ChannelStream): void;
@@ -39,6 +42,8 @@ export class ChannelStream {
   sendCredit: number;
   /** Bytes the peer may still send. */
   receiveCredit: number;
+  /** Bytes dealt with for which the peer has no new credit yet; the channel's to keep. */
+  unreleased = 0;
   #outstanding = 0;
   #chunks: Uint8Array[] = [];
   #offset = 0;
@@ -81,6 +86,23 @@ export class ChannelStream {
       this.#chunks.push(bytes);
       this.#queued += bytes.length;
       this.#owner.ready(this);
+    }
+    this.#full = this.#queued >= HIGH_WATER_BYTES;
+    return !this.#full;
+  }
+
+  /**
+   * Like `write`, for bytes that are only lent for the call: what can be is sent at once, and only the rest is copied.
+   * For large parts; small ones are better copied, so that they share a record with others.
+   */
+  writeBorrowed(bytes: Uint8Array): boolean {
+    this.write(bytes);
+    this.#owner.flush();
+    const last = this.#chunks.length - 1;
+    if (this.#chunks[last] === bytes) {
+      const sent = last === 0 ? this.#offset : 0;
+      this.#chunks[last] = copyBytes(bytes, sent);
+      if (last === 0) this.#offset = 0;
     }
     this.#full = this.#queued >= HIGH_WATER_BYTES;
     return !this.#full;

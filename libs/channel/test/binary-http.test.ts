@@ -8,10 +8,9 @@ import {
   type Field,
   type RequestHead,
   type ResponseHead,
-  requestDecoder,
-  responseDecoder,
 } from '../src/binary-http.ts';
 import { concat, encodeText, parseHex } from '../src/bytes.ts';
+import { requestDecoder, responseDecoder } from '../src/http-decoder.ts';
 import { checkPath, checkRequest, checkResponse, pathUnder } from '../src/http-rules.ts';
 import { hasShared, readShared } from './third-party.ts';
 

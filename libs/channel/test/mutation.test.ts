@@ -1,12 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-  encodeChunkPrefix,
-  encodeMessageEnd,
-  encodeRequestHead,
-  encodeResponseHead,
-  requestDecoder,
-  responseDecoder,
-} from '../src/binary-http.ts';
+import { encodeChunkPrefix, encodeMessageEnd, encodeRequestHead, encodeResponseHead } from '../src/binary-http.ts';
 import { concat, encodeText, formatBase64Url, parseBase64Url } from '../src/bytes.ts';
 import { CborFields, decodeCbor, encodeCbor } from '../src/cbor.ts';
 import { encodeContext, parseContext } from '../src/context.ts';
@@ -15,6 +8,7 @@ import { nodeCrypto } from '../src/crypto-node.ts';
 import { ChannelError } from '../src/errors.ts';
 import { DeviceEstablish } from '../src/establish.ts';
 import { decodeFrames, writeFrame } from '../src/frame.ts';
+import { requestDecoder, responseDecoder } from '../src/http-decoder.ts';
 import { checkRequest } from '../src/http-rules.ts';
 import { formatLink, parseLink } from '../src/link.ts';
 import { decodeHello, decodeHint, decodeHs1, decodePadded, encodeHint, encodePadded } from '../src/messages.ts';

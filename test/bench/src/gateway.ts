@@ -29,6 +29,7 @@ type Method = 'PUT' | 'POST' | 'PATCH' | 'GET';
 /** Our gateway: Security with its own database, and as many Proxies as a work asks for. */
 export class Gateway {
   readonly #folder: string;
+  readonly #profileFolder: string | undefined;
   readonly #security: AppProcess;
   readonly #agent: Agent;
   readonly #store: SqlStore;
@@ -37,7 +38,8 @@ export class Gateway {
   #token = '';
   #owner: { readonly userId: string; readonly installationId: string } | undefined;
 
-  private constructor(folder: string, security: AppProcess) {
+  private constructor(folder: string, security: AppProcess, profileFolder: string | undefined) {
+    this.#profileFolder = profileFolder;
     this.#folder = folder;
     this.#security = security;
     this.#agent = new Agent({ connect: { ca: security.ready['ca']! }, headersTimeout: 600_000, bodyTimeout: 600_000 });
@@ -52,8 +54,11 @@ export class Gateway {
     this.#keyring = createKeyring(serverCrypto(), new Map(keys), kek.current);
   }
 
-  /** Starts Security and one Proxy in a folder, with one user, one resource and no limits on rates. */
-  static async start(folder: string): Promise<Gateway> {
+  /**
+   * Starts Security and one Proxy in a folder, with one user, one resource and no limits on rates. With a profile folder
+   * the Proxies leave their CPU profiles there.
+   */
+  static async start(folder: string, profileFolder?: string): Promise<Gateway> {
     const security = await AppProcess.start('security', {
       environment: {
         SALLYPORT_DATA: join(folder, 'data'),
@@ -63,7 +68,7 @@ export class Gateway {
         SALLYPORT_ADDRESS_PER_MINUTE: String(RATE),
       },
     });
-    const gateway = new Gateway(folder, security);
+    const gateway = new Gateway(folder, security, profileFolder);
     await gateway.#seed();
     await gateway.useProxies(1);
     await gateway.#firstInstallation();
@@ -189,6 +194,7 @@ export class Gateway {
         SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${PORTS.proxy + 10 + i}`,
         SALLYPORT_JOIN_TOKEN: token as string,
       },
+      nodeOptions: this.#profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${this.#profileFolder}`] : [],
     });
   }
 

@@ -6,6 +6,7 @@ import { Gateway } from './gateway.ts';
 import { Load } from './load/load.ts';
 import { startPeers } from './peers/peers.ts';
 import { PORTS } from './ports.ts';
+import { summarise } from './profile.ts';
 import { describeMachine, markdownOf, type Result, type Row } from './report.ts';
 import type { Bench, Line, Measured, Work } from './work.ts';
 import { opening } from './works/opening.ts';
@@ -22,6 +23,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     scale: { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
+    profile: { type: 'string' },
   },
   allowPositionals: true,
 });
@@ -67,7 +69,7 @@ async function main(): Promise<void> {
     closing.push(() => backend.stop());
     const peers = await startPeers(folder);
     closing.push(() => peers.stop());
-    const gateway = await Gateway.start(folder);
+    const gateway = await Gateway.start(folder, values.profile);
     closing.push(() => gateway.stop());
     const load = Load.start(THREADS);
     closing.push(() => load.stop());
@@ -83,6 +85,7 @@ async function main(): Promise<void> {
     for (const close of closing.reverse()) await close();
     rmSync(folder, { recursive: true, force: true });
   }
+  if (values.profile) process.stdout.write(`${summarise(values.profile)}\n`);
 }
 
 await main();

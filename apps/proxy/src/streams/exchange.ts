@@ -1,5 +1,5 @@
 import type { ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
-import type { Backends } from '../backends.ts';
+import type { Backends } from '../backend/backends.ts';
 import type { Decision, Wanted } from '../rights.ts';
 
 /** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */

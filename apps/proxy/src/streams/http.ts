@@ -2,52 +2,52 @@ import {
   ChannelError,
   type ChannelStream,
   checkRequest,
-  checkResponse,
   checkTrailers,
   contentLength,
-  encodeChunkPrefix,
-  encodeMessageEnd,
-  encodeResponseHead,
+  copyBytes,
   type Field,
   type HttpDecoder,
+  type MessageSink,
   type RequestHead,
   requestDecoder,
   SIGNED_CODES,
   type SignedCode,
 } from '@sallyport/channel';
 import type { ResourceGrant } from '@sallyport/security-api';
-import type { Dispatcher } from 'undici';
+import type { BackendRequest } from '../backend/connection.ts';
+import type { BackendCall } from '../backend/pool.ts';
 import type { Decision } from '../rights.ts';
 import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
-import { Upload } from './upload.ts';
+import { type Asker, HttpAnswer } from './http-answer.ts';
 
-const NO_BODY_METHODS = new Set(['GET', 'HEAD']);
+const NO_BODY_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
-/** A stream of kind 1: one HTTP request and its response (SPEC.md, section 7). */
-export class HttpExchange implements Exchange {
+/**
+ * A stream of kind 1: one HTTP request and its response (SPEC.md, section 7). This is the way to the backend;
+ * `HttpAnswer` is the way back.
+ */
+export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   readonly #decoder: HttpDecoder;
   #head: RequestHead | undefined;
   #fields: readonly Field[] = [];
-  #upload: Upload | undefined;
   #early: Uint8Array[] = [];
   #received = 0;
+  #uncredited = 0;
   #requestDone = false;
   #asked = false;
-  #dispatched = false;
-  #controller: Dispatcher.DispatchController | undefined;
+  #begun = false;
+  #call: BackendCall | undefined;
   #over = false;
 
   constructor({ host, stream }: StreamPlace) {
     this.#host = host;
     this.#stream = stream;
-    this.#decoder = requestDecoder({
-      head: (head) => this.#start(head),
-      content: (bytes) => this.#content(bytes),
-      trailers: (fields) => this.#complete(fields),
-    });
+    this.#decoder = requestDecoder(this);
   }
+
+  // What the channel tells: bytes of the device.
 
   data(bytes: Uint8Array): void {
     if (this.#over) return this.#stream.consume(bytes.length);
@@ -55,27 +55,102 @@ export class HttpExchange implements Exchange {
     this.#guarded(() => this.#decoder.push(bytes));
     // Content is given back when the backend takes it, everything else at once.
     this.#stream.consume(bytes.length - (this.#received - before));
-    if (this.#head) this.#ask(this.#head);
+    // The request goes out when all that came with its head was read: most have no content, and say so at once.
+    if (this.#head && !this.#asked && !this.#over) this.#ask(this.#head);
   }
 
   end(): void {
     if (!this.#over) this.#guarded(() => this.#decoder.finish());
   }
 
-  reset(code: number): void {
-    if (this.#over) return this.#stream.settle();
+  reset(): void {
     this.#over = true;
-    this.#stopBackend(new Error(`the stream was reset with code ${code}`));
-    if (!this.#dispatched) this.#stream.settle();
+    this.#stop();
   }
 
   drain(): void {
-    this.#controller?.resume();
+    this.#call?.resume();
   }
 
   recheck(): void {
-    const decision = this.#dispatched && !this.#over && this.#head ? this.#decide(this.#head) : undefined;
-    if (decision && 'refused' in decision) this.#refuse(decision.refused);
+    const decision = this.#call && !this.#over && this.#head ? this.#decide(this.#head) : undefined;
+    if (decision && 'refused' in decision) this.refuse(decision.refused);
+  }
+
+  // What the decoder of the request tells.
+
+  head(head: RequestHead): void {
+    this.#fields = checkRequest(head);
+    this.#head = head;
+  }
+
+  content(bytes: Uint8Array): void {
+    this.#received += bytes.length;
+    const declared = contentLength(this.#fields);
+    if (declared !== undefined && this.#received > declared) {
+      throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'more content than declared');
+    }
+    if (!this.#begun) this.#early.push(copyBytes(bytes));
+    else if (!this.#host.mayServe()) this.refuse('LEASE_LOST');
+    else this.#pass(bytes);
+  }
+
+  trailers(trailers: readonly Field[]): void {
+    checkTrailers(trailers);
+    const declared = contentLength(this.#fields);
+    if (declared !== undefined && declared !== this.#received) {
+      throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
+    }
+    this.#requestDone = true;
+    if (this.#begun) this.#call?.finish();
+  }
+
+  // What the answer asks and tells.
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  mayServe(): boolean {
+    return this.#host.mayServe();
+  }
+
+  mayBegin(): boolean {
+    if (this.#over) return false;
+    // The request may have waited for a connection: the lease may have ended meanwhile.
+    if (this.#host.mayServe()) return true;
+    this.refuse('LEASE_LOST');
+    return false;
+  }
+
+  begun(): void {
+    this.#begun = true;
+    for (const bytes of this.#early) this.#pass(bytes);
+    this.#early = [];
+    if (this.#requestDone) this.#call?.finish();
+  }
+
+  room(): void {
+    this.#stream.consume(this.#uncredited);
+    this.#uncredited = 0;
+  }
+
+  full(): void {
+    this.#call?.pause();
+  }
+
+  done(): void {
+    this.#over = true;
+    this.#host.count('http', 'done');
+    this.#stream.settle();
+  }
+
+  refuse(code: SignedCode): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#host.count('http', code);
+    this.#stream.reset(SIGNED_CODES[code]);
+    this.#stop();
   }
 
   /** Bad input of this stream ends this stream; the channel goes on. */
@@ -84,38 +159,11 @@ export class HttpExchange implements Exchange {
       work();
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
-      this.#refuse('REQUEST_REFUSED');
+      this.refuse('REQUEST_REFUSED');
     }
-  }
-
-  #start(head: RequestHead): void {
-    this.#fields = checkRequest(head);
-    this.#head = head;
-  }
-
-  #content(bytes: Uint8Array): void {
-    this.#received += bytes.length;
-    const declared = contentLength(this.#fields);
-    if (declared !== undefined && this.#received > declared) {
-      throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'more content than declared');
-    }
-    if (!this.#dispatched) this.#early.push(Uint8Array.from(bytes));
-    else if (!this.#host.mayServe()) this.#refuse('LEASE_LOST');
-    else this.#upload?.add(bytes);
-  }
-
-  #complete(trailers: readonly Field[]): void {
-    checkTrailers(trailers);
-    const declared = contentLength(this.#fields);
-    if (declared !== undefined && declared !== this.#received) {
-      throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
-    }
-    this.#requestDone = true;
-    this.#upload?.complete();
   }
 
   #ask(head: RequestHead): void {
-    if (this.#asked || this.#over) return;
     this.#asked = true;
     this.#host.whenReady(() => {
       if (!this.#over) this.#dispatch(head);
@@ -128,132 +176,39 @@ export class HttpExchange implements Exchange {
 
   #dispatch(head: RequestHead): void {
     const decision = this.#decide(head);
-    if ('refused' in decision) return this.#refuse(decision.refused);
-    if (!this.#host.mayServe()) return this.#refuse('LEASE_LOST');
-    this.#dispatched = true;
+    if ('refused' in decision) return this.refuse(decision.refused);
+    if (!this.#host.mayServe()) return this.refuse('LEASE_LOST');
     try {
-      this.#send(head, decision.resource);
+      const pool = this.#host.backends.pool(decision.resource.backend);
+      this.#call = pool.call(this.#requestFor(head, decision.resource), new HttpAnswer(this, this.#stream));
+      this.#call.send();
     } catch {
-      // Nothing was sent yet: the backend's address is not allowed or not even an address.
-      this.#refuse('BACKEND_UNREACHABLE');
-      this.#stream.settle();
+      // Nothing was sent: the backend's address is not allowed or not even an address.
+      this.refuse('BACKEND_UNREACHABLE');
     }
-  }
-
-  #send({ method, path }: RequestHead, resource: ResourceGrant): void {
-    const pool = this.#host.backends.pool(resource.backend);
-    const options = {
-      method: method as Dispatcher.HttpMethod,
-      path,
-      headers: this.#headersFor(resource),
-      body: this.#bodyFor(method),
-    };
-    pool.dispatch(options as Dispatcher.DispatchOptions, {
-      onRequestStart: (controller) => this.#started(controller),
-      onResponseStart: (controller, status) => this.#responded(controller, status),
-      onResponseData: (controller, chunk) => this.#responseData(controller, chunk),
-      onResponseEnd: () => this.#responseEnd(),
-      onResponseError: (_controller, error) => this.#fail(error),
-    });
-  }
-
-  #bodyFor(method: string): Uint8Array | Upload | null {
-    const early = this.#early;
-    this.#early = [];
-    const consume = (bytes: number): void => this.#stream.consume(bytes);
-    if (this.#requestDone) {
-      consume(this.#received);
-      if (this.#received > 0) return Buffer.concat(early);
-      return NO_BODY_METHODS.has(method) ? null : Buffer.alloc(0);
-    }
-    this.#upload = new Upload(consume);
-    for (const bytes of early) this.#upload.add(bytes);
-    return this.#upload;
   }
 
   /** The Proxy alone says where the request goes, for whom, and from where it came. */
-  #headersFor({ authority, assertion }: ResourceGrant): string[] {
-    const headers = this.#fields.flat();
-    headers.push('host', authority, 'forwarded', forwardedFor(this.#host.deviceAddress));
-    if (assertion !== undefined) headers.push('sallyport-assertion', assertion);
-    return headers;
+  #requestFor({ method, path }: RequestHead, { authority, assertion }: ResourceGrant): BackendRequest {
+    const fields: Field[] = [...this.#fields, ['forwarded', forwardedFor(this.#host.deviceAddress)]];
+    if (assertion !== undefined) fields.push(['sallyport-assertion', assertion]);
+    if (contentLength(this.#fields) !== undefined) return { method, path, authority, fields, content: 'length' };
+    if (!this.#requestDone) return { method, path, authority, fields, content: 'chunked' };
+    if (this.#received === 0 && NO_BODY_METHODS.has(method))
+      return { method, path, authority, fields, content: 'none' };
+    fields.push(['content-length', String(this.#received)]);
+    return { method, path, authority, fields, content: 'length' };
   }
 
-  #started(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#over) controller.abort(new Error('the stream is over'));
-    // The request waited for a connection: rights and lease may have ended meanwhile.
-    else if (!this.#host.mayServe()) this.#refuse('LEASE_LOST');
+  /** Content to the backend; its credit goes back when the socket has room, so what is held is bounded by the window. */
+  #pass(bytes: Uint8Array): void {
+    this.#uncredited += bytes.length;
+    if (this.#call?.write(bytes)) this.room();
   }
 
-  #responded(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200 || this.#over) return;
-    try {
-      const fields = checkResponse({ status, fields: rawFields(controller.rawHeaders) });
-      this.#stream.write(encodeResponseHead({ status, fields }));
-    } catch (error) {
-      controller.abort(error as Error);
-      this.#fail(error);
-    }
+  /** Ends the work for the stream; without any it is settled at once. */
+  #stop(): void {
+    if (this.#call) this.#call.abort();
+    else this.#stream.settle();
   }
-
-  #responseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#over || chunk.length === 0) return;
-    if (!this.#host.mayServe()) return this.#refuse('LEASE_LOST');
-    this.#stream.write(encodeChunkPrefix(chunk.length));
-    // The chunk is ours: the socket reads into fresh memory every time.
-    if (!this.#stream.write(chunk)) controller.pause();
-  }
-
-  #responseEnd(): void {
-    if (!this.#over) {
-      this.#over = true;
-      this.#stream.write(encodeMessageEnd());
-      this.#stream.finish();
-      this.#host.count('http', 'done');
-    }
-    this.#upload?.destroy();
-    this.#stream.settle();
-  }
-
-  #fail(error: unknown): void {
-    // Without a controller the request never had a connection: certainly nothing was sent.
-    if (!this.#over) this.#refuse(this.#controller ? failureCode(error) : 'BACKEND_UNREACHABLE');
-    this.#stream.settle();
-  }
-
-  #refuse(code: SignedCode): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#host.count('http', code);
-    this.#stream.reset(SIGNED_CODES[code]);
-    this.#stopBackend(new Error(code));
-    if (!this.#dispatched) this.#stream.settle();
-  }
-
-  #stopBackend(reason: Error): void {
-    this.#upload?.destroy(reason);
-    this.#controller?.abort(reason);
-  }
-}
-
-/** What a failed backend request is called, by what the device may conclude from it. */
-function failureCode(error: unknown): SignedCode {
-  const { code = '', name = '' } = error as { code?: string; name?: string };
-  return /TIMEOUT/.test(code) || name === 'TimeoutError' ? 'BACKEND_TIMEOUT' : 'BACKEND_FAILED';
-}
-
-/** Fields as they came from the backend, names in lower case. */
-function rawFields(raw: Dispatcher.DispatchController['rawHeaders']): Field[] {
-  const list = raw as readonly (Buffer | string)[];
-  const fields: Field[] = [];
-  for (let i = 0; i + 1 < list.length; i += 2) {
-    const [name, value] = [list[i]!, list[i + 1]!];
-    fields.push([textOf(name).toLowerCase(), textOf(value)]);
-  }
-  return fields;
-}
-
-function textOf(value: Buffer | string): string {
-  return typeof value === 'string' ? value : value.toString('latin1');
 }

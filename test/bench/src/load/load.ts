@@ -42,8 +42,8 @@ export class Load {
     return this.#each((share) => ({
       do: 'reopen',
       lanes: shareOf(kind, share, threads),
-      count: options.count / threads,
-      parallel: options.parallel / threads,
+      count: Math.ceil(options.count / threads),
+      parallel: Math.ceil(options.parallel / threads),
       resumed: options.resumed ?? false,
     }));
   }

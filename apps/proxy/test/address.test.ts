@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { mayReach, resolveBackend } from '../src/backend-address.ts';
+import { mayReach, resolveBackend } from '../src/backend/address.ts';
 
 test.each([
   ['93.184.216.34', [], true],

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { BackendError } from './errors.ts';
 
 /**
  * Networks that no backend may lie in unless its resource names them (RFC 6890 and the IANA registries): whatever is
@@ -37,11 +38,6 @@ const FORBIDDEN_V6 = [
   '3fff::/20',
 ];
 
-/** Why a backend cannot be reached: nothing was sent. */
-export class BackendAddressError extends Error {
-  readonly code = 'ERR_BACKEND_ADDRESS';
-}
-
 type Family = 'ipv4' | 'ipv6';
 
 function familyOf(address: string): Family | undefined {
@@ -72,7 +68,7 @@ export function mayReach(address: string, networks: readonly string[]): boolean 
 
 /**
  * Resolves the host of a backend and gives only addresses that may be reached; the connection is pinned to one of them.
- * @throws BackendAddressError when there is none.
+ * @throws BackendError ERR_BACKEND_ADDRESS when there is none.
  */
 export async function resolveBackend(
   host: string,
@@ -81,7 +77,8 @@ export async function resolveBackend(
   const literal = host.replace(/^\[|\]$/g, '');
   const found = isIP(literal) ? [{ address: literal, family: isIP(literal) }] : await lookup(host, { all: true });
   const allowed = found.filter(({ address }) => mayReach(address, networks));
-  if (allowed.length === 0) throw new BackendAddressError('the backend has no address in an allowed network');
+  if (allowed.length === 0)
+    throw new BackendError('ERR_BACKEND_ADDRESS', 'the backend has no address in an allowed network');
   return allowed;
 }
 

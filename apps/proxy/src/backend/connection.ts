@@ -1,0 +1,198 @@
+import type { Socket } from 'node:net';
+import type { Field } from '@sallyport/channel';
+import { BackendError } from './errors.ts';
+import { ResponseParser, type ResponseSink } from './response-parser.ts';
+
+/** A request as it goes to a backend; everything in it was checked. */
+export interface BackendRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  /** Further fields, with `content-length` when the length of the content is known. */
+  readonly fields: readonly Field[];
+  /** Whether content follows, and how it is framed. */
+  readonly content: 'none' | 'length' | 'chunked';
+}
+
+/** What hears of one exchange with a backend. */
+export interface BackendSink extends ResponseSink {
+  /** A connection is there and the request goes out when this returns true. The last look at rights and lease. */
+  connected(): boolean;
+  /** The head of the request is out: content may be written. */
+  begun(): void;
+  /** There is room for more content. */
+  drain(): void;
+  /** All bytes of the backend that have come so far were told. */
+  pushed(): void;
+  /** The exchange failed, or was given up; nothing follows. */
+  failed(error: BackendError): void;
+}
+
+/** How a connection is kept. */
+export interface ConnectionOwner {
+  /** The connection is idle and may take another request. */
+  released(connection: BackendConnection): void;
+  gone(connection: BackendConnection): void;
+}
+
+const HEADERS_TIMEOUT_MS = 60_000;
+/** A body may pause this long: server-sent events and long polls are quiet for a while. */
+const BODY_IDLE_MS = 300_000;
+const KEEP_ALIVE_MS = 20_000;
+/** A backend's own keep-alive time is kept to with this to spare, ms. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+/** Content that waits for the socket may keep this many times its own size in memory; more is copied. */
+const MAX_HOLD_FACTOR = 5;
+
+/** One HTTP/1.1 connection to a backend: one exchange at a time. */
+export class BackendConnection implements ResponseSink {
+  readonly #socket: Socket;
+  readonly #owner: ConnectionOwner;
+  readonly #parser = new ResponseParser(this);
+  #sink: BackendSink | undefined;
+  #chunked = false;
+  #requestDone = true;
+  #released = false;
+  /** When the next sweep ends what is going on, ms of the monotonic clock. */
+  #deadline = 0;
+
+  constructor(socket: Socket, owner: ConnectionOwner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    socket.setNoDelay(true);
+    socket.on('drain', () => this.#sink?.drain());
+    socket.on('end', () => this.#ended());
+    socket.on('error', (cause) =>
+      this.#fail(new BackendError('ERR_BACKEND_CLOSED', 'the connection broke', { cause })),
+    );
+    socket.on('close', () => this.#ended());
+  }
+
+  /** True when nothing of the response to the present request has come. */
+  get untouched(): boolean {
+    return this.#parser.untouched;
+  }
+
+  /** Sends the head of a request. Only on an idle connection. */
+  begin(request: BackendRequest, sink: BackendSink): void {
+    this.#sink = sink;
+    this.#chunked = request.content === 'chunked';
+    this.#requestDone = request.content === 'none';
+    this.#deadline = performance.now() + HEADERS_TIMEOUT_MS;
+    this.#parser.expect(request.method);
+    // Head and first content in one packet.
+    if (!this.#requestDone) this.#socket.cork();
+    this.#socket.write(formatRequest(request), 'latin1');
+    sink.begun();
+    this.#socket.uncork();
+  }
+
+  /** Sends content, which must stay as it is. False when the caller should wait for `drain`. */
+  write(bytes: Uint8Array): boolean {
+    const socket = this.#socket;
+    const waits = socket.writableLength > 0;
+    const content = waits && bytes.buffer.byteLength > bytes.length * MAX_HOLD_FACTOR ? Buffer.from(bytes) : bytes;
+    if (!this.#chunked) return socket.write(content);
+    socket.cork();
+    socket.write(`${content.length.toString(16)}\r\n`, 'latin1');
+    socket.write(content);
+    const room = socket.write('\r\n', 'latin1');
+    socket.uncork();
+    return room;
+  }
+
+  /** The content is complete. */
+  finish(): void {
+    if (this.#requestDone) return;
+    this.#requestDone = true;
+    if (this.#chunked) this.#socket.write('0\r\n\r\n', 'latin1');
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Gives the exchange up; the connection is not used again. Its sink hears `failed`. */
+  abort(): void {
+    this.#fail(new BackendError('ERR_BACKEND_ABORTED', 'the exchange was given up'));
+  }
+
+  destroy(): void {
+    this.#sink = undefined;
+    this.#socket.destroy();
+  }
+
+  /** Ends what has waited for too long. */
+  sweep(now: number): void {
+    if (now < this.#deadline) return;
+    if (this.#sink) this.#fail(new BackendError('ERR_BACKEND_TIMEOUT', 'the backend does not answer'));
+    else this.#socket.destroy();
+  }
+
+  /** Bytes of the backend; the view is not kept. */
+  read(bytes: Buffer): void {
+    this.#deadline = performance.now() + (this.#parser.untouched ? HEADERS_TIMEOUT_MS : BODY_IDLE_MS);
+    try {
+      this.#parser.push(bytes);
+    } catch (error) {
+      return this.#fail(error as BackendError);
+    }
+    // Only now: bytes behind the response would otherwise be read as the answer to the next request.
+    if (!this.#released) return this.#sink?.pushed();
+    this.#released = false;
+    this.#owner.released(this);
+  }
+
+  head(status: number, fields: readonly Field[], length: number | undefined): void {
+    this.#sink?.head(status, fields, length);
+  }
+
+  body(bytes: Uint8Array): void {
+    this.#sink?.body(bytes);
+  }
+
+  end(): void {
+    const sink = this.#sink;
+    if (!sink) return;
+    this.#sink = undefined;
+    // An answer before the whole request was read leaves the connection in a state that nobody can know.
+    const reusable = this.#parser.reusable && this.#requestDone && !this.#socket.destroyed;
+    const keepMs = Math.min(KEEP_ALIVE_MS, (this.#parser.keepAliveMs ?? KEEP_ALIVE_MS) - KEEP_ALIVE_MARGIN_MS);
+    if (reusable && keepMs > 0) {
+      this.#deadline = performance.now() + keepMs;
+      this.#released = true;
+    } else {
+      this.#socket.destroy();
+    }
+    sink.end();
+  }
+
+  #ended(): void {
+    try {
+      this.#parser.finish();
+    } catch (error) {
+      this.#fail(error as BackendError);
+    }
+    this.#socket.destroy();
+    this.#owner.gone(this);
+  }
+
+  #fail(error: BackendError): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.#socket.destroy();
+    this.#owner.gone(this);
+    sink?.failed(error);
+  }
+}
+
+/** Head of a request (RFC 9112, section 3). The Proxy alone says where it goes; the rest was checked before. */
+export function formatRequest({ method, path, authority, fields, content }: BackendRequest): string {
+  let text = `${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n`;
+  for (const [name, value] of fields) text += `${name}: ${value}\r\n`;
+  return content === 'chunked' ? `${text}transfer-encoding: chunked\r\n\r\n` : `${text}\r\n`;
+}

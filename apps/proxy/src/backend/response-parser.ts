@@ -1,0 +1,289 @@
+import { type Field, HTTP_LIMITS } from '@sallyport/channel';
+import { BackendError } from './errors.ts';
+
+/** What hears of a response. */
+export interface ResponseSink {
+  /** Status and fields of the final response: names in lower case, values trimmed, not checked any further. */
+  head(status: number, fields: readonly Field[], length: number | undefined): void;
+  /** Part of the content: a view, valid during the call. */
+  body(bytes: Uint8Array): void;
+  /** The response is complete. */
+  end(): void;
+}
+
+const HEAD_END = Buffer.from('\r\n\r\n');
+const LINE_END = Buffer.from('\r\n');
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+/** A CR or LF that is not part of a line's end, or a NUL: some readers would see another message. */
+const STRAY = /\r(?!\n)|(?<!\r)\n|\0/;
+const NAME = /^[!#$%&'*+\-.^`|~0-9A-Za-z_]+$/;
+const CONTENT_LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
+const CHUNK_LINE = /^([0-9a-fA-F]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
+const CHUNK_LINE_BYTES = 256;
+const TRAILER_BYTES = 8_192;
+const KEEP_ALIVE = /(?:^|,)\s*timeout=(\d{1,6})\s*(?:,|$)/i;
+
+type State = 'idle' | 'head' | 'length' | 'close' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers';
+
+function refuse(message: string): never {
+  throw new BackendError('ERR_BACKEND_RESPONSE', message);
+}
+
+function demand(condition: boolean, message: string): asserts condition {
+  if (!condition) refuse(message);
+}
+
+/**
+ * Reads the responses of one HTTP/1.1 connection, strictly (RFC 9112): what another reader could understand differently is
+ * refused, never repaired. Fed with `push`, told of the connection's end with `finish`. Not shared.
+ */
+export class ResponseParser {
+  readonly #sink: ResponseSink;
+  #state: State = 'idle';
+  #method = 'GET';
+  #kept: Buffer | undefined;
+  #left = 0;
+  #informational = 0;
+  #trailerBytes = 0;
+  #reusable = true;
+  #keepAliveMs: number | undefined;
+
+  constructor(sink: ResponseSink) {
+    this.#sink = sink;
+  }
+
+  /** A request with this method was sent: its response comes next. */
+  expect(method: string): void {
+    this.#state = 'head';
+    this.#method = method;
+    this.#informational = 0;
+  }
+
+  /** True between a complete response and the next request. */
+  get idle(): boolean {
+    return this.#state === 'idle';
+  }
+
+  /** True while nothing of the final response has come. */
+  get untouched(): boolean {
+    return this.#state === 'head' && this.#kept === undefined && this.#informational === 0;
+  }
+
+  /** True when the connection may carry another request after this response. */
+  get reusable(): boolean {
+    return this.#reusable;
+  }
+
+  /** How long the backend keeps an idle connection, ms, if it said so. */
+  get keepAliveMs(): number | undefined {
+    return this.#keepAliveMs;
+  }
+
+  /** Takes bytes of the connection; the view is not kept. @throws BackendError ERR_BACKEND_RESPONSE */
+  push(bytes: Buffer): void {
+    let data = bytes;
+    if (this.#kept) {
+      data = Buffer.concat([this.#kept, bytes]);
+      this.#kept = undefined;
+    }
+    let at = 0;
+    while (at < data.length) {
+      const next = this.#step(data, at);
+      if (next === at) {
+        this.#kept = Buffer.from(data.subarray(at));
+        return;
+      }
+      at = next;
+    }
+  }
+
+  /** The backend closed the connection. @throws BackendError ERR_BACKEND_CLOSED in the middle of a response */
+  finish(): void {
+    if (this.#state === 'close') return this.#end();
+    if (this.#state !== 'idle')
+      throw new BackendError(
+        'ERR_BACKEND_CLOSED',
+        'the backend closed the connection before its response was complete',
+      );
+  }
+
+  /** Reads on at `at`; gives where it came to, `at` itself when more bytes are needed. */
+  #step(data: Buffer, at: number): number {
+    switch (this.#state) {
+      case 'idle':
+        return refuse('the backend sends more than was asked for');
+      case 'head':
+        return this.#readHead(data, at);
+      case 'length':
+      case 'chunk':
+        return this.#readBody(data, at);
+      case 'close':
+        this.#sink.body(at === 0 ? data : data.subarray(at));
+        return data.length;
+      case 'chunk-size':
+        return this.#readChunkSize(data, at);
+      case 'chunk-end':
+        return this.#readChunkEnd(data, at);
+      case 'trailers':
+        return this.#readTrailer(data, at);
+    }
+  }
+
+  #readHead(data: Buffer, at: number): number {
+    const end = data.indexOf(HEAD_END, at);
+    demand((end < 0 ? data.length : end) - at <= HTTP_LIMITS.sectionBytes, 'the header section is too large');
+    if (end < 0) return at;
+    const text = data.toString('latin1', at, end);
+    demand(!STRAY.test(text), 'the header section has a stray CR, LF or NUL');
+    const lineEnd = text.indexOf('\r\n');
+    const [, minor, code] = STATUS_LINE.exec(lineEnd < 0 ? text : text.slice(0, lineEnd)) ?? refuse('no status line');
+    this.#take(Number(code), minor === '0', lineEnd < 0 ? [] : readFields(text, lineEnd + 2));
+    return end + HEAD_END.length;
+  }
+
+  #take(status: number, old: boolean, fields: readonly Field[]): void {
+    if (status < 200) {
+      demand(status !== 101, 'the backend switches protocols without being asked');
+      this.#informational += 1;
+      demand(this.#informational <= HTTP_LIMITS.informational, 'too many informational responses');
+      return;
+    }
+    const framing = framingOf(fields, old);
+    this.#reusable = framing.persistent;
+    this.#keepAliveMs = framing.keepAliveMs;
+    const empty = this.#method === 'HEAD' || status === 204 || status === 304;
+    demand(status !== 204 || (!framing.chunked && !framing.length), 'a response without content frames content');
+    const length = empty ? 0 : framing.length;
+    this.#sink.head(status, fields, framing.chunked ? undefined : length);
+    if (!empty && framing.chunked) {
+      this.#state = 'chunk-size';
+    } else if (length === undefined) {
+      this.#state = 'close';
+      this.#reusable = false;
+    } else if (length === 0) {
+      this.#end();
+    } else {
+      this.#left = length;
+      this.#state = 'length';
+    }
+  }
+
+  #readBody(data: Buffer, at: number): number {
+    const end = Math.min(data.length, at + this.#left);
+    this.#left -= end - at;
+    this.#sink.body(at === 0 && end === data.length ? data : data.subarray(at, end));
+    // The sink may have given the response up.
+    if (this.#left === 0 && this.#state === 'length') this.#end();
+    else if (this.#left === 0 && this.#state === 'chunk') this.#state = 'chunk-end';
+    return end;
+  }
+
+  #readChunkSize(data: Buffer, at: number): number {
+    const end = lineEndOf(data, at, CHUNK_LINE_BYTES);
+    if (end < 0) return at;
+    const size = CHUNK_LINE.exec(data.toString('latin1', at, end))?.[1] ?? refuse('a chunk has no valid size');
+    this.#left = Number.parseInt(size, 16);
+    this.#trailerBytes = 0;
+    this.#state = this.#left === 0 ? 'trailers' : 'chunk';
+    return end + 2;
+  }
+
+  #readChunkEnd(data: Buffer, at: number): number {
+    if (data.length - at < 2) return at;
+    demand(data[at] === 0x0d && data[at + 1] === 0x0a, 'a chunk is longer than its size');
+    this.#state = 'chunk-size';
+    return at + 2;
+  }
+
+  /** Trailers are checked and dropped. */
+  #readTrailer(data: Buffer, at: number): number {
+    const end = lineEndOf(data, at, TRAILER_BYTES);
+    if (end < 0) return at;
+    if (end === at) {
+      this.#end();
+      return end + 2;
+    }
+    this.#trailerBytes += end - at;
+    demand(this.#trailerBytes <= TRAILER_BYTES, 'the trailer section is too large');
+    const line = data.toString('latin1', at, end);
+    demand(!STRAY.test(line), 'a trailer has a stray CR, LF or NUL');
+    readField(line);
+    return end + 2;
+  }
+
+  #end(): void {
+    this.#state = 'idle';
+    this.#sink.end();
+  }
+}
+
+/** Where the line at `at` ends, -1 when it does not yet. */
+function lineEndOf(data: Buffer, at: number, limit: number): number {
+  const end = data.indexOf(LINE_END, at);
+  demand((end < 0 ? data.length : end) - at <= limit, 'a line of the framing is too long');
+  return end;
+}
+
+function readFields(text: string, start: number): Field[] {
+  const fields: Field[] = [];
+  for (let at = start; at <= text.length; ) {
+    const found = text.indexOf('\r\n', at);
+    const end = found < 0 ? text.length : found;
+    demand(fields.length < HTTP_LIMITS.fields, `more than ${HTTP_LIMITS.fields} fields`);
+    fields.push(readField(text.slice(at, end)));
+    at = end + 2;
+  }
+  return fields;
+}
+
+/** A field line (RFC 9112, section 5): no folding, no space before the colon. */
+function readField(line: string): Field {
+  const colon = line.indexOf(':');
+  const name = line.slice(0, Math.max(0, colon));
+  demand(NAME.test(name), 'a field line has no valid name');
+  return [name.toLowerCase(), trimmed(line, colon + 1)];
+}
+
+/** Without the spaces and tabs around (RFC 9110, section 5.5). */
+function trimmed(line: string, from: number): string {
+  let start = from;
+  let end = line.length;
+  while (start < end && isBlank(line.charCodeAt(start))) start++;
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end--;
+  return line.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+interface Framing {
+  readonly chunked: boolean;
+  readonly length: number | undefined;
+  readonly persistent: boolean;
+  readonly keepAliveMs: number | undefined;
+}
+
+/** How long the content is and whether the connection lives on (RFC 9112, sections 6.3 and 9.3). */
+function framingOf(fields: readonly Field[], old: boolean): Framing {
+  let chunked = false;
+  let length: number | undefined;
+  let persistent = !old;
+  let keepAliveMs: number | undefined;
+  for (const [name, value] of fields) {
+    if (name === 'content-length') {
+      demand(length === undefined && CONTENT_LENGTH.test(value), 'content-length is not one plain number');
+      length = Number(value);
+    } else if (name === 'transfer-encoding') {
+      demand(!chunked && !old && value.toLowerCase() === 'chunked', 'the transfer coding is not "chunked" alone');
+      chunked = true;
+    } else if (name === 'connection') {
+      if (value.toLowerCase() !== 'keep-alive') persistent = false;
+    } else if (name === 'keep-alive') {
+      const seconds = KEEP_ALIVE.exec(value)?.[1];
+      if (seconds !== undefined) keepAliveMs = Number(seconds) * 1000;
+    }
+  }
+  demand(!chunked || length === undefined, 'both content-length and transfer-encoding');
+  return { chunked, length, persistent, keepAliveMs };
+}

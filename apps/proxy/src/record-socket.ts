@@ -1,0 +1,232 @@
+import type { Socket } from 'node:net';
+import { MAX_MESSAGE_BYTES } from '@sallyport/channel';
+
+/** What hears of a socket. */
+export interface RecordSocketListener {
+  /** One binary message. Its memory is the listener's to keep and to change. */
+  message(bytes: Buffer): void;
+  /** What was sent has left. */
+  drained(): void;
+  closed(): void;
+}
+
+/** Opcodes and close codes of RFC 6455, sections 5.2 and 7.4.1. */
+const BINARY = 0x2;
+const CLOSE = 0x8;
+const PING = 0x9;
+const PONG = 0xa;
+const TEXT = 0x1;
+const PROTOCOL_ERROR = 1002;
+const UNSUPPORTED = 1003;
+const TOO_LARGE = 1009;
+const FIN = 0x80;
+const MASKED = 0x80;
+const MASK_BYTES = 4;
+const MAX_CONTROL_BYTES = 125;
+/** Head of a message of up to 65,535 bytes. */
+const HEAD_BYTES = 4;
+const LONG_HEAD_BYTES = 10;
+const MAX_SHORT_BYTES = 65_535;
+const SMALL_BYTES = 4_096;
+/** Pongs are left out while so much waits for a peer that does not read, bytes. */
+const MAX_PONG_BACKLOG = 65_536;
+
+/**
+ * Where messages are put together, for all sockets of the process: what the kernel takes at once never needs memory of its
+ * own. Memory that a socket still holds is replaced.
+ */
+const outgoing = {
+  small: Buffer.allocUnsafeSlow(HEAD_BYTES + SMALL_BYTES),
+  large: Buffer.allocUnsafeSlow(HEAD_BYTES + MAX_SHORT_BYTES),
+};
+
+/**
+ * The server's side of a WebSocket (RFC 6455) after its handshake, for binary messages only: no text, no fragments, no
+ * extensions, nothing above `MAX_MESSAGE_BYTES`. Everything else closes it.
+ */
+export class RecordSocket {
+  readonly #socket: Socket;
+  readonly #listener: RecordSocketListener;
+  /** Bytes of a frame's head that is cut off. */
+  #kept: Buffer | undefined;
+  /** A frame that came in part: its content so far. */
+  #frame: Buffer | undefined;
+  #filled = 0;
+  #opcode = 0;
+  readonly #mask = Buffer.alloc(MASK_BYTES);
+  #closing = false;
+
+  constructor(socket: Socket, listener: RecordSocketListener) {
+    this.#socket = socket;
+    this.#listener = listener;
+    socket.setTimeout(0);
+    socket.setNoDelay(true);
+    socket.on('data', (bytes: Buffer) => this.#read(bytes));
+    socket.on('drain', () => listener.drained());
+    socket.on('end', () => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => listener.closed());
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Memory of exactly so many bytes for the message that `transmit` sends next. */
+  outgoing(bytes: number): Uint8Array {
+    if (bytes > MAX_SHORT_BYTES) return Buffer.allocUnsafeSlow(LONG_HEAD_BYTES + bytes).subarray(LONG_HEAD_BYTES);
+    const memory = bytes <= SMALL_BYTES ? outgoing.small : outgoing.large;
+    return memory.subarray(HEAD_BYTES, HEAD_BYTES + bytes);
+  }
+
+  /** Sends the message that was put into `outgoing`. */
+  transmit(message: Uint8Array): void {
+    if (this.#closing || this.#socket.destroyed) return;
+    const { buffer, byteOffset, length } = message;
+    const headBytes = writeHead(Buffer.from(buffer), byteOffset, length);
+    this.#socket.write(Buffer.from(buffer, byteOffset - headBytes, headBytes + length));
+    if (this.#socket.writableLength === 0) return;
+    if (buffer === outgoing.small.buffer) outgoing.small = Buffer.allocUnsafeSlow(HEAD_BYTES + SMALL_BYTES);
+    else if (buffer === outgoing.large.buffer) outgoing.large = Buffer.allocUnsafeSlow(HEAD_BYTES + MAX_SHORT_BYTES);
+  }
+
+  /** Sends one binary message. */
+  send(message: Uint8Array): void {
+    const memory = this.outgoing(message.length);
+    memory.set(message);
+    this.transmit(memory);
+  }
+
+  /** Says goodbye; nothing is sent or heard after it. The peer's answer, or `destroy`, ends the socket. */
+  close(code: number): void {
+    if (this.#closing || this.#socket.destroyed) return;
+    this.#closing = true;
+    this.#socket.write(Buffer.from([FIN | CLOSE, 2, code >> 8, code & 0xff]));
+  }
+
+  /** Ends the socket at once. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #read(bytes: Buffer): void {
+    let data = bytes;
+    if (this.#kept) {
+      data = Buffer.concat([this.#kept, bytes]);
+      this.#kept = undefined;
+    }
+    let at = 0;
+    while (at < data.length) {
+      const next = this.#frame ? this.#fill(this.#frame, data, at) : this.#begin(data, at);
+      if (next < 0) return;
+      if (next === at) {
+        this.#kept = data.subarray(at);
+        return;
+      }
+      at = next;
+    }
+  }
+
+  /** Reads a frame's head, and its content when all of it is there. Gives where it came to, -1 when the socket ends. */
+  #begin(data: Buffer, at: number): number {
+    if (data.length - at < 2) return at;
+    const [first, second] = [data[at]!, data[at + 1]!];
+    const refusal = refusalOf(first, second);
+    if (refusal !== undefined) return this.#refuse(refusal);
+    const short = second & 0x7f;
+    const lengthBytes = short < 126 ? 0 : short === 126 ? 2 : 8;
+    const start = at + 2 + lengthBytes + MASK_BYTES;
+    if (data.length < start) return at;
+    const length = lengthBytes === 0 ? short : lengthBytes === 2 ? data.readUInt16BE(at + 2) : longLength(data, at + 2);
+    if (length > MAX_MESSAGE_BYTES) return this.#refuse(TOO_LARGE);
+    this.#opcode = first & 0x0f;
+    data.copy(this.#mask, 0, start - MASK_BYTES, start);
+    const end = start + length;
+    if (end <= data.length) return this.#take(data.subarray(start, end)) ? end : -1;
+    this.#frame = Buffer.allocUnsafeSlow(length);
+    this.#filled = data.copy(this.#frame, 0, start);
+    return data.length;
+  }
+
+  #fill(frame: Buffer, data: Buffer, at: number): number {
+    const copied = data.copy(frame, this.#filled, at);
+    this.#filled += copied;
+    if (this.#filled < frame.length) return data.length;
+    this.#frame = undefined;
+    return this.#take(frame) ? at + copied : -1;
+  }
+
+  /** Takes one whole frame; false when the socket ends with it. */
+  #take(content: Buffer): boolean {
+    unmask(content, this.#mask);
+    if (this.#opcode === CLOSE) {
+      this.close(1000);
+      this.#socket.end();
+      return false;
+    }
+    if (this.#closing) return true;
+    if (this.#opcode === PING) this.#pong(content);
+    else if (this.#opcode === BINARY) this.#listener.message(content);
+    return !this.#socket.destroyed;
+  }
+
+  #pong(content: Buffer): void {
+    if (this.#socket.writableLength > MAX_PONG_BACKLOG) return;
+    this.#socket.write(Buffer.concat([Buffer.from([FIN | PONG, content.length]), content]));
+  }
+
+  #refuse(code: number): -1 {
+    this.close(code);
+    this.#socket.end();
+    return -1;
+  }
+}
+
+/** Why a frame is not taken, by its first two bytes. */
+function refusalOf(first: number, second: number): number | undefined {
+  const opcode = first & 0x0f;
+  if (opcode === TEXT) return UNSUPPORTED;
+  const control = opcode === CLOSE || opcode === PING || opcode === PONG;
+  const plain = (first & 0xf0) === FIN && (control || opcode === BINARY);
+  const fits = !control || (second & 0x7f) <= MAX_CONTROL_BYTES;
+  return plain && fits && (second & MASKED) !== 0 ? undefined : PROTOCOL_ERROR;
+}
+
+function longLength(data: Buffer, at: number): number {
+  return data.readUInt32BE(at) === 0 ? data.readUInt32BE(at + 4) : Number.POSITIVE_INFINITY;
+}
+
+/** Writes the head in front of a message of `length` bytes at `at`; gives how many bytes it has. */
+function writeHead(memory: Buffer, at: number, length: number): number {
+  if (length <= MAX_CONTROL_BYTES) {
+    memory[at - 2] = FIN | BINARY;
+    memory[at - 1] = length;
+    return 2;
+  }
+  if (length <= MAX_SHORT_BYTES) {
+    memory[at - 4] = FIN | BINARY;
+    memory[at - 3] = 126;
+    memory[at - 2] = length >> 8;
+    memory[at - 1] = length & 0xff;
+    return HEAD_BYTES;
+  }
+  memory[at - 10] = FIN | BINARY;
+  memory[at - 9] = 127;
+  memory.writeBigUInt64BE(BigInt(length), at - 8);
+  return LONG_HEAD_BYTES;
+}
+
+/** Removes the mask in place (RFC 6455, section 5.3), four bytes at a time where memory allows. */
+function unmask(content: Buffer, mask: Buffer): void {
+  let i = 0;
+  for (; i < content.length && (content.byteOffset + i) % 4 !== 0; i++) content[i]! ^= mask[i % 4]!;
+  if (content.length - i >= 4) {
+    const words = new Int32Array(content.buffer, content.byteOffset + i, (content.length - i) >> 2);
+    const turned = Uint8Array.of(mask[i % 4]!, mask[(i + 1) % 4]!, mask[(i + 2) % 4]!, mask[(i + 3) % 4]!);
+    const word = new Int32Array(turned.buffer)[0]!;
+    for (let w = 0; w < words.length; w++) words[w]! ^= word;
+    i += words.length * 4;
+  }
+  for (; i < content.length; i++) content[i]! ^= mask[i % 4]!;
+}

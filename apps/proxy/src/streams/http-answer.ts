@@ -1,0 +1,124 @@
+import {
+  type ChannelStream,
+  checkResponse,
+  copyBytes,
+  EMPTY,
+  encodeChunkPrefix,
+  encodeMessageEnd,
+  encodeResponse,
+  encodeResponseHead,
+  type Field,
+  type ResponseHead,
+  type SignedCode,
+} from '@sallyport/channel';
+import type { BackendSink } from '../backend/connection.ts';
+import type { BackendError, BackendErrorCode } from '../backend/errors.ts';
+
+/** Who asked, as the answer sees it. */
+export interface Asker {
+  /** True once the exchange has ended for the device. */
+  readonly over: boolean;
+  mayServe(): boolean;
+  /** The last look before the request goes out. */
+  mayBegin(): boolean;
+  /** The head of the request is out. */
+  begun(): void;
+  /** The backend has room for more content. */
+  room(): void;
+  /** The device's side has no room for more of the answer: no more until it drains. */
+  full(): void;
+  /** The device has its whole answer. */
+  done(): void;
+  refuse(code: SignedCode): void;
+}
+
+/** Parts of a response from this size on are sent at once instead of being copied. */
+const LARGE_PART_BYTES = 16 * 1024;
+
+/** What failed, by what the device may conclude from it. */
+const CODES: Readonly<Record<BackendErrorCode, SignedCode>> = {
+  ERR_BACKEND_ADDRESS: 'BACKEND_UNREACHABLE',
+  ERR_BACKEND_UNREACHABLE: 'BACKEND_UNREACHABLE',
+  ERR_BACKEND_TIMEOUT: 'BACKEND_TIMEOUT',
+  ERR_BACKEND_CLOSED: 'BACKEND_FAILED',
+  ERR_BACKEND_RESPONSE: 'BACKEND_FAILED',
+  ERR_BACKEND_ABORTED: 'BACKEND_FAILED',
+};
+
+/** The way of a response from its backend to the device, as binary HTTP. */
+export class HttpAnswer implements BackendSink {
+  readonly #asker: Asker;
+  readonly #stream: ChannelStream;
+  /** A head that waits for the content that came with it. */
+  #held: ResponseHead | undefined;
+  #length: number | undefined;
+  #complete = false;
+
+  constructor(asker: Asker, stream: ChannelStream) {
+    this.#asker = asker;
+    this.#stream = stream;
+  }
+
+  connected(): boolean {
+    if (this.#asker.mayBegin()) return true;
+    this.#stream.settle();
+    return false;
+  }
+
+  begun(): void {
+    this.#asker.begun();
+  }
+
+  drain(): void {
+    this.#asker.room();
+  }
+
+  head(status: number, fields: readonly Field[], length: number | undefined): void {
+    if (this.#asker.over) return;
+    try {
+      this.#held = { status, fields: checkResponse({ status, fields }) };
+      this.#length = length;
+    } catch {
+      this.#asker.refuse('BACKEND_FAILED');
+    }
+  }
+
+  body(bytes: Uint8Array): void {
+    if (this.#asker.over) return;
+    if (!this.#asker.mayServe()) return this.#asker.refuse('LEASE_LOST');
+    if (this.#held && bytes.length === this.#length) return this.#whole(this.#held, bytes);
+    this.pushed();
+    this.#stream.write(encodeChunkPrefix(bytes.length));
+    const large = bytes.length >= LARGE_PART_BYTES;
+    const room = large ? this.#stream.writeBorrowed(bytes) : this.#stream.write(copyBytes(bytes));
+    if (!room) this.#asker.full();
+  }
+
+  pushed(): void {
+    if (!this.#held || this.#asker.over) return;
+    this.#stream.write(encodeResponseHead(this.#held));
+    this.#held = undefined;
+  }
+
+  end(): void {
+    if (this.#asker.over) return this.#stream.settle();
+    if (this.#held) this.#whole(this.#held, EMPTY);
+    if (!this.#complete) {
+      this.#stream.write(encodeMessageEnd());
+      this.#stream.finish();
+    }
+    this.#asker.done();
+  }
+
+  failed({ code }: BackendError): void {
+    this.#asker.refuse(CODES[code] ?? 'BACKEND_FAILED');
+    this.#stream.settle();
+  }
+
+  #whole(head: ResponseHead, content: Uint8Array): void {
+    this.#held = undefined;
+    this.#complete = true;
+    this.#stream.write(encodeResponse(head, content));
+    this.#stream.finish();
+  }
+}

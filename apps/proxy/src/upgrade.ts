@@ -1,0 +1,30 @@
+import { hash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { ENDPOINT_PATH, SUBPROTOCOL } from '@sallyport/channel';
+
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+const KEY = /^[+/0-9A-Za-z]{22}==$/;
+
+/** Why a request for a WebSocket is refused, as status line and further fields. */
+export function upgradeRefusal(request: IncomingMessage): string | undefined {
+  const { method, url, headers } = request;
+  if (url !== ENDPOINT_PATH) return '404 Not Found';
+  const asked = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
+  if (!asked || !KEY.test(headers['sec-websocket-key'] ?? '')) return '400 Bad Request';
+  if (headers['sec-websocket-version'] !== '13') return '426 Upgrade Required\r\nsec-websocket-version: 13';
+  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+  return offered.includes(SUBPROTOCOL) ? undefined : '400 Bad Request';
+}
+
+/** Answer that opens the WebSocket (RFC 6455, section 4.2.2). No extension is ever taken. */
+export function upgradeAnswer(request: IncomingMessage): string {
+  const accept = hash('sha1', `${request.headers['sec-websocket-key']}${GUID}`, 'base64');
+  return [
+    'HTTP/1.1 101 Switching Protocols',
+    'upgrade: websocket',
+    'connection: Upgrade',
+    `sec-websocket-accept: ${accept}`,
+    `sec-websocket-protocol: ${SUBPROTOCOL}`,
+    '\r\n',
+  ].join('\r\n');
+}

@@ -1,0 +1,291 @@
+import {
+  type Field,
+  HTTP_LIMITS,
+  INDETERMINATE_REQUEST,
+  INDETERMINATE_RESPONSE,
+  type RequestHead,
+  type ResponseHead,
+} from './binary-http.ts';
+import { concat, copyBytes, EMPTY, formatLatin1 } from './bytes.ts';
+import { demand } from './errors.ts';
+
+/** What a decoder tells, in the order of the message. */
+export interface MessageSink<Head> {
+  informational?(head: Head): void;
+  head(head: Head): void;
+  /** Part of the content: a view, valid during the call. */
+  content(bytes: Uint8Array): void;
+  trailers(fields: readonly Field[]): void;
+}
+
+/** How a decoder treats what follows the header section: RFC 9292 chunks, or bytes of another protocol (kind 2). */
+export type BodyMode = 'chunks' | 'raw';
+
+/** Decoder of one direction; see `requestDecoder` and `responseDecoder`. */
+export interface HttpDecoder {
+  push(bytes: Uint8Array): void;
+  finish(): void;
+}
+
+type Control = readonly [what: string, limit: number];
+const CONTROL: readonly Control[] = [
+  ['the method', HTTP_LIMITS.methodBytes],
+  ['the scheme', 8],
+  ['the authority', HTTP_LIMITS.authorityBytes],
+  ['the path', HTTP_LIMITS.pathBytes],
+];
+
+/** Items of a message: undefined, and nothing taken, when one is not all there yet. */
+interface Items {
+  varint(): number | undefined;
+  text(limit: number, what: string): string | undefined;
+}
+
+/** What is different between the heads of requests and responses. */
+interface HeadReader {
+  readonly framing: number;
+  /** Reads one item of the control data; true when it was the last one, undefined when it is not all there. */
+  control(items: Items): boolean | undefined;
+  /** Takes a header section; true when it was that of the final head. */
+  section(fields: readonly Field[]): boolean;
+}
+
+type State = 'framing' | 'control' | 'fields' | 'length' | 'content' | 'trailers' | 'padding' | 'raw';
+
+/**
+ * Streaming decoder of binary HTTP (RFC 9292), stricter than the RFC: indeterminate length only, explicit terminators,
+ * zero padding, bounded sections. Reads item by item and keeps only an item that is cut off by the end of the bytes, so
+ * bytes that dribble in cost no more than their number. Feed it with `push`, end it with `finish`. Not shared.
+ */
+class MessageDecoder {
+  readonly #head: HeadReader;
+  readonly #sink: Pick<MessageSink<never>, 'content' | 'trailers'>;
+  readonly #mode: BodyMode;
+  #state: State = 'framing';
+  #buffer: Uint8Array = EMPTY;
+  #at = 0;
+  #fields: Field[] = [];
+  #fieldBytes = 0;
+  #name: string | undefined;
+  #contentLeft = 0;
+  #complete = false;
+
+  constructor(head: HeadReader, sink: Pick<MessageSink<never>, 'content' | 'trailers'>, mode: BodyMode) {
+    this.#head = head;
+    this.#sink = sink;
+    this.#mode = mode;
+  }
+
+  /** Takes the next bytes of the stream. @throws ChannelError ERR_CHANNEL_HTTP */
+  push(bytes: Uint8Array): void {
+    this.#buffer = this.#buffer.length === 0 ? bytes : concat(this.#buffer, bytes);
+    this.#at = 0;
+    while (this.#step());
+    // Callers reuse their buffer: whatever is kept for the next call must be our own.
+    this.#buffer = this.#at === this.#buffer.length ? EMPTY : copyBytes(this.#buffer, this.#at);
+  }
+
+  /** The stream ended. @throws ChannelError ERR_CHANNEL_HTTP when the message is not complete: truncation is an error. */
+  finish(): void {
+    demand(this.#complete, 'ERR_CHANNEL_HTTP', 'the message is cut short');
+  }
+
+  /** Reads one item; false when it is not all there, or nothing is. */
+  #step(): boolean {
+    switch (this.#state) {
+      case 'framing':
+        return this.#readFraming();
+      case 'control':
+        return this.#readControl();
+      case 'fields':
+      case 'trailers':
+        return this.#readField();
+      case 'length':
+        return this.#readLength();
+      case 'content':
+        return this.#passContent();
+      case 'padding':
+        return this.#checkPadding();
+      case 'raw':
+        return this.#passRaw();
+    }
+  }
+
+  #readFraming(): boolean {
+    const framing = this.varint();
+    if (framing === undefined) return false;
+    demand(framing === this.#head.framing, 'ERR_CHANNEL_HTTP', 'the framing is not known');
+    this.#state = 'control';
+    return true;
+  }
+
+  #readControl(): boolean {
+    const last = this.#head.control(this);
+    if (last === undefined) return false;
+    if (last) this.#state = 'fields';
+    return true;
+  }
+
+  #readField(): boolean {
+    if (this.#name === undefined) {
+      const name = this.text(HTTP_LIMITS.nameBytes, 'a field name');
+      if (name === undefined) return false;
+      if (name === '') this.#endSection();
+      else this.#name = name;
+      return true;
+    }
+    const value = this.text(HTTP_LIMITS.valueBytes, 'a field value');
+    if (value === undefined) return false;
+    this.#fieldBytes += this.#name.length + value.length;
+    const { sectionBytes, fields } = HTTP_LIMITS;
+    demand(this.#fieldBytes <= sectionBytes, 'ERR_CHANNEL_HTTP', 'the field section is too large');
+    demand(this.#fields.length < fields, 'ERR_CHANNEL_HTTP', `more than ${fields} fields`);
+    this.#fields.push([this.#name, value]);
+    this.#name = undefined;
+    return true;
+  }
+
+  #endSection(): void {
+    const fields = this.#fields;
+    this.#fields = [];
+    this.#fieldBytes = 0;
+    if (this.#state === 'trailers') {
+      this.#state = 'padding';
+      this.#sink.trailers(fields);
+      this.#complete = true;
+    } else if (!this.#head.section(fields)) {
+      this.#state = 'control';
+    } else if (this.#mode === 'chunks') {
+      this.#state = 'length';
+    } else {
+      this.#state = 'raw';
+      this.#complete = true;
+    }
+  }
+
+  #readLength(): boolean {
+    const length = this.varint();
+    if (length === undefined) return false;
+    this.#contentLeft = length;
+    this.#state = length === 0 ? 'trailers' : 'content';
+    return true;
+  }
+
+  #passContent(): boolean {
+    const part = this.#buffer.subarray(this.#at, Math.min(this.#at + this.#contentLeft, this.#buffer.length));
+    if (part.length === 0) return false;
+    this.#at += part.length;
+    this.#contentLeft -= part.length;
+    if (this.#contentLeft === 0) this.#state = 'length';
+    this.#sink.content(part);
+    return true;
+  }
+
+  #passRaw(): boolean {
+    const part = this.#buffer.subarray(this.#at);
+    this.#at = this.#buffer.length;
+    if (part.length > 0) this.#sink.content(part);
+    return false;
+  }
+
+  #checkPadding(): boolean {
+    for (; this.#at < this.#buffer.length; this.#at++) {
+      demand(this.#buffer[this.#at] === 0, 'ERR_CHANNEL_HTTP', 'the padding is not zero');
+    }
+    return false;
+  }
+
+  /** The next integer; undefined when it is not all there. */
+  varint(): number | undefined {
+    const first = this.#buffer[this.#at];
+    if (first === undefined) return undefined;
+    const end = this.#at + (1 << (first >> 6));
+    if (end > this.#buffer.length) return undefined;
+    let value = first & 0x3f;
+    for (let i = this.#at + 1; i < end; i++) value = value * 256 + this.#buffer[i]!;
+    demand(value <= 2 ** 32, 'ERR_CHANNEL_HTTP', 'a length is too large');
+    this.#at = end;
+    return value;
+  }
+
+  /** The next text with its length in front; undefined when it is not all there. */
+  text(limit: number, what: string): string | undefined {
+    const start = this.#at;
+    const length = this.varint();
+    if (length === undefined) return undefined;
+    demand(length <= limit, 'ERR_CHANNEL_HTTP', `${what} is longer than ${limit} bytes`);
+    const end = this.#at + length;
+    if (end > this.#buffer.length) {
+      this.#at = start;
+      return undefined;
+    }
+    const text = formatLatin1(this.#buffer, this.#at, end);
+    this.#at = end;
+    return text;
+  }
+}
+
+class RequestHeadReader implements HeadReader {
+  readonly framing = INDETERMINATE_REQUEST;
+  readonly #sink: MessageSink<RequestHead>;
+  readonly #control: string[] = [];
+
+  constructor(sink: MessageSink<RequestHead>) {
+    this.#sink = sink;
+  }
+
+  control(items: Items): boolean | undefined {
+    const [what, limit] = CONTROL[this.#control.length]!;
+    const text = items.text(limit, what);
+    if (text === undefined) return undefined;
+    return this.#control.push(text) === CONTROL.length;
+  }
+
+  section(fields: readonly Field[]): boolean {
+    const [method, scheme, authority, path] = this.#control as [string, string, string, string];
+    this.#sink.head({ method, scheme, authority, path, fields });
+    return true;
+  }
+}
+
+class ResponseHeadReader implements HeadReader {
+  readonly framing = INDETERMINATE_RESPONSE;
+  readonly #sink: MessageSink<ResponseHead>;
+  #status = 0;
+  #informational = 0;
+
+  constructor(sink: MessageSink<ResponseHead>) {
+    this.#sink = sink;
+  }
+
+  control(items: Items): boolean | undefined {
+    const status = items.varint();
+    if (status === undefined) return undefined;
+    const informational = status >= 100 && status < 200;
+    demand(informational || (status >= 200 && status <= 599), 'ERR_CHANNEL_HTTP', 'the status is not valid');
+    const allowed = !informational || this.#informational++ < HTTP_LIMITS.informational;
+    demand(allowed, 'ERR_CHANNEL_HTTP', 'too many informational responses');
+    this.#status = status;
+    return true;
+  }
+
+  section(fields: readonly Field[]): boolean {
+    const head = { status: this.#status, fields };
+    if (this.#status < 200) {
+      this.#sink.informational?.(head);
+      return false;
+    }
+    this.#sink.head(head);
+    return true;
+  }
+}
+
+/** Decoder of a request. Its errors are ERR_CHANNEL_HTTP; what the head says is checked by `checkRequest`. */
+export function requestDecoder(sink: MessageSink<RequestHead>, mode: BodyMode = 'chunks'): HttpDecoder {
+  return new MessageDecoder(new RequestHeadReader(sink), sink, mode);
+}
+
+/** Decoder of a response, with at most four informational ones in front (RFC 9292, section 3.5.1). */
+export function responseDecoder(sink: MessageSink<ResponseHead>, mode: BodyMode = 'chunks'): HttpDecoder {
+  return new MessageDecoder(new ResponseHeadReader(sink), sink, mode);
+}
