@@ -31,14 +31,38 @@ const SMALL_BYTES = 4_096;
 /** Pongs are left out while so much waits for a peer that does not read, bytes. */
 const MAX_PONG_BACKLOG = 65_536;
 
+/** Large pieces of memory that are kept for the next congested socket. */
+const MAX_SPARE = 64;
+
 /**
- * Where messages are put together, for all sockets of the process: what the kernel takes at once never needs memory of its
- * own. Memory that a socket still holds is replaced.
+ * Where messages are put together, for all sockets of the process: what the kernel takes at once needs no memory of its
+ * own. A piece that a socket still holds is replaced.
  */
-const outgoing = {
-  small: Buffer.allocUnsafeSlow(HEAD_BYTES + SMALL_BYTES),
-  large: Buffer.allocUnsafeSlow(HEAD_BYTES + MAX_SHORT_BYTES),
-};
+class Outgoing {
+  readonly #bytes: number;
+  readonly #spare: Buffer[] = [];
+  memory: Buffer;
+
+  constructor(bytes: number) {
+    this.#bytes = HEAD_BYTES + bytes;
+    this.memory = Buffer.allocUnsafeSlow(this.#bytes);
+  }
+
+  /** Writes `part` of the memory; what does not leave at once keeps it. */
+  write(socket: Socket, part: Buffer): void {
+    const { memory } = this;
+    if (socket.writableLength > 0) socket.write(part, () => this.#keep(memory));
+    else socket.write(part);
+    if (socket.writableLength > 0) this.memory = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#bytes);
+  }
+
+  #keep(memory: Buffer): void {
+    if (this.#spare.length < MAX_SPARE && memory !== this.memory) this.#spare.push(memory);
+  }
+}
+
+const small = new Outgoing(SMALL_BYTES);
+const large = new Outgoing(MAX_SHORT_BYTES);
 
 /**
  * The server's side of a WebSocket (RFC 6455) after its handshake, for binary messages only: no text, no fragments, no
@@ -76,19 +100,20 @@ export class RecordSocket {
   /** Memory of exactly so many bytes for the message that `transmit` sends next. */
   outgoing(bytes: number): Uint8Array {
     if (bytes > MAX_SHORT_BYTES) return Buffer.allocUnsafeSlow(LONG_HEAD_BYTES + bytes).subarray(LONG_HEAD_BYTES);
-    const memory = bytes <= SMALL_BYTES ? outgoing.small : outgoing.large;
-    return memory.subarray(HEAD_BYTES, HEAD_BYTES + bytes);
+    return (bytes <= SMALL_BYTES ? small : large).memory.subarray(HEAD_BYTES, HEAD_BYTES + bytes);
   }
 
   /** Sends the message that was put into `outgoing`. */
   transmit(message: Uint8Array): void {
     if (this.#closing || this.#socket.destroyed) return;
-    const { buffer, byteOffset, length } = message;
-    const headBytes = writeHead(Buffer.from(buffer), byteOffset, length);
-    this.#socket.write(Buffer.from(buffer, byteOffset - headBytes, headBytes + length));
-    if (this.#socket.writableLength === 0) return;
-    if (buffer === outgoing.small.buffer) outgoing.small = Buffer.allocUnsafeSlow(HEAD_BYTES + SMALL_BYTES);
-    else if (buffer === outgoing.large.buffer) outgoing.large = Buffer.allocUnsafeSlow(HEAD_BYTES + MAX_SHORT_BYTES);
+    const { length } = message;
+    if (length > MAX_SHORT_BYTES) {
+      const memory = Buffer.from(message.buffer);
+      return void this.#socket.write(memory.subarray(LONG_HEAD_BYTES - writeHead(memory, LONG_HEAD_BYTES, length)));
+    }
+    const place = length <= SMALL_BYTES ? small : large;
+    const headBytes = writeHead(place.memory, HEAD_BYTES, length);
+    place.write(this.#socket, place.memory.subarray(HEAD_BYTES - headBytes, HEAD_BYTES + length));
   }
 
   /** Sends one binary message. */
@@ -217,16 +242,22 @@ function writeHead(memory: Buffer, at: number, length: number): number {
   return LONG_HEAD_BYTES;
 }
 
-/** Removes the mask in place (RFC 6455, section 5.3), four bytes at a time where memory allows. */
+/** Contents from this size on are unmasked in words. */
+const WORDS_FROM_BYTES = 512;
+
+/** Removes the mask in place (RFC 6455, section 5.3). */
 function unmask(content: Buffer, mask: Buffer): void {
-  let i = 0;
-  for (; i < content.length && (content.byteOffset + i) % 4 !== 0; i++) content[i]! ^= mask[i % 4]!;
-  if (content.length - i >= 4) {
-    const words = new Int32Array(content.buffer, content.byteOffset + i, (content.length - i) >> 2);
-    const turned = Uint8Array.of(mask[i % 4]!, mask[(i + 1) % 4]!, mask[(i + 2) % 4]!, mask[(i + 3) % 4]!);
-    const word = new Int32Array(turned.buffer)[0]!;
-    for (let w = 0; w < words.length; w++) words[w]! ^= word;
-    i += words.length * 4;
-  }
-  for (; i < content.length; i++) content[i]! ^= mask[i % 4]!;
+  const from = content.length < WORDS_FROM_BYTES ? 0 : unmaskWords(content, mask);
+  for (let i = from; i < content.length; i++) content[i]! ^= mask[i & 3]!;
+}
+
+/** Unmasks four bytes at a time, after the first ones up to where memory is aligned; gives how far it came. */
+function unmaskWords(content: Buffer, mask: Buffer): number {
+  const start = -content.byteOffset & 3;
+  for (let i = 0; i < start; i++) content[i]! ^= mask[i]!;
+  const words = new Int32Array(content.buffer, content.byteOffset + start, (content.length - start) >> 2);
+  const turned = Uint8Array.from({ length: MASK_BYTES }, (_, i) => mask[(start + i) & 3]!);
+  const word = new Int32Array(turned.buffer)[0]!;
+  for (let i = 0; i < words.length; i++) words[i]! ^= word;
+  return start + words.length * MASK_BYTES;
 }

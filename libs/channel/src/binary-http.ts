@@ -1,3 +1,5 @@
+import { allocate } from './bytes.ts';
+
 /** One header or trailer field: lower-case name, value of one character per byte (Latin-1). */
 export type Field = readonly [name: string, value: string];
 
@@ -122,11 +124,13 @@ export function encodeResponseHead(head: ResponseHead, informational: readonly R
 /** A complete response without trailers, in one piece: what head, one chunk and end would be one after the other. */
 export function encodeResponse(head: ResponseHead, content: Uint8Array): Uint8Array {
   const chunk = content.length === 0 ? 0 : varintBytes(content.length) + content.length;
-  const target = new Uint8Array(1 + headBytes(head) + chunk + 2);
+  const target = allocate(1 + headBytes(head) + chunk + 2);
   target[0] = INDETERMINATE_RESPONSE;
   const at = writeHead(target, 1, head);
-  // The end of the content and the empty trailer section are the two zeros that stand there already.
   if (chunk > 0) target.set(content, writeVarint(target, at, content.length));
+  // The end of the content and the empty trailer section.
+  target[at + chunk] = 0;
+  target[at + chunk + 1] = 0;
   return target;
 }
 

@@ -14,6 +14,15 @@ export function decodeText(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+type Allocate = (length: number) => Uint8Array;
+/** Node gives memory without clearing it, small parts of it from a larger piece. */
+const nativeAllocate = (globalThis as { Buffer?: { allocUnsafe: Allocate } }).Buffer?.allocUnsafe;
+
+/** Memory that holds anything: whoever asks for it writes every byte. */
+export function allocate(length: number): Uint8Array {
+  return nativeAllocate ? nativeAllocate(length) : new Uint8Array(length);
+}
+
 type LatinSlice = (this: Uint8Array, start: number, end: number) => string;
 /** Node reads Latin-1 in one call; elsewhere characters are put together one by one. */
 const nativeSlice = (globalThis as { Buffer?: { prototype: { latin1Slice: LatinSlice } } }).Buffer?.prototype

@@ -366,8 +366,8 @@ export class Multiplexer implements StreamOwner {
     demand(frame.stream <= this.#lastStream, 'ERR_CHANNEL_FRAME', 'the stream was never opened');
     const stream = this.#streams.get(frame.stream);
     if (!stream) return;
-    stream.sendCredit += delta;
-    demand(stream.sendCredit <= MAX_WINDOW, 'ERR_CHANNEL_FLOW', 'the window of a stream is too large');
+    demand(stream.sendCredit + delta <= MAX_WINDOW, 'ERR_CHANNEL_FLOW', 'the window of a stream is too large');
+    stream.credit(delta);
     this.ready(stream);
   }
 

@@ -54,6 +54,9 @@ export class ChannelStream {
   #remoteClosed = false;
   #settled = false;
   #full = false;
+  /** A writer of borrowed bytes waits for credit, too, so that little of what it writes next must be copied. */
+  #creditless = false;
+  readonly #lowCredit: number;
 
   constructor(owner: StreamOwner, init: { id: number; kind: number; window: number; opening: boolean }) {
     this.#owner = owner;
@@ -61,6 +64,7 @@ export class ChannelStream {
     this.kind = init.kind;
     this.sendCredit = init.window;
     this.receiveCredit = init.window;
+    this.#lowCredit = Math.min(LOW_WATER_BYTES, init.window / 4);
     this.#opening = init.opening;
   }
 
@@ -87,13 +91,14 @@ export class ChannelStream {
       this.#queued += bytes.length;
       this.#owner.ready(this);
     }
-    this.#full = this.#queued >= HIGH_WATER_BYTES;
+    this.#full ||= this.#queued >= HIGH_WATER_BYTES;
     return !this.#full;
   }
 
   /**
    * Like `write`, for bytes that are only lent for the call: what can be is sent at once, and only the rest is copied.
-   * For large parts; small ones are better copied, so that they share a record with others.
+   * False as soon as there is a rest, or credit for little more. For large parts; small ones are better copied, so that
+   * they share a record.
    */
   writeBorrowed(bytes: Uint8Array): boolean {
     this.write(bytes);
@@ -104,8 +109,8 @@ export class ChannelStream {
       this.#chunks[last] = copyBytes(bytes, sent);
       if (last === 0) this.#offset = 0;
     }
-    this.#full = this.#queued >= HIGH_WATER_BYTES;
-    return !this.#full;
+    this.#creditless = this.#queued > 0 || this.sendCredit < this.#lowCredit;
+    return !this.#full && !this.#creditless;
   }
 
   /** Finishes our direction after what is queued. */
@@ -170,6 +175,12 @@ export class ChannelStream {
     return { next: offset + headBytes + sent, sent };
   }
 
+  /** Called by the channel when the peer gave credit. */
+  credit(bytes: number): void {
+    this.sendCredit += bytes;
+    this.#maybeDrain();
+  }
+
   /** Called by the channel for received data. */
   receive(bytes: Uint8Array, fin: boolean): void {
     this.receiveCredit -= bytes.length;
@@ -222,8 +233,10 @@ export class ChannelStream {
   }
 
   #maybeDrain(): void {
-    if (!this.#full || this.#queued > LOW_WATER_BYTES) return;
+    if ((!this.#full && !this.#creditless) || this.#queued > LOW_WATER_BYTES) return;
+    if (this.#creditless && this.sendCredit < this.#lowCredit) return;
     this.#full = false;
+    this.#creditless = false;
     this.sink?.drain();
   }
 }

@@ -32,7 +32,8 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /** Lines of one work, round by round: a noisy minute hits all of them alike. */
 async function run(work: Work, bench: Bench, machine: string): Promise<Result> {
-  const lines = work.lines(bench).filter(({ subject, variant }) => `${subject} ${variant}`.includes(values.only));
+  const only = new RegExp(values.only);
+  const lines = work.lines(bench).filter(({ subject, variant }) => only.test(`${subject}, ${variant}`));
   const measured = new Map<Line, Measured[]>(lines.map((line) => [line, []]));
   const rounds = work.once ? 1 : Number(values.rounds);
   for (let round = 1; round <= rounds; round++) {

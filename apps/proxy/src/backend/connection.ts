@@ -53,6 +53,7 @@ export class BackendConnection implements ResponseSink {
   #chunked = false;
   #requestDone = true;
   #released = false;
+  #paused = false;
   /** When the next sweep ends what is going on, ms of the monotonic clock. */
   #deadline = 0;
 
@@ -109,10 +110,13 @@ export class BackendConnection implements ResponseSink {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
     this.#socket.resume();
   }
 
@@ -165,6 +169,8 @@ export class BackendConnection implements ResponseSink {
     if (reusable && keepMs > 0) {
       this.#deadline = performance.now() + keepMs;
       this.#released = true;
+      // The last part may have filled the device's side; the next exchange starts on a connection that reads.
+      this.resume();
     } else {
       this.#socket.destroy();
     }

@@ -217,6 +217,7 @@ class PooledCall implements BackendCall, BackendSink {
 
   end(): void {
     this.over = true;
+    this.#connection = undefined;
     this.#sink.end();
   }
 

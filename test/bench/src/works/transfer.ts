@@ -61,7 +61,7 @@ function workOf(name: string, title: string, direction: 'down' | 'up'): Work {
     title,
     goals: PARALLEL.map((parallel) => ({
       variant: `${parallel} at once`,
-      ours: 'Sallyport, AES-GCM',
+      ours: 'Sallyport, ChaChaPoly',
       theirs: 'nginx TLS',
       atLeast: 1,
     })),
