@@ -1,21 +1,22 @@
 import { effectOn } from '@sallyport/access';
 import {
   type AppContext,
-  CborFields,
   ChannelError,
+  type ChannelHost,
   type ChannelStream,
   DEFAULT_LIMITS,
+  decodeContext,
   encodeCbor,
   Multiplexer,
-  parseContext,
   RecordLayer,
   SIGNED_CODES,
   type SignedCode,
   type Transport,
 } from '@sallyport/channel';
-import type { Grant, RevocationEntry } from '@sallyport/security-api';
+import type { Backend, Grant, RevocationEntry } from '@sallyport/security-api';
+import type { Backends } from './backend/backends.ts';
 import type { Farm } from './farm.ts';
-import { decide } from './rights.ts';
+import { type Decision, decide, type Wanted } from './rights.ts';
 import type { Exchange, StreamHost } from './streams/exchange.ts';
 import { HttpExchange } from './streams/http.ts';
 import { TcpExchange } from './streams/tcp.ts';
@@ -29,6 +30,8 @@ export interface ChannelSocket {
   transmit(record: Uint8Array): void;
   bufferedBytes(): number;
   close(code: number): void;
+  /** Ends the socket when it is silent or stuck. */
+  sweep(now: number): void;
 }
 
 /** What a channel starts from. */
@@ -42,27 +45,28 @@ export interface ChannelStart {
 
 /** Life of a channel at most, ms. */
 const MAX_LIFE_MS = 12 * 3_600_000;
+/** When rights that could not be read are asked for again, ms. */
+const RETRY_MS = 1_000;
 
 const due: (() => void)[] = [];
-
-/** Flushes channels at the end of a turn of the event loop: what came from several backends meanwhile shares a record. */
-function atEndOfTurn(flush: () => void): void {
-  if (due.push(flush) === 1) setImmediate(flushDue);
-}
 
 function flushDue(): void {
   for (const flush of due.splice(0)) flush();
 }
 
 /** One open channel of a device at this Proxy: its keys, grant, app context and streams. */
-export class DeviceChannel {
+export class DeviceChannel implements ChannelHost, StreamHost {
   readonly #farm: Farm;
   readonly #socket: ChannelSocket;
   readonly #mux: Multiplexer;
-  readonly #host: StreamHost;
   #grant: Grant;
   #context: AppContext;
-  #timers: NodeJS.Timeout[] = [];
+  /** When session and rights are to be looked at again, ms of the monotonic clock. */
+  readonly #openedAt: number = performance.now();
+  #endsAt = 0;
+  #backends: readonly Backend[] = [];
+  #refreshAt = 0;
+  #reading = false;
   #suspended = false;
   /** False until a grant has passed all checks, and while changed rights are read again. */
   #ready = false;
@@ -73,29 +77,8 @@ export class DeviceChannel {
     this.#socket = socket;
     this.#grant = grant;
     this.#context = context;
-    const limits = { ...DEFAULT_LIMITS, ...grant.limits };
-    this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', limits, {
-      outgoing: (bytes) => socket.outgoing(bytes),
-      transmit: (record) => socket.transmit(record),
-      backlogBytes: () => socket.bufferedBytes(),
-      now: () => performance.now(),
-      schedule: atEndOfTurn,
-      accept: (stream) => this.#accept(stream),
-      context: (cbor) => this.#newContext(cbor),
-      broken: () => socket.close(1002),
-    });
-    this.#host = {
-      backends: farm.backends,
-      deviceAddress: socket.address,
-      decide: (wanted) => decide(this.#grant, this.#context, wanted),
-      ready: () => this.#ready,
-      whenReady: (work) => {
-        if (this.#ready) work();
-        else this.#waiting.push(work);
-      },
-      mayServe: () => farm.mayServe() && !this.#mux.closed,
-      count: (kind, outcome) => farm.count(kind, outcome),
-    };
+    this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', { ...DEFAULT_LIMITS, ...grant.limits }, this);
+    this.#schedule();
   }
 
   get sid(): string {
@@ -128,6 +111,13 @@ export class DeviceChannel {
     if (effect === 'reauthorize') this.#readAgain();
   }
 
+  /** Ends the channel, or reads its rights again, when it is time. */
+  sweep(now: number): void {
+    this.#socket.sweep(now);
+    if (now >= this.#endsAt) this.end('SESSION_EXPIRED');
+    else if (now >= this.#refreshAt) void this.reauthorize();
+  }
+
   /** Says goodbye with an authenticated code and closes. */
   end(code: SignedCode): void {
     if (this.#mux.closed) return;
@@ -144,7 +134,6 @@ export class DeviceChannel {
 
   /** Ends all work at once; the socket is gone or about to be. */
   destroy(code: SignedCode): void {
-    for (const timer of this.#timers) clearTimeout(timer);
     this.#mux.destroy(SIGNED_CODES[code]);
     this.#farm.forget(this);
   }
@@ -166,15 +155,18 @@ export class DeviceChannel {
 
   /** Reads the rights again. Security out of reach changes nothing: the lease bounds that. */
   async reauthorize(): Promise<void> {
-    if (this.#mux.closed) return;
+    if (this.#mux.closed || this.#reading) return;
+    this.#reading = true;
     try {
       const grant = await this.#farm.security.reauthorize(this.#grant.sid);
+      this.#reading = false;
       if (this.#mux.closed) return;
       if (!grant) return this.end('SESSION_EXPIRED');
-      this.use(grant);
+      this.use(this.#farm.shared(grant));
     } catch (error) {
+      this.#reading = false;
       this.#farm.log.warn({ err: error }, 'rights could not be read again');
-      this.#timers.push(setTimeout(() => void this.reauthorize(), 1_000));
+      this.#refreshAt = performance.now() + RETRY_MS;
     }
   }
 
@@ -193,6 +185,86 @@ export class DeviceChannel {
     for (const work of this.#waiting.splice(0)) work();
   }
 
+  // ChannelHost: what the multiplexer needs.
+
+  outgoing(bytes: number): Uint8Array {
+    return this.#socket.outgoing(bytes);
+  }
+
+  transmit(record: Uint8Array): void {
+    this.#socket.transmit(record);
+  }
+
+  backlogBytes(): number {
+    return this.#socket.bufferedBytes();
+  }
+
+  now(): number {
+    return performance.now();
+  }
+
+  /** At the end of the turn of the event loop: what came from several backends meanwhile shares a record. */
+  schedule(flush: () => void): void {
+    if (due.push(flush) === 1) setImmediate(flushDue);
+  }
+
+  refusal(): number | undefined {
+    const busy = this.#farm.overloaded() || this.#farm.backends.congested(this.#backends);
+    return busy ? SIGNED_CODES.CALM_DOWN : undefined;
+  }
+
+  context(cbor: Uint8Array): void {
+    this.#context = decodeContext(cbor);
+    this.#recheck();
+  }
+
+  broken(): void {
+    this.#socket.close(1002);
+  }
+
+  accept(stream: ChannelStream): Exchange {
+    const place = { host: this, stream };
+    if (stream.kind === 1) return new HttpExchange(place);
+    if (stream.kind === 2) return new WebSocketExchange(place);
+    if (stream.kind === 3) return new TcpExchange(place);
+    queueMicrotask(() => {
+      stream.reset(SIGNED_CODES.REQUEST_REFUSED);
+      stream.settle();
+    });
+    return { data: (bytes) => stream.consume(bytes.length), end() {}, reset() {}, drain() {}, recheck() {} };
+  }
+
+  // StreamHost: what handlers of streams need.
+
+  get backends(): Backends {
+    return this.#farm.backends;
+  }
+
+  get deviceAddress(): string {
+    return this.#socket.address;
+  }
+
+  decide(wanted: Wanted): Decision {
+    return decide(this.#grant, this.#context, wanted);
+  }
+
+  ready(): boolean {
+    return this.#ready;
+  }
+
+  whenReady(work: () => void): void {
+    if (this.#ready) work();
+    else this.#waiting.push(work);
+  }
+
+  mayServe(): boolean {
+    return this.#farm.mayServe() && !this.#mux.closed && performance.now() < this.#endsAt;
+  }
+
+  count(kind: string, outcome: 'done' | SignedCode): void {
+    this.#farm.count(kind, outcome);
+  }
+
   get #app(): string {
     return `${this.#context.id}@${this.#context.version}`;
   }
@@ -209,33 +281,15 @@ export class DeviceChannel {
   }
 
   #schedule(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#backends = this.#grant.resources.map(({ backend }) => backend);
+    const now = performance.now();
     const { expiresInMs, refreshInMs } = this.#grant;
-    this.#timers = [
-      setTimeout(() => this.end('SESSION_EXPIRED'), Math.min(expiresInMs, MAX_LIFE_MS)),
-      setTimeout(() => void this.reauthorize(), refreshInMs),
-    ];
+    this.#endsAt = Math.min(now + expiresInMs, this.#openedAt + MAX_LIFE_MS);
+    this.#refreshAt = now + refreshInMs;
   }
 
   #notify(notice: Parameters<typeof encodeCbor>[0]): void {
     if (!this.#mux.closed) this.#mux.announce(encodeCbor(notice));
-  }
-
-  #newContext(cbor: Uint8Array): void {
-    this.#context = parseContext(CborFields.decode(cbor));
-    this.#recheck();
-  }
-
-  #accept(stream: ChannelStream): Exchange {
-    const place = { host: this.#host, stream };
-    if (stream.kind === 1) return new HttpExchange(place);
-    if (stream.kind === 2) return new WebSocketExchange(place);
-    if (stream.kind === 3) return new TcpExchange(place);
-    queueMicrotask(() => {
-      stream.reset(SIGNED_CODES.REQUEST_REFUSED);
-      stream.settle();
-    });
-    return { data: (bytes) => stream.consume(bytes.length), end() {}, reset() {}, drain() {}, recheck() {} };
   }
 }
 

@@ -86,6 +86,14 @@ export class DeviceSocket implements ChannelSocket {
     setTimeout(() => this.#socket.destroy(), RETRY_MS).unref();
   }
 
+  /** Ends what is silent, and what does not read. */
+  sweep(now: number): void {
+    if (this.bufferedBytes() < MAX_BACKLOG_BYTES) this.#backlogSince = undefined;
+    else this.#backlogSince ??= now;
+    const stuck = this.#backlogSince !== undefined && now - this.#backlogSince > BACKLOG_GRACE_MS;
+    if (stuck || now - this.#heardAt > IDLE_MS) this.#socket.destroy();
+  }
+
   #receive(bytes: Buffer): void {
     this.#heardAt = performance.now();
     if (this.#channel) return this.#channel.receive(bytes);
@@ -145,7 +153,8 @@ export class DeviceSocket implements ChannelSocket {
         Object.hasOwn(HINT_CODES, answer.hint) ? (answer.hint as HintCode) : 'DENIED',
         answer.retryAfterMs,
       );
-    const { grant, channelKey } = answer;
+    const { channelKey } = answer;
+    const grant = this.#farm.shared(answer.grant);
     const opening = new ProxyOpening(this.#crypto, hello, channelKey);
     const context = opening.readHello(hello);
     // What was revoked while Security was answering, and whether we may still serve at all.
@@ -161,22 +170,10 @@ export class DeviceSocket implements ChannelSocket {
     const channel = new DeviceChannel({ farm: this.#farm, socket: this, grant, context, transport: welcome.transport });
     this.#channel = channel;
     this.#farm.keep(channel);
-    this.#watch();
+    clearTimeout(this.#timer);
     const denied = checkContext(grant.context, context);
     if (denied) return channel.end(denied);
     channel.use(grant);
-  }
-
-  /** Closes what is silent, and what does not read. */
-  #watch(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setInterval(() => {
-      const now = performance.now();
-      if (this.bufferedBytes() < MAX_BACKLOG_BYTES) this.#backlogSince = undefined;
-      else this.#backlogSince ??= now;
-      const stuck = this.#backlogSince !== undefined && now - this.#backlogSince > BACKLOG_GRACE_MS;
-      if (stuck || now - this.#heardAt > IDLE_MS) this.#socket.destroy();
-    }, BACKLOG_GRACE_MS / 3);
   }
 
   #hint(code: HintCode, retryAfterMs = 0): void {

@@ -1,15 +1,21 @@
 import type { Judgement } from '@sallyport/access';
 import type { SignedCode } from '@sallyport/channel';
-import type { RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
+import type { Grant, RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { Backends } from './backend/backends.ts';
 import type { DeviceChannel } from './device-channel.ts';
+import { SharedResources } from './shared-resources.ts';
+import { Turn } from './turn.ts';
 
 const LEASE_CHECK_MS = 100;
 /** How long sockets are kept after the lease is lost, ms. */
 const LEASE_GRACE_MS = 60_000;
 const SITE_MAP_KEEP_MS = 10_000;
+/** How often channels are looked at whose time may be over, ms. */
+const SWEEP_MS = 1_000;
+/** New streams are refused in a turn of the event loop that takes longer, ms: better a quick no than a late yes. */
+const MAX_TURN_MS = 50;
 
 /** What a Farm is made of. */
 export interface FarmParts {
@@ -28,6 +34,7 @@ export class Farm {
   readonly log: Log;
   readonly #parts: FarmParts;
   readonly #channels = new Set<DeviceChannel>();
+  readonly #bySession = new Map<string, readonly DeviceChannel[]>();
   readonly #streams;
   /** Counters by kind and outcome: looking labels up costs more than counting. */
   readonly #counters = new Map<string, { inc(): void }>();
@@ -37,6 +44,9 @@ export class Farm {
   #generation = 0;
   #siteMap: { readonly at: number; readonly answer: Promise<SiteMapAnswer> } | undefined;
   readonly #timer: NodeJS.Timeout;
+  readonly #sweepTimer: NodeJS.Timeout;
+  readonly #turn = new Turn();
+  readonly #resources = new SharedResources();
 
   constructor(parts: FarmParts) {
     this.#parts = parts;
@@ -47,6 +57,7 @@ export class Farm {
     parts.metrics.gauge('sallyport_channels', 'open channels', () => this.#channels.size);
     parts.metrics.gauge('sallyport_lease_live', '1 while this Proxy may serve', () => (this.mayServe() ? 1 : 0));
     this.#timer = setInterval(() => this.#checkLease(), LEASE_CHECK_MS);
+    this.#sweepTimer = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
   /** The control connection, once it exists. */
@@ -71,6 +82,16 @@ export class Farm {
     return this.#control?.lease.live ?? false;
   }
 
+  /** The same grant in less memory. */
+  shared(grant: Grant): Grant {
+    return this.#resources.share(grant);
+  }
+
+  /** True when this turn of the event loop has lasted so long that what came in with it has waited too long already. */
+  overloaded(): boolean {
+    return this.#turn.ms() > MAX_TURN_MS;
+  }
+
   /** Holds a grant against everything that was revoked since it was read. */
   judge(channel: Parameters<ControlConnection['judge']>[0]): Judgement {
     return this.#control?.judge(channel) ?? 'stale';
@@ -83,13 +104,17 @@ export class Farm {
 
   /** Keeps a channel; of one session only so many stay, the oldest goes. */
   keep(channel: DeviceChannel): void {
-    const same = [...this.#channels].filter(({ sid }) => sid === channel.sid);
+    const same = this.#bySession.get(channel.sid) ?? [];
     if (same.length >= this.#parts.channelsPerSession) same[0]!.end('CALM_DOWN');
+    this.#bySession.set(channel.sid, [...(this.#bySession.get(channel.sid) ?? []), channel]);
     this.#channels.add(channel);
   }
 
   forget(channel: DeviceChannel): void {
-    this.#channels.delete(channel);
+    if (!this.#channels.delete(channel)) return;
+    const rest = (this.#bySession.get(channel.sid) ?? []).filter((one) => one !== channel);
+    if (rest.length > 0) this.#bySession.set(channel.sid, rest);
+    else this.#bySession.delete(channel.sid);
   }
 
   count(kind: string, outcome: 'done' | SignedCode): void {
@@ -121,6 +146,12 @@ export class Farm {
     }
     for (const channel of [...this.#channels]) channel.end('DRAINING');
     clearInterval(this.#timer);
+    clearInterval(this.#sweepTimer);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const channel of [...this.#channels]) channel.sweep(now);
   }
 
   #checkLease(): void {

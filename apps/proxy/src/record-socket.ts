@@ -77,7 +77,8 @@ export class RecordSocket {
   #frame: Buffer | undefined;
   #filled = 0;
   #opcode = 0;
-  readonly #mask = Buffer.alloc(MASK_BYTES);
+  /** The four bytes of the frame's mask, as they stand in it. */
+  #mask = 0;
   #closing = false;
 
   constructor(socket: Socket, listener: RecordSocketListener) {
@@ -166,7 +167,7 @@ export class RecordSocket {
     const length = lengthBytes === 0 ? short : lengthBytes === 2 ? data.readUInt16BE(at + 2) : longLength(data, at + 2);
     if (length > MAX_MESSAGE_BYTES) return this.#refuse(TOO_LARGE);
     this.#opcode = first & 0x0f;
-    data.copy(this.#mask, 0, start - MASK_BYTES, start);
+    this.#mask = data.readInt32BE(start - MASK_BYTES);
     const end = start + length;
     if (end <= data.length) return this.#take(data.subarray(start, end)) ? end : -1;
     this.#frame = Buffer.allocUnsafeSlow(length);
@@ -246,17 +247,22 @@ function writeHead(memory: Buffer, at: number, length: number): number {
 const WORDS_FROM_BYTES = 512;
 
 /** Removes the mask in place (RFC 6455, section 5.3). */
-function unmask(content: Buffer, mask: Buffer): void {
+function unmask(content: Buffer, mask: number): void {
   const from = content.length < WORDS_FROM_BYTES ? 0 : unmaskWords(content, mask);
-  for (let i = from; i < content.length; i++) content[i]! ^= mask[i & 3]!;
+  for (let i = from; i < content.length; i++) content[i]! ^= maskByte(mask, i);
+}
+
+/** The byte of the mask for byte `i` of a content. */
+function maskByte(mask: number, i: number): number {
+  return (mask >>> (24 - 8 * (i & 3))) & 0xff;
 }
 
 /** Unmasks four bytes at a time, after the first ones up to where memory is aligned; gives how far it came. */
-function unmaskWords(content: Buffer, mask: Buffer): number {
+function unmaskWords(content: Buffer, mask: number): number {
   const start = -content.byteOffset & 3;
-  for (let i = 0; i < start; i++) content[i]! ^= mask[i]!;
+  for (let i = 0; i < start; i++) content[i]! ^= maskByte(mask, i);
   const words = new Int32Array(content.buffer, content.byteOffset + start, (content.length - start) >> 2);
-  const turned = Uint8Array.from({ length: MASK_BYTES }, (_, i) => mask[(start + i) & 3]!);
+  const turned = Uint8Array.from({ length: MASK_BYTES }, (_, i) => maskByte(mask, start + i));
   const word = new Int32Array(turned.buffer)[0]!;
   for (let i = 0; i < words.length; i++) words[i]! ^= word;
   return start + words.length * MASK_BYTES;

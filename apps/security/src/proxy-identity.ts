@@ -13,9 +13,12 @@ const KEEP_MS = 1_000;
 /** Identifies Proxies by their certificate, and looks their row up at most once a second. */
 export function proxyIdentity({ access, monotonicMs }: Pick<RealmContext, 'access' | 'monotonicMs'>): ProxyIdentity {
   const known = new Map<string, { at: number; found: ReturnType<typeof findProxy> }>();
+  /** Names in certificates: parsing one costs more than the rest of a request. */
+  const names = new WeakMap<TLSSocket, string>();
   return async (socket) => {
-    const name = socket.authorized ? socket.getPeerCertificate().subject?.CN : undefined;
+    const name = socket.authorized ? (names.get(socket) ?? socket.getPeerCertificate().subject?.CN) : undefined;
     if (typeof name !== 'string') return undefined;
+    names.set(socket, name);
     const kept = known.get(name);
     if (kept && monotonicMs() - kept.at < KEEP_MS) return kept.found;
     const found = findProxy(access, name);

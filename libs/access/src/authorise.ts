@@ -11,21 +11,24 @@ import {
 } from '@sallyport/channel';
 import type { Grant } from '@sallyport/security-api';
 import type { AccessContext } from './context.ts';
+import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { grantedResources, type PolicySet, readPolicySet } from './policies.ts';
 import { getRealm, settingsOf } from './realm.ts';
-import { findLiveSession } from './sessions.ts';
+import { findLiveSessions, type LiveSession } from './sessions.ts';
 import type { Transaction } from './store.ts';
-import type { InstallationRow, RealmRow, SessionRow, UserRow } from './tables.ts';
-import { groupsOf } from './users.ts';
+import type { RealmRow, SessionRow } from './tables.ts';
+import { groupsOf, groupsOfAll } from './users.ts';
 
 /** A grant without the assertions that Security signs into it. */
 export type BareGrant = Grant;
 
+type RefusalHint = 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED' | 'UNAVAILABLE';
+
 /** The outcome of a HELLO: a grant with its channel key, or the hint for the device. */
 export type Authorisation =
   | { readonly status: 'granted'; readonly grant: BareGrant; readonly channelKey: ChannelKey }
-  | { readonly status: 'refused'; readonly hint: 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED' };
+  | { readonly status: 'refused'; readonly hint: RefusalHint };
 
 /** How long assertions are good, in ms; Proxies fetch new ones at half of it. */
 export const ASSERTION_TTL_MS = 600_000;
@@ -52,36 +55,67 @@ export interface HelloRequest {
 }
 
 /**
- * Authorises a HELLO (protocol, section 5): session live, mac, audience, a `chan_no` never seen, policy.
- * The log index is read first, so that whatever is revoked later has a higher one than the grant's `asOf`.
+ * Authorises HELLOs (protocol, section 5), all in one transaction: session live, mac, audience, a `chan_no` never seen,
+ * policy. Answers come in the order of the requests; what is wrong with one touches no other.
+ * The log index is read first, so that whatever is revoked later has a higher one than the grants' `asOf`.
  */
 export async function authorise(
   access: AccessContext,
   cache: PolicyCache,
-  { hello, audience, requestId }: HelloRequest,
-): Promise<Authorisation> {
+  requests: readonly HelloRequest[],
+): Promise<readonly Authorisation[]> {
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
     const now = transaction.now();
-    const live = await findLiveSession(transaction, realm, { sid: formatHex(hello.sid), now, lock: 'update' });
-    const secret = live && unwrapSecret(access, live.session);
-    // A wrong mac answers like an unknown session: a stolen id does not even tell whether it is live.
-    if (!live || !secret || !verifyHelloMac(access.crypto, secret, hello)) return refused('SESSION_UNKNOWN');
-    if (readAudience(hello) !== audience) return refused('DENIED');
-    const chanNo = decodeUint(hello.chanNo, 0, 8);
-    const { id, chanNo: last, chanRequest } = live.session;
-    const repeated = chanNo === last && chanRequest === requestId;
-    if (!repeated) {
-      if (!Number.isSafeInteger(chanNo) || chanNo <= last) return refused('CHAN_REPLAY');
-      await transaction.tables.sessions.update({ where: { id } }, { chanNo, chanRequest: requestId });
-    }
-    const grant = await grantOf(access, transaction, { ...live, realm, now, cache });
-    return { status: 'granted', grant, channelKey: deriveChannelKey(access.crypto, secret, hello) };
+    const sids = requests.map(({ hello }) => formatHex(hello.sid));
+    const live = await findLiveSessions(transaction, realm, { sids, now, lock: 'update' });
+    const opened = new Map<string, OpenedChannel>();
+    const checked = requests.map((request, i) => checkHello(access, request, live.get(sids[i]!), opened));
+    const changes = [...opened].map(([id, change]) => ({ key: { id }, change }));
+    await transaction.tables.sessions.updateEach(changes);
+    const set = await cache.get(transaction, realm.policyVersion);
+    const groups = await groupsOfAll(
+      transaction,
+      [...live.values()].map(({ user }) => user.id),
+    );
+    return checked.map((outcome): Authorisation => {
+      if ('hint' in outcome) return { status: 'refused', hint: outcome.hint };
+      const { live, channelKey } = outcome;
+      const grant = grantOf(access, { ...live, realm, now, set, groups: groups.get(live.user.id) ?? [] });
+      return { status: 'granted', grant, channelKey };
+    });
   });
 }
 
-function refused(hint: 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED'): Authorisation {
-  return { status: 'refused', hint };
+/** The last channel of a session, as it is stored. */
+interface OpenedChannel {
+  readonly chanNo: number;
+  readonly chanRequest: string;
+}
+
+type CheckedHello = { readonly live: LiveSession; readonly channelKey: ChannelKey } | { readonly hint: RefusalHint };
+
+/** Checks one HELLO; the channel that it opens is noted in `opened`, where later ones of the session find it. */
+function checkHello(
+  access: AccessContext,
+  { hello, audience, requestId }: HelloRequest,
+  live: LiveSession | undefined,
+  opened: Map<string, OpenedChannel>,
+): CheckedHello {
+  const secret = live && unwrapSecret(access, live.session);
+  // Not the device's fault, and nothing that others of the batch should pay for.
+  if (secret === 'unreadable') return { hint: 'UNAVAILABLE' };
+  // A wrong mac answers like an unknown session: a stolen id does not even tell whether it is live.
+  if (!live || !secret || !verifyHelloMac(access.crypto, secret, hello)) return { hint: 'SESSION_UNKNOWN' };
+  if (readAudience(hello) !== audience) return { hint: 'DENIED' };
+  const chanNo = decodeUint(hello.chanNo, 0, 8);
+  const last = opened.get(live.session.id) ?? live.session;
+  const repeated = chanNo === last.chanNo && last.chanRequest === requestId;
+  if (!repeated) {
+    if (!Number.isSafeInteger(chanNo) || chanNo <= last.chanNo) return { hint: 'CHAN_REPLAY' };
+    opened.set(live.session.id, { chanNo, chanRequest: requestId });
+  }
+  return { live, channelKey: deriveChannelKey(access.crypto, secret, hello) };
 }
 
 function readAudience(hello: Hello): string | undefined {
@@ -92,8 +126,14 @@ function readAudience(hello: Hello): string | undefined {
   }
 }
 
-function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret {
-  return keyOf(access.keyring.unwrap(session.secret, PURPOSES.session(access.store.realm, session.id)));
+/** A secret that this node cannot unwrap, perhaps because its keys are about to be changed, is nobody else's trouble. */
+function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret | 'unreadable' {
+  try {
+    return keyOf(access.keyring.unwrap(session.secret, PURPOSES.session(access.store.realm, session.id)));
+  } catch (error) {
+    if (error instanceof AccessError) return 'unreadable';
+    throw error;
+  }
 }
 
 /** Reads the rights of an open channel again; undefined when its session is over. */
@@ -105,27 +145,23 @@ export async function reauthorise(
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
     const now = transaction.now();
-    const live = await findLiveSession(transaction, realm, { sid, now });
-    return live && grantOf(access, transaction, { ...live, realm, now, cache });
+    const live = (await findLiveSessions(transaction, realm, { sids: [sid], now })).get(sid);
+    if (!live) return undefined;
+    const set = await cache.get(transaction, realm.policyVersion);
+    return grantOf(access, { ...live, realm, now, set, groups: await groupsOf(transaction, live.user.id) });
   });
 }
 
-async function grantOf(
-  access: AccessContext,
-  transaction: Transaction,
-  of: {
-    readonly session: SessionRow;
-    readonly installation: InstallationRow;
-    readonly user: UserRow;
-    readonly realm: RealmRow;
-    readonly now: number;
-    readonly cache: PolicyCache;
-  },
-): Promise<BareGrant> {
-  const { session, user, realm } = of;
+interface GrantParts extends LiveSession {
+  readonly realm: RealmRow;
+  readonly now: number;
+  readonly set: PolicySet;
+  readonly groups: readonly string[];
+}
+
+function grantOf(access: AccessContext, of: GrantParts): BareGrant {
+  const { session, user, realm, groups } = of;
   const settings = settingsOf(realm);
-  const groups = await groupsOf(transaction, user.id);
-  const set = await of.cache.get(transaction, realm.policyVersion);
   return {
     realm: access.store.realm,
     sid: session.id,
@@ -135,10 +171,10 @@ async function grantOf(
     sessionCreatedAt: session.createdAt,
     userId: user.id,
     userName: user.name,
-    groups,
+    groups: [...groups],
     installationId: of.installation.id,
     context: settings.context,
-    resources: grantedResources(set, groups),
+    resources: grantedResources(of.set, groups),
     limits: { openBurst: settings.openBurst, openRate: settings.openRate },
   };
 }

@@ -51,11 +51,12 @@ function keyOf(shape: TableShape<AnyRow>, row: AnyRow): string {
   return shape.key.map((column) => String(comparable(row[column]))).join('\0');
 }
 
-function matches(row: AnyRow, { where = {}, above, below }: Selection<AnyRow>): boolean {
+function matches(row: AnyRow, { where = {}, among, above, below }: Selection<AnyRow>): boolean {
   const equal = Object.entries(where).every(([column, value]) => comparable(row[column]) === comparable(value));
   const over = !above || (row[above[0]] as number) > (above[1] as number);
   const under = !below || (row[below[0]] as number) < (below[1] as number);
-  return equal && over && under;
+  const one = !among || among[1].includes(row[among[0]] as string);
+  return equal && one && over && under;
 }
 
 function compareKeys(shape: TableShape<AnyRow>): (a: AnyRow, b: AnyRow) => number {
@@ -86,6 +87,11 @@ function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
       const found = selected(selection);
       for (const [key, row] of found) rows.set(key, { ...row, ...structuredClone(change) });
       return found.length;
+    },
+    updateEach: async (changes) => {
+      for (const { key, change } of changes) {
+        for (const [id, row] of selected({ where: key })) rows.set(id, { ...row, ...structuredClone(change) });
+      }
     },
     remove: async (selection) => {
       const found = selected(selection);

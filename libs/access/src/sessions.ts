@@ -134,18 +134,35 @@ export function isLive(session: SessionRow, realm: RealmRow, now: number): boole
   return session.endedAt === null && session.expiresAt > now && session.createdAt >= realm.notBefore;
 }
 
-/** A live session with its living installation and user; undefined when any of them is over. */
-export async function findLiveSession(
-  transaction: Transaction,
+/** A live session with its living installation and user. */
+export interface LiveSession {
+  readonly session: SessionRow;
+  readonly installation: InstallationRow;
+  readonly user: UserRow;
+}
+
+/** The sessions among `sids` that are live, with their living installations and users; by session id. */
+export async function findLiveSessions(
+  { tables }: Transaction,
   realm: RealmRow,
-  at: { readonly sid: string; readonly now: number; readonly lock?: RowLock },
-): Promise<{ session: SessionRow; installation: InstallationRow; user: UserRow } | undefined> {
-  const session = await transaction.tables.sessions.find({ id: at.sid }, at.lock);
-  if (!session || !isLive(session, realm, at.now)) return undefined;
-  const installation = await transaction.tables.installations.find({ id: session.installationId });
-  const user = await transaction.tables.users.find({ id: session.userId });
-  if (installation?.status !== 'active' || !user?.enabled) return undefined;
-  return { session, installation, user };
+  at: { readonly sids: readonly string[]; readonly now: number; readonly lock?: RowLock },
+): Promise<ReadonlyMap<string, LiveSession>> {
+  const listed = await tables.sessions.list({ among: ['id', [...new Set(at.sids)]] }, at.lock);
+  const sessions = listed.filter((session) => isLive(session, realm, at.now));
+  const idsOf = (column: 'installationId' | 'userId'): string[] => [...new Set(sessions.map((row) => row[column]))];
+  const installations = byId(await tables.installations.list({ among: ['id', idsOf('installationId')] }));
+  const users = byId(await tables.users.list({ among: ['id', idsOf('userId')] }));
+  const live = new Map<string, LiveSession>();
+  for (const session of sessions) {
+    const installation = installations.get(session.installationId);
+    const user = users.get(session.userId);
+    if (installation?.status === 'active' && user?.enabled) live.set(session.id, { session, installation, user });
+  }
+  return live;
+}
+
+function byId<Row extends { readonly id: string }>(rows: readonly Row[]): ReadonlyMap<string, Row> {
+  return new Map(rows.map((row) => [row.id, row]));
 }
 
 /** A session with its user's name and whether it is live. */

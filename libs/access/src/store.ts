@@ -6,6 +6,8 @@ export type RowLock = 'share' | 'update';
 /** Which rows: equal columns, and bounds of one column. */
 export interface Selection<Row> {
   readonly where?: Partial<Row>;
+  /** Rows whose column has one of the values. */
+  readonly among?: readonly [column: keyof Row & string, values: readonly string[]];
   /** Rows whose column is greater. */
   readonly above?: readonly [column: keyof Row & string, value: number | string];
   /** Rows whose column is smaller. */
@@ -18,6 +20,12 @@ export interface Page<Row> extends Selection<Row> {
   readonly newestFirst?: boolean;
 }
 
+/** A change of the one row with a key. */
+export interface RowChange<Row> {
+  readonly key: Partial<Row>;
+  readonly change: Partial<Row>;
+}
+
 /** One table, seen inside one realm and one transaction. */
 export interface Table<Row> {
   find(key: Partial<Row>, lock?: RowLock): Promise<Row | undefined>;
@@ -25,8 +33,10 @@ export interface Table<Row> {
   insert(row: Row): Promise<void>;
   /** Changes every selected row; gives how many there were. */
   update(selection: Selection<Row>, change: Partial<Row>): Promise<number>;
+  /** Changes rows by their keys, each in its own way; all changes are of the same columns. */
+  updateEach(changes: readonly RowChange<Row>[]): Promise<void>;
   remove(selection: Selection<Row>): Promise<number>;
-  list(page?: Page<Row>): Promise<readonly Row[]>;
+  list(page?: Page<Row>, lock?: RowLock): Promise<readonly Row[]>;
   count(selection?: Selection<Row>): Promise<number>;
 }
 

@@ -74,6 +74,19 @@ export async function groupsOf(transaction: Transaction, userId: string): Promis
   return rows.map(({ groupName }) => groupName).sort();
 }
 
+/** Names of the groups of several users, sorted; by user id. */
+export async function groupsOfAll(
+  { tables }: Transaction,
+  userIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const groups = new Map<string, string[]>();
+  // Rows come in the order of their keys, which begin with the group's name.
+  for (const { userId, groupName } of await tables.members.list({ among: ['userId', [...new Set(userIds)]] })) {
+    groups.set(userId, [...(groups.get(userId) ?? []), groupName]);
+  }
+  return groups;
+}
+
 /** A user by name, undefined when there is none. */
 export async function findUser(access: AccessContext, name: string): Promise<UserWithGroups | undefined> {
   return access.store.transaction(async (transaction) => {

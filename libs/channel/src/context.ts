@@ -1,4 +1,5 @@
-import { type CborFields, type CborInput, encodeCbor } from './cbor.ts';
+import { formatLatin1 } from './bytes.ts';
+import { CborFields, type CborInput, encodeCbor } from './cbor.ts';
 
 /** What a device says about the state it is in. A fact it cannot know is absent, and absent never satisfies a rule. */
 export interface Posture {
@@ -55,6 +56,23 @@ export function contextToCbor(context: AppContext): CborInput {
 /** Deterministic CBOR of an app context. */
 export function encodeContext(context: AppContext): Uint8Array {
   return encodeCbor(contextToCbor(context));
+}
+
+/** Contexts that were read, by their bytes: the devices of a company show few different ones. */
+const known = new Map<string, AppContext>();
+const MAX_KNOWN = 1_024;
+const MAX_KNOWN_BYTES = 1_024;
+
+/** Reads an app context; equal bytes give the same object. @throws ChannelError ERR_CHANNEL_CBOR naming the field. */
+export function decodeContext(cbor: Uint8Array): AppContext {
+  if (cbor.length > MAX_KNOWN_BYTES) return parseContext(CborFields.decode(cbor));
+  const key = formatLatin1(cbor);
+  const found = known.get(key);
+  if (found) return found;
+  const context = Object.freeze(parseContext(CborFields.decode(cbor)));
+  if (known.size >= MAX_KNOWN) known.clear();
+  known.set(key, context);
+  return context;
 }
 
 /** Reads an app context. @throws ChannelError ERR_CHANNEL_CBOR naming the field. */

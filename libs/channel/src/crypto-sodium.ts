@@ -1,8 +1,24 @@
 import { createRequire } from 'node:module';
-import { type AeadKey, type CryptoProvider, openError, type Suite, TAG_BYTES } from './crypto.ts';
+import {
+  type AeadKey,
+  type CryptoProvider,
+  handshakeError,
+  KEY_BYTES,
+  type KeyPair,
+  keyOf,
+  openError,
+  type PublicKey,
+  publicKeyOf,
+  type SecretKey,
+  type Suite,
+  TAG_BYTES,
+} from './crypto.ts';
 import { nodeAead, nodeCrypto } from './crypto-node.ts';
 
 interface Sodium {
+  crypto_hash_sha256(out: Uint8Array, input: Uint8Array): void;
+  crypto_scalarmult_base(q: Uint8Array, n: Uint8Array): void;
+  crypto_scalarmult(q: Uint8Array, n: Uint8Array, p: Uint8Array): void;
   crypto_aead_chacha20poly1305_ietf_encrypt(
     c: Uint8Array,
     m: Uint8Array,
@@ -31,36 +47,101 @@ function loadSodium(): Sodium | undefined {
 
 function sodiumAead(sodium: Sodium, suite: Suite, key: Uint8Array): AeadKey {
   if (suite === 2) return nodeAead(suite, key);
-  return {
-    seal(nonce, ad, plaintext, out = new Uint8Array(plaintext.length + TAG_BYTES)) {
-      sodium.crypto_aead_chacha20poly1305_ietf_encrypt(out, plaintext, ad.length > 0 ? ad : null, null, nonce, key);
-      return out;
-    },
-    open(nonce, ad, ciphertext, out) {
-      if (ciphertext.length < TAG_BYTES) throw openError();
-      const opened = out ?? new Uint8Array(ciphertext.length - TAG_BYTES);
-      try {
-        sodium.crypto_aead_chacha20poly1305_ietf_decrypt(
-          opened,
-          null,
-          ciphertext,
-          ad.length > 0 ? ad : null,
-          nonce,
-          key,
-        );
-      } catch {
-        throw openError();
-      }
-      return opened;
-    },
-  };
+  return new SodiumKey(sodium, key);
 }
 
-/** Provider with sodium-native for ChaChaPoly, which works without allocating; undefined where that optional package is not installed. */
+/** A key of ChaChaPoly. */
+class SodiumKey implements AeadKey {
+  readonly #sodium: Sodium;
+  readonly #key: Uint8Array;
+
+  constructor(sodium: Sodium, key: Uint8Array) {
+    this.#sodium = sodium;
+    this.#key = key;
+  }
+
+  seal(
+    nonce: Uint8Array,
+    ad: Uint8Array,
+    plaintext: Uint8Array,
+    out: Uint8Array = new Uint8Array(plaintext.length + TAG_BYTES),
+  ): Uint8Array {
+    const data = ad.length > 0 ? ad : null;
+    this.#sodium.crypto_aead_chacha20poly1305_ietf_encrypt(out, plaintext, data, null, nonce, this.#key);
+    return out;
+  }
+
+  open(nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array, out?: Uint8Array): Uint8Array {
+    if (ciphertext.length < TAG_BYTES) throw openError();
+    const opened = out ?? new Uint8Array(ciphertext.length - TAG_BYTES);
+    const data = ad.length > 0 ? ad : null;
+    try {
+      this.#sodium.crypto_aead_chacha20poly1305_ietf_decrypt(opened, null, ciphertext, data, nonce, this.#key);
+    } catch {
+      throw openError();
+    }
+    return opened;
+  }
+}
+
+const HASH_BYTES = 32;
+/** Block of SHA-256; a longer key would have to be hashed first, and none of the protocol's is. */
+const BLOCK_BYTES = 64;
+
+function sodiumSha256(sodium: Sodium, bytes: Uint8Array): Uint8Array {
+  const hash = new Uint8Array(HASH_BYTES);
+  sodium.crypto_hash_sha256(hash, bytes);
+  return hash;
+}
+
+/** HMAC (RFC 2104) of two hashes: importing a key for every call would cost more. */
+function sodiumHmac(sodium: Sodium, key: Uint8Array, bytes: Uint8Array): Uint8Array {
+  const inner = new Uint8Array(BLOCK_BYTES + bytes.length).fill(0x36, 0, BLOCK_BYTES);
+  const outer = new Uint8Array(BLOCK_BYTES + HASH_BYTES).fill(0x5c, 0, BLOCK_BYTES);
+  for (let i = 0; i < key.length; i++) {
+    inner[i]! ^= key[i]!;
+    outer[i]! ^= key[i]!;
+  }
+  inner.set(bytes, BLOCK_BYTES);
+  outer.set(sodiumSha256(sodium, inner), BLOCK_BYTES);
+  return sodiumSha256(sodium, outer);
+}
+
+function sodiumKeyPair(sodium: Sodium, secretKey: Uint8Array): KeyPair {
+  const publicKey = new Uint8Array(KEY_BYTES);
+  sodium.crypto_scalarmult_base(publicKey, secretKey);
+  return { secretKey: keyOf<SecretKey>(secretKey), publicKey: publicKeyOf(publicKey) };
+}
+
+function sodiumDh(sodium: Sodium, secretKey: SecretKey, publicKey: PublicKey): Uint8Array {
+  const shared = new Uint8Array(KEY_BYTES);
+  try {
+    sodium.crypto_scalarmult(shared, secretKey, publicKey);
+  } catch (cause) {
+    throw handshakeError(cause);
+  }
+  return shared;
+}
+
+/**
+ * Provider with sodium-native for ChaChaPoly, X25519, SHA-256 and HMAC, which works without allocating and without importing keys;
+ * undefined where that optional package is not installed.
+ */
 export function sodiumCrypto(): CryptoProvider | undefined {
   const sodium = loadSodium();
   if (!sodium) return undefined;
-  return { ...nodeCrypto((suite, key) => sodiumAead(sodium, suite, key)), name: 'sodium', prefersChaCha: true };
+  const node = nodeCrypto((suite, key) => sodiumAead(sodium, suite, key));
+  return {
+    ...node,
+    name: 'sodium',
+    prefersChaCha: true,
+    generateKeyPair: () => sodiumKeyPair(sodium, node.randomBytes(KEY_BYTES)),
+    keyPairOf: (secretKey) => sodiumKeyPair(sodium, secretKey),
+    sha256: (bytes) => sodiumSha256(sodium, bytes),
+    hmacSha256: (key, bytes) =>
+      key.length <= BLOCK_BYTES ? sodiumHmac(sodium, key, bytes) : node.hmacSha256(key, bytes),
+    dh: (secretKey, publicKey) => sodiumDh(sodium, secretKey, publicKey),
+  };
 }
 
 /** The fastest provider of this machine: sodium where installed, else node:crypto. */

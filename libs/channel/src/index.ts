@@ -44,7 +44,7 @@ export {
   SIGNED_CODES,
   type SignedCode,
 } from './codes.ts';
-export { type AppContext, contextToCbor, encodeContext, type Posture, parseContext } from './context.ts';
+export { type AppContext, contextToCbor, decodeContext, encodeContext, type Posture, parseContext } from './context.ts';
 export {
   type AeadKey,
   type ChannelKey,

@@ -24,6 +24,8 @@ export interface ChannelHost {
   schedule(flush: () => void): void;
   /** Proxy only: a stream was opened. Gives its consumer. */
   accept?(stream: ChannelStream): StreamSink;
+  /** Proxy only: the code with which new streams are refused at this moment, before anything of them is read. */
+  refusal?(): number | undefined;
   /** Proxy only: the device sent a new app context. */
   context?(cbor: Uint8Array): void;
   /** Device only: a notice of the Proxy. */
@@ -326,7 +328,8 @@ export class Multiplexer implements StreamOwner {
   #refusalOfOpen(): number | undefined {
     if (this.#goingAway) return SIGNED_CODES.NOT_PROCESSED;
     if (this.#streams.size >= this.#limits.streams) return SIGNED_CODES.STREAM_LIMIT;
-    return this.#opens.take(this.#host.now()) ? undefined : SIGNED_CODES.CALM_DOWN;
+    if (!this.#opens.take(this.#host.now())) return SIGNED_CODES.CALM_DOWN;
+    return this.#host.refusal?.();
   }
 
   #handleData(frame: Frame): void {

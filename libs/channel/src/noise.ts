@@ -49,6 +49,10 @@ const NONCE_LIMIT = 2 ** 53 - 1;
 const ZEROS = new Uint8Array(KEY_BYTES);
 const CIPHER_NAMES = { 1: 'ChaChaPoly', 2: 'AESGCM' } as const;
 
+/** The nonce of the call that is going on, for all ciphers: whoever seals or opens is done with it when the call returns. */
+const nonce = new Uint8Array(NONCE_BYTES);
+const nonceView = new DataView(nonce.buffer);
+
 /**
  * One key, one direction, one counter (Noise, section 5.1). A failed open leaves the counter where it was.
  * Not shared.
@@ -56,8 +60,6 @@ const CIPHER_NAMES = { 1: 'ChaChaPoly', 2: 'AESGCM' } as const;
 export class CipherState {
   readonly #crypto: CryptoProvider;
   readonly #suite: Suite;
-  readonly #nonce = new Uint8Array(NONCE_BYTES);
-  readonly #view = new DataView(this.#nonce.buffer);
   #key: AeadKey;
   #count = 0;
 
@@ -91,8 +93,8 @@ export class CipherState {
 
   /** Replaces the key by one that the old key derives (Noise, section 4.2); the counter goes on. */
   rekey(): void {
-    this.#nonce.fill(0xff, 4);
-    const sealed = this.#key.seal(this.#nonce, EMPTY, ZEROS);
+    nonce.fill(0xff, 4);
+    const sealed = this.#key.seal(nonce, EMPTY, ZEROS);
     this.#key = this.#crypto.aead(this.#suite, copyBytes(sealed, 0, KEY_BYTES));
   }
 
@@ -101,9 +103,9 @@ export class CipherState {
     const littleEndian = this.#suite === 1;
     const low = this.#count % 2 ** 32;
     const high = Math.floor(this.#count / 2 ** 32);
-    this.#view.setUint32(4, littleEndian ? low : high, littleEndian);
-    this.#view.setUint32(8, littleEndian ? high : low, littleEndian);
-    return this.#nonce;
+    nonceView.setUint32(4, littleEndian ? low : high, littleEndian);
+    nonceView.setUint32(8, littleEndian ? high : low, littleEndian);
+    return nonce;
   }
 }
 

@@ -1,6 +1,6 @@
 import { concat, copyBytes, encodeText } from './bytes.ts';
 import { CborFields, type CborInput, encodeCbor } from './cbor.ts';
-import { type AppContext, encodeContext, parseContext } from './context.ts';
+import { type AppContext, decodeContext, encodeContext } from './context.ts';
 import type { ChannelKey, CryptoProvider, SessionSecret } from './crypto.ts';
 import { decodeTyped, encodeHelloHead, encodeTyped, type Hello, type HelloHead, MESSAGE_TYPES } from './messages.ts';
 import { NNpsk0, NoiseHandshake, type Transport } from './noise.ts';
@@ -68,7 +68,7 @@ export class ProxyOpening {
 
   /** The app context inside. @throws ChannelError when the HELLO was not made with this channel's key. */
   readHello(hello: Hello): AppContext {
-    return parseContext(CborFields.decode(this.#noise.readMessage(hello.noise)));
+    return decodeContext(this.#noise.readMessage(hello.noise));
   }
 
   writeWelcome(answer: CborInput): { message: Uint8Array; transport: Transport } {

@@ -43,12 +43,15 @@ export {
 } from './grant.ts';
 export {
   AuthorizeAnswer,
+  AuthorizeAnswers,
+  AuthorizeBatch,
   AuthorizeRequest,
   Beat,
   BeatAnswer,
   ControlMessage,
   JoinAnswer,
   JoinRequest,
+  MAX_AUTHORIZATIONS,
   PROXY_PATHS,
   Push,
   ReauthorizeAnswer,

@@ -33,7 +33,7 @@ export const AuthorizeRequest = Type.Object(
   {
     hello: Bytes,
     address: Type.String({ maxLength: 64 }),
-    request: Type.Optional(Type.String({ pattern: '^[0-9a-f]{32}$' })),
+    request: Type.String({ pattern: '^[0-9a-f]{32}$' }),
   },
   OPEN,
 );
@@ -45,6 +45,16 @@ export const AuthorizeAnswer = Type.Union([
   Type.Object({ hint: Type.String(), retryAfterMs: Type.Optional(Type.Integer()) }, OPEN),
 ]);
 export type AuthorizeAnswer = Static<typeof AuthorizeAnswer>;
+
+/** HELLOs that came at the same time, and the answers in the same order. */
+export const MAX_AUTHORIZATIONS = 64;
+export const AuthorizeBatch = Type.Object(
+  { requests: Type.Array(AuthorizeRequest, { minItems: 1, maxItems: MAX_AUTHORIZATIONS }) },
+  OPEN,
+);
+export type AuthorizeBatch = Static<typeof AuthorizeBatch>;
+export const AuthorizeAnswers = Type.Object({ answers: Type.Array(AuthorizeAnswer) }, OPEN);
+export type AuthorizeAnswers = Static<typeof AuthorizeAnswers>;
 
 /** The rights of an open channel, read again; `ended` says why there are none any more. */
 export const ReauthorizeRequest = Type.Object({ sid: Type.String({ pattern: '^[0-9a-f]{32}$' }) }, OPEN);

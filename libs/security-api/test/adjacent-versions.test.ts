@@ -29,7 +29,7 @@ test.each([
   ['a beat', Beat, { type: 'beat', id: 1, applied: 0, channels: 0, fresh: true }],
   ['an answer to a beat', ControlMessage, { type: 'lease', id: 1, head: 0, entries: [], leaseMs: 1 }],
   ['a push', ControlMessage, { type: 'push', entries: [] }],
-  ['a HELLO to authorise', AuthorizeRequest, { hello: 'aa', address: '10.0.0.1' }],
+  ['a HELLO to authorise', AuthorizeRequest, { hello: 'aa', address: '10.0.0.1', request: 'a'.repeat(32) }],
   ['a granted HELLO', AuthorizeAnswer, { grant: GRANT, channelKey: 'aa' }],
   ['a certificate', JoinAnswer, { certificate: '', ca: '', realm: '', site: '', name: '' }],
 ] as const)(

@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { type ChannelKey, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
 import {
-  AuthorizeAnswer,
+  type AuthorizeAnswer,
+  AuthorizeAnswers,
+  type AuthorizeRequest,
   type Grant,
+  MAX_AUTHORIZATIONS,
   PROXY_PATHS,
   parseJson,
   parserOf,
@@ -11,12 +14,13 @@ import {
   SiteMapAnswer,
 } from '@sallyport/security-api';
 import { Agent, request } from 'undici';
+import { Batcher } from './batcher.ts';
 import { SecurityClientError } from './errors.ts';
 import type { ProxyIdentity } from './identity.ts';
 import type { NodeList } from './node-list.ts';
 
 const parseRelay = parserOf(RelayAnswer);
-const parseAuthorize = parserOf(AuthorizeAnswer);
+const parseAuthorize = parserOf(AuthorizeAnswers);
 const parseReauthorize = parserOf(ReauthorizeAnswer);
 const parseSiteMap = parserOf(SiteMapAnswer);
 /** A request is given up after this, ms. */
@@ -29,6 +33,10 @@ const HEDGE_MS = 600;
 /** A node that answers others but not this request is given up after this, ms. */
 const PATIENCE_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 1_000;
+/** HELLOs of one request: two requests at once keep a node busy while the next batch gathers. */
+const MAX_BATCHES = 2;
+/** Security takes bodies of 256 KiB. */
+const MAX_BATCH_CHARACTERS = 128 * 1024;
 
 /** Security's message for a device, and the handshake it belongs to. */
 export interface Relayed {
@@ -56,6 +64,12 @@ interface Ask<T> {
  */
 export class SecurityClient {
   readonly #nodes: NodeList;
+  readonly #authorizations = new Batcher<AuthorizeRequest, AuthorizeAnswer>((requests) => this.#authorize(requests), {
+    maxRunning: MAX_BATCHES,
+    maxQuestions: MAX_AUTHORIZATIONS,
+    maxWeight: MAX_BATCH_CHARACTERS,
+    weightOf: ({ hello }) => hello.length,
+  });
   #agent: Agent;
 
   constructor(identity: ProxyIdentity, nodes: NodeList) {
@@ -93,11 +107,15 @@ export class SecurityClient {
 
   /** Asks whether a HELLO may open a channel. */
   async authorize(hello: Uint8Array, address: string): Promise<Authorised> {
-    const body = { hello: formatBase64Url(hello), address, request: randomBytes(16).toString('hex') };
-    const ask = { path: PROXY_PATHS.authorize, method: 'POST', body, parse: parseAuthorize } as const;
-    const { answer } = await this.#anyNode(ask);
+    const request = randomBytes(16).toString('hex');
+    const answer = await this.#authorizations.ask({ hello: formatBase64Url(hello), address, request });
     if ('hint' in answer) return { hint: answer.hint, retryAfterMs: answer.retryAfterMs ?? 0 };
     return { grant: answer.grant, channelKey: keyOf<ChannelKey>(parseBase64Url(answer.channelKey)) };
+  }
+
+  async #authorize(requests: readonly AuthorizeRequest[]): Promise<readonly AuthorizeAnswer[]> {
+    const ask = { path: PROXY_PATHS.authorize, method: 'POST', body: { requests }, parse: parseAuthorize } as const;
+    return (await this.#anyNode(ask)).answer.answers;
   }
 
   /** Reads the rights of an open channel again; undefined when its session is over. */

@@ -3,8 +3,14 @@ export function toSnake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** A quoted SQL identifier. Only names of our own code come here. */
+const known = new Map<string, string>();
+
+/** A quoted SQL identifier. Only names of our own code come here, so they are few. */
 export function quoted(name: string): string {
+  const made = known.get(name);
+  if (made !== undefined) return made;
   if (!/^[a-zA-Z]+$/.test(name)) throw new TypeError('an identifier is letters only');
-  return `"${toSnake(name)}"`;
+  const identifier = `"${toSnake(name)}"`;
+  known.set(name, identifier);
+  return identifier;
 }

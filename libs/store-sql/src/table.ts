@@ -1,4 +1,12 @@
-import { type Page, type RowLock, type Selection, StoreError, type Table, type TableShape } from '@sallyport/access';
+import {
+  type ColumnType,
+  type Page,
+  type RowLock,
+  type Selection,
+  StoreError,
+  type Table,
+  type TableShape,
+} from '@sallyport/access';
 import { quoted } from './names.ts';
 
 /** Runs one statement of the transaction. */
@@ -9,6 +17,13 @@ export type AnyRow = Record<string, unknown>;
 
 const LOCKS: Readonly<Record<RowLock, string>> = { share: ' for share', update: ' for update' };
 const UNIQUE_VIOLATION = '23505';
+const ARRAY_TYPES: Readonly<Record<ColumnType, string>> = {
+  text: 'text[]',
+  int: 'bigint[]',
+  bool: 'boolean[]',
+  bytes: 'bytea[]',
+  json: 'json[]',
+};
 
 /** A table of one realm on SQL. Every statement names the realm, so no row of another can appear. */
 export function sqlTable(name: string, shape: TableShape<AnyRow>, realm: string, query: Query): Table<AnyRow> {
@@ -24,6 +39,7 @@ export function sqlTable(name: string, shape: TableShape<AnyRow>, realm: string,
     for (const [column, value] of Object.entries(selection.where ?? {})) {
       parts.push(value === null ? `${quoted(column)} is null` : `${quoted(column)} = $${values.push(value)}`);
     }
+    if (selection.among) parts.push(`${quoted(selection.among[0])} = any($${values.push([...selection.among[1]])})`);
     if (selection.above) parts.push(`${quoted(selection.above[0])} > $${values.push(selection.above[1])}`);
     if (selection.below) parts.push(`${quoted(selection.below[0])} < $${values.push(selection.below[1])}`);
     return parts.join(' and ');
@@ -57,16 +73,39 @@ export function sqlTable(name: string, shape: TableShape<AnyRow>, realm: string,
       );
       return count;
     },
+    async updateEach(changes) {
+      const [first] = changes;
+      if (!first) return;
+      const values: unknown[] = [realm];
+      const arrayOf = (column: string, from: 'key' | 'change'): string => {
+        const array = changes.map((one) => toSql(column, one[from][column]));
+        return `$${values.push(array)}::${ARRAY_TYPES[shape.columns[column]!]}`;
+      };
+      const keys = Object.keys(first.key);
+      const changed = Object.keys(first.change);
+      const arrays = [...keys.map((key) => arrayOf(key, 'key')), ...changed.map((one) => arrayOf(one, 'change'))];
+      const names = [...keys.map((_, i) => `"k${i}"`), ...changed.map((_, i) => `"c${i}"`)];
+      const set = changed.map((column, i) => `${quoted(column)} = "each"."c${i}"`).join(', ');
+      const same = keys.map((column, i) => `${table}.${quoted(column)} = "each"."k${i}"`).join(' and ');
+      const from = `unnest(${arrays.join(', ')}) as "each"(${names.join(', ')})`;
+      await query(`update ${table} set ${set} from ${from} where ${table}."realm" = $1 and ${same}`, values).catch(
+        throwConflict,
+      );
+    },
     async remove(selection) {
       const values: unknown[] = [];
       return (await query(`delete from ${table} where ${condition(values, selection)}`, values)).count;
     },
-    async list(page: Page<AnyRow> = {}) {
+    async list(page: Page<AnyRow> = {}, lock) {
+      if (page.among?.[1].length === 0) return [];
       const values: unknown[] = [];
       const where = condition(values, page);
       const sorted = order.map((column) => `${column}${page.newestFirst ? ' desc' : ''}`).join(', ');
       const limit = page.limit === undefined ? '' : ` limit $${values.push(page.limit)}`;
-      return (await query(`select ${selectList} from ${table} where ${where} order by ${sorted}${limit}`, values)).rows;
+      // Rows are locked in the order of their keys, so that two transactions with many of them do not wait for each other.
+      const locking = lock ? LOCKS[lock] : '';
+      const text = `select ${selectList} from ${table} where ${where} order by ${sorted}${limit}${locking}`;
+      return (await query(text, values)).rows;
     },
     async count(selection = {}) {
       const values: unknown[] = [];

@@ -90,6 +90,11 @@ export class Gateway {
       name: `Sallyport, ${suite === 1 ? 'ChaChaPoly' : 'AES-GCM'}`,
       lanes: async (lanes) => this.lanes(await this.sessions(lanes), suite),
       cpuMicros: () => cpuMicros(pids()),
+      parts: () => ({
+        Proxies: cpuMicros(this.proxyPids),
+        Security: cpuMicros([this.#security.pid]),
+        database: cpuMicros(this.securityPids.filter((pid) => pid !== this.#security.pid)),
+      }),
       memoryMiB: () => memoryMiB(pids()),
     };
   }
@@ -104,6 +109,17 @@ export class Gateway {
   async useProxies(count: number): Promise<void> {
     while (this.#proxies.length > count) await this.#proxies.pop()!.end();
     while (this.#proxies.length < count) this.#proxies.push(await this.#startProxy(this.#proxies.length));
+  }
+
+  /** Fresh processes for what only these can show. */
+  async restartProxies(): Promise<void> {
+    const count = this.#proxies.length;
+    await this.useProxies(0);
+    await this.useProxies(count);
+  }
+
+  proxyMiB(): number {
+    return memoryMiB(this.proxyPids);
   }
 
   /** Writes live sessions of one installation straight into the store: thousands of logins would take minutes. */

@@ -9,11 +9,28 @@ import { PORTS } from './ports.ts';
 import { summarise } from './profile.ts';
 import { describeMachine, markdownOf, type Result, type Row } from './report.ts';
 import type { Bench, Line, Measured, Work } from './work.ts';
+import { idle } from './works/idle.ts';
+import { latency } from './works/latency.ts';
 import { opening } from './works/opening.ts';
+import { overload } from './works/overload.ts';
+import { revocation } from './works/revocation.ts';
+import { scaling } from './works/scaling.ts';
+import { sessions } from './works/sessions.ts';
 import { small } from './works/small.ts';
 import { download, upload } from './works/transfer.ts';
 
-const WORKS: readonly Work[] = [small, download, upload, opening];
+const WORKS: readonly Work[] = [
+  small,
+  download,
+  upload,
+  opening,
+  latency,
+  idle,
+  revocation,
+  overload,
+  scaling,
+  sessions,
+];
 const FOLDER = fileURLToPath(new URL('../../../docs/bench/', import.meta.url));
 const THREADS = 2;
 

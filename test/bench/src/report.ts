@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
-import type { Goal, Work } from './work.ts';
+import type { Goal, LineName } from './work.ts';
 
 /** One line with all its rounds. */
 export interface Row {
@@ -45,29 +45,30 @@ export function markdownOf(result: Result): string {
     '| work | gateway | median | min – max | unit | note |',
     '|---|---|---:|---:|---|---|',
     ...rows,
-    ...(goals.length > 0 ? ['', '| goal | ratio | reached |', '|---|---:|---|', ...goals] : []),
+    ...(goals.length > 0 ? ['', '| goal | bound | ratio | reached |', '|---|---|---:|---|', ...goals] : []),
     '',
     result.machine,
     '',
   ].join('\n');
 }
 
-/** Our value by theirs; undefined when a side was not measured. */
-export function ratioOf(result: Result, goal: Goal): number | undefined {
-  const medianOf = (subject: string): number | undefined => {
-    const row = result.rows.find((one) => one.subject === subject && one.variant === goal.variant);
+/** The upper line of a goal by its lower one; undefined when one of them was not measured. */
+export function ratioOf({ rows }: Result, { above, below }: Goal): number | undefined {
+  const medianOf = ({ subject, variant }: LineName): number | undefined => {
+    const row = rows.find((one) => one.subject === subject && one.variant === variant);
     return row && median(row.values);
   };
-  const [ours, theirs] = [medianOf(goal.ours), medianOf(goal.theirs)];
-  return ours === undefined || theirs === undefined ? undefined : ours / theirs;
+  const [upper, lower] = [medianOf(above), medianOf(below)];
+  return upper === undefined || lower === undefined ? undefined : upper / lower;
 }
 
 function goalLine(result: Result, goal: Goal): string | undefined {
+  const { title, atMost, atLeast } = goal;
   const ratio = ratioOf(result, goal);
   if (ratio === undefined) return undefined;
-  const bound = goal.atMost === undefined ? `≥ ${goal.atLeast}` : `≤ ${goal.atMost}`;
-  const reached = goal.atMost === undefined ? ratio >= goal.atLeast! : ratio <= goal.atMost;
-  return `| ${goal.variant}: ${bound} × ${goal.theirs} | ${ratio.toFixed(2)} | ${reached ? 'yes' : 'no'} |`;
+  const bound = atMost === undefined ? `≥ ${atLeast}` : `≤ ${atMost}`;
+  const reached = atMost === undefined ? ratio >= atLeast! : ratio <= atMost;
+  return `| ${title} | ${bound} | ${ratio.toFixed(2)} | ${reached ? 'yes' : 'no'} |`;
 }
 
 function versionOf(program: string, args: readonly string[]): string {
@@ -88,9 +89,4 @@ export function describeMachine(): string {
   ];
   const day = new Date().toISOString().slice(0, 10);
   return `${cpus().length} × ${model}, ${memory}; ${versions.join(', ')}; commit ${commit}, ${day}. A shared machine: read as ratios.`;
-}
-
-/** An empty result of a work. */
-export function emptyResult({ name, title, goals }: Work, machine: string): Result {
-  return { work: name, title, machine, rows: [], goals };
 }

@@ -7,6 +7,8 @@ export interface Subject {
   lanes(lanes: number, inFlight: number): Promise<LaneKind> | LaneKind;
   /** CPU time so far of everything the gateway needs, microseconds. */
   cpuMicros(): number;
+  /** The same by part, where there are several. */
+  parts?(): Readonly<Record<string, number>>;
   /** Memory of the same processes, MiB. */
   memoryMiB(): number;
 }

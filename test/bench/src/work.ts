@@ -21,21 +21,37 @@ export interface Measured {
 }
 
 /** One line of a work's table: a subject, and how it is measured once. */
-export interface Line {
-  readonly subject: string;
-  /** What differs between the lines of a subject, for instance how many channels. */
-  readonly variant: string;
+export interface Line extends LineName {
   readonly unit: string;
   measure(): Promise<Measured>;
 }
 
-/** A ratio that the issue asks for: ours by another line's, at the most or at the least. */
-export interface Goal {
+/** A line of a work's table. */
+export interface LineName {
+  readonly subject: string;
   readonly variant: string;
-  readonly ours: string;
-  readonly theirs: string;
+}
+
+/** A ratio of two lines that we want to reach, at the most or at the least. */
+export interface Goal {
+  readonly title: string;
+  readonly above: LineName;
+  readonly below: LineName;
   readonly atMost?: number;
   readonly atLeast?: number;
+}
+
+/** Our gateway as most goals mean it: with the suite that the SDK takes on a machine like this. */
+export const OURS = 'Sallyport, ChaChaPoly';
+
+/** A goal that holds us against a peer at the same work. */
+export function against(
+  variant: string,
+  peer: string,
+  bound: { readonly atMost?: number; readonly atLeast?: number },
+): Goal {
+  const above = { subject: OURS, variant };
+  return { title: `${variant}: Sallyport by ${peer}`, above, below: { subject: peer, variant }, ...bound };
 }
 
 /** One kind of work. */
@@ -55,9 +71,22 @@ export function allRight({ problems }: Outcome): void {
     throw new Error(`wrong answers: ${wrong.map(([name, count]) => `${name} ${count}`).join(', ')}`);
 }
 
-/** CPU microseconds that a subject uses for some work. */
-export async function cpuOf<T>(subject: Subject, work: () => Promise<T>): Promise<{ cpuMicros: number; result: T }> {
+/** CPU microseconds that a subject uses for some work, and the same by part. */
+export async function cpuOf<T>(
+  subject: Subject,
+  work: () => Promise<T>,
+): Promise<{ cpuMicros: number; parts: Readonly<Record<string, number>>; result: T }> {
   const before = subject.cpuMicros();
+  const partsBefore = subject.parts?.() ?? {};
   const result = await work();
-  return { cpuMicros: subject.cpuMicros() - before, result };
+  const cpuMicros = subject.cpuMicros() - before;
+  const parts = Object.entries(subject.parts?.() ?? {}).map(([name, value]) => [name, value - partsBefore[name]!]);
+  return { cpuMicros, parts: Object.fromEntries(parts), result };
+}
+
+/** How CPU time was shared among parts, each for one of `count`. */
+export function sharesOf(parts: Readonly<Record<string, number>>, count: number): string {
+  return Object.entries(parts)
+    .map(([name, micros]) => `, ${name} ${Math.round(micros / count)}`)
+    .join('');
 }

@@ -23,6 +23,11 @@ export class Backends {
     return pool;
   }
 
+  /** True when every one of the backends is congested: whatever is asked for would only wait. */
+  congested(backends: readonly Backend[]): boolean {
+    return backends.length > 0 && backends.every((backend) => this.#known.get(backend)?.congested === true);
+  }
+
   /** Opens a WebSocket to an HTTP backend. */
   webSocket(
     backend: Backend,

@@ -1,7 +1,8 @@
-/** Why a backend gave no good answer. With `UNREACHABLE` and `ADDRESS` certainly nothing was sent to it. */
+/** Why a backend gave no good answer. With `UNREACHABLE`, `BUSY` and `ADDRESS` certainly nothing was sent to it. */
 export type BackendErrorCode =
   | 'ERR_BACKEND_ADDRESS'
   | 'ERR_BACKEND_UNREACHABLE'
+  | 'ERR_BACKEND_BUSY'
   | 'ERR_BACKEND_TIMEOUT'
   | 'ERR_BACKEND_CLOSED'
   | 'ERR_BACKEND_RESPONSE'

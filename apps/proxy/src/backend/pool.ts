@@ -7,8 +7,10 @@ import { BackendError } from './errors.ts';
 
 /** Connections to one backend at once. */
 const MAX_CONNECTIONS = 256;
-/** Requests that may wait for a connection. */
-const MAX_WAITING = 4_096;
+/** Requests that may wait for a connection: what more of them would wait for is not worth having any more. */
+const MAX_WAITING = 2_048;
+/** From so many on new streams that could only end here are refused before they are read. */
+const CONGESTED = 1_024;
 /** How long connecting, and waiting for a connection, may take, ms. */
 export const CONNECT_TIMEOUT_MS = 5_000;
 const SWEEP_MS = 1_000;
@@ -47,6 +49,11 @@ export class BackendPool implements ConnectionOwner {
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
+  /** True while so many requests wait that new ones had better not come. */
+  get congested(): boolean {
+    return this.#waiting.length >= CONGESTED;
+  }
+
   /** A request that is not sent yet. */
   call(request: BackendRequest, sink: BackendSink): BackendCall {
     return new PooledCall(this, request, sink);
@@ -59,7 +66,8 @@ export class BackendPool implements ConnectionOwner {
       if (!call.begin(connection, true)) this.#idle.push(connection);
       return;
     }
-    if (this.#waiting.length >= MAX_WAITING) return call.fail(unreachable('too many requests wait for the backend'));
+    if (this.#waiting.length >= MAX_WAITING)
+      return call.fail(new BackendError('ERR_BACKEND_BUSY', 'too many requests wait for the backend'));
     this.#waiting.push(call);
     if (this.#connections.size + this.#connecting < MAX_CONNECTIONS) this.#connect();
   }

@@ -1,10 +1,12 @@
 import type { TLSSocket } from 'node:tls';
-import { authorise, randomId, reauthorise, redeemJoinToken } from '@sallyport/access';
+import { type Authorisation, authorise, reauthorise, redeemJoinToken } from '@sallyport/access';
 import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
 import {
   type AuthorizeAnswer,
-  AuthorizeRequest,
+  type AuthorizeAnswers,
+  AuthorizeBatch,
+  type AuthorizeRequest,
   type JoinAnswer,
   JoinRequest,
   PROXY_PATHS,
@@ -15,7 +17,7 @@ import {
   RenewRequest,
   type SiteMapAnswer,
 } from '@sallyport/security-api';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { assertionJwks, withAssertions } from '../assertions.ts';
 import type { Handshakes, RelayResult } from '../handshakes.ts';
 import type { ProxyIdentity } from '../proxy-identity.ts';
@@ -74,19 +76,18 @@ function relayAnswer({ handshake, message }: RelayResult): RelayAnswer {
 
 function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access, policies } = context;
-  service.post<{ Body: AuthorizeRequest }>(
+  service.post<{ Body: AuthorizeBatch }>(
     PROXY_PATHS.authorize,
-    { schema: { body: AuthorizeRequest } },
-    async (request): Promise<AuthorizeAnswer> => {
-      const hello = helloOf(request);
-      if (!hello) return { hint: 'BAD_MESSAGE' };
-      const audience = `${access.store.realm}/${request.proxy.site}`;
-      const requestId = request.body.request ?? randomId(access.crypto);
-      const answer = await authorise(access, policies, { hello, audience, requestId });
-      if (answer.status === 'refused') return { hint: answer.hint };
-      const { grant, channelKey } = answer;
-      context.presence.saw(grant.sid, { proxy: request.proxy.name, at: context.wallMs() });
-      return { grant: await withAssertions(context, grant), channelKey: formatBase64Url(channelKey) };
+    { schema: { body: AuthorizeBatch } },
+    async ({ body, proxy }): Promise<AuthorizeAnswers> => {
+      const audience = `${access.store.realm}/${proxy.site}`;
+      const hellos = body.requests.map(helloOf);
+      const asked = hellos.flatMap((hello, i) =>
+        hello ? [{ hello, audience, requestId: body.requests[i]!.request }] : [],
+      );
+      const decided = (await authorise(access, policies, asked)).values();
+      const answers = hellos.map((hello) => (hello ? decided.next().value : undefined));
+      return { answers: await Promise.all(answers.map((answer) => authorizeAnswer(context, proxy.name, answer))) };
     },
   );
   service.post<{ Body: ReauthorizeRequest }>(
@@ -100,9 +101,21 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
   );
 }
 
-function helloOf({ body }: FastifyRequest<{ Body: AuthorizeRequest }>): ReturnType<typeof decodeHello> | undefined {
+async function authorizeAnswer(
+  context: RealmContext,
+  proxy: string,
+  answer: Authorisation | undefined,
+): Promise<AuthorizeAnswer> {
+  if (!answer) return { hint: 'BAD_MESSAGE' };
+  if (answer.status === 'refused') return { hint: answer.hint };
+  const { grant, channelKey } = answer;
+  context.presence.saw(grant.sid, { proxy, at: context.wallMs() });
+  return { grant: await withAssertions(context, grant), channelKey: formatBase64Url(channelKey) };
+}
+
+function helloOf({ hello }: AuthorizeRequest): ReturnType<typeof decodeHello> | undefined {
   try {
-    return decodeHello(bytesOf(body.hello));
+    return decodeHello(bytesOf(hello));
   } catch (error) {
     if ((error as ChannelError).name === 'ChannelError') return undefined;
     throw error;

@@ -22,7 +22,7 @@ import {
 } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { WebSocket } from 'ws';
-import { AUTHORITY, content, type Done, type Lane, type LaneSession, PATHS, SMALL_BYTES } from './lane.ts';
+import { AUTHORITY, content, type Done, type Lane, type LaneSession, NO_ROOM, PATHS, SMALL_BYTES } from './lane.ts';
 
 /** The app context that bench devices show. */
 export const CONTEXT: AppContext = {
@@ -41,6 +41,8 @@ export const CONTEXT: AppContext = {
 const crypto = serverCrypto();
 const SMALL = content(SMALL_BYTES);
 const UPLOAD_PART_BYTES = 65_536;
+/** As devices do. */
+const PING_MS = 25_000;
 const LIMITS = { ...DEFAULT_LIMITS, streams: 64 };
 /** Channel numbers of this run lie above all of earlier ones. */
 let nextChanNo = Date.now() * 1_000;
@@ -169,6 +171,7 @@ class TransferCall implements StreamSink {
 export class ChannelLane implements Lane {
   readonly #socket: WebSocket;
   readonly #mux: Multiplexer;
+  readonly #ping: NodeJS.Timeout;
   /** Called with the time when the channel ended, ms of `performance.now`. */
   onEnd: ((at: number) => void) | undefined;
 
@@ -182,6 +185,7 @@ export class ChannelLane implements Lane {
       goaway: () => this.#end(),
     });
     socket.on('message', (record) => this.#mux.receive(record as Buffer));
+    this.#ping = setInterval(() => this.#mux.ping(new Uint8Array(8)), PING_MS);
     socket.on('close', () => this.#end());
   }
 
@@ -217,7 +221,7 @@ export class ChannelLane implements Lane {
 
   get(done: Done): void {
     if (this.#mux.closed) return done('CHANNEL_CLOSED');
-    if (this.#mux.streamCount >= LIMITS.streams) return done('STREAM_LIMIT_HERE');
+    if (this.#mux.streamCount >= LIMITS.streams) return done(NO_ROOM);
     const call = new SmallCall(done);
     call.stream = this.#mux.open(1, call);
     call.stream.write(SMALL_REQUEST);
@@ -245,6 +249,7 @@ export class ChannelLane implements Lane {
   }
 
   #end(): void {
+    clearInterval(this.#ping);
     if (!this.#mux.closed) this.#mux.destroy(0);
     this.onEnd?.(performance.now());
     this.onEnd = undefined;

@@ -1,7 +1,7 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { crc32 } from 'node:zlib';
-import { AUTHORITY, content, type Done, LARGE_BYTES, type Lane, type LaneKind, PATHS, SMALL_BYTES } from './lane.ts';
+import { AUTHORITY, content, type Done, type Lane, type LaneKind, NO_ROOM, PATHS, SMALL_BYTES } from './lane.ts';
 
 type HttpKind = Extract<LaneKind, { kind: 'http' }>;
 
@@ -106,7 +106,7 @@ export class HttpLane implements Lane {
 
   get(done: Done): void {
     const free = this.#connections.find(({ idle }) => idle);
-    if (!free) return done('STREAM_LIMIT_HERE');
+    if (!free) return done(NO_ROOM);
     const compare = (part: Buffer, at: number): boolean => SMALL.subarray(at, at + part.length).equals(part);
     free.ask(`GET ${PATHS.small} HTTP/1.1\r\n${this.#head}\r\n`, compare, done);
   }
@@ -187,9 +187,4 @@ export async function ticketOf(kind: HttpKind): Promise<Buffer> {
     socket.once('close', () => (ticket ? resolve(ticket) : reject(new Error('the server gave no ticket'))));
     socket.write(`HEAD ${PATHS.small} HTTP/1.1\r\nhost: ${AUTHORITY}\r\nconnection: close\r\n\r\n`);
   });
-}
-
-/** CRC-32 of a whole large file. */
-export function largeCrc(): number {
-  return crc32(content(LARGE_BYTES));
 }

@@ -17,6 +17,9 @@ export function content(length: number): Buffer {
   return bytes;
 }
 
+/** Problem of a request for which its lane had no room: it was never sent. */
+export const NO_ROOM = 'no room in the lane';
+
 /** Called when a request is over; `problem` says what was wrong with the answer. */
 export type Done = (problem?: string) => void;
 

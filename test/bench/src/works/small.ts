@@ -1,5 +1,5 @@
 import type { Subject } from '../subject.ts';
-import { allRight, type Bench, cpuOf, type Line, type Work } from '../work.ts';
+import { against, allRight, type Bench, cpuOf, type Line, type Work } from '../work.ts';
 
 const FOR_MS = 4_000;
 const WARM_MS = 1_500;
@@ -34,9 +34,9 @@ export const small: Work = {
   name: 'W1',
   title: '1 KiB GET over standing channels',
   goals: SHAPES.map(variantOf).flatMap((variant) => [
-    { variant, ours: 'Sallyport, ChaChaPoly', theirs: 'nginx TLS + auth_request, cached 10 s', atMost: 1 },
-    { variant, ours: 'Sallyport, ChaChaPoly', theirs: 'nginx TLS + auth_request', atMost: 0.5 },
-    { variant, ours: 'Sallyport, ChaChaPoly', theirs: 'fastify + reply-from TLS', atMost: 0.4 },
+    against(variant, 'nginx TLS + auth_request, cached 10 s', { atMost: 1 }),
+    against(variant, 'nginx TLS + auth_request', { atMost: 0.5 }),
+    against(variant, 'fastify + reply-from TLS', { atMost: 0.4 }),
   ]),
   lines(bench) {
     const { gateway, peers } = bench;

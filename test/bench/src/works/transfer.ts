@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { content, LARGE_BYTES } from '../load/lane.ts';
 import type { Subject } from '../subject.ts';
-import { allRight, type Bench, cpuOf, type Line, type Work } from '../work.ts';
+import { against, allRight, type Bench, cpuOf, type Line, type Work } from '../work.ts';
 
 const MB = 1_000_000;
 const PARALLEL = [1, 8] as const;
@@ -59,12 +59,7 @@ function workOf(name: string, title: string, direction: 'down' | 'up'): Work {
   return {
     name,
     title,
-    goals: PARALLEL.map((parallel) => ({
-      variant: `${parallel} at once`,
-      ours: 'Sallyport, ChaChaPoly',
-      theirs: 'nginx TLS',
-      atLeast: 1,
-    })),
+    goals: PARALLEL.map((parallel) => against(`${parallel} at once`, 'nginx TLS', { atLeast: 1 })),
     lines(bench) {
       const { gateway, peers } = bench;
       let known: number | undefined;

@@ -1,0 +1,76 @@
+/** Bounds of a batcher. */
+export interface BatchLimits<Question> {
+  /** Batches on their way at once; while there are so many, questions wait for the next one. */
+  readonly maxRunning: number;
+  readonly maxQuestions: number;
+  readonly maxWeight: number;
+  readonly weightOf: (question: Question) => number;
+}
+
+interface Waiting<Question, Answer> {
+  readonly question: Question;
+  resolve(answer: Answer): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Lets questions that come at the same time share one way. A lone question goes at once; under load each batch takes what
+ * came while the one before it was on its way, so that the more is asked the less each question costs.
+ */
+export class Batcher<Question, Answer> {
+  readonly #send: (questions: readonly Question[]) => Promise<readonly Answer[]>;
+  readonly #limits: BatchLimits<Question>;
+  #waiting: Waiting<Question, Answer>[] = [];
+  #running = 0;
+  #scheduled = false;
+
+  /** `send` gives the answers in the order of the questions; when it fails all of them fail. */
+  constructor(send: (questions: readonly Question[]) => Promise<readonly Answer[]>, limits: BatchLimits<Question>) {
+    this.#send = send;
+    this.#limits = limits;
+  }
+
+  ask(question: Question): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ question, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** At the end of the turn, so that what came in one turn goes together. */
+  #schedule(): void {
+    if (this.#scheduled || this.#running >= this.#limits.maxRunning || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      void this.#run(this.#take());
+      this.#schedule();
+    });
+  }
+
+  #take(): Waiting<Question, Answer>[] {
+    const { maxQuestions, maxWeight, weightOf } = this.#limits;
+    let weight = 0;
+    let count = 0;
+    for (const { question } of this.#waiting.slice(0, maxQuestions)) {
+      weight += weightOf(question);
+      if (count > 0 && weight > maxWeight) break;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #run(batch: readonly Waiting<Question, Answer>[]): Promise<void> {
+    this.#running += 1;
+    try {
+      const answers = await this.#send(batch.map(({ question }) => question));
+      if (answers.length !== batch.length) throw new TypeError('a batch has another number of answers than questions');
+      for (const [i, { resolve }] of batch.entries()) resolve(answers[i]!);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    } finally {
+      this.#running -= 1;
+      this.#schedule();
+    }
+  }
+}
