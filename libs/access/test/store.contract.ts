@@ -96,6 +96,44 @@ export function storeContract(storeOf: StoreOf, name: string): void {
     });
   });
 
+  test(`${name}: many rows are found, locked and changed at once, each in its own way`, async () => {
+    const store = fresh();
+    await store.transaction(async ({ tables }) => {
+      for (const id of ['a', 'b', 'c']) await tables.sessions.insert(session(id));
+      await tables.sessions.updateEach([
+        { key: { id: 'c' }, change: { chanNo: 3, chanRequest: 'x' } },
+        { key: { id: 'a' }, change: { chanNo: 2 ** 40, chanRequest: null } },
+        { key: { id: 'nobody' }, change: { chanNo: 1, chanRequest: null } },
+      ]);
+      await tables.sessions.updateEach([]);
+      const listed = await tables.sessions.list({ among: ['id', ['c', 'a', 'nobody', 'a']] }, 'update');
+      expect(listed.map(({ id, chanNo, chanRequest }) => [id, chanNo, chanRequest])).toEqual([
+        ['a', 2 ** 40, null],
+        ['c', 3, 'x'],
+      ]);
+      expect(await tables.sessions.list({ among: ['id', []] })).toEqual([]);
+      expect(await tables.sessions.find({ id: 'b' })).toEqual(session('b'));
+    });
+  });
+
+  test(`${name}: transactions that lock the same rows in another order do not wait for each other for ever`, async () => {
+    const store = fresh();
+    const ids = Array.from({ length: 20 }, (_, i) => `s${i}`);
+    await store.transaction(async ({ tables }) => {
+      for (const id of ids) await tables.sessions.insert(session(id));
+    });
+    const open = (order: readonly string[]) =>
+      store.transaction(async ({ tables }) => {
+        const rows = await tables.sessions.list({ among: ['id', order] }, 'update');
+        await tables.sessions.updateEach(
+          rows.map(({ id, chanNo }) => ({ key: { id }, change: { chanNo: chanNo + 1 } })),
+        );
+      });
+    await Promise.all(Array.from({ length: 10 }, (_, i) => open(i % 2 === 0 ? ids : [...ids].reverse())));
+    const rows = await store.transaction(({ tables }) => tables.sessions.list());
+    expect(rows.every(({ chanNo }) => chanNo === 10)).toBe(true);
+  });
+
   test(`${name}: a locked row is changed by one transaction after the other`, async () => {
     const store = fresh();
     await store.transaction(({ tables }) => tables.sessions.insert(session('s')));

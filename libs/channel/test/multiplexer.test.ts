@@ -276,3 +276,79 @@ test('a stream that crosses a GOAWAY was certainly not processed, and its opener
   expect(crossing.resetCode).toBe(SIGNED_CODES.NOT_PROCESSED);
   expect(before.resetCode).toBeUndefined();
 });
+
+test('borrowed bytes arrive whole, whatever becomes of their memory after the call', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 90_000 }), { maxLength: 12 }), fc.boolean(), (sizes, settling) => {
+      const sink = new Recorder();
+      const pipe = new Pipe(() => new Recorder());
+      sink.stream = pipe.device.open(1, sink);
+      sink.stream.write(encodeText('x'));
+      pipe.settle();
+      const stream = pipe.accepted[0]!;
+      const lent = new Uint8Array(90_000);
+      const sent: Uint8Array[] = [];
+      for (const [i, size] of sizes.entries()) {
+        const part = lent.subarray(0, size).fill(i + 1);
+        sent.push(Uint8Array.from(part));
+        stream.writeBorrowed(part);
+        lent.fill(0xee);
+        if (settling) pipe.settle();
+      }
+      stream.finish();
+      pipe.settle();
+      expect(Buffer.compare(sink.bytes, Buffer.concat(sent))).toBe(0);
+      expect(sink.ended).toBe(true);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('a writer of borrowed bytes stops when there is no credit and is called back when there is', () => {
+  const held = new Recorder(false);
+  const sink = new Recorder();
+  const pipe = new Pipe((stream) => {
+    sink.stream = stream;
+    return sink;
+  });
+  held.stream = pipe.device.open(1, held);
+  held.stream.write(encodeText('x'));
+  pipe.settle();
+  const part = new Uint8Array(64_000);
+  let written = 0;
+  while (sink.stream!.writeBorrowed(part)) written += part.length;
+  expect(written).toBeLessThanOrEqual(DEFAULT_LIMITS.streamWindowBytes);
+  pipe.settle();
+  expect(sink.drains).toBe(0);
+  held.stream.consume(held.bytes.length);
+  pipe.settle();
+  expect(sink.drains).toBe(1);
+});
+
+test('a Proxy that is overloaded refuses new streams unread, and open ones go on', () => {
+  let busy = false;
+  const pipe = new Pipe(echo, {}, { refusal: () => (busy ? SIGNED_CODES.CALM_DOWN : undefined) });
+  const open = openWith(pipe, encodeText('one'), false);
+  pipe.settle();
+  busy = true;
+  const refused = openWith(pipe, encodeText('two'));
+  open.stream!.write(encodeText('more'));
+  open.stream!.finish();
+  pipe.settle();
+  expect(refused.resetCode).toBe(SIGNED_CODES.CALM_DOWN);
+  expect(pipe.accepted.length).toBe(1);
+  expect(open.bytes).toEqual(encodeText('onemore'));
+});
+
+test('a peer that does not read ends its channel, also when it is not the one who speaks', () => {
+  let broken = 0;
+  const onBroken = (): void => {
+    broken += 1;
+  };
+  const pipe = new Pipe(() => new Recorder(false), {}, { broken: onBroken });
+  openWith(pipe, encodeText('x'), false);
+  pipe.settle();
+  for (let i = 0; i < 2_000 && broken === 0; i++) pipe.proxy.announce(encodeText('notice'));
+  expect(broken).toBe(1);
+  expect(pipe.proxy.closed).toBe(true);
+});

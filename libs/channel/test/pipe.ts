@@ -30,12 +30,17 @@ export class Pipe {
   time = 0;
   #flushes: (() => void)[] = [];
 
-  constructor(accept: (stream: ChannelStream) => StreamSink, limits: Partial<ChannelLimits> = {}) {
+  constructor(
+    accept: (stream: ChannelStream) => StreamSink,
+    limits: Partial<ChannelLimits> = {},
+    proxyHost: Partial<ChannelHost> = {},
+  ) {
     const [a, b] = transportPair();
     const all = { ...DEFAULT_LIMITS, ...limits };
     this.device = new Multiplexer(new RecordLayer(a), 'device', all, this.#host(this.toProxy));
     this.proxy = new Multiplexer(new RecordLayer(b), 'proxy', all, {
       ...this.#host(this.toDevice),
+      ...proxyHost,
       accept: (stream) => {
         this.accepted.push(stream);
         return accept(stream);

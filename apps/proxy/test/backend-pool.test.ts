@@ -1,0 +1,230 @@
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Field } from '@sallyport/channel';
+import { afterEach, expect, test } from 'vitest';
+import type { BackendRequest, BackendSink } from '../src/backend/connection.ts';
+import type { BackendError } from '../src/backend/errors.ts';
+import { type BackendCall, BackendPool } from '../src/backend/pool.ts';
+
+const GET: BackendRequest = { method: 'GET', path: '/', authority: 'wiki.corp', fields: [], content: 'none' };
+const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+/** A backend that a test scripts byte by byte. */
+async function backend(serve: (socket: Socket, asked: string, connection: number) => void) {
+  const asked: string[] = [];
+  let connections = 0;
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    const connection = connections++;
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      asked.push(String(data));
+      serve(socket, String(data), connection);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const pool = new BackendPool({ url, networks: ['127.0.0.0/8'] });
+  closing.push(() => {
+    pool.close();
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return { pool, asked, connections: () => connections };
+}
+
+class Recorded implements BackendSink {
+  status = 0;
+  text = '';
+  error: string | undefined;
+  wanted = true;
+  call: BackendCall | undefined;
+  readonly content: Buffer[] = [];
+  readonly over: Promise<this>;
+  #done: () => void = () => undefined;
+
+  constructor() {
+    this.over = new Promise((resolve) => {
+      this.#done = () => resolve(this);
+    });
+  }
+
+  connected(): boolean {
+    return this.wanted;
+  }
+
+  begun(): void {
+    for (const part of this.content) this.call!.write(part);
+    if (this.content.length > 0) this.call!.finish();
+  }
+
+  drain(): void {}
+  pushed(): void {}
+
+  head(status: number, _fields: readonly Field[]): void {
+    this.status = status;
+  }
+
+  body(bytes: Uint8Array): void {
+    this.text += Buffer.from(bytes).toString('latin1');
+  }
+
+  end(): void {
+    this.#done();
+  }
+
+  failed({ code }: BackendError): void {
+    this.error = code;
+    this.#done();
+  }
+}
+
+function send(pool: BackendPool, request: BackendRequest = GET, content: readonly Buffer[] = []): Recorded {
+  const sink = new Recorded();
+  sink.content.push(...content);
+  sink.call = pool.call(request, sink);
+  sink.call.send();
+  return sink;
+}
+
+test('a connection is used again, one request at a time', async () => {
+  const { pool, connections } = await backend((socket) => socket.write(OK));
+  for (let i = 0; i < 3; i++) expect(await send(pool).over).toMatchObject({ status: 200, text: 'ok' });
+  expect(connections()).toBe(1);
+  await Promise.all([send(pool).over, send(pool).over]);
+  expect(connections()).toBe(2);
+});
+
+test('bytes behind a response are never read as the answer to the next request', async () => {
+  const { pool, connections } = await backend((socket, _asked, connection) => {
+    socket.write(connection === 0 ? `${OK}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil` : OK);
+  });
+  const first = await send(pool).over;
+  expect(first.text).toBe('ok');
+  expect(await send(pool).over).toMatchObject({ text: 'ok' });
+  expect(connections()).toBe(2);
+});
+
+test('bytes that come while a connection is idle end it', async () => {
+  const { pool, connections } = await backend((socket, _asked, connection) => {
+    socket.write(OK);
+    if (connection === 0) setTimeout(() => socket.write('HTTP/1.1 200 OK\r\n\r\n'), 20);
+  });
+  await send(pool).over;
+  await sleep(60);
+  expect(await send(pool).over).toMatchObject({ text: 'ok' });
+  expect(connections()).toBe(2);
+});
+
+test('a connection whose last part had to wait reads again for the next request', async () => {
+  const { pool, connections } = await backend((socket) => socket.write(OK));
+  const first = new Recorded();
+  first.body = function (this: Recorded): void {
+    this.call!.pause();
+  };
+  first.call = pool.call(GET, first);
+  first.call.send();
+  await first.over;
+  expect(await send(pool).over).toMatchObject({ text: 'ok' });
+  expect(connections()).toBe(1);
+});
+
+test('a kept connection that was closed meanwhile: GET goes once more, POST says that it may have run', async () => {
+  const { pool, asked } = await backend((socket, request, connection) => {
+    if (connection === 0 && request.includes('/again')) return void socket.destroy();
+    socket.write(OK);
+  });
+  await send(pool).over;
+  expect(await send(pool, { ...GET, path: '/again' }).over).toMatchObject({ status: 200 });
+  expect(asked.filter((text) => text.includes('/again')).length).toBe(2);
+  const second = await backend((socket, request) => {
+    if (request.startsWith('POST')) return void socket.destroy();
+    socket.write(OK);
+  });
+  await send(second.pool).over;
+  const post = { ...GET, method: 'POST', fields: [['content-length', '1']] as Field[], content: 'length' } as const;
+  expect((await send(second.pool, post, [Buffer.from('x')]).over).error).toBe('ERR_BACKEND_CLOSED');
+  expect(second.asked.filter((text) => text.startsWith('POST')).length).toBe(1);
+});
+
+test('a fresh connection that dies is not tried again, and neither is one that has begun to answer', async () => {
+  const { pool, asked } = await backend((socket, request) => {
+    if (request.includes('/half')) return void socket.end('HTTP/1.1 200 OK\r\ncontent-le');
+    if (request.includes('/dead')) return void socket.destroy();
+    socket.write(OK);
+  });
+  expect((await send(pool, { ...GET, path: '/dead' }).over).error).toBe('ERR_BACKEND_CLOSED');
+  await send(pool).over;
+  expect((await send(pool, { ...GET, path: '/half' }).over).error).toBe('ERR_BACKEND_CLOSED');
+  expect(asked.length).toBe(3);
+});
+
+test('an answer before the whole request was sent does not give the connection to others', async () => {
+  const { pool, connections } = await backend((socket) => socket.write(OK));
+  const post = { ...GET, method: 'POST', content: 'chunked' } as const;
+  expect(await send(pool, post).over).toMatchObject({ status: 200 });
+  await send(pool).over;
+  expect(connections()).toBe(2);
+});
+
+test('content goes out chunked or with its length, behind exactly the fields that were given', async () => {
+  const { pool, asked } = await backend((socket) => setTimeout(() => socket.write(OK), 30));
+  const fields: Field[] = [['x-a', 'b']];
+  await send(pool, { ...GET, method: 'PUT', fields, content: 'chunked' }, [Buffer.from('abc'), Buffer.from('de')]).over;
+  expect(asked.join('')).toBe(
+    'PUT / HTTP/1.1\r\nhost: wiki.corp\r\nx-a: b\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n',
+  );
+});
+
+test('close-delimited answers and those of HTTP/1.0 end with their connection', async () => {
+  const { pool, connections } = await backend((socket) => socket.end('HTTP/1.0 200 OK\r\n\r\nuntil the end'));
+  expect(await send(pool).over).toMatchObject({ text: 'until the end' });
+  expect(await send(pool).over).toMatchObject({ text: 'until the end' });
+  expect(connections()).toBe(2);
+});
+
+test('a request that is not wanted any more when its connection is there is never sent', async () => {
+  const { pool, asked } = await backend((socket) => socket.write(OK));
+  const sink = send(pool);
+  sink.wanted = false;
+  await send(pool).over;
+  await sleep(30);
+  expect(asked.length).toBe(1);
+});
+
+test('an aborted request ends its connection and tells its sink once', async () => {
+  const { pool, connections } = await backend((socket, asked) => {
+    if (!asked.includes('/slow')) socket.write(OK);
+  });
+  const slow = send(pool, { ...GET, path: '/slow' });
+  await sleep(30);
+  slow.call!.abort();
+  slow.call!.abort();
+  expect((await slow.over).error).toBe('ERR_BACKEND_ABORTED');
+  expect(await send(pool).over).toMatchObject({ status: 200 });
+  expect(connections()).toBe(2);
+});
+
+test('nobody there: nothing was sent, and the error says so', async () => {
+  const pool = new BackendPool({ url: 'http://127.0.0.1:9', networks: ['127.0.0.0/8'] });
+  closing.push(() => pool.close());
+  const all = await Promise.all(Array.from({ length: 20 }, () => send(pool).over));
+  expect(new Set(all.map(({ error }) => error))).toEqual(new Set(['ERR_BACKEND_UNREACHABLE']));
+});
+
+test('a queue that is too long refuses at once, and all that waited is served', async () => {
+  const { pool } = await backend((socket, asked) => {
+    for (const _ of asked.split('GET ').slice(1)) setTimeout(() => socket.write(OK), 20);
+  });
+  const all = await Promise.all(Array.from({ length: 3_000 }, () => send(pool).over));
+  const refused = all.filter(({ error }) => error === 'ERR_BACKEND_BUSY').length;
+  expect(refused).toBeGreaterThan(0);
+  expect(all.filter(({ text }) => text === 'ok').length).toBe(3_000 - refused);
+  expect(await send(pool).over).toMatchObject({ text: 'ok' });
+});

@@ -1,0 +1,195 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { Field } from '@sallyport/channel';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { BackendError } from '../src/backend/errors.ts';
+import { ResponseParser } from '../src/backend/response-parser.ts';
+import { readSlowly, type SlowResponse } from './slow-response.ts';
+
+const SHARED = new URL('../../../../shared/corpora/', import.meta.url);
+
+/** Reads what a backend sent in these pieces before it closed the connection. */
+function read(pieces: readonly Buffer[], method = 'GET'): SlowResponse {
+  let head: { status: number; fields: readonly Field[] } | undefined;
+  let ends = 0;
+  const body: string[] = [];
+  const parser = new ResponseParser({
+    head: (status, fields) => {
+      head = { status, fields };
+    },
+    body: (bytes) => void body.push(Buffer.from(bytes).toString('latin1')),
+    end: () => {
+      ends += 1;
+    },
+  });
+  parser.expect(method);
+  try {
+    for (const piece of pieces) {
+      const lent = Buffer.from(piece);
+      parser.push(lent);
+      // The parser must not keep what it was lent.
+      lent.fill(0xee);
+    }
+    parser.finish();
+  } catch (error) {
+    expect(error).toBeInstanceOf(BackendError);
+    return 'refused';
+  }
+  expect(ends).toBe(1);
+  return { ...head!, body: body.join('') };
+}
+
+const latin = (text: string): Buffer => Buffer.from(text, 'latin1');
+const once = (text: string, method?: string): SlowResponse => read([latin(text)], method);
+
+test('reads the framings of RFC 9112', () => {
+  expect(once('HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-A:  b \t\r\n\r\nabc')).toEqual({
+    status: 200,
+    fields: [
+      ['content-length', '3'],
+      ['x-a', 'b'],
+    ],
+    body: 'abc',
+  });
+  const chunked = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
+  expect(once(`${chunked}3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nx-t: 1\r\n\r\n`)).toMatchObject({ body: 'abcde' });
+  expect(once('HTTP/1.0 200 OK\r\n\r\nuntil the end')).toMatchObject({ body: 'until the end' });
+  expect(once('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n', 'HEAD')).toMatchObject({ body: '' });
+  expect(once('HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n')).toMatchObject({ status: 304, body: '' });
+  expect(once('HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n')).toMatchObject({
+    status: 204,
+  });
+});
+
+const OK = 'HTTP/1.1 200 OK\r\n';
+
+test.each([
+  ['two lengths', `${OK}content-length: 1\r\ncontent-length: 2\r\n\r\na`],
+  ['the same length twice', `${OK}content-length: 1\r\ncontent-length: 1\r\n\r\na`],
+  ['a list of lengths', `${OK}content-length: 1, 1\r\n\r\na`],
+  ['a signed length', `${OK}content-length: +1\r\n\r\na`],
+  ['a length in hexadecimal', `${OK}content-length: 0x1\r\n\r\na`],
+  ['a length with a zero in front', `${OK}content-length: 01\r\n\r\na`],
+  ['length and coding', `${OK}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
+  ['another coding', `${OK}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
+  ['identity', `${OK}transfer-encoding: identity\r\n\r\nabc`],
+  ['the coding twice', `${OK}transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`],
+  ['a coding in HTTP/1.0', 'HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n'],
+  ['a space before the colon', `${OK}content-length : 1\r\n\r\na`],
+  ['a folded line', `${OK}x-a: b\r\n c\r\ncontent-length: 0\r\n\r\n`],
+  ['a field without a name', `${OK}: b\r\n\r\n`],
+  ['a line without a colon', `${OK}nothing\r\n\r\n`],
+  ['a bare LF', `${OK}x-a: b\nx-c: d\r\n\r\n`],
+  ['a bare CR', `${OK}x-a: b\rx-c: d\r\n\r\n`],
+  ['a NUL', `${OK}x-a: b\0\r\n\r\n`],
+  ['lines that end with LF', 'HTTP/1.1 200 OK\ncontent-length: 0\n\n'],
+  ['another version', 'HTTP/2.0 200 OK\r\n\r\n'],
+  ['no status', 'HTTP/1.1 OK\r\n\r\n'],
+  ['a status of four digits', 'HTTP/1.1 2000 OK\r\n\r\n'],
+  ['a status below 100', 'HTTP/1.1 099 OK\r\n\r\n'],
+  ['switching protocols', 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n'],
+  ['content with 204', 'HTTP/1.1 204 No Content\r\ncontent-length: 1\r\n\r\na'],
+  ['more than the length', `${OK}content-length: 1\r\n\r\nabHTTP/1.1 200 OK\r\n\r\n`],
+  ['less than the length', `${OK}content-length: 2\r\n\r\na`],
+  ['an empty chunk size', `${OK}transfer-encoding: chunked\r\n\r\n\r\nabc`],
+  ['a chunk size with a sign', `${OK}transfer-encoding: chunked\r\n\r\n+1\r\na\r\n0\r\n\r\n`],
+  ['a chunk size with 0x', `${OK}transfer-encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n`],
+  ['a huge chunk size', `${OK}transfer-encoding: chunked\r\n\r\nfffffffff\r\na`],
+  ['a chunk that ends with LF', `${OK}transfer-encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n`],
+  ['a chunk longer than its size', `${OK}transfer-encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n`],
+  ['chunks without an end', `${OK}transfer-encoding: chunked\r\n\r\n1\r\na\r\n`],
+  ['five informational responses', `${'HTTP/1.1 103 Early\r\n\r\n'.repeat(5)}${OK}content-length: 0\r\n\r\n`],
+  ['nothing at all', ''],
+])('refuses %s', (_name, text) => {
+  expect(once(text)).toBe('refused');
+  expect(readSlowly(latin(text), 'GET')).toBe('refused');
+});
+
+test('heads, lines of chunks and trailers are bounded', () => {
+  const parser = new ResponseParser({ head: () => undefined, body: () => undefined, end: () => undefined });
+  parser.expect('GET');
+  expect(() => parser.push(latin(`${OK}x: ${'a'.repeat(40_000)}`))).toThrow('the header section is too large');
+  expect(once(`${OK}${'x: y\r\n'.repeat(101)}content-length: 0\r\n\r\n`)).toBe('refused');
+  const chunked = `${OK}transfer-encoding: chunked\r\n\r\n`;
+  expect(once(`${chunked}1;${'x'.repeat(300)}\r\na\r\n0\r\n\r\n`)).toBe('refused');
+  expect(once(`${chunked}0\r\n${`x: ${'y'.repeat(1_000)}\r\n`.repeat(10)}\r\n`)).toBe('refused');
+});
+
+const value = fc.stringMatching(/^[ -~]{0,30}$/);
+const field = fc.tuple(fc.stringMatching(/^[A-Za-z][A-Za-z-]{0,12}$/), value).map(([name, text]) => `${name}: ${text}`);
+const framed = fc.oneof(
+  fc.string({ maxLength: 50 }).map((body) => [`content-length: ${latin(body).length}`, latin(body).toString('latin1')]),
+  fc
+    .array(fc.stringMatching(/^[a-z]{1,20}$/), { maxLength: 3 })
+    .map((chunks) => [
+      'transfer-encoding: chunked',
+      `${chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join('')}0\r\n\r\n`,
+    ]),
+  fc.constant(['x-none: 1', 'until the end']),
+);
+const responses = fc
+  .tuple(
+    fc.constantFrom('HTTP/1.1 200 OK', 'HTTP/1.0 200 OK', 'HTTP/1.1 404', 'HTTP/1.1 204 No', 'HTTP/1.1 304 Not'),
+    fc.array(field, { maxLength: 4 }),
+    framed,
+  )
+  .map(([status, fields, [framing, body]]) => `${status}\r\n${[...fields, framing].join('\r\n')}\r\n\r\n${body}`);
+const splice = fc.tuple(
+  fc.nat(400),
+  fc.nat(2),
+  fc.constantFrom('', '\r', '\n', '\r\n', ' ', '\t', ':', '\0', '0', 'x', ';', '\r\ncontent-length: 1', '\x80'),
+);
+
+test('says of any bytes, in any pieces, what its readable twin says', () => {
+  fc.assert(
+    fc.property(
+      responses,
+      fc.array(splice, { maxLength: 3 }),
+      fc.array(fc.nat(500), { maxLength: 5 }),
+      fc.constantFrom('GET', 'HEAD', 'POST'),
+      (text, splices, cuts, method) => {
+        let damaged = text;
+        for (const [at, removed, added] of splices) {
+          const place = at % (damaged.length + 1);
+          damaged = damaged.slice(0, place) + added + damaged.slice(place + removed);
+        }
+        const bytes = latin(damaged);
+        const sorted = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
+        const pieces = [0, ...sorted].map((start, i) => bytes.subarray(start, sorted[i] ?? bytes.length));
+        expect(read(pieces, method)).toEqual(readSlowly(bytes, method));
+      },
+    ),
+    { numRuns: 20_000 },
+  );
+});
+
+test.runIf(existsSync(SHARED))('takes no response of the llhttp corpus that llhttp itself refuses', () => {
+  const { cases } = JSON.parse(readFileSync(new URL('http-llhttp/cases.json', SHARED), 'utf8')) as {
+    cases: { file: string; name: string; type: string; expectError: boolean; rawHex: string }[];
+  };
+  const strict = cases.filter(({ type }) => type === 'response' || type === 'response-finish');
+  expect(strict.length).toBeGreaterThan(70);
+  for (const { file, name, expectError, rawHex } of strict) {
+    const bytes = Buffer.from(rawHex, 'hex');
+    const whole = read([bytes]);
+    const bytewise = read(Array.from(bytes, (byte) => Buffer.from([byte])));
+    expect(bytewise, `${file}: ${name}`).toEqual(whole);
+    expect(whole, `${file}: ${name}`).toEqual(readSlowly(bytes, 'GET'));
+    if (expectError) expect(whole, `${file}: ${name}`).toBe('refused');
+  }
+});
+
+test.runIf(existsSync(SHARED))('takes no mutation of Transfer-Encoding for chunked that is not exactly that', () => {
+  const { mutations } = JSON.parse(readFileSync(new URL('smuggling/smuggler-te-mutations.json', SHARED), 'utf8')) as {
+    mutations: Record<string, string>;
+  };
+  expect(Object.keys(mutations).length).toBeGreaterThan(30);
+  for (const [name, hex] of Object.entries(mutations)) {
+    const line = Buffer.from(hex, 'hex');
+    const bytes = Buffer.concat([latin(`${OK}content-length: 5\r\n`), line, latin('\r\n\r\n0\r\n\r\n')]);
+    const response = read([bytes]);
+    expect(response, name).toEqual(readSlowly(bytes, 'GET'));
+    // Where the line is harmless, the length alone counts.
+    if (response !== 'refused') expect(response.body, name).toBe('0\r\n\r\n');
+  }
+});

@@ -1,0 +1,152 @@
+import { DeviceOpening, decodeHello, deriveSessionSecret, encodeText, keyOf, type SharedKey } from '@sallyport/channel';
+import { expect, test } from 'vitest';
+import {
+  type Authorisation,
+  authorise,
+  createSession,
+  disableUser,
+  enrol,
+  issueCode,
+  keyCandidates,
+  PolicyCache,
+  putGroup,
+  putPolicy,
+  putResource,
+  putUser,
+  revoke,
+} from '../src/index.ts';
+import { BY, scene } from './scene.ts';
+
+const CONTEXT = {
+  id: 'a',
+  version: '1',
+  build: '1',
+  signer: new Uint8Array(32),
+  os: 'linux',
+  osVersion: '1',
+  osPatch: '',
+  model: 'm',
+  posture: {},
+  sdk: 'test',
+};
+const RESOURCE = {
+  kind: 'http',
+  authority: 'wiki.corp',
+  backend: { url: 'http://127.0.0.1:1', networks: [] },
+} as const;
+
+/** A realm with sessions of users, and HELLOs of them. */
+async function signedIn(users: readonly string[]) {
+  const { access } = await scene();
+  await putGroup(access, 'staff', BY);
+  await putResource(access, 'wiki', { kind: 'http', authority: 'wiki.corp', backend: BACKEND }, BY);
+  await putPolicy(access, 'wiki', { groups: ['staff'], resources: ['wiki'], context: {} }, BY);
+  const sessions = new Map<string, { sid: Uint8Array; secret: ReturnType<typeof deriveSessionSecret> }>();
+  for (const [i, name] of users.entries()) {
+    await putUser(access, name, { password: 'pw', groups: name === 'bob' ? [] : ['staff'] }, BY);
+    const { code } = await issueCode(access, name, undefined, BY);
+    const device = new Uint8Array(32).fill(i + 1);
+    const enrolled = await enrol(access, {
+      user: name,
+      password: 'pw',
+      signingKey: { kty: 'EC', x: name },
+      sharedKey: keyOf<SharedKey>(device),
+      app: 'a@1',
+      model: 'm',
+      code,
+      deviceStatic: device,
+    });
+    if (enrolled.status !== 'ok') throw new Error(enrolled.code);
+    const [used] = keyCandidates(access.store.realm, access.keyring, enrolled.installation);
+    const outcome = { handshakeHash: device, clientRandom: device, serverRandom: device, kemSecret: device };
+    const request = { installationId: enrolled.installation.id, used: used!, outcome, app: 'a@1' };
+    const session = await createSession(access, request);
+    sessions.set(name, { sid: session!.sid, secret: deriveSessionSecret(access.crypto, outcome, session!.sid) });
+  }
+  const hello = (name: string, chanNo: number, over: { secret?: Uint8Array; audience?: string } = {}) => {
+    const { sid, secret } = sessions.get(name)!;
+    const opening = new DeviceOpening({
+      crypto: access.crypto,
+      secret: keyOf<typeof secret>(over.secret ?? secret),
+      hello: {
+        suite: 1,
+        sid,
+        chanNo,
+        nonce: new Uint8Array(16),
+        audience: encodeText(over.audience ?? 'main/here'),
+      },
+      context: CONTEXT,
+    });
+    return { hello: decodeHello(opening.writeHello()), audience: 'main/here', requestId: `${name}-${chanNo}` };
+  };
+  return { access, hello, cache: new PolicyCache(), sidOf: (name: string) => sessions.get(name)!.sid };
+}
+
+const said = (answer: Authorisation): string =>
+  answer.status === 'granted' ? `granted to ${answer.grant.userName}` : answer.hint;
+
+test('HELLOs of one batch are judged one by one, and answered in their order', async () => {
+  const { access, hello, cache } = await signedIn(['ada', 'bob', 'eve']);
+  const unknown = hello('ada', 9);
+  const answers = await authorise(access, cache, [
+    hello('ada', 5),
+    hello('bob', 1, { secret: new Uint8Array(32) }),
+    hello('bob', 1, { audience: 'main/there' }),
+    hello('eve', 7),
+    { ...unknown, hello: { ...unknown.hello, sid: new Uint8Array(16) } },
+    hello('bob', 2),
+  ]);
+  expect(answers.map(said)).toEqual([
+    'granted to ada',
+    'SESSION_UNKNOWN',
+    'DENIED',
+    'granted to eve',
+    'SESSION_UNKNOWN',
+    'granted to bob',
+  ]);
+  const resources = answers.map((answer) => (answer.status === 'granted' ? answer.grant.resources.length : undefined));
+  expect(resources).toEqual([1, undefined, undefined, 1, undefined, 0]);
+});
+
+test('a channel number is never used twice, not even by two HELLOs of one batch', async () => {
+  const { access, hello, cache } = await signedIn(['ada']);
+  const again = { ...hello('ada', 5), requestId: 'another request' };
+  const answers = await authorise(access, cache, [hello('ada', 5), again, hello('ada', 4), hello('ada', 6)]);
+  expect(answers.map(said)).toEqual(['granted to ada', 'CHAN_REPLAY', 'CHAN_REPLAY', 'granted to ada']);
+  expect((await authorise(access, cache, [hello('ada', 5)])).map(said)).toEqual(['CHAN_REPLAY']);
+});
+
+test('a request that is repeated with its id gets the same answer, in the same batch or later', async () => {
+  const { access, hello, cache } = await signedIn(['ada']);
+  const keysOf = (answers: readonly Authorisation[]) =>
+    answers.map((answer) =>
+      answer.status === 'granted' ? Buffer.from(answer.channelKey).toString('hex') : said(answer),
+    );
+  const [first, second] = keysOf(await authorise(access, cache, [hello('ada', 5), hello('ada', 5)]));
+  expect(second).toBe(first);
+  expect(keysOf(await authorise(access, cache, [hello('ada', 5)]))).toEqual([first]);
+});
+
+test('sessions that were revoked or whose user is disabled are unknown; the others of the batch are not touched', async () => {
+  const { access, hello, cache, sidOf } = await signedIn(['ada', 'bob', 'eve']);
+  const subject = Buffer.from(sidOf('ada')).toString('hex');
+  await revoke(access, { requestId: 'r1', kind: 'session', subject }, BY);
+  await disableUser(access, 'bob', 'r2', BY);
+  const answers = await authorise(access, cache, [hello('ada', 1), hello('bob', 1), hello('eve', 1)]);
+  expect(answers.map(said)).toEqual(['SESSION_UNKNOWN', 'SESSION_UNKNOWN', 'granted to eve']);
+  const grant = answers.find((answer) => answer.status === 'granted')!.grant;
+  const realm = await access.store.transaction(({ tables }) => tables.realms.find({ id: 'realm' }));
+  expect(grant.asOf).toBe(realm!.head);
+});
+
+test('a secret that this node cannot unwrap is "later" for its device, and nothing to the others', async () => {
+  const { access, hello, cache, sidOf } = await signedIn(['ada', 'eve']);
+  const id = Buffer.from(sidOf('ada')).toString('hex');
+  await access.store.transaction(async ({ tables }) => {
+    const row = (await tables.sessions.find({ id }))!;
+    const otherKek = Uint8Array.from(row.secret).fill(9, 0, 4);
+    await tables.sessions.update({ where: { id } }, { secret: otherKek });
+  });
+  const answers = await authorise(access, cache, [hello('ada', 1), hello('eve', 1)]);
+  expect(answers.map(said)).toEqual(['UNAVAILABLE', 'granted to eve']);
+});

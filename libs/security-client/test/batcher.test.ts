@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+import { Batcher } from '../src/batcher.ts';
+
+const LIMITS = { maxRunning: 2, maxQuestions: 4, maxWeight: 100, weightOf: (question: string) => question.length };
+
+/** A batcher whose batches a test answers by hand. */
+function manual() {
+  const batches: { questions: readonly string[]; answer(): void; fail(error: Error): void }[] = [];
+  const batcher = new Batcher<string, string>(
+    (questions) =>
+      new Promise((resolve, reject) => {
+        batches.push({ questions, answer: () => resolve(questions.map((one) => `${one}!`)), fail: reject });
+      }),
+    LIMITS,
+  );
+  return { batcher, batches };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+test('what is asked in one turn goes together, a lone question goes alone', async () => {
+  const { batcher, batches } = manual();
+  const first = batcher.ask('a');
+  await turn();
+  const rest = [batcher.ask('b'), batcher.ask('c')];
+  await turn();
+  expect(batches.map(({ questions }) => questions)).toEqual([['a'], ['b', 'c']]);
+  for (const { answer } of batches) answer();
+  expect(await Promise.all([first, ...rest])).toEqual(['a!', 'b!', 'c!']);
+});
+
+test('while two batches are on their way the next one gathers, within its bounds', async () => {
+  const { batcher, batches } = manual();
+  const asked = [batcher.ask('1')];
+  await turn();
+  asked.push(batcher.ask('2'));
+  await turn();
+  for (let i = 3; i <= 8; i++) asked.push(batcher.ask(String(i)));
+  await turn();
+  expect(batches.length).toBe(2);
+  batches[0]!.answer();
+  await turn();
+  expect(batches[2]!.questions).toEqual(['3', '4', '5', '6']);
+  batches[1]!.answer();
+  await turn();
+  expect(batches[3]!.questions).toEqual(['7', '8']);
+  for (const { answer } of batches) answer();
+  expect(await Promise.all(asked)).toEqual(['1!', '2!', '3!', '4!', '5!', '6!', '7!', '8!']);
+});
+
+test('a heavy question goes alone, however heavy it is', async () => {
+  const { batcher, batches } = manual();
+  const asked = ['x'.repeat(99), 'yy', 'z'.repeat(500)].map((question) => batcher.ask(question));
+  for (let i = 0; i < 3; i++) {
+    await turn();
+    for (const { answer } of batches) answer();
+  }
+  await Promise.all(asked);
+  expect(batches.map(({ questions }) => questions.length)).toEqual([1, 1, 1]);
+});
+
+test('a batch that fails fails its questions only, and the next ones go on', async () => {
+  const { batcher, batches } = manual();
+  const lost = batcher.ask('a').catch((error: Error) => error.message);
+  await turn();
+  batches[0]!.fail(new Error('gone'));
+  expect(await lost).toBe('gone');
+  const next = batcher.ask('b');
+  await turn();
+  batches[1]!.answer();
+  expect(await next).toBe('b!');
+});
