@@ -29,11 +29,7 @@ const CONTEXT = {
   posture: {},
   sdk: 'test',
 };
-const RESOURCE = {
-  kind: 'http',
-  authority: 'wiki.corp',
-  backend: { url: 'http://127.0.0.1:1', networks: [] },
-} as const;
+const BACKEND = { url: 'http://127.0.0.1:1', networks: [] };
 
 /** A realm with sessions of users, and HELLOs of them. */
 async function signedIn(users: readonly string[]) {
