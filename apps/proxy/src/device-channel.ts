@@ -261,6 +261,10 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     return this.#farm.mayServe() && !this.#mux.closed && performance.now() < this.#endsAt;
   }
 
+  backendFailed(authority: string, error: Error): void {
+    this.#farm.log.debug({ err: error, authority }, 'a backend failed');
+  }
+
   count(kind: string, outcome: 'done' | SignedCode): void {
     this.#farm.count(kind, outcome);
   }

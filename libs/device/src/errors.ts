@@ -60,6 +60,7 @@ export class DeviceError extends Error {
 const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   CREDENTIALS_INVALID: 'user name or password is wrong',
   CODE_INVALID: 'the activation code is wrong, used or expired: ask for a new one',
+  CALM_DOWN: 'too much is asked at once: wait a moment and try again',
   LOCKED: 'too many wrong tries: wait and try again',
   REVOKED: 'access was revoked',
   SESSION_EXPIRED: 'the session is over: sign in again',

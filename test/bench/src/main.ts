@@ -5,6 +5,7 @@ import { startBackend } from './backend.ts';
 import { Gateway } from './gateway.ts';
 import { Load } from './load/load.ts';
 import { startPeers } from './peers/peers.ts';
+import { pictureOf } from './picture.ts';
 import { PORTS } from './ports.ts';
 import { summarise } from './profile.ts';
 import { describeMachine, markdownOf, type Result, type Row } from './report.ts';
@@ -75,6 +76,7 @@ function save(result: Result): void {
   const file = `${FOLDER}${result.work.toLowerCase()}`;
   writeFileSync(`${file}.json`, `${JSON.stringify(result, null, 1)}\n`);
   writeFileSync(`${file}.md`, markdownOf(result));
+  writeFileSync(`${file}.svg`, pictureOf(result));
 }
 
 async function main(): Promise<void> {

@@ -133,8 +133,10 @@ export class BackendConnection implements ResponseSink {
   /** Ends what has waited for too long. */
   sweep(now: number): void {
     if (now < this.#deadline) return;
-    if (this.#sink) this.#fail(new BackendError('ERR_BACKEND_TIMEOUT', 'the backend does not answer'));
-    else this.#socket.destroy();
+    if (this.#sink) return this.#fail(new BackendError('ERR_BACKEND_TIMEOUT', 'the backend does not answer'));
+    // Nobody may get it any more between this and the event of its end.
+    this.#owner.gone(this);
+    this.#socket.destroy();
   }
 
   /** Bytes of the backend; the view is not kept. */

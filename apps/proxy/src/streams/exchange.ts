@@ -14,6 +14,8 @@ export interface StreamHost {
   whenReady(work: () => void): void;
   /** True while this Proxy may serve. Ask last before each write to a backend. */
   mayServe(): boolean;
+  /** A backend failed: the device is told by code only, the log says why. */
+  backendFailed(authority: string, error: Error): void;
   /** Counts a finished stream by kind and outcome. */
   count(kind: string, outcome: 'done' | SignedCode): void;
 }

@@ -29,6 +29,8 @@ export interface Asker {
   full(): void;
   /** The device has its whole answer. */
   done(): void;
+  /** The backend failed; `refuse` follows. */
+  failed(error: BackendError): void;
   refuse(code: SignedCode): void;
 }
 
@@ -111,8 +113,9 @@ export class HttpAnswer implements BackendSink {
     this.#asker.done();
   }
 
-  failed({ code }: BackendError): void {
-    this.#asker.refuse(CODES[code] ?? 'BACKEND_FAILED');
+  failed(error: BackendError): void {
+    this.#asker.failed(error);
+    this.#asker.refuse(CODES[error.code] ?? 'BACKEND_FAILED');
     this.#stream.settle();
   }
 

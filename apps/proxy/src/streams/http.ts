@@ -15,6 +15,7 @@ import {
 } from '@sallyport/channel';
 import type { ResourceGrant } from '@sallyport/security-api';
 import type { BackendRequest } from '../backend/connection.ts';
+import type { BackendError } from '../backend/errors.ts';
 import type { BackendCall } from '../backend/pool.ts';
 import type { Decision } from '../rights.ts';
 import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
@@ -151,6 +152,10 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     this.#host.count('http', code);
     this.#stream.reset(SIGNED_CODES[code]);
     this.#stop();
+  }
+
+  failed(error: BackendError): void {
+    if (!this.#over) this.#host.backendFailed(this.#head?.authority ?? '', error);
   }
 
   /** Bad input of this stream ends this stream; the channel goes on. */
