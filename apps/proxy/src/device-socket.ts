@@ -82,8 +82,6 @@ export class DeviceSocket implements ChannelSocket {
 
   close(code: number): void {
     this.#socket.close(code);
-    // A peer that does not answer the close is not waited for.
-    setTimeout(() => this.#socket.destroy(), RETRY_MS).unref();
   }
 
   /** Ends what is silent, and what does not read. */

@@ -30,6 +30,8 @@ const MAX_SHORT_BYTES = 65_535;
 const SMALL_BYTES = 4_096;
 /** Pongs are left out while so much waits for a peer that does not read, bytes. */
 const MAX_PONG_BACKLOG = 65_536;
+/** How long a peer may take to answer a close, ms. */
+const CLOSE_WAIT_MS = 1_000;
 
 /** Large pieces of memory that are kept for the next congested socket. */
 const MAX_SPARE = 64;
@@ -104,7 +106,7 @@ export class RecordSocket {
     return (bytes <= SMALL_BYTES ? small : large).memory.subarray(HEAD_BYTES, HEAD_BYTES + bytes);
   }
 
-  /** Sends the message that was put into `outgoing`. */
+  /** Sends a message, which best was put into `outgoing`. */
   transmit(message: Uint8Array): void {
     if (this.#closing || this.#socket.destroyed) return;
     const { length } = message;
@@ -113,6 +115,7 @@ export class RecordSocket {
       return void this.#socket.write(memory.subarray(LONG_HEAD_BYTES - writeHead(memory, LONG_HEAD_BYTES, length)));
     }
     const place = length <= SMALL_BYTES ? small : large;
+    if (message.buffer !== place.memory.buffer) place.memory.set(message, HEAD_BYTES);
     const headBytes = writeHead(place.memory, HEAD_BYTES, length);
     place.write(this.#socket, place.memory.subarray(HEAD_BYTES - headBytes, HEAD_BYTES + length));
   }
@@ -129,6 +132,8 @@ export class RecordSocket {
     if (this.#closing || this.#socket.destroyed) return;
     this.#closing = true;
     this.#socket.write(Buffer.from([FIN | CLOSE, 2, code >> 8, code & 0xff]));
+    // A peer that does not answer the close is not waited for.
+    setTimeout(() => this.#socket.destroy(), CLOSE_WAIT_MS).unref();
   }
 
   /** Ends the socket at once. */

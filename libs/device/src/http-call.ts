@@ -91,6 +91,8 @@ class HttpCall implements StreamSink {
     signal?.addEventListener('abort', () => this.#abort(), { once: true });
     if (signal?.aborted) return this.#abort();
     stream.write(encodeRequestHead(this.#head));
+    // Nothing to wait for: the whole request is one record.
+    if (this.#body === undefined) return this.#finish(stream);
     this.#sendBody(stream).catch((cause: unknown) => {
       stream.reset(SIGNED_CODES.CANCELLED);
       this.#fail(
@@ -135,7 +137,7 @@ class HttpCall implements StreamSink {
   }
 
   async #sendBody(stream: ChannelStream): Promise<void> {
-    const parts = this.#body instanceof Uint8Array ? [this.#body] : (this.#body ?? []);
+    const parts = this.#body instanceof Uint8Array ? [this.#body] : this.#body!;
     for await (const part of parts) {
       for (let at = 0; at < part.length; at += MAX_CHUNK_BYTES) {
         const chunk = part.subarray(at, at + MAX_CHUNK_BYTES);
@@ -144,6 +146,10 @@ class HttpCall implements StreamSink {
       }
       if (stream.closed) return;
     }
+    this.#finish(stream);
+  }
+
+  #finish(stream: ChannelStream): void {
     stream.write(encodeMessageEnd());
     stream.finish();
   }

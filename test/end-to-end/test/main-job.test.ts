@@ -72,6 +72,9 @@ test('the backend learns who the user is, from the Proxy alone', async () => {
   expect(headers['x-forwarded-for']).toBeUndefined();
   expect(headers['forwarded']).toBe('for=127.0.0.1');
   expect(headers['sallyport-assertion']).toMatch(/^eyJ/);
+  // A request without content says so to its backend.
+  expect(headers['transfer-encoding']).toBeUndefined();
+  expect(headers['content-length']).toBeUndefined();
   device.close();
 });
 

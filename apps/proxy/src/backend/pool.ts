@@ -107,7 +107,10 @@ export class BackendPool implements ConnectionOwner {
     if (this.#closed) return;
     this.#connecting += 1;
     let connection: BackendConnection | undefined;
-    const socket = open(this.#backend, (bytes) => connection!.read(bytes));
+    const socket = open(this.#backend, (bytes) => {
+      if (connection) connection.read(bytes);
+      else socket.destroy(new Error('bytes before the connection stood'));
+    });
     const timer = setTimeout(() => socket.destroy(new Error('connecting took too long')), CONNECT_TIMEOUT_MS);
     const settle = (): void => {
       clearTimeout(timer);

@@ -22,6 +22,8 @@ import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from '
 import { type Asker, HttpAnswer } from './http-answer.ts';
 
 const NO_BODY_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+/** Methods that usually have no content: they wait for the end of the request, to be sent as what they are. */
+const RARE_BODY_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
 
 /**
  * A stream of kind 1: one HTTP request and its response (SPEC.md, section 7). This is the way to the backend;
@@ -56,8 +58,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     this.#guarded(() => this.#decoder.push(bytes));
     // Content is given back when the backend takes it, everything else at once.
     this.#stream.consume(bytes.length - (this.#received - before));
-    // The request goes out when all that came with its head was read: most have no content, and say so at once.
-    if (this.#head && !this.#asked && !this.#over) this.#ask(this.#head);
+    // Only now: most requests end in the same record, and go out with their length or as having no content.
+    if (this.#head && !this.#asked && !this.#over && this.#known(this.#head)) this.#ask(this.#head);
   }
 
   end(): void {
@@ -166,6 +168,12 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
       if (!(error instanceof ChannelError)) throw error;
       this.refuse('REQUEST_REFUSED');
     }
+  }
+
+  /** True when it is known whether there is content. */
+  #known({ method }: RequestHead): boolean {
+    const declared = contentLength(this.#fields) !== undefined;
+    return this.#requestDone || declared || this.#received > 0 || !RARE_BODY_METHODS.has(method);
   }
 
   #ask(head: RequestHead): void {

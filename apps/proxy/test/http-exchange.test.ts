@@ -1,0 +1,157 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  ChannelStream,
+  encodeChunkPrefix,
+  encodeMessageEnd,
+  encodeRequestHead,
+  encodeText,
+  type SignedCode,
+} from '@sallyport/channel';
+import { afterAll, beforeEach, expect, test } from 'vitest';
+import { Backends } from '../src/backend/backends.ts';
+import type { StreamHost } from '../src/streams/exchange.ts';
+import { HttpExchange } from '../src/streams/http.ts';
+
+const seen: { method: string; headers: Record<string, unknown>; body: string }[] = [];
+/** Notes only requests that were complete. */
+const server: Server = createServer((request, response) => {
+  let body = '';
+  request.on('data', (part) => {
+    body += String(part);
+  });
+  request.on('error', () => undefined);
+  request.on('end', () => {
+    seen.push({ method: request.method!, headers: request.headers, body });
+    response.end('ok');
+  });
+});
+await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+const backend = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, networks: ['127.0.0.0/8'] };
+const backends = new Backends();
+afterAll(() => {
+  backends.close();
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => void seen.splice(0));
+
+/** An exchange on a stream that nothing carries: what it says to the backend is what counts. */
+function exchange(over: Partial<StreamHost> = {}) {
+  const outcomes: ('done' | SignedCode)[] = [];
+  const host: StreamHost = {
+    backends,
+    deviceAddress: '192.0.2.1',
+    decide: () => ({
+      resource: { name: 'wiki', kind: 'http', authority: 'wiki.corp', backend, rules: [], assertion: 'signed' },
+    }),
+    ready: () => true,
+    whenReady: (work) => work(),
+    mayServe: () => true,
+    backendFailed: () => undefined,
+    count: (_kind, outcome) => void outcomes.push(outcome),
+    ...over,
+  };
+  const owner = { ready() {}, flush() {}, sendReset() {}, release() {}, finished() {} };
+  const stream = new ChannelStream(owner, { id: 1, kind: 1, window: 262_144, opening: false });
+  const sink = new HttpExchange({ host, stream });
+  stream.sink = sink;
+  return { sink, outcomes };
+}
+
+const head = (method: string, fields: [string, string][] = []): Uint8Array =>
+  encodeRequestHead({ method, scheme: 'https', authority: 'wiki.corp', path: '/a', fields });
+const END = encodeMessageEnd();
+const chunk = (text: string): Uint8Array[] => [encodeChunkPrefix(text.length), encodeText(text)];
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 200 && !condition(); i++) await sleep(10);
+  expect(condition()).toBe(true);
+}
+
+test.each(['GET', 'HEAD', 'OPTIONS', 'DELETE'])(
+  '%s whose end comes later is still sent as a request without content',
+  async (method) => {
+    const { sink, outcomes } = exchange();
+    sink.data(head(method));
+    await sleep(20);
+    expect(seen).toEqual([]);
+    sink.data(END);
+    await until(() => outcomes.length > 0);
+    expect(outcomes).toEqual(['done']);
+    expect(seen[0]!.headers['transfer-encoding']).toBeUndefined();
+    expect(seen[0]!.body).toBe('');
+  },
+);
+
+test('content whose length is known goes with it, other content in chunks as it comes', async () => {
+  const whole = exchange();
+  for (const part of [head('POST'), ...chunk('abc'), END]) whole.sink.data(part);
+  await until(() => seen.length === 1);
+  const begun = exchange();
+  begun.sink.data(head('PUT', [['content-length', '5']]));
+  for (const part of chunk('ab')) begun.sink.data(part);
+  await sleep(20);
+  for (const part of [...chunk('cde'), END]) begun.sink.data(part);
+  await until(() => seen.length === 2);
+  expect(seen.map(({ method, body }) => [method, body])).toEqual([
+    ['POST', 'abc'],
+    ['PUT', 'abcde'],
+  ]);
+  expect(seen[1]!.headers['content-length']).toBe('5');
+  expect(seen[1]!.headers['transfer-encoding']).toBeUndefined();
+});
+
+test('the Proxy alone says where a request goes, for whom and from where', async () => {
+  const { sink } = exchange();
+  const forged: [string, string][] = [
+    ['forwarded', 'for=6.6.6.6'],
+    ['x-forwarded-for', '6.6.6.6'],
+    ['sallyport-assertion', 'forged'],
+    ['accept', '*/*'],
+  ];
+  sink.data(Buffer.concat([head('GET', forged), END]));
+  await until(() => seen.length === 1);
+  expect(seen[0]!.headers).toMatchObject({
+    host: 'wiki.corp',
+    forwarded: 'for=192.0.2.1',
+    'sallyport-assertion': 'signed',
+    accept: '*/*',
+  });
+  expect(seen[0]!.headers['x-forwarded-for']).toBeUndefined();
+});
+
+test('a lease that ended before the connection was there, or before the next part, stops the request', async () => {
+  let serving = true;
+  const fresh = new Backends();
+  const late = exchange({ mayServe: () => serving, backends: fresh });
+  late.sink.data(head('POST'));
+  serving = false;
+  await until(() => late.outcomes.length > 0);
+  expect(late.outcomes).toEqual(['LEASE_LOST']);
+  fresh.close();
+  serving = true;
+  const between = exchange({ mayServe: () => serving });
+  between.sink.data(Buffer.concat([head('POST'), ...chunk('ab')]));
+  await sleep(50);
+  serving = false;
+  for (const part of chunk('cd')) between.sink.data(part);
+  expect(between.outcomes).toEqual(['LEASE_LOST']);
+  expect(seen).toEqual([]);
+});
+
+test('content that is more or less than declared ends the stream and never looks complete to the backend', async () => {
+  const more = exchange();
+  more.sink.data(Buffer.concat([head('POST', [['content-length', '1']]), ...chunk('ab')]));
+  expect(more.outcomes).toEqual(['REQUEST_REFUSED']);
+  const less = exchange();
+  less.sink.data(Buffer.concat([head('POST', [['content-length', '3']]), ...chunk('ab'), END]));
+  expect(less.outcomes).toEqual(['REQUEST_REFUSED']);
+  const cut = exchange();
+  cut.sink.data(Buffer.concat([head('POST'), ...chunk('ab')]));
+  cut.sink.end();
+  expect(cut.outcomes).toEqual(['REQUEST_REFUSED']);
+  await sleep(50);
+  expect(seen).toEqual([]);
+});
