@@ -151,6 +151,27 @@ test('every provider gives the same bytes and opens what another sealed', () => 
   }
 });
 
+test('sealing into given memory and opening in place give the same bytes, and damage is refused there too', () => {
+  const bytes = seededBytes(runSeed());
+  for (const size of [0, 1, 200, 1_200, 65_519]) {
+    for (const provider of providers) {
+      for (const suite of [1, 2] as const) {
+        const [nonce, ad, plaintext] = [bytes(12), bytes(size % 7), bytes(size)];
+        const key = provider.aead(suite, bytes(32));
+        const sealed = key.seal(nonce, ad, plaintext);
+        const memory = new Uint8Array(size + 24).fill(0xee);
+        expect(formatHex(key.seal(nonce, ad, plaintext, memory.subarray(4, size + 20)))).toBe(formatHex(sealed));
+        expect(formatHex(memory)).toBe(`eeeeeeee${formatHex(sealed)}eeeeeeee`);
+        const record = Uint8Array.from(sealed);
+        expect(formatHex(key.open(nonce, ad, record, record.subarray(0, size)))).toBe(formatHex(plaintext));
+        const damaged = Uint8Array.from(sealed);
+        damaged[size]! ^= 1;
+        expect(() => key.open(nonce, ad, damaged, damaged.subarray(0, size))).toThrow('the message does not open');
+      }
+    }
+  }
+});
+
 test('every pair of providers agrees on X25519 and ML-KEM-768', () => {
   for (const a of providers) {
     for (const b of providers) {
