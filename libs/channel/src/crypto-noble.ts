@@ -30,7 +30,11 @@ function platformRandom(length: number): Uint8Array {
 export function nobleAead(suite: Suite, key: Uint8Array): AeadKey {
   const cipher = suite === 1 ? chacha20poly1305 : gcm;
   return {
-    seal: (nonce, ad, plaintext, out) => cipher(key, nonce, ad).encrypt(plaintext, out),
+    seal(nonce, ad, plaintext, out) {
+      const sealed = cipher(key, nonce, ad).encrypt(plaintext);
+      out?.set(sealed);
+      return out ?? sealed;
+    },
     open(nonce, ad, ciphertext) {
       try {
         return cipher(key, nonce, ad).decrypt(ciphertext);
