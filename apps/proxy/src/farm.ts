@@ -15,7 +15,7 @@ const SITE_MAP_KEEP_MS = 10_000;
 /** How often channels are looked at whose time may be over, ms. */
 const SWEEP_MS = 1_000;
 /** New streams are refused in a turn of the event loop that takes longer, ms: better a quick no than a late yes. */
-const MAX_TURN_MS = 50;
+const MAX_TURN_MS = 100;
 
 /** What a Farm is made of. */
 export interface FarmParts {
