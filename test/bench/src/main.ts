@@ -84,6 +84,12 @@ async function main(): Promise<void> {
   // As root the database runs as a user of its own, who must get through here.
   chmodSync(folder, 0o755);
   const closing: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of closing.splice(0).reverse()) await end();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void close().then(() => process.exit(1)));
   try {
     const backend = await startBackend(folder, PORTS);
     closing.push(() => backend.stop());
@@ -102,8 +108,7 @@ async function main(): Promise<void> {
       if (values.save) save(result);
     }
   } finally {
-    for (const close of closing.reverse()) await close();
-    rmSync(folder, { recursive: true, force: true });
+    await close();
   }
   if (values.profile) process.stdout.write(`${summarise(values.profile)}\n`);
 }
