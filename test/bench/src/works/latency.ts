@@ -4,6 +4,7 @@ import { allRight, type Bench, type Line, type Work } from '../work.ts';
 
 const LANES = 64;
 const IN_FLIGHT = 8;
+const WARM_MS = 3_000;
 const CAPACITY_MS = 3_000;
 const FOR_MS = 8_000;
 const LOADS = [25, 50, 75] as const;
@@ -18,6 +19,7 @@ function lineOf(bench: Bench, subject: Subject, part: number, capacities: Map<st
       await load.open(await subject.lanes(LANES, IN_FLIGHT));
       let capacity = capacities.get(subject.name);
       if (capacity === undefined) {
+        await load.closed(2, WARM_MS * scale);
         const { done, wallMs } = await load.closed(2, CAPACITY_MS * scale);
         capacity = (done / wallMs) * 1000;
         capacities.set(subject.name, capacity);
