@@ -61,11 +61,13 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   readonly #mux: Multiplexer;
   #grant: Grant;
   #context: AppContext;
-  /** When session and rights are to be looked at again, ms of the monotonic clock. */
-  readonly #openedAt: number = performance.now();
-  #endsAt = 0;
+  /** Backends that the grant opens. */
   #backends: readonly Backend[] = [];
+  readonly #openedAt: number = performance.now();
+  /** When the channel ends and when its rights are read again, ms of the monotonic clock. */
+  #endsAt = 0;
   #refreshAt = 0;
+  /** True while rights are being read. */
   #reading = false;
   #suspended = false;
   /** False until a grant has passed all checks, and while changed rights are read again. */
@@ -78,7 +80,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#grant = grant;
     this.#context = context;
     this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', { ...DEFAULT_LIMITS, ...grant.limits }, this);
-    this.#schedule();
+    this.#take(grant);
   }
 
   get sid(): string {
@@ -178,8 +180,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     if (judgement === 'stale') return this.#readAgain();
     // The grant of the beginning was announced by WELCOME.
     if (grant !== this.#grant) this.#notify({ resources: resourceList(grant) });
-    this.#grant = grant;
-    this.#schedule();
+    this.#take(grant);
     this.#recheck();
     this.#ready = true;
     for (const work of this.#waiting.splice(0)) work();
@@ -284,10 +285,11 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     for (const stream of this.#mux.openStreams()) (stream.sink as Exchange | undefined)?.recheck();
   }
 
-  #schedule(): void {
-    this.#backends = this.#grant.resources.map(({ backend }) => backend);
+  #take(grant: Grant): void {
+    this.#grant = grant;
+    this.#backends = grant.resources.map(({ backend }) => backend);
     const now = performance.now();
-    const { expiresInMs, refreshInMs } = this.#grant;
+    const { expiresInMs, refreshInMs } = grant;
     this.#endsAt = Math.min(now + expiresInMs, this.#openedAt + MAX_LIFE_MS);
     this.#refreshAt = now + refreshInMs;
   }

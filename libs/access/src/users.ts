@@ -69,9 +69,8 @@ async function setGroups(
 }
 
 /** Names of a user's groups, sorted. */
-export async function groupsOf(transaction: Transaction, userId: string): Promise<string[]> {
-  const rows = await transaction.tables.members.list({ where: { userId } });
-  return rows.map(({ groupName }) => groupName).sort();
+export async function groupsOf(transaction: Transaction, userId: string): Promise<readonly string[]> {
+  return (await groupsOfAll(transaction, [userId])).get(userId) ?? [];
 }
 
 /** Names of the groups of several users, sorted; by user id. */
@@ -80,10 +79,11 @@ export async function groupsOfAll(
   userIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const groups = new Map<string, string[]>();
-  // Rows come in the order of their keys, which begin with the group's name.
   for (const { userId, groupName } of await tables.members.list({ among: ['userId', [...new Set(userIds)]] })) {
     groups.set(userId, [...(groups.get(userId) ?? []), groupName]);
   }
+  // A database may order texts in its own way.
+  for (const names of groups.values()) names.sort();
   return groups;
 }
 

@@ -1,59 +1,36 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Daemon } from '@sallyport/local-cluster';
 import { content, LARGE_BYTES, PATHS, SMALL_BYTES } from './load/lane.ts';
 
-/** A child process of the bench. */
-export interface Child {
-  readonly pid: number;
-  stop(): Promise<void>;
-}
+const HERE = { name: 'here', address: '127.0.0.1' };
+const START_MS = 10_000;
 
-/** Waits until something listens on a port of this machine. @throws Error after ten seconds */
-export async function listening(port: number, log: () => string = () => ''): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const open = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true));
-      socket.once('error', () => resolve(false));
-      socket.once('close', () => socket.destroy());
-      socket.once('connect', () => socket.end());
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, HERE.address);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
     });
-    if (open) return;
-    await sleep(50);
-  }
-  throw new Error(`nothing listens on port ${port}: ${log()}`);
+    socket.once('error', () => resolve(false));
+  });
 }
 
-function childOf(child: ChildProcess): Child {
-  return {
-    pid: child.pid!,
-    async stop() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
-}
-
-/** Starts a program that listens on a port. */
-export async function startProgram(program: string, args: readonly string[], port: number): Promise<Child> {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let log = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (log += String(text)));
-  child.on('error', (error) => (log += error.message));
-  await listening(port, () => log);
-  return childOf(child);
+/** Starts a program that listens on a port; its log lies in the folder. @throws ClusterError with the log's end */
+export async function startProgram(folder: string, command: readonly string[], port: number): Promise<Daemon> {
+  const name = `port-${port}`;
+  const logFile = join(folder, `${name}.log`);
+  const daemon = new Daemon({ name, host: HERE, user: undefined, command, logFile, cwd: folder }).start();
+  await daemon.until(() => accepts(port), START_MS);
+  return daemon;
 }
 
 /** Starts a module of ours as a process of its own. */
-export async function startModule(url: URL, args: readonly string[], port: number): Promise<Child> {
-  const child = fork(fileURLToPath(url), args, { stdio: 'inherit' });
-  await listening(port);
-  return childOf(child);
+export function startModule(folder: string, url: URL, args: readonly string[], port: number): Promise<Daemon> {
+  return startProgram(folder, [process.execPath, fileURLToPath(url), ...args], port);
 }
 
 /** Lines that every nginx of the bench has. */
@@ -64,7 +41,7 @@ events { worker_connections 16384; }
 `;
 
 /** Writes the configuration of an nginx and starts it. */
-export function startNginx(folder: string, name: string, config: string, port: number): Promise<Child> {
+export function startNginx(folder: string, name: string, config: string, port: number): Promise<Daemon> {
   const file = join(folder, `${name}.conf`);
   const temporary = join(folder, `${name}-temp`);
   mkdirSync(temporary, { recursive: true });
@@ -73,16 +50,20 @@ export function startNginx(folder: string, name: string, config: string, port: n
   );
   const common = NGINX_COMMON.replace('NAME', join(folder, name));
   writeFileSync(file, `${common}${config.replace('http {', `http {\n${paths.join('\n')}`)}`);
-  return startProgram('nginx', ['-p', folder, '-c', file], port);
+  return startProgram(folder, ['nginx', '-p', folder, '-c', file], port);
 }
 
 /** The server behind every gateway: nginx serves the files, a Node process takes uploads and answers their CRC-32. */
-export async function startBackend(folder: string, ports: { backend: number; uploads: number }): Promise<Child> {
+export async function startBackend(
+  folder: string,
+  ports: { backend: number; uploads: number },
+): Promise<readonly Daemon[]> {
   const files = join(folder, 'files');
   mkdirSync(files, { recursive: true });
   writeFileSync(join(files, PATHS.small), content(SMALL_BYTES));
   writeFileSync(join(files, PATHS.large), content(LARGE_BYTES));
   const uploads = await startModule(
+    folder,
     new URL('./upload-backend.ts', import.meta.url),
     [String(ports.uploads)],
     ports.uploads,
@@ -114,11 +95,5 @@ http {
 `,
     ports.backend,
   );
-  return {
-    pid: nginx.pid,
-    async stop() {
-      await nginx.stop();
-      await uploads.stop();
-    },
-  };
+  return [nginx, uploads];
 }

@@ -92,7 +92,7 @@ async function main(): Promise<void> {
     process.once(signal, () => void close().then(() => process.exit(1)));
   try {
     const backend = await startBackend(folder, PORTS);
-    closing.push(() => backend.stop());
+    for (const daemon of backend) closing.push(() => daemon.end());
     const peers = await startPeers(folder);
     closing.push(() => peers.stop());
     const gateway = await Gateway.start(folder, values.profile);

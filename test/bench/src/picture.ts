@@ -1,4 +1,4 @@
-import { median, type Result, type Row } from './report.ts';
+import { median, type Result, type Row, shown } from './report.ts';
 
 const WIDTH = 860;
 const LABEL_WIDTH = 280;
@@ -14,11 +14,6 @@ const THEIRS = '#9aa4b2';
 
 function escaped(text: string): string {
   return text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
-}
-
-function shown(value: number): string {
-  if (value >= 100) return Math.round(value).toLocaleString('en');
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
 /** Rows of a result by their variant, in the order in which they were measured. */

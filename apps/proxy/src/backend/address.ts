@@ -38,6 +38,11 @@ const FORBIDDEN_V6 = [
   '3fff::/20',
 ];
 
+/** Host of a backend's URL: a name, or an address without brackets in its one usual form, whatever the scheme. */
+export function hostOf(url: string): string {
+  return new URL(url.replace(/^tcp:/, 'http:')).hostname.replace(/^\[|\]$/g, '');
+}
+
 type Family = 'ipv4' | 'ipv6';
 
 function familyOf(address: string): Family | undefined {

@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import type { Backend } from '@sallyport/security-api';
 import { WebSocket } from 'ws';
-import { mayReach, pinnedLookup } from './address.ts';
+import { hostOf, mayReach, pinnedLookup } from './address.ts';
 import { BackendError } from './errors.ts';
 import { BackendPool, CONNECT_TIMEOUT_MS } from './pool.ts';
 
@@ -48,10 +48,9 @@ export class Backends {
   /** Opens a TCP connection. */
   tcp(backend: Backend): Socket {
     checkLiteral(backend);
-    const { hostname, port } = new URL(backend.url);
     const socket = connectTcp({
-      host: hostname.replace(/^\[|\]$/g, ''),
-      port: Number(port),
+      host: hostOf(backend.url),
+      port: Number(new URL(backend.url).port),
       lookup: pinnedLookup(backend.networks),
       allowHalfOpen: true,
     });
@@ -80,7 +79,7 @@ function socketOptions({ networks, ca }: Backend): { lookup: ReturnType<typeof p
 
 /** Sockets look names up, but take an address as it is: those are checked here. */
 function checkLiteral({ url, networks }: Backend): void {
-  const host = new URL(url.replace(/^tcp:/, 'http:')).hostname.replace(/^\[|\]$/g, '');
+  const host = hostOf(url);
   if (isIP(host) && !mayReach(host, networks)) {
     throw new BackendError('ERR_BACKEND_ADDRESS', 'the backend has no address in an allowed network');
   }

@@ -14,10 +14,8 @@ export interface BackendRequest {
   readonly content: 'none' | 'length' | 'chunked';
 }
 
-/** What hears of one exchange with a backend. */
-export interface BackendSink extends ResponseSink {
-  /** A connection is there and the request goes out when this returns true. The last look at rights and lease. */
-  connected(): boolean;
+/** What hears of one exchange on a connection. */
+export interface ConnectionSink extends ResponseSink {
   /** The head of the request is out: content may be written. */
   begun(): void;
   /** There is room for more content. */
@@ -26,6 +24,12 @@ export interface BackendSink extends ResponseSink {
   pushed(): void;
   /** The exchange failed, or was given up; nothing follows. */
   failed(error: BackendError): void;
+}
+
+/** What hears of one request to a backend. */
+export interface BackendSink extends ConnectionSink {
+  /** A connection is there and the request goes out when this returns true. The last look at rights and lease. */
+  connected(): boolean;
 }
 
 /** How a connection is kept. */
@@ -49,7 +53,7 @@ export class BackendConnection implements ResponseSink {
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #parser = new ResponseParser(this);
-  #sink: BackendSink | undefined;
+  #sink: ConnectionSink | undefined;
   #chunked = false;
   #requestDone = true;
   #released = false;
@@ -75,7 +79,7 @@ export class BackendConnection implements ResponseSink {
   }
 
   /** Sends the head of a request. Only on an idle connection. */
-  begin(request: BackendRequest, sink: BackendSink): void {
+  begin(request: BackendRequest, sink: ConnectionSink): void {
     this.#sink = sink;
     this.#chunked = request.content === 'chunked';
     this.#requestDone = request.content === 'none';
@@ -123,11 +127,6 @@ export class BackendConnection implements ResponseSink {
   /** Gives the exchange up; the connection is not used again. Its sink hears `failed`. */
   abort(): void {
     this.#fail(new BackendError('ERR_BACKEND_ABORTED', 'the exchange was given up'));
-  }
-
-  destroy(): void {
-    this.#sink = undefined;
-    this.#socket.destroy();
   }
 
   /** Ends what has waited for too long. */

@@ -1,8 +1,14 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Backend } from '@sallyport/security-api';
-import { pinnedLookup } from './address.ts';
-import { BackendConnection, type BackendRequest, type BackendSink, type ConnectionOwner } from './connection.ts';
+import { hostOf, pinnedLookup } from './address.ts';
+import {
+  BackendConnection,
+  type BackendRequest,
+  type BackendSink,
+  type ConnectionOwner,
+  type ConnectionSink,
+} from './connection.ts';
 import { BackendError } from './errors.ts';
 
 /** Connections to one backend at once. */
@@ -143,7 +149,7 @@ export class BackendPool implements ConnectionOwner {
 }
 
 /** A request while it waits, and then on its connection. */
-class PooledCall implements BackendCall, BackendSink {
+class PooledCall implements BackendCall, ConnectionSink {
   readonly since: number = performance.now();
   readonly #pool: BackendPool;
   readonly #request: BackendRequest;
@@ -202,10 +208,6 @@ class PooledCall implements BackendCall, BackendSink {
     this.#sink.failed(error);
   }
 
-  connected(): boolean {
-    return true;
-  }
-
   begun(): void {
     this.#sink.begun();
   }
@@ -247,8 +249,8 @@ function unreachable(message: string, cause?: unknown): BackendError {
 
 /** Opens a socket to a backend. TLS is checked against the name in its URL, whatever Host the requests carry. */
 function open({ url, networks, ca }: Backend, read: (bytes: Buffer) => void): Socket {
-  const { protocol, hostname, port } = new URL(url);
-  const host = hostname.replace(/^\[|\]$/g, '');
+  const { protocol, port } = new URL(url);
+  const host = hostOf(url);
   const lookup = pinnedLookup(networks);
   if (protocol === 'https:') {
     const name = isIP(host) ? {} : { servername: host };

@@ -35,6 +35,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   readonly #decoder: HttpDecoder;
   #head: RequestHead | undefined;
   #fields: readonly Field[] = [];
+  /** Declared bytes of the content. */
+  #declared: number | undefined;
   #early: Uint8Array[] = [];
   #received = 0;
   #uncredited = 0;
@@ -84,13 +86,13 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
 
   head(head: RequestHead): void {
     this.#fields = checkRequest(head);
+    this.#declared = contentLength(this.#fields);
     this.#head = head;
   }
 
   content(bytes: Uint8Array): void {
     this.#received += bytes.length;
-    const declared = contentLength(this.#fields);
-    if (declared !== undefined && this.#received > declared) {
+    if (this.#declared !== undefined && this.#received > this.#declared) {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'more content than declared');
     }
     if (!this.#begun) this.#early.push(copyBytes(bytes));
@@ -100,8 +102,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
 
   trailers(trailers: readonly Field[]): void {
     checkTrailers(trailers);
-    const declared = contentLength(this.#fields);
-    if (declared !== undefined && declared !== this.#received) {
+    if (this.#declared !== undefined && this.#declared !== this.#received) {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
     }
     this.#requestDone = true;
@@ -172,8 +173,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
 
   /** True when it is known whether there is content. */
   #known({ method }: RequestHead): boolean {
-    const declared = contentLength(this.#fields) !== undefined;
-    return this.#requestDone || declared || this.#received > 0 || !RARE_BODY_METHODS.has(method);
+    return this.#requestDone || this.#declared !== undefined || this.#received > 0 || !RARE_BODY_METHODS.has(method);
   }
 
   #ask(head: RequestHead): void {
@@ -205,7 +205,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   #requestFor({ method, path }: RequestHead, { authority, assertion }: ResourceGrant): BackendRequest {
     const fields: Field[] = [...this.#fields, ['forwarded', forwardedFor(this.#host.deviceAddress)]];
     if (assertion !== undefined) fields.push(['sallyport-assertion', assertion]);
-    if (contentLength(this.#fields) !== undefined) return { method, path, authority, fields, content: 'length' };
+    if (this.#declared !== undefined) return { method, path, authority, fields, content: 'length' };
     if (!this.#requestDone) return { method, path, authority, fields, content: 'chunked' };
     if (this.#received === 0 && NO_BODY_METHODS.has(method))
       return { method, path, authority, fields, content: 'none' };

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Child, startModule, startNginx, startProgram } from '../backend.ts';
+import type { Daemon } from '@sallyport/local-cluster';
+import { startModule, startNginx, startProgram } from '../backend.ts';
 import type { LaneKind } from '../load/lane.ts';
 import { PORTS } from '../ports.ts';
 import { cpuMicros, family, memoryMiB } from '../processes.ts';
@@ -110,7 +111,7 @@ interface Made {
   readonly name: string;
   readonly port: number;
   readonly ca?: string;
-  readonly children: readonly Child[];
+  readonly children: readonly Daemon[];
 }
 
 function subjectOf({ name, port, ca, children }: Made): Subject {
@@ -139,8 +140,9 @@ export async function startPeers(folder: string): Promise<Peers> {
   const listen = (port: number, tls?: Certificate): string =>
     tls ? `listen 127.0.0.1:${port} ssl backlog=4096; ${tlsLines(tls)}` : `listen 127.0.0.1:${port} backlog=4096;`;
   const zone = `proxy_cache_path ${join(folder, 'cache')} keys_zone=auth:8m;`;
-  const nginx = (name: string, port: number, config: string): Promise<Child> => startNginx(folder, name, config, port);
+  const nginx = (name: string, port: number, config: string): Promise<Daemon> => startNginx(folder, name, config, port);
   const auth = await startModule(
+    folder,
     new URL('../auth-server.ts', import.meta.url),
     [`${PORTS.auth}`, `${USERS}`],
     PORTS.auth,
@@ -158,8 +160,13 @@ export async function startPeers(folder: string): Promise<Peers> {
     PORTS.nginxCached,
     nginxConfig(listen(PORTS.nginxCached, ec), ASK.replace('CACHE', CACHE), zone),
   );
-  const haproxy = await startProgram('haproxy', ['-db', '-q', '-f', join(folder, 'haproxy.cfg')], PORTS.haproxy);
+  const haproxy = await startProgram(
+    folder,
+    ['haproxy', '-db', '-q', '-f', join(folder, 'haproxy.cfg')],
+    PORTS.haproxy,
+  );
   const replyFrom = await startModule(
+    folder,
     new URL('./reply-from.ts', import.meta.url),
     [`${PORTS.replyFrom}`, `http://127.0.0.1:${PORTS.backend}`, ec.certificate, ec.key, `${USERS}`],
     PORTS.replyFrom,
@@ -186,7 +193,7 @@ export async function startPeers(folder: string): Promise<Peers> {
     haproxy: subjectOf({ name: 'HAProxy TLS', port: PORTS.haproxy, ca, children: [haproxy] }),
     replyFrom: subjectOf({ name: 'fastify + reply-from TLS', port: PORTS.replyFrom, ca, children: [replyFrom] }),
     async stop() {
-      for (const child of children) await child.stop();
+      for (const child of children) await child.end();
     },
   };
 }
