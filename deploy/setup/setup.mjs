@@ -8,7 +8,14 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const goal = process.argv[2] ?? 'start';
 
 /** Programs that the tests use beside what npm brings, and the Debian packages they come from. */
-const TEST_PROGRAMS = { chromium: 'chromium', curl: 'curl', wrk: 'wrk', 'redis-server': 'redis-server' };
+const TEST_PROGRAMS = {
+  chromium: 'chromium',
+  curl: 'curl',
+  wrk: 'wrk',
+  'redis-server': 'redis-server',
+  '/usr/sbin/slapd': 'slapd',
+  openssl: 'openssl',
+};
 
 /** What the fault rig uses besides. It plays hosts with network namespaces, which only root may make. */
 const RIG_PROGRAMS = {
@@ -17,7 +24,6 @@ const RIG_PROGRAMS = {
   '/usr/lib/python3/dist-packages/etcd': 'python3-etcd',
   etcd: 'etcd-server',
   haproxy: 'haproxy',
-  openssl: 'openssl',
   ip: 'iproute2',
   nft: 'nftables',
 };

@@ -9,6 +9,7 @@ import { addPeopleCommands } from './commands/people.ts';
 import { addRightCommands } from './commands/rights.ts';
 import { addSessionCommands } from './commands/sessions.ts';
 import { addDeviceCommands } from './device/commands.ts';
+import { addDirectoryCommands } from './directory/commands.ts';
 import { CliError } from './output.ts';
 import { addUpCommand } from './up/command.ts';
 
@@ -27,6 +28,7 @@ addUpCommand(program);
 addClusterCommand(program);
 addPeopleCommands(program);
 addRightCommands(program);
+addDirectoryCommands(program);
 addEnrolmentCommands(program);
 addSessionCommands(program);
 addFarmCommands(program);

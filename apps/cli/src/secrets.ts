@@ -1,24 +1,36 @@
-import { isCancel, password } from '@clack/prompts';
+import { isCancel, password, text } from '@clack/prompts';
 import { CliError } from './output.ts';
 
 /** Reads all of standard input, without the line break at its end. */
 export async function readStdin(): Promise<string> {
-  let text = '';
-  for await (const part of process.stdin) text += part;
-  return text.replace(/\r?\n$/, '');
+  let read = '';
+  for await (const part of process.stdin) read += part;
+  return read.replace(/\r?\n$/, '');
 }
 
 /** Asks for a secret without showing it. Secrets are never arguments: those show in the process list. */
-async function ask(message: string): Promise<string> {
-  if (!process.stdin.isTTY) throw new CliError('there is no terminal to ask on', 'use --password-stdin');
+async function ask(message: string, otherwise = '--password-stdin'): Promise<string> {
+  if (!process.stdin.isTTY) throw new CliError('there is no terminal to ask on', `use ${otherwise}`);
   const answer = await password({ message });
   if (isCancel(answer)) throw new CliError('cancelled');
   return answer;
 }
 
+/** A one-time code that is typed; undefined when there is no terminal to ask on. */
+export async function askOneTimeCode({ tries }: { tries: number }): Promise<string | undefined> {
+  if (!process.stdin.isTTY) return undefined;
+  const answer = await text({ message: `One-time code of your authenticator app (${tries} tries)` });
+  return isCancel(answer) ? undefined : answer;
+}
+
 /** A password that is typed or comes on standard input. */
 export function askPassword(fromStdin: boolean): Promise<string> {
   return fromStdin ? readStdin() : ask('Password');
+}
+
+/** Another secret that is typed or comes on standard input. */
+export function askSecret(message: string, fromStdin: boolean): Promise<string> {
+  return fromStdin ? readStdin() : ask(message, '--secret-stdin');
 }
 
 /** A new password, typed twice. */

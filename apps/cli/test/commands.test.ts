@@ -42,6 +42,7 @@ test('help names all commands, unknown ones are refused', async () => {
     'audit',
     'status',
     'device',
+    'directory',
     'proxy',
     'site',
     'realm',

@@ -19,8 +19,9 @@ import { RecordSocket } from './record-socket.ts';
 
 /** A socket that says nothing at all is closed after this, ms. */
 const FIRST_MESSAGE_MS = 5_000;
-/** A socket is closed that has not moved on after the last handshake answer, ms. */
+/** A socket is closed that has not moved on after the last handshake answer, ms; a person may take longer. */
 const NEXT_MESSAGE_MS = 10_000;
+const STEP_MS = 120_000;
 /** A channel on which nothing arrives is closed after this, ms; devices ping every 25 s. */
 const IDLE_MS = 90_000;
 /** Bytes the peer does not read: the socket is closed when they stay above for so long. */
@@ -44,6 +45,8 @@ export class DeviceSocket implements ChannelSocket {
   #channel: DeviceChannel | undefined;
   #handshake: { readonly url: string; readonly id: string } | undefined;
   #busy = false;
+  /** A step-up is open: Security waits for a person. */
+  #stepping = false;
   #timer: NodeJS.Timeout;
   #heardAt = performance.now();
   #backlogSince: number | undefined;
@@ -101,7 +104,8 @@ export class DeviceSocket implements ChannelSocket {
     clearTimeout(this.#timer);
     void this.#answer(bytes).finally(() => {
       this.#busy = false;
-      if (!this.#channel) this.#timer = setTimeout(() => this.#socket.destroy(), NEXT_MESSAGE_MS);
+      if (!this.#channel)
+        this.#timer = setTimeout(() => this.#socket.destroy(), this.#stepping ? STEP_MS : NEXT_MESSAGE_MS);
     });
   }
 
@@ -120,6 +124,7 @@ export class DeviceSocket implements ChannelSocket {
       case MESSAGE_TYPES.HS1:
         return this.#begin(message);
       case MESSAGE_TYPES.HS3:
+      case MESSAGE_TYPES.STEP:
         return this.#finish(message);
       case MESSAGE_TYPES.HELLO:
         return this.#open(message);
@@ -135,11 +140,15 @@ export class DeviceSocket implements ChannelSocket {
     this.#socket.send(message);
   }
 
-  async #finish(hs3: Buffer): Promise<void> {
+  /** HS3, and each STEP of a step-up after it: always to the node that has the handshake. */
+  async #finish(sent: Buffer): Promise<void> {
     const handshake = this.#handshake;
     this.#handshake = undefined;
     if (!handshake) return this.#hint('HANDSHAKE_EXPIRED');
-    this.#socket.send(await this.#farm.security.finishHandshake(handshake, hs3, this.address));
+    const answer = await this.#farm.security.finishHandshake(handshake, sent, this.address);
+    this.#handshake = answer.handshake;
+    this.#stepping = answer.handshake !== undefined;
+    this.#socket.send(answer.message);
   }
 
   async #open(message: Buffer): Promise<void> {

@@ -8,7 +8,9 @@ import { Handshakes } from './handshakes.ts';
 import { proxyIdentity } from './proxy-identity.ts';
 import type { RealmContext } from './realm-context.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
+import { addLogoutRoute } from './routes/logout.ts';
 import { addProxyRoutes } from './routes/proxies.ts';
+import { addScimRoutes } from './routes/scim.ts';
 import { siteMapSigner } from './site-map.ts';
 
 /** Certificate and key of a listener, PEM. */
@@ -45,6 +47,20 @@ export function createProxyService(
   addProxyRoutes(service, { context, handshakes, siteMap, identify });
   const endControl = attachControl(service.server as unknown as Server, context, identify);
   return { service, handshakes, endControl };
+}
+
+/** The listener for SCIM clients and OpenID providers: TLS, and nothing of the other listeners. */
+export function createDirectoryService(context: RealmContext, certificate: ServerCertificate): FastifyInstance {
+  const { log, metrics, node } = context;
+  const options = { log, metrics, ready: () => !node.draining, bodyLimitBytes: 2 * 1024 * 1024 };
+  const https = { minVersion: 'TLSv1.2', cert: certificate.certificate, key: certificate.key } as const;
+  const service = createService({ ...options, https }, ERRORS);
+  service.get('/healthz', async () => ({ status: 'ok' }));
+  addLogoutRoute(service, context);
+  void service.register(async (scope) => addScimRoutes(scope as unknown as FastifyInstance, context), {
+    prefix: '/scim/v2',
+  });
+  return service;
 }
 
 /** The listener for operators: TLS, bearer credentials, OpenAPI at `/openapi.json`. */

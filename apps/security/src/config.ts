@@ -3,6 +3,7 @@ import {
   integer,
   list,
   listenAddress,
+  optionalListenAddress,
   optionalSecret,
   optionalText,
   text,
@@ -29,6 +30,12 @@ export const SETTINGS = {
   ),
   SALLYPORT_REDIS_PASSWORD: optionalSecret('password of Redis and of its Sentinels'),
   SALLYPORT_REDIS_CA: optionalText('file with the PEM of the CA of Redis'),
+  SALLYPORT_DIRECTORY_LISTEN: optionalListenAddress('where SCIM clients and OpenID providers connect; absent: nowhere'),
+  SALLYPORT_DIRECTORY_URL: optionalText('URL under which they reach this node; absent: where it listens'),
+  SALLYPORT_DIRECTORY_CERTIFICATE: optionalText(
+    'file with the PEM of a certificate that they trust; absent: one of our own CA',
+  ),
+  SALLYPORT_DIRECTORY_KEY: optionalText('file with the PEM of the key of that certificate'),
   SALLYPORT_DRAIN_MS: integer('how long handshakes may finish after SIGTERM', { min: 0, max: 60_000, fallback: 3_000 }),
   SALLYPORT_LEASE_MS: integer('how long a Proxy may serve after a beat', {
     min: 1_000,

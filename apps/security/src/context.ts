@@ -2,6 +2,8 @@ import { hostname } from 'node:os';
 import { type AccessContext, PolicyCache } from '@sallyport/access';
 import { createMetrics, type Log } from '@sallyport/telemetry';
 import type { Config } from './config.ts';
+import { Connectors } from './directories/connectors.ts';
+import { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
 import { SecurityNode } from './node.ts';
 import type { RealmContext } from './realm-context.ts';
@@ -24,6 +26,12 @@ export function nodeOf(config: Config, urls: { proxyUrl: string; adminUrl: strin
   return new SecurityNode({ id, proxyUrl, adminUrl, version, startedAt: Date.now() }, monotonicMs);
 }
 
+/** Where SCIM clients and OpenID providers reach this node. */
+function directoryUrlOf(config: Config): string | undefined {
+  const { SALLYPORT_DIRECTORY_LISTEN: listen, SALLYPORT_DIRECTORY_URL: url } = config;
+  return url ?? (listen && `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`);
+}
+
 function monotonicMs(): number {
   return performance.now();
 }
@@ -42,7 +50,12 @@ export function contextOf(parts: ContextParts): { context: RealmContext; useKeys
     metrics: createMetrics(),
     leaseMs: config.SALLYPORT_LEASE_MS,
     addressThrottle: shared.addressThrottle,
-    failureThrottle: shared.failureThrottle,
+    lockout: shared.lockout,
+    connectors: new Connectors(access),
+    get syncs() {
+      return syncs;
+    },
+    directoryUrl: directoryUrlOf(config),
     bus: shared.bus,
     presence: shared.presence,
     node,
@@ -50,6 +63,7 @@ export function contextOf(parts: ContextParts): { context: RealmContext; useKeys
     monotonicMs,
     degraded: () => (shared.bus.connected ? [] : [`${node.id}: Redis does not answer; pushes are polled`]),
   };
+  const syncs = new DirectorySyncs(context);
   const useKeys = (renewed: RealmKeys): void => {
     keys = renewed;
   };

@@ -1,7 +1,8 @@
 import type { AccessErrorCode, StoreErrorCode } from '@sallyport/access';
+import type { DirectoryErrorCode } from '@sallyport/directory';
 import type { ErrorTable } from '@sallyport/http-service';
 
-type Known = AccessErrorCode | StoreErrorCode | 'ERR_SECURITY_BUSY';
+type Known = AccessErrorCode | StoreErrorCode | DirectoryErrorCode | 'ERR_SECURITY_BUSY';
 
 /** Status and title of every error of the rules and the store. A store that does not answer is 503, never "not found". */
 export const ERRORS: ErrorTable & Readonly<Record<Known, { status: number; title: string }>> = {
@@ -13,5 +14,10 @@ export const ERRORS: ErrorTable & Readonly<Record<Known, { status: number; title
   ERR_STORE_UNAVAILABLE: { status: 503, title: 'the database does not answer; nothing was done' },
   ERR_STORE_UNKNOWN: { status: 503, title: 'the database did not confirm; repeat with the same id' },
   ERR_STORE_CONFLICT: { status: 409, title: 'taken already' },
+  ERR_DIRECTORY_UNREACHABLE: { status: 503, title: 'the directory does not answer; nothing was done' },
+  ERR_DIRECTORY_CREDENTIALS: { status: 422, title: 'the directory refuses the bind' },
+  ERR_DIRECTORY_ANSWER: { status: 422, title: 'the directory does not answer as it should' },
+  ERR_DIRECTORY_SETTINGS: { status: 422, title: 'the settings of the directory are not valid' },
+  ERR_DIRECTORY_REFUSED: { status: 403, title: 'the sign-in was refused' },
   ERR_SECURITY_BUSY: { status: 503, title: 'busy; try again' },
 };

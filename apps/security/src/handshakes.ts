@@ -8,12 +8,16 @@ import {
   SecurityEstablish,
   verifyMac1,
 } from '@sallyport/channel';
-import { answerEnrolment, answerLogin, openTicket } from './login.ts';
 import { PasswordsBusyError } from './passwords.ts';
 import type { RealmContext } from './realm-context.ts';
+import { type LoginStep, openTicket } from './sign-in/attempt.ts';
+import { answerEnrolment } from './sign-in/enrolment.ts';
+import { answerLogin } from './sign-in/session.ts';
 
 /** How long a handshake may take, ms, and how many may be in flight. */
 const HANDSHAKE_TTL_MS = 30_000;
+/** How long a person may take for one round of a step-up, ms. */
+const STEP_TTL_MS = 120_000;
 const MAX_IN_FLIGHT = 10_000;
 const RETRY_MS = 2_000;
 
@@ -27,9 +31,14 @@ interface InFlight {
   readonly establish: SecurityEstablish;
   readonly address: string;
   readonly until: number;
+  /** What the device's next message does, while a step-up is open. */
+  readonly next?: NonNullable<LoginStep['next']>;
 }
 
-/** Handshakes of this node. They live in memory for 30 s and are taken out once, so no message is answered twice. */
+/**
+ * Handshakes of this node. They live in memory for 30 s, 120 s while a step-up is open, and are taken out with each
+ * message, so no message is answered twice.
+ */
 export class Handshakes {
   readonly #context: RealmContext;
   readonly #siteMap: () => Promise<string>;
@@ -71,14 +80,15 @@ export class Handshakes {
     return { handshake, message };
   }
 
-  /** Answers HS3 with HS4. The handshake is over either way. */
+  /** Answers HS3 with HS4, or STEP with STEP_REPLY. The handshake is over then, unless one more round was asked for. */
   async finish(handshake: string, message: Uint8Array): Promise<RelayResult> {
     const taken = this.#inFlight.get(handshake);
     this.#inFlight.delete(handshake);
     if (!taken || taken.until < this.#context.monotonicMs()) return { message: encodeHint('HANDSHAKE_EXPIRED') };
-    if (messageType(message) !== MESSAGE_TYPES.HS3) return { message: encodeHint('BAD_MESSAGE') };
+    const expected = taken.next ? MESSAGE_TYPES.STEP : MESSAGE_TYPES.HS3;
+    if (messageType(message) !== expected) return { message: encodeHint('BAD_MESSAGE') };
     try {
-      return await this.#finish(taken, message);
+      return taken.next ? await this.#advance(taken, taken.next, message) : await this.#finish(taken, message);
     } catch (error) {
       if (!(error instanceof ChannelError))
         this.#context.log.error({ err: error }, 'a handshake could not be finished');
@@ -89,8 +99,25 @@ export class Handshakes {
   async #finish({ establish, address }: InFlight, message: Uint8Array): Promise<RelayResult> {
     const deviceStatic = establish.readHs3(message);
     const answerOf = establish.role === 'enrol' ? answerEnrolment : answerLogin;
-    const answer = await answerOf(this.#context, { establish, deviceStatic, address }, await this.#siteMap());
-    return { message: answer ? establish.writeHs4(answer) : encodeHint('HANDSHAKE_FAILED') };
+    const step = await answerOf(this.#context, { establish, deviceStatic, address }, await this.#siteMap());
+    if (!step) return { message: encodeHint('HANDSHAKE_FAILED') };
+    return { message: establish.writeHs4(step.answer), ...this.#keepOpen({ establish, address }, step) };
+  }
+
+  async #advance(
+    { establish, address }: InFlight,
+    next: NonNullable<LoginStep['next']>,
+    message: Uint8Array,
+  ): Promise<RelayResult> {
+    const step = await next(establish.readStep(message));
+    return { message: establish.writeStepReply(step.answer), ...this.#keepOpen({ establish, address }, step) };
+  }
+
+  #keepOpen(of: Pick<InFlight, 'establish' | 'address'>, { next }: LoginStep): { handshake?: string } {
+    if (!next) return {};
+    const handshake = randomId(this.#context.access.crypto);
+    this.#inFlight.set(handshake, { ...of, next, until: this.#context.monotonicMs() + STEP_TTL_MS });
+    return { handshake };
   }
 
   async #isRevoked(ticket: Uint8Array): Promise<boolean> {
@@ -102,9 +129,10 @@ export class Handshakes {
 
   #expire(): void {
     const now = this.#context.monotonicMs();
-    for (const [id, { until }] of this.#inFlight) {
-      if (until >= now) return;
-      this.#inFlight.delete(id);
+    for (const [id, { until, next }] of this.#inFlight) {
+      if (until < now) this.#inFlight.delete(id);
+      // Those that wait for a person stand among the others with a later end.
+      else if (!next) return;
     }
   }
 }

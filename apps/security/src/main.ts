@@ -8,7 +8,7 @@ import { type ListenAddress, readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { createLog, type Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import { createAdminService, createProxyService, TLS } from './app.ts';
+import { createAdminService, createDirectoryService, createProxyService, type ServerCertificate, TLS } from './app.ts';
 import { LEAF_TTL_MS } from './certificates.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { contextOf, nodeOf } from './context.ts';
@@ -76,6 +76,24 @@ async function openAccess(config: Config, store: RealmStore, log: Log): Promise<
   return access;
 }
 
+/** Opens the listener for directories, when there is to be one. */
+async function listenForDirectories(
+  config: Config,
+  context: RealmContext,
+  own: ServerCertificate,
+): Promise<FastifyInstance | undefined> {
+  const {
+    SALLYPORT_DIRECTORY_LISTEN: address,
+    SALLYPORT_DIRECTORY_CERTIFICATE: file,
+    SALLYPORT_DIRECTORY_KEY: key,
+  } = config;
+  if (!address) return undefined;
+  const given = file && key ? { certificate: readFileSync(file, 'utf8'), key: readFileSync(key, 'utf8') } : own;
+  const service = createDirectoryService(context, given);
+  await listen(service, address);
+  return service;
+}
+
 /** Tells a parent that started us with an IPC channel, or a person at the terminal. Never the log: it holds a token. */
 function announce(message: Readonly<Record<string, unknown>>, text: string): void {
   if (process.send) process.send(message);
@@ -116,7 +134,9 @@ async function start(): Promise<void> {
   const admin = await createAdminService(routes, certificate);
   await listen(proxies, config.SALLYPORT_PROXY_LISTEN);
   await listen(admin, config.SALLYPORT_ADMIN_LISTEN);
+  const directory = await listenForDirectories(config, context, certificate);
   node.start(context);
+  context.syncs.start();
   const renewal = renewKeys(config, context, useKeys, [proxies, admin]);
 
   let stopping = false;
@@ -127,7 +147,8 @@ async function start(): Promise<void> {
     clearInterval(renewal);
     await drain(context, { handshakes: () => handshakes.size, endControl, maxMs: config.SALLYPORT_DRAIN_MS });
     node.stop();
-    await Promise.all([proxies.close(), admin.close()]);
+    context.syncs.stop();
+    await Promise.all([proxies.close(), admin.close(), directory?.close()]);
     await shared.bus.close();
     await store.close();
     await database.close();
@@ -138,7 +159,8 @@ async function start(): Promise<void> {
 
   log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM, node: node.id }, 'Security is up');
   const oneTimeToken = await firstOperatorToken(access, node.id);
-  const ready = { type: 'ready', proxyUrl, adminUrl, ca: keys.ca.certificate, oneTimeToken };
+  const { directoryUrl } = context;
+  const ready = { type: 'ready', proxyUrl, adminUrl, directoryUrl, ca: keys.ca.certificate, oneTimeToken };
   const welcome = `Security is up.\n  operators: ${adminUrl}\n  Proxies:   ${proxyUrl}\n  CA:        ${keys.ca.fingerprint}`;
   const invitation = oneTimeToken ? `\nOne-time operator token, good for a day:\n  ${oneTimeToken}` : '';
   announce(ready, welcome + invitation);

@@ -1,5 +1,7 @@
-import type { AccessContext, Bus, PolicyCache, Presence, Throttle } from '@sallyport/access';
+import type { AccessContext, Bus, Lockout, PolicyCache, Presence, Throttle } from '@sallyport/access';
 import type { Log, Metrics } from '@sallyport/telemetry';
+import type { Connectors } from './directories/connectors.ts';
+import type { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
 import type { SecurityNode } from './node.ts';
 
@@ -15,7 +17,12 @@ export interface RealmContext {
   /** Handshakes by client address. */
   readonly addressThrottle: Throttle;
   /** Failed logins and codes by user and address. */
-  readonly failureThrottle: Throttle;
+  readonly lockout: Lockout;
+  /** What speaks to the directories. */
+  readonly connectors: Connectors;
+  readonly syncs: DirectorySyncs;
+  /** Where SCIM clients and OpenID providers reach this node; undefined when they do not. */
+  readonly directoryUrl: string | undefined;
   /** Tells all nodes of new entries of the log and of recorded beats. */
   readonly bus: Bus;
   /** Where sessions were last seen. */

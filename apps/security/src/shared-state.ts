@@ -1,6 +1,15 @@
 import { readFileSync } from 'node:fs';
-import { type Bus, memoryBus, memoryPresence, memoryThrottle, type Presence, type Throttle } from '@sallyport/access';
-import { parseRedisUrl, RedisBus, RedisLink, redisPresence, redisThrottle } from '@sallyport/store-redis';
+import {
+  type Bus,
+  type Lockout,
+  memoryBus,
+  memoryLockout,
+  memoryPresence,
+  memoryThrottle,
+  type Presence,
+  type Throttle,
+} from '@sallyport/access';
+import { parseRedisUrl, RedisBus, RedisLink, redisLockout, redisPresence, redisThrottle } from '@sallyport/store-redis';
 import type { Config } from './config.ts';
 
 /** What the nodes share and what may vanish at any time. */
@@ -8,14 +17,11 @@ export interface SharedState {
   readonly bus: Bus;
   readonly presence: Presence;
   readonly addressThrottle: Throttle;
-  readonly failureThrottle: Throttle;
+  readonly lockout: Lockout;
   /** Which server it is in; for the status page. */
   readonly server: () => string;
   readonly kind: 'in-process' | 'redis';
 }
-
-/** Failed attempts of one user from one address: five, then five a minute. */
-const FAILURES = { burst: 5, perMinute: 5 };
 
 /** Opens the shared state: in Redis when one is configured, else in this process. */
 export function openSharedState(config: Config): SharedState {
@@ -23,7 +29,7 @@ export function openSharedState(config: Config): SharedState {
   const addresses = { burst: config.SALLYPORT_ADDRESS_BURST, perMinute: config.SALLYPORT_ADDRESS_PER_MINUTE };
   const local = {
     addressThrottle: memoryThrottle({ ...addresses, now }),
-    failureThrottle: memoryThrottle({ ...FAILURES, now }),
+    lockout: memoryLockout({ now }),
   };
   const link = openLink(config);
   if (!link) return { ...local, bus: memoryBus(), presence: memoryPresence(), server: () => '', kind: 'in-process' };
@@ -32,7 +38,7 @@ export function openSharedState(config: Config): SharedState {
     bus: new RedisBus(link, realm),
     presence: redisPresence(link, realm),
     addressThrottle: redisThrottle(link, { realm, scope: 'address', ...addresses, backup: local.addressThrottle }),
-    failureThrottle: redisThrottle(link, { realm, scope: 'failure', ...FAILURES, backup: local.failureThrottle }),
+    lockout: redisLockout(link, { realm, backup: local.lockout }),
     server: () => link.server,
     kind: 'redis',
   };

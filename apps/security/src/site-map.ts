@@ -1,6 +1,7 @@
 import { getRealm } from '@sallyport/access';
 import { formatBase64Url } from '@sallyport/channel';
 import { CompactSign, type JWK } from 'jose';
+import { providerEntries } from './directories/providers.ts';
 import type { RealmContext } from './realm-context.ts';
 
 /** Life of a signed site map before it is signed anew, ms. */
@@ -18,9 +19,10 @@ export function siteMapSigner(context: RealmContext): () => Promise<string> {
 }
 
 async function signSiteMap({ access, keys }: RealmContext): Promise<string> {
-  const { sites, mapVersion } = await access.store.transaction(async (transaction) => ({
+  const { sites, mapVersion, directories } = await access.store.transaction(async (transaction) => ({
     sites: await transaction.tables.sites.list(),
     mapVersion: (await getRealm(transaction)).mapVersion,
+    directories: await transaction.tables.directories.list(),
   }));
   const map = {
     realm: access.store.realm,
@@ -29,6 +31,7 @@ async function signSiteMap({ access, keys }: RealmContext): Promise<string> {
     keys: [...keys.handshake].map(([kid, { publicKey }]) => ({ kid, rs: formatBase64Url(publicKey) })),
     suites: [1, 2],
     signIn: ['password'],
+    providers: providerEntries(directories),
   };
   const header = { alg: 'EdDSA', typ: 'sallyport-site-map+jwt', jwk: publicOnly(keys.root.publicJwk) };
   return new CompactSign(new TextEncoder().encode(JSON.stringify(map)))

@@ -4,6 +4,7 @@ import {
   firstOperatorToken,
   MemoryStore,
   memoryBus,
+  memoryLockout,
   memoryPresence,
   memoryThrottle,
   PolicyCache,
@@ -11,6 +12,8 @@ import {
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
+import { Connectors } from '../src/directories/connectors.ts';
+import { DirectorySyncs } from '../src/directories/syncs.ts';
 import { openRealmKeys } from '../src/keys.ts';
 import { SecurityNode } from '../src/node.ts';
 import { createPasswordHasher } from '../src/passwords.ts';
@@ -46,7 +49,12 @@ export async function scene(): Promise<{
     metrics: createMetrics(),
     leaseMs: 15_000,
     addressThrottle: memoryThrottle({ burst: 5, perMinute: 60, now }),
-    failureThrottle: memoryThrottle({ burst: 5, perMinute: 5, now }),
+    lockout: memoryLockout({ now }),
+    connectors: new Connectors(access),
+    get syncs() {
+      return new DirectorySyncs(context);
+    },
+    directoryUrl: undefined,
     bus: memoryBus(),
     presence: memoryPresence(),
     node: new SecurityNode(NODE, now),

@@ -1,5 +1,5 @@
 import { type CryptoProvider, concat, encodeCbor, encodeText, equalBytes } from '@sallyport/channel';
-import type { Actor } from './context.ts';
+import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import type { Transaction } from './store.ts';
 import type { AuditRow } from './tables.ts';
@@ -35,6 +35,16 @@ export async function appendAudit(
   const hash = hashOf(crypto, unhashed);
   await audit.insert({ ...unhashed, hash });
   await auditHeads.update({ where: { id: 'head' } }, { seq: unhashed.seq, hash });
+}
+
+/** Notes why somebody was refused. What they sent is no part of it. */
+export async function auditRefusal(
+  { store, crypto }: AccessContext,
+  refusal: { readonly actor: string; readonly action: string; readonly subject: string; readonly reason: string },
+): Promise<void> {
+  await store.transaction((transaction) =>
+    appendAudit(transaction, crypto, { ...refusal, outcome: 'refused', at: transaction.now() }),
+  );
 }
 
 /** Writes the start of the chain. */

@@ -11,6 +11,7 @@ import {
 } from '@sallyport/channel';
 import type { Grant } from '@sallyport/security-api';
 import type { AccessContext } from './context.ts';
+import { withDelegated } from './delegated.ts';
 import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { grantedResources, type PolicySet, readPolicySet } from './policies.ts';
@@ -174,7 +175,7 @@ function grantOf(access: AccessContext, of: GrantParts): BareGrant {
     groups: [...groups],
     installationId: of.installation.id,
     context: settings.context,
-    resources: grantedResources(of.set, groups),
+    resources: withDelegated(access, session, { resources: grantedResources(of.set, groups), now: of.now }),
     limits: { openBurst: settings.openBurst, openRate: settings.openRate },
   };
 }

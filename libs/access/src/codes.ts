@@ -60,13 +60,22 @@ export function parseCode(code: string): { readonly id: string; readonly secret:
   return id && secret && rest.length === 0 ? { id, secret } : undefined;
 }
 
-/** The user a code was issued for, whether or not the code is still good. */
-export async function findCodeUser(access: AccessContext, code: string): Promise<UserRow | undefined> {
+/** The user a code was issued for, whether or not the code is still good, and whether its secret part is right. */
+export interface CodeHolder {
+  readonly user: UserRow;
+  readonly secretFits: boolean;
+}
+
+/** The holder of a code, by its public part. */
+export async function findCodeHolder(access: AccessContext, code: string): Promise<CodeHolder | undefined> {
   const parts = parseCode(code);
   if (!parts) return undefined;
   return access.store.transaction(async ({ tables }) => {
     const row = await tables.codes.find({ id: parts.id });
-    return row && tables.users.find({ id: row.userId });
+    const user = row && (await tables.users.find({ id: row.userId }));
+    if (!row || !user) return undefined;
+    const secretFits = equalBytes(access.crypto.sha256(encodeText(parts.secret)), row.secretHash);
+    return { user, secretFits: secretFits && row.triesLeft > 0 };
   });
 }
 

@@ -1,23 +1,31 @@
 import type { SharedKey } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
-import { findCodeUser, tryCode } from './codes.ts';
+import { type CodeHolder, findCodeHolder, tryCode } from './codes.ts';
 import type { AccessContext } from './context.ts';
 import { randomId } from './ids.ts';
 import { PURPOSES } from './keyring.ts';
 import type { Transaction } from './store.ts';
 import type { CodeRow, InstallationRow, Json } from './tables.ts';
-import { verifyPassword } from './users.ts';
 
 /** What a device asks for when it enrols; its proof was checked already. */
 export interface EnrolRequest {
   readonly code: string;
+  /** Who it says it is; for the audit log. */
   readonly user: string;
-  readonly password: string;
+  /** Checks the credentials against the code's holder, undefined when there is none: it must take as long then. */
+  readonly verify: (holder: CodeHolder | undefined) => Promise<CredentialCheck>;
   readonly deviceStatic: Uint8Array;
   readonly signingKey: Json;
   readonly sharedKey: SharedKey;
   readonly app: string;
   readonly model: string;
+}
+
+/** Whether credentials fit, and why not; `bind` ties an account to the user once the code has proved good. */
+export interface CredentialCheck {
+  readonly fit: boolean;
+  readonly why: string;
+  readonly bind?: (transaction: Transaction) => Promise<boolean>;
 }
 
 /** The new installation, or why there is none. The reason for the device is one for all; `audit` is for officers. */
@@ -30,19 +38,26 @@ export type EnrolResult =
  * answer that was lost strands nobody.
  */
 export async function enrol(access: AccessContext, request: EnrolRequest): Promise<EnrolResult> {
-  const user = await findCodeUser(access, request.code);
-  const named = user?.name === request.user ? user : undefined;
-  const credentialsFit = await verifyPassword(access, named, request.password);
+  const holder = await findCodeHolder(access, request.code);
+  const { fit: credentialsFit, why, bind } = await request.verify(holder);
   return access.store.transaction(async (transaction) => {
     const code = await tryCode(access, transaction, { code: request.code, credentialsFit });
-    const installation = code && (await placeInstallation(access, transaction, code, request));
+    const bound = code && (!bind || (await bind(transaction)));
+    const installation = bound && (await placeInstallation(access, transaction, code, request));
     const at = transaction.now();
-    const event = { actor: request.user, reason: '', action: 'enrol', at };
+    const event = { actor: request.user, action: 'enrol', at };
     if (!installation) {
-      await appendAudit(transaction, access.crypto, { ...event, subject: 'activation code', outcome: 'refused' });
-      return { status: 'refused', code: user && !credentialsFit ? 'CREDENTIALS_INVALID' : 'CODE_INVALID' };
+      const wrong = holder !== undefined && !credentialsFit;
+      const reason = wrong ? why : 'the activation code is not good';
+      await appendAudit(transaction, access.crypto, {
+        ...event,
+        reason,
+        subject: 'activation code',
+        outcome: 'refused',
+      });
+      return { status: 'refused', code: wrong ? 'CREDENTIALS_INVALID' : 'CODE_INVALID' };
     }
-    await appendAudit(transaction, access.crypto, { ...event, subject: installation.id, outcome: 'done' });
+    await appendAudit(transaction, access.crypto, { ...event, reason: '', subject: installation.id, outcome: 'done' });
     return { status: 'ok', installation };
   });
 }

@@ -1,6 +1,7 @@
 export {
   type AuditEvent,
   appendAudit,
+  auditRefusal,
   listAudit,
   verifyAudit,
 } from './audit.ts';
@@ -14,10 +15,60 @@ export {
   reauthorise,
 } from './authorise.ts';
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
-export { findCodeUser, type IssuedCode, issueCode, parseCode } from './codes.ts';
+export { type CodeHolder, findCodeHolder, type IssuedCode, issueCode, parseCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
 export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
+export type { DelegatedToken } from './delegated.ts';
 export {
+  type Account,
+  type AccountAuthor,
+  type AccountConflict,
+  type AccountOutcome,
+  addDirectoryUser,
+  applyAccounts,
+  applyAccountsIn,
+  bindIdentity,
+  expireAccounts,
+  findIdentity,
+  placeAccounts,
+  removeAccounts,
+} from './directory/accounts.ts';
+export {
+  type DirectoryChange,
+  findDirectoryByToken,
+  getDirectory,
+  type IssuedDirectoryToken,
+  issueDirectoryToken,
+  listDirectories,
+  mergeState,
+  putDirectory,
+  removeDirectory,
+  secretsOf,
+} from './directory/directories.ts';
+export {
+  changeMembers,
+  changeMembersIn,
+  type MembershipChange,
+  mapDirectoryGroup,
+  membersOf,
+  putDirectoryGroup,
+  putDirectoryGroups,
+  removeDirectoryGroups,
+  type SourceGroup,
+  setAccountGroups,
+} from './directory/groups.ts';
+export {
+  applyMigration,
+  type MigrationConflict,
+  type MigrationMapping,
+  type MigrationPlan,
+  planMigration,
+  type RightsChange,
+} from './directory/migration.ts';
+export { explainRights, type GroupReason, type RightReason, type UserRights } from './directory/rights.ts';
+export { claimSync, endSync, keepClaim, type SyncRun, tellProgress } from './directory/sync-run.ts';
+export {
+  type CredentialCheck,
   type EnrolRequest,
   type EnrolResult,
   enrol,
@@ -26,6 +77,7 @@ export {
   type NamedInstallation,
 } from './enrolment.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './errors.ts';
+export { findFactor, issueFactor, removeFactor, useFactor } from './factors.ts';
 export {
   findProxy,
   issueJoinToken,
@@ -42,10 +94,12 @@ export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
 export { type BeatRecord, type BeatResult, DEFAULT_LEASE_MS, recordBeat } from './lease.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
 export { LeaseWatch, type WaitingProxy } from './lease-watch.ts';
+export { LOCKOUT, type Lockout, lockoutWaitMs, memoryLockout } from './lockout.ts';
 export { type ApplyEntry, type Judgement, LogFollower } from './log-follower.ts';
 export { MemoryStore } from './memory-store.ts';
 export { type FarmView, NODE_SILENCE_MS, NodeWatch, type NodeWord, recordNode, removeNode } from './nodes.ts';
 export {
+  admitOperator,
   findOperator,
   firstOperatorToken,
   inviteOperator,
@@ -54,12 +108,13 @@ export {
 } from './operators.ts';
 export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet, removeRight } from './policies.ts';
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
-export { changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
+export { bumpMapVersion, changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
 export { loadRealmKeys, type RealmKey, rewrapRealm, storeRealmKey } from './realm-keys.ts';
 export { effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
 export {
   createSession,
+  type DirectorySignIn,
   isLive,
   listSessions,
   type NamedSession,
@@ -70,10 +125,15 @@ export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction }
 export {
   type AuditRow,
   type ColumnType,
+  type DirectoryGroupRow,
+  type DirectoryKind,
+  type DirectoryRow,
+  type IdentityRow,
   type InstallationRow,
   type Json,
   type KeyPurpose,
   type LeaseRow,
+  NEVER,
   type NodeRow,
   type PolicyRow,
   type ResourceRow,

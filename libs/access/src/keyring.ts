@@ -50,5 +50,9 @@ export const PURPOSES = {
   sharedKey: (realm: string, installationId: string): string => `${realm}/installation/${installationId}/shared key`,
   session: (realm: string, sid: string): string => `${realm}/session/${sid}`,
   key: (realm: string, id: string): string => `${realm}/key/${id}`,
+  delegated: (realm: string, sid: string): string => `${realm}/session/${sid}/delegated`,
+  directory: (realm: string, name: string): string => `${realm}/directory/${name}`,
+  factor: (realm: string, userId: string): string => `${realm}/user/${userId}/second factor`,
+  resume: (realm: string): string => `${realm}/resume`,
   ticket: (realm: string): string => `${realm}/ticket`,
 } as const;

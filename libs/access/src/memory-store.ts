@@ -76,12 +76,16 @@ function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
     (shape.unique ?? []).some((column) =>
       [...rows.values()].some((other) => matches(other, { where: { [column]: row[column] } })),
     );
+  const insert = (row: AnyRow): void => {
+    const key = keyOf(shape, row);
+    if (rows.has(key) || taken(row)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
+    rows.set(key, structuredClone(row));
+  };
   return {
     find: async (key) => selected({ where: key })[0]?.[1],
-    insert: async (row) => {
-      const key = keyOf(shape, row);
-      if (rows.has(key) || taken(row)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
-      rows.set(key, structuredClone(row));
+    insert: async (row) => insert(row),
+    insertEach: async (many) => {
+      for (const row of many) insert(row);
     },
     update: async (selection, change) => {
       const found = selected(selection);
@@ -102,7 +106,8 @@ function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
       const ordered = selected(page)
         .map(([, row]) => row)
         .sort(compareKeys(shape));
-      return (page.newestFirst ? ordered.reverse() : ordered).slice(0, page.limit);
+      const { offset = 0, limit = Number.POSITIVE_INFINITY } = page;
+      return (page.newestFirst ? ordered.reverse() : ordered).slice(offset, offset + limit);
     },
     count: async (selection) => selected(selection).length,
   };

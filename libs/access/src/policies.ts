@@ -29,7 +29,9 @@ export function grantedResources(set: PolicySet, groups: readonly string[]): Res
     const opening = applicable.filter((policy) => (policy.resources as string[]).includes(resource.name));
     if (opening.length === 0) return [];
     const { name, kind, authority } = resource;
-    return [{ name, kind, authority, backend: resource.backend as unknown as Backend, rules: opening.map(ruleOf) }];
+    // What a backend wants delegated is between Security and the provider.
+    const { delegate: _, ...backend } = resource.backend as unknown as Backend;
+    return [{ name, kind, authority, backend, rules: opening.map(ruleOf) }];
   });
 }
 

@@ -62,8 +62,19 @@ export async function rewrapRealm(access: AccessContext): Promise<number> {
       };
       await tables.installations.update({ where: { id } }, change);
     }
-    for (const { id, secret } of await tables.sessions.list({ where: { endedAt: null } })) {
-      await tables.sessions.update({ where: { id } }, { secret: renew(secret, PURPOSES.session(realm, id)) });
+    for (const { id, secret, delegated } of await tables.sessions.list({ where: { endedAt: null } })) {
+      const change = {
+        secret: renew(secret, PURPOSES.session(realm, id)),
+        delegated: delegated && renew(delegated, PURPOSES.delegated(realm, id)),
+      };
+      await tables.sessions.update({ where: { id } }, change);
+    }
+    for (const { name, secret } of await tables.directories.list()) {
+      const renewed = secret && renew(secret, PURPOSES.directory(realm, name));
+      await tables.directories.update({ where: { name } }, { secret: renewed });
+    }
+    for (const { userId, secret } of await tables.factors.list()) {
+      await tables.factors.update({ where: { userId } }, { secret: renew(secret, PURPOSES.factor(realm, userId)) });
     }
     return rewrapped;
   });

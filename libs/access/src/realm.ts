@@ -18,6 +18,7 @@ export const DEFAULT_SETTINGS: RealmSettings = {
   openRate: 50,
   channelsPerSession: 4,
   loginNeedsPassword: true,
+  secondFactor: 'whenEnrolled',
   context: {},
   enrolPage: 'https://localhost/enroll',
 };

@@ -74,6 +74,8 @@ interface Ending {
   readonly subject: string;
   readonly at: number;
   readonly reason: string;
+  /** Who ends a user; an operator unless it says otherwise. */
+  readonly by?: 'operator' | 'directory';
 }
 
 function ended({ at, reason }: Ending): { endedAt: number; endReason: string } {
@@ -82,12 +84,14 @@ function ended({ at, reason }: Ending): { endedAt: number; endReason: string } {
 
 /** Ends every session and every other way in of a user, in the caller's transaction. */
 export async function endUser(transaction: Transaction, ending: Ending): Promise<void> {
-  const { users, sessions, installations, codes } = transaction.tables;
-  const found = await users.update({ where: { id: ending.subject } }, { enabled: false });
+  const { users, sessions, installations, codes, operators } = transaction.tables;
+  const disabled = { enabled: false, disabledBy: ending.by ?? 'operator' } as const;
+  const found = await users.update({ where: { id: ending.subject } }, disabled);
   if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such user');
   await sessions.update({ where: { userId: ending.subject, endedAt: null } }, ended(ending));
   await installations.update({ where: { userId: ending.subject } }, { status: 'revoked' });
   await codes.remove({ where: { userId: ending.subject } });
+  await operators.remove({ where: { userId: ending.subject } });
 }
 
 const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending: Ending) => Promise<void>>> = {

@@ -1,4 +1,4 @@
-import { deriveSessionSecret, type EstablishOutcome, formatHex, SID_BYTES } from '@sallyport/channel';
+import { deriveSessionSecret, type EstablishOutcome, encodeText, formatHex, SID_BYTES } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
 import { PURPOSES } from './keyring.ts';
@@ -14,6 +14,17 @@ export interface SessionRequest {
   readonly outcome: EstablishOutcome;
   /** `id@version` */
   readonly app: string;
+  /** How a directory vouched for the sign-in; absent for a local one. */
+  readonly signIn?: DirectorySignIn;
+}
+
+/** What a session keeps of a sign-in at a directory. No credential is among it. */
+export interface DirectorySignIn {
+  readonly directory: string;
+  /** The provider's own session id, by which it may log out. */
+  readonly providerSession?: string;
+  /** Tokens that the user delegated for backends, as JSON. */
+  readonly delegated?: string;
 }
 
 /** A new session and what the device is told of its keys. */
@@ -105,7 +116,16 @@ function newSession(
     chanRequest: null,
     endedAt: null,
     endReason: null,
+    directory: request.signIn?.directory ?? '',
+    providerSession: request.signIn?.providerSession ?? null,
+    delegated: wrapDelegated(access, id, request.signIn?.delegated),
   };
+}
+
+function wrapDelegated(access: AccessContext, id: string, tokens: string | undefined): Uint8Array | null {
+  return tokens === undefined
+    ? null
+    : access.keyring.wrap(encodeText(tokens), PURPOSES.delegated(access.store.realm, id));
 }
 
 async function auditLogin(

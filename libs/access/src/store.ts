@@ -17,6 +17,8 @@ export interface Selection<Row> {
 /** Selection with order and bound. Rows come in key order. */
 export interface Page<Row> extends Selection<Row> {
   readonly limit?: number;
+  /** Rows to leave out first. */
+  readonly offset?: number;
   readonly newestFirst?: boolean;
 }
 
@@ -31,6 +33,8 @@ export interface Table<Row> {
   find(key: Partial<Row>, lock?: RowLock): Promise<Row | undefined>;
   /** @throws StoreError ERR_STORE_CONFLICT when the key or a unique column is taken. */
   insert(row: Row): Promise<void>;
+  /** Inserts many rows at once, or none of them. @throws StoreError ERR_STORE_CONFLICT like `insert`. */
+  insertEach(rows: readonly Row[]): Promise<void>;
   /** Changes every selected row; gives how many there were. */
   update(selection: Selection<Row>, change: Partial<Row>): Promise<number>;
   /** Changes rows by their keys, each in its own way; all changes are of the same columns. */

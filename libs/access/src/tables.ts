@@ -3,6 +3,9 @@ import type { ContextRule, RevocationKind } from '@sallyport/security-api';
 /** JSON that a column may hold. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json | undefined };
 
+/** A time that never comes. */
+export const NEVER: number = Number.MAX_SAFE_INTEGER;
+
 /** A realm: its settings, the head of its revocation log and the time before which no session counts. */
 export interface RealmRow {
   readonly id: 'realm';
@@ -21,6 +24,10 @@ export interface UserRow {
   readonly displayName: string;
   readonly passwordHash: string | null;
   readonly enabled: boolean;
+  /** Who disabled the user: what an operator disabled, no directory enables. Null while enabled. */
+  readonly disabledBy: 'operator' | 'directory' | null;
+  /** The directory that says whether the user may be in and checks their sign-in; empty for a local user. */
+  readonly directory: string;
   readonly createdAt: number;
 }
 
@@ -32,6 +39,88 @@ export interface GroupRow {
 export interface MemberRow {
   readonly groupName: string;
   readonly userId: string;
+  /** Who says so: empty for an operator, else `directory/subject` of the source's group. */
+  readonly source: string;
+}
+
+export type DirectoryKind = 'ldap' | 'oidc' | 'scim';
+
+/** A directory of the company: where users come from, or where they sign in. */
+export interface DirectoryRow {
+  readonly name: string;
+  readonly kind: DirectoryKind;
+  /** Staged: its accounts are read, but make no users yet. */
+  readonly stage: 'staged' | 'active';
+  readonly settings: Json;
+  /** Its secrets, a JSON object, wrapped. */
+  readonly secret: Uint8Array | null;
+  /** What the last sync left: cursor, counts, an open question, trouble. */
+  readonly state: Json;
+  /** The sync that runs, if any: its id, its node, and a number that counts up while it lives. */
+  readonly runId: string | null;
+  readonly runNode: string;
+  readonly runBeat: number;
+  readonly createdAt: number;
+}
+
+/** An account of a directory, in the directory's own namespace, and the user it stands for. */
+export interface IdentityRow {
+  readonly directory: string;
+  /** The directory's id of the account: never changes, never used again. */
+  readonly subject: string;
+  /** What its source calls it: SCIM's externalId, else empty. */
+  readonly externalId: string;
+  /** Empty while it stands for nobody: staged, inactive from the start, or in conflict. */
+  readonly userId: string;
+  readonly login: string;
+  readonly active: boolean;
+  /** When the account ends by itself, epoch ms; NEVER when it does not. */
+  readonly expiresAt: number;
+  /** Distinguished name, normalised; empty but in LDAP. */
+  readonly dn: string;
+  /** Changes with the account at its source. */
+  readonly version: string;
+  readonly attributes: Json;
+  readonly createdAt: number;
+  readonly changedAt: number;
+}
+
+/** A group of a directory and the group of the realm it stands for. */
+export interface DirectoryGroupRow {
+  readonly directory: string;
+  readonly subject: string;
+  readonly externalId: string;
+  readonly name: string;
+  readonly groupName: string;
+  readonly version: string;
+  readonly createdAt: number;
+  readonly changedAt: number;
+}
+
+/** An account in a group, as their directory says; the memberships of its user follow from it. */
+export interface AccountGroupRow {
+  readonly directory: string;
+  readonly groupSubject: string;
+  readonly subject: string;
+}
+
+/** A bearer token with which a SCIM client comes. */
+export interface DirectoryTokenRow {
+  readonly id: string;
+  readonly directory: string;
+  readonly tokenHash: Uint8Array;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+/** A user's second factor: TOTP (RFC 6238). */
+export interface FactorRow {
+  readonly userId: string;
+  /** The shared secret, wrapped. */
+  readonly secret: Uint8Array;
+  /** Last time step that was accepted: no code is good twice. */
+  readonly lastStep: number;
+  readonly createdAt: number;
 }
 
 export interface CodeRow {
@@ -82,6 +171,12 @@ export interface SessionRow {
   readonly chanRequest: string | null;
   readonly endedAt: number | null;
   readonly endReason: string | null;
+  /** The directory that vouched for the sign-in; empty for a local one. */
+  readonly directory: string;
+  /** The provider's own session id, by which it may log out. */
+  readonly providerSession: string | null;
+  /** Tokens that the user delegated for backends, wrapped. */
+  readonly delegated: Uint8Array | null;
 }
 
 export interface ResourceRow {
@@ -179,6 +274,8 @@ export interface OperatorRow {
   readonly oneTime: boolean;
   readonly createdAt: number;
   readonly expiresAt: number;
+  /** The user who signed in by a directory: their credential ends with them. */
+  readonly userId: string | null;
 }
 
 export interface SiteRow {
@@ -223,6 +320,12 @@ export interface Rows {
   readonly proxies: ProxyRow;
   readonly joinTokens: JoinTokenRow;
   readonly nodes: NodeRow;
+  readonly directories: DirectoryRow;
+  readonly identities: IdentityRow;
+  readonly directoryGroups: DirectoryGroupRow;
+  readonly accountGroups: AccountGroupRow;
+  readonly directoryTokens: DirectoryTokenRow;
+  readonly factors: FactorRow;
 }
 export type TableName = keyof Rows;
 
@@ -245,10 +348,22 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   users: {
     key: ['id'],
     unique: ['name'],
-    columns: { id: 'text', name: 'text', displayName: 'text', passwordHash: 'text', enabled: 'bool', createdAt: 'int' },
+    columns: {
+      id: 'text',
+      name: 'text',
+      displayName: 'text',
+      passwordHash: 'text',
+      enabled: 'bool',
+      disabledBy: 'text',
+      directory: 'text',
+      createdAt: 'int',
+    },
   },
   groups: { key: ['name'], columns: { name: 'text', createdAt: 'int' } },
-  members: { key: ['groupName', 'userId'], columns: { groupName: 'text', userId: 'text' } },
+  members: {
+    key: ['groupName', 'userId', 'source'],
+    columns: { groupName: 'text', userId: 'text', source: 'text' },
+  },
   codes: {
     key: ['id'],
     columns: {
@@ -296,6 +411,9 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       chanRequest: 'text',
       endedAt: 'int',
       endReason: 'text',
+      directory: 'text',
+      providerSession: 'text',
+      delegated: 'bytes',
     },
   },
   resources: {
@@ -351,7 +469,15 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   operators: {
     key: ['id'],
     unique: ['tokenHash'],
-    columns: { id: 'text', name: 'text', tokenHash: 'bytes', oneTime: 'bool', createdAt: 'int', expiresAt: 'int' },
+    columns: {
+      id: 'text',
+      name: 'text',
+      tokenHash: 'bytes',
+      oneTime: 'bool',
+      createdAt: 'int',
+      expiresAt: 'int',
+      userId: 'text',
+    },
   },
   sites: { key: ['name'], columns: { name: 'text', origins: 'json', resources: 'json' } },
   proxies: { key: ['name'], columns: { name: 'text', site: 'text', joinedAt: 'int', revokedAt: 'int' } },
@@ -373,6 +499,64 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       clockOffsetMs: 'int',
       degraded: 'json',
     },
+  },
+  directories: {
+    key: ['name'],
+    columns: {
+      name: 'text',
+      kind: 'text',
+      stage: 'text',
+      settings: 'json',
+      secret: 'bytes',
+      state: 'json',
+      runId: 'text',
+      runNode: 'text',
+      runBeat: 'int',
+      createdAt: 'int',
+    },
+  },
+  identities: {
+    key: ['directory', 'subject'],
+    columns: {
+      directory: 'text',
+      subject: 'text',
+      externalId: 'text',
+      userId: 'text',
+      login: 'text',
+      active: 'bool',
+      expiresAt: 'int',
+      dn: 'text',
+      version: 'text',
+      attributes: 'json',
+      createdAt: 'int',
+      changedAt: 'int',
+    },
+  },
+  directoryGroups: {
+    key: ['directory', 'subject'],
+    columns: {
+      directory: 'text',
+      subject: 'text',
+      externalId: 'text',
+      name: 'text',
+      groupName: 'text',
+      version: 'text',
+      createdAt: 'int',
+      changedAt: 'int',
+    },
+  },
+  accountGroups: {
+    key: ['directory', 'groupSubject', 'subject'],
+    columns: { directory: 'text', groupSubject: 'text', subject: 'text' },
+  },
+  directoryTokens: {
+    key: ['id'],
+    unique: ['tokenHash'],
+    columns: { id: 'text', directory: 'text', tokenHash: 'bytes', createdAt: 'int', expiresAt: 'int' },
+  },
+  factors: {
+    key: ['userId'],
+    columns: { userId: 'text', secret: 'bytes', lastStep: 'int', createdAt: 'int' },
   },
 };
 

@@ -5,7 +5,7 @@ import { randomId } from './ids.ts';
 import { getRealm } from './realm.ts';
 import { appendRevocation, endUser } from './revocation.ts';
 import type { Transaction } from './store.ts';
-import type { GroupRow, UserRow } from './tables.ts';
+import type { GroupRow, MemberRow, UserRow } from './tables.ts';
 
 /** What may be said of a user; what is absent stays as it is. */
 export interface UserChange {
@@ -33,6 +33,9 @@ export async function putUser(
     const at = transaction.now();
     const before = await transaction.tables.users.find({ name });
     const user = before ?? newUser(access, name, at);
+    if (user.directory !== '' && passwordHash !== undefined) {
+      throw new AccessError('ERR_ACCESS_INVALID', `${name} signs in at ${user.directory}: there is no password here`);
+    }
     if (!before) await transaction.tables.users.insert(user);
     const changed = {
       ...(change.displayName === undefined ? {} : { displayName: change.displayName }),
@@ -46,8 +49,19 @@ export async function putUser(
   });
 }
 
+/** A user of no directory, whom nobody disabled. */
+const LOCAL = { disabledBy: null, directory: '' } as const;
+
 function newUser(access: AccessContext, name: string, createdAt: number): UserRow {
-  return { id: randomId(access.crypto), name, displayName: name, passwordHash: null, enabled: true, createdAt };
+  return {
+    id: randomId(access.crypto),
+    name,
+    displayName: name,
+    passwordHash: null,
+    enabled: true,
+    ...LOCAL,
+    createdAt,
+  };
 }
 
 async function setGroups(
@@ -55,15 +69,16 @@ async function setGroups(
   transaction: Transaction,
   change: { userId: string; groups: readonly string[]; by: Actor; at: number },
 ): Promise<void> {
-  const before = await groupsOf(transaction, change.userId);
+  const local = { userId: change.userId, source: '' };
+  const before = (await transaction.tables.members.list({ where: local })).map(({ groupName }) => groupName).sort();
   const after = [...new Set(change.groups)].sort();
   if (before.join('\0') === after.join('\0')) return;
   for (const name of after) {
     if (!(await transaction.tables.groups.find({ name })))
       throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
   }
-  await transaction.tables.members.remove({ where: { userId: change.userId } });
-  for (const groupName of after) await transaction.tables.members.insert({ groupName, userId: change.userId });
+  await transaction.tables.members.remove({ where: local });
+  await transaction.tables.members.insertEach(after.map((groupName) => ({ groupName, ...local })));
   const revocation = { requestId: randomId(access.crypto), kind: 'rights', subject: change.userId } as const;
   await appendRevocation(transaction, revocation, { ...change.by, at: change.at });
 }
@@ -78,12 +93,15 @@ export async function groupsOfAll(
   { tables }: Transaction,
   userIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const groups = new Map<string, string[]>();
-  for (const { userId, groupName } of await tables.members.list({ among: ['userId', [...new Set(userIds)]] })) {
-    groups.set(userId, [...(groups.get(userId) ?? []), groupName]);
-  }
+  const groups = groupsBy(await tables.members.list({ among: ['userId', [...new Set(userIds)]] }));
   // A database may order texts in its own way.
-  for (const names of groups.values()) names.sort();
+  return new Map([...groups].map(([userId, names]) => [userId, [...names].sort()]));
+}
+
+/** Groups by user id. A user may be in a group by several sources. */
+function groupsBy(members: readonly MemberRow[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const groups = new Map<string, Set<string>>();
+  for (const { userId, groupName } of members) groups.set(userId, (groups.get(userId) ?? new Set()).add(groupName));
   return groups;
 }
 
@@ -99,10 +117,8 @@ export async function findUser(access: AccessContext, name: string): Promise<Use
 export async function listUsers(access: AccessContext): Promise<UserWithGroups[]> {
   return access.store.transaction(async (transaction) => {
     const [users, members] = [await transaction.tables.users.list(), await transaction.tables.members.list()];
-    return users.map((user) => ({
-      user,
-      groups: members.filter(({ userId }) => userId === user.id).map(({ groupName }) => groupName),
-    }));
+    const groups = groupsBy(members);
+    return users.map((user) => ({ user, groups: [...(groups.get(user.id) ?? [])] }));
   });
 }
 
@@ -134,7 +150,12 @@ export async function disableUser(access: AccessContext, name: string, requestId
 export async function enableUser(access: AccessContext, name: string, by: Actor): Promise<void> {
   await access.store.transaction(async (transaction) => {
     const user = await getUser(transaction, name);
-    await transaction.tables.users.update({ where: { id: user.id } }, { enabled: true });
+    if (user.disabledBy === 'directory')
+      throw new AccessError(
+        'ERR_ACCESS_INVALID',
+        `${user.directory} says that ${name} is out: enable the account there`,
+      );
+    await transaction.tables.users.update({ where: { id: user.id } }, { enabled: true, disabledBy: null });
     await appendAudit(transaction, access.crypto, {
       ...by,
       action: 'user.enable',
@@ -198,11 +219,9 @@ export async function listGroups(access: AccessContext): Promise<{ group: GroupR
       await tables.users.list(),
     ];
     const names = new Map(users.map(({ id, name }) => [id, name]));
-    return groups.map((group) => ({
-      group,
-      members: members
-        .filter(({ groupName }) => groupName === group.name)
-        .map(({ userId }) => names.get(userId) ?? userId),
-    }));
+    const grouped = new Map<string, Set<string>>();
+    for (const { groupName, userId } of members)
+      grouped.set(groupName, (grouped.get(groupName) ?? new Set()).add(names.get(userId) ?? userId));
+    return groups.map((group) => ({ group, members: [...(grouped.get(group.name) ?? [])] }));
   });
 }

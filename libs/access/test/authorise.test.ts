@@ -5,7 +5,6 @@ import {
   authorise,
   createSession,
   disableUser,
-  enrol,
   issueCode,
   keyCandidates,
   PolicyCache,
@@ -15,7 +14,7 @@ import {
   putUser,
   revoke,
 } from '../src/index.ts';
-import { BY, scene } from './scene.ts';
+import { BY, enrolWithPassword, scene } from './scene.ts';
 
 const CONTEXT = {
   id: 'a',
@@ -42,7 +41,7 @@ async function signedIn(users: readonly string[]) {
     await putUser(access, name, { password: 'pw', groups: name === 'bob' ? [] : ['staff'] }, BY);
     const { code } = await issueCode(access, name, undefined, BY);
     const device = new Uint8Array(32).fill(i + 1);
-    const enrolled = await enrol(access, {
+    const enrolled = await enrolWithPassword(access, {
       user: name,
       password: 'pw',
       signingKey: { kty: 'EC', x: name },

@@ -8,7 +8,6 @@ import {
   createSession,
   disableUser,
   enableUser,
-  enrol,
   findUser,
   getRealm,
   grantedResources,
@@ -33,7 +32,7 @@ import {
   verifyAudit,
   verifyPassword,
 } from '../src/index.ts';
-import { BY, scene } from './scene.ts';
+import { BY, enrolWithPassword, scene } from './scene.ts';
 
 const REQUEST = {
   user: 'ada',
@@ -52,7 +51,7 @@ async function withAda(): ReturnType<typeof scene> {
 
 async function enrolled(access: AccessContext, device = 1) {
   const { code } = await issueCode(access, 'ada', undefined, BY);
-  const result = await enrol(access, { ...REQUEST, code, deviceStatic: new Uint8Array(32).fill(device) });
+  const result = await enrolWithPassword(access, { ...REQUEST, code, deviceStatic: new Uint8Array(32).fill(device) });
   if (result.status !== 'ok') throw new Error(result.code);
   return result.installation;
 }
@@ -73,16 +72,22 @@ test('an activation code works once, for its user, and dies after five wrong tri
   await putUser(access, 'eve', { password: 'pw' }, BY);
   const deviceStatic = new Uint8Array(32).fill(1);
   const { code } = await issueCode(access, 'ada', undefined, BY);
-  expect(await enrol(access, { ...REQUEST, code, deviceStatic, user: 'eve' })).toMatchObject({ status: 'refused' });
-  expect(await enrol(access, { ...REQUEST, code: code.toUpperCase(), deviceStatic })).toMatchObject({ status: 'ok' });
+  expect(await enrolWithPassword(access, { ...REQUEST, code, deviceStatic, user: 'eve' })).toMatchObject({
+    status: 'refused',
+  });
+  expect(await enrolWithPassword(access, { ...REQUEST, code: code.toUpperCase(), deviceStatic })).toMatchObject({
+    status: 'ok',
+  });
   const other = { ...REQUEST, code, deviceStatic: new Uint8Array(32).fill(2), signingKey: { kty: 'EC', x: '2' } };
-  expect(await enrol(access, other)).toEqual({ status: 'refused', code: 'CODE_INVALID' });
+  expect(await enrolWithPassword(access, other)).toEqual({ status: 'refused', code: 'CODE_INVALID' });
   const second = await issueCode(access, 'ada', undefined, BY);
   for (let i = 0; i < 5; i++) {
     const wrong = `${second.id}-wrongwrongwrong${i}`;
-    expect(await enrol(access, { ...REQUEST, code: wrong, deviceStatic })).toMatchObject({ status: 'refused' });
+    expect(await enrolWithPassword(access, { ...REQUEST, code: wrong, deviceStatic })).toMatchObject({
+      status: 'refused',
+    });
   }
-  expect(await enrol(access, { ...REQUEST, code: second.code, deviceStatic })).toEqual({
+  expect(await enrolWithPassword(access, { ...REQUEST, code: second.code, deviceStatic })).toEqual({
     status: 'refused',
     code: 'CODE_INVALID',
   });
@@ -92,7 +97,7 @@ test('an expired code is refused', async () => {
   const { access, clock } = await withAda();
   const { code } = await issueCode(access, 'ada', 60_000, BY);
   clock.now += 60_000;
-  expect(await enrol(access, { ...REQUEST, code, deviceStatic: new Uint8Array(32) })).toMatchObject({
+  expect(await enrolWithPassword(access, { ...REQUEST, code, deviceStatic: new Uint8Array(32) })).toMatchObject({
     code: 'CODE_INVALID',
   });
 });
@@ -101,12 +106,12 @@ test('enrolling again with the same signing key replaces a pending row, never an
   const { access } = await withAda();
   const { code } = await issueCode(access, 'ada', undefined, BY);
   const request = { ...REQUEST, code, deviceStatic: new Uint8Array(32).fill(1) };
-  const first = await enrol(access, request);
-  const second = await enrol(access, request);
+  const first = await enrolWithPassword(access, request);
+  const second = await enrolWithPassword(access, request);
   if (first.status !== 'ok' || second.status !== 'ok') throw new Error('refused');
   expect(second.installation.id).toBe(first.installation.id);
   await login(access, first.installation.id, (await keys(access, first.installation.id))[0]!);
-  expect(await enrol(access, request)).toMatchObject({ status: 'refused' });
+  expect(await enrolWithPassword(access, request)).toMatchObject({ status: 'refused' });
 });
 
 test('rotation: next is written before the answer, promoted when used, and the old key works for its grace time', async () => {
@@ -143,9 +148,11 @@ test('disabling a user ends everything of theirs, and enabling again revives not
   await enableUser(access, 'ada', BY);
   expect(await listSessions(access, false)).toHaveLength(0);
   expect(await login(access, installation.id, key!)).toBeUndefined();
-  expect(await enrol(access, { ...REQUEST, code, deviceStatic: new Uint8Array(32).fill(5) })).toMatchObject({
-    status: 'refused',
-  });
+  expect(await enrolWithPassword(access, { ...REQUEST, code, deviceStatic: new Uint8Array(32).fill(5) })).toMatchObject(
+    {
+      status: 'refused',
+    },
+  );
 });
 
 test('revoking: contiguous indexes, the same id the same entry, another body a conflict', async () => {

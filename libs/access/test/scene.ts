@@ -1,5 +1,15 @@
 import { nodeCrypto } from '@sallyport/channel/node';
-import { type AccessContext, createKeyring, ensureRealm, MemoryStore, type PasswordHasher } from '../src/index.ts';
+import {
+  type AccessContext,
+  createKeyring,
+  type EnrolRequest,
+  type EnrolResult,
+  enrol,
+  ensureRealm,
+  MemoryStore,
+  type PasswordHasher,
+  verifyPassword,
+} from '../src/index.ts';
 
 /** Fast stand-in for argon2: only its contract matters here. */
 const passwords: PasswordHasher = {
@@ -21,4 +31,16 @@ export async function scene(
   const access = { store: used.in(realm), crypto, keyring, passwords };
   await ensureRealm(access);
   return { access, clock, store: used };
+}
+
+/** Enrols with name and password, as a local user does. */
+export function enrolWithPassword(
+  access: AccessContext,
+  { password, ...request }: Omit<EnrolRequest, 'verify'> & { readonly password: string },
+): Promise<EnrolResult> {
+  const verify: EnrolRequest['verify'] = async (holder) => {
+    const user = holder?.user.name === request.user ? holder.user : undefined;
+    return { fit: await verifyPassword(access, user, password), why: 'the password is wrong' };
+  };
+  return enrol(access, { ...request, verify });
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { memoryBus, memoryPresence, memoryThrottle } from '../src/index.ts';
+import { LOCKOUT, memoryBus, memoryLockout, memoryPresence, memoryThrottle } from '../src/index.ts';
 import { busContract } from './bus.contract.ts';
+import { lockoutContract } from './lockout.contract.ts';
 import { presenceContract } from './presence.contract.ts';
 import { throttleContract } from './throttle.contract.ts';
 
@@ -13,6 +14,22 @@ busContract(async () => {
   return [bus, bus];
 }, 'bus in memory');
 presenceContract(async () => memoryPresence(), 'presence in memory');
+
+lockoutContract(async () => memoryLockout({ now: () => performance.now() }), 'lock-out in memory');
+
+test('the lock-out in memory forgets with time, and its oldest keys first', async () => {
+  const clock = { now: 0 };
+  const lockout = memoryLockout({ now: () => clock.now, maxKeys: 2 });
+  for (let i = 0; i < LOCKOUT.free; i++) await lockout.fail('a');
+  expect(await lockout.blockedMs('a')).toBe(LOCKOUT.firstMs);
+  clock.now += LOCKOUT.firstMs;
+  expect(await lockout.blockedMs('a')).toBe(0);
+  clock.now += LOCKOUT.memoryMs;
+  expect(await lockout.fail('a')).toBe(0);
+  for (let i = 0; i < LOCKOUT.free; i++) await lockout.fail('b');
+  for (const key of ['c', 'd']) await lockout.fail(key);
+  expect(await lockout.blockedMs('b')).toBe(0);
+});
 
 test('presence in memory forgets the oldest sessions first', async () => {
   const presence = memoryPresence(2);

@@ -10,6 +10,8 @@ const user = (id: string, name = id): UserRow => ({
   displayName: name,
   passwordHash: null,
   enabled: true,
+  disabledBy: null,
+  directory: '',
   createdAt: 1,
 });
 const session = (id: string): SessionRow => ({
@@ -24,6 +26,9 @@ const session = (id: string): SessionRow => ({
   chanRequest: null,
   endedAt: null,
   endReason: null,
+  directory: '',
+  providerSession: null,
+  delegated: null,
 });
 
 /** What every implementation of the store port must do. */
@@ -65,6 +70,20 @@ export function storeContract(storeOf: StoreOf, name: string): void {
     }
   });
 
+  test(`${name}: inserts many rows at once, or none`, async () => {
+    const store = fresh();
+    await store.transaction(({ tables }) => tables.sessions.insertEach([session('s1'), session('s2')]));
+    expect(await store.transaction(({ tables }) => tables.sessions.list())).toEqual([session('s1'), session('s2')]);
+    const work = store.transaction(({ tables }) => tables.users.insertEach([user('u1'), user('u2'), user('u1', 'x')]));
+    await expect(work).rejects.toMatchObject({ code: 'ERR_STORE_CONFLICT' });
+    expect(await store.transaction(({ tables }) => tables.users.count())).toBe(0);
+    const origins = { b: [1, 'x'] };
+    await store.transaction(({ tables }) => tables.sites.insertEach([{ name: 's', origins, resources: [] }]));
+    expect(await store.transaction(({ tables }) => tables.sites.list())).toEqual([
+      { name: 's', origins, resources: [] },
+    ]);
+  });
+
   test(`${name}: one realm never sees, changes or removes the rows of another`, async () => {
     const [a, b] = [fresh(), fresh()];
     await a.transaction(({ tables }) => tables.users.insert(user('u1', 'ada')));
@@ -87,6 +106,7 @@ export function storeContract(storeOf: StoreOf, name: string): void {
         (await tables.sessions.list(page)).map(({ id }) => id);
       expect(await ids({})).toEqual(['a', 'b', 'c']);
       expect(await ids({ newestFirst: true, limit: 2 })).toEqual(['c', 'b']);
+      expect(await ids({ offset: 1, limit: 1 })).toEqual(['b']);
       expect(await ids({ where: { endedAt: null } })).toEqual(['a', 'c']);
       expect(await ids({ above: ['createdAt', 97] })).toEqual(['b', 'c']);
       expect(await ids({ below: ['createdAt', 98] })).toEqual(['a']);

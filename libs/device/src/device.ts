@@ -11,8 +11,17 @@ import { GatewayChannel, type Resource, readResources } from './channel.ts';
 import { DeviceError, type DeviceErrorCode, remoteError } from './errors.ts';
 import { fetchOver, mayRetry } from './fetch.ts';
 import { type CallResponse, callHttp, checkHead, type RequestBody } from './http-call.ts';
-import type { DeviceRecord, DeviceStorage } from './record.ts';
-import { beginRecord, type Credentials, enrolDevice, type SignInPlace, signIn } from './sign-in.ts';
+import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
+import type { DeviceRecord, DeviceStorage, StoredProvider } from './record.ts';
+import {
+  type AskOneTimeCode,
+  beginRecord,
+  type Credentials,
+  enrolDevice,
+  type SignInPlace,
+  signIn,
+} from './sign-in.ts';
+import { readPublishedSiteMap } from './site-map.ts';
 import { GatewaySocket, type WebSocketFactory } from './socket.ts';
 import { connectTcp, type TcpConnection } from './tcp.ts';
 import { DeviceWebSocket } from './web-socket.ts';
@@ -77,6 +86,8 @@ export class Device {
   #nextChanNo = 1;
   #preferred = 0;
   #wanted = false;
+  /** Proof of who the user is that the enrolment has left; for one sign-in. */
+  #resume: Uint8Array | undefined;
 
   private constructor(options: DeviceOptions, record: DeviceRecord | undefined) {
     this.#options = options;
@@ -126,17 +137,38 @@ export class Device {
         : undefined;
     const record = kept ?? (await beginRecord(crypto, link, storage.holdsKeyObjects));
     await this.#store(record);
-    this.#record = await enrolDevice(this.#place, record, link.code, credentials);
+    const { record: enrolled, resume } = await enrolDevice(this.#place, record, link.code, credentials);
+    this.#record = enrolled;
+    this.#resume = resume;
     this.#setState('signed-out');
   }
 
-  /** Signs in and connects. @throws DeviceError NOT_ENROLLED, CREDENTIALS_INVALID, LOCKED, REVOKED, OFFLINE and others */
-  async login(credentials?: Credentials): Promise<void> {
+  /**
+   * OpenID providers at which users of this realm sign in, from its signed site map; before the enrolment they are asked
+   * for with the link. @throws DeviceError OFFLINE, SITE_MAP_INVALID
+   */
+  async providers(linkText?: string): Promise<readonly StoredProvider[]> {
+    if (linkText === undefined || this.#record?.iid !== undefined) return this.#record?.providers ?? [];
+    return (await readPublishedSiteMap(this.#options.crypto, parseLink(linkText))).providers;
+  }
+
+  /** Begins a sign-in at a provider: open the URL in the system's browser, and keep `pending` until it comes back. */
+  beginProviderSignIn(provider: StoredProvider, redirect: string): { url: string; pending: PendingSignIn } {
+    return beginProviderSignIn(this.#options.crypto, provider, redirect);
+  }
+
+  /**
+   * Signs in and connects. Right after `enroll` no credentials are needed. `oneTimeCode` asks the user when their account
+   * has a second factor. @throws DeviceError NOT_ENROLLED, CREDENTIALS_INVALID, STEP_UP, LOCKED, REVOKED, OFFLINE and others
+   */
+  async login(credentials?: Credentials, options: { oneTimeCode?: AskOneTimeCode } = {}): Promise<void> {
     if (!this.#record) throw new DeviceError('NOT_ENROLLED', 'this device is not enrolled: use an enrolment link');
     this.#dropChannel();
     this.#setState('connecting');
     try {
-      this.#record = await signIn(this.#place, this.#record, credentials);
+      const resume = this.#resume;
+      this.#record = await signIn(this.#place, this.#record, { credentials, resume, oneTimeCode: options.oneTimeCode });
+      this.#resume = undefined;
     } catch (error) {
       this.#setState(this.#record.iid === undefined ? 'new' : 'signed-out');
       throw error;

@@ -12,6 +12,7 @@ export type LocalCode =
   | 'ABORTED'
   | 'CLOSED'
   | 'SITE_MAP_INVALID'
+  | 'SIGN_IN_FAILED'
   | 'STORAGE_FAILED';
 
 /** Every code that an app may meet: ours, unauthenticated hints, and authenticated codes of Security or a Proxy. */
@@ -62,6 +63,7 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   CODE_INVALID: 'the activation code is wrong, used or expired: ask for a new one',
   CALM_DOWN: 'too much is asked at once: wait a moment and try again',
   LOCKED: 'too many wrong tries: wait and try again',
+  STEP_UP: 'a stronger sign-in is needed: a second factor, or another way at your provider',
   REVOKED: 'access was revoked',
   SESSION_EXPIRED: 'the session is over: sign in again',
   SESSION_UNKNOWN: 'the session is not known any more: sign in again',

@@ -27,6 +27,17 @@ export interface StoredSite {
   readonly origins: readonly string[];
 }
 
+/** An OpenID provider at which users may sign in, from the signed site map. */
+export interface StoredProvider {
+  readonly directory: string;
+  readonly issuer: string;
+  readonly authorizationEndpoint: string;
+  readonly clientId: string;
+  readonly scope: string;
+  readonly redirects: readonly string[];
+  readonly acr?: readonly string[];
+}
+
 /** Everything a device keeps of one installation. Written as a whole, atomically. */
 export interface DeviceRecord {
   readonly realm: string;
@@ -43,6 +54,7 @@ export interface DeviceRecord {
   readonly ticket?: Uint8Array;
   readonly session?: StoredSession;
   readonly sites?: readonly StoredSite[];
+  readonly providers?: readonly StoredProvider[];
   readonly siteMapSeq?: number;
 }
 

@@ -18,15 +18,28 @@ import {
   type Suite,
 } from '@sallyport/channel';
 import { DeviceError, remoteError } from './errors.ts';
+import type { ProviderCredentials } from './provider.ts';
 import type { DeviceRecord, StoredKeys } from './record.ts';
 import { createSigningKey, signProof } from './signing-key.ts';
 import { verifySiteMap } from './site-map.ts';
 import { GatewaySocket, type WebSocketFactory } from './socket.ts';
 
-/** Who signs in. */
-export interface Credentials {
-  readonly user: string;
-  readonly password: string;
+/** Who signs in: by name and password, or by what an OpenID provider gave. */
+export type Credentials = { readonly user: string; readonly password: string } | ProviderCredentials;
+
+/** What a step-up asks the user for; `tries` are left. */
+export interface OneTimeCodeRequest {
+  readonly tries: number;
+}
+
+/** Asks the user for the one-time code of their authenticator app; undefined gives up. */
+export type AskOneTimeCode = (request: OneTimeCodeRequest) => Promise<string | undefined>;
+
+/** How a user signs in: credentials, or the proof that an enrolment has just left, and a second factor if asked. */
+export interface SignInWith {
+  readonly credentials: Credentials | undefined;
+  readonly resume: Uint8Array | undefined;
+  readonly oneTimeCode: AskOneTimeCode | undefined;
 }
 
 /** What signing in needs of its surroundings. */
@@ -61,8 +74,8 @@ export async function enrolDevice(
   record: DeviceRecord,
   code: string,
   credentials: Credentials,
-): Promise<DeviceRecord> {
-  const request = { code, cred: { password: passwordOf(credentials) }, hk: record.signingKey.publicJwk as CborInput };
+): Promise<{ record: DeviceRecord; resume: Uint8Array | undefined }> {
+  const request = { code, cred: credOf(credentials), hk: record.signingKey.publicJwk as CborInput };
   const { establish, answer } = await establishAnywhere(place, record, {
     role: 'enrol',
     iid: '',
@@ -77,7 +90,7 @@ export async function enrolDevice(
   };
   const done = withSiteMap(place.crypto, enrolled, answer.text('site_map', 65_536));
   await place.store(done);
-  return done;
+  return { record: done, resume: answer.has('resume') ? answer.bytes('resume') : undefined };
 }
 
 /**
@@ -87,14 +100,21 @@ export async function enrolDevice(
 export async function signIn(
   place: SignInPlace,
   record: DeviceRecord,
-  credentials: Credentials | undefined,
+  { credentials, resume, oneTimeCode }: SignInWith,
 ): Promise<DeviceRecord> {
   const { iid, keys } = record;
   if (iid === undefined || !keys)
     throw new DeviceError('NOT_ENROLLED', 'this device is not enrolled: use an enrolment link');
-  const request = credentials ? { iid, cred: { password: passwordOf(credentials) } } : { iid };
+  const cred = credentials ? credOf(credentials) : resume && { resume };
+  const request = cred ? { iid, cred } : { iid };
   const attempt = (sharedKey: Uint8Array): ReturnType<typeof establishAnywhere> =>
-    establishAnywhere(place, record, { role: 'session', iid, request, sharedKey: keyOf<SharedKey>(sharedKey) });
+    establishAnywhere(place, record, {
+      role: 'session',
+      iid,
+      request,
+      sharedKey: keyOf<SharedKey>(sharedKey),
+      oneTimeCode,
+    });
   let used = keys.current;
   let result: Awaited<ReturnType<typeof establishAnywhere>>;
   try {
@@ -133,8 +153,9 @@ function keysAfter(
   return { generation, current: used, previous: keys.current };
 }
 
-function passwordOf({ user, password }: Credentials): CborInput {
-  return { user, secret: password };
+function credOf(credentials: Credentials): CborInput {
+  if ('oidc' in credentials) return { oidc: { ...credentials.oidc } };
+  return { password: { user: credentials.user, secret: credentials.password } };
 }
 
 interface Attempt {
@@ -142,6 +163,7 @@ interface Attempt {
   readonly iid: string;
   readonly request: Readonly<Record<string, CborInput>>;
   readonly sharedKey: SharedKey | undefined;
+  readonly oneTimeCode?: AskOneTimeCode | undefined;
 }
 
 /** Runs a handshake at the first Proxy that can be reached. Answers of Security count wherever they come from. */
@@ -185,7 +207,12 @@ async function establishAt(
     const { binding } = establish.readHs2(await socket.ask(establish.writeHs1()));
     const proof = await signProof(record.signingKey, binding, attempt.iid);
     const request = { ...attempt.request, proof, app: contextToCbor(place.context()) };
-    const answer = establish.readHs4(await socket.ask(establish.writeHs3(request, attempt.sharedKey)));
+    let answer = establish.readHs4(await socket.ask(establish.writeHs3(request, attempt.sharedKey)));
+    while (answer.text('status') === 'step_up') {
+      const totp = await attempt.oneTimeCode?.({ tries: answer.uint('tries') });
+      if (totp === undefined) throw remoteError('STEP_UP', { mayHaveRun: false });
+      answer = establish.readStepReply(await socket.ask(establish.writeStep({ totp: totp.replace(/\s/g, '') })));
+    }
     if (answer.text('status') !== 'ok') throw refusalOf(answer);
     return { establish, answer };
   } finally {
@@ -210,5 +237,5 @@ function withSiteMap(crypto: CryptoProvider, record: DeviceRecord, jws: string):
   if (map.seq <= (record.siteMapSeq ?? -1)) return record;
   const newest = map.keys[0];
   const key = newest ? { kid: newest.kid, rs: newest.rs } : {};
-  return { ...record, ...key, sites: map.sites, siteMapSeq: map.seq };
+  return { ...record, ...key, sites: map.sites, providers: map.providers, siteMapSeq: map.seq };
 }

@@ -1,12 +1,20 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { type CryptoProvider, decodeText, encodeText, equalBytes, parseBase64Url } from '@sallyport/channel';
+import {
+  type CryptoProvider,
+  decodeText,
+  ENDPOINT_PATH,
+  encodeText,
+  equalBytes,
+  parseBase64Url,
+} from '@sallyport/channel';
 import { DeviceError } from './errors.ts';
-import type { StoredSite } from './record.ts';
+import type { StoredProvider, StoredSite } from './record.ts';
 
 /** What a device takes from the realm's site map. */
 export interface SiteMap {
   readonly seq: number;
   readonly sites: readonly StoredSite[];
+  readonly providers: readonly StoredProvider[];
   readonly keys: readonly { readonly kid: number; readonly rs: Uint8Array }[];
 }
 
@@ -39,6 +47,22 @@ function readSiteMap(crypto: CryptoProvider, jws: string, pinned: { realm: strin
   return {
     seq: map.seq,
     sites: map.sites.map(({ name, origins }: StoredSite) => ({ name, origins })),
+    providers: map.providers ?? [],
     keys: map.keys.map(({ kid, rs }: { kid: number; rs: string }) => ({ kid, rs: parseBase64Url(rs) })),
   };
+}
+
+/** Reads the site map where the Proxies publish it; who publishes it does not matter, it is signed. @throws DeviceError */
+export async function readPublishedSiteMap(
+  crypto: CryptoProvider,
+  link: { readonly realm: string; readonly root: Uint8Array; readonly origins: readonly string[] },
+): Promise<SiteMap> {
+  for (const origin of link.origins) {
+    const url = `${origin.replace(/^ws/, 'http')}${ENDPOINT_PATH}/site-map?realm=${encodeURIComponent(link.realm)}`;
+    const answer = await fetch(url).catch(() => undefined);
+    if (!answer?.ok) continue;
+    const { siteMap } = (await answer.json()) as { siteMap: string };
+    return verifySiteMap(crypto, siteMap, link);
+  }
+  throw new DeviceError('OFFLINE', 'no address of the gateway answers');
 }

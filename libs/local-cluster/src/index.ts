@@ -1,4 +1,5 @@
 export { type AppOptions, AppProcess } from './app-process.ts';
+export { type ClusterTls, createTls } from './certificates.ts';
 export { type ClusterOptions, LocalCluster } from './cluster.ts';
 export { Daemon } from './daemon.ts';
 export { ClusterError, type ClusterErrorCode } from './errors.ts';

@@ -17,6 +17,8 @@ export const UserInput = Type.Object(
     displayName: Type.Optional(Type.String({ maxLength: 128 })),
     password: Type.Optional(Type.String({ minLength: 8, maxLength: 256 })),
     groups: Type.Optional(Names),
+    /** A new user of an OpenID provider that does not push its users: the first sign-in with a code binds the account. */
+    directory: Type.Optional(Name),
   },
   { ...CLOSED, $id: 'UserInput' },
 );
@@ -28,6 +30,8 @@ export const User = Type.Object(
     name: Type.String(),
     displayName: Type.String(),
     enabled: Type.Boolean(),
+    /** Where the user comes from and signs in; empty for a local one. */
+    directory: Type.String(),
     groups: Type.Array(Type.String()),
     createdAt: Time,
   },
@@ -295,6 +299,8 @@ export const RealmSettings = Type.Object(
     channelsPerSession: Type.Integer({ minimum: 1, maximum: 64 }),
     /** Whether a login needs the user's password beside the installation's keys. */
     loginNeedsPassword: Type.Boolean(),
+    /** Whether who has no second factor may sign in; who has one always needs it. */
+    secondFactor: Type.Union([Type.Literal('whenEnrolled'), Type.Literal('required')]),
     context: ContextRule,
     /** Page that enrolment links lead to. */
     enrolPage: Type.String({ maxLength: 255 }),

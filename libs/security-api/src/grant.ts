@@ -64,6 +64,10 @@ export const Backend = Type.Object(
     networks: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
     /** PEM of the CA of an https backend; absent: the system's. */
     ca: Type.Optional(Type.String({ maxLength: 65_536 })),
+    /** The backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience. */
+    delegate: Type.Optional(
+      Type.Object({ directory: Name, audience: Type.String({ minLength: 1, maxLength: 512 }) }, CLOSED),
+    ),
   },
   CLOSED,
 );
@@ -80,6 +84,8 @@ export const ResourceGrant = Type.Object(
     rules: Type.Array(AccessRule),
     /** JWT for the backend: who the user is. Absent for TCP. */
     assertion: Type.Optional(Type.String()),
+    /** Token of the user's provider for this backend: goes into Authorization. */
+    delegated: Type.Optional(Type.String({ maxLength: 16_384 })),
   },
   CLOSED,
 );

@@ -32,6 +32,29 @@ export {
 } from './admin-api.ts';
 export { parseJson, parserOf } from './check.ts';
 export {
+  AccountConflictView,
+  DirectoryGroupView,
+  DirectoryInput,
+  DirectoryTokenInput,
+  DirectoryTokenView,
+  DirectoryView,
+  FactorView,
+  FindingView,
+  GroupMapInput,
+  LdapSettings,
+  MigrationInput,
+  MigrationView,
+  OidcSettings,
+  OperatorOidcLogin,
+  OperatorProvider,
+  RightsView,
+  ScimSettings,
+  SyncInput,
+  SyncProgress,
+  SyncQuestion,
+  SyncReport,
+} from './directory-api.ts';
+export {
   AccessRule,
   Backend,
   ContextRule,

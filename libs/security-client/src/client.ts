@@ -88,21 +88,21 @@ export class SecurityClient {
     const body = { message: formatBase64Url(message), address };
     const ask = { path: PROXY_PATHS.handshakes, method: 'POST', body, parse: parseRelay } as const;
     const { url, answer } = await this.#anyNode(ask);
-    return {
-      message: parseBase64Url(answer.message),
-      ...(answer.handshake === undefined ? {} : { handshake: { url, id: answer.handshake } }),
-    };
+    return relayedOf(url, answer);
   }
 
-  /** Hands HS3 to the node that answered HS1. Never repeated: no handshake message is answered twice. */
+  /**
+   * Hands HS3, or a STEP, to the node that answered HS1. Never repeated: no handshake message is answered twice. The
+   * answer names the handshake again when a step-up goes on.
+   */
   async finishHandshake(
     handshake: NonNullable<Relayed['handshake']>,
     message: Uint8Array,
     address: string,
-  ): Promise<Uint8Array> {
+  ): Promise<Relayed> {
     const body = { message: formatBase64Url(message), address };
     const path = `${PROXY_PATHS.handshakes}/${handshake.id}`;
-    return parseBase64Url((await this.#send(handshake.url, { path, method: 'POST', body, parse: parseRelay })).message);
+    return relayedOf(handshake.url, await this.#send(handshake.url, { path, method: 'POST', body, parse: parseRelay }));
   }
 
   /** Asks whether a HELLO may open a channel. */
@@ -201,6 +201,10 @@ export class SecurityClient {
       throw new SecurityClientError('ERR_SECURITY_ANSWER', 'the answer of Security is not valid');
     return parsed;
   }
+}
+
+function relayedOf(url: string, { message, handshake: id }: RelayAnswer): Relayed {
+  return { message: parseBase64Url(message), ...(id === undefined ? {} : { handshake: { url, id } }) };
 }
 
 function agentOf({ ca, certificate, key }: ProxyIdentity): Agent {

@@ -5,6 +5,7 @@ export {
   integer,
   list,
   listenAddress,
+  optionalListenAddress,
   optionalSecret,
   optionalText,
   readSettings,

@@ -62,6 +62,11 @@ export function listenAddress(about: string, fallback: ListenAddress): Setting<L
   };
 }
 
+/** `host:port` that may be absent. */
+export function optionalListenAddress(about: string): Setting<ListenAddress | undefined> {
+  return { ...listenAddress(about, { host: '', port: 0 }), fallback: undefined };
+}
+
 /** Comma-separated `host:port`; absent: none. */
 export function hostList(about: string): Setting<readonly ListenAddress[]> {
   const { parse } = listenAddress(about, { host: '', port: 0 });

@@ -1,9 +1,10 @@
-import { memoryThrottle } from '@sallyport/access';
+import { memoryLockout, memoryThrottle } from '@sallyport/access';
 import { afterAll, expect, test } from 'vitest';
 import { busContract } from '../../access/test/bus.contract.ts';
+import { lockoutContract } from '../../access/test/lockout.contract.ts';
 import { presenceContract } from '../../access/test/presence.contract.ts';
 import { throttleContract } from '../../access/test/throttle.contract.ts';
-import { parseRedisUrl, RedisBus, RedisLink, redisPresence, redisThrottle } from '../src/index.ts';
+import { parseRedisUrl, RedisBus, RedisLink, redisLockout, redisPresence, redisThrottle } from '../src/index.ts';
 import { RealRedis } from './real-redis.ts';
 
 const single = await RealRedis.start();
@@ -41,6 +42,10 @@ for (const [name, redis, scheme] of [
     const options = { realm: freshRealm(), scope: 'test', burst: 3, perMinute: 600, backup: never };
     return redisThrottle(await linkTo(url), options);
   }, `throttle in ${name}`);
+  lockoutContract(async () => {
+    const backup = memoryLockout({ now: () => 0 });
+    return redisLockout(await linkTo(url), { realm: freshRealm(), backup });
+  }, `lock-out in ${name}`);
   busContract(async () => {
     const realm = freshRealm();
     return [await busOn(url, realm), await busOn(url, realm)];

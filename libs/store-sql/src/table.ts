@@ -61,6 +61,18 @@ export function sqlTable(name: string, shape: TableShape<AnyRow>, realm: string,
       const marks = values.map((_, index) => `$${index + 1}`).join(', ');
       await query(`insert into ${table} (${names}) values (${marks})`, values).catch(throwConflict);
     },
+    async insertEach(rows) {
+      if (rows.length === 0) return;
+      const values: unknown[] = [realm];
+      const arrays = columns.map((column) => {
+        const array = rows.map((row) => toSql(column, row[column]));
+        return `$${values.push(array)}::${ARRAY_TYPES[shape.columns[column]!]}`;
+      });
+      const names = ['"realm"', ...columns.map(quoted)].join(', ');
+      await query(`insert into ${table} (${names}) select $1::text, * from unnest(${arrays.join(', ')})`, values).catch(
+        throwConflict,
+      );
+    },
     async update(selection, change) {
       const values: unknown[] = [];
       const set = Object.entries(change).map(
@@ -102,9 +114,10 @@ export function sqlTable(name: string, shape: TableShape<AnyRow>, realm: string,
       const where = condition(values, page);
       const sorted = order.map((column) => `${column}${page.newestFirst ? ' desc' : ''}`).join(', ');
       const limit = page.limit === undefined ? '' : ` limit $${values.push(page.limit)}`;
+      const offset = page.offset === undefined ? '' : ` offset $${values.push(page.offset)}`;
       // Rows are locked in the order of their keys, so that two transactions with many of them do not wait for each other.
       const locking = lock ? LOCKS[lock] : '';
-      const text = `select ${selectList} from ${table} where ${where} order by ${sorted}${limit}${locking}`;
+      const text = `select ${selectList} from ${table} where ${where} order by ${sorted}${limit}${offset}${locking}`;
       return (await query(text, values)).rows;
     },
     async count(selection = {}) {

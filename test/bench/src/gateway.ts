@@ -144,6 +144,9 @@ export class Gateway {
             chanRequest: null,
             endedAt: null,
             endReason: null,
+            directory: '',
+            providerSession: null,
+            delegated: null,
           });
         }
       });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AccessContext,
+  type CodeHolder,
   changeSettings,
   createKeyring,
   createSession,
@@ -15,6 +16,7 @@ import {
   revoke,
   type StoreError,
   verifyAudit,
+  verifyPassword,
 } from '@sallyport/access';
 import { keyOf, type SharedKey } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
@@ -172,7 +174,10 @@ export class History {
     const request = {
       code: issued.code,
       user,
-      password: 'pw',
+      verify: async (holder: CodeHolder | undefined) => ({
+        fit: await verifyPassword(this.#access, holder?.user, 'pw'),
+        why: 'the password is wrong',
+      }),
       deviceStatic: this.#access.crypto.randomBytes(32),
       signingKey: { kty: 'EC', x: issued.id },
       sharedKey: keyOf<SharedKey>(this.#access.crypto.randomBytes(32)),

@@ -123,7 +123,16 @@ async function prepare(access: AccessContext): Promise<void> {
   }
   await access.store.transaction(async ({ tables }) => {
     const createdAt = 1;
-    const user = { id: 'u', name: 'ada', displayName: 'Ada', passwordHash: null, enabled: true, createdAt };
+    const user = {
+      id: 'u',
+      name: 'ada',
+      displayName: 'Ada',
+      passwordHash: null,
+      enabled: true,
+      disabledBy: null,
+      directory: '',
+      createdAt,
+    };
     await tables.users.insert(user);
     const key = new Uint8Array(32);
     await tables.installations.insert({
@@ -159,6 +168,9 @@ function sessionOf(id: string): SessionRow {
     chanRequest: null,
     endedAt: null,
     endReason: null,
+    directory: '',
+    providerSession: null,
+    delegated: null,
   };
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type {
   JoinTokenView,
   OperatorCredential,
+  OperatorProvider,
   ProxyView,
   RealmSettings,
   SiteView,
@@ -12,6 +13,7 @@ import { AdminClient } from '../admin-client.ts';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { storePrivate } from '../profile.ts';
 import { globalsOf, profileFile, reasonOf, withAdmin } from '../program.ts';
+import { newPkce, throughBrowser } from '../provider-login.ts';
 import { formatStatus, NODE_COLUMNS, PROXY_COLUMNS } from './status.ts';
 
 /** `sallyport status`, `login`, `operator`, `proxy`, `site` and `realm` */
@@ -27,9 +29,10 @@ export function addFarmCommands(program: Command): void {
     });
   program
     .command('login <url>')
-    .description('exchange a one-time operator token for a credential on this machine')
+    .description('get an operator credential on this machine: for a one-time token, or by an OpenID provider')
     .requiredOption('--ca <file>', "PEM of the gateway's CA")
-    .requiredOption('--token <token>', 'one-time token')
+    .option('--token <token>', 'one-time token')
+    .option('--provider <directory>', 'sign in at an OpenID provider instead, in a browser')
     .option('--name <name>', 'your name', 'operator')
     .action(loginOperator);
   program
@@ -50,22 +53,51 @@ export function addFarmCommands(program: Command): void {
   addRealmCommands(program);
 }
 
-async function loginOperator(
-  url: string,
-  options: { ca: string; token: string; name: string },
-  command: Command,
-): Promise<void> {
+interface LoginOptions {
+  readonly ca: string;
+  readonly token?: string;
+  readonly provider?: string;
+  readonly name: string;
+}
+
+async function loginOperator(url: string, options: LoginOptions, command: Command): Promise<void> {
   const ca = readFileSync(options.ca, 'utf8');
   const admin = new AdminClient({ url, ca, token: '' });
   try {
-    const body = { token: options.token, name: options.name };
-    const { name, token } = await admin.call<OperatorCredential>('POST', '/v1/operators/login', { body });
+    const { name, token } = await credentialBy(admin, options);
     const file = profileFile(globalsOf(command));
     storePrivate(file, { url, ca, name, token });
     process.stdout.write(`you are operator ${name} at ${url}; the credential is in ${file}\n`);
   } finally {
     await admin.close();
   }
+}
+
+async function credentialBy(admin: AdminClient, { token, provider, name }: LoginOptions): Promise<OperatorCredential> {
+  if (token !== undefined) return admin.call('POST', '/v1/operators/login', { body: { token, name } });
+  if (provider === undefined)
+    throw new CliError('by what do you sign in?', 'add: --token <one-time token>, or --provider <directory>');
+  const at = await admin.call<OperatorProvider>('GET', `/v1/operators/providers/${provider}`);
+  const { verifier, challenge, state, nonce } = newPkce();
+  const { callback, redirect } = await throughBrowser((redirect) =>
+    authorizationUrl(at, { redirect, challenge, state, nonce }),
+  );
+  const { searchParams } = new URL(callback);
+  const code = searchParams.get('code');
+  if (searchParams.get('state') !== state || code === null)
+    throw new CliError(`the provider refused: ${searchParams.get('error') ?? 'no answer to this sign-in'}`);
+  return admin.call('POST', '/v1/operators/oidc', { body: { directory: provider, code, verifier, redirect } });
+}
+
+function authorizationUrl(
+  { authorizationEndpoint, clientId, scope }: OperatorProvider,
+  { redirect, challenge, state, nonce }: { redirect: string; challenge: string; state: string; nonce: string },
+): string {
+  const url = new URL(authorizationEndpoint);
+  const parameters = { response_type: 'code', client_id: clientId, scope, redirect_uri: redirect, state, nonce };
+  const pkce = { code_challenge: challenge, code_challenge_method: 'S256' };
+  for (const [name, value] of Object.entries({ ...parameters, ...pkce })) url.searchParams.set(name, value);
+  return url.href;
 }
 
 function addProxyCommands(program: Command): void {

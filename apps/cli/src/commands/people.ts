@@ -3,15 +3,17 @@ import type { Command } from 'commander';
 import { CliError, printJson, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { askNewPassword } from '../secrets.ts';
+import { addUserRightCommands } from './rights-of.ts';
 import { sayInForce } from './sessions.ts';
 
-const USER_COLUMNS = ['name', 'displayName', 'enabled', 'groups', 'createdAt'];
+const USER_COLUMNS = ['name', 'displayName', 'enabled', 'directory', 'groups', 'createdAt'];
 
 interface UserOptions {
   readonly group?: string[];
   readonly displayName?: string;
   readonly passwordStdin?: boolean;
   readonly password?: boolean;
+  readonly directory?: string;
 }
 
 async function putUser(command: Command, name: string, options: UserOptions, withPassword: boolean): Promise<void> {
@@ -21,6 +23,7 @@ async function putUser(command: Command, name: string, options: UserOptions, wit
     ...(password === undefined ? {} : { password }),
     ...(options.displayName === undefined ? {} : { displayName: options.displayName }),
     ...(options.group === undefined ? {} : { groups: options.group }),
+    ...(options.directory === undefined ? {} : { directory: options.directory }),
   };
   const reason = reasonOf(globals, `user ${command.name()}`);
   const user = await withAdmin(globals, (admin) => admin.call<User>('PUT', `/v1/users/${name}`, { body, reason }));
@@ -32,11 +35,17 @@ export function addPeopleCommands(program: Command): void {
   const user = program.command('user').description('users of the realm');
   user
     .command('add <name>')
-    .description('create a user; asks for a password')
+    .description('create a user; asks for a password, unless they sign in at an OpenID provider')
+    .option(
+      '--directory <name>',
+      'OpenID provider at which they sign in; their first sign-in with a code binds the account',
+    )
     .option('-g, --group <names...>', 'groups of the user')
     .option('--display-name <text>', 'name to show')
     .option('--password-stdin', 'read the password from standard input')
-    .action((name: string, options: UserOptions, command: Command) => putUser(command, name, options, true));
+    .action((name: string, options: UserOptions, command: Command) =>
+      putUser(command, name, options, options.directory === undefined),
+    );
   user
     .command('set <name>')
     .description('change groups, display name or password')
@@ -79,6 +88,7 @@ export function addPeopleCommands(program: Command): void {
       const reason = reasonOf(globals, 'user enable');
       printJson(await withAdmin(globals, (admin) => admin.call('POST', `/v1/users/${name}/enable`, { reason })));
     });
+  addUserRightCommands(user);
   addGroupCommands(program);
 }
 

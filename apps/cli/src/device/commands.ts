@@ -1,14 +1,16 @@
-import type { Device } from '@sallyport/device';
+import { type Credentials, type Device, finishProviderSignIn, type PendingSignIn } from '@sallyport/device';
 import type { Command } from 'commander';
 import { CliError, printJson, printRows } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
-import { askPassword } from '../secrets.ts';
+import { throughBrowser } from '../provider-login.ts';
+import { askOneTimeCode, askPassword } from '../secrets.ts';
 import { type FetchOptions, fetchUrl } from './fetch.ts';
 import { createForwardProxy } from './forward.ts';
 import { deviceFile, openCliDevice } from './open.ts';
 
 interface SignInOptions {
-  readonly user: string;
+  readonly user?: string;
+  readonly provider?: string;
   readonly passwordStdin?: boolean;
 }
 
@@ -40,19 +42,20 @@ export function addDeviceCommands(program: Command): void {
   device
     .command('enroll <link>')
     .description('enrol with an enrolment link, then sign in')
-    .requiredOption('-u, --user <name>', 'user name')
+    .option('-u, --user <name>', 'user name')
+    .option('--provider <directory>', 'sign in at an OpenID provider instead, in a browser')
     .option('--password-stdin', 'read the password from standard input')
     .action(enroll);
   device
     .command('login')
     .description('sign in')
-    .requiredOption('-u, --user <name>', 'user name')
+    .option('-u, --user <name>', 'user name')
+    .option('--provider <directory>', 'sign in at an OpenID provider instead, in a browser')
     .option('--password-stdin', 'read the password from standard input')
     .action(async (options: SignInOptions, command: Command) => {
       const globals = globalsOf(command);
-      const password = await askPassword(options.passwordStdin === true);
       await withDevice(globals, async (opened) => {
-        await opened.login({ user: options.user, password });
+        await opened.login(await credentialsFor(opened, options), { oneTimeCode: askOneTimeCode });
         sayResources(opened, globals);
       });
     });
@@ -77,13 +80,30 @@ export function addDeviceCommands(program: Command): void {
   addForwardCommand(device);
 }
 
+/** Name and password, or what a provider gave in the browser. */
+async function credentialsFor(device: Device, options: SignInOptions, link?: string): Promise<Credentials> {
+  if (options.provider === undefined) {
+    if (options.user === undefined)
+      throw new CliError('who signs in?', 'add: --user <name>, or --provider <directory>');
+    return { user: options.user, password: await askPassword(options.passwordStdin === true) };
+  }
+  const provider = (await device.providers(link)).find(({ directory }) => directory === options.provider);
+  if (!provider) throw new CliError(`there is no provider ${options.provider}`, 'sallyport directory list shows them');
+  let pending: PendingSignIn | undefined;
+  const { callback } = await throughBrowser((redirect) => {
+    // A provider takes any port of this machine for a native app (RFC 8252, section 7.3).
+    const begun = device.beginProviderSignIn({ ...provider, redirects: [...provider.redirects, redirect] }, redirect);
+    pending = begun.pending;
+    return begun.url;
+  });
+  return finishProviderSignIn(pending!, callback);
+}
+
 async function enroll(link: string, options: SignInOptions, command: Command): Promise<void> {
   const globals = globalsOf(command);
-  const password = await askPassword(options.passwordStdin === true);
-  const credentials = { user: options.user, password };
   await withDevice(globals, async (opened) => {
-    await opened.enroll(link, credentials);
-    await opened.login(credentials);
+    await opened.enroll(link, await credentialsFor(opened, options, link));
+    await opened.login(undefined, { oneTimeCode: askOneTimeCode });
     if (!globals.json) process.stdout.write(`enrolled; the keys are in ${deviceFile(globals)}\n`);
     sayResources(opened, globals);
   });

@@ -202,8 +202,11 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   }
 
   /** The Proxy alone says where the request goes, for whom, and from where it came. */
-  #requestFor({ method, path }: RequestHead, { authority, assertion }: ResourceGrant): BackendRequest {
-    const fields: Field[] = [...this.#fields, ['forwarded', forwardedFor(this.#host.deviceAddress)]];
+  #requestFor({ method, path }: RequestHead, { authority, assertion, delegated }: ResourceGrant): BackendRequest {
+    const fields: Field[] = [
+      ...ownFields(this.#fields, delegated),
+      ['forwarded', forwardedFor(this.#host.deviceAddress)],
+    ];
     if (assertion !== undefined) fields.push(['sallyport-assertion', assertion]);
     if (this.#declared !== undefined) return { method, path, authority, fields, content: 'length' };
     if (!this.#requestDone) return { method, path, authority, fields, content: 'chunked' };
@@ -224,4 +227,10 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#call) this.#call.abort();
     else this.#stream.settle();
   }
+}
+
+/** Where a token was delegated, it stands in Authorization, whatever the device wrote there. */
+function ownFields(fields: readonly Field[], delegated: string | undefined): readonly Field[] {
+  if (delegated === undefined) return fields;
+  return [...fields.filter(([name]) => name !== 'authorization'), ['authorization', `Bearer ${delegated}`]];
 }

@@ -118,12 +118,13 @@ export class WebSocketExchange implements Exchange {
     const decision = this.#decide(head);
     if ('refused' in decision) return this.#end(decision.refused);
     if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
-    const { backend, assertion } = decision.resource;
+    const { backend, assertion, delegated } = decision.resource;
     const headers = {
       ...Object.fromEntries(fields.filter(([name]) => !OWN_WS_FIELDS.test(name))),
       host: authority,
       forwarded: forwardedFor(this.#host.deviceAddress),
       ...(assertion === undefined ? {} : { 'sallyport-assertion': assertion }),
+      ...(delegated === undefined ? {} : { authorization: `Bearer ${delegated}` }),
     };
     try {
       this.#connect(this.#host.backends.webSocket(backend, path, { protocols: protocolsOf(fields), headers }));

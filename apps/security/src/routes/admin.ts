@@ -1,6 +1,7 @@
 import { findOperator } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
 import type { FastifyInstance } from 'fastify';
+import { addDirectoryRoutes } from './directories.ts';
 import { addEnrolmentRoutes } from './enrolment.ts';
 import { addFarmRoutes } from './farm.ts';
 import { addOperatorRoutes } from './operators.ts';
@@ -20,7 +21,13 @@ declare module 'fastify' {
 export type AdminRoutes = StatusParts;
 
 /** What is answered without a credential: the way to get one, and what load balancers ask. */
-const OPEN_PATHS: readonly string[] = ['/v1/operators/login', '/healthz', '/readyz'];
+const OPEN_PATHS: readonly string[] = [
+  '/v1/operators/login',
+  '/v1/operators/oidc',
+  '/v1/operators/providers/:name',
+  '/healthz',
+  '/readyz',
+];
 
 /** The admin API. It denies by default: who asks is checked before a body is read. */
 export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): void {
@@ -39,4 +46,5 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
   addEnrolmentRoutes(service, context);
   addSessionRoutes(service, context);
   addFarmRoutes(service, routes);
+  addDirectoryRoutes(service, context);
 }

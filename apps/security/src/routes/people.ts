@@ -1,4 +1,5 @@
 import {
+  addDirectoryUser,
   disableUser,
   enableUser,
   findUser,
@@ -18,8 +19,8 @@ import { actorOf, Done, NameParam, operation, requestIdOf } from './operation.ts
 import { revocationView, WAIT_LIMIT_MS, waitingNode } from './revoking.ts';
 
 function userView({ user, groups }: UserWithGroups): User {
-  const { id, name, displayName, enabled, createdAt } = user;
-  return { id, name, displayName, enabled, createdAt, groups: [...groups] };
+  const { id, name, displayName, enabled, directory, createdAt } = user;
+  return { id, name, displayName, enabled, directory, createdAt, groups: [...groups] };
 }
 
 /** Users and groups. */
@@ -32,7 +33,12 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     '/v1/users/:name',
     operation('users.put', 'Create or change a user', User, { params: NameParam, body: UserInput }),
     async (request) => {
-      const user = await putUser(access, request.params.name, request.body, actorOf(request));
+      const { directory, ...change } = request.body;
+      const { name } = request.params;
+      const by = actorOf(request);
+      if (directory !== undefined)
+        await addDirectoryUser(access, name, { directory, displayName: change.displayName ?? name }, by);
+      const user = await putUser(access, name, change, by);
       bus.publish('entries');
       return userView(user);
     },

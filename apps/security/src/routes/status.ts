@@ -1,6 +1,15 @@
-import { getRealm, type LeaseRow, listProxies, type NodeRow, type StoreError, verifyAudit } from '@sallyport/access';
+import {
+  getRealm,
+  type LeaseRow,
+  listDirectories,
+  listProxies,
+  type NodeRow,
+  type StoreError,
+  verifyAudit,
+} from '@sallyport/access';
 import type { DatabaseView, NodeView, StatusView } from '@sallyport/security-api';
 import type { DatabaseProbe } from '../database-probe.ts';
+import { directoryWords } from '../directories/view.ts';
 import type { RealmContext } from '../realm-context.ts';
 import type { SharedState } from '../shared-state.ts';
 
@@ -45,6 +54,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWord),
     ...databaseWords(servers),
     ...proxyViews.filter(({ live, revoked }) => !live && !revoked).map(({ name }) => `Proxy ${name} has no live lease`),
+    ...directoryWords(await listDirectories(access)),
     ...(counted.audit.intact ? [] : ['the audit log was changed']),
   ];
   return {

@@ -1,0 +1,44 @@
+import type { DirectoryRow, Transaction } from '@sallyport/access';
+import type { DirectoryView } from '@sallyport/security-api';
+import { stateOf } from './state.ts';
+
+/** A directory and how it is, as operators see it. Its secrets are no part of it. */
+export async function directoryView({ tables }: Transaction, row: DirectoryRow): Promise<DirectoryView> {
+  const { name, kind, stage, settings, createdAt } = row;
+  const { progress, report, question, trouble, troubleSince, conflicts } = stateOf(row);
+  return {
+    name,
+    kind,
+    stage,
+    settings,
+    createdAt,
+    accounts: await tables.identities.count({ where: { directory: name } }),
+    users: await tables.users.count({ where: { directory: name, enabled: true } }),
+    groups: await tables.directoryGroups.count({ where: { directory: name } }),
+    running: row.runId !== null,
+    progress: progress ?? null,
+    report: report ?? null,
+    question: question ?? null,
+    trouble: trouble ?? null,
+    troubleSince: troubleSince ?? null,
+    conflicts: [...(conflicts ?? [])],
+  };
+}
+
+/** What an officer must know of directories, in words: nothing of it takes anybody's session. */
+export function directoryWords(rows: readonly DirectoryRow[]): string[] {
+  return rows.flatMap((row) => {
+    const { trouble, troubleSince, question } = stateOf(row);
+    const since = troubleSince ? ` since ${new Date(troubleSince).toISOString().slice(0, 19)}Z` : '';
+    return [
+      ...(trouble
+        ? [`directory ${row.name} does not work${since} (${trouble}); sessions go on, changes there do not arrive`]
+        : []),
+      ...(question
+        ? [
+            `directory ${row.name} would remove ${question.count} of ${question.of} ${question.what === 'users' ? 'users' : 'memberships'}: sallyport directory sync ${row.name} --confirm ${question.id}`,
+          ]
+        : []),
+    ];
+  });
+}

@@ -1,0 +1,242 @@
+import {
+  type Actor,
+  applyMigration,
+  type DirectoryRow,
+  explainRights,
+  getDirectory,
+  issueDirectoryToken,
+  issueFactor,
+  listDirectories,
+  mapDirectoryGroup,
+  membersOf,
+  mergeState,
+  placeAccounts,
+  planMigration,
+  putDirectory,
+  removeDirectory,
+  removeFactor,
+} from '@sallyport/access';
+import { DirectoryError } from '@sallyport/directory';
+import { ProblemError } from '@sallyport/http-service';
+import {
+  DirectoryGroupView,
+  DirectoryInput,
+  DirectoryTokenInput,
+  DirectoryTokenView,
+  DirectoryView,
+  FactorView,
+  FindingView,
+  GroupMapInput,
+  MigrationInput,
+  MigrationView,
+  RightsView,
+  SyncInput,
+} from '@sallyport/security-api';
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { prepareProvider } from '../directories/providers.ts';
+import { MAX_CONFLICTS } from '../directories/state.ts';
+import { directoryView } from '../directories/view.ts';
+import type { RealmContext } from '../realm-context.ts';
+import { totpUri } from '../sign-in/second-factor.ts';
+import { actorOf, Done, NameParam, operation } from './operation.ts';
+
+/** Directories, what comes from them, and rights that follow from it. */
+export function addDirectoryRoutes(service: FastifyInstance, context: RealmContext): void {
+  addDirectorySettings(service, context);
+  addSyncRoutes(service, context);
+  addDirectoryGroups(service, context);
+  addMigrationRoute(service, context);
+  addRightsRoutes(service, context);
+}
+
+function addDirectorySettings(service: FastifyInstance, context: RealmContext): void {
+  const { access } = context;
+  service.get(
+    '/v1/directories',
+    operation('directories.list', 'All directories', Type.Array(DirectoryView)),
+    async () => {
+      const rows = await listDirectories(access);
+      return access.store.transaction((transaction) => Promise.all(rows.map((row) => directoryView(transaction, row))));
+    },
+  );
+  service.get<{ Params: NameParam }>(
+    '/v1/directories/:name',
+    operation('directories.get', 'A directory and how it is', DirectoryView, { params: NameParam }),
+    async ({ params }) =>
+      access.store.transaction(async (transaction) =>
+        directoryView(transaction, await getDirectory(transaction, params.name)),
+      ),
+  );
+  service.put<{ Params: NameParam; Body: DirectoryInput }>(
+    '/v1/directories/:name',
+    operation('directories.put', 'Create or change a directory', DirectoryView, {
+      params: NameParam,
+      body: DirectoryInput,
+    }),
+    async (request) => {
+      const { name } = request.params;
+      const by = actorOf(request);
+      const row = await putDirectory(access, name, request.body, by);
+      if (row.stage === 'active') await place(context, row, by);
+      if (row.kind === 'ldap') checked(() => context.connectors.ldap(row));
+      if (row.kind === 'oidc') await prepareProvider(context, row);
+      return access.store.transaction((transaction) => directoryView(transaction, row));
+    },
+  );
+  service.delete<{ Params: NameParam }>(
+    '/v1/directories/:name',
+    operation('directories.remove', 'Remove a directory to which no user belongs any more', Done, {
+      params: NameParam,
+    }),
+    async (request) => {
+      await removeDirectory(access, request.params.name, actorOf(request));
+      return { done: true };
+    },
+  );
+}
+
+/** Accounts that were only read so far become users; those that cannot be are told. */
+async function place({ access }: RealmContext, { name }: DirectoryRow, by: Actor): Promise<void> {
+  const conflicts = (await placeAccounts(access, name, by)).slice(0, MAX_CONFLICTS);
+  await access.store.transaction((transaction) => mergeState(transaction, name, { conflicts }));
+}
+
+/** Settings that only the connector can read are refused in words. */
+function checked(work: () => unknown): void {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof DirectoryError) throw new ProblemError(422, error.code, error.message);
+    throw error;
+  }
+}
+
+function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access, connectors, syncs } = context;
+  service.post<{ Params: NameParam }>(
+    '/v1/directories/:name/test',
+    operation('directories.test', 'Try everything that a directory relies on', Type.Array(FindingView), {
+      params: NameParam,
+    }),
+    async ({ params }) => {
+      const row = await access.store.transaction((transaction) => getDirectory(transaction, params.name));
+      if (row.kind === 'scim') return [scimFinding()];
+      return row.kind === 'ldap' ? connectors.ldap(row).test() : connectors.oidc(row).test();
+    },
+  );
+  service.post<{ Params: NameParam; Body: SyncInput }>(
+    '/v1/directories/:name/sync',
+    operation('directories.sync', 'Start a sync now; the directory tells how it goes', Done, {
+      params: NameParam,
+      body: SyncInput,
+    }),
+    async (request) => {
+      const by = actorOf(request);
+      const { name } = request.params;
+      const { kind } = await access.store.transaction((transaction) => getDirectory(transaction, name));
+      if (kind !== 'ldap') throw new ProblemError(422, 'ERR_SECURITY_NO_SYNC', `${name} brings its accounts by itself`);
+      context.log.info({ directory: name, by: by.actor, ...request.body }, 'a sync was asked for');
+      return { done: await syncs.begin(name, request.body) };
+    },
+  );
+  service.post<{ Params: NameParam; Body: DirectoryTokenInput }>(
+    '/v1/directories/:name/tokens',
+    operation('directories.token', 'Issue a bearer token for a SCIM client', DirectoryTokenView, {
+      params: NameParam,
+      body: DirectoryTokenInput,
+    }),
+    async (request) => {
+      const { ttlMs, endOthers = false } = request.body;
+      const { name } = request.params;
+      const issued = await issueDirectoryToken(access, name, { ttlMs, endOthers }, actorOf(request));
+      return { ...issued, url: `${context.directoryUrl ?? ''}/scim/v2` };
+    },
+  );
+
+  function scimFinding(): FindingView {
+    const check = 'the listener for SCIM clients';
+    const url = context.directoryUrl;
+    return url === undefined
+      ? { check, ok: false, words: 'this node has none: set SALLYPORT_DIRECTORY_LISTEN' }
+      : { check, ok: true, words: `give the client ${url}/scim/v2 and a token of "sallyport directory token"` };
+  }
+}
+
+function addDirectoryGroups(service: FastifyInstance, { access, bus }: RealmContext): void {
+  service.get<{ Params: NameParam }>(
+    '/v1/directories/:name/groups',
+    operation('directories.groups', 'Groups of a directory and what they stand for', Type.Array(DirectoryGroupView), {
+      params: NameParam,
+    }),
+    async ({ params }) =>
+      access.store.transaction(async (transaction) => {
+        const directory = params.name;
+        await getDirectory(transaction, directory);
+        const rows = await transaction.tables.directoryGroups.list({ where: { directory } });
+        const views: DirectoryGroupView[] = [];
+        for (const { subject, name, groupName } of rows) {
+          const { length } = await membersOf(transaction, directory, subject);
+          views.push({ subject, name, group: groupName, accounts: length });
+        }
+        return views;
+      }),
+  );
+  service.put<{ Params: NameParam; Body: GroupMapInput }>(
+    '/v1/directories/:name/groups',
+    operation('directories.map', 'Let a group of a directory stand for a group of the realm', Done, {
+      params: NameParam,
+      body: GroupMapInput,
+    }),
+    async (request) => {
+      const { subject, group: groupName } = request.body;
+      await mapDirectoryGroup(access, { directory: request.params.name, subject, groupName }, actorOf(request));
+      bus.publish('entries');
+      return { done: true };
+    },
+  );
+}
+
+function addMigrationRoute(service: FastifyInstance, { access, bus }: RealmContext): void {
+  service.post<{ Body: MigrationInput }>(
+    '/v1/migrations',
+    operation('directories.migrate', 'Move users to another directory, or say what that would do', MigrationView, {
+      body: MigrationInput,
+    }),
+    async (request) => {
+      const { apply, acceptRights = false, match, from, to } = request.body;
+      const mapping = { from, to, match: [match[0], match[1]] as const };
+      const plan = apply
+        ? await applyMigration(access, mapping, { acceptRights }, actorOf(request))
+        : await planMigration(access, mapping);
+      if (apply) bus.publish('entries');
+      return { applied: apply, ...plan };
+    },
+  );
+}
+
+function addRightsRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access } = context;
+  service.get<{ Params: NameParam }>(
+    '/v1/users/:name/rights',
+    operation('users.rights', 'Why a user may, or may not, reach each resource', RightsView, { params: NameParam }),
+    async ({ params }) => {
+      const { user, groups, resources } = await explainRights(access, params.name);
+      return { user: user.name, enabled: user.enabled, directory: user.directory, groups, resources };
+    },
+  );
+  service.post<{ Params: NameParam }>(
+    '/v1/users/:name/second-factor',
+    operation('factors.issue', 'Give a user a new second factor; it is shown once', FactorView, { params: NameParam }),
+    async (request) => {
+      const { name } = request.params;
+      const secret = await issueFactor(access, name, actorOf(request));
+      return { user: name, ...totpUri(access.store.realm, name, secret) };
+    },
+  );
+  service.delete<{ Params: NameParam }>(
+    '/v1/users/:name/second-factor',
+    operation('factors.remove', "Take a user's second factor away", Done, { params: NameParam }),
+    async (request) => ({ done: await removeFactor(access, request.params.name, actorOf(request)) }),
+  );
+}

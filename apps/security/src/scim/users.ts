@@ -1,0 +1,130 @@
+import {
+  type Account,
+  applyAccountsIn,
+  type IdentityRow,
+  NEVER,
+  removeAccounts,
+  type Transaction,
+} from '@sallyport/access';
+import { isObject, readScimUser, ScimError, type ScimObject, type ScimUser, URNS } from '@sallyport/directory';
+import type { RealmContext } from '../realm-context.ts';
+import type { ScimClient } from './client.ts';
+
+/** A stored user as the client reads it. */
+export async function scimUser(
+  { base, directory }: ScimClient,
+  { tables }: Transaction,
+  row: IdentityRow,
+): Promise<ScimObject> {
+  const joined = await tables.accountGroups.list({ where: { directory, subject: row.subject } });
+  const groupIds = joined.map(({ groupSubject }) => groupSubject);
+  const groups = await tables.directoryGroups.list({ where: { directory }, among: ['subject', groupIds] });
+  return {
+    ...bareUser(base, row),
+    ...(groups.length === 0
+      ? {}
+      : {
+          groups: groups.map(({ subject, name }) => ({
+            value: subject,
+            display: name,
+            $ref: `${base}/Groups/${subject}`,
+          })),
+        }),
+  };
+}
+
+/** A stored user without its groups. */
+export function bareUser(base: string, row: IdentityRow): ScimObject {
+  const { scim } = row.attributes as { scim?: ScimObject };
+  const extension = isObject(scim?.[URNS.enterprise]) ? [URNS.enterprise] : [];
+  return {
+    schemas: [URNS.user, ...extension],
+    id: row.subject,
+    ...scim,
+    active: row.active,
+    meta: {
+      resourceType: 'User',
+      created: new Date(row.createdAt).toISOString(),
+      lastModified: new Date(row.changedAt).toISOString(),
+      location: `${base}/Users/${row.subject}`,
+    },
+  };
+}
+
+function accountOf(subject: string, user: ScimUser, version: string): Account {
+  const { userName, externalId, displayName, active, attributes } = user;
+  return {
+    subject,
+    externalId,
+    login: userName,
+    displayName,
+    active,
+    expiresAt: NEVER,
+    dn: '',
+    version,
+    attributes: { ...keptAttributes(attributes), scim: attributes as never },
+  };
+}
+
+/** What a migration may match accounts by: short texts at the top, and of the enterprise extension. */
+function keptAttributes(attributes: ScimObject): Record<string, string> {
+  const extension = attributes[URNS.enterprise];
+  const texts = Object.entries({ ...(isObject(extension) ? extension : {}), ...attributes });
+  const kept = texts.filter(([, value]) => typeof value === 'string' && value.length <= 128) as [string, string][];
+  return Object.fromEntries(kept);
+}
+
+/** A new or changed user and the log entry that the change caused, 0 for none. */
+export interface WrittenUser {
+  readonly user: ScimObject;
+  readonly index: number;
+}
+
+/** Creates a user. @throws ScimError uniqueness */
+export async function createScimUser(context: RealmContext, client: ScimClient, body: unknown): Promise<WrittenUser> {
+  return write(context, client, { subject: crypto.randomUUID(), user: readScimUser(body), isNew: true });
+}
+
+/** Replaces or patches a user: `change` makes the new resource from what is stored. Undefined when there is none. */
+export async function changeScimUser(
+  context: RealmContext,
+  client: ScimClient,
+  subject: string,
+  change: (before: ScimObject) => unknown,
+): Promise<WrittenUser | undefined> {
+  const { directory } = client;
+  const before = await context.access.store.transaction(({ tables }) => tables.identities.find({ directory, subject }));
+  if (!before) return undefined;
+  const { scim = {} } = before.attributes as { scim?: ScimObject };
+  return write(context, client, { subject, user: readScimUser(change(scim)), isNew: false });
+}
+
+async function write(
+  { access }: RealmContext,
+  client: ScimClient,
+  { subject, user, isNew }: { subject: string; user: ScimUser; isNew: boolean },
+): Promise<WrittenUser> {
+  const { directory, by } = client;
+  return access.store.transaction(async (transaction) => {
+    const { identities } = transaction.tables;
+    const login = user.userName.toLowerCase();
+    for (const other of await identities.list({ where: { directory, login } }))
+      if (other.subject !== subject) throw new ScimError('uniqueness', 'there is a user with this userName already');
+    const account = accountOf(subject, user, String(transaction.now()));
+    const outcome = await applyAccountsIn(access, transaction, { directory, accounts: [account], by });
+    const [conflict] = outcome.conflicts;
+    if (conflict && isNew) throw new ScimError('uniqueness', conflict.why);
+    const row = (await identities.find({ directory, subject }))!;
+    return { user: await scimUser(client, transaction, row), index: outcome.index };
+  });
+}
+
+/** Removes a user; undefined when there is none. */
+export async function removeScimUser(
+  context: RealmContext,
+  client: ScimClient,
+  subject: string,
+): Promise<number | undefined> {
+  const { removed, index } = await removeAccounts(context.access, client.directory, [subject], client.by);
+  return removed === 0 ? undefined : index;
+}

@@ -1,0 +1,79 @@
+import { checkContext, getRealm, PURPOSES, settingsOf } from '@sallyport/access';
+import {
+  type AppContext,
+  type CborFields,
+  type CborInput,
+  formatBase64Url,
+  type PublicKey,
+  parseHex,
+  type SecurityEstablish,
+  type SignedCode,
+} from '@sallyport/channel';
+import { compactVerify, importJWK, type JWK } from 'jose';
+import type { RealmContext } from '../realm-context.ts';
+
+/** One handshake that has come to HS3. */
+export interface LoginAttempt {
+  readonly establish: SecurityEstablish;
+  readonly deviceStatic: PublicKey;
+  /** Address of the device as the Proxy saw it. */
+  readonly address: string;
+}
+
+/** What HS4 or STEP_REPLY says. */
+export type LoginAnswer = Readonly<Record<string, CborInput>>;
+
+/** An answer, and what the next message of the device does when there is one more round. */
+export interface LoginStep {
+  readonly answer: LoginAnswer;
+  readonly next?: (fields: CborFields) => Promise<LoginStep>;
+}
+
+/** A refusal as the device reads it. */
+export function refused(code: SignedCode, retryAfterMs = 0): LoginAnswer {
+  return { status: 'refused', code, retry_after: retryAfterMs };
+}
+
+/** Whether the app context is not good enough for this realm, and why. */
+export async function contextDenied(context: RealmContext, app: AppContext): Promise<SignedCode | undefined> {
+  const settings = settingsOf(await context.access.store.transaction((transaction) => getRealm(transaction)));
+  return checkContext(settings.context, app);
+}
+
+/** The device's signing key in an enrolment. */
+export function readSigningKey(fields: CborFields): JWK {
+  return {
+    kty: fields.text('kty', 8),
+    crv: fields.text('crv', 16),
+    x: fields.text('x', 64),
+    y: fields.text('y', 64),
+  } as JWK;
+}
+
+/** True when the proof is an ES256 signature over this very handshake by the installation's signing key. */
+export async function proofFits(establish: SecurityEstablish, jwk: JWK, proof: string, iid: string): Promise<boolean> {
+  if (jwk.kty !== 'EC' || jwk.crv !== 'P-256') return false;
+  try {
+    const key = await importJWK(jwk, 'ES256');
+    const { payload, protectedHeader } = await compactVerify(proof, key, { algorithms: ['ES256'] });
+    if (protectedHeader.typ !== 'sallyport-proof') return false;
+    const claims = JSON.parse(new TextDecoder().decode(payload)) as { b?: unknown; iid?: unknown };
+    return claims.b === formatBase64Url(establish.binding) && claims.iid === iid;
+  } catch {
+    return false;
+  }
+}
+
+/** A ticket for the installation's next handshake. */
+export function ticketOf({ access }: RealmContext, installationId: string): Uint8Array {
+  return access.keyring.wrap(parseHex(installationId), PURPOSES.ticket(access.store.realm));
+}
+
+/** The installation id inside a ticket; undefined for none or a foreign one. A ticket grants nothing. */
+export function openTicket({ access }: RealmContext, ticket: Uint8Array): string | undefined {
+  try {
+    return Buffer.from(access.keyring.unwrap(ticket, PURPOSES.ticket(access.store.realm))).toString('hex');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,41 @@
+import { type DirectorySignIn, PURPOSES } from '@sallyport/access';
+import { decodeText, encodeText } from '@sallyport/channel';
+import type { RealmContext } from '../realm-context.ts';
+
+/** How long an enrolment's proof of who the user is may open the first session, ms. */
+const RESUME_TTL_MS = 5 * 60_000;
+
+interface Resume {
+  readonly installation: string;
+  readonly at: number;
+  readonly signIn?: DirectorySignIn;
+}
+
+/**
+ * A credential for the first session after an enrolment: a code of an OpenID provider is used up by then. Only the device
+ * that enrolled can use it, since the session needs its keys as well.
+ */
+export function sealResume(
+  { access, wallMs }: RealmContext,
+  installation: string,
+  signIn: DirectorySignIn | undefined,
+): Uint8Array {
+  const resume: Resume = { installation, at: wallMs(), ...(signIn ? { signIn } : {}) };
+  return access.keyring.wrap(encodeText(JSON.stringify(resume)), PURPOSES.resume(access.store.realm));
+}
+
+/** What a resume credential says; undefined when it is not good for this installation now. */
+export function openResume(
+  { access, wallMs }: RealmContext,
+  installation: string,
+  token: Uint8Array,
+): Resume | undefined {
+  try {
+    const opened = access.keyring.unwrap(token, PURPOSES.resume(access.store.realm));
+    const resume = JSON.parse(decodeText(opened)) as Resume;
+    const age = wallMs() - resume.at;
+    return resume.installation === installation && Math.abs(age) <= RESUME_TTL_MS ? resume : undefined;
+  } catch {
+    return undefined;
+  }
+}

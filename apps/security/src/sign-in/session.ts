@@ -1,0 +1,179 @@
+import {
+  auditRefusal,
+  createSession,
+  type DirectorySignIn,
+  findInstallation,
+  getRealm,
+  type InstallationRow,
+  type KeyCandidate,
+  keyCandidates,
+  settingsOf,
+  type UserRow,
+} from '@sallyport/access';
+import { type AppContext, type CborFields, parseContext, type SecurityEstablish } from '@sallyport/channel';
+import type { RealmSettings } from '@sallyport/security-api';
+import type { JWK } from 'jose';
+import type { RealmContext } from '../realm-context.ts';
+import {
+  contextDenied,
+  type LoginAnswer,
+  type LoginAttempt,
+  type LoginStep,
+  proofFits,
+  refused,
+  ticketOf,
+} from './attempt.ts';
+import { readCredentials } from './credentials.ts';
+import { checkCode, factorNeeded } from './second-factor.ts';
+import { type Refusal, refusal } from './verdict.ts';
+import { verifyCredentials } from './verify.ts';
+
+/** Rounds of a step-up (SPEC.md, section 2). */
+const MAX_ROUNDS = 4;
+
+/** A login whose device has proved itself. */
+interface Login {
+  readonly attempt: LoginAttempt;
+  readonly installation: InstallationRow;
+  readonly used: KeyCandidate;
+  readonly app: AppContext;
+  readonly user: UserRow;
+  readonly settings: RealmSettings;
+  readonly siteMap: string;
+}
+
+/** Handles HS3 of a login; undefined when the handshake itself fails: unknown device, wrong key or wrong proof. */
+export async function answerLogin(
+  context: RealmContext,
+  attempt: LoginAttempt,
+  siteMap: string,
+): Promise<LoginStep | undefined> {
+  const { establish, deviceStatic, address } = attempt;
+  const installation = await findInstallation(context.access, Uint8Array.from(deviceStatic));
+  const opened = installation && openWithKeys(context, establish, installation);
+  if (!installation || !opened) return undefined;
+  const { fields, used } = opened;
+  if (fields.text('iid', 64) !== installation.id) return undefined;
+  const signingKey = installation.signingKey as unknown as JWK;
+  if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), installation.id))) return undefined;
+  const app = parseContext(fields.map('app'));
+  const found = await readUser(context, installation);
+  if (!found.user?.enabled) {
+    const name = found.user?.name ?? installation.userId;
+    return refuse(context, { name, installation }, refusal('REVOKED', 'the user is disabled'));
+  }
+  const login = { attempt, installation, used, app, siteMap, user: found.user, settings: found.settings };
+  const denied = await contextDenied(context, app);
+  if (denied) return refuse(context, named(login), refusal(denied, `the app context is refused: ${denied}`));
+  const claimant = { user: found.user, address, installation: installation.id, proven: true };
+  if (!found.settings.loginNeedsPassword) return secondFactor(context, login, undefined);
+  const verdict = await verifyCredentials(context, claimant, readCredentials(fields));
+  return verdict.fit ? secondFactor(context, login, verdict.signIn) : refuse(context, named(login), verdict);
+}
+
+function openWithKeys(
+  context: RealmContext,
+  establish: SecurityEstablish,
+  installation: InstallationRow,
+): { fields: CborFields; used: KeyCandidate } | undefined {
+  const { store, keyring } = context.access;
+  for (const used of keyCandidates(store.realm, keyring, installation)) {
+    const fields = establish.tryKey(used.key);
+    if (fields) return { fields, used };
+  }
+  return undefined;
+}
+
+function readUser({ access }: RealmContext, { userId }: InstallationRow) {
+  return access.store.transaction(async (transaction) => ({
+    user: await transaction.tables.users.find({ id: userId }),
+    settings: settingsOf(await getRealm(transaction)),
+  }));
+}
+
+function named({ user, installation }: Login): { name: string; installation: InstallationRow } {
+  return { name: user.name, installation };
+}
+
+/** Refuses, and keeps why for the officer: the device learns the code only. */
+async function refuse(
+  { access }: RealmContext,
+  { name, installation }: { name: string; installation: InstallationRow },
+  { code, why, retryAfterMs }: Refusal,
+): Promise<LoginStep> {
+  await auditRefusal(access, { actor: name, action: 'login', subject: installation.id, reason: why });
+  return { answer: refused(code, retryAfterMs) };
+}
+
+/** Asks for a second factor when the user has one, or must have; a provider's own factors are in its `acr` and `amr`. */
+async function secondFactor(
+  context: RealmContext,
+  login: Login,
+  signIn: DirectorySignIn | undefined,
+): Promise<LoginStep> {
+  const byProvider = signIn?.providerSession !== undefined || (await isByProvider(context, login.user));
+  const required = login.settings.secondFactor === 'required' && !byProvider;
+  const needed = await factorNeeded(context, login.user, required);
+  if (needed === 'not needed') return complete(context, login, signIn);
+  if (needed === 'missing') return refuse(context, named(login), refusal('STEP_UP', 'the user has no second factor'));
+  return askForCode(context, login, { signIn, round: 1 });
+}
+
+async function isByProvider({ access }: RealmContext, { directory }: UserRow): Promise<boolean> {
+  if (directory === '') return false;
+  const row = await access.store.transaction(({ tables }) => tables.directories.find({ name: directory }));
+  return row?.kind !== 'ldap';
+}
+
+interface Round {
+  readonly signIn: DirectorySignIn | undefined;
+  readonly round: number;
+}
+
+function askForCode(context: RealmContext, login: Login, { signIn, round }: Round): LoginStep {
+  const answer: LoginAnswer = { status: 'step_up', factors: ['totp'], tries: MAX_ROUNDS - round + 1 };
+  const next = async (fields: CborFields): Promise<LoginStep> => {
+    const key = `factor ${login.user.name} ${login.attempt.address}`;
+    const blockedMs = await context.lockout.blockedMs(key);
+    if (blockedMs > 0) {
+      const why = `the second factor is locked out for ${Math.ceil(blockedMs / 1_000)} s`;
+      return refuse(context, named(login), refusal('LOCKED', why, blockedMs));
+    }
+    if (await checkCode(context, login.user, fields.optionalText('totp', 16) ?? '')) {
+      await context.lockout.clear(key);
+      return complete(context, login, signIn);
+    }
+    await context.lockout.fail(key);
+    const last = round === MAX_ROUNDS;
+    const wrong = await refuse(context, named(login), refusal('CREDENTIALS_INVALID', 'the one-time code is wrong'));
+    return last ? wrong : askForCode(context, login, { signIn, round: round + 1 });
+  };
+  return { answer, next };
+}
+
+async function complete(context: RealmContext, login: Login, signIn: DirectorySignIn | undefined): Promise<LoginStep> {
+  const { installation, used, app, attempt } = login;
+  const session = await createSession(context.access, {
+    installationId: installation.id,
+    used,
+    outcome: attempt.establish.outcome,
+    app: `${app.id}@${app.version}`,
+    ...(signIn ? { signIn } : {}),
+  });
+  if (!session) return refuse(context, named(login), refusal('REVOKED', 'revoked meanwhile'));
+  const { row, rotation } = session;
+  const answer = {
+    status: 'ok',
+    sid: session.sid,
+    iid: installation.id,
+    expires_in: row.expiresAt - row.createdAt,
+    idle: row.expiresAt - row.createdAt,
+    rotate: rotation.rotate,
+    generation: rotation.generation,
+    ticket: ticketOf(context, installation.id),
+    limits: {},
+    site_map: login.siteMap,
+    notices: [],
+  };
+  return { answer };
+}

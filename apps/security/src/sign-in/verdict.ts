@@ -1,0 +1,27 @@
+import type { DirectorySignIn, Transaction } from '@sallyport/access';
+import type { SignedCode } from '@sallyport/channel';
+
+/** Credentials that are good, and what the session keeps of how they were checked. */
+export interface Vouched {
+  readonly fit: true;
+  readonly signIn?: DirectorySignIn;
+  /** Ties the account to the user; only an enrolment may do so, once its code has proved good. */
+  readonly bind?: (transaction: Transaction) => Promise<boolean>;
+}
+
+/** Credentials that are not: what the device is told, and what the audit log says. */
+export interface Refusal {
+  readonly fit: false;
+  readonly code: SignedCode;
+  readonly why: string;
+  /** When to try again at the earliest, ms; 0 for at once. */
+  readonly retryAfterMs: number;
+}
+
+/** What came of credentials. */
+export type Verdict = Vouched | Refusal;
+
+/** A refusal. */
+export function refusal(code: SignedCode, why: string, retryAfterMs = 0): Refusal {
+  return { fit: false, code, why, retryAfterMs };
+}

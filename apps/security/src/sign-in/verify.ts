@@ -1,0 +1,206 @@
+import {
+  bindIdentity,
+  type DirectoryRow,
+  findIdentity,
+  type IdentityRow,
+  setAccountGroups,
+  type UserRow,
+  verifyPassword,
+} from '@sallyport/access';
+import { DirectoryError, type OidcSignIn, type PasswordOutcome } from '@sallyport/directory';
+import type { OidcSettings } from '@sallyport/security-api';
+import type { RealmContext } from '../realm-context.ts';
+import type { Credentials } from './credentials.ts';
+import { delegatedTokens } from './delegation.ts';
+import { openResume } from './resume.ts';
+import { type Refusal, refusal, type Verdict } from './verdict.ts';
+
+/** Whose credentials are checked. */
+export interface Claimant {
+  /** The user who ought to be there; undefined when the code or device leads to nobody. */
+  readonly user: UserRow | undefined;
+  /** Address of the device. */
+  readonly address: string;
+  /** The installation; empty while it enrols. */
+  readonly installation: string;
+  /** False when the activation code is wrong anyway: a directory is not bothered then, and learns no guesses. */
+  readonly proven: boolean;
+}
+
+/**
+ * Checks credentials the way the user's directory wants it. Nothing of them is kept.
+ * @throws DirectoryError when a directory does not answer: that is "later", never "wrong"
+ */
+export async function verifyCredentials(
+  context: RealmContext,
+  of: Claimant,
+  credentials: Credentials,
+): Promise<Verdict> {
+  switch (credentials.kind) {
+    case 'none':
+      return refusal('CREDENTIALS_INVALID', 'no credentials');
+    case 'resume':
+      return verifyResume(context, of, credentials.token);
+    case 'password':
+      return verifyWithLockout(context, of, credentials);
+    case 'oidc':
+      return verifyOidc(context, of, credentials);
+  }
+}
+
+function verifyResume(context: RealmContext, { installation }: Claimant, token: Uint8Array): Verdict {
+  const resume = openResume(context, installation, token);
+  if (!resume) return refusal('CREDENTIALS_INVALID', 'the proof of the enrolment is over');
+  return { fit: true, ...(resume.signIn ? { signIn: resume.signIn } : {}) };
+}
+
+type Password = Extract<Credentials, { kind: 'password' }>;
+
+/** Failures count for user and address together: nobody can lock out somebody else from another address. */
+async function verifyWithLockout(context: RealmContext, of: Claimant, password: Password): Promise<Verdict> {
+  const { lockout } = context;
+  const key = `user ${of.user?.name ?? password.user} ${of.address}`;
+  const blockedMs = await lockout.blockedMs(key);
+  if (blockedMs > 0) return refusal('LOCKED', `locked out for ${Math.ceil(blockedMs / 1_000)} s`, blockedMs);
+  const verdict = await verifyPasswordOf(context, of, password);
+  if (verdict.fit) await lockout.clear(key);
+  else await lockout.fail(key);
+  return verdict;
+}
+
+async function verifyPasswordOf(
+  context: RealmContext,
+  of: Claimant,
+  { user: typed, secret }: Password,
+): Promise<Verdict> {
+  const { access } = context;
+  const { user, proven } = of;
+  const place = user && (await signInPlace(context, user));
+  const named = user && isNamed(user, place?.identity, typed) ? user : undefined;
+  if (!place?.directory) {
+    const right = await verifyPassword(access, named, secret);
+    if (right) return { fit: true };
+    return refusal(
+      'CREDENTIALS_INVALID',
+      named || !user ? 'the password is wrong' : 'the name is not the one of the user',
+    );
+  }
+  if (!named) return refusal('CREDENTIALS_INVALID', 'the name is not the one of the user');
+  const { directory, identity } = place;
+  if (directory.kind !== 'ldap')
+    return refusal('CREDENTIALS_INVALID', `${directory.name} does not take passwords here`);
+  if (!identity) return refusal('CREDENTIALS_INVALID', `the user has no account in ${directory.name}`);
+  if (!proven) return refusal('CREDENTIALS_INVALID', 'the activation code is wrong');
+  return passwordVerdict(directory, await context.connectors.ldap(directory).checkPassword(identity.subject, secret));
+}
+
+interface SignInPlace {
+  readonly directory: DirectoryRow | undefined;
+  readonly identity: IdentityRow | undefined;
+}
+
+/** Where a user signs in; no directory for a local one. */
+async function signInPlace({ access }: RealmContext, user: UserRow): Promise<SignInPlace> {
+  if (user.directory === '') return { directory: undefined, identity: undefined };
+  return access.store.transaction(async (transaction) => ({
+    directory: await transaction.tables.directories.find({ name: user.directory }),
+    identity: await findIdentity(transaction, user.directory, user.id),
+  }));
+}
+
+function isNamed(user: UserRow, identity: IdentityRow | undefined, typed: string): boolean {
+  const name = typed.trim().toLowerCase();
+  return name === user.name || name === identity?.login;
+}
+
+const PASSWORD_WORDS: Readonly<Record<Exclude<PasswordOutcome, 'right'>, string>> = {
+  wrong: 'the directory says that the password is wrong',
+  disabled: 'the directory says that the account is disabled',
+  expired: 'the directory says that the account or its password has expired',
+  locked: 'the directory has locked the account',
+  'must change': 'the directory wants the password changed first',
+};
+
+function passwordVerdict({ name }: DirectoryRow, outcome: PasswordOutcome): Verdict {
+  if (outcome === 'right') return { fit: true, signIn: { directory: name } };
+  return refusal('CREDENTIALS_INVALID', PASSWORD_WORDS[outcome]);
+}
+
+async function verifyOidc(
+  context: RealmContext,
+  of: Claimant,
+  { directory: name, grant }: Extract<Credentials, { kind: 'oidc' }>,
+): Promise<Verdict> {
+  const { user, proven } = of;
+  if (!user || !proven) return refusal('CREDENTIALS_INVALID', 'the activation code is wrong');
+  const row = await context.access.store.transaction(({ tables }) => tables.directories.find({ name }));
+  if (row?.kind !== 'oidc') return refusal('CREDENTIALS_INVALID', 'there is no such provider');
+  const connector = context.connectors.oidc(row);
+  const signedIn = await connector.redeem(grant).catch(refusalOf);
+  if ('fit' in signedIn) return signedIn;
+  const place = { row, user, signedIn };
+  const settled = await settleAccount(context, place);
+  if (settled !== 'known' && settled !== 'unbound') return settled;
+  if (settled === 'unbound' && of.installation !== '') return refusal('CREDENTIALS_INVALID', NOT_THE_USER);
+  if (settled === 'known') await takeGroups(context, place);
+  const delegated = await delegatedTokens(context, row, signedIn.accessToken);
+  const session = signedIn.session === undefined ? {} : { providerSession: signedIn.session };
+  const signIn = { directory: name, ...session, ...(delegated === undefined ? {} : { delegated }) };
+  const { subject, login } = signedIn;
+  return {
+    fit: true,
+    signIn,
+    ...(settled === 'unbound'
+      ? { bind: (transaction) => bindIdentity(context.access, transaction, { directory: name, subject, login, user }) }
+      : {}),
+  };
+}
+
+const NOT_THE_USER = 'the account at the provider is not the one of the user';
+
+/** What a provider refused, by the name of the check; an outage is no refusal. */
+function refusalOf(error: unknown): Refusal {
+  if (!(error instanceof DirectoryError) || error.code !== 'ERR_DIRECTORY_REFUSED') throw error;
+  const stronger = error.reason === 'acr' || error.reason === 'amr';
+  return refusal(
+    stronger ? 'STEP_UP' : 'CREDENTIALS_INVALID',
+    `the sign-in at the provider is refused: ${error.reason}`,
+  );
+}
+
+interface OidcPlace {
+  readonly row: DirectoryRow;
+  readonly user: UserRow;
+  readonly signedIn: OidcSignIn;
+}
+
+/** Whether the account at the provider is the user's, by its id alone; `unbound` when neither has the other yet. */
+async function settleAccount(
+  { access }: RealmContext,
+  { row, user, signedIn }: OidcPlace,
+): Promise<'known' | 'unbound' | Refusal> {
+  const { accounts } = row.settings as unknown as OidcSettings;
+  const { subject } = signedIn;
+  return access.store.transaction(async ({ tables }) => {
+    const namespace = accounts ?? row.name;
+    const found =
+      accounts === undefined
+        ? await tables.identities.list({ where: { directory: namespace, subject } })
+        : await tables.identities.list({ where: { directory: namespace, externalId: subject }, limit: 2 });
+    if (found.length > 1) return refusal('CREDENTIALS_INVALID', `${namespace} has several accounts with this id`);
+    const [identity] = found;
+    if (identity) return identity.userId === user.id ? 'known' : refusal('CREDENTIALS_INVALID', NOT_THE_USER);
+    const other = await tables.identities.find({ directory: namespace, userId: user.id });
+    const mayBind = accounts === undefined && user.directory === row.name && !other;
+    return mayBind ? 'unbound' : refusal('CREDENTIALS_INVALID', NOT_THE_USER);
+  });
+}
+
+/** Groups that the provider says the user has; those of a directory that pushes its accounts come from there. */
+async function takeGroups({ access, bus }: RealmContext, { row, user, signedIn }: OidcPlace): Promise<void> {
+  const { accounts } = row.settings as unknown as OidcSettings;
+  if (accounts !== undefined || !signedIn.groups) return;
+  const by = { actor: user.name, reason: `groups at the sign-in at ${row.name}` };
+  const account = { directory: row.name, subject: signedIn.subject };
+  if ((await setAccountGroups(access, account, signedIn.groups, by)) > 0) bus.publish('entries');
+}

@@ -1,0 +1,165 @@
+import { decodeText, encodeText, formatBase64Url } from '@sallyport/channel';
+import { appendAudit } from '../audit.ts';
+import type { AccessContext, Actor } from '../context.ts';
+import { AccessError } from '../errors.ts';
+import { randomId } from '../ids.ts';
+import { PURPOSES } from '../keyring.ts';
+import { bumpMapVersion } from '../realm.ts';
+import type { Transaction } from '../store.ts';
+import type { DirectoryKind, DirectoryRow, Json } from '../tables.ts';
+
+/** What an operator says of a directory. Secrets that are absent stay as they are. */
+export interface DirectoryChange {
+  readonly kind: DirectoryKind;
+  readonly stage: DirectoryRow['stage'];
+  readonly settings: Json;
+  readonly secrets?: Readonly<Record<string, string>>;
+}
+
+/** Creates a directory or changes it. @throws AccessError ERR_ACCESS_CONFLICT when it is of another kind */
+export async function putDirectory(
+  access: AccessContext,
+  name: string,
+  change: DirectoryChange,
+  by: Actor,
+): Promise<DirectoryRow> {
+  return access.store.transaction(async (transaction) => {
+    await bumpMapVersion(transaction);
+    const { directories } = transaction.tables;
+    const before = await directories.find({ name }, 'update');
+    if (before && before.kind !== change.kind)
+      throw new AccessError('ERR_ACCESS_CONFLICT', `${name} is there already, of kind ${before.kind}`);
+    const secret = change.secrets ? wrapSecrets(access, name, change.secrets) : (before?.secret ?? null);
+    const { kind, stage, settings } = change;
+    const at = transaction.now();
+    const fresh = { state: {}, runId: null, runNode: '', runBeat: 0, createdAt: at };
+    const row: DirectoryRow = { ...fresh, ...before, name, kind, stage, settings, secret };
+    if (before) await directories.update({ where: { name } }, { stage, settings, secret });
+    else await directories.insert(row);
+    const action = before ? 'directory.change' : 'directory.create';
+    await appendAudit(transaction, access.crypto, { ...by, action, subject: name, outcome: 'done', at });
+    return row;
+  });
+}
+
+function wrapSecrets(access: AccessContext, name: string, secrets: Readonly<Record<string, string>>): Uint8Array {
+  return access.keyring.wrap(encodeText(JSON.stringify(secrets)), PURPOSES.directory(access.store.realm, name));
+}
+
+/** The secrets of a directory, unwrapped. */
+export function secretsOf(access: AccessContext, { name, secret }: DirectoryRow): Readonly<Record<string, string>> {
+  if (secret === null) return {};
+  const opened = access.keyring.unwrap(secret, PURPOSES.directory(access.store.realm, name));
+  return JSON.parse(decodeText(opened)) as Record<string, string>;
+}
+
+/** A directory by name. @throws AccessError ERR_ACCESS_NOT_FOUND */
+export async function getDirectory(
+  { tables }: Transaction,
+  name: string,
+  lock?: 'share' | 'update',
+): Promise<DirectoryRow> {
+  const row = await tables.directories.find({ name }, lock);
+  if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no directory ${name}`);
+  return row;
+}
+
+/** All directories. */
+export function listDirectories(access: AccessContext): Promise<readonly DirectoryRow[]> {
+  return access.store.transaction(({ tables }) => tables.directories.list());
+}
+
+/**
+ * Removes a directory with its accounts and groups. @throws AccessError ERR_ACCESS_CONFLICT while users belong to it:
+ * nobody loses access as a side effect.
+ */
+export async function removeDirectory(access: AccessContext, name: string, by: Actor): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    await bumpMapVersion(transaction);
+    const { users, directories, identities, directoryGroups, directoryTokens, members } = transaction.tables;
+    await getDirectory(transaction, name, 'update');
+    const left = await users.count({ where: { directory: name, enabled: true } });
+    if (left > 0)
+      throw new AccessError('ERR_ACCESS_CONFLICT', `${left} users sign in by ${name}: move them or disable them first`);
+    for (const { subject } of await directoryGroups.list({ where: { directory: name } }))
+      await members.remove({ where: { source: sourceOf(name, subject) } });
+    for (const table of [identities, directoryGroups, directoryTokens])
+      await table.remove({ where: { directory: name } });
+    await directories.remove({ where: { name } });
+    const at = transaction.now();
+    await appendAudit(transaction, access.crypto, {
+      ...by,
+      action: 'directory.remove',
+      subject: name,
+      outcome: 'done',
+      at,
+    });
+  });
+}
+
+/** The source of memberships that a group of a directory gives. */
+export function sourceOf(directory: string, groupSubject: string): string {
+  return `${directory}/${groupSubject}`;
+}
+
+/** Merges into a directory's state, in the caller's transaction. */
+export async function mergeState(transaction: Transaction, name: string, change: object): Promise<void> {
+  const { state } = await getDirectory(transaction, name, 'update');
+  await transaction.tables.directories.update({ where: { name } }, { state: { ...(state as object), ...change } });
+}
+
+/** A new bearer token of a directory; the store has its hash only. */
+export interface IssuedDirectoryToken {
+  readonly id: string;
+  readonly token: string;
+  readonly expiresAt: number;
+}
+
+/** How long tokens live when nobody says otherwise, and how long older ones go on after a rotation, ms. */
+const TOKEN_TTL_MS = 365 * 86_400_000;
+const ROTATION_MS = 7 * 86_400_000;
+
+/**
+ * Issues a bearer token for a directory's SCIM client. The ones before it go on for a week, so that a rotation needs no
+ * downtime, or end at once with `endOthers`.
+ */
+export async function issueDirectoryToken(
+  access: AccessContext,
+  directory: string,
+  options: { readonly ttlMs?: number | undefined; readonly endOthers: boolean },
+  by: Actor,
+): Promise<IssuedDirectoryToken> {
+  const token = `sps_${formatBase64Url(access.crypto.randomBytes(32))}`;
+  const tokenHash = access.crypto.sha256(encodeText(token));
+  return access.store.transaction(async (transaction) => {
+    const { directoryTokens } = transaction.tables;
+    const { kind } = await getDirectory(transaction, directory, 'update');
+    if (kind !== 'scim') throw new AccessError('ERR_ACCESS_INVALID', `${directory} is no SCIM directory`);
+    const at = transaction.now();
+    const latest = options.endOthers ? at : at + ROTATION_MS;
+    const others = await directoryTokens.list({ where: { directory }, above: ['expiresAt', latest] });
+    await directoryTokens.updateEach(others.map(({ id }) => ({ key: { id }, change: { expiresAt: latest } })));
+    await directoryTokens.remove({ where: { directory }, below: ['expiresAt', at] });
+    const row = {
+      id: randomId(access.crypto),
+      directory,
+      tokenHash,
+      createdAt: at,
+      expiresAt: at + (options.ttlMs ?? TOKEN_TTL_MS),
+    };
+    await directoryTokens.insert(row);
+    const event = { action: 'directory.token', subject: directory, outcome: 'done', at } as const;
+    await appendAudit(transaction, access.crypto, { ...by, ...event });
+    return { id: row.id, token, expiresAt: row.expiresAt };
+  });
+}
+
+/** The directory of a bearer token; undefined when it is not good. */
+export async function findDirectoryByToken(access: AccessContext, token: string): Promise<DirectoryRow | undefined> {
+  const tokenHash = access.crypto.sha256(encodeText(token));
+  return access.store.transaction(async ({ tables, now }) => {
+    const row = await tables.directoryTokens.find({ tokenHash });
+    if (!row || row.expiresAt <= now()) return undefined;
+    return tables.directories.find({ name: row.directory });
+  });
+}

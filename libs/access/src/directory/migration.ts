@@ -1,0 +1,247 @@
+import type { AccessRule } from '@sallyport/security-api';
+import { appendAudit } from '../audit.ts';
+import type { AccessContext, Actor } from '../context.ts';
+import { AccessError } from '../errors.ts';
+import { grantedResources, type PolicySet, readPolicySet } from '../policies.ts';
+import { getRealm } from '../realm.ts';
+import type { Transaction } from '../store.ts';
+import type { DirectoryRow, IdentityRow, UserRow } from '../tables.ts';
+import { placeMembers, tellRights } from './accounts.ts';
+import { getDirectory } from './directories.ts';
+
+/** How users move from one directory to another: accounts fit when both attributes are the same text. */
+export interface MigrationMapping {
+  readonly from: string;
+  readonly to: string;
+  /** Attribute, or `subject`, `login` or `externalId`, of the old and of the new account. */
+  readonly match: readonly [from: string, to: string];
+}
+
+/** A user who cannot move, and why. */
+export interface MigrationConflict {
+  readonly user: string;
+  readonly why: string;
+}
+
+/** A user's rights that would change. */
+export interface RightsChange {
+  readonly user: string;
+  readonly lost: readonly string[];
+  readonly gained: readonly string[];
+}
+
+/** What a migration would do. */
+export interface MigrationPlan {
+  readonly users: number;
+  readonly moves: readonly { readonly user: string; readonly from: string; readonly to: string }[];
+  readonly conflicts: readonly MigrationConflict[];
+  /** Accounts of the new directory that nobody moves to: they become users when it is activated. */
+  readonly newcomers: number;
+  readonly rights: readonly RightsChange[];
+}
+
+interface Move {
+  readonly user: UserRow;
+  readonly old: IdentityRow;
+  readonly next: IdentityRow;
+}
+
+interface Found {
+  readonly moves: readonly Move[];
+  readonly conflicts: readonly MigrationConflict[];
+  readonly users: number;
+  readonly newcomers: number;
+}
+
+/** Works out a migration without changing anything. */
+export async function planMigration(access: AccessContext, mapping: MigrationMapping): Promise<MigrationPlan> {
+  return access.store.transaction(async (transaction) => {
+    const found = await findMoves(transaction, mapping);
+    const rights = await compareRights(transaction, mapping, found.moves);
+    const moves = found.moves.map(({ user, old, next }) => ({ user: user.name, from: old.subject, to: next.subject }));
+    return { users: found.users, moves, conflicts: found.conflicts, newcomers: found.newcomers, rights };
+  });
+}
+
+/**
+ * Moves users to the new directory: their ids, names, installations and sessions stay, what governs them changes.
+ * Who has a conflict stays where they are. Memberships of the old directory end, those of the new one are there.
+ * @throws AccessError ERR_ACCESS_CONFLICT when rights would change and `acceptRights` is false
+ */
+export async function applyMigration(
+  access: AccessContext,
+  mapping: MigrationMapping,
+  options: { readonly acceptRights: boolean },
+  by: Actor,
+): Promise<MigrationPlan> {
+  const plan = await planMigration(access, mapping);
+  if (plan.rights.length > 0 && !options.acceptRights)
+    throw new AccessError(
+      'ERR_ACCESS_CONFLICT',
+      `${plan.rights.length} users would not have the same rights: map groups, or accept it`,
+    );
+  for (let at = 0; at < plan.moves.length; at += BATCH) {
+    const users = plan.moves.slice(at, at + BATCH).map(({ user }) => user);
+    await moveUsers(access, { mapping, users, by });
+  }
+  return plan;
+}
+
+/** Users of one transaction. */
+const BATCH = 200;
+
+async function moveUsers(
+  access: AccessContext,
+  { mapping, users, by }: { mapping: MigrationMapping; users: readonly string[]; by: Actor },
+): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    await getRealm(transaction, 'update');
+    const { from, to } = mapping;
+    const wanted = new Set(users);
+    const moves = (await findMoves(transaction, mapping)).moves.filter(({ user }) => wanted.has(user.name));
+    const { tables } = transaction;
+    await tables.users.updateEach(moves.map(({ user }) => ({ key: { id: user.id }, change: { directory: to } })));
+    await tables.identities.updateEach(
+      moves.map(({ user, next }) => ({ key: { directory: to, subject: next.subject }, change: { userId: user.id } })),
+    );
+    await moveMembers(transaction, mapping, moves);
+    await tellRights(
+      access,
+      transaction,
+      moves.map(({ user }) => user.id),
+      by,
+    );
+    const event = {
+      action: 'directory.migrate',
+      subject: `${moves.length} users from ${from} to ${to}`,
+      outcome: 'done',
+    } as const;
+    await appendAudit(transaction, access.crypto, { ...by, ...event, at: transaction.now() });
+  });
+}
+
+/** Memberships by the old directory end; those that the new one has for the accounts begin. */
+async function moveMembers(
+  transaction: Transaction,
+  { from, to }: MigrationMapping,
+  moves: readonly Move[],
+): Promise<void> {
+  const { members } = transaction.tables;
+  const ids = moves.map(({ user }) => user.id);
+  const sources = new Set((await members.list({ among: ['userId', ids] })).map(({ source }) => source));
+  for (const source of sources) {
+    if (source.startsWith(`${from}/`) || source.startsWith(`${to}/`))
+      await members.remove({ where: { source }, among: ['userId', ids] });
+  }
+  const rows = moves.map(({ user, next }) => ({ subject: next.subject, userId: user.id }));
+  await placeMembers(transaction.tables, to, rows);
+}
+
+async function findMoves(transaction: Transaction, { from, to, match }: MigrationMapping): Promise<Found> {
+  await getDirectory(transaction, from);
+  const target: DirectoryRow = await getDirectory(transaction, to);
+  const { tables } = transaction;
+  const users = await tables.users.list({ where: { directory: from } });
+  const olds = new Map((await tables.identities.list({ where: { directory: from } })).map((row) => [row.userId, row]));
+  const news = await tables.identities.list({ where: { directory: to } });
+  const byValue = groupByValue(news, match[1]);
+  const oldValues = groupByValue([...olds.values()], match[0]);
+  const moves: Move[] = [];
+  const conflicts: MigrationConflict[] = [];
+  for (const user of users) {
+    const old = olds.get(user.id);
+    const value = old && attributeOf(old, match[0]);
+    const fitting = value === undefined ? [] : (byValue.get(value) ?? []);
+    const why = whyNot({ user, old, value, fitting, rivals: oldValues.get(value ?? '')?.length ?? 0, match, to });
+    if (why === undefined) moves.push({ user, old: old!, next: fitting[0]! });
+    else if (user.enabled) conflicts.push({ user: user.name, why });
+  }
+  const placed = new Set(moves.map(({ next }) => next.subject));
+  const newcomers =
+    target.stage === 'staged' ? news.filter(({ subject, active }) => active && !placed.has(subject)).length : 0;
+  return { moves, conflicts, users: users.length, newcomers };
+}
+
+function groupByValue(rows: readonly IdentityRow[], attribute: string): ReadonlyMap<string, IdentityRow[]> {
+  const groups = new Map<string, IdentityRow[]>();
+  for (const row of rows) {
+    const value = attributeOf(row, attribute);
+    if (value !== undefined) groups.set(value, [...(groups.get(value) ?? []), row]);
+  }
+  return groups;
+}
+
+function attributeOf(row: IdentityRow, attribute: string): string | undefined {
+  const own = { subject: row.subject, login: row.login, externalId: row.externalId } as Record<string, string>;
+  const value = own[attribute] ?? (row.attributes as Record<string, unknown>)[attribute];
+  return typeof value === 'string' && value !== '' ? value.toLowerCase() : undefined;
+}
+
+function whyNot(of: {
+  user: UserRow;
+  old: IdentityRow | undefined;
+  value: string | undefined;
+  fitting: readonly IdentityRow[];
+  rivals: number;
+  match: MigrationMapping['match'];
+  to: string;
+}): string | undefined {
+  const { user, old, value, fitting, rivals, match, to } = of;
+  if (!old) return 'the old directory has no account of this user any more';
+  if (value === undefined) return `the old account has no ${match[0]}`;
+  if (rivals > 1) return `${rivals} old accounts have the same ${match[0]}`;
+  if (fitting.length === 0) return `no account of ${to} has this ${match[1]}`;
+  if (fitting.length > 1) return `${fitting.length} accounts of ${to} have this ${match[1]}`;
+  const [next] = fitting;
+  if (next!.userId !== '' && next!.userId !== user.id) return `the account of ${to} is another user already`;
+  if (user.enabled && !next!.active) return `the account of ${to} is not active`;
+  return undefined;
+}
+
+async function compareRights(
+  transaction: Transaction,
+  { from, to }: MigrationMapping,
+  moves: readonly Move[],
+): Promise<RightsChange[]> {
+  const { tables } = transaction;
+  const set = await readPolicySet(transaction, (await getRealm(transaction)).policyVersion);
+  const names = new Map(
+    (await tables.directoryGroups.list({ where: { directory: to } })).map((row) => [row.subject, row.groupName]),
+  );
+  const joined = new Map<string, string[]>();
+  for (const { subject, groupSubject } of await tables.accountGroups.list({ where: { directory: to } }))
+    joined.set(subject, [...(joined.get(subject) ?? []), names.get(groupSubject) ?? '']);
+  const members = new Map<string, { groupName: string; source: string }[]>();
+  for (const { userId, groupName, source } of await tables.members.list())
+    members.set(userId, [...(members.get(userId) ?? []), { groupName, source }]);
+  const opened = rightsCache(set);
+  return moves.flatMap(({ user, next }) => {
+    const rows = members.get(user.id) ?? [];
+    const kept = rows.filter(({ source }) => !source.startsWith(`${from}/`)).map(({ groupName }) => groupName);
+    const begun = joined.get(next.subject) ?? [];
+    const before = opened(rows.map(({ groupName }) => groupName));
+    const after = opened([...kept, ...begun]);
+    const lost = before.filter((name) => !after.includes(name));
+    const gained = after.filter((name) => !before.includes(name));
+    return lost.length + gained.length === 0 ? [] : [{ user: user.name, lost, gained }];
+  });
+}
+
+/** Rights by groups, as texts of resource and conditions. Many users have the same groups. */
+function rightsCache(set: PolicySet): (groups: readonly string[]) => readonly string[] {
+  const known = new Map<string, readonly string[]>();
+  return (groups) => {
+    const key = [...new Set(groups)].sort().join('\0');
+    const found =
+      known.get(key) ??
+      grantedResources(set, groups).flatMap(({ name, rules }) => rules.map((rule) => rightText(name, rule)));
+    known.set(key, found);
+    return found;
+  };
+}
+
+/** Two policies with the same conditions give the same right. */
+function rightText(resource: string, { policy: _, context, ...rest }: AccessRule): string {
+  const conditions = { ...(Object.keys(context).length > 0 ? { context } : {}), ...rest };
+  return Object.keys(conditions).length === 0 ? resource : `${resource} ${JSON.stringify(conditions)}`;
+}

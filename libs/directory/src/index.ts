@@ -1,0 +1,37 @@
+export type { Connector, Finding, PasswordOutcome } from './connector.ts';
+export { DirectoryError, type DirectoryErrorCode } from './errors.ts';
+export { LdapConnector } from './ldap/connector.ts';
+export { LdapSync, leavingLimit, type SyncCursor, type SyncOrder, type SyncResult } from './ldap/sync.ts';
+export {
+  type AuthorizationCode,
+  type ExchangedToken,
+  type LogoutOrder,
+  nonceOf,
+  OidcConnector,
+  type OidcSignIn,
+} from './oidc/connector.ts';
+export { type Claims, type TokenDemands, verifyIdToken, verifyLogoutToken } from './oidc/tokens.ts';
+export { MAX_RESULTS, resourceTypes, scimSchemas, serviceProviderConfig } from './scim/discovery.ts';
+export { ScimError, type ScimType } from './scim/errors.ts';
+export {
+  type AttributePath,
+  equalText,
+  isObject,
+  matchesFilter,
+  mentions,
+  parseScimFilter,
+  type ScimFilter,
+  type ScimObject,
+  type ScimValue,
+} from './scim/filter.ts';
+export {
+  applyPatch,
+  type GroupPatch,
+  memberIds,
+  type PatchOperation,
+  type PatchPath,
+  parsePatch,
+  parsePatchPath,
+  splitGroupPatch,
+} from './scim/patch.ts';
+export { projected, readScimGroup, readScimUser, type ScimGroup, type ScimUser, URNS } from './scim/resources.ts';

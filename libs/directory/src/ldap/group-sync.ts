@@ -1,0 +1,269 @@
+import {
+  type AccessContext,
+  changeMembers,
+  type DirectoryGroupRow,
+  membersOf,
+  putDirectoryGroups,
+  removeDirectoryGroups,
+  type SourceGroup,
+  type SyncRun,
+} from '@sallyport/access';
+import type { SyncProgress, SyncQuestion } from '@sallyport/security-api';
+import type { Entry } from 'ldapts';
+import type { LdapConnection } from './connection.ts';
+import type { LdapConnector } from './connector.ts';
+import { normalizeDn, subjectOf, textOf, textsOf } from './entry.ts';
+import type { KnownAccount } from './known.ts';
+
+/** What the groups of a directory are synced from. */
+export interface GroupSync {
+  readonly connection: LdapConnection;
+  readonly connector: LdapConnector;
+  readonly run: SyncRun;
+  readonly known: ReadonlyMap<string, KnownAccount>;
+  /** Look at all groups, whether they changed or not. */
+  readonly all: boolean;
+  /** Accounts came or went, so memberships may have changed though no group did. */
+  readonly accountsChanged: boolean;
+  /** Accounts that may lose a group without a question. */
+  readonly allowed: number;
+  readonly tell: (progress: SyncProgress) => Promise<void>;
+}
+
+/** What came of it. */
+export interface GroupOutcome {
+  readonly groups: number;
+  readonly joined: number;
+  readonly left: number;
+  readonly held: number;
+  readonly question: SyncQuestion | null;
+  readonly index: number;
+}
+
+/** A group as read: its own members, and the groups inside of it. */
+interface ReadGroup extends SourceGroup {
+  readonly dn: string;
+  readonly accounts: readonly string[];
+  readonly others: readonly string[];
+}
+
+interface Difference {
+  readonly group: ReadGroup;
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+}
+
+/** Groups that are compared between two signs of life. */
+const TELL_EVERY = 200;
+/** Memberships of one transaction. */
+const BATCH = 500;
+
+/** Syncs groups and who is in them, through groups in groups. */
+export async function syncGroups(access: AccessContext, sync: GroupSync): Promise<GroupOutcome> {
+  const { directory } = sync.run;
+  const stored = await access.store.transaction(({ tables }) => tables.directoryGroups.list({ where: { directory } }));
+  const nothing = { groups: stored.length, joined: 0, left: 0, held: 0, question: null, index: 0 };
+  if (!sync.all && !sync.accountsChanged && (await unchanged(sync, stored))) return nothing;
+  const read = await readGroups(sync);
+  const by = { actor: `directory ${directory}`, reason: `${directory}: sync of groups`, run: sync.run };
+  const versions = new Map(stored.map((row) => [row.subject, `${row.version}\0${row.name}`]));
+  const fresh = [...read.values()].filter(
+    ({ subject, version, name }) => versions.get(subject) !== `${version}\0${name}`,
+  );
+  // The version is kept when the members are: a run that is cut off, or held, looks at the group again.
+  await putGroups(access, { directory, groups: fresh.map((group) => ({ ...group, version: '' })), by });
+  const differences = await compare(access, sync, read);
+  const gone = stored.map(({ subject }) => subject).filter((subject) => !bySubject(read).has(subject));
+  const lost = await losses(access, directory, differences, gone);
+  const counted = { ...nothing, groups: read.size };
+  let index = await applyEach(access, { sync, differences, what: 'add', by });
+  const joined = differences.reduce((sum, { add }) => sum + add.length, 0);
+  if (lost.size > sync.allowed) return { ...counted, joined, index, ...ask(access, sync, lost) };
+  index = Math.max(index, await applyEach(access, { sync, differences, what: 'remove', by }));
+  index = Math.max(index, await removeDirectoryGroups(access, directory, gone, by));
+  await putGroups(access, { directory, groups: fresh, by });
+  return { ...counted, joined, left: differences.reduce((sum, { remove }) => sum + remove.length, 0), index };
+}
+
+type GroupAuthor = { actor: string; reason: string; run: SyncRun };
+
+async function putGroups(
+  access: AccessContext,
+  { directory, groups, by }: { directory: string; groups: readonly ReadGroup[]; by: GroupAuthor },
+): Promise<void> {
+  for (let at = 0; at < groups.length; at += BATCH)
+    await putDirectoryGroups(access, directory, groups.slice(at, at + BATCH).map(sourceGroup), by);
+}
+
+function sourceGroup({ subject, externalId, name, version }: ReadGroup): SourceGroup {
+  return { subject, externalId, name, version };
+}
+
+function bySubject(read: ReadonlyMap<string, ReadGroup>): ReadonlySet<string> {
+  return new Set([...read.values()].map(({ subject }) => subject));
+}
+
+function baseOf({ settings }: LdapConnector): string {
+  return settings.groupBase ?? settings.base;
+}
+
+/** True when the server has the same groups in the same versions. Members are not read for that. */
+async function unchanged({ connection, connector }: GroupSync, stored: readonly DirectoryGroupRow[]): Promise<boolean> {
+  const { flavour } = connector;
+  const versions = new Map(stored.map(({ subject, version }) => [subject, version]));
+  let same = 0;
+  const attributes = [flavour.id, flavour.version, flavour.changed];
+  for await (const page of connection.pages(baseOf(connector), flavour.groupFilter, attributes))
+    for (const entry of page) {
+      const subject = subjectOf(entry, flavour);
+      if (subject === undefined) continue;
+      const version = textOf(entry, flavour.version) || textOf(entry, flavour.changed);
+      if (versions.get(subject) !== version) return false;
+      same += 1;
+    }
+  return same === versions.size;
+}
+
+/** All groups with their members, by distinguished name. */
+async function readGroups(sync: GroupSync): Promise<ReadonlyMap<string, ReadGroup>> {
+  const { connection, connector, known } = sync;
+  const { flavour } = connector;
+  const subjects = new Map([...known].map(([subject, { dn }]) => [dn, subject]));
+  const groups = new Map<string, ReadGroup>();
+  const attributes = [flavour.id, 'cn', flavour.version, flavour.changed, flavour.member, 'uniqueMember'];
+  for await (const page of connection.pages(baseOf(connector), flavour.groupFilter, attributes)) {
+    for (const entry of page) {
+      const subject = subjectOf(entry, flavour);
+      if (subject === undefined) continue;
+      const dn = normalizeDn(entry.dn);
+      const members = (await allMembers(connection, entry, flavour.member)).map(normalizeDn);
+      groups.set(dn, {
+        subject,
+        externalId: '',
+        name: textOf(entry, 'cn') || subject,
+        version: textOf(entry, flavour.version) || textOf(entry, flavour.changed),
+        dn,
+        accounts: members.flatMap((member) => subjects.get(member) ?? []),
+        others: members.filter((member) => !subjects.has(member)),
+      });
+    }
+    await sync.tell({ phase: 'reading groups', done: groups.size });
+  }
+  return groups;
+}
+
+/** The members of an entry. Active Directory gives many in ranges: `member;range=0-1499` (MS-ADTS, section 3.1.1.3.1.3.3). */
+async function allMembers(connection: LdapConnection, entry: Entry, attribute: string): Promise<readonly string[]> {
+  const members = [...textsOf(entry, attribute), ...textsOf(entry, 'uniqueMember')];
+  let range = rangeOf(entry, attribute);
+  while (range) {
+    members.push(...textsOf(entry, range.name));
+    if (range.end === '*') break;
+    const name = `${attribute};range=${Number(range.end) + 1}-*`;
+    const next = await connection.read(entry.dn, [name]);
+    if (!next) break;
+    entry = next;
+    range = rangeOf(next, attribute);
+  }
+  return members;
+}
+
+function rangeOf(entry: Entry, attribute: string): { name: string; end: string } | undefined {
+  for (const name of Object.keys(entry)) {
+    const [, base = '', end = ''] = /^([^;]+);range=\d+-(\d+|\*)$/i.exec(name) ?? [];
+    if (base.toLowerCase() === attribute.toLowerCase()) return { name, end };
+  }
+  return undefined;
+}
+
+/** Everybody in a group, directly or through groups in it; groups that contain each other end the descent. */
+function everybodyIn(group: ReadGroup, groups: ReadonlyMap<string, ReadGroup>): ReadonlySet<string> {
+  const everybody = new Set<string>();
+  const visited = new Set<string>();
+  const open = [group];
+  for (let next = open.pop(); next; next = open.pop()) {
+    if (visited.has(next.dn)) continue;
+    visited.add(next.dn);
+    for (const subject of next.accounts) everybody.add(subject);
+    for (const dn of next.others) {
+      const inner = groups.get(dn);
+      if (inner) open.push(inner);
+    }
+  }
+  return everybody;
+}
+
+async function compare(
+  access: AccessContext,
+  sync: GroupSync,
+  groups: ReadonlyMap<string, ReadGroup>,
+): Promise<Difference[]> {
+  const { directory } = sync.run;
+  const differences: Difference[] = [];
+  let compared = 0;
+  for (const group of groups.values()) {
+    const now = everybodyIn(group, groups);
+    const before = new Set(
+      await access.store.transaction((transaction) => membersOf(transaction, directory, group.subject)),
+    );
+    const add = [...now].filter((subject) => !before.has(subject));
+    const remove = [...before].filter((subject) => !now.has(subject));
+    if (add.length + remove.length > 0) differences.push({ group, add, remove });
+    compared += 1;
+    if (compared % TELL_EVERY === 0) await sync.tell({ phase: 'comparing groups', done: compared, total: groups.size });
+  }
+  return differences;
+}
+
+/** Accounts that would lose a group. */
+async function losses(
+  access: AccessContext,
+  directory: string,
+  differences: readonly Difference[],
+  gone: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const lost = new Set(differences.flatMap(({ remove }) => remove));
+  for (const subject of gone)
+    for (const member of await access.store.transaction((transaction) => membersOf(transaction, directory, subject)))
+      lost.add(member);
+  return lost;
+}
+
+async function applyEach(
+  access: AccessContext,
+  of: {
+    sync: GroupSync;
+    differences: readonly Difference[];
+    what: 'add' | 'remove';
+    by: GroupAuthor;
+  },
+): Promise<number> {
+  const { sync, differences, what, by } = of;
+  const { directory } = sync.run;
+  const total = differences.reduce((sum, difference) => sum + difference[what].length, 0);
+  let index = 0;
+  let done = 0;
+  for (const difference of differences) {
+    const subjects = difference[what];
+    for (let at = 0; at < subjects.length; at += BATCH) {
+      const part = subjects.slice(at, at + BATCH);
+      const change = { add: [], remove: [], [what]: part };
+      const group = { directory, subject: difference.group.subject };
+      index = Math.max(index, await changeMembers(access, group, change, by));
+      done += part.length;
+      await sync.tell({ phase: what === 'add' ? 'joining groups' : 'leaving groups', done, total });
+    }
+  }
+  return index;
+}
+
+function ask(
+  access: AccessContext,
+  { known }: GroupSync,
+  lost: ReadonlySet<string>,
+): { question: SyncQuestion; held: number } {
+  const id = Buffer.from(access.crypto.randomBytes(8)).toString('hex');
+  const sample = [...lost].slice(0, 10).map((subject) => known.get(subject)?.dn ?? subject);
+  const question = { id, what: 'memberships', count: lost.size, of: known.size, sample, at: Date.now() } as const;
+  return { question, held: lost.size };
+}

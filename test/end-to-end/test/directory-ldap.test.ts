@@ -1,0 +1,299 @@
+import { memoryStorage } from '@sallyport/device';
+import { openDevice } from '@sallyport/device/node';
+import { Attribute, Change, type Client } from 'ldapts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Backend, startBackend } from '../src/backend.ts';
+import { directoryOf, ldapInput, settled, sync } from '../src/directory/operate.ts';
+import { dnOf, groupDn, loginOf, PERSON_PASSWORD, standardTree } from '../src/directory/people.ts';
+import { RealLdap, SUFFIX } from '../src/directory/slapd.ts';
+import { CONTEXT, Gateway } from '../src/gateway.ts';
+
+const COUNT = 200;
+let ldap: RealLdap;
+let root: Client;
+let gateway: Gateway;
+let backend: Backend;
+
+beforeAll(async () => {
+  ldap = await RealLdap.start(standardTree(COUNT));
+  root = await ldap.root();
+  backend = await startBackend();
+  gateway = await Gateway.start({ proxies: 1 });
+});
+afterAll(async () => {
+  await root.unbind();
+  await gateway.stop();
+  await ldap.stop();
+  await backend.close();
+});
+
+interface UserView {
+  readonly id: string;
+  readonly name: string;
+  readonly displayName: string;
+  readonly enabled: boolean;
+  readonly groups: readonly string[];
+}
+
+async function userOf(name: string): Promise<UserView | undefined> {
+  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as UserView[];
+  return users.find((user) => user.name === name);
+}
+
+function replace(dn: string, type: string, ...values: string[]): Promise<void> {
+  return root.modify(dn, new Change({ operation: 'replace', modification: new Attribute({ type, values }) }));
+}
+
+function member(operation: 'add' | 'delete', group: string, dn: string): Promise<void> {
+  const modification = new Attribute({ type: 'member', values: [dn] });
+  return root.modify(groupDn(group), new Change({ operation, modification }));
+}
+
+async function findings(settings: object): Promise<{ check: string; ok: boolean; words: string }[]> {
+  await gateway.operator.call('PUT', '/v1/directories/tried', { ...ldapInput(ldap, settings), stage: 'staged' });
+  return (await gateway.operator.call('POST', '/v1/directories/tried/test')) as never;
+}
+
+test('test connection says in words what is wrong', async () => {
+  expect((await findings({})).map(({ ok }) => ok)).toEqual([true, true, true]);
+  expect((await findings({ servers: [ldap.plainUrl] })).map(({ ok }) => ok)).toEqual([true, true, true]);
+  const wrong = async (settings: object): Promise<string> =>
+    (await findings(settings)).find(({ ok }) => !ok)?.words ?? 'all is well';
+  expect(await wrong({ servers: ['ldaps://127.0.0.1:9'] })).toContain('nothing listens there');
+  expect(await wrong({ ca: undefined })).toMatch(/CA of the certificate is not known/);
+  expect(await wrong({ servers: [`ldaps://localhost:${ldap.port}`] })).toContain('for another name');
+  expect(await wrong({ bindDn: `cn=nobody,${SUFFIX}` })).toContain('refused');
+  expect(await wrong({ userFilter: '(objectClass=printer)' })).toContain('nobody fits');
+  expect(await wrong({ attributes: { login: 'sAMAccountName' } })).toContain('have no entryUUID or no sAMAccountName');
+  expect(await wrong({ groupFilter: '(objectClass=printer)' })).toContain('nobody would get any rights');
+  await expect(findings({ userFilter: '(uid=*' })).rejects.toMatchObject({ status: 422 });
+  await expect(findings({ servers: ['http://127.0.0.1'] })).rejects.toMatchObject({ status: 400 });
+  await gateway.operator.call('DELETE', '/v1/directories/tried');
+});
+
+test('no answer of the API ever holds the password to bind with', async () => {
+  await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap));
+  const text = JSON.stringify(await directoryOf(gateway.operator, 'corp'));
+  expect(text).not.toContain('reads the tree');
+  expect(text).not.toContain('bindPassword');
+});
+
+test('the first sync brings everybody with their groups, through groups in groups', async () => {
+  const view = await settled(gateway.operator, 'corp');
+  expect(view.trouble).toBeNull();
+  expect(view.report).toMatchObject({ mode: 'full', read: COUNT, created: COUNT, removed: 0 });
+  expect(view).toMatchObject({ accounts: COUNT, users: COUNT, groups: 6 });
+  const user = (await userOf(loginOf(60)))!;
+  expect(user.displayName).toBe('Person 60');
+  expect([...user.groups].sort()).toEqual(['all@corp', 'department-0@corp', 'team-1@corp']);
+});
+
+test('a sync with nothing to do writes nothing', async () => {
+  const { report } = await sync(gateway.operator, 'corp');
+  expect(report).toMatchObject({ mode: 'incremental', created: 0, changed: 0, removed: 0, joined: 0, left: 0 });
+});
+
+test('adds, changes, renames, moves, disables and deletes each arrive', async () => {
+  const before = (await userOf(loginOf(1)))!;
+  await root.add(`uid=new,ou=people,${SUFFIX}`, {
+    objectClass: ['inetOrgPerson'],
+    uid: 'new',
+    cn: 'New One',
+    sn: 'One',
+  });
+  await member('add', 'team-0', `uid=new,ou=people,${SUFFIX}`);
+  await replace(dnOf(2), 'cn', 'Changed Name');
+  // Renamed at the source: the same entry under another name.
+  await root.modifyDN(dnOf(1), `uid=renamed,ou=people,${SUFFIX}`);
+  await member('delete', 'team-0', dnOf(1));
+  await member('add', 'team-0', `uid=renamed,ou=people,${SUFFIX}`);
+  await root.del(dnOf(3));
+  await replace(dnOf(4), 'shadowExpire', '1');
+  await root.modifyDN(dnOf(5), `uid=${loginOf(5)},ou=left,${SUFFIX}`);
+  await member('delete', 'team-3', dnOf(160));
+  const { report, question } = await sync(gateway.operator, 'corp');
+  expect(question).toBeNull();
+  expect(report).toMatchObject({ mode: 'incremental', created: 1, disabled: 1, removed: 2 });
+  expect((await userOf('new'))?.groups).toContain('all@corp');
+  expect((await userOf(loginOf(2)))?.displayName).toBe('Changed Name');
+  const renamed = (await userOf('renamed'))!;
+  expect(renamed.id).toBe(before.id);
+  expect(renamed.groups).toEqual(before.groups);
+  expect(await userOf(loginOf(1))).toBeUndefined();
+  for (const i of [3, 4, 5]) expect((await userOf(loginOf(i)))?.enabled, loginOf(i)).toBe(false);
+  expect((await userOf(loginOf(160)))?.groups).toEqual([]);
+  const audit = JSON.stringify(await gateway.operator.call('GET', '/v1/audit?limit=50'));
+  expect(audit).toContain('corp: the account is gone');
+  expect(audit).toContain(`${loginOf(160)} from all@corp`);
+});
+
+test('who comes back is let in again, and what an operator disabled stays so', async () => {
+  await gateway.operator.call('POST', `/v1/users/${loginOf(7)}/disable`);
+  await replace(dnOf(7), 'cn', 'Touched');
+  await replace(dnOf(4), 'shadowExpire', '99999');
+  const { report } = await sync(gateway.operator, 'corp');
+  expect(report).toMatchObject({ enabled: 1 });
+  expect((await userOf(loginOf(4)))?.enabled).toBe(true);
+  expect((await userOf(loginOf(7)))?.enabled).toBe(false);
+  await replace(dnOf(8), 'shadowExpire', '1');
+  await sync(gateway.operator, 'corp');
+  await expect(gateway.operator.call('POST', `/v1/users/${loginOf(8)}/enable`)).rejects.toMatchObject({ status: 422 });
+});
+
+test('a directory that lies takes nobody: more than 5 % gone is a question, and an answer lets them go', async () => {
+  const gone = Array.from({ length: 40 }, (_, i) => 100 + i);
+  for (const i of gone) await root.modifyDN(dnOf(i), `uid=${loginOf(i)},ou=left,${SUFFIX}`);
+  const asked = await sync(gateway.operator, 'corp');
+  expect(asked.question).toMatchObject({ what: 'users', count: 40 });
+  expect(asked.report).toMatchObject({ held: 40, removed: 0 });
+  expect((await userOf(loginOf(100)))?.enabled).toBe(true);
+  const { degraded } = (await gateway.operator.call('GET', '/v1/status')) as { degraded: string[] };
+  expect(degraded.join('\n')).toContain('directory corp would remove 40 of');
+  // A new one arrives meanwhile, and the question stays.
+  await replace(dnOf(20), 'cn', 'Still Synced');
+  const again = await sync(gateway.operator, 'corp');
+  expect(again.question).toMatchObject({ count: 40 });
+  expect((await userOf(loginOf(20)))?.displayName).toBe('Still Synced');
+  const wrong = await sync(gateway.operator, 'corp', { confirm: 'no-such-question' });
+  expect(wrong.question).toMatchObject({ count: 40 });
+  // They are back: nothing was lost, nobody enrols again.
+  for (const i of gone.slice(0, 20)) await root.modifyDN(`uid=${loginOf(i)},ou=left,${SUFFIX}`, dnOf(i));
+  const { question } = await sync(gateway.operator, 'corp');
+  expect(question).toMatchObject({ count: 20 });
+  const done = await sync(gateway.operator, 'corp', { confirm: question!.id });
+  expect(done.question).toBeNull();
+  expect(done.report).toMatchObject({ removed: 20 });
+  expect((await userOf(loginOf(100)))?.enabled).toBe(true);
+  expect((await userOf(loginOf(139)))?.enabled).toBe(false);
+});
+
+test('a group that lost most of its members is a question too', async () => {
+  const kept = Array.from({ length: 5 }, (_, i) => dnOf(50 + i));
+  await replace(groupDn('team-1'), 'member', ...kept);
+  const asked = await sync(gateway.operator, 'corp');
+  expect(asked.question).toMatchObject({ what: 'memberships', count: 45 });
+  expect((await userOf(loginOf(70)))?.groups).toContain('team-1@corp');
+  await sync(gateway.operator, 'corp', { confirm: asked.question!.id });
+  expect((await userOf(loginOf(70)))?.groups).toEqual([]);
+});
+
+test('a group of the directory opens what a policy names, and rights say why', async () => {
+  const { operator } = gateway;
+  const wiki = { kind: 'http', authority: 'wiki.corp', backend: { url: backend.url, networks: ['127.0.0.0/8'] } };
+  await operator.call('PUT', '/v1/resources/wiki', wiki);
+  await operator.call('PUT', '/v1/policies/wiki', { groups: ['department-0@corp'], resources: ['wiki'], context: {} });
+  type Rights = { groups: { by: string }[]; resources: { allowed: boolean; words: string }[] };
+  const rights = async (name: string): Promise<Rights> =>
+    (await operator.call('GET', `/v1/users/${name}/rights`)) as never;
+  expect((await rights(loginOf(10))).resources[0]).toMatchObject({
+    allowed: true,
+    words: 'wiki opens it for department-0@corp',
+  });
+  expect((await rights(loginOf(10))).groups.map(({ by }) => by)).toContain('corp: department-0');
+  expect((await rights(loginOf(70))).resources[0]).toMatchObject({
+    allowed: false,
+    words: 'wiki would, for department-0@corp',
+  });
+  expect((await rights(loginOf(3))).resources[0]).toMatchObject({
+    allowed: false,
+    words: 'corp says that the user is out',
+  });
+});
+
+async function enrolled(i: number, password = PERSON_PASSWORD) {
+  const device = await openDevice(memoryStorage(), () => CONTEXT);
+  await device.enroll(await gateway.link(loginOf(i)), { user: loginOf(i).toUpperCase(), password });
+  return device;
+}
+
+async function lastRefusal(): Promise<string> {
+  const events = (await gateway.operator.call('GET', '/v1/audit?limit=20')) as unknown as {
+    outcome: string;
+    reason: string;
+  }[];
+  return events.find(({ outcome }) => outcome === 'refused')?.reason ?? 'none';
+}
+
+test('users sign in with the password that the directory checks; empty ones and NUL never reach it', async () => {
+  const device = await enrolled(10);
+  await device.login({ user: loginOf(10), password: PERSON_PASSWORD });
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  for (const password of ['', '\0', `${PERSON_PASSWORD}\0`, 'wrong']) {
+    await expect(device.login({ user: loginOf(10), password })).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
+  }
+  expect(await lastRefusal()).toBe('the directory says that the password is wrong');
+  await expect(device.login({ user: loginOf(11), password: PERSON_PASSWORD })).rejects.toMatchObject({
+    code: 'CREDENTIALS_INVALID',
+  });
+  expect(await lastRefusal()).toBe('the name is not the one of the user');
+  await expect(device.login({ user: loginOf(10), password: PERSON_PASSWORD })).rejects.toMatchObject({
+    code: 'LOCKED',
+  });
+  device.close();
+});
+
+test('a directory that is down or frozen takes nobody: sessions go on, sign-ins wait, the status says so', async () => {
+  const device = await enrolled(12);
+  await device.login({ user: loginOf(12), password: PERSON_PASSWORD });
+  const other = await enrolled(13);
+  await ldap.kill();
+  const view = await sync(gateway.operator, 'corp');
+  expect(view.trouble).toContain('nothing listens there');
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  await expect(other.login({ user: loginOf(13), password: PERSON_PASSWORD })).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+  });
+  const { degraded } = (await gateway.operator.call('GET', '/v1/status')) as { degraded: string[] };
+  expect(degraded.join('\n')).toContain('directory corp does not work since');
+  await ldap.restart();
+  await root.unbind();
+  root = await ldap.root();
+  expect((await sync(gateway.operator, 'corp')).trouble).toBeNull();
+  await other.login({ user: loginOf(13), password: PERSON_PASSWORD });
+  ldap.freeze();
+  const started = (await gateway.operator.call('POST', '/v1/directories/corp/sync', {})) as { done: boolean };
+  expect(started.done).toBe(true);
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  ldap.thaw();
+  expect((await settled(gateway.operator, 'corp')).trouble).toBeNull();
+  expect((await userOf(loginOf(12)))?.enabled).toBe(true);
+  device.close();
+  other.close();
+}, 120_000);
+
+test('when one of several servers is down the next one is asked', async () => {
+  const settings = { servers: ['ldaps://127.0.0.1:9', ldap.url] };
+  await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap, settings));
+  const { report, trouble } = await sync(gateway.operator, 'corp');
+  expect(trouble).toBeNull();
+  expect(report?.server).toBe(ldap.url);
+});
+
+test('a leaver is out: the sync ends their session and their open channel', async () => {
+  const device = await enrolled(14);
+  await device.login({ user: loginOf(14), password: PERSON_PASSWORD });
+  const ended = new Promise((resolve) => device.on('ended', ({ code }) => resolve(code)));
+  await root.del(dnOf(14));
+  await sync(gateway.operator, 'corp');
+  expect(await ended).toBe('REVOKED');
+  device.close();
+});
+
+test('a name that somebody else has is a conflict, never a match', async () => {
+  await gateway.operator.call('PUT', '/v1/users/eve', { password: 'local and her own', groups: [] });
+  const before = await userOf('eve');
+  await root.add(`uid=eve,ou=people,${SUFFIX}`, {
+    objectClass: ['inetOrgPerson'],
+    uid: 'eve',
+    cn: 'Other Eve',
+    sn: 'Eve',
+  });
+  const view = await sync(gateway.operator, 'corp');
+  expect(view.conflicts).toEqual([
+    expect.objectContaining({ login: 'eve', why: 'the name eve is taken by another user' }),
+  ]);
+  expect(await userOf('eve')).toEqual(before);
+  await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap, { suffix: '-corp' }));
+  await sync(gateway.operator, 'corp', { mode: 'full' });
+  expect((await userOf('eve-corp'))?.displayName).toBe('Other Eve');
+});
