@@ -5,6 +5,7 @@ import type { Device, DeviceStorage } from '@sallyport/device';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
+import { Agent, request } from 'undici';
 import { Operator } from './operator.ts';
 import { freePort } from './ports.ts';
 import { scratchFolder } from './scratch.ts';
@@ -145,6 +146,17 @@ export class Gateway {
     await device.enroll(await this.link(user), { user, password: PASSWORD });
     await device.login({ user, password: PASSWORD });
     return device;
+  }
+
+  /** Posts a form to the listener for directories; gives the status. */
+  async directoryCall(path: string, body: string): Promise<number> {
+    const agent = new Agent({ connect: { ca: this.security.ready.ca! } });
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const url = `${this.security.ready.directoryUrl}${path}`;
+    const answer = await request(url, { method: 'POST', dispatcher: agent, headers, body });
+    await answer.body.dump();
+    await agent.destroy();
+    return answer.statusCode;
   }
 
   async stop(): Promise<void> {

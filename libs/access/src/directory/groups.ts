@@ -244,21 +244,43 @@ export async function setAccountGroups(
   return access.store.transaction(async (transaction) => {
     await getRealm(transaction, 'update');
     const { directory, subject } = account;
-    const { directoryGroups, accountGroups } = transaction.tables;
-    const before = (await accountGroups.list({ where: { directory, subject } })).map((row) => row.groupSubject);
-    const wanted = named.map((group) => group.subject);
-    let index = 0;
-    const change = async (groupSubject: string, what: MembershipChange): Promise<void> => {
-      const group = { directory, subject: groupSubject };
-      index = Math.max(index, await changeMembersIn(access, transaction, { group, change: what, by }));
-    };
-    for (const group of named.filter((one) => !before.includes(one.subject))) {
-      if (!(await directoryGroups.find({ directory, subject: group.subject })))
-        await putDirectoryGroup(access, transaction, { directory, group, by });
-      await change(group.subject, { add: [subject], remove: [] });
-    }
-    for (const left of before.filter((one) => !wanted.includes(one)))
-      await change(left, { add: [], remove: [subject] });
+    const { accountGroups, members } = transaction.tables;
+    const before = new Set((await accountGroups.list({ where: account })).map(({ groupSubject }) => groupSubject));
+    const wanted = new Set(named.map((group) => group.subject));
+    const joined = named.filter((group) => !before.has(group.subject));
+    const left = [...before].filter((groupSubject) => !wanted.has(groupSubject));
+    if (joined.length + left.length === 0) return 0;
+    const names = await groupNames(access, transaction, { directory, groups: joined, by });
+    await accountGroups.insertEach(joined.map((group) => ({ ...account, groupSubject: group.subject })));
+    await accountGroups.remove({ where: account, among: ['groupSubject', left] });
+    const userId = (await usersOf(transaction, directory, [subject])).get(subject);
+    if (userId === undefined) return 0;
+    const rows = joined.map((group) => ({
+      groupName: names.get(group.subject)!,
+      userId,
+      source: sourceOf(directory, group.subject),
+    }));
+    await members.insertEach(rows);
+    await members.remove({ where: { userId }, among: ['source', left.map((gone) => sourceOf(directory, gone))] });
+    const index = await tellRights(access, transaction, [userId], by);
+    const event = { action: 'user.groups', subject: `${by.actor}: ${joined.length} more, ${left.length} less` };
+    await appendAudit(transaction, access.crypto, { ...by, ...event, outcome: 'done', at: transaction.now() });
     return index;
   });
+}
+
+/** Groups of the realm by the subjects of a directory's groups; those that are new are made. */
+async function groupNames(
+  access: AccessContext,
+  transaction: Transaction,
+  { directory, groups, by }: { directory: string; groups: readonly SourceGroup[]; by: Actor },
+): Promise<ReadonlyMap<string, string>> {
+  const subjects = groups.map(({ subject }) => subject);
+  const rows = await transaction.tables.directoryGroups.list({ where: { directory }, among: ['subject', subjects] });
+  const names = new Map(rows.map(({ subject, groupName }) => [subject, groupName]));
+  for (const group of groups) {
+    if (names.has(group.subject)) continue;
+    names.set(group.subject, (await putDirectoryGroup(access, transaction, { directory, group, by })).groupName);
+  }
+  return names;
 }

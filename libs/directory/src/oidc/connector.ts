@@ -14,7 +14,7 @@ const TIMEOUT_SECONDS = 8;
 /** What a provider publishes is read again after this, ms. */
 const METADATA_TTL_MS = 10 * 60_000;
 /** Keys are read again for an unknown key id, at most so often, ms: a rollover is seen at once. */
-const KEYS_COOLDOWN_MS = 2_000;
+const KEYS_COOLDOWN_MS = 250;
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
@@ -225,7 +225,9 @@ export class OidcConnector implements Connector {
       await client.authorizationCodeGrant(configuration, url, { pkceCodeVerifier: 'x'.repeat(43) });
       return { check, ok: false, words: 'the provider accepts a code that it never issued' };
     } catch (error) {
-      const { error: code } = error as { error?: string };
+      const { error: code, status } = error as { error?: string; status?: number };
+      if (status === 401 || code === 'invalid_client')
+        return { check, ok: false, words: 'the provider does not know them: check both' };
       if (code === 'invalid_grant') return { check, ok: true, words: 'the provider knows them' };
       return {
         check,

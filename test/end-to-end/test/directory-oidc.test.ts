@@ -1,0 +1,277 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type Device,
+  finishProviderSignIn,
+  memoryStorage,
+  type ProviderCredentials,
+  type StoredProvider,
+} from '@sallyport/device';
+import { openDevice } from '@sallyport/device/node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Backend, startBackend } from '../src/backend.ts';
+import { CLIENT_ID, CLIENT_SECRET, RealProvider } from '../src/directory/provider.ts';
+import { PlainBrowser } from '../src/directory/provider-browser.ts';
+import { CONTEXT, Gateway } from '../src/gateway.ts';
+import { freePort } from '../src/ports.ts';
+import { startSallyport } from '../src/run-command.ts';
+
+const REDIRECT = 'com.example.app:/signed-in';
+let gateway: Gateway;
+let provider: RealProvider;
+let backend: Backend;
+
+function input(settings: object = {}): object {
+  return {
+    kind: 'oidc',
+    stage: 'active',
+    settings: {
+      issuer: provider.issuer,
+      ca: provider.ca,
+      clientId: CLIENT_ID,
+      redirects: [REDIRECT],
+      scope: 'openid profile',
+      groupsClaim: 'groups',
+      ...settings,
+    },
+    secrets: { clientSecret: CLIENT_SECRET },
+  };
+}
+
+beforeAll(async () => {
+  backend = await startBackend();
+  const port = await freePort();
+  gateway = await Gateway.start({ proxies: 1, environment: { SALLYPORT_DIRECTORY_LISTEN: `127.0.0.1:${port}` } });
+  const trust = join(gateway.folder, 'ca.pem');
+  writeFileSync(trust, gateway.security.ready.ca!);
+  const logoutUri = `https://127.0.0.1:${port}/oidc/idp/backchannel-logout`;
+  provider = await RealProvider.start({ redirects: [REDIRECT], logoutUri, trust });
+  const { operator } = gateway;
+  await operator.call('PUT', '/v1/directories/idp', input({ operatorGroups: ['g-captains'] }));
+  const backendOf = { url: backend.url, networks: ['127.0.0.0/8'], delegate: { directory: 'idp', audience: 'wiki' } };
+  await operator.call('PUT', '/v1/resources/wiki', { kind: 'http', authority: 'wiki.corp', backend: backendOf });
+});
+afterAll(async () => {
+  await gateway.stop();
+  await provider.stop();
+  await backend.close();
+});
+
+async function addUser(name: string): Promise<void> {
+  await gateway.operator.call('PUT', `/v1/users/${name}`, { directory: 'idp' });
+}
+
+/** What a person brings back from the provider. */
+async function signInAtProvider(
+  device: Device,
+  login: string,
+  link?: string,
+  browser?: PlainBrowser,
+): Promise<ProviderCredentials> {
+  const [entry] = (await device.providers(link)) as [StoredProvider];
+  const { url, pending } = device.beginProviderSignIn(entry, REDIRECT);
+  const used = browser ?? new PlainBrowser(provider.ca);
+  const callback = await used.signIn(url, login);
+  if (!browser) await used.close();
+  return finishProviderSignIn(pending, callback);
+}
+
+async function enrolled(name: string, login = name, browser?: PlainBrowser): Promise<Device> {
+  const device = await openDevice(memoryStorage(), () => CONTEXT);
+  const link = await gateway.link(name);
+  await device.enroll(link, await signInAtProvider(device, login, link, browser));
+  return device;
+}
+
+async function newUser(name: string): Promise<Device> {
+  await addUser(name);
+  return enrolled(name);
+}
+
+async function lastRefusal(): Promise<string> {
+  const events = (await gateway.operator.call('GET', '/v1/audit?limit=20')) as unknown as {
+    outcome: string;
+    reason: string;
+  }[];
+  return events.find(({ outcome }) => outcome === 'refused')?.reason ?? 'none';
+}
+
+async function groupsOf(name: string): Promise<readonly string[]> {
+  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as { name: string; groups: string[] }[];
+  return users.find((user) => user.name === name)!.groups;
+}
+
+test('test connection says in words what is wrong', async () => {
+  const findings = async (settings: object = {}, secret = CLIENT_SECRET): Promise<{ ok: boolean; words: string }[]> => {
+    await gateway.operator.call('PUT', '/v1/directories/tried', {
+      ...input(settings),
+      secrets: { clientSecret: secret },
+    });
+    return (await gateway.operator.call('POST', '/v1/directories/tried/test')) as never;
+  };
+  expect((await findings()).map(({ ok }) => ok)).toEqual([true, true, true, true, true]);
+  const wrong = async (settings: object, secret?: string): Promise<string> =>
+    (await findings(settings, secret)).find(({ ok }) => !ok)?.words ?? 'all is well';
+  expect(await wrong({}, 'not the secret')).toContain('does not know them');
+  expect(await wrong({ clientId: 'somebody-else' })).toContain('does not know them');
+  expect(await wrong({ ca: undefined })).toMatch(/certificate/);
+  expect(await wrong({ issuer: `https://127.0.0.1:${await freePort()}` })).toMatch(/ECONNREFUSED/);
+  await gateway.operator.call('DELETE', '/v1/directories/tried');
+});
+
+test('a user of the provider enrols by a code, and the account is bound to the user for ever', async () => {
+  await addUser('ada');
+  const device = await enrolled('ada');
+  await device.login();
+  expect(device.state).toBe('connected');
+  device.close();
+  // Another account of the provider does not open the user's session, whatever its name or mail says.
+  const other = await signInAtProvider(device, 'mallory');
+  await expect(device.login(other)).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
+  expect(await lastRefusal()).toBe('the account at the provider is not the one of the user');
+  await device.login(await signInAtProvider(device, 'ada'));
+  device.close();
+});
+
+test('a code is good once, with its own verifier only, and the redirect that was agreed', async () => {
+  const device = await newUser('bea');
+  const used = await signInAtProvider(device, 'bea');
+  await device.login(used);
+  await expect(device.login(used)).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
+  expect(await lastRefusal()).toBe('the sign-in at the provider is refused: code');
+  const fresh = await signInAtProvider(device, 'bea');
+  const stolen = { oidc: { ...fresh.oidc, verifier: 'x'.repeat(43) } };
+  await expect(device.login(stolen)).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
+  const elsewhere = { oidc: { ...fresh.oidc, redirect: 'https://evil.example/' } };
+  await expect(device.login(elsewhere)).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
+  expect(await lastRefusal()).toBe('the sign-in at the provider is refused: redirect');
+  await expect(device.login({ user: 'bea', password: 'x' })).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
+  device.close();
+});
+
+test('the device takes no answer that belongs to another sign-in or another provider', async () => {
+  const device = await newUser('cleo');
+  const [entry] = (await device.providers()) as [StoredProvider];
+  const { pending } = device.beginProviderSignIn(entry, REDIRECT);
+  const answer = (over: object): string =>
+    `${REDIRECT}?${new URLSearchParams({ code: 'c', state: pending.state, iss: pending.issuer, ...over })}`;
+  expect(finishProviderSignIn(pending, answer({})).oidc.code).toBe('c');
+  for (const bad of [answer({ state: 'other' }), answer({ iss: 'https://evil.example' }), answer({ code: '' })])
+    expect(() => finishProviderSignIn(pending, bad)).toThrow(expect.objectContaining({ code: 'SIGN_IN_FAILED' }));
+  expect(() => device.beginProviderSignIn(entry, 'https://evil.example/')).toThrow(
+    expect.objectContaining({ code: 'BAD_REQUEST' }),
+  );
+});
+
+test('groups of the sign-in open resources, and the backend gets the token that the provider gave for it', async () => {
+  const device = await newUser('captain-dora');
+  await device.login();
+  await device.login(await signInAtProvider(device, 'captain-dora'));
+  expect(await groupsOf('captain-dora')).toEqual(['g-captains@idp', 'g-crew@idp']);
+  await gateway.operator.call('PUT', '/v1/policies/wiki', {
+    groups: ['g-captains@idp'],
+    resources: ['wiki'],
+    context: {},
+  });
+  await device.login(await signInAtProvider(device, 'captain-dora'));
+  const request = { headers: { authorization: 'Bearer forged by the device' } };
+  const headers = (await (await device.fetch('http://wiki.corp/headers', request)).json()) as Record<string, string>;
+  expect(headers['authorization']).toBe('Bearer for wiki captain-dora');
+  device.close();
+});
+
+test('too many groups for a token are read from the endpoint that the operator set, else nobody comes in', async () => {
+  await addUser('many');
+  const device = await openDevice(memoryStorage(), () => CONTEXT);
+  const link = await gateway.link('many');
+  await expect(device.enroll(link, await signInAtProvider(device, 'many', link))).rejects.toMatchObject({
+    code: 'CREDENTIALS_INVALID',
+  });
+  expect(await lastRefusal()).toContain('group overage, and no groups endpoint is set');
+  const settings = { operatorGroups: ['g-captains'], groupsEndpoint: `${provider.issuer}/graph` };
+  await gateway.operator.call('PUT', '/v1/directories/idp', input(settings));
+  await device.enroll(link, await signInAtProvider(device, 'many', link));
+  await device.login(await signInAtProvider(device, 'many'));
+  expect(await groupsOf('many')).toHaveLength(300);
+  device.close();
+});
+
+test('keys that are rolled over during use are seen at once', async () => {
+  const device = await newUser('erna');
+  await device.login();
+  await provider.rotate();
+  await device.login(await signInAtProvider(device, 'erna'));
+  expect(device.state).toBe('connected');
+  device.close();
+});
+
+test('a provider that is down takes nobody: sessions go on, sign-ins wait, the site map keeps it', async () => {
+  const device = await newUser('captain-flora');
+  await device.login();
+  const credentials = await signInAtProvider(device, 'captain-flora');
+  await device.login(credentials);
+  const next = await signInAtProvider(device, 'captain-flora');
+  await provider.fail(true);
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  await expect(device.login(next)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await provider.fail(false);
+  await device.login(await signInAtProvider(device, 'captain-flora'));
+  device.close();
+});
+
+test('who signs out at the provider is signed out here, and only they', async () => {
+  const browser = new PlainBrowser(provider.ca);
+  const device = await newUser('greta');
+  const other = await newUser('helga');
+  await device.login(await signInAtProvider(device, 'greta', undefined, browser));
+  await other.login();
+  const ended = new Promise((resolve) => device.on('ended', ({ code }) => resolve(code)));
+  // Two pages: "do you want to sign out?", and its answer.
+  await browser.signOut(provider.endSession);
+  expect(await ended).toBe('REVOKED');
+  expect(other.state).toBe('connected');
+  await browser.close();
+  other.close();
+});
+
+test('a logout token that nobody signed, or for somebody else, ends nothing', async () => {
+  const url = `/oidc/idp/backchannel-logout`;
+  const post = (body: string): Promise<number> => gateway.directoryCall(url, body);
+  expect(await post('')).toBe(400);
+  expect(await post('logout_token=x')).toBe(400);
+  expect(await post(`logout_token=${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`)).toBe(400);
+  expect(await gateway.directoryCall('/oidc/nobody/backchannel-logout', 'logout_token=x')).toBe(404);
+});
+
+test('operators sign in at the provider in their browser, if its groups say so', async () => {
+  const run = async (login: string): Promise<string> => {
+    const ca = join(gateway.folder, 'ca.pem');
+    const args = [
+      '--data',
+      join(gateway.folder, login),
+      'login',
+      gateway.security.ready.adminUrl!,
+      '--ca',
+      ca,
+      '--provider',
+      'idp',
+    ];
+    const { child, output } = await startSallyport(args, /https:\/\/\S+\/auth\?\S+\n/);
+    const [url = ''] = /https:\/\/\S+\/auth\?\S+/.exec(output()) ?? [];
+    const browser = new PlainBrowser(provider.ca);
+    const callback = await browser.signIn(url, login);
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    await (await fetch(callback)).text();
+    await ended;
+    await browser.close();
+    return output();
+  };
+  expect(await run('captain-dora')).toContain('you are operator captain-dora');
+  expect(await run('ada')).toContain('you are no operator of this gateway');
+  expect(await lastRefusal()).toBe('in no group of operators');
+  // Who leaves is no operator either.
+  await gateway.operator.call('POST', '/v1/users/captain-dora/disable');
+  const { sallyport } = await import('../src/run-command.ts');
+  const { stderr } = await sallyport(['--data', join(gateway.folder, 'captain-dora'), 'user', 'list']);
+  expect(stderr).toContain('an operator credential is needed');
+});
