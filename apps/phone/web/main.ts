@@ -1,7 +1,9 @@
 import type { AppContext } from '@sallyport/channel';
-import { type Device, DeviceError } from '@sallyport/device';
+import { type Credentials, type Device, DeviceError } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/browser';
-import { element, field } from './dom.ts';
+import { element } from './dom.ts';
+import { isAnswer, providerButtons, takeAnswer } from './provider.ts';
+import { credentialsView, secondFactorView, welcomeView } from './sign-in-views.ts';
 import { chatView, filesView, homeView, pagesView, type ViewPlace } from './views.ts';
 
 const LABELS = {
@@ -62,14 +64,25 @@ function open(tab: string, url?: string): void {
 }
 
 /** Enrols first when the page was opened by an enrolment link. */
-async function signIn(user: string, password: string): Promise<void> {
-  if (location.hash.length > 1 && device.state === 'new') {
-    await device.enroll(location.href, { user, password });
+async function signIn(credentials: Credentials, link: string): Promise<void> {
+  if (device.state === 'new') {
+    await device.enroll(link, credentials);
     // The code is used up; it need not stay in the history.
     history.replaceState(null, '', location.pathname);
-  }
-  await device.login({ user, password });
+    await device.login(undefined, { oneTimeCode });
+  } else await device.login(credentials, { oneTimeCode });
   open('home');
+}
+
+/** Asks for the code of the authenticator app, in place of the form that was there. */
+function oneTimeCode({ tries }: { tries: number }): Promise<string> {
+  return new Promise((resolve) => {
+    const submit = (code: string): void => {
+      view.replaceChildren(element('p', { class: 'wait' }, 'One moment…'));
+      resolve(code);
+    };
+    view.replaceChildren(...secondFactorView(tries, submit));
+  });
 }
 
 function signInView(): void {
@@ -77,32 +90,28 @@ function signInView(): void {
   leaveView = undefined;
   tabs.hidden = true;
   const fresh = device.state === 'new';
-  if (fresh && location.hash.length < 2) {
-    return view.replaceChildren(
-      element('h1', {}, 'Welcome'),
-      element('p', {}, 'Open the enrolment link that you were sent, on this device.'),
-    );
-  }
-  const user = field('User name', { id: 'user', autocomplete: 'username', required: '' });
-  const password = field('Password', {
-    id: 'password',
-    type: 'password',
-    autocomplete: 'current-password',
-    required: '',
-  });
-  const submit = element('button', { type: 'submit' }, fresh ? 'Enrol this device' : 'Sign in');
-  const form = element('form', {}, user.label, password.label, submit);
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    submit.disabled = true;
-    signIn(user.input.value, password.input.value)
-      .catch(showError)
-      .finally(() => {
-        submit.disabled = false;
-      });
-  });
-  const text = fresh ? 'Your keys are made on this device and never leave it.' : 'This device is enrolled.';
-  view.replaceChildren(element('h1', {}, fresh ? 'Enrol this device' : 'Sign in'), element('p', {}, text), form);
+  const link = location.href;
+  if (fresh && location.hash.length < 2) return view.replaceChildren(...welcomeView());
+  const submit = (user: string, password: string): Promise<void> => signIn({ user, password }, link).catch(showAgain);
+  view.replaceChildren(...credentialsView(fresh, submit));
+  const form = view.querySelector('form')!;
+  providerButtons(device, fresh ? link : undefined, showError).then((buttons) => {
+    // By now another view may be there.
+    if (form.isConnected) form.after(...buttons);
+  }, showError);
+}
+
+/** An error of a sign-in that may have gone through several views: back to the first one. */
+function showAgain(error: unknown): void {
+  if (!view.querySelector('#password')) signInView();
+  showError(error);
+}
+
+/** The browser comes back from a provider: the sign-in that began before goes on. */
+async function comeBack(): Promise<void> {
+  const { credentials, link } = takeAnswer(location.href);
+  history.replaceState(null, '', '/');
+  await signIn(credentials, link);
 }
 
 device.on('state', showState);
@@ -119,5 +128,6 @@ device.on('resources', () => {
 for (const tab of tabs.querySelectorAll('button'))
   tab.addEventListener('click', () => open(tab.dataset['tab'] ?? 'home'));
 showState(device);
-if (device.hasSession) device.resume().then(() => open('home'), signInView);
+if (isAnswer(location)) comeBack().catch(showAgain);
+else if (device.hasSession) device.resume().then(() => open('home'), signInView);
 else signInView();

@@ -1,95 +1,35 @@
-import { fork } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { AxeBuilder } from '@axe-core/playwright';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { afterAll, expect, test } from 'vitest';
+import { rmSync } from 'node:fs';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  basePortOf,
+  expectAccessible,
+  PhoneBrowser,
+  picture,
+  type StartedAll,
+  startAll,
+} from '../src/phone-browser.ts';
 import { sallyport } from '../src/run-command.ts';
 import { scratchFolder } from '../src/scratch.ts';
 
-const ROOT = new URL('../../../', import.meta.url);
-const CLI = fileURLToPath(new URL('apps/cli/src/main.ts', ROOT));
 const folder = scratchFolder();
-/** Above the ports of the other tests, below the ephemeral ones; `up` takes some of the next forty. */
-const basePort = String(31_000 + (process.pid % 35) * 45);
-
-interface Started {
-  readonly link: string;
-  readonly user: string;
-  readonly password: string;
-  stop(): Promise<void>;
-}
-
-/** Runs what `npm start` runs, on ports of its own. */
-async function startAll(): Promise<Started> {
-  const child = fork(CLI, ['--data', folder, 'up', '--base-port', basePort], { silent: true });
-  let output = '';
-  for (const stream of [child.stdout!, child.stderr!])
-    stream.on('data', (data) => {
-      output += data;
-    });
-  const ready = await new Promise<Omit<Started, 'stop'>>((resolve, reject) => {
-    child.once('message', (message) => resolve(message as Started));
-    child.once('exit', (code) => reject(new Error(`it ended with ${code}:\n${output}`)));
-  });
-  const stop = async (): Promise<void> => {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGINT');
-    await ended;
-    expect(output).toContain('stopped; everything is kept');
-  };
-  return { ...ready, stop };
-}
-
-let browser: Browser | undefined;
-let started = await startAll();
+const basePort = basePortOf(0);
+let started: StartedAll;
+let browser: PhoneBrowser;
+beforeAll(async () => {
+  started = await startAll(folder, basePort);
+  browser = await PhoneBrowser.start();
+});
 afterAll(async () => {
-  await browser?.close();
+  await browser.close();
   await started.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function openPhone(): Promise<Page> {
-  browser ??= await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
-  const context = await browser.newContext({ viewport: { width: 520, height: 900 }, deviceScaleFactor: 2 });
-  const page = await context.newPage();
-  page.on('pageerror', (error) => problems.push(String(error)));
-  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
-  return page;
-}
-
-const problems: string[] = [];
-
-/** Pictures for the docs are written only when asked for. */
-async function picture(page: Page, name: string): Promise<void> {
-  const bytes = await page.screenshot();
-  const target = process.env['PICTURES'];
-  if (target) writeFileSync(join(target, `${name}.png`), bytes);
-}
-
-/** Everybody can use the page: no violation of WCAG 2.2 AA that a machine can find. */
-async function expectAccessible(shown: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page: shown }).exclude('#page').analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
-}
-
 let page: Page;
 
 test('the phone page enrols, signs in and shows an intranet page with its pictures', async () => {
-  page = await openPhone();
+  page = await browser.page();
   await page.goto(started.link);
   await page.fill('#user', started.user);
   await page.fill('#password', 'wrong');
@@ -133,7 +73,7 @@ test('it chats over a WebSocket', async () => {
 test('it survives a restart of everything without a new login', async () => {
   await started.stop();
   await page.getByText('connecting…').waitFor();
-  started = await startAll();
+  started = await startAll(folder, basePort);
   await page.getByText('connected', { exact: true }).waitFor({ timeout: 30_000 });
   await page.reload();
   await page.getByText('intranet.example · http').waitFor();
@@ -163,7 +103,7 @@ test('revoked by the operator it is out at once, and says why', async () => {
 
 test('the pages raised no error of their own', () => {
   // The restart cuts connections, and the frame's sandbox stops even the scripts with which this test looks into it.
-  const unexpected = problems.filter(
+  const unexpected = browser.problems.filter(
     (text) => !/WebSocket connection to|ERR_CONNECTION_REFUSED|'about:srcdoc'/.test(text),
   );
   expect(unexpected).toEqual([]);

@@ -17,8 +17,9 @@ import {
 /** Ports of the parts, counted from a base. */
 function portsFrom(
   base: number,
-): Readonly<Record<'proxy' | 'health' | 'security' | 'admin' | 'intranet' | 'phone', number>> {
-  return { proxy: base, health: base + 1, security: base + 3, admin: base + 4, intranet: base + 10, phone: base + 40 };
+): Readonly<Record<'proxy' | 'health' | 'security' | 'admin' | 'directory' | 'intranet' | 'phone', number>> {
+  const servers = { proxy: base, health: base + 1, security: base + 3, admin: base + 4, directory: base + 5 };
+  return { ...servers, intranet: base + 10, phone: base + 40 };
 }
 
 /** `sallyport up` */
@@ -56,6 +57,7 @@ async function startAll(
     SALLYPORT_DATA: data,
     SALLYPORT_PROXY_LISTEN: `127.0.0.1:${ports.security}`,
     SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${ports.admin}`,
+    SALLYPORT_DIRECTORY_LISTEN: `127.0.0.1:${ports.directory}`,
   });
   const caFile = join(data, 'ca.pem');
   writeFileSync(caFile, security['ca']!);

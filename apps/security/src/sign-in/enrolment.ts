@@ -56,6 +56,7 @@ export async function answerEnrolment(
     const { retryAfterMs, code: why } = refusalOf(verdict) ?? { retryAfterMs: 0, code: result.code };
     return { answer: refused(result.code === 'CODE_INVALID' && why !== 'LOCKED' ? result.code : why, retryAfterMs) };
   }
+  if (verdict?.fit) await verdict.afterwards?.();
   const { id } = result.installation;
   const resume = sealResume(context, id, verdict?.fit ? verdict.signIn : undefined);
   const ticket = ticketOf(context, id);

@@ -7,6 +7,8 @@ export interface Vouched {
   readonly signIn?: DirectorySignIn;
   /** Ties the account to the user; only an enrolment may do so, once its code has proved good. */
   readonly bind?: (transaction: Transaction) => Promise<boolean>;
+  /** What is left to do once the account is bound. */
+  readonly afterwards?: () => Promise<void>;
 }
 
 /** Credentials that are not: what the device is told, and what the audit log says. */

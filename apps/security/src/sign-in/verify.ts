@@ -151,7 +151,10 @@ async function verifyOidc(
     fit: true,
     signIn,
     ...(settled === 'unbound'
-      ? { bind: (transaction) => bindIdentity(context.access, transaction, { directory: name, subject, login, user }) }
+      ? {
+          bind: (transaction) => bindIdentity(context.access, transaction, { directory: name, subject, login, user }),
+          afterwards: () => takeGroups(context, place),
+        }
       : {}),
   };
 }

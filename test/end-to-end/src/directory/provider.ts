@@ -15,12 +15,15 @@ export const CLIENT_SECRET = 'a secret of the client';
 export class RealProvider {
   readonly issuer: string;
   readonly ca: string;
+  /** File of the CA. */
+  readonly caFile: string;
   readonly #folder: string;
   readonly #child: ChildProcess;
 
-  private constructor(issuer: string, of: { ca: string; folder: string; child: ChildProcess }) {
+  private constructor(issuer: string, of: { caFile: string; folder: string; child: ChildProcess }) {
     this.issuer = issuer;
-    this.ca = of.ca;
+    this.caFile = of.caFile;
+    this.ca = readFileSync(of.caFile, 'utf8');
     this.#folder = of.folder;
     this.#child = of.child;
   }
@@ -54,7 +57,7 @@ export class RealProvider {
       child.once('message', () => resolve());
       child.once('exit', (code) => reject(new Error(`the provider ended with ${code}: ${said}`)));
     });
-    return new RealProvider(issuer, { ca: readFileSync(files.ca, 'utf8'), folder, child });
+    return new RealProvider(issuer, { caFile: files.ca, folder, child });
   }
 
   /** Where the browser ends its session there. */

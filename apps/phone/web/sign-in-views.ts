@@ -1,0 +1,50 @@
+import { element, field } from './dom.ts';
+
+/** What somebody sees who came without an enrolment link. */
+export function welcomeView(): HTMLElement[] {
+  return [
+    element('h1', {}, 'Welcome'),
+    element('p', {}, 'Open the enrolment link that you were sent, on this device.'),
+  ];
+}
+
+/** Name and password. */
+export function credentialsView(
+  fresh: boolean,
+  submit: (user: string, password: string) => Promise<void>,
+): HTMLElement[] {
+  const user = field('User name', { id: 'user', autocomplete: 'username', required: '' });
+  const secret = { id: 'password', type: 'password', autocomplete: 'current-password', required: '' };
+  const password = field('Password', secret);
+  const send = element('button', { type: 'submit' }, fresh ? 'Enrol this device' : 'Sign in');
+  const form = element('form', {}, user.label, password.label, send);
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    send.disabled = true;
+    const done = (): void => {
+      send.disabled = false;
+    };
+    submit(user.input.value, password.input.value).then(done, done);
+  });
+  const text = fresh ? 'Your keys are made on this device and never leave it.' : 'This device is enrolled.';
+  return [element('h1', {}, fresh ? 'Enrol this device' : 'Sign in'), element('p', {}, text), form];
+}
+
+/** The code of an authenticator app. */
+export function secondFactorView(tries: number, submit: (code: string) => void): HTMLElement[] {
+  const shape = {
+    id: 'code',
+    inputmode: 'numeric',
+    autocomplete: 'one-time-code',
+    pattern: '[0-9 ]{6,7}',
+    required: '',
+  };
+  const code = field('Code of your authenticator app', shape);
+  const form = element('form', {}, code.label, element('button', { type: 'submit' }, 'Go on'));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    submit(code.input.value);
+  });
+  const left = tries === 1 ? 'One try is left.' : `${tries} tries are left.`;
+  return [element('h1', {}, 'One more step'), element('p', {}, left), form];
+}

@@ -1,0 +1,104 @@
+import { fork } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AxeBuilder } from '@axe-core/playwright';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+const CLI = fileURLToPath(new URL('../../../apps/cli/src/main.ts', import.meta.url));
+
+/** What `npm start` runs, started by a test. */
+export interface StartedAll {
+  readonly link: string;
+  readonly user: string;
+  readonly password: string;
+  stop(): Promise<void>;
+}
+
+/** First port of a whole set-up: above those of the other tests, below the ephemeral ones; `up` takes some of the next forty. */
+export function basePortOf(slot: number): number {
+  return 31_000 + ((process.pid + slot * 17) % 35) * 45;
+}
+
+/** Runs what `npm start` runs, on ports of its own. */
+export async function startAll(folder: string, basePort: number): Promise<StartedAll> {
+  const child = fork(CLI, ['--data', folder, 'up', '--base-port', String(basePort)], { silent: true });
+  let output = '';
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on('data', (data) => {
+      output += data;
+    });
+  const ready = await new Promise<Omit<StartedAll, 'stop'>>((resolve, reject) => {
+    child.once('message', (message) => resolve(message as StartedAll));
+    child.once('exit', (code) => reject(new Error(`it ended with ${code}:\n${output}`)));
+  });
+  const stop = async (): Promise<void> => {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGINT');
+    await ended;
+    expect(output).toContain('stopped; everything is kept');
+  };
+  return { ...ready, stop };
+}
+
+/** Chromium with one phone; `problems` are the errors that its pages raised. */
+export class PhoneBrowser {
+  readonly problems: string[] = [];
+  readonly #browser: Browser;
+  readonly #context: BrowserContext;
+
+  private constructor(browser: Browser, context: BrowserContext) {
+    this.#browser = browser;
+    this.#context = context;
+  }
+
+  static async start(): Promise<PhoneBrowser> {
+    const flags = [
+      'no-sandbox',
+      'disable-gpu',
+      'disable-quic',
+      'no-first-run',
+      'disable-background-networking',
+      'disable-component-update',
+      'disable-sync',
+    ];
+    const browser = await chromium.launch({
+      executablePath: '/usr/bin/chromium',
+      args: ['--headless', ...flags.map((flag) => `--${flag}`)],
+    });
+    const viewport = { width: 520, height: 900 };
+    return new PhoneBrowser(
+      browser,
+      await browser.newContext({ viewport, deviceScaleFactor: 2, ignoreHTTPSErrors: true }),
+    );
+  }
+
+  async page(): Promise<Page> {
+    const page = await this.#context.newPage();
+    page.on('pageerror', (error) => this.problems.push(String(error)));
+    // What other servers' pages say is their matter.
+    const isOurs = (url: string): boolean => url === '' || url.startsWith('http://localhost');
+    page.on('console', (message) => {
+      if (message.type() === 'error' && isOurs(message.location().url)) this.problems.push(message.text());
+    });
+    return page;
+  }
+
+  close(): Promise<void> {
+    return this.#browser.close();
+  }
+}
+
+/** Pictures for the docs are written only when asked for. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const bytes = await page.screenshot();
+  const target = process.env['PICTURES'];
+  if (target) writeFileSync(join(target, `${name}.png`), bytes);
+}
+
+/** Everybody can use the page: no violation of WCAG 2.2 AA that a machine can find. */
+export async function expectAccessible(shown: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page: shown }).exclude('#page').analyze();
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
+}
