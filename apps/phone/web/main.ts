@@ -97,7 +97,7 @@ function signInView(): void {
   const form = view.querySelector('form')!;
   providerButtons(device, fresh ? link : undefined, showError).then((buttons) => {
     // By now another view may be there.
-    if (form.isConnected) form.after(...buttons);
+    if (form.isConnected && buttons.length > 0) form.after(element('div', { class: 'stack' }, ...buttons));
   }, showError);
 }
 
