@@ -11,7 +11,7 @@ import { Turn } from './turn.ts';
 const LEASE_CHECK_MS = 100;
 /** How long sockets are kept after the lease is lost, ms. */
 const LEASE_GRACE_MS = 60_000;
-const SITE_MAP_KEEP_MS = 10_000;
+const SITE_MAP_KEEP_MS = 3_000;
 /** How often channels are looked at whose time may be over, ms. */
 const SWEEP_MS = 1_000;
 /** New streams are refused in a turn of the event loop that takes longer, ms: better a quick no than a late yes. */
@@ -124,7 +124,7 @@ export class Farm {
     counter.inc();
   }
 
-  /** The realm's signed site map, asked for at most every ten seconds. */
+  /** The realm's signed site map, asked for at most every three seconds. */
   siteMap(): Promise<SiteMapAnswer> {
     const now = performance.now();
     if (this.#siteMap && now - this.#siteMap.at < SITE_MAP_KEEP_MS) return this.#siteMap.answer;

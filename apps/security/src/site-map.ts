@@ -5,9 +5,9 @@ import { providerEntries } from './directories/providers.ts';
 import type { RealmContext } from './realm-context.ts';
 
 /** Life of a signed site map before it is signed anew, ms. */
-const FRESH_MS = 30_000;
+const FRESH_MS = 2_000;
 
-/** Signs the realm's site map: sites, keys, suites and sign-in methods (SPEC.md, section 2). Cached for half a minute. */
+/** Signs the realm's site map: sites, keys, suites and sign-in methods (SPEC.md, section 2). Cached for two seconds. */
 export function siteMapSigner(context: RealmContext): () => Promise<string> {
   let cached: { readonly text: string; readonly at: number } | undefined;
   return async () => {

@@ -144,12 +144,18 @@ export class Device {
   }
 
   /**
-   * OpenID providers at which users of this realm sign in, from its signed site map; before the enrolment they are asked
-   * for with the link. @throws DeviceError OFFLINE, SITE_MAP_INVALID
+   * OpenID providers at which users of this realm sign in now, from its signed site map; before the enrolment they are
+   * asked for with the link, offline an enrolled device remembers them. @throws DeviceError OFFLINE, SITE_MAP_INVALID
    */
   async providers(linkText?: string): Promise<readonly StoredProvider[]> {
-    if (linkText === undefined || this.#record?.iid !== undefined) return this.#record?.providers ?? [];
-    return (await readPublishedSiteMap(this.#options.crypto, parseLink(linkText))).providers;
+    const { crypto } = this.#options;
+    const record = this.#record;
+    if (record?.iid === undefined)
+      return linkText === undefined ? [] : (await readPublishedSiteMap(crypto, parseLink(linkText))).providers;
+    const origins = [...new Set([...(record.sites?.flatMap((site) => site.origins) ?? []), ...record.origins])];
+    const known = record.providers ?? [];
+    const map = await readPublishedSiteMap(crypto, { ...record, origins }).catch(() => undefined);
+    return map && map.seq >= (record.siteMapSeq ?? 0) ? map.providers : known;
   }
 
   /** Begins a sign-in at a provider: open the URL in the system's browser, and keep `pending` until it comes back. */
