@@ -48,6 +48,7 @@ export {
 export {
   changeMembers,
   changeMembersIn,
+  changeMembersOfMany,
   type MembershipChange,
   mapDirectoryGroup,
   membersOf,

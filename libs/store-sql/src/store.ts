@@ -184,7 +184,8 @@ export class SqlStore {
     { clock, written }: { clock: () => number; written: { rows: number } },
   ): Transaction {
     const query: Query = async (text, values) => {
-      const { rows, rowCount } = await client.query<AnyRow>({ name: this.#nameOf(text), text, values: [...values] });
+      const named = values.some(isLong) ? {} : { name: this.#nameOf(text) };
+      const { rows, rowCount } = await client.query<AnyRow>({ ...named, text, values: [...values] });
       if (!text.startsWith('select')) written.rows += rowCount ?? 0;
       return { rows, count: rowCount ?? 0 };
     };
@@ -200,6 +201,17 @@ export class SqlStore {
     this.#statements.set(text, known);
     return known;
   }
+}
+
+/** Values of a list over which a statement is planned each time. */
+const LONG_LIST = 32;
+
+/**
+ * A plan that was made once for lists of any length reads the whole table for a long one when the table was small at that
+ * time: 100 ms instead of two for 500 ids among 10,000 rows.
+ */
+function isLong(value: unknown): boolean {
+  return Array.isArray(value) && value.length > LONG_LIST;
 }
 
 /** Ends a transaction that changed nothing: whatever goes wrong, nothing was done. */

@@ -1,6 +1,7 @@
 import { claimSync, type DirectoryRow, endSync, getDirectory, listDirectories, type SyncRun } from '@sallyport/access';
 import { LdapSync, type SyncOrder, type SyncResult } from '@sallyport/directory';
 import type { LdapSettings, SyncInput } from '@sallyport/security-api';
+import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { MAX_CONFLICTS, stateOf } from './state.ts';
 
@@ -98,6 +99,7 @@ export class DirectorySyncs {
         run,
         order: this.#orderOf(row, input),
       });
+      await whenInForce(this.#context, result.index);
       await endSync(access, run, { ...stateAfter(result), endedAt: this.#context.wallMs() });
       log.info({ directory: row.name, ...result.report }, 'a directory was synced');
     } catch (error) {

@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto';
-import { revoke, type SessionRow, untilInForce } from '@sallyport/access';
+import { revoke, type SessionRow } from '@sallyport/access';
 import { DirectoryError, type LogoutOrder } from '@sallyport/directory';
 import { ProblemError } from '@sallyport/http-service';
 import type { OidcSettings } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
+import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
-import { waitingNode } from './revoking.ts';
 
 const FORM_TYPE = 'application/x-www-form-urlencoded';
-/** How long the answer waits until the sessions are over everywhere, ms. */
-const FORCE_MS = 20_000;
 
 /** Back-channel logout (OpenID Connect Back-Channel Logout 1.0): the provider ends sessions that it vouched for. */
 export function addLogoutRoute(service: FastifyInstance, context: RealmContext): void {
@@ -30,7 +28,7 @@ export function addLogoutRoute(service: FastifyInstance, context: RealmContext):
         .catch(refuse);
       const sessions = await sessionsOf(context, { name, settings: row.settings as unknown as OidcSettings, order });
       const index = await endSessions(context, { name, order, sessions });
-      if (index > 0) await untilInForce(waitingNode(context), index, FORCE_MS);
+      await whenInForce(context, index);
       context.log.info({ directory: name, ended: sessions.length }, 'a provider has logged somebody out');
       return reply.header('cache-control', 'no-store').code(200).send();
     },

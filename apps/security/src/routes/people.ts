@@ -14,9 +14,10 @@ import {
 import { GroupView, RevocationView, User, UserInput } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import { waitingNode } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, NameParam, operation, requestIdOf } from './operation.ts';
-import { revocationView, WAIT_LIMIT_MS, waitingNode } from './revoking.ts';
+import { revocationView, WAIT_LIMIT_MS } from './revoking.ts';
 
 function userView({ user, groups }: UserWithGroups): User {
   const { id, name, displayName, enabled, directory, createdAt } = user;

@@ -1,16 +1,9 @@
-import type { InForce, WaitingNode } from '@sallyport/access';
+import type { InForce } from '@sallyport/access';
 import type { RevocationView } from '@sallyport/security-api';
 import type { RealmContext } from '../realm-context.ts';
 
 /** How long an answer waits for a revocation to be in force, ms. */
 export const WAIT_LIMIT_MS = 60_000;
-
-/** This node as it waits for a revocation to be in force. */
-export function waitingNode({ access, node, bus, monotonicMs, log }: RealmContext): WaitingNode {
-  const trouble = (error: unknown): void =>
-    log.warn({ err: error }, 'the leases could not be read while a revocation waits');
-  return { access, leases: node.leases, bus, monotonicMs, trouble };
-}
 
 /** The answer to a revocation: in force, or for whom it waits and until when. */
 export function revocationView(

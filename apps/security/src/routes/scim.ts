@@ -1,4 +1,4 @@
-import { StoreError, untilInForce } from '@sallyport/access';
+import { StoreError } from '@sallyport/access';
 import {
   applyPatch,
   isObject,
@@ -14,6 +14,7 @@ import {
   URNS,
 } from '@sallyport/directory';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { type ScimClient, scimClientOf } from '../scim/client.ts';
 import { changeScimGroup, createScimGroup, removeScimGroup } from '../scim/groups.ts';
@@ -27,10 +28,7 @@ import {
   wantsMembers,
 } from '../scim/lists.ts';
 import { changeScimUser, createScimUser, removeScimUser } from '../scim/users.ts';
-import { waitingNode } from './revoking.ts';
 
-/** How long a change waits to be in force before it is acknowledged, ms: longer than the lease of a Proxy that is cut off. */
-const FORCE_MS = 20_000;
 const JSON_TYPE = 'application/scim+json';
 
 declare module 'fastify' {
@@ -115,13 +113,6 @@ function addDiscoveryRoutes(service: FastifyInstance): void {
       return found ? send(reply, 200, found) : notFound(reply);
     });
   }
-}
-
-/** A change is acknowledged when every Proxy has applied it: who is out is out. */
-async function whenInForce(context: RealmContext, index: number): Promise<void> {
-  if (index === 0) return;
-  context.bus.publish('entries');
-  await untilInForce(waitingNode(context), index, FORCE_MS);
 }
 
 function bodyOf({ body }: FastifyRequest): ScimObject {

@@ -3,9 +3,10 @@ import { formatHex } from '@sallyport/channel';
 import { AuditView, RevocationInput, RevocationView, SessionView } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
+import { waitingNode } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { IdParam, operation } from './operation.ts';
-import { revocationView, WAIT_LIMIT_MS, waitingNode } from './revoking.ts';
+import { revocationView, WAIT_LIMIT_MS } from './revoking.ts';
 
 /** Sessions, revocations and the audit log. */
 export function addSessionRoutes(service: FastifyInstance, context: RealmContext): void {

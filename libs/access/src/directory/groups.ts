@@ -104,6 +104,23 @@ export async function changeMembers(
   return access.store.transaction((transaction) => changeMembersIn(access, transaction, { group, change, by }));
 }
 
+/** Changes the members of several groups of a directory in one transaction; keep it to some hundred members. */
+export async function changeMembersOfMany(
+  access: AccessContext,
+  directory: string,
+  changes: readonly { readonly subject: string; readonly change: MembershipChange }[],
+  by: AccountAuthor,
+): Promise<number> {
+  return access.store.transaction(async (transaction) => {
+    let index = 0;
+    for (const { subject, change } of changes) {
+      const of = { group: { directory, subject }, change, by };
+      index = Math.max(index, await changeMembersIn(access, transaction, of));
+    }
+    return index;
+  });
+}
+
 /** `changeMembers` inside of the caller's transaction. */
 export async function changeMembersIn(
   access: AccessContext,

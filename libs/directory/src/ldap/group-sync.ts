@@ -1,6 +1,6 @@
 import {
   type AccessContext,
-  changeMembers,
+  changeMembersOfMany,
   type DirectoryGroupRow,
   membersOf,
   putDirectoryGroups,
@@ -239,22 +239,41 @@ async function applyEach(
   },
 ): Promise<number> {
   const { sync, differences, what, by } = of;
-  const { directory } = sync.run;
   const total = differences.reduce((sum, difference) => sum + difference[what].length, 0);
   let index = 0;
   let done = 0;
-  for (const difference of differences) {
-    const subjects = difference[what];
-    for (let at = 0; at < subjects.length; at += BATCH) {
-      const part = subjects.slice(at, at + BATCH);
-      const change = { add: [], remove: [], [what]: part };
-      const group = { directory, subject: difference.group.subject };
-      index = Math.max(index, await changeMembers(access, group, change, by));
-      done += part.length;
-      await sync.tell({ phase: what === 'add' ? 'joining groups' : 'leaving groups', done, total });
-    }
+  for (const batch of batchesOf(differences, what)) {
+    const changes = batch.map(({ subject, members }) => ({
+      subject,
+      change: { add: [], remove: [], [what]: members },
+    }));
+    index = Math.max(index, await changeMembersOfMany(access, sync.run.directory, changes, by));
+    done += batch.reduce((sum, { members }) => sum + members.length, 0);
+    await sync.tell({ phase: what === 'add' ? 'joining groups' : 'leaving groups', done, total });
   }
   return index;
+}
+
+interface GroupPart {
+  readonly subject: string;
+  readonly members: readonly string[];
+}
+
+/** Cuts changes into transactions: parts of large groups, and several small groups together. */
+function* batchesOf(differences: readonly Difference[], what: 'add' | 'remove'): Generator<readonly GroupPart[]> {
+  let batch: GroupPart[] = [];
+  let size = 0;
+  for (const { group, [what]: subjects } of differences) {
+    for (let at = 0; at < subjects.length; at += BATCH) {
+      const members = subjects.slice(at, at + BATCH);
+      batch.push({ subject: group.subject, members });
+      size += members.length;
+      if (size < BATCH) continue;
+      yield batch;
+      [batch, size] = [[], 0];
+    }
+  }
+  if (batch.length > 0) yield batch;
 }
 
 function ask(

@@ -53,6 +53,8 @@ const LEAVING_BATCH = 25;
 const MAX_LEAVING_SHARE = 0.05;
 /** The same for memberships, where a reorganisation of a small company moves everybody. */
 const MIN_MEMBERSHIP_QUESTION = 20;
+/** Between two words of progress, ms. */
+const TELL_EVERY_MS = 300;
 /** Changes at other replicas come late, with the time at which they were made there, ms. */
 const REPLICA_LAG_MS = 5 * 60_000;
 
@@ -77,6 +79,7 @@ export class LdapSync {
   readonly #counts = { read: 0, created: 0, changed: 0, enabled: 0, disabled: 0, removed: 0, held: 0 };
   #pending: Account[] = [];
   #index = 0;
+  #toldAt = Number.NEGATIVE_INFINITY;
   #changed: string;
 
   private constructor(
@@ -268,8 +271,11 @@ export class LdapSync {
     return Math.max(leavingLimit(users), MIN_MEMBERSHIP_QUESTION, confirmed);
   }
 
-  #tell(progress: SyncProgress): Promise<void> {
-    return tellProgress(this.#access, this.#run, progress);
+  /** Tells how far it is, now and then: batches keep the claim by themselves. */
+  async #tell(progress: SyncProgress): Promise<void> {
+    if (performance.now() - this.#toldAt < TELL_EVERY_MS) return;
+    this.#toldAt = performance.now();
+    await tellProgress(this.#access, this.#run, progress);
   }
 
   #by(what: string): { actor: string; reason: string; run: SyncRun } {
