@@ -47,7 +47,8 @@ export async function enrol(access: AccessContext, request: EnrolRequest): Promi
     const at = transaction.now();
     const event = { actor: request.user, action: 'enrol', at };
     if (!installation) {
-      const wrong = holder !== undefined && !credentialsFit;
+      // Who does not have the code learns nothing of the password.
+      const wrong = holder?.secretFits === true && !credentialsFit;
       const reason = wrong ? why : 'the activation code is not good';
       await appendAudit(transaction, access.crypto, {
         ...event,

@@ -1,5 +1,8 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { formatLink, parseLink } from '@sallyport/channel';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import { LdapConnector } from '@sallyport/directory';
 import { Attribute, Change, type Client } from 'ldapts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
@@ -279,6 +282,32 @@ test('a leaver is out: the sync ends their session and their open channel', asyn
   device.close();
 });
 
+test('a wrong activation code tells nothing of the password, and the directory is not asked', async () => {
+  const link = new URL(await gateway.link(loginOf(15)));
+  const device = await openDevice(memoryStorage(), () => CONTEXT);
+  const wrongCode = formatLink(link.origin + link.pathname, {
+    ...parseLink(link.href),
+    code: `${parseLink(link.href).code.split('-')[0]}-0000000000000000`,
+  });
+  for (const password of [PERSON_PASSWORD, 'wrong'])
+    await expect(device.enroll(wrongCode, { user: loginOf(15), password })).rejects.toMatchObject({
+      code: 'CODE_INVALID',
+    });
+  await device.enroll(link.href, { user: loginOf(15), password: PERSON_PASSWORD });
+});
+
+test('hostile ids and names find nobody in the directory', async () => {
+  const list = new URL('../../../../shared/corpora/ldap/LDAP_FUZZ.txt', import.meta.url);
+  if (!existsSync(list)) console.log(`the folder of third-party data is missing: ${list.pathname} is not tried`);
+  const lines = existsSync(list) ? readFileSync(list, 'utf8').split('\n').filter(Boolean) : ['*)(uid=*', '*'];
+  const { settings, secrets } = ldapInput(ldap) as { settings: never; secrets: never };
+  const connector = new LdapConnector(settings, secrets);
+  for (const line of lines) {
+    expect(await connector.checkPassword(line, PERSON_PASSWORD), line).toBe('wrong');
+    expect(await connector.checkPassword(dnOf(16), line), line).toBe('wrong');
+  }
+});
+
 test('a name that somebody else has is a conflict, never a match', async () => {
   await gateway.operator.call('PUT', '/v1/users/eve', { password: 'local and her own', groups: [] });
   const before = await userOf('eve');
@@ -293,7 +322,10 @@ test('a name that somebody else has is a conflict, never a match', async () => {
     expect.objectContaining({ login: 'eve', why: 'the name eve is taken by another user' }),
   ]);
   expect(await userOf('eve')).toEqual(before);
+  // It stays known, though the next sync has nothing to say of it.
+  expect((await sync(gateway.operator, 'corp')).conflicts).toHaveLength(1);
   await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap, { suffix: '-corp' }));
   await sync(gateway.operator, 'corp', { mode: 'full' });
   expect((await userOf('eve-corp'))?.displayName).toBe('Other Eve');
+  expect((await directoryOf(gateway.operator, 'corp')).conflicts).toEqual([]);
 });

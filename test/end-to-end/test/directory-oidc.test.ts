@@ -214,7 +214,13 @@ test('a provider that is down takes nobody: sessions go on, sign-ins wait, the s
   await provider.fail(true);
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
   await expect(device.login(next)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await gateway.operator.call('POST', '/v1/directories/idp/test');
+  const { degraded } = (await gateway.operator.call('GET', '/v1/status')) as { degraded: string[] };
+  expect(degraded.join('\n')).toContain('directory idp does not work since');
+  expect(await device.providers()).toHaveLength(1);
   await provider.fail(false);
+  await gateway.operator.call('POST', '/v1/directories/idp/test');
+  expect(((await gateway.operator.call('GET', '/v1/status')) as { degraded: string[] }).degraded).toEqual([]);
   await device.login(await signInAtProvider(device, 'captain-flora'));
   device.close();
 });
@@ -241,6 +247,11 @@ test('a logout token that nobody signed, or for somebody else, ends nothing', as
   expect(await post('logout_token=x')).toBe(400);
   expect(await post(`logout_token=${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`)).toBe(400);
   expect(await gateway.directoryCall('/oidc/nobody/backchannel-logout', 'logout_token=x')).toBe(404);
+});
+
+test('a directory whose accounts are known cannot become another one under the same name', async () => {
+  const put = gateway.operator.call('PUT', '/v1/directories/idp', input({ subjectClaim: 'email' }));
+  await expect(put).rejects.toMatchObject({ status: 409 });
 });
 
 test('operators sign in at the provider in their browser, if its groups say so', async () => {

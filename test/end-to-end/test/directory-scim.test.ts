@@ -144,6 +144,17 @@ test('Entra ID: updates by PATCH, disables with "False", enables again', async (
   expect((await userOf('robert@corp.example'))?.enabled).toBe(true);
 });
 
+test('who is out is not let in by a resource that says nothing of it', async () => {
+  const id = await created('olaf', { active: false });
+  expect(await userOf('olaf@corp.example')).toBeUndefined();
+  const { active: _, ...silent } = entraUser('olaf') as { active: boolean };
+  expect((await client.call('PUT', `/Users/${id}`, silent)).body).toMatchObject({ active: false });
+  expect((await client.patch(`/Users/${id}`, { op: 'replace', path: 'Active', value: 'TRUE' })).body).toMatchObject({
+    active: true,
+  });
+  expect(await userOf('olaf@corp.example')).toMatchObject({ enabled: true });
+});
+
 test('PUT replaces, DELETE removes for good, both only what is there', async () => {
   const id = await created('carol');
   const put = await client.call('PUT', `/Users/${id}`, entraUser('carol', { displayName: 'Carol', emails: [] }));

@@ -10,6 +10,8 @@ interface ResourceOptions {
   readonly network?: string[];
   readonly ca?: string;
   readonly title?: string;
+  readonly delegate?: string;
+  readonly delegateAudience?: string;
 }
 
 interface PolicyOptions {
@@ -38,6 +40,8 @@ export function addRightCommands(program: Command): void {
     .option('--network <cidr...>', 'private or loopback networks that the backend may lie in')
     .option('--ca <file>', 'PEM of the CA of an https backend')
     .option('--title <text>', 'name to show')
+    .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
+    .option('--delegate-audience <audience>', 'for whom that token is')
     .action(addResource);
   addListing(resource, 'resources', RESOURCE_COLUMNS, (row) => flat(row as ResourceView));
   const policy = program.command('policy').description('which groups reach which resources, and from which apps');
@@ -62,6 +66,7 @@ async function addResource(name: string, options: ResourceOptions, command: Comm
       url: options.backend,
       networks: options.network ?? [],
       ...(options.ca === undefined ? {} : { ca: readFileSync(options.ca, 'utf8') }),
+      ...delegateOf(name, options),
     },
     ...(options.title === undefined ? {} : { title: options.title }),
   };
@@ -70,6 +75,11 @@ async function addResource(name: string, options: ResourceOptions, command: Comm
     admin.call<ResourceView>('PUT', `/v1/resources/${name}`, { body, reason }),
   );
   printRows([flat(view)], RESOURCE_COLUMNS, globals.json);
+}
+
+function delegateOf(name: string, { delegate, delegateAudience }: ResourceOptions): object {
+  if (delegate === undefined) return {};
+  return { delegate: { directory: delegate, audience: delegateAudience ?? name } };
 }
 
 async function addPolicy(name: string, options: PolicyOptions, command: Command): Promise<void> {

@@ -148,6 +148,8 @@ function addTokenCommand(directory: Command): void {
         admin.call<DirectoryTokenView>('POST', `/v1/directories/${name}/tokens`, { body, reason }),
       );
       if (globals.json) return printJson(issued);
+      if (!issued.url.startsWith('https:'))
+        process.stderr.write('this node has no listener for SCIM clients: set SALLYPORT_DIRECTORY_LISTEN\n');
       process.stdout.write(
         `tenant URL    ${issued.url}\nsecret token  ${issued.token}\n\nIt is shown this once, and good until ${formatTime(issued.expiresAt)}.\n`,
       );

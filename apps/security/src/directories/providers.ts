@@ -16,9 +16,10 @@ export interface ProviderEntry {
 
 /** Reads where a provider signs people in and keeps it, so that an outage of theirs is none of the site map. */
 export async function prepareProvider({ access, connectors, wallMs }: RealmContext, row: DirectoryRow): Promise<void> {
-  const found = await connectors
-    .oidc(row)
-    .authorizationEndpoint()
+  const connector = connectors.oidc(row);
+  const found = await connector
+    .refresh()
+    .then(() => connector.authorizationEndpoint())
     .then(
       (authorizationEndpoint) => ({ provider: { authorizationEndpoint }, trouble: null, troubleSince: null }),
       (error: Error) => ({ trouble: error.message, troubleSince: stateOf(row).troubleSince ?? wallMs() }),

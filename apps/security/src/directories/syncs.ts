@@ -1,8 +1,17 @@
-import { claimSync, type DirectoryRow, endSync, getDirectory, listDirectories, type SyncRun } from '@sallyport/access';
+import {
+  type AccountConflict,
+  claimSync,
+  type DirectoryRow,
+  endSync,
+  getDirectory,
+  listDirectories,
+  type SyncRun,
+} from '@sallyport/access';
 import { LdapSync, type SyncOrder, type SyncResult } from '@sallyport/directory';
 import type { LdapSettings, SyncInput } from '@sallyport/security-api';
 import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
+import { prepareProvider } from './providers.ts';
 import { MAX_CONFLICTS, stateOf } from './state.ts';
 
 /** How often a node looks whether a sync is due, ms. */
@@ -11,6 +20,8 @@ const SYNC_EVERY_MS = 60_000;
 const FULL_EVERY_MS = 86_400_000;
 /** A failed sync is tried again after this at the latest, ms. */
 const RETRY_MS = 30_000;
+/** How often a node asks a provider what it publishes, ms. */
+const VISIT_MS = 30_000;
 /** A run whose beat stands still for so long, as this node sees it, is over, ms. */
 const SILENCE_MS = 60_000;
 
@@ -25,6 +36,7 @@ export class DirectorySyncs {
   readonly #context: RealmContext;
   readonly #sightings = new Map<string, Sighting>();
   readonly #running = new Map<string, Promise<void>>();
+  readonly #visits = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
 
@@ -54,12 +66,22 @@ export class DirectorySyncs {
       for (const row of await listDirectories(this.#context.access)) {
         this.#watch(row);
         if (row.kind === 'ldap' && (await this.#isDue(row))) await this.#begin(row, {});
+        if (row.kind === 'oidc') await this.#visit(row);
       }
     } catch (error) {
       this.#context.log.warn({ err: error }, 'the directories could not be looked at');
     } finally {
       this.#looking = false;
     }
+  }
+
+  /** Looks whether a provider still answers, so that the status and the site map are true. */
+  async #visit(row: DirectoryRow): Promise<void> {
+    const now = this.#context.monotonicMs();
+    const seenAt = this.#visits.get(row.name) ?? Number.NEGATIVE_INFINITY;
+    if (now - seenAt < VISIT_MS) return;
+    this.#visits.set(row.name, now);
+    await prepareProvider(this.#context, row);
   }
 
   #watch({ name, runId, runBeat }: DirectoryRow): void {
@@ -100,7 +122,10 @@ export class DirectorySyncs {
         order: this.#orderOf(row, input),
       });
       await whenInForce(this.#context, result.index);
-      await endSync(access, run, { ...stateAfter(result), endedAt: this.#context.wallMs() });
+      await endSync(access, run, {
+        ...stateAfter(result, stateOf(row).conflicts ?? []),
+        endedAt: this.#context.wallMs(),
+      });
       log.info({ directory: row.name, ...result.report }, 'a directory was synced');
     } catch (error) {
       log.warn({ err: error, directory: row.name }, 'a directory could not be synced; nobody was removed');
@@ -128,7 +153,10 @@ export class DirectorySyncs {
   }
 }
 
-function stateAfter({ report, cursor, question, conflicts }: SyncResult): object {
-  const kept = conflicts.slice(0, MAX_CONFLICTS);
+/** Conflicts of before stay known: an incremental sync does not look at them. The view leaves out what was solved. */
+function stateAfter({ report, cursor, question, conflicts }: SyncResult, before: readonly AccountConflict[]): object {
+  const fresh = new Set(conflicts.map(({ subject }) => subject));
+  const known = report.mode === 'full' ? [] : before.filter(({ subject }) => !fresh.has(subject));
+  const kept = [...conflicts, ...known].slice(0, MAX_CONFLICTS);
   return { report, cursor, question, conflicts: kept, trouble: null, troubleSince: null };
 }

@@ -1,4 +1,4 @@
-import type { DirectoryRow, Transaction } from '@sallyport/access';
+import type { AccountConflict, DirectoryRow, Transaction } from '@sallyport/access';
 import type { DirectoryView } from '@sallyport/security-api';
 import { stateOf } from './state.ts';
 
@@ -21,8 +21,21 @@ export async function directoryView({ tables }: Transaction, row: DirectoryRow):
     question: question ?? null,
     trouble: trouble ?? null,
     troubleSince: troubleSince ?? null,
-    conflicts: [...(conflicts ?? [])],
+    conflicts: await unsolved(tables, name, conflicts ?? []),
   };
+}
+
+/** Conflicts whose account still waits: its version is kept only when it was taken over as it is. */
+async function unsolved(
+  tables: Transaction['tables'],
+  directory: string,
+  conflicts: readonly AccountConflict[],
+): Promise<AccountConflict[]> {
+  if (conflicts.length === 0) return [];
+  const subjects = conflicts.map(({ subject }) => subject);
+  const rows = await tables.identities.list({ where: { directory, version: '' }, among: ['subject', subjects] });
+  const waiting = new Set(rows.map(({ subject }) => subject));
+  return conflicts.filter(({ subject }) => waiting.has(subject));
 }
 
 /** What an officer must know of directories, in words: nothing of it takes anybody's session. */

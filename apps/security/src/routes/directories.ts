@@ -122,7 +122,9 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
     async ({ params }) => {
       const row = await access.store.transaction((transaction) => getDirectory(transaction, params.name));
       if (row.kind === 'scim') return [scimFinding()];
-      return row.kind === 'ldap' ? connectors.ldap(row).test() : connectors.oidc(row).test();
+      if (row.kind === 'ldap') return connectors.ldap(row).test();
+      await prepareProvider(context, row);
+      return connectors.oidc(row).test();
     },
   );
   service.post<{ Params: NameParam; Body: SyncInput }>(

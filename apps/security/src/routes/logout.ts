@@ -46,21 +46,27 @@ function refuse(error: unknown): never {
   );
 }
 
-/** The live sessions that the provider means: by its session id when it names one, else all of the user that it vouched for. */
+/**
+ * The live sessions that the provider means: those of its session id, and when it names the user, those of theirs that it
+ * vouched for, but for the ones that are known to be of another session there.
+ */
 async function sessionsOf(
   { access }: RealmContext,
   { name, settings, order }: { name: string; settings: OidcSettings; order: LogoutOrder },
 ): Promise<readonly SessionRow[]> {
   const where = { directory: name, endedAt: null };
+  const { session: providerSession, subject } = order;
   return access.store.transaction(async ({ tables }) => {
-    if (order.session !== undefined)
-      return tables.sessions.list({ where: { ...where, providerSession: order.session } });
+    const named =
+      providerSession === undefined ? [] : await tables.sessions.list({ where: { ...where, providerSession } });
+    if (subject === undefined) return named;
     const { accounts } = settings;
-    const account =
-      accounts === undefined
-        ? await tables.identities.find({ directory: name, subject: order.subject! })
-        : await tables.identities.find({ directory: accounts, externalId: order.subject! });
-    return account ? tables.sessions.list({ where: { ...where, userId: account.userId } }) : [];
+    const by = accounts === undefined ? { directory: name, subject } : { directory: accounts, externalId: subject };
+    const account = await tables.identities.find(by);
+    if (!account || account.userId === '') return named;
+    const others = await tables.sessions.list({ where: { ...where, userId: account.userId } });
+    const unnamed = others.filter((row) => providerSession === undefined || row.providerSession === null);
+    return [...named, ...unnamed];
   });
 }
 

@@ -96,7 +96,9 @@ export async function changeScimUser(
   const before = await context.access.store.transaction(({ tables }) => tables.identities.find({ directory, subject }));
   if (!before) return undefined;
   const { scim = {} } = before.attributes as { scim?: ScimObject };
-  return write(context, client, { subject, user: readScimUser(change(scim)), isNew: false });
+  // Who says nothing of `active` leaves it as it is: a replaced resource must not let somebody in again.
+  const user = readScimUser(change({ ...scim, active: before.active }), before.active);
+  return write(context, client, { subject, user, isNew: false });
 }
 
 async function write(

@@ -3,10 +3,10 @@ import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
 import { randomId } from '../ids.ts';
 import { getRealm } from '../realm.ts';
-import { appendRevocation, endUser } from '../revocation.ts';
 import type { Transaction } from '../store.ts';
 import { type DirectoryRow, type IdentityRow, type Json, NEVER, type UserRow } from '../tables.ts';
 import { getDirectory, sourceOf } from './directories.ts';
+import { endUsers, tellRights } from './effects.ts';
 import { nameFrom } from './names.ts';
 import { keepClaim, type SyncRun } from './sync-run.ts';
 
@@ -251,56 +251,6 @@ function planChange(
   if (user.enabled && !active) plan.disable.push(user);
   // What an operator has disabled stays so, whatever a directory says.
   if (!user.enabled && active && user.disabledBy === 'directory') plan.enable.push(user);
-}
-
-/**
- * Ends users for good: log entry, sessions, installations and codes of each, in the caller's transaction.
- * Gives the index of the last entry, 0 for nobody.
- */
-export async function endUsers(
-  access: AccessContext,
-  transaction: Transaction,
-  users: readonly UserRow[],
-  by: Actor,
-): Promise<number> {
-  const at = transaction.now();
-  let index = 0;
-  for (const { id, name } of users) {
-    const revocation = { requestId: randomId(access.crypto), kind: 'user', subject: id } as const;
-    index = (await appendRevocation(transaction, revocation, { ...by, at })).index;
-    await endUser(transaction, { subject: id, at, reason: by.reason, by: 'directory' });
-    const event = { action: 'user.disable', subject: name, outcome: 'done', at } as const;
-    await appendAudit(transaction, access.crypto, { actor: by.actor, reason: by.reason, ...event });
-  }
-  return index;
-}
-
-/** More users than this, and all channels read their rights again rather than one entry each. */
-const MANY_USERS = 100;
-
-/**
- * Lets the open channels of users read their rights again. Users without a live session have none, and cannot get one
- * meanwhile: the realm's row is locked. Gives the index of the last entry, 0 for none.
- */
-export async function tellRights(
-  access: AccessContext,
-  transaction: Transaction,
-  userIds: readonly string[],
-  by: Actor,
-): Promise<number> {
-  if (userIds.length === 0) return 0;
-  await getRealm(transaction, 'update');
-  const where = { endedAt: null };
-  const live = await transaction.tables.sessions.list({ where, among: ['userId', [...new Set(userIds)]] });
-  const concerned = [...new Set(live.map(({ userId }) => userId))];
-  const subjects = concerned.length > MANY_USERS ? ['*'] : concerned;
-  let index = 0;
-  for (const subject of subjects) {
-    const revocation = { requestId: randomId(access.crypto), kind: 'rights', subject } as const;
-    const entry = { actor: by.actor, reason: by.reason, at: transaction.now() };
-    index = (await appendRevocation(transaction, revocation, entry)).index;
-  }
-  return index;
 }
 
 async function auditAccounts(

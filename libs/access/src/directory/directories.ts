@@ -7,6 +7,7 @@ import { PURPOSES } from '../keyring.ts';
 import { bumpMapVersion } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryKind, DirectoryRow, Json } from '../tables.ts';
+import { tellRights } from './effects.ts';
 
 /** What an operator says of a directory. Secrets that are absent stay as they are. */
 export interface DirectoryChange {
@@ -29,6 +30,7 @@ export async function putDirectory(
     const before = await directories.find({ name }, 'update');
     if (before && before.kind !== change.kind)
       throw new AccessError('ERR_ACCESS_CONFLICT', `${name} is there already, of kind ${before.kind}`);
+    await checkNamespace(transaction, before, change);
     const secret = change.secrets ? wrapSecrets(access, name, change.secrets) : (before?.secret ?? null);
     const { kind, stage, settings } = change;
     const at = transaction.now();
@@ -40,6 +42,27 @@ export async function putDirectory(
     await appendAudit(transaction, access.crypto, { ...by, action, subject: name, outcome: 'done', at });
     return row;
   });
+}
+
+/** What accounts are known by. */
+const NAMESPACE = ['issuer', 'subjectClaim', 'accounts', 'flavour', 'attributes'] as const;
+
+/** @throws AccessError ERR_ACCESS_CONFLICT when accounts that are known would be taken for others */
+async function checkNamespace(
+  { tables }: Transaction,
+  before: DirectoryRow | undefined,
+  change: DirectoryChange,
+): Promise<void> {
+  if (!before) return;
+  const [old, next] = [before.settings, change.settings] as Record<string, { id?: string } | undefined>[];
+  const idOf = (settings: Record<string, { id?: string } | undefined>): string =>
+    JSON.stringify(NAMESPACE.map((name) => (name === 'attributes' ? settings[name]?.id : settings[name])));
+  if (idOf(old!) === idOf(next!)) return;
+  if ((await tables.identities.count({ where: { directory: before.name } })) === 0) return;
+  throw new AccessError(
+    'ERR_ACCESS_CONFLICT',
+    `the accounts of ${before.name} are known by what would change: connect it under another name, and migrate`,
+  );
 }
 
 function wrapSecrets(access: AccessContext, name: string, secrets: Readonly<Record<string, string>>): Uint8Array {
@@ -76,14 +99,20 @@ export function listDirectories(access: AccessContext): Promise<readonly Directo
 export async function removeDirectory(access: AccessContext, name: string, by: Actor): Promise<void> {
   await access.store.transaction(async (transaction) => {
     await bumpMapVersion(transaction);
-    const { users, directories, identities, directoryGroups, directoryTokens, members } = transaction.tables;
+    const { users, directories, identities, directoryGroups, accountGroups, directoryTokens, members } =
+      transaction.tables;
     await getDirectory(transaction, name, 'update');
     const left = await users.count({ where: { directory: name, enabled: true } });
     if (left > 0)
       throw new AccessError('ERR_ACCESS_CONFLICT', `${left} users sign in by ${name}: move them or disable them first`);
-    for (const { subject } of await directoryGroups.list({ where: { directory: name } }))
-      await members.remove({ where: { source: sourceOf(name, subject) } });
-    for (const table of [identities, directoryGroups, directoryTokens])
+    const losing = new Set<string>();
+    for (const { subject } of await directoryGroups.list({ where: { directory: name } })) {
+      const where = { source: sourceOf(name, subject) };
+      for (const { userId } of await members.list({ where })) losing.add(userId);
+      await members.remove({ where });
+    }
+    await tellRights(access, transaction, [...losing], by);
+    for (const table of [identities, directoryGroups, accountGroups, directoryTokens])
       await table.remove({ where: { directory: name } });
     await directories.remove({ where: { name } });
     const at = transaction.now();

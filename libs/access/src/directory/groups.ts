@@ -5,8 +5,9 @@ import { AccessError } from '../errors.ts';
 import { getRealm } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryGroupRow, DirectoryRow } from '../tables.ts';
-import { type AccountAuthor, tellRights } from './accounts.ts';
+import type { AccountAuthor } from './accounts.ts';
 import { getDirectory, sourceOf } from './directories.ts';
+import { tellRights } from './effects.ts';
 import { nameFrom } from './names.ts';
 import { keepClaim } from './sync-run.ts';
 

@@ -6,8 +6,9 @@ import { grantedResources, type PolicySet, readPolicySet } from '../policies.ts'
 import { getRealm } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryRow, IdentityRow, UserRow } from '../tables.ts';
-import { placeMembers, tellRights } from './accounts.ts';
+import { placeMembers } from './accounts.ts';
 import { getDirectory } from './directories.ts';
+import { tellRights } from './effects.ts';
 
 /** How users move from one directory to another: accounts fit when both attributes are the same text. */
 export interface MigrationMapping {

@@ -77,12 +77,23 @@ export class OidcConnector implements Connector {
     this.#agent = new Agent({ connect: settings.ca === undefined ? {} : { ca: settings.ca }, allowH2: false });
   }
 
+  /** Reads again what the provider publishes. @throws DirectoryError ERR_DIRECTORY_UNREACHABLE, ERR_DIRECTORY_ANSWER */
+  async refresh(): Promise<void> {
+    const before = this.#discovered;
+    this.#discovered = undefined;
+    try {
+      await this.#discover();
+    } catch (error) {
+      // What it said last is better than nothing, for as long as it is fresh.
+      this.#discovered = before;
+      throw error;
+    }
+  }
+
   /** Where the browser is sent. @throws DirectoryError ERR_DIRECTORY_UNREACHABLE, ERR_DIRECTORY_ANSWER */
   async authorizationEndpoint(): Promise<string> {
     const { authorization_endpoint: endpoint } = (await this.#discover()).configuration.serverMetadata();
-    if (endpoint === undefined)
-      throw new DirectoryError('ERR_DIRECTORY_ANSWER', 'the provider has no authorization endpoint');
-    return endpoint;
+    return secure(endpoint, 'authorization endpoint');
   }
 
   /**
@@ -104,7 +115,9 @@ export class OidcConnector implements Connector {
     const { keys } = await this.#discover();
     const claims = await verifyLogoutToken(token, keys, this.#demands());
     const { jti, sid } = claims as { jti: string; sid?: string };
-    const subject = claims[this.settings.subjectClaim ?? 'sub'] ?? claims['sub'];
+    const subject = claims[this.settings.subjectClaim ?? 'sub'];
+    // A subject of another kind than the one we know accounts by would end nobody's session, in silence.
+    if (sid === undefined && typeof subject !== 'string') throw refused('subject');
     return { id: jti, subject: typeof subject === 'string' ? subject : undefined, session: sid };
   }
 
@@ -195,8 +208,8 @@ export class OidcConnector implements Connector {
     }
   }
 
-  #keysOf({ jwks_uri: uri }: client.ServerMetadata): JWTVerifyGetKey {
-    if (uri === undefined) throw new DirectoryError('ERR_DIRECTORY_ANSWER', 'the provider publishes no keys');
+  #keysOf({ jwks_uri: published }: client.ServerMetadata): JWTVerifyGetKey {
+    const uri = secure(published, 'address of its keys');
     const options = {
       cooldownDuration: KEYS_COOLDOWN_MS,
       timeoutDuration: TIMEOUT_SECONDS * 1_000,
@@ -236,6 +249,12 @@ export class OidcConnector implements Connector {
       };
     }
   }
+}
+
+/** What a provider publishes must be encrypted, whoever reads it. @throws DirectoryError ERR_DIRECTORY_ANSWER */
+function secure(url: string | undefined, what: string): string {
+  if (url?.startsWith('https://')) return url;
+  throw new DirectoryError('ERR_DIRECTORY_ANSWER', `the provider publishes no ${what}, or one without TLS`);
 }
 
 /** An operator's command listens on a port that nobody knows before (RFC 8252, section 7.3). */

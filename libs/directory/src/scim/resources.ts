@@ -24,19 +24,19 @@ export interface ScimUser {
   readonly attributes: ScimObject;
 }
 
-/** Reads a user resource as a client wrote it. @throws ScimError invalidValue */
-export function readScimUser(body: unknown): ScimUser {
+/** Reads a user resource as a client wrote it; `active` stands for one that says nothing of it. @throws ScimError invalidValue */
+export function readScimUser(body: unknown, activeBefore = true): ScimUser {
   const attributes = writable(body);
   const userName = textOf(attributes, 'userName');
   if (userName === undefined || userName.trim() === '') throw new ScimError('invalidValue', 'a user needs a userName');
   const displayName = textOf(attributes, 'displayName') ?? nameOf(attributes) ?? userName;
-  const active = booleanOf(attributes, 'active') ?? true;
+  const active = booleanOf(attributes, 'active') ?? activeBefore;
   return {
     userName,
     externalId: textOf(attributes, 'externalId') ?? '',
     displayName: displayName.slice(0, 128),
     active,
-    attributes: { ...attributes, active },
+    attributes: { ...withoutName(attributes, 'active'), active },
   };
 }
 
@@ -64,6 +64,10 @@ function writable(body: unknown): ScimObject {
   if (JSON.stringify(attributes).length > MAX_BODY_CHARACTERS)
     throw new ScimError('invalidValue', 'the resource is too large');
   return attributes;
+}
+
+function withoutName(object: ScimObject, name: string): ScimObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => key.toLowerCase() !== name));
 }
 
 function attributeIn(object: ScimObject, name: string): ScimValue | undefined {
