@@ -34,6 +34,12 @@ addSessionCommands(program);
 addFarmCommands(program);
 addDeviceCommands(program);
 
+// Who reads only the beginning, like `head`, has read enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
 function explain(error: unknown): void {
   const { message, next } = error as CliError;
   process.stderr.write(

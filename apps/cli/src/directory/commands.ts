@@ -219,6 +219,11 @@ function addMigrateCommand(directory: Command): void {
 
 const SHOWN = 20;
 
+function printSome(rows: readonly object[], columns: readonly string[]): void {
+  printRows(rows.slice(0, SHOWN), columns, false);
+  if (rows.length > SHOWN) process.stdout.write(`… and ${rows.length - SHOWN} more; --json shows all\n`);
+}
+
 function sayPlan({ applied, users, moves, conflicts, newcomers, rights }: MigrationView): void {
   const out = (text: string): void => void process.stdout.write(`${text}\n`);
   out(
@@ -228,11 +233,11 @@ function sayPlan({ applied, users, moves, conflicts, newcomers, rights }: Migrat
     out(`${newcomers} accounts of the new directory have nobody here: they become users when it is activated`);
   if (conflicts.length > 0) {
     out(styleText('yellow', `\n${conflicts.length} users stay where they are:`));
-    printRows(conflicts.slice(0, SHOWN), ['user', 'why'], false);
+    printSome(conflicts, ['user', 'why']);
   }
   if (rights.length > 0) {
     out(styleText('yellow', `\n${rights.length} users ${applied ? 'have' : 'would have'} other rights:`));
-    printRows(rights.slice(0, SHOWN), ['user', 'lost', 'gained'], false);
+    printSome(rights, ['user', 'lost', 'gained']);
   }
   if (!applied) out('\nnothing was changed; --apply does it');
 }

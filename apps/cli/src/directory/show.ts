@@ -18,10 +18,11 @@ export function directoryRow(view: DirectoryView): object {
   return { ...view, syncedAt: view.report?.at ?? 0, state: stateWord(view) };
 }
 
-function stateWord({ trouble, question, running, progress, conflicts }: DirectoryView): string {
+function stateWord({ kind, report, trouble, question, running, progress, conflicts }: DirectoryView): string {
   if (running) return progress ? `${progress.phase} ${progress.done}` : 'running';
   if (trouble) return 'does not work';
   if (question) return 'asks';
+  if (kind === 'ldap' && !report) return 'not synced yet';
   return conflicts.length > 0 ? `${conflicts.length} conflicts` : 'well';
 }
 

@@ -79,7 +79,7 @@ export async function applyMigration(
   if (plan.rights.length > 0 && !options.acceptRights)
     throw new AccessError(
       'ERR_ACCESS_CONFLICT',
-      `${plan.rights.length} users would not have the same rights: map groups, or accept it`,
+      `${plan.rights.length} users would not have the same rights: map groups, or say --accept-rights`,
     );
   for (let at = 0; at < plan.moves.length; at += BATCH) {
     const users = plan.moves.slice(at, at + BATCH).map(({ user }) => user);
@@ -142,7 +142,7 @@ async function findMoves(transaction: Transaction, { from, to, match }: Migratio
   await getDirectory(transaction, from);
   const target: DirectoryRow = await getDirectory(transaction, to);
   const { tables } = transaction;
-  const users = await tables.users.list({ where: { directory: from } });
+  const users = [...(await tables.users.list({ where: { directory: from } }))].sort(byName);
   const olds = new Map((await tables.identities.list({ where: { directory: from } })).map((row) => [row.userId, row]));
   const news = await tables.identities.list({ where: { directory: to } });
   const byValue = groupByValue(news, match[1]);
@@ -161,6 +161,10 @@ async function findMoves(transaction: Transaction, { from, to, match }: Migratio
   const newcomers =
     target.stage === 'staged' ? news.filter(({ subject, active }) => active && !placed.has(subject)).length : 0;
   return { moves, conflicts, users: users.length, newcomers };
+}
+
+function byName(a: UserRow, b: UserRow): number {
+  return a.name < b.name ? -1 : 1;
 }
 
 function groupByValue(rows: readonly IdentityRow[], attribute: string): ReadonlyMap<string, IdentityRow[]> {
