@@ -8,8 +8,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
 import { directoryOf, ldapInput, settled, sync } from '../src/directory/operate.ts';
 import { dnOf, groupDn, loginOf, PERSON_PASSWORD, standardTree } from '../src/directory/people.ts';
-import { RealLdap, SUFFIX } from '../src/directory/slapd.ts';
+import { READER_PASSWORD, RealLdap, SUFFIX } from '../src/directory/slapd.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
+import { keptBySecurity } from '../src/kept-files.ts';
 
 const COUNT = 200;
 let ldap: RealLdap;
@@ -328,4 +329,14 @@ test('a name that somebody else has is a conflict, never a match', async () => {
   await sync(gateway.operator, 'corp', { mode: 'full' });
   expect((await userOf('eve-corp'))?.displayName).toBe('Other Eve');
   expect((await directoryOf(gateway.operator, 'corp')).conflicts).toEqual([]);
+});
+
+test('neither the password to bind with nor that of anybody stands anywhere in database or logs', () => {
+  const contents = keptBySecurity(gateway);
+  expect(contents.some((content) => content.includes('department-0@corp'))).toBe(true);
+  for (const secret of [READER_PASSWORD, PERSON_PASSWORD])
+    expect(
+      contents.some((content) => content.includes(secret)),
+      secret,
+    ).toBe(false);
 });

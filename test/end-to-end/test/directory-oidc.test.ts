@@ -13,6 +13,7 @@ import { type Backend, startBackend } from '../src/backend.ts';
 import { CLIENT_ID, CLIENT_SECRET, RealProvider } from '../src/directory/provider.ts';
 import { PlainBrowser } from '../src/directory/provider-browser.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
+import { keptBySecurity } from '../src/kept-files.ts';
 import { freePort } from '../src/ports.ts';
 import { startSallyport } from '../src/run-command.ts';
 
@@ -247,6 +248,37 @@ test('a logout token that nobody signed, or for somebody else, ends nothing', as
   expect(await post('logout_token=x')).toBe(400);
   expect(await post(`logout_token=${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`)).toBe(400);
   expect(await gateway.directoryCall('/oidc/nobody/backchannel-logout', 'logout_token=x')).toBe(404);
+});
+
+test('a sign-in that is not strong enough is told so, and the audit log names the demand', async () => {
+  const device = await newUser('ida');
+  const groups = { operatorGroups: ['g-captains'], groupsEndpoint: `${provider.issuer}/graph` };
+  for (const [demand, name] of [
+    [{ acr: ['urn:example:high'] }, 'acr'],
+    [{ amr: ['mfa'] }, 'amr'],
+    [{ tenant: 'another' }, 'tenant'],
+  ] as const) {
+    await gateway.operator.call('PUT', '/v1/directories/idp', input({ ...groups, ...demand }));
+    const code = name === 'tenant' ? 'CREDENTIALS_INVALID' : 'STEP_UP';
+    await expect(device.login(await signInAtProvider(device, 'ida'))).rejects.toMatchObject({ code });
+    expect(await lastRefusal()).toBe(`the sign-in at the provider is refused: ${name}`);
+  }
+  await gateway.operator.call('PUT', '/v1/directories/idp', input(groups));
+  await device.login(await signInAtProvider(device, 'ida'));
+  device.close();
+});
+
+test('neither the client secret nor a delegated token stands anywhere in database or logs', async () => {
+  await gateway.operator.call('PUT', '/v1/directories/push', { kind: 'scim', stage: 'staged', settings: {} });
+  const { token } = await gateway.operator.call('POST', '/v1/directories/push/tokens', {});
+  const contents = keptBySecurity(gateway);
+  // The scan can find: the name of a group of the provider is no secret and is there.
+  expect(contents.some((content) => content.includes('g-captains@idp'))).toBe(true);
+  for (const secret of [CLIENT_SECRET, 'for wiki captain-dora', token as string])
+    expect(
+      contents.some((content) => content.includes(secret)),
+      secret,
+    ).toBe(false);
 });
 
 test('a directory whose accounts are known cannot become another one under the same name', async () => {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBase64Url, formatHex } from '@sallyport/channel';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
@@ -6,6 +6,7 @@ import { openDevice } from '@sallyport/device/node';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
+import { filesUnder, keptBySecurity } from '../src/kept-files.ts';
 import { freePort } from '../src/ports.ts';
 import { RecordingProxy } from '../src/recording-proxy.ts';
 
@@ -80,12 +81,6 @@ test('what a Proxy keeps on disk opens no login: no key of Security and no secre
   for (const content of [...files, log]) expect(content.includes(kek)).toBe(false);
 });
 
-function filesUnder(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((name) => join(folder, name))
-    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
-}
-
 test('a raw scan of database files, write-ahead log and server logs finds no secret', async () => {
   const record = await runJob();
   const { token } = await gateway.operator.call('POST', '/v1/operators/second/invite');
@@ -103,8 +98,7 @@ test('a raw scan of database files, write-ahead log and server logs finds no sec
   ];
   const secrets = [record.deviceSecret, record.keys!.current, record.session!.secret].flatMap(formsOf);
   const needles = [...texts.map((text) => Buffer.from(text)), ...secrets];
-  const folder = realpathSync(join(data, 'database'));
-  const contents = [...filesUnder(folder).map((file) => readFileSync(file)), Buffer.from(gateway.security.log)];
+  const contents = keptBySecurity(gateway);
   const bytes = contents.reduce((sum, content) => sum + content.length, 0);
   expect(bytes).toBeGreaterThan(10_000_000);
   // The scan can find: the installation id is no secret and is there.
