@@ -9,11 +9,11 @@ import {
   type SyncRun,
 } from '@sallyport/access';
 import type { SyncProgress, SyncQuestion } from '@sallyport/security-api';
-import type { Entry } from 'ldapts';
 import type { LdapConnection } from './connection.ts';
 import type { LdapConnector } from './connector.ts';
-import { normalizeDn, subjectOf, textOf, textsOf } from './entry.ts';
+import { normalizeDn, subjectOf, textOf } from './entry.ts';
 import type { KnownAccount } from './known.ts';
+import { allMembers } from './members.ts';
 
 /** What the groups of a directory are synced from. */
 export interface GroupSync {
@@ -150,30 +150,6 @@ async function readGroups(sync: GroupSync): Promise<ReadonlyMap<string, ReadGrou
     await sync.tell({ phase: 'reading groups', done: groups.size });
   }
   return groups;
-}
-
-/** The members of an entry. Active Directory gives many in ranges: `member;range=0-1499` (MS-ADTS, section 3.1.1.3.1.3.3). */
-async function allMembers(connection: LdapConnection, entry: Entry, attribute: string): Promise<readonly string[]> {
-  const members = [...textsOf(entry, attribute), ...textsOf(entry, 'uniqueMember')];
-  let range = rangeOf(entry, attribute);
-  while (range) {
-    members.push(...textsOf(entry, range.name));
-    if (range.end === '*') break;
-    const name = `${attribute};range=${Number(range.end) + 1}-*`;
-    const next = await connection.read(entry.dn, [name]);
-    if (!next) break;
-    entry = next;
-    range = rangeOf(next, attribute);
-  }
-  return members;
-}
-
-function rangeOf(entry: Entry, attribute: string): { name: string; end: string } | undefined {
-  for (const name of Object.keys(entry)) {
-    const [, base = '', end = ''] = /^([^;]+);range=\d+-(\d+|\*)$/i.exec(name) ?? [];
-    if (base.toLowerCase() === attribute.toLowerCase()) return { name, end };
-  }
-  return undefined;
 }
 
 /** Everybody in a group, directly or through groups in it; groups that contain each other end the descent. */
