@@ -3,10 +3,11 @@ import { formatLink, parseLink } from '@sallyport/channel';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { LdapConnector } from '@sallyport/directory';
+import type { User } from '@sallyport/security-api';
 import { Attribute, Change, type Client } from 'ldapts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
-import { directoryOf, ldapInput, settled, sync } from '../src/directory/operate.ts';
+import { directoryOf, lastRefusal, ldapInput, settled, sync, userNamed } from '../src/directory/operate.ts';
 import { dnOf, groupDn, loginOf, PERSON_PASSWORD, standardTree } from '../src/directory/people.ts';
 import { READER_PASSWORD, RealLdap, SUFFIX } from '../src/directory/slapd.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
@@ -31,18 +32,7 @@ afterAll(async () => {
   await backend.close();
 });
 
-interface UserView {
-  readonly id: string;
-  readonly name: string;
-  readonly displayName: string;
-  readonly enabled: boolean;
-  readonly groups: readonly string[];
-}
-
-async function userOf(name: string): Promise<UserView | undefined> {
-  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as UserView[];
-  return users.find((user) => user.name === name);
-}
+const userOf = (name: string): Promise<User | undefined> => userNamed(gateway.operator, name);
 
 function replace(dn: string, type: string, ...values: string[]): Promise<void> {
   return root.modify(dn, new Change({ operation: 'replace', modification: new Attribute({ type, values }) }));
@@ -210,14 +200,6 @@ async function enrolled(i: number, password = PERSON_PASSWORD) {
   return device;
 }
 
-async function lastRefusal(): Promise<string> {
-  const events = (await gateway.operator.call('GET', '/v1/audit?limit=20')) as unknown as {
-    outcome: string;
-    reason: string;
-  }[];
-  return events.find(({ outcome }) => outcome === 'refused')?.reason ?? 'none';
-}
-
 test('users sign in with the password that the directory checks; empty ones and NUL never reach it', async () => {
   const device = await enrolled(10);
   await device.login({ user: loginOf(10), password: PERSON_PASSWORD });
@@ -225,11 +207,11 @@ test('users sign in with the password that the directory checks; empty ones and 
   for (const password of ['', '\0', `${PERSON_PASSWORD}\0`, 'wrong']) {
     await expect(device.login({ user: loginOf(10), password })).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
   }
-  expect(await lastRefusal()).toBe('the directory says that the password is wrong');
+  expect(await lastRefusal(gateway.operator)).toBe('the directory says that the password is wrong');
   await expect(device.login({ user: loginOf(11), password: PERSON_PASSWORD })).rejects.toMatchObject({
     code: 'CREDENTIALS_INVALID',
   });
-  expect(await lastRefusal()).toBe('the name is not the one of the user');
+  expect(await lastRefusal(gateway.operator)).toBe('the name is not the one of the user');
   await expect(device.login({ user: loginOf(10), password: PERSON_PASSWORD })).rejects.toMatchObject({
     code: 'LOCKED',
   });

@@ -2,11 +2,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Device, finishProviderSignIn, memoryStorage, type StoredProvider } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
-import type { MigrationView } from '@sallyport/security-api';
+import type { MigrationView, User } from '@sallyport/security-api';
 import type { Client } from 'ldapts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
-import { ldapInput, settled, sync } from '../src/directory/operate.ts';
+import { ldapInput, settled, sync, userNamed } from '../src/directory/operate.ts';
 import { adTree, dnOf, loginOf, PERSON_PASSWORD } from '../src/directory/people.ts';
 import { CLIENT_ID, CLIENT_SECRET, RealProvider } from '../src/directory/provider.ts';
 import { PlainBrowser } from '../src/directory/provider-browser.ts';
@@ -61,18 +61,7 @@ async function migrate(over: object = {}): Promise<MigrationView> {
   return (await gateway.operator.call('POST', '/v1/migrations', body)) as unknown as MigrationView;
 }
 
-interface UserView {
-  readonly id: string;
-  readonly name: string;
-  readonly enabled: boolean;
-  readonly directory: string;
-  readonly groups: readonly string[];
-}
-
-async function userOf(name: string): Promise<UserView | undefined> {
-  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as UserView[];
-  return users.find((user) => user.name === name);
-}
+const userOf = (name: string): Promise<User | undefined> => userNamed(gateway.operator, name);
 
 test('Entra ID pushes into a staged directory: nobody becomes a user yet', async () => {
   const { operator } = gateway;

@@ -10,6 +10,7 @@ import {
 import { openDevice } from '@sallyport/device/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
+import { lastRefusal, userNamed } from '../src/directory/operate.ts';
 import { CLIENT_ID, CLIENT_SECRET, RealProvider } from '../src/directory/provider.ts';
 import { PlainBrowser } from '../src/directory/provider-browser.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
@@ -89,17 +90,8 @@ async function newUser(name: string): Promise<Device> {
   return enrolled(name);
 }
 
-async function lastRefusal(): Promise<string> {
-  const events = (await gateway.operator.call('GET', '/v1/audit?limit=20')) as unknown as {
-    outcome: string;
-    reason: string;
-  }[];
-  return events.find(({ outcome }) => outcome === 'refused')?.reason ?? 'none';
-}
-
 async function groupsOf(name: string): Promise<readonly string[]> {
-  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as { name: string; groups: string[] }[];
-  return users.find((user) => user.name === name)!.groups;
+  return (await userNamed(gateway.operator, name))!.groups;
 }
 
 test('test connection says in words what is wrong', async () => {
@@ -129,7 +121,7 @@ test('a user of the provider enrols by a code, and the account is bound to the u
   // Another account of the provider does not open the user's session, whatever its name or mail says.
   const other = await signInAtProvider(device, 'mallory');
   await expect(device.login(other)).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
-  expect(await lastRefusal()).toBe('the account at the provider is not the one of the user');
+  expect(await lastRefusal(gateway.operator)).toBe('the account at the provider is not the one of the user');
   await device.login(await signInAtProvider(device, 'ada'));
   device.close();
 });
@@ -139,13 +131,13 @@ test('a code is good once, with its own verifier only, and the redirect that was
   const used = await signInAtProvider(device, 'bea');
   await device.login(used);
   await expect(device.login(used)).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
-  expect(await lastRefusal()).toBe('the sign-in at the provider is refused: code');
+  expect(await lastRefusal(gateway.operator)).toBe('the sign-in at the provider is refused: code');
   const fresh = await signInAtProvider(device, 'bea');
   const stolen = { oidc: { ...fresh.oidc, verifier: 'x'.repeat(43) } };
   await expect(device.login(stolen)).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
   const elsewhere = { oidc: { ...fresh.oidc, redirect: 'https://evil.example/' } };
   await expect(device.login(elsewhere)).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
-  expect(await lastRefusal()).toBe('the sign-in at the provider is refused: redirect');
+  expect(await lastRefusal(gateway.operator)).toBe('the sign-in at the provider is refused: redirect');
   await expect(device.login({ user: 'bea', password: 'x' })).rejects.toMatchObject({ code: 'CREDENTIALS_INVALID' });
   device.close();
 });
@@ -188,7 +180,7 @@ test('too many groups for a token are read from the endpoint that the operator s
   await expect(device.enroll(link, await signInAtProvider(device, 'many', link))).rejects.toMatchObject({
     code: 'CREDENTIALS_INVALID',
   });
-  expect(await lastRefusal()).toContain('group overage, and no groups endpoint is set');
+  expect(await lastRefusal(gateway.operator)).toContain('group overage, and no groups endpoint is set');
   const settings = { operatorGroups: ['g-captains'], groupsEndpoint: `${provider.issuer}/graph` };
   await gateway.operator.call('PUT', '/v1/directories/idp', input(settings));
   await device.enroll(link, await signInAtProvider(device, 'many', link));
@@ -261,7 +253,7 @@ test('a sign-in that is not strong enough is told so, and the audit log names th
     await gateway.operator.call('PUT', '/v1/directories/idp', input({ ...groups, ...demand }));
     const code = name === 'tenant' ? 'CREDENTIALS_INVALID' : 'STEP_UP';
     await expect(device.login(await signInAtProvider(device, 'ida'))).rejects.toMatchObject({ code });
-    expect(await lastRefusal()).toBe(`the sign-in at the provider is refused: ${name}`);
+    expect(await lastRefusal(gateway.operator)).toBe(`the sign-in at the provider is refused: ${name}`);
   }
   await gateway.operator.call('PUT', '/v1/directories/idp', input(groups));
   await device.login(await signInAtProvider(device, 'ida'));
@@ -311,7 +303,7 @@ test('operators sign in at the provider in their browser, if its groups say so',
   };
   expect(await run('captain-dora')).toContain('you are operator captain-dora');
   expect(await run('ada')).toContain('you are no operator of this gateway');
-  expect(await lastRefusal()).toBe('in no group of operators');
+  expect(await lastRefusal(gateway.operator)).toBe('in no group of operators');
   // Who leaves is no operator either.
   await gateway.operator.call('POST', '/v1/users/captain-dora/disable');
   const { sallyport } = await import('../src/run-command.ts');

@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import type { User } from '@sallyport/security-api';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { userNamed } from '../src/directory/operate.ts';
 import { entraUser, ScimClient } from '../src/directory/scim-client.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
 import { freePort } from '../src/ports.ts';
@@ -42,17 +44,7 @@ async function group(displayName: string, members: readonly string[] = []): Prom
   return body['id'] as string;
 }
 
-interface UserView {
-  readonly id: string;
-  readonly name: string;
-  readonly enabled: boolean;
-  readonly groups: readonly string[];
-}
-
-async function userOf(name: string): Promise<UserView | undefined> {
-  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as UserView[];
-  return users.find((user) => user.name === name);
-}
+const userOf = (name: string): Promise<User | undefined> => userNamed(gateway.operator, name);
 
 test('who has no token learns nothing, and a broken body is not even read', async () => {
   const { token } = client;

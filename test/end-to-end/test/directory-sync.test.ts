@@ -1,6 +1,7 @@
+import type { User } from '@sallyport/security-api';
 import { Attribute, Change, type Client } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { directoryOf, ldapInput, settled, sync } from '../src/directory/operate.ts';
+import { directoryOf, ldapInput, settled, sync, userNamed } from '../src/directory/operate.ts';
 import { adTree, dnOf, groupDn, guidOf, loginOf, standardTree } from '../src/directory/people.ts';
 import { RealLdap, SUFFIX } from '../src/directory/slapd.ts';
 import { Gateway } from '../src/gateway.ts';
@@ -23,17 +24,7 @@ async function start(entries: Parameters<typeof RealLdap.start>[0]): Promise<Rea
   return ldap;
 }
 
-interface UserView {
-  readonly name: string;
-  readonly displayName: string;
-  readonly enabled: boolean;
-  readonly groups: readonly string[];
-}
-
-async function userOf(name: string): Promise<UserView | undefined> {
-  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as UserView[];
-  return users.find((user) => user.name === name);
-}
+const userOf = (name: string): Promise<User | undefined> => userNamed(gateway.operator, name);
 
 test('Security killed in the middle of the first sync of 10,000 users: the next one goes on where it was', async () => {
   const ldap = await start(standardTree(MANY));

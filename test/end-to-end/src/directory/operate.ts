@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DirectoryView } from '@sallyport/security-api';
+import type { AuditView, DirectoryView, User } from '@sallyport/security-api';
 import type { Operator } from '../operator.ts';
 import { READER_DN, READER_PASSWORD, type RealLdap, SUFFIX } from './slapd.ts';
 
@@ -44,4 +44,16 @@ export async function sync(operator: Operator, name: string, body: object = {}):
     const view = await settled(operator, name);
     if (done) return view;
   }
+}
+
+/** A user of the realm, by name; undefined when there is none. */
+export async function userNamed(operator: Operator, name: string): Promise<User | undefined> {
+  const users = (await operator.call('GET', '/v1/users')) as unknown as User[];
+  return users.find((user) => user.name === name);
+}
+
+/** Why somebody was refused last, in the words of the audit log. */
+export async function lastRefusal(operator: Operator): Promise<string> {
+  const events = (await operator.call('GET', '/v1/audit?limit=20')) as unknown as AuditView[];
+  return events.find(({ outcome }) => outcome === 'refused')?.reason ?? 'none';
 }
