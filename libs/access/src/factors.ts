@@ -2,7 +2,6 @@ import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
-import type { FactorRow } from './tables.ts';
 
 /** Bytes of a TOTP secret (RFC 4226, section 4: at least 128 bits, 160 recommended). */
 const SECRET_BYTES = 20;
@@ -40,11 +39,6 @@ export async function removeFactor(access: AccessContext, userName: string, by: 
     await appendAudit(transaction, access.crypto, { ...by, ...event });
     return removed > 0;
   });
-}
-
-/** A user's second factor, undefined when there is none. */
-export function findFactor(access: AccessContext, userId: string): Promise<FactorRow | undefined> {
-  return access.store.transaction(({ tables }) => tables.factors.find({ userId }));
 }
 
 /**

@@ -78,7 +78,7 @@ export {
   type NamedInstallation,
 } from './enrolment.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './errors.ts';
-export { findFactor, issueFactor, removeFactor, useFactor } from './factors.ts';
+export { issueFactor, removeFactor, useFactor } from './factors.ts';
 export {
   findProxy,
   issueJoinToken,

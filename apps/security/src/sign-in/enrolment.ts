@@ -11,6 +11,7 @@ import {
   ticketOf,
 } from './attempt.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
+import { findSignInPlace } from './place.ts';
 import { sealResume } from './resume.ts';
 import type { Refusal, Verdict } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
@@ -37,7 +38,8 @@ export async function answerEnrolment(
   if (blockedMs > 0) return { answer: refused('LOCKED', blockedMs) };
   let verdict: Verdict | undefined;
   const verify = async (holder: CodeHolder | undefined): Promise<CredentialCheck> => {
-    const claimant = { user: holder?.user, address, installation: '', proven: holder?.secretFits === true };
+    const place = await findSignInPlace(context, holder?.user);
+    const claimant = { user: holder?.user, place, address, installation: '', proven: holder?.secretFits === true };
     verdict = await verifyCredentials(context, claimant, credentials);
     return verdict.fit ? { why: '', ...verdict } : verdict;
   };

@@ -1,4 +1,4 @@
-import { findFactor, type UserRow, useFactor } from '@sallyport/access';
+import { type UserRow, useFactor } from '@sallyport/access';
 import { Secret, TOTP } from 'otpauth';
 import type { RealmContext } from '../realm-context.ts';
 
@@ -16,17 +16,6 @@ function totpOf(secret: Uint8Array, label?: { issuer: string; label: string }): 
 export function totpUri(realm: string, user: string, secret: Uint8Array): { uri: string; secret: string } {
   const totp = totpOf(secret, { issuer: `Sallyport ${realm}`, label: user });
   return { uri: totp.toString(), secret: totp.secret.base32 };
-}
-
-/** Whether a user must bring a second factor, cannot though they must, or need not. */
-export async function factorNeeded(
-  { access }: RealmContext,
-  user: UserRow,
-  required: boolean,
-): Promise<'needed' | 'missing' | 'not needed'> {
-  const factor = await findFactor(access, user.id);
-  if (factor) return 'needed';
-  return required ? 'missing' : 'not needed';
 }
 
 /** Checks a one-time code. A step of the clock is good once. */

@@ -1,30 +1,21 @@
 import {
   auditRefusal,
+  checkContext,
   createSession,
   type DirectorySignIn,
   findInstallation,
-  getRealm,
   type InstallationRow,
   type KeyCandidate,
   keyCandidates,
-  settingsOf,
   type UserRow,
 } from '@sallyport/access';
 import { type AppContext, type CborFields, parseContext, type SecurityEstablish } from '@sallyport/channel';
-import type { RealmSettings } from '@sallyport/security-api';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
-import {
-  contextDenied,
-  type LoginAnswer,
-  type LoginAttempt,
-  type LoginStep,
-  proofFits,
-  refused,
-  ticketOf,
-} from './attempt.ts';
+import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, refused, ticketOf } from './attempt.ts';
 import { readCredentials } from './credentials.ts';
-import { checkCode, factorNeeded } from './second-factor.ts';
+import { readSigningUser, type SigningUser } from './place.ts';
+import { checkCode } from './second-factor.ts';
 import { type Refusal, refusal } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
@@ -32,13 +23,12 @@ import { verifyCredentials } from './verify.ts';
 const MAX_ROUNDS = 4;
 
 /** A login whose device has proved itself. */
-interface Login {
+interface Login extends SigningUser {
   readonly attempt: LoginAttempt;
   readonly installation: InstallationRow;
   readonly used: KeyCandidate;
   readonly app: AppContext;
   readonly user: UserRow;
-  readonly settings: RealmSettings;
   readonly siteMap: string;
 }
 
@@ -57,16 +47,17 @@ export async function answerLogin(
   const signingKey = installation.signingKey as unknown as JWK;
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), installation.id))) return undefined;
   const app = parseContext(fields.map('app'));
-  const found = await readUser(context, installation);
-  if (!found.user?.enabled) {
-    const name = found.user?.name ?? installation.userId;
+  const signing = await readSigningUser(context, installation.userId);
+  const { user, place, settings } = signing;
+  if (!user?.enabled) {
+    const name = user?.name ?? installation.userId;
     return refuse(context, { name, installation }, refusal('REVOKED', 'the user is disabled'));
   }
-  const login = { attempt, installation, used, app, siteMap, user: found.user, settings: found.settings };
-  const denied = await contextDenied(context, app);
+  const login = { ...signing, user, attempt, installation, used, app, siteMap };
+  const denied = checkContext(settings.context, app);
   if (denied) return refuse(context, named(login), refusal(denied, `the app context is refused: ${denied}`));
-  const claimant = { user: found.user, address, installation: installation.id, proven: true };
-  if (!found.settings.loginNeedsPassword) return secondFactor(context, login, undefined);
+  if (!settings.loginNeedsPassword) return secondFactor(context, login, undefined);
+  const claimant = { user, place, address, installation: installation.id, proven: true };
   const verdict = await verifyCredentials(context, claimant, readCredentials(fields));
   return verdict.fit ? secondFactor(context, login, verdict.signIn) : refuse(context, named(login), verdict);
 }
@@ -82,13 +73,6 @@ function openWithKeys(
     if (fields) return { fields, used };
   }
   return undefined;
-}
-
-function readUser({ access }: RealmContext, { userId }: InstallationRow) {
-  return access.store.transaction(async (transaction) => ({
-    user: await transaction.tables.users.find({ id: userId }),
-    settings: settingsOf(await getRealm(transaction)),
-  }));
 }
 
 function named({ user, installation }: Login): { name: string; installation: InstallationRow } {
@@ -111,18 +95,11 @@ async function secondFactor(
   login: Login,
   signIn: DirectorySignIn | undefined,
 ): Promise<LoginStep> {
-  const byProvider = signIn?.providerSession !== undefined || (await isByProvider(context, login.user));
-  const required = login.settings.secondFactor === 'required' && !byProvider;
-  const needed = await factorNeeded(context, login.user, required);
-  if (needed === 'not needed') return complete(context, login, signIn);
-  if (needed === 'missing') return refuse(context, named(login), refusal('STEP_UP', 'the user has no second factor'));
-  return askForCode(context, login, { signIn, round: 1 });
-}
-
-async function isByProvider({ access }: RealmContext, { directory }: UserRow): Promise<boolean> {
-  if (directory === '') return false;
-  const row = await access.store.transaction(({ tables }) => tables.directories.find({ name: directory }));
-  return row?.kind !== 'ldap';
+  const { hasFactor, settings, place } = login;
+  if (hasFactor) return askForCode(context, login, { signIn, round: 1 });
+  const ours = !place.directory || place.directory.kind === 'ldap';
+  if (settings.secondFactor !== 'required' || !ours) return complete(context, login, signIn);
+  return refuse(context, named(login), refusal('STEP_UP', 'the user has no second factor'));
 }
 
 interface Round {

@@ -1,7 +1,6 @@
 import {
   bindIdentity,
   type DirectoryRow,
-  findIdentity,
   type IdentityRow,
   setAccountGroups,
   type UserRow,
@@ -12,6 +11,7 @@ import type { OidcSettings } from '@sallyport/security-api';
 import type { RealmContext } from '../realm-context.ts';
 import type { Credentials } from './credentials.ts';
 import { delegatedTokens } from './delegation.ts';
+import type { SignInPlace } from './place.ts';
 import { openResume } from './resume.ts';
 import { type Refusal, refusal, type Verdict } from './verdict.ts';
 
@@ -19,6 +19,7 @@ import { type Refusal, refusal, type Verdict } from './verdict.ts';
 export interface Claimant {
   /** The user who ought to be there; undefined when the code or device leads to nobody. */
   readonly user: UserRow | undefined;
+  readonly place: SignInPlace;
   /** Address of the device. */
   readonly address: string;
   /** The installation; empty while it enrols. */
@@ -74,10 +75,9 @@ async function verifyPasswordOf(
   { user: typed, secret }: Password,
 ): Promise<Verdict> {
   const { access } = context;
-  const { user, proven } = of;
-  const place = user && (await signInPlace(context, user));
-  const named = user && isNamed(user, place?.identity, typed) ? user : undefined;
-  if (!place?.directory) {
+  const { user, place, proven } = of;
+  const named = user && isNamed(user, place.identity, typed) ? user : undefined;
+  if (!place.directory) {
     const right = await verifyPassword(access, named, secret);
     if (right) return { fit: true };
     return refusal(
@@ -92,20 +92,6 @@ async function verifyPasswordOf(
   if (!identity) return refusal('CREDENTIALS_INVALID', `the user has no account in ${directory.name}`);
   if (!proven) return refusal('CREDENTIALS_INVALID', 'the activation code is wrong');
   return passwordVerdict(directory, await context.connectors.ldap(directory).checkPassword(identity.subject, secret));
-}
-
-interface SignInPlace {
-  readonly directory: DirectoryRow | undefined;
-  readonly identity: IdentityRow | undefined;
-}
-
-/** Where a user signs in; no directory for a local one. */
-async function signInPlace({ access }: RealmContext, user: UserRow): Promise<SignInPlace> {
-  if (user.directory === '') return { directory: undefined, identity: undefined };
-  return access.store.transaction(async (transaction) => ({
-    directory: await transaction.tables.directories.find({ name: user.directory }),
-    identity: await findIdentity(transaction, user.directory, user.id),
-  }));
 }
 
 function isNamed(user: UserRow, identity: IdentityRow | undefined, typed: string): boolean {
