@@ -24,12 +24,9 @@ export {
   type AccountAuthor,
   type AccountConflict,
   type AccountOutcome,
-  addDirectoryUser,
   applyAccounts,
   applyAccountsIn,
-  bindIdentity,
   expireAccounts,
-  findIdentity,
   placeAccounts,
   removeAccounts,
 } from './directory/accounts.ts';
@@ -58,6 +55,7 @@ export {
   type SourceGroup,
   setAccountGroups,
 } from './directory/groups.ts';
+export { addDirectoryUser, bindIdentity, findIdentity } from './directory/identities.ts';
 export {
   applyMigration,
   type MigrationConflict,

@@ -1,10 +1,13 @@
-/** Counts failures by key and makes each further try wait longer. What it holds may vanish at any time. */
+/**
+ * Counts tries by key and makes each further one wait longer. A try counts as failed from the start, so that many at once
+ * are no more than as many one after the other. What it holds may vanish at any time.
+ */
 export interface Lockout {
-  /** Notes a failure; gives the ms until the next try is allowed, 0 while there are tries left. */
-  fail(key: string): Promise<number>;
-  /** Ms until a try is allowed. */
-  blockedMs(key: string): Promise<number>;
-  /** Forgets the failures of a key: it has succeeded. */
+  /** Takes a try; 0, or the ms until the next one is allowed, and then it was not taken. */
+  take(key: string): Promise<number>;
+  /** Gives a try back that was neither right nor wrong, because nobody could tell. */
+  giveBack(key: string): Promise<void>;
+  /** Forgets the tries of a key: it has succeeded. */
   clear(key: string): Promise<void>;
 }
 
@@ -16,7 +19,7 @@ export const LOCKOUT: {
   readonly memoryMs: number;
 } = { free: 5, firstMs: 15_000, longestMs: 900_000, memoryMs: 3_600_000 };
 
-/** The wait after so many failures in a row: none, then doubling. */
+/** The wait after so many failed tries in a row: none, then doubling. */
 export function lockoutWaitMs(failures: number): number {
   if (failures < LOCKOUT.free) return 0;
   return Math.min(LOCKOUT.longestMs, LOCKOUT.firstMs * 2 ** (failures - LOCKOUT.free));
@@ -37,19 +40,22 @@ export function memoryLockout({ now, maxKeys = 100_000 }: { now: () => number; m
     const found = failures.get(key);
     return found && now() - found.at < LOCKOUT.memoryMs ? found : { count: 0, at: now() };
   };
-  const blockedMs = (key: string): number => {
-    const { count, at } = known(key);
-    return Math.max(0, Math.ceil(at + lockoutWaitMs(count) - now()));
+  const keep = (key: string, entry: Failures): void => {
+    failures.delete(key);
+    failures.set(key, entry);
+    if (failures.size > maxKeys) failures.delete(failures.keys().next().value!);
   };
   return {
-    async fail(key) {
-      const count = known(key).count + 1;
-      failures.delete(key);
-      failures.set(key, { count, at: now() });
-      if (failures.size > maxKeys) failures.delete(failures.keys().next().value!);
-      return blockedMs(key);
+    async take(key) {
+      const { count, at } = known(key);
+      const waitMs = Math.max(0, Math.ceil(at + lockoutWaitMs(count) - now()));
+      if (waitMs === 0) keep(key, { count: count + 1, at: now() });
+      return waitMs;
     },
-    blockedMs: async (key) => blockedMs(key),
+    async giveBack(key) {
+      const { count, at } = known(key);
+      if (count > 0) keep(key, { count: count - 1, at });
+    },
     clear: async (key) => void failures.delete(key),
   };
 }

@@ -17,18 +17,18 @@ presenceContract(async () => memoryPresence(), 'presence in memory');
 
 lockoutContract(async () => memoryLockout({ now: () => performance.now() }), 'lock-out in memory');
 
-test('the lock-out in memory forgets with time, and its oldest keys first', async () => {
+test('the lock-out in memory waits longer each time, forgets with time, and its oldest keys first', async () => {
   const clock = { now: 0 };
   const lockout = memoryLockout({ now: () => clock.now, maxKeys: 2 });
-  for (let i = 0; i < LOCKOUT.free; i++) await lockout.fail('a');
-  expect(await lockout.blockedMs('a')).toBe(LOCKOUT.firstMs);
+  for (let i = 0; i < LOCKOUT.free; i++) await lockout.take('a');
+  expect(await lockout.take('a')).toBe(LOCKOUT.firstMs);
   clock.now += LOCKOUT.firstMs;
-  expect(await lockout.blockedMs('a')).toBe(0);
+  expect(await lockout.take('a')).toBe(0);
+  expect(await lockout.take('a')).toBe(2 * LOCKOUT.firstMs);
   clock.now += LOCKOUT.memoryMs;
-  expect(await lockout.fail('a')).toBe(0);
-  for (let i = 0; i < LOCKOUT.free; i++) await lockout.fail('b');
-  for (const key of ['c', 'd']) await lockout.fail(key);
-  expect(await lockout.blockedMs('b')).toBe(0);
+  for (let i = 0; i < LOCKOUT.free; i++) expect(await lockout.take('a')).toBe(0);
+  for (const key of ['b', 'c']) await lockout.take(key);
+  expect(await lockout.take('a')).toBe(0);
 });
 
 test('presence in memory forgets the oldest sessions first', async () => {

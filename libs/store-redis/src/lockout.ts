@@ -14,14 +14,17 @@ local free, first, longest, memory = tonumber(ARGV[2]), tonumber(ARGV[3]), tonum
 if ARGV[1] == 'clear' then redis.call('DEL', KEYS[1]) return 0 end
 local count = tonumber(redis.call('HGET', KEYS[1], 'count') or '0')
 local at = math.min(now, tonumber(redis.call('HGET', KEYS[1], 'at') or '0'))
-if ARGV[1] == 'fail' then
-  count, at = count + 1, now
-  redis.call('HSET', KEYS[1], 'count', count, 'at', at)
+if ARGV[1] == 'giveBack' then
+  if count > 0 then redis.call('HSET', KEYS[1], 'count', count - 1) end
+  return 0
+end
+local wait = 0
+if count >= free then wait = math.max(0, math.ceil(at + math.min(longest, first * 2 ^ (count - free)) - now)) end
+if wait == 0 then
+  redis.call('HSET', KEYS[1], 'count', count + 1, 'at', now)
   redis.call('PEXPIRE', KEYS[1], memory)
 end
-if count < free then return 0 end
-local wait = math.min(longest, first * 2 ^ (count - free))
-return math.max(0, math.ceil(at + wait - now))`;
+return wait`;
 
 /** How a lock-out is set up. `backup` counts on this node alone while Redis does not answer. */
 export interface RedisLockoutOptions {
@@ -32,13 +35,15 @@ export interface RedisLockoutOptions {
 /** Lock-out of all nodes together. Keys are hashed: names and addresses do not stand in Redis. */
 export function redisLockout(link: RedisLink, { realm, backup }: RedisLockoutOptions): Lockout {
   const limits = [LOCKOUT.free, LOCKOUT.firstMs, LOCKOUT.longestMs, LOCKOUT.memoryMs].map(String);
-  const ask = async (key: string, mode: 'fail' | 'look' | 'clear'): Promise<number | undefined> => {
+  const ask = async (key: string, mode: 'take' | 'giveBack' | 'clear'): Promise<number | undefined> => {
     const name = keyOf(realm, 'lockout', createHash('sha256').update(key).digest('base64url'));
     return (await link.attempt((client) => client.eval(SCRIPT, 1, name, mode, ...limits))) as number | undefined;
   };
   return {
-    fail: async (key) => (await ask(key, 'fail')) ?? backup.fail(key),
-    blockedMs: async (key) => (await ask(key, 'look')) ?? backup.blockedMs(key),
+    take: async (key) => (await ask(key, 'take')) ?? backup.take(key),
+    giveBack: async (key) => {
+      if ((await ask(key, 'giveBack')) === undefined) await backup.giveBack(key);
+    },
     clear: async (key) => {
       if ((await ask(key, 'clear')) === undefined) await backup.clear(key);
     },

@@ -13,6 +13,7 @@ import { type Backend, startBackend } from '../src/backend.ts';
 import { lastRefusal, userNamed } from '../src/directory/operate.ts';
 import { CLIENT_ID, CLIENT_SECRET, RealProvider } from '../src/directory/provider.ts';
 import { PlainBrowser } from '../src/directory/provider-browser.ts';
+import { entraUser, ScimClient } from '../src/directory/scim-client.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
 import { keptBySecurity } from '../src/kept-files.ts';
 import { freePort } from '../src/ports.ts';
@@ -271,6 +272,24 @@ test('neither the client secret nor a delegated token stands anywhere in databas
       contents.some((content) => content.includes(secret)),
       secret,
     ).toBe(false);
+});
+
+test('who has moved to another directory does not come in by the old one any more', async () => {
+  const device = await newUser('jana');
+  await device.login();
+  const { operator } = gateway;
+  const { token, url } = await operator.call('POST', '/v1/directories/push/tokens', {});
+  const scim = new ScimClient(url as string, gateway.security.ready.ca!, token as string);
+  await scim.call('POST', '/Users', entraUser('jana', { externalId: 'jana' }));
+  await scim.close();
+  const body = { from: 'idp', to: 'push', match: ['subject', 'externalId'], apply: true, acceptRights: true };
+  const { moves } = await operator.call('POST', '/v1/migrations', body);
+  expect(moves).toEqual([expect.objectContaining({ user: 'jana', from: 'jana' })]);
+  await expect(device.login(await signInAtProvider(device, 'jana'))).rejects.toMatchObject({
+    code: 'CREDENTIALS_INVALID',
+  });
+  expect(await lastRefusal(operator)).toBe('the account at the provider is not the one of the user');
+  device.close();
 });
 
 test('a directory whose accounts are known cannot become another one under the same name', async () => {

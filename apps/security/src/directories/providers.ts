@@ -38,7 +38,7 @@ export async function prepareProvider({ access, connectors, wallMs }: RealmConte
 export function providerEntries(rows: readonly DirectoryRow[]): ProviderEntry[] {
   return rows.flatMap((row) => {
     const { provider } = stateOf(row);
-    if (row.kind !== 'oidc' || !provider) return [];
+    if (row.kind !== 'oidc' || row.stage !== 'active' || !provider) return [];
     const { issuer, clientId, scope, redirects, acr } = row.settings as unknown as OidcSettings;
     const { authorizationEndpoint } = provider;
     const entry = { directory: row.name, issuer, authorizationEndpoint, clientId, scope: scopeOf(scope), redirects };

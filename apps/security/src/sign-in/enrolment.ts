@@ -1,8 +1,23 @@
-import { auditRefusal, type CodeHolder, type CredentialCheck, enrol, type Json } from '@sallyport/access';
-import { deriveEnrolledKey, parseContext } from '@sallyport/channel';
+import {
+  auditRefusal,
+  type CodeHolder,
+  type CredentialCheck,
+  type EnrolResult,
+  enrol,
+  type Json,
+} from '@sallyport/access';
+import {
+  type AppContext,
+  deriveEnrolledKey,
+  type EstablishOutcome,
+  type PublicKey,
+  parseContext,
+} from '@sallyport/channel';
+import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
 import {
   contextDenied,
+  type LoginAnswer,
   type LoginAttempt,
   type LoginStep,
   proofFits,
@@ -13,7 +28,7 @@ import {
 import { type Credentials, readCredentials } from './credentials.ts';
 import { findSignInPlace } from './place.ts';
 import { sealResume } from './resume.ts';
-import type { Refusal, Verdict } from './verdict.ts';
+import type { Verdict } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
 /** Handles HS3 of an enrolment; undefined when the handshake itself fails. */
@@ -29,13 +44,40 @@ export async function answerEnrolment(
   const signingKey = readSigningKey(fields.map('hk'));
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), ''))) return undefined;
   const credentials = readCredentials(fields);
-  const who = whoOf(credentials);
   const denied = await contextDenied(context, app);
-  if (denied) return { answer: await refuseContext(context, { who, denied }) };
+  if (denied) return { answer: await refuseContext(context, { who: whoOf(credentials), denied }) };
   const code = fields.text('code', 64);
-  const codeKey = `code ${code.split('-', 1)[0]} ${address}`;
-  const blockedMs = await context.lockout.blockedMs(codeKey);
-  if (blockedMs > 0) return { answer: refused('LOCKED', blockedMs) };
+  const key = `code ${code.split('-', 1)[0]} ${address}`;
+  const waitMs = await context.lockout.take(key);
+  if (waitMs > 0) return { answer: refused('LOCKED', waitMs) };
+  const enrolment = { code, credentials, address, deviceStatic, signingKey, app, outcome: establish.outcome };
+  const { result, verdict } = await tryEnrolment(context, enrolment).catch(async (error: unknown) => {
+    await context.lockout.giveBack(key);
+    throw error;
+  });
+  if (result.status === 'refused') return { answer: refusalAnswer(result, verdict) };
+  await context.lockout.clear(key);
+  if (verdict?.fit) await verdict.afterwards?.();
+  const { id } = result.installation;
+  const resume = sealResume(context, id, verdict?.fit ? verdict.signIn : undefined);
+  const ticket = ticketOf(context, id);
+  return { answer: { status: 'ok', iid: id, generation: 0, ticket, resume, site_map: siteMap, notices: [] } };
+}
+
+interface Enrolment {
+  readonly code: string;
+  readonly credentials: Credentials;
+  readonly address: string;
+  readonly deviceStatic: PublicKey;
+  readonly signingKey: JWK;
+  readonly app: AppContext;
+  readonly outcome: EstablishOutcome;
+}
+
+async function tryEnrolment(
+  context: RealmContext,
+  { code, credentials, address, deviceStatic, signingKey, app, outcome }: Enrolment,
+): Promise<{ result: EnrolResult; verdict: Verdict | undefined }> {
   let verdict: Verdict | undefined;
   const verify = async (holder: CodeHolder | undefined): Promise<CredentialCheck> => {
     const place = await findSignInPlace(context, holder?.user);
@@ -45,28 +87,22 @@ export async function answerEnrolment(
   };
   const result = await enrol(context.access, {
     code,
-    user: who,
+    user: whoOf(credentials),
     verify,
     deviceStatic: Uint8Array.from(deviceStatic),
     signingKey: signingKey as unknown as Json,
-    sharedKey: deriveEnrolledKey(context.access.crypto, establish.outcome),
+    sharedKey: deriveEnrolledKey(context.access.crypto, outcome),
     app: `${app.id}@${app.version}`,
     model: app.model,
   });
-  if (result.status === 'refused') {
-    await context.lockout.fail(codeKey);
-    const { retryAfterMs, code: why } = refusalOf(verdict) ?? { retryAfterMs: 0, code: result.code };
-    return { answer: refused(result.code === 'CODE_INVALID' && why !== 'LOCKED' ? result.code : why, retryAfterMs) };
-  }
-  if (verdict?.fit) await verdict.afterwards?.();
-  const { id } = result.installation;
-  const resume = sealResume(context, id, verdict?.fit ? verdict.signIn : undefined);
-  const ticket = ticketOf(context, id);
-  return { answer: { status: 'ok', iid: id, generation: 0, ticket, resume, site_map: siteMap, notices: [] } };
+  return { result, verdict };
 }
 
-function refusalOf(verdict: Verdict | undefined): Refusal | undefined {
-  return verdict && !verdict.fit ? verdict : undefined;
+/** Who does not have the code learns only that, but for a wait. */
+function refusalAnswer(result: Extract<EnrolResult, { status: 'refused' }>, verdict: Verdict | undefined): LoginAnswer {
+  if (!verdict || verdict.fit) return refused(result.code);
+  if (result.code === 'CODE_INVALID' && verdict.code !== 'LOCKED') return refused(result.code);
+  return refused(verdict.code, verdict.retryAfterMs);
 }
 
 /** Who a device says it is, for the audit log. */
@@ -78,7 +114,7 @@ function whoOf(credentials: Credentials): string {
 async function refuseContext(
   { access }: RealmContext,
   { who, denied }: { who: string; denied: Parameters<typeof refused>[0] },
-) {
+): Promise<LoginAnswer> {
   const reason = `the app context is refused: ${denied}`;
   await auditRefusal(access, { actor: who, action: 'enrol', subject: 'activation code', reason });
   return refused(denied);

@@ -111,16 +111,15 @@ function askForCode(context: RealmContext, login: Login, { signIn, round }: Roun
   const answer: LoginAnswer = { status: 'step_up', factors: ['totp'], tries: MAX_ROUNDS - round + 1 };
   const next = async (fields: CborFields): Promise<LoginStep> => {
     const key = `factor ${login.user.name} ${login.attempt.address}`;
-    const blockedMs = await context.lockout.blockedMs(key);
-    if (blockedMs > 0) {
-      const why = `the second factor is locked out for ${Math.ceil(blockedMs / 1_000)} s`;
-      return refuse(context, named(login), refusal('LOCKED', why, blockedMs));
+    const waitMs = await context.lockout.take(key);
+    if (waitMs > 0) {
+      const why = `the second factor is locked out for ${Math.ceil(waitMs / 1_000)} s`;
+      return refuse(context, named(login), refusal('LOCKED', why, waitMs));
     }
     if (await checkCode(context, login.user, fields.optionalText('totp', 16) ?? '')) {
       await context.lockout.clear(key);
       return complete(context, login, signIn);
     }
-    await context.lockout.fail(key);
     const last = round === MAX_ROUNDS;
     const wrong = await refuse(context, named(login), refusal('CREDENTIALS_INVALID', 'the one-time code is wrong'));
     return last ? wrong : askForCode(context, login, { signIn, round: round + 1 });

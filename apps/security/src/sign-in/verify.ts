@@ -61,11 +61,13 @@ type Password = Extract<Credentials, { kind: 'password' }>;
 async function verifyWithLockout(context: RealmContext, of: Claimant, password: Password): Promise<Verdict> {
   const { lockout } = context;
   const key = `user ${of.user?.name ?? password.user} ${of.address}`;
-  const blockedMs = await lockout.blockedMs(key);
-  if (blockedMs > 0) return refusal('LOCKED', `locked out for ${Math.ceil(blockedMs / 1_000)} s`, blockedMs);
-  const verdict = await verifyPasswordOf(context, of, password);
+  const waitMs = await lockout.take(key);
+  if (waitMs > 0) return refusal('LOCKED', `locked out for ${Math.ceil(waitMs / 1_000)} s`, waitMs);
+  const verdict = await verifyPasswordOf(context, of, password).catch(async (error: unknown) => {
+    await lockout.giveBack(key);
+    throw error;
+  });
   if (verdict.fit) await lockout.clear(key);
-  else await lockout.fail(key);
   return verdict;
 }
 
@@ -79,6 +81,8 @@ async function verifyPasswordOf(
   const named = user && isNamed(user, place.identity, typed) ? user : undefined;
   if (!place.directory) {
     const right = await verifyPassword(access, named, secret);
+    // Without the code a right guess must look like a wrong one, in everything that follows from it.
+    if (!proven) return refusal('CREDENTIALS_INVALID', 'the activation code is wrong');
     if (right) return { fit: true };
     return refusal(
       'CREDENTIALS_INVALID',
@@ -120,7 +124,8 @@ async function verifyOidc(
   const { user, proven } = of;
   if (!user || !proven) return refusal('CREDENTIALS_INVALID', 'the activation code is wrong');
   const row = await context.access.store.transaction(({ tables }) => tables.directories.find({ name }));
-  if (row?.kind !== 'oidc') return refusal('CREDENTIALS_INVALID', 'there is no such provider');
+  if (row?.kind !== 'oidc' || row.stage !== 'active')
+    return refusal('CREDENTIALS_INVALID', 'there is no such provider');
   const connector = context.connectors.oidc(row);
   const signedIn = await connector.redeem(grant).catch(refusalOf);
   if ('fit' in signedIn) return signedIn;
@@ -178,7 +183,9 @@ async function settleAccount(
         : await tables.identities.list({ where: { directory: namespace, externalId: subject }, limit: 2 });
     if (found.length > 1) return refusal('CREDENTIALS_INVALID', `${namespace} has several accounts with this id`);
     const [identity] = found;
-    if (identity) return identity.userId === user.id ? 'known' : refusal('CREDENTIALS_INVALID', NOT_THE_USER);
+    // The account must be of the directory that says whether the user may be in, and good there.
+    const governs = identity?.userId === user.id && identity.active && user.directory === namespace;
+    if (identity) return governs ? 'known' : refusal('CREDENTIALS_INVALID', NOT_THE_USER);
     const other = await tables.identities.find({ directory: namespace, userId: user.id });
     const mayBind = accounts === undefined && user.directory === row.name && !other;
     return mayBind ? 'unbound' : refusal('CREDENTIALS_INVALID', NOT_THE_USER);

@@ -1,0 +1,82 @@
+import { appendAudit } from '../audit.ts';
+import type { AccessContext, Actor } from '../context.ts';
+import { AccessError } from '../errors.ts';
+import { randomId } from '../ids.ts';
+import type { Transaction } from '../store.ts';
+import { type IdentityRow, NEVER, type UserRow } from '../tables.ts';
+import { getDirectory } from './directories.ts';
+
+/** The account by which a user of a directory signs in. */
+export async function findIdentity(
+  { tables }: Transaction,
+  directory: string,
+  userId: string,
+): Promise<IdentityRow | undefined> {
+  return tables.identities.find({ directory, userId });
+}
+
+/**
+ * Binds an account to the user whose activation code was just used at it, if nobody has it and the user has none in this
+ * directory. The code, given out of band, is the proof; names and addresses are none.
+ */
+export async function bindIdentity(
+  access: AccessContext,
+  transaction: Transaction,
+  binding: { readonly directory: string; readonly subject: string; readonly login: string; readonly user: UserRow },
+): Promise<boolean> {
+  const { directory, subject, login, user } = binding;
+  const { identities } = transaction.tables;
+  const taken =
+    (await identities.find({ directory, subject })) ?? (await identities.find({ directory, userId: user.id }));
+  if (taken) return taken.subject === subject && taken.userId === user.id;
+  const now = transaction.now();
+  const none = { externalId: '', dn: '', version: '', attributes: {} };
+  const times = { expiresAt: NEVER, createdAt: now, changedAt: now };
+  await identities.insert({
+    directory,
+    subject,
+    userId: user.id,
+    login: login.toLowerCase(),
+    active: true,
+    ...none,
+    ...times,
+  });
+  const event = { actor: user.name, reason: 'first sign-in with an activation code', action: 'identity.bind' };
+  await appendAudit(transaction, access.crypto, {
+    ...event,
+    subject: `${user.name} at ${directory}`,
+    outcome: 'done',
+    at: now,
+  });
+  return true;
+}
+
+/** Creates a user of a directory that does not push its users: the first sign-in with a code binds the account. */
+export async function addDirectoryUser(
+  access: AccessContext,
+  name: string,
+  { directory, displayName }: { readonly directory: string; readonly displayName: string },
+  by: Actor,
+): Promise<UserRow> {
+  return access.store.transaction(async (transaction) => {
+    const { kind } = await getDirectory(transaction, directory);
+    if (kind !== 'oidc')
+      throw new AccessError('ERR_ACCESS_INVALID', `${directory} brings its users itself (${kind}): add them there`);
+    if (await transaction.tables.users.find({ name }))
+      throw new AccessError('ERR_ACCESS_CONFLICT', `there is a user ${name} already`);
+    const at = transaction.now();
+    const user: UserRow = {
+      id: randomId(access.crypto),
+      name,
+      displayName,
+      passwordHash: null,
+      enabled: true,
+      disabledBy: null,
+      directory,
+      createdAt: at,
+    };
+    await transaction.tables.users.insert(user);
+    await appendAudit(transaction, access.crypto, { ...by, action: 'user.create', subject: name, outcome: 'done', at });
+    return user;
+  });
+}
