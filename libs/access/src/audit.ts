@@ -37,14 +37,21 @@ export async function appendAudit(
   await auditHeads.update({ where: { id: 'head' } }, { seq: unhashed.seq, hash });
 }
 
+/** An event that stands for itself, without a change of other rows. */
+type LoneEvent = Omit<AuditEvent, 'outcome'> & Actor;
+
 /** Notes why somebody was refused. What they sent is no part of it. */
-export async function auditRefusal(
-  { store, crypto }: AccessContext,
-  refusal: { readonly actor: string; readonly action: string; readonly subject: string; readonly reason: string },
-): Promise<void> {
-  await store.transaction((transaction) =>
-    appendAudit(transaction, crypto, { ...refusal, outcome: 'refused', at: transaction.now() }),
-  );
+export function auditRefusal(access: AccessContext, refusal: LoneEvent): Promise<void> {
+  return appendAlone(access, { ...refusal, outcome: 'refused' });
+}
+
+/** Notes an order of an operator whose effects are audited as they happen. */
+export function auditOrder(access: AccessContext, order: LoneEvent): Promise<void> {
+  return appendAlone(access, { ...order, outcome: 'done' });
+}
+
+function appendAlone({ store, crypto }: AccessContext, event: AuditEvent & Actor): Promise<void> {
+  return store.transaction((transaction) => appendAudit(transaction, crypto, { ...event, at: transaction.now() }));
 }
 
 /** Writes the start of the chain. */

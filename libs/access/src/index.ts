@@ -1,6 +1,7 @@
 export {
   type AuditEvent,
   appendAudit,
+  auditOrder,
   auditRefusal,
   listAudit,
   verifyAudit,

@@ -159,6 +159,8 @@ test('a directory that lies takes nobody: more than 5 % gone is a question, and 
   expect(done.report).toMatchObject({ removed: 20 });
   expect((await userOf(loginOf(100)))?.enabled).toBe(true);
   expect((await userOf(loginOf(139)))?.enabled).toBe(false);
+  const audit = JSON.stringify(await gateway.operator.call('GET', '/v1/audit?limit=100'));
+  expect(audit).toContain(`corp, removals of question ${question!.id} are meant`);
 });
 
 test('a group that lost most of its members is a question too', async () => {

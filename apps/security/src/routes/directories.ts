@@ -1,6 +1,7 @@
 import {
   type Actor,
   applyMigration,
+  auditOrder,
   type DirectoryRow,
   explainRights,
   getDirectory,
@@ -138,7 +139,9 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
       const { name } = request.params;
       const { kind } = await access.store.transaction((transaction) => getDirectory(transaction, name));
       if (kind !== 'ldap') throw new ProblemError(422, 'ERR_SECURITY_NO_SYNC', `${name} brings its accounts by itself`);
-      context.log.info({ directory: name, by: by.actor, ...request.body }, 'a sync was asked for');
+      const { mode = 'as due', confirm } = request.body;
+      const subject = confirm === undefined ? `${name}, ${mode}` : `${name}, removals of question ${confirm} are meant`;
+      await auditOrder(access, { ...by, action: 'directory.sync', subject });
       return { done: await syncs.begin(name, request.body) };
     },
   );
