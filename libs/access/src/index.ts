@@ -94,7 +94,7 @@ export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
 export { type BeatRecord, type BeatResult, DEFAULT_LEASE_MS, recordBeat } from './lease.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
 export { LeaseWatch, type WaitingProxy } from './lease-watch.ts';
-export { LOCKOUT, type Lockout, lockoutWaitMs, memoryLockout } from './lockout.ts';
+export { LOCKOUT, type Lockout, type LockoutLimits, lockoutWaitMs, memoryLockout } from './lockout.ts';
 export { type ApplyEntry, type Judgement, LogFollower } from './log-follower.ts';
 export { MemoryStore } from './memory-store.ts';
 export { type FarmView, NODE_SILENCE_MS, NodeWatch, type NodeWord, recordNode, removeNode } from './nodes.ts';

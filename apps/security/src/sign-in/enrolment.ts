@@ -26,6 +26,7 @@ import {
   ticketOf,
 } from './attempt.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
+import { limited } from './limited.ts';
 import { findSignInPlace } from './place.ts';
 import { sealResume } from './resume.ts';
 import type { Verdict } from './verdict.ts';
@@ -48,15 +49,14 @@ export async function answerEnrolment(
   if (denied) return { answer: await refuseContext(context, { who: whoOf(credentials), denied }) };
   const code = fields.text('code', 64);
   const key = `code ${code.split('-', 1)[0]} ${address}`;
-  const waitMs = await context.lockout.take(key);
-  if (waitMs > 0) return { answer: refused('LOCKED', waitMs) };
   const enrolment = { code, credentials, address, deviceStatic, signingKey, app, outcome: establish.outcome };
-  const { result, verdict } = await tryEnrolment(context, enrolment).catch(async (error: unknown) => {
-    await context.lockout.giveBack(key);
-    throw error;
+  const tried = await limited(context.lockout, key, {
+    work: () => tryEnrolment(context, enrolment),
+    right: ({ result }) => result.status === 'ok',
   });
+  if ('waitMs' in tried) return { answer: refused('LOCKED', tried.waitMs) };
+  const { result, verdict } = tried.result;
   if (result.status === 'refused') return { answer: refusalAnswer(result, verdict) };
-  await context.lockout.clear(key);
   if (verdict?.fit) await verdict.afterwards?.();
   const { id } = result.installation;
   const resume = sealResume(context, id, verdict?.fit ? verdict.signIn : undefined);

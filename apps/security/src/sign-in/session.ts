@@ -14,6 +14,7 @@ import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, refused, ticketOf } from './attempt.ts';
 import { readCredentials } from './credentials.ts';
+import { limited } from './limited.ts';
 import { readSigningUser, type SigningUser } from './place.ts';
 import { checkCode } from './second-factor.ts';
 import { type Refusal, refusal } from './verdict.ts';
@@ -111,15 +112,16 @@ function askForCode(context: RealmContext, login: Login, { signIn, round }: Roun
   const answer: LoginAnswer = { status: 'step_up', factors: ['totp'], tries: MAX_ROUNDS - round + 1 };
   const next = async (fields: CborFields): Promise<LoginStep> => {
     const key = `factor ${login.user.name} ${login.attempt.address}`;
-    const waitMs = await context.lockout.take(key);
-    if (waitMs > 0) {
-      const why = `the second factor is locked out for ${Math.ceil(waitMs / 1_000)} s`;
-      return refuse(context, named(login), refusal('LOCKED', why, waitMs));
+    const code = fields.optionalText('totp', 16) ?? '';
+    const tried = await limited(context.lockout, key, {
+      work: () => checkCode(context, login.user, code),
+      right: (fits) => fits,
+    });
+    if ('waitMs' in tried) {
+      const why = `the second factor is locked out for ${Math.ceil(tried.waitMs / 1_000)} s`;
+      return refuse(context, named(login), refusal('LOCKED', why, tried.waitMs));
     }
-    if (await checkCode(context, login.user, fields.optionalText('totp', 16) ?? '')) {
-      await context.lockout.clear(key);
-      return complete(context, login, signIn);
-    }
+    if (tried.result) return complete(context, login, signIn);
     const last = round === MAX_ROUNDS;
     const wrong = await refuse(context, named(login), refusal('CREDENTIALS_INVALID', 'the one-time code is wrong'));
     return last ? wrong : askForCode(context, login, { signIn, round: round + 1 });

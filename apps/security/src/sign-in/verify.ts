@@ -11,6 +11,7 @@ import type { OidcSettings } from '@sallyport/security-api';
 import type { RealmContext } from '../realm-context.ts';
 import type { Credentials } from './credentials.ts';
 import { delegatedTokens } from './delegation.ts';
+import { limited } from './limited.ts';
 import type { SignInPlace } from './place.ts';
 import { openResume } from './resume.ts';
 import { type Refusal, refusal, type Verdict } from './verdict.ts';
@@ -59,16 +60,13 @@ type Password = Extract<Credentials, { kind: 'password' }>;
 
 /** Failures count for user and address together: nobody can lock out somebody else from another address. */
 async function verifyWithLockout(context: RealmContext, of: Claimant, password: Password): Promise<Verdict> {
-  const { lockout } = context;
   const key = `user ${of.user?.name ?? password.user} ${of.address}`;
-  const waitMs = await lockout.take(key);
-  if (waitMs > 0) return refusal('LOCKED', `locked out for ${Math.ceil(waitMs / 1_000)} s`, waitMs);
-  const verdict = await verifyPasswordOf(context, of, password).catch(async (error: unknown) => {
-    await lockout.giveBack(key);
-    throw error;
+  const tried = await limited(context.lockout, key, {
+    work: () => verifyPasswordOf(context, of, password),
+    right: ({ fit }) => fit,
   });
-  if (verdict.fit) await lockout.clear(key);
-  return verdict;
+  if ('result' in tried) return tried.result;
+  return refusal('LOCKED', `locked out for ${Math.ceil(tried.waitMs / 1_000)} s`, tried.waitMs);
 }
 
 async function verifyPasswordOf(
