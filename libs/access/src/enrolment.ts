@@ -4,6 +4,7 @@ import { type CodeHolder, findCodeHolder, tryCode } from './codes.ts';
 import type { AccessContext } from './context.ts';
 import { randomId } from './ids.ts';
 import { PURPOSES } from './keyring.ts';
+import { namesOf } from './pages.ts';
 import type { Transaction } from './store.ts';
 import type { CodeRow, InstallationRow, Json } from './tables.ts';
 
@@ -131,9 +132,12 @@ export interface NamedInstallation {
 
 /** All installations, newest last. */
 export async function listInstallations(access: AccessContext): Promise<NamedInstallation[]> {
-  return access.store.transaction(async ({ tables }) => {
-    const names = new Map((await tables.users.list()).map(({ id, name }) => [id, name]));
-    const rows = await tables.installations.list();
+  return access.store.transaction(async (transaction) => {
+    const rows = await transaction.tables.installations.list();
+    const names = await namesOf(
+      transaction,
+      rows.map(({ userId }) => userId),
+    );
     return rows.map((installation) => ({ installation, user: names.get(installation.userId) ?? installation.userId }));
   });
 }

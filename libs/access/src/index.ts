@@ -152,6 +152,7 @@ export {
   disableUser,
   enableUser,
   findUser,
+  type GroupWithMembers,
   groupsOf,
   listGroups,
   listUsers,

@@ -2,6 +2,7 @@ import { deriveSessionSecret, type EstablishOutcome, encodeText, formatHex, SID_
 import { appendAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
 import { PURPOSES } from './keyring.ts';
+import { namesOf } from './pages.ts';
 import { getRealm, settingsOf } from './realm.ts';
 import { type KeyCandidate, type RotationStep, rotationStep } from './rotation.ts';
 import type { RowLock, Transaction } from './store.ts';
@@ -196,9 +197,12 @@ export interface NamedSession {
 export async function listSessions(access: AccessContext, all: boolean): Promise<NamedSession[]> {
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
-    const names = new Map((await transaction.tables.users.list()).map(({ id, name }) => [id, name]));
     const now = transaction.now();
     const rows = await transaction.tables.sessions.list(all ? {} : { where: { endedAt: null } });
+    const names = await namesOf(
+      transaction,
+      rows.map(({ userId }) => userId),
+    );
     return rows
       .map((session) => ({
         session,

@@ -2,6 +2,7 @@ import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import { randomId } from './ids.ts';
+import { namesOf } from './pages.ts';
 import { getRealm } from './realm.ts';
 import { appendRevocation, endUser } from './revocation.ts';
 import type { Transaction } from './store.ts';
@@ -113,12 +114,18 @@ export async function findUser(access: AccessContext, name: string): Promise<Use
   });
 }
 
-/** All users with their groups. */
-export async function listUsers(access: AccessContext): Promise<UserWithGroups[]> {
+/** A page of users with their groups, in the order of their ids; `after` is the last id of the page before. */
+export async function listUsers(
+  access: AccessContext,
+  { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
+): Promise<UserWithGroups[]> {
   return access.store.transaction(async (transaction) => {
-    const [users, members] = [await transaction.tables.users.list(), await transaction.tables.members.list()];
-    const groups = groupsBy(members);
-    return users.map((user) => ({ user, groups: [...(groups.get(user.id) ?? [])] }));
+    const users = await transaction.tables.users.list({ above: ['id', after], limit });
+    const groups = await groupsOfAll(
+      transaction,
+      users.map(({ id }) => id),
+    );
+    return users.map((user) => ({ user, groups: groups.get(user.id) ?? [] }));
   });
 }
 
@@ -210,18 +217,29 @@ export async function putGroup(access: AccessContext, name: string, by: Actor): 
   });
 }
 
-/** All groups with the names of their members. */
-export async function listGroups(access: AccessContext): Promise<{ group: GroupRow; members: string[] }[]> {
-  return access.store.transaction(async ({ tables }) => {
-    const [groups, members, users] = [
-      await tables.groups.list(),
-      await tables.members.list(),
-      await tables.users.list(),
-    ];
-    const names = new Map(users.map(({ id, name }) => [id, name]));
-    const grouped = new Map<string, Set<string>>();
-    for (const { groupName, userId } of members)
-      grouped.set(groupName, (grouped.get(groupName) ?? new Set()).add(names.get(userId) ?? userId));
-    return groups.map((group) => ({ group, members: [...(grouped.get(group.name) ?? [])] }));
+/** A group, how many are in it, and the names of the first of them. */
+export interface GroupWithMembers {
+  readonly group: GroupRow;
+  readonly count: number;
+  readonly members: readonly string[];
+}
+
+/** Members whose names are listed. */
+const NAMED_MEMBERS = 100;
+
+/** All groups with how many are in them. */
+export async function listGroups(access: AccessContext): Promise<GroupWithMembers[]> {
+  return access.store.transaction(async (transaction) => {
+    const { groups, members } = transaction.tables;
+    const listed: GroupWithMembers[] = [];
+    for (const group of await groups.list()) {
+      const where = { groupName: group.name };
+      const rows = await members.list({ where, limit: NAMED_MEMBERS });
+      const ids = new Set(rows.map(({ userId }) => userId));
+      const names = await namesOf(transaction, [...ids]);
+      const count = rows.length < NAMED_MEMBERS ? ids.size : await members.count({ where });
+      listed.push({ group, count, members: [...names.values()].sort() });
+    }
+    return listed;
   });
 }

@@ -40,7 +40,13 @@ export const User = Type.Object(
 export type User = Static<typeof User>;
 
 export const GroupView = Type.Object(
-  { name: Type.String(), members: Type.Array(Type.String()), createdAt: Time },
+  {
+    name: Type.String(),
+    count: Type.Integer(),
+    /** Names of the first hundred. */
+    members: Type.Array(Type.String()),
+    createdAt: Time,
+  },
   { ...CLOSED, $id: 'Group' },
 );
 export type GroupView = Static<typeof GroupView>;

@@ -1,5 +1,6 @@
 import type { GroupView, RevocationView, User } from '@sallyport/security-api';
 import type { Command } from 'commander';
+import type { AdminClient } from '../admin-client.ts';
 import { CliError, printJson, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { askNewPassword } from '../secrets.ts';
@@ -28,6 +29,18 @@ async function putUser(command: Command, name: string, options: UserOptions, wit
   const reason = reasonOf(globals, `user ${command.name()}`);
   const user = await withAdmin(globals, (admin) => admin.call<User>('PUT', `/v1/users/${name}`, { body, reason }));
   printRows([user], USER_COLUMNS, globals.json);
+}
+
+const PAGE = 5_000;
+
+/** All users, by name; there may be very many. */
+async function allUsers(admin: AdminClient): Promise<User[]> {
+  const users: User[] = [];
+  for (let after = ''; ; after = users.at(-1)!.id) {
+    const page = await admin.call<User[]>('GET', `/v1/users?limit=${PAGE}&after=${after}`);
+    users.push(...page);
+    if (page.length < PAGE) return users.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
 }
 
 /** `sallyport user …` and `sallyport group …` */
@@ -61,11 +74,15 @@ export function addPeopleCommands(program: Command): void {
     .description('all users')
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
-      printRows(
-        await withAdmin(globals, (admin) => admin.call<User[]>('GET', '/v1/users')),
-        USER_COLUMNS,
-        globals.json,
-      );
+      printRows(await withAdmin(globals, allUsers), USER_COLUMNS, globals.json);
+    });
+  user
+    .command('show <name>')
+    .description('one user')
+    .action(async (name: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      const found = await withAdmin(globals, (admin) => admin.call<User>('GET', `/v1/users/${name}`));
+      printRows([found], USER_COLUMNS, globals.json);
     });
   user
     .command('disable <name>')
@@ -92,6 +109,14 @@ export function addPeopleCommands(program: Command): void {
   addGroupCommands(program);
 }
 
+/** Tables name a few members. */
+const SHOWN_MEMBERS = 5;
+
+function shortened({ members, count, ...group }: GroupView): object {
+  const more = count > SHOWN_MEMBERS ? ['…'] : [];
+  return { ...group, count, members: [...members.slice(0, SHOWN_MEMBERS), ...more] };
+}
+
 function addGroupCommands(program: Command): void {
   const group = program.command('group').description('groups of users');
   group
@@ -110,6 +135,6 @@ function addGroupCommands(program: Command): void {
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
       const groups = await withAdmin(globals, (admin) => admin.call<GroupView[]>('GET', '/v1/groups'));
-      printRows(groups, ['name', 'members', 'createdAt'], globals.json);
+      printRows(globals.json ? groups : groups.map(shortened), ['name', 'count', 'members', 'createdAt'], globals.json);
     });
 }

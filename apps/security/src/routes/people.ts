@@ -11,13 +11,21 @@ import {
   type UserWithGroups,
   untilInForce,
 } from '@sallyport/access';
+import { ProblemError } from '@sallyport/http-service';
 import { GroupView, RevocationView, User, UserInput } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 import { waitingNode } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, NameParam, operation, requestIdOf } from './operation.ts';
 import { revocationView, WAIT_LIMIT_MS } from './revoking.ts';
+
+/** Which users: after an id, and how many at most. */
+const UserPage = Type.Object({
+  after: Type.Optional(Type.String({ maxLength: 64 })),
+  limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$' })),
+});
+const DEFAULT_USERS = 1_000;
 
 function userView({ user, groups }: UserWithGroups): User {
   const { id, name, displayName, enabled, directory, createdAt } = user;
@@ -27,8 +35,24 @@ function userView({ user, groups }: UserWithGroups): User {
 /** Users and groups. */
 export function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access, bus } = context;
-  service.get('/v1/users', operation('users.list', 'All users', Type.Array(User)), async () =>
-    (await listUsers(access)).map(userView),
+  service.get<{ Querystring: Static<typeof UserPage> }>(
+    '/v1/users',
+    operation('users.list', 'Users in the order of their ids, a page of them', Type.Array(User), {
+      querystring: UserPage,
+    }),
+    async ({ query }) => {
+      const limit = Number(query.limit ?? DEFAULT_USERS);
+      return (await listUsers(access, { after: query.after, limit })).map(userView);
+    },
+  );
+  service.get<{ Params: NameParam }>(
+    '/v1/users/:name',
+    operation('users.get', 'A user', User, { params: NameParam }),
+    async ({ params }) => {
+      const found = await findUser(access, params.name);
+      if (!found) throw new ProblemError(404, 'ERR_ACCESS_NOT_FOUND', `no user ${params.name}`);
+      return userView(found);
+    },
   );
   service.put<{ Params: NameParam; Body: UserInput }>(
     '/v1/users/:name',
@@ -65,7 +89,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     },
   );
   service.get('/v1/groups', operation('groups.list', 'All groups', Type.Array(GroupView)), async () =>
-    (await listGroups(access)).map(({ group, members }) => ({ ...group, members })),
+    (await listGroups(access)).map(({ group, count, members }) => ({ ...group, count, members: [...members] })),
   );
   service.put<{ Params: NameParam }>(
     '/v1/groups/:name',

@@ -2,6 +2,7 @@ import type { AccessRule } from '@sallyport/security-api';
 import { appendAudit } from '../audit.ts';
 import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
+import { listAll, partsOf } from '../pages.ts';
 import { grantedResources, type PolicySet, readPolicySet } from '../policies.ts';
 import { getRealm } from '../realm.ts';
 import type { Transaction } from '../store.ts';
@@ -56,11 +57,19 @@ interface Found {
 
 /** Works out a migration without changing anything. */
 export async function planMigration(access: AccessContext, mapping: MigrationMapping): Promise<MigrationPlan> {
+  return (await workOut(access, mapping)).plan;
+}
+
+function workOut(
+  access: AccessContext,
+  mapping: MigrationMapping,
+): Promise<{ plan: MigrationPlan; moves: readonly Move[] }> {
   return access.store.transaction(async (transaction) => {
     const found = await findMoves(transaction, mapping);
     const rights = await compareRights(transaction, mapping, found.moves);
     const moves = found.moves.map(({ user, old, next }) => ({ user: user.name, from: old.subject, to: next.subject }));
-    return { users: found.users, moves, conflicts: found.conflicts, newcomers: found.newcomers, rights };
+    const { users, conflicts, newcomers } = found;
+    return { plan: { users, moves, conflicts, newcomers, rights }, moves: found.moves };
   });
 }
 
@@ -75,16 +84,13 @@ export async function applyMigration(
   options: { readonly acceptRights: boolean },
   by: Actor,
 ): Promise<MigrationPlan> {
-  const plan = await planMigration(access, mapping);
+  const { plan, moves } = await workOut(access, mapping);
   if (plan.rights.length > 0 && !options.acceptRights)
     throw new AccessError(
       'ERR_ACCESS_CONFLICT',
       `${plan.rights.length} users would not have the same rights: map groups, or say --accept-rights`,
     );
-  for (let at = 0; at < plan.moves.length; at += BATCH) {
-    const users = plan.moves.slice(at, at + BATCH).map(({ user }) => user);
-    await moveUsers(access, { mapping, users, by });
-  }
+  for (const part of partsOf(moves, BATCH)) await moveUsers(access, { mapping, planned: part, by });
   return plan;
 }
 
@@ -93,31 +99,41 @@ const BATCH = 200;
 
 async function moveUsers(
   access: AccessContext,
-  { mapping, users, by }: { mapping: MigrationMapping; users: readonly string[]; by: Actor },
+  { mapping, planned, by }: { mapping: MigrationMapping; planned: readonly Move[]; by: Actor },
 ): Promise<void> {
   await access.store.transaction(async (transaction) => {
     await getRealm(transaction, 'update');
     const { from, to } = mapping;
-    const wanted = new Set(users);
-    const moves = (await findMoves(transaction, mapping)).moves.filter(({ user }) => wanted.has(user.name));
+    const moves = await stillMoving(transaction, mapping, planned);
     const { tables } = transaction;
     await tables.users.updateEach(moves.map(({ user }) => ({ key: { id: user.id }, change: { directory: to } })));
     await tables.identities.updateEach(
       moves.map(({ user, next }) => ({ key: { directory: to, subject: next.subject }, change: { userId: user.id } })),
     );
     await moveMembers(transaction, mapping, moves);
-    await tellRights(
-      access,
-      transaction,
-      moves.map(({ user }) => user.id),
-      by,
-    );
-    const event = {
-      action: 'directory.migrate',
-      subject: `${moves.length} users from ${from} to ${to}`,
-      outcome: 'done',
-    } as const;
+    const ids = moves.map(({ user }) => user.id);
+    await tellRights(access, transaction, ids, by);
+    const subject = `${moves.length} users from ${from} to ${to}`;
+    const event = { action: 'directory.migrate', subject, outcome: 'done' } as const;
     await appendAudit(transaction, access.crypto, { ...by, ...event, at: transaction.now() });
+  });
+}
+
+/** Moves for which, under the lock, everything is still as it was when they were planned. */
+async function stillMoving(
+  { tables }: Transaction,
+  { from, to }: MigrationMapping,
+  planned: readonly Move[],
+): Promise<Move[]> {
+  const ids = planned.map(({ user }) => user.id);
+  const users = new Map((await tables.users.list({ among: ['id', ids] })).map((row) => [row.id, row]));
+  const subjects = planned.map(({ next }) => next.subject);
+  const rows = await tables.identities.list({ where: { directory: to }, among: ['subject', subjects] });
+  const accounts = new Map(rows.map((row) => [row.subject, row]));
+  return planned.filter(({ user, next }) => {
+    const [nowUser, nowNext] = [users.get(user.id), accounts.get(next.subject)];
+    const free = nowNext?.userId === '' || nowNext?.userId === user.id;
+    return nowUser?.directory === from && nowUser.enabled === user.enabled && free && nowNext?.active === next.active;
   });
 }
 
@@ -142,9 +158,9 @@ async function findMoves(transaction: Transaction, { from, to, match }: Migratio
   await getDirectory(transaction, from);
   const target: DirectoryRow = await getDirectory(transaction, to);
   const { tables } = transaction;
-  const users = [...(await tables.users.list({ where: { directory: from } }))].sort(byName);
-  const olds = new Map((await tables.identities.list({ where: { directory: from } })).map((row) => [row.userId, row]));
-  const news = await tables.identities.list({ where: { directory: to } });
+  const users = (await listAll(tables.users, { where: { directory: from } }, 'id')).sort(byName);
+  const olds = new Map((await accountsOf(tables, from)).map((row) => [row.userId, row]));
+  const news = await accountsOf(tables, to);
   const byValue = groupByValue(news, match[1]);
   const oldValues = groupByValue([...olds.values()], match[0]);
   const moves: Move[] = [];
@@ -161,6 +177,10 @@ async function findMoves(transaction: Transaction, { from, to, match }: Migratio
   const newcomers =
     target.stage === 'staged' ? news.filter(({ subject, active }) => active && !placed.has(subject)).length : 0;
   return { moves, conflicts, users: users.length, newcomers };
+}
+
+function accountsOf(tables: Transaction['tables'], directory: string): Promise<IdentityRow[]> {
+  return listAll(tables.identities, { where: { directory } }, 'subject');
 }
 
 function byName(a: UserRow, b: UserRow): number {
@@ -214,11 +234,16 @@ async function compareRights(
     (await tables.directoryGroups.list({ where: { directory: to } })).map((row) => [row.subject, row.groupName]),
   );
   const joined = new Map<string, string[]>();
-  for (const { subject, groupSubject } of await tables.accountGroups.list({ where: { directory: to } }))
-    joined.set(subject, [...(joined.get(subject) ?? []), names.get(groupSubject) ?? '']);
   const members = new Map<string, { groupName: string; source: string }[]>();
-  for (const { userId, groupName, source } of await tables.members.list())
-    members.set(userId, [...(members.get(userId) ?? []), { groupName, source }]);
+  for (const part of partsOf(moves)) {
+    const subjects = part.map(({ next }) => next.subject);
+    const rows = await tables.accountGroups.list({ where: { directory: to }, among: ['subject', subjects] });
+    for (const { subject, groupSubject } of rows)
+      joined.set(subject, [...(joined.get(subject) ?? []), names.get(groupSubject) ?? '']);
+    const ids = part.map(({ user }) => user.id);
+    for (const { userId, groupName, source } of await tables.members.list({ among: ['userId', ids] }))
+      members.set(userId, [...(members.get(userId) ?? []), { groupName, source }]);
+  }
   const opened = rightsCache(set);
   return moves.flatMap(({ user, next }) => {
     const rows = members.get(user.id) ?? [];

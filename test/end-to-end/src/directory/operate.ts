@@ -48,8 +48,10 @@ export async function sync(operator: Operator, name: string, body: object = {}):
 
 /** A user of the realm, by name; undefined when there is none. */
 export async function userNamed(operator: Operator, name: string): Promise<User | undefined> {
-  const users = (await operator.call('GET', '/v1/users')) as unknown as User[];
-  return users.find((user) => user.name === name);
+  const { status, json } = await operator.raw('GET', `/v1/users/${name}`);
+  if (status === 404) return undefined;
+  if (status !== 200) throw new Error(`user ${name}: ${JSON.stringify(json)}`);
+  return json as unknown as User;
 }
 
 /** Why somebody was refused last, in the words of the audit log. */

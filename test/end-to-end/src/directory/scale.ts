@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DirectoryView } from '@sallyport/security-api';
+import type { DirectoryView, MigrationView } from '@sallyport/security-api';
 import { Attribute, Change, type Client } from 'ldapts';
 import { Gateway } from '../gateway.ts';
 import { directoryOf, ldapInput, settled, sync } from './operate.ts';
@@ -48,12 +48,31 @@ export async function measureSyncs(flavour: 'standard' | 'ad', users: number): P
       () => sync(gateway.operator, 'corp'),
     );
     await note('full, nothing changed', () => sync(gateway.operator, 'corp', { mode: 'full' }));
+    await gateway.operator.call('PUT', '/v1/directories/next', { ...ldapInput(ldap, put), stage: 'staged' });
+    await settled(gateway.operator, 'next');
+    for (const apply of [false, true]) steps.push(await measureMigration(gateway, apply));
     return steps;
   } finally {
     await root.unbind();
     await gateway.stop();
     await ldap.stop();
   }
+}
+
+/** Moves everybody to a directory that has the same people. */
+async function measureMigration(gateway: Gateway, apply: boolean): Promise<Step> {
+  const memory = watchMemory(gateway.security.pid);
+  const at = performance.now();
+  const body = { from: 'corp', to: 'next', match: ['subject', 'subject'], apply };
+  const { moves, rights } = (await gateway.operator.call('POST', '/v1/migrations', body)) as unknown as MigrationView;
+  const seconds = (performance.now() - at) / 1_000;
+  const what = apply ? 'migration to another directory' : 'migration, dry run';
+  return {
+    what,
+    seconds,
+    memoryMiB: memory.stop(),
+    did: `${moves.length} users move, ${rights.length} with other rights`,
+  };
 }
 
 /** The highest resident memory of a process while it is watched. */
