@@ -122,7 +122,7 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
     }),
     async ({ params }) => {
       const row = await access.store.transaction((transaction) => getDirectory(transaction, params.name));
-      if (row.kind === 'scim') return [scimFinding()];
+      if (row.kind === 'scim') return [scimFinding(context.directoryUrl)];
       if (row.kind === 'ldap') return connectors.ldap(row).test();
       await prepareProvider(context, row);
       return connectors.oidc(row).test();
@@ -158,14 +158,14 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
       return { ...issued, url: `${context.directoryUrl ?? ''}/scim/v2` };
     },
   );
+}
 
-  function scimFinding(): FindingView {
-    const check = 'the listener for SCIM clients';
-    const url = context.directoryUrl;
-    return url === undefined
-      ? { check, ok: false, words: 'this node has none: set SALLYPORT_DIRECTORY_LISTEN' }
-      : { check, ok: true, words: `give the client ${url}/scim/v2 and a token of "sallyport directory token"` };
-  }
+/** What an operator of a SCIM client must know. */
+function scimFinding(url: string | undefined): FindingView {
+  const check = 'the listener for SCIM clients';
+  return url === undefined
+    ? { check, ok: false, words: 'this node has none: set SALLYPORT_DIRECTORY_LISTEN' }
+    : { check, ok: true, words: `give the client ${url}/scim/v2 and a token of "sallyport directory token"` };
 }
 
 function addDirectoryGroups(service: FastifyInstance, { access, bus }: RealmContext): void {
