@@ -130,6 +130,14 @@ test('groups of a directory are its own, until an operator maps one; members mov
   expect(await groupsOf('s1')).toEqual([]);
   // What an operator gave is no matter of the directory.
   expect(await groupsOf('eve')).toEqual([{ group: 'staff', by: 'an operator' }]);
+  // Other settings leave the mapping alone, so that the group stands for the same when it comes back.
+  const { settings } = await putDirectory(
+    access,
+    'corp',
+    { kind: 'ldap', stage: 'active', settings: { suffix: '-x' } },
+    BY,
+  );
+  expect(settings).toEqual({ suffix: '-x', groups: { g1: 'staff' } });
   const unknown = { directory: 'corp', subject: 'g1', groupName: 'nowhere' };
   await expect(mapDirectoryGroup(access, unknown, BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
 });

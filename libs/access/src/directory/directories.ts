@@ -32,7 +32,8 @@ export async function putDirectory(
       throw new AccessError('ERR_ACCESS_CONFLICT', `${name} is there already, of kind ${before.kind}`);
     await checkNamespace(transaction, before, change);
     const secret = change.secrets ? wrapSecrets(access, name, change.secrets) : (before?.secret ?? null);
-    const { kind, stage, settings } = change;
+    const { kind, stage } = change;
+    const settings = withMapping(before, change);
     const at = transaction.now();
     const fresh = { state: {}, runId: null, runNode: '', runBeat: 0, createdAt: at };
     const row: DirectoryRow = { ...fresh, ...before, name, kind, stage, settings, secret };
@@ -42,6 +43,13 @@ export async function putDirectory(
     await appendAudit(transaction, access.crypto, { ...by, action, subject: name, outcome: 'done', at });
     return row;
   });
+}
+
+/** Groups that an operator mapped stay mapped, unless the change says something of them. */
+function withMapping(before: DirectoryRow | undefined, { settings }: DirectoryChange): Json {
+  const { groups } = (before?.settings ?? {}) as { groups?: Json };
+  const given = settings as { readonly [name: string]: Json };
+  return groups === undefined || 'groups' in given ? settings : { ...given, groups };
 }
 
 /** What accounts are known by. */
