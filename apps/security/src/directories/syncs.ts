@@ -66,7 +66,7 @@ export class DirectorySyncs {
       for (const row of await listDirectories(this.#context.access)) {
         this.#watch(row);
         if (row.kind === 'ldap' && (await this.#isDue(row))) await this.#begin(row, {});
-        if (row.kind === 'oidc') await this.#visit(row);
+        if (row.kind === 'oidc') this.#visit(row);
       }
     } catch (error) {
       this.#context.log.warn({ err: error }, 'the directories could not be looked at');
@@ -75,13 +75,15 @@ export class DirectorySyncs {
     }
   }
 
-  /** Looks whether a provider still answers, so that the status and the site map are true. */
-  async #visit(row: DirectoryRow): Promise<void> {
+  /** Looks whether a provider still answers, so that the status and the site map are true. Nobody waits for it. */
+  #visit(row: DirectoryRow): void {
     const now = this.#context.monotonicMs();
     const seenAt = this.#visits.get(row.name) ?? Number.NEGATIVE_INFINITY;
     if (now - seenAt < VISIT_MS) return;
     this.#visits.set(row.name, now);
-    await prepareProvider(this.#context, row);
+    prepareProvider(this.#context, row).catch((error: unknown) =>
+      this.#context.log.warn({ err: error, directory: row.name }, 'what a provider publishes could not be kept'),
+    );
   }
 
   #watch({ name, runId, runBeat }: DirectoryRow): void {
