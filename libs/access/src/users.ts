@@ -33,7 +33,7 @@ export async function putUser(
     await getRealm(transaction, 'update');
     const at = transaction.now();
     const before = await transaction.tables.users.find({ name });
-    const user = before ?? newUser(access, name, at);
+    const user = before ?? newUser(access, { name, displayName: name, directory: '', createdAt: at });
     if (user.directory !== '' && passwordHash !== undefined) {
       throw new AccessError('ERR_ACCESS_INVALID', `${name} signs in at ${user.directory}: there is no password here`);
     }
@@ -50,19 +50,12 @@ export async function putUser(
   });
 }
 
-/** A user of no directory, whom nobody disabled. */
-const LOCAL = { disabledBy: null, directory: '' } as const;
-
-function newUser(access: AccessContext, name: string, createdAt: number): UserRow {
-  return {
-    id: randomId(access.crypto),
-    name,
-    displayName: name,
-    passwordHash: null,
-    enabled: true,
-    ...LOCAL,
-    createdAt,
-  };
+/** A user whom nobody disabled and who has no password here; `directory` is empty for a local one. */
+export function newUser(
+  { crypto }: AccessContext,
+  user: Pick<UserRow, 'name' | 'displayName' | 'directory' | 'createdAt'>,
+): UserRow {
+  return { ...user, id: randomId(crypto), passwordHash: null, enabled: true, disabledBy: null };
 }
 
 async function setGroups(

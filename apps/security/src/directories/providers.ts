@@ -1,4 +1,4 @@
-import { bumpMapVersion, type DirectoryRow, getDirectory, mergeState } from '@sallyport/access';
+import { bumpMapVersion, type DirectoryRow, mergeState } from '@sallyport/access';
 import type { OidcSettings } from '@sallyport/security-api';
 import type { RealmContext } from '../realm-context.ts';
 import { stateOf } from './state.ts';
@@ -29,7 +29,6 @@ export async function prepareProvider({ access, connectors, wallMs }: RealmConte
   if (before === after) return;
   await access.store.transaction(async (transaction) => {
     await bumpMapVersion(transaction);
-    await getDirectory(transaction, row.name, 'update');
     await mergeState(transaction, row.name, found);
   });
 }

@@ -9,7 +9,6 @@ import {
   issueFactor,
   listDirectories,
   mapDirectoryGroup,
-  membersOf,
   mergeState,
   placeAccounts,
   planMigration,
@@ -181,8 +180,9 @@ function addDirectoryGroups(service: FastifyInstance, { access, bus }: RealmCont
         const rows = await transaction.tables.directoryGroups.list({ where: { directory } });
         const views: DirectoryGroupView[] = [];
         for (const { subject, name, groupName } of rows) {
-          const { length } = await membersOf(transaction, directory, subject);
-          views.push({ subject, name, group: groupName, accounts: length });
+          const where = { directory, groupSubject: subject };
+          const accounts = await transaction.tables.accountGroups.count({ where });
+          views.push({ subject, name, group: groupName, accounts });
         }
         return views;
       }),

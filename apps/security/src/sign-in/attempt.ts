@@ -1,6 +1,5 @@
-import { checkContext, getRealm, PURPOSES, settingsOf } from '@sallyport/access';
+import { PURPOSES } from '@sallyport/access';
 import {
-  type AppContext,
   type CborFields,
   type CborInput,
   formatBase64Url,
@@ -32,12 +31,6 @@ export interface LoginStep {
 /** A refusal as the device reads it. */
 export function refused(code: SignedCode, retryAfterMs = 0): LoginAnswer {
   return { status: 'refused', code, retry_after: retryAfterMs };
-}
-
-/** Whether the app context is not good enough for this realm, and why. */
-export async function contextDenied(context: RealmContext, app: AppContext): Promise<SignedCode | undefined> {
-  const settings = settingsOf(await context.access.store.transaction((transaction) => getRealm(transaction)));
-  return checkContext(settings.context, app);
 }
 
 /** The device's signing key in an enrolment. */

@@ -2,9 +2,12 @@ import {
   auditRefusal,
   type CodeHolder,
   type CredentialCheck,
+  checkContext,
   type EnrolResult,
   enrol,
+  getRealm,
   type Json,
+  settingsOf,
 } from '@sallyport/access';
 import {
   type AppContext,
@@ -12,11 +15,11 @@ import {
   type EstablishOutcome,
   type PublicKey,
   parseContext,
+  type SignedCode,
 } from '@sallyport/channel';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
 import {
-  contextDenied,
   type LoginAnswer,
   type LoginAttempt,
   type LoginStep,
@@ -111,9 +114,15 @@ function whoOf(credentials: Credentials): string {
   return credentials.kind === 'oidc' ? `at ${credentials.directory}` : 'unknown';
 }
 
+/** Whether the app context is not good enough for this realm, and why. */
+async function contextDenied({ access }: RealmContext, app: AppContext): Promise<SignedCode | undefined> {
+  const settings = settingsOf(await access.store.transaction((transaction) => getRealm(transaction)));
+  return checkContext(settings.context, app);
+}
+
 async function refuseContext(
   { access }: RealmContext,
-  { who, denied }: { who: string; denied: Parameters<typeof refused>[0] },
+  { who, denied }: { who: string; denied: SignedCode },
 ): Promise<LoginAnswer> {
   const reason = `the app context is refused: ${denied}`;
   await auditRefusal(access, { actor: who, action: 'enrol', subject: 'activation code', reason });

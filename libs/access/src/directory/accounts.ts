@@ -1,9 +1,9 @@
 import { appendAudit } from '../audit.ts';
 import type { AccessContext, Actor } from '../context.ts';
-import { randomId } from '../ids.ts';
 import { getRealm } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryRow, IdentityRow, Json, UserRow } from '../tables.ts';
+import { newUser } from '../users.ts';
 import { getDirectory, sourceOf } from './directories.ts';
 import { endUsers, tellRights } from './effects.ts';
 import { nameFrom } from './names.ts';
@@ -42,6 +42,15 @@ export interface AccountOutcome {
 /** Who says so: a run of a sync, or a request of the directory's own client. */
 export type AccountAuthor = Actor & { readonly run?: SyncRun };
 
+/**
+ * Takes the realm's lock and makes sure that a sync is still the one that may write. First in each change of accounts.
+ * @throws AccessError ERR_ACCESS_CONFLICT when another node has taken over the sync
+ */
+export async function beginChange(transaction: Transaction, { run }: Pick<AccountAuthor, 'run'>): Promise<void> {
+  await getRealm(transaction, 'update');
+  if (run) await keepClaim(transaction, run);
+}
+
 interface Plan {
   readonly insertIdentities: IdentityRow[];
   readonly changeIdentities: IdentityRow[];
@@ -72,8 +81,7 @@ export async function applyAccountsIn(
   transaction: Transaction,
   { directory, accounts, by }: { directory: string; accounts: readonly Account[]; by: AccountAuthor },
 ): Promise<AccountOutcome> {
-  await getRealm(transaction, 'update');
-  if (by.run) await keepClaim(transaction, by.run);
+  await beginChange(transaction, by);
   const row = await getDirectory(transaction, directory);
   const plan = await planAccounts(access, transaction, row, accounts);
   const { identities, users } = transaction.tables;
@@ -121,14 +129,23 @@ export async function placeMembers(
   const users = new Map(rows.map(({ subject, userId }) => [subject, userId]));
   const joined = await tables.accountGroups.list({ where: { directory }, among: ['subject', [...users.keys()]] });
   const subjects = [...new Set(joined.map(({ groupSubject }) => groupSubject))];
-  const groups = await tables.directoryGroups.list({ where: { directory }, among: ['subject', subjects] });
-  const names = new Map(groups.map(({ subject, groupName }) => [subject, groupName]));
+  const names = await namesOfGroups(tables, directory, subjects);
   const members = joined.map(({ groupSubject, subject }) => ({
     groupName: names.get(groupSubject)!,
     userId: users.get(subject)!,
     source: sourceOf(directory, groupSubject),
   }));
   await tables.members.insertEach(members);
+}
+
+/** What groups of a directory stand for, by subject. */
+export async function namesOfGroups(
+  { directoryGroups }: Transaction['tables'],
+  directory: string,
+  subjects: readonly string[],
+): Promise<Map<string, string>> {
+  const groups = await directoryGroups.list({ where: { directory }, among: ['subject', subjects] });
+  return new Map(groups.map(({ subject, groupName }) => [subject, groupName]));
 }
 
 async function planAccounts(
@@ -216,16 +233,8 @@ function placeUser(
     plan.conflicts.push({ subject: account.subject, login: account.login, why });
     return undefined;
   }
-  const user: UserRow = {
-    id: randomId(access.crypto),
-    name,
-    displayName: account.displayName || name,
-    passwordHash: null,
-    enabled: true,
-    disabledBy: null,
-    directory: directory.name,
-    createdAt: now,
-  };
+  const displayName = account.displayName || name;
+  const user = newUser(access, { name, displayName, directory: directory.name, createdAt: now });
   taken.set(name, user.id);
   plan.insertUsers.push(user);
   return user;
@@ -278,8 +287,7 @@ export async function removeAccounts(
   by: AccountAuthor,
 ): Promise<{ readonly removed: number; readonly index: number }> {
   return access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
-    if (by.run) await keepClaim(transaction, by.run);
+    await beginChange(transaction, by);
     const { identities, users } = transaction.tables;
     const gone = await identities.list({ where: { directory }, among: ['subject', subjects] });
     const ids = gone.map(({ userId }) => userId).filter((id) => id !== '');
@@ -328,8 +336,7 @@ export async function expireAccounts(
   by: AccountAuthor,
 ): Promise<{ readonly disabled: number; readonly index: number }> {
   return access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
-    if (by.run) await keepClaim(transaction, by.run);
+    await beginChange(transaction, by);
     const { identities, users } = transaction.tables;
     const now = transaction.now();
     const over = await identities.list({ where: { directory, active: true }, below: ['expiresAt', now], limit: 500 });

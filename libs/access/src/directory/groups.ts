@@ -5,11 +5,10 @@ import { AccessError } from '../errors.ts';
 import { getRealm } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryGroupRow, DirectoryRow } from '../tables.ts';
-import type { AccountAuthor } from './accounts.ts';
+import { type AccountAuthor, beginChange, namesOfGroups } from './accounts.ts';
 import { getDirectory, sourceOf } from './directories.ts';
 import { tellRights } from './effects.ts';
 import { nameFrom } from './names.ts';
-import { keepClaim } from './sync-run.ts';
 
 /** A group as its directory has it now. */
 export interface SourceGroup {
@@ -35,8 +34,7 @@ export async function putDirectoryGroups(
   by: AccountAuthor,
 ): Promise<void> {
   await access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
-    if (by.run) await keepClaim(transaction, by.run);
+    await beginChange(transaction, by);
     for (const group of groups) await putDirectoryGroup(access, transaction, { directory, group, by });
   });
 }
@@ -130,8 +128,7 @@ export async function changeMembersIn(
 ): Promise<number> {
   const { group, change, by } = of;
   const { directory, subject: groupSubject } = group;
-  await getRealm(transaction, 'update');
-  if (by.run) await keepClaim(transaction, by.run);
+  await beginChange(transaction, by);
   const { directoryGroups, accountGroups, members } = transaction.tables;
   const row = await directoryGroups.find({ directory, subject: groupSubject });
   if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no such group in ${directory}`);
@@ -194,8 +191,7 @@ export async function removeDirectoryGroups(
   let index = 0;
   for (const subject of subjects) {
     const entry = await access.store.transaction(async (transaction) => {
-      await getRealm(transaction, 'update');
-      if (by.run) await keepClaim(transaction, by.run);
+      await beginChange(transaction, by);
       const { directoryGroups, accountGroups, members } = transaction.tables;
       const row = await directoryGroups.find({ directory, subject });
       if (!row) return 0;
@@ -294,8 +290,7 @@ async function groupNames(
   { directory, groups, by }: { directory: string; groups: readonly SourceGroup[]; by: Actor },
 ): Promise<ReadonlyMap<string, string>> {
   const subjects = groups.map(({ subject }) => subject);
-  const rows = await transaction.tables.directoryGroups.list({ where: { directory }, among: ['subject', subjects] });
-  const names = new Map(rows.map(({ subject, groupName }) => [subject, groupName]));
+  const names = await namesOfGroups(transaction.tables, directory, subjects);
   for (const group of groups) {
     if (names.has(group.subject)) continue;
     names.set(group.subject, (await putDirectoryGroup(access, transaction, { directory, group, by })).groupName);

@@ -1,9 +1,9 @@
 import { appendAudit } from '../audit.ts';
 import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
-import { randomId } from '../ids.ts';
 import type { Transaction } from '../store.ts';
 import { type IdentityRow, NEVER, type UserRow } from '../tables.ts';
+import { newUser } from '../users.ts';
 import { getDirectory } from './directories.ts';
 
 /** The account by which a user of a directory signs in. */
@@ -65,16 +65,7 @@ export async function addDirectoryUser(
     if (await transaction.tables.users.find({ name }))
       throw new AccessError('ERR_ACCESS_CONFLICT', `there is a user ${name} already`);
     const at = transaction.now();
-    const user: UserRow = {
-      id: randomId(access.crypto),
-      name,
-      displayName,
-      passwordHash: null,
-      enabled: true,
-      disabledBy: null,
-      directory,
-      createdAt: at,
-    };
+    const user = newUser(access, { name, displayName, directory, createdAt: at });
     await transaction.tables.users.insert(user);
     await appendAudit(transaction, access.crypto, { ...by, action: 'user.create', subject: name, outcome: 'done', at });
     return user;
