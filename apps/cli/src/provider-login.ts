@@ -1,6 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { finishProviderSignIn, type PendingSignIn, type ProviderCredentials } from '@sallyport/device';
 import { CliError } from './output.ts';
 
 /** How long a person may take in the browser, ms. */
@@ -8,23 +8,20 @@ const PATIENCE_MS = 300_000;
 const PAGE =
   '<!doctype html><meta charset="utf-8"><title>Sallyport</title><body style="font:1rem system-ui;margin:3rem">Done. You can close this window and go back to the terminal.';
 
-/** The URL with which a browser came back, and where it was sent. */
-export interface BrowserAnswer {
-  readonly callback: string;
-  readonly redirect: string;
-}
-
 /**
- * Sends the person's browser somewhere and waits until it comes back to a port of this machine that was chosen just now
- * (RFC 8252, section 7.3). `urlFor` gives where to send it. @throws CliError
+ * Sends the person's browser to a provider and waits until it comes back to a port of this machine that was chosen just now
+ * (RFC 8252, section 7.3). `begin` gives where to send it. @throws CliError, DeviceError SIGN_IN_FAILED
  */
-export async function throughBrowser(urlFor: (redirect: string) => string): Promise<BrowserAnswer> {
+export async function signInByBrowser(
+  begin: (redirect: string) => { readonly url: string; readonly pending: PendingSignIn },
+): Promise<ProviderCredentials> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const redirect = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  process.stderr.write(`open this in a browser to sign in:\n\n  ${urlFor(redirect)}\n\n`);
   try {
-    return { callback: await comeBack(server, redirect), redirect };
+    const { url, pending } = begin(redirect);
+    process.stderr.write(`open this in a browser to sign in:\n\n  ${url}\n\n`);
+    return finishProviderSignIn(pending, await comeBack(server, redirect));
   } finally {
     server.closeAllConnections();
     server.close();
@@ -44,12 +41,4 @@ function comeBack(server: ReturnType<typeof createServer>, redirect: string): Pr
       });
     });
   });
-}
-
-/** Secrets of one sign-in with PKCE (RFC 7636). */
-export function newPkce(): { verifier: string; challenge: string; state: string; nonce: string } {
-  const verifier = randomBytes(32).toString('base64url');
-  const hash = (text: string): string => createHash('sha256').update(text).digest('base64url');
-  const state = randomBytes(16).toString('base64url');
-  return { verifier, challenge: hash(verifier), state, nonce: hash(`sallyport/1 oidc nonce${verifier}`) };
 }

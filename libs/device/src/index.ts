@@ -3,7 +3,7 @@ export { Device, type DeviceEvents, type DeviceOptions, type DeviceState, findFi
 export { DeviceError, type DeviceErrorCode } from './errors.ts';
 export type { CallResponse, RequestBody } from './http-call.ts';
 export type { PendingSignIn, ProviderCredentials } from './provider.ts';
-export { finishProviderSignIn } from './provider.ts';
+export { beginProviderSignIn, finishProviderSignIn } from './provider.ts';
 export { type DeviceRecord, type DeviceStorage, memoryStorage, type StoredProvider } from './record.ts';
 export type { AskOneTimeCode, Credentials, OneTimeCodeRequest } from './sign-in.ts';
 export type { WebSocketFactory, WebSocketLike } from './socket.ts';

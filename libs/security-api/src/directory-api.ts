@@ -291,7 +291,13 @@ export type FactorView = Static<typeof FactorView>;
 
 /** What an operator's command needs to sign in at a provider (RFC 7636, RFC 8252). */
 export const OperatorProvider = Type.Object(
-  { authorizationEndpoint: Type.String(), clientId: Type.String(), scope: Type.String() },
+  {
+    issuer: Type.String(),
+    authorizationEndpoint: Type.String(),
+    clientId: Type.String(),
+    scope: Type.String(),
+    acr: Type.Optional(Type.Array(Type.String())),
+  },
   { ...CLOSED, $id: 'OperatorProvider' },
 );
 export type OperatorProvider = Static<typeof OperatorProvider>;

@@ -328,4 +328,9 @@ test('operators sign in at the provider in their browser, if its groups say so',
   const { sallyport } = await import('../src/run-command.ts');
   const { stderr } = await sallyport(['--data', join(gateway.folder, 'captain-dora'), 'user', 'list']);
   expect(stderr).toContain('an operator credential is needed');
+  // A level that is demanded of them is asked for.
+  await gateway.operator.call('PUT', '/v1/directories/idp', input({ acr: ['urn:example:high'] }));
+  const output = await run('ada');
+  expect(output).toContain('acr_values=urn%3Aexample%3Ahigh');
+  expect(output).not.toContain('you are operator');
 });

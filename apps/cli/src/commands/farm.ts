@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { serverCrypto } from '@sallyport/channel/sodium';
+import { beginProviderSignIn } from '@sallyport/device';
 import type {
   JoinTokenView,
   OperatorCredential,
@@ -13,7 +15,7 @@ import { AdminClient } from '../admin-client.ts';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { storePrivate } from '../profile.ts';
 import { globalsOf, profileFile, reasonOf, withAdmin } from '../program.ts';
-import { newPkce, throughBrowser } from '../provider-login.ts';
+import { signInByBrowser } from '../provider-login.ts';
 import { formatStatus, NODE_COLUMNS, PROXY_COLUMNS } from './status.ts';
 
 /** `sallyport status`, `login`, `operator`, `proxy`, `site` and `realm` */
@@ -78,26 +80,11 @@ async function credentialBy(admin: AdminClient, { token, provider, name }: Login
   if (provider === undefined)
     throw new CliError('by what do you sign in?', 'add: --token <one-time token>, or --provider <directory>');
   const at = await admin.call<OperatorProvider>('GET', `/v1/operators/providers/${provider}`);
-  const { verifier, challenge, state, nonce } = newPkce();
-  const { callback, redirect } = await throughBrowser((redirect) =>
-    authorizationUrl(at, { redirect, challenge, state, nonce }),
+  const { oidc } = await signInByBrowser((redirect) =>
+    beginProviderSignIn(serverCrypto(), { ...at, directory: provider, redirects: [redirect] }, redirect),
   );
-  const { searchParams } = new URL(callback);
-  const code = searchParams.get('code');
-  if (searchParams.get('state') !== state || code === null)
-    throw new CliError(`the provider refused: ${searchParams.get('error') ?? 'no answer to this sign-in'}`);
-  return admin.call('POST', '/v1/operators/oidc', { body: { directory: provider, code, verifier, redirect } });
-}
-
-function authorizationUrl(
-  { authorizationEndpoint, clientId, scope }: OperatorProvider,
-  { redirect, challenge, state, nonce }: { redirect: string; challenge: string; state: string; nonce: string },
-): string {
-  const url = new URL(authorizationEndpoint);
-  const parameters = { response_type: 'code', client_id: clientId, scope, redirect_uri: redirect, state, nonce };
-  const pkce = { code_challenge: challenge, code_challenge_method: 'S256' };
-  for (const [name, value] of Object.entries({ ...parameters, ...pkce })) url.searchParams.set(name, value);
-  return url.href;
+  const { directory, code, verifier, redirect } = oidc;
+  return admin.call('POST', '/v1/operators/oidc', { body: { directory, code, verifier, redirect } });
 }
 
 function addProxyCommands(program: Command): void {

@@ -1,8 +1,8 @@
-import { type Credentials, type Device, finishProviderSignIn, type PendingSignIn } from '@sallyport/device';
+import type { Credentials, Device } from '@sallyport/device';
 import type { Command } from 'commander';
 import { CliError, printJson, printRows } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
-import { throughBrowser } from '../provider-login.ts';
+import { signInByBrowser } from '../provider-login.ts';
 import { askOneTimeCode, askPassword } from '../secrets.ts';
 import { type FetchOptions, fetchUrl } from './fetch.ts';
 import { createForwardProxy } from './forward.ts';
@@ -89,14 +89,8 @@ async function credentialsFor(device: Device, options: SignInOptions, link?: str
   }
   const provider = (await device.providers(link)).find(({ directory }) => directory === options.provider);
   if (!provider) throw new CliError(`there is no provider ${options.provider}`, 'sallyport directory list shows them');
-  let pending: PendingSignIn | undefined;
-  const { callback } = await throughBrowser((redirect) => {
-    // A provider takes any port of this machine for a native app (RFC 8252, section 7.3).
-    const begun = device.beginProviderSignIn({ ...provider, redirects: [...provider.redirects, redirect] }, redirect);
-    pending = begun.pending;
-    return begun.url;
-  });
-  return finishProviderSignIn(pending!, callback);
+  // A provider takes any port of this machine for a native app (RFC 8252, section 7.3).
+  return signInByBrowser((redirect) => device.beginProviderSignIn({ ...provider, redirects: [redirect] }, redirect));
 }
 
 async function enroll(link: string, options: SignInOptions, command: Command): Promise<void> {

@@ -54,7 +54,9 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
     async ({ params }) => {
       const { row, settings } = await providerOf(params.name);
       const authorizationEndpoint = await connectors.oidc(row).authorizationEndpoint();
-      return { authorizationEndpoint, clientId: settings.clientId, scope: scopeOf(settings.scope) };
+      const { issuer, clientId, scope, acr } = settings;
+      const provider = { issuer, authorizationEndpoint, clientId, scope: scopeOf(scope) };
+      return acr ? { ...provider, acr } : provider;
     },
   );
   service.post<{ Body: OperatorOidcLogin }>(
