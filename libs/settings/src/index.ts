@@ -1,4 +1,4 @@
-export { isLoopback, type ListenAddress, parseHostPort } from './address.ts';
+export { addressKey, isLoopback, type ListenAddress, parseAddress, parseHostPort } from './address.ts';
 export { Secret } from './secret.ts';
 export {
   hostList,
