@@ -21,6 +21,7 @@ import {
   handshakeError,
   KEM_CIPHERTEXT_BYTES,
   KEM_KEY_BYTES,
+  KEY_BYTES,
   type KemKeyPair,
   type KeyPair,
   keyOf,
@@ -71,7 +72,12 @@ function nodeOpen(decipher: ReturnType<typeof createDecipheriv>, ad: Uint8Array,
   } catch {
     throw openError();
   }
-  return plaintext;
+  return plain(plaintext);
+}
+
+/** Node gives Buffers, which JSON writes in a form of their own and whose slices are Buffers again: callers get plain bytes. */
+function plain(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
 }
 
 function importSecret(secretKey: Uint8Array): KeyObject {
@@ -87,10 +93,12 @@ function nodeKeyPair(secretKey: Uint8Array): KeyPair {
 function nodeDh(secretKey: SecretKey, publicKey: PublicKey): Uint8Array {
   try {
     const spki = Buffer.from(concat(X25519_SPKI, publicKey));
-    return diffieHellman({
-      privateKey: importSecret(secretKey),
-      publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
-    });
+    return plain(
+      diffieHellman({
+        privateKey: importSecret(secretKey),
+        publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
+      }),
+    );
   } catch (cause) {
     throw handshakeError(cause);
   }
@@ -103,7 +111,7 @@ function nodeKemKeyPair(): KemKeyPair {
     publicKey: new Uint8Array(spki.subarray(spki.length - KEM_KEY_BYTES)),
     decapsulate(ciphertext) {
       if (ciphertext.length !== KEM_CIPHERTEXT_BYTES) throw handshakeError();
-      return decapsulate(privateKey, ciphertext);
+      return plain(decapsulate(privateKey, ciphertext));
     },
   };
 }
@@ -113,7 +121,7 @@ function nodeEncapsulate(publicKey: Uint8Array): { ciphertext: Uint8Array; share
   try {
     const spki = Buffer.from(concat(KEM_SPKI, publicKey));
     const { ciphertext, sharedKey } = encapsulate(createPublicKey({ key: spki, format: 'der', type: 'spki' }));
-    return { ciphertext, sharedSecret: sharedKey };
+    return { ciphertext: plain(ciphertext), sharedSecret: plain(sharedKey) };
   } catch (cause) {
     throw handshakeError(cause);
   }
@@ -124,11 +132,11 @@ export function nodeCrypto(aead: (suite: Suite, key: Uint8Array) => AeadKey = no
   return {
     name: 'node',
     prefersChaCha: false,
-    randomBytes: (length) => randomBytes(length),
-    sha256: (bytes) => hash('sha256', bytes, 'buffer'),
+    randomBytes: (length) => plain(randomBytes(length)),
+    sha256: (bytes) => plain(hash('sha256', bytes, 'buffer')),
     hmacSha256: (key, bytes) => hmac(sha256, key, bytes),
     aead,
-    generateKeyPair: () => nodeKeyPair(randomBytes(32)),
+    generateKeyPair: () => nodeKeyPair(plain(randomBytes(KEY_BYTES))),
     keyPairOf: nodeKeyPair,
     dh: nodeDh,
     generateKemKeyPair: nodeKemKeyPair,

@@ -196,3 +196,27 @@ test('a shortened tag is refused by every provider', () => {
     }
   }
 });
+
+test('every provider gives plain bytes: a Buffer writes itself into JSON in its own way, and its slices are Buffers', () => {
+  for (const provider of providers) {
+    const pair = provider.generateKeyPair();
+    const kem = provider.generateKemKeyPair();
+    const { ciphertext, sharedSecret } = provider.encapsulate(kem.publicKey);
+    const given: Uint8Array[] = [
+      provider.randomBytes(32),
+      provider.sha256(Uint8Array.of(1)),
+      provider.hmacSha256(new Uint8Array(32), Uint8Array.of(1)),
+      provider.hmacSha256(new Uint8Array(65), Uint8Array.of(1)),
+      ...[pair, provider.keyPairOf(Buffer.from(pair.secretKey))].flatMap((keys) => [keys.publicKey]),
+      pair.secretKey,
+      provider.dh(pair.secretKey, provider.generateKeyPair().publicKey),
+      ...[kem.publicKey, ciphertext, sharedSecret, kem.decapsulate(ciphertext)],
+    ];
+    for (const suite of [1, 2] as const) {
+      const key = provider.aead(suite, new Uint8Array(32));
+      const sealed = key.seal(new Uint8Array(12), new Uint8Array(0), Uint8Array.of(1, 2, 3));
+      given.push(sealed, key.open(new Uint8Array(12), new Uint8Array(0), Buffer.from(sealed)));
+    }
+    for (const [i, bytes] of given.entries()) expect(bytes.constructor, `${provider.name} ${i}`).toBe(Uint8Array);
+  }
+});

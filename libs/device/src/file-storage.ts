@@ -1,7 +1,7 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DeviceError } from './errors.ts';
-import { type DeviceStorage, formatRecord, parseRecord } from './record.ts';
+import { type DeviceRecord, type DeviceStorage, formatRecord, parseRecord } from './record.ts';
 
 /** Storage in one file of mode 0600: written beside, synced, renamed, and the folder synced. */
 export function fileStorage(file: string): DeviceStorage {
@@ -12,7 +12,7 @@ export function fileStorage(file: string): DeviceStorage {
         if (error.code === 'ENOENT') return undefined;
         throw new DeviceError('STORAGE_FAILED', `cannot read ${file}`, { cause: error });
       });
-      return text === undefined ? undefined : parseRecord(text);
+      return text === undefined ? undefined : readRecord(file, text);
     },
     async store(record) {
       await mkdir(dirname(file), { recursive: true, mode: 0o700 });
@@ -29,4 +29,12 @@ export function fileStorage(file: string): DeviceStorage {
     },
     clear: () => rm(file, { force: true }),
   };
+}
+
+function readRecord(file: string, text: string): DeviceRecord {
+  try {
+    return parseRecord(text);
+  } catch (cause) {
+    throw new DeviceError('STORAGE_FAILED', `${file} does not hold the record of a device`, { cause });
+  }
 }

@@ -82,17 +82,52 @@ export function memoryStorage(): DeviceStorage {
   };
 }
 
-/** JSON text of a record: byte strings as `{"$bytes": base64url}`. */
+/**
+ * JSON text of a record: byte strings as `{"$bytes": base64url}`, whichever kind of view holds them. A Buffer's `toJSON` never
+ * runs: bytes are looked for before JSON is made.
+ */
 export function formatRecord(record: DeviceRecord): string {
-  return JSON.stringify(record, (_name, value: unknown) =>
-    value instanceof Uint8Array ? { $bytes: formatBase64Url(value) } : value,
-  );
+  return JSON.stringify(withBytesNamed(record));
 }
 
-/** Reads what formatRecord wrote. @throws SyntaxError or TypeError for anything else. */
+function withBytesNamed(value: unknown): unknown {
+  if (ArrayBuffer.isView(value)) return nameBytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+  if (value instanceof ArrayBuffer) return nameBytes(new Uint8Array(value));
+  if (Array.isArray(value)) return value.map(withBytesNamed);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withBytesNamed(member)]));
+}
+
+function nameBytes(bytes: Uint8Array): { $bytes: string } {
+  return { $bytes: formatBase64Url(bytes) };
+}
+
+/**
+ * Reads what formatRecord wrote; also files in which byte strings stand as `{"type":"Buffer","data":[…]}`.
+ * @throws SyntaxError or TypeError for anything else.
+ */
 export function parseRecord(text: string): DeviceRecord {
-  return JSON.parse(text, (_name, value: unknown) => {
-    const bytes = (value as { $bytes?: unknown } | null)?.$bytes;
-    return typeof bytes === 'string' ? parseBase64Url(bytes) : value;
-  }) as DeviceRecord;
+  const record = JSON.parse(text, (_name, value: unknown) => bytesNamed(value) ?? value) as DeviceRecord;
+  checkRecord(record);
+  return record;
+}
+
+function bytesNamed(value: unknown): Uint8Array | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { $bytes, type, data } = value as { $bytes?: unknown; type?: unknown; data?: unknown };
+  if (typeof $bytes === 'string') return parseBase64Url($bytes);
+  if (type === 'Buffer' && Array.isArray(data) && data.every(isByte)) return Uint8Array.from(data);
+  return undefined;
+}
+
+function isByte(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255;
+}
+
+/** A record whose keys are no bytes would fail much later, and without a word that helps. */
+function checkRecord({ rs, root, deviceSecret, keys, session }: DeviceRecord): void {
+  const bytes = [rs, root, deviceSecret];
+  if (keys) bytes.push(keys.current);
+  if (session) bytes.push(session.sid, session.secret);
+  if (!bytes.every((value) => value instanceof Uint8Array)) throw new TypeError('a key in the record is not bytes');
 }
