@@ -16,6 +16,7 @@ export {
   reauthorise,
 } from './authorise.ts';
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
+export { type Change, change, repeated } from './change.ts';
 export { type CodeHolder, findCodeHolder, type IssuedCode, issueCode, parseCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
 export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
@@ -27,6 +28,7 @@ export {
   type AccountOutcome,
   applyAccounts,
   applyAccountsIn,
+  changeAccounts,
   expireAccounts,
   placeAccounts,
   removeAccounts,
@@ -52,6 +54,7 @@ export {
   membersOf,
   putDirectoryGroup,
   putDirectoryGroups,
+  removeDirectoryGroup,
   removeDirectoryGroups,
   type SourceGroup,
   setAccountGroups,
@@ -121,6 +124,7 @@ export {
   type NewSession,
   type SessionRequest,
 } from './sessions.ts';
+export { type OutBy, standing } from './standing.ts';
 export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction } from './store.ts';
 export {
   type AuditRow,

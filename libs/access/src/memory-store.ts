@@ -72,13 +72,20 @@ function compareKeys(shape: TableShape<AnyRow>): (a: AnyRow, b: AnyRow) => numbe
 function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
   const selected = (selection: Selection<AnyRow> = {}): [string, AnyRow][] =>
     [...rows].filter(([, row]) => matches(row, selection));
-  const taken = (row: AnyRow): boolean =>
-    (shape.unique ?? []).some((column) =>
-      [...rows.values()].some((other) => matches(other, { where: { [column]: row[column] } })),
+  // As in SQL, what is null is never taken.
+  const taken = (row: AnyRow, key: string): boolean =>
+    (shape.unique ?? []).some(
+      (column) =>
+        row[column] != null &&
+        [...rows].some(([other, values]) => other !== key && comparable(values[column]) === comparable(row[column])),
     );
+  const change = (key: string, row: AnyRow): void => {
+    if (taken(row, key)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
+    rows.set(key, row);
+  };
   const insert = (row: AnyRow): void => {
     const key = keyOf(shape, row);
-    if (rows.has(key) || taken(row)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
+    if (rows.has(key) || taken(row, key)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
     rows.set(key, structuredClone(row));
   };
   return {
@@ -87,14 +94,14 @@ function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
     insertEach: async (many) => {
       for (const row of many) insert(row);
     },
-    update: async (selection, change) => {
+    update: async (selection, columns) => {
       const found = selected(selection);
-      for (const [key, row] of found) rows.set(key, { ...row, ...structuredClone(change) });
+      for (const [key, row] of found) change(key, { ...row, ...structuredClone(columns) });
       return found.length;
     },
     updateEach: async (changes) => {
-      for (const { key, change } of changes) {
-        for (const [id, row] of selected({ where: key })) rows.set(id, { ...row, ...structuredClone(change) });
+      for (const { key, change: columns } of changes) {
+        for (const [id, row] of selected({ where: key })) change(id, { ...row, ...structuredClone(columns) });
       }
     },
     remove: async (selection) => {

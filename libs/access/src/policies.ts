@@ -1,10 +1,8 @@
 import type { AccessRule, Backend, PolicyInput, ResourceGrant, ResourceInput } from '@sallyport/security-api';
-import { appendAudit } from './audit.ts';
+import { change } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
-import { randomId } from './ids.ts';
 import { getRealm } from './realm.ts';
-import { appendRevocation } from './revocation.ts';
 import type { Transaction } from './store.ts';
 import type { Json, PolicyRow, ResourceRow, StoredRule } from './tables.ts';
 
@@ -48,18 +46,16 @@ function ruleOf(policy: PolicyRow): AccessRule {
 /** Runs a change of rights: version, log entry for open channels and audit event in one transaction. */
 async function changeRights(
   access: AccessContext,
-  change: { readonly action: string; readonly subject: string; readonly by: Actor },
+  of: { readonly action: string; readonly subject: string; readonly by: Actor },
   work: (transaction: Transaction) => Promise<void>,
 ): Promise<void> {
-  const { action, subject, by } = change;
-  await access.store.transaction(async (transaction) => {
-    const realm = await getRealm(transaction, 'update');
-    const at = transaction.now();
-    await work(transaction);
-    await transaction.tables.realms.update({ where: { id: 'realm' } }, { policyVersion: realm.policyVersion + 1 });
-    const revocation = { requestId: randomId(access.crypto), kind: 'rights', subject: '*' } as const;
-    await appendRevocation(transaction, revocation, { ...by, at });
-    await appendAudit(transaction, access.crypto, { ...by, action, subject, outcome: 'done', at });
+  const { action, subject, by } = of;
+  await change(access, by, async (begun) => {
+    await work(begun);
+    const { policyVersion } = await getRealm(begun);
+    await begun.tables.realms.update({ where: { id: 'realm' } }, { policyVersion: policyVersion + 1 });
+    await begun.rereadRights('*');
+    begun.audit(action, subject);
   });
 }
 
@@ -84,8 +80,8 @@ export async function putResource(
   if (!matching)
     throw new AccessError('ERR_ACCESS_INVALID', 'a tcp resource has a tcp:// backend, an http one http(s)://');
   await changeRights(access, { action: 'resource.put', subject: name, by }, async ({ tables }) => {
-    const { name: _, ...change } = row;
-    if ((await tables.resources.update({ where: { name } }, change)) === 0) await tables.resources.insert(row);
+    const { name: _, ...columns } = row;
+    if ((await tables.resources.update({ where: { name } }, columns)) === 0) await tables.resources.insert(row);
   });
   return row;
 }
@@ -119,8 +115,8 @@ export async function putPolicy(
       const found = await tables.resources.find({ name: resource });
       if (!found) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${resource}`);
     }
-    const { name: _, ...change } = row;
-    if ((await tables.policies.update({ where: { name } }, change)) === 0) await tables.policies.insert(row);
+    const { name: _, ...columns } = row;
+    if ((await tables.policies.update({ where: { name } }, columns)) === 0) await tables.policies.insert(row);
   });
   return row;
 }

@@ -3,6 +3,7 @@ import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import { getRealm } from './realm.ts';
+import { standing } from './standing.ts';
 import type { Transaction } from './store.ts';
 import type { RevocationRow } from './tables.ts';
 
@@ -82,12 +83,16 @@ function ended({ at, reason }: Ending): { endedAt: number; endReason: string } {
   return { endedAt: at, endReason: reason };
 }
 
-/** Ends every session and every other way in of a user, in the caller's transaction. */
+/**
+ * Ends every session and every other way in of a user, in the caller's transaction: an operator or the directory says that
+ * they are out, whatever the other one says.
+ */
 export async function endUser(transaction: Transaction, ending: Ending): Promise<void> {
   const { users, sessions, installations, codes, operators } = transaction.tables;
-  const disabled = { enabled: false, disabledBy: ending.by ?? 'operator' } as const;
-  const found = await users.update({ where: { id: ending.subject } }, disabled);
-  if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such user');
+  const user = await users.find({ id: ending.subject }, 'update');
+  if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such user');
+  const said = ending.by === 'directory' ? { outByDirectory: true } : { outByOperator: true };
+  await users.update({ where: { id: ending.subject } }, standing({ ...user, ...said }));
   await sessions.update({ where: { userId: ending.subject, endedAt: null } }, ended(ending));
   await installations.update({ where: { userId: ending.subject } }, { status: 'revoked' });
   await codes.remove({ where: { userId: ending.subject } });

@@ -23,11 +23,16 @@ export interface UserRow {
   readonly name: string;
   readonly displayName: string;
   readonly passwordHash: string | null;
+  /** What follows from the next two: in is whom nobody says to be out. Write all three by `standing`. */
   readonly enabled: boolean;
-  /** Who disabled the user: what an operator disabled, no directory enables. Null while enabled. */
-  readonly disabledBy: 'operator' | 'directory' | null;
+  /** An operator says that the user is out; no directory can take that back. */
+  readonly outByOperator: boolean;
+  /** The user's directory says that they are out; no operator can take that back. */
+  readonly outByDirectory: boolean;
   /** The directory that says whether the user may be in and checks their sign-in; empty for a local user. */
   readonly directory: string;
+  /** The source's name of the account that the directory removed, by which its person is known again; else empty. */
+  readonly pastAccount: string;
   readonly createdAt: number;
 }
 
@@ -78,6 +83,8 @@ export interface IdentityRow {
   readonly expiresAt: number;
   /** Distinguished name, normalised; empty but in LDAP. */
   readonly dn: string;
+  /** `directory/login` where the directory gives a login only once (SCIM), else null. */
+  readonly onlyName: string | null;
   /** Changes with the account at its source. */
   readonly version: string;
   readonly attributes: Json;
@@ -92,6 +99,8 @@ export interface DirectoryGroupRow {
   readonly externalId: string;
   readonly name: string;
   readonly groupName: string;
+  /** What no other group of the directory may be called (SCIM), else null. */
+  readonly onlyName: string | null;
   readonly version: string;
   readonly createdAt: number;
   readonly changedAt: number;
@@ -354,8 +363,10 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       displayName: 'text',
       passwordHash: 'text',
       enabled: 'bool',
-      disabledBy: 'text',
+      outByOperator: 'bool',
+      outByDirectory: 'bool',
       directory: 'text',
+      pastAccount: 'text',
       createdAt: 'int',
     },
   },
@@ -517,6 +528,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   },
   identities: {
     key: ['directory', 'subject'],
+    unique: ['onlyName'],
     columns: {
       directory: 'text',
       subject: 'text',
@@ -526,6 +538,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       active: 'bool',
       expiresAt: 'int',
       dn: 'text',
+      onlyName: 'text',
       version: 'text',
       attributes: 'json',
       createdAt: 'int',
@@ -534,12 +547,14 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   },
   directoryGroups: {
     key: ['directory', 'subject'],
+    unique: ['onlyName'],
     columns: {
       directory: 'text',
       subject: 'text',
       externalId: 'text',
       name: 'text',
       groupName: 'text',
+      onlyName: 'text',
       version: 'text',
       createdAt: 'int',
       changedAt: 'int',

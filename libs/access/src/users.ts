@@ -1,10 +1,10 @@
-import { appendAudit } from './audit.ts';
+import { type Change, change as changeRealm, repeated } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import { randomId } from './ids.ts';
 import { namesOf } from './pages.ts';
-import { getRealm } from './realm.ts';
-import { appendRevocation, endUser } from './revocation.ts';
+import { endUser } from './revocation.ts';
+import { standing } from './standing.ts';
 import type { Transaction } from './store.ts';
 import type { GroupRow, MemberRow, UserRow } from './tables.ts';
 
@@ -29,24 +29,22 @@ export async function putUser(
   by: Actor,
 ): Promise<UserWithGroups> {
   const passwordHash = change.password === undefined ? undefined : await access.passwords.hash(change.password);
-  return access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
-    const at = transaction.now();
-    const before = await transaction.tables.users.find({ name });
-    const user = before ?? newUser(access, { name, displayName: name, directory: '', createdAt: at });
+  return changeRealm(access, by, async (begun) => {
+    const { users } = begun.tables;
+    const before = await users.find({ name });
+    const user = before ?? newUser(access, { name, displayName: name, directory: '', createdAt: begun.at });
     if (user.directory !== '' && passwordHash !== undefined) {
       throw new AccessError('ERR_ACCESS_INVALID', `${name} signs in at ${user.directory}: there is no password here`);
     }
-    if (!before) await transaction.tables.users.insert(user);
+    if (!before) await users.insert(user);
     const changed = {
       ...(change.displayName === undefined ? {} : { displayName: change.displayName }),
       ...(passwordHash === undefined ? {} : { passwordHash }),
     };
-    if (Object.keys(changed).length > 0) await transaction.tables.users.update({ where: { id: user.id } }, changed);
-    if (change.groups) await setGroups(access, transaction, { userId: user.id, groups: change.groups, by, at });
-    const action = before ? 'user.change' : 'user.create';
-    await appendAudit(transaction, access.crypto, { ...by, action, subject: name, outcome: 'done', at });
-    return { user: { ...user, ...changed }, groups: await groupsOf(transaction, user.id) };
+    if (Object.keys(changed).length > 0) await users.update({ where: { id: user.id } }, changed);
+    if (change.groups) await setGroups(begun, user.id, change.groups);
+    begun.audit(before ? 'user.change' : 'user.create', name);
+    return { user: { ...user, ...changed }, groups: await groupsOf(begun, user.id) };
   });
 }
 
@@ -55,26 +53,22 @@ export function newUser(
   { crypto }: AccessContext,
   user: Pick<UserRow, 'name' | 'displayName' | 'directory' | 'createdAt'>,
 ): UserRow {
-  return { ...user, id: randomId(crypto), passwordHash: null, enabled: true, disabledBy: null };
+  const into = standing({ outByOperator: false, outByDirectory: false });
+  return { ...user, ...into, id: randomId(crypto), passwordHash: null, pastAccount: '' };
 }
 
-async function setGroups(
-  access: AccessContext,
-  transaction: Transaction,
-  change: { userId: string; groups: readonly string[]; by: Actor; at: number },
-): Promise<void> {
-  const local = { userId: change.userId, source: '' };
-  const before = (await transaction.tables.members.list({ where: local })).map(({ groupName }) => groupName).sort();
-  const after = [...new Set(change.groups)].sort();
+async function setGroups(begun: Change, userId: string, wanted: readonly string[]): Promise<void> {
+  const { groups, members } = begun.tables;
+  const local = { userId, source: '' };
+  const before = (await members.list({ where: local })).map(({ groupName }) => groupName).sort();
+  const after = [...new Set(wanted)].sort();
   if (before.join('\0') === after.join('\0')) return;
   for (const name of after) {
-    if (!(await transaction.tables.groups.find({ name })))
-      throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
+    if (!(await groups.find({ name }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
   }
-  await transaction.tables.members.remove({ where: local });
-  await transaction.tables.members.insertEach(after.map((groupName) => ({ groupName, ...local })));
-  const revocation = { requestId: randomId(access.crypto), kind: 'rights', subject: change.userId } as const;
-  await appendRevocation(transaction, revocation, { ...change.by, at: change.at });
+  await members.remove({ where: local });
+  await members.insertEach(after.map((groupName) => ({ groupName, ...local })));
+  await begun.enter({ kind: 'rights', subject: userId });
 }
 
 /** Names of a user's groups, sorted. */
@@ -124,45 +118,42 @@ export async function listUsers(
 
 /**
  * Disables a user: sessions, installations and codes end in one transaction with the log entry, whose index it gives.
- * Enabling again revives none of them.
+ * Enabling again revives none of them. The same id gives the same entry.
+ * @throws AccessError ERR_ACCESS_CONFLICT when the id stands for another change or another user
  */
 export async function disableUser(access: AccessContext, name: string, requestId: string, by: Actor): Promise<number> {
-  return access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
-    const repeated = await transaction.tables.revocations.find({ requestId });
-    if (repeated) return repeated.index;
-    const user = await getUser(transaction, name);
-    const at = transaction.now();
-    const row = await appendRevocation(transaction, { requestId, kind: 'user', subject: user.id }, { ...by, at });
-    await endUser(transaction, { subject: user.id, at, reason: by.reason });
-    await appendAudit(transaction, access.crypto, {
-      ...by,
-      action: 'user.disable',
-      subject: name,
-      outcome: 'done',
-      at,
-    });
+  return changeRealm(access, by, async (change) => {
+    const user = await getUser(change, name);
+    const revocation = { requestId, kind: 'user', subject: user.id } as const;
+    const before = await repeated(change, revocation);
+    if (before) {
+      change.unchanged();
+      return before.index;
+    }
+    const row = await change.enter(revocation);
+    await endUser(change, { subject: user.id, at: change.at, reason: by.reason });
+    change.audit('user.disable', name);
     return row.index;
   });
 }
 
-/** Lets a disabled user in again, with a new enrolment. */
+/**
+ * Lets a disabled user in again, with a new enrolment.
+ * @throws AccessError ERR_ACCESS_INVALID while their directory says that they are out
+ */
 export async function enableUser(access: AccessContext, name: string, by: Actor): Promise<void> {
-  await access.store.transaction(async (transaction) => {
-    const user = await getUser(transaction, name);
-    if (user.disabledBy === 'directory')
+  await changeRealm(access, by, async (change) => {
+    const { identities, users } = change.tables;
+    const user = await getUser(change, name);
+    const where = { directory: user.directory, userId: user.id };
+    const account = user.directory === '' ? undefined : await identities.find(where);
+    if (user.outByDirectory || (account && !(account.active && account.expiresAt > change.at)))
       throw new AccessError(
         'ERR_ACCESS_INVALID',
         `${user.directory} says that ${name} is out: enable the account there`,
       );
-    await transaction.tables.users.update({ where: { id: user.id } }, { enabled: true, disabledBy: null });
-    await appendAudit(transaction, access.crypto, {
-      ...by,
-      action: 'user.enable',
-      subject: name,
-      outcome: 'done',
-      at: transaction.now(),
-    });
+    await users.update({ where: { id: user.id } }, standing({ outByOperator: false, outByDirectory: false }));
+    change.audit('user.enable', name);
   });
 }
 
@@ -196,17 +187,11 @@ function decoyHash(access: AccessContext): Promise<string> {
 
 /** Creates a group; one that exists stays. */
 export async function putGroup(access: AccessContext, name: string, by: Actor): Promise<void> {
-  await access.store.transaction(async (transaction) => {
-    if (await transaction.tables.groups.find({ name })) return;
-    const at = transaction.now();
-    await transaction.tables.groups.insert({ name, createdAt: at });
-    await appendAudit(transaction, access.crypto, {
-      ...by,
-      action: 'group.create',
-      subject: name,
-      outcome: 'done',
-      at,
-    });
+  await changeRealm(access, by, async (change) => {
+    const { groups } = change.tables;
+    if (await groups.find({ name })) return change.unchanged();
+    await groups.insert({ name, createdAt: change.at });
+    change.audit('group.create', name);
   });
 }
 

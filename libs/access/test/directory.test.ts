@@ -102,7 +102,7 @@ test('who is not active is out with a log entry of their own; who comes back is 
   const kinds = await access.store.transaction(({ tables }) => tables.revocations.list());
   expect(kinds.map(({ kind }) => kind)).toEqual(['user', 'user']);
   await access.store.transaction(({ tables }) =>
-    tables.users.update({ where: { name: 's2' } }, { disabledBy: 'operator' }),
+    tables.users.update({ where: { name: 's2' } }, { outByOperator: true, enabled: false }),
   );
   expect(await applyAccounts(access, 'corp', [account('s1'), account('s2')], BY)).toMatchObject({ enabled: 1 });
   expect((await userOf(access, 's1'))!.enabled).toBe(true);

@@ -10,7 +10,9 @@ const user = (id: string, name = id): UserRow => ({
   displayName: name,
   passwordHash: null,
   enabled: true,
-  disabledBy: null,
+  outByOperator: false,
+  outByDirectory: false,
+  pastAccount: '',
   directory: '',
   createdAt: 1,
 });

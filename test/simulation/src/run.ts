@@ -129,7 +129,9 @@ async function prepare(access: AccessContext): Promise<void> {
       displayName: 'Ada',
       passwordHash: null,
       enabled: true,
-      disabledBy: null,
+      outByOperator: false,
+      outByDirectory: false,
+      pastAccount: '',
       directory: '',
       createdAt,
     };

@@ -1,9 +1,12 @@
 import {
+  type Change,
+  changeAccounts,
   changeMembersIn,
   type DirectoryGroupRow,
   membersOf,
   putDirectoryGroup,
-  removeDirectoryGroups,
+  randomId,
+  removeDirectoryGroup,
   type Transaction,
 } from '@sallyport/access';
 import {
@@ -51,70 +54,67 @@ export interface WrittenGroup {
 const BATCH = 1_000;
 
 /** Creates a group. @throws ScimError uniqueness, invalidValue */
-export async function createScimGroup(
-  context: RealmContext,
-  client: ScimClient,
-  body: ScimObject,
-): Promise<WrittenGroup> {
+export function createScimGroup(context: RealmContext, client: ScimClient, body: ScimObject): Promise<WrittenGroup> {
   const steps = [{ op: 'replace', members: memberIds(body['members'] as ScimValue | undefined) }] as const;
-  return write(context, client, { subject: crypto.randomUUID(), patch: { attributes: body, steps } });
+  return changeAccounts(context.access, client.by, (change) =>
+    write(change, client, { subject: crypto.randomUUID(), patch: { attributes: body, steps } }),
+  );
 }
 
-/** Replaces or patches a group: `change` makes the patch from what is stored. Undefined when there is none. */
-export async function changeScimGroup(
+/**
+ * Replaces or patches a group: `edit` makes the patch from what is stored, under the same lock under which it is written.
+ * Undefined when there is none.
+ */
+export function changeScimGroup(
   context: RealmContext,
   client: ScimClient,
   subject: string,
-  change: (before: ScimObject) => GroupPatch,
+  edit: (before: ScimObject) => GroupPatch,
 ): Promise<WrittenGroup | undefined> {
   const { directory } = client;
-  const before = await context.access.store.transaction(({ tables }) =>
-    tables.directoryGroups.find({ directory, subject }),
-  );
-  if (!before) return undefined;
-  const { name: displayName, externalId } = before;
-  const stored = { displayName, ...(externalId === '' ? {} : { externalId }) };
-  return write(context, client, { subject, patch: change(stored) });
-}
-
-async function write(
-  { access }: RealmContext,
-  client: ScimClient,
-  { subject, patch }: { subject: string; patch: GroupPatch },
-): Promise<WrittenGroup> {
-  const { directory, by } = client;
-  const { displayName: name, externalId } = readScimGroup(patch.attributes);
-  return access.store.transaction(async (transaction) => {
-    for (const other of await transaction.tables.directoryGroups.list({ where: { directory, name } }))
-      if (other.subject !== subject)
-        throw new ScimError('uniqueness', 'there is a group with this displayName already');
-    const group = { subject, externalId, name, version: String(transaction.now()) };
-    const row = await putDirectoryGroup(access, transaction, { directory, group, by });
-    let index = 0;
-    for (const step of patch.steps)
-      index = Math.max(index, await changeBy({ access, client, transaction, subject }, step));
-    return { group: await scimGroup(client, transaction, row, true), index };
+  return changeAccounts(context.access, client.by, async (change) => {
+    const before = await change.tables.directoryGroups.find({ directory, subject });
+    if (!before) return change.unchanged() as undefined;
+    const { name: displayName, externalId } = before;
+    const stored = { displayName, ...(externalId === '' ? {} : { externalId }) };
+    return write(change, client, { subject, patch: edit(stored) });
   });
 }
 
+async function write(
+  change: Change,
+  client: ScimClient,
+  { subject, patch }: { subject: string; patch: GroupPatch },
+): Promise<WrittenGroup> {
+  const { directory } = client;
+  const { displayName: name, externalId } = readScimGroup(patch.attributes);
+  const onlyName = onlyNameOf(directory, { name, externalId });
+  for (const other of await change.tables.directoryGroups.list({ where: { directory, name, externalId } }))
+    if (other.subject !== subject) throw new ScimError('uniqueness', 'there is such a group already');
+  const group = { subject, externalId, name, onlyName, version: randomId(change.access.crypto) };
+  const row = await putDirectoryGroup(change, directory, group);
+  for (const step of patch.steps) await changeBy(change, { directory, subject }, step);
+  return { group: await scimGroup(client, change, row, true), index: change.index };
+}
+
+/** Two groups may have one name when their source tells them apart (RFC 7643 demands no more, Entra ID has such). */
+function onlyNameOf(directory: string, { name, externalId }: { name: string; externalId: string }): string {
+  return `${directory}/${encodeURIComponent(externalId)}/${name}`;
+}
+
 async function changeBy(
-  of: { access: RealmContext['access']; client: ScimClient; transaction: Transaction; subject: string },
+  change: Change,
+  group: { readonly directory: string; readonly subject: string },
   step: GroupPatch['steps'][number],
-): Promise<number> {
-  const { access, client, transaction, subject } = of;
-  const { directory, by } = client;
-  const group = { directory, subject };
+): Promise<void> {
+  const { directory, subject } = group;
   const wanted = new Set(step.members);
-  const before = step.op === 'replace' ? await membersOf(transaction, directory, subject) : [];
+  const before = step.op === 'replace' ? await membersOf(change, directory, subject) : [];
   const add = step.op === 'remove' ? [] : step.members;
   const remove = step.op === 'remove' ? step.members : before.filter((member) => !wanted.has(member));
-  await checkKnown(transaction, directory, add);
-  let index = 0;
-  for (let at = 0; at < Math.max(add.length, remove.length); at += BATCH) {
-    const change = { add: add.slice(at, at + BATCH), remove: remove.slice(at, at + BATCH) };
-    index = Math.max(index, await changeMembersIn(access, transaction, { group, change, by }));
-  }
-  return index;
+  await checkKnown(change, directory, add);
+  for (let at = 0; at < Math.max(add.length, remove.length); at += BATCH)
+    await changeMembersIn(change, group, { add: add.slice(at, at + BATCH), remove: remove.slice(at, at + BATCH) });
 }
 
 /** @throws ScimError invalidValue when a member is no user: groups in groups come flattened */
@@ -132,8 +132,5 @@ export async function removeScimGroup(
   client: ScimClient,
   subject: string,
 ): Promise<number | undefined> {
-  const { access } = context;
-  const { directory, by } = client;
-  const found = await access.store.transaction(({ tables }) => tables.directoryGroups.find({ directory, subject }));
-  return found && removeDirectoryGroups(access, directory, [subject], by);
+  return changeAccounts(context.access, client.by, (change) => removeDirectoryGroup(change, client.directory, subject));
 }

@@ -1,6 +1,8 @@
 import {
   type Account,
   applyAccountsIn,
+  type Change,
+  changeAccounts,
   type IdentityRow,
   NEVER,
   removeAccounts,
@@ -81,44 +83,50 @@ export interface WrittenUser {
 }
 
 /** Creates a user. @throws ScimError uniqueness */
-export async function createScimUser(context: RealmContext, client: ScimClient, body: unknown): Promise<WrittenUser> {
-  return write(context, client, { subject: crypto.randomUUID(), user: readScimUser(body), isNew: true });
+export function createScimUser(context: RealmContext, client: ScimClient, body: unknown): Promise<WrittenUser> {
+  const user = readScimUser(body);
+  return changeAccounts(context.access, client.by, (change) =>
+    write(change, client, { subject: crypto.randomUUID(), user, isNew: true }),
+  );
 }
 
-/** Replaces or patches a user: `change` makes the new resource from what is stored. Undefined when there is none. */
-export async function changeScimUser(
+/**
+ * Replaces or patches a user: `edit` makes the new resource from what is stored, under the same lock under which it is
+ * written. Undefined when there is none.
+ */
+export function changeScimUser(
   context: RealmContext,
   client: ScimClient,
   subject: string,
-  change: (before: ScimObject) => unknown,
+  edit: (before: ScimObject) => unknown,
 ): Promise<WrittenUser | undefined> {
   const { directory } = client;
-  const before = await context.access.store.transaction(({ tables }) => tables.identities.find({ directory, subject }));
-  if (!before) return undefined;
-  const { scim = {} } = before.attributes as { scim?: ScimObject };
-  // Who says nothing of `active` leaves it as it is: a replaced resource must not let somebody in again.
-  const user = readScimUser(change({ ...scim, active: before.active }), before.active);
-  return write(context, client, { subject, user, isNew: false });
+  return changeAccounts(context.access, client.by, async (change) => {
+    const before = await change.tables.identities.find({ directory, subject });
+    if (!before) return change.unchanged() as undefined;
+    const { scim = {} } = before.attributes as { scim?: ScimObject };
+    // Who says nothing of `active` leaves it as it is: a replaced resource must not let somebody in again.
+    const user = readScimUser(edit({ ...scim, active: before.active }), before.active);
+    return write(change, client, { subject, user, isNew: false });
+  });
 }
 
 async function write(
-  { access }: RealmContext,
+  change: Change,
   client: ScimClient,
   { subject, user, isNew }: { subject: string; user: ScimUser; isNew: boolean },
 ): Promise<WrittenUser> {
-  const { directory, by } = client;
-  return access.store.transaction(async (transaction) => {
-    const { identities } = transaction.tables;
-    const login = user.userName.toLowerCase();
-    for (const other of await identities.list({ where: { directory, login } }))
-      if (other.subject !== subject) throw new ScimError('uniqueness', 'there is a user with this userName already');
-    const account = accountOf(subject, user, String(transaction.now()));
-    const outcome = await applyAccountsIn(access, transaction, { directory, accounts: [account], by });
-    const [conflict] = outcome.conflicts;
-    if (conflict && isNew) throw new ScimError('uniqueness', conflict.why);
-    const row = (await identities.find({ directory, subject }))!;
-    return { user: await scimUser(client, transaction, row), index: outcome.index };
-  });
+  const { directory } = client;
+  const { identities } = change.tables;
+  const login = user.userName.toLowerCase();
+  for (const other of await identities.list({ where: { directory, login } }))
+    if (other.subject !== subject) throw new ScimError('uniqueness', 'there is a user with this userName already');
+  const account = accountOf(subject, user, String(change.at));
+  const outcome = await applyAccountsIn(change, directory, [account]);
+  const [conflict] = outcome.conflicts;
+  if (conflict && isNew) throw new ScimError('uniqueness', conflict.why);
+  const row = (await identities.find({ directory, subject }))!;
+  return { user: await scimUser(client, change, row), index: outcome.index };
 }
 
 /** Removes a user; undefined when there is none. */

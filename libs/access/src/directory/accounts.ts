@@ -1,11 +1,11 @@
-import { appendAudit } from '../audit.ts';
+import { type Change, change } from '../change.ts';
 import type { AccessContext, Actor } from '../context.ts';
-import { getRealm } from '../realm.ts';
+import { standing } from '../standing.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryRow, IdentityRow, Json, UserRow } from '../tables.ts';
 import { newUser } from '../users.ts';
 import { getDirectory, sourceOf } from './directories.ts';
-import { endUsers, tellRights } from './effects.ts';
+import { endUsers } from './effects.ts';
 import { nameFrom } from './names.ts';
 import { keepClaim, type SyncRun } from './sync-run.ts';
 
@@ -43,19 +43,27 @@ export interface AccountOutcome {
 export type AccountAuthor = Actor & { readonly run?: SyncRun };
 
 /**
- * Takes the realm's lock and makes sure that a sync is still the one that may write. First in each change of accounts.
+ * A change of accounts or groups of a directory, under the realm's lock. A sync must still be the one that may write.
  * @throws AccessError ERR_ACCESS_CONFLICT when another node has taken over the sync
  */
-export async function beginChange(transaction: Transaction, { run }: Pick<AccountAuthor, 'run'>): Promise<void> {
-  await getRealm(transaction, 'update');
-  if (run) await keepClaim(transaction, run);
+export function changeAccounts<T>(
+  access: AccessContext,
+  by: AccountAuthor,
+  work: (change: Change) => Promise<T>,
+): Promise<T> {
+  return change(access, by, async (begun) => {
+    if (by.run) await keepClaim(begun, by.run);
+    return work(begun);
+  });
 }
 
 interface Plan {
   readonly insertIdentities: IdentityRow[];
   readonly changeIdentities: IdentityRow[];
   readonly insertUsers: UserRow[];
-  readonly changeUsers: { readonly key: { id: string }; readonly change: Pick<UserRow, 'name' | 'displayName'> }[];
+  readonly changeUsers: { readonly user: UserRow; readonly change: Pick<UserRow, 'name' | 'displayName'> }[];
+  /** Users whom their directory had removed and has again, as they will be. */
+  readonly returning: UserRow[];
   readonly enable: UserRow[];
   readonly disable: UserRow[];
   readonly conflicts: AccountConflict[];
@@ -64,58 +72,84 @@ interface Plan {
 /**
  * Takes over accounts as their directory has them, in one transaction: new ones become users, names follow, who is no
  * longer active is out with everything of theirs. Accounts are known by their subject alone: a name that a user of another
- * origin has is a conflict, never a match (RFC 7643 leaves that to us; others' breaches do not).
+ * origin has is a conflict, never a match (RFC 7643 leaves that to us; others' breaches do not). Who was removed from this
+ * directory and comes back to it is the same user again, with nothing of before but the name and the id.
  */
-export async function applyAccounts(
+export function applyAccounts(
   access: AccessContext,
   directory: string,
   accounts: readonly Account[],
   by: AccountAuthor,
 ): Promise<AccountOutcome> {
-  return access.store.transaction((transaction) => applyAccountsIn(access, transaction, { directory, accounts, by }));
+  return changeAccounts(access, by, (begun) => applyAccountsIn(begun, directory, accounts));
 }
 
-/** `applyAccounts` inside of the caller's transaction. */
+/** `applyAccounts` inside of a change. */
 export async function applyAccountsIn(
-  access: AccessContext,
-  transaction: Transaction,
-  { directory, accounts, by }: { directory: string; accounts: readonly Account[]; by: AccountAuthor },
+  begun: Change,
+  directory: string,
+  accounts: readonly Account[],
 ): Promise<AccountOutcome> {
-  await beginChange(transaction, by);
-  const row = await getDirectory(transaction, directory);
-  const plan = await planAccounts(access, transaction, row, accounts);
-  const { identities, users } = transaction.tables;
+  const row = await getDirectory(begun, directory);
+  const plan = await planAccounts(begun, row, accounts);
+  const { identities, users } = begun.tables;
+  await renameUsers(begun, plan);
+  await takeUpAgain(begun, plan.returning);
   await users.insertEach(plan.insertUsers);
   await identities.insertEach(plan.insertIdentities);
   await identities.updateEach(plan.changeIdentities.map(identityChange));
-  await users.updateEach(plan.changeUsers);
-  await joinGroups(transaction, directory, plan);
-  await users.updateEach(plan.enable.map(({ id }) => ({ key: { id }, change: { enabled: true, disabledBy: null } })));
-  const renamed = await tellRights(
-    access,
-    transaction,
-    plan.changeUsers.map(({ key }) => key.id),
-    by,
-  );
-  const ended = await endUsers(access, transaction, plan.disable, by);
-  await auditAccounts(access, transaction, { directory, plan, by });
+  await joinGroups(begun, directory, plan);
+  await users.updateEach(plan.enable.map((user) => standingChange({ ...user, outByDirectory: false })));
+  await begun.rereadRights(plan.changeUsers.map(({ user }) => user.id));
+  auditAccounts(begun, directory, plan);
+  await endUsers(begun, plan.disable);
   return {
-    created: plan.insertUsers.length,
+    created: plan.insertUsers.length + plan.returning.length,
     changed: plan.changeIdentities.length,
-    enabled: plan.enable.length,
-    disabled: plan.disable.length,
+    enabled: plan.enable.filter(({ outByOperator }) => !outByOperator).length,
+    disabled: plan.disable.filter(({ enabled }) => enabled).length,
     conflicts: plan.conflicts,
-    index: Math.max(renamed, ended),
+    index: begun.index,
   };
 }
 
-function identityChange({ directory, subject, createdAt: _, ...change }: IdentityRow) {
-  return { key: { directory, subject }, change };
+function standingChange(user: UserRow) {
+  return { key: { id: user.id }, change: standing(user) };
+}
+
+/** Names may be swapped: whoever gives one up does so before another takes it. */
+async function renameUsers({ tables }: Change, { changeUsers }: Plan): Promise<void> {
+  const wanted = new Set(changeUsers.map(({ change: { name } }) => name));
+  const inTheWay = changeUsers.filter(({ user, change: { name } }) => name !== user.name && wanted.has(user.name));
+  // No name looks like an id.
+  await tables.users.updateEach(
+    inTheWay.map(({ user }) => ({ key: { id: user.id }, change: { name: `~${user.id}` } })),
+  );
+  await tables.users.updateEach(changeUsers.map(({ user, change: to }) => ({ key: { id: user.id }, change: to })));
+}
+
+/** Nothing of before is revived: what operators gave and the second factor go, sessions and installations went before. */
+async function takeUpAgain({ tables }: Change, returning: readonly UserRow[]): Promise<void> {
+  const ids = returning.map(({ id }) => id);
+  if (ids.length === 0) return;
+  await tables.members.remove({ among: ['userId', ids] });
+  await tables.factors.remove({ among: ['userId', ids] });
+  await tables.codes.remove({ among: ['userId', ids] });
+  await tables.users.updateEach(
+    returning.map(({ name, displayName, pastAccount, ...user }) => ({
+      key: { id: user.id },
+      change: { name, displayName, pastAccount, ...standing(user) },
+    })),
+  );
+}
+
+function identityChange({ directory, subject, createdAt: _, ...to }: IdentityRow) {
+  return { key: { directory, subject }, change: to };
 }
 
 /** New users are in the groups that their accounts are in. */
 async function joinGroups({ tables }: Transaction, directory: string, plan: Plan): Promise<void> {
-  const made = new Set(plan.insertUsers.map(({ id }) => id));
+  const made = new Set([...plan.insertUsers, ...plan.returning].map(({ id }) => id));
   const rows = [...plan.insertIdentities, ...plan.changeIdentities].filter(({ userId }) => made.has(userId));
   await placeMembers(tables, directory, rows);
 }
@@ -148,41 +182,45 @@ export async function namesOfGroups(
   return new Map(groups.map(({ subject, groupName }) => [subject, groupName]));
 }
 
-async function planAccounts(
-  access: AccessContext,
-  transaction: Transaction,
-  directory: DirectoryRow,
-  accounts: readonly Account[],
-): Promise<Plan> {
+async function planAccounts(begun: Change, directory: DirectoryRow, accounts: readonly Account[]): Promise<Plan> {
   const plan: Plan = {
     insertIdentities: [],
     changeIdentities: [],
     insertUsers: [],
     changeUsers: [],
+    returning: [],
     enable: [],
     disable: [],
     conflicts: [],
   };
   const where = { directory: directory.name };
   const subjects = accounts.map(({ subject }) => subject);
-  const { identities, users } = transaction.tables;
+  const { identities, users } = begun.tables;
   const known = new Map(
     (await identities.list({ where, among: ['subject', subjects] })).map((row) => [row.subject, row]),
   );
   const userIds = [...known.values()].map(({ userId }) => userId).filter((id) => id !== '');
   const owned = new Map((await users.list({ among: ['id', userIds] })).map((user) => [user.id, user]));
   const { suffix = '' } = directory.settings as { suffix?: string };
-  const wanted = accounts.map((account) => nameFrom(access.crypto, account.login, suffix));
-  const taken = new Map((await users.list({ among: ['name', wanted] })).map((user) => [user.name, user.id]));
-  const now = transaction.now();
+  const names = accounts.map((account) => nameFrom(begun.access.crypto, account.login, suffix));
+  const taken = new Map((await users.list({ among: ['name', names] })).map((user) => [user.name, user.id]));
+  const former = await formerUsers(begun, directory, { accounts, names });
+  const wishes = new Map<string, { readonly user: UserRow; readonly name: string }>();
+  accounts.forEach(({ subject }, i) => {
+    const user = owned.get(known.get(subject)?.userId ?? '');
+    if (user?.directory === directory.name && user.name !== names[i]) wishes.set(user.id, { user, name: names[i]! });
+  });
+  const renamed = grantedNames(wishes, taken);
   accounts.forEach((account, i) => {
     const before = known.get(account.subject);
     const user = before && owned.get(before.userId);
-    const active = account.active && account.expiresAt > now;
-    const placed = user ?? placeUser(access, { directory, plan, taken, account, active, name: wanted[i]!, now });
-    const row = identityRow(directory.name, account, { before, userId: placed?.id ?? '', active, now });
+    const active = account.active && account.expiresAt > begun.at;
+    const place = { directory, plan, taken, former, account, active, name: names[i]!, now: begun.at };
+    const placed = user ?? placeUser(begun.access, place);
+    const row = identityRow(directory, account, { before, userId: placed?.id ?? '', active, now: begun.at });
     (before ? plan.changeIdentities : plan.insertIdentities).push(row);
-    if (user && user.directory === directory.name) planChange(plan, { user, account, active, name: wanted[i]!, taken });
+    if (user && user.directory === directory.name)
+      planChange(plan, { user, account, active, name: names[i]!, renamed });
   });
   // What could not be carried out is looked at again by the next sync, changed or not.
   const open = new Set(plan.conflicts.map(({ subject }) => subject));
@@ -191,18 +229,70 @@ async function planAccounts(
   return { ...plan, insertIdentities: insertIdentities.map(again), changeIdentities: changeIdentities.map(again) };
 }
 
+/** Users whom this directory had and removed, by the source's name of their account and by their own name. */
+interface FormerUsers {
+  readonly byAccount: Map<string, UserRow>;
+  readonly byName: Map<string, UserRow>;
+}
+
+async function formerUsers(
+  { tables }: Change,
+  directory: DirectoryRow,
+  wanted: { readonly accounts: readonly Account[]; readonly names: readonly string[] },
+): Promise<FormerUsers> {
+  const where = { directory: directory.name, enabled: false };
+  const externalIds = wanted.accounts.map(({ externalId }) => externalId).filter((id) => id !== '');
+  const byAccount = await tables.users.list({ where, among: ['pastAccount', externalIds] });
+  const byName = await tables.users.list({ where, among: ['name', wanted.names] });
+  const ids = [...byAccount, ...byName].map(({ id }) => id);
+  const held = await tables.identities.list({ where: { directory: directory.name }, among: ['userId', ids] });
+  const standingFor = new Set(held.map(({ userId }) => userId));
+  // Who signs in at a provider without accounts that it brings has none before the first time.
+  const gone = (rows: readonly UserRow[]): readonly UserRow[] =>
+    directory.kind === 'oidc' ? [] : rows.filter(({ id }) => !standingFor.has(id));
+  return {
+    byAccount: new Map(gone(byAccount).map((user) => [user.pastAccount, user])),
+    byName: new Map(gone(byName).map((user) => [user.name, user])),
+  };
+}
+
+/**
+ * Who gets the name that their account has now. Names that others of the same lot give up are free: two may swap theirs.
+ * `taken` then says who has which.
+ */
+function grantedNames(
+  wishes: ReadonlyMap<string, { readonly user: UserRow; readonly name: string }>,
+  taken: Map<string, string>,
+): ReadonlySet<string> {
+  const granted = new Map(wishes);
+  for (let again = true; again; ) {
+    again = false;
+    const claimed = new Set<string>();
+    for (const [id, { name }] of granted) {
+      const holder = taken.get(name);
+      const free = holder === undefined || granted.has(holder);
+      if (free && !claimed.has(name)) claimed.add(name);
+      else again = granted.delete(id);
+    }
+  }
+  for (const [id, { user }] of granted) if (taken.get(user.name) === id) taken.delete(user.name);
+  for (const [id, { name }] of granted) taken.set(name, id);
+  return new Set(granted.keys());
+}
+
 function identityRow(
-  directory: string,
+  directory: DirectoryRow,
   account: Account,
   at: { before: IdentityRow | undefined; userId: string; active: boolean; now: number },
 ): IdentityRow {
   const { subject, externalId, login, expiresAt, dn, version, attributes } = account;
   return {
-    directory,
+    directory: directory.name,
     subject,
     externalId,
     userId: at.userId,
     login: login.toLowerCase(),
+    onlyName: directory.kind === 'scim' ? `${directory.name}/${login.toLowerCase()}` : null,
     active: at.active,
     expiresAt,
     dn,
@@ -220,63 +310,86 @@ function placeUser(
     directory: DirectoryRow;
     plan: Plan;
     taken: Map<string, string>;
+    former: FormerUsers;
     account: Account;
     active: boolean;
     name: string;
     now: number;
   },
 ): UserRow | undefined {
-  const { directory, plan, taken, account, active, name, now } = place;
+  const { directory, plan, taken, former, account, active, name, now } = place;
   if (directory.stage === 'staged' || !active) return undefined;
-  if (taken.has(name)) {
+  const displayName = account.displayName || name;
+  const known = former.byAccount.get(account.externalId) ?? former.byName.get(name);
+  const holder = taken.get(name);
+  if (holder !== undefined && holder !== known?.id) {
     const why = `the name ${name} is taken by another user`;
     plan.conflicts.push({ subject: account.subject, login: account.login, why });
     return undefined;
   }
-  const displayName = account.displayName || name;
+  if (known) return comeBack(place, known, displayName);
   const user = newUser(access, { name, displayName, directory: directory.name, createdAt: now });
   taken.set(name, user.id);
   plan.insertUsers.push(user);
   return user;
 }
 
+/** Only once: two accounts are never one user. What an operator said stays. */
+function comeBack(
+  of: { plan: Plan; taken: Map<string, string>; former: FormerUsers; name: string },
+  known: UserRow,
+  displayName: string,
+): UserRow {
+  const { plan, taken, former, name } = of;
+  former.byAccount.delete(known.pastAccount);
+  former.byName.delete(known.name);
+  if (taken.get(known.name) === known.id) taken.delete(known.name);
+  taken.set(name, known.id);
+  const user = { ...known, name, displayName, pastAccount: '', outByDirectory: false };
+  plan.returning.push(user);
+  return user;
+}
+
 function planChange(
   plan: Plan,
-  at: { user: UserRow; account: Account; active: boolean; name: string; taken: Map<string, string> },
+  at: { user: UserRow; account: Account; active: boolean; name: string; renamed: ReadonlySet<string> },
 ): void {
-  const { user, account, active, taken } = at;
-  const holder = taken.get(at.name);
-  const free = holder === undefined || holder === user.id;
+  const { user, account, active, renamed } = at;
+  const free = at.name === user.name || renamed.has(user.id);
   if (!free) {
     const why = `${user.name} cannot be renamed: the name ${at.name} is taken by another user`;
     plan.conflicts.push({ subject: account.subject, login: account.login, why });
   }
   const name = free ? at.name : user.name;
-  taken.set(name, user.id);
   const displayName = account.displayName || name;
   if (name !== user.name || displayName !== user.displayName)
-    plan.changeUsers.push({ key: { id: user.id }, change: { name, displayName } });
-  if (user.enabled && !active) plan.disable.push(user);
+    plan.changeUsers.push({ user, change: { name, displayName } });
+  if (!user.outByDirectory && !active) plan.disable.push(user);
   // What an operator has disabled stays so, whatever a directory says.
-  if (!user.enabled && active && user.disabledBy === 'directory') plan.enable.push(user);
+  if (user.outByDirectory && active) plan.enable.push(user);
 }
 
-async function auditAccounts(
-  access: AccessContext,
-  transaction: Transaction,
-  { directory, plan, by }: { directory: string; plan: Plan; by: Actor },
-): Promise<void> {
+function auditAccounts(begun: Change, directory: string, plan: Plan): void {
   const counts = [
     ['user.create', plan.insertUsers.map(({ name }) => name)],
-    ['user.change', plan.changeUsers.map(({ change }) => change.name)],
+    ['user.return', plan.returning.map(({ name }) => name)],
+    ['user.change', plan.changeUsers.map(({ change: { name } }) => name)],
     ['user.enable', plan.enable.map(({ name }) => name)],
   ] as const;
-  for (const [action, names] of counts) {
-    if (names.length === 0) continue;
-    const subject = names.length <= 5 ? `${directory}: ${names.join(', ')}` : `${directory}: ${names.length} users`;
-    const event = { actor: by.actor, reason: by.reason, action, subject, outcome: 'done' } as const;
-    await appendAudit(transaction, access.crypto, { ...event, at: transaction.now() });
-  }
+  const told = counts.reduce((sum, [, names]) => sum + names.length, plan.disable.length);
+  const accounts = [...plan.insertIdentities, ...plan.changeIdentities];
+  if (accounts.length === 0) begun.unchanged();
+  else if (told === 0) auditNames(begun, 'account.change', { directory, names: accounts.map(({ login }) => login) });
+  for (const [action, names] of counts) auditNames(begun, action, { directory, names });
+}
+
+function auditNames(
+  begun: Change,
+  action: string,
+  { directory, names }: { directory: string; names: readonly string[] },
+): void {
+  if (names.length === 0) return;
+  begun.audit(action, names.length <= 5 ? `${directory}: ${names.join(', ')}` : `${directory}: ${names.length} users`);
 }
 
 /** Accounts that their directory does not have any more: their users are out, what they stood for is forgotten. */
@@ -286,16 +399,19 @@ export async function removeAccounts(
   subjects: readonly string[],
   by: AccountAuthor,
 ): Promise<{ readonly removed: number; readonly index: number }> {
-  return access.store.transaction(async (transaction) => {
-    await beginChange(transaction, by);
-    const { identities, users } = transaction.tables;
+  return changeAccounts(access, by, async (begun) => {
+    const { identities, users } = begun.tables;
     const gone = await identities.list({ where: { directory }, among: ['subject', subjects] });
-    const ids = gone.map(({ userId }) => userId).filter((id) => id !== '');
-    const owned = await users.list({ where: { directory, enabled: true }, among: ['id', ids] });
-    const index = await endUsers(access, transaction, owned, by);
-    for (const { subject, userId } of gone) await leaveGroups(transaction, { directory, subject, userId });
+    const past = new Map(gone.map(({ userId, externalId }) => [userId, externalId]));
+    const owned = await users.list({ where: { directory }, among: ['id', [...past.keys()]] });
+    await endUsers(begun, owned);
+    await users.updateEach(owned.map(({ id }) => ({ key: { id }, change: { pastAccount: past.get(id) ?? '' } })));
+    for (const { subject, userId } of gone) await leaveGroups(begun, { directory, subject, userId });
     await identities.remove({ where: { directory }, among: ['subject', subjects] });
-    return { removed: gone.length, index };
+    const told = owned.some(({ outByDirectory }) => !outByDirectory);
+    if (gone.length === 0) begun.unchanged();
+    else if (!told) auditNames(begun, 'account.remove', { directory, names: gone.map(({ login }) => login) });
+    return { removed: gone.length, index: begun.index };
   });
 }
 
@@ -335,16 +451,18 @@ export async function expireAccounts(
   directory: string,
   by: AccountAuthor,
 ): Promise<{ readonly disabled: number; readonly index: number }> {
-  return access.store.transaction(async (transaction) => {
-    await beginChange(transaction, by);
-    const { identities, users } = transaction.tables;
-    const now = transaction.now();
-    const over = await identities.list({ where: { directory, active: true }, below: ['expiresAt', now], limit: 500 });
+  return changeAccounts(access, by, async (begun) => {
+    const { identities, users } = begun.tables;
+    const page = { where: { directory, active: true }, limit: 500 };
+    const over = await identities.list({ ...page, below: ['expiresAt', begun.at] });
     await identities.updateEach(
       over.map(({ subject }) => ({ key: { directory, subject }, change: { active: false } })),
     );
     const ids = over.map(({ userId }) => userId).filter((id) => id !== '');
-    const owned = await users.list({ where: { directory, enabled: true }, among: ['id', ids] });
-    return { disabled: owned.length, index: await endUsers(access, transaction, owned, by) };
+    const owned = await users.list({ where: { directory }, among: ['id', ids] });
+    await endUsers(begun, owned);
+    if (over.length === 0) begun.unchanged();
+    else auditNames(begun, 'account.expire', { directory, names: over.map(({ login }) => login) });
+    return { disabled: owned.filter(({ enabled }) => enabled).length, index: begun.index };
   });
 }

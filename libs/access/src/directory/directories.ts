@@ -1,5 +1,5 @@
 import { decodeText, encodeText, formatBase64Url } from '@sallyport/channel';
-import { appendAudit } from '../audit.ts';
+import { change as changeRealm } from '../change.ts';
 import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
 import { randomId } from '../ids.ts';
@@ -7,7 +7,6 @@ import { PURPOSES } from '../keyring.ts';
 import { bumpMapVersion } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryKind, DirectoryRow, Json } from '../tables.ts';
-import { tellRights } from './effects.ts';
 
 /** What an operator says of a directory. Secrets that are absent stay as they are. */
 export interface DirectoryChange {
@@ -24,23 +23,21 @@ export async function putDirectory(
   change: DirectoryChange,
   by: Actor,
 ): Promise<DirectoryRow> {
-  return access.store.transaction(async (transaction) => {
-    await bumpMapVersion(transaction);
-    const { directories } = transaction.tables;
+  return changeRealm(access, by, async (begun) => {
+    await bumpMapVersion(begun);
+    const { directories } = begun.tables;
     const before = await directories.find({ name }, 'update');
     if (before && before.kind !== change.kind)
       throw new AccessError('ERR_ACCESS_CONFLICT', `${name} is there already, of kind ${before.kind}`);
-    await checkNamespace(transaction, before, change);
+    await checkNamespace(begun, before, change);
     const secret = change.secrets ? wrapSecrets(access, name, change.secrets) : (before?.secret ?? null);
     const { kind, stage } = change;
     const settings = withMapping(before, change);
-    const at = transaction.now();
-    const fresh = { state: {}, runId: null, runNode: '', runBeat: 0, createdAt: at };
+    const fresh = { state: {}, runId: null, runNode: '', runBeat: 0, createdAt: begun.at };
     const row: DirectoryRow = { ...fresh, ...before, name, kind, stage, settings, secret };
     if (before) await directories.update({ where: { name } }, { stage, settings, secret });
     else await directories.insert(row);
-    const action = before ? 'directory.change' : 'directory.create';
-    await appendAudit(transaction, access.crypto, { ...by, action, subject: name, outcome: 'done', at });
+    begun.audit(before ? 'directory.change' : 'directory.create', name);
     return row;
   });
 }
@@ -105,11 +102,10 @@ export function listDirectories(access: AccessContext): Promise<readonly Directo
  * nobody loses access as a side effect.
  */
 export async function removeDirectory(access: AccessContext, name: string, by: Actor): Promise<void> {
-  await access.store.transaction(async (transaction) => {
-    await bumpMapVersion(transaction);
-    const { users, directories, identities, directoryGroups, accountGroups, directoryTokens, members } =
-      transaction.tables;
-    await getDirectory(transaction, name, 'update');
+  await changeRealm(access, by, async (begun) => {
+    await bumpMapVersion(begun);
+    const { users, directories, identities, directoryGroups, accountGroups, directoryTokens, members } = begun.tables;
+    await getDirectory(begun, name, 'update');
     const left = await users.count({ where: { directory: name, enabled: true } });
     if (left > 0)
       throw new AccessError('ERR_ACCESS_CONFLICT', `${left} users sign in by ${name}: move them or disable them first`);
@@ -119,18 +115,11 @@ export async function removeDirectory(access: AccessContext, name: string, by: A
       for (const { userId } of await members.list({ where })) losing.add(userId);
       await members.remove({ where });
     }
-    await tellRights(access, transaction, [...losing], by);
+    await begun.rereadRights([...losing]);
     for (const table of [identities, directoryGroups, accountGroups, directoryTokens])
       await table.remove({ where: { directory: name } });
     await directories.remove({ where: { name } });
-    const at = transaction.now();
-    await appendAudit(transaction, access.crypto, {
-      ...by,
-      action: 'directory.remove',
-      subject: name,
-      outcome: 'done',
-      at,
-    });
+    begun.audit('directory.remove', name);
   });
 }
 
@@ -168,11 +157,11 @@ export async function issueDirectoryToken(
 ): Promise<IssuedDirectoryToken> {
   const token = `sps_${formatBase64Url(access.crypto.randomBytes(32))}`;
   const tokenHash = access.crypto.sha256(encodeText(token));
-  return access.store.transaction(async (transaction) => {
-    const { directoryTokens } = transaction.tables;
-    const { kind } = await getDirectory(transaction, directory, 'update');
+  return changeRealm(access, by, async (begun) => {
+    const { directoryTokens } = begun.tables;
+    const { kind } = await getDirectory(begun, directory, 'update');
     if (kind !== 'scim') throw new AccessError('ERR_ACCESS_INVALID', `${directory} is no SCIM directory`);
-    const at = transaction.now();
+    const { at } = begun;
     const latest = options.endOthers ? at : at + ROTATION_MS;
     const others = await directoryTokens.list({ where: { directory }, above: ['expiresAt', latest] });
     await directoryTokens.updateEach(others.map(({ id }) => ({ key: { id }, change: { expiresAt: latest } })));
@@ -185,8 +174,7 @@ export async function issueDirectoryToken(
       expiresAt: at + (options.ttlMs ?? TOKEN_TTL_MS),
     };
     await directoryTokens.insert(row);
-    const event = { action: 'directory.token', subject: directory, outcome: 'done', at } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event });
+    begun.audit('directory.token', directory);
     return { id: row.id, token, expiresAt: row.expiresAt };
   });
 }

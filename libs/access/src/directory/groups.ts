@@ -1,13 +1,11 @@
 import { encodeText, formatHex } from '@sallyport/channel';
-import { appendAudit } from '../audit.ts';
+import { type Change, change as changeRealm } from '../change.ts';
 import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
-import { getRealm } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryGroupRow, DirectoryRow } from '../tables.ts';
-import { type AccountAuthor, beginChange, namesOfGroups } from './accounts.ts';
+import { type AccountAuthor, changeAccounts, namesOfGroups } from './accounts.ts';
 import { getDirectory, sourceOf } from './directories.ts';
-import { tellRights } from './effects.ts';
 import { nameFrom } from './names.ts';
 
 /** A group as its directory has it now. */
@@ -15,6 +13,8 @@ export interface SourceGroup {
   readonly subject: string;
   readonly externalId: string;
   readonly name: string;
+  /** What no other group of the directory may be called, if it is so there (SCIM). */
+  readonly onlyName?: string | null;
   readonly version: string;
 }
 
@@ -33,57 +33,48 @@ export async function putDirectoryGroups(
   groups: readonly SourceGroup[],
   by: AccountAuthor,
 ): Promise<void> {
-  await access.store.transaction(async (transaction) => {
-    await beginChange(transaction, by);
-    for (const group of groups) await putDirectoryGroup(access, transaction, { directory, group, by });
+  await changeAccounts(access, by, async (begun) => {
+    if (groups.length === 0) begun.unchanged();
+    for (const group of groups) await putDirectoryGroup(begun, directory, group);
   });
 }
 
-/** Takes over one group in the caller's transaction; gives its row. */
+/** Takes over one group in a change; gives its row. */
 export async function putDirectoryGroup(
-  access: AccessContext,
-  transaction: Transaction,
-  { directory, group, by }: { directory: string; group: SourceGroup; by: Actor },
+  begun: Change,
+  directory: string,
+  { onlyName = null, ...named }: SourceGroup,
 ): Promise<DirectoryGroupRow> {
-  const { subject } = group;
-  const { directoryGroups } = transaction.tables;
-  const at = transaction.now();
+  const { subject } = named;
+  const group = { ...named, onlyName };
+  const { directoryGroups } = begun.tables;
   const before = await directoryGroups.find({ directory, subject });
   if (before) {
-    const change = { ...group, changedAt: at };
-    await directoryGroups.update({ where: { directory, subject } }, change);
-    return { ...before, ...change };
+    const to = { ...group, changedAt: begun.at };
+    await directoryGroups.update({ where: { directory, subject } }, to);
+    if (before.name === group.name && before.externalId === group.externalId) begun.unchanged();
+    else begun.audit('directory.group', `${directory}: ${before.groupName} is called ${group.name}`);
+    return { ...before, ...to };
   }
-  const mapped = mappingOf(await getDirectory(transaction, directory))[subject];
-  const groupName = mapped ?? (await ownGroup(access, transaction, { directory, group, by }));
-  const row = { directory, ...group, groupName, createdAt: at, changedAt: at };
+  const mapped = mappingOf(await getDirectory(begun, directory))[subject];
+  const groupName = mapped ?? (await ownGroup(begun, directory, group));
+  const row = { directory, ...group, groupName, createdAt: begun.at, changedAt: begun.at };
   await directoryGroups.insert(row);
+  begun.audit('directory.group', `${directory}: ${group.name} stands for ${groupName}`);
   return row;
 }
 
 /** Makes the group of the realm that a group of a directory stands for. One of the same name before it is not it. */
-async function ownGroup(
-  access: AccessContext,
-  transaction: Transaction,
-  { directory, group, by }: { directory: string; group: SourceGroup; by: Actor },
-): Promise<string> {
-  const { groups } = transaction.tables;
-  const plain = nameFrom(access.crypto, group.name, `@${directory}`);
-  const hash = formatHex(access.crypto.sha256(encodeText(group.subject))).slice(0, 8);
-  const told = nameFrom(access.crypto, `${group.name.slice(0, 32)}-${hash}`, `@${directory}`);
+async function ownGroup(begun: Change, directory: string, group: SourceGroup): Promise<string> {
+  const { groups } = begun.tables;
+  const { crypto } = begun.access;
+  const plain = nameFrom(crypto, group.name, `@${directory}`);
+  const hash = formatHex(crypto.sha256(encodeText(group.subject))).slice(0, 8);
+  const told = nameFrom(crypto, `${group.name.slice(0, 32)}-${hash}`, `@${directory}`);
   const name = (await groups.find({ name: plain })) ? told : plain;
-  const at = transaction.now();
   if (await groups.find({ name })) return name;
-  await groups.insert({ name, createdAt: at });
-  const { actor, reason } = by;
-  await appendAudit(transaction, access.crypto, {
-    actor,
-    reason,
-    action: 'group.create',
-    subject: name,
-    outcome: 'done',
-    at,
-  });
+  await groups.insert({ name, createdAt: begun.at });
+  begun.audit('group.create', name);
   return name;
 }
 
@@ -94,42 +85,37 @@ export interface MembershipChange {
 }
 
 /** Puts accounts into a group of their directory and takes others out; gives the last log entry's index, 0 for none. */
-export async function changeMembers(
+export function changeMembers(
   access: AccessContext,
   group: { readonly directory: string; readonly subject: string },
   change: MembershipChange,
   by: AccountAuthor,
 ): Promise<number> {
-  return access.store.transaction((transaction) => changeMembersIn(access, transaction, { group, change, by }));
+  return changeMembersOfMany(access, group.directory, [{ subject: group.subject, change }], by);
 }
 
 /** Changes the members of several groups of a directory in one transaction; keep it to some hundred members. */
-export async function changeMembersOfMany(
+export function changeMembersOfMany(
   access: AccessContext,
   directory: string,
   changes: readonly { readonly subject: string; readonly change: MembershipChange }[],
   by: AccountAuthor,
 ): Promise<number> {
-  return access.store.transaction(async (transaction) => {
-    let index = 0;
-    for (const { subject, change } of changes) {
-      const of = { group: { directory, subject }, change, by };
-      index = Math.max(index, await changeMembersIn(access, transaction, of));
-    }
-    return index;
+  return changeAccounts(access, by, async (begun) => {
+    if (changes.length === 0) begun.unchanged();
+    for (const { subject, change } of changes) await changeMembersIn(begun, { directory, subject }, change);
+    return begun.index;
   });
 }
 
-/** `changeMembers` inside of the caller's transaction. */
+/** `changeMembers` inside of a change. */
 export async function changeMembersIn(
-  access: AccessContext,
-  transaction: Transaction,
-  of: { group: { directory: string; subject: string }; change: MembershipChange; by: AccountAuthor },
-): Promise<number> {
-  const { group, change, by } = of;
+  begun: Change,
+  group: { readonly directory: string; readonly subject: string },
+  change: MembershipChange,
+): Promise<void> {
   const { directory, subject: groupSubject } = group;
-  await beginChange(transaction, by);
-  const { directoryGroups, accountGroups, members } = transaction.tables;
+  const { directoryGroups, accountGroups, members } = begun.tables;
   const row = await directoryGroups.find({ directory, subject: groupSubject });
   if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no such group in ${directory}`);
   const where = { directory, groupSubject };
@@ -141,15 +127,15 @@ export async function changeMembersIn(
   const left = [...new Set(change.remove)].filter((subject) => present.has(subject));
   await accountGroups.insertEach(added.map((subject) => ({ ...where, subject })));
   await accountGroups.remove({ where, among: ['subject', left] });
-  const users = await usersOf(transaction, directory, subjects);
+  const users = await usersOf(begun, directory, subjects);
   const member = { groupName: row.groupName, source: sourceOf(directory, groupSubject) };
   const joining = added.flatMap((subject) => users.get(subject) ?? []);
   const leaving = left.flatMap((subject) => users.get(subject) ?? []);
   await members.insertEach(joining.map((userId) => ({ ...member, userId })));
   await members.remove({ where: member, among: ['userId', leaving] });
-  const index = await tellRights(access, transaction, [...joining, ...leaving], by);
-  await auditMembers(access, transaction, { groupName: row.groupName, added: added.length, left: leaving, by });
-  return index;
+  await begun.rereadRights([...joining, ...leaving]);
+  if (added.length + left.length === 0) begun.unchanged();
+  await auditMembers(begun, { groupName: row.groupName, added: added.length, left: left.length, leaving });
 }
 
 /** Users by the subjects of their accounts. */
@@ -166,19 +152,16 @@ async function usersOf(
 const NAMED_LEAVERS = 100;
 
 async function auditMembers(
-  access: AccessContext,
-  transaction: Transaction,
-  of: { groupName: string; added: number; left: readonly string[]; by: Actor },
+  begun: Change,
+  of: { groupName: string; added: number; left: number; leaving: readonly string[] },
 ): Promise<void> {
-  const { groupName, added, left, by } = of;
-  const at = transaction.now();
-  const event = { actor: by.actor, reason: by.reason, outcome: 'done', at } as const;
-  const note = (action: string, subject: string): Promise<void> =>
-    appendAudit(transaction, access.crypto, { ...event, action, subject });
-  if (added > 0) await note('group.add', `${added} users into ${groupName}`);
-  if (left.length > NAMED_LEAVERS) return note('group.remove', `${left.length} users from ${groupName}`);
-  for (const user of await transaction.tables.users.list({ among: ['id', left] }))
-    await note('group.remove', `${user.name} from ${groupName}`);
+  const { groupName, added, left, leaving } = of;
+  if (added > 0) begun.audit('group.add', `${added} users into ${groupName}`);
+  if (left === 0) return;
+  if (leaving.length > NAMED_LEAVERS || leaving.length === 0)
+    return begun.audit('group.remove', `${left} users from ${groupName}`);
+  for (const user of await begun.tables.users.list({ among: ['id', leaving] }))
+    begun.audit('group.remove', `${user.name} from ${groupName}`);
 }
 
 /** Forgets groups that their directory does not have any more, and who was in them by it. */
@@ -190,23 +173,33 @@ export async function removeDirectoryGroups(
 ): Promise<number> {
   let index = 0;
   for (const subject of subjects) {
-    const entry = await access.store.transaction(async (transaction) => {
-      await beginChange(transaction, by);
-      const { directoryGroups, accountGroups, members } = transaction.tables;
-      const row = await directoryGroups.find({ directory, subject });
-      if (!row) return 0;
-      const where = { source: sourceOf(directory, subject) };
-      const left = (await members.list({ where })).map(({ userId }) => userId);
-      await members.remove({ where });
-      await accountGroups.remove({ where: { directory, groupSubject: subject } });
-      await directoryGroups.remove({ where: { directory, subject } });
-      const at = await tellRights(access, transaction, left, by);
-      await auditMembers(access, transaction, { groupName: row.groupName, added: 0, left, by });
-      return at;
-    });
-    index = Math.max(index, entry);
+    const entry = await changeAccounts(access, by, (begun) => removeDirectoryGroup(begun, directory, subject));
+    index = Math.max(index, entry ?? 0);
   }
   return index;
+}
+
+/** Forgets one group in a change; gives the last log entry's index, 0 for none, and undefined when there is no group. */
+export async function removeDirectoryGroup(
+  begun: Change,
+  directory: string,
+  subject: string,
+): Promise<number | undefined> {
+  const { directoryGroups, accountGroups, members } = begun.tables;
+  const row = await directoryGroups.find({ directory, subject });
+  if (!row) {
+    begun.unchanged();
+    return undefined;
+  }
+  const where = { source: sourceOf(directory, subject) };
+  const leaving = (await members.list({ where })).map(({ userId }) => userId);
+  await members.remove({ where });
+  await accountGroups.remove({ where: { directory, groupSubject: subject } });
+  await directoryGroups.remove({ where: { directory, subject } });
+  await begun.rereadRights(leaving);
+  await auditMembers(begun, { groupName: row.groupName, added: 0, left: leaving.length, leaving });
+  begun.audit('directory.group', `${directory}: ${row.name} is gone`);
+  return begun.index;
 }
 
 /** Lets a group of a directory stand for a group of the realm; members move with it. */
@@ -216,10 +209,9 @@ export async function mapDirectoryGroup(
   by: Actor,
 ): Promise<void> {
   const { directory, subject, groupName } = map;
-  await access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
-    const { directories, directoryGroups, groups, members } = transaction.tables;
-    const row = await getDirectory(transaction, directory, 'update');
+  await changeRealm(access, by, async (begun) => {
+    const { directories, directoryGroups, groups, members } = begun.tables;
+    const row = await getDirectory(begun, directory, 'update');
     if (!(await groups.find({ name: groupName })))
       throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${groupName}`);
     if (!(await directoryGroups.find({ directory, subject })))
@@ -230,13 +222,8 @@ export async function mapDirectoryGroup(
     const moved = (await members.list({ where: { source } })).map(({ userId }) => userId);
     await members.update({ where: { source } }, { groupName });
     await directoryGroups.update({ where: { directory, subject } }, { groupName });
-    await tellRights(access, transaction, moved, by);
-    const event = {
-      action: 'directory.map',
-      subject: `${directory}/${subject} to ${groupName}`,
-      outcome: 'done',
-    } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event, at: transaction.now() });
+    await begun.rereadRights(moved);
+    begun.audit('directory.map', `${directory}/${subject} to ${groupName}`);
   });
 }
 
@@ -255,19 +242,19 @@ export async function setAccountGroups(
   named: readonly SourceGroup[],
   by: Actor,
 ): Promise<number> {
-  return access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
+  return changeRealm(access, by, async (begun) => {
     const { directory, subject } = account;
-    const { accountGroups, members } = transaction.tables;
+    const { accountGroups, members } = begun.tables;
     const before = new Set((await accountGroups.list({ where: account })).map(({ groupSubject }) => groupSubject));
     const wanted = new Set(named.map((group) => group.subject));
     const joined = named.filter((group) => !before.has(group.subject));
     const left = [...before].filter((groupSubject) => !wanted.has(groupSubject));
+    begun.unchanged();
     if (joined.length + left.length === 0) return 0;
-    const names = await groupNames(access, transaction, { directory, groups: joined, by });
+    const names = await groupNames(begun, directory, joined);
     await accountGroups.insertEach(joined.map((group) => ({ ...account, groupSubject: group.subject })));
     await accountGroups.remove({ where: account, among: ['groupSubject', left] });
-    const userId = (await usersOf(transaction, directory, [subject])).get(subject);
+    const userId = (await usersOf(begun, directory, [subject])).get(subject);
     if (userId === undefined) return 0;
     const rows = joined.map((group) => ({
       groupName: names.get(group.subject)!,
@@ -276,24 +263,23 @@ export async function setAccountGroups(
     }));
     await members.insertEach(rows);
     await members.remove({ where: { userId }, among: ['source', left.map((gone) => sourceOf(directory, gone))] });
-    const index = await tellRights(access, transaction, [userId], by);
-    const event = { action: 'user.groups', subject: `${by.actor}: ${joined.length} more, ${left.length} less` };
-    await appendAudit(transaction, access.crypto, { ...by, ...event, outcome: 'done', at: transaction.now() });
-    return index;
+    await begun.rereadRights([userId]);
+    begun.audit('user.groups', `${by.actor}: ${joined.length} more, ${left.length} less`);
+    return begun.index;
   });
 }
 
 /** Groups of the realm by the subjects of a directory's groups; those that are new are made. */
 async function groupNames(
-  access: AccessContext,
-  transaction: Transaction,
-  { directory, groups, by }: { directory: string; groups: readonly SourceGroup[]; by: Actor },
+  begun: Change,
+  directory: string,
+  groups: readonly SourceGroup[],
 ): Promise<ReadonlyMap<string, string>> {
   const subjects = groups.map(({ subject }) => subject);
-  const names = await namesOfGroups(transaction.tables, directory, subjects);
+  const names = await namesOfGroups(begun.tables, directory, subjects);
   for (const group of groups) {
     if (names.has(group.subject)) continue;
-    names.set(group.subject, (await putDirectoryGroup(access, transaction, { directory, group, by })).groupName);
+    names.set(group.subject, (await putDirectoryGroup(begun, directory, group)).groupName);
   }
   return names;
 }

@@ -1,4 +1,5 @@
 import { appendAudit } from '../audit.ts';
+import { change } from '../change.ts';
 import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
 import type { Transaction } from '../store.ts';
@@ -30,7 +31,7 @@ export async function bindIdentity(
     (await identities.find({ directory, subject })) ?? (await identities.find({ directory, userId: user.id }));
   if (taken) return taken.subject === subject && taken.userId === user.id;
   const now = transaction.now();
-  const none = { externalId: '', dn: '', version: '', attributes: {} };
+  const none = { externalId: '', dn: '', onlyName: null, version: '', attributes: {} };
   const times = { expiresAt: NEVER, createdAt: now, changedAt: now };
   await identities.insert({
     directory,
@@ -58,16 +59,15 @@ export async function addDirectoryUser(
   { directory, displayName }: { readonly directory: string; readonly displayName: string },
   by: Actor,
 ): Promise<UserRow> {
-  return access.store.transaction(async (transaction) => {
-    const { kind } = await getDirectory(transaction, directory);
+  return change(access, by, async (begun) => {
+    const { users } = begun.tables;
+    const { kind } = await getDirectory(begun, directory);
     if (kind !== 'oidc')
       throw new AccessError('ERR_ACCESS_INVALID', `${directory} brings its users itself (${kind}): add them there`);
-    if (await transaction.tables.users.find({ name }))
-      throw new AccessError('ERR_ACCESS_CONFLICT', `there is a user ${name} already`);
-    const at = transaction.now();
-    const user = newUser(access, { name, displayName, directory, createdAt: at });
-    await transaction.tables.users.insert(user);
-    await appendAudit(transaction, access.crypto, { ...by, action: 'user.create', subject: name, outcome: 'done', at });
+    if (await users.find({ name })) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a user ${name} already`);
+    const user = newUser(access, { name, displayName, directory, createdAt: begun.at });
+    await users.insert(user);
+    begun.audit('user.create', name);
     return user;
   });
 }

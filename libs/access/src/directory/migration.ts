@@ -1,5 +1,5 @@
 import type { AccessRule } from '@sallyport/security-api';
-import { appendAudit } from '../audit.ts';
+import { change } from '../change.ts';
 import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
 import { listAll, partsOf } from '../pages.ts';
@@ -9,7 +9,6 @@ import type { Transaction } from '../store.ts';
 import type { DirectoryRow, IdentityRow, UserRow } from '../tables.ts';
 import { placeMembers } from './accounts.ts';
 import { getDirectory } from './directories.ts';
-import { tellRights } from './effects.ts';
 
 /** How users move from one directory to another: accounts fit when both attributes are the same text. */
 export interface MigrationMapping {
@@ -101,21 +100,17 @@ async function moveUsers(
   access: AccessContext,
   { mapping, planned, by }: { mapping: MigrationMapping; planned: readonly Move[]; by: Actor },
 ): Promise<void> {
-  await access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
+  await change(access, by, async (begun) => {
     const { from, to } = mapping;
-    const moves = await stillMoving(transaction, mapping, planned);
-    const { tables } = transaction;
+    const moves = await stillMoving(begun, mapping, planned);
+    const { tables } = begun;
     await tables.users.updateEach(moves.map(({ user }) => ({ key: { id: user.id }, change: { directory: to } })));
     await tables.identities.updateEach(
       moves.map(({ user, next }) => ({ key: { directory: to, subject: next.subject }, change: { userId: user.id } })),
     );
-    await moveMembers(transaction, mapping, moves);
-    const ids = moves.map(({ user }) => user.id);
-    await tellRights(access, transaction, ids, by);
-    const subject = `${moves.length} users from ${from} to ${to}`;
-    const event = { action: 'directory.migrate', subject, outcome: 'done' } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event, at: transaction.now() });
+    await moveMembers(begun, mapping, moves);
+    await begun.rereadRights(moves.map(({ user }) => user.id));
+    begun.audit('directory.migrate', `${moves.length} users from ${from} to ${to}`);
   });
 }
 

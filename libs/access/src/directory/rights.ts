@@ -72,7 +72,7 @@ function rightReason(of: {
 
 function wordsOf(user: UserRow, opened: boolean, described: RightReason['policies']): string {
   if (!user.enabled)
-    return user.disabledBy === 'directory' ? `${user.directory} says that the user is out` : 'the user is disabled';
+    return user.outByDirectory ? `${user.directory} says that the user is out` : 'the user is disabled';
   if (opened) return described.map(({ policy, groups }) => `${policy} opens it for ${groups.join(', ')}`).join('; ');
   if (described.length === 0) return 'no policy opens it for anybody';
   return described.map(({ policy, groups }) => `${policy} would, for ${groups.join(', ')}`).join('; ');
