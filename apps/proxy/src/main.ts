@@ -8,6 +8,7 @@ import {
   loadIdentity,
   NodeList,
   type ProxyIdentity,
+  processClocks,
   renew,
   SecurityClient,
   storeIdentity,
@@ -16,7 +17,7 @@ import { readSettings } from '@sallyport/settings';
 import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
 import { createDeviceListener, createHealthService } from './app.ts';
 import { Backends } from './backend/backends.ts';
-import { processClocks } from './clocks.ts';
+
 import { type Config, SETTINGS } from './config.ts';
 import { Farm } from './farm.ts';
 

@@ -46,12 +46,12 @@ export class SecurityNode {
   /** Tells of this node once and reads the farm; the first call makes it known. */
   async tell(context: RealmContext): Promise<FarmView> {
     const word = { ...this.#self, state: this.#draining ? 'draining' : 'up', degraded: context.degraded() } as const;
-    const view = await recordNode(context.access, word, context.wallMs());
+    const view = await recordNode(context.access, word, context.wallMs);
     const moved = this.#view !== undefined && view.head > this.#view.head;
     this.#view = view;
     this.leases.observe(view.leases);
     this.nodes.observe(view.nodes);
-    this.#checkClock(context, context.wallMs() - view.now);
+    this.#checkClock(context, view.clockOffsetMs);
     if (moved) context.bus.publish('entries');
     return view;
   }

@@ -11,22 +11,41 @@ export interface FarmView {
   readonly head: number;
   /** The store's clock, epoch ms. */
   readonly now: number;
+  /** By how much the node's clock is off from the store's at least, ms. */
+  readonly clockOffsetMs: number;
 }
 
 /** What a node says of itself. */
 export type NodeWord = Omit<NodeRow, 'beat' | 'seenAt' | 'clockOffsetMs'>;
 
-/** Records that a node lives, and reads the farm in the same durable transaction. `wallMs` is the node's clock. */
-export async function recordNode(access: AccessContext, word: NodeWord, wallMs: number): Promise<FarmView> {
+/**
+ * Records that a node lives, and reads the farm in the same durable transaction. `wallMs` is the node's clock; it is read
+ * before and after the store's, so that a slow store or a paused node does not look like a wrong clock.
+ */
+export async function recordNode(access: AccessContext, word: NodeWord, wallMs: () => number): Promise<FarmView> {
+  const asked = wallMs();
   return access.store.transaction(async ({ tables, now: clock }) => {
     const now = clock();
+    const clockOffsetMs = offsetAtLeast(asked - now, wallMs() - now);
     const before = await tables.nodes.find({ id: word.id }, 'update');
-    const row = { ...word, beat: (before?.beat ?? 0) + 1, seenAt: now, clockOffsetMs: wallMs - now };
+    const row = { ...word, beat: (before?.beat ?? 0) + 1, seenAt: now, clockOffsetMs };
     if (before) await tables.nodes.update({ where: { id: word.id } }, row);
     else await tables.nodes.insert(row);
     const realm = await tables.realms.find({ id: 'realm' });
-    return { nodes: await tables.nodes.list(), leases: await tables.leases.list(), head: realm?.head ?? 0, now };
+    return {
+      nodes: await tables.nodes.list(),
+      leases: await tables.leases.list(),
+      head: realm?.head ?? 0,
+      now,
+      clockOffsetMs,
+    };
   });
+}
+
+/** The smallest offset that lies between the two; 0 when they enclose it. */
+function offsetAtLeast(low: number, high: number): number {
+  if (low > 0) return low;
+  return high < 0 ? high : 0;
 }
 
 /** Forgets a node that will not come back, so that Proxies stop trying it; false for an unknown one. */

@@ -1,4 +1,5 @@
 export { type Authorised, type Relayed, SecurityClient } from './client.ts';
+export { processClocks } from './clocks.ts';
 export { ControlConnection, type ControlListener } from './control.ts';
 export { SecurityClientError, type SecurityClientErrorCode } from './errors.ts';
 export {

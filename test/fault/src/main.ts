@@ -7,7 +7,7 @@ import type { Scale } from './scenarios/scenario.ts';
 import { say } from './stores.ts';
 import type { Tally } from './tally.ts';
 
-const HELP = `npm run fault -- <scenario> [--short] [--seed N] [--sessions N] [--rounds N] [--save file]
+const HELP = `npm run fault -- <scenario> [--short] [--seed N] [--sessions N] [--rounds N] [--minutes N] [--save file]
 
 Scenarios (each starts a whole farm in network namespaces of its own; needs root):
 ${Object.entries(SCENARIOS)
@@ -22,6 +22,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     sessions: { type: 'string' },
     rounds: { type: 'string' },
+    minutes: { type: 'string' },
     save: { type: 'string' },
   },
 });
@@ -54,6 +55,7 @@ async function runScenario(name: string): Promise<boolean> {
     seed: Number(values.seed ?? (Math.random() * 2 ** 31) | 0),
     sessions: Number(values.sessions ?? size.sessions),
     rounds: Number(values.rounds ?? size.rounds),
+    minutes: Number(values.minutes ?? size.minutes ?? 0),
   };
   say(`${name}: seed ${scale.seed}, ${scale.sessions} sessions, ${scale.rounds} rounds`);
   const tally = await scenario.run(scale);

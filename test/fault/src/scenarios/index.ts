@@ -3,6 +3,7 @@ import { durability } from './durability.ts';
 import { links } from './links.ts';
 import { nodes } from './nodes.ts';
 import { proxies } from './proxies.ts';
+import { quota } from './quota.ts';
 import { redis } from './redis.ts';
 import { revocation } from './revocation.ts';
 import { rolling } from './rolling.ts';
@@ -17,5 +18,6 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   redis,
   revocation,
   clocks,
+  quota,
   links,
 };

@@ -5,6 +5,8 @@ export interface Scale {
   readonly seed: number;
   readonly sessions: number;
   readonly rounds: number;
+  /** How long it goes on, where that is what counts. */
+  readonly minutes?: number;
 }
 
 /** Something that is shown with faults. */
