@@ -11,6 +11,8 @@ const LABELS = {
   'signed-out': 'signed out',
   connecting: 'connecting…',
   connected: 'connected',
+  silent: 'no answer…',
+  offline: 'offline',
   suspended: 'waiting',
   closed: 'closed',
 } as const;

@@ -39,11 +39,17 @@ export interface ChannelListener {
   /** The Proxy takes no new streams. */
   draining(): void;
   notice(notice: CborFields): void;
+  /** Somebody waits, and nothing was heard for some seconds; or something was heard again. */
+  silent(silent: boolean): void;
 }
 
 const PING_MS = 25_000;
 const PONG_TIMEOUT_MS = 10_000;
 const BACKLOG_POLL_MS = 10;
+/** While somebody waits: how often silence is looked at, after how much of it a sign of life is asked for, and said so, ms. */
+const SILENCE_CHECK_MS = 1_000;
+const SILENCE_PING_MS = 2_000;
+const SILENT_MS = 4_000;
 /** Codes of a channel's end that are passed on to its streams. None of them says that a request did not run. */
 const TOLD_TO_STREAMS: ReadonlySet<SignedCode> = new Set(['REVOKED', 'SESSION_EXPIRED', 'LEASE_LOST']);
 /** How much slower than allowed streams are opened, so that clocks that differ do no harm. */
@@ -77,6 +83,16 @@ export class GatewayChannel {
   #closed = false;
   #closeCode: SignedCode | undefined;
   #refusing = false;
+  /** How many wait for an answer of the gateway right now. */
+  #expecting = 0;
+  #expectingSince = 0;
+  /** When something was sent that nothing was heard after; undefined when nothing is unanswered. */
+  #unansweredSince: number | undefined;
+  #heardAt = performance.now();
+  /** Bytes that waited at the last look: what flows off, however slowly, flows to somebody. */
+  #backlogSeen = 0;
+  #silent = false;
+  #silenceTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** Sends HELLO and waits for WELCOME. @throws DeviceError with the hint's code, or ChannelError */
   static async open(opening: ChannelOpening): Promise<GatewayChannel> {
@@ -124,8 +140,33 @@ export class GatewayChannel {
     return !this.#closed && !this.#refusing;
   }
 
+  /** Why the Proxy ended the channel, if it has said so. */
+  get closeCode(): SignedCode | undefined {
+    return this.#closeCode;
+  }
+
+  /**
+   * Says that somebody waits for an answer, until the returned function is called: the gateway is asked for signs of life
+   * meanwhile, because a silent one looks like a slow backend.
+   */
+  expect(): () => void {
+    let over = false;
+    if (this.#expecting === 0) this.#expectingSince = performance.now();
+    this.#expecting += 1;
+    this.#watchSilence();
+    return () => {
+      if (!over) this.#expecting -= 1;
+      over = true;
+    };
+  }
+
   /** Opens a stream as soon as the limits of the Proxy allow. @throws DeviceError CONNECTION_LOST, certainly not run */
   async openStream(kind: number, sink: StreamSink): Promise<ChannelStream> {
+    const opened = this.expect();
+    return this.#whenAllowed(kind, sink).finally(opened);
+  }
+
+  async #whenAllowed(kind: number, sink: StreamSink): Promise<ChannelStream> {
     while (this.usable && !this.#mayOpen()) {
       await new Promise<void>((admit) => {
         this.#waiting.push(admit);
@@ -180,6 +221,8 @@ export class GatewayChannel {
 
   #transmit(record: Uint8Array): void {
     this.#socket.send(record);
+    this.#unansweredSince ??= performance.now();
+    this.#watchSilence();
     if (this.#backlogTimer !== undefined || this.#socket.bufferedBytes < this.#limits.backlogBytes) return;
     // Browsers do not tell when a socket has taken what it was given.
     this.#backlogTimer = setInterval(() => {
@@ -191,11 +234,47 @@ export class GatewayChannel {
   }
 
   #receive(bytes: Uint8Array): void {
+    this.#heard();
     try {
       this.#mux.receive(bytes);
     } catch {
       this.close();
     }
+  }
+
+  #heard(): void {
+    this.#heardAt = performance.now();
+    this.#unansweredSince = undefined;
+    if (!this.#silent) return;
+    this.#silent = false;
+    this.#listener.silent(false);
+  }
+
+  #watchSilence(): void {
+    if (this.#silenceTimer !== undefined || this.#closed) return;
+    const setAt = performance.now();
+    this.#silenceTimer = setTimeout(() => {
+      this.#silenceTimer = undefined;
+      this.#lookAtSilence(performance.now() - setAt > 2 * SILENCE_CHECK_MS);
+    }, SILENCE_CHECK_MS);
+  }
+
+  /** `paused` says that this device itself stood still meanwhile: what it did not hear says nothing. */
+  #lookAtSilence(paused: boolean): void {
+    if (this.#closed || (this.#expecting === 0 && this.#unansweredSince === undefined)) return;
+    const now = performance.now();
+    const backlog = this.#socket.bufferedBytes;
+    if (paused || backlog < this.#backlogSeen) this.#heardAt = now;
+    this.#backlogSeen = backlog;
+    const askedAt = Math.min(this.#expecting > 0 ? this.#expectingSince : now, this.#unansweredSince ?? now);
+    const silentMs = now - Math.max(this.#heardAt, askedAt);
+    if (silentMs >= PONG_TIMEOUT_MS) return this.close();
+    if (silentMs >= SILENCE_PING_MS || paused) this.#mux.ping(new Uint8Array(8));
+    if (silentMs >= SILENT_MS && !this.#silent) {
+      this.#silent = true;
+      this.#listener.silent(true);
+    }
+    this.#watchSilence();
   }
 
   #goaway(number: number): void {
@@ -216,6 +295,7 @@ export class GatewayChannel {
     this.#closed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#paceTimer);
+    clearTimeout(this.#silenceTimer);
     // What was under way may have run, whatever the channel ended for; only some codes tell an app more than that.
     this.#mux.destroy(
       SIGNED_CODES[this.#closeCode && TOLD_TO_STREAMS.has(this.#closeCode) ? this.#closeCode : 'CANCELLED'],

@@ -5,14 +5,14 @@ import {
   type Field,
   parseLink,
   type RequestHead,
-  type SignedCode,
 } from '@sallyport/channel';
-import { GatewayChannel, type Resource, readResources } from './channel.ts';
+import { type GatewayChannel, type Resource, readResources } from './channel.ts';
+import { Connection, type ConnectionHost, type Reach, sameSession } from './connection.ts';
 import { DeviceError, type DeviceErrorCode, remoteError } from './errors.ts';
 import { fetchOver, mayRetry } from './fetch.ts';
 import { type CallResponse, callHttp, checkHead, type RequestBody } from './http-call.ts';
 import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
-import type { DeviceRecord, DeviceStorage, StoredProvider } from './record.ts';
+import type { DeviceRecord, DeviceStorage, StoredProvider, StoredSession } from './record.ts';
 import {
   type AskOneTimeCode,
   beginRecord,
@@ -22,15 +22,16 @@ import {
   signIn,
 } from './sign-in.ts';
 import { readPublishedSiteMap } from './site-map.ts';
-import { GatewaySocket, type WebSocketFactory } from './socket.ts';
+import type { WebSocketFactory } from './socket.ts';
 import { connectTcp, type TcpConnection } from './tcp.ts';
 import { DeviceWebSocket } from './web-socket.ts';
 
 /**
- * Where a device stands. `connected` is said only while a channel stands and its Proxy may serve; `suspended` means the
- * channel stands but the Proxy waits for its Security server.
+ * Where a device stands. `connected` is said only while a channel stands, its Proxy may serve, and it has not been silent for some
+ * seconds while somebody waits. `offline` means: there is a session, and no gateway can be reached, or nobody has asked for one yet;
+ * it ends by itself. `signed-out` is said only when no session goes on.
  */
-export type DeviceState = 'new' | 'signed-out' | 'connecting' | 'connected' | 'suspended' | 'closed';
+export type DeviceState = 'new' | 'signed-out' | Reach | 'closed';
 
 /** What a device tells its app. */
 export interface DeviceEvents {
@@ -50,24 +51,14 @@ export interface DeviceOptions {
   readonly webSocket: WebSocketFactory;
   /** The app context of this moment. */
   readonly context: () => AppContext;
+  /** How long a request waits for a gateway before it fails as OFFLINE, ms; 30 s unless said otherwise. */
+  readonly patienceMs?: number;
 }
 
-/** Numbers of channels that are reserved with one write. */
-const CHAN_NO_BLOCK = 64;
-const CHAN_NO_JUMP = 2 ** 20;
 const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 5_000;
 const MAX_TRIES = 4;
 /** How long a request waits for a channel before it gives up, ms. */
 const CONNECT_PATIENCE_MS = 30_000;
-/** Authenticated codes after which the session is over. */
-const SESSION_OVER: ReadonlySet<string> = new Set([
-  'REVOKED',
-  'SESSION_EXPIRED',
-  'APP_UPDATE_REQUIRED',
-  'CONTEXT_DENIED',
-  'REENROLL_REQUIRED',
-]);
 
 /**
  * One installation of an app: enrol once, sign in, then `fetch`, `webSocket` and `connect` reach the intranet. The device
@@ -80,20 +71,19 @@ export class Device {
   readonly #listeners = new Map<string, Set<(event: never) => void>>();
   #record: DeviceRecord | undefined;
   #state: DeviceState = 'new';
-  #channel: GatewayChannel | undefined;
-  #connecting: Promise<GatewayChannel> | undefined;
+  readonly #connection: Connection;
   #resources: readonly Resource[] = [];
-  #nextChanNo = 1;
-  #preferred = 0;
-  #wanted = false;
+  /** Changes of the record, one after the other. */
+  #changing: Promise<unknown> = Promise.resolve();
   /** Proof of who the user is that the enrolment has left; for one sign-in. */
   #resume: Uint8Array | undefined;
 
   private constructor(options: DeviceOptions, record: DeviceRecord | undefined) {
     this.#options = options;
     this.#record = record;
-    this.#state = record?.iid === undefined ? 'new' : 'signed-out';
-    if (record?.session) this.#nextChanNo = record.session.reservedChanNo + 1;
+    this.#state = this.#restState;
+    this.#connection = new Connection(this.#connectionHost);
+    if (record?.session) this.#connection.begin(record.session.reservedChanNo);
   }
 
   /** Opens what the storage holds. A live session goes on with the first request or `resume`. */
@@ -113,6 +103,11 @@ export class Device {
   /** True when there is a session to resume. */
   get hasSession(): boolean {
     return this.#record?.session !== undefined;
+  }
+
+  /** Why the last session was over, if the gateway said so; until the next sign-in. */
+  get lastEnd(): DeviceEvents['ended'] | undefined {
+    return this.#record?.ended as DeviceEvents['ended'] | undefined;
   }
 
   /** Listens to an event; gives the function that stops listening. */
@@ -169,36 +164,38 @@ export class Device {
    */
   async login(credentials?: Credentials, options: { oneTimeCode?: AskOneTimeCode } = {}): Promise<void> {
     if (!this.#record) throw new DeviceError('NOT_ENROLLED', 'this device is not enrolled: use an enrolment link');
-    this.#dropChannel();
+    const wanted = this.#connection.wanted;
+    this.#connection.drop();
     this.#setState('connecting');
     try {
       const resume = this.#resume;
-      this.#record = await signIn(this.#place, this.#record, { credentials, resume, oneTimeCode: options.oneTimeCode });
+      await signIn(this.#place, this.#record, { credentials, resume, oneTimeCode: options.oneTimeCode });
       this.#resume = undefined;
     } catch (error) {
-      this.#setState(this.#record.iid === undefined ? 'new' : 'signed-out');
+      this.#setState(this.#restState);
+      // The session of before still stands.
+      if (wanted && this.#record?.session) this.#connection.seek();
       throw error;
     }
-    this.#nextChanNo = 1;
+    this.#connection.begin(0);
     await this.resume();
   }
 
-  /** Connects with the session that is stored. @throws DeviceError SIGNED_OUT when there is none */
+  /** Connects with the session that is stored. @throws DeviceError SIGNED_OUT when there is none, OFFLINE; it goes on trying then */
   async resume(): Promise<void> {
-    this.#wanted = true;
     await this.#usableChannel();
   }
 
   /** Forgets the session on this device; the installation stays enrolled. */
   async logout(): Promise<void> {
-    this.#dropChannel();
-    await this.#forgetSession();
+    this.#connection.drop();
+    await this.#change(withoutSession);
     this.#setState('signed-out');
   }
 
   /** Forgets everything: keys, session and enrolment. */
   async reset(): Promise<void> {
-    this.#dropChannel();
+    this.#connection.drop();
     await this.#options.storage.clear();
     this.#record = undefined;
     this.#setState('new');
@@ -230,192 +227,130 @@ export class Device {
 
   /** Tells the Proxy the app context of this moment. */
   contextChanged(): void {
-    this.#channel?.announce(this.#options.context());
+    this.#connection.channel?.announce(this.#options.context());
   }
 
   /** To call when the network changed or the device woke up: finds out at once whether the channel still stands. */
   networkChanged(): void {
-    this.#channel?.probe(2_000);
+    this.#connection.networkChanged();
   }
 
   /** Closes the channel; the session stays and can be resumed. */
   close(): void {
-    this.#dropChannel();
+    this.#connection.drop(new DeviceError('CLOSED', 'the device was closed'));
     this.#setState('closed');
   }
 
   get #place(): SignInPlace {
     const { crypto, webSocket, context } = this.#options;
-    return { crypto, webSocket, context, store: (record) => this.#store(record) };
+    return { crypto, webSocket, context, store: (record) => this.#store(withoutEnd(record)) };
+  }
+
+  get #connectionHost(): ConnectionHost {
+    const { crypto, webSocket, context, patienceMs = CONNECT_PATIENCE_MS } = this.#options;
+    return {
+      crypto,
+      webSocket,
+      context,
+      patienceMs,
+      record: () => this.#record,
+      changeSession: (session, change) => this.#changeSession(session, change),
+      reached: (reach) => this.#setState(reach),
+      opened: (channel) => {
+        this.#setResources(channel.resources);
+        this.#emit('expiry', { expiresInMs: channel.expiresInMs });
+      },
+      notice: (notice) => this.#notice(notice),
+      over: (code, session) => void this.#over(code, session),
+    };
+  }
+
+  /** What is said while nothing is sought. */
+  get #restState(): DeviceState {
+    if (this.#record?.iid === undefined) return 'new';
+    return this.#record.session ? 'offline' : 'signed-out';
   }
 
   async #store(record: DeviceRecord): Promise<void> {
-    await this.#options.storage.store(record);
-    this.#record = record;
+    await this.#inTurn(async () => {
+      await this.#options.storage.store(record);
+      this.#record = record;
+    });
+  }
+
+  /**
+   * Changes what is stored, durably. Another process may have changed it meanwhile, for instance by signing in: its change is
+   * kept, and known here from now on.
+   */
+  #change(change: (stored: DeviceRecord) => DeviceRecord): Promise<void> {
+    return this.#inTurn(async () => {
+      const { storage } = this.#options;
+      const stored = await storage.load();
+      if (!stored) throw new DeviceError('NOT_ENROLLED', 'this device is not enrolled any more');
+      const changed = change(stored);
+      if (changed !== stored) await storage.store(changed);
+      this.#record = changed;
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#changing.then(work);
+    this.#changing = done.catch(() => undefined);
+    return done;
+  }
+
+  async #changeSession(
+    session: StoredSession,
+    change: (stored: StoredSession) => StoredSession,
+  ): Promise<StoredSession> {
+    await this.#change((stored) =>
+      sameSession(stored.session, session) ? { ...stored, session: change(stored.session!) } : stored,
+    );
+    const now = this.#record?.session;
+    if (!now || !sameSession(now, session)) throw new DeviceError('SIGNED_OUT', 'another session has begun');
+    return now;
   }
 
   async #usableChannel(): Promise<GatewayChannel> {
-    if (this.#channel?.usable) return this.#channel;
-    this.#connecting ??= this.#connect().finally(() => {
-      this.#connecting = undefined;
-    });
-    return this.#connecting;
-  }
-
-  /** Connects with patience: backs off while nobody can be reached, ends at once when the session is over. */
-  async #connect(): Promise<GatewayChannel> {
+    // Another process may have signed in, with the same storage.
+    if (!this.#record?.session && this.#record?.iid !== undefined) await this.#adopt();
     if (!this.#record?.session) throw new DeviceError('SIGNED_OUT', 'nobody is signed in');
-    this.#wanted = true;
-    this.#setState('connecting');
-    const start = performance.now();
-    for (let delay = RETRY_MIN_MS; ; delay = Math.min(2 * delay, RETRY_MAX_MS)) {
-      try {
-        return await this.#connectOnce();
-      } catch (error) {
-        const { code, retryAfterMs = 0 } = error as DeviceError;
-        if (code === 'SESSION_UNKNOWN') throw await this.#ended(code);
-        const late = performance.now() - start > CONNECT_PATIENCE_MS;
-        if (!this.#wanted || late || code === 'SIGNED_OUT') {
-          this.#setState('signed-out');
-          throw error;
-        }
-        await pause(Math.max(retryAfterMs, delay * (0.5 + Math.random())));
-      }
-    }
+    return this.#connection.usable();
   }
 
-  async #connectOnce(): Promise<GatewayChannel> {
-    const places = this.#places();
-    let failure: unknown = new DeviceError('OFFLINE', 'no address of the gateway is known');
-    for (let i = 0; i < places.length; i++) {
-      const index = (this.#preferred + i) % places.length;
-      try {
-        const channel = await this.#openAt(places[index]!);
-        this.#preferred = index;
-        return channel;
-      } catch (error) {
-        failure = error;
-        if ((error as DeviceError).code === 'SESSION_UNKNOWN') throw error;
-      }
-    }
-    throw failure;
-  }
-
-  #places(): { origin: string; audience: string }[] {
-    const { sites = [], realm } = this.#record!;
-    return sites.flatMap(({ name, origins }) => origins.map((origin) => ({ origin, audience: `${realm}/${name}` })));
-  }
-
-  async #openAt(place: { origin: string; audience: string }, jumped = false): Promise<GatewayChannel> {
-    const { crypto, webSocket, context } = this.#options;
+  /** Takes over what is stored. */
+  async #adopt(): Promise<void> {
+    await this.#change((stored) => stored).catch(() => undefined);
     const session = this.#record?.session;
-    if (!session) throw new DeviceError('SIGNED_OUT', 'nobody is signed in');
-    const chanNo = await this.#takeChanNo();
-    const socket = await GatewaySocket.connect(webSocket, place.origin);
-    try {
-      const holder: { channel?: GatewayChannel } = {};
-      const listener = {
-        closed: (code: SignedCode | undefined) => this.#channelClosed(holder.channel, code),
-        draining: () => this.#channelDraining(holder.channel),
-        notice: (notice: CborFields) => this.#notice(notice),
-      };
-      const channel = await GatewayChannel.open({
-        crypto,
-        socket,
-        session,
-        chanNo,
-        audience: place.audience,
-        context: context(),
-        listener,
-      });
-      holder.channel = channel;
-      this.#useChannel(channel);
-      return channel;
-    } catch (error) {
-      socket.close();
-      if ((error as DeviceError).code !== 'CHAN_REPLAY' || jumped) throw error;
-      // Another copy of this device's storage has used these numbers: jump ahead, once.
-      this.#nextChanNo += CHAN_NO_JUMP;
-      return this.#openAt(place, true);
-    }
-  }
-
-  /** Takes the next channel number; whole blocks are reserved durably before the first of them is used. */
-  async #takeChanNo(): Promise<number> {
-    const record = this.#record!;
-    const number = this.#nextChanNo;
-    this.#nextChanNo += 1;
-    if (number > record.session!.reservedChanNo) {
-      const session = { ...record.session!, reservedChanNo: number + CHAN_NO_BLOCK };
-      await this.#store({ ...record, session });
-    }
-    return number;
-  }
-
-  #useChannel(channel: GatewayChannel): void {
-    if (!this.#wanted) {
-      // The app closed the device while this channel was being opened.
-      channel.close();
-      throw new DeviceError('CLOSED', 'the device was closed');
-    }
-    this.#channel = channel;
-    this.#setResources(channel.resources);
-    this.#emit('expiry', { expiresInMs: channel.expiresInMs });
-    this.#setState('connected');
-  }
-
-  #channelDraining(channel: GatewayChannel | undefined): void {
-    if (!channel || channel !== this.#channel) return;
-    // What is open finishes there, what is new goes to another Proxy.
-    this.#channel = undefined;
-    this.#preferred += 1;
-    channel.retire();
-    this.#reconnect();
-  }
-
-  #channelClosed(channel: GatewayChannel | undefined, code: SignedCode | undefined): void {
-    if (channel !== this.#channel) return;
-    this.#channel = undefined;
-    if (code && SESSION_OVER.has(code)) return void this.#ended(code);
-    this.#preferred += 1;
-    this.#reconnect();
-  }
-
-  #reconnect(): void {
-    if (!this.#wanted || this.#state === 'closed') return;
-    this.#setState('connecting');
-    this.#usableChannel().catch(() => undefined);
+    if (session) this.#connection.begin(session.reservedChanNo);
   }
 
   #notice(notice: CborFields): void {
     if (notice.has('resources')) this.#setResources(readResources(notice));
-    const code = notice.optionalText('code');
-    if (code === 'LEASE_LOST') this.#setState('suspended');
-    if (code === 'RESUMED') this.#setState('connected');
     const text = notice.optionalText('text', 1_024);
     if (text !== undefined) this.#emit('notice', { text });
   }
 
-  /** The session is over. Only an authenticated code lets the device forget it; a hint leaves the storage alone. */
-  async #ended(code: DeviceErrorCode): Promise<DeviceError> {
-    this.#wanted = false;
-    if (SESSION_OVER.has(code)) await this.#forgetSession().catch(() => undefined);
-    this.#setState('signed-out');
+  /**
+   * A session is over. Only an authenticated code lets the device forget it; a hint leaves the storage alone. Another process
+   * may have begun a new one: the device goes on with that.
+   */
+  async #over(code: DeviceErrorCode, session: StoredSession): Promise<void> {
+    const error = remoteError(code, { mayHaveRun: false });
+    this.#setState('connecting');
+    const forgets = code !== 'SESSION_UNKNOWN';
+    await this.#change((stored) => {
+      if (!forgets || !sameSession(stored.session, session)) return stored;
+      return { ...withoutSession(stored), ended: { code } };
+    }).catch(() => undefined);
+    const now = this.#record?.session;
+    if (now && !sameSession(now, session)) {
+      this.#connection.begin(now.reservedChanNo);
+      return this.#connection.retry();
+    }
+    this.#connection.drop(error);
+    this.#setState(this.#record?.iid === undefined ? 'new' : 'signed-out');
     this.#emit('ended', { code });
-    return remoteError(code, { mayHaveRun: false });
-  }
-
-  async #forgetSession(): Promise<void> {
-    if (!this.#record) return;
-    const { session: _, ...rest } = this.#record;
-    await this.#store(rest);
-  }
-
-  #dropChannel(): void {
-    this.#wanted = false;
-    const channel = this.#channel;
-    this.#channel = undefined;
-    channel?.close();
   }
 
   #setResources(resources: readonly Resource[]): void {
@@ -432,6 +367,15 @@ export class Device {
   #emit<Name extends keyof DeviceEvents>(name: Name, event: DeviceEvents[Name]): void {
     for (const listener of this.#listeners.get(name) ?? []) (listener as (event: DeviceEvents[Name]) => void)(event);
   }
+}
+
+function withoutSession({ session: _, ...rest }: DeviceRecord): DeviceRecord {
+  return rest;
+}
+
+/** A session that has begun leaves nothing to say of the one before. */
+function withoutEnd({ ended, ...rest }: DeviceRecord): DeviceRecord {
+  return rest.session || !ended ? rest : { ...rest, ended };
 }
 
 function pause(ms: number): Promise<void> {

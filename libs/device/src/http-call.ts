@@ -50,16 +50,26 @@ export function callHttp(
   signal?: AbortSignal,
 ): Promise<CallResponse> {
   return new Promise((resolve, reject) => {
-    const call = new HttpCall(head, body, resolve, reject);
-    channel.openStream(1, call).then((stream) => call.start(stream, signal), reject);
+    const call = new HttpCall(head, body, { resolve, reject, answered: channel.expect() });
+    channel.openStream(1, call).then(
+      (stream) => call.start(stream, signal),
+      (error) => call.refused(error),
+    );
   });
+}
+
+/** Who made a call. */
+interface Caller {
+  resolve(response: CallResponse): void;
+  reject(error: unknown): void;
+  /** Nobody waits for the gateway any more. */
+  answered(): void;
 }
 
 class HttpCall implements StreamSink {
   readonly #head: RequestHead;
   readonly #body: RequestBody;
-  readonly #resolve: (response: CallResponse) => void;
-  readonly #reject: (error: DeviceError) => void;
+  readonly #caller: Caller;
   readonly #decoder: HttpDecoder;
   readonly #queue: Uint8Array[] = [];
   #stream: ChannelStream | undefined;
@@ -69,21 +79,21 @@ class HttpCall implements StreamSink {
   #complete = false;
   #failure: DeviceError | undefined;
 
-  constructor(
-    head: RequestHead,
-    body: RequestBody,
-    resolve: (response: CallResponse) => void,
-    reject: (error: DeviceError) => void,
-  ) {
+  constructor(head: RequestHead, body: RequestBody, caller: Caller) {
     this.#head = head;
     this.#body = body;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#caller = caller;
     this.#decoder = responseDecoder({
       head: (response) => this.#responded(response),
       content: (bytes) => void this.#queue.push(Uint8Array.from(bytes)),
       trailers: () => undefined,
     });
+  }
+
+  /** No stream could be opened for it. */
+  refused(error: unknown): void {
+    this.#caller.answered();
+    this.#caller.reject(error);
   }
 
   start(stream: ChannelStream, signal: AbortSignal | undefined): void {
@@ -120,6 +130,7 @@ class HttpCall implements StreamSink {
     try {
       this.#decoder.finish();
       this.#complete = true;
+      this.#caller.answered();
       this.#deliver();
     } catch (cause) {
       this.#fail(new DeviceError('BAD_RESPONSE', 'the response was cut short', { cause }));
@@ -172,11 +183,14 @@ class HttpCall implements StreamSink {
             this.#pulled = pulled;
             this.#deliver();
           }),
-        cancel: () => this.#stream?.reset(SIGNED_CODES.CANCELLED),
+        cancel: () => this.#cancel(),
       },
       { highWaterMark: 0 },
     );
-    this.#resolve({ status, fields, body });
+    // A stream of events may be quiet for hours, and nobody wonders.
+    if (fields.some(([name, value]) => name === 'content-type' && value.startsWith('text/event-stream')))
+      this.#caller.answered();
+    this.#caller.resolve({ status, fields, body });
   }
 
   /** Gives the app the next part, if it asked for one and there is one. */
@@ -196,6 +210,11 @@ class HttpCall implements StreamSink {
     pulled();
   }
 
+  #cancel(): void {
+    this.#caller.answered();
+    this.#stream?.reset(SIGNED_CODES.CANCELLED);
+  }
+
   #abort(): void {
     this.#stream?.reset(SIGNED_CODES.CANCELLED);
     this.#fail(new DeviceError('ABORTED', 'the request was aborted'));
@@ -204,9 +223,10 @@ class HttpCall implements StreamSink {
   #fail(error: DeviceError): void {
     if (this.#failure || this.#complete) return;
     this.#failure = error;
+    this.#caller.answered();
     this.#drained?.();
     if (this.#controller) this.#controller.error(error);
-    else this.#reject(error);
+    else this.#caller.reject(error);
     this.#pulled?.();
   }
 }

@@ -53,6 +53,8 @@ export interface DeviceRecord {
   readonly keys?: StoredKeys;
   readonly ticket?: Uint8Array;
   readonly session?: StoredSession;
+  /** Why the last session was over, as the gateway said; until the next sign-in. */
+  readonly ended?: { readonly code: string };
   readonly sites?: readonly StoredSite[];
   readonly providers?: readonly StoredProvider[];
   readonly siteMapSeq?: number;

@@ -47,6 +47,8 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     'raw',
   );
   #stream: ChannelStream | undefined;
+  /** Ends the wait for the answer to the handshake. */
+  #answered: () => void = () => undefined;
 
   constructor(source: ChannelSource, url: string, protocols: readonly string[] = []) {
     super();
@@ -98,12 +100,15 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     const scheme = protocol === 'wss:' ? 'https' : 'http';
     const head = { method: 'GET', scheme, authority: host, path: `${pathname}${search}`, fields };
     checkHead(head);
-    const stream = await (await source()).openStream(2, this);
+    const channel = await source();
+    const stream = await channel.openStream(2, this);
     this.#stream = stream;
+    this.#answered = channel.expect();
     stream.write(encodeRequestHead(head));
   }
 
   #responded({ status, fields }: ResponseHead): void {
+    this.#answered();
     if (status !== 200) return this.#finish(1006, `the server answered ${status}`, true);
     this.protocol = fields.find(([name]) => name === 'sec-websocket-protocol')?.[1] ?? '';
     this.readyState = 1;
@@ -136,6 +141,7 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   #finish(code: number, reason: string, failed: boolean): void {
     if (this.readyState === 3) return;
     this.readyState = 3;
+    this.#answered();
     if (failed) this.#emit(new Event('error'), this.onerror);
     const details = { code, reason, wasClean: !failed && code !== 1006 };
     this.#emit(Object.assign(new Event('close'), details) as unknown as CloseEvent, this.onclose);

@@ -1,9 +1,12 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test } from 'vitest';
+import { nodeCrypto } from '@sallyport/channel/node';
+import { Device, type DeviceState, type DeviceStorage, memoryStorage } from '@sallyport/device';
+import { nodeWebSocket } from '@sallyport/device/node';
+import { afterAll, expect, test, vi } from 'vitest';
 import { startBackend } from '../src/backend.ts';
-import { Gateway, PASSWORD } from '../src/gateway.ts';
+import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
 import { runCommand } from '../src/run-command.ts';
 import { scratchFolder } from '../src/scratch.ts';
 
@@ -54,3 +57,71 @@ test('a device whose file was written with {"type":"Buffer"} signs in again, and
   expect(await inProcess('sodium', file, `login=${PASSWORD}`)).toEqual([{ login: 'ok' }]);
   expect(readFileSync(file, 'utf8')).not.toContain('"Buffer"');
 });
+
+/** Waits for a condition; generously, because a busy machine is slow and not wrong. */
+function until(what: () => void): Promise<void> {
+  return vi.waitFor(what, { timeout: 60_000, interval: 20 });
+}
+
+/** Every state that a device says from now on. */
+function statesOf(device: Device): DeviceState[] {
+  const states: DeviceState[] = [];
+  device.on('state', ({ state }) => states.push(state));
+  return states;
+}
+
+function impatient(storage: DeviceStorage): Promise<Device> {
+  return Device.open({
+    storage,
+    crypto: nodeCrypto(),
+    webSocket: nodeWebSocket,
+    context: () => CONTEXT,
+    patienceMs: 500,
+  });
+}
+
+test('without any gateway a device is offline, never signed out, and comes back by itself', async () => {
+  const storage = memoryStorage();
+  (await gateway.device('ada', storage)).close();
+  const device = await impatient(storage);
+  expect(device.state).toBe('offline');
+  await device.resume();
+  const states = statesOf(device);
+  await gateway.proxies[0]!.end('SIGKILL');
+  const post = device.fetch('http://wiki.corp/echo', { method: 'POST', body: 'x' });
+  await expect(post).rejects.toMatchObject({ code: 'OFFLINE', mayHaveRun: false });
+  await until(() => expect(device.state).toBe('offline'));
+  // Who asks now hears it at once; a process that starts now has the same session, and says the same.
+  await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'OFFLINE' });
+  const other = await impatient(storage);
+  await expect(other.resume()).rejects.toMatchObject({ code: 'OFFLINE' });
+  expect(other.state).toBe('offline');
+  expect(other.hasSession).toBe(true);
+  await gateway.restartProxy(0);
+  await until(() => expect([device.state, other.state]).toEqual(['connected', 'connected']));
+  expect(states).toEqual(['connecting', 'offline', 'connected']);
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  device.close();
+  other.close();
+}, 120_000);
+
+test('a gateway that is silent while somebody waits is not called connected', async () => {
+  const device = await gateway.device('ada');
+  const states = statesOf(device);
+  gateway.proxies[0]!.kill('SIGSTOP');
+  const asked = device.fetch('http://wiki.corp/echo');
+  await until(() => expect(device.state).toBe('silent'));
+  gateway.proxies[0]!.kill('SIGCONT');
+  expect((await asked).status).toBe(200);
+  await until(() => expect(device.state).toBe('connected'));
+  expect(states[0]).toBe('silent');
+  device.close();
+}, 120_000);
+
+test('a slow backend is not a silent gateway, and a quiet device sends nothing', async () => {
+  const device = await gateway.device('ada');
+  const states = statesOf(device);
+  expect((await device.fetch('http://wiki.corp/slow/6000')).status).toBe(200);
+  expect(states).toEqual([]);
+  device.close();
+}, 120_000);

@@ -78,13 +78,13 @@ test('the backend learns who the user is, from the Proxy alone', async () => {
   device.close();
 });
 
-test('a wrong password is refused by name, and the device does not say that it is connected', async () => {
+test('a wrong password is refused by name, and the session of before goes on', async () => {
   const device = await gateway.device('ada');
   expect(device.state).toBe('connected');
   await expect(device.login({ user: 'ada', password: `${PASSWORD}x` })).rejects.toMatchObject({
     code: 'CREDENTIALS_INVALID',
   });
-  expect(device.state).toBe('signed-out');
+  expect(device.state).toBe('connecting');
 });
 
 test('a device that is closed while it connects stays closed', async () => {
