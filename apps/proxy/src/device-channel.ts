@@ -15,6 +15,7 @@ import {
 } from '@sallyport/channel';
 import type { Backend, Grant, RevocationEntry } from '@sallyport/security-api';
 import type { Backends } from './backend/backends.ts';
+import type { BackendError } from './backend/errors.ts';
 import type { Farm } from './farm.ts';
 import { type Decision, decide, type Wanted } from './rights.ts';
 import type { Exchange, StreamHost } from './streams/exchange.ts';
@@ -72,6 +73,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   #suspended = false;
   /** False until a grant has passed all checks, and while changed rights are read again. */
   #ready = false;
+  /** Grows with every grant and app context, so that what was decided by them is decided again. */
+  #version = 1;
   #waiting: (() => void)[] = [];
 
   constructor({ farm, socket, grant, context, transport }: ChannelStart) {
@@ -96,7 +99,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     try {
       this.#mux.receive(record);
     } catch (error) {
-      if (!(error instanceof ChannelError)) this.#farm.log.error({ err: error }, 'a channel failed');
+      if (error instanceof ChannelError) this.#farm.refused(this.sid, error.message);
+      else this.#farm.log.error({ err: error }, 'a channel failed');
       this.#socket.close(1002);
     }
   }
@@ -216,6 +220,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   context(cbor: Uint8Array): void {
     this.#context = decodeContext(cbor);
+    this.#version += 1;
     this.#recheck();
   }
 
@@ -249,8 +254,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     return decide(this.#grant, this.#context, wanted);
   }
 
-  ready(): boolean {
-    return this.#ready;
+  get rights(): number {
+    return this.#ready ? this.#version : 0;
   }
 
   whenReady(work: () => void): void {
@@ -262,8 +267,12 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     return this.#farm.mayServe() && !this.#mux.closed && performance.now() < this.#endsAt;
   }
 
-  backendFailed(authority: string, error: Error): void {
-    this.#farm.log.debug({ err: error, authority }, 'a backend failed');
+  refused(rule: string): void {
+    this.#farm.refused(this.sid, rule);
+  }
+
+  backendFailed(resource: string, error: BackendError): void {
+    this.#farm.backendFailed(resource, error);
   }
 
   count(kind: string, outcome: 'done' | SignedCode): void {
@@ -287,6 +296,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   #take(grant: Grant): void {
     this.#grant = grant;
+    this.#version += 1;
     this.#backends = grant.resources.map(({ backend }) => backend);
     const now = performance.now();
     const { expiresInMs, refreshInMs } = grant;

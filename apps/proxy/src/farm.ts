@@ -4,7 +4,9 @@ import type { Grant, RevocationEntry, SiteMapAnswer } from '@sallyport/security-
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { Backends } from './backend/backends.ts';
+import type { BackendError } from './backend/errors.ts';
 import type { DeviceChannel } from './device-channel.ts';
+import { Remarks } from './remarks.ts';
 import { SharedResources } from './shared-resources.ts';
 import { Turn } from './turn.ts';
 
@@ -47,6 +49,8 @@ export class Farm {
   readonly #sweepTimer: NodeJS.Timeout;
   readonly #turn = new Turn();
   readonly #resources = new SharedResources();
+  readonly #remarks: Remarks;
+  readonly #failures;
 
   constructor(parts: FarmParts) {
     this.#parts = parts;
@@ -54,6 +58,11 @@ export class Farm {
     this.backends = parts.backends;
     this.log = parts.log;
     this.#streams = parts.metrics.counter('sallyport_streams_total', 'finished streams', ['kind', 'outcome']);
+    this.#remarks = new Remarks(parts.log);
+    this.#failures = parts.metrics.counter('sallyport_backend_failures_total', 'failures of backends', [
+      'resource',
+      'reason',
+    ]);
     parts.metrics.gauge('sallyport_channels', 'open channels', () => this.#channels.size);
     parts.metrics.gauge('sallyport_lease_live', '1 while this Proxy may serve', () => (this.mayServe() ? 1 : 0));
     this.#timer = setInterval(() => this.#checkLease(), LEASE_CHECK_MS);
@@ -122,6 +131,20 @@ export class Farm {
     const counter = this.#counters.get(name) ?? this.#streams.labels({ kind, outcome });
     this.#counters.set(name, counter);
     counter.inc();
+  }
+
+  /** Says in the log, not too often, by which rule a message of a device was refused. */
+  refused(session: string, rule: string): void {
+    this.#remarks.warn(`refused ${rule}`, { session, rule }, 'a message of a device was refused');
+  }
+
+  /** Says in the log, not too often, and counts why the backend of a resource could not be reached or gave no good answer. */
+  backendFailed(resource: string, error: BackendError): void {
+    const { reason, message, cause } = error;
+    if (!reason) return;
+    this.#failures.labels({ resource, reason }).inc();
+    const detail = cause instanceof Error ? `${message}: ${cause.message}` : message;
+    this.#remarks.warn(`backend ${resource} ${reason}`, { resource, reason, detail }, 'a backend failed');
   }
 
   /** The realm's signed site map, asked for at most every three seconds. */

@@ -46,7 +46,8 @@ function exchange(over: Partial<StreamHost> = {}) {
     decide: () => ({
       resource: { name: 'wiki', kind: 'http', authority: 'wiki.corp', backend, rules: [], assertion: 'signed' },
     }),
-    ready: () => true,
+    rights: 1,
+    refused: () => undefined,
     whenReady: (work) => work(),
     mayServe: () => true,
     backendFailed: () => undefined,

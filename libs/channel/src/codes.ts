@@ -39,8 +39,36 @@ export const SIGNED_CODES = {
   BACKEND_FAILED: 68,
   BACKEND_TIMEOUT: 69,
   STREAM_LIMIT: 70,
+  RIGHTS_LOST: 71,
+  REQUEST_BROKEN: 72,
 } as const;
 export type SignedCode = keyof typeof SIGNED_CODES;
+
+/**
+ * Codes which say of a stream that certainly no backend saw anything of it, each with what is said instead as soon as a
+ * backend may have read a byte (SPEC.md, section 8). Every other code leaves that open.
+ */
+const NEVER_RAN: Readonly<Partial<Record<SignedCode, SignedCode>>> = {
+  APP_UPDATE_REQUIRED: 'RIGHTS_LOST',
+  CONTEXT_DENIED: 'RIGHTS_LOST',
+  RESOURCE_UNKNOWN: 'RIGHTS_LOST',
+  REQUEST_REFUSED: 'REQUEST_BROKEN',
+  NOT_PROCESSED: 'REQUEST_BROKEN',
+  DRAINING: 'REQUEST_BROKEN',
+  STREAM_LIMIT: 'REQUEST_BROKEN',
+  CALM_DOWN: 'BACKEND_FAILED',
+  BACKEND_UNREACHABLE: 'BACKEND_FAILED',
+};
+
+/** True for a code of a stream's end after which certainly nothing of it reached a backend. */
+export function neverRan(code: string): boolean {
+  return Object.hasOwn(NEVER_RAN, code);
+}
+
+/** The code to end a stream with when a backend may have read a byte of it: one that leaves open whether it ran. */
+export function codeUnderWay(code: SignedCode): SignedCode {
+  return NEVER_RAN[code] ?? code;
+}
 
 function byNumber<Name extends string>(table: Readonly<Record<Name, number>>): ReadonlyMap<number, Name> {
   return new Map(Object.entries(table).map(([name, number]) => [number as number, name as Name]));

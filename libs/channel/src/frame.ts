@@ -1,4 +1,4 @@
-import { decodeUint } from './bytes.ts';
+import { concat, decodeText, decodeUint, encodeText, encodeUint } from './bytes.ts';
 import { demand } from './errors.ts';
 
 /** Frame types (SPEC.md, section 6). Unknown ones from 0x80 on are ignored, unknown ones below are fatal. */
@@ -55,12 +55,32 @@ const CHANNEL_FRAMES = new Set<number>([
 ]);
 /** Exact data length of the frames that have one. */
 const FIXED_BYTES: Readonly<Record<number, number>> = {
-  [FRAME_TYPES.RESET]: 2,
   [FRAME_TYPES.WINDOW]: 4,
   [FRAME_TYPES.PING]: 8,
   [FRAME_TYPES.PONG]: 8,
   [FRAME_TYPES.GOAWAY]: 6,
 };
+
+/** Bytes of the words behind the code of a RESET at most. */
+export const MAX_RESET_WORDS_BYTES = 256;
+const CODE_BYTES = 2;
+
+/** `code u16 || words`: the words are for people, UTF-8; what is longer is cut. */
+export function encodeReset(code: number, words = ''): Uint8Array {
+  if (words === '') return encodeUint(code, CODE_BYTES);
+  return concat(encodeUint(code, CODE_BYTES), encodeText(words).subarray(0, MAX_RESET_WORDS_BYTES));
+}
+
+/** Code and words of a RESET; words that are not UTF-8 are dropped, nothing depends on them. */
+export function decodeReset(data: Uint8Array): { readonly code: number; readonly words: string } {
+  const code = decodeUint(data, 0, CODE_BYTES);
+  if (data.length === CODE_BYTES) return { code, words: '' };
+  try {
+    return { code, words: decodeText(data.subarray(CODE_BYTES)) };
+  } catch {
+    return { code, words: '' };
+  }
+}
 
 /**
  * Gives the frames of one record in order; unknown ignorable ones are left out.
@@ -97,6 +117,9 @@ function checkFrame(frame: Frame): boolean {
   demand((flags & ~(mayFinish ? FLAG_FIN : 0)) === 0, 'ERR_CHANNEL_FRAME', 'the frame has unknown flags');
   const fixed = FIXED_BYTES[type];
   demand(fixed === undefined || data.length === fixed, 'ERR_CHANNEL_FRAME', 'the frame has a wrong length');
+  const resets = type === FRAME_TYPES.RESET;
+  const fits = data.length >= CODE_BYTES && data.length <= CODE_BYTES + MAX_RESET_WORDS_BYTES;
+  demand(!resets || fits, 'ERR_CHANNEL_FRAME', 'the frame has a wrong length');
   const whole = CHANNEL_FRAMES.has(type);
   demand(!whole || stream === 0, 'ERR_CHANNEL_FRAME', 'the frame belongs to no stream');
   demand(whole || type === FRAME_TYPES.WINDOW || stream !== 0, 'ERR_CHANNEL_FRAME', 'the frame needs a stream');

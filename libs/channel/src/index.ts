@@ -36,11 +36,13 @@ export {
   isCborMap,
 } from './cbor.ts';
 export {
+  codeUnderWay,
   findHintCode,
   findSignedCode,
   HINT_CODES,
   type HintCode,
   isSignedCode,
+  neverRan,
   SIGNED_CODES,
   type SignedCode,
 } from './codes.ts';

@@ -2,7 +2,16 @@ import { concat, copyBytes, decodeUint, encodeUint } from './bytes.ts';
 import { SIGNED_CODES } from './codes.ts';
 import { TAG_BYTES } from './crypto.ts';
 import { ChannelError, demand } from './errors.ts';
-import { decodeFrames, FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES, type Frame, writeFrame } from './frame.ts';
+import {
+  decodeFrames,
+  decodeReset,
+  encodeReset,
+  FLAG_FIN,
+  FRAME_HEAD_BYTES,
+  FRAME_TYPES,
+  type Frame,
+  writeFrame,
+} from './frame.ts';
 import { type ChannelLimits, MAX_WINDOW, TokenBucket } from './limits.ts';
 import { MAX_RECORD_BYTES, type RecordLayer } from './record.ts';
 import { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
@@ -197,9 +206,9 @@ export class Multiplexer implements StreamOwner {
   }
 
   /** StreamOwner: our side ends the stream. */
-  sendReset(stream: ChannelStream, code: number): void {
+  sendReset(stream: ChannelStream, code: number, words?: string): void {
     this.#ready.delete(stream);
-    if (!this.#closed) this.#reset(stream.id, code);
+    if (!this.#closed) this.#reset(stream.id, code, words);
   }
 
   /** StreamOwner: received bytes are dealt with; credit goes back in steps of half a window. */
@@ -354,7 +363,8 @@ export class Multiplexer implements StreamOwner {
     const stream = this.#streams.get(frame.stream);
     if (!stream || stream.closed) return;
     this.#ready.delete(stream);
-    stream.abort(decodeUint(frame.data, 0, 2));
+    const { code, words } = decodeReset(frame.data);
+    stream.abort(code, words);
   }
 
   #handleWindow(frame: Frame): void {
@@ -400,7 +410,7 @@ export class Multiplexer implements StreamOwner {
     this.#queueControl({ type: FRAME_TYPES.WINDOW, flags: 0, stream: 0, data: encodeUint(delta, 4) });
   }
 
-  #reset(stream: number, code: number): void {
-    this.#queueControl({ type: FRAME_TYPES.RESET, flags: 0, stream, data: encodeUint(code, 2) });
+  #reset(stream: number, code: number, words?: string): void {
+    this.#queueControl({ type: FRAME_TYPES.RESET, flags: 0, stream, data: encodeReset(code, words) });
   }
 }

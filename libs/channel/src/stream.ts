@@ -7,8 +7,8 @@ export interface StreamSink {
   data(bytes: Uint8Array): void;
   /** The peer finished its direction. */
   end(): void;
-  /** The stream is over at once; `code` is the peer's, or the one the channel closed with. */
-  reset(code: number): void;
+  /** The stream is over at once; `code` is the peer's, or the one the channel closed with; `words` are for people. */
+  reset(code: number, words?: string): void;
   /** After `write` gave false: there is room again. */
   drain(): void;
 }
@@ -18,7 +18,7 @@ export interface StreamOwner {
   ready(stream: ChannelStream): void;
   /** Sends at once what is queued, as far as credit and backlog allow. */
   flush(): void;
-  sendReset(stream: ChannelStream, code: number): void;
+  sendReset(stream: ChannelStream, code: number, words?: string): void;
   release(stream: ChannelStream, bytes: number): void;
   finished(stream: ChannelStream): void;
 }
@@ -127,11 +127,11 @@ export class ChannelStream {
     if (counted > 0) this.#owner.release(this, counted);
   }
 
-  /** Ends both directions at once and tells the peer. */
-  reset(code: number): void {
+  /** Ends both directions at once and tells the peer: a code, and words for people that say nothing a device may not know. */
+  reset(code: number, words?: string): void {
     if (this.closed) return;
     // A stream whose OPEN never left is unknown to the peer: a RESET for it would end the channel.
-    if (!this.#opening) this.#owner.sendReset(this, code);
+    if (!this.#opening) this.#owner.sendReset(this, code, words);
     this.#end();
   }
 
@@ -193,10 +193,10 @@ export class ChannelStream {
   }
 
   /** Called by the channel when the peer reset the stream, or the channel ended. */
-  abort(code: number): void {
+  abort(code: number, words?: string): void {
     const sink = this.sink;
     this.#end();
-    sink?.reset(code);
+    sink?.reset(code, words);
   }
 
   #end(): void {

@@ -1,4 +1,4 @@
-import type { HintCode, SignedCode } from '@sallyport/channel';
+import { type HintCode, neverRan, type SignedCode } from '@sallyport/channel';
 
 /** Why the SDK could not do something, beside what Security or a Proxy said. */
 export type LocalCode =
@@ -18,22 +18,8 @@ export type LocalCode =
 /** Every code that an app may meet: ours, unauthenticated hints, and authenticated codes of Security or a Proxy. */
 export type DeviceErrorCode = LocalCode | HintCode | SignedCode;
 
-/** Codes after which the request certainly did not reach a backend. */
-const NEVER_RAN: ReadonlySet<string> = new Set([
-  'NOT_ENROLLED',
-  'SIGNED_OUT',
-  'OFFLINE',
-  'BAD_REQUEST',
-  'NOT_PROCESSED',
-  'CALM_DOWN',
-  'STREAM_LIMIT',
-  'DRAINING',
-  'REQUEST_REFUSED',
-  'RESOURCE_UNKNOWN',
-  'CONTEXT_DENIED',
-  'APP_UPDATE_REQUIRED',
-  'BACKEND_UNREACHABLE',
-]);
+/** Codes of ours after which the request certainly did not reach a backend; for those of a Proxy see SPEC.md, section 8. */
+const NEVER_SENT: ReadonlySet<string> = new Set(['NOT_ENROLLED', 'SIGNED_OUT', 'OFFLINE', 'BAD_REQUEST']);
 
 /**
  * What the SDK throws. `mayHaveRun` says whether a request may have reached its backend: when false it is safe to send
@@ -53,7 +39,7 @@ export class DeviceError extends Error {
     super(message, options);
     this.name = 'DeviceError';
     this.code = code;
-    this.mayHaveRun = options.mayHaveRun ?? !NEVER_RAN.has(code);
+    this.mayHaveRun = options.mayHaveRun ?? !(NEVER_SENT.has(code) || neverRan(code));
     this.retryAfterMs = options.retryAfterMs ?? 0;
   }
 }
@@ -75,15 +61,18 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   BACKEND_UNREACHABLE: 'the server behind the gateway does not answer',
   BACKEND_FAILED: 'the server behind the gateway failed in the middle',
   BACKEND_TIMEOUT: 'the server behind the gateway took too long',
+  RIGHTS_LOST: 'the right to this was lost on the way; the request may have run',
+  REQUEST_BROKEN: 'the gateway broke the request off; it may have run',
   HANDSHAKE_FAILED: 'the server does not know this device or its keys',
   UNAVAILABLE: 'the gateway cannot reach its Security server right now',
   UNKNOWN_KID: 'the enrolment link is too old: ask for a new one',
 };
 
-/** An error for a code that a peer sent. */
+/** An error for a code that a peer sent, with the peer's own words behind ours. */
 export function remoteError(
   code: DeviceErrorCode,
-  options: { mayHaveRun?: boolean; retryAfterMs?: number } = {},
+  { words = '', ...options }: { mayHaveRun?: boolean; retryAfterMs?: number; words?: string | undefined } = {},
 ): DeviceError {
-  return new DeviceError(code, MESSAGES[code] ?? `the gateway answered ${code}`, options);
+  const message = MESSAGES[code] ?? `the gateway answered ${code}`;
+  return new DeviceError(code, words === '' ? message : `${message}: ${words.replace(/\p{Cc}/gu, ' ')}`, options);
 }

@@ -137,10 +137,10 @@ class HttpCall implements StreamSink {
     }
   }
 
-  reset(number: number): void {
+  reset(number: number, words?: string): void {
     const code = findSignedCode(number);
     const lost = code === undefined || code === 'CANCELLED';
-    this.#fail(lost ? new DeviceError('CONNECTION_LOST', 'the connection was lost') : remoteError(code));
+    this.#fail(lost ? new DeviceError('CONNECTION_LOST', 'the connection was lost') : remoteError(code, { words }));
   }
 
   drain(): void {

@@ -67,10 +67,12 @@ class TcpSink implements StreamSink {
     this.#deliver();
   }
 
-  reset(number: number): void {
+  reset(number: number, words?: string): void {
     const code = findSignedCode(number);
     const error =
-      code && code !== 'CANCELLED' ? remoteError(code) : new DeviceError('CONNECTION_LOST', 'the connection was lost');
+      code && code !== 'CANCELLED'
+        ? remoteError(code, { words })
+        : new DeviceError('CONNECTION_LOST', 'the connection was lost');
     this.#drained?.();
     this.#reader?.error(error);
     this.#writer?.error(error);

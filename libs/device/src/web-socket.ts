@@ -86,8 +86,9 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     this.#finish(1006, '', false);
   }
 
-  reset(number: number): void {
-    this.#finish(1006, findSignedCode(number) ?? 'CONNECTION_LOST', true);
+  reset(number: number, words = ''): void {
+    const code = findSignedCode(number) ?? 'CONNECTION_LOST';
+    this.#finish(1006, words === '' ? code : `${code}: ${words}`, true);
   }
 
   drain(): void {

@@ -1,11 +1,12 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Backend } from '@sallyport/security-api';
 import { WebSocket } from 'ws';
-import { hostOf, mayReach, pinnedLookup } from './address.ts';
-import { BackendError } from './errors.ts';
-import { BackendPool, CONNECT_TIMEOUT_MS } from './pool.ts';
+import { checkLiteral } from './dial.ts';
+import { BackendPool } from './pool.ts';
 
 const WS_MESSAGE_BYTES = 1024 * 1024;
+/** How long a backend may take to accept a WebSocket, ms. */
+const WS_ACCEPT_MS = 10_000;
 
 /** Connections to backends: a pool of its own for each, so that none can take up another's. One per process. */
 export class Backends {
@@ -28,39 +29,6 @@ export class Backends {
     return backends.length > 0 && backends.every((backend) => this.#known.get(backend)?.congested === true);
   }
 
-  /** Opens a WebSocket to an HTTP backend. */
-  webSocket(
-    backend: Backend,
-    path: string,
-    options: { protocols: string[]; headers: Record<string, string> },
-  ): WebSocket {
-    checkLiteral(backend);
-    return new WebSocket(`${backend.url.replace(/^http/, 'ws')}${path}`, options.protocols, {
-      headers: options.headers,
-      perMessageDeflate: false,
-      maxPayload: WS_MESSAGE_BYTES,
-      handshakeTimeout: CONNECT_TIMEOUT_MS,
-      followRedirects: false,
-      ...socketOptions(backend),
-    });
-  }
-
-  /** Opens a TCP connection. */
-  tcp(backend: Backend): Socket {
-    checkLiteral(backend);
-    const socket = connectTcp({
-      host: hostOf(backend.url),
-      port: Number(new URL(backend.url).port),
-      lookup: pinnedLookup(backend.networks),
-      allowHalfOpen: true,
-    });
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () =>
-      socket.destroy(new BackendError('ERR_BACKEND_UNREACHABLE', 'the backend does not answer')),
-    );
-    socket.once('connect', () => socket.setTimeout(0));
-    return socket;
-  }
-
   close(): void {
     for (const pool of this.#pools.values()) pool.close();
   }
@@ -73,14 +41,19 @@ export class Backends {
   }
 }
 
-function socketOptions({ networks, ca }: Backend): { lookup: ReturnType<typeof pinnedLookup>; ca?: string } {
-  return { lookup: pinnedLookup(networks), ...(ca === undefined ? {} : { ca }) };
-}
-
-/** Sockets look names up, but take an address as it is: those are checked here. */
-function checkLiteral({ url, networks }: Backend): void {
-  const host = hostOf(url);
-  if (isIP(host) && !mayReach(host, networks)) {
-    throw new BackendError('ERR_BACKEND_ADDRESS', 'the backend has no address in an allowed network');
-  }
+/** Asks for a WebSocket over a connection that stands: its first bytes leave in this turn of the event loop. */
+export function askWebSocket(
+  socket: Socket,
+  path: string,
+  options: { protocols: string[]; headers: Record<string, string> },
+): WebSocket {
+  // The address is never used: the connection is there, and Host stands in the headers.
+  return new WebSocket(`ws://backend${path}`, options.protocols, {
+    createConnection: () => socket,
+    headers: options.headers,
+    perMessageDeflate: false,
+    maxPayload: WS_MESSAGE_BYTES,
+    handshakeTimeout: WS_ACCEPT_MS,
+    followRedirects: false,
+  });
 }

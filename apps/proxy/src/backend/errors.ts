@@ -6,15 +6,61 @@ export type BackendErrorCode =
   | 'ERR_BACKEND_TIMEOUT'
   | 'ERR_BACKEND_CLOSED'
   | 'ERR_BACKEND_RESPONSE'
+  | 'ERR_BACKEND_STALLED'
   | 'ERR_BACKEND_ABORTED';
+
+/**
+ * What an operator looks at first: its name is not known, its port is closed (or no way leads there), its address lies in no
+ * allowed network, its certificate is not trusted, it speaks another protocol, it takes too long, it closes in the middle,
+ * all its connections are taken.
+ */
+export type BackendReason = 'name' | 'port' | 'network' | 'certificate' | 'protocol' | 'time' | 'closed' | 'busy';
+
+const REASONS: Readonly<Record<BackendErrorCode, BackendReason | undefined>> = {
+  ERR_BACKEND_ADDRESS: 'network',
+  ERR_BACKEND_UNREACHABLE: 'port',
+  ERR_BACKEND_BUSY: 'busy',
+  ERR_BACKEND_TIMEOUT: 'time',
+  ERR_BACKEND_CLOSED: 'closed',
+  ERR_BACKEND_RESPONSE: 'protocol',
+  ERR_BACKEND_STALLED: undefined,
+  ERR_BACKEND_ABORTED: undefined,
+};
 
 /** An error of a backend or of the way to it. */
 export class BackendError extends Error {
   readonly code: BackendErrorCode;
+  /** Undefined when it is not the backend's doing. */
+  readonly reason: BackendReason | undefined;
 
-  constructor(code: BackendErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: BackendErrorCode, message: string, options: ErrorOptions & { reason?: BackendReason } = {}) {
     super(message, options);
     this.name = 'BackendError';
     this.code = code;
+    this.reason = options.reason ?? REASONS[code];
   }
+}
+
+/** Nothing was sent to the backend, because there is no connection. */
+export function unreachable(reason: BackendError['reason'], message: string, cause?: unknown): BackendError {
+  return new BackendError('ERR_BACKEND_UNREACHABLE', message, {
+    ...(reason === undefined ? {} : { reason }),
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+const WORDS: Readonly<Record<BackendReason, string>> = {
+  name: 'its name is not known',
+  port: 'it takes no connections',
+  network: 'it lies in no network that is allowed for it',
+  certificate: 'its certificate is not trusted',
+  protocol: 'it speaks another protocol',
+  time: 'it does not answer in time',
+  closed: 'it closed the connection',
+  busy: 'all its connections are taken',
+};
+
+/** What a device may be told of a failure: the reason, never a name or an address of the intranet. */
+export function wordsOf({ reason }: Pick<BackendError, 'reason'>): string | undefined {
+  return reason && WORDS[reason];
 }

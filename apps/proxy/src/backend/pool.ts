@@ -1,7 +1,4 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import type { Backend } from '@sallyport/security-api';
-import { hostOf, pinnedLookup } from './address.ts';
 import {
   BackendConnection,
   type BackendRequest,
@@ -9,6 +6,7 @@ import {
   type ConnectionOwner,
   type ConnectionSink,
 } from './connection.ts';
+import { CONNECT_TIMEOUT_MS, dial } from './dial.ts';
 import { BackendError } from './errors.ts';
 
 /** Connections to one backend at once. */
@@ -17,8 +15,6 @@ const MAX_CONNECTIONS = 256;
 const MAX_WAITING = 2_048;
 /** From so many on new streams that could only end here are refused before they are read. */
 const CONGESTED = 1_024;
-/** How long connecting, and waiting for a connection, may take, ms. */
-export const CONNECT_TIMEOUT_MS = 5_000;
 const SWEEP_MS = 1_000;
 /** What one read takes at most: with its framing it fits into one record. */
 const READ_BYTES = 63 * 1024;
@@ -95,7 +91,7 @@ export class BackendPool implements ConnectionOwner {
     this.#closed = true;
     clearInterval(this.#timer);
     for (const connection of [...this.#connections]) connection.abort();
-    for (const call of this.#waiting.splice(0)) call.fail(unreachable('the Proxy stops'));
+    for (const call of this.#waiting.splice(0)) call.fail(new BackendError('ERR_BACKEND_BUSY', 'the Proxy stops'));
   }
 
   /** Gives a connection to the first call that still wants it. */
@@ -113,29 +109,32 @@ export class BackendPool implements ConnectionOwner {
     if (this.#closed) return;
     this.#connecting += 1;
     let connection: BackendConnection | undefined;
-    const socket = open(this.#backend, (bytes) => {
+    const read = (bytes: Buffer): void => {
       if (connection) connection.read(bytes);
       else socket.destroy(new Error('bytes before the connection stood'));
-    });
-    const timer = setTimeout(() => socket.destroy(new Error('connecting took too long')), CONNECT_TIMEOUT_MS);
-    const settle = (): void => {
-      clearTimeout(timer);
-      this.#connecting -= 1;
-      socket.removeListener('error', failed);
     };
-    const failed = (cause: Error): void => {
-      settle();
-      socket.on('error', () => undefined);
-      this.#nextWaiting()?.fail(unreachable('no connection to the backend', cause));
-      if (this.#waiting.length > this.#connecting) this.#connect();
+    const callback = (length: number, bytes: Uint8Array): boolean => {
+      read(Buffer.from(bytes.buffer, bytes.byteOffset, length));
+      return true;
     };
-    socket.once('error', failed);
-    socket.once(this.#backend.url.startsWith('https:') ? 'secureConnect' : 'connect', () => {
-      settle();
-      connection = new BackendConnection(socket, this);
-      this.#connections.add(connection);
-      this.#use(connection, false);
-    });
+    const socket = dial(
+      this.#backend,
+      {
+        connected: () => {
+          this.#connecting -= 1;
+          connection = new BackendConnection(socket, this);
+          this.#connections.add(connection);
+          this.#use(connection, false);
+        },
+        failed: (error) => {
+          this.#connecting -= 1;
+          this.#nextWaiting()?.fail(error);
+          if (this.#waiting.length > this.#connecting) this.#connect();
+        },
+      },
+      { onread: { buffer: readBuffer, callback } },
+    );
+    if (this.#backend.url.startsWith('https:')) socket.on('data', read);
   }
 
   #sweep(): void {
@@ -144,7 +143,7 @@ export class BackendPool implements ConnectionOwner {
     const late = this.#waiting.filter(({ since }) => now - since > CONNECT_TIMEOUT_MS);
     if (late.length === 0) return;
     this.#waiting = this.#waiting.filter((call) => !late.includes(call));
-    for (const call of late) call.fail(unreachable('no connection to the backend was free'));
+    for (const call of late) call.fail(new BackendError('ERR_BACKEND_BUSY', 'no connection to the backend was free'));
   }
 }
 
@@ -241,33 +240,4 @@ class PooledCall implements BackendCall, ConnectionSink {
     if (!stale || !this.#mayRepeat || this.over) return this.fail(error);
     this.#pool.assign(this);
   }
-}
-
-function unreachable(message: string, cause?: unknown): BackendError {
-  return new BackendError('ERR_BACKEND_UNREACHABLE', message, cause === undefined ? {} : { cause });
-}
-
-/** Opens a socket to a backend. TLS is checked against the name in its URL, whatever Host the requests carry. */
-function open({ url, networks, ca }: Backend, read: (bytes: Buffer) => void): Socket {
-  const { protocol, port } = new URL(url);
-  const host = hostOf(url);
-  const lookup = pinnedLookup(networks);
-  if (protocol === 'https:') {
-    const name = isIP(host) ? {} : { servername: host };
-    const trust = ca === undefined ? {} : { ca };
-    const socket = connectTls({
-      host,
-      port: Number(port || 443),
-      lookup,
-      ALPNProtocols: ['http/1.1'],
-      ...name,
-      ...trust,
-    });
-    return socket.on('data', read);
-  }
-  const take = (length: number, bytes: Uint8Array): boolean => {
-    read(Buffer.from(bytes.buffer, bytes.byteOffset, length));
-    return true;
-  };
-  return connectTcp({ host, port: Number(port || 80), lookup, onread: { buffer: readBuffer, callback: take } });
 }

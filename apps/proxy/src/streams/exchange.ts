@@ -1,21 +1,18 @@
 import type { ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
 import type { Backends } from '../backend/backends.ts';
-import type { Decision, Wanted } from '../rights.ts';
+import type { BackendError } from '../backend/errors.ts';
+import type { Gate } from './passage.ts';
 
 /** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */
-export interface StreamHost {
+export interface StreamHost extends Gate {
   readonly backends: Backends;
   readonly deviceAddress: string;
-  /** Decides by the grant and app context of this moment. */
-  decide(wanted: Wanted): Decision;
-  /** False while rights are being read again. */
-  ready(): boolean;
   /** Runs work at once, or as soon as rights that are being read again are known. */
   whenReady(work: () => void): void;
-  /** True while this Proxy may serve. Ask last before each write to a backend. */
-  mayServe(): boolean;
-  /** A backend failed: the device is told by code only, the log says why. */
-  backendFailed(authority: string, error: Error): void;
+  /** The backend of a resource failed: the device is told what it may know, the log says why. */
+  backendFailed(resource: string, error: BackendError): void;
+  /** A device's message was refused by a rule of the protocol: the log says which. */
+  refused(rule: string): void;
   /** Counts a finished stream by kind and outcome. */
   count(kind: string, outcome: 'done' | SignedCode): void;
 }

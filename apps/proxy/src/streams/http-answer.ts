@@ -12,14 +12,14 @@ import {
   type SignedCode,
 } from '@sallyport/channel';
 import type { BackendSink } from '../backend/connection.ts';
-import type { BackendError, BackendErrorCode } from '../backend/errors.ts';
+import { BackendError, type BackendErrorCode, wordsOf } from '../backend/errors.ts';
 
 /** Who asked, as the answer sees it. */
 export interface Asker {
   /** True once the exchange has ended for the device. */
   readonly over: boolean;
   mayServe(): boolean;
-  /** The last look before the request goes out. */
+  /** The last look before the request goes out. False: it does not go out on this connection. */
   mayBegin(): boolean;
   /** The head of the request is out. */
   begun(): void;
@@ -31,7 +31,7 @@ export interface Asker {
   done(): void;
   /** The backend failed; `refuse` follows. */
   failed(error: BackendError): void;
-  refuse(code: SignedCode): void;
+  refuse(code: SignedCode, words?: string): void;
 }
 
 /** Parts of a response from this size on are sent at once instead of being copied. */
@@ -45,6 +45,7 @@ const CODES: Readonly<Record<BackendErrorCode, SignedCode>> = {
   ERR_BACKEND_TIMEOUT: 'BACKEND_TIMEOUT',
   ERR_BACKEND_CLOSED: 'BACKEND_FAILED',
   ERR_BACKEND_RESPONSE: 'BACKEND_FAILED',
+  ERR_BACKEND_STALLED: 'REQUEST_BROKEN',
   ERR_BACKEND_ABORTED: 'BACKEND_FAILED',
 };
 
@@ -63,9 +64,7 @@ export class HttpAnswer implements BackendSink {
   }
 
   connected(): boolean {
-    if (this.#asker.mayBegin()) return true;
-    this.#stream.settle();
-    return false;
+    return this.#asker.mayBegin();
   }
 
   begun(): void {
@@ -81,7 +80,8 @@ export class HttpAnswer implements BackendSink {
     try {
       this.#held = { status, fields: checkResponse({ status, fields }) };
       this.#length = length;
-    } catch {
+    } catch (error) {
+      this.#asker.failed(new BackendError('ERR_BACKEND_RESPONSE', (error as Error).message));
       this.#asker.refuse('BACKEND_FAILED');
     }
   }
@@ -90,7 +90,7 @@ export class HttpAnswer implements BackendSink {
     if (this.#asker.over) return;
     if (!this.#asker.mayServe()) return this.#asker.refuse('LEASE_LOST');
     if (this.#held && bytes.length === this.#length) return this.#whole(this.#held, bytes);
-    this.pushed();
+    if (this.#held) this.#begin(this.#held);
     this.#stream.write(encodeChunkPrefix(bytes.length));
     const large = bytes.length >= LARGE_PART_BYTES;
     const room = large ? this.#stream.writeBorrowed(bytes) : this.#stream.write(copyBytes(bytes));
@@ -99,11 +99,12 @@ export class HttpAnswer implements BackendSink {
 
   pushed(): void {
     if (!this.#held || this.#asker.over) return;
-    this.#stream.write(encodeResponseHead(this.#held));
-    this.#held = undefined;
+    if (this.#asker.mayServe()) this.#begin(this.#held);
+    else this.#asker.refuse('LEASE_LOST');
   }
 
   end(): void {
+    if (this.#held && !this.#asker.over && !this.#asker.mayServe()) this.#asker.refuse('LEASE_LOST');
     if (this.#asker.over) return this.#stream.settle();
     if (this.#held) this.#whole(this.#held, EMPTY);
     if (!this.#complete) {
@@ -115,8 +116,13 @@ export class HttpAnswer implements BackendSink {
 
   failed(error: BackendError): void {
     this.#asker.failed(error);
-    this.#asker.refuse(CODES[error.code] ?? 'BACKEND_FAILED');
+    this.#asker.refuse(CODES[error.code], wordsOf(error));
     this.#stream.settle();
+  }
+
+  #begin(head: ResponseHead): void {
+    this.#held = undefined;
+    this.#stream.write(encodeResponseHead(head));
   }
 
   #whole(head: ResponseHead, content: Uint8Array): void {

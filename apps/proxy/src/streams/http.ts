@@ -16,10 +16,10 @@ import {
 import type { ResourceGrant } from '@sallyport/security-api';
 import type { BackendRequest } from '../backend/connection.ts';
 import type { BackendError } from '../backend/errors.ts';
-import type { BackendCall } from '../backend/pool.ts';
-import type { Decision } from '../rights.ts';
+import type { BackendCall, BackendPool } from '../backend/pool.ts';
 import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
 import { type Asker, HttpAnswer } from './http-answer.ts';
+import { Passage } from './passage.ts';
 
 const NO_BODY_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 /** Methods that usually have no content: they wait for the end of the request, to be sent as what they are. */
@@ -34,15 +34,20 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   readonly #stream: ChannelStream;
   readonly #decoder: HttpDecoder;
   #head: RequestHead | undefined;
+  #passage: Passage | undefined;
   #fields: readonly Field[] = [];
   /** Declared bytes of the content. */
   #declared: number | undefined;
-  #early: Uint8Array[] = [];
+  /** Content that waits: for a connection, or for rights that are being read. Its credit is not given back. */
+  #held: Uint8Array[] = [];
   #received = 0;
   #uncredited = 0;
   #requestDone = false;
   #asked = false;
-  #begun = false;
+  /** The head is out on the present connection. */
+  #sending = false;
+  #waiting = false;
+  #pool: BackendPool | undefined;
   #call: BackendCall | undefined;
   #over = false;
 
@@ -78,8 +83,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   }
 
   recheck(): void {
-    const decision = this.#call && !this.#over && this.#head ? this.#decide(this.#head) : undefined;
-    if (decision && 'refused' in decision) this.refuse(decision.refused);
+    const refused = this.#over ? undefined : this.#passage?.recheck();
+    if (refused) this.refuse(refused);
   }
 
   // What the decoder of the request tells.
@@ -88,6 +93,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     this.#fields = checkRequest(head);
     this.#declared = contentLength(this.#fields);
     this.#head = head;
+    const { authority, method, path } = head;
+    this.#passage = new Passage(this.#host, { kind: 'http', authority, method, path });
   }
 
   content(bytes: Uint8Array): void {
@@ -95,9 +102,12 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#declared !== undefined && this.#received > this.#declared) {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'more content than declared');
     }
-    if (!this.#begun) this.#early.push(copyBytes(bytes));
-    else if (!this.#host.mayServe()) this.refuse('LEASE_LOST');
-    else this.#pass(bytes);
+    if (this.#over) return;
+    const look = this.#sending && this.#held.length === 0 ? this.#passage!.look() : 'wait';
+    if (look === 'pass') return this.#pass(bytes);
+    if (look !== 'wait') return this.refuse(look);
+    this.#held.push(copyBytes(bytes));
+    if (this.#sending) this.#release();
   }
 
   trailers(trailers: readonly Field[]): void {
@@ -106,7 +116,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
     }
     this.#requestDone = true;
-    if (this.#begun) this.#call?.finish();
+    if (this.#sending) this.#release();
   }
 
   // What the answer asks and tells.
@@ -121,16 +131,21 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
 
   mayBegin(): boolean {
     if (this.#over) return false;
-    // The request may have waited for a connection: the lease may have ended meanwhile.
-    if (this.#host.mayServe()) return true;
-    this.refuse('LEASE_LOST');
+    // The request may have waited for a connection: rights, lease and even the backend may be others by now.
+    const look = this.#passage!.look();
+    if (look === 'pass' && this.#host.backends.pool(this.#passage!.resource.backend) === this.#pool) return true;
+    this.#call = undefined;
+    this.#sending = false;
+    if (look === 'pass' || look === 'wait') this.#ask(this.#head!);
+    else this.refuse(look);
     return false;
   }
 
   begun(): void {
-    this.#begun = true;
-    for (const bytes of this.#early) this.#pass(bytes);
-    this.#early = [];
+    this.#passage!.begin();
+    this.#sending = true;
+    for (const bytes of this.#held) this.#pass(bytes);
+    this.#held = [];
     if (this.#requestDone) this.#call?.finish();
   }
 
@@ -149,16 +164,17 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     this.#stream.settle();
   }
 
-  refuse(code: SignedCode): void {
+  refuse(code: SignedCode, words?: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#host.count('http', code);
-    this.#stream.reset(SIGNED_CODES[code]);
+    const ending = this.#passage?.ending(code) ?? code;
+    this.#host.count('http', ending);
+    this.#stream.reset(SIGNED_CODES[ending], words);
     this.#stop();
   }
 
   failed(error: BackendError): void {
-    if (!this.#over) this.#host.backendFailed(this.#head?.authority ?? '', error);
+    if (!this.#over) this.#host.backendFailed(this.#passage!.resource.name, error);
   }
 
   /** Bad input of this stream ends this stream; the channel goes on. */
@@ -167,7 +183,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
       work();
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
-      this.refuse('REQUEST_REFUSED');
+      if (!this.#over) this.#host.refused(error.message);
+      this.refuse('REQUEST_REFUSED', error.message);
     }
   }
 
@@ -183,22 +200,39 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     });
   }
 
-  #decide({ authority, method, path }: RequestHead): Decision {
-    return this.#host.decide({ kind: 'http', authority, method, path });
+  #dispatch(head: RequestHead): void {
+    const look = this.#passage!.look();
+    if (look === 'wait') return this.#ask(head);
+    if (look !== 'pass') return this.refuse(look);
+    const { resource } = this.#passage!;
+    try {
+      this.#pool = this.#host.backends.pool(resource.backend);
+    } catch (error) {
+      // Nothing was sent: the backend's address is not allowed or not even an address.
+      this.failed(error as BackendError);
+      return this.refuse('BACKEND_UNREACHABLE');
+    }
+    this.#call = this.#pool.call(this.#requestFor(head, resource), new HttpAnswer(this, this.#stream));
+    this.#call.send();
   }
 
-  #dispatch(head: RequestHead): void {
-    const decision = this.#decide(head);
-    if ('refused' in decision) return this.refuse(decision.refused);
-    if (!this.#host.mayServe()) return this.refuse('LEASE_LOST');
-    try {
-      const pool = this.#host.backends.pool(decision.resource.backend);
-      this.#call = pool.call(this.#requestFor(head, decision.resource), new HttpAnswer(this, this.#stream));
-      this.#call.send();
-    } catch {
-      // Nothing was sent: the backend's address is not allowed or not even an address.
-      this.refuse('BACKEND_UNREACHABLE');
-    }
+  /** Sends what was held and, when the request is complete, its end, as soon as they may go. */
+  #release(): void {
+    if (this.#over || this.#waiting) return;
+    const look = this.#passage!.look();
+    if (look === 'wait') return this.#releaseLater();
+    if (look !== 'pass') return this.refuse(look);
+    for (const bytes of this.#held) this.#pass(bytes);
+    this.#held = [];
+    if (this.#requestDone) this.#call?.finish();
+  }
+
+  #releaseLater(): void {
+    this.#waiting = true;
+    this.#host.whenReady(() => {
+      this.#waiting = false;
+      this.#release();
+    });
   }
 
   /** The Proxy alone says where the request goes, for whom, and from where it came. */

@@ -1,16 +1,22 @@
 import type { Socket } from 'node:net';
 import { type ChannelStream, concat, decodeText, EMPTY, SIGNED_CODES, type SignedCode } from '@sallyport/channel';
-import type { Decision } from '../rights.ts';
+import { dial } from '../backend/dial.ts';
+import { type BackendError, wordsOf } from '../backend/errors.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
+import { Passage } from './passage.ts';
 
 /** A stream of kind 3: raw bytes to a TCP resource (SPEC.md, section 7). `LP8(resource)`, then the bytes. */
 export class TcpExchange implements Exchange {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   #head: Uint8Array = EMPTY;
-  #authority = '';
+  #passage: Passage | undefined;
   #socket: Socket | undefined;
   #connected = false;
+  /** Bytes that wait: for the connection, or for rights that are being read. Their credit is not given back. */
+  #held: Buffer[] = [];
+  #waiting = false;
+  #finished = false;
   #over = false;
 
   constructor({ host, stream }: StreamPlace) {
@@ -20,58 +26,62 @@ export class TcpExchange implements Exchange {
 
   data(bytes: Uint8Array): void {
     if (this.#over) return this.#stream.consume(bytes.length);
-    if (this.#socket) return this.#toBackend(Buffer.from(bytes));
+    if (this.#passage) return this.#toBackend(Buffer.from(bytes));
     this.#head = concat(this.#head, bytes);
     const length = 1 + (this.#head[0] ?? 0);
     if (this.#head.length < length) return this.#stream.consume(bytes.length);
     this.#stream.consume(bytes.length - (this.#head.length - length));
-    this.#connect(this.#head.subarray(1, length), Buffer.from(this.#head.subarray(length)));
+    const authority = readName(this.#head.subarray(1, length));
+    this.#passage = new Passage(this.#host, { kind: 'tcp', authority, method: '', path: '' });
+    if (this.#head.length > length) this.#held.push(Buffer.from(this.#head.subarray(length)));
+    this.#connect(this.#passage);
   }
 
   end(): void {
-    if (this.#socket) this.#socket.end();
-    else this.#end('REQUEST_REFUSED');
+    if (!this.#passage) return this.#end('REQUEST_REFUSED', 'the stream names no resource');
+    this.#finished = true;
+    this.#release();
   }
 
   reset(): void {
     this.#over = true;
-    this.#socket?.destroy();
+    this.#destroy();
     this.#stream.settle();
   }
 
   recheck(): void {
-    const decision = this.#over || !this.#socket ? undefined : this.#decide();
-    if (decision && 'refused' in decision) this.#end(decision.refused);
+    const refused = this.#over ? undefined : this.#passage?.recheck();
+    if (refused) this.#end(refused);
   }
 
   drain(): void {
     this.#socket?.resume();
   }
 
-  #decide(): Decision {
-    return this.#host.decide({ kind: 'tcp', authority: this.#authority, method: '', path: '' });
-  }
-
-  #connect(name: Uint8Array, first: Buffer): void {
-    this.#authority = readName(name);
-    // Bytes cannot wait for rights that are being read again: nothing was sent, the device may try at once.
-    if (!this.#host.ready()) return this.#end('NOT_PROCESSED');
-    const decision = this.#decide();
-    if ('refused' in decision) return this.#end(decision.refused);
-    if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
+  #connect(passage: Passage): void {
+    if (this.#over) return;
+    const look = passage.look();
+    if (look === 'wait') return this.#host.whenReady(() => this.#connect(passage));
+    if (look !== 'pass') return this.#end(look);
+    const { backend } = passage.resource;
+    const connected = (socket: Socket): void => {
+      // The resource may have moved meanwhile: nothing was sent to where it was.
+      if (passage.recheck() === undefined && passage.resource.backend.url !== backend.url)
+        return this.#end('NOT_PROCESSED');
+      passage.begin();
+      this.#connected = true;
+      this.#listen(socket);
+      this.#release();
+    };
     try {
-      this.#socket = this.#host.backends.tcp(decision.resource.backend);
-    } catch {
-      return this.#end('BACKEND_UNREACHABLE');
+      const failed = (error: BackendError): void => this.#failed(error);
+      this.#socket = dial(backend, { connected, failed }, { allowHalfOpen: true });
+    } catch (error) {
+      this.#failed(error as BackendError);
     }
-    this.#listen(this.#socket);
-    if (first.length > 0) this.#toBackend(first);
   }
 
   #listen(socket: Socket): void {
-    socket.on('connect', () => {
-      this.#connected = true;
-    });
     socket.on('data', (chunk) => {
       if (this.#over) return;
       if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
@@ -80,7 +90,7 @@ export class TcpExchange implements Exchange {
     socket.on('end', () => {
       if (!this.#over) this.#stream.finish();
     });
-    socket.on('error', () => this.#end(this.#connected ? 'BACKEND_FAILED' : 'BACKEND_UNREACHABLE'));
+    socket.on('error', () => this.#end('BACKEND_FAILED'));
     socket.on('close', () => {
       this.#over = true;
       this.#stream.settle();
@@ -88,17 +98,50 @@ export class TcpExchange implements Exchange {
   }
 
   #toBackend(bytes: Buffer): void {
-    if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
-    this.#socket?.write(bytes, () => this.#stream.consume(bytes.length));
+    this.#held.push(bytes);
+    this.#release();
   }
 
-  #end(code: SignedCode): void {
+  /** Sends what was held, and the end behind it, as soon as they may go. */
+  #release(): void {
+    if (!this.#connected || this.#over || this.#waiting) return;
+    const look = this.#passage!.look();
+    if (look === 'wait') return this.#releaseLater();
+    if (look !== 'pass') return this.#end(look);
+    const held = this.#held;
+    this.#held = [];
+    for (const bytes of held) this.#socket?.write(bytes, () => this.#stream.consume(bytes.length));
+    if (this.#finished) this.#socket?.end();
+  }
+
+  #releaseLater(): void {
+    this.#waiting = true;
+    this.#host.whenReady(() => {
+      this.#waiting = false;
+      this.#release();
+    });
+  }
+
+  #failed(error: BackendError): void {
+    if (this.#over) return;
+    this.#host.backendFailed(this.#passage!.resource.name, error);
+    this.#end('BACKEND_UNREACHABLE', wordsOf(error));
+  }
+
+  #end(code: SignedCode, words?: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#host.count('tcp', code);
-    this.#stream.reset(SIGNED_CODES[code]);
-    this.#socket?.destroy();
+    const ending = this.#passage?.ending(code) ?? code;
+    this.#host.count('tcp', ending);
+    this.#stream.reset(SIGNED_CODES[ending], words);
+    this.#destroy();
     this.#stream.settle();
+  }
+
+  /** A backend must not take a stream that broke off for one that was finished: it gets a reset. */
+  #destroy(): void {
+    if (this.#connected) this.#socket?.resetAndDestroy();
+    else this.#socket?.destroy();
   }
 }
 

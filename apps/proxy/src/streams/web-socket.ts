@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import {
   ChannelError,
   type ChannelStream,
@@ -21,8 +22,11 @@ import {
   WsMessageDecoder,
 } from '@sallyport/channel';
 import type { WebSocket } from 'ws';
-import type { Decision } from '../rights.ts';
+import { askWebSocket } from '../backend/backends.ts';
+import { dial } from '../backend/dial.ts';
+import { BackendError, wordsOf } from '../backend/errors.ts';
 import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
+import { Passage } from './passage.ts';
 
 /** Messages the device may send before the backend has accepted. */
 const MAX_EARLY_MESSAGES = 64;
@@ -36,8 +40,13 @@ export class WebSocketExchange implements Exchange {
   readonly #decoder: HttpDecoder;
   readonly #messages = new WsMessageDecoder();
   #head: RequestHead | undefined;
+  #passage: Passage | undefined;
+  /** The connection until the backend is asked for a WebSocket over it. */
+  #dialled: Socket | undefined;
   #socket: WebSocket | undefined;
-  #early: WsMessage[] = [];
+  /** Messages that wait: for the backend to accept, or for rights that are being read. */
+  #held: WsMessage[] = [];
+  #waiting = false;
   #open = false;
   #over = false;
   /** Bytes to give back once the backend has taken what is on its way to it; opening counts as one thing on its way. */
@@ -62,18 +71,18 @@ export class WebSocketExchange implements Exchange {
   end(): void {
     if (this.#over) return;
     if (this.#open) this.#socket?.close();
-    else this.#end('REQUEST_REFUSED');
+    else this.#end('REQUEST_REFUSED', 'the stream ended before its WebSocket was open');
   }
 
   reset(): void {
     this.#over = true;
-    this.#socket?.terminate();
+    this.#terminate();
     this.#stream.settle();
   }
 
   recheck(): void {
-    const decision = this.#over || !this.#head ? undefined : this.#decide(this.#head);
-    if (decision && 'refused' in decision) this.#end(decision.refused);
+    const refused = this.#over ? undefined : this.#passage?.recheck();
+    if (refused) this.#end(refused);
   }
 
   drain(): void {
@@ -97,39 +106,68 @@ export class WebSocketExchange implements Exchange {
       work();
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
-      this.#end('REQUEST_REFUSED');
+      this.#host.refused(error.message);
+      this.#end('REQUEST_REFUSED', error.message);
     }
   }
 
   #start(head: RequestHead): void {
     const fields = checkRequest(head, ['GET']);
+    const { authority, method, path } = head;
     this.#head = head;
-    this.#host.whenReady(() => {
-      if (!this.#over) this.#dial(head, fields);
-    });
+    this.#passage = new Passage(this.#host, { kind: 'http', authority, method, path });
+    this.#dial(this.#passage, fields);
   }
 
-  #decide({ authority, method, path }: RequestHead): Decision {
-    return this.#host.decide({ kind: 'http', authority, method, path });
+  #dial(passage: Passage, fields: readonly Field[]): void {
+    if (this.#over) return;
+    const look = passage.look();
+    if (look === 'wait') return this.#host.whenReady(() => this.#dial(passage, fields));
+    if (look !== 'pass') return this.#end(look);
+    const { backend } = passage.resource;
+    const connected = (socket: Socket): void => this.#ask(socket, { passage, fields, url: backend.url });
+    const failed = (error: BackendError): void => this.#failed('BACKEND_UNREACHABLE', error);
+    try {
+      this.#dialled = dial(backend, { connected, failed });
+    } catch (error) {
+      this.#failed('BACKEND_UNREACHABLE', error as BackendError);
+    }
   }
 
-  #dial(head: RequestHead, fields: readonly Field[]): void {
-    const { authority, path } = head;
-    const decision = this.#decide(head);
-    if ('refused' in decision) return this.#end(decision.refused);
-    if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
-    const { backend, assertion, delegated } = decision.resource;
+  /** The connection is there: the upgrade goes out after a last look, and in the same turn as it. */
+  #ask(socket: Socket, dialled: { passage: Passage; fields: readonly Field[]; url: string }): void {
+    if (this.#over) return void socket.destroy();
+    const { passage, fields, url } = dialled;
+    const look = passage.look();
+    if (look === 'wait') {
+      socket.on('error', () => undefined);
+      return this.#host.whenReady(() => this.#ask(socket, dialled));
+    }
+    if (look !== 'pass') return this.#end(look);
+    const { backend, assertion, delegated } = passage.resource;
+    // The resource may have moved meanwhile, or the backend closed the connection: nothing was sent.
+    if (backend.url !== url || socket.destroyed) return this.#end('NOT_PROCESSED');
     const headers = {
       ...Object.fromEntries(fields.filter(([name]) => !OWN_WS_FIELDS.test(name))),
-      host: authority,
+      host: this.#head!.authority,
       forwarded: forwardedFor(this.#host.deviceAddress),
       ...(assertion === undefined ? {} : { 'sallyport-assertion': assertion }),
       ...(delegated === undefined ? {} : { authorization: `Bearer ${delegated}` }),
     };
+    const asked = this.#asked(socket, { protocols: protocolsOf(fields), headers });
+    if (!asked) return;
+    passage.begin();
+    this.#dialled = undefined;
+    this.#connect(asked);
+  }
+
+  /** Undefined when what the device wrote cannot be asked for, for instance a subprotocol that is no token. */
+  #asked(socket: Socket, options: Parameters<typeof askWebSocket>[2]): WebSocket | undefined {
     try {
-      this.#connect(this.#host.backends.webSocket(backend, path, { protocols: protocolsOf(fields), headers }));
+      return askWebSocket(socket, this.#head!.path, options);
     } catch {
-      this.#end('BACKEND_UNREACHABLE');
+      this.#end('REQUEST_REFUSED', 'the WebSocket cannot be asked for in this way');
+      return undefined;
     }
   }
 
@@ -144,7 +182,14 @@ export class WebSocketExchange implements Exchange {
     });
     socket.on('message', (data, isBinary) => this.#fromBackend(data as Buffer, isBinary));
     socket.on('close', (code, reason) => this.#closed(code, reason));
-    socket.on('error', () => this.#end(this.#open ? 'BACKEND_FAILED' : 'BACKEND_UNREACHABLE'));
+    socket.on('error', (cause) => {
+      const late = !this.#open && /timed out/.test(cause.message);
+      const code = late ? 'ERR_BACKEND_TIMEOUT' : 'ERR_BACKEND_CLOSED';
+      this.#failed(
+        late ? 'BACKEND_TIMEOUT' : 'BACKEND_FAILED',
+        new BackendError(code, 'the WebSocket broke', { cause }),
+      );
+    });
   }
 
   #opened(socket: WebSocket): void {
@@ -152,8 +197,7 @@ export class WebSocketExchange implements Exchange {
     this.#open = true;
     const fields: Field[] = socket.protocol ? [['sec-websocket-protocol', socket.protocol]] : [];
     this.#stream.write(encodeResponseHead({ status: 200, fields }));
-    for (const message of this.#early) this.#toBackend(message);
-    this.#early = [];
+    this.#release();
     this.#arrived();
   }
 
@@ -165,22 +209,42 @@ export class WebSocketExchange implements Exchange {
       this.#stream.write(encodeResponseHead({ status: final, fields: checkResponse({ status: final, fields }) }));
     });
     this.#stream.finish();
-    this.#socket?.terminate();
+    this.#terminate();
     this.#stream.settle();
   }
 
   #content(bytes: Uint8Array): void {
     for (const message of this.#messages.push(bytes)) {
-      if (this.#open) this.#toBackend(message);
-      else if (this.#early.length < MAX_EARLY_MESSAGES) this.#early.push(message);
-      else throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'too many messages before the backend accepted');
+      this.#held.push(message);
+      if (!this.#open && this.#held.length > MAX_EARLY_MESSAGES)
+        throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'too many messages before the backend accepted');
     }
+    this.#release();
+  }
+
+  /** Sends what was held as soon as it may go. */
+  #release(): void {
+    while (this.#open && !this.#over && !this.#waiting && this.#held.length > 0) {
+      const look = this.#passage!.look();
+      if (look === 'pass') this.#toBackend(this.#held.shift()!);
+      else if (look === 'wait') this.#releaseLater();
+      else this.#end(look);
+    }
+  }
+
+  #releaseLater(): void {
+    this.#waiting = true;
+    this.#onTheWay += 1;
+    this.#host.whenReady(() => {
+      this.#waiting = false;
+      this.#release();
+      this.#arrived();
+    });
   }
 
   #toBackend({ opcode, bytes }: WsMessage): void {
     const socket = this.#socket;
     if (!socket || this.#over) return;
-    if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
     if (opcode !== WS_OPCODES.close) {
       this.#onTheWay += 1;
       return socket.send(bytes, { binary: opcode === WS_OPCODES.binary }, () => this.#arrived());
@@ -208,13 +272,25 @@ export class WebSocketExchange implements Exchange {
     this.#stream.settle();
   }
 
-  #end(code: SignedCode): void {
+  #failed(code: SignedCode, error: BackendError): void {
+    if (this.#over) return;
+    this.#host.backendFailed(this.#passage!.resource.name, error);
+    this.#end(code, wordsOf(error));
+  }
+
+  #end(code: SignedCode, words?: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#host.count('websocket', code);
-    this.#stream.reset(SIGNED_CODES[code]);
-    this.#socket?.terminate();
+    const ending = this.#passage?.ending(code) ?? code;
+    this.#host.count('websocket', ending);
+    this.#stream.reset(SIGNED_CODES[ending], words);
+    this.#terminate();
     this.#stream.settle();
+  }
+
+  #terminate(): void {
+    this.#dialled?.destroy();
+    this.#socket?.terminate();
   }
 }
 

@@ -1,0 +1,89 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Backend } from '@sallyport/security-api';
+import { hostOf, mayReach, pinnedLookup } from './address.ts';
+import { BackendError, unreachable } from './errors.ts';
+
+/** How long connecting, and waiting for a connection, may take, ms. */
+export const CONNECT_TIMEOUT_MS = 5_000;
+
+/** What hears of a connection that is being made: one of the two, once. */
+export interface Dialling {
+  connected(socket: Socket): void;
+  failed(error: BackendError): void;
+}
+
+/** How the socket is made. */
+export interface DialOptions {
+  /** Memory that reads of a plain socket go to, and who takes them. */
+  readonly onread?: { readonly buffer: Uint8Array; callback(length: number, bytes: Uint8Array): boolean };
+  readonly allowHalfOpen?: boolean;
+}
+
+/**
+ * Connects to a backend and tells when nothing is missing for its first byte; nothing was sent by then but what TLS needs.
+ * TLS is checked against the name in its URL, whatever Host the requests carry. Destroying the socket ends the try in silence.
+ * @throws BackendError ERR_BACKEND_ADDRESS when the address in the URL is not allowed.
+ */
+export function dial(backend: Backend, tell: Dialling, options: DialOptions = {}): Socket {
+  checkLiteral(backend);
+  const tls = backend.url.startsWith('https:');
+  const socket = tls ? dialTls(backend) : dialTcp(backend, options);
+  const timer = setTimeout(() => socket.destroy(unreachable('time', 'connecting took too long')), CONNECT_TIMEOUT_MS);
+  const failed = (cause: Error): void => {
+    settle();
+    socket.on('error', () => undefined);
+    tell.failed(cause instanceof BackendError ? cause : unreachable(reasonOf(cause, tls), 'no connection', cause));
+  };
+  const settle = (): void => {
+    clearTimeout(timer);
+    socket.removeListener('error', failed);
+    socket.removeListener('close', settle);
+  };
+  socket.once('error', failed);
+  socket.once('close', settle);
+  socket.once(tls ? 'secureConnect' : 'connect', () => {
+    settle();
+    tell.connected(socket);
+  });
+  return socket;
+}
+
+/** Sockets look names up, but take an address as it is: those are checked here. */
+export function checkLiteral({ url, networks }: Backend): void {
+  const host = hostOf(url);
+  if (isIP(host) && !mayReach(host, networks)) {
+    throw new BackendError('ERR_BACKEND_ADDRESS', 'the backend has no address in an allowed network', {
+      reason: 'network',
+    });
+  }
+}
+
+function dialTls({ url, networks, ca }: Backend): Socket {
+  const host = hostOf(url);
+  return connectTls({
+    host,
+    port: Number(new URL(url).port || 443),
+    lookup: pinnedLookup(networks),
+    ALPNProtocols: ['http/1.1'],
+    ...(isIP(host) ? {} : { servername: host }),
+    ...(ca === undefined ? {} : { ca }),
+  });
+}
+
+function dialTcp({ url, networks }: Backend, options: DialOptions): Socket {
+  // A URL parser leaves out the port that is usual for http.
+  const port = Number(new URL(url.replace(/^tcp:/, 'http:')).port || 80);
+  return connectTcp({ host: hostOf(url), port, lookup: pinnedLookup(networks), ...options });
+}
+
+const CERTIFICATE_ERROR = /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME|HOSTNAME/;
+
+function reasonOf(cause: NodeJS.ErrnoException, tls: boolean): BackendError['reason'] {
+  const { code = '', syscall } = cause;
+  if (syscall === 'getaddrinfo' || code.startsWith('EAI_') || code === 'ENOTFOUND') return 'name';
+  if (code === 'ETIMEDOUT') return 'time';
+  if (syscall === 'connect') return 'port';
+  if (CERTIFICATE_ERROR.test(code)) return 'certificate';
+  return tls ? 'protocol' : 'port';
+}
