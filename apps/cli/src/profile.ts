@@ -9,6 +9,10 @@ export interface OperatorProfile {
   readonly ca: string;
   readonly name: string;
   readonly token: string;
+  /** When the credential ends, epoch ms; absent in profiles of before. */
+  readonly expiresAt?: number;
+  /** The provider at which the operator signs in, instead of renewing. */
+  readonly provider?: string;
 }
 
 /** Reads the profile. @throws CliError that says how to get one */

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import type { OperatorCredential } from '@sallyport/security-api';
 import type { Command } from 'commander';
 import { AdminClient } from './admin-client.ts';
-import { loadProfile } from './profile.ts';
+import { formatTime } from './output.ts';
+import { loadProfile, type OperatorProfile, storePrivate } from './profile.ts';
 
 /** Options that every command has. */
 export interface GlobalOptions {
@@ -21,11 +23,35 @@ export function profileFile({ data }: GlobalOptions): string {
   return join(data, 'cli', 'operator.json');
 }
 
+/** A credential is renewed when it ends in less, ms. */
+const RENEW_BEFORE_MS = 10 * 86_400_000;
+
+/** Puts a new credential into the profile. */
+export async function renewCredential(admin: AdminClient, profile: OperatorProfile, file: string): Promise<number> {
+  const { name, token, expiresAt } = await admin.call<OperatorCredential>('POST', '/v1/operators/renew');
+  storePrivate(file, { ...profile, name, token, expiresAt });
+  return expiresAt;
+}
+
+/** A credential in use never ends unnoticed: it is renewed in time, or the operator is told. */
+export async function keepCredential(admin: AdminClient, profile: OperatorProfile, file: string): Promise<void> {
+  const { expiresAt } = profile;
+  if (expiresAt === undefined || profile.provider !== undefined || expiresAt - Date.now() > RENEW_BEFORE_MS) return;
+  await renewCredential(admin, profile, file).catch((error: Error) =>
+    process.stderr.write(
+      `your operator credential ends at ${formatTime(expiresAt)} and could not be renewed: ${error.message}\n`,
+    ),
+  );
+}
+
 /** Runs work with the admin client of the stored profile. */
 export async function withAdmin<T>(globals: GlobalOptions, work: (admin: AdminClient) => Promise<T>): Promise<T> {
-  const admin = new AdminClient(loadProfile(profileFile(globals)));
+  const profile = loadProfile(profileFile(globals));
+  const admin = new AdminClient(profile);
   try {
-    return await work(admin);
+    const done = await work(admin);
+    await keepCredential(admin, profile, profileFile(globals));
+    return done;
   } finally {
     await admin.close();
   }

@@ -7,6 +7,7 @@ import { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
 import { SecurityNode } from './node.ts';
 import type { RealmContext } from './realm-context.ts';
+import { Refusals } from './refusals.ts';
 import type { SharedState } from './shared-state.ts';
 
 /** What the context of a realm is built from. */
@@ -51,6 +52,7 @@ export function contextOf(parts: ContextParts): { context: RealmContext; useKeys
     leaseMs: config.SALLYPORT_LEASE_MS,
     addressThrottle: shared.addressThrottle,
     lockout: shared.lockout,
+    refusals: new Refusals({ access, log }),
     connectors: new Connectors(access),
     get syncs() {
       return syncs;

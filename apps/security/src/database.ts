@@ -1,8 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isLoopback, type ListenAddress } from '@sallyport/settings';
-import { ChildPostgres, type DatabaseAddress } from '@sallyport/store-sql';
+import { ChildPostgres, connectToPrimary, type DatabaseAddress } from '@sallyport/store-sql';
 import type { Config } from './config.ts';
+
+/** How long a server that runs already is looked for, ms. */
+const REACH_MS = 2_000;
 
 /** A database to use, and how to let go of it. */
 export interface OpenDatabase {
@@ -20,11 +23,25 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
     const description = `external at ${hosts.map(({ host, port }) => `${host}:${port}`).join(', ')}`;
     return { address: externalAddress(config, hosts), external: true, description, close: async () => {} };
   }
-  const child = await ChildPostgres.start({
-    folder: join(config.SALLYPORT_DATA, 'database'),
-    passwordFile: join(config.SALLYPORT_DATA, 'security', 'database-password'),
-  });
+  const child = await ChildPostgres.start(childPlace(config));
   return { address: child.address, external: false, description: 'own child process', close: () => child.stop() };
+}
+
+/** The database of a Security server that runs, or that could: a child of its own is started only when none runs. */
+export async function reachDatabase(config: Config): Promise<OpenDatabase> {
+  if (config.SALLYPORT_DATABASE_HOSTS.length > 0) return openDatabase(config);
+  const place = childPlace(config);
+  if (!existsSync(place.folder) || !existsSync(place.passwordFile))
+    throw new Error(`there is no database in ${config.SALLYPORT_DATA}: is SALLYPORT_DATA right?`);
+  const address = ChildPostgres.addressOf(place);
+  const running = await connectToPrimary(address, REACH_MS).catch(() => undefined);
+  if (!running) return openDatabase(config);
+  await running.end();
+  return { address, external: false, description: 'child of a running server', close: async () => {} };
+}
+
+function childPlace({ SALLYPORT_DATA: data }: Config): { folder: string; passwordFile: string } {
+  return { folder: join(data, 'database'), passwordFile: join(data, 'security', 'database-password') };
 }
 
 /** @throws Error when the way to the database would be readable on a network. */

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createKeyring, type Keyring } from '@sallyport/access';
 import { type CryptoProvider, formatBase64Url, KEY_BYTES, parseBase64Url } from '@sallyport/channel';
 
@@ -23,6 +23,11 @@ function replaceFile(file: string, content: KekFile): void {
 function keyringOf(crypto: CryptoProvider, { current, keys }: KekFile): Keyring {
   const keks = new Map(Object.entries(keys).map(([id, key]) => [Number(id), parseBase64Url(key)]));
   return createKeyring(crypto, keks, current);
+}
+
+/** Where a Security server keeps its key-encryption keys. */
+export function keyFileOf({ SALLYPORT_DATA: data }: { readonly SALLYPORT_DATA: string }): string {
+  return join(data, 'security', 'kek.json');
 }
 
 /**

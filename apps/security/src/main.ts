@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import type { createServer } from 'node:https';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AccessContext, ensureRealm, firstOperatorToken, type RealmStore, rewrapRealm } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
@@ -14,7 +13,7 @@ import { type Config, SETTINGS } from './config.ts';
 import { contextOf, nodeOf } from './context.ts';
 import { openDatabase } from './database.ts';
 import { probeOf } from './database-probe.ts';
-import { addKek, openKeyring } from './kek.ts';
+import { addKek, keyFileOf, openKeyring } from './kek.ts';
 import { openRealmKeys, type RealmKeys } from './keys.ts';
 import { createPasswordHasher } from './passwords.ts';
 import type { RealmContext } from './realm-context.ts';
@@ -65,7 +64,7 @@ function renewKeys(
 /** Opens the rules of the realm on its store; `--rotate-kek` wraps all secrets anew. */
 async function openAccess(config: Config, store: RealmStore, log: Log): Promise<AccessContext> {
   const crypto = serverCrypto();
-  const kekFile = join(config.SALLYPORT_DATA, 'security', 'kek.json');
+  const kekFile = keyFileOf(config);
   const realmExists = (await store.transaction(({ tables }) => tables.realms.count())) > 0;
   const rotate = process.argv.includes('--rotate-kek');
   const opened = openKeyring(crypto, kekFile, realmExists);
@@ -137,6 +136,7 @@ async function start(): Promise<void> {
   const directory = await listenForDirectories(config, context, certificate);
   node.start(context);
   context.syncs.start();
+  context.refusals.start();
   const renewal = renewKeys(config, context, useKeys, [proxies, admin]);
 
   let stopping = false;
@@ -149,6 +149,7 @@ async function start(): Promise<void> {
     node.stop();
     context.syncs.stop();
     await Promise.all([proxies.close(), admin.close(), directory?.close()]);
+    await context.refusals.stop();
     await shared.bus.close();
     await store.close();
     await database.close();

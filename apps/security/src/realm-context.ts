@@ -4,6 +4,7 @@ import type { Connectors } from './directories/connectors.ts';
 import type { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
 import type { SecurityNode } from './node.ts';
+import type { Refusals } from './refusals.ts';
 
 /** What every part of the Security server shares. Built once in main.ts. */
 export interface RealmContext {
@@ -18,6 +19,8 @@ export interface RealmContext {
   readonly addressThrottle: Throttle;
   /** Failed logins and codes by user and address. */
   readonly lockout: Lockout;
+  /** Refusals of strangers, on their way to the audit log. */
+  readonly refusals: Refusals;
   /** What speaks to the directories. */
   readonly connectors: Connectors;
   readonly syncs: DirectorySyncs;

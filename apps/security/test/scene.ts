@@ -18,6 +18,7 @@ import { openRealmKeys } from '../src/keys.ts';
 import { SecurityNode } from '../src/node.ts';
 import { createPasswordHasher } from '../src/passwords.ts';
 import type { RealmContext } from '../src/realm-context.ts';
+import { Refusals } from '../src/refusals.ts';
 
 const NODE = { id: 'n1', proxyUrl: 'https://localhost', adminUrl: 'https://localhost', version: '0', startedAt: 0 };
 
@@ -40,16 +41,18 @@ export async function scene(): Promise<{
   };
   await ensureRealm(access);
   const oneTime = (await firstOperatorToken(access, 'n1'))!;
-  const { token } = (await redeemOperatorToken(access, oneTime, 'olga'))!;
+  const { token } = (await redeemOperatorToken(access, { token: oneTime, name: 'olga' }))!;
+  const log = createLog('security', 'info', { write: (line) => void lines.push(line) });
   const context: RealmContext = {
     access,
     keys: await openRealmKeys(access),
     policies: new PolicyCache(),
-    log: createLog('security', 'info', { write: (line) => void lines.push(line) }),
+    log,
     metrics: createMetrics(),
     leaseMs: 15_000,
     addressThrottle: memoryThrottle({ burst: 5, perMinute: 60, now }),
     lockout: memoryLockout({ now }),
+    refusals: new Refusals({ access, log }),
     connectors: new Connectors(access),
     get syncs() {
       return new DirectorySyncs(context);

@@ -69,6 +69,7 @@ export {
   type RightsChange,
 } from './directory/migration.ts';
 export { explainRights, type GroupReason, type RightReason, type UserRights } from './directory/rights.ts';
+export { accountsOf, type SignedIn, whoSignedIn } from './directory/sign-in.ts';
 export { claimSync, endSync, keepClaim, type SyncRun, tellProgress } from './directory/sync-run.ts';
 export {
   type CredentialCheck,
@@ -102,12 +103,24 @@ export { type ApplyEntry, type Judgement, LogFollower } from './log-follower.ts'
 export { MemoryStore } from './memory-store.ts';
 export { type FarmView, NODE_SILENCE_MS, NodeWatch, type NodeWord, recordNode, removeNode } from './nodes.ts';
 export {
+  type Admission,
   admitOperator,
+  breakGlassToken,
   findOperator,
   firstOperatorToken,
   inviteOperator,
+  type OperatorAtWork,
+  type OperatorSignIn,
   type OperatorToken,
   redeemOperatorToken,
+  renewOperator,
+} from './operator-tokens.ts';
+export {
+  type EndedOperators,
+  endOperator,
+  listOperators,
+  type OperatorState,
+  type OperatorView,
 } from './operators.ts';
 export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet, removeRight } from './policies.ts';
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
@@ -139,6 +152,9 @@ export {
   type LeaseRow,
   NEVER,
   type NodeRow,
+  type OperatorOrigin,
+  type OperatorRow,
+  type OperatorTokenRow,
   type PolicyRow,
   type ResourceRow,
   type RevocationRow,

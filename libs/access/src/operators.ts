@@ -1,109 +1,185 @@
-import { encodeText, formatBase64Url } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
-import type { AccessContext } from './context.ts';
-import { randomId } from './ids.ts';
-import type { OperatorRow } from './tables.ts';
+import type { AccessContext, Actor } from './context.ts';
+import { whyNoOperator } from './directory/sign-in.ts';
+import { AccessError } from './errors.ts';
+import { getRealm } from './realm.ts';
+import type { Transaction } from './store.ts';
+import type { OperatorRow, OperatorTokenRow } from './tables.ts';
 
-/** Life of an operator's credential and of a one-time token, in ms. */
-const CREDENTIAL_TTL_MS = 30 * 86_400_000;
-const ONE_TIME_TTL_MS = 86_400_000;
-/** Life of the credential of an operator who signed in at a directory: a working day. */
-const DIRECTORY_TTL_MS = 10 * 3_600_000;
+/** Where an operator stands: not come yet, in, without a credential that is good, or out for good. */
+export type OperatorState = 'invited' | 'active' | 'expired' | 'ended';
 
-/** A token as its holder sees it; the store has its hash only. */
-export interface OperatorToken {
-  readonly name: string;
-  readonly token: string;
-  readonly expiresAt: number;
+/** An operator as others see them. */
+export interface OperatorView {
+  readonly operator: OperatorRow;
+  readonly state: OperatorState;
+  /** Name of who invited; empty for the others. */
+  readonly invitedBy: string;
+  /** When the newest of their tokens ends, epoch ms; 0 for none. */
+  readonly tokenUntil: number;
+  readonly lastUsedAt: number | null;
 }
 
-function newToken(
+/** Invitations are followed back over so many operators. */
+const MAX_LINEAGE = 32;
+
+/** A page of operators in the order of their ids, also those that have ended; `after` is the last id of the page before. */
+export async function listOperators(
   access: AccessContext,
-  { name, oneTime, createdAt, userId }: Omit<OperatorRow, 'id' | 'tokenHash' | 'expiresAt'>,
-): { token: string; row: OperatorRow } {
-  const token = `${oneTime ? 'sp1' : 'spo'}_${formatBase64Url(access.crypto.randomBytes(32))}`;
-  const ttlMs = userId !== null ? DIRECTORY_TTL_MS : CREDENTIAL_TTL_MS;
-  const expiresAt = createdAt + (oneTime ? ONE_TIME_TTL_MS : ttlMs);
-  const tokenHash = access.crypto.sha256(encodeText(token));
-  return { token, row: { id: randomId(access.crypto), name, tokenHash, oneTime, createdAt, expiresAt, userId } };
-}
-
-/** Issues a node's one-time token for a realm without operators; undefined when there is an operator already. */
-export async function firstOperatorToken(access: AccessContext, node: string): Promise<string | undefined> {
+  { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
+): Promise<OperatorView[]> {
   return access.store.transaction(async (transaction) => {
-    const { operators } = transaction.tables;
-    if ((await operators.count({ where: { oneTime: false } })) > 0) return undefined;
-    // A token that was printed and lost is worth nothing: the next start of that node prints another.
-    await operators.remove({ where: { name: `first ${node}`, oneTime: true } });
-    const { token, row } = newToken(access, {
-      name: `first ${node}`,
-      oneTime: true,
-      createdAt: transaction.now(),
-      userId: null,
+    const { operators, operatorTokens } = transaction.tables;
+    const rows = await operators.list({ above: ['id', after], limit });
+    const ids = rows.map(({ id }) => id);
+    const tokens = await operatorTokens.list({ among: ['operatorId', ids] });
+    const inviters = rows.map(({ invitedBy }) => invitedBy).filter((id) => id !== '');
+    const names = new Map((await operators.list({ among: ['id', inviters] })).map(({ id, name }) => [id, name]));
+    return rows.map((operator) => {
+      const own = tokens.filter(({ operatorId }) => operatorId === operator.id);
+      return viewOf(operator, own, { now: transaction.now(), invitedBy: names.get(operator.invitedBy) ?? '' });
     });
-    await operators.insert(row);
-    return token;
   });
 }
 
-/** Exchanges a one-time token for an operator's credential; undefined when it is not good. */
-export async function redeemOperatorToken(
+function viewOf(
+  operator: OperatorRow,
+  tokens: readonly OperatorTokenRow[],
+  { now, invitedBy }: { now: number; invitedBy: string },
+): OperatorView {
+  const live = tokens.filter(({ expiresAt }) => expiresAt > now && operator.endsAt > now);
+  const used = tokens.map(({ usedAt }) => usedAt ?? 0);
+  const state = live.some(({ oneTime }) => !oneTime) ? 'active' : live.length > 0 ? 'invited' : 'expired';
+  return {
+    operator,
+    state: operator.endedAt === null ? state : 'ended',
+    invitedBy,
+    tokenUntil: Math.max(0, ...live.map(({ expiresAt }) => expiresAt)),
+    lastUsedAt: Math.max(0, ...used) || null,
+  };
+}
+
+/** The operator of a name that has not ended. */
+export async function findOperatorNamed({ tables }: Transaction, name: string): Promise<OperatorRow | undefined> {
+  return tables.operators.find({ name, endedAt: null });
+}
+
+/**
+ * Whether somebody can come in as an operator: with a credential that was used and is good, or by the groups of a
+ * provider that is in use. A credential that nobody ever used may have been lost with its answer.
+ */
+export async function hasOperator(transaction: Transaction): Promise<boolean> {
+  const { operators, operatorTokens, directories } = transaction.tables;
+  const now = transaction.now();
+  const live = await operatorTokens.list({ where: { oneTime: false }, above: ['expiresAt', now] });
+  const used = live.filter(({ usedAt }) => usedAt !== null).map(({ operatorId }) => operatorId);
+  const rows = await operators.list({ where: { endedAt: null }, among: ['id', [...new Set(used)]] });
+  for (const row of rows) if ((await whyOut(transaction, row)) === undefined) return true;
+  const providers = await directories.list({ where: { kind: 'oidc', stage: 'active' } });
+  return providers.some(
+    ({ settings }) => ((settings as { operatorGroups?: unknown[] }).operatorGroups ?? []).length > 0,
+  );
+}
+
+/**
+ * Why an operator may do nothing now; undefined while they may. Who was invited ends with a user of a provider who stands
+ * at the beginning of their invitations: that user could make nobody an operator any more either.
+ */
+export async function whyOut(transaction: Transaction, operator: OperatorRow): Promise<string | undefined> {
+  if (operator.endedAt !== null) return 'the operator was ended';
+  if (operator.endsAt <= transaction.now()) return "the operator's time is over";
+  let row: OperatorRow | undefined = operator;
+  for (let depth = 0; row && depth < MAX_LINEAGE; depth++) {
+    const why = row.origin === 'provider' ? await whyNoOperator(transaction, row.place, row.userId ?? '') : undefined;
+    if (why !== undefined) return why;
+    if (row.invitedBy === '') return undefined;
+    row = await transaction.tables.operators.find({ id: row.invitedBy });
+  }
+  return 'nobody stands behind the invitation';
+}
+
+/** Until when an operator may be one, who comes by this token: a provider vouches no longer than for its credential. */
+export function endOf(operator: OperatorRow, token: Pick<OperatorTokenRow, 'expiresAt'>): number {
+  return operator.origin === 'provider' ? Math.min(operator.endsAt, token.expiresAt) : operator.endsAt;
+}
+
+/** What ending an operator did: who is out, and whom they had invited who are still in. */
+export interface EndedOperators {
+  readonly ended: readonly string[];
+  readonly invited: readonly string[];
+}
+
+/**
+ * Ends an operator for good, and with `withInvited` everybody whom they invited, directly or not.
+ * @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown one, ERR_ACCESS_CONFLICT when nobody would be left
+ */
+export async function endOperator(
   access: AccessContext,
-  token: string,
   name: string,
-): Promise<OperatorToken | undefined> {
+  { withInvited }: { readonly withInvited: boolean },
+  by: Actor,
+): Promise<EndedOperators> {
   return access.store.transaction(async (transaction) => {
-    const { operators } = transaction.tables;
-    const offered = await operators.find({ tokenHash: access.crypto.sha256(encodeText(token)) }, 'update');
-    if (!offered?.oneTime || offered.expiresAt <= transaction.now()) return undefined;
-    await operators.remove({ where: { id: offered.id } });
-    // Every node of a new farm printed one; the first that is redeemed ends them all.
-    if (offered.name.startsWith('first '))
-      for (const { id, name: other } of await operators.list({ where: { oneTime: true } }))
-        if (other.startsWith('first ')) await operators.remove({ where: { id } });
-    const made = newToken(access, { name, oneTime: false, createdAt: transaction.now(), userId: null });
-    await operators.insert(made.row);
-    const event = {
-      actor: name,
-      reason: 'redeemed a one-time token',
-      action: 'operator.create',
-      subject: name,
-    } as const;
-    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: transaction.now() });
-    return { name, token: made.token, expiresAt: made.row.expiresAt };
+    await lockOperators(transaction);
+    const operator = await findOperatorNamed(transaction, name);
+    if (!operator) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no operator ${name}`);
+    const invited = await descendantsOf(transaction, [operator]);
+    const gone = withInvited ? [operator, ...invited] : [operator];
+    await endRows(transaction, gone, { at: transaction.now(), reason: by.reason });
+    if (!(await hasOperator(transaction)))
+      throw new AccessError('ERR_ACCESS_CONFLICT', 'nobody would be an operator any more: invite another one first');
+    await auditEnded(access, transaction, gone, by);
+    const left = withInvited ? [] : invited.map((row) => row.name);
+    return { ended: gone.map((row) => row.name), invited: left };
   });
 }
 
-/** The operator of a credential; undefined when it is not good. */
-export async function findOperator(access: AccessContext, token: string): Promise<OperatorRow | undefined> {
-  const tokenHash = access.crypto.sha256(encodeText(token));
-  return access.store.transaction(async (transaction) => {
-    const row = await transaction.tables.operators.find({ tokenHash });
-    return row && !row.oneTime && row.expiresAt > transaction.now() ? row : undefined;
-  });
+/** Ends the operator that a user is, with everybody whom they invited, in the caller's transaction. */
+export async function endOperatorsOfUser(
+  transaction: Transaction,
+  { userId, at, reason }: { readonly userId: string; readonly at: number; readonly reason: string },
+): Promise<void> {
+  const own = await transaction.tables.operators.list({ where: { userId, endedAt: null } });
+  if (own.length === 0) return;
+  await endRows(transaction, [...own, ...(await descendantsOf(transaction, own))], { at, reason });
 }
 
-/** A credential for a user whom a directory vouched for as an operator. It ends with the user. */
-export async function admitOperator(access: AccessContext, userId: string): Promise<OperatorToken | undefined> {
-  return access.store.transaction(async (transaction) => {
-    const user = await transaction.tables.users.find({ id: userId }, 'share');
-    if (!user?.enabled) return undefined;
-    const { name } = user;
-    const made = newToken(access, { name, oneTime: false, createdAt: transaction.now(), userId });
-    await transaction.tables.operators.insert(made.row);
-    const event = { actor: name, reason: `signed in at ${user.directory}`, action: 'operator.login', subject: name };
-    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: transaction.now() });
-    return { name, token: made.token, expiresAt: made.row.expiresAt };
-  });
+/** Changes of who is an operator come one after the other. */
+export async function lockOperators(transaction: Transaction): Promise<void> {
+  await getRealm(transaction, 'update');
 }
 
-/** Issues a one-time token for another operator. */
-export async function inviteOperator(access: AccessContext, name: string, by: string): Promise<OperatorToken> {
-  return access.store.transaction(async (transaction) => {
-    const { token, row } = newToken(access, { name, oneTime: true, createdAt: transaction.now(), userId: null });
-    await transaction.tables.operators.insert(row);
-    const event = { actor: by, reason: '', action: 'operator.invite', subject: name } as const;
-    await appendAudit(transaction, access.crypto, { ...event, outcome: 'done', at: transaction.now() });
-    return { name, token, expiresAt: row.expiresAt };
-  });
+async function descendantsOf({ tables }: Transaction, roots: readonly OperatorRow[]): Promise<OperatorRow[]> {
+  const found: OperatorRow[] = [];
+  for (let parents = roots; parents.length > 0; ) {
+    const ids = parents.map(({ id }) => id);
+    const known = new Set([...roots, ...found].map(({ id }) => id));
+    const next = await tables.operators.list({ where: { endedAt: null }, among: ['invitedBy', ids] });
+    parents = next.filter(({ id }) => !known.has(id));
+    found.push(...parents);
+  }
+  return found;
+}
+
+async function endRows(
+  { tables }: Transaction,
+  rows: readonly OperatorRow[],
+  { at, reason }: { at: number; reason: string },
+): Promise<void> {
+  const ids = rows.map(({ id }) => id);
+  if (ids.length === 0) return;
+  await tables.operators.update({ where: { endedAt: null }, among: ['id', ids] }, { endedAt: at, endReason: reason });
+  await tables.operatorTokens.remove({ among: ['operatorId', ids] });
+}
+
+async function auditEnded(
+  access: AccessContext,
+  transaction: Transaction,
+  rows: readonly OperatorRow[],
+  by: Actor,
+): Promise<void> {
+  for (const { name } of rows) {
+    const event = { action: 'operator.end', subject: name, outcome: 'done', at: transaction.now() } as const;
+    await appendAudit(transaction, access.crypto, { ...by, ...event });
+  }
 }

@@ -2,6 +2,7 @@ import type { Grant, RevocationEntry, RevocationKind } from '@sallyport/security
 import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
+import { endOperatorsOfUser } from './operators.ts';
 import { getRealm } from './realm.ts';
 import { standing } from './standing.ts';
 import type { Transaction } from './store.ts';
@@ -88,7 +89,7 @@ function ended({ at, reason }: Ending): { endedAt: number; endReason: string } {
  * they are out, whatever the other one says.
  */
 export async function endUser(transaction: Transaction, ending: Ending): Promise<void> {
-  const { users, sessions, installations, codes, operators } = transaction.tables;
+  const { users, sessions, installations, codes } = transaction.tables;
   const user = await users.find({ id: ending.subject }, 'update');
   if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such user');
   const said = ending.by === 'directory' ? { outByDirectory: true } : { outByOperator: true };
@@ -96,7 +97,7 @@ export async function endUser(transaction: Transaction, ending: Ending): Promise
   await sessions.update({ where: { userId: ending.subject, endedAt: null } }, ended(ending));
   await installations.update({ where: { userId: ending.subject } }, { status: 'revoked' });
   await codes.remove({ where: { userId: ending.subject } });
-  await operators.remove({ where: { userId: ending.subject } });
+  await endOperatorsOfUser(transaction, { userId: ending.subject, at: ending.at, reason: ending.reason });
 }
 
 const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending: Ending) => Promise<void>>> = {

@@ -276,15 +276,42 @@ export interface KeyRow {
   readonly expiresAt: number;
 }
 
+/** How somebody became an operator: at a first start (or by break-glass), by another operator, or by a provider's groups. */
+export type OperatorOrigin = 'bootstrap' | 'invite' | 'provider';
+
+/** Who may use the admin API. Their tokens hang on it; it stays for the record when it has ended. */
 export interface OperatorRow {
   readonly id: string;
+  /** One among those that have not ended; the audit log names it. */
   readonly name: string;
+  readonly origin: OperatorOrigin;
+  /** The node that printed the first token, or the provider at which they sign in; empty for the invited. */
+  readonly place: string;
+  /** Id of the operator who invited; empty for the others. */
+  readonly invitedBy: string;
+  /** The user who signs in at the provider: the operator ends with them. */
+  readonly userId: string | null;
+  readonly createdAt: number;
+  /** No credential of theirs is good after this, epoch ms; NEVER when there is no end. */
+  readonly endsAt: number;
+  readonly endedAt: number | null;
+  readonly endReason: string | null;
+}
+
+/** An operator's token: one that is exchanged once, or a credential. The store has its hash only. */
+export interface OperatorTokenRow {
+  readonly id: string;
+  readonly operatorId: string;
   readonly tokenHash: Uint8Array;
   readonly oneTime: boolean;
   readonly createdAt: number;
   readonly expiresAt: number;
-  /** The user who signed in by a directory: their credential ends with them. */
-  readonly userId: string | null;
+  /** When it was last used, to the hour; null before its first use. */
+  readonly usedAt: number | null;
+  /** The client's id of the request that exchanged it, or that made it: a repetition gets another answer, once. */
+  readonly requestId: string | null;
+  /** The token in whose place it came: that one ends with the first use of this one. */
+  readonly replaces: string | null;
 }
 
 export interface SiteRow {
@@ -325,6 +352,7 @@ export interface Rows {
   readonly auditHeads: AuditHeadRow;
   readonly keys: KeyRow;
   readonly operators: OperatorRow;
+  readonly operatorTokens: OperatorTokenRow;
   readonly sites: SiteRow;
   readonly proxies: ProxyRow;
   readonly joinTokens: JoinTokenRow;
@@ -479,15 +507,32 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   },
   operators: {
     key: ['id'],
-    unique: ['tokenHash'],
     columns: {
       id: 'text',
       name: 'text',
+      origin: 'text',
+      place: 'text',
+      invitedBy: 'text',
+      userId: 'text',
+      createdAt: 'int',
+      endsAt: 'int',
+      endedAt: 'int',
+      endReason: 'text',
+    },
+  },
+  operatorTokens: {
+    key: ['id'],
+    unique: ['tokenHash'],
+    columns: {
+      id: 'text',
+      operatorId: 'text',
       tokenHash: 'bytes',
       oneTime: 'bool',
       createdAt: 'int',
       expiresAt: 'int',
-      userId: 'text',
+      usedAt: 'int',
+      requestId: 'text',
+      replaces: 'text',
     },
   },
   sites: { key: ['name'], columns: { name: 'text', origins: 'json', resources: 'json' } },

@@ -21,7 +21,8 @@ export interface ProviderCredentials {
     readonly code: string;
     readonly verifier: string;
     readonly redirect: string;
-    readonly issuer: string;
+    /** The issuer that the provider put into its answer (RFC 9207); absent when it put none. */
+    readonly issuer?: string;
   };
 }
 
@@ -73,5 +74,5 @@ export function finishProviderSignIn(pending: PendingSignIn, callback: string): 
       'SIGN_IN_FAILED',
       `the provider refused the sign-in: ${(answer.get('error') ?? 'no code').slice(0, 64)}`,
     );
-  return { oidc: { directory, code, verifier, redirect, issuer: iss ?? issuer } };
+  return { oidc: { directory, code, verifier, redirect, ...(iss === null ? {} : { issuer: iss }) } };
 }

@@ -259,7 +259,13 @@ export const StatusView = Type.Object(
 export type StatusView = Static<typeof StatusView>;
 
 export const OperatorLogin = Type.Object(
-  { token: Type.String({ maxLength: 256 }), name: Name },
+  {
+    token: Type.String({ maxLength: 256 }),
+    /** How the first operator is called. Who was invited has the name of the invitation: another one is refused. */
+    name: Type.Optional(Name),
+    /** The client's own id: repeated with it, a lost answer is given again. */
+    request: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$' })),
+  },
   { ...CLOSED, $id: 'OperatorLogin' },
 );
 export type OperatorLogin = Static<typeof OperatorLogin>;
@@ -269,6 +275,44 @@ export const OperatorCredential = Type.Object(
   { ...CLOSED, $id: 'OperatorCredential' },
 );
 export type OperatorCredential = Static<typeof OperatorCredential>;
+
+export const OperatorView = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    state: Type.Union([
+      Type.Literal('invited'),
+      Type.Literal('active'),
+      Type.Literal('expired'),
+      Type.Literal('ended'),
+    ]),
+    origin: Type.Union([Type.Literal('bootstrap'), Type.Literal('invite'), Type.Literal('provider')]),
+    /** The node that printed the first token, or the provider; empty for the invited. */
+    place: Type.String(),
+    /** Name of the operator who invited; empty for the others. */
+    invitedBy: Type.String(),
+    createdAt: Time,
+    /** When the newest token ends; 0 for none that is good. */
+    tokenUntil: Time,
+    lastUsedAt: OptionalTime,
+    /** When the operator ends, whatever is renewed; null for never. */
+    endsAt: OptionalTime,
+    endedAt: OptionalTime,
+    endReason: Type.Union([Type.String(), Type.Null()]),
+  },
+  { ...CLOSED, $id: 'Operator' },
+);
+export type OperatorView = Static<typeof OperatorView>;
+
+export const OperatorEnded = Type.Object(
+  {
+    ended: Type.Array(Type.String()),
+    /** Whom they invited, and who still are operators. */
+    invited: Type.Array(Type.String()),
+  },
+  { ...CLOSED, $id: 'OperatorEnded' },
+);
+export type OperatorEnded = Static<typeof OperatorEnded>;
 
 export const JoinTokenInput = Type.Object(
   { name: Name, site: Name, ttlMs: Type.Optional(Type.Integer({ minimum: 10_000, maximum: 86_400_000 })) },

@@ -308,6 +308,8 @@ export const OperatorOidcLogin = Type.Object(
     code: Type.String({ minLength: 1, maxLength: 4_096 }),
     verifier: Type.String({ pattern: '^[A-Za-z0-9._~-]{43,128}$' }),
     redirect: Type.String({ pattern: '^http://127\\.0\\.0\\.1:[0-9]{1,5}/$' }),
+    /** The issuer as the provider put it into its answer (RFC 9207); absent when it put none. */
+    issuer: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
   },
   { ...CLOSED, $id: 'OperatorOidcLogin' },
 );

@@ -17,8 +17,9 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
   directoryGroups: ['only_name'],
   sessions: ['chan_request'],
   leases: ['beat', 'lease_ms', 'node'],
+  operators: ['origin', 'place', 'invited_by', 'ends_at', 'ended_at', 'end_reason'],
 };
-const TABLES_ADDED = ['nodes'];
+const TABLES_ADDED = ['nodes', 'operatorTokens'];
 
 const SAMPLE = { text: 'x', int: 1, bool: true, bytes: Buffer.of(1), json: '{}' } as const;
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'undici';
 
 /** One call of the admin API. */
@@ -28,7 +29,8 @@ export class Operator {
     const answer = await this.call<{ token: string }>({
       method: 'POST',
       path: '/v1/operators/login',
-      body: { token: oneTimeToken, name: 'rig' },
+      // The id makes a repetition after a lost answer good.
+      body: { token: oneTimeToken, name: 'rig', request: randomUUID() },
     });
     this.#token = answer.token;
   }

@@ -1,21 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { serverCrypto } from '@sallyport/channel/sodium';
-import { beginProviderSignIn } from '@sallyport/device';
-import type {
-  JoinTokenView,
-  OperatorCredential,
-  OperatorProvider,
-  ProxyView,
-  RealmSettings,
-  SiteView,
-  StatusView,
-} from '@sallyport/security-api';
+import type { JoinTokenView, ProxyView, RealmSettings, SiteView, StatusView } from '@sallyport/security-api';
 import type { Command } from 'commander';
-import { AdminClient } from '../admin-client.ts';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
-import { storePrivate } from '../profile.ts';
-import { globalsOf, profileFile, reasonOf, withAdmin } from '../program.ts';
-import { signInByBrowser } from '../provider-login.ts';
+import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { addOperatorCommands } from './operators.ts';
 import { formatStatus, NODE_COLUMNS, PROXY_COLUMNS } from './status.ts';
 
 /** `sallyport status`, `login`, `operator`, `proxy`, `site` and `realm` */
@@ -29,62 +16,11 @@ export function addFarmCommands(program: Command): void {
       if (globals.json) return printJson(status);
       process.stdout.write(formatStatus(status));
     });
-  program
-    .command('login <url>')
-    .description('get an operator credential on this machine: for a one-time token, or by an OpenID provider')
-    .requiredOption('--ca <file>', "PEM of the gateway's CA")
-    .option('--token <token>', 'one-time token')
-    .option('--provider <directory>', 'sign in at an OpenID provider instead, in a browser')
-    .option('--name <name>', 'your name', 'operator')
-    .action(loginOperator);
-  program
-    .command('operator')
-    .description('operators')
-    .command('invite <name>')
-    .description('issue a one-time token for another operator')
-    .action(async (name: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      const { token, expiresAt } = await withAdmin(globals, (admin) =>
-        admin.call<OperatorCredential>('POST', `/v1/operators/${name}/invite`),
-      );
-      process.stdout.write(`one-time token for ${name}, good until ${formatTime(expiresAt)}:\n${token}\n`);
-    });
+  addOperatorCommands(program);
   addProxyCommands(program);
   addNodeCommands(program);
   addSiteCommands(program);
   addRealmCommands(program);
-}
-
-interface LoginOptions {
-  readonly ca: string;
-  readonly token?: string;
-  readonly provider?: string;
-  readonly name: string;
-}
-
-async function loginOperator(url: string, options: LoginOptions, command: Command): Promise<void> {
-  const ca = readFileSync(options.ca, 'utf8');
-  const admin = new AdminClient({ url, ca, token: '' });
-  try {
-    const { name, token } = await credentialBy(admin, options);
-    const file = profileFile(globalsOf(command));
-    storePrivate(file, { url, ca, name, token });
-    process.stdout.write(`you are operator ${name} at ${url}; the credential is in ${file}\n`);
-  } finally {
-    await admin.close();
-  }
-}
-
-async function credentialBy(admin: AdminClient, { token, provider, name }: LoginOptions): Promise<OperatorCredential> {
-  if (token !== undefined) return admin.call('POST', '/v1/operators/login', { body: { token, name } });
-  if (provider === undefined)
-    throw new CliError('by what do you sign in?', 'add: --token <one-time token>, or --provider <directory>');
-  const at = await admin.call<OperatorProvider>('GET', `/v1/operators/providers/${provider}`);
-  const { oidc } = await signInByBrowser((redirect) =>
-    beginProviderSignIn(serverCrypto(), { ...at, directory: provider, redirects: [redirect] }, redirect),
-  );
-  const { directory, code, verifier, redirect } = oidc;
-  return admin.call('POST', '/v1/operators/oidc', { body: { directory, code, verifier, redirect } });
 }
 
 function addProxyCommands(program: Command): void {

@@ -10,6 +10,7 @@ import type {
 import { AdminClient } from '../admin-client.ts';
 import { CliError } from '../output.ts';
 import { type OperatorProfile, storePrivate } from '../profile.ts';
+import { keepCredential } from '../program.ts';
 
 /** What the quick start needs to know of its own set-up. */
 export interface QuickStart {
@@ -31,18 +32,20 @@ export async function ensureOperator(
   if (oneTimeToken) {
     const admin = new AdminClient({ url, ca, token: '' });
     const body = { token: oneTimeToken, name: 'owner' };
-    const { name, token } = await admin.call<OperatorCredential>('POST', '/v1/operators/login', { body });
+    const { name, token, expiresAt } = await admin.call<OperatorCredential>('POST', '/v1/operators/login', { body });
     await admin.close();
-    storePrivate(file, { url, ca, name, token });
+    storePrivate(file, { url, ca, name, token, expiresAt });
   }
   if (!existsSync(file))
     throw new CliError(
       'this gateway has an operator, but not this machine',
-      'ask for a one-time token and run: sallyport login',
+      'ask for a one-time token and run: sallyport login; with none left: sallyport operator break-glass',
     );
   const profile = JSON.parse(readFileSync(file, 'utf8')) as OperatorProfile;
   storePrivate(file, { ...profile, url, ca });
-  return new AdminClient({ ...profile, url, ca });
+  const admin = new AdminClient({ ...profile, url, ca });
+  await keepCredential(admin, { ...profile, url, ca }, file);
+  return admin;
 }
 
 /** Where the parts of this machine are; other ports at a later start change them. */

@@ -1,4 +1,4 @@
-import { findOperator } from '@sallyport/access';
+import { findOperator, type OperatorAtWork } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
 import type { FastifyInstance } from 'fastify';
 import { addDirectoryRoutes } from './directories.ts';
@@ -12,8 +12,8 @@ import type { StatusParts } from './status.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the operator who asks. */
-    operator: string;
+    /** The operator who asks, with the credential they came by. */
+    operator: OperatorAtWork;
   }
 }
 
@@ -34,11 +34,14 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
   const { context } = routes;
   service.addHook('onRequest', async (request) => {
     if (OPEN_PATHS.includes(request.routeOptions.url ?? '')) return;
-    const [, token] = /^Bearer (\S{1,256})$/.exec(request.headers.authorization ?? '') ?? [];
+    const [, token] = /^Bearer (\S{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];
     const operator = token && (await findOperator(context.access, token));
-    if (!operator)
+    if (!operator) {
+      const why = token ? 'the credential is not good' : 'no credential';
+      context.refusals.note({ action: 'operator', subject: 'admin API', why, address: request.ip });
       throw new ProblemError(401, 'ERR_SECURITY_OPERATOR', 'an operator credential is needed: sallyport login');
-    request.operator = operator.name;
+    }
+    request.operator = operator;
   });
   addOperatorRoutes(service, context);
   addUserRoutes(service, context);

@@ -30,7 +30,7 @@ export function actorOf(request: FastifyRequest): Actor {
   if (typeof reason !== 'string' || reason.length < 3 || reason.length > 500) {
     throw new ProblemError(400, 'ERR_SECURITY_REASON', 'the header sallyport-reason (3 to 500 characters) says why');
   }
-  return { actor: request.operator, reason: decodeReason(reason) };
+  return { actor: request.operator.operator.name, reason: decodeReason(reason) };
 }
 
 /** The client's own id of a change, from the header `sallyport-request`: repeated with it, a change is done once. */

@@ -1,62 +1,131 @@
-import { admitOperator, auditRefusal, type DirectoryRow, inviteOperator, redeemOperatorToken } from '@sallyport/access';
-import type { AuthorizationCode } from '@sallyport/directory';
+import {
+  type Admission,
+  admitOperator,
+  auditRefusal,
+  endOperator,
+  inviteOperator,
+  type OperatorView as Listed,
+  listDirectories,
+  listOperators,
+  NEVER,
+  redeemOperatorToken,
+  renewOperator,
+  setAccountGroups,
+  whoSignedIn,
+} from '@sallyport/access';
+import { DirectoryError, type OidcSignIn } from '@sallyport/directory';
 import { ProblemError } from '@sallyport/http-service';
 import {
-  type OidcSettings,
   OperatorCredential,
+  OperatorEnded,
   OperatorLogin,
   OperatorOidcLogin,
   OperatorProvider,
+  OperatorView,
 } from '@sallyport/security-api';
+import { addressKey } from '@sallyport/settings';
 import type { FastifyInstance } from 'fastify';
-import { scopeOf } from '../directories/providers.ts';
+import Type, { type Static } from 'typebox';
+import { providerEntries } from '../directories/providers.ts';
 import type { RealmContext } from '../realm-context.ts';
-import { NameParam, operation } from './operation.ts';
+import { actorOf, NameParam, operation } from './operation.ts';
+import { CursorQuery, pageOf } from './paging.ts';
+
+/** Whether those whom the operator invited end, too. */
+const EndQuery = Type.Object({ withInvited: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) });
 
 /** Operators and their credentials. */
 export function addOperatorRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access, addressThrottle } = context;
+  const { access } = context;
   service.post<{ Body: OperatorLogin }>(
     '/v1/operators/login',
     operation('operators.login', 'Exchange a one-time token for a credential', OperatorCredential, {
       body: OperatorLogin,
     }),
     async ({ body, ip }) => {
-      if ((await addressThrottle.take(`operator ${ip}`)) > 0)
-        throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many attempts');
-      const credential = await redeemOperatorToken(access, body.token, body.name);
-      if (!credential)
-        throw new ProblemError(403, 'ERR_SECURITY_TOKEN', 'the one-time token is unknown, used or expired');
-      return credential;
+      await takeAttempt(context, ip);
+      const { token, name, request: requestId } = body;
+      const credential = await redeemOperatorToken(access, { token, name, requestId });
+      if (credential) return credential;
+      const why = 'the one-time token is unknown, used or expired';
+      context.refusals.note({ action: 'operator.login', subject: 'one-time token', why, address: ip });
+      throw new ProblemError(403, 'ERR_SECURITY_TOKEN', why);
     },
+  );
+  service.get<{ Querystring: CursorQuery }>(
+    '/v1/operators',
+    operation('operators.list', 'Operators, those that have ended too, a page of them', Type.Array(OperatorView), {
+      querystring: CursorQuery,
+    }),
+    async ({ query }) => (await listOperators(access, pageOf(query))).map(operatorView),
   );
   service.post<{ Params: NameParam }>(
     '/v1/operators/:name/invite',
     operation('operators.invite', 'Issue a one-time token for another operator', OperatorCredential, {
       params: NameParam,
     }),
-    async (request) => inviteOperator(access, request.params.name, request.operator),
+    async (request) => inviteOperator(access, request.params.name, request.operator, actorOf(request)),
+  );
+  service.post<{ Params: NameParam; Querystring: Static<typeof EndQuery> }>(
+    '/v1/operators/:name/end',
+    operation('operators.end', 'End an operator for good, and with them those they invited', OperatorEnded, {
+      params: NameParam,
+      querystring: EndQuery,
+    }),
+    async (request) => {
+      const withInvited = request.query.withInvited === 'true';
+      const { ended, invited } = await endOperator(access, request.params.name, { withInvited }, actorOf(request));
+      return { ended: [...ended], invited: [...invited] };
+    },
+  );
+  service.post(
+    '/v1/operators/renew',
+    operation('operators.renew', 'A new credential in the place of the one in use', OperatorCredential),
+    async (request) => renewOperator(access, request.operator),
   );
   addProviderRoutes(service, context);
 }
 
+function operatorView({ operator, state, invitedBy, tokenUntil, lastUsedAt }: Listed): OperatorView {
+  const { id, name, origin, place, createdAt, endsAt, endedAt, endReason } = operator;
+  const ends = endsAt === NEVER ? null : endsAt;
+  return {
+    id,
+    name,
+    state,
+    origin,
+    place,
+    invitedBy,
+    createdAt,
+    tokenUntil,
+    lastUsedAt,
+    endsAt: ends,
+    endedAt,
+    endReason,
+  };
+}
+
+/** Attempts without a credential have a budget by address. @throws ProblemError 429 */
+async function takeAttempt({ addressThrottle }: RealmContext, address: string): Promise<void> {
+  if ((await addressThrottle.take(`operator ${addressKey(address)}`)) > 0)
+    throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many attempts');
+}
+
 /** Operators who sign in at an OpenID provider: members of the groups that its settings name. */
 function addProviderRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access, addressThrottle, connectors } = context;
-  const providerOf = async (name: string) => {
-    const row = await access.store.transaction(({ tables }) => tables.directories.find({ name }));
-    if (row?.kind !== 'oidc') throw new ProblemError(404, 'ERR_HTTP_NOT_FOUND', `there is no provider ${name}`);
-    return { row, settings: row.settings as unknown as OidcSettings };
-  };
+  const { access } = context;
   service.get<{ Params: NameParam }>(
     '/v1/operators/providers/:name',
     operation('operators.provider', 'Where operators sign in at a provider', OperatorProvider, { params: NameParam }),
-    async ({ params }) => {
-      const { row, settings } = await providerOf(params.name);
-      const authorizationEndpoint = await connectors.oidc(row).authorizationEndpoint();
-      const { issuer, clientId, scope, acr } = settings;
-      const provider = { issuer, authorizationEndpoint, clientId, scope: scopeOf(scope) };
-      return acr ? { ...provider, acr } : provider;
+    async ({ params, ip }) => {
+      await takeAttempt(context, ip);
+      const row = await operatorProvider(context, params.name);
+      // What the provider published last: nobody without a credential makes this node ask it.
+      const [entry] = providerEntries([row]);
+      if (!entry) throw new ProblemError(503, 'ERR_DIRECTORY_UNREACHABLE', 'the provider has not answered yet');
+      const { issuer, authorizationEndpoint, clientId, scope, acr } = entry;
+      const provider = { issuer, authorizationEndpoint, clientId, scope };
+      return acr ? { ...provider, acr: [...acr] } : provider;
     },
   );
   service.post<{ Body: OperatorOidcLogin }>(
@@ -65,37 +134,49 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
       body: OperatorOidcLogin,
     }),
     async ({ body, ip }) => {
-      if ((await addressThrottle.take(`operator ${ip}`)) > 0)
-        throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many attempts');
-      const { row, settings } = await providerOf(body.directory);
-      const user = await operatorOf(context, row, { settings, grant: { ...body, issuer: settings.issuer } });
-      const credential = typeof user === 'string' ? await admitOperator(access, user) : undefined;
-      if (credential) return credential;
-      const reason = typeof user === 'string' ? 'the user is disabled' : user.why;
-      await auditRefusal(access, { actor: `at ${row.name}`, action: 'operator.login', subject: row.name, reason });
-      throw new ProblemError(403, 'ERR_SECURITY_OPERATOR', 'you are no operator of this gateway');
+      await takeAttempt(context, ip);
+      const signedIn = await redeemCode(context, body, ip);
+      const admission = await admit(context, body.directory, signedIn);
+      if (admission.admitted) return admission.admitted;
+      const { why: reason, hint } = admission;
+      const actor = `at ${body.directory}`;
+      await auditRefusal(access, { actor, action: 'operator.login', subject: body.directory, reason });
+      throw new ProblemError(403, 'ERR_SECURITY_OPERATOR', hint ?? 'you are no operator of this gateway');
     },
   );
 }
 
-/** The user who may be an operator by a provider, or why not. Groups count as the directory has them now. */
-async function operatorOf(
-  { access, connectors }: RealmContext,
-  row: DirectoryRow,
-  { settings, grant }: { settings: OidcSettings; grant: AuthorizationCode },
-): Promise<string | { why: string }> {
-  const signedIn = await connectors.oidc(row).redeem(grant);
-  const namespace = settings.accounts ?? row.name;
-  const wanted = new Set(settings.operatorGroups ?? []);
-  return access.store.transaction(async ({ tables }) => {
-    const by = settings.accounts === undefined ? { subject: signedIn.subject } : { externalId: signedIn.subject };
-    const [account, second] = await tables.identities.list({ where: { directory: namespace, ...by }, limit: 2 });
-    if (!account || second || account.userId === '') return { why: 'no user has this account' };
-    const { subject } = account;
-    const joined = await tables.accountGroups.list({ where: { directory: namespace, subject } });
-    const claimed = signedIn.groups?.map((group) => group.subject) ?? [];
-    const groups =
-      settings.accounts === undefined && signedIn.groups ? claimed : joined.map(({ groupSubject }) => groupSubject);
-    return groups.some((group) => wanted.has(group)) ? account.userId : { why: 'in no group of operators' };
+/** A provider that is in use. Strangers learn of no other directory. @throws ProblemError 404 */
+async function operatorProvider({ access }: RealmContext, name: string) {
+  const row = (await listDirectories(access)).find((directory) => directory.name === name);
+  if (row?.kind === 'oidc' && row.stage === 'active') return row;
+  throw new ProblemError(404, 'ERR_HTTP_NOT_FOUND', `there is no provider ${name}`);
+}
+
+async function redeemCode(context: RealmContext, body: OperatorOidcLogin, address: string): Promise<OidcSignIn> {
+  const row = await operatorProvider(context, body.directory);
+  return context.connectors
+    .oidc(row)
+    .redeem(body)
+    .catch((error: unknown) => {
+      if (!(error instanceof DirectoryError) || error.code !== 'ERR_DIRECTORY_REFUSED') throw error;
+      const why = `the sign-in at the provider is refused: ${error.reason}`;
+      context.refusals.note({ action: 'operator.login', subject: row.name, why, address });
+      throw new ProblemError(403, error.code, why);
+    });
+}
+
+/** Takes over the groups that the provider told of, and looks whether they make an operator. */
+async function admit({ access, bus }: RealmContext, provider: string, signedIn: OidcSignIn): Promise<Admission> {
+  const { subject, groups } = signedIn;
+  const who = await access.store.transaction(async (transaction) => {
+    const row = await transaction.tables.directories.find({ name: provider });
+    return whoSignedIn(transaction, row, subject);
   });
+  // Groups of accounts that are pushed come from there.
+  if (who.kind === 'user' && who.account.directory === provider && groups) {
+    const by = { actor: who.user.name, reason: `groups at the sign-in at ${provider}` };
+    if ((await setAccountGroups(access, { directory: provider, subject }, groups, by)) > 0) bus.publish('entries');
+  }
+  return admitOperator(access, { provider, subject, claimed: groups?.map((group) => group.subject) });
 }

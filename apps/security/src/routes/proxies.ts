@@ -133,10 +133,14 @@ function addCertificateRoutes(service: FastifyInstance, context: RealmContext): 
     const { name, site } = proxy;
     return { certificate, ca: ca.certificate, realm: access.store.realm, site, name, nodes: node.proxyUrls };
   };
-  service.post<{ Body: JoinRequest }>(PROXY_PATHS.join, { schema: { body: JoinRequest } }, async ({ body }) => {
+  service.post<{ Body: JoinRequest }>(PROXY_PATHS.join, { schema: { body: JoinRequest } }, async ({ body, ip }) => {
     const [id = '', secret = ''] = body.token.split('.');
     const proxy = await redeemJoinToken(access, id, secret);
-    if (!proxy) throw new ProblemError(403, 'ERR_SECURITY_JOIN', 'the join token is unknown, used or expired');
+    if (!proxy) {
+      const why = 'the join token is unknown, used or expired';
+      context.refusals.note({ action: 'proxy.join', subject: 'join token', why, address: ip });
+      throw new ProblemError(403, 'ERR_SECURITY_JOIN', why);
+    }
     return issue(body.csr, proxy);
   });
   service.post<{ Body: RenewRequest }>(PROXY_PATHS.renew, { schema: { body: RenewRequest } }, async ({ body, proxy }) =>

@@ -47,7 +47,7 @@ export function addSessionRoutes(service: FastifyInstance, context: RealmContext
       const row = await revoke(
         access,
         { requestId: request.params.id, kind, subject },
-        { actor: request.operator, reason },
+        { actor: request.operator.operator.name, reason },
       );
       const force = await untilInForce(waitingNode(context), row.index, WAIT_LIMIT_MS);
       return revocationView(context, { index: row.index, kind, subject: row.subject, reason }, force);

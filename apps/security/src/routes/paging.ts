@@ -1,0 +1,19 @@
+import Type, { type Static } from 'typebox';
+
+/** Which page of a list: after what its last row was known by, and how many rows at most. */
+export const CursorQuery = Type.Object(
+  {
+    after: Type.Optional(Type.String({ pattern: '^[\\x20-\\x7e]{0,128}$' })),
+    limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$' })),
+  },
+  { additionalProperties: false },
+);
+export type CursorQuery = Static<typeof CursorQuery>;
+
+/** Rows of a page, unless asked otherwise. */
+const DEFAULT_LIMIT = 1_000;
+
+/** The page that a query asks for. */
+export function pageOf({ after, limit }: CursorQuery): { readonly after: string; readonly limit: number } {
+  return { after: after ?? '', limit: Number(limit ?? DEFAULT_LIMIT) };
+}

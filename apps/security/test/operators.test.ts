@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import { createAdminService } from '../src/app.ts';
+import { scene } from './scene.ts';
+
+const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
+
+async function admin() {
+  const { context, token } = await scene();
+  const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
+  const shared = { kind: 'in-process', server: () => '' } as const;
+  const service = await createAdminService({ context, version: '0', database: DATABASE, shared }, certificate);
+  const call = async (
+    method: 'GET' | 'POST' | 'PUT',
+    url: string,
+    { bearer = token, body, reason = 'unit test' }: { bearer?: string; body?: object; reason?: string } = {},
+  ) => {
+    const headers = { authorization: `bearer ${bearer}`, ...(reason ? { 'sallyport-reason': reason } : {}) };
+    const answer = await service.inject({ method, url, headers, ...(body ? { payload: body } : {}) });
+    return { status: answer.statusCode, json: answer.json() };
+  };
+  const audit = () => context.access.store.transaction(({ tables }) => tables.audit.list());
+  return { context, call, audit };
+}
+
+test('an invitation needs a reason, and its operator is listed, named and ended', async () => {
+  const { call } = await admin();
+  expect((await call('POST', '/v1/operators/ben/invite', { reason: '' })).status).toBe(400);
+  const { json: invitation } = await call('POST', '/v1/operators/ben/invite');
+  const wrong = { token: invitation.token, name: 'eve' };
+  expect((await call('POST', '/v1/operators/login', { body: wrong })).status).toBe(422);
+  const { json: ben } = await call('POST', '/v1/operators/login', { body: { token: invitation.token } });
+  expect(ben.name).toBe('ben');
+  expect((await call('GET', '/v1/operators', { bearer: ben.token })).json).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ name: 'ben', state: 'active', invitedBy: 'olga', endsAt: null }),
+    ]),
+  );
+  expect((await call('POST', '/v1/operators/ben/end', { reason: '' })).status).toBe(400);
+  expect((await call('POST', '/v1/operators/ben/end')).json).toEqual({ ended: ['ben'], invited: [] });
+  expect((await call('GET', '/v1/operators', { bearer: ben.token })).status).toBe(401);
+});
+
+test('a credential in use is renewed', async () => {
+  const { call } = await admin();
+  const { json: renewed } = await call('POST', '/v1/operators/renew');
+  expect((await call('GET', '/v1/operators', { bearer: renewed.token })).status).toBe(200);
+  expect((await call('GET', '/v1/operators')).status).toBe(401);
+});
+
+test('wrong one-time tokens and credentials are on record: some at once, then one sum for each source', async () => {
+  const { context, call, audit } = await admin();
+  for (let i = 0; i < 3; i++) {
+    expect((await call('POST', '/v1/operators/login', { body: { token: 'sp1_wrong', name: 'eve' } })).status).toBe(403);
+    expect((await call('GET', '/v1/users', { bearer: 'spo_wrong' })).status).toBe(401);
+  }
+  await context.refusals.flush();
+  const refused = (await audit()).filter(({ outcome }) => outcome === 'refused');
+  expect(refused.map(({ actor, action, reason }) => [actor, action, reason])).toEqual(
+    expect.arrayContaining([
+      ['address 127.0.0.1', 'operator.login', 'the one-time token is unknown, used or expired'],
+      ['address 127.0.0.1', 'operator.login', 'the one-time token is unknown, used or expired (2 times)'],
+      ['address 127.0.0.1', 'operator', 'the credential is not good'],
+      ['address 127.0.0.1', 'operator', 'the credential is not good (2 times)'],
+    ]),
+  );
+  expect(refused).toHaveLength(4);
+  expect(JSON.stringify(refused)).not.toMatch(/sp1_|spo_/);
+});
+
+test('a flood of refusals from many addresses is few rows', async () => {
+  const { context, audit } = await admin();
+  for (let i = 0; i < 5_000; i++) {
+    const address = `10.0.${i >> 8}.${i & 255}`;
+    context.refusals.note({ action: 'operator', subject: 'admin API', why: 'no credential', address });
+  }
+  await context.refusals.flush();
+  const rows = (await audit()).filter(({ outcome }) => outcome === 'refused');
+  expect(rows.length).toBeLessThanOrEqual(210);
+  const counted = rows.map(({ reason }) => Number(/\((\d+) times\)/.exec(reason)?.[1] ?? 1));
+  expect(counted.reduce((sum, count) => sum + count, 0)).toBe(5_000);
+});
+
+test('strangers learn of no directory but a provider in use, and cost it nothing', async () => {
+  const { context, call } = await admin();
+  const settings = { issuer: 'https://idp.invalid', clientId: 'c', redirects: ['app:/x'] };
+  const put = (name: string, over: object, stage = 'active') =>
+    call('PUT', `/v1/directories/${name}`, { body: { kind: 'oidc', stage, settings: { ...settings, ...over } } });
+  await put('staged', { operatorGroups: ['g'] }, 'staged');
+  await call('PUT', '/v1/directories/pushed', { body: { kind: 'scim', stage: 'active', settings: {} } });
+  expect((await put('idp', { operatorGroups: ['g'] })).status).toBe(200);
+  const of = (name: string) => call('GET', `/v1/operators/providers/${name}`, { bearer: '' });
+  const words = await Promise.all(['staged', 'pushed', 'none'].map(of));
+  expect(words.map(({ status }) => status)).toEqual([404, 404, 404]);
+  // Nobody has visited it yet: it is not asked now.
+  expect((await of('idp')).status).toBe(503);
+  await context.access.store.transaction(({ tables }) =>
+    tables.directories.update(
+      { where: { name: 'idp' } },
+      { state: { provider: { authorizationEndpoint: 'https://idp.invalid/auth' } } },
+    ),
+  );
+  expect((await of('idp')).json.authorizationEndpoint).toBe('https://idp.invalid/auth');
+  // And they have a budget.
+  expect((await of('idp')).status).toBe(429);
+  expect((await call('POST', '/v1/operators/oidc', { body: {} })).status).toBe(400);
+});
