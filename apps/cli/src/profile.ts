@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { replacePrivateFile } from '@sallyport/settings';
 import { CliError } from './output.ts';
 
 /** How this machine's operator reaches the admin API. In a file of mode 0600. */
@@ -28,7 +28,5 @@ export function loadProfile(file: string): OperatorProfile {
 
 /** Writes JSON to a file of mode 0600, whole or not at all. */
 export function storePrivate(file: string, value: unknown): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600, flush: true });
-  renameSync(`${file}.new`, file);
+  replacePrivateFile(file, `${JSON.stringify(value, null, 2)}\n`);
 }

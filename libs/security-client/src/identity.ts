@@ -1,11 +1,11 @@
 import 'reflect-metadata';
 import { createHash, webcrypto, X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect, type PeerCertificate } from 'node:tls';
 import { cryptoProvider, PemConverter, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { decodeText, parseBase64Url } from '@sallyport/channel';
 import { JoinAnswer, PROXY_PATHS, parseJson, parserOf } from '@sallyport/security-api';
+import { replacePrivateFile } from '@sallyport/settings';
 import { Agent, request } from 'undici';
 import { SecurityClientError } from './errors.ts';
 
@@ -34,9 +34,7 @@ export function loadIdentity(file: string): ProxyIdentity | undefined {
 
 /** Writes the identity durably. */
 export function storeIdentity(file: string, identity: ProxyIdentity): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, JSON.stringify(identity), { mode: 0o600, flush: true });
-  renameSync(`${file}.new`, file);
+  replacePrivateFile(file, JSON.stringify(identity));
 }
 
 /** When the certificate ends, epoch ms. */
