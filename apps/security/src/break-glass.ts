@@ -1,10 +1,10 @@
-import { breakGlassToken, loadRealmKeys } from '@sallyport/access';
+import { breakGlassToken, checkKeks, loadRealmKeys, sealedStore } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings, text } from '@sallyport/settings';
 import { SqlStore } from '@sallyport/store-sql';
 import { SETTINGS } from './config.ts';
 import { reachDatabase } from './database.ts';
-import { keyFileOf, openKeyring } from './kek.ts';
+import { keyFileOf, openKeks } from './kek.ts';
 import { createPasswordHasher } from './passwords.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9._@-]{0,62}[a-z0-9])?$/;
@@ -26,8 +26,12 @@ async function breakGlass(): Promise<void> {
   const store = new SqlStore(database.address, { poolSize: 2, replicated: database.external });
   try {
     const crypto = serverCrypto();
-    const keyring = openKeyring(crypto, keyFileOf(config), true);
-    const access = { store: store.in(config.SALLYPORT_REALM), crypto, keyring, passwords: createPasswordHasher() };
+    const { keyring, sealed } = openKeks(crypto, keyFileOf(config), true);
+    if (!sealed) throw new Error('the realm was not opened by this version yet: start Security first');
+    const bare = store.in(config.SALLYPORT_REALM);
+    await checkKeks(bare, keyring);
+    const realm = sealedStore(bare, keyring, ({ table }) => process.stderr.write(`a row of ${table} is forged\n`));
+    const access = { store: realm, crypto, keyring, passwords: createPasswordHasher() };
     // Opens every key of the realm: who has another key file is told so here, and gets nothing.
     if ((await loadRealmKeys(access, 'ca')).length === 0)
       throw new Error('the realm has no keys yet: start Security first');

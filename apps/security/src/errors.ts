@@ -10,6 +10,8 @@ export const ERRORS: ErrorTable & Readonly<Record<Known, { status: number; title
   ERR_ACCESS_CONFLICT: { status: 409, title: 'in conflict with what is there' },
   ERR_ACCESS_INVALID: { status: 422, title: 'not valid' },
   ERR_ACCESS_UNWRAP: { status: 500, title: 'a stored secret does not open' },
+  ERR_ACCESS_FORGED: { status: 500, title: 'a row of the database was not written by a Security server' },
+  ERR_ACCESS_KEK: { status: 500, title: 'a key-encryption key is not the one that the realm knows' },
   ERR_ACCESS_AUDIT_BROKEN: { status: 500, title: 'the audit log was changed' },
   ERR_STORE_UNAVAILABLE: { status: 503, title: 'the database does not answer; nothing was done' },
   ERR_STORE_UNKNOWN: { status: 503, title: 'the database did not confirm; repeat with the same id' },

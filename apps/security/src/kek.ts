@@ -1,23 +1,30 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createKeyring, type Keyring } from '@sallyport/access';
 import { type CryptoProvider, formatBase64Url, KEY_BYTES, parseBase64Url } from '@sallyport/channel';
+import { replacePrivateFile } from '@sallyport/settings';
 
 /** The file of key-encryption keys: the one thing besides the database that a restore needs. Never in a backup of it. */
 interface KekFile {
   readonly current: number;
   readonly keys: Readonly<Record<string, string>>;
+  /** True once all rows of the realm carry a MAC: from then on a row without one is forged. */
+  readonly sealed?: boolean;
+}
+
+/** What a node has of the key file. */
+export interface OpenedKeks {
+  readonly keyring: Keyring;
+  readonly sealed: boolean;
 }
 
 function readFile(file: string): KekFile {
   return JSON.parse(readFileSync(file, 'utf8')) as KekFile;
 }
 
-/** Writes durably: a half-written key file would lock everybody out. */
+/** Writes durably, before anything is wrapped with what it holds: a lost key would lock everybody out. */
 function replaceFile(file: string, content: KekFile): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600, flush: true });
-  renameSync(`${file}.new`, file);
+  replacePrivateFile(file, `${JSON.stringify(content, null, 2)}\n`);
 }
 
 function keyringOf(crypto: CryptoProvider, { current, keys }: KekFile): Keyring {
@@ -34,20 +41,36 @@ export function keyFileOf({ SALLYPORT_DATA: data }: { readonly SALLYPORT_DATA: s
  * Opens the key file, or makes one with a first key for a realm that has nothing wrapped yet.
  * @throws Error for an existing realm without the file: a new key would open nothing.
  */
-export function openKeyring(crypto: CryptoProvider, file: string, realmExists: boolean): Keyring {
+export function openKeks(crypto: CryptoProvider, file: string, realmExists: boolean): OpenedKeks {
   if (!existsSync(file)) {
     if (realmExists)
       throw new Error(`the realm is wrapped with keys that this node lacks: copy kek.json of another node to ${file}`);
-    replaceFile(file, { current: 1, keys: { 1: formatBase64Url(crypto.randomBytes(KEY_BYTES)) } });
+    const key = formatBase64Url(crypto.randomBytes(KEY_BYTES));
+    replaceFile(file, { current: 1, keys: { 1: key }, sealed: true });
   }
-  return keyringOf(crypto, readFile(file));
+  const content = readFile(file);
+  return { keyring: keyringOf(crypto, content), sealed: content.sealed === true };
 }
 
-/** Adds a key that wraps from now on; older ones stay until everything is wrapped anew. */
-export function addKek(crypto: CryptoProvider, file: string): Keyring {
-  const { keys } = readFile(file);
-  const current = Math.max(...Object.keys(keys).map(Number)) + 1;
-  const next = { current, keys: { ...keys, [current]: formatBase64Url(crypto.randomBytes(KEY_BYTES)) } };
+/** Notes that every row of the realm carries a MAC now. */
+export function noteSealed(file: string): void {
+  replaceFile(file, { ...readFile(file), sealed: true });
+}
+
+/**
+ * Adds a key that wraps from now on; older ones stay until everything is wrapped anew. `note` tells the realm before the
+ * file has it, so that of two nodes that take one number only one gets it.
+ */
+export async function addKek(
+  crypto: CryptoProvider,
+  file: string,
+  { id, note }: { readonly id: number; readonly note: (keyring: Keyring) => Promise<unknown> },
+): Promise<Keyring> {
+  const before = readFile(file);
+  const key = formatBase64Url(crypto.randomBytes(KEY_BYTES));
+  const next = { ...before, current: id, keys: { ...before.keys, [id]: key } };
+  const keyring = keyringOf(crypto, next);
+  await note(keyring);
   replaceFile(file, next);
-  return keyringOf(crypto, next);
+  return keyring;
 }

@@ -1,7 +1,18 @@
 import { readFileSync } from 'node:fs';
 import type { createServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AccessContext, ensureRealm, firstOperatorToken, type RealmStore, rewrapRealm } from '@sallyport/access';
+import {
+  type AccessContext,
+  checkKeks,
+  ensureRealm,
+  firstOperatorToken,
+  type Keyring,
+  nextKekId,
+  type RealmStore,
+  rewrapRealm,
+  sealedStore,
+  sealRealm,
+} from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { type ListenAddress, readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
@@ -13,7 +24,7 @@ import { type Config, SETTINGS } from './config.ts';
 import { contextOf, nodeOf } from './context.ts';
 import { openDatabase } from './database.ts';
 import { probeOf } from './database-probe.ts';
-import { addKek, keyFileOf, openKeyring } from './kek.ts';
+import { addKek, keyFileOf, noteSealed, openKeks } from './kek.ts';
 import { openRealmKeys, type RealmKeys } from './keys.ts';
 import { createPasswordHasher } from './passwords.ts';
 import type { RealmContext } from './realm-context.ts';
@@ -61,15 +72,31 @@ function renewKeys(
   }, LEAF_TTL_MS / 4);
 }
 
-/** Opens the rules of the realm on its store; `--rotate-kek` wraps all secrets anew. */
-async function openAccess(config: Config, store: RealmStore, log: Log): Promise<AccessContext> {
+/** Opens the key file, held against what the realm knows of its keys; with `--rotate-kek` there is a new one. */
+async function openRealmKeyring(config: Config, store: RealmStore, log: Log): Promise<Keyring> {
   const crypto = serverCrypto();
   const kekFile = keyFileOf(config);
   const realmExists = (await store.transaction(({ tables }) => tables.realms.count())) > 0;
+  const { keyring, sealed } = openKeks(crypto, kekFile, realmExists);
+  const missing = await checkKeks(store, keyring);
+  if (missing.length > 0) log.warn({ missing }, 'the realm knows key-encryption keys that kek.json here lacks');
+  if (!sealed) {
+    log.info({ rows: await sealRealm(store, keyring) }, 'rows of an earlier version are sealed');
+    noteSealed(kekFile);
+  }
+  if (!process.argv.includes('--rotate-kek')) return keyring;
+  const id = await nextKekId(store, keyring);
+  return addKek(crypto, kekFile, { id, note: (rotated) => checkKeks(store, rotated) });
+}
+
+/** Opens the rules of the realm on its store; `--rotate-kek` wraps all secrets anew. */
+async function openAccess(config: Config, bare: RealmStore, log: Log): Promise<AccessContext> {
   const rotate = process.argv.includes('--rotate-kek');
-  const opened = openKeyring(crypto, kekFile, realmExists);
-  const keyring = rotate ? addKek(crypto, kekFile) : opened;
-  const access: AccessContext = { store, crypto, keyring, passwords: createPasswordHasher() };
+  const keyring = await openRealmKeyring(config, bare, log);
+  const store = sealedStore(bare, keyring, (row) =>
+    log.error({ row }, 'a row of the database was not written by a Security server with the keys of this realm'),
+  );
+  const access: AccessContext = { store, crypto: serverCrypto(), keyring, passwords: createPasswordHasher() };
   await ensureRealm(access);
   if (rotate) log.info({ rewrapped: await rewrapRealm(access), kek: keyring.current }, 'all secrets are wrapped anew');
   return access;

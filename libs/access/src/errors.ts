@@ -4,6 +4,8 @@ export type AccessErrorCode =
   | 'ERR_ACCESS_CONFLICT'
   | 'ERR_ACCESS_INVALID'
   | 'ERR_ACCESS_UNWRAP'
+  | 'ERR_ACCESS_FORGED'
+  | 'ERR_ACCESS_KEK'
   | 'ERR_ACCESS_AUDIT_BROKEN';
 
 /** What the rules throw when a request cannot be carried out. The message names things, never secrets. */

@@ -94,6 +94,7 @@ export {
 } from './farm.ts';
 export { randomId } from './ids.ts';
 export { type InForce, untilInForce, type WaitingNode } from './in-force.ts';
+export { checkKeks, nextKekId } from './keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
 export { type BeatRecord, type BeatResult, DEFAULT_LEASE_MS, recordBeat } from './lease.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
@@ -128,6 +129,7 @@ export { bumpMapVersion, changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm
 export { loadRealmKeys, type RealmKey, rewrapRealm, storeRealmKey } from './realm-keys.ts';
 export { effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
+export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';
 export {
   createSession,
   type DirectorySignIn,

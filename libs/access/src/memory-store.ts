@@ -44,7 +44,7 @@ export class MemoryStore {
 }
 
 function comparable(value: unknown): unknown {
-  return value instanceof Uint8Array ? formatHex(value) : value;
+  return value instanceof Uint8Array ? formatHex(value) : (value ?? null);
 }
 
 function keyOf(shape: TableShape<AnyRow>, row: AnyRow): string {

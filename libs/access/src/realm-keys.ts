@@ -1,6 +1,7 @@
 import type { AccessContext } from './context.ts';
 import { kekOf, PURPOSES } from './keyring.ts';
 import { bumpMapVersion } from './realm.ts';
+import { resealRows } from './sealed-store.ts';
 import type { Json, KeyPurpose, KeyRow } from './tables.ts';
 
 /** A key of the realm with its secret unwrapped. */
@@ -38,10 +39,14 @@ function unwrapKey(access: AccessContext, row: KeyRow): RealmKey {
   return { ...row, secret: access.keyring.unwrap(row.secret, PURPOSES.key(access.store.realm, row.id)) };
 }
 
-/** Wraps every stored secret anew that an older key-encryption key holds; gives how many. Safe to run again. */
+/**
+ * Wraps every stored secret anew that an older key-encryption key holds, and seals all rows by the current one; gives how
+ * many secrets there were. Safe to run again.
+ */
 export async function rewrapRealm(access: AccessContext): Promise<number> {
   const { realm } = access.store;
-  return access.store.transaction(async ({ tables }) => {
+  return access.store.transaction(async (transaction) => {
+    const { tables } = transaction;
     let rewrapped = 0;
     const renew = (envelope: Uint8Array, purpose: string): Uint8Array => {
       if (kekOf(envelope) === access.keyring.current) return envelope;
@@ -76,6 +81,7 @@ export async function rewrapRealm(access: AccessContext): Promise<number> {
     for (const { userId, secret } of await tables.factors.list()) {
       await tables.factors.update({ where: { userId } }, { secret: renew(secret, PURPOSES.factor(realm, userId)) });
     }
+    await resealRows(transaction);
     return rewrapped;
   });
 }

@@ -276,6 +276,12 @@ export interface KeyRow {
   readonly expiresAt: number;
 }
 
+/** A key-encryption key, by what tells it from others with its number; the key itself is outside of the store. */
+export interface KekRow {
+  readonly id: number;
+  readonly checkValue: Uint8Array;
+}
+
 /** How somebody became an operator: at a first start (or by break-glass), by another operator, or by a provider's groups. */
 export type OperatorOrigin = 'bootstrap' | 'invite' | 'provider';
 
@@ -351,6 +357,7 @@ export interface Rows {
   readonly audit: AuditRow;
   readonly auditHeads: AuditHeadRow;
   readonly keys: KeyRow;
+  readonly keks: KekRow;
   readonly operators: OperatorRow;
   readonly operatorTokens: OperatorTokenRow;
   readonly sites: SiteRow;
@@ -373,18 +380,33 @@ export type ColumnType = 'text' | 'int' | 'bool' | 'bytes' | 'json';
 export interface TableShape<Row> {
   readonly key: readonly (keyof Row & string)[];
   readonly unique?: readonly (keyof Row & string)[];
-  readonly columns: { readonly [Column in keyof Row]: ColumnType };
+  /**
+   * Columns that only a Security server may write: each row carries a MAC over them in `rowMac`. Not among them is what
+   * changes with every login or channel and gives nobody anything.
+   */
+  readonly sealed?: readonly (keyof Row & string)[];
+  readonly columns: { readonly [Column in keyof Row]: ColumnType } & { readonly rowMac?: 'bytes' };
 }
 
 /** Shapes of all tables: the single source for the memory store, the SQL store and its migrations test. */
 export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = {
   realms: {
     key: ['id'],
-    columns: { id: 'text', head: 'int', policyVersion: 'int', notBefore: 'int', mapVersion: 'int', settings: 'json' },
+    sealed: ['id', 'settings'],
+    columns: {
+      id: 'text',
+      head: 'int',
+      policyVersion: 'int',
+      notBefore: 'int',
+      mapVersion: 'int',
+      settings: 'json',
+      rowMac: 'bytes',
+    },
   },
   users: {
     key: ['id'],
     unique: ['name'],
+    sealed: ['id', 'name', 'passwordHash', 'enabled', 'outByOperator', 'outByDirectory', 'directory', 'pastAccount'],
     columns: {
       id: 'text',
       name: 'text',
@@ -396,15 +418,18 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       directory: 'text',
       pastAccount: 'text',
       createdAt: 'int',
+      rowMac: 'bytes',
     },
   },
   groups: { key: ['name'], columns: { name: 'text', createdAt: 'int' } },
   members: {
     key: ['groupName', 'userId', 'source'],
-    columns: { groupName: 'text', userId: 'text', source: 'text' },
+    sealed: ['groupName', 'userId', 'source'],
+    columns: { groupName: 'text', userId: 'text', source: 'text', rowMac: 'bytes' },
   },
   codes: {
     key: ['id'],
+    sealed: ['id', 'userId', 'secretHash', 'expiresAt'],
     columns: {
       id: 'text',
       userId: 'text',
@@ -414,11 +439,23 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       usedAt: 'int',
       installationId: 'text',
       createdAt: 'int',
+      rowMac: 'bytes',
     },
   },
   installations: {
     key: ['id'],
     unique: ['deviceStatic'],
+    sealed: [
+      'id',
+      'userId',
+      'deviceStatic',
+      'signingKey',
+      'status',
+      'generation',
+      'currentKey',
+      'nextKey',
+      'previousKey',
+    ],
     columns: {
       id: 'text',
       userId: 'text',
@@ -434,10 +471,12 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       model: 'text',
       createdAt: 'int',
       lastSeenAt: 'int',
+      rowMac: 'bytes',
     },
   },
   sessions: {
     key: ['id'],
+    sealed: ['id', 'installationId', 'userId', 'app', 'createdAt', 'expiresAt', 'directory'],
     columns: {
       id: 'text',
       installationId: 'text',
@@ -453,14 +492,20 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       directory: 'text',
       providerSession: 'text',
       delegated: 'bytes',
+      rowMac: 'bytes',
     },
   },
   resources: {
     key: ['name'],
     unique: ['authority'],
-    columns: { name: 'text', kind: 'text', authority: 'text', title: 'text', backend: 'json' },
+    sealed: ['name', 'kind', 'authority', 'backend'],
+    columns: { name: 'text', kind: 'text', authority: 'text', title: 'text', backend: 'json', rowMac: 'bytes' },
   },
-  policies: { key: ['name'], columns: { name: 'text', groups: 'json', resources: 'json', rule: 'json' } },
+  policies: {
+    key: ['name'],
+    sealed: ['name', 'groups', 'resources', 'rule'],
+    columns: { name: 'text', groups: 'json', resources: 'json', rule: 'json', rowMac: 'bytes' },
+  },
   revocations: {
     key: ['index'],
     unique: ['requestId'],
@@ -503,10 +548,21 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   auditHeads: { key: ['id'], columns: { id: 'text', seq: 'int', hash: 'bytes' } },
   keys: {
     key: ['id'],
-    columns: { id: 'text', purpose: 'text', publicPart: 'json', secret: 'bytes', createdAt: 'int', expiresAt: 'int' },
+    sealed: ['id', 'purpose', 'publicPart', 'createdAt', 'expiresAt'],
+    columns: {
+      id: 'text',
+      purpose: 'text',
+      publicPart: 'json',
+      secret: 'bytes',
+      createdAt: 'int',
+      expiresAt: 'int',
+      rowMac: 'bytes',
+    },
   },
+  keks: { key: ['id'], columns: { id: 'int', checkValue: 'bytes' } },
   operators: {
     key: ['id'],
+    sealed: ['id', 'name', 'origin', 'place', 'invitedBy', 'userId', 'createdAt', 'endsAt', 'endedAt'],
     columns: {
       id: 'text',
       name: 'text',
@@ -518,11 +574,13 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       endsAt: 'int',
       endedAt: 'int',
       endReason: 'text',
+      rowMac: 'bytes',
     },
   },
   operatorTokens: {
     key: ['id'],
     unique: ['tokenHash'],
+    sealed: ['id', 'operatorId', 'tokenHash', 'oneTime', 'createdAt', 'expiresAt', 'usedAt'],
     columns: {
       id: 'text',
       operatorId: 'text',
@@ -533,13 +591,23 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       usedAt: 'int',
       requestId: 'text',
       replaces: 'text',
+      rowMac: 'bytes',
     },
   },
-  sites: { key: ['name'], columns: { name: 'text', origins: 'json', resources: 'json' } },
-  proxies: { key: ['name'], columns: { name: 'text', site: 'text', joinedAt: 'int', revokedAt: 'int' } },
+  sites: {
+    key: ['name'],
+    sealed: ['name', 'origins', 'resources'],
+    columns: { name: 'text', origins: 'json', resources: 'json', rowMac: 'bytes' },
+  },
+  proxies: {
+    key: ['name'],
+    sealed: ['name', 'site', 'joinedAt', 'revokedAt'],
+    columns: { name: 'text', site: 'text', joinedAt: 'int', revokedAt: 'int', rowMac: 'bytes' },
+  },
   joinTokens: {
     key: ['id'],
-    columns: { id: 'text', tokenHash: 'bytes', proxy: 'text', site: 'text', expiresAt: 'int' },
+    sealed: ['id', 'tokenHash', 'proxy', 'site', 'expiresAt'],
+    columns: { id: 'text', tokenHash: 'bytes', proxy: 'text', site: 'text', expiresAt: 'int', rowMac: 'bytes' },
   },
   nodes: {
     key: ['id'],
@@ -558,6 +626,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   },
   directories: {
     key: ['name'],
+    sealed: ['name', 'kind', 'stage', 'settings'],
     columns: {
       name: 'text',
       kind: 'text',
@@ -569,11 +638,13 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       runNode: 'text',
       runBeat: 'int',
       createdAt: 'int',
+      rowMac: 'bytes',
     },
   },
   identities: {
     key: ['directory', 'subject'],
     unique: ['onlyName'],
+    sealed: ['directory', 'subject', 'userId', 'active', 'expiresAt'],
     columns: {
       directory: 'text',
       subject: 'text',
@@ -588,6 +659,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       attributes: 'json',
       createdAt: 'int',
       changedAt: 'int',
+      rowMac: 'bytes',
     },
   },
   directoryGroups: {
@@ -612,16 +684,21 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   directoryTokens: {
     key: ['id'],
     unique: ['tokenHash'],
-    columns: { id: 'text', directory: 'text', tokenHash: 'bytes', createdAt: 'int', expiresAt: 'int' },
+    sealed: ['id', 'directory', 'tokenHash', 'expiresAt'],
+    columns: { id: 'text', directory: 'text', tokenHash: 'bytes', createdAt: 'int', expiresAt: 'int', rowMac: 'bytes' },
   },
   factors: {
     key: ['userId'],
-    columns: { userId: 'text', secret: 'bytes', lastStep: 'int', createdAt: 'int' },
+    sealed: ['userId', 'createdAt'],
+    columns: { userId: 'text', secret: 'bytes', lastStep: 'int', createdAt: 'int', rowMac: 'bytes' },
   },
 };
 
 /** Names of all tables. */
 export const TABLE_NAMES: readonly TableName[] = Object.keys(TABLES) as TableName[];
+
+/** Tables whose rows are authenticated. */
+export const SEALED_TABLES: readonly TableName[] = TABLE_NAMES.filter((name) => TABLES[name].sealed !== undefined);
 
 /** A rule as a policy row holds it. */
 export interface StoredRule {

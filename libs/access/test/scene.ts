@@ -6,8 +6,10 @@ import {
   type EnrolResult,
   enrol,
   ensureRealm,
+  type ForgedRow,
   MemoryStore,
   type PasswordHasher,
+  sealedStore,
   verifyPassword,
 } from '../src/index.ts';
 
@@ -19,6 +21,11 @@ const passwords: PasswordHasher = {
 
 export const BY = { actor: 'olga', reason: 'unit test' };
 
+/** Nobody writes past the rules here. */
+function noForgery({ table, key }: ForgedRow): void {
+  throw new Error(`a row of ${table} does not fit its seal: ${key}`);
+}
+
 /** A realm in memory on a clock that the test moves. */
 export async function scene(
   realm = 'main',
@@ -28,7 +35,7 @@ export async function scene(
   const used = store ?? new MemoryStore(() => clock.now);
   const crypto = nodeCrypto();
   const keyring = createKeyring(crypto, new Map([[1, new Uint8Array(32).fill(1)]]), 1);
-  const access = { store: used.in(realm), crypto, keyring, passwords };
+  const access = { store: sealedStore(used.in(realm), keyring, noForgery), crypto, keyring, passwords };
   await ensureRealm(access);
   return { access, clock, store: used };
 }

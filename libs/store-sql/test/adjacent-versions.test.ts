@@ -19,13 +19,13 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
   leases: ['beat', 'lease_ms', 'node'],
   operators: ['origin', 'place', 'invited_by', 'ends_at', 'ended_at', 'end_reason'],
 };
-const TABLES_ADDED = ['nodes', 'operatorTokens'];
+const TABLES_ADDED = ['nodes', 'operatorTokens', 'keks'];
 
 const SAMPLE = { text: 'x', int: 1, bool: true, bytes: Buffer.of(1), json: '{}' } as const;
 
 test('a node of the version before goes on writing while the schema is already new', async () => {
   for (const name of TABLE_NAMES.filter((table) => !TABLES_ADDED.includes(table))) {
-    const added = ADDED[name] ?? [];
+    const added = [...(ADDED[name] ?? []), 'row_mac'];
     const columns = Object.entries(TABLES[name].columns).filter(([column]) => !added.includes(toSnake(column)));
     const names = ['realm', ...columns.map(([column]) => toSnake(column))].map((column) => `"${column}"`);
     const values = ['old', ...columns.map(([, type]) => SAMPLE[type as keyof typeof SAMPLE])];

@@ -1,13 +1,13 @@
 import { TABLE_NAMES, TABLES } from '@sallyport/access';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { storeContract } from '../../access/test/store.contract.ts';
+import { sealedStoreContract } from '../../access/test/sealed-store.contract.ts';
 import { migrate, SqlStore } from '../src/index.ts';
 import { toSnake } from '../src/names.ts';
 import { startDatabase } from './real-postgres.ts';
 
 const { server, store } = await startDatabase();
-storeContract((realm) => store.in(realm), 'postgresql');
+sealedStoreContract((realm) => store.in(realm), 'postgresql');
 
 /** Columns that only nodes of the version before use. */
 const RETIRED: Readonly<Record<string, readonly string[]>> = { users: ['disabled_by'] };

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createKeyring, type Keyring, PURPOSES } from '@sallyport/access';
+import { createKeyring, type Keyring, PURPOSES, type RealmStore, sealedStore } from '@sallyport/access';
 import { formatHex, parseBase64Url } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { type Device, memoryStorage } from '@sallyport/device';
@@ -34,6 +34,8 @@ export class Gateway {
   readonly #agent: Agent;
   readonly #store: SqlStore;
   readonly #keyring: Keyring;
+  /** As Security writes to it. */
+  readonly #sealed: RealmStore;
   readonly #proxies: AppProcess[] = [];
   #token = '';
   #owner: { readonly userId: string; readonly installationId: string } | undefined;
@@ -52,6 +54,7 @@ export class Gateway {
     };
     const keys = Object.entries(kek.keys).map(([id, key]) => [Number(id), parseBase64Url(key)] as const);
     this.#keyring = createKeyring(serverCrypto(), new Map(keys), kek.current);
+    this.#sealed = sealedStore(this.#store.in(REALM), this.#keyring, () => undefined);
   }
 
   /**
@@ -130,7 +133,7 @@ export class Gateway {
       audience: `${REALM}/${SITE}`,
     }));
     for (let at = 0; at < count; at += BATCH)
-      await this.#store.in(REALM).transaction(async ({ tables, now }) => {
+      await this.#sealed.transaction(async ({ tables, now }) => {
         for (const { sid, secret } of sessions.slice(at, at + BATCH)) {
           const id = formatHex(sid);
           await tables.sessions.insert({

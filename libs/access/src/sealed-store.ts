@@ -1,0 +1,213 @@
+import { encodeText, formatHex } from '@sallyport/channel';
+import { AccessError } from './errors.ts';
+import type { Keyring } from './keyring.ts';
+import type { Page, RealmStore, RowChange, RowLock, Selection, Table, Tables, Transaction } from './store.ts';
+import { SEALED_TABLES, TABLES, type TableName, type TableShape } from './tables.ts';
+
+type AnyRow = Record<string, unknown>;
+
+/** A stored row that did not come from a Security server with the realm's keys, by its table and key. */
+export interface ForgedRow {
+  readonly table: TableName;
+  readonly key: string;
+}
+
+/** Rows of a table that are sealed in one go. */
+const SEALED_AT_ONCE = 500;
+
+/**
+ * The store of a realm whose rows are authenticated: each row of a table with `sealed` columns carries a MAC over realm,
+ * table and these columns, by a key derived from the key-encryption key. Who can write to the database, but has no such
+ * key, can remove rows or bring back older ones, and make none. A lookup and a listing that meet a forged row fail with
+ * ERR_ACCESS_FORGED; a lookup of several ids leaves it out, so that it costs nobody else anything. `report` hears of each.
+ */
+export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: ForgedRow) => void): RealmStore {
+  return {
+    realm: store.realm,
+    transaction: (work) =>
+      store.transaction((transaction) => {
+        const tables: Record<string, unknown> = { ...transaction.tables };
+        for (const name of SEALED_TABLES) {
+          const inner = transaction.tables[name] as unknown as Table<AnyRow>;
+          tables[name] = sealedTable(inner, new Seal(store.realm, name, keyring), report);
+        }
+        return work({ tables: tables as unknown as Tables, now: transaction.now });
+      }),
+  };
+}
+
+/**
+ * Seals the rows that have no MAC yet: those of a version that did not seal. Give it the bare store, and call it once in
+ * the life of a realm; gives how many rows there were.
+ */
+export async function sealRealm(store: RealmStore, keyring: Keyring): Promise<number> {
+  let count = 0;
+  for (const name of SEALED_TABLES) {
+    const seal = new Seal(store.realm, name, keyring);
+    count += await store.transaction((transaction) => sealUnsealed(tableOf(transaction, name), seal));
+  }
+  return count;
+}
+
+/** Seals every row anew by the current key; for the turn of the key-encryption key. Give it the sealed store. */
+export async function resealRows(transaction: Transaction): Promise<void> {
+  for (const name of SEALED_TABLES) {
+    const table = tableOf(transaction, name);
+    const { key, sealed } = shapeOf(name);
+    const rows = await table.list({}, 'update');
+    const changes = rows.map((row) => ({ key: pick(row, key), change: pick(row, sealed!.slice(0, 1)) }));
+    for (const part of partsOf(changes)) await table.updateEach(part);
+  }
+}
+
+async function sealUnsealed(table: Table<AnyRow>, seal: Seal): Promise<number> {
+  const rows = await table.list({ where: { rowMac: null } }, 'update');
+  const changes = rows.map((row) => ({ key: seal.keyOf(row), change: { rowMac: seal.of(row) } }));
+  for (const part of partsOf(changes)) await table.updateEach(part);
+  return rows.length;
+}
+
+function partsOf<Item>(items: readonly Item[]): Item[][] {
+  const count = Math.ceil(items.length / SEALED_AT_ONCE);
+  return Array.from({ length: count }, (_, i) => items.slice(i * SEALED_AT_ONCE, (i + 1) * SEALED_AT_ONCE));
+}
+
+function tableOf(transaction: Transaction, name: TableName): Table<AnyRow> {
+  return transaction.tables[name] as unknown as Table<AnyRow>;
+}
+
+function shapeOf(name: TableName): TableShape<AnyRow> {
+  return TABLES[name] as unknown as TableShape<AnyRow>;
+}
+
+function pick(row: AnyRow, columns: readonly string[]): AnyRow {
+  return Object.fromEntries(columns.map((column) => [column, row[column]]));
+}
+
+/** MACs of one table's rows. */
+class Seal {
+  readonly table: TableName;
+  readonly #realm: string;
+  readonly #keyring: Keyring;
+  readonly #key: readonly string[];
+  readonly #columns: readonly string[];
+
+  constructor(realm: string, table: TableName, keyring: Keyring) {
+    const { key, sealed } = shapeOf(table);
+    this.table = table;
+    this.#realm = realm;
+    this.#keyring = keyring;
+    this.#key = key;
+    this.#columns = sealed!;
+  }
+
+  keyOf(row: AnyRow): AnyRow {
+    return pick(row, this.#key);
+  }
+
+  describe(row: AnyRow): ForgedRow {
+    return { table: this.table, key: this.#key.map((column) => String(row[column])).join('/') };
+  }
+
+  touches(change: AnyRow): boolean {
+    return this.#columns.some((column) => column in change);
+  }
+
+  of(row: AnyRow): Uint8Array {
+    return this.#keyring.mac(this.#bytesOf(row));
+  }
+
+  sealed(row: AnyRow): AnyRow {
+    return { ...row, rowMac: this.of(row) };
+  }
+
+  isGenuine(row: AnyRow): boolean {
+    const mac = row['rowMac'];
+    return mac instanceof Uint8Array && this.#keyring.verifyMac(mac, this.#bytesOf(row));
+  }
+
+  /** Realm, table and columns as one JSON list: every column has one type, so no two rows have the same text. */
+  #bytesOf(row: AnyRow): Uint8Array {
+    const values = this.#columns.map((column) => plain(row[column]));
+    return encodeText(JSON.stringify([this.#realm, this.table, ...values]));
+  }
+}
+
+function plain(value: unknown): unknown {
+  return value instanceof Uint8Array ? formatHex(value) : (value ?? null);
+}
+
+function sealedTable(inner: Table<AnyRow>, seal: Seal, report: (row: ForgedRow) => void): Table<AnyRow> {
+  const check = (row: AnyRow): AnyRow => {
+    if (!seal.isGenuine(row)) throw forged(seal, row, report);
+    return row;
+  };
+  /** The rows to change, locked and found genuine, so that no change makes a forged row look like ours. */
+  const locked = async (selection: Selection<AnyRow>): Promise<AnyRow[]> =>
+    (await inner.list(selection, 'update')).map(check);
+  const resealed = (row: AnyRow, change: AnyRow): RowChange<AnyRow> => ({
+    key: seal.keyOf(row),
+    change: { ...change, rowMac: seal.of({ ...row, ...change }) },
+  });
+  return {
+    find: async (key, lock) => {
+      const row = await inner.find(key, lock);
+      return row && bare(check(row));
+    },
+    insert: (row) => inner.insert(seal.sealed(row)),
+    insertEach: (rows) => inner.insertEach(rows.map((row) => seal.sealed(row))),
+    async update(selection, change) {
+      if (!seal.touches(change)) return inner.update(selection, change);
+      const rows = await locked(selection);
+      await inner.updateEach(rows.map((row) => resealed(row, change)));
+      return rows.length;
+    },
+    async updateEach(changes) {
+      const [first] = changes;
+      if (!first) return;
+      if (!seal.touches(first.change)) return inner.updateEach(changes);
+      await inner.updateEach(await resealedEach(changes, { locked, resealed }));
+    },
+    remove: (selection) => inner.remove(selection),
+    list: async (page: Page<AnyRow> = {}, lock?: RowLock) => {
+      const rows = await inner.list(page, lock);
+      if (!page.among) return rows.map((row) => bare(check(row)));
+      return rows.filter((row) => seal.isGenuine(row) || !forged(seal, row, report)).map(bare);
+    },
+    count: (selection) => inner.count(selection),
+  };
+}
+
+interface Resealing {
+  readonly locked: (selection: Selection<AnyRow>) => Promise<AnyRow[]>;
+  readonly resealed: (row: AnyRow, change: AnyRow) => RowChange<AnyRow>;
+}
+
+/** Reads the rows that are to be changed each in its own way; keys that name no row change nothing. */
+async function resealedEach(
+  changes: readonly RowChange<AnyRow>[],
+  { locked, resealed }: Resealing,
+): Promise<RowChange<AnyRow>[]> {
+  const columns = Object.keys(changes[0]!.key);
+  const [column] = columns;
+  if (columns.length !== 1 || !column) {
+    const each: RowChange<AnyRow>[] = [];
+    for (const { key, change } of changes)
+      each.push(...(await locked({ where: key })).map((row) => resealed(row, change)));
+    return each;
+  }
+  const byKey = new Map(changes.map(({ key, change }) => [key[column], change]));
+  const rows = await locked({ among: [column, [...byKey.keys()] as string[]] });
+  return rows.map((row) => resealed(row, byKey.get(row[column])!));
+}
+
+/** The row as the rules know it. */
+function bare({ rowMac: _, ...row }: AnyRow): AnyRow {
+  return row;
+}
+
+function forged(seal: Seal, row: AnyRow, report: (row: ForgedRow) => void): AccessError {
+  const which = seal.describe(row);
+  report(which);
+  return new AccessError('ERR_ACCESS_FORGED', `a row of ${which.table} was not written by a Security server`);
+}

@@ -1,0 +1,162 @@
+import { nodeCrypto } from '@sallyport/channel/node';
+import { expect, test } from 'vitest';
+import { createKeyring, type ForgedRow, type Keyring, type RealmStore, sealedStore, sealRealm } from '../src/index.ts';
+import { SEALED_TABLES, type SessionRow, TABLES, type UserRow } from '../src/tables.ts';
+import { type StoreOf, storeContract } from './store.contract.ts';
+
+const crypto = nodeCrypto();
+const kek = (fill: number): Uint8Array => new Uint8Array(32).fill(fill);
+const keyring = createKeyring(crypto, new Map([[1, kek(1)]]), 1);
+
+const ada: UserRow = {
+  id: 'u1',
+  name: 'ada',
+  displayName: 'Ada',
+  passwordHash: 'hash',
+  enabled: true,
+  outByOperator: false,
+  outByDirectory: false,
+  directory: '',
+  pastAccount: '',
+  createdAt: 1,
+};
+const session: SessionRow = {
+  id: 's1',
+  installationId: 'i1',
+  userId: 'u1',
+  secret: Uint8Array.of(1),
+  app: 'a@1',
+  createdAt: 1,
+  expiresAt: 2,
+  chanNo: 0,
+  chanRequest: null,
+  endedAt: null,
+  endReason: null,
+  directory: '',
+  providerSession: null,
+  delegated: null,
+};
+
+/** What a store must do when its rows are sealed: all that it does bare, and notice what others wrote. */
+export function sealedStoreContract(storeOf: StoreOf, name: string): void {
+  storeContract((realm) => sealedStore(storeOf(realm), keyring, failOn), `${name}, sealed`);
+
+  let count = 0;
+  const fresh = (keys: Keyring = keyring): { bare: RealmStore; sealed: RealmStore; forged: ForgedRow[] } => {
+    const bare = storeOf(`sealed-${name}-${process.pid}-${Date.now()}-${count++}`);
+    const forged: ForgedRow[] = [];
+    return { bare, sealed: sealedStore(bare, keys, (row) => void forged.push(row)), forged };
+  };
+  const adaAndSession = async (store: RealmStore): Promise<void> =>
+    store.transaction(async ({ tables }) => {
+      await tables.users.insert(ada);
+      await tables.sessions.insertEach([session, { ...session, id: 's2' }]);
+    });
+
+  test(`${name}: every column of a sealed row that was changed past the rules is noticed`, async () => {
+    const { bare, sealed } = fresh();
+    await adaAndSession(sealed);
+    for (const column of TABLES.users.sealed!.filter((one) => one !== 'id')) {
+      const value = typeof ada[column] === 'boolean' ? !ada[column] : 'operator';
+      const read = (): Promise<unknown> => sealed.transaction(({ tables }) => tables.users.find({ id: 'u1' }));
+      await bare.transaction(({ tables }) => tables.users.update({ where: { id: 'u1' } }, { [column]: value }));
+      await expect(read(), column).rejects.toMatchObject({ code: 'ERR_ACCESS_FORGED' });
+      await bare.transaction(({ tables }) => tables.users.update({ where: { id: 'u1' } }, { [column]: ada[column] }));
+      await expect(read(), column).resolves.toEqual(ada);
+    }
+  });
+
+  test(`${name}: a row that somebody else made, or a MAC from another row, is no row of ours`, async () => {
+    const { bare, sealed, forged } = fresh();
+    await adaAndSession(sealed);
+    await bare.transaction(({ tables }) => tables.users.insert({ ...ada, id: 'u2', name: 'eve' }));
+    const [row] = (await bare.transaction(({ tables }) => tables.sessions.list({ where: { id: 's1' } }))) as unknown[];
+    const copied = { ...(row as SessionRow), id: 's3', userId: 'u2' };
+    await bare.transaction(({ tables }) => tables.sessions.insert(copied));
+    await expect(sealed.transaction(({ tables }) => tables.users.find({ name: 'eve' }))).rejects.toMatchObject({
+      code: 'ERR_ACCESS_FORGED',
+    });
+    await expect(sealed.transaction(({ tables }) => tables.sessions.list())).rejects.toMatchObject({
+      code: 'ERR_ACCESS_FORGED',
+    });
+    expect(forged).toEqual([
+      { table: 'users', key: 'u2' },
+      { table: 'sessions', key: 's3' },
+    ]);
+  });
+
+  test(`${name}: one forged row costs the others of a lookup nothing`, async () => {
+    const { bare, sealed, forged } = fresh();
+    await adaAndSession(sealed);
+    await bare.transaction(({ tables }) => tables.sessions.update({ where: { id: 's1' } }, { userId: 'u9' }));
+    const found = await sealed.transaction(({ tables }) => tables.sessions.list({ among: ['id', ['s1', 's2']] }));
+    expect(found.map(({ id }) => id)).toEqual(['s2']);
+    expect(forged).toEqual([{ table: 'sessions', key: 's1' }]);
+  });
+
+  test(`${name}: a change of ours never makes a forged row look like ours`, async () => {
+    const { bare, sealed } = fresh();
+    await adaAndSession(sealed);
+    await bare.transaction(({ tables }) => tables.users.update({ where: { id: 'u1' } }, { passwordHash: 'mine' }));
+    const changes: ((store: RealmStore) => Promise<unknown>)[] = [
+      (store) => store.transaction(({ tables }) => tables.users.update({ where: { id: 'u1' } }, { enabled: false })),
+      (store) =>
+        store.transaction(({ tables }) => tables.users.updateEach([{ key: { id: 'u1' }, change: { enabled: false } }])),
+    ];
+    for (const change of changes) await expect(change(sealed)).rejects.toMatchObject({ code: 'ERR_ACCESS_FORGED' });
+  });
+
+  test(`${name}: what is not sealed changes freely, what is sealed is sealed anew`, async () => {
+    const { sealed } = fresh();
+    await adaAndSession(sealed);
+    await sealed.transaction(async ({ tables }) => {
+      await tables.sessions.update({ where: { userId: 'u1' } }, { endedAt: 5, endReason: 'over' });
+      expect(await tables.sessions.update({ where: { userId: 'u1' } }, { expiresAt: 9 })).toBe(2);
+      await tables.sessions.updateEach([
+        { key: { id: 's2' }, change: { expiresAt: 10, chanNo: 4 } },
+        { key: { id: 'nobody' }, change: { expiresAt: 10, chanNo: 4 } },
+      ]);
+      await tables.members.insert({ groupName: 'g', userId: 'u1', source: '' });
+      await tables.members.updateEach([
+        { key: { groupName: 'g', userId: 'u1', source: '' }, change: { source: 'd/1' } },
+      ]);
+    });
+    const rows = await sealed.transaction(({ tables }) => tables.sessions.list());
+    expect(rows.map(({ expiresAt, chanNo, endedAt }) => [expiresAt, chanNo, endedAt])).toEqual([
+      [9, 0, 5],
+      [10, 4, 5],
+    ]);
+    const members = await sealed.transaction(({ tables }) => tables.members.list());
+    expect(members).toEqual([{ groupName: 'g', userId: 'u1', source: 'd/1' }]);
+  });
+
+  test(`${name}: a realm of an earlier version is sealed once, with what it holds`, async () => {
+    const { bare, sealed } = fresh();
+    await adaAndSession(bare);
+    expect(await sealRealm(bare, keyring)).toBe(3);
+    expect(await sealRealm(bare, keyring)).toBe(0);
+    expect(await sealed.transaction(({ tables }) => tables.users.find({ id: 'u1' }))).toEqual(ada);
+  });
+
+  test(`${name}: a seal is of one realm and one key`, async () => {
+    const { bare, sealed } = fresh();
+    await adaAndSession(sealed);
+    const others = createKeyring(crypto, new Map([[1, kek(2)]]), 1);
+    const elsewhere = sealedStore(bare, others, () => undefined);
+    const renamed = sealedStore({ ...bare, realm: 'other', transaction: bare.transaction }, keyring, () => undefined);
+    for (const store of [elsewhere, renamed]) {
+      await expect(store.transaction(({ tables }) => tables.users.find({ id: 'u1' }))).rejects.toMatchObject({
+        code: 'ERR_ACCESS_FORGED',
+      });
+    }
+  });
+
+  test('the tables that decide who is in are sealed', () => {
+    for (const table of ['operators', 'users', 'sessions', 'installations', 'factors', 'members', 'keys'] as const)
+      expect(SEALED_TABLES).toContain(table);
+  });
+}
+
+function failOn({ table, key }: ForgedRow): void {
+  throw new Error(`a row of ${table} does not fit its seal: ${key}`);
+}
