@@ -1,4 +1,4 @@
-import { randomId } from '@sallyport/access';
+import { BusyError, randomId } from '@sallyport/access';
 import {
   ChannelError,
   decodeHs1,
@@ -8,7 +8,6 @@ import {
   SecurityEstablish,
   verifyMac1,
 } from '@sallyport/channel';
-import { PasswordsBusyError } from './passwords.ts';
 import type { RealmContext } from './realm-context.ts';
 import { type LoginStep, openTicket } from './sign-in/attempt.ts';
 import { answerEnrolment } from './sign-in/enrolment.ts';
@@ -90,7 +89,7 @@ export class Handshakes {
     try {
       return taken.next ? await this.#advance(taken, taken.next, message) : await this.#finish(taken, message);
     } catch (error) {
-      if (!(error instanceof ChannelError))
+      if (!(error instanceof ChannelError || error instanceof BusyError))
         this.#context.log.error({ err: error }, 'a handshake could not be finished');
       return { message: hintOf(error) };
     }
@@ -139,7 +138,7 @@ export class Handshakes {
 
 /** A store or a queue that does not answer is "later", never "invalid". */
 function hintOf(error: unknown): Uint8Array {
-  if (error instanceof PasswordsBusyError) return encodeHint('BUSY', RETRY_MS);
+  if (error instanceof BusyError) return encodeHint('BUSY', error.retryAfterMs);
   if (!(error instanceof ChannelError)) return encodeHint('UNAVAILABLE', RETRY_MS);
   if (error.code === 'ERR_CHANNEL_VERSION') return encodeHint('VERSION');
   if (error.code === 'ERR_CHANNEL_SUITE') return encodeHint('SUITE');

@@ -1,5 +1,5 @@
 import { type Algorithm, hash, verify } from '@node-rs/argon2';
-import type { PasswordHasher } from '@sallyport/access';
+import { type PasswordHasher, Places } from '@sallyport/access';
 
 /** argon2id with the parameters of RFC 9106, section 4 (second choice) lowered in memory to OWASP's 19 MiB. */
 const PARAMETERS = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 };
@@ -7,31 +7,13 @@ const PARAMETERS = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 19_4
 const CONCURRENCY = 4;
 /** Waiting hashes; the next one is refused, which bounds what a flood of logins costs. */
 const MAX_WAITING = 512;
+const MAX_WAIT_MS = 10_000;
 
-/** Too many logins wait for their password check. */
-export class PasswordsBusyError extends Error {
-  readonly code = 'ERR_SECURITY_BUSY';
-}
-
-/** argon2id hashing with bounded concurrency and queue. */
+/** argon2id hashing with bounded concurrency and line; what stands in line for too long throws BusyError. */
 export function createPasswordHasher(): PasswordHasher {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  const limited = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (running >= CONCURRENCY) {
-      if (waiting.length >= MAX_WAITING) throw new PasswordsBusyError('too many password checks wait');
-      await new Promise<void>((turn) => waiting.push(turn));
-    }
-    running += 1;
-    try {
-      return await work();
-    } finally {
-      running -= 1;
-      waiting.shift()?.();
-    }
-  };
+  const places = new Places({ places: CONCURRENCY, maxWaiting: MAX_WAITING, maxWaitMs: MAX_WAIT_MS });
   return {
-    hash: (password) => limited(() => hash(password, PARAMETERS)),
-    verify: (stored, password) => limited(() => verify(stored, password)),
+    hash: (password) => places.run(() => hash(password, PARAMETERS)),
+    verify: (stored, password) => places.run(() => verify(stored, password)),
   };
 }

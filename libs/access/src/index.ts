@@ -123,6 +123,7 @@ export {
   type OperatorState,
   type OperatorView,
 } from './operators.ts';
+export { BusyError, type PlaceLimits, Places } from './places.ts';
 export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet, removeRight } from './policies.ts';
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
 export { bumpMapVersion, changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';

@@ -158,6 +158,11 @@ function credOf(credentials: Credentials): CborInput {
   return { password: { user: credentials.user, secret: credentials.password } };
 }
 
+/** How long a sign-in waits altogether for a gateway that is busy and says when to come again, ms. */
+const BUSY_PATIENCE_MS = 30_000;
+/** By which part it waits longer than told at most: many devices were told the same. */
+const BUSY_JITTER = 0.5;
+
 interface Attempt {
   readonly role: Role;
   readonly iid: string;
@@ -166,8 +171,28 @@ interface Attempt {
   readonly oneTimeCode?: AskOneTimeCode | undefined;
 }
 
-/** Runs a handshake at the first Proxy that can be reached. Answers of Security count wherever they come from. */
+/** Runs a handshake. A gateway that is busy and says when to come again has done nothing, and is asked again then. */
 async function establishAnywhere(
+  place: SignInPlace,
+  record: DeviceRecord,
+  attempt: Attempt,
+): Promise<{ establish: DeviceEstablish; answer: CborFields }> {
+  const deadline = performance.now() + BUSY_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await establishOnce(place, record, attempt);
+    } catch (error) {
+      const { code, retryAfterMs } = error as DeviceError;
+      const waitMs = retryAfterMs * (1 + BUSY_JITTER * Math.random());
+      const busy = (code === 'BUSY' || code === 'RETRY_LATER') && retryAfterMs > 0;
+      if (!busy || performance.now() + waitMs > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+}
+
+/** Runs a handshake at the first Proxy that can be reached. Answers of Security count wherever they come from. */
+async function establishOnce(
   place: SignInPlace,
   record: DeviceRecord,
   attempt: Attempt,

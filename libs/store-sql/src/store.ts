@@ -1,5 +1,6 @@
 import {
   AccessError,
+  Places,
   type RealmStore,
   StoreError,
   TABLE_NAMES,
@@ -31,6 +32,9 @@ const LOCK_TIMEOUT_MS = 2_500;
 /** How long a connection is looked for, ms: a few servers, each with its connect timeout. */
 const BEGIN_PATIENCE_MS = 4_000;
 const POOL_SIZE = 16;
+/** Transactions that may wait for a connection, and how long, ms: that many wait because we are busy, not the database. */
+const MAX_WAITING = 1_000;
+const MAX_WAIT_MS = 10_000;
 const RETRIES = 5;
 /** Serialization failure and deadlock: nothing was done, the transaction may run again. */
 const RETRYABLE = new Set(['40001', '40P01']);
@@ -69,10 +73,12 @@ export class SqlStore {
   readonly #finder: PrimaryFinder;
   readonly #replicated: boolean;
   readonly #statements = new Map<string, string>();
+  readonly #places: Places;
 
   constructor(address: DatabaseAddress, { poolSize = POOL_SIZE, replicated = false }: SqlStoreOptions = {}) {
     this.#finder = new PrimaryFinder(address);
     this.#replicated = replicated;
+    this.#places = new Places({ places: poolSize, maxWaiting: MAX_WAITING, maxWaitMs: MAX_WAIT_MS });
     this.#pool = new pg.Pool({
       ...connectionOf(address),
       Client: clientOfPrimary(this.#finder) as never,
@@ -90,7 +96,7 @@ export class SqlStore {
     this.#pool.on('connect', (client) => void client.on('error', () => undefined));
   }
 
-  /** The store of one realm. */
+  /** The store of one realm. Its transactions also throw BusyError, with nothing done. */
   in(realm: string): RealmStore {
     return { realm, transaction: (work) => this.#retrying(realm, work) };
   }
@@ -101,7 +107,11 @@ export class SqlStore {
   }
 
   /** Runs one statement of the operator's kind outside of any realm. @throws StoreError ERR_STORE_UNAVAILABLE */
-  async query<Row extends object>(text: string): Promise<Row[]> {
+  query<Row extends object>(text: string): Promise<Row[]> {
+    return this.#places.run(() => this.#query<Row>(text));
+  }
+
+  async #query<Row extends object>(text: string): Promise<Row[]> {
     const { client } = await this.#begin();
     try {
       const { rows } = await client.query<Row>(text);
@@ -121,7 +131,7 @@ export class SqlStore {
   async #retrying<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#run(realm, work);
+        return await this.#places.run(() => this.#run(realm, work));
       } catch (error) {
         const again = RETRYABLE.has((error as { code?: string }).code ?? '') && attempt < RETRIES;
         if (!again) throw error instanceof StoreError || !isDatabaseError(error) ? error : unavailable(error);
