@@ -6,7 +6,14 @@ import type { BackendRequest, BackendSink } from '../src/backend/connection.ts';
 import type { BackendError } from '../src/backend/errors.ts';
 import { type BackendCall, BackendPool } from '../src/backend/pool.ts';
 
-const GET: BackendRequest = { method: 'GET', path: '/', authority: 'wiki.corp', fields: [], content: 'none' };
+const GET: BackendRequest = {
+  method: 'GET',
+  path: '/',
+  authority: 'wiki.corp',
+  fields: [],
+  content: 'none',
+  last: false,
+};
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 
 const closing: (() => void)[] = [];

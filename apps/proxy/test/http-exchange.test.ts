@@ -9,6 +9,7 @@ import {
   encodeText,
   type SignedCode,
 } from '@sallyport/channel';
+import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { Backends } from '../src/backend/backends.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
@@ -40,6 +41,8 @@ beforeEach(() => void seen.splice(0));
 /** An exchange on a stream that nothing carries: what it says to the backend is what counts. */
 function exchange(over: Partial<StreamHost> = {}) {
   const outcomes: ('done' | SignedCode)[] = [];
+  const words: string[] = [];
+  const rules: string[] = [];
   const host: StreamHost = {
     backends,
     deviceAddress: '192.0.2.1',
@@ -47,18 +50,19 @@ function exchange(over: Partial<StreamHost> = {}) {
       resource: { name: 'wiki', kind: 'http', authority: 'wiki.corp', backend, rules: [], assertion: 'signed' },
     }),
     rights: 1,
-    refused: () => undefined,
+    refused: (rule) => void rules.push(rule),
     whenReady: (work) => work(),
     mayServe: () => true,
     backendFailed: () => undefined,
     count: (_kind, outcome) => void outcomes.push(outcome),
     ...over,
   };
-  const owner = { ready() {}, flush() {}, sendReset() {}, release() {}, finished() {} };
+  const sendReset = (_stream: ChannelStream, _code: number, said = ''): void => void words.push(said);
+  const owner = { ready() {}, flush() {}, sendReset, release() {}, finished() {} };
   const stream = new ChannelStream(owner, { id: 1, kind: 1, window: 262_144, opening: false });
   const sink = new HttpExchange({ host, stream });
   stream.sink = sink;
-  return { sink, outcomes };
+  return { sink, outcomes, words, rules };
 }
 
 const head = (method: string, fields: [string, string][] = []): Uint8Array =>
@@ -116,7 +120,7 @@ test('the Proxy alone says where a request goes, for whom and from where', async
   await until(() => seen.length === 1);
   expect(seen[0]!.headers).toMatchObject({
     host: 'wiki.corp',
-    forwarded: 'for=192.0.2.1',
+    forwarded: 'for=192.0.2.1;host=wiki.corp;proto=https',
     'sallyport-assertion': 'signed',
     accept: '*/*',
   });
@@ -155,4 +159,91 @@ test('content that is more or less than declared ends the stream and never looks
   expect(cut.outcomes).toEqual(['REQUEST_REFUSED']);
   await sleep(50);
   expect(seen).toEqual([]);
+});
+
+/** An exchange at a resource with settings of its own. */
+const at = (settings: Partial<Backend>, over: Partial<ResourceGrant> = {}) =>
+  exchange({
+    decide: () => ({
+      resource: {
+        name: 'wiki',
+        kind: 'http',
+        authority: 'wiki.corp',
+        backend: { ...backend, ...settings },
+        rules: [],
+        ...over,
+      },
+    }),
+  });
+
+test.each(['GET', 'HEAD', 'OPTIONS', 'DELETE'])(
+  '%s with content is refused by name, unless the backend reads it',
+  async (method) => {
+    const ways = [
+      [head(method), ...chunk('abc'), END],
+      [head(method, [['content-length', '3']])],
+      [head(method, [['content-length', '3']]), ...chunk('abc'), END],
+    ];
+    for (const parts of ways) {
+      const refused = exchange();
+      for (const part of parts) refused.sink.data(part);
+      expect(refused.outcomes).toEqual(['REQUEST_REFUSED']);
+      expect(refused.words[0]).toContain(`${method} with content`);
+    }
+    await sleep(20);
+    expect(seen).toEqual([]);
+    const allowed = at({ readsContent: true });
+    for (const part of ways[2]!) allowed.sink.data(part);
+    await until(() => allowed.outcomes.length > 0);
+    expect(allowed.outcomes).toEqual(['done']);
+    expect(seen).toMatchObject([{ method, body: 'abc' }]);
+  },
+);
+
+test('a content-length of nothing is no content', async () => {
+  const { sink, outcomes } = exchange();
+  sink.data(Buffer.concat([head('DELETE', [['content-length', '0']]), END]));
+  await until(() => outcomes.length > 0);
+  expect(outcomes).toEqual(['done']);
+});
+
+test('a backend is told to end the connection behind content, unless it is known to read it', async () => {
+  const first = exchange();
+  for (const part of [head('POST'), ...chunk('abc'), END]) first.sink.data(part);
+  const second = at({ readsContent: true });
+  for (const part of [head('PUT'), ...chunk('abc'), END]) second.sink.data(part);
+  const third = exchange();
+  third.sink.data(Buffer.concat([head('GET'), END]));
+  await until(() => seen.length === 3);
+  const connection = (method: string): unknown => seen.find((one) => one.method === method)!.headers['connection'];
+  expect(connection('POST')).toBe('close');
+  expect(connection('PUT')).not.toBe('close');
+  expect(connection('GET')).not.toBe('close');
+});
+
+test('a resource says whether its backend is told by X-Forwarded fields, and what passes', async () => {
+  const forged: [string, string][] = [
+    ['x-forwarded-for', '6.6.6.6'],
+    ['x-forwarded-proto', 'gopher'],
+    ['x-user', 'root'],
+    ['x-http-method', 'DELETE'],
+  ];
+  const { sink } = at({ xForwarded: true, passFields: ['x-user', 'x-forwarded-for'] });
+  sink.data(Buffer.concat([head('GET', forged), END]));
+  await until(() => seen.length === 1);
+  expect(seen[0]!.headers).toMatchObject({
+    forwarded: 'for=192.0.2.1;host=wiki.corp;proto=https',
+    'x-forwarded-for': '192.0.2.1',
+    'x-forwarded-host': 'wiki.corp',
+    'x-forwarded-proto': 'https',
+    'x-user': 'root',
+  });
+  expect(seen[0]!.headers['x-http-method']).toBeUndefined();
+});
+
+test('a refusal says which rule, to the device and to the log', () => {
+  const { sink, words, rules } = exchange();
+  sink.data(head('GET', [['cookie', 'a'.repeat(9_000)]]));
+  expect(words).toEqual(['the value of a field (cookie) is longer than 8192 bytes']);
+  expect(rules).toEqual(words);
 });

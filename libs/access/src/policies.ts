@@ -1,3 +1,4 @@
+import { isOwnField, speaksForProxy } from '@sallyport/channel';
 import type { AccessRule, Backend, PolicyInput, ResourceGrant, ResourceInput } from '@sallyport/security-api';
 import { change } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
@@ -76,6 +77,7 @@ export async function putResource(
   if (!URL.canParse(input.backend.url))
     throw new AccessError('ERR_ACCESS_INVALID', 'the URL of the backend is not valid');
   for (const network of input.backend.networks) checkNetwork(network);
+  for (const field of input.backend.passFields ?? []) checkPassField(field);
   const matching = input.backend.url.startsWith('tcp:') === (input.kind === 'tcp');
   if (!matching)
     throw new AccessError('ERR_ACCESS_INVALID', 'a tcp resource has a tcp:// backend, an http one http(s)://');
@@ -84,6 +86,13 @@ export async function putResource(
     if ((await tables.resources.update({ where: { name } }, columns)) === 0) await tables.resources.insert(row);
   });
   return row;
+}
+
+/** @throws AccessError ERR_ACCESS_INVALID for a field that no setting lets pass, or that passes without one. */
+function checkPassField(name: string): void {
+  if (isOwnField(name) || name.startsWith('proxy-'))
+    throw new AccessError('ERR_ACCESS_INVALID', `only the gateway itself sets ${name}`);
+  if (!speaksForProxy(name)) throw new AccessError('ERR_ACCESS_INVALID', `${name} passes without a setting`);
 }
 
 /** @throws AccessError ERR_ACCESS_INVALID for what is not an address with a prefix length. */

@@ -7,7 +7,7 @@ import {
   type ResponseHead,
 } from './binary-http.ts';
 import { concat, copyBytes, EMPTY, formatLatin1 } from './bytes.ts';
-import { demand } from './errors.ts';
+import { ChannelError, demand } from './errors.ts';
 
 /** What a decoder tells, in the order of the message. */
 export interface MessageSink<Head> {
@@ -38,7 +38,7 @@ const CONTROL: readonly Control[] = [
 /** Items of a message: undefined, and nothing taken, when one is not all there yet. */
 interface Items {
   varint(): number | undefined;
-  text(limit: number, what: string): string | undefined;
+  text(limit: number, what: string, name?: string): string | undefined;
 }
 
 /** What is different between the heads of requests and responses. */
@@ -134,7 +134,7 @@ class MessageDecoder {
       else this.#name = name;
       return true;
     }
-    const value = this.text(HTTP_LIMITS.valueBytes, 'a field value');
+    const value = this.text(HTTP_LIMITS.valueBytes, 'the value of a field', this.#name);
     if (value === undefined) return false;
     this.#fieldBytes += this.#name.length + value.length;
     const { sectionBytes, fields } = HTTP_LIMITS;
@@ -209,11 +209,11 @@ class MessageDecoder {
   }
 
   /** The next text with its length in front; undefined when it is not all there. */
-  text(limit: number, what: string): string | undefined {
+  text(limit: number, what: string, name?: string): string | undefined {
     const start = this.#at;
     const length = this.varint();
     if (length === undefined) return undefined;
-    demand(length <= limit, 'ERR_CHANNEL_HTTP', `${what} is longer than ${limit} bytes`);
+    if (length > limit) refuseLength(limit, what, name);
     const end = this.#at + length;
     if (end > this.#buffer.length) {
       this.#at = start;
@@ -223,6 +223,12 @@ class MessageDecoder {
     this.#at = end;
     return text;
   }
+}
+
+/** Names the field whose value is too long, if its name is one that may stand in a message. */
+function refuseLength(limit: number, what: string, name = ''): never {
+  const named = /^[a-z0-9-]{1,64}$/.test(name) ? `${what} (${name})` : what;
+  throw new ChannelError('ERR_CHANNEL_HTTP', `${named} is longer than ${limit} bytes`);
 }
 
 class RequestHeadReader implements HeadReader {

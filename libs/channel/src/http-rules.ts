@@ -1,5 +1,6 @@
 import type { Field, RequestHead, ResponseHead } from './binary-http.ts';
 import { demand } from './errors.ts';
+import { isOwnField, speaksForProxy, speaksToProxy } from './spoken-fields.ts';
 
 /** Methods that may pass unless policy says less. */
 export const DEFAULT_METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -24,10 +25,6 @@ const REFUSED_FIELDS = new Set([
   'http2-settings',
 ]);
 
-/** Fields that only the Proxy sets; what a device sends of them is dropped. */
-const OWN_FIELDS =
-  /^(?:forwarded|via|x-real-ip|true-client-ip|cf-connecting-ip|x-client-ip|x-forwarded-.*|x-original-.*|x-rewrite-url|sallyport-.*)$/;
-
 /** Fields between the Proxy and a backend that end there. */
 const HOP_FIELDS = new Set([
   'connection',
@@ -47,17 +44,25 @@ function refuse(condition: boolean, message: string): void {
 
 /**
  * Checks a request as strictly as SPEC.md, section 7 says: refused, never repaired.
- * Gives the fields that go on, without those that only the Proxy sets.
  * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED naming the rule.
  */
-export function checkRequest(head: RequestHead, methods: readonly string[] = DEFAULT_METHODS): readonly Field[] {
+export function checkRequest(head: RequestHead, methods: readonly string[] = DEFAULT_METHODS): void {
   refuse(methods.includes(head.method), 'the method is not allowed');
   refuse(head.scheme === 'http' || head.scheme === 'https', 'the scheme is not http or https');
   refuse(AUTHORITY.test(head.authority), 'the authority is not a lower-case host with an optional port');
   checkPath(head.path);
   checkFields(head.fields);
   for (const [name, value] of head.fields) checkRequestField(name, value, head.authority);
-  return head.fields.filter(([name]) => !OWN_FIELDS.test(name) && name !== 'host');
+}
+
+/**
+ * The fields of a checked request that go on to its backend: not those that speak for the proxy in front of it, unless the
+ * resource lets them pass by name (lower case).
+ */
+export function passedFields(fields: readonly Field[], passing: readonly string[] = []): Field[] {
+  return fields.filter(
+    ([name]) => name !== 'host' && (!speaksForProxy(name) || (passing.includes(name) && !isOwnField(name))),
+  );
 }
 
 function checkRequestField(name: string, value: string, authority: string): void {
@@ -67,17 +72,30 @@ function checkRequestField(name: string, value: string, authority: string): void
 }
 
 /**
- * Checks a backend's response and gives the fields that may go to the device.
+ * Checks a backend's response and gives the fields that may go to the device: without those between the two servers, and
+ * without names that are no plain tokens, which some backends send and nobody needs.
  * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED naming the rule.
  */
 export function checkResponse(head: ResponseHead): readonly Field[] {
   refuse(head.status >= 200 && head.status <= 599, 'the status is not valid');
-  checkFields(head.fields);
-  const named = head.fields
-    .filter(([name]) => name === 'connection')
-    .flatMap(([, value]) => value.toLowerCase().split(','))
-    .map((name) => name.trim());
-  return head.fields.filter(([name]) => !HOP_FIELDS.has(name) && !named.includes(name));
+  const named = namedByConnection(head.fields);
+  const passing = head.fields.filter(
+    ([name]) => !HOP_FIELDS.has(name) && !named.includes(name) && TOKEN.test(name) && !name.includes('_'),
+  );
+  checkFields(passing);
+  return passing.filter(([name]) => !speaksToProxy(name));
+}
+
+const NONE: readonly string[] = [];
+
+function namedByConnection(fields: readonly Field[]): readonly string[] {
+  let named = NONE;
+  for (const [name, value] of fields) {
+    if (name !== 'connection') continue;
+    const names = value.split(',').map((one) => one.trim().toLowerCase());
+    named = [...named, ...names];
+  }
+  return named;
 }
 
 /** Declared bytes of the content, undefined when not declared. Only after the fields were checked. */
@@ -124,17 +142,25 @@ export function checkPath(path: string): void {
 
 const BAD_DECODED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const SEPARATORS = /[/\\.%]/;
+/** Where some backends end a segment, before or after they have decoded it. */
+const SEGMENT_ENDS = /[;?#]/;
 
 function checkSegment(segment: string): void {
-  const name = segment.split(';', 1)[0];
-  refuse(name !== '.' && name !== '..', 'the path has a dot segment');
+  refuse(!isDotSegment(segment), 'the path has a dot segment');
   if (!segment.includes('%')) return;
   refuse(!/%(?![0-9a-fA-F]{2})/.test(segment), 'the path has a broken escape');
   refuse(!/%(?:2[eEfF5]|5[cC]|00)/.test(segment), 'the path hides a separator in an escape');
   const escapes = decodeEscapes(segment);
   refuse(escapes !== undefined && !BAD_DECODED.test(escapes), 'the path has an escape that is not a visible character');
+  // Decoded once more by a backend that takes parameters, spaces or look-alikes off afterwards.
+  refuse(!isDotSegment((escapes ?? '').normalize('NFKC')), 'the path hides a dot segment in an escape');
   const plain = (escapes ?? '').replace(/[\x21-\x7e]/g, '');
   refuse(!SEPARATORS.test(plain.normalize('NFKC')), 'the path hides a separator in a look-alike');
+}
+
+function isDotSegment(segment: string): boolean {
+  const name = segment.split(SEGMENT_ENDS, 1)[0]!.trim();
+  return name === '.' || name === '..';
 }
 
 function decodeEscapes(segment: string): string | undefined {

@@ -92,6 +92,7 @@ export {
   contentLength,
   DEFAULT_METHODS,
   IDEMPOTENT_METHODS,
+  passedFields,
   pathUnder,
 } from './http-rules.ts';
 export { type ChannelLimits, DEFAULT_LIMITS, MAX_WINDOW, TokenBucket } from './limits.ts';
@@ -147,5 +148,6 @@ export {
   type Role,
   verifyHelloMac,
 } from './schedule.ts';
+export { isOwnField, speaksForProxy } from './spoken-fields.ts';
 export { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
 export { encodeWsMessage, MAX_WS_MESSAGE_BYTES, WS_OPCODES, type WsMessage, WsMessageDecoder } from './web-socket.ts';

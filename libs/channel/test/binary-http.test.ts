@@ -11,7 +11,7 @@ import {
 } from '../src/binary-http.ts';
 import { concat, encodeText, parseHex } from '../src/bytes.ts';
 import { requestDecoder, responseDecoder } from '../src/http-decoder.ts';
-import { checkPath, checkRequest, checkResponse, pathUnder } from '../src/http-rules.ts';
+import { checkPath, checkRequest, checkResponse, passedFields, pathUnder } from '../src/http-rules.ts';
 import { hasShared, readShared } from './third-party.ts';
 
 class Collected<Head> {
@@ -168,7 +168,8 @@ test('drops the fields that only the Proxy sets, and keeps the rest', () => {
     ['host', 'wiki.corp'],
     ['cookie', 'a=b'],
   ];
-  expect(checkRequest({ ...HEAD, fields })).toEqual([['cookie', 'a=b']]);
+  expect(() => checkRequest({ ...HEAD, fields })).not.toThrow();
+  expect(passedFields(fields)).toEqual([['cookie', 'a=b']]);
 });
 
 test('drops hop-by-hop fields of a response and what Connection names', () => {
@@ -192,6 +193,33 @@ test.runIf(hasShared)('refuses every hostile path but those whose dots are only 
     }
   });
   expect(passed).toEqual(['/app?x=/../admin']);
+});
+
+test.each([
+  '/public/..%3b/admin',
+  '/public/..%3Bx=1/admin',
+  '/public/.%3b/admin',
+  '/public/..%3f/admin',
+  '/public/..%23/admin',
+  '/public/..%20/admin',
+  '/public/%20../admin',
+  '/public/..%c2%a0/admin',
+  '/public/..%ef%bc%9b/admin',
+  '/public/..;%3b/admin',
+])('%s hides a dot segment that shows after decoding', (path) => {
+  expect(() => checkPath(path)).toThrow(expect.objectContaining({ code: 'ERR_CHANNEL_HTTP_REFUSED' }));
+});
+
+test.each(['/a%3bb/c', '/..a%3b', '/a..%3b', '/...%3b', '/%20/a'])('%s hides none', (path) => {
+  expect(() => checkPath(path)).not.toThrow();
+});
+
+test('a value that is too long is refused by the name of its field, its limit, and nothing else of it', () => {
+  const fields: Field[] = [['cookie', 'a'.repeat(8_193)]];
+  const decoder = requestDecoder({ head: () => undefined, content: () => undefined, trailers: () => undefined });
+  expect(() => decoder.push(encodeRequestHead({ ...HEAD, fields }))).toThrow(
+    'the value of a field (cookie) is longer than 8192 bytes',
+  );
 });
 
 test('ordinary paths pass', () => {

@@ -64,6 +64,15 @@ export const Backend = Type.Object(
     networks: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
     /** PEM of the CA of an https backend; absent: the system's. */
     ca: Type.Optional(Type.String({ maxLength: 65_536 })),
+    /**
+     * It reads, or throws away, the content of every request, whatever the method and its answer. Then any method may have
+     * content, and a connection that carried some is used again.
+     */
+    readsContent: Type.Optional(Type.Boolean()),
+    /** It wants to be told by X-Forwarded-For, -Host and -Proto, too. */
+    xForwarded: Type.Optional(Type.Boolean()),
+    /** Fields a device may send to it although backends take them from a proxy in front of them, lower case. */
+    passFields: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,64}$' }), { maxItems: 32 })),
     /** The backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience. */
     delegate: Type.Optional(
       Type.Object({ directory: Name, audience: Type.String({ minLength: 1, maxLength: 512 }) }, CLOSED),

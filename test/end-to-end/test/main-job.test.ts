@@ -70,7 +70,7 @@ test('the backend learns who the user is, from the Proxy alone', async () => {
   ).json()) as Record<string, string>;
   expect(headers['host']).toBe('wiki.corp');
   expect(headers['x-forwarded-for']).toBeUndefined();
-  expect(headers['forwarded']).toBe('for=127.0.0.1');
+  expect(headers['forwarded']).toBe('for=127.0.0.1;host=wiki.corp;proto=http');
   expect(headers['sallyport-assertion']).toMatch(/^eyJ/);
   // A request without content says so to its backend.
   expect(headers['transfer-encoding']).toBeUndefined();

@@ -10,6 +10,9 @@ interface ResourceOptions {
   readonly network?: string[];
   readonly ca?: string;
   readonly title?: string;
+  readonly readsContent?: boolean;
+  readonly xForwarded?: boolean;
+  readonly passField?: string[];
   readonly delegate?: string;
   readonly delegateAudience?: string;
 }
@@ -40,6 +43,9 @@ export function addRightCommands(program: Command): void {
     .option('--network <cidr...>', 'private or loopback networks that the backend may lie in')
     .option('--ca <file>', 'PEM of the CA of an https backend')
     .option('--title <text>', 'name to show')
+    .option('--reads-content', 'the backend reads all content: any method may have some, connections are kept after it')
+    .option('--x-forwarded', 'tell the backend by X-Forwarded-For, -Host and -Proto, too')
+    .option('--pass-field <names...>', 'fields of devices that pass although backends take them from a proxy in front')
     .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
     .option('--delegate-audience <audience>', 'for whom that token is')
     .action(addResource);
@@ -66,6 +72,9 @@ async function addResource(name: string, options: ResourceOptions, command: Comm
       url: options.backend,
       networks: options.network ?? [],
       ...(options.ca === undefined ? {} : { ca: readFileSync(options.ca, 'utf8') }),
+      ...(options.readsContent ? { readsContent: true } : {}),
+      ...(options.xForwarded ? { xForwarded: true } : {}),
+      ...(options.passField ? { passFields: options.passField } : {}),
       ...delegateOf(name, options),
     },
     ...(options.title === undefined ? {} : { title: options.title }),

@@ -12,6 +12,8 @@ export interface BackendRequest {
   readonly fields: readonly Field[];
   /** Whether content follows, and how it is framed. */
   readonly content: 'none' | 'length' | 'chunked';
+  /** The connection ends after it, and the backend is told so: it then reads nothing behind it as a request. */
+  readonly last: boolean;
 }
 
 /** What hears of one exchange on a connection. */
@@ -55,6 +57,7 @@ export class BackendConnection implements ResponseSink {
   readonly #parser = new ResponseParser(this);
   #sink: ConnectionSink | undefined;
   #chunked = false;
+  #last = false;
   #requestDone = true;
   #released = false;
   #paused = false;
@@ -82,6 +85,7 @@ export class BackendConnection implements ResponseSink {
   begin(request: BackendRequest, sink: ConnectionSink): void {
     this.#sink = sink;
     this.#chunked = request.content === 'chunked';
+    this.#last = request.last;
     this.#requestDone = request.content === 'none';
     this.#deadline = performance.now() + HEADERS_TIMEOUT_MS;
     this.#parser.expect(request.method);
@@ -165,7 +169,8 @@ export class BackendConnection implements ResponseSink {
     if (!sink) return;
     this.#sink = undefined;
     // An answer before the whole request was read leaves the connection in a state that nobody can know.
-    const reusable = this.#parser.reusable && this.#requestDone && !this.#socket.destroyed;
+    const taken = this.#requestDone && this.#socket.writableLength === 0;
+    const reusable = this.#parser.reusable && taken && !this.#last && !this.#socket.destroyed;
     const keepMs = Math.min(KEEP_ALIVE_MS, (this.#parser.keepAliveMs ?? KEEP_ALIVE_MS) - KEEP_ALIVE_MARGIN_MS);
     if (reusable && keepMs > 0) {
       this.#deadline = performance.now() + keepMs;
@@ -198,8 +203,9 @@ export class BackendConnection implements ResponseSink {
 }
 
 /** Head of a request (RFC 9112, section 3). The Proxy alone says where it goes; the rest was checked before. */
-export function formatRequest({ method, path, authority, fields, content }: BackendRequest): string {
+export function formatRequest({ method, path, authority, fields, content, last }: BackendRequest): string {
   let text = `${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n`;
   for (const [name, value] of fields) text += `${name}: ${value}\r\n`;
+  if (last) text += 'connection: close\r\n';
   return content === 'chunked' ? `${text}transfer-encoding: chunked\r\n\r\n` : `${text}\r\n`;
 }

@@ -28,8 +28,3 @@ export interface StreamPlace {
   readonly host: StreamHost;
   readonly stream: ChannelStream;
 }
-
-/** Value of the field `forwarded` (RFC 7239) for the device's address. */
-export function forwardedFor(address: string): string {
-  return address.includes(':') ? `for="[${address}]"` : `for=${address}`;
-}

@@ -17,12 +17,15 @@ import type { ResourceGrant } from '@sallyport/security-api';
 import type { BackendRequest } from '../backend/connection.ts';
 import type { BackendError } from '../backend/errors.ts';
 import type { BackendCall, BackendPool } from '../backend/pool.ts';
-import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
+import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { type Asker, HttpAnswer } from './http-answer.ts';
 import { Passage } from './passage.ts';
+import { requestFields } from './request-fields.ts';
 
-const NO_BODY_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
-/** Methods that usually have no content: they wait for the end of the request, to be sent as what they are. */
+/**
+ * Methods that usually have no content, and whose content many backends do not read: what they leave would be read as the
+ * next request. They wait for the end of the request, to be sent as what they are.
+ */
 const RARE_BODY_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
 
 /**
@@ -35,7 +38,6 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   readonly #decoder: HttpDecoder;
   #head: RequestHead | undefined;
   #passage: Passage | undefined;
-  #fields: readonly Field[] = [];
   /** Declared bytes of the content. */
   #declared: number | undefined;
   /** Content that waits: for a connection, or for rights that are being read. Its credit is not given back. */
@@ -90,8 +92,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   // What the decoder of the request tells.
 
   head(head: RequestHead): void {
-    this.#fields = checkRequest(head);
-    this.#declared = contentLength(this.#fields);
+    checkRequest(head);
+    this.#declared = contentLength(head.fields);
     this.#head = head;
     const { authority, method, path } = head;
     this.#passage = new Passage(this.#host, { kind: 'http', authority, method, path });
@@ -205,6 +207,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (look === 'wait') return this.#ask(head);
     if (look !== 'pass') return this.refuse(look);
     const { resource } = this.#passage!;
+    if (this.#hasContent && RARE_BODY_METHODS.has(head.method) && !resource.backend.readsContent)
+      return this.refuse('REQUEST_REFUSED', `${head.method} with content: the resource does not say that it reads it`);
     try {
       this.#pool = this.#host.backends.pool(resource.backend);
     } catch (error) {
@@ -214,6 +218,11 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     }
     this.#call = this.#pool.call(this.#requestFor(head, resource), new HttpAnswer(this, this.#stream));
     this.#call.send();
+  }
+
+  /** Asked when it is known. */
+  get #hasContent(): boolean {
+    return this.#received > 0 || (this.#declared ?? 0) > 0 || (!this.#requestDone && this.#declared === undefined);
   }
 
   /** Sends what was held and, when the request is complete, its end, as soon as they may go. */
@@ -235,19 +244,17 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     });
   }
 
-  /** The Proxy alone says where the request goes, for whom, and from where it came. */
-  #requestFor({ method, path }: RequestHead, { authority, assertion, delegated }: ResourceGrant): BackendRequest {
-    const fields: Field[] = [
-      ...ownFields(this.#fields, delegated),
-      ['forwarded', forwardedFor(this.#host.deviceAddress)],
-    ];
-    if (assertion !== undefined) fields.push(['sallyport-assertion', assertion]);
-    if (this.#declared !== undefined) return { method, path, authority, fields, content: 'length' };
-    if (!this.#requestDone) return { method, path, authority, fields, content: 'chunked' };
-    if (this.#received === 0 && NO_BODY_METHODS.has(method))
-      return { method, path, authority, fields, content: 'none' };
+  /** A connection that carried content is not used again, unless the backend is known to read it: see `Backend`. */
+  #requestFor(head: RequestHead, resource: ResourceGrant): BackendRequest {
+    const { method, path } = head;
+    const fields = requestFields(head, this.#host.deviceAddress, resource);
+    const last = this.#hasContent && !resource.backend.readsContent;
+    const to = { method, path, authority: resource.authority, fields, last };
+    if (this.#declared !== undefined) return { ...to, content: 'length' };
+    if (!this.#requestDone) return { ...to, content: 'chunked' };
+    if (this.#received === 0 && RARE_BODY_METHODS.has(method)) return { ...to, content: 'none' };
     fields.push(['content-length', String(this.#received)]);
-    return { method, path, authority, fields, content: 'length' };
+    return { ...to, content: 'length' };
   }
 
   /** Content to the backend; its credit goes back when the socket has room, so what is held is bounded by the window. */
@@ -261,10 +268,4 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#call) this.#call.abort();
     else this.#stream.settle();
   }
-}
-
-/** Where a token was delegated, it stands in Authorization, whatever the device wrote there. */
-function ownFields(fields: readonly Field[], delegated: string | undefined): readonly Field[] {
-  if (delegated === undefined) return fields;
-  return [...fields.filter(([name]) => name !== 'authorization'), ['authorization', `Bearer ${delegated}`]];
 }

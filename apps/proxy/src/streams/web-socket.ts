@@ -25,8 +25,9 @@ import type { WebSocket } from 'ws';
 import { askWebSocket } from '../backend/backends.ts';
 import { dial } from '../backend/dial.ts';
 import { BackendError, wordsOf } from '../backend/errors.ts';
-import { type Exchange, forwardedFor, type StreamHost, type StreamPlace } from './exchange.ts';
+import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { Passage } from './passage.ts';
+import { requestFields } from './request-fields.ts';
 
 /** Messages the device may send before the backend has accepted. */
 const MAX_EARLY_MESSAGES = 64;
@@ -112,20 +113,20 @@ export class WebSocketExchange implements Exchange {
   }
 
   #start(head: RequestHead): void {
-    const fields = checkRequest(head, ['GET']);
+    checkRequest(head, ['GET']);
     const { authority, method, path } = head;
     this.#head = head;
     this.#passage = new Passage(this.#host, { kind: 'http', authority, method, path });
-    this.#dial(this.#passage, fields);
+    this.#dial(this.#passage);
   }
 
-  #dial(passage: Passage, fields: readonly Field[]): void {
+  #dial(passage: Passage): void {
     if (this.#over) return;
     const look = passage.look();
-    if (look === 'wait') return this.#host.whenReady(() => this.#dial(passage, fields));
+    if (look === 'wait') return this.#host.whenReady(() => this.#dial(passage));
     if (look !== 'pass') return this.#end(look);
     const { backend } = passage.resource;
-    const connected = (socket: Socket): void => this.#ask(socket, { passage, fields, url: backend.url });
+    const connected = (socket: Socket): void => this.#ask(socket, passage, backend.url);
     const failed = (error: BackendError): void => this.#failed('BACKEND_UNREACHABLE', error);
     try {
       this.#dialled = dial(backend, { connected, failed });
@@ -135,24 +136,21 @@ export class WebSocketExchange implements Exchange {
   }
 
   /** The connection is there: the upgrade goes out after a last look, and in the same turn as it. */
-  #ask(socket: Socket, dialled: { passage: Passage; fields: readonly Field[]; url: string }): void {
+  #ask(socket: Socket, passage: Passage, url: string): void {
     if (this.#over) return void socket.destroy();
-    const { passage, fields, url } = dialled;
     const look = passage.look();
     if (look === 'wait') {
       socket.on('error', () => undefined);
-      return this.#host.whenReady(() => this.#ask(socket, dialled));
+      return this.#host.whenReady(() => this.#ask(socket, passage, url));
     }
     if (look !== 'pass') return this.#end(look);
-    const { backend, assertion, delegated } = passage.resource;
+    const { resource } = passage;
     // The resource may have moved meanwhile, or the backend closed the connection: nothing was sent.
-    if (backend.url !== url || socket.destroyed) return this.#end('NOT_PROCESSED');
+    if (resource.backend.url !== url || socket.destroyed) return this.#end('NOT_PROCESSED');
+    const fields = requestFields(this.#head!, this.#host.deviceAddress, resource);
     const headers = {
       ...Object.fromEntries(fields.filter(([name]) => !OWN_WS_FIELDS.test(name))),
-      host: this.#head!.authority,
-      forwarded: forwardedFor(this.#host.deviceAddress),
-      ...(assertion === undefined ? {} : { 'sallyport-assertion': assertion }),
-      ...(delegated === undefined ? {} : { authorization: `Bearer ${delegated}` }),
+      host: resource.authority,
     };
     const asked = this.#asked(socket, { protocols: protocolsOf(fields), headers });
     if (!asked) return;

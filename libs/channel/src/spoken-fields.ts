@@ -1,0 +1,58 @@
+/**
+ * Fields by which backends and frameworks believe a proxy in front of them: who asks, from where, with which certificate, for
+ * which host, path or method. Families, not names: each backend has its own spelling. Read without hyphens and the like, because
+ * CGI, WSGI and others write `-`, `_` and `.` as one.
+ */
+const FAMILIES = new RegExp(
+  [
+    // The one standard, and what came before it.
+    'forwarded|^x?forward|^x?via$|^xproxy|^wlproxy|^xenvoy|^xcluster|^xtrustedproxy',
+    // Where the request came from.
+    'clientip|clientaddr|realip|^xreal|remoteip|remoteaddr|remotehost|remoteport|sourceip|origin(?:al|ating)?ip|userip|peerip',
+    '^x(?:from|your|src|visitor|request|host|caller)?ip(?:addr(?:ess)?)?$|clienthost|connectingip|externaladdress|socketip|^true(?:client|source)|^cf(?:connecting|access)|^xazure|^xappengine(?:user|remote)',
+    // What was asked for, and how.
+    '^x?original|^x?rewrite|^xaccel|^xsendfile|^x?httphost|^xhost|^xservername|^xurl|^x?scheme|^xproto$|^xport$|^frontendhttps',
+    'methodoverride|^x?httpmethod|^xmethod',
+    // Who asks.
+    '^x?user(?!agent)|user(?:name|id|email|groups?|roles?)?$|logonuser|^xiisnode|remoteuser|remotename|remotegroup|remoteemail|authrequest|authenticated|webauth|proxyuser|loginuser',
+    '^x?auth(?:user|email|mail|name|group|role|subject|sub$|principal|id$)|impersonate|principal|^xmstokenaad',
+    '^x(?:email|mail|groups?|roles?|subject|identity|login|loginid)$',
+    '^x?(?:oidc|openid)claim|^xamznoidc|^xgoog(?:authenticated|iap)|^x?(?:pomerium|vouch|authentik|authelia|tailscale|teleport)',
+    // With which certificate.
+    '^x?ssl|^x?tls(?:client|cert|peer)|(?:ssl|tls)client|client(?:ssl|tls|cert|verify|s?dn|cn$|san$)|(?:ssl|tls)cert|mtls|peercert|^x?cert(?:$|subject|issuer|serial)|^xarr(?:ssl|client)',
+  ].join('|'),
+);
+/** What only the Proxy says to a backend; no setting opens these. */
+const OWN = /^x?sallyport|^forwarded$|^xforwarded(?:for|host|proto)$/;
+/** What a backend may say to nobody but the server in front of it. */
+const TO_THE_PROXY = /^x?sallyport|^xaccel|^xsendfile|^xlighttpdsend|^xreproxyurl/;
+
+const MAX_KNOWN = 1_024;
+
+function plain(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '');
+}
+
+/** Remembers what was found of a name: the same few come with every request. */
+function remembered(test: (name: string) => boolean): (name: string) => boolean {
+  const known = new Map<string, boolean>();
+  return (name) => {
+    const found = known.get(name);
+    if (found !== undefined) return found;
+    if (known.size >= MAX_KNOWN) known.clear();
+    const result = test(name);
+    known.set(name, result);
+    return result;
+  };
+}
+
+/** True for a field that only the Proxy sets: it never passes, whatever a resource says. */
+export const isOwnField: (name: string) => boolean = remembered((name) => OWN.test(plain(name)));
+
+/** True for a field of a request by which a backend would take the device for the proxy in front of it. */
+export const speaksForProxy: (name: string) => boolean = remembered(
+  (name) => isOwnField(name) || FAMILIES.test(plain(name)),
+);
+
+/** True for a field of a response that speaks to the proxy, not to the device. */
+export const speaksToProxy: (name: string) => boolean = remembered((name) => TO_THE_PROXY.test(plain(name)));
