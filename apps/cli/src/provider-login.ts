@@ -33,7 +33,9 @@ function comeBack(server: ReturnType<typeof createServer>, redirect: string): Pr
     const late = (): void => reject(new CliError('nobody came back from the browser', 'run the command again'));
     const timer = setTimeout(late, PATIENCE_MS);
     server.on('request', (request, response) => {
-      const url = new URL(request.url ?? '/', redirect);
+      // Any program of this machine may ask here, for anything.
+      const url = URL.parse(request.url ?? '/', redirect);
+      if (!url || url.origin !== new URL(redirect).origin) return void response.writeHead(404).end();
       if (url.pathname !== '/' || url.search === '') return void response.writeHead(404).end();
       response.writeHead(200, { 'content-type': 'text/html' }).end(PAGE, () => {
         clearTimeout(timer);

@@ -8,7 +8,7 @@ import {
 } from '@sallyport/channel';
 import { type GatewayChannel, type Resource, readResources } from './channel.ts';
 import { Connection, type ConnectionHost, type Reach, sameSession } from './connection.ts';
-import { DeviceError, type DeviceErrorCode, remoteError } from './errors.ts';
+import { DeviceError, type DeviceErrorCode, messageOf, remoteError } from './errors.ts';
 import { fetchOver, mayRetry } from './fetch.ts';
 import { type CallResponse, callHttp, checkHead, type RequestBody } from './http-call.ts';
 import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
@@ -314,8 +314,13 @@ export class Device {
   async #usableChannel(): Promise<GatewayChannel> {
     // Another process may have signed in, with the same storage.
     if (!this.#record?.session && this.#record?.iid !== undefined) await this.#adopt();
-    if (!this.#record?.session) throw new DeviceError('SIGNED_OUT', 'nobody is signed in');
+    if (!this.#record?.session) throw this.#signedOut();
     return this.#connection.usable();
+  }
+
+  #signedOut(): DeviceError {
+    const why = this.lastEnd ? `: ${messageOf(this.lastEnd.code)}` : '';
+    return new DeviceError('SIGNED_OUT', `nobody is signed in${why}`);
   }
 
   /** Takes over what is stored. */

@@ -68,11 +68,16 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   UNKNOWN_KID: 'the enrolment link is too old: ask for a new one',
 };
 
+/** What to tell people of a code. */
+export function messageOf(code: DeviceErrorCode): string {
+  return MESSAGES[code] ?? `the gateway answered ${code}`;
+}
+
 /** An error for a code that a peer sent, with the peer's own words behind ours. */
 export function remoteError(
   code: DeviceErrorCode,
   { words = '', ...options }: { mayHaveRun?: boolean; retryAfterMs?: number; words?: string | undefined } = {},
 ): DeviceError {
-  const message = MESSAGES[code] ?? `the gateway answered ${code}`;
+  const message = messageOf(code);
   return new DeviceError(code, words === '' ? message : `${message}: ${words.replace(/\p{Cc}/gu, ' ')}`, options);
 }

@@ -1,6 +1,6 @@
 export type { Resource } from './channel.ts';
 export { Device, type DeviceEvents, type DeviceOptions, type DeviceState, findField } from './device.ts';
-export { DeviceError, type DeviceErrorCode } from './errors.ts';
+export { DeviceError, type DeviceErrorCode, messageOf } from './errors.ts';
 export type { CallResponse, RequestBody } from './http-call.ts';
 export type { PendingSignIn, ProviderCredentials } from './provider.ts';
 export { beginProviderSignIn, finishProviderSignIn } from './provider.ts';

@@ -19,6 +19,7 @@ import {
   WsMessageDecoder,
 } from '@sallyport/channel';
 import type { GatewayChannel } from './channel.ts';
+import { DeviceError, remoteError } from './errors.ts';
 import { checkHead } from './http-call.ts';
 
 /** Gives the channel to use, connecting first if need be. */
@@ -37,6 +38,10 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   readyState = 0;
   protocol = '';
   binaryType: 'arraybuffer' | 'blob' = 'arraybuffer';
+  /** Status with which the server answered the handshake, once it has. */
+  status: number | undefined;
+  /** Why it could not be opened, or was lost. */
+  failure: DeviceError | undefined;
   onopen: ((event: Event) => void) | null = null;
   onmessage: ((event: MessageEvent) => void) | null = null;
   onclose: ((event: CloseEvent) => void) | null = null;
@@ -53,7 +58,10 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   constructor(source: ChannelSource, url: string, protocols: readonly string[] = []) {
     super();
     this.url = url;
-    this.#start(source, protocols).catch(() => this.#finish(1006, 'the connection failed', true));
+    this.#start(source, protocols).catch((error: unknown) => {
+      this.failure = error instanceof DeviceError ? error : undefined;
+      this.#finish(1006, this.failure?.code ?? 'the connection failed', true);
+    });
   }
 
   /** @throws TypeError before it is open. */
@@ -64,7 +72,9 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     this.#write({ opcode: text ? WS_OPCODES.text : WS_OPCODES.binary, bytes });
   }
 
+  /** @throws TypeError for a code that no WebSocket sends, or a reason of more than 123 bytes (RFC 6455, section 7.4). */
   close(code = 1000, reason = ''): void {
+    checkClose(code, reason);
     if (this.readyState >= 2) return;
     this.readyState = 2;
     if (!this.#stream) return this.#finish(code, reason, false);
@@ -87,8 +97,10 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   }
 
   reset(number: number, words = ''): void {
-    const code = findSignedCode(number) ?? 'CONNECTION_LOST';
-    this.#finish(1006, words === '' ? code : `${code}: ${words}`, true);
+    const code = findSignedCode(number);
+    const lost = code === undefined || code === 'CANCELLED';
+    this.failure = lost ? new DeviceError('CONNECTION_LOST', 'the connection was lost') : remoteError(code, { words });
+    this.#finish(1006, words === '' ? this.failure.code : `${this.failure.code}: ${words}`, true);
   }
 
   drain(): void {
@@ -110,6 +122,7 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
 
   #responded({ status, fields }: ResponseHead): void {
     this.#answered();
+    this.status = status;
     if (status !== 200) return this.#finish(1006, `the server answered ${status}`, true);
     this.protocol = fields.find(([name]) => name === 'sec-websocket-protocol')?.[1] ?? '';
     this.readyState = 1;
@@ -157,4 +170,10 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
 function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
   if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0));
   return data.byteLength === 0 ? EMPTY : Uint8Array.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+}
+
+function checkClose(code: number, reason: string): void {
+  const reserved = code < 1000 || code > 4999 || (code > 1014 && code < 3000) || [1004, 1005, 1006].includes(code);
+  if (reserved || !Number.isInteger(code)) throw new TypeError(`a WebSocket is not closed with the code ${code}`);
+  if (encodeText(reason).length > 123) throw new TypeError('the reason is longer than 123 bytes');
 }

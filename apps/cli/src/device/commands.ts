@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Credentials, Device } from '@sallyport/device';
 import type { Command } from 'commander';
 import { CliError, printJson, printRows } from '../output.ts';
@@ -6,6 +7,7 @@ import { signInByBrowser } from '../provider-login.ts';
 import { askOneTimeCode, askPassword } from '../secrets.ts';
 import { type FetchOptions, fetchUrl } from './fetch.ts';
 import { createForwardProxy } from './forward.ts';
+import { forwardAccess } from './forward-access.ts';
 import { deviceFile, openCliDevice } from './open.ts';
 
 interface SignInOptions {
@@ -121,33 +123,46 @@ function addFetchCommand(device: Command): void {
     );
 }
 
+interface ForwardOptions {
+  readonly port: string;
+  readonly password?: boolean;
+}
+
 function addForwardCommand(device: Command): void {
   device
     .command('forward')
-    .description('a local HTTP proxy, so that any client on this machine can go through the gateway')
+    .description('a local HTTP proxy, so that any client of yours on this machine can go through the gateway')
     .option('-p, --port <n>', 'port on 127.0.0.1', '8488')
-    .action(async (options: { port: string }, command: Command) => {
-      const globals = globalsOf(command);
-      const opened = await openCliDevice(globals);
-      await signedIn(opened);
-      const port = Number(options.port);
-      const server = createForwardProxy(opened);
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', () => reject(new CliError(`port ${port} is taken`, 'choose another one with --port')));
-        server.listen(port, '127.0.0.1', resolve);
-      });
-      opened.on('ended', ({ code }) => process.stderr.write(`the session is over (${code}); sign in again\n`));
-      opened.on('state', ({ state }) => process.stderr.write(`${state}\n`));
-      if (globals.json) printJson({ proxy: `http://127.0.0.1:${port}`, resources: opened.resources });
-      else {
-        process.stdout.write(
-          `forward proxy at http://127.0.0.1:${port} (every program on this machine may use it); you may use:\n`,
-        );
-        printRows(opened.resources, ['name', 'kind', 'authority'], false);
-        const first = opened.resources.find(({ kind }) => kind === 'http');
-        if (first) process.stdout.write(`\ntry: curl -x http://127.0.0.1:${port} http://${first.authority}/\n`);
-      }
-      process.once('SIGINT', () => process.exit(0));
-      process.once('SIGTERM', () => process.exit(0));
-    });
+    .option('--password', 'whoever knows a password that is printed may use it, instead of the programs of your user')
+    .action(forward);
+}
+
+async function forward(options: ForwardOptions, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  const opened = await openCliDevice(globals);
+  await signedIn(opened);
+  const port = Number(options.port);
+  const password = options.password ? randomBytes(12).toString('base64url') : undefined;
+  const server = createForwardProxy(opened, forwardAccess(password));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', () => reject(new CliError(`port ${port} is taken`, 'choose another one with --port')));
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  opened.on('ended', ({ code }) =>
+    process.stderr.write(`the session is over (${code}); sign in again: sallyport device login\n`),
+  );
+  opened.on('state', ({ state }) => process.stderr.write(`${state}\n`));
+  const proxy = `http://${password === undefined ? '' : `x:${password}@`}127.0.0.1:${port}`;
+  if (globals.json) printJson({ proxy, resources: opened.resources });
+  else sayForward(opened, proxy, password);
+  process.once('SIGINT', () => process.exit(0));
+  process.once('SIGTERM', () => process.exit(0));
+}
+
+function sayForward(device: Device, proxy: string, password: string | undefined): void {
+  const who = password === undefined ? 'your programs on this machine may use it' : 'who knows its password may use it';
+  process.stdout.write(`forward proxy at ${proxy} (${who}); you may use:\n`);
+  printRows(device.resources, ['name', 'kind', 'authority'], false);
+  const first = device.resources.find(({ kind }) => kind === 'http');
+  if (first) process.stdout.write(`\ntry: curl -x ${proxy} http://${first.authority}/\n`);
 }

@@ -1,197 +1,151 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Duplex, Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { Field } from '@sallyport/channel';
-import { type Device, DeviceError, type DeviceWebSocket } from '@sallyport/device';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { Duplex } from 'node:stream';
+import type { Device } from '@sallyport/device';
+import { forwardAccess, type Refusal } from './forward-access.ts';
+import { type Answer, answerOf, plainAnswer } from './forward-refusal.ts';
+import {
+  absoluteTarget,
+  answeredFields,
+  forwardedFields,
+  hasContent,
+  originTarget,
+  type Target,
+} from './forward-target.ts';
+import { forwardWebSocket } from './forward-web-socket.ts';
+import { carryDown, tunnel } from './tunnel.ts';
 
-/** Fields between the local client and this proxy; they go no further (RFC 9110, section 7.6.1). */
-const HOP_FIELDS = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'expect',
-  'host',
-]);
-const WS_MESSAGE_BYTES = 1024 * 1024;
-const STATUS: Readonly<Record<string, number>> = {
-  RESOURCE_UNKNOWN: 404,
-  REQUEST_REFUSED: 403,
-  BAD_REQUEST: 400,
-  CONTEXT_DENIED: 403,
-  BACKEND_TIMEOUT: 504,
-  SIGNED_OUT: 401,
-  REVOKED: 401,
-};
+/** Who may use the proxy; gives why not. */
+export type Access = (request: IncomingMessage) => Refusal | undefined;
+
+const NO_TARGET = 'this is a forward proxy: ask for a whole URL, for instance with curl -x';
 
 /**
- * A local HTTP forward proxy: any client on this machine can go through the gateway. Absolute-form requests and
- * WebSockets go to HTTP resources, CONNECT to TCP resources or, on port 80, to HTTP ones.
+ * A local HTTP forward proxy: any client of this user can go through the gateway. Absolute-form requests and
+ * WebSockets go to HTTP resources, CONNECT to TCP resources or, on port 80, to HTTP ones. Whatever a client sends, it ends at most
+ * its own connection.
  */
-export function createForwardProxy(device: Device): Server {
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: WS_MESSAGE_BYTES, perMessageDeflate: false });
-  const upgrade =
-    (authorityOf: (request: IncomingMessage) => string | undefined) =>
-    (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      socket.on('error', () => socket.destroy());
-      const authority = authorityOf(request);
-      if (authority === undefined) return refuse(socket as Socket, '400 Bad Request', 'expected an absolute URL');
-      openWebSocket(device, sockets, { request, socket, head, authority });
-    };
-  // Requests inside of a CONNECT to port 80 arrive here with a plain path.
-  const inner = createServer(
-    { requestTimeout: 0 },
-    (request, response) => void relay(device, request, response, hostOf(request)),
-  );
-  inner.on('upgrade', upgrade(hostOf));
-  const server = createServer(
-    { requestTimeout: 0 },
-    (request, response) => void relay(device, request, response, absoluteHost(request)),
-  );
-  server.on('upgrade', upgrade(absoluteHost));
+export function createForwardProxy(device: Device, access: Access = forwardAccess(undefined)): Server {
+  // Requests inside of a CONNECT to port 80 arrive here with a plain path; who opened the tunnel was let in.
+  const inner = serverOf(device, originTarget, () => undefined);
+  const server = serverOf(device, absoluteTarget, access);
   server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => socket.destroy());
-    void tunnel(device, inner, { authority: request.url ?? '', socket, head });
+    guarded(socket, async () => {
+      const refused = access(request);
+      if (refused) return refuse(socket, plainAnswer(refused.status, refused.text));
+      await connectTo(device, inner, { authority: request.url ?? '', socket, head });
+    });
   });
   return server;
 }
 
-function absoluteHost(request: IncomingMessage): string | undefined {
-  const url = request.url ?? '';
-  return /^(?:http|ws):\/\//.test(url) ? new URL(url).host : undefined;
+function serverOf(device: Device, targetOf: (request: IncomingMessage) => Target | undefined, access: Access): Server {
+  const server = createServer(
+    {
+      requestTimeout: 0,
+      // An offer of anything else, like h2c, is no reason to refuse a request (RFC 9110, section 7.8).
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+    },
+    (request, response) => {
+      guarded(request.socket, async () => {
+        const refused = access(request);
+        if (refused) return answer(response, plainAnswer(refused.status, refused.text));
+        await relay(device, { request, response, target: targetOf(request) });
+      });
+    },
+  );
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => socket.destroy());
+    guarded(socket, async () => {
+      const refused = access(request);
+      if (refused) return refuse(socket, plainAnswer(refused.status, refused.text));
+      const target = targetOf(request);
+      if (!target) return refuse(socket, plainAnswer(400, NO_TARGET));
+      const failed = await forwardWebSocket(device, { request, socket, head, target });
+      if (failed) refuse(socket, failed);
+    });
+  });
+  return server;
 }
 
-function hostOf(request: IncomingMessage): string | undefined {
-  return request.headers.host?.toLowerCase().replace(/:80$/, '');
-}
-
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? '/').replace(/^(?:http|ws):\/\/[^/?]*/, '') || '/';
-}
-
-function fieldsOf({ rawHeaders }: IncomingMessage): Field[] {
-  const fields: Field[] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) fields.push([rawHeaders[i]!.toLowerCase(), rawHeaders[i + 1]!]);
-  const named = fields
-    .filter(([name]) => name === 'connection')
-    .flatMap(([, value]) => value.toLowerCase().split(/\s*,\s*/));
-  return fields.filter(([name]) => !HOP_FIELDS.has(name) && !named.includes(name));
+/** Runs what a client has caused. If it fails, that client's connection ends, and nothing else. */
+function guarded(socket: Duplex, work: () => Promise<void> | void): void {
+  Promise.resolve()
+    .then(work)
+    .catch(() => socket.destroy());
 }
 
 async function relay(
   device: Device,
-  request: IncomingMessage,
-  response: ServerResponse,
-  authority: string | undefined,
+  call: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly target: Target | undefined },
 ): Promise<void> {
-  if (authority === undefined)
-    return answerError(response, 400, 'this is a forward proxy: ask for a whole URL, for instance with curl -x');
+  const { request, response, target } = call;
+  if (!target) return answer(response, plainAnswer(400, NO_TARGET));
   const abort = new AbortController();
+  response.on('error', () => response.destroy());
   response.on('close', () => abort.abort());
-  const hasBody =
-    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
-  const head = {
-    method: request.method ?? 'GET',
-    scheme: 'http',
-    authority,
-    path: pathOf(request),
-    fields: fieldsOf(request),
-  };
+  const head = { method: request.method ?? 'GET', scheme: 'http', ...target, fields: forwardedFields(request) };
+  const body = hasContent(request) ? (request as AsyncIterable<Uint8Array>) : undefined;
   try {
-    const answer = await device.request(
-      head,
-      hasBody ? (request as AsyncIterable<Uint8Array>) : undefined,
-      abort.signal,
-    );
-    response.writeHead(answer.status, answer.fields.flat());
+    const got = await device.request(head, body, abort.signal);
+    response.writeHead(got.status, answeredFields(got.fields));
     response.flushHeaders();
-    await pipeline(Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]), response);
+    await carryDown(got.body, response);
   } catch (error) {
-    // A cut after the head can only be shown by cutting this connection too.
-    if (response.headersSent) response.destroy();
-    else answerDeviceError(response, error);
+    if (!response.headersSent) return answer(response, answerOf(device, error));
+    // A cut after the head can only be shown by cutting this connection too, and never by an end that looks like a good one.
+    response.socket?.resetAndDestroy();
+    response.destroy();
   }
 }
 
-function answerDeviceError(response: ServerResponse, error: unknown): void {
-  if (!(error instanceof DeviceError)) return answerError(response, 502, 'the request failed');
-  response.setHeader('sallyport-error', error.code);
-  response.setHeader('sallyport-may-have-run', error.mayHaveRun ? 'yes' : 'no');
-  answerError(response, STATUS[error.code] ?? 502, `${error.message} (${error.code})`);
-}
-
-function answerError(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+function answer(response: ServerResponse, { status, fields, text }: Answer): void {
+  response.writeHead(status, { ...fields, 'content-type': 'text/plain; charset=utf-8' });
   response.end(`sallyport: ${text}\n`);
 }
 
-async function tunnel(
+/** Answers on a socket that no response belongs to, and closes it. */
+function refuse(socket: Duplex, { status, fields, text }: Answer): void {
+  if (!socket.writable) return void socket.destroy();
+  const body = `sallyport: ${text}\n`;
+  const lines = Object.entries({
+    ...fields,
+    connection: 'close',
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  }).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}\r\n${lines.join('')}\r\n${body}`);
+}
+
+async function connectTo(
   device: Device,
   inner: Server,
-  to: { authority: string; socket: Socket; head: Buffer },
+  to: { readonly authority: string; readonly socket: Socket; readonly head: Buffer },
 ): Promise<void> {
   const { authority, socket, head } = to;
-  const found = device.resources.find((resource) => resource.kind === 'tcp' && resource.authority === authority);
-  if (!found && authority.endsWith(':80')) {
-    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-    if (head.length > 0) socket.unshift(head);
-    return void inner.emit('connection', socket);
+  try {
+    // What the user may reach is known once a channel stands.
+    await device.resume();
+    const found = device.resources.some((resource) => resource.kind === 'tcp' && resource.authority === authority);
+    if (found) return await tunnel(await device.connect(authority), { socket, head });
+  } catch (error) {
+    return refuse(socket, answerOf(device, error));
   }
-  if (!found)
+  if (!authority.endsWith(':80'))
     return refuse(
       socket,
-      '403 Forbidden',
-      `${authority} is no TCP resource of yours; HTTP resources are reached with http:// URLs`,
+      plainAnswer(
+        403,
+        `${printableTarget(authority)} is no TCP resource of yours; HTTP resources are reached with http:// URLs`,
+      ),
     );
-  try {
-    const { readable, writable } = await device.connect(authority);
-    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-    if (head.length > 0) socket.unshift(head);
-    const up = Readable.toWeb(socket).pipeTo(writable as WritableStream);
-    const down = pipeline(Readable.fromWeb(readable as Parameters<typeof Readable.fromWeb>[0]), socket);
-    await Promise.all([up, down]);
-  } catch (error) {
-    if (error instanceof DeviceError && socket.bytesWritten === 0) refuse(socket, '502 Bad Gateway', error.message);
-    else socket.destroy();
-  }
+  socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+  if (head.length > 0) socket.unshift(head);
+  inner.emit('connection', socket);
 }
 
-function refuse(socket: Socket, status: string, text: string): void {
-  const body = `sallyport: ${text}\n`;
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-}
-
-function openWebSocket(
-  device: Device,
-  sockets: WebSocketServer,
-  from: { request: IncomingMessage; socket: Duplex; head: Buffer; authority: string },
-): void {
-  const protocols = (from.request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/).filter(Boolean);
-  const remote = device.webSocket(`ws://${from.authority}${pathOf(from.request)}`, protocols);
-  const early: unknown[] = [];
-  remote.onmessage = ({ data }) => void early.push(data);
-  remote.onerror = () => refuse(from.socket as Socket, '502 Bad Gateway', 'the WebSocket was refused');
-  remote.onopen = () => {
-    remote.onerror = null;
-    sockets.handleUpgrade(from.request, from.socket, from.head, (local) => join(local, remote, early));
-  };
-}
-
-function join(local: WebSocket, remote: DeviceWebSocket, early: readonly unknown[]): void {
-  const toLocal = (data: unknown): void =>
-    local.send(typeof data === 'string' ? data : Buffer.from(data as ArrayBuffer));
-  for (const data of early) toLocal(data);
-  remote.onmessage = ({ data }) => toLocal(data);
-  remote.onclose = ({ code }) => local.close(code >= 3000 ? code : 1000);
-  local.on('message', (data, isBinary) => {
-    if (remote.readyState === 1) remote.send(isBinary ? (data as Buffer) : String(data));
-  });
-  local.on('error', () => local.terminate());
-  local.on('close', () => remote.close());
+/** A target that a client sent, as it may stand in an answer to it. */
+function printableTarget(authority: string): string {
+  return /^[\x21-\x7e]{1,256}$/.test(authority) ? authority : 'this';
 }

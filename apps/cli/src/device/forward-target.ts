@@ -1,0 +1,59 @@
+import type { IncomingMessage } from 'node:http';
+import type { Field } from '@sallyport/channel';
+
+/** Where a request goes: a key into the resources, and the path as it was sent. */
+export interface Target {
+  readonly authority: string;
+  readonly path: string;
+}
+
+/** Fields between the local client and this proxy; they go no further (RFC 9110, section 7.6.1). */
+const HOP_FIELDS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+  'host',
+]);
+
+/**
+ * Target of a request in absolute form (RFC 9112, section 3.2.2); undefined for anything else. The path is kept byte by byte: the
+ * Proxy decides what it is.
+ */
+export function absoluteTarget({ url = '' }: IncomingMessage): Target | undefined {
+  const [, authority = '', path = ''] = /^(?:http|ws):\/\/([^/?#]*)(.*)$/is.exec(url) ?? [];
+  const host = URL.parse(`http://${authority}`)?.host;
+  if (!host || authority.includes('@') || authority.includes('\\')) return undefined;
+  return { authority: host, path: path.startsWith('/') ? path : `/${path}` };
+}
+
+/** Target of a request in origin form, inside of a tunnel to port 80. */
+export function originTarget({ url = '', headers }: IncomingMessage): Target | undefined {
+  const host = headers.host?.toLowerCase().replace(/:80$/, '');
+  return host && url.startsWith('/') ? { authority: host, path: url } : undefined;
+}
+
+/** Fields of a request that go on to its backend. */
+export function forwardedFields({ rawHeaders }: IncomingMessage): Field[] {
+  const fields: Field[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) fields.push([rawHeaders[i]!.toLowerCase(), rawHeaders[i + 1]!]);
+  const named = fields
+    .filter(([name]) => name === 'connection')
+    .flatMap(([, value]) => value.toLowerCase().split(/\s*,\s*/));
+  return fields.filter(([name]) => !HOP_FIELDS.has(name) && !named.includes(name));
+}
+
+/** True when a request has content (RFC 9112, section 6.3). */
+export function hasContent({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/** Fields of an answer for the local client: what speaks in our name comes from us alone. */
+export function answeredFields(fields: readonly Field[]): string[] {
+  return fields.filter(([name]) => !name.startsWith('sallyport-')).flat();
+}

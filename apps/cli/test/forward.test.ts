@@ -1,0 +1,239 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import type { RequestHead } from '@sallyport/channel';
+import { type Device, DeviceError, type DeviceErrorCode } from '@sallyport/device';
+import fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { createForwardProxy } from '../src/device/forward.ts';
+import { forwardAccess } from '../src/device/forward-access.ts';
+import { localPeerOf, ownerIn } from '../src/device/local-user.ts';
+
+const asked: RequestHead[] = [];
+
+function remoteError(code: DeviceErrorCode): DeviceError {
+  return new DeviceError(code, 'the gateway says no');
+}
+
+/** A device that answers everything itself. */
+function fakeDevice(over: Partial<Record<keyof Device, unknown>> = {}): Device {
+  return {
+    resources: [{ name: 't', kind: 'http', authority: 't.example' }],
+    resume: async () => undefined,
+    request: async (head: RequestHead) => {
+      asked.push(head);
+      const fields = [
+        ['sallyport-error', 'BACKEND_UNREACHABLE'],
+        ['sallyport-may-have-run', 'no'],
+        ['x-own', 'kept'],
+      ];
+      return { status: 200, fields, body: new Blob(['served']).stream() };
+    },
+    webSocket: () => {
+      const socket = { close: () => undefined, onclose: undefined as (() => void) | undefined, failure: undefined };
+      setImmediate(() => socket.onclose?.());
+      return socket;
+    },
+    ...over,
+  } as unknown as Device;
+}
+
+const servers: Server[] = [];
+afterAll(() => {
+  for (const server of servers) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+async function start(...of: Parameters<typeof createForwardProxy>): Promise<number> {
+  const server = createForwardProxy(...of);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+/** Sends bytes on a connection of their own and gives all that comes back. */
+function send(port: number, bytes: string | Uint8Array): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.end(bytes));
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += data.toString('latin1');
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(answer));
+  });
+}
+
+const GOOD = 'GET http://t.example/ HTTP/1.1\r\nhost: t.example\r\nconnection: close\r\n\r\n';
+
+test('a backend never speaks in the name of the gateway', async () => {
+  const answer = await send(await start(fakeDevice()), GOOD);
+  expect(answer).toContain('x-own: kept');
+  expect(answer).toContain('served');
+  expect(answer).not.toContain('sallyport-');
+});
+
+test.each([
+  ['GET http://t.example:99999/ HTTP/1.1', 400],
+  ['GET http://[::bad/ HTTP/1.1', 400],
+  ['GET http://[/ HTTP/1.1', 400],
+  ['GET http://% HTTP/1.1', 400],
+  ['GET http:// HTTP/1.1', 400],
+  ['GET http://user@t.example/ HTTP/1.1', 400],
+  ['GET // HTTP/1.1', 400],
+  ['GET //[ HTTP/1.1', 400],
+  ['GET * HTTP/1.1', 400],
+  ['CONNECT [ HTTP/1.1', 403],
+  ['CONNECT t.example:22 HTTP/1.1', 403],
+  ['GET HTTP://T.EXAMPLE/ HTTP/1.1', 200],
+  ['GET http://t.example:80/ HTTP/1.1', 200],
+])('%s is answered with %i, and the next request by the same process', async (line, status) => {
+  const port = await start(fakeDevice());
+  for (const upgrade of ['', 'connection: upgrade\r\nupgrade: h2c\r\n']) {
+    const answer = await send(port, `${line}\r\nhost: t.example\r\n${upgrade || 'connection: close\r\n'}\r\n`);
+    if (!line.startsWith('CONNECT') || !upgrade) expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    await send(port, `${line}\r\nhost: t.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`);
+    expect(await send(port, GOOD)).toContain('served');
+  }
+});
+
+const CASES = new URL('../../../../shared/cases/forward-targets.txt', import.meta.url);
+if (!existsSync(CASES)) console.warn('note: no folder shared/ beside the project, so its request targets are left out');
+
+test.skipIf(!existsSync(CASES))('request targets from the field end nothing but their own connection', async () => {
+  const port = await start(fakeDevice());
+  for (const line of readFileSync(CASES, 'utf8').split('\n')) {
+    if (!line.startsWith('GET')) continue;
+    expect(await send(port, `${line}\r\nhost: t.example\r\nconnection: close\r\n\r\n`)).toMatch(
+      /^HTTP\/1.1 (200|400) /,
+    );
+    expect(await send(port, GOOD)).toContain('served');
+  }
+});
+
+test('whatever bytes a client sends, the next request is served', async () => {
+  const port = await start(fakeDevice());
+  const part = fc.oneof(
+    fc.constantFrom('http://', 'ws://', '[', ']', '%', '//', '\\', '@', ':', '99999', 't.example', '/', '?', '#', ' '),
+    fc.string({ maxLength: 8 }),
+  );
+  const target = fc.array(part, { maxLength: 6 }).map((parts) => parts.join(''));
+  const method = fc.constantFrom('GET', 'POST', 'CONNECT', 'PRI', 'OPTIONS', '\0');
+  const field = fc.constantFrom(
+    'connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\nsec-websocket-version: 13',
+    'connection: upgrade\r\nupgrade: h2c',
+    'content-length: 5',
+    'content-length: -1',
+    'transfer-encoding: chunked',
+    'expect: 100-continue',
+    'proxy-authorization: Basic ====',
+    'host: [',
+    'host:',
+  );
+  const request = fc
+    .tuple(method, target, fc.array(field, { maxLength: 3 }), fc.uint8Array({ maxLength: 64 }))
+    .map(([verb, url, fields, rest]) =>
+      Buffer.concat([
+        Buffer.from(`${verb} ${url} HTTP/1.1\r\n${fields.map((text) => `${text}\r\n`).join('')}\r\n`),
+        rest,
+      ]),
+    );
+  const anything = fc.oneof(
+    { weight: 4, arbitrary: request },
+    { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }) },
+  );
+  // fast-check prints the seed of a failure.
+  await fc.assert(
+    fc.asyncProperty(anything, async (bytes) => {
+      await send(port, bytes);
+      expect(await send(port, GOOD)).toContain('served');
+    }),
+    { numRuns: 150 },
+  );
+}, 120_000);
+
+test.each([
+  [remoteError('RESOURCE_UNKNOWN'), 404, 'RESOURCE_UNKNOWN'],
+  [new DeviceError('OFFLINE', 'no gateway answers'), 503, 'OFFLINE'],
+  [remoteError('UNAVAILABLE'), 503, 'UNAVAILABLE'],
+  [remoteError('REVOKED'), 401, 'REVOKED'],
+  [remoteError('SESSION_UNKNOWN'), 401, 'SESSION_UNKNOWN'],
+  [new TypeError('our own mistake'), 502, undefined],
+])('an error is told by its name and status: %s', async (error, status, code) => {
+  const failing = async (): Promise<never> => {
+    throw error;
+  };
+  const port = await start(fakeDevice({ request: failing, resume: failing }));
+  for (const request of [GOOD, 'CONNECT t.example:22 HTTP/1.1\r\nhost: t\r\n\r\n']) {
+    const answer = await send(port, request);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    if (code) expect(answer).toContain(`sallyport-error: ${code}`);
+    else expect(answer).not.toContain('mistake');
+  }
+});
+
+test('signed out it says why the last session was over', async () => {
+  const signedOut = async (): Promise<never> => {
+    throw new DeviceError('SIGNED_OUT', 'nobody is signed in: access was revoked');
+  };
+  const port = await start(fakeDevice({ request: signedOut, lastEnd: { code: 'REVOKED' } }));
+  const answer = await send(port, GOOD);
+  expect(answer).toContain('sallyport-error: REVOKED');
+  expect(answer).toContain('sallyport device login');
+});
+
+test('programs of the same user may use it, those of others may not', async () => {
+  expect(await send(await start(fakeDevice()), GOOD)).toContain('served');
+  for (const peer of ['other-user', 'unknown'] as const) {
+    const port = await start(
+      fakeDevice(),
+      forwardAccess(undefined, () => peer),
+    );
+    const before = asked.length;
+    for (const request of [
+      GOOD,
+      'CONNECT t.example:80 HTTP/1.1\r\nhost: t\r\n\r\n',
+      GOOD.replace('connection: close', 'connection: upgrade\r\nupgrade: websocket'),
+    ]) {
+      const answer = await send(port, request);
+      expect(answer).toMatch(/^HTTP\/1.1 403 /);
+      expect(answer).toContain('--password');
+    }
+    expect(asked).toHaveLength(before);
+  }
+});
+
+test('with a password it is for whoever knows it, and for nobody else', async () => {
+  const port = await start(
+    fakeDevice(),
+    forwardAccess('right', () => 'same-user'),
+  );
+  const withPassword = (text: string): string =>
+    GOOD.replace('\r\n\r\n', `\r\nproxy-authorization: Basic ${Buffer.from(text).toString('base64')}\r\n\r\n`);
+  expect(await send(port, withPassword('x:right'))).toContain('served');
+  expect(asked.at(-1)!.fields.some(([name]) => name === 'proxy-authorization')).toBe(false);
+  for (const request of [GOOD, withPassword('x:wrong'), withPassword('right'.slice(1)), withPassword('')]) {
+    const answer = await send(port, request);
+    expect(answer).toMatch(/^HTTP\/1.1 407 /);
+    expect(answer).toContain('proxy-authenticate: Basic');
+  }
+});
+
+test('the kernel says whose a loopback connection is', async () => {
+  const port = await start(fakeDevice());
+  const socket = connect(port, '127.0.0.1');
+  await new Promise((resolve) => socket.once('connect', resolve));
+  const row = (uid: number, inode: number): string =>
+    `head\n   0: 0100007F:1F40 0100007F:2128 01 00000000:00000000 00:00000000 00000000  ${uid}        0 ${inode} 1\n`;
+  expect(ownerIn(row(1_000, 42), 0x1f40, 0x2128)).toBe(1_000);
+  // Closed by its program: nobody's, and not the superuser's.
+  expect(ownerIn(row(0, 0), 0x1f40, 0x2128)).toBeUndefined();
+  expect(ownerIn(row(1_000, 42), 0x1f41, 0x2128)).toBeUndefined();
+  expect(ownerIn('', 1, 2)).toBeUndefined();
+  const ports = { localPort: port, remotePort: socket.localPort } as unknown as typeof socket;
+  expect(localPeerOf(ports)).toBe('same-user');
+  expect(localPeerOf(ports, () => '')).toBe('unknown');
+  socket.destroy();
+});
