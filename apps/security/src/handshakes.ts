@@ -9,7 +9,7 @@ import {
   verifyMac1,
 } from '@sallyport/channel';
 import type { RealmContext } from './realm-context.ts';
-import { type LoginStep, openTicket } from './sign-in/attempt.ts';
+import type { LoginStep } from './sign-in/attempt.ts';
 import { answerEnrolment } from './sign-in/enrolment.ts';
 import { answerLogin } from './sign-in/session.ts';
 
@@ -71,8 +71,7 @@ export class Handshakes {
     if (waitMs > 0) return { message: encodeHint('RETRY_LATER', waitMs) };
     this.#expire();
     if (this.#inFlight.size >= MAX_IN_FLIGHT) return { message: encodeHint('BUSY', RETRY_MS) };
-    const establish = new SecurityEstablish({ crypto: access.crypto, rs, hs1 });
-    if (await this.#isRevoked(establish.ticket)) return { message: encodeHint('HANDSHAKE_FAILED') };
+    const establish = new SecurityEstablish({ crypto: access.crypto, realm: access.store.realm, rs, hs1 });
     const handshake = randomId(access.crypto);
     const message = establish.writeHs2(this.#context.wallMs());
     this.#inFlight.set(handshake, { establish, address, until: this.#context.monotonicMs() + HANDSHAKE_TTL_MS });
@@ -113,17 +112,11 @@ export class Handshakes {
   }
 
   #keepOpen(of: Pick<InFlight, 'establish' | 'address'>, { next }: LoginStep): { handshake?: string } {
+    if (!next) of.establish.erase();
     if (!next) return {};
     const handshake = randomId(this.#context.access.crypto);
     this.#inFlight.set(handshake, { ...of, next, until: this.#context.monotonicMs() + STEP_TTL_MS });
     return { handshake };
-  }
-
-  async #isRevoked(ticket: Uint8Array): Promise<boolean> {
-    const id = ticket.length > 0 ? openTicket(this.#context, ticket) : undefined;
-    if (!id) return false;
-    const row = await this.#context.access.store.transaction(({ tables }) => tables.installations.find({ id }));
-    return row?.status === 'revoked';
   }
 
   #expire(): void {

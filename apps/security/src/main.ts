@@ -24,6 +24,7 @@ import { type Config, SETTINGS } from './config.ts';
 import { contextOf, nodeOf } from './context.ts';
 import { openDatabase } from './database.ts';
 import { probeOf } from './database-probe.ts';
+import { startErasing } from './erasing.ts';
 import { addKek, keyFileOf, noteSealed, openKeks } from './kek.ts';
 import { openRealmKeys, type RealmKeys } from './keys.ts';
 import { createPasswordHasher } from './passwords.ts';
@@ -164,6 +165,7 @@ async function start(): Promise<void> {
   node.start(context);
   context.syncs.start();
   context.refusals.start();
+  const stopErasing = startErasing(context);
   const renewal = renewKeys(config, context, useKeys, [proxies, admin]);
 
   let stopping = false;
@@ -172,6 +174,7 @@ async function start(): Promise<void> {
     stopping = true;
     log.info('draining');
     clearInterval(renewal);
+    stopErasing();
     await drain(context, { handshakes: () => handshakes.size, endControl, maxMs: config.SALLYPORT_DRAIN_MS });
     node.stop();
     context.syncs.stop();

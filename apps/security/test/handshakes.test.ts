@@ -1,36 +1,68 @@
-import { issueCode, putUser } from '@sallyport/access';
-import { DeviceEstablish, decodeHint, MESSAGE_TYPES } from '@sallyport/channel';
+import { issueCode, listAudit, putUser } from '@sallyport/access';
+import {
+  type AppContext,
+  type CborInput,
+  type CodeKey,
+  contextToCbor,
+  DeviceEstablish,
+  decodeHint,
+  deriveCodeKey,
+  encodeText,
+  formatBase64Url,
+  MESSAGE_TYPES,
+  parseActivationCode,
+} from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
+import { CompactSign, createLocalJWKSet, exportJWK, generateKeyPair, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect, test } from 'vitest';
 import { assertionJwks, withAssertions } from '../src/assertions.ts';
 import { Handshakes } from '../src/handshakes.ts';
+import type { RealmContext } from '../src/realm-context.ts';
 import { siteMapSigner } from '../src/site-map.ts';
 import { scene } from './scene.ts';
 
 const crypto = nodeCrypto();
+const BY = { actor: 'olga', reason: 'test' };
+const APP: AppContext = {
+  id: 'a',
+  version: '1',
+  build: '',
+  signer: new Uint8Array(32),
+  os: '',
+  osVersion: '',
+  osPatch: '',
+  model: '',
+  posture: {},
+  sdk: '',
+};
 
-async function begun() {
+const NO_CODE = new Uint8Array(32) as CodeKey;
+
+async function begun(codeOf?: (context: RealmContext) => Promise<string>) {
   const made = await scene();
   const { keys } = made.context;
+  const code = parseActivationCode((await codeOf?.(made.context)) ?? 'abc-def')!;
   const handshakes = new Handshakes(made.context, siteMapSigner(made.context));
   const device = new DeviceEstablish({
     crypto,
     suite: 2,
     role: 'enrol',
+    realm: 'main',
+    codeId: code.id,
     kid: keys.newestKid,
     rs: keys.handshake.get(keys.newestKid)!.publicKey,
     deviceStatic: crypto.generateKeyPair(),
   });
   const hs1 = device.writeHs1();
-  return { ...made, handshakes, device, hs1, answer: await handshakes.begin(hs1, '192.0.2.1') };
+  const key = deriveCodeKey(crypto, code);
+  return { ...made, handshakes, device, hs1, key, answer: await handshakes.begin(hs1, '192.0.2.1') };
 }
 
 test('a handshake is taken out once: the same HS3 is never answered twice', async () => {
   const { handshakes, device, answer } = await begun();
   expect(handshakes.size).toBe(1);
   device.readHs2(answer.message);
-  const hs3 = device.writeHs3({ code: 'x' }, undefined);
+  const hs3 = device.writeHs3({}, NO_CODE);
   await handshakes.finish(answer.handshake!, hs3);
   expect(handshakes.size).toBe(0);
   expect(decodeHint((await handshakes.finish(answer.handshake!, hs3)).message).code).toBe('HANDSHAKE_EXPIRED');
@@ -40,7 +72,7 @@ test('a handshake that waits too long is over', async () => {
   const { handshakes, device, answer, clock } = await begun();
   device.readHs2(answer.message);
   clock.now += 30_001;
-  const late = await handshakes.finish(answer.handshake!, device.writeHs3({}, undefined));
+  const late = await handshakes.finish(answer.handshake!, device.writeHs3({}, NO_CODE));
   expect(decodeHint(late.message).code).toBe('HANDSHAKE_EXPIRED');
 });
 
@@ -54,30 +86,72 @@ test('one address is slowed down, another is not', async () => {
 });
 
 test('a proof by a key that is not the one in the request fails without a reason, and the code stays good', async () => {
-  const { handshakes, device, answer, context } = await begun();
-  await putUser(context.access, 'ada', { password: 'long enough' }, { actor: 'olga', reason: 'test' });
-  const { code, id } = await issueCode(context.access, 'ada', undefined, { actor: 'olga', reason: 'test' });
+  const issued: { id?: string } = {};
+  const { handshakes, device, answer, context, key } = await begun(async ({ access }) => {
+    await putUser(access, 'ada', { password: 'long enough' }, BY);
+    const { code, id } = await issueCode(access, 'ada', undefined, BY);
+    issued.id = id;
+    return code;
+  });
   device.readHs2(answer.message);
   const hk = { kty: 'EC', crv: 'P-256', x: 'AAAA', y: 'AAAA' };
-  const app = {
-    id: 'a',
-    version: '1',
-    build: '',
-    signer: new Uint8Array(32),
-    os: '',
-    os_version: '',
-    os_patch: '',
-    model: '',
-    posture: {},
-    sdk: '',
-  };
   const hs3 = device.writeHs3(
-    { code, cred: { password: { user: 'ada', secret: 'long enough' } }, hk, proof: 'a.b.c', app },
-    undefined,
+    { cred: { password: { user: 'ada', secret: 'long enough' } }, hk, proof: 'a.b.c', app: contextToCbor(APP) },
+    key,
   );
   expect(decodeHint((await handshakes.finish(answer.handshake!, hs3)).message).code).toBe('HANDSHAKE_FAILED');
-  const row = await context.access.store.transaction(({ tables }) => tables.codes.find({ id }));
+  const row = await context.access.store.transaction(({ tables }) => tables.codes.find({ id: issued.id! }));
   expect(row).toMatchObject({ usedAt: null, triesLeft: 5 });
+});
+
+test('wrong secrets of a code never take it from its user, and do not fill the audit log', async () => {
+  const issued: { code?: string } = {};
+  const { handshakes, context, clock } = await begun(async ({ access }) => {
+    await putUser(access, 'ada', { password: 'long enough' }, BY);
+    const { code } = await issueCode(access, 'ada', undefined, BY);
+    issued.code = code;
+    return code;
+  });
+  const { id, secret } = parseActivationCode(issued.code!)!;
+  const enrol = async (code: { id: string; secret: string }): Promise<string> => {
+    clock.now += 60_000;
+    const { keys } = context;
+    const device = new DeviceEstablish({
+      crypto,
+      suite: 2,
+      role: 'enrol',
+      realm: 'main',
+      codeId: code.id,
+      kid: keys.newestKid,
+      rs: keys.handshake.get(keys.newestKid)!.publicKey,
+      deviceStatic: crypto.generateKeyPair(),
+    });
+    const hs2 = await handshakes.begin(device.writeHs1(), '192.0.2.1');
+    const { binding } = device.readHs2(hs2.message);
+    const { publicKey, privateKey } = await generateKeyPair('ES256');
+    const claims = JSON.stringify({ b: formatBase64Url(binding), iid: '' });
+    const proof = await new CompactSign(encodeText(claims))
+      .setProtectedHeader({ alg: 'ES256', typ: 'sallyport-proof' })
+      .sign(privateKey);
+    const { kty, crv, x, y } = await exportJWK(publicKey);
+    const cred = { password: { user: 'ada', secret: 'long enough' } };
+    const request = { cred, hk: { kty, crv, x, y } as CborInput, proof, app: contextToCbor(APP) };
+    const { message } = await handshakes.finish(hs2.handshake!, device.writeHs3(request, deriveCodeKey(crypto, code)));
+    return message[0] === MESSAGE_TYPES.HINT ? decodeHint(message).code : device.readHs4(message).text('status');
+  };
+  const refusals = async () =>
+    (await context.access.store.transaction((transaction) => listAudit(transaction, 999))).filter(
+      ({ action, outcome }) => action === 'enrol' && outcome === 'refused',
+    );
+  for (let i = 0; i < 40; i++) expect(await enrol({ id, secret: `wrong${i}` })).toBe('HANDSHAKE_FAILED');
+  // An id that nobody has looks the same.
+  for (let i = 0; i < 5; i++) expect(await enrol({ id: `none${i}`, secret })).toBe('HANDSHAKE_FAILED');
+  await context.refusals.stop();
+  const known = await refusals();
+  expect(known.length).toBeGreaterThan(0);
+  expect(known.length).toBeLessThan(20);
+  expect(JSON.stringify(known)).not.toContain('none');
+  expect(await enrol({ id, secret })).toBe('ok');
 });
 
 test('an identity assertion is for one backend, short-lived, and verifies with the published keys', async () => {

@@ -116,7 +116,9 @@ function checkHello(
     if (!Number.isSafeInteger(chanNo) || chanNo <= last.chanNo) return { hint: 'CHAN_REPLAY' };
     opened.set(live.session.id, { chanNo, chanRequest: requestId });
   }
-  return { live, channelKey: deriveChannelKey(access.crypto, secret, hello) };
+  const channelKey = deriveChannelKey(access.crypto, secret, hello);
+  secret.fill(0);
+  return { live, channelKey };
 }
 
 function readAudience(hello: Hello): string | undefined {
@@ -128,7 +130,8 @@ function readAudience(hello: Hello): string | undefined {
 }
 
 /** A secret that this node cannot unwrap, perhaps because its keys are about to be changed, is nobody else's trouble. */
-function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret | 'unreadable' {
+function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret | 'unreadable' | undefined {
+  if (!session.secret) return undefined;
   try {
     return keyOf(access.keyring.unwrap(session.secret, PURPOSES.session(access.store.realm, session.id)));
   } catch (error) {

@@ -1,18 +1,19 @@
-import { encodeText, equalBytes } from '@sallyport/channel';
+import { type CodeKey, deriveCodeKey, keyOf } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
-import { formatTypable, normalizeTypable } from './ids.ts';
+import { formatTypable } from './ids.ts';
+import { PURPOSES } from './keyring.ts';
 import { getRealm, settingsOf } from './realm.ts';
 import type { Transaction } from './store.ts';
 import type { CodeRow, UserRow } from './tables.ts';
 
-/** Wrong tries after which a code is dead. */
+/** Wrong passwords by somebody who has the code, after which it is dead. A wrong secret costs nothing: it is 80 bits. */
 const CODE_TRIES = 5;
 const ID_LENGTH = 8;
 const SECRET_LENGTH = 16;
 
-/** A new activation code: `id-secret`. The secret part is nowhere else. */
+/** A new activation code: `id-secret`. The store has a key that its secret stands for, wrapped. */
 export interface IssuedCode {
   readonly id: string;
   readonly code: string;
@@ -36,7 +37,7 @@ export async function issueCode(
     await transaction.tables.codes.insert({
       id,
       userId: user.id,
-      secretHash: access.crypto.sha256(encodeText(secret)),
+      codeKey: access.keyring.wrap(deriveCodeKey(access.crypto, { secret }), PURPOSES.code(access.store.realm, id)),
       expiresAt,
       triesLeft: CODE_TRIES,
       usedAt: null,
@@ -54,46 +55,34 @@ export async function issueCode(
   });
 }
 
-/** The two parts of a code as typed. */
-export function parseCode(code: string): { readonly id: string; readonly secret: string } | undefined {
-  const [id, secret, ...rest] = normalizeTypable(code).split('-');
-  return id && secret && rest.length === 0 ? { id, secret } : undefined;
-}
-
-/** The user a code was issued for, whether or not the code is still good, and whether its secret part is right. */
+/** The user a code was issued for, whether or not the code is still good, and the key its secret stands for. */
 export interface CodeHolder {
   readonly user: UserRow;
-  readonly secretFits: boolean;
+  readonly key: CodeKey;
 }
 
-/** The holder of a code, by its public part. */
-export async function findCodeHolder(access: AccessContext, code: string): Promise<CodeHolder | undefined> {
-  const parts = parseCode(code);
-  if (!parts) return undefined;
+/** The holder of a code, by its public part; undefined for an unknown one, and for one whose key was erased. */
+export async function findCodeHolder(access: AccessContext, id: string): Promise<CodeHolder | undefined> {
   return access.store.transaction(async ({ tables }) => {
-    const row = await tables.codes.find({ id: parts.id });
+    const row = await tables.codes.find({ id });
     const user = row && (await tables.users.find({ id: row.userId }));
-    if (!row || !user) return undefined;
-    const secretFits = equalBytes(access.crypto.sha256(encodeText(parts.secret)), row.secretHash);
-    return { user, secretFits: secretFits && row.triesLeft > 0 };
+    if (!row?.codeKey || !user) return undefined;
+    return { user, key: keyOf(access.keyring.unwrap(row.codeKey, PURPOSES.code(access.store.realm, id))) };
   });
 }
 
 /**
- * Locks a code and says whether it is good. A wrong secret or `credentialsFit` false costs a try, in the caller's
- * transaction, which must commit either way. A used code is good again only for the caller to check against its
- * pending installation.
+ * Locks a code whose secret the handshake has proved, and says whether it is good. `credentialsFit` false costs a try, in
+ * the caller's transaction, which must commit either way. A used code is good again only for the caller to check against
+ * its pending installation.
  */
 export async function tryCode(
-  access: AccessContext,
   transaction: Transaction,
-  attempt: { readonly code: string; readonly credentialsFit: boolean },
+  { id, credentialsFit }: { readonly id: string; readonly credentialsFit: boolean },
 ): Promise<CodeRow | undefined> {
-  const parts = parseCode(attempt.code);
-  const row = parts && (await transaction.tables.codes.find({ id: parts.id }, 'update'));
+  const row = await transaction.tables.codes.find({ id }, 'update');
   if (!row || row.triesLeft === 0 || row.expiresAt <= transaction.now()) return undefined;
-  const fits = equalBytes(access.crypto.sha256(encodeText(parts.secret)), row.secretHash);
-  if (fits && attempt.credentialsFit) return row;
-  await transaction.tables.codes.update({ where: { id: row.id } }, { triesLeft: row.triesLeft - 1 });
+  if (credentialsFit) return row;
+  await transaction.tables.codes.update({ where: { id } }, { triesLeft: row.triesLeft - 1 });
   return undefined;
 }

@@ -1,6 +1,6 @@
 import type { SharedKey } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
-import { type CodeHolder, findCodeHolder, tryCode } from './codes.ts';
+import { tryCode } from './codes.ts';
 import type { AccessContext } from './context.ts';
 import { randomId } from './ids.ts';
 import { PURPOSES } from './keyring.ts';
@@ -8,13 +8,14 @@ import { namesOf } from './pages.ts';
 import type { Transaction } from './store.ts';
 import type { CodeRow, InstallationRow, Json } from './tables.ts';
 
-/** What a device asks for when it enrols; its proof was checked already. */
+/** What a device asks for when it enrols; the code's secret and its proof were checked already. */
 export interface EnrolRequest {
+  /** Public part of the activation code. */
   readonly code: string;
   /** Who it says it is; for the audit log. */
   readonly user: string;
-  /** Checks the credentials against the code's holder, undefined when there is none: it must take as long then. */
-  readonly verify: (holder: CodeHolder | undefined) => Promise<CredentialCheck>;
+  /** Checks the credentials against the code's holder. */
+  readonly verify: () => Promise<CredentialCheck>;
   readonly deviceStatic: Uint8Array;
   readonly signingKey: Json;
   readonly sharedKey: SharedKey;
@@ -29,7 +30,7 @@ export interface CredentialCheck {
   readonly bind?: (transaction: Transaction) => Promise<boolean>;
 }
 
-/** The new installation, or why there is none. The reason for the device is one for all; `audit` is for officers. */
+/** The new installation, or why there is none; the audit log says more. */
 export type EnrolResult =
   | { readonly status: 'ok'; readonly installation: InstallationRow }
   | { readonly status: 'refused'; readonly code: 'CODE_INVALID' | 'CREDENTIALS_INVALID' };
@@ -39,25 +40,22 @@ export type EnrolResult =
  * answer that was lost strands nobody.
  */
 export async function enrol(access: AccessContext, request: EnrolRequest): Promise<EnrolResult> {
-  const holder = await findCodeHolder(access, request.code);
-  const { fit: credentialsFit, why, bind } = await request.verify(holder);
+  const { fit: credentialsFit, why, bind } = await request.verify();
   return access.store.transaction(async (transaction) => {
-    const code = await tryCode(access, transaction, { code: request.code, credentialsFit });
+    const code = await tryCode(transaction, { id: request.code, credentialsFit });
     const bound = code && (!bind || (await bind(transaction)));
     const installation = bound && (await placeInstallation(access, transaction, code, request));
     const at = transaction.now();
     const event = { actor: request.user, action: 'enrol', at };
     if (!installation) {
-      // Who does not have the code learns nothing of the password.
-      const wrong = holder?.secretFits === true && !credentialsFit;
-      const reason = wrong ? why : 'the activation code is not good';
+      const reason = credentialsFit ? 'the activation code is not good' : why;
       await appendAudit(transaction, access.crypto, {
         ...event,
         reason,
         subject: 'activation code',
         outcome: 'refused',
       });
-      return { status: 'refused', code: wrong ? 'CREDENTIALS_INVALID' : 'CODE_INVALID' };
+      return { status: 'refused', code: credentialsFit ? 'CODE_INVALID' : 'CREDENTIALS_INVALID' };
     }
     await appendAudit(transaction, access.crypto, { ...event, reason: '', subject: installation.id, outcome: 'done' });
     return { status: 'ok', installation };

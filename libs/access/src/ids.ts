@@ -11,8 +11,3 @@ export function randomId(crypto: CryptoProvider): string {
 export function formatTypable(bytes: Uint8Array, length: number): string {
   return Array.from({ length }, (_, i) => CROCKFORD[bytes[i]! & 31]).join('');
 }
-
-/** Reads what a person typed: case, spaces and look-alikes do not matter. */
-export function normalizeTypable(text: string): string {
-  return text.toLowerCase().replace(/\s/g, '').replace(/[oO]/g, '0').replace(/[il]/g, '1');
-}

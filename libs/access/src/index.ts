@@ -17,7 +17,7 @@ export {
 } from './authorise.ts';
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
 export { type Change, change, repeated } from './change.ts';
-export { type CodeHolder, findCodeHolder, type IssuedCode, issueCode, parseCode } from './codes.ts';
+export { type CodeHolder, findCodeHolder, type IssuedCode, issueCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
 export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
 export type { DelegatedToken } from './delegated.ts';
@@ -80,6 +80,7 @@ export {
   listInstallations,
   type NamedInstallation,
 } from './enrolment.ts';
+export { eraseSecrets } from './erasure.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './errors.ts';
 export { issueFactor, removeFactor, useFactor } from './factors.ts';
 export {

@@ -81,11 +81,11 @@ export function createKeyring(crypto: CryptoProvider, keks: ReadonlyMap<number, 
 /** What envelopes are bound to, so that a row's secret opens in that row only. */
 export const PURPOSES = {
   sharedKey: (realm: string, installationId: string): string => `${realm}/installation/${installationId}/shared key`,
+  code: (realm: string, id: string): string => `${realm}/activation code/${id}`,
   session: (realm: string, sid: string): string => `${realm}/session/${sid}`,
   key: (realm: string, id: string): string => `${realm}/key/${id}`,
   delegated: (realm: string, sid: string): string => `${realm}/session/${sid}/delegated`,
   directory: (realm: string, name: string): string => `${realm}/directory/${name}`,
   factor: (realm: string, userId: string): string => `${realm}/user/${userId}/second factor`,
   resume: (realm: string): string => `${realm}/resume`,
-  ticket: (realm: string): string => `${realm}/ticket`,
 } as const;

@@ -61,7 +61,7 @@ export async function rewrapRealm(access: AccessContext): Promise<number> {
       const renewed = (wrapped: Uint8Array | null): Uint8Array | null =>
         wrapped && renew(wrapped, PURPOSES.sharedKey(realm, id));
       const change = {
-        currentKey: renewed(row.currentKey)!,
+        currentKey: renewed(row.currentKey),
         nextKey: renewed(row.nextKey),
         previousKey: renewed(row.previousKey),
       };
@@ -69,10 +69,14 @@ export async function rewrapRealm(access: AccessContext): Promise<number> {
     }
     for (const { id, secret, delegated } of await tables.sessions.list({ where: { endedAt: null } })) {
       const change = {
-        secret: renew(secret, PURPOSES.session(realm, id)),
+        secret: secret && renew(secret, PURPOSES.session(realm, id)),
         delegated: delegated && renew(delegated, PURPOSES.delegated(realm, id)),
       };
       await tables.sessions.update({ where: { id } }, change);
+    }
+    for (const { id, codeKey } of await tables.codes.list()) {
+      const change = { codeKey: codeKey && renew(codeKey, PURPOSES.code(realm, id)) };
+      await tables.codes.update({ where: { id } }, change);
     }
     for (const { name, secret } of await tables.directories.list()) {
       const renewed = secret && renew(secret, PURPOSES.directory(realm, name));

@@ -12,7 +12,7 @@ const DAY = 24 * HOUR;
 export const DEFAULT_SETTINGS: RealmSettings = {
   sessionTtlMs: 12 * HOUR,
   rotateAfterMs: DAY,
-  previousKeyGraceMs: 30 * DAY,
+  previousKeyGraceMs: HOUR,
   codeTtlMs: DAY,
   openBurst: 200,
   openRate: 50,

@@ -6,7 +6,7 @@ import { endOperatorsOfUser } from './operators.ts';
 import { getRealm } from './realm.ts';
 import { standing } from './standing.ts';
 import type { Transaction } from './store.ts';
-import type { RevocationRow } from './tables.ts';
+import type { InstallationRow, RevocationRow, SessionRow } from './tables.ts';
 
 /** What an operator revokes. `requestId` is the client's: the same one gives the same entry. */
 export interface Revocation {
@@ -80,9 +80,13 @@ interface Ending {
   readonly by?: 'operator' | 'directory';
 }
 
-function ended({ at, reason }: Ending): { endedAt: number; endReason: string } {
-  return { endedAt: at, endReason: reason };
+/** What an ended session looks like: no secret outlives it. */
+function ended({ at, reason }: Ending): Partial<SessionRow> {
+  return { endedAt: at, endReason: reason, secret: null, delegated: null };
 }
+
+/** What a revoked installation looks like. */
+const REVOKED: Partial<InstallationRow> = { status: 'revoked', currentKey: null, nextKey: null, previousKey: null };
 
 /**
  * Ends every session and every other way in of a user, in the caller's transaction: an operator or the directory says that
@@ -95,7 +99,7 @@ export async function endUser(transaction: Transaction, ending: Ending): Promise
   const said = ending.by === 'directory' ? { outByDirectory: true } : { outByOperator: true };
   await users.update({ where: { id: ending.subject } }, standing({ ...user, ...said }));
   await sessions.update({ where: { userId: ending.subject, endedAt: null } }, ended(ending));
-  await installations.update({ where: { userId: ending.subject } }, { status: 'revoked' });
+  await installations.update({ where: { userId: ending.subject } }, REVOKED);
   await codes.remove({ where: { userId: ending.subject } });
   await endOperatorsOfUser(transaction, { userId: ending.subject, at: ending.at, reason: ending.reason });
 }
@@ -108,7 +112,7 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
   },
   async installation(transaction, ending) {
     const where = { id: ending.subject };
-    const found = await transaction.tables.installations.update({ where }, { status: 'revoked' });
+    const found = await transaction.tables.installations.update({ where }, REVOKED);
     if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such installation');
     await transaction.tables.sessions.update(
       { where: { installationId: ending.subject, endedAt: null } },

@@ -57,18 +57,21 @@ export interface RotationInput {
   readonly previousKeyGraceMs: number;
 }
 
+/** How long a key that was replaced is good at most: the time of an answer that was lost, ms, whatever the settings say. */
+const MAX_PREVIOUS_GRACE_MS = 24 * 3_600_000;
+
 /** Computes the step under the row's lock; undefined when the key's grace time is over. */
 export function rotationStep(input: RotationInput): RotationStep | undefined {
   const { row, used, now } = input;
+  const over = now - row.rotatedAt > Math.min(input.previousKeyGraceMs, MAX_PREVIOUS_GRACE_MS);
   if (used.slot === 'next') return promote(row, now);
-  if (used.slot === 'previous') {
-    if (now - row.rotatedAt > input.previousKeyGraceMs) return undefined;
-    return { ...prepareNext(input), suspicious: true };
-  }
-  if (now - row.rotatedAt < input.rotateAfterMs) {
-    return { change: {}, rotate: false, generation: row.generation, suspicious: false };
-  }
-  return prepareNext(input);
+  if (used.slot === 'previous') return over ? undefined : { ...prepareNext(input), suspicious: true };
+  const step = now - row.rotatedAt < input.rotateAfterMs ? keep(row) : prepareNext(input);
+  return over && row.previousKey ? { ...step, change: { ...step.change, previousKey: null } } : step;
+}
+
+function keep(row: InstallationRow): RotationStep {
+  return { change: {}, rotate: false, generation: row.generation, suspicious: false };
 }
 
 /** The device has stored `next`: it becomes current. */

@@ -56,6 +56,9 @@ export async function createSession(access: AccessContext, request: SessionReque
     const row = newSession(access, request, { sid, installation, now, ttlMs: settings.sessionTtlMs });
     const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now } as const;
     await transaction.tables.installations.update({ where: { id: installation.id } }, change);
+    // The code has done its work: its key could only help somebody who reads old backups.
+    if (installation.status === 'pending')
+      await transaction.tables.codes.update({ where: { installationId: installation.id } }, { codeKey: null });
     await transaction.tables.sessions.insert(row);
     await auditLogin(access, transaction, { user, row, rotation });
     return { sid, row, rotation };

@@ -135,8 +135,8 @@ export interface FactorRow {
 export interface CodeRow {
   readonly id: string;
   readonly userId: string;
-  /** SHA-256 of the secret part. */
-  readonly secretHash: Uint8Array;
+  /** What the secret part stands for, wrapped; null once the code can enrol nobody any more. */
+  readonly codeKey: Uint8Array | null;
   readonly expiresAt: number;
   readonly triesLeft: number;
   readonly usedAt: number | null;
@@ -154,7 +154,8 @@ export interface InstallationRow {
   readonly signingKey: Json;
   readonly status: InstallationStatus;
   readonly generation: number;
-  readonly currentKey: Uint8Array;
+  /** The keys are wrapped, and null once it is revoked. */
+  readonly currentKey: Uint8Array | null;
   readonly nextKey: Uint8Array | null;
   readonly previousKey: Uint8Array | null;
   /** When `currentKey` became current. */
@@ -170,7 +171,8 @@ export interface SessionRow {
   readonly id: string;
   readonly installationId: string;
   readonly userId: string;
-  readonly secret: Uint8Array;
+  /** Wrapped; null once the session has ended. */
+  readonly secret: Uint8Array | null;
   readonly app: string;
   readonly createdAt: number;
   readonly expiresAt: number;
@@ -429,11 +431,11 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   },
   codes: {
     key: ['id'],
-    sealed: ['id', 'userId', 'secretHash', 'expiresAt'],
+    sealed: ['id', 'userId', 'codeKey', 'expiresAt'],
     columns: {
       id: 'text',
       userId: 'text',
-      secretHash: 'bytes',
+      codeKey: 'bytes',
       expiresAt: 'int',
       triesLeft: 'int',
       usedAt: 'int',

@@ -139,7 +139,7 @@ test('a secret that this node cannot unwrap is "later" for its device, and nothi
   const id = Buffer.from(sidOf('ada')).toString('hex');
   await access.store.transaction(async ({ tables }) => {
     const row = (await tables.sessions.find({ id }))!;
-    const otherKek = Uint8Array.from(row.secret).fill(9, 0, 4);
+    const otherKek = Uint8Array.from(row.secret!).fill(9, 0, 4);
     await tables.sessions.update({ where: { id } }, { secret: otherKek });
   });
   const answers = await authorise(access, cache, [hello('ada', 1), hello('eve', 1)]);

@@ -2,6 +2,7 @@ import { keyOf, type SharedKey } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
+  changeSettings,
   checkContext,
   compareVersions,
   createKeyring,
@@ -67,7 +68,7 @@ async function keys(access: AccessContext, id: string): Promise<KeyCandidate[]> 
   return keyCandidates(access.store.realm, access.keyring, row!);
 }
 
-test('an activation code works once, for its user, and dies after five wrong tries', async () => {
+test('an activation code works once, for its user, and dies after five wrong passwords, never by wrong secrets', async () => {
   const { access } = await withAda();
   await putUser(access, 'eve', { password: 'pw' }, BY);
   const deviceStatic = new Uint8Array(32).fill(1);
@@ -81,13 +82,18 @@ test('an activation code works once, for its user, and dies after five wrong tri
   const other = { ...REQUEST, code, deviceStatic: new Uint8Array(32).fill(2), signingKey: { kty: 'EC', x: '2' } };
   expect(await enrolWithPassword(access, other)).toEqual({ status: 'refused', code: 'CODE_INVALID' });
   const second = await issueCode(access, 'ada', undefined, BY);
-  for (let i = 0; i < 5; i++) {
-    const wrong = `${second.id}-wrongwrongwrong${i}`;
-    expect(await enrolWithPassword(access, { ...REQUEST, code: wrong, deviceStatic })).toMatchObject({
+  const fresh = { ...REQUEST, deviceStatic: new Uint8Array(32).fill(2), signingKey: { kty: 'EC', x: '2' } };
+  for (let i = 0; i < 9; i++)
+    expect(await enrolWithPassword(access, { ...fresh, code: `${second.id}-wrongwrongwrong${i}` })).toMatchObject({
       status: 'refused',
     });
-  }
-  expect(await enrolWithPassword(access, { ...REQUEST, code: second.code, deviceStatic })).toEqual({
+  const third = await issueCode(access, 'ada', undefined, BY);
+  expect(await enrolWithPassword(access, { ...fresh, code: second.code })).toMatchObject({ status: 'ok' });
+  for (let i = 0; i < 5; i++)
+    expect(await enrolWithPassword(access, { ...fresh, code: third.code, password: 'guess' })).toMatchObject({
+      code: 'CREDENTIALS_INVALID',
+    });
+  expect(await enrolWithPassword(access, { ...fresh, code: third.code })).toEqual({
     status: 'refused',
     code: 'CODE_INVALID',
   });
@@ -132,8 +138,17 @@ test('rotation: next is written before the answer, promoted when used, and the o
     ({ action }) => action,
   );
   expect(actions).toContain('key.previous-used');
-  clock.now += 31 * 24 * 3_600_000;
+  clock.now += 3_600_001;
   expect(await login(access, id, { ...first!, slot: 'previous' })).toBeUndefined();
+  // A longer grace time that an older version has stored counts for a day at most.
+  await changeSettings(access, { previousKeyGraceMs: 30 * 24 * 3_600_000 }, BY);
+  expect((await login(access, id, { ...first!, slot: 'previous' }))!.rotation).toMatchObject({ suspicious: true });
+  clock.now += 24 * 3_600_000;
+  expect(await login(access, id, { ...first!, slot: 'previous' })).toBeUndefined();
+  // With the next login it is erased, too.
+  const [current] = await keys(access, id);
+  await login(access, id, current!);
+  expect((await keys(access, id)).map(({ slot }) => slot)).not.toContain('previous');
 });
 
 test('disabling a user ends everything of theirs, and enabling again revives nothing', async () => {
@@ -278,8 +293,8 @@ test('secrets are wrapped in place and wrapped anew by the next key', async () =
   const { access } = await withAda();
   const installation = await enrolled(access);
   const row = await access.store.transaction(({ tables }) => tables.installations.find({ id: installation.id }));
-  expect(kekOf(row!.currentKey)).toBe(1);
-  expect(() => access.keyring.unwrap(row!.currentKey, 'another place')).toThrow(
+  expect(kekOf(row!.currentKey!)).toBe(1);
+  expect(() => access.keyring.unwrap(row!.currentKey!, 'another place')).toThrow(
     expect.objectContaining({ code: 'ERR_ACCESS_UNWRAP' }),
   );
   const both = new Map([

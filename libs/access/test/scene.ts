@@ -1,3 +1,4 @@
+import { deriveCodeKey, formatHex, parseActivationCode } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import {
   type AccessContext,
@@ -7,6 +8,7 @@ import {
   enrol,
   ensureRealm,
   type ForgedRow,
+  findCodeHolder,
   MemoryStore,
   type PasswordHasher,
   sealedStore,
@@ -40,14 +42,18 @@ export async function scene(
   return { access, clock, store: used };
 }
 
-/** Enrols with name and password, as a local user does. */
-export function enrolWithPassword(
+/** Enrols with name and password, as a local user does; a wrong secret of the code ends it, as a handshake would. */
+export async function enrolWithPassword(
   access: AccessContext,
-  { password, ...request }: Omit<EnrolRequest, 'verify'> & { readonly password: string },
+  { password, code, ...request }: Omit<EnrolRequest, 'verify'> & { readonly password: string },
 ): Promise<EnrolResult> {
-  const verify: EnrolRequest['verify'] = async (holder) => {
-    const user = holder?.user.name === request.user ? holder.user : undefined;
+  const { id, secret } = parseActivationCode(code)!;
+  const holder = await findCodeHolder(access, id);
+  if (!holder || formatHex(holder.key) !== formatHex(deriveCodeKey(access.crypto, { secret })))
+    return { status: 'refused', code: 'CODE_INVALID' };
+  const verify: EnrolRequest['verify'] = async () => {
+    const user = holder.user.name === request.user ? holder.user : undefined;
     return { fit: await verifyPassword(access, user, password), why: 'the password is wrong' };
   };
-  return enrol(access, { ...request, verify });
+  return enrol(access, { ...request, code: id, verify });
 }

@@ -9,6 +9,8 @@ export type PublicKey = Key<'x25519 public'>;
 export type SecretKey = Key<'x25519 secret'>;
 /** Shared key `SK_g` of an installation, 32 bytes (SPEC.md, section 1). */
 export type SharedKey = Key<'shared key'>;
+/** What an activation code's secret becomes, `K_code`, 32 bytes (SPEC.md, section 3). */
+export type CodeKey = Key<'code key'>;
 /** Session secret `S`, 32 bytes. */
 export type SessionSecret = Key<'session secret'>;
 /** Channel key `CK`, 32 bytes. */
@@ -79,7 +81,7 @@ export function publicKeyOf(bytes: Uint8Array): PublicKey {
 }
 
 /** Takes 32 stored or derived bytes for a key of the kind the caller names. */
-export function keyOf<K extends SharedKey | SessionSecret | ChannelKey | SecretKey>(bytes: Uint8Array): K {
+export function keyOf<K extends SharedKey | CodeKey | SessionSecret | ChannelKey | SecretKey>(bytes: Uint8Array): K {
   if (bytes.length !== KEY_BYTES) throw new TypeError(`a key has ${KEY_BYTES} bytes, got ${bytes.length}`);
   return bytes as K;
 }

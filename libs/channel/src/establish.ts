@@ -1,6 +1,18 @@
-import { concat, copyBytes, decodeUint, EMPTY, encodeText, encodeUint, prefix16 } from './bytes.ts';
+import { MAX_CODE_ID } from './activation-code.ts';
+import {
+  concat,
+  copyBytes,
+  decodeText,
+  decodeUint,
+  EMPTY,
+  encodeText,
+  encodeUint,
+  prefix8,
+  prefix16,
+} from './bytes.ts';
 import { CborFields, type CborInput, decodeCborMap, encodeCbor } from './cbor.ts';
 import {
+  type CodeKey,
   type CryptoProvider,
   handshakeError,
   KEM_CIPHERTEXT_BYTES,
@@ -27,11 +39,9 @@ import {
 import { NoiseHandshake, type Transport, XKpsk3 } from './noise.ts';
 import { deriveEstablishPsk, deriveProofBinding, type EstablishOutcome, type Role } from './schedule.ts';
 
-/** Bytes of the largest ticket. */
-export const MAX_TICKET_BYTES = 96;
-
-function prologueOf(head: Uint8Array): Uint8Array {
-  return concat(encodeText('sallyport/1 session'), head);
+/** `"sallyport/1 session" || LP8(realm) || HS1[0..8]`: a message for one realm is none for another. */
+function prologueOf(realm: string, head: Uint8Array): Uint8Array {
+  return concat(encodeText('sallyport/1 session'), prefix8(encodeText(realm)), head);
 }
 
 /** What a device starts session establishment with. */
@@ -39,10 +49,12 @@ export interface DeviceEstablishOptions {
   readonly crypto: CryptoProvider;
   readonly suite: Suite;
   readonly role: Role;
+  readonly realm: string;
   readonly kid: number;
   readonly rs: PublicKey;
   readonly deviceStatic: KeyPair;
-  readonly ticket?: Uint8Array;
+  /** Public part of the activation code; in an enrolment only. */
+  readonly codeId?: string;
 }
 
 /** What the device learns from HS2. */
@@ -70,7 +82,7 @@ export class DeviceEstablish {
   #transport: Transport | undefined;
 
   constructor(options: DeviceEstablishOptions) {
-    const { crypto, suite, role, kid, rs, deviceStatic } = options;
+    const { crypto, suite, role, realm, kid, rs, deviceStatic } = options;
     this.#options = options;
     this.#head = encodeHs1Head(suite, role, kid);
     this.#kem = crypto.generateKemKeyPair();
@@ -80,16 +92,16 @@ export class DeviceEstablish {
       suite,
       pattern: XKpsk3,
       initiator: true,
-      prologue: prologueOf(this.#head),
+      prologue: prologueOf(realm, this.#head),
       static: deviceStatic,
       remoteStatic: rs,
     });
   }
 
-  /** `-> e, es` with the ML-KEM key and the ticket. */
+  /** `-> e, es` with the ML-KEM key and, when enrolling, the code's id. */
   writeHs1(): Uint8Array {
-    const { crypto, rs, ticket } = this.#options;
-    const payload = concat(this.#kem.publicKey, prefix16(ticket ?? EMPTY));
+    const { crypto, rs, codeId = '' } = this.#options;
+    const payload = concat(this.#kem.publicKey, prefix16(encodeText(codeId)));
     return sealHs1(crypto, rs, this.#head, this.#noise.writeMessage(payload));
   }
 
@@ -109,10 +121,10 @@ export class DeviceEstablish {
     return { binding, serverTimeMs: decodeUint(payload, KEM_CIPHERTEXT_BYTES + 32, 8) };
   }
 
-  /** `-> s, se, psk` with the request; `sharedKey` is undefined when enrolling. */
-  writeHs3(request: CborInput, sharedKey: SharedKey | undefined): Uint8Array {
+  /** `-> s, se, psk` with the request; `key` is the installation's, or the code's when enrolling. */
+  writeHs3(request: CborInput, key: SharedKey | CodeKey): Uint8Array {
     const { crypto, suite, role } = this.#options;
-    this.#noise.usePsk(deriveEstablishPsk(crypto, { suite, role, sharedKey, kemSecret: this.#kemSecret }));
+    this.#noise.usePsk(deriveEstablishPsk(crypto, { suite, role, key, kemSecret: this.#kemSecret }));
     const body = this.#noise.writeMessage(encodePadded(this.#clientRandom, encodeCbor(request)));
     this.#handshakeHash = this.#noise.hash;
     this.#transport = this.#noise.split();
@@ -132,11 +144,9 @@ export class DeviceEstablish {
     return encodeTyped(MESSAGE_TYPES.STEP, sealed);
   }
 
-  /** Security's answer to a step; it replaces the randomness of HS4. */
+  /** Security's answer to a step. Keys go by the randomness of HS3 and HS4, whatever a step holds. */
   readStepReply(message: Uint8Array): CborFields {
-    const { random, fields } = this.#readAnswer(MESSAGE_TYPES.STEP_REPLY, message);
-    this.#serverRandom = random;
-    return fields;
+    return this.#readAnswer(MESSAGE_TYPES.STEP_REPLY, message).fields;
   }
 
   /** What the session's keys are derived from. Only after HS4. */
@@ -147,6 +157,12 @@ export class DeviceEstablish {
       serverRandom: this.#serverRandom,
       kemSecret: this.#kemSecret,
     };
+  }
+
+  /** Erases what keys are derived from, once they are. */
+  erase(): void {
+    for (const secret of [this.#kemSecret, this.#clientRandom, this.#serverRandom]) secret.fill(0);
+    this.#transport = undefined;
   }
 
   #transported(): Transport {
@@ -169,9 +185,27 @@ function openTransport(transport: Transport, sealed: Uint8Array): Uint8Array {
   }
 }
 
+function isTypable(byte: number): boolean {
+  return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a);
+}
+
+/** The code's id behind the ML-KEM key: 1 to 16 bytes when enrolling, none otherwise. */
+function readCodeId(role: Role, payload: Uint8Array): string | undefined {
+  const at = KEM_KEY_BYTES + 2;
+  const bytes = decodeUint(payload, KEM_KEY_BYTES, 2);
+  demand(payload.length >= at + bytes, 'ERR_CHANNEL_MESSAGE', 'HS1 is too short');
+  const fits = role === 'enrol' ? bytes >= 1 && bytes <= MAX_CODE_ID : bytes === 0;
+  demand(fits, 'ERR_CHANNEL_MESSAGE', "the length of the code's id does not fit the role");
+  const id = payload.subarray(at, at + bytes);
+  demand(id.every(isTypable), 'ERR_CHANNEL_MESSAGE', "the code's id is not written as ids are");
+  return role === 'enrol' ? decodeText(id) : undefined;
+}
+
 /** What Security answers HS1 with. */
 export interface SecurityEstablishOptions {
   readonly crypto: CryptoProvider;
+  /** The realm of this server. */
+  readonly realm: string;
   /** The static key pair that `kid` names. */
   readonly rs: KeyPair;
   readonly hs1: Uint8Array;
@@ -184,7 +218,8 @@ export interface SecurityEstablishOptions {
 export class SecurityEstablish {
   readonly role: Role;
   readonly suite: Suite;
-  readonly ticket: Uint8Array;
+  /** Public part of the activation code; undefined in role session. */
+  readonly codeId: string | undefined;
   readonly #crypto: CryptoProvider;
   readonly #noise: NoiseHandshake;
   readonly #kemKey: Uint8Array;
@@ -207,16 +242,13 @@ export class SecurityEstablish {
       suite: hs1.suite,
       pattern: XKpsk3,
       initiator: false,
-      prologue: prologueOf(hs1.head),
+      prologue: prologueOf(options.realm, hs1.head),
       static: options.rs,
     });
     const payload = this.#noise.readMessage(hs1.noise);
     demand(payload.length >= KEM_KEY_BYTES + 2, 'ERR_CHANNEL_MESSAGE', 'HS1 is too short');
-    const ticketBytes = decodeUint(payload, KEM_KEY_BYTES, 2);
-    demand(ticketBytes <= MAX_TICKET_BYTES, 'ERR_CHANNEL_MESSAGE', 'the ticket is too long');
-    demand(payload.length >= KEM_KEY_BYTES + 2 + ticketBytes, 'ERR_CHANNEL_MESSAGE', 'HS1 is too short');
     this.#kemKey = copyBytes(payload, 0, KEM_KEY_BYTES);
-    this.ticket = copyBytes(payload, KEM_KEY_BYTES + 2, KEM_KEY_BYTES + 2 + ticketBytes);
+    this.codeId = readCodeId(hs1.role, payload);
   }
 
   /** `<- e, ee`; the ML-KEM work happens here. */
@@ -238,12 +270,12 @@ export class SecurityEstablish {
     return deviceStatic;
   }
 
-  /** Tries one generation of the shared key (undefined when enrolling); undefined when it does not fit. */
-  tryKey(sharedKey: SharedKey | undefined): CborFields | undefined {
+  /** Tries one generation of the shared key, or the code's key when enrolling; undefined when it does not fit. */
+  tryKey(key: SharedKey | CodeKey): CborFields | undefined {
     const psk = deriveEstablishPsk(this.#crypto, {
       suite: this.suite,
       role: this.role,
-      sharedKey,
+      key,
       kemSecret: this.#kemSecret,
     });
     const payload = this.#noise.tryPsk(psk);
@@ -291,6 +323,12 @@ export class SecurityEstablish {
       serverRandom: this.#serverRandom,
       kemSecret: this.#kemSecret,
     };
+  }
+
+  /** Erases what keys are derived from, once the last answer is written. */
+  erase(): void {
+    for (const secret of [this.#kemSecret, this.#clientRandom, this.#serverRandom]) secret.fill(0);
+    this.#transport = undefined;
   }
 
   #transported(): Transport {

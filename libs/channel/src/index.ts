@@ -1,4 +1,11 @@
 export {
+  type ActivationCode,
+  deriveCodeKey,
+  MAX_CODE_ID,
+  normalizeTypable,
+  parseActivationCode,
+} from './activation-code.ts';
+export {
   encodeChunkPrefix,
   encodeMessageEnd,
   encodeRequestHead,
@@ -50,6 +57,7 @@ export { type AppContext, contextToCbor, decodeContext, encodeContext, type Post
 export {
   type AeadKey,
   type ChannelKey,
+  type CodeKey,
   type CryptoProvider,
   KEM_CIPHERTEXT_BYTES,
   KEM_KEY_BYTES,
@@ -72,7 +80,6 @@ export {
   type Challenge,
   DeviceEstablish,
   type DeviceEstablishOptions,
-  MAX_TICKET_BYTES,
   SecurityEstablish,
   type SecurityEstablishOptions,
 } from './establish.ts';

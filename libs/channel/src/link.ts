@@ -13,6 +13,8 @@ export interface EnrolmentLink {
   /** SHA-256 thumbprint (RFC 7638) of the realm's root key, 32 bytes. */
   readonly root: Uint8Array;
   readonly code: string;
+  /** `seq` of the site map at the time of the link: an older one is not taken with it. */
+  readonly seq: number;
 }
 
 const FRAGMENT = '#';
@@ -27,6 +29,7 @@ export function formatLink(page: string, link: EnrolmentLink): string {
     rs: link.rs,
     root: link.root,
     code: link.code,
+    seq: link.seq,
   });
   return `${page}${FRAGMENT}${formatBase64Url(cbor)}`;
 }
@@ -52,6 +55,7 @@ function readLink(fragment: string): EnrolmentLink {
     rs: publicKeyOf(fields.bytes('rs', KEY_BYTES)),
     root: fields.bytes('root', 32),
     code: fields.text('code', 64),
+    seq: fields.uint('seq'),
   };
 }
 

@@ -30,7 +30,7 @@ export const SID_BYTES = 16;
 const NONCE_BYTES = 16;
 const HS1_HEAD_BYTES = 8;
 const HS1_NOISE_OFFSET = HS1_HEAD_BYTES + MAC_BYTES;
-/** HS1 with no ticket and no extension: 24 + e(32) + ek(1,184) + LP16 + tag. */
+/** HS1 with no code and no extension: 24 + e(32) + ek(1,184) + LP16 + tag. */
 const MIN_HS1_BYTES = HS1_NOISE_OFFSET + 32 + 1_184 + 2 + 16;
 const MAX_HS1_BYTES = 4_096;
 

@@ -186,8 +186,11 @@ class SymmetricState {
     return plaintext;
   }
 
+  /** Both keys; what they come from is erased. */
   split(): [Uint8Array, Uint8Array] {
     const [first, second] = noiseHkdf(this.#crypto, this.#chainingKey, EMPTY, 2);
+    this.#chainingKey.fill(0);
+    this.#key = undefined;
     return [first!, second!];
   }
 
@@ -204,7 +207,10 @@ class SymmetricState {
   }
 }
 
-/** What a side of a handshake starts from. `ephemeral` is for vectors only. */
+/**
+ * What a side of a handshake starts from. The handshake takes `psk` over and erases it at its end. `ephemeral` is for
+ * vectors only.
+ */
 export interface HandshakeOptions {
   readonly crypto: CryptoProvider;
   readonly suite: Suite;
@@ -257,7 +263,7 @@ export class NoiseHandshake {
     return this.#remoteStatic;
   }
 
-  /** Sets the psk of a pattern that needs it later than the start. */
+  /** Sets the psk of a pattern that needs it later than the start; it is taken over, too. */
   usePsk(psk: Uint8Array): void {
     this.#psk = psk;
   }
@@ -303,18 +309,21 @@ export class NoiseHandshake {
       return payload;
     } catch (error) {
       this.#symmetric = before;
+      psk.fill(0);
       if (error instanceof ChannelError) return undefined;
       throw error;
     }
   }
 
-  /** The transport ciphers (Noise, section 5.2, Split). Only after the last message. */
+  /** The transport ciphers (Noise, section 5.2, Split). Only after the last message, and once: secrets are erased. */
   split(): Transport {
     if (this.#step < this.#options.pattern.messages.length || this.#suspended) {
       throw new TypeError('the handshake is not finished');
     }
     const { crypto, suite, initiator } = this.#options;
     const [first, second] = this.#symmetric.split();
+    this.#psk?.fill(0);
+    this.#ephemeral?.secretKey.fill(0);
     const toResponder = new CipherState(crypto, suite, first);
     const toInitiator = new CipherState(crypto, suite, second);
     return initiator ? { sealing: toResponder, opening: toInitiator } : { sealing: toInitiator, opening: toResponder };

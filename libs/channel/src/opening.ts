@@ -51,7 +51,10 @@ export class DeviceOpening {
   }
 }
 
-/** The Proxy's side of opening a channel (SPEC.md, section 5). Single use: readHello, then writeWelcome. */
+/**
+ * The Proxy's side of opening a channel (SPEC.md, section 5). Single use: readHello, then writeWelcome. It takes the
+ * channel key over: WELCOME erases it.
+ */
 export class ProxyOpening {
   readonly #noise: NoiseHandshake;
 

@@ -1,6 +1,7 @@
 import { concat, EMPTY, encodeText, equalBytes, prefix8 } from './bytes.ts';
 import {
   type ChannelKey,
+  type CodeKey,
   type CryptoProvider,
   KEY_BYTES,
   keyOf,
@@ -18,8 +19,6 @@ export const ROLE_BYTES: Readonly<Record<Role, number>> = { enrol: 1, session: 2
 
 /** Bytes of a truncated MAC (`mac1` of HS1, `mac` of HELLO). */
 export const MAC_BYTES = 16;
-
-const NO_KEY = new Uint8Array(KEY_BYTES);
 
 /** HKDF-Extract (RFC 5869, section 2.2). */
 export function hkdfExtract(crypto: CryptoProvider, salt: Uint8Array, input: Uint8Array): Uint8Array {
@@ -47,13 +46,16 @@ export function deriveMac1(crypto: CryptoProvider, rs: PublicKey, hs1WithZeroedM
   return crypto.hmacSha256(key, hs1WithZeroedMac).subarray(0, MAC_BYTES);
 }
 
-/** The psk of session establishment: ML-KEM secret and shared key in one (SPEC.md, section 3). */
+/**
+ * The psk of session establishment: ML-KEM secret and what both sides share in one, the installation's key or, when
+ * enrolling, the activation code's (SPEC.md, section 3).
+ */
 export function deriveEstablishPsk(
   crypto: CryptoProvider,
-  input: { suite: Suite; role: Role; sharedKey: SharedKey | undefined; kemSecret: Uint8Array },
+  input: { suite: Suite; role: Role; key: SharedKey | CodeKey; kemSecret: Uint8Array },
 ): Uint8Array {
   const context = concat(encodeText('sallyport/1 psk'), Uint8Array.of(input.suite, ROLE_BYTES[input.role]));
-  return hkdf(crypto, input.sharedKey ?? NO_KEY, input.kemSecret, context);
+  return hkdf(crypto, input.key, input.kemSecret, context);
 }
 
 /** What a fresh proof of the device is bound to, 32 bytes (SPEC.md, section 3). */
@@ -97,7 +99,9 @@ export function deriveRotatedKey(crypto: CryptoProvider, current: SharedKey, out
 /** `mac` of a HELLO, over all of it but the mac itself (SPEC.md, section 5). */
 export function deriveHelloMac(crypto: CryptoProvider, secret: SessionSecret, helloWithoutMac: Uint8Array): Uint8Array {
   const key = hkdfExpand(crypto, secret, encodeText('sallyport/1 hello'), KEY_BYTES);
-  return crypto.hmacSha256(key, helloWithoutMac).subarray(0, MAC_BYTES);
+  const mac = crypto.hmacSha256(key, helloWithoutMac).subarray(0, MAC_BYTES);
+  key.fill(0);
+  return mac;
 }
 
 /** True when the HELLO's mac was made with the session's secret. */
@@ -124,5 +128,7 @@ export function deriveChannelKey(
     hello.nonce,
     prefix8(hello.audience),
   );
-  return keyOf(hkdfExpand(crypto, key, context, KEY_BYTES));
+  const channelKey = hkdfExpand(crypto, key, context, KEY_BYTES);
+  key.fill(0);
+  return keyOf(channelKey);
 }

@@ -45,6 +45,7 @@ function sampleHs1(): Uint8Array {
     crypto,
     suite: 1,
     role: 'session',
+    realm: 'main',
     kid: 1,
     rs: keys.publicKey,
     deviceStatic: keys,
@@ -75,6 +76,7 @@ const link = {
   rs: crypto.generateKeyPair().publicKey,
   root: new Uint8Array(32),
   code: 'ABCD',
+  seq: 5,
 };
 const content = encodeText('content');
 

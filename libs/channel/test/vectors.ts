@@ -1,7 +1,9 @@
+import { deriveCodeKey, parseActivationCode } from '../src/activation-code.ts';
 import { encodeChunkPrefix, encodeMessageEnd, encodeRequestHead, encodeResponseHead } from '../src/binary-http.ts';
 import { concat, encodeText, encodeUint, formatHex } from '../src/bytes.ts';
 import {
   type ChannelKey,
+  type CodeKey,
   type CryptoProvider,
   keyOf,
   type SessionSecret,
@@ -33,29 +35,34 @@ function counting(start: number): CryptoProvider {
   });
 }
 
+const CODE = 'ABCDEFGH-0123456789JKMNPQ';
+
 /** A whole session establishment with fixed randomness. */
 function establishVector(role: Role, suite: Suite): object {
   const [device, security] = [counting(1), counting(101)];
   const rs = security.generateKeyPair();
   const deviceStatic = device.generateKeyPair();
-  const sharedKey = role === 'session' ? keyOf<SharedKey>(new Uint8Array(32).fill(0x5a)) : undefined;
+  const sharedKey = keyOf<SharedKey>(new Uint8Array(32).fill(0x5a));
+  const code = parseActivationCode(CODE)!;
+  const key = (): SharedKey | CodeKey => (role === 'session' ? sharedKey : deriveCodeKey(device, code));
   const sid = new Uint8Array(16).fill(0x11);
   const a = new DeviceEstablish({
     crypto: device,
     suite,
     role,
+    realm: 'main',
     kid: 7,
     rs: rs.publicKey,
     deviceStatic,
-    ticket: encodeText('ticket'),
+    ...(role === 'enrol' ? { codeId: code.id } : {}),
   });
   const hs1 = a.writeHs1();
-  const b = new SecurityEstablish({ crypto: security, rs, hs1 });
+  const b = new SecurityEstablish({ crypto: security, realm: 'main', rs, hs1 });
   const hs2 = b.writeHs2(1_800_000_000_000);
   const { binding } = a.readHs2(hs2);
-  const hs3 = a.writeHs3({ iid: 'i', proof: 'p' }, sharedKey);
+  const hs3 = a.writeHs3({ iid: 'i', proof: 'p' }, key());
   b.readHs3(hs3);
-  b.tryKey(sharedKey);
+  b.tryKey(key());
   const hs4 = b.writeHs4({ status: 'ok' });
   a.readHs4(hs4);
   const { outcome } = a;
@@ -63,12 +70,14 @@ function establishVector(role: Role, suite: Suite): object {
     role,
     suite,
     kid: 7,
-    ticket: formatHex(encodeText('ticket')),
+    realm: 'main',
+    code: role === 'enrol' ? CODE : null,
+    code_id: role === 'enrol' ? code.id : null,
     server_time_ms: 1_800_000_000_000,
     rs_secret: formatHex(rs.secretKey),
     rs_public: formatHex(rs.publicKey),
     ds_secret: formatHex(deviceStatic.secretKey),
-    shared_key: sharedKey ? formatHex(sharedKey) : null,
+    salt: formatHex(key()),
     request: { iid: 'i', proof: 'p' },
     answer: { status: 'ok' },
     hs1: formatHex(hs1),
@@ -83,7 +92,7 @@ function establishVector(role: Role, suite: Suite): object {
     sid: formatHex(sid),
     session_secret: formatHex(deriveSessionSecret(device, outcome, sid)),
     enrolled_key: formatHex(deriveEnrolledKey(device, outcome)),
-    rotated_key: sharedKey ? formatHex(deriveRotatedKey(device, sharedKey, outcome)) : null,
+    rotated_key: role === 'session' ? formatHex(deriveRotatedKey(device, sharedKey, outcome)) : null,
   };
 }
 
@@ -101,7 +110,7 @@ function channelVector(suite: Suite): object {
   const opening = new DeviceOpening({ crypto: device, secret, hello: head, context: CONTEXT });
   const hello = decodeHello(opening.writeHello());
   const channelKey: ChannelKey = deriveChannelKey(device, secret, hello);
-  const answering = new ProxyOpening(proxy, hello, channelKey);
+  const answering = new ProxyOpening(proxy, hello, keyOf<ChannelKey>(channelKey.slice()));
   answering.readHello(hello);
   const { message, transport } = answering.writeWelcome({ proxy: 'p1' });
   const ours = opening.readWelcome(message).transport;

@@ -18,10 +18,11 @@ import {
   beginRecord,
   type Credentials,
   enrolDevice,
+  originsOf,
   type SignInPlace,
   signIn,
 } from './sign-in.ts';
-import { readPublishedSiteMap } from './site-map.ts';
+import { readPublishedSiteMap, readSiteMapOf } from './site-map.ts';
 import type { WebSocketFactory } from './socket.ts';
 import { connectTcp, type TcpConnection } from './tcp.ts';
 import { DeviceWebSocket } from './web-socket.ts';
@@ -126,11 +127,9 @@ export class Device {
     const link = parseLink(linkText);
     const { crypto, storage } = this.#options;
     if (this.#record?.iid !== undefined) throw new DeviceError('ALREADY_ENROLLED', 'this device is enrolled already');
-    const kept =
-      this.#record?.realm === link.realm
-        ? { ...this.#record, kid: link.kid, rs: link.rs, root: link.root, origins: link.origins }
-        : undefined;
-    const record = kept ?? (await beginRecord(crypto, link, storage.holdsKeyObjects));
+    const map = await readSiteMapOf(crypto, link);
+    const kept = this.#record?.realm === link.realm ? this.#record : undefined;
+    const record = await beginRecord(crypto, { link, map, kept, holdsKeyObjects: storage.holdsKeyObjects });
     await this.#store(record);
     const { record: enrolled, resume } = await enrolDevice(this.#place, record, link.code, credentials);
     this.#record = enrolled;
@@ -146,10 +145,9 @@ export class Device {
     const { crypto } = this.#options;
     const record = this.#record;
     if (record?.iid === undefined)
-      return linkText === undefined ? [] : (await readPublishedSiteMap(crypto, parseLink(linkText))).providers;
-    const origins = [...new Set([...(record.sites?.flatMap((site) => site.origins) ?? []), ...record.origins])];
+      return linkText === undefined ? [] : (await readSiteMapOf(crypto, parseLink(linkText))).providers;
     const known = record.providers ?? [];
-    const map = await readPublishedSiteMap(crypto, { ...record, origins }).catch(() => undefined);
+    const map = await readPublishedSiteMap(crypto, { ...record, origins: originsOf(record) }).catch(() => undefined);
     return map && map.seq >= (record.siteMapSeq ?? 0) ? map.providers : known;
   }
 

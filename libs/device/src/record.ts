@@ -6,11 +6,14 @@ export interface StoredSigningKey {
   readonly privateKey: CryptoKey | JsonWebKey;
 }
 
-/** The shared keys of an installation: the current one, and the one before until the new one is proven. */
+/** The shared keys of an installation: the current one, and the one before. */
 export interface StoredKeys {
   readonly generation: number;
   readonly current: Uint8Array;
+  /** Tried until `current` has proved good, and again only when Security was restored from a backup. */
   readonly previous?: Uint8Array;
+  /** The epoch of the site map in which a login with `current` was answered; absent until then. */
+  readonly provenIn?: string;
 }
 
 /** A session as the device keeps it. */
@@ -51,13 +54,14 @@ export interface DeviceRecord {
   /** Absent while the enrolment is not finished. */
   readonly iid?: string;
   readonly keys?: StoredKeys;
-  readonly ticket?: Uint8Array;
   readonly session?: StoredSession;
   /** Why the last session was over, as the gateway said; until the next sign-in. */
   readonly ended?: { readonly code: string };
   readonly sites?: readonly StoredSite[];
   readonly providers?: readonly StoredProvider[];
   readonly siteMapSeq?: number;
+  /** Which life of Security's records the site map tells of: another one after a restore. */
+  readonly epoch?: string;
 }
 
 /** Where a record is kept. `store` is atomic: after a crash either the old record is there or the new one, whole. */

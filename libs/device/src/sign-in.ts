@@ -2,15 +2,18 @@ import {
   type AppContext,
   type CborFields,
   type CborInput,
+  type CodeKey,
   type CryptoProvider,
   contextToCbor,
   DeviceEstablish,
+  deriveCodeKey,
   deriveEnrolledKey,
   deriveRotatedKey,
   deriveSessionSecret,
   type EnrolmentLink,
   isSignedCode,
   keyOf,
+  parseActivationCode,
   publicKeyOf,
   type Role,
   type SecretKey,
@@ -21,7 +24,7 @@ import { DeviceError, remoteError } from './errors.ts';
 import type { ProviderCredentials } from './provider.ts';
 import type { DeviceRecord, StoredKeys } from './record.ts';
 import { createSigningKey, signProof } from './signing-key.ts';
-import { verifySiteMap } from './site-map.ts';
+import { readPublishedSiteMap, type SiteMap, takeSiteMap, verifySiteMap } from './site-map.ts';
 import { GatewaySocket, type WebSocketFactory } from './socket.ts';
 
 /** Who signs in: by name and password, or by what an OpenID provider gave. */
@@ -51,51 +54,67 @@ export interface SignInPlace {
   readonly store: (record: DeviceRecord) => Promise<void>;
 }
 
-/** A record for a new enrolment; kept before the first message, so that a repeated try uses the same keys. */
+/** What an enrolment begins with. */
+export interface EnrolmentStart {
+  readonly link: EnrolmentLink;
+  /** The site map of this moment, at least as new as the link. */
+  readonly map: SiteMap;
+  /** What an enrolment that was not answered has left: its keys are used again. */
+  readonly kept: DeviceRecord | undefined;
+  readonly holdsKeyObjects: boolean;
+}
+
+/**
+ * A record for a new enrolment; kept before the first message, so that a repeated try uses the same keys.
+ * @throws DeviceError UNKNOWN_KID when the link names a key of Security that is no longer to be used
+ */
 export async function beginRecord(
   crypto: CryptoProvider,
-  link: EnrolmentLink,
-  holdsKeyObjects: boolean,
+  { link, map, kept, holdsKeyObjects }: EnrolmentStart,
 ): Promise<DeviceRecord> {
-  return {
-    realm: link.realm,
-    kid: link.kid,
-    rs: link.rs,
-    root: link.root,
-    origins: link.origins,
+  if (map.revoked.includes(link.kid)) throw remoteError('UNKNOWN_KID', { mayHaveRun: false });
+  const { realm, kid, rs, root, origins } = link;
+  const keys = kept ?? {
     deviceSecret: crypto.generateKeyPair().secretKey,
     signingKey: await createSigningKey(holdsKeyObjects),
   };
+  const { deviceSecret, signingKey } = keys;
+  return takeSiteMap({ realm, kid, rs, root, origins, deviceSecret, signingKey }, map);
 }
 
 /** Enrols: gives the record with installation id and first shared key, durably stored. */
 export async function enrolDevice(
   place: SignInPlace,
-  record: DeviceRecord,
+  begun: DeviceRecord,
   code: string,
   credentials: Credentials,
 ): Promise<{ record: DeviceRecord; resume: Uint8Array | undefined }> {
-  const request = { code, cred: credOf(credentials), hk: record.signingKey.publicJwk as CborInput };
-  const { establish, answer } = await establishAnywhere(place, record, {
-    role: 'enrol',
-    iid: '',
-    request,
-    sharedKey: undefined,
-  });
+  const parts = parseActivationCode(code);
+  if (!parts) throw remoteError('CODE_INVALID', { mayHaveRun: false });
+  const key = deriveCodeKey(place.crypto, parts);
+  const request = { cred: credOf(credentials), hk: begun.signingKey.publicJwk as CborInput };
+  const attempt: Attempt = { role: 'enrol', iid: '', request, key, codeId: parts.id };
+  const { record, establish, answer } = await establishKnowing(place, begun, attempt).catch(codeError);
   const enrolled = {
     ...record,
     iid: answer.text('iid', 64),
     keys: { generation: 0, current: deriveEnrolledKey(place.crypto, establish.outcome) },
-    ticket: answer.bytes('ticket'),
   };
+  establish.erase();
   const done = withSiteMap(place.crypto, enrolled, answer.text('site_map', 65_536));
   await place.store(done);
   return { record: done, resume: answer.has('resume') ? answer.bytes('resume') : undefined };
 }
 
+/** In an enrolment the one thing that a person can get wrong in a handshake is the code. */
+function codeError(error: unknown): never {
+  const wrong = error instanceof DeviceError && error.code === 'HANDSHAKE_FAILED';
+  throw wrong ? remoteError('CODE_INVALID', { mayHaveRun: false }) : error;
+}
+
 /**
- * Signs in: tries the current shared key, then the one before it once. The new keys are stored before the caller can
- * open a channel with them.
+ * Signs in with the current shared key, or with the one before it where that may be (`mayUsePrevious`). The new keys are
+ * stored before the caller can open a channel with them.
  */
 export async function signIn(
   place: SignInPlace,
@@ -107,50 +126,63 @@ export async function signIn(
     throw new DeviceError('NOT_ENROLLED', 'this device is not enrolled: use an enrolment link');
   const cred = credentials ? credOf(credentials) : resume && { resume };
   const request = cred ? { iid, cred } : { iid };
-  const attempt = (sharedKey: Uint8Array): ReturnType<typeof establishAnywhere> =>
-    establishAnywhere(place, record, {
-      role: 'session',
-      iid,
-      request,
-      sharedKey: keyOf<SharedKey>(sharedKey),
-      oneTimeCode,
-    });
+  const attempt = (of: DeviceRecord, key: Uint8Array): Promise<Established> =>
+    establishKnowing(place, of, { role: 'session', iid, request, key: keyOf<SharedKey>(key), oneTimeCode });
   let used = keys.current;
-  let result: Awaited<ReturnType<typeof establishAnywhere>>;
+  let result: Established;
   try {
-    result = await attempt(used);
+    result = await attempt(record, used);
   } catch (error) {
-    // Security may have been restored from a backup that does not know the newest key.
     if ((error as DeviceError).code !== 'HANDSHAKE_FAILED' || !keys.previous) throw error;
+    const restored = await mayUsePrevious(place, record, keys);
+    if (!restored) throw error;
     used = keys.previous;
-    result = await attempt(used);
+    result = await attempt(restored, used);
   }
   const { establish, answer } = result;
   const sid = answer.bytes('sid', 16);
-  const signedIn = {
-    ...record,
-    keys: keysAfter(place.crypto, keys, { used, answer, establish }),
-    ticket: answer.bytes('ticket'),
+  const known = withSiteMap(place.crypto, result.record, answer.text('site_map', 65_536));
+  const done = {
+    ...known,
+    keys: keysAfter(place.crypto, keys, { used, answer, establish, epoch: known.epoch ?? '' }),
     session: { sid, secret: deriveSessionSecret(place.crypto, establish.outcome, sid), reservedChanNo: 0 },
   };
-  const done = withSiteMap(place.crypto, signedIn, answer.text('site_map', 65_536));
+  establish.erase();
   await place.store(done);
   return done;
 }
 
-function keysAfter(
-  crypto: CryptoProvider,
-  keys: StoredKeys,
-  login: { used: Uint8Array; answer: CborFields; establish: DeviceEstablish },
-): StoredKeys {
-  const { used, answer, establish } = login;
+/**
+ * Whether the key before the current one may be tried (SPEC.md, section 4). A hint alone never decides that, since anybody
+ * can send one: either the current key has never been answered, or the root has signed that Security was restored from a
+ * backup, which may not know the newest key.
+ */
+async function mayUsePrevious(
+  place: SignInPlace,
+  record: DeviceRecord,
+  { provenIn }: StoredKeys,
+): Promise<DeviceRecord | undefined> {
+  const differs = (of: DeviceRecord): boolean => (of.epoch ?? '') !== provenIn;
+  if (provenIn === undefined || differs(record)) return record;
+  const newest = await readNewerSiteMap(place.crypto, record);
+  return newest && differs(newest) ? newest : undefined;
+}
+
+interface Login {
+  readonly used: Uint8Array;
+  readonly answer: CborFields;
+  readonly establish: DeviceEstablish;
+  readonly epoch: string;
+}
+
+function keysAfter(crypto: CryptoProvider, keys: StoredKeys, { used, answer, establish, epoch }: Login): StoredKeys {
   const generation = answer.uint('generation');
   if (answer.flag('rotate')) {
     const current = deriveRotatedKey(crypto, keyOf<SharedKey>(used), establish.outcome);
     return { generation, current, previous: used };
   }
-  if (used === keys.current) return { ...keys, generation };
-  return { generation, current: used, previous: keys.current };
+  if (used === keys.current) return { ...keys, generation, provenIn: epoch };
+  return { generation, current: used, previous: keys.current, provenIn: epoch };
 }
 
 function credOf(credentials: Credentials): CborInput {
@@ -167,8 +199,43 @@ interface Attempt {
   readonly role: Role;
   readonly iid: string;
   readonly request: Readonly<Record<string, CborInput>>;
-  readonly sharedKey: SharedKey | undefined;
+  readonly key: SharedKey | CodeKey;
+  readonly codeId?: string;
   readonly oneTimeCode?: AskOneTimeCode | undefined;
+}
+
+interface Established {
+  /** The record with the site map that the handshake went by. */
+  readonly record: DeviceRecord;
+  readonly establish: DeviceEstablish;
+  readonly answer: CborFields;
+}
+
+/**
+ * Runs a handshake. When Security does not know its own key any more, the published site map is read again, and a newer
+ * key in it is tried once: the root signed it, so the hint decides nothing.
+ */
+async function establishKnowing(place: SignInPlace, record: DeviceRecord, attempt: Attempt): Promise<Established> {
+  try {
+    return { record, ...(await establishAnywhere(place, record, attempt)) };
+  } catch (error) {
+    if ((error as DeviceError).code !== 'UNKNOWN_KID') throw error;
+    const newest = await readNewerSiteMap(place.crypto, record);
+    if (!newest || newest.kid === record.kid) throw error;
+    return { record: newest, ...(await establishAnywhere(place, newest, attempt)) };
+  }
+}
+
+/** The record with the newest published site map; undefined when there is none that is newer, or nobody answers. */
+async function readNewerSiteMap(crypto: CryptoProvider, record: DeviceRecord): Promise<DeviceRecord | undefined> {
+  const seq = (record.siteMapSeq ?? -1) + 1;
+  const map = await readPublishedSiteMap(crypto, { ...record, origins: originsOf(record), seq }).catch(() => undefined);
+  return map && takeSiteMap(record, map);
+}
+
+/** Where Proxies may be reached: those of the site map first, then those of the link. */
+export function originsOf(record: DeviceRecord): readonly string[] {
+  return [...new Set([...(record.sites?.flatMap((site) => site.origins) ?? []), ...record.origins])];
 }
 
 /** Runs a handshake. A gateway that is busy and says when to come again has done nothing, and is asked again then. */
@@ -197,9 +264,8 @@ async function establishOnce(
   record: DeviceRecord,
   attempt: Attempt,
 ): Promise<{ establish: DeviceEstablish; answer: CborFields }> {
-  const origins = record.sites?.flatMap((site) => site.origins) ?? record.origins;
   let unreachable: unknown;
-  for (const origin of new Set([...origins, ...record.origins])) {
+  for (const origin of originsOf(record)) {
     try {
       return await establishAt(place, record, attempt, origin);
     } catch (error) {
@@ -224,15 +290,16 @@ async function establishAt(
       crypto,
       suite: suiteOf(crypto),
       role: attempt.role,
+      realm: record.realm,
       kid: record.kid,
       rs: publicKeyOf(record.rs),
       deviceStatic: crypto.keyPairOf(keyOf<SecretKey>(record.deviceSecret)),
-      ...(record.ticket ? { ticket: record.ticket } : {}),
+      ...(attempt.codeId === undefined ? {} : { codeId: attempt.codeId }),
     });
     const { binding } = establish.readHs2(await socket.ask(establish.writeHs1()));
     const proof = await signProof(record.signingKey, binding, attempt.iid);
     const request = { ...attempt.request, proof, app: contextToCbor(place.context()) };
-    let answer = establish.readHs4(await socket.ask(establish.writeHs3(request, attempt.sharedKey)));
+    let answer = establish.readHs4(await socket.ask(establish.writeHs3(request, attempt.key)));
     while (answer.text('status') === 'step_up') {
       const totp = await attempt.oneTimeCode?.({ tries: answer.uint('tries') });
       if (totp === undefined) throw remoteError('STEP_UP', { mayHaveRun: false });
@@ -258,9 +325,5 @@ export function suiteOf(crypto: CryptoProvider): Suite {
 
 /** Takes a newer site map into the record; an older one changes nothing, a forged one throws. */
 function withSiteMap(crypto: CryptoProvider, record: DeviceRecord, jws: string): DeviceRecord {
-  const map = verifySiteMap(crypto, jws, record);
-  if (map.seq <= (record.siteMapSeq ?? -1)) return record;
-  const newest = map.keys[0];
-  const key = newest ? { kid: newest.kid, rs: newest.rs } : {};
-  return { ...record, ...key, sites: map.sites, providers: map.providers, siteMapSeq: map.seq };
+  return takeSiteMap(record, verifySiteMap(crypto, jws, record));
 }

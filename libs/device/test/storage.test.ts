@@ -63,13 +63,12 @@ test('bytes come back as they were, whichever kind of view held them', async () 
       rs: value,
       deviceSecret: value,
       keys: { generation: 1, current: value, previous: value },
-      ticket: value,
       session: { sid: value, secret: value, reservedChanNo: 7 },
     };
     const storage = fileStorage(join(folder, 'views.json'));
     await storage.store(record);
     const read = (await storage.load())!;
-    const found = [read.rs, read.deviceSecret, read.keys!.current, read.keys!.previous, read.ticket];
+    const found = [read.rs, read.deviceSecret, read.keys!.current, read.keys!.previous];
     for (const field of [...found, read.session!.sid, read.session!.secret]) {
       expect(field, kind).toEqual(expected);
       expect(field!.constructor, kind).toBe(Uint8Array);

@@ -342,7 +342,7 @@ export const RealmSettings = Type.Object(
   {
     sessionTtlMs: Type.Integer({ minimum: 1_000, maximum: 30 * 86_400_000 }),
     rotateAfterMs: Type.Integer({ minimum: 0, maximum: 365 * 86_400_000 }),
-    previousKeyGraceMs: Type.Integer({ minimum: 0, maximum: 365 * 86_400_000 }),
+    previousKeyGraceMs: Type.Integer({ minimum: 0, maximum: 86_400_000 }),
     codeTtlMs: Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 }),
     openBurst: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
     openRate: Type.Integer({ minimum: 1, maximum: 1_000_000 }),

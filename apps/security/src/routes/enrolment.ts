@@ -16,7 +16,8 @@ export function addEnrolmentRoutes(service: FastifyInstance, context: RealmConte
     async (request) => {
       const { user, ttlMs } = request.body;
       const issued = await issueCode(access, user, ttlMs, actorOf(request));
-      const settings = settingsOf(await access.store.transaction((transaction) => getRealm(transaction)));
+      const realm = await access.store.transaction((transaction) => getRealm(transaction));
+      const settings = settingsOf(realm);
       const origins = (await listSites(access)).flatMap((site) => site.origins as string[]);
       if (origins.length === 0)
         throw new ProblemError(409, 'ERR_SECURITY_NO_SITE', 'no site has an origin yet: sallyport site put');
@@ -28,6 +29,7 @@ export function addEnrolmentRoutes(service: FastifyInstance, context: RealmConte
         rs: keys.handshake.get(keys.newestKid)!.publicKey,
         root: keys.rootThumbprint,
         code: issued.code,
+        seq: realm.mapVersion,
       });
       return { id: issued.id, user, code: issued.code, link, expiresAt: issued.expiresAt };
     },

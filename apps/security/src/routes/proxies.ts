@@ -110,7 +110,9 @@ async function authorizeAnswer(
   if (answer.status === 'refused') return { hint: answer.hint };
   const { grant, channelKey } = answer;
   context.presence.saw(grant.sid, { proxy, at: context.wallMs() });
-  return { grant: await withAssertions(context, grant), channelKey: formatBase64Url(channelKey) };
+  const key = formatBase64Url(channelKey);
+  channelKey.fill(0);
+  return { grant: await withAssertions(context, grant), channelKey: key };
 }
 
 function helloOf({ hello }: AuthorizeRequest): ReturnType<typeof decodeHello> | undefined {

@@ -1,15 +1,12 @@
-import { PURPOSES } from '@sallyport/access';
 import {
   type CborFields,
   type CborInput,
   formatBase64Url,
   type PublicKey,
-  parseHex,
   type SecurityEstablish,
   type SignedCode,
 } from '@sallyport/channel';
 import { compactVerify, importJWK, type JWK } from 'jose';
-import type { RealmContext } from '../realm-context.ts';
 
 /** One handshake that has come to HS3. */
 export interface LoginAttempt {
@@ -54,19 +51,5 @@ export async function proofFits(establish: SecurityEstablish, jwk: JWK, proof: s
     return claims.b === formatBase64Url(establish.binding) && claims.iid === iid;
   } catch {
     return false;
-  }
-}
-
-/** A ticket for the installation's next handshake. */
-export function ticketOf({ access }: RealmContext, installationId: string): Uint8Array {
-  return access.keyring.wrap(parseHex(installationId), PURPOSES.ticket(access.store.realm));
-}
-
-/** The installation id inside a ticket; undefined for none or a foreign one. A ticket grants nothing. */
-export function openTicket({ access }: RealmContext, ticket: Uint8Array): string | undefined {
-  try {
-    return Buffer.from(access.keyring.unwrap(ticket, PURPOSES.ticket(access.store.realm))).toString('hex');
-  } catch {
-    return undefined;
   }
 }

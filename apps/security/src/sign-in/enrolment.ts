@@ -5,29 +5,25 @@ import {
   checkContext,
   type EnrolResult,
   enrol,
+  findCodeHolder,
   getRealm,
   type Json,
   settingsOf,
 } from '@sallyport/access';
 import {
   type AppContext,
+  type CodeKey,
   deriveEnrolledKey,
   type EstablishOutcome,
+  KEY_BYTES,
+  keyOf,
   type PublicKey,
   parseContext,
   type SignedCode,
 } from '@sallyport/channel';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
-import {
-  type LoginAnswer,
-  type LoginAttempt,
-  type LoginStep,
-  proofFits,
-  readSigningKey,
-  refused,
-  ticketOf,
-} from './attempt.ts';
+import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, readSigningKey, refused } from './attempt.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
 import { limited } from './limited.ts';
 import { findSignInPlace } from './place.ts';
@@ -35,25 +31,28 @@ import { sealResume } from './resume.ts';
 import type { Verdict } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
-/** Handles HS3 of an enrolment; undefined when the handshake itself fails. */
+/** Handles HS3 of an enrolment; undefined when the handshake itself fails, which a wrong code is part of. */
 export async function answerEnrolment(
   context: RealmContext,
   attempt: LoginAttempt,
   siteMap: string,
 ): Promise<LoginStep | undefined> {
   const { establish, deviceStatic, address } = attempt;
-  const fields = establish.tryKey(undefined);
-  if (!fields) return undefined;
+  const code = establish.codeId!;
+  const holder = await findCodeHolder(context.access, code);
+  // An unknown code takes as long as a wrong one, and leaves as little behind.
+  const key = holder?.key ?? keyOf<CodeKey>(context.access.crypto.randomBytes(KEY_BYTES));
+  const fields = establish.tryKey(key);
+  key.fill(0);
+  if (!holder || !fields) return noteWrongCode(context, address, holder !== undefined);
   const app = parseContext(fields.map('app'));
   const signingKey = readSigningKey(fields.map('hk'));
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), ''))) return undefined;
   const credentials = readCredentials(fields);
   const denied = await contextDenied(context, app);
   if (denied) return { answer: await refuseContext(context, { who: whoOf(credentials), denied }) };
-  const code = fields.text('code', 64);
-  const key = `code ${code.split('-', 1)[0]} ${address}`;
-  const enrolment = { code, credentials, address, deviceStatic, signingKey, app, outcome: establish.outcome };
-  const tried = await limited(context.lockout, key, {
+  const enrolment = { code, holder, credentials, address, deviceStatic, signingKey, app, outcome: establish.outcome };
+  const tried = await limited(context.lockout, `code ${code} ${address}`, {
     work: () => tryEnrolment(context, enrolment),
     right: ({ result }) => result.status === 'ok',
   });
@@ -63,12 +62,21 @@ export async function answerEnrolment(
   if (verdict?.fit) await verdict.afterwards?.();
   const { id } = result.installation;
   const resume = sealResume(context, id, verdict?.fit ? verdict.signIn : undefined);
-  const ticket = ticketOf(context, id);
-  return { answer: { status: 'ok', iid: id, generation: 0, ticket, resume, site_map: siteMap, notices: [] } };
+  return { answer: { status: 'ok', iid: id, generation: 0, resume, site_map: siteMap, notices: [] } };
+}
+
+/**
+ * A wrong secret burns nothing, since it cannot be guessed: whoever saw the id would else take the code from its user. It is
+ * on record as strangers' refusals are.
+ */
+function noteWrongCode(context: RealmContext, address: string, known: boolean): undefined {
+  const why = known ? 'the secret of the activation code is wrong' : 'the activation code is unknown';
+  context.refusals.note({ action: 'enrol', subject: 'activation code', why, address });
 }
 
 interface Enrolment {
   readonly code: string;
+  readonly holder: CodeHolder;
   readonly credentials: Credentials;
   readonly address: string;
   readonly deviceStatic: PublicKey;
@@ -79,12 +87,12 @@ interface Enrolment {
 
 async function tryEnrolment(
   context: RealmContext,
-  { code, credentials, address, deviceStatic, signingKey, app, outcome }: Enrolment,
+  { code, holder, credentials, address, deviceStatic, signingKey, app, outcome }: Enrolment,
 ): Promise<{ result: EnrolResult; verdict: Verdict | undefined }> {
   let verdict: Verdict | undefined;
-  const verify = async (holder: CodeHolder | undefined): Promise<CredentialCheck> => {
-    const place = await findSignInPlace(context, holder?.user);
-    const claimant = { user: holder?.user, place, address, installation: '', proven: holder?.secretFits === true };
+  const { user } = holder;
+  const verify = async (): Promise<CredentialCheck> => {
+    const claimant = { user, place: await findSignInPlace(context, user), address, installation: '' };
     verdict = await verifyCredentials(context, claimant, credentials);
     return verdict.fit ? { why: '', ...verdict } : verdict;
   };
@@ -101,11 +109,9 @@ async function tryEnrolment(
   return { result, verdict };
 }
 
-/** Who does not have the code learns only that, but for a wait. */
+/** What was wrong: the credentials, or else a code that is used up or has expired. */
 function refusalAnswer(result: Extract<EnrolResult, { status: 'refused' }>, verdict: Verdict | undefined): LoginAnswer {
-  if (!verdict || verdict.fit) return refused(result.code);
-  if (result.code === 'CODE_INVALID' && verdict.code !== 'LOCKED') return refused(result.code);
-  return refused(verdict.code, verdict.retryAfterMs);
+  return verdict && !verdict.fit ? refused(verdict.code, verdict.retryAfterMs) : refused(result.code);
 }
 
 /** Who a device says it is, for the audit log. */

@@ -12,7 +12,7 @@ import {
 import { type AppContext, type CborFields, parseContext, type SecurityEstablish } from '@sallyport/channel';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
-import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, refused, ticketOf } from './attempt.ts';
+import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, refused } from './attempt.ts';
 import { readCredentials } from './credentials.ts';
 import { limited } from './limited.ts';
 import { readSigningUser, type SigningUser } from './place.ts';
@@ -57,8 +57,9 @@ export async function answerLogin(
   const login = { ...signing, user, attempt, installation, used, app, siteMap };
   const denied = checkContext(settings.context, app);
   if (denied) return refuse(context, named(login), refusal(denied, `the app context is refused: ${denied}`));
-  if (!settings.loginNeedsPassword) return secondFactor(context, login, undefined);
-  const claimant = { user, place, address, installation: installation.id, proven: true };
+  // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
+  if (!settings.loginNeedsPassword && used.slot !== 'previous') return secondFactor(context, login, undefined);
+  const claimant = { user, place, address, installation: installation.id };
   const verdict = await verifyCredentials(context, claimant, readCredentials(fields));
   return verdict.fit ? secondFactor(context, login, verdict.signIn) : refuse(context, named(login), verdict);
 }
@@ -148,7 +149,6 @@ async function complete(context: RealmContext, login: Login, signIn: DirectorySi
     idle: row.expiresAt - row.createdAt,
     rotate: rotation.rotate,
     generation: rotation.generation,
-    ticket: ticketOf(context, installation.id),
     limits: {},
     site_map: login.siteMap,
     notices: [],

@@ -18,15 +18,13 @@ import { type Refusal, refusal, type Verdict } from './verdict.ts';
 
 /** Whose credentials are checked. */
 export interface Claimant {
-  /** The user who ought to be there; undefined when the code or device leads to nobody. */
-  readonly user: UserRow | undefined;
+  /** The user whom code or device belongs to. */
+  readonly user: UserRow;
   readonly place: SignInPlace;
   /** Address of the device. */
   readonly address: string;
   /** The installation; empty while it enrols. */
   readonly installation: string;
-  /** False when the activation code is wrong anyway: a directory is not bothered then, and learns no guesses. */
-  readonly proven: boolean;
 }
 
 /**
@@ -60,7 +58,7 @@ type Password = Extract<Credentials, { kind: 'password' }>;
 
 /** Failures count for user and address together: nobody can lock out somebody else from another address. */
 async function verifyWithLockout(context: RealmContext, of: Claimant, password: Password): Promise<Verdict> {
-  const key = `user ${of.user?.name ?? password.user} ${of.address}`;
+  const key = `user ${of.user.name} ${of.address}`;
   const tried = await limited(context.lockout, key, {
     work: () => verifyPasswordOf(context, of, password),
     right: ({ fit }) => fit,
@@ -75,24 +73,17 @@ async function verifyPasswordOf(
   { user: typed, secret }: Password,
 ): Promise<Verdict> {
   const { access } = context;
-  const { user, place, proven } = of;
-  const named = user && isNamed(user, place.identity, typed) ? user : undefined;
+  const { user, place } = of;
+  const named = isNamed(user, place.identity, typed) ? user : undefined;
   if (!place.directory) {
-    const right = await verifyPassword(access, named, secret);
-    // Without the code a right guess must look like a wrong one, in everything that follows from it.
-    if (!proven) return refusal('CREDENTIALS_INVALID', 'the activation code is wrong');
-    if (right) return { fit: true };
-    return refusal(
-      'CREDENTIALS_INVALID',
-      named || !user ? 'the password is wrong' : 'the name is not the one of the user',
-    );
+    if (await verifyPassword(access, named, secret)) return { fit: true };
+    return refusal('CREDENTIALS_INVALID', named ? 'the password is wrong' : 'the name is not the one of the user');
   }
   if (!named) return refusal('CREDENTIALS_INVALID', 'the name is not the one of the user');
   const { directory, identity } = place;
   if (directory.kind !== 'ldap')
     return refusal('CREDENTIALS_INVALID', `${directory.name} does not take passwords here`);
   if (!identity) return refusal('CREDENTIALS_INVALID', `the user has no account in ${directory.name}`);
-  if (!proven) return refusal('CREDENTIALS_INVALID', 'the activation code is wrong');
   return passwordVerdict(directory, await context.connectors.ldap(directory).checkPassword(identity.subject, secret));
 }
 
@@ -119,8 +110,7 @@ async function verifyOidc(
   of: Claimant,
   { directory: name, grant }: Extract<Credentials, { kind: 'oidc' }>,
 ): Promise<Verdict> {
-  const { user, proven } = of;
-  if (!user || !proven) return refusal('CREDENTIALS_INVALID', 'the activation code is wrong');
+  const { user } = of;
   const row = await context.access.store.transaction(({ tables }) => tables.directories.find({ name }));
   if (row?.kind !== 'oidc' || row.stage !== 'active')
     return refusal('CREDENTIALS_INVALID', 'there is no such provider');
