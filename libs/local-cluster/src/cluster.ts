@@ -7,7 +7,7 @@ import type { Daemon } from './daemon.ts';
 import { ClusterError } from './errors.ts';
 import { etcdHealthy, etcdOn } from './etcd.ts';
 import { type Host, hasProgram, privateFile, privateFolder, serverUser } from './host.ts';
-import { askPatroni, listMembers, type PatroniMember, patroniOn } from './patroni.ts';
+import { askPatroni, listMembers, PATRONI_USER, type PatroniMember, patroniOn } from './patroni.ts';
 import { type ClusterPlace, type ClusterSecrets, placeOf, portsFrom } from './place.ts';
 import { REDIS_NAME, redisOn, sentinelOn } from './redis.ts';
 
@@ -167,10 +167,15 @@ export class LocalCluster {
     const candidate = (await this.members()).find(({ role }) => role === 'sync_standby')?.name;
     const answer = await fetch(`${this.patroniUrl(index)}/switchover`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', authorization: this.#patroniCredentials() },
       body: JSON.stringify({ leader, candidate }),
     });
     if (!answer.ok) throw new ClusterError('ERR_CLUSTER_START', `no switchover: ${await answer.text()}`);
+  }
+
+  #patroniCredentials(): string {
+    const text = `${PATRONI_USER}:${this.place.secrets.patroni}`;
+    return `Basic ${Buffer.from(text).toString('base64')}`;
   }
 
   async stop(): Promise<void> {
@@ -216,11 +221,15 @@ function openPlace({ folder, hosts, basePort, otherHosts = [] }: ClusterOptions)
   return placeOf({ folder, user, tls, secrets: openSecrets(join(folder, 'secrets.json')), ports: portsFrom(basePort) });
 }
 
+const SECRETS: readonly (keyof ClusterSecrets)[] = ['superuser', 'replication', 'sallyport', 'patroni', 'redis'];
+
+/** The passwords of a cluster; those that its file does not have yet are made. */
 function openSecrets(file: string): ClusterSecrets {
-  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as ClusterSecrets;
-  const random = (): string => randomBytes(18).toString('base64url');
-  const secrets = { superuser: random(), replication: random(), sallyport: random(), redis: random() };
-  privateFile(file, JSON.stringify(secrets), undefined);
+  const known = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<ClusterSecrets>) : {};
+  const missing = SECRETS.filter((name) => known[name] === undefined);
+  const made = Object.fromEntries(missing.map((name) => [name, randomBytes(18).toString('base64url')]));
+  const secrets = { ...known, ...made } as ClusterSecrets;
+  if (missing.length > 0) privateFile(file, JSON.stringify(secrets), undefined);
   return secrets;
 }
 

@@ -15,6 +15,9 @@ function postgresBinaries(): string {
   return join(ROOT, String(Math.max(...versions)), 'bin');
 }
 
+/** Who may change something through Patroni's API; to read it needs nothing. */
+export const PATRONI_USER = 'sallyport';
+
 /** Timing of a failover: loop_wait + 2 x retry_timeout <= ttl, or a slow leader would be demoted by itself. */
 const TIMING = { ttl: 8, loop_wait: 1, retry_timeout: 3 };
 
@@ -56,7 +59,12 @@ function configOf(place: ClusterPlace, hosts: readonly Host[], index: number): o
   return {
     scope: 'sallyport',
     name: host.name,
-    restapi: { listen: `${host.address}:${patroni}`, connect_address: `${host.address}:${patroni}` },
+    // Whoever may change its configuration runs commands as the database's user: nobody may without the password.
+    restapi: {
+      listen: `${host.address}:${patroni}`,
+      connect_address: `${host.address}:${patroni}`,
+      authentication: { username: PATRONI_USER, password: secrets.patroni },
+    },
     etcd: { hosts: hosts.map(({ address }, i) => `${address}:${place.ports(i).etcd.client}`) },
     bootstrap: {
       dcs: {

@@ -38,6 +38,8 @@ export interface ClusterSecrets {
   readonly superuser: string;
   readonly replication: string;
   readonly sallyport: string;
+  /** For whoever changes something through Patroni's API. */
+  readonly patroni: string;
   readonly redis: string;
 }
 

@@ -1,0 +1,56 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+
+const FOLDER = new URL('../../../deploy/production/', import.meta.url);
+const recipe = (name: string): string => readFileSync(new URL(name, FOLDER), 'utf8');
+/** A recipe without its comments. */
+const linesOf = (name: string): string[] =>
+  recipe(name)
+    .split('\n')
+    .filter((line) => !/^\s*(#|$)/.test(line));
+
+test("Patroni's API changes nothing for strangers: certificates, a password, and known hosts", () => {
+  const restapi = /^restapi:\n((?: .*\n)+)/m.exec(recipe('patroni.yml'))![1]!;
+  for (const wanted of [
+    /certfile: /,
+    /keyfile: /,
+    /cafile: /,
+    /verify_client: required\n/,
+    /authentication: \{username: \w+, password: CHANGE/,
+    /allowlist: /,
+  ])
+    expect(restapi).toMatch(wanted);
+});
+
+test('databases, their elections and Redis are reached by TLS only, with a password or a certificate', () => {
+  const hba = linesOf('patroni.yml').filter((line) => /^\s+- (local|host)/.test(line));
+  expect(hba.length).toBeGreaterThan(0);
+  for (const line of hba) expect(line).toMatch(/- (local|hostssl) .*scram-sha-256$/);
+  for (const line of linesOf('etcd.env').filter((line) => /_URLS=|CLUSTER=/.test(line)))
+    expect(line).not.toContain('http://');
+  expect(linesOf('etcd.env')).toEqual(
+    expect.arrayContaining(['ETCD_CLIENT_CERT_AUTH=true', 'ETCD_PEER_CLIENT_CERT_AUTH=true']),
+  );
+  for (const name of ['redis.conf', 'sentinel.conf']) {
+    expect(linesOf(name)).toEqual(
+      expect.arrayContaining(['port 0', 'tls-replication yes', 'requirepass CHANGE_PASSWORD']),
+    );
+  }
+  expect(linesOf('security.env').join('\n')).toMatch(/SALLYPORT_REDIS=rediss\+sentinel:/);
+});
+
+test('no recipe has a password of its own: each is to be changed', () => {
+  for (const name of readdirSync(FOLDER)) {
+    const given = [
+      ...recipe(name).matchAll(/(?:password: |PASSWORD=|requirepass |masterauth |sentinel-pass |JOIN_TOKEN=)(\S+)/g),
+    ];
+    for (const [, value] of given) expect(value, name).toMatch(/^'?CHANGE_/);
+  }
+});
+
+test('services run unprivileged on a file system that they cannot write to', () => {
+  for (const name of readdirSync(FOLDER).filter((one) => one.endsWith('.service')))
+    expect(linesOf(name)).toEqual(
+      expect.arrayContaining(['User=sallyport', 'NoNewPrivileges=true', 'ProtectSystem=strict', 'PrivateTmp=true']),
+    );
+});
