@@ -27,6 +27,7 @@ import {
   secretsOf,
   setAccountGroups,
 } from '../src/index.ts';
+import type { Json } from '../src/tables.ts';
 import { BY, scene } from './scene.ts';
 
 const account = (subject: string, over: Partial<Account> = {}): Account => ({
@@ -61,6 +62,24 @@ test('secrets of a directory are wrapped in its row, and stay when they are not 
   await expect(putDirectory(access, 'corp', { kind: 'scim', stage: 'active', settings: {} }, BY)).rejects.toMatchObject(
     { code: 'ERR_ACCESS_CONFLICT' },
   );
+});
+
+test('a stored secret goes nowhere but where it was given for', async () => {
+  const { access } = await scene();
+  const put = (settings: Json, secrets?: Readonly<Record<string, string>>) =>
+    putDirectory(access, 'corp', { kind: 'ldap', stage: 'active', settings, ...(secrets ? { secrets } : {}) }, BY);
+  const corp = { servers: ['ldaps://corp'], ca: 'A', base: 'dc=corp' };
+  await put(corp, { bindPassword: 'canary' });
+  for (const elsewhere of [
+    { ...corp, servers: ['ldaps://corp', 'ldaps://evil'] },
+    { ...corp, servers: ['ldaps://evil'] },
+    { ...corp, ca: 'B' },
+    { servers: corp.servers, base: corp.base },
+  ])
+    await expect(put(elsewhere), JSON.stringify(elsewhere)).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+  expect(secretsOf(access, await put({ ...corp, base: 'dc=other' }))).toEqual({ bindPassword: 'canary' });
+  const moved = await put({ ...corp, servers: ['ldaps://new'] }, { bindPassword: 'new' });
+  expect(secretsOf(access, moved)).toEqual({ bindPassword: 'new' });
 });
 
 test('an account becomes a user once, and the user keeps the id through every change', async () => {

@@ -163,7 +163,8 @@ async function put(
   await withAdmin(globals, async (admin) => {
     const view = await admin.call<DirectoryView>('PUT', `/v1/directories/${name}`, { body, reason });
     sayDirectory(view, globals.json);
-    if (!globals.json) printFindings(await admin.call<FindingView[]>('POST', `/v1/directories/${name}/test`), false);
+    if (!globals.json)
+      printFindings(await admin.call<FindingView[]>('POST', `/v1/directories/${name}/test`, { reason }), false);
   });
 }
 

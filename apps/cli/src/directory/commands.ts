@@ -42,7 +42,9 @@ export function addDirectoryCommands(program: Command): void {
     .action(async (name: string, _options, command: Command) => {
       const globals = globalsOf(command);
       const findings = await withAdmin(globals, (admin) =>
-        admin.call<FindingView[]>('POST', `/v1/directories/${name}/test`),
+        admin.call<FindingView[]>('POST', `/v1/directories/${name}/test`, {
+          reason: reasonOf(globals, 'directory test'),
+        }),
       );
       printFindings(findings, globals.json);
       if (findings.some(({ ok }) => !ok)) process.exitCode = 1;

@@ -119,8 +119,11 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
     operation('directories.test', 'Try everything that a directory relies on', Type.Array(FindingView), {
       params: NameParam,
     }),
-    async ({ params }) => {
-      const row = await access.store.transaction((transaction) => getDirectory(transaction, params.name));
+    async (request) => {
+      const by = actorOf(request);
+      const { name } = request.params;
+      const row = await access.store.transaction((transaction) => getDirectory(transaction, name));
+      await auditOrder(access, { ...by, action: 'directory.test', subject: name });
       if (row.kind === 'scim') return [scimFinding(context.directoryUrl)];
       if (row.kind === 'ldap') return connectors.ldap(row).test();
       await prepareProvider(context, row);

@@ -8,7 +8,7 @@ import { bumpMapVersion } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryKind, DirectoryRow, Json } from '../tables.ts';
 
-/** What an operator says of a directory. Secrets that are absent stay as they are. */
+/** What an operator says of a directory. Secrets that are absent stay as they are, while they go where they went. */
 export interface DirectoryChange {
   readonly kind: DirectoryKind;
   readonly stage: DirectoryRow['stage'];
@@ -16,7 +16,10 @@ export interface DirectoryChange {
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
-/** Creates a directory or changes it. @throws AccessError ERR_ACCESS_CONFLICT when it is of another kind */
+/**
+ * Creates a directory or changes it. @throws AccessError ERR_ACCESS_CONFLICT when it is of another kind, ERR_ACCESS_INVALID
+ * when a stored secret would go to other servers
+ */
 export async function putDirectory(
   access: AccessContext,
   name: string,
@@ -30,6 +33,7 @@ export async function putDirectory(
     if (before && before.kind !== change.kind)
       throw new AccessError('ERR_ACCESS_CONFLICT', `${name} is there already, of kind ${before.kind}`);
     await checkNamespace(begun, before, change);
+    if (!change.secrets) checkDestination(before, change);
     const secret = change.secrets ? wrapSecrets(access, name, change.secrets) : (before?.secret ?? null);
     const { kind, stage } = change;
     const settings = withMapping(before, change);
@@ -67,6 +71,24 @@ async function checkNamespace(
   throw new AccessError(
     'ERR_ACCESS_CONFLICT',
     `the accounts of ${before.name} are known by what would change: connect it under another name, and migrate`,
+  );
+}
+
+/** Where a directory's secrets are sent, and by whom its servers are known. */
+const DESTINATION = ['servers', 'issuer', 'groupsEndpoint', 'ca'] as const;
+
+/**
+ * A stored secret is sent only where it was meant to go: who names other servers has to have the secret.
+ * @throws AccessError ERR_ACCESS_INVALID when the place changes and the secret is not given again
+ */
+function checkDestination(before: DirectoryRow | undefined, change: DirectoryChange): void {
+  if (!before?.secret) return;
+  const placeOf = (settings: Json): string =>
+    JSON.stringify(DESTINATION.map((name) => (settings as Record<string, Json>)[name] ?? null));
+  if (placeOf(before.settings) === placeOf(change.settings)) return;
+  throw new AccessError(
+    'ERR_ACCESS_INVALID',
+    `the secret of ${before.name} was given for other servers: give it again with the new ones`,
   );
 }
 
