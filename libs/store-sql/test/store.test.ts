@@ -66,3 +66,15 @@ test('the password role is needed, also on the socket', async () => {
   const client = new pg.Client({ ...server.address, password: 'wrong' });
   await expect(client.connect()).rejects.toMatchObject({ code: '28P01' });
 });
+
+test('transactions that wait for a connection because there are many wait for their turn', async () => {
+  const small = new SqlStore(server.address, { poolSize: 1 });
+  // Longer together than a connection may take to be made.
+  const slow = (): Promise<number> =>
+    small.in('busy').transaction(async ({ tables }) => {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return tables.users.count();
+    });
+  expect(await Promise.all(Array.from({ length: 6 }, slow))).toEqual([0, 0, 0, 0, 0, 0]);
+  await small.close();
+});

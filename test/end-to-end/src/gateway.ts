@@ -24,6 +24,9 @@ export const CONTEXT: AppContext = {
   sdk: 'end-to-end',
 };
 
+/** Far longer than it takes: a machine may be slow. */
+const LIVE_WITHIN_MS = 60_000;
+
 export const PASSWORD = 'correct horse battery';
 
 /** A whole gateway of real processes: Security with its own database, and as many Proxies as asked for. */
@@ -33,7 +36,7 @@ export class Gateway {
   readonly proxies: AppProcess[] = [];
   readonly origins: string[] = [];
   security: AppProcess;
-  readonly securityEnvironment: Readonly<Record<string, string>>;
+  securityEnvironment: Readonly<Record<string, string>>;
   readonly #proxyEnvironments: Record<string, string>[] = [];
 
   private constructor(
@@ -98,7 +101,7 @@ export class Gateway {
 
   /** Waits until so many Proxies hold a live lease. */
   async live(count: number): Promise<void> {
-    for (let i = 0; i < 200; i++) {
+    for (const deadline = performance.now() + LIVE_WITHIN_MS; performance.now() < deadline; ) {
       const { proxies } = (await this.operator.call('GET', '/v1/status')) as { proxies: { live: boolean }[] };
       if (proxies.filter(({ live }) => live).length >= count) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -114,9 +117,10 @@ export class Gateway {
     });
   }
 
-  /** Stops Security with a signal and starts it again. */
-  async restartSecurity(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  /** Stops Security with a signal and starts it again, with other settings from then on if there are any. */
+  async restartSecurity(signal: NodeJS.Signals = 'SIGTERM', environment: Record<string, string> = {}): Promise<void> {
     await this.security.end(signal);
+    this.securityEnvironment = { ...this.securityEnvironment, ...environment };
     this.security = await AppProcess.start('security', { environment: this.securityEnvironment });
   }
 
