@@ -17,6 +17,9 @@ const TEST_PROGRAMS = {
   openssl: 'openssl',
 };
 
+/** What searches the model of revocation. */
+const MODEL_PROGRAMS = { spin: 'spin', gcc: 'gcc', '/usr/include/stdio.h': 'libc6-dev' };
+
 /** What the fault rig uses besides. It plays hosts with network namespaces, which only root may make. */
 const RIG_PROGRAMS = {
   '/usr/lib/postgresql': 'postgresql',
@@ -120,6 +123,10 @@ if (Number(major) < 20) fail(`Node 20 or later is needed, this is ${process.vers
 installPackages();
 if (!hasPostgres()) fail('no PostgreSQL: install the Debian package postgresql');
 if (goal === 'test')
-  installPrograms({ ...TEST_PROGRAMS, ...(process.getuid?.() === 0 ? RIG_PROGRAMS : {}) }, 'the tests');
+  installPrograms(
+    { ...TEST_PROGRAMS, ...MODEL_PROGRAMS, ...(process.getuid?.() === 0 ? RIG_PROGRAMS : {}) },
+    'the tests',
+  );
 if (goal === 'bench') installPrograms(BENCH_PROGRAMS, 'the measurements');
+if (goal === 'model') installPrograms(MODEL_PROGRAMS, 'searches of the model');
 buildPhone();
