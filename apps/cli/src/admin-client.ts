@@ -5,6 +5,13 @@ import type { OperatorProfile } from './profile.ts';
 /** Methods of the admin API. */
 export type Method = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
+/** What goes with a call: a body, why, and an id that makes a repetition the same change. */
+export interface CallOptions {
+  readonly body?: object;
+  readonly reason?: string;
+  readonly id?: string;
+}
+
 const TIMEOUT_MS = 120_000;
 /** How long a failover of the database is waited for, ms. */
 const PATIENCE_MS = 30_000;
@@ -24,7 +31,7 @@ export class AdminClient {
    * One call; `reason` goes into the audit log. While the database fails over it is repeated, with the same id where it has
    * one. @throws CliError with the server's words
    */
-  async call<T>(method: Method, path: string, options: { body?: object; reason?: string } = {}): Promise<T> {
+  async call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
     const deadline = performance.now() + PATIENCE_MS;
     for (let attempt = 1; ; attempt++) {
       const { status, json } = await this.#once(method, path, options);
@@ -40,11 +47,7 @@ export class AdminClient {
     return this.#agent.destroy();
   }
 
-  async #once(
-    method: Method,
-    path: string,
-    options: { body?: object; reason?: string },
-  ): Promise<{ status: number; json: unknown }> {
+  async #once(method: Method, path: string, options: CallOptions): Promise<{ status: number; json: unknown }> {
     const { url, token } = this.#profile;
     const answer = await request(`${url}${path}`, {
       method,
@@ -52,6 +55,7 @@ export class AdminClient {
       headers: {
         ...(token ? { authorization: `Bearer ${token}` } : {}),
         ...(options.reason === undefined ? {} : { 'sallyport-reason': encodeURIComponent(options.reason) }),
+        ...(options.id === undefined ? {} : { 'sallyport-request': options.id }),
         ...(options.body ? { 'content-type': 'application/json' } : {}),
       },
       body: options.body ? JSON.stringify(options.body) : null,

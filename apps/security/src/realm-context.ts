@@ -1,5 +1,6 @@
-import type { AccessContext, Bus, Lockout, PolicyCache, Presence, Throttle } from '@sallyport/access';
+import type { AccessContext, Bus, Lockout, PolicyCache, Presence } from '@sallyport/access';
 import type { Log, Metrics } from '@sallyport/telemetry';
+import type { AddressThrottle } from './address-throttle.ts';
 import type { Connectors } from './directories/connectors.ts';
 import type { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
@@ -16,7 +17,7 @@ export interface RealmContext {
   readonly metrics: Metrics;
   readonly leaseMs: number;
   /** Handshakes by client address. */
-  readonly addressThrottle: Throttle;
+  readonly addressThrottle: AddressThrottle;
   /** Failed logins and codes by user and address. */
   readonly lockout: Lockout;
   /** Refusals of strangers, on their way to the audit log. */

@@ -7,16 +7,16 @@ import {
   memoryPresence,
   memoryThrottle,
   type Presence,
-  type Throttle,
 } from '@sallyport/access';
 import { parseRedisUrl, RedisBus, RedisLink, redisLockout, redisPresence, redisThrottle } from '@sallyport/store-redis';
+import { type AddressThrottle, addressThrottle, NETWORK_FACTOR } from './address-throttle.ts';
 import type { Config } from './config.ts';
 
 /** What the nodes share and what may vanish at any time. */
 export interface SharedState {
   readonly bus: Bus;
   readonly presence: Presence;
-  readonly addressThrottle: Throttle;
+  readonly addressThrottle: AddressThrottle;
   readonly lockout: Lockout;
   /** Which server it is in; for the status page. */
   readonly server: () => string;
@@ -27,8 +27,10 @@ export interface SharedState {
 export function openSharedState(config: Config): SharedState {
   const now = (): number => performance.now();
   const addresses = { burst: config.SALLYPORT_ADDRESS_BURST, perMinute: config.SALLYPORT_ADDRESS_PER_MINUTE };
+  const sites = { burst: addresses.burst * NETWORK_FACTOR, perMinute: addresses.perMinute * NETWORK_FACTOR };
+  const throttles = { host: memoryThrottle({ ...addresses, now }), site: memoryThrottle({ ...sites, now }) };
   const local = {
-    addressThrottle: memoryThrottle({ ...addresses, now }),
+    addressThrottle: addressThrottle(throttles),
     lockout: memoryLockout({ now }),
   };
   const link = openLink(config);
@@ -37,7 +39,10 @@ export function openSharedState(config: Config): SharedState {
   return {
     bus: new RedisBus(link, realm),
     presence: redisPresence(link, realm),
-    addressThrottle: redisThrottle(link, { realm, scope: 'address', ...addresses, backup: local.addressThrottle }),
+    addressThrottle: addressThrottle({
+      host: redisThrottle(link, { realm, scope: 'address', ...addresses, backup: throttles.host }),
+      site: redisThrottle(link, { realm, scope: 'site', ...sites, backup: throttles.site }),
+    }),
     lockout: redisLockout(link, { realm, backup: local.lockout }),
     server: () => link.server,
     kind: 'redis',

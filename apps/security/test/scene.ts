@@ -12,6 +12,7 @@ import {
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
+import { addressThrottle } from '../src/address-throttle.ts';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
 import { openRealmKeys } from '../src/keys.ts';
@@ -50,7 +51,10 @@ export async function scene(): Promise<{
     log,
     metrics: createMetrics(),
     leaseMs: 15_000,
-    addressThrottle: memoryThrottle({ burst: 5, perMinute: 60, now }),
+    addressThrottle: addressThrottle({
+      host: memoryThrottle({ burst: 5, perMinute: 60, now }),
+      site: memoryThrottle({ burst: 50, perMinute: 600, now }),
+    }),
     lockout: memoryLockout({ now }),
     refusals: new Refusals({ access, log }),
     connectors: new Connectors(access),

@@ -108,6 +108,7 @@ function newInstallation(
     model: request.model,
     createdAt: at,
     lastSeenAt: null,
+    resumeId: randomId(access.crypto),
   };
 }
 

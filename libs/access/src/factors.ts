@@ -1,43 +1,58 @@
-import { appendAudit } from './audit.ts';
+import { change as changeRealm } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
+import { type CredentialChange, endSignIns } from './credentials.ts';
 import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 
 /** Bytes of a TOTP secret (RFC 4226, section 4: at least 128 bits, 160 recommended). */
 const SECRET_BYTES = 20;
 
+/** A change of a second factor; `index` is the entry of the revocation log that ended sessions, 0 for none. */
+export interface FactorChange {
+  readonly index: number;
+}
+
 /** Gives a user a new second factor; the one before is void. The secret is shown once. */
-export async function issueFactor(access: AccessContext, userName: string, by: Actor): Promise<Uint8Array> {
+export async function issueFactor(
+  access: AccessContext,
+  userName: string,
+  how: CredentialChange,
+  by: Actor,
+): Promise<FactorChange & { readonly secret: Uint8Array }> {
   const secret = access.crypto.randomBytes(SECRET_BYTES);
-  await access.store.transaction(async (transaction) => {
-    const { users, factors } = transaction.tables;
+  return changeRealm(access, by, async (change) => {
+    const { users, factors, directories } = change.tables;
     const user = await users.find({ name: userName });
     if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${userName}`);
-    const directory = user.directory && (await transaction.tables.directories.find({ name: user.directory }));
+    const directory = user.directory && (await directories.find({ name: user.directory }));
     if (directory && directory.kind !== 'ldap')
       throw new AccessError(
         'ERR_ACCESS_INVALID',
         `${userName} signs in at ${user.directory}: second factors are its matter`,
       );
-    const createdAt = transaction.now();
     const wrapped = access.keyring.wrap(secret, PURPOSES.factor(access.store.realm, user.id));
     await factors.remove({ where: { userId: user.id } });
-    await factors.insert({ userId: user.id, secret: wrapped, lastStep: 0, createdAt });
-    const event = { action: 'factor.issue', subject: userName, outcome: 'done', at: createdAt } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event });
+    await factors.insert({ userId: user.id, secret: wrapped, lastStep: 0, createdAt: change.at });
+    await endSignIns(change, user, how);
+    change.audit('factor.issue', userName);
+    return { secret, index: change.index };
   });
-  return secret;
 }
 
-/** Takes a user's second factor away; false when there was none. */
-export async function removeFactor(access: AccessContext, userName: string, by: Actor): Promise<boolean> {
-  return access.store.transaction(async (transaction) => {
-    const user = await transaction.tables.users.find({ name: userName });
+/** Takes a user's second factor away. */
+export async function removeFactor(
+  access: AccessContext,
+  userName: string,
+  how: CredentialChange,
+  by: Actor,
+): Promise<FactorChange & { readonly removed: boolean }> {
+  return changeRealm(access, by, async (change) => {
+    const user = await change.tables.users.find({ name: userName });
     if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${userName}`);
-    const removed = await transaction.tables.factors.remove({ where: { userId: user.id } });
-    const event = { action: 'factor.remove', subject: userName, outcome: 'done', at: transaction.now() } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event });
-    return removed > 0;
+    const removed = (await change.tables.factors.remove({ where: { userId: user.id } })) > 0;
+    if (removed) await endSignIns(change, user, how);
+    change.audit('factor.remove', userName);
+    return { removed, index: change.index };
   });
 }
 

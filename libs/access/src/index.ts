@@ -20,6 +20,7 @@ export { type Change, change, repeated } from './change.ts';
 export { type CodeHolder, findCodeHolder, type IssuedCode, issueCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
 export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
+export type { CredentialChange } from './credentials.ts';
 export type { DelegatedToken } from './delegated.ts';
 export {
   type Account,
@@ -82,7 +83,7 @@ export {
 } from './enrolment.ts';
 export { eraseSecrets } from './erasure.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './errors.ts';
-export { issueFactor, removeFactor, useFactor } from './factors.ts';
+export { type FactorChange, issueFactor, removeFactor, useFactor } from './factors.ts';
 export {
   findProxy,
   issueJoinToken,
@@ -133,6 +134,7 @@ export { effectOn, entriesAfter, type Revocable, type Revocation, revoke } from 
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';
 export {
+  type CheckedCredentials,
   createSession,
   type DirectorySignIn,
   isLive,
@@ -172,6 +174,7 @@ export {
   type UserRow,
 } from './tables.ts';
 export { memoryThrottle, type Throttle } from './throttle.ts';
+export { removeUser, renameUser } from './user-ends.ts';
 export {
   disableUser,
   enableUser,

@@ -1,6 +1,7 @@
 import { deriveSessionSecret, type EstablishOutcome, encodeText, formatHex, SID_BYTES } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
+import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { namesOf } from './pages.ts';
 import { getRealm, settingsOf } from './realm.ts';
@@ -17,6 +18,17 @@ export interface SessionRequest {
   readonly app: string;
   /** How a directory vouched for the sign-in; absent for a local one. */
   readonly signIn?: DirectorySignIn;
+  /** The proof of an enrolment that stands for the credentials: good for one session. */
+  readonly resumeId?: string;
+  /** The credentials that were looked at: a session is not opened by those that were replaced meanwhile. */
+  readonly checked?: CheckedCredentials;
+}
+
+/** What a user's credentials were when they were looked at. */
+export interface CheckedCredentials {
+  readonly passwordHash: string | null;
+  /** When the second factor was made; null for none. */
+  readonly factorAt: number | null;
 }
 
 /** What a session keeps of a sign-in at a directory. No credential is among it. */
@@ -38,6 +50,7 @@ export interface NewSession {
 /**
  * Creates a session and takes the key rotation one step, in one durable transaction under the installation's lock.
  * Undefined when the installation or its user may not log in any more.
+ * @throws AccessError ERR_ACCESS_CONFLICT when the credentials, or the proof of the enrolment, are not those any more
  */
 export async function createSession(access: AccessContext, request: SessionRequest): Promise<NewSession | undefined> {
   const sid = access.crypto.randomBytes(SID_BYTES);
@@ -49,12 +62,13 @@ export async function createSession(access: AccessContext, request: SessionReque
     const installation = await transaction.tables.installations.find({ id: request.installationId }, 'update');
     const user = installation && (await transaction.tables.users.find({ id: installation.userId }, 'share'));
     if (!installation || installation.status === 'revoked' || !user?.enabled) return undefined;
+    await checkUnchanged(transaction, request, { installation, user });
     // A clock that steps back must not make a session that is over from its first moment.
     const now = Math.max(transaction.now(), realm.notBefore);
     const rotation = stepOf(access, request, { installation, now, settings });
     if (!rotation) return undefined;
     const row = newSession(access, request, { sid, installation, now, ttlMs: settings.sessionTtlMs });
-    const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now } as const;
+    const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now, resumeId: null } as const;
     await transaction.tables.installations.update({ where: { id: installation.id } }, change);
     // The code has done its work: its key could only help somebody who reads old backups.
     if (installation.status === 'pending')
@@ -63,6 +77,19 @@ export async function createSession(access: AccessContext, request: SessionReque
     await auditLogin(access, transaction, { user, row, rotation });
     return { sid, row, rotation };
   });
+}
+
+async function checkUnchanged(
+  { tables }: Transaction,
+  { resumeId, checked }: SessionRequest,
+  { installation, user }: { installation: InstallationRow; user: UserRow },
+): Promise<void> {
+  if (resumeId !== undefined && resumeId !== installation.resumeId)
+    throw new AccessError('ERR_ACCESS_CONFLICT', 'the proof of the enrolment was used');
+  if (!checked) return;
+  const factorAt = (await tables.factors.find({ userId: user.id }))?.createdAt ?? null;
+  if (checked.passwordHash !== user.passwordHash || checked.factorAt !== factorAt)
+    throw new AccessError('ERR_ACCESS_CONFLICT', 'the credentials were changed meanwhile');
 }
 
 function stepOf(

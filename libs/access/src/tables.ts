@@ -164,6 +164,8 @@ export interface InstallationRow {
   readonly model: string;
   readonly createdAt: number;
   readonly lastSeenAt: number | null;
+  /** The proof of its enrolment that may open its first session, by its id; null once it is used or void. */
+  readonly resumeId: string | null;
 }
 
 export interface SessionRow {
@@ -473,6 +475,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       model: 'text',
       createdAt: 'int',
       lastSeenAt: 'int',
+      resumeId: 'text',
       rowMac: 'bytes',
     },
   },

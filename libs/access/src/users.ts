@@ -1,5 +1,6 @@
 import { type Change, change as changeRealm, repeated } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
+import { endSignIns } from './credentials.ts';
 import { AccessError } from './errors.ts';
 import { randomId } from './ids.ts';
 import { namesOf } from './pages.ts';
@@ -13,6 +14,8 @@ export interface UserChange {
   readonly displayName?: string;
   readonly password?: string;
   readonly groups?: readonly string[];
+  /** Whether sessions go on after a new password. */
+  readonly keepSessions?: boolean;
 }
 
 /** A user with the names of its groups. */
@@ -21,13 +24,16 @@ export interface UserWithGroups {
   readonly groups: readonly string[];
 }
 
-/** Creates a user or changes one. Group changes reach open channels through the revocation log. */
+/**
+ * Creates a user or changes one. Group changes reach open channels through the revocation log; a new password ends what
+ * the old one opened, with the entry `ended` of the log, 0 for none.
+ */
 export async function putUser(
   access: AccessContext,
   name: string,
   change: UserChange,
   by: Actor,
-): Promise<UserWithGroups> {
+): Promise<UserWithGroups & { readonly ended: number }> {
   const passwordHash = change.password === undefined ? undefined : await access.passwords.hash(change.password);
   return changeRealm(access, by, async (begun) => {
     const { users } = begun.tables;
@@ -42,9 +48,11 @@ export async function putUser(
       ...(passwordHash === undefined ? {} : { passwordHash }),
     };
     if (Object.keys(changed).length > 0) await users.update({ where: { id: user.id } }, changed);
+    if (before && passwordHash !== undefined) await endSignIns(begun, user, change);
+    const ended = begun.index;
     if (change.groups) await setGroups(begun, user.id, change.groups);
     begun.audit(before ? 'user.change' : 'user.create', name);
-    return { user: { ...user, ...changed }, groups: await groupsOf(begun, user.id) };
+    return { user: { ...user, ...changed }, groups: await groupsOf(begun, user.id), ended };
   });
 }
 

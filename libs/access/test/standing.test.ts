@@ -108,7 +108,7 @@ test.each([
   const { id } = (await userOf(access, 'ada'))!;
   await putGroup(access, 'admins', BY);
   await putUser(access, 'ada', { groups: ['admins'] }, BY);
-  await issueFactor(access, 'ada', BY);
+  await issueFactor(access, 'ada', {}, BY);
   await putDirectoryGroups(access, 'corp', [{ subject: 'g', externalId: '', name: 'crew', version: '' }], BY);
   await changeMembers(access, { directory: 'corp', subject: 'g' }, { add: ['s1'], remove: [] }, BY);
   await removeAccounts(access, 'corp', ['s1'], BY);

@@ -17,12 +17,17 @@ export const UserInput = Type.Object(
     displayName: Type.Optional(Type.String({ maxLength: 128 })),
     password: Type.Optional(Type.String({ minLength: 8, maxLength: 256 })),
     groups: Type.Optional(Names),
+    /** Whether sessions go on after a new password; they end otherwise. */
+    keepSessions: Type.Optional(Type.Boolean()),
     /** A new user of an OpenID provider that does not push its users: the first sign-in with a code binds the account. */
     directory: Type.Optional(Name),
   },
   { ...CLOSED, $id: 'UserInput' },
 );
 export type UserInput = Static<typeof UserInput>;
+
+export const UserRename = Type.Object({ name: Name }, { ...CLOSED, $id: 'UserRename' });
+export type UserRename = Static<typeof UserRename>;
 
 export const User = Type.Object(
   {

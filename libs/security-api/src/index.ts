@@ -30,6 +30,7 @@ export {
   StatusView,
   User,
   UserInput,
+  UserRename,
   Waiting,
 } from './admin-api.ts';
 export { parseJson, parserOf } from './check.ts';

@@ -18,6 +18,7 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
   directoryGroups: ['only_name'],
   sessions: ['chan_request'],
   leases: ['beat', 'lease_ms', 'node'],
+  installations: ['resume_id'],
   operators: ['origin', 'place', 'invited_by', 'ends_at', 'ended_at', 'end_reason'],
 };
 const TABLES_ADDED = ['nodes', 'operatorTokens', 'keks'];

@@ -152,6 +152,7 @@ async function prepare(access: AccessContext): Promise<void> {
       model: 'm',
       createdAt,
       lastSeenAt: null,
+      resumeId: null,
     });
     for (const id of SIDS) await tables.sessions.insert(sessionOf(id));
   });

@@ -2,7 +2,7 @@ import type { GroupView, RevocationView, User } from '@sallyport/security-api';
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
 import { CliError, printJson, printRows } from '../output.ts';
-import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { globalsOf, reasonOf, requestId, withAdmin } from '../program.ts';
 import { askNewPassword } from '../secrets.ts';
 import { addUserRightCommands } from './rights-of.ts';
 import { sayInForce } from './sessions.ts';
@@ -15,6 +15,7 @@ interface UserOptions {
   readonly passwordStdin?: boolean;
   readonly password?: boolean;
   readonly directory?: string;
+  readonly keepSessions?: boolean;
 }
 
 async function putUser(command: Command, name: string, options: UserOptions, withPassword: boolean): Promise<void> {
@@ -25,6 +26,7 @@ async function putUser(command: Command, name: string, options: UserOptions, wit
     ...(options.displayName === undefined ? {} : { displayName: options.displayName }),
     ...(options.group === undefined ? {} : { groups: options.group }),
     ...(options.directory === undefined ? {} : { directory: options.directory }),
+    ...(options.keepSessions ? { keepSessions: true } : {}),
   };
   const reason = reasonOf(globals, `user ${command.name()}`);
   const user = await withAdmin(globals, (admin) => admin.call<User>('PUT', `/v1/users/${name}`, { body, reason }));
@@ -66,6 +68,7 @@ export function addPeopleCommands(program: Command): void {
     .option('--display-name <text>', 'name to show')
     .option('--password', 'ask for a new password')
     .option('--password-stdin', 'read a new password from standard input')
+    .option('--keep-sessions', 'sessions go on after a new password; they end otherwise')
     .action((name: string, options: UserOptions, command: Command) =>
       putUser(command, name, options, options.password === true || options.passwordStdin === true),
     );
@@ -96,6 +99,30 @@ export function addPeopleCommands(program: Command): void {
         admin.call<RevocationView>('POST', `/v1/users/${name}/disable`, { reason }),
       );
       sayInForce(view, globals.json);
+    });
+  user
+    .command('remove <name>')
+    .description('end everything of a user and forget them; the name is free again')
+    .action(async (name: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      if (!globals.reason) throw new CliError('why? removing a user needs a reason', 'add: --reason "left for good"');
+      const { reason } = globals;
+      const view = await withAdmin(globals, (admin) =>
+        admin.call<RevocationView>('DELETE', `/v1/users/${encodeURIComponent(name)}`, { reason, id: requestId() }),
+      );
+      sayInForce(view, globals.json);
+    });
+  user
+    .command('rename <name> <to>')
+    .description('give a user another name; everything of theirs goes on')
+    .action(async (name: string, to: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      const reason = reasonOf(globals, 'user rename');
+      const path = `/v1/users/${encodeURIComponent(name)}/rename`;
+      const renamed = await withAdmin(globals, (admin) =>
+        admin.call<User>('POST', path, { body: { name: to }, reason }),
+      );
+      printRows([renamed], USER_COLUMNS, globals.json);
     });
   user
     .command('enable <name>')

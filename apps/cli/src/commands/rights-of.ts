@@ -22,10 +22,12 @@ export function addUserRightCommands(user: Command): void {
     .command('second-factor <name>')
     .description('a new second factor, for an authenticator app; the one before is void')
     .option('--remove', 'take it away')
-    .action(async (name: string, options: { remove?: boolean }, command: Command) => {
+    .option('--keep-sessions', 'sessions go on; they end otherwise')
+    .action(async (name: string, options: { remove?: boolean; keepSessions?: boolean }, command: Command) => {
       const globals = globalsOf(command);
       const reason = reasonOf(globals, 'user second-factor');
-      const path = `/v1/users/${name}/second-factor`;
+      const keep = options.keepSessions ? '?keepSessions=true' : '';
+      const path = `/v1/users/${name}/second-factor${keep}`;
       if (options.remove) {
         const { done } = await withAdmin(globals, (admin) => admin.call<{ done: boolean }>('DELETE', path, { reason }));
         process.stdout.write(done ? `${name} has no second factor any more\n` : `${name} had none\n`);

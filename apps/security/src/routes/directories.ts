@@ -33,13 +33,20 @@ import {
   SyncInput,
 } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 import { prepareProvider } from '../directories/providers.ts';
 import { MAX_CONFLICTS } from '../directories/state.ts';
 import { directoryView } from '../directories/view.ts';
+import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { totpUri } from '../sign-in/second-factor.ts';
 import { actorOf, Done, NameParam, operation } from './operation.ts';
+
+/** Whether sessions go on after a change of the second factor. */
+const FactorQuery = Type.Object({
+  keepSessions: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
+});
+type FactorQuery = Static<typeof FactorQuery>;
 
 /** Directories, what comes from them, and rights that follow from it. */
 export function addDirectoryRoutes(service: FastifyInstance, context: RealmContext): void {
@@ -233,18 +240,31 @@ function addRightsRoutes(service: FastifyInstance, context: RealmContext): void 
       return { user: user.name, enabled: user.enabled, directory: user.directory, groups, resources };
     },
   );
-  service.post<{ Params: NameParam }>(
+  service.post<{ Params: NameParam; Querystring: FactorQuery }>(
     '/v1/users/:name/second-factor',
-    operation('factors.issue', 'Give a user a new second factor; it is shown once', FactorView, { params: NameParam }),
+    operation('factors.issue', 'Give a user a new second factor; it is shown once, sessions end', FactorView, {
+      params: NameParam,
+      querystring: FactorQuery,
+    }),
     async (request) => {
       const { name } = request.params;
-      const secret = await issueFactor(access, name, actorOf(request));
+      const how = { keepSessions: request.query.keepSessions === 'true' };
+      const { secret, index } = await issueFactor(access, name, how, actorOf(request));
+      await whenInForce(context, index);
       return { user: name, ...totpUri(access.store.realm, name, secret) };
     },
   );
-  service.delete<{ Params: NameParam }>(
+  service.delete<{ Params: NameParam; Querystring: FactorQuery }>(
     '/v1/users/:name/second-factor',
-    operation('factors.remove', "Take a user's second factor away", Done, { params: NameParam }),
-    async (request) => ({ done: await removeFactor(access, request.params.name, actorOf(request)) }),
+    operation('factors.remove', "Take a user's second factor away; sessions end", Done, {
+      params: NameParam,
+      querystring: FactorQuery,
+    }),
+    async (request) => {
+      const how = { keepSessions: request.query.keepSessions === 'true' };
+      const { removed, index } = await removeFactor(access, request.params.name, how, actorOf(request));
+      await whenInForce(context, index);
+      return { done: removed };
+    },
   );
 }

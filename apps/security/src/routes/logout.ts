@@ -17,7 +17,7 @@ export function addLogoutRoute(service: FastifyInstance, context: RealmContext):
   service.post<{ Params: { name: string }; Body: { logout_token?: string } }>(
     '/oidc/:name/backchannel-logout',
     async ({ params, body, ip }, reply) => {
-      if ((await context.addressThrottle.take(`logout ${ip}`)) > 0)
+      if ((await context.addressThrottle.take(ip, 'logout')) > 0)
         throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many attempts');
       const { name } = params;
       const row = await context.access.store.transaction(({ tables }) => tables.directories.find({ name }));

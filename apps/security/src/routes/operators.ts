@@ -23,7 +23,6 @@ import {
   OperatorProvider,
   OperatorView,
 } from '@sallyport/security-api';
-import { addressKey } from '@sallyport/settings';
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { providerEntries } from '../directories/providers.ts';
@@ -107,7 +106,7 @@ function operatorView({ operator, state, invitedBy, tokenUntil, lastUsedAt }: Li
 
 /** Attempts without a credential have a budget by address. @throws ProblemError 429 */
 async function takeAttempt({ addressThrottle }: RealmContext, address: string): Promise<void> {
-  if ((await addressThrottle.take(`operator ${addressKey(address)}`)) > 0)
+  if ((await addressThrottle.take(address, 'operator')) > 0)
     throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many attempts');
 }
 

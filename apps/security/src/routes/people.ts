@@ -8,14 +8,16 @@ import {
   putGroup,
   putUser,
   randomId,
+  removeUser,
+  renameUser,
   type UserWithGroups,
   untilInForce,
 } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
-import { GroupView, RevocationView, User, UserInput } from '@sallyport/security-api';
+import { GroupView, RevocationView, User, UserInput, UserRename } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
-import { waitingNode } from '../in-force.ts';
+import { waitingNode, whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, NameParam, operation, requestIdOf } from './operation.ts';
 import { revocationView, WAIT_LIMIT_MS } from './revoking.ts';
@@ -65,6 +67,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
         await addDirectoryUser(access, name, { directory, displayName: change.displayName ?? name }, by);
       const user = await putUser(access, name, change, by);
       bus.publish('entries');
+      await whenInForce(context, user.ended);
       return userView(user);
     },
   );
@@ -86,6 +89,30 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     async (request) => {
       await enableUser(access, request.params.name, actorOf(request));
       return { done: true };
+    },
+  );
+  service.delete<{ Params: NameParam }>(
+    '/v1/users/:name',
+    operation('users.remove', 'Remove a user with everything of theirs; the name is free again', RevocationView, {
+      params: NameParam,
+    }),
+    async (request) => {
+      const by = actorOf(request);
+      const requestId = requestIdOf(request) ?? randomId(access.crypto);
+      const index = await removeUser(access, request.params.name, requestId, by);
+      const force = await untilInForce(waitingNode(context), index, WAIT_LIMIT_MS);
+      const entry = { index, kind: 'user', subject: request.params.name, reason: by.reason } as const;
+      return revocationView(context, entry, force);
+    },
+  );
+  service.post<{ Params: NameParam; Body: UserRename }>(
+    '/v1/users/:name/rename',
+    operation('users.rename', 'Give a user another name', User, { params: NameParam, body: UserRename }),
+    async (request) => {
+      const { name } = request.body;
+      await renameUser(access, request.params.name, name, actorOf(request));
+      bus.publish('entries');
+      return userView((await findUser(access, name))!);
     },
   );
   service.get('/v1/groups', operation('groups.list', 'All groups', Type.Array(GroupView)), async () =>

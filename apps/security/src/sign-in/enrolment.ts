@@ -21,6 +21,7 @@ import {
   parseContext,
   type SignedCode,
 } from '@sallyport/channel';
+import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, readSigningKey, refused } from './attempt.ts';
@@ -52,7 +53,7 @@ export async function answerEnrolment(
   const denied = await contextDenied(context, app);
   if (denied) return { answer: await refuseContext(context, { who: whoOf(credentials), denied }) };
   const enrolment = { code, holder, credentials, address, deviceStatic, signingKey, app, outcome: establish.outcome };
-  const tried = await limited(context.lockout, `code ${code} ${address}`, {
+  const tried = await limited(context.lockout, [`code ${code} ${addressKey(address)}`], {
     work: () => tryEnrolment(context, enrolment),
     right: ({ result }) => result.status === 'ok',
   });
@@ -61,7 +62,7 @@ export async function answerEnrolment(
   if (result.status === 'refused') return { answer: refusalAnswer(result, verdict) };
   if (verdict?.fit) await verdict.afterwards?.();
   const { id } = result.installation;
-  const resume = sealResume(context, id, verdict?.fit ? verdict.signIn : undefined);
+  const resume = sealResume(context, result.installation, verdict?.fit ? verdict.signIn : undefined);
   return { answer: { status: 'ok', iid: id, generation: 0, resume, site_map: siteMap, notices: [] } };
 }
 
@@ -92,7 +93,7 @@ async function tryEnrolment(
   let verdict: Verdict | undefined;
   const { user } = holder;
   const verify = async (): Promise<CredentialCheck> => {
-    const claimant = { user, place: await findSignInPlace(context, user), address, installation: '' };
+    const claimant = { user, place: await findSignInPlace(context, user), address, installation: undefined };
     verdict = await verifyCredentials(context, claimant, credentials);
     return verdict.fit ? { why: '', ...verdict } : verdict;
   };

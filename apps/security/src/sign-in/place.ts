@@ -23,8 +23,8 @@ export interface SigningUser {
   readonly user: UserRow | undefined;
   readonly place: SignInPlace;
   readonly settings: RealmSettings;
-  /** True when the user has a second factor. */
-  readonly hasFactor: boolean;
+  /** When the user's second factor was made; null when there is none. */
+  readonly factorAt: number | null;
 }
 
 /** Reads a user for a sign-in, in one transaction. */
@@ -33,8 +33,8 @@ export function readSigningUser({ access }: RealmContext, userId: string): Promi
     const { users, factors } = transaction.tables;
     const user = await users.find({ id: userId });
     const place = await placeOf(transaction, user);
-    const hasFactor = (await factors.find({ userId })) !== undefined;
-    return { user, place, settings: settingsOf(await getRealm(transaction)), hasFactor };
+    const factorAt = (await factors.find({ userId }))?.createdAt ?? null;
+    return { user, place, settings: settingsOf(await getRealm(transaction)), factorAt };
   });
 }
 

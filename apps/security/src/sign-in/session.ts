@@ -1,8 +1,8 @@
 import {
+  AccessError,
   auditRefusal,
   checkContext,
   createSession,
-  type DirectorySignIn,
   findInstallation,
   type InstallationRow,
   type KeyCandidate,
@@ -10,6 +10,7 @@ import {
   type UserRow,
 } from '@sallyport/access';
 import { type AppContext, type CborFields, parseContext, type SecurityEstablish } from '@sallyport/channel';
+import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, refused } from './attempt.ts';
@@ -17,7 +18,7 @@ import { readCredentials } from './credentials.ts';
 import { limited } from './limited.ts';
 import { readSigningUser, type SigningUser } from './place.ts';
 import { checkCode } from './second-factor.ts';
-import { type Refusal, refusal } from './verdict.ts';
+import { type Refusal, refusal, type Vouched } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
 /** Rounds of a step-up (SPEC.md, section 2). */
@@ -57,11 +58,10 @@ export async function answerLogin(
   const login = { ...signing, user, attempt, installation, used, app, siteMap };
   const denied = checkContext(settings.context, app);
   if (denied) return refuse(context, named(login), refusal(denied, `the app context is refused: ${denied}`));
-  // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
-  if (!settings.loginNeedsPassword && used.slot !== 'previous') return secondFactor(context, login, undefined);
-  const claimant = { user, place, address, installation: installation.id };
+  if (!settings.loginNeedsPassword) return secondFactor(context, login, {});
+  const claimant = { user, place, address, installation };
   const verdict = await verifyCredentials(context, claimant, readCredentials(fields));
-  return verdict.fit ? secondFactor(context, login, verdict.signIn) : refuse(context, named(login), verdict);
+  return verdict.fit ? secondFactor(context, login, verdict) : refuse(context, named(login), verdict);
 }
 
 function openWithKeys(
@@ -92,29 +92,30 @@ async function refuse(
 }
 
 /** Asks for a second factor when the user has one, or must have; a provider's own factors are in its `acr` and `amr`. */
-async function secondFactor(
-  context: RealmContext,
-  login: Login,
-  signIn: DirectorySignIn | undefined,
-): Promise<LoginStep> {
-  const { hasFactor, settings, place } = login;
-  if (hasFactor) return askForCode(context, login, { signIn, round: 1 });
+async function secondFactor(context: RealmContext, login: Login, vouched: Vouching): Promise<LoginStep> {
+  const { factorAt, settings, place } = login;
+  if (factorAt !== null) return askForCode(context, login, { vouched, round: 1 });
   const ours = !place.directory || place.directory.kind === 'ldap';
-  if (settings.secondFactor !== 'required' || !ours) return complete(context, login, signIn);
+  if (settings.secondFactor !== 'required' || !ours) return complete(context, login, vouched);
   return refuse(context, named(login), refusal('STEP_UP', 'the user has no second factor'));
 }
 
+/** What a session keeps of how its credentials were checked. */
+type Vouching = Pick<Vouched, 'signIn' | 'resumeId'>;
+
 interface Round {
-  readonly signIn: DirectorySignIn | undefined;
+  readonly vouched: Vouching;
   readonly round: number;
 }
 
-function askForCode(context: RealmContext, login: Login, { signIn, round }: Round): LoginStep {
+function askForCode(context: RealmContext, login: Login, { vouched, round }: Round): LoginStep {
   const answer: LoginAnswer = { status: 'step_up', factors: ['totp'], tries: MAX_ROUNDS - round + 1 };
   const next = async (fields: CborFields): Promise<LoginStep> => {
-    const key = `factor ${login.user.name} ${login.attempt.address}`;
+    const name = login.user.name;
+    const device = `factor ${name} device ${login.installation.id}`;
+    const keys = [`factor ${name} ${addressKey(login.attempt.address)}`, device];
     const code = fields.optionalText('totp', 16) ?? '';
-    const tried = await limited(context.lockout, key, {
+    const tried = await limited(context.lockout, keys, {
       work: () => checkCode(context, login.user, code),
       right: (fits) => fits,
     });
@@ -122,23 +123,29 @@ function askForCode(context: RealmContext, login: Login, { signIn, round }: Roun
       const why = `the second factor is locked out for ${Math.ceil(tried.waitMs / 1_000)} s`;
       return refuse(context, named(login), refusal('LOCKED', why, tried.waitMs));
     }
-    if (tried.result) return complete(context, login, signIn);
+    if (tried.result) return complete(context, login, vouched);
     const last = round === MAX_ROUNDS;
     const wrong = await refuse(context, named(login), refusal('CREDENTIALS_INVALID', 'the one-time code is wrong'));
-    return last ? wrong : askForCode(context, login, { signIn, round: round + 1 });
+    return last ? wrong : askForCode(context, login, { vouched, round: round + 1 });
   };
   return { answer, next };
 }
 
-async function complete(context: RealmContext, login: Login, signIn: DirectorySignIn | undefined): Promise<LoginStep> {
-  const { installation, used, app, attempt } = login;
+async function complete(context: RealmContext, login: Login, { signIn, resumeId }: Vouching): Promise<LoginStep> {
+  const { installation, used, app, attempt, user, factorAt } = login;
   const session = await createSession(context.access, {
     installationId: installation.id,
     used,
     outcome: attempt.establish.outcome,
     app: `${app.id}@${app.version}`,
+    checked: { passwordHash: user.passwordHash, factorAt },
     ...(signIn ? { signIn } : {}),
+    ...(resumeId === undefined ? {} : { resumeId }),
+  }).catch((error: unknown) => {
+    if (error instanceof AccessError && error.code === 'ERR_ACCESS_CONFLICT') return error.message;
+    throw error;
   });
+  if (typeof session === 'string') return refuse(context, named(login), refusal('CREDENTIALS_INVALID', session));
   if (!session) return refuse(context, named(login), refusal('REVOKED', 'revoked meanwhile'));
   const { row, rotation } = session;
   const answer = {

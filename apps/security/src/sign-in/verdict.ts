@@ -5,6 +5,8 @@ import type { SignedCode } from '@sallyport/channel';
 export interface Vouched {
   readonly fit: true;
   readonly signIn?: DirectorySignIn;
+  /** The proof of an enrolment that they are, which is good for one session. */
+  readonly resumeId?: string;
   /** Ties the account to the user; only an enrolment may do so, once its code has proved good. */
   readonly bind?: (transaction: Transaction) => Promise<boolean>;
   /** What is left to do once the account is bound. */

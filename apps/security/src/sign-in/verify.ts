@@ -2,12 +2,14 @@ import {
   bindIdentity,
   type DirectoryRow,
   type IdentityRow,
+  type InstallationRow,
   setAccountGroups,
   type UserRow,
   verifyPassword,
 } from '@sallyport/access';
 import { DirectoryError, type OidcSignIn, type PasswordOutcome } from '@sallyport/directory';
 import type { OidcSettings } from '@sallyport/security-api';
+import { addressKey } from '@sallyport/settings';
 import type { RealmContext } from '../realm-context.ts';
 import type { Credentials } from './credentials.ts';
 import { delegatedTokens } from './delegation.ts';
@@ -23,8 +25,8 @@ export interface Claimant {
   readonly place: SignInPlace;
   /** Address of the device. */
   readonly address: string;
-  /** The installation; empty while it enrols. */
-  readonly installation: string;
+  /** The installation, which has proved itself; undefined while it enrols. */
+  readonly installation: InstallationRow | undefined;
 }
 
 /**
@@ -49,17 +51,21 @@ export async function verifyCredentials(
 }
 
 function verifyResume(context: RealmContext, { installation }: Claimant, token: Uint8Array): Verdict {
-  const resume = openResume(context, installation, token);
+  const resume = installation && openResume(context, installation, token);
   if (!resume) return refusal('CREDENTIALS_INVALID', 'the proof of the enrolment is over');
-  return { fit: true, ...(resume.signIn ? { signIn: resume.signIn } : {}) };
+  return { fit: true, resumeId: resume.id, ...(resume.signIn ? { signIn: resume.signIn } : {}) };
 }
 
 type Password = Extract<Credentials, { kind: 'password' }>;
 
-/** Failures count for user and address together: nobody can lock out somebody else from another address. */
+/**
+ * Failures count for user and address together: nobody can lock out somebody else from another address. Those of a device
+ * that has proved itself count for user and device, too, from wherever: a stolen one gets no more guesses by moving about.
+ */
 async function verifyWithLockout(context: RealmContext, of: Claimant, password: Password): Promise<Verdict> {
-  const key = `user ${of.user.name} ${of.address}`;
-  const tried = await limited(context.lockout, key, {
+  const { name } = of.user;
+  const device = of.installation ? [`user ${name} device ${of.installation.id}`] : [];
+  const tried = await limited(context.lockout, [`user ${name} ${addressKey(of.address)}`, ...device], {
     work: () => verifyPasswordOf(context, of, password),
     right: ({ fit }) => fit,
   });
@@ -120,7 +126,7 @@ async function verifyOidc(
   const place = { row, user, signedIn };
   const settled = await settleAccount(context, place);
   if (settled !== 'known' && settled !== 'unbound') return settled;
-  if (settled === 'unbound' && of.installation !== '') return refusal('CREDENTIALS_INVALID', NOT_THE_USER);
+  if (settled === 'unbound' && of.installation) return refusal('CREDENTIALS_INVALID', NOT_THE_USER);
   if (settled === 'known') await takeGroups(context, place);
   const delegated = await delegatedTokens(context, row, signedIn.accessToken);
   const session = signedIn.session === undefined ? {} : { providerSession: signedIn.session };

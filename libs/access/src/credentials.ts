@@ -1,0 +1,26 @@
+import type { Change } from './change.ts';
+import type { UserRow } from './tables.ts';
+
+/** What becomes of a user's sessions when their password or second factor changes. */
+export interface CredentialChange {
+  /** True when they go on, as an operator may say of a change that follows from no loss. */
+  readonly keepSessions?: boolean | undefined;
+}
+
+/**
+ * Ends what was opened by credentials that are no more, in the change's transaction: sessions, and proofs of an enrolment
+ * that have opened none yet. Installations stay.
+ */
+export async function endSignIns(
+  change: Change,
+  user: Pick<UserRow, 'id'>,
+  { keepSessions = false }: CredentialChange,
+): Promise<void> {
+  const { sessions, installations } = change.tables;
+  await installations.update({ where: { userId: user.id } }, { resumeId: null });
+  if (keepSessions) return;
+  const live = { where: { userId: user.id, endedAt: null } };
+  if ((await sessions.count(live)) === 0) return;
+  await change.enter({ kind: 'user', subject: user.id });
+  await sessions.update(live, { endedAt: change.at, endReason: change.by.reason });
+}
