@@ -1,9 +1,10 @@
-import { encodeText, equalBytes, formatBase64Url } from '@sallyport/channel';
+import { encodeText, equalBytes } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { randomId } from './ids.ts';
 import { bumpMapVersion } from './realm.ts';
 import type { ProxyRow, SiteRow } from './tables.ts';
+import { isOurToken, makeToken } from './tokens.ts';
 
 /** Life of a join token unless said otherwise, in ms. */
 const JOIN_TTL_MS = 600_000;
@@ -22,7 +23,7 @@ export async function issueJoinToken(
   by: Actor,
 ): Promise<JoinToken> {
   const id = randomId(access.crypto);
-  const secret = formatBase64Url(access.crypto.randomBytes(24));
+  const secret = makeToken(access, 'spj');
   return access.store.transaction(async (transaction) => {
     const at = transaction.now();
     const expiresAt = at + (proxy.ttlMs ?? JOIN_TTL_MS);
@@ -45,6 +46,7 @@ export async function redeemJoinToken(
   id: string,
   secret: string,
 ): Promise<ProxyRow | undefined> {
+  if (!isOurToken(access, 'spj', secret)) return undefined;
   return access.store.transaction(async (transaction) => {
     const { joinTokens, proxies } = transaction.tables;
     const row = await joinTokens.find({ id }, 'update');

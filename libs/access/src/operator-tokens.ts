@@ -1,4 +1,4 @@
-import { encodeText, formatBase64Url } from '@sallyport/channel';
+import { encodeText } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { groupsOfAccount, makesOperator, whoSignedIn } from './directory/sign-in.ts';
@@ -7,6 +7,7 @@ import { randomId } from './ids.ts';
 import { endOf, findOperatorNamed, hasOperator, lockOperators, whyOut } from './operators.ts';
 import type { Transaction } from './store.ts';
 import { type DirectoryRow, NEVER, type OperatorRow, type OperatorTokenRow, type UserRow } from './tables.ts';
+import { isOurToken, makeToken } from './tokens.ts';
 
 const HOUR_MS = 3_600_000;
 /** Life of an operator's credential and of a one-time token, ms. */
@@ -51,7 +52,7 @@ async function issueToken(
   of: { oneTime: boolean; ttlMs: number; requestId?: string | null; replaces?: string },
 ): Promise<OperatorToken> {
   const { oneTime, ttlMs, requestId = null, replaces = null } = of;
-  const token = `${oneTime ? 'sp1' : 'spo'}_${formatBase64Url(access.crypto.randomBytes(32))}`;
+  const token = makeToken(access, oneTime ? 'sp1' : 'spo');
   const createdAt = transaction.now();
   const expiresAt = Math.min(operator.endsAt, createdAt + ttlMs);
   await transaction.tables.operatorTokens.insert({
@@ -128,6 +129,7 @@ export async function redeemOperatorToken(
   access: AccessContext,
   { token, name, requestId }: Redemption,
 ): Promise<OperatorToken | undefined> {
+  if (!isOurToken(access, 'sp1', token)) return undefined;
   return access.store.transaction(async (transaction) => {
     const { operators, operatorTokens } = transaction.tables;
     const tokenHash = hashOf(access, token);
@@ -197,6 +199,7 @@ async function forgetOthers(transaction: Transaction, { keep, name }: { keep: st
 
 /** The operator of a credential; undefined when it is not good. Notes its use, to the hour. */
 export async function findOperator(access: AccessContext, token: string): Promise<OperatorAtWork | undefined> {
+  if (!isOurToken(access, 'spo', token)) return undefined;
   return access.store.transaction(async (transaction) => {
     const { operators, operatorTokens } = transaction.tables;
     const credential = await operatorTokens.find({ tokenHash: hashOf(access, token) });

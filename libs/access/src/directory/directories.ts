@@ -1,4 +1,4 @@
-import { decodeText, encodeText, formatBase64Url } from '@sallyport/channel';
+import { decodeText, encodeText } from '@sallyport/channel';
 import { change as changeRealm } from '../change.ts';
 import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
@@ -7,6 +7,7 @@ import { PURPOSES } from '../keyring.ts';
 import { bumpMapVersion } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryKind, DirectoryRow, Json } from '../tables.ts';
+import { isOurToken, makeToken } from '../tokens.ts';
 
 /** What an operator says of a directory. Secrets that are absent stay as they are, while they go where they went. */
 export interface DirectoryChange {
@@ -177,7 +178,7 @@ export async function issueDirectoryToken(
   options: { readonly ttlMs?: number | undefined; readonly endOthers: boolean },
   by: Actor,
 ): Promise<IssuedDirectoryToken> {
-  const token = `sps_${formatBase64Url(access.crypto.randomBytes(32))}`;
+  const token = makeToken(access, 'sps');
   const tokenHash = access.crypto.sha256(encodeText(token));
   return changeRealm(access, by, async (begun) => {
     const { directoryTokens } = begun.tables;
@@ -203,6 +204,7 @@ export async function issueDirectoryToken(
 
 /** The directory of a bearer token; undefined when it is not good. */
 export async function findDirectoryByToken(access: AccessContext, token: string): Promise<DirectoryRow | undefined> {
+  if (!isOurToken(access, 'sps', token)) return undefined;
   const tokenHash = access.crypto.sha256(encodeText(token));
   return access.store.transaction(async ({ tables, now }) => {
     const row = await tables.directoryTokens.find({ tokenHash });
