@@ -1,6 +1,6 @@
 import type { Server } from 'node:https';
 import fastifySwagger from '@fastify/swagger';
-import { addHealthRoutes, createService } from '@sallyport/http-service';
+import { addHealthRoutes, createService, type ServiceOptions } from '@sallyport/http-service';
 import type { FastifyInstance } from 'fastify';
 import { attachControl } from './control.ts';
 import { ERRORS } from './errors.ts';
@@ -10,7 +10,8 @@ import type { RealmContext } from './realm-context.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
 import { addLogoutRoute } from './routes/logout.ts';
 import { addProxyRoutes } from './routes/proxies.ts';
-import { addScimRoutes } from './routes/scim.ts';
+import { addScimRoutes, SCIM_PREFIX } from './routes/scim.ts';
+import { sendError } from './scim/errors.ts';
 import { siteMapSigner } from './site-map.ts';
 
 /** Certificate and key of a listener, PEM. */
@@ -52,13 +53,15 @@ export function createProxyService(
 /** The listener for SCIM clients and OpenID providers: TLS, and nothing of the other listeners. */
 export function createDirectoryService(context: RealmContext, certificate: ServerCertificate): FastifyInstance {
   const { log, metrics, node } = context;
-  const options = { log, metrics, ready: () => !node.draining, bodyLimitBytes: 2 * 1024 * 1024 };
+  const refusePath: ServiceOptions['refusePath'] = ({ url }, reply) =>
+    /^\/+scim(\/|$)/.test(url ?? '') && sendError(reply, 400, 'the path cannot be read', 'invalidSyntax');
+  const options = { log, metrics, ready: () => !node.draining, lenientSlashes: true, refusePath };
   const https = { minVersion: 'TLSv1.2', cert: certificate.certificate, key: certificate.key } as const;
   const service = createService({ ...options, https }, ERRORS);
   service.get('/healthz', async () => ({ status: 'ok' }));
   addLogoutRoute(service, context);
   void service.register(async (scope) => addScimRoutes(scope as unknown as FastifyInstance, context), {
-    prefix: '/scim/v2',
+    prefix: SCIM_PREFIX,
   });
   return service;
 }

@@ -16,6 +16,7 @@ export const ERRORS: ErrorTable & Readonly<Record<Known, { status: number; title
   ERR_STORE_UNAVAILABLE: { status: 503, title: 'the database does not answer; nothing was done' },
   ERR_STORE_UNKNOWN: { status: 503, title: 'the database did not confirm; repeat with the same id' },
   ERR_STORE_CONFLICT: { status: 409, title: 'taken already' },
+  ERR_STORE_INVALID: { status: 422, title: 'not valid' },
   ERR_DIRECTORY_UNREACHABLE: { status: 503, title: 'the directory does not answer; nothing was done' },
   ERR_DIRECTORY_CREDENTIALS: { status: 422, title: 'the directory refuses the bind' },
   ERR_DIRECTORY_ANSWER: { status: 422, title: 'the directory does not answer as it should' },

@@ -21,9 +21,9 @@ export class AccessError extends Error {
 
 /**
  * How a store fails. `UNAVAILABLE`: nothing was done. `UNKNOWN`: the commit may or may not have happened; repeat with the
- * same ids. Neither ever means "not found" or "invalid".
+ * same ids. Neither ever means "not found" or "invalid". `INVALID`: it has answered, and cannot hold a value that was given.
  */
-export type StoreErrorCode = 'ERR_STORE_UNAVAILABLE' | 'ERR_STORE_UNKNOWN' | 'ERR_STORE_CONFLICT';
+export type StoreErrorCode = 'ERR_STORE_UNAVAILABLE' | 'ERR_STORE_UNKNOWN' | 'ERR_STORE_CONFLICT' | 'ERR_STORE_INVALID';
 
 /** What every implementation of the store port throws. */
 export class StoreError extends Error {

@@ -51,11 +51,15 @@ function keyOf(shape: TableShape<AnyRow>, row: AnyRow): string {
   return shape.key.map((column) => String(comparable(row[column]))).join('\0');
 }
 
-function matches(row: AnyRow, { where = {}, among, above, below }: Selection<AnyRow>): boolean {
+function matches(
+  row: AnyRow,
+  { where = {}, among, above, below }: Selection<AnyRow>,
+  values: ReadonlySet<unknown> = new Set(among?.[1]),
+): boolean {
   const equal = Object.entries(where).every(([column, value]) => comparable(row[column]) === comparable(value));
   const over = !above || (row[above[0]] as number) > (above[1] as number);
   const under = !below || (row[below[0]] as number) < (below[1] as number);
-  const one = !among || among[1].includes(row[among[0]] as string);
+  const one = !among || values.has(row[among[0]]);
   return equal && one && over && under;
 }
 
@@ -70,8 +74,10 @@ function compareKeys(shape: TableShape<AnyRow>): (a: AnyRow, b: AnyRow) => numbe
 }
 
 function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
-  const selected = (selection: Selection<AnyRow> = {}): [string, AnyRow][] =>
-    [...rows].filter(([, row]) => matches(row, selection));
+  const selected = (selection: Selection<AnyRow> = {}): [string, AnyRow][] => {
+    const values = new Set<unknown>(selection.among?.[1]);
+    return [...rows].filter(([, row]) => matches(row, selection, values));
+  };
   // As in SQL, what is null is never taken.
   const taken = (row: AnyRow, key: string): boolean =>
     (shape.unique ?? []).some(

@@ -15,6 +15,8 @@ export { MAX_RESULTS, resourceTypes, scimSchemas, serviceProviderConfig } from '
 export { ScimError, type ScimType } from './scim/errors.ts';
 export {
   type AttributePath,
+  comparedTexts,
+  costOf,
   equalText,
   isObject,
   matchesFilter,
@@ -24,14 +26,20 @@ export {
   type ScimObject,
   type ScimValue,
 } from './scim/filter.ts';
+export { parseJsonInTurns } from './scim/json.ts';
+export { Pace } from './scim/pace.ts';
 export {
   applyPatch,
   type GroupPatch,
+  GroupPatchReader,
+  MAX_GROUP_OPERATIONS,
   memberIds,
   type PatchOperation,
   type PatchPath,
+  parseOperation,
   parsePatch,
   parsePatchPath,
+  patchOperations,
   splitGroupPatch,
 } from './scim/patch.ts';
 export { projected, readScimGroup, readScimUser, type ScimGroup, type ScimUser, URNS } from './scim/resources.ts';

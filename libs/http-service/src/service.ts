@@ -1,6 +1,12 @@
 import type { ServerOptions } from 'node:https';
 import type { Log, Metrics } from '@sallyport/telemetry';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, LogController } from 'fastify';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 
 /** What a service is made of. */
 export interface ServiceOptions {
@@ -9,6 +15,10 @@ export interface ServiceOptions {
   /** TLS of the listener; absent only for loopback and health listeners. */
   readonly https?: ServerOptions;
   readonly bodyLimitBytes?: number;
+  /** Paths may have double slashes and one at the end, as tenant URLs of other people's programs do. */
+  readonly lenientSlashes?: boolean;
+  /** Answers a path that cannot be decoded in its own way; false leaves it to the service. */
+  readonly refusePath?: (request: FastifyRequest, reply: FastifyReply) => unknown;
   /** True when the service can do its work now. */
   readonly ready: () => boolean;
 }
@@ -41,7 +51,13 @@ export function createService(options: ServiceOptions, errors: ErrorTable = {}):
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false } },
     bodyLimit: options.bodyLimitBytes ?? 256 * 1024,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    routerOptions: { maxParamLength: 256 },
+    routerOptions: {
+      maxParamLength: 256,
+      ignoreTrailingSlash: options.lenientSlashes ?? false,
+      ignoreDuplicateSlashes: options.lenientSlashes ?? false,
+    },
+    frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
+      options.refusePath?.(request, reply) || sendError(options.log, errors, error, reply),
     ...(options.https ? { https: { ...options.https, maxHeaderSize: HEADERS_LIMIT } } : {}),
   } as object) as unknown as FastifyInstance;
   service.setErrorHandler((error: FastifyError, _request, reply) => sendError(options.log, errors, error, reply));

@@ -87,3 +87,4 @@ export {
   RenewRequest,
   SiteMapAnswer,
 } from './proxy-api.ts';
+export { isText, Text, TextPattern } from './text.ts';

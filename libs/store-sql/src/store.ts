@@ -40,6 +40,13 @@ const RETRIES = 5;
 const RETRYABLE = new Set(['40001', '40P01']);
 /** The server goes down, starts, is a standby, or a lock was not to be had: nothing was done. */
 const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '25P03', '53300', '55P03', READ_ONLY]);
+/**
+ * Classes of SQLSTATE of a server that cannot do its work: connection, rights to write, rollbacks, resources, intervention,
+ * system, internal. Whatever else it answers is about what it was asked for.
+ */
+const OUTAGES = new Set(['08', '25', '40', '53', '55', '57', '58', 'XX']);
+/** Class of values that a column cannot hold: a NUL in a text, a number out of range. */
+const DATA_EXCEPTION = '22';
 /** One round trip begins the transaction and reads the clock. */
 const BEGIN = 'begin; select (extract(epoch from clock_timestamp()) * 1000)::bigint as "now"';
 /**
@@ -134,7 +141,7 @@ export class SqlStore {
         return await this.#places.run(() => this.#run(realm, work));
       } catch (error) {
         const again = RETRYABLE.has((error as { code?: string }).code ?? '') && attempt < RETRIES;
-        if (!again) throw error instanceof StoreError || !isDatabaseError(error) ? error : unavailable(error);
+        if (!again) throw storeErrorOf(error);
       }
     }
   }
@@ -283,6 +290,16 @@ function isDatabaseError(error: unknown): boolean {
     network ||
     /timeout|Connection terminated|Client has encountered a connection error|not queryable/i.test(message ?? '')
   );
+}
+
+/** An error of a transaction as callers may take it: only what is an outage is called one. */
+function storeErrorOf(error: unknown): unknown {
+  if (error instanceof StoreError || !isDatabaseError(error)) return error;
+  const sqlstate = error instanceof pg.DatabaseError ? (error.code ?? '') : '';
+  if (sqlstate.startsWith(DATA_EXCEPTION))
+    return new StoreError('ERR_STORE_INVALID', 'a value cannot be stored', { cause: error });
+  const isOutage = sqlstate.length !== 5 || OUTAGES.has(sqlstate.slice(0, 2));
+  return isOutage ? unavailable(error) : error;
 }
 
 function unavailable(cause: unknown): StoreError {

@@ -46,6 +46,24 @@ test('a database that is not there is "unavailable", never "not found"', async (
   await gone.close();
 });
 
+test('a value that no column can hold is "invalid", never an outage, and the next transaction works', async () => {
+  const realm = store.in('values');
+  const works = [
+    () => realm.transaction(({ tables }) => tables.groups.insert({ name: 'a\0b', createdAt: 1 })),
+    () => realm.transaction(({ tables }) => tables.groups.find({ name: 'a\0b' })),
+    () => realm.transaction(({ tables }) => tables.groups.list({ where: { createdAt: 1e25 } })),
+    () => realm.transaction(({ tables }) => tables.groups.list({ offset: 1e25 })),
+    () => realm.transaction(({ tables }) => tables.groups.list({ where: { createdAt: 0.5 } })),
+  ];
+  for (const work of works) await expect(work()).rejects.toMatchObject({ code: 'ERR_STORE_INVALID' });
+  expect(await realm.transaction(({ tables }) => tables.groups.count())).toBe(0);
+});
+
+test('a statement that is wrong is our own fault, not an outage', async () => {
+  const work = store.in('faults').transaction(({ tables }) => tables.groups.list({ where: { nothing: 1 } as object }));
+  await expect(work).rejects.toMatchObject({ code: '42703' });
+});
+
 test('a connection cut in the middle is "unavailable", and the next transaction works', async () => {
   const realm = store.in('cut');
   const work = realm.transaction(async ({ tables, now }) => {

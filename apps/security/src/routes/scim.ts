@@ -1,35 +1,39 @@
-import { StoreError } from '@sallyport/access';
 import {
   applyPatch,
-  isObject,
+  type GroupPatch,
+  GroupPatchReader,
+  MAX_GROUP_OPERATIONS,
   memberIds,
+  Pace,
+  parseOperation,
   parsePatch,
+  patchOperations,
   resourceTypes,
   ScimError,
   type ScimObject,
   type ScimValue,
   scimSchemas,
   serviceProviderConfig,
-  splitGroupPatch,
   URNS,
 } from '@sallyport/directory';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { isText } from '@sallyport/security-api';
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
+import { addBodyParsers, bodyOf, GROUP_BODY_BYTES, USER_BODY_BYTES } from '../scim/bodies.ts';
 import { type ScimClient, scimClientOf } from '../scim/client.ts';
-import { changeScimGroup, createScimGroup, removeScimGroup } from '../scim/groups.ts';
+import { SCIM_TYPE, send, sendError, sendFailure, sendNotFound } from '../scim/errors.ts';
+import { changeScimGroup, createScimGroup, findGroup, removeScimGroup, type WrittenGroup } from '../scim/groups.ts';
 import {
   type ListQuery,
   listScimGroups,
   listScimUsers,
   project,
-  readScimGroupBy,
   readScimUserBy,
-  wantsMembers,
+  type Written,
+  writtenGroup,
 } from '../scim/lists.ts';
 import { changeScimUser, createScimUser, removeScimUser } from '../scim/users.ts';
-
-const JSON_TYPE = 'application/scim+json';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -43,9 +47,11 @@ interface ById {
   Querystring: ListQuery;
 }
 
-/** The SCIM 2.0 server (RFC 7644). Who asks is checked before a body is read. */
+/** Where SCIM is, with its version. */
+export const SCIM_PREFIX = '/scim';
+
+/** The SCIM 2.0 server (RFC 7644) below its prefix. Who asks is checked before a body is read. */
 export function addScimRoutes(service: FastifyInstance, context: RealmContext): void {
-  service.addContentTypeParser(JSON_TYPE, { parseAs: 'string' }, service.getDefaultJsonParser('error', 'error'));
   service.addHook('onRequest', async (request, reply) => {
     const client = await scimClientOf(context, request);
     if (!client)
@@ -55,52 +61,61 @@ export function addScimRoutes(service: FastifyInstance, context: RealmContext): 
         'a token of "sallyport directory token" is needed',
       );
     request.scim = client;
+    const { id = '' } = request.params as { id?: string };
+    if (!isText(id)) return sendNotFound(reply);
+    checkQuery(request.query as object);
   });
+  addBodyParsers(service);
   service.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) =>
-    scimFailure(context, error, reply),
+    sendFailure(context.log, error, reply),
   );
-  addDiscoveryRoutes(service);
-  addUserRoutes(service, context);
-  addGroupRoutes(service, context);
-}
-
-function send(reply: FastifyReply, status: number, body: object): FastifyReply {
-  return reply.code(status).type(JSON_TYPE).send(JSON.stringify(body));
-}
-
-function sendError(reply: FastifyReply, status: number, detail: string, scimType?: string): FastifyReply {
-  return send(reply, status, {
-    schemas: [URNS.error],
-    status: String(status),
-    ...(scimType ? { scimType } : {}),
-    detail,
-  });
-}
-
-function notFound(reply: FastifyReply): FastifyReply {
-  return sendError(reply, 404, 'there is no such resource');
-}
-
-function scimFailure(
-  { log }: RealmContext,
-  error: Error & { statusCode?: number; code?: string },
-  reply: FastifyReply,
-): FastifyReply {
-  if (error instanceof ScimError) return sendError(reply, error.status, error.message, error.scimType);
-  if (error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT')
-    return sendError(reply, 409, 'taken already', 'uniqueness');
-  const status = error instanceof StoreError ? 503 : (error.statusCode ?? 500);
-  if (status < 500) return sendError(reply, status, error.message, 'invalidSyntax');
-  log.error({ err: error }, 'a SCIM request failed');
-  return sendError(
-    reply,
-    status,
-    status === 503 ? 'the database does not answer; try again' : 'something went wrong on our side',
+  service.setNotFoundHandler((_request, reply) => sendNotFound(reply));
+  void service.register(
+    async (version) => {
+      const scope = version as unknown as FastifyInstance;
+      scope.setNotFoundHandler((_request, reply) => sendNotFound(reply));
+      addDiscoveryRoutes(scope);
+      addUserRoutes(scope, context);
+      addGroupRoutes(scope, context);
+      addUnsupported(scope);
+    },
+    { prefix: '/v2' },
   );
+}
+
+/** @throws ScimError for a parameter that is there twice: which of the two is meant? */
+function checkQuery(query: object): void {
+  for (const [name, value] of Object.entries(query))
+    if (typeof value !== 'string') throw new ScimError('invalidSyntax', `${name.slice(0, 32)} is given more than once`);
+}
+
+/** Methods that routes may have. HEAD comes with GET. */
+const METHODS: readonly HTTPMethods[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/** Every method that a path does not have is 405 with those that it has (RFC 9110, section 15.5.6). */
+function refuseOthers(service: FastifyInstance, url: string, allowed: readonly HTTPMethods[]): void {
+  const others = METHODS.filter((method) => !allowed.includes(method));
+  const allow = [...allowed, ...(allowed.includes('GET') ? ['HEAD'] : [])].join(', ');
+  const refuse = async (_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
+    sendError(reply.header('allow', allow), 405, `this path has ${allow}`);
+  service.route({ method: [...others], url, onRequest: refuse, handler: refuse });
+}
+
+/** What the RFC has and we do not is 501 (RFC 7644, sections 3.11, 3.7 and 3.4.3). */
+function addUnsupported(service: FastifyInstance): void {
+  const refuse = async (_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
+    sendError(reply, 501, 'this server does not do that: see ServiceProviderConfig');
+  for (const url of ['/Me', '/Bulk', '/.search', '/Users/.search', '/Groups/.search'])
+    service.route({ method: [...METHODS], url, onRequest: refuse, handler: refuse });
+}
+
+function sendWritten(reply: FastifyReply, status: number, written: Written): FastifyReply {
+  return reply.code(status).type(SCIM_TYPE).send(written);
 }
 
 function addDiscoveryRoutes(service: FastifyInstance): void {
   service.get('/ServiceProviderConfig', async ({ scim }, reply) => send(reply, 200, serviceProviderConfig(scim.base)));
+  refuseOthers(service, '/ServiceProviderConfig', ['GET']);
   const collections = { ResourceTypes: resourceTypes, Schemas: scimSchemas } as const;
   for (const [name, of] of Object.entries(collections)) {
     service.get(`/${name}`, async ({ scim }, reply) => {
@@ -110,86 +125,101 @@ function addDiscoveryRoutes(service: FastifyInstance): void {
     });
     service.get<ById>(`/${name}/:id`, async ({ scim, params }, reply) => {
       const found = of(scim.base).find((resource) => (resource as { id: string }).id === params.id);
-      return found ? send(reply, 200, found) : notFound(reply);
+      return found ? send(reply, 200, found) : sendNotFound(reply);
     });
+    for (const url of [`/${name}`, `/${name}/:id`]) refuseOthers(service, url, ['GET']);
   }
 }
 
-function bodyOf({ body }: FastifyRequest): ScimObject {
-  if (!isObject(body)) throw new ScimError('invalidSyntax', 'a JSON object is expected');
-  return body;
-}
-
 function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
+  const limit = { bodyLimit: USER_BODY_BYTES };
   service.get<ById>('/Users', async ({ scim, query }, reply) =>
-    send(reply, 200, await listScimUsers(context, scim, query)),
+    sendWritten(reply, 200, await listScimUsers(context, scim, query)),
   );
   service.get<ById>('/Users/:id', async ({ scim, params, query }, reply) => {
     const user = await readScimUserBy(context, scim, params.id);
-    return user ? send(reply, 200, project(user, query)) : notFound(reply);
+    return user ? send(reply, 200, project(user, query)) : sendNotFound(reply);
   });
-  service.post<ById>('/Users', async (request, reply) => {
+  service.post<ById>('/Users', limit, async (request, reply) => {
     const { user, index } = await createScimUser(context, request.scim, bodyOf(request));
     await whenInForce(context, index);
     const { location } = user['meta'] as { location: string };
     return send(reply.header('location', location), 201, project(user, request.query));
   });
-  const change = async (request: FastifyRequest<ById>, reply: FastifyReply, of: (before: ScimObject) => unknown) => {
-    const written = await changeScimUser(context, request.scim, request.params.id, of);
-    if (!written) return notFound(reply);
+  const change = async (request: FastifyRequest<ById>, reply: FastifyReply, edit: (before: ScimObject) => unknown) => {
+    const written = await changeScimUser(context, request.scim, request.params.id, edit);
+    if (!written) return sendNotFound(reply);
     await whenInForce(context, written.index);
     return send(reply, 200, project(written.user, request.query));
   };
-  service.put<ById>('/Users/:id', (request, reply) => change(request, reply, () => bodyOf(request)));
-  service.patch<ById>('/Users/:id', (request, reply) => {
+  service.put<ById>('/Users/:id', limit, (request, reply) => change(request, reply, () => bodyOf(request)));
+  service.patch<ById>('/Users/:id', limit, (request, reply) => {
     const operations = parsePatch(bodyOf(request));
     return change(request, reply, (before) => applyPatch(before, operations));
   });
-  service.delete<ById>('/Users/:id', async ({ scim, params }, reply) => {
+  service.delete<ById>('/Users/:id', limit, async ({ scim, params }, reply) => {
     const index = await removeScimUser(context, scim, params.id);
-    if (index === undefined) return notFound(reply);
+    if (index === undefined) return sendNotFound(reply);
     await whenInForce(context, index);
     return reply.code(204).send();
   });
+  refuseOthers(service, '/Users', ['GET', 'POST']);
+  refuseOthers(service, '/Users/:id', ['GET', 'PUT', 'PATCH', 'DELETE']);
 }
 
 function addGroupRoutes(service: FastifyInstance, context: RealmContext): void {
+  const limit = { bodyLimit: GROUP_BODY_BYTES };
   service.get<ById>('/Groups', async ({ scim, query }, reply) =>
-    send(reply, 200, await listScimGroups(context, scim, query)),
+    sendWritten(reply, 200, await listScimGroups(context, scim, query)),
   );
   service.get<ById>('/Groups/:id', async ({ scim, params, query }, reply) => {
-    const group = await readScimGroupBy(context, scim, params.id, wantsMembers(query));
-    return group ? send(reply, 200, project(group, query)) : notFound(reply);
+    const row = await findGroup(context, scim, params.id);
+    return row ? sendWritten(reply, 200, writtenGroup(context, scim, { row, query })) : sendNotFound(reply);
   });
-  service.post<ById>('/Groups', async (request, reply) => {
-    const { group, index } = await createScimGroup(context, request.scim, bodyOf(request));
-    await whenInForce(context, index);
-    const { location } = group['meta'] as { location: string };
-    return send(reply.header('location', location), 201, project(group, request.query));
-  });
-  service.put<ById>('/Groups/:id', async (request, reply) => {
+  const answer = async (request: FastifyRequest<ById>, reply: FastifyReply, written: WrittenGroup | undefined) => {
+    if (!written) return sendNotFound(reply);
+    await whenInForce(context, written.index);
+    const { scim, query, method } = request;
+    // Entra ID expects no content here, and members may be very many.
+    if (method === 'PATCH') return reply.code(204).send();
+    const { row } = written;
+    if (method === 'POST') reply.header('location', `${scim.base}/Groups/${row.subject}`);
+    return sendWritten(reply, method === 'POST' ? 201 : 200, writtenGroup(context, scim, { row, query }));
+  };
+  service.post<ById>('/Groups', limit, async (request, reply) =>
+    answer(request, reply, await createScimGroup(context, request.scim, bodyOf(request), new Pace())),
+  );
+  service.put<ById>('/Groups/:id', limit, async (request, reply) => {
     const body = bodyOf(request);
     const members = memberIds(body['members'] as ScimValue | undefined);
-    const patch = { attributes: body, steps: [{ op: 'replace', members }] } as const;
-    const written = await changeScimGroup(context, request.scim, request.params.id, () => patch);
-    if (!written) return notFound(reply);
-    await whenInForce(context, written.index);
-    return send(reply, 200, project(written.group, request.query));
+    const edit = (): GroupPatch => ({ attributes: body, steps: [{ op: 'replace', members }] });
+    const of = { subject: request.params.id, edit, pace: new Pace() };
+    return answer(request, reply, await changeScimGroup(context, request.scim, of));
   });
-  service.patch<ById>('/Groups/:id', async (request, reply) => {
-    const operations = parsePatch(bodyOf(request));
-    const written = await changeScimGroup(context, request.scim, request.params.id, (before) =>
-      splitGroupPatch(before, operations),
-    );
-    if (!written) return notFound(reply);
-    await whenInForce(context, written.index);
-    // Entra ID expects no content here, and members may be very many.
-    return reply.code(204).send();
+  service.patch<ById>('/Groups/:id', limit, async (request, reply) => {
+    const pace = new Pace();
+    const reader = await readGroupPatch(bodyOf(request), pace);
+    const of = { subject: request.params.id, edit: (before: ScimObject) => reader.patchOf(before), pace };
+    return answer(request, reply, await changeScimGroup(context, request.scim, of));
   });
-  service.delete<ById>('/Groups/:id', async ({ scim, params }, reply) => {
+  service.delete<ById>('/Groups/:id', limit, async ({ scim, params }, reply) => {
     const index = await removeScimGroup(context, scim, params.id);
-    if (index === undefined) return notFound(reply);
+    if (index === undefined) return sendNotFound(reply);
     await whenInForce(context, index);
     return reply.code(204).send();
   });
+  refuseOthers(service, '/Groups', ['GET', 'POST']);
+  refuseOthers(service, '/Groups/:id', ['GET', 'PUT', 'PATCH', 'DELETE']);
+}
+
+/** Units that reading one operation costs. */
+const OPERATION_UNITS = 10;
+
+async function readGroupPatch(body: ScimObject, pace: Pace): Promise<GroupPatchReader> {
+  const reader = new GroupPatchReader();
+  for (const operation of patchOperations(body, MAX_GROUP_OPERATIONS)) {
+    reader.take(parseOperation(operation));
+    if (pace.spend(OPERATION_UNITS)) await pace.rest();
+  }
+  return reader;
 }

@@ -1,9 +1,13 @@
-import type { DirectoryGroupRow, IdentityRow, Table, Transaction } from '@sallyport/access';
+import { Readable } from 'node:stream';
+import type { DirectoryGroupRow, IdentityRow, Selection, Table, Transaction } from '@sallyport/access';
 import {
+  comparedTexts,
+  costOf,
   equalText,
   MAX_RESULTS,
   matchesFilter,
   mentions,
+  Pace,
   parseScimFilter,
   projected,
   type ScimFilter,
@@ -12,8 +16,8 @@ import {
 } from '@sallyport/directory';
 import type { RealmContext } from '../realm-context.ts';
 import type { ScimClient } from './client.ts';
-import { scimGroup } from './groups.ts';
-import { bareUser, scimUser } from './users.ts';
+import { memberPages, membersAmong } from './groups.ts';
+import { bareUser, withGroups } from './users.ts';
 
 /** Query of a list (RFC 7644, section 3.4.2). */
 export interface ListQuery {
@@ -26,7 +30,11 @@ export interface ListQuery {
 
 const DEFAULT_COUNT = 100;
 /** Rows that are looked at together when a filter has no index. */
-const SCAN = 1_000;
+const SCAN = 200;
+/** Farther than any list goes. */
+const MAX_START = 1_000_000_000;
+/** Characters of a resource that cost as much as one comparison. */
+const CHARACTERS_PER_UNIT = 64;
 
 interface Window {
   readonly start: number;
@@ -35,7 +43,7 @@ interface Window {
 
 /** Which part of the results is wanted: bad numbers count as their nearest good one, as the RFC says. */
 function windowOf({ startIndex, count }: ListQuery): Window {
-  const start = Math.max(1, Number.parseInt(startIndex ?? '1', 10) || 1);
+  const start = Math.min(MAX_START, Math.max(1, Number.parseInt(startIndex ?? '1', 10) || 1));
   const wanted = Number.parseInt(count ?? String(DEFAULT_COUNT), 10);
   return { start, count: Math.min(MAX_RESULTS, Math.max(0, Number.isNaN(wanted) ? DEFAULT_COUNT : wanted)) };
 }
@@ -43,105 +51,219 @@ function windowOf({ startIndex, count }: ListQuery): Window {
 interface Source<Row> {
   readonly table: Table<Row>;
   readonly where: Partial<Row>;
-  /** Columns that are looked up for attributes which a filter wants equal. */
-  readonly indexed: Readonly<Record<string, (text: string) => Partial<Row>>>;
-  /** What the filter is matched against. */
-  readonly seen: (row: Row) => Promise<ScimObject>;
+  /** Which rows may fit at all, as an index knows. */
+  readonly narrowed: Selection<Row>;
+  /** What rows are when the filter is matched against them. */
+  readonly seen: (rows: readonly Row[]) => Promise<readonly ScimObject[]>;
 }
 
-async function select<Row>(
+interface Found<Row> {
+  readonly rows: readonly Row[];
+  readonly total: number;
+}
+
+async function select<Row extends { readonly subject: string }>(
   source: Source<Row>,
   filter: ScimFilter | undefined,
   { start, count }: Window,
-): Promise<{ rows: Row[]; total: number }> {
-  const { table, where } = source;
+): Promise<Found<Row>> {
+  const { table, where, narrowed } = source;
   const offset = start - 1;
   if (!filter) {
     const rows = count === 0 ? [] : await table.list({ where, offset, limit: count });
-    return { rows: [...rows], total: await table.count({ where }) };
+    return { rows, total: await table.count({ where }) };
   }
-  const narrowed = narrow(source, filter);
+  const pace = new Pace();
+  const cost = costOf(filter);
   const rows: Row[] = [];
   let total = 0;
-  for (let at = 0; ; at += SCAN) {
-    const part = await table.list({ where: { ...where, ...narrowed }, offset: at, limit: SCAN });
-    for (const row of part) {
-      if (!matchesFilter(await source.seen(row), filter)) continue;
+  const selection = { ...narrowed, where: { ...where, ...narrowed.where } };
+  for (let after = ''; ; ) {
+    const part = await table.list({ ...selection, above: ['subject', after], limit: SCAN });
+    const seen = await source.seen(part);
+    for (const [i, row] of part.entries()) {
+      if (pace.spend(cost * sizeOf(seen[i]!))) await pace.rest();
+      if (!matchesFilter(seen[i]!, filter)) continue;
       total += 1;
       if (total > offset && rows.length < count) rows.push(row);
     }
     if (part.length < SCAN) return { rows, total };
+    after = part.at(-1)!.subject;
   }
 }
 
-function narrow<Row>({ indexed }: Source<Row>, filter: ScimFilter): Partial<Row> {
-  for (const [attribute, where] of Object.entries(indexed)) {
-    const text = equalText(filter, attribute);
-    if (text !== undefined) return where(text);
+/** About what one comparison with a resource may cost: as many as it has values. */
+function sizeOf(resource: ScimObject): number {
+  return 1 + JSON.stringify(resource).length / CHARACTERS_PER_UNIT;
+}
+
+/** The text that an indexed attribute must be equal to. */
+function narrow<Row>(
+  filter: ScimFilter | undefined,
+  indexed: Readonly<Record<string, (text: string) => Partial<Row>>>,
+): Selection<Row> {
+  for (const [attribute, where] of filter ? Object.entries(indexed) : []) {
+    const text = equalText(filter!, attribute);
+    if (text !== undefined) return { where: where(text) };
   }
   return {};
 }
 
-function listResponse(resources: readonly ScimObject[], total: number, { start }: Window): object {
-  return {
-    schemas: [URNS.list],
-    totalResults: total,
-    startIndex: start,
-    itemsPerPage: resources.length,
-    Resources: resources,
-  };
+/** An answer that is written while it is made: its resources may be many and large. */
+export type Written = Readable;
+
+function writtenList(
+  resources: AsyncIterable<string>,
+  total: number,
+  { start, items }: { start: number; items: number },
+) {
+  const head = { schemas: [URNS.list], totalResults: total, startIndex: start, itemsPerPage: items };
+  return Readable.from(listText(JSON.stringify(head), resources));
+}
+
+async function* listText(head: string, resources: AsyncIterable<string>): AsyncGenerator<string> {
+  yield `${head.slice(0, -1)},"Resources":[`;
+  yield* resources;
+  yield ']}';
 }
 
 /** Users that fit, a page of them. @throws ScimError invalidFilter */
-export async function listScimUsers({ access }: RealmContext, client: ScimClient, query: ListQuery): Promise<object> {
+export async function listScimUsers({ access }: RealmContext, client: ScimClient, query: ListQuery): Promise<Written> {
   const filter = query.filter === undefined ? undefined : parseScimFilter(query.filter);
   const window = windowOf(query);
-  return access.store.transaction(async (transaction) => {
-    const withGroups = filter !== undefined && mentions(filter, 'groups');
+  const { users, total } = await access.store.transaction(async (transaction) => {
+    const groupsMatter = filter !== undefined && mentions(filter, 'groups');
     const source: Source<IdentityRow> = {
       table: transaction.tables.identities,
       where: { directory: client.directory },
-      indexed: {
+      narrowed: narrow<IdentityRow>(filter, {
         userName: (text) => ({ login: text.toLowerCase() }),
+        externalId: (externalId) => ({ externalId }),
         id: (subject) => ({ subject }),
-      },
-      seen: async (row) => (withGroups ? scimUser(client, transaction, row) : bareUser(client.base, row)),
+      }),
+      seen: async (rows) =>
+        groupsMatter ? withGroups(client, transaction, rows) : rows.map((row) => bareUser(client.base, row)),
     };
-    const { rows, total } = await select(source, filter, window);
-    const users = await Promise.all(rows.map((row) => scimUser(client, transaction, row)));
-    return listResponse(
-      users.map((user) => project(user, query)),
-      total,
-      window,
-    );
+    const found = await select(source, filter, window);
+    return { users: await withGroups(client, transaction, found.rows), total: found.total };
   });
+  return writtenList(userTexts(users, query), total, { start: window.start, items: users.length });
+}
+
+async function* userTexts(users: readonly ScimObject[], query: ListQuery): AsyncGenerator<string> {
+  for (const [i, user] of users.entries()) yield `${i === 0 ? '' : ','}${JSON.stringify(project(user, query))}`;
 }
 
 /** Groups that fit, a page of them. @throws ScimError invalidFilter */
-export async function listScimGroups({ access }: RealmContext, client: ScimClient, query: ListQuery): Promise<object> {
+export async function listScimGroups(context: RealmContext, client: ScimClient, query: ListQuery): Promise<Written> {
   const filter = query.filter === undefined ? undefined : parseScimFilter(query.filter);
   const window = windowOf(query);
-  return access.store.transaction(async (transaction) => {
-    const withMembers = filter !== undefined && mentions(filter, 'members');
+  const members = filter === undefined ? [] : comparedTexts(filter, 'members');
+  const { rows, total } = await context.access.store.transaction(async (transaction) => {
     const source: Source<DirectoryGroupRow> = {
       table: transaction.tables.directoryGroups,
       where: { directory: client.directory },
-      indexed: { id: (subject) => ({ subject }) },
-      seen: (row) => scimGroup(client, transaction, row, withMembers),
+      narrowed: await narrowGroups(transaction, client, filter),
+      seen: async (found) => {
+        const seen: ScimObject[] = [];
+        for (const row of found) seen.push(await groupSeen(client, transaction, { row, members }));
+        return seen;
+      },
     };
-    const { rows, total } = await select(source, filter, window);
-    const wanted = wantsMembers(query);
-    const groups: ScimObject[] = [];
-    for (const row of rows) groups.push(project(await scimGroup(client, transaction, row, wanted), query));
-    return listResponse(groups, total, window);
+    return select(source, filter, window);
   });
+  return writtenList(groupsText(context, client, { rows, query }), total, { start: window.start, items: rows.length });
+}
+
+/** A filter that wants a member looks at the groups of that member only. */
+async function narrowGroups(
+  { tables }: Transaction,
+  { directory }: ScimClient,
+  filter: ScimFilter | undefined,
+): Promise<Selection<DirectoryGroupRow>> {
+  const narrowed = narrow<DirectoryGroupRow>(filter, {
+    id: (subject) => ({ subject }),
+    externalId: (externalId) => ({ externalId }),
+  });
+  const member = filter && equalText(filter, 'members');
+  if (narrowed.where || member === undefined) return narrowed;
+  const joined = await tables.accountGroups.list({ where: { directory, subject: member } });
+  return { among: ['subject', joined.map(({ groupSubject }) => groupSubject)] };
+}
+
+async function groupSeen(
+  { base }: ScimClient,
+  transaction: Transaction,
+  { row, members }: { row: DirectoryGroupRow; members: readonly string[] },
+): Promise<ScimObject> {
+  if (members.length === 0) return bareGroup(base, row);
+  const found = await membersAmong(transaction, row, members);
+  return { ...bareGroup(base, row), members: found.map((value) => ({ value })) };
+}
+
+/** A stored group without its members. */
+export function bareGroup(base: string, row: DirectoryGroupRow): ScimObject {
+  return {
+    schemas: [URNS.group],
+    id: row.subject,
+    ...(row.externalId === '' ? {} : { externalId: row.externalId }),
+    displayName: row.name,
+    meta: {
+      resourceType: 'Group',
+      created: new Date(row.createdAt).toISOString(),
+      lastModified: new Date(row.changedAt).toISOString(),
+      location: `${base}/Groups/${row.subject}`,
+    },
+  };
+}
+
+async function* groupsText(
+  context: RealmContext,
+  client: ScimClient,
+  { rows, query }: { rows: readonly DirectoryGroupRow[]; query: ListQuery },
+): AsyncGenerator<string> {
+  for (const [i, row] of rows.entries()) {
+    if (i > 0) yield ',';
+    yield* groupText(context, client, { row, query });
+  }
+}
+
+/** A group as it is written, page by page of its members when they are wanted: there may be very many. */
+async function* groupText(
+  context: RealmContext,
+  client: ScimClient,
+  { row, query }: { row: DirectoryGroupRow; query: ListQuery },
+): AsyncGenerator<string> {
+  yield JSON.stringify(project(bareGroup(client.base, row), query)).slice(0, -1);
+  if (wantsMembers(query)) {
+    let begun = false;
+    for await (const page of memberPages(context, client, row.subject)) {
+      const members = page.map((value) => JSON.stringify({ value, $ref: `${client.base}/Users/${value}` }));
+      yield `${begun ? ',' : ',"members":['}${members.join(',')}`;
+      begun = true;
+    }
+    if (begun) yield ']';
+  }
+  yield '}';
+}
+
+/** A group as its client wants it. */
+export function writtenGroup(
+  context: RealmContext,
+  client: ScimClient,
+  of: { readonly row: DirectoryGroupRow; readonly query: ListQuery },
+): Written {
+  return Readable.from(groupText(context, client, of));
 }
 
 /** Members of a large group are many: they are read only when they will be shown. */
-export function wantsMembers({ attributes, excludedAttributes }: ListQuery): boolean {
-  const names = (list: string): string[] => list.toLowerCase().split(/[ ,]+/);
-  if (attributes !== undefined && attributes !== '')
-    return names(attributes).some((name) => name.startsWith('members'));
+function wantsMembers({ attributes, excludedAttributes }: ListQuery): boolean {
+  const names = (list: string): string[] =>
+    list
+      .toLowerCase()
+      .split(/[ ,]+/)
+      .map((name) => name.replace(/^urn:.*:/, '').split('.')[0]!);
+  if (attributes !== undefined && attributes !== '') return names(attributes).includes('members');
   return !names(excludedAttributes ?? '').includes('members');
 }
 
@@ -158,19 +280,6 @@ export async function readScimUserBy(
 ): Promise<ScimObject | undefined> {
   return access.store.transaction(async (transaction: Transaction) => {
     const row = await transaction.tables.identities.find({ directory: client.directory, subject });
-    return row && scimUser(client, transaction, row);
-  });
-}
-
-/** One group; undefined when there is none. */
-export async function readScimGroupBy(
-  { access }: RealmContext,
-  client: ScimClient,
-  subject: string,
-  withMembers: boolean,
-): Promise<ScimObject | undefined> {
-  return access.store.transaction(async (transaction: Transaction) => {
-    const row = await transaction.tables.directoryGroups.find({ directory: client.directory, subject });
-    return row && scimGroup(client, transaction, row, withMembers);
+    return row && (await withGroups(client, transaction, [row]))[0];
   });
 }

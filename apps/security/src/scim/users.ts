@@ -12,27 +12,30 @@ import { isObject, readScimUser, ScimError, type ScimObject, type ScimUser, URNS
 import type { RealmContext } from '../realm-context.ts';
 import type { ScimClient } from './client.ts';
 
-/** A stored user as the client reads it. */
-export async function scimUser(
+/** Stored users as the client reads them, with their groups. */
+export async function withGroups(
   { base, directory }: ScimClient,
   { tables }: Transaction,
-  row: IdentityRow,
-): Promise<ScimObject> {
-  const joined = await tables.accountGroups.list({ where: { directory, subject: row.subject } });
-  const groupIds = joined.map(({ groupSubject }) => groupSubject);
-  const groups = await tables.directoryGroups.list({ where: { directory }, among: ['subject', groupIds] });
-  return {
-    ...bareUser(base, row),
-    ...(groups.length === 0
-      ? {}
-      : {
-          groups: groups.map(({ subject, name }) => ({
-            value: subject,
-            display: name,
-            $ref: `${base}/Groups/${subject}`,
-          })),
-        }),
-  };
+  rows: readonly IdentityRow[],
+): Promise<ScimObject[]> {
+  const where = { directory };
+  const joined = await tables.accountGroups.list({ where, among: ['subject', rows.map(({ subject }) => subject)] });
+  const ids = [...new Set(joined.map(({ groupSubject }) => groupSubject))];
+  const names = new Map(
+    (await tables.directoryGroups.list({ where, among: ['subject', ids] })).map(({ subject, name }) => [subject, name]),
+  );
+  const groups = new Map<string, ScimObject[]>();
+  for (const { subject, groupSubject: value } of joined) {
+    const display = names.get(value);
+    if (display === undefined) continue;
+    const list = groups.get(subject) ?? [];
+    list.push({ value, display, $ref: `${base}/Groups/${value}` });
+    groups.set(subject, list);
+  }
+  return rows.map((row) => {
+    const own = groups.get(row.subject);
+    return { ...bareUser(base, row), ...(own ? { groups: own } : {}) };
+  });
 }
 
 /** A stored user without its groups. */
@@ -126,7 +129,7 @@ async function write(
   const [conflict] = outcome.conflicts;
   if (conflict && isNew) throw new ScimError('uniqueness', conflict.why);
   const row = (await identities.find({ directory, subject }))!;
-  return { user: await scimUser(client, change, row), index: outcome.index };
+  return { user: (await withGroups(client, change, [row]))[0]!, index: outcome.index };
 }
 
 /** Removes a user; undefined when there is none. */

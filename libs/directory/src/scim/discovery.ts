@@ -89,7 +89,7 @@ const USER_ATTRIBUTES: readonly object[] = [
 ];
 
 const GROUP_ATTRIBUTES: readonly object[] = [
-  attribute('displayName', { required: true, uniqueness: 'server' }),
+  attribute('displayName', { required: true }),
   attribute('externalId', { caseExact: true }),
   attribute('members', {
     type: 'complex',

@@ -33,6 +33,16 @@ export class ScimError extends Error {
   }
 }
 
+/** The URN of a whole schema: of a resource of some version, or of a User or Group. */
+export function isSchema(name: string): boolean {
+  return /^urn:[A-Za-z0-9:._-]{1,200}:(?:\d+(?:\.\d+)*:[A-Za-z][A-Za-z0-9]{0,63}|User|Group)$/i.test(name);
+}
+
+/** True for the schemas whose attributes are at the top of a resource. */
+export function isCore(schema: string): boolean {
+  return schema === '' || /:schemas:core:/i.test(schema);
+}
+
 /** Names that would reach into the language itself. */
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 

@@ -1,4 +1,5 @@
-import { checkName, ScimError } from './errors.ts';
+import { isText } from '@sallyport/security-api';
+import { checkName, isCore, isSchema, ScimError } from './errors.ts';
 
 /** JSON of a resource. */
 export type ScimValue = string | number | boolean | null | readonly ScimValue[] | ScimObject;
@@ -6,7 +7,7 @@ export interface ScimObject {
   readonly [name: string]: ScimValue | undefined;
 }
 
-/** Where an attribute is: the URN of its schema, if named, its name and its sub-attribute. */
+/** Where an attribute is: the URN of its schema, if named, its name and its sub-attribute. No name is the whole schema. */
 export interface AttributePath {
   readonly schema: string;
   readonly name: string;
@@ -133,15 +134,17 @@ function parseLiteral(token: string): string | number | boolean | null {
   const bare = /^(true|false|null)$/i.test(token) ? token.toLowerCase() : token;
   try {
     const value: unknown = JSON.parse(bare);
-    if (value === null || ['string', 'number', 'boolean'].includes(typeof value)) return value as string;
+    if (typeof value === 'string' && isText(value)) return value;
+    if (value === null || typeof value === 'number' || typeof value === 'boolean') return value;
   } catch {
     // Falls through to the one error below.
   }
-  throw invalid('a value is a text in quotes, a number, true, false or null');
+  throw invalid('a value is a line of text in quotes, a number, true, false or null');
 }
 
-/** Parses `name`, `name.sub` or `urn:…:name.sub`. @throws ScimError */
+/** Parses `name`, `name.sub`, `urn:…:name.sub` or the URN of a whole schema. @throws ScimError */
 export function parseAttributePath(text: string, type: 'invalidFilter' | 'invalidPath'): AttributePath {
+  if (isSchema(text)) return { schema: text, name: '', sub: '' };
   const [, schema = '', rest = text] = /^(urn:[A-Za-z0-9:._-]{1,200}):([^:]*)$/i.exec(text) ?? [];
   const [name = '', sub = '', ...more] = rest.split('.');
   if (more.length > 0) throw new ScimError(type, 'an attribute has one level of sub-attributes');
@@ -206,16 +209,17 @@ export function propertyOf(object: ScimObject, name: string): string | undefined
 }
 
 function containerOf(resource: ScimObject, { schema }: AttributePath): ScimObject | undefined {
-  const key = schema === '' ? undefined : propertyOf(resource, schema);
   // The URNs of the core schemas name what is at the top.
-  if (key === undefined) return resource;
-  const container = resource[key];
+  if (isCore(schema)) return resource;
+  const key = propertyOf(resource, schema);
+  const container = key === undefined ? undefined : resource[key];
   return isObject(container) ? container : undefined;
 }
 
 /** Values of an attribute: each element of a list, and its sub-attribute or `value`. */
 function valuesAt(resource: ScimObject, path: AttributePath): ScimValue[] {
   const container = containerOf(resource, path);
+  if (path.name === '') return container ? [true] : [];
   const key = container && propertyOf(container, path.name);
   const found = key === undefined ? undefined : container![key];
   if (found === undefined) return [];
@@ -245,7 +249,54 @@ export function isObject(value: unknown): value is ScimObject {
 export function equalText(filter: ScimFilter, name: string): string | undefined {
   if (filter.kind === 'and') return equalText(filter.left, name) ?? equalText(filter.right, name);
   if (filter.kind !== 'compare' || filter.operator !== 'eq' || typeof filter.value !== 'string') return undefined;
-  return filter.path.name.toLowerCase() === name.toLowerCase() && filter.path.sub === '' ? filter.value : undefined;
+  const { schema, name: named, sub } = filter.path;
+  const isIt = isCore(schema) && named.toLowerCase() === name.toLowerCase() && sub === '';
+  return isIt ? filter.value : undefined;
+}
+
+/** Comparisons in a filter: what matching it costs, for each value. */
+export function costOf(filter: ScimFilter): number {
+  switch (filter.kind) {
+    case 'and':
+    case 'or':
+      return costOf(filter.left) + costOf(filter.right);
+    case 'not':
+    case 'element':
+      return 1 + costOf(filter.filter);
+    default:
+      return 1;
+  }
+}
+
+/**
+ * The texts to which a filter compares an attribute, and nothing else of it: `name eq`, `name.value eq`, `name[value eq]`.
+ * @throws ScimError invalidFilter when it asks for more of it
+ */
+export function comparedTexts(filter: ScimFilter, name: string): string[] {
+  switch (filter.kind) {
+    case 'and':
+    case 'or':
+      return [...comparedTexts(filter.left, name), ...comparedTexts(filter.right, name)];
+    case 'not':
+      return comparedTexts(filter.filter, name);
+    case 'element':
+      return isNamed(filter.path, name) ? comparedTexts(filter.filter, 'value') : [];
+    default:
+      return textCompared(filter, name);
+  }
+}
+
+function textCompared(filter: Extract<ScimFilter, { kind: 'compare' | 'present' }>, name: string): string[] {
+  if (!isNamed(filter.path, name)) return [];
+  const { sub } = filter.path;
+  const whole = sub === '' || sub.toLowerCase() === 'value';
+  if (whole && filter.kind === 'compare' && filter.operator === 'eq' && typeof filter.value === 'string')
+    return [filter.value];
+  throw invalid(`${name} are compared by eq`);
+}
+
+function isNamed({ name }: AttributePath, wanted: string): boolean {
+  return name.toLowerCase() === wanted.toLowerCase();
 }
 
 /** True when a filter asks for an attribute anywhere. */

@@ -1,5 +1,7 @@
+import { isText } from '@sallyport/security-api';
 import { ScimError } from './errors.ts';
 import { isObject, propertyOf, type ScimObject, type ScimValue } from './filter.ts';
+import { MAX_DEPTH, MAX_VALUES } from './patch.ts';
 
 /** URNs of the schemas (RFC 7643, section 8). */
 export const URNS = {
@@ -26,7 +28,7 @@ export interface ScimUser {
 
 /** Reads a user resource as a client wrote it; `active` stands for one that says nothing of it. @throws ScimError invalidValue */
 export function readScimUser(body: unknown, activeBefore = true): ScimUser {
-  const attributes = writable(body);
+  const attributes = withManager(writable(body));
   const userName = textOf(attributes, 'userName');
   if (userName === undefined || userName.trim() === '') throw new ScimError('invalidValue', 'a user needs a userName');
   const displayName = textOf(attributes, 'displayName') ?? nameOf(attributes) ?? userName;
@@ -46,9 +48,23 @@ export interface ScimGroup {
   readonly externalId: string;
 }
 
+/** Entra ID writes the manager as a bare id; by its schema it is an object. An empty one is none. */
+function withManager(attributes: ScimObject): ScimObject {
+  const key = propertyOf(attributes, URNS.enterprise);
+  const extension = key === undefined ? undefined : attributes[key];
+  if (!isObject(extension)) return attributes;
+  const name = propertyOf(extension, 'manager');
+  const manager = name === undefined ? undefined : extension[name];
+  if (name === undefined || isObject(manager)) return attributes;
+  const { [name]: _, ...rest } = extension;
+  if (manager === '' || manager === null || manager === undefined) return { ...attributes, [key!]: rest };
+  if (typeof manager !== 'string') throw new ScimError('invalidValue', 'a manager is an object with a value');
+  return { ...attributes, [key!]: { ...rest, [name]: { value: manager } } };
+}
+
 /** Reads a group resource, without its members. @throws ScimError invalidValue */
 export function readScimGroup(body: unknown): ScimGroup {
-  const attributes = writable(body);
+  const attributes = writable(withoutName(isObject(body) ? body : {}, 'members'));
   const displayName = textOf(attributes, 'displayName');
   if (displayName === undefined || displayName.trim() === '')
     throw new ScimError('invalidValue', 'a group needs a displayName');
@@ -61,9 +77,31 @@ function writable(body: unknown): ScimObject {
     ([name, value]) => !READ_ONLY.has(name.toLowerCase()) && value !== undefined && name !== '__proto__',
   );
   const attributes = Object.fromEntries(kept);
+  checkShape(attributes, 0);
   if (JSON.stringify(attributes).length > MAX_BODY_CHARACTERS)
     throw new ScimError('invalidValue', 'the resource is too large');
   return attributes;
+}
+
+/**
+ * Texts of lines, lists and depths of a size, and no attribute twice: what stands under two names that differ only by case
+ * would be one thing for a filter and another for a reader.
+ * @throws ScimError
+ */
+function checkShape(value: ScimValue | undefined, depth: number): void {
+  if (depth > MAX_DEPTH) throw new ScimError('invalidValue', 'the resource is nested too deeply');
+  if (typeof value === 'string' && !isText(value.replace(/[\t\n\r]/g, ' ')))
+    throw new ScimError('invalidValue', 'a text has control characters');
+  if (Array.isArray(value)) {
+    if (value.length > MAX_VALUES) throw new ScimError('tooMany', `an attribute has at most ${MAX_VALUES} values`);
+    for (const one of value) checkShape(one as ScimValue, depth + 1);
+  } else if (isObject(value)) {
+    const names = Object.keys(value);
+    if (new Set(names.map((name) => name.toLowerCase())).size < names.length)
+      throw new ScimError('invalidSyntax', 'an attribute is named twice');
+    if (!names.every((name) => isText(name))) throw new ScimError('invalidValue', 'a name has control characters');
+    for (const name of names) checkShape(value[name], depth + 1);
+  }
 }
 
 function withoutName(object: ScimObject, name: string): ScimObject {
@@ -78,8 +116,8 @@ function attributeIn(object: ScimObject, name: string): ScimValue | undefined {
 function textOf(object: ScimObject, name: string): string | undefined {
   const value = attributeIn(object, name);
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'string' || value.length > 256)
-    throw new ScimError('invalidValue', `${name} is a text of at most 256 characters`);
+  if (typeof value !== 'string' || value.length > 256 || !isText(value))
+    throw new ScimError('invalidValue', `${name} is a line of text of at most 256 characters`);
   return value;
 }
 

@@ -1,0 +1,61 @@
+import { isObject, Pace, parseJsonInTurns, ScimError, type ScimObject } from '@sallyport/directory';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { SCIM_TYPE, ScimBusyError, ScimStatusError } from './errors.ts';
+
+/** Largest body about a user, bytes. */
+export const USER_BODY_BYTES = 256 * 1024;
+/** Largest body about a group, bytes: a hundred thousand members with name, type and reference of each. */
+export const GROUP_BODY_BYTES = 48 * 1024 * 1024;
+/** A larger body is parsed in turns and counts as large, bytes. */
+const LARGE_BYTES = 64 * 1024;
+/** Large bodies that a node holds at a time; each costs some ten times its bytes. */
+const MAX_LARGE_BYTES = 2 * GROUP_BODY_BYTES;
+
+/** Bytes of large bodies that are being worked on by this node. */
+class LargeBodies {
+  #bytes = 0;
+
+  take(bytes: number): boolean {
+    if (this.#bytes + bytes > MAX_LARGE_BYTES) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
+/** Reads bodies as SCIM clients send them: with or without a type, empty where there is none, and very large for groups. */
+export function addBodyParsers(service: FastifyInstance): void {
+  const large = new LargeBodies();
+  service.addHook('onRequest', async (request, reply) => {
+    const declared = Number(
+      request.headers['content-length'] ?? (request.headers['transfer-encoding'] ? LARGE_BYTES * 16 : 0),
+    );
+    if (!(declared > LARGE_BYTES)) return;
+    if (!large.take(declared)) throw new ScimBusyError('too many large requests at once; try again');
+    reply.raw.once('close', () => large.giveBack(declared));
+  });
+  const parseAs = { parseAs: 'buffer' } as const;
+  service.removeContentTypeParser('application/json');
+  service.addContentTypeParser(['application/json', SCIM_TYPE], parseAs, (request: FastifyRequest, body: unknown) =>
+    parseBody(request, body as Buffer),
+  );
+  service.addContentTypeParser('*', parseAs, async (request: FastifyRequest, body: unknown) => {
+    if ((body as Buffer).length === 0 || request.method === 'DELETE') return undefined;
+    throw new ScimStatusError(415, `a body is ${SCIM_TYPE}`);
+  });
+}
+
+/** What a DELETE carries means nothing (RFC 9110, section 9.3.5). */
+async function parseBody({ method }: FastifyRequest, body: Buffer): Promise<unknown> {
+  if (body.length === 0 || method === 'DELETE') return undefined;
+  return parseJsonInTurns(body.toString('utf8').replace(/^\uFEFF/, ''), new Pace());
+}
+
+/** The body of a request. @throws ScimError when it is no object */
+export function bodyOf({ body }: FastifyRequest): ScimObject {
+  if (!isObject(body)) throw new ScimError('invalidSyntax', 'a JSON object is expected');
+  return body;
+}
