@@ -26,8 +26,16 @@ function fetchJwks({ jwksUrl, caFile }: IdentityOptions): Promise<JSONWebKeySet>
       response.on('data', (part) => {
         text += part;
       });
-      response.on('end', () => resolve(JSON.parse(text) as JSONWebKeySet));
+      response.on('error', reject);
+      response.on('end', () => {
+        try {
+          resolve(JSON.parse(text) as JSONWebKeySet);
+        } catch (error) {
+          reject(error);
+        }
+      });
     });
+    request.on('timeout', () => request.destroy(new Error('Security does not answer')));
     request.on('error', reject);
   });
 }

@@ -1,4 +1,5 @@
 import { listenAddress, readSettings, text } from '@sallyport/settings';
+import { createLog, spreadLastNet } from '@sallyport/telemetry';
 import { createIntranet } from './app.ts';
 import { identityVerifier } from './identity.ts';
 
@@ -23,8 +24,9 @@ const service = createIntranet({
 const url = await service.listen(settings.SALLYPORT_LISTEN);
 const stop = (): void => {
   service.server.closeAllConnections();
-  void service.close().then(() => process.exit(0));
+  void service.close().then(() => process.exit());
 };
+spreadLastNet(createLog('intranet'), stop);
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
 process.on('disconnect', stop);
 if (process.send) process.send({ type: 'ready', url });

@@ -16,7 +16,7 @@ import {
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { type ListenAddress, readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
-import { createLog, type Log } from '@sallyport/telemetry';
+import { createLog, type Log, spreadLastNet } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import { createAdminService, createDirectoryService, createProxyService, type ServerCertificate, TLS } from './app.ts';
 import { LEAF_TTL_MS } from './certificates.ts';
@@ -183,8 +183,9 @@ async function start(): Promise<void> {
     await shared.bus.close();
     await store.close();
     await database.close();
-    process.exit(0);
+    process.exit();
   };
+  spreadLastNet(log, stop);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
   process.on('disconnect', () => void stop());
 
