@@ -61,7 +61,7 @@ async function startAll(
   });
   const caFile = join(data, 'ca.pem');
   writeFileSync(caFile, security['ca']!);
-  const { ready: intranet } = await running.start('intranet', {
+  const { ready: intranet } = await running.startLasting('intranet', {
     SALLYPORT_LISTEN: `127.0.0.1:${ports.intranet}`,
     SALLYPORT_SHARE: join(data, 'share'),
     SALLYPORT_JWKS_URL: `${security['proxyUrl']}/v1/jwks`,
@@ -76,14 +76,14 @@ async function startAll(
   };
   const quickStart = await seed(admin, join(data, 'cli', 'quick-start.json'), urls);
   const known = existsSync(join(data, 'proxy', 'identity.json'));
-  await running.start('proxy', {
+  await running.startLasting('proxy', {
     SALLYPORT_DATA: join(data, 'proxy'),
     SALLYPORT_LISTEN: `127.0.0.1:${ports.proxy}`,
     SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${ports.health}`,
     SALLYPORT_DRAIN_MS: '1000',
     ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin, 'proxy-1') }),
   });
-  await running.start('phone', { SALLYPORT_LISTEN: `127.0.0.1:${ports.phone}` });
+  await running.startLasting('phone', { SALLYPORT_LISTEN: `127.0.0.1:${ports.phone}` });
   const [link, kept] = [await freshLink(admin), await countKept(admin)];
   await admin.close();
   welcome({ link, kept, quickStart, phone: urls.phone });

@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { AppProcess, type ClusterError } from '@sallyport/local-cluster';
 import { CliError } from '../output.ts';
+import { Lasting } from './lasting.ts';
 
 /** Everything that a command started on this machine; stopped in reverse order. */
 export class Running {
@@ -31,6 +32,25 @@ export class Running {
       throw new CliError(error.message, `the whole log is in ${logFile}`);
     });
     this.add(() => started.end());
+    process.stdout.write('ok\n');
+    return started;
+  }
+
+  /** Like `start`, for a part whose end is no reason to stop the others: it is started again, and a line says so. */
+  async startLasting(app: string, environment: Readonly<Record<string, string>>): Promise<AppProcess> {
+    process.stdout.write(`  starting ${app} … `);
+    const logFile = join(this.#data, 'logs', `${app}.log`);
+    const options = { environment: { ...process.env, ...environment }, logFile };
+    const lasting = new Lasting({
+      start: (onExit) => AppProcess.start(app, { ...options, onExit }),
+      say: (text) => {
+        if (!this.#stopping) process.stderr.write(`${app} ${text}; its log is in ${logFile}\n`);
+      },
+    });
+    this.add(() => lasting.end());
+    const started = await lasting.begin<AppProcess>().catch((error: ClusterError) => {
+      throw new CliError(error.message, `the whole log is in ${logFile}`);
+    });
     process.stdout.write('ok\n');
     return started;
   }
