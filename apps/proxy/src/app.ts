@@ -3,9 +3,11 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { type CryptoProvider, ENDPOINT_PATH } from '@sallyport/channel';
-import { addHealthRoutes, createService } from '@sallyport/http-service';
-import type { Metrics } from '@sallyport/telemetry';
+import { addHealthRoutes, createService, guardedListener } from '@sallyport/http-service';
+import { parseAddress } from '@sallyport/settings';
+import { guardWith, type Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
+import type { Admission, Place } from './admission.ts';
 import { DeviceSocket } from './device-socket.ts';
 import type { Farm } from './farm.ts';
 import { upgradeAnswer, upgradeRefusal } from './upgrade.ts';
@@ -14,6 +16,7 @@ import { upgradeAnswer, upgradeRefusal } from './upgrade.ts';
 export interface DeviceListenerOptions {
   readonly farm: Farm;
   readonly crypto: CryptoProvider;
+  readonly admission: Admission;
   readonly trustedHops: number;
   readonly maxSockets: number;
   /** PEM files; absent when a load balancer in front ends TLS. The channel is encrypted end to end in any case. */
@@ -21,48 +24,78 @@ export interface DeviceListenerOptions {
 }
 
 const HEADERS_TIMEOUT_MS = 5_000;
+/** A connection that has not finished its TLS handshake by then ends, ms. */
+const TLS_HANDSHAKE_MS = 5_000;
 /** How often connections that say nothing are looked for, ms. */
 const CHECK_MS = 1_000;
 
 /** The listener for devices: one WebSocket endpoint and the signed site map, nothing else. */
 export function createDeviceListener(options: DeviceListenerOptions): Server {
-  const server = listenerOf(options, (request, response) => {
-    void answerPlain(options.farm, request.url ?? '').then(({ status, body }) => {
-      response.writeHead(status, {
-        'content-type': 'application/json',
-        'access-control-allow-origin': '*',
-        'cache-control': 'no-store',
-      });
-      response.end(body);
+  const { farm, admission, trustedHops } = options;
+  const plain = guardedListener(farm.log, async (request, response) => {
+    const { status, body } = await answerPlain(farm, request.url ?? '');
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      'access-control-allow-origin': '*',
+      'cache-control': 'no-store',
     });
+    response.end(body);
   });
+  const server = listenerOf(options, plain);
   server.maxConnections = options.maxSockets;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = HEADERS_TIMEOUT_MS;
   server.on('clientError', (_error, socket) => socket.destroy());
-  let open = 0;
-  server.on('upgrade', (request, socket: Socket, head) => {
-    socket.on('error', () => socket.destroy());
-    const busy = options.farm.draining || open >= options.maxSockets ? '503 Service Unavailable' : undefined;
-    const refusal = upgradeRefusal(request) ?? busy;
-    if (refusal) return refuse(socket, refusal);
-    open += 1;
+  const places = new Map<string, Place>();
+  server.on('connection', (socket: Socket) => {
+    // Behind a load balancer the address is known with the request only.
+    const place = admission.enter(trustedHops === 0 ? addressOfPeer(socket) : undefined, () => socket.destroy());
+    const key = keyOf(socket);
+    places.set(key, place);
     socket.once('close', () => {
-      open -= 1;
+      place.leave();
+      places.delete(key);
     });
-    socket.write(upgradeAnswer(request));
-    // Bytes that came behind the handshake are read as if they came now.
-    if (head.length > 0) socket.unshift(head);
-    new DeviceSocket(options, { socket, address: addressOf(request, options.trustedHops) });
+  });
+  server.on('upgrade', (request, socket: Socket, head) => {
+    const guard = guardWith((error) => {
+      farm.log.error({ err: error }, 'a socket could not be opened');
+      socket.destroy();
+    });
+    socket.on('error', () => socket.destroy());
+    guard(() => openSocket(options, { request, socket, head, place: places.get(keyOf(socket)) }))();
   });
   return server;
+}
+
+/** A connection's name while it lives. */
+function keyOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+function openSocket(
+  options: DeviceListenerOptions,
+  upgrade: { request: IncomingMessage; socket: Socket; head: Buffer; place: Place | undefined },
+): void {
+  const { request, socket, head, place } = upgrade;
+  const refusal = upgradeRefusal(request);
+  if (refusal) return refuse(socket, refusal);
+  if (!place) return void socket.destroy();
+  if (options.farm.draining) return refuse(socket, '503 Service Unavailable', 'this Proxy is about to stop\n');
+  const address = addressOf(request, options.trustedHops);
+  if (options.trustedHops > 0) place.belongsTo(address);
+  socket.write(upgradeAnswer(request));
+  // Bytes that came behind the handshake are read as if they came now.
+  if (head.length > 0) socket.unshift(head);
+  new DeviceSocket(options, { socket, address, place });
 }
 
 function listenerOf({ tls }: DeviceListenerOptions, listener: RequestListener): Server {
   const limits = { maxHeaderSize: 8_192, connectionsCheckingInterval: CHECK_MS };
   if (!tls) return createServer(limits, listener);
   const files = { cert: readFileSync(tls.certificateFile), key: readFileSync(tls.keyFile) };
-  return createTlsServer({ ...limits, ...files, minVersion: 'TLSv1.2' }, listener) as unknown as Server;
+  const secure = { ...files, minVersion: 'TLSv1.2', handshakeTimeout: TLS_HANDSHAKE_MS } as const;
+  return createTlsServer({ ...limits, ...secure }, listener) as unknown as Server;
 }
 
 async function answerPlain(farm: Farm, url: string): Promise<{ status: number; body: string }> {
@@ -74,20 +107,26 @@ async function answerPlain(farm: Farm, url: string): Promise<{ status: number; b
   }
 }
 
-function refuse(socket: Socket, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+function refuse(socket: Socket, status: string, text = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
 }
 
-/** The device's address: what the outermost trusted load balancer saw, else the socket's peer. */
+function addressOfPeer({ remoteAddress }: Socket): string {
+  return parseAddress(remoteAddress ?? '') ?? 'unknown';
+}
+
+/** The device's address: what the outermost trusted load balancer saw, if that is an address, else the socket's peer. */
 export function addressOf(request: IncomingMessage, trustedHops: number): string {
-  const peer = request.socket.remoteAddress ?? 'unknown';
+  const peer = addressOfPeer(request.socket);
   if (trustedHops === 0) return peer;
-  const header = request.headers['x-forwarded-for'];
-  const hops = String(header ?? '')
-    .split(',')
-    .map((hop) => hop.trim())
-    .filter(Boolean);
-  return hops[hops.length - trustedHops] ?? peer;
+  const hops = String(request.headers['x-forwarded-for'] ?? '').split(',');
+  return parseHop(hops[hops.length - trustedHops] ?? '') ?? peer;
+}
+
+/** Some load balancers write a port behind the address. */
+function parseHop(hop: string): string | undefined {
+  const text = hop.trim();
+  return parseAddress(text) ?? parseAddress(text.replace(/^(\[.*\]|[0-9.]+):\d{1,5}$/, '$1'));
 }
 
 /** Health and metrics on a listener of their own. Ready means: the lease lives and we do not drain. */

@@ -10,6 +10,16 @@ export const SETTINGS = {
   SALLYPORT_TLS_KEY: optionalText('PEM file: its key'),
   SALLYPORT_TRUSTED_HOPS: integer('load balancers in front that add X-Forwarded-For', { min: 0, max: 8, fallback: 0 }),
   SALLYPORT_MAX_SOCKETS: integer('sockets at once', { min: 1, max: 10_000_000, fallback: 50_000 }),
+  SALLYPORT_SOCKETS_PER_ADDRESS: integer('sockets of one address without a channel at once', {
+    min: 1,
+    max: 10_000_000,
+    fallback: 1_000,
+  }),
+  SALLYPORT_HELLOS_PER_ADDRESS: integer('HELLOs of one address that open nothing, at once; 5 % come back a second', {
+    min: 1,
+    max: 10_000_000,
+    fallback: 1_000,
+  }),
   SALLYPORT_DRAIN_MS: integer('how long streams may finish after SIGTERM', {
     min: 0,
     max: 3_600_000,

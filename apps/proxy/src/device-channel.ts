@@ -3,6 +3,7 @@ import {
   type AppContext,
   ChannelError,
   type ChannelHost,
+  type ChannelLimit,
   type ChannelStream,
   DEFAULT_LIMITS,
   decodeContext,
@@ -14,9 +15,11 @@ import {
   type Transport,
 } from '@sallyport/channel';
 import type { Backend, Grant, RevocationEntry } from '@sallyport/security-api';
+import { guardWith } from '@sallyport/telemetry';
 import type { Backends } from './backend/backends.ts';
 import type { BackendError } from './backend/errors.ts';
 import type { Farm } from './farm.ts';
+import { HeldMemory } from './held-memory.ts';
 import { type Decision, decide, type Wanted } from './rights.ts';
 import type { Exchange, StreamHost } from './streams/exchange.ts';
 import { HttpExchange } from './streams/http.ts';
@@ -31,6 +34,10 @@ export interface ChannelSocket {
   transmit(record: Uint8Array): void;
   bufferedBytes(): number;
   close(code: number): void;
+  /** True once it is gone. */
+  readonly gone: boolean;
+  /** Reads nothing of the device for so many ms. */
+  restFor(ms: number): void;
   /** Ends the socket when it is silent or stuck. */
   sweep(now: number): void;
 }
@@ -49,10 +56,10 @@ const MAX_LIFE_MS = 12 * 3_600_000;
 /** When rights that could not be read are asked for again, ms. */
 const RETRY_MS = 1_000;
 
-const due: (() => void)[] = [];
+const due: DeviceChannel[] = [];
 
-function flushDue(): void {
-  for (const flush of due.splice(0)) flush();
+function runDue(): void {
+  for (const channel of due.splice(0)) channel.runDue();
 }
 
 /** One open channel of a device at this Proxy: its keys, grant, app context and streams. */
@@ -76,6 +83,10 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** Grows with every grant and app context, so that what was decided by them is decided again. */
   #version = 1;
   #waiting: (() => void)[] = [];
+  /** What is to be done at the end of this turn of the event loop. */
+  #flush: (() => void) | undefined;
+  #recheckDue = false;
+  readonly held: HeldMemory = new HeldMemory();
 
   constructor({ farm, socket, grant, context, transport }: ChannelStart) {
     this.#farm = farm;
@@ -90,6 +101,15 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     return this.#grant.sid;
   }
 
+  /** Whose channel it is: limits count by these. */
+  get owner(): { readonly sid: string; readonly installationId: string; readonly userId: string } {
+    return this.#grant;
+  }
+
+  get grant(): Grant {
+    return this.#grant;
+  }
+
   get streamCount(): number {
     return this.#mux.streamCount;
   }
@@ -100,9 +120,14 @@ export class DeviceChannel implements ChannelHost, StreamHost {
       this.#mux.receive(record);
     } catch (error) {
       if (error instanceof ChannelError) this.#farm.refused(this.sid, error.message);
-      else this.#farm.log.error({ err: error }, 'a channel failed');
-      this.#socket.close(1002);
+      else this.#farm.log.error({ err: error, ...this.#about() }, 'a channel failed');
+      this.destroy('CANCELLED');
+      return this.#socket.close(1002);
     }
+    const owedMs = this.#mux.owedMs();
+    if (owedMs === 0) return;
+    this.#farm.limited.met('small pieces of a channel', this.#about());
+    this.#socket.restFor(owedMs);
   }
 
   /** The socket took what was sent. */
@@ -120,6 +145,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** Ends the channel, or reads its rights again, when it is time. */
   sweep(now: number): void {
     this.#socket.sweep(now);
+    if (this.#socket.gone) return this.destroy('CANCELLED');
     if (now >= this.#endsAt) this.end('SESSION_EXPIRED');
     else if (now >= this.#refreshAt) void this.reauthorize();
   }
@@ -210,7 +236,39 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   /** At the end of the turn of the event loop: what came from several backends meanwhile shares a record. */
   schedule(flush: () => void): void {
-    if (due.push(flush) === 1) setImmediate(flushDue);
+    this.#flush = flush;
+    this.#atEndOfTurn();
+  }
+
+  #atEndOfTurn(): void {
+    if (due.push(this) === 1) setImmediate(runDue);
+  }
+
+  /** Does what was put off to the end of the turn. A fault ends this channel, and leaves the others alone. */
+  runDue(): void {
+    const flush = this.#flush;
+    this.#flush = undefined;
+    try {
+      if (this.#recheckDue) this.#recheck();
+      flush?.();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** A defect of ours: this channel ends, without detail. */
+  fail(error: unknown): void {
+    this.#farm.log.error({ err: error, ...this.#about() }, 'a channel failed');
+    this.destroy('CANCELLED');
+    this.#socket.close(1002);
+  }
+
+  limited(limit: ChannelLimit): void {
+    this.#farm.limited.met(`${limit} of a channel`, this.#about());
+  }
+
+  streamFailed(_stream: ChannelStream, error: unknown): void {
+    this.handlerFailed(error);
   }
 
   refusal(): number | undefined {
@@ -221,7 +279,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   context(cbor: Uint8Array): void {
     this.#context = decodeContext(cbor);
     this.#version += 1;
-    this.#recheck();
+    // However many came: one look at every stream in a turn of the event loop.
+    if (!this.#recheckDue) this.#atEndOfTurn();
+    this.#recheckDue = true;
   }
 
   broken(): void {
@@ -233,10 +293,13 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     if (stream.kind === 1) return new HttpExchange(place);
     if (stream.kind === 2) return new WebSocketExchange(place);
     if (stream.kind === 3) return new TcpExchange(place);
-    queueMicrotask(() => {
-      stream.reset(SIGNED_CODES.REQUEST_REFUSED);
-      stream.settle();
-    });
+    const refuse = guardWith((error) => this.handlerFailed(error));
+    queueMicrotask(
+      refuse(() => {
+        stream.reset(SIGNED_CODES.REQUEST_REFUSED);
+        stream.settle();
+      }),
+    );
     return { data: (bytes) => stream.consume(bytes.length), end() {}, reset() {}, drain() {}, recheck() {} };
   }
 
@@ -275,6 +338,14 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#farm.backendFailed(resource, error);
   }
 
+  handlerFailed(error: unknown): void {
+    this.#farm.log.error({ err: error, ...this.#about() }, 'a stream failed');
+  }
+
+  spend(pieces: number): void {
+    this.#mux.spend(pieces);
+  }
+
   count(kind: string, outcome: 'done' | SignedCode): void {
     this.#farm.count(kind, outcome);
   }
@@ -291,7 +362,12 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   /** Ends the streams that would be refused now. */
   #recheck(): void {
+    this.#recheckDue = false;
     for (const stream of this.#mux.openStreams()) (stream.sink as Exchange | undefined)?.recheck();
+  }
+
+  #about(): { user: string; sid: string; address: string } {
+    return { user: this.#grant.userName, sid: this.#grant.sid, address: this.#socket.address };
   }
 
   #take(grant: Grant): void {

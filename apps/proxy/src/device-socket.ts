@@ -13,6 +13,7 @@ import {
   ProxyOpening,
 } from '@sallyport/channel';
 import { SecurityClientError } from '@sallyport/security-client';
+import type { Admission, Place } from './admission.ts';
 import { type ChannelSocket, DeviceChannel, resourceList } from './device-channel.ts';
 import type { Farm } from './farm.ts';
 import { RecordSocket } from './record-socket.ts';
@@ -28,12 +29,25 @@ const IDLE_MS = 90_000;
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
 const BACKLOG_GRACE_MS = 30_000;
 const RETRY_MS = 1_000;
+/** A socket without a channel ends with its third hint, and after so many answers of any kind. */
+const MAX_HINTS = 3;
+const MAX_ANSWERS = 16;
+/** Too many strangers' HELLOs: closed so, after the hint BUSY (RFC 6455, section 7.4.1: policy). */
+const POLICY = 1008;
 
 /** A socket whose handshake is done. */
 export interface AcceptedSocket {
   readonly socket: Socket;
   /** The device's address. */
   readonly address: string;
+  readonly place: Place;
+}
+
+/** What a socket for devices needs. */
+export interface DeviceSocketParts {
+  readonly farm: Farm;
+  readonly crypto: CryptoProvider;
+  readonly admission: Admission;
 }
 
 /** One device's socket, from its first byte to its channel (SPEC.md, section 2). */
@@ -42,6 +56,10 @@ export class DeviceSocket implements ChannelSocket {
   readonly #farm: Farm;
   readonly #crypto: CryptoProvider;
   readonly #socket: RecordSocket;
+  readonly #admission: Admission;
+  readonly #place: Place;
+  #hints = 0;
+  #answers = 0;
   #channel: DeviceChannel | undefined;
   #handshake: { readonly url: string; readonly id: string } | undefined;
   #busy = false;
@@ -51,9 +69,11 @@ export class DeviceSocket implements ChannelSocket {
   #heardAt = performance.now();
   #backlogSince: number | undefined;
 
-  constructor({ farm, crypto }: { farm: Farm; crypto: CryptoProvider }, accepted: AcceptedSocket) {
+  constructor({ farm, crypto, admission }: DeviceSocketParts, accepted: AcceptedSocket) {
     this.#farm = farm;
     this.#crypto = crypto;
+    this.#admission = admission;
+    this.#place = accepted.place;
     this.address = accepted.address;
     this.#timer = setTimeout(() => this.#socket.destroy(), FIRST_MESSAGE_MS);
     this.#socket = new RecordSocket(accepted.socket, {
@@ -61,6 +81,10 @@ export class DeviceSocket implements ChannelSocket {
       drained: () => this.#channel?.drained(),
       closed: () => {
         clearTimeout(this.#timer);
+        this.#channel?.destroy('CANCELLED');
+      },
+      failed: (error) => {
+        this.#farm.log.error({ err: error }, 'a socket could not be served');
         this.#channel?.destroy('CANCELLED');
       },
     });
@@ -87,6 +111,14 @@ export class DeviceSocket implements ChannelSocket {
     this.#socket.close(code);
   }
 
+  get gone(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  restFor(ms: number): void {
+    this.#socket.restFor(ms);
+  }
+
   /** Ends what is silent, and what does not read. */
   sweep(now: number): void {
     if (this.bufferedBytes() < MAX_BACKLOG_BYTES) this.#backlogSince = undefined;
@@ -102,11 +134,20 @@ export class DeviceSocket implements ChannelSocket {
     if (this.#busy) return this.close(1002);
     this.#busy = true;
     clearTimeout(this.#timer);
-    void this.#answer(bytes).finally(() => {
-      this.#busy = false;
-      if (!this.#channel)
-        this.#timer = setTimeout(() => this.#socket.destroy(), this.#stepping ? STEP_MS : NEXT_MESSAGE_MS);
-    });
+    void this.#answer(bytes)
+      .catch((error: unknown) => {
+        this.#farm.log.error({ err: error }, 'a message could not be answered');
+        this.#socket.destroy();
+      })
+      .finally(() => this.#answered());
+  }
+
+  #answered(): void {
+    this.#busy = false;
+    this.#answers += 1;
+    if (this.#channel || this.gone) return;
+    if (this.#hints >= MAX_HINTS || this.#answers >= MAX_ANSWERS) return this.close(POLICY);
+    this.#timer = setTimeout(() => this.#socket.destroy(), this.#stepping ? STEP_MS : NEXT_MESSAGE_MS);
   }
 
   async #answer(message: Buffer): Promise<void> {
@@ -114,8 +155,9 @@ export class DeviceSocket implements ChannelSocket {
       await this.#advance(message);
     } catch (error) {
       this.#hint(hintOf(error), RETRY_MS);
-      if (error instanceof ChannelError) return this.close(1002);
-      this.#farm.log.warn({ err: error }, 'a device could not be served');
+      if (!(error instanceof ChannelError)) return this.#farm.unserved(error);
+      this.#farm.refused(this.address, error.message);
+      this.close(1002);
     }
   }
 
@@ -154,7 +196,11 @@ export class DeviceSocket implements ChannelSocket {
   async #open(message: Buffer): Promise<void> {
     const hello = decodeHello(message);
     if (this.#farm.draining || !this.#farm.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
+    const waitMs = this.#admission.helloWaitMs(this.address, performance.now());
+    if (waitMs > 0) return this.#hint('BUSY', waitMs);
     const answer = await this.#farm.security.authorize(message, this.address);
+    // The socket may have gone meanwhile: a channel on it would be kept by nobody.
+    if (this.gone) return;
     if ('hint' in answer)
       return this.#hint(
         Object.hasOwn(HINT_CODES, answer.hint) ? (answer.hint as HintCode) : 'DENIED',
@@ -168,7 +214,11 @@ export class DeviceSocket implements ChannelSocket {
     if (!this.#farm.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
     const welcome = opening.writeWelcome({
       proxy: this.#farm.name,
-      limits: { open_burst: grant.limits.openBurst, open_rate: grant.limits.openRate },
+      limits: {
+        open_burst: grant.limits.openBurst,
+        open_rate: grant.limits.openRate,
+        channels: this.#farm.limitsOf(grant).session,
+      },
       expires_in: grant.expiresInMs,
       resources: resourceList(grant),
       notices: [],
@@ -176,6 +226,8 @@ export class DeviceSocket implements ChannelSocket {
     this.#socket.send(welcome.message);
     const channel = new DeviceChannel({ farm: this.#farm, socket: this, grant, context, transport: welcome.transport });
     this.#channel = channel;
+    this.#place.leave();
+    this.#admission.proved(this.address, performance.now());
     this.#farm.keep(channel);
     clearTimeout(this.#timer);
     const denied = checkContext(grant.context, context);
@@ -184,6 +236,7 @@ export class DeviceSocket implements ChannelSocket {
   }
 
   #hint(code: HintCode, retryAfterMs = 0): void {
+    this.#hints += 1;
     this.#socket.send(encodeHint(code, retryAfterMs));
   }
 }

@@ -2,7 +2,7 @@ import type { Judgement } from '@sallyport/access';
 import type { SignedCode } from '@sallyport/channel';
 import type { Grant, RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
-import type { Log, Metrics } from '@sallyport/telemetry';
+import { createRefusals, guardWith, type Log, type Metrics, type Refusals } from '@sallyport/telemetry';
 import type { Backends } from './backend/backends.ts';
 import type { BackendError } from './backend/errors.ts';
 import type { DeviceChannel } from './device-channel.ts';
@@ -26,8 +26,17 @@ export interface FarmParts {
   readonly backends: Backends;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly channelsPerSession: number;
 }
+
+/** Channels at this Proxy of one session, of one installation and of one user. */
+export interface ChannelCounts {
+  readonly session: number;
+  readonly installation: number;
+  readonly user: number;
+}
+
+/** Where Security is older than these limits. */
+const DEFAULT_COUNTS: ChannelCounts = { session: 4, installation: 8, user: 64 };
 
 /** All channels of this Proxy, and whether it may serve them. */
 export class Farm {
@@ -36,7 +45,10 @@ export class Farm {
   readonly log: Log;
   readonly #parts: FarmParts;
   readonly #channels = new Set<DeviceChannel>();
-  readonly #bySession = new Map<string, readonly DeviceChannel[]>();
+  /** Channels by whose they are, the oldest first. */
+  readonly #byOwner = new Map<string, Set<DeviceChannel>>();
+  /** What a limit refused or ended. */
+  readonly limited: Refusals;
   readonly #streams;
   /** Counters by kind and outcome: looking labels up costs more than counting. */
   readonly #counters = new Map<string, { inc(): void }>();
@@ -65,8 +77,18 @@ export class Farm {
     ]);
     parts.metrics.gauge('sallyport_channels', 'open channels', () => this.#channels.size);
     parts.metrics.gauge('sallyport_lease_live', '1 while this Proxy may serve', () => (this.mayServe() ? 1 : 0));
-    this.#timer = setInterval(() => this.#checkLease(), LEASE_CHECK_MS);
-    this.#sweepTimer = setInterval(() => this.#sweep(), SWEEP_MS);
+    const of = { log: parts.log, metrics: parts.metrics, now: () => performance.now() };
+    const limited = { metric: 'sallyport_limited_total', help: 'what a limit refused or ended', words: 'limit met' };
+    this.limited = createRefusals(limited, of);
+    const guard = guardWith((error) => this.log.error({ err: error }, 'a check of the channels failed'));
+    this.#timer = setInterval(
+      guard(() => this.#checkLease()),
+      LEASE_CHECK_MS,
+    );
+    this.#sweepTimer = setInterval(
+      guard(() => this.#sweep()),
+      SWEEP_MS,
+    );
   }
 
   /** The control connection, once it exists. */
@@ -108,22 +130,51 @@ export class Farm {
 
   /** Applies a log entry to every channel. */
   apply(entry: RevocationEntry): void {
-    for (const channel of [...this.#channels]) channel.apply(entry);
+    this.#each((channel) => channel.apply(entry));
   }
 
-  /** Keeps a channel; of one session only so many stay, the oldest goes. */
+  /** How many channels the owners of a grant may have at this Proxy. */
+  limitsOf({ limits }: Grant): ChannelCounts {
+    return {
+      session: limits.channelsPerSession ?? DEFAULT_COUNTS.session,
+      installation: limits.channelsPerInstallation ?? DEFAULT_COUNTS.installation,
+      user: limits.channelsPerUser ?? DEFAULT_COUNTS.user,
+    };
+  }
+
+  /** Keeps a channel; of one session, installation and user only so many stay, the oldest goes. */
   keep(channel: DeviceChannel): void {
-    const same = this.#bySession.get(channel.sid) ?? [];
-    if (same.length >= this.#parts.channelsPerSession) same[0]!.end('CALM_DOWN');
-    this.#bySession.set(channel.sid, [...(this.#bySession.get(channel.sid) ?? []), channel]);
+    const counts = this.limitsOf(channel.grant);
+    for (const [limit, key] of ownersOf(channel)) {
+      const same = this.#byOwner.get(key) ?? new Set();
+      if (same.size >= counts[limit]) {
+        const [oldest] = same;
+        this.limited.met(`channels of one ${limit}`, { user: channel.grant.userName });
+        oldest?.end('CALM_DOWN');
+      }
+      same.add(channel);
+      this.#byOwner.set(key, same);
+    }
     this.#channels.add(channel);
   }
 
   forget(channel: DeviceChannel): void {
     if (!this.#channels.delete(channel)) return;
-    const rest = (this.#bySession.get(channel.sid) ?? []).filter((one) => one !== channel);
-    if (rest.length > 0) this.#bySession.set(channel.sid, rest);
-    else this.#bySession.delete(channel.sid);
+    for (const [, key] of ownersOf(channel)) {
+      const same = this.#byOwner.get(key);
+      same?.delete(channel);
+      if (same?.size === 0) this.#byOwner.delete(key);
+    }
+  }
+
+  /** Security was out of reach or answered what cannot be: the device was told to come again. */
+  unserved(error: unknown): void {
+    this.log.warn({ err: error }, 'a device could not be served');
+  }
+
+  /** Does the same with every channel: what one of them throws ends it, and the others go on. */
+  #each(work: (channel: DeviceChannel) => void): void {
+    for (const channel of [...this.#channels]) guardWith((error) => channel.fail(error))(() => work(channel))();
   }
 
   count(kind: string, outcome: 'done' | SignedCode): void {
@@ -162,19 +213,19 @@ export class Farm {
   /** Takes no new streams, lets the open ones finish, then ends all channels. */
   async drain(maxMs: number): Promise<void> {
     this.#draining = true;
-    for (const channel of this.#channels) channel.drain();
+    this.#each((channel) => channel.drain());
     const deadline = performance.now() + maxMs;
     while (performance.now() < deadline && [...this.#channels].some(({ streamCount }) => streamCount > 0)) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    for (const channel of [...this.#channels]) channel.end('DRAINING');
+    this.#each((channel) => channel.end('DRAINING'));
     clearInterval(this.#timer);
     clearInterval(this.#sweepTimer);
   }
 
   #sweep(): void {
     const now = performance.now();
-    for (const channel of [...this.#channels]) channel.sweep(now);
+    this.#each((channel) => channel.sweep(now));
   }
 
   #checkLease(): void {
@@ -184,7 +235,7 @@ export class Farm {
       // Wall and monotonic time drifted: a suspend or a snapshot. Keys of before must not be used again.
       this.#generation = lease.generation;
       this.log.warn('the clocks drifted apart; all channels are dropped');
-      for (const channel of [...this.#channels]) channel.end('LEASE_LOST');
+      this.#each((channel) => channel.end('LEASE_LOST'));
     }
     if (lease.live) return this.#leaseLives();
     this.#leaseLost();
@@ -193,16 +244,25 @@ export class Farm {
   #leaseLives(): void {
     if (this.#lostAt === undefined) return;
     this.#lostAt = undefined;
-    for (const channel of this.#channels) channel.resume();
+    this.#each((channel) => channel.resume());
   }
 
   #leaseLost(): void {
     if (this.#lostAt === undefined) {
       this.#lostAt = performance.now();
       this.log.error('the lease is lost: nothing is served until Security answers again');
-      for (const channel of this.#channels) channel.suspend();
+      this.#each((channel) => channel.suspend());
     }
     if (performance.now() - this.#lostAt < LEASE_GRACE_MS) return;
-    for (const channel of [...this.#channels]) channel.end('LEASE_LOST');
+    this.#each((channel) => channel.end('LEASE_LOST'));
   }
+}
+
+/** Names under which a channel counts, by limit. */
+function ownersOf({ owner }: DeviceChannel): readonly (readonly [limit: keyof ChannelCounts, key: string])[] {
+  return [
+    ['session', `session ${owner.sid}`],
+    ['installation', `installation ${owner.installationId}`],
+    ['user', `user ${owner.userId}`],
+  ];
 }

@@ -14,7 +14,8 @@ import {
   storeIdentity,
 } from '@sallyport/security-client';
 import { readSettings } from '@sallyport/settings';
-import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
+import { createLog, createMetrics, type Log, spreadLastNet } from '@sallyport/telemetry';
+import { Admission } from './admission.ts';
 import { createDeviceListener, createHealthService } from './app.ts';
 import { Backends } from './backend/backends.ts';
 
@@ -24,7 +25,6 @@ import { Farm } from './farm.ts';
 const RENEW_CHECK_MS = 3_600_000;
 /** A certificate is renewed when less than this is left of it, ms. */
 const RENEW_BEFORE_MS = 24 * 3_600_000;
-const CHANNELS_PER_SESSION = 4;
 
 async function openIdentity(config: Config, file: string): Promise<ProxyIdentity> {
   const known = loadIdentity(file);
@@ -64,8 +64,8 @@ async function start(): Promise<void> {
   };
   const nodes = new NodeList(identity, (urls) => keep({ urls }));
   const security = new SecurityClient(identity, nodes);
-  const backends = new Backends();
-  const farm = new Farm({ identity, security, backends, log, metrics, channelsPerSession: CHANNELS_PER_SESSION });
+  const backends = new Backends((error) => log.error({ err: error }, 'an exchange with a backend failed'));
+  const farm = new Farm({ identity, security, backends, log, metrics });
   const listener = {
     apply: farm.apply.bind(farm),
     channelCount: () => farm.channelCount,
@@ -81,8 +81,16 @@ async function start(): Promise<void> {
   const renewal = renewInTime(() => current, use, log);
 
   const { SALLYPORT_TLS_CERT: certificateFile, SALLYPORT_TLS_KEY: keyFile } = config;
+  const limits = {
+    maxSockets: config.SALLYPORT_MAX_SOCKETS,
+    socketsPerAddress: config.SALLYPORT_SOCKETS_PER_ADDRESS,
+    hellosPerAddress: config.SALLYPORT_HELLOS_PER_ADDRESS,
+  };
+  const admission = new Admission(limits, farm.limited);
+  metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
   const server = createDeviceListener({
     farm,
+    admission,
     crypto: serverCrypto(),
     trustedHops: config.SALLYPORT_TRUSTED_HOPS,
     maxSockets: config.SALLYPORT_MAX_SOCKETS,
@@ -108,8 +116,9 @@ async function start(): Promise<void> {
     await drained;
     control.close();
     await Promise.all([health.close(), backends.close(), security.close()]);
-    process.exit(0);
+    process.exit();
   };
+  spreadLastNet(log, stop);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
   process.on('disconnect', () => void stop());
 

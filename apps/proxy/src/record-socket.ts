@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { MAX_MESSAGE_BYTES } from '@sallyport/channel';
+import { decodeWsClose, MAX_MESSAGE_BYTES } from '@sallyport/channel';
+import { guardWith } from '@sallyport/telemetry';
 
 /** What hears of a socket. */
 export interface RecordSocketListener {
@@ -8,6 +9,8 @@ export interface RecordSocketListener {
   /** What was sent has left. */
   drained(): void;
   closed(): void;
+  /** A handler threw, which is a defect of ours: the socket was ended. */
+  failed(error: unknown): void;
 }
 
 /** Opcodes and close codes of RFC 6455, sections 5.2 and 7.4.1. */
@@ -18,6 +21,7 @@ const PONG = 0xa;
 const TEXT = 0x1;
 const PROTOCOL_ERROR = 1002;
 const UNSUPPORTED = 1003;
+const NORMAL = 1000;
 const TOO_LARGE = 1009;
 const FIN = 0x80;
 const MASKED = 0x80;
@@ -82,17 +86,49 @@ export class RecordSocket {
   /** The four bytes of the frame's mask, as they stand in it. */
   #mask = 0;
   #closing = false;
+  #resume: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, listener: RecordSocketListener) {
     this.#socket = socket;
     this.#listener = listener;
     socket.setTimeout(0);
     socket.setNoDelay(true);
-    socket.on('data', (bytes: Buffer) => this.#read(bytes));
-    socket.on('drain', () => listener.drained());
+    const guard = guardWith((error) => {
+      socket.destroy();
+      listener.failed(error);
+    });
+    socket.on(
+      'data',
+      guard((bytes: Buffer) => this.#read(bytes)),
+    );
+    socket.on(
+      'drain',
+      guard(() => listener.drained()),
+    );
     socket.on('end', () => socket.destroy());
     socket.on('error', () => socket.destroy());
-    socket.on('close', () => listener.closed());
+    socket.on(
+      'close',
+      guard(() => {
+        clearTimeout(this.#resume);
+        listener.closed();
+      }),
+    );
+  }
+
+  /** True once the socket is gone: nothing is heard or sent any more. */
+  get destroyed(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  /** Reads nothing for a while: whoever sends more than its share waits by itself. */
+  restFor(ms: number): void {
+    if (this.#resume !== undefined) return;
+    this.#socket.pause();
+    this.#resume = setTimeout(() => {
+      this.#resume = undefined;
+      this.#socket.resume();
+    }, ms);
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -171,6 +207,7 @@ export class RecordSocket {
     if (data.length < start) return at;
     const length = lengthBytes === 0 ? short : lengthBytes === 2 ? data.readUInt16BE(at + 2) : longLength(data, at + 2);
     if (length > MAX_MESSAGE_BYTES) return this.#refuse(TOO_LARGE);
+    if (length < SHORTEST[lengthBytes]!) return this.#refuse(PROTOCOL_ERROR);
     this.#opcode = first & 0x0f;
     this.#mask = data.readInt32BE(start - MASK_BYTES);
     const end = start + length;
@@ -192,7 +229,7 @@ export class RecordSocket {
   #take(content: Buffer): boolean {
     unmask(content, this.#mask);
     if (this.#opcode === CLOSE) {
-      this.close(1000);
+      this.close(answerToClose(content));
       this.#socket.end();
       return false;
     }
@@ -211,6 +248,18 @@ export class RecordSocket {
     this.close(code);
     this.#socket.end();
     return -1;
+  }
+}
+
+/** What a length of so many further bytes is at least: the shortest form is a must (RFC 6455, section 5.2). */
+const SHORTEST: Readonly<Record<number, number>> = { 0: 0, 2: 126, 8: 65_536 };
+
+/** The code that answers a peer's close frame. */
+function answerToClose(content: Uint8Array): number {
+  try {
+    return decodeWsClose(content).code ?? NORMAL;
+  } catch {
+    return PROTOCOL_ERROR;
   }
 }
 

@@ -7,8 +7,10 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
 
 /** Why a request for a WebSocket is refused, as status line and further fields. */
 export function upgradeRefusal(request: IncomingMessage): string | undefined {
-  const { method, url, headers } = request;
+  const { method, url, headers, httpVersion } = request;
   if (url !== ENDPOINT_PATH) return '404 Not Found';
+  // RFC 6455, section 4.2.1: HTTP/1.1 or higher, with a Host.
+  if (httpVersion !== '1.1' || headers.host === undefined) return '400 Bad Request';
   const asked = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
   if (!asked || !KEY.test(headers['sec-websocket-key'] ?? '')) return '400 Bad Request';
   if (headers['sec-websocket-version'] !== '13') return '426 Upgrade Required\r\nsec-websocket-version: 13';

@@ -12,6 +12,7 @@ import {
 import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { Backends } from '../src/backend/backends.ts';
+import { HeldMemory } from '../src/held-memory.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 
@@ -54,11 +55,16 @@ function exchange(over: Partial<StreamHost> = {}) {
     whenReady: (work) => work(),
     mayServe: () => true,
     backendFailed: () => undefined,
+    handlerFailed: (error) => {
+      throw error;
+    },
+    spend: () => undefined,
+    held: new HeldMemory(),
     count: (_kind, outcome) => void outcomes.push(outcome),
     ...over,
   };
   const sendReset = (_stream: ChannelStream, _code: number, said = ''): void => void words.push(said);
-  const owner = { ready() {}, flush() {}, sendReset, release() {}, finished() {} };
+  const owner = { ready() {}, flush() {}, sendReset, release() {}, finished() {}, failed() {} };
   const stream = new ChannelStream(owner, { id: 1, kind: 1, window: 262_144, opening: false });
   const sink = new HttpExchange({ host, stream });
   stream.sink = sink;

@@ -25,6 +25,9 @@ server.on('upgrade', (request, socket: Socket, head) => {
     },
     drained: () => undefined,
     closed: () => undefined,
+    failed: (error) => {
+      throw error;
+    },
   });
   accepted.push({ received, socket: records });
 });

@@ -2,6 +2,7 @@ import { ChannelStream, findSignedCode, type SignedCode } from '@sallyport/chann
 import type { Backend } from '@sallyport/security-api';
 import { Backends } from '../src/backend/backends.ts';
 import type { BackendError } from '../src/backend/errors.ts';
+import { HeldMemory } from '../src/held-memory.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
 
 /** What a test changes of a channel while its streams run. */
@@ -65,6 +66,18 @@ export class TestHost implements StreamHost {
     this.rules.push(rule);
   }
 
+  readonly defects: unknown[] = [];
+  readonly held: HeldMemory = new HeldMemory();
+  spent = 0;
+
+  handlerFailed(error: unknown): void {
+    this.defects.push(error);
+  }
+
+  spend(pieces: number): void {
+    this.spent += pieces;
+  }
+
   count(_kind: string, outcome: 'done' | SignedCode): void {
     this.outcomes.push(outcome);
   }
@@ -80,6 +93,9 @@ export function testStream(kind: number): { stream: ChannelStream; resets: { cod
       void resets.push({ code: findSignedCode(code) ?? String(code), words }),
     release() {},
     finished() {},
+    failed: (_stream: ChannelStream, error: unknown) => {
+      throw error;
+    },
   };
   return { stream: new ChannelStream(owner, { id: 1, kind, window: 262_144, opening: false }), resets };
 }

@@ -9,7 +9,7 @@ import {
   type SessionSecret,
   verifyHelloMac,
 } from '@sallyport/channel';
-import type { Grant } from '@sallyport/security-api';
+import type { Grant, RealmSettings } from '@sallyport/security-api';
 import type { AccessContext } from './context.ts';
 import { withDelegated } from './delegated.ts';
 import { AccessError } from './errors.ts';
@@ -156,6 +156,11 @@ export async function reauthorise(
   });
 }
 
+function limitsOf(settings: RealmSettings): Grant['limits'] {
+  const { openBurst, openRate, channelsPerSession, channelsPerInstallation, channelsPerUser } = settings;
+  return { openBurst, openRate, channelsPerSession, channelsPerInstallation, channelsPerUser };
+}
+
 interface GrantParts extends LiveSession {
   readonly realm: RealmRow;
   readonly now: number;
@@ -179,6 +184,6 @@ function grantOf(access: AccessContext, of: GrantParts): BareGrant {
     installationId: of.installation.id,
     context: settings.context,
     resources: withDelegated(access, session, { resources: grantedResources(of.set, groups), now: of.now }),
-    limits: { openBurst: settings.openBurst, openRate: settings.openRate },
+    limits: limitsOf(settings),
   };
 }

@@ -17,6 +17,8 @@ export const DEFAULT_SETTINGS: RealmSettings = {
   openBurst: 200,
   openRate: 50,
   channelsPerSession: 4,
+  channelsPerInstallation: 8,
+  channelsPerUser: 64,
   loginNeedsPassword: true,
   secondFactor: 'whenEnrolled',
   context: {},

@@ -106,6 +106,33 @@ export function decodeFrames(record: Uint8Array): Frame[] {
   return frames;
 }
 
+/**
+ * Joins DATA frames of one stream that follow each other, in the memory of their record: thousands of pieces of one byte
+ * would cost their stream more than one of thousands of bytes.
+ */
+export function joinData(frames: readonly Frame[]): Frame[] {
+  const joined: Frame[] = [];
+  for (const frame of frames) {
+    const last = joined.at(-1);
+    if (last && frame.type === FRAME_TYPES.DATA && continues(frame, last))
+      joined[joined.length - 1] = join(last, frame);
+    else joined.push(frame);
+  }
+  return joined;
+}
+
+function continues(frame: Frame, last: Frame): boolean {
+  return last.type === FRAME_TYPES.DATA && last.stream === frame.stream && (last.flags & FLAG_FIN) === 0;
+}
+
+/** Both lie in one record, the second behind the first. */
+function join(first: Frame, second: Frame): Frame {
+  const { buffer, byteOffset, length } = first.data;
+  const data = new Uint8Array(buffer, byteOffset, length + second.data.length);
+  data.set(second.data, length);
+  return { ...second, data };
+}
+
 /** False for a frame to ignore. */
 function checkFrame(frame: Frame): boolean {
   const { type, flags, stream, data } = frame;

@@ -102,7 +102,7 @@ export {
   passedFields,
   pathUnder,
 } from './http-rules.ts';
-export { type ChannelLimits, DEFAULT_LIMITS, MAX_WINDOW, TokenBucket } from './limits.ts';
+export { type ChannelLimits, DEFAULT_LIMITS, MAX_WINDOW, SMALL_FRAME_BYTES, TokenBucket } from './limits.ts';
 export { type EnrolmentLink, formatLink, parseLink } from './link.ts';
 export {
   decodeHello,
@@ -127,7 +127,7 @@ export {
   VERSION,
   verifyMac1,
 } from './messages.ts';
-export { type ChannelHost, type ChannelRole, Multiplexer } from './multiplexer.ts';
+export { type ChannelHost, type ChannelLimit, type ChannelRole, Multiplexer } from './multiplexer.ts';
 export {
   CipherState,
   type HandshakeOptions,
@@ -157,4 +157,15 @@ export {
 } from './schedule.ts';
 export { isOwnField, speaksForProxy } from './spoken-fields.ts';
 export { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
-export { encodeWsMessage, MAX_WS_MESSAGE_BYTES, WS_OPCODES, type WsMessage, WsMessageDecoder } from './web-socket.ts';
+export {
+  decodeWsClose,
+  encodeWsClose,
+  encodeWsMessage,
+  isWsCloseCode,
+  MAX_WS_MESSAGE_BYTES,
+  MAX_WS_REASON_BYTES,
+  WS_OPCODES,
+  type WsClose,
+  type WsMessage,
+  WsMessageDecoder,
+} from './web-socket.ts';

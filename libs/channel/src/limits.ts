@@ -10,6 +10,14 @@ export interface ChannelLimits {
   readonly openRate: number;
   readonly resetBurst: number;
   readonly resetRate: number;
+  /** CONTEXT frames of a device that change its app context. */
+  readonly contextBurst: number;
+  readonly contextRate: number;
+  readonly pingBurst: number;
+  readonly pingRate: number;
+  /** Frames of a device with less than `SMALL_FRAME_BYTES`, but for OPEN, and small parts of what streams carry. */
+  readonly pieceBurst: number;
+  readonly pieceRate: number;
   /** Socket backlog at which no more stream data is sealed. */
   readonly backlogBytes: number;
 }
@@ -23,8 +31,17 @@ export const DEFAULT_LIMITS: ChannelLimits = {
   openRate: 50,
   resetBurst: 100,
   resetRate: 20,
+  contextBurst: 20,
+  contextRate: 1,
+  pingBurst: 100,
+  pingRate: 10,
+  pieceBurst: 8_192,
+  pieceRate: 4_096,
   backlogBytes: 1_048_576,
 };
+
+/** Frames with less data than this cost more than their bytes, and are counted. */
+export const SMALL_FRAME_BYTES = 256;
 
 /** Credit of a window may never pass 2^31 - 1. */
 export const MAX_WINDOW = 2_147_483_647;
@@ -52,6 +69,12 @@ export class TokenBucket {
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;
     return true;
+  }
+
+  /** Takes tokens that may not be there: what was spent too much is owed, and `waitMs` says for how long. */
+  spend(tokens: number, now: number): void {
+    this.#fill(now);
+    this.#tokens -= tokens;
   }
 
   /** Ms until a token is there. */

@@ -1,4 +1,4 @@
-import { concat, copyBytes, decodeUint, encodeUint } from './bytes.ts';
+import { concat, copyBytes, decodeUint, EMPTY, encodeUint, equalBytes } from './bytes.ts';
 import { SIGNED_CODES } from './codes.ts';
 import { TAG_BYTES } from './crypto.ts';
 import { ChannelError, demand } from './errors.ts';
@@ -10,14 +10,18 @@ import {
   FRAME_HEAD_BYTES,
   FRAME_TYPES,
   type Frame,
+  joinData,
   writeFrame,
 } from './frame.ts';
-import { type ChannelLimits, MAX_WINDOW, TokenBucket } from './limits.ts';
+import { type ChannelLimits, MAX_WINDOW, SMALL_FRAME_BYTES, TokenBucket } from './limits.ts';
 import { MAX_RECORD_BYTES, type RecordLayer } from './record.ts';
 import { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
 
 /** Which end of the channel this is. Only the device opens streams. */
 export type ChannelRole = 'device' | 'proxy';
+
+/** A limit of a channel that a device has met (SPEC.md, "Limits"). */
+export type ChannelLimit = 'streams' | 'opens' | 'resets' | 'contexts' | 'pings' | 'pieces' | 'control';
 
 /** What carries the channel and what hears from it. */
 export interface ChannelHost {
@@ -35,7 +39,7 @@ export interface ChannelHost {
   accept?(stream: ChannelStream): StreamSink;
   /** Proxy only: the code with which new streams are refused at this moment, before anything of them is read. */
   refusal?(): number | undefined;
-  /** Proxy only: the device sent a new app context. */
+  /** Proxy only: the device sent another app context than in the CONTEXT before. */
   context?(cbor: Uint8Array): void;
   /** Device only: a notice of the Proxy. */
   notice?(cbor: Uint8Array): void;
@@ -45,12 +49,18 @@ export interface ChannelHost {
   pong?(data: Uint8Array): void;
   /** Streams left the table, so more may be opened. */
   vacated?(): void;
+  /** Proxy only: the device met a limit; what that leads to has been done. */
+  limited?(limit: ChannelLimit): void;
+  /** The consumer of a stream threw. The stream was ended; that it happened is a defect of ours. */
+  streamFailed?(stream: ChannelStream, error: unknown): void;
   /** The channel ended outside of `receive`, because the peer does not read or the records are used up: close the socket. */
   broken?(): void;
 }
 
 /** Control frames that may wait; a peer that makes us queue more does not read. */
 const MAX_CONTROL_FRAMES = 1_024;
+/** Records with so many small frames have their pieces joined before anybody handles them. */
+const JOIN_FROM = 32;
 /** Plaintext of the record being composed. Shared, because sealing copies it before anything else runs. */
 const scratch = new Uint8Array(MAX_RECORD_BYTES);
 
@@ -69,6 +79,10 @@ export class Multiplexer implements StreamOwner {
   readonly #starved = new Set<ChannelStream>();
   readonly #opens: TokenBucket;
   readonly #resets: TokenBucket;
+  readonly #contexts: TokenBucket;
+  readonly #pings: TokenBucket;
+  readonly #pieces: TokenBucket;
+  #context: Uint8Array = EMPTY;
   #control: Frame[] = [];
   #lastStream = 0;
   #sendCredit: number;
@@ -79,6 +93,7 @@ export class Multiplexer implements StreamOwner {
   #receiving = false;
   #closed = false;
   #goingAway = false;
+  #fault: ChannelError | undefined;
 
   constructor(records: RecordLayer, role: ChannelRole, limits: ChannelLimits, host: ChannelHost) {
     this.#records = records;
@@ -89,6 +104,9 @@ export class Multiplexer implements StreamOwner {
     this.#receiveCredit = limits.channelWindowBytes;
     this.#opens = new TokenBucket(limits.openBurst, limits.openRate, host.now());
     this.#resets = new TokenBucket(limits.resetBurst, limits.resetRate, host.now());
+    this.#contexts = new TokenBucket(limits.contextBurst, limits.contextRate, host.now());
+    this.#pings = new TokenBucket(limits.pingBurst, limits.pingRate, host.now());
+    this.#pieces = new TokenBucket(limits.pieceBurst, limits.pieceRate, host.now());
   }
 
   /** Streams that count against the limit. */
@@ -117,16 +135,30 @@ export class Multiplexer implements StreamOwner {
   receive(record: Uint8Array): void {
     this.#receiving = true;
     try {
-      for (const frame of decodeFrames(this.#records.open(record))) {
-        if (this.#closed) return;
+      for (const frame of this.#framesOf(this.#records.open(record))) {
+        if (this.#closed) break;
         this.#handle(frame);
       }
+      if (this.#fault) throw this.#fault;
     } catch (error) {
       this.destroy(SIGNED_CODES.CANCELLED);
       throw error;
     } finally {
       this.#receiving = false;
     }
+  }
+
+  /**
+   * Charges small parts of what a stream carries, which cost more than their bytes: chunks of content, messages. A stream's
+   * consumer calls it for what it took apart itself.
+   */
+  spend(pieces: number): void {
+    if (this.#role === 'proxy') this.#pieces.spend(pieces, this.#host.now());
+  }
+
+  /** Ms for which nothing more should be read of this peer, because it sent too many small pieces. */
+  owedMs(): number {
+    return this.#pieces.waitMs(this.#host.now());
   }
 
   /** Sends an app context (device) or a notice (Proxy). */
@@ -211,6 +243,22 @@ export class Multiplexer implements StreamOwner {
     if (!this.#closed) this.#reset(stream.id, code, words);
   }
 
+  /** StreamOwner: a consumer threw. Its stream is over, the others and the channel go on. */
+  failed(stream: ChannelStream, error: unknown): void {
+    this.#host.streamFailed?.(stream, error);
+    if (!stream.closed) this.#giveUp(stream);
+    stream.settle();
+  }
+
+  #giveUp(stream: ChannelStream): void {
+    stream.reset(SIGNED_CODES.CANCELLED);
+    try {
+      stream.sink?.reset(SIGNED_CODES.CANCELLED);
+    } catch (error) {
+      this.#host.streamFailed?.(stream, error);
+    }
+  }
+
   /** StreamOwner: received bytes are dealt with; credit goes back in steps of half a window. */
   release(stream: ChannelStream, bytes: number): void {
     if (this.#closed) return;
@@ -238,6 +286,26 @@ export class Multiplexer implements StreamOwner {
     return stream;
   }
 
+  /** The frames of a record; on the Proxy's side small ones are charged, and pieces that follow each other joined. */
+  #framesOf(record: Uint8Array): readonly Frame[] {
+    const frames = decodeFrames(record);
+    if (this.#role === 'device') return frames;
+    let small = frames.length === 0 ? 1 : 0;
+    for (const { type, data } of frames) {
+      if (data.length < SMALL_FRAME_BYTES && type !== FRAME_TYPES.OPEN) small += 1;
+    }
+    if (small > 0) this.spend(small);
+    return small > JOIN_FROM ? joinData(frames) : frames;
+  }
+
+  /** The peer does more of something than it may: it is told, and cut off. */
+  #calmDown(limit: ChannelLimit): never {
+    this.#host.limited?.(limit);
+    this.goaway(SIGNED_CODES.CALM_DOWN);
+    this.flush();
+    throw new ChannelError('ERR_CHANNEL_LIMIT', `the device sends too many ${limit}`);
+  }
+
   #break(): void {
     this.destroy(SIGNED_CODES.CANCELLED);
     this.#host.broken?.();
@@ -252,8 +320,11 @@ export class Multiplexer implements StreamOwner {
   #queueControl(frame: Frame): void {
     if (this.#closed) return;
     if (this.#control.length >= MAX_CONTROL_FRAMES) {
+      this.#host.limited?.('control');
       if (!this.#receiving) return this.#break();
-      throw new ChannelError('ERR_CHANNEL_LIMIT', 'the peer does not read its control frames');
+      // Thrown by `receive`: consumers of streams, which may stand in between, do not take it for theirs.
+      this.#fault = new ChannelError('ERR_CHANNEL_LIMIT', 'the peer does not read its control frames');
+      return this.destroy(SIGNED_CODES.CANCELLED);
     }
     this.#control.push(frame);
     this.#scheduleFlush();
@@ -302,6 +373,7 @@ export class Multiplexer implements StreamOwner {
       case FRAME_TYPES.WINDOW:
         return this.#handleWindow(frame);
       case FRAME_TYPES.PING:
+        if (this.#role === 'proxy' && !this.#pings.take(this.#host.now())) this.#calmDown('pings');
         return this.#queueControl({ type: FRAME_TYPES.PONG, flags: 0, stream: 0, data: copyBytes(frame.data) });
       case FRAME_TYPES.PONG:
         return this.#host.pong?.(frame.data);
@@ -309,11 +381,19 @@ export class Multiplexer implements StreamOwner {
         return this.#handleGoaway(frame);
       case FRAME_TYPES.CONTEXT:
         demand(this.#role === 'proxy', 'ERR_CHANNEL_FRAME', 'only a device sends CONTEXT');
-        return this.#host.context?.(frame.data);
+        return this.#handleContext(frame.data);
       case FRAME_TYPES.NOTICE:
         demand(this.#role === 'device', 'ERR_CHANNEL_FRAME', 'only a Proxy sends NOTICE');
         return this.#host.notice?.(frame.data);
     }
+  }
+
+  /** The same app context again changes nothing; a new one costs a look at every stream. */
+  #handleContext(cbor: Uint8Array): void {
+    if (equalBytes(cbor, this.#context)) return;
+    if (!this.#contexts.take(this.#host.now())) this.#calmDown('contexts');
+    this.#context = copyBytes(cbor);
+    this.#host.context?.(cbor);
   }
 
   #handleOpen(frame: Frame): void {
@@ -336,9 +416,13 @@ export class Multiplexer implements StreamOwner {
 
   #refusalOfOpen(): number | undefined {
     if (this.#goingAway) return SIGNED_CODES.NOT_PROCESSED;
-    if (this.#streams.size >= this.#limits.streams) return SIGNED_CODES.STREAM_LIMIT;
-    if (!this.#opens.take(this.#host.now())) return SIGNED_CODES.CALM_DOWN;
-    return this.#host.refusal?.();
+    if (this.#streams.size >= this.#limits.streams) {
+      this.#host.limited?.('streams');
+      return SIGNED_CODES.STREAM_LIMIT;
+    }
+    if (this.#opens.take(this.#host.now())) return this.#host.refusal?.();
+    this.#host.limited?.('opens');
+    return SIGNED_CODES.CALM_DOWN;
   }
 
   #handleData(frame: Frame): void {
@@ -355,11 +439,7 @@ export class Multiplexer implements StreamOwner {
 
   #handleReset(frame: Frame): void {
     demand(frame.stream <= this.#lastStream, 'ERR_CHANNEL_FRAME', 'the stream was never opened');
-    if (this.#role === 'proxy' && !this.#resets.take(this.#host.now())) {
-      this.goaway(SIGNED_CODES.CALM_DOWN);
-      this.flush();
-      throw new ChannelError('ERR_CHANNEL_LIMIT', 'the device resets too many streams');
-    }
+    if (this.#role === 'proxy' && !this.#resets.take(this.#host.now())) this.#calmDown('resets');
     const stream = this.#streams.get(frame.stream);
     if (!stream || stream.closed) return;
     this.#ready.delete(stream);

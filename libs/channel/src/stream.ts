@@ -1,7 +1,10 @@
 import { copyBytes } from './bytes.ts';
 import { FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES } from './frame.ts';
 
-/** Who consumes a stream. Every method is called synchronously while a record is handled. */
+/**
+ * Who consumes a stream. Every method is called synchronously while a record is handled. What one throws ends this
+ * stream, never the channel.
+ */
 export interface StreamSink {
   /** Bytes of the peer; a view that is only valid during the call. Say `consume` when they are dealt with. */
   data(bytes: Uint8Array): void;
@@ -19,6 +22,8 @@ export interface StreamOwner {
   /** Sends at once what is queued, as far as credit and backlog allow. */
   flush(): void;
   sendReset(stream: ChannelStream, code: number, words?: string): void;
+  /** The consumer of a stream threw: the stream is ended, and whoever runs the channel hears of it. */
+  failed(stream: ChannelStream, error: unknown): void;
   release(stream: ChannelStream, bytes: number): void;
   finished(stream: ChannelStream): void;
 }
@@ -26,6 +31,10 @@ export interface StreamOwner {
 /** Queued bytes from which a writer should wait, and below which it is called back. */
 const HIGH_WATER_BYTES = 256 * 1024;
 const LOW_WATER_BYTES = 64 * 1024;
+/** From so many waiting pieces on, small ones are put together in memory of so many bytes. */
+const MANY_CHUNKS = 16;
+const SMALL_CHUNK_BYTES = 1_024;
+const MERGED_BYTES = 8 * 1024;
 /** Bytes of one stream in one turn, so that streams share a channel fairly. */
 const QUANTUM_BYTES = 16 * 1024;
 
@@ -45,6 +54,8 @@ export class ChannelStream {
   /** Bytes dealt with for which the peer has no new credit yet; the channel's to keep. */
   unreleased = 0;
   #outstanding = 0;
+  /** The last chunk, while small pieces are put together in it. */
+  #tail: { readonly memory: Uint8Array; chunk: Uint8Array } | undefined;
   #chunks: Uint8Array[] = [];
   #offset = 0;
   #queued = 0;
@@ -87,7 +98,7 @@ export class ChannelStream {
     if (this.#finQueued) throw new TypeError('the stream is finished');
     if (this.#localClosed) return false;
     if (bytes.length > 0) {
-      this.#chunks.push(bytes);
+      if (!this.#merged(bytes)) this.#chunks.push(bytes);
       this.#queued += bytes.length;
       this.#owner.ready(this);
     }
@@ -185,21 +196,47 @@ export class ChannelStream {
   receive(bytes: Uint8Array, fin: boolean): void {
     this.receiveCredit -= bytes.length;
     this.#outstanding += bytes.length;
-    if (bytes.length > 0) this.sink?.data(bytes);
-    if (!fin || this.#remoteClosed) return;
-    this.#remoteClosed = true;
-    this.sink?.end();
+    try {
+      if (bytes.length > 0) this.sink?.data(bytes);
+      if (!fin || this.#remoteClosed) return;
+      this.#remoteClosed = true;
+      this.sink?.end();
+    } catch (error) {
+      this.#owner.failed(this, error);
+    }
     if (this.done) this.#owner.finished(this);
   }
 
   /** Called by the channel when the peer reset the stream, or the channel ended. */
   abort(code: number, words?: string): void {
-    const sink = this.sink;
     this.#end();
-    sink?.reset(code, words);
+    try {
+      this.sink?.reset(code, words);
+    } catch (error) {
+      this.#owner.failed(this, error);
+    }
+  }
+
+  /** Puts a small piece behind other ones when many wait: each would cost more than its bytes. */
+  #merged(bytes: Uint8Array): boolean {
+    if (this.#chunks.length < MANY_CHUNKS || bytes.length > SMALL_CHUNK_BYTES) return false;
+    const tail = this.#tail;
+    const isLast = tail !== undefined && this.#chunks.at(-1) === tail.chunk;
+    if (isLast && tail.chunk.length + bytes.length <= tail.memory.length) {
+      tail.memory.set(bytes, tail.chunk.length);
+      tail.chunk = tail.memory.subarray(0, tail.chunk.length + bytes.length);
+      this.#chunks[this.#chunks.length - 1] = tail.chunk;
+      return true;
+    }
+    const memory = new Uint8Array(MERGED_BYTES);
+    memory.set(bytes);
+    this.#tail = { memory, chunk: memory.subarray(0, bytes.length) };
+    this.#chunks.push(this.#tail.chunk);
+    return true;
   }
 
   #end(): void {
+    this.#tail = undefined;
     this.#chunks = [];
     this.#queued = 0;
     this.#localClosed = true;
@@ -237,7 +274,11 @@ export class ChannelStream {
     if (this.#creditless && this.sendCredit < this.#lowCredit) return;
     this.#full = false;
     this.#creditless = false;
-    this.sink?.drain();
+    try {
+      this.sink?.drain();
+    } catch (error) {
+      this.#owner.failed(this, error);
+    }
   }
 }
 

@@ -352,3 +352,141 @@ test('a peer that does not read ends its channel, also when it is not the one wh
   expect(broken).toBe(1);
   expect(pipe.proxy.closed).toBe(true);
 });
+
+/** A Proxy's end that notes what its limits and its consumers did. */
+function guarded(accept: (stream: ChannelStream) => Recorder, limits: Partial<typeof DEFAULT_LIMITS> = {}) {
+  const noted: { limits: string[]; faults: unknown[] } = { limits: [], faults: [] };
+  const pipe = new Pipe(accept, limits, {
+    limited: (limit) => void noted.limits.push(limit),
+    streamFailed: (_stream, error) => void noted.faults.push(error),
+  });
+  return { pipe, noted };
+}
+
+class Thrower extends Recorder {
+  readonly #when: 'data' | 'end' | 'reset' | 'drain';
+  constructor(when: 'data' | 'end' | 'reset' | 'drain') {
+    super();
+    this.#when = when;
+  }
+  #maybe(what: string): void {
+    if (what === this.#when) throw new RangeError(`thrown by ${what}`);
+  }
+  override data(): void {
+    this.#maybe('data');
+  }
+  override end(): void {
+    this.#maybe('end');
+  }
+  override reset(): void {
+    this.#maybe('reset');
+  }
+}
+
+test.each(['data', 'end', 'reset'] as const)('a consumer that throws in %s ends its own stream only', (when) => {
+  const { pipe, noted } = guarded((stream) => (stream.id === 1 ? new Thrower(when) : echo(stream)));
+  const bad = openWith(pipe, encodeText('bad'));
+  const good = openWith(pipe, encodeText('good'));
+  if (when === 'reset') {
+    pipe.settle();
+    bad.stream!.reset(SIGNED_CODES.CANCELLED);
+  }
+  pipe.settle();
+  expect(noted.faults).toEqual([expect.any(RangeError)]);
+  if (when !== 'reset') expect(bad.resetCode).toBe(SIGNED_CODES.CANCELLED);
+  expect(good.bytes).toEqual(encodeText('good'));
+  expect(pipe.proxy.closed).toBe(false);
+  const next = openWith(pipe, encodeText('next'));
+  pipe.settle();
+  expect(next.bytes).toEqual(encodeText('next'));
+});
+
+test('a throwing app on the device ends its own stream only, too', () => {
+  const pipe = new Pipe(echo);
+  const sink = new Thrower('data');
+  sink.stream = pipe.device.open(1, sink);
+  sink.stream.write(encodeText('x'));
+  const good = openWith(pipe, encodeText('good'));
+  pipe.settle();
+  expect(good.bytes).toEqual(encodeText('good'));
+  expect(pipe.device.closed || pipe.proxy.closed).toBe(false);
+});
+
+test('the same app context again changes nothing; too many other ones end the channel with CALM_DOWN', () => {
+  const { pipe, noted } = guarded(echo, { contextBurst: 3, contextRate: 1 });
+  for (let i = 0; i < 500; i++) {
+    pipe.device.announce(encodeText('same'));
+    pipe.settle();
+  }
+  expect(pipe.contexts.length).toBe(1);
+  expect(() => {
+    for (let i = 0; i < 5; i++) {
+      pipe.device.announce(encodeText(`other ${i}`));
+      pipe.settle();
+    }
+  }).toThrow(expect.objectContaining({ code: 'ERR_CHANNEL_LIMIT' }));
+  expect(noted.limits).toEqual(['contexts']);
+  expect(pipe.contexts.length).toBe(3);
+});
+
+test('more pings than a living channel needs end it with CALM_DOWN', () => {
+  const { pipe, noted } = guarded(echo, { pingBurst: 5, pingRate: 1 });
+  for (let i = 0; i < 5; i++) pipe.device.ping(new Uint8Array(8));
+  pipe.settle();
+  pipe.device.ping(new Uint8Array(8));
+  expect(() => pipe.settle()).toThrow(expect.objectContaining({ code: 'ERR_CHANNEL_LIMIT' }));
+  expect(noted.limits).toEqual(['pings']);
+});
+
+test('thousands of pieces of one byte reach their stream together, and are owed for', () => {
+  const [a, b] = transportPair();
+  const records = new RecordLayer(a);
+  const sink = new Recorder();
+  let time = 0;
+  const proxy = new Multiplexer(new RecordLayer(b), 'proxy', DEFAULT_LIMITS, {
+    transmit: () => undefined,
+    backlogBytes: () => 0,
+    now: () => time,
+    schedule: () => undefined,
+    accept: (stream) => {
+      sink.stream = stream;
+      return sink;
+    },
+  });
+  const pieces = 7_000;
+  const send = (type: number, length: number, count: number): void => {
+    const buffer = new Uint8Array(65_519);
+    let end = 0;
+    for (let i = 0; i < count; i++)
+      end = writeFrame(buffer, end, { type, flags: 0, stream: 1, data: new Uint8Array(length).fill(i % 251) });
+    proxy.receive(records.seal(buffer.subarray(0, end)));
+  };
+  send(FRAME_TYPES.OPEN, 1, 1);
+  send(FRAME_TYPES.DATA, 1, pieces);
+  expect(sink.parts.length).toBe(1);
+  expect(sink.bytes).toEqual(Uint8Array.from({ length: pieces }, (_, i) => i % 251));
+  expect(proxy.owedMs()).toBe(0);
+  send(FRAME_TYPES.DATA, 1, pieces);
+  expect(proxy.owedMs()).toBeGreaterThan(1_000);
+  time += 60_000;
+  expect(proxy.owedMs()).toBe(0);
+});
+
+test('small writes that wait are put together and arrive in order', () => {
+  const pipe = new Pipe(() => new Recorder());
+  const sink = new Recorder();
+  sink.stream = pipe.device.open(1, sink);
+  sink.stream.write(encodeText('x'));
+  pipe.settle();
+  const stream = pipe.accepted[0]!;
+  const sent: Uint8Array[] = [];
+  for (let i = 0; i < 20_000; i++) {
+    const part = new Uint8Array(1 + (i % 7 === 0 ? 1_500 : i % 13)).fill(i);
+    sent.push(part);
+    stream.write(part);
+    if (i % 997 === 0) pipe.settle();
+  }
+  stream.finish();
+  pipe.settle();
+  expect(Buffer.compare(sink.bytes, Buffer.concat(sent))).toBe(0);
+});

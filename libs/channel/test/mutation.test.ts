@@ -13,7 +13,7 @@ import { checkRequest } from '../src/http-rules.ts';
 import { formatLink, parseLink } from '../src/link.ts';
 import { decodeHello, decodeHint, decodeHs1, decodePadded, encodeHint, encodePadded } from '../src/messages.ts';
 import { DeviceOpening } from '../src/opening.ts';
-import { encodeWsMessage, WsMessageDecoder } from '../src/web-socket.ts';
+import { encodeWsClose, encodeWsMessage, WsMessageDecoder } from '../src/web-socket.ts';
 import { runSeed, seededRandom } from './providers.ts';
 import { CONTEXT } from './sample-context.ts';
 
@@ -113,7 +113,7 @@ const DECODERS: readonly [string, Uint8Array, (bytes: Uint8Array) => unknown][] 
   ],
   [
     'WebSocket messages',
-    concat(encodeWsMessage({ opcode: 1, bytes: content }), encodeWsMessage({ opcode: 8, bytes: new Uint8Array(2) })),
+    concat(encodeWsMessage({ opcode: 1, bytes: content }), encodeWsClose({ code: 1000, reason: 'bye' })),
     (bytes) => new WsMessageDecoder().push(bytes),
   ],
   ['enrolment link', parseBase64Url(formatLink('', link).slice(1)), (bytes) => parseLink(`#${formatBase64Url(bytes)}`)],

@@ -1,15 +1,15 @@
 import {
   type ChannelStream,
-  concat,
   decodeText,
-  decodeUint,
+  decodeWsClose,
   EMPTY,
   encodeRequestHead,
   encodeText,
-  encodeUint,
+  encodeWsClose,
   encodeWsMessage,
   type Field,
   findSignedCode,
+  MAX_WS_REASON_BYTES,
   type ResponseHead,
   responseDecoder,
   SIGNED_CODES,
@@ -72,13 +72,26 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     this.#write({ opcode: text ? WS_OPCODES.text : WS_OPCODES.binary, bytes });
   }
 
-  /** @throws TypeError for a code that no WebSocket sends, or a reason of more than 123 bytes (RFC 6455, section 7.4). */
-  close(code = 1000, reason = ''): void {
+  /**
+   * Closes as a browser's WebSocket does.
+   * @throws DOMException InvalidAccessError for a code other than 1000 and 3000 to 4999, SyntaxError for a reason of more
+   * than 123 bytes
+   */
+  close(code?: number, reason = ''): void {
     checkClose(code, reason);
+    this.relayClose(code ?? (reason === '' ? undefined : 1000), reason);
+  }
+
+  /**
+   * Closes with what another WebSocket was closed with: with any code that a close frame may hold (RFC 6455, section 7.4).
+   * @throws TypeError for other codes, or a reason of more than 123 bytes
+   */
+  relayClose(code: number | undefined, reason = ''): void {
+    const message = encodeWsClose({ code, reason });
     if (this.readyState >= 2) return;
     this.readyState = 2;
-    if (!this.#stream) return this.#finish(code, reason, false);
-    this.#write({ opcode: WS_OPCODES.close, bytes: concat(encodeUint(code, 2), encodeText(reason)) });
+    if (this.#stream) this.#stream.write(message);
+    else this.#finish(1006, '', true);
   }
 
   data(bytes: Uint8Array): void {
@@ -135,9 +148,9 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
 
   #message({ opcode, bytes }: WsMessage): void {
     if (opcode === WS_OPCODES.close) {
-      const code = bytes.length >= 2 ? decodeUint(bytes, 0, 2) : 1005;
+      const { code, reason } = decodeWsClose(bytes);
       this.#stream?.finish();
-      return this.#finish(code, decodeText(bytes.subarray(2)), false);
+      return this.#finish(code ?? 1005, reason, false);
     }
     const data = opcode === WS_OPCODES.text ? decodeText(bytes) : this.#binary(bytes);
     this.#emit(new MessageEvent('message', { data }), this.onmessage);
@@ -167,13 +180,21 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   }
 }
 
+/** The checks of a browser's `close` (WHATWG WebSockets, 3.1). */
+function checkClose(code: number | undefined, reason: string): void {
+  const fits = code === undefined || code === 1000 || (code >= 3000 && code <= 4999);
+  if (!fits) throw domError('InvalidAccessError', `a WebSocket is closed with 1000 or 3000 to 4999, not ${code}`);
+  const { length } = encodeText(reason);
+  if (length > MAX_WS_REASON_BYTES)
+    throw domError('SyntaxError', `a reason has at most ${MAX_WS_REASON_BYTES} bytes, this one ${length}`);
+}
+
+function domError(name: string, message: string): Error {
+  if (typeof DOMException === 'function') return new DOMException(message, name);
+  return Object.assign(new Error(message), { name });
+}
+
 function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
   if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0));
   return data.byteLength === 0 ? EMPTY : Uint8Array.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-}
-
-function checkClose(code: number, reason: string): void {
-  const reserved = code < 1000 || code > 4999 || (code > 1014 && code < 3000) || [1004, 1005, 1006].includes(code);
-  if (reserved || !Number.isInteger(code)) throw new TypeError(`a WebSocket is not closed with the code ${code}`);
-  if (encodeText(reason).length > 123) throw new TypeError('the reason is longer than 123 bytes');
 }

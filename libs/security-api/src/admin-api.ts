@@ -351,7 +351,10 @@ export const RealmSettings = Type.Object(
     codeTtlMs: Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 }),
     openBurst: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
     openRate: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    /** Channels at one Proxy at once: of a session, of an installation with all its sessions, of a user with all devices. */
     channelsPerSession: Type.Integer({ minimum: 1, maximum: 64 }),
+    channelsPerInstallation: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    channelsPerUser: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
     /** Whether a login needs the user's password beside the installation's keys. */
     loginNeedsPassword: Type.Boolean(),
     /** Whether who has no second factor may sign in; who has one always needs it. */

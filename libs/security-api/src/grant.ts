@@ -102,7 +102,14 @@ export type ResourceGrant = Static<typeof ResourceGrant>;
 
 /** Limits of a channel that a realm may set. */
 export const GrantLimits = Type.Object(
-  { openBurst: Type.Integer({ minimum: 1 }), openRate: Type.Integer({ minimum: 1 }) },
+  {
+    openBurst: Type.Integer({ minimum: 1 }),
+    openRate: Type.Integer({ minimum: 1 }),
+    /** Channels at one Proxy of a session, of an installation and of a user. */
+    channelsPerSession: Type.Optional(Type.Integer({ minimum: 1 })),
+    channelsPerInstallation: Type.Optional(Type.Integer({ minimum: 1 })),
+    channelsPerUser: Type.Optional(Type.Integer({ minimum: 1 })),
+  },
   CLOSED,
 );
 export type GrantLimits = Static<typeof GrantLimits>;

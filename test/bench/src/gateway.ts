@@ -195,7 +195,9 @@ export class Gateway {
   async #seed(): Promise<void> {
     const oneTime = { token: this.#security.ready['oneTimeToken'], name: 'bench' };
     this.#token = (await this.call('POST', '/v1/operators/login', oneTime))['token'] as string;
-    await this.call('PATCH', '/v1/realm', { openBurst: RATE, openRate: RATE, enrolPage: 'http://localhost/enroll' });
+    const channels = { channelsPerInstallation: RATE, channelsPerUser: RATE };
+    const opens = { openBurst: RATE, openRate: RATE };
+    await this.call('PATCH', '/v1/realm', { ...opens, ...channels, enrolPage: 'http://localhost/enroll' });
     await this.call('PUT', '/v1/groups/staff');
     await this.call('PUT', '/v1/resources/wiki', {
       kind: 'http',
@@ -215,6 +217,9 @@ export class Gateway {
         SALLYPORT_LISTEN: `127.0.0.1:${PORTS.proxy + i}`,
         SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${PORTS.proxy + 10 + i}`,
         SALLYPORT_JOIN_TOKEN: token as string,
+        SALLYPORT_MAX_SOCKETS: String(RATE),
+        SALLYPORT_SOCKETS_PER_ADDRESS: String(RATE),
+        SALLYPORT_HELLOS_PER_ADDRESS: String(RATE),
       },
       nodeOptions: this.#profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${this.#profileFolder}`] : [],
     });

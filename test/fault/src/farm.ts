@@ -205,6 +205,8 @@ export class Farm {
     await operator.login(oneTimeToken!);
     const realm = {
       openBurst: 100_000,
+      channelsPerInstallation: 100_000,
+      channelsPerUser: 100_000,
       openRate: 100_000,
       enrolPage: 'http://localhost/enroll',
       loginNeedsPassword: false,

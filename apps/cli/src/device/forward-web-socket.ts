@@ -61,7 +61,7 @@ function closeLocal(local: WebSocket, { code, reason }: CloseEvent): void {
 }
 
 function closeRemote(remote: DeviceWebSocket, code: number, reason: string): void {
-  if (isSendable(code)) remote.close(code, reason);
+  if (isSendable(code)) remote.relayClose(code, reason);
   else remote.close();
 }
 

@@ -13,6 +13,12 @@ export class Backends {
   readonly #pools = new Map<string, BackendPool>();
   /** The same pools by the objects that grants hold, which are asked for with every request. */
   readonly #known = new WeakMap<Backend, BackendPool>();
+  readonly #handlerFailed: (error: unknown) => void;
+
+  /** `handlerFailed` hears of what a handler of ours threw: a defect, for the log. */
+  constructor(handlerFailed: (error: unknown) => void = () => undefined) {
+    this.#handlerFailed = handlerFailed;
+  }
 
   /** The pool of an HTTP backend. @throws BackendError ERR_BACKEND_ADDRESS when its address is not allowed. */
   pool(backend: Backend): BackendPool {
@@ -35,7 +41,7 @@ export class Backends {
 
   #newPool(key: string, backend: Backend): BackendPool {
     checkLiteral(backend);
-    const pool = new BackendPool(backend);
+    const pool = new BackendPool(backend, this.#handlerFailed);
     this.#pools.set(key, pool);
     return pool;
   }

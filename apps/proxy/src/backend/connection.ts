@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Field } from '@sallyport/channel';
+import { guardWith } from '@sallyport/telemetry';
 import { BackendError } from './errors.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 
@@ -39,6 +40,8 @@ export interface ConnectionOwner {
   /** The connection is idle and may take another request. */
   released(connection: BackendConnection): void;
   gone(connection: BackendConnection): void;
+  /** A handler of ours threw: a defect, for the log. */
+  handlerFailed(error: unknown): void;
 }
 
 const HEADERS_TIMEOUT_MS = 60_000;
@@ -68,12 +71,23 @@ export class BackendConnection implements ResponseSink {
     this.#socket = socket;
     this.#owner = owner;
     socket.setNoDelay(true);
-    socket.on('drain', () => this.#sink?.drain());
-    socket.on('end', () => this.#ended());
-    socket.on('error', (cause) =>
-      this.#fail(new BackendError('ERR_BACKEND_CLOSED', 'the connection broke', { cause })),
+    const guard = guardWith((error) => this.#defect(error));
+    socket.on(
+      'drain',
+      guard(() => this.#sink?.drain()),
     );
-    socket.on('close', () => this.#ended());
+    socket.on(
+      'end',
+      guard(() => this.#ended()),
+    );
+    socket.on(
+      'error',
+      guard((cause: Error) => this.#fail(new BackendError('ERR_BACKEND_CLOSED', 'the connection broke', { cause }))),
+    );
+    socket.on(
+      'close',
+      guard(() => this.#ended()),
+    );
   }
 
   /** True when nothing of the response to the present request has come. */
@@ -147,13 +161,14 @@ export class BackendConnection implements ResponseSink {
     this.#deadline = performance.now() + (this.#parser.untouched ? HEADERS_TIMEOUT_MS : BODY_IDLE_MS);
     try {
       this.#parser.push(bytes);
+      // Only now: bytes behind the response would otherwise be read as the answer to the next request.
+      if (!this.#released) return this.#sink?.pushed();
+      this.#released = false;
+      this.#owner.released(this);
     } catch (error) {
-      return this.#fail(error as BackendError);
+      if (error instanceof BackendError) this.#fail(error);
+      else this.#defect(error);
     }
-    // Only now: bytes behind the response would otherwise be read as the answer to the next request.
-    if (!this.#released) return this.#sink?.pushed();
-    this.#released = false;
-    this.#owner.released(this);
   }
 
   head(status: number, fields: readonly Field[], length: number | undefined): void {
@@ -193,12 +208,19 @@ export class BackendConnection implements ResponseSink {
     this.#owner.gone(this);
   }
 
+  /** A handler of ours threw: this exchange and its connection are over, the others go on. */
+  #defect(cause: unknown): void {
+    this.#owner.handlerFailed(cause);
+    this.#fail(new BackendError('ERR_BACKEND_CLOSED', 'the exchange could not be handled', { cause }));
+  }
+
   #fail(error: BackendError): void {
     const sink = this.#sink;
     this.#sink = undefined;
     this.#socket.destroy();
     this.#owner.gone(this);
-    sink?.failed(error);
+    const tell = guardWith((fault) => this.#owner.handlerFailed(fault));
+    if (sink) tell(() => sink.failed(error))();
   }
 }
 

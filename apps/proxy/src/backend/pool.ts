@@ -1,4 +1,5 @@
 import type { Backend } from '@sallyport/security-api';
+import { guardWith } from '@sallyport/telemetry';
 import {
   BackendConnection,
   type BackendRequest,
@@ -46,9 +47,16 @@ export class BackendPool implements ConnectionOwner {
   #closed = false;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(backend: Backend) {
+  /** Hears of what a handler of ours threw: a defect, for the log. */
+  readonly handlerFailed: (error: unknown) => void;
+
+  constructor(backend: Backend, handlerFailed: (error: unknown) => void = () => undefined) {
     this.#backend = backend;
-    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    this.handlerFailed = handlerFailed;
+    this.#timer = setInterval(
+      guardWith(handlerFailed)(() => this.#sweep()),
+      SWEEP_MS,
+    ).unref();
   }
 
   /** True while so many requests wait that new ones had better not come. */
@@ -117,20 +125,24 @@ export class BackendPool implements ConnectionOwner {
       read(Buffer.from(bytes.buffer, bytes.byteOffset, length));
       return true;
     };
+    const guard = guardWith((error) => {
+      this.handlerFailed(error);
+      socket.destroy();
+    });
     const socket = dial(
       this.#backend,
       {
-        connected: () => {
+        connected: guard(() => {
           this.#connecting -= 1;
           connection = new BackendConnection(socket, this);
           this.#connections.add(connection);
           this.#use(connection, false);
-        },
-        failed: (error) => {
+        }),
+        failed: guard((error: BackendError) => {
           this.#connecting -= 1;
           this.#nextWaiting()?.fail(error);
           if (this.#waiting.length > this.#connecting) this.#connect();
-        },
+        }),
       },
       { onread: { buffer: readBuffer, callback } },
     );

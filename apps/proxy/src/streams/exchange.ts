@@ -1,6 +1,7 @@
 import type { ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
+import type { HeldMemory } from '../held-memory.ts';
 import type { Gate } from './passage.ts';
 
 /** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */
@@ -13,6 +14,12 @@ export interface StreamHost extends Gate {
   backendFailed(resource: string, error: BackendError): void;
   /** A device's message was refused by a rule of the protocol: the log says which. */
   refused(rule: string): void;
+  /** A handler of ours threw: a defect, for the log. What it belonged to is ended by whoever says so. */
+  handlerFailed(error: unknown): void;
+  /** Charges small parts that were taken out of what the device sent: chunks of content, messages. */
+  spend(pieces: number): void;
+  /** Memory of the channel for what its windows do not pay for. */
+  readonly held: HeldMemory;
   /** Counts a finished stream by kind and outcome. */
   count(kind: string, outcome: 'done' | SignedCode): void;
 }

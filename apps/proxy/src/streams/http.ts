@@ -20,6 +20,7 @@ import type { BackendCall, BackendPool } from '../backend/pool.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { type Asker, HttpAnswer } from './http-answer.ts';
 import { Passage } from './passage.ts';
+import { Pieces } from './pieces.ts';
 import { requestFields } from './request-fields.ts';
 
 /**
@@ -42,6 +43,10 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   #declared: number | undefined;
   /** Content that waits: for a connection, or for rights that are being read. Its credit is not given back. */
   #held: Uint8Array[] = [];
+  /** Small pieces of content are put together before they go on. */
+  readonly #pieces: Pieces = new Pieces((bytes) => this.#take(bytes));
+  /** The backend's socket has no room: small pieces wait until it has. */
+  #full = false;
   #received = 0;
   #uncredited = 0;
   #requestDone = false;
@@ -65,6 +70,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#over) return this.#stream.consume(bytes.length);
     const before = this.#received;
     this.#guarded(() => this.#decoder.push(bytes));
+    this.#passPieces();
     // Content is given back when the backend takes it, everything else at once.
     this.#stream.consume(bytes.length - (this.#received - before));
     // Only now: most requests end in the same record, and go out with their length or as having no content.
@@ -104,12 +110,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#declared !== undefined && this.#received > this.#declared) {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'more content than declared');
     }
-    if (this.#over) return;
-    const look = this.#sending && this.#held.length === 0 ? this.#passage!.look() : 'wait';
-    if (look === 'pass') return this.#pass(bytes);
-    if (look !== 'wait') return this.refuse(look);
-    this.#held.push(copyBytes(bytes));
-    if (this.#sending) this.#release();
+    this.#pieces.add(bytes);
   }
 
   trailers(trailers: readonly Field[]): void {
@@ -118,7 +119,9 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
     }
     this.#requestDone = true;
-    if (this.#sending) this.#release();
+    if (!this.#sending) return;
+    this.#pieces.flush();
+    this.#release();
   }
 
   // What the answer asks and tells.
@@ -148,12 +151,14 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     this.#sending = true;
     for (const bytes of this.#held) this.#pass(bytes);
     this.#held = [];
+    this.#pieces.flush();
     if (this.#requestDone) this.#call?.finish();
   }
 
   room(): void {
-    this.#stream.consume(this.#uncredited);
-    this.#uncredited = 0;
+    this.#full = false;
+    this.#pieces.flush();
+    if (!this.#full) this.#credit();
   }
 
   full(): void {
@@ -233,6 +238,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (look !== 'pass') return this.refuse(look);
     for (const bytes of this.#held) this.#pass(bytes);
     this.#held = [];
+    if (!this.#full || this.#requestDone) this.#pieces.flush();
     if (this.#requestDone) this.#call?.finish();
   }
 
@@ -257,10 +263,34 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     return { ...to, content: 'length' };
   }
 
+  /** What came in one call goes on together; small pieces wait while nothing can go on. */
+  #passPieces(): void {
+    const taken = this.#pieces.count();
+    if (taken === 0) return;
+    if (taken > 1) this.#host.spend(taken);
+    if (this.#sending && !this.#full) this.#pieces.flush();
+    else this.#pieces.keep();
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#over) return;
+    const look = this.#sending && this.#held.length === 0 ? this.#passage!.look() : 'wait';
+    if (look === 'pass') return this.#pass(bytes);
+    if (look !== 'wait') return this.refuse(look);
+    this.#held.push(copyBytes(bytes));
+    if (this.#sending) this.#release();
+  }
+
   /** Content to the backend; its credit goes back when the socket has room, so what is held is bounded by the window. */
   #pass(bytes: Uint8Array): void {
     this.#uncredited += bytes.length;
-    if (this.#call?.write(bytes)) this.room();
+    if (this.#call?.write(bytes)) return this.#credit();
+    this.#full = true;
+  }
+
+  #credit(): void {
+    this.#stream.consume(this.#uncredited);
+    this.#uncredited = 0;
   }
 
   /** Ends the work for the stream; without any it is settled at once. */

@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
 import { type ChannelStream, concat, decodeText, EMPTY, SIGNED_CODES, type SignedCode } from '@sallyport/channel';
+import { type Guard, guardWith } from '@sallyport/telemetry';
 import { dial } from '../backend/dial.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { Passage } from './passage.ts';
+import { Pieces } from './pieces.ts';
 
 /** A stream of kind 3: raw bytes to a TCP resource (SPEC.md, section 7). `LP8(resource)`, then the bytes. */
 export class TcpExchange implements Exchange {
@@ -15,6 +17,12 @@ export class TcpExchange implements Exchange {
   #connected = false;
   /** Bytes that wait: for the connection, or for rights that are being read. Their credit is not given back. */
   #held: Buffer[] = [];
+  /** Small pieces wait while others are on their way: the socket would keep each of them by itself. */
+  readonly #pieces: Pieces = new Pieces((bytes) => void this.#held.push(Buffer.from(bytes)));
+  readonly #guard: Guard = guardWith((error) => {
+    this.#host.handlerFailed(error);
+    this.#end('BACKEND_FAILED');
+  });
   #waiting = false;
   #finished = false;
   #over = false;
@@ -26,7 +34,7 @@ export class TcpExchange implements Exchange {
 
   data(bytes: Uint8Array): void {
     if (this.#over) return this.#stream.consume(bytes.length);
-    if (this.#passage) return this.#toBackend(Buffer.from(bytes));
+    if (this.#passage) return this.#toBackend(bytes);
     this.#head = concat(this.#head, bytes);
     const length = 1 + (this.#head[0] ?? 0);
     if (this.#head.length < length) return this.#stream.consume(bytes.length);
@@ -40,6 +48,7 @@ export class TcpExchange implements Exchange {
   end(): void {
     if (!this.#passage) return this.#end('REQUEST_REFUSED', 'the stream names no resource');
     this.#finished = true;
+    this.#pieces.flush();
     this.#release();
   }
 
@@ -64,17 +73,18 @@ export class TcpExchange implements Exchange {
     if (look === 'wait') return this.#host.whenReady(() => this.#connect(passage));
     if (look !== 'pass') return this.#end(look);
     const { backend } = passage.resource;
-    const connected = (socket: Socket): void => {
+    const connected = this.#guard((socket: Socket) => {
       // The resource may have moved meanwhile: nothing was sent to where it was.
       if (passage.recheck() === undefined && passage.resource.backend.url !== backend.url)
         return this.#end('NOT_PROCESSED');
       passage.begin();
       this.#connected = true;
       this.#listen(socket);
+      this.#pieces.flush();
       this.#release();
-    };
+    });
     try {
-      const failed = (error: BackendError): void => this.#failed(error);
+      const failed = this.#guard((error: BackendError) => this.#failed(error));
       this.#socket = dial(backend, { connected, failed }, { allowHalfOpen: true });
     } catch (error) {
       this.#failed(error as BackendError);
@@ -82,24 +92,35 @@ export class TcpExchange implements Exchange {
   }
 
   #listen(socket: Socket): void {
-    socket.on('data', (chunk) => {
+    const on = (event: string, handler: (...args: never[]) => void): void =>
+      void socket.on(event, this.#guard(handler) as (...args: unknown[]) => void);
+    on('data', (chunk: Buffer) => {
       if (this.#over) return;
       if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
       if (!this.#stream.write(chunk)) socket.pause();
     });
-    socket.on('end', () => {
+    on('end', () => {
       if (!this.#over) this.#stream.finish();
     });
-    socket.on('error', () => this.#end('BACKEND_FAILED'));
-    socket.on('close', () => {
+    on('error', () => this.#end('BACKEND_FAILED'));
+    on('close', () => {
       this.#over = true;
       this.#stream.settle();
     });
   }
 
-  #toBackend(bytes: Buffer): void {
-    this.#held.push(bytes);
+  #toBackend(bytes: Uint8Array): void {
+    this.#pieces.add(bytes);
+    if (!this.#connected || this.#socket!.writableLength > 0) return this.#pieces.keep();
+    this.#pieces.flush();
     this.#release();
+  }
+
+  /** The socket took bytes: their credit goes back, and what waited behind them goes on. */
+  #written(bytes: Buffer): void {
+    this.#stream.consume(bytes.length);
+    this.#pieces.flush();
+    if (this.#held.length > 0) this.#release();
   }
 
   /** Sends what was held, and the end behind it, as soon as they may go. */
@@ -110,7 +131,11 @@ export class TcpExchange implements Exchange {
     if (look !== 'pass') return this.#end(look);
     const held = this.#held;
     this.#held = [];
-    for (const bytes of held) this.#socket?.write(bytes, () => this.#stream.consume(bytes.length));
+    for (const bytes of held)
+      this.#socket?.write(
+        bytes,
+        this.#guard(() => this.#written(bytes)),
+      );
     if (this.#finished) this.#socket?.end();
   }
 

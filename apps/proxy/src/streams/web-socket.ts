@@ -1,15 +1,14 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import {
   ChannelError,
   type ChannelStream,
   checkRequest,
   checkResponse,
-  concat,
-  decodeUint,
+  decodeWsClose,
   EMPTY,
   encodeResponseHead,
-  encodeText,
-  encodeUint,
+  encodeWsClose,
   encodeWsMessage,
   type Field,
   type HttpDecoder,
@@ -21,21 +20,29 @@ import {
   type WsMessage,
   WsMessageDecoder,
 } from '@sallyport/channel';
+import { type Guard, guardWith } from '@sallyport/telemetry';
 import type { WebSocket } from 'ws';
 import { askWebSocket } from '../backend/backends.ts';
 import { dial } from '../backend/dial.ts';
 import { BackendError, wordsOf } from '../backend/errors.ts';
+import type { Holder } from '../held-memory.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { Passage } from './passage.ts';
 import { requestFields } from './request-fields.ts';
 
-/** Messages the device may send before the backend has accepted. */
+/** Messages that wait or are on their way to the backend at once; further ones wait as the bytes that they came as. */
+const MAX_MESSAGES = 1_024;
+/** The same before the backend has accepted. */
 const MAX_EARLY_MESSAGES = 64;
+/** Bytes of an unfinished message that its stream's window pays for; what is beyond needs memory of the channel. */
+const HELD_IN_WINDOW_BYTES = 128 * 1024;
+/** Messages below this are charged, because each costs more than its bytes. */
+const SMALL_MESSAGE_BYTES = 256;
 /** Fields that belong to the hop and are made by the WebSocket client itself. */
 const OWN_WS_FIELDS = /^sec-websocket-|^content-length$/;
 
 /** A stream of kind 2: a WebSocket to a backend (SPEC.md, section 7). */
-export class WebSocketExchange implements Exchange {
+export class WebSocketExchange implements Exchange, Holder {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   readonly #decoder: HttpDecoder;
@@ -53,6 +60,10 @@ export class WebSocketExchange implements Exchange {
   /** Bytes to give back once the backend has taken what is on its way to it; opening counts as one thing on its way. */
   #uncredited = 0;
   #onTheWay = 1;
+  readonly #guard: Guard = guardWith((error) => {
+    this.#host.handlerFailed(error);
+    this.#end('BACKEND_FAILED');
+  });
 
   constructor({ host, stream }: StreamPlace) {
     this.#host = host;
@@ -77,8 +88,13 @@ export class WebSocketExchange implements Exchange {
 
   reset(): void {
     this.#over = true;
+    this.#host.held.hold(this, 0);
     this.#terminate();
     this.#stream.settle();
+  }
+
+  memoryFreed(): void {
+    this.#credit();
   }
 
   recheck(): void {
@@ -90,15 +106,22 @@ export class WebSocketExchange implements Exchange {
     this.#socket?.resume();
   }
 
-  /** Gives credit back when nothing waits any more: a backend that does not read holds its device back. */
+  /**
+   * Gives credit back when nothing waits any more: a backend that does not read holds its device back. An unfinished message
+   * is held by the window, and beyond it by the memory of the channel.
+   */
   #credit(): void {
     if (this.#onTheWay > 0 && !this.#over) return;
-    this.#stream.consume(this.#uncredited);
-    this.#uncredited = 0;
+    const held = this.#over ? 0 : this.#messages.heldBytes;
+    const kept = Math.min(held, HELD_IN_WINDOW_BYTES, this.#uncredited);
+    if (!this.#host.held.hold(this, held - kept)) return;
+    this.#stream.consume(this.#uncredited - kept);
+    this.#uncredited = kept;
   }
 
   #arrived(): void {
     this.#onTheWay -= 1;
+    if (this.#onTheWay === 0 && !this.#over) this.#guarded(() => this.#content(EMPTY));
     this.#credit();
   }
 
@@ -126,8 +149,8 @@ export class WebSocketExchange implements Exchange {
     if (look === 'wait') return this.#host.whenReady(() => this.#dial(passage));
     if (look !== 'pass') return this.#end(look);
     const { backend } = passage.resource;
-    const connected = (socket: Socket): void => this.#ask(socket, passage, backend.url);
-    const failed = (error: BackendError): void => this.#failed('BACKEND_UNREACHABLE', error);
+    const connected = this.#guard((socket: Socket) => this.#ask(socket, passage, backend.url));
+    const failed = this.#guard((error: BackendError) => this.#failed('BACKEND_UNREACHABLE', error));
     try {
       this.#dialled = dial(backend, { connected, failed });
     } catch (error) {
@@ -171,16 +194,18 @@ export class WebSocketExchange implements Exchange {
 
   #connect(socket: WebSocket): void {
     this.#socket = socket;
-    socket.on('open', () => this.#opened(socket));
-    socket.on('unexpected-response', (_request, response) => {
+    const on = (event: string, handler: (...args: never[]) => void): void =>
+      void socket.on(event, this.#guard(handler) as (...args: unknown[]) => void);
+    on('open', () => this.#opened(socket));
+    on('unexpected-response', (_request: unknown, response: IncomingMessage) => {
       const fields = Object.entries(response.headers).flatMap(([name, value]) =>
         typeof value === 'string' ? [[name, value] as const] : [],
       );
       this.#refusedByBackend(response.statusCode ?? 502, fields);
     });
-    socket.on('message', (data, isBinary) => this.#fromBackend(data as Buffer, isBinary));
-    socket.on('close', (code, reason) => this.#closed(code, reason));
-    socket.on('error', (cause) => {
+    on('message', (data: Buffer, isBinary: boolean) => this.#fromBackend(data, isBinary));
+    on('close', (code: number, reason: Buffer) => this.#closed(code, reason));
+    on('error', (cause: Error) => {
       const late = !this.#open && /timed out/.test(cause.message);
       const code = late ? 'ERR_BACKEND_TIMEOUT' : 'ERR_BACKEND_CLOSED';
       this.#failed(
@@ -212,11 +237,11 @@ export class WebSocketExchange implements Exchange {
   }
 
   #content(bytes: Uint8Array): void {
-    for (const message of this.#messages.push(bytes)) {
-      this.#held.push(message);
-      if (!this.#open && this.#held.length > MAX_EARLY_MESSAGES)
-        throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'too many messages before the backend accepted');
-    }
+    const room = this.#open ? MAX_MESSAGES - this.#onTheWay : MAX_EARLY_MESSAGES;
+    const messages = this.#messages.push(bytes, Math.max(0, room - this.#held.length));
+    const small = messages.filter((message) => message.bytes.length < SMALL_MESSAGE_BYTES).length;
+    if (small > 1) this.#host.spend(small);
+    this.#held.push(...messages);
     this.#release();
   }
 
@@ -245,11 +270,12 @@ export class WebSocketExchange implements Exchange {
     if (!socket || this.#over) return;
     if (opcode !== WS_OPCODES.close) {
       this.#onTheWay += 1;
-      return socket.send(bytes, { binary: opcode === WS_OPCODES.binary }, () => this.#arrived());
+      const arrived = this.#guard(() => this.#arrived());
+      return socket.send(bytes, { binary: opcode === WS_OPCODES.binary }, arrived);
     }
-    const code = bytes.length >= 2 ? decodeUint(bytes, 0, 2) : 1000;
-    const sendable = code === 1000 || (code >= 3000 && code <= 4999);
-    socket.close(sendable ? code : 1000, Buffer.from(bytes.subarray(2)));
+    const { code, reason } = decodeWsClose(bytes);
+    if (code === undefined) socket.close();
+    else socket.close(code, reason);
   }
 
   #fromBackend(data: Buffer, isBinary: boolean): void {
@@ -260,10 +286,12 @@ export class WebSocketExchange implements Exchange {
   }
 
   #closed(code: number, reason: Buffer): void {
+    // Cut off: not to be taken for an end that somebody said.
+    if (code === 1006) this.#end('BACKEND_FAILED');
     if (!this.#over) {
       this.#over = true;
-      const bytes = code === 1005 || code === 1006 ? EMPTY : concat(encodeUint(code, 2), encodeText(reason.toString()));
-      this.#stream.write(encodeWsMessage({ opcode: WS_OPCODES.close, bytes }));
+      this.#credit();
+      this.#stream.write(encodeWsClose({ code: code === 1005 ? undefined : code, reason: reason.toString() }));
       this.#stream.finish();
       this.#host.count('websocket', 'done');
     }
@@ -279,6 +307,7 @@ export class WebSocketExchange implements Exchange {
   #end(code: SignedCode, words?: string): void {
     if (this.#over) return;
     this.#over = true;
+    this.#host.held.hold(this, 0);
     const ending = this.#passage?.ending(code) ?? code;
     this.#host.count('websocket', ending);
     this.#stream.reset(SIGNED_CODES[ending], words);

@@ -1,15 +1,16 @@
 import type { TLSSocket } from 'node:tls';
-import { type Authorisation, authorise, reauthorise, redeemJoinToken } from '@sallyport/access';
+import { type Authorisation, authorise, type HelloRequest, reauthorise, redeemJoinToken } from '@sallyport/access';
 import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
 import {
   type AuthorizeAnswer,
   type AuthorizeAnswers,
   AuthorizeBatch,
-  type AuthorizeRequest,
+  AuthorizeRequest,
   type JoinAnswer,
   JoinRequest,
   PROXY_PATHS,
+  parserOf,
   type ReauthorizeAnswer,
   ReauthorizeRequest,
   type RelayAnswer,
@@ -22,6 +23,8 @@ import { assertionJwks, withAssertions } from '../assertions.ts';
 import type { Handshakes, RelayResult } from '../handshakes.ts';
 import type { ProxyIdentity } from '../proxy-identity.ts';
 import type { RealmContext } from '../realm-context.ts';
+
+const parseRequest = parserOf(AuthorizeRequest);
 
 /** Paths that need no client certificate: a Proxy that joins has none yet, and backends never have one. */
 const OPEN_PATHS: readonly string[] = [PROXY_PATHS.join, PROXY_PATHS.jwks, '/healthz', '/readyz'];
@@ -81,12 +84,10 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
     { schema: { body: AuthorizeBatch } },
     async ({ body, proxy }): Promise<AuthorizeAnswers> => {
       const audience = `${access.store.realm}/${proxy.site}`;
-      const hellos = body.requests.map(helloOf);
-      const asked = hellos.flatMap((hello, i) =>
-        hello ? [{ hello, audience, requestId: body.requests[i]!.request }] : [],
-      );
-      const decided = (await authorise(access, policies, asked)).values();
-      const answers = hellos.map((hello) => (hello ? decided.next().value : undefined));
+      const asked = body.requests.map((request) => askedOf(request, audience));
+      const sound = asked.filter((one) => one !== undefined);
+      const decided = (await authorise(access, policies, sound)).values();
+      const answers = asked.map((one) => (one ? decided.next().value : undefined));
       return { answers: await Promise.all(answers.map((answer) => authorizeAnswer(context, proxy.name, answer))) };
     },
   );
@@ -112,14 +113,23 @@ async function authorizeAnswer(
   context.presence.saw(grant.sid, { proxy, at: context.wallMs() });
   const key = formatBase64Url(channelKey);
   channelKey.fill(0);
-  return { grant: await withAssertions(context, grant), channelKey: key };
+  try {
+    return { grant: await withAssertions(context, grant), channelKey: key };
+  } catch (error) {
+    context.log.error({ err: error, sid: grant.sid }, 'a grant could not be made');
+    return { hint: 'UNAVAILABLE' };
+  }
 }
 
-function helloOf({ hello }: AuthorizeRequest): ReturnType<typeof decodeHello> | undefined {
+/** One item of a batch as it is asked; undefined for one that is malformed, which is nothing to the others. */
+function askedOf(item: unknown, audience: string): HelloRequest | undefined {
+  const request = parseRequest(item);
+  if (!request) return undefined;
   try {
-    return decodeHello(bytesOf(hello));
+    const hello = decodeHello(parseBase64Url(request.hello));
+    return { hello, audience, requestId: request.request };
   } catch (error) {
-    if ((error as ChannelError).name === 'ChannelError') return undefined;
+    if ((error as ChannelError).name === 'ChannelError' || error instanceof TypeError) return undefined;
     throw error;
   }
 }
