@@ -139,7 +139,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   apply(entry: RevocationEntry): void {
     const effect = effectOn(entry, { grant: this.#grant, app: this.#app });
     if (effect === 'end') this.end('REVOKED');
-    if (effect === 'reauthorize') this.#readAgain();
+    if (effect === 'reauthorize') this.#readAgain(entry.index);
   }
 
   /** Ends the channel, or reads its rights again, when it is time. */
@@ -193,7 +193,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
       const grant = await this.#farm.security.reauthorize(this.#grant.sid);
       this.#reading = false;
       if (this.#mux.closed) return;
-      if (!grant) return this.end('SESSION_EXPIRED');
+      if (grant === 'over') return this.end('SESSION_EXPIRED');
+      // Security knows nothing of this channel: the device opens another one.
+      if (grant === 'no channel') return this.end('LEASE_LOST');
       this.use(this.#farm.shared(grant));
     } catch (error) {
       this.#reading = false;
@@ -213,6 +215,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#take(grant);
     this.#recheck();
     this.#ready = true;
+    this.#farm.hasRead(this);
     for (const work of this.#waiting.splice(0)) work();
   }
 
@@ -322,8 +325,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   whenReady(work: () => void): void {
-    if (this.#ready) work();
-    else this.#waiting.push(work);
+    if (this.#ready) return work();
+    this.#waiting.push(work);
+    this.#farm.reads(this, undefined);
   }
 
   mayServe(): boolean {
@@ -355,8 +359,10 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   /** Requests wait until the new rights are known: a right that was taken away is not used once more. */
-  #readAgain(): void {
+  #readAgain(index?: number): void {
     this.#ready = false;
+    // Nothing goes out before the rights are known; what is open already must end in time.
+    if (this.#mux.streamCount > 0) this.#farm.reads(this, index);
     void this.reauthorize();
   }
 

@@ -1,4 +1,4 @@
-import type { Judgement } from '@sallyport/access';
+import type { AnewReason, Judgement } from '@sallyport/access';
 import type { SignedCode } from '@sallyport/channel';
 import type { Grant, RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
@@ -18,6 +18,8 @@ const SITE_MAP_KEEP_MS = 3_000;
 const SWEEP_MS = 1_000;
 /** New streams are refused in a turn of the event loop that takes longer, ms: better a quick no than a late yes. */
 const MAX_TURN_MS = 100;
+/** Rights that an entry changed are read again within this time, ms, or the channel ends: the entry is in force then. */
+const MAX_READ_MS = 1_000;
 
 /** What a Farm is made of. */
 export interface FarmParts {
@@ -49,6 +51,8 @@ export class Farm {
   readonly #byOwner = new Map<string, Set<DeviceChannel>>();
   /** What a limit refused or ended. */
   readonly limited: Refusals;
+  /** Channels whose rights are being read while something waits for them. */
+  readonly #reading = new Map<DeviceChannel, { readonly done: number; readonly since: number }>();
   readonly #streams;
   /** Counters by kind and outcome: looking labels up costs more than counting. */
   readonly #counters = new Map<string, { inc(): void }>();
@@ -124,8 +128,48 @@ export class Farm {
   }
 
   /** Holds a grant against everything that was revoked since it was read. */
-  judge(channel: Parameters<ControlConnection['judge']>[0]): Judgement {
-    return this.#control?.judge(channel) ?? 'stale';
+  judge(channel: Parameters<ControlConnection['follower']['judge']>[0]): Judgement {
+    return this.#control?.follower.judge(channel) ?? 'stale';
+  }
+
+  /**
+   * A channel reads its rights again, and something is open on it or waits. `index` is the entry that changed them, if one
+   * did: it is in force only when the rights are there.
+   */
+  reads(channel: DeviceChannel, index: number | undefined): void {
+    const known = this.#reading.get(channel);
+    const before = index === undefined ? Number.POSITIVE_INFINITY : index - 1;
+    const done = Math.min(known?.done ?? Number.POSITIVE_INFINITY, before);
+    this.#reading.set(channel, { done, since: known?.since ?? performance.now() });
+  }
+
+  /** The rights of a channel are known again, or it is gone. */
+  hasRead(channel: DeviceChannel): void {
+    const read = this.#reading.get(channel);
+    if (!read) return;
+    this.#reading.delete(channel);
+    if (read.done === Number.POSITIVE_INFINITY) return;
+    for (const other of this.#reading.values()) if (other.done <= read.done) return;
+    this.#control?.moved();
+  }
+
+  /** Last entry that is in force on all channels when everything up to `seen` was applied. */
+  done(seen: number): number {
+    let done = seen;
+    for (const read of this.#reading.values()) done = Math.min(done, read.done);
+    return done;
+  }
+
+  /** What was followed so far counts no more: no channel of it goes on. */
+  beginAnew(reason: AnewReason): void {
+    if (reason === 'two databases')
+      this.log.error(
+        'two databases: a Security node works with one that never took the place of ours; it gets no beats',
+      );
+    else this.log.warn({ reason }, 'the revocation log begins anew; all channels are dropped');
+    this.#reading.clear();
+    this.#each((channel) => channel.end('LEASE_LOST'));
+    this.#checkLease();
   }
 
   /** Applies a log entry to every channel. */
@@ -159,6 +203,7 @@ export class Farm {
   }
 
   forget(channel: DeviceChannel): void {
+    this.hasRead(channel);
     if (!this.#channels.delete(channel)) return;
     for (const [, key] of ownersOf(channel)) {
       const same = this.#byOwner.get(key);
@@ -229,6 +274,7 @@ export class Farm {
   }
 
   #checkLease(): void {
+    this.#checkReads();
     const lease = this.#control?.lease;
     if (!lease) return;
     if (lease.generation !== this.#generation) {
@@ -239,6 +285,14 @@ export class Farm {
     }
     if (lease.live) return this.#leaseLives();
     this.#leaseLost();
+  }
+
+  /** What cannot be read in time ends: devices come back and get a channel with the rights of that moment. */
+  #checkReads(): void {
+    const now = performance.now();
+    for (const [channel, { since }] of [...this.#reading]) {
+      if (now - since > MAX_READ_MS) channel.end('LEASE_LOST');
+    }
   }
 
   #leaseLives(): void {

@@ -68,10 +68,13 @@ async function start(): Promise<void> {
   const farm = new Farm({ identity, security, backends, log, metrics });
   const listener = {
     apply: farm.apply.bind(farm),
+    anew: farm.beginAnew.bind(farm),
+    done: farm.done.bind(farm),
     channelCount: () => farm.channelCount,
     trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
   };
-  const control = new ControlConnection({ identity, nodes, clocks: processClocks(), listener });
+  const control = new ControlConnection({ identity, nodes, clocks: processClocks(), crypto: serverCrypto(), listener });
+  security.useInstance(() => control.follower.instance);
   farm.useControl(control);
   const use = (renewed: ProxyIdentity): void => {
     keep(renewed);

@@ -27,6 +27,9 @@ function grant(rules: ResourceGrant['rules'], context: Grant['context'] = {}): G
   return {
     realm: 'main',
     sid: 'a'.repeat(32),
+    epoch: 'e'.repeat(32),
+    app: 'app@1',
+    generation: 0,
     asOf: 0,
     expiresInMs: 1,
     refreshInMs: 1,

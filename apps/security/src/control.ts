@@ -1,7 +1,7 @@
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import { entriesAfter, recordBeat } from '@sallyport/access';
-import { Beat, type BeatAnswer, PROXY_PATHS, type Push, parseJson, parserOf } from '@sallyport/security-api';
+import { entriesAfter, type LogPosition, recordBeat, type StoreError } from '@sallyport/access';
+import { Beat, type ControlMessage, PROXY_PATHS, type Push, parseJson, parserOf } from '@sallyport/security-api';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ProxyIdentity } from './proxy-identity.ts';
 import type { RealmContext } from './realm-context.ts';
@@ -37,18 +37,19 @@ async function admit(identify: ProxyIdentity, url: string, socket: TLSSocket): P
   return (await identify(socket).catch(() => undefined))?.name;
 }
 
-/** One control connection. `told` is the highest index that a recorded beat has named on it. */
+/** One control connection. `told` is the highest index that a recorded beat has called in force on it. */
 interface Control {
   readonly context: RealmContext;
   readonly proxy: string;
   readonly socket: WebSocket;
-  applied: number;
+  /** Where the Proxy stands by its last recorded beat; undefined while it follows no log. */
+  seen: (LogPosition & { readonly epoch: string }) | undefined;
   told: number;
 }
 
 function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
   context.log.info({ proxy }, 'a Proxy connected');
-  const control: Control = { context, proxy, socket, applied: 0, told: -1 };
+  const control: Control = { context, proxy, socket, seen: undefined, told: -1 };
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
   const unsubscribe = context.bus.subscribe('entries', () => void push(control));
   socket.on('error', () => socket.terminate());
@@ -61,38 +62,50 @@ function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
     clearTimeout(timer);
     timer = setTimeout(() => socket.terminate(), SILENCE_MS);
     const beat = parseBeat(parseJson(String(data)));
-    if (!beat) return socket.close(1002, 'not a beat');
-    control.applied = Math.max(control.applied, beat.applied);
+    // Also what a Proxy of an older version sends: it knows neither epochs nor instances, and gets no lease.
+    if (!beat) return socket.close(1002, 'not a beat of this version');
     void answer(control, beat);
   });
 }
 
-async function answer(control: Control, { id, applied, channels, fresh }: Beat): Promise<void> {
+async function answer(control: Control, beat: Beat): Promise<void> {
   const { context, proxy, socket } = control;
   const { access, leaseMs, bus, node, log } = context;
+  const { id, epoch, seen: index, hash, done } = beat;
   try {
-    const recorded = await recordBeat(access, { proxy, applied, channels, leaseMs, fresh, node: node.id });
+    const recorded = await recordBeat(access, { proxy, beat, leaseMs, node: node.id });
     // A Proxy that was revoked gets no lease any more.
-    if (!recorded) return socket.close(1008, 'revoked');
-    const { head, entries } = recorded;
-    const message: BeatAnswer = { type: 'lease', id, head, entries: [...entries], leaseMs, nodes: node.proxyUrls };
-    socket.send(JSON.stringify(message));
-    if (applied <= control.told) return;
-    control.told = applied;
+    if (recorded.type === 'revoked') return socket.close(1008, 'revoked');
+    if (recorded.type === 'anew') {
+      control.seen = undefined;
+      if (!recorded.supersedes) log.error({ proxy }, 'a Proxy follows the log of another database: there are two');
+      return send(socket, { ...recorded, id });
+    }
+    control.seen = epoch === undefined ? undefined : { epoch, index, hash };
+    send(socket, { ...recorded, id, entries: [...recorded.entries], nodes: node.proxyUrls });
+    if (done <= control.told) return;
+    control.told = done;
     // Whoever waits for a revocation to be in force looks again.
     bus.publish('applied');
   } catch (error) {
+    if ((error as StoreError).code === 'ERR_STORE_FENCED') socket.close(1013, 'fenced');
     // No answer, no lease: the Proxy goes on until its old one ends, then it stops serving.
     log.warn({ err: error, proxy }, 'a beat could not be recorded');
   }
 }
 
-async function push({ context, socket, applied }: Control): Promise<void> {
+async function push({ context, socket, seen }: Control): Promise<void> {
+  if (!seen) return;
+  const { epoch, index: after, hash: afterHash } = seen;
   try {
-    const entries = await context.access.store.transaction((transaction) => entriesAfter(transaction, applied));
-    const message: Push = { type: 'push', entries };
-    if (entries.length > 0 && socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
+    const entries = await context.access.store.transaction((transaction) => entriesAfter(transaction, after));
+    const message: Push = { type: 'push', epoch, after, afterHash, entries };
+    if (entries.length > 0) send(socket, message);
   } catch (error) {
     context.log.warn({ err: error }, 'a push was left to the next beat');
   }
+}
+
+function send(socket: WebSocket, message: ControlMessage): void {
+  if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
 }

@@ -11,12 +11,12 @@ const FORCE_MS = 20_000;
 export function waitingNode({ access, node, bus, monotonicMs, log }: RealmContext): WaitingNode {
   const trouble = (error: unknown): void =>
     log.warn({ err: error }, 'the leases could not be read while a revocation waits');
-  return { access, leases: node.leases, bus, monotonicMs, trouble };
+  return { access, leases: node.leases, hold: node.hold, bus, monotonicMs, trouble };
 }
 
 /** Waits until every Proxy has applied an entry of the log: who is out is out. Entry 0 stands for none. */
 export async function whenInForce(context: RealmContext, index: number): Promise<void> {
   if (index === 0) return;
   context.bus.publish('entries');
-  await untilInForce(waitingNode(context), index, FORCE_MS);
+  await untilInForce(waitingNode(context), { index }, FORCE_MS);
 }

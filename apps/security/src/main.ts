@@ -4,11 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AccessContext,
   checkKeks,
+  EpochFence,
   ensureRealm,
+  fencedStore,
   firstOperatorToken,
+  getRealm,
   type Keyring,
   nextKekId,
   type RealmStore,
+  raiseLongestLease,
   rewrapRealm,
   sealedStore,
   sealRealm,
@@ -94,11 +98,15 @@ async function openRealmKeyring(config: Config, store: RealmStore, log: Log): Pr
 async function openAccess(config: Config, bare: RealmStore, log: Log): Promise<AccessContext> {
   const rotate = process.argv.includes('--rotate-kek');
   const keyring = await openRealmKeyring(config, bare, log);
-  const store = sealedStore(bare, keyring, (row) =>
+  const fence = new EpochFence();
+  const sealed = sealedStore(bare, keyring, (row) =>
     log.error({ row }, 'a row of the database was not written by a Security server with the keys of this realm'),
   );
+  const store = fencedStore(sealed, fence);
   const access: AccessContext = { store, crypto: serverCrypto(), keyring, passwords: createPasswordHasher() };
-  await ensureRealm(access);
+  await ensureRealm(access, config.SALLYPORT_LEASE_MS);
+  await raiseLongestLease(access.store, config.SALLYPORT_LEASE_MS);
+  fence.pin((await access.store.transaction((transaction) => getRealm(transaction))).epoch);
   if (rotate) log.info({ rewrapped: await rewrapRealm(access), kek: keyring.current }, 'all secrets are wrapped anew');
   return access;
 }

@@ -1,4 +1,14 @@
-import { type FarmView, LeaseWatch, type NodeRow, NodeWatch, type NodeWord, recordNode } from '@sallyport/access';
+import {
+  endHold,
+  type FarmView,
+  forgetInstances,
+  Hold,
+  LeaseWatch,
+  type NodeRow,
+  NodeWatch,
+  type NodeWord,
+  recordNode,
+} from '@sallyport/access';
 import type { RealmContext } from './realm-context.ts';
 
 /** A node says that it lives this often, ms. */
@@ -7,6 +17,8 @@ const BEAT_MS = 1_000;
 const POLL_MS = 200;
 /** A clock that is off by more is worth a line in the log, ms. */
 const CLOCK_WARNING_MS = 2_000;
+/** A process of a Proxy that is silent this long will not come back, ms; longer than any lease. */
+const FORGET_MS = 600_000;
 
 /** Who this node is. */
 export type NodeSelf = Omit<NodeWord, 'state' | 'degraded'>;
@@ -18,6 +30,7 @@ export type NodeSelf = Omit<NodeWord, 'state' | 'degraded'>;
 export class SecurityNode {
   readonly id: string;
   readonly leases: LeaseWatch;
+  readonly hold: Hold;
   readonly nodes: NodeWatch;
   readonly #self: NodeSelf;
   #view: FarmView | undefined;
@@ -29,6 +42,7 @@ export class SecurityNode {
     this.id = self.id;
     this.#self = self;
     this.leases = new LeaseWatch(monotonicMs);
+    this.hold = new Hold(monotonicMs);
     this.nodes = new NodeWatch(monotonicMs);
   }
 
@@ -47,13 +61,21 @@ export class SecurityNode {
   async tell(context: RealmContext): Promise<FarmView> {
     const word = { ...this.#self, state: this.#draining ? 'draining' : 'up', degraded: context.degraded() } as const;
     const view = await recordNode(context.access, word, context.wallMs);
-    const moved = this.#view !== undefined && view.head > this.#view.head;
+    const moved = this.#view !== undefined && view.realm.head > this.#view.realm.head;
     this.#view = view;
     this.leases.observe(view.leases);
     this.nodes.observe(view.nodes);
     this.#checkClock(context, view.clockOffsetMs);
     if (moved) context.bus.publish('entries');
+    await this.#tidy(context, view);
     return view;
+  }
+
+  /** The hold ends for all nodes once one has waited; rows of processes that are gone go with their channels. */
+  async #tidy({ access }: RealmContext, { realm, leases }: FarmView): Promise<void> {
+    if (this.hold.remainingMs(realm) === 0 && !realm.held) await endHold(access.store, realm.epoch);
+    const gone = this.leases.silent(leases, FORGET_MS);
+    if (gone.length > 0) await forgetInstances(access, gone);
   }
 
   /** Goes on telling until `stop`. A database that does not answer is only waited for. */

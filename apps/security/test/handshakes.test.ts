@@ -166,6 +166,9 @@ test('an identity assertion is for one backend, short-lived, and verifies with t
   const grant = await withAssertions(context, {
     realm: 'main',
     sid: 'a'.repeat(32),
+    epoch: 'e'.repeat(32),
+    app: 'app@1',
+    generation: 0,
     asOf: 0,
     expiresInMs: 1,
     refreshInMs: 1,

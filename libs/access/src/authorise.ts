@@ -14,11 +14,12 @@ import type { AccessContext } from './context.ts';
 import { withDelegated } from './delegated.ts';
 import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
-import { grantedResources, type PolicySet, readPolicySet } from './policies.ts';
+import { leaseKeyOf } from './lease.ts';
+import { grantedResources, type PolicySet, readPolicySet, servedAt } from './policies.ts';
 import { getRealm, settingsOf } from './realm.ts';
 import { findLiveSessions, type LiveSession } from './sessions.ts';
 import type { Transaction } from './store.ts';
-import type { RealmRow, SessionRow } from './tables.ts';
+import type { Json, RealmRow, SessionRow } from './tables.ts';
 import { groupsOf, groupsOfAll } from './users.ts';
 
 /** A grant without the assertions that Security signs into it. */
@@ -34,47 +35,83 @@ export type Authorisation =
 /** How long assertions are good, in ms; Proxies fetch new ones at half of it. */
 export const ASSERTION_TTL_MS = 600_000;
 
-/** Resources and policies by realm, read again only when their version has changed. Shared by one process. */
+type PolicyVersion = Pick<RealmRow, 'epoch' | 'policyVersion' | 'mapVersion'>;
+
+/**
+ * Resources, policies and sites, read again only when a version has changed. Versions count within one epoch: a restored
+ * database may count to the same number with other contents. Shared by one process.
+ */
 export class PolicyCache {
+  #version: PolicyVersion | undefined;
   #set: PolicySet | undefined;
 
-  async get(transaction: Transaction, version: number): Promise<PolicySet> {
-    if (this.#set?.version === version) return this.#set;
-    const set = await readPolicySet(transaction, version);
-    if (!this.#set || this.#set.version < version) this.#set = set;
+  async get(transaction: Transaction, { epoch, policyVersion, mapVersion }: PolicyVersion): Promise<PolicySet> {
+    const version = { epoch, policyVersion, mapVersion };
+    if (this.#set && this.#version && isSame(this.#version, version)) return this.#set;
+    const set = await readPolicySet(transaction);
+    if (!this.#version || isNewer(version, this.#version)) {
+      this.#version = version;
+      this.#set = set;
+    }
     return set;
   }
+}
+
+function isSame(a: PolicyVersion, b: PolicyVersion): boolean {
+  return a.epoch === b.epoch && a.policyVersion === b.policyVersion && a.mapVersion === b.mapVersion;
+}
+
+function isNewer(a: PolicyVersion, b: PolicyVersion): boolean {
+  return a.epoch !== b.epoch || a.policyVersion > b.policyVersion || a.mapVersion > b.mapVersion;
+}
+
+/** Who opens channels: one run of one Proxy at its site. */
+export interface ChannelHolder {
+  readonly proxy: string;
+  readonly site: string;
+  readonly instance: string;
+}
+
+/** More holders of one session are not remembered: the oldest ones must open their channels anew. */
+const MAX_HOLDERS = 16;
+
+function formatHolder({ proxy, site, instance }: ChannelHolder): string {
+  return `${leaseKeyOf(proxy, instance)}@${site}`;
 }
 
 /** A HELLO and who asks for it. */
 export interface HelloRequest {
   readonly hello: Hello;
-  /** `realm/site` of the Proxy. */
-  readonly audience: string;
   /** The Proxy's own id of this request: a repetition, perhaps at another node, gets the same answer. */
   readonly requestId: string;
 }
 
 /**
  * Authorises HELLOs (protocol, section 5), all in one transaction: session live, mac, audience, a `chan_no` never seen,
- * policy. Answers come in the order of the requests; what is wrong with one touches no other.
+ * policy. Who asked is recorded as a holder of the session. Answers come in the order of the requests; what is wrong with one touches no other.
  * The log index is read first, so that whatever is revoked later has a higher one than the grants' `asOf`.
  */
 export async function authorise(
   access: AccessContext,
   cache: PolicyCache,
-  requests: readonly HelloRequest[],
+  { requests, holder }: { readonly requests: readonly HelloRequest[]; readonly holder: ChannelHolder },
 ): Promise<readonly Authorisation[]> {
+  const audience = audienceOf(access, holder);
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
     const now = transaction.now();
     const sids = requests.map(({ hello }) => formatHex(hello.sid));
     const live = await findLiveSessions(transaction, realm, { sids, now, lock: 'update' });
     const opened = new Map<string, OpenedChannel>();
-    const checked = requests.map((request, i) => checkHello(access, request, live.get(sids[i]!), opened));
-    const changes = [...opened].map(([id, change]) => ({ key: { id }, change }));
+    const checked = requests.map((request, i) =>
+      checkHello(access, { ...request, audience }, live.get(sids[i]!), opened),
+    );
+    const changes = [...opened].map(([id, channel]) => {
+      const holders = withHolder(live.get(id)!.session, holder);
+      return { key: { id }, change: { ...channel, holders } };
+    });
     await transaction.tables.sessions.updateEach(changes);
-    const set = await cache.get(transaction, realm.policyVersion);
+    const set = await cache.get(transaction, realm);
     const groups = await groupsOfAll(
       transaction,
       [...live.values()].map(({ user }) => user.id),
@@ -82,10 +119,32 @@ export async function authorise(
     return checked.map((outcome): Authorisation => {
       if ('hint' in outcome) return { status: 'refused', hint: outcome.hint };
       const { live, channelKey } = outcome;
-      const grant = grantOf(access, { ...live, realm, now, set, groups: groups.get(live.user.id) ?? [] });
+      const grant = grantOf(access, {
+        ...live,
+        realm,
+        now,
+        set,
+        site: holder.site,
+        groups: groups.get(live.user.id) ?? [],
+      });
       return { status: 'granted', grant, channelKey };
     });
   });
+}
+
+/** The one audience of a Proxy (SPEC.md, section 5): what HELLOs must be for, and what re-reads are answered for. */
+function audienceOf(access: AccessContext, { site }: ChannelHolder): string {
+  return `${access.store.realm}/${site}`;
+}
+
+function holdersOf(session: SessionRow): readonly string[] {
+  return session.holders as readonly string[];
+}
+
+function withHolder(session: SessionRow, holder: ChannelHolder): Json {
+  const text = formatHolder(holder);
+  const holders = holdersOf(session);
+  return holders.includes(text) ? holders : [...holders, text].slice(-MAX_HOLDERS);
 }
 
 /** The last channel of a session, as it is stored. */
@@ -99,7 +158,7 @@ type CheckedHello = { readonly live: LiveSession; readonly channelKey: ChannelKe
 /** Checks one HELLO; the channel that it opens is noted in `opened`, where later ones of the session find it. */
 function checkHello(
   access: AccessContext,
-  { hello, audience, requestId }: HelloRequest,
+  { hello, audience, requestId }: HelloRequest & { readonly audience: string },
   live: LiveSession | undefined,
   opened: Map<string, OpenedChannel>,
 ): CheckedHello {
@@ -140,19 +199,28 @@ function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret
   }
 }
 
-/** Reads the rights of an open channel again; undefined when its session is over. */
+/** Why there are no rights: the session is over, or who asks opened no channel of it. */
+export type NoRights = 'over' | 'no channel';
+
+/** Reads the rights of an open channel again, for the run of the Proxy at its site that opened it. */
 export async function reauthorise(
   access: AccessContext,
   cache: PolicyCache,
-  sid: string,
-): Promise<BareGrant | undefined> {
+  { sid, holder }: { readonly sid: string; readonly holder: ChannelHolder },
+): Promise<BareGrant | NoRights> {
+  const { site, proxy, instance } = holder;
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
     const now = transaction.now();
     const live = (await findLiveSessions(transaction, realm, { sids: [sid], now })).get(sid);
-    if (!live) return undefined;
-    const set = await cache.get(transaction, realm.policyVersion);
-    return grantOf(access, { ...live, realm, now, set, groups: await groupsOf(transaction, live.user.id) });
+    const session = live?.session ?? (await transaction.tables.sessions.find({ id: sid }));
+    // Others do not even hear whether it is live.
+    if (!session || !holdersOf(session).includes(formatHolder(holder))) return 'no channel';
+    if (!live) return 'over';
+    // What a process opened goes with its lease row.
+    if (!(await transaction.tables.leases.find({ proxy: leaseKeyOf(proxy, instance) }))) return 'no channel';
+    const set = await cache.get(transaction, realm);
+    return grantOf(access, { ...live, realm, now, set, site, groups: await groupsOf(transaction, live.user.id) });
   });
 }
 
@@ -165,6 +233,7 @@ interface GrantParts extends LiveSession {
   readonly realm: RealmRow;
   readonly now: number;
   readonly set: PolicySet;
+  readonly site: string;
   readonly groups: readonly string[];
 }
 
@@ -174,16 +243,22 @@ function grantOf(access: AccessContext, of: GrantParts): BareGrant {
   return {
     realm: access.store.realm,
     sid: session.id,
+    epoch: realm.epoch,
     asOf: realm.head,
     expiresInMs: session.expiresAt - of.now,
     refreshInMs: ASSERTION_TTL_MS / 2,
     sessionCreatedAt: session.createdAt,
+    generation: session.generation,
+    app: session.app,
     userId: user.id,
     userName: user.name,
     groups: [...groups],
     installationId: of.installation.id,
     context: settings.context,
-    resources: withDelegated(access, session, { resources: grantedResources(of.set, groups), now: of.now }),
+    resources: withDelegated(access, session, {
+      resources: servedAt(of.set, of.site, grantedResources(of.set, groups)),
+      now: of.now,
+    }),
     limits: limitsOf(settings),
   };
 }

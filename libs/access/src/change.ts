@@ -76,7 +76,12 @@ class BegunChange implements Change {
 
   async enter(revocation: Pick<Revocation, 'kind' | 'subject'> & { requestId?: string }): Promise<RevocationRow> {
     const requestId = revocation.requestId ?? randomId(this.access.crypto);
-    const row = await appendRevocation(this.#transaction, { ...revocation, requestId }, { ...this.by, at: this.at });
+    const row = await appendRevocation(
+      this.access,
+      this.#transaction,
+      { ...revocation, requestId },
+      { ...this.by, at: this.at },
+    );
     this.#index = row.index;
     return row;
   }

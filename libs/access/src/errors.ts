@@ -6,6 +6,7 @@ export type AccessErrorCode =
   | 'ERR_ACCESS_UNWRAP'
   | 'ERR_ACCESS_FORGED'
   | 'ERR_ACCESS_KEK'
+  | 'ERR_ACCESS_LOST'
   | 'ERR_ACCESS_AUDIT_BROKEN';
 
 /** What the rules throw when a request cannot be carried out. The message names things, never secrets. */
@@ -21,9 +22,15 @@ export class AccessError extends Error {
 
 /**
  * How a store fails. `UNAVAILABLE`: nothing was done. `UNKNOWN`: the commit may or may not have happened; repeat with the
- * same ids. Neither ever means "not found" or "invalid". `INVALID`: it has answered, and cannot hold a value that was given.
+ * same ids. `INVALID`: it has answered, and cannot hold a value that was given. `FENCED`: this database gives nothing any
+ * more, or is not the one that this process began with; nothing was done. None of them ever means "not found".
  */
-export type StoreErrorCode = 'ERR_STORE_UNAVAILABLE' | 'ERR_STORE_UNKNOWN' | 'ERR_STORE_CONFLICT' | 'ERR_STORE_INVALID';
+export type StoreErrorCode =
+  | 'ERR_STORE_UNAVAILABLE'
+  | 'ERR_STORE_UNKNOWN'
+  | 'ERR_STORE_CONFLICT'
+  | 'ERR_STORE_INVALID'
+  | 'ERR_STORE_FENCED';
 
 /** What every implementation of the store port throws. */
 export class StoreError extends Error {

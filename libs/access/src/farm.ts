@@ -1,5 +1,6 @@
 import { encodeText, equalBytes } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
+import { change } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { randomId } from './ids.ts';
 import { bumpMapVersion } from './realm.ts';
@@ -100,13 +101,16 @@ export async function listProxies(access: AccessContext): Promise<readonly Proxy
 
 /** Creates or replaces a site. */
 export async function putSite(access: AccessContext, site: SiteRow, by: Actor): Promise<void> {
-  await access.store.transaction(async (transaction) => {
-    await bumpMapVersion(transaction);
-    const { name, ...change } = site;
-    const { sites } = transaction.tables;
-    if ((await sites.update({ where: { name } }, change)) === 0) await sites.insert(site);
-    const event = { action: 'site.put', subject: name, outcome: 'done', at: transaction.now() } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event });
+  await change(access, by, async (begun) => {
+    await bumpMapVersion(begun);
+    const { name, ...content } = site;
+    const { sites } = begun.tables;
+    const before = await sites.find({ name });
+    if (before) await sites.update({ where: { name } }, content);
+    else await sites.insert(site);
+    // What is no longer served there ends.
+    if (String(before?.resources) !== String(site.resources)) await begun.rereadRights('*');
+    begun.audit('site.put', name);
   });
 }
 

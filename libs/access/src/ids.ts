@@ -3,7 +3,7 @@ import { type CryptoProvider, formatHex } from '@sallyport/channel';
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** A random id: 32 hex digits. */
-export function randomId(crypto: CryptoProvider): string {
+export function randomId(crypto: Pick<CryptoProvider, 'randomBytes'>): string {
   return formatHex(crypto.randomBytes(16));
 }
 

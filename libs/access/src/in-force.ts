@@ -1,6 +1,10 @@
 import { type Bus, nextMessage } from './bus.ts';
 import type { AccessContext } from './context.ts';
+import { AccessError, type StoreError } from './errors.ts';
+import type { Hold } from './hold.ts';
 import type { LeaseWatch, WaitingProxy } from './lease-watch.ts';
+import { getRealm } from './realm.ts';
+import type { LeaseRow, RealmRow, RevocationRow } from './tables.ts';
 
 /** How often the leases are read while a revocation waits, ms, when no recorded beat wakes the waiter. */
 const POLL_MS = 100;
@@ -11,10 +15,17 @@ export interface InForce {
   readonly waitingFor: readonly WaitingProxy[];
 }
 
-/** What waiting needs of the node that does it. */
+/** An entry that somebody waits for. Without a hash the first look takes the one that is there. */
+export interface AwaitedEntry {
+  readonly index: number;
+  readonly hash?: string;
+}
+
+/** What waiting needs of the node that does it. Its store is fenced: it never reads from two lives of the log. */
 export interface WaitingNode {
   readonly access: AccessContext;
   readonly leases: LeaseWatch;
+  readonly hold: Hold;
   readonly bus: Bus;
   readonly monotonicMs: () => number;
   /** Hears that the leases could not be read; the wait goes on. */
@@ -24,37 +35,69 @@ export interface WaitingNode {
 }
 
 /**
- * Waits until an entry is in force: every Proxy that may hold a lease has applied it, or its lease has run out. To call
- * right after the entry was committed. Gives up after `maxMs` and then says for whom it waits and how long at most.
+ * Waits until an entry is in force: every process of a Proxy that may hold a lease has it done, or its lease has run out. To
+ * call right after the entry was committed. Gives up after `maxMs` and then says for whom it waits and how long at most.
  * A database that does not answer is waited for: what was committed stays committed.
+ * @throws AccessError ERR_ACCESS_LOST when the database was restored and the entry is gone: to be revoked again.
  */
-export async function untilInForce(node: WaitingNode, index: number, maxMs: number): Promise<InForce> {
+export async function untilInForce(node: WaitingNode, entry: AwaitedEntry, maxMs: number): Promise<InForce> {
   const committedAt = node.monotonicMs();
   const nextBeat = node.nextBeat ?? ((ms: number) => nextMessage(node.bus, 'applied', ms));
+  let awaited = entry;
   let waitingFor: readonly WaitingProxy[] | undefined;
   node.bus.publish('entries');
   for (;;) {
-    waitingFor = (await stillWaiting(node, index, committedAt)) ?? waitingFor;
+    const look = await lookAt(node, awaited);
+    if (look) {
+      awaited = { index: look.entry.index, hash: look.entry.hash };
+      waitingFor = waitingOf(node, look, committedAt);
+    }
     const waitedMs = Math.round(node.monotonicMs() - committedAt);
-    if (waitingFor?.length === 0) return { waitedMs, waitingFor };
-    if (waitedMs >= maxMs) return { waitedMs, waitingFor: waitingFor ?? [UNREADABLE] };
+    if (look && waitingFor?.length === 0) return { waitedMs, waitingFor };
+    if (waitedMs >= maxMs) return { waitedMs, waitingFor: waitingFor?.length ? waitingFor : [UNREADABLE] };
     await nextBeat(Math.min(POLL_MS, maxMs - waitedMs));
   }
 }
 
-/** Nobody knows for whom: the leases could not be read even once. */
-const UNREADABLE: WaitingProxy = { proxy: '(unknown: the database does not answer)', applied: 0, remainingMs: 0 };
+/** Nobody knows for whom: the leases could not be read. */
+const UNREADABLE: WaitingProxy = {
+  proxy: '(unknown: the database does not answer)',
+  instance: '',
+  applied: 0,
+  remainingMs: 0,
+};
 
-async function stillWaiting(
-  { access, leases, trouble }: WaitingNode,
-  index: number,
-  committedAt: number,
-): Promise<WaitingProxy[] | undefined> {
+interface Look {
+  readonly realm: RealmRow;
+  readonly entry: RevocationRow;
+  readonly leases: readonly LeaseRow[];
+}
+
+/** Reads the entry, the epoch and the leases in one transaction, which proves that it was at the primary. */
+async function lookAt({ access, trouble }: WaitingNode, { index, hash }: AwaitedEntry): Promise<Look | undefined> {
   try {
-    const rows = await access.store.transaction(({ tables }) => tables.leases.list());
-    return leases.waiting(rows, index, committedAt);
+    return await access.store.transaction(async (transaction) => {
+      const realm = await getRealm(transaction);
+      const entry = await transaction.tables.revocations.find({ index });
+      if (!entry || (hash ?? entry.hash) !== entry.hash) throw lost();
+      return { realm, entry, leases: await transaction.tables.leases.list() };
+    });
   } catch (error) {
+    if (error instanceof AccessError) throw error;
+    if ((error as StoreError).code === 'ERR_STORE_FENCED') throw lost(error);
     trouble(error);
     return undefined;
   }
+}
+
+function lost(cause?: unknown): AccessError {
+  return new AccessError('ERR_ACCESS_LOST', 'the database was restored meanwhile: revoke again', { cause });
+}
+
+/** Before the hold of the epoch is over, leases that no row knows may live. */
+function waitingOf({ leases, hold }: WaitingNode, look: Look, committedAt: number): WaitingProxy[] {
+  const waiting = leases.waiting(look.leases, look.entry.index, committedAt);
+  const remainingMs = hold.remainingMs(look.realm);
+  if (remainingMs === 0) return waiting;
+  return [...waiting, { proxy: '(leases from before the restore)', instance: '', applied: 0, remainingMs }];
 }

@@ -11,11 +11,14 @@ export {
   type Authorisation,
   authorise,
   type BareGrant,
+  type ChannelHolder,
   type HelloRequest,
+  type NoRights,
   PolicyCache,
   reauthorise,
 } from './authorise.ts';
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
+export { entryHash, type LogPosition } from './chain.ts';
 export { type Change, change, repeated } from './change.ts';
 export { type CodeHolder, findCodeHolder, type IssuedCode, issueCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
@@ -94,17 +97,34 @@ export {
   redeemJoinToken,
   revokeProxy,
 } from './farm.ts';
+export { EpochFence, fencedStore } from './fence.ts';
+export { endHold, Hold, raiseLongestLease } from './hold.ts';
 export { randomId } from './ids.ts';
-export { type InForce, untilInForce, type WaitingNode } from './in-force.ts';
+export { type AwaitedEntry, type InForce, untilInForce, type WaitingNode } from './in-force.ts';
 export { checkKeks, nextKekId } from './keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
-export { type BeatRecord, type BeatResult, DEFAULT_LEASE_MS, recordBeat } from './lease.ts';
+export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './lease.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
+export { DEFAULT_LEASE_MS } from './lease-time.ts';
 export { LeaseWatch, type WaitingProxy } from './lease-watch.ts';
 export { LOCKOUT, type Lockout, type LockoutLimits, lockoutWaitMs, memoryLockout } from './lockout.ts';
-export { type ApplyEntry, type Judgement, LogFollower } from './log-follower.ts';
+export {
+  type AnewReason,
+  type ApplyEntry,
+  type FollowerListener,
+  type Judgement,
+  LogFollower,
+} from './log-follower.ts';
 export { MemoryStore } from './memory-store.ts';
-export { type FarmView, NODE_SILENCE_MS, NodeWatch, type NodeWord, recordNode, removeNode } from './nodes.ts';
+export {
+  type FarmView,
+  forgetInstances,
+  NODE_SILENCE_MS,
+  NodeWatch,
+  type NodeWord,
+  recordNode,
+  removeNode,
+} from './nodes.ts';
 export {
   type Admission,
   admitOperator,
@@ -130,7 +150,7 @@ export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
 export { bumpMapVersion, changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
 export { loadRealmKeys, type RealmKey, rewrapRealm, storeRealmKey } from './realm-keys.ts';
-export { effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
+export { appendRevocation, effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';
 export {

@@ -71,6 +71,11 @@ export class LeaseClock {
     this.#until = Math.max(this.#until, mark.sentAt + leaseMs);
   }
 
+  /** Gives the lease up at once. Answers that are under way may still renew it: their marks are to be forgotten too. */
+  drop(): void {
+    this.#until = Number.NEGATIVE_INFINITY;
+  }
+
   /** True while this Proxy may serve. */
   get live(): boolean {
     this.#checkDrift();

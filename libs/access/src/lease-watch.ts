@@ -1,12 +1,13 @@
+import { leaseHolderOf } from './lease.ts';
+import { RATE_MARGIN_MS } from './lease-time.ts';
 import { Sightings } from './sightings.ts';
 import type { LeaseRow } from './tables.ts';
-
-/** What different rates of two monotonic clocks may amount to over a lease, ms. */
-const RATE_MARGIN_MS = 50;
 
 /** A Proxy that may still serve without having applied an entry. */
 export interface WaitingProxy {
   readonly proxy: string;
+  /** Which of its processes. */
+  readonly instance: string;
   readonly applied: number;
   /** Ms until its lease is over at the latest. */
   readonly remainingMs: number;
@@ -42,9 +43,15 @@ export class LeaseWatch {
       .filter(({ applied }) => applied < index)
       .map(({ proxy, applied, leaseMs }) => {
         const from = Math.min(committedAt, this.#sightings.seenAt(proxy)!);
-        return { proxy, applied, remainingMs: Math.ceil(from + leaseMs + RATE_MARGIN_MS - now) };
+        const { name, instance } = leaseHolderOf({ proxy });
+        return { proxy: name, instance, applied, remainingMs: Math.ceil(from + leaseMs + RATE_MARGIN_MS - now) };
       })
       .filter(({ remainingMs }) => remainingMs > 0);
+  }
+
+  /** Rows of processes that have been silent for so many ms. */
+  silent(leases: readonly LeaseRow[], ms: number): LeaseRow[] {
+    return leases.filter(({ proxy }) => this.#now() - (this.#sightings.seenAt(proxy) ?? this.#now()) > ms);
   }
 
   /** True while a Proxy's lease may live, by the leases that were observed last. */

@@ -1,4 +1,7 @@
-import type { Beat, BeatAnswer, ControlMessage, RevocationEntry } from '@sallyport/security-api';
+import type { CryptoProvider } from '@sallyport/channel';
+import type { Beat, BeatAnswer, BeginAnew, ControlMessage, Push, RevocationEntry } from '@sallyport/security-api';
+import { follows, LOG_START, type LogPosition } from './chain.ts';
+import { randomId } from './ids.ts';
 import { type BeatMark, type Clocks, LeaseClock } from './lease-clock.ts';
 import { effectOn, type Revocable } from './revocation.ts';
 
@@ -12,47 +15,104 @@ export type Judgement = 'current' | 'ended' | 'stale';
 export type ApplyEntry = (entry: RevocationEntry) => void;
 
 /**
+ * Why a Proxy begins anew: its log was replaced by a restore, does not fit to the one of the node, the clocks drifted, or the
+ * node uses a database that never took the place of the one that was followed.
+ */
+export type AnewReason = 'replaced' | 'drift' | 'two databases';
+
+/** What follows the log for somebody. */
+export interface FollowerListener {
+  readonly apply: ApplyEntry;
+  /** All channels are to end at once: nothing of the log that was followed counts any more. */
+  anew(reason: AnewReason): void;
+  /** Last entry that is in force when everything up to `seen` was applied: less while rights are being read. */
+  done(seen: number): number;
+  readonly channelCount: () => number;
+}
+
+interface SentBeat {
+  readonly mark: BeatMark;
+  readonly fresh: boolean;
+}
+
+/** What the follower needs: clocks, SHA-256 and random numbers. */
+export interface FollowerParts {
+  readonly clocks: Clocks;
+  readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'>;
+  readonly listener: FollowerListener;
+}
+
+/**
  * The Proxy's side of beats, leases and the revocation log (architecture, "Revocation is bounded"), without any network:
  * whoever owns the connection sends what `beat` gives and hands in what comes. Entries are applied once, in order, without
- * a gap, whichever nodes they come from.
+ * a gap, whichever nodes they come from. One follower is one run of one process: its instance is drawn in memory, and again
+ * when the clocks show that the memory may be a copy.
  */
 export class LogFollower {
   readonly lease: LeaseClock;
-  readonly #apply: ApplyEntry;
-  #applied = 0;
-  #fresh = true;
+  readonly #parts: FollowerParts;
+  #instance: string;
+  #driftGeneration: number;
+  /** Undefined while it follows no log. */
+  #epoch: string | undefined;
+  /** The epoch that was followed before: what does not take its place is another database. */
+  #before: string | undefined;
+  #seen: LogPosition = LOG_START;
   #nextId = 1;
   #recent: RevocationEntry[] = [];
-  #sent = new Map<number, BeatMark>();
+  #sent = new Map<number, SentBeat>();
 
-  constructor(clocks: Clocks, apply: ApplyEntry) {
-    this.lease = new LeaseClock(clocks);
-    this.#apply = apply;
+  constructor(parts: FollowerParts) {
+    this.#parts = parts;
+    this.lease = new LeaseClock(parts.clocks);
+    this.#driftGeneration = this.lease.generation;
+    this.#instance = randomId(parts.crypto);
   }
 
   /** Index of the last entry that was applied. */
-  get applied(): number {
-    return this.#applied;
+  get seen(): number {
+    return this.#seen.index;
+  }
+
+  /** The epoch that is followed; undefined while none is. */
+  get epoch(): string | undefined {
+    return this.#epoch;
+  }
+
+  /** This run of the process: what Security knows it by. */
+  get instance(): string {
+    this.#checkDrift();
+    return this.#instance;
   }
 
   /** The next beat; send it at once, its lease counts from now. */
-  beat(channels: number): Beat {
+  beat(): Beat {
+    this.#checkDrift();
     const id = this.#nextId++;
-    this.#sent.set(id, this.lease.beatSent());
-    return { type: 'beat', id, applied: this.#applied, channels, fresh: this.#fresh };
+    const fresh = this.#epoch === undefined;
+    this.#sent.set(id, { mark: this.lease.beatSent(), fresh });
+    const place = fresh
+      ? { seen: 0, hash: '', done: 0, ...(this.#before === undefined ? {} : { after: this.#before }) }
+      : { epoch: this.#epoch!, seen: this.#seen.index, hash: this.#seen.hash, done: this.#done() };
+    const channels = this.#parts.listener.channelCount();
+    return { type: 'beat', id, instance: this.#instance, ...place, channels };
   }
 
   /** When the oldest beat since the last answer was sent, on the monotonic clock; undefined when there is none. */
   get unansweredSince(): number | undefined {
-    return this.#sent.values().next().value?.sentAt;
+    return this.#sent.values().next().value?.mark.sentAt;
   }
 
   /** Handles a message of Security. True asks for another beat at once: it tells what was applied, or closes a gap. */
   receive(message: ControlMessage): boolean {
-    const before = this.#applied;
-    if (message.type === 'lease') this.#answered(message);
-    else this.#applyAll(message.entries);
-    return this.#applied > before || (message.type === 'lease' && this.#applied < message.head);
+    this.#checkDrift();
+    if (message.type === 'push') return this.#pushed(message);
+    const sent = this.#sent.get(message.id);
+    // Nobody waits for it any more: it says nothing, not even "begin anew".
+    if (!sent) return false;
+    // An older beat that has no answer yet is worth less than this one, and perhaps failed on its own.
+    for (const older of this.#sent.keys()) if (older <= message.id) this.#sent.delete(older);
+    return message.type === 'anew' ? this.#sentAway(message) : this.#answered(message, sent);
   }
 
   /** The connection is gone: its beats get no answer any more. The lease itself goes on. */
@@ -62,40 +122,90 @@ export class LogFollower {
 
   /**
    * Holds a grant against everything that was applied after it was read: a revocation must not slip between a grant and
-   * its arrival. Entries that are no longer kept make it stale, and a stale one must be read again before it serves.
+   * its arrival. One of another epoch, or behind entries that are no longer kept, is stale: to be read again before it serves.
    */
-  judge(channel: Revocable & { readonly grant: { readonly asOf: number } }): Judgement {
-    const { asOf } = channel.grant;
-    if (asOf >= this.#applied) return 'current';
+  judge(channel: Revocable & { readonly grant: { readonly epoch: string; readonly asOf: number } }): Judgement {
+    const { epoch, asOf } = channel.grant;
+    if (this.#epoch === undefined || epoch !== this.#epoch) return 'stale';
+    if (asOf >= this.#seen.index) return 'current';
     const later = this.#recent.filter(({ index }) => index > asOf);
     const effects = later.map((entry) => effectOn(entry, channel));
     if (effects.includes('end')) return 'ended';
-    const complete = later.length === this.#applied - asOf;
+    const complete = later.length === this.#seen.index - asOf;
     return complete && !effects.includes('reauthorize') ? 'current' : 'stale';
   }
 
-  #answered({ id, head, entries, leaseMs }: BeatAnswer): void {
-    const mark = this.#sent.get(id);
-    // An older beat that has no answer yet is worth less than this one, and perhaps failed on its own.
-    for (const older of this.#sent.keys()) if (older <= id) this.#sent.delete(older);
-    // Without channels there is nothing to apply entries to: start at the head. Only an answer to our own beat may say so.
-    if (this.#fresh && mark) {
-      this.#fresh = false;
-      this.#applied = head;
-    }
-    this.#applyAll(entries);
-    // A lease counts only once everything up to its head is applied.
-    if (mark && this.#applied >= head) this.lease.granted(mark, leaseMs);
+  #done(): number {
+    return Math.min(this.#seen.index, this.#parts.listener.done(this.#seen.index));
   }
 
-  /** Applies what is next in line; a gap is left to the next beat. */
-  #applyAll(entries: readonly RevocationEntry[]): void {
+  /** A suspend or a snapshot: this memory may be a copy, and whoever has the same one is another process now. */
+  #checkDrift(): void {
+    const { generation } = this.lease;
+    if (generation === this.#driftGeneration) return;
+    this.#driftGeneration = generation;
+    this.#instance = randomId(this.#parts.crypto);
+    this.#beginAnew('drift');
+  }
+
+  #beginAnew(reason: AnewReason): void {
+    this.#before = this.#epoch ?? this.#before;
+    this.#epoch = undefined;
+    this.#seen = LOG_START;
+    this.#recent = [];
+    this.#sent.clear();
+    this.lease.drop();
+    this.#parts.listener.anew(reason);
+  }
+
+  #sentAway({ supersedes }: BeginAnew): boolean {
+    this.#beginAnew(supersedes ? 'replaced' : 'two databases');
+    // Where there are two databases, this node is no longer asked.
+    return supersedes;
+  }
+
+  #answered(answer: BeatAnswer, { mark, fresh }: SentBeat): boolean {
+    const { epoch, head, headHash, entries, leaseMs } = answer;
+    if (this.#epoch === undefined) {
+      // Without channels there is nothing to apply entries to: start at the head. Only an answer to a fresh beat may say so.
+      if (!fresh) return false;
+      this.#epoch = epoch;
+      this.#seen = { index: head, hash: headHash };
+    }
+    if (epoch !== this.#epoch) return false;
+    const before = this.#seen.index;
+    const whole = this.#applyAll(entries) && (this.#seen.index !== head || this.#seen.hash === headHash);
+    if (!whole) {
+      this.#beginAnew('replaced');
+      return true;
+    }
+    // A lease counts only once everything up to its head is applied.
+    if (this.#seen.index >= head) this.lease.granted(mark, leaseMs);
+    return this.#seen.index > before || this.#seen.index < head;
+  }
+
+  /** A push counts only when it goes on where this log ends; what does not is left to the next beat. */
+  #pushed({ epoch, after, afterHash, entries }: Push): boolean {
+    if (this.#epoch === undefined || epoch !== this.#epoch) return false;
+    const { index, hash } = this.#seen;
+    const known = entries.findIndex((entry) => entry.index === index && entry.hash === hash);
+    const fits = (after === index && afterHash === hash) || known >= 0;
+    if (!fits) return false;
+    if (!this.#applyAll(entries.slice(known + 1))) this.#beginAnew('replaced');
+    return true;
+  }
+
+  /** Applies what is next in line. False when an entry does not follow: then this is not the log that was followed. */
+  #applyAll(entries: readonly RevocationEntry[]): boolean {
     for (const entry of entries) {
-      if (entry.index !== this.#applied + 1) continue;
-      this.#apply(entry);
-      this.#applied = entry.index;
+      // Entries that came twice.
+      if (entry.index <= this.#seen.index) continue;
+      if (!follows(this.#parts.crypto, this.#seen, entry)) return false;
+      this.#parts.listener.apply(entry);
+      this.#seen = { index: entry.index, hash: entry.hash };
       this.#recent.push(entry);
     }
     if (this.#recent.length > 2 * MAX_RECENT) this.#recent = this.#recent.slice(-MAX_RECENT);
+    return true;
   }
 }

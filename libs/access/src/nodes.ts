@@ -1,14 +1,15 @@
 import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
+import { getRealm } from './realm.ts';
 import { Sightings } from './sightings.ts';
-import type { LeaseRow, NodeRow } from './tables.ts';
+import type { LeaseRow, NodeRow, RealmRow } from './tables.ts';
 
 /** What a node knows of all others after it has told of itself. */
 export interface FarmView {
   readonly nodes: readonly NodeRow[];
   readonly leases: readonly LeaseRow[];
-  /** Head of the revocation log. */
-  readonly head: number;
+  /** The realm's row: epoch, head of the revocation log, hold. */
+  readonly realm: RealmRow;
   /** The store's clock, epoch ms. */
   readonly now: number;
   /** By how much the node's clock is off from the store's at least, ms. */
@@ -24,21 +25,26 @@ export type NodeWord = Omit<NodeRow, 'beat' | 'seenAt' | 'clockOffsetMs'>;
  */
 export async function recordNode(access: AccessContext, word: NodeWord, wallMs: () => number): Promise<FarmView> {
   const asked = wallMs();
-  return access.store.transaction(async ({ tables, now: clock }) => {
-    const now = clock();
+  return access.store.transaction(async (transaction) => {
+    const { tables } = transaction;
+    const now = transaction.now();
     const clockOffsetMs = offsetAtLeast(asked - now, wallMs() - now);
     const before = await tables.nodes.find({ id: word.id }, 'update');
     const row = { ...word, beat: (before?.beat ?? 0) + 1, seenAt: now, clockOffsetMs };
     if (before) await tables.nodes.update({ where: { id: word.id } }, row);
     else await tables.nodes.insert(row);
-    const realm = await tables.realms.find({ id: 'realm' });
-    return {
-      nodes: await tables.nodes.list(),
-      leases: await tables.leases.list(),
-      head: realm?.head ?? 0,
-      now,
-      clockOffsetMs,
-    };
+    const realm = await getRealm(transaction);
+    return { nodes: await tables.nodes.list(), leases: await tables.leases.list(), realm, now, clockOffsetMs };
+  });
+}
+
+/**
+ * Forgets processes of Proxies whose rows have not moved since they were read, with the channels that they opened. One that
+ * beats after all gets a new row, and its channels open anew.
+ */
+export async function forgetInstances(access: AccessContext, rows: readonly LeaseRow[]): Promise<void> {
+  await access.store.transaction(async ({ tables }) => {
+    for (const { proxy, beat } of rows) await tables.leases.remove({ where: { proxy, beat } });
   });
 }
 

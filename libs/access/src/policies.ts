@@ -5,18 +5,32 @@ import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import { getRealm } from './realm.ts';
 import type { Transaction } from './store.ts';
-import type { Json, PolicyRow, ResourceRow, StoredRule } from './tables.ts';
+import type { Json, PolicyRow, ResourceRow, SiteRow, StoredRule } from './tables.ts';
 
-/** Resources and policies of a realm at one version. */
+/** Resources, policies and sites of a realm at one moment. */
 export interface PolicySet {
-  readonly version: number;
   readonly resources: readonly ResourceRow[];
   readonly policies: readonly PolicyRow[];
+  readonly sites: readonly SiteRow[];
 }
 
-/** Reads all resources and policies. */
-export async function readPolicySet({ tables }: Transaction, version: number): Promise<PolicySet> {
-  return { version, resources: await tables.resources.list(), policies: await tables.policies.list() };
+/** Reads all resources, policies and sites. */
+export async function readPolicySet({ tables }: Transaction): Promise<PolicySet> {
+  return {
+    resources: await tables.resources.list(),
+    policies: await tables.policies.list(),
+    sites: await tables.sites.list(),
+  };
+}
+
+/**
+ * What a site serves: the resources it names, all when it names none. A site that does not exist serves nothing.
+ */
+export function servedAt(set: PolicySet, site: string, resources: readonly ResourceGrant[]): ResourceGrant[] {
+  const row = set.sites.find(({ name }) => name === site);
+  if (!row) return [];
+  const names = row.resources as readonly string[];
+  return names.length === 0 ? [...resources] : resources.filter(({ name }) => names.includes(name));
 }
 
 /** What a member of the groups may reach, each resource with every rule that opens it. Deny is the default. */

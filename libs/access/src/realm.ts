@@ -2,6 +2,8 @@ import type { RealmSettings } from '@sallyport/security-api';
 import { appendAudit, beginAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError, type StoreError } from './errors.ts';
+import { randomId } from './ids.ts';
+import { DEFAULT_LEASE_MS } from './lease-time.ts';
 import type { RowLock, Transaction } from './store.ts';
 import type { Json, RealmRow } from './tables.ts';
 
@@ -25,22 +27,26 @@ export const DEFAULT_SETTINGS: RealmSettings = {
   enrolPage: 'https://localhost/enroll',
 };
 
-/** Creates the realm once; true when it was not there. Several nodes may do so together. */
-export async function ensureRealm(access: AccessContext): Promise<boolean> {
+/**
+ * Creates the realm once; true when it was not there. Several nodes may do so together. `leaseMs` is the longest lease that
+ * is given in it so far.
+ */
+export async function ensureRealm(access: AccessContext, leaseMs: number = DEFAULT_LEASE_MS): Promise<boolean> {
   try {
-    return await createRealm(access);
+    return await createRealm(access, leaseMs);
   } catch (error) {
     if ((error as StoreError).code === 'ERR_STORE_CONFLICT') return false;
     throw error;
   }
 }
 
-function createRealm(access: AccessContext): Promise<boolean> {
+function createRealm(access: AccessContext, longestLeaseMs: number): Promise<boolean> {
   return access.store.transaction(async (transaction) => {
     if (await transaction.tables.realms.find({ id: 'realm' })) return false;
     const settings = DEFAULT_SETTINGS as unknown as Json;
-    const counters = { head: 0, policyVersion: 0, notBefore: 0, mapVersion: 0 };
-    await transaction.tables.realms.insert({ id: 'realm', ...counters, settings });
+    const log = { epoch: randomId(access.crypto), supersedes: [], closed: false, held: true, head: 0, headHash: '' };
+    const counters = { generation: 0, longestLeaseMs, policyVersion: 0, notBefore: 0, mapVersion: 0 };
+    await transaction.tables.realms.insert({ id: 'realm', ...log, ...counters, settings });
     await beginAudit(transaction);
     return true;
   });

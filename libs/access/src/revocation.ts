@@ -1,7 +1,10 @@
+import type { CryptoProvider } from '@sallyport/channel';
 import type { Grant, RevocationEntry, RevocationKind } from '@sallyport/security-api';
 import { appendAudit } from './audit.ts';
+import { entryHash } from './chain.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
+import { randomId } from './ids.ts';
 import { endOperatorsOfUser } from './operators.ts';
 import { getRealm } from './realm.ts';
 import { standing } from './standing.ts';
@@ -20,14 +23,17 @@ export interface Revocation {
  * commit order and no lease is extended between the entry and its commit: call it before other locks.
  */
 export async function appendRevocation(
+  { crypto }: { readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'> },
   transaction: Transaction,
   revocation: Revocation,
   by: Actor & { readonly at: number },
 ): Promise<RevocationRow> {
-  const realm = await getRealm(transaction, 'update');
-  const row = { ...revocation, index: realm.head + 1, reason: by.reason, actor: by.actor, at: by.at };
+  const { head, headHash } = await getRealm(transaction, 'update');
+  const { reason, actor, at } = by;
+  const unhashed = { ...revocation, index: head + 1, reason, actor, at, salt: randomId(crypto) };
+  const row = { ...unhashed, hash: entryHash(crypto, headHash, unhashed) };
   await transaction.tables.revocations.insert(row);
-  await transaction.tables.realms.update({ where: { id: 'realm' } }, { head: row.index });
+  await transaction.tables.realms.update({ where: { id: 'realm' } }, { head: row.index, headHash: row.hash });
   return row;
 }
 
@@ -41,8 +47,8 @@ export async function revoke(access: AccessContext, revocation: Revocation, by: 
     const before = await transaction.tables.revocations.find({ requestId: revocation.requestId });
     if (before) return sameRevocation(before, revocation);
     const at = transaction.now();
-    const exact = { ...revocation, subject: await exactSubject(transaction, revocation) };
-    const row = await appendRevocation(transaction, exact, { ...by, at });
+    const exact = await exactRevocation(transaction, revocation);
+    const row = await appendRevocation(access, transaction, exact, { ...by, at });
     await EFFECTS[exact.kind](transaction, { subject: exact.subject, at, reason: by.reason });
     const subject = `${exact.kind} ${exact.subject}`;
     await appendAudit(transaction, access.crypto, { ...by, action: 'revoke', subject, outcome: 'done', at });
@@ -54,22 +60,25 @@ export async function revoke(access: AccessContext, revocation: Revocation, by: 
 const NOW = 'now';
 
 /**
- * `before now` becomes a time after every session there is, whatever the clocks of the nodes that made them said: the
- * realm's lock keeps new ones away until the commit.
+ * `before now` becomes the number of a generation: no clock takes part, and the realm's lock keeps new sessions away until
+ * the commit.
  */
-async function exactSubject(transaction: Transaction, { kind, subject }: Revocation): Promise<string> {
-  if (kind !== 'before' || subject !== NOW) return subject;
-  const now = transaction.now();
-  const later = await transaction.tables.sessions.list({ above: ['createdAt', now] });
-  return String(1 + Math.max(now, ...later.map(({ createdAt }) => createdAt)));
+async function exactRevocation(transaction: Transaction, revocation: Revocation): Promise<Revocation> {
+  if (revocation.kind === 'generation')
+    throw new AccessError('ERR_ACCESS_INVALID', 'everything so far is revoked as "before", "now"');
+  if (!isEverything(revocation)) return revocation;
+  const { generation } = await getRealm(transaction);
+  return { ...revocation, kind: 'generation', subject: String(generation + 1) };
+}
+
+function isEverything({ kind, subject }: Revocation): boolean {
+  return kind === 'before' && subject === NOW;
 }
 
 function sameRevocation(row: RevocationRow, revocation: Revocation): RevocationRow {
-  const sameSubject = row.subject === revocation.subject || revocation.subject === NOW;
-  if (row.kind !== revocation.kind || !sameSubject) {
-    throw new AccessError('ERR_ACCESS_CONFLICT', 'this request id stands for another revocation');
-  }
-  return row;
+  const same = row.kind === revocation.kind && row.subject === revocation.subject;
+  if (same || (row.kind === 'generation' && isEverything(revocation))) return row;
+  throw new AccessError('ERR_ACCESS_CONFLICT', 'this request id stands for another revocation');
 }
 
 interface Ending {
@@ -127,11 +136,21 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
   },
   async before(transaction, ending) {
     const notBefore = Number(ending.subject);
-    if (!Number.isSafeInteger(notBefore))
+    if (!/^\d+$/.test(ending.subject) || !Number.isSafeInteger(notBefore))
       throw new AccessError('ERR_ACCESS_INVALID', 'a time is written in epoch ms, or as "now"');
+    if (notBefore > ending.at)
+      throw new AccessError('ERR_ACCESS_INVALID', 'this time is still to come: sessions until now end with "now"');
     const realm = await getRealm(transaction);
     const latest = Math.max(realm.notBefore, notBefore);
     await transaction.tables.realms.update({ where: { id: 'realm' } }, { notBefore: latest });
+  },
+  async generation(transaction, ending) {
+    const realm = await getRealm(transaction);
+    const generation = Math.max(realm.generation, Number(ending.subject));
+    // Nodes of the version before know no generation: for them a time after every session there is.
+    const later = await transaction.tables.sessions.list({ above: ['createdAt', ending.at] });
+    const notBefore = 1 + Math.max(ending.at, realm.notBefore, ...later.map(({ createdAt }) => createdAt));
+    await transaction.tables.realms.update({ where: { id: 'realm' } }, { generation, notBefore });
   },
   async rights() {
     // Nothing ends: Proxies read the rights again.
@@ -140,19 +159,29 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
 
 /** Entries after an index, oldest first, at most 1,000. */
 export async function entriesAfter(transaction: Transaction, index: number): Promise<RevocationEntry[]> {
-  const rows = await transaction.tables.revocations.list({ above: ['index', index], limit: 1_000 });
-  return rows.map(({ index: at, kind, subject, at: time }) => ({ index: at, kind, subject, at: time }));
+  return (await transaction.tables.revocations.list({ above: ['index', index], limit: 1_000 })).map(entryOf);
+}
+
+/** What Proxies hear of a row. */
+function entryOf({ index, kind, subject, at, salt, hash }: RevocationRow): RevocationEntry {
+  return { index, kind, subject, at, salt, hash };
 }
 
 /** What of a channel an entry can hit. */
 export interface Revocable {
-  readonly grant: Pick<Grant, 'sid' | 'installationId' | 'userId' | 'sessionCreatedAt'>;
-  /** `id@version` of the app context. */
+  readonly grant: Pick<Grant, 'sid' | 'installationId' | 'userId' | 'sessionCreatedAt' | 'app' | 'generation'>;
+  /** `id@version` that the device claims at the moment. */
   readonly app: string;
 }
 
-/** What an entry does to a channel: `end` it, make the Proxy read its rights again, or nothing. */
-export function effectOn(entry: RevocationEntry, channel: Revocable): 'end' | 'reauthorize' | undefined {
+/**
+ * What an entry does to a channel: `end` it, make the Proxy read its rights again, or nothing. It is held against what the
+ * grant names; what a device claims can only add to that.
+ */
+export function effectOn(
+  entry: Pick<RevocationEntry, 'kind' | 'subject'>,
+  channel: Revocable,
+): 'end' | 'reauthorize' | undefined {
   const { grant } = channel;
   switch (entry.kind) {
     case 'session':
@@ -162,7 +191,9 @@ export function effectOn(entry: RevocationEntry, channel: Revocable): 'end' | 'r
     case 'user':
       return entry.subject === grant.userId ? 'end' : undefined;
     case 'app':
-      return entry.subject === channel.app ? 'end' : undefined;
+      return entry.subject === grant.app || entry.subject === channel.app ? 'end' : undefined;
+    case 'generation':
+      return grant.generation < Number(entry.subject) ? 'end' : undefined;
     case 'before':
       return grant.sessionCreatedAt < Number(entry.subject) ? 'end' : undefined;
     case 'rights':

@@ -67,7 +67,8 @@ export async function createSession(access: AccessContext, request: SessionReque
     const now = Math.max(transaction.now(), realm.notBefore);
     const rotation = stepOf(access, request, { installation, now, settings });
     if (!rotation) return undefined;
-    const row = newSession(access, request, { sid, installation, now, ttlMs: settings.sessionTtlMs });
+    const expiresAt = transaction.now() + settings.sessionTtlMs;
+    const row = newSession(access, request, { sid, installation, now, expiresAt, generation: realm.generation });
     const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now, resumeId: null } as const;
     await transaction.tables.installations.update({ where: { id: installation.id } }, change);
     // The code has done its work: its key could only help somebody who reads old backups.
@@ -131,7 +132,7 @@ function slotNow(access: AccessContext, row: InstallationRow, used: KeyCandidate
 function newSession(
   access: AccessContext,
   request: SessionRequest,
-  at: { sid: Uint8Array; installation: InstallationRow; now: number; ttlMs: number },
+  at: { sid: Uint8Array; installation: InstallationRow; now: number; expiresAt: number; generation: number },
 ): SessionRow {
   const id = formatHex(at.sid);
   const secret = deriveSessionSecret(access.crypto, request.outcome, at.sid);
@@ -142,7 +143,7 @@ function newSession(
     secret: access.keyring.wrap(secret, PURPOSES.session(access.store.realm, id)),
     app: request.app,
     createdAt: at.now,
-    expiresAt: at.now + at.ttlMs,
+    expiresAt: at.expiresAt,
     chanNo: 0,
     chanRequest: null,
     endedAt: null,
@@ -150,6 +151,8 @@ function newSession(
     directory: request.signIn?.directory ?? '',
     providerSession: request.signIn?.providerSession ?? null,
     delegated: wrapDelegated(access, id, request.signIn?.delegated),
+    generation: at.generation,
+    holders: [],
   };
 }
 
@@ -182,7 +185,8 @@ async function auditLogin(
 
 /** A session that counts: neither ended nor expired nor older than the realm allows. */
 export function isLive(session: SessionRow, realm: RealmRow, now: number): boolean {
-  return session.endedAt === null && session.expiresAt > now && session.createdAt >= realm.notBefore;
+  const old = session.createdAt < realm.notBefore || session.generation < realm.generation;
+  return session.endedAt === null && session.expiresAt > now && !old;
 }
 
 /** A live session with its living installation and user. */

@@ -6,10 +6,24 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 /** A time that never comes. */
 export const NEVER: number = Number.MAX_SAFE_INTEGER;
 
-/** A realm: its settings, the head of its revocation log and the time before which no session counts. */
+/** A realm: its settings, the epoch and head of its revocation log, and which sessions count. */
 export interface RealmRow {
   readonly id: 'realm';
+  /** One uninterrupted life of the log: 32 random hex digits, drawn anew by each restore. */
+  readonly epoch: string;
+  /** Epochs that this one takes the place of, a list of texts. */
+  readonly supersedes: Json;
+  /** Nothing may be given from this database any more: another one takes its place. */
+  readonly closed: boolean;
+  /** False while leases of an epoch before may live: nothing is called in force until a node has waited for their end. */
+  readonly held: boolean;
   readonly head: number;
+  /** Hash of the entry at the head; empty for an empty log. */
+  readonly headHash: string;
+  /** Counts up when everything so far is revoked: sessions of an older one are over. */
+  readonly generation: number;
+  /** The longest lease that any node was ever set up to give, ms. Raised before it is given. */
+  readonly longestLeaseMs: number;
   readonly policyVersion: number;
   /** Sessions created before this are over, epoch ms. */
   readonly notBefore: number;
@@ -190,6 +204,10 @@ export interface SessionRow {
   readonly providerSession: string | null;
   /** Tokens that the user delegated for backends, wrapped. */
   readonly delegated: Uint8Array | null;
+  /** Generation of the realm at the sign-in. */
+  readonly generation: number;
+  /** Who opened its channels, a list of `ChannelHolder` texts, oldest first. */
+  readonly holders: Json;
 }
 
 export interface ResourceRow {
@@ -216,10 +234,16 @@ export interface RevocationRow {
   readonly reason: string;
   readonly actor: string;
   readonly at: number;
+  /** 32 random hex digits, so that two logs differ wherever they were written apart. */
+  readonly salt: string;
+  /** Hash over the entry before, the content and the salt. */
+  readonly hash: string;
 }
 
 export interface LeaseRow {
+  /** `name/instance`: each process of a Proxy has a lease of its own. Those of the version before have a name only. */
   readonly proxy: string;
+  /** Last entry that is in force there: seen, and all rights that it changed are read again. */
   readonly applied: number;
   /** By the store's clock: for people to read, never to decide by. */
   readonly expiresAt: number;
@@ -399,7 +423,14 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
     sealed: ['id', 'settings'],
     columns: {
       id: 'text',
+      epoch: 'text',
+      supersedes: 'json',
+      closed: 'bool',
+      held: 'bool',
       head: 'int',
+      headHash: 'text',
+      generation: 'int',
+      longestLeaseMs: 'int',
       policyVersion: 'int',
       notBefore: 'int',
       mapVersion: 'int',
@@ -481,7 +512,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   },
   sessions: {
     key: ['id'],
-    sealed: ['id', 'installationId', 'userId', 'app', 'createdAt', 'expiresAt', 'directory'],
+    sealed: ['id', 'installationId', 'userId', 'app', 'createdAt', 'expiresAt', 'directory', 'generation'],
     columns: {
       id: 'text',
       installationId: 'text',
@@ -497,6 +528,8 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       directory: 'text',
       providerSession: 'text',
       delegated: 'bytes',
+      generation: 'int',
+      holders: 'json',
       rowMac: 'bytes',
     },
   },
@@ -522,6 +555,8 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       reason: 'text',
       actor: 'text',
       at: 'int',
+      salt: 'text',
+      hash: 'text',
     },
   },
   leases: {

@@ -5,12 +5,14 @@ import {
   authorise,
   createSession,
   disableUser,
+  type HelloRequest,
   issueCode,
   keyCandidates,
   PolicyCache,
   putGroup,
   putPolicy,
   putResource,
+  putSite,
   putUser,
   revoke,
 } from '../src/index.ts';
@@ -28,11 +30,13 @@ const CONTEXT = {
   posture: {},
   sdk: 'test',
 };
+const HERE = { proxy: 'p1', site: 'here', instance: '1'.repeat(32) };
 const BACKEND = { url: 'http://127.0.0.1:1', networks: [] };
 
 /** A realm with sessions of users, and HELLOs of them. */
 async function signedIn(users: readonly string[]) {
   const { access } = await scene();
+  await putSite(access, { name: 'here', origins: [], resources: [] }, BY);
   await putGroup(access, 'staff', BY);
   await putResource(access, 'wiki', { kind: 'http', authority: 'wiki.corp', backend: BACKEND }, BY);
   await putPolicy(access, 'wiki', { groups: ['staff'], resources: ['wiki'], context: {} }, BY);
@@ -72,18 +76,20 @@ async function signedIn(users: readonly string[]) {
       },
       context: CONTEXT,
     });
-    return { hello: decodeHello(opening.writeHello()), audience: 'main/here', requestId: `${name}-${chanNo}` };
+    return { hello: decodeHello(opening.writeHello()), requestId: `${name}-${chanNo}` };
   };
-  return { access, hello, cache: new PolicyCache(), sidOf: (name: string) => sessions.get(name)!.sid };
+  const cache = new PolicyCache();
+  const ask = (requests: readonly HelloRequest[], holder = HERE) => authorise(access, cache, { requests, holder });
+  return { access, hello, ask, cache, sidOf: (name: string) => sessions.get(name)!.sid };
 }
 
 const said = (answer: Authorisation): string =>
   answer.status === 'granted' ? `granted to ${answer.grant.userName}` : answer.hint;
 
 test('HELLOs of one batch are judged one by one, and answered in their order', async () => {
-  const { access, hello, cache } = await signedIn(['ada', 'bob', 'eve']);
+  const { hello, ask } = await signedIn(['ada', 'bob', 'eve']);
   const unknown = hello('ada', 9);
-  const answers = await authorise(access, cache, [
+  const answers = await ask([
     hello('ada', 5),
     hello('bob', 1, { secret: new Uint8Array(32) }),
     hello('bob', 1, { audience: 'main/there' }),
@@ -104,30 +110,30 @@ test('HELLOs of one batch are judged one by one, and answered in their order', a
 });
 
 test('a channel number is never used twice, not even by two HELLOs of one batch', async () => {
-  const { access, hello, cache } = await signedIn(['ada']);
+  const { hello, ask } = await signedIn(['ada']);
   const again = { ...hello('ada', 5), requestId: 'another request' };
-  const answers = await authorise(access, cache, [hello('ada', 5), again, hello('ada', 4), hello('ada', 6)]);
+  const answers = await ask([hello('ada', 5), again, hello('ada', 4), hello('ada', 6)]);
   expect(answers.map(said)).toEqual(['granted to ada', 'CHAN_REPLAY', 'CHAN_REPLAY', 'granted to ada']);
-  expect((await authorise(access, cache, [hello('ada', 5)])).map(said)).toEqual(['CHAN_REPLAY']);
+  expect((await ask([hello('ada', 5)])).map(said)).toEqual(['CHAN_REPLAY']);
 });
 
 test('a request that is repeated with its id gets the same answer, in the same batch or later', async () => {
-  const { access, hello, cache } = await signedIn(['ada']);
+  const { hello, ask } = await signedIn(['ada']);
   const keysOf = (answers: readonly Authorisation[]) =>
     answers.map((answer) =>
       answer.status === 'granted' ? Buffer.from(answer.channelKey).toString('hex') : said(answer),
     );
-  const [first, second] = keysOf(await authorise(access, cache, [hello('ada', 5), hello('ada', 5)]));
+  const [first, second] = keysOf(await ask([hello('ada', 5), hello('ada', 5)]));
   expect(second).toBe(first);
-  expect(keysOf(await authorise(access, cache, [hello('ada', 5)]))).toEqual([first]);
+  expect(keysOf(await ask([hello('ada', 5)]))).toEqual([first]);
 });
 
 test('sessions that were revoked or whose user is disabled are unknown; the others of the batch are not touched', async () => {
-  const { access, hello, cache, sidOf } = await signedIn(['ada', 'bob', 'eve']);
+  const { access, hello, ask, sidOf } = await signedIn(['ada', 'bob', 'eve']);
   const subject = Buffer.from(sidOf('ada')).toString('hex');
   await revoke(access, { requestId: 'r1', kind: 'session', subject }, BY);
   await disableUser(access, 'bob', 'r2', BY);
-  const answers = await authorise(access, cache, [hello('ada', 1), hello('bob', 1), hello('eve', 1)]);
+  const answers = await ask([hello('ada', 1), hello('bob', 1), hello('eve', 1)]);
   expect(answers.map(said)).toEqual(['SESSION_UNKNOWN', 'SESSION_UNKNOWN', 'granted to eve']);
   const grant = answers.find((answer) => answer.status === 'granted')!.grant;
   const realm = await access.store.transaction(({ tables }) => tables.realms.find({ id: 'realm' }));
@@ -135,13 +141,13 @@ test('sessions that were revoked or whose user is disabled are unknown; the othe
 });
 
 test('a secret that this node cannot unwrap is "later" for its device, and nothing to the others', async () => {
-  const { access, hello, cache, sidOf } = await signedIn(['ada', 'eve']);
+  const { access, hello, ask, sidOf } = await signedIn(['ada', 'eve']);
   const id = Buffer.from(sidOf('ada')).toString('hex');
   await access.store.transaction(async ({ tables }) => {
     const row = (await tables.sessions.find({ id }))!;
     const otherKek = Uint8Array.from(row.secret!).fill(9, 0, 4);
     await tables.sessions.update({ where: { id } }, { secret: otherKek });
   });
-  const answers = await authorise(access, cache, [hello('ada', 1), hello('eve', 1)]);
+  const answers = await ask([hello('ada', 1), hello('eve', 1)]);
   expect(answers.map(said)).toEqual(['UNAVAILABLE', 'granted to eve']);
 });

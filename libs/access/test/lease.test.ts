@@ -82,7 +82,7 @@ test('clocks that drift slowly, as they do under NTP, change nothing', () => {
   }
 });
 
-const GRANT = { sid: 's', installationId: 'i', userId: 'u', sessionCreatedAt: 100 };
+const GRANT = { sid: 's', installationId: 'i', userId: 'u', sessionCreatedAt: 100, app: 'app@1', generation: 2 };
 
 test.each([
   ['session', 's', 'end'],
@@ -94,11 +94,14 @@ test.each([
   ['app', 'app@2', undefined],
   ['before', '101', 'end'],
   ['before', '100', undefined],
+  ['generation', '3', 'end'],
+  ['generation', '2', undefined],
+  ['app', 'claimed@7', 'end'],
   ['rights', '*', 'reauthorize'],
   ['rights', 'u', 'reauthorize'],
   ['rights', 'other', undefined],
 ] as const)('an entry %s %s does: %s', (kind, subject, effect) => {
-  expect(effectOn({ index: 1, kind, subject, at: 0 }, { grant: GRANT, app: 'app@1' })).toBe(effect);
+  expect(effectOn({ kind, subject }, { grant: GRANT, app: 'claimed@7' })).toBe(effect);
 });
 
 test('a throttle in memory lets a burst pass, then so many a minute, and forgets old keys', async () => {

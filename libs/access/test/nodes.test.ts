@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { MemoryStore, recordNode } from '../src/index.ts';
+import { ensureRealm, MemoryStore, recordNode } from '../src/index.ts';
 import { scene } from './scene.ts';
 
 const WORD = {
@@ -20,6 +20,7 @@ test.each([
 ])('a node tells by how much its clock is off at least: %s', async (_what, offsetMs, waitMs, wanted) => {
   let time = 1_000_000;
   const access = { ...(await scene()).access, store: new MemoryStore(() => time).in('acme') };
+  await ensureRealm(access);
   let reads = 0;
   const wallMs = (): number => {
     if (reads++ > 0) time += waitMs;

@@ -203,25 +203,34 @@ test('a revocation waits for exactly the Proxies that may still serve without it
     const token = await issueJoinToken(access, { name, site: 'here' }, BY);
     await redeemJoinToken(access, token.id, token.secret);
   }
-  const LEASE = { channels: 0, leaseMs: 15_000, node: 'n1' };
-  const beat = async (proxy: string, applied: number) => (await recordBeat(access, { ...LEASE, proxy, applied }))!;
+  const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
+  const instance = '1'.repeat(32);
+  const beat = async (proxy: string, done?: { index: number; hash: string }) => {
+    const place = done
+      ? { epoch, seen: done.index, hash: done.hash, done: done.index }
+      : { seen: 0, hash: '', done: 0 };
+    const record = { proxy, beat: { instance, channels: 0, ...place }, leaseMs: 15_000, node: 'n1' };
+    const result = await recordBeat(access, record);
+    if (result.type !== 'lease') throw new Error(result.type);
+    return result;
+  };
   const watch = new LeaseWatch(() => clock.now);
   const waitingFor = async (index: number, committedAt: number) => {
     const leases = await access.store.transaction(({ tables }) => tables.leases.list());
     return watch.waiting(leases, index, committedAt).map(({ proxy }) => proxy);
   };
-  const { head } = await beat('p1', 0);
-  await beat('p2', 0);
+  const { head, headHash } = await beat('p1');
+  await beat('p2');
   const row = await revoke(access, { requestId: 'r', kind: 'installation', subject: installation.id }, BY);
   expect(row.index).toBe(head + 1);
   const committedAt = clock.now;
   expect(await waitingFor(row.index, committedAt)).toEqual(['p1', 'p2']);
-  expect((await beat('p1', head)).entries.map(({ index }) => index)).toEqual([row.index]);
-  await beat('p1', row.index);
+  expect((await beat('p1', { index: head, hash: headHash })).entries.map(({ index }) => index)).toEqual([row.index]);
+  await beat('p1', row);
   expect(await waitingFor(row.index, committedAt)).toEqual(['p2']);
   clock.now += 15_049;
   // Beats that go on without ever being answered do not keep a revocation waiting.
-  await beat('p2', head);
+  await beat('p2', { index: head, hash: headHash });
   expect(await waitingFor(row.index, committedAt)).toEqual(['p2']);
   clock.now += 1;
   expect(await waitingFor(row.index, committedAt)).toEqual([]);
@@ -239,7 +248,7 @@ test('groups decide which resources a grant holds; a change of rights is an entr
   await putPolicy(access, 'p', { groups: ['staff'], resources: ['wiki'], context: {}, paths: ['/a'] }, BY);
   const granted = (groups: string[]) =>
     access.store.transaction(async (transaction) =>
-      grantedResources(await readPolicySet(transaction, 0), groups).map(({ name }) => name),
+      grantedResources(await readPolicySet(transaction), groups).map(({ name }) => name),
     );
   expect(await granted(['staff'])).toEqual(['wiki']);
   expect(await granted(['guests'])).toEqual([]);

@@ -35,6 +35,8 @@ const session: SessionRow = {
   directory: '',
   providerSession: null,
   delegated: null,
+  generation: 0,
+  holders: [],
 };
 
 /** What a store must do when its rows are sealed: all that it does bare, and notice what others wrote. */

@@ -31,6 +31,8 @@ const session = (id: string): SessionRow => ({
   directory: '',
   providerSession: null,
   delegated: null,
+  generation: 0,
+  holders: [],
 });
 
 /** What every implementation of the store port must do. */

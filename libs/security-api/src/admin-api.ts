@@ -143,7 +143,14 @@ export type RevocationInput = Static<typeof RevocationInput>;
 
 /** For whom a revocation waits. */
 export const Waiting = Type.Object(
-  { proxy: Type.String(), applied: Type.Integer(), untilAt: Time, remainingMs: Type.Integer() },
+  {
+    proxy: Type.String(),
+    /** Which of its processes. */
+    instance: Type.String(),
+    applied: Type.Integer(),
+    untilAt: Time,
+    remainingMs: Type.Integer(),
+  },
   CLOSED,
 );
 export type Waiting = Static<typeof Waiting>;

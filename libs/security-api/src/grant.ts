@@ -114,18 +114,26 @@ export const GrantLimits = Type.Object(
 );
 export type GrantLimits = Static<typeof GrantLimits>;
 
+/** An epoch of the revocation log: 32 random hex digits. */
+export const Epoch = Type.String({ pattern: '^[0-9a-f]{32}$' });
+
 /** What Security lets one channel do, and whose it is. */
 export const Grant = Type.Object(
   {
     realm: Name,
     sid: Type.String({ pattern: '^[0-9a-f]{32}$' }),
-    /** Index of the revocation log at which this was read. */
+    /** Epoch of the revocation log, and its index at which this was read. */
+    epoch: Epoch,
     asOf: Type.Integer({ minimum: 0 }),
     /** Ms until the session ends, from the answer on. */
     expiresInMs: Type.Integer({ minimum: 0 }),
     /** Ms until the assertions must be fetched anew. */
     refreshInMs: Type.Integer({ minimum: 0 }),
     sessionCreatedAt: Type.Integer(),
+    /** Generation of the realm at the sign-in. */
+    generation: Type.Integer({ minimum: 0 }),
+    /** `id@version` of the app that signed in: what a device claims later changes nothing of it. */
+    app: Type.String({ maxLength: 512 }),
     userId: Name,
     userName: Name,
     groups: Type.Array(Name),
@@ -139,6 +147,9 @@ export const Grant = Type.Object(
 );
 export type Grant = Static<typeof Grant>;
 
+/** SHA-256 of an entry of the log, hex; empty for the start of the log. */
+export const EntryHash = Type.String({ pattern: '^([0-9a-f]{64})?$' });
+
 /** What ends or changes rights. `rights` entries make Proxies authorise again, the others end channels. */
 export const RevocationKind = Type.Union([
   Type.Literal('session'),
@@ -146,6 +157,7 @@ export const RevocationKind = Type.Union([
   Type.Literal('user'),
   Type.Literal('app'),
   Type.Literal('before'),
+  Type.Literal('generation'),
   Type.Literal('rights'),
 ]);
 export type RevocationKind = Static<typeof RevocationKind>;
@@ -155,9 +167,13 @@ export const RevocationEntry = Type.Object(
   {
     index: Type.Integer({ minimum: 1 }),
     kind: RevocationKind,
-    /** Session id, installation id, user id, `app@version`, epoch ms, or for `rights` a user id or `*`. */
+    /** Session id, installation id, user id, `app@version`, epoch ms, a generation, or for `rights` a user id or `*`. */
     subject: Type.String({ minLength: 1, maxLength: 256 }),
     at: Type.Integer(),
+    /** Random, so that two logs differ wherever they were written apart. */
+    salt: Type.String({ pattern: '^[0-9a-f]{32}$' }),
+    /** Hash over the hash of the entry before, the content and the salt. */
+    hash: EntryHash,
   },
   CLOSED,
 );

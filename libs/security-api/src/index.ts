@@ -74,6 +74,7 @@ export {
   AuthorizeRequest,
   Beat,
   BeatAnswer,
+  BeginAnew,
   ControlMessage,
   JoinAnswer,
   JoinRequest,

@@ -1,11 +1,13 @@
 import Type, { type Static } from 'typebox';
-import { Grant, RevocationEntry } from './grant.ts';
+import { EntryHash, Epoch, Grant, RevocationEntry } from './grant.ts';
 
 /**
  * Answers and messages between servers may hold more than this version knows: nodes and Proxies of adjacent versions
  * work together during an upgrade, so what is unknown is ignored, and what is new is optional.
  */
 const OPEN = {} as const;
+/** One run of one Proxy process: drawn in memory, never stored. */
+const Instance = Type.String({ pattern: '^[0-9a-f]{32}$' });
 const Bytes = Type.String({ pattern: '^[A-Za-z0-9_-]*$', maxLength: 100_000 });
 
 /** Paths of the API between a Proxy and Security (mutual TLS, but for `join` and `jwks`). */
@@ -50,15 +52,18 @@ export type AuthorizeAnswer = Static<typeof AuthorizeAnswer>;
 export const MAX_AUTHORIZATIONS = 64;
 /** Items are checked one by one, each against `AuthorizeRequest`: what is wrong with one fails nobody else. */
 export const AuthorizeBatch = Type.Object(
-  { requests: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_AUTHORIZATIONS }) },
+  { instance: Instance, requests: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_AUTHORIZATIONS }) },
   OPEN,
 );
 export type AuthorizeBatch = Static<typeof AuthorizeBatch>;
 export const AuthorizeAnswers = Type.Object({ answers: Type.Array(AuthorizeAnswer) }, OPEN);
 export type AuthorizeAnswers = Static<typeof AuthorizeAnswers>;
 
-/** The rights of an open channel, read again; `ended` says why there are none any more. */
-export const ReauthorizeRequest = Type.Object({ sid: Type.String({ pattern: '^[0-9a-f]{32}$' }) }, OPEN);
+/** The rights of an open channel of this instance, read again; `ended` says why there are none any more. */
+export const ReauthorizeRequest = Type.Object(
+  { sid: Type.String({ pattern: '^[0-9a-f]{32}$' }), instance: Instance },
+  OPEN,
+);
 export type ReauthorizeRequest = Static<typeof ReauthorizeRequest>;
 export const ReauthorizeAnswer = Type.Union([
   Type.Object({ grant: Grant }, OPEN),
@@ -66,15 +71,21 @@ export const ReauthorizeAnswer = Type.Union([
 ]);
 export type ReauthorizeAnswer = Static<typeof ReauthorizeAnswer>;
 
-/** A beat on the control connection. */
+/** A beat on the control connection. One without an epoch is fresh: the Proxy follows no log yet and has no channels. */
 export const Beat = Type.Object(
   {
     type: Type.Literal('beat'),
     id: Type.Integer(),
-    applied: Type.Integer({ minimum: 0 }),
+    instance: Instance,
+    epoch: Type.Optional(Epoch),
+    /** In a fresh beat: the epoch that this process followed before. */
+    after: Type.Optional(Epoch),
+    /** Last entry that was applied, and its hash. */
+    seen: Type.Integer({ minimum: 0 }),
+    hash: EntryHash,
+    /** Last entry that is in force: all rights that it changed are read again. */
+    done: Type.Integer({ minimum: 0 }),
     channels: Type.Integer({ minimum: 0 }),
-    /** True when the Proxy has no channels yet and so needs no entries, only the head. */
-    fresh: Type.Boolean(),
   },
   OPEN,
 );
@@ -85,7 +96,9 @@ export const BeatAnswer = Type.Object(
   {
     type: Type.Literal('lease'),
     id: Type.Integer(),
+    epoch: Epoch,
     head: Type.Integer({ minimum: 0 }),
+    headHash: EntryHash,
     entries: Type.Array(RevocationEntry),
     leaseMs: Type.Integer({ minimum: 1 }),
     /** URLs of all Security nodes, those that live first. */
@@ -95,12 +108,34 @@ export const BeatAnswer = Type.Object(
 );
 export type BeatAnswer = Static<typeof BeatAnswer>;
 
-/** Entries pushed as they are committed; only a speed-up, the beat delivers them in any case. */
-export const Push = Type.Object({ type: Type.Literal('push'), entries: Type.Array(RevocationEntry) }, OPEN);
+/** Answer to a beat whose place in the log is not in this one: the Proxy ends all channels and begins anew. */
+export const BeginAnew = Type.Object(
+  {
+    type: Type.Literal('anew'),
+    id: Type.Integer(),
+    epoch: Epoch,
+    /** False when the epoch of the beat is none that this one takes the place of: there are two databases. */
+    supersedes: Type.Boolean(),
+  },
+  OPEN,
+);
+export type BeginAnew = Static<typeof BeginAnew>;
+
+/** Entries after one, pushed as they are committed; only a speed-up, the beat delivers them in any case. */
+export const Push = Type.Object(
+  {
+    type: Type.Literal('push'),
+    epoch: Epoch,
+    after: Type.Integer({ minimum: 0 }),
+    afterHash: EntryHash,
+    entries: Type.Array(RevocationEntry),
+  },
+  OPEN,
+);
 export type Push = Static<typeof Push>;
 
 /** What Security sends on the control connection. */
-export const ControlMessage = Type.Union([BeatAnswer, Push]);
+export const ControlMessage = Type.Union([BeatAnswer, BeginAnew, Push]);
 export type ControlMessage = Static<typeof ControlMessage>;
 
 /** A new Proxy's request for its certificate. */

@@ -1,9 +1,21 @@
 import { expect, test } from 'vitest';
-import { AuthorizeAnswer, AuthorizeRequest, Beat, ControlMessage, Grant, JoinAnswer, parserOf } from '../src/index.ts';
+import {
+  AuthorizeAnswer,
+  AuthorizeRequest,
+  Beat,
+  ControlMessage,
+  Grant,
+  JoinAnswer,
+  parserOf,
+  ReauthorizeRequest,
+} from '../src/index.ts';
 
 const GRANT = {
   realm: 'main',
   sid: 'a'.repeat(32),
+  epoch: 'e'.repeat(32),
+  app: 'app@1',
+  generation: 0,
   asOf: 1,
   expiresInMs: 1,
   refreshInMs: 1,
@@ -16,6 +28,9 @@ const GRANT = {
   resources: [],
   limits: { openBurst: 1, openRate: 1 },
 };
+const INSTANCE = '1'.repeat(32);
+const EPOCH = 'e'.repeat(32);
+const HASH = 'f'.repeat(64);
 const RULE = { policy: 'p', context: {} };
 const RESOURCE = {
   name: 'r',
@@ -26,9 +41,14 @@ const RESOURCE = {
 };
 
 test.each([
-  ['a beat', Beat, { type: 'beat', id: 1, applied: 0, channels: 0, fresh: true }],
-  ['an answer to a beat', ControlMessage, { type: 'lease', id: 1, head: 0, entries: [], leaseMs: 1 }],
-  ['a push', ControlMessage, { type: 'push', entries: [] }],
+  ['a beat', Beat, { type: 'beat', id: 1, instance: INSTANCE, seen: 0, hash: '', done: 0, channels: 0 }],
+  [
+    'an answer to a beat',
+    ControlMessage,
+    { type: 'lease', id: 1, epoch: EPOCH, head: 0, headHash: '', entries: [], leaseMs: 1 },
+  ],
+  ['"begin anew"', ControlMessage, { type: 'anew', id: 1, epoch: EPOCH, supersedes: true }],
+  ['a push', ControlMessage, { type: 'push', epoch: EPOCH, after: 0, afterHash: '', entries: [] }],
   ['a HELLO to authorise', AuthorizeRequest, { hello: 'aa', address: '10.0.0.1', request: 'a'.repeat(32) }],
   ['a granted HELLO', AuthorizeAnswer, { grant: GRANT, channelKey: 'aa' }],
   ['a certificate', JoinAnswer, { certificate: '', ca: '', realm: '', site: '', name: '' }],
@@ -51,6 +71,18 @@ test('what narrows rights is never ignored: a demand that this version does not 
 });
 
 test('a revocation of a kind that this version does not know is not skipped: the message is refused', () => {
-  const entry = { index: 1, kind: 'future', subject: 'x', at: 0 };
-  expect(parserOf(ControlMessage)({ type: 'push', entries: [entry] })).toBeUndefined();
+  const entry = { index: 1, kind: 'user', subject: 'x', at: 0, salt: INSTANCE, hash: HASH };
+  const push = (one: object) => ({ type: 'push', epoch: EPOCH, after: 0, afterHash: '', entries: [one] });
+  expect(parserOf(ControlMessage)(push(entry))).toBeDefined();
+  expect(parserOf(ControlMessage)(push({ ...entry, kind: 'future' }))).toBeUndefined();
+});
+
+test('a Proxy from before the epochs and a node of this version give each other nothing: no lease, no grant', () => {
+  const oldBeat = { type: 'beat', id: 1, applied: 0, channels: 0, fresh: true };
+  expect(parserOf(Beat)(oldBeat)).toBeUndefined();
+  const oldLease = { type: 'lease', id: 1, head: 0, entries: [], leaseMs: 1 };
+  expect(parserOf(ControlMessage)(oldLease)).toBeUndefined();
+  expect(parserOf(ReauthorizeRequest)({ sid: 'a'.repeat(32) })).toBeUndefined();
+  const { epoch: _, ...oldGrant } = GRANT;
+  expect(parserOf(Grant)(oldGrant)).toBeUndefined();
 });

@@ -64,6 +64,8 @@ interface Ask<T> {
  */
 export class SecurityClient {
   readonly #nodes: NodeList;
+  /** This run of the process, as Security knows it from the beats. */
+  #instance: () => string = () => '';
   readonly #authorizations = new Batcher<AuthorizeRequest, AuthorizeAnswer>((requests) => this.#authorize(requests), {
     maxRunning: MAX_BATCHES,
     maxQuestions: MAX_AUTHORIZATIONS,
@@ -81,6 +83,11 @@ export class SecurityClient {
   useIdentity(identity: ProxyIdentity): void {
     void this.#agent.close();
     this.#agent = agentOf(identity);
+  }
+
+  /** Grants belong to the run of the process that opens the channel: whose beats name this instance. */
+  useInstance(instance: () => string): void {
+    this.#instance = instance;
   }
 
   /** Hands HS1 over. A node that comes too late with its HS2 just forgets the handshake. */
@@ -114,15 +121,18 @@ export class SecurityClient {
   }
 
   async #authorize(requests: readonly AuthorizeRequest[]): Promise<readonly AuthorizeAnswer[]> {
-    const ask = { path: PROXY_PATHS.authorize, method: 'POST', body: { requests }, parse: parseAuthorize } as const;
+    const body = { instance: this.#instance(), requests };
+    const ask = { path: PROXY_PATHS.authorize, method: 'POST', body, parse: parseAuthorize } as const;
     return (await this.#anyNode(ask)).answer.answers;
   }
 
-  /** Reads the rights of an open channel again; undefined when its session is over. */
-  async reauthorize(sid: string): Promise<Grant | undefined> {
-    const ask = { path: PROXY_PATHS.reauthorize, method: 'POST', body: { sid }, parse: parseReauthorize } as const;
+  /** Reads the rights of an open channel of this instance again, or gives why there are none. */
+  async reauthorize(sid: string): Promise<Grant | 'over' | 'no channel'> {
+    const body = { sid, instance: this.#instance() };
+    const ask = { path: PROXY_PATHS.reauthorize, method: 'POST', body, parse: parseReauthorize } as const;
     const { answer } = await this.#anyNode(ask);
-    return 'grant' in answer ? answer.grant : undefined;
+    if ('grant' in answer) return answer.grant;
+    return answer.ended === 'SESSION_EXPIRED' ? 'over' : 'no channel';
   }
 
   /** The realm's signed site map. */

@@ -1,4 +1,5 @@
-import { type ApplyEntry, type Clocks, type Judgement, type LeaseClock, LogFollower } from '@sallyport/access';
+import { type AnewReason, type Clocks, type FollowerListener, type LeaseClock, LogFollower } from '@sallyport/access';
+import type { CryptoProvider } from '@sallyport/channel';
 import { ControlMessage, PROXY_PATHS, parseJson, parserOf } from '@sallyport/security-api';
 import { WebSocket } from 'ws';
 import type { ProxyIdentity } from './identity.ts';
@@ -7,6 +8,8 @@ import type { NodeList } from './node-list.ts';
 const parseControl = parserOf(ControlMessage);
 const BEAT_MS = 1_000;
 const RECONNECT_MS = 100;
+/** After a node of another database: asking it again soon changes nothing, ms. */
+const FOREIGN_RECONNECT_MS = 1_000;
 const HANDSHAKE_TIMEOUT_MS = 1_000;
 /** A connection on which a beat stays unanswered this long is given up, ms: sooner when there is another node to try. */
 const ANSWER_TIMEOUT_MS = 900;
@@ -14,10 +17,7 @@ const LONE_ANSWER_TIMEOUT_MS = 3_000;
 const CHECK_MS = 100;
 
 /** What the control connection tells its Proxy. */
-export interface ControlListener {
-  readonly apply: ApplyEntry;
-  /** Open channels, for the status page. */
-  channelCount(): number;
+export interface ControlListener extends FollowerListener {
   /** Something went wrong on the way to Security; the connection is being made anew. */
   trouble(error: unknown): void;
 }
@@ -29,18 +29,28 @@ export class ControlConnection {
   readonly #follower: LogFollower;
   readonly #clocks: Clocks;
   readonly #check: NodeJS.Timeout;
+  #foreign = false;
   #identity: ProxyIdentity;
   #socket: WebSocket | undefined;
   #url = '';
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(parts: { identity: ProxyIdentity; nodes: NodeList; clocks: Clocks; listener: ControlListener }) {
+  constructor(parts: {
+    identity: ProxyIdentity;
+    nodes: NodeList;
+    clocks: Clocks;
+    crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'>;
+    listener: ControlListener;
+  }) {
     this.#identity = parts.identity;
     this.#nodes = parts.nodes;
     this.#clocks = parts.clocks;
     this.#listener = parts.listener;
-    this.#follower = new LogFollower(parts.clocks, parts.listener.apply);
+    const { clocks, crypto, listener } = parts;
+    const anew = (reason: AnewReason): void => this.#beginAnew(reason);
+    const { apply, done, channelCount } = listener;
+    this.#follower = new LogFollower({ clocks, crypto, listener: { apply, done, channelCount, anew } });
     this.#check = setInterval(() => this.#giveUpWhenSilent(), CHECK_MS);
     this.#connect();
   }
@@ -54,9 +64,14 @@ export class ControlConnection {
     this.#identity = identity;
   }
 
-  /** Holds a grant against everything that was revoked since it was read. */
-  judge(channel: Parameters<LogFollower['judge']>[0]): Judgement {
-    return this.#follower.judge(channel);
+  /** What the log says of grants, and this run of the process. */
+  get follower(): Pick<LogFollower, 'judge' | 'instance' | 'epoch' | 'seen'> {
+    return this.#follower;
+  }
+
+  /** Rights were read again: what waits for them is told at once. */
+  moved(): void {
+    this.#beat();
   }
 
   close(): void {
@@ -91,7 +106,17 @@ export class ControlConnection {
     this.#follower.disconnected();
     if (this.#closed) return;
     this.#nodes.failed(this.#url);
-    this.#timer = setTimeout(() => this.#connect(), RECONNECT_MS * (0.5 + Math.random()));
+    const waitMs = this.#foreign ? FOREIGN_RECONNECT_MS : RECONNECT_MS;
+    this.#foreign = false;
+    this.#timer = setTimeout(() => this.#connect(), waitMs * (0.5 + Math.random()));
+  }
+
+  /** A node whose database never took the place of the one that was followed is left for another one. */
+  #beginAnew(reason: AnewReason): void {
+    this.#listener.anew(reason);
+    if (reason !== 'two databases') return;
+    this.#foreign = true;
+    this.#socket?.terminate();
   }
 
   /** A stopped node still accepts connections and bytes: only answers count. */
@@ -111,7 +136,7 @@ export class ControlConnection {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     if (!socket || socket.readyState !== socket.OPEN) return;
-    socket.send(JSON.stringify(this.#follower.beat(this.#listener.channelCount())));
+    socket.send(JSON.stringify(this.#follower.beat()));
     this.#timer = setTimeout(() => this.#beat(), BEAT_MS);
   }
 

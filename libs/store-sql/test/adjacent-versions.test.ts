@@ -1,10 +1,11 @@
-import { TABLE_NAMES, TABLES } from '@sallyport/access';
+import { hash, randomBytes } from 'node:crypto';
+import { appendRevocation, entriesAfter, entryHash, TABLE_NAMES, TABLES } from '@sallyport/access';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';
 import { toSnake } from '../src/names.ts';
 import { startDatabase } from './real-postgres.ts';
 
-const { server } = await startDatabase();
+const { server, store } = await startDatabase();
 const client = new pg.Client(server.address);
 await client.connect();
 afterAll(() => client.end());
@@ -12,11 +13,12 @@ afterAll(() => client.end());
 /** Columns that a later version added, by table: nodes of the version before know nothing of them. */
 const ADDED: Readonly<Record<string, readonly string[]>> = {
   codes: ['code_key'],
-  realms: ['map_version'],
+  realms: ['map_version', 'epoch', 'supersedes', 'closed', 'held', 'head_hash', 'generation', 'longest_lease_ms'],
   users: ['out_by_operator', 'out_by_directory', 'past_account'],
   identities: ['only_name'],
   directoryGroups: ['only_name'],
-  sessions: ['chan_request'],
+  sessions: ['chan_request', 'generation', 'holders'],
+  revocations: ['salt', 'hash'],
   leases: ['beat', 'lease_ms', 'node'],
   installations: ['resume_id'],
   operators: ['origin', 'place', 'invited_by', 'ends_at', 'ended_at', 'end_reason'],
@@ -35,6 +37,29 @@ test('a node of the version before goes on writing while the schema is already n
     const text = `insert into "${toSnake(name)}" (${names.join(', ')}) values (${marks})`;
     await expect(client.query(text, values), name).resolves.toMatchObject({ rowCount: 1 });
   }
+});
+
+test('what a node of the version before appends gets its place in the chain', async () => {
+  const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer');
+  const access = { crypto: { sha256, randomBytes } };
+  const realm = store.in('chain');
+  await client.query(
+    `insert into "realms" ("realm", "id", "head", "policy_version", "not_before", "settings") values ('chain', 'realm', 0, 0, 0, '{}')`,
+  );
+  const ours = { kind: 'user', subject: 'u', requestId: 'r1' } as const;
+  const by = { actor: 'a', reason: 'r', at: 7 };
+  await realm.transaction((transaction) => appendRevocation(access, transaction, ours, by));
+  await client.query(`insert into "revocations" values ('chain', 2, 'r2', 'app', 'ünicode@1', 'r', 'a', 8)`);
+  await client.query(`update "realms" set "head" = 2 where "realm" = 'chain'`);
+  await realm.transaction((transaction) => appendRevocation(access, transaction, { ...ours, requestId: 'r3' }, by));
+  const entries = await realm.transaction((transaction) => entriesAfter(transaction, 0));
+  let previous = '';
+  for (const entry of entries) {
+    expect(entry.hash).toBe(entryHash(access.crypto, previous, entry));
+    previous = entry.hash;
+  }
+  const row = await realm.transaction(({ tables }) => tables.realms.find({ id: 'realm' }));
+  expect(row).toMatchObject({ head: 3, headHash: previous });
 });
 
 test('every added column has a default or may be null, so that old statements stay good', async () => {

@@ -150,6 +150,8 @@ export class Gateway {
             directory: '',
             providerSession: null,
             delegated: null,
+            generation: 0,
+            holders: [],
           });
         }
       });

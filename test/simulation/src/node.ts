@@ -1,7 +1,9 @@
 import {
   type AccessContext,
   type Bus,
+  type ChannelHolder,
   entriesAfter,
+  Hold,
   LeaseWatch,
   type PolicyCache,
   reauthorise,
@@ -13,12 +15,13 @@ import type { Beat, ControlMessage, Grant } from '@sallyport/security-api';
 import type { Machine, World } from './world.ts';
 
 const BY = { actor: 'officer', reason: 'simulation' };
-const LEASE_MS = 2_000;
+/** Every lease of the simulation. */
+export const LEASE_MS = 2_000;
 const TICK_MS = 1_000;
 
 /** A control connection as the node sees it. */
 export interface NodeConnection {
-  applied: number;
+  seen: { readonly epoch: string; readonly index: number; readonly hash: string } | undefined;
   readonly proxy: string;
   readonly send: (message: ControlMessage) => void;
 }
@@ -32,6 +35,7 @@ export class VirtualNode {
   readonly #bus: Bus;
   readonly #connections = new Set<NodeConnection>();
   #leases: LeaseWatch;
+  #hold: Hold;
   /** Rises when the node is restarted: what was under way before is gone. */
   #life = 0;
 
@@ -42,6 +46,7 @@ export class VirtualNode {
     this.#policies = parts.policies;
     this.#bus = parts.bus;
     this.#leases = new LeaseWatch(() => this.#monotonicMs());
+    this.#hold = new Hold(() => this.#monotonicMs());
     this.#bus.subscribe('entries', () => this.#pushAll());
     this.#tick();
   }
@@ -56,25 +61,30 @@ export class VirtualNode {
     this.#life += 1;
     this.#connections.clear();
     this.#leases = new LeaseWatch(() => this.#monotonicMs());
+    this.#hold = new Hold(() => this.#monotonicMs());
   }
 
-  async beat(connection: NodeConnection, { id, applied, channels, fresh }: Beat): Promise<void> {
+  async beat(connection: NodeConnection, beat: Beat): Promise<void> {
     const life = this.#life;
-    connection.applied = Math.max(connection.applied, applied);
     const { proxy } = connection;
-    const record = { proxy, applied, channels, leaseMs: LEASE_MS, fresh, node: this.machine.name };
+    const { id, epoch, seen: index, hash } = beat;
+    const record = { proxy, beat, leaseMs: LEASE_MS, node: this.machine.name };
     const recorded = await recordBeat(this.#access, record).catch(() => undefined);
-    if (!recorded || life !== this.#life) return;
-    const { head, entries } = recorded;
-    connection.send({ type: 'lease', id, head, entries: [...entries], leaseMs: LEASE_MS });
+    if (!recorded || recorded.type === 'revoked' || life !== this.#life) return;
+    connection.seen = recorded.type === 'anew' || epoch === undefined ? undefined : { epoch, index, hash };
+    if (recorded.type === 'anew') connection.send({ ...recorded, id });
+    else connection.send({ ...recorded, id, entries: [...recorded.entries] });
     this.#bus.publish('applied');
   }
 
-  async grant(sid: string): Promise<Grant | undefined> {
+  /** Opens a channel of a session without the HELLO, which takes no part here: its holder is recorded as `authorise` does. */
+  async grant(sid: string, holder: ChannelHolder): Promise<Grant | undefined> {
     const life = this.#life;
-    const grant = await reauthorise(this.#access, this.#policies, sid);
+    const holders = [`${holder.proxy}/${holder.instance}@${holder.site}`];
+    await this.#access.store.transaction(({ tables }) => tables.sessions.update({ where: { id: sid } }, { holders }));
+    const grant = await reauthorise(this.#access, this.#policies, { sid, holder });
     if (life !== this.#life) throw new Error('the node was restarted');
-    return grant;
+    return typeof grant === 'string' ? undefined : grant;
   }
 
   /** Revokes and waits until it is in force; undefined when this node cannot say. The caller repeats with the same id. */
@@ -87,12 +97,13 @@ export class VirtualNode {
         {
           access: this.#access,
           leases: this.#leases,
+          hold: this.#hold,
           bus: this.#bus,
           monotonicMs: () => this.#monotonicMs(),
           trouble: () => undefined,
           nextBeat: (ms) => this.#world.sleep(ms, this.machine),
         },
-        row.index,
+        row,
         30_000,
       );
       return life === this.#life && force.waitingFor.length === 0 ? 'in force' : undefined;
@@ -107,11 +118,13 @@ export class VirtualNode {
 
   #pushAll(): void {
     const life = this.#life;
-    for (const connection of this.#connections) {
-      const entries = this.#access.store.transaction((transaction) => entriesAfter(transaction, connection.applied));
+    for (const { seen, send } of this.#connections) {
+      if (!seen) continue;
+      const { epoch, index: after, hash: afterHash } = seen;
+      const entries = this.#access.store.transaction((transaction) => entriesAfter(transaction, after));
       entries.then(
         (found) => {
-          if (found.length > 0 && life === this.#life) connection.send({ type: 'push', entries: found });
+          if (found.length > 0 && life === this.#life) send({ type: 'push', epoch, after, afterHash, entries: found });
         },
         () => undefined,
       );

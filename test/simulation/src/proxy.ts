@@ -1,4 +1,5 @@
 import { effectOn, LogFollower } from '@sallyport/access';
+import { nodeCrypto } from '@sallyport/channel/node';
 import type { ControlMessage, Grant, RevocationEntry } from '@sallyport/security-api';
 import type { VirtualNetwork } from './network.ts';
 import type { NodeConnection, VirtualNode } from './node.ts';
@@ -7,6 +8,7 @@ import type { Machine, World } from './world.ts';
 const BEAT_MS = 500;
 const ANSWER_TIMEOUT_MS = 700;
 const APP = 'app@1';
+const crypto = nodeCrypto();
 
 /** What a proxy is made of. */
 export interface ProxyParts {
@@ -47,9 +49,16 @@ export class VirtualProxy {
     const wallMs = driftGuard ? () => world.wallMs(machine) : monotonicMs;
     // Counts in suspend, in steps of 10 ms.
     const bootMs = driftGuard ? () => Math.floor(world.now / 10) * 10 : monotonicMs;
-    this.#follower = new LogFollower({ wallMs, monotonicMs, bootMs, nextTurn: queueMicrotask }, (entry) =>
-      this.#apply(entry),
-    );
+    this.#follower = new LogFollower({
+      clocks: { wallMs, monotonicMs, bootMs, nextTurn: queueMicrotask },
+      crypto,
+      listener: {
+        apply: (entry) => this.#apply(entry),
+        anew: () => this.#dropAll(),
+        done: (seen) => seen,
+        channelCount: () => this.#channels?.length ?? 0,
+      },
+    });
     this.#channels = parts.sids.map((sid) => ({ sid, grant: undefined, opening: false }));
     this.#connect();
     this.#watch();
@@ -63,7 +72,7 @@ export class VirtualProxy {
     this.#node = (this.#node + 1) % nodes.length;
     const node = nodes[this.#node]!;
     const connection: NodeConnection = {
-      applied: 0,
+      seen: undefined,
       proxy: this.machine.name,
       send: (message) => network.send(node.machine, this.machine, () => this.#receive(connection, message)),
     };
@@ -76,7 +85,7 @@ export class VirtualProxy {
     const connection = this.#connection;
     const node = this.#parts.nodes[this.#node]!;
     if (!connection) return;
-    const beat = this.#follower.beat(this.#channels.length);
+    const beat = this.#follower.beat();
     this.#parts.network.send(this.machine, node.machine, () => void node.beat(connection, beat));
     const number = ++this.#beats;
     this.#parts.world.after(BEAT_MS, () => number === this.#beats && this.#beat(), this.machine);
@@ -126,6 +135,10 @@ export class VirtualProxy {
     const { generation } = this.#follower.lease;
     if (generation === this.#generation) return;
     this.#generation = generation;
+    this.#dropAll();
+  }
+
+  #dropAll(): void {
     for (const channel of this.#channels) channel.grant = undefined;
   }
 
@@ -139,7 +152,7 @@ export class VirtualProxy {
       channel.opening = false;
     });
     network.send(this.machine, node.machine, () => {
-      node.grant(channel.sid).then(
+      node.grant(channel.sid, { proxy: this.machine.name, site: 'here', instance: this.#follower.instance }).then(
         (grant) => network.send(node.machine, this.machine, () => this.#take(channel, grant)),
         () => undefined,
       );

@@ -6,13 +6,14 @@ import {
   MemoryStore,
   memoryBus,
   PolicyCache,
+  putSite,
   type RealmStore,
   redeemJoinToken,
   type SessionRow,
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { VirtualNetwork } from './network.ts';
-import { VirtualNode } from './node.ts';
+import { LEASE_MS, VirtualNode } from './node.ts';
 import { VirtualProxy } from './proxy.ts';
 import { reachedFrom, type Weather } from './virtual-store.ts';
 import { type Machine, World } from './world.ts';
@@ -116,7 +117,8 @@ function accessOn(store: RealmStore): AccessContext {
 
 /** A realm with Proxies that have joined, and a user with three sessions. */
 async function prepare(access: AccessContext): Promise<void> {
-  await ensureRealm(access);
+  await ensureRealm(access, LEASE_MS);
+  await putSite(access, { name: 'here', origins: [], resources: [] }, BY);
   for (const name of PROXIES) {
     const { id, secret } = await issueJoinToken(access, { name, site: 'here' }, BY);
     await redeemJoinToken(access, id, secret);
@@ -174,6 +176,8 @@ function sessionOf(id: string): SessionRow {
     directory: '',
     providerSession: null,
     delegated: null,
+    generation: 0,
+    holders: [],
   };
 }
 

@@ -83,10 +83,10 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
     PROXY_PATHS.authorize,
     { schema: { body: AuthorizeBatch } },
     async ({ body, proxy }): Promise<AuthorizeAnswers> => {
-      const audience = `${access.store.realm}/${proxy.site}`;
-      const asked = body.requests.map((request) => askedOf(request, audience));
-      const sound = asked.filter((one) => one !== undefined);
-      const decided = (await authorise(access, policies, sound)).values();
+      const holder = { proxy: proxy.name, site: proxy.site, instance: body.instance };
+      const asked = body.requests.map(askedOf);
+      const requests = asked.filter((one) => one !== undefined);
+      const decided = (await authorise(access, policies, { requests, holder })).values();
       const answers = asked.map((one) => (one ? decided.next().value : undefined));
       return { answers: await Promise.all(answers.map((answer) => authorizeAnswer(context, proxy.name, answer))) };
     },
@@ -95,9 +95,14 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
     PROXY_PATHS.reauthorize,
     { schema: { body: ReauthorizeRequest } },
     async ({ body, proxy }): Promise<ReauthorizeAnswer> => {
-      const grant = await reauthorise(access, policies, body.sid);
-      if (grant) context.presence.saw(grant.sid, { proxy: proxy.name, at: context.wallMs() });
-      return grant ? { grant: await withAssertions(context, grant) } : { ended: 'SESSION_EXPIRED' };
+      const grant = await reauthorise(access, policies, {
+        sid: body.sid,
+        holder: { proxy: proxy.name, site: proxy.site, instance: body.instance },
+      });
+      if (grant === 'over') return { ended: 'SESSION_EXPIRED' };
+      if (grant === 'no channel') return { ended: 'NO_CHANNEL' };
+      context.presence.saw(grant.sid, { proxy: proxy.name, at: context.wallMs() });
+      return { grant: await withAssertions(context, grant) };
     },
   );
 }
@@ -122,12 +127,12 @@ async function authorizeAnswer(
 }
 
 /** One item of a batch as it is asked; undefined for one that is malformed, which is nothing to the others. */
-function askedOf(item: unknown, audience: string): HelloRequest | undefined {
+function askedOf(item: unknown): HelloRequest | undefined {
   const request = parseRequest(item);
   if (!request) return undefined;
   try {
     const hello = decodeHello(parseBase64Url(request.hello));
-    return { hello, audience, requestId: request.request };
+    return { hello, requestId: request.request };
   } catch (error) {
     if ((error as ChannelError).name === 'ChannelError' || error instanceof TypeError) return undefined;
     throw error;

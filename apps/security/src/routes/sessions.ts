@@ -49,8 +49,8 @@ export function addSessionRoutes(service: FastifyInstance, context: RealmContext
         { requestId: request.params.id, kind, subject },
         { actor: request.operator.operator.name, reason },
       );
-      const force = await untilInForce(waitingNode(context), row.index, WAIT_LIMIT_MS);
-      return revocationView(context, { index: row.index, kind, subject: row.subject, reason }, force);
+      const force = await untilInForce(waitingNode(context), row, WAIT_LIMIT_MS);
+      return revocationView(context, { index: row.index, kind: row.kind, subject: row.subject, reason }, force);
     },
   );
   const AuditQuery = Type.Object({ limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })) });

@@ -1,6 +1,7 @@
 import {
   getRealm,
   type LeaseRow,
+  leaseHolderOf,
   listDirectories,
   listProxies,
   type NodeRow,
@@ -30,20 +31,22 @@ const CLOCK_WARNING_MS = 2_000;
 export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const { context, version, database, shared } = parts;
   const { access, node, bus } = context;
-  const { nodes, leases, now } = await node.tell(context);
+  const { nodes, leases, now, realm } = await node.tell(context);
+  const { head } = realm;
   const servers = await database.servers();
-  const leaseOf = new Map(leases.map((lease) => [lease.proxy, lease]));
   const views = nodes.map((row) => nodeView(context, row));
   const proxyViews = (await listProxies(access)).map(({ name, site, revokedAt }) => {
-    const lease = leaseOf.get(name);
+    // Each of its processes has a row; the newest one speaks for it, what may still serve counts for all.
+    const own = leases.filter((row) => leaseHolderOf(row).name === name).sort((a, b) => b.expiresAt - a.expiresAt);
+    const live = own.filter((row) => isLive(context, row, now));
     return {
       name,
       site,
-      applied: lease?.applied ?? 0,
-      leaseUntil: lease?.expiresAt ?? 0,
-      live: lease !== undefined && isLive(context, lease, now),
-      channels: lease?.channels ?? 0,
-      node: lease?.node ?? '',
+      applied: Math.min(...(live.length > 0 ? live : own).map(({ applied }) => applied), head),
+      leaseUntil: own[0]?.expiresAt ?? 0,
+      live: live.length > 0,
+      channels: live.reduce((sum, { channels }) => sum + channels, 0),
+      node: own[0]?.node ?? '',
       revoked: revokedAt !== null,
     };
   });

@@ -4,7 +4,6 @@ import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
 import { listAll, partsOf } from '../pages.ts';
 import { grantedResources, type PolicySet, readPolicySet } from '../policies.ts';
-import { getRealm } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { DirectoryRow, IdentityRow, UserRow } from '../tables.ts';
 import { placeMembers } from './accounts.ts';
@@ -224,7 +223,7 @@ async function compareRights(
   moves: readonly Move[],
 ): Promise<RightsChange[]> {
   const { tables } = transaction;
-  const set = await readPolicySet(transaction, (await getRealm(transaction)).policyVersion);
+  const set = await readPolicySet(transaction);
   const names = new Map(
     (await tables.directoryGroups.list({ where: { directory: to } })).map((row) => [row.subject, row.groupName]),
   );

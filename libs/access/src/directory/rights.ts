@@ -1,7 +1,6 @@
 import type { AccessContext } from '../context.ts';
 import { AccessError } from '../errors.ts';
 import { readPolicySet } from '../policies.ts';
-import { getRealm } from '../realm.ts';
 import type { Transaction } from '../store.ts';
 import type { PolicyRow, StoredRule, UserRow } from '../tables.ts';
 
@@ -35,7 +34,7 @@ export async function explainRights(access: AccessContext, userName: string): Pr
     if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${userName}`);
     const groups = await groupReasons(transaction, user.id);
     const names = new Set(groups.map(({ group }) => group));
-    const { resources, policies } = await readPolicySet(transaction, (await getRealm(transaction)).policyVersion);
+    const { resources, policies } = await readPolicySet(transaction);
     return { user, groups, resources: resources.map(({ name }) => rightReason({ user, names, name, policies })) };
   });
 }

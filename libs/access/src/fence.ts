@@ -1,0 +1,52 @@
+import { StoreError } from './errors.ts';
+import type { RealmStore, Table, Tables, Transaction } from './store.ts';
+import type { RealmRow } from './tables.ts';
+
+/**
+ * Holds a process to one life of its database. Every transaction that gives or revokes something reads the realm's row, and
+ * here each such read is refused when the database was closed, or is not the one that this process began with.
+ */
+export class EpochFence {
+  #epoch: string | undefined;
+
+  /** The epoch that this process works with from now on. */
+  pin(epoch: string): void {
+    this.#epoch = epoch;
+  }
+
+  /** @throws StoreError ERR_STORE_FENCED when nothing may be given from the database of this row. */
+  check({ epoch, closed }: RealmRow): void {
+    if (closed) throw new StoreError('ERR_STORE_FENCED', 'this database is closed: another one takes its place');
+    if (this.#epoch === undefined || epoch === this.#epoch) return;
+    throw new StoreError('ERR_STORE_FENCED', 'this is another database than the one that this process began with');
+  }
+}
+
+/** The same store behind a fence. */
+export function fencedStore(store: RealmStore, fence: EpochFence): RealmStore {
+  return {
+    realm: store.realm,
+    transaction: (work) => store.transaction((transaction) => work(fenced(transaction, fence))),
+  };
+}
+
+function fenced(transaction: Transaction, fence: EpochFence): Transaction {
+  const tables: Tables = { ...transaction.tables, realms: fencedRealms(transaction.tables.realms, fence) };
+  return { tables, now: () => transaction.now() };
+}
+
+function fencedRealms(realms: Table<RealmRow>, fence: EpochFence): Table<RealmRow> {
+  return {
+    ...realms,
+    async find(key, lock) {
+      const row = await realms.find(key, lock);
+      if (row) fence.check(row);
+      return row;
+    },
+    async list(page, lock) {
+      const rows = await realms.list(page, lock);
+      for (const row of rows) fence.check(row);
+      return rows;
+    },
+  };
+}

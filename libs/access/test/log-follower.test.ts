@@ -1,0 +1,147 @@
+import { nodeCrypto } from '@sallyport/channel/node';
+import type { Beat, BeatAnswer, RevocationEntry, RevocationKind } from '@sallyport/security-api';
+import { expect, test } from 'vitest';
+import { type AnewReason, entryHash, LogFollower } from '../src/index.ts';
+
+const crypto = nodeCrypto();
+const ONE = '1'.repeat(32);
+const TWO = '2'.repeat(32);
+const LEASE_MS = 15_000;
+
+/** A log as a database holds it. */
+function logOf(epoch: string, subjects: readonly string[], kind: RevocationKind = 'user') {
+  const entries: RevocationEntry[] = [];
+  let hash = '';
+  for (const [i, subject] of subjects.entries()) {
+    const unhashed = { index: i + 1, kind, subject, at: 0, salt: epoch };
+    hash = entryHash(crypto, hash, unhashed);
+    entries.push({ ...unhashed, hash });
+  }
+  const hashAt = (index: number): string => entries[index - 1]?.hash ?? '';
+  const head = entries.length;
+  const answer = ({ id, seen, epoch: followed }: Beat): BeatAnswer => {
+    const missing = followed === undefined ? [] : entries.slice(seen);
+    return { type: 'lease', id, epoch, head, headHash: hashAt(head), leaseMs: LEASE_MS, entries: missing };
+  };
+  const push = (after: number) =>
+    ({ type: 'push', epoch, after, afterHash: hashAt(after), entries: entries.slice(after) }) as const;
+  return { answer, push, entries };
+}
+
+function follower() {
+  const time = { mono: 0, wall: 1_000 };
+  const applied: string[] = [];
+  const anew: AnewReason[] = [];
+  const reading = { done: Number.POSITIVE_INFINITY };
+  const follower = new LogFollower({
+    clocks: { monotonicMs: () => time.mono, wallMs: () => time.wall },
+    crypto,
+    listener: {
+      apply: ({ subject }) => void applied.push(subject),
+      anew: (reason) => void anew.push(reason),
+      done: (seen) => Math.min(seen, reading.done),
+      channelCount: () => 0,
+    },
+  });
+  return { follower, time, applied, anew, reading };
+}
+
+const grantAt = (epoch: string, asOf: number) => ({
+  grant: { epoch, asOf, sid: 's', installationId: 'i', userId: 'u', sessionCreatedAt: 0, app: 'a@1', generation: 0 },
+  app: 'a@1',
+});
+
+test('the first answer gives place and lease; what comes later is applied once and in order', () => {
+  const { follower: proxy, applied } = follower();
+  const beat = proxy.beat();
+  expect(beat).toMatchObject({ seen: 0, hash: '', done: 0 });
+  expect(beat).not.toHaveProperty('epoch');
+  proxy.receive(logOf(ONE, ['a']).answer(beat));
+  expect(proxy.lease.live).toBe(true);
+  const log = logOf(ONE, ['a', 'b', 'c']);
+  const next = proxy.beat();
+  expect(next).toMatchObject({ epoch: ONE, seen: 1, done: 1, hash: log.entries[0]!.hash });
+  expect(proxy.receive(log.push(1))).toBe(true);
+  expect(proxy.receive(log.push(1))).toBe(true);
+  expect(proxy.receive(log.answer(next))).toBe(false);
+  expect(applied).toEqual(['b', 'c']);
+});
+
+test('a push of which the beginning is known counts; one with a gap, or of another log, does not', () => {
+  const { follower: proxy, applied } = follower();
+  proxy.receive(logOf(ONE, ['a']).answer(proxy.beat()));
+  expect(proxy.receive(logOf(ONE, ['a', 'b', 'c']).push(2))).toBe(false);
+  expect(proxy.receive(logOf(TWO, ['a', 'b']).push(1))).toBe(false);
+  expect(applied).toEqual([]);
+  proxy.receive(logOf(ONE, ['a', 'b']).push(0));
+  expect(applied).toEqual(['b']);
+});
+
+test('"begin anew" drops lease and place at once, and only a fresh answer gives them back', () => {
+  const { follower: proxy, anew } = follower();
+  proxy.receive(logOf(ONE, ['a', 'b']).answer(proxy.beat()));
+  const late = proxy.beat();
+  const beat = proxy.beat();
+  expect(proxy.receive({ type: 'anew', id: beat.id, epoch: TWO, supersedes: true })).toBe(true);
+  expect(anew).toEqual(['replaced']);
+  expect(proxy.lease.live).toBe(false);
+  expect(proxy.judge(grantAt(ONE, 2))).toBe('stale');
+  // Answers to beats of before say nothing any more, whatever they say.
+  proxy.receive(logOf(ONE, ['a', 'b', 'c']).answer(late));
+  proxy.receive({ type: 'anew', id: late.id, epoch: TWO, supersedes: true });
+  expect(proxy.lease.live).toBe(false);
+  expect(anew).toHaveLength(1);
+  const fresh = proxy.beat();
+  expect(fresh).toMatchObject({ after: ONE, seen: 0, done: 0, hash: '' });
+  proxy.receive(logOf(TWO, ['x']).push(0));
+  proxy.receive(logOf(TWO, ['x']).answer(fresh));
+  expect(proxy).toMatchObject({ epoch: TWO, seen: 1 });
+  expect(proxy.lease.live).toBe(true);
+});
+
+test('a grant of another epoch is stale, also when its index is that of the log that is followed', () => {
+  const { follower: proxy } = follower();
+  proxy.receive(logOf(TWO, ['u']).answer(proxy.beat()));
+  expect(proxy.judge(grantAt(ONE, 1))).toBe('stale');
+  expect(proxy.judge(grantAt(TWO, 1))).toBe('current');
+});
+
+test('a restored log of the same length is another one: its entries do not follow, and nothing is served on it', () => {
+  const { follower: proxy, applied } = follower();
+  proxy.receive(logOf(ONE, ['a', 'b']).answer(proxy.beat()));
+  // Same epoch, because somebody restored the database by hand.
+  proxy.receive(logOf(ONE, ['a', 'x', 'y']).answer(proxy.beat()));
+  expect(applied).toEqual([]);
+  expect(proxy).toMatchObject({ epoch: undefined });
+  expect(proxy.lease.live).toBe(false);
+});
+
+test('an epoch that takes the place of none that was followed is another database: no answer of it counts', () => {
+  const { follower: proxy, anew } = follower();
+  proxy.receive(logOf(ONE, []).answer(proxy.beat()));
+  expect(proxy.receive({ type: 'anew', id: proxy.beat().id, epoch: TWO, supersedes: false })).toBe(false);
+  expect(anew).toEqual(['two databases']);
+  expect(proxy.beat()).toMatchObject({ after: ONE });
+});
+
+test('what is in force is told apart from what was seen', () => {
+  const { follower: proxy, reading } = follower();
+  proxy.receive(logOf(ONE, ['a']).answer(proxy.beat()));
+  reading.done = 1;
+  proxy.receive(logOf(ONE, ['a', '*']).push(1));
+  expect(proxy.beat()).toMatchObject({ seen: 2, done: 1 });
+  reading.done = Number.POSITIVE_INFINITY;
+  expect(proxy.beat()).toMatchObject({ seen: 2, done: 2 });
+});
+
+test('a process that was suspended or copied is another instance, and follows nothing', () => {
+  const { follower: proxy, time, anew } = follower();
+  const before = proxy.beat();
+  proxy.receive(logOf(ONE, ['a']).answer(before));
+  time.wall += 60_000;
+  const after = proxy.beat();
+  expect(after.instance).not.toBe(before.instance);
+  expect(after).toMatchObject({ after: ONE, seen: 0 });
+  expect(anew).toEqual(['drift']);
+  expect(follower().follower.instance).not.toBe(follower().follower.instance);
+});
