@@ -8,12 +8,14 @@ import {
   SecurityEstablish,
   verifyMac1,
 } from '@sallyport/channel';
+import { addressKey } from '@sallyport/settings';
+import { InFlight } from './in-flight.ts';
 import type { RealmContext } from './realm-context.ts';
 import type { LoginStep } from './sign-in/attempt.ts';
 import { answerEnrolment } from './sign-in/enrolment.ts';
 import { answerLogin } from './sign-in/session.ts';
 
-/** How long a handshake may take, ms, and how many may be in flight. */
+/** How long a handshake may take, ms, and how many may be in flight: about 20 KiB each. */
 const HANDSHAKE_TTL_MS = 30_000;
 /** How long a person may take for one round of a step-up, ms. */
 const STEP_TTL_MS = 120_000;
@@ -26,10 +28,9 @@ export interface RelayResult {
   readonly message: Uint8Array;
 }
 
-interface InFlight {
+interface Handshake {
   readonly establish: SecurityEstablish;
   readonly address: string;
-  readonly until: number;
   /** What the device's next message does, while a step-up is open. */
   readonly next?: NonNullable<LoginStep['next']>;
 }
@@ -41,11 +42,12 @@ interface InFlight {
 export class Handshakes {
   readonly #context: RealmContext;
   readonly #siteMap: () => Promise<string>;
-  readonly #inFlight = new Map<string, InFlight>();
+  readonly #inFlight: InFlight<Handshake>;
 
-  constructor(context: RealmContext, siteMap: () => Promise<string>) {
+  constructor(context: RealmContext, siteMap: () => Promise<string>, maxInFlight: number = MAX_IN_FLIGHT) {
     this.#context = context;
     this.#siteMap = siteMap;
+    this.#inFlight = new InFlight(maxInFlight);
   }
 
   /** Handshakes waiting for HS3. */
@@ -69,20 +71,20 @@ export class Handshakes {
     if (!verifyMac1(access.crypto, rs.publicKey, hs1)) return { message: encodeHint('BAD_MESSAGE') };
     const waitMs = await addressThrottle.take(address);
     if (waitMs > 0) return { message: encodeHint('RETRY_LATER', waitMs) };
-    this.#expire();
-    if (this.#inFlight.size >= MAX_IN_FLIGHT) return { message: encodeHint('BUSY', RETRY_MS) };
+    const now = this.#context.monotonicMs();
+    this.#inFlight.expire(now);
     const establish = new SecurityEstablish({ crypto: access.crypto, realm: access.store.realm, rs, hs1 });
     const handshake = randomId(access.crypto);
-    const message = establish.writeHs2(this.#context.wallMs());
-    this.#inFlight.set(handshake, { establish, address, until: this.#context.monotonicMs() + HANDSHAKE_TTL_MS });
-    return { handshake, message };
+    const flight = { owner: addressKey(address, 48), until: now + HANDSHAKE_TTL_MS, kept: false };
+    if (!this.#inFlight.add(handshake, { ...flight, value: { establish, address } }))
+      return { message: encodeHint('BUSY', RETRY_MS) };
+    return { handshake, message: establish.writeHs2(this.#context.wallMs()) };
   }
 
   /** Answers HS3 with HS4, or STEP with STEP_REPLY. The handshake is over then, unless one more round was asked for. */
   async finish(handshake: string, message: Uint8Array): Promise<RelayResult> {
-    const taken = this.#inFlight.get(handshake);
-    this.#inFlight.delete(handshake);
-    if (!taken || taken.until < this.#context.monotonicMs()) return { message: encodeHint('HANDSHAKE_EXPIRED') };
+    const taken = this.#inFlight.take(handshake, this.#context.monotonicMs())?.value;
+    if (!taken) return { message: encodeHint('HANDSHAKE_EXPIRED') };
     const expected = taken.next ? MESSAGE_TYPES.STEP : MESSAGE_TYPES.HS3;
     if (messageType(message) !== expected) return { message: encodeHint('BAD_MESSAGE') };
     try {
@@ -94,7 +96,7 @@ export class Handshakes {
     }
   }
 
-  async #finish({ establish, address }: InFlight, message: Uint8Array): Promise<RelayResult> {
+  async #finish({ establish, address }: Handshake, message: Uint8Array): Promise<RelayResult> {
     const deviceStatic = establish.readHs3(message);
     const answerOf = establish.role === 'enrol' ? answerEnrolment : answerLogin;
     const step = await answerOf(this.#context, { establish, deviceStatic, address }, await this.#siteMap());
@@ -103,7 +105,7 @@ export class Handshakes {
   }
 
   async #advance(
-    { establish, address }: InFlight,
+    { establish, address }: Handshake,
     next: NonNullable<LoginStep['next']>,
     message: Uint8Array,
   ): Promise<RelayResult> {
@@ -111,21 +113,13 @@ export class Handshakes {
     return { message: establish.writeStepReply(step.answer), ...this.#keepOpen({ establish, address }, step) };
   }
 
-  #keepOpen(of: Pick<InFlight, 'establish' | 'address'>, { next }: LoginStep): { handshake?: string } {
+  #keepOpen(of: Pick<Handshake, 'establish' | 'address'>, { next }: LoginStep): { handshake?: string } {
     if (!next) of.establish.erase();
     if (!next) return {};
     const handshake = randomId(this.#context.access.crypto);
-    this.#inFlight.set(handshake, { ...of, next, until: this.#context.monotonicMs() + STEP_TTL_MS });
-    return { handshake };
-  }
-
-  #expire(): void {
-    const now = this.#context.monotonicMs();
-    for (const [id, { until, next }] of this.#inFlight) {
-      if (until < now) this.#inFlight.delete(id);
-      // Those that wait for a person stand among the others with a later end.
-      else if (!next) return;
-    }
+    const until = this.#context.monotonicMs() + STEP_TTL_MS;
+    const flight = { owner: addressKey(of.address, 48), until, kept: true, value: { ...of, next } };
+    return this.#inFlight.add(handshake, flight) ? { handshake } : {};
   }
 }
 

@@ -85,6 +85,19 @@ test('one address is slowed down, another is not', async () => {
   expect((await handshakes.begin(hs1, '192.0.2.2')).message[0]).toBe(MESSAGE_TYPES.HS2);
 });
 
+test('a flood of handshakes from everywhere keeps nobody out', async () => {
+  const { context, hs1, device } = await begun();
+  const handshakes = new Handshakes(context, siteMapSigner(context), 100);
+  const begin = (address: string) => handshakes.begin(hs1, address);
+  for (let i = 0; i < 300; i++) expect((await begin(`198.51.${i >> 8}.${i & 255}`)).handshake).toBeDefined();
+  const own = await begin('192.0.2.9');
+  for (let i = 0; i < 50; i++) await begin(`203.0.113.${i}`);
+  expect(handshakes.size).toBe(100);
+  device.readHs2(own.message);
+  const answer = await handshakes.finish(own.handshake!, device.writeHs3({}, NO_CODE));
+  expect(decodeHint(answer.message).code).toBe('HANDSHAKE_FAILED');
+});
+
 test('a proof by a key that is not the one in the request fails without a reason, and the code stays good', async () => {
   const issued: { id?: string } = {};
   const { handshakes, device, answer, context, key } = await begun(async ({ access }) => {
