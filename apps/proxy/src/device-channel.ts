@@ -18,6 +18,7 @@ import type { Backend, Grant, RevocationEntry } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
 import type { Backends } from './backend/backends.ts';
 import type { BackendError } from './backend/errors.ts';
+import { Tenant } from './backend/tenant.ts';
 import type { Farm } from './farm.ts';
 import { HeldMemory } from './held-memory.ts';
 import { type Decision, decide, type Wanted } from './rights.ts';
@@ -67,6 +68,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   readonly #farm: Farm;
   readonly #socket: ChannelSocket;
   readonly #mux: Multiplexer;
+  readonly tenant: Tenant;
   #grant: Grant;
   #context: AppContext;
   /** Backends that the grant opens. */
@@ -93,6 +95,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#socket = socket;
     this.#grant = grant;
     this.#context = context;
+    this.tenant = new Tenant({ session: grant.sid, user: grant.userId });
     this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', { ...DEFAULT_LIMITS, ...grant.limits }, this);
     this.#take(grant);
   }
@@ -167,6 +170,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** Ends all work at once; the socket is gone or about to be. */
   destroy(code: SignedCode): void {
     this.#mux.destroy(SIGNED_CODES[code]);
+    this.tenant.end();
     this.#farm.forget(this);
   }
 
@@ -275,7 +279,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   refusal(): number | undefined {
-    const busy = this.#farm.overloaded() || this.#farm.backends.congested(this.#backends);
+    const busy = this.#farm.overloaded() || this.#farm.backends.congested(this.#backends, this.tenant);
     return busy ? SIGNED_CODES.CALM_DOWN : undefined;
   }
 

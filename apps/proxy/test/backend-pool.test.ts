@@ -1,10 +1,12 @@
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Field } from '@sallyport/channel';
 import { afterEach, expect, test } from 'vitest';
-import type { BackendRequest, BackendSink } from '../src/backend/connection.ts';
+import { BackendConnection, type BackendRequest, type BackendSink } from '../src/backend/connection.ts';
 import type { BackendError } from '../src/backend/errors.ts';
-import { type BackendCall, BackendPool } from '../src/backend/pool.ts';
+import { BackendPool } from '../src/backend/pool.ts';
+import type { BackendCall } from '../src/backend/pooled-call.ts';
+import { Tenant } from '../src/backend/tenant.ts';
 
 const GET: BackendRequest = {
   method: 'GET',
@@ -45,6 +47,8 @@ async function backend(serve: (socket: Socket, asked: string, connection: number
   });
   return { pool, asked, connections: () => connections };
 }
+
+const ADA = new Tenant({ session: 'ada-1', user: 'ada' });
 
 class Recorded implements BackendSink {
   status = 0;
@@ -92,10 +96,14 @@ class Recorded implements BackendSink {
   }
 }
 
-function send(pool: BackendPool, request: BackendRequest = GET, content: readonly Buffer[] = []): Recorded {
+function send(
+  pool: BackendPool,
+  request: BackendRequest = GET,
+  { content = [], tenant = ADA }: { content?: readonly Buffer[]; tenant?: Tenant } = {},
+): Recorded {
   const sink = new Recorded();
   sink.content.push(...content);
-  sink.call = pool.call(request, sink);
+  sink.call = pool.call(request, sink, tenant);
   sink.call.send();
   return sink;
 }
@@ -135,7 +143,7 @@ test('a connection whose last part had to wait reads again for the next request'
   first.body = function (this: Recorded): void {
     this.call!.pause();
   };
-  first.call = pool.call(GET, first);
+  first.call = pool.call(GET, first, ADA);
   first.call.send();
   await first.over;
   expect(await send(pool).over).toMatchObject({ text: 'ok' });
@@ -156,7 +164,7 @@ test('a kept connection that was closed meanwhile: GET goes once more, POST says
   });
   await send(second.pool).over;
   const post = { ...GET, method: 'POST', fields: [['content-length', '1']] as Field[], content: 'length' } as const;
-  expect((await send(second.pool, post, [Buffer.from('x')]).over).error).toBe('ERR_BACKEND_CLOSED');
+  expect((await send(second.pool, post, { content: [Buffer.from('x')] }).over).error).toBe('ERR_BACKEND_CLOSED');
   expect(second.asked.filter((text) => text.startsWith('POST')).length).toBe(1);
 });
 
@@ -183,7 +191,11 @@ test('an answer before the whole request was sent does not give the connection t
 test('content goes out chunked or with its length, behind exactly the fields that were given', async () => {
   const { pool, asked } = await backend((socket) => setTimeout(() => socket.write(OK), 30));
   const fields: Field[] = [['x-a', 'b']];
-  await send(pool, { ...GET, method: 'PUT', fields, content: 'chunked' }, [Buffer.from('abc'), Buffer.from('de')]).over;
+  await send(
+    pool,
+    { ...GET, method: 'PUT', fields, content: 'chunked' },
+    { content: [Buffer.from('abc'), Buffer.from('de')] },
+  ).over;
   expect(asked.join('')).toBe(
     'PUT / HTTP/1.1\r\nhost: wiki.corp\r\nx-a: b\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n',
   );
@@ -234,4 +246,89 @@ test('a queue that is too long refuses at once, and all that waited is served', 
   expect(refused).toBeGreaterThan(0);
   expect(all.filter(({ text }) => text === 'ok').length).toBe(3_000 - refused);
   expect(await send(pool).over).toMatchObject({ text: 'ok' });
+});
+
+test('a session whose requests never end leaves connections for others, and its own go on in turns', async () => {
+  const { pool, connections } = await backend((socket, asked) => {
+    if (!asked.includes('/never')) socket.write(OK);
+  });
+  const hog = Array.from({ length: 4 }, () => new Tenant({ session: 'hog', user: 'hog' }));
+  const held = Array.from({ length: 300 }, (_, i) => send(pool, { ...GET, path: '/never' }, { tenant: hog[i % 4]! }));
+  const other = new Tenant({ session: 'bob', user: 'bob' });
+  for (let i = 0; i < 5; i++) expect((await send(pool, GET, { tenant: other }).over).text).toBe('ok');
+  expect(connections()).toBeLessThanOrEqual(66);
+  for (const { call } of held) call!.abort();
+  expect((await send(pool, GET, { tenant: hog[0]! }).over).text).toBe('ok');
+});
+
+test('users who wait have turns: one with many requests does not come before one with few', async () => {
+  const order: string[] = [];
+  const { pool } = await backend((socket, asked) => {
+    if (asked.includes('/hold')) return;
+    order.push(asked.split(' ', 2)[1]!);
+    socket.write(OK);
+  });
+  const many = new Tenant({ session: 'many', user: 'many' });
+  const holds = Array.from({ length: 64 }, () => send(pool, { ...GET, path: '/hold' }, { tenant: many }));
+  const all = Array.from({ length: 200 }, () => send(pool, { ...GET, path: '/many' }, { tenant: many }));
+  await sleep(50);
+  const few = new Tenant({ session: 'few', user: 'few' });
+  await send(pool, { ...GET, path: '/few' }, { tenant: few }).over;
+  expect(order.filter((path) => path === '/many').length).toBeLessThan(200);
+  for (const { call } of holds) call!.abort();
+  await Promise.all(all.map(({ over }) => over));
+  expect(order.length).toBe(201);
+});
+
+/** One connection to a backend on which a request was begun; it is swept at times that the test says. */
+async function begun(request: BackendRequest, answer = ''): Promise<{ connection: BackendConnection; sink: Recorded }> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.write(answer));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const socket = connectTcp((server.address() as AddressInfo).port, '127.0.0.1');
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  const connection = new BackendConnection(socket, { released: () => undefined, gone: () => undefined });
+  socket.on('data', (bytes) => connection.read(bytes));
+  const sink = new Recorded();
+  connection.begin(request, sink);
+  closing.push(() => {
+    socket.destroy();
+    server.close();
+  });
+  while (socket.writableLength > 0 || (answer !== '' && sink.text === '')) await sleep(5);
+  return { connection, sink };
+}
+
+test('a quiet event stream lives on for five minutes, also when its first part came with the head', async () => {
+  const answer = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: one\n\n';
+  const { connection, sink } = await begun(GET, answer);
+  const now = performance.now();
+  connection.sweep(now + 90_000, false);
+  connection.sweep(now + 250_000, false);
+  expect([sink.text, sink.error]).toEqual(['data: one\n\n', undefined]);
+  connection.sweep(now + 301_000, false);
+  expect(sink.error).toBe('ERR_BACKEND_TIMEOUT');
+});
+
+const UPLOAD: BackendRequest = { ...GET, method: 'POST', content: 'chunked' };
+
+test('an upload that moves lives on, one whose device sends nothing more ends and the backend is not blamed', async () => {
+  const { connection, sink } = await begun(UPLOAD);
+  const now = performance.now();
+  for (let second = 1; second <= 200; second++) {
+    if (second % 20 === 0) connection.write(Buffer.from('x'));
+    connection.sweep(now + second * 1_000, false);
+  }
+  expect(sink.error).toBeUndefined();
+  for (let second = 201; second <= 270; second++) connection.sweep(now + second * 1_000, false);
+  expect(sink.error).toBe('ERR_BACKEND_STALLED');
+});
+
+test('while others wait for a connection, a device that does not move its content loses it sooner', async () => {
+  const { connection, sink } = await begun(UPLOAD);
+  const now = performance.now();
+  for (let second = 1; second <= 12; second++) connection.sweep(now + second * 1_000, true);
+  expect(sink.error).toBe('ERR_BACKEND_STALLED');
 });

@@ -12,6 +12,7 @@ import {
 import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { Backends } from '../src/backend/backends.ts';
+import { Tenant } from '../src/backend/tenant.ts';
 import { HeldMemory } from '../src/held-memory.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
 import { HttpExchange } from '../src/streams/http.ts';
@@ -51,6 +52,7 @@ function exchange(over: Partial<StreamHost> = {}) {
       resource: { name: 'wiki', kind: 'http', authority: 'wiki.corp', backend, rules: [], assertion: 'signed' },
     }),
     rights: 1,
+    tenant: new Tenant({ session: 's', user: 'ada' }),
     refused: (rule) => void rules.push(rule),
     whenReady: (work) => work(),
     mayServe: () => true,

@@ -193,3 +193,51 @@ test.runIf(existsSync(SHARED))('takes no mutation of Transfer-Encoding for chunk
     if (response !== 'refused') expect(response.body, name).toBe('0\r\n\r\n');
   }
 });
+
+function parserOf(ended: () => void = () => undefined): ResponseParser {
+  const parser = new ResponseParser({ head: () => undefined, body: () => undefined, end: ended });
+  parser.expect('GET');
+  return parser;
+}
+
+test.each([
+  ['line feeds alone', 'HTTP/1.1 200 OK\nContent-Length: 2\n\nok'],
+  ['the settings of HTTP/2', '\0\0\x12\x04\0\0\0\0\0'],
+  ['a greeting of another protocol', 'SSH-2.0-OpenSSH_9.2\r\n'],
+  ['a line break in the middle', 'HTTP/1.1 200 OK\r\nx: a\rb'],
+])('%s: refused at once, without waiting for the end of a head', (_what, text) => {
+  expect(() => parserOf().push(latin(text))).toThrow(BackendError);
+});
+
+test.each(['H', 'HTTP/1', 'HTTP/1.1 200 OK\r', 'HTTP/1.1 200 OK\r\nx: y\r'])('%j may still become a head', (text) => {
+  expect(() => parserOf().push(latin(text))).not.toThrow();
+});
+
+test.each(['transfer-encoding: chunked', 'content-length: 5'])(
+  'a 204 with %s is a 204, and its connection ends',
+  (field) => {
+    let ends = 0;
+    const parser = parserOf(() => {
+      ends += 1;
+    });
+    parser.push(latin(`HTTP/1.1 204 No Content\r\n${field}\r\n\r\n`));
+    expect([ends, parser.reusable]).toEqual([1, false]);
+  },
+);
+
+test('two lengths, equal ones too, are refused with the rule', () => {
+  const text = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello';
+  expect(() => parserOf().push(latin(text))).toThrow('content-length stands twice');
+});
+
+test.each([
+  ['NTLM', 'wanted'],
+  ['Basic realm="x", Negotiate', 'wanted'],
+  ['nTlM TlRMTVNTUAACAAAA', 'next'],
+  ['Basic realm="x"', 'none'],
+  ['Bearer', 'none'],
+])('www-authenticate: %s says of a login of the connection: %s', (value, expected) => {
+  const parser = parserOf();
+  parser.push(latin(`HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: ${value}\r\ncontent-length: 0\r\n\r\n`));
+  expect(parser.login).toBe(expected);
+});

@@ -48,7 +48,6 @@ function bodyOf(
   if (codings.length + lengths.length > 1) return 'refused';
   if (codings.length === 1 && (old || codings[0]!.toLowerCase() !== 'chunked')) return 'refused';
   if (lengths.length === 1 && !/^(?:0|[1-9]\d{0,15})$/.test(lengths[0]!)) return 'refused';
-  if (status === 204 && (codings.length > 0 || Number(lengths[0] ?? 0) > 0)) return 'refused';
   if (method === 'HEAD' || status === 204 || status === 304) return rest === '' ? { text: '' } : 'refused';
   if (codings.length === 1) return chunkedBody(rest);
   if (lengths.length === 0) return { text: rest };

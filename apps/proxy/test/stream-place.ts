@@ -2,6 +2,7 @@ import { ChannelStream, findSignedCode, type SignedCode } from '@sallyport/chann
 import type { Backend } from '@sallyport/security-api';
 import { Backends } from '../src/backend/backends.ts';
 import type { BackendError } from '../src/backend/errors.ts';
+import { Tenant } from '../src/backend/tenant.ts';
 import { HeldMemory } from '../src/held-memory.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
 
@@ -20,13 +21,19 @@ export class TestHost implements StreamHost {
   readonly state: HostState;
   readonly backends: Backends;
   readonly deviceAddress = '192.0.2.1';
+  readonly tenant: Tenant;
   readonly kind: 'http' | 'tcp';
   readonly outcomes: ('done' | SignedCode)[] = [];
   readonly failures: BackendError[] = [];
   readonly rules: string[] = [];
   readonly waiting: (() => void)[] = [];
 
-  constructor(backend: Backend, kind: 'http' | 'tcp' = 'http', backends: Backends = new Backends()) {
+  constructor(
+    backend: Backend,
+    kind: 'http' | 'tcp' = 'http',
+    { backends = new Backends(), user = 'ada', session = 'session' } = {},
+  ) {
+    this.tenant = new Tenant({ session, user });
     this.state = { rights: 1, refused: undefined, serving: true, backend };
     this.kind = kind;
     this.backends = backends;

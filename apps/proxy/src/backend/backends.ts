@@ -3,6 +3,7 @@ import type { Backend } from '@sallyport/security-api';
 import { WebSocket } from 'ws';
 import { checkLiteral } from './dial.ts';
 import { BackendPool } from './pool.ts';
+import type { Tenant } from './tenant.ts';
 
 const WS_MESSAGE_BYTES = 1024 * 1024;
 /** How long a backend may take to accept a WebSocket, ms. */
@@ -30,9 +31,9 @@ export class Backends {
     return pool;
   }
 
-  /** True when every one of the backends is congested: whatever is asked for would only wait. */
-  congested(backends: readonly Backend[]): boolean {
-    return backends.length > 0 && backends.every((backend) => this.#known.get(backend)?.congested === true);
+  /** True when every one of the backends is congested for a tenant: whatever it asks for would only wait. */
+  congested(backends: readonly Backend[], tenant: Tenant): boolean {
+    return backends.length > 0 && backends.every((backend) => this.#known.get(backend)?.congested(tenant) === true);
   }
 
   close(): void {

@@ -3,6 +3,7 @@ import type { Field } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
 import { BackendError } from './errors.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
+import type { Share } from './tenant.ts';
 
 /** A request as it goes to a backend; everything in it was checked. */
 export interface BackendRequest {
@@ -48,6 +49,13 @@ const HEADERS_TIMEOUT_MS = 60_000;
 /** A body may pause this long: server-sent events and long polls are quiet for a while. */
 const BODY_IDLE_MS = 300_000;
 const KEEP_ALIVE_MS = 20_000;
+/** A connection that is signed in is kept longer: whoever signed in would have to do it again. */
+const SIGNED_IN_MS = 110_000;
+/** The next message of a login comes from a program, at once. */
+const LOGIN_MS = 10_000;
+/** Sweeps (seconds) after which an upload that does not move ends; and any exchange whose device does not move, when others wait. */
+const STILL_SWEEPS = 60;
+const PRESSED_SWEEPS = 10;
 /** A backend's own keep-alive time is kept to with this to spare, ms. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 /** Content that waits for the socket may keep this many times its own size in memory; more is copied. */
@@ -58,12 +66,20 @@ export class BackendConnection implements ResponseSink {
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #parser = new ResponseParser(this);
+  /** The channel that it is signed in for, or about to be; nobody else's requests go over it. */
+  share: Share | undefined;
+  /** A login on it goes on: only its next message may come. */
+  login = false;
   #sink: ConnectionSink | undefined;
   #chunked = false;
   #last = false;
   #requestDone = true;
   #released = false;
   #paused = false;
+  #kept = false;
+  /** Something came from or went to the backend since the last sweep, and for how many sweeps nothing did. */
+  #moved = false;
+  #still = 0;
   /** When the next sweep ends what is going on, ms of the monotonic clock. */
   #deadline = 0;
 
@@ -74,7 +90,10 @@ export class BackendConnection implements ResponseSink {
     const guard = guardWith((error) => this.#defect(error));
     socket.on(
       'drain',
-      guard(() => this.#sink?.drain()),
+      guard(() => {
+        this.#moved = true;
+        this.#sink?.drain();
+      }),
     );
     socket.on(
       'end',
@@ -95,12 +114,24 @@ export class BackendConnection implements ResponseSink {
     return this.#parser.untouched;
   }
 
+  /** True when it has served a request before. */
+  get kept(): boolean {
+    return this.#kept;
+  }
+
+  /** What the response to the present request says of a login of this connection. */
+  get loginAnswer(): ResponseParser['login'] {
+    return this.#parser.login;
+  }
+
   /** Sends the head of a request. Only on an idle connection. */
   begin(request: BackendRequest, sink: ConnectionSink): void {
     this.#sink = sink;
     this.#chunked = request.content === 'chunked';
     this.#last = request.last;
     this.#requestDone = request.content === 'none';
+    this.#moved = true;
+    this.#still = 0;
     this.#deadline = performance.now() + HEADERS_TIMEOUT_MS;
     this.#parser.expect(request.method);
     // Head and first content in one packet.
@@ -112,6 +143,7 @@ export class BackendConnection implements ResponseSink {
 
   /** Sends content, which must stay as it is. False when the caller should wait for `drain`. */
   write(bytes: Uint8Array): boolean {
+    this.#moved = true;
     const socket = this.#socket;
     const waits = socket.writableLength > 0;
     const content = waits && bytes.buffer.byteLength > bytes.length * MAX_HOLD_FACTOR ? Buffer.from(bytes) : bytes;
@@ -128,7 +160,15 @@ export class BackendConnection implements ResponseSink {
   finish(): void {
     if (this.#requestDone) return;
     this.#requestDone = true;
+    this.#deadline = performance.now() + (this.#parser.inHead ? HEADERS_TIMEOUT_MS : BODY_IDLE_MS);
     if (this.#chunked) this.#socket.write('0\r\n\r\n', 'latin1');
+  }
+
+  /** Ends it while nobody uses it, or gives up what uses it. */
+  retire(): void {
+    if (this.#sink) return this.abort();
+    this.#owner.gone(this);
+    this.#socket.destroy();
   }
 
   pause(): void {
@@ -147,18 +187,34 @@ export class BackendConnection implements ResponseSink {
     this.#fail(new BackendError('ERR_BACKEND_ABORTED', 'the exchange was given up'));
   }
 
-  /** Ends what has waited for too long. */
-  sweep(now: number): void {
-    if (now < this.#deadline) return;
+  /** Ends what has waited for too long; sooner what waits for a device while others wait for the connection. */
+  sweep(now: number, pressed: boolean): void {
+    if (this.#sink && this.#stillTooLong(pressed)) return;
+    // While content is under way its movement counts, not the time until an answer comes.
+    if (now < this.#deadline || (this.#sink && !this.#requestDone)) return;
     if (this.#sink) return this.#fail(new BackendError('ERR_BACKEND_TIMEOUT', 'the backend does not answer'));
     // Nobody may get it any more between this and the event of its end.
-    this.#owner.gone(this);
-    this.#socket.destroy();
+    this.retire();
+  }
+
+  /** True when the exchange was ended, because nothing has moved for too long where the device or the backend should move it. */
+  #stillTooLong(pressed: boolean): boolean {
+    const uploads = !this.#requestDone;
+    this.#still = this.#moved || !(uploads || this.#paused) ? 0 : this.#still + 1;
+    this.#moved = false;
+    if (this.#still < (pressed ? PRESSED_SWEEPS : STILL_SWEEPS) || (this.#paused && !uploads && !pressed)) return false;
+    const backend = uploads && this.#socket.writableLength > 0;
+    const code = backend ? 'ERR_BACKEND_TIMEOUT' : 'ERR_BACKEND_STALLED';
+    this.#fail(
+      new BackendError(code, backend ? 'the backend takes no content' : 'the device does not move its content'),
+    );
+    return true;
   }
 
   /** Bytes of the backend; the view is not kept. */
   read(bytes: Buffer): void {
-    this.#deadline = performance.now() + (this.#parser.untouched ? HEADERS_TIMEOUT_MS : BODY_IDLE_MS);
+    this.#moved = true;
+    this.#deadline = performance.now() + (this.#parser.inHead ? HEADERS_TIMEOUT_MS : BODY_IDLE_MS);
     try {
       this.#parser.push(bytes);
       // Only now: bytes behind the response would otherwise be read as the answer to the next request.
@@ -172,6 +228,8 @@ export class BackendConnection implements ResponseSink {
   }
 
   head(status: number, fields: readonly Field[], length: number | undefined): void {
+    // What follows is content, which may pause for longer than a head.
+    this.#deadline += BODY_IDLE_MS - HEADERS_TIMEOUT_MS;
     this.#sink?.head(status, fields, length);
   }
 
@@ -186,8 +244,10 @@ export class BackendConnection implements ResponseSink {
     // An answer before the whole request was read leaves the connection in a state that nobody can know.
     const taken = this.#requestDone && this.#socket.writableLength === 0;
     const reusable = this.#parser.reusable && taken && !this.#last && !this.#socket.destroyed;
-    const keepMs = Math.min(KEEP_ALIVE_MS, (this.#parser.keepAliveMs ?? KEEP_ALIVE_MS) - KEEP_ALIVE_MARGIN_MS);
+    const mostMs = this.login ? LOGIN_MS : this.share ? SIGNED_IN_MS : KEEP_ALIVE_MS;
+    const keepMs = Math.min(mostMs, (this.#parser.keepAliveMs ?? mostMs) - KEEP_ALIVE_MARGIN_MS);
     if (reusable && keepMs > 0) {
+      this.#kept = true;
       this.#deadline = performance.now() + keepMs;
       this.#released = true;
       // The last part may have filled the device's side; the next exchange starts on a connection that reads.

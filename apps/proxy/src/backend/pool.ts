@@ -1,48 +1,47 @@
 import type { Backend } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
-import {
-  BackendConnection,
-  type BackendRequest,
-  type BackendSink,
-  type ConnectionOwner,
-  type ConnectionSink,
-} from './connection.ts';
+import { BackendConnection, type BackendRequest, type BackendSink, type ConnectionOwner } from './connection.ts';
 import { CONNECT_TIMEOUT_MS, dial } from './dial.ts';
 import { BackendError } from './errors.ts';
+import { FairQueue, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
+import { type BackendCall, type CallOwner, PooledCall } from './pooled-call.ts';
+import type { Share, Tenant } from './tenant.ts';
 
 /** Connections to one backend at once. */
 const MAX_CONNECTIONS = 256;
 /** Requests that may wait for a connection: what more of them would wait for is not worth having any more. */
 const MAX_WAITING = 2_048;
+/** Those of one user among them. */
+const MAX_WAITING_OF_USER = 1_024;
 /** From so many on new streams that could only end here are refused before they are read. */
 const CONGESTED = 1_024;
 const SWEEP_MS = 1_000;
+/** How long a request waits for a connection that is signed in for its channel before it takes any other, ms. */
+const OWN_WAIT_MS = 1_000;
 /** What one read takes at most: with its framing it fits into one record. */
 const READ_BYTES = 63 * 1024;
-/** Methods that may be sent again when a kept connection turns out to be dead (RFC 9110, section 9.2.2). */
-const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Memory of reads, shared by all connections: whoever reads takes the bytes before the next read. */
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
-/** One request on its way through a pool. */
-export interface BackendCall {
-  /** Sends the request as soon as there is a connection. The sink may be called before this returns. */
-  send(): void;
-  /** Sends content, which must stay as it is; only after `connected`. False: wait for `drain`. */
-  write(bytes: Uint8Array): boolean;
-  finish(): void;
-  pause(): void;
-  resume(): void;
-  /** Gives the request up; its sink hears `failed`. */
-  abort(): void;
-}
+type Claim = SessionClaim<PooledCall>;
 
-/** Connections to one backend: kept, bounded, each with one exchange at a time. */
-export class BackendPool implements ConnectionOwner {
+/**
+ * Connections to one backend: kept, bounded, each with one exchange at a time. Whoever waits has turns by user and session.
+ * A connection that was signed in by its requests (NTLM, Negotiate) is for the channel of that login alone and ends with it.
+ */
+export class BackendPool implements ConnectionOwner, CallOwner {
   readonly #backend: Backend;
   readonly #connections = new Set<BackendConnection>();
   readonly #idle: BackendConnection[] = [];
-  #waiting: PooledCall[] = [];
+  /** Idle connections that are signed in for somebody, the longest idle first. */
+  readonly #ownIdle = new Set<BackendConnection>();
+  readonly #queue = new FairQueue<PooledCall>();
+  /** Calls that wait for a connection of their own channel. */
+  readonly #ownWaiting = new Set<PooledCall>();
+  readonly #users = new Map<string, UserClaim & { sessions: number }>();
+  readonly #sessions = new Map<string, { readonly claim: Claim; channels: number }>();
+  readonly #may = (claim: Claim): boolean => mayHaveMore(claim, MAX_CONNECTIONS - this.#busy);
+  #busy = 0;
   #connecting = 0;
   #closed = false;
   readonly #timer: NodeJS.Timeout;
@@ -59,32 +58,85 @@ export class BackendPool implements ConnectionOwner {
     ).unref();
   }
 
-  /** True while so many requests wait that new ones had better not come. */
-  get congested(): boolean {
-    return this.#waiting.length >= CONGESTED;
+  /** True while so many requests wait that new ones of this tenant had better not come: its user has its part of them. */
+  congested(tenant: Tenant): boolean {
+    if (this.#queue.size < CONGESTED) return false;
+    const waiting = tenant.findShare(this)?.claim.user.waiting ?? 0;
+    return waiting * this.#queue.users >= this.#queue.size;
   }
 
   /** A request that is not sent yet. */
-  call(request: BackendRequest, sink: BackendSink): BackendCall {
-    return new PooledCall(this, request, sink);
+  call(request: BackendRequest, sink: BackendSink, tenant: Tenant): BackendCall {
+    return new PooledCall(this, request, { sink, share: tenant.share(this) });
   }
 
-  /** Gives a call an idle connection, or lets it wait for one. */
+  /** A share for a channel that asks for the first time. */
+  admit(tenant: Tenant): Share {
+    const user = this.#users.get(tenant.user) ?? { held: 0, waiting: 0, waitingSessions: [], sessions: 0 };
+    this.#users.set(tenant.user, user);
+    const session = this.#sessions.get(tenant.session) ?? { claim: { held: 0, user, items: [] }, channels: 0 };
+    if (session.channels === 0) user.sessions += 1;
+    session.channels += 1;
+    this.#sessions.set(tenant.session, session);
+    return { tenant, claim: session.claim, own: new Set(), ownIdle: new Set(), waiting: [] };
+  }
+
+  /** The channel is over: its connections end, and its session's claim with its last channel. */
+  leave({ tenant, own }: Share): void {
+    for (const connection of [...own]) connection.retire();
+    const session = this.#sessions.get(tenant.session);
+    if (!session) return;
+    session.channels -= 1;
+    if (session.channels > 0) return;
+    this.#sessions.delete(tenant.session);
+    const user = this.#users.get(tenant.user);
+    if (!user) return;
+    user.sessions -= 1;
+    if (user.sessions === 0) this.#users.delete(tenant.user);
+  }
+
+  /** CallOwner */
   assign(call: PooledCall): void {
-    const connection = this.#idle.pop();
-    if (connection) {
-      if (!call.begin(connection, true)) this.#idle.push(connection);
+    call.since = performance.now();
+    const { own, waiting } = call.share;
+    if (own.size === 0) return this.#assignAny(call);
+    const connection = takeOwn(call);
+    if (!connection) {
+      waiting.push(call);
+      this.#ownWaiting.add(call);
       return;
     }
-    if (this.#waiting.length >= MAX_WAITING)
-      return call.fail(new BackendError('ERR_BACKEND_BUSY', 'too many requests wait for the backend'));
-    this.#waiting.push(call);
-    if (this.#connections.size + this.#connecting < MAX_CONNECTIONS) this.#connect();
+    this.#ownIdle.delete(connection);
+    if (!call.begin(connection)) this.released(connection);
+  }
+
+  /** CallOwner */
+  busy({ share: { claim } }: PooledCall, connections: 1 | -1): void {
+    claim.held += connections;
+    claim.user.held += connections;
+    this.#busy += connections;
+  }
+
+  /** CallOwner */
+  forget(call: PooledCall): void {
+    this.#queue.remove(call.share.claim, call);
+    if (this.#ownWaiting.delete(call)) call.share.waiting.splice(call.share.waiting.indexOf(call), 1);
+  }
+
+  /** CallOwner */
+  bind(connection: BackendConnection, share: Share): void {
+    if (connection.share) return;
+    connection.share = share;
+    share.own.add(connection);
   }
 
   /** ConnectionOwner */
   released(connection: BackendConnection): void {
-    this.#use(connection, true);
+    const { share } = connection;
+    if (share?.tenant.ended) return connection.retire();
+    if (share) this.#releaseOwn(connection, share);
+    else this.#idle.push(connection);
+    this.#serve();
   }
 
   /** ConnectionOwner */
@@ -92,29 +144,78 @@ export class BackendPool implements ConnectionOwner {
     if (!this.#connections.delete(connection)) return;
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
-    if (this.#waiting.length > this.#connecting) this.#connect();
+    this.#ownIdle.delete(connection);
+    const { share } = connection;
+    share?.own.delete(connection);
+    share?.ownIdle.delete(connection);
+    // With the last connection that was signed in there is nothing left to wait for.
+    if (share?.own.size === 0) for (const call of share.waiting.splice(0)) this.#waitForAny(call);
+    this.#serve();
   }
 
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
     for (const connection of [...this.#connections]) connection.abort();
-    for (const call of this.#waiting.splice(0)) call.fail(new BackendError('ERR_BACKEND_BUSY', 'the Proxy stops'));
+    for (const call of [...this.#queue, ...this.#ownWaiting]) {
+      this.forget(call);
+      call.fail(new BackendError('ERR_BACKEND_BUSY', 'the Proxy stops'));
+    }
   }
 
-  /** Gives a connection to the first call that still wants it. */
-  #use(connection: BackendConnection, kept: boolean): void {
-    for (let call = this.#nextWaiting(); call; call = this.#nextWaiting()) if (call.begin(connection, kept)) return;
-    this.#idle.push(connection);
+  #assignAny(call: PooledCall): void {
+    const { claim } = call.share;
+    const connection = this.#may(claim) ? this.#idle.pop() : undefined;
+    if (connection) {
+      if (!call.begin(connection)) this.#idle.push(connection);
+      return;
+    }
+    if (this.#queue.size >= MAX_WAITING || claim.user.waiting >= MAX_WAITING_OF_USER)
+      return call.fail(new BackendError('ERR_BACKEND_BUSY', 'too many requests wait for the backend'));
+    this.#queue.push(claim, call);
+    this.#dialMore();
   }
 
-  #nextWaiting(): PooledCall | undefined {
-    for (let call = this.#waiting.shift(); call; call = this.#waiting.shift()) if (!call.over) return call;
-    return undefined;
+  #waitForAny(call: PooledCall): void {
+    this.#ownWaiting.delete(call);
+    if (!call.over) this.#assignAny(call);
   }
 
-  #connect(): void {
-    if (this.#closed) return;
+  #releaseOwn(connection: BackendConnection, share: Share): void {
+    share.ownIdle.add(connection);
+    this.#ownIdle.add(connection);
+    for (const call of [...share.waiting]) {
+      const found = takeOwn(call);
+      if (!found) continue;
+      this.#ownIdle.delete(found);
+      this.forget(call);
+      if (call.begin(found)) return;
+      share.ownIdle.add(found);
+      this.#ownIdle.add(found);
+    }
+  }
+
+  /** Gives idle connections to whose turn it is, and makes more for who still waits. */
+  #serve(): void {
+    for (let connection = this.#idle.at(-1); connection; connection = this.#idle.at(-1)) {
+      const call = this.#queue.take(this.#may);
+      if (!call) break;
+      this.#idle.pop();
+      if (!call.begin(connection)) this.#idle.push(connection);
+    }
+    this.#dialMore();
+  }
+
+  #dialMore(): void {
+    if (this.#closed || this.#connecting >= this.#queue.size || this.#idle.length > 0) return;
+    if (!this.#queue.has(this.#may)) return;
+    if (this.#connections.size + this.#connecting < MAX_CONNECTIONS) return this.#dial();
+    // Somebody waits: who is signed in and does nothing can sign in again. Its end comes back here.
+    const [idlest] = this.#ownIdle;
+    idlest?.retire();
+  }
+
+  #dial(): void {
     this.#connecting += 1;
     let connection: BackendConnection | undefined;
     const read = (bytes: Buffer): void => {
@@ -129,127 +230,45 @@ export class BackendPool implements ConnectionOwner {
       this.handlerFailed(error);
       socket.destroy();
     });
-    const socket = dial(
-      this.#backend,
-      {
-        connected: guard(() => {
-          this.#connecting -= 1;
-          connection = new BackendConnection(socket, this);
-          this.#connections.add(connection);
-          this.#use(connection, false);
-        }),
-        failed: guard((error: BackendError) => {
-          this.#connecting -= 1;
-          this.#nextWaiting()?.fail(error);
-          if (this.#waiting.length > this.#connecting) this.#connect();
-        }),
-      },
-      { onread: { buffer: readBuffer, callback } },
-    );
+    const connected = guard(() => {
+      this.#connecting -= 1;
+      connection = new BackendConnection(socket, this);
+      this.#connections.add(connection);
+      this.released(connection);
+    });
+    const failed = guard((error: BackendError) => {
+      this.#connecting -= 1;
+      const call = this.#queue.take(this.#may) ?? this.#queue.take(() => true);
+      call?.fail(error);
+      this.#dialMore();
+    });
+    const socket = dial(this.#backend, { connected, failed }, { onread: { buffer: readBuffer, callback } });
     if (this.#backend.url.startsWith('https:')) socket.on('data', read);
   }
 
   #sweep(): void {
     const now = performance.now();
-    for (const connection of [...this.#connections]) connection.sweep(now);
-    const late = this.#waiting.filter(({ since }) => now - since > CONNECT_TIMEOUT_MS);
-    if (late.length === 0) return;
-    this.#waiting = this.#waiting.filter((call) => !late.includes(call));
-    for (const call of late) call.fail(new BackendError('ERR_BACKEND_BUSY', 'no connection to the backend was free'));
+    const pressed = this.#queue.size > 0 && this.#connections.size >= MAX_CONNECTIONS;
+    for (const connection of [...this.#connections]) connection.sweep(now, pressed);
+    for (const call of [...this.#ownWaiting]) if (now - call.since > OWN_WAIT_MS) this.#loseOwnPatience(call);
+    for (const call of [...this.#queue]) {
+      if (now - call.since <= CONNECT_TIMEOUT_MS) continue;
+      this.forget(call);
+      call.fail(new BackendError('ERR_BACKEND_BUSY', 'no connection to the backend was free'));
+    }
+  }
+
+  #loseOwnPatience(call: PooledCall): void {
+    this.forget(call);
+    this.#assignAny(call);
   }
 }
 
-/** A request while it waits, and then on its connection. */
-class PooledCall implements BackendCall, ConnectionSink {
-  readonly since: number = performance.now();
-  readonly #pool: BackendPool;
-  readonly #request: BackendRequest;
-  readonly #sink: BackendSink;
-  #connection: BackendConnection | undefined;
-  #mayRepeat = false;
-  over = false;
-
-  constructor(pool: BackendPool, request: BackendRequest, sink: BackendSink) {
-    this.#pool = pool;
-    this.#request = request;
-    this.#sink = sink;
-  }
-
-  send(): void {
-    this.#pool.assign(this);
-  }
-
-  /** Begins on a connection; false when the request is not wanted any more. */
-  begin(connection: BackendConnection, kept: boolean): boolean {
-    if (this.over || !this.#sink.connected()) {
-      this.over = true;
-      return false;
-    }
-    this.#connection = connection;
-    this.#mayRepeat = kept && this.#request.content === 'none' && REPEATABLE.has(this.#request.method);
-    connection.begin(this.#request, this);
-    return true;
-  }
-
-  write(bytes: Uint8Array): boolean {
-    return this.#connection?.write(bytes) ?? false;
-  }
-
-  finish(): void {
-    this.#connection?.finish();
-  }
-
-  pause(): void {
-    this.#connection?.pause();
-  }
-
-  resume(): void {
-    this.#connection?.resume();
-  }
-
-  abort(): void {
-    if (this.over) return;
-    if (this.#connection) return this.#connection.abort();
-    this.fail(new BackendError('ERR_BACKEND_ABORTED', 'the request was given up'));
-  }
-
-  fail(error: BackendError): void {
-    if (this.over) return;
-    this.over = true;
-    this.#sink.failed(error);
-  }
-
-  begun(): void {
-    this.#sink.begun();
-  }
-
-  drain(): void {
-    this.#sink.drain();
-  }
-
-  pushed(): void {
-    this.#sink.pushed();
-  }
-
-  head(...head: Parameters<BackendSink['head']>): void {
-    this.#sink.head(...head);
-  }
-
-  body(bytes: Uint8Array): void {
-    this.#sink.body(bytes);
-  }
-
-  end(): void {
-    this.over = true;
-    this.#connection = undefined;
-    this.#sink.end();
-  }
-
-  /** A kept connection that dies before it answers was most likely closed while idle: once more on another one. */
-  failed(error: BackendError): void {
-    const stale = error.code === 'ERR_BACKEND_CLOSED' && this.#connection?.untouched === true;
-    this.#connection = undefined;
-    if (!stale || !this.#mayRepeat || this.over) return this.fail(error);
-    this.#pool.assign(this);
-  }
+/** An idle connection of the call's own channel that it may use: while a login goes on, only for the login. */
+function takeOwn({ share: { ownIdle }, step }: PooledCall): BackendConnection | undefined {
+  const goesOn = step === 'later' || step === 'either';
+  const idle = [...ownIdle];
+  const found = (goesOn ? idle.find(({ login }) => login) : undefined) ?? idle.findLast(({ login }) => !login);
+  if (found) ownIdle.delete(found);
+  return found;
 }

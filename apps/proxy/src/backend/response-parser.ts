@@ -1,4 +1,5 @@
 import { type Field, HTTP_LIMITS } from '@sallyport/channel';
+import { loginAnswer } from './connection-login.ts';
 import { BackendError } from './errors.ts';
 
 /** What hears of a response. */
@@ -16,6 +17,8 @@ const LINE_END = Buffer.from('\r\n');
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 /** A CR or LF that is not part of a line's end, or a NUL: some readers would see another message. */
 const STRAY = /\r(?!\n)|(?<!\r)\n|\0/;
+/** The same in the beginning of a head; a CR at its end may still get its LF. */
+const STRAY_SO_FAR = /\r(?!\n|$)|(?<!\r)\n|\0/;
 const NAME = /^[!#$%&'*+\-.^`|~0-9A-Za-z_]+$/;
 const CONTENT_LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
 const CHUNK_LINE = /^([0-9a-fA-F]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
@@ -46,6 +49,7 @@ export class ResponseParser {
   #informational = 0;
   #trailerBytes = 0;
   #reusable = true;
+  #login: ReturnType<typeof loginAnswer> = 'none';
   #keepAliveMs: number | undefined;
 
   constructor(sink: ResponseSink) {
@@ -67,6 +71,16 @@ export class ResponseParser {
   /** True while nothing of the final response has come. */
   get untouched(): boolean {
     return this.#state === 'head' && this.#kept === undefined && this.#informational === 0;
+  }
+
+  /** True until the head of the final response is there. */
+  get inHead(): boolean {
+    return this.#state === 'head';
+  }
+
+  /** What this response says of a login of its connection. */
+  get login(): ReturnType<typeof loginAnswer> {
+    return this.#login;
   }
 
   /** True when the connection may carry another request after this response. */
@@ -132,7 +146,13 @@ export class ResponseParser {
   #readHead(data: Buffer, at: number): number {
     const end = data.indexOf(HEAD_END, at);
     demand((end < 0 ? data.length : end) - at <= HTTP_LIMITS.sectionBytes, 'the header section is too large');
-    if (end < 0) return at;
+    if (end < 0) {
+      // At once, not when its time is over: what speaks another protocol may never send the end of a head.
+      const part = data.toString('latin1', at);
+      demand(!STRAY_SO_FAR.test(part), 'the header section has a stray CR, LF or NUL');
+      demand('HTTP/1.'.startsWith(part.slice(0, 7)), 'no status line');
+      return at;
+    }
     const text = data.toString('latin1', at, end);
     demand(!STRAY.test(text), 'the header section has a stray CR, LF or NUL');
     const lineEnd = text.indexOf('\r\n');
@@ -149,10 +169,12 @@ export class ResponseParser {
       return;
     }
     const framing = framingOf(fields, old);
-    this.#reusable = framing.persistent;
+    const bodiless = status === 204 && (framing.chunked || framing.length !== undefined);
+    // Some frame content that a 204 cannot have: what comes behind it is nobody's answer.
+    this.#reusable = framing.persistent && !bodiless;
+    this.#login = framing.login;
     this.#keepAliveMs = framing.keepAliveMs;
     const empty = this.#method === 'HEAD' || status === 204 || status === 304;
-    demand(status !== 204 || (!framing.chunked && !framing.length), 'a response without content frames content');
     const length = empty ? 0 : framing.length;
     this.#sink.head(status, fields, framing.chunked ? undefined : length);
     if (!empty && framing.chunked) {
@@ -262,6 +284,7 @@ interface Framing {
   readonly length: number | undefined;
   readonly persistent: boolean;
   readonly keepAliveMs: number | undefined;
+  readonly login: ReturnType<typeof loginAnswer>;
 }
 
 /** How long the content is and whether the connection lives on (RFC 9112, sections 6.3 and 9.3). */
@@ -270,9 +293,11 @@ function framingOf(fields: readonly Field[], old: boolean): Framing {
   let length: number | undefined;
   let persistent = !old;
   let keepAliveMs: number | undefined;
+  let login: ReturnType<typeof loginAnswer> = 'none';
   for (const [name, value] of fields) {
     if (name === 'content-length') {
-      demand(length === undefined && CONTENT_LENGTH.test(value), 'content-length is not one plain number');
+      demand(length === undefined, 'content-length stands twice');
+      demand(CONTENT_LENGTH.test(value), 'content-length is not one plain number');
       length = Number(value);
     } else if (name === 'transfer-encoding') {
       demand(!chunked && !old && value.toLowerCase() === 'chunked', 'the transfer coding is not "chunked" alone');
@@ -282,8 +307,11 @@ function framingOf(fields: readonly Field[], old: boolean): Framing {
     } else if (name === 'keep-alive') {
       const seconds = KEEP_ALIVE.exec(value)?.[1];
       if (seconds !== undefined) keepAliveMs = Number(seconds) * 1000;
+    } else if (login !== 'next') {
+      const answer = loginAnswer(name, value);
+      if (answer !== 'none') login = answer;
     }
   }
   demand(!chunked || length === undefined, 'both content-length and transfer-encoding');
-  return { chunked, length, persistent, keepAliveMs };
+  return { chunked, length, persistent, keepAliveMs, login };
 }

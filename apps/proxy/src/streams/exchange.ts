@@ -1,6 +1,7 @@
 import type { ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
+import type { Tenant } from '../backend/tenant.ts';
 import type { HeldMemory } from '../held-memory.ts';
 import type { Gate } from './passage.ts';
 
@@ -8,6 +9,8 @@ import type { Gate } from './passage.ts';
 export interface StreamHost extends Gate {
   readonly backends: Backends;
   readonly deviceAddress: string;
+  /** For whom it asks backends. */
+  readonly tenant: Tenant;
   /** Runs work at once, or as soon as rights that are being read again are known. */
   whenReady(work: () => void): void;
   /** The backend of a resource failed: the device is told what it may know, the log says why. */

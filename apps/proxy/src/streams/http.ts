@@ -16,7 +16,8 @@ import {
 import type { ResourceGrant } from '@sallyport/security-api';
 import type { BackendRequest } from '../backend/connection.ts';
 import type { BackendError } from '../backend/errors.ts';
-import type { BackendCall, BackendPool } from '../backend/pool.ts';
+import type { BackendPool } from '../backend/pool.ts';
+import type { BackendCall } from '../backend/pooled-call.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { type Asker, HttpAnswer } from './http-answer.ts';
 import { Passage } from './passage.ts';
@@ -221,7 +222,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
       this.failed(error as BackendError);
       return this.refuse('BACKEND_UNREACHABLE');
     }
-    this.#call = this.#pool.call(this.#requestFor(head, resource), new HttpAnswer(this, this.#stream));
+    const answer = new HttpAnswer(this, this.#stream);
+    this.#call = this.#pool.call(this.#requestFor(head, resource), answer, this.#host.tenant);
     this.#call.send();
   }
 

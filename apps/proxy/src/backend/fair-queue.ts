@@ -1,0 +1,104 @@
+/** What one user, or one session of it, has of a pool. Shared by all its channels. */
+export interface Claim {
+  /** Connections in use for it. */
+  held: number;
+}
+
+/** A user's claim, with the sessions of it that wait, in the order of their turns. */
+export interface UserClaim extends Claim {
+  readonly waitingSessions: SessionClaim<unknown>[];
+  waiting: number;
+}
+
+/** A session's claim, with what waits for it. */
+export interface SessionClaim<Item> extends Claim {
+  readonly user: UserClaim;
+  readonly items: Item[];
+}
+
+/**
+ * Who may have how much of a pool: a session as long as it has less than a third of what is free, a user as long as it has
+ * less than what is free. Alone that is a quarter and a half of the pool; however many come, something stays free for the
+ * next one, and whoever has nothing is never refused while something is free.
+ */
+export function mayHaveMore({ held, user }: SessionClaim<unknown>, free: number): boolean {
+  if (free <= 0) return false;
+  return held === 0 || (held * 3 < free && user.held < free);
+}
+
+/** What waits for a connection, taken in turns: users first, then the sessions of a user, then their items in order. */
+export class FairQueue<Item> {
+  readonly #users: UserClaim[] = [];
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Users that wait. */
+  get users(): number {
+    return this.#users.length;
+  }
+
+  push(claim: SessionClaim<Item>, item: Item): void {
+    const { user, items } = claim;
+    if (user.waiting === 0) this.#users.push(user);
+    if (items.length === 0) user.waitingSessions.push(claim);
+    items.push(item);
+    user.waiting += 1;
+    this.#size += 1;
+  }
+
+  /** The next item whose session may have a connection; undefined when nobody's may. */
+  take(may: (claim: SessionClaim<Item>) => boolean): Item | undefined {
+    for (const user of this.#users) {
+      const claim = user.waitingSessions.find((one) => may(one as SessionClaim<Item>));
+      if (claim) return this.#takeFrom(claim as SessionClaim<Item>);
+    }
+    return undefined;
+  }
+
+  /** True when an item waits whose session may have a connection. */
+  has(may: (claim: SessionClaim<Item>) => boolean): boolean {
+    return this.#users.some(({ waitingSessions }) => waitingSessions.some((one) => may(one as SessionClaim<Item>)));
+  }
+
+  /** Takes one item out; false when it does not wait here. */
+  remove(claim: SessionClaim<Item>, item: Item): boolean {
+    const at = claim.items.indexOf(item);
+    if (at < 0) return false;
+    claim.items.splice(at, 1);
+    this.#left(claim);
+    return true;
+  }
+
+  /** Everything that waits. */
+  *[Symbol.iterator](): Generator<Item> {
+    for (const { waitingSessions } of this.#users)
+      for (const { items } of waitingSessions) yield* items as readonly Item[];
+  }
+
+  #takeFrom(claim: SessionClaim<Item>): Item {
+    const item = claim.items.shift()!;
+    this.#left(claim);
+    // Whoever had a turn goes behind the others.
+    const { user } = claim;
+    if (claim.items.length > 0) toEnd(user.waitingSessions, claim);
+    if (user.waiting > 0) toEnd(this.#users, user);
+    return item;
+  }
+
+  #left(claim: SessionClaim<Item>): void {
+    const { user } = claim;
+    this.#size -= 1;
+    user.waiting -= 1;
+    if (claim.items.length === 0) user.waitingSessions.splice(user.waitingSessions.indexOf(claim), 1);
+    if (user.waiting === 0) this.#users.splice(this.#users.indexOf(user), 1);
+  }
+}
+
+function toEnd<One>(list: One[], one: One): void {
+  if (list.length < 2) return;
+  list.splice(list.indexOf(one), 1);
+  list.push(one);
+}

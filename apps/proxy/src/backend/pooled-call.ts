@@ -1,0 +1,148 @@
+import type { BackendConnection, BackendRequest, BackendSink, ConnectionSink } from './connection.ts';
+import { type LoginStep, loginStep } from './connection-login.ts';
+import { BackendError } from './errors.ts';
+import type { Share } from './tenant.ts';
+
+/** Methods that may be sent again when a kept connection turns out to be dead (RFC 9110, section 9.2.2). */
+const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** One request on its way through a pool. */
+export interface BackendCall {
+  /** Sends the request as soon as there is a connection. The sink may be called before this returns. */
+  send(): void;
+  /** Sends content, which must stay as it is; only after `connected`. False: wait for `drain`. */
+  write(bytes: Uint8Array): boolean;
+  finish(): void;
+  pause(): void;
+  resume(): void;
+  /** Gives the request up; its sink hears `failed`. */
+  abort(): void;
+}
+
+/** What a call needs of its pool. */
+export interface CallOwner {
+  /** Gives the call a connection, or lets it wait for one. */
+  assign(call: PooledCall): void;
+  /** The call has a connection, or does not have it any more. */
+  busy(call: PooledCall, connections: 1 | -1): void;
+  /** The call does not wait any more. */
+  forget(call: PooledCall): void;
+  /** From now on the connection is only for this share's channel. */
+  bind(connection: BackendConnection, share: Share): void;
+}
+
+/** A request while it waits, and then on its connection. */
+export class PooledCall implements BackendCall, ConnectionSink {
+  /** When it began to wait, ms of the monotonic clock. */
+  since = 0;
+  over = false;
+  readonly share: Share;
+  readonly step: LoginStep;
+  readonly #owner: CallOwner;
+  readonly #request: BackendRequest;
+  readonly #sink: BackendSink;
+  #connection: BackendConnection | undefined;
+  #mayRepeat = false;
+
+  constructor(owner: CallOwner, request: BackendRequest, to: { readonly sink: BackendSink; readonly share: Share }) {
+    this.#owner = owner;
+    this.#request = request;
+    this.#sink = to.sink;
+    this.share = to.share;
+    this.step = loginStep(request.fields);
+  }
+
+  send(): void {
+    this.#owner.assign(this);
+  }
+
+  /** Begins on a connection; false when the request is not wanted any more. */
+  begin(connection: BackendConnection): boolean {
+    if (this.over || !this.#sink.connected()) {
+      this.over = true;
+      return false;
+    }
+    const { content, method } = this.#request;
+    this.#connection = connection;
+    this.#mayRepeat = connection.kept && content === 'none' && this.step === 'none' && REPEATABLE.has(method);
+    this.#owner.busy(this, 1);
+    if (this.step !== 'none') this.#owner.bind(connection, this.share);
+    connection.begin(this.#request, this);
+    return true;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#connection?.write(bytes) ?? false;
+  }
+
+  finish(): void {
+    this.#connection?.finish();
+  }
+
+  pause(): void {
+    this.#connection?.pause();
+  }
+
+  resume(): void {
+    this.#connection?.resume();
+  }
+
+  abort(): void {
+    if (this.over) return;
+    if (this.#connection) return this.#connection.abort();
+    this.#owner.forget(this);
+    this.fail(new BackendError('ERR_BACKEND_ABORTED', 'the request was given up'));
+  }
+
+  fail(error: BackendError): void {
+    if (this.over) return;
+    this.over = true;
+    this.#sink.failed(error);
+  }
+
+  begun(): void {
+    this.#sink.begun();
+  }
+
+  drain(): void {
+    this.#sink.drain();
+  }
+
+  pushed(): void {
+    this.#sink.pushed();
+  }
+
+  head(...head: Parameters<BackendSink['head']>): void {
+    const connection = this.#connection!;
+    const answer = connection.loginAnswer;
+    if (answer !== 'none') this.#owner.bind(connection, this.share);
+    // A login goes on when its first message is answered by "unauthorised", and a later one by a next message.
+    const [status] = head;
+    const refused = status === 401 || status === 407;
+    connection.login = refused && this.step !== 'none' && (this.step !== 'later' || answer === 'next');
+    this.#sink.head(...head);
+  }
+
+  body(bytes: Uint8Array): void {
+    this.#sink.body(bytes);
+  }
+
+  end(): void {
+    this.over = true;
+    this.#leave();
+    this.#sink.end();
+  }
+
+  /** A kept connection that dies before it answers was most likely closed while idle: once more on another one. */
+  failed(error: BackendError): void {
+    const stale = error.code === 'ERR_BACKEND_CLOSED' && this.#connection?.untouched === true;
+    this.#leave();
+    if (!stale || !this.#mayRepeat || this.over) return this.fail(error);
+    this.#owner.assign(this);
+  }
+
+  #leave(): void {
+    this.#connection = undefined;
+    this.#owner.busy(this, -1);
+  }
+}
