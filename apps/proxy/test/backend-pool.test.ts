@@ -289,7 +289,7 @@ async function begun(request: BackendRequest, answer = ''): Promise<{ connection
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const socket = connectTcp((server.address() as AddressInfo).port, '127.0.0.1');
   await new Promise<void>((resolve) => socket.once('connect', resolve));
-  const connection = new BackendConnection(socket, { released: () => undefined, gone: () => undefined });
+  const connection = new BackendConnection(socket, { released() {}, gone() {}, handlerFailed() {} });
   socket.on('data', (bytes) => connection.read(bytes));
   const sink = new Recorded();
   connection.begin(request, sink);
