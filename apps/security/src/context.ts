@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import { Connectors } from './directories/connectors.ts';
 import { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
+import { LiveKeys } from './live-keys.ts';
 import { SecurityNode } from './node.ts';
 import type { RealmContext } from './realm-context.ts';
 import { Refusals } from './refusals.ts';
@@ -37,15 +38,16 @@ function monotonicMs(): number {
   return performance.now();
 }
 
-/** Builds the context; `useKeys` puts renewed keys in place. */
-export function contextOf(parts: ContextParts): { context: RealmContext; useKeys: (keys: RealmKeys) => void } {
+/** Builds the context. */
+export function contextOf(parts: ContextParts): RealmContext {
   const { config, access, log, shared, node } = parts;
-  let keys = parts.keys;
+  const liveKeys = new LiveKeys(access, parts.keys, monotonicMs);
   const context: RealmContext = {
     access,
     get keys() {
-      return keys;
+      return liveKeys.current;
     },
+    liveKeys,
     policies: new PolicyCache(),
     log,
     metrics: createMetrics(),
@@ -66,8 +68,5 @@ export function contextOf(parts: ContextParts): { context: RealmContext; useKeys
     degraded: () => (shared.bus.connected ? [] : [`${node.id}: Redis does not answer; pushes are polled`]),
   };
   const syncs = new DirectorySyncs(context);
-  const useKeys = (renewed: RealmKeys): void => {
-    keys = renewed;
-  };
-  return { context, useKeys };
+  return context;
 }

@@ -65,8 +65,8 @@ export class Handshakes {
   }
 
   async #begin(hs1: Uint8Array, address: string): Promise<RelayResult> {
-    const { access, keys, addressThrottle } = this.#context;
-    const rs = keys.handshake.get(decodeHs1(hs1).kid);
+    const { access, liveKeys, addressThrottle } = this.#context;
+    const rs = await liveKeys.find(decodeHs1(hs1).kid);
     if (!rs) return { message: encodeHint('UNKNOWN_KID') };
     if (!verifyMac1(access.crypto, rs.publicKey, hs1)) return { message: encodeHint('BAD_MESSAGE') };
     const waitMs = await addressThrottle.take(address);

@@ -1,5 +1,13 @@
 import type { webcrypto } from 'node:crypto';
-import { type AccessContext, loadRealmKeys, type RealmKey, StoreError, storeRealmKey } from '@sallyport/access';
+import {
+  type AccessContext,
+  loadHandshakeKeys,
+  loadRealmKeys,
+  type RealmKey,
+  retireHandshakeKeys,
+  StoreError,
+  storeRealmKey,
+} from '@sallyport/access';
 import {
   decodeText,
   encodeText,
@@ -27,9 +35,15 @@ export interface SigningKey {
 
 /** All keys of a realm that Security works with, unwrapped in memory. */
 export interface RealmKeys {
-  /** Static X25519 keys by kid; the newest is the one that links and site maps name. */
+  /** Static X25519 keys by kid, also those that no site map names yet. */
   readonly handshake: ReadonlyMap<number, KeyPair>;
+  /** The newest that site maps name: for links. */
   readonly newestKid: number;
+  /** Row id of the newest, and whether it is published. */
+  readonly newestId: string;
+  readonly published: boolean;
+  /** Version of the site map with which these keys were read. */
+  readonly mapVersion: number;
   readonly root: SigningKey;
   /** SHA-256 thumbprint of the root key (RFC 7638), 32 bytes: what devices pin. */
   readonly rootThumbprint: Uint8Array;
@@ -39,15 +53,35 @@ export interface RealmKeys {
 
 /** Loads the keys of a realm; makes those that are missing, and a new handshake key when the newest gets old. */
 export async function openRealmKeys(access: AccessContext): Promise<RealmKeys> {
-  const handshake = await ensureHandshakeKeys(access);
+  await ensureHandshakeKeys(access);
   const root = await ensureSigningKey(access, 'root', 'EdDSA');
   return {
-    handshake: new Map(handshake.map((key) => [kidOf(key), keyPairOf(key)])),
-    newestKid: kidOf(handshake[0]!),
+    ...(await handshakePart(access)),
     root,
     rootThumbprint: parseBase64Url(await calculateJwkThumbprint(root.publicJwk, 'sha256')),
     assertion: await ensureSigningKey(access, 'assertion', 'ES256'),
     ca: await openCa(await ensureCaKey(access)),
+  };
+}
+
+/** The same keys with the handshake keys of this moment. */
+export async function rereadHandshakeKeys(access: AccessContext, keys: RealmKeys): Promise<RealmKeys> {
+  return { ...keys, ...(await handshakePart(access)) };
+}
+
+async function handshakePart(
+  access: AccessContext,
+): Promise<Pick<RealmKeys, 'handshake' | 'newestKid' | 'newestId' | 'published' | 'mapVersion'>> {
+  const { keys, mapVersion } = await loadHandshakeKeys(access);
+  const [newest] = keys;
+  const named = keys.find(({ published }) => published);
+  if (!newest || !named) throw new TypeError('the realm has no handshake key');
+  return {
+    handshake: new Map(keys.map((key) => [kidOf(key), keyPairOf(key)])),
+    newestKid: kidOf(named),
+    newestId: newest.id,
+    published: newest.published,
+    mapVersion,
   };
 }
 
@@ -56,12 +90,13 @@ function storeTime({ store }: AccessContext): Promise<number> {
   return store.transaction(async (transaction) => transaction.now());
 }
 
-async function ensureHandshakeKeys(access: AccessContext): Promise<RealmKey[]> {
-  const known = await loadRealmKeys(access, 'handshake');
+async function ensureHandshakeKeys(access: AccessContext): Promise<void> {
+  await retireHandshakeKeys(access);
+  const [newest] = (await loadHandshakeKeys(access)).keys;
   const createdAt = await storeTime(access);
-  if (known[0] && createdAt - known[0].createdAt < HANDSHAKE_ROTATE_MS) return known;
+  if (newest && createdAt - newest.createdAt < HANDSHAKE_ROTATE_MS) return;
   const stored = await access.store.transaction(({ tables }) => tables.keys.count({ where: { purpose: 'handshake' } }));
-  return ensureKey(access, 'handshake', async () => {
+  await ensureKey(access, 'handshake', async () => {
     const pair = access.crypto.generateKeyPair();
     const kid = 1 + (access.crypto.randomBytes(4).reduce((value, byte) => value * 256 + byte, 0) % 0x7fffffff);
     const publicPart = { kid, key: formatBase64Url(pair.publicKey) };

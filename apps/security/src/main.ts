@@ -30,7 +30,7 @@ import { openDatabase } from './database.ts';
 import { probeOf } from './database-probe.ts';
 import { startErasing } from './erasing.ts';
 import { addKek, keyFileOf, noteSealed, openKeks } from './kek.ts';
-import { openRealmKeys, type RealmKeys } from './keys.ts';
+import { openRealmKeys } from './keys.ts';
 import { createPasswordHasher } from './passwords.ts';
 import type { RealmContext } from './realm-context.ts';
 import { openSharedState } from './shared-state.ts';
@@ -56,16 +56,11 @@ function urlOf({ host, port }: ListenAddress): string {
  * Reads the realm's keys again, which makes a new handshake key when the newest gets old, and renews the certificates of
  * the listeners. Both well before the old ones end.
  */
-function renewKeys(
-  config: Config,
-  context: RealmContext,
-  useKeys: (keys: RealmKeys) => void,
-  services: readonly FastifyInstance[],
-): NodeJS.Timeout {
+function renewKeys(config: Config, context: RealmContext, services: readonly FastifyInstance[]): NodeJS.Timeout {
   return setInterval(async () => {
     try {
       const keys = await openRealmKeys(context.access);
-      useKeys(keys);
+      context.liveKeys.use(keys);
       const { certificate, key } = await keys.ca.issueServer(config.SALLYPORT_NAMES, Date.now());
       for (const service of services) {
         const server = service.server as unknown as ReturnType<typeof createServer>;
@@ -161,7 +156,7 @@ async function start(): Promise<void> {
   const adminUrl = config.SALLYPORT_ADMIN_URL ?? urlOf(config.SALLYPORT_ADMIN_LISTEN);
   const node = nodeOf(config, { proxyUrl, adminUrl, version });
   const shared = openSharedState(config);
-  const { context, useKeys } = contextOf({ config, access, keys, log, shared, node });
+  const context = contextOf({ config, access, keys, log, shared, node });
   await node.tell(context);
   const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, Date.now());
   const { service: proxies, handshakes, endControl } = createProxyService(context, certificate);
@@ -174,7 +169,7 @@ async function start(): Promise<void> {
   context.syncs.start();
   context.refusals.start();
   const stopErasing = startErasing(context);
-  const renewal = renewKeys(config, context, useKeys, [proxies, admin]);
+  const renewal = renewKeys(config, context, [proxies, admin]);
 
   let stopping = false;
   const stop = async (): Promise<void> => {

@@ -21,7 +21,7 @@ const CLOCK_WARNING_MS = 2_000;
 const FORGET_MS = 600_000;
 
 /** Who this node is. */
-export type NodeSelf = Omit<NodeWord, 'state' | 'degraded'>;
+export type NodeSelf = Omit<NodeWord, 'state' | 'degraded' | 'keyId'>;
 
 /**
  * This Security node among the others: tells of itself, and knows which nodes and leases live by watching their beats on
@@ -59,13 +59,17 @@ export class SecurityNode {
 
   /** Tells of this node once and reads the farm; the first call makes it known. */
   async tell(context: RealmContext): Promise<FarmView> {
-    const word = { ...this.#self, state: this.#draining ? 'draining' : 'up', degraded: context.degraded() } as const;
+    const { newestId: keyId } = context.liveKeys.current;
+    const state = this.#draining ? 'draining' : 'up';
+    const word = { ...this.#self, state, degraded: context.degraded(), keyId } as const;
     const view = await recordNode(context.access, word, context.wallMs);
     const moved = this.#view !== undefined && view.realm.head > this.#view.realm.head;
     this.#view = view;
     this.leases.observe(view.leases);
     this.nodes.observe(view.nodes);
     this.#checkClock(context, view.clockOffsetMs);
+    const awake = view.nodes.filter((row) => this.nodes.awake(row));
+    await context.liveKeys.follow({ mapVersion: view.realm.mapVersion, awake });
     if (moved) context.bus.publish('entries');
     await this.#tidy(context, view);
     return view;

@@ -4,6 +4,7 @@ import type { AddressThrottle } from './address-throttle.ts';
 import type { Connectors } from './directories/connectors.ts';
 import type { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
+import type { LiveKeys } from './live-keys.ts';
 import type { SecurityNode } from './node.ts';
 import type { Refusals } from './refusals.ts';
 
@@ -12,6 +13,8 @@ export interface RealmContext {
   readonly access: AccessContext;
   /** The keys of this moment: they are renewed while the server runs, so read them anew for each request. */
   readonly keys: RealmKeys;
+  /** The same while the farm changes them. */
+  readonly liveKeys: LiveKeys;
   readonly policies: PolicyCache;
   readonly log: Log;
   readonly metrics: Metrics;

@@ -1,5 +1,4 @@
-import { getRealm } from '@sallyport/access';
-import { formatBase64Url } from '@sallyport/channel';
+import { getRealm, readMapKeys } from '@sallyport/access';
 import { CompactSign, type JWK } from 'jose';
 import { providerEntries } from './directories/providers.ts';
 import type { RealmContext } from './realm-context.ts';
@@ -19,16 +18,20 @@ export function siteMapSigner(context: RealmContext): () => Promise<string> {
 }
 
 async function signSiteMap({ access, keys }: RealmContext): Promise<string> {
-  const { sites, mapVersion, directories } = await access.store.transaction(async (transaction) => ({
+  const { sites, realm, directories, handshake } = await access.store.transaction(async (transaction) => ({
+    // One transaction and rows alone: two nodes never sign different maps with one `seq`.
+    handshake: await readMapKeys(transaction),
     sites: await transaction.tables.sites.list(),
-    mapVersion: (await getRealm(transaction)).mapVersion,
+    realm: await getRealm(transaction),
     directories: await transaction.tables.directories.list(),
   }));
   const map = {
     realm: access.store.realm,
-    seq: mapVersion,
+    seq: realm.mapVersion,
+    epoch: realm.epoch,
     sites: sites.map(({ name, origins, resources }) => ({ name, origins, resources })),
-    keys: [...keys.handshake].map(([kid, { publicKey }]) => ({ kid, rs: formatBase64Url(publicKey) })),
+    keys: handshake.published.map(({ kid, key }) => ({ kid, rs: key })),
+    revoked: handshake.retired.map(({ kid }) => kid),
     suites: [1, 2],
     signIn: ['password'],
     providers: providerEntries(directories),

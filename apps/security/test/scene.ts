@@ -1,4 +1,5 @@
 import {
+  type AccessContext,
   createKeyring,
   ensureRealm,
   firstOperatorToken,
@@ -16,6 +17,7 @@ import { addressThrottle } from '../src/address-throttle.ts';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
 import { openRealmKeys } from '../src/keys.ts';
+import { LiveKeys } from '../src/live-keys.ts';
 import { SecurityNode } from '../src/node.ts';
 import { createPasswordHasher } from '../src/passwords.ts';
 import type { RealmContext } from '../src/realm-context.ts';
@@ -23,30 +25,44 @@ import { Refusals } from '../src/refusals.ts';
 
 const NODE = { id: 'n1', proxyUrl: 'https://localhost', adminUrl: 'https://localhost', version: '0', startedAt: 0 };
 
-/** A Security server's inside on a store in memory, with a clock that the test moves. */
-export async function scene(): Promise<{
+/** What two nodes of one farm have in common. */
+export interface SharedScene {
+  readonly access: AccessContext;
+  readonly clock: { now: number };
+}
+
+/** A Security server's inside on a store in memory, with a clock that the test moves; a further node of another's farm. */
+export async function scene(
+  shared?: SharedScene,
+  id = 'n1',
+): Promise<{
   context: RealmContext;
   clock: { now: number };
   token: string;
   lines: string[];
 }> {
-  const clock = { now: Date.now() };
+  const clock = shared?.clock ?? { now: Date.now() };
   const lines: string[] = [];
   const crypto = nodeCrypto();
   const now = (): number => clock.now;
-  const access = {
+  const access: AccessContext = shared?.access ?? {
     store: new MemoryStore(now).in('main'),
     crypto,
     keyring: createKeyring(crypto, new Map([[1, crypto.randomBytes(32)]]), 1),
     passwords: createPasswordHasher(),
   };
   await ensureRealm(access);
-  const oneTime = (await firstOperatorToken(access, 'n1'))!;
-  const { token } = (await redeemOperatorToken(access, { token: oneTime, name: 'olga' }))!;
+  const oneTime = await firstOperatorToken(access, id);
+  const redeemed = oneTime && (await redeemOperatorToken(access, { token: oneTime, name: 'olga' }));
+  const token = redeemed ? redeemed.token : '';
   const log = createLog('security', 'info', { write: (line) => void lines.push(line) });
+  const liveKeys = new LiveKeys(access, await openRealmKeys(access), now);
   const context: RealmContext = {
     access,
-    keys: await openRealmKeys(access),
+    get keys() {
+      return liveKeys.current;
+    },
+    liveKeys,
     policies: new PolicyCache(),
     log,
     metrics: createMetrics(),
@@ -64,7 +80,7 @@ export async function scene(): Promise<{
     directoryUrl: undefined,
     bus: memoryBus(),
     presence: memoryPresence(),
-    node: new SecurityNode(NODE, now),
+    node: new SecurityNode({ ...NODE, id }, now),
     wallMs: now,
     monotonicMs: now,
     degraded: () => [],

@@ -149,7 +149,19 @@ export { BusyError, type PlaceLimits, Places } from './places.ts';
 export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet, removeRight } from './policies.ts';
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
 export { bumpMapVersion, changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
-export { loadRealmKeys, type RealmKey, rewrapRealm, storeRealmKey } from './realm-keys.ts';
+export {
+  type HandshakeKeys,
+  type HandshakePart,
+  loadHandshakeKeys,
+  loadRealmKeys,
+  type MapKeys,
+  publishHandshakeKey,
+  type RealmKey,
+  readMapKeys,
+  retireHandshakeKeys,
+  rewrapRealm,
+  storeRealmKey,
+} from './realm-keys.ts';
 export { appendRevocation, effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';

@@ -91,6 +91,11 @@ export class NodeWatch {
     return this.#now() - (this.#sightings.seenAt(id) ?? Number.NEGATIVE_INFINITY);
   }
 
+  /** True while a node may be answering: up, or draining. */
+  awake({ id }: NodeRow): boolean {
+    return this.silentMs(id) < NODE_SILENCE_MS;
+  }
+
   lives({ id, state }: NodeRow): boolean {
     return state === 'up' && this.silentMs(id) < NODE_SILENCE_MS;
   }

@@ -1,7 +1,8 @@
 import type { AccessContext } from './context.ts';
 import { kekOf, PURPOSES } from './keyring.ts';
-import { bumpMapVersion } from './realm.ts';
+import { bumpMapVersion, getRealm } from './realm.ts';
 import { resealRows } from './sealed-store.ts';
+import type { Transaction } from './store.ts';
 import type { Json, KeyPurpose, KeyRow } from './tables.ts';
 
 /** A key of the realm with its secret unwrapped. */
@@ -14,13 +15,100 @@ export interface RealmKey {
   readonly expiresAt: number;
 }
 
-/** Stores a key, wrapped. Of two nodes that make one at the same time the first wins; read again after a conflict. */
+/**
+ * Stores a key, wrapped. Of two nodes that make one at the same time the first wins; read again after a conflict. A
+ * handshake key is not published yet, unless it is the only one.
+ */
 export async function storeRealmKey(access: AccessContext, key: RealmKey): Promise<void> {
   const secret = access.keyring.wrap(key.secret, PURPOSES.key(access.store.realm, key.id));
   await access.store.transaction(async (transaction) => {
-    if (key.purpose === 'handshake') await bumpMapVersion(transaction);
-    await transaction.tables.keys.insert({ ...key, secret });
+    const { keys } = transaction.tables;
+    const row = { ...key, secret, publishedAt: null, retiredAt: null };
+    if (key.purpose !== 'handshake') return keys.insert(row);
+    await bumpMapVersion(transaction);
+    const others = (await keys.list({ where: { purpose: 'handshake', retiredAt: null } })).filter(isPublished);
+    await keys.insert(others.length > 0 ? row : { ...row, publishedAt: transaction.now() });
   });
+}
+
+function isPublished({ publishedAt }: KeyRow): boolean {
+  return publishedAt !== null;
+}
+
+/** Handshake keys that are good, with the version of the site map they were read with. */
+export interface HandshakeKeys {
+  /** Newest first; those behind the first published one are older. */
+  readonly keys: readonly (RealmKey & { readonly published: boolean })[];
+  readonly mapVersion: number;
+}
+
+/** All handshake keys that devices may come with, published or not. */
+export async function loadHandshakeKeys(access: AccessContext): Promise<HandshakeKeys> {
+  const { rows, mapVersion } = await access.store.transaction(async (transaction) => ({
+    rows: await transaction.tables.keys.list({ where: { purpose: 'handshake', retiredAt: null } }),
+    mapVersion: (await getRealm(transaction)).mapVersion,
+  }));
+  const keys = newestFirst(rows).flatMap((row) => {
+    const key = unwrapKey(access, row);
+    return key ? [{ ...key, published: isPublished(row) }] : [];
+  });
+  return { keys, mapVersion };
+}
+
+/** Lets site maps and links name a handshake key that every node has. */
+export async function publishHandshakeKey(access: AccessContext, id: string): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    await bumpMapVersion(transaction);
+    const where = { id, publishedAt: null, retiredAt: null };
+    await transaction.tables.keys.update({ where }, { publishedAt: transaction.now() });
+  });
+}
+
+/** Retires handshake keys whose time is over: their secrets are erased. Never the only one that is published. */
+export async function retireHandshakeKeys(access: AccessContext): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    const { keys } = transaction.tables;
+    const now = transaction.now();
+    const rows = newestFirst(await keys.list({ where: { purpose: 'handshake', retiredAt: null } }));
+    const over = rows.filter(({ expiresAt, id }) => expiresAt <= now && id !== rows.find(isPublished)?.id);
+    if (over.length === 0) return;
+    await bumpMapVersion(transaction);
+    for (const { id } of over) await keys.update({ where: { id } }, { retiredAt: now, secret: null });
+  });
+}
+
+/** The public part of a handshake key: its id on the wire, and the key as base64url. */
+export interface HandshakePart {
+  readonly kid: number;
+  readonly key: string;
+}
+
+/** The handshake keys of a site map: from rows alone, so that all nodes make the same map of one version. */
+export interface MapKeys {
+  /** Published, the newest first. */
+  readonly published: readonly HandshakePart[];
+  /** Retired, the newest first. */
+  readonly retired: readonly HandshakePart[];
+}
+
+/** Retired keys that a site map names at most: those of about eight years. */
+const MAX_RETIRED = 64;
+
+/** Public parts of the handshake keys that a site map shows. */
+export async function readMapKeys({ tables }: Transaction): Promise<MapKeys> {
+  const rows = newestFirst(await tables.keys.list({ where: { purpose: 'handshake' } }));
+  const partOf = ({ publicPart }: KeyRow): HandshakePart => publicPart as unknown as HandshakePart;
+  return {
+    published: rows.filter((row) => isPublished(row) && row.retiredAt === null).map(partOf),
+    retired: rows
+      .filter(({ retiredAt }) => retiredAt !== null)
+      .slice(0, MAX_RETIRED)
+      .map(partOf),
+  };
+}
+
+function newestFirst(rows: readonly KeyRow[]): KeyRow[] {
+  return [...rows].sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
 }
 
 /** All keys of a purpose that have not expired, newest first. */
@@ -29,14 +117,14 @@ export async function loadRealmKeys(access: AccessContext, purpose: KeyPurpose):
     rows: await transaction.tables.keys.list({ where: { purpose } }),
     now: transaction.now(),
   }));
-  return rows
-    .filter(({ expiresAt }) => expiresAt > now)
-    .sort((a, b) => b.createdAt - a.createdAt)
-    .map((row) => unwrapKey(access, row));
+  return newestFirst(rows.filter(({ expiresAt }) => expiresAt > now)).flatMap((row) => unwrapKey(access, row) ?? []);
 }
 
-function unwrapKey(access: AccessContext, row: KeyRow): RealmKey {
-  return { ...row, secret: access.keyring.unwrap(row.secret, PURPOSES.key(access.store.realm, row.id)) };
+function unwrapKey(access: AccessContext, row: KeyRow): RealmKey | undefined {
+  const { id, purpose, publicPart, createdAt, expiresAt, secret } = row;
+  if (!secret) return undefined;
+  const unwrapped = access.keyring.unwrap(secret, PURPOSES.key(access.store.realm, id));
+  return { id, purpose, publicPart, createdAt, expiresAt, secret: unwrapped };
 }
 
 /**
@@ -54,7 +142,7 @@ export async function rewrapRealm(access: AccessContext): Promise<number> {
       return access.keyring.wrap(access.keyring.unwrap(envelope, purpose), purpose);
     };
     for (const { id, secret } of await tables.keys.list()) {
-      await tables.keys.update({ where: { id } }, { secret: renew(secret, PURPOSES.key(realm, id)) });
+      await tables.keys.update({ where: { id } }, { secret: secret && renew(secret, PURPOSES.key(realm, id)) });
     }
     for (const { id } of await tables.installations.list()) {
       const row = (await tables.installations.find({ id }, 'update'))!;

@@ -52,10 +52,17 @@ function createRealm(access: AccessContext, longestLeaseMs: number): Promise<boo
   });
 }
 
-/** The site map changes: devices keep the map with the highest version. Locks the realm's row. */
+/**
+ * The site map changes: devices keep the map with the highest version. It follows the clock where that is ahead, so that a
+ * realm that was restored from a backup goes on above every version that devices have seen; call it with each new epoch.
+ * Locks the realm's row.
+ */
 export async function bumpMapVersion(transaction: Transaction): Promise<void> {
   const { mapVersion } = await getRealm(transaction, 'update');
-  await transaction.tables.realms.update({ where: { id: 'realm' } }, { mapVersion: mapVersion + 1 });
+  await transaction.tables.realms.update(
+    { where: { id: 'realm' } },
+    { mapVersion: Math.max(mapVersion + 1, transaction.now()) },
+  );
 }
 
 /** The realm's row. @throws AccessError ERR_ACCESS_NOT_FOUND before ensureRealm. */

@@ -27,7 +27,7 @@ export interface RealmRow {
   readonly policyVersion: number;
   /** Sessions created before this are over, epoch ms. */
   readonly notBefore: number;
-  /** Counts up with every change that a site map shows; no clock is trusted with that. */
+  /** Goes up with every change that a site map shows, whatever clocks say; after a restore it is above all before. */
   readonly mapVersion: number;
   readonly settings: Json;
 }
@@ -272,6 +272,8 @@ export interface NodeRow {
   readonly clockOffsetMs: number;
   /** Why it works worse than it could, in words; empty when it does not. */
   readonly degraded: Json;
+  /** The newest handshake key that it can answer with. */
+  readonly keyId: string;
 }
 
 export interface AuditRow {
@@ -299,9 +301,14 @@ export interface KeyRow {
   readonly purpose: KeyPurpose;
   /** Public part: X25519 key, JWK or certificate, as JSON. */
   readonly publicPart: Json;
-  readonly secret: Uint8Array;
+  /** Wrapped; null once the key is retired. */
+  readonly secret: Uint8Array | null;
   readonly createdAt: number;
   readonly expiresAt: number;
+  /** Since when site maps name it; null while not every node has it. For handshake keys only, as is `retiredAt`. */
+  readonly publishedAt: number | null;
+  /** Since when it is good for nothing any more. */
+  readonly retiredAt: number | null;
 }
 
 /** A key-encryption key, by what tells it from others with its number; the key itself is outside of the store. */
@@ -596,6 +603,8 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       secret: 'bytes',
       createdAt: 'int',
       expiresAt: 'int',
+      publishedAt: 'int',
+      retiredAt: 'int',
       rowMac: 'bytes',
     },
   },
@@ -662,6 +671,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       seenAt: 'int',
       clockOffsetMs: 'int',
       degraded: 'json',
+      keyId: 'text',
     },
   },
   directories: {

@@ -10,6 +10,7 @@ const WORD = {
   startedAt: 0,
   state: 'up',
   degraded: [],
+  keyId: '',
 } as const;
 
 test.each([
