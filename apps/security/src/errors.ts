@@ -2,7 +2,7 @@ import type { AccessErrorCode, StoreErrorCode } from '@sallyport/access';
 import type { DirectoryErrorCode } from '@sallyport/directory';
 import type { ErrorTable } from '@sallyport/http-service';
 
-type Known = AccessErrorCode | StoreErrorCode | DirectoryErrorCode | 'ERR_ACCESS_BUSY';
+type Known = AccessErrorCode | StoreErrorCode | DirectoryErrorCode | 'ERR_ACCESS_BUSY' | 'ERR_SECURITY_NOT_IN_FORCE';
 
 /** Status and title of every error of the rules and the store. A store that does not answer is 503, never "not found". */
 export const ERRORS: ErrorTable & Readonly<Record<Known, { status: number; title: string }>> = {
@@ -24,5 +24,6 @@ export const ERRORS: ErrorTable & Readonly<Record<Known, { status: number; title
   ERR_DIRECTORY_ANSWER: { status: 422, title: 'the directory does not answer as it should' },
   ERR_DIRECTORY_SETTINGS: { status: 422, title: 'the settings of the directory are not valid' },
   ERR_DIRECTORY_REFUSED: { status: 403, title: 'the sign-in was refused' },
+  ERR_SECURITY_NOT_IN_FORCE: { status: 503, title: 'committed, but not in force everywhere yet; try again' },
   ERR_ACCESS_BUSY: { status: 503, title: 'too much is asked at once; nothing was done, try again' },
 };

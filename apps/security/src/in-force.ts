@@ -1,11 +1,22 @@
-import { untilInForce, type WaitingNode } from '@sallyport/access';
+import { type InForce, type Patience, untilHeadInForce, untilInForce, type WaitingNode } from '@sallyport/access';
 import type { RealmContext } from './realm-context.ts';
 
 /**
- * How long a change that a directory caused waits to be in force before it is acknowledged, ms: longer than the lease of a
- * Proxy that is cut off.
+ * How long a change that a directory caused waits to be in force: leases end by themselves, the longest that may be set after
+ * five minutes. A database that does not answer is waited for less long.
  */
-const FORCE_MS = 20_000;
+const PATIENCE: Patience = { maxMs: 310_000, unreadableMs: 20_000 };
+
+/** What was changed is committed, but may not be in force: no directory hears "done" meanwhile. */
+export class NotInForceError extends Error {
+  readonly statusCode = 503;
+  readonly code = 'ERR_SECURITY_NOT_IN_FORCE';
+
+  constructor({ waitingFor }: InForce) {
+    super(`committed, but not in force everywhere yet: waits for ${waitingFor.map(({ proxy }) => proxy).join(', ')}`);
+    this.name = 'NotInForceError';
+  }
+}
 
 /** This node as it waits for a revocation to be in force. */
 export function waitingNode({ access, node, bus, monotonicMs, log }: RealmContext): WaitingNode {
@@ -14,9 +25,14 @@ export function waitingNode({ access, node, bus, monotonicMs, log }: RealmContex
   return { access, leases: node.leases, hold: node.hold, bus, monotonicMs, trouble };
 }
 
-/** Waits until every Proxy has applied an entry of the log: who is out is out. Entry 0 stands for none. */
+/**
+ * Waits until every Proxy has applied an entry of the log: who is out is out. Entry 0 stands for a change that found its work
+ * done: then for everything so far, because the try that did it may not have waited.
+ * @throws NotInForceError when that cannot be said; the caller repeats its request then
+ */
 export async function whenInForce(context: RealmContext, index: number): Promise<void> {
-  if (index === 0) return;
-  context.bus.publish('entries');
-  await untilInForce(waitingNode(context), { index }, FORCE_MS);
+  const node = waitingNode(context);
+  const force = index === 0 ? untilHeadInForce(node, PATIENCE) : untilInForce(node, { index }, PATIENCE);
+  const answer = await force;
+  if (answer.waitingFor.length > 0) throw new NotInForceError(answer);
 }

@@ -79,18 +79,13 @@ export async function findProxy(access: AccessContext, name: string): Promise<Pr
 
 /** Takes a Proxy's right to talk to Security; false for an unknown one. Its lease is not extended any more. */
 export async function revokeProxy(access: AccessContext, name: string, by: Actor): Promise<boolean> {
-  return access.store.transaction(async (transaction) => {
-    const at = transaction.now();
-    const found = await transaction.tables.proxies.update({ where: { name, revokedAt: null } }, { revokedAt: at });
-    if (found === 0) return false;
-    await appendAudit(transaction, access.crypto, {
-      ...by,
-      action: 'proxy.revoke',
-      subject: name,
-      outcome: 'done',
-      at,
-    });
-    return true;
+  // The realm's lock keeps beats away: none that found it unrevoked is recorded after the commit.
+  return change(access, by, async (begun) => {
+    const where = { name, revokedAt: null };
+    const found = await begun.tables.proxies.update({ where }, { revokedAt: begun.at });
+    if (found === 0) begun.unchanged();
+    else begun.audit('proxy.revoke', name);
+    return found > 0;
   });
 }
 

@@ -34,28 +34,68 @@ export interface WaitingNode {
   readonly nextBeat?: (ms: number) => Promise<void>;
 }
 
+/** How long somebody waits, ms. */
+export interface Patience {
+  readonly maxMs: number;
+  /** The same while the leases cannot be read at all; absent: `maxMs`. */
+  readonly unreadableMs?: number;
+}
+
 /**
  * Waits until an entry is in force: every process of a Proxy that may hold a lease has it done, or its lease has run out. To
  * call right after the entry was committed. Gives up after `maxMs` and then says for whom it waits and how long at most.
  * A database that does not answer is waited for: what was committed stays committed.
  * @throws AccessError ERR_ACCESS_LOST when the database was restored and the entry is gone: to be revoked again.
  */
-export async function untilInForce(node: WaitingNode, entry: AwaitedEntry, maxMs: number): Promise<InForce> {
+export function untilInForce(node: WaitingNode, entry: AwaitedEntry, patience: Patience): Promise<InForce> {
   const committedAt = node.monotonicMs();
-  const nextBeat = node.nextBeat ?? ((ms: number) => nextMessage(node.bus, 'applied', ms));
   let awaited = entry;
-  let waitingFor: readonly WaitingProxy[] | undefined;
   node.bus.publish('entries');
-  for (;;) {
+  return untilNobody(node, patience, async () => {
     const look = await lookAt(node, awaited);
-    if (look) {
-      awaited = { index: look.entry.index, hash: look.entry.hash };
-      waitingFor = waitingOf(node, look, committedAt);
-    }
-    const waitedMs = Math.round(node.monotonicMs() - committedAt);
-    if (look && waitingFor?.length === 0) return { waitedMs, waitingFor };
-    if (waitedMs >= maxMs) return { waitedMs, waitingFor: waitingFor?.length ? waitingFor : [UNREADABLE] };
-    await nextBeat(Math.min(POLL_MS, maxMs - waitedMs));
+    if (!look) return undefined;
+    awaited = { index: look.entry.index, hash: look.entry.hash };
+    return waitingOf(node, look, committedAt);
+  });
+}
+
+/**
+ * Waits until everything that is in the log now is in force, for a request that found its work done already: perhaps by its
+ * first try, which nobody has waited for.
+ */
+export async function untilHeadInForce(node: WaitingNode, patience: Patience): Promise<InForce> {
+  const { head } = await node.access.store.transaction((transaction) => getRealm(transaction));
+  return head === 0 ? { waitedMs: 0, waitingFor: [] } : untilInForce(node, { index: head }, patience);
+}
+
+/** Waits until no process of a revoked Proxy may hold a lease. To call right after the revocation was committed. */
+export function untilProxyGone(node: WaitingNode, name: string, patience: Patience): Promise<InForce> {
+  const committedAt = node.monotonicMs();
+  return untilNobody(node, patience, async () => {
+    const look = await readLeases(node);
+    if (!look) return undefined;
+    const waiting = node.leases.waiting(look.leases, Number.MAX_SAFE_INTEGER, committedAt);
+    const own = waiting.filter(({ proxy }) => proxy === name);
+    return withHold(node, look.realm, own);
+  });
+}
+
+async function untilNobody(
+  node: WaitingNode,
+  { maxMs, unreadableMs = maxMs }: Patience,
+  look: () => Promise<readonly WaitingProxy[] | undefined>,
+): Promise<InForce> {
+  const begunAt = node.monotonicMs();
+  const nextBeat = node.nextBeat ?? ((ms: number) => nextMessage(node.bus, 'applied', ms));
+  let known: readonly WaitingProxy[] = [];
+  for (;;) {
+    const waitingFor = await look();
+    const waitedMs = Math.round(node.monotonicMs() - begunAt);
+    if (waitingFor?.length === 0) return { waitedMs, waitingFor };
+    known = waitingFor ?? known;
+    const leftMs = (waitingFor ? maxMs : unreadableMs) - waitedMs;
+    if (leftMs <= 0) return { waitedMs, waitingFor: known.length > 0 ? known : [UNREADABLE] };
+    await nextBeat(Math.min(POLL_MS, leftMs));
   }
 }
 
@@ -94,10 +134,26 @@ function lost(cause?: unknown): AccessError {
   return new AccessError('ERR_ACCESS_LOST', 'the database was restored meanwhile: revoke again', { cause });
 }
 
+async function readLeases({ access, trouble }: WaitingNode): Promise<Omit<Look, 'entry'> | undefined> {
+  try {
+    return await access.store.transaction(async (transaction) => {
+      const realm = await getRealm(transaction);
+      return { realm, leases: await transaction.tables.leases.list() };
+    });
+  } catch (error) {
+    if (error instanceof AccessError) throw error;
+    trouble(error);
+    return undefined;
+  }
+}
+
+function waitingOf(node: WaitingNode, look: Look, committedAt: number): WaitingProxy[] {
+  return withHold(node, look.realm, node.leases.waiting(look.leases, look.entry.index, committedAt));
+}
+
 /** Before the hold of the epoch is over, leases that no row knows may live. */
-function waitingOf({ leases, hold }: WaitingNode, look: Look, committedAt: number): WaitingProxy[] {
-  const waiting = leases.waiting(look.leases, look.entry.index, committedAt);
-  const remainingMs = hold.remainingMs(look.realm);
+function withHold({ hold }: WaitingNode, realm: RealmRow, waiting: WaitingProxy[]): WaitingProxy[] {
+  const remainingMs = hold.remainingMs(realm);
   if (remainingMs === 0) return waiting;
   return [...waiting, { proxy: '(leases from before the restore)', instance: '', applied: 0, remainingMs }];
 }

@@ -100,7 +100,15 @@ export {
 export { EpochFence, fencedStore } from './fence.ts';
 export { endHold, Hold, raiseLongestLease } from './hold.ts';
 export { randomId } from './ids.ts';
-export { type AwaitedEntry, type InForce, untilInForce, type WaitingNode } from './in-force.ts';
+export {
+  type AwaitedEntry,
+  type InForce,
+  type Patience,
+  untilHeadInForce,
+  untilInForce,
+  untilProxyGone,
+  type WaitingNode,
+} from './in-force.ts';
 export { checkKeks, nextKekId } from './keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './lease.ts';

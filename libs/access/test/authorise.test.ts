@@ -1,19 +1,23 @@
 import { DeviceOpening, decodeHello, deriveSessionSecret, encodeText, keyOf, type SharedKey } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import {
+  type AccessContext,
   type Authorisation,
   authorise,
+  bumpMapVersion,
   createSession,
   disableUser,
   type HelloRequest,
   issueCode,
   keyCandidates,
+  leaseKeyOf,
   PolicyCache,
   putGroup,
   putPolicy,
   putResource,
   putSite,
   putUser,
+  reauthorise,
   revoke,
 } from '../src/index.ts';
 import { BY, enrolWithPassword, scene } from './scene.ts';
@@ -31,6 +35,7 @@ const CONTEXT = {
   sdk: 'test',
 };
 const HERE = { proxy: 'p1', site: 'here', instance: '1'.repeat(32) };
+const LEASE = { applied: 0, expiresAt: 0, channels: 1, beat: 1, leaseMs: 15_000, node: 'n1' };
 const BACKEND = { url: 'http://127.0.0.1:1', networks: [] };
 
 /** A realm with sessions of users, and HELLOs of them. */
@@ -150,4 +155,67 @@ test('a secret that this node cannot unwrap is "later" for its device, and nothi
   });
   const answers = await ask([hello('ada', 1), hello('eve', 1)]);
   expect(answers.map(said)).toEqual(['UNAVAILABLE', 'granted to eve']);
+});
+
+test('grants belong to who opened the channel: no other Proxy, process or site gets one for a session id', async () => {
+  const { access, hello, ask, cache, sidOf } = await signedIn(['ada']);
+  const granted = await ask([hello('ada', 1)]);
+  expect(granted.map(said)).toEqual(['granted to ada']);
+  await access.store.transaction(({ tables }) =>
+    tables.leases.insertEach(
+      [leaseKeyOf('p1', HERE.instance), leaseKeyOf('p2', HERE.instance)].map((proxy) => ({ ...LEASE, proxy })),
+    ),
+  );
+  const sid = Buffer.from(sidOf('ada')).toString('hex');
+  const read = async (over: object) => {
+    const rights = await reauthorise(access, cache, { sid, holder: { ...HERE, ...over } });
+    return typeof rights === 'string' ? rights : rights.userName;
+  };
+  expect(await read({})).toBe('ada');
+  for (const other of [{ proxy: 'p2' }, { instance: '2'.repeat(32) }, { site: 'branch' }])
+    expect(await read(other)).toBe('no channel');
+  await revoke(access, { requestId: 'r1', kind: 'session', subject: sid }, BY);
+  // Who has no channel does not even hear that the session is over.
+  expect(await read({})).toBe('over');
+  expect(await read({ proxy: 'p2' })).toBe('no channel');
+  await access.store.transaction(({ tables }) => tables.leases.remove({}));
+  expect(await read({ proxy: 'p1' })).toBe('over');
+});
+
+test('what a process opened goes with its lease row', async () => {
+  const { access, hello, ask, cache, sidOf } = await signedIn(['ada']);
+  await ask([hello('ada', 1)]);
+  const sid = Buffer.from(sidOf('ada')).toString('hex');
+  expect(await reauthorise(access, cache, { sid, holder: HERE })).toBe('no channel');
+});
+
+test('a site that names resources serves those only, one that does not exist nothing', async () => {
+  const { access, hello, ask } = await signedIn(['ada']);
+  const names = async (chanNo: number) => {
+    const [answer] = await ask([hello('ada', chanNo)]);
+    return answer?.status === 'granted' ? answer.grant.resources.map(({ name }) => name) : answer?.hint;
+  };
+  expect(await names(1)).toEqual(['wiki']);
+  await putSite(access, { name: 'here', origins: [], resources: ['other'] }, BY);
+  expect(await names(2)).toEqual([]);
+  await putSite(access, { name: 'here', origins: [], resources: ['other', 'wiki'] }, BY);
+  expect(await names(3)).toEqual(['wiki']);
+  await access.store.transaction(({ tables }) => tables.sites.remove({}));
+  await bump(access);
+  expect(await names(4)).toEqual([]);
+});
+
+function bump(access: AccessContext): Promise<unknown> {
+  return access.store.transaction((transaction) => bumpMapVersion(transaction));
+}
+
+test('policies are those of this epoch: a restored realm may count to the same version with others', async () => {
+  const { access, hello, ask } = await signedIn(['ada']);
+  await ask([hello('ada', 1)]);
+  await access.store.transaction(async ({ tables }) => {
+    await tables.policies.remove({});
+    await tables.realms.update({ where: { id: 'realm' } }, { epoch: 'f'.repeat(32) });
+  });
+  const [answer] = await ask([hello('ada', 2)]);
+  expect(answer).toMatchObject({ grant: { resources: [], epoch: 'f'.repeat(32), app: 'a@1', generation: 0 } });
 });

@@ -27,6 +27,8 @@ export interface ServiceOptions {
 export type ErrorTable = Readonly<Record<string, { readonly status: number; readonly title: string }>>;
 
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Seconds after which a client may try again what could not be done now. */
+const RETRY_AFTER_SECONDS = '5';
 const HEADERS_LIMIT = 32 * 1024;
 
 /** An error with a body of its own. */
@@ -82,6 +84,7 @@ export function addHealthRoutes(service: FastifyInstance, options: Pick<ServiceO
 
 function sendProblem(reply: FastifyReply, status: number, code: string, title: string): FastifyReply {
   const body = JSON.stringify({ type: `urn:sallyport:problem:${code}`, title, status, code });
+  if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   return reply.code(status).type('application/problem+json').send(body);
 }
 

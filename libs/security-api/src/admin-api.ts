@@ -170,6 +170,13 @@ export const RevocationView = Type.Object(
 );
 export type RevocationView = Static<typeof RevocationView>;
 
+/** A Proxy that was revoked: over when none of its processes may hold a lease any more. */
+export const ProxyRevocationView = Type.Object(
+  { done: Type.Boolean(), inForce: Type.Boolean(), waitedMs: Type.Integer(), waitingFor: Type.Array(Waiting) },
+  { ...CLOSED, $id: 'ProxyRevocation' },
+);
+export type ProxyRevocationView = Static<typeof ProxyRevocationView>;
+
 export const AuditView = Type.Object(
   {
     seq: Type.Integer(),

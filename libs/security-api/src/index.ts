@@ -17,6 +17,7 @@ export {
   PolicyInput,
   PolicyView,
   ProblemView,
+  ProxyRevocationView,
   ProxyView,
   RealmSettings,
   RealmSettingsPatch,

@@ -104,7 +104,7 @@ export class VirtualNode {
           nextBeat: (ms) => this.#world.sleep(ms, this.machine),
         },
         row,
-        30_000,
+        { maxMs: 30_000 },
       );
       return life === this.#life && force.waitingFor.length === 0 ? 'in force' : undefined;
     } catch {

@@ -1,4 +1,11 @@
-import type { JoinTokenView, ProxyView, RealmSettings, SiteView, StatusView } from '@sallyport/security-api';
+import type {
+  JoinTokenView,
+  ProxyRevocationView,
+  ProxyView,
+  RealmSettings,
+  SiteView,
+  StatusView,
+} from '@sallyport/security-api';
 import type { Command } from 'commander';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
@@ -47,12 +54,16 @@ function addProxyCommands(program: Command): void {
       if (!globals.reason)
         throw new CliError('why? revoking a Proxy needs a reason', 'add: --reason "host was broken into"');
       const reason = globals.reason;
-      const { done } = await withAdmin(globals, (admin) =>
-        admin.call<{ done: boolean }>('POST', `/v1/proxies/${name}/revoke`, { reason }),
+      const { done, inForce, waitingFor } = await withAdmin(globals, (admin) =>
+        admin.call<ProxyRevocationView>('POST', `/v1/proxies/${name}/revoke`, { reason }),
       );
+      const what = done ? `${name} is revoked` : `there is no Proxy ${name} that may serve`;
       process.stdout.write(
-        done ? `${name} may not serve any more once its lease has run out\n` : `there is no Proxy ${name}\n`,
+        inForce ? `${what}, and holds no lease any more\n` : `${what}, but may serve for a while:\n`,
       );
+      for (const { proxy, instance, remainingMs } of waitingFor)
+        process.stdout.write(`  ${proxy} ${instance.slice(0, 8)} for ${Math.ceil(remainingMs / 1_000)} s at most\n`);
+      if (!inForce) process.exitCode = 1;
     });
   proxy
     .command('list')

@@ -7,11 +7,13 @@ import {
   removeNode,
   revokeProxy,
   settingsOf,
+  untilProxyGone,
 } from '@sallyport/access';
 import { formatBase64Url } from '@sallyport/channel';
 import {
   JoinTokenInput,
   JoinTokenView,
+  ProxyRevocationView,
   RealmSettings,
   RealmSettingsPatch,
   SiteInput,
@@ -20,8 +22,10 @@ import {
 } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import { waitingNode } from '../in-force.ts';
 import type { AdminRoutes } from './admin.ts';
 import { actorOf, Done, NameParam, NodeParam, operation } from './operation.ts';
+import { forceView, WAIT_LIMIT } from './revoking.ts';
 import { statusOf } from './status.ts';
 
 /** Sites, Proxies, nodes, settings and the status. */
@@ -65,10 +69,21 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
   );
   service.post<{ Params: NameParam }>(
     '/v1/proxies/:name/revoke',
-    operation('proxies.revoke', "Take a Proxy's right to serve; its certificate is worth nothing any more", Done, {
-      params: NameParam,
-    }),
-    async (request) => ({ done: await revokeProxy(access, request.params.name, actorOf(request)) }),
+    operation(
+      'proxies.revoke',
+      "Take a Proxy's right to serve; its certificate is worth nothing any more",
+      ProxyRevocationView,
+      {
+        params: NameParam,
+      },
+    ),
+    async (request) => {
+      const { name } = request.params;
+      const done = await revokeProxy(access, name, actorOf(request));
+      // Also for one that was revoked before: perhaps nobody has waited.
+      const force = await untilProxyGone(waitingNode(context), name, WAIT_LIMIT);
+      return { done, ...forceView(context.wallMs(), force) };
+    },
   );
   service.get('/v1/realm', operation('realm.get', 'Settings of the realm', RealmSettings), async () =>
     settingsOf(await access.store.transaction((transaction) => getRealm(transaction))),

@@ -20,7 +20,7 @@ import Type, { type Static } from 'typebox';
 import { waitingNode, whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, NameParam, operation, requestIdOf } from './operation.ts';
-import { revocationView, WAIT_LIMIT_MS } from './revoking.ts';
+import { revocationView, WAIT_LIMIT } from './revoking.ts';
 
 /** Which users: after an id, and how many at most. */
 const UserPage = Type.Object({
@@ -78,7 +78,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
       const by = actorOf(request);
       const requestId = requestIdOf(request) ?? randomId(access.crypto);
       const index = await disableUser(access, request.params.name, requestId, by);
-      const force = await untilInForce(waitingNode(context), { index }, WAIT_LIMIT_MS);
+      const force = await untilInForce(waitingNode(context), { index }, WAIT_LIMIT);
       const found = (await findUser(access, request.params.name))!;
       return revocationView(context, { index, kind: 'user', subject: found.user.id, reason: by.reason }, force);
     },
@@ -100,7 +100,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
       const by = actorOf(request);
       const requestId = requestIdOf(request) ?? randomId(access.crypto);
       const index = await removeUser(access, request.params.name, requestId, by);
-      const force = await untilInForce(waitingNode(context), { index }, WAIT_LIMIT_MS);
+      const force = await untilInForce(waitingNode(context), { index }, WAIT_LIMIT);
       const entry = { index, kind: 'user', subject: request.params.name, reason: by.reason } as const;
       return revocationView(context, entry, force);
     },

@@ -1,9 +1,9 @@
-import type { InForce } from '@sallyport/access';
-import type { RevocationView } from '@sallyport/security-api';
+import type { InForce, Patience } from '@sallyport/access';
+import type { ProxyRevocationView, RevocationView } from '@sallyport/security-api';
 import type { RealmContext } from '../realm-context.ts';
 
-/** How long an answer waits for a revocation to be in force, ms. */
-export const WAIT_LIMIT_MS = 60_000;
+/** How long an answer waits for a revocation to be in force: then it says for whom. */
+export const WAIT_LIMIT: Patience = { maxMs: 60_000 };
 
 /** The answer to a revocation: in force, or for whom it waits and until when. */
 export function revocationView(
@@ -12,6 +12,11 @@ export function revocationView(
   { waitedMs, waitingFor }: InForce,
 ): RevocationView {
   const at = wallMs();
+  return { ...entry, at, ...forceView(at, { waitedMs, waitingFor }) };
+}
+
+/** For whom something waits, and until when at the latest. */
+export function forceView(at: number, { waitedMs, waitingFor }: InForce): Omit<ProxyRevocationView, 'done'> {
   const waiting = waitingFor.map((proxy) => ({ ...proxy, untilAt: at + proxy.remainingMs }));
-  return { ...entry, at, inForce: waiting.length === 0, waitedMs, waitingFor: waiting };
+  return { inForce: waiting.length === 0, waitedMs, waitingFor: waiting };
 }

@@ -142,7 +142,7 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   });
   service.post<ById>('/Users', limit, async (request, reply) => {
     const { user, index } = await createScimUser(context, request.scim, bodyOf(request));
-    await whenInForce(context, index);
+    if (index > 0) await whenInForce(context, index);
     const { location } = user['meta'] as { location: string };
     return send(reply.header('location', location), 201, project(user, request.query));
   });
@@ -159,8 +159,9 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   });
   service.delete<ById>('/Users/:id', limit, async ({ scim, params }, reply) => {
     const index = await removeScimUser(context, scim, params.id);
+    // Not there any more: perhaps by a first try that nobody has waited for.
+    await whenInForce(context, index ?? 0);
     if (index === undefined) return sendNotFound(reply);
-    await whenInForce(context, index);
     return reply.code(204).send();
   });
   refuseOthers(service, '/Users', ['GET', 'POST']);
@@ -204,8 +205,8 @@ function addGroupRoutes(service: FastifyInstance, context: RealmContext): void {
   });
   service.delete<ById>('/Groups/:id', limit, async ({ scim, params }, reply) => {
     const index = await removeScimGroup(context, scim, params.id);
+    await whenInForce(context, index ?? 0);
     if (index === undefined) return sendNotFound(reply);
-    await whenInForce(context, index);
     return reply.code(204).send();
   });
   refuseOthers(service, '/Groups', ['GET', 'POST']);

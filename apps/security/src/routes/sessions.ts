@@ -6,7 +6,7 @@ import Type, { type Static } from 'typebox';
 import { waitingNode } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { IdParam, operation } from './operation.ts';
-import { revocationView, WAIT_LIMIT_MS } from './revoking.ts';
+import { revocationView, WAIT_LIMIT } from './revoking.ts';
 
 /** Sessions, revocations and the audit log. */
 export function addSessionRoutes(service: FastifyInstance, context: RealmContext): void {
@@ -49,7 +49,7 @@ export function addSessionRoutes(service: FastifyInstance, context: RealmContext
         { requestId: request.params.id, kind, subject },
         { actor: request.operator.operator.name, reason },
       );
-      const force = await untilInForce(waitingNode(context), row, WAIT_LIMIT_MS);
+      const force = await untilInForce(waitingNode(context), row, WAIT_LIMIT);
       return revocationView(context, { index: row.index, kind: row.kind, subject: row.subject, reason }, force);
     },
   );

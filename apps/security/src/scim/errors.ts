@@ -2,6 +2,7 @@ import { StoreError } from '@sallyport/access';
 import { ScimError, URNS } from '@sallyport/directory';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyReply } from 'fastify';
+import { NotInForceError } from '../in-force.ts';
 
 /** Media type of SCIM (RFC 7644, section 3.1). */
 export const SCIM_TYPE = 'application/scim+json';
@@ -58,7 +59,8 @@ export function sendFailure(
     return sendError(reply, 400, 'a value cannot be stored', 'invalidValue');
   const status = error instanceof StoreError ? 503 : (error.statusCode ?? 500);
   if (status < 500) return sendError(reply, status, error.message, status === 400 ? 'invalidSyntax' : undefined);
-  if (error instanceof ScimStatusError) return sendError(reply, status, error.message);
+  if (error instanceof ScimStatusError || error instanceof NotInForceError)
+    return sendError(reply, status, error.message);
   log.error({ err: error }, 'a SCIM request failed');
   return sendError(
     reply,

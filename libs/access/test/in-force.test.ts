@@ -1,0 +1,169 @@
+import { expect, test } from 'vitest';
+import {
+  type AccessContext,
+  EpochFence,
+  fencedStore,
+  getRealm,
+  Hold,
+  issueJoinToken,
+  LeaseWatch,
+  memoryBus,
+  recordBeat,
+  redeemJoinToken,
+  revoke,
+  revokeProxy,
+  StoreError,
+  untilHeadInForce,
+  untilInForce,
+  untilProxyGone,
+} from '../src/index.ts';
+import { BY, scene } from './scene.ts';
+
+const LEASE_MS = 15_000;
+const ONE = '1'.repeat(32);
+const TWO = '2'.repeat(32);
+const LONG = { maxMs: 1_000_000 };
+
+/** A realm with a Proxy, and a node that waits on a clock of its own. */
+async function waiting() {
+  const { access: bare } = await scene();
+  const { id, secret } = await issueJoinToken(bare, { name: 'p1', site: 'here' }, BY);
+  await redeemJoinToken(bare, id, secret);
+  const fence = new EpochFence();
+  const access: AccessContext = { ...bare, store: fencedStore(bare.store, fence) };
+  const realm = () => bare.store.transaction((transaction) => getRealm(transaction));
+  fence.pin((await realm()).epoch);
+  const clock = { mono: 0 };
+  const monotonicMs = (): number => clock.mono;
+  const meanwhile: (() => Promise<unknown>)[] = [];
+  const node = {
+    access,
+    leases: new LeaseWatch(monotonicMs),
+    hold: new Hold(monotonicMs),
+    bus: memoryBus(),
+    monotonicMs,
+    trouble: () => undefined,
+    nextBeat: async (ms: number): Promise<void> => {
+      clock.mono += ms;
+      await meanwhile.shift()?.();
+    },
+  };
+  const beat = async (instance: string, place: 'fresh' | 'head') => {
+    const { epoch, head, headHash } = await realm();
+    const where =
+      place === 'fresh' ? { seen: 0, hash: '', done: 0 } : { epoch, seen: head, hash: headHash, done: head };
+    return recordBeat(access, { proxy: 'p1', beat: { instance, channels: 0, ...where }, leaseMs: LEASE_MS, node: 'n' });
+  };
+  const change = (row: object) =>
+    bare.store.transaction(({ tables }) => tables.realms.update({ where: { id: 'realm' } }, row));
+  const everything = () => revoke(access, { requestId: 'r', kind: 'before', subject: 'now' }, BY);
+  return { access, bare, node, clock, beat, change, everything, meanwhile };
+}
+
+test('two processes of one Proxy are two: that one has an entry does not hide that the other has not', async () => {
+  const { node, beat, everything, meanwhile } = await waiting();
+  await beat(ONE, 'fresh');
+  await beat(TWO, 'fresh');
+  const entry = await everything();
+  meanwhile.push(() => beat(ONE, 'head'));
+  const force = await untilInForce(node, entry, { maxMs: 1_000 });
+  expect(force.waitingFor).toMatchObject([{ proxy: 'p1', instance: TWO }]);
+  expect((await untilInForce(node, entry, LONG)).waitingFor).toEqual([]);
+});
+
+test('in a new epoch nothing is in force before the longest lease of the one before is over', async () => {
+  const { node, change, everything } = await waiting();
+  await change({ held: false, longestLeaseMs: 60_000 });
+  const { waitedMs } = await untilInForce(node, await everything(), LONG);
+  expect(waitedMs).toBeGreaterThanOrEqual(60_050);
+  await change({ held: true });
+  expect((await untilInForce(node, { index: 1 }, LONG)).waitedMs).toBe(0);
+});
+
+test.each([
+  ['the entry is gone', ({ bare }) => bare.store.transaction(({ tables }) => tables.revocations.remove({}))],
+  ['another one stands in its place', ({ bare }) => swap(bare)],
+  ['the database has another epoch', ({ change }) => change({ epoch: 'f'.repeat(32) })],
+  ['the database is closed', ({ change }) => change({ closed: true })],
+] satisfies [string, (of: Awaited<ReturnType<typeof waiting>>) => Promise<unknown>][])(
+  'who waits hears that a revocation is lost when %s meanwhile',
+  async (_what, goBack) => {
+    const of = await waiting();
+    await of.beat(ONE, 'fresh');
+    const entry = await of.everything();
+    of.meanwhile.push(() => goBack(of));
+    await expect(untilInForce(of.node, entry, LONG)).rejects.toMatchObject({ code: 'ERR_ACCESS_LOST' });
+  },
+);
+
+function swap({ store }: AccessContext): Promise<unknown> {
+  return store.transaction(({ tables }) => tables.revocations.update({}, { hash: 'e'.repeat(64) }));
+}
+
+test('nothing is given from a database that is closed or has another epoch: no beat, no revocation', async () => {
+  const { beat, change, everything } = await waiting();
+  await change({ closed: true });
+  await expect(everything()).rejects.toMatchObject({ code: 'ERR_STORE_FENCED' });
+  await change({ closed: false, epoch: 'f'.repeat(32) });
+  await expect(beat(ONE, 'fresh')).rejects.toMatchObject({ code: 'ERR_STORE_FENCED' });
+});
+
+test('a Proxy whose place is not in this log gets no lease and no row', async () => {
+  const { access, beat, everything } = await waiting();
+  await everything();
+  const rows = () => access.store.transaction(({ tables }) => tables.leases.count());
+  const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
+  const send = (place: object) => {
+    const beat = { instance: ONE, channels: 0, seen: 1, hash: 'e'.repeat(64), done: 1, ...place };
+    return recordBeat(access, { proxy: 'p1', beat, leaseMs: LEASE_MS, node: 'n' });
+  };
+  expect(await send({ epoch })).toEqual({ type: 'anew', epoch, supersedes: true });
+  expect(await send({ epoch, seen: 7 })).toMatchObject({ type: 'anew' });
+  expect(await send({ epoch: TWO })).toEqual({ type: 'anew', epoch, supersedes: false });
+  expect(await send({ after: TWO })).toEqual({ type: 'anew', epoch, supersedes: false });
+  expect(await rows()).toBe(0);
+  expect(await send({ after: epoch })).toMatchObject({ type: 'lease', epoch, head: 1, entries: [] });
+  expect(await beat(ONE, 'head')).toMatchObject({ type: 'lease' });
+  expect(await rows()).toBe(1);
+});
+
+test('no lease is longer than what a restore waits for', async () => {
+  const { beat, change } = await waiting();
+  await change({ longestLeaseMs: 2_000 });
+  expect(await beat(ONE, 'fresh')).toMatchObject({ leaseMs: 2_000 });
+});
+
+test('a revoked Proxy is gone when the leases of all its processes are over, not before', async () => {
+  const { access, node, beat } = await waiting();
+  await beat(ONE, 'fresh');
+  expect(await revokeProxy(access, 'p1', BY)).toBe(true);
+  expect(await beat(ONE, 'head')).toEqual({ type: 'revoked' });
+  const soon = await untilProxyGone(node, 'p1', { maxMs: 1_000 });
+  expect(soon.waitingFor).toMatchObject([{ proxy: 'p1', instance: ONE }]);
+  expect((await untilProxyGone(node, 'p1', LONG)).waitingFor).toEqual([]);
+});
+
+test('who cannot read the leases never says "in force", and gives up on them sooner', async () => {
+  const { node, everything } = await waiting();
+  const entry = await everything();
+  const store = {
+    realm: 'main',
+    transaction: async (): Promise<never> => {
+      throw new StoreError('ERR_STORE_UNAVAILABLE', 'down');
+    },
+  };
+  const blind = { ...node, access: { ...node.access, store } };
+  const { waitedMs, waitingFor } = await untilInForce(blind, entry, { maxMs: 60_000, unreadableMs: 500 });
+  expect(waitingFor).toHaveLength(1);
+  expect(waitedMs).toBe(500);
+});
+
+test('a request that finds its work done waits for everything so far', async () => {
+  const { node, beat, everything, clock } = await waiting();
+  await beat(ONE, 'fresh');
+  await everything();
+  expect((await untilHeadInForce(node, { maxMs: 1_000 })).waitingFor).toMatchObject([{ instance: ONE }]);
+  await beat(ONE, 'head');
+  clock.mono += 1;
+  expect((await untilHeadInForce(node, { maxMs: 0 })).waitingFor).toEqual([]);
+});
