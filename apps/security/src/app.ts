@@ -11,6 +11,7 @@ import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
 import { addLogoutRoute } from './routes/logout.ts';
 import { addProxyRoutes } from './routes/proxies.ts';
 import { addScimRoutes, SCIM_PREFIX } from './routes/scim.ts';
+import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
 import { siteMapSigner } from './site-map.ts';
 
@@ -45,6 +46,7 @@ export function createProxyService(
   const service = createService({ ...options, https }, ERRORS);
   context.metrics.gauge('sallyport_handshakes_in_flight', 'handshakes waiting for HS3', () => handshakes.size);
   addHealthRoutes(service, options);
+  addTextCheck(service);
   addProxyRoutes(service, { context, handshakes, siteMap, identify });
   const endControl = attachControl(service.server as unknown as Server, context, identify);
   return { service, handshakes, endControl };
@@ -59,7 +61,10 @@ export function createDirectoryService(context: RealmContext, certificate: Serve
   const https = { minVersion: 'TLSv1.2', cert: certificate.certificate, key: certificate.key } as const;
   const service = createService({ ...options, https }, ERRORS);
   service.get('/healthz', async () => ({ status: 'ok' }));
-  addLogoutRoute(service, context);
+  void service.register(async (scope) => {
+    addTextCheck(scope as unknown as FastifyInstance);
+    addLogoutRoute(scope as unknown as FastifyInstance, context);
+  });
   void service.register(async (scope) => addScimRoutes(scope as unknown as FastifyInstance, context), {
     prefix: SCIM_PREFIX,
   });
@@ -91,6 +96,7 @@ export async function createAdminService(
   });
   await service.register(async (scope) => {
     addHealthRoutes(scope as unknown as FastifyInstance, options);
+    addTextCheck(scope as unknown as FastifyInstance);
     addAdminRoutes(scope as unknown as FastifyInstance, routes);
     scope.get('/openapi.json', { schema: { hide: true } as object }, async () => service.swagger());
   });

@@ -147,6 +147,13 @@ export class CborFields {
     return value;
   }
 
+  /** A text of one line: no control characters (ISO 6429: C0, DEL, C1). */
+  line(name: string, maxLength = 256): string {
+    const value = this.text(name, maxLength);
+    demand(!/\p{Cc}/u.test(value), 'ERR_CHANNEL_CBOR', `field ${name}: expected a text without control characters`);
+    return value;
+  }
+
   optionalText(name: string, maxLength = 256): string | undefined {
     return this.has(name) ? this.text(name, maxLength) : undefined;
   }

@@ -80,15 +80,15 @@ export function parseContext(fields: CborFields): AppContext {
   const posture = fields.map('posture');
   const known = POSTURE_FIELDS.map(([name, field]) => [name, posture.flag(field)] as const);
   return {
-    id: fields.text('id', 128),
-    version: fields.text('version', 32),
-    build: fields.text('build', 32),
+    id: fields.line('id', 128),
+    version: fields.line('version', 32),
+    build: fields.line('build', 32),
     signer: fields.bytes('signer', 32),
-    os: fields.text('os', 32),
-    osVersion: fields.text('os_version', 64),
-    osPatch: fields.text('os_patch', 64),
-    model: fields.text('model', 128),
+    os: fields.line('os', 32),
+    osVersion: fields.line('os_version', 64),
+    osPatch: fields.line('os_patch', 64),
+    model: fields.line('model', 128),
     posture: Object.fromEntries(known.filter(([, value]) => value !== undefined)),
-    sdk: fields.text('sdk', 64),
+    sdk: fields.line('sdk', 64),
   };
 }

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { Backend, ContextRule, RevocationKind } from './grant.ts';
+import { Text } from './text.ts';
 
 const CLOSED = { additionalProperties: false } as const;
 /** Names of users, groups, resources, policies and sites. */
@@ -8,13 +9,13 @@ const Name = Type.String({ pattern: NamePattern });
 const Names = Type.Array(Name, { maxItems: 256 });
 
 /** Why an operator does something; goes into the audit log. */
-const Reason = Type.String({ minLength: 3, maxLength: 500 });
+const Reason = Text({ minLength: 3, maxLength: 500 });
 const Time = Type.Integer({ description: 'epoch ms' });
 const OptionalTime = Type.Union([Time, Type.Null()]);
 
 export const UserInput = Type.Object(
   {
-    displayName: Type.Optional(Type.String({ maxLength: 128 })),
+    displayName: Type.Optional(Text({ maxLength: 128 })),
     password: Type.Optional(Type.String({ minLength: 8, maxLength: 256 })),
     groups: Type.Optional(Names),
     /** Whether sessions go on after a new password; they end otherwise. */
@@ -61,7 +62,7 @@ export const ResourceInput = Type.Object(
     kind: Type.Union([Type.Literal('http'), Type.Literal('tcp')]),
     authority: Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$', maxLength: 255 }),
     backend: Backend,
-    title: Type.Optional(Type.String({ maxLength: 128 })),
+    title: Type.Optional(Text({ maxLength: 128 })),
   },
   { ...CLOSED, $id: 'ResourceInput' },
 );
@@ -136,7 +137,7 @@ export const SessionView = Type.Object(
 export type SessionView = Static<typeof SessionView>;
 
 export const RevocationInput = Type.Object(
-  { kind: RevocationKind, subject: Type.String({ minLength: 1, maxLength: 256 }), reason: Reason },
+  { kind: RevocationKind, subject: Text({ minLength: 1, maxLength: 256 }), reason: Reason },
   { ...CLOSED, $id: 'RevocationInput' },
 );
 export type RevocationInput = Static<typeof RevocationInput>;

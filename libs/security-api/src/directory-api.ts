@@ -1,8 +1,9 @@
 import Type, { type Static } from 'typebox';
+import { Text } from './text.ts';
 
 const CLOSED = { additionalProperties: false } as const;
 const Time = Type.Integer({ description: 'epoch ms' });
-const Text = Type.String({ minLength: 1, maxLength: 512 });
+const Line = Text({ minLength: 1, maxLength: 512 });
 const Pem = Type.String({ maxLength: 65_536 });
 const HttpsUrl = Type.String({ pattern: '^https://[^\\s#@]+$', maxLength: 512 });
 
@@ -24,20 +25,20 @@ export const LdapSettings = Type.Object(
     }),
     ca: Type.Optional(Pem),
     flavour: Type.Union([Type.Literal('ad'), Type.Literal('standard')]),
-    bindDn: Text,
-    base: Text,
-    groupBase: Type.Optional(Text),
-    userFilter: Type.Optional(Text),
-    groupFilter: Type.Optional(Text),
+    bindDn: Line,
+    base: Line,
+    groupBase: Type.Optional(Line),
+    userFilter: Type.Optional(Line),
+    groupFilter: Type.Optional(Line),
     /** LDAP attributes where they are not the usual ones. */
     attributes: Type.Optional(
       Type.Partial(
-        Type.Object({ id: Text, login: Text, displayName: Text, version: Text, member: Text }, CLOSED),
+        Type.Object({ id: Line, login: Line, displayName: Line, version: Line, member: Line }, CLOSED),
         CLOSED,
       ),
     ),
     /** Further attributes to keep, by the name that a migration matches them by. */
-    keep: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z][A-Za-z0-9]{0,63}$' }), Text)),
+    keep: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z][A-Za-z0-9]{0,63}$' }), Line)),
     syncEveryMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 86_400_000 })),
     fullEveryMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 7 * 86_400_000 })),
   },
@@ -51,27 +52,27 @@ export const OidcSettings = Type.Object(
     ...COMMON,
     issuer: HttpsUrl,
     ca: Type.Optional(Pem),
-    clientId: Text,
-    scope: Type.Optional(Text),
+    clientId: Line,
+    scope: Type.Optional(Line),
     /** Where the provider may send devices back to; exact. */
     redirects: Type.Array(Type.String({ pattern: '^[a-z][a-z0-9+.-]*:[^\\s#]+$', maxLength: 255 }), {
       minItems: 1,
       maxItems: 16,
     }),
     /** Entra ID: the one tenant whose users may come (claim `tid`). */
-    tenant: Type.Optional(Text),
+    tenant: Type.Optional(Line),
     /** Claim that names the user for ever; `sub` unless the provider has a better one, like Entra ID's `oid`. */
-    subjectClaim: Type.Optional(Text),
+    subjectClaim: Type.Optional(Line),
     /** The directory that pushes the accounts of this provider: its externalId is the subject here. */
-    accounts: Type.Optional(Text),
-    groupsClaim: Type.Optional(Text),
+    accounts: Type.Optional(Line),
+    groupsClaim: Type.Optional(Line),
     /** Where groups are asked for when there are too many for a token; Entra ID: Microsoft Graph's getMemberObjects. */
     groupsEndpoint: Type.Optional(HttpsUrl),
     /** Levels one of which the provider must confirm (claim `acr`), and methods that must all be in `amr`. */
-    acr: Type.Optional(Type.Array(Text, { minItems: 1, maxItems: 8 })),
-    amr: Type.Optional(Type.Array(Text, { minItems: 1, maxItems: 8 })),
+    acr: Type.Optional(Type.Array(Line, { minItems: 1, maxItems: 8 })),
+    amr: Type.Optional(Type.Array(Line, { minItems: 1, maxItems: 8 })),
     /** Groups of the directory, by subject, whose members may be operators. Absent: nobody by this provider. */
-    operatorGroups: Type.Optional(Type.Array(Text, { minItems: 1, maxItems: 16 })),
+    operatorGroups: Type.Optional(Type.Array(Line, { minItems: 1, maxItems: 16 })),
   },
   { ...CLOSED, $id: 'OidcSettings' },
 );
@@ -149,6 +150,8 @@ export const SyncReport = Type.Object(
     joined: Type.Integer(),
     left: Type.Integer(),
     held: Type.Integer(),
+    /** Entries that fit the filters, but have no id or no login that may be read. */
+    unreadable: Type.Optional(Type.Integer()),
   },
   CLOSED,
 );
@@ -231,9 +234,9 @@ export type GroupMapInput = Static<typeof GroupMapInput>;
 
 export const MigrationInput = Type.Object(
   {
-    from: Text,
-    to: Text,
-    match: Type.Tuple([Text, Text]),
+    from: Line,
+    to: Line,
+    match: Type.Tuple([Line, Line]),
     apply: Type.Boolean(),
     /** Users whose rights would change may move. */
     acceptRights: Type.Optional(Type.Boolean()),
@@ -304,7 +307,7 @@ export type OperatorProvider = Static<typeof OperatorProvider>;
 
 export const OperatorOidcLogin = Type.Object(
   {
-    directory: Text,
+    directory: Line,
     code: Type.String({ minLength: 1, maxLength: 4_096 }),
     verifier: Type.String({ pattern: '^[A-Za-z0-9._~-]{43,128}$' }),
     redirect: Type.String({ pattern: '^http://127\\.0\\.0\\.1:[0-9]{1,5}/$' }),

@@ -7,6 +7,7 @@ import type { User } from '@sallyport/security-api';
 import { Attribute, Change, type Client } from 'ldapts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
+import { HOSTILE_FILTERS } from '../src/directory/hostile.ts';
 import { directoryOf, lastRefusal, ldapInput, settled, sync, userNamed } from '../src/directory/operate.ts';
 import { dnOf, groupDn, loginOf, PERSON_PASSWORD, standardTree } from '../src/directory/people.ts';
 import { READER_PASSWORD, RealLdap, SUFFIX } from '../src/directory/slapd.ts';
@@ -284,13 +285,70 @@ test('a wrong activation code tells nothing of the password, and the directory i
 test('hostile ids and names find nobody in the directory', async () => {
   const list = new URL('../../../../shared/corpora/ldap/LDAP_FUZZ.txt', import.meta.url);
   if (!existsSync(list)) console.log(`the folder of third-party data is missing: ${list.pathname} is not tried`);
-  const lines = existsSync(list) ? readFileSync(list, 'utf8').split('\n').filter(Boolean) : ['*)(uid=*', '*'];
+  const more = existsSync(list) ? readFileSync(list, 'utf8').split('\n').filter(Boolean) : [];
   const { settings, secrets } = ldapInput(ldap) as { settings: never; secrets: never };
   const connector = new LdapConnector(settings, secrets);
-  for (const line of lines) {
+  for (const line of [...HOSTILE_FILTERS, ...more]) {
     expect(await connector.checkPassword(line, PERSON_PASSWORD), line).toBe('wrong');
     expect(await connector.checkPassword(dnOf(16), line), line).toBe('wrong');
   }
+});
+
+test('two entries whose names differ by a space are two people; logins and uids of posixGroup find them', async () => {
+  const people: [string, string, string][] = [
+    ['cn=Doe\\, Ann', 'ann', 'Doe, Ann'],
+    ['cn=Doe\\,Ann', 'ann2', 'Doe,Ann'],
+    ['cn=\\23Ann\\2BBob+uid=ann3', 'ann3', '#Ann+Bob'],
+  ];
+  for (const [rdn, uid, cn] of people)
+    await root.add(`${rdn},ou=people,${SUFFIX}`, { objectClass: ['inetOrgPerson'], uid, cn, sn: 'Ann' });
+  await root.add(groupDn('secret-ann'), {
+    objectClass: ['groupOfNames'],
+    cn: 'secret-ann',
+    member: [`CN=Doe\\2C Ann, OU=People,${SUFFIX}`, `UID=ann3 + CN=\\#Ann\\+Bob,ou=people,${SUFFIX}`],
+  });
+  await root.add(groupDn('unix'), {
+    objectClass: ['posixGroup'],
+    cn: 'unix',
+    gidNumber: '7',
+    memberUid: ['ann2', 'nobody'],
+  });
+  const view = await sync(gateway.operator, 'corp');
+  expect([view.trouble, view.report?.unreadable]).toEqual([null, 0]);
+  expect((await userOf('ann'))!.groups).toEqual(['secret-ann@corp']);
+  expect((await userOf('ann2'))!.groups).toEqual(['unix@corp']);
+  expect((await userOf('ann3'))!.groups).toEqual(['secret-ann@corp']);
+});
+
+test('logins that two people swap between two syncs follow them, and who was deleted can come again', async () => {
+  const [a, b] = [(await userOf(loginOf(20)))!, (await userOf(loginOf(21)))!];
+  await root.modifyDN(dnOf(20), `uid=swapping,ou=people,${SUFFIX}`);
+  await root.modifyDN(dnOf(21), dnOf(20));
+  await root.modifyDN(`uid=swapping,ou=people,${SUFFIX}`, dnOf(21));
+  expect((await sync(gateway.operator, 'corp')).conflicts).toEqual([]);
+  expect([(await userOf(loginOf(20)))!.id, (await userOf(loginOf(21)))!.id]).toEqual([b.id, a.id]);
+  const entry = { objectClass: ['inetOrgPerson'], uid: 'again', cn: 'Again', sn: 'A' };
+  await root.add(`uid=again,ou=people,${SUFFIX}`, entry);
+  await sync(gateway.operator, 'corp');
+  const { id } = (await userOf('again'))!;
+  await root.del(`uid=again,ou=people,${SUFFIX}`);
+  await sync(gateway.operator, 'corp');
+  expect(await userOf('again')).toMatchObject({ enabled: false });
+  await root.add(`uid=again,ou=people,${SUFFIX}`, entry);
+  expect((await sync(gateway.operator, 'corp')).conflicts).toEqual([]);
+  expect(await userOf('again')).toMatchObject({ id, enabled: true });
+});
+
+test('a directory whose entries cannot be read is not well, and nobody is gone for it', async () => {
+  const input = ldapInput(ldap, { attributes: { login: 'telephoneNumber' } });
+  await gateway.operator.call('PUT', '/v1/directories/mute', input);
+  const view = await settled(gateway.operator, 'mute');
+  expect(view).toMatchObject({ users: 0, trouble: null, question: null });
+  expect(view.report!.unreadable).toBeGreaterThan(100);
+  expect((await sync(gateway.operator, 'mute')).report!.unreadable).toBeGreaterThan(100);
+  const { degraded } = (await gateway.operator.call('GET', '/v1/status')) as unknown as { degraded: string[] };
+  expect(degraded.join('\n')).toMatch(/directory mute has \d+ entries without an id or a login/);
+  await gateway.operator.call('DELETE', '/v1/directories/mute');
 });
 
 test('a name that somebody else has is a conflict, never a match', async () => {

@@ -23,6 +23,7 @@ function stateWord({ kind, report, trouble, question, running, progress, conflic
   if (trouble) return 'does not work';
   if (question) return 'asks';
   if (kind === 'ldap' && !report) return 'not synced yet';
+  if (report?.unreadable) return `${report.unreadable} unreadable`;
   return conflicts.length > 0 ? `${conflicts.length} conflicts` : 'well';
 }
 
@@ -39,6 +40,14 @@ export function sayDirectory(view: DirectoryView, json: boolean): void {
       `               ${created} created, ${changed} changed, ${disabled} disabled, ${removed} removed, ${joined} joined groups, ${left} left them`,
     );
   }
+  if (report?.unreadable)
+    lines.push(
+      styleText(
+        'yellow',
+        `unreadable     ${report.unreadable} entries have no id or no login that may be read: they are nobody here`,
+      ),
+      `               what is missing: sallyport directory test ${name}`,
+    );
   if (trouble)
     lines.push(
       styleText('red', `does not work  since ${formatTime(troubleSince ?? 0)}: ${trouble}`),

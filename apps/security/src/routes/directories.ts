@@ -64,7 +64,12 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
     operation('directories.list', 'All directories', Type.Array(DirectoryView)),
     async () => {
       const rows = await listDirectories(access);
-      return access.store.transaction((transaction) => Promise.all(rows.map((row) => directoryView(transaction, row))));
+      return access.store.transaction(async (transaction) => {
+        const views: DirectoryView[] = [];
+        // One after another: a transaction is one connection.
+        for (const row of rows) views.push(await directoryView(transaction, row));
+        return views;
+      });
     },
   );
   service.get<{ Params: NameParam }>(

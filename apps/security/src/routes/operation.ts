@@ -1,6 +1,6 @@
 import type { Actor } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
-import { NamePattern, ProblemView } from '@sallyport/security-api';
+import { isText, NamePattern, ProblemView, Text } from '@sallyport/security-api';
 import type { FastifyRequest } from 'fastify';
 import Type, { type Static, type TSchema } from 'typebox';
 
@@ -9,7 +9,7 @@ export const NameParam = Type.Object({ name: Type.String({ pattern: NamePattern 
 export type NameParam = Static<typeof NameParam>;
 export const IdParam = Type.Object({ id: Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$' }) });
 export type IdParam = Static<typeof IdParam>;
-export const NodeParam = Type.Object({ id: Type.String({ minLength: 1, maxLength: 128 }) });
+export const NodeParam = Type.Object({ id: Text({ minLength: 1, maxLength: 128 }) });
 export type NodeParam = Static<typeof NodeParam>;
 export const Done = Type.Object({ done: Type.Boolean() });
 
@@ -30,7 +30,9 @@ export function actorOf(request: FastifyRequest): Actor {
   if (typeof reason !== 'string' || reason.length < 3 || reason.length > 500) {
     throw new ProblemError(400, 'ERR_SECURITY_REASON', 'the header sallyport-reason (3 to 500 characters) says why');
   }
-  return { actor: request.operator.operator.name, reason: decodeReason(reason) };
+  const decoded = decodeReason(reason);
+  if (!isText(decoded)) throw new ProblemError(400, 'ERR_SECURITY_REASON', 'sallyport-reason has control characters');
+  return { actor: request.operator.operator.name, reason: decoded };
 }
 
 /** The client's own id of a change, from the header `sallyport-request`: repeated with it, a change is done once. */

@@ -12,9 +12,9 @@ export type Credentials =
 export function readCredentials(fields: CborFields): Credentials {
   const cred = fields.optionalMap('cred');
   const password = cred?.optionalMap('password');
-  if (password) return { kind: 'password', user: password.text('user', 128), secret: password.text('secret', 256) };
+  if (password) return { kind: 'password', user: password.line('user', 128), secret: password.text('secret', 256) };
   const oidc = cred?.optionalMap('oidc');
-  if (oidc) return { kind: 'oidc', directory: oidc.text('directory', 64), grant: readGrant(oidc) };
+  if (oidc) return { kind: 'oidc', directory: oidc.line('directory', 64), grant: readGrant(oidc) };
   if (cred?.has('resume')) return { kind: 'resume', token: cred.bytes('resume') };
   return { kind: 'none' };
 }

@@ -1,6 +1,7 @@
 import { type Account, NEVER } from '@sallyport/access';
 import type { Entry } from 'ldapts';
 import type { Flavour } from './flavour.ts';
+import { canonicalDn } from './names.ts';
 
 /** userAccountControl bit ACCOUNTDISABLE (MS-ADTS, section 2.2.16). */
 const ACCOUNT_DISABLED = 0x2;
@@ -60,15 +61,6 @@ export function parseGuid(text: string): Buffer {
   return bytes;
 }
 
-/** A distinguished name in the one spelling by which we compare. */
-export function normalizeDn(dn: string): string {
-  return dn
-    .toLowerCase()
-    .replace(/\s*,\s*/g, ',')
-    .replace(/\s*=\s*/g, '=')
-    .trim();
-}
-
 /** An account as an entry says; undefined for an entry that has no id or no login. */
 export function accountOf(entry: Entry, flavour: Flavour): Account | undefined {
   const subject = subjectOf(entry, flavour);
@@ -82,16 +74,23 @@ export function accountOf(entry: Entry, flavour: Flavour): Account | undefined {
     displayName: textOf(entry, flavour.displayName).slice(0, 128),
     active: isActive(entry),
     expiresAt: expiryOf(entry),
-    dn: normalizeDn(entry.dn),
+    dn: canonicalDn(entry.dn) ?? '',
     version: textOf(entry, flavour.version) || textOf(entry, flavour.changed),
     attributes: Object.fromEntries(kept.filter(([, value]) => value !== '')),
   };
 }
 
+/**
+ * What an administrator locks (draft-behera-ldap-password-policy, section 5.3.3). Any other time is that of wrong guesses by
+ * whoever can reach the directory: sign-ins wait, but nobody is dismissed for it. The same goes for AD's lockoutTime.
+ */
+const LOCKED_FOR_GOOD = '000001010000Z';
+
 function isActive(entry: Entry): boolean {
   const control = Number(textOf(entry, 'userAccountControl') || '0');
   const locked =
-    textOf(entry, 'pwdAccountLockedTime') !== '' || textOf(entry, 'nsAccountLock').toLowerCase() === 'true';
+    textOf(entry, 'pwdAccountLockedTime') === LOCKED_FOR_GOOD ||
+    textOf(entry, 'nsAccountLock').toLowerCase() === 'true';
   return (control & ACCOUNT_DISABLED) === 0 && !locked;
 }
 

@@ -22,7 +22,7 @@ export interface Flavour {
 
 const STANDARD: Flavour = {
   userFilter: '(objectClass=inetOrgPerson)',
-  groupFilter: '(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames))',
+  groupFilter: '(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup))',
   id: 'entryUUID',
   binaryId: false,
   login: 'uid',

@@ -11,9 +11,10 @@ import {
 import type { SyncProgress, SyncQuestion } from '@sallyport/security-api';
 import type { LdapConnection } from './connection.ts';
 import type { LdapConnector } from './connector.ts';
-import { normalizeDn, subjectOf, textOf } from './entry.ts';
+import { subjectOf, textOf, textsOf } from './entry.ts';
 import type { KnownAccount } from './known.ts';
 import { allMembers } from './members.ts';
+import { canonicalDn } from './names.ts';
 
 /** What the groups of a directory are synced from. */
 export interface GroupSync {
@@ -36,6 +37,8 @@ export interface GroupOutcome {
   readonly joined: number;
   readonly left: number;
   readonly held: number;
+  /** Entries of groups that have no id that may be read. */
+  readonly unreadable: number;
   readonly question: SyncQuestion | null;
   readonly index: number;
 }
@@ -62,9 +65,12 @@ const BATCH = 500;
 export async function syncGroups(access: AccessContext, sync: GroupSync): Promise<GroupOutcome> {
   const { directory } = sync.run;
   const stored = await access.store.transaction(({ tables }) => tables.directoryGroups.list({ where: { directory } }));
-  const nothing = { groups: stored.length, joined: 0, left: 0, held: 0, question: null, index: 0 };
-  if (!sync.all && !sync.accountsChanged && (await unchanged(sync, stored))) return nothing;
-  const read = await readGroups(sync);
+  const nothing = { groups: stored.length, joined: 0, left: 0, held: 0, unreadable: 0, question: null, index: 0 };
+  if (!sync.all && !sync.accountsChanged) {
+    const { same, unreadable } = await compareVersions(sync, stored);
+    if (same) return { ...nothing, unreadable };
+  }
+  const { groups: read, unreadable } = await readGroups(sync);
   const by = { actor: `directory ${directory}`, reason: `${directory}: sync of groups`, run: sync.run };
   const versions = new Map(stored.map((row) => [row.subject, `${row.version}\0${row.name}`]));
   const fresh = [...read.values()].filter(
@@ -73,9 +79,13 @@ export async function syncGroups(access: AccessContext, sync: GroupSync): Promis
   // The version is kept when the members are: a run that is cut off, or held, looks at the group again.
   await putGroups(access, { directory, groups: fresh.map((group) => ({ ...group, version: '' })), by });
   const differences = await compare(access, sync, read);
-  const gone = stored.map(({ subject }) => subject).filter((subject) => !bySubject(read).has(subject));
+  const present = bySubject(read);
+  // A group that is there but cannot be read is not gone.
+  const gone = stored
+    .filter(({ subject, name }) => !present.has(subject) && !unreadable.has(name))
+    .map(({ subject }) => subject);
   const lost = await losses(access, directory, differences, gone);
-  const counted = { ...nothing, groups: read.size };
+  const counted = { ...nothing, groups: read.size, unreadable: unreadable.size };
   let index = await applyEach(access, { sync, differences, what: 'add', by });
   const joined = differences.reduce((sum, { add }) => sum + add.length, 0);
   if (lost.size > sync.allowed) return { ...counted, joined, index, ...ask(access, sync, lost) };
@@ -107,49 +117,81 @@ function baseOf({ settings }: LdapConnector): string {
   return settings.groupBase ?? settings.base;
 }
 
-/** True when the server has the same groups in the same versions. Members are not read for that. */
-async function unchanged({ connection, connector }: GroupSync, stored: readonly DirectoryGroupRow[]): Promise<boolean> {
+/** Whether the server has the same groups in the same versions. Members are not read for that. */
+async function compareVersions(
+  { connection, connector }: GroupSync,
+  stored: readonly DirectoryGroupRow[],
+): Promise<{ same: boolean; unreadable: number }> {
   const { flavour } = connector;
   const versions = new Map(stored.map(({ subject, version }) => [subject, version]));
   let same = 0;
+  let unreadable = 0;
   const attributes = [flavour.id, flavour.version, flavour.changed];
   for await (const page of connection.pages(baseOf(connector), flavour.groupFilter, attributes))
     for (const entry of page) {
       const subject = subjectOf(entry, flavour);
-      if (subject === undefined) continue;
+      if (subject === undefined) {
+        unreadable += 1;
+        continue;
+      }
       const version = textOf(entry, flavour.version) || textOf(entry, flavour.changed);
-      if (versions.get(subject) !== version) return false;
+      if (versions.get(subject) !== version) return { same: false, unreadable };
       same += 1;
     }
-  return same === versions.size;
+  return { same: same === versions.size, unreadable };
 }
 
 /** All groups with their members, by distinguished name. */
-async function readGroups(sync: GroupSync): Promise<ReadonlyMap<string, ReadGroup>> {
+async function readGroups(
+  sync: GroupSync,
+): Promise<{ groups: ReadonlyMap<string, ReadGroup>; unreadable: ReadonlySet<string> }> {
   const { connection, connector, known } = sync;
   const { flavour } = connector;
-  const subjects = new Map([...known].map(([subject, { dn }]) => [dn, subject]));
+  const subjects = onlyOnes([...known].map(([subject, { dn }]) => [dn, subject]));
+  const logins = onlyOnes([...known].map(([subject, { login }]) => [login, subject]));
   const groups = new Map<string, ReadGroup>();
-  const attributes = [flavour.id, 'cn', flavour.version, flavour.changed, flavour.member, 'uniqueMember'];
+  const unreadable = new Set<string>();
+  const attributes = [flavour.id, 'cn', flavour.version, flavour.changed, flavour.member, 'uniqueMember', MEMBER_UID];
   for await (const page of connection.pages(baseOf(connector), flavour.groupFilter, attributes)) {
     for (const entry of page) {
       const subject = subjectOf(entry, flavour);
-      if (subject === undefined) continue;
-      const dn = normalizeDn(entry.dn);
-      const members = (await allMembers(connection, entry, flavour.member)).map(normalizeDn);
+      if (subject === undefined) {
+        unreadable.add(textOf(entry, 'cn') || entry.dn);
+        continue;
+      }
+      const dn = canonicalDn(entry.dn) ?? entry.dn;
+      const byName = flavour.member.toLowerCase() === MEMBER_UID.toLowerCase() ? [] : [flavour.member];
+      const named = await allMembers(connection, entry, byName[0] ?? 'uniqueMember');
+      const members = [...new Set(named)].flatMap((member) => canonicalDn(member) ?? []);
+      const uids = textsOf(entry, MEMBER_UID).flatMap((uid) => logins.get(uid.toLowerCase()) ?? []);
       groups.set(dn, {
         subject,
         externalId: '',
         name: textOf(entry, 'cn') || subject,
         version: textOf(entry, flavour.version) || textOf(entry, flavour.changed),
         dn,
-        accounts: members.flatMap((member) => subjects.get(member) ?? []),
+        accounts: [...members.flatMap((member) => subjects.get(member) ?? []), ...uids],
         others: members.filter((member) => !subjects.has(member)),
       });
     }
     await sync.tell({ phase: 'reading groups', done: groups.size });
   }
-  return groups;
+  return { groups, unreadable };
+}
+
+/** Members of a posixGroup (RFC 2307): logins, not names. */
+const MEMBER_UID = 'memberUid';
+
+/** What stands for exactly one: two entries of one name are no one's, since a right must not go to the wrong person. */
+function onlyOnes(pairs: readonly (readonly [name: string, subject: string])[]): ReadonlyMap<string, string> {
+  const only = new Map<string, string>();
+  const several = new Set<string>(['']);
+  for (const [name, subject] of pairs) {
+    if (only.has(name)) several.add(name);
+    only.set(name, subject);
+  }
+  for (const name of several) only.delete(name);
+  return only;
 }
 
 /** Everybody in a group, directly or through groups in it; groups that contain each other end the descent. */

@@ -1,4 +1,5 @@
 import type { AccessContext, IdentityRow } from '@sallyport/access';
+import { canonicalDn } from './names.ts';
 
 /** What is known of an account before a sync. */
 export interface KnownAccount {
@@ -6,7 +7,9 @@ export interface KnownAccount {
   readonly active: boolean;
   /** Empty while it stands for nobody. */
   readonly userId: string;
+  /** Distinguished name in its one spelling; empty when there is none. */
   readonly dn: string;
+  readonly login: string;
 }
 
 /** Rows of one page. */
@@ -18,10 +21,11 @@ export async function readKnown(access: AccessContext, directory: string): Promi
   let after = '';
   for (let more = true; more; ) {
     const rows = await readPage(access, directory, after);
-    for (const { subject, version, active, userId, dn } of rows) {
+    for (const { subject, version, active, userId, dn, login } of rows) {
       // An account in conflict is looked at again each time.
       const unplaced = active && userId === '';
-      known.set(subject, { version: unplaced ? '' : version, active, userId, dn });
+      const name = canonicalDn(dn) ?? '';
+      known.set(subject, { version: unplaced ? '' : version, active, userId, dn: name, login });
       after = subject;
     }
     more = rows.length === PAGE;

@@ -12,7 +12,7 @@ export async function allMembers(
   entry: Entry,
   attribute: string,
 ): Promise<readonly string[]> {
-  const members = [...textsOf(entry, attribute), ...textsOf(entry, 'uniqueMember')];
+  const members = [...textsOf(entry, attribute), ...textsOf(entry, 'uniqueMember').map(withoutUid)];
   let range = rangeOf(entry, attribute);
   while (range) {
     members.push(...textsOf(entry, range.name));
@@ -25,6 +25,11 @@ export async function allMembers(
     range = rangeOf(next, attribute);
   }
   return members;
+}
+
+/** A unique member may end in bits that tell apart who had the name before (RFC 4517, section 3.3.21). */
+function withoutUid(name: string): string {
+  return name.replace(/#'[01]*'B$/, '');
 }
 
 function rangeOf(entry: Entry, attribute: string): { name: string; end: string } | undefined {

@@ -14,6 +14,7 @@ import type { LdapConnector } from './connector.ts';
 import { accountOf, subjectOf, textOf, userAttributes } from './entry.ts';
 import { type GroupOutcome, syncGroups } from './group-sync.ts';
 import { type KnownAccount, readKnown } from './known.ts';
+import { canonicalDn } from './names.ts';
 
 /** Where the next incremental sync begins: only at the same server, whose numbers or clock it is made of. */
 export interface SyncCursor {
@@ -47,6 +48,8 @@ export interface SyncResult {
 
 /** Accounts of one transaction. */
 const BATCH = 500;
+/** Accounts in conflict that are tried together: in one transaction, so that names can be swapped. */
+const AGAIN_BATCH = 2_000;
 /** Users who leave in one transaction: each is several statements. */
 const LEAVING_BATCH = 25;
 /** More of the users than this share leaving at once is a question, not an order. One at a time always may. */
@@ -75,8 +78,12 @@ export class LdapSync {
   readonly #order: SyncOrder;
   readonly #known: Map<string, KnownAccount>;
   readonly #leaving = new Map<string, Account>();
-  readonly #conflicts: AccountConflict[] = [];
-  readonly #counts = { read: 0, created: 0, changed: 0, enabled: 0, disabled: 0, removed: 0, held: 0 };
+  #conflicts: AccountConflict[] = [];
+  /** Accounts that are in conflict, to be tried once more together. */
+  readonly #open = new Map<string, Account>();
+  /** Names of entries that have no id or no login that may be read. */
+  readonly #unreadable = new Set<string>();
+  readonly #counts = { read: 0, created: 0, changed: 0, enabled: 0, disabled: 0, removed: 0, held: 0, unreadable: 0 };
   #pending: Account[] = [];
   #index = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
@@ -143,7 +150,10 @@ export class LdapSync {
         this.#counts.read += 1;
         this.#changed = later(this.#changed, textOf(entry, flavour.changed));
         const account = accountOf(entry, flavour);
-        if (!account) continue;
+        if (!account) {
+          this.#noteUnreadable(entry.dn);
+          continue;
+        }
         seen.add(account.subject);
         this.#sort(account);
         if (this.#pending.length >= BATCH) await this.#flush();
@@ -155,7 +165,21 @@ export class LdapSync {
       });
     }
     await this.#flush();
+    await this.#tryAgain();
     return seen;
+  }
+
+  #noteUnreadable(dn: string): void {
+    this.#unreadable.add(canonicalDn(dn) ?? dn);
+    this.#counts.unreadable = this.#unreadable.size;
+  }
+
+  /** Names may have been swapped between accounts that were taken over in different lots. */
+  async #tryAgain(): Promise<void> {
+    const accounts = [...this.#open.values()];
+    this.#open.clear();
+    this.#conflicts = [];
+    for (let at = 0; at < accounts.length; at += AGAIN_BATCH) await this.#apply(accounts.slice(at, at + AGAIN_BATCH));
   }
 
   /** Takes an account over, unless nothing changed or it would put somebody out. */
@@ -181,18 +205,25 @@ export class LdapSync {
     this.#counts.disabled += outcome.disabled;
     this.#entered(outcome.index);
     this.#conflicts.push(...outcome.conflicts);
-    for (const { subject, dn, version, active } of accounts)
-      this.#known.set(subject, { dn, version, active, userId: this.#known.get(subject)?.userId ?? '' });
+    const open = new Set(outcome.conflicts.map(({ subject }) => subject));
+    for (const account of accounts) {
+      const { subject, dn, version, active, login } = account;
+      if (open.has(subject)) this.#open.set(subject, account);
+      const userId = this.#known.get(subject)?.userId ?? '';
+      this.#known.set(subject, { dn, version, active, login: login.toLowerCase(), userId });
+    }
   }
 
   /** The ids of everybody who is there: the only way to learn who is gone that every server knows. */
   async #readIds(connection: LdapConnection): Promise<Set<string>> {
     const { settings, flavour } = this.#connector;
     const ids = new Set<string>();
-    for await (const page of connection.pages(settings.base, flavour.userFilter, [flavour.id]))
+    const attributes = [flavour.id, flavour.login];
+    for await (const page of connection.pages(settings.base, flavour.userFilter, attributes))
       for (const entry of page) {
         const subject = subjectOf(entry, flavour);
         if (subject !== undefined) ids.add(subject);
+        if (subject === undefined || textOf(entry, flavour.login) === '') this.#noteUnreadable(entry.dn);
       }
     await this.#tell({ phase: 'looking who is gone', done: ids.size, total: this.#known.size });
     return ids;
@@ -200,7 +231,9 @@ export class LdapSync {
 
   /** Lets those go who are no longer there or no longer active, or asks when there are too many. */
   async #letGo(connection: LdapConnection, present: ReadonlySet<string>): Promise<SyncQuestion | null> {
-    const gone = [...this.#known.keys()].filter((subject) => !present.has(subject));
+    // Who is there but cannot be read is not gone.
+    const unreadable = (subject: string): boolean => this.#unreadable.has(this.#known.get(subject)!.dn);
+    const gone = [...this.#known.keys()].filter((subject) => !present.has(subject) && !unreadable(subject));
     const standing = gone.filter((subject) => this.#known.get(subject)!.userId !== '');
     const count = standing.length + this.#leaving.size;
     const users = [...this.#known.values()].filter(({ active, userId }) => active && userId !== '').length;
@@ -300,6 +333,7 @@ export class LdapSync {
       joined: groups.joined,
       left: groups.left,
       held: this.#counts.held + groups.held,
+      unreadable: this.#counts.unreadable + groups.unreadable,
     };
     const fullAt = changesOnly ? (this.#order.cursor?.fullAt ?? 0) : startedAt;
     // What was held must be seen again by the next run, so the cursor stays where it was.
