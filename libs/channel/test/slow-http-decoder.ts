@@ -122,7 +122,7 @@ class MessageDecoder<Head> {
     let length = yield* this.varint();
     while (length > 0) {
       const name = yield* this.text(length, HTTP_LIMITS.nameBytes, 'a field name');
-      const value = yield* this.string(HTTP_LIMITS.valueBytes, 'a field value');
+      const value = yield* this.string(HTTP_LIMITS.valueBytes, wordsFor(name));
       total += name.length + value.length;
       demand(total <= HTTP_LIMITS.sectionBytes, 'ERR_CHANNEL_HTTP', 'the field section is too large');
       demand(fields.length < HTTP_LIMITS.fields, 'ERR_CHANNEL_HTTP', `more than ${HTTP_LIMITS.fields} fields`);
@@ -167,4 +167,9 @@ export function slowResponseDecoder(sink: MessageSink<ResponseHead>, mode: BodyM
     sink,
     mode,
   );
+}
+
+/** Only a name that is one is repeated. */
+function wordsFor(name: string): string {
+  return /^[a-z0-9-]{1,64}$/.test(name) ? `the value of a field (${name})` : 'the value of a field';
 }
