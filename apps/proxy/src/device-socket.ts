@@ -5,6 +5,7 @@ import {
   type CryptoProvider,
   decodeHello,
   decodeHs1,
+  decodeSessionEnd,
   encodeHint,
   HINT_CODES,
   type HintCode,
@@ -170,6 +171,8 @@ export class DeviceSocket implements ChannelSocket {
         return this.#finish(message);
       case MESSAGE_TYPES.HELLO:
         return this.#open(message);
+      case MESSAGE_TYPES.END:
+        return this.#end(message);
       default:
         throw new ChannelError('ERR_CHANNEL_MESSAGE', 'the message type is not known');
     }
@@ -191,6 +194,12 @@ export class DeviceSocket implements ChannelSocket {
     this.#handshake = answer.handshake;
     this.#stepping = answer.handshake !== undefined;
     this.#socket.send(answer.message);
+  }
+
+  /** A device ends a session of its own; only Security can tell whether it may. */
+  async #end(message: Buffer): Promise<void> {
+    decodeSessionEnd(MESSAGE_TYPES.END, message);
+    this.#socket.send(await this.#farm.security.endSession(message, this.address));
   }
 
   async #open(message: Buffer): Promise<void> {

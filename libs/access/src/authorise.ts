@@ -27,9 +27,9 @@ export type BareGrant = Grant;
 
 type RefusalHint = 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED' | 'UNAVAILABLE';
 
-/** The outcome of a HELLO: a grant with its channel key, or the hint for the device. */
+/** The outcome of a HELLO: a grant with its channel key, and whether it is the session's first one; or the hint for the device. */
 export type Authorisation =
-  | { readonly status: 'granted'; readonly grant: BareGrant; readonly channelKey: ChannelKey }
+  | { readonly status: 'granted'; readonly grant: BareGrant; readonly channelKey: ChannelKey; readonly first: boolean }
   | { readonly status: 'refused'; readonly hint: RefusalHint };
 
 /** How long assertions are good, in ms; Proxies fetch new ones at half of it. */
@@ -127,7 +127,7 @@ export async function authorise(
         site: holder.site,
         groups: groups.get(live.user.id) ?? [],
       });
-      return { status: 'granted', grant, channelKey };
+      return { status: 'granted', grant, channelKey, first: live.session.chanNo === 0 };
     });
   });
 }

@@ -173,6 +173,7 @@ export {
 export { appendRevocation, effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';
+export { endByDevice, endReplacedSessions, replacedSessions } from './session-end.ts';
 export {
   type CheckedCredentials,
   createSession,

@@ -84,6 +84,7 @@ export const PURPOSES = {
   code: (realm: string, id: string): string => `${realm}/activation code/${id}`,
   session: (realm: string, sid: string): string => `${realm}/session/${sid}`,
   key: (realm: string, id: string): string => `${realm}/key/${id}`,
+  sessionEnd: (realm: string, sid: string): string => `${realm}/session/${sid}/end`,
   delegated: (realm: string, sid: string): string => `${realm}/session/${sid}/delegated`,
   directory: (realm: string, name: string): string => `${realm}/directory/${name}`,
   factor: (realm: string, userId: string): string => `${realm}/user/${userId}/second factor`,

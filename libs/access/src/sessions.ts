@@ -1,4 +1,11 @@
-import { deriveSessionSecret, type EstablishOutcome, encodeText, formatHex, SID_BYTES } from '@sallyport/channel';
+import {
+  deriveEndKey,
+  deriveSessionSecret,
+  type EstablishOutcome,
+  encodeText,
+  formatHex,
+  SID_BYTES,
+} from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
 import { AccessError } from './errors.ts';
@@ -45,6 +52,8 @@ export interface NewSession {
   readonly sid: Uint8Array;
   readonly row: SessionRow;
   readonly rotation: RotationStep;
+  /** Sessions of the installation that had not been ended before. */
+  readonly others: number;
 }
 
 /**
@@ -74,9 +83,12 @@ export async function createSession(access: AccessContext, request: SessionReque
     // The code has done its work: its key could only help somebody who reads old backups.
     if (installation.status === 'pending')
       await transaction.tables.codes.update({ where: { installationId: installation.id } }, { codeKey: null });
+    const others = await transaction.tables.sessions.count({
+      where: { installationId: installation.id, endedAt: null },
+    });
     await transaction.tables.sessions.insert(row);
     await auditLogin(access, transaction, { user, row, rotation });
-    return { sid, row, rotation };
+    return { sid, row, rotation, others };
   });
 }
 
@@ -153,6 +165,7 @@ function newSession(
     delegated: wrapDelegated(access, id, request.signIn?.delegated),
     generation: at.generation,
     holders: [],
+    endKey: access.keyring.wrap(deriveEndKey(access.crypto, secret), PURPOSES.sessionEnd(access.store.realm, id)),
   };
 }
 

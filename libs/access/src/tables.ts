@@ -208,6 +208,8 @@ export interface SessionRow {
   readonly generation: number;
   /** Who opened its channels, a list of `ChannelHolder` texts, oldest first. */
   readonly holders: Json;
+  /** The key with which its device ends it, wrapped; it outlives the secret. Null in sessions of the version before. */
+  readonly endKey: Uint8Array | null;
 }
 
 export interface ResourceRow {
@@ -537,6 +539,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       delegated: 'bytes',
       generation: 'int',
       holders: 'json',
+      endKey: 'bytes',
       rowMac: 'bytes',
     },
   },

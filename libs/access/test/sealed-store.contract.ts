@@ -37,6 +37,7 @@ const session: SessionRow = {
   delegated: null,
   generation: 0,
   holders: [],
+  endKey: null,
 };
 
 /** What a store must do when its rows are sealed: all that it does bare, and notice what others wrote. */

@@ -33,6 +33,7 @@ const session = (id: string): SessionRow => ({
   delegated: null,
   generation: 0,
   holders: [],
+  endKey: null,
 });
 
 /** What every implementation of the store port must do. */

@@ -155,6 +155,15 @@ export {
   type Role,
   verifyHelloMac,
 } from './schedule.ts';
+export {
+  decodeSessionEnd,
+  deriveEndKey,
+  type EndKey,
+  encodeSessionEnd,
+  endKeyOf,
+  type SessionEnd,
+  verifySessionEnd,
+} from './session-end.ts';
 export { isOwnField, speaksForProxy } from './spoken-fields.ts';
 export { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
 export {

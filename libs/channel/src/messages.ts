@@ -15,6 +15,8 @@ export const MESSAGE_TYPES = {
   HINT: 0x0f,
   HELLO: 0x10,
   WELCOME: 0x11,
+  END: 0x12,
+  ENDED: 0x13,
 } as const;
 
 /** Bytes of the largest WebSocket message. */

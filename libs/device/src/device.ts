@@ -13,6 +13,7 @@ import { fetchOver, mayRetry } from './fetch.ts';
 import { type CallResponse, callHttp, checkHead, type RequestBody } from './http-call.ts';
 import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
 import type { DeviceRecord, DeviceStorage, StoredProvider, StoredSession } from './record.ts';
+import { endingSession, SessionEnds } from './session-end.ts';
 import {
   type AskOneTimeCode,
   beginRecord,
@@ -60,6 +61,8 @@ const RETRY_MIN_MS = 100;
 const MAX_TRIES = 4;
 /** How long a request waits for a channel before it gives up, ms. */
 const CONNECT_PATIENCE_MS = 30_000;
+/** How long a sign-out waits for Security to confirm it, ms. */
+const END_PATIENCE_MS = 5_000;
 
 /**
  * One installation of an app: enrol once, sign in, then `fetch`, `webSocket` and `connect` reach the intranet. The device
@@ -73,6 +76,7 @@ export class Device {
   #record: DeviceRecord | undefined;
   #state: DeviceState = 'new';
   readonly #connection: Connection;
+  readonly #ends: SessionEnds;
   #resources: readonly Resource[] = [];
   /** Changes of the record, one after the other. */
   #changing: Promise<unknown> = Promise.resolve();
@@ -85,6 +89,14 @@ export class Device {
     this.#state = this.#restState;
     this.#connection = new Connection(this.#connectionHost);
     if (record?.session) this.#connection.begin(record.session.reservedChanNo);
+    this.#ends = new SessionEnds({
+      crypto: options.crypto,
+      webSocket: options.webSocket,
+      record: () => this.#record,
+      change: (change) => this.#change(change),
+      replaced: () => this.#connection.channel !== undefined,
+    });
+    if (record?.ending) void this.#ends.tell();
   }
 
   /** Opens what the storage holds. A live session goes on with the first request or `resume`. */
@@ -184,16 +196,23 @@ export class Device {
     await this.#usableChannel();
   }
 
-  /** Forgets the session on this device; the installation stays enrolled. */
+  /**
+   * Ends the session here and at Security; the installation stays enrolled. When Security cannot be reached the end is remembered, and
+   * told at the next contact.
+   */
   async logout(): Promise<void> {
     this.#connection.drop();
-    await this.#change(withoutSession);
-    this.#setState('signed-out');
+    if (!this.#record) return;
+    await this.#change((stored) => endingSession(this.#options.crypto, stored));
+    this.#setState(this.#restState);
+    await Promise.race([this.#ends.tell(), pause(END_PATIENCE_MS)]);
   }
 
-  /** Forgets everything: keys, session and enrolment. */
+  /** Forgets everything: keys, session and enrolment; and tries to end the session at Security before. */
   async reset(): Promise<void> {
     this.#connection.drop();
+    await this.logout().catch(() => undefined);
+    this.#ends.stop();
     await this.#options.storage.clear();
     this.#record = undefined;
     this.#setState('new');
@@ -235,6 +254,7 @@ export class Device {
 
   /** Closes the channel; the session stays and can be resumed. */
   close(): void {
+    this.#ends.stop();
     this.#connection.drop(new DeviceError('CLOSED', 'the device was closed'));
     this.#setState('closed');
   }
@@ -257,6 +277,7 @@ export class Device {
       opened: (channel) => {
         this.#setResources(channel.resources);
         this.#emit('expiry', { expiresInMs: channel.expiresInMs });
+        if (this.#record?.ending) void this.#ends.tell();
       },
       notice: (notice) => this.#notice(notice),
       over: (code, session) => void this.#over(code, session),

@@ -24,6 +24,13 @@ export interface StoredSession {
   readonly reservedChanNo: number;
 }
 
+/** A session that this device has signed out of, until Security has said that it is over. */
+export interface StoredEnding {
+  readonly sid: Uint8Array;
+  /** Key that ends the session and opens nothing. */
+  readonly key: Uint8Array;
+}
+
 /** Where the realm's Proxies are, from the signed site map. */
 export interface StoredSite {
   readonly name: string;
@@ -55,6 +62,8 @@ export interface DeviceRecord {
   readonly iid?: string;
   readonly keys?: StoredKeys;
   readonly session?: StoredSession;
+  /** Sessions to end at Security, oldest first. */
+  readonly ending?: readonly StoredEnding[];
   /** Why the last session was over, as the gateway said; until the next sign-in. */
   readonly ended?: { readonly code: string };
   readonly sites?: readonly StoredSite[];

@@ -15,6 +15,7 @@ export const PROXY_PATHS = {
   handshakes: '/v1/handshakes',
   authorize: '/v1/authorizations',
   reauthorize: '/v1/reauthorizations',
+  end: '/v1/session-ends',
   siteMap: '/v1/site-map',
   control: '/v1/control',
   join: '/v1/join',

@@ -126,6 +126,13 @@ export class SecurityClient {
     return (await this.#anyNode(ask)).answer.answers;
   }
 
+  /** Hands END over; any node answers it, and as often as it is asked. */
+  async endSession(message: Uint8Array, address: string): Promise<Uint8Array> {
+    const body = { message: formatBase64Url(message), address };
+    const ask = { path: PROXY_PATHS.end, method: 'POST', body, parse: parseRelay } as const;
+    return parseBase64Url((await this.#anyNode(ask)).answer.message);
+  }
+
   /** Reads the rights of an open channel of this instance again, or gives why there are none. */
   async reauthorize(sid: string): Promise<Grant | 'over' | 'no channel'> {
     const body = { sid, instance: this.#instance() };

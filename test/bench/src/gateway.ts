@@ -152,6 +152,7 @@ export class Gateway {
             delegated: null,
             generation: 0,
             holders: [],
+            endKey: null,
           });
         }
       });

@@ -54,6 +54,15 @@ async function openTunnel(): Promise<Socket> {
   return socket;
 }
 
+test('a login in another process replaces the session, and the forward that runs goes on with the new one', async () => {
+  expect(await login()).toMatchObject({ code: 0 });
+  await vi.waitFor(async () => {
+    const sessions = (await gateway.operator.call('GET', '/v1/sessions')) as unknown as object[];
+    expect(sessions).toHaveLength(1);
+  }, 30_000);
+  expect((await curl('-d', 'again', 'http://wiki.corp/echo')).stdout).toBe('again');
+}, 120_000);
+
 test('a login in another process, after a revocation, is noticed by the forward that runs', async () => {
   expect((await curl('-d', 'hello', 'http://wiki.corp/echo')).stdout).toBe('hello');
   await revokeSession();

@@ -1,9 +1,10 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { decodeHint, encodeSessionEnd, endKeyOf, formatHex, MESSAGE_TYPES } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { Device, type DeviceState, type DeviceStorage, memoryStorage } from '@sallyport/device';
-import { nodeWebSocket } from '@sallyport/device/node';
+import { fileStorage, nodeWebSocket } from '@sallyport/device/node';
 import { afterAll, expect, test, vi } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
@@ -59,7 +60,7 @@ test('a device whose file was written with {"type":"Buffer"} signs in again, and
 });
 
 /** Waits for a condition; generously, because a busy machine is slow and not wrong. */
-function until(what: () => void): Promise<void> {
+function until(what: () => void | Promise<void>): Promise<void> {
   return vi.waitFor(what, { timeout: 60_000, interval: 20 });
 }
 
@@ -121,7 +122,86 @@ test('a gateway that is silent while somebody waits is not called connected', as
 test('a slow backend is not a silent gateway, and a quiet device sends nothing', async () => {
   const device = await gateway.device('ada');
   const states = statesOf(device);
-  expect((await device.fetch('http://wiki.corp/slow/6000')).status).toBe(200);
+  expect((await device.fetch('http://wiki.corp/slow/5000')).status).toBe(200);
   expect(states).toEqual([]);
   device.close();
 }, 120_000);
+
+interface SessionView {
+  readonly id: string;
+}
+
+async function liveSessions(): Promise<string[]> {
+  const sessions = (await gateway.operator.call('GET', '/v1/sessions')) as unknown as SessionView[];
+  return sessions.map(({ id }) => id);
+}
+
+async function sidOf(storage: DeviceStorage): Promise<string> {
+  return formatHex((await storage.load())!.session!.sid);
+}
+
+test('a sign-out ends the session at Security, and leaves no secret of it on the device', async () => {
+  const storage = memoryStorage();
+  const device = await gateway.device('ada', storage);
+  const before = (await storage.load())!;
+  const sid = await sidOf(storage);
+  await device.logout();
+  expect(device.state).toBe('signed-out');
+  expect(await liveSessions()).not.toContain(sid);
+  const after = (await storage.load())!;
+  expect([after.session, after.ending]).toEqual([undefined, undefined]);
+  // Whoever copied the storage before is out, too.
+  const copy = memoryStorage();
+  await copy.store(before);
+  const copied = await impatient(copy);
+  await expect(copied.resume()).rejects.toMatchObject({ code: 'SESSION_UNKNOWN' });
+  copied.close();
+});
+
+test('a sign-out that nobody heard is remembered, survives a restart, and is told at the next contact', async () => {
+  const file = join(folder, 'sign-out.json');
+  const device = await gateway.device('ada', fileStorage(file));
+  const sid = await sidOf(fileStorage(file));
+  await gateway.proxies[0]!.end('SIGKILL');
+  await device.logout();
+  device.close();
+  const kept = (await fileStorage(file).load())!;
+  expect(kept.session).toBeUndefined();
+  expect(kept.ending).toHaveLength(1);
+  await gateway.restartProxy(0);
+  expect(await liveSessions()).toContain(sid);
+  const again = await impatient(fileStorage(file));
+  await until(async () => expect((await fileStorage(file).load())!.ending).toBeUndefined());
+  expect(await liveSessions()).not.toContain(sid);
+  expect(again.state).toBe('signed-out');
+  again.close();
+}, 120_000);
+
+test('however often a device signs in, it has one session that is used', async () => {
+  const storage = memoryStorage();
+  const device = await gateway.device('ada', storage);
+  const sids = [await sidOf(storage)];
+  for (let i = 0; i < 5; i++) {
+    await device.login({ user: 'ada', password: PASSWORD });
+    sids.push(await sidOf(storage));
+  }
+  await until(async () => {
+    const live = await liveSessions();
+    expect(sids.filter((sid) => live.includes(sid))).toEqual(sids.slice(-1));
+  });
+  expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  device.close();
+}, 120_000);
+
+test('a stranger who wants to end a session learns nothing of it', async () => {
+  const socket = new WebSocket(`${gateway.origins[0]}/sallyport/v1`, 'sallyport.1');
+  socket.binaryType = 'arraybuffer';
+  await new Promise((resolve) => socket.addEventListener('open', resolve));
+  const answer = new Promise<Uint8Array>((resolve) => {
+    socket.addEventListener('message', ({ data }) => resolve(new Uint8Array(data as ArrayBuffer)));
+  });
+  const end = encodeSessionEnd(nodeCrypto(), MESSAGE_TYPES.END, endKeyOf(new Uint8Array(32)), new Uint8Array(16));
+  socket.send(Uint8Array.from(end));
+  expect(decodeHint(await answer).code).toBe('SESSION_UNKNOWN');
+  socket.close();
+});

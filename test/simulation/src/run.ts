@@ -178,6 +178,7 @@ function sessionOf(id: string): SessionRow {
     delegated: null,
     generation: 0,
     holders: [],
+    endKey: null,
   };
 }
 

@@ -72,6 +72,13 @@ export function addDeviceCommands(program: Command): void {
       });
     });
   device
+    .command('logout')
+    .description('end the session, here and at the gateway; the machine stays enrolled')
+    .action(async (_options, command: Command) => {
+      await withDevice(globalsOf(command), (opened) => opened.logout());
+      process.stdout.write('signed out\n');
+    });
+  device
     .command('reset')
     .description('forget keys, session and enrolment on this machine')
     .action(async (_options, command: Command) => {

@@ -23,6 +23,7 @@ import { assertionJwks, withAssertions } from '../assertions.ts';
 import type { Handshakes, RelayResult } from '../handshakes.ts';
 import type { ProxyIdentity } from '../proxy-identity.ts';
 import type { RealmContext } from '../realm-context.ts';
+import { answerSessionEnd, makeWay } from '../session-end.ts';
 
 const parseRequest = parserOf(AuthorizeRequest);
 
@@ -54,6 +55,9 @@ export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): v
   });
   addRelayRoutes(service, routes);
   addAuthorizeRoutes(service, routes.context);
+  service.post<{ Body: RelayRequest }>(PROXY_PATHS.end, { schema: { body: RelayRequest } }, async ({ body }) =>
+    relayAnswer({ message: await answerSessionEnd(routes.context, bytesOf(body.message), body.address) }),
+  );
   addCertificateRoutes(service, routes.context);
   service.get(PROXY_PATHS.jwks, async () => assertionJwks(routes.context));
   service.get(PROXY_PATHS.siteMap, async (): Promise<SiteMapAnswer> => {
@@ -114,7 +118,8 @@ async function authorizeAnswer(
 ): Promise<AuthorizeAnswer> {
   if (!answer) return { hint: 'BAD_MESSAGE' };
   if (answer.status === 'refused') return { hint: answer.hint };
-  const { grant, channelKey } = answer;
+  const { grant, channelKey, first } = answer;
+  if (first) makeWay(context, grant.installationId);
   context.presence.saw(grant.sid, { proxy, at: context.wallMs() });
   const key = formatBase64Url(channelKey);
   channelKey.fill(0);

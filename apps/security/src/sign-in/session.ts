@@ -13,6 +13,7 @@ import { type AppContext, type CborFields, parseContext, type SecurityEstablish 
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
+import { makeWay } from '../session-end.ts';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, refused } from './attempt.ts';
 import { readCredentials } from './credentials.ts';
 import { limited } from './limited.ts';
@@ -147,7 +148,8 @@ async function complete(context: RealmContext, login: Login, { signIn, resumeId 
   });
   if (typeof session === 'string') return refuse(context, named(login), refusal('CREDENTIALS_INVALID', session));
   if (!session) return refuse(context, named(login), refusal('REVOKED', 'revoked meanwhile'));
-  const { row, rotation } = session;
+  const { row, rotation, others } = session;
+  if (others > 1) makeWay(context, installation.id);
   const answer = {
     status: 'ok',
     sid: session.sid,

@@ -1,0 +1,40 @@
+import { endByDevice, endReplacedSessions } from '@sallyport/access';
+import { ChannelError, encodeHint } from '@sallyport/channel';
+import type { RealmContext } from './realm-context.ts';
+
+const RETRY_MS = 2_000;
+
+/**
+ * Answers END with ENDED once the end is durable, or with a hint (SPEC.md, section 12). Strangers cause one look into the
+ * database each, and their address has a budget.
+ */
+export async function answerSessionEnd(
+  context: RealmContext,
+  message: Uint8Array,
+  address: string,
+): Promise<Uint8Array> {
+  const { access, addressThrottle, bus, log } = context;
+  try {
+    const waitMs = await addressThrottle.take(address, 'end');
+    if (waitMs > 0) return encodeHint('RETRY_LATER', waitMs);
+    const ended = await endByDevice(access, message);
+    if (!ended) return encodeHint('SESSION_UNKNOWN');
+    bus.publish('entries');
+    return ended;
+  } catch (error) {
+    if (error instanceof ChannelError)
+      return encodeHint(error.code === 'ERR_CHANNEL_VERSION' ? 'VERSION' : 'BAD_MESSAGE');
+    log.error({ err: error }, 'a session could not be ended as its device wants');
+    return encodeHint('UNAVAILABLE', RETRY_MS);
+  }
+}
+
+/** Ends the sessions of an installation that a newer one replaces, beside the answer that nobody should wait for longer. */
+export function makeWay({ access, bus, log }: RealmContext, installationId: string): void {
+  endReplacedSessions(access, installationId).then(
+    (ended) => {
+      if (ended.length > 0) bus.publish('entries');
+    },
+    (error: unknown) => log.warn({ err: error, installationId }, 'older sessions of a device could not be ended'),
+  );
+}
