@@ -98,7 +98,9 @@ async function push({ context, socket, seen }: Control): Promise<void> {
   if (!seen) return;
   const { epoch, index: after, hash: afterHash } = seen;
   try {
-    const entries = await context.access.store.transaction((transaction) => entriesAfter(transaction, after));
+    const entries = await context.access.store.transaction((transaction) => entriesAfter(transaction, after), {
+      urgent: true,
+    });
     const message: Push = { type: 'push', epoch, after, afterHash, entries };
     if (entries.length > 0) send(socket, message);
   } catch (error) {

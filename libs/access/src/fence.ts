@@ -26,7 +26,7 @@ export class EpochFence {
 export function fencedStore(store: RealmStore, fence: EpochFence): RealmStore {
   return {
     realm: store.realm,
-    transaction: (work) => store.transaction((transaction) => work(fenced(transaction, fence))),
+    transaction: (work, urgency) => store.transaction((transaction) => work(fenced(transaction, fence)), urgency),
   };
 }
 

@@ -116,12 +116,15 @@ interface Look {
 /** Reads the entry, the epoch and the leases in one transaction, which proves that it was at the primary. */
 async function lookAt({ access, trouble }: WaitingNode, { index, hash }: AwaitedEntry): Promise<Look | undefined> {
   try {
-    return await access.store.transaction(async (transaction) => {
-      const realm = await getRealm(transaction);
-      const entry = await transaction.tables.revocations.find({ index });
-      if (!entry || (hash ?? entry.hash) !== entry.hash) throw lost();
-      return { realm, entry, leases: await transaction.tables.leases.list() };
-    });
+    return await access.store.transaction(
+      async (transaction) => {
+        const realm = await getRealm(transaction);
+        const entry = await transaction.tables.revocations.find({ index });
+        if (!entry || (hash ?? entry.hash) !== entry.hash) throw lost();
+        return { realm, entry, leases: await transaction.tables.leases.list() };
+      },
+      { urgent: true },
+    );
   } catch (error) {
     if (error instanceof AccessError) throw error;
     if ((error as StoreError).code === 'ERR_STORE_FENCED') throw lost(error);

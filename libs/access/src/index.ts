@@ -185,7 +185,7 @@ export {
   type SessionRequest,
 } from './sessions.ts';
 export { type OutBy, standing } from './standing.ts';
-export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction } from './store.ts';
+export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction, Urgency } from './store.ts';
 export {
   type AuditRow,
   type ColumnType,

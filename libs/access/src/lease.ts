@@ -50,27 +50,30 @@ export function leaseHolderOf({ proxy }: Pick<LeaseRow, 'proxy'>): {
  */
 export async function recordBeat(access: AccessContext, record: BeatRecord): Promise<BeatResult> {
   const { proxy, beat, node } = record;
-  return access.store.transaction(async (transaction): Promise<BeatResult> => {
-    const realm = await getRealm(transaction, 'share');
-    if ((await transaction.tables.proxies.find({ name: proxy }))?.revokedAt !== null) return { type: 'revoked' };
-    const { epoch, head, headHash } = realm;
-    const known = isPastOf(realm, beat.epoch ?? beat.after);
-    if (!known || (beat.epoch ?? epoch) !== epoch) return { type: 'anew', epoch, supersedes: known };
-    const entries = beat.epoch === undefined ? [] : await entriesBehind(transaction, realm, beat);
-    if (!entries) return { type: 'anew', epoch, supersedes: true };
-    // No lease is longer than what a restore waits for.
-    const leaseMs = Math.min(record.leaseMs, realm.longestLeaseMs);
-    const key = leaseKeyOf(proxy, beat.instance);
-    const { leases } = transaction.tables;
-    const before = await leases.find({ proxy: key }, 'update');
-    const { channels } = beat;
-    const applied = beat.epoch === undefined ? 0 : beat.done;
-    const expiresAt = transaction.now() + leaseMs;
-    const lease = { applied, channels, expiresAt, leaseMs, node, beat: (before?.beat ?? 0) + 1 };
-    if (before) await leases.update({ where: { proxy: key } }, lease);
-    else await leases.insert({ proxy: key, ...lease });
-    return { type: 'lease', epoch, head, headHash, leaseMs, entries };
-  });
+  return access.store.transaction(
+    async (transaction): Promise<BeatResult> => {
+      const realm = await getRealm(transaction, 'share');
+      if ((await transaction.tables.proxies.find({ name: proxy }))?.revokedAt !== null) return { type: 'revoked' };
+      const { epoch, head, headHash } = realm;
+      const known = isPastOf(realm, beat.epoch ?? beat.after);
+      if (!known || (beat.epoch ?? epoch) !== epoch) return { type: 'anew', epoch, supersedes: known };
+      const entries = beat.epoch === undefined ? [] : await entriesBehind(transaction, realm, beat);
+      if (!entries) return { type: 'anew', epoch, supersedes: true };
+      // No lease is longer than what a restore waits for.
+      const leaseMs = Math.min(record.leaseMs, realm.longestLeaseMs);
+      const key = leaseKeyOf(proxy, beat.instance);
+      const { leases } = transaction.tables;
+      const before = await leases.find({ proxy: key }, 'update');
+      const { channels } = beat;
+      const applied = beat.epoch === undefined ? 0 : beat.done;
+      const expiresAt = transaction.now() + leaseMs;
+      const lease = { applied, channels, expiresAt, leaseMs, node, beat: (before?.beat ?? 0) + 1 };
+      if (before) await leases.update({ where: { proxy: key } }, lease);
+      else await leases.insert({ proxy: key, ...lease });
+      return { type: 'lease', epoch, head, headHash, leaseMs, entries };
+    },
+    { urgent: true },
+  );
 }
 
 /** True for this epoch, and for one that it takes the place of. */

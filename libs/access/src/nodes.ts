@@ -25,17 +25,20 @@ export type NodeWord = Omit<NodeRow, 'beat' | 'seenAt' | 'clockOffsetMs'>;
  */
 export async function recordNode(access: AccessContext, word: NodeWord, wallMs: () => number): Promise<FarmView> {
   const asked = wallMs();
-  return access.store.transaction(async (transaction) => {
-    const { tables } = transaction;
-    const now = transaction.now();
-    const clockOffsetMs = offsetAtLeast(asked - now, wallMs() - now);
-    const before = await tables.nodes.find({ id: word.id }, 'update');
-    const row = { ...word, beat: (before?.beat ?? 0) + 1, seenAt: now, clockOffsetMs };
-    if (before) await tables.nodes.update({ where: { id: word.id } }, row);
-    else await tables.nodes.insert(row);
-    const realm = await getRealm(transaction);
-    return { nodes: await tables.nodes.list(), leases: await tables.leases.list(), realm, now, clockOffsetMs };
-  });
+  return access.store.transaction(
+    async (transaction) => {
+      const { tables } = transaction;
+      const now = transaction.now();
+      const clockOffsetMs = offsetAtLeast(asked - now, wallMs() - now);
+      const before = await tables.nodes.find({ id: word.id }, 'update');
+      const row = { ...word, beat: (before?.beat ?? 0) + 1, seenAt: now, clockOffsetMs };
+      if (before) await tables.nodes.update({ where: { id: word.id } }, row);
+      else await tables.nodes.insert(row);
+      const realm = await getRealm(transaction);
+      return { nodes: await tables.nodes.list(), leases: await tables.leases.list(), realm, now, clockOffsetMs };
+    },
+    { urgent: true },
+  );
 }
 
 /**

@@ -1,6 +1,8 @@
 /** Limits of a line in front of something that only so many may use at once. Times in ms. */
 export interface PlaceLimits {
   readonly places: number;
+  /** So many of the places are for urgent work only. */
+  readonly reserved?: number;
   readonly maxWaiting: number;
   readonly maxWaitMs: number;
   readonly monotonicMs?: () => number;
@@ -30,13 +32,14 @@ const SLOWEST_RETRY_MS = 10_000;
 const WEIGHT = 0.1;
 
 /**
- * So many at once; the rest waits in line, first come first served, and not for ever. Being busy is thereby told apart
+ * So many at once; the rest waits in line, first come first served but urgent work before all other, and not for ever. Being busy is thereby told apart
  * from being out of order: only who has a place is timed by what they then ask. Not shared.
  */
 export class Places {
   readonly #limits: PlaceLimits;
   readonly #now: () => number;
   readonly #line = new Set<Waiting>();
+  readonly #urgentLine = new Set<Waiting>();
   #free: number;
   #averageMs = 0;
 
@@ -48,13 +51,13 @@ export class Places {
 
   /** How many wait. */
   get waiting(): number {
-    return this.#line.size;
+    return this.#line.size + this.#urgentLine.size;
   }
 
-  /** Runs work once there is a place. @throws BusyError with nothing done */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await this.#wait();
+  /** Runs work once there is a place for it. @throws BusyError with nothing done */
+  async run<T>(work: () => Promise<T>, { urgent = false }: { readonly urgent?: boolean } = {}): Promise<T> {
+    if (this.#free > this.#keptFrom(urgent)) this.#free -= 1;
+    else await this.#wait(urgent ? this.#urgentLine : this.#line);
     const begunAt = this.#now();
     try {
       return await work();
@@ -64,26 +67,31 @@ export class Places {
     }
   }
 
-  #wait(): Promise<void> {
-    if (this.#line.size >= this.#limits.maxWaiting) throw this.#busy();
+  /** Free places that such work leaves alone. */
+  #keptFrom(urgent: boolean): number {
+    return urgent ? 0 : (this.#limits.reserved ?? 0);
+  }
+
+  #wait(line: Set<Waiting>): Promise<void> {
+    if (line.size >= this.#limits.maxWaiting) throw this.#busy();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#line.delete(waiting);
+        line.delete(waiting);
         reject(this.#busy());
       }, this.#limits.maxWaitMs);
       const waiting = { begin: resolve, timer };
-      this.#line.add(waiting);
+      line.add(waiting);
     });
   }
 
-  /** Hands the place to the next in line. */
+  /** Gives the place back, and lets in who may have it. */
   #leave(): void {
-    const next = this.#line.values().next().value;
-    if (!next) {
-      this.#free += 1;
-      return;
-    }
-    this.#line.delete(next);
+    this.#free += 1;
+    const line = this.#urgentLine.size > 0 ? this.#urgentLine : this.#line;
+    const next = line.values().next().value;
+    if (!next || this.#free <= this.#keptFrom(line === this.#urgentLine)) return;
+    this.#free -= 1;
+    line.delete(next);
     clearTimeout(next.timer);
     next.begin();
   }

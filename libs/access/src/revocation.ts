@@ -42,18 +42,21 @@ export async function appendRevocation(
  * @throws AccessError ERR_ACCESS_CONFLICT when the id stands for another revocation, ERR_ACCESS_INVALID for a bad subject.
  */
 export async function revoke(access: AccessContext, revocation: Revocation, by: Actor): Promise<RevocationRow> {
-  return access.store.transaction(async (transaction) => {
-    await getRealm(transaction, 'update');
-    const before = await transaction.tables.revocations.find({ requestId: revocation.requestId });
-    if (before) return sameRevocation(before, revocation);
-    const at = transaction.now();
-    const exact = await exactRevocation(transaction, revocation);
-    const row = await appendRevocation(access, transaction, exact, { ...by, at });
-    await EFFECTS[exact.kind](transaction, { subject: exact.subject, at, reason: by.reason });
-    const subject = `${exact.kind} ${exact.subject}`;
-    await appendAudit(transaction, access.crypto, { ...by, action: 'revoke', subject, outcome: 'done', at });
-    return row;
-  });
+  return access.store.transaction(
+    async (transaction) => {
+      await getRealm(transaction, 'update');
+      const before = await transaction.tables.revocations.find({ requestId: revocation.requestId });
+      if (before) return sameRevocation(before, revocation);
+      const at = transaction.now();
+      const exact = await exactRevocation(transaction, revocation);
+      const row = await appendRevocation(access, transaction, exact, { ...by, at });
+      await EFFECTS[exact.kind](transaction, { subject: exact.subject, at, reason: by.reason });
+      const subject = `${exact.kind} ${exact.subject}`;
+      await appendAudit(transaction, access.crypto, { ...by, action: 'revoke', subject, outcome: 'done', at });
+      return row;
+    },
+    { urgent: true },
+  );
 }
 
 /** Subject of a revocation of everything up to this moment. */

@@ -24,7 +24,7 @@ const SEALED_AT_ONCE = 500;
 export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: ForgedRow) => void): RealmStore {
   return {
     realm: store.realm,
-    transaction: (work) =>
+    transaction: (work, urgency) =>
       store.transaction((transaction) => {
         const tables: Record<string, unknown> = { ...transaction.tables };
         for (const name of SEALED_TABLES) {
@@ -32,7 +32,7 @@ export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: F
           tables[name] = sealedTable(inner, new Seal(store.realm, name, keyring), report);
         }
         return work({ tables: tables as unknown as Tables, now: transaction.now });
-      }),
+      }, urgency),
   };
 }
 

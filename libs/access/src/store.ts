@@ -57,11 +57,17 @@ export interface Transaction {
   now(): number;
 }
 
+/** How much a transaction matters beside others. */
+export interface Urgency {
+  /** True for what Proxies and whoever revokes wait for: it goes before all other work. */
+  readonly urgent?: boolean;
+}
+
 /**
  * The store of one realm. A transaction is durable when the promise resolves, has no effect when it rejects with
  * anything but ERR_STORE_UNKNOWN, and may run its function again after a deadlock: the function has no other effects.
  */
 export interface RealmStore {
   readonly realm: string;
-  transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  transaction<T>(work: (transaction: Transaction) => Promise<T>, urgency?: Urgency): Promise<T>;
 }

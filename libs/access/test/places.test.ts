@@ -65,3 +65,24 @@ test('work that fails gives its place back', async () => {
   await expect(places.run(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
   expect(await places.run(async () => 'yes')).toBe('yes');
 });
+
+test('urgent work goes before all other, and has places that nobody else takes', async () => {
+  const places = new Places({ places: 3, reserved: 1, maxWaiting: 10, maxWaitMs: 60_000 });
+  const { running, order, work } = held();
+  const ordinary = [1, 2, 3].map((id) => places.run(work(id)));
+  const urgent = [10, 11].map((id) => places.run(work(id), { urgent: true }));
+  await turn();
+  expect(order).toEqual([1, 2, 10]);
+  running[0]!();
+  await turn();
+  expect(order).toEqual([1, 2, 10, 11]);
+  running[2]!();
+  await turn();
+  expect(order).toEqual([1, 2, 10, 11]);
+  running[3]!();
+  await turn();
+  expect(order).toEqual([1, 2, 10, 11, 3]);
+  for (const end of running) end();
+  expect(await Promise.all([...ordinary, ...urgent])).toEqual([1, 2, 3, 10, 11]);
+  expect(places.waiting).toBe(0);
+});

@@ -8,6 +8,7 @@ import {
   type TableShape,
   type Tables,
   type Transaction,
+  type Urgency,
 } from '@sallyport/access';
 import pg from 'pg';
 import {
@@ -32,6 +33,8 @@ const LOCK_TIMEOUT_MS = 2_500;
 /** How long a connection is looked for, ms: a few servers, each with its connect timeout. */
 const BEGIN_PATIENCE_MS = 4_000;
 const POOL_SIZE = 16;
+/** Share of the connections that is kept for beats and revocations. */
+const RESERVED = 1 / 4;
 /** Transactions that may wait for a connection, and how long, ms: that many wait because we are busy, not the database. */
 const MAX_WAITING = 1_000;
 const MAX_WAIT_MS = 10_000;
@@ -85,7 +88,8 @@ export class SqlStore {
   constructor(address: DatabaseAddress, { poolSize = POOL_SIZE, replicated = false }: SqlStoreOptions = {}) {
     this.#finder = new PrimaryFinder(address);
     this.#replicated = replicated;
-    this.#places = new Places({ places: poolSize, maxWaiting: MAX_WAITING, maxWaitMs: MAX_WAIT_MS });
+    const reserved = Math.floor(poolSize * RESERVED);
+    this.#places = new Places({ places: poolSize, reserved, maxWaiting: MAX_WAITING, maxWaitMs: MAX_WAIT_MS });
     this.#pool = new pg.Pool({
       ...connectionOf(address),
       Client: clientOfPrimary(this.#finder) as never,
@@ -105,7 +109,7 @@ export class SqlStore {
 
   /** The store of one realm. Its transactions also throw BusyError, with nothing done. */
   in(realm: string): RealmStore {
-    return { realm, transaction: (work) => this.#retrying(realm, work) };
+    return { realm, transaction: (work, urgency) => this.#retrying(realm, work, urgency) };
   }
 
   /** The server that is asked now. */
@@ -135,10 +139,14 @@ export class SqlStore {
     await this.#pool.end();
   }
 
-  async #retrying<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  async #retrying<T>(
+    realm: string,
+    work: (transaction: Transaction) => Promise<T>,
+    urgency: Urgency | undefined,
+  ): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#places.run(() => this.#run(realm, work));
+        return await this.#places.run(() => this.#run(realm, work), urgency);
       } catch (error) {
         const again = RETRYABLE.has((error as { code?: string }).code ?? '') && attempt < RETRIES;
         if (!again) throw storeErrorOf(error);
