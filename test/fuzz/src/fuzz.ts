@@ -1,0 +1,108 @@
+import type { DeviceRecord } from '@sallyport/device';
+import { type Backend, echoBackend, honestBackend, hostileBackend } from './backends.ts';
+import { Gateway } from './gateway.ts';
+import { askUntil, type Seen } from './honest.ts';
+import { Random } from './random.ts';
+import { RawChannel } from './raw-channel.ts';
+import { throwBytes, throwMessages } from './strangers.ts';
+
+/** What a run is given. */
+export interface FuzzOptions {
+  /** How often something is thrown: a record, a request, a message. */
+  readonly rounds: number;
+  readonly seed: number;
+  /** Called now and then with the rounds that are done. */
+  readonly progress?: (done: number) => void;
+}
+
+/** What a run found. */
+export interface FuzzResult {
+  readonly problems: readonly string[];
+  /** Channels that attackers opened, and what the honest devices saw. */
+  readonly channels: number;
+  readonly honest: readonly Seen[];
+}
+
+const HONEST = ['ada', 'ben', 'cleo'];
+/** What attacks at once; each has a random sequence of its own, so that a seed repeats it. */
+const ATTACKERS = 4;
+const CHECK_ROUNDS = 500;
+
+/**
+ * Throws raw frames on real channels, raw answers of a backend, and raw requests and messages at the real processes, while
+ * honest devices compare every answer with what they asked. A process that ends, a line of a defect in a log and an answer
+ * that belongs to somebody else are problems.
+ */
+export async function fuzz({ rounds, seed, progress }: FuzzOptions): Promise<FuzzResult> {
+  const gateway = await Gateway.start();
+  const backends = [await honestBackend(), await hostileBackend(new Random(seed ^ 0x5eed)), await echoBackend()];
+  const stopped = new AbortController();
+  try {
+    await addResources(gateway, backends);
+    const devices = await Promise.all(HONEST.map((user) => gateway.device(user)));
+    const asking = devices.map(({ device }, i) => askUntil(stopped.signal, HONEST[i]!, device));
+    const records = await Promise.all(
+      Array.from({ length: ATTACKERS }, async (_, i) => (await gateway.device(`mallory-${i}`)).record),
+    );
+    const attack = new Attack(gateway, rounds, progress);
+    await Promise.all(records.map((record, i) => attack.run(new Random(seed * ATTACKERS + i), record)));
+    stopped.abort();
+    const honest = await Promise.all(asking);
+    for (const { device } of devices) device.close();
+    const problems = [...gateway.problems(), ...honest.flatMap(({ wrong }) => wrong)];
+    return { problems, channels: attack.channels, honest };
+  } finally {
+    stopped.abort();
+    await gateway.stop();
+    for (const backend of backends) backend.close();
+  }
+}
+
+async function addResources(gateway: Gateway, backends: readonly Backend[]): Promise<void> {
+  const [honest, hostile, echo] = backends;
+  await gateway.addResource('honest', honest!.url);
+  await gateway.addResource('hostile', hostile!.url);
+  await gateway.addResource('tcp', echo!.url, 'tcp');
+}
+
+/** All attackers of a run. */
+class Attack {
+  readonly #gateway: Gateway;
+  readonly #rounds: number;
+  readonly #progress: ((done: number) => void) | undefined;
+  #done = 0;
+  channels = 0;
+
+  constructor(gateway: Gateway, rounds: number, progress: ((done: number) => void) | undefined) {
+    this.#gateway = gateway;
+    this.#rounds = rounds;
+    this.#progress = progress;
+  }
+
+  /** One attacker, until all rounds are done or something broke. */
+  async run(random: Random, record: DeviceRecord): Promise<void> {
+    let channel: RawChannel | undefined;
+    let chanNo = 1_000_000;
+    while (this.#done < this.#rounds) {
+      this.#done += 1;
+      if (this.#done % CHECK_ROUNDS === 0) {
+        this.#progress?.(this.#done);
+        if (this.#gateway.problems().length > 0) break;
+      }
+      const choice = random.below(20);
+      if (choice === 0) await throwMessages(random, this.#gateway.origin);
+      else if (choice < 3) await throwBytes(random, this.#gateway.proxyPort);
+      else if (choice < 4) await throwBytes(random, this.#gateway.phonePort);
+      else {
+        if (!channel || channel.closed) {
+          channel = await RawChannel.open(this.#gateway.origin, record, chanNo++);
+          this.channels += 1;
+        }
+        channel?.throw(random);
+        // The other side gets its turn.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    channel?.end();
+  }
+}

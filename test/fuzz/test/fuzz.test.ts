@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { fuzz } from '../src/fuzz.ts';
+
+const ROUNDS = 3_000;
+
+test('no bytes of devices, backends and strangers end a process, or give anybody another one’s answer', async () => {
+  const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 2 ** 30);
+  process.stdout.write(`seed ${seed} (repeat with TEST_SEED=${seed})\n`);
+  const { problems, channels, honest } = await fuzz({ rounds: ROUNDS, seed });
+  expect(problems).toEqual([]);
+  expect(channels).toBeGreaterThan(10);
+  for (const { right } of honest) expect(right).toBeGreaterThan(0);
+}, 300_000);
