@@ -10,6 +10,7 @@ import { PORTS } from './ports.ts';
 import { summarise } from './profile.ts';
 import { describeMachine, markdownOf, type Result, type Row } from './report.ts';
 import type { Bench, Line, Measured, Work } from './work.ts';
+import { hostile } from './works/hostile.ts';
 import { idle } from './works/idle.ts';
 import { latency } from './works/latency.ts';
 import { opening } from './works/opening.ts';
@@ -31,6 +32,7 @@ const WORKS: readonly Work[] = [
   overload,
   scaling,
   sessions,
+  hostile,
 ];
 const FOLDER = fileURLToPath(new URL('../../../docs/bench/', import.meta.url));
 const THREADS = 2;
