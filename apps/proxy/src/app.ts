@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
@@ -19,8 +18,8 @@ export interface DeviceListenerOptions {
   readonly admission: Admission;
   readonly trustedHops: number;
   readonly maxSockets: number;
-  /** PEM files; absent when a load balancer in front ends TLS. The channel is encrypted end to end in any case. */
-  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
+  /** PEM; absent when a load balancer in front ends TLS. The channel is encrypted end to end in any case. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
 }
 
 const HEADERS_TIMEOUT_MS = 5_000;
@@ -28,6 +27,9 @@ const HEADERS_TIMEOUT_MS = 5_000;
 const TLS_HANDSHAKE_MS = 5_000;
 /** How often connections that say nothing are looked for, ms. */
 const CHECK_MS = 1_000;
+
+/** Outer TLS for devices, which the channel does not rely on. */
+export const OUTER_TLS = { minVersion: 'TLSv1.2' } as const;
 
 /** The listener for devices: one WebSocket endpoint and the signed site map, nothing else. */
 export function createDeviceListener(options: DeviceListenerOptions): Server {
@@ -93,8 +95,7 @@ function openSocket(
 function listenerOf({ tls }: DeviceListenerOptions, listener: RequestListener): Server {
   const limits = { maxHeaderSize: 8_192, connectionsCheckingInterval: CHECK_MS };
   if (!tls) return createServer(limits, listener);
-  const files = { cert: readFileSync(tls.certificateFile), key: readFileSync(tls.keyFile) };
-  const secure = { ...files, minVersion: 'TLSv1.2', handshakeTimeout: TLS_HANDSHAKE_MS } as const;
+  const secure = { ...OUTER_TLS, cert: tls.certificate, key: tls.key, handshakeTimeout: TLS_HANDSHAKE_MS };
   return createTlsServer({ ...limits, ...secure }, listener) as unknown as Server;
 }
 

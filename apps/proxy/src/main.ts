@@ -1,6 +1,9 @@
+import type { Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join as joinPath } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
+import { CertificateFiles } from '@sallyport/http-service';
 import {
   ControlConnection,
   certificateEndsAt,
@@ -14,9 +17,9 @@ import {
   storeIdentity,
 } from '@sallyport/security-client';
 import { readSettings } from '@sallyport/settings';
-import { createLog, createMetrics, type Log, spreadLastNet } from '@sallyport/telemetry';
+import { createLog, createMetrics, type Log, type Metrics, spreadLastNet } from '@sallyport/telemetry';
 import { Admission } from './admission.ts';
-import { createDeviceListener, createHealthService } from './app.ts';
+import { createDeviceListener, createHealthService, OUTER_TLS } from './app.ts';
 import { Backends } from './backend/backends.ts';
 
 import { type Config, SETTINGS } from './config.ts';
@@ -49,6 +52,15 @@ function renewInTime(identity: () => ProxyIdentity, use: (identity: ProxyIdentit
       log.error({ err: error }, 'the certificate could not be renewed; the next try is in an hour');
     }
   }, RENEW_CHECK_MS);
+}
+
+/** Takes over certificates for devices as they change in their files, and tells when the one in use ends. */
+function keepCertificate(server: Server, files: CertificateFiles, metrics: Metrics): void {
+  const words = 'when the certificate for devices ends, epoch s';
+  metrics.gauge('sallyport_certificate_end_seconds', words, () => files.current.endsAt / 1_000);
+  files.watch(({ certificate: cert, key }) =>
+    (server as unknown as TlsServer).setSecureContext({ ...OUTER_TLS, cert, key }),
+  );
 }
 
 async function start(): Promise<void> {
@@ -91,14 +103,16 @@ async function start(): Promise<void> {
   };
   const admission = new Admission(limits, farm.limited);
   metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
+  const files = certificateFile && keyFile ? new CertificateFiles({ certificateFile, keyFile }, log) : undefined;
   const server = createDeviceListener({
     farm,
     admission,
     crypto: serverCrypto(),
     trustedHops: config.SALLYPORT_TRUSTED_HOPS,
     maxSockets: config.SALLYPORT_MAX_SOCKETS,
-    ...(certificateFile && keyFile ? { tls: { certificateFile, keyFile } } : {}),
+    ...(files ? { tls: files.current } : {}),
   });
+  if (files) keepCertificate(server, files, metrics);
   const { host, port } = config.SALLYPORT_LISTEN;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -24,6 +24,9 @@ export interface ServerCertificate {
 /** TLS of every listener. */
 export const TLS = { minVersion: 'TLSv1.3' } as const;
 
+/** TLS of the listener for directories: their clients are not ours. */
+export const DIRECTORY_TLS = { minVersion: 'TLSv1.2' } as const;
+
 /** The listener for Proxies: mutual TLS, except where a route says otherwise. */
 export function createProxyService(
   context: RealmContext,
@@ -58,7 +61,7 @@ export function createDirectoryService(context: RealmContext, certificate: Serve
   const refusePath: ServiceOptions['refusePath'] = ({ url }, reply) =>
     /^\/+scim(\/|$)/.test(url ?? '') && sendError(reply, 400, 'the path cannot be read', 'invalidSyntax');
   const options = { log, metrics, ready: () => !node.draining, lenientSlashes: true, refusePath };
-  const https = { minVersion: 'TLSv1.2', cert: certificate.certificate, key: certificate.key } as const;
+  const https = { ...DIRECTORY_TLS, cert: certificate.certificate, key: certificate.key };
   const service = createService({ ...options, https }, ERRORS);
   service.get('/healthz', async () => ({ status: 'ok' }));
   void service.register(async (scope) => {

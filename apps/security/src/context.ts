@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import { Connectors } from './directories/connectors.ts';
 import { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
+import { Listeners } from './listeners.ts';
 import { LiveKeys } from './live-keys.ts';
 import { SecurityNode } from './node.ts';
 import type { RealmContext } from './realm-context.ts';
@@ -42,6 +43,8 @@ function monotonicMs(): number {
 export function contextOf(parts: ContextParts): RealmContext {
   const { config, access, log, shared, node } = parts;
   const liveKeys = new LiveKeys(access, parts.keys, monotonicMs);
+  const metrics = createMetrics();
+  const listeners = new Listeners(log, metrics);
   const context: RealmContext = {
     access,
     get keys() {
@@ -50,11 +53,12 @@ export function contextOf(parts: ContextParts): RealmContext {
     liveKeys,
     policies: new PolicyCache(),
     log,
-    metrics: createMetrics(),
+    metrics,
     leaseMs: config.SALLYPORT_LEASE_MS,
     addressThrottle: shared.addressThrottle,
     lockout: shared.lockout,
     refusals: new Refusals({ access, log }),
+    listeners,
     connectors: new Connectors(access),
     get syncs() {
       return syncs;
@@ -65,7 +69,10 @@ export function contextOf(parts: ContextParts): RealmContext {
     node,
     wallMs: Date.now,
     monotonicMs,
-    degraded: () => (shared.bus.connected ? [] : [`${node.id}: Redis does not answer; pushes are polled`]),
+    degraded: () => [
+      ...(shared.bus.connected ? [] : [`${node.id}: Redis does not answer; pushes are polled`]),
+      ...listeners.words(Date.now()).map((words) => `${node.id}: ${words}`),
+    ],
   };
   const syncs = new DirectorySyncs(context);
   return context;

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import type { createServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AccessContext,
@@ -22,7 +21,14 @@ import { type ListenAddress, readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { createLog, type Log, spreadLastNet } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import { createAdminService, createDirectoryService, createProxyService, type ServerCertificate, TLS } from './app.ts';
+import {
+  createAdminService,
+  createDirectoryService,
+  createProxyService,
+  DIRECTORY_TLS,
+  type ServerCertificate,
+  TLS,
+} from './app.ts';
 import { LEAF_TTL_MS } from './certificates.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { contextOf, nodeOf } from './context.ts';
@@ -43,6 +49,10 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const UNREADY_MS = 500;
 const DRAIN_POLL_MS = 50;
 
+/** Keys and own certificates are renewed this often, and when that failed sooner, ms. */
+const RENEW_MS = LEAF_TTL_MS / 4;
+const RENEW_AGAIN_MS = 600_000;
+
 function listen(service: FastifyInstance, { host, port }: ListenAddress): Promise<string> {
   return service.listen({ host, port });
 }
@@ -56,20 +66,23 @@ function urlOf({ host, port }: ListenAddress): string {
  * Reads the realm's keys again, which makes a new handshake key when the newest gets old, and renews the certificates of
  * the listeners. Both well before the old ones end.
  */
-function renewKeys(config: Config, context: RealmContext, services: readonly FastifyInstance[]): NodeJS.Timeout {
-  return setInterval(async () => {
+function renewKeys(config: Config, context: RealmContext): { stop: () => void } {
+  let timer: NodeJS.Timeout;
+  const renew = async (): Promise<void> => {
+    let next = RENEW_MS;
     try {
       const keys = await openRealmKeys(context.access);
       context.liveKeys.use(keys);
       const { certificate, key } = await keys.ca.issueServer(config.SALLYPORT_NAMES, Date.now());
-      for (const service of services) {
-        const server = service.server as unknown as ReturnType<typeof createServer>;
-        server.setSecureContext({ ...TLS, cert: certificate, key, ca: keys.ca.certificate });
-      }
+      context.listeners.renew({ certificate, key }, keys.ca.certificate);
     } catch (error) {
+      next = RENEW_AGAIN_MS;
       context.log.error({ err: error }, 'keys and server certificate could not be renewed');
     }
-  }, LEAF_TTL_MS / 4);
+    timer = setTimeout(() => void renew(), next);
+  };
+  timer = setTimeout(() => void renew(), RENEW_MS);
+  return { stop: () => clearTimeout(timer) };
 }
 
 /** Opens the key file, held against what the realm knows of its keys; with `--rotate-kek` there is a new one. */
@@ -118,8 +131,10 @@ async function listenForDirectories(
     SALLYPORT_DIRECTORY_KEY: key,
   } = config;
   if (!address) return undefined;
-  const given = file && key ? { certificate: readFileSync(file, 'utf8'), key: readFileSync(key, 'utf8') } : own;
-  const service = createDirectoryService(context, given);
+  const files = file && key ? context.listeners.open({ certificateFile: file, keyFile: key }) : undefined;
+  const certificate = files?.current ?? own;
+  const service = createDirectoryService(context, certificate);
+  context.listeners.keep('directory', service, { certificate, tls: DIRECTORY_TLS, ...(files ? { files } : {}) });
   await listen(service, address);
   return service;
 }
@@ -169,14 +184,19 @@ async function start(): Promise<void> {
   context.syncs.start();
   context.refusals.start();
   const stopErasing = startErasing(context);
-  const renewal = renewKeys(config, context, [proxies, admin]);
+  const ca = keys.ca.certificate;
+  context.listeners.keep('Proxy', proxies, { certificate, tls: { ...TLS, ca } });
+  context.listeners.keep('admin', admin, { certificate, tls: TLS });
+  context.listeners.renew(certificate, ca);
+  const renewal = renewKeys(config, context);
 
   let stopping = false;
   const stop = async (): Promise<void> => {
     if (stopping) return;
     stopping = true;
     log.info('draining');
-    clearInterval(renewal);
+    renewal.stop();
+    context.listeners.stop();
     stopErasing();
     await drain(context, { handshakes: () => handshakes.size, endControl, maxMs: config.SALLYPORT_DRAIN_MS });
     node.stop();

@@ -4,6 +4,7 @@ import type { AddressThrottle } from './address-throttle.ts';
 import type { Connectors } from './directories/connectors.ts';
 import type { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
+import type { Listeners } from './listeners.ts';
 import type { LiveKeys } from './live-keys.ts';
 import type { SecurityNode } from './node.ts';
 import type { Refusals } from './refusals.ts';
@@ -25,6 +26,8 @@ export interface RealmContext {
   readonly lockout: Lockout;
   /** Refusals of strangers, on their way to the audit log. */
   readonly refusals: Refusals;
+  /** The listeners of this node and their certificates. */
+  readonly listeners: Listeners;
   /** What speaks to the directories. */
   readonly connectors: Connectors;
   readonly syncs: DirectorySyncs;

@@ -17,6 +17,7 @@ import { addressThrottle } from '../src/address-throttle.ts';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
 import { openRealmKeys } from '../src/keys.ts';
+import { Listeners } from '../src/listeners.ts';
 import { LiveKeys } from '../src/live-keys.ts';
 import { SecurityNode } from '../src/node.ts';
 import { createPasswordHasher } from '../src/passwords.ts';
@@ -57,6 +58,7 @@ export async function scene(
   const token = redeemed ? redeemed.token : '';
   const log = createLog('security', 'info', { write: (line) => void lines.push(line) });
   const liveKeys = new LiveKeys(access, await openRealmKeys(access), now);
+  const metrics = createMetrics();
   const context: RealmContext = {
     access,
     get keys() {
@@ -65,7 +67,7 @@ export async function scene(
     liveKeys,
     policies: new PolicyCache(),
     log,
-    metrics: createMetrics(),
+    metrics,
     leaseMs: 15_000,
     addressThrottle: addressThrottle({
       host: memoryThrottle({ burst: 5, perMinute: 60, now }),
@@ -73,6 +75,7 @@ export async function scene(
     }),
     lockout: memoryLockout({ now }),
     refusals: new Refusals({ access, log }),
+    listeners: new Listeners(log, metrics),
     connectors: new Connectors(access),
     get syncs() {
       return new DirectorySyncs(context);

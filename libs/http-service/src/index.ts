@@ -1,2 +1,9 @@
+export {
+  CertificateFiles,
+  type CertificatePaths,
+  endOfCertificate,
+  type LoadedCertificate,
+  loadCertificate,
+} from './certificate-files.ts';
 export { createPlainServer, guardedListener, type PlainListener, pathOf } from './plain.ts';
 export { addHealthRoutes, createService, type ErrorTable, ProblemError, type ServiceOptions } from './service.ts';

@@ -1,0 +1,95 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import type { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { afterAll, expect, test } from 'vitest';
+import { createDirectoryService } from '../src/app.ts';
+import { scene } from './scene.ts';
+
+const DAY = 86_400_000;
+const { context } = await scene();
+const { ca } = context.keys;
+const closing: { close(): unknown }[] = [];
+afterAll(() => Promise.all(closing.map((server) => server.close())));
+
+/** Serial number of the certificate that a listener shows. */
+function shown(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, ca: ca.certificate, servername: 'localhost' }, () => {
+      resolve(socket.getPeerX509Certificate()!.serialNumber);
+      socket.destroy();
+    });
+    socket.once('error', reject);
+  });
+}
+
+async function directoryListener(certificate: { certificate: string; key: string }) {
+  const service = createDirectoryService(context, certificate);
+  closing.push(service);
+  await service.listen({ host: '127.0.0.1', port: 0 });
+  return { service, port: (service.server.address() as AddressInfo).port };
+}
+
+test("the directory listener's own certificate is renewed with the others, while it listens", async () => {
+  const { listeners } = (await scene()).context;
+  const certificate = await ca.issueServer(['localhost'], Date.now());
+  const { service, port } = await directoryListener(certificate);
+  listeners.keep('directory', service, { certificate, tls: {} });
+  const before = await shown(port);
+  listeners.renew(await ca.issueServer(['localhost'], Date.now()), ca.certificate);
+  expect(await shown(port)).not.toBe(before);
+});
+
+test('a certificate file that changes is taken over without a restart; a bad one is refused, and that is told', async () => {
+  const { context: own, lines } = await scene();
+  const { listeners } = own;
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-certificate-'));
+  const paths = { certificateFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem') };
+  const write = ({ certificate, key }: { certificate: string; key: string }): void => {
+    writeFileSync(paths.certificateFile, certificate);
+    writeFileSync(paths.keyFile, key);
+  };
+  const first = await ca.issueServer(['localhost'], Date.now());
+  write(first);
+  const files = listeners.open(paths);
+  const { service, port } = await directoryListener(files.current);
+  listeners.keep('directory', service, { certificate: files.current, tls: {}, files });
+  const server = service.server as unknown as ReturnType<typeof createServer>;
+  const look = (): void => {
+    const changed = files.look(Date.now());
+    if (changed) server.setSecureContext({ cert: changed.certificate, key: changed.key });
+  };
+  const one = await shown(port);
+  const second = await ca.issueServer(['localhost'], Date.now());
+  // Half written: the certificate is there, its key is not yet.
+  writeFileSync(paths.certificateFile, second.certificate);
+  look();
+  expect(await shown(port)).toBe(one);
+  expect(listeners.words(Date.now()).join()).toMatch(/is refused: .*do not belong together/);
+  writeFileSync(paths.keyFile, second.key);
+  look();
+  const two = await shown(port);
+  expect(two).not.toBe(one);
+  expect(listeners.words(Date.now())).toEqual([]);
+  const over = await ca.issueServer(['localhost'], Date.now() - 30 * DAY);
+  for (const bad of [over, { certificate: 'no pem', key: 'no pem' }, { ...second, key: 'no pem' }]) {
+    write(bad);
+    look();
+    expect(await shown(port)).toBe(two);
+    expect(listeners.words(Date.now()).join()).toContain('is refused');
+  }
+  expect(lines.join()).not.toContain('PRIVATE KEY');
+});
+
+test('an end that is less than a day away is told, and stands in the metrics', async () => {
+  const { context: own } = await scene();
+  const certificate = await ca.issueServer(['localhost'], Date.now());
+  const { service } = await directoryListener(certificate);
+  own.listeners.keep('directory', service, { certificate, tls: {} });
+  expect(own.listeners.words(Date.now())).toEqual([]);
+  expect(own.listeners.words(Date.now() + 1.5 * DAY).join()).toMatch(/certificate of the directory listener ends at/);
+  expect(own.listeners.words(Date.now() + 3 * DAY).join()).toMatch(/certificate of the directory listener is over/);
+  expect(await own.metrics.render()).toMatch(/^sallyport_certificate_end_seconds \d/m);
+});
