@@ -1,5 +1,5 @@
 import type { AppContext } from '@sallyport/channel';
-import { type Credentials, type Device, DeviceError } from '@sallyport/device';
+import { type Credentials, type Device, DeviceError, type DeviceErrorCode, messageOf } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/browser';
 import { element } from './dom.ts';
 import { isAnswer, providerButtons, takeAnswer } from './provider.ts';
@@ -11,9 +11,9 @@ const LABELS = {
   'signed-out': 'signed out',
   connecting: 'connecting…',
   connected: 'connected',
-  silent: 'no answer…',
+  silent: 'no answer yet…',
   offline: 'offline',
-  suspended: 'waiting',
+  suspended: 'gateway is waiting',
   closed: 'closed',
 } as const;
 
@@ -49,6 +49,23 @@ function showError(error: unknown): void {
 function showState({ state }: { state: Device['state'] }): void {
   badge.textContent = LABELS[state];
   badge.dataset['state'] = state;
+  showOffline(state === 'offline');
+}
+
+/** Says beside whatever is shown that nothing can be reached, and that nobody need do anything. */
+function showOffline(offline: boolean): void {
+  document.querySelector('#offline')?.remove();
+  if (!offline || tabs.hidden) return;
+  const text = 'No gateway can be reached. You stay signed in, and it goes on by itself.';
+  view.before(element('p', { id: 'offline', class: 'note', role: 'status' }, text));
+}
+
+/** Why the last session was over, as long as nobody has signed in again: also after a reload. */
+function showEnd(code: DeviceErrorCode | undefined): void {
+  if (code === undefined) return;
+  view.querySelector('.error')?.remove();
+  const text = `Your session is over: ${messageOf(code)} (${code}).`;
+  view.append(element('p', { class: 'error', role: 'alert' }, text));
 }
 
 function open(tab: string, url?: string): void {
@@ -63,6 +80,7 @@ function open(tab: string, url?: string): void {
   else if (tab === 'files') filesView(place);
   else if (tab === 'chat') leaveView = chatView(place);
   else homeView(place, (address) => open('pages', address));
+  showState(device);
 }
 
 /** Enrols first when the page was opened by an enrolment link. */
@@ -96,6 +114,7 @@ function signInView(): void {
   if (fresh && location.hash.length < 2) return view.replaceChildren(...welcomeView());
   const submit = (user: string, password: string): Promise<void> => signIn({ user, password }, link).catch(showAgain);
   view.replaceChildren(...credentialsView(fresh, submit));
+  showEnd(device.lastEnd?.code);
   const form = view.querySelector('form')!;
   providerButtons(device, fresh ? link : undefined, showError).then((buttons) => {
     // By now another view may be there.
@@ -122,7 +141,7 @@ device.on('state', ({ state }) => {
 });
 device.on('ended', ({ code }) => {
   signInView();
-  showError(new DeviceError(code, 'The session is over'));
+  showEnd(code);
 });
 device.on('resources', () => {
   if (document.querySelector('#resources')) open('home');
@@ -131,5 +150,11 @@ for (const tab of tabs.querySelectorAll('button'))
   tab.addEventListener('click', () => open(tab.dataset['tab'] ?? 'home'));
 showState(device);
 if (isAnswer(location)) comeBack().catch(showAgain);
-else if (device.hasSession) device.resume().then(() => open('home'), signInView);
+else if (device.hasSession) resume();
 else signInView();
+
+/** With a session there is something to show, with or without a gateway. */
+function resume(): void {
+  open('home');
+  device.resume().catch(() => undefined);
+}

@@ -14,6 +14,14 @@ function firstHost(device: Device): string | undefined {
   return device.resources.find(({ kind }) => kind === 'http')?.authority;
 }
 
+/** What is said while nothing can be listed yet. */
+const WAITING: Partial<Record<Device['state'], string>> = {
+  connecting: 'Looking for a gateway…',
+  silent: 'Waiting for the gateway…',
+  suspended: 'The gateway waits for its Security server…',
+  offline: 'What you may use is shown as soon as a gateway answers.',
+};
+
 /** Home: what the user may use. */
 export function homeView({ device, root, showError }: ViewPlace, openPage: (url: string) => void): void {
   const cards = device.resources.map(({ name, kind, authority }) => {
@@ -23,6 +31,8 @@ export function homeView({ device, root, showError }: ViewPlace, openPage: (url:
   });
   const leave = button('Sign out', () => device.logout(), showError, 'quiet');
   const list = element('div', { class: 'stack', id: 'resources' }, ...cards, leave);
+  if (cards.length === 0)
+    list.prepend(element('p', { class: 'wait' }, WAITING[device.state] ?? 'Nothing is open to you.'));
   root.replaceChildren(
     element('h1', {}, 'Your resources'),
     element('p', {}, 'Open only while your session is vouched for.'),

@@ -88,8 +88,12 @@ test('revoked by the operator it is out at once, and says why', async () => {
     sessions[0]!.id,
   ]);
   expect(stdout).toMatch(/is revoked, in force on every Proxy after \d+ ms/);
-  await page.getByText('The session is over (REVOKED)').waitFor();
+  await page.getByText('Your session is over: access was revoked (REVOKED)').waitFor();
   expect(await page.textContent('#state')).toBe('signed out');
+  await page.reload();
+  await page.getByText('Your session is over: access was revoked (REVOKED)').waitFor();
+  await picture(page, 'phone-revoked');
+  expect(await barriers(page)).toEqual([]);
   const audit = (await sallyport(['--data', folder, 'audit', 'tail', '-n', '3'])).stdout;
   expect(audit).toContain('phone lost');
 }, 60_000);
