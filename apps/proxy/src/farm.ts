@@ -5,8 +5,8 @@ import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallypor
 import { createRefusals, guardWith, type Log, type Metrics, type Refusals } from '@sallyport/telemetry';
 import type { Backends } from './backend/backends.ts';
 import type { BackendError } from './backend/errors.ts';
+import { BackendTroubles } from './backend-troubles.ts';
 import type { DeviceChannel } from './device-channel.ts';
-import { Remarks } from './remarks.ts';
 import { SharedResources } from './shared-resources.ts';
 import { Turn } from './turn.ts';
 
@@ -65,8 +65,9 @@ export class Farm {
   readonly #sweepTimer: NodeJS.Timeout;
   readonly #turn = new Turn();
   readonly #resources = new SharedResources();
-  readonly #remarks: Remarks;
-  readonly #failures;
+  readonly #refused: Refusals;
+  /** What is wrong with backends. */
+  readonly troubles: BackendTroubles;
 
   constructor(parts: FarmParts) {
     this.#parts = parts;
@@ -74,16 +75,17 @@ export class Farm {
     this.backends = parts.backends;
     this.log = parts.log;
     this.#streams = parts.metrics.counter('sallyport_streams_total', 'finished streams', ['kind', 'outcome']);
-    this.#remarks = new Remarks(parts.log);
-    this.#failures = parts.metrics.counter('sallyport_backend_failures_total', 'failures of backends', [
-      'resource',
-      'reason',
-    ]);
     parts.metrics.gauge('sallyport_channels', 'open channels', () => this.#channels.size);
     parts.metrics.gauge('sallyport_lease_live', '1 while this Proxy may serve', () => (this.mayServe() ? 1 : 0));
     const of = { log: parts.log, metrics: parts.metrics, now: () => performance.now() };
     const limited = { metric: 'sallyport_limited_total', help: 'what a limit refused or ended', words: 'limit met' };
     this.limited = createRefusals(limited, of);
+    const words = 'a message of a device was refused';
+    this.#refused = createRefusals(
+      { metric: 'sallyport_refused_total', help: 'refused messages of devices', words },
+      of,
+    );
+    this.troubles = new BackendTroubles(of);
     const guard = guardWith((error) => this.log.error({ err: error }, 'a check of the channels failed'));
     this.#timer = setInterval(
       guard(() => this.#checkLease()),
@@ -231,16 +233,13 @@ export class Farm {
 
   /** Says in the log, not too often, by which rule a message of a device was refused. */
   refused(session: string, rule: string): void {
-    this.#remarks.warn(`refused ${rule}`, { session, rule }, 'a message of a device was refused');
+    // Names of fields are the device's: they are said, but nothing is counted by them.
+    this.#refused.met(rule.replace(/ \(.*\)/, ''), { session, rule });
   }
 
-  /** Says in the log, not too often, and counts why the backend of a resource could not be reached or gave no good answer. */
+  /** Why the backend of a resource could not be reached or gave no good answer. */
   backendFailed(resource: string, error: BackendError): void {
-    const { reason, message, cause } = error;
-    if (!reason) return;
-    this.#failures.labels({ resource, reason }).inc();
-    const detail = cause instanceof Error ? `${message}: ${cause.message}` : message;
-    this.#remarks.warn(`backend ${resource} ${reason}`, { resource, reason, detail }, 'a backend failed');
+    this.troubles.note(resource, error);
   }
 
   /** The realm's signed site map, asked for at most every three seconds. */

@@ -21,6 +21,7 @@ import { createLog, createMetrics, type Log, type Metrics, spreadLastNet } from 
 import { Admission } from './admission.ts';
 import { createDeviceListener, createHealthService, OUTER_TLS } from './app.ts';
 import { Backends } from './backend/backends.ts';
+import { tryBackend } from './backend/try.ts';
 
 import { type Config, SETTINGS } from './config.ts';
 import { Farm } from './farm.ts';
@@ -83,6 +84,8 @@ async function start(): Promise<void> {
     anew: farm.beginAnew.bind(farm),
     done: farm.done.bind(farm),
     channelCount: () => farm.channelCount,
+    troubles: () => farm.troubles.recent(),
+    tryBackend,
     trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
   };
   const control = new ControlConnection({ identity, nodes, clocks: processClocks(), crypto: serverCrypto(), listener });

@@ -8,6 +8,7 @@ import type { RealmKeys } from './keys.ts';
 import { Listeners } from './listeners.ts';
 import { LiveKeys } from './live-keys.ts';
 import { SecurityNode } from './node.ts';
+import { ProxyLinks } from './proxy-links.ts';
 import type { RealmContext } from './realm-context.ts';
 import { Refusals } from './refusals.ts';
 import type { SharedState } from './shared-state.ts';
@@ -45,6 +46,7 @@ export function contextOf(parts: ContextParts): RealmContext {
   const liveKeys = new LiveKeys(access, parts.keys, monotonicMs);
   const metrics = createMetrics();
   const listeners = new Listeners(log, metrics);
+  const proxies = new ProxyLinks(monotonicMs);
   const context: RealmContext = {
     access,
     get keys() {
@@ -66,12 +68,14 @@ export function contextOf(parts: ContextParts): RealmContext {
     directoryUrl: directoryUrlOf(config),
     bus: shared.bus,
     presence: shared.presence,
+    proxies,
     node,
     wallMs: Date.now,
     monotonicMs,
     degraded: () => [
       ...(shared.bus.connected ? [] : [`${node.id}: Redis does not answer; pushes are polled`]),
       ...listeners.words(Date.now()).map((words) => `${node.id}: ${words}`),
+      ...proxies.words(),
     ],
   };
   const syncs = new DirectorySyncs(context);

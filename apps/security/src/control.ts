@@ -1,12 +1,14 @@
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { entriesAfter, type LogPosition, recordBeat, type StoreError } from '@sallyport/access';
-import { Beat, type ControlMessage, PROXY_PATHS, type Push, parseJson, parserOf } from '@sallyport/security-api';
+import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ProxyIdentity } from './proxy-identity.ts';
+import type { ProxyLink } from './proxy-links.ts';
 import type { RealmContext } from './realm-context.ts';
 
 const parseBeat = parserOf(Beat);
+const parseTried = parserOf(TriedBackend);
 const MAX_MESSAGE_BYTES = 16 * 1024;
 /** A Proxy beats every second; one that is silent this long is cut off and reconnects, ms. */
 const SILENCE_MS = 10_000;
@@ -51,19 +53,26 @@ function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
   context.log.info({ proxy }, 'a Proxy connected');
   const control: Control = { context, proxy, socket, seen: undefined, told: -1 };
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
+  const link: ProxyLink = { proxy, send: (message) => send(socket, message) };
+  context.proxies.add(link);
   const unsubscribe = context.bus.subscribe('entries', () => void push(control));
   socket.on('error', () => socket.terminate());
   socket.on('close', () => {
     clearTimeout(timer);
     unsubscribe();
+    context.proxies.remove(link);
     context.log.info({ proxy }, 'a Proxy disconnected');
   });
   socket.on('message', (data) => {
     clearTimeout(timer);
     timer = setTimeout(() => socket.terminate(), SILENCE_MS);
-    const beat = parseBeat(parseJson(String(data)));
+    const json = parseJson(String(data));
+    const tried = parseTried(json);
+    if (tried) return context.proxies.tried(link, tried);
+    const beat = parseBeat(json);
     // Also what a Proxy of an older version sends: it knows neither epochs nor instances, and gets no lease.
     if (!beat) return socket.close(1002, 'not a beat of this version');
+    context.proxies.told(proxy, beat.troubles);
     void answer(control, beat);
   });
 }
@@ -108,6 +117,6 @@ async function push({ context, socket, seen }: Control): Promise<void> {
   }
 }
 
-function send(socket: WebSocket, message: ControlMessage): void {
+function send(socket: WebSocket, message: object): void {
   if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(message));
 }

@@ -7,6 +7,7 @@ import type { RealmKeys } from './keys.ts';
 import type { Listeners } from './listeners.ts';
 import type { LiveKeys } from './live-keys.ts';
 import type { SecurityNode } from './node.ts';
+import type { ProxyLinks } from './proxy-links.ts';
 import type { Refusals } from './refusals.ts';
 
 /** What every part of the Security server shares. Built once in main.ts. */
@@ -37,6 +38,8 @@ export interface RealmContext {
   readonly bus: Bus;
   /** Where sessions were last seen. */
   readonly presence: Presence;
+  /** Proxies that are connected to this node. */
+  readonly proxies: ProxyLinks;
   /** This node among the others. */
   readonly node: SecurityNode;
   /** This node's wall clock, epoch ms: for people and certificates. Decisions go by the store's clock. */

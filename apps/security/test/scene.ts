@@ -21,6 +21,7 @@ import { Listeners } from '../src/listeners.ts';
 import { LiveKeys } from '../src/live-keys.ts';
 import { SecurityNode } from '../src/node.ts';
 import { createPasswordHasher } from '../src/passwords.ts';
+import { ProxyLinks } from '../src/proxy-links.ts';
 import type { RealmContext } from '../src/realm-context.ts';
 import { Refusals } from '../src/refusals.ts';
 
@@ -83,6 +84,7 @@ export async function scene(
     directoryUrl: undefined,
     bus: memoryBus(),
     presence: memoryPresence(),
+    proxies: new ProxyLinks(now),
     node: new SecurityNode({ ...NODE, id }, now),
     wallMs: now,
     monotonicMs: now,

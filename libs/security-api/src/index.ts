@@ -34,6 +34,7 @@ export {
   UserRename,
   Waiting,
 } from './admin-api.ts';
+export { BackendReason, BackendTrouble, ResourceTrial, TriedBackend, TryBackend } from './backend-api.ts';
 export { parseJson, parserOf } from './check.ts';
 export {
   AccountConflictView,

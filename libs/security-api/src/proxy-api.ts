@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { BackendTrouble } from './backend-api.ts';
 import { EntryHash, Epoch, Grant, RevocationEntry } from './grant.ts';
 
 /**
@@ -87,6 +88,8 @@ export const Beat = Type.Object(
     /** Last entry that is in force: all rights that it changed are read again. */
     done: Type.Integer({ minimum: 0 }),
     channels: Type.Integer({ minimum: 0 }),
+    /** Backends that failed in the last minute. */
+    troubles: Type.Optional(Type.Array(BackendTrouble, { maxItems: 32 })),
   },
   OPEN,
 );

@@ -1,11 +1,21 @@
 import { type AnewReason, type Clocks, type FollowerListener, type LeaseClock, LogFollower } from '@sallyport/access';
 import type { CryptoProvider } from '@sallyport/channel';
-import { ControlMessage, PROXY_PATHS, parseJson, parserOf } from '@sallyport/security-api';
+import {
+  type Backend,
+  type BackendTrouble,
+  ControlMessage,
+  PROXY_PATHS,
+  parseJson,
+  parserOf,
+  type TriedBackend,
+  TryBackend,
+} from '@sallyport/security-api';
 import { WebSocket } from 'ws';
 import type { ProxyIdentity } from './identity.ts';
 import type { NodeList } from './node-list.ts';
 
 const parseControl = parserOf(ControlMessage);
+const parseTrial = parserOf(TryBackend);
 const BEAT_MS = 1_000;
 const RECONNECT_MS = 100;
 /** After a node of another database: asking it again soon changes nothing, ms. */
@@ -18,6 +28,10 @@ const CHECK_MS = 100;
 
 /** What the control connection tells its Proxy. */
 export interface ControlListener extends FollowerListener {
+  /** Backends that failed in the last minute, for the status. */
+  troubles(): BackendTrouble[];
+  /** Tries a backend once, for an operator. */
+  tryBackend(backend: Backend, authority: string): Promise<Omit<TriedBackend, 'type' | 'id'>>;
   /** Something went wrong on the way to Security; the connection is being made anew. */
   trouble(error: unknown): void;
 }
@@ -136,12 +150,27 @@ export class ControlConnection {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     if (!socket || socket.readyState !== socket.OPEN) return;
-    socket.send(JSON.stringify(this.#follower.beat()));
+    const troubles = this.#listener.troubles();
+    socket.send(JSON.stringify({ ...this.#follower.beat(), ...(troubles.length > 0 ? { troubles } : {}) }));
     this.#timer = setTimeout(() => this.#beat(), BEAT_MS);
   }
 
+  async #tryBackend({ id, backend, authority }: TryBackend): Promise<void> {
+    const socket = this.#socket;
+    try {
+      const tried: TriedBackend = { type: 'tried', id, ...(await this.#listener.tryBackend(backend, authority)) };
+      if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(tried));
+    } catch (error) {
+      // Without an answer Security says that none came.
+      this.#listener.trouble(error);
+    }
+  }
+
   #receive(text: string): void {
-    const message = parseControl(parseJson(text));
+    const json = parseJson(text);
+    const trial = parseTrial(json);
+    if (trial) return void this.#tryBackend(trial);
+    const message = parseControl(json);
     if (!message) return this.#socket?.terminate();
     if (message.type === 'lease') {
       this.#nodes.answered(this.#url);

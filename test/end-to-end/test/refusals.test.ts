@@ -13,10 +13,12 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import type { ResourceTrial, StatusView } from '@sallyport/security-api';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
 import { RawSocket } from '../src/raw-socket.ts';
+import { startTlsBackend } from '../src/tls-backend.ts';
 
 const crypto = nodeCrypto();
 const backend = await startBackend();
@@ -222,6 +224,33 @@ test('unknown resources, refused methods and unreachable backends are named, and
   expect(await refused('http://readonly.corp/echoes')).toBe('REQUEST_REFUSED false');
   expect(await refused('http://strict.corp/echo')).toBe('CONTEXT_DENIED false');
   expect(await refused('http://wiki.corp/drop')).toBe('BACKEND_FAILED true');
+  const why = (url: string) => device.fetch(url).then(String, ({ message }: Error) => message);
+  expect(await why('http://dead.corp/')).toContain('it takes no connections');
+  expect(await why('http://local.corp/')).toContain('it lies in no network that is allowed for it');
+  expect(await why('http://readonly.corp/echoes')).toContain('no policy opens this method and path');
+  device.close();
+});
+
+test('the operator is told what is wrong with a backend: by a trial, and in the status while devices meet it', async () => {
+  const tls = await startTlsBackend('elsewhere.corp');
+  await gateway.addResource('tls', 'tls.corp', `https://localhost:${tls.port}`);
+  const trial = async (name: string): Promise<ResourceTrial['tries'][number]> => {
+    const { tries } = (await gateway.operator.call('POST', `/v1/resources/${name}/test`)) as unknown as ResourceTrial;
+    return tries[0]!;
+  };
+  expect(await trial('wiki')).toMatchObject({ ok: true });
+  expect(await trial('dead')).toMatchObject({ ok: false, reason: 'port' });
+  expect(await trial('local')).toMatchObject({ ok: false, reason: 'network' });
+  expect(await trial('tls')).toMatchObject({ ok: false, reason: 'certificate' });
+  await expect(trial('nowhere')).rejects.toThrow('there is no resource nowhere');
+  tls.close();
+  const device = await gateway.device('ada');
+  await expect(device.fetch('http://dead.corp/')).rejects.toMatchObject({ code: 'BACKEND_UNREACHABLE' });
+  const degraded = async (): Promise<string> =>
+    ((await gateway.operator.call('GET', '/v1/status')) as unknown as StatusView).degraded.join('\n');
+  await expect
+    .poll(degraded, { timeout: 20_000 })
+    .toMatch(/the backend of dead fails at Proxy \S+: it takes no connections/);
   device.close();
 });
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { ContextRule, PolicyView, ResourceView } from '@sallyport/security-api';
+import type { ContextRule, PolicyView, ResourceTrial, ResourceView } from '@sallyport/security-api';
 import { type Command, Option } from 'commander';
 import { CliError, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
@@ -49,6 +49,10 @@ export function addRightCommands(program: Command): void {
     .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
     .option('--delegate-audience <audience>', 'for whom that token is')
     .action(addResource);
+  resource
+    .command('test <name>')
+    .description('let the Proxies try the backend, and say what is wrong; fails when a Proxy does not reach it')
+    .action(testResource);
   addListing(resource, 'resources', RESOURCE_COLUMNS, (row) => flat(row as ResourceView));
   const policy = program.command('policy').description('which groups reach which resources, and from which apps');
   policy
@@ -84,6 +88,17 @@ async function addResource(name: string, options: ResourceOptions, command: Comm
     admin.call<ResourceView>('PUT', `/v1/resources/${name}`, { body, reason }),
   );
   printRows([flat(view)], RESOURCE_COLUMNS, globals.json);
+}
+
+async function testResource(name: string, _options: unknown, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  const { tries } = await withAdmin(globals, (admin) =>
+    admin.call<ResourceTrial>('POST', `/v1/resources/${encodeURIComponent(name)}/test`),
+  );
+  printRows(tries, ['proxy', 'ok', 'reason', 'detail', 'ms'], globals.json);
+  if (tries.length === 0)
+    throw new CliError('no Proxy is connected to the node that was asked', 'see where they beat: sallyport status');
+  if (tries.some(({ ok }) => !ok)) process.exitCode = 1;
 }
 
 function delegateOf(name: string, { delegate, delegateAudience }: ResourceOptions): object {

@@ -1,3 +1,5 @@
+import type { BackendReason } from '@sallyport/security-api';
+
 /** Why a backend gave no good answer. With `UNREACHABLE`, `BUSY` and `ADDRESS` certainly nothing was sent to it. */
 export type BackendErrorCode =
   | 'ERR_BACKEND_ADDRESS'
@@ -8,13 +10,6 @@ export type BackendErrorCode =
   | 'ERR_BACKEND_RESPONSE'
   | 'ERR_BACKEND_STALLED'
   | 'ERR_BACKEND_ABORTED';
-
-/**
- * What an operator looks at first: its name is not known, its port is closed (or no way leads there), its address lies in no
- * allowed network, its certificate is not trusted, it speaks another protocol, it takes too long, it closes in the middle,
- * all its connections are taken.
- */
-export type BackendReason = 'name' | 'port' | 'network' | 'certificate' | 'protocol' | 'time' | 'closed' | 'busy';
 
 const REASONS: Readonly<Record<BackendErrorCode, BackendReason | undefined>> = {
   ERR_BACKEND_ADDRESS: 'network',

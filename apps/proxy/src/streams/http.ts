@@ -15,7 +15,7 @@ import {
 } from '@sallyport/channel';
 import type { ResourceGrant } from '@sallyport/security-api';
 import type { BackendRequest } from '../backend/connection.ts';
-import type { BackendError } from '../backend/errors.ts';
+import { type BackendError, wordsOf } from '../backend/errors.ts';
 import type { BackendPool } from '../backend/pool.ts';
 import type { BackendCall } from '../backend/pooled-call.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
@@ -177,7 +177,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     this.#over = true;
     const ending = this.#passage?.ending(code) ?? code;
     this.#host.count('http', ending);
-    this.#stream.reset(SIGNED_CODES[ending], words);
+    this.#stream.reset(SIGNED_CODES[ending], this.#passage?.words(code, words) ?? words);
     this.#stop();
   }
 
@@ -220,7 +220,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     } catch (error) {
       // Nothing was sent: the backend's address is not allowed or not even an address.
       this.failed(error as BackendError);
-      return this.refuse('BACKEND_UNREACHABLE');
+      return this.refuse('BACKEND_UNREACHABLE', wordsOf(error as BackendError));
     }
     const answer = new HttpAnswer(this, this.#stream);
     this.#call = this.#pool.call(this.#requestFor(head, resource), answer, this.#host.tenant);

@@ -68,6 +68,11 @@ export class Passage {
     this.#begun = true;
   }
 
+  /** What the device is told beside a code: what is known, or that it was the policies that refused. */
+  words(code: SignedCode, known: string | undefined): string | undefined {
+    return known ?? (code === 'REQUEST_REFUSED' ? 'no policy opens this method and path' : undefined);
+  }
+
   /** The code with which the stream may end: after `begin` never one that says that nothing ran. */
   ending(code: SignedCode): SignedCode {
     return this.#begun ? codeUnderWay(code) : code;

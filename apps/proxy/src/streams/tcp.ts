@@ -158,7 +158,7 @@ export class TcpExchange implements Exchange {
     this.#over = true;
     const ending = this.#passage?.ending(code) ?? code;
     this.#host.count('tcp', ending);
-    this.#stream.reset(SIGNED_CODES[ending], words);
+    this.#stream.reset(SIGNED_CODES[ending], this.#passage?.words(code, words) ?? words);
     this.#destroy();
     this.#stream.settle();
   }

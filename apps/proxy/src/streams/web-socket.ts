@@ -310,7 +310,7 @@ export class WebSocketExchange implements Exchange, Holder {
     this.#host.held.hold(this, 0);
     const ending = this.#passage?.ending(code) ?? code;
     this.#host.count('websocket', ending);
-    this.#stream.reset(SIGNED_CODES[ending], words);
+    this.#stream.reset(SIGNED_CODES[ending], this.#passage?.words(code, words) ?? words);
     this.#terminate();
     this.#stream.settle();
   }

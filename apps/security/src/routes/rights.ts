@@ -1,5 +1,6 @@
 import { type PolicyRow, putPolicy, putResource, type ResourceRow, removeRight } from '@sallyport/access';
-import { PolicyInput, PolicyView, ResourceInput, ResourceView } from '@sallyport/security-api';
+import { ProblemError } from '@sallyport/http-service';
+import { PolicyInput, PolicyView, ResourceInput, ResourceTrial, ResourceView } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { RealmContext } from '../realm-context.ts';
@@ -15,7 +16,7 @@ function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
 }
 
 /** Resources and policies. */
-export function addRightRoutes(service: FastifyInstance, { access, bus }: RealmContext): void {
+export function addRightRoutes(service: FastifyInstance, { access, bus, proxies }: RealmContext): void {
   service.get('/v1/resources', operation('resources.list', 'All resources', Type.Array(ResourceView)), async () =>
     (await access.store.transaction(({ tables }) => tables.resources.list())).map(resourceView),
   );
@@ -29,6 +30,18 @@ export function addRightRoutes(service: FastifyInstance, { access, bus }: RealmC
       const row = await putResource(access, request.params.name, request.body, actorOf(request));
       bus.publish('entries');
       return resourceView(row);
+    },
+  );
+  service.post<{ Params: NameParam }>(
+    '/v1/resources/:name/test',
+    operation('resources.test', 'Let every Proxy of this node try the backend of a resource', ResourceTrial, {
+      params: NameParam,
+    }),
+    async (request) => {
+      const { name } = request.params;
+      const row = await access.store.transaction(({ tables }) => tables.resources.find({ name }));
+      if (!row) throw new ProblemError(404, 'ERR_SECURITY_RESOURCE', `there is no resource ${name}`);
+      return { name, tries: await proxies.try(resourceView(row)) };
     },
   );
   service.get('/v1/policies', operation('policies.list', 'All policies', Type.Array(PolicyView)), async () =>
