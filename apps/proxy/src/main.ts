@@ -43,11 +43,15 @@ async function openIdentity(config: Config, file: string): Promise<ProxyIdentity
   return identity;
 }
 
-function renewInTime(identity: () => ProxyIdentity, use: (identity: ProxyIdentity) => void, log: Log): NodeJS.Timeout {
+function renewInTime(
+  identity: () => ProxyIdentity,
+  use: (identity: ProxyIdentity) => Promise<void>,
+  log: Log,
+): NodeJS.Timeout {
   return setInterval(async () => {
     if (certificateEndsAt(identity()) - Date.now() > RENEW_BEFORE_MS) return;
     try {
-      use(await renew(identity()));
+      await use(await renew(identity()));
       log.info('the certificate was renewed');
     } catch (error) {
       log.error({ err: error }, 'the certificate could not be renewed; the next try is in an hour');
@@ -91,9 +95,9 @@ async function start(): Promise<void> {
   const control = new ControlConnection({ identity, nodes, clocks: processClocks(), crypto: serverCrypto(), listener });
   security.useInstance(() => control.follower.instance);
   farm.useControl(control);
-  const use = (renewed: ProxyIdentity): void => {
+  const use = async (renewed: ProxyIdentity): Promise<void> => {
     keep(renewed);
-    security.useIdentity(renewed);
+    await security.useIdentity(renewed);
     control.useIdentity(renewed);
   };
   const renewal = renewInTime(() => current, use, log);

@@ -35,8 +35,22 @@ export interface CertificateAuthority {
   /** SHA-256 of its DER, hex: what a join token pins. */
   readonly fingerprint: string;
   issueServer(names: readonly string[], now: number): Promise<{ certificate: string; key: string }>;
-  /** @throws TypeError for a request that does not prove its key. */
-  issueProxy(csr: string, name: string, now: number): Promise<string>;
+  issueProxy(request: CertificateRequest, name: string, now: number): Promise<string>;
+}
+
+/** A request for a certificate that has proved its key. */
+export interface CertificateRequest {
+  readonly publicKey: CryptoKey;
+  /** The public key, SPKI in DER. */
+  readonly spki: Uint8Array;
+}
+
+/** Reads a request in PEM. @throws Error for one that cannot be read, TypeError for one that does not prove its key. */
+export async function readCertificateRequest(csr: string): Promise<CertificateRequest> {
+  const request = new Pkcs10CertificateRequest(csr);
+  if (!(await request.verify())) throw new TypeError('the certificate request does not prove its key');
+  const publicKey = await request.publicKey.export(ALGORITHM, ['verify']);
+  return { publicKey, spki: new Uint8Array(await webcrypto.subtle.exportKey('spki', publicKey)) };
 }
 
 /** Makes the key and certificate of a new CA, as the realm stores them. */
@@ -101,12 +115,8 @@ export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
       const chain = `${certificate}\n${ca.toString('pem')}\n`;
       return { certificate: chain, key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
     },
-    async issueProxy(csr, name, now) {
-      const request = new Pkcs10CertificateRequest(csr);
-      if (!(await request.verify())) throw new TypeError('the certificate request does not prove its key');
-      const publicKey = await request.publicKey.export(ALGORITHM, ['verify']);
-      return issue(`CN=${name}`, publicKey, { names: [], now, purpose: ExtendedKeyUsage.clientAuth });
-    },
+    issueProxy: ({ publicKey }, name, now) =>
+      issue(`CN=${name}`, publicKey, { names: [], now, purpose: ExtendedKeyUsage.clientAuth }),
   };
 }
 

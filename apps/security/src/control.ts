@@ -1,6 +1,6 @@
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import { entriesAfter, type LogPosition, recordBeat, type StoreError } from '@sallyport/access';
+import { entriesAfter, type LogPosition, type ProxyKey, recordBeat, type StoreError } from '@sallyport/access';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ProxyIdentity } from './proxy-identity.ts';
@@ -34,24 +34,24 @@ export function attachControl(server: Server, context: RealmContext, identify: P
   };
 }
 
-async function admit(identify: ProxyIdentity, url: string, socket: TLSSocket): Promise<string | undefined> {
-  if (url !== PROXY_PATHS.control) return undefined;
-  return (await identify(socket).catch(() => undefined))?.name;
+async function admit(identify: ProxyIdentity, url: string, socket: TLSSocket): Promise<ProxyKey | undefined> {
+  return url === PROXY_PATHS.control ? identify(socket).catch(() => undefined) : undefined;
 }
 
 /** One control connection. `told` is the highest index that a recorded beat has called in force on it. */
 interface Control {
   readonly context: RealmContext;
   readonly proxy: string;
+  readonly keyHash: string;
   readonly socket: WebSocket;
   /** Where the Proxy stands by its last recorded beat; undefined while it follows no log. */
   seen: (LogPosition & { readonly epoch: string }) | undefined;
   told: number;
 }
 
-function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
+function serve(context: RealmContext, { name: proxy, keyHash }: ProxyKey, socket: WebSocket): void {
   context.log.info({ proxy }, 'a Proxy connected');
-  const control: Control = { context, proxy, socket, seen: undefined, told: -1 };
+  const control: Control = { context, proxy, keyHash, socket, seen: undefined, told: -1 };
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
   const link: ProxyLink = { proxy, send: (message) => send(socket, message) };
   context.proxies.add(link);
@@ -78,11 +78,11 @@ function serve(context: RealmContext, proxy: string, socket: WebSocket): void {
 }
 
 async function answer(control: Control, beat: Beat): Promise<void> {
-  const { context, proxy, socket } = control;
+  const { context, proxy, keyHash, socket } = control;
   const { access, leaseMs, bus, node, log } = context;
   const { id, epoch, seen: index, hash, done } = beat;
   try {
-    const recorded = await recordBeat(access, { proxy, beat, leaseMs, node: node.id });
+    const recorded = await recordBeat(access, { proxy, keyHash, beat, leaseMs, node: node.id });
     // A Proxy that was revoked gets no lease any more.
     if (recorded.type === 'revoked') return socket.close(1008, 'revoked');
     if (recorded.type === 'anew') {

@@ -1,29 +1,48 @@
+import { createHash } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { findProxy } from '@sallyport/access';
+import { findProxy, PROXY_KEPT_MS, type ProxyKey } from '@sallyport/access';
 import type { RealmContext } from './realm-context.ts';
 
-/** Who a TLS connection belongs to: a Proxy with a certificate of our CA that was not revoked. */
-export type ProxyIdentity = (
-  socket: TLSSocket,
-) => Promise<{ readonly name: string; readonly site: string } | undefined>;
+/** A Proxy as a connection of its shows it. */
+export interface KnownProxy extends ProxyKey {
+  readonly site: string;
+}
 
-/** How long a lookup is kept, ms: every request would ask the database otherwise. */
-const KEEP_MS = 1_000;
+/** Who a TLS connection belongs to: the Proxy that holds the certificate's key. The name in it alone says nothing. */
+export type ProxyIdentity = (socket: TLSSocket) => Promise<KnownProxy | undefined>;
 
-/** Identifies Proxies by their certificate, and looks their row up at most once a second. */
+/** Lookups that are kept at most; certificates of our CA that were replaced could fill it. */
+const MAX_KEPT = 10_000;
+
+/** Identifies Proxies by the key of their certificate, and looks their row up at most once a second. */
 export function proxyIdentity({ access, monotonicMs }: Pick<RealmContext, 'access' | 'monotonicMs'>): ProxyIdentity {
-  const known = new Map<string, { at: number; found: ReturnType<typeof findProxy> }>();
-  /** Names in certificates: parsing one costs more than the rest of a request. */
-  const names = new WeakMap<TLSSocket, string>();
+  const known = new Map<string, { at: number; found: Promise<KnownProxy | undefined> }>();
+  /** What certificates say: reading one costs more than the rest of a request. */
+  const keys = new WeakMap<TLSSocket, ProxyKey>();
   return async (socket) => {
-    const name = socket.authorized ? (names.get(socket) ?? socket.getPeerCertificate().subject?.CN) : undefined;
-    if (typeof name !== 'string') return undefined;
-    names.set(socket, name);
-    const kept = known.get(name);
-    if (kept && monotonicMs() - kept.at < KEEP_MS) return kept.found;
-    const found = findProxy(access, name);
-    known.set(name, { at: monotonicMs(), found });
-    found.catch(() => known.delete(name));
+    const key = socket.authorized ? (keys.get(socket) ?? keyOfPeer(socket)) : undefined;
+    if (!key) return undefined;
+    keys.set(socket, key);
+    const id = `${key.name}/${key.keyHash}`;
+    const kept = known.get(id);
+    if (kept && monotonicMs() - kept.at < PROXY_KEPT_MS) return kept.found;
+    const found = findProxy(access, key).then((row) => row && { ...key, site: row.site });
+    known.delete(id);
+    known.set(id, { at: monotonicMs(), found });
+    if (known.size > MAX_KEPT) known.delete(known.keys().next().value!);
+    found.catch(() => known.delete(id));
     return found;
   };
+}
+
+function keyOfPeer(socket: TLSSocket): ProxyKey | undefined {
+  const certificate = socket.getPeerX509Certificate();
+  const name = certificate?.toLegacyObject().subject?.CN;
+  if (!certificate || typeof name !== 'string') return undefined;
+  return { name, keyHash: keyHashOf(certificate.publicKey.export({ type: 'spki', format: 'der' })) };
+}
+
+/** What a Proxy is known by: the hash of its public key (SPKI, DER), hex. */
+export function keyHashOf(spki: Uint8Array): string {
+  return createHash('sha256').update(spki).digest('hex');
 }

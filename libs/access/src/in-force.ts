@@ -2,7 +2,9 @@ import { type Bus, nextMessage } from './bus.ts';
 import type { AccessContext } from './context.ts';
 import { AccessError, type StoreError } from './errors.ts';
 import type { Hold } from './hold.ts';
+import { RATE_MARGIN_MS } from './lease-time.ts';
 import type { LeaseWatch, WaitingProxy } from './lease-watch.ts';
+import { PROXY_KEPT_MS } from './proxies.ts';
 import { getRealm } from './realm.ts';
 import type { LeaseRow, RealmRow, RevocationRow } from './tables.ts';
 
@@ -68,7 +70,10 @@ export async function untilHeadInForce(node: WaitingNode, patience: Patience): P
   return head === 0 ? { waitedMs: 0, waitingFor: [] } : untilInForce(node, { index: head }, patience);
 }
 
-/** Waits until no process of a revoked Proxy may hold a lease. To call right after the revocation was committed. */
+/**
+ * Waits until no process of a revoked Proxy may hold a lease, and every node has looked at its row again. To call right after
+ * the revocation was committed.
+ */
 export function untilProxyGone(node: WaitingNode, name: string, patience: Patience): Promise<InForce> {
   const committedAt = node.monotonicMs();
   return untilNobody(node, patience, async () => {
@@ -76,7 +81,9 @@ export function untilProxyGone(node: WaitingNode, name: string, patience: Patien
     if (!look) return undefined;
     const waiting = node.leases.waiting(look.leases, Number.MAX_SAFE_INTEGER, committedAt);
     const own = waiting.filter(({ proxy }) => proxy === name);
-    return withHold(node, look.realm, own);
+    const keptMs = Math.ceil(committedAt + PROXY_KEPT_MS + RATE_MARGIN_MS - node.monotonicMs());
+    const kept = { proxy: name, instance: '', applied: 0, remainingMs: keptMs };
+    return withHold(node, look.realm, own.length === 0 && keptMs > 0 ? [kept] : own);
   });
 }
 

@@ -87,16 +87,7 @@ export {
 export { eraseSecrets } from './erasure.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './errors.ts';
 export { type FactorChange, issueFactor, removeFactor, useFactor } from './factors.ts';
-export {
-  findProxy,
-  issueJoinToken,
-  type JoinToken,
-  listProxies,
-  listSites,
-  putSite,
-  redeemJoinToken,
-  revokeProxy,
-} from './farm.ts';
+export { listSites, putSite } from './farm.ts';
 export { EpochFence, fencedStore } from './fence.ts';
 export { endHold, Hold, raiseLongestLease } from './hold.ts';
 export { randomId } from './ids.ts';
@@ -156,6 +147,19 @@ export {
 export { BusyError, type PlaceLimits, Places } from './places.ts';
 export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet, removeRight } from './policies.ts';
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
+export {
+  findProxy,
+  isJoinToken,
+  issueJoinToken,
+  type JoinOrder,
+  type JoinToken,
+  listProxies,
+  PROXY_KEPT_MS,
+  type ProxyKey,
+  redeemJoinToken,
+  renewProxy,
+  revokeProxy,
+} from './proxies.ts';
 export { bumpMapVersion, changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
 export {
   type HandshakeKeys,

@@ -1,5 +1,6 @@
 import type { Beat, RevocationEntry } from '@sallyport/security-api';
 import type { AccessContext } from './context.ts';
+import { proxyOfBeat } from './proxies.ts';
 import { getRealm } from './realm.ts';
 import { entriesAfter } from './revocation.ts';
 import type { Transaction } from './store.ts';
@@ -8,6 +9,8 @@ import type { LeaseRow, RealmRow } from './tables.ts';
 /** A beat as a node records it. */
 export interface BeatRecord {
   readonly proxy: string;
+  /** The key that the Proxy showed. */
+  readonly keyHash: string;
   readonly beat: Omit<Beat, 'type' | 'id'>;
   readonly leaseMs: number;
   /** The node that records it. */
@@ -49,11 +52,11 @@ export function leaseHolderOf({ proxy }: Pick<LeaseRow, 'proxy'>): {
  * @throws StoreError ERR_STORE_FENCED on a database that gives nothing any more.
  */
 export async function recordBeat(access: AccessContext, record: BeatRecord): Promise<BeatResult> {
-  const { proxy, beat, node } = record;
+  const { proxy, keyHash, beat, node } = record;
   return access.store.transaction(
     async (transaction): Promise<BeatResult> => {
       const realm = await getRealm(transaction, 'share');
-      if ((await transaction.tables.proxies.find({ name: proxy }))?.revokedAt !== null) return { type: 'revoked' };
+      if (!(await proxyOfBeat(transaction, { name: proxy, keyHash }))) return { type: 'revoked' };
       const { epoch, head, headHash } = realm;
       const known = isPastOf(realm, beat.epoch ?? beat.after);
       if (!known || (beat.epoch ?? epoch) !== epoch) return { type: 'anew', epoch, supersedes: known };

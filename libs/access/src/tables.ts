@@ -368,6 +368,10 @@ export interface ProxyRow {
   readonly site: string;
   readonly joinedAt: number;
   readonly revokedAt: number | null;
+  /** SHA-256 of the public key that it is known by (SPKI, DER), hex. Null for one that joined before keys were kept. */
+  readonly keyHash: string | null;
+  /** The key of its last renewal, until that is used. */
+  readonly nextKeyHash: string | null;
 }
 
 export interface JoinTokenRow {
@@ -376,6 +380,10 @@ export interface JoinTokenRow {
   readonly proxy: string;
   readonly site: string;
   readonly expiresAt: number;
+  /** `joinedAt` of the Proxy whose place it takes. */
+  readonly replaces: number | null;
+  /** The site that the Proxy of this name leaves. */
+  readonly movesFrom: string | null;
 }
 
 /** Every table by name. */
@@ -653,13 +661,30 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   },
   proxies: {
     key: ['name'],
-    sealed: ['name', 'site', 'joinedAt', 'revokedAt'],
-    columns: { name: 'text', site: 'text', joinedAt: 'int', revokedAt: 'int', rowMac: 'bytes' },
+    sealed: ['name', 'site', 'joinedAt', 'revokedAt', 'keyHash', 'nextKeyHash'],
+    columns: {
+      name: 'text',
+      site: 'text',
+      joinedAt: 'int',
+      revokedAt: 'int',
+      keyHash: 'text',
+      nextKeyHash: 'text',
+      rowMac: 'bytes',
+    },
   },
   joinTokens: {
     key: ['id'],
-    sealed: ['id', 'tokenHash', 'proxy', 'site', 'expiresAt'],
-    columns: { id: 'text', tokenHash: 'bytes', proxy: 'text', site: 'text', expiresAt: 'int', rowMac: 'bytes' },
+    sealed: ['id', 'tokenHash', 'proxy', 'site', 'expiresAt', 'replaces', 'movesFrom'],
+    columns: {
+      id: 'text',
+      tokenHash: 'bytes',
+      proxy: 'text',
+      site: 'text',
+      expiresAt: 'int',
+      replaces: 'int',
+      movesFrom: 'text',
+      rowMac: 'bytes',
+    },
   },
   nodes: {
     key: ['id'],

@@ -22,13 +22,14 @@ import { BY, scene } from './scene.ts';
 const LEASE_MS = 15_000;
 const ONE = '1'.repeat(32);
 const TWO = '2'.repeat(32);
+/** Stands for the hash of the Proxy's key. */
+const KEY = 'f0'.repeat(32);
 const LONG = { maxMs: 1_000_000 };
 
 /** A realm with a Proxy, and a node that waits on a clock of its own. */
 async function waiting() {
   const { access: bare } = await scene();
-  const { id, secret } = await issueJoinToken(bare, { name: 'p1', site: 'here' }, BY);
-  await redeemJoinToken(bare, id, secret);
+  await redeemJoinToken(bare, await issueJoinToken(bare, { name: 'p1', site: 'here' }, BY), KEY);
   const fence = new EpochFence();
   const access: AccessContext = { ...bare, store: fencedStore(bare.store, fence) };
   const realm = () => bare.store.transaction((transaction) => getRealm(transaction));
@@ -52,7 +53,13 @@ async function waiting() {
     const { epoch, head, headHash } = await realm();
     const where =
       place === 'fresh' ? { seen: 0, hash: '', done: 0 } : { epoch, seen: head, hash: headHash, done: head };
-    return recordBeat(access, { proxy: 'p1', beat: { instance, channels: 0, ...where }, leaseMs: LEASE_MS, node: 'n' });
+    return recordBeat(access, {
+      proxy: 'p1',
+      keyHash: KEY,
+      beat: { instance, channels: 0, ...where },
+      leaseMs: LEASE_MS,
+      node: 'n',
+    });
   };
   const change = (row: object) =>
     bare.store.transaction(({ tables }) => tables.realms.update({ where: { id: 'realm' } }, row));
@@ -115,7 +122,7 @@ test('a Proxy whose place is not in this log gets no lease and no row', async ()
   const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
   const send = (place: object) => {
     const beat = { instance: ONE, channels: 0, seen: 1, hash: 'e'.repeat(64), done: 1, ...place };
-    return recordBeat(access, { proxy: 'p1', beat, leaseMs: LEASE_MS, node: 'n' });
+    return recordBeat(access, { proxy: 'p1', keyHash: KEY, beat, leaseMs: LEASE_MS, node: 'n' });
   };
   expect(await send({ epoch })).toEqual({ type: 'anew', epoch, supersedes: true });
   expect(await send({ epoch, seen: 7 })).toMatchObject({ type: 'anew' });

@@ -35,6 +35,9 @@ import {
 } from '../src/index.ts';
 import { BY, enrolWithPassword, scene } from './scene.ts';
 
+/** Stands for the hash of a Proxy's key. */
+const KEY = 'f0'.repeat(32);
+
 const REQUEST = {
   user: 'ada',
   password: 'pw',
@@ -201,7 +204,7 @@ test('a revocation waits for exactly the Proxies that may still serve without it
   const installation = await enrolled(access);
   for (const name of ['p1', 'p2']) {
     const token = await issueJoinToken(access, { name, site: 'here' }, BY);
-    await redeemJoinToken(access, token.id, token.secret);
+    await redeemJoinToken(access, token, KEY);
   }
   const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
   const instance = '1'.repeat(32);
@@ -209,7 +212,7 @@ test('a revocation waits for exactly the Proxies that may still serve without it
     const place = done
       ? { epoch, seen: done.index, hash: done.hash, done: done.index }
       : { seen: 0, hash: '', done: 0 };
-    const record = { proxy, beat: { instance, channels: 0, ...place }, leaseMs: 15_000, node: 'n1' };
+    const record = { proxy, keyHash: KEY, beat: { instance, channels: 0, ...place }, leaseMs: 15_000, node: 'n1' };
     const result = await recordBeat(access, record);
     if (result.type !== 'lease') throw new Error(result.type);
     return result;

@@ -51,11 +51,11 @@ test('made-up tokens of every kind never reach the store; real ones do', async (
   expect(await findOperator(watched, `spo${junk}`)).toBeUndefined();
   expect(await redeemOperatorToken(watched, { token: `sp1${junk}`, name: 'olga' })).toBeUndefined();
   expect(await findDirectoryByToken(watched, `sps${junk}`)).toBeUndefined();
-  expect(await redeemJoinToken(watched, join.id, `spj${junk}`)).toBeUndefined();
+  expect(await redeemJoinToken(watched, { id: join.id, secret: `spj${junk}` }, 'f0')).toBeUndefined();
   expect(asked()).toBe(0);
   const { token } = (await redeemOperatorToken(watched, { token: oneTime, name: 'olga' }))!;
   expect(await findOperator(watched, token)).toBeDefined();
   expect(await findDirectoryByToken(watched, scim.token)).toBeDefined();
-  expect(await redeemJoinToken(watched, join.id, join.secret)).toMatchObject({ name: 'p1' });
+  expect(await redeemJoinToken(watched, join, 'f0')).toMatchObject({ name: 'p1' });
   expect(asked()).toBe(4);
 });

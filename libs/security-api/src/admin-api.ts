@@ -335,7 +335,15 @@ export const OperatorEnded = Type.Object(
 export type OperatorEnded = Static<typeof OperatorEnded>;
 
 export const JoinTokenInput = Type.Object(
-  { name: Name, site: Name, ttlMs: Type.Optional(Type.Integer({ minimum: 10_000, maximum: 86_400_000 })) },
+  {
+    name: Name,
+    site: Name,
+    ttlMs: Type.Optional(Type.Integer({ minimum: 10_000, maximum: 86_400_000 })),
+    /** Takes the place of the Proxy that has this name; its certificate is worth nothing then. */
+    replace: Type.Optional(Type.Boolean()),
+    /** The Proxy of this name was at another site. */
+    moveSite: Type.Optional(Type.Boolean()),
+  },
   { ...CLOSED, $id: 'JoinTokenInput' },
 );
 export type JoinTokenInput = Static<typeof JoinTokenInput>;

@@ -79,10 +79,11 @@ export class SecurityClient {
     this.#nodes = nodes;
   }
 
-  /** Takes a renewed certificate; requests under way end with the old one. */
-  useIdentity(identity: ProxyIdentity): void {
-    void this.#agent.close();
+  /** Takes a renewed certificate; resolves when what was under way with the old one has ended. */
+  async useIdentity(identity: ProxyIdentity): Promise<void> {
+    const old = this.#agent;
     this.#agent = agentOf(identity);
+    await old.close();
   }
 
   /** Grants belong to the run of the process that opens the channel: whose beats name this instance. */

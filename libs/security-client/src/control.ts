@@ -73,9 +73,15 @@ export class ControlConnection {
     return this.#follower.lease;
   }
 
-  /** Uses a renewed certificate from the next connection on. */
+  /** Uses a renewed certificate from now on. The first beat with it ends the worth of the one before. */
   useIdentity(identity: ProxyIdentity): void {
     this.#identity = identity;
+    const old = this.#socket;
+    if (!old || this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#follower.disconnected();
+    this.#connect();
+    old.terminate();
   }
 
   /** What the log says of grants, and this run of the process. */

@@ -68,7 +68,7 @@ export class VirtualNode {
     const life = this.#life;
     const { proxy } = connection;
     const { id, epoch, seen: index, hash } = beat;
-    const record = { proxy, beat, leaseMs: LEASE_MS, node: this.machine.name };
+    const record = { proxy, keyHash: proxy, beat, leaseMs: LEASE_MS, node: this.machine.name };
     const recorded = await recordBeat(this.#access, record).catch(() => undefined);
     if (!recorded || recorded.type === 'revoked' || life !== this.#life) return;
     connection.seen = recorded.type === 'anew' || epoch === undefined ? undefined : { epoch, index, hash };

@@ -120,8 +120,7 @@ async function prepare(access: AccessContext): Promise<void> {
   await ensureRealm(access, LEASE_MS);
   await putSite(access, { name: 'here', origins: [], resources: [] }, BY);
   for (const name of PROXIES) {
-    const { id, secret } = await issueJoinToken(access, { name, site: 'here' }, BY);
-    await redeemJoinToken(access, id, secret);
+    await redeemJoinToken(access, await issueJoinToken(access, { name, site: 'here' }, BY), name);
   }
   await access.store.transaction(async ({ tables }) => {
     const createdAt = 1;

@@ -34,37 +34,15 @@ function addProxyCommands(program: Command): void {
   const proxy = program.command('proxy').description('Proxy servers');
   proxy
     .command('invite <name>')
-    .description('issue a join token for a new Proxy')
+    .description('issue a join token for a Proxy')
     .requiredOption('--site <name>', 'site it belongs to')
-    .action(async (name: string, options: { site: string }, command: Command) => {
-      const globals = globalsOf(command);
-      const body = { name, site: options.site };
-      const { token, expiresAt } = await withAdmin(globals, (admin) =>
-        admin.call<JoinTokenView>('POST', '/v1/join-tokens', { body, reason: reasonOf(globals, 'proxy invite') }),
-      );
-      process.stdout.write(
-        `join token for ${name}, good until ${formatTime(expiresAt)}; start the Proxy with\n  SALLYPORT_JOIN_TOKEN=${token}\n`,
-      );
-    });
+    .option('--replace', 'it takes the place of the Proxy that has this name; needs a reason')
+    .option('--move-site', 'the Proxy of this name was at another site; needs a reason')
+    .action(inviteProxy);
   proxy
     .command('revoke <name>')
-    .description('take the right of a Proxy to serve')
-    .action(async (name: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      if (!globals.reason)
-        throw new CliError('why? revoking a Proxy needs a reason', 'add: --reason "host was broken into"');
-      const reason = globals.reason;
-      const { done, inForce, waitingFor } = await withAdmin(globals, (admin) =>
-        admin.call<ProxyRevocationView>('POST', `/v1/proxies/${name}/revoke`, { reason }),
-      );
-      const what = done ? `${name} is revoked` : `there is no Proxy ${name} that may serve`;
-      process.stdout.write(
-        inForce ? `${what}, and holds no lease any more\n` : `${what}, but may serve for a while:\n`,
-      );
-      for (const { proxy, instance, remainingMs } of waitingFor)
-        process.stdout.write(`  ${proxy} ${instance.slice(0, 8)} for ${Math.ceil(remainingMs / 1_000)} s at most\n`);
-      if (!inForce) process.exitCode = 1;
-    });
+    .description('take the right of a Proxy to serve; answers when that is in force')
+    .action(revokeProxy);
   proxy
     .command('list')
     .description('all Proxies with their leases')
@@ -75,6 +53,47 @@ function addProxyCommands(program: Command): void {
       );
       printRows(proxies, PROXY_COLUMNS, globals.json);
     });
+}
+
+async function inviteProxy(
+  name: string,
+  { site, replace, moveSite }: { site: string; replace?: true; moveSite?: true },
+  command: Command,
+): Promise<void> {
+  const globals = globalsOf(command);
+  const takes = replace ?? moveSite ?? false;
+  if (takes && !globals.reason)
+    throw new CliError('why? replacing or moving a Proxy needs a reason', 'add: --reason "new hardware"');
+  const body = { name, site, ...(replace && { replace }), ...(moveSite && { moveSite }) };
+  const { token, expiresAt } = await withAdmin(globals, (admin) =>
+    admin.call<JoinTokenView>('POST', '/v1/join-tokens', { body, reason: reasonOf(globals, 'proxy invite') }),
+  );
+  process.stdout.write(
+    `join token for ${name}, good until ${formatTime(expiresAt)}; start the Proxy with\n  SALLYPORT_JOIN_TOKEN=${token}\n`,
+  );
+}
+
+async function revokeProxy(name: string, _options: object, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  if (!globals.reason)
+    throw new CliError('why? revoking a Proxy needs a reason', 'add: --reason "host was broken into"');
+  const { reason } = globals;
+  const view = await withAdmin(globals, (admin) =>
+    admin.call<ProxyRevocationView>('POST', `/v1/proxies/${name}/revoke`, { reason }),
+  );
+  if (globals.json) return printJson(view);
+  process.stdout.write(formatProxyRevocation(name, view));
+}
+
+/** What came of revoking a Proxy, in words. */
+export function formatProxyRevocation(
+  name: string,
+  { done, inForce, waitedMs, waitingFor }: ProxyRevocationView,
+): string {
+  if (!done) return `there is no Proxy ${name}\n`;
+  if (inForce) return `✔ ${name} is revoked and serves nothing any more, after ${waitedMs} ms\n`;
+  const lines = waitingFor.map(({ untilAt }) => `    a lease of it ends at ${formatTime(untilAt)} at the latest\n`);
+  return `… ${name} is revoked and gets no lease any more, but may serve until the last one is over:\n${lines.join('')}`;
 }
 
 function addNodeCommands(program: Command): void {

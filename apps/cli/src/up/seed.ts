@@ -88,9 +88,9 @@ async function createUser(admin: AdminClient, { user, password }: QuickStart): P
   await admin.call('PUT', `/v1/users/${user}`, { body, ...REASON });
 }
 
-/** A join token for a Proxy of this machine. */
+/** A join token for a Proxy of this machine that has no identity: one of that name from before has lost its own. */
 export async function inviteProxy(admin: AdminClient, name: string): Promise<string> {
-  const body = { name, site: SITE };
+  const body = { name, site: SITE, replace: true };
   return (await admin.call<JoinTokenView>('POST', '/v1/join-tokens', { body, ...REASON })).token;
 }
 

@@ -53,12 +53,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
     '/v1/join-tokens',
     operation('proxies.invite', 'Issue a join token for a new Proxy', JoinTokenView, { body: JoinTokenInput }),
     async (request) => {
-      const { name, site, ttlMs } = request.body;
-      const issued = await issueJoinToken(
-        access,
-        { name, site, ...(ttlMs === undefined ? {} : { ttlMs }) },
-        actorOf(request),
-      );
+      const issued = await issueJoinToken(access, request.body, actorOf(request));
       const content = JSON.stringify({
         urls: context.node.proxyUrls,
         ca: context.keys.ca.fingerprint,
@@ -71,17 +66,17 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
     '/v1/proxies/:name/revoke',
     operation(
       'proxies.revoke',
-      "Take a Proxy's right to serve; its certificate is worth nothing any more",
+      "Take a Proxy's right to serve; answers when none of its processes has a lease any more",
       ProxyRevocationView,
-      {
-        params: NameParam,
-      },
+      { params: NameParam },
     ),
-    async (request) => {
+    async (request): Promise<ProxyRevocationView> => {
       const { name } = request.params;
       const done = await revokeProxy(access, name, actorOf(request));
       // Also for one that was revoked before: perhaps nobody has waited.
-      const force = await untilProxyGone(waitingNode(context), name, WAIT_LIMIT);
+      const force = done
+        ? await untilProxyGone(waitingNode(context), name, WAIT_LIMIT)
+        : { waitedMs: 0, waitingFor: [] };
       return { done, ...forceView(context.wallMs(), force) };
     },
   );

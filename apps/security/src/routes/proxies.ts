@@ -1,5 +1,13 @@
 import type { TLSSocket } from 'node:tls';
-import { type Authorisation, authorise, type HelloRequest, reauthorise, redeemJoinToken } from '@sallyport/access';
+import {
+  type Authorisation,
+  authorise,
+  type HelloRequest,
+  isJoinToken,
+  reauthorise,
+  redeemJoinToken,
+  renewProxy,
+} from '@sallyport/access';
 import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
 import {
@@ -20,8 +28,9 @@ import {
 } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import { assertionJwks, withAssertions } from '../assertions.ts';
+import { type CertificateRequest, readCertificateRequest } from '../certificates.ts';
 import type { Handshakes, RelayResult } from '../handshakes.ts';
-import type { ProxyIdentity } from '../proxy-identity.ts';
+import { type KnownProxy, keyHashOf, type ProxyIdentity } from '../proxy-identity.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { answerSessionEnd, makeWay } from '../session-end.ts';
 
@@ -33,7 +42,7 @@ const OPEN_PATHS: readonly string[] = [PROXY_PATHS.join, PROXY_PATHS.jwks, '/hea
 declare module 'fastify' {
   interface FastifyRequest {
     /** The Proxy that asks, on paths that need one. */
-    proxy: { readonly name: string; readonly site: string };
+    proxy: KnownProxy;
   }
 }
 
@@ -146,28 +155,44 @@ function askedOf(item: unknown): HelloRequest | undefined {
 
 function addCertificateRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access, log, node, wallMs } = context;
-  const issue = async (csr: string, proxy: { name: string; site: string }): Promise<JoinAnswer> => {
+  const issue = async (request: CertificateRequest, proxy: { name: string; site: string }): Promise<JoinAnswer> => {
     const { ca } = context.keys;
-    const certificate = await ca.issueProxy(csr, proxy.name, wallMs()).catch(() => {
-      throw new ProblemError(422, 'ERR_SECURITY_CSR', 'the certificate request is not valid');
-    });
+    const certificate = await ca.issueProxy(request, proxy.name, wallMs());
     log.info({ proxy: proxy.name }, 'a certificate was issued');
     const { name, site } = proxy;
     return { certificate, ca: ca.certificate, realm: access.store.realm, site, name, nodes: node.proxyUrls };
   };
   service.post<{ Body: JoinRequest }>(PROXY_PATHS.join, { schema: { body: JoinRequest } }, async ({ body, ip }) => {
     const [id = '', secret = ''] = body.token.split('.');
-    const proxy = await redeemJoinToken(access, id, secret);
+    // Strangers cost no public-key work.
+    const request = isJoinToken(access, secret) ? await requestOf(body.csr) : undefined;
+    const proxy = request && (await redeemJoinToken(access, { id, secret }, keyHashOf(request.spki)));
     if (!proxy) {
-      const why = 'the join token is unknown, used or expired';
+      const why = 'the join token is unknown, used or expired, or its name means another Proxy by now';
       context.refusals.note({ action: 'proxy.join', subject: 'join token', why, address: ip });
       throw new ProblemError(403, 'ERR_SECURITY_JOIN', why);
     }
-    return issue(body.csr, proxy);
+    return issue(request, proxy);
   });
-  service.post<{ Body: RenewRequest }>(PROXY_PATHS.renew, { schema: { body: RenewRequest } }, async ({ body, proxy }) =>
-    issue(body.csr, proxy),
-  );
+  service.post<{ Body: RenewRequest }>(PROXY_PATHS.renew, { schema: { body: RenewRequest } }, async (asked) => {
+    const { body, proxy, ip } = asked;
+    const request = await requestOf(body.csr);
+    const renewed = await renewProxy(access, proxy, keyHashOf(request.spki));
+    if (!renewed) {
+      const why = 'only the key that a Proxy beats with can be renewed';
+      context.refusals.note({ action: 'proxy.renew', subject: proxy.name, why, address: ip });
+      throw new ProblemError(403, 'ERR_SECURITY_JOIN', why);
+    }
+    return issue(request, renewed);
+  });
+}
+
+async function requestOf(csr: string): Promise<CertificateRequest> {
+  try {
+    return await readCertificateRequest(csr);
+  } catch {
+    throw new ProblemError(422, 'ERR_SECURITY_CSR', 'the certificate request is not valid');
+  }
 }
 
 function bytesOf(text: string): Uint8Array {
