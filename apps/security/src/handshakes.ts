@@ -90,10 +90,18 @@ export class Handshakes {
     try {
       return taken.next ? await this.#advance(taken, taken.next, message) : await this.#finish(taken, message);
     } catch (error) {
-      if (!(error instanceof ChannelError || error instanceof BusyError))
-        this.#context.log.error({ err: error }, 'a handshake could not be finished');
+      this.#note(error, taken.address);
       return { message: hintOf(error) };
     }
+  }
+
+  /** What was wrong with a message stands in the audit log: its author learns no more than a hint. */
+  #note(error: unknown, address: string): void {
+    if (error instanceof BusyError) return;
+    if (!(error instanceof ChannelError))
+      return this.#context.log.error({ err: error }, 'a handshake could not be finished');
+    if (error.code === 'ERR_CHANNEL_HANDSHAKE') return;
+    this.#context.refusals.note({ action: 'handshake', subject: 'message', why: error.message, address });
   }
 
   async #finish({ establish, address }: Handshake, message: Uint8Array): Promise<RelayResult> {

@@ -19,11 +19,16 @@ export type ContextRefusal = 'APP_UPDATE_REQUIRED' | 'CONTEXT_DENIED';
 export function checkContext(rule: ContextRule, context: AppContext): ContextRefusal | undefined {
   const app = checkApp(rule.apps, context);
   if (app) return app;
-  if (rule.os && !rule.os.includes(context.os)) return 'CONTEXT_DENIED';
-  if (rule.minOsVersion && compareVersions(context.osVersion, rule.minOsVersion) < 0) return 'CONTEXT_DENIED';
+  if (rule.os && !(context.os && rule.os.includes(context.os))) return 'CONTEXT_DENIED';
+  if (rule.minOsVersion && isBelow(context.osVersion, rule.minOsVersion)) return 'CONTEXT_DENIED';
   const facts = Object.entries(rule.posture ?? {});
   const fits = facts.every(([fact, wanted]) => context.posture[fact as keyof AppContext['posture']] === wanted);
   return fits ? undefined : 'CONTEXT_DENIED';
+}
+
+/** A version that is not known is below every other one. */
+function isBelow(version: string, least: string): boolean {
+  return version === '' || compareVersions(version, least) < 0;
 }
 
 function checkApp(apps: ContextRule['apps'], context: AppContext): ContextRefusal | undefined {
@@ -32,6 +37,6 @@ function checkApp(apps: ContextRule['apps'], context: AppContext): ContextRefusa
     ({ id, signers }) => id === context.id && (!signers || signers.includes(formatHex(context.signer))),
   );
   if (!app) return 'CONTEXT_DENIED';
-  const old = app.minVersion !== undefined && compareVersions(context.version, app.minVersion) < 0;
+  const old = app.minVersion !== undefined && isBelow(context.version, app.minVersion);
   return old ? 'APP_UPDATE_REQUIRED' : undefined;
 }

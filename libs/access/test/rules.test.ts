@@ -365,6 +365,17 @@ test.each([
   expect(checkContext(rule, APP)).toBe(expected);
 });
 
+const UNKNOWN = { ...APP, signer: new Uint8Array(0), os: '', osVersion: '', posture: {} };
+
+test.each([
+  ['system', { os: ['android', ''] }],
+  ['version of the system', { minOsVersion: '0' }],
+  ['signer', { apps: [{ id: 'app', signers: ['00'.repeat(32)] }] }],
+  ['posture', { posture: { rooted: false } }],
+])('a %s that is left out fulfils no rule', (_what, rule) => {
+  expect(checkContext(rule, UNKNOWN)).toBe('CONTEXT_DENIED');
+});
+
 test.each([
   ['10.0.0.0/8', true],
   ['fd00::/8', true],

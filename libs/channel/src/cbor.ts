@@ -154,6 +154,10 @@ export class CborFields {
     return value;
   }
 
+  optionalLine(name: string, maxLength = 256): string | undefined {
+    return this.has(name) ? this.line(name, maxLength) : undefined;
+  }
+
   optionalText(name: string, maxLength = 256): string | undefined {
     return this.has(name) ? this.text(name, maxLength) : undefined;
   }

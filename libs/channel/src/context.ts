@@ -1,4 +1,4 @@
-import { formatLatin1 } from './bytes.ts';
+import { EMPTY, formatLatin1 } from './bytes.ts';
 import { CborFields, type CborInput, encodeCbor } from './cbor.ts';
 
 /** What a device says about the state it is in. A fact it cannot know is absent, and absent never satisfies a rule. */
@@ -36,21 +36,25 @@ const POSTURE_FIELDS = [
   ['managed', 'managed'],
 ] as const;
 
-/** The app context as a value for `encodeCbor`. */
+/** The app context as a value for `encodeCbor`; what is not known is left out. */
 export function contextToCbor(context: AppContext): CborInput {
   const posture = Object.fromEntries(POSTURE_FIELDS.map(([name, field]) => [field, context.posture[name]]));
   return {
     id: context.id,
     version: context.version,
-    build: context.build,
-    signer: context.signer,
-    os: context.os,
-    os_version: context.osVersion,
-    os_patch: context.osPatch,
-    model: context.model,
+    build: known(context.build),
+    signer: known(context.signer),
+    os: known(context.os),
+    os_version: known(context.osVersion),
+    os_patch: known(context.osPatch),
+    model: known(context.model),
     posture,
-    sdk: context.sdk,
+    sdk: known(context.sdk),
   };
+}
+
+function known<T extends { readonly length: number }>(fact: T): T | undefined {
+  return fact.length === 0 ? undefined : fact;
 }
 
 /** Deterministic CBOR of an app context. */
@@ -59,7 +63,7 @@ export function encodeContext(context: AppContext): Uint8Array {
 }
 
 /** Contexts that were read, by their bytes: the devices of a company show few different ones. */
-const known = new Map<string, AppContext>();
+const seen = new Map<string, AppContext>();
 const MAX_KNOWN = 1_024;
 const MAX_KNOWN_BYTES = 1_024;
 
@@ -67,28 +71,28 @@ const MAX_KNOWN_BYTES = 1_024;
 export function decodeContext(cbor: Uint8Array): AppContext {
   if (cbor.length > MAX_KNOWN_BYTES) return parseContext(CborFields.decode(cbor));
   const key = formatLatin1(cbor);
-  const found = known.get(key);
+  const found = seen.get(key);
   if (found) return found;
   const context = Object.freeze(parseContext(CborFields.decode(cbor)));
-  if (known.size >= MAX_KNOWN) known.clear();
-  known.set(key, context);
+  if (seen.size >= MAX_KNOWN) seen.clear();
+  seen.set(key, context);
   return context;
 }
 
 /** Reads an app context. @throws ChannelError ERR_CHANNEL_CBOR naming the field. */
 export function parseContext(fields: CborFields): AppContext {
-  const posture = fields.map('posture');
-  const known = POSTURE_FIELDS.map(([name, field]) => [name, posture.flag(field)] as const);
+  const posture = fields.optionalMap('posture');
+  const facts = POSTURE_FIELDS.map(([name, field]) => [name, posture?.flag(field)] as const);
   return {
     id: fields.line('id', 128),
     version: fields.line('version', 32),
-    build: fields.line('build', 32),
-    signer: fields.bytes('signer', 32),
-    os: fields.line('os', 32),
-    osVersion: fields.line('os_version', 64),
-    osPatch: fields.line('os_patch', 64),
-    model: fields.line('model', 128),
-    posture: Object.fromEntries(known.filter(([, value]) => value !== undefined)),
-    sdk: fields.line('sdk', 64),
+    build: fields.optionalLine('build', 32) ?? '',
+    signer: fields.has('signer') ? fields.bytes('signer', 32) : EMPTY,
+    os: fields.optionalLine('os', 32) ?? '',
+    osVersion: fields.optionalLine('os_version', 64) ?? '',
+    osPatch: fields.optionalLine('os_patch', 64) ?? '',
+    model: fields.optionalLine('model', 128) ?? '',
+    posture: Object.fromEntries(facts.filter(([, value]) => value !== undefined)),
+    sdk: fields.optionalLine('sdk', 64) ?? '',
   };
 }
