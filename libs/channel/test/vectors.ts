@@ -1,18 +1,9 @@
 import { deriveCodeKey, parseActivationCode } from '../src/activation-code.ts';
 import { encodeChunkPrefix, encodeMessageEnd, encodeRequestHead, encodeResponseHead } from '../src/binary-http.ts';
-import { concat, encodeText, encodeUint, formatHex } from '../src/bytes.ts';
-import {
-  type ChannelKey,
-  type CodeKey,
-  type CryptoProvider,
-  keyOf,
-  type SessionSecret,
-  type SharedKey,
-  type Suite,
-} from '../src/crypto.ts';
+import { concat, encodeText, formatHex } from '../src/bytes.ts';
+import { type ChannelKey, type CodeKey, keyOf, type SessionSecret, type SharedKey, type Suite } from '../src/crypto.ts';
 import { nobleCrypto } from '../src/crypto-noble.ts';
 import { DeviceEstablish, SecurityEstablish } from '../src/establish.ts';
-import { FRAME_TYPES, writeFrame } from '../src/frame.ts';
 import { decodeHello } from '../src/messages.ts';
 import { CipherState } from '../src/noise.ts';
 import { DeviceOpening, ProxyOpening } from '../src/opening.ts';
@@ -24,16 +15,11 @@ import {
   deriveSessionSecret,
   type Role,
 } from '../src/schedule.ts';
+import { counting } from './counting.ts';
 import { CONTEXT } from './sample-context.ts';
-
-/** Random bytes of a vector, in the order drawn: byte i of draw n is `(16 n + i + start) mod 256`. */
-function counting(start: number): CryptoProvider {
-  let draw = 0;
-  return nobleCrypto((length) => {
-    const offset = start + 16 * draw++;
-    return Uint8Array.from({ length }, (_, i) => (offset + i) & 0xff);
-  });
-}
+import { loginVector } from './vectors-login.ts';
+import { negativeVector } from './vectors-negative.ts';
+import { frameVector, messageVector, streamVector } from './vectors-streams.ts';
 
 const CODE = 'ABCDEFGH-0123456789JKMNPQ';
 
@@ -152,24 +138,6 @@ function rekeyVector(suite: Suite): object {
   };
 }
 
-function frameVector(): object {
-  const frames = [
-    { type: FRAME_TYPES.OPEN, flags: 1, stream: 1, data: concat(Uint8Array.of(1), encodeText('whole')) },
-    { type: FRAME_TYPES.DATA, flags: 0, stream: 3, data: encodeText('part') },
-    { type: FRAME_TYPES.RESET, flags: 0, stream: 3, data: encodeUint(64, 2) },
-    { type: FRAME_TYPES.WINDOW, flags: 0, stream: 0, data: encodeUint(524_288, 4) },
-    { type: FRAME_TYPES.PING, flags: 0, stream: 0, data: encodeUint(9, 8) },
-    { type: FRAME_TYPES.GOAWAY, flags: 0, stream: 0, data: concat(encodeUint(3, 4), encodeUint(45, 2)) },
-  ];
-  const bytes = new Uint8Array(256);
-  let end = 0;
-  for (const frame of frames) end = writeFrame(bytes, end, frame);
-  return {
-    frames: frames.map((frame) => ({ ...frame, data: formatHex(frame.data) })),
-    bytes: formatHex(bytes.subarray(0, end)),
-  };
-}
-
 function httpVector(): object {
   const request = {
     method: 'POST',
@@ -207,5 +175,9 @@ export function makeVectors(): Record<string, object> {
     'rekey.json': ([1, 2] as const).map(rekeyVector),
     'frames.json': frameVector(),
     'http.json': httpVector(),
+    'login.json': loginVector(),
+    'messages.json': messageVector(),
+    'streams.json': streamVector(),
+    'negative.json': negativeVector(),
   };
 }
