@@ -253,3 +253,14 @@ test('a TCP stream that is broken off ends at its backend by a reset, not like a
   await until(() => socket!.destroyed);
   expect([code, finished]).toEqual(['ECONNRESET', false]);
 });
+
+test('the path of a WebSocket goes out as it was matched, whatever a URL parser would make of it', async () => {
+  const server = await backend();
+  const host = new TestHost(server.url('http'));
+  const sink = new WebSocketExchange({ host, stream: testStream(2).stream });
+  closing.push(() => sink.reset());
+  const path = '/a{b}/c|d"?q=\'<x>';
+  sink.data(encodeRequestHead({ method: 'GET', scheme: 'http', authority: 'wiki.corp', path, fields: [] }));
+  await until(() => server.read.length > 0);
+  expect(server.read.join('').split('\r\n')[0]).toBe(`GET ${path} HTTP/1.1`);
+});

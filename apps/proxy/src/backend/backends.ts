@@ -54,8 +54,13 @@ export function askWebSocket(
   path: string,
   options: { protocols: string[]; headers: Record<string, string> },
 ): WebSocket {
-  // The address is never used: the connection is there, and Host stands in the headers.
-  return new WebSocket(`ws://backend${path}`, options.protocols, {
+  // The address is never used: the connection is there, Host stands in the headers, and the path goes out as it was matched,
+  // not as a URL parser writes it.
+  return new WebSocket('ws://backend/', options.protocols, {
+    finishRequest: (request) => {
+      request.path = path;
+      request.end();
+    },
     createConnection: () => socket,
     headers: options.headers,
     perMessageDeflate: false,
