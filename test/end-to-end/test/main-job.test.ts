@@ -1,5 +1,7 @@
+import type { Device } from '@sallyport/device';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend, startTcpEcho } from '../src/backend.ts';
+import { startBindingBackend } from '../src/binding-backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
 import { startTlsBackend } from '../src/tls-backend.ts';
 
@@ -41,6 +43,24 @@ test('large bodies stream both ways and arrive whole', async () => {
   const up = await device.fetch('http://wiki.corp/upload', { method: 'POST', body });
   expect(await up.json()).toEqual({ bytes: size });
   device.close();
+});
+
+test('a backend that signs the connection in never takes one device for another, and knows each through its login', async () => {
+  const iis = await startBindingBackend();
+  await gateway.addResource('iis', 'iis.corp', iis.url);
+  await gateway.addUser('bob');
+  const [ada, bob] = [await gateway.device('ada'), await gateway.device('bob')];
+  const ask = async (device: Device, authorization?: string): Promise<string> =>
+    (await device.fetch('http://iis.corp/', authorization === undefined ? {} : { headers: { authorization } })).text();
+  expect(await ask(ada, 'NTLM first')).toBe('you are nobody');
+  expect(await ask(bob)).toBe('you are nobody');
+  expect(await ask(ada, 'NTLM last-ada')).toBe('you are ada');
+  const all = Array.from({ length: 10 }, async () => [await ask(ada), await ask(bob)]);
+  expect(new Set((await Promise.all(all)).map(String))).toEqual(new Set(['you are ada,you are nobody']));
+  ada.close();
+  bob.close();
+  await expect.poll(() => iis.users(), { timeout: 20_000 }).not.toContain('ada');
+  iis.close();
 });
 
 test('WebSocket and TCP go through', async () => {
