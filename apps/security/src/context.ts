@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type AccessContext, PolicyCache } from '@sallyport/access';
+import { type AccessContext, AuditWatch, PolicyCache } from '@sallyport/access';
 import { createMetrics, type Log } from '@sallyport/telemetry';
 import type { Config } from './config.ts';
 import { Connectors } from './directories/connectors.ts';
@@ -61,6 +61,7 @@ export function contextOf(parts: ContextParts): RealmContext {
     lockout: shared.lockout,
     refusals: new Refusals({ access, log }),
     listeners,
+    auditWatch: new AuditWatch(access),
     connectors: new Connectors(access),
     get syncs() {
       return syncs;

@@ -52,6 +52,8 @@ const DRAIN_POLL_MS = 50;
 /** Keys and own certificates are renewed this often, and when that failed sooner, ms. */
 const RENEW_MS = LEAF_TTL_MS / 4;
 const RENEW_AGAIN_MS = 600_000;
+/** The whole audit log is checked again this often, ms. */
+const RECHECK_MS = 21_600_000;
 
 function listen(service: FastifyInstance, { host, port }: ListenAddress): Promise<string> {
   return service.listen({ host, port });
@@ -183,6 +185,9 @@ async function start(): Promise<void> {
   node.start(context);
   context.syncs.start();
   context.refusals.start();
+  // The whole log is checked once now, beside everything else, and again from time to time.
+  void context.auditWatch.look(0).catch(() => undefined);
+  const recheck = setInterval(() => void context.auditWatch.recheck().catch(() => undefined), RECHECK_MS);
   const stopErasing = startErasing(context);
   const ca = keys.ca.certificate;
   context.listeners.keep('Proxy', proxies, { certificate, tls: { ...TLS, ca } });
@@ -196,6 +201,7 @@ async function start(): Promise<void> {
     stopping = true;
     log.info('draining');
     renewal.stop();
+    clearInterval(recheck);
     context.listeners.stop();
     stopErasing();
     await drain(context, { handshakes: () => handshakes.size, endControl, maxMs: config.SALLYPORT_DRAIN_MS });

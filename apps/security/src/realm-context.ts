@@ -1,4 +1,4 @@
-import type { AccessContext, Bus, Lockout, PolicyCache, Presence } from '@sallyport/access';
+import type { AccessContext, AuditWatch, Bus, Lockout, PolicyCache, Presence } from '@sallyport/access';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { AddressThrottle } from './address-throttle.ts';
 import type { Connectors } from './directories/connectors.ts';
@@ -27,6 +27,8 @@ export interface RealmContext {
   readonly lockout: Lockout;
   /** Refusals of strangers, on their way to the audit log. */
   readonly refusals: Refusals;
+  /** Checks the audit log as it grows. */
+  readonly auditWatch: AuditWatch;
   /** The listeners of this node and their certificates. */
   readonly listeners: Listeners;
   /** What speaks to the directories. */

@@ -1,5 +1,6 @@
 import {
   type AccessContext,
+  AuditWatch,
   createKeyring,
   ensureRealm,
   firstOperatorToken,
@@ -77,6 +78,7 @@ export async function scene(
     lockout: memoryLockout({ now }),
     refusals: new Refusals({ access, log }),
     listeners: new Listeners(log, metrics),
+    auditWatch: new AuditWatch(access),
     connectors: new Connectors(access),
     get syncs() {
       return new DirectorySyncs(context);

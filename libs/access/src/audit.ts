@@ -56,7 +56,7 @@ function appendAlone({ store, crypto }: AccessContext, event: AuditEvent & Actor
 
 /** Writes the start of the chain. */
 export async function beginAudit(transaction: Transaction): Promise<void> {
-  await transaction.tables.auditHeads.insert({ id: 'head', seq: 0, hash: GENESIS });
+  await transaction.tables.auditHeads.insert({ id: 'head', seq: 0, hash: GENESIS, seal: null });
 }
 
 /** The newest events, newest first. */
@@ -64,29 +64,59 @@ export function listAudit(transaction: Transaction, limit: number): Promise<read
   return transaction.tables.audit.list({ limit, newestFirst: true });
 }
 
+/** A place in the chain: everything up to this event, which has this hash. */
+export interface AuditMark {
+  readonly seq: number;
+  readonly hash: Uint8Array;
+}
+
+/** Events that are read in one go. */
+const VERIFIED_AT_ONCE = 1_000;
+
+/** Where the chain that is kept begins: at its first event, or after a sealed checkpoint when older ones were removed. */
+export async function auditStart({ tables }: Transaction): Promise<AuditMark & { readonly seal: Uint8Array | null }> {
+  return (await tables.auditHeads.find({ id: 'start' })) ?? { seq: 0, hash: GENESIS, seal: null };
+}
+
 /**
- * Checks the whole chain against its head; gives the number of events.
+ * Checks the events after a mark, at most a thousand; gives the mark behind them, and whether that is the head.
+ * @throws AccessError ERR_ACCESS_AUDIT_BROKEN naming the first event that does not fit.
+ */
+export async function verifyAfter(
+  transaction: Transaction,
+  crypto: CryptoProvider,
+  from: AuditMark,
+): Promise<{ readonly mark: AuditMark; readonly atHead: boolean }> {
+  // The head first: what is appended meanwhile is behind it.
+  const head = await transaction.tables.auditHeads.find({ id: 'head' });
+  const rows = await auditAfter(transaction, from.seq);
+  let { seq, hash } = from;
+  for (const row of rows) {
+    const fits = row.seq === seq + 1 && equalBytes(row.previousHash, hash) && equalBytes(row.hash, hashOf(crypto, row));
+    if (!fits) throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `audit event ${seq + 1} is missing or was changed`);
+    ({ seq, hash } = row);
+    if (head?.seq === seq && !equalBytes(head.hash, hash))
+      throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `the audit log's head does not fit event ${seq}`);
+  }
+  const ends = rows.length < VERIFIED_AT_ONCE;
+  if (!head || (ends && head.seq > seq) || (rows.length === 0 && !(head.seq === seq && equalBytes(head.hash, hash))))
+    throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `the audit log ends after event ${seq}, its head does not`);
+  return { mark: { seq, hash }, atHead: ends };
+}
+
+/**
+ * Checks the whole chain that is kept against its head; gives the number of its last event.
  * @throws AccessError ERR_ACCESS_AUDIT_BROKEN naming the first event that does not fit.
  */
 export async function verifyAudit(transaction: Transaction, crypto: CryptoProvider): Promise<number> {
-  const head = await transaction.tables.auditHeads.find({ id: 'head' });
-  let previousHash = GENESIS;
-  let seq = 0;
-  for (let rows = await auditAfter(transaction, 0); rows.length > 0; rows = await auditAfter(transaction, seq)) {
-    for (const row of rows) {
-      const fits =
-        row.seq === seq + 1 && equalBytes(row.previousHash, previousHash) && equalBytes(row.hash, hashOf(crypto, row));
-      if (!fits) throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `audit event ${seq + 1} is missing or was changed`);
-      seq = row.seq;
-      previousHash = row.hash as Uint8Array<ArrayBuffer>;
-    }
+  let mark: AuditMark = await auditStart(transaction);
+  for (;;) {
+    const verified = await verifyAfter(transaction, crypto, mark);
+    mark = verified.mark;
+    if (verified.atHead) return mark.seq;
   }
-  if (!head || head.seq !== seq || !equalBytes(head.hash, previousHash)) {
-    throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `the audit log ends after event ${seq}, its head does not`);
-  }
-  return seq;
 }
 
 function auditAfter(transaction: Transaction, seq: number): Promise<readonly AuditRow[]> {
-  return transaction.tables.audit.list({ above: ['seq', seq], limit: 1_000 });
+  return transaction.tables.audit.list({ above: ['seq', seq], limit: VERIFIED_AT_ONCE });
 }

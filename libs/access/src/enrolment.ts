@@ -129,10 +129,13 @@ export interface NamedInstallation {
   readonly user: string;
 }
 
-/** All installations, newest last. */
-export async function listInstallations(access: AccessContext): Promise<NamedInstallation[]> {
+/** A page of installations in the order of their ids; `after` is the last id of the page before. */
+export async function listInstallations(
+  access: AccessContext,
+  { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
+): Promise<NamedInstallation[]> {
   return access.store.transaction(async (transaction) => {
-    const rows = await transaction.tables.installations.list();
+    const rows = await transaction.tables.installations.list({ above: ['id', after], limit });
     const names = await namesOf(
       transaction,
       rows.map(({ userId }) => userId),

@@ -6,6 +6,8 @@ export {
   listAudit,
   verifyAudit,
 } from './audit.ts';
+export { type AuditFilter, type AuditPage, searchAudit } from './audit-search.ts';
+export { type AuditState, AuditWatch } from './audit-watch.ts';
 export {
   ASSERTION_TTL_MS,
   type Authorisation,

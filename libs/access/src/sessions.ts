@@ -240,23 +240,31 @@ export interface NamedSession {
   readonly live: boolean;
 }
 
-/** Sessions, newest first by creation; only live ones unless `all`. */
-export async function listSessions(access: AccessContext, all: boolean): Promise<NamedSession[]> {
+/** A page of sessions in the order of their ids, only live ones unless `all`; `after` is the last id of the page before. */
+export async function listSessions(
+  access: AccessContext,
+  { all, after = '', limit }: { readonly all: boolean; readonly after?: string | undefined; readonly limit: number },
+): Promise<NamedSession[]> {
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
     const now = transaction.now();
-    const rows = await transaction.tables.sessions.list(all ? {} : { where: { endedAt: null } });
+    const where = all ? {} : { where: { endedAt: null } };
+    const rows: SessionRow[] = [];
+    for (let last = after; rows.length < limit; ) {
+      const page = await transaction.tables.sessions.list({ ...where, above: ['id', last], limit });
+      rows.push(...page.filter((session) => all || isLive(session, realm, now)));
+      if (page.length < limit) break;
+      last = page.at(-1)!.id;
+    }
+    const listed = rows.slice(0, limit);
     const names = await namesOf(
       transaction,
-      rows.map(({ userId }) => userId),
+      listed.map(({ userId }) => userId),
     );
-    return rows
-      .map((session) => ({
-        session,
-        user: names.get(session.userId) ?? session.userId,
-        live: isLive(session, realm, now),
-      }))
-      .filter(({ live }) => all || live)
-      .sort((a, b) => b.session.createdAt - a.session.createdAt);
+    return listed.map((session) => ({
+      session,
+      user: names.get(session.userId) ?? session.userId,
+      live: isLive(session, realm, now),
+    }));
   });
 }

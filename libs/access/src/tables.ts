@@ -291,9 +291,12 @@ export interface AuditRow {
 }
 
 export interface AuditHeadRow {
-  readonly id: 'head';
+  /** `head`: the last event. `start`: the last event that was removed because it was old. */
+  readonly id: 'head' | 'start';
   readonly seq: number;
   readonly hash: Uint8Array;
+  /** Of `start`: seq and hash, wrapped, so that only a Security server can move it. */
+  readonly seal: Uint8Array | null;
 }
 
 export type KeyPurpose = 'handshake' | 'root' | 'assertion' | 'ca';
@@ -603,7 +606,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       hash: 'bytes',
     },
   },
-  auditHeads: { key: ['id'], columns: { id: 'text', seq: 'int', hash: 'bytes' } },
+  auditHeads: { key: ['id'], columns: { id: 'text', seq: 'int', hash: 'bytes', seal: 'bytes' } },
   keys: {
     key: ['id'],
     sealed: ['id', 'purpose', 'publicPart', 'createdAt', 'expiresAt'],

@@ -213,12 +213,15 @@ export interface GroupWithMembers {
 /** Members whose names are listed. */
 const NAMED_MEMBERS = 100;
 
-/** All groups with how many are in them. */
-export async function listGroups(access: AccessContext): Promise<GroupWithMembers[]> {
+/** A page of groups by name with how many are in them; `after` is the last name of the page before. */
+export async function listGroups(
+  access: AccessContext,
+  { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
+): Promise<GroupWithMembers[]> {
   return access.store.transaction(async (transaction) => {
     const { groups, members } = transaction.tables;
     const listed: GroupWithMembers[] = [];
-    for (const group of await groups.list()) {
+    for (const group of await groups.list({ above: ['name', after], limit })) {
       const where = { groupName: group.name };
       const rows = await members.list({ where, limit: NAMED_MEMBERS });
       const ids = new Set(rows.map(({ userId }) => userId));

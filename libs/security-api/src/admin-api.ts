@@ -272,7 +272,8 @@ export const StatusView = Type.Object(
     installations: Type.Integer(),
     users: Type.Integer(),
     proxies: Type.Array(ProxyView),
-    audit: Type.Object({ events: Type.Integer(), intact: Type.Boolean() }, CLOSED),
+    /** Events so far, up to which one this node has checked the chain, and whether all of that fits. */
+    audit: Type.Object({ events: Type.Integer(), verified: Type.Integer(), intact: Type.Boolean() }, CLOSED),
   },
   { ...CLOSED, $id: 'Status' },
 );

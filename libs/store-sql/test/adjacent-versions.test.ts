@@ -22,6 +22,7 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
   directoryGroups: ['only_name'],
   sessions: ['chan_request', 'generation', 'holders'],
   revocations: ['salt', 'hash'],
+  auditHeads: ['seal'],
   leases: ['beat', 'lease_ms', 'node'],
   installations: ['resume_id'],
   operators: ['origin', 'place', 'invited_by', 'ends_at', 'ended_at', 'end_reason'],

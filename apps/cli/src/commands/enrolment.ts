@@ -2,6 +2,7 @@ import type { CodeView, InstallationView } from '@sallyport/security-api';
 import type { Command } from 'commander';
 import { renderUnicodeCompact } from 'uqr';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
+import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { revokeAndSay } from './sessions.ts';
 
@@ -31,7 +32,9 @@ export function addEnrolmentCommands(program: Command): void {
     .description('all installations')
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
-      const rows = await withAdmin(globals, (admin) => admin.call<InstallationView[]>('GET', '/v1/installations'));
+      const rows = await withAdmin(globals, (admin) =>
+        allPages<InstallationView>(admin, '/v1/installations', ({ id }) => id),
+      );
       printRows(rows, ['id', 'user', 'status', 'generation', 'app', 'model', 'lastSeenAt'], globals.json);
     });
   installation

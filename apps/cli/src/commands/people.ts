@@ -2,6 +2,7 @@ import type { GroupView, RevocationView, User } from '@sallyport/security-api';
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
 import { CliError, printJson, printRows } from '../output.ts';
+import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, requestId, withAdmin } from '../program.ts';
 import { askNewPassword } from '../secrets.ts';
 import { addUserRightCommands } from './rights-of.ts';
@@ -33,16 +34,10 @@ async function putUser(command: Command, name: string, options: UserOptions, wit
   printRows([user], USER_COLUMNS, globals.json);
 }
 
-const PAGE = 5_000;
-
 /** All users, by name; there may be very many. */
 async function allUsers(admin: AdminClient): Promise<User[]> {
-  const users: User[] = [];
-  for (let after = ''; ; after = users.at(-1)!.id) {
-    const page = await admin.call<User[]>('GET', `/v1/users?limit=${PAGE}&after=${after}`);
-    users.push(...page);
-    if (page.length < PAGE) return users.sort((a, b) => (a.name < b.name ? -1 : 1));
-  }
+  const users = await allPages<User>(admin, '/v1/users', ({ id }) => id);
+  return users.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** `sallyport user …` and `sallyport group …` */
@@ -161,7 +156,7 @@ function addGroupCommands(program: Command): void {
     .description('all groups')
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
-      const groups = await withAdmin(globals, (admin) => admin.call<GroupView[]>('GET', '/v1/groups'));
+      const groups = await withAdmin(globals, (admin) => allPages<GroupView>(admin, '/v1/groups', ({ name }) => name));
       printRows(globals.json ? groups : groups.map(shortened), ['name', 'count', 'members', 'createdAt'], globals.json);
     });
 }

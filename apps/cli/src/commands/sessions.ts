@@ -1,6 +1,7 @@
 import type { AuditView, RevocationKind, RevocationView, SessionView } from '@sallyport/security-api';
 import type { Command } from 'commander';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
+import { allPages } from '../pages.ts';
 import { globalsOf, requestId, withAdmin } from '../program.ts';
 
 /** Says when a revocation is in force, or for whom it waits and until when. */
@@ -56,7 +57,9 @@ export function addSessionCommands(program: Command): void {
       const globals = globalsOf(command);
       const path = `/v1/sessions${options.all ? '?all=true' : ''}`;
       printRows(
-        await withAdmin(globals, (admin) => admin.call<SessionView[]>('GET', path)),
+        (await withAdmin(globals, (admin) => allPages<SessionView>(admin, path, ({ id }) => id))).sort(
+          (a, b) => b.createdAt - a.createdAt,
+        ),
         SESSION_COLUMNS,
         globals.json,
       );
@@ -74,9 +77,36 @@ export function addSessionCommands(program: Command): void {
     .command('everything')
     .description('every session there is')
     .action((_options, command: Command) => revokeAndSay(command, 'before', 'now'));
-  program
-    .command('audit')
-    .description('the audit log')
+  addAuditCommands(program);
+}
+
+/** `sallyport audit …` */
+function addAuditCommands(program: Command): void {
+  const audit = program.command('audit').description('the audit log');
+  audit
+    .command('list')
+    .description('events, newest first; all that is given must fit')
+    .option('-n, --lines <n>', 'how many', '100')
+    .option('--before <seq>', 'before this event')
+    .option('--after <seq>', 'after this event, oldest first')
+    .option('--actor <name>', 'who did it')
+    .option('--action <name>', 'what was done, like user.disable')
+    .option('--subject <text>', 'whom or what it concerns')
+    .option('--outcome <word>', 'done or refused')
+    .option('--since <time>', 'date, or date and time')
+    .option('--until <time>', 'date, or date and time')
+    .action(async (options: AuditOptions, command: Command) => {
+      const globals = globalsOf(command);
+      const { lines, ...filter } = options;
+      const path = `/v1/audit?${auditQuery({ ...filter, limit: lines })}`;
+      printRows(await withAdmin(globals, (admin) => admin.call<AuditView[]>('GET', path)), AUDIT_COLUMNS, globals.json);
+    });
+  audit
+    .command('export')
+    .description('every event that is kept, oldest first, one JSON a line')
+    .option('--after <seq>', 'only those after this event', '0')
+    .action(exportAudit);
+  audit
     .command('tail')
     .description('the newest events')
     .option('-n, --lines <n>', 'how many', '20')
@@ -84,13 +114,45 @@ export function addSessionCommands(program: Command): void {
     .action(tailAudit);
 }
 
+interface AuditOptions {
+  readonly lines: string;
+  readonly since?: string;
+  readonly until?: string;
+}
+
+function auditQuery({ since, until, ...fields }: Partial<AuditOptions> & { readonly limit: string }): URLSearchParams {
+  const times = { ...(since ? { since: timeOf(since) } : {}), ...(until ? { until: timeOf(until) } : {}) };
+  return new URLSearchParams({ ...fields, ...times });
+}
+
+function timeOf(text: string): string {
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) throw new CliError(`${text} is no time`, 'write it like 2026-11-25 or 2026-11-25T18:00');
+  return String(at);
+}
+
+const EXPORT_PAGE = 5_000;
+
+async function exportAudit(options: { after: string }, command: Command): Promise<void> {
+  await withAdmin(globalsOf(command), async (admin) => {
+    for (let after = options.after, more = true; more; ) {
+      const rows = await admin.call<AuditView[]>('GET', `/v1/audit?limit=${EXPORT_PAGE}&after=${after}`);
+      for (const row of rows) process.stdout.write(`${JSON.stringify(row)}\n`);
+      after = String(rows.at(-1)?.seq ?? after);
+      more = rows.length === EXPORT_PAGE;
+    }
+  });
+}
+
 async function tailAudit(options: { lines: string; follow?: boolean }, command: Command): Promise<void> {
   const globals = globalsOf(command);
   await withAdmin(globals, async (admin) => {
     let last = 0;
     do {
-      const rows = await admin.call<AuditView[]>('GET', `/v1/audit?limit=${last === 0 ? options.lines : 999}`);
-      const fresh = rows.filter(({ seq }) => seq > last).reverse();
+      const newest = last === 0;
+      const query = newest ? `limit=${options.lines}` : `limit=${EXPORT_PAGE}&after=${last}`;
+      const rows = await admin.call<AuditView[]>('GET', `/v1/audit?${query}`);
+      const fresh = newest ? rows.reverse() : rows;
       if (fresh.length > 0 || last === 0) printRows(fresh, AUDIT_COLUMNS, globals.json);
       last = fresh.at(-1)?.seq ?? last;
       if (options.follow) await new Promise((resolve) => setTimeout(resolve, TAIL_MS));

@@ -17,7 +17,7 @@ export function formatStatus(status: StatusView): string {
     `database       ${database}`,
     `bus            ${bus.kind === 'redis' ? `Redis at ${bus.server || '?'}` : 'in process'}${bus.connected ? '' : ', DOWN'}`,
     `revocation log ${head} entries, in force within ${Math.round(status.leaseMs / 1_000)} s at the latest`,
-    `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}`,
+    `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
     styleText('bold', 'Security nodes'),
     formatRows(status.nodes, NODE_COLUMNS),

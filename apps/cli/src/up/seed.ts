@@ -9,6 +9,7 @@ import type {
 } from '@sallyport/security-api';
 import { AdminClient } from '../admin-client.ts';
 import { CliError } from '../output.ts';
+import { allPages } from '../pages.ts';
 import { type OperatorProfile, storePrivate } from '../profile.ts';
 import { keepCredential } from '../program.ts';
 
@@ -101,7 +102,7 @@ export async function freshLink(admin: AdminClient): Promise<string> {
 
 /** How many installations and live sessions there are already. */
 export async function countKept(admin: AdminClient): Promise<{ installations: number; sessions: number }> {
-  const installations = await admin.call<InstallationView[]>('GET', '/v1/installations');
-  const sessions = await admin.call<SessionView[]>('GET', '/v1/sessions');
+  const installations = await allPages<InstallationView>(admin, '/v1/installations', ({ id }) => id);
+  const sessions = await allPages<SessionView>(admin, '/v1/sessions', ({ id }) => id);
   return { installations: installations.length, sessions: sessions.length };
 }

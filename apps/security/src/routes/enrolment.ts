@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, operation } from './operation.ts';
+import { CursorQuery, pageOf } from './paging.ts';
 
 /** Activation codes and installations. */
 export function addEnrolmentRoutes(service: FastifyInstance, context: RealmContext): void {
@@ -34,11 +35,18 @@ export function addEnrolmentRoutes(service: FastifyInstance, context: RealmConte
       return { id: issued.id, user, code: issued.code, link, expiresAt: issued.expiresAt };
     },
   );
-  service.get(
+  service.get<{ Querystring: CursorQuery }>(
     '/v1/installations',
-    operation('installations.list', 'All installations', Type.Array(InstallationView)),
-    async () =>
-      (await listInstallations(access)).map(({ installation, user }) => {
+    operation(
+      'installations.list',
+      'Installations in the order of their ids, a page of them',
+      Type.Array(InstallationView),
+      {
+        querystring: CursorQuery,
+      },
+    ),
+    async ({ query }) =>
+      (await listInstallations(access, pageOf(query))).map(({ installation, user }) => {
         const { id, status, generation, app, model, createdAt, lastSeenAt } = installation;
         return { id, user, status, generation, app, model, createdAt, lastSeenAt };
       }),

@@ -16,18 +16,12 @@ import {
 import { ProblemError } from '@sallyport/http-service';
 import { GroupView, RevocationView, User, UserInput, UserRename } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 import { waitingNode, whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, NameParam, operation, requestIdOf } from './operation.ts';
+import { CursorQuery, pageOf } from './paging.ts';
 import { revocationView, WAIT_LIMIT } from './revoking.ts';
-
-/** Which users: after an id, and how many at most. */
-const UserPage = Type.Object({
-  after: Type.Optional(Type.String({ maxLength: 64 })),
-  limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$' })),
-});
-const DEFAULT_USERS = 1_000;
 
 function userView({ user, groups }: UserWithGroups): User {
   const { id, name, displayName, enabled, directory, createdAt } = user;
@@ -37,15 +31,12 @@ function userView({ user, groups }: UserWithGroups): User {
 /** Users and groups. */
 export function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access, bus } = context;
-  service.get<{ Querystring: Static<typeof UserPage> }>(
+  service.get<{ Querystring: CursorQuery }>(
     '/v1/users',
     operation('users.list', 'Users in the order of their ids, a page of them', Type.Array(User), {
-      querystring: UserPage,
+      querystring: CursorQuery,
     }),
-    async ({ query }) => {
-      const limit = Number(query.limit ?? DEFAULT_USERS);
-      return (await listUsers(access, { after: query.after, limit })).map(userView);
-    },
+    async ({ query }) => (await listUsers(access, pageOf(query))).map(userView),
   );
   service.get<{ Params: NameParam }>(
     '/v1/users/:name',
@@ -115,8 +106,15 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
       return userView((await findUser(access, name))!);
     },
   );
-  service.get('/v1/groups', operation('groups.list', 'All groups', Type.Array(GroupView)), async () =>
-    (await listGroups(access)).map(({ group, count, members }) => ({ ...group, count, members: [...members] })),
+  const groups = operation('groups.list', 'Groups by name, a page of them', Type.Array(GroupView), {
+    querystring: CursorQuery,
+  });
+  service.get<{ Querystring: CursorQuery }>('/v1/groups', groups, async ({ query }) =>
+    (await listGroups(access, pageOf(query))).map(({ group, count, members }) => ({
+      ...group,
+      count,
+      members: [...members],
+    })),
   );
   service.put<{ Params: NameParam }>(
     '/v1/groups/:name',

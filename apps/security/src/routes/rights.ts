@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, NameParam, operation } from './operation.ts';
+import { CursorQuery, pageOf } from './paging.ts';
 
 function resourceView({ name, kind, authority, title, backend }: ResourceRow): ResourceView {
   return { name, kind, authority, title, backend: backend as unknown as ResourceView['backend'] };
@@ -17,9 +18,14 @@ function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
 
 /** Resources and policies. */
 export function addRightRoutes(service: FastifyInstance, { access, bus, proxies }: RealmContext): void {
-  service.get('/v1/resources', operation('resources.list', 'All resources', Type.Array(ResourceView)), async () =>
-    (await access.store.transaction(({ tables }) => tables.resources.list())).map(resourceView),
-  );
+  const resources = operation('resources.list', 'Resources by name, a page of them', Type.Array(ResourceView), {
+    querystring: CursorQuery,
+  });
+  service.get<{ Querystring: CursorQuery }>('/v1/resources', resources, async ({ query }) => {
+    const { after, limit } = pageOf(query);
+    const page = { above: ['name', after], limit } as const;
+    return (await access.store.transaction(({ tables }) => tables.resources.list(page))).map(resourceView);
+  });
   service.put<{ Params: NameParam; Body: ResourceInput }>(
     '/v1/resources/:name',
     operation('resources.put', 'Create or replace a resource', ResourceView, {
@@ -44,9 +50,14 @@ export function addRightRoutes(service: FastifyInstance, { access, bus, proxies 
       return { name, tries: await proxies.try(resourceView(row)) };
     },
   );
-  service.get('/v1/policies', operation('policies.list', 'All policies', Type.Array(PolicyView)), async () =>
-    (await access.store.transaction(({ tables }) => tables.policies.list())).map(policyView),
-  );
+  const policies = operation('policies.list', 'Policies by name, a page of them', Type.Array(PolicyView), {
+    querystring: CursorQuery,
+  });
+  service.get<{ Querystring: CursorQuery }>('/v1/policies', policies, async ({ query }) => {
+    const { after, limit } = pageOf(query);
+    const page = { above: ['name', after], limit } as const;
+    return (await access.store.transaction(({ tables }) => tables.policies.list(page))).map(policyView);
+  });
   service.put<{ Params: NameParam; Body: PolicyInput }>(
     '/v1/policies/:name',
     operation('policies.put', 'Create or replace a policy', PolicyView, { params: NameParam, body: PolicyInput }),

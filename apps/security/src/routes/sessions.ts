@@ -1,4 +1,4 @@
-import { listAudit, listSessions, revoke, untilInForce } from '@sallyport/access';
+import { listSessions, revoke, searchAudit, untilInForce } from '@sallyport/access';
 import { formatHex } from '@sallyport/channel';
 import { AuditView, RevocationInput, RevocationView, SessionView } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
@@ -6,17 +6,49 @@ import Type, { type Static } from 'typebox';
 import { waitingNode } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { IdParam, operation } from './operation.ts';
+import { CursorQuery, pageOf } from './paging.ts';
 import { revocationView, WAIT_LIMIT } from './revoking.ts';
+
+const DEFAULT_EVENTS = 100;
+const Count = Type.String({ pattern: '^[0-9]{1,15}$' });
+const Text = Type.String({ minLength: 1, maxLength: 512, pattern: '^[^\\u0000]*$' });
+
+/** Which events: before or after an event by its number, and what must fit. Times in epoch ms. */
+const AuditQuery = Type.Object(
+  {
+    before: Type.Optional(Count),
+    after: Type.Optional(Count),
+    limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$' })),
+    since: Type.Optional(Count),
+    until: Type.Optional(Count),
+    actor: Type.Optional(Text),
+    action: Type.Optional(Text),
+    subject: Type.Optional(Text),
+    outcome: Type.Optional(Type.Union([Type.Literal('done'), Type.Literal('refused')])),
+  },
+  { additionalProperties: false },
+);
+type AuditQuery = Static<typeof AuditQuery>;
+
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}
 
 /** Sessions, revocations and the audit log. */
 export function addSessionRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access } = context;
-  const Query = Type.Object({ all: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])) });
+  const all = Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')]));
+  const Query = Type.Object({ ...CursorQuery.properties, all });
   service.get<{ Querystring: Static<typeof Query> }>(
     '/v1/sessions',
-    operation('sessions.list', 'Live sessions, or all', Type.Array(SessionView), { querystring: Query }),
+    operation(
+      'sessions.list',
+      'Live sessions, or all, in the order of their ids, a page of them',
+      Type.Array(SessionView),
+      { querystring: Query },
+    ),
     async ({ query }) => {
-      const listed = await listSessions(access, query.all === 'true');
+      const listed = await listSessions(access, { ...pageOf(query), all: query.all === 'true' });
       const seen = await context.presence.find(listed.map(({ session }) => session.id));
       return listed.map(({ session, user }) => {
         const { id, app, createdAt, expiresAt, endedAt, endReason, installationId, chanNo } = session;
@@ -53,16 +85,19 @@ export function addSessionRoutes(service: FastifyInstance, context: RealmContext
       return revocationView(context, { index: row.index, kind: row.kind, subject: row.subject, reason }, force);
     },
   );
-  const AuditQuery = Type.Object({ limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })) });
-  service.get<{ Querystring: Static<typeof AuditQuery> }>(
+  service.get<{ Querystring: AuditQuery }>(
     '/v1/audit',
-    operation('audit.list', 'Newest audit events', Type.Array(AuditView), { querystring: AuditQuery }),
-    async ({ query }) =>
-      (await access.store.transaction((transaction) => listAudit(transaction, Number(query.limit ?? 100)))).map(
-        (row) => {
-          const { seq, at, actor, action, subject, outcome, reason, hash } = row;
-          return { seq, at, actor, action, subject, outcome, reason, hash: formatHex(hash) };
-        },
-      ),
+    operation('audit.list', 'Audit events: newest first, or oldest first after one', Type.Array(AuditView), {
+      querystring: AuditQuery,
+    }),
+    async ({ query }) => {
+      const { before, after, limit, since, until, ...fields } = query;
+      const page = { before: numberOf(before), after: numberOf(after), limit: Number(limit ?? DEFAULT_EVENTS) };
+      const times = { since: numberOf(since), until: numberOf(until) };
+      return (await searchAudit(access, page, { ...fields, ...times })).map((row) => {
+        const { seq, at, actor, action, subject, outcome, reason, hash } = row;
+        return { seq, at, actor, action, subject, outcome, reason, hash: formatHex(hash) };
+      });
+    },
   );
 }

@@ -1,13 +1,4 @@
-import {
-  getRealm,
-  type LeaseRow,
-  leaseHolderOf,
-  listDirectories,
-  listProxies,
-  type NodeRow,
-  type StoreError,
-  verifyAudit,
-} from '@sallyport/access';
+import { getRealm, type LeaseRow, leaseHolderOf, listDirectories, listProxies, type NodeRow } from '@sallyport/access';
 import type { DatabaseView, NodeView, StatusView } from '@sallyport/security-api';
 import type { DatabaseProbe } from '../database-probe.ts';
 import { directoryWords } from '../directories/view.ts';
@@ -22,6 +13,8 @@ export interface StatusParts {
   readonly shared: Pick<SharedState, 'kind' | 'server'>;
 }
 
+/** The status waits so long for what is new in the audit log to be checked, ms. */
+const AUDIT_PATIENCE_MS = 1_000;
 /** A standby that is behind by more is worth a word, bytes. */
 const LAG_WARNING_BYTES = 16 * 1024 * 1024;
 /** A clock that is off by more is worth a word, ms. */
@@ -109,7 +102,7 @@ function databaseWords(servers: readonly DatabaseView[]): string[] {
   ];
 }
 
-async function countRows({ access }: RealmContext) {
+async function countRows({ access, auditWatch }: RealmContext) {
   const counted = await access.store.transaction(async (transaction) => {
     const { head, notBefore } = await getRealm(transaction);
     const unended = { where: { endedAt: null }, above: ['expiresAt', transaction.now()] } as const;
@@ -122,11 +115,5 @@ async function countRows({ access }: RealmContext) {
       users: await users.count(),
     };
   });
-  const events = await access.store
-    .transaction((transaction) => verifyAudit(transaction, access.crypto))
-    .catch((error: unknown) => {
-      if ((error as StoreError).name === 'StoreError') throw error;
-      return -1;
-    });
-  return { ...counted, audit: { events: Math.max(0, events), intact: events >= 0 } };
+  return { ...counted, audit: await auditWatch.look(AUDIT_PATIENCE_MS) };
 }
