@@ -10,6 +10,14 @@ export interface AdmissionLimits {
   readonly socketsPerAddress: number;
   /** HELLOs of one address that open nothing, at once; a twentieth of them comes back each second. */
   readonly hellosPerAddress: number;
+  /** Channels that one session opens, at once; a sixtieth of them comes back each second. */
+  readonly opensPerSession: number;
+}
+
+/** Whose HELLO it is; the session is what the HELLO says, in hex. */
+export interface HelloFrom {
+  readonly address: string;
+  readonly sid: string;
 }
 
 /** A socket's place. */
@@ -34,6 +42,9 @@ const STRANGERS_PART = 2;
 /** Part of the strangers' places that one address may have. */
 const ADDRESS_PART = 4;
 const REFILL_SECONDS = 20;
+const OPENS_REFILL_SECONDS = 60;
+/** Sessions whose opened channels are remembered. */
+const MAX_SESSIONS = 100_000;
 
 /**
  * Says who may stay before anybody knows who it is: sockets without a channel and failed HELLOs, by address (of IPv6 the
@@ -42,18 +53,20 @@ const REFILL_SECONDS = 20;
  * the others, and silent sockets keep nobody out.
  */
 export class Admission {
-  readonly #limits: AdmissionLimits;
   readonly #refusals: Refusals;
   readonly #maxStrangers: number;
   readonly #maxOfAddress: number;
   /** In the order in which they came; of each address likewise. */
   readonly #strangers = new Set<Stranger>();
   readonly #byAddress = new Map<string, Set<Stranger>>();
-  readonly #hellos = new Map<string, TokenBucket>();
+  readonly #hellos: Buckets;
+  readonly #opens: Buckets;
 
   constructor(limits: AdmissionLimits, refusals: Refusals) {
-    this.#limits = limits;
     this.#refusals = refusals;
+    const { hellosPerAddress: hellos, opensPerSession: opens } = limits;
+    this.#hellos = new Buckets({ burst: hellos, rate: hellos / REFILL_SECONDS, keys: MAX_ADDRESSES });
+    this.#opens = new Buckets({ burst: opens, rate: opens / OPENS_REFILL_SECONDS, keys: MAX_SESSIONS });
     this.#maxStrangers = Math.max(1, Math.floor(limits.maxSockets / STRANGERS_PART));
     this.#maxOfAddress = Math.min(limits.socketsPerAddress, Math.max(1, Math.floor(this.#maxStrangers / ADDRESS_PART)));
   }
@@ -77,16 +90,26 @@ export class Admission {
     };
   }
 
-  /** Ms until an address may send a HELLO. One that may is counted until `proved` says that it opened a channel. */
-  helloWaitMs(address: string, now: number): number {
-    const bucket = this.#helloBucket(addressKey(address), now);
-    if (bucket.take(now)) return 0;
+  /**
+   * Ms until a HELLO may be asked about, 0 at once. It is counted for its address until `proved` says that it opened a channel.
+   * A session is stopped only by what it opened itself: nobody else can use that up, because only a right HELLO opens.
+   */
+  helloWaitMs({ address, sid }: HelloFrom, now: number): number {
+    const opensMs = this.#opens.of(sid, now).waitMs(now);
+    if (opensMs > 0) {
+      this.#refusals.met('channels opened by a session', { address });
+      return opensMs;
+    }
+    const hellos = this.#hellos.of(addressKey(address), now);
+    if (hellos.take(now)) return 0;
     this.#refusals.met('HELLOs of an address', { address });
-    return bucket.waitMs(now);
+    return hellos.waitMs(now);
   }
 
-  proved(address: string, now: number): void {
-    this.#helloBucket(addressKey(address), now).spend(-1, now);
+  /** The HELLO opened a channel. */
+  proved({ address, sid }: HelloFrom, now: number): void {
+    this.#hellos.of(addressKey(address), now).spend(-1, now);
+    this.#opens.of(sid, now).spend(1, now);
   }
 
   #belongs(stranger: Stranger, address: string): void {
@@ -117,13 +140,23 @@ export class Admission {
     same?.delete(stranger);
     if (same?.size === 0) this.#byAddress.delete(key);
   }
+}
 
-  #helloBucket(key: string, now: number): TokenBucket {
-    const { hellosPerAddress: burst } = this.#limits;
-    const bucket = this.#hellos.get(key) ?? new TokenBucket(burst, burst / REFILL_SECONDS, now);
-    this.#hellos.delete(key);
-    this.#hellos.set(key, bucket);
-    if (this.#hellos.size > MAX_ADDRESSES) this.#hellos.delete(this.#hellos.keys().next().value!);
+/** Token buckets by key; of more than `keys` the longest unused is forgotten. */
+class Buckets {
+  readonly #of: { readonly burst: number; readonly rate: number; readonly keys: number };
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  constructor(of: { readonly burst: number; readonly rate: number; readonly keys: number }) {
+    this.#of = of;
+  }
+
+  of(key: string, now: number): TokenBucket {
+    const { burst, rate, keys } = this.#of;
+    const bucket = this.#buckets.get(key) ?? new TokenBucket(burst, rate, now);
+    this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
+    if (this.#buckets.size > keys) this.#buckets.delete(this.#buckets.keys().next().value!);
     return bucket;
   }
 }

@@ -20,6 +20,11 @@ export const SETTINGS = {
     max: 10_000_000,
     fallback: 1_000,
   }),
+  SALLYPORT_OPENS_PER_SESSION: integer('channels that one session opens, at once; a sixtieth comes back a second', {
+    min: 1,
+    max: 10_000_000,
+    fallback: 60,
+  }),
   SALLYPORT_DRAIN_MS: integer('how long streams may finish after SIGTERM', {
     min: 0,
     max: 3_600_000,

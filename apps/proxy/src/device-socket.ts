@@ -7,6 +7,7 @@ import {
   decodeHs1,
   decodeSessionEnd,
   encodeHint,
+  formatHex,
   HINT_CODES,
   type HintCode,
   MESSAGE_TYPES,
@@ -205,7 +206,8 @@ export class DeviceSocket implements ChannelSocket {
   async #open(message: Buffer): Promise<void> {
     const hello = decodeHello(message);
     if (this.#farm.draining || !this.#farm.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
-    const waitMs = this.#admission.helloWaitMs(this.address, performance.now());
+    const from = { address: this.address, sid: formatHex(hello.sid) };
+    const waitMs = this.#admission.helloWaitMs(from, performance.now());
     if (waitMs > 0) return this.#hint('BUSY', waitMs);
     const answer = await this.#farm.security.authorize(message, this.address);
     // The socket may have gone meanwhile: a channel on it would be kept by nobody.
@@ -236,7 +238,7 @@ export class DeviceSocket implements ChannelSocket {
     const channel = new DeviceChannel({ farm: this.#farm, socket: this, grant, context, transport: welcome.transport });
     this.#channel = channel;
     this.#place.leave();
-    this.#admission.proved(this.address, performance.now());
+    this.#admission.proved(from, performance.now());
     this.#farm.keep(channel);
     clearTimeout(this.#timer);
     const denied = checkContext(grant.context, context);

@@ -107,6 +107,7 @@ async function start(): Promise<void> {
     maxSockets: config.SALLYPORT_MAX_SOCKETS,
     socketsPerAddress: config.SALLYPORT_SOCKETS_PER_ADDRESS,
     hellosPerAddress: config.SALLYPORT_HELLOS_PER_ADDRESS,
+    opensPerSession: config.SALLYPORT_OPENS_PER_SESSION,
   };
   const admission = new Admission(limits, farm.limited);
   metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);

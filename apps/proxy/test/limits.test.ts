@@ -21,7 +21,10 @@ function crowd(admission: Admission, addresses: readonly (string | undefined)[])
 
 test('one address never takes the places of others, and strangers never those of channels', () => {
   const refusals = noting();
-  const admission = new Admission({ maxSockets: 80, socketsPerAddress: 1_000, hellosPerAddress: 10 }, refusals);
+  const admission = new Admission(
+    { maxSockets: 80, socketsPerAddress: 1_000, hellosPerAddress: 10, opensPerSession: 5 },
+    refusals,
+  );
   const other = crowd(admission, ['192.0.2.1']);
   const attacker = crowd(
     admission,
@@ -45,7 +48,10 @@ test('one address never takes the places of others, and strangers never those of
 });
 
 test('behind a load balancer a socket counts for the address that it names', () => {
-  const admission = new Admission({ maxSockets: 80, socketsPerAddress: 2, hellosPerAddress: 10 }, noting());
+  const admission = new Admission(
+    { maxSockets: 80, socketsPerAddress: 2, hellosPerAddress: 10, opensPerSession: 5 },
+    noting(),
+  );
   const { places, ended } = crowd(admission, [undefined, undefined, undefined, undefined]);
   for (const place of places) place.belongsTo('192.0.2.1');
   expect(ended).toEqual([0, 1]);
@@ -56,16 +62,34 @@ test('behind a load balancer a socket counts for the address that it names', () 
 
 test('HELLOs that open nothing are counted by address; those that open a channel are not', () => {
   const refusals = noting();
-  const admission = new Admission({ maxSockets: 80, socketsPerAddress: 10, hellosPerAddress: 20 }, refusals);
+  const limits = { maxSockets: 80, socketsPerAddress: 10, hellosPerAddress: 20, opensPerSession: 1_000 };
+  const admission = new Admission(limits, refusals);
+  const from = (address: string) => ({ address, sid: 'a' });
   for (let i = 0; i < 500; i++) {
-    expect(admission.helloWaitMs('192.0.2.1', 0)).toBe(0);
-    admission.proved('192.0.2.1', 0);
+    expect(admission.helloWaitMs(from('192.0.2.1'), 0)).toBe(0);
+    admission.proved(from('192.0.2.1'), 0);
   }
-  for (let i = 0; i < 20; i++) expect(admission.helloWaitMs(`2001:db8::${i}`, 0)).toBe(0);
-  expect(admission.helloWaitMs('2001:db8::ffff', 0)).toBeGreaterThan(0);
-  expect(admission.helloWaitMs('2001:db8:0:1::1', 0)).toBe(0);
-  expect(admission.helloWaitMs('2001:db8::ffff', 1_000)).toBe(0);
+  for (let i = 0; i < 20; i++) expect(admission.helloWaitMs(from(`2001:db8::${i}`), 0)).toBe(0);
+  expect(admission.helloWaitMs(from('2001:db8::ffff'), 0)).toBeGreaterThan(0);
+  expect(admission.helloWaitMs(from('2001:db8:0:1::1'), 0)).toBe(0);
+  expect(admission.helloWaitMs(from('2001:db8::ffff'), 1_000)).toBe(0);
   expect(refusals.limits).toEqual(['HELLOs of an address']);
+});
+
+test('a session that opens channels without end waits; who only names it does not make it wait', () => {
+  const refusals = noting();
+  const limits = { maxSockets: 80, socketsPerAddress: 10, hellosPerAddress: 1_000, opensPerSession: 60 };
+  const admission = new Admission(limits, refusals);
+  const from = { address: '192.0.2.1', sid: 'a' };
+  for (let i = 0; i < 500; i++) expect(admission.helloWaitMs({ address: '192.0.2.2', sid: 'a' }, 0)).toBe(0);
+  for (let i = 0; i < 60; i++) {
+    expect(admission.helloWaitMs(from, 0)).toBe(0);
+    admission.proved(from, 0);
+  }
+  expect(admission.helloWaitMs(from, 0)).toBe(1_000);
+  expect(admission.helloWaitMs({ ...from, sid: 'b' }, 0)).toBe(0);
+  expect(admission.helloWaitMs(from, 1_000)).toBe(0);
+  expect(refusals.limits).toEqual(['channels opened by a session']);
 });
 
 test('an address from a header is one, or the peer counts', () => {

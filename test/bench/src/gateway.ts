@@ -223,6 +223,7 @@ export class Gateway {
         SALLYPORT_MAX_SOCKETS: String(RATE),
         SALLYPORT_SOCKETS_PER_ADDRESS: String(RATE),
         SALLYPORT_HELLOS_PER_ADDRESS: String(RATE),
+        SALLYPORT_OPENS_PER_SESSION: String(RATE),
       },
       nodeOptions: this.#profileFolder ? ['--cpu-prof', `--cpu-prof-dir=${this.#profileFolder}`] : [],
     });

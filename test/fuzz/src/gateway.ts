@@ -80,6 +80,7 @@ export class Gateway {
         SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${await freePort()}`,
         SALLYPORT_JOIN_TOKEN: token as string,
         SALLYPORT_HELLOS_PER_ADDRESS: MANY,
+        SALLYPORT_OPENS_PER_SESSION: MANY,
       },
     });
     const phone = await AppProcess.start('phone', { environment: { SALLYPORT_LISTEN: `127.0.0.1:${phonePort}` } });

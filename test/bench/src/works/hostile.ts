@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ChannelLane } from '../load/channel-lane.ts';
 import { HostileLane, type Hostility } from '../load/hostile-lane.ts';
+import type { LaneSession } from '../load/lane.ts';
 import { PORTS } from '../ports.ts';
 import { cpuMicros } from '../processes.ts';
 import type { Bench, Line, Measured, Work } from '../work.ts';
@@ -9,6 +10,8 @@ const WATCH_MS = 10_000;
 /** A record of 64 KiB so often is 1.3 MB a second: what a phone sends. */
 const STRIKE_MS = 50;
 const ASK_MS = 10;
+const READY_TRIES = 100;
+const READY_MS = 100;
 /** Rules that each look at a stream goes through. */
 const POLICIES = 10;
 const PATHS_EACH = 20;
@@ -34,6 +37,18 @@ async function strikeMeanwhile(lane: HostileLane, what: Hostility, until: number
   }
 }
 
+/** A Proxy that just started has no lease for a moment. */
+async function openWhenReady(origin: string, session: LaneSession): Promise<ChannelLane> {
+  for (let left = READY_TRIES; ; left--) {
+    try {
+      return await ChannelLane.open(origin, session, 1);
+    } catch (error) {
+      if (left === 0) throw error;
+      await sleep(READY_MS);
+    }
+  }
+}
+
 async function addRules(bench: Bench): Promise<void> {
   for (let i = 0; i < POLICIES; i++) {
     const paths = Array.from({ length: PATHS_EACH }, (_, j) => `/part-${i}-${j}/`);
@@ -49,7 +64,7 @@ async function measure(bench: Bench, what: Hostility): Promise<Measured> {
   await gateway.restartProxies();
   const origin = `ws://127.0.0.1:${PORTS.proxy}`;
   const [honest, hostile] = await gateway.sessions(2);
-  const lane = await ChannelLane.open(origin, honest!, 1);
+  const lane = await openWhenReady(origin, honest!);
   const attacker = new HostileLane(origin, hostile!);
   const [cpuBefore, memoryBefore] = [cpuMicros(gateway.proxyPids), gateway.proxyMiB()];
   const until = performance.now() + WATCH_MS * scale;
