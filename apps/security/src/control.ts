@@ -2,6 +2,7 @@ import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { entriesAfter, type LogPosition, type ProxyKey, recordBeat, type StoreError } from '@sallyport/access';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
+import { guardWith } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ProxyIdentity } from './proxy-identity.ts';
 import type { ProxyLink } from './proxy-links.ts';
@@ -22,11 +23,16 @@ export function attachControl(server: Server, context: RealmContext, identify: P
   let ended = false;
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    void admit(identify, request.url ?? '', socket as TLSSocket).then((proxy) => {
-      if (ended) return socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n');
-      if (!proxy) return socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
-      sockets.handleUpgrade(request, socket, head, (webSocket) => serve(context, proxy, webSocket));
-    });
+    admit(identify, request.url ?? '', socket as TLSSocket)
+      .then((proxy) => {
+        if (ended) return socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n');
+        if (!proxy) return socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
+        sockets.handleUpgrade(request, socket, head, (webSocket) => serve(context, proxy, webSocket));
+      })
+      .catch((error: unknown) => {
+        context.log.error({ err: error }, 'a control connection could not be made');
+        socket.destroy();
+      });
   });
   return () => {
     ended = true;
@@ -56,14 +62,11 @@ function serve(context: RealmContext, { name: proxy, keyHash }: ProxyKey, socket
   const link: ProxyLink = { proxy, send: (message) => send(socket, message) };
   context.proxies.add(link);
   const unsubscribe = context.bus.subscribe('entries', () => void push(control));
-  socket.on('error', () => socket.terminate());
-  socket.on('close', () => {
-    clearTimeout(timer);
-    unsubscribe();
-    context.proxies.remove(link);
-    context.log.info({ proxy }, 'a Proxy disconnected');
+  const guard = guardWith((error) => {
+    context.log.error({ err: error, proxy }, 'a control connection failed');
+    socket.terminate();
   });
-  socket.on('message', (data) => {
+  const heard = guard((data: unknown) => {
     clearTimeout(timer);
     timer = setTimeout(() => socket.terminate(), SILENCE_MS);
     const json = parseJson(String(data));
@@ -75,6 +78,14 @@ function serve(context: RealmContext, { name: proxy, keyHash }: ProxyKey, socket
     context.proxies.told(proxy, beat.troubles);
     void answer(control, beat);
   });
+  socket.on('error', () => socket.terminate());
+  socket.on('close', () => {
+    clearTimeout(timer);
+    unsubscribe();
+    context.proxies.remove(link);
+    context.log.info({ proxy }, 'a Proxy disconnected');
+  });
+  socket.on('message', heard);
 }
 
 async function answer(control: Control, beat: Beat): Promise<void> {

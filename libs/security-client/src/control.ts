@@ -113,12 +113,33 @@ export class ControlConnection {
       maxPayload: 4_194_304,
     });
     this.#socket = socket;
-    socket.on('open', () => this.#beat());
-    socket.on('message', (data) => this.#receive(String(data)));
+    socket.on('open', () => this.#guarded(() => this.#beat()));
+    socket.on('message', (data) => this.#guarded(() => this.#receive(String(data))));
     socket.on('error', (error) => this.#listener.trouble(error));
     socket.on('close', () => {
       if (socket === this.#socket) this.#reconnect();
     });
+  }
+
+  /** A fault in what was heard ends the connection, never the process: without it the lease ends, too. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#listener.trouble(error);
+      this.#socket?.terminate();
+    }
+  }
+
+  /** A node may tell an address that is none: then the next one is tried. */
+  #tryToConnect(): void {
+    try {
+      this.#connect();
+    } catch (error) {
+      this.#listener.trouble(error);
+      this.#socket = undefined;
+      this.#reconnect();
+    }
   }
 
   #reconnect(): void {
@@ -128,7 +149,7 @@ export class ControlConnection {
     this.#nodes.failed(this.#url);
     const waitMs = this.#foreign ? FOREIGN_RECONNECT_MS : RECONNECT_MS;
     this.#foreign = false;
-    this.#timer = setTimeout(() => this.#connect(), waitMs * (0.5 + Math.random()));
+    this.#timer = setTimeout(() => this.#tryToConnect(), waitMs * (0.5 + Math.random()));
   }
 
   /** A node whose database never took the place of the one that was followed is left for another one. */
