@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { type CryptoProvider, ENDPOINT_PATH } from '@sallyport/channel';
-import { addHealthRoutes, createService, guardedListener } from '@sallyport/http-service';
+import { addHealthRoutes, createService, guardedListener, pathOf } from '@sallyport/http-service';
 import { parseAddress } from '@sallyport/settings';
 import { guardWith, type Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
@@ -35,7 +35,7 @@ export const OUTER_TLS = { minVersion: 'TLSv1.2' } as const;
 export function createDeviceListener(options: DeviceListenerOptions): Server {
   const { farm, admission, trustedHops } = options;
   const plain = guardedListener(farm.log, async (request, response) => {
-    const { status, body } = await answerPlain(farm, request.url ?? '');
+    const { status, body } = await answerPlain(farm, request);
     response.writeHead(status, {
       'content-type': 'application/json',
       'access-control-allow-origin': '*',
@@ -99,8 +99,9 @@ function listenerOf({ tls }: DeviceListenerOptions, listener: RequestListener): 
   return createTlsServer({ ...limits, ...secure }, listener) as unknown as Server;
 }
 
-async function answerPlain(farm: Farm, url: string): Promise<{ status: number; body: string }> {
-  if (!url.startsWith(`${ENDPOINT_PATH}/site-map`)) return { status: 404, body: '{"code":"ERR_HTTP_NOT_FOUND"}' };
+async function answerPlain(farm: Farm, request: IncomingMessage): Promise<{ status: number; body: string }> {
+  if (pathOf(request) !== `${ENDPOINT_PATH}/site-map`) return { status: 404, body: '{"code":"ERR_HTTP_NOT_FOUND"}' };
+  if (request.method !== 'GET') return { status: 405, body: '{"code":"ERR_HTTP_METHOD"}' };
   try {
     return { status: 200, body: JSON.stringify(await farm.siteMap()) };
   } catch {

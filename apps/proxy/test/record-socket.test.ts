@@ -175,3 +175,38 @@ test.each([
 ])('a handshake with %s is refused', async (_name, headers, status) => {
   expect(String(await raw([], headers))).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
 });
+
+test.each<[string, Buffer, number]>([
+  ['nothing', Buffer.alloc(0), 1000],
+  ['1001', Buffer.from([0x03, 0xe9]), 1001],
+  ['one byte', Buffer.from([3]), 1002],
+  ['0', Buffer.from([0, 0]), 1002],
+  ['999', Buffer.from([0x03, 0xe7]), 1002],
+  ['1005, which stands for no code', Buffer.from([0x03, 0xed]), 1002],
+  ['5000', Buffer.from([0x13, 0x88]), 1002],
+  ['a reason that is not UTF-8', Buffer.from([0x03, 0xe8, 0xc3]), 1002],
+])('a close frame with %s is answered as RFC 6455 says', async (_what, content, code) => {
+  expect(closeCode(await raw([frame(0x88, content)]))).toBe(code);
+});
+
+test('a length that is not written in its shortest form closes the socket', async () => {
+  const long = (content: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([0x82, 0xfe, 0, content.length, 0, 0, 0, 0]), content]);
+  expect(closeCode(await raw([long(Buffer.alloc(5))]))).toBe(1002);
+  const longer = Buffer.concat([Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]), Buffer.alloc(256)]);
+  expect(closeCode(await raw([longer]))).toBe(1002);
+});
+
+test.each([
+  ['HTTP/1.0', `HTTP/1.0\r\n${HEADERS}`],
+  ['no Host', `HTTP/1.1\r\n${HEADERS.replace('host: x\r\n', '')}`],
+])('an upgrade with %s is refused', async (_what, rest) => {
+  const said = await new Promise<string>((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => void socket.write(`GET ${ENDPOINT_PATH} ${rest}\r\n\r\n`));
+    const parts: Buffer[] = [];
+    socket.on('data', (bytes) => void parts.push(bytes));
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(String(Buffer.concat(parts))));
+  });
+  expect(said).toMatch(/^HTTP\/1.1 400 /);
+});

@@ -1,4 +1,5 @@
 import { concat, copyBytes, decodeUint, EMPTY, encodeUint, equalBytes } from './bytes.ts';
+import { encodeCbor } from './cbor.ts';
 import { SIGNED_CODES } from './codes.ts';
 import { TAG_BYTES } from './crypto.ts';
 import { ChannelError, demand } from './errors.ts';
@@ -94,6 +95,8 @@ export class Multiplexer implements StreamOwner {
   #closed = false;
   #goingAway = false;
   #fault: ChannelError | undefined;
+  /** Which limit the last refusal of a stream was about. */
+  #words: string | undefined;
 
   constructor(records: RecordLayer, role: ChannelRole, limits: ChannelLimits, host: ChannelHost) {
     this.#records = records;
@@ -301,6 +304,7 @@ export class Multiplexer implements StreamOwner {
   /** The peer does more of something than it may: it is told, and cut off. */
   #calmDown(limit: ChannelLimit): never {
     this.#host.limited?.(limit);
+    this.announce(encodeCbor({ text: `the channel ends: too many ${limit}` }));
     this.goaway(SIGNED_CODES.CALM_DOWN);
     this.flush();
     throw new ChannelError('ERR_CHANNEL_LIMIT', `the device sends too many ${limit}`);
@@ -406,7 +410,7 @@ export class Multiplexer implements StreamOwner {
     if (refusal !== undefined) {
       this.#lastStream = frame.stream;
       this.#releaseChannel(data.length);
-      return this.#reset(frame.stream, refusal);
+      return this.#reset(frame.stream, refusal, this.#words);
     }
     demand(data.length <= this.#limits.streamWindowBytes, 'ERR_CHANNEL_FLOW', 'data beyond the credit of the stream');
     const stream = this.#addStream(frame.stream, frame.data[0]!, false);
@@ -416,13 +420,17 @@ export class Multiplexer implements StreamOwner {
 
   #refusalOfOpen(): number | undefined {
     if (this.#goingAway) return SIGNED_CODES.NOT_PROCESSED;
-    if (this.#streams.size >= this.#limits.streams) {
-      this.#host.limited?.('streams');
-      return SIGNED_CODES.STREAM_LIMIT;
-    }
-    if (this.#opens.take(this.#host.now())) return this.#host.refusal?.();
-    this.#host.limited?.('opens');
-    return SIGNED_CODES.CALM_DOWN;
+    this.#words = undefined;
+    if (this.#streams.size >= this.#limits.streams) return this.#beyond('streams', SIGNED_CODES.STREAM_LIMIT);
+    if (!this.#opens.take(this.#host.now())) return this.#beyond('opens', SIGNED_CODES.CALM_DOWN);
+    return this.#host.refusal?.();
+  }
+
+  #beyond(limit: 'streams' | 'opens', code: number): number {
+    this.#host.limited?.(limit);
+    this.#words =
+      limit === 'opens' ? 'streams are opened too fast' : `more than ${this.#limits.streams} streams are open`;
+    return code;
   }
 
   #handleData(frame: Frame): void {
