@@ -17,7 +17,7 @@ export async function eraseSecrets(access: AccessContext): Promise<number> {
   return access.store.transaction(async (transaction) => {
     const { sessions, codes } = transaction.tables;
     const before = transaction.now() - CLOCK_GRACE_MS;
-    const { notBefore } = await getRealm(transaction);
+    const { notBefore, generation } = await getRealm(transaction);
     const end = async (over: Selection<SessionRow>, endReason: string): Promise<number> => {
       const rows = await sessions.list({ ...over, where: { endedAt: null }, limit: BATCH });
       const ids = rows.map(({ id }) => id);
@@ -26,6 +26,7 @@ export async function eraseSecrets(access: AccessContext): Promise<number> {
     };
     const expired = await end({ below: ['expiresAt', before] }, 'expired');
     const revoked = await end({ below: ['createdAt', notBefore] }, 'revoked before');
-    return expired + revoked + (await codes.remove({ below: ['expiresAt', before] }));
+    const everything = await end({ below: ['generation', generation] }, 'everything was revoked');
+    return expired + revoked + everything + (await codes.remove({ below: ['expiresAt', before] }));
   });
 }

@@ -155,10 +155,11 @@ export async function rewrapRealm(access: AccessContext): Promise<number> {
       };
       await tables.installations.update({ where: { id } }, change);
     }
-    for (const { id, secret, delegated } of await tables.sessions.list({ where: { endedAt: null } })) {
+    for (const { id, secret, delegated, endKey } of await tables.sessions.list({ where: { endedAt: null } })) {
       const change = {
         secret: secret && renew(secret, PURPOSES.session(realm, id)),
         delegated: delegated && renew(delegated, PURPOSES.delegated(realm, id)),
+        endKey: endKey && renew(endKey, PURPOSES.sessionEnd(realm, id)),
       };
       await tables.sessions.update({ where: { id } }, change);
     }
