@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
-import { DeviceError } from '@sallyport/device';
-import { Command } from 'commander';
+import { Command, Help } from 'commander';
 import { addClusterCommand } from './cluster/command.ts';
 import { addEnrolmentCommands } from './commands/enrolment.ts';
 import { addFarmCommands } from './commands/farm.ts';
@@ -10,7 +9,8 @@ import { addRightCommands } from './commands/rights.ts';
 import { addSessionCommands } from './commands/sessions.ts';
 import { addDeviceCommands } from './device/commands.ts';
 import { addDirectoryCommands } from './directory/commands.ts';
-import { CliError } from './output.ts';
+import { explanationOf } from './explain.ts';
+import { printable, warn } from './terminal.ts';
 import { addUpCommand } from './up/command.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -22,7 +22,14 @@ const program = new Command('sallyport')
   .version(version)
   .option('--data <folder>', 'folder with the state of this machine', './data')
   .option('--json', 'JSON for programs instead of tables', false)
+  .option('--debug', 'show where in the program an error comes from', false)
   .option('--reason <text>', 'why you do this; goes into the audit log')
+  .configureHelp({
+    optionDescription: (option) => {
+      const text = new Help().optionDescription(option);
+      return option.mandatory ? `${text} (required)` : text;
+    },
+  })
   .showHelpAfterError('(--help shows how)');
 addUpCommand(program);
 addClusterCommand(program);
@@ -41,13 +48,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 function explain(error: unknown): void {
-  const { message, next } = error as CliError;
-  process.stderr.write(
-    `${styleText('red', 'error')} ${message}${error instanceof DeviceError ? ` (${error.code})` : ''}\n`,
-  );
-  if (next) process.stderr.write(`  next: ${next}\n`);
-  if (!(error instanceof CliError) && !(error instanceof DeviceError))
-    process.stderr.write(`${(error as Error).stack}\n`);
+  const { words, next } = explanationOf(error);
+  process.stderr.write(`${styleText('red', 'error')} ${printable(words)}\n`);
+  if (next !== undefined) warn`  next: ${next}\n`;
+  if (program.opts()['debug'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
 }
 
 await program.parseAsync().catch((error: unknown) => {

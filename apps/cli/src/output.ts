@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { printable, printableJson } from './terminal.ts';
 
 /** A message for people, with what to do next. Programs get the exit code. */
 export class CliError extends Error {
@@ -22,22 +23,42 @@ export function formatRows(rows: readonly object[], columns: readonly string[]):
   const texts = rows.map((row) =>
     columns.map((column) => formatCell(column, (row as Record<string, unknown>)[column])),
   );
-  const widths = columns.map((column, i) => Math.max(column.length, ...texts.map((cells) => cells[i]!.length)));
+  const heads = columns.map(headOf);
+  const widths = heads.map((head, i) => Math.max(head.length, ...texts.map((cells) => cells[i]!.length)));
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, i) => cell.padEnd(widths[i]!))
       .join('  ')
       .trimEnd();
-  const head = styleText('bold', line(columns.map((column) => column.toUpperCase())));
+  const head = styleText('bold', line(heads));
   return `${[head, ...texts.map(line)].join('\n')}\n`;
 }
 
 /** Prints a value as JSON. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  process.stdout.write(`${printableJson(value)}\n`);
+}
+
+/** Heads that a column's name does not say well. */
+const HEADS: Readonly<Record<string, string>> = {
+  lastChannel: 'last channel no.',
+  clockOffsetMs: 'clock is off by',
+  silentMs: 'silent for',
+  leaseUntil: 'lease until',
+};
+
+/** A column's name in words: `createdAt` is "CREATED", `invitedBy` "INVITED BY". */
+function headOf(column: string): string {
+  const words = HEADS[column] ?? column.replace(/(At|Ms)$/, '').replace(/([a-z])([A-Z])/g, '$1 $2');
+  return words.toUpperCase();
 }
 
 function formatCell(column: string, value: unknown): string {
+  return printable(cellOf(column, value));
+}
+
+function cellOf(column: string, value: unknown): string {
+  if (typeof value === 'number' && column.endsWith('Ms')) return formatDuration(value);
   if (value === null || value === undefined) return '-';
   if (column === 'at' || column.endsWith('At') || column.endsWith('Until')) return formatTime(value as number);
   if (Array.isArray(value)) return value.join(', ') || '-';
@@ -50,6 +71,11 @@ export function formatTime(ms: number): string {
   if (ms === 0) return '-';
   const at = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
   return at.toISOString().slice(0, 19).replace('T', ' ');
+}
+
+/** A duration as people read it. */
+export function formatDuration(ms: number): string {
+  return Math.abs(ms) < 10_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1_000)} s`;
 }
 
 /** Bytes as people read them. */

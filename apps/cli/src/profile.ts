@@ -20,7 +20,7 @@ export function loadProfile(file: string): OperatorProfile {
   if (!existsSync(file)) {
     throw new CliError(
       `there is no operator profile at ${file}`,
-      'start the gateway here with "npm start", or run: sallyport login <url> --token <one-time token> --ca <file>',
+      'start the gateway here with "npm start", or run: sallyport login <url> --ca <file>',
     );
   }
   return JSON.parse(readFileSync(file, 'utf8')) as OperatorProfile;

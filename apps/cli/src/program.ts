@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { AdminClient } from './admin-client.ts';
 import { formatTime } from './output.ts';
 import { loadProfile, type OperatorProfile, storePrivate } from './profile.ts';
+import { warn } from './terminal.ts';
 
 /** Options that every command has. */
 export interface GlobalOptions {
@@ -37,10 +38,9 @@ export async function renewCredential(admin: AdminClient, profile: OperatorProfi
 export async function keepCredential(admin: AdminClient, profile: OperatorProfile, file: string): Promise<void> {
   const { expiresAt } = profile;
   if (expiresAt === undefined || profile.provider !== undefined || expiresAt - Date.now() > RENEW_BEFORE_MS) return;
-  await renewCredential(admin, profile, file).catch((error: Error) =>
-    process.stderr.write(
-      `your operator credential ends at ${formatTime(expiresAt)} and could not be renewed: ${error.message}\n`,
-    ),
+  await renewCredential(admin, profile, file).catch(
+    (error: Error) =>
+      warn`your operator credential ends at ${formatTime(expiresAt)} and could not be renewed: ${error.message}\n`,
   );
 }
 

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { finishProviderSignIn, type PendingSignIn, type ProviderCredentials } from '@sallyport/device';
 import { CliError } from './output.ts';
+import { warn } from './terminal.ts';
 
 /** How long a person may take in the browser, ms. */
 const PATIENCE_MS = 300_000;
@@ -20,7 +21,7 @@ export async function signInByBrowser(
   const redirect = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   try {
     const { url, pending } = begin(redirect);
-    process.stderr.write(`open this in a browser to sign in:\n\n  ${url}\n\n`);
+    warn`open this in a browser to sign in:\n\n  ${url}\n\n`;
     return finishProviderSignIn(pending, await comeBack(server, redirect));
   } finally {
     server.closeAllConnections();

@@ -63,3 +63,17 @@ test('bytes and times read well', () => {
   expect(formatTime(0)).toBe('-');
   expect(formatTime(Date.UTC(2026, 0, 2, 12))).toMatch(/^2026-01-0\d \d\d:\d\d:00$/);
 });
+
+test('a token on the command line is refused, because others could read it', async () => {
+  const refused = await run('login', 'https://x:1', '--ca', 'nowhere.pem', '--token', 'secret');
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain('--token-stdin');
+  expect((await run('login', '--help')).stdout).not.toMatch(/--token /);
+});
+
+test('a missing file is said in words, and required options are marked', async () => {
+  const { stderr } = await run('login', 'https://x:1', '--ca', 'nowhere.pem', '--token-stdin');
+  expect(stderr).toContain('nowhere.pem: no such file or directory');
+  expect(stderr).not.toContain('    at ');
+  expect((await run('resource', 'add', '--help')).stdout).toMatch(/--authority[^\n]*\(required\)|\(required\)/);
+});

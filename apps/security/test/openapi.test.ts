@@ -64,3 +64,72 @@ test('nothing is answered without a credential, before a body is read', async ()
     }
   }
 });
+
+test('whatever has a form says in words which one, and refusals use these words', async () => {
+  const { api, service } = await document();
+  const unsaid: string[] = [];
+  const look = (value: unknown, path: string, parent: object): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const isSaid = 'description' in value || (path.endsWith('/schema') && 'description' in parent);
+    if (typeof (value as { pattern?: unknown }).pattern === 'string' && !isSaid) unsaid.push(path);
+    for (const [name, part] of Object.entries(value)) look(part, `${path}/${name}`, value);
+  };
+  look(api, '', {});
+  expect(unsaid).toEqual([]);
+  const answer = await service.inject({ method: 'GET', url: '/healthz' });
+  expect(answer.headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+});
+
+test.each([
+  [
+    'PUT',
+    '/v1/resources/wiki',
+    { kind: 'http', authority: 'WIKI', backend: { url: 'http://x', networks: [] } },
+    /^authority: expected a host/,
+  ],
+  [
+    'PUT',
+    '/v1/resources/wiki',
+    { kind: 'http', authority: 'wiki', backend: { url: 'ftp://x', networks: [] } },
+    /^backend\.url: expected a URL like/,
+  ],
+  [
+    'PUT',
+    '/v1/resources/wiki',
+    { kind: 'udp', authority: 'wiki', backend: { url: 'http://x', networks: [] } },
+    /^kind: expected /,
+  ],
+  ['PUT', '/v1/resources/wiki', { kind: 'http', authority: 'wiki' }, /^backend is missing/],
+  [
+    'PUT',
+    '/v1/resources/wiki',
+    { kind: 'http', authority: 'wiki', backend: { url: 'http://x', networks: [] }, a: 1 },
+    /^there is no field a/,
+  ],
+  [
+    'PUT',
+    '/v1/resources/WIKI',
+    { kind: 'http', authority: 'wiki', backend: { url: 'http://x', networks: [] } },
+    /^name in the path: expected a name/,
+  ],
+  ['PUT', '/v1/users/ada', { password: 'short' }, /^password: expected at least 8 characters/],
+  ['PUT', '/v1/users/ada', 'text', /^/],
+] as const)('%s %s with a mistake is refused in words', async (method, url, body, words) => {
+  const { context, token } = await scene();
+  const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
+  const parts = {
+    context,
+    version: '0.0.0',
+    database: DATABASE,
+    shared: { kind: 'in-process', server: () => '' } as const,
+  };
+  const service = await createAdminService(parts, certificate);
+  const headers = { authorization: `bearer ${token}`, 'sallyport-reason': 'test', 'content-type': 'application/json' };
+  const payload = typeof body === 'string' ? '{' : JSON.stringify(body);
+  const answer = await service.inject({ method, url, headers, payload });
+  expect(answer.statusCode).toBe(400);
+  const problem = answer.json() as { title: string; code: string };
+  expect(problem.title).toMatch(words);
+  expect(problem.title).not.toMatch(/pattern|\^|FST_/);
+  expect(problem.code).toMatch(/^ERR_(HTTP|SECURITY)_/);
+});

@@ -7,6 +7,7 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import { validationWords } from './validation.ts';
 
 /** What a service is made of. */
 export interface ServiceOptions {
@@ -50,7 +51,7 @@ export function createService(options: ServiceOptions, errors: ErrorTable = {}):
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
     // Strict: what a schema does not name is an error, and no text becomes a number.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false } },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, verbose: true } },
     bodyLimit: options.bodyLimitBytes ?? 256 * 1024,
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: {
@@ -62,6 +63,9 @@ export function createService(options: ServiceOptions, errors: ErrorTable = {}):
       options.refusePath?.(request, reply) || sendError(options.log, errors, error, reply),
     ...(options.https ? { https: { ...options.https, maxHeaderSize: HEADERS_LIMIT } } : {}),
   } as object) as unknown as FastifyInstance;
+  service.addHook('onSend', async (_request, reply) => {
+    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+  });
   service.setErrorHandler((error: FastifyError, _request, reply) => sendError(options.log, errors, error, reply));
   service.setNotFoundHandler((_request, reply) =>
     sendProblem(reply, 404, 'ERR_HTTP_NOT_FOUND', 'there is nothing here'),
@@ -95,8 +99,10 @@ function sendError(log: Log, errors: ErrorTable, error: FastifyError, reply: Fas
     if (known.status >= 500) log.error({ err: error }, 'a request failed');
     return sendProblem(reply, known.status, error.code, known.status < 500 ? error.message : known.title);
   }
-  const status = error.validation ? 400 : (error.statusCode ?? 500);
-  if (status < 500) return sendProblem(reply, status, error.code ?? 'ERR_HTTP_INVALID', error.message);
+  if (error.validation) return sendProblem(reply, 400, 'ERR_HTTP_INVALID', validationWords(error));
+  const status = error.statusCode ?? 500;
+  // Codes of libraries are no part of our API.
+  if (status < 500) return sendProblem(reply, status, 'ERR_HTTP_INVALID', error.message);
   log.error({ err: error }, 'a request failed');
   return sendProblem(reply, 500, 'ERR_HTTP_INTERNAL', 'something went wrong on our side');
 }

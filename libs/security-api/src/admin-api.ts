@@ -3,9 +3,11 @@ import { Backend, ContextRule, RevocationKind } from './grant.ts';
 import { Text } from './text.ts';
 
 const CLOSED = { additionalProperties: false } as const;
+/** What a name looks like, for people. */
+export const NameWords = 'a name of 1 to 64 letters a-z, digits and . _ @ -, with a letter or digit at both ends';
 /** Names of users, groups, resources, policies and sites. */
 export const NamePattern = '^[a-z0-9]([a-z0-9._@-]{0,62}[a-z0-9])?$';
-const Name = Type.String({ pattern: NamePattern });
+const Name = Type.String({ pattern: NamePattern, description: NameWords });
 const Names = Type.Array(Name, { maxItems: 256 });
 
 /** Why an operator does something; goes into the audit log. */
@@ -60,7 +62,11 @@ export type GroupView = Static<typeof GroupView>;
 export const ResourceInput = Type.Object(
   {
     kind: Type.Union([Type.Literal('http'), Type.Literal('tcp')]),
-    authority: Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$', maxLength: 255 }),
+    authority: Type.String({
+      pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$',
+      maxLength: 255,
+      description: 'a host in lower case with an optional port, like wiki.corp or db.corp:5432',
+    }),
     backend: Backend,
     title: Type.Optional(Text({ maxLength: 128 })),
   },
@@ -79,8 +85,16 @@ export const PolicyInput = Type.Object(
     groups: Names,
     resources: Names,
     context: ContextRule,
-    methods: Type.Optional(Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$' }), { maxItems: 16 })),
-    paths: Type.Optional(Type.Array(Type.String({ pattern: '^/', maxLength: 1024 }), { maxItems: 64 })),
+    methods: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$', description: 'a method in capitals, like GET' }), {
+        maxItems: 16,
+      }),
+    ),
+    paths: Type.Optional(
+      Type.Array(Type.String({ pattern: '^/', maxLength: 1024, description: 'a path that begins with /' }), {
+        maxItems: 64,
+      }),
+    ),
   },
   { ...CLOSED, $id: 'PolicyInput' },
 );
@@ -285,7 +299,9 @@ export const OperatorLogin = Type.Object(
     /** How the first operator is called. Who was invited has the name of the invitation: another one is refused. */
     name: Type.Optional(Name),
     /** The client's own id: repeated with it, a lost answer is given again. */
-    request: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$' })),
+    request: Type.Optional(
+      Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$', description: '8 to 64 letters, digits and -' }),
+    ),
   },
   { ...CLOSED, $id: 'OperatorLogin' },
 );
@@ -354,7 +370,14 @@ export type JoinTokenView = Static<typeof JoinTokenView>;
 
 export const SiteInput = Type.Object(
   {
-    origins: Type.Array(Type.String({ pattern: '^wss?://[^/?#@]+$', maxLength: 255 }), { minItems: 1, maxItems: 16 }),
+    origins: Type.Array(
+      Type.String({
+        pattern: '^wss?://[^/?#@]+$',
+        description: 'an origin like wss://gw.example.com:443, without a path',
+        maxLength: 255,
+      }),
+      { minItems: 1, maxItems: 16 },
+    ),
     resources: Type.Optional(Names),
   },
   { ...CLOSED, $id: 'SiteInput' },

@@ -5,12 +5,21 @@ const CLOSED = { additionalProperties: false } as const;
 const Time = Type.Integer({ description: 'epoch ms' });
 const Line = Text({ minLength: 1, maxLength: 512 });
 const Pem = Type.String({ maxLength: 65_536 });
-const HttpsUrl = Type.String({ pattern: '^https://[^\\s#@]+$', maxLength: 512 });
+const HttpsUrl = Type.String({
+  pattern: '^https://[^\\s#@]+$',
+  description: 'an https:// URL without a user name or fragment',
+  maxLength: 512,
+});
 
 /** What every directory may say of how its names become names of the realm, and which groups an operator mapped. */
 const COMMON = {
   /** Behind every user name, so that two directories do not want the same one. */
-  suffix: Type.Optional(Type.String({ pattern: '^[.@_-]?[a-z0-9][a-z0-9._-]{0,30}[a-z0-9]$' })),
+  suffix: Type.Optional(
+    Type.String({
+      pattern: '^[.@_-]?[a-z0-9][a-z0-9._-]{0,30}[a-z0-9]$',
+      description: 'a suffix of 2 to 33 letters a-z, digits and . _ -',
+    }),
+  ),
   /** Groups of the realm by the subjects of the directory's groups. */
   groups: Type.Optional(Type.Record(Type.String({ maxLength: 256 }), Type.String({ maxLength: 64 }))),
 };
@@ -19,10 +28,17 @@ const COMMON = {
 export const LdapSettings = Type.Object(
   {
     ...COMMON,
-    servers: Type.Array(Type.String({ pattern: '^ldaps?://[^/?#@\\s]+$', maxLength: 255 }), {
-      minItems: 1,
-      maxItems: 8,
-    }),
+    servers: Type.Array(
+      Type.String({
+        pattern: '^ldaps?://[^/?#@\\s]+$',
+        description: 'a server like ldaps://dc1.corp:636, without a path',
+        maxLength: 255,
+      }),
+      {
+        minItems: 1,
+        maxItems: 8,
+      },
+    ),
     ca: Type.Optional(Pem),
     flavour: Type.Union([Type.Literal('ad'), Type.Literal('standard')]),
     bindDn: Line,
@@ -38,7 +54,15 @@ export const LdapSettings = Type.Object(
       ),
     ),
     /** Further attributes to keep, by the name that a migration matches them by. */
-    keep: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z][A-Za-z0-9]{0,63}$' }), Line)),
+    keep: Type.Optional(
+      Type.Record(
+        Type.String({
+          pattern: '^[A-Za-z][A-Za-z0-9]{0,63}$',
+          description: 'a name of up to 64 letters and digits, beginning with a letter',
+        }),
+        Line,
+      ),
+    ),
     syncEveryMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 86_400_000 })),
     fullEveryMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 7 * 86_400_000 })),
   },
@@ -55,10 +79,17 @@ export const OidcSettings = Type.Object(
     clientId: Line,
     scope: Type.Optional(Line),
     /** Where the provider may send devices back to; exact. */
-    redirects: Type.Array(Type.String({ pattern: '^[a-z][a-z0-9+.-]*:[^\\s#]+$', maxLength: 255 }), {
-      minItems: 1,
-      maxItems: 16,
-    }),
+    redirects: Type.Array(
+      Type.String({
+        pattern: '^[a-z][a-z0-9+.-]*:[^\\s#]+$',
+        description: 'a redirect URI without a fragment',
+        maxLength: 255,
+      }),
+      {
+        minItems: 1,
+        maxItems: 16,
+      },
+    ),
     /** Entra ID: the one tenant whose users may come (claim `tid`). */
     tenant: Type.Optional(Line),
     /** Claim that names the user for ever; `sub` unless the provider has a better one, like Entra ID's `oid`. */
@@ -309,8 +340,11 @@ export const OperatorOidcLogin = Type.Object(
   {
     directory: Line,
     code: Type.String({ minLength: 1, maxLength: 4_096 }),
-    verifier: Type.String({ pattern: '^[A-Za-z0-9._~-]{43,128}$' }),
-    redirect: Type.String({ pattern: '^http://127\\.0\\.0\\.1:[0-9]{1,5}/$' }),
+    verifier: Type.String({
+      pattern: '^[A-Za-z0-9._~-]{43,128}$',
+      description: 'a PKCE verifier of 43 to 128 characters',
+    }),
+    redirect: Type.String({ pattern: '^http://127\\.0\\.0\\.1:[0-9]{1,5}/$', description: 'http://127.0.0.1:<port>/' }),
     /** The issuer as the provider put it into its answer (RFC 9207); absent when it put none. */
     issuer: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
   },

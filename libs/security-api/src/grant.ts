@@ -12,9 +12,22 @@ export const ContextRule = Type.Object(
           {
             id: Name,
             /** SHA-256 of allowed signer certificates, hex. Absent: any signer. */
-            signers: Type.Optional(Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { maxItems: 16 })),
+            signers: Type.Optional(
+              Type.Array(
+                Type.String({
+                  pattern: '^[0-9a-f]{64}$',
+                  description: 'a SHA-256 as 64 hexadecimal digits in lower case',
+                }),
+                { maxItems: 16 },
+              ),
+            ),
             /** Lowest allowed version, dotted numbers. */
-            minVersion: Type.Optional(Type.String({ pattern: '^[0-9]+(\\.[0-9]+)*$' })),
+            minVersion: Type.Optional(
+              Type.String({
+                pattern: '^[0-9]+(\\.[0-9]+)*$',
+                description: 'a version of numbers with dots, like 1.4.2',
+              }),
+            ),
           },
           CLOSED,
         ),
@@ -22,7 +35,9 @@ export const ContextRule = Type.Object(
       ),
     ),
     os: Type.Optional(Type.Array(Name, { maxItems: 16 })),
-    minOsVersion: Type.Optional(Type.String({ pattern: '^[0-9]+(\\.[0-9]+)*$' })),
+    minOsVersion: Type.Optional(
+      Type.String({ pattern: '^[0-9]+(\\.[0-9]+)*$', description: 'a version of numbers with dots, like 1.4.2' }),
+    ),
     posture: Type.Optional(
       Type.Object(
         {
@@ -47,9 +62,17 @@ export const AccessRule = Type.Object(
     policy: Name,
     context: ContextRule,
     /** Allowed methods; absent: the default list of the protocol. */
-    methods: Type.Optional(Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$' }), { maxItems: 16 })),
+    methods: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$', description: 'a method in capitals, like GET' }), {
+        maxItems: 16,
+      }),
+    ),
     /** Allowed path prefixes, each ending at a slash or the end; absent: all. */
-    paths: Type.Optional(Type.Array(Type.String({ pattern: '^/', maxLength: 1024 }), { maxItems: 64 })),
+    paths: Type.Optional(
+      Type.Array(Type.String({ pattern: '^/', maxLength: 1024, description: 'a path that begins with /' }), {
+        maxItems: 64,
+      }),
+    ),
   },
   CLOSED,
 );
@@ -59,7 +82,11 @@ export type AccessRule = Static<typeof AccessRule>;
 export const Backend = Type.Object(
   {
     /** `http://host[:port]`, `https://host[:port]` or `tcp://host:port`. */
-    url: Type.String({ pattern: '^(https?|tcp)://[^/?#@]+$', maxLength: 512 }),
+    url: Type.String({
+      pattern: '^(https?|tcp)://[^/?#@]+$',
+      description: 'a URL like http://host:port, https://… or tcp://…, without a path, query or user name',
+      maxLength: 512,
+    }),
     /** Networks (CIDR) this backend may lie in beyond the public ones: loopback and private ones must be named. */
     networks: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
     /** PEM of the CA of an https backend; absent: the system's. */
@@ -72,7 +99,12 @@ export const Backend = Type.Object(
     /** It wants to be told by X-Forwarded-For, -Host and -Proto, too. */
     xForwarded: Type.Optional(Type.Boolean()),
     /** Fields a device may send to it although backends take them from a proxy in front of them, lower case. */
-    passFields: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,64}$' }), { maxItems: 32 })),
+    passFields: Type.Optional(
+      Type.Array(
+        Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'the name of a header field in lower case' }),
+        { maxItems: 32 },
+      ),
+    ),
     /** The backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience. */
     delegate: Type.Optional(
       Type.Object({ directory: Name, audience: Type.String({ minLength: 1, maxLength: 512 }) }, CLOSED),
@@ -88,7 +120,11 @@ export const ResourceGrant = Type.Object(
     name: Name,
     kind: Type.Union([Type.Literal('http'), Type.Literal('tcp')]),
     /** What a device writes in its URL; a key into this table, never a name to resolve. */
-    authority: Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$', maxLength: 255 }),
+    authority: Type.String({
+      pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$',
+      maxLength: 255,
+      description: 'a host in lower case with an optional port, like wiki.corp or db.corp:5432',
+    }),
     backend: Backend,
     rules: Type.Array(AccessRule),
     /** JWT for the backend: who the user is. Absent for TCP. */

@@ -9,6 +9,7 @@ export {
   JoinTokenInput,
   JoinTokenView,
   NamePattern,
+  NameWords,
   NodeView,
   OperatorCredential,
   OperatorEnded,

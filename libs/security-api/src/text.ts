@@ -7,7 +7,7 @@ const TEXT = new RegExp(TextPattern);
 
 /** One line of text in any of our APIs. */
 export function Text(options: { readonly minLength?: number; readonly maxLength: number }): TString {
-  return Type.String({ pattern: TextPattern, ...options });
+  return Type.String({ pattern: TextPattern, description: 'one line of text without control characters', ...options });
 }
 
 /** True for one line of text that every store, log and terminal takes as it is: no control characters, no half characters. */

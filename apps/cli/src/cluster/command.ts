@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
 import { CliError } from '../output.ts';
 import { globalsOf, profileFile } from '../program.ts';
+import { say } from '../terminal.ts';
 import { checkPorts, Running, stopOnSignals } from '../up/running.ts';
 import { ensureOperator, freshLink, INTRANET_AUTHORITY, inviteProxy, type QuickStart, seed } from '../up/seed.ts';
 import { drawCluster } from './picture.ts';
@@ -124,7 +125,7 @@ async function startStores(running: Running, { stores, ports }: ClusterOfOurs): 
     hosts,
     otherHosts: [lb],
     basePort: ports.stores,
-    progress: (text) => process.stdout.write(`    ${text} … ok\n`),
+    progress: (text) => say`    ${text} … ok\n`,
   }).catch((error: ClusterError) => {
     throw new CliError(error.message, `logs are in ${join(stores, 'logs')}`);
   });

@@ -4,6 +4,7 @@ import { renderUnicodeCompact } from 'uqr';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { say } from '../terminal.ts';
 import { revokeAndSay } from './sessions.ts';
 
 /** `sallyport code …` and `sallyport installation …` */
@@ -22,9 +23,9 @@ export function addEnrolmentCommands(program: Command): void {
         admin.call<CodeView>('POST', '/v1/codes', { body, reason: reasonOf(globals, 'code new') }),
       );
       if (globals.json) return printJson(view);
-      process.stdout.write(
-        `${renderUnicodeCompact(view.link, { ecc: 'L' })}\n\nEnrolment link for ${user}, good until ${formatTime(view.expiresAt)}:\n${view.link}\n`,
-      );
+      // No phone opens a link to this machine.
+      if (!isLocal(view.link)) process.stdout.write(`${renderUnicodeCompact(view.link, { ecc: 'L' })}\n\n`);
+      say`Enrolment link for ${user}, good until ${formatTime(view.expiresAt)}:\n${view.link}\n`;
     });
   const installation = program.command('installation').description('enrolled apps');
   installation
@@ -41,4 +42,9 @@ export function addEnrolmentCommands(program: Command): void {
     .command('revoke <id>')
     .description('end an installation with all its sessions')
     .action((id: string, _options, command: Command) => revokeAndSay(command, 'installation', id));
+}
+
+function isLocal(link: string): boolean {
+  const host = URL.parse(link)?.hostname ?? '';
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127\./.test(host);
 }

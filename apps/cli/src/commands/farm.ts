@@ -9,6 +9,7 @@ import type {
 import type { Command } from 'commander';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { say } from '../terminal.ts';
 import { addOperatorCommands } from './operators.ts';
 import { formatStatus, NODE_COLUMNS, PROXY_COLUMNS } from './status.ts';
 
@@ -68,9 +69,7 @@ async function inviteProxy(
   const { token, expiresAt } = await withAdmin(globals, (admin) =>
     admin.call<JoinTokenView>('POST', '/v1/join-tokens', { body, reason: reasonOf(globals, 'proxy invite') }),
   );
-  process.stdout.write(
-    `join token for ${name}, good until ${formatTime(expiresAt)}; start the Proxy with\n  SALLYPORT_JOIN_TOKEN=${token}\n`,
-  );
+  say`join token for ${name}, good until ${formatTime(expiresAt)}; start the Proxy with\n  SALLYPORT_JOIN_TOKEN=${token}\n`;
 }
 
 async function revokeProxy(name: string, _options: object, command: Command): Promise<void> {
@@ -114,7 +113,7 @@ function addNodeCommands(program: Command): void {
       const reason = reasonOf(globals, 'node remove');
       const path = `/v1/nodes/${encodeURIComponent(id)}`;
       const { done } = await withAdmin(globals, (admin) => admin.call<{ done: boolean }>('DELETE', path, { reason }));
-      process.stdout.write(done ? `${id} is forgotten\n` : `there is no node ${id}\n`);
+      say`${done ? `${id} is forgotten` : `there is no node ${id}`}\n`;
     });
 }
 

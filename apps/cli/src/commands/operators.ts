@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { beginProviderSignIn } from '@sallyport/device';
 import type { OperatorCredential, OperatorEnded, OperatorProvider, OperatorView } from '@sallyport/security-api';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { AdminClient } from '../admin-client.ts';
 import { breakGlass } from '../break-glass.ts';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
@@ -13,6 +13,8 @@ import { loadProfile, storePrivate } from '../profile.ts';
 import { type GlobalOptions, globalsOf, profileFile, renewCredential, requestId, withAdmin } from '../program.ts';
 import { signInByBrowser } from '../provider-login.ts';
 import { askSecret } from '../secrets.ts';
+import { say } from '../terminal.ts';
+import { userPath } from '../user-path.ts';
 
 const COLUMNS = ['name', 'state', 'origin', 'place', 'invitedBy', 'lastUsedAt', 'tokenUntil', 'endsAt', 'endReason'];
 
@@ -22,7 +24,7 @@ export function addOperatorCommands(program: Command): void {
     .command('login <url>')
     .description('get an operator credential on this machine: for a one-time token, or by an OpenID provider')
     .requiredOption('--ca <file>', "PEM of the gateway's CA")
-    .option('--token <token>', 'one-time token; others of this machine can see it: --token-stdin is better')
+    .addOption(new Option('--token <token>').hideHelp())
     .option('--token-stdin', 'read the one-time token from standard input')
     .option('--provider <directory>', 'sign in at an OpenID provider instead, in a browser')
     .option('--name <name>', 'how the first operator is called; who was invited has the name of the invitation')
@@ -55,7 +57,7 @@ export function addOperatorCommands(program: Command): void {
       const profile = loadProfile(file);
       const admin = new AdminClient(profile);
       try {
-        process.stdout.write(`renewed, good until ${formatTime(await renewCredential(admin, profile, file))}\n`);
+        say`renewed, good until ${formatTime(await renewCredential(admin, profile, file))}\n`;
       } finally {
         await admin.close();
       }
@@ -76,9 +78,7 @@ async function inviteOperator(name: string, _options: unknown, command: Command)
     admin.call<OperatorCredential>('POST', `/v1/operators/${encodeURIComponent(name)}/invite`, { reason }),
   );
   if (globals.json) return printJson(invitation);
-  process.stdout.write(
-    `one-time token for ${name}, good until ${formatTime(invitation.expiresAt)}:\n${invitation.token}\n`,
-  );
+  say`one-time token for ${name}, good until ${formatTime(invitation.expiresAt)}:\n${invitation.token}\n`;
 }
 
 async function endOperator(name: string, options: { withInvited?: boolean }, command: Command): Promise<void> {
@@ -88,9 +88,8 @@ async function endOperator(name: string, options: { withInvited?: boolean }, com
   const path = `/v1/operators/${encodeURIComponent(name)}/end${options.withInvited ? '?withInvited=true' : ''}`;
   const result = await withAdmin(globals, (admin) => admin.call<OperatorEnded>('POST', path, { reason }));
   if (globals.json) return printJson(result);
-  process.stdout.write(`✔ no operator any more: ${result.ended.join(', ')}\n`);
-  if (result.invited.length > 0)
-    process.stdout.write(`  still operators, invited by ${name}: ${result.invited.join(', ')}\n`);
+  say`✔ no operator any more: ${result.ended.join(', ')}\n`;
+  if (result.invited.length > 0) say`  still operators, invited by ${name}: ${result.invited.join(', ')}\n`;
 }
 
 interface LoginOptions {
@@ -102,7 +101,12 @@ interface LoginOptions {
 }
 
 async function loginOperator(url: string, options: LoginOptions, command: Command): Promise<void> {
-  const ca = readFileSync(options.ca, 'utf8');
+  if (options.token !== undefined)
+    throw new CliError(
+      'a token on the command line can be read by every user of this machine',
+      'use --token-stdin, or type it when you are asked; and ask for a new token, this one was seen',
+    );
+  const ca = readFileSync(userPath(options.ca), 'utf8');
   const admin = new AdminClient({ url, ca, token: '' });
   const globals = globalsOf(command);
   try {
@@ -111,7 +115,7 @@ async function loginOperator(url: string, options: LoginOptions, command: Comman
     const { provider } = options;
     storePrivate(file, { url, ca, name, token, expiresAt, ...(provider === undefined ? {} : { provider }) });
     rmSync(pendingFile(globals), { force: true });
-    process.stdout.write(`you are operator ${name} at ${url}; the credential is in ${file}\n`);
+    say`you are operator ${name} at ${url}; the credential is in ${file}\n`;
   } finally {
     await admin.close();
   }
@@ -120,11 +124,10 @@ async function loginOperator(url: string, options: LoginOptions, command: Comman
 async function credentialBy(
   admin: AdminClient,
   globals: GlobalOptions,
-  { token, tokenStdin, provider, name }: LoginOptions,
+  { tokenStdin, provider, name }: LoginOptions,
 ): Promise<OperatorCredential> {
   if (provider !== undefined) return credentialByProvider(admin, provider);
-  const given =
-    token ?? (tokenStdin || process.stdin.isTTY ? await askSecret('One-time token', tokenStdin === true) : undefined);
+  const given = tokenStdin || process.stdin.isTTY ? await askSecret('One-time token', tokenStdin === true) : undefined;
   if (given === undefined)
     throw new CliError('by what do you sign in?', 'add: --token-stdin, or --provider <directory>');
   const body = { token: given, request: pendingRequest(globals, given), ...(name === undefined ? {} : { name }) };

@@ -5,6 +5,7 @@ import { CliError, printJson, printRows } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, requestId, withAdmin } from '../program.ts';
 import { askNewPassword } from '../secrets.ts';
+import { say } from '../terminal.ts';
 import { addUserRightCommands } from './rights-of.ts';
 import { sayInForce } from './sessions.ts';
 
@@ -149,7 +150,7 @@ function addGroupCommands(program: Command): void {
       await withAdmin(globals, (admin) =>
         admin.call('PUT', `/v1/groups/${name}`, { reason: reasonOf(globals, 'group add') }),
       );
-      process.stdout.write(`group ${name} is there\n`);
+      say`group ${name} is there\n`;
     });
   group
     .command('list')

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { renderUnicodeCompact } from 'uqr';
 import { printJson, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { printable, say } from '../terminal.ts';
 
 /** `sallyport user rights` and `sallyport user second-factor` */
 export function addUserRightCommands(user: Command): void {
@@ -30,7 +31,7 @@ export function addUserRightCommands(user: Command): void {
       const path = `/v1/users/${name}/second-factor${keep}`;
       if (options.remove) {
         const { done } = await withAdmin(globals, (admin) => admin.call<{ done: boolean }>('DELETE', path, { reason }));
-        process.stdout.write(done ? `${name} has no second factor any more\n` : `${name} had none\n`);
+        say`${done ? `${name} has no second factor any more` : `${name} had none`}\n`;
         return;
       }
       const factor = await withAdmin(globals, (admin) => admin.call<FactorView>('POST', path, { reason }));
@@ -43,12 +44,13 @@ export function addUserRightCommands(user: Command): void {
 
 function sayRights({ user, enabled, directory, groups, resources }: RightsView): void {
   const from = directory === '' ? 'a local user' : `of ${directory}`;
-  process.stdout.write(`${user}, ${from}, ${enabled ? 'may sign in' : 'may not sign in'}\n\n`);
+  say`${user}, ${from}, ${enabled ? 'may sign in' : 'may not sign in'}\n\n`;
   printRows(groups, ['group', 'by'], false);
   process.stdout.write('\n');
   for (const { resource, allowed, words, policies } of resources) {
     const mark = allowed ? styleText('green', '✔ may    ') : styleText('red', '✘ may not');
     const only = allowed ? policies.map((policy) => policy.only).filter((text) => text !== '') : [];
-    process.stdout.write(`${mark} ${resource}: ${words}${only.length > 0 ? `; only ${only.join('; ')}` : ''}\n`);
+    const conditions = only.length > 0 ? `; only ${only.join('; ')}` : '';
+    process.stdout.write(`${mark} ${printable(`${resource}: ${words}${conditions}`)}\n`);
   }
 }

@@ -3,6 +3,8 @@ import type { ContextRule, PolicyView, ResourceTrial, ResourceView } from '@sall
 import { type Command, Option } from 'commander';
 import { CliError, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { say } from '../terminal.ts';
+import { userPath } from '../user-path.ts';
 
 interface ResourceOptions {
   readonly authority: string;
@@ -75,7 +77,7 @@ async function addResource(name: string, options: ResourceOptions, command: Comm
     backend: {
       url: options.backend,
       networks: options.network ?? [],
-      ...(options.ca === undefined ? {} : { ca: readFileSync(options.ca, 'utf8') }),
+      ...(options.ca === undefined ? {} : { ca: readFileSync(userPath(options.ca), 'utf8') }),
       ...(options.readsContent ? { readsContent: true } : {}),
       ...(options.xForwarded ? { xForwarded: true } : {}),
       ...(options.passField ? { passFields: options.passField } : {}),
@@ -148,6 +150,6 @@ function addListing(parent: Command, path: string, columns: readonly string[], v
       const { done } = await withAdmin(globals, (admin) =>
         admin.call<{ done: boolean }>('DELETE', `/v1/${path}/${name}`, { reason }),
       );
-      process.stdout.write(done ? `${name} is removed\n` : `there was no ${name}\n`);
+      say`${done ? `${name} is removed` : `there was no ${name}`}\n`;
     });
 }

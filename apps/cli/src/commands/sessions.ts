@@ -3,22 +3,19 @@ import type { Command } from 'commander';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { globalsOf, requestId, withAdmin } from '../program.ts';
+import { printable, say } from '../terminal.ts';
 
 /** Says when a revocation is in force, or for whom it waits and until when. */
 export function sayInForce(view: RevocationView, json: boolean): void {
   if (json) return printJson(view);
   const what = `${view.kind} ${view.subject}`;
   if (view.inForce) {
-    process.stdout.write(
-      `✔ ${what} is revoked, in force on every Proxy after ${view.waitedMs} ms (log entry ${view.index})\n`,
-    );
+    say`✔ ${what} is revoked, in force on every Proxy after ${view.waitedMs} ms (log entry ${view.index})\n`;
     return;
   }
-  process.stdout.write(`… ${what} is revoked (log entry ${view.index}), but not yet in force everywhere:\n`);
+  say`… ${what} is revoked (log entry ${view.index}), but not yet in force everywhere:\n`;
   for (const { proxy, untilAt } of view.waitingFor) {
-    process.stdout.write(
-      `    Proxy ${proxy} does not answer; its lease ends at ${formatTime(untilAt)} at the latest\n`,
-    );
+    say`    Proxy ${proxy} does not answer; its lease ends at ${formatTime(untilAt)} at the latest\n`;
   }
 }
 
@@ -137,7 +134,7 @@ async function exportAudit(options: { after: string }, command: Command): Promis
   await withAdmin(globalsOf(command), async (admin) => {
     for (let after = options.after, more = true; more; ) {
       const rows = await admin.call<AuditView[]>('GET', `/v1/audit?limit=${EXPORT_PAGE}&after=${after}`);
-      for (const row of rows) process.stdout.write(`${JSON.stringify(row)}\n`);
+      for (const row of rows) process.stdout.write(`${printable(JSON.stringify(row))}\n`);
       after = String(rows.at(-1)?.seq ?? after);
       more = rows.length === EXPORT_PAGE;
     }

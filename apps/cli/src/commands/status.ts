@@ -1,13 +1,17 @@
 import { styleText } from 'node:util';
 import type { StatusView } from '@sallyport/security-api';
 import { formatBytes, formatRows, formatTime } from '../output.ts';
+import { printable } from '../terminal.ts';
 
 export const PROXY_COLUMNS: readonly string[] = ['name', 'site', 'live', 'leaseUntil', 'applied', 'channels', 'node'];
 export const NODE_COLUMNS: readonly string[] = ['id', 'state', 'version', 'startedAt', 'silentMs', 'clockOffsetMs'];
 
 /** The status as an operator reads it: what is wrong first, then who there is. */
 export function formatStatus(status: StatusView): string {
-  const { realm, version, node, startedAt, database, bus, audit, head } = status;
+  const { startedAt, bus, audit, head } = status;
+  const [realm, version, node, database] = [status.realm, status.version, status.node, status.database].map(
+    printable,
+  ) as [string, string, string, string];
   const counts = `${status.liveSessions} live, ${status.installations} installations, ${status.users} users`;
   const servers = status.databaseServers.map((server) => ({ ...server, lag: lagOf(server) }));
   return [
@@ -15,7 +19,7 @@ export function formatStatus(status: StatusView): string {
     health(status.degraded),
     `sessions       ${counts}`,
     `database       ${database}`,
-    `bus            ${bus.kind === 'redis' ? `Redis at ${bus.server || '?'}` : 'in process'}${bus.connected ? '' : ', DOWN'}`,
+    `bus            ${bus.kind === 'redis' ? `Redis at ${printable(bus.server || '?')}` : 'in process'}${bus.connected ? '' : ', DOWN'}`,
     `revocation log ${head} entries, in force within ${Math.round(status.leaseMs / 1_000)} s at the latest`,
     `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
@@ -31,7 +35,7 @@ export function formatStatus(status: StatusView): string {
 
 function health(degraded: readonly string[]): string {
   if (degraded.length === 0) return styleText('green', 'everything answers');
-  return degraded.map((word) => styleText('yellow', `degraded       ${word}`)).join('\n');
+  return degraded.map((word) => styleText('yellow', `degraded       ${printable(word)}`)).join('\n');
 }
 
 function lagOf({ role, lagBytes, lagMs }: StatusView['databaseServers'][number]): string {

@@ -5,6 +5,7 @@ import { CliError, printJson, printRows } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
 import { signInByBrowser } from '../provider-login.ts';
 import { askOneTimeCode, askPassword } from '../secrets.ts';
+import { say, warn } from '../terminal.ts';
 import { type FetchOptions, fetchUrl } from './fetch.ts';
 import { createForwardProxy } from './forward.ts';
 import { forwardAccess } from './forward-access.ts';
@@ -34,7 +35,7 @@ async function signedIn(device: Device): Promise<void> {
 }
 
 function sayResources(device: Device, globals: GlobalOptions): void {
-  if (!globals.json) process.stdout.write(`${device.state}; you may use:\n`);
+  if (!globals.json) say`${device.state}; you may use:\n`;
   printRows(device.resources, ['name', 'kind', 'authority'], globals.json);
 }
 
@@ -107,7 +108,7 @@ async function enroll(link: string, options: SignInOptions, command: Command): P
   await withDevice(globals, async (opened) => {
     await opened.enroll(link, await credentialsFor(opened, options, link));
     await opened.login(undefined, { oneTimeCode: askOneTimeCode });
-    if (!globals.json) process.stdout.write(`enrolled; the keys are in ${deviceFile(globals)}\n`);
+    if (!globals.json) say`enrolled; the keys are in ${deviceFile(globals)}\n`;
     sayResources(opened, globals);
   });
 }
@@ -155,10 +156,8 @@ async function forward(options: ForwardOptions, command: Command): Promise<void>
     server.once('error', () => reject(new CliError(`port ${port} is taken`, 'choose another one with --port')));
     server.listen(port, '127.0.0.1', resolve);
   });
-  opened.on('ended', ({ code }) =>
-    process.stderr.write(`the session is over (${code}); sign in again: sallyport device login\n`),
-  );
-  opened.on('state', ({ state }) => process.stderr.write(`${state}\n`));
+  opened.on('ended', ({ code }) => warn`the session is over (${code}); sign in again: sallyport device login\n`);
+  opened.on('state', ({ state }) => warn`${state}\n`);
   const proxy = `http://${password === undefined ? '' : `x:${password}@`}127.0.0.1:${port}`;
   if (globals.json) printJson({ proxy, resources: opened.resources });
   else sayForward(opened, proxy, password);
@@ -168,8 +167,8 @@ async function forward(options: ForwardOptions, command: Command): Promise<void>
 
 function sayForward(device: Device, proxy: string, password: string | undefined): void {
   const who = password === undefined ? 'your programs on this machine may use it' : 'who knows its password may use it';
-  process.stdout.write(`forward proxy at ${proxy} (${who}); you may use:\n`);
+  say`forward proxy at ${proxy} (${who}); you may use:\n`;
   printRows(device.resources, ['name', 'kind', 'authority'], false);
   const first = device.resources.find(({ kind }) => kind === 'http');
-  if (first) process.stdout.write(`\ntry: curl -x ${proxy} http://${first.authority}/\n`);
+  if (first) say`\ntry: curl -x ${proxy} http://${first.authority}/\n`;
 }

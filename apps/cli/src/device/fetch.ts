@@ -4,6 +4,8 @@ import { finished } from 'node:stream/promises';
 import type { Field } from '@sallyport/channel';
 import { type CallResponse, type Device, findField } from '@sallyport/device';
 import { CliError, progressBar } from '../output.ts';
+import { printable } from '../terminal.ts';
+import { userPath } from '../user-path.ts';
 
 /** Options of `sallyport device fetch`, after curl's. */
 export interface FetchOptions {
@@ -19,7 +21,7 @@ export interface FetchOptions {
 export async function fetchUrl(device: Device, text: string, options: FetchOptions): Promise<void> {
   const url = parseUrl(text);
   const fields = (options.header ?? []).map(parseField);
-  const upload = options.uploadFile;
+  const upload = options.uploadFile === undefined ? undefined : userPath(options.uploadFile);
   const method = options.request ?? (upload ? 'PUT' : options.data === undefined ? 'GET' : 'POST');
   if (upload) fields.push(['content-length', String(statSync(upload).size)]);
   if (options.data !== undefined) fields.push(['content-length', String(Buffer.byteLength(options.data))]);
@@ -33,7 +35,7 @@ export async function fetchUrl(device: Device, text: string, options: FetchOptio
   };
   const response = await device.request(head, body);
   if (options.include) printHead(response);
-  await save(response, options.output);
+  await save(response, options.output === undefined ? undefined : userPath(options.output));
   if (response.status >= 400) process.exitCode = 22;
 }
 
@@ -61,7 +63,7 @@ async function* readWithProgress(file: string): AsyncGenerator<Uint8Array> {
 }
 
 function printHead({ status, fields }: CallResponse): void {
-  process.stdout.write(`HTTP ${status}\n${fields.map(([name, value]) => `${name}: ${value}\n`).join('')}\n`);
+  process.stdout.write(`HTTP ${status}\n${fields.map((field) => `${printable(field.join(': '))}\n`).join('')}\n`);
 }
 
 async function save(response: CallResponse, file: string | undefined): Promise<void> {

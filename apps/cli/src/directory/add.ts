@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { CliError } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { askSecret } from '../secrets.ts';
+import { userPath } from '../user-path.ts';
 import { printFindings, sayDirectory } from './show.ts';
 
 interface CommonOptions {
@@ -116,7 +117,7 @@ function ldapSettings(options: LdapOptions): LdapSettings {
     flavour: options.ad ? 'ad' : 'standard',
     bindDn,
     base,
-    ...(options.ca === undefined ? {} : { ca: readFileSync(options.ca, 'utf8') }),
+    ...(options.ca === undefined ? {} : { ca: readFileSync(userPath(options.ca), 'utf8') }),
     ...(groupBase === undefined ? {} : { groupBase }),
     ...(userFilter === undefined ? {} : { userFilter }),
     ...(groupFilter === undefined ? {} : { groupFilter }),
@@ -143,7 +144,7 @@ function oidcSettings(options: OidcOptions): OidcSettings {
     issuer,
     clientId,
     redirects: redirect,
-    ...(ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') }),
+    ...(ca === undefined ? {} : { ca: readFileSync(userPath(ca), 'utf8') }),
     ...(operatorGroup === undefined ? {} : { operatorGroups: operatorGroup }),
     ...rest,
   };

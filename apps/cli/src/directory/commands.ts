@@ -12,6 +12,7 @@ import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { say } from '../terminal.ts';
 import { addDirectoryAdd } from './add.ts';
 import { DIRECTORY_COLUMNS, directoryRow, printFindings, sayDirectory } from './show.ts';
 
@@ -116,7 +117,7 @@ function addGroupCommands(directory: Command): void {
         const reason = reasonOf(globals, 'directory map');
         await admin.call('PUT', `/v1/directories/${name}/groups`, { body: { subject, group }, reason });
       });
-      process.stdout.write(`${source} of ${name} stands for ${group} now\n`);
+      say`${source} of ${name} stands for ${group} now\n`;
     });
 }
 
@@ -152,9 +153,7 @@ function addTokenCommand(directory: Command): void {
       if (globals.json) return printJson(issued);
       if (!issued.url.startsWith('https:'))
         process.stderr.write('this node has no listener for SCIM clients: set SALLYPORT_DIRECTORY_LISTEN\n');
-      process.stdout.write(
-        `tenant URL    ${issued.url}\nsecret token  ${issued.token}\n\nIt is shown this once, and good until ${formatTime(issued.expiresAt)}.\n`,
-      );
+      say`tenant URL    ${issued.url}\nsecret token  ${issued.token}\n\nIt is shown this once, and good until ${formatTime(issued.expiresAt)}.\n`;
     });
 }
 
@@ -178,7 +177,7 @@ function addStageCommands(directory: Command): void {
       const globals = globalsOf(command);
       const reason = reasonOf(globals, 'directory remove');
       await withAdmin(globals, (admin) => admin.call('DELETE', `/v1/directories/${name}`, { reason }));
-      process.stdout.write(`${name} is removed\n`);
+      say`${name} is removed\n`;
     });
 }
 
@@ -223,11 +222,11 @@ const SHOWN = 20;
 
 function printSome(rows: readonly object[], columns: readonly string[]): void {
   printRows(rows.slice(0, SHOWN), columns, false);
-  if (rows.length > SHOWN) process.stdout.write(`… and ${rows.length - SHOWN} more; --json shows all\n`);
+  if (rows.length > SHOWN) say`… and ${rows.length - SHOWN} more; --json shows all\n`;
 }
 
 function sayPlan({ applied, users, moves, conflicts, newcomers, rights }: MigrationView): void {
-  const out = (text: string): void => void process.stdout.write(`${text}\n`);
+  const out = (text: string): void => void say`${text}\n`;
   out(
     `${moves.length} of ${users} users ${applied ? 'have moved' : 'would move'}; their ids, enrolments and sessions stay`,
   );

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util';
 import type { DirectoryView, FindingView } from '@sallyport/security-api';
 import { formatTime, printJson, printRows } from '../output.ts';
+import { printable } from '../terminal.ts';
 
 export const DIRECTORY_COLUMNS: readonly string[] = [
   'name',
@@ -58,12 +59,14 @@ export function sayDirectory(view: DirectoryView, json: boolean): void {
     lines.push(
       styleText(
         'yellow',
-        `question       ${question.count} of ${question.of} ${what}: ${question.sample.join(', ')}${question.count > question.sample.length ? ', …' : ''}`,
+        printable(
+          `question       ${question.count} of ${question.of} ${what}: ${question.sample.join(', ')}${question.count > question.sample.length ? ', …' : ''}`,
+        ),
       ),
       `               if that is meant: sallyport directory sync ${name} --confirm ${question.id}`,
     );
   }
-  for (const { login, why } of conflicts) lines.push(styleText('yellow', `conflict       ${login}: ${why}`));
+  for (const { login, why } of conflicts) lines.push(styleText('yellow', printable(`conflict       ${login}: ${why}`)));
   if (lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`);
 }
 
@@ -71,5 +74,7 @@ export function sayDirectory(view: DirectoryView, json: boolean): void {
 export function printFindings(findings: readonly FindingView[], json: boolean): void {
   if (json) return printJson(findings);
   for (const { check, ok, words } of findings)
-    process.stdout.write(`${ok ? styleText('green', '✔') : styleText('red', '✘')} ${check}: ${words}\n`);
+    process.stdout.write(
+      `${ok ? styleText('green', '✔') : styleText('red', '✘')} ${printable(`${check}: ${words}`)}\n`,
+    );
 }

@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { AppProcess, type ClusterError } from '@sallyport/local-cluster';
 import { CliError } from '../output.ts';
+import { say, warn } from '../terminal.ts';
 import { Lasting } from './lasting.ts';
 
 /** Everything that a command started on this machine; stopped in reverse order. */
@@ -21,7 +22,7 @@ export class Running {
     options: { label?: string; mayEnd?: boolean } = {},
   ): Promise<AppProcess> {
     const { label = app, mayEnd = false } = options;
-    process.stdout.write(`  starting ${label} … `);
+    say`  starting ${label} … `;
     const logFile = join(this.#data, 'logs', `${label}.log`);
     const onExit = (): void => void (mayEnd ? this.#sayEnd(label) : this.#died(label, logFile));
     const started = await AppProcess.start(app, {
@@ -38,13 +39,13 @@ export class Running {
 
   /** Like `start`, for a part whose end is no reason to stop the others: it is started again, and a line says so. */
   async startLasting(app: string, environment: Readonly<Record<string, string>>): Promise<AppProcess> {
-    process.stdout.write(`  starting ${app} … `);
+    say`  starting ${app} … `;
     const logFile = join(this.#data, 'logs', `${app}.log`);
     const options = { environment: { ...process.env, ...environment }, logFile };
     const lasting = new Lasting({
       start: (onExit) => AppProcess.start(app, { ...options, onExit }),
       say: (text) => {
-        if (!this.#stopping) process.stderr.write(`${app} ${text}; its log is in ${logFile}\n`);
+        if (!this.#stopping) warn`${app} ${text}; its log is in ${logFile}\n`;
       },
     });
     this.add(() => lasting.end());
@@ -67,12 +68,12 @@ export class Running {
   }
 
   #sayEnd(label: string): void {
-    if (!this.#stopping) process.stderr.write(`${label} ended; the others go on\n`);
+    if (!this.#stopping) warn`${label} ended; the others go on\n`;
   }
 
   async #died(label: string, logFile: string): Promise<void> {
     if (this.#stopping) return;
-    process.stderr.write(`\n${label} ended unexpectedly; its log is in ${logFile}\n`);
+    warn`\n${label} ended unexpectedly; its log is in ${logFile}\n`;
     await this.stop();
     process.exit(1);
   }
@@ -83,7 +84,7 @@ export function stopOnSignals(running: Running, data: string): void {
   const stop = (): void => {
     process.stdout.write('\nstopping …\n');
     void running.stop().then(() => {
-      process.stdout.write(`stopped; everything is kept in ${data}\n`);
+      say`stopped; everything is kept in ${data}\n`;
       process.exit(0);
     });
   };

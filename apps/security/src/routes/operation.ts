@@ -1,13 +1,15 @@
 import type { Actor } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
-import { isText, NamePattern, ProblemView, Text } from '@sallyport/security-api';
+import { isText, NamePattern, NameWords, ProblemView, Text } from '@sallyport/security-api';
 import type { FastifyRequest } from 'fastify';
 import Type, { type Static, type TSchema } from 'typebox';
 
 /** Path parameters and the plainest answer. */
-export const NameParam = Type.Object({ name: Type.String({ pattern: NamePattern }) });
+export const NameParam = Type.Object({ name: Type.String({ pattern: NamePattern, description: NameWords }) });
 export type NameParam = Static<typeof NameParam>;
-export const IdParam = Type.Object({ id: Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$' }) });
+export const IdParam = Type.Object({
+  id: Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$', description: '8 to 64 letters, digits and -' }),
+});
 export type IdParam = Static<typeof IdParam>;
 export const NodeParam = Type.Object({ id: Text({ minLength: 1, maxLength: 128 }) });
 export type NodeParam = Static<typeof NodeParam>;

@@ -3,8 +3,15 @@ import Type, { type Static } from 'typebox';
 /** Which page of a list: after what its last row was known by, and how many rows at most. */
 export const CursorQuery = Type.Object(
   {
-    after: Type.Optional(Type.String({ pattern: '^[\\x20-\\x7e]{0,128}$' })),
-    limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$' })),
+    after: Type.Optional(
+      Type.String({
+        pattern: '^[\\x20-\\x7e]{0,128}$',
+        description: 'where the page before ended, up to 128 characters',
+      }),
+    ),
+    limit: Type.Optional(
+      Type.String({ pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$', description: 'a number from 1 to 5000' }),
+    ),
   },
   { additionalProperties: false },
 );

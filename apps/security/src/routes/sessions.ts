@@ -10,15 +10,22 @@ import { CursorQuery, pageOf } from './paging.ts';
 import { revocationView, WAIT_LIMIT } from './revoking.ts';
 
 const DEFAULT_EVENTS = 100;
-const Count = Type.String({ pattern: '^[0-9]{1,15}$' });
-const Text = Type.String({ minLength: 1, maxLength: 512, pattern: '^[^\\u0000]*$' });
+const Count = Type.String({ pattern: '^[0-9]{1,15}$', description: 'a number of up to 15 digits' });
+const Text = Type.String({
+  minLength: 1,
+  maxLength: 512,
+  pattern: '^[^\\u0000]*$',
+  description: 'a text of up to 512 characters',
+});
 
 /** Which events: before or after an event by its number, and what must fit. Times in epoch ms. */
 const AuditQuery = Type.Object(
   {
     before: Type.Optional(Count),
     after: Type.Optional(Count),
-    limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$' })),
+    limit: Type.Optional(
+      Type.String({ pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$', description: 'a number from 1 to 5000' }),
+    ),
     since: Type.Optional(Count),
     until: Type.Optional(Count),
     actor: Type.Optional(Text),

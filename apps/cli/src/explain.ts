@@ -1,0 +1,28 @@
+import { getSystemErrorMessage } from 'node:util';
+import { DeviceError } from '@sallyport/device';
+import { CliError } from './output.ts';
+
+/** An error for people: what went wrong, and what to do next. */
+export interface Explanation {
+  readonly words: string;
+  readonly next?: string | undefined;
+}
+
+const DEBUG = '--debug shows where';
+
+/** Says an error in words, never by a stack or a code of a library. */
+export function explanationOf(error: unknown): Explanation {
+  if (error instanceof CliError) return { words: error.message, next: error.next };
+  if (error instanceof DeviceError) return { words: `${error.message} (${error.code})` };
+  if (!(error instanceof Error)) return { words: `something went wrong: ${String(error)}`, next: DEBUG };
+  const { code, errno, path } = error as NodeJS.ErrnoException;
+  if (code === 'ERR_CHANNEL_LINK') return { words: `this is no enrolment link: ${error.message}` };
+  if (errno !== undefined && path !== undefined)
+    return { words: `${path}: ${systemWords(errno)}`, next: 'relative paths count from where you are' };
+  if (errno !== undefined) return { words: systemWords(errno), next: DEBUG };
+  return { words: `this should not have happened: ${error.message}`, next: DEBUG };
+}
+
+function systemWords(errno: number): string {
+  return getSystemErrorMessage(errno);
+}
