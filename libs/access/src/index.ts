@@ -40,6 +40,15 @@ export {
   removeAccounts,
 } from './directory/accounts.ts';
 export {
+  type AccountClaims,
+  type BindingState,
+  claimBinding,
+  confirmBinding,
+  listBindings,
+  type NamedBinding,
+  refuseBinding,
+} from './directory/bindings.ts';
+export {
   type DirectoryChange,
   findDirectoryByToken,
   getDirectory,

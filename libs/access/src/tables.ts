@@ -106,6 +106,20 @@ export interface IdentityRow {
   readonly changedAt: number;
 }
 
+/** An account of a provider that is to be, or asks to be, a user's. */
+export interface BindingRow {
+  readonly id: string;
+  readonly directory: string;
+  readonly userId: string;
+  /** The provider's id of the account; empty for one that an officer expects by its name. */
+  readonly subject: string;
+  /** What the account is called; of an expected one its login, verified address or id, in lower case. */
+  readonly login: string;
+  readonly email: string;
+  readonly state: 'expected' | 'waits' | 'refused';
+  readonly createdAt: number;
+}
+
 /** A group of a directory and the group of the realm it stands for. */
 export interface DirectoryGroupRow {
   readonly directory: string;
@@ -414,6 +428,7 @@ export interface Rows {
   readonly nodes: NodeRow;
   readonly directories: DirectoryRow;
   readonly identities: IdentityRow;
+  readonly bindings: BindingRow;
   readonly directoryGroups: DirectoryGroupRow;
   readonly accountGroups: AccountGroupRow;
   readonly directoryTokens: DirectoryTokenRow;
@@ -740,6 +755,21 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       attributes: 'json',
       createdAt: 'int',
       changedAt: 'int',
+      rowMac: 'bytes',
+    },
+  },
+  bindings: {
+    key: ['id'],
+    sealed: ['id', 'directory', 'userId', 'subject', 'login', 'email', 'state', 'createdAt'],
+    columns: {
+      id: 'text',
+      directory: 'text',
+      userId: 'text',
+      subject: 'text',
+      login: 'text',
+      email: 'text',
+      state: 'text',
+      createdAt: 'int',
       rowMac: 'bytes',
     },
   },

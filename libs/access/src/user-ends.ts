@@ -28,6 +28,7 @@ export async function removeUser(access: AccessContext, name: string, requestId:
     await endUser(change, { subject: user.id, at: change.at, reason: by.reason });
     await members.remove({ where: { userId: user.id } });
     await factors.remove({ where: { userId: user.id } });
+    await change.tables.bindings.remove({ where: { userId: user.id } });
     // An account that a directory pushes stays known to it, and stands for nobody.
     if (pushed) await identities.update({ where: { userId: user.id } }, { userId: '' });
     else await identities.remove({ where: { userId: user.id } });

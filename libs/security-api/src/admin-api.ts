@@ -24,10 +24,27 @@ export const UserInput = Type.Object(
     keepSessions: Type.Optional(Type.Boolean()),
     /** A new user of an OpenID provider that does not push its users: the first sign-in with a code binds the account. */
     directory: Type.Optional(Name),
+    /** What their account there is called: login, verified mail address or id. Absent: like the user. */
+    account: Type.Optional(Type.String({ minLength: 1, maxLength: 256, pattern: '^[^\\u0000-\\u001f]*$' })),
   },
   { ...CLOSED, $id: 'UserInput' },
 );
 export type UserInput = Static<typeof UserInput>;
+
+export const BindingView = Type.Object(
+  {
+    id: Type.String(),
+    user: Type.String(),
+    directory: Type.String(),
+    subject: Type.String(),
+    login: Type.String(),
+    /** Empty when the provider has verified none. */
+    email: Type.String(),
+    createdAt: Time,
+  },
+  { ...CLOSED, $id: 'Binding' },
+);
+export type BindingView = Static<typeof BindingView>;
 
 export const UserRename = Type.Object({ name: Name }, { ...CLOSED, $id: 'UserRename' });
 export type UserRename = Static<typeof UserRename>;

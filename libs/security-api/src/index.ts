@@ -1,5 +1,6 @@
 export {
   AuditView,
+  BindingView,
   BusView,
   CodeInput,
   CodeView,

@@ -1,4 +1,4 @@
-import type { GroupView, RevocationView, User } from '@sallyport/security-api';
+import type { BindingView, GroupView, RevocationView, User } from '@sallyport/security-api';
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
 import { CliError, printJson, printRows } from '../output.ts';
@@ -18,6 +18,7 @@ interface UserOptions {
   readonly password?: boolean;
   readonly directory?: string;
   readonly keepSessions?: boolean;
+  readonly account?: string;
 }
 
 async function putUser(command: Command, name: string, options: UserOptions, withPassword: boolean): Promise<void> {
@@ -28,6 +29,7 @@ async function putUser(command: Command, name: string, options: UserOptions, wit
     ...(options.displayName === undefined ? {} : { displayName: options.displayName }),
     ...(options.group === undefined ? {} : { groups: options.group }),
     ...(options.directory === undefined ? {} : { directory: options.directory }),
+    ...(options.account === undefined ? {} : { account: options.account }),
     ...(options.keepSessions ? { keepSessions: true } : {}),
   };
   const reason = reasonOf(globals, `user ${command.name()}`);
@@ -51,6 +53,7 @@ export function addPeopleCommands(program: Command): void {
       '--directory <name>',
       'OpenID provider at which they sign in; their first sign-in with a code binds the account',
     )
+    .option('--account <name>', 'what their account there is called, unless like the user: login, mail address or id')
     .option('-g, --group <names...>', 'groups of the user')
     .option('--display-name <text>', 'name to show')
     .option('--password-stdin', 'read the password from standard input')
@@ -128,8 +131,35 @@ export function addPeopleCommands(program: Command): void {
       const reason = reasonOf(globals, 'user enable');
       printJson(await withAdmin(globals, (admin) => admin.call('POST', `/v1/users/${name}/enable`, { reason })));
     });
+  addBindingCommands(user);
   addUserRightCommands(user);
   addGroupCommands(program);
+}
+
+function addBindingCommands(user: Command): void {
+  user
+    .command('bindings')
+    .description('accounts of providers that ask to be a user, and do not name them')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      const rows = await withAdmin(globals, (admin) => allPages<BindingView>(admin, '/v1/bindings', ({ id }) => id));
+      printRows(rows, ['id', 'user', 'directory', 'login', 'email', 'subject', 'createdAt'], globals.json);
+    });
+  for (const [verb, words] of [
+    ['confirm', "say that an account is its user's: the next sign-in goes on"],
+    ['refuse', "say that an account is not its user's: it is not asked for again"],
+  ] as const) {
+    user
+      .command(`${verb} <id>`)
+      .description(words)
+      .action(async (id: string, _options, command: Command) => {
+        const globals = globalsOf(command);
+        if (!globals.reason) throw new CliError(`why? to ${verb} needs a reason`, 'add: --reason "asked her by phone"');
+        const { reason } = globals;
+        const path = `/v1/bindings/${encodeURIComponent(id)}/${verb}`;
+        printJson(await withAdmin(globals, (admin) => admin.call('POST', path, { reason })));
+      });
+  }
 }
 
 /** Tables name a few members. */

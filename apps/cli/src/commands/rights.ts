@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ContextRule, PolicyView, ResourceTrial, ResourceView } from '@sallyport/security-api';
 import { type Command, Option } from 'commander';
 import { CliError, printRows } from '../output.ts';
+import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { say } from '../terminal.ts';
 import { userPath } from '../user-path.ts';
@@ -138,7 +139,9 @@ function addListing(parent: Command, path: string, columns: readonly string[], v
     .description(`all ${path}`)
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
-      const rows = await withAdmin(globals, (admin) => admin.call<object[]>('GET', `/v1/${path}`));
+      const rows = await withAdmin(globals, (admin) =>
+        allPages<{ readonly name: string }>(admin, `/v1/${path}`, ({ name }) => name),
+      );
       printRows(rows.map(view), columns, globals.json);
     });
   parent

@@ -1,25 +1,28 @@
 import {
   addDirectoryUser,
+  confirmBinding,
   disableUser,
   enableUser,
   findUser,
+  listBindings,
   listGroups,
   listUsers,
   putGroup,
   putUser,
   randomId,
+  refuseBinding,
   removeUser,
   renameUser,
   type UserWithGroups,
   untilInForce,
 } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
-import { GroupView, RevocationView, User, UserInput, UserRename } from '@sallyport/security-api';
+import { BindingView, GroupView, RevocationView, User, UserInput, UserRename } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { waitingNode, whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
-import { actorOf, Done, NameParam, operation, requestIdOf } from './operation.ts';
+import { actorOf, Done, IdParam, NameParam, operation, requestIdOf } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
 import { revocationView, WAIT_LIMIT } from './revoking.ts';
 
@@ -28,9 +31,44 @@ function userView({ user, groups }: UserWithGroups): User {
   return { id, name, displayName, enabled, directory, createdAt, groups: [...groups] };
 }
 
+/** Accounts of providers that wait for an officer to say whose they are. */
+function addBindingRoutes(service: FastifyInstance, { access }: RealmContext): void {
+  const list = operation(
+    'bindings.list',
+    'Accounts that wait for an officer, a page of them',
+    Type.Array(BindingView),
+    {
+      querystring: CursorQuery,
+    },
+  );
+  service.get<{ Querystring: CursorQuery }>('/v1/bindings', list, async ({ query }) =>
+    (await listBindings(access, pageOf(query))).map(({ binding, user }) => {
+      const { id, directory, subject, login, email, createdAt } = binding;
+      return { id, user, directory, subject, login, email, createdAt };
+    }),
+  );
+  service.post<{ Params: IdParam }>(
+    '/v1/bindings/:id/confirm',
+    operation('bindings.confirm', "Say that an account is its user's", Done, { params: IdParam }),
+    async (request) => {
+      await confirmBinding(access, request.params.id, actorOf(request));
+      return { done: true };
+    },
+  );
+  service.post<{ Params: IdParam }>(
+    '/v1/bindings/:id/refuse',
+    operation('bindings.refuse', "Say that an account is not its user's", Done, { params: IdParam }),
+    async (request) => {
+      await refuseBinding(access, request.params.id, actorOf(request));
+      return { done: true };
+    },
+  );
+}
+
 /** Users and groups. */
 export function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access, bus } = context;
+  addBindingRoutes(service, context);
   service.get<{ Querystring: CursorQuery }>(
     '/v1/users',
     operation('users.list', 'Users in the order of their ids, a page of them', Type.Array(User), {
@@ -51,11 +89,13 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     '/v1/users/:name',
     operation('users.put', 'Create or change a user', User, { params: NameParam, body: UserInput }),
     async (request) => {
-      const { directory, ...change } = request.body;
+      const { directory, account, ...change } = request.body;
       const { name } = request.params;
       const by = actorOf(request);
+      if (account !== undefined && directory === undefined)
+        throw new ProblemError(422, 'ERR_ACCESS_INVALID', 'an account is one of a directory: name that, too');
       if (directory !== undefined)
-        await addDirectoryUser(access, name, { directory, displayName: change.displayName ?? name }, by);
+        await addDirectoryUser(access, name, { directory, displayName: change.displayName ?? name, account }, by);
       const user = await putUser(access, name, change, by);
       bus.publish('entries');
       await whenInForce(context, user.ended);

@@ -1,11 +1,15 @@
 import {
+  accountsOf,
   bindIdentity,
+  claimBinding,
   type DirectoryRow,
+  findIdentity,
   type IdentityRow,
   type InstallationRow,
   setAccountGroups,
   type UserRow,
   verifyPassword,
+  whoSignedIn,
 } from '@sallyport/access';
 import { DirectoryError, type OidcSignIn, type PasswordOutcome } from '@sallyport/directory';
 import type { OidcSettings } from '@sallyport/security-api';
@@ -127,6 +131,8 @@ async function verifyOidc(
   const settled = await settleAccount(context, place);
   if (settled !== 'known' && settled !== 'unbound') return settled;
   if (settled === 'unbound' && of.installation) return refusal('CREDENTIALS_INVALID', NOT_THE_USER);
+  const unnamed = settled === 'unbound' ? await refuseUnnamed(context, place) : undefined;
+  if (unnamed) return unnamed;
   if (settled === 'known') await takeGroups(context, place);
   const delegated = await delegatedTokens(context, row, signedIn.accessToken);
   const session = signedIn.session === undefined ? {} : { providerSession: signedIn.session };
@@ -167,23 +173,29 @@ async function settleAccount(
   { access }: RealmContext,
   { row, user, signedIn }: OidcPlace,
 ): Promise<'known' | 'unbound' | Refusal> {
-  const { accounts } = row.settings as unknown as OidcSettings;
-  const { subject } = signedIn;
-  return access.store.transaction(async ({ tables }) => {
-    const namespace = accounts ?? row.name;
-    const found =
-      accounts === undefined
-        ? await tables.identities.list({ where: { directory: namespace, subject } })
-        : await tables.identities.list({ where: { directory: namespace, externalId: subject }, limit: 2 });
-    if (found.length > 1) return refusal('CREDENTIALS_INVALID', `${namespace} has several accounts with this id`);
-    const [identity] = found;
-    // The account must be of the directory that says whether the user may be in, and good there.
-    const governs = identity?.userId === user.id && identity.active && user.directory === namespace;
-    if (identity) return governs ? 'known' : refusal('CREDENTIALS_INVALID', NOT_THE_USER);
-    const other = await tables.identities.find({ directory: namespace, userId: user.id });
-    const mayBind = accounts === undefined && user.directory === row.name && !other;
+  return access.store.transaction(async (transaction) => {
+    const who = await whoSignedIn(transaction, row, signedIn.subject);
+    if (who.kind === 'refused') return refusal('CREDENTIALS_INVALID', who.why);
+    if (who.kind === 'user') return who.user.id === user.id ? 'known' : refusal('CREDENTIALS_INVALID', NOT_THE_USER);
+    const other = await findIdentity(transaction, row.name, user.id);
+    const mayBind = !who.account && accountsOf(row) === row.name && user.directory === row.name && !other;
     return mayBind ? 'unbound' : refusal('CREDENTIALS_INVALID', NOT_THE_USER);
   });
+}
+
+const BINDING_WORDS = {
+  waits: 'the account at the provider does not name the user: an officer must confirm it (sallyport user bindings)',
+  refused: 'an officer said that the account at the provider is not the one of the user',
+} as const;
+
+/** Whether an account that is nobody's may become the user's: its claims name them, else it waits for an officer. */
+async function refuseUnnamed(
+  { access }: RealmContext,
+  { row, user, signedIn }: OidcPlace,
+): Promise<Refusal | undefined> {
+  const { subject, login, email } = signedIn;
+  const state = await claimBinding(access, user, { directory: row.name, subject, login, email });
+  return state === 'named' ? undefined : refusal('CREDENTIALS_INVALID', BINDING_WORDS[state]);
 }
 
 /** Groups that the provider says the user has; those of a directory that pushes its accounts come from there. */

@@ -1,7 +1,8 @@
 import { appendAudit } from '../audit.ts';
-import { change } from '../change.ts';
+import { type Change, change } from '../change.ts';
 import type { AccessContext, Actor } from '../context.ts';
 import { AccessError } from '../errors.ts';
+import { randomId } from '../ids.ts';
 import type { Transaction } from '../store.ts';
 import { type IdentityRow, NEVER, type UserRow } from '../tables.ts';
 import { newUser } from '../users.ts';
@@ -18,12 +19,18 @@ export async function findIdentity(
 
 /**
  * Binds an account to the user whose activation code was just used at it, if nobody has it and the user has none in this
- * directory. The code, given out of band, is the proof; names and addresses are none.
+ * directory. The account's claims name the user, or an officer said so (`by`): the code alone is no proof.
  */
 export async function bindIdentity(
   access: AccessContext,
   transaction: Transaction,
-  binding: { readonly directory: string; readonly subject: string; readonly login: string; readonly user: UserRow },
+  binding: {
+    readonly directory: string;
+    readonly subject: string;
+    readonly login: string;
+    readonly user: UserRow;
+    readonly by?: Actor;
+  },
 ): Promise<boolean> {
   const { directory, subject, login, user } = binding;
   const { identities } = transaction.tables;
@@ -42,9 +49,10 @@ export async function bindIdentity(
     ...none,
     ...times,
   });
-  const event = { actor: user.name, reason: 'first sign-in with an activation code', action: 'identity.bind' };
+  const { by = { actor: user.name, reason: 'first sign-in with an activation code' } } = binding;
   await appendAudit(transaction, access.crypto, {
-    ...event,
+    ...by,
+    action: 'identity.bind',
     subject: `${user.name} at ${directory}`,
     outcome: 'done',
     at: now,
@@ -56,7 +64,11 @@ export async function bindIdentity(
 export async function addDirectoryUser(
   access: AccessContext,
   name: string,
-  { directory, displayName }: { readonly directory: string; readonly displayName: string },
+  {
+    directory,
+    displayName,
+    account,
+  }: { readonly directory: string; readonly displayName: string; readonly account?: string | undefined },
   by: Actor,
 ): Promise<UserRow> {
   return change(access, by, async (begun) => {
@@ -67,7 +79,17 @@ export async function addDirectoryUser(
     if (await users.find({ name })) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a user ${name} already`);
     const user = newUser(access, { name, displayName, directory, createdAt: begun.at });
     await users.insert(user);
+    if (account !== undefined) await expectAccount(begun, user, account);
     begun.audit('user.create', name);
     return user;
   });
+}
+
+/** Says what the account of a user is called at their provider: login, verified mail address or id. */
+async function expectAccount(change: Change, user: UserRow, account: string): Promise<void> {
+  const { bindings } = change.tables;
+  await bindings.remove({ where: { userId: user.id, state: 'expected' } });
+  const nothing = { subject: '', email: '', createdAt: change.at };
+  const row = { ...nothing, id: randomId(change.access.crypto), directory: user.directory, userId: user.id };
+  await bindings.insert({ ...row, login: account.trim().toLowerCase(), state: 'expected' });
 }

@@ -31,6 +31,8 @@ export interface AuthorizationCode {
 export interface OidcSignIn {
   readonly subject: string;
   readonly login: string;
+  /** The mail address, when the provider says that it has verified it. */
+  readonly email: string | undefined;
   readonly displayName: string;
   /** Undefined when the provider says nothing of groups. */
   readonly groups: readonly SourceGroup[] | undefined;
@@ -173,7 +175,8 @@ export class OidcConnector implements Connector {
     const subject = text(this.settings.subjectClaim ?? 'sub');
     if (subject === undefined) throw refused('subject');
     const login = text('preferred_username') ?? text('email') ?? subject;
-    return { subject, login, displayName: text('name') ?? login, session: text('sid') };
+    const email = claims['email_verified'] === true ? text('email') : undefined;
+    return { subject, login, email, displayName: text('name') ?? login, session: text('sid') };
   }
 
   async #exchangeCode(configuration: client.Configuration, grant: AuthorizationCode) {

@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest';
+import {
+  type AccessContext,
+  addDirectoryUser,
+  claimBinding,
+  confirmBinding,
+  listBindings,
+  putDirectory,
+  refuseBinding,
+  removeUser,
+  type UserRow,
+  whoSignedIn,
+} from '../src/index.ts';
+import { BY, scene } from './scene.ts';
+
+async function provider(): Promise<AccessContext> {
+  const { access } = await scene();
+  const settings = { issuer: 'https://idp.example', clientId: 'c', redirects: ['app:/x'] };
+  await putDirectory(access, 'idp', { kind: 'oidc', stage: 'active', settings }, BY);
+  return access;
+}
+
+function add(access: AccessContext, name: string, account?: string): Promise<UserRow> {
+  return addDirectoryUser(access, name, { directory: 'idp', displayName: name, account }, BY);
+}
+
+const claims = (over: object = {}) => ({ directory: 'idp', subject: 's-1', login: 'x', email: undefined, ...over });
+
+test.each([
+  ['her login is her name', undefined, { login: 'Grace' }, 'named'],
+  ['her verified address is her name', undefined, { email: 'grace' }, 'named'],
+  ['her id is her name', undefined, { subject: 'grace' }, 'named'],
+  ['somebody else has her code', undefined, { login: 'mallory', email: 'mallory@corp.example' }, 'waits'],
+  ['only the part before the @ is hers', undefined, { login: 'grace@elsewhere.example' }, 'waits'],
+  ['the officer named her login', 'Grace@corp.example', { login: 'grace@corp.example' }, 'named'],
+  ['the officer named her address', 'g.hopper@corp.example', { email: 'g.hopper@corp.example' }, 'named'],
+  ['the officer named her id', 's-1', {}, 'named'],
+  ['the officer named another one, whatever her name is', 'g.hopper', { login: 'grace' }, 'waits'],
+])('an account is bound to a user when %s', async (_, account, over, state) => {
+  const access = await provider();
+  expect(await claimBinding(access, await add(access, 'grace', account), claims(over))).toBe(state);
+});
+
+test('an account that does not name the user waits for an officer, who confirms it', async () => {
+  const access = await provider();
+  const grace = await add(access, 'grace');
+  for (let i = 0; i < 3; i++) expect(await claimBinding(access, grace, claims({ login: 'g.hopper' }))).toBe('waits');
+  const [waiting, ...others] = await listBindings(access, { limit: 10 });
+  expect(others).toEqual([]);
+  expect(waiting).toMatchObject({ user: 'grace', binding: { login: 'g.hopper', subject: 's-1' } });
+  await confirmBinding(access, waiting!.binding.id, { actor: 'olga', reason: 'asked her by phone' });
+  const who = await access.store.transaction(async (transaction) =>
+    whoSignedIn(transaction, await transaction.tables.directories.find({ name: 'idp' }), 's-1'),
+  );
+  expect(who).toMatchObject({ kind: 'user', user: { name: 'grace' } });
+  expect(await listBindings(access, { limit: 10 })).toEqual([]);
+  const events = await access.store.transaction(({ tables }) => tables.audit.list());
+  expect(events.map(({ actor, action, reason }) => [actor, action, reason])).toEqual(
+    expect.arrayContaining([
+      ['grace', 'identity.ask', 'no claim of the account names the user'],
+      ['olga', 'identity.bind', 'asked her by phone'],
+    ]),
+  );
+});
+
+test('an account that an officer refused is not asked for again, and another one may be', async () => {
+  const access = await provider();
+  const grace = await add(access, 'grace');
+  await claimBinding(access, grace, claims());
+  const [waiting] = await listBindings(access, { limit: 10 });
+  await refuseBinding(access, waiting!.binding.id, BY);
+  expect(await claimBinding(access, grace, claims())).toBe('refused');
+  expect(await listBindings(access, { limit: 10 })).toEqual([]);
+  await expect(confirmBinding(access, waiting!.binding.id, BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
+  expect(await claimBinding(access, grace, claims({ subject: 's-2' }))).toBe('waits');
+});
+
+test('what waits for one user is bounded, belongs to them and goes with them', async () => {
+  const access = await provider();
+  const grace = await add(access, 'grace');
+  for (let i = 0; i < 20; i++) await claimBinding(access, grace, claims({ subject: `s-${i}` }));
+  expect((await listBindings(access, { limit: 100 })).length).toBeLessThanOrEqual(5);
+  await removeUser(access, 'grace', 'request-0001', BY);
+  expect(await listBindings(access, { limit: 100 })).toEqual([]);
+});
+
+test('an account that has become another user’s meanwhile is not bound twice', async () => {
+  const access = await provider();
+  const [grace, ada] = [await add(access, 'grace'), await add(access, 'ada')];
+  await claimBinding(access, grace, claims());
+  await claimBinding(access, ada, claims());
+  const [one, two] = await listBindings(access, { limit: 10 });
+  await confirmBinding(access, one!.binding.id, BY);
+  await expect(confirmBinding(access, two!.binding.id, BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
+});
