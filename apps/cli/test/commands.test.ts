@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
+import { momentOf } from '../src/commands/sessions.ts';
 import { formatBytes, formatTime } from '../src/output.ts';
 
 const CLI = fileURLToPath(new URL('../src/main.ts', import.meta.url));
@@ -76,4 +77,13 @@ test('a missing file is said in words, and required options are marked', async (
   expect(stderr).toContain('nowhere.pem: no such file or directory');
   expect(stderr).not.toContain('    at ');
   expect((await run('resource', 'add', '--help')).stdout).toMatch(/--authority[^\n]*\(required\)|\(required\)/);
+});
+
+test('a time that is revoked before is a date in the past, never a bare number', () => {
+  const now = Date.parse('2026-05-01T12:00:00Z');
+  expect(momentOf('2026-05-01', now)).toBe(String(Date.parse('2026-05-01')));
+  expect(momentOf('2026-05-01T10:00+02:00', now)).toBe(String(Date.parse('2026-05-01T08:00:00Z')));
+  for (const wrong of ['1777636800000', '1777636800', 'yesterday', '2026-13-01', '01.05.2026', ''])
+    expect(() => momentOf(wrong, now), wrong).toThrow('is no time');
+  expect(() => momentOf('2026-05-01T12:00:01Z', now)).toThrow('is still to come');
 });

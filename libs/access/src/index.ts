@@ -185,7 +185,16 @@ export {
   rewrapRealm,
   storeRealmKey,
 } from './realm-keys.ts';
-export { appendRevocation, effectOn, entriesAfter, type Revocable, type Revocation, revoke } from './revocation.ts';
+export {
+  appendRevocation,
+  effectOn,
+  entriesAfter,
+  listRevocations,
+  type Revocable,
+  type Revocation,
+  type RevocationQuery,
+  revoke,
+} from './revocation.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';
 export { endByDevice, endReplacedSessions, replacedSessions } from './session-end.ts';
@@ -218,6 +227,7 @@ export {
   type OperatorRow,
   type OperatorTokenRow,
   type PolicyRow,
+  type RealmRow,
   type ResourceRow,
   type RevocationRow,
   type Rows,

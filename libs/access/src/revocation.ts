@@ -155,10 +155,55 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
     const notBefore = 1 + Math.max(ending.at, realm.notBefore, ...later.map(({ createdAt }) => createdAt));
     await transaction.tables.realms.update({ where: { id: 'realm' } }, { generation, notBefore });
   },
+  async lift(transaction, ending) {
+    // The entry itself is the newest; it needs one of the app before it to lift.
+    const [, before] = await ofApp(transaction, ending.subject, 2);
+    if (before?.kind !== 'app') throw new AccessError('ERR_ACCESS_NOT_FOUND', 'this version of an app is not revoked');
+  },
   async rights() {
     // Nothing ends: Proxies read the rights again.
   },
 };
+
+/** True while a version of an app may not sign in: revoked, and not lifted since. */
+export async function isAppRevoked(transaction: Transaction, app: string): Promise<boolean> {
+  return (await ofApp(transaction, app, 1))[0]?.kind === 'app';
+}
+
+/** The newest entries that revoke a version of an app or lift that. */
+function ofApp({ tables }: Transaction, subject: string, limit: number): Promise<readonly RevocationRow[]> {
+  return tables.revocations.list({ where: { subject }, among: ['kind', ['app', 'lift']], limit, newestFirst: true });
+}
+
+/** Which entries of the log an operator asks for. */
+export interface RevocationQuery {
+  readonly limit: number;
+  /** Only older ones than this index. */
+  readonly before?: number;
+  /** Also those that end nothing: rights that Proxies read again. */
+  readonly all?: boolean;
+}
+
+const ENDING: readonly RevocationKind[] = ['session', 'installation', 'user', 'app', 'before', 'generation', 'lift'];
+
+/** The newest revocations, newest first; `lifted` tells of an app whether it may sign in again. */
+export async function listRevocations(
+  access: AccessContext,
+  { limit, before, all = false }: RevocationQuery,
+): Promise<readonly (RevocationRow & { readonly lifted: boolean })[]> {
+  return access.store.transaction(async (transaction) => {
+    const rows = await transaction.tables.revocations.list({
+      ...(all ? {} : { among: ['kind', ENDING] as const }),
+      ...(before === undefined ? {} : { below: ['index', before] as const }),
+      limit,
+      newestFirst: true,
+    });
+    const apps = new Set(rows.filter(({ kind }) => kind === 'app').map(({ subject }) => subject));
+    const out = new Set<string>();
+    for (const app of apps) if (await isAppRevoked(transaction, app)) out.add(app);
+    return rows.map((row) => ({ ...row, lifted: row.kind === 'app' && !out.has(row.subject) }));
+  });
+}
 
 /** Entries after an index, oldest first, at most 1,000. */
 export async function entriesAfter(transaction: Transaction, index: number): Promise<RevocationEntry[]> {
@@ -197,6 +242,8 @@ export function effectOn(
       return entry.subject === grant.app || entry.subject === channel.app ? 'end' : undefined;
     case 'generation':
       return grant.generation < Number(entry.subject) ? 'end' : undefined;
+    case 'lift':
+      return undefined;
     case 'before':
       return grant.sessionCreatedAt < Number(entry.subject) ? 'end' : undefined;
     case 'rights':

@@ -12,6 +12,7 @@ import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { namesOf } from './pages.ts';
 import { getRealm, settingsOf } from './realm.ts';
+import { isAppRevoked } from './revocation.ts';
 import { type KeyCandidate, type RotationStep, rotationStep } from './rotation.ts';
 import type { RowLock, Transaction } from './store.ts';
 import type { InstallationRow, RealmRow, SessionRow, UserRow } from './tables.ts';
@@ -67,7 +68,7 @@ export async function createSession(access: AccessContext, request: SessionReque
     // The share lock keeps a revocation from slipping between these checks and the commit.
     const realm = await getRealm(transaction, 'share');
     const settings = settingsOf(realm);
-    if (await transaction.tables.revocations.find({ kind: 'app', subject: request.app })) return undefined;
+    if (await isAppRevoked(transaction, request.app)) return undefined;
     const installation = await transaction.tables.installations.find({ id: request.installationId }, 'update');
     const user = installation && (await transaction.tables.users.find({ id: installation.userId }, 'share'));
     if (!installation || installation.status === 'revoked' || !user?.enabled) return undefined;

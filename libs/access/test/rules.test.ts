@@ -19,6 +19,7 @@ import {
   keyCandidates,
   LeaseWatch,
   listAudit,
+  listRevocations,
   listSessions,
   putGroup,
   putPolicy,
@@ -197,6 +198,31 @@ test('a revoked version of an app cannot sign in any more', async () => {
   const installation = await enrolled(access);
   await revoke(access, { requestId: 'r', kind: 'app', subject: 'a@1' }, BY);
   expect(await login(access, installation.id, (await keys(access, installation.id))[0]!)).toBeUndefined();
+});
+
+test('a revoked version of an app can be lifted, is listed, and can be revoked again', async () => {
+  const { access } = await withAda();
+  const installation = await enrolled(access);
+  const signIn = async () =>
+    (await login(access, installation.id, (await keys(access, installation.id))[0]!)) !== undefined;
+  const say = (requestId: string, kind: 'app' | 'lift') => revoke(access, { requestId, kind, subject: 'a@1' }, BY);
+  await expect(say('l0', 'lift')).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
+  await say('r1', 'app');
+  expect(await signIn()).toBe(false);
+  await say('l1', 'lift');
+  expect(await signIn()).toBe(true);
+  await expect(say('l2', 'lift')).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
+  const listed = async () =>
+    (await listRevocations(access, { limit: 10 })).map(({ kind, subject, lifted }) => [kind, subject, lifted]);
+  expect(await listed()).toEqual([
+    ['lift', 'a@1', false],
+    ['app', 'a@1', true],
+  ]);
+  await say('r2', 'app');
+  expect(await signIn()).toBe(false);
+  expect((await listed())[0]).toEqual(['app', 'a@1', false]);
+  const older = await listRevocations(access, { limit: 10, before: 2 });
+  expect(older.map(({ index }) => index)).toEqual([1]);
 });
 
 test('a revocation waits for exactly the Proxies that may still serve without it', async () => {

@@ -202,6 +202,22 @@ export const RevocationView = Type.Object(
 );
 export type RevocationView = Static<typeof RevocationView>;
 
+/** An entry of the revocation log as an operator reads it. */
+export const RevocationRowView = Type.Object(
+  {
+    index: Type.Integer(),
+    kind: RevocationKind,
+    subject: Type.String(),
+    reason: Type.String(),
+    actor: Type.String(),
+    at: Time,
+    /** Of an app: it was lifted since. */
+    lifted: Type.Boolean(),
+  },
+  { ...CLOSED, $id: 'RevocationRow' },
+);
+export type RevocationRowView = Static<typeof RevocationRowView>;
+
 /** A Proxy that was revoked: over when none of its processes may hold a lease any more. */
 export const ProxyRevocationView = Type.Object(
   { done: Type.Boolean(), inForce: Type.Boolean(), waitedMs: Type.Integer(), waitingFor: Type.Array(Waiting) },
@@ -234,6 +250,19 @@ export const ProxyView = Type.Object(
     channels: Type.Integer(),
     /** The Security node it beats at. */
     node: Type.String(),
+    /** Its processes that may hold a lease. */
+    instances: Type.Array(
+      Type.Object(
+        {
+          instance: Type.String(),
+          applied: Type.Integer(),
+          leaseUntil: Time,
+          channels: Type.Integer(),
+          node: Type.String(),
+        },
+        CLOSED,
+      ),
+    ),
   },
   { ...CLOSED, $id: 'Proxy' },
 );
@@ -284,6 +313,25 @@ export const BusView = Type.Object(
 );
 export type BusView = Static<typeof BusView>;
 
+/** The life of the revocation log, and what is waited for in it. */
+export const LogView = Type.Object(
+  {
+    /** One uninterrupted life of the log; a restore draws another one. */
+    epoch: Type.String(),
+    /** Epochs that it takes the place of. */
+    supersedes: Type.Array(Type.String()),
+    /** Counts up with each revocation of everything. */
+    generation: Type.Integer(),
+    /** Ms until leases from before a restore are over: nothing is in force sooner. 0 for no hold. */
+    holdMs: Type.Integer(),
+    longestLeaseMs: Type.Integer(),
+    /** Processes of Proxies that may serve without having the newest entry in force. */
+    waitingFor: Type.Array(Waiting),
+  },
+  { ...CLOSED, $id: 'Log' },
+);
+export type LogView = Static<typeof LogView>;
+
 export const StatusView = Type.Object(
   {
     realm: Type.String(),
@@ -299,6 +347,7 @@ export const StatusView = Type.Object(
     leaseMs: Type.Integer(),
     startedAt: Time,
     head: Type.Integer(),
+    log: LogView,
     liveSessions: Type.Integer(),
     installations: Type.Integer(),
     users: Type.Integer(),

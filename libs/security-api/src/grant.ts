@@ -194,6 +194,7 @@ export const RevocationKind = Type.Union([
   Type.Literal('app'),
   Type.Literal('before'),
   Type.Literal('generation'),
+  Type.Literal('lift'),
   Type.Literal('rights'),
 ]);
 export type RevocationKind = Static<typeof RevocationKind>;
@@ -203,7 +204,7 @@ export const RevocationEntry = Type.Object(
   {
     index: Type.Integer({ minimum: 1 }),
     kind: RevocationKind,
-    /** Session id, installation id, user id, `app@version`, epoch ms, a generation, or for `rights` a user id or `*`. */
+    /** Session id, installation id, user id, `app@version` (also of a lift), epoch ms, a generation, or for `rights` a user id or `*`. */
     subject: Type.String({ minLength: 1, maxLength: 256 }),
     at: Type.Integer(),
     /** Random, so that two logs differ wherever they were written apart. */

@@ -1,4 +1,10 @@
-import type { AuditView, RevocationKind, RevocationView, SessionView } from '@sallyport/security-api';
+import type {
+  AuditView,
+  RevocationKind,
+  RevocationRowView,
+  RevocationView,
+  SessionView,
+} from '@sallyport/security-api';
 import type { Command } from 'commander';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { allPages } from '../pages.ts';
@@ -8,6 +14,10 @@ import { printable, say } from '../terminal.ts';
 /** Says when a revocation is in force, or for whom it waits and until when. */
 export function sayInForce(view: RevocationView, json: boolean): void {
   if (json) return printJson(view);
+  if (view.kind === 'lift') {
+    process.stdout.write(`✔ ${view.subject} may sign in again; what was ended stays ended (log entry ${view.index})\n`);
+    return;
+  }
   const what = `${view.kind} ${view.subject}`;
   if (view.inForce) {
     say`✔ ${what} is revoked, in force on every Proxy after ${view.waitedMs} ms (log entry ${view.index})\n`;
@@ -70,6 +80,21 @@ export function addSessionCommands(program: Command): void {
     .command('app <id@version>')
     .description('a version of an app')
     .action((subject: string, _options, command: Command) => revokeAndSay(command, 'app', subject));
+  revoke
+    .command('before <time>')
+    .description('every session that began before a time, such as 2026-05-01T08:00Z')
+    .action((time: string, _options, command: Command) => revokeAndSay(command, 'before', momentOf(time)));
+  revoke
+    .command('lift <id@version>')
+    .description('let a revoked version of an app sign in again; what was ended stays ended')
+    .action((subject: string, _options, command: Command) => revokeAndSay(command, 'lift', subject));
+  revoke
+    .command('list')
+    .description('what was revoked, newest first')
+    .option('-n, --lines <n>', 'how many', '50')
+    .option('--before <index>', 'only older entries of the log')
+    .option('--all', 'also changes of rights, which end nothing')
+    .action(listRevocations);
   revoke
     .command('everything')
     .description('every session there is')
@@ -139,6 +164,28 @@ async function exportAudit(options: { after: string }, command: Command): Promis
       more = rows.length === EXPORT_PAGE;
     }
   });
+}
+
+/** A time in the past, as the API takes it. @throws CliError */
+export function momentOf(text: string, now: number = Date.now()): string {
+  const iso = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(text);
+  const at = iso ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(at))
+    throw new CliError(`${text} is no time`, 'write it as 2026-05-01 or 2026-05-01T08:00+02:00; numbers are not taken');
+  if (at > now) throw new CliError(`${text} is still to come`, 'sessions until now end with: revoke everything');
+  return String(at);
+}
+
+const REVOCATION_COLUMNS = ['index', 'at', 'kind', 'subject', 'lifted', 'actor', 'reason'];
+
+async function listRevocations(
+  { lines, before, all }: { lines: string; before?: string; all?: true },
+  command: Command,
+): Promise<void> {
+  const globals = globalsOf(command);
+  const query = new URLSearchParams({ limit: lines, ...(before && { before }), ...(all && { all: 'true' }) });
+  const rows = await withAdmin(globals, (admin) => admin.call<RevocationRowView[]>('GET', `/v1/revocations?${query}`));
+  printRows(rows, REVOCATION_COLUMNS, globals.json);
 }
 
 async function tailAudit(options: { lines: string; follow?: boolean }, command: Command): Promise<void> {

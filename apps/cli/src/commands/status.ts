@@ -21,6 +21,7 @@ export function formatStatus(status: StatusView): string {
     `database       ${database}`,
     `bus            ${bus.kind === 'redis' ? `Redis at ${printable(bus.server || '?')}` : 'in process'}${bus.connected ? '' : ', DOWN'}`,
     `revocation log ${head} entries, in force within ${Math.round(status.leaseMs / 1_000)} s at the latest`,
+    logLine(status),
     `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
     styleText('bold', 'Security nodes'),
@@ -31,6 +32,14 @@ export function formatStatus(status: StatusView): string {
     styleText('bold', 'Proxies'),
     formatRows(status.proxies, PROXY_COLUMNS),
   ].join('\n');
+}
+
+/** The life of the log, and what a revocation would wait for now. */
+function logLine({ log }: StatusView): string {
+  const silent = log.waitingFor.map(({ proxy, instance }) => `${proxy} ${instance.slice(0, 8)}`.trim());
+  const wait = silent.length === 0 ? 'nothing waits' : `waits for ${silent.join(', ')}`;
+  const hold = log.holdMs > 0 ? `, held for ${Math.ceil(log.holdMs / 1_000)} s after a restore` : '';
+  return `epoch          ${log.epoch.slice(0, 8)}, generation ${log.generation}; ${wait}${hold}`;
 }
 
 function health(degraded: readonly string[]): string {

@@ -1,6 +1,6 @@
-import { listSessions, revoke, searchAudit, untilInForce } from '@sallyport/access';
+import { listRevocations, listSessions, revoke, searchAudit, untilInForce } from '@sallyport/access';
 import { formatHex } from '@sallyport/channel';
-import { AuditView, RevocationInput, RevocationView, SessionView } from '@sallyport/security-api';
+import { AuditView, RevocationInput, RevocationRowView, RevocationView, SessionView } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { waitingNode } from '../in-force.ts';
@@ -90,6 +90,26 @@ export function addSessionRoutes(service: FastifyInstance, context: RealmContext
       );
       const force = await untilInForce(waitingNode(context), row, WAIT_LIMIT);
       return revocationView(context, { index: row.index, kind: row.kind, subject: row.subject, reason }, force);
+    },
+  );
+  const Listing = Type.Object({
+    limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
+    before: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,14}$' })),
+    all: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
+  });
+  service.get<{ Querystring: Static<typeof Listing> }>(
+    '/v1/revocations',
+    operation('revocations.list', 'Newest revocations', Type.Array(RevocationRowView), { querystring: Listing }),
+    async ({ query }) => {
+      const older = query.before === undefined ? {} : { before: Number(query.before) };
+      const rows = await listRevocations(access, {
+        limit: Number(query.limit ?? 100),
+        all: query.all === 'true',
+        ...older,
+      });
+      return rows.map(({ index, kind, subject, reason, actor, at, lifted }) => {
+        return { index, kind, subject, reason, actor, at, lifted };
+      });
     },
   );
   service.get<{ Querystring: AuditQuery }>(

@@ -1,5 +1,14 @@
-import { getRealm, type LeaseRow, leaseHolderOf, listDirectories, listProxies, type NodeRow } from '@sallyport/access';
-import type { DatabaseView, NodeView, StatusView } from '@sallyport/security-api';
+import {
+  getRealm,
+  type LeaseRow,
+  leaseHolderOf,
+  listDirectories,
+  listProxies,
+  NODE_SILENCE_MS,
+  type NodeRow,
+  type RealmRow,
+} from '@sallyport/access';
+import type { DatabaseView, LogView, NodeView, StatusView } from '@sallyport/security-api';
 import type { DatabaseProbe } from '../database-probe.ts';
 import { directoryWords } from '../directories/view.ts';
 import type { RealmContext } from '../realm-context.ts';
@@ -40,11 +49,21 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
       live: live.length > 0,
       channels: live.reduce((sum, { channels }) => sum + channels, 0),
       node: own[0]?.node ?? '',
+      instances: live.map((row) => ({
+        instance: leaseHolderOf(row).instance,
+        applied: row.applied,
+        leaseUntil: row.expiresAt,
+        channels: row.channels,
+        node: row.node,
+      })),
       revoked: revokedAt !== null,
     };
   });
   const counted = await countRows(context);
+  const log = logView(context, realm, leases);
   const degraded = [
+    ...holdWords(log),
+    ...twinWords(context, leases),
     ...nodes.flatMap(degradedWords),
     ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWord(id, silentMs)),
     ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWord),
@@ -65,8 +84,38 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     leaseMs: context.leaseMs,
     startedAt: nodes.find(({ id }) => id === node.id)?.startedAt ?? 0,
     ...counted,
+    log,
     proxies: proxyViews.map(({ revoked: _, ...view }) => view),
   };
+}
+
+/** The life of the log, and who may serve without having its newest entry in force. */
+function logView({ node, monotonicMs, wallMs }: RealmContext, realm: RealmRow, leases: readonly LeaseRow[]): LogView {
+  const { epoch, supersedes, generation, longestLeaseMs, head } = realm;
+  const at = wallMs();
+  const waiting = node.leases.waiting(leases, head, monotonicMs());
+  return {
+    epoch,
+    supersedes: supersedes as string[],
+    generation,
+    holdMs: node.hold.remainingMs(realm),
+    longestLeaseMs,
+    waitingFor: waiting.map((one) => ({ ...one, untilAt: at + one.remainingMs })),
+  };
+}
+
+function holdWords({ holdMs }: LogView): string[] {
+  if (holdMs === 0) return [];
+  const seconds = Math.ceil(holdMs / 1_000);
+  return [`after a restore: no revocation is in force for ${seconds} s, while leases from before may live`];
+}
+
+/** One Proxy is one process; a second one is a copy of it, or of its identity. */
+function twinWords({ node }: RealmContext, leases: readonly LeaseRow[]): string[] {
+  const silent = new Set(node.leases.silent(leases, NODE_SILENCE_MS));
+  const names = leases.filter((row) => !silent.has(row)).map((row) => leaseHolderOf(row).name);
+  const twins = new Set(names.filter((name, i) => names.indexOf(name) !== i));
+  return [...twins].map((name) => `more than one process beats as Proxy ${name}`);
 }
 
 function isLive({ node }: RealmContext, lease: LeaseRow, now: number): boolean {
