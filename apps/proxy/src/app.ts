@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { type CryptoProvider, ENDPOINT_PATH } from '@sallyport/channel';
 import { addHealthRoutes, createService, guardedListener, pathOf } from '@sallyport/http-service';
 import { parseAddress } from '@sallyport/settings';
-import { guardWith, type Metrics } from '@sallyport/telemetry';
+import { guardWith } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import type { Admission, Place } from './admission.ts';
 import { DeviceSocket } from './device-socket.ts';
@@ -131,9 +131,9 @@ function parseHop(hop: string): string | undefined {
   return parseAddress(text) ?? parseAddress(text.replace(/^(\[.*\]|[0-9.]+):\d{1,5}$/, '$1'));
 }
 
-/** Health and metrics on a listener of their own. Ready means: the lease lives and we do not drain. */
-export function createHealthService(farm: Farm, metrics: Metrics): FastifyInstance {
-  const options = { log: farm.log, metrics, ready: () => farm.mayServe() && !farm.draining };
+/** Health on a listener of its own. Ready means: the lease lives and we do not drain. */
+export function createHealthService(farm: Farm): FastifyInstance {
+  const options = { log: farm.log, ready: () => farm.mayServe() && !farm.draining };
   const service = createService(options);
   addHealthRoutes(service, options);
   return service;

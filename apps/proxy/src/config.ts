@@ -1,10 +1,19 @@
-import { integer, listenAddress, optionalSecret, optionalText, text, type Values } from '@sallyport/settings';
+import {
+  integer,
+  listenAddress,
+  optionalListenAddress,
+  optionalSecret,
+  optionalText,
+  text,
+  type Values,
+} from '@sallyport/settings';
 
 /** Settings of a Proxy server, from the environment. */
 export const SETTINGS = {
   SALLYPORT_DATA: text("folder of the Proxy's certificate"),
   SALLYPORT_LISTEN: listenAddress('where devices connect', { host: '127.0.0.1', port: 8440 }),
-  SALLYPORT_HEALTH_LISTEN: listenAddress('health and metrics', { host: '127.0.0.1', port: 8441 }),
+  SALLYPORT_HEALTH_LISTEN: listenAddress('health, for load balancers', { host: '127.0.0.1', port: 8441 }),
+  SALLYPORT_METRICS_LISTEN: optionalListenAddress('where /metrics is read, without TLS; absent: nowhere'),
   SALLYPORT_JOIN_TOKEN: optionalSecret('token of the first start: sallyport proxy invite'),
   SALLYPORT_TLS_CERT: optionalText('PEM file: certificate for devices; absent when a load balancer ends TLS'),
   SALLYPORT_TLS_KEY: optionalText('PEM file: its key'),

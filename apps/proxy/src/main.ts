@@ -3,7 +3,7 @@ import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join as joinPath } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { CertificateFiles } from '@sallyport/http-service';
+import { CertificateFiles, createMetricsService } from '@sallyport/http-service';
 import {
   ControlConnection,
   certificateEndsAt,
@@ -126,8 +126,11 @@ async function start(): Promise<void> {
     server.once('error', reject);
     server.listen({ host, port, backlog: 4_096 }, resolve);
   });
-  const health = createHealthService(farm, metrics);
+  const health = createHealthService(farm);
   const healthUrl = await health.listen(config.SALLYPORT_HEALTH_LISTEN);
+  const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
+  const watched = metricsAddress && createMetricsService({ log, metrics });
+  const metricsUrl = await watched?.listen(metricsAddress);
 
   let stopping = false;
   const stop = async (): Promise<void> => {
@@ -140,7 +143,7 @@ async function start(): Promise<void> {
     server.close();
     await drained;
     control.close();
-    await Promise.all([health.close(), backends.close(), security.close()]);
+    await Promise.all([health.close(), watched?.close(), backends.close(), security.close()]);
     process.exit();
   };
   spreadLastNet(log, stop);
@@ -149,7 +152,7 @@ async function start(): Promise<void> {
 
   const url = `${certificateFile ? 'wss' : 'ws'}://${host}:${(server.address() as AddressInfo).port}`;
   log.info({ url, healthUrl, name: identity.name, site: identity.site }, 'the Proxy is up');
-  if (process.send) process.send({ type: 'ready', url, healthUrl });
+  if (process.send) process.send({ type: 'ready', url, healthUrl, metricsUrl });
   else process.stdout.write(`the Proxy ${identity.name} is up at ${url}\n`);
 }
 

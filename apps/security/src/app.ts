@@ -35,7 +35,7 @@ export function createProxyService(
   const siteMap = siteMapSigner(context);
   const handshakes = new Handshakes(context, siteMap);
   const identify = proxyIdentity(context);
-  const options = { log: context.log, metrics: context.metrics, ready: () => !context.node.draining };
+  const options = { log: context.log, ready: () => !context.node.draining };
   const ca = context.keys.ca.certificate;
   // Certificates are asked for but checked by the routes, because joining Proxies have none.
   const https = {
@@ -57,10 +57,10 @@ export function createProxyService(
 
 /** The listener for SCIM clients and OpenID providers: TLS, and nothing of the other listeners. */
 export function createDirectoryService(context: RealmContext, certificate: ServerCertificate): FastifyInstance {
-  const { log, metrics, node } = context;
+  const { log, node } = context;
   const refusePath: ServiceOptions['refusePath'] = ({ url }, reply) =>
     /^\/+scim(\/|$)/.test(url ?? '') && sendError(reply, 400, 'the path cannot be read', 'invalidSyntax');
-  const options = { log, metrics, ready: () => !node.draining, lenientSlashes: true, refusePath };
+  const options = { log, ready: () => !node.draining, lenientSlashes: true, refusePath };
   const https = { ...DIRECTORY_TLS, cert: certificate.certificate, key: certificate.key };
   const service = createService({ ...options, https }, ERRORS);
   service.get('/healthz', async () => ({ status: 'ok' }));
@@ -79,8 +79,8 @@ export async function createAdminService(
   routes: AdminRoutes,
   certificate: ServerCertificate,
 ): Promise<FastifyInstance> {
-  const { log, metrics, node } = routes.context;
-  const options = { log, metrics, ready: () => !node.draining };
+  const { log, node } = routes.context;
+  const options = { log, ready: () => !node.draining };
   const https = { ...TLS, cert: certificate.certificate, key: certificate.key };
   const service = createService({ ...options, https }, ERRORS);
   await service.register(fastifySwagger, {

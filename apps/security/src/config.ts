@@ -36,6 +36,7 @@ export const SETTINGS = {
     'file with the PEM of a certificate that they trust; absent: one of our own CA',
   ),
   SALLYPORT_DIRECTORY_KEY: optionalText('file with the PEM of the key of that certificate'),
+  SALLYPORT_METRICS_LISTEN: optionalListenAddress('where /metrics is read, without TLS; absent: nowhere'),
   SALLYPORT_DRAIN_MS: integer('how long handshakes may finish after SIGTERM', { min: 0, max: 60_000, fallback: 3_000 }),
   SALLYPORT_LEASE_MS: integer('how long a Proxy may serve after a beat', {
     min: 1_000,

@@ -17,6 +17,7 @@ import {
   sealRealm,
 } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
+import { createMetricsService } from '@sallyport/http-service';
 import { type ListenAddress, readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { createLog, type Log, spreadLastNet } from '@sallyport/telemetry';
@@ -182,6 +183,9 @@ async function start(): Promise<void> {
   await listen(proxies, config.SALLYPORT_PROXY_LISTEN);
   await listen(admin, config.SALLYPORT_ADMIN_LISTEN);
   const directory = await listenForDirectories(config, context, certificate);
+  const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
+  const watched = metricsAddress && createMetricsService({ log, metrics: context.metrics });
+  const metricsUrl = await watched?.listen(metricsAddress);
   node.start(context);
   context.syncs.start();
   context.refusals.start();
@@ -207,7 +211,7 @@ async function start(): Promise<void> {
     await drain(context, { handshakes: () => handshakes.size, endControl, maxMs: config.SALLYPORT_DRAIN_MS });
     node.stop();
     context.syncs.stop();
-    await Promise.all([proxies.close(), admin.close(), directory?.close()]);
+    await Promise.all([proxies.close(), admin.close(), directory?.close(), watched?.close()]);
     await context.refusals.stop();
     await shared.bus.close();
     await store.close();
@@ -221,7 +225,7 @@ async function start(): Promise<void> {
   log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM, node: node.id }, 'Security is up');
   const oneTimeToken = await firstOperatorToken(access, node.id);
   const { directoryUrl } = context;
-  const ready = { type: 'ready', proxyUrl, adminUrl, directoryUrl, ca: keys.ca.certificate, oneTimeToken };
+  const ready = { type: 'ready', proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: keys.ca.certificate, oneTimeToken };
   const welcome = `Security is up.\n  operators: ${adminUrl}\n  Proxies:   ${proxyUrl}\n  CA:        ${keys.ca.fingerprint}`;
   const invitation = oneTimeToken ? `\nOne-time operator token, good for a day:\n  ${oneTimeToken}` : '';
   announce(ready, welcome + invitation);

@@ -6,4 +6,11 @@ export {
   loadCertificate,
 } from './certificate-files.ts';
 export { createPlainServer, guardedListener, type PlainListener, pathOf } from './plain.ts';
-export { addHealthRoutes, createService, type ErrorTable, ProblemError, type ServiceOptions } from './service.ts';
+export {
+  addHealthRoutes,
+  createMetricsService,
+  createService,
+  type ErrorTable,
+  ProblemError,
+  type ServiceOptions,
+} from './service.ts';

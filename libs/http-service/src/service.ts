@@ -12,7 +12,6 @@ import { validationWords } from './validation.ts';
 /** What a service is made of. */
 export interface ServiceOptions {
   readonly log: Log;
-  readonly metrics: Metrics;
   /** TLS of the listener; absent only for loopback and health listeners. */
   readonly https?: ServerOptions;
   readonly bodyLimitBytes?: number;
@@ -45,7 +44,7 @@ export class ProblemError extends Error {
   }
 }
 
-/** A fastify with limits, RFC 9457 errors, `/healthz`, `/readyz` and `/metrics`. It does not listen. */
+/** A fastify with limits and RFC 9457 errors. It does not listen. */
 export function createService(options: ServiceOptions, errors: ErrorTable = {}): FastifyInstance {
   const service = Fastify({
     loggerInstance: options.log,
@@ -73,17 +72,24 @@ export function createService(options: ServiceOptions, errors: ErrorTable = {}):
   return service;
 }
 
-/** Adds `/healthz`, `/readyz` and `/metrics`. */
-export function addHealthRoutes(service: FastifyInstance, options: Pick<ServiceOptions, 'metrics' | 'ready'>): void {
+/** Adds `/healthz` and `/readyz`. */
+export function addHealthRoutes(service: FastifyInstance, options: Pick<ServiceOptions, 'ready'>): void {
   const hidden = { schema: { hide: true } as object };
   service.get('/healthz', hidden, async () => ({ status: 'ok' }));
   // 404 rather than 503: load balancers then drain instead of cutting what is open.
   service.get('/readyz', hidden, async (_request, reply) =>
     options.ready() ? { status: 'ready' } : reply.code(404).send({ status: 'not ready' }),
   );
-  service.get('/metrics', hidden, async (_request, reply) =>
-    reply.type(options.metrics.contentType).send(await options.metrics.render()),
-  );
+}
+
+/**
+ * `/metrics` and nothing else: what it tells of users and traffic is for whoever watches the farm, so it has a listener of
+ * its own, and no other one shows it. It does not listen.
+ */
+export function createMetricsService({ log, metrics }: { log: Log; metrics: Metrics }): FastifyInstance {
+  const service = createService({ log, ready: () => true });
+  service.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()));
+  return service;
 }
 
 function sendProblem(reply: FastifyReply, status: number, code: string, title: string): FastifyReply {

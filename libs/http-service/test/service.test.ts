@@ -1,13 +1,12 @@
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { expect, test } from 'vitest';
-import { addHealthRoutes, createService, ProblemError } from '../src/index.ts';
+import { addHealthRoutes, createMetricsService, createService, ProblemError } from '../src/index.ts';
 
 function service() {
   const lines: string[] = [];
   const state = { ready: true };
   const options = {
     log: createLog('test', 'info', { write: (line) => void lines.push(line) }),
-    metrics: createMetrics(),
     ready: () => state.ready,
   };
   const app = createService(options, { ERR_X: { status: 409, title: 'x' }, ERR_DOWN: { status: 503, title: 'down' } });
@@ -46,5 +45,12 @@ test('readiness answers 404 while it drains, health stays', async () => {
   state.ready = false;
   expect((await app.inject({ url: '/readyz' })).statusCode).toBe(404);
   expect((await app.inject({ url: '/healthz' })).statusCode).toBe(200);
-  expect((await app.inject({ url: '/metrics' })).body).toContain('process_cpu');
+  expect((await app.inject({ url: '/metrics' })).statusCode).toBe(404);
+});
+
+test('metrics are shown by their own listener, which shows nothing else', async () => {
+  const log = createLog('test', 'info', { write: () => undefined });
+  const metrics = createMetricsService({ log, metrics: createMetrics() });
+  expect((await metrics.inject({ url: '/metrics' })).body).toContain('process_cpu');
+  for (const url of ['/healthz', '/readyz', '/v1/status']) expect((await metrics.inject({ url })).statusCode).toBe(404);
 });

@@ -54,3 +54,8 @@ test('services run unprivileged on a file system that they cannot write to', () 
       expect.arrayContaining(['User=sallyport', 'NoNewPrivileges=true', 'ProtectSystem=strict', 'PrivateTmp=true']),
     );
 });
+
+test('metrics are shown on this host only', () => {
+  for (const name of ['security.env', 'proxy.env'])
+    expect(linesOf(name).join('\n')).toMatch(/^SALLYPORT_METRICS_LISTEN=127\.0\.0\.1:/m);
+});

@@ -88,6 +88,7 @@ export class Gateway {
       SALLYPORT_DATA: join(this.folder, name),
       SALLYPORT_LISTEN: `127.0.0.1:${port}`,
       SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${await freePort()}`,
+      SALLYPORT_METRICS_LISTEN: `127.0.0.1:${await freePort()}`,
       SALLYPORT_JOIN_TOKEN: token as string,
       ...environment,
     };

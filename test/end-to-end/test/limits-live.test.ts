@@ -49,7 +49,7 @@ async function helloMaker(): Promise<(secret?: Uint8Array) => Uint8Array> {
 }
 
 async function metric(name: string): Promise<number> {
-  const answer = await request(`${gateway.proxies[0]!.ready['healthUrl']}/metrics`);
+  const answer = await request(`${gateway.proxies[0]!.ready['metricsUrl']}/metrics`);
   const line = (await answer.body.text()).split('\n').find((text) => text.startsWith(name));
   return Number(line?.split(' ').at(-1) ?? 0);
 }

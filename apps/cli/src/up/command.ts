@@ -17,9 +17,15 @@ import {
 /** Ports of the parts, counted from a base. */
 function portsFrom(
   base: number,
-): Readonly<Record<'proxy' | 'health' | 'security' | 'admin' | 'directory' | 'intranet' | 'phone', number>> {
-  const servers = { proxy: base, health: base + 1, security: base + 3, admin: base + 4, directory: base + 5 };
-  return { ...servers, intranet: base + 10, phone: base + 40 };
+): Readonly<
+  Record<
+    'proxy' | 'health' | 'metrics' | 'security' | 'admin' | 'directory' | 'securityMetrics' | 'intranet' | 'phone',
+    number
+  >
+> {
+  const proxy = { proxy: base, health: base + 1, metrics: base + 2 };
+  const security = { security: base + 3, admin: base + 4, directory: base + 5, securityMetrics: base + 6 };
+  return { ...proxy, ...security, intranet: base + 10, phone: base + 40 };
 }
 
 /** `sallyport up` */
@@ -58,6 +64,7 @@ async function startAll(
     SALLYPORT_PROXY_LISTEN: `127.0.0.1:${ports.security}`,
     SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${ports.admin}`,
     SALLYPORT_DIRECTORY_LISTEN: `127.0.0.1:${ports.directory}`,
+    SALLYPORT_METRICS_LISTEN: `127.0.0.1:${ports.securityMetrics}`,
   });
   const caFile = join(data, 'ca.pem');
   writeFileSync(caFile, security['ca']!);
@@ -80,6 +87,7 @@ async function startAll(
     SALLYPORT_DATA: join(data, 'proxy'),
     SALLYPORT_LISTEN: `127.0.0.1:${ports.proxy}`,
     SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${ports.health}`,
+    SALLYPORT_METRICS_LISTEN: `127.0.0.1:${ports.metrics}`,
     SALLYPORT_DRAIN_MS: '1000',
     ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin, 'proxy-1') }),
   });
