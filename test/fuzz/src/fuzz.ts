@@ -27,6 +27,8 @@ const HONEST = ['ada', 'ben', 'cleo'];
 /** What attacks at once; each has a random sequence of its own, so that a seed repeats it. */
 const ATTACKERS = 4;
 const CHECK_ROUNDS = 500;
+/** When nothing has happened for so long, nothing will, ms. */
+const STALL_MS = 60_000;
 
 /**
  * Throws raw frames on real channels, raw answers of a backend, and raw requests and messages at the real processes, while
@@ -45,11 +47,15 @@ export async function fuzz({ rounds, seed, progress }: FuzzOptions): Promise<Fuz
       Array.from({ length: ATTACKERS }, async (_, i) => (await gateway.device(`mallory-${i}`)).record),
     );
     const attack = new Attack(gateway, rounds, progress);
-    await Promise.all(records.map((record, i) => attack.run(new Random(seed * ATTACKERS + i), record)));
+    const attacking = Promise.all(records.map((record, i) => attack.run(new Random(seed * ATTACKERS + i), record)));
+    const moved = await Promise.race([attacking.then(() => true), attack.stalled()]);
     stopped.abort();
-    const honest = await Promise.all(asking);
+    const late = new Promise<Seen[]>((resolve) => setTimeout(() => resolve([]), STALL_MS).unref());
+    const honest = await Promise.race([Promise.all(asking), late]);
     for (const { device } of devices) device.close();
     const problems = [...gateway.problems(), ...honest.flatMap(({ wrong }) => wrong)];
+    if (!moved) problems.push('nothing moved any more for a minute');
+    if (honest.length === 0) problems.push('an honest device waits for its answer');
     return { problems, channels: attack.channels, honest };
   } finally {
     stopped.abort();
@@ -77,6 +83,15 @@ class Attack {
     this.#gateway = gateway;
     this.#rounds = rounds;
     this.#progress = progress;
+  }
+
+  /** False once nothing was thrown for too long: a Proxy that hangs takes nobody's channel. */
+  async stalled(): Promise<false> {
+    for (let before = -1; before !== this.#done; ) {
+      before = this.#done;
+      await new Promise((resolve) => setTimeout(resolve, STALL_MS).unref());
+    }
+    return false;
   }
 
   /** One attacker, until all rounds are done or something broke. */
