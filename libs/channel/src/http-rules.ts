@@ -1,5 +1,6 @@
 import type { Field, RequestHead, ResponseHead } from './binary-http.ts';
 import { demand } from './errors.ts';
+import { remembered } from './remembered.ts';
 import { isOwnField, speaksForProxy, speaksToProxy } from './spoken-fields.ts';
 
 /** Methods that may pass unless policy says less. */
@@ -66,10 +67,12 @@ export function passedFields(fields: readonly Field[], passing: readonly string[
 }
 
 function checkRequestField(name: string, value: string, authority: string): void {
-  refuse(!REFUSED_FIELDS.has(name) && !name.startsWith('proxy-'), 'a field steers a connection');
+  if (steersConnection(name)) refuse(false, `a field (${name}) steers a connection`);
   refuse(name !== 'te' || value === 'trailers', 'te is not trailers');
   refuse(name !== 'host' || value === authority, 'host differs from the authority');
 }
+
+const steersConnection = remembered((name) => REFUSED_FIELDS.has(name) || name.startsWith('proxy-'));
 
 /**
  * Checks a backend's response and gives the fields that may go to the device: without those between the two servers, and
@@ -79,12 +82,12 @@ function checkRequestField(name: string, value: string, authority: string): void
 export function checkResponse(head: ResponseHead): readonly Field[] {
   refuse(head.status >= 200 && head.status <= 599, 'the status is not valid');
   const named = namedByConnection(head.fields);
-  const passing = head.fields.filter(
-    ([name]) => !HOP_FIELDS.has(name) && !named.includes(name) && TOKEN.test(name) && !name.includes('_'),
-  );
+  const passing = head.fields.filter(([name]) => reachesDevice(name) && !named.includes(name));
   checkFields(passing);
-  return passing.filter(([name]) => !speaksToProxy(name));
+  return passing;
 }
+
+const reachesDevice = remembered((name) => !HOP_FIELDS.has(name) && faultOfName(name) === '' && !speaksToProxy(name));
 
 const NONE: readonly string[] = [];
 
@@ -114,14 +117,21 @@ export function checkTrailers(fields: readonly Field[]): void {
 function checkFields(fields: readonly Field[]): void {
   let lengths = 0;
   for (const [name, value] of fields) {
-    refuse(TOKEN.test(name) && !name.startsWith('__'), 'a field name is not a lower-case token');
-    refuse(!name.includes('_'), 'a field name holds an underscore');
-    refuse(VALUE.test(value), 'a field value holds a byte that is not allowed');
+    const fault = faultOfName(name);
+    if (fault !== '') refuse(false, fault);
+    if (!VALUE.test(value)) refuse(false, `the value of a field (${name}) holds a byte that is not allowed`);
     if (name !== 'content-length') continue;
     lengths += 1;
     refuse(lengths === 1 && CONTENT_LENGTH.test(value), 'content-length is not one plain number');
   }
 }
+
+/** What is wrong with a field's name, empty when nothing is. */
+const faultOfName = remembered((name) => {
+  if (TOKEN.test(name)) return '';
+  const underscore = TOKEN.test(name.replaceAll('_', '-'));
+  return underscore ? `a field name (${name}) holds an underscore` : 'a field name is not a lower-case token';
+});
 
 /**
  * Checks a path by one canonical grammar, so that policy and backend cannot read it differently:

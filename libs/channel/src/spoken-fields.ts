@@ -1,3 +1,5 @@
+import { remembered } from './remembered.ts';
+
 /**
  * Fields by which backends and frameworks believe a proxy in front of them: who asks, from where, with which certificate, for
  * which host, path or method. Families, not names: each backend has its own spelling. Read without hyphens and the like, because
@@ -27,23 +29,8 @@ const OWN = /^x?sallyport|^forwarded$|^xforwarded(?:for|host|proto)$/;
 /** What a backend may say to nobody but the server in front of it. */
 const TO_THE_PROXY = /^x?sallyport|^xaccel|^xsendfile|^xlighttpdsend|^xreproxyurl/;
 
-const MAX_KNOWN = 1_024;
-
 function plain(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '');
-}
-
-/** Remembers what was found of a name: the same few come with every request. */
-function remembered(test: (name: string) => boolean): (name: string) => boolean {
-  const known = new Map<string, boolean>();
-  return (name) => {
-    const found = known.get(name);
-    if (found !== undefined) return found;
-    if (known.size >= MAX_KNOWN) known.clear();
-    const result = test(name);
-    known.set(name, result);
-    return result;
-  };
 }
 
 /** True for a field that only the Proxy sets: it never passes, whatever a resource says. */

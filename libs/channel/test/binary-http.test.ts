@@ -214,6 +214,15 @@ test.each(['/a%3bb/c', '/..a%3b', '/a..%3b', '/...%3b', '/%20/a'])('%s hides non
   expect(() => checkPath(path)).not.toThrow();
 });
 
+test.each<[Field, string]>([
+  [['x_user', '1'], 'a field name (x_user) holds an underscore'],
+  [['X-User', '1'], 'a field name is not a lower-case token'],
+  [['upgrade', 'h2c'], 'a field (upgrade) steers a connection'],
+  [['cookie', 'a\u0001'], 'the value of a field (cookie) holds a byte that is not allowed'],
+])('%j is refused, and the message says which field and why', (field, message) => {
+  expect(() => checkRequest({ ...HEAD, fields: [field] })).toThrow(message);
+});
+
 test('a value that is too long is refused by the name of its field, its limit, and nothing else of it', () => {
   const fields: Field[] = [['cookie', 'a'.repeat(8_193)]];
   const decoder = requestDecoder({ head: () => undefined, content: () => undefined, trailers: () => undefined });

@@ -97,11 +97,11 @@ export class BackendPool implements ConnectionOwner, CallOwner {
 
   /** CallOwner */
   assign(call: PooledCall): void {
-    call.since = performance.now();
     const { own, waiting } = call.share;
     if (own.size === 0) return this.#assignAny(call);
     const connection = takeOwn(call);
     if (!connection) {
+      call.since = performance.now();
       waiting.push(call);
       this.#ownWaiting.add(call);
       return;
@@ -172,6 +172,8 @@ export class BackendPool implements ConnectionOwner, CallOwner {
     }
     if (this.#queue.size >= MAX_WAITING || claim.user.waiting >= MAX_WAITING_OF_USER)
       return call.fail(new BackendError('ERR_BACKEND_BUSY', 'too many requests wait for the backend'));
+    // What has waited for a connection of its own goes on waiting, with no new time.
+    if (call.since === 0) call.since = performance.now();
     this.#queue.push(claim, call);
     this.#dialMore();
   }

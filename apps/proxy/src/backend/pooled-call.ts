@@ -64,6 +64,7 @@ export class PooledCall implements BackendCall, ConnectionSink {
     }
     const { content, method } = this.#request;
     this.#connection = connection;
+    this.since = 0;
     this.#mayRepeat = connection.kept && content === 'none' && this.step === 'none' && REPEATABLE.has(method);
     this.#owner.busy(this, 1);
     if (this.step !== 'none') this.#owner.bind(connection, this.share);
