@@ -25,6 +25,17 @@ export const SETTINGS = {
   SALLYPORT_DATABASE_NAME: text('database in the external PostgreSQL', 'sallyport'),
   SALLYPORT_DATABASE_PASSWORD: optionalSecret('password of that role'),
   SALLYPORT_DATABASE_CA: optionalText('file with the PEM of the CA of the external PostgreSQL'),
+  SALLYPORT_JOURNAL: optionalText(
+    'where revocations are kept outside of the database: file:/folder or postgresql://role@host:port,…/database; absent: a ' +
+      'folder beside our own child database, none beside an external one',
+  ),
+  SALLYPORT_JOURNAL_PASSWORD: optionalSecret('password of the role of the journal'),
+  SALLYPORT_JOURNAL_CA: optionalText('file with the PEM of the CA of the PostgreSQL of the journal'),
+  SALLYPORT_JOURNAL_AUTHORITY_MS: integer('how long leases may be given while the PostgreSQL of the journal is away', {
+    min: 5_000,
+    max: 600_000,
+    fallback: 60_000,
+  }),
   SALLYPORT_REDIS: optionalText(
     'rediss://host:port, rediss+sentinel://host:port,…/name or rediss+cluster://host:port,…',
   ),

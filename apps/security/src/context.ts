@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { type AccessContext, AuditWatch, PolicyCache } from '@sallyport/access';
+import { type AccessContext, AuditWatch, type EpochFence, type JournalWriter, PolicyCache } from '@sallyport/access';
 import { createMetrics, type Log } from '@sallyport/telemetry';
 import type { Config } from './config.ts';
 import { Connectors } from './directories/connectors.ts';
@@ -21,13 +21,21 @@ export interface ContextParts {
   readonly log: Log;
   readonly shared: SharedState;
   readonly node: SecurityNode;
+  readonly fence: EpochFence;
+  readonly journal: JournalWriter | undefined;
+}
+
+/** For how long nodes give leases without a look at a journal that is a place of its own; a hold is longer by that. */
+function authorityOf({ SALLYPORT_JOURNAL: place, SALLYPORT_JOURNAL_AUTHORITY_MS: ms }: Config): number {
+  return place !== undefined && !place.startsWith('file:') ? ms : 0;
 }
 
 /** Names this node and says where it is reached. */
 export function nodeOf(config: Config, urls: { proxyUrl: string; adminUrl: string; version: string }): SecurityNode {
   const { proxyUrl, adminUrl, version } = urls;
   const id = config.SALLYPORT_NODE ?? `${hostname()}:${new URL(proxyUrl).port}`;
-  return new SecurityNode({ id, proxyUrl, adminUrl, version, startedAt: Date.now() }, monotonicMs);
+  const authorityMs = authorityOf(config);
+  return new SecurityNode({ id, proxyUrl, adminUrl, version, startedAt: Date.now() }, monotonicMs, authorityMs);
 }
 
 /** Where SCIM clients and OpenID providers reach this node. */
@@ -42,13 +50,15 @@ function monotonicMs(): number {
 
 /** Builds the context. */
 export function contextOf(parts: ContextParts): RealmContext {
-  const { config, access, log, shared, node } = parts;
+  const { config, access, log, shared, node, fence, journal } = parts;
   const liveKeys = new LiveKeys(access, parts.keys, monotonicMs);
   const metrics = createMetrics();
   const listeners = new Listeners(log, metrics);
   const proxies = new ProxyLinks(monotonicMs);
   const context: RealmContext = {
     access,
+    fence,
+    journal,
     get keys() {
       return liveKeys.current;
     },

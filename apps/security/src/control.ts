@@ -92,6 +92,8 @@ async function answer(control: Control, beat: Beat): Promise<void> {
   const { context, proxy, keyHash, socket } = control;
   const { access, leaseMs, bus, node, log } = context;
   const { id, epoch, seen: index, hash, done } = beat;
+  // Perhaps another database has taken the place of ours: only the journal knows.
+  if (context.journal && !context.journal.mayLease) return;
   try {
     const recorded = await recordBeat(access, { proxy, keyHash, beat, leaseMs, node: node.id });
     // A Proxy that was revoked gets no lease any more.

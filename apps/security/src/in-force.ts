@@ -19,10 +19,10 @@ export class NotInForceError extends Error {
 }
 
 /** This node as it waits for a revocation to be in force. */
-export function waitingNode({ access, node, bus, monotonicMs, log }: RealmContext): WaitingNode {
+export function waitingNode({ access, node, bus, journal, monotonicMs, log }: RealmContext): WaitingNode {
   const trouble = (error: unknown): void =>
-    log.warn({ err: error }, 'the leases could not be read while a revocation waits');
-  return { access, leases: node.leases, hold: node.hold, bus, monotonicMs, trouble };
+    log.warn({ err: error }, 'leases or journal do not answer while a revocation waits');
+  return { access, leases: node.leases, hold: node.hold, bus, journal, monotonicMs, trouble };
 }
 
 /**

@@ -36,8 +36,10 @@ import { contextOf, nodeOf } from './context.ts';
 import { openDatabase } from './database.ts';
 import { probeOf } from './database-probe.ts';
 import { startErasing } from './erasing.ts';
+import { openJournal, openJournalWriter } from './journal.ts';
 import { addKek, keyFileOf, noteSealed, openKeks } from './kek.ts';
 import { openRealmKeys } from './keys.ts';
+import { LifeGuard, lifeFileOf } from './life.ts';
 import { createPasswordHasher } from './passwords.ts';
 import type { RealmContext } from './realm-context.ts';
 import { openSharedState } from './shared-state.ts';
@@ -49,6 +51,8 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** Between telling that this node drains and closing its listeners, so that Proxies and load balancers notice, ms. */
 const UNREADY_MS = 500;
 const DRAIN_POLL_MS = 50;
+/** How often the database is held against what this node has seen of it, ms. */
+const LIFE_CHECK_MS = 10_000;
 
 /** Keys and own certificates are renewed this often, and when that failed sooner, ms. */
 const RENEW_MS = LEAF_TTL_MS / 4;
@@ -105,8 +109,20 @@ async function openRealmKeyring(config: Config, store: RealmStore, log: Log): Pr
   return addKek(crypto, kekFile, { id, note: (rotated) => checkKeks(store, rotated) });
 }
 
-/** Opens the rules of the realm on its store; `--rotate-kek` wraps all secrets anew. */
-async function openAccess(config: Config, bare: RealmStore, log: Log): Promise<AccessContext> {
+/** The rules of the realm on its store, and what holds this process to one life of it. */
+interface OpenAccess {
+  readonly access: AccessContext;
+  readonly fence: EpochFence;
+  readonly life: LifeGuard;
+  readonly epoch: string;
+}
+
+/**
+ * Opens the rules of the realm on its store; `--rotate-kek` wraps all secrets anew.
+ * @throws Error when the database is older than what this node has seen of it, or another one
+ */
+async function openAccess(config: Config, server: SqlStore, log: Log): Promise<OpenAccess> {
+  const bare = server.in(config.SALLYPORT_REALM);
   const rotate = process.argv.includes('--rotate-kek');
   const keyring = await openRealmKeyring(config, bare, log);
   const fence = new EpochFence();
@@ -117,9 +133,25 @@ async function openAccess(config: Config, bare: RealmStore, log: Log): Promise<A
   const access: AccessContext = { store, crypto: serverCrypto(), keyring, passwords: createPasswordHasher() };
   await ensureRealm(access, config.SALLYPORT_LEASE_MS);
   await raiseLongestLease(access.store, config.SALLYPORT_LEASE_MS);
-  fence.pin((await access.store.transaction((transaction) => getRealm(transaction))).epoch);
+  const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
+  fence.pin(epoch);
+  const life = new LifeGuard({ file: lifeFileOf(config), server, store, fence });
+  const refusal = await life.check();
+  if (refusal !== undefined) throw new Error(refusal);
   if (rotate) log.info({ rewrapped: await rewrapRealm(access), kek: keyring.current }, 'all secrets are wrapped anew');
-  return access;
+  return { access, fence, life, epoch };
+}
+
+/** Looks again and again whether the database is still the one it was. */
+function watchLife(life: LifeGuard, log: Log): NodeJS.Timeout {
+  return setInterval(async () => {
+    try {
+      const refusal = await life.check();
+      if (refusal !== undefined) log.error({ refusal }, 'nothing is given from this database any more');
+    } catch (error) {
+      log.warn({ err: error }, 'the database could not be held against what this node knows of it');
+    }
+  }, LIFE_CHECK_MS);
 }
 
 /** Opens the listener for directories, when there is to be one. */
@@ -168,13 +200,15 @@ async function start(): Promise<void> {
   const migrated = await migrate(database.address);
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
   const store = new SqlStore(database.address, { replicated: database.external });
-  const access = await openAccess(config, store.in(config.SALLYPORT_REALM), log);
+  const { access, fence, life, epoch } = await openAccess(config, store, log);
+  const opened = await openJournal(config);
+  const journal = opened && (await openJournalWriter(opened, access.store, epoch));
   const keys = await openRealmKeys(access);
   const proxyUrl = config.SALLYPORT_PROXY_URL ?? urlOf(config.SALLYPORT_PROXY_LISTEN);
   const adminUrl = config.SALLYPORT_ADMIN_URL ?? urlOf(config.SALLYPORT_ADMIN_LISTEN);
   const node = nodeOf(config, { proxyUrl, adminUrl, version });
   const shared = openSharedState(config);
-  const context = contextOf({ config, access, keys, log, shared, node });
+  const context = contextOf({ config, access, fence, journal, keys, log, shared, node });
   await node.tell(context);
   const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, Date.now());
   const { service: proxies, handshakes, endControl } = createProxyService(context, certificate);
@@ -197,6 +231,7 @@ async function start(): Promise<void> {
   context.listeners.keep('Proxy', proxies, { certificate, tls: { ...TLS, ca } });
   context.listeners.keep('admin', admin, { certificate, tls: TLS });
   context.listeners.renew(certificate, ca);
+  const watching = watchLife(life, log);
   const renewal = renewKeys(config, context);
 
   let stopping = false;
@@ -206,6 +241,7 @@ async function start(): Promise<void> {
     log.info('draining');
     renewal.stop();
     clearInterval(recheck);
+    clearInterval(watching);
     context.listeners.stop();
     stopErasing();
     await drain(context, { handshakes: () => handshakes.size, endControl, maxMs: config.SALLYPORT_DRAIN_MS });
@@ -214,6 +250,7 @@ async function start(): Promise<void> {
     await Promise.all([proxies.close(), admin.close(), directory?.close(), watched?.close()]);
     await context.refusals.stop();
     await shared.bus.close();
+    await opened?.journal.close();
     await store.close();
     await database.close();
     process.exit();

@@ -38,11 +38,11 @@ export class SecurityNode {
   #draining = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(self: NodeSelf, monotonicMs: () => number) {
+  constructor(self: NodeSelf, monotonicMs: () => number, authorityMs = 0) {
     this.id = self.id;
     this.#self = self;
     this.leases = new LeaseWatch(monotonicMs);
-    this.hold = new Hold(monotonicMs);
+    this.hold = new Hold(monotonicMs, authorityMs);
     this.nodes = new NodeWatch(monotonicMs);
   }
 
@@ -62,7 +62,9 @@ export class SecurityNode {
     const { newestId: keyId } = context.liveKeys.current;
     const state = this.#draining ? 'draining' : 'up';
     const word = { ...this.#self, state, degraded: context.degraded(), keyId } as const;
+    void this.#lookAtJournal(context);
     const view = await recordNode(context.access, word, context.wallMs);
+    if (view.realm.head < (this.#view?.realm.head ?? 0)) context.fence.refuse('the database has gone back in time');
     const moved = this.#view !== undefined && view.realm.head > this.#view.realm.head;
     this.#view = view;
     this.leases.observe(view.leases);
@@ -72,7 +74,20 @@ export class SecurityNode {
     await context.liveKeys.follow({ mapVersion: view.realm.mapVersion, awake });
     if (moved) context.bus.publish('entries');
     await this.#tidy(context, view);
+    // What nobody waits for gets into the journal, too.
+    context.journal
+      ?.upTo(view.realm.head)
+      .catch((error: unknown) => context.log.warn({ err: error }, 'the journal does not take revocations'));
     return view;
+  }
+
+  /** A restore that has claimed the journal takes the place of this database: nothing of it is given any more. */
+  async #lookAtJournal({ journal, fence, log }: RealmContext): Promise<void> {
+    try {
+      if ((await journal?.look()) === false) fence.refuse('a restore has claimed the journal');
+    } catch (error) {
+      log.warn({ err: error }, 'the journal does not answer');
+    }
   }
 
   /** The hold ends for all nodes once one has waited; rows of processes that are gone go with their channels. */

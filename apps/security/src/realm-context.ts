@@ -1,4 +1,13 @@
-import type { AccessContext, AuditWatch, Bus, Lockout, PolicyCache, Presence } from '@sallyport/access';
+import type {
+  AccessContext,
+  AuditWatch,
+  Bus,
+  EpochFence,
+  JournalWriter,
+  Lockout,
+  PolicyCache,
+  Presence,
+} from '@sallyport/access';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { AddressThrottle } from './address-throttle.ts';
 import type { Connectors } from './directories/connectors.ts';
@@ -13,6 +22,10 @@ import type { Refusals } from './refusals.ts';
 /** What every part of the Security server shares. Built once in main.ts. */
 export interface RealmContext {
   readonly access: AccessContext;
+  /** Holds this process to one life of its database. */
+  readonly fence: EpochFence;
+  /** Keeps revocations outside of the database; undefined where there is no journal. */
+  readonly journal: JournalWriter | undefined;
   /** The keys of this moment: they are renewed while the server runs, so read them anew for each request. */
   readonly keys: RealmKeys;
   /** The same while the farm changes them. */

@@ -2,6 +2,7 @@ import {
   type AccessContext,
   AuditWatch,
   createKeyring,
+  EpochFence,
   ensureRealm,
   firstOperatorToken,
   MemoryStore,
@@ -63,6 +64,8 @@ export async function scene(
   const metrics = createMetrics();
   const context: RealmContext = {
     access,
+    fence: new EpochFence(),
+    journal: undefined,
     get keys() {
       return liveKeys.current;
     },

@@ -8,14 +8,26 @@ import type { RealmRow } from './tables.ts';
  */
 export class EpochFence {
   #epoch: string | undefined;
+  #refusal: string | undefined;
 
   /** The epoch that this process works with from now on. */
   pin(epoch: string): void {
     this.#epoch = epoch;
   }
 
+  /** Nothing is given any more, for a reason in words: until the process is started again. */
+  refuse(why: string): void {
+    this.#refusal = why;
+  }
+
+  /** Why nothing is given any more; undefined while it is. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
   /** @throws StoreError ERR_STORE_FENCED when nothing may be given from the database of this row. */
   check({ epoch, closed }: RealmRow): void {
+    if (this.#refusal !== undefined) throw new StoreError('ERR_STORE_FENCED', this.#refusal);
     if (closed) throw new StoreError('ERR_STORE_FENCED', 'this database is closed: another one takes its place');
     if (this.#epoch === undefined || epoch === this.#epoch) return;
     throw new StoreError('ERR_STORE_FENCED', 'this is another database than the one that this process began with');

@@ -10,11 +10,14 @@ type EpochPart = Pick<RealmRow, 'epoch' | 'held' | 'longestLeaseMs'>;
  */
 export class Hold {
   readonly #now: () => number;
+  readonly #authorityMs: number;
   #epoch: string | undefined;
   #seenAt = 0;
 
-  constructor(monotonicMs: () => number) {
+  /** `authorityMs`: for so long a node of the epoch before may give leases without having looked at the journal's claim. */
+  constructor(monotonicMs: () => number, authorityMs = 0) {
     this.#now = monotonicMs;
+    this.#authorityMs = authorityMs;
   }
 
   /** Takes the realm's row as just read; gives the ms that are left of the hold, 0 for none. */
@@ -24,7 +27,7 @@ export class Hold {
       this.#seenAt = this.#now();
     }
     if (held) return 0;
-    return Math.max(0, Math.ceil(this.#seenAt + longestLeaseMs + RATE_MARGIN_MS - this.#now()));
+    return Math.max(0, Math.ceil(this.#seenAt + longestLeaseMs + this.#authorityMs + RATE_MARGIN_MS - this.#now()));
   }
 }
 

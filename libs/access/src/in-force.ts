@@ -2,6 +2,8 @@ import { type Bus, nextMessage } from './bus.ts';
 import type { AccessContext } from './context.ts';
 import { AccessError, type StoreError } from './errors.ts';
 import type { Hold } from './hold.ts';
+import type { JournalError } from './journal.ts';
+import type { JournalWriter } from './journal-writer.ts';
 import { RATE_MARGIN_MS } from './lease-time.ts';
 import type { LeaseWatch, WaitingProxy } from './lease-watch.ts';
 import { PROXY_KEPT_MS } from './proxies.ts';
@@ -29,6 +31,8 @@ export interface WaitingNode {
   readonly leases: LeaseWatch;
   readonly hold: Hold;
   readonly bus: Bus;
+  /** Absent where there is no journal: a restore then loses what was revoked since the backup. */
+  readonly journal?: Pick<JournalWriter, 'upTo'> | undefined;
   readonly monotonicMs: () => number;
   /** Hears that the leases could not be read; the wait goes on. */
   readonly trouble: (error: unknown) => void;
@@ -52,8 +56,12 @@ export interface Patience {
 export function untilInForce(node: WaitingNode, entry: AwaitedEntry, patience: Patience): Promise<InForce> {
   const committedAt = node.monotonicMs();
   let awaited = entry;
+  let journaled = false;
   node.bus.publish('entries');
   return untilNobody(node, patience, async () => {
+    // Before the look: once somebody hears "in force", a restore brings it back.
+    journaled = journaled || (await isInJournal(node, entry.index));
+    if (!journaled) return [UNWRITTEN];
     const look = await lookAt(node, awaited);
     if (!look) return undefined;
     awaited = { index: look.entry.index, hash: look.entry.hash };
@@ -79,6 +87,7 @@ export function untilProxyGone(node: WaitingNode, name: string, patience: Patien
   return untilNobody(node, patience, async () => {
     const look = await readLeases(node);
     if (!look) return undefined;
+    if (!(await isInJournal(node, look.realm.head))) return [UNWRITTEN];
     const waiting = node.leases.waiting(look.leases, Number.MAX_SAFE_INTEGER, committedAt);
     const own = waiting.filter(({ proxy }) => proxy === name);
     const keptMs = Math.ceil(committedAt + PROXY_KEPT_MS + RATE_MARGIN_MS - node.monotonicMs());
@@ -113,6 +122,21 @@ const UNREADABLE: WaitingProxy = {
   applied: 0,
   remainingMs: 0,
 };
+
+/** The entry is committed and pushed, but a restore would lose it. */
+const UNWRITTEN: WaitingProxy = { proxy: '(the journal does not answer)', instance: '', applied: 0, remainingMs: 0 };
+
+async function isInJournal({ journal, trouble }: WaitingNode, index: number): Promise<boolean> {
+  try {
+    await journal?.upTo(index);
+    return true;
+  } catch (error) {
+    if ((error as JournalError).code === 'ERR_JOURNAL_CLAIMED') throw lost(error);
+    if ((error as StoreError).code === 'ERR_STORE_FENCED') throw lost(error);
+    trouble(error);
+    return false;
+  }
+}
 
 interface Look {
   readonly realm: RealmRow;

@@ -111,6 +111,16 @@ export {
   untilProxyGone,
   type WaitingNode,
 } from './in-force.ts';
+export {
+  claimedByOther,
+  type Journal,
+  type JournalContent,
+  type JournalEntry,
+  JournalError,
+  type JournalErrorCode,
+  memoryJournal,
+} from './journal.ts';
+export { JournalWriter, openClaim } from './journal-writer.ts';
 export { checkKeks, nextKekId } from './keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './lease.ts';
@@ -126,6 +136,7 @@ export {
   LogFollower,
 } from './log-follower.ts';
 export { MemoryStore } from './memory-store.ts';
+export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './new-epoch.ts';
 export {
   type FarmView,
   forgetInstances,

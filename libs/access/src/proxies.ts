@@ -192,6 +192,8 @@ export async function revokeProxy(access: AccessContext, name: string, by: Actor
       return row !== undefined;
     }
     await proxies.update({ where: { name } }, { revokedAt: begun.at });
+    // In the log, so that a restore of an older backup does not let it in again.
+    await begun.enter({ kind: 'proxy', subject: name });
     begun.audit('proxy.revoke', name);
     return true;
   });

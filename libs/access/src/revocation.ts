@@ -50,7 +50,7 @@ export async function revoke(access: AccessContext, revocation: Revocation, by: 
       const at = transaction.now();
       const exact = await exactRevocation(transaction, revocation);
       const row = await appendRevocation(access, transaction, exact, { ...by, at });
-      await EFFECTS[exact.kind](transaction, { subject: exact.subject, at, reason: by.reason });
+      await applyEffect(transaction, exact.kind, { subject: exact.subject, at, reason: by.reason });
       const subject = `${exact.kind} ${exact.subject}`;
       await appendAudit(transaction, access.crypto, { ...by, action: 'revoke', subject, outcome: 'done', at });
       return row;
@@ -160,6 +160,12 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
     const [, before] = await ofApp(transaction, ending.subject, 2);
     if (before?.kind !== 'app') throw new AccessError('ERR_ACCESS_NOT_FOUND', 'this version of an app is not revoked');
   },
+  /** Its certificate is worth nothing, its leases are not renewed; who waits looks at them by name. */
+  async proxy(transaction, ending) {
+    const where = { name: ending.subject, revokedAt: null };
+    const found = await transaction.tables.proxies.update({ where }, { revokedAt: ending.at });
+    if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such Proxy');
+  },
   async rights() {
     // Nothing ends: Proxies read the rights again.
   },
@@ -184,7 +190,16 @@ export interface RevocationQuery {
   readonly all?: boolean;
 }
 
-const ENDING: readonly RevocationKind[] = ['session', 'installation', 'user', 'app', 'before', 'generation', 'lift'];
+const ENDING: readonly RevocationKind[] = [
+  'session',
+  'installation',
+  'user',
+  'app',
+  'before',
+  'generation',
+  'lift',
+  'proxy',
+];
 
 /** The newest revocations, newest first; `lifted` tells of an app whether it may sign in again. */
 export async function listRevocations(
@@ -203,6 +218,11 @@ export async function listRevocations(
     for (const app of apps) if (await isAppRevoked(transaction, app)) out.add(app);
     return rows.map((row) => ({ ...row, lifted: row.kind === 'app' && !out.has(row.subject) }));
   });
+}
+
+/** What an entry does to the rows of the realm, in the transaction that appends it. */
+export function applyEffect(transaction: Transaction, kind: RevocationKind, ending: Ending): Promise<void> {
+  return EFFECTS[kind](transaction, ending);
 }
 
 /** Entries after an index, oldest first, at most 1,000. */
@@ -243,6 +263,7 @@ export function effectOn(
     case 'generation':
       return grant.generation < Number(entry.subject) ? 'end' : undefined;
     case 'lift':
+    case 'proxy':
       return undefined;
     case 'before':
       return grant.sessionCreatedAt < Number(entry.subject) ? 'end' : undefined;

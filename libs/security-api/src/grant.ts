@@ -195,6 +195,7 @@ export const RevocationKind = Type.Union([
   Type.Literal('before'),
   Type.Literal('generation'),
   Type.Literal('lift'),
+  Type.Literal('proxy'),
   Type.Literal('rights'),
 ]);
 export type RevocationKind = Static<typeof RevocationKind>;

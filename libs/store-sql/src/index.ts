@@ -1,5 +1,6 @@
 export { embeddedPostgres, findPostgres } from './binaries.ts';
 export { ChildPostgres, type ChildPostgresOptions } from './child-postgres.ts';
+export { openSqlJournal } from './journal.ts';
 export { migrate } from './migrate.ts';
 export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
 export { SqlStore, type SqlStoreOptions } from './store.ts';

@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Journal, JournalWriter, openClaim, type RealmStore } from '@sallyport/access';
+import { isLoopback, parseHostPort } from '@sallyport/settings';
+import { type DatabaseAddress, openSqlJournal } from '@sallyport/store-sql';
+import type { Config } from './config.ts';
+import { openFileJournal } from './journal-file.ts';
+
+const DEFAULT_PORT = 5_432;
+
+/** A journal, and whether it is a place of its own: then nodes give leases only while it says that they may. */
+export interface OpenJournal {
+  readonly journal: Journal;
+  readonly authorityMs: number | undefined;
+}
+
+/** Opens the journal of the settings; undefined when there is none. @throws Error for a setting that is not valid. */
+export async function openJournal(config: Config): Promise<OpenJournal | undefined> {
+  const { SALLYPORT_JOURNAL: place, SALLYPORT_REALM: realm, SALLYPORT_DATA: data } = config;
+  const external = config.SALLYPORT_DATABASE_HOSTS.length > 0;
+  if (place === undefined && external) return undefined;
+  const url = URL.parse(place ?? `file:${join(data, 'journal')}`);
+  if (url?.protocol === 'file:')
+    return { journal: await openFileJournal(join(decodeURIComponent(url.pathname), realm)), authorityMs: undefined };
+  const address = sqlAddressOf(config, place ?? '');
+  return { journal: await openSqlJournal(address, realm), authorityMs: config.SALLYPORT_JOURNAL_AUTHORITY_MS };
+}
+
+/** Several hosts are no URL that the platform reads. */
+function sqlAddressOf(config: Config, place: string): DatabaseAddress {
+  const [, user, list = '', database] = /^postgres(?:ql)?:\/\/([^@/]+)@([^/]+)\/([^/?]+)$/.exec(place) ?? [];
+  const hosts = list.split(',').map((text) => parseHostPort(text) ?? { host: text, port: DEFAULT_PORT });
+  const ca = config.SALLYPORT_JOURNAL_CA;
+  if (user === undefined || database === undefined)
+    throw new Error('SALLYPORT_JOURNAL is file:/folder or postgresql://role@host:port/database');
+  if (ca === undefined && !hosts.every(({ host }) => isLoopback(host)))
+    throw new Error('a journal on another machine needs TLS: set SALLYPORT_JOURNAL_CA to the file with its CA');
+  return {
+    ...hosts[0]!,
+    hosts,
+    user,
+    database,
+    password: config.SALLYPORT_JOURNAL_PASSWORD?.reveal() ?? '',
+    ...(ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') }),
+  };
+}
+
+/** The writer of a node: the journal is its epoch's, or the node does not start. @throws JournalError ERR_JOURNAL_CLAIMED */
+export async function openJournalWriter(
+  { journal, authorityMs }: OpenJournal,
+  store: RealmStore,
+  epoch: string,
+): Promise<JournalWriter> {
+  await openClaim(journal, epoch);
+  const { entries } = await journal.read();
+  const written = new Set(entries.filter((entry) => entry.epoch === epoch).map(({ index }) => index));
+  let last = 0;
+  while (written.has(last + 1)) last += 1;
+  const monotonicMs = (): number => performance.now();
+  const writer = new JournalWriter({ store, journal, epoch, monotonicMs, authorityMs, written: last });
+  await writer.look();
+  return writer;
+}

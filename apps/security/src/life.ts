@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { type EpochFence, getRealm, type RealmStore } from '@sallyport/access';
+import type { SqlStore } from '@sallyport/store-sql';
+import type { Config } from './config.ts';
+import { type FoundLife, type KnownLife, readKnownLife, refusalOf, writeKnownLife } from './epoch-file.ts';
+
+/** The server's identity, and how far its log of changes has come. */
+const POSITION = `select system_identifier::text as "system", pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint as "walBytes"
+  from pg_control_system()`;
+
+/** The file in which a node remembers its database. */
+export function lifeFileOf(config: Config): string {
+  return join(config.SALLYPORT_DATA, 'security', `database-${config.SALLYPORT_REALM}.json`);
+}
+
+/** Holds the database against what this node has seen of it before, also in an earlier run. */
+export class LifeGuard {
+  readonly #parts: {
+    readonly file: string;
+    readonly server: SqlStore;
+    readonly store: RealmStore;
+    readonly fence: EpochFence;
+  };
+
+  /** `store` is the realm's behind the fence. */
+  constructor(parts: { file: string; server: SqlStore; store: RealmStore; fence: EpochFence }) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Looks at the database and remembers how far it is. What it has of this moment is proven by the commit that follows.
+   * Gives why this node must not use it; undefined when it may.
+   */
+  async check(): Promise<string | undefined> {
+    const { file, server, store, fence } = this.#parts;
+    const known = readKnownLife(file);
+    const [position] = await server.query<{ system: string; walBytes: string }>(POSITION);
+    const { realm, hashThere } = await store.transaction(async (transaction) => {
+      const found = await transaction.tables.revocations.find({ index: known?.head ?? 0 });
+      return { realm: await getRealm(transaction), hashThere: found?.hash };
+    });
+    const { system } = position!;
+    const found: FoundLife = { realm, system, walBytes: Number(position!.walBytes), hashThere };
+    const refusal = refusalOf(known, found);
+    if (refusal !== undefined) fence.refuse(refusal);
+    else writeIfMoved(file, known, found, realm.headHash);
+    return refusal;
+  }
+}
+
+function writeIfMoved(file: string, known: KnownLife | undefined, found: FoundLife, headHash: string): void {
+  const { realm, system, walBytes } = found;
+  const life: KnownLife = { epoch: realm.epoch, system, walBytes, head: realm.head, headHash };
+  if (JSON.stringify(life) !== JSON.stringify(known)) writeKnownLife(file, life);
+}

@@ -1,0 +1,96 @@
+import { type Journal, JournalError } from './journal.ts';
+import type { RealmStore } from './store.ts';
+
+const AT_ONCE = 500;
+
+/** What a writer works with. */
+export interface JournalWriterParts {
+  readonly store: RealmStore;
+  readonly journal: Journal;
+  /** The epoch of this process. */
+  readonly epoch: string;
+  readonly monotonicMs: () => number;
+  /** Last entry of this epoch that the journal holds with all before it. */
+  readonly written?: number;
+  /** Without a look at the claim for so long no lease is given, ms; absent where the journal is no place of its own. */
+  readonly authorityMs?: number | undefined;
+}
+
+/**
+ * Carries the log of one process's database into the journal, entry by entry and in order, and knows whether the journal
+ * still belongs to it. Not shared between processes: several may write the same entry, which changes nothing.
+ */
+export class JournalWriter {
+  readonly #parts: JournalWriterParts;
+  #written = 0;
+  #running: Promise<void> = Promise.resolve();
+  #heldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: JournalWriterParts) {
+    this.#parts = parts;
+    this.#written = parts.written ?? 0;
+  }
+
+  /** Where the journal is, in words. */
+  get description(): string {
+    return this.#parts.journal.description;
+  }
+
+  /** Last entry that is known to be in the journal. */
+  get written(): number {
+    return this.#written;
+  }
+
+  /**
+   * Writes everything up to an entry. When this returns a restore brings it back.
+   * @throws JournalError ERR_JOURNAL_CLAIMED when a restore has taken the place of this database
+   */
+  upTo(index: number): Promise<void> {
+    const run = this.#running.then(() => this.#write(index));
+    this.#running = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Looks whether the claim is still this epoch's; the answer counts from when it was asked for. */
+  async look(): Promise<boolean> {
+    const askedAt = this.#parts.monotonicMs();
+    const held = (await this.#parts.journal.claimed()) === this.#parts.epoch;
+    this.#heldAt = held ? Math.max(askedAt, this.#heldAt) : Number.NEGATIVE_INFINITY;
+    return held;
+  }
+
+  /** True while leases may be given: the claim was this epoch's a short while ago. */
+  get mayLease(): boolean {
+    const { authorityMs, monotonicMs } = this.#parts;
+    return authorityMs === undefined || monotonicMs() - this.#heldAt < authorityMs;
+  }
+
+  async #write(index: number): Promise<void> {
+    const { store, journal, epoch } = this.#parts;
+    while (this.#written < index) {
+      const rows = await store.transaction(({ tables }) =>
+        tables.revocations.list({ above: ['index', this.#written], limit: AT_ONCE }),
+      );
+      const entries = rows.filter((row) => row.index <= index).map(({ salt: _, ...row }) => ({ ...row, epoch }));
+      const last = entries.at(-1);
+      // The entry is gone: whoever waits for it finds that out.
+      if (!last) return;
+      await journal.append(epoch, entries);
+      this.#written = last.index;
+    }
+  }
+}
+
+/**
+ * Makes the journal this epoch's at the start of a node: a new one is claimed, one of another epoch refused.
+ * @throws JournalError ERR_JOURNAL_CLAIMED when it belongs to another life of the realm
+ */
+export async function openClaim(journal: Journal, epoch: string): Promise<void> {
+  const claimed = await journal.claimed();
+  if (claimed === epoch || (claimed === undefined && (await journal.claim(undefined, epoch)))) return;
+  if ((await journal.claimed()) === epoch) return;
+  throw new JournalError(
+    'ERR_JOURNAL_CLAIMED',
+    `the journal (${journal.description}) belongs to another life of this realm: this database is older, or a restore was not finished`,
+  );
+}

@@ -1,0 +1,89 @@
+import { expect, test } from 'vitest';
+import type { Journal, JournalEntry } from '../src/index.ts';
+
+const ONE = '1'.repeat(32);
+const TWO = '2'.repeat(32);
+
+function entry(epoch: string, index: number, over: Partial<JournalEntry> = {}): JournalEntry {
+  const hash = 'f'.repeat(64);
+  const what = {
+    requestId: `${epoch[0]}-${index}`,
+    kind: 'user',
+    subject: 'ünï\ncode "x"',
+    reason: 'r',
+    actor: 'a',
+  } as const;
+  return { epoch, index, hash, at: 1_800_000_000_000, ...what, ...over };
+}
+
+/** What every journal keeps; `open` gives another handle of the same empty journal each time. */
+export function journalContract(kind: string, begin: () => Promise<() => Promise<Journal>>): void {
+  const opened = async (count: number): Promise<Journal[]> => {
+    const open = await begin();
+    const all: Journal[] = [];
+    for (let i = 0; i < count; i++) all.push(await open());
+    return all;
+  };
+
+  test(`${kind}: an empty journal has no claim and no entries`, async () => {
+    const [journal] = await opened(1);
+    expect(await journal!.claimed()).toBeUndefined();
+    expect(await journal!.read()).toEqual({ epochs: [], entries: [], damaged: 0 });
+    await expect(journal!.append(ONE, [entry(ONE, 1)])).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+    await journal!.close();
+  });
+
+  test(`${kind}: what was written is read by others, in its order; twice is once or more, never less`, async () => {
+    const [journal, other] = await opened(2);
+    expect(await journal!.claim(undefined, ONE)).toBe(true);
+    await journal!.append(ONE, [entry(ONE, 1), entry(ONE, 2)]);
+    await journal!.append(ONE, [entry(ONE, 2), entry(ONE, 3)]);
+    const { epochs, entries } = await other!.read();
+    expect(epochs).toEqual([ONE]);
+    const once = [...new Map(entries.map((one) => [one.index, one])).values()];
+    expect(once).toEqual([entry(ONE, 1), entry(ONE, 2), entry(ONE, 3)]);
+    await Promise.all([journal!.close(), other!.close()]);
+  });
+
+  test(`${kind}: it takes entries only of the epoch that claimed it last`, async () => {
+    const [old, restored] = await opened(2);
+    await old!.claim(undefined, ONE);
+    await old!.append(ONE, [entry(ONE, 1)]);
+    expect(await restored!.claim(undefined, TWO)).toBe(false);
+    expect(await restored!.claim(ONE, TWO)).toBe(true);
+    await expect(old!.append(ONE, [entry(ONE, 2)])).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+    await restored!.append(TWO, [entry(TWO, 1)]);
+    expect(await old!.claimed()).toBe(TWO);
+    expect((await restored!.read()).epochs).toEqual([ONE, TWO]);
+    await Promise.all([old!.close(), restored!.close()]);
+  });
+
+  test(`${kind}: of claims at the same time one is taken`, async () => {
+    const all = await opened(5);
+    const taken = await Promise.all(all.map((journal, i) => journal.claim(undefined, String(i).repeat(32))));
+    expect(taken.filter(Boolean)).toHaveLength(1);
+    expect(await all[0]!.claimed()).toBe(String(taken.indexOf(true)).repeat(32));
+    await Promise.all(all.map((journal) => journal.close()));
+  });
+
+  test(`${kind}: what was written before a claim came is read after it, whatever runs at the same time`, async () => {
+    for (let round = 0; round < 5; round++) {
+      const [old, restored] = await opened(2);
+      await old!.claim(undefined, ONE);
+      let acknowledged = 0;
+      const writing = (async () => {
+        for (let index = 1; ; index++) {
+          await old!.append(ONE, [entry(ONE, index)]);
+          acknowledged = index;
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      })().catch((error: { code: string }) => error.code);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(await restored!.claim(ONE, TWO)).toBe(true);
+      const { entries } = await restored!.read();
+      expect(await writing).toBe('ERR_JOURNAL_CLAIMED');
+      expect(new Set(entries.map(({ index }) => index)).size).toBeGreaterThanOrEqual(acknowledged);
+      await Promise.all([old!.close(), restored!.close()]);
+    }
+  });
+}

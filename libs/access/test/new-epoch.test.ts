@@ -1,0 +1,157 @@
+import { expect, test } from 'vitest';
+import {
+  beginNewEpoch,
+  closeRealm,
+  getRealm,
+  type Journal,
+  type JournalEntry,
+  JournalWriter,
+  MemoryStore,
+  memoryJournal,
+  openClaim,
+  putUser,
+  revoke,
+  revokeProxy,
+} from '../src/index.ts';
+import { BY, scene } from './scene.ts';
+
+/** A realm with a user, its journal, and a backup of it that can be brought back. */
+async function backedUp() {
+  const { access } = await scene();
+  const { id } = (await putUser(access, 'ada', {}, BY)).user;
+  await access.store.transaction(({ tables }) =>
+    tables.proxies.insert({ name: 'p1', site: 'here', joinedAt: 0, revokedAt: null } as never),
+  );
+  const journal = memoryJournal();
+  const realm = () => access.store.transaction((transaction) => getRealm(transaction));
+  const { epoch } = await realm();
+  await openClaim(journal, epoch);
+  const writer = new JournalWriter({ store: access.store, journal, epoch, monotonicMs: () => 0 });
+  const copy = await access.store.transaction(async ({ tables }) => ({
+    realm: (await tables.realms.find({ id: 'realm' }))!,
+    users: await tables.users.list(),
+    proxies: await tables.proxies.list(),
+    revocations: await tables.revocations.list(),
+  }));
+  const restore = () =>
+    access.store.transaction(async ({ tables }) => {
+      await tables.realms.update({}, copy.realm);
+      for (const name of ['users', 'proxies', 'revocations'] as const) {
+        await tables[name].remove({});
+        await (tables[name] as { insertEach(rows: readonly unknown[]): Promise<void> }).insertEach(copy[name]);
+      }
+    });
+  return { access, id, journal, realm, epoch, writer, restore, order: { access, journal, lost: false, by: BY } };
+}
+
+const isIn = async ({ access, id }: Awaited<ReturnType<typeof backedUp>>): Promise<boolean> =>
+  (await access.store.transaction(({ tables }) => tables.users.find({ id })))!.enabled;
+
+test('what was revoked after the backup is revoked again, with its effects and under its own id', async () => {
+  const of = await backedUp();
+  const row = await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
+  await revokeProxy(of.access, 'p1', BY);
+  await of.writer.upTo((await of.realm()).head);
+  await of.restore();
+  expect(await isIn(of)).toBe(true);
+  const restored = await beginNewEpoch(of.order);
+  expect(restored.appended.map(({ kind }) => kind)).toEqual(['user', 'proxy']);
+  expect(await isIn(of)).toBe(false);
+  const proxy = await of.access.store.transaction(({ tables }) => tables.proxies.find({ name: 'p1' }));
+  expect(proxy!.revokedAt).not.toBeNull();
+  const again = await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
+  expect(again.hash).not.toBe(row.hash);
+  expect((await of.realm()).head).toBe(2);
+});
+
+test('a new epoch takes the place of all that are known, ends every session, holds, and leaps over all versions', async () => {
+  const of = await backedUp();
+  const before = await of.realm();
+  const file = 'a'.repeat(32);
+  const { epoch } = await beginNewEpoch({ ...of.order, supersedes: [file] });
+  const after = await of.realm();
+  expect(after).toMatchObject({ epoch, closed: false, held: false, generation: before.generation + 1 });
+  expect(after.supersedes).toEqual(expect.arrayContaining([of.epoch, file]));
+  expect(after.mapVersion).toBeGreaterThan(before.mapVersion + 999_999);
+  expect(after.policyVersion).toBeGreaterThan(before.policyVersion + 999_999);
+  expect(await of.journal.claimed()).toBe(epoch);
+});
+
+test('the old database can write nothing into the journal once it was claimed', async () => {
+  const of = await backedUp();
+  await beginNewEpoch(of.order);
+  await revoke(of.access, { requestId: 'r', kind: 'user', subject: of.id }, BY);
+  await expect(of.writer.upTo(1)).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+  expect(await of.writer.look()).toBe(false);
+});
+
+test('of two restores at once the one whose claim was taken stays closed', async () => {
+  const of = await backedUp();
+  const overtaken: Journal = {
+    ...of.journal,
+    async read() {
+      const content = await of.journal.read();
+      await of.journal.claim(await of.journal.claimed(), 'b'.repeat(32));
+      return content;
+    },
+  };
+  await expect(beginNewEpoch({ ...of.order, journal: overtaken })).rejects.toMatchObject({
+    code: 'ERR_ACCESS_CONFLICT',
+  });
+  expect(await of.realm()).toMatchObject({ closed: true });
+});
+
+test('a journal that cannot be read whole must be called lost, and then nobody is in', async () => {
+  const of = await backedUp();
+  const damaged: Journal = { ...of.journal, read: async () => ({ epochs: [], entries: [], damaged: 1 }) };
+  await expect(beginNewEpoch({ ...of.order, journal: damaged })).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+  expect(await isIn(of)).toBe(true);
+  await beginNewEpoch({ ...of.order, journal: damaged, lost: true });
+  expect(await isIn(of)).toBe(false);
+});
+
+test('an entry about something that is younger than the backup stands in the log all the same', async () => {
+  const of = await backedUp();
+  const entry: JournalEntry = {
+    epoch: of.epoch,
+    index: 1,
+    hash: '',
+    requestId: 'young',
+    kind: 'session',
+    subject: 'c'.repeat(32),
+    reason: 'r',
+    actor: 'a',
+    at: 0,
+  };
+  await of.journal.append(of.epoch, [entry]);
+  expect((await beginNewEpoch(of.order)).appended).toEqual([entry]);
+});
+
+test('a node does not start on a database whose journal belongs to another life', async () => {
+  const of = await backedUp();
+  await of.journal.claim(of.epoch, 'b'.repeat(32));
+  await expect(openClaim(of.journal, of.epoch)).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+});
+
+test('a closed database says so in its row and in the audit log', async () => {
+  const of = await backedUp();
+  expect(await closeRealm(of.access, BY)).toBe(of.epoch);
+  expect(await of.realm()).toMatchObject({ closed: true });
+});
+
+test('leases may be given for so long after the claim was seen, counted from when it was asked for', async () => {
+  const clock = { now: 0 };
+  const journal = memoryJournal();
+  await journal.claim(undefined, 'e');
+  const store = new MemoryStore().in('main');
+  const writer = new JournalWriter({ store, journal, epoch: 'e', monotonicMs: () => clock.now, authorityMs: 5_000 });
+  expect(writer.mayLease).toBe(false);
+  expect(await writer.look()).toBe(true);
+  clock.now = 4_999;
+  expect(writer.mayLease).toBe(true);
+  clock.now = 5_000;
+  expect(writer.mayLease).toBe(false);
+  await journal.claim('e', 'f');
+  expect(await writer.look()).toBe(false);
+  expect(writer.mayLease).toBe(false);
+});

@@ -1,0 +1,103 @@
+import { claimedByOther, type Journal, type JournalEntry, JournalError } from '@sallyport/access';
+import pg from 'pg';
+import { clientOfPrimary, connectionOf, type DatabaseAddress, PrimaryFinder } from './primary.ts';
+
+const CONNECT_TIMEOUT_MS = 1_000;
+const QUERY_TIMEOUT_MS = 3_000;
+/** Nodes append and look at the claim; both are rare. */
+const POOL_SIZE = 4;
+const INT8 = 20;
+
+/** One row for each claim and each entry; the highest number of a realm's claims is the one that counts. */
+const SCHEMA = `
+  create table if not exists "journal_claims" (
+    "realm" text not null, "number" bigint not null, "epoch" text not null, primary key ("realm", "number"));
+  create table if not exists "journal_entries" (
+    "realm" text not null, "epoch" text not null, "index" bigint not null, "hash" text not null, "request_id" text not null,
+    "kind" text not null, "subject" text not null, "reason" text not null, "actor" text not null, "at" bigint not null,
+    "number" bigserial, primary key ("realm", "epoch", "index"))`;
+const LAST_CLAIM = 'select "number", "epoch" from "journal_claims" where "realm" = $1 order by "number" desc limit 1';
+/** Appends hold each other's claims, not each other; a claim waits for appends under way and they for it. */
+const SHARED = 'select pg_advisory_xact_lock_shared(hashtextextended($1, 7))';
+const EXCLUSIVE = 'select pg_advisory_xact_lock(hashtextextended($1, 7))';
+const APPEND = `insert into "journal_entries"
+    ("realm", "epoch", "index", "hash", "request_id", "kind", "subject", "reason", "actor", "at")
+  select $1, e."epoch", e."index", e."hash", e."requestId", e."kind", e."subject", e."reason", e."actor", e."at"
+  from json_to_recordset($2) as e("epoch" text, "index" bigint, "hash" text, "requestId" text, "kind" text,
+    "subject" text, "reason" text, "actor" text, "at" bigint)
+  order by e."index" on conflict do nothing`;
+const READ = `select "epoch", "index", "hash", "request_id" as "requestId", "kind", "subject", "reason", "actor", "at"
+  from "journal_entries" where "realm" = $1 order by "number"`;
+
+/** A journal in a PostgreSQL, which is to be another server than the realm's. Makes its two tables when they are missing. */
+export async function openSqlJournal(address: DatabaseAddress, realm: string): Promise<Journal> {
+  const types = { getTypeParser: typeParser } as pg.CustomTypesConfig;
+  const pool = new pg.Pool({
+    ...connectionOf(address),
+    Client: clientOfPrimary(new PrimaryFinder(address)) as never,
+    max: POOL_SIZE,
+    types,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: 'sallyport-journal',
+  });
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => void client.on('error', () => undefined));
+  const within = <T>(lock: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> =>
+    transaction(pool, async (client) => {
+      await client.query(lock, [`sallyport ${realm}`]);
+      return work(client);
+    });
+  await transaction(pool, (client) => client.query(SCHEMA));
+  return {
+    description: `in PostgreSQL at ${(address.hosts ?? [address]).map(({ host, port }) => `${host}:${port}`).join(', ')}`,
+    claimed: () => within(SHARED, async (client) => (await lastClaim(client, realm))?.epoch),
+    claim: (from, epoch) =>
+      within(EXCLUSIVE, async (client) => {
+        const last = await lastClaim(client, realm);
+        if (last?.epoch !== from) return false;
+        const values = [realm, (last?.number ?? 0) + 1, epoch];
+        await client.query('insert into "journal_claims" ("realm", "number", "epoch") values ($1, $2, $3)', values);
+        return true;
+      }),
+    append: (epoch, entries) =>
+      within(SHARED, async (client) => {
+        if ((await lastClaim(client, realm))?.epoch !== epoch) throw claimedByOther();
+        await client.query(APPEND, [realm, JSON.stringify(entries)]);
+      }),
+    read: () =>
+      within(SHARED, async (client) => {
+        const claims = 'select "epoch" from "journal_claims" where "realm" = $1 order by "number"';
+        const epochs = (await client.query<{ epoch: string }>(claims, [realm])).rows.map(({ epoch }) => epoch);
+        const { rows } = await client.query<JournalEntry>(READ, [realm]);
+        return { epochs, entries: rows, damaged: 0 };
+      }),
+    close: () => pool.end(),
+  };
+}
+
+function typeParser(oid: number, format: 'text' | 'binary'): unknown {
+  return oid === INT8 ? Number : pg.types.getTypeParser(oid, format as 'text');
+}
+
+async function lastClaim(client: pg.PoolClient, realm: string): Promise<{ number: number; epoch: string } | undefined> {
+  return (await client.query<{ number: number; epoch: string }>(LAST_CLAIM, [realm])).rows[0];
+}
+
+/** What was committed without a standby's word, or without ours, counts as not done: the same again changes nothing. */
+async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  let client: pg.PoolClient | undefined;
+  try {
+    client = await pool.connect();
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    client.release();
+    return result;
+  } catch (cause) {
+    client?.release(true);
+    if (cause instanceof JournalError) throw cause;
+    throw new JournalError('ERR_JOURNAL_UNAVAILABLE', 'the database of the journal does not answer', { cause });
+  }
+}

@@ -1,0 +1,86 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { AppProcess } from '@sallyport/local-cluster';
+import { afterAll, expect, test } from 'vitest';
+import { startBackend } from '../src/backend.ts';
+import { Gateway } from '../src/gateway.ts';
+
+const run = promisify(execFile);
+const COMMAND = fileURLToPath(new URL('../../../apps/security/src/realm-command.ts', import.meta.url));
+const WHO = ['--actor', 'olga', '--reason', 'end-to-end test'];
+
+const backend = await startBackend();
+const gateway = await Gateway.start({ proxies: 1 });
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
+afterAll(async () => {
+  await gateway.stop();
+  await backend.close();
+});
+
+const database = join(gateway.folder, 'security-data', 'database');
+const backup = join(gateway.folder, 'backup');
+
+function realm(...order: readonly string[]): Promise<{ stdout: string; stderr: string }> {
+  const env = { ...process.env, ...gateway.securityEnvironment };
+  return run(process.execPath, [COMMAND, ...order, ...WHO], { env, timeout: 60_000 });
+}
+
+async function startSecurity(): Promise<void> {
+  gateway.security = await AppProcess.start('security', { environment: gateway.securityEnvironment });
+}
+
+function disable(name: string): Promise<Record<string, unknown>> {
+  return gateway.operator.call('POST', `/v1/users/${name}/disable`);
+}
+
+test('a database that comes back from a backup: no node uses it unawares, and who was out stays out', async () => {
+  await gateway.addUser('ada');
+  await gateway.addUser('bob');
+  const [ada, bob] = await Promise.all([gateway.device('ada'), gateway.device('bob')]);
+  expect((await ada!.fetch('http://wiki.corp/echo')).status).toBe(200);
+  await gateway.security.end('SIGTERM');
+  cpSync(database, backup, { recursive: true, preserveTimestamps: true });
+  await startSecurity();
+  await gateway.live(1);
+  expect((await disable('ada'))['inForce']).toBe(true);
+  await gateway.security.end('SIGTERM');
+
+  rmSync(database, { recursive: true });
+  cpSync(backup, database, { recursive: true, preserveTimestamps: true });
+  await expect(startSecurity()).rejects.toThrow();
+  await expect(realm('new-epoch')).rejects.toThrow('--old-database-is-off');
+  const { stdout } = await realm('new-epoch', '--old-database-is-off');
+  expect(stdout).toContain('1 revocations are in the log again');
+
+  await startSecurity();
+  await gateway.live(1);
+  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as { name: string; enabled: boolean }[];
+  expect(users.map(({ name, enabled }) => [name, enabled])).toEqual(
+    expect.arrayContaining([
+      ['ada', false],
+      ['bob', true],
+    ]),
+  );
+  // Nothing that was open before goes on, and what is revoked now is in force when it says so.
+  expect((await gateway.operator.call('GET', '/v1/sessions')) as unknown).toEqual([]);
+  const path = `/v1/revocations/${randomUUID()}`;
+  const view = await gateway.operator.call('PUT', path, { kind: 'before', subject: 'now', reason: 'end-to-end test' });
+  expect(view['inForce']).toBe(true);
+  const seen = backend.seen.size;
+  for (const device of [ada!, bob!]) await expect(device.fetch('http://wiki.corp/echo')).rejects.toThrow();
+  expect(backend.seen.size).toBe(seen);
+  expect((await (await gateway.device('bob')).fetch('http://wiki.corp/echo')).status).toBe(200);
+}, 180_000);
+
+test('a closed database gives nothing any more, and says so', async () => {
+  await gateway.security.end('SIGTERM');
+  expect((await realm('close')).stdout).toContain('is closed');
+  await expect(startSecurity()).rejects.toThrow();
+  await realm('new-epoch', '--old-database-is-closed');
+  await startSecurity();
+  await gateway.live(1);
+}, 120_000);
