@@ -29,10 +29,16 @@ interface PolicyOptions {
 }
 
 function flat(resource: ResourceView): object {
-  return { ...resource, backend: resource.backend.url, networks: resource.backend.networks };
+  const { url, networks, readsContent, xForwarded, passFields = [] } = resource.backend;
+  const settings = [
+    ...(readsContent ? ['reads-content'] : []),
+    ...(xForwarded ? ['x-forwarded'] : []),
+    ...passFields.map((field) => `pass-field ${field}`),
+  ];
+  return { ...resource, backend: url, networks, settings };
 }
 
-const RESOURCE_COLUMNS = ['name', 'kind', 'authority', 'backend', 'networks'];
+const RESOURCE_COLUMNS = ['name', 'kind', 'authority', 'backend', 'networks', 'settings'];
 const POLICY_COLUMNS = ['name', 'groups', 'resources', 'methods', 'paths', 'context'];
 
 /** `sallyport resource …` and `sallyport policy …` */
