@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -41,7 +41,7 @@ export interface FarmSize {
 }
 
 /** A server of ours with what it takes to start it again. */
-interface Server {
+export interface Server {
   readonly name: string;
   readonly host: Host;
   readonly app: 'security' | 'proxy';
@@ -117,7 +117,7 @@ export class Farm {
     server.process = await this.#launch(server, options.clockOffsetMs ?? 0);
   }
 
-  /** Waits until so many Proxies hold a live lease. */
+  /** Waits until so many Proxies hold a live lease; processes of one identity are one Proxy. */
   async live(count: number = this.proxies.length): Promise<void> {
     for (let i = 0; i < 600; i++) {
       const { proxies } = await this.status();
@@ -185,6 +185,25 @@ export class Farm {
     const server = { name: host.name, host, app: 'proxy', environment } as const;
     const process_ = await this.#launch(server, 0);
     this.proxies.push({ ...server, environment, process: process_ });
+  }
+
+  /** Starts a second process with the identity of a Proxy, as a host that was cloned, or a volume that two processes share. */
+  async addTwin(of: Server): Promise<Server> {
+    const name = `${of.name}b`;
+    const host = this.network.addHost(name, of.host.address.replace('10.77.3.', '10.77.5.'));
+    const data = join(this.folder, name);
+    cpSync(join(this.folder, of.name), data, { recursive: true });
+    const { SALLYPORT_JOIN_TOKEN: _, ...rest } = of.environment;
+    const environment = {
+      ...rest,
+      SALLYPORT_DATA: data,
+      SALLYPORT_LISTEN: `${host.address}:${PORTS.devices}`,
+      SALLYPORT_HEALTH_LISTEN: `${host.address}:${PORTS.health}`,
+    };
+    const server = { name, host, app: 'proxy', environment } as const;
+    const twin = { ...server, environment, process: await this.#launch(server, 0) };
+    this.proxies.push(twin);
+    return twin;
   }
 
   #launch(server: Pick<Server, 'app' | 'host' | 'environment' | 'name'>, clockOffsetMs: number): Promise<AppProcess> {

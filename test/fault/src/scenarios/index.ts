@@ -5,6 +5,7 @@ import { nodes } from './nodes.ts';
 import { proxies } from './proxies.ts';
 import { quota } from './quota.ts';
 import { redis } from './redis.ts';
+import { restore } from './restore.ts';
 import { revocation } from './revocation.ts';
 import { rolling } from './rolling.ts';
 import type { Scenario } from './scenario.ts';
@@ -17,6 +18,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   rolling,
   redis,
   revocation,
+  restore,
   clocks,
   quota,
   links,

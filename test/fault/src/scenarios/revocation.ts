@@ -33,8 +33,10 @@ export const revocation: Scenario = {
     for (const [name, troubles, bounded] of [
       ['Proxies cut off from Security or frozen', proxyTroubles, true],
       ['Security nodes frozen or cut off too', allTroubles, false],
+      [TWIN, twinTroubles, true],
     ] as const) {
       say(name);
+      if (name === TWIN) await beginTwin(farm);
       const faults = new Faults(troubles(farm), seed);
       const result = await new RevocationRounds(farm, devices, seed + 1, SPACING_MS).run(Math.ceil(rounds / 4));
       await faults.stop();
@@ -52,6 +54,21 @@ export const revocation: Scenario = {
   },
 };
 
+const TWIN = 'two processes of one Proxy, one of them cut off or frozen';
+
+/** The first Proxy runs twice from now on; devices are spread over both. */
+async function beginTwin(farm: Farm): Promise<void> {
+  const twin = await farm.addTwin(farm.proxies[0]!);
+  const origins = [farm.proxies[0]!, twin].map(({ environment }) => `ws://${environment['SALLYPORT_LISTEN']}`);
+  await farm.operator.call({ method: 'PUT', path: '/v1/sites/here', body: { origins } });
+}
+
+/** Troubles of the twins alone: while one is silent, the other one beats under the same name. */
+function twinTroubles(farm: Farm): (random: () => number) => Trouble[] {
+  const twins = [farm.proxies[0]!, farm.proxies.at(-1)!];
+  return proxyTroubles({ network: farm.network, nodes: farm.nodes, proxies: twins });
+}
+
 /** A trouble that begins, and what ends it. */
 interface Trouble {
   readonly weight: number;
@@ -64,7 +81,11 @@ const one = <T>(random: () => number, all: readonly T[]): T => all[Math.floor(ra
  * What can happen between Proxies and Security. The way from a Proxy to its backends stays whole: what it had sent
  * before a line went dead, and the network delivers later, is beyond anybody's reach.
  */
-function proxyTroubles({ network, proxies, nodes }: Farm): (random: () => number) => Trouble[] {
+function proxyTroubles({
+  network,
+  proxies,
+  nodes,
+}: Pick<Farm, 'network' | 'proxies' | 'nodes'>): (random: () => number) => Trouble[] {
   return (random) => {
     const proxy = one(random, proxies);
     const node = one(random, nodes);
