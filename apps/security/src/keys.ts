@@ -95,21 +95,26 @@ async function ensureHandshakeKeys(access: AccessContext): Promise<void> {
   const [newest] = (await loadHandshakeKeys(access)).keys;
   const createdAt = await storeTime(access);
   if (newest && createdAt - newest.createdAt < HANDSHAKE_ROTATE_MS) return;
-  const stored = await access.store.transaction(({ tables }) => tables.keys.count({ where: { purpose: 'handshake' } }));
-  await ensureKey(access, 'handshake', async () => {
-    const pair = access.crypto.generateKeyPair();
-    const kid = 1 + (access.crypto.randomBytes(4).reduce((value, byte) => value * 256 + byte, 0) % 0x7fffffff);
-    const publicPart = { kid, key: formatBase64Url(pair.publicKey) };
-    return {
-      // Numbered, so that of several nodes that make one together only one stores it.
-      id: `handshake-${stored + 1}`,
-      purpose: 'handshake',
-      publicPart,
-      secret: pair.secretKey,
-      createdAt,
-      expiresAt: createdAt + HANDSHAKE_TTL_MS,
-    };
-  });
+  await ensureKey(access, 'handshake', () => newHandshakeKey(access));
+}
+
+/** A handshake key that no other has the number of; it is nowhere yet. */
+export async function newHandshakeKey(access: AccessContext): Promise<RealmKey> {
+  const { stored, createdAt } = await access.store.transaction(async ({ tables, now }) => ({
+    stored: await tables.keys.count({ where: { purpose: 'handshake' } }),
+    createdAt: now(),
+  }));
+  const pair = access.crypto.generateKeyPair();
+  const kid = 1 + (access.crypto.randomBytes(4).reduce((value, byte) => value * 256 + byte, 0) % 0x7fffffff);
+  return {
+    // Numbered, so that of several nodes that make one together only one stores it.
+    id: `handshake-${stored + 1}`,
+    purpose: 'handshake',
+    publicPart: { kid, key: formatBase64Url(pair.publicKey) },
+    secret: pair.secretKey,
+    createdAt,
+    expiresAt: createdAt + HANDSHAKE_TTL_MS,
+  };
 }
 
 function kidOf(key: RealmKey): number {

@@ -38,6 +38,11 @@ export class LiveKeys {
     this.#keys = keys;
   }
 
+  /** Reads the keys again, because they were changed here. */
+  async reread(): Promise<void> {
+    await this.#read();
+  }
+
   /** Follows the farm: reads the keys again when they have changed, publishes one that every node has. */
   async follow({ mapVersion, awake }: KeyView): Promise<void> {
     if (mapVersion !== this.#keys.mapVersion) await this.#read();

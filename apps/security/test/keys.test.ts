@@ -1,8 +1,8 @@
-import { StoreError } from '@sallyport/access';
+import { replaceHandshakeKeys, StoreError } from '@sallyport/access';
 import { DeviceEstablish, decodeHint, MESSAGE_TYPES, parseBase64Url, publicKeyOf } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import { Handshakes } from '../src/handshakes.ts';
-import { openRealmKeys } from '../src/keys.ts';
+import { newHandshakeKey, openRealmKeys } from '../src/keys.ts';
 import { LiveKeys } from '../src/live-keys.ts';
 import type { RealmContext } from '../src/realm-context.ts';
 import { siteMapSigner } from '../src/site-map.ts';
@@ -77,6 +77,23 @@ test('a new handshake key is in no site map until every node that is awake can a
   expect(keys).toHaveLength(2);
   for (const node of [a, b]) expect(await answerTo(node, keys[0]!.kid)).toBe('HS2');
   for (const node of [a, b]) expect(await answerTo(node, first)).toBe('HS2');
+});
+
+test('keys in wrong hands are replaced at once: no node takes the old one, and site maps name it as revoked', async () => {
+  const { a, b, tell } = await farm();
+  const stolen = a.keys.newestKid;
+  const by = { actor: 'olga', reason: 'a backup was stolen' };
+  const revoked = await replaceHandshakeKeys(a.access, await newHandshakeKey(a.access), by);
+  expect(revoked).toEqual([stolen]);
+  await a.liveKeys.reread();
+  const { keys, revoked: named } = await mapOf(b);
+  expect(named).toEqual([stolen]);
+  expect(keys.map(({ kid }) => kid)).toEqual([a.keys.newestKid]);
+  expect(await answerTo(b, a.keys.newestKid)).toBe('HS2');
+  await tell(b);
+  for (const node of [a, b]) expect(await answerTo(node, stolen)).toBe('UNKNOWN_KID');
+  const rows = await a.access.store.transaction(({ tables }) => tables.keys.list({ where: { purpose: 'handshake' } }));
+  expect(rows.filter(({ secret }) => secret !== null)).toHaveLength(1);
 });
 
 test('a node that was silent while a key was published reads it when a device comes with it', async () => {

@@ -192,6 +192,7 @@ export {
   publishHandshakeKey,
   type RealmKey,
   readMapKeys,
+  replaceHandshakeKeys,
   retireHandshakeKeys,
   rewrapRealm,
   storeRealmKey,

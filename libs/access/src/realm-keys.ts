@@ -1,4 +1,5 @@
-import type { AccessContext } from './context.ts';
+import { change } from './change.ts';
+import type { AccessContext, Actor } from './context.ts';
 import { kekOf, PURPOSES } from './keyring.ts';
 import { bumpMapVersion, getRealm } from './realm.ts';
 import { resealRows } from './sealed-store.ts';
@@ -74,6 +75,27 @@ export async function retireHandshakeKeys(access: AccessContext): Promise<void> 
     if (over.length === 0) return;
     await bumpMapVersion(transaction);
     for (const { id } of over) await keys.update({ where: { id } }, { retiredAt: now, secret: null });
+  });
+}
+
+/**
+ * Takes all handshake keys out of use but a new one, which is published at once: for keys that may be in wrong hands. Their
+ * secrets are erased, site maps name them as revoked. Gives their kids.
+ */
+export async function replaceHandshakeKeys(
+  access: AccessContext,
+  key: RealmKey,
+  by: Actor,
+): Promise<readonly number[]> {
+  const secret = access.keyring.wrap(key.secret, PURPOSES.key(access.store.realm, key.id));
+  return change(access, by, async (begun) => {
+    const { keys } = begun.tables;
+    const old = await keys.list({ where: { purpose: 'handshake', retiredAt: null } });
+    await bumpMapVersion(begun);
+    for (const { id } of old) await keys.update({ where: { id } }, { retiredAt: begun.at, secret: null });
+    await keys.insert({ ...key, secret, publishedAt: begun.at, retiredAt: null });
+    begun.audit('handshake-keys.replace', key.id);
+    return old.map(({ publicPart }) => (publicPart as unknown as HandshakePart).kid);
   });
 }
 

@@ -434,6 +434,15 @@ export type JoinTokenInput = Static<typeof JoinTokenInput>;
 export const JoinTokenView = Type.Object({ token: Type.String(), expiresAt: Time }, { ...CLOSED, $id: 'JoinToken' });
 export type JoinTokenView = Static<typeof JoinTokenView>;
 
+export const HandshakeKeysView = Type.Object(
+  {
+    kid: Type.Integer({ minimum: 1, description: 'the new key' }),
+    revoked: Type.Array(Type.Integer({ minimum: 1 }), { description: 'keys that are good for nothing any more' }),
+  },
+  { ...CLOSED, $id: 'HandshakeKeys' },
+);
+export type HandshakeKeysView = Static<typeof HandshakeKeysView>;
+
 export const SiteInput = Type.Object(
   {
     origins: Type.Array(

@@ -6,6 +6,7 @@ export {
   CodeView,
   DatabaseView,
   GroupView,
+  HandshakeKeysView,
   InstallationView,
   JoinTokenInput,
   JoinTokenView,

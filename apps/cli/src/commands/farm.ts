@@ -1,4 +1,5 @@
 import type {
+  HandshakeKeysView,
   JoinTokenView,
   ProxyRevocationView,
   ProxyView,
@@ -165,6 +166,22 @@ function addRealmCommands(program: Command): void {
         ),
       );
     });
+  realm
+    .command('replace-handshake-keys')
+    .description('take all handshake keys of Security out of use but a new one, because they may be in wrong hands')
+    .action(replaceHandshakeKeys);
+}
+
+async function replaceHandshakeKeys(_options: object, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  if (!globals.reason)
+    throw new CliError('why? replacing the keys of Security needs a reason', 'add: --reason "a backup was stolen"');
+  const { reason } = globals;
+  const view = await withAdmin(globals, (admin) =>
+    admin.call<HandshakeKeysView>('POST', '/v1/handshake-keys/replace', { reason }),
+  );
+  if (globals.json) return printJson(view);
+  say`✔ key ${String(view.kid)} is the only one now; devices learn of it by themselves, links with ${view.revoked.join(', ')} are refused\n`;
 }
 
 function parseJsonOrText(text: string): unknown {

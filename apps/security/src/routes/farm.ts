@@ -5,12 +5,14 @@ import {
   listSites,
   putSite,
   removeNode,
+  replaceHandshakeKeys,
   revokeProxy,
   settingsOf,
   untilProxyGone,
 } from '@sallyport/access';
 import { formatBase64Url } from '@sallyport/channel';
 import {
+  HandshakeKeysView,
   JoinTokenInput,
   JoinTokenView,
   ProxyRevocationView,
@@ -23,6 +25,7 @@ import {
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { waitingNode } from '../in-force.ts';
+import { newHandshakeKey } from '../keys.ts';
 import type { AdminRoutes } from './admin.ts';
 import { actorOf, Done, NameParam, NodeParam, operation } from './operation.ts';
 import { forceView, WAIT_LIMIT } from './revoking.ts';
@@ -87,6 +90,20 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
     '/v1/realm',
     operation('realm.change', 'Change settings of the realm', RealmSettings, { body: RealmSettingsPatch }),
     async (request) => changeSettings(access, request.body as Partial<RealmSettings>, actorOf(request)),
+  );
+  service.post(
+    '/v1/handshake-keys/replace',
+    operation(
+      'handshakeKeys.replace',
+      'Take all handshake keys out of use but a new one: for keys that may be in wrong hands',
+      HandshakeKeysView,
+    ),
+    async (request) => {
+      const by = actorOf(request);
+      const revoked = await replaceHandshakeKeys(access, await newHandshakeKey(access), by);
+      await context.liveKeys.reread();
+      return { kid: context.keys.newestKid, revoked: [...revoked] };
+    },
   );
   service.get('/v1/status', operation('status.get', 'What runs, computed from live answers', StatusView), async () =>
     statusOf(routes),
