@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { FORBIDDEN_HOSTS } from '../../../libs/channel/test/hostile.ts';
 import { mayReach, resolveBackend } from '../src/backend/address.ts';
 
 test.each([
@@ -28,13 +29,17 @@ test('a name is resolved, and only addresses in named networks count', async () 
   expect(found.length).toBeGreaterThan(0);
 });
 
+const addressOf = (host: string): string => new URL(`http://${host}/`).hostname.replace(/^\[|\]$/g, '');
+
+test.each(FORBIDDEN_HOSTS)('%s may not be reached, however it is written', (host) => {
+  expect(mayReach(addressOf(host), [])).toBe(false);
+});
+
 const corpus = new URL('../../../../shared/corpora/ssrf/forbidden-hosts.json', import.meta.url);
 
 test.runIf(existsSync(corpus))('no address of the list of forbidden hosts may be reached', () => {
   const { hosts } = JSON.parse(readFileSync(corpus, 'utf8')) as { hosts: string[] };
-  const addresses = hosts
-    .filter((host) => URL.canParse(`http://${host}/`))
-    .map((host) => new URL(`http://${host}/`).hostname.replace(/^\[|\]$/g, ''));
+  const addresses = hosts.filter((host) => URL.canParse(`http://${host}/`)).map(addressOf);
   expect(addresses.length).toBeGreaterThan(50);
   for (const address of addresses) expect(mayReach(address, []), address).toBe(false);
 });

@@ -74,7 +74,7 @@ export {
   type SourceGroup,
   setAccountGroups,
 } from './directory/groups.ts';
-export { addDirectoryUser, bindIdentity, findIdentity } from './directory/identities.ts';
+export { bindIdentity, findIdentity } from './directory/identities.ts';
 export {
   applyMigration,
   type MigrationConflict,

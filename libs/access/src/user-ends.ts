@@ -3,6 +3,7 @@ import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import { endUser } from './revocation.ts';
 import type { UserRow } from './tables.ts';
+import { groupsOf, type UserWithGroups } from './users.ts';
 
 /**
  * Removes a user: everything of theirs ends with a log entry, whose index it gives, and the name is free again. Their
@@ -42,8 +43,8 @@ export async function removeUser(access: AccessContext, name: string, requestId:
  * Gives a user another name; everything of theirs goes on, and backends hear the new name.
  * @throws AccessError ERR_ACCESS_INVALID when the name comes from a directory, ERR_ACCESS_CONFLICT when it is taken
  */
-export async function renameUser(access: AccessContext, name: string, to: string, by: Actor): Promise<void> {
-  await changeRealm(access, by, async (change) => {
+export async function renameUser(access: AccessContext, name: string, to: string, by: Actor): Promise<UserWithGroups> {
+  return changeRealm(access, by, async (change) => {
     const { users } = change.tables;
     const user = await users.find({ name });
     if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${name}`);
@@ -53,6 +54,7 @@ export async function renameUser(access: AccessContext, name: string, to: string
     await users.update({ where: { id: user.id } }, { name: to });
     await change.rereadRights([user.id]);
     change.audit('user.rename', `${name} is ${to}`);
+    return { user: { ...user, name: to }, groups: await groupsOf(change, user.id) };
   });
 }
 

@@ -1,19 +1,24 @@
 import { type Change, change as changeRealm, repeated } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { endSignIns } from './credentials.ts';
+import { checkProvider, expectAccount } from './directory/provider-users.ts';
 import { AccessError } from './errors.ts';
 import { randomId } from './ids.ts';
 import { namesOf } from './pages.ts';
 import { endUser } from './revocation.ts';
 import { standing } from './standing.ts';
 import type { Transaction } from './store.ts';
-import type { GroupRow, MemberRow, UserRow } from './tables.ts';
+import type { GroupRow, MemberRow, RevocationRow, UserRow } from './tables.ts';
 
 /** What may be said of a user; what is absent stays as it is. */
 export interface UserChange {
   readonly displayName?: string;
   readonly password?: string;
   readonly groups?: readonly string[];
+  /** The provider at which a new user signs in. */
+  readonly directory?: string;
+  /** What their account is called there. */
+  readonly account?: string;
   /** Whether sessions go on after a new password. */
   readonly keepSessions?: boolean;
 }
@@ -38,11 +43,14 @@ export async function putUser(
   return changeRealm(access, by, async (begun) => {
     const { users } = begun.tables;
     const before = await users.find({ name });
-    const user = before ?? newUser(access, { name, displayName: name, directory: '', createdAt: begun.at });
+    if (change.directory !== undefined) await checkProvider(begun, { name, before, directory: change.directory });
+    const { directory = '' } = change;
+    const user = before ?? newUser(access, { name, displayName: name, directory, createdAt: begun.at });
     if (user.directory !== '' && passwordHash !== undefined) {
       throw new AccessError('ERR_ACCESS_INVALID', `${name} signs in at ${user.directory}: there is no password here`);
     }
     if (!before) await users.insert(user);
+    if (!before && change.account !== undefined) await expectAccount(begun, user, change.account);
     const changed = {
       ...(change.displayName === undefined ? {} : { displayName: change.displayName }),
       ...(passwordHash === undefined ? {} : { passwordHash }),
@@ -129,19 +137,24 @@ export async function listUsers(
  * Enabling again revives none of them. The same id gives the same entry.
  * @throws AccessError ERR_ACCESS_CONFLICT when the id stands for another change or another user
  */
-export async function disableUser(access: AccessContext, name: string, requestId: string, by: Actor): Promise<number> {
+export async function disableUser(
+  access: AccessContext,
+  name: string,
+  requestId: string,
+  by: Actor,
+): Promise<Pick<RevocationRow, 'index' | 'subject'>> {
   return changeRealm(access, by, async (change) => {
     const user = await getUser(change, name);
     const revocation = { requestId, kind: 'user', subject: user.id } as const;
     const before = await repeated(change, revocation);
     if (before) {
       change.unchanged();
-      return before.index;
+      return before;
     }
     const row = await change.enter(revocation);
     await endUser(change, { subject: user.id, at: change.at, reason: by.reason });
     change.audit('user.disable', name);
-    return row.index;
+    return row;
   });
 }
 

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
-  addDirectoryUser,
   claimBinding,
   confirmBinding,
   listBindings,
   putDirectory,
+  putUser,
   refuseBinding,
   removeUser,
   type UserRow,
@@ -20,8 +20,9 @@ async function provider(): Promise<AccessContext> {
   return access;
 }
 
-function add(access: AccessContext, name: string, account?: string): Promise<UserRow> {
-  return addDirectoryUser(access, name, { directory: 'idp', displayName: name, account }, BY);
+async function add(access: AccessContext, name: string, account?: string): Promise<UserRow> {
+  const named = account === undefined ? {} : { account };
+  return (await putUser(access, name, { directory: 'idp', displayName: name, ...named }, BY)).user;
 }
 
 const claims = (over: object = {}) => ({ directory: 'idp', subject: 's-1', login: 'x', email: undefined, ...over });

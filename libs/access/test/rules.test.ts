@@ -162,8 +162,8 @@ test('disabling a user ends everything of theirs, and enabling again revives not
   await login(access, installation.id, key!);
   const { code } = await issueCode(access, 'ada', undefined, BY);
   expect(await listSessions(access, { all: false, limit: 100 })).toHaveLength(1);
-  const index = await disableUser(access, 'ada', 'request-1', BY);
-  expect(await disableUser(access, 'ada', 'request-1', BY)).toBe(index);
+  const { index } = await disableUser(access, 'ada', 'request-1', BY);
+  expect(await disableUser(access, 'ada', 'request-1', BY)).toMatchObject({ index });
   await enableUser(access, 'ada', BY);
   expect(await listSessions(access, { all: false, limit: 100 })).toHaveLength(0);
   expect(await login(access, installation.id, key!)).toBeUndefined();

@@ -82,8 +82,8 @@ test.each(['removed', 'deactivated'])(
 test('a request id is good for one change of one user', async () => {
   const { access } = await scene();
   for (const name of ['ada', 'bob']) await putUser(access, name, {}, BY);
-  const index = await disableUser(access, 'ada', ID, BY);
-  expect(await disableUser(access, 'ada', ID, BY)).toBe(index);
+  const { index } = await disableUser(access, 'ada', ID, BY);
+  expect(await disableUser(access, 'ada', ID, BY)).toMatchObject({ index });
   await expect(disableUser(access, 'bob', ID, BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
   const { id } = (await userOf(access, 'bob'))!;
   const app = { requestId: ID, kind: 'app', subject: 'a@1' } as const;

@@ -12,6 +12,7 @@ import {
 import { concat, encodeText, parseHex } from '../src/bytes.ts';
 import { requestDecoder, responseDecoder } from '../src/http-decoder.ts';
 import { checkPath, checkRequest, checkResponse, passedFields, pathUnder } from '../src/http-rules.ts';
+import { HOSTILE_PATHS } from './hostile.ts';
 import { hasShared, readShared } from './third-party.ts';
 
 class Collected<Head> {
@@ -180,6 +181,10 @@ test('drops hop-by-hop fields of a response and what Connection names', () => {
     ['etag', '"1"'],
   ];
   expect(checkResponse({ status: 200, fields })).toEqual([['etag', '"1"']]);
+});
+
+test.each(HOSTILE_PATHS)('refuses the hostile path %j', (path) => {
+  expect(() => checkPath(path)).toThrow(expect.objectContaining({ code: 'ERR_CHANNEL_HTTP_REFUSED' }));
 });
 
 test.runIf(hasShared)('refuses every hostile path but those whose dots are only in the query', () => {

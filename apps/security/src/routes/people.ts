@@ -1,5 +1,4 @@
 import {
-  addDirectoryUser,
   confirmBinding,
   disableUser,
   enableUser,
@@ -89,14 +88,10 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     '/v1/users/:name',
     operation('users.put', 'Create or change a user', User, { params: NameParam, body: UserInput }),
     async (request) => {
-      const { directory, account, ...change } = request.body;
-      const { name } = request.params;
-      const by = actorOf(request);
+      const { account, directory } = request.body;
       if (account !== undefined && directory === undefined)
         throw new ProblemError(422, 'ERR_ACCESS_INVALID', 'an account is one of a directory: name that, too');
-      if (directory !== undefined)
-        await addDirectoryUser(access, name, { directory, displayName: change.displayName ?? name, account }, by);
-      const user = await putUser(access, name, change, by);
+      const user = await putUser(access, request.params.name, request.body, actorOf(request));
       bus.publish('entries');
       await whenInForce(context, user.ended);
       return userView(user);
@@ -108,10 +103,9 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     async (request) => {
       const by = actorOf(request);
       const requestId = requestIdOf(request) ?? randomId(access.crypto);
-      const index = await disableUser(access, request.params.name, requestId, by);
+      const { index, subject } = await disableUser(access, request.params.name, requestId, by);
       const force = await untilInForce(waitingNode(context), { index }, WAIT_LIMIT);
-      const found = (await findUser(access, request.params.name))!;
-      return revocationView(context, { index, kind: 'user', subject: found.user.id, reason: by.reason }, force);
+      return revocationView(context, { index, kind: 'user', subject, reason: by.reason }, force);
     },
   );
   service.post<{ Params: NameParam }>(
@@ -141,9 +135,9 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     operation('users.rename', 'Give a user another name', User, { params: NameParam, body: UserRename }),
     async (request) => {
       const { name } = request.body;
-      await renameUser(access, request.params.name, name, actorOf(request));
+      const user = await renameUser(access, request.params.name, name, actorOf(request));
       bus.publish('entries');
-      return userView((await findUser(access, name))!);
+      return userView(user);
     },
   );
   const groups = operation('groups.list', 'Groups by name, a page of them', Type.Array(GroupView), {

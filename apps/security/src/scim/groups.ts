@@ -69,7 +69,7 @@ interface GroupWrite {
  * else has changed the group since; then it begins anew, as if it had come after the other.
  */
 function write(context: RealmContext, client: ScimClient, of: GroupWrite): Promise<WrittenGroup | undefined> {
-  return oneAfterAnother(`${client.directory}/${of.subject}`, async () => {
+  return oneAfterAnother(context.access, `${client.directory}/${of.subject}`, async () => {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const before = await findGroup(context, client, of.subject);
       if (!before && !of.isNew) return undefined;
@@ -248,7 +248,7 @@ export function removeScimGroup(
   { directory, by }: ScimClient,
   subject: string,
 ): Promise<number | undefined> {
-  return oneAfterAnother(`${directory}/${subject}`, () =>
+  return oneAfterAnother(access, `${directory}/${subject}`, () =>
     changeAccounts(access, by, (begun) => removeDirectoryGroup(begun, directory, subject)),
   );
 }
