@@ -75,6 +75,7 @@ export {
   setAccountGroups,
 } from './directory/groups.ts';
 export { bindIdentity, findIdentity } from './directory/identities.ts';
+export { endProviderSessions, type LoggedOut, type ProviderLogout } from './directory/logout.ts';
 export {
   applyMigration,
   type MigrationConflict,

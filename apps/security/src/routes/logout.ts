@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { revoke, type SessionRow } from '@sallyport/access';
+import { endProviderSessions, type ProviderLogout } from '@sallyport/access';
 import { DirectoryError, type LogoutOrder } from '@sallyport/directory';
 import { ProblemError } from '@sallyport/http-service';
 import type { OidcSettings } from '@sallyport/security-api';
@@ -26,10 +25,13 @@ export function addLogoutRoute(service: FastifyInstance, context: RealmContext):
         .oidc(row)
         .readLogout(body?.logout_token ?? '')
         .catch(refuse);
-      const sessions = await sessionsOf(context, { name, settings: row.settings as unknown as OidcSettings, order });
-      const index = await endSessions(context, { name, order, sessions });
+      const { accounts } = row.settings as unknown as OidcSettings;
+      const { ended, index } = await endProviderSessions(context.access, {
+        directory: name,
+        ...logoutOf(order, name, accounts),
+      });
       await whenInForce(context, index);
-      context.log.info({ directory: name, ended: sessions.length }, 'a provider has logged somebody out');
+      context.log.info({ directory: name, ended }, 'a provider has logged somebody out');
       return reply.header('cache-control', 'no-store').code(200).send();
     },
   );
@@ -46,40 +48,13 @@ function refuse(error: unknown): never {
   );
 }
 
-/**
- * The live sessions that the provider means: those of its session id, and when it names the user, those of theirs that it
- * vouched for, but for the ones that are known to be of another session there.
- */
-async function sessionsOf(
-  { access }: RealmContext,
-  { name, settings, order }: { name: string; settings: OidcSettings; order: LogoutOrder },
-): Promise<readonly SessionRow[]> {
-  const where = { directory: name, endedAt: null };
-  const { session: providerSession, subject } = order;
-  return access.store.transaction(async ({ tables }) => {
-    const named =
-      providerSession === undefined ? [] : await tables.sessions.list({ where: { ...where, providerSession } });
-    if (subject === undefined) return named;
-    const { accounts } = settings;
-    const by = accounts === undefined ? { directory: name, subject } : { directory: accounts, externalId: subject };
-    const account = await tables.identities.find(by);
-    if (!account || account.userId === '') return named;
-    const others = await tables.sessions.list({ where: { ...where, userId: account.userId } });
-    const unnamed = others.filter((row) => providerSession === undefined || row.providerSession === null);
-    return [...named, ...unnamed];
-  });
-}
-
-/** Ends each with an id made from the token's, so that a provider that repeats itself changes nothing. */
-async function endSessions(
-  { access }: RealmContext,
-  { name, order, sessions }: { name: string; order: LogoutOrder; sessions: readonly SessionRow[] },
-): Promise<number> {
-  let index = 0;
-  for (const { id } of sessions) {
-    const requestId = createHash('sha256').update(`${name}\0${order.id}\0${id}`).digest('hex').slice(0, 32);
-    const by = { actor: `directory ${name}`, reason: `signed out at ${name}` };
-    index = (await revoke(access, { requestId, kind: 'session', subject: id }, by)).index;
-  }
-  return index;
+/** Whose sessions an order means: its subject is known here, or in the directory that has the provider's accounts. */
+function logoutOf(
+  { id, session, subject }: LogoutOrder,
+  name: string,
+  accounts: string | undefined,
+): Omit<ProviderLogout, 'directory'> {
+  if (subject === undefined) return { id, session, account: undefined };
+  const account = accounts === undefined ? { directory: name, subject } : { directory: accounts, externalId: subject };
+  return { id, session, account };
 }

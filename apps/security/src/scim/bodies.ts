@@ -51,7 +51,23 @@ export function addBodyParsers(service: FastifyInstance): void {
 /** What a DELETE carries means nothing (RFC 9110, section 9.3.5). */
 async function parseBody({ method }: FastifyRequest, body: Buffer): Promise<unknown> {
   if (body.length === 0 || method === 'DELETE') return undefined;
-  return parseJsonInTurns(body.toString('utf8').replace(/^\uFEFF/, ''), new Pace());
+  const pace = new Pace();
+  return parseJsonInTurns(await decodeInTurns(body, pace), pace);
+}
+
+/** Bytes that are decoded in one turn. */
+const DECODED_BYTES = 1024 * 1024;
+
+/** The text of a body (RFC 8259, section 8.1: a byte order mark is passed over), in turns. */
+async function decodeInTurns(body: Buffer, pace: Pace): Promise<string> {
+  const decoder = new TextDecoder('utf-8');
+  const parts: string[] = [];
+  for (let at = 0; at < body.length; at += DECODED_BYTES) {
+    parts.push(decoder.decode(body.subarray(at, at + DECODED_BYTES), { stream: true }));
+    if (at > 0) await pace.rest();
+  }
+  parts.push(decoder.decode());
+  return parts.join('');
 }
 
 /** The body of a request. @throws ScimError when it is no object */

@@ -162,6 +162,7 @@ async function membershipChange(
   for (const [member, isIn] of wanted) {
     if (isIn) add.add(member);
     else remove.push(member);
+    if (pace.spend()) await pace.rest();
   }
   if (!replaced) return { add: [...add], remove };
   const leaving: string[] = [];
