@@ -25,7 +25,7 @@ export const UserInput = Type.Object(
     /** A new user of an OpenID provider that does not push its users: the first sign-in with a code binds the account. */
     directory: Type.Optional(Name),
     /** What their account there is called: login, verified mail address or id. Absent: like the user. */
-    account: Type.Optional(Type.String({ minLength: 1, maxLength: 256, pattern: '^[^\\u0000-\\u001f]*$' })),
+    account: Type.Optional(Text({ minLength: 1, maxLength: 256 })),
   },
   { ...CLOSED, $id: 'UserInput' },
 );

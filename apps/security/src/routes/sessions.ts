@@ -93,8 +93,8 @@ export function addSessionRoutes(service: FastifyInstance, context: RealmContext
     },
   );
   const Listing = Type.Object({
-    limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
-    before: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,14}$' })),
+    limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$', description: 'a number from 1 to 999' })),
+    before: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,14}$', description: 'a number from 1' })),
     all: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
   });
   service.get<{ Querystring: Static<typeof Listing> }>(
