@@ -213,7 +213,7 @@ export class Gateway {
   }
 
   async #startProxy(i: number): Promise<AppProcess> {
-    const { token } = await this.call('POST', '/v1/join-tokens', { name: `p${i}`, site: SITE });
+    const { token } = await this.call('POST', '/v1/join-tokens', { name: `p${i}`, site: SITE, replace: true });
     return AppProcess.start('proxy', {
       environment: {
         SALLYPORT_DATA: join(this.#folder, `p${i}-${Date.now()}`),

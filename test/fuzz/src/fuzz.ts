@@ -110,7 +110,10 @@ class Attack {
       else if (choice < 4) await throwBytes(random, this.#gateway.phonePort);
       else {
         if (!channel || channel.closed) {
-          channel = await RawChannel.open(this.#gateway.origin, record, chanNo++);
+          channel = await RawChannel.open(this.#gateway.origin, record, {
+            chanNo: chanNo++,
+            wild: random.chance(0.3),
+          });
           this.channels += 1;
         }
         channel?.throw(random);

@@ -29,15 +29,27 @@ const MAX_FRAMES_BYTES = 65_519;
 const MAX_BACKLOG_BYTES = 2_000_000;
 const OPEN_TIMEOUT_MS = 20_000;
 
+interface Thrown {
+  readonly type: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly data: Uint8Array;
+}
+
 /** A channel of a signed-in device that sends whatever it likes. */
 export class RawChannel {
   readonly #socket: WebSocket;
   readonly #records: RecordLayer;
+  /** Most channels keep to the rules of frames, so that what streams carry gets far. */
+  readonly #wild: boolean;
   #nextStream = 1;
+  /** Streams whose end was not sent. */
+  readonly #open: number[] = [];
   closed = false;
 
-  private constructor(socket: WebSocket, records: RecordLayer) {
+  private constructor(socket: WebSocket, records: RecordLayer, wild: boolean) {
     this.#socket = socket;
+    this.#wild = wild;
     this.#records = records;
     socket.on('close', () => {
       this.closed = true;
@@ -45,7 +57,11 @@ export class RawChannel {
   }
 
   /** Undefined when the Proxy lets nobody in at this moment. */
-  static async open(origin: string, record: DeviceRecord, chanNo: number): Promise<RawChannel | undefined> {
+  static async open(
+    origin: string,
+    record: DeviceRecord,
+    { chanNo, wild }: { readonly chanNo: number; readonly wild: boolean },
+  ): Promise<RawChannel | undefined> {
     const socket = new WebSocket(`${origin}${ENDPOINT_PATH}`, SUBPROTOCOL, { perMessageDeflate: false });
     socket.on('error', () => undefined);
     const { session } = record;
@@ -69,13 +85,13 @@ export class RawChannel {
       socket.terminate();
       return undefined;
     }
-    return new RawChannel(socket, new RecordLayer(opening.readWelcome(answer).transport));
+    return new RawChannel(socket, new RecordLayer(opening.readWelcome(answer).transport), wild);
   }
 
   /** Sends one record of random frames, or of no frames at all. */
   throw(random: Random): void {
     if (this.closed || this.#socket.bufferedAmount > MAX_BACKLOG_BYTES) return this.end();
-    const frames = random.chance(0.05) ? random.bytes(random.size(2_000)) : this.#frames(random);
+    const frames = this.#wild && random.chance(0.05) ? random.bytes(random.size(2_000)) : this.#frames(random);
     this.#socket.send(this.#records.seal(frames));
   }
 
@@ -93,37 +109,46 @@ export class RawChannel {
       end = writeFrame(buffer, end, frame);
     }
     const all = buffer.subarray(0, end);
-    return random.chance(0.1) ? random.mutated(all).subarray(0, MAX_FRAMES_BYTES) : all;
+    return this.#wild && random.chance(0.1) ? random.mutated(all).subarray(0, MAX_FRAMES_BYTES) : all;
   }
 
-  #frame(random: Random): { type: number; flags: number; stream: number; data: Uint8Array } {
-    const stream = Math.max(1, this.#nextStream - 2 * random.below(6));
-    const flags = random.chance(0.3) ? 1 : 0;
+  #frame(random: Random): Thrown {
+    if (this.#wild && random.chance(0.3)) return this.#wildFrame(random);
+    const fin = random.chance(0.2);
     const choice = random.below(20);
-    if (choice < 7) {
-      this.#nextStream += 2;
-      return { type: FRAME_TYPES.OPEN, flags, stream: this.#nextStream, data: opening(random) };
+    if (choice < 7 || this.#open.length === 0) return this.#opening(random, fin);
+    const at = random.below(this.#open.length);
+    const stream = this.#open[at]!;
+    if (choice < 15) {
+      if (fin) this.#open.splice(at, 1);
+      const data = choice < 13 ? streamBytes(random) : random.bytes(1);
+      return { type: FRAME_TYPES.DATA, flags: fin ? 1 : 0, stream, data };
     }
-    if (choice < 13) return { type: FRAME_TYPES.DATA, flags, stream, data: streamBytes(random) };
-    if (choice === 13) return { type: FRAME_TYPES.RESET, flags: 0, stream, data: encodeUint(random.below(80), 2) };
-    if (choice === 14)
-      return {
-        type: FRAME_TYPES.WINDOW,
-        flags: 0,
-        stream: random.pick([0, stream]),
-        data: encodeUint(random.below(300_000), 4),
-      };
-    if (choice === 15) return { type: FRAME_TYPES.PING, flags: 0, stream: 0, data: random.bytes(8) };
-    if (choice === 16) return { type: FRAME_TYPES.CONTEXT, flags: 0, stream: 0, data: context(random) };
-    if (choice === 17) return { type: FRAME_TYPES.DATA, flags: 0, stream, data: random.bytes(1) };
-    if (choice === 18) return { type: FRAME_TYPES.PAD, flags: 0, stream: 0, data: random.bytes(random.below(40)) };
-    const odd = random.pick([FRAME_TYPES.PONG, FRAME_TYPES.GOAWAY, 0x80, 0xff]);
-    return {
-      type: random.chance(0.9) ? odd : random.below(256),
-      flags: 0,
-      stream: 0,
-      data: random.bytes(random.pick([6, 8])),
-    };
+    if (choice === 15) {
+      this.#open.splice(at, 1);
+      return { type: FRAME_TYPES.RESET, flags: 0, stream, data: encodeUint(random.below(80), 2) };
+    }
+    if (choice === 16)
+      return { type: FRAME_TYPES.WINDOW, flags: 0, stream, data: encodeUint(random.below(300_000), 4) };
+    if (choice === 17) return { type: FRAME_TYPES.PING, flags: 0, stream: 0, data: random.bytes(8) };
+    if (choice === 18 && random.chance(0.1))
+      return { type: FRAME_TYPES.CONTEXT, flags: 0, stream: 0, data: context(random) };
+    return { type: FRAME_TYPES.PAD, flags: 0, stream: 0, data: random.bytes(random.below(40)) };
+  }
+
+  #opening(random: Random, fin: boolean): Thrown {
+    const stream = this.#nextStream;
+    this.#nextStream += 2;
+    if (!fin) this.#open.push(stream);
+    return { type: FRAME_TYPES.OPEN, flags: fin ? 1 : 0, stream, data: opening(random) };
+  }
+
+  /** A frame after which a Proxy most often ends the channel. */
+  #wildFrame(random: Random): Thrown {
+    const odd = random.pick([FRAME_TYPES.PONG, FRAME_TYPES.GOAWAY, FRAME_TYPES.NOTICE, 0x80, 0xff]);
+    const type = random.chance(0.5) ? odd : random.below(256);
+    const data = random.bytes(random.pick([0, 2, 4, 6, 8, random.size(300)]));
+    return { type, flags: random.below(4), stream: random.pick([0, 1, this.#nextStream]), data };
   }
 }
 
