@@ -88,7 +88,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** What is to be done at the end of this turn of the event loop. */
   #flush: (() => void) | undefined;
   #recheckDue = false;
-  readonly held: HeldMemory = new HeldMemory();
+  #held: HeldMemory | undefined;
 
   constructor({ farm, socket, grant, context, transport }: ChannelStart) {
     this.#farm = farm;
@@ -348,6 +348,11 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   handlerFailed(error: unknown): void {
     this.#farm.log.error({ err: error, ...this.#about() }, 'a stream failed');
+  }
+
+  get held(): HeldMemory {
+    this.#held ??= new HeldMemory();
+    return this.#held;
   }
 
   spend(pieces: number): void {

@@ -45,7 +45,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   /** Content that waits: for a connection, or for rights that are being read. Its credit is not given back. */
   #held: Uint8Array[] = [];
   /** Small pieces of content are put together before they go on. */
-  readonly #pieces: Pieces = new Pieces((bytes) => this.#take(bytes));
+  #pieces: Pieces | undefined;
   /** The backend's socket has no room: small pieces wait until it has. */
   #full = false;
   #received = 0;
@@ -111,6 +111,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#declared !== undefined && this.#received > this.#declared) {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'more content than declared');
     }
+    this.#pieces ??= new Pieces((part) => this.#take(part));
     this.#pieces.add(bytes);
   }
 
@@ -121,7 +122,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     }
     this.#requestDone = true;
     if (!this.#sending) return;
-    this.#pieces.flush();
+    this.#pieces?.flush();
     this.#release();
   }
 
@@ -152,13 +153,13 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     this.#sending = true;
     for (const bytes of this.#held) this.#pass(bytes);
     this.#held = [];
-    this.#pieces.flush();
+    this.#pieces?.flush();
     if (this.#requestDone) this.#call?.finish();
   }
 
   room(): void {
     this.#full = false;
-    this.#pieces.flush();
+    this.#pieces?.flush();
     if (!this.#full) this.#credit();
   }
 
@@ -240,7 +241,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (look !== 'pass') return this.refuse(look);
     for (const bytes of this.#held) this.#pass(bytes);
     this.#held = [];
-    if (!this.#full || this.#requestDone) this.#pieces.flush();
+    if (!this.#full || this.#requestDone) this.#pieces?.flush();
     if (this.#requestDone) this.#call?.finish();
   }
 
@@ -267,6 +268,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
 
   /** What came in one call goes on together; small pieces wait while nothing can go on. */
   #passPieces(): void {
+    if (!this.#pieces) return;
     const taken = this.#pieces.count();
     if (taken === 0) return;
     if (taken > 1) this.#host.spend(taken);
