@@ -10,6 +10,8 @@ export interface CallOptions {
   readonly body?: object;
   readonly reason?: string;
   readonly id?: string;
+  /** Refuse to replace what is there. */
+  readonly onlyNew?: boolean;
 }
 
 const TIMEOUT_MS = 120_000;
@@ -56,6 +58,7 @@ export class AdminClient {
         ...(token ? { authorization: `Bearer ${token}` } : {}),
         ...(options.reason === undefined ? {} : { 'sallyport-reason': encodeURIComponent(options.reason) }),
         ...(options.id === undefined ? {} : { 'sallyport-request': options.id }),
+        ...(options.onlyNew ? { 'if-none-match': '*' } : {}),
         ...(options.body ? { 'content-type': 'application/json' } : {}),
       },
       body: options.body ? JSON.stringify(options.body) : null,
@@ -70,5 +73,6 @@ export class AdminClient {
 }
 
 function refusal(status: number, { title = `status ${status}`, code }: { title?: string; code?: string }): CliError {
-  return new CliError(`${title} (${code ?? status})`, status === 401 ? 'run: sallyport login' : undefined);
+  // Codes are for programs; what people need is in the title.
+  return new CliError(title, status === 401 ? 'run: sallyport login' : undefined, code);
 }

@@ -168,7 +168,17 @@ export {
   type OperatorView,
 } from './operators.ts';
 export { BusyError, type PlaceLimits, Places } from './places.ts';
-export { grantedResources, type PolicySet, putPolicy, putResource, readPolicySet, removeRight } from './policies.ts';
+export {
+  changePolicy,
+  changeResource,
+  grantedResources,
+  type PolicySet,
+  type PutOptions,
+  putPolicy,
+  putResource,
+  readPolicySet,
+  removeRight,
+} from './policies.ts';
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
 export {
   findProxy,

@@ -1,5 +1,13 @@
 import { isOwnField, speaksForProxy } from '@sallyport/channel';
-import type { AccessRule, Backend, PolicyInput, ResourceGrant, ResourceInput } from '@sallyport/security-api';
+import type {
+  AccessRule,
+  Backend,
+  PolicyChange,
+  PolicyInput,
+  ResourceChange,
+  ResourceGrant,
+  ResourceInput,
+} from '@sallyport/security-api';
 import { change } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
@@ -74,32 +82,72 @@ async function changeRights(
   });
 }
 
-/** Creates or replaces a resource. @throws StoreError ERR_STORE_CONFLICT when another one has the authority. */
+/** Whether something of that name may be there already. */
+export interface PutOptions {
+  readonly onlyNew?: boolean;
+}
+
+/**
+ * Creates or replaces a resource.
+ * @throws AccessError ERR_ACCESS_CONFLICT when another one has the authority, or `onlyNew` one has the name; ERR_ACCESS_INVALID
+ */
 export async function putResource(
   access: AccessContext,
   name: string,
   input: ResourceInput,
   by: Actor,
+  options: PutOptions = {},
 ): Promise<ResourceRow> {
-  const row: ResourceRow = {
-    name,
-    kind: input.kind,
-    authority: input.authority,
-    title: input.title ?? name,
-    backend: input.backend as unknown as Json,
-  };
-  if (!URL.canParse(input.backend.url))
-    throw new AccessError('ERR_ACCESS_INVALID', 'the URL of the backend is not valid');
-  for (const network of input.backend.networks) checkNetwork(network);
-  for (const field of input.backend.passFields ?? []) checkPassField(field);
-  const matching = input.backend.url.startsWith('tcp:') === (input.kind === 'tcp');
-  if (!matching)
-    throw new AccessError('ERR_ACCESS_INVALID', 'a tcp resource has a tcp:// backend, an http one http(s)://');
+  const row = resourceRow(name, input);
   await changeRights(access, { action: 'resource.put', subject: name, by }, async ({ tables }) => {
+    await refuseTaken(tables, row);
     const { name: _, ...columns } = row;
-    if ((await tables.resources.update({ where: { name } }, columns)) === 0) await tables.resources.insert(row);
+    const there = await tables.resources.find({ name }, 'update');
+    if (there && options.onlyNew) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a resource ${name} already`);
+    if (there) await tables.resources.update({ where: { name } }, columns);
+    else await tables.resources.insert(row);
   });
   return row;
+}
+
+/**
+ * Changes what is named of a resource; null takes an optional setting of its backend away (RFC 7396).
+ * @throws AccessError ERR_ACCESS_NOT_FOUND, and like `putResource`
+ */
+export async function changeResource(
+  access: AccessContext,
+  name: string,
+  changed: ResourceChange,
+  by: Actor,
+): Promise<ResourceRow> {
+  let row: ResourceRow | undefined;
+  await changeRights(access, { action: 'resource.change', subject: name, by }, async ({ tables }) => {
+    const before = await tables.resources.find({ name }, 'update');
+    if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${name}`);
+    const { backend, ...rest } = changed;
+    const merged = { ...(before.backend as unknown as Backend), ...backend };
+    const kept = Object.entries(merged).filter(([, value]) => value !== null);
+    const { kind, authority, title } = before;
+    row = resourceRow(name, { kind, authority, title, ...rest, backend: Object.fromEntries(kept) as Backend });
+    await refuseTaken(tables, row);
+    const { name: _, ...columns } = row;
+    await tables.resources.update({ where: { name } }, columns);
+  });
+  return row!;
+}
+
+async function refuseTaken({ resources }: Transaction['tables'], { name, authority }: ResourceRow): Promise<void> {
+  const taken = (await resources.list({ where: { authority } })).find((other) => other.name !== name);
+  if (taken) throw new AccessError('ERR_ACCESS_CONFLICT', `the resource ${taken.name} has the authority ${authority}`);
+}
+
+function resourceRow(name: string, { kind, authority, title, backend }: ResourceInput): ResourceRow {
+  if (!URL.canParse(backend.url)) throw new AccessError('ERR_ACCESS_INVALID', 'the URL of the backend is not valid');
+  for (const network of backend.networks) checkNetwork(network);
+  for (const field of backend.passFields ?? []) checkPassField(field);
+  if (backend.url.startsWith('tcp:') !== (kind === 'tcp'))
+    throw new AccessError('ERR_ACCESS_INVALID', 'a tcp resource has a tcp:// backend, an http one http(s)://');
+  return { name, kind, authority, title: title ?? name, backend: backend as unknown as Json };
 }
 
 /** @throws AccessError ERR_ACCESS_INVALID for a field that no setting lets pass, or that passes without one. */
@@ -120,31 +168,76 @@ function checkNetwork(network: string): void {
   }
 }
 
-/** Creates or replaces a policy. @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group or resource. */
+/**
+ * Creates or replaces a policy.
+ * @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group or resource, ERR_ACCESS_CONFLICT when `onlyNew` one has the name
+ */
 export async function putPolicy(
   access: AccessContext,
   name: string,
   input: PolicyInput,
   by: Actor,
+  options: PutOptions = {},
 ): Promise<PolicyRow> {
   const { groups, resources, ...rule } = input;
   const row: PolicyRow = { name, groups, resources, rule: rule as unknown as Json };
   await changeRights(access, { action: 'policy.put', subject: name, by }, async ({ tables }) => {
-    for (const group of groups) {
-      if (!(await tables.groups.find({ name: group })))
-        throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${group}`);
-    }
-    for (const resource of resources) {
-      const found = await tables.resources.find({ name: resource });
-      if (!found) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${resource}`);
-    }
+    await checkNamed(tables, input);
     const { name: _, ...columns } = row;
-    if ((await tables.policies.update({ where: { name } }, columns)) === 0) await tables.policies.insert(row);
+    const there = await tables.policies.find({ name }, 'update');
+    if (there && options.onlyNew) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a policy ${name} already`);
+    if (there) await tables.policies.update({ where: { name } }, columns);
+    else await tables.policies.insert(row);
   });
   return row;
 }
 
-/** Removes a resource or a policy; false when there was none. */
+/** Changes what is named of a policy. @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown policy, group or resource */
+export async function changePolicy(
+  access: AccessContext,
+  name: string,
+  changed: PolicyChange,
+  by: Actor,
+): Promise<PolicyRow> {
+  let row: PolicyRow | undefined;
+  await changeRights(access, { action: 'policy.change', subject: name, by }, async ({ tables }) => {
+    const before = await tables.policies.find({ name }, 'update');
+    if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no policy ${name}`);
+    const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rule } = changed;
+    const lists = {
+      groups: changedList(groups ?? (before.groups as string[]), addGroups, removeGroups),
+      resources: changedList(resources ?? (before.resources as string[]), addResources, removeResources),
+    };
+    await checkNamed(tables, lists);
+    const merged = Object.entries({ ...(before.rule as object), ...rule }).filter(([, value]) => value !== null);
+    row = { name, ...lists, rule: Object.fromEntries(merged) as Json };
+    await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule });
+  });
+  return row!;
+}
+
+function changedList(list: readonly string[], add: readonly string[] = [], remove: readonly string[] = []): string[] {
+  return [...new Set([...list, ...add])].filter((item) => !remove.includes(item));
+}
+
+async function checkNamed(
+  tables: Transaction['tables'],
+  { groups, resources }: { readonly groups: readonly string[]; readonly resources: readonly string[] },
+): Promise<void> {
+  for (const group of groups) {
+    if (!(await tables.groups.find({ name: group })))
+      throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${group}`);
+  }
+  for (const resource of resources) {
+    const found = await tables.resources.find({ name: resource }, 'share');
+    if (!found) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${resource}`);
+  }
+}
+
+/**
+ * Removes a resource or a policy; false when there was none. A resource leaves every policy and site that names it: another one
+ * of its name is not open to anybody from the start.
+ */
 export async function removeRight(
   access: AccessContext,
   table: 'resources' | 'policies',
@@ -155,6 +248,20 @@ export async function removeRight(
   const action = table === 'resources' ? 'resource.remove' : 'policy.remove';
   await changeRights(access, { action, subject: name, by }, async ({ tables }) => {
     removed = await tables[table].remove({ where: { name } });
+    if (table === 'resources') await leave(tables, name);
   });
   return removed > 0;
+}
+
+async function leave({ policies, sites }: Transaction['tables'], resource: string): Promise<void> {
+  for (const { name, resources } of await policies.list({}, 'update')) {
+    const left = (resources as string[]).filter((other) => other !== resource);
+    if (left.length < (resources as string[]).length) await policies.update({ where: { name } }, { resources: left });
+  }
+  for (const { name, resources } of await sites.list({}, 'update')) {
+    const left = (resources as string[]).filter((other) => other !== resource);
+    // A site that names nothing serves everything: one whose last resource goes keeps the name, which leads nowhere.
+    if (left.length > 0 && left.length < (resources as string[]).length)
+      await sites.update({ where: { name } }, { resources: left });
+  }
 }

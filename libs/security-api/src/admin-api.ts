@@ -1,4 +1,4 @@
-import Type, { type Static } from 'typebox';
+import Type, { type Static, type TNull, type TSchema, type TUnion } from 'typebox';
 import { Backend, ContextRule, RevocationKind } from './grant.ts';
 import { Text } from './text.ts';
 
@@ -91,6 +91,38 @@ export const ResourceInput = Type.Object(
 );
 export type ResourceInput = Static<typeof ResourceInput>;
 
+/** What null takes away, and what is not named stays (RFC 7396). */
+function orNull<Schema extends TSchema>(schema: Schema): TUnion<[Schema, TNull]> {
+  return Type.Union([schema, Type.Null()], { description: 'what it is, or null to take it away' });
+}
+
+const { url, networks, ca, readsContent, xForwarded, passFields, delegate } = Backend.properties;
+
+/** A change of a resource: what it does not name stays as it is. */
+export const ResourceChange = Type.Object(
+  {
+    kind: Type.Optional(ResourceInput.properties.kind),
+    authority: Type.Optional(ResourceInput.properties.authority),
+    title: Type.Optional(ResourceInput.properties.title),
+    backend: Type.Optional(
+      Type.Object(
+        {
+          url: Type.Optional(url),
+          networks: Type.Optional(networks),
+          ca: Type.Optional(orNull(ca)),
+          readsContent: Type.Optional(orNull(readsContent)),
+          xForwarded: Type.Optional(orNull(xForwarded)),
+          passFields: Type.Optional(orNull(passFields)),
+          delegate: Type.Optional(orNull(delegate)),
+        },
+        CLOSED,
+      ),
+    ),
+  },
+  { ...CLOSED, $id: 'ResourceChange' },
+);
+export type ResourceChange = Static<typeof ResourceChange>;
+
 export const ResourceView = Type.Object(
   { name: Type.String(), ...ResourceInput.properties, title: Type.String() },
   { ...CLOSED, $id: 'Resource' },
@@ -116,6 +148,23 @@ export const PolicyInput = Type.Object(
   { ...CLOSED, $id: 'PolicyInput' },
 );
 export type PolicyInput = Static<typeof PolicyInput>;
+
+/** A change of a policy: what it does not name stays as it is; lists are replaced, or added to and taken from. */
+export const PolicyChange = Type.Object(
+  {
+    groups: Type.Optional(Names),
+    addGroups: Type.Optional(Names),
+    removeGroups: Type.Optional(Names),
+    resources: Type.Optional(Names),
+    addResources: Type.Optional(Names),
+    removeResources: Type.Optional(Names),
+    context: Type.Optional(ContextRule),
+    methods: Type.Optional(orNull(PolicyInput.properties.methods)),
+    paths: Type.Optional(orNull(PolicyInput.properties.paths)),
+  },
+  { ...CLOSED, $id: 'PolicyChange' },
+);
+export type PolicyChange = Static<typeof PolicyChange>;
 
 export const PolicyView = Type.Object({ name: Type.String(), ...PolicyInput.properties }, { ...CLOSED, $id: 'Policy' });
 export type PolicyView = Static<typeof PolicyView>;

@@ -72,6 +72,24 @@ test('it survives a restart of everything without a new login', async () => {
   await page.getByText('intranet.example · http').waitFor();
 }, 120_000);
 
+test('a resource and a policy are changed without losing what is not named, and never replaced by mistake', async () => {
+  const run = (...args: readonly string[]) => sallyport(['--data', folder, ...args]);
+  const url = ['--authority', 'wiki.example', '--backend', 'http://127.0.0.1:9'];
+  const added = await run('resource', 'add', 'wiki', ...url, '--title', 'Wiki');
+  expect(added.stderr).toContain('--network 127.0.0.0/8');
+  const again = await run('resource', 'add', 'wiki', ...url);
+  expect(again.code).toBe(1);
+  expect(again.stderr).toContain('sallyport resource set wiki');
+  expect((await run('resource', 'set', 'wiki', '--network', '127.0.0.0/8')).stderr).toBe('');
+  const { stdout } = await run('resource', 'show', 'wiki');
+  for (const line of [/title +Wiki/, /url +http:\/\/127.0.0.1:9/, /networks +127.0.0.0\/8/])
+    expect(stdout).toMatch(line);
+  const wrong = await run('resource', 'set', 'wiki', '--authority', 'WIKI');
+  expect(wrong.stderr).toContain('authority: expected a host in lower case');
+  expect(wrong.stderr).not.toMatch(/ERR_|pattern/);
+  await run('resource', 'remove', 'wiki');
+}, 60_000);
+
 test('revoked by the operator it is out at once, and says why', async () => {
   const sessions = JSON.parse((await sallyport(['--data', folder, '--json', 'session', 'list'])).stdout) as {
     id: string;

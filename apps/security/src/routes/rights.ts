@@ -1,7 +1,24 @@
-import { type PolicyRow, putPolicy, putResource, type ResourceRow, removeRight } from '@sallyport/access';
+import {
+  changePolicy,
+  changeResource,
+  type PolicyRow,
+  type PutOptions,
+  putPolicy,
+  putResource,
+  type ResourceRow,
+  removeRight,
+} from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
-import { PolicyInput, PolicyView, ResourceInput, ResourceTrial, ResourceView } from '@sallyport/security-api';
-import type { FastifyInstance } from 'fastify';
+import {
+  PolicyChange,
+  PolicyInput,
+  PolicyView,
+  ResourceChange,
+  ResourceInput,
+  ResourceTrial,
+  ResourceView,
+} from '@sallyport/security-api';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, NameParam, operation } from './operation.ts';
@@ -14,6 +31,11 @@ function resourceView({ name, kind, authority, title, backend }: ResourceRow): R
 function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
   const { context = {}, ...rest } = rule as unknown as Pick<PolicyView, 'context' | 'methods' | 'paths'>;
   return { name, groups: groups as string[], resources: resources as string[], context, ...rest };
+}
+
+/** A client that must not replace anything says so (RFC 9110, section 13.1.2). */
+function putOptions({ headers }: FastifyRequest): PutOptions {
+  return { onlyNew: headers['if-none-match'] === '*' };
 }
 
 /** Resources and policies. */
@@ -33,7 +55,28 @@ export function addRightRoutes(service: FastifyInstance, { access, bus, proxies 
       body: ResourceInput,
     }),
     async (request) => {
-      const row = await putResource(access, request.params.name, request.body, actorOf(request));
+      const row = await putResource(access, request.params.name, request.body, actorOf(request), putOptions(request));
+      bus.publish('entries');
+      return resourceView(row);
+    },
+  );
+  service.get<{ Params: NameParam }>(
+    '/v1/resources/:name',
+    operation('resources.get', 'One resource', ResourceView, { params: NameParam }),
+    async ({ params: { name } }) => {
+      const row = await access.store.transaction(({ tables }) => tables.resources.find({ name }));
+      if (!row) throw new ProblemError(404, 'ERR_SECURITY_RESOURCE', `there is no resource ${name}`);
+      return resourceView(row);
+    },
+  );
+  service.patch<{ Params: NameParam; Body: ResourceChange }>(
+    '/v1/resources/:name',
+    operation('resources.change', 'Change what is named of a resource; null takes a setting away', ResourceView, {
+      params: NameParam,
+      body: ResourceChange,
+    }),
+    async (request) => {
+      const row = await changeResource(access, request.params.name, request.body, actorOf(request));
       bus.publish('entries');
       return resourceView(row);
     },
@@ -62,7 +105,19 @@ export function addRightRoutes(service: FastifyInstance, { access, bus, proxies 
     '/v1/policies/:name',
     operation('policies.put', 'Create or replace a policy', PolicyView, { params: NameParam, body: PolicyInput }),
     async (request) => {
-      const row = await putPolicy(access, request.params.name, request.body, actorOf(request));
+      const row = await putPolicy(access, request.params.name, request.body, actorOf(request), putOptions(request));
+      bus.publish('entries');
+      return policyView(row);
+    },
+  );
+  service.patch<{ Params: NameParam; Body: PolicyChange }>(
+    '/v1/policies/:name',
+    operation('policies.change', 'Change what is named of a policy', PolicyView, {
+      params: NameParam,
+      body: PolicyChange,
+    }),
+    async (request) => {
+      const row = await changePolicy(access, request.params.name, request.body, actorOf(request));
       bus.publish('entries');
       return policyView(row);
     },

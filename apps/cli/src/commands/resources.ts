@@ -1,0 +1,182 @@
+import { readFileSync } from 'node:fs';
+import type { ResourceTrial, ResourceView } from '@sallyport/security-api';
+import { type Command, Option } from 'commander';
+import { CliError, printJson, printRows } from '../output.ts';
+import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { doubtsOf } from '../resource-doubts.ts';
+import { say, warn } from '../terminal.ts';
+import { userPath } from '../user-path.ts';
+
+interface ResourceOptions {
+  readonly authority?: string;
+  readonly backend?: string;
+  readonly network?: string[];
+  readonly ca?: string;
+  readonly title?: string;
+  readonly readsContent?: boolean;
+  readonly xForwarded?: boolean;
+  readonly passField?: string[];
+  readonly delegate?: string;
+  readonly delegateAudience?: string;
+  readonly unset?: string[];
+}
+
+/** Columns of a list of resources. */
+export const RESOURCE_COLUMNS: readonly string[] = [
+  'name',
+  'title',
+  'kind',
+  'authority',
+  'backend',
+  'networks',
+  'settings',
+];
+
+/** A resource as a row of a table; `settings` are those that are not the usual ones. */
+export function flatResource(resource: ResourceView): object {
+  const { url, networks, ca, readsContent, xForwarded, passFields = [], delegate } = resource.backend;
+  const settings = [
+    ...(ca === undefined ? [] : ['ca']),
+    ...(readsContent ? ['reads-content'] : []),
+    ...(xForwarded ? ['x-forwarded'] : []),
+    ...passFields.map((field) => `pass-field ${field}`),
+    ...(delegate ? [`delegate ${delegate.directory}`] : []),
+  ];
+  return { ...resource, backend: url, networks, settings };
+}
+
+/** `sallyport resource add|set|show|test` */
+export function addResourceCommands(resource: Command): void {
+  const add = resource
+    .command('add <name>')
+    .description('create a resource')
+    .requiredOption('--authority <host[:port]>', 'what devices write in their URLs')
+    .requiredOption('--backend <url>', 'where it really is: http://, https:// or tcp://');
+  addSettings(add).action(addResource);
+  const set = resource
+    .command('set <name>')
+    .description('change a resource; what is not named stays')
+    .option('--authority <host[:port]>', 'what devices write in their URLs')
+    .option('--backend <url>', 'where it really is: http://, https:// or tcp://');
+  addSettings(set)
+    .addOption(
+      new Option('--unset <settings...>', 'take these away').choices([
+        'ca',
+        'readsContent',
+        'xForwarded',
+        'passFields',
+        'delegate',
+      ]),
+    )
+    .action(setResource);
+  resource
+    .command('show <name>')
+    .description('everything about one resource')
+    .action(async (name: string, _options, command: Command) => {
+      const globals = globalsOf(command);
+      const view = await withAdmin(globals, (admin) => admin.call<ResourceView>('GET', pathOf(name)));
+      if (globals.json) return printJson(view);
+      for (const [setting, value] of settingsOf(view)) say`${setting.padEnd(14)} ${value}\n`;
+      sayDoubts(view);
+    });
+  resource
+    .command('test <name>')
+    .description('let the Proxies try the backend, and say what is wrong; fails when a Proxy does not reach it')
+    .action(testResource);
+}
+
+function addSettings(command: Command): Command {
+  return command
+    .option('--network <cidr...>', 'private or loopback networks that the backend may lie in')
+    .option('--ca <file>', 'PEM of the CA of an https backend')
+    .option('--title <text>', 'name to show')
+    .option('--reads-content', 'the backend reads all content: any method may have some, connections are kept after it')
+    .option('--x-forwarded', 'tell the backend by X-Forwarded-For, -Host and -Proto, too')
+    .option('--pass-field <names...>', 'fields of devices that pass although backends take them from a proxy in front')
+    .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
+    .option('--delegate-audience <audience>', 'for whom that token is');
+}
+
+function pathOf(name: string): string {
+  return `/v1/resources/${encodeURIComponent(name)}`;
+}
+
+/** A field of a body when there is something to say of it. */
+export function given<Value>(name: string, value: Value | undefined): Record<string, Value> {
+  return value === undefined ? {} : { [name]: value };
+}
+
+/** Says how to change what is there already, to who tried to add it. */
+export function suggestSet(what: string, name: string): (error: unknown) => never {
+  return (error) => {
+    const { message, code } = error as CliError;
+    const there = code === 'ERR_ACCESS_CONFLICT' && message.endsWith('already');
+    throw there ? new CliError(message, `change it: sallyport ${what} set ${name} …`, code) : error;
+  };
+}
+
+function backendOf(name: string, options: ResourceOptions): Record<string, unknown> {
+  const { delegate, delegateAudience } = options;
+  return {
+    ...given('url', options.backend),
+    ...given('networks', options.network),
+    ...given('ca', options.ca === undefined ? undefined : readFileSync(userPath(options.ca), 'utf8')),
+    ...given('readsContent', options.readsContent),
+    ...given('xForwarded', options.xForwarded),
+    ...given('passFields', options.passField),
+    ...given('delegate', delegate && { directory: delegate, audience: delegateAudience ?? name }),
+    ...Object.fromEntries((options.unset ?? []).map((setting) => [setting, null])),
+  };
+}
+
+function headOf({ authority, title, backend }: ResourceOptions): Record<string, unknown> {
+  const kind = backend === undefined ? undefined : backend.startsWith('tcp:') ? 'tcp' : 'http';
+  return { ...given('kind', kind), ...given('authority', authority), ...given('title', title) };
+}
+
+async function addResource(name: string, options: ResourceOptions, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  const body = { ...headOf(options), backend: { networks: [], ...backendOf(name, options) } };
+  const reason = reasonOf(globals, 'resource add');
+  const view = await withAdmin(globals, (admin) =>
+    admin.call<ResourceView>('PUT', pathOf(name), { body, reason, onlyNew: true }),
+  ).catch(suggestSet('resource', name));
+  printRows([flatResource(view)], RESOURCE_COLUMNS, globals.json);
+  sayDoubts(view);
+}
+
+async function setResource(name: string, options: ResourceOptions, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  const backend = backendOf(name, options);
+  const body = { ...headOf(options), ...given('backend', Object.keys(backend).length > 0 ? backend : undefined) };
+  if (Object.keys(body).length === 0)
+    throw new CliError('what is to change?', 'sallyport resource set --help shows it');
+  const reason = reasonOf(globals, 'resource set');
+  const view = await withAdmin(globals, (admin) => admin.call<ResourceView>('PATCH', pathOf(name), { body, reason }));
+  printRows([flatResource(view)], RESOURCE_COLUMNS, globals.json);
+  sayDoubts(view);
+}
+
+/** Says at once what would else show as a backend that does not answer; on standard error, for people. */
+function sayDoubts(view: ResourceView): void {
+  for (const doubt of doubtsOf(view)) warn`note: ${doubt}\n`;
+}
+
+function settingsOf({ name, title, kind, authority, backend }: ResourceView): [string, string][] {
+  const all = { name, title, kind, authority, ...backend };
+  return Object.entries(all).map(([setting, value]) => [setting, setting === 'ca' ? 'a PEM' : wordsOf(value)]);
+}
+
+function wordsOf(value: unknown): string {
+  if (Array.isArray(value)) return value.join(', ') || '(none)';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+async function testResource(name: string, _options: unknown, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  const { tries } = await withAdmin(globals, (admin) => admin.call<ResourceTrial>('POST', `${pathOf(name)}/test`));
+  printRows(tries, ['proxy', 'ok', 'reason', 'detail', 'ms'], globals.json);
+  if (tries.length === 0)
+    throw new CliError('no Proxy is connected to the node that was asked', 'see where they beat: sallyport status');
+  if (tries.some(({ ok }) => !ok)) process.exitCode = 1;
+}

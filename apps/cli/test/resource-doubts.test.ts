@@ -1,0 +1,28 @@
+import type { ResourceView } from '@sallyport/security-api';
+import { expect, test } from 'vitest';
+import { doubtsOf } from '../src/resource-doubts.ts';
+
+function resource(url: string, networks: string[] = [], ca?: string): ResourceView {
+  const backend = { url, networks, ...(ca === undefined ? {} : { ca }) };
+  return { name: 'r', title: 'r', kind: url.startsWith('tcp:') ? 'tcp' : 'http', authority: 'r.corp', backend };
+}
+
+test.each([
+  ['http://127.0.0.1:8080', [], undefined, ['--network 127.0.0.0/8']],
+  ['http://10.1.2.3', [], undefined, ['--network 10.1.2.3/32']],
+  ['tcp://[::1]:22', [], undefined, ['--network ::1/128']],
+  ['http://10.1.2.3', ['192.168.0.0/16'], undefined, ['lies in no network']],
+  ['http://10.1.2.3', ['10.0.0.0/8'], undefined, []],
+  ['tcp://[fd00::1]:22', ['fc00::/7'], undefined, []],
+  ['http://wiki.corp', [], undefined, ['--network']],
+  ['http://wiki', [], undefined, ['--network']],
+  ['https://wiki.corp', ['10.0.0.0/8'], undefined, ['--ca']],
+  ['https://wiki.corp', ['10.0.0.0/8'], 'PEM', []],
+  ['https://127.0.0.1:1', [], undefined, ['--network', '--ca']],
+  ['https://www.example.com', [], undefined, []],
+  ['http://93.184.216.34', [], undefined, []],
+])('%s with networks %j and CA %s', (url, networks, ca, words) => {
+  const doubts = doubtsOf(resource(url, networks, ca));
+  expect(doubts).toHaveLength(words.length);
+  for (const [i, word] of words.entries()) expect(doubts[i]).toContain(word);
+});
