@@ -8,6 +8,8 @@ import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
 
 const ROUNDS = 20;
+/** Far longer than a round takes, on however slow a machine, ms. */
+const LIMIT_MS = 60_000;
 const gateway = await Gateway.start();
 await gateway.addUser('ada');
 afterAll(() => gateway.stop());
@@ -62,7 +64,7 @@ async function writeUntilDead(round: number, done: Acknowledged, dead: () => boo
   };
   await Promise.race([
     Promise.all([users(), logins(), logins(), logins()]),
-    new Promise((resolve) => setTimeout(resolve, 15_000)),
+    new Promise((resolve) => setTimeout(resolve, LIMIT_MS)),
   ]);
 }
 
@@ -70,8 +72,12 @@ test(`everything killed ${ROUNDS} times in the middle of writes: nothing that wa
   const done: Acknowledged = { users: [], sessions: [], revoked: [] };
   for (let round = 0; round < ROUNDS; round++) {
     let dead = false;
+    const enough = { users: done.users.length + 2, sessions: done.sessions.length + 1 };
     const writing = writeUntilDead(round, done, () => dead);
-    await new Promise((resolve) => setTimeout(resolve, 400 + ((round * 37) % 300)));
+    // Killed at some moment after writes of both kinds were acknowledged, however long those take.
+    await expect.poll(() => done.users.length, { timeout: LIMIT_MS }).toBeGreaterThanOrEqual(enough.users);
+    await expect.poll(() => done.sessions.length, { timeout: LIMIT_MS }).toBeGreaterThanOrEqual(enough.sessions);
+    await new Promise((resolve) => setTimeout(resolve, (round * 37) % 300));
     await killEverything();
     dead = true;
     await gateway.restartSecurity('SIGKILL');
@@ -96,7 +102,7 @@ test(`everything killed ${ROUNDS} times in the middle of writes: nothing that wa
   expect(done.revoked.filter((sid) => byId.get(sid)!.endedAt === null)).toEqual([]);
   const status = (await gateway.operator.call('GET', '/v1/status')) as { audit: { intact: boolean } };
   expect(status.audit.intact).toBe(true);
-}, 300_000);
+}, 900_000);
 
 test('a new key-encryption key wraps everything anew, and devices notice nothing', async () => {
   const device = await gateway.device('ada');

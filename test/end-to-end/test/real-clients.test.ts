@@ -13,7 +13,8 @@ import { runCommand, sallyport, startSallyport } from '../src/run-command.ts';
 const GIB = 1024 ** 3;
 const backend = await startBackend();
 const echo = await startTcpEcho();
-const gateway = await Gateway.start();
+// A machine that is busy with a GiB answers beats late: nothing here is about the end of a lease.
+const gateway = await Gateway.start({ environment: { SALLYPORT_LEASE_MS: '30000' } });
 await gateway.addResource('wiki', 'wiki.corp', backend.url);
 await gateway.addResource('shell', 'shell.corp:22', echo.url, 'tcp');
 await gateway.addUser('ada');
@@ -93,7 +94,7 @@ test('curl moves 1 GiB down and up whole, and the memory of the Proxy stays flat
     `Proxy memory: idle ${idle.toFixed(0)} MiB, peak ${down.toFixed(0)} MiB down and ${up.toFixed(0)} MiB up for 1 GiB`,
   );
   expect(Math.max(down, up) - idle).toBeLessThan(64);
-}, 300_000);
+}, 900_000);
 
 test('sallyport device fetch saves a file and uploads one', async () => {
   const file = join(folder, 'fetched');
