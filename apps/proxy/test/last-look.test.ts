@@ -9,7 +9,7 @@ import {
   prefix8,
 } from '@sallyport/channel';
 import { afterEach, expect, test } from 'vitest';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { HttpExchange } from '../src/streams/http.ts';
 import { Passage } from '../src/streams/passage.ts';
 import { TcpExchange } from '../src/streams/tcp.ts';
@@ -263,4 +263,31 @@ test('the path of a WebSocket goes out as it was matched, whatever a URL parser 
   sink.data(encodeRequestHead({ method: 'GET', scheme: 'http', authority: 'wiki.corp', path, fields: [] }));
   await until(() => server.read.length > 0);
   expect(server.read.join('').split('\r\n')[0]).toBe(`GET ${path} HTTP/1.1`);
+});
+
+test('a WebSocket answers pings and closes only after a look', async () => {
+  const pongs: string[] = [];
+  const closes: number[] = [];
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  const accepted = new Promise<WebSocket>((resolve) => server.on('connection', resolve));
+  await new Promise<void>((resolve) => server.once('listening', resolve));
+  closing.push(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const host = new TestHost({ url, networks: ['127.0.0.0/8'] });
+  const sink = new WebSocketExchange({ host, stream: testStream(2).stream });
+  closing.push(() => sink.reset());
+  sink.data(head('GET'));
+  const socket = await accepted;
+  socket.on('pong', (data) => void pongs.push(String(data)));
+  socket.on('close', (code) => void closes.push(code));
+  socket.ping('one');
+  await until(() => pongs.length === 1);
+  host.state.rights = 0;
+  socket.ping('two');
+  sink.end();
+  await sleep(30);
+  expect([pongs, closes]).toEqual([['one'], []]);
+  host.known(2);
+  await until(() => closes.length === 1);
+  expect([pongs, closes]).toEqual([['one'], [1005]]);
 });

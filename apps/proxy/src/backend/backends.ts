@@ -64,6 +64,8 @@ export function askWebSocket(
     createConnection: () => socket,
     headers: options.headers,
     perMessageDeflate: false,
+    // Whoever asked looks first, as before every byte.
+    autoPong: false,
     maxPayload: WS_MESSAGE_BYTES,
     handshakeTimeout: WS_ACCEPT_MS,
     followRedirects: false,

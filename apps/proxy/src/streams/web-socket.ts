@@ -82,8 +82,14 @@ export class WebSocketExchange implements Exchange, Holder {
 
   end(): void {
     if (this.#over) return;
-    if (this.#open) this.#socket?.close();
+    if (this.#open) this.#close();
     else this.#end('REQUEST_REFUSED', 'the stream ended before its WebSocket was open');
+  }
+
+  /** Behind what waits, like every other message. */
+  #close(): void {
+    this.#held.push({ opcode: WS_OPCODES.close, bytes: EMPTY });
+    this.#release();
   }
 
   reset(): void {
@@ -204,6 +210,7 @@ export class WebSocketExchange implements Exchange, Holder {
       this.#refusedByBackend(response.statusCode ?? 502, fields);
     });
     on('message', (data: Buffer, isBinary: boolean) => this.#fromBackend(data, isBinary));
+    on('ping', (data: Buffer) => this.#pong(data));
     on('close', (code: number, reason: Buffer) => this.#closed(code, reason));
     on('error', (cause: Error) => {
       const late = !this.#open && /timed out/.test(cause.message);
@@ -276,6 +283,11 @@ export class WebSocketExchange implements Exchange, Holder {
     const { code, reason } = decodeWsClose(bytes);
     if (code === undefined) socket.close();
     else socket.close(code, reason);
+  }
+
+  /** While rights are being read a ping stays without an answer; the next one will get it. */
+  #pong(data: Buffer): void {
+    if (!this.#over && this.#passage!.look() === 'pass') this.#socket?.pong(data);
   }
 
   #fromBackend(data: Buffer, isBinary: boolean): void {
