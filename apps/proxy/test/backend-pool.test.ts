@@ -2,6 +2,7 @@ import { type AddressInfo, connect as connectTcp, createServer, type Server, typ
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Field } from '@sallyport/channel';
 import { afterEach, expect, test } from 'vitest';
+import { Backends } from '../src/backend/backends.ts';
 import { BackendConnection, type BackendRequest, type BackendSink } from '../src/backend/connection.ts';
 import type { BackendError } from '../src/backend/errors.ts';
 import { BackendPool } from '../src/backend/pool.ts';
@@ -331,4 +332,19 @@ test('while others wait for a connection, a device that does not move its conten
   const now = performance.now();
   for (let second = 1; second <= 12; second++) connection.sweep(now + second * 1_000, true);
   expect(sink.error).toBe('ERR_BACKEND_STALLED');
+});
+
+test('the pool of a resource that changed ends when nobody uses it any more, and not before', async () => {
+  const backends = new Backends();
+  closing.push(() => backends.close());
+  const [before, after] = [9, 10].map((port) => ({ url: `http://127.0.0.1:${port}`, networks: ['127.0.0.0/8'] }));
+  const old = backends.pool(before!);
+  const tenant = new Tenant({ session: 's', user: 'u' });
+  await send(old, GET, { tenant }).over;
+  backends.pool(after!);
+  expect([old.closed, backends.pool(before!) === old]).toEqual([false, true]);
+  tenant.end();
+  backends.pool({ ...after!, networks: ['127.0.0.0/16'] });
+  expect(old.closed).toBe(true);
+  expect(backends.pool(before!)).not.toBe(old);
 });

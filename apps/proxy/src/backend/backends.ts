@@ -24,7 +24,7 @@ export class Backends {
   /** The pool of an HTTP backend. @throws BackendError ERR_BACKEND_ADDRESS when its address is not allowed. */
   pool(backend: Backend): BackendPool {
     const known = this.#known.get(backend);
-    if (known) return known;
+    if (known && !known.closed) return known;
     const key = JSON.stringify(backend);
     const pool = this.#pools.get(key) ?? this.#newPool(key, backend);
     this.#known.set(backend, pool);
@@ -40,8 +40,18 @@ export class Backends {
     for (const pool of this.#pools.values()) pool.close();
   }
 
+  /** Resources change and go: what nobody uses any more is not kept for ever. */
+  #closeUnused(): void {
+    for (const [key, pool] of this.#pools) {
+      if (!pool.unused) continue;
+      pool.close();
+      this.#pools.delete(key);
+    }
+  }
+
   #newPool(key: string, backend: Backend): BackendPool {
     checkLiteral(backend);
+    this.#closeUnused();
     const pool = new BackendPool(backend, this.#handlerFailed);
     this.#pools.set(key, pool);
     return pool;

@@ -58,6 +58,16 @@ export class BackendPool implements ConnectionOwner, CallOwner {
     ).unref();
   }
 
+  /** Nothing more is asked of it. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** True while no channel has asked for anything that it could get, and no connection is kept. */
+  get unused(): boolean {
+    return this.#sessions.size === 0 && this.#connections.size === 0 && this.#connecting === 0;
+  }
+
   /** True while so many requests wait that new ones of this tenant had better not come: its user has its part of them. */
   congested(tenant: Tenant): boolean {
     if (this.#queue.size < CONGESTED) return false;
