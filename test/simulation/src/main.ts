@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type Omission, type RunResult, runSeed } from './run.ts';
 
-const HELP = `npm run simulate -- [--seeds N] [--from N] [--seed N] [--omit waiting|"drift guard"]
+const HELP = `npm run simulate -- [--seeds N] [--from N] [--seed N] [--omit waiting|"drift guard"|"new epoch"]
 
 Runs the real rules and the real lease code on virtual clocks, network and store. Every seed is one run;
 --seed repeats a single one and says what happened.

@@ -2,8 +2,13 @@ import {
   type AccessContext,
   type Bus,
   type ChannelHolder,
+  EpochFence,
   entriesAfter,
+  fencedStore,
+  getRealm,
   Hold,
+  type Journal,
+  JournalWriter,
   LeaseWatch,
   type PolicyCache,
   reauthorise,
@@ -30,7 +35,11 @@ export interface NodeConnection {
 export class VirtualNode {
   readonly machine: Machine;
   readonly #world: World;
-  readonly #access: AccessContext;
+  readonly #bare: AccessContext;
+  readonly #log: Journal;
+  /** Absent until the process knows which life of the database it works with. */
+  #access: AccessContext | undefined;
+  #journal: JournalWriter | undefined;
   readonly #policies: PolicyCache;
   readonly #bus: Bus;
   readonly #connections = new Set<NodeConnection>();
@@ -39,16 +48,47 @@ export class VirtualNode {
   /** Rises when the node is restarted: what was under way before is gone. */
   #life = 0;
 
-  constructor(parts: { machine: Machine; world: World; access: AccessContext; policies: PolicyCache; bus: Bus }) {
+  constructor(parts: {
+    machine: Machine;
+    world: World;
+    access: AccessContext;
+    policies: PolicyCache;
+    bus: Bus;
+    journal: Journal;
+  }) {
     this.machine = parts.machine;
     this.#world = parts.world;
-    this.#access = parts.access;
+    this.#bare = parts.access;
+    this.#log = parts.journal;
     this.#policies = parts.policies;
     this.#bus = parts.bus;
     this.#leases = new LeaseWatch(() => this.#monotonicMs());
     this.#hold = new Hold(() => this.#monotonicMs());
     this.#bus.subscribe('entries', () => this.#pushAll());
     this.#tick();
+    void this.#begin();
+  }
+
+  /** A process is held to the life of the database that it begins with, and to a journal that is of the same one. */
+  async #begin(): Promise<void> {
+    const life = this.#life;
+    this.#access = undefined;
+    this.#journal = undefined;
+    const fence = new EpochFence();
+    const access = { ...this.#bare, store: fencedStore(this.#bare.store, fence) };
+    while (life === this.#life && !this.#access) {
+      try {
+        const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
+        if ((await this.#log.claimed()) !== epoch) throw new Error('the journal is of another life');
+        if (life !== this.#life) return;
+        fence.pin(epoch);
+        const monotonicMs = (): number => this.#monotonicMs();
+        this.#journal = new JournalWriter({ store: access.store, journal: this.#log, epoch, monotonicMs });
+        this.#access = access;
+      } catch {
+        await this.#world.sleep(100, this.machine);
+      }
+    }
   }
 
   connect(connection: NodeConnection): () => void {
@@ -62,6 +102,7 @@ export class VirtualNode {
     this.#connections.clear();
     this.#leases = new LeaseWatch(() => this.#monotonicMs());
     this.#hold = new Hold(() => this.#monotonicMs());
+    void this.#begin();
   }
 
   async beat(connection: NodeConnection, beat: Beat): Promise<void> {
@@ -69,6 +110,7 @@ export class VirtualNode {
     const { proxy } = connection;
     const { id, epoch, seen: index, hash } = beat;
     const record = { proxy, keyHash: proxy, beat, leaseMs: LEASE_MS, node: this.machine.name };
+    if (!this.#access) return;
     const recorded = await recordBeat(this.#access, record).catch(() => undefined);
     if (!recorded || recorded.type === 'revoked' || life !== this.#life) return;
     connection.seen = recorded.type === 'anew' || epoch === undefined ? undefined : { epoch, index, hash };
@@ -80,9 +122,11 @@ export class VirtualNode {
   /** Opens a channel of a session without the HELLO, which takes no part here: its holder is recorded as `authorise` does. */
   async grant(sid: string, holder: ChannelHolder): Promise<Grant | undefined> {
     const life = this.#life;
+    const access = this.#access;
+    if (!access) throw new Error('the node has not begun');
     const holders = [`${holder.proxy}/${holder.instance}@${holder.site}`];
-    await this.#access.store.transaction(({ tables }) => tables.sessions.update({ where: { id: sid } }, { holders }));
-    const grant = await reauthorise(this.#access, this.#policies, { sid, holder });
+    await access.store.transaction(({ tables }) => tables.sessions.update({ where: { id: sid } }, { holders }));
+    const grant = await reauthorise(access, this.#policies, { sid, holder });
     if (life !== this.#life) throw new Error('the node was restarted');
     return typeof grant === 'string' ? undefined : grant;
   }
@@ -90,12 +134,15 @@ export class VirtualNode {
   /** Revokes and waits until it is in force; undefined when this node cannot say. The caller repeats with the same id. */
   async revoke(sid: string, requestId: string, waits: boolean): Promise<'in force' | undefined> {
     const life = this.#life;
+    const access = this.#access;
+    if (!access) return undefined;
     try {
-      const row = await revoke(this.#access, { requestId, kind: 'session', subject: sid }, BY);
+      const row = await revoke(access, { requestId, kind: 'session', subject: sid }, BY);
       if (!waits) return 'in force';
       const force = await untilInForce(
         {
-          access: this.#access,
+          access,
+          journal: this.#journal,
           leases: this.#leases,
           hold: this.#hold,
           bus: this.#bus,
@@ -118,10 +165,12 @@ export class VirtualNode {
 
   #pushAll(): void {
     const life = this.#life;
+    const access = this.#access;
+    if (!access) return;
     for (const { seen, send } of this.#connections) {
       if (!seen) continue;
       const { epoch, index: after, hash: afterHash } = seen;
-      const entries = this.#access.store.transaction((transaction) => entriesAfter(transaction, after));
+      const entries = access.store.transaction((transaction) => entriesAfter(transaction, after));
       entries.then(
         (found) => {
           if (found.length > 0 && life === this.#life) send({ type: 'push', epoch, after, afterHash, entries: found });
@@ -137,7 +186,7 @@ export class VirtualNode {
       TICK_MS,
       () => {
         const leases = this.#leases;
-        this.#access.store
+        this.#access?.store
           .transaction(({ tables }) => tables.leases.list())
           .then(
             (rows) => leases.observe(rows),

@@ -12,6 +12,8 @@ const crypto = nodeCrypto();
 
 /** What a proxy is made of. */
 export interface ProxyParts {
+  /** Its identity: two processes may have the same one. */
+  readonly name: string;
   readonly machine: Machine;
   readonly world: World;
   readonly network: VirtualNetwork;
@@ -73,7 +75,7 @@ export class VirtualProxy {
     const node = nodes[this.#node]!;
     const connection: NodeConnection = {
       seen: undefined,
-      proxy: this.machine.name,
+      proxy: this.#parts.name,
       send: (message) => network.send(node.machine, this.machine, () => this.#receive(connection, message)),
     };
     this.#connection = connection;
@@ -152,7 +154,7 @@ export class VirtualProxy {
       channel.opening = false;
     });
     network.send(this.machine, node.machine, () => {
-      node.grant(channel.sid, { proxy: this.machine.name, site: 'here', instance: this.#follower.instance }).then(
+      node.grant(channel.sid, { proxy: this.#parts.name, site: 'here', instance: this.#follower.instance }).then(
         (grant) => network.send(node.machine, this.machine, () => this.#take(channel, grant)),
         () => undefined,
       );

@@ -1,15 +1,22 @@
 import {
   type AccessContext,
+  beginNewEpoch,
   createKeyring,
   ensureRealm,
+  getRealm,
   issueJoinToken,
+  type Journal,
   MemoryStore,
   memoryBus,
+  memoryJournal,
+  openClaim,
   PolicyCache,
   putSite,
   type RealmStore,
   redeemJoinToken,
   type SessionRow,
+  TABLE_NAMES,
+  type Table,
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { VirtualNetwork } from './network.ts';
@@ -21,11 +28,13 @@ import { type Machine, World } from './world.ts';
 const END_MS = 16_000;
 const BY = { actor: 'officer', reason: 'simulation' };
 const PROXIES = ['p1', 'p2', 'p3'];
+/** Processes by machine: the last one has the identity of the first. */
+const PROCESSES = [...PROXIES, 'p1'];
 const NODES = ['s1', 's2'];
 const SIDS = ['a', 'b', 'c'].map((letter) => letter.repeat(32));
 
 /** What is left out, to see that the simulation would notice. */
-export type Omission = 'waiting' | 'drift guard';
+export type Omission = 'waiting' | 'drift guard' | 'new epoch';
 
 /** What happened under one seed. */
 export interface RunResult {
@@ -53,6 +62,9 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
   const memory = new MemoryStore(() => 1_800_000_000_000 + Math.round(world.now + weather.clockOffsetMs));
   const setup = accessOn(memory.in('main'));
   await prepare(setup);
+  const journal = memoryJournal();
+  const { epoch } = await setup.store.transaction((transaction) => getRealm(transaction));
+  await openClaim(journal, epoch);
   const network = new VirtualNetwork(world);
   const bus = memoryBus();
   const policies = new PolicyCache();
@@ -60,7 +72,7 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
     const machine = world.machine(name);
     const reachable = (): boolean => network.open(name, 'db');
     const store = reachedFrom(machine, { world, store: setup.store, weather, reachable });
-    return new VirtualNode({ machine, world, access: { ...setup, store }, policies, bus });
+    return new VirtualNode({ machine, world, access: { ...setup, store }, policies, bus, journal });
   });
   const acknowledgedAt = new Map<string, number>();
   const late: number[] = [];
@@ -73,10 +85,11 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
     say(`${machine.name} serves ${sid[0]} although it is revoked`);
   };
   const driftGuard = omit !== 'drift guard';
-  const proxies = PROXIES.map(
-    (name) =>
+  const proxies = PROCESSES.map(
+    (name, i) =>
       new VirtualProxy({
-        machine: world.machine(name),
+        name,
+        machine: world.machine(i < PROXIES.length ? name : `${name} again`),
         world,
         network,
         nodes,
@@ -86,6 +99,7 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
       }),
   );
   const faults = new Faults({ world, network, nodes, weather, machines: proxies.map(({ machine }) => machine), say });
+  const restores = new Restores({ world, access: setup, journal, nodes, say, byHand: omit === 'new epoch' });
   const times: number[] = [];
   SIDS.forEach((sid, i) => {
     const askedAt = world.between(2_500, 9_000);
@@ -105,7 +119,7 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
     }
   };
   await world.run(END_MS);
-  return { seed, late, acknowledged: times, served, faults: faults.count };
+  return { seed, late, acknowledged: times, served, faults: faults.count + restores.count };
 }
 
 function accessOn(store: RealmStore): AccessContext {
@@ -179,6 +193,61 @@ function sessionOf(id: string): SessionRow {
     holders: [],
     endKey: null,
   };
+}
+
+type AnyTable = Table<Record<string, unknown>>;
+
+interface RestoreParts {
+  readonly world: World;
+  readonly access: AccessContext;
+  readonly journal: Journal;
+  readonly nodes: readonly VirtualNode[];
+  readonly say: (text: string) => void;
+  readonly byHand: boolean;
+}
+
+/** The database comes back from a backup, not at all, once or twice: as an operator restores it, or by hand, as nobody should. */
+class Restores {
+  count = 0;
+  readonly #parts: RestoreParts;
+
+  constructor(parts: RestoreParts) {
+    this.#parts = parts;
+    const { world } = parts;
+    for (let left = Math.floor(world.random() * 3); left > 0; left--) {
+      const backupAt = world.between(0, 8_000);
+      world.after(backupAt, () => void this.#backup(world.between(100, 4_000)));
+    }
+  }
+
+  async #backup(backInMs: number): Promise<void> {
+    const { world, access, say } = this.#parts;
+    say('a backup is taken');
+    const rows = await access.store.transaction(async ({ tables }) => {
+      const all = tables as unknown as Record<string, AnyTable>;
+      const listed = TABLE_NAMES.map(async (name) => [name, await all[name]!.list()] as const);
+      return new Map(await Promise.all(listed));
+    });
+    world.after(backInMs, () => void this.#restore(rows));
+  }
+
+  async #restore(rows: ReadonlyMap<string, readonly Record<string, unknown>[]>): Promise<void> {
+    const { access, journal, nodes, say, byHand } = this.#parts;
+    this.count += 1;
+    say('the database goes back to it');
+    await access.store.transaction(async ({ tables }) => {
+      const all = tables as unknown as Record<string, AnyTable>;
+      for (const name of TABLE_NAMES) {
+        await all[name]!.remove({});
+        await all[name]!.insertEach(rows.get(name)!);
+      }
+      // A restored database is closed until its new epoch begins.
+      if (!byHand) await tables.realms.update({}, { closed: true });
+    });
+    if (!byHand) await beginNewEpoch({ access, journal, lost: false, by: BY });
+    // As their supervisors do when they meet another life of the database.
+    for (const node of nodes) node.restart();
+  }
 }
 
 /** Everything that goes wrong in a run, at times that the seed chooses. */

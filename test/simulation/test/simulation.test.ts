@@ -19,7 +19,7 @@ test('a seed gives the same run each time', async () => {
   expect(await runSeed(FIRST)).toEqual(await runSeed(FIRST));
 });
 
-test.each(['waiting', 'drift guard'] as const)(
+test.each(['waiting', 'drift guard', 'new epoch'] as const)(
   'without the %s it would be noticed',
   async (omit) => {
     let failing = 0;
