@@ -28,7 +28,8 @@ export class LifeGuard {
   }
 
   /**
-   * Looks at the database and remembers how far it is. What it has of this moment is proven by the commit that follows.
+   * Looks at the database and remembers how far it is. What it has at this moment is durable with the
+   * commit that follows, so that neither a crash nor a failover can lead behind it.
    * Gives why this node must not use it; undefined when it may.
    */
   async check(): Promise<string | undefined> {
@@ -37,7 +38,10 @@ export class LifeGuard {
     const [position] = await server.query<{ system: string; walBytes: string }>(POSITION);
     const { realm, hashThere } = await store.transaction(async (transaction) => {
       const found = await transaction.tables.revocations.find({ index: known?.head ?? 0 });
-      return { realm: await getRealm(transaction), hashThere: found?.hash };
+      const realm = await getRealm(transaction, 'update');
+      // A write: its commit makes everything before it durable, also what was under way when the position was read.
+      await transaction.tables.realms.update({ where: { id: 'realm' } }, { held: realm.held });
+      return { realm, hashThere: found?.hash };
     });
     const { system } = position!;
     const found: FoundLife = { realm, system, walBytes: Number(position!.walBytes), hashThere };
