@@ -8,6 +8,7 @@ import {
   readScimUser,
   ScimError,
   type ScimObject,
+  splitGroupPatch,
 } from '../src/index.ts';
 
 const ENTERPRISE = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User';
@@ -166,6 +167,16 @@ test('what providers send in one PATCH is far from too much', () => {
   ];
   const patched = applyPatch({ userName: 'x', emails: emails.slice(0, 200) }, parsePatch({ Operations }));
   expect(readScimUser(patched).userName).toBe('x');
+});
+
+test('a request names so many members and no more, in one operation or in many', () => {
+  const members = (n: number) => Array.from({ length: n }, (_, i) => ({ value: `u${i}` }));
+  const split = (...Operations: object[]) => splitGroupPatch({ displayName: 'x' }, parsePatch({ Operations }));
+  const add = (n: number) => ({ op: 'add', path: 'members', value: members(n) });
+  expect(split(add(100_000)).steps[0]!.members).toHaveLength(100_000);
+  const tooMany = expect.objectContaining({ scimType: 'tooMany' });
+  expect(() => split(add(200_001))).toThrow(tooMany);
+  expect(() => split(add(150_000), { op: 'remove', path: 'members', value: members(100_000) })).toThrow(tooMany);
 });
 
 test('nesting without end is refused, not an overflow', () => {

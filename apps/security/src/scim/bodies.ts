@@ -5,7 +5,7 @@ import { SCIM_TYPE, ScimBusyError, ScimStatusError } from './errors.ts';
 /** Largest body about a user, bytes. */
 export const USER_BODY_BYTES = 256 * 1024;
 /** Largest body about a group, bytes: a hundred thousand members with name, type and reference of each. */
-export const GROUP_BODY_BYTES = 48 * 1024 * 1024;
+export const GROUP_BODY_BYTES = 32 * 1024 * 1024;
 /** A larger body is parsed in turns and counts as large, bytes. */
 const LARGE_BYTES = 64 * 1024;
 /** Large bodies that a node holds at a time; each costs some ten times its bytes. */

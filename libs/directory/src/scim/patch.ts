@@ -28,6 +28,8 @@ export interface PatchPath extends AttributePath {
 /** Operations of one PATCH of a user, and of a group, whose members come one by one from some. */
 const MAX_OPERATIONS = 1_000;
 export const MAX_GROUP_OPERATIONS = 100_000;
+/** Members that one request may name. */
+const MAX_MEMBERS = 200_000;
 /** Values of one list, and how deep they nest. */
 export const MAX_VALUES = 500;
 export const MAX_DEPTH = 16;
@@ -293,6 +295,7 @@ type Step = { op: 'add' | 'remove' | 'replace'; members: string[] };
 export class GroupPatchReader {
   readonly #attributes: PatchOperation[] = [];
   readonly #steps: Step[] = [];
+  #named = 0;
 
   /** @throws ScimError */
   take(operation: PatchOperation): void {
@@ -309,6 +312,8 @@ export class GroupPatchReader {
 
   /** Steps of one kind that follow each other are one. */
   #add({ op, members }: GroupPatch['steps'][number]): void {
+    this.#named += members.length;
+    checkCount(this.#named);
     const last = this.#steps.at(-1);
     if (last?.op === op && op !== 'replace') for (const member of members) last.members.push(member);
     else this.#steps.push({ op, members: [...members] });
@@ -351,9 +356,15 @@ function namedBy(filter: ScimFilter): string[] {
   throw new ScimError('invalidPath', 'members are removed by members[value eq "id"], or several with or');
 }
 
+/** @throws ScimError tooMany */
+function checkCount(members: number): void {
+  if (members > MAX_MEMBERS) throw new ScimError('tooMany', `a request names at most ${MAX_MEMBERS} members`);
+}
+
 /** Ids of members as clients write them: objects with `value`, or bare ids. @throws ScimError invalidValue */
 export function memberIds(value: ScimValue | undefined): string[] {
   const list = Array.isArray(value) ? (value as ScimValue[]) : value === undefined || value === null ? [] : [value];
+  checkCount(list.length);
   return list.map((member) => {
     const id = isObject(member) ? member['value'] : member;
     if (typeof id !== 'string' || id === '' || id.length > 64 || !isText(id))
