@@ -36,6 +36,7 @@ import { contextOf, nodeOf } from './context.ts';
 import { openDatabase } from './database.ts';
 import { probeOf } from './database-probe.ts';
 import { startErasing } from './erasing.ts';
+import { invitationText } from './invitation.ts';
 import { openJournal, openJournalWriter } from './journal.ts';
 import { addKek, keyFileOf, noteSealed, openKeks } from './kek.ts';
 import { openRealmKeys } from './keys.ts';
@@ -264,8 +265,10 @@ async function start(): Promise<void> {
   const { directoryUrl } = context;
   const ready = { type: 'ready', proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: keys.ca.certificate, oneTimeToken };
   const welcome = `Security is up.\n  operators: ${adminUrl}\n  Proxies:   ${proxyUrl}\n  CA:        ${keys.ca.fingerprint}`;
-  const invitation = oneTimeToken ? `\nOne-time operator token, good for a day:\n  ${oneTimeToken}` : '';
-  announce(ready, welcome + invitation);
+  // Who has started this as a part of something bigger gets it by message.
+  if (process.send || !oneTimeToken) return announce(ready, welcome);
+  const place = { folder: config.SALLYPORT_DATA, isTerminal: process.stdout.isTTY };
+  announce(ready, `${welcome}\n${invitationText(oneTimeToken, place)}`);
 }
 
 await start().catch((error: unknown) => {
