@@ -43,6 +43,7 @@ import { openRealmKeys } from './keys.ts';
 import { LifeGuard, lifeFileOf } from './life.ts';
 import { createPasswordHasher } from './passwords.ts';
 import type { RealmContext } from './realm-context.ts';
+import { startRetention } from './retention.ts';
 import { openSharedState } from './shared-state.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -228,6 +229,7 @@ async function start(): Promise<void> {
   void context.auditWatch.look(0).catch(() => undefined);
   const recheck = setInterval(() => void context.auditWatch.recheck().catch(() => undefined), RECHECK_MS);
   const stopErasing = startErasing(context);
+  const stopRetention = startRetention(context);
   const ca = keys.ca.certificate;
   context.listeners.keep('Proxy', proxies, { certificate, tls: { ...TLS, ca } });
   context.listeners.keep('admin', admin, { certificate, tls: TLS });
@@ -243,6 +245,7 @@ async function start(): Promise<void> {
     renewal.stop();
     clearInterval(recheck);
     clearInterval(watching);
+    stopRetention();
     context.listeners.stop();
     stopErasing();
     await drain(context, { handshakes: () => handshakes.size, endControl, maxMs: config.SALLYPORT_DRAIN_MS });

@@ -57,6 +57,12 @@ export class SecurityNode {
     return [...rows].sort((a, b) => rank(a) - rank(b)).map(({ proxyUrl }) => proxyUrl);
   }
 
+  /** Whether this node does what one node does for all: the first by name of those that live. */
+  get isFirst(): boolean {
+    const living = (this.#view?.nodes ?? []).filter((row) => row.state === 'up' && this.nodes.lives(row));
+    return !this.#draining && living.every(({ id }) => id >= this.id);
+  }
+
   /** Tells of this node once and reads the farm; the first call makes it known. */
   async tell(context: RealmContext): Promise<FarmView> {
     const { newestId: keyId } = context.liveKeys.current;

@@ -1,6 +1,7 @@
 import { type AuditMark, auditStart, verifyAfter } from './audit.ts';
 import type { AccessContext } from './context.ts';
 import { AccessError } from './errors.ts';
+import { checkAuditStart } from './retention.ts';
 
 /** What is known of the audit log: its last event, how far it was checked, and whether all of that fits. */
 export interface AuditState {
@@ -71,6 +72,7 @@ export class AuditWatch {
     const { store, crypto } = this.#access;
     return store.transaction(async (transaction) => {
       const start = await auditStart(transaction);
+      checkAuditStart(this.#access, start);
       // Older events may have been removed since.
       return verifyAfter(transaction, crypto, from && from.seq >= start.seq ? from : start);
     });

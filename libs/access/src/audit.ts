@@ -70,6 +70,11 @@ export interface AuditMark {
   readonly hash: Uint8Array;
 }
 
+/** Whether an event is the one after a mark, and says what its hash says. */
+export function fitsAfter(crypto: CryptoProvider, row: AuditRow, { seq, hash }: AuditMark): boolean {
+  return row.seq === seq + 1 && equalBytes(row.previousHash, hash) && equalBytes(row.hash, hashOf(crypto, row));
+}
+
 /** Events that are read in one go. */
 const VERIFIED_AT_ONCE = 1_000;
 
@@ -92,8 +97,8 @@ export async function verifyAfter(
   const rows = await auditAfter(transaction, from.seq);
   let { seq, hash } = from;
   for (const row of rows) {
-    const fits = row.seq === seq + 1 && equalBytes(row.previousHash, hash) && equalBytes(row.hash, hashOf(crypto, row));
-    if (!fits) throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `audit event ${seq + 1} is missing or was changed`);
+    if (!fitsAfter(crypto, row, { seq, hash }))
+      throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `audit event ${seq + 1} is missing or was changed`);
     ({ seq, hash } = row);
     if (head?.seq === seq && !equalBytes(head.hash, hash))
       throw new AccessError('ERR_ACCESS_AUDIT_BROKEN', `the audit log's head does not fit event ${seq}`);

@@ -208,6 +208,7 @@ export {
   rewrapRealm,
   storeRealmKey,
 } from './realm-keys.ts';
+export { type Swept, sweepEnded, trimAudit } from './retention.ts';
 export {
   appendRevocation,
   effectOn,

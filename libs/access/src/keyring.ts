@@ -88,5 +88,6 @@ export const PURPOSES = {
   delegated: (realm: string, sid: string): string => `${realm}/session/${sid}/delegated`,
   directory: (realm: string, name: string): string => `${realm}/directory/${name}`,
   factor: (realm: string, userId: string): string => `${realm}/user/${userId}/second factor`,
+  auditStart: (realm: string): string => `${realm}/audit start`,
   resume: (realm: string): string => `${realm}/resume`,
 } as const;

@@ -57,8 +57,9 @@ function matches(
   values: ReadonlySet<unknown> = new Set(among?.[1]),
 ): boolean {
   const equal = Object.entries(where).every(([column, value]) => comparable(row[column]) === comparable(value));
-  const over = !above || (row[above[0]] as number) > (above[1] as number);
-  const under = !below || (row[below[0]] as number) < (below[1] as number);
+  // What is not there is neither above nor below, as in SQL.
+  const over = !above || (row[above[0]] !== null && (row[above[0]] as number) > (above[1] as number));
+  const under = !below || (row[below[0]] !== null && (row[below[0]] as number) < (below[1] as number));
   const one = !among || values.has(row[among[0]]);
   return equal && one && over && under;
 }

@@ -193,6 +193,9 @@ export async function rewrapRealm(access: AccessContext): Promise<number> {
       const renewed = secret && renew(secret, PURPOSES.directory(realm, name));
       await tables.directories.update({ where: { name } }, { secret: renewed });
     }
+    for (const { id, seal } of await tables.auditHeads.list()) {
+      if (seal) await tables.auditHeads.update({ where: { id } }, { seal: renew(seal, PURPOSES.auditStart(realm)) });
+    }
     for (const { userId, secret } of await tables.factors.list()) {
       await tables.factors.update({ where: { userId } }, { secret: renew(secret, PURPOSES.factor(realm, userId)) });
     }

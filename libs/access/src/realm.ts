@@ -23,6 +23,8 @@ export const DEFAULT_SETTINGS: RealmSettings = {
   channelsPerUser: 64,
   loginNeedsPassword: true,
   secondFactor: 'whenEnrolled',
+  endedKeepMs: 90 * DAY,
+  auditKeepMs: 730 * DAY,
   context: {},
   enrolPage: 'https://localhost/enroll',
 };

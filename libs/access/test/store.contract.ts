@@ -115,6 +115,8 @@ export function storeContract(storeOf: StoreOf, name: string): void {
       expect(await ids({ where: { endedAt: null } })).toEqual(['a', 'c']);
       expect(await ids({ above: ['createdAt', 97] })).toEqual(['b', 'c']);
       expect(await ids({ below: ['createdAt', 98] })).toEqual(['a']);
+      expect(await ids({ below: ['endedAt', 9] })).toEqual(['b']);
+      expect(await ids({ above: ['endedAt', -1] })).toEqual(['b']);
       expect(await tables.sessions.count({ where: { endedAt: null } })).toBe(2);
       expect(await tables.sessions.update({ where: { endedAt: null } }, { chanNo: 9 })).toBe(2);
       expect(await tables.sessions.remove({ where: { id: 'a' } })).toBe(1);

@@ -530,6 +530,10 @@ export const RealmSettings = Type.Object(
     loginNeedsPassword: Type.Boolean(),
     /** Whether who has no second factor may sign in; who has one always needs it. */
     secondFactor: Type.Union([Type.Literal('whenEnrolled'), Type.Literal('required')]),
+    /** How long ended sessions, revoked installations and tokens are kept for the record. */
+    endedKeepMs: Type.Integer({ minimum: 86_400_000, maximum: 3_650 * 86_400_000 }),
+    /** How long audit events are kept; 0 for ever. Older ones are removed up to a sealed checkpoint. */
+    auditKeepMs: Type.Integer({ minimum: 0, maximum: 3_650 * 86_400_000 }),
     context: ContextRule,
     /** Page that enrolment links lead to. */
     enrolPage: Type.String({ maxLength: 255 }),

@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Swept, sweepEnded, trimAudit } from '@sallyport/access';
+import type { RealmContext } from './realm-context.ts';
+
+/** What has ended is looked for this often, ms. */
+const PERIOD_MS = 600_000;
+/** Between two batches, so that others get their turn, ms; and batches of one period. */
+const PAUSE_MS = 100;
+const BATCHES = 500;
+
+/** Goes on removing what the realm does not keep any more, on one node; gives the function that stops. */
+export function startRetention(context: RealmContext): () => void {
+  let stopped = false;
+  let running = false;
+  const timer = setInterval(async () => {
+    if (running || !context.node.isFirst) return;
+    running = true;
+    await sweepAll(context, () => stopped).catch((error: unknown) =>
+      context.log.warn({ err: error }, 'what the realm does not keep any more could not be removed yet'),
+    );
+    running = false;
+  }, PERIOD_MS);
+  return () => {
+    stopped = true;
+    clearInterval(timer);
+  };
+}
+
+async function sweepAll({ access, log }: RealmContext, stopped: () => boolean): Promise<void> {
+  for (const [what, sweep] of [
+    ['ended rows', sweepEnded],
+    ['audit events', trimAudit],
+  ] as const) {
+    let [removed, swept]: [number, Swept] = [0, { removed: 0, more: true }];
+    for (let batch = 0; batch < BATCHES && swept.more && !stopped(); batch++) {
+      swept = await sweep(access);
+      removed += swept.removed;
+      if (swept.more) await sleep(PAUSE_MS);
+    }
+    if (removed > 0) log.info({ what, removed }, 'what the realm does not keep any more is removed');
+  }
+}
