@@ -94,7 +94,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
   service.post(
     '/v1/handshake-keys/replace',
     operation(
-      'handshakeKeys.replace',
+      'realm.rekey',
       'Take all handshake keys out of use but a new one: for keys that may be in wrong hands',
       HandshakeKeysView,
     ),
