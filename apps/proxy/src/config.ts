@@ -1,4 +1,5 @@
 import {
+  addressSet,
   integer,
   listenAddress,
   optionalListenAddress,
@@ -17,6 +18,9 @@ export const SETTINGS = {
   SALLYPORT_JOIN_TOKEN: optionalSecret('token of the first start: sallyport proxy invite'),
   SALLYPORT_TLS_CERT: optionalText('PEM file: certificate for devices; absent when a load balancer ends TLS'),
   SALLYPORT_TLS_KEY: optionalText('PEM file: its key'),
+  SALLYPORT_BALANCERS: addressSet(
+    'load balancers in front that speak the PROXY protocol, version 2: addresses and networks',
+  ),
   SALLYPORT_TRUSTED_HOPS: integer('load balancers in front that add X-Forwarded-For', { min: 0, max: 8, fallback: 0 }),
   SALLYPORT_MAX_SOCKETS: integer('sockets at once', { min: 1, max: 10_000_000, fallback: 50_000 }),
   SALLYPORT_SOCKETS_PER_ADDRESS: integer('sockets of one address without a channel at once', {

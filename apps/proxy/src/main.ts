@@ -3,7 +3,7 @@ import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join as joinPath } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { CertificateFiles, createMetricsService } from '@sallyport/http-service';
+import { CertificateFiles, createMetricsService, takeAddressesFrom } from '@sallyport/http-service';
 import {
   ControlConnection,
   certificateEndsAt,
@@ -121,6 +121,7 @@ async function start(): Promise<void> {
     ...(files ? { tls: files.current } : {}),
   });
   if (files) keepCertificate(server, files, metrics);
+  takeAddressesFrom(config.SALLYPORT_BALANCERS, server);
   const { host, port } = config.SALLYPORT_LISTEN;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

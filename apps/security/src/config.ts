@@ -1,4 +1,5 @@
 import {
+  addressSet,
   hostList,
   integer,
   list,
@@ -47,6 +48,9 @@ export const SETTINGS = {
     'file with the PEM of a certificate that they trust; absent: one of our own CA',
   ),
   SALLYPORT_DIRECTORY_KEY: optionalText('file with the PEM of the key of that certificate'),
+  SALLYPORT_BALANCERS: addressSet(
+    'load balancers in front that speak the PROXY protocol, version 2: addresses and networks',
+  ),
   SALLYPORT_METRICS_LISTEN: optionalListenAddress('where /metrics is read, without TLS; absent: nowhere'),
   SALLYPORT_DRAIN_MS: integer('how long handshakes may finish after SIGTERM', { min: 0, max: 60_000, fallback: 3_000 }),
   SALLYPORT_LEASE_MS: integer('how long a Proxy may serve after a beat', {

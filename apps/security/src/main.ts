@@ -17,7 +17,7 @@ import {
   sealRealm,
 } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { createMetricsService } from '@sallyport/http-service';
+import { createMetricsService, takeAddressesFrom } from '@sallyport/http-service';
 import { type ListenAddress, readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { createLog, type Log, spreadLastNet } from '@sallyport/telemetry';
@@ -172,6 +172,7 @@ async function listenForDirectories(
   const certificate = files?.current ?? own;
   const service = createDirectoryService(context, certificate);
   context.listeners.keep('directory', service, { certificate, tls: DIRECTORY_TLS, ...(files ? { files } : {}) });
+  takeAddressesFrom(config.SALLYPORT_BALANCERS, service.server);
   await listen(service, address);
   return service;
 }
@@ -216,6 +217,7 @@ async function start(): Promise<void> {
   const { service: proxies, handshakes, endControl } = createProxyService(context, certificate);
   const routes = { context, version, database: probeOf(store, database.description), shared };
   const admin = await createAdminService(routes, certificate);
+  takeAddressesFrom(config.SALLYPORT_BALANCERS, admin.server);
   await listen(proxies, config.SALLYPORT_PROXY_LISTEN);
   await listen(admin, config.SALLYPORT_ADMIN_LISTEN);
   const directory = await listenForDirectories(config, context, certificate);

@@ -6,6 +6,7 @@ export {
   loadCertificate,
 } from './certificate-files.ts';
 export { createPlainServer, guardedListener, type PlainListener, pathOf } from './plain.ts';
+export { decodeProxyHeader, type ProxiedPeer, type ProxyHeader, takeAddressesFrom } from './proxy-protocol.ts';
 export {
   addHealthRoutes,
   createMetricsService,

@@ -1,4 +1,5 @@
 export { addressKey, isLoopback, type ListenAddress, parseAddress, parseHostPort } from './address.ts';
+export { type AddressSet, addressSet, addressSetOf } from './address-set.ts';
 export { replacePrivateFile } from './private-file.ts';
 export { Secret } from './secret.ts';
 export {
