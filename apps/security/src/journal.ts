@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Journal, JournalWriter, openClaim, type RealmStore } from '@sallyport/access';
+import { type Journal, type JournalEntry, JournalWriter, openClaim, type RealmStore } from '@sallyport/access';
 import { isLoopback, parseHostPort } from '@sallyport/settings';
 import { type DatabaseAddress, openSqlJournal } from '@sallyport/store-sql';
 import type { Config } from './config.ts';
@@ -52,12 +52,24 @@ export async function openJournalWriter(
   epoch: string,
 ): Promise<JournalWriter> {
   await openClaim(journal, epoch);
-  const { entries } = await journal.read();
-  const written = new Set(entries.filter((entry) => entry.epoch === epoch).map(({ index }) => index));
+  const own = (await journal.read()).entries.filter((entry) => entry.epoch === epoch);
+  await checkLog(store, own);
+  const written = new Set(own.map(({ index }) => index));
   let last = 0;
   while (written.has(last + 1)) last += 1;
   const monotonicMs = (): number => performance.now();
   const writer = new JournalWriter({ store, journal, epoch, monotonicMs, authorityMs, written: last });
   await writer.look();
   return writer;
+}
+
+/** What was called in force must be in the log. @throws Error when the database is older than its journal */
+async function checkLog(store: RealmStore, own: readonly JournalEntry[]): Promise<void> {
+  const newest = own.reduce<JournalEntry | undefined>((a, b) => (a && a.index > b.index ? a : b), undefined);
+  if (!newest) return;
+  const found = await store.transaction(({ tables }) => tables.revocations.find({ index: newest.index }));
+  if (found?.hash === newest.hash) return;
+  throw new Error(
+    'the database is older than its journal: if it was restored from a backup, it needs "realm new-epoch" before any node uses it',
+  );
 }

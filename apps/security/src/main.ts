@@ -257,6 +257,7 @@ async function start(): Promise<void> {
     await context.refusals.stop();
     await shared.bus.close();
     await opened?.journal.close();
+    await life.check().catch(() => undefined);
     await store.close();
     await database.close();
     process.exit();
