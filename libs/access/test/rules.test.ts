@@ -422,3 +422,17 @@ test.each([
   if (taken) await put;
   else await expect(put).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
 });
+
+test('no clock decides what "everything" is, and no time that is still to come can be revoked before', async () => {
+  const { access, clock } = await withAda();
+  const installation = await enrolled(access);
+  const revokeBefore = (subject: string) =>
+    revoke(access, { requestId: `before-${subject}`, kind: 'before', subject }, BY);
+  for (const subject of [String(clock.now + 1), String(clock.now * 1_000), '1e3', ''])
+    await expect(revokeBefore(subject)).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+  expect(await revokeBefore('now')).toMatchObject({ kind: 'generation', subject: '1' });
+  // The clock goes back by a day: who signs in now is in, for the whole of a session.
+  clock.now -= 86_400_000;
+  const session = await login(access, installation.id, (await keys(access, installation.id))[0]!);
+  expect(session!.row).toMatchObject({ generation: 1, expiresAt: clock.now + 12 * 3_600_000 });
+});
