@@ -14,6 +14,7 @@ export const ERRORS: ErrorTable & Readonly<Record<Known, { status: number; title
   ERR_ACCESS_KEK: { status: 500, title: 'a key-encryption key is not the one that the realm knows' },
   ERR_ACCESS_AUDIT_BROKEN: { status: 500, title: 'the audit log was changed' },
   ERR_ACCESS_LOST: { status: 503, title: 'the database was restored and this revocation is lost: revoke again' },
+  ERR_STORE_SCHEMA: { status: 503, title: 'the database was changed by a newer version; nothing was done' },
   ERR_STORE_FENCED: { status: 503, title: 'this database gives nothing any more; nothing was done' },
   ERR_STORE_UNAVAILABLE: { status: 503, title: 'the database does not answer; nothing was done' },
   ERR_STORE_UNKNOWN: { status: 503, title: 'the database did not confirm; repeat with the same id' },

@@ -30,7 +30,8 @@ export type StoreErrorCode =
   | 'ERR_STORE_UNKNOWN'
   | 'ERR_STORE_CONFLICT'
   | 'ERR_STORE_INVALID'
-  | 'ERR_STORE_FENCED';
+  | 'ERR_STORE_FENCED'
+  | 'ERR_STORE_SCHEMA';
 
 /** What every implementation of the store port throws. */
 export class StoreError extends Error {

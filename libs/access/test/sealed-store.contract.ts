@@ -1,44 +1,15 @@
 import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test } from 'vitest';
 import { createKeyring, type ForgedRow, type Keyring, type RealmStore, sealedStore, sealRealm } from '../src/index.ts';
-import { SEALED_TABLES, type SessionRow, TABLES, type UserRow } from '../src/tables.ts';
-import { type StoreOf, storeContract } from './store.contract.ts';
+import { SEALED_TABLES, type SessionRow, TABLES } from '../src/tables.ts';
+import { type StoreOf, session as sessionOf, storeContract, user } from './store.contract.ts';
 
 const crypto = nodeCrypto();
 const kek = (fill: number): Uint8Array => new Uint8Array(32).fill(fill);
 const keyring = createKeyring(crypto, new Map([[1, kek(1)]]), 1);
 
-const ada: UserRow = {
-  id: 'u1',
-  name: 'ada',
-  displayName: 'Ada',
-  passwordHash: 'hash',
-  enabled: true,
-  outByOperator: false,
-  outByDirectory: false,
-  directory: '',
-  pastAccount: '',
-  createdAt: 1,
-};
-const session: SessionRow = {
-  id: 's1',
-  installationId: 'i1',
-  userId: 'u1',
-  secret: Uint8Array.of(1),
-  app: 'a@1',
-  createdAt: 1,
-  expiresAt: 2,
-  chanNo: 0,
-  chanRequest: null,
-  endedAt: null,
-  endReason: null,
-  directory: '',
-  providerSession: null,
-  delegated: null,
-  generation: 0,
-  holders: [],
-  endKey: null,
-};
+const ada = user('u1', 'ada');
+const session = sessionOf('s1');
 
 /** What a store must do when its rows are sealed: all that it does bare, and notice what others wrote. */
 export function sealedStoreContract(storeOf: StoreOf, name: string): void {
@@ -113,8 +84,8 @@ export function sealedStoreContract(storeOf: StoreOf, name: string): void {
     const { sealed } = fresh();
     await adaAndSession(sealed);
     await sealed.transaction(async ({ tables }) => {
-      await tables.sessions.update({ where: { userId: 'u1' } }, { endedAt: 5, endReason: 'over' });
-      expect(await tables.sessions.update({ where: { userId: 'u1' } }, { expiresAt: 9 })).toBe(2);
+      await tables.sessions.update({ where: { userId: 'u' } }, { endedAt: 5, endReason: 'over' });
+      expect(await tables.sessions.update({ where: { userId: 'u' } }, { expiresAt: 9 })).toBe(2);
       await tables.sessions.updateEach([
         { key: { id: 's2' }, change: { expiresAt: 10, chanNo: 4 } },
         { key: { id: 'nobody' }, change: { expiresAt: 10, chanNo: 4 } },

@@ -4,7 +4,8 @@ import { AccessError, type RealmStore, type SessionRow, type UserRow } from '../
 /** The store of a realm, fresh for each test by a name of its own. */
 export type StoreOf = (realm: string) => RealmStore;
 
-const user = (id: string, name = id): UserRow => ({
+/** A row of a user. */
+export const user = (id: string, name: string = id): UserRow => ({
   id,
   name,
   displayName: name,
@@ -16,7 +17,8 @@ const user = (id: string, name = id): UserRow => ({
   directory: '',
   createdAt: 1,
 });
-const session = (id: string): SessionRow => ({
+/** A row of a session of user `u`. */
+export const session = (id: string): SessionRow => ({
   id,
   installationId: 'i',
   userId: 'u',

@@ -38,6 +38,17 @@ test('migrations run once and fit the shapes of the domain', async () => {
   }
 });
 
+test('code that does not know what newer code did to the schema refuses to start, and changes nothing', async () => {
+  const client = new pg.Client(server.address);
+  await client.connect();
+  const { rows } = await client.query('select migration from schema_least');
+  await client.query(`update schema_least set migration = '9999_future'`);
+  await expect(migrate(server.address)).rejects.toMatchObject({ code: 'ERR_STORE_SCHEMA' });
+  await client.query('update schema_least set migration = $1', [rows[0].migration]);
+  expect(await migrate(server.address)).toEqual([]);
+  await client.end();
+});
+
 test('a database that is not there is "unavailable", never "not found"', async () => {
   const gone = new SqlStore({ ...server.address, host: '/tmp/no-such-socket' });
   await expect(gone.in('r').transaction(({ tables }) => tables.users.find({ id: 'u' }))).rejects.toMatchObject({
