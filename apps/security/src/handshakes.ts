@@ -1,4 +1,4 @@
-import { BusyError, randomId } from '@sallyport/access';
+import { BusyError, isOurCode, randomId } from '@sallyport/access';
 import {
   ChannelError,
   decodeHs1,
@@ -6,6 +6,7 @@ import {
   MESSAGE_TYPES,
   messageType,
   SecurityEstablish,
+  TokenBucket,
   verifyMac1,
 } from '@sallyport/channel';
 import { addressKey } from '@sallyport/settings';
@@ -21,6 +22,9 @@ const HANDSHAKE_TTL_MS = 30_000;
 const STEP_TTL_MS = 120_000;
 const MAX_IN_FLIGHT = 10_000;
 const RETRY_MS = 2_000;
+/** Enrolments with an id that no code of ours has: so many at once on this node, and so many a second. */
+const MADE_UP_BURST = 50;
+const MADE_UP_PER_SECOND = 20;
 
 /** Security's message for the device; `handshake` says that more is to come. */
 export interface RelayResult {
@@ -43,11 +47,13 @@ export class Handshakes {
   readonly #context: RealmContext;
   readonly #siteMap: () => Promise<string>;
   readonly #inFlight: InFlight<Handshake>;
+  readonly #madeUp: TokenBucket;
 
   constructor(context: RealmContext, siteMap: () => Promise<string>, maxInFlight: number = MAX_IN_FLIGHT) {
     this.#context = context;
     this.#siteMap = siteMap;
     this.#inFlight = new InFlight(maxInFlight);
+    this.#madeUp = new TokenBucket(MADE_UP_BURST, MADE_UP_PER_SECOND, context.monotonicMs());
   }
 
   /** Handshakes waiting for HS3. */
@@ -55,7 +61,10 @@ export class Handshakes {
     return this.#inFlight.size;
   }
 
-  /** Answers HS1 with HS2. Cheap checks come first: length, mac1, address, and only then public-key work. */
+  /**
+   * Answers HS1 with HS2. Cheap checks come first: length, mac1, address, then the one key agreement by which an enrolment
+   * names its code, and only then the rest of the public-key work.
+   */
   async begin(hs1: Uint8Array, address: string): Promise<RelayResult> {
     try {
       return await this.#begin(hs1, address);
@@ -74,11 +83,17 @@ export class Handshakes {
     const now = this.#context.monotonicMs();
     this.#inFlight.expire(now);
     const establish = new SecurityEstablish({ crypto: access.crypto, realm: access.store.realm, rs, hs1 });
+    if (this.#isMadeUp(establish) && !this.#madeUp.take(now)) return { message: encodeHint('BUSY', RETRY_MS) };
     const handshake = randomId(access.crypto);
     const flight = { owner: addressKey(address, 48), until: now + HANDSHAKE_TTL_MS, kept: false };
     if (!this.#inFlight.add(handshake, { ...flight, value: { establish, address } }))
       return { message: encodeHint('BUSY', RETRY_MS) };
     return { handshake, message: establish.writeHs2(this.#context.wallMs()) };
+  }
+
+  /** Strangers who enrol wait for each other, and nobody with a code of ours waits for them. */
+  #isMadeUp({ codeId }: SecurityEstablish): boolean {
+    return codeId !== undefined && !isOurCode(this.#context.access, codeId);
   }
 
   /** Answers HS3 with HS4, or STEP with STEP_REPLY. The handshake is over then, unless one more round was asked for. */

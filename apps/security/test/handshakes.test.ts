@@ -9,6 +9,7 @@ import {
   deriveCodeKey,
   encodeText,
   formatBase64Url,
+  formatHex,
   MESSAGE_TYPES,
   parseActivationCode,
 } from '@sallyport/channel';
@@ -37,6 +38,11 @@ const APP: AppContext = {
 };
 
 const NO_CODE = new Uint8Array(32) as CodeKey;
+
+async function codeOfAda({ access }: RealmContext): Promise<string> {
+  await putUser(access, 'ada', { password: 'long enough' }, BY);
+  return (await issueCode(access, 'ada', undefined, BY)).code;
+}
 
 async function begun(codeOf?: (context: RealmContext) => Promise<string>) {
   const made = await scene();
@@ -86,7 +92,7 @@ test('one address is slowed down, another is not', async () => {
 });
 
 test('a flood of handshakes from everywhere keeps nobody out', async () => {
-  const { context, hs1, device } = await begun();
+  const { context, hs1, device } = await begun(codeOfAda);
   const handshakes = new Handshakes(context, siteMapSigner(context), 100);
   const begin = (address: string) => handshakes.begin(hs1, address);
   for (let i = 0; i < 300; i++) expect((await begin(`198.51.${i >> 8}.${i & 255}`)).handshake).toBeDefined();
@@ -96,6 +102,31 @@ test('a flood of handshakes from everywhere keeps nobody out', async () => {
   device.readHs2(own.message);
   const answer = await handshakes.finish(own.handshake!, device.writeHs3({}, NO_CODE));
   expect(decodeHint(answer.message).code).toBe('HANDSHAKE_FAILED');
+});
+
+test('enrolments with made-up codes have few places, and who has a code waits for none of them', async () => {
+  const { context, handshakes, hs1, clock } = await begun(codeOfAda);
+  const { keys } = context;
+  const madeUp = (): Uint8Array =>
+    new DeviceEstablish({
+      crypto,
+      suite: 2,
+      role: 'enrol',
+      realm: 'main',
+      codeId: formatHex(crypto.randomBytes(4)),
+      kid: keys.newestKid,
+      rs: keys.handshake.get(keys.newestKid)!.publicKey,
+      deviceStatic: crypto.generateKeyPair(),
+    }).writeHs1();
+  const flood = await Promise.all(Array.from({ length: 250 }, (_, i) => handshakes.begin(madeUp(), `10.1.${i}.1`)));
+  const busy = flood.filter(({ handshake }) => !handshake).map(({ message }) => decodeHint(message));
+  expect(busy).toHaveLength(200);
+  expect(new Set(busy.map(({ code }) => code))).toEqual(new Set(['BUSY']));
+  expect(busy[0]!.retryAfterMs).toBeGreaterThan(0);
+  for (let i = 0; i < 100; i++) expect((await handshakes.begin(hs1, `10.2.${i}.1`)).handshake).toBeDefined();
+  // A code of before ids had marks, or one that was mistyped, has its turn.
+  clock.now += 1_000;
+  expect((await handshakes.begin(madeUp(), '10.3.0.1')).handshake).toBeDefined();
 });
 
 test('a proof by a key that is not the one in the request fails without a reason, and the code stays good', async () => {

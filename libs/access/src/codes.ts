@@ -1,4 +1,4 @@
-import { type CodeKey, deriveCodeKey, keyOf } from '@sallyport/channel';
+import { type CodeKey, deriveCodeKey, encodeText, keyOf } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
@@ -10,7 +10,9 @@ import type { CodeRow, UserRow } from './tables.ts';
 
 /** Wrong passwords by somebody who has the code, after which it is dead. A wrong secret costs nothing: it is 80 bits. */
 const CODE_TRIES = 5;
-const ID_LENGTH = 8;
+/** An id is `random(5) | mark(3)`, in characters of 5 bits. */
+const ID_RANDOM_LENGTH = 5;
+const ID_MARK_LENGTH = 3;
 const SECRET_LENGTH = 16;
 
 /** A new activation code: `id-secret`. The store has a key that its secret stands for, wrapped. */
@@ -27,11 +29,11 @@ export async function issueCode(
   ttlMs: number | undefined,
   by: Actor,
 ): Promise<IssuedCode> {
-  const id = formatTypable(access.crypto.randomBytes(ID_LENGTH), ID_LENGTH);
   const secret = formatTypable(access.crypto.randomBytes(SECRET_LENGTH), SECRET_LENGTH);
   return access.store.transaction(async (transaction) => {
     const user = await transaction.tables.users.find({ name: userName });
     if (!user?.enabled) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no enabled user ${userName}`);
+    const id = await freeCodeId(access, transaction);
     const at = transaction.now();
     const expiresAt = at + (ttlMs ?? settingsOf(await getRealm(transaction)).codeTtlMs);
     await transaction.tables.codes.insert({
@@ -53,6 +55,28 @@ export async function issueCode(
     });
     return { id, code: `${id}-${secret}`, expiresAt };
   });
+}
+
+async function freeCodeId(access: AccessContext, { tables }: Transaction): Promise<string> {
+  for (;;) {
+    const random = formatTypable(access.crypto.randomBytes(ID_RANDOM_LENGTH), ID_RANDOM_LENGTH);
+    const id = `${random}${marksOf(access, random)[0]}`;
+    if (!(await tables.codes.find({ id }))) return id;
+  }
+}
+
+/**
+ * True for an id that this realm once gave to a code, false for all but one of 32,768 made-up ones. It says nothing of
+ * whether the code is good: it keeps the crowd of strangers out of the way of those who have a code.
+ */
+export function isOurCode(access: Pick<AccessContext, 'keyring' | 'store'>, id: string): boolean {
+  const random = id.slice(0, ID_RANDOM_LENGTH);
+  return marksOf(access, random).includes(id.slice(ID_RANDOM_LENGTH));
+}
+
+function marksOf({ keyring, store }: Pick<AccessContext, 'keyring' | 'store'>, random: string): readonly string[] {
+  const marks = keyring.marks(encodeText(`code/${store.realm}/${random}`));
+  return marks.map((mark) => formatTypable(mark, ID_MARK_LENGTH));
 }
 
 /** The user a code was issued for, whether or not the code is still good, and the key its secret stands for. */

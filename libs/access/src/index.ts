@@ -22,7 +22,7 @@ export {
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
 export { entryHash, type LogPosition } from './chain.ts';
 export { type Change, change, repeated } from './change.ts';
-export { type CodeHolder, findCodeHolder, type IssuedCode, issueCode } from './codes.ts';
+export { type CodeHolder, findCodeHolder, type IssuedCode, isOurCode, issueCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
 export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
 export type { CredentialChange } from './credentials.ts';

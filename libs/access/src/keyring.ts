@@ -20,6 +20,8 @@ export interface Keyring {
   unwrap(envelope: Uint8Array, purpose: string): Uint8Array;
   /** Authenticates what is stored in the clear: `kek u32 | tag(16)`, by a key derived from the current one. */
   mac(bytes: Uint8Array): Uint8Array;
+  /** Tags of these bytes by each of the keys, that of the current one first; 16 bytes each. */
+  marks(bytes: Uint8Array): readonly Uint8Array[];
   /** True when the MAC is that of these bytes by one of the keys. */
   verifyMac(mac: Uint8Array, bytes: Uint8Array): boolean;
   /** A value that tells keys with one id apart and nothing of the key, 16 bytes; undefined for an id without a key. */
@@ -70,6 +72,7 @@ export function createKeyring(crypto: CryptoProvider, keks: ReadonlyMap<number, 
       }
     },
     mac: (bytes) => tag(current, bytes)!,
+    marks: (bytes) => [current, ...keks.keys()].map((id) => tag(id, bytes)!.subarray(4)),
     verifyMac(mac, bytes) {
       const expected = mac.length === 4 + MAC_BYTES ? tag(kekOf(mac), bytes) : undefined;
       return expected !== undefined && equalBytes(mac, expected);

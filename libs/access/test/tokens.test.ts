@@ -1,11 +1,16 @@
 import { expect, test } from 'vitest';
+import { formatTypable } from '../src/ids.ts';
 import {
+  createKeyring,
   findDirectoryByToken,
   findOperator,
   firstOperatorToken,
+  isOurCode,
+  issueCode,
   issueDirectoryToken,
   issueJoinToken,
   putDirectory,
+  putUser,
   type RealmStore,
   redeemJoinToken,
   redeemOperatorToken,
@@ -58,4 +63,26 @@ test('made-up tokens of every kind never reach the store; real ones do', async (
   expect(await findDirectoryByToken(watched, scim.token)).toBeDefined();
   expect(await redeemJoinToken(watched, join, 'f0')).toMatchObject({ name: 'p1' });
   expect(asked()).toBe(4);
+});
+
+test('the id of an activation code shows that it is ours, in its realm and after a new key too; made-up ones hardly ever do', async () => {
+  const { access } = await scene();
+  const other = (await scene('other')).access;
+  const keks = new Map([1, 2].map((id) => [id, access.crypto.randomBytes(32)]));
+  const before = { ...access, keyring: createKeyring(access.crypto, keks, 1) };
+  const after = { ...access, keyring: createKeyring(access.crypto, keks, 2) };
+  await putUser(access, 'ada', { password: 'long enough' }, BY);
+  const ids = await Promise.all(
+    Array.from({ length: 50 }, async () => (await issueCode(before, 'ada', undefined, BY)).id),
+  );
+  expect(new Set(ids).size).toBe(50);
+  for (const id of ids) {
+    expect(id).toMatch(/^[0-9a-z]{8}$/);
+    expect(isOurCode(before, id)).toBe(true);
+    expect(isOurCode(after, id)).toBe(true);
+  }
+  expect(ids.filter((id) => isOurCode({ ...other, keyring: before.keyring }, id)).length).toBeLessThan(3);
+  const madeUp = Array.from({ length: 2_000 }, () => formatTypable(access.crypto.randomBytes(8), 8));
+  expect(madeUp.filter((id) => isOurCode(before, id)).length).toBeLessThan(5);
+  for (const junk of ['', 'a', 'abcde', 'abcdefghijk']) expect(isOurCode(before, junk)).toBe(false);
 });
