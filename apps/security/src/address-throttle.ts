@@ -8,6 +8,8 @@ export const NETWORK_FACTOR = 16;
 export interface AddressThrottle {
   /** Takes one attempt of an address at a kind of thing; 0, or the ms until the next one is allowed. */
   take(address: string, scope?: string): Promise<number>;
+  /** The same without taking one. */
+  blockedMs(address: string, scope: string): Promise<number>;
 }
 
 /** Counts IPv4 addresses and /64 networks by `host`, and IPv6's /48 networks by `site`. */
@@ -17,6 +19,11 @@ export function addressThrottle({ host, site }: { readonly host: Throttle; reado
       const [near, wide] = [addressKey(address), addressKey(address, 48)];
       const waitMs = await host.take(`${scope} ${near}`);
       return waitMs > 0 || near === wide ? waitMs : site.take(`${scope} ${wide}`);
+    },
+    async blockedMs(address, scope) {
+      const [near, wide] = [addressKey(address), addressKey(address, 48)];
+      const waitMs = await host.blockedMs(`${scope} ${near}`);
+      return waitMs > 0 || near === wide ? waitMs : site.blockedMs(`${scope} ${wide}`);
     },
   };
 }

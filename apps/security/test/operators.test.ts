@@ -1,11 +1,11 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createAdminService } from '../src/app.ts';
 import { scene } from './scene.ts';
 
 const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
 
 async function admin() {
-  const { context, token } = await scene();
+  const { context, clock, token } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const shared = { kind: 'in-process', server: () => '' } as const;
   const service = await createAdminService({ context, version: '0', database: DATABASE, shared }, certificate);
@@ -19,7 +19,7 @@ async function admin() {
     return { status: answer.statusCode, json: answer.json() };
   };
   const audit = () => context.access.store.transaction(({ tables }) => tables.audit.list());
-  return { context, call, audit };
+  return { context, clock, call, audit };
 }
 
 test('an invitation needs a reason, and its operator is listed, named and ended', async () => {
@@ -67,6 +67,22 @@ test('wrong one-time tokens and credentials are on record: some at once, then on
   expect(JSON.stringify(refused)).not.toMatch(/sp1_|spo_/);
 });
 
+test('made-up one-time tokens and credentials touch no database, and lock no operator out', async () => {
+  const { context, call } = await admin();
+  const { json: invitation } = await call('POST', '/v1/operators/ben/invite');
+  // The first refusals of each minute are written at once.
+  for (let i = 0; i < 20; i++) context.refusals.note({ action: 'x', subject: 'x', why: 'x', address: `10.0.0.${i}` });
+  const transactions = vi.spyOn(context.access.store, 'transaction');
+  const made = `sp1_${'A'.repeat(60)}`;
+  for (let i = 0; i < 200; i++) {
+    expect((await call('POST', '/v1/operators/login', { body: { token: made } })).status).toBe(403);
+    expect((await call('GET', '/v1/users', { bearer: `spo_${'A'.repeat(60)}` })).status).toBe(401);
+  }
+  expect(transactions).not.toHaveBeenCalled();
+  transactions.mockRestore();
+  expect((await call('POST', '/v1/operators/login', { body: { token: invitation.token } })).status).toBe(200);
+});
+
 test('a flood of refusals from many addresses is few rows', async () => {
   const { context, audit } = await admin();
   for (let i = 0; i < 5_000; i++) {
@@ -81,13 +97,14 @@ test('a flood of refusals from many addresses is few rows', async () => {
 });
 
 test('strangers learn of no directory but a provider in use, and cost it nothing', async () => {
-  const { context, call } = await admin();
+  const { context, clock, call } = await admin();
   const settings = { issuer: 'https://idp.invalid', clientId: 'c', redirects: ['app:/x'] };
   const put = (name: string, over: object, stage = 'active') =>
     call('PUT', `/v1/directories/${name}`, { body: { kind: 'oidc', stage, settings: { ...settings, ...over } } });
   await put('staged', { operatorGroups: ['g'] }, 'staged');
   await call('PUT', '/v1/directories/pushed', { body: { kind: 'scim', stage: 'active', settings: {} } });
   expect((await put('idp', { operatorGroups: ['g'] })).status).toBe(200);
+  clock.now += 1_000;
   const of = (name: string) => call('GET', `/v1/operators/providers/${name}`, { bearer: '' });
   const words = await Promise.all(['staged', 'pushed', 'none'].map(of));
   expect(words.map(({ status }) => status)).toEqual([404, 404, 404]);
@@ -99,8 +116,15 @@ test('strangers learn of no directory but a provider in use, and cost it nothing
       { state: { provider: { authorizationEndpoint: 'https://idp.invalid/auth' } } },
     ),
   );
+  clock.now += 1_000;
   expect((await of('idp')).json.authorizationEndpoint).toBe('https://idp.invalid/auth');
-  // And they have a budget.
-  expect((await of('idp')).status).toBe(429);
+  // However many ask, the database is looked at once a second.
+  const { access } = context;
+  const transactions = vi.spyOn(access.store, 'transaction');
+  clock.now += 1_000;
+  const crowd = await Promise.all(Array.from({ length: 200 }, (_, i) => of(i % 2 === 0 ? 'idp' : `made-up-${i}`)));
+  expect(crowd.filter(({ status }) => status === 200)).toHaveLength(100);
+  expect(transactions).toHaveBeenCalledTimes(1);
+  transactions.mockRestore();
   expect((await call('POST', '/v1/operators/oidc', { body: {} })).status).toBe(400);
 });

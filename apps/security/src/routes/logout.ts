@@ -1,46 +1,79 @@
-import { endProviderSessions, type ProviderLogout } from '@sallyport/access';
+import { type DirectoryRow, endProviderSessions, type LoggedOut, type ProviderLogout } from '@sallyport/access';
 import { DirectoryError, type LogoutOrder } from '@sallyport/directory';
 import { ProblemError } from '@sallyport/http-service';
 import type { OidcSettings } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
+import { OpenProviders } from '../directories/open-providers.ts';
 import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 
 const FORM_TYPE = 'application/x-www-form-urlencoded';
 
-/** Back-channel logout (OpenID Connect Back-Channel Logout 1.0): the provider ends sessions that it vouched for. */
+/**
+ * Back-channel logout (OpenID Connect Back-Channel Logout 1.0): the provider ends sessions that it vouched for. It does not
+ * repeat what was refused, and strangers send to the same path, perhaps from the same address: so a token's form and its
+ * signature say who asks before anything is counted, and each provider has a line of its own for what it then orders.
+ */
 export function addLogoutRoute(service: FastifyInstance, context: RealmContext): void {
+  const [checks, orders] = [new OpenProviders(context), new OpenProviders(context)];
   service.addContentTypeParser(FORM_TYPE, { parseAs: 'string', bodyLimit: 128 * 1024 }, (_request, body, done) =>
     done(null, Object.fromEntries(new URLSearchParams(String(body)))),
   );
   service.post<{ Params: { name: string }; Body: { logout_token?: string } }>(
     '/oidc/:name/backchannel-logout',
     async ({ params, body, ip }, reply) => {
-      if ((await context.addressThrottle.take(ip, 'logout')) > 0)
-        throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many attempts');
-      const { name } = params;
-      const row = await context.access.store.transaction(({ tables }) => tables.directories.find({ name }));
-      if (row?.kind !== 'oidc') throw new ProblemError(404, 'ERR_HTTP_NOT_FOUND', 'there is no such provider');
-      const order = await context.connectors
-        .oidc(row)
-        .readLogout(body?.logout_token ?? '')
-        .catch(refuse);
-      const { accounts } = row.settings as unknown as OidcSettings;
-      const { ended, index } = await endProviderSessions(context.access, {
-        directory: name,
-        ...logoutOf(order, name, accounts),
-      });
+      const row = await checks.find(params.name);
+      if (!row) throw new ProblemError(404, 'ERR_HTTP_NOT_FOUND', 'there is no such provider');
+      const order = await readOrder(context, checks, { row, token: body?.logout_token ?? '', address: ip });
+      const { index } = await orders.inLine(row, () => endSessions(context, row, order), { urgent: true });
       await whenInForce(context, index);
-      context.log.info({ directory: name, ended }, 'a provider has logged somebody out');
       return reply.header('cache-control', 'no-store').code(200).send();
     },
   );
 }
 
+interface Asked {
+  readonly row: DirectoryRow;
+  readonly token: string;
+  readonly address: string;
+}
+
+/** Reads a token that the provider has signed. Addresses that sent too many others wait behind those that did not. */
+async function readOrder(
+  { connectors }: RealmContext,
+  checks: OpenProviders,
+  { row, token, address }: Asked,
+): Promise<LogoutOrder> {
+  const connector = connectors.oidc(row);
+  try {
+    connector.checkLogoutForm(token);
+    const urgent = (await checks.blockedMs(address)) === 0;
+    return await checks.inLine(row, () => connector.readLogout(token), { urgent });
+  } catch (error) {
+    if (isRefused(error)) await checks.failed(address);
+    return refuse(error);
+  }
+}
+
+async function endSessions(
+  { access, log }: RealmContext,
+  { name: directory, settings }: DirectoryRow,
+  order: LogoutOrder,
+): Promise<LoggedOut> {
+  const { accounts } = settings as unknown as OidcSettings;
+  const out = await endProviderSessions(access, { directory, ...logoutOf(order, directory, accounts) });
+  log.info({ directory, ended: out.ended }, 'a provider has logged somebody out');
+  return out;
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof DirectoryError && error.code === 'ERR_DIRECTORY_REFUSED';
+}
+
 /** A bad token is 400 (section 2.8); a provider whose keys cannot be read is none of its fault. */
 function refuse(error: unknown): never {
   if (!(error instanceof DirectoryError)) throw error;
-  const status = error.code === 'ERR_DIRECTORY_REFUSED' ? 400 : 503;
+  const status = isRefused(error) ? 400 : 503;
   throw new ProblemError(
     status,
     error.code,

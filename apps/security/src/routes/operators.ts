@@ -2,10 +2,10 @@ import {
   type Admission,
   admitOperator,
   auditRefusal,
+  type DirectoryRow,
   endOperator,
   inviteOperator,
   type OperatorView as Listed,
-  listDirectories,
   listOperators,
   NEVER,
   redeemOperatorToken,
@@ -25,6 +25,7 @@ import {
 } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
+import { OpenProviders } from '../directories/open-providers.ts';
 import { providerEntries } from '../directories/providers.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, NameParam, operation } from './operation.ts';
@@ -42,7 +43,7 @@ export function addOperatorRoutes(service: FastifyInstance, context: RealmContex
       body: OperatorLogin,
     }),
     async ({ body, ip }) => {
-      await takeAttempt(context, ip);
+      // Made-up tokens are told by their MAC, so they need no budget that an operator at the same address would lack.
       const { token, name, request: requestId } = body;
       const credential = await redeemOperatorToken(access, { token, name, requestId });
       if (credential) return credential;
@@ -104,21 +105,15 @@ function operatorView({ operator, state, invitedBy, tokenUntil, lastUsedAt }: Li
   };
 }
 
-/** Attempts without a credential have a budget by address. @throws ProblemError 429 */
-async function takeAttempt({ addressThrottle }: RealmContext, address: string): Promise<void> {
-  if ((await addressThrottle.take(address, 'operator')) > 0)
-    throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many attempts');
-}
-
 /** Operators who sign in at an OpenID provider: members of the groups that its settings name. */
 function addProviderRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access } = context;
+  const providers = new OpenProviders(context);
   service.get<{ Params: NameParam }>(
     '/v1/operators/providers/:name',
     operation('operators.provider', 'Where operators sign in at a provider', OperatorProvider, { params: NameParam }),
-    async ({ params, ip }) => {
-      await takeAttempt(context, ip);
-      const row = await operatorProvider(context, params.name);
+    async ({ params }) => {
+      const row = await operatorProvider(providers, params.name);
       // What the provider published last: nobody without a credential makes this node ask it.
       const [entry] = providerEntries([row]);
       if (!entry) throw new ProblemError(503, 'ERR_DIRECTORY_UNREACHABLE', 'the provider has not answered yet');
@@ -133,8 +128,7 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
       body: OperatorOidcLogin,
     }),
     async ({ body, ip }) => {
-      await takeAttempt(context, ip);
-      const signedIn = await redeemCode(context, body, ip);
+      const signedIn = await redeemCode(context, providers, { body, address: ip });
       const admission = await admit(context, body.directory, signedIn);
       if (admission.admitted) return admission.admitted;
       const { why: reason, hint } = admission;
@@ -146,19 +140,32 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
 }
 
 /** A provider that is in use. Strangers learn of no other directory. @throws ProblemError 404 */
-async function operatorProvider({ access }: RealmContext, name: string) {
-  const row = (await listDirectories(access)).find((directory) => directory.name === name);
-  if (row?.kind === 'oidc' && row.stage === 'active') return row;
+async function operatorProvider(providers: OpenProviders, name: string): Promise<DirectoryRow> {
+  const row = await providers.find(name);
+  if (row?.stage === 'active') return row;
   throw new ProblemError(404, 'ERR_HTTP_NOT_FOUND', `there is no provider ${name}`);
 }
 
-async function redeemCode(context: RealmContext, body: OperatorOidcLogin, address: string): Promise<OidcSignIn> {
-  const row = await operatorProvider(context, body.directory);
-  return context.connectors
-    .oidc(row)
-    .redeem(body)
-    .catch((error: unknown) => {
+/**
+ * Asks the provider about a code. That costs it a request, and nothing tells a made-up code before: so addresses whose codes
+ * were refused too often wait. @throws ProblemError 429
+ */
+async function redeemCode(
+  context: RealmContext,
+  providers: OpenProviders,
+  { body, address }: { readonly body: OperatorOidcLogin; readonly address: string },
+): Promise<OidcSignIn> {
+  const row = await operatorProvider(providers, body.directory);
+  const redeem = async (): Promise<OidcSignIn> => {
+    if ((await providers.blockedMs(address)) > 0)
+      throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many codes from this address were refused');
+    return context.connectors.oidc(row).redeem(body);
+  };
+  return providers
+    .inLine(row, redeem, { urgent: (await providers.blockedMs(address)) === 0 })
+    .catch(async (error: unknown) => {
       if (!(error instanceof DirectoryError) || error.code !== 'ERR_DIRECTORY_REFUSED') throw error;
+      await providers.failed(address);
       const why = `the sign-in at the provider is refused: ${error.reason}`;
       context.refusals.note({ action: 'operator.login', subject: row.name, why, address });
       throw new ProblemError(403, error.code, why);

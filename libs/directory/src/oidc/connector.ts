@@ -7,10 +7,19 @@ import { Agent, fetch as undiciFetch } from 'undici';
 import type { Connector, Finding } from '../connector.ts';
 import { DirectoryError } from '../errors.ts';
 import { readGroups } from './groups.ts';
-import { type Claims, refused, type TokenDemands, verifyIdToken, verifyLogoutToken } from './tokens.ts';
+import {
+  type Claims,
+  checkLogoutForm,
+  refused,
+  type TokenDemands,
+  verifyIdToken,
+  verifyLogoutToken,
+} from './tokens.ts';
 
 /** A provider answers within this, s, or counts as unreachable. */
 const TIMEOUT_SECONDS = 8;
+/** For so long after a failure nobody without a sign-in makes us ask the provider again, ms. */
+const REST_MS = 2_000;
 /** What a provider publishes is read again after this, ms. */
 const METADATA_TTL_MS = 10 * 60_000;
 /** Keys are read again for an unknown key id, at most so often, ms: a rollover is seen at once. */
@@ -72,6 +81,10 @@ export class OidcConnector implements Connector {
   readonly #secret: string | undefined;
   readonly #agent: Agent;
   #discovered: Discovered | undefined;
+  #discovering: Promise<Discovered> | undefined;
+  /** What was wrong the last time, and until when strangers do not make us ask again. */
+  #trouble: Error | undefined;
+  #restsUntil = 0;
 
   constructor(settings: OidcSettings, secrets: Readonly<Record<string, string>>) {
     this.settings = settings;
@@ -112,8 +125,18 @@ export class OidcConnector implements Connector {
     return { ...this.#person(claims), groups, accessToken: tokens.access_token };
   }
 
+  /**
+   * Refuses what cannot be a logout token of this provider for us, at the cost of parsing it.
+   * @throws DirectoryError ERR_DIRECTORY_REFUSED
+   */
+  checkLogoutForm(token: string): void {
+    checkLogoutForm(token, this.#demands());
+  }
+
   /** Reads a logout token (OpenID Connect Back-Channel Logout 1.0). @throws DirectoryError ERR_DIRECTORY_REFUSED */
   async readLogout(token: string): Promise<LogoutOrder> {
+    // Anybody can send one: while the provider is down it is not asked for each.
+    if (!this.#fresh && performance.now() < this.#restsUntil) throw this.#trouble!;
     const { keys } = await this.#discover();
     const claims = await verifyLogoutToken(token, keys, this.#demands());
     const { jti, sid } = claims as { jti: string; sid?: string };
@@ -193,8 +216,33 @@ export class OidcConnector implements Connector {
     }
   }
 
+  get #fresh(): Discovered | undefined {
+    const isFresh = this.#discovered && performance.now() - this.#discovered.at < METADATA_TTL_MS;
+    return isFresh ? this.#discovered : undefined;
+  }
+
   async #discover(): Promise<Discovered> {
-    if (this.#discovered && performance.now() - this.#discovered.at < METADATA_TTL_MS) return this.#discovered;
+    if (this.#fresh) return this.#fresh;
+    // Whoever asks meanwhile waits for the same answer.
+    this.#discovering ??= this.#readMetadata().finally(() => {
+      this.#discovering = undefined;
+    });
+    return this.#discovering;
+  }
+
+  async #readMetadata(): Promise<Discovered> {
+    try {
+      const discovered = await this.#askMetadata();
+      this.#restsUntil = 0;
+      return discovered;
+    } catch (error) {
+      this.#trouble = error as Error;
+      this.#restsUntil = performance.now() + REST_MS;
+      throw error;
+    }
+  }
+
+  async #askMetadata(): Promise<Discovered> {
     const { issuer, clientId } = this.settings;
     const authentication = this.#secret === undefined ? client.None() : client.ClientSecretBasic(this.#secret);
     const options = { [client.customFetch]: this.#fetch as client.CustomFetch, timeout: TIMEOUT_SECONDS };

@@ -1,4 +1,4 @@
-import { compactVerify, decodeProtectedHeader, errors, type JWTVerifyGetKey } from 'jose';
+import { base64url, compactVerify, decodeProtectedHeader, errors, type JWTVerifyGetKey } from 'jose';
 import { DirectoryError } from '../errors.ts';
 
 /** Signatures that a provider may use: asymmetric ones only (RFC 8725, section 3.1). */
@@ -20,6 +20,7 @@ const MAX_TOKEN_CHARACTERS = 64 * 1024;
 const CLOCK_TOLERANCE_SECONDS = 60;
 /** A token that was issued earlier is not for a sign-in of now, s. */
 const MAX_AGE_SECONDS = 600;
+const LOGOUT_TYPES: readonly string[] = ['JWT', 'LOGOUT+JWT'];
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 /** Claims of a token, whatever they are. */
@@ -101,9 +102,18 @@ export function verifyIdToken(token: string, keys: JWTVerifyGetKey, demands: Tok
   return verify(token, keys, { demands, checks: ID_TOKEN, types: ['JWT'] });
 }
 
+/**
+ * Refuses what cannot be a logout token of this provider for us by its form and by what it says of itself, before anything
+ * is asked or computed for it. @throws DirectoryError ERR_DIRECTORY_REFUSED with the name of the first check that fails
+ */
+export function checkLogoutForm(token: string, demands: TokenDemands): void {
+  checkHeader(token, LOGOUT_TYPES);
+  checkClaims(parseClaims(unverifiedPayload(token)), { demands, checks: ISSUED_BY_AND_FOR });
+}
+
 /** Verifies a logout token. @throws DirectoryError ERR_DIRECTORY_REFUSED like `verifyIdToken` */
 export function verifyLogoutToken(token: string, keys: JWTVerifyGetKey, demands: TokenDemands): Promise<Claims> {
-  return verify(token, keys, { demands, checks: LOGOUT_TOKEN, types: ['JWT', 'LOGOUT+JWT'] });
+  return verify(token, keys, { demands, checks: LOGOUT_TOKEN, types: LOGOUT_TYPES });
 }
 
 async function verify(
@@ -113,8 +123,24 @@ async function verify(
 ): Promise<Claims> {
   checkHeader(token, by.types);
   const claims = parseClaims(await signedPayload(token, keys));
-  for (const [name, holds] of by.checks) if (!holds(claims, by.demands)) throw refused(name);
+  checkClaims(claims, by);
   return claims;
+}
+
+function checkClaims(
+  claims: Claims,
+  { demands, checks }: { readonly demands: TokenDemands; readonly checks: readonly Check[] },
+): void {
+  for (const [name, holds] of checks) if (!holds(claims, demands)) throw refused(name);
+}
+
+/** What a token says, whoever wrote it. */
+function unverifiedPayload(token: string): Uint8Array {
+  try {
+    return base64url.decode(token.split('.')[1]!);
+  } catch (cause) {
+    throw refused('form', cause);
+  }
 }
 
 function checkHeader(token: string, types: readonly string[]): void {
