@@ -1,4 +1,4 @@
-import { endByDevice, endReplacedSessions } from '@sallyport/access';
+import { BusyError, endByDevice, endReplacedSessions } from '@sallyport/access';
 import { ChannelError, encodeHint } from '@sallyport/channel';
 import type { RealmContext } from './realm-context.ts';
 
@@ -24,6 +24,7 @@ export async function answerSessionEnd(
   } catch (error) {
     if (error instanceof ChannelError)
       return encodeHint(error.code === 'ERR_CHANNEL_VERSION' ? 'VERSION' : 'BAD_MESSAGE');
+    if (error instanceof BusyError) return encodeHint('BUSY', error.retryAfterMs);
     log.error({ err: error }, 'a session could not be ended as its device wants');
     return encodeHint('UNAVAILABLE', RETRY_MS);
   }

@@ -9,11 +9,22 @@ const FRESH_MS = 2_000;
 /** Signs the realm's site map: sites, keys, suites and sign-in methods (SPEC.md, section 2). Cached for two seconds. */
 export function siteMapSigner(context: RealmContext): () => Promise<string> {
   let cached: { readonly text: string; readonly at: number } | undefined;
+  let signing: Promise<string> | undefined;
+  const sign = async (at: number): Promise<string> => {
+    try {
+      const text = await signSiteMap(context);
+      cached = { text, at };
+      return text;
+    } finally {
+      signing = undefined;
+    }
+  };
   return async () => {
     const now = performance.now();
     if (cached && now - cached.at < FRESH_MS) return cached.text;
-    cached = { text: await signSiteMap(context), at: now };
-    return cached.text;
+    // However many ask at once, one map is read and signed for all of them.
+    signing ??= sign(now);
+    return signing;
   };
 }
 
