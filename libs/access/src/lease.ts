@@ -69,8 +69,10 @@ export async function recordBeat(access: AccessContext, record: BeatRecord): Pro
       const before = await leases.find({ proxy: key }, 'update');
       const { channels } = beat;
       const applied = beat.epoch === undefined ? 0 : beat.done;
-      const expiresAt = transaction.now() + leaseMs;
-      const lease = { applied, channels, expiresAt, leaseMs, node, beat: (before?.beat ?? 0) + 1 };
+      // A longer lease that it was given before, by this node or one with another setting, may live: who waits counts with it.
+      const longestMs = Math.max(leaseMs, before?.leaseMs ?? 0);
+      const expiresAt = transaction.now() + longestMs;
+      const lease = { applied, channels, expiresAt, leaseMs: longestMs, node, beat: (before?.beat ?? 0) + 1 };
       if (before) await leases.update({ where: { proxy: key } }, lease);
       else await leases.insert({ proxy: key, ...lease });
       return { type: 'lease', epoch, head, headHash, leaseMs, entries };

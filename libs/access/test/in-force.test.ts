@@ -49,7 +49,7 @@ async function waiting() {
       await meanwhile.shift()?.();
     },
   };
-  const beat = async (instance: string, place: 'fresh' | 'head') => {
+  const beat = async (instance: string, place: 'fresh' | 'head', leaseMs = LEASE_MS) => {
     const { epoch, head, headHash } = await realm();
     const where =
       place === 'fresh' ? { seen: 0, hash: '', done: 0 } : { epoch, seen: head, hash: headHash, done: head };
@@ -57,7 +57,7 @@ async function waiting() {
       proxy: 'p1',
       keyHash: KEY,
       beat: { instance, channels: 0, ...where },
-      leaseMs: LEASE_MS,
+      leaseMs,
       node: 'n',
     });
   };
@@ -138,6 +138,14 @@ test('no lease is longer than what a restore waits for', async () => {
   const { beat, change } = await waiting();
   await change({ longestLeaseMs: 2_000 });
   expect(await beat(ONE, 'fresh')).toMatchObject({ leaseMs: 2_000 });
+});
+
+test('a shorter lease does not hide a longer one that the same process was given before', async () => {
+  const { node, clock, beat, everything } = await waiting();
+  await beat(ONE, 'fresh');
+  expect(await beat(ONE, 'head', 1_000)).toMatchObject({ type: 'lease', leaseMs: 1_000 });
+  await untilInForce(node, await everything(), LONG);
+  expect(clock.mono).toBeGreaterThanOrEqual(LEASE_MS);
 });
 
 test('a revoked Proxy is gone when the leases of all its processes are over, not before', async () => {
