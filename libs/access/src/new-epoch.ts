@@ -32,23 +32,23 @@ export interface Restored {
   readonly rights: readonly JournalEntry[];
 }
 
+/** What restores do without a journal. */
 const NOTHING: JournalContent = { epochs: [], entries: [], damaged: 0 };
 
 /**
  * Gives a restored database its new epoch (architecture, "A restore"). The claim comes first, so that the old database can
  * acknowledge nothing any more that is not read here; the database opens last, and only if the claim is still its own.
- * @throws AccessError ERR_ACCESS_CONFLICT when another restore is under way, ERR_ACCESS_INVALID for a damaged journal
+ * @throws AccessError ERR_ACCESS_CONFLICT when another restore is under way, ERR_ACCESS_INVALID for a journal that is damaged
+ *   or not this database's
  */
 export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
   const { access, journal } = order;
   const epoch = randomId(access.crypto);
   const content = journal ? await claimAndRead(journal, epoch) : NOTHING;
-  if (content.damaged > 0 && !order.lost)
-    throw new AccessError(
-      'ERR_ACCESS_INVALID',
-      `${content.damaged} places of the journal cannot be read: it counts as lost`,
-    );
-  const restored = await access.store.transaction((transaction) => rebuild(transaction, order, { epoch, content }));
+  const restored = await access.store.transaction(async (transaction) => {
+    if (!order.lost) checkWhole(content, await getRealm(transaction, 'update'));
+    return rebuild(transaction, order, { epoch, content });
+  });
   if (journal && (await journal.claimed()) !== epoch) throw anotherRestore();
   await access.store.transaction(({ tables }) =>
     tables.realms.update({ where: { id: 'realm', epoch } }, { closed: false }),
@@ -59,6 +59,14 @@ export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
 async function claimAndRead(journal: Journal, epoch: string): Promise<JournalContent> {
   if (!(await journal.claim(await journal.claimed(), epoch))) throw anotherRestore();
   return journal.read();
+}
+
+/** A journal that the backup's own epoch never claimed is another one, or a new one in the place of one that is lost. */
+function checkWhole({ damaged, epochs }: JournalContent, { epoch }: RealmRow): void {
+  if (damaged > 0)
+    throw new AccessError('ERR_ACCESS_INVALID', `${damaged} places of the journal cannot be read: it counts as lost`);
+  if (!epochs.includes(epoch))
+    throw new AccessError('ERR_ACCESS_INVALID', 'this journal never was the one of this database: it counts as lost');
 }
 
 function anotherRestore(): AccessError {
@@ -115,7 +123,8 @@ async function appendAgain(
 ): Promise<void> {
   await appendRevocation(access, transaction, { requestId, kind, subject }, { actor, reason, at });
   try {
-    await applyEffect(transaction, kind, { subject, at: now, reason });
+    // Not before the entry itself, should the clock of the new server be behind: a time that was past stays past.
+    await applyEffect(transaction, kind, { subject, at: Math.max(now, at), reason });
   } catch (error) {
     if (!(error instanceof AccessError) || error.code !== 'ERR_ACCESS_NOT_FOUND') throw error;
   }

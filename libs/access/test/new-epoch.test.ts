@@ -17,7 +17,7 @@ import { BY, scene } from './scene.ts';
 
 /** A realm with a user, its journal, and a backup of it that can be brought back. */
 async function backedUp() {
-  const { access } = await scene();
+  const { access, clock } = await scene();
   const { id } = (await putUser(access, 'ada', {}, BY)).user;
   await access.store.transaction(({ tables }) =>
     tables.proxies.insert({ name: 'p1', site: 'here', joinedAt: 0, revokedAt: null } as never),
@@ -41,7 +41,7 @@ async function backedUp() {
         await (tables[name] as { insertEach(rows: readonly unknown[]): Promise<void> }).insertEach(copy[name]);
       }
     });
-  return { access, id, journal, realm, epoch, writer, restore, order: { access, journal, lost: false, by: BY } };
+  return { access, clock, id, journal, realm, epoch, writer, restore, order: { access, journal, lost: false, by: BY } };
 }
 
 const isIn = async ({ access, id }: Awaited<ReturnType<typeof backedUp>>): Promise<boolean> =>
@@ -108,6 +108,40 @@ test('a journal that cannot be read whole must be called lost, and then nobody i
   expect(await isIn(of)).toBe(true);
   await beginNewEpoch({ ...of.order, journal: damaged, lost: true });
   expect(await isIn(of)).toBe(false);
+});
+
+test('a journal that this database never claimed counts as lost: a new folder in the place of the old one', async () => {
+  const of = await backedUp();
+  const foreign = { ...of.order, journal: memoryJournal() };
+  for (const _ of [1, 2]) await expect(beginNewEpoch(foreign)).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+  expect(await isIn(of)).toBe(true);
+  await beginNewEpoch({ ...foreign, lost: true });
+  expect(await isIn(of)).toBe(false);
+});
+
+test('a restore that stopped in the middle is done again, also on a server whose clock is behind', async () => {
+  const of = await backedUp();
+  const stopped: Journal = { ...of.journal, read: () => Promise.reject(new Error('killed')) };
+  await expect(beginNewEpoch({ ...of.order, journal: stopped })).rejects.toThrow('killed');
+  const at = of.clock.now;
+  await of.journal.append((await of.journal.claimed())!, [
+    {
+      epoch: of.epoch,
+      index: 1,
+      hash: '',
+      requestId: 'b',
+      kind: 'before',
+      subject: `${at}`,
+      reason: 'r',
+      actor: 'a',
+      at,
+    },
+  ]);
+  of.clock.now -= 60_000;
+  await beginNewEpoch(of.order);
+  expect(await of.realm()).toMatchObject({ closed: false, notBefore: at, head: 1 });
+  await beginNewEpoch(of.order);
+  expect(await of.realm()).toMatchObject({ closed: false, head: 1 });
 });
 
 test('an entry about something that is younger than the backup stands in the log all the same', async () => {
