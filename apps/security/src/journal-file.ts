@@ -11,7 +11,8 @@ const CHECK_DIGITS = 16;
  *
  *     claim.0000000001   epoch, made by hard link: whoever makes number n + 1 has compared and set
  *     revocations.jsonl  lines of `check json`, appended and synced; a line starts with a line break, so that one that a
- *                        power cut has torn spoils no other
+ *                        power cut or a full disk has torn spoils no other. Who wrote it writes the same line again: a torn
+ *                        one is damage only while no whole line begins with it
  *
  * An entry counts as written when the claim was still its epoch's after the sync: a later claim then reads it.
  */
@@ -106,12 +107,13 @@ async function readLines(folder: string): Promise<Omit<JournalContent, 'epochs'>
     if (error.code === 'ENOENT') return '';
     throw error;
   });
-  const entries: JournalEntry[] = [];
-  let damaged = 0;
-  for (const line of text.split('\n').filter(Boolean)) {
-    const json = line.slice(CHECK_DIGITS + 1);
-    if (checkOf(json) === line.slice(0, CHECK_DIGITS)) entries.push(JSON.parse(json) as JournalEntry);
-    else damaged += 1;
-  }
-  return { entries, damaged };
+  const lines = text.split('\n').filter(Boolean);
+  const whole = lines.filter(isWhole);
+  const damaged = lines.filter((line) => !isWhole(line)).filter((torn) => !whole.some((line) => line.startsWith(torn)));
+  const entries = whole.map((line) => JSON.parse(line.slice(CHECK_DIGITS + 1)) as JournalEntry);
+  return { entries, damaged: damaged.length };
+}
+
+function isWhole(line: string): boolean {
+  return checkOf(line.slice(CHECK_DIGITS + 1)) === line.slice(0, CHECK_DIGITS);
 }

@@ -40,6 +40,19 @@ test('a line that a power cut has torn spoils no other, and is not passed over i
   expect(damaged).toBe(1);
 });
 
+test('a line that a full disk has torn is no damage once it was written again', async () => {
+  const where = folder();
+  const journal = await openFileJournal(where);
+  await journal.claim(undefined, ONE);
+  await journal.append(ONE, [ENTRY]);
+  const file = join(where, 'revocations.jsonl');
+  const whole = readFileSync(file, 'utf8');
+  writeFileSync(file, whole.slice(0, -7));
+  expect(await journal.read()).toMatchObject({ entries: [], damaged: 1 });
+  await journal.append(ONE, [ENTRY]);
+  expect(await journal.read()).toMatchObject({ entries: [ENTRY], damaged: 0 });
+});
+
 test('a changed entry is damage, not an entry', async () => {
   const where = folder();
   const journal = await openFileJournal(where);
