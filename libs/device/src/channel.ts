@@ -131,18 +131,20 @@ export class GatewayChannel {
       pong: () => this.#ponged(),
       vacated: () => queueMicrotask(() => this.#admit()),
     });
-    socket.listen({ message: (bytes) => this.#receive(bytes), closed: () => this.#ended() });
     this.#ponged();
+  }
+
+  /**
+   * Hears what comes: to call once, when the channel is in use. What the Proxy said right behind its WELCOME has waited until
+   * then, so that nobody misses a notice of it.
+   */
+  begin(): void {
+    this.#socket.listen({ message: (bytes) => this.#receive(bytes), closed: () => this.#ended() });
   }
 
   /** True while new streams may be opened. */
   get usable(): boolean {
     return !this.#closed && !this.#refusing;
-  }
-
-  /** Why the Proxy ended the channel, if it has said so. */
-  get closeCode(): SignedCode | undefined {
-    return this.#closeCode;
   }
 
   /**

@@ -222,8 +222,8 @@ export class Connection {
     const chanNo = await this.#takeChanNo(session);
     const socket = await GatewaySocket.connect(webSocket, place.origin);
     try {
-      const holder: { channel?: GatewayChannel } = {};
-      const channel = await GatewayChannel.open({
+      // Nothing of it is heard before it is in use.
+      const channel: GatewayChannel = await GatewayChannel.open({
         crypto,
         socket,
         session,
@@ -231,13 +231,12 @@ export class Connection {
         audience: place.audience,
         context: context(),
         listener: {
-          closed: (code) => this.#closed(holder.channel, code, session),
-          draining: () => this.#draining(holder.channel),
-          notice: (notice) => this.#notice(holder.channel, notice),
-          silent: (silent) => this.#heard(holder.channel, silent),
+          closed: (code) => this.#closed(channel, code, session),
+          draining: () => this.#draining(channel),
+          notice: (notice) => this.#notice(channel, notice),
+          silent: (silent) => this.#heard(channel, silent),
         },
       });
-      holder.channel = channel;
       return channel;
     } catch (error) {
       socket.close();
@@ -282,16 +281,15 @@ export class Connection {
     const waiters = [...this.#waiters];
     this.#waiters.clear();
     for (const { resolve } of waiters) resolve(channel);
-    // It may have ended before it was in use.
-    if (!channel.usable) this.#closed(channel, channel.closeCode, this.#host.record()?.session);
+    channel.begin();
   }
 
   #reject(waiters: readonly Waiter[], error: unknown): void {
     for (const waiter of waiters) if (this.#waiters.delete(waiter)) waiter.reject(error);
   }
 
-  #draining(channel: GatewayChannel | undefined): void {
-    if (!channel || channel !== this.#channel) return;
+  #draining(channel: GatewayChannel): void {
+    if (channel !== this.#channel) return;
     // What is open finishes there, what is new goes to another Proxy.
     this.#channel = undefined;
     this.#preferred += 1;
@@ -299,16 +297,16 @@ export class Connection {
     this.seek();
   }
 
-  #closed(channel: GatewayChannel | undefined, code: SignedCode | undefined, session: StoredSession | undefined): void {
-    if (!channel || channel !== this.#channel) return;
+  #closed(channel: GatewayChannel, code: SignedCode | undefined, session: StoredSession | undefined): void {
+    if (channel !== this.#channel) return;
     this.#channel = undefined;
     if (session && code && SESSION_OVER.has(code)) return this.#host.over(code, session);
     this.#preferred += 1;
     this.seek();
   }
 
-  #notice(channel: GatewayChannel | undefined, notice: CborFields): void {
-    if (!channel || channel !== this.#channel) return;
+  #notice(channel: GatewayChannel, notice: CborFields): void {
+    if (channel !== this.#channel) return;
     const code = notice.optionalText('code');
     if (code === 'LEASE_LOST') this.#suspended = true;
     if (code === 'RESUMED') this.#suspended = false;
@@ -316,8 +314,8 @@ export class Connection {
     this.#host.notice(notice);
   }
 
-  #heard(channel: GatewayChannel | undefined, silent: boolean): void {
-    if (!channel || channel !== this.#channel) return;
+  #heard(channel: GatewayChannel, silent: boolean): void {
+    if (channel !== this.#channel) return;
     this.#silent = silent;
     this.#sayReach();
   }
