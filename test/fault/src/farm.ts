@@ -1,4 +1,4 @@
-import { copyFileSync, cpSync, mkdirSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -8,8 +8,9 @@ import { openDevice } from '@sallyport/device/node';
 import { AppProcess, type Daemon, type Host, haproxyOn, type LocalCluster } from '@sallyport/local-cluster';
 import { Backend } from './backend.ts';
 import { DRIVER_ADDRESS, Network } from './network.ts';
+import { omission } from './omitted-rules.ts';
 import { Operator } from './operator.ts';
-import { discard, say, storesOn } from './stores.ts';
+import { createDatabase, discard, say, storesOn } from './stores.ts';
 import { TcpFaultProxy } from './tcp-fault.ts';
 
 const CONTEXT: AppContext = {
@@ -30,6 +31,9 @@ export const AUTHORITY = 'echo.corp';
 /** The lease of the rig: longer than a failover of its database. */
 export const LEASE_MS = 15_000;
 const CLOCK_SHIFT = fileURLToPath(new URL('./clock-shift.ts', import.meta.url));
+const JOURNAL = 'rig_journal';
+/** The shortest that the settings allow. */
+const AUTHORITY_MS = 5_000;
 
 /** How large a farm is. */
 export interface FarmSize {
@@ -38,6 +42,8 @@ export interface FarmSize {
   readonly leaseMs?: number;
   /** Puts a relay that can play a bad line before every Security node. */
   readonly badLines?: boolean;
+  /** Keeps revocations in a PostgreSQL beside the realm's: another database of the same servers. */
+  readonly journal?: boolean;
 }
 
 /** A server of ours with what it takes to start it again. */
@@ -60,6 +66,7 @@ export class Farm {
   /** The lines to the Security nodes, when they may be bad. */
   readonly lines: TcpFaultProxy[] = [];
   readonly #leaseMs: number;
+  readonly #journal: boolean;
   #balancer: Daemon | undefined;
   #operator: Operator | undefined;
 
@@ -69,18 +76,22 @@ export class Farm {
     backend: Backend;
     folder: string;
     leaseMs: number;
+    journal: boolean;
   }) {
     this.network = parts.network;
     this.cluster = parts.cluster;
     this.backend = parts.backend;
     this.folder = parts.folder;
     this.#leaseMs = parts.leaseMs;
+    this.#journal = parts.journal;
   }
 
-  static async start({ nodes, proxies, leaseMs = LEASE_MS, badLines = false }: FarmSize): Promise<Farm> {
+  static async start(size: FarmSize): Promise<Farm> {
+    const { nodes, proxies, leaseMs = LEASE_MS, badLines = false, journal = false } = size;
     const network = new Network();
     const { cluster, folder } = await storesOn(network);
-    const farm = new Farm({ network, cluster, backend: await Backend.start(), folder, leaseMs });
+    if (journal) await createDatabase(cluster, JOURNAL);
+    const farm = new Farm({ network, cluster, backend: await Backend.start(), folder, leaseMs, journal });
     for (let i = 1; i <= nodes; i++) await farm.#addNode(i, badLines);
     await farm.#configure();
     await Promise.all(Array.from({ length: proxies }, (_, i) => farm.#addProxy(i + 1)));
@@ -117,6 +128,17 @@ export class Farm {
     server.process = await this.#launch(server, options.clockOffsetMs ?? 0);
   }
 
+  /** Devices that begin from now on come to these Proxies, past the load balancer. */
+  async lead(...to: readonly Server[]): Promise<void> {
+    const origins = to.map(({ environment }) => `ws://${environment['SALLYPORT_LISTEN']}`);
+    await this.operator.call({ method: 'PUT', path: '/v1/sites/here', body: { origins } });
+  }
+
+  /** The operator's program at one node only. */
+  operatorAt({ host }: Server): Operator {
+    return this.operator.at(`https://${host.address}:${PORTS.admin}`);
+  }
+
   /** Waits until so many Proxies hold a live lease; processes of one identity are one Proxy. */
   async live(count: number = this.proxies.length): Promise<void> {
     for (let i = 0; i < 600; i++) {
@@ -125,6 +147,16 @@ export class Farm {
       await sleep(50);
     }
     throw new Error('the Proxies did not get their leases');
+  }
+
+  /** Waits until this very Proxy process says that it may serve. */
+  async ready({ host }: Server): Promise<void> {
+    for (let i = 0; i < 600; i++) {
+      const answer = await fetch(`http://${host.address}:${PORTS.health}/readyz`).catch(() => undefined);
+      if (answer?.ok) return;
+      await sleep(50);
+    }
+    throw new Error('the Proxy did not become ready');
   }
 
   status(): Promise<FarmStatus> {
@@ -153,6 +185,7 @@ export class Farm {
       SALLYPORT_NODE: host.name,
       SALLYPORT_PROXY_LISTEN: `${host.address}:${PORTS.security}`,
       SALLYPORT_ADMIN_LISTEN: `${host.address}:${PORTS.admin}`,
+      ...(this.#journal ? this.#journalEnvironment() : {}),
       ...(badLines ? { SALLYPORT_PROXY_URL: await this.#addLine(host) } : {}),
       SALLYPORT_NAMES: `${host.address},${DRIVER_ADDRESS}`,
       SALLYPORT_ADDRESS_BURST: '1000000',
@@ -162,6 +195,16 @@ export class Farm {
     const server = { name: host.name, host, app: 'security', environment } as const;
     const process_ = await this.#launch(server, 0);
     this.nodes.push({ ...server, environment, process: process_ });
+  }
+
+  #journalEnvironment(): Record<string, string> {
+    const { databaseHosts, place } = this.cluster;
+    return {
+      SALLYPORT_JOURNAL: `postgresql://sallyport@${databaseHosts}/${JOURNAL}`,
+      SALLYPORT_JOURNAL_CA: place.tls.ca,
+      SALLYPORT_JOURNAL_PASSWORD: place.secrets.sallyport,
+      SALLYPORT_JOURNAL_AUTHORITY_MS: String(AUTHORITY_MS),
+    };
   }
 
   async #addLine(host: Host): Promise<string> {
@@ -187,12 +230,18 @@ export class Farm {
     this.proxies.push({ ...server, environment, process: process_ });
   }
 
-  /** Starts a second process with the identity of a Proxy, as a host that was cloned, or a volume that two processes share. */
+  /** Starts a second process with the identity of a Proxy, as a host that was cloned, or a volume that two processes share; anew with what the folder is now, when there was one. */
   async addTwin(of: Server): Promise<Server> {
     const name = `${of.name}b`;
-    const host = this.network.addHost(name, of.host.address.replace('10.77.3.', '10.77.5.'));
+    const known = this.proxies.find((proxy) => proxy.name === name);
     const data = join(this.folder, name);
+    rmSync(data, { recursive: true, force: true });
     cpSync(join(this.folder, of.name), data, { recursive: true });
+    if (known) {
+      await this.restart(known);
+      return known;
+    }
+    const host = this.network.addHost(name, of.host.address.replace('10.77.3.', '10.77.5.'));
     const { SALLYPORT_JOIN_TOKEN: _, ...rest } = of.environment;
     const environment = {
       ...rest,
@@ -210,8 +259,13 @@ export class Farm {
     const shifted = clockOffsetMs === 0 ? [] : ['--import', CLOCK_SHIFT];
     return AppProcess.start(server.app, {
       host: server.host,
-      environment: { ...server.environment, CLOCK_OFFSET_MS: String(clockOffsetMs), CLOCK_STEP_MS: '-300000' },
-      nodeOptions: shifted,
+      environment: {
+        ...server.environment,
+        CLOCK_OFFSET_MS: String(clockOffsetMs),
+        CLOCK_STEP_MS: '-300000',
+        RIG_WITHOUT: process.env['RIG_WITHOUT'],
+      },
+      nodeOptions: [...shifted, ...omission()],
       logFile: join(this.folder, 'logs', `${server.name}.log`),
     });
   }

@@ -2,16 +2,22 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs, styleText } from 'node:util';
 import { isolated } from './network.ts';
+import { OMITTED_RULES } from './omitted-rules.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scale } from './scenarios/scenario.ts';
 import { say } from './stores.ts';
 import type { Tally } from './tally.ts';
 
-const HELP = `npm run fault -- <scenario> [--short] [--seed N] [--sessions N] [--rounds N] [--minutes N] [--save file]
+const HELP = `npm run fault -- <scenario> [--short] [--seed N] [--sessions N] [--rounds N] [--minutes N] [--save file] [--without RULE]
 
 Scenarios (each starts a whole farm in network namespaces of its own; needs root):
 ${Object.entries(SCENARIOS)
   .map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`)
+  .join('\n')}
+
+--without leaves one of the rules out, to show that its scenario fails then:
+${Object.entries(OMITTED_RULES)
+  .map(([rule, { scenario }]) => `  ${rule.padEnd(12)} ${scenario}`)
   .join('\n')}
 `;
 
@@ -24,6 +30,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     minutes: { type: 'string' },
     save: { type: 'string' },
+    without: { type: 'string' },
   },
 });
 
@@ -34,6 +41,13 @@ function reenter(): void {
   const child = spawn(program!, args, { stdio: 'inherit', env: { ...process.env, ...environment } });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill('SIGKILL'));
   child.once('exit', (code) => process.exit(code ?? 1));
+}
+
+/** The servers, which are processes of their own, are told by their environment. */
+function leaveOut(rule: string): void {
+  if (!OMITTED_RULES[rule]) throw new Error(`there is no rule ${rule}\n\n${HELP}`);
+  process.env['RIG_WITHOUT'] = rule;
+  say(`without the rule: ${rule}`);
 }
 
 function print(name: string, tally: Tally): void {
@@ -67,6 +81,7 @@ async function runScenario(name: string): Promise<boolean> {
 if (positionals.length === 0) process.stdout.write(HELP);
 else if (process.env['SALLYPORT_RIG'] === undefined) reenter();
 else {
+  if (values.without !== undefined) leaveOut(values.without);
   let ok = true;
   for (const name of positionals) ok = (await runScenario(name)) && ok;
   process.exit(ok ? 0 : 1);

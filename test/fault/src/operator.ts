@@ -18,10 +18,12 @@ const PATIENCE_MS = 60_000;
 export class Operator {
   readonly #urls: string[];
   readonly #agent: Agent;
+  readonly #ca: string;
   #token = '';
 
   constructor(urls: readonly string[], ca: string) {
     this.#urls = [...urls];
+    this.#ca = ca;
     this.#agent = new Agent({ connect: { ca, timeout: 1_000 }, headersTimeout: 70_000 });
   }
 
@@ -35,11 +37,18 @@ export class Operator {
     this.#token = answer.token;
   }
 
+  /** The same operator at one node only. */
+  at(url: string): Operator {
+    const other = new Operator([url], this.#ca);
+    other.#token = this.#token;
+    return other;
+  }
+
   async call<T = Record<string, unknown>>(call: AdminCall): Promise<T> {
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       try {
-        return await this.#once<T>(call);
+        return await this.once<T>(call);
       } catch (error) {
         const { status } = error as { status?: number };
         if ((status !== undefined && status < 500) || performance.now() > deadline) throw error;
@@ -53,7 +62,8 @@ export class Operator {
     return this.#agent.destroy();
   }
 
-  async #once<T>({ method, path, body }: AdminCall): Promise<T> {
+  /** Asks once. @throws Error with the `status`, if there was an answer */
+  async once<T>({ method, path, body }: AdminCall): Promise<T> {
     const answer = await request(`${this.#urls[0]}${path}`, {
       method,
       dispatcher: this.#agent,

@@ -1,9 +1,11 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { LocalCluster } from '@sallyport/local-cluster';
 import type { Network } from './network.ts';
 
+const run = promisify(execFile);
 const BASE_PORT = 4_000;
 /** Size of the disk of a database host. It is a file system of its own, so that it can be full. */
 const DISK = '1200m';
@@ -38,4 +40,25 @@ export async function storesOn(network: Network): Promise<{ cluster: LocalCluste
     progress: say,
   });
   return { cluster, folder };
+}
+
+/** A program of PostgreSQL on the primary of the cluster. */
+export async function postgresTool(cluster: LocalCluster, program: string, ...args: string[]): Promise<void> {
+  const [hosts, ports] = [0, 1].map((part) => cluster.databaseHosts.split(',').map((text) => text.split(':')[part]));
+  const env = {
+    ...process.env,
+    PGHOST: hosts!.join(),
+    PGPORT: ports!.join(),
+    PGUSER: 'postgres',
+    PGPASSWORD: cluster.place.secrets.superuser,
+    PGSSLMODE: 'verify-ca',
+    PGSSLROOTCERT: cluster.place.tls.ca,
+    PGTARGETSESSIONATTRS: 'read-write',
+  };
+  await run(program, args, { env });
+}
+
+/** A new database of Security's own role. */
+export async function createDatabase(cluster: LocalCluster, name: string): Promise<void> {
+  await postgresTool(cluster, 'psql', '-d', 'postgres', '-qc', `create database ${name} owner sallyport`);
 }

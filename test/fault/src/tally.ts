@@ -32,6 +32,11 @@ export class Tally {
     this.checks.push({ what: `${what}, ms`, found, wanted: `<= ${limitMs}`, ok: found <= limitMs, timed: true });
   }
 
+  /** Something that a fault is to reach, on a machine that does nothing else: on a slow one it may come too late. */
+  reached(what: string, found: number, limit: number): void {
+    this.checks.push({ what, found, wanted: `>= ${limit}`, ok: found >= limit, timed: true });
+  }
+
   /** Reports a distribution in ms. */
   times(what: string, values: readonly number[]): void {
     this.numbers[what] = values.length === 0 ? 'none' : describe(values);

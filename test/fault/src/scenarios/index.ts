@@ -1,4 +1,5 @@
 import { clocks } from './clocks.ts';
+import { copies } from './copies.ts';
 import { durability } from './durability.ts';
 import { links } from './links.ts';
 import { nodes } from './nodes.ts';
@@ -19,6 +20,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   redis,
   revocation,
   restore,
+  copies,
   clocks,
   quota,
   links,

@@ -1,128 +1,213 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Device } from '@sallyport/device';
-import { AUTHORITY, Farm } from '../farm.ts';
-import { Backup } from '../going-back.ts';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Farm, type Server } from '../farm.ts';
+import { copyDatabase, dropDatabase, realmCommand } from '../going-back.ts';
+import type { Operator } from '../operator.ts';
+import { type Acknowledged, revokeAndWatch, revokeSession, Sending, serving, sessionOf } from '../single-session.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
-import { manyDevices } from '../traffic.ts';
 import type { Scenario } from './scenario.ts';
 
-/** Longer than it takes to restore and to start the nodes: a Proxy that is cut off still holds a lease after that. */
-const LEASE_MS = 40_000;
-const WATCH_MS = 500;
+/** Longer than it takes to open a restored database and to start a node: a Proxy that is cut off still holds a lease then. */
+const LEASE_MS = 20_000;
 
 interface Round {
-  late: number;
-  notInForce: number;
-  ackMs: number;
-  heldShown: boolean;
-  /** The Proxy went on with what it knew after the database had gone back. */
-  servedOn: boolean;
+  readonly acknowledged: readonly Acknowledged[];
+  /** Nodes that started on databases which another one has taken the place of, or that lost against another restore. */
+  readonly wronglyOpen: number;
+  /** "In force" from a node on an old database. */
+  readonly wronglyInForce: number;
+  /** Users that were disabled after the backup and are not. */
+  readonly letIn: number;
+  readonly heldShown: number;
+  /** A Proxy went on with what it knew, after the database of before was gone. */
+  readonly servedOn: number;
 }
 
-/** The database goes back while the Proxies are cut off, which know nothing of it and serve for their lease. */
+/** The database goes back twice, by the operator's own command, while Proxies are cut off or left behind. */
 export const restore: Scenario = {
-  about: 'the database goes back while Proxies are cut off: a revocation is in force only when its lease is over',
-  short: { sessions: 4, rounds: 1 },
-  long: { sessions: 16, rounds: 20 },
-  async run({ sessions, rounds }) {
+  about:
+    'the database goes back, twice, from one backup; Proxies are cut off; a node stays at an old one or starts there again',
+  short: { sessions: 1, rounds: 1 },
+  long: { sessions: 1, rounds: 10 },
+  async run({ rounds }) {
     const tally = new Tally();
-    const farm = await Farm.start({ nodes: 2, proxies: 2, leaseMs: LEASE_MS });
-    const names = Array.from({ length: sessions }, (_, i) => `u${i}`);
-    const devices = await manyDevices(names, (name) => farm.device(name));
-    const times: number[] = [];
+    const farm = await Farm.start({ nodes: 2, proxies: 2, leaseMs: LEASE_MS, journal: true });
+    await farm.lead(farm.proxies[0]!);
     const done: Round[] = [];
+    let database = 'sallyport';
     for (let i = 0; i < rounds; i++) {
-      const [who, device] = [...devices][i % devices.size]!;
-      const round = await goBack(farm, who, device);
-      done.push(round);
-      times.push(round.ackMs);
-      for (const other of devices.values()) await again(other);
+      const going = new GoingBack(farm, database, i);
+      done.push(await going.round());
+      database = going.lastDatabase;
     }
-    tally.never(
-      'requests after the acknowledgement',
-      sum(done, ({ late }) => late),
+    const all = done.flatMap(({ acknowledged }) => acknowledged);
+    tally.never('requests after the acknowledgement', all.filter(({ late }) => late).length);
+    tally.never('answers without "in force"', all.filter(({ notInForce }) => notInForce).length);
+    tally.never('old or lost databases that a node opened', sum(done, 'wronglyOpen'));
+    tally.never('"in force" from a node on an old database', sum(done, 'wronglyInForce'));
+    tally.never('users whom a restore let in again', sum(done, 'letIn'));
+    tally.atLeast('restores after which the status showed the hold', sum(done, 'heldShown'), 2 * rounds);
+    tally.reached('restores after which a Proxy served on', sum(done, 'servedOn'), 2 * rounds);
+    tally.times(
+      'acknowledgement after a restore',
+      all.map(({ ackMs }) => ackMs),
     );
-    tally.never(
-      'answers without "in force"',
-      sum(done, ({ notInForce }) => notInForce),
-    );
-    tally.atLeast(
-      'rounds in which the status showed the hold',
-      done.filter(({ heldShown }) => heldShown).length,
-      rounds,
-    );
-    tally.atLeast(
-      'rounds in which a Proxy served on after that',
-      done.filter(({ servedOn }) => servedOn).length,
-      rounds,
-    );
-    tally.times('acknowledgement after a restore', times);
     await farm.stop();
     return tally;
   },
 };
 
-function sum(rounds: readonly Round[], of: (round: Round) => number): number {
-  return rounds.reduce((all, round) => all + of(round), 0);
+function sum(rounds: readonly Round[], what: Exclude<keyof Round, 'acknowledged'>): number {
+  return rounds.reduce((all, round) => all + round[what], 0);
 }
 
-/** One restore, with a device that goes on at a Proxy that is cut off. */
-async function goBack(farm: Farm, who: string, device: Device): Promise<Round> {
-  const session = await sessionOf(farm, who);
-  const backup = await Backup.take(farm);
-  // The log goes on after the backup: its numbers will come again with other entries behind them.
-  await farm.operator.call({
-    method: 'PUT',
-    path: `/v1/revocations/later-${who}-${session.slice(0, 8)}`,
-    body: { kind: 'app', subject: `later@${session.slice(0, 8)}`, reason: 'rig' },
-  });
-  let stopped = false;
-  const sending = send(device, () => stopped);
-  for (const node of farm.nodes) await node.process.end('SIGKILL');
-  for (const proxy of farm.proxies) for (const { host } of farm.nodes) farm.network.cutBetween(proxy.host, host);
-  await backup.restore();
-  for (const node of farm.nodes) await farm.restart(node);
-  const restoredAt = performance.now();
-  say('the database went back; the Proxies are cut off and serve on');
-  const { log } = (await farm.status()) as unknown as { log: { holdMs: number } };
-  const askedAt = performance.now();
-  const { inForce } = await farm.operator.call<{ inForce: boolean }>({
-    method: 'PUT',
-    path: `/v1/revocations/restored-${session.slice(0, 16)}`,
-    body: { kind: 'session', subject: session, reason: 'rig' },
-  });
-  const acknowledgedAt = performance.now();
-  await sleep(WATCH_MS);
-  const last = farm.backend.lastRequestAt(session) ?? 0;
-  stopped = true;
-  for (const { host } of farm.proxies) farm.network.heal(host);
-  await sending;
-  await farm.live();
-  return {
-    late: last > acknowledgedAt ? 1 : 0,
-    notInForce: inForce ? 0 : 1,
-    ackMs: acknowledgedAt - askedAt,
-    heldShown: log.holdMs > 0,
-    servedOn: last > restoredAt,
-  };
-}
+/** One backup, restored three times: twice at once, and once more while a node still works with the first one. */
+class GoingBack {
+  readonly lastDatabase: string;
+  readonly #farm: Farm;
+  readonly #before: string;
+  readonly #atOnce: readonly [string, string];
+  readonly #names: { readonly kept: string; readonly out: string };
+  readonly #round = { wronglyOpen: 0, wronglyInForce: 0, letIn: 0, heldShown: 0, servedOn: 0 };
 
-async function sessionOf(farm: Farm, who: string): Promise<string> {
-  const listed = await farm.operator.call<{ id: string; user: string }[]>({ method: 'GET', path: '/v1/sessions' });
-  return listed.find(({ user }) => user === who)!.id;
-}
+  constructor(farm: Farm, before: string, number: number) {
+    this.#farm = farm;
+    this.#before = before;
+    this.#atOnce = [`life${number}a`, `life${number}b`];
+    this.lastDatabase = `life${number}c`;
+    this.#names = { kept: `kept${number}`, out: `out${number}` };
+  }
 
-async function send(device: Device, stopped: () => boolean): Promise<void> {
-  for (let number = 0; !stopped(); number++) {
-    const response = await device.fetch(`http://${AUTHORITY}/restore/r${number}`).catch(() => undefined);
-    await response?.text().catch(() => undefined);
-    await sleep(response ? 2 : 50);
+  async round(): Promise<Round> {
+    const { nodes } = this.#farm;
+    const cutOff = await this.#twiceAtOnce();
+    const old = nodes.find(({ process }) => process.running)!;
+    const leftBehind = await this.#oneLeftBehind(old, nodes.find((node) => node !== old)!);
+    await this.#startOldAgain(old);
+    await this.#tidy(old);
+    return { ...this.#round, acknowledged: [cutOff, leftBehind] };
+  }
+
+  /** Two restores are prepared at once and both are opened, while all Proxies are cut off and serve on. */
+  async #twiceAtOnce(): Promise<Acknowledged> {
+    const farm = this.#farm;
+    const device = await farm.device(this.#names.kept);
+    await addUser(farm.operator, this.#names.out);
+    await copyDatabase(farm, this.#before, [...this.#atOnce, this.lastDatabase]);
+    await disable(farm.operator, this.#names.out);
+    const session = await sessionOf(farm.operator, this.#names.kept);
+    const sending = new Sending(device, this.#names.kept);
+    await serving(farm, session);
+    for (const node of farm.nodes) await node.process.end('SIGKILL');
+    for (const proxy of farm.proxies) for (const { host } of farm.nodes) farm.network.cutBetween(proxy.host, host);
+    await realmCommand(farm.nodes[0]!, this.#before, 'close');
+    await Promise.allSettled(
+      this.#atOnce.map((name, i) => realmCommand(farm.nodes[i]!, name, 'new-epoch', '--old-database-is-closed')),
+    );
+    const opened = await this.#tryNodes(farm.nodes.map((node, i) => [node, this.#atOnce[i]!] as const));
+    this.#round.wronglyOpen += opened.length - 1;
+    const restoredAt = performance.now();
+    say('two restores were opened at once; the Proxies are cut off and serve on');
+    const operator = farm.operatorAt(opened[0]!);
+    await this.#lookAtHold(operator);
+    const result = await revokeAndWatch(farm, session, { revoke: () => revokeSession(operator, session) });
+    this.#round.servedOn += Number(result.lastRequestAt > restoredAt);
+    await sending.stop();
+    device.close();
+    await operator.close();
+    return result;
+  }
+
+  /** Another restore of the same backup, while a node and a Proxy stay with the first one, which nobody closed. */
+  async #oneLeftBehind(old: Server, next: Server): Promise<Acknowledged> {
+    const farm = this.#farm;
+    const [near, far] = farm.proxies;
+    await next.process.end('SIGKILL');
+    for (const { host } of farm.proxies) farm.network.heal(host);
+    farm.network.cutBetween(near!.host, next.host);
+    farm.network.cutBetween(far!.host, old.host);
+    await farm.ready(near!);
+    const device = await farm.device(this.#names.kept);
+    const session = await sessionOf(farm.operator, this.#names.kept);
+    const sending = new Sending(device, this.#names.kept);
+    await serving(farm, session);
+    // Nothing was closed, and nothing is off: what the operator says is not true.
+    await realmCommand(next, this.lastDatabase, 'new-epoch', '--old-database-is-off');
+    await this.#tryNodes([[next, this.lastDatabase]]);
+    const restoredAt = performance.now();
+    say('the database went back again; a node and a Proxy are left on the old one');
+    const operator = farm.operatorAt(next);
+    await this.#lookAtHold(operator);
+    await this.#revokeAtOld(old);
+    const result = await revokeAndWatch(farm, session, { revoke: () => disable(operator, this.#names.kept) });
+    this.#round.servedOn += Number(result.lastRequestAt > restoredAt);
+    this.#round.letIn += await countEnabled(operator, this.#names.out);
+    await sending.stop();
+    device.close();
+    await operator.close();
+    return result;
+  }
+
+  /** A node on an old database may answer what it likes, but not that something is in force. */
+  async #revokeAtOld(old: Server): Promise<void> {
+    const operator = this.#farm.operatorAt(old);
+    const body = { kind: 'app', subject: 'old@1', reason: 'rig' };
+    const path = `/v1/revocations/old-${this.lastDatabase}`;
+    const answer = await operator.once<{ inForce?: boolean }>({ method: 'PUT', path, body }).catch(() => undefined);
+    this.#round.wronglyInForce += Number(answer?.inForce === true);
+    await operator.close();
+  }
+
+  /** Somebody starts nodes again on the databases of before; what the nodes remember of them is lost. */
+  async #startOldAgain(node: Server): Promise<void> {
+    const old = [this.#before, node.environment['SALLYPORT_DATABASE_NAME']!];
+    for (const database of old) {
+      await node.process.end('SIGKILL');
+      forget(node);
+      this.#round.wronglyOpen += (await this.#tryNodes([[node, database]])).length;
+    }
+    say('somebody started a node on the old databases again');
+  }
+
+  /** All nodes work with the last database. */
+  async #tidy(old: Server): Promise<void> {
+    const farm = this.#farm;
+    forget(old);
+    await farm.restart(old, { environment: { SALLYPORT_DATABASE_NAME: this.lastDatabase } });
+    for (const { host } of farm.proxies) farm.network.heal(host);
+    for (const proxy of farm.proxies) await farm.ready(proxy);
+    for (const database of [this.#before, ...this.#atOnce]) await dropDatabase(farm, database);
+  }
+
+  /** The nodes that start on their databases. */
+  async #tryNodes(all: readonly (readonly [node: Server, database: string])[]): Promise<Server[]> {
+    const tried = await Promise.allSettled(
+      all.map(([node, database]) => this.#farm.restart(node, { environment: { SALLYPORT_DATABASE_NAME: database } })),
+    );
+    return all.filter((_, i) => tried[i]!.status === 'fulfilled').map(([node]) => node);
+  }
+
+  async #lookAtHold(operator: Operator): Promise<void> {
+    const { log } = await operator.call<{ log: { holdMs: number } }>({ method: 'GET', path: '/v1/status' });
+    this.#round.heldShown += Number(log.holdMs > 0);
   }
 }
 
-/** Signs in again: all sessions ended with the restore. */
-async function again(device: Device): Promise<void> {
-  await device.logout().catch(() => undefined);
-  await device.login().catch(() => undefined);
+/** A node without memory of the databases that it worked with. */
+function forget({ environment }: Server): void {
+  rmSync(join(environment['SALLYPORT_DATA']!, 'security', 'database-main.json'), { force: true });
+}
+
+async function addUser(operator: Operator, name: string): Promise<void> {
+  await operator.call({ method: 'PUT', path: `/v1/users/${name}`, body: { groups: ['staff'] } });
+}
+
+function disable(operator: Operator, name: string): Promise<{ inForce: boolean }> {
+  return operator.call({ method: 'POST', path: `/v1/users/${name}/disable` });
+}
+
+async function countEnabled(operator: Operator, name: string): Promise<number> {
+  const users = await operator.call<{ name: string; enabled: boolean }[]>({ method: 'GET', path: '/v1/users' });
+  return users.filter((user) => user.name === name && user.enabled).length;
 }

@@ -59,8 +59,7 @@ const TWIN = 'two processes of one Proxy, one of them cut off or frozen';
 /** The first Proxy runs twice from now on; devices are spread over both. */
 async function beginTwin(farm: Farm): Promise<void> {
   const twin = await farm.addTwin(farm.proxies[0]!);
-  const origins = [farm.proxies[0]!, twin].map(({ environment }) => `ws://${environment['SALLYPORT_LISTEN']}`);
-  await farm.operator.call({ method: 'PUT', path: '/v1/sites/here', body: { origins } });
+  await farm.lead(farm.proxies[0]!, twin);
 }
 
 /** Troubles of the twins alone: while one is silent, the other one beats under the same name. */

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Device } from '@sallyport/device';
+import { AUTHORITY, type Farm } from './farm.ts';
+import type { Operator } from './operator.ts';
+
+/** How long after an acknowledgement a late request is waited for, ms. */
+const WATCH_MS = 500;
+
+/** Sends from a device as fast as it can until it is told to stop; what fails is sent again. */
+export class Sending {
+  readonly #loop: Promise<void>;
+  #stopped = false;
+
+  constructor(device: Device, path: string) {
+    this.#loop = this.#run(device, path);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#loop;
+  }
+
+  async #run(device: Device, path: string): Promise<void> {
+    for (let number = 0; !this.#stopped; number++) {
+      const response = await device.fetch(`http://${AUTHORITY}/${path}/r${number}`).catch(() => undefined);
+      await response?.text().catch(() => undefined);
+      await sleep(response ? 2 : 50);
+    }
+  }
+}
+
+/** The session of a user who has one. */
+export async function sessionOf(operator: Operator, who: string): Promise<string> {
+  const listed = await operator.call<{ id: string; user: string }[]>({ method: 'GET', path: '/v1/sessions' });
+  return listed.find(({ user }) => user === who)!.id;
+}
+
+/** Waits until requests of a session reach the backend. */
+export async function serving(farm: Farm, session: string): Promise<void> {
+  const since = performance.now();
+  for (let i = 0; i < 1_200; i++) {
+    if ((farm.backend.lastRequestAt(session) ?? 0) > since) return;
+    await sleep(50);
+  }
+  throw new Error('the session is not served');
+}
+
+/** What an acknowledgement was worth. */
+export interface Acknowledged {
+  readonly ackMs: number;
+  /** It came without "in force". */
+  readonly notInForce: boolean;
+  readonly late: boolean;
+  readonly lastRequestAt: number;
+}
+
+/** Revokes, and watches whether a request of the session comes after the acknowledgement. `afterwards` is done once it came. */
+export async function revokeAndWatch(
+  farm: Farm,
+  session: string,
+  { revoke, afterwards }: { readonly revoke: () => Promise<{ inForce: boolean }>; readonly afterwards?: () => void },
+): Promise<Acknowledged> {
+  const askedAt = performance.now();
+  const { inForce } = await revoke();
+  const acknowledgedAt = performance.now();
+  afterwards?.();
+  await sleep(WATCH_MS);
+  const lastRequestAt = farm.backend.lastRequestAt(session) ?? 0;
+  const late = lastRequestAt > acknowledgedAt;
+  return { ackMs: acknowledgedAt - askedAt, notInForce: !inForce, late, lastRequestAt };
+}
+
+/** Revokes a session at a node, or at any. */
+export function revokeSession(operator: Operator, session: string): Promise<{ inForce: boolean }> {
+  const body = { kind: 'session', subject: session, reason: 'rig' };
+  return operator.call({ method: 'PUT', path: `/v1/revocations/rig-${session.slice(0, 16)}`, body });
+}
