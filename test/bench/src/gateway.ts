@@ -125,7 +125,10 @@ export class Gateway {
     return memoryMiB(this.proxyPids);
   }
 
-  /** Writes live sessions of one installation straight into the store: thousands of logins would take minutes. */
+  /**
+   * Writes live sessions straight into the store: thousands of logins would take minutes. Each has an installation of its own,
+   * because a session that opens a channel ends the others of its installation.
+   */
   async sessions(count: number): Promise<LaneSession[]> {
     const sessions: LaneSession[] = Array.from({ length: count }, () => ({
       sid: randomBytes(16),
@@ -134,11 +137,15 @@ export class Gateway {
     }));
     for (let at = 0; at < count; at += BATCH)
       await this.#sealed.transaction(async ({ tables, now }) => {
+        const { userId, installationId } = this.#owner!;
+        const sample = (await tables.installations.find({ id: installationId }))!;
         for (const { sid, secret } of sessions.slice(at, at + BATCH)) {
           const id = formatHex(sid);
+          await tables.installations.insert({ ...sample, id, deviceStatic: randomBytes(32) });
           await tables.sessions.insert({
             id,
-            ...this.#owner!,
+            userId,
+            installationId: id,
             secret: this.#keyring.wrap(secret, PURPOSES.session(REALM, id)),
             app: `${CONTEXT.id}@${CONTEXT.version}`,
             createdAt: now(),
