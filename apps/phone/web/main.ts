@@ -1,5 +1,12 @@
 import type { AppContext } from '@sallyport/channel';
-import { type Credentials, type Device, DeviceError, type DeviceErrorCode, messageOf } from '@sallyport/device';
+import {
+  type Credentials,
+  type Device,
+  DeviceError,
+  type DeviceErrorCode,
+  messageOf,
+  readLinkUser,
+} from '@sallyport/device';
 import { openDevice } from '@sallyport/device/browser';
 import { element } from './dom.ts';
 import { isAnswer, providerButtons, takeAnswer } from './provider.ts';
@@ -113,13 +120,22 @@ function signInView(): void {
   const link = location.href;
   if (fresh && location.hash.length < 2) return view.replaceChildren(...welcomeView());
   const submit = (user: string, password: string): Promise<void> => signIn({ user, password }, link).catch(showAgain);
-  view.replaceChildren(...credentialsView(fresh, submit));
+  view.replaceChildren(...credentialsView({ fresh, name: fresh ? linkUser(link) : device.user?.name }, submit));
   showEnd(device.lastEnd?.code);
   const form = view.querySelector('form')!;
   providerButtons(device, fresh ? link : undefined, showError).then((buttons) => {
     // By now another view may be there.
     if (form.isConnected && buttons.length > 0) form.after(element('div', { class: 'stack' }, ...buttons));
   }, showError);
+}
+
+/** Whom the link is for, to be shown only: what is wrong with a link is said when it is used. */
+function linkUser(link: string): string | undefined {
+  try {
+    return readLinkUser(link);
+  } catch {
+    return undefined;
+  }
 }
 
 /** An error of a sign-in that may have gone through several views: back to the first one. */

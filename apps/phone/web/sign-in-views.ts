@@ -8,9 +8,17 @@ export function welcomeView(): HTMLElement[] {
   ];
 }
 
+/** What the form shows beside its fields. */
+export interface CredentialsText {
+  /** The device is not enrolled yet. */
+  readonly fresh: boolean;
+  /** Whom the link, or the enrolled device, is for. */
+  readonly name: string | undefined;
+}
+
 /** Name and password. */
 export function credentialsView(
-  fresh: boolean,
+  { fresh, name }: CredentialsText,
   submit: (user: string, password: string) => Promise<void>,
 ): HTMLElement[] {
   const user = field('User name', { id: 'user', autocomplete: 'username', required: '' });
@@ -27,7 +35,15 @@ export function credentialsView(
     submit(user.input.value, password.input.value).then(done, done);
   });
   const text = fresh ? 'Your keys are made on this device and never leave it.' : 'This device is enrolled.';
-  return [element('h1', {}, fresh ? 'Enrol this device' : 'Sign in'), element('p', {}, text), form];
+  const heading = element('h1', {}, fresh ? 'Enrol this device' : 'Sign in');
+  return [heading, element('p', {}, text), ...whoseView(fresh, name), form];
+}
+
+/** Whose device this is, or would be: somebody who was handed another one's link sees it before they type a password. */
+function whoseView(fresh: boolean, name: string | undefined): HTMLElement[] {
+  if (name === undefined) return [];
+  const words = fresh ? `This link is for ${name}. If that is not you, close this page.` : `It belongs to ${name}.`;
+  return [element('p', { id: 'whose', class: 'note' }, words)];
 }
 
 /** The code of an authenticator app. */

@@ -1,4 +1,4 @@
-import type { Device } from '@sallyport/device';
+import type { Device, DeviceUser } from '@sallyport/device';
 import { button, element, field } from './dom.ts';
 import { showPage } from './page-view.ts';
 
@@ -22,6 +22,10 @@ const WAITING: Partial<Record<Device['state'], string>> = {
   offline: 'What you may use is shown as soon as a gateway answers.',
 };
 
+function whoIs({ name, displayName }: DeviceUser): string {
+  return displayName === name ? name : `${displayName} (${name})`;
+}
+
 /** Home: what the user may use. */
 export function homeView({ device, root, showError }: ViewPlace, openPage: (url: string) => void): void {
   const cards = device.resources.map(({ name, kind, authority }) => {
@@ -33,8 +37,10 @@ export function homeView({ device, root, showError }: ViewPlace, openPage: (url:
   const list = element('div', { class: 'stack', id: 'resources' }, ...cards, leave);
   if (cards.length === 0)
     list.prepend(element('p', { class: 'wait' }, WAITING[device.state] ?? 'Nothing is open to you.'));
+  const who = device.user && element('p', { id: 'who' }, `Signed in as ${whoIs(device.user)}.`);
   root.replaceChildren(
     element('h1', {}, 'Your resources'),
+    ...(who ? [who] : []),
     element('p', {}, 'Open only while your session is vouched for.'),
     list,
   );

@@ -96,17 +96,17 @@ export async function findCodeHolder(access: AccessContext, id: string): Promise
 }
 
 /**
- * Locks a code whose secret the handshake has proved, and says whether it is good. `credentialsFit` false costs a try, in
- * the caller's transaction, which must commit either way. A used code is good again only for the caller to check against
- * its pending installation.
+ * Locks a code whose secret the handshake has proved, and gives it when it is good. Wrong credentials cost a try, in the
+ * caller's transaction, which must commit either way, and give none. A used code is good again only for the caller to check
+ * against its pending installation.
  */
 export async function tryCode(
   transaction: Transaction,
-  { id, credentialsFit }: { readonly id: string; readonly credentialsFit: boolean },
+  { id, wrong }: { readonly id: string; readonly wrong: boolean },
 ): Promise<CodeRow | undefined> {
   const row = await transaction.tables.codes.find({ id }, 'update');
   if (!row || row.triesLeft === 0 || row.expiresAt <= transaction.now()) return undefined;
-  if (credentialsFit) return row;
+  if (!wrong) return row;
   await transaction.tables.codes.update({ where: { id } }, { triesLeft: row.triesLeft - 1 });
   return undefined;
 }

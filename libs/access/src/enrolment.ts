@@ -26,6 +26,8 @@ export interface EnrolRequest {
 /** Whether credentials fit, and why not; `bind` ties an account to the user once the code has proved good. */
 export interface CredentialCheck {
   readonly fit: boolean;
+  /** They are neither right nor wrong before an officer has said so: that costs no try of the code. */
+  readonly undecided?: boolean;
   readonly why: string;
   readonly bind?: (transaction: Transaction) => Promise<boolean>;
 }
@@ -33,29 +35,32 @@ export interface CredentialCheck {
 /** The new installation, or why there is none; the audit log says more. */
 export type EnrolResult =
   | { readonly status: 'ok'; readonly installation: InstallationRow }
-  | { readonly status: 'refused'; readonly code: 'CODE_INVALID' | 'CREDENTIALS_INVALID' };
+  | { readonly status: 'refused'; readonly code: 'CODE_INVALID' | 'CONFIRMATION_NEEDED' | 'CREDENTIALS_INVALID' };
 
 /**
  * Enrols an installation as pending. Repeating with the same code and signing key replaces a pending row, so that an
  * answer that was lost strands nobody.
  */
 export async function enrol(access: AccessContext, request: EnrolRequest): Promise<EnrolResult> {
-  const { fit: credentialsFit, why, bind } = await request.verify();
+  const { fit, undecided = false, why, bind } = await request.verify();
   return access.store.transaction(async (transaction) => {
-    const code = await tryCode(transaction, { id: request.code, credentialsFit });
+    const good = await tryCode(transaction, { id: request.code, wrong: !fit && !undecided });
+    const code = fit ? good : undefined;
     const bound = code && (!bind || (await bind(transaction)));
     const installation = bound && (await placeInstallation(access, transaction, code, request));
     const at = transaction.now();
     const event = { actor: request.user, action: 'enrol', at };
     if (!installation) {
-      const reason = credentialsFit ? 'the activation code is not good' : why;
+      const refusedAs =
+        fit || (undecided && !good) ? 'CODE_INVALID' : undecided ? 'CONFIRMATION_NEEDED' : 'CREDENTIALS_INVALID';
+      const reason = refusedAs === 'CODE_INVALID' ? 'the activation code is not good' : why;
       await appendAudit(transaction, access.crypto, {
         ...event,
         reason,
         subject: 'activation code',
         outcome: 'refused',
       });
-      return { status: 'refused', code: credentialsFit ? 'CODE_INVALID' : 'CREDENTIALS_INVALID' };
+      return { status: 'refused', code: refusedAs };
     }
     await appendAudit(transaction, access.crypto, { ...event, reason: '', subject: installation.id, outcome: 'done' });
     return { status: 'ok', installation };

@@ -1,8 +1,12 @@
+import { keyOf, type SharedKey } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
+  type CredentialCheck,
   claimBinding,
   confirmBinding,
+  enrol,
+  issueCode,
   listBindings,
   putDirectory,
   putUser,
@@ -40,6 +44,32 @@ test.each([
 ])('an account is bound to a user when %s', async (_, account, over, state) => {
   const access = await provider();
   expect(await claimBinding(access, await add(access, 'grace', account), claims(over))).toBe(state);
+});
+
+test('waiting for an officer costs no try of the code, and a dead code is said to be dead', async () => {
+  const access = await provider();
+  await add(access, 'grace');
+  const { id } = await issueCode(access, 'grace', 60_000, BY);
+  const tryWith = async (check: CredentialCheck) => {
+    const request = {
+      code: id,
+      user: 'grace',
+      deviceStatic: new Uint8Array(32),
+      signingKey: {},
+      app: 'a@1',
+      model: '',
+    };
+    const sharedKey = keyOf<SharedKey>(new Uint8Array(32).fill(1));
+    const result = await enrol(access, { ...request, sharedKey, verify: async () => check });
+    return result.status === 'ok' ? 'ok' : result.code;
+  };
+  const waits = { fit: false, undecided: true, why: 'an officer must confirm it' };
+  for (let i = 0; i < 7; i++) expect(await tryWith(waits)).toBe('CONFIRMATION_NEEDED');
+  for (let i = 0; i < 4; i++) expect(await tryWith({ fit: false, why: 'wrong' })).toBe('CREDENTIALS_INVALID');
+  expect(await tryWith(waits)).toBe('CONFIRMATION_NEEDED');
+  expect(await tryWith({ fit: false, why: 'wrong' })).toBe('CREDENTIALS_INVALID');
+  expect(await tryWith(waits)).toBe('CODE_INVALID');
+  expect(await tryWith({ fit: true, why: '' })).toBe('CODE_INVALID');
 });
 
 test('an account that does not name the user waits for an officer, who confirms it', async () => {

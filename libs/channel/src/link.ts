@@ -15,6 +15,8 @@ export interface EnrolmentLink {
   readonly code: string;
   /** `seq` of the site map at the time of the link: an older one is not taken with it. */
   readonly seq: number;
+  /** Whom the link was made for: to be shown, so that somebody who was handed another one's link sees it. Nobody vouches for it. */
+  readonly user?: string;
 }
 
 const FRAGMENT = '#';
@@ -30,6 +32,7 @@ export function formatLink(page: string, link: EnrolmentLink): string {
     root: link.root,
     code: link.code,
     seq: link.seq,
+    ...(link.user === undefined ? {} : { user: link.user }),
   });
   return `${page}${FRAGMENT}${formatBase64Url(cbor)}`;
 }
@@ -48,6 +51,7 @@ function readLink(fragment: string): EnrolmentLink {
   if (fields.uint('v') !== 1) throw new TypeError('unknown version');
   const origins = fields.list('origins', 16).map(parseOrigin);
   if (origins.length === 0) throw new TypeError('no origin');
+  const user = fields.optionalLine('user', 128);
   return {
     origins,
     realm: fields.text('realm', 64),
@@ -56,6 +60,7 @@ function readLink(fragment: string): EnrolmentLink {
     root: fields.bytes('root', 32),
     code: fields.text('code', 64),
     seq: fields.uint('seq'),
+    ...(user === undefined ? {} : { user }),
   };
 }
 

@@ -16,6 +16,8 @@ const KID = 7;
 const CODE = 'ABCDEFGH-0123456789JKMNPQ';
 const IID = '00112233445566778899aabbccddeeff';
 const SID = parseHex('0f0e0d0c0b0a09080706050403020100');
+/** Whom an answer says it is for. */
+const NAMED = { user: 'ada', display_name: 'Ada Lovelace' };
 const NOW_MS = 1_800_000_000_000;
 /** `HK` and the root: the byte 0x42 and 0x24, 32 times. */
 const HK = new Uint8Array(32).fill(0x42);
@@ -125,7 +127,15 @@ export function loginVector(): object {
   const deviceStatic = device.generateKeyPair();
   const code = parseActivationCode(CODE)!;
   const siteMap = siteMapOf(rs);
-  const link = { origins: ['wss://gateway.example'], realm: REALM, kid: KID, rs: rs.publicKey, code: CODE, seq: 12 };
+  const link = {
+    origins: ['wss://gateway.example'],
+    realm: REALM,
+    kid: KID,
+    rs: rs.publicKey,
+    code: CODE,
+    seq: 12,
+    user: 'ada',
+  };
   const app = contextToCbor(CONTEXT);
   const resume = new Uint8Array(40).fill(0x77);
   const enrolment = run({
@@ -142,7 +152,7 @@ export function loginVector(): object {
       proof: proofOf(binding, ''),
       app,
     }),
-    answer: { status: 'ok', iid: IID, generation: 0, resume, site_map: siteMap.jws, notices: [] },
+    answer: { status: 'ok', ...NAMED, iid: IID, generation: 0, resume, site_map: siteMap.jws, notices: [] },
   });
   const first = deriveEnrolledKey(device, enrolment.outcome);
   const login = run({
@@ -159,7 +169,7 @@ export function loginVector(): object {
   const stepMessage = login.a.writeStep(step);
   login.b.readStep(stepMessage);
   const session = { sid: SID, iid: IID, expires_in: 43_200_000, idle: 43_200_000, rotate: true, generation: 1 };
-  const reply = { status: 'ok', ...session, limits: {}, site_map: siteMap.jws, notices: [] };
+  const reply = { status: 'ok', ...NAMED, ...session, limits: {}, site_map: siteMap.jws, notices: [] };
   const replyMessage = login.b.writeStepReply(reply);
   login.a.readStepReply(replyMessage);
   return {

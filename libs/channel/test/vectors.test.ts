@@ -75,7 +75,7 @@ interface LoginVector {
 test('the complete enrolment and login of the vectors are what they say, by other means than made them', async () => {
   const vector = read<LoginVector>('login.json');
   const link = parseLink(vector.link);
-  expect(link).toMatchObject({ realm: 'main', kid: 7, code: vector.code, seq: 12 });
+  expect(link).toMatchObject({ realm: 'main', kid: 7, code: vector.code, seq: 12, user: 'ada' });
   expect(formatHex(link.root)).toBe(vector.root);
   const code = parseActivationCode(vector.code)!;
   expect(code.id).toBe(vector.code_id);

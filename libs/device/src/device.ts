@@ -12,7 +12,7 @@ import { DeviceError, type DeviceErrorCode, messageOf, remoteError } from './err
 import { fetchOver, mayRetry } from './fetch.ts';
 import { type CallResponse, callHttp, checkHead, type RequestBody } from './http-call.ts';
 import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
-import type { DeviceRecord, DeviceStorage, StoredProvider, StoredSession } from './record.ts';
+import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider, StoredSession } from './record.ts';
 import { endingSession, SessionEnds } from './session-end.ts';
 import {
   type AskOneTimeCode,
@@ -118,6 +118,11 @@ export class Device {
     return this.#record?.session !== undefined;
   }
 
+  /** Whom this installation belongs to, as Security said last; undefined before the enrolment. */
+  get user(): DeviceUser | undefined {
+    return this.#record?.iid === undefined ? undefined : this.#record.user;
+  }
+
   /** Why the last session was over, if the gateway said so; until the next sign-in. */
   get lastEnd(): DeviceEvents['ended'] | undefined {
     return this.#record?.ended as DeviceEvents['ended'] | undefined;
@@ -133,7 +138,7 @@ export class Device {
 
   /**
    * Enrols this installation with an enrolment link. Repeating it after a lost answer is safe.
-   * @throws DeviceError ALREADY_ENROLLED, CODE_INVALID, CREDENTIALS_INVALID, LOCKED, OFFLINE and others
+   * @throws DeviceError ALREADY_ENROLLED, CODE_INVALID, CREDENTIALS_INVALID, CONFIRMATION_NEEDED, LOCKED, OFFLINE and others
    */
   async enroll(linkText: string, credentials: Credentials): Promise<void> {
     const link = parseLink(linkText);

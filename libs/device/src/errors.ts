@@ -47,6 +47,8 @@ export class DeviceError extends Error {
 const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   CREDENTIALS_INVALID: 'user name or password is wrong',
   CODE_INVALID: 'the activation code is wrong, used or expired: ask for a new one',
+  CONFIRMATION_NEEDED:
+    'an officer must confirm that this account is yours: ask for it, then use the same enrolment link again',
   CALM_DOWN: 'too much is asked at once: wait a moment and try again',
   LOCKED: 'too many wrong tries: wait and try again',
   STEP_UP: 'a stronger sign-in is needed: a second factor, or another way at your provider',

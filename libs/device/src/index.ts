@@ -2,9 +2,16 @@ export type { Resource } from './channel.ts';
 export { Device, type DeviceEvents, type DeviceOptions, type DeviceState, findField } from './device.ts';
 export { DeviceError, type DeviceErrorCode, messageOf } from './errors.ts';
 export type { CallResponse, RequestBody } from './http-call.ts';
+export { readLinkUser } from './link-user.ts';
 export type { PendingSignIn, ProviderCredentials } from './provider.ts';
 export { beginProviderSignIn, finishProviderSignIn } from './provider.ts';
-export { type DeviceRecord, type DeviceStorage, memoryStorage, type StoredProvider } from './record.ts';
+export {
+  type DeviceRecord,
+  type DeviceStorage,
+  type DeviceUser,
+  memoryStorage,
+  type StoredProvider,
+} from './record.ts';
 export type { AskOneTimeCode, Credentials, OneTimeCodeRequest } from './sign-in.ts';
 export type { WebSocketFactory, WebSocketLike } from './socket.ts';
 export type { TcpConnection } from './tcp.ts';

@@ -48,6 +48,13 @@ export interface StoredProvider {
   readonly acr?: readonly string[];
 }
 
+/** Whom an installation belongs to, as Security said when it enrolled or signed in. */
+export interface DeviceUser {
+  readonly name: string;
+  /** How people call them; their name where nobody said. */
+  readonly displayName: string;
+}
+
 /** Everything a device keeps of one installation. Written as a whole, atomically. */
 export interface DeviceRecord {
   readonly realm: string;
@@ -60,6 +67,7 @@ export interface DeviceRecord {
   readonly signingKey: StoredSigningKey;
   /** Absent while the enrolment is not finished. */
   readonly iid?: string;
+  readonly user?: DeviceUser;
   readonly keys?: StoredKeys;
   readonly session?: StoredSession;
   /** Sessions to end at Security, oldest first. */

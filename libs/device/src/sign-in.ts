@@ -98,6 +98,7 @@ export async function enrolDevice(
   const enrolled = {
     ...record,
     iid: answer.text('iid', 64),
+    ...userOf(answer),
     keys: { generation: 0, current: deriveEnrolledKey(place.crypto, establish.outcome) },
   };
   establish.erase();
@@ -144,6 +145,7 @@ export async function signIn(
   const known = withSiteMap(place.crypto, result.record, answer.text('site_map', 65_536));
   const done = {
     ...known,
+    ...userOf(answer),
     keys: keysAfter(place.crypto, keys, { used, answer, establish, epoch: known.epoch ?? '' }),
     session: { sid, secret: deriveSessionSecret(place.crypto, establish.outcome, sid), reservedChanNo: 0 },
   };
@@ -183,6 +185,12 @@ function keysAfter(crypto: CryptoProvider, keys: StoredKeys, { used, answer, est
   }
   if (used === keys.current) return { ...keys, generation, provenIn: epoch };
   return { generation, current: used, previous: keys.current, provenIn: epoch };
+}
+
+/** Whom an answer is for. */
+function userOf(answer: CborFields): Pick<DeviceRecord, 'user'> {
+  const name = answer.optionalLine('user', 128);
+  return name === undefined ? {} : { user: { name, displayName: answer.optionalLine('display_name', 128) || name } };
 }
 
 function credOf(credentials: Credentials): CborInput {

@@ -20,7 +20,7 @@ import {
 } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
-import { Device, type DeviceRecord, memoryStorage, type WebSocketFactory } from '../src/index.ts';
+import { Device, type DeviceRecord, memoryStorage, readLinkUser, type WebSocketFactory } from '../src/index.ts';
 import { readPublishedSiteMap } from '../src/site-map.ts';
 
 const crypto = nodeCrypto();
@@ -112,7 +112,14 @@ function answerHs3(establish: SecurityEstablish, keys: readonly (SharedKey | Cod
   }
   far.tries.push(used ? formatHex(used).slice(0, 8) : 'none');
   if (!used) return encodeHint('HANDSHAKE_FAILED');
-  const ok: Record<string, CborInput> = { status: 'ok', iid: IID, site_map: siteMap(), notices: [] };
+  const ok: Record<string, CborInput> = {
+    status: 'ok',
+    user: 'ada',
+    display_name: 'Ada L.',
+    iid: IID,
+    site_map: siteMap(),
+    notices: [],
+  };
   if (establish.role === 'enrol') {
     far.accepted = [deriveEnrolledKey(crypto, establish.outcome)];
     return establish.writeHs4({ ...ok, generation: 0 });
@@ -143,7 +150,7 @@ beforeEach(() => {
   });
 });
 
-function link(over: { code?: string; seq?: number } = {}): string {
+function link(over: { code?: string; seq?: number; user?: string } = {}): string {
   const { kid, pair } = far.kids[0]!;
   const parts = { origins: [origin], realm: 'main', kid, rs: pair.publicKey, root, code: CODE, seq: far.seq, ...over };
   return formatLink('https://x/', parts);
@@ -260,4 +267,17 @@ test('a wrong or mistyped code is a wrong code, and the right one works after it
   for (const code of ['abcdefgh-000000000000', 'nothing'])
     await expect(device.enroll(link({ code }), CREDENTIALS)).rejects.toMatchObject({ code: 'CODE_INVALID' });
   await device.enroll(link({ code: CODE.toUpperCase() }), CREDENTIALS);
+});
+
+test('a link says whom it is for, unproved; the device says it after Security did', async () => {
+  expect(readLinkUser(link())).toBeUndefined();
+  const handed = link({ user: 'somebody else' });
+  expect(readLinkUser(handed)).toBe('somebody else');
+  expect(() => readLinkUser(link({ user: 'a\u001b[2Jb' }))).toThrow(
+    expect.objectContaining({ code: 'ERR_CHANNEL_LINK' }),
+  );
+  const { device } = await open();
+  expect(device.user).toBeUndefined();
+  await device.enroll(handed, CREDENTIALS);
+  expect(device.user).toEqual({ name: 'ada', displayName: 'Ada L.' });
 });

@@ -127,6 +127,23 @@ test('a user of the provider enrols by a code, and the account is bound to the u
   device.close();
 });
 
+test('an account that does not name the user waits for an officer, and waiting costs no try of the code', async () => {
+  await addUser('grace');
+  const device = await openDevice(memoryStorage(), () => CONTEXT);
+  const link = await gateway.link('grace');
+  for (let tries = 0; tries < 6; tries++)
+    await expect(device.enroll(link, await signInAtProvider(device, 'hopper', link))).rejects.toMatchObject({
+      code: 'CONFIRMATION_NEEDED',
+    });
+  expect(device.user).toBeUndefined();
+  const [waiting] = (await gateway.operator.call('GET', '/v1/bindings')) as unknown as [{ id: string; user: string }];
+  expect(waiting.user).toBe('grace');
+  await gateway.operator.call('POST', `/v1/bindings/${waiting.id}/confirm`);
+  await device.enroll(link, await signInAtProvider(device, 'hopper', link));
+  expect(device.user?.name).toBe('grace');
+  device.close();
+});
+
 test('a code is good once, with its own verifier only, and the redirect that was agreed', async () => {
   const device = await newUser('bea');
   const used = await signInAtProvider(device, 'bea');

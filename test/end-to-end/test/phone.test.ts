@@ -24,6 +24,7 @@ let page: Page;
 test('the phone page enrols, signs in and shows an intranet page with its pictures', async () => {
   page = await browser.page();
   await page.goto(started.link);
+  expect(await page.textContent('#whose')).toContain(`This link is for ${started.user}.`);
   await page.fill('#user', started.user);
   await page.fill('#password', 'wrong');
   await page.click('button[type=submit]');
@@ -33,6 +34,7 @@ test('the phone page enrols, signs in and shows an intranet page with its pictur
   expect(await barriers(page)).toEqual([]);
   await page.click('button[type=submit]');
   await page.getByText('intranet.example · http').waitFor();
+  expect(await page.textContent('#who')).toContain(`${started.user}`);
   expect(await page.textContent('#state')).toBe('connected');
   expect(page.url()).not.toContain('#');
   await picture(page, 'phone-home');

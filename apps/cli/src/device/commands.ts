@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Credentials, Device } from '@sallyport/device';
+import { type Credentials, type Device, readLinkUser } from '@sallyport/device';
 import type { Command } from 'commander';
 import { CliError, printJson, printRows } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
@@ -103,12 +103,20 @@ async function credentialsFor(device: Device, options: SignInOptions, link?: str
   return signInByBrowser((redirect) => device.beginProviderSignIn({ ...provider, redirects: [redirect] }, redirect));
 }
 
+/** How the user of this device is called, as Security said. */
+function nameOf({ user }: Device): string {
+  if (!user) return 'somebody without a name';
+  return user.displayName === user.name ? user.name : `${user.displayName} (${user.name})`;
+}
+
 async function enroll(link: string, options: SignInOptions, command: Command): Promise<void> {
   const globals = globalsOf(command);
+  const meant = readLinkUser(link);
+  if (meant !== undefined) warn`this link is for ${meant}: if that is not you, stop here\n`;
   await withDevice(globals, async (opened) => {
     await opened.enroll(link, await credentialsFor(opened, options, link));
     await opened.login(undefined, { oneTimeCode: askOneTimeCode });
-    if (!globals.json) say`enrolled; the keys are in ${deviceFile(globals)}\n`;
+    if (!globals.json) say`enrolled for ${nameOf(opened)}; the keys are in ${deviceFile(globals)}\n`;
     sayResources(opened, globals);
   });
 }

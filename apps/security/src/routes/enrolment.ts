@@ -31,6 +31,7 @@ export function addEnrolmentRoutes(service: FastifyInstance, context: RealmConte
         root: keys.rootThumbprint,
         code: issued.code,
         seq: realm.mapVersion,
+        user,
       });
       return { id: issued.id, user, code: issued.code, link, expiresAt: issued.expiresAt };
     },

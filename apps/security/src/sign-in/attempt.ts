@@ -1,3 +1,4 @@
+import type { UserRow } from '@sallyport/access';
 import {
   type CborFields,
   type CborInput,
@@ -28,6 +29,19 @@ export interface LoginStep {
 /** A refusal as the device reads it. */
 export function refused(code: SignedCode, retryAfterMs = 0): LoginAnswer {
   return { status: 'refused', code, retry_after: retryAfterMs };
+}
+
+/** Longest name in an answer, UTF-16 code units (SPEC.md, section 3). */
+const MAX_NAME = 128;
+
+/** Whom an answer is for: shown to whoever holds the device. Directories name people as they like; an answer has lines. */
+export function nameOf({ name, displayName }: UserRow): { readonly user: string; readonly display_name: string } {
+  const line = (text: string): string =>
+    text
+      .replace(/\p{Cc}+/gu, ' ')
+      .slice(0, MAX_NAME)
+      .toWellFormed();
+  return { user: line(name), display_name: line(displayName) };
 }
 
 /** The device's signing key in an enrolment. */

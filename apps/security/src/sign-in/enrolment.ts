@@ -24,7 +24,15 @@ import {
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
-import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, readSigningKey, refused } from './attempt.ts';
+import {
+  type LoginAnswer,
+  type LoginAttempt,
+  type LoginStep,
+  nameOf,
+  proofFits,
+  readSigningKey,
+  refused,
+} from './attempt.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
 import { limited } from './limited.ts';
 import { findSignInPlace } from './place.ts';
@@ -55,7 +63,7 @@ export async function answerEnrolment(
   const enrolment = { code, holder, credentials, address, deviceStatic, signingKey, app, outcome: establish.outcome };
   const tried = await limited(context.lockout, [`code ${code} ${addressKey(address)}`], {
     work: () => tryEnrolment(context, enrolment),
-    right: ({ result }) => result.status === 'ok',
+    right: ({ result }) => (isUndecided(result) ? undefined : result.status === 'ok'),
   });
   if ('waitMs' in tried) return { answer: refused('LOCKED', tried.waitMs) };
   const { result, verdict } = tried.result;
@@ -63,7 +71,8 @@ export async function answerEnrolment(
   if (verdict?.fit) await verdict.afterwards?.();
   const { id } = result.installation;
   const resume = sealResume(context, result.installation, verdict?.fit ? verdict.signIn : undefined);
-  return { answer: { status: 'ok', iid: id, generation: 0, resume, site_map: siteMap, notices: [] } };
+  const named = nameOf(holder.user);
+  return { answer: { status: 'ok', ...named, iid: id, generation: 0, resume, site_map: siteMap, notices: [] } };
 }
 
 /**
@@ -95,7 +104,8 @@ async function tryEnrolment(
   const verify = async (): Promise<CredentialCheck> => {
     const claimant = { user, place: await findSignInPlace(context, user), address, installation: undefined };
     verdict = await verifyCredentials(context, claimant, credentials);
-    return verdict.fit ? { why: '', ...verdict } : verdict;
+    if (verdict.fit) return { why: '', ...verdict };
+    return { ...verdict, undecided: verdict.code === 'CONFIRMATION_NEEDED' };
   };
   const result = await enrol(context.access, {
     code,
@@ -112,7 +122,12 @@ async function tryEnrolment(
 
 /** What was wrong: the credentials, or else a code that is used up or has expired. */
 function refusalAnswer(result: Extract<EnrolResult, { status: 'refused' }>, verdict: Verdict | undefined): LoginAnswer {
-  return verdict && !verdict.fit ? refused(verdict.code, verdict.retryAfterMs) : refused(result.code);
+  if (result.code === 'CODE_INVALID' || !verdict || verdict.fit) return refused(result.code);
+  return refused(verdict.code, verdict.retryAfterMs);
+}
+
+function isUndecided(result: EnrolResult): boolean {
+  return result.status === 'refused' && result.code === 'CONFIRMATION_NEEDED';
 }
 
 /** Who a device says it is, for the audit log. */

@@ -14,7 +14,7 @@ import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';
 import { makeWay } from '../session-end.ts';
-import { type LoginAnswer, type LoginAttempt, type LoginStep, proofFits, refused } from './attempt.ts';
+import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, proofFits, refused } from './attempt.ts';
 import { readCredentials } from './credentials.ts';
 import { limited } from './limited.ts';
 import { readSigningUser, type SigningUser } from './place.ts';
@@ -152,6 +152,7 @@ async function complete(context: RealmContext, login: Login, { signIn, resumeId 
   if (others > 1) makeWay(context, installation.id);
   const answer = {
     status: 'ok',
+    ...nameOf(user),
     sid: session.sid,
     iid: installation.id,
     expires_in: row.expiresAt - row.createdAt,

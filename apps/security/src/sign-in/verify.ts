@@ -195,7 +195,8 @@ async function refuseUnnamed(
 ): Promise<Refusal | undefined> {
   const { subject, login, email } = signedIn;
   const state = await claimBinding(access, user, { directory: row.name, subject, login, email });
-  return state === 'named' ? undefined : refusal('CREDENTIALS_INVALID', BINDING_WORDS[state]);
+  if (state === 'named') return undefined;
+  return refusal(state === 'waits' ? 'CONFIRMATION_NEEDED' : 'CREDENTIALS_INVALID', BINDING_WORDS[state]);
 }
 
 /** Groups that the provider says the user has; those of a directory that pushes its accounts come from there. */
