@@ -28,6 +28,8 @@ export interface SessionRequest {
   readonly signIn?: DirectorySignIn;
   /** The proof of an enrolment that stands for the credentials: good for one session. */
   readonly resumeId?: string;
+  /** No credentials were asked for: good with the current or next key only, which is looked at under the lock. */
+  readonly userUnasked?: boolean;
   /** The credentials that were looked at: a session is not opened by those that were replaced meanwhile. */
   readonly checked?: CheckedCredentials;
 }
@@ -77,6 +79,8 @@ export async function createSession(access: AccessContext, request: SessionReque
     const now = Math.max(transaction.now(), realm.notBefore);
     const rotation = stepOf(access, request, { installation, now, settings });
     if (!rotation) return undefined;
+    if (rotation.suspicious && request.userUnasked)
+      throw new AccessError('ERR_ACCESS_CONFLICT', 'a key that was replaced needs the credentials of the user');
     const expiresAt = transaction.now() + settings.sessionTtlMs;
     const row = newSession(access, request, { sid, installation, now, expiresAt, generation: realm.generation });
     const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now, resumeId: null } as const;

@@ -59,7 +59,9 @@ export async function answerLogin(
   const login = { ...signing, user, attempt, installation, used, app, siteMap };
   const denied = checkContext(settings.context, app);
   if (denied) return refuse(context, named(login), refusal(denied, `the app context is refused: ${denied}`));
-  if (!settings.loginNeedsPassword) return secondFactor(context, login, {});
+  // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
+  if (!settings.loginNeedsPassword && used.slot !== 'previous')
+    return secondFactor(context, login, { userUnasked: true });
   const claimant = { user, place, address, installation };
   const verdict = await verifyCredentials(context, claimant, readCredentials(fields));
   return verdict.fit ? secondFactor(context, login, verdict) : refuse(context, named(login), verdict);
@@ -102,7 +104,10 @@ async function secondFactor(context: RealmContext, login: Login, vouched: Vouchi
 }
 
 /** What a session keeps of how its credentials were checked. */
-type Vouching = Pick<Vouched, 'signIn' | 'resumeId'>;
+interface Vouching extends Pick<Vouched, 'signIn' | 'resumeId'> {
+  /** No credentials were asked for. */
+  readonly userUnasked?: boolean;
+}
 
 interface Round {
   readonly vouched: Vouching;
@@ -132,13 +137,18 @@ function askForCode(context: RealmContext, login: Login, { vouched, round }: Rou
   return { answer, next };
 }
 
-async function complete(context: RealmContext, login: Login, { signIn, resumeId }: Vouching): Promise<LoginStep> {
+async function complete(
+  context: RealmContext,
+  login: Login,
+  { signIn, resumeId, userUnasked = false }: Vouching,
+): Promise<LoginStep> {
   const { installation, used, app, attempt, user, factorAt } = login;
   const session = await createSession(context.access, {
     installationId: installation.id,
     used,
     outcome: attempt.establish.outcome,
     app: `${app.id}@${app.version}`,
+    userUnasked,
     checked: { passwordHash: user.passwordHash, factorAt },
     ...(signIn ? { signIn } : {}),
     ...(resumeId === undefined ? {} : { resumeId }),
