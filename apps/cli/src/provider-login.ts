@@ -22,26 +22,28 @@ export async function signInByBrowser(
   try {
     const { url, pending } = begin(redirect);
     warn`open this in a browser to sign in:\n\n  ${url}\n\n`;
-    return finishProviderSignIn(pending, await comeBack(server, redirect));
+    return finishProviderSignIn(pending, await comeBack(server, redirect, pending.state));
   } finally {
     server.closeAllConnections();
     server.close();
   }
 }
 
-function comeBack(server: ReturnType<typeof createServer>, redirect: string): Promise<string> {
+/** The answer to this sign-in, known by its state: any program of this machine may ask here, for anything, and ends nothing. */
+function comeBack(server: ReturnType<typeof createServer>, redirect: string, state: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const late = (): void => reject(new CliError('nobody came back from the browser', 'run the command again'));
     const timer = setTimeout(late, PATIENCE_MS);
     server.on('request', (request, response) => {
-      // Any program of this machine may ask here, for anything.
       const url = URL.parse(request.url ?? '/', redirect);
       if (!url || url.origin !== new URL(redirect).origin) return void response.writeHead(404).end();
-      if (url.pathname !== '/' || url.search === '') return void response.writeHead(404).end();
-      response.writeHead(200, { 'content-type': 'text/html' }).end(PAGE, () => {
+      if (url.pathname !== '/' || url.searchParams.get('state') !== state) return void response.writeHead(404).end();
+      // Also a browser that does not wait for the page has come back.
+      response.once('close', () => {
         clearTimeout(timer);
         resolve(url.href);
       });
+      response.writeHead(200, { 'content-type': 'text/html' }).end(PAGE);
     });
   });
 }

@@ -351,3 +351,29 @@ test('operators sign in at the provider in their browser, if its groups say so',
   expect(output).toContain('acr_values=urn%3Aexample%3Ahigh');
   expect(output).not.toContain('you are operator');
 });
+
+test('an answer that names another issuer, or none, makes nobody an operator', async () => {
+  const { operator } = gateway;
+  await operator.call('PUT', '/v1/directories/idp', input({ operatorGroups: ['g-captains'] }));
+  const device = await newUser('captain-nemo');
+  const [entry] = (await device.providers()) as [StoredProvider];
+  const redirect = 'http://127.0.0.1:49152/';
+  const answer = async (): Promise<ProviderCredentials['oidc']> => {
+    const { url, pending } = device.beginProviderSignIn({ ...entry, redirects: [redirect] }, redirect);
+    const browser = new PlainBrowser(provider.ca);
+    const { oidc } = finishProviderSignIn(pending, await browser.signIn(url, 'captain-nemo'));
+    await browser.close();
+    return oidc;
+  };
+  const post = async (body: object) => (await operator.raw('POST', '/v1/operators/oidc', body)).status;
+  const { issuer, ...without } = await answer();
+  expect(issuer).toBe(provider.issuer);
+  expect(await post({ ...(await answer()), issuer: 'https://evil.example' })).toBe(403);
+  expect(await post(without)).toBe(403);
+  await expect
+    .poll(async () => JSON.stringify(await operator.call('GET', '/v1/audit?limit=20')), { timeout: 30_000 })
+    .toMatch(/operator\.login.{1,200}refused: issuer|refused: issuer.{1,200}operator\.login/);
+  // With what the provider really answered the group is looked at.
+  expect(await post(await answer())).toBe(200);
+  device.close();
+});
