@@ -24,17 +24,29 @@ export interface RevocationResult {
   readonly times: number[];
 }
 
+/** How rounds go. */
+export interface RoundOptions {
+  readonly seed: number;
+  /** A revocation is asked for within this time after its device began to send, ms. */
+  readonly spacingMs?: number;
+  /** The device opens its channel anew when it begins to send: its grant is under way when the revocation comes. */
+  readonly reopening?: boolean;
+}
+
 /** Revokes the sessions of devices that send as fast as they can, and watches what still reaches the backend. */
 export class RevocationRounds {
   readonly #farm: Farm;
   readonly #devices: [string, Device][];
   readonly #random: () => number;
   readonly #spacingMs: number;
+  readonly #reopening: boolean;
   readonly #run = Math.random().toString(36).slice(2);
   readonly #result: RevocationResult = { late: 0, onTheWay: 0, times: [] };
 
-  constructor(farm: Farm, devices: ReadonlyMap<string, Device>, seed: number, spacingMs = 60) {
+  constructor(farm: Farm, devices: ReadonlyMap<string, Device>, options: RoundOptions) {
+    const { seed, spacingMs = 60, reopening = false } = options;
     this.#spacingMs = spacingMs;
+    this.#reopening = reopening;
     this.#farm = farm;
     this.#devices = [...devices];
     this.#random = randomFrom(seed);
@@ -55,6 +67,7 @@ export class RevocationRounds {
 
   async #round(who: string, device: Device, number: number): Promise<void> {
     const session = await this.#liveSession(who, device);
+    if (this.#reopening) reopen(device);
     let stopped = false;
     const sending = [0, 1].map(() => send(device, who, () => stopped));
     await sleep(this.#random() * this.#spacingMs);
@@ -94,6 +107,12 @@ export class RevocationRounds {
     });
     return listed.filter(({ user }) => user === who).map(({ id }) => id);
   }
+}
+
+/** Opens the channel anew, without waiting for it. */
+function reopen(device: Device): void {
+  device.close();
+  device.resume().catch(() => undefined);
 }
 
 /** Signs in again if the last round ended the session; the realm asks for no password. */

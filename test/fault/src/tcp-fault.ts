@@ -12,6 +12,8 @@ export interface TcpFaults {
   breakAfterBytes: number;
   /** Every so-many-th byte is changed. */
   corruptEvery: number;
+  /** Only what comes from the target is late or vanishes: answers and pushes. */
+  answersOnly: boolean;
 }
 
 const NONE: TcpFaults = {
@@ -20,6 +22,7 @@ const NONE: TcpFaults = {
   blackHole: false,
   breakAfterBytes: Number.POSITIVE_INFINITY,
   corruptEvery: 0,
+  answersOnly: false,
 };
 
 /** A TCP relay that plays a bad line, on every Linux: no kernel module is needed for it. */
@@ -57,11 +60,11 @@ export class TcpFaultProxy {
   }
 
   #relay(near: Socket, far: Socket): void {
-    this.#pipe(near, far);
-    this.#pipe(far, near);
+    this.#pipe(near, far, false);
+    this.#pipe(far, near, true);
   }
 
-  #pipe(from: Socket, to: Socket): void {
+  #pipe(from: Socket, to: Socket, answers: boolean): void {
     this.#sockets.add(from);
     // One timer for the oldest piece: timers of different lengths may fire out of order within a millisecond.
     const queue: { readonly bytes: Buffer | undefined; readonly dueAt: number }[] = [];
@@ -69,20 +72,21 @@ export class TcpFaultProxy {
     const pump = (): void => {
       for (let piece = queue[0]; piece && piece.dueAt <= performance.now(); piece = queue[0]) {
         queue.shift();
-        if (piece.bytes) this.#pass(piece.bytes, from, to);
+        if (piece.bytes) this.#pass(piece.bytes, { from, to, answers });
         else to.end();
       }
       if (queue[0]) setTimeout(pump, Math.max(0, queue[0].dueAt - performance.now()));
     };
     const enqueue = (bytes: Buffer | undefined): void => {
-      const { latencyMs, jitterMs } = this.faults;
-      dueAt = Math.max(dueAt, performance.now() + latencyMs + Math.random() * jitterMs);
+      const { latencyMs, jitterMs, answersOnly } = this.faults;
+      const lateMs = answersOnly && !answers ? 0 : latencyMs + Math.random() * jitterMs;
+      dueAt = Math.max(dueAt, performance.now() + lateMs);
       queue.push({ bytes, dueAt });
       if (queue.length === 1) pump();
     };
     from.setNoDelay();
     from.on('data', (data) => {
-      if (!this.faults.blackHole) enqueue(this.#damage(data));
+      if (!this.#swallows(answers)) enqueue(this.#damage(data));
     });
     from.on('end', () => enqueue(undefined));
     from.on('error', () => to.destroy());
@@ -92,8 +96,12 @@ export class TcpFaultProxy {
     });
   }
 
-  #pass(bytes: Buffer, from: Socket, to: Socket): void {
-    if (to.destroyed || this.faults.blackHole) return;
+  #swallows(answers: boolean): boolean {
+    return this.faults.blackHole && (answers || !this.faults.answersOnly);
+  }
+
+  #pass(bytes: Buffer, { from, to, answers }: { from: Socket; to: Socket; answers: boolean }): void {
+    if (to.destroyed || this.#swallows(answers)) return;
     this.faults.breakAfterBytes -= bytes.length;
     if (this.faults.breakAfterBytes > 0) return void to.write(bytes);
     to.write(bytes.subarray(0, bytes.length >> 1));

@@ -40,7 +40,7 @@ export const clocks: Scenario = {
     tally.never('lost sessions (logins)', count.lostSessions);
     tally.numbers['requests'] = count.ok;
     await stepClocks(farm, devices, tally);
-    const revoked = await new RevocationRounds(farm, devices, seed).run(rounds);
+    const revoked = await new RevocationRounds(farm, devices, { seed }).run(rounds);
     tally.never('requests after the acknowledgement of a revocation', revoked.late);
     tally.times('acknowledgement', revoked.times);
     await signInAgain(devices);

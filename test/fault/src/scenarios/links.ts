@@ -15,6 +15,8 @@ const LINES: readonly (readonly [name: string, faults: Partial<TcpFaults>])[] = 
   ['damaging bytes', { corruptEvery: 700 }],
 ];
 const FAULT_MS = 4_000;
+/** How late a piece may be at most: a push overtakes a grant, and beats still have their answers in time. */
+const MAX_LATE_MS = 600;
 
 /** Bad lines between Proxies and Security: one at a time, then all of them slow. */
 export const links: Scenario = {
@@ -42,9 +44,16 @@ export const links: Scenario = {
     tally.numbers['requests'] = count.ok;
     say('all lines are slow while sessions are revoked');
     for (const line of farm.lines) Object.assign(line.faults, { latencyMs: 50, jitterMs: 100 });
-    const result = await new RevocationRounds(farm, devices, seed).run(rounds);
+    const result = await new RevocationRounds(farm, devices, { seed }).run(rounds);
     tally.never('requests after the acknowledgement of a revocation', result.late);
     tally.times('acknowledgement over slow lines', result.times);
+    say('answers and pushes come late, in any order or never, while channels are opened and sessions revoked');
+    const late = new LateAnswers(farm.lines, random);
+    const reopened = await new RevocationRounds(farm, devices, { seed: seed + 1, reopening: true }).run(2 * rounds);
+    await late.stop();
+    tally.never('late answers and pushes: requests after the acknowledgement', reopened.late);
+    tally.times('late answers and pushes: acknowledgement', reopened.times);
+    tally.numbers['late answers and pushes: faults'] = late.count;
     for (const line of farm.lines) line.close();
     await farm.stop();
     return tally;
@@ -56,4 +65,41 @@ async function withFaults(lines: readonly TcpFaultProxy[], faults: Partial<TcpFa
   await sleep(FAULT_MS);
   for (const line of lines) line.heal();
   await sleep(1_000);
+}
+
+/**
+ * What Security says is late, each piece by another time, so that a push overtakes the grant that was read before it; or it is
+ * lost with its connection, while what a Proxy says still arrives. One after the other at random, until it is stopped.
+ */
+class LateAnswers {
+  count = 0;
+  readonly #lines: readonly TcpFaultProxy[];
+  readonly #random: () => number;
+  readonly #loop: Promise<void>;
+  #stopped = false;
+
+  constructor(lines: readonly TcpFaultProxy[], random: () => number) {
+    this.#lines = lines;
+    this.#random = random;
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      for (const line of this.#lines) Object.assign(line.faults, { answersOnly: true, jitterMs: MAX_LATE_MS });
+      await sleep(this.#random() * FAULT_MS);
+      const lost = this.#lines[Math.floor(this.#random() * this.#lines.length)]!;
+      lost.faults.blackHole = true;
+      await sleep(this.#random() * MAX_LATE_MS);
+      lost.resetAll();
+      for (const line of this.#lines) line.heal();
+      this.count += 1;
+      await sleep(MAX_LATE_MS);
+    }
+  }
 }

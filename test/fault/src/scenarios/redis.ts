@@ -19,7 +19,7 @@ export const redis: Scenario = {
     const shown = { degraded: 0, recovered: 0 };
     const phase = async (name: string, limitMs: number): Promise<void> => {
       say(name);
-      const result = await new RevocationRounds(farm, devices, seed).run(rounds);
+      const result = await new RevocationRounds(farm, devices, { seed }).run(rounds);
       tally.never(`${name}: requests after the acknowledgement`, result.late);
       tally.within(`${name}: slowest acknowledgement`, Math.max(...result.times), limitMs);
       tally.numbers[`${name}: requests on their way at the acknowledgement`] = result.onTheWay;

@@ -24,7 +24,7 @@ export const revocation: Scenario = {
     const names = Array.from({ length: sessions }, (_, i) => `u${i}`);
     const devices = await manyDevices(names, (name) => farm.device(name));
     say('all Proxies reachable');
-    const calm = await new RevocationRounds(farm, devices, seed).run(Math.ceil(rounds / 2));
+    const calm = await new RevocationRounds(farm, devices, { seed }).run(Math.ceil(rounds / 2));
     tally.never('all reachable: requests after the acknowledgement', calm.late);
     tally.within('all reachable: p99 of the acknowledgement', quantile(calm.times, 0.99), AT_ONCE_MS);
     tally.numbers['all reachable: requests on their way at the acknowledgement'] = calm.onTheWay;
@@ -38,7 +38,9 @@ export const revocation: Scenario = {
       say(name);
       if (name === TWIN) await beginTwin(farm);
       const faults = new Faults(troubles(farm), seed);
-      const result = await new RevocationRounds(farm, devices, seed + 1, SPACING_MS).run(Math.ceil(rounds / 4));
+      const result = await new RevocationRounds(farm, devices, { seed: seed + 1, spacingMs: SPACING_MS }).run(
+        Math.ceil(rounds / 4),
+      );
       await faults.stop();
       tally.never(`${name}: requests after the acknowledgement`, result.late);
       // With a frozen node in its way the operator's own question waits, however short the lease is.
