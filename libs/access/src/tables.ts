@@ -740,7 +740,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   identities: {
     key: ['directory', 'subject'],
     unique: ['onlyName'],
-    sealed: ['directory', 'subject', 'userId', 'active', 'expiresAt'],
+    sealed: ['directory', 'subject', 'externalId', 'userId', 'login', 'active', 'expiresAt', 'dn', 'attributes'],
     columns: {
       directory: 'text',
       subject: 'text',
@@ -776,6 +776,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
   directoryGroups: {
     key: ['directory', 'subject'],
     unique: ['onlyName'],
+    sealed: ['directory', 'subject', 'externalId', 'name', 'groupName'],
     columns: {
       directory: 'text',
       subject: 'text',
@@ -786,11 +787,13 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       version: 'text',
       createdAt: 'int',
       changedAt: 'int',
+      rowMac: 'bytes',
     },
   },
   accountGroups: {
     key: ['directory', 'groupSubject', 'subject'],
-    columns: { directory: 'text', groupSubject: 'text', subject: 'text' },
+    sealed: ['directory', 'groupSubject', 'subject'],
+    columns: { directory: 'text', groupSubject: 'text', subject: 'text', rowMac: 'bytes' },
   },
   directoryTokens: {
     key: ['id'],
