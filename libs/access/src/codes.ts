@@ -31,7 +31,8 @@ export async function issueCode(
 ): Promise<IssuedCode> {
   const secret = formatTypable(access.crypto.randomBytes(SECRET_LENGTH), SECRET_LENGTH);
   return access.store.transaction(async (transaction) => {
-    const user = await transaction.tables.users.find({ name: userName });
+    // The share lock keeps a change of the user from slipping in between: it would not see this code.
+    const user = await transaction.tables.users.find({ name: userName }, 'share');
     if (!user?.enabled) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no enabled user ${userName}`);
     const id = await freeCodeId(access, transaction);
     const at = transaction.now();

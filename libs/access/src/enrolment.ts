@@ -44,7 +44,7 @@ export type EnrolResult =
 export async function enrol(access: AccessContext, request: EnrolRequest): Promise<EnrolResult> {
   const { fit, undecided = false, why, bind } = await request.verify();
   return access.store.transaction(async (transaction) => {
-    const good = await tryCode(transaction, { id: request.code, wrong: !fit && !undecided });
+    const good = await tryUsersCode(transaction, { id: request.code, wrong: !fit && !undecided });
     const code = fit ? good : undefined;
     const bound = code && (!bind || (await bind(transaction)));
     const installation = bound && (await placeInstallation(access, transaction, code, request));
@@ -65,6 +65,20 @@ export async function enrol(access: AccessContext, request: EnrolRequest): Promi
     await appendAudit(transaction, access.crypto, { ...event, reason: '', subject: installation.id, outcome: 'done' });
     return { status: 'ok', installation };
   });
+}
+
+/**
+ * `tryCode` for a user who is in. Who ends a user locks that row first, and would not see an installation that is not
+ * committed yet; so the user is locked before the code.
+ */
+async function tryUsersCode(
+  transaction: Transaction,
+  attempt: { readonly id: string; readonly wrong: boolean },
+): Promise<CodeRow | undefined> {
+  const { codes, users } = transaction.tables;
+  const known = await codes.find({ id: attempt.id });
+  const user = known && (await users.find({ id: known.userId }, 'share'));
+  return user?.enabled ? tryCode(transaction, attempt) : undefined;
 }
 
 async function placeInstallation(
