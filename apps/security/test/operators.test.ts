@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+import { findUser } from '@sallyport/access';
 import { expect, test, vi } from 'vitest';
 import { createAdminService } from '../src/app.ts';
 import { scene } from './scene.ts';
@@ -19,7 +21,7 @@ async function admin() {
     return { status: answer.statusCode, json: answer.json() };
   };
   const audit = () => context.access.store.transaction(({ tables }) => tables.audit.list());
-  return { context, clock, call, audit };
+  return { context, clock, call, audit, service };
 }
 
 test('an invitation needs a reason, and its operator is listed, named and ended', async () => {
@@ -38,6 +40,28 @@ test('an invitation needs a reason, and its operator is listed, named and ended'
   expect((await call('POST', '/v1/operators/ben/end', { reason: '' })).status).toBe(400);
   expect((await call('POST', '/v1/operators/ben/end')).json).toEqual({ ended: ['ben'], invited: [] });
   expect((await call('GET', '/v1/operators', { bearer: ben.token })).status).toBe(401);
+});
+
+test('an operator who is ended while a body is on its way changes nothing', async () => {
+  const { context, call, service } = await admin();
+  const { json: invitation } = await call('POST', '/v1/operators/ben/invite');
+  const { json: ben } = await call('POST', '/v1/operators/login', { body: { token: invitation.token } });
+  const headers = { authorization: `bearer ${ben.token}`, 'sallyport-reason': 'unit test' };
+  let ended = 0;
+  // A body is read once its sender was let in.
+  const payload = new Readable({
+    read() {
+      void call('POST', '/v1/operators/ben/end').then(({ status }) => {
+        ended = status;
+        this.push('{"displayName":"Eve"}');
+        this.push(null);
+      });
+    },
+  });
+  const type = { 'content-type': 'application/json' };
+  const late = await service.inject({ method: 'PUT', url: '/v1/users/eve', headers: { ...headers, ...type }, payload });
+  expect([ended, late.statusCode]).toEqual([200, 401]);
+  expect(await findUser(context.access, 'eve')).toBeUndefined();
 });
 
 test('a credential in use is renewed', async () => {

@@ -227,6 +227,7 @@ export async function renewOperator(
     throw new AccessError('ERR_ACCESS_INVALID', `you are an operator by ${operator.place}: sign in there again`);
   return access.store.transaction(async (transaction) => {
     await lockOperators(transaction);
+    await checkStillIn(transaction, { operator, credential });
     const { operatorTokens } = transaction.tables;
     // Of answers that were lost only the last one counts.
     await operatorTokens.remove({ where: { replaces: credential.id, usedAt: null } });
@@ -241,7 +242,7 @@ export async function renewOperator(
 /**
  * Issues a one-time token for another operator, under a name that the redeemer cannot change. They are an operator no
  * longer than who invites.
- * @throws AccessError ERR_ACCESS_CONFLICT when an operator has the name
+ * @throws AccessError ERR_ACCESS_CONFLICT when an operator has the name, or who invites was ended meanwhile
  */
 export async function inviteOperator(
   access: AccessContext,
@@ -251,6 +252,7 @@ export async function inviteOperator(
 ): Promise<OperatorToken> {
   return access.store.transaction(async (transaction) => {
     await lockOperators(transaction);
+    await checkStillIn(transaction, { operator, credential });
     await checkNameFree(transaction, name);
     const endsAt = endOf(operator, credential);
     const invited = newOperator(access, transaction.now(), { name, origin: 'invite', invitedBy: operator.id, endsAt });
@@ -259,6 +261,16 @@ export async function inviteOperator(
     await auditOperator(access, transaction, { ...by, action: 'operator.invite', subject: name });
     return issued;
   });
+}
+
+/** Under the lock: whoever was ended since they were let in leaves nothing behind that outlives them. */
+async function checkStillIn(transaction: Transaction, { operator, credential }: OperatorAtWork): Promise<void> {
+  const { operators, operatorTokens } = transaction.tables;
+  const now = await operators.find({ id: operator.id });
+  const out = now ? await whyOut(transaction, now) : 'the operator was ended';
+  const held = await operatorTokens.find({ id: credential.id });
+  if (out !== undefined || !held)
+    throw new AccessError('ERR_ACCESS_CONFLICT', out ?? 'this credential was replaced meanwhile');
 }
 
 /** A name names one operator; one whose invitation ran out unused gives it back. */

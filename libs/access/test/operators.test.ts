@@ -10,11 +10,13 @@ import {
   firstOperatorToken,
   inviteOperator,
   listOperators,
+  type MemoryStore,
   NEVER,
   type OperatorAtWork,
   putDirectory,
   redeemOperatorToken,
   renewOperator,
+  sealedStore,
 } from '../src/index.ts';
 import { BY, scene } from './scene.ts';
 
@@ -25,11 +27,12 @@ async function started(): Promise<{
   clock: { now: number };
   first: OperatorAtWork;
   token: string;
+  store: MemoryStore;
 }> {
-  const { access, clock } = await scene();
+  const { access, clock, store } = await scene();
   const oneTime = (await firstOperatorToken(access, 'n1'))!;
   const { token } = (await redeemOperatorToken(access, { token: oneTime, name: 'olga' }))!;
-  return { access, clock, first: (await findOperator(access, token))!, token };
+  return { access, clock, first: (await findOperator(access, token))!, token, store };
 }
 
 async function invited(access: AccessContext, name: string, by: OperatorAtWork): Promise<string> {
@@ -208,6 +211,47 @@ test('the group, the account and the provider of an operator are looked at with 
     expect((await admitOperator(access, SIGN_IN)).admitted).toBeUndefined();
     await back();
   }
+});
+
+test('a database writer puts nobody into the group of operators, and gives no account another person', async () => {
+  const { access, store } = await started();
+  await withProvider(access);
+  const bare = store.in(access.store.realm);
+  const seen: string[] = [];
+  const sealed = { ...access, store: sealedStore(bare, access.keyring, ({ table }) => void seen.push(table)) };
+  const where = { directory: 'idp', groupSubject: 'captains', subject: 's1' };
+  await access.store.transaction(({ tables }) => tables.accountGroups.remove({ where }));
+  expect(await admitOperator(sealed, SIGN_IN)).toMatchObject({ why: 'in no group of operators' });
+  await bare.transaction(({ tables }) => tables.accountGroups.insert(where));
+  await expect(admitOperator(sealed, SIGN_IN)).rejects.toMatchObject({ code: 'ERR_ACCESS_FORGED' });
+  await bare.transaction(({ tables }) => tables.accountGroups.remove({ where }));
+  for (const change of [{ externalId: 'x' }, { login: 'x' }, { dn: 'x' }, { attributes: { mail: 'x' } }]) {
+    const before = (await bare.transaction(({ tables }) => tables.identities.find({ subject: 's1' })))!;
+    await bare.transaction(({ tables }) => tables.identities.update({ where: { subject: 's1' } }, change));
+    await expect(admitOperator(sealed, SIGN_IN), JSON.stringify(change)).rejects.toMatchObject({
+      code: 'ERR_ACCESS_FORGED',
+    });
+    const { externalId, login, dn, attributes } = before;
+    const back = { externalId, login, dn, attributes };
+    await bare.transaction(({ tables }) => tables.identities.update({ where: { subject: 's1' } }, back));
+  }
+  expect(new Set(seen)).toEqual(new Set(['accountGroups', 'identities']));
+});
+
+test('an operator who was ended while a request was under way leaves nobody behind', async () => {
+  const { access, first } = await started();
+  const ben = (await findOperator(access, await invited(access, 'ben', first)))!;
+  await endOperator(access, 'ben', { withInvited: true }, BY);
+  await expect(inviteOperator(access, 'eve', ben, BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
+  await expect(renewOperator(access, ben)).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
+  expect(Object.keys(await statesOf(access))).not.toContain('eve');
+});
+
+test('a credential that was replaced while a request was under way makes no other one', async () => {
+  const { access, first } = await started();
+  const { token } = await renewOperator(access, first);
+  expect(await findOperator(access, token)).toBeDefined();
+  await expect(renewOperator(access, first)).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
 });
 
 test('who is in the group of operators and has no user is told what is missing, a stranger nothing', async () => {

@@ -1,6 +1,6 @@
 import { findOperator, type OperatorAtWork } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { addDirectoryRoutes } from './directories.ts';
 import { addEnrolmentRoutes } from './enrolment.ts';
 import { addFarmRoutes } from './farm.ts';
@@ -32,7 +32,7 @@ const OPEN_PATHS: readonly string[] = [
 /** The admin API. It denies by default: who asks is checked before a body is read. */
 export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): void {
   const { context } = routes;
-  service.addHook('onRequest', async (request) => {
+  const admit = async (request: FastifyRequest): Promise<void> => {
     if (OPEN_PATHS.includes(request.routeOptions.url ?? '')) return;
     const [, token] = /^Bearer (\S{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];
     const operator = token && (await findOperator(context.access, token));
@@ -42,6 +42,11 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
       throw new ProblemError(401, 'ERR_SECURITY_OPERATOR', 'an operator credential is needed: sallyport login');
     }
     request.operator = operator;
+  };
+  service.addHook('onRequest', admit);
+  // A body may come as late as whoever sends it likes; an operator who was ended meanwhile changes nothing.
+  service.addHook('preHandler', async (request) => {
+    if (request.body !== undefined) await admit(request);
   });
   addOperatorRoutes(service, context);
   addUserRoutes(service, context);
