@@ -1,4 +1,5 @@
 import type { Change } from './change.ts';
+import { ended } from './revocation.ts';
 import type { UserRow } from './tables.ts';
 
 /** What becomes of a user's sessions when their password or second factor changes. */
@@ -22,5 +23,5 @@ export async function endSignIns(
   const live = { where: { userId: user.id, endedAt: null } };
   if ((await sessions.count(live)) === 0) return;
   await change.enter({ kind: 'user', subject: user.id });
-  await sessions.update(live, { endedAt: change.at, endReason: change.by.reason });
+  await sessions.update(live, ended({ at: change.at, reason: change.by.reason }));
 }

@@ -93,7 +93,7 @@ interface Ending {
 }
 
 /** What an ended session looks like: no secret outlives it. */
-function ended({ at, reason }: Ending): Partial<SessionRow> {
+export function ended({ at, reason }: Pick<Ending, 'at' | 'reason'>): Partial<SessionRow> {
   return { endedAt: at, endReason: reason, secret: null, delegated: null };
 }
 

@@ -4,9 +4,11 @@ import {
   type AccessContext,
   createSession,
   disableUser,
+  endProviderSessions,
   eraseSecrets,
   issueCode,
   keyCandidates,
+  putDirectory,
   putUser,
   type Rows,
   revoke,
@@ -86,6 +88,18 @@ test.each(['session', 'installation', 'user', 'app'] as const)('a revoked %s lea
 test('a disabled user leaves no secret behind', async () => {
   const { access } = await signedIn();
   await disableUser(access, 'ada', 'request-1', BY);
+  expect(await leftovers(access)).toEqual([]);
+});
+
+test('a new password and a provider that logs out leave no secret of a session behind', async () => {
+  const changed = await signedIn();
+  await putUser(changed.access, 'ada', { password: 'new' }, BY);
+  expect(await leftovers(changed.access)).toEqual([]);
+  const { access } = await signedIn();
+  await putDirectory(access, 'corp', { kind: 'oidc', stage: 'active', settings: {} }, BY);
+  await access.store.transaction(({ tables }) => tables.sessions.update({}, { providerSession: 'sid-1' }));
+  const order = { directory: 'corp', id: 'jti-1', session: 'sid-1', account: undefined };
+  expect(await endProviderSessions(access, order)).toMatchObject({ ended: 1 });
   expect(await leftovers(access)).toEqual([]);
 });
 

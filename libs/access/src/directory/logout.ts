@@ -1,6 +1,7 @@
 import { encodeText, formatHex } from '@sallyport/channel';
 import { type Change, change } from '../change.ts';
 import type { AccessContext } from '../context.ts';
+import { ended } from '../revocation.ts';
 import type { SessionRow } from '../tables.ts';
 import { getDirectory, mergeState } from './directories.ts';
 
@@ -53,8 +54,8 @@ export async function endProviderSessions(access: AccessContext, order: Provider
 
 async function endSession(begun: Change, { id }: SessionRow): Promise<void> {
   await begun.enter({ kind: 'session', subject: id });
-  const ended = { endedAt: begun.at, endReason: begun.by.reason };
-  await begun.tables.sessions.update({ where: { id, endedAt: null } }, ended);
+  const change = ended({ at: begun.at, reason: begun.by.reason });
+  await begun.tables.sessions.update({ where: { id, endedAt: null } }, change);
   begun.audit('revoke', `session ${id}`);
 }
 
