@@ -11,6 +11,7 @@ import {
   findCodeHolder,
   MemoryStore,
   type PasswordHasher,
+  type RealmStore,
   sealedStore,
   verifyPassword,
 } from '../src/index.ts';
@@ -35,11 +36,16 @@ export async function scene(
 ): Promise<{ access: AccessContext; clock: { now: number }; store: MemoryStore }> {
   const clock = { now: 1_800_000_000_000 };
   const used = store ?? new MemoryStore(() => clock.now);
+  return { access: await realmOn(used.in(realm)), clock, store: used };
+}
+
+/** A new realm on any store. */
+export async function realmOn(store: RealmStore): Promise<AccessContext> {
   const crypto = nodeCrypto();
   const keyring = createKeyring(crypto, new Map([[1, new Uint8Array(32).fill(1)]]), 1);
-  const access = { store: sealedStore(used.in(realm), keyring, noForgery), crypto, keyring, passwords };
+  const access = { store: sealedStore(store, keyring, noForgery), crypto, keyring, passwords };
   await ensureRealm(access);
-  return { access, clock, store: used };
+  return access;
 }
 
 /** Enrols with name and password, as a local user does; a wrong secret of the code ends it, as a handshake would. */

@@ -1,15 +1,7 @@
-import {
-  type AccessContext,
-  createKeyring,
-  disableUser,
-  enrol,
-  ensureRealm,
-  issueCode,
-  putUser,
-} from '@sallyport/access';
-import { nodeCrypto } from '@sallyport/channel/node';
+import { type AccessContext, disableUser, enrol, issueCode, putUser } from '@sallyport/access';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';
+import { BY, realmOn } from '../../access/test/scene.ts';
 import { startDatabase } from './real-postgres.ts';
 
 const { server, store } = await startDatabase();
@@ -17,14 +9,8 @@ const client = new pg.Client(server.address);
 await client.connect();
 afterAll(() => client.end());
 
-const BY = { actor: 'olga', reason: 'unit test' };
-const crypto = nodeCrypto();
-const keyring = createKeyring(crypto, new Map([[1, new Uint8Array(32).fill(1)]]), 1);
-const passwords = { hash: async (password: string) => password, verify: async () => true };
-
 async function realm(name: string): Promise<AccessContext> {
-  const access = { store: store.in(name), crypto, keyring, passwords };
-  await ensureRealm(access);
+  const access = await realmOn(store.in(name));
   await putUser(access, 'ada', { password: 'pw' }, BY);
   return access;
 }
