@@ -1,11 +1,11 @@
 import type { Server } from 'node:https';
 import fastifySwagger from '@fastify/swagger';
-import { addHealthRoutes, createService, type ServiceOptions } from '@sallyport/http-service';
-import type { FastifyInstance } from 'fastify';
+import { addHealthRoutes, createService, type ServiceOptions, UnknownSockets } from '@sallyport/http-service';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { attachControl } from './control.ts';
 import { ERRORS } from './errors.ts';
 import { Handshakes } from './handshakes.ts';
-import { proxyIdentity } from './proxy-identity.ts';
+import { type ProxyIdentity, proxyIdentity } from './proxy-identity.ts';
 import type { RealmContext } from './realm-context.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
 import { addLogoutRoute } from './routes/logout.ts';
@@ -27,6 +27,22 @@ export const TLS = { minVersion: 'TLSv1.3' } as const;
 /** TLS of the listener for directories: their clients are not ours. */
 export const DIRECTORY_TLS = { minVersion: 'TLSv1.2' } as const;
 
+/** Sockets of a listener of those whom nobody knows: a provider may log a thousand people out at once. */
+const UNKNOWN_SOCKETS = { all: 4_000, ofAddress: 1_000 } as const;
+/** How long somebody may take for a TLS handshake, and then for the head of a request, ms. */
+const STRANGER_MS = 10_000;
+
+/** Bounds the sockets of strangers; `isKnown` is asked once who asks has been looked at. */
+function limitStrangers(service: FastifyInstance, isKnown: (request: FastifyRequest) => boolean): UnknownSockets {
+  const server = service.server as unknown as Server;
+  server.headersTimeout = STRANGER_MS;
+  const unknown = new UnknownSockets(server, UNKNOWN_SOCKETS);
+  service.addHook('preHandler', async (request) => {
+    if (isKnown(request)) unknown.know(request.raw.socket);
+  });
+  return unknown;
+}
+
 /** The listener for Proxies: mutual TLS, except where a route says otherwise. */
 export function createProxyService(
   context: RealmContext,
@@ -34,12 +50,13 @@ export function createProxyService(
 ): { service: FastifyInstance; handshakes: Handshakes; endControl: () => void } {
   const siteMap = siteMapSigner(context);
   const handshakes = new Handshakes(context, siteMap);
-  const identify = proxyIdentity(context);
+  const identifyKey = proxyIdentity(context);
   const options = { log: context.log, ready: () => !context.node.draining };
   const ca = context.keys.ca.certificate;
   // Certificates are asked for but checked by the routes, because joining Proxies have none.
   const https = {
     ...TLS,
+    handshakeTimeout: STRANGER_MS,
     cert: certificate.certificate,
     key: certificate.key,
     ca,
@@ -47,6 +64,12 @@ export function createProxyService(
     rejectUnauthorized: false,
   };
   const service = createService({ ...options, https }, ERRORS);
+  const unknown = limitStrangers(service, () => false);
+  const identify: ProxyIdentity = async (socket) => {
+    const proxy = await identifyKey(socket);
+    if (proxy) unknown.know(socket);
+    return proxy;
+  };
   context.metrics.gauge('sallyport_handshakes_in_flight', 'handshakes waiting for HS3', () => handshakes.size);
   addHealthRoutes(service, options);
   addTextCheck(service);
@@ -61,8 +84,14 @@ export function createDirectoryService(context: RealmContext, certificate: Serve
   const refusePath: ServiceOptions['refusePath'] = ({ url }, reply) =>
     /^\/+scim(\/|$)/.test(url ?? '') && sendError(reply, 400, 'the path cannot be read', 'invalidSyntax');
   const options = { log, ready: () => !node.draining, lenientSlashes: true, refusePath };
-  const https = { ...DIRECTORY_TLS, cert: certificate.certificate, key: certificate.key };
+  const https = {
+    ...DIRECTORY_TLS,
+    handshakeTimeout: STRANGER_MS,
+    cert: certificate.certificate,
+    key: certificate.key,
+  };
   const service = createService({ ...options, https }, ERRORS);
+  limitStrangers(service, ({ scim }) => scim !== undefined);
   service.get('/healthz', async () => ({ status: 'ok' }));
   void service.register(async (scope) => {
     addTextCheck(scope as unknown as FastifyInstance);
@@ -81,8 +110,9 @@ export async function createAdminService(
 ): Promise<FastifyInstance> {
   const { log, node } = routes.context;
   const options = { log, ready: () => !node.draining };
-  const https = { ...TLS, cert: certificate.certificate, key: certificate.key };
+  const https = { ...TLS, handshakeTimeout: STRANGER_MS, cert: certificate.certificate, key: certificate.key };
   const service = createService({ ...options, https }, ERRORS);
+  limitStrangers(service, ({ operator }) => operator !== undefined);
   await service.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',

@@ -15,3 +15,4 @@ export {
   ProblemError,
   type ServiceOptions,
 } from './service.ts';
+export { type UnknownLimits, UnknownSockets } from './unknown-sockets.ts';
