@@ -199,7 +199,7 @@ function credOf(credentials: Credentials): CborInput {
 }
 
 /** How long a sign-in waits altogether for a gateway that is busy and says when to come again, ms. */
-const BUSY_PATIENCE_MS = 30_000;
+const BUSY_PATIENCE_MS = 120_000;
 /** By which part it waits longer than told at most: many devices were told the same. */
 const BUSY_JITTER = 0.5;
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type ChannelKey, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
+import { BusyError, Places } from '@sallyport/access';
+import { type ChannelKey, encodeHint, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
 import {
   type AuthorizeAnswer,
   AuthorizeAnswers,
@@ -32,7 +33,15 @@ const TIMEOUT_MS = 15_000;
 const HEDGE_MS = 600;
 /** A node that answers others but not this request is given up after this, ms. */
 const PATIENCE_MS = 5_000;
-const CONNECT_TIMEOUT_MS = 1_000;
+/** A node that is busy takes its time for a TLS handshake, too; whether it is silent is seen sooner by the hedge, ms. */
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Connections to one node. */
+const MAX_CONNECTIONS = 64;
+/**
+ * Messages of those whom nobody knows yet, handed to Security at once: half of the connections, so that HELLOs and rights of
+ * sessions never wait for them. More wait in line, which is told when it is too long, as SPEC.md, section 3 has it.
+ */
+const RELAYS = { places: MAX_CONNECTIONS / 2, maxWaiting: 2_000, maxWaitMs: 10_000 } as const;
 /** HELLOs of one request: two requests at once keep a node busy while the next batch gathers. */
 const MAX_BATCHES = 2;
 /** Security takes bodies of 256 KiB. */
@@ -72,6 +81,7 @@ export class SecurityClient {
     maxWeight: MAX_BATCH_CHARACTERS,
     weightOf: ({ hello }) => hello.length,
   });
+  readonly #relays = new Places(RELAYS);
   #agent: Agent;
 
   constructor(identity: ProxyIdentity, nodes: NodeList) {
@@ -95,8 +105,10 @@ export class SecurityClient {
   async beginHandshake(message: Uint8Array, address: string): Promise<Relayed> {
     const body = { message: formatBase64Url(message), address };
     const ask = { path: PROXY_PATHS.handshakes, method: 'POST', body, parse: parseRelay } as const;
-    const { url, answer } = await this.#anyNode(ask);
-    return relayedOf(url, answer);
+    return this.#relay(async () => {
+      const { url, answer } = await this.#anyNode(ask);
+      return relayedOf(url, answer);
+    });
   }
 
   /**
@@ -110,7 +122,9 @@ export class SecurityClient {
   ): Promise<Relayed> {
     const body = { message: formatBase64Url(message), address };
     const path = `${PROXY_PATHS.handshakes}/${handshake.id}`;
-    return relayedOf(handshake.url, await this.#send(handshake.url, { path, method: 'POST', body, parse: parseRelay }));
+    const ask = { path, method: 'POST', body, parse: parseRelay } as const;
+    // What has begun goes before what only wants to begin.
+    return this.#relay(async () => relayedOf(handshake.url, await this.#send(handshake.url, ask)), { urgent: true });
   }
 
   /** Asks whether a HELLO may open a channel. */
@@ -131,7 +145,8 @@ export class SecurityClient {
   async endSession(message: Uint8Array, address: string): Promise<Uint8Array> {
     const body = { message: formatBase64Url(message), address };
     const ask = { path: PROXY_PATHS.end, method: 'POST', body, parse: parseRelay } as const;
-    return parseBase64Url((await this.#anyNode(ask)).answer.message);
+    const { message: answer } = await this.#relay(async () => relayedOf('', (await this.#anyNode(ask)).answer));
+    return answer;
   }
 
   /** Reads the rights of an open channel of this instance again, or gives why there are none. */
@@ -150,6 +165,14 @@ export class SecurityClient {
 
   async close(): Promise<void> {
     await this.#agent.destroy();
+  }
+
+  /** Hands a message over in its turn. A line that is too long is an answer to the device: come back then. */
+  #relay(work: () => Promise<Relayed>, urgency: { readonly urgent?: boolean } = {}): Promise<Relayed> {
+    return this.#relays.run(work, urgency).catch((error: unknown) => {
+      if (error instanceof BusyError) return { message: encodeHint('BUSY', error.retryAfterMs) };
+      throw error;
+    });
   }
 
   /**
@@ -228,7 +251,7 @@ function relayedOf(url: string, { message, handshake: id }: RelayAnswer): Relaye
 function agentOf({ ca, certificate, key }: ProxyIdentity): Agent {
   return new Agent({
     connect: { ca, cert: certificate, key, timeout: CONNECT_TIMEOUT_MS },
-    connections: 64,
+    connections: MAX_CONNECTIONS,
     headersTimeout: TIMEOUT_MS,
     bodyTimeout: TIMEOUT_MS,
     allowH2: false,
