@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { type AccessContext, AuditWatch, type EpochFence, type JournalWriter, PolicyCache } from '@sallyport/access';
 import { createMetrics, type Log } from '@sallyport/telemetry';
 import type { Config } from './config.ts';
+import { CountWatch, countRealm } from './count-watch.ts';
 import { Connectors } from './directories/connectors.ts';
 import { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
@@ -72,6 +73,7 @@ export function contextOf(parts: ContextParts): RealmContext {
     refusals: new Refusals({ access, log }),
     listeners,
     auditWatch: new AuditWatch(access),
+    countWatch: new CountWatch(() => countRealm(access)),
     connectors: new Connectors(access),
     get syncs() {
       return syncs;

@@ -10,6 +10,7 @@ import type {
 } from '@sallyport/access';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { AddressThrottle } from './address-throttle.ts';
+import type { CountWatch } from './count-watch.ts';
 import type { Connectors } from './directories/connectors.ts';
 import type { DirectorySyncs } from './directories/syncs.ts';
 import type { RealmKeys } from './keys.ts';
@@ -42,6 +43,7 @@ export interface RealmContext {
   readonly refusals: Refusals;
   /** Checks the audit log as it grows. */
   readonly auditWatch: AuditWatch;
+  readonly countWatch: CountWatch;
   /** The listeners of this node and their certificates. */
   readonly listeners: Listeners;
   /** What speaks to the directories. */

@@ -16,6 +16,7 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { addressThrottle } from '../src/address-throttle.ts';
+import { CountWatch, countRealm } from '../src/count-watch.ts';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
 import { openRealmKeys } from '../src/keys.ts';
@@ -82,6 +83,7 @@ export async function scene(
     refusals: new Refusals({ access, log }),
     listeners: new Listeners(log, metrics),
     auditWatch: new AuditWatch(access),
+    countWatch: new CountWatch(() => countRealm(access)),
     connectors: new Connectors(access),
     get syncs() {
       return new DirectorySyncs(context);

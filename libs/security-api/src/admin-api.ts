@@ -400,6 +400,8 @@ export const StatusView = Type.Object(
     liveSessions: Type.Integer(),
     installations: Type.Integer(),
     users: Type.Integer(),
+    /** When sessions, installations and users were counted: a moment ago, or earlier where counting takes long. */
+    countedAt: Time,
     proxies: Type.Array(ProxyView),
     /** Events so far, up to which one this node has checked the chain, and whether all of that fits. */
     audit: Type.Object({ events: Type.Integer(), verified: Type.Integer(), intact: Type.Boolean() }, CLOSED),

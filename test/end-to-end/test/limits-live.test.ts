@@ -80,6 +80,37 @@ test('a session has as many channels as its realm says: the oldest goes, a line 
   for (const one of channels) one.end();
 });
 
+test.each([
+  ['installation', 1, { channelsPerInstallation: 1 }],
+  ['user', 2, { channelsPerUser: 2 }],
+] as const)('an %s has as many channels as its realm says, over all its sessions', async (owner, devices, change) => {
+  await gateway.operator.call('PATCH', '/v1/realm', change);
+  try {
+    const why = `sallyport_limited_total{why="channels of one ${owner}"}`;
+    const before = await metric(why);
+    const channels: RawSocket[] = [];
+    for (let i = 0; i < devices; i++) {
+      const hello = await helloMaker();
+      await until(async () => (await metric('sallyport_channels')) === channels.length);
+      channels.push(await channel(hello()));
+    }
+    expect(channels.some(({ closed }) => closed)).toBe(false);
+    const hello = await helloMaker();
+    await until(async () => (await metric('sallyport_channels')) <= devices);
+    if (owner === 'user') channels.push(await channel(hello()));
+    else {
+      channels.splice(0, 1)[0]!.end();
+      for (let i = 0; i < 2; i++) channels.push(await channel(hello()));
+    }
+    await until(() => channels[0]!.closed);
+    expect(channels.slice(1).some(({ closed }) => closed)).toBe(false);
+    expect(await metric(why)).toBeGreaterThan(before);
+    for (const one of channels) one.end();
+  } finally {
+    await gateway.operator.call('PATCH', '/v1/realm', { ...settings, channelsPerUser: 64 });
+  }
+});
+
 test('a device that goes before Security has answered leaves no channel behind', async () => {
   const hello = await helloMaker();
   await until(async () => (await metric('sallyport_channels')) === 0);

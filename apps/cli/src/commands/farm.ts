@@ -9,6 +9,7 @@ import type {
 } from '@sallyport/security-api';
 import type { Command } from 'commander';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
+import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { say } from '../terminal.ts';
 import { addOperatorCommands } from './operators.ts';
@@ -139,7 +140,7 @@ function addSiteCommands(program: Command): void {
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
       printRows(
-        await withAdmin(globals, (admin) => admin.call<SiteView[]>('GET', '/v1/sites')),
+        await withAdmin(globals, (admin) => allPages<SiteView>(admin, '/v1/sites', ({ name }) => name)),
         ['name', 'origins', 'resources'],
         globals.json,
       );

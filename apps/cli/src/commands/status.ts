@@ -12,7 +12,7 @@ export function formatStatus(status: StatusView): string {
   const [realm, version, node, database] = [status.realm, status.version, status.node, status.database].map(
     printable,
   ) as [string, string, string, string];
-  const counts = `${status.liveSessions} live, ${status.installations} installations, ${status.users} users`;
+  const counts = `${status.liveSessions} live, ${status.installations} installations, ${status.users} users${countedWord(status)}`;
   const servers = status.databaseServers.map((server) => ({ ...server, lag: lagOf(server) }));
   return [
     `realm ${realm} · Sallyport ${version} · answered by ${node}, up since ${formatTime(startedAt)}`,
@@ -32,6 +32,13 @@ export function formatStatus(status: StatusView): string {
     styleText('bold', 'Proxies'),
     formatRows(status.proxies, PROXY_COLUMNS),
   ].join('\n');
+}
+
+/** Counts older than this say so, ms. */
+const COUNTED_LATELY_MS = 10_000;
+
+function countedWord({ countedAt }: StatusView): string {
+  return Date.now() - countedAt > COUNTED_LATELY_MS ? ` (counted at ${formatTime(countedAt)})` : '';
 }
 
 /** The life of the log, and what a revocation would wait for now. */

@@ -11,6 +11,7 @@ import type {
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
+import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { say } from '../terminal.ts';
 import { addDirectoryAdd } from './add.ts';
@@ -27,7 +28,9 @@ export function addDirectoryCommands(program: Command): void {
     .description('all directories')
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
-      const views = await withAdmin(globals, (admin) => admin.call<DirectoryView[]>('GET', '/v1/directories'));
+      const views = await withAdmin(globals, (admin) =>
+        allPages<DirectoryView>(admin, '/v1/directories', ({ name }) => name),
+      );
       printRows(globals.json ? views : views.map(directoryRow), DIRECTORY_COLUMNS, globals.json);
     });
   directory
@@ -122,7 +125,7 @@ function addGroupCommands(directory: Command): void {
 }
 
 function groupsOf(admin: AdminClient, name: string): Promise<DirectoryGroupView[]> {
-  return admin.call<DirectoryGroupView[]>('GET', `/v1/directories/${name}/groups`);
+  return allPages<DirectoryGroupView>(admin, `/v1/directories/${name}/groups`, ({ subject }) => subject);
 }
 
 /** A name that several groups have there says nothing: then the id is asked for. */

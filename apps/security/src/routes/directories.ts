@@ -7,7 +7,6 @@ import {
   getDirectory,
   issueDirectoryToken,
   issueFactor,
-  listDirectories,
   mapDirectoryGroup,
   mergeState,
   placeAccounts,
@@ -41,6 +40,7 @@ import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { totpUri } from '../sign-in/second-factor.ts';
 import { actorOf, Done, NameParam, operation } from './operation.ts';
+import { CursorQuery, pageOf, SubjectQuery } from './paging.ts';
 
 /** Whether sessions go on after a change of the second factor. */
 const FactorQuery = Type.Object({
@@ -59,13 +59,21 @@ export function addDirectoryRoutes(service: FastifyInstance, context: RealmConte
 
 function addDirectorySettings(service: FastifyInstance, context: RealmContext): void {
   const { access } = context;
-  service.get(
+  service.get<{ Querystring: CursorQuery }>(
     '/v1/directories',
-    operation('directories.list', 'All directories', Type.Array(DirectoryView)),
-    async () => {
-      const rows = await listDirectories(access);
+    operation(
+      'directories.list',
+      'Directories in the order of their names, a page of them',
+      Type.Array(DirectoryView),
+      {
+        querystring: CursorQuery,
+      },
+    ),
+    async ({ query }) => {
+      const { after, limit } = pageOf(query);
       return access.store.transaction(async (transaction) => {
         const views: DirectoryView[] = [];
+        const rows = await transaction.tables.directories.list({ above: ['name', after], limit });
         // One after another: a transaction is one connection.
         for (const row of rows) views.push(await directoryView(transaction, row));
         return views;
@@ -183,16 +191,21 @@ function scimFinding(url: string | undefined): FindingView {
 }
 
 function addDirectoryGroups(service: FastifyInstance, { access, bus }: RealmContext): void {
-  service.get<{ Params: NameParam }>(
+  service.get<{ Params: NameParam; Querystring: SubjectQuery }>(
     '/v1/directories/:name/groups',
-    operation('directories.groups', 'Groups of a directory and what they stand for', Type.Array(DirectoryGroupView), {
-      params: NameParam,
-    }),
-    async ({ params }) =>
+    operation(
+      'directories.groups',
+      'Groups of a directory and what they stand for, in the order of their ids there, a page of them',
+      Type.Array(DirectoryGroupView),
+      { params: NameParam, querystring: SubjectQuery },
+    ),
+    async ({ params, query }) =>
       access.store.transaction(async (transaction) => {
         const directory = params.name;
         await getDirectory(transaction, directory);
-        const rows = await transaction.tables.directoryGroups.list({ where: { directory } });
+        const { after, limit } = pageOf(query);
+        const page = { where: { directory }, above: ['subject', after], limit } as const;
+        const rows = await transaction.tables.directoryGroups.list(page);
         const views: DirectoryGroupView[] = [];
         for (const { subject, name, groupName } of rows) {
           const where = { directory, groupSubject: subject };

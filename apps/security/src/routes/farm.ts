@@ -2,7 +2,6 @@ import {
   changeSettings,
   getRealm,
   issueJoinToken,
-  listSites,
   putSite,
   removeNode,
   replaceHandshakeKeys,
@@ -28,6 +27,7 @@ import { waitingNode } from '../in-force.ts';
 import { newHandshakeKey } from '../keys.ts';
 import type { AdminRoutes } from './admin.ts';
 import { actorOf, Done, NameParam, NodeParam, operation } from './operation.ts';
+import { CursorQuery, pageOf } from './paging.ts';
 import { forceView, WAIT_LIMIT } from './revoking.ts';
 import { statusOf } from './status.ts';
 
@@ -35,13 +35,18 @@ import { statusOf } from './status.ts';
 export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): void {
   const { context } = routes;
   const { access } = context;
-  service.get('/v1/sites', operation('sites.list', 'All sites', Type.Array(SiteView)), async () =>
-    (await listSites(access)).map((site) => ({
+  const sites = operation('sites.list', 'Sites in the order of their names, a page of them', Type.Array(SiteView), {
+    querystring: CursorQuery,
+  });
+  service.get<{ Querystring: CursorQuery }>('/v1/sites', sites, async ({ query }) => {
+    const { after, limit } = pageOf(query);
+    const rows = await access.store.transaction(({ tables }) => tables.sites.list({ above: ['name', after], limit }));
+    return rows.map((site) => ({
       ...site,
       origins: site.origins as string[],
       resources: site.resources as string[],
-    })),
-  );
+    }));
+  });
   service.put<{ Params: NameParam; Body: SiteInput }>(
     '/v1/sites/:name',
     operation('sites.put', 'Create or replace a site', SiteView, { params: NameParam, body: SiteInput }),

@@ -17,6 +17,21 @@ export const CursorQuery = Type.Object(
 );
 export type CursorQuery = Static<typeof CursorQuery>;
 
+/** The same for lists whose rows are known by what a directory calls them. */
+export const SubjectQuery = Type.Object(
+  {
+    after: Type.Optional(
+      Type.String({
+        pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]{0,1024}$',
+        description: 'where the page before ended, up to 1024 characters on one line',
+      }),
+    ),
+    limit: CursorQuery.properties.limit,
+  },
+  { additionalProperties: false },
+);
+export type SubjectQuery = Static<typeof SubjectQuery>;
+
 /** Rows of a page, unless asked otherwise. */
 const DEFAULT_LIMIT = 1_000;
 

@@ -1,5 +1,4 @@
 import {
-  getRealm,
   type LeaseRow,
   leaseHolderOf,
   listDirectories,
@@ -24,6 +23,8 @@ export interface StatusParts {
 
 /** The status waits so long for what is new in the audit log to be checked, ms. */
 const AUDIT_PATIENCE_MS = 1_000;
+/** The status waits so long for counts of this moment, ms; else it tells the last ones. */
+const COUNT_PATIENCE_MS = 1_000;
 /** A standby that is behind by more is worth a word, bytes. */
 const LAG_WARNING_BYTES = 16 * 1024 * 1024;
 /** A clock that is off by more is worth a word, ms. */
@@ -59,7 +60,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
       revoked: revokedAt !== null,
     };
   });
-  const counted = await countRows(context);
+  const counted = await countRows(context, head);
   const log = logView(context, realm, leases);
   const degraded = [
     ...holdWords(log),
@@ -151,18 +152,7 @@ function databaseWords(servers: readonly DatabaseView[]): string[] {
   ];
 }
 
-async function countRows({ access, auditWatch }: RealmContext) {
-  const counted = await access.store.transaction(async (transaction) => {
-    const { head, notBefore } = await getRealm(transaction);
-    const unended = { where: { endedAt: null }, above: ['expiresAt', transaction.now()] } as const;
-    const { sessions, installations, users } = transaction.tables;
-    const tooOld = await sessions.count({ where: { endedAt: null }, below: ['createdAt', notBefore] });
-    return {
-      head,
-      liveSessions: Math.max(0, (await sessions.count(unended)) - tooOld),
-      installations: await installations.count(),
-      users: await users.count(),
-    };
-  });
-  return { ...counted, audit: await auditWatch.look(AUDIT_PATIENCE_MS) };
+async function countRows({ countWatch, auditWatch }: RealmContext, head: number) {
+  const counted = await countWatch.look(COUNT_PATIENCE_MS);
+  return { ...counted, head, audit: await auditWatch.look(AUDIT_PATIENCE_MS) };
 }
