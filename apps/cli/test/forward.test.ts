@@ -221,19 +221,41 @@ test('with a password it is for whoever knows it, and for nobody else', async ()
   }
 });
 
+test('the same port of another loopback address is another connection', () => {
+  const row = (local: string, uid: number): string =>
+    `   0: ${local}:1F40 0100007F:2128 01 00000000:00000000 00:00000000 00000000  ${uid}        0 42 1\n`;
+  const mine = { address: '127.0.0.1', port: 0x2128 };
+  const table = `head\n${row('0100007F', 1_000)}${row('0200007F', 1_001)}`;
+  expect(ownerIn(table, { address: '127.0.0.1', port: 0x1f40 }, mine)).toBe(1_000);
+  expect(ownerIn(table, { address: '127.0.0.2', port: 0x1f40 }, mine)).toBe(1_001);
+  expect(ownerIn(table, { address: '127.0.0.3', port: 0x1f40 }, mine)).toBeUndefined();
+  const mapped = `head\n${row('0000000000000000FFFF00000200007F', 1_001).replace('0100007F', '0000000000000000FFFF00000100007F')}`;
+  expect(ownerIn(mapped, { address: '127.0.0.2', port: 0x1f40 }, mine)).toBe(1_001);
+});
+
 test('the kernel says whose a loopback connection is', async () => {
   const port = await start(fakeDevice());
   const socket = connect(port, '127.0.0.1');
   await new Promise((resolve) => socket.once('connect', resolve));
   const row = (uid: number, inode: number): string =>
     `head\n   0: 0100007F:1F40 0100007F:2128 01 00000000:00000000 00:00000000 00000000  ${uid}        0 ${inode} 1\n`;
-  expect(ownerIn(row(1_000, 42), 0x1f40, 0x2128)).toBe(1_000);
+  const [theirs, mine] = [
+    { address: '127.0.0.1', port: 0x1f40 },
+    { address: '127.0.0.1', port: 0x2128 },
+  ];
+  expect(ownerIn(row(1_000, 42), theirs, mine)).toBe(1_000);
   // Closed by its program: nobody's, and not the superuser's.
-  expect(ownerIn(row(0, 0), 0x1f40, 0x2128)).toBeUndefined();
-  expect(ownerIn(row(1_000, 42), 0x1f41, 0x2128)).toBeUndefined();
-  expect(ownerIn('', 1, 2)).toBeUndefined();
-  const ports = { localPort: port, remotePort: socket.localPort } as unknown as typeof socket;
-  expect(localPeerOf(ports)).toBe('same-user');
-  expect(localPeerOf(ports, () => '')).toBe('unknown');
+  expect(ownerIn(row(0, 0), theirs, mine)).toBeUndefined();
+  expect(ownerIn(row(1_000, 42), { ...theirs, port: 0x1f41 }, mine)).toBeUndefined();
+  expect(ownerIn('', theirs, mine)).toBeUndefined();
+  const ends = {
+    localAddress: '127.0.0.1',
+    localPort: port,
+    remoteAddress: '127.0.0.1',
+    remotePort: socket.localPort,
+  };
+  expect(localPeerOf(ends)).toBe('same-user');
+  expect(localPeerOf(ends, () => '')).toBe('unknown');
+  expect(localPeerOf({ ...ends, remoteAddress: '127.0.0.2' })).toBe('unknown');
   socket.destroy();
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { isIPv4, type Socket } from 'node:net';
 
 /** Which program of this machine a local connection comes from. */
 export type LocalPeer = 'same-user' | 'other-user' | 'unknown';
@@ -10,35 +10,53 @@ const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
  * Says whether a loopback connection was made by the user that this process runs as; `unknown` where the system does not tell. The
  * kernel lists the sockets of this machine with their owners (proc(5), /proc/net/tcp).
  */
-export function localPeerOf(socket: Socket, read: (file: string) => string = readTable): LocalPeer {
+export function localPeerOf(socket: LocalSocket, read: (file: string) => string = readTable): LocalPeer {
   const uid = process.getuid?.();
-  const { localPort, remotePort } = socket;
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
   if (uid === undefined || localPort === undefined || remotePort === undefined) return 'unknown';
-  const owner = TABLES.map((file) => ownerIn(read(file), remotePort, localPort)).find((found) => found !== undefined);
+  const [mine, theirs] = [
+    { address: localAddress ?? '', port: localPort },
+    { address: remoteAddress ?? '', port: remotePort },
+  ];
+  const owner = TABLES.map((file) => ownerIn(read(file), theirs, mine)).find((found) => found !== undefined);
   if (owner === undefined) return 'unknown';
   return owner === uid ? 'same-user' : 'other-user';
 }
 
-/** User of the socket that is bound to `port` and connected to `peerPort`, by the text of one table. */
-export function ownerIn(table: string, port: number, peerPort: number): number | undefined {
+/** What of a socket says which connection it is. */
+export type LocalSocket = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
+
+/** One end of a connection. */
+export interface ConnectionEnd {
+  readonly address: string;
+  readonly port: number;
+}
+
+/**
+ * User of the socket at `end` that is connected to `peer`, by the text of one table. All four parts have to fit: another user may
+ * take the same port of another loopback address while a connection of ours stands.
+ */
+export function ownerIn(table: string, end: ConnectionEnd, peer: ConnectionEnd): number | undefined {
+  const [ends, peers] = [writtenAs(end), writtenAs(peer)];
   for (const line of table.split('\n').slice(1)) {
     const [, local = '', remote = '', , , , , uid, , inode] = line.trim().split(/\s+/);
     // A socket that its program has closed has neither a file nor an owner any more: it would read as the superuser's.
     if (uid === undefined || inode === undefined || inode === '0') continue;
-    if (portOf(local) === port && portOf(remote) === peerPort && isLoopback(local) && isLoopback(remote))
-      return Number(uid);
+    if (ends.includes(local) && peers.includes(remote)) return Number(uid);
   }
   return undefined;
 }
 
-function portOf(address: string): number {
-  return Number.parseInt(address.slice(address.lastIndexOf(':') + 1), 16);
+/** How the tables write an end: a little-endian word and a port, also mapped into IPv6. Nothing but IPv4 loopback is looked for. */
+function writtenAs({ address, port }: ConnectionEnd): readonly string[] {
+  const bytes = address.replace(/^::ffff:/i, '').split('.').map(Number);
+  if (!isIPv4(bytes.join('.')) || bytes[0] !== 127) return [];
+  const word = hex(bytes[3]! * 2 ** 24 + bytes[2]! * 2 ** 16 + bytes[1]! * 2 ** 8 + bytes[0]!, 8);
+  return [`${word}:${hex(port, 4)}`, `0000000000000000FFFF0000${word}:${hex(port, 4)}`];
 }
 
-/** 127.0.0.0/8, as a little-endian word, also mapped into IPv6. */
-function isLoopback(address: string): boolean {
-  const host = address.slice(0, address.lastIndexOf(':'));
-  return host.endsWith('7F') && (host.length === 8 || host.startsWith('0000000000000000FFFF0000'));
+function hex(value: number, digits: number): string {
+  return value.toString(16).toUpperCase().padStart(digits, '0');
 }
 
 function readTable(file: string): string {
