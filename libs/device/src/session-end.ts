@@ -24,6 +24,8 @@ export interface SessionEndHost {
 
 const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
+/** The same where everybody who answers knows no such session. */
+const UNKNOWN_RETRY_MAX_MS = 3_600_000;
 /** Ends that are remembered at most: the newest ones. */
 const MAX_ENDINGS = 8;
 
@@ -44,7 +46,7 @@ export function endingSession(crypto: CryptoProvider, record: DeviceRecord): Dev
  */
 export class SessionEnds {
   readonly #host: SessionEndHost;
-  #round: Promise<boolean> | undefined;
+  #round: Promise<'none' | 'unknown' | 'unreached'> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #delayMs = RETRY_MIN_MS;
   #stopped = false;
@@ -60,9 +62,9 @@ export class SessionEnds {
     this.#round ??= this.#tellAll().finally(() => {
       this.#round = undefined;
     });
-    const again = await this.#round.catch(() => true);
-    if (again) this.#later();
-    else this.#delayMs = RETRY_MIN_MS;
+    const left = await this.#round.catch(() => 'unreached' as const);
+    if (left === 'none') this.#delayMs = RETRY_MIN_MS;
+    else this.#later(left === 'unknown' ? UNKNOWN_RETRY_MAX_MS : RETRY_MAX_MS);
   }
 
   /** Tries no more until the next `tell`. */
@@ -71,37 +73,39 @@ export class SessionEnds {
     clearTimeout(this.#timer);
   }
 
-  #later(): void {
+  #later(maxMs: number): void {
     if (this.#stopped) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.tell(), this.#delayMs * (0.5 + Math.random()));
     // No process lives on for this: it is remembered.
     (this.#timer as { unref?: () => void }).unref?.();
-    this.#delayMs = Math.min(2 * this.#delayMs, RETRY_MAX_MS);
+    this.#delayMs = Math.min(2 * this.#delayMs, maxMs);
   }
 
-  /** Gives whether some could not be told. */
-  async #tellAll(): Promise<boolean> {
-    let again = false;
+  /** Gives what is left to tell: nothing, what nobody who answered knew, or what nobody answered. */
+  async #tellAll(): Promise<'none' | 'unknown' | 'unreached'> {
+    let left: 'none' | 'unknown' | 'unreached' = 'none';
     for (const ending of this.#host.record()?.ending ?? []) {
       const outcome = await this.#tellAnywhere(ending);
-      // A hint is nobody's word; a newer session's channel is.
+      // A hint is nobody's word, and ends nothing; a newer session's channel is.
       if (outcome === 'ended' || (outcome === 'unknown' && this.#host.replaced())) await this.#forget(ending);
-      again ||= outcome === 'unreached';
+      else if (left !== 'unreached') left = outcome;
     }
-    return again;
+    return left;
   }
 
   async #tellAnywhere(ending: StoredEnding): Promise<'ended' | 'unknown' | 'unreached'> {
     const record = this.#host.record();
     const origins = record?.sites?.flatMap((site) => site.origins) ?? [];
+    let best: 'unknown' | 'unreached' = 'unreached';
     for (const origin of new Set([...origins, ...(record?.origins ?? [])])) {
       const outcome = await this.#tellAt(origin, ending).catch((error: DeviceError) =>
         error.code === 'SESSION_UNKNOWN' ? 'unknown' : 'unreached',
       );
-      if (outcome !== 'unreached') return outcome;
+      if (outcome === 'ended') return outcome;
+      if (outcome === 'unknown') best = outcome;
     }
-    return 'unreached';
+    return best;
   }
 
   /** @throws DeviceError when nobody answers, or somebody does who does not know the session's key */
