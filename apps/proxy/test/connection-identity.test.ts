@@ -70,10 +70,10 @@ async function binding({ challenge = 'NTLM', delayMs = () => 0 }: Stand = {}) {
 const channel = (user: string, session = user): Tenant => new Tenant({ session, user });
 
 /** Asks and gives what the backend says of who it is. */
-function ask(pool: BackendPool, tenant: Tenant, authorization?: string): Promise<string> {
+function ask(pool: BackendPool, tenant: Tenant, authorization?: string, method = 'GET'): Promise<string> {
   const fields: Field[] = authorization === undefined ? [] : [['authorization', authorization]];
   const request: BackendRequest = {
-    method: 'GET',
+    method,
     path: '/',
     authority: 'iis.corp',
     fields,
@@ -114,6 +114,35 @@ test.each([
   for (let i = 0; i < 5; i++) expect(await ask(pool, ada)).toBe('you are ada');
   expect(await ask(pool, channel('ada', 'ada'))).toBe('you are nobody');
   expect(await ask(pool, channel('carl'))).toBe('you are nobody');
+});
+
+test.each([
+  ['HEAD', '200 OK'],
+  ['GET', '304 Not Modified'],
+])('content behind an answer to %s with %s that cannot have any is nobody’s answer', async (method, status) => {
+  const forged = 'HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged';
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      if (!String(data).includes('x-first'))
+        return void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue');
+      socket.write(`HTTP/1.1 ${status}\r\ncontent-length: ${forged.length}\r\n\r\n`);
+      // What it should not send comes when the connection may have somebody else's request on it.
+      setTimeout(() => socket.destroyed || socket.write(forged), 50);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const pool = new BackendPool({ url, networks: ['127.0.0.0/8'] });
+  closing.push(() => {
+    pool.close();
+    server.close();
+  });
+  expect(await ask(pool, channel('ada'), 'x-first', method)).toBe('');
+  for (let i = 0; i < 20; i++) {
+    expect(await ask(pool, channel('bob'))).toBe('true');
+    await sleep(5);
+  }
 });
 
 test('requests that come at once after a login all go over the connection that is signed in', async () => {

@@ -243,7 +243,9 @@ export class BackendConnection implements ResponseSink {
     this.#sink = undefined;
     // An answer before the whole request was read leaves the connection in a state that nobody can know.
     const taken = this.#requestDone && this.#socket.writableLength === 0;
-    const reusable = this.#parser.reusable && taken && !this.#last && !this.#socket.destroyed;
+    // What may still come behind an answer to HEAD must not be read as somebody else's.
+    const clean = !this.#parser.mayTrail || this.share !== undefined;
+    const reusable = this.#parser.reusable && clean && taken && !this.#last && !this.#socket.destroyed;
     const mostMs = this.login ? LOGIN_MS : this.share ? SIGNED_IN_MS : KEEP_ALIVE_MS;
     const keepMs = Math.min(mostMs, (this.#parser.keepAliveMs ?? mostMs) - KEEP_ALIVE_MARGIN_MS);
     if (reusable && keepMs > 0) {

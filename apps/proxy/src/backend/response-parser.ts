@@ -49,6 +49,7 @@ export class ResponseParser {
   #informational = 0;
   #trailerBytes = 0;
   #reusable = true;
+  #mayTrail = false;
   #login: ReturnType<typeof loginAnswer> = 'none';
   #keepAliveMs: number | undefined;
 
@@ -86,6 +87,11 @@ export class ResponseParser {
   /** True when the connection may carry another request after this response. */
   get reusable(): boolean {
     return this.#reusable;
+  }
+
+  /** True when this response names content that it cannot have, which some send all the same, if late. */
+  get mayTrail(): boolean {
+    return this.#mayTrail;
   }
 
   /** How long the backend keeps an idle connection, ms, if it said so. */
@@ -169,12 +175,13 @@ export class ResponseParser {
       return;
     }
     const framing = framingOf(fields, old);
+    const empty = this.#method === 'HEAD' || status === 204 || status === 304;
     const bodiless = status === 204 && (framing.chunked || framing.length !== undefined);
     // Some frame content that a 204 cannot have: what comes behind it is nobody's answer.
     this.#reusable = framing.persistent && !bodiless;
+    this.#mayTrail = empty && (framing.chunked || (framing.length ?? 0) > 0);
     this.#login = framing.login;
     this.#keepAliveMs = framing.keepAliveMs;
-    const empty = this.#method === 'HEAD' || status === 204 || status === 304;
     const length = empty ? 0 : framing.length;
     this.#sink.head(status, fields, framing.chunked ? undefined : length);
     if (!empty && framing.chunked) {
