@@ -45,7 +45,7 @@ function exchange(over: Partial<StreamHost> = {}) {
   const outcomes: ('done' | SignedCode)[] = [];
   const words: string[] = [];
   const rules: string[] = [];
-  const host: StreamHost = {
+  const usual: StreamHost = {
     backends,
     deviceAddress: '192.0.2.1',
     decide: () => ({
@@ -63,8 +63,8 @@ function exchange(over: Partial<StreamHost> = {}) {
     spend: () => undefined,
     held: new HeldMemory(),
     count: (_kind, outcome) => void outcomes.push(outcome),
-    ...over,
   };
+  const host = Object.defineProperties(usual, Object.getOwnPropertyDescriptors(over));
   const sendReset = (_stream: ChannelStream, _code: number, said = ''): void => void words.push(said);
   const owner = { ready() {}, flush() {}, sendReset, release() {}, finished() {}, failed() {} };
   const stream = new ChannelStream(owner, { id: 1, kind: 1, window: 262_144, opening: false });
@@ -254,4 +254,32 @@ test('a refusal says which rule, to the device and to the log', () => {
   sink.data(head('GET', [['cookie', 'a'.repeat(9_000)]]));
   expect(words).toEqual(['the value of a field (cookie) is longer than 8192 bytes']);
   expect(rules).toEqual(words);
+});
+
+test('a backend that moves to where none may be ends what waits for it, and nothing else', async () => {
+  let url = backend.url;
+  const version = { now: 1 };
+  const { sink, outcomes } = exchange({
+    decide: () => ({
+      resource: {
+        name: 'wiki',
+        kind: 'http',
+        authority: 'wiki.corp',
+        backend: { url, networks: ['127.0.0.0/8'], xForwarded: true },
+        rules: [],
+      },
+    }),
+    get rights() {
+      return version.now;
+    },
+  });
+  sink.data(head('GET'));
+  sink.data(END);
+  sink.end();
+  // While its connection is being made.
+  url = 'http://10.0.0.1';
+  version.now = 2;
+  await until(() => outcomes.length > 0);
+  expect(outcomes).toEqual(['BACKEND_UNREACHABLE']);
+  expect(seen).toEqual([]);
 });

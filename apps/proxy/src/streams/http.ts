@@ -140,7 +140,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#over) return false;
     // The request may have waited for a connection: rights, lease and even the backend may be others by now.
     const look = this.#passage!.look();
-    if (look === 'pass' && this.#host.backends.pool(this.#passage!.resource.backend) === this.#pool) return true;
+    if (look === 'pass' && this.#isStillThere()) return true;
     this.#call = undefined;
     this.#sending = false;
     if (look === 'pass' || look === 'wait') this.#ask(this.#head!);
@@ -226,6 +226,16 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     const answer = new HttpAnswer(this, this.#stream);
     this.#call = this.#pool.call(this.#requestFor(head, resource), answer, this.#host.tenant);
     this.#call.send();
+  }
+
+  /** True while the backend of the request is the one whose connection it waited for. */
+  #isStillThere(): boolean {
+    try {
+      return this.#host.backends.pool(this.#passage!.resource.backend) === this.#pool;
+    } catch {
+      // It has moved to where no backend may be: asking again says so.
+      return false;
+    }
   }
 
   /** Asked when it is known. */
