@@ -86,6 +86,8 @@ export class RecordSocket {
   /** The four bytes of the frame's mask, as they stand in it. */
   #mask = 0;
   #closing = false;
+  /** What the last ping that has no answer yet said. */
+  #ping: Buffer | undefined;
   #resume: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, listener: RecordSocketListener) {
@@ -99,7 +101,10 @@ export class RecordSocket {
     });
     socket.on(
       'data',
-      guard((bytes: Buffer) => this.#read(bytes)),
+      guard((bytes: Buffer) => {
+        this.#read(bytes);
+        if (this.#ping) this.#pong(this.#ping);
+      }),
     );
     socket.on(
       'drain',
@@ -234,13 +239,15 @@ export class RecordSocket {
       return false;
     }
     if (this.#closing) return true;
-    if (this.#opcode === PING) this.#pong(content);
+    if (this.#opcode === PING) this.#ping = content;
     else if (this.#opcode === BINARY) this.#listener.message(content);
     return !this.#socket.destroyed;
   }
 
+  /** Answers the newest of the pings that came together (RFC 6455, section 5.5.3): each answer costs a write of its own. */
   #pong(content: Buffer): void {
-    if (this.#socket.writableLength > MAX_PONG_BACKLOG) return;
+    this.#ping = undefined;
+    if (this.#closing || this.#socket.destroyed || this.#socket.writableLength > MAX_PONG_BACKLOG) return;
     this.#socket.write(Buffer.concat([Buffer.from([FIN | PONG, content.length]), content]));
   }
 

@@ -132,6 +132,24 @@ test.each([
   expect(accepted[before]!.received).toEqual([]);
 });
 
+test('of pings that come together the newest is answered: each answer is a write of its own', async () => {
+  const pings = Array.from({ length: 5_000 }, (_, i) => frame(0x89, uint32(i)));
+  const newest = Buffer.concat([Buffer.from([0x8a, 4]), uint32(4_999)]);
+  const socket = connect(port, '127.0.0.1');
+  let said = Buffer.alloc(0);
+  await new Promise<void>((resolve) => {
+    socket.on('data', (data) => {
+      said = Buffer.concat([said, data]);
+      if (said.includes(newest)) resolve();
+    });
+    socket.write(`GET ${ENDPOINT_PATH} HTTP/1.1\r\n${HEADERS}\r\n\r\n`);
+    socket.write(Buffer.concat(pings));
+  });
+  socket.destroy();
+  // One for each read of the socket.
+  expect((said.length - said.indexOf('\r\n\r\n') - 4) / newest.length).toBeLessThan(500);
+});
+
 test('a ping is answered, a pong is not, and a close is answered with a close', async () => {
   const socket = await client();
   const pong = new Promise<Buffer>((resolve) => socket.once('pong', resolve));
