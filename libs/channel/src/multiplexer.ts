@@ -408,6 +408,8 @@ export class Multiplexer implements StreamOwner {
     const data = frame.data.subarray(1);
     this.#takeChannelCredit(data.length);
     if (refusal !== undefined) {
+      // What is taken is paced by its own limit; what is refused would cost nobody anything.
+      this.spend(1);
       this.#lastStream = frame.stream;
       this.#releaseChannel(data.length);
       return this.#reset(frame.stream, refusal, this.#words);

@@ -20,6 +20,9 @@ const FAMILIES = new RegExp(
     '^x?auth(?:user|email|mail|name|group|role|subject|sub$|principal|id$)|impersonate|principal|^xmstokenaad',
     '^x(?:email|mail|groups?|roles?|subject|identity|login|loginid)$',
     '^x?(?:oidc|openid)claim|^xamznoidc|^xgoog(?:authenticated|iap)|^x?(?:pomerium|vouch|authentik|authelia|tailscale|teleport)',
+    // What single sign-on modules and API gateways say.
+    '^x?(?:shib|saml|iv(?:user|groups?|creds?|remote)|sm(?:user|auth|session|server|universal)|osso|oam)|^eppn$|^x?userdn|userinfo$',
+    '^x?(?:consumer|credential(?:identifier|username)|anonymousconsumer)|^x?rhidentity|^x?jwt(?:claim|payload|assertion|sub)|^x?remoteextra|^xmiddleware',
     // With which certificate.
     '^x?ssl|^x?tls(?:client|cert|peer)|(?:ssl|tls)client|client(?:ssl|tls|cert|verify|s?dn|cn$|san$)|(?:ssl|tls)cert|mtls|peercert|^x?cert(?:$|subject|issuer|serial)|^xarr(?:ssl|client)',
   ].join('|'),

@@ -472,6 +472,43 @@ test('thousands of pieces of one byte reach their stream together, and are owed 
   expect(proxy.owedMs()).toBe(0);
 });
 
+test.each([
+  ['behind a GOAWAY of the device', true],
+  ['beyond the streams that may be open', false],
+])('streams that are refused %s are owed for like small pieces', (_name, goesAway) => {
+  const [a, b] = transportPair();
+  const records = new RecordLayer(a);
+  const proxy: Multiplexer = new Multiplexer(
+    new RecordLayer(b),
+    'proxy',
+    { ...DEFAULT_LIMITS, streams: 1 },
+    {
+      transmit: () => undefined,
+      backlogBytes: () => 0,
+      now: () => 0,
+      schedule: () => undefined,
+      accept: () => new Recorder(),
+    },
+  );
+  const send = (frames: readonly Frame[]): void => {
+    const buffer = new Uint8Array(65_519);
+    let end = 0;
+    for (const frame of frames) end = writeFrame(buffer, end, frame);
+    proxy.receive(records.seal(buffer.subarray(0, end)));
+    proxy.flush();
+  };
+  const open = (at: number): Frame => ({
+    type: FRAME_TYPES.OPEN,
+    flags: 0,
+    stream: 2 * at + 1,
+    data: new Uint8Array(1),
+  });
+  if (goesAway) send([{ type: FRAME_TYPES.GOAWAY, flags: 0, stream: 0, data: new Uint8Array(6) }]);
+  send([open(0)]);
+  for (let i = 0; i < 10; i++) send(Array.from({ length: 1_000 }, (_, k) => open(1 + i * 1_000 + k)));
+  expect(proxy.owedMs()).toBeGreaterThan(400);
+});
+
 test('small writes that wait are put together and arrive in order', () => {
   const pipe = new Pipe(() => new Recorder());
   const sink = new Recorder();

@@ -15,6 +15,9 @@ impersonate-group x-ms-client-principal x-ms-client-principal-name x-amzn-oidc-d
 x-goog-iap-jwt-assertion x-pomerium-jwt-assertion x-vouch-user x-authentik-username oidc-claim-sub x-ssl-client-cn x-ssl-client-verify ssl-client-s-dn
 ssl-client-cert x-client-cert client-cert client-cert-chain x-tls-client-cert x-client-dn x-client-verify x-arr-clientcert x-arr-ssl
 http-x-forwarded-for x-ip x-remote-port x-sso-user x-current-user-id logon-user x-iisnode-auth-user x-krb-principal x-cert-subject x-client-host
+shib-session-id shib-identity-provider eppn iv-user iv-user-l iv-groups iv-creds iv-remote-address sm-user sm-universalid sm-serversessionid osso-user-dn
+oam-identity-domain x-endpoint-api-userinfo x-apigateway-api-userinfo x-userinfo x-consumer-id x-consumer-custom-id x-credential-identifier
+x-anonymous-consumer x-rh-identity x-jwt-payload x-jwt-claim-sub x-jwt-assertion x-remote-extra-scopes x-middleware-subrequest
 sallyport-assertion sallyport-user x-sallyport-assertion x-sallyport
 `
   .trim()
@@ -24,7 +27,7 @@ accept accept-encoding accept-language authorization cache-control content-type 
 if-none-match last-modified origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile sec-fetch-site sec-websocket-protocol te user-agent
 x-requested-with x-csrf-token x-xsrf-token x-api-key x-auth-token x-request-id x-correlation-id traceparent x-amz-date x-amz-content-sha256
 x-ms-version x-ms-date x-client-version x-client-data x-grpc-web x-user-agent x-gitlab-token x-goog-api-key x-github-event idempotency-key depth
-destination overwrite lock-token x-session-id grpc-timeout x-trace x-language x-portal x-tenant x-array x-protocol-version
+destination overwrite lock-token x-session-id grpc-timeout x-trace x-language x-smart x-jwt x-ivory x-portal x-tenant x-array x-protocol-version
 `
   .trim()
   .split(/\s+/);
