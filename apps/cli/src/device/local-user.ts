@@ -49,7 +49,10 @@ export function ownerIn(table: string, end: ConnectionEnd, peer: ConnectionEnd):
 
 /** How the tables write an end: a little-endian word and a port, also mapped into IPv6. Nothing but IPv4 loopback is looked for. */
 function writtenAs({ address, port }: ConnectionEnd): readonly string[] {
-  const bytes = address.replace(/^::ffff:/i, '').split('.').map(Number);
+  const bytes = address
+    .replace(/^::ffff:/i, '')
+    .split('.')
+    .map(Number);
   if (!isIPv4(bytes.join('.')) || bytes[0] !== 127) return [];
   const word = hex(bytes[3]! * 2 ** 24 + bytes[2]! * 2 ** 16 + bytes[1]! * 2 ** 8 + bytes[0]!, 8);
   return [`${word}:${hex(port, 4)}`, `0000000000000000FFFF0000${word}:${hex(port, 4)}`];
