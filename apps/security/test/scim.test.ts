@@ -1,4 +1,5 @@
-import { findUser } from '@sallyport/access';
+import { Readable } from 'node:stream';
+import { findUser, issueDirectoryToken } from '@sallyport/access';
 import { expect, test } from 'vitest';
 import { scimScene } from './scim-scene.ts';
 
@@ -257,4 +258,27 @@ test('a group is found by its members, without reading all of them', async () =>
   expect(await found(`id eq "${one}" and not (members eq "${bob}")`)).toEqual([one]);
   const { body } = await call('GET', `${V2}/Groups?filter=${encodeURIComponent('members co "a"')}`);
   expect(body.scimType).toBe('invalidFilter');
+});
+
+test('a token that is ended while a body is on its way changes nothing', async () => {
+  const { access, service } = await scimScene();
+  const by = { actor: 'olga', reason: 'unit test' };
+  const { token } = await issueDirectoryToken(access, 'corp', { endOthers: false }, by);
+  let reads = 0;
+  // A body is read once its sender was let in.
+  const payload = new Readable({
+    read() {
+      reads += 1;
+      void access.store
+        .transaction(({ tables }) => tables.directoryTokens.remove({}))
+        .then(() => {
+          this.push(JSON.stringify({ schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'], userName: 'eve' }));
+          this.push(null);
+        });
+    },
+  });
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/scim+json' };
+  const late = await service.inject({ method: 'POST', url: '/scim/v2/Users', headers, payload });
+  expect([late.statusCode, reads]).toEqual([401, 1]);
+  expect(await access.store.transaction(({ tables }) => tables.users.count())).toBe(0);
 });

@@ -54,18 +54,17 @@ export const SCIM_PREFIX = '/scim';
 export function addScimRoutes(service: FastifyInstance, context: RealmContext): void {
   service.addHook('onRequest', async (request, reply) => {
     const client = await scimClientOf(context, request);
-    if (!client)
-      return sendError(
-        reply.header('www-authenticate', 'Bearer'),
-        401,
-        'a token of "sallyport directory token" is needed',
-      );
+    if (!client) return refuseClient(reply);
     request.scim = client;
     const { id = '' } = request.params as { id?: string };
     if (!isText(id)) return sendNotFound(reply);
     checkQuery(request.query as object);
   });
   addBodyParsers(service);
+  // A body may be long on its way; a token that was ended meanwhile changes nothing.
+  service.addHook('preHandler', async (request, reply) => {
+    if (request.body !== undefined && !(await scimClientOf(context, request))) return refuseClient(reply);
+  });
   service.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) =>
     sendFailure(context.log, error, reply),
   );
@@ -81,6 +80,10 @@ export function addScimRoutes(service: FastifyInstance, context: RealmContext): 
     },
     { prefix: '/v2' },
   );
+}
+
+function refuseClient(reply: FastifyReply): FastifyReply {
+  return sendError(reply.header('www-authenticate', 'Bearer'), 401, 'a token of "sallyport directory token" is needed');
 }
 
 /** @throws ScimError for a parameter that is there twice: which of the two is meant? */
