@@ -20,6 +20,8 @@ const PUSHED_TTL_MS = 10 * HOUR_MS;
 const CLAIMED_TTL_MS = HOUR_MS;
 /** The use of a credential is noted this often, ms. */
 const USE_NOTED_MS = HOUR_MS;
+/** The longest name of an operator, characters. */
+const NAME_LENGTH = 64;
 /** The name of the first operator, who may choose another. */
 const FIRST_NAME = 'owner';
 
@@ -341,12 +343,18 @@ async function operatorOf(
     await operatorTokens.remove({ where: { operatorId: known.id }, below: ['expiresAt', transaction.now()] });
     return known;
   }
-  const taken = (await findOperatorNamed(transaction, user.name)) !== undefined;
-  const name = taken ? `${user.name}@${provider.name}` : user.name;
+  const name = await freeName(transaction, user, provider);
   const made = { name, origin: 'provider', place: provider.name, userId: user.id } as const;
   const operator = newOperator(access, transaction.now(), made);
   await operators.insert(operator);
   return operator;
+}
+
+/** A name that no operator has, and by which the admin API can name them. */
+async function freeName(transaction: Transaction, user: UserRow, provider: DirectoryRow): Promise<string> {
+  for (const name of [user.name, `${user.name}@${provider.name}`])
+    if (name.length <= NAME_LENGTH && !(await findOperatorNamed(transaction, name))) return name;
+  return `${user.name.slice(0, NAME_LENGTH - 9)}-${user.id.slice(0, 8)}`;
 }
 
 async function auditOperator(

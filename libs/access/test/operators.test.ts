@@ -273,6 +273,13 @@ test('a user who is an operator already has another name as one by a provider', 
   expect((await admitOperator(access, SIGN_IN)).admitted).toMatchObject({ name: 'dora@idp' });
 });
 
+test('no name that somebody was invited under is that of an operator by a provider', async () => {
+  const { access, first } = await started();
+  await withProvider(access);
+  for (const name of ['dora', 'dora@idp']) await invited(access, name, first);
+  expect((await admitOperator(access, SIGN_IN)).admitted).toMatchObject({ name: 'dora-u1' });
+});
+
 test('the glass can be broken while others are in, and without any; both are on record', async () => {
   const { access, clock } = await started();
   for (const days of [0, 40]) {
