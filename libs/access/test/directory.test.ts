@@ -184,14 +184,17 @@ test('a removed account takes its memberships along, and the directory can go wh
   );
   await expect(removeDirectory(access, 'corp', BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
   expect(await removeAccounts(access, 'corp', ['s1', 'unknown'], BY)).toMatchObject({ removed: 1 });
+  const asks = { id: 'b1', directory: 'corp', userId: 'u', subject: 's9', login: 'x', email: '' } as const;
+  await access.store.transaction(({ tables }) => tables.bindings.insert({ ...asks, state: 'waits', createdAt: 1 }));
   await removeDirectory(access, 'corp', BY);
   const left = await access.store.transaction(async ({ tables }) => [
     await tables.members.count(),
     await tables.identities.count(),
     await tables.accountGroups.count(),
     await tables.directoryGroups.count(),
+    await tables.bindings.count(),
   ]);
-  expect(left).toEqual([0, 0, 0, 0]);
+  expect(left).toEqual([0, 0, 0, 0, 0]);
   expect((await userOf(access, 's1'))!.enabled).toBe(false);
 });
 

@@ -127,7 +127,7 @@ export function listDirectories(access: AccessContext): Promise<readonly Directo
 export async function removeDirectory(access: AccessContext, name: string, by: Actor): Promise<void> {
   await changeRealm(access, by, async (begun) => {
     await bumpMapVersion(begun);
-    const { users, directories, identities, directoryGroups, accountGroups, directoryTokens, members } = begun.tables;
+    const { users, directories, directoryGroups, members, identities, ...more } = begun.tables;
     await getDirectory(begun, name, 'update');
     const left = await users.count({ where: { directory: name, enabled: true } });
     if (left > 0)
@@ -139,7 +139,7 @@ export async function removeDirectory(access: AccessContext, name: string, by: A
       await members.remove({ where });
     }
     await begun.rereadRights([...losing]);
-    for (const table of [identities, directoryGroups, accountGroups, directoryTokens])
+    for (const table of [identities, directoryGroups, more.accountGroups, more.directoryTokens, more.bindings])
       await table.remove({ where: { directory: name } });
     await directories.remove({ where: { name } });
     begun.audit('directory.remove', name);
