@@ -12,7 +12,7 @@ const WATCH_MS = 300;
  * How long the kernel of a machine with too little processor time may take to deliver what was sent before, ms. A Proxy
  * that let requests through would go on doing so: the devices send one every few ms for as long as they are watched.
  */
-const DELIVERY_MS = 5;
+export const DELIVERY_MS = 5;
 
 /** What the rounds found. */
 export interface RevocationResult {
@@ -76,8 +76,7 @@ export class RevocationRounds {
     const path = `/v1/revocations/${this.#run}-${number}-${session.slice(0, 16)}`;
     const { inForce } = await this.#farm.operator.call<{ inForce: boolean }>({ method: 'PUT', path, body });
     const time = performance.now() - askedAt;
-    // What had reached this process before the acknowledgement is read first.
-    for (let i = 0; i < 3; i++) await turn();
+    await readAll();
     const acknowledgedAt = performance.now();
     await sleep(WATCH_MS);
     const last = this.#farm.backend.lastRequestAt(session) ?? 0;
@@ -107,6 +106,11 @@ export class RevocationRounds {
     });
     return listed.filter(({ user }) => user === who).map(({ id }) => id);
   }
+}
+
+/** What had reached this process before an acknowledgement is read first. */
+export async function readAll(): Promise<void> {
+  for (let i = 0; i < 3; i++) await turn();
 }
 
 /** Opens the channel anew, without waiting for it. */

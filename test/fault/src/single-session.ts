@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
 import { AUTHORITY, type Farm } from './farm.ts';
 import type { Operator } from './operator.ts';
+import { DELIVERY_MS, readAll } from './revocation-rounds.ts';
 
 /** How long after an acknowledgement a late request is waited for, ms. */
 const WATCH_MS = 500;
@@ -62,11 +63,12 @@ export async function revokeAndWatch(
 ): Promise<Acknowledged> {
   const askedAt = performance.now();
   const { inForce } = await revoke();
+  await readAll();
   const acknowledgedAt = performance.now();
   afterwards?.();
   await sleep(WATCH_MS);
   const lastRequestAt = farm.backend.lastRequestAt(session) ?? 0;
-  const late = lastRequestAt > acknowledgedAt;
+  const late = lastRequestAt > acknowledgedAt + DELIVERY_MS;
   return { ackMs: acknowledgedAt - askedAt, notInForce: !inForce, late, lastRequestAt };
 }
 

@@ -1,5 +1,5 @@
-import { Farm } from '../farm.ts';
-import { revokeAndWatch, revokeSession, Sending, serving, sessionOf } from '../single-session.ts';
+import { Farm, type Server } from '../farm.ts';
+import { type Acknowledged, revokeAndWatch, revokeSession, Sending, serving, sessionOf } from '../single-session.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
 import type { Scenario } from './scenario.ts';
@@ -21,33 +21,35 @@ export const copies: Scenario = {
     const farm = await Farm.start({ nodes: 2, proxies: 1, leaseMs: LEASE_MS });
     const [original] = farm.proxies;
     await farm.lead(original!);
-    const times: number[] = [];
-    const found = { late: 0, notInForce: 0 };
-    for (let i = 0; i < rounds; i++) {
-      const who = `copied${i}`;
-      const device = await farm.device(who);
-      const sending = new Sending(device, who);
-      const session = await sessionOf(farm.operator, who);
-      await serving(farm, session);
-      original!.process.kill('SIGSTOP');
-      const copy = await farm.addTwin(original!);
-      await farm.ready(copy);
-      say('the copy has a lease; the frozen Proxy knows nothing of what comes now');
-      const result = await revokeAndWatch(farm, session, {
-        revoke: () => revokeSession(farm.operator, session),
-        afterwards: () => original!.process.kill('SIGCONT'),
-      });
-      times.push(result.ackMs);
-      found.late += Number(result.late);
-      found.notInForce += Number(result.notInForce);
-      await sending.stop();
-      device.close();
-      await copy.process.end('SIGKILL');
-    }
-    tally.never('requests after the acknowledgement', found.late);
-    tally.never('answers without "in force"', found.notInForce);
-    tally.times('acknowledgement while a lease of the frozen Proxy may live', times);
+    const done: Acknowledged[] = [];
+    for (let i = 0; i < rounds; i++) done.push(await copyOnce(farm, original!, `copied${i}`));
+    tally.never('requests after the acknowledgement', done.filter(({ late }) => late).length);
+    tally.never('answers without "in force"', done.filter(({ notInForce }) => notInForce).length);
+    tally.times(
+      'acknowledgement while a lease of the frozen Proxy may live',
+      done.map(({ ackMs }) => ackMs),
+    );
     await farm.stop();
     return tally;
   },
 };
+
+/** Freezes a Proxy in the middle of a user's requests, starts its copy, revokes, and lets it go on. */
+async function copyOnce(farm: Farm, original: Server, who: string): Promise<Acknowledged> {
+  const device = await farm.device(who);
+  const sending = new Sending(device, who);
+  const session = await sessionOf(farm.operator, who);
+  await serving(farm, session);
+  original.process.kill('SIGSTOP');
+  const copy = await farm.addTwin(original);
+  await farm.ready(copy);
+  say('the copy has a lease; the frozen Proxy knows nothing of what comes now');
+  const result = await revokeAndWatch(farm, session, {
+    revoke: () => revokeSession(farm.operator, session),
+    afterwards: () => original.process.kill('SIGCONT'),
+  });
+  await sending.stop();
+  device.close();
+  await copy.process.end('SIGKILL');
+  return result;
+}
