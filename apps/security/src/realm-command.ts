@@ -10,8 +10,8 @@ import {
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
-import { SETTINGS } from './config.ts';
-import { openDatabase } from './database.ts';
+import { type Config, SETTINGS } from './config.ts';
+import { reachDatabase } from './database.ts';
 import { readKnownLife } from './epoch-file.ts';
 import { openJournal } from './journal.ts';
 import { keyFileOf, openKeks } from './kek.ts';
@@ -20,7 +20,8 @@ import { createPasswordHasher } from './passwords.ts';
 
 const HELP = `node realm-command.ts close|new-epoch --actor NAME --reason TEXT [...]
 
-Works on the database of the settings (as a Security server has them), while no Security server uses it.
+What "sallyport realm close" and "sallyport realm new-epoch" run. Works on the database of the settings, as a Security
+server has them.
 
   close                        nothing is given from this database any more
   new-epoch                    after a restore: claims the journal, brings back what it holds, ends all sessions, opens
@@ -28,6 +29,7 @@ Works on the database of the settings (as a Security server has them), while no 
     --old-database-is-off      its server was switched off and stays off
     --journal-is-lost          the journal or a part of it is gone: all users stay out until somebody looks at them
     --supersedes EPOCH         another epoch that this one takes the place of (nodes name theirs in their files)
+  --json                       for programs
 `;
 
 const OPTIONS = {
@@ -37,6 +39,7 @@ const OPTIONS = {
   'old-database-is-off': { type: 'boolean', default: false },
   'journal-is-lost': { type: 'boolean', default: false },
   supersedes: { type: 'string', multiple: true },
+  json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -45,6 +48,7 @@ interface Order {
   readonly by: Actor;
   readonly lost: boolean;
   readonly supersedes: readonly string[];
+  readonly json: boolean;
 }
 
 /** @throws Error that says what is missing */
@@ -59,49 +63,89 @@ function readOrder(): Order | undefined {
     throw new Error(
       'the database of before must not be used any more: close it and say --old-database-is-closed, or switch its server off and say --old-database-is-off',
     );
-  return { verb, by: { actor, reason }, lost: values['journal-is-lost'], supersedes: values.supersedes ?? [] };
+  const { json, supersedes = [] } = values;
+  return { verb, by: { actor, reason }, lost: values['journal-is-lost'], supersedes, json };
 }
 
 async function carryOut(order: Order, write: (text: string) => void): Promise<void> {
   const config = readSettings(SETTINGS);
-  const database = await openDatabase(config);
-  const server = new SqlStore(database.address, { replicated: database.external });
+  const database = await reachDatabase(config);
+  const server = new SqlStore(database.address, { poolSize: 2, replicated: database.external });
+  try {
+    if (database.inUse && order.verb === 'new-epoch')
+      throw new Error('a Security server uses this database: stop it, nothing may run while a restore brings back');
+    await migrate(database.address);
+    const access = openAccess(config, server);
+    if (order.verb === 'close') {
+      const epoch = await closeRealm(access, order.by);
+      return write(
+        order.json ? `${JSON.stringify({ epoch, closed: true })}\n` : wordsOfClose(epoch, database.description),
+      );
+    }
+    if (order.verb !== 'new-epoch') throw new Error(`there is no ${order.verb}; see --help`);
+    const restored = await newEpoch(config, access, order);
+    write(order.json ? `${JSON.stringify({ ...restored, lost: order.lost })}\n` : wordsOf(restored, order.lost));
+  } finally {
+    await server.close();
+    await database.close();
+  }
+}
+
+/** The rules of the realm on its store, without any fence: a closed database is what this works on. */
+function openAccess(config: Config, server: SqlStore): AccessContext {
+  const crypto = serverCrypto();
+  const { keyring } = openKeks(crypto, keyFileOf(config), true);
+  const store = sealedStore(server.in(config.SALLYPORT_REALM), keyring, ({ table, key }) =>
+    process.stderr.write(`not written by a Security server: ${table} ${key}\n`),
+  );
+  return { store, crypto, keyring, passwords: createPasswordHasher() };
+}
+
+async function newEpoch(config: Config, access: AccessContext, order: Order): Promise<Restored> {
   const opened = await openJournal(config);
   try {
-    await migrate(database.address);
-    const bare = server.in(config.SALLYPORT_REALM);
-    const { keyring } = openKeks(serverCrypto(), keyFileOf(config), true);
-    const store = sealedStore(bare, keyring, ({ table, key }) =>
-      write(`not written by a Security server: ${table} ${key}\n`),
-    );
-    const access: AccessContext = { store, crypto: serverCrypto(), keyring, passwords: createPasswordHasher() };
-    if (order.verb === 'close') return write(`epoch ${await closeRealm(access, order.by)} is closed\n`);
-    if (order.verb !== 'new-epoch') throw new Error(`there is no ${order.verb}; see --help`);
     if (!opened && !order.lost)
       throw new Error(
         'there is no journal (SALLYPORT_JOURNAL): say --journal-is-lost, and all users stay out until enabled',
       );
     const known = readKnownLife(lifeFileOf(config));
     const supersedes = [...order.supersedes, ...(known ? [known.epoch] : [])];
-    const restored = await beginNewEpoch({ ...order, access, journal: opened?.journal, supersedes });
-    write(wordsFor(restored, order.lost));
+    return await beginNewEpoch({ ...order, access, journal: opened?.journal, supersedes });
   } finally {
     await opened?.journal.close();
-    await server.close();
-    await database.close();
   }
 }
 
-function wordsFor({ epoch, appended, rights }: Restored, lost: boolean): string {
+/** What was done, and what comes next. */
+function wordsOfClose(epoch: string, description: string): string {
+  return `epoch ${epoch} is closed (database: ${description}); nothing is given from it any more, by any node
+
+next: stop the Security servers, restore the backup to a server that none of them uses yet, and run there
+  sallyport realm new-epoch --old-database-is-closed --reason …
+if this was a mistake the same command, on this database, opens it again; all sessions end by it
+`;
+}
+
+/** What was done, what was lost, and what comes next. */
+function wordsOf({ epoch, appended, rights }: Restored, lost: boolean): string {
   const again = appended.length - rights.length;
-  const lines = [
-    `the database is open with epoch ${epoch}; all sessions are over`,
-    `${again} revocations are in the log again`,
+  const changed = rights.map(({ subject, actor, reason }) => `  ${subject}, by ${actor}: ${reason}\n`).join('');
+  const doubts = [
+    ...(rights.length > 0
+      ? [`look at rights that were changed after the backup, they are as before:\n${changed}`]
+      : []),
+    ...(lost ? ['the journal is lost: all users are disabled; enable one by one whom you have looked at\n'] : []),
   ];
-  for (const { subject, actor, reason } of rights)
-    lines.push(`rights of ${subject} were changed by ${actor} (${reason}) after the backup: look at them`);
-  if (lost) lines.push('the journal is lost: all users are disabled until you enable them');
-  return `${lines.join('\n')}\ntake a backup now\n`;
+  return `the database is open with epoch ${epoch}
+
+done: ${again} revocations that the backup did not know are in the log again, under their own ids
+lost: all sessions, activation codes, join tokens and one-time tokens; whatever else was changed after the backup
+${doubts.join('')}
+next: 1. start the Security servers; Proxies begin anew by themselves, people sign in again
+      2. watch "sallyport status": until the hold is over no revocation is called in force
+      3. join anew each Proxy that has renewed its key since the backup: sallyport proxy invite NAME --site SITE --replace
+      4. take a backup now: older ones belong to an older epoch
+`;
 }
 
 try {

@@ -38,12 +38,18 @@ const NOTHING: JournalContent = { epochs: [], entries: [], damaged: 0 };
 /**
  * Gives a restored database its new epoch (architecture, "A restore"). The claim comes first, so that the old database can
  * acknowledge nothing any more that is not read here; the database opens last, and only if the claim is still its own.
+<<<<<<< HEAD
  * @throws AccessError ERR_ACCESS_CONFLICT when another restore is under way, ERR_ACCESS_INVALID for a journal that is damaged
  *   or not this database's
+=======
+ * @throws AccessError ERR_ACCESS_CONFLICT when another restore is under way, ERR_ACCESS_INVALID for a damaged journal, or one that
+ * never belonged to this database
+>>>>>>> 1487f1c (cli: a realm is closed and begins anew by two commands)
  */
 export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
   const { access, journal } = order;
   const epoch = randomId(access.crypto);
+  if (journal && !order.lost) await checkBelongs(access, journal);
   const content = journal ? await claimAndRead(journal, epoch) : NOTHING;
   const restored = await access.store.transaction(async (transaction) => {
     if (!order.lost) checkWhole(content, await getRealm(transaction, 'update'));
@@ -54,6 +60,17 @@ export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
     tables.realms.update({ where: { id: 'realm', epoch } }, { closed: false }),
   );
   return restored;
+}
+
+/** A journal that never knew the life that the backup comes from is another one, or empty: nothing it holds can be relied on. */
+async function checkBelongs({ store }: AccessContext, journal: Journal): Promise<void> {
+  const { epochs } = await journal.read();
+  const { epoch } = await store.transaction((transaction) => getRealm(transaction));
+  if (epochs.includes(epoch)) return;
+  throw new AccessError(
+    'ERR_ACCESS_INVALID',
+    `the journal (${journal.description}) never belonged to this database: if it is the right one, it counts as lost`,
+  );
 }
 
 async function claimAndRead(journal: Journal, epoch: string): Promise<JournalContent> {

@@ -189,3 +189,13 @@ test('leases may be given for so long after the claim was seen, counted from whe
   expect(await writer.look()).toBe(false);
   expect(writer.mayLease).toBe(false);
 });
+
+test('a journal that never belonged to the database of the backup is not relied on', async () => {
+  const of = await backedUp();
+  const empty = memoryJournal();
+  await expect(beginNewEpoch({ ...of.order, journal: empty })).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+  expect(await empty.claimed()).toBeUndefined();
+  expect(await isIn(of)).toBe(true);
+  await beginNewEpoch({ ...of.order, journal: empty, lost: true });
+  expect(await isIn(of)).toBe(false);
+});

@@ -10,9 +10,14 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs a command to its end. */
-export function runCommand(command: string, args: readonly string[], input = ''): Promise<CommandResult> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+/** Runs a command to its end; `environment` comes on top of this process's. */
+export function runCommand(
+  command: string,
+  args: readonly string[],
+  input = '',
+  environment: NodeJS.ProcessEnv = {},
+): Promise<CommandResult> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (data) => {
     output.stdout += data;
@@ -29,8 +34,12 @@ export function runCommand(command: string, args: readonly string[], input = '')
 }
 
 /** Runs `sallyport …` as a person would. */
-export function sallyport(args: readonly string[], input = ''): Promise<CommandResult> {
-  return runCommand('node', [CLI, ...args], input);
+export function sallyport(
+  args: readonly string[],
+  input = '',
+  environment: NodeJS.ProcessEnv = {},
+): Promise<CommandResult> {
+  return runCommand('node', [CLI, ...args], input, environment);
 }
 
 /** Starts `sallyport …` and waits until it has printed what matches. */

@@ -13,6 +13,7 @@ import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { say } from '../terminal.ts';
 import { addOperatorCommands } from './operators.ts';
+import { addRealmLifeCommands } from './realm-life.ts';
 import { formatStatus, NODE_COLUMNS, PROXY_COLUMNS } from './status.ts';
 
 /** `sallyport status`, `login`, `operator`, `proxy`, `site` and `realm` */
@@ -171,6 +172,7 @@ function addRealmCommands(program: Command): void {
     .command('replace-handshake-keys')
     .description('take all handshake keys of Security out of use but a new one, because they may be in wrong hands')
     .action(replaceHandshakeKeys);
+  addRealmLifeCommands(realm);
 }
 
 async function replaceHandshakeKeys(_options: object, command: Command): Promise<void> {

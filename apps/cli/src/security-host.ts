@@ -1,0 +1,24 @@
+import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { GlobalOptions } from './program.ts';
+
+/** A program of Security that works on the key file and the database of this host. */
+export interface HostProgram {
+  readonly name: 'break-glass' | 'realm-command';
+  readonly order?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Runs it with the settings of this host's Security server, its words on this terminal; true when it did its work. */
+export async function runOnSecurityHost({ data }: GlobalOptions, program: HostProgram): Promise<boolean> {
+  const { name, order = [], environment = {} } = program;
+  const file = fileURLToPath(new URL(`../../security/src/${name}.ts`, import.meta.url));
+  const env = { SALLYPORT_DATA: resolve(data), ...process.env, ...environment };
+  const child = spawn(process.execPath, [file, ...order], { env, stdio: 'inherit' });
+  const code = await new Promise<number | null>((done, failed) => {
+    child.once('error', failed);
+    child.once('close', done);
+  });
+  return code === 0;
+}
