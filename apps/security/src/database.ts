@@ -13,8 +13,6 @@ export interface OpenDatabase {
   /** True for a database of its own, perhaps with standbys. */
   readonly external: boolean;
   readonly description: string;
-  /** True for a child of another process that runs. */
-  readonly inUse?: true;
   close(): Promise<void>;
 }
 
@@ -39,7 +37,7 @@ export async function reachDatabase(config: Config): Promise<OpenDatabase> {
   const running = await connectToPrimary(address, REACH_MS).catch(() => undefined);
   if (!running) return openDatabase(config);
   await running.end();
-  return { address, external: false, description: 'child of a running server', inUse: true, close: async () => {} };
+  return { address, external: false, description: 'child of a running server', close: async () => {} };
 }
 
 function childPlace({ SALLYPORT_DATA: data }: Config): { folder: string; passwordFile: string } {

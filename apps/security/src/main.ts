@@ -55,6 +55,8 @@ const UNREADY_MS = 500;
 const DRAIN_POLL_MS = 50;
 /** How often the database is held against what this node has seen of it, ms. */
 const LIFE_CHECK_MS = 10_000;
+/** How often this process asks itself whether it may give anything at all, ms. */
+const FENCE_LOOK_MS = 500;
 
 /** Keys and own certificates are renewed this often, and when that failed sooner, ms. */
 const RENEW_MS = LEAF_TTL_MS / 4;
@@ -144,16 +146,26 @@ async function openAccess(config: Config, server: SqlStore, log: Log): Promise<O
   return { access, fence, life, epoch };
 }
 
-/** Looks again and again whether the database is still the one it was. */
-function watchLife(life: LifeGuard, log: Log): NodeJS.Timeout {
-  return setInterval(async () => {
-    try {
-      const refusal = await life.check();
-      if (refusal !== undefined) log.error({ refusal }, 'nothing is given from this database any more');
-    } catch (error) {
+/** Looks again and again whether the database is still the one it was; once it is not, this process is of no use any more. */
+function watchLife(
+  { life, fence }: Pick<OpenAccess, 'life' | 'fence'>,
+  log: Log,
+  end: (why: string) => void,
+): { stop: () => void } {
+  const holding = setInterval(() => {
+    life.check().catch((error: unknown) => {
       log.warn({ err: error }, 'the database could not be held against what this node knows of it');
-    }
+    });
   }, LIFE_CHECK_MS);
+  const looking = setInterval(() => {
+    if (fence.refusal !== undefined) end(fence.refusal);
+  }, FENCE_LOOK_MS);
+  return {
+    stop() {
+      clearInterval(holding);
+      clearInterval(looking);
+    },
+  };
 }
 
 /** Opens the listener for directories, when there is to be one. */
@@ -236,7 +248,6 @@ async function start(): Promise<void> {
   context.listeners.keep('Proxy', proxies, { certificate, tls: { ...TLS, ca } });
   context.listeners.keep('admin', admin, { certificate, tls: TLS });
   context.listeners.renew(certificate, ca);
-  const watching = watchLife(life, log);
   const renewal = renewKeys(config, context);
 
   let stopping = false;
@@ -246,7 +257,7 @@ async function start(): Promise<void> {
     log.info('draining');
     renewal.stop();
     clearInterval(recheck);
-    clearInterval(watching);
+    watching.stop();
     stopRetention();
     context.listeners.stop();
     stopErasing();
@@ -262,6 +273,12 @@ async function start(): Promise<void> {
     await database.close();
     process.exit();
   };
+  const watching = watchLife({ life, fence }, log, (why) => {
+    // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.
+    process.exitCode = 1;
+    if (!stopping) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');
+    void stop();
+  });
   spreadLastNet(log, stop);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
   process.on('disconnect', () => void stop());

@@ -72,8 +72,6 @@ async function carryOut(order: Order, write: (text: string) => void): Promise<vo
   const database = await reachDatabase(config);
   const server = new SqlStore(database.address, { poolSize: 2, replicated: database.external });
   try {
-    if (database.inUse && order.verb === 'new-epoch')
-      throw new Error('a Security server uses this database: stop it, nothing may run while a restore brings back');
     await migrate(database.address);
     const access = openAccess(config, server);
     if (order.verb === 'close') {

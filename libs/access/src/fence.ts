@@ -25,12 +25,19 @@ export class EpochFence {
     return this.#refusal;
   }
 
-  /** @throws StoreError ERR_STORE_FENCED when nothing may be given from the database of this row. */
-  check({ epoch, closed }: RealmRow): void {
+  /**
+   * What is refused once stays refused, also when the row is another one later.
+   * @throws StoreError ERR_STORE_FENCED when nothing may be given from the database of this row.
+   */
+  check(row: RealmRow): void {
+    this.#refusal ??= this.#refusalOf(row);
     if (this.#refusal !== undefined) throw new StoreError('ERR_STORE_FENCED', this.#refusal);
-    if (closed) throw new StoreError('ERR_STORE_FENCED', 'this database is closed: another one takes its place');
-    if (this.#epoch === undefined || epoch === this.#epoch) return;
-    throw new StoreError('ERR_STORE_FENCED', 'this is another database than the one that this process began with');
+  }
+
+  #refusalOf({ epoch, closed }: RealmRow): string | undefined {
+    if (closed) return 'this database is closed: another one takes its place';
+    if (this.#epoch === undefined || epoch === this.#epoch) return undefined;
+    return 'this is another database than the one that this process began with';
   }
 }
 

@@ -16,6 +16,15 @@ export interface JournalWriterParts {
   readonly authorityMs?: number | undefined;
 }
 
+/** The claim of a journal as one process has last seen it. */
+export interface SeenClaim {
+  /** Undefined before the first claim. */
+  readonly epoch: string | undefined;
+  readonly ours: boolean;
+  /** Since it was asked for, ms. */
+  readonly silentMs: number;
+}
+
 /**
  * Carries the log of one process's database into the journal, entry by entry and in order, and knows whether the journal
  * still belongs to it. Not shared between processes: several may write the same entry, which changes nothing.
@@ -25,6 +34,7 @@ export class JournalWriter {
   #written = 0;
   #running: Promise<void> = Promise.resolve();
   #heldAt = Number.NEGATIVE_INFINITY;
+  #claim: { readonly epoch: string | undefined; readonly askedAt: number } | undefined;
 
   constructor(parts: JournalWriterParts) {
     this.#parts = parts;
@@ -54,9 +64,18 @@ export class JournalWriter {
   /** Looks whether the claim is still this epoch's; the answer counts from when it was asked for. */
   async look(): Promise<boolean> {
     const askedAt = this.#parts.monotonicMs();
-    const held = (await this.#parts.journal.claimed()) === this.#parts.epoch;
+    const epoch = await this.#parts.journal.claimed();
+    const held = epoch === this.#parts.epoch;
+    this.#claim = { epoch, askedAt };
     this.#heldAt = held ? Math.max(askedAt, this.#heldAt) : Number.NEGATIVE_INFINITY;
     return held;
+  }
+
+  /** The claim as it was last seen; undefined when the journal never answered. */
+  get claim(): SeenClaim | undefined {
+    if (!this.#claim) return undefined;
+    const { epoch, askedAt } = this.#claim;
+    return { epoch, ours: epoch === this.#parts.epoch, silentMs: Math.round(this.#parts.monotonicMs() - askedAt) };
   }
 
   /** True while leases may be given: the claim was this epoch's a short while ago. */

@@ -362,6 +362,24 @@ export const BusView = Type.Object(
 );
 export type BusView = Static<typeof BusView>;
 
+/** Where revocations are kept outside of the database, as the node that answers has last seen it. */
+export const JournalView = Type.Object(
+  {
+    /** In words: a folder, or the servers of a PostgreSQL. */
+    place: Type.String(),
+    /** The epoch that may write to it; absent before the first claim, and while it was never reached. */
+    claimedBy: Type.Optional(Type.String()),
+    /** True when that is the epoch of this database: a revocation that the journal does not take is not in force. */
+    ours: Type.Boolean(),
+    /** Ms since it last answered; absent when it never did. */
+    silentMs: Type.Optional(Type.Integer()),
+    /** Last entry of this epoch that it holds, with all before it. */
+    written: Type.Integer(),
+  },
+  { ...CLOSED, $id: 'Journal' },
+);
+export type JournalView = Static<typeof JournalView>;
+
 /** The life of the revocation log, and what is waited for in it. */
 export const LogView = Type.Object(
   {
@@ -376,6 +394,8 @@ export const LogView = Type.Object(
     longestLeaseMs: Type.Integer(),
     /** Processes of Proxies that may serve without having the newest entry in force. */
     waitingFor: Type.Array(Waiting),
+    /** Absent where there is none: a restore then loses what was revoked since the backup. */
+    journal: Type.Optional(JournalView),
   },
   { ...CLOSED, $id: 'Log' },
 );

@@ -10,6 +10,7 @@ export {
   InstallationView,
   JoinTokenInput,
   JoinTokenView,
+  JournalView,
   LogView,
   NamePattern,
   NameWords,

@@ -56,7 +56,8 @@ test('a database that comes back from a backup: no node uses it unawares, and wh
   await copy(backup, database);
   await expect(startSecurity()).rejects.toThrow();
   expect((await realm('new-epoch')).stderr).toContain('--old-database-is-off');
-  const { stdout } = await realm('new-epoch', '--old-database-is-off', '--actor', 'olga');
+  const { stdout, stderr } = await realm('new-epoch', '--old-database-is-off', '--actor', 'olga');
+  expect(stderr).toBe('');
   expect(stdout).toContain('done: 1 revocations that the backup did not know are in the log again');
   expect(stdout).toContain('take a backup now');
 
@@ -80,9 +81,17 @@ test('a database that comes back from a backup: no node uses it unawares, and wh
   expect((await (await gateway.device('bob')).fetch('http://wiki.corp/echo')).status).toBe(200);
 }, 180_000);
 
-test('a closed database gives nothing any more, and says so', async () => {
-  await gateway.security.end('SIGTERM');
+test('a closed database gives nothing any more, says so, and its node ends itself', async () => {
+  const { log, degraded } = (await gateway.operator.call('GET', '/v1/status')) as unknown as {
+    log: { epoch: string; journal: Record<string, unknown> };
+    degraded: string[];
+  };
+  expect(log.journal).toMatchObject({ ours: true, claimedBy: log.epoch });
+  expect(degraded.join()).not.toContain('journal');
+  // While the server runs: its node learns of it from the database.
   expect((await realm('close')).stdout).toContain('is closed');
+  await expect.poll(() => gateway.security.running, { timeout: 60_000 }).toBe(false);
+  expect(gateway.security.log).toContain('this database is closed: another one takes its place');
   await expect(startSecurity()).rejects.toThrow();
   await realm('new-epoch', '--old-database-is-closed');
   await startSecurity();

@@ -22,6 +22,7 @@ export function formatStatus(status: StatusView): string {
     `bus            ${bus.kind === 'redis' ? `Redis at ${printable(bus.server || '?')}` : 'in process'}${bus.connected ? '' : ', DOWN'}`,
     `revocation log ${head} entries, in force within ${Math.round(status.leaseMs / 1_000)} s at the latest`,
     logLine(status),
+    journalLine(status),
     `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
     styleText('bold', 'Security nodes'),
@@ -47,6 +48,16 @@ function logLine({ log }: StatusView): string {
   const wait = silent.length === 0 ? 'nothing waits' : `waits for ${silent.join(', ')}`;
   const hold = log.holdMs > 0 ? `, held for ${Math.ceil(log.holdMs / 1_000)} s after a restore` : '';
   return `epoch          ${log.epoch.slice(0, 8)}, generation ${log.generation}; ${wait}${hold}`;
+}
+
+/** Where revocations outlive the database, and whose it is. */
+function journalLine({ log: { journal } }: StatusView): string {
+  if (!journal) return 'journal        none: a restore loses what was revoked since the backup';
+  const { place, claimedBy, ours, silentMs, written } = journal;
+  const whose =
+    claimedBy === undefined ? 'never reached' : `claimed by epoch ${claimedBy.slice(0, 8)}${ours ? '' : ', NOT OURS'}`;
+  const seen = silentMs === undefined ? '' : `, seen ${Math.round(silentMs / 1_000)} s ago`;
+  return `journal        ${printable(place)}, ${printable(whose)}, ${written} entries${seen}`;
 }
 
 function health(degraded: readonly string[]): string {

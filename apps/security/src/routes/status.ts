@@ -7,7 +7,7 @@ import {
   type NodeRow,
   type RealmRow,
 } from '@sallyport/access';
-import type { DatabaseView, LogView, NodeView, StatusView } from '@sallyport/security-api';
+import type { DatabaseView, JournalView, LogView, NodeView, StatusView } from '@sallyport/security-api';
 import type { DatabaseProbe } from '../database-probe.ts';
 import { directoryWords } from '../directories/view.ts';
 import type { RealmContext } from '../realm-context.ts';
@@ -25,6 +25,8 @@ export interface StatusParts {
 const AUDIT_PATIENCE_MS = 1_000;
 /** The status waits so long for counts of this moment, ms; else it tells the last ones. */
 const COUNT_PATIENCE_MS = 1_000;
+/** A journal that is silent for longer is worth a word, ms: every node looks at it once a second. */
+const JOURNAL_SILENCE_MS = 10_000;
 /** A standby that is behind by more is worth a word, bytes. */
 const LAG_WARNING_BYTES = 16 * 1024 * 1024;
 /** A clock that is off by more is worth a word, ms. */
@@ -64,6 +66,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const log = logView(context, realm, leases);
   const degraded = [
     ...holdWords(log),
+    ...journalWords(log.journal),
     ...twinWords(context, leases),
     ...nodes.flatMap(degradedWords),
     ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWord(id, silentMs)),
@@ -90,8 +93,31 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   };
 }
 
+/** The journal as this node has last seen it. */
+function journalView({ journal }: RealmContext): JournalView | undefined {
+  if (!journal) return undefined;
+  const { description: place, written, claim } = journal;
+  const seen = claim && { silentMs: claim.silentMs, ...(claim.epoch === undefined ? {} : { claimedBy: claim.epoch }) };
+  return { place, written, ours: claim?.ours ?? false, ...seen };
+}
+
+/** What the journal, or its absence, means for whoever revokes. */
+export function journalWords(journal: JournalView | undefined): string[] {
+  if (!journal)
+    return [
+      'there is no journal: after a restore of the database from a backup, what was revoked since is no longer revoked (set SALLYPORT_JOURNAL)',
+    ];
+  const { place, ours, silentMs, claimedBy } = journal;
+  if (silentMs === undefined || silentMs > JOURNAL_SILENCE_MS)
+    return [`the journal (${place}) does not answer: no revocation is in force until it does`];
+  if (ours) return [];
+  return [`the journal (${place}) belongs to epoch ${claimedBy ?? '?'}: nothing is given from this database any more`];
+}
+
 /** The life of the log, and who may serve without having its newest entry in force. */
-function logView({ node, monotonicMs, wallMs }: RealmContext, realm: RealmRow, leases: readonly LeaseRow[]): LogView {
+function logView(context: RealmContext, realm: RealmRow, leases: readonly LeaseRow[]): LogView {
+  const { node, monotonicMs, wallMs } = context;
+  const journal = journalView(context);
   const { epoch, supersedes, generation, longestLeaseMs, head } = realm;
   const at = wallMs();
   const waiting = node.leases.waiting(leases, head, monotonicMs());
@@ -102,6 +128,7 @@ function logView({ node, monotonicMs, wallMs }: RealmContext, realm: RealmRow, l
     holdMs: node.hold.remainingMs(realm),
     longestLeaseMs,
     waitingFor: waiting.map((one) => ({ ...one, untilAt: at + one.remainingMs })),
+    ...(journal && { journal }),
   };
 }
 
