@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { type Omission, type RunResult, runSeed } from './run.ts';
+import { OMISSIONS, type Omission, type RunResult, runSeed } from './run.ts';
 
-const HELP = `npm run simulate -- [--seeds N] [--from N] [--seed N] [--omit waiting|"drift guard"|"new epoch"]
+const HELP = `npm run simulate -- [--seeds N] [--from N] [--seed N] [--omit RULE]
 
 Runs the real rules and the real lease code on virtual clocks, network and store. Every seed is one run;
---seed repeats a single one and says what happened.
+--seed repeats a single one and says what happened. --omit leaves a rule out, to see that it would be noticed:
+${OMISSIONS.join(', ')}.
 `;
 
 /** What a worker does: every so-many-th seed from one on. */

@@ -1,5 +1,6 @@
 import {
   type AccessContext,
+  appendRevocation,
   type Bus,
   type ChannelHolder,
   EpochFence,
@@ -11,18 +12,23 @@ import {
   JournalWriter,
   LeaseWatch,
   type PolicyCache,
+  type RealmStore,
   reauthorise,
   recordBeat,
   revoke,
   untilInForce,
 } from '@sallyport/access';
 import type { Beat, ControlMessage, Grant } from '@sallyport/security-api';
+import type { Omission } from './run.ts';
+import { withoutClaims } from './virtual-journal.ts';
 import type { Machine, World } from './world.ts';
 
 const BY = { actor: 'officer', reason: 'simulation' };
 /** Every lease of the simulation. */
 export const LEASE_MS = 2_000;
-const TICK_MS = 1_000;
+/** For so long leases are given without a look at the claim. */
+const AUTHORITY_MS = 1_500;
+const TICK_MS = 500;
 
 /** A control connection as the node sees it. */
 export interface NodeConnection {
@@ -37,6 +43,11 @@ export class VirtualNode {
   readonly #world: World;
   readonly #bare: AccessContext;
   readonly #log: Journal;
+  readonly #reach: (store: RealmStore) => RealmStore;
+  readonly #omit: Omission | undefined;
+  /** The database that it is pointed at. */
+  #place: RealmStore;
+  #fence = new EpochFence();
   /** Absent until the process knows which life of the database it works with. */
   #access: AccessContext | undefined;
   #journal: JournalWriter | undefined;
@@ -55,15 +66,20 @@ export class VirtualNode {
     policies: PolicyCache;
     bus: Bus;
     journal: Journal;
+    reach: (store: RealmStore) => RealmStore;
+    omit: Omission | undefined;
   }) {
     this.machine = parts.machine;
     this.#world = parts.world;
     this.#bare = parts.access;
     this.#log = parts.journal;
+    this.#reach = parts.reach;
+    this.#omit = parts.omit;
+    this.#place = parts.access.store;
     this.#policies = parts.policies;
     this.#bus = parts.bus;
     this.#leases = new LeaseWatch(() => this.#monotonicMs());
-    this.#hold = new Hold(() => this.#monotonicMs());
+    this.#hold = new Hold(() => this.#monotonicMs(), AUTHORITY_MS);
     this.#bus.subscribe('entries', () => this.#pushAll());
     this.#tick();
     void this.#begin();
@@ -74,16 +90,25 @@ export class VirtualNode {
     const life = this.#life;
     this.#access = undefined;
     this.#journal = undefined;
-    const fence = new EpochFence();
-    const access = { ...this.#bare, store: fencedStore(this.#bare.store, fence) };
+    this.#fence = new EpochFence();
+    const fence = this.#fence;
+    const access = { ...this.#bare, store: fencedStore(this.#reach(this.#place), fence) };
     while (life === this.#life && !this.#access) {
       try {
         const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
-        if ((await this.#log.claimed()) !== epoch) throw new Error('the journal is of another life');
+        const log = this.#omit === 'claim' ? withoutClaims(this.#log, epoch) : this.#log;
+        // By hand nobody gives the journal to a restored database: its epoch is the one before.
+        if ((await log.claimed()) !== epoch) throw new Error('the journal is of another life');
         if (life !== this.#life) return;
         fence.pin(epoch);
         const monotonicMs = (): number => this.#monotonicMs();
-        this.#journal = new JournalWriter({ store: access.store, journal: this.#log, epoch, monotonicMs });
+        this.#journal = new JournalWriter({
+          store: access.store,
+          journal: log,
+          epoch,
+          monotonicMs,
+          authorityMs: this.#omit === 'authority' ? undefined : AUTHORITY_MS,
+        });
         this.#access = access;
       } catch {
         await this.#world.sleep(100, this.machine);
@@ -97,11 +122,12 @@ export class VirtualNode {
   }
 
   /** The process dies and starts again: connections and everything seen are gone. */
-  restart(): void {
+  restart(place: RealmStore = this.#place): void {
     this.#life += 1;
+    this.#place = place;
     this.#connections.clear();
     this.#leases = new LeaseWatch(() => this.#monotonicMs());
-    this.#hold = new Hold(() => this.#monotonicMs());
+    this.#hold = new Hold(() => this.#monotonicMs(), AUTHORITY_MS);
     void this.#begin();
   }
 
@@ -110,7 +136,7 @@ export class VirtualNode {
     const { proxy } = connection;
     const { id, epoch, seen: index, hash } = beat;
     const record = { proxy, keyHash: proxy, beat, leaseMs: LEASE_MS, node: this.machine.name };
-    if (!this.#access) return;
+    if (!this.#access || !this.#journal?.mayLease) return;
     const recorded = await recordBeat(this.#access, record).catch(() => undefined);
     if (!recorded || recorded.type === 'revoked' || life !== this.#life) return;
     connection.seen = recorded.type === 'anew' || epoch === undefined ? undefined : { epoch, index, hash };
@@ -137,7 +163,7 @@ export class VirtualNode {
     const access = this.#access;
     if (!access) return undefined;
     try {
-      const row = await revoke(access, { requestId, kind: 'session', subject: sid }, BY);
+      const row = await this.#commit(access, sid, requestId);
       if (!waits) return 'in force';
       const force = await untilInForce(
         {
@@ -157,6 +183,20 @@ export class VirtualNode {
     } catch {
       return undefined;
     }
+  }
+
+  /** A session, an app, or a right: which one says its letter. */
+  async #commit(access: AccessContext, sid: string, requestId: string) {
+    if (sid.startsWith('a')) return revoke(access, { requestId, kind: 'session', subject: sid }, BY);
+    if (sid.startsWith('b')) return revoke(access, { requestId, kind: 'app', subject: 'app@b' }, BY);
+    return access.store.transaction(async (transaction) => {
+      const before = await transaction.tables.revocations.find({ requestId });
+      if (before) return before;
+      const row = { requestId, kind: 'rights', subject: 'u' } as const;
+      const appended = await appendRevocation(access, transaction, row, { ...BY, at: transaction.now() });
+      await transaction.tables.sessions.update({ where: { id: sid } }, { app: 'app@less' });
+      return appended;
+    });
   }
 
   #monotonicMs(): number {
@@ -186,6 +226,7 @@ export class VirtualNode {
       TICK_MS,
       () => {
         const leases = this.#leases;
+        this.#lookAtClaim();
         this.#access?.store
           .transaction(({ tables }) => tables.leases.list())
           .then(
@@ -195,6 +236,19 @@ export class VirtualNode {
         this.#tick();
       },
       this.machine,
+    );
+  }
+
+  /** A supervisor starts a node again that may give nothing any more. */
+  #lookAtClaim(): void {
+    if (this.#omit === 'authority') return;
+    const fence = this.#fence;
+    if (fence.refusal !== undefined) return this.restart();
+    this.#journal?.look().then(
+      (held) => {
+        if (!held) fence.refuse('a restore has claimed the journal');
+      },
+      () => undefined,
     );
   }
 }

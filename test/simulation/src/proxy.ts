@@ -1,13 +1,18 @@
-import { effectOn, LogFollower } from '@sallyport/access';
+import { effectOn, LogFollower, type Revocable } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import type { ControlMessage, Grant, RevocationEntry } from '@sallyport/security-api';
 import type { VirtualNetwork } from './network.ts';
 import type { NodeConnection, VirtualNode } from './node.ts';
+import type { Omission } from './run.ts';
+import { appOf } from './scene.ts';
 import type { Machine, World } from './world.ts';
 
 const BEAT_MS = 500;
 const ANSWER_TIMEOUT_MS = 700;
-const APP = 'app@1';
+/** What takes longer ends the channel: then nothing of it is left to be done. */
+const REREAD_MS = 1_000;
+/** What every device claims to be: none is. */
+const CLAIMED = 'other@9';
 const crypto = nodeCrypto();
 
 /** What a proxy is made of. */
@@ -21,56 +26,86 @@ export interface ProxyParts {
   readonly sids: readonly string[];
   /** Hears of every request that would reach a backend now. */
   readonly served: (sid: string, machine: Machine) => void;
-  /** Without the guard against clocks that drift apart, to see what it is good for. */
-  readonly driftGuard: boolean;
+  readonly omit: Omission | undefined;
 }
 
 interface Channel {
   readonly sid: string;
   grant: Grant | undefined;
   opening: boolean;
+  /** While its rights are read: the entry that asked for it. Nothing is served. */
+  rereading: { readonly index: number } | undefined;
 }
 
-/** A Proxy: the real follower of the log and the real lease, with sessions that are served as fast as they may. */
+/** A run of a process in memory: what a copy of it shares, and what it has of its own. */
+interface Memory {
+  readonly follower: LogFollower;
+  readonly channels: Channel[];
+  readonly at: Place;
+}
+
+/** Where a memory runs: the clocks that it reads. */
+interface Place {
+  machine: Machine;
+  /** What its wall clock and its time since boot hide of a stop. */
+  hiddenMs: number;
+}
+
+/**
+ * A Proxy: the real follower of the log and the real lease, with sessions that are served as fast as they may. Beside it runs
+ * a second memory that hears the same and says nothing, so that a copy of the process can begin with it at any time.
+ */
 export class VirtualProxy {
   readonly machine: Machine;
   readonly #parts: ProxyParts;
-  readonly #follower: LogFollower;
-  readonly #channels: Channel[];
+  readonly #memory: Memory;
+  #mirror: Memory | undefined;
   #connection: NodeConnection | undefined;
   #disconnect: () => void = () => undefined;
   #node = 0;
   #generation = 0;
   #beats = 0;
 
-  constructor(parts: ProxyParts) {
+  constructor(parts: ProxyParts, memory?: Memory) {
     this.#parts = parts;
     this.machine = parts.machine;
-    const { world, machine, driftGuard } = parts;
-    const monotonicMs = (): number => world.monotonicMs(machine);
-    const wallMs = driftGuard ? () => world.wallMs(machine) : monotonicMs;
-    // Counts in suspend, in steps of 10 ms.
-    const bootMs = driftGuard ? () => Math.floor(world.now / 10) * 10 : monotonicMs;
-    this.#follower = new LogFollower({
-      clocks: { wallMs, monotonicMs, bootMs, nextTurn: queueMicrotask },
-      crypto,
-      listener: {
-        apply: (entry) => this.#apply(entry),
-        anew: () => this.#dropAll(),
-        done: (seen) => seen,
-        channelCount: () => this.#channels?.length ?? 0,
-      },
-    });
-    this.#channels = parts.sids.map((sid) => ({ sid, grant: undefined, opening: false }));
+    const randomBytes = sameAtFirst(parts.world);
+    this.#memory = memory ?? newMemory(parts, randomBytes());
+    this.#mirror = memory ? undefined : newMemory(parts, randomBytes());
     this.#connect();
     this.#watch();
-    for (const channel of this.#channels) this.#serve(channel);
+    for (const channel of this.#memory.channels) this.#serve(channel);
+  }
+
+  /** Its memory goes on a second time, on a machine of its own that was stopped for so long meanwhile. */
+  copy(stoppedMs: number): void {
+    const mirror = this.#mirror;
+    if (!mirror) return;
+    this.#mirror = undefined;
+    const { machine, world, omit } = this.#parts;
+    const copied = { ...machine, name: `${machine.name} copied`, missedMs: machine.missedMs + stoppedMs };
+    copied.pausedUntil = Math.max(world.now, machine.pausedUntil) + stoppedMs;
+    mirror.channels.forEach((channel, i) => {
+      Object.assign(channel, this.#memory.channels[i], { opening: false });
+    });
+    mirror.at.machine = copied;
+    if (omit === 'copy guard') mirror.at.hiddenMs = stoppedMs;
+    world.after(stoppedMs, () => void new VirtualProxy({ ...this.#parts, machine: copied }, mirror), copied);
+  }
+
+  get #follower(): LogFollower {
+    return this.#memory.follower;
+  }
+
+  get #channels(): readonly Channel[] {
+    return this.#memory.channels;
   }
 
   #connect(): void {
     const { nodes, network } = this.#parts;
     this.#disconnect();
     this.#follower.disconnected();
+    this.#mirror?.follower.disconnected();
     this.#node = (this.#node + 1) % nodes.length;
     const node = nodes[this.#node]!;
     const connection: NodeConnection = {
@@ -88,6 +123,7 @@ export class VirtualProxy {
     const node = this.#parts.nodes[this.#node]!;
     if (!connection) return;
     const beat = this.#follower.beat();
+    this.#mirror?.follower.beat();
     this.#parts.network.send(this.machine, node.machine, () => void node.beat(connection, beat));
     const number = ++this.#beats;
     this.#parts.world.after(BEAT_MS, () => number === this.#beats && this.#beat(), this.machine);
@@ -95,7 +131,52 @@ export class VirtualProxy {
 
   #receive(connection: NodeConnection, message: ControlMessage): void {
     if (connection !== this.#connection) return;
-    if (this.#follower.receive(message)) this.#beat();
+    this.#mirror?.follower.receive(message);
+    const again = this.#follower.receive(message);
+    this.#reread();
+    // Two databases: this node is not asked any more.
+    if (message.type === 'anew' && !message.supersedes) return this.#connect();
+    if (again) this.#beat();
+  }
+
+  /** Reads rights anew, as an entry has asked for; what takes too long ends the channel. */
+  #reread(): void {
+    const { world, network, nodes, name } = this.#parts;
+    for (const channel of this.#channels) {
+      const { rereading } = channel;
+      if (!rereading || channel.opening) continue;
+      channel.opening = true;
+      const over = (): boolean => channel.rereading !== rereading;
+      const node = world.one(nodes);
+      const holder = { proxy: name, site: 'here', instance: this.#follower.instance };
+      const slow = world.chance(0.3) ? world.between(200, 3_000) : 0;
+      world.after(
+        REREAD_MS,
+        () => {
+          channel.opening = false;
+          if (!over()) this.#end(channel);
+        },
+        this.machine,
+      );
+      network.send(this.machine, node.machine, () => {
+        world.after(slow, () => {
+          node.grant(channel.sid, holder).then(
+            (grant) =>
+              network.send(node.machine, this.machine, () => {
+                if (over()) return;
+                this.#end(channel);
+                this.#take(channel, grant);
+              }),
+            () => undefined,
+          );
+        });
+      });
+    }
+  }
+
+  #end(channel: Channel): void {
+    channel.grant = undefined;
+    channel.rereading = undefined;
   }
 
   /** Goes to the next node when this one does not answer. */
@@ -112,20 +193,16 @@ export class VirtualProxy {
     );
   }
 
-  #apply(entry: RevocationEntry): void {
-    for (const channel of this.#channels) {
-      if (channel.grant && effectOn(entry, { grant: channel.grant, app: APP })) channel.grant = undefined;
-    }
-  }
-
   /** Serves one session again and again, with the check that stands last before each upstream write. */
   #serve(channel: Channel): void {
-    const { world, served } = this.#parts;
+    const { world, served, omit } = this.#parts;
     world.after(
       world.between(10, 40),
       () => {
         this.#dropAfterDrift();
-        if (channel.grant && this.#follower.lease.live) served(channel.sid, this.machine);
+        const looks = channel.rereading === undefined || omit === 'last look';
+        const serves = channel.grant?.app === appOf(channel.sid) && looks && this.#follower.lease.live;
+        if (serves) served(channel.sid, this.machine);
         else if (!channel.grant) this.#open(channel);
         this.#serve(channel);
       },
@@ -141,7 +218,7 @@ export class VirtualProxy {
   }
 
   #dropAll(): void {
-    for (const channel of this.#channels) channel.grant = undefined;
+    dropAll(this.#channels);
   }
 
   /** Asks for a grant over the network, and takes it only when nothing of the log speaks against it. */
@@ -163,6 +240,71 @@ export class VirtualProxy {
 
   #take(channel: Channel, grant: Grant | undefined): void {
     if (!grant || channel.grant) return;
-    if (this.#follower.judge({ grant, app: APP }) === 'current') channel.grant = grant;
+    if (this.#follower.judge(revocable(grant, this.#parts.omit)) === 'current') channel.grant = grant;
+  }
+}
+
+function newMemory(parts: ProxyParts, randomBytes: (bytes: number) => Uint8Array): Memory {
+  const { world, omit, sids } = parts;
+  const blind = omit === 'drift guard';
+  const channels: Channel[] = sids.map((sid) => ({ sid, grant: undefined, opening: false, rereading: undefined }));
+  const at: Place = { machine: parts.machine, hiddenMs: 0 };
+  const monotonicMs = (): number => world.monotonicMs(at.machine);
+  const follower = new LogFollower({
+    clocks: {
+      wallMs: () => (blind ? monotonicMs() : world.wallMs(at.machine) - at.hiddenMs),
+      monotonicMs,
+      // Counts in suspend, in steps of 10 ms.
+      bootMs: () => (blind ? monotonicMs() : Math.floor((world.now - at.hiddenMs) / 10) * 10),
+      nextTurn: queueMicrotask,
+    },
+    crypto: { sha256: crypto.sha256, randomBytes },
+    listener: {
+      apply: (entry) => apply(channels, entry, omit),
+      anew: () => dropAll(channels),
+      done: (seen) => doneOf(channels, seen, omit),
+      channelCount: () => channels.length,
+    },
+  });
+  return { follower, channels, at };
+}
+
+/** Two sources of random bytes that give the same ones at first: the instance, which a copy of a memory shares. */
+function sameAtFirst(world: World): () => (bytes: number) => Uint8Array {
+  const first = Array.from({ length: 64 }, () => Math.floor(world.random() * 256));
+  return () => {
+    let drawn = false;
+    return (bytes) => {
+      if (drawn) return Uint8Array.from({ length: bytes }, () => Math.floor(world.random() * 256));
+      drawn = true;
+      return Uint8Array.from(first.slice(0, bytes));
+    };
+  };
+}
+
+function revocable(grant: Grant, omit: Omission | undefined): Revocable & { readonly grant: Grant } {
+  return { grant: omit === 'app of the grant' ? { ...grant, app: CLAIMED } : grant, app: CLAIMED };
+}
+
+function apply(channels: readonly Channel[], entry: RevocationEntry, omit: Omission | undefined): void {
+  for (const channel of channels) {
+    const effect = channel.grant && effectOn(entry, revocable(channel.grant, omit));
+    if (effect === 'end') {
+      channel.grant = undefined;
+      channel.rereading = undefined;
+    } else if (effect === 'reauthorize') channel.rereading = { index: entry.index };
+  }
+}
+
+/** What is read stands before what is done. */
+function doneOf(channels: readonly Channel[], seen: number, omit: Omission | undefined): number {
+  if (omit === 'last look') return seen;
+  return Math.min(seen, ...channels.map(({ rereading }) => (rereading ? rereading.index - 1 : seen)));
+}
+
+function dropAll(channels: readonly Channel[]): void {
+  for (const channel of channels) {
+    channel.grant = undefined;
+    channel.rereading = undefined;
   }
 }
