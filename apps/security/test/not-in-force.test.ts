@@ -1,0 +1,61 @@
+import { putDirectory } from '@sallyport/access';
+import { expect, test } from 'vitest';
+import { scimScene } from './scim-scene.ts';
+
+const V2 = '/scim/v2';
+const BY = { actor: 'olga', reason: 'unit test' };
+
+/** A scene whose journal takes nothing, and whose time runs a minute with each look: nothing gets in force. */
+async function neverInForce() {
+  const of = await scimScene();
+  let now = 0;
+  Object.assign(of.context, {
+    monotonicMs: () => {
+      now += 60_000;
+      return now;
+    },
+    journal: { upTo: async () => Promise.reject(new Error('the journal is away')), mayLease: true },
+  });
+  return of;
+}
+
+test('SCIM hears 503 and when to come again for what is committed but not in force, also when it repeats', async () => {
+  const { call } = await neverInForce();
+  const made = await call('POST', `${V2}/Users`, {
+    schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'],
+    userName: 'ada',
+  });
+  expect(made.status).toBe(201);
+  const leaves = () =>
+    call('PATCH', `${V2}/Users/${made.body.id}`, {
+      schemas: ['urn:ietf:params:scim:api:messages:2.0:PatchOp'],
+      Operations: [{ op: 'replace', path: 'active', value: false }],
+    });
+  for (const answer of [await leaves(), await leaves()]) {
+    expect(answer.status, JSON.stringify(answer.body)).toBe(503);
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+    expect(answer.body.detail).toContain('not in force');
+  }
+});
+
+test('a provider that logs somebody out hears 503 and when to come again', async () => {
+  const { access, call, context, service } = await neverInForce();
+  const made = await call('POST', `${V2}/Users`, {
+    schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'],
+    userName: 'ada',
+  });
+  await call('DELETE', `${V2}/Users/${made.body.id}`);
+  await putDirectory(access, 'idp', { kind: 'oidc', stage: 'active', settings: {} }, BY);
+  // The far end: a provider whose token is good.
+  const readLogout = async () => ({ id: 'logout-1', session: 's-1', subject: undefined });
+  Object.assign(context.connectors, { oidc: () => ({ readLogout }) });
+  const answer = await service.inject({
+    method: 'POST',
+    url: '/oidc/idp/backchannel-logout',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    payload: 'logout_token=x',
+  });
+  expect(answer.statusCode, answer.body).toBe(503);
+  expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+  expect(answer.json().code).toBe('ERR_SECURITY_NOT_IN_FORCE');
+});
