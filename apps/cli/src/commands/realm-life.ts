@@ -64,7 +64,7 @@ async function carryOut(globals: GlobalOptions, order: readonly string[]): Promi
 /** Whoever sits at the machine. */
 function ownName(): string {
   try {
-    return process.env['SUDO_USER'] ?? userInfo().username;
+    return userInfo().username;
   } catch {
     return 'unknown';
   }
