@@ -21,18 +21,20 @@ export async function scimScene(): Promise<{
   service: FastifyInstance;
   call: (method: string, url: string, body?: unknown, headers?: Record<string, string>) => Promise<ScimAnswer>;
   lines: string[];
+  authorization: string;
 }> {
   const { context, lines } = await scene();
   const { access } = context;
   await putDirectory(access, 'corp', { kind: 'scim', stage: 'active', settings: {} }, BY);
   const { token } = await issueDirectoryToken(access, 'corp', { endOthers: false }, BY);
   const service = createDirectoryService(context, await context.keys.ca.issueServer(['localhost'], Date.now()));
+  const authorization = `Bearer ${token}`;
   const call = async (method: string, url: string, body?: unknown, headers: Record<string, string> = {}) => {
     const answer = await service.inject({
       method: method as 'GET',
       url,
       headers: {
-        authorization: `Bearer ${token}`,
+        authorization,
         ...(body === undefined ? {} : { 'content-type': 'application/scim+json' }),
         ...headers,
       },
@@ -44,5 +46,5 @@ export async function scimScene(): Promise<{
       body: answer.body === '' ? undefined : JSON.parse(answer.body),
     };
   };
-  return { access, context, service, call, lines };
+  return { access, context, service, call, lines, authorization };
 }

@@ -282,3 +282,27 @@ test('a token that is ended while a body is on its way changes nothing', async (
   expect([late.statusCode, reads]).toEqual([401, 1]);
   expect(await access.store.transaction(({ tables }) => tables.users.count())).toBe(0);
 });
+
+test('bodies that do not say how long they are share what large ones may take', async () => {
+  const { authorization, service } = await scimScene();
+  const waiting: Readable[] = [];
+  const send = (mebibytes: number, onSent: (body: Readable) => void) => {
+    let left = mebibytes;
+    const payload = new Readable({
+      read() {
+        left -= 1;
+        if (left >= 0) this.push(Buffer.alloc(1024 * 1024, ' '));
+        else if (left === -1) onSent(this);
+      },
+    });
+    const headers = { authorization, 'content-type': 'application/scim+json', 'transfer-encoding': 'chunked' };
+    return service.inject({ method: 'POST', url: `${V2}/Groups`, headers, payload });
+  };
+  const first = [send(31, (body) => waiting.push(body)), send(31, (body) => waiting.push(body))];
+  await expect.poll(() => waiting.length, { timeout: 20_000 }).toBe(2);
+  expect((await send(8, (body) => body.push(null))).statusCode).toBe(429);
+  for (const body of waiting) body.push(null);
+  // Nothing but spaces is no JSON.
+  expect((await Promise.all(first)).map(({ statusCode }) => statusCode)).toEqual([400, 400]);
+  expect((await send(8, (body) => body.push(null))).statusCode).toBe(400);
+});

@@ -1,3 +1,4 @@
+import { Transform } from 'node:stream';
 import { isObject, Pace, parseJsonInTurns, ScimError, type ScimObject } from '@sallyport/directory';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SCIM_TYPE, ScimBusyError, ScimStatusError } from './errors.ts';
@@ -10,6 +11,10 @@ export const GROUP_BODY_BYTES = 32 * 1024 * 1024;
 const LARGE_BYTES = 64 * 1024;
 /** Large bodies that a node holds at a time; each costs some ten times its bytes. */
 const MAX_LARGE_BYTES = 2 * GROUP_BODY_BYTES;
+
+/** What a body of unknown length takes at a time, bytes. */
+const SHARE_BYTES = 1024 * 1024;
+const TOO_MANY = 'too many large requests at once; try again';
 
 /** Bytes of large bodies that are being worked on by this node. */
 class LargeBodies {
@@ -30,12 +35,22 @@ class LargeBodies {
 export function addBodyParsers(service: FastifyInstance): void {
   const large = new LargeBodies();
   service.addHook('onRequest', async (request, reply) => {
-    const declared = Number(
-      request.headers['content-length'] ?? (request.headers['transfer-encoding'] ? LARGE_BYTES * 16 : 0),
-    );
+    const declared = Number(request.headers['content-length'] ?? 0);
     if (!(declared > LARGE_BYTES)) return;
-    if (!large.take(declared)) throw new ScimBusyError('too many large requests at once; try again');
+    if (!large.take(declared)) throw new ScimBusyError(TOO_MANY);
     reply.raw.once('close', () => large.giveBack(declared));
+  });
+  service.addHook('preParsing', async (request, reply, payload) => {
+    if (request.headers['transfer-encoding'] === undefined) return payload;
+    const { counted, taken } = countedBody(large);
+    reply.raw.once('close', () => large.giveBack(taken()));
+    // Not a pipeline: that would cut the connection, and with it the answer.
+    payload.once('error', (error: Error) => counted.destroy(error));
+    payload.once('close', () => {
+      if (!payload.readableEnded) counted.destroy(new ScimStatusError(400, 'the body was cut off'));
+    });
+    counted.once('error', () => payload.resume());
+    return payload.pipe(counted);
   });
   const parseAs = { parseAs: 'buffer' } as const;
   service.removeContentTypeParser('application/json');
@@ -46,6 +61,22 @@ export function addBodyParsers(service: FastifyInstance): void {
     if ((body as Buffer).length === 0 || request.method === 'DELETE') return undefined;
     throw new ScimStatusError(415, `a body is ${SCIM_TYPE}`);
   });
+}
+
+/** A body that does not say how long it is: it takes its share as it comes. */
+function countedBody(large: LargeBodies): { counted: Transform; taken: () => number } {
+  let [bytes, taken] = [0, LARGE_BYTES];
+  const counted = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      while (taken < bytes) {
+        if (!large.take(SHARE_BYTES)) return done(new ScimBusyError(TOO_MANY));
+        taken += SHARE_BYTES;
+      }
+      done(null, chunk);
+    },
+  });
+  return { counted, taken: () => taken - LARGE_BYTES };
 }
 
 /** What a DELETE carries means nothing (RFC 9110, section 9.3.5). */
