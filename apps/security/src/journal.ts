@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Journal, type JournalEntry, JournalWriter, openClaim, type RealmStore } from '@sallyport/access';
+import {
+  type Journal,
+  type JournalEntry,
+  JournalWriter,
+  LeaseClock,
+  openClaim,
+  type RealmStore,
+} from '@sallyport/access';
 import { isLoopback, parseHostPort } from '@sallyport/settings';
 import { type DatabaseAddress, openSqlJournal } from '@sallyport/store-sql';
 import type { Config } from './config.ts';
@@ -58,7 +65,10 @@ export async function openJournalWriter(
   let last = 0;
   while (written.has(last + 1)) last += 1;
   const monotonicMs = (): number => performance.now();
-  const writer = new JournalWriter({ store, journal, epoch, monotonicMs, authorityMs, written: last });
+  // Its generation rises when the clocks drift apart: this process may be a copy, of which the claim knows nothing.
+  const lease = new LeaseClock({ wallMs: Date.now, monotonicMs });
+  const drifts = (): number => lease.generation;
+  const writer = new JournalWriter({ store, journal, epoch, monotonicMs, authorityMs, drifts, written: last });
   await writer.look();
   return writer;
 }

@@ -14,6 +14,11 @@ export interface JournalWriterParts {
   readonly written?: number;
   /** Without a look at the claim for so long no lease is given, ms; absent where the journal is no place of its own. */
   readonly authorityMs?: number | undefined;
+  /**
+   * How often the clocks have shown a suspend or a snapshot: this process may be a copy then, and the time since it last saw
+   * the claim is not known any more.
+   */
+  readonly drifts?: () => number;
 }
 
 /** The claim of a journal as one process has last seen it. */
@@ -34,6 +39,7 @@ export class JournalWriter {
   #written = 0;
   #running: Promise<void> = Promise.resolve();
   #heldAt = Number.NEGATIVE_INFINITY;
+  #heldDrifts = 0;
   #claim: { readonly epoch: string | undefined; readonly askedAt: number } | undefined;
 
   constructor(parts: JournalWriterParts) {
@@ -63,10 +69,14 @@ export class JournalWriter {
 
   /** Looks whether the claim is still this epoch's; the answer counts from when it was asked for. */
   async look(): Promise<boolean> {
+    const drifts = this.#drifts();
     const askedAt = this.#parts.monotonicMs();
     const epoch = await this.#parts.journal.claimed();
     const held = epoch === this.#parts.epoch;
     this.#claim = { epoch, askedAt };
+    // An answer to what was asked before a suspend is as old as the suspend.
+    if (drifts !== this.#drifts()) return held;
+    this.#heldDrifts = drifts;
     this.#heldAt = held ? Math.max(askedAt, this.#heldAt) : Number.NEGATIVE_INFINITY;
     return held;
   }
@@ -78,10 +88,15 @@ export class JournalWriter {
     return { epoch, ours: epoch === this.#parts.epoch, silentMs: Math.round(this.#parts.monotonicMs() - askedAt) };
   }
 
-  /** True while leases may be given: the claim was this epoch's a short while ago. */
+  /** True while leases may be given: the claim was this epoch's a short while ago, with no suspend or snapshot since. */
   get mayLease(): boolean {
     const { authorityMs, monotonicMs } = this.#parts;
-    return authorityMs === undefined || monotonicMs() - this.#heldAt < authorityMs;
+    if (authorityMs === undefined) return true;
+    return this.#heldDrifts === this.#drifts() && monotonicMs() - this.#heldAt < authorityMs;
+  }
+
+  #drifts(): number {
+    return this.#parts.drifts?.() ?? 0;
   }
 
   async #write(index: number): Promise<void> {

@@ -190,6 +190,30 @@ test('leases may be given for so long after the claim was seen, counted from whe
   expect(writer.mayLease).toBe(false);
 });
 
+test('a node whose clocks show a suspend or a snapshot gives no lease before it has seen the claim anew', async () => {
+  const journal = memoryJournal();
+  await journal.claim(undefined, 'e');
+  let drifts = 0;
+  let meanwhile = (): void => undefined;
+  const slow = { ...journal, claimed: () => journal.claimed().finally(() => meanwhile()) };
+  const store = new MemoryStore().in('main');
+  const parts = { store, journal: slow, epoch: 'e', monotonicMs: () => 0, authorityMs: 5_000, drifts: () => drifts };
+  const writer = new JournalWriter(parts);
+  await writer.look();
+  expect(writer.mayLease).toBe(true);
+  // Its monotonic clock stood still: by that alone the claim was seen just now.
+  drifts = 1;
+  expect(writer.mayLease).toBe(false);
+  meanwhile = () => {
+    drifts = 2;
+  };
+  await writer.look();
+  expect(writer.mayLease).toBe(false);
+  meanwhile = () => undefined;
+  await writer.look();
+  expect(writer.mayLease).toBe(true);
+});
+
 test('a journal that never belonged to the database of the backup is not relied on', async () => {
   const of = await backedUp();
   const empty = memoryJournal();
