@@ -141,8 +141,11 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
 
 /** A provider that is in use. Strangers learn of no other directory. @throws ProblemError 404 */
 async function operatorProvider(providers: OpenProviders, name: string): Promise<DirectoryRow> {
-  const row = await providers.find(name);
-  if (row?.stage === 'active') return row;
+  return openProvider(await providers.find(name), name);
+}
+
+function openProvider(row: DirectoryRow | undefined, name: string): DirectoryRow {
+  if (row?.kind === 'oidc' && row.stage === 'active') return row;
   throw new ProblemError(404, 'ERR_HTTP_NOT_FOUND', `there is no provider ${name}`);
 }
 
@@ -159,7 +162,9 @@ async function redeemCode(
   const redeem = async (): Promise<OidcSignIn> => {
     if ((await providers.blockedMs(address)) > 0)
       throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many codes from this address were refused');
-    return context.connectors.oidc(row).redeem(body);
+    // Who is an operator goes by what the provider's settings say now.
+    const current = await context.access.store.transaction(({ tables }) => tables.directories.find({ name: row.name }));
+    return context.connectors.oidc(openProvider(current, row.name)).redeem(body);
   };
   return providers
     .inLine(row, redeem, { urgent: (await providers.blockedMs(address)) === 0 })
