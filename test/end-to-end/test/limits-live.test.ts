@@ -83,7 +83,7 @@ test('a session has as many channels as its realm says: the oldest goes, a line 
 test.each([
   ['installation', 1, { channelsPerInstallation: 1 }],
   ['user', 2, { channelsPerUser: 2 }],
-] as const)('an %s has as many channels as its realm says, over all its sessions', async (owner, devices, change) => {
+] as const)('one %s has as many channels as its realm says, over all its sessions', async (owner, devices, change) => {
   await gateway.operator.call('PATCH', '/v1/realm', change);
   try {
     const why = `sallyport_limited_total{why="channels of one ${owner}"}`;
