@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { type CryptoProvider, ENDPOINT_PATH } from '@sallyport/channel';
 import { addHealthRoutes, createService, guardedListener, pathOf } from '@sallyport/http-service';
@@ -29,7 +29,7 @@ const TLS_HANDSHAKE_MS = 5_000;
 const CHECK_MS = 1_000;
 
 /** Outer TLS for devices, which the channel does not rely on. */
-export const OUTER_TLS = { minVersion: 'TLSv1.2' } as const;
+const OUTER_TLS = { minVersion: 'TLSv1.2' } as const;
 
 /** The listener for devices: one WebSocket endpoint and the signed site map, nothing else. */
 export function createDeviceListener(options: DeviceListenerOptions): Server {
@@ -97,6 +97,11 @@ function listenerOf({ tls }: DeviceListenerOptions, listener: RequestListener): 
   if (!tls) return createServer(limits, listener);
   const secure = { ...OUTER_TLS, cert: tls.certificate, key: tls.key, handshakeTimeout: TLS_HANDSHAKE_MS };
   return createTlsServer({ ...limits, ...secure }, listener) as unknown as Server;
+}
+
+/** New connections get another certificate; those that stand go on. The listener was made with one. */
+export function useCertificate(server: Server, { certificate: cert, key }: { certificate: string; key: string }): void {
+  (server as unknown as TlsServer).setSecureContext({ ...OUTER_TLS, cert, key });
 }
 
 async function answerPlain(farm: Farm, request: IncomingMessage): Promise<{ status: number; body: string }> {

@@ -1,5 +1,4 @@
 import type { Server } from 'node:http';
-import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join as joinPath } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
@@ -19,7 +18,7 @@ import {
 import { readSettings } from '@sallyport/settings';
 import { createLog, createMetrics, type Log, type Metrics, spreadLastNet } from '@sallyport/telemetry';
 import { Admission } from './admission.ts';
-import { createDeviceListener, createHealthService, OUTER_TLS } from './app.ts';
+import { createDeviceListener, createHealthService, useCertificate } from './app.ts';
 import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
 
@@ -63,9 +62,7 @@ function renewInTime(
 function keepCertificate(server: Server, files: CertificateFiles, metrics: Metrics): void {
   const words = 'when the certificate for devices ends, epoch s';
   metrics.gauge('sallyport_certificate_end_seconds', words, () => files.current.endsAt / 1_000);
-  files.watch(({ certificate: cert, key }) =>
-    (server as unknown as TlsServer).setSecureContext({ ...OUTER_TLS, cert, key }),
-  );
+  files.watch((changed) => useCertificate(server, changed));
 }
 
 async function start(): Promise<void> {
