@@ -54,6 +54,11 @@ async function openTunnel(): Promise<Socket> {
   return socket;
 }
 
+test('whom a link is for is said before the password, and whom the machine belongs to after', () => {
+  expect(enrolled.stderr).toContain('this link is for ada');
+  expect(enrolled.stdout).toMatch(/enrolled for .*ada/);
+});
+
 test('a login in another process replaces the session, and the forward that runs goes on with the new one', async () => {
   expect(await login()).toMatchObject({ code: 0 });
   await vi.waitFor(async () => {
