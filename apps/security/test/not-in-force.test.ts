@@ -48,7 +48,7 @@ test('a provider that logs somebody out hears 503 and when to come again', async
   await putDirectory(access, 'idp', { kind: 'oidc', stage: 'active', settings: {} }, BY);
   // The far end: a provider whose token is good.
   const readLogout = async () => ({ id: 'logout-1', session: 's-1', subject: undefined });
-  Object.assign(context.connectors, { oidc: () => ({ readLogout }) });
+  Object.assign(context.connectors, { oidc: () => ({ readLogout, checkLogoutForm: () => undefined }) });
   const answer = await service.inject({
     method: 'POST',
     url: '/oidc/idp/backchannel-logout',
