@@ -198,6 +198,8 @@ export class Connection {
   async #openAnywhere(attempts: symbol, session: StoredSession): Promise<GatewayChannel> {
     const places = this.#places();
     let failure: unknown = new DeviceError('OFFLINE', 'no address of the gateway is known');
+    // Anybody on the way can say so: it counts when no Proxy opens a channel.
+    let unknown: unknown;
     for (let i = 0; i < places.length && this.#attempts === attempts; i++) {
       const index = (this.#preferred + i) % places.length;
       try {
@@ -206,10 +208,10 @@ export class Connection {
         return channel;
       } catch (error) {
         failure = error;
-        if ((error as DeviceError).code === 'SESSION_UNKNOWN') throw error;
+        if ((error as DeviceError).code === 'SESSION_UNKNOWN') unknown = error;
       }
     }
-    throw failure;
+    throw unknown ?? failure;
   }
 
   #places(): Place[] {
