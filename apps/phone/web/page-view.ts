@@ -25,7 +25,8 @@ export async function showPage(
     ...[...parsed.querySelectorAll('img[src]')].map((image) => putIn(device, image, 'src', url)),
     ...[...parsed.querySelectorAll('link[rel=stylesheet]')].map((link) => putStyle(device, link, url)),
   ]);
-  for (const script of parsed.querySelectorAll('script')) script.remove();
+  // Links that are no styles look names up and connect ahead, which no policy of the page forbids.
+  for (const other of parsed.querySelectorAll('script, link, base, meta[http-equiv]')) other.remove();
   frame.onload = () => {
     frame.contentDocument?.addEventListener('click', (event) => {
       const link = (event.target as Element).closest('a[href]');
