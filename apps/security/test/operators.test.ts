@@ -152,3 +152,35 @@ test('strangers learn of no directory but a provider in use, and cost it nothing
   transactions.mockRestore();
   expect((await call('POST', '/v1/operators/oidc', { body: {} })).status).toBe(400);
 });
+
+test('revoking a version of an app that nobody ever had is done, and doubted', async () => {
+  const { call, context } = await admin();
+  const revoke = (id: string) =>
+    call('PUT', `/v1/revocations/${id}`, {
+      body: { kind: 'app', subject: 'com.example.phone@1', reason: 'unit test' },
+    });
+  expect((await revoke('revocation-1')).json).toMatchObject({
+    inForce: true,
+    doubt: 'no installation and no session ever had com.example.phone@1: is the version right?',
+  });
+  await context.access.store.transaction(({ tables }) =>
+    tables.installations.insert({
+      id: 'i',
+      userId: 'u',
+      deviceStatic: new Uint8Array(32),
+      signingKey: {},
+      status: 'active',
+      generation: 0,
+      currentKey: new Uint8Array(32),
+      nextKey: null,
+      previousKey: null,
+      rotatedAt: 1,
+      app: 'com.example.phone@1',
+      model: 'm',
+      createdAt: 1,
+      lastSeenAt: null,
+      resumeId: null,
+    }),
+  );
+  expect((await revoke('revocation-2')).json).not.toHaveProperty('doubt');
+});

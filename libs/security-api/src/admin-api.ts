@@ -246,6 +246,8 @@ export const RevocationView = Type.Object(
     inForce: Type.Boolean(),
     waitedMs: Type.Integer(),
     waitingFor: Type.Array(Waiting),
+    /** Perhaps not what was meant, in words. */
+    doubt: Type.Optional(Type.String()),
   },
   { ...CLOSED, $id: 'Revocation' },
 );

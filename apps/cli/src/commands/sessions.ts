@@ -9,11 +9,12 @@ import type { Command } from 'commander';
 import { CliError, formatTime, printJson, printRows } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { globalsOf, requestId, withAdmin } from '../program.ts';
-import { printable, say } from '../terminal.ts';
+import { printable, say, warn } from '../terminal.ts';
 
 /** Says when a revocation is in force, or for whom it waits and until when. */
 export function sayInForce(view: RevocationView, json: boolean): void {
   if (json) return printJson(view);
+  if (view.doubt !== undefined) warn`${view.doubt}\n`;
   if (view.kind === 'lift') {
     process.stdout.write(`✔ ${view.subject} may sign in again; what was ended stays ended (log entry ${view.index})\n`);
     return;

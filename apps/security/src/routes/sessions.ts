@@ -1,4 +1,11 @@
-import { listRevocations, listSessions, revoke, searchAudit, untilInForce } from '@sallyport/access';
+import {
+  type AccessContext,
+  listRevocations,
+  listSessions,
+  revoke,
+  searchAudit,
+  untilInForce,
+} from '@sallyport/access';
 import { formatHex } from '@sallyport/channel';
 import { AuditView, RevocationInput, RevocationRowView, RevocationView, SessionView } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
@@ -89,7 +96,9 @@ export function addSessionRoutes(service: FastifyInstance, context: RealmContext
         { actor: request.operator.operator.name, reason },
       );
       const force = await untilInForce(waitingNode(context), row, WAIT_LIMIT);
-      return revocationView(context, { index: row.index, kind: row.kind, subject: row.subject, reason }, force);
+      const doubt = row.kind === 'app' ? await doubtOfApp(access, row.subject) : undefined;
+      const view = revocationView(context, { index: row.index, kind: row.kind, subject: row.subject, reason }, force);
+      return { ...view, ...(doubt === undefined ? {} : { doubt }) };
     },
   );
   const Listing = Type.Object({
@@ -127,4 +136,13 @@ export function addSessionRoutes(service: FastifyInstance, context: RealmContext
       });
     },
   );
+}
+
+/** A version that nobody ever had is perhaps a slip of the pen: it is revoked, and the one that was meant is not. */
+async function doubtOfApp({ store }: AccessContext, app: string): Promise<string | undefined> {
+  const known = await store.transaction(async ({ tables }) => {
+    const of = { where: { app } } as const;
+    return (await tables.installations.count(of)) + (await tables.sessions.count(of));
+  });
+  return known > 0 ? undefined : `no installation and no session ever had ${app}: is the version right?`;
 }
