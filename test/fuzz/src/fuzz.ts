@@ -1,5 +1,6 @@
 import type { DeviceRecord } from '@sallyport/device';
 import { type Backend, echoBackend, honestBackend, hostileBackend } from './backends.ts';
+import { askForward, type Forward } from './forward.ts';
 import { Gateway } from './gateway.ts';
 import { askUntil, type Seen } from './honest.ts';
 import { Random } from './random.ts';
@@ -39,26 +40,33 @@ export async function fuzz({ rounds, seed, progress }: FuzzOptions): Promise<Fuz
   const gateway = await Gateway.start();
   const backends = [await honestBackend(), await hostileBackend(new Random(seed ^ 0x5eed)), await echoBackend()];
   const stopped = new AbortController();
+  let forward: Forward | undefined;
   try {
     await addResources(gateway, backends);
     const devices = await Promise.all(HONEST.map((user) => gateway.device(user)));
+    forward = await gateway.forward('fay');
+    const through = askForward(stopped.signal, forward);
     const asking = devices.map(({ device }, i) => askUntil(stopped.signal, HONEST[i]!, device));
     const records = await Promise.all(
       Array.from({ length: ATTACKERS }, async (_, i) => (await gateway.device(`mallory-${i}`)).record),
     );
-    const attack = new Attack(gateway, rounds, progress);
+    const attack = new Attack(gateway, { rounds, progress, forwardPort: forward.port });
     const attacking = Promise.all(records.map((record, i) => attack.run(new Random(seed * ATTACKERS + i), record)));
     const moved = await Promise.race([attacking.then(() => true), attack.stalled()]);
     stopped.abort();
     const late = new Promise<Seen[]>((resolve) => setTimeout(() => resolve([]), STALL_MS).unref());
     const honest = await Promise.race([Promise.all(asking), late]);
     for (const { device } of devices) device.close();
+    const forwarded = await Promise.race([through, late.then(() => ({ right: 0, wrong: [] }))]);
     const problems = [...gateway.problems(), ...honest.flatMap(({ wrong }) => wrong)];
+    problems.push(...forward.problems(), ...forwarded.wrong);
+    if (forwarded.right === 0) problems.push('nobody was answered through device forward');
     if (!moved) problems.push('nothing moved any more for a minute');
     if (honest.length === 0) problems.push('an honest device waits for its answer');
     return { problems, channels: attack.channels, honest };
   } finally {
     stopped.abort();
+    await forward?.stop();
     await gateway.stop();
     for (const backend of backends) backend.close();
   }
@@ -74,13 +82,25 @@ async function addResources(gateway: Gateway, backends: readonly Backend[]): Pro
 /** All attackers of a run. */
 class Attack {
   readonly #gateway: Gateway;
+  readonly #forwardPort: number;
   readonly #rounds: number;
   readonly #progress: ((done: number) => void) | undefined;
   #done = 0;
   channels = 0;
 
-  constructor(gateway: Gateway, rounds: number, progress: ((done: number) => void) | undefined) {
+  constructor(
+    gateway: Gateway,
+    {
+      rounds,
+      progress,
+      forwardPort,
+    }: Pick<FuzzOptions, 'rounds'> & {
+      readonly progress: FuzzOptions['progress'] | undefined;
+      readonly forwardPort: number;
+    },
+  ) {
     this.#gateway = gateway;
+    this.#forwardPort = forwardPort;
     this.#rounds = rounds;
     this.#progress = progress;
   }
@@ -108,6 +128,7 @@ class Attack {
       if (choice === 0) await throwMessages(random, this.#gateway.origin);
       else if (choice < 3) await throwBytes(random, this.#gateway.proxyPort);
       else if (choice < 4) await throwBytes(random, this.#gateway.phonePort);
+      else if (choice < 5) await throwBytes(random, this.#forwardPort);
       else {
         if (!channel || channel.closed) {
           channel = await RawChannel.open(this.#gateway.origin, record, {

@@ -6,6 +6,7 @@ import { type Device, type DeviceRecord, memoryStorage } from '@sallyport/device
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
 import { Agent, request } from 'undici';
+import { Forward } from './forward.ts';
 
 /** App context of all devices here. */
 export const CONTEXT: AppContext = {
@@ -100,13 +101,24 @@ export class Gateway {
     await this.#admin.call('PUT', `/v1/policies/open-${name}`, policy);
   }
 
+  /** A machine of a new user, enrolled by the command line, with its forward proxy. */
+  async forward(user: string): Promise<Forward> {
+    const link = await this.#link(user);
+    const port = await freePort();
+    return Forward.start({ folder: join(this.#folder, user), link, user, password: PASSWORD, port });
+  }
+
+  async #link(user: string): Promise<string> {
+    await this.#admin.call('PUT', `/v1/users/${user}`, { password: PASSWORD, groups: ['staff'] });
+    return (await this.#admin.call('POST', '/v1/codes', { user })).link as string;
+  }
+
   /** A signed-in device of a new user, and what it keeps. */
   async device(user: string): Promise<{ device: Device; record: DeviceRecord }> {
-    await this.#admin.call('PUT', `/v1/users/${user}`, { password: PASSWORD, groups: ['staff'] });
-    const { link } = await this.#admin.call('POST', '/v1/codes', { user });
+    const link = await this.#link(user);
     const storage = memoryStorage();
     const device = await openDevice(storage, () => CONTEXT);
-    await device.enroll(link as string, { user, password: PASSWORD });
+    await device.enroll(link, { user, password: PASSWORD });
     await device.login({ user, password: PASSWORD });
     return { device, record: (await storage.load()) as DeviceRecord };
   }
