@@ -39,7 +39,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_CONNECTIONS = 64;
 /**
  * Messages of those whom nobody knows yet, handed to Security at once: half of the connections, so that HELLOs and rights of
- * sessions never wait for them. More wait in line, which is told when it is too long, as SPEC.md, section 3 has it.
+ * sessions never wait for them. More wait in line; where that is too long, devices are told when to come back.
  */
 const RELAYS = { places: MAX_CONNECTIONS / 2, maxWaiting: 2_000, maxWaitMs: 10_000 } as const;
 /** HELLOs of one request: two requests at once keep a node busy while the next batch gathers. */
