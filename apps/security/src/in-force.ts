@@ -30,9 +30,9 @@ export function waitingNode({ access, node, bus, journal, monotonicMs, log }: Re
  * done: then for everything so far, because the try that did it may not have waited.
  * @throws NotInForceError when that cannot be said; the caller repeats its request then
  */
-export async function whenInForce(context: RealmContext, index: number): Promise<void> {
+export async function whenInForce(context: RealmContext, index: number, patience = PATIENCE): Promise<void> {
   const node = waitingNode(context);
-  const force = index === 0 ? untilHeadInForce(node, PATIENCE) : untilInForce(node, { index }, PATIENCE);
+  const force = index === 0 ? untilHeadInForce(node, patience) : untilInForce(node, { index }, patience);
   const answer = await force;
   if (answer.waitingFor.length > 0) throw new NotInForceError(answer);
 }

@@ -193,7 +193,7 @@ export {
   renewProxy,
   revokeProxy,
 } from './proxies.ts';
-export { bumpMapVersion, changeSettings, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
+export { bumpMapVersion, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
 export {
   type HandshakeKeys,
   type HandshakePart,
@@ -232,6 +232,7 @@ export {
   type NewSession,
   type SessionRequest,
 } from './sessions.ts';
+export { changeSettings } from './settings.ts';
 export { type OutBy, standing } from './standing.ts';
 export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction, Urgency } from './store.ts';
 export {

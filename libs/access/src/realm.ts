@@ -1,6 +1,6 @@
 import type { RealmSettings } from '@sallyport/security-api';
-import { appendAudit, beginAudit } from './audit.ts';
-import type { AccessContext, Actor } from './context.ts';
+import { beginAudit } from './audit.ts';
+import type { AccessContext } from './context.ts';
 import { AccessError, type StoreError } from './errors.ts';
 import { randomId } from './ids.ts';
 import { DEFAULT_LEASE_MS } from './lease-time.ts';
@@ -77,26 +77,4 @@ export async function getRealm(transaction: Transaction, lock?: RowLock): Promis
 /** Settings of a realm row, with defaults for what a later version added. */
 export function settingsOf(row: RealmRow): RealmSettings {
   return { ...DEFAULT_SETTINGS, ...(row.settings as unknown as Partial<RealmSettings>) };
-}
-
-/** Changes settings; what is not named stays. */
-export async function changeSettings(
-  access: AccessContext,
-  change: Partial<RealmSettings>,
-  by: Actor,
-): Promise<RealmSettings> {
-  return access.store.transaction(async (transaction) => {
-    const row = await getRealm(transaction, 'update');
-    const settings = { ...settingsOf(row), ...change };
-    await transaction.tables.realms.update({ where: { id: 'realm' } }, { settings: settings as unknown as Json });
-    const subject = Object.keys(change).sort().join(', ');
-    await appendAudit(transaction, access.crypto, {
-      ...by,
-      action: 'realm.change',
-      subject,
-      outcome: 'done',
-      at: transaction.now(),
-    });
-    return settings;
-  });
 }

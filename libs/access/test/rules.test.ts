@@ -436,3 +436,16 @@ test('no clock decides what "everything" is, and no time that is still to come c
   const session = await login(access, installation.id, (await keys(access, installation.id))[0]!);
   expect(session!.row).toMatchObject({ generation: 1, expiresAt: clock.now + 12 * 3_600_000 });
 });
+
+test("a realm's rule for app contexts is a right: open channels read theirs again when it changes", async () => {
+  const { access } = await scene();
+  const entries = async () =>
+    (await access.store.transaction(({ tables }) => tables.revocations.list())).map(({ kind, subject }) => [
+      kind,
+      subject,
+    ]);
+  await changeSettings(access, { openBurst: 7 }, BY);
+  expect(await entries()).toEqual([]);
+  await changeSettings(access, { context: { posture: { rooted: false } } }, BY);
+  expect(await entries()).toEqual([['rights', '*']]);
+});

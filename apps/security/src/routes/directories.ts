@@ -41,6 +41,7 @@ import type { RealmContext } from '../realm-context.ts';
 import { totpUri } from '../sign-in/second-factor.ts';
 import { actorOf, Done, NameParam, operation } from './operation.ts';
 import { CursorQuery, pageOf, SubjectQuery } from './paging.ts';
+import { whenChanged } from './revoking.ts';
 
 /** Whether sessions go on after a change of the second factor. */
 const FactorQuery = Type.Object({
@@ -101,6 +102,7 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
       if (row.stage === 'active') await place(context, row, by);
       if (row.kind === 'ldap') checked(() => context.connectors.ldap(row));
       if (row.kind === 'oidc') await prepareProvider(context, row);
+      await whenChanged(context);
       return access.store.transaction((transaction) => directoryView(transaction, row));
     },
   );
@@ -190,7 +192,8 @@ function scimFinding(url: string | undefined): FindingView {
     : { check, ok: true, words: `give the client ${url}/scim/v2 and a token of "sallyport directory token"` };
 }
 
-function addDirectoryGroups(service: FastifyInstance, { access, bus }: RealmContext): void {
+function addDirectoryGroups(service: FastifyInstance, context: RealmContext): void {
+  const { access } = context;
   service.get<{ Params: NameParam; Querystring: SubjectQuery }>(
     '/v1/directories/:name/groups',
     operation(
@@ -224,13 +227,14 @@ function addDirectoryGroups(service: FastifyInstance, { access, bus }: RealmCont
     async (request) => {
       const { subject, group: groupName } = request.body;
       await mapDirectoryGroup(access, { directory: request.params.name, subject, groupName }, actorOf(request));
-      bus.publish('entries');
+      await whenChanged(context);
       return { done: true };
     },
   );
 }
 
-function addMigrationRoute(service: FastifyInstance, { access, bus }: RealmContext): void {
+function addMigrationRoute(service: FastifyInstance, context: RealmContext): void {
+  const { access } = context;
   service.post<{ Body: MigrationInput }>(
     '/v1/migrations',
     operation('directories.migrate', 'Move users to another directory, or say what that would do', MigrationView, {
@@ -242,7 +246,7 @@ function addMigrationRoute(service: FastifyInstance, { access, bus }: RealmConte
       const plan = apply
         ? await applyMigration(access, mapping, { acceptRights }, actorOf(request))
         : await planMigration(access, mapping);
-      if (apply) bus.publish('entries');
+      if (apply) await whenChanged(context);
       return { applied: apply, ...plan };
     },
   );

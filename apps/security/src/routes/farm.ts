@@ -28,7 +28,7 @@ import { newHandshakeKey } from '../keys.ts';
 import type { AdminRoutes } from './admin.ts';
 import { actorOf, Done, NameParam, NodeParam, operation } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
-import { forceView, WAIT_LIMIT } from './revoking.ts';
+import { forceView, WAIT_LIMIT, whenChanged } from './revoking.ts';
 import { statusOf } from './status.ts';
 
 /** Sites, Proxies, nodes, settings and the status. */
@@ -54,6 +54,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
       const { origins, resources = [] } = request.body;
       const site = { name: request.params.name, origins, resources };
       await putSite(access, site, actorOf(request));
+      await whenChanged(context);
       return site;
     },
   );
@@ -94,7 +95,11 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
   service.patch<{ Body: RealmSettingsPatch }>(
     '/v1/realm',
     operation('realm.change', 'Change settings of the realm', RealmSettings, { body: RealmSettingsPatch }),
-    async (request) => changeSettings(access, request.body as Partial<RealmSettings>, actorOf(request)),
+    async (request) => {
+      const settings = await changeSettings(access, request.body as Partial<RealmSettings>, actorOf(request));
+      await whenChanged(context);
+      return settings;
+    },
   );
   service.post(
     '/v1/handshake-keys/replace',

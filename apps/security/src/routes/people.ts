@@ -23,7 +23,7 @@ import { waitingNode, whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, IdParam, NameParam, operation, requestIdOf } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
-import { revocationView, WAIT_LIMIT } from './revoking.ts';
+import { revocationView, WAIT_LIMIT, whenChanged } from './revoking.ts';
 
 function userView({ user, groups }: UserWithGroups): User {
   const { id, name, displayName, enabled, directory, createdAt } = user;
@@ -66,7 +66,7 @@ function addBindingRoutes(service: FastifyInstance, { access }: RealmContext): v
 
 /** Users and groups. */
 export function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access, bus } = context;
+  const { access } = context;
   addBindingRoutes(service, context);
   service.get<{ Querystring: CursorQuery }>(
     '/v1/users',
@@ -92,8 +92,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
       if (account !== undefined && directory === undefined)
         throw new ProblemError(422, 'ERR_ACCESS_INVALID', 'an account is one of a directory: name that, too');
       const user = await putUser(access, request.params.name, request.body, actorOf(request));
-      bus.publish('entries');
-      await whenInForce(context, user.ended);
+      await whenInForce(context, user.ended, WAIT_LIMIT);
       return userView(user);
     },
   );
@@ -136,7 +135,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     async (request) => {
       const { name } = request.body;
       const user = await renameUser(access, request.params.name, name, actorOf(request));
-      bus.publish('entries');
+      await whenChanged(context);
       return userView(user);
     },
   );

@@ -1,5 +1,6 @@
 import type { InForce, Patience } from '@sallyport/access';
 import type { ProxyRevocationView, RevocationView } from '@sallyport/security-api';
+import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 
 /** How long an answer waits for a revocation to be in force: then it says for whom. */
@@ -19,4 +20,12 @@ export function revocationView(
 export function forceView(at: number, { waitedMs, waitingFor }: InForce): Omit<ProxyRevocationView, 'done'> {
   const waiting = waitingFor.map((proxy) => ({ ...proxy, untilAt: at + proxy.remainingMs }));
   return { inForce: waiting.length === 0, waitedMs, waitingFor: waiting };
+}
+
+/**
+ * Waits until a change of rights is in force, with everything before it: who has asked may rely on it from then on.
+ * @throws NotInForceError when that takes longer than an answer waits
+ */
+export function whenChanged(context: RealmContext): Promise<void> {
+  return whenInForce(context, 0, WAIT_LIMIT);
 }

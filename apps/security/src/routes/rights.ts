@@ -23,6 +23,7 @@ import Type from 'typebox';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, Done, NameParam, operation } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
+import { whenChanged } from './revoking.ts';
 
 function resourceView({ name, kind, authority, title, backend }: ResourceRow): ResourceView {
   return { name, kind, authority, title, backend: backend as unknown as ResourceView['backend'] };
@@ -39,7 +40,8 @@ function putOptions({ headers }: FastifyRequest): PutOptions {
 }
 
 /** Resources and policies. */
-export function addRightRoutes(service: FastifyInstance, { access, bus, proxies }: RealmContext): void {
+export function addRightRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access, proxies } = context;
   const resources = operation('resources.list', 'Resources by name, a page of them', Type.Array(ResourceView), {
     querystring: CursorQuery,
   });
@@ -56,7 +58,7 @@ export function addRightRoutes(service: FastifyInstance, { access, bus, proxies 
     }),
     async (request) => {
       const row = await putResource(access, request.params.name, request.body, actorOf(request), putOptions(request));
-      bus.publish('entries');
+      await whenChanged(context);
       return resourceView(row);
     },
   );
@@ -77,7 +79,7 @@ export function addRightRoutes(service: FastifyInstance, { access, bus, proxies 
     }),
     async (request) => {
       const row = await changeResource(access, request.params.name, request.body, actorOf(request));
-      bus.publish('entries');
+      await whenChanged(context);
       return resourceView(row);
     },
   );
@@ -106,7 +108,7 @@ export function addRightRoutes(service: FastifyInstance, { access, bus, proxies 
     operation('policies.put', 'Create or replace a policy', PolicyView, { params: NameParam, body: PolicyInput }),
     async (request) => {
       const row = await putPolicy(access, request.params.name, request.body, actorOf(request), putOptions(request));
-      bus.publish('entries');
+      await whenChanged(context);
       return policyView(row);
     },
   );
@@ -118,7 +120,7 @@ export function addRightRoutes(service: FastifyInstance, { access, bus, proxies 
     }),
     async (request) => {
       const row = await changePolicy(access, request.params.name, request.body, actorOf(request));
-      bus.publish('entries');
+      await whenChanged(context);
       return policyView(row);
     },
   );
@@ -128,7 +130,7 @@ export function addRightRoutes(service: FastifyInstance, { access, bus, proxies 
       operation(`${table}.remove`, `Remove one of the ${table}`, Done, { params: NameParam }),
       async (request) => {
         const done = await removeRight(access, table, request.params.name, actorOf(request));
-        bus.publish('entries');
+        await whenChanged(context);
         return { done };
       },
     );
