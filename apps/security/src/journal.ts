@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  getRealm,
   type Journal,
   type JournalEntry,
   JournalWriter,
@@ -52,7 +53,11 @@ function sqlAddressOf(config: Config, place: string): DatabaseAddress {
   };
 }
 
-/** The writer of a node: the journal is its epoch's, or the node does not start. @throws JournalError ERR_JOURNAL_CLAIMED */
+/**
+ * The writer of a node: the journal is its epoch's, or the node does not start. What the log has and the journal has not is
+ * written at once: a journal that was lost, or is new, would else hold nothing until the next revocation.
+ * @throws JournalError ERR_JOURNAL_CLAIMED
+ */
 export async function openJournalWriter(
   { journal, authorityMs }: OpenJournal,
   store: RealmStore,
@@ -70,6 +75,8 @@ export async function openJournalWriter(
   const drifts = (): number => lease.generation;
   const writer = new JournalWriter({ store, journal, epoch, monotonicMs, authorityMs, drifts, written: last });
   await writer.look();
+  const { head } = await store.transaction((transaction) => getRealm(transaction));
+  await writer.upTo(head);
   return writer;
 }
 
