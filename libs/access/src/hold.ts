@@ -1,4 +1,4 @@
-import { RATE_MARGIN_MS } from './lease-time.ts';
+import { rateMarginMs } from './lease-time.ts';
 import type { RealmStore } from './store.ts';
 import type { RealmRow } from './tables.ts';
 
@@ -27,7 +27,8 @@ export class Hold {
       this.#seenAt = this.#now();
     }
     if (held) return 0;
-    return Math.max(0, Math.ceil(this.#seenAt + longestLeaseMs + this.#authorityMs + RATE_MARGIN_MS - this.#now()));
+    const ms = longestLeaseMs + this.#authorityMs;
+    return Math.max(0, Math.ceil(this.#seenAt + ms + rateMarginMs(ms) - this.#now()));
   }
 }
 

@@ -4,7 +4,7 @@ import { AccessError, type StoreError } from './errors.ts';
 import type { Hold } from './hold.ts';
 import type { JournalError } from './journal.ts';
 import type { JournalWriter } from './journal-writer.ts';
-import { RATE_MARGIN_MS } from './lease-time.ts';
+import { rateMarginMs } from './lease-time.ts';
 import type { LeaseWatch, WaitingProxy } from './lease-watch.ts';
 import { PROXY_KEPT_MS } from './proxies.ts';
 import { getRealm } from './realm.ts';
@@ -90,7 +90,7 @@ export function untilProxyGone(node: WaitingNode, name: string, patience: Patien
     if (!(await isInJournal(node, look.realm.head))) return [UNWRITTEN];
     const waiting = node.leases.waiting(look.leases, Number.MAX_SAFE_INTEGER, committedAt);
     const own = waiting.filter(({ proxy }) => proxy === name);
-    const keptMs = Math.ceil(committedAt + PROXY_KEPT_MS + RATE_MARGIN_MS - node.monotonicMs());
+    const keptMs = Math.ceil(committedAt + PROXY_KEPT_MS + rateMarginMs(PROXY_KEPT_MS) - node.monotonicMs());
     const kept = { proxy: name, instance: '', applied: 0, remainingMs: keptMs };
     return withHold(node, look.realm, own.length === 0 && keptMs > 0 ? [kept] : own);
   });

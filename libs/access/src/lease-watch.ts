@@ -1,5 +1,5 @@
 import { leaseHolderOf } from './lease.ts';
-import { RATE_MARGIN_MS } from './lease-time.ts';
+import { rateMarginMs } from './lease-time.ts';
 import { Sightings } from './sightings.ts';
 import type { LeaseRow } from './tables.ts';
 
@@ -44,7 +44,7 @@ export class LeaseWatch {
       .map(({ proxy, applied, leaseMs }) => {
         const from = Math.min(committedAt, this.#sightings.seenAt(proxy)!);
         const { name, instance } = leaseHolderOf({ proxy });
-        return { proxy: name, instance, applied, remainingMs: Math.ceil(from + leaseMs + RATE_MARGIN_MS - now) };
+        return { proxy: name, instance, applied, remainingMs: Math.ceil(from + leaseMs + rateMarginMs(leaseMs) - now) };
       })
       .filter(({ remainingMs }) => remainingMs > 0);
   }

@@ -148,6 +148,15 @@ test('a shorter lease does not hide a longer one that the same process was given
   expect(clock.mono).toBeGreaterThanOrEqual(LEASE_MS);
 });
 
+test('a long lease is waited for with the margin by which clocks may run apart over it', async () => {
+  const { node, clock, beat, everything, change } = await waiting();
+  const longMs = 300_000;
+  await change({ longestLeaseMs: longMs });
+  await beat(ONE, 'fresh', longMs);
+  await untilInForce(node, await everything(), LONG);
+  expect(clock.mono).toBeGreaterThanOrEqual(longMs + 2 * longMs * 500e-6);
+});
+
 test('a revoked Proxy is gone when the leases of all its processes are over, not before', async () => {
   const { access, node, beat } = await waiting();
   await beat(ONE, 'fresh');
