@@ -1,5 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { type AppProcess, type ClusterError, haproxyOn, LocalCluster, serverUser } from '@sallyport/local-cluster';
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
@@ -141,6 +142,8 @@ function startNode(running: Running, ours: ClusterOfOurs, cluster: LocalCluster,
   const environment = {
     ...cluster.securityEnvironment,
     SALLYPORT_DATA: folder,
+    // All nodes are on this machine: one folder is the journal of all.
+    SALLYPORT_JOURNAL: pathToFileURL(resolve(ours.data, 'journal')).href,
     SALLYPORT_NODE: name,
     SALLYPORT_PROXY_LISTEN: `127.0.0.1:${proxies}`,
     SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${admin}`,
