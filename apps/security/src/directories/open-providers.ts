@@ -14,14 +14,20 @@ const FAILED = 'provider';
  * with a line for each of them, so that nobody's business holds up another's. One belongs to one node.
  */
 export class OpenProviders {
-  readonly #context: Pick<RealmContext, 'access' | 'addressThrottle' | 'monotonicMs'>;
+  readonly #context: Pick<RealmContext, 'access' | 'addressThrottle' | 'bus' | 'monotonicMs'>;
   readonly #lines = new Map<string, Places>();
   #rows: readonly DirectoryRow[] = [];
   #readAt = Number.NEGATIVE_INFINITY;
+  #changes = 0;
   #reading: Promise<void> | undefined;
 
-  constructor(context: Pick<RealmContext, 'access' | 'addressThrottle' | 'monotonicMs'>) {
+  constructor(context: Pick<RealmContext, 'access' | 'addressThrottle' | 'bus' | 'monotonicMs'>) {
     this.#context = context;
+    // Whoever has changed a provider is answered by its settings of now.
+    context.bus.subscribe('entries', () => {
+      this.#changes += 1;
+      this.#readAt = Number.NEGATIVE_INFINITY;
+    });
   }
 
   /** A provider, in use or not, as it was a second ago at most; undefined for whatever else has the name. */
@@ -51,10 +57,11 @@ export class OpenProviders {
   }
 
   async #read(): Promise<void> {
+    const changes = this.#changes;
     try {
       const rows = await this.#context.access.store.transaction(({ tables }) => tables.directories.list());
       this.#rows = rows.filter(({ kind }) => kind === 'oidc');
-      this.#readAt = this.#context.monotonicMs();
+      if (changes === this.#changes) this.#readAt = this.#context.monotonicMs();
     } finally {
       this.#reading = undefined;
     }
