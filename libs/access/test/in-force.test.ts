@@ -191,3 +191,29 @@ test('a request that finds its work done waits for everything so far', async () 
   clock.mono += 1;
   expect((await untilHeadInForce(node, { maxMs: 0 })).waitingFor).toEqual([]);
 });
+
+test('what the journal has not taken is not in force, however long it is waited for', async () => {
+  const { node, everything } = await waiting();
+  const entry = await everything();
+  let tries = 0;
+  const journal = {
+    async upTo(): Promise<void> {
+      tries += 1;
+      if (tries < 20) throw new StoreError('ERR_STORE_UNAVAILABLE', 'the journal does not answer');
+    },
+  };
+  const force = await untilInForce({ ...node, journal }, entry, { maxMs: 1_000 });
+  expect(force.waitingFor).not.toEqual([]);
+  expect((await untilInForce({ ...node, journal }, entry, LONG)).waitingFor).toEqual([]);
+  expect(tries).toBeGreaterThanOrEqual(20);
+});
+
+test('the hold lasts so much longer as a node of before may go on without looking at the claim', () => {
+  const clock = { mono: 0 };
+  const row = { epoch: ONE, held: false, longestLeaseMs: LEASE_MS };
+  const [plain, third] = [new Hold(() => clock.mono), new Hold(() => clock.mono, 60_000)];
+  expect(third.remainingMs(row)).toBeGreaterThanOrEqual(plain.remainingMs(row) + 60_000);
+  clock.mono = LEASE_MS + 59_000;
+  expect(plain.remainingMs(row)).toBe(0);
+  expect(third.remainingMs(row)).toBeGreaterThan(0);
+});

@@ -145,3 +145,17 @@ test('a process that was suspended or copied is another instance, and follows no
   expect(anew).toEqual(['drift']);
   expect(follower().follower.instance).not.toBe(follower().follower.instance);
 });
+
+test('an answer that does not reach the head of its log gives no lease: what it names has to be applied first', () => {
+  const { follower: proxy, time } = follower();
+  proxy.receive(logOf(ONE, ['a']).answer(proxy.beat()));
+  time.mono += LEASE_MS;
+  time.wall += LEASE_MS;
+  expect(proxy.lease.live).toBe(false);
+  const log = logOf(ONE, ['a', 'b', 'c', 'd']);
+  const whole = log.answer(proxy.beat());
+  proxy.receive({ ...whole, entries: whole.entries.slice(0, 2) });
+  expect(proxy.lease.live).toBe(false);
+  proxy.receive(log.answer(proxy.beat()));
+  expect(proxy.lease.live).toBe(true);
+});

@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import {
   beginNewEpoch,
   closeRealm,
+  firstOperatorToken,
   getRealm,
+  issueCode,
+  issueJoinToken,
   type Journal,
   type JournalEntry,
   JournalWriter,
@@ -222,4 +225,25 @@ test('a journal that never belonged to the database of the backup is not relied 
   expect(await isIn(of)).toBe(true);
   await beginNewEpoch({ ...of.order, journal: empty, lost: true });
   expect(await isIn(of)).toBe(false);
+});
+
+test("what is good once, and who held a lease, is nobody's any more: a backup does not know what was used since", async () => {
+  const of = await backedUp();
+  await issueCode(of.access, 'ada', undefined, BY);
+  await issueJoinToken(of.access, { name: 'p2', site: 'here' }, BY);
+  await firstOperatorToken(of.access, 'n1');
+  await of.access.store.transaction(({ tables }) => {
+    const lease = { proxy: 'p1/1', applied: 0, expiresAt: 0, channels: 0, beat: 1, leaseMs: 15_000, node: 'n1' };
+    return tables.leases.insert(lease);
+  });
+  const counts = () =>
+    of.access.store.transaction(async ({ tables }) => [
+      await tables.leases.count(),
+      await tables.codes.count(),
+      await tables.joinTokens.count(),
+      await tables.operatorTokens.count({ where: { oneTime: true } }),
+    ]);
+  expect(await counts()).toEqual([1, 1, 1, 1]);
+  await beginNewEpoch(of.order);
+  expect(await counts()).toEqual([0, 0, 0, 0]);
 });
