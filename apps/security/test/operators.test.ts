@@ -184,3 +184,13 @@ test('revoking a version of an app that nobody ever had is done, and doubted', a
   );
   expect((await revoke('revocation-2')).json).not.toHaveProperty('doubt');
 });
+
+test("a Proxy is revoked by its own call only, which waits for all of it; numbers of generations are nobody's to write", async () => {
+  const { call } = await admin();
+  for (const kind of ['proxy', 'generation']) {
+    const answer = await call('PUT', `/v1/revocations/${kind}-revocation`, {
+      body: { kind, subject: 'p1', reason: 'unit test' },
+    });
+    expect(answer.status, kind).toBe(400);
+  }
+});

@@ -216,8 +216,19 @@ export const SessionView = Type.Object(
 );
 export type SessionView = Static<typeof SessionView>;
 
+/** What an operator revokes by this call. A Proxy has one of its own, which waits until nothing of it serves. */
+const RevocableKind = Type.Union([
+  Type.Literal('session'),
+  Type.Literal('installation'),
+  Type.Literal('user'),
+  Type.Literal('app'),
+  Type.Literal('before'),
+  Type.Literal('lift'),
+  Type.Literal('rights'),
+]);
+
 export const RevocationInput = Type.Object(
-  { kind: RevocationKind, subject: Text({ minLength: 1, maxLength: 256 }), reason: Reason },
+  { kind: RevocableKind, subject: Text({ minLength: 1, maxLength: 256 }), reason: Reason },
   { ...CLOSED, $id: 'RevocationInput' },
 );
 export type RevocationInput = Static<typeof RevocationInput>;
