@@ -16,7 +16,11 @@ export function explanationOf(error: unknown): Explanation {
   if (error instanceof DeviceError) return { words: `${error.message} (${error.code})` };
   if (!(error instanceof Error)) return { words: `something went wrong: ${String(error)}`, next: DEBUG };
   const { code, errno, path } = error as NodeJS.ErrnoException;
-  if (code === 'ERR_CHANNEL_LINK') return { words: `this is no enrolment link: ${error.message}` };
+  if (code === 'ERR_CHANNEL_LINK')
+    return {
+      words: error.message,
+      next: 'take the whole link, in quotes; an operator makes one: sallyport code new <user>',
+    };
   if (errno !== undefined && path !== undefined)
     return { words: `${path}: ${systemWords(errno)}`, next: 'relative paths count from where you are' };
   if (errno !== undefined) return { words: systemWords(errno), next: DEBUG };

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { formatLink, type PublicKey } from '@sallyport/channel';
 import { afterAll, expect, test } from 'vitest';
 import { momentOf } from '../src/commands/sessions.ts';
 import { formatBytes, formatTime } from '../src/output.ts';
@@ -26,7 +27,11 @@ test('every error says what to do next', async () => {
   expect((await run('device', 'status')).stderr).toContain('sallyport device enroll <link>');
   expect((await run('device', 'fetch', 'http://x/')).stderr).toContain('sallyport device enroll <link>');
   expect((await run('session', 'revoke', 'x')).stderr).toContain('--reason');
-  expect((await run('device', 'enroll', 'garbage', '-u', 'ada')).stderr).toContain('--password-stdin');
+  expect((await run('device', 'enroll', 'garbage', '-u', 'ada')).stderr).toContain('sallyport code new <user>');
+  const [rs, root] = [new Uint8Array(32).fill(9) as PublicKey, new Uint8Array(32)];
+  const parts = { origins: ['ws://localhost:1'], realm: 'main', kid: 1, rs, root, code: 'a-b', seq: 1 };
+  const link = formatLink('http://localhost/enroll', parts);
+  expect((await run('device', 'enroll', link, '-u', 'ada')).stderr).toContain('--password-stdin');
 });
 
 test('help names all commands, unknown ones are refused', async () => {
