@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { createHash, webcrypto } from 'node:crypto';
 import {
+  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   cryptoProvider,
   ExtendedKeyUsage,
@@ -98,6 +99,9 @@ export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
         new ExtendedKeyUsageExtension([usage.purpose]),
+        // Strict verifiers demand both (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
+        await AuthorityKeyIdentifierExtension.create(ca.publicKey),
+        await SubjectKeyIdentifierExtension.create(publicKey),
         ...(usage.names.length > 0 ? [new SubjectAlternativeNameExtension(usage.names.map(alternativeName))] : []),
       ],
     });
