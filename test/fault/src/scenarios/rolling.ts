@@ -12,7 +12,7 @@ export const rolling: Scenario = {
   long: { sessions: 1_000, rounds: 2 },
   async run({ sessions, rounds }) {
     const tally = new Tally();
-    const farm = await Farm.start({ nodes: 2, proxies: 3 });
+    const farm = await Farm.start({ nodes: 2, proxies: 3, journal: true });
     const names = Array.from({ length: sessions }, (_, i) => `u${i}`);
     const devices = await manyDevices(names, (name) => farm.device(name));
     const pauseMs = Math.max(100, sessions * 2);
