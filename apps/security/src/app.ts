@@ -25,7 +25,21 @@ export interface ServerCertificate {
 export const TLS = { minVersion: 'TLSv1.3' } as const;
 
 /** TLS of the listener for directories: their clients are not ours. */
-export const DIRECTORY_TLS = { minVersion: 'TLSv1.2' } as const;
+export const DIRECTORY_TLS = {
+  minVersion: 'TLSv1.2',
+  // Forward secrecy and AEAD only: what TLS 1.3 has anyway, and of TLS 1.2 the suites without CBC, CCM or ARIA.
+  ciphers: [
+    'TLS_AES_256_GCM_SHA384',
+    'TLS_CHACHA20_POLY1305_SHA256',
+    'TLS_AES_128_GCM_SHA256',
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-RSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-CHACHA20-POLY1305',
+    'ECDHE-RSA-CHACHA20-POLY1305',
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES128-GCM-SHA256',
+  ].join(':'),
+} as const;
 
 /** Sockets of a listener of those whom nobody knows: a provider may log a thousand people out at once. */
 const UNKNOWN_SOCKETS = { all: 4_000, ofAddress: 1_000 } as const;
