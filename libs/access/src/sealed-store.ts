@@ -23,15 +23,13 @@ const SEALED_AT_ONCE = 500;
  * ERR_ACCESS_FORGED; a lookup of several ids leaves it out, so that it costs nobody else anything. `report` hears of each.
  */
 export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: ForgedRow) => void): RealmStore {
+  const seals = SEALED_TABLES.map((name) => new Seal(store.realm, name, keyring));
   return {
     realm: store.realm,
     transaction: (work, urgency) =>
       store.transaction((transaction) => {
         const tables: Record<string, unknown> = { ...transaction.tables };
-        for (const name of SEALED_TABLES) {
-          const inner = transaction.tables[name] as unknown as Table<AnyRow>;
-          tables[name] = sealedTable(inner, new Seal(store.realm, name, keyring), report);
-        }
+        for (const seal of seals) tables[seal.table] = sealedTable(tableOf(transaction, seal.table), seal, report);
         return work({ tables: tables as unknown as Tables, now: transaction.now });
       }, urgency),
   };
