@@ -1,5 +1,5 @@
 import Type, { type Static, type TNull, type TSchema, type TUnion } from 'typebox';
-import { Backend, ContextRule, RevocationKind } from './grant.ts';
+import { Backend, ContextRule, Methods, Paths, RevocationKind } from './grant.ts';
 import { Text } from './text.ts';
 
 const CLOSED = { additionalProperties: false } as const;
@@ -134,16 +134,8 @@ export const PolicyInput = Type.Object(
     groups: Names,
     resources: Names,
     context: ContextRule,
-    methods: Type.Optional(
-      Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$', description: 'a method in capitals, like GET' }), {
-        maxItems: 16,
-      }),
-    ),
-    paths: Type.Optional(
-      Type.Array(Type.String({ pattern: '^/', maxLength: 1024, description: 'a path that begins with /' }), {
-        maxItems: 64,
-      }),
-    ),
+    methods: Type.Optional(Methods),
+    paths: Type.Optional(Paths),
   },
   { ...CLOSED, $id: 'PolicyInput' },
 );

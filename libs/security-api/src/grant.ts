@@ -56,23 +56,27 @@ export const ContextRule = Type.Object(
 );
 export type ContextRule = Static<typeof ContextRule>;
 
+/** Methods that a policy allows. */
+export const Methods = Type.Array(
+  Type.String({ pattern: '^[A-Z]{1,16}$', description: 'a method in capitals, like GET' }),
+  { maxItems: 16 },
+);
+
+/** Prefixes of paths that a policy allows. */
+export const Paths = Type.Array(
+  Type.String({ pattern: '^/', maxLength: 1024, description: 'a path that begins with /' }),
+  { maxItems: 64 },
+);
+
 /** One way in which a policy opens a resource. */
 export const AccessRule = Type.Object(
   {
     policy: Name,
     context: ContextRule,
     /** Allowed methods; absent: the default list of the protocol. */
-    methods: Type.Optional(
-      Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$', description: 'a method in capitals, like GET' }), {
-        maxItems: 16,
-      }),
-    ),
+    methods: Type.Optional(Methods),
     /** Allowed path prefixes, each ending at a slash or the end; absent: all. */
-    paths: Type.Optional(
-      Type.Array(Type.String({ pattern: '^/', maxLength: 1024, description: 'a path that begins with /' }), {
-        maxItems: 64,
-      }),
-    ),
+    paths: Type.Optional(Paths),
   },
   CLOSED,
 );

@@ -1,4 +1,5 @@
 import {
+  type AccessContext,
   changePolicy,
   changeResource,
   type PolicyRow,
@@ -34,6 +35,13 @@ function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
   return { name, groups: groups as string[], resources: resources as string[], context, ...rest };
 }
 
+/** @throws ProblemError 404 */
+async function getResource({ store }: AccessContext, name: string): Promise<ResourceRow> {
+  const row = await store.transaction(({ tables }) => tables.resources.find({ name }));
+  if (!row) throw new ProblemError(404, 'ERR_SECURITY_RESOURCE', `there is no resource ${name}`);
+  return row;
+}
+
 /** A client that must not replace anything says so (RFC 9110, section 13.1.2). */
 function putOptions({ headers }: FastifyRequest): PutOptions {
   return { onlyNew: headers['if-none-match'] === '*' };
@@ -66,9 +74,7 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
     '/v1/resources/:name',
     operation('resources.get', 'One resource', ResourceView, { params: NameParam }),
     async ({ params: { name } }) => {
-      const row = await access.store.transaction(({ tables }) => tables.resources.find({ name }));
-      if (!row) throw new ProblemError(404, 'ERR_SECURITY_RESOURCE', `there is no resource ${name}`);
-      return resourceView(row);
+      return resourceView(await getResource(access, name));
     },
   );
   service.patch<{ Params: NameParam; Body: ResourceChange }>(
@@ -90,9 +96,7 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
     }),
     async (request) => {
       const { name } = request.params;
-      const row = await access.store.transaction(({ tables }) => tables.resources.find({ name }));
-      if (!row) throw new ProblemError(404, 'ERR_SECURITY_RESOURCE', `there is no resource ${name}`);
-      return { name, tries: await proxies.try(resourceView(row)) };
+      return { name, tries: await proxies.try(resourceView(await getResource(access, name))) };
     },
   );
   const policies = operation('policies.list', 'Policies by name, a page of them', Type.Array(PolicyView), {
