@@ -124,16 +124,31 @@ export async function changeResource(
   await changeRights(access, { action: 'resource.change', subject: name, by }, async ({ tables }) => {
     const before = await tables.resources.find({ name }, 'update');
     if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${name}`);
-    const { backend, ...rest } = changed;
-    const merged = { ...(before.backend as unknown as Backend), ...backend };
-    const kept = Object.entries(merged).filter(([, value]) => value !== null);
+    const { backend = {}, ...rest } = changed;
     const { kind, authority, title } = before;
-    row = resourceRow(name, { kind, authority, title, ...rest, backend: Object.fromEntries(kept) as Backend });
+    const merged = mergePatch(before.backend as object, backend) as Backend;
+    row = resourceRow(name, { kind, authority, title, ...rest, backend: merged });
     await refuseTaken(tables, row);
     const { name: _, ...columns } = row;
     await tables.resources.update({ where: { name } }, columns);
   });
   return row!;
+}
+
+/** What RFC 7396, section 2 makes of an object; without settings that have nothing left in them. */
+function mergePatch(before: object, patch: object): object {
+  const merged: Record<string, unknown> = { ...before };
+  for (const [name, value] of Object.entries(patch)) {
+    if (isObject(value)) merged[name] = mergePatch(isObject(merged[name]) ? merged[name] : {}, value);
+    else merged[name] = value;
+    const nothing = value === null || (isObject(merged[name]) && Object.keys(merged[name]).length === 0);
+    if (nothing) delete merged[name];
+  }
+  return merged;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 async function refuseTaken({ resources }: Transaction['tables'], { name, authority }: ResourceRow): Promise<void> {

@@ -27,6 +27,21 @@ test('what a change of a resource does not name stays, and null takes a setting 
   expect((await resource('wiki'))!.title).toBe('New');
 });
 
+test('time limits of a resource change one by one', async () => {
+  const { access, resource } = await begun();
+  const timeouts = async (change: object | null): Promise<unknown> => {
+    await changeResource(access, 'wiki', { backend: { timeouts: change } }, BY);
+    return ((await resource('wiki'))!.backend as { timeouts?: unknown }).timeouts;
+  };
+  expect(await timeouts({ answerMs: 75_000 })).toEqual({ answerMs: 75_000 });
+  expect(await timeouts({ idleMs: 900_000 })).toEqual({ answerMs: 75_000, idleMs: 900_000 });
+  expect(await timeouts({ answerMs: null })).toEqual({ idleMs: 900_000 });
+  expect(await timeouts({ idleMs: null })).toBeUndefined();
+  expect(await timeouts({ connectMs: 1_000, idleMs: 2_000 })).toEqual({ connectMs: 1_000, idleMs: 2_000 });
+  expect(await timeouts(null)).toBeUndefined();
+  expect((await resource('wiki'))!.backend).toEqual(BACKEND);
+});
+
 test('what a change makes of a resource is checked as a whole, and nothing is left of one that is refused', async () => {
   const { access, resource } = await begun();
   const before = await resource('wiki');

@@ -1,5 +1,5 @@
 import Type, { type Static, type TNull, type TSchema, type TUnion } from 'typebox';
-import { Backend, ContextRule, Methods, Paths, RevocationKind } from './grant.ts';
+import { Backend, ContextRule, Methods, Paths, RevocationKind, Timeouts } from './grant.ts';
 import { Text } from './text.ts';
 
 const CLOSED = { additionalProperties: false } as const;
@@ -98,6 +98,16 @@ function orNull<Schema extends TSchema>(schema: Schema): TUnion<[Schema, TNull]>
 
 const { url, networks, ca, readsContent, xForwarded, passFields, delegate } = Backend.properties;
 
+const { connectMs, answerMs, idleMs } = Timeouts.properties;
+const TimeoutsChange = Type.Object(
+  {
+    connectMs: Type.Optional(orNull(connectMs)),
+    answerMs: Type.Optional(orNull(answerMs)),
+    idleMs: Type.Optional(orNull(idleMs)),
+  },
+  CLOSED,
+);
+
 /** A change of a resource: what it does not name stays as it is. */
 export const ResourceChange = Type.Object(
   {
@@ -114,6 +124,7 @@ export const ResourceChange = Type.Object(
           xForwarded: Type.Optional(orNull(xForwarded)),
           passFields: Type.Optional(orNull(passFields)),
           delegate: Type.Optional(orNull(delegate)),
+          timeouts: Type.Optional(orNull(TimeoutsChange)),
         },
         CLOSED,
       ),

@@ -82,6 +82,22 @@ export const AccessRule = Type.Object(
 );
 export type AccessRule = Static<typeof AccessRule>;
 
+const LimitMs = Type.Integer({ minimum: 1, maximum: 86_400_000, description: 'ms, up to a day' });
+
+/** Time limits of one resource, ms; what is not named is as usual (`apps/proxy/src/backend/time-limits.ts`). */
+export const Timeouts = Type.Object(
+  {
+    /** Until a connection stands, TLS included. */
+    connectMs: Type.Optional(LimitMs),
+    /** Until the head of an answer comes, once the request is out; a WebSocket's handshake, too. */
+    answerMs: Type.Optional(LimitMs),
+    /** For how long nothing may move: content either way, a WebSocket, a TCP connection. There is no limit in all. */
+    idleMs: Type.Optional(LimitMs),
+  },
+  CLOSED,
+);
+export type Timeouts = Static<typeof Timeouts>;
+
 /** Where a resource really is. Only a Proxy of the realm ever sees it. */
 export const Backend = Type.Object(
   {
@@ -109,6 +125,8 @@ export const Backend = Type.Object(
         { maxItems: 32 },
       ),
     ),
+    /** How long it may take. */
+    timeouts: Type.Optional(Timeouts),
     /** The backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience. */
     delegate: Type.Optional(
       Type.Object({ directory: Name, audience: Type.String({ minLength: 1, maxLength: 512 }) }, CLOSED),

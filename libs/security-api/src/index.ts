@@ -76,6 +76,7 @@ export {
   ResourceGrant,
   RevocationEntry,
   RevocationKind,
+  Timeouts,
 } from './grant.ts';
 export {
   AuthorizeAnswer,

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import type { ResourceTrial, ResourceView } from '@sallyport/security-api';
 import { type Command, Option } from 'commander';
-import { CliError, printJson, printRows } from '../output.ts';
+import { CliError, formatDuration, printJson, printRows } from '../output.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { doubtsOf } from '../resource-doubts.ts';
 import { say, warn } from '../terminal.ts';
+import { parseDuration } from '../units.ts';
 import { userPath } from '../user-path.ts';
 
 interface ResourceOptions {
@@ -18,8 +19,14 @@ interface ResourceOptions {
   readonly passField?: string[];
   readonly delegate?: string;
   readonly delegateAudience?: string;
+  readonly connectTimeout?: string;
+  readonly answerTimeout?: string;
+  readonly idleTimeout?: string;
   readonly unset?: string[];
 }
+
+/** Options that are time limits, each with what the wire calls it. */
+const TIME_LIMITS = { connectTimeout: 'connectMs', answerTimeout: 'answerMs', idleTimeout: 'idleMs' } as const;
 
 /** Columns of a list of resources. */
 export const RESOURCE_COLUMNS: readonly string[] = [
@@ -34,15 +41,21 @@ export const RESOURCE_COLUMNS: readonly string[] = [
 
 /** A resource as a row of a table; `settings` are those that are not the usual ones. */
 export function flatResource(resource: ResourceView): object {
-  const { url, networks, ca, readsContent, xForwarded, passFields = [], delegate } = resource.backend;
+  const { url, networks, ca, readsContent, xForwarded, passFields = [], delegate, timeouts = {} } = resource.backend;
   const settings = [
     ...(ca === undefined ? [] : ['ca']),
     ...(readsContent ? ['reads-content'] : []),
     ...(xForwarded ? ['x-forwarded'] : []),
     ...passFields.map((field) => `pass-field ${field}`),
     ...(delegate ? [`delegate ${delegate.directory}`] : []),
+    ...limitsOf(timeouts),
   ];
   return { ...resource, backend: url, networks, settings };
+}
+
+/** Time limits as words, like `answer-timeout 75 s`. */
+function limitsOf(timeouts: NonNullable<ResourceView['backend']['timeouts']>): string[] {
+  return Object.entries(timeouts).map(([name, ms]) => `${name.replace('Ms', '-timeout')} ${formatDuration(ms)}`);
 }
 
 /** `sallyport resource add|set|show|test` */
@@ -66,6 +79,9 @@ export function addResourceCommands(resource: Command): void {
         'xForwarded',
         'passFields',
         'delegate',
+        'connectTimeout',
+        'answerTimeout',
+        'idleTimeout',
       ]),
     )
     .action(setResource);
@@ -94,7 +110,10 @@ function addSettings(command: Command): Command {
     .option('--x-forwarded', 'tell the backend by X-Forwarded-For, -Host and -Proto, too')
     .option('--pass-field <names...>', 'fields of devices that pass although backends take them from a proxy in front')
     .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
-    .option('--delegate-audience <audience>', 'for whom that token is');
+    .option('--delegate-audience <audience>', 'for whom that token is')
+    .option('--connect-timeout <time>', 'until a connection to the backend stands: 5s unless you say otherwise')
+    .option('--answer-timeout <time>', 'until an answer begins once the request is out: 60s; like 75s, 5m, 500ms')
+    .option('--idle-timeout <time>', 'for how long nothing may move: answers 5m, content 1m, WebSockets and TCP 2h');
 }
 
 function pathOf(name: string): string {
@@ -125,8 +144,20 @@ function backendOf(name: string, options: ResourceOptions): Record<string, unkno
     ...given('xForwarded', options.xForwarded),
     ...given('passFields', options.passField),
     ...given('delegate', delegate && { directory: delegate, audience: delegateAudience ?? name }),
-    ...Object.fromEntries((options.unset ?? []).map((setting) => [setting, null])),
+    ...given('timeouts', timeoutsOf(options)),
+    ...Object.fromEntries((options.unset ?? []).filter((name) => !(name in TIME_LIMITS)).map((name) => [name, null])),
   };
+}
+
+/** Time limits that are set, or taken away; undefined when none is named. */
+function timeoutsOf(options: ResourceOptions): Record<string, number | null> | undefined {
+  const named: Record<string, number | null> = {};
+  for (const [option, limit] of Object.entries(TIME_LIMITS)) {
+    const time = options[option as keyof typeof TIME_LIMITS];
+    if (options.unset?.includes(option)) named[limit] = null;
+    if (time !== undefined) named[limit] = parseDuration(time);
+  }
+  return Object.keys(named).length > 0 ? named : undefined;
 }
 
 function headOf({ authority, title, backend }: ResourceOptions): Record<string, unknown> {
@@ -164,7 +195,10 @@ function sayDoubts(view: ResourceView): void {
 
 function settingsOf({ name, title, kind, authority, backend }: ResourceView): [string, string][] {
   const all = { name, title, kind, authority, ...backend };
-  return Object.entries(all).map(([setting, value]) => [setting, setting === 'ca' ? 'a PEM' : wordsOf(value)]);
+  return Object.entries(all).map(([setting, value]) => {
+    if (setting === 'ca') return [setting, 'a PEM'];
+    return [setting, setting === 'timeouts' ? limitsOf(backend.timeouts ?? {}).join(', ') : wordsOf(value)];
+  });
 }
 
 function wordsOf(value: unknown): string {

@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net';
 import type { Field } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
-import { BackendError } from './errors.ts';
+import { BackendError, tooLate } from './errors.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 import type { Share } from './tenant.ts';
+import { limitWords, TIME_LIMITS, type TimeLimits } from './time-limits.ts';
 
 /** A request as it goes to a backend; everything in it was checked. */
 export interface BackendRequest {
@@ -45,16 +46,14 @@ export interface ConnectionOwner {
   handlerFailed(error: unknown): void;
 }
 
-const HEADERS_TIMEOUT_MS = 60_000;
-/** A body may pause this long: server-sent events and long polls are quiet for a while. */
-const BODY_IDLE_MS = 300_000;
 const KEEP_ALIVE_MS = 20_000;
 /** A connection that is signed in is kept longer: whoever signed in would have to do it again. */
 const SIGNED_IN_MS = 110_000;
 /** The next message of a login comes from a program, at once. */
 const LOGIN_MS = 10_000;
-/** Sweeps (seconds) after which an upload that does not move ends; and any exchange whose device does not move, when others wait. */
-const STILL_SWEEPS = 60;
+/** How often connections are looked at, ms. */
+export const SWEEP_MS = 1_000;
+/** After so many sweeps an exchange whose device does not move ends, when others wait for its connection. */
 const PRESSED_SWEEPS = 10;
 /** A backend's own keep-alive time is kept to with this to spare, ms. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
@@ -65,6 +64,7 @@ const MAX_HOLD_FACTOR = 5;
 export class BackendConnection implements ResponseSink {
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
+  readonly #limits: TimeLimits;
   readonly #parser = new ResponseParser(this);
   /** The channel that it is signed in for, or about to be; nobody else's requests go over it. */
   share: Share | undefined;
@@ -80,12 +80,15 @@ export class BackendConnection implements ResponseSink {
   /** Something came from or went to the backend since the last sweep, and for how many sweeps nothing did. */
   #moved = false;
   #still = 0;
+  /** Bytes that the backend had not taken at the last sweep. */
+  #waited = 0;
   /** When the next sweep ends what is going on, ms of the monotonic clock. */
   #deadline = 0;
 
-  constructor(socket: Socket, owner: ConnectionOwner) {
+  constructor(socket: Socket, owner: ConnectionOwner, limits: TimeLimits = TIME_LIMITS) {
     this.#socket = socket;
     this.#owner = owner;
+    this.#limits = limits;
     socket.setNoDelay(true);
     const guard = guardWith((error) => this.#defect(error));
     socket.on(
@@ -132,7 +135,7 @@ export class BackendConnection implements ResponseSink {
     this.#requestDone = request.content === 'none';
     this.#moved = true;
     this.#still = 0;
-    this.#deadline = performance.now() + HEADERS_TIMEOUT_MS;
+    this.#deadline = performance.now() + this.#limits.answerMs;
     this.#parser.expect(request.method);
     // Head and first content in one packet.
     if (!this.#requestDone) this.#socket.cork();
@@ -160,7 +163,7 @@ export class BackendConnection implements ResponseSink {
   finish(): void {
     if (this.#requestDone) return;
     this.#requestDone = true;
-    this.#deadline = performance.now() + (this.#parser.inHead ? HEADERS_TIMEOUT_MS : BODY_IDLE_MS);
+    this.#deadline = performance.now() + this.#patienceMs;
     if (this.#chunked) this.#socket.write('0\r\n\r\n', 'latin1');
   }
 
@@ -190,31 +193,56 @@ export class BackendConnection implements ResponseSink {
   /** Ends what has waited for too long; sooner what waits for a device while others wait for the connection. */
   sweep(now: number, pressed: boolean): void {
     if (this.#sink && this.#stillTooLong(pressed)) return;
-    // While content is under way its movement counts, not the time until an answer comes.
-    if (now < this.#deadline || (this.#sink && !this.#requestDone)) return;
-    if (this.#sink) return this.#fail(new BackendError('ERR_BACKEND_TIMEOUT', 'the backend does not answer'));
+    // While content is under way its movement counts, and only behind it the time until an answer comes.
+    if (this.#sink && this.#uploads) this.#deadline = now + this.#patienceMs;
+    if (now < this.#deadline) return;
+    if (this.#sink) return this.#fail(this.#tooLate());
     // Nobody may get it any more between this and the event of its end.
     this.retire();
   }
 
+  /** True while content is on its way to the backend. */
+  get #uploads(): boolean {
+    return !this.#requestDone || this.#socket.writableLength > 0;
+  }
+
+  /** How long the next bytes of the backend may take, ms. */
+  get #patienceMs(): number {
+    return this.#parser.inHead ? this.#limits.answerMs : this.#limits.idleMs;
+  }
+
+  #tooLate(): BackendError {
+    const { answerMs, idleMs } = this.#limits;
+    if (this.#paused)
+      return tooLate('ERR_BACKEND_STALLED', limitWords('nothing of the answer was taken for', idleMs, 'idle'));
+    const words = this.#parser.inHead
+      ? limitWords('no answer within', answerMs, 'answer')
+      : limitWords('nothing more of the answer came for', idleMs, 'idle');
+    return tooLate('ERR_BACKEND_TIMEOUT', words);
+  }
+
   /** True when the exchange was ended, because nothing has moved for too long where the device or the backend should move it. */
   #stillTooLong(pressed: boolean): boolean {
-    const uploads = !this.#requestDone;
+    const uploads = this.#uploads;
+    const { writableLength } = this.#socket;
+    this.#moved ||= writableLength !== this.#waited;
+    this.#waited = writableLength;
     this.#still = this.#moved || !(uploads || this.#paused) ? 0 : this.#still + 1;
     this.#moved = false;
-    if (this.#still < (pressed ? PRESSED_SWEEPS : STILL_SWEEPS) || (this.#paused && !uploads && !pressed)) return false;
-    const backend = uploads && this.#socket.writableLength > 0;
+    const sweeps = pressed ? PRESSED_SWEEPS : Math.ceil(this.#limits.contentIdleMs / SWEEP_MS);
+    if (this.#still < sweeps || (this.#paused && !uploads && !pressed)) return false;
+    const stillMs = pressed ? PRESSED_SWEEPS * SWEEP_MS : this.#limits.contentIdleMs;
+    const backend = uploads && writableLength > 0;
+    const what = backend ? 'the content was not taken for' : 'no content moved for';
     const code = backend ? 'ERR_BACKEND_TIMEOUT' : 'ERR_BACKEND_STALLED';
-    this.#fail(
-      new BackendError(code, backend ? 'the backend takes no content' : 'the device does not move its content'),
-    );
+    this.#fail(tooLate(code, limitWords(what, stillMs, 'idle')));
     return true;
   }
 
   /** Bytes of the backend; the view is not kept. */
   read(bytes: Buffer): void {
     this.#moved = true;
-    this.#deadline = performance.now() + (this.#parser.inHead ? HEADERS_TIMEOUT_MS : BODY_IDLE_MS);
+    this.#deadline = performance.now() + this.#patienceMs;
     try {
       this.#parser.push(bytes);
       // Only now: bytes behind the response would otherwise be read as the answer to the next request.
@@ -229,7 +257,7 @@ export class BackendConnection implements ResponseSink {
 
   head(status: number, fields: readonly Field[], length: number | undefined): void {
     // What follows is content, which may pause for longer than a head.
-    this.#deadline += BODY_IDLE_MS - HEADERS_TIMEOUT_MS;
+    this.#deadline += this.#limits.idleMs - this.#limits.answerMs;
     this.#sink?.head(status, fields, length);
   }
 

@@ -3,9 +3,7 @@ import { connect as connectTls } from 'node:tls';
 import type { Backend } from '@sallyport/security-api';
 import { hostOf, mayReach, pinnedLookup } from './address.ts';
 import { BackendError, unreachable } from './errors.ts';
-
-/** How long connecting, and waiting for a connection, may take, ms. */
-export const CONNECT_TIMEOUT_MS = 5_000;
+import { limitWords, timeLimitsOf } from './time-limits.ts';
 
 /** What hears of a connection that is being made: one of the two, once. */
 export interface Dialling {
@@ -29,7 +27,8 @@ export function dial(backend: Backend, tell: Dialling, options: DialOptions = {}
   checkLiteral(backend);
   const tls = backend.url.startsWith('https:');
   const socket = tls ? dialTls(backend) : dialTcp(backend, options);
-  const timer = setTimeout(() => socket.destroy(unreachable('time', 'connecting took too long')), CONNECT_TIMEOUT_MS);
+  const { connectMs } = timeLimitsOf(backend);
+  const timer = setTimeout(() => socket.destroy(noConnection(connectMs)), connectMs);
   const failed = (cause: Error): void => {
     settle();
     socket.on('error', () => undefined);
@@ -47,6 +46,11 @@ export function dial(backend: Backend, tell: Dialling, options: DialOptions = {}
     tell.connected(socket);
   });
   return socket;
+}
+
+function noConnection(connectMs: number): BackendError {
+  const words = limitWords('it takes no connection within', connectMs, 'connect');
+  return new BackendError('ERR_BACKEND_UNREACHABLE', words, { reason: 'time', words });
 }
 
 /** Sockets look names up, but take an address as it is: those are checked here. */

@@ -22,16 +22,25 @@ const REASONS: Readonly<Record<BackendErrorCode, BackendReason | undefined>> = {
   ERR_BACKEND_ABORTED: undefined,
 };
 
+/** More of an error. `words` are for devices: never a name or an address of the intranet. */
+export interface BackendErrorOptions extends ErrorOptions {
+  readonly reason?: BackendReason;
+  readonly words?: string;
+}
+
 /** An error of a backend or of the way to it. */
 export class BackendError extends Error {
   readonly code: BackendErrorCode;
   /** Undefined when it is not the backend's doing. */
   readonly reason: BackendReason | undefined;
+  /** What a device may be told instead of the words for the reason. */
+  readonly words: string | undefined;
 
-  constructor(code: BackendErrorCode, message: string, options: ErrorOptions & { reason?: BackendReason } = {}) {
+  constructor(code: BackendErrorCode, message: string, options: BackendErrorOptions = {}) {
     super(message, options);
     this.name = 'BackendError';
     this.code = code;
+    this.words = options.words;
     this.reason = options.reason ?? REASONS[code];
   }
 }
@@ -55,7 +64,12 @@ const WORDS: Readonly<Record<BackendReason, string>> = {
   busy: 'all its connections are taken',
 };
 
-/** What a device may be told of a failure: the reason, never a name or an address of the intranet. */
-export function wordsOf({ reason }: Pick<BackendError, 'reason'>): string | undefined {
-  return reason && WORDS[reason];
+/** A time limit was met: a device is told which. */
+export function tooLate(code: 'ERR_BACKEND_TIMEOUT' | 'ERR_BACKEND_STALLED', words: string): BackendError {
+  return new BackendError(code, words, { words });
+}
+
+/** What a device may be told of a failure: the limit or the reason, never a name or an address of the intranet. */
+export function wordsOf({ words, reason }: Pick<BackendError, 'words' | 'reason'>): string | undefined {
+  return words ?? (reason && WORDS[reason]);
 }

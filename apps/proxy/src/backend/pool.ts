@@ -1,11 +1,18 @@
 import type { Backend } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
-import { BackendConnection, type BackendRequest, type BackendSink, type ConnectionOwner } from './connection.ts';
-import { CONNECT_TIMEOUT_MS, dial } from './dial.ts';
+import {
+  BackendConnection,
+  type BackendRequest,
+  type BackendSink,
+  type ConnectionOwner,
+  SWEEP_MS,
+} from './connection.ts';
+import { dial } from './dial.ts';
 import { BackendError } from './errors.ts';
 import { FairQueue, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
 import { type BackendCall, type CallOwner, PooledCall } from './pooled-call.ts';
 import type { Share, Tenant } from './tenant.ts';
+import { type TimeLimits, timeLimitsOf } from './time-limits.ts';
 
 /** Connections to one backend at once. */
 const MAX_CONNECTIONS = 256;
@@ -15,7 +22,8 @@ const MAX_WAITING = 2_048;
 const MAX_WAITING_OF_USER = 1_024;
 /** From so many on new streams that could only end here are refused before they are read. */
 const CONGESTED = 1_024;
-const SWEEP_MS = 1_000;
+/** How long a request waits for a connection at least, ms; as long as making one may take, if that is longer. */
+const WAIT_MS = 5_000;
 /** How long a request waits for a connection that is signed in for its channel before it takes any other, ms. */
 const OWN_WAIT_MS = 1_000;
 /** What one read takes at most: with its framing it fits into one record. */
@@ -31,6 +39,7 @@ type Claim = SessionClaim<PooledCall>;
  */
 export class BackendPool implements ConnectionOwner, CallOwner {
   readonly #backend: Backend;
+  readonly #limits: TimeLimits;
   readonly #connections = new Set<BackendConnection>();
   readonly #idle: BackendConnection[] = [];
   /** Idle connections that are signed in for somebody, the longest idle first. */
@@ -51,6 +60,7 @@ export class BackendPool implements ConnectionOwner, CallOwner {
 
   constructor(backend: Backend, handlerFailed: (error: unknown) => void = () => undefined) {
     this.#backend = backend;
+    this.#limits = timeLimitsOf(backend);
     this.handlerFailed = handlerFailed;
     this.#timer = setInterval(
       guardWith(handlerFailed)(() => this.#sweep()),
@@ -244,7 +254,7 @@ export class BackendPool implements ConnectionOwner, CallOwner {
     });
     const connected = guard(() => {
       this.#connecting -= 1;
-      connection = new BackendConnection(socket, this);
+      connection = new BackendConnection(socket, this, this.#limits);
       this.#connections.add(connection);
       this.released(connection);
     });
@@ -263,8 +273,9 @@ export class BackendPool implements ConnectionOwner, CallOwner {
     const pressed = this.#queue.size > 0 && this.#connections.size >= MAX_CONNECTIONS;
     for (const connection of [...this.#connections]) connection.sweep(now, pressed);
     for (const call of [...this.#ownWaiting]) if (now - call.since > OWN_WAIT_MS) this.#loseOwnPatience(call);
+    const waitMs = Math.max(WAIT_MS, this.#limits.connectMs);
     for (const call of [...this.#queue]) {
-      if (now - call.since <= CONNECT_TIMEOUT_MS) continue;
+      if (now - call.since <= waitMs) continue;
       this.forget(call);
       call.fail(new BackendError('ERR_BACKEND_BUSY', 'no connection to the backend was free'));
     }

@@ -3,6 +3,7 @@ import { type ChannelStream, concat, decodeText, EMPTY, SIGNED_CODES, type Signe
 import { type Guard, guardWith } from '@sallyport/telemetry';
 import { dial } from '../backend/dial.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
+import { limitWords, timeLimitsOf } from '../backend/time-limits.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { Passage } from './passage.ts';
 import { Pieces } from './pieces.ts';
@@ -79,7 +80,7 @@ export class TcpExchange implements Exchange {
         return this.#end('NOT_PROCESSED');
       passage.begin();
       this.#connected = true;
-      this.#listen(socket);
+      this.#listen(socket, timeLimitsOf(backend).tunnelIdleMs);
       this.#pieces.flush();
       this.#release();
     });
@@ -91,7 +92,7 @@ export class TcpExchange implements Exchange {
     }
   }
 
-  #listen(socket: Socket): void {
+  #listen(socket: Socket, idleMs: number): void {
     const on = (event: string, handler: (...args: never[]) => void): void =>
       void socket.on(event, this.#guard(handler) as (...args: unknown[]) => void);
     on('data', (chunk: Buffer) => {
@@ -103,6 +104,8 @@ export class TcpExchange implements Exchange {
       if (!this.#over) this.#stream.finish();
     });
     on('error', () => this.#end('BACKEND_FAILED'));
+    socket.setTimeout(idleMs);
+    on('timeout', () => this.#end('BACKEND_TIMEOUT', limitWords('nothing moved for', idleMs, 'idle')));
     on('close', () => {
       this.#over = true;
       this.#stream.settle();
