@@ -18,6 +18,8 @@ import type { Subject } from './subject.ts';
 const PASSWORD = 'bench password';
 const REALM = 'main';
 const SITE = 'here';
+/** Whose sessions there are. */
+const USERS = 64;
 const CREDENTIALS = { user: 'ada', password: PASSWORD };
 const HOUR_MS = 3_600_000;
 const RATE = 1_000_000;
@@ -38,7 +40,8 @@ export class Gateway {
   readonly #sealed: RealmStore;
   readonly #proxies: AppProcess[] = [];
   #token = '';
-  #owner: { readonly userId: string; readonly installationId: string } | undefined;
+  /** The installation that the others are copies of. */
+  #sample = '';
 
   private constructor(folder: string, security: AppProcess, profileFolder: string | undefined) {
     this.#profileFolder = profileFolder;
@@ -127,7 +130,8 @@ export class Gateway {
 
   /**
    * Writes live sessions straight into the store: thousands of logins would take minutes. Each has an installation of its own,
-   * because a session that opens a channel ends the others of its installation.
+   * because a session that opens a channel ends the others of its installation; and they are of many users, as in life,
+   * because a backend's connections are shared out by user.
    */
   async sessions(count: number): Promise<LaneSession[]> {
     const sessions: LaneSession[] = Array.from({ length: count }, () => ({
@@ -135,13 +139,14 @@ export class Gateway {
       secret: randomBytes(32),
       audience: `${REALM}/${SITE}`,
     }));
+    const userIds = (await this.sql<{ id: string }>("select id from users where name like 'u%'")).map(({ id }) => id);
     for (let at = 0; at < count; at += BATCH)
       await this.#sealed.transaction(async ({ tables, now }) => {
-        const { userId, installationId } = this.#owner!;
-        const sample = (await tables.installations.find({ id: installationId }))!;
-        for (const { sid, secret } of sessions.slice(at, at + BATCH)) {
+        const sample = (await tables.installations.find({ id: this.#sample }))!;
+        for (const [i, { sid, secret }] of sessions.slice(at, at + BATCH).entries()) {
           const id = formatHex(sid);
-          await tables.installations.insert({ ...sample, id, deviceStatic: randomBytes(32) });
+          const userId = userIds[(at + i) % userIds.length]!;
+          await tables.installations.insert({ ...sample, id, userId, deviceStatic: randomBytes(32) });
           await tables.sessions.insert({
             id,
             userId,
@@ -216,6 +221,7 @@ export class Gateway {
     });
     await this.call('PUT', '/v1/policies/wiki', { groups: ['staff'], resources: ['wiki'], context: {} });
     await this.call('PUT', '/v1/users/ada', { password: PASSWORD, groups: ['staff'] });
+    for (let i = 0; i < USERS; i++) await this.call('PUT', `/v1/users/u${i}`, { groups: ['staff'] });
     await this.call('PUT', `/v1/sites/${SITE}`, { origins: [`ws://127.0.0.1:${PORTS.proxy}`] });
   }
 
@@ -241,7 +247,7 @@ export class Gateway {
     const { device, login } = await this.device();
     await login(true);
     device.close();
-    const [row] = await this.sql<{ user_id: string; id: string }>('select user_id, id from installations limit 1');
-    this.#owner = { userId: row!.user_id, installationId: row!.id };
+    const [row] = await this.sql<{ id: string }>('select id from installations limit 1');
+    this.#sample = row!.id;
   }
 }
