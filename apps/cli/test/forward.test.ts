@@ -5,9 +5,9 @@ import type { RequestHead } from '@sallyport/channel';
 import { type Device, DeviceError, type DeviceErrorCode } from '@sallyport/device';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { createForwardProxy } from '../src/device/forward.ts';
-import { forwardAccess } from '../src/device/forward-access.ts';
-import { localPeerOf, ownerIn } from '../src/device/local-user.ts';
+import { forwardAccess } from '../src/device/forward/access.ts';
+import { localPeerOf, ownerIn } from '../src/device/forward/local-user.ts';
+import { createForwardProxy } from '../src/device/forward/proxy.ts';
 
 const asked: RequestHead[] = [];
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { AppContext } from '@sallyport/channel';
 import type { Device } from '@sallyport/device';
 import { fileStorage, openDevice } from '@sallyport/device/node';
+import { CliError } from '../output.ts';
 import type { GlobalOptions } from '../program.ts';
 
 /** App context of this command as a device. What it cannot know is left out. */
@@ -29,4 +30,13 @@ export function deviceFile({ data }: GlobalOptions): string {
 /** Opens this machine's device. */
 export function openCliDevice(globals: GlobalOptions): Promise<Device> {
   return openDevice(fileStorage(deviceFile(globals)), cliContext);
+}
+
+/** Makes sure that somebody is signed in, and connects. @throws CliError that says what to do next */
+export async function signedIn(device: Device): Promise<void> {
+  if (device.state === 'new')
+    throw new CliError('this machine is not enrolled as a device', 'run: sallyport device enroll <link> --user <name>');
+  if (!device.hasSession)
+    throw new CliError('nobody is signed in on this device', 'run: sallyport device login --user <name>');
+  await device.resume();
 }

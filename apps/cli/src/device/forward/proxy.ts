@@ -2,18 +2,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Device } from '@sallyport/device';
-import { forwardAccess, type Refusal } from './forward-access.ts';
-import { type Answer, answerOf, plainAnswer } from './forward-refusal.ts';
-import {
-  absoluteTarget,
-  answeredFields,
-  forwardedFields,
-  hasContent,
-  originTarget,
-  type Target,
-} from './forward-target.ts';
-import { forwardWebSocket } from './forward-web-socket.ts';
+import { forwardAccess, type Refusal } from './access.ts';
+import { type Answer, answerOf, plainAnswer } from './refusal.ts';
+import { absoluteTarget, answeredFields, forwardedFields, hasContent, originTarget, type Target } from './target.ts';
 import { carryDown, tunnel } from './tunnel.ts';
+import { forwardWebSocket } from './web-socket.ts';
 
 /** Who may use the proxy; gives why not. */
 export type Access = (request: IncomingMessage) => Refusal | undefined;

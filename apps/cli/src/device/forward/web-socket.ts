@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Device, DeviceWebSocket } from '@sallyport/device';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type Answer, answerOf, plainAnswer } from './forward-refusal.ts';
-import type { Target } from './forward-target.ts';
+import { type Answer, answerOf, plainAnswer } from './refusal.ts';
+import type { Target } from './target.ts';
 
 const WS_MESSAGE_BYTES = 1024 * 1024;
 const sockets = new WebSocketServer({ noServer: true, maxPayload: WS_MESSAGE_BYTES, perMessageDeflate: false });
