@@ -249,6 +249,16 @@ test('a resource says whether its backend is told by X-Forwarded fields, and wha
   expect(seen[0]!.headers['x-http-method']).toBeUndefined();
 });
 
+test('an operator says which scheme users have, and no device says another', async () => {
+  const { sink } = at({ xForwarded: true, publicScheme: 'http' });
+  sink.data(Buffer.concat([head('GET'), END]));
+  await until(() => seen.length === 1);
+  expect(seen[0]!.headers).toMatchObject({
+    forwarded: 'for=192.0.2.1;host=wiki.corp;proto=http',
+    'x-forwarded-proto': 'http',
+  });
+});
+
 test('a refusal says which rule, to the device and to the log', () => {
   const { sink, words, rules } = exchange();
   sink.data(head('GET', [['cookie', 'a'.repeat(9_000)]]));

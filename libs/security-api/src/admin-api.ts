@@ -96,7 +96,7 @@ function orNull<Schema extends TSchema>(schema: Schema): TUnion<[Schema, TNull]>
   return Type.Union([schema, Type.Null()], { description: 'what it is, or null to take it away' });
 }
 
-const { url, networks, ca, readsContent, xForwarded, passFields, delegate } = Backend.properties;
+const { url, networks, ca, readsContent, xForwarded, publicScheme, passFields, delegate } = Backend.properties;
 
 const { connectMs, answerMs, idleMs } = Timeouts.properties;
 const TimeoutsChange = Type.Object(
@@ -122,6 +122,7 @@ export const ResourceChange = Type.Object(
           ca: Type.Optional(orNull(ca)),
           readsContent: Type.Optional(orNull(readsContent)),
           xForwarded: Type.Optional(orNull(xForwarded)),
+          publicScheme: Type.Optional(orNull(publicScheme)),
           passFields: Type.Optional(orNull(passFields)),
           delegate: Type.Optional(orNull(delegate)),
           timeouts: Type.Optional(orNull(TimeoutsChange)),

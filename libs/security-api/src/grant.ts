@@ -118,6 +118,8 @@ export const Backend = Type.Object(
     readsContent: Type.Optional(Type.Boolean()),
     /** It wants to be told by X-Forwarded-For, -Host and -Proto, too. */
     xForwarded: Type.Optional(Type.Boolean()),
+    /** The scheme in its users' address bars, which the backend is told and redirects are mapped to; absent: the one that each device says. */
+    publicScheme: Type.Optional(Type.Union([Type.Literal('http'), Type.Literal('https')])),
     /** Fields a device may send to it although backends take them from a proxy in front of them, lower case. */
     passFields: Type.Optional(
       Type.Array(

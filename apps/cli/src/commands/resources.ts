@@ -16,6 +16,7 @@ interface ResourceOptions {
   readonly title?: string;
   readonly readsContent?: boolean;
   readonly xForwarded?: boolean;
+  readonly publicScheme?: string;
   readonly passField?: string[];
   readonly delegate?: string;
   readonly delegateAudience?: string;
@@ -41,11 +42,22 @@ export const RESOURCE_COLUMNS: readonly string[] = [
 
 /** A resource as a row of a table; `settings` are those that are not the usual ones. */
 export function flatResource(resource: ResourceView): object {
-  const { url, networks, ca, readsContent, xForwarded, passFields = [], delegate, timeouts = {} } = resource.backend;
+  const {
+    url,
+    networks,
+    ca,
+    readsContent,
+    xForwarded,
+    publicScheme,
+    passFields = [],
+    delegate,
+    timeouts = {},
+  } = resource.backend;
   const settings = [
     ...(ca === undefined ? [] : ['ca']),
     ...(readsContent ? ['reads-content'] : []),
     ...(xForwarded ? ['x-forwarded'] : []),
+    ...(publicScheme === undefined ? [] : [`public-scheme ${publicScheme}`]),
     ...passFields.map((field) => `pass-field ${field}`),
     ...(delegate ? [`delegate ${delegate.directory}`] : []),
     ...limitsOf(timeouts),
@@ -77,6 +89,7 @@ export function addResourceCommands(resource: Command): void {
         'ca',
         'readsContent',
         'xForwarded',
+        'publicScheme',
         'passFields',
         'delegate',
         'connectTimeout',
@@ -108,6 +121,12 @@ function addSettings(command: Command): Command {
     .option('--title <text>', 'name to show')
     .option('--reads-content', 'the backend reads all content: any method may have some, connections are kept after it')
     .option('--x-forwarded', 'tell the backend by X-Forwarded-For, -Host and -Proto, too')
+    .addOption(
+      new Option(
+        '--public-scheme <scheme>',
+        'what users have in their address bars, whatever a device says: the backend is told it, redirects are mapped to it',
+      ).choices(['http', 'https']),
+    )
     .option('--pass-field <names...>', 'fields of devices that pass although backends take them from a proxy in front')
     .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
     .option('--delegate-audience <audience>', 'for whom that token is')
@@ -142,6 +161,7 @@ function backendOf(name: string, options: ResourceOptions): Record<string, unkno
     ...given('ca', options.ca === undefined ? undefined : readFileSync(userPath(options.ca), 'utf8')),
     ...given('readsContent', options.readsContent),
     ...given('xForwarded', options.xForwarded),
+    ...given('publicScheme', options.publicScheme),
     ...given('passFields', options.passField),
     ...given('delegate', delegate && { directory: delegate, audience: delegateAudience ?? name }),
     ...given('timeouts', timeoutsOf(options)),

@@ -13,11 +13,14 @@ import {
 } from '@sallyport/channel';
 import type { BackendSink } from '../backend/connection.ts';
 import { BackendError, type BackendErrorCode, wordsOf } from '../backend/errors.ts';
+import { type Facing, mappedFields, saysWhere } from './answered-fields.ts';
 
 /** Who asked, as the answer sees it. */
 export interface Asker {
   /** True once the exchange has ended for the device. */
   readonly over: boolean;
+  /** How the backend looks to who asked; made when it is asked for. */
+  readonly facing: Facing;
   mayServe(): boolean;
   /** The last look before the request goes out. False: it does not go out on this connection. */
   mayBegin(): boolean;
@@ -78,7 +81,7 @@ export class HttpAnswer implements BackendSink {
   head(status: number, fields: readonly Field[], length: number | undefined): void {
     if (this.#asker.over) return;
     try {
-      this.#held = { status, fields: checkResponse({ status, fields }) };
+      this.#held = { status, fields: this.#mapped(checkResponse({ status, fields })) };
       this.#length = length;
     } catch (error) {
       this.#asker.failed(new BackendError('ERR_BACKEND_RESPONSE', (error as Error).message));
@@ -118,6 +121,12 @@ export class HttpAnswer implements BackendSink {
     this.#asker.failed(error);
     this.#asker.refuse(CODES[error.code], wordsOf(error));
     this.#stream.settle();
+  }
+
+  /** Most answers say nothing of where the backend is. */
+  #mapped(fields: readonly Field[]): readonly Field[] {
+    for (const [name] of fields) if (saysWhere(name)) return mappedFields(fields, this.#asker.facing);
+    return fields;
   }
 
   #begin(head: ResponseHead): void {

@@ -18,6 +18,8 @@ import type { BackendRequest } from '../backend/connection.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
 import type { BackendPool } from '../backend/pool.ts';
 import type { BackendCall } from '../backend/pooled-call.ts';
+import type { Decision } from '../rights.ts';
+import type { Facing } from './answered-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { type Asker, HttpAnswer } from './http-answer.ts';
 import { Passage } from './passage.ts';
@@ -130,6 +132,20 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
 
   get over(): boolean {
     return this.#over;
+  }
+
+  get facing(): Facing {
+    const { authority, method, path, scheme } = this.#head!;
+    const { backend } = this.#passage!.resource;
+    const wanted = { kind: 'http', method: 'GET', path: '/' } as const;
+    return {
+      scheme: backend.publicScheme ?? scheme,
+      authority,
+      path: method === 'GET' || method === 'HEAD' ? path : undefined,
+      urls: [backend.url],
+      prefix: '',
+      isResource: (other) => isKnown(this.#host.decide({ ...wanted, authority: other })),
+    };
   }
 
   mayServe(): boolean {
@@ -312,4 +328,9 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#call) this.#call.abort();
     else this.#stream.settle();
   }
+}
+
+/** True when something was found, whether or not it opens now. */
+function isKnown(decision: Decision): boolean {
+  return 'resource' in decision || decision.refused !== 'RESOURCE_UNKNOWN';
 }

@@ -9,11 +9,12 @@ export function requestFields(head: RequestHead, deviceAddress: string, resource
   const { backend, assertion, delegated } = resource;
   const passed = passedFields(head.fields, backend.passFields);
   const fields = delegated === undefined ? passed : passed.filter(([name]) => name !== 'authorization');
-  fields.push(['forwarded', forwarded(deviceAddress, head)]);
+  const scheme = backend.publicScheme ?? head.scheme;
+  fields.push(['forwarded', forwarded(deviceAddress, head.authority, scheme)]);
   if (backend.xForwarded) {
     fields.push(['x-forwarded-for', deviceAddress]);
     fields.push(['x-forwarded-host', head.authority]);
-    fields.push(['x-forwarded-proto', head.scheme]);
+    fields.push(['x-forwarded-proto', scheme]);
   }
   if (assertion !== undefined) fields.push(['sallyport-assertion', assertion]);
   if (delegated !== undefined) fields.push(['authorization', `Bearer ${delegated}`]);
@@ -21,7 +22,7 @@ export function requestFields(head: RequestHead, deviceAddress: string, resource
 }
 
 /** Value of the field `forwarded` (RFC 7239): the device's address, and what it asked for by host and scheme. */
-function forwarded(address: string, { authority, scheme }: RequestHead): string {
+function forwarded(address: string, authority: string, scheme: string): string {
   const from = address.includes(':') ? `"[${address}]"` : address;
   const host = authority.includes(':') ? `"${authority}"` : authority;
   return `for=${from};host=${host};proto=${scheme}`;
