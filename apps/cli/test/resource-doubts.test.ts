@@ -21,6 +21,9 @@ test.each([
   ['https://127.0.0.1:1', [], undefined, ['--network', '--ca']],
   ['https://www.example.com', [], undefined, []],
   ['http://93.184.216.34', [], undefined, []],
+  ['http://198.18.0.1', [], undefined, ['--network 198.18.0.1/32']],
+  ['http://[::ffff:10.1.2.3]', ['10.0.0.0/8'], undefined, ['--network ::ffff:a01:203/128']],
+  ['tcp://[2002:a00:1::]:22', [], undefined, ['--network 2002:a00:1::/128']],
 ])('%s with networks %j and CA %s', (url, networks, ca, words) => {
   const doubts = doubtsOf(resource(url, networks, ca));
   expect(doubts).toHaveLength(words.length);

@@ -14,6 +14,10 @@ test.each([
   ['::1', [], false],
   ['::1', ['::1/128'], true],
   ['::ffff:127.0.0.1', [], false],
+  ['::ffff:127.0.0.1', ['127.0.0.0/8'], false],
+  ['::ffff:10.1.2.3', ['10.0.0.0/8', '::1/128'], false],
+  ['::ffff:10.1.2.3', ['::ffff:10.0.0.0/104'], true],
+  ['10.1.2.3', ['::ffff:10.0.0.0/104'], false],
   ['64:ff9b::7f00:1', [], false],
   ['2002:7f00:1::', [], false],
   ['fe80::1', [], false],
@@ -27,6 +31,10 @@ test('a name is resolved, and only addresses in named networks count', async () 
   await expect(resolveBackend('localhost', [])).rejects.toMatchObject({ code: 'ERR_BACKEND_ADDRESS' });
   const found = await resolveBackend('localhost', ['127.0.0.0/8', '::1/128']);
   expect(found.length).toBeGreaterThan(0);
+});
+
+test('a network of a resource that is not one lets nobody through', () => {
+  expect(() => mayReach('10.1.2.3', ['10.0.0.0/33'])).toThrow(TypeError);
 });
 
 const addressOf = (host: string): string => new URL(`http://${host}/`).hostname.replace(/^\[|\]$/g, '');

@@ -176,7 +176,8 @@ function checkPassField(name: string): void {
 function checkNetwork(network: string): void {
   const [address = '', bits = '', ...rest] = network.split('/');
   const host = address.includes(':') ? `[${address}]` : address;
-  const v4 = /^\d{1,3}(\.\d{1,3}){3}$/.test(address);
+  // No zeros in front: some read them as octal.
+  const v4 = /^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/.test(address);
   const fits = /^\d{1,3}$/.test(bits) && Number(bits) <= (v4 ? 32 : 128) && rest.length === 0;
   if (!fits || (!v4 && !address.includes(':')) || !URL.canParse(`http://${host}/`)) {
     throw new AccessError('ERR_ACCESS_INVALID', 'a network is written as address/bits, for instance 10.0.0.0/8');

@@ -1,5 +1,5 @@
-import { BlockList, isIP } from 'node:net';
 import { parseAddress } from './address.ts';
+import { networksOf } from './networks.ts';
 import type { Setting } from './settings.ts';
 
 /** Addresses and networks. */
@@ -19,26 +19,22 @@ export function addressSet(about: string): Setting<AddressSet> {
   };
 }
 
-/** A set of addresses and networks. @throws TypeError for what is neither */
+/**
+ * A set of addresses and networks, for limits and lists of whom somebody knows: an IPv4-mapped address is the IPv4 one.
+ * @throws TypeError for what is neither
+ */
 export function addressSetOf(entries: readonly string[]): AddressSet {
-  // One list per family: a list that holds both takes IPv4 addresses for IPv4-mapped IPv6 ones.
-  const lists = { 4: new BlockList(), 6: new BlockList() } as const;
-  for (const entry of entries) {
-    const [network = '', bits] = entry.split('/');
-    const address = parseAddress(network);
-    const family = isIP(address ?? '');
-    const prefix = bits === undefined ? (family === 4 ? 32 : 128) : Number(bits);
-    const fits = /^\d{1,3}$/.test(bits ?? '0') && prefix <= (family === 4 ? 32 : 128);
-    if (!address || (family !== 4 && family !== 6) || !fits)
-      throw new TypeError(`expected addresses or networks like 192.0.2.0/24, not "${entry}"`);
-    lists[family].addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');
-  }
+  const networks = networksOf(
+    entries.map((entry) => {
+      const [address = '', ...bits] = entry.split('/');
+      return [parseAddress(address) ?? address, ...bits].join('/');
+    }),
+  );
   return {
     size: entries.length,
     has(text) {
       const address = parseAddress(text);
-      if (address === undefined) return false;
-      return isIP(address) === 4 ? lists[4].check(address, 'ipv4') : lists[6].check(address, 'ipv6');
+      return address !== undefined && networks.has(address);
     },
   };
 }

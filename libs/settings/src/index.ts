@@ -1,5 +1,6 @@
 export { addressKey, isLoopback, type ListenAddress, parseAddress, parseHostPort } from './address.ts';
 export { type AddressSet, addressSet, addressSetOf } from './address-set.ts';
+export { isPublicAddress, type Networks, networksOf } from './networks.ts';
 export { replacePrivateFile } from './private-file.ts';
 export { Secret } from './secret.ts';
 export {
