@@ -20,11 +20,24 @@ const BEAT_MS = 1_000;
 const RECONNECT_MS = 100;
 /** After a node of another database: asking it again soon changes nothing, ms. */
 const FOREIGN_RECONNECT_MS = 1_000;
-const HANDSHAKE_TIMEOUT_MS = 1_000;
+/** A node that is only busy may take this long to take a connection, ms; nothing is gained by asking it anew sooner. */
+const MAX_HANDSHAKE_MS = 5_000;
+const MIN_HANDSHAKE_MS = 1_000;
+/** While a lease runs that many nodes that do not take the connection can be tried. */
+const TRIES_IN_A_LEASE = 4;
 /** A connection on which a beat stays unanswered this long is given up, ms: sooner when there is another node to try. */
 const ANSWER_TIMEOUT_MS = 900;
 const LONE_ANSWER_TIMEOUT_MS = 3_000;
 const CHECK_MS = 100;
+
+/**
+ * How long a node may take to take the connection, ms: where there is another one, so short that it is still reached while
+ * the lease runs. `leaseMs` is that of the last answer, undefined before the first.
+ */
+export function handshakePatienceMs({ leaseMs, nodes }: { leaseMs: number | undefined; nodes: number }): number {
+  if (leaseMs === undefined || nodes < 2) return MAX_HANDSHAKE_MS;
+  return Math.min(MAX_HANDSHAKE_MS, Math.max(MIN_HANDSHAKE_MS, Math.floor(leaseMs / TRIES_IN_A_LEASE)));
+}
 
 /** What the control connection tells its Proxy. */
 export interface ControlListener extends FollowerListener {
@@ -47,6 +60,7 @@ export class ControlConnection {
   #identity: ProxyIdentity;
   #socket: WebSocket | undefined;
   #url = '';
+  #leaseMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -108,7 +122,7 @@ export class ControlConnection {
       ca,
       cert: certificate,
       key,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: handshakePatienceMs({ leaseMs: this.#leaseMs, nodes: this.#nodes.count }),
       perMessageDeflate: false,
       maxPayload: 4_194_304,
     });
@@ -201,6 +215,7 @@ export class ControlConnection {
     if (!message) return this.#socket?.terminate();
     if (message.type === 'lease') {
       this.#nodes.answered(this.#url);
+      this.#leaseMs = message.leaseMs;
       if (message.nodes) this.#nodes.learn(message.nodes);
     }
     if (this.#follower.receive(message)) this.#beat();

@@ -1,6 +1,6 @@
 export { type Authorised, type Relayed, SecurityClient } from './client.ts';
 export { processClocks } from './clocks.ts';
-export { ControlConnection, type ControlListener } from './control.ts';
+export { ControlConnection, type ControlListener, handshakePatienceMs } from './control.ts';
 export { SecurityClientError, type SecurityClientErrorCode } from './errors.ts';
 export {
   certificateEndsAt,
