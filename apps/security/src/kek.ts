@@ -8,7 +8,10 @@ import { replacePrivateFile } from '@sallyport/settings';
 interface KekFile {
   readonly current: number;
   readonly keys: Readonly<Record<string, string>>;
-  /** True once all rows of the realm carry a MAC: from then on a row without one is forged. */
+  /**
+   * True once this node has seen that all rows of the realm carry a MAC: it never seals rows again, even if somebody has taken
+   * all MACs away. Where it is absent, the rows say so themselves.
+   */
   readonly sealed?: boolean;
 }
 

@@ -105,7 +105,8 @@ async function openRealmKeyring(config: Config, store: RealmStore, log: Log): Pr
   const missing = await checkKeks(store, keyring);
   if (missing.length > 0) log.warn({ missing }, 'the realm knows key-encryption keys that kek.json here lacks');
   if (!sealed) {
-    log.info({ rows: await sealRealm(store, keyring) }, 'rows of an earlier version are sealed');
+    const rows = await sealRealm(store, keyring);
+    if (rows > 0) log.info({ rows }, 'rows of an earlier version are sealed');
     noteSealed(kekFile);
   }
   if (!process.argv.includes('--rotate-kek')) return keyring;

@@ -252,6 +252,7 @@ export {
   type OperatorRow,
   type OperatorTokenRow,
   type PolicyRow,
+  type ProxyRow,
   type RealmRow,
   type ResourceRow,
   type RevocationRow,

@@ -36,16 +36,28 @@ export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: F
 }
 
 /**
- * Seals the rows that have no MAC yet: those of a version that did not seal. Give it the bare store, and call it once in
- * the life of a realm; gives how many rows there were.
+ * Seals the rows of a realm of a version that did not seal, all or none of them; gives how many there were. The rows
+ * themselves say whether that was done before, so that all nodes of a farm say the same whatever their key files note: where
+ * one row carries a MAC, one without it is forged, and stays so. Give it the bare store.
  */
 export async function sealRealm(store: RealmStore, keyring: Keyring): Promise<number> {
-  let count = 0;
+  return store.transaction(async (transaction) => {
+    // Two nodes that start together do it one after the other.
+    await transaction.tables.realms.find({ id: 'realm' }, 'update');
+    if (await isSealed(transaction)) return 0;
+    let count = 0;
+    for (const name of SEALED_TABLES)
+      count += await sealAll(tableOf(transaction, name), new Seal(store.realm, name, keyring));
+    return count;
+  });
+}
+
+async function isSealed(transaction: Transaction): Promise<boolean> {
   for (const name of SEALED_TABLES) {
-    const seal = new Seal(store.realm, name, keyring);
-    count += await store.transaction((transaction) => sealUnsealed(tableOf(transaction, name), seal));
+    const table = tableOf(transaction, name);
+    if ((await table.count()) !== (await table.count({ where: { rowMac: null } }))) return true;
   }
-  return count;
+  return false;
 }
 
 /** Seals every row anew by the current key; for the turn of the key-encryption key. Give it the sealed store. */
@@ -59,8 +71,8 @@ export async function resealRows(transaction: Transaction): Promise<void> {
   }
 }
 
-async function sealUnsealed(table: Table<AnyRow>, seal: Seal): Promise<number> {
-  const rows = await table.list({ where: { rowMac: null } }, 'update');
+async function sealAll(table: Table<AnyRow>, seal: Seal): Promise<number> {
+  const rows = await table.list({}, 'update');
   const changes = rows.map((row) => ({ key: seal.keyOf(row), change: { rowMac: seal.of(row) } }));
   for (const part of partsOf(changes)) await table.updateEach(part);
   return rows.length;
@@ -193,16 +205,35 @@ async function resealedEach(
   { locked, resealed }: Resealing,
 ): Promise<RowChange<AnyRow>[]> {
   const columns = Object.keys(changes[0]!.key);
-  const [column] = columns;
-  if (columns.length !== 1 || !column) {
-    const each: RowChange<AnyRow>[] = [];
-    for (const { key, change } of changes)
-      each.push(...(await locked({ where: key })).map((row) => resealed(row, change)));
-    return each;
+  const byKey = new Map(changes.map(({ key, change }) => [textOfKey(key, columns), change]));
+  const each: RowChange<AnyRow>[] = [];
+  for (const selection of selectionsOf(changes, columns))
+    for (const row of await locked(selection)) {
+      const change = byKey.get(textOfKey(row, columns));
+      if (change) each.push(resealed(row, change));
+    }
+  return each;
+}
+
+function textOfKey(row: AnyRow, columns: readonly string[]): string {
+  return JSON.stringify(columns.map((column) => plain(row[column])));
+}
+
+/** As few selections as name all the keys: one for each value of what they share, by the column in which they differ most. */
+function selectionsOf(changes: readonly RowChange<AnyRow>[], columns: readonly string[]): Selection<AnyRow>[] {
+  const distinct = (column: string): number => new Set(changes.map(({ key }) => key[column])).size;
+  const texts = columns.filter((column) => typeof changes[0]!.key[column] === 'string');
+  const [column] = texts.sort((a, b) => distinct(b) - distinct(a));
+  if (column === undefined) return changes.map(({ key }) => ({ where: key }));
+  const shared = new Map<string, { where: AnyRow; values: Set<string> }>();
+  const others = columns.filter((other) => other !== column);
+  for (const { key } of changes) {
+    const text = textOfKey(key, others);
+    const one = shared.get(text) ?? { where: pick(key, others), values: new Set<string>() };
+    one.values.add(key[column] as string);
+    shared.set(text, one);
   }
-  const byKey = new Map(changes.map(({ key, change }) => [key[column], change]));
-  const rows = await locked({ among: [column, [...byKey.keys()] as string[]] });
-  return rows.map((row) => resealed(row, byKey.get(row[column])!));
+  return [...shared.values()].map(({ where, values }) => ({ where, among: [column, [...values]] }));
 }
 
 /** The row as the rules know it. */

@@ -9,6 +9,7 @@ import {
   ensureRealm,
   type ForgedRow,
   findCodeHolder,
+  type Keyring,
   MemoryStore,
   type PasswordHasher,
   type RealmStore,
@@ -39,10 +40,13 @@ export async function scene(
   return { access: await realmOn(used.in(realm)), clock, store: used };
 }
 
+const crypto = nodeCrypto();
+/** The key-encryption key of every realm here. */
+export const KEYRING: Keyring = createKeyring(crypto, new Map([[1, new Uint8Array(32).fill(1)]]), 1);
+
 /** A new realm on any store. */
 export async function realmOn(store: RealmStore): Promise<AccessContext> {
-  const crypto = nodeCrypto();
-  const keyring = createKeyring(crypto, new Map([[1, new Uint8Array(32).fill(1)]]), 1);
+  const keyring = KEYRING;
   const access = { store: sealedStore(store, keyring, noForgery), crypto, keyring, passwords };
   await ensureRealm(access);
   return access;

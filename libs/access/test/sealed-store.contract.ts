@@ -1,7 +1,7 @@
 import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test } from 'vitest';
 import { createKeyring, type ForgedRow, type Keyring, type RealmStore, sealedStore, sealRealm } from '../src/index.ts';
-import { SEALED_TABLES, type SessionRow, TABLES } from '../src/tables.ts';
+import { type Rows, SEALED_TABLES, type SessionRow, TABLES } from '../src/tables.ts';
 import { type StoreOf, session as sessionOf, storeContract, user } from './store.contract.ts';
 
 const crypto = nodeCrypto();
@@ -112,6 +112,54 @@ export function sealedStoreContract(storeOf: StoreOf, name: string): void {
     expect(await sealed.transaction(({ tables }) => tables.users.find({ id: 'u1' }))).toEqual(ada);
   });
 
+  test(`${name}: in a realm that was sealed once no row is sealed that has no MAC, whichever node is asked`, async () => {
+    const { bare, sealed, forged } = fresh();
+    await adaAndSession(sealed);
+    await bare.transaction(({ tables }) => tables.users.insert({ ...ada, id: 'u2', name: 'eve' }));
+    await bare.transaction(({ tables }) => tables.members.insert({ groupName: 'g', userId: 'u2', source: '' }));
+    expect(await sealRealm(bare, keyring)).toBe(0);
+    await expect(sealed.transaction(({ tables }) => tables.users.find({ name: 'eve' }))).rejects.toMatchObject({
+      code: 'ERR_ACCESS_FORGED',
+    });
+    await expect(sealed.transaction(({ tables }) => tables.members.list())).rejects.toMatchObject({
+      code: 'ERR_ACCESS_FORGED',
+    });
+    expect(forged).toHaveLength(2);
+  });
+
+  test(`${name}: rows of several keys are changed each in its own way, by few statements`, async () => {
+    const { bare } = fresh();
+    let lists = 0;
+    const counting: RealmStore = {
+      realm: bare.realm,
+      transaction: (work) =>
+        bare.transaction((transaction) => {
+          const { identities } = transaction.tables;
+          const list: typeof identities.list = (...of) => {
+            lists += 1;
+            return identities.list(...of);
+          };
+          return work({ now: transaction.now, tables: { ...transaction.tables, identities: { ...identities, list } } });
+        }),
+    };
+    const sealed = sealedStore(counting, keyring, failOn);
+    const ids = Array.from({ length: 40 }, (_, i) => [`d${i % 2}`, `s${i >> 1}`] as const);
+    await sealed.transaction(({ tables }) => tables.identities.insertEach(ids.map((id) => identityOf(...id))));
+    const changed = [...ids.slice(3), ['d0', 'nobody'], ['d7', 's1']].map(([directory, subject]) => ({
+      key: { directory: directory!, subject: subject! },
+      change: { login: `${directory}-${subject}` },
+    }));
+    await sealed.transaction(({ tables }) => tables.identities.updateEach(changed));
+    expect(lists).toBe(3);
+    const rows = await sealed.transaction(({ tables }) => tables.identities.list());
+    expect(rows).toHaveLength(40);
+    const untouched = new Set(ids.slice(0, 3).map((id) => id.join('-')));
+    for (const { directory, subject, login } of rows) {
+      const name = `${directory}-${subject}`;
+      expect(login).toBe(untouched.has(name) ? 'x' : name);
+    }
+  });
+
   test(`${name}: a seal is of one realm and one key`, async () => {
     const { bare, sealed } = fresh();
     await adaAndSession(sealed);
@@ -129,6 +177,13 @@ export function sealedStoreContract(storeOf: StoreOf, name: string): void {
     for (const table of ['operators', 'users', 'sessions', 'installations', 'factors', 'members', 'keys'] as const)
       expect(SEALED_TABLES).toContain(table);
   });
+}
+
+function identityOf(directory: string, subject: string): Rows['identities'] {
+  return {
+    ...{ directory, subject, externalId: '', userId: '', login: 'x', active: true, expiresAt: 9, dn: '' },
+    ...{ onlyName: null, version: '', attributes: {}, createdAt: 1, changedAt: 1 },
+  };
 }
 
 function failOn({ table, key }: ForgedRow): void {
