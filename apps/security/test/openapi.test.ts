@@ -7,7 +7,9 @@ interface Operation {
   readonly operationId?: string;
   readonly summary?: string;
   readonly tags?: readonly string[];
-  readonly responses: Readonly<Record<string, unknown>>;
+  readonly security?: readonly object[];
+  readonly parameters?: readonly { readonly in: string; readonly name: string; readonly required?: boolean }[];
+  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, unknown>> }>>;
 }
 
 const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
@@ -21,7 +23,12 @@ async function document() {
   );
   const answer = await service.inject({ url: '/openapi.json', headers: { authorization: `Bearer ${token}` } });
   expect(answer.statusCode).toBe(200);
-  return { service, text: answer.body, api: answer.json() as { paths: Record<string, Record<string, Operation>> } };
+  return {
+    service,
+    token,
+    text: answer.body,
+    api: answer.json() as { paths: Record<string, Record<string, Operation>> },
+  };
 }
 
 test('the admin API describes itself in valid OpenAPI', async () => {
@@ -47,22 +54,92 @@ test('every operation has a unique id, a summary, a tag and an error answer, and
   for (const [, name] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) expect(schemas).toHaveProperty([name!]);
 });
 
-test('nothing is answered without a credential, before a body is read', async () => {
-  const { service, api } = await document();
-  for (const [path, methods] of Object.entries(api.paths)) {
-    for (const method of Object.keys(methods)) {
-      // The ways to get a credential.
-      if (['/v1/operators/login', '/v1/operators/oidc', '/v1/operators/providers/{name}'].includes(path)) continue;
-      const url = path.replace(/\{\w+\}/g, 'some-name');
-      const answer = await service.inject({
-        method: method.toUpperCase() as 'GET',
-        url,
-        payload: '{"broken',
-        headers: { 'content-type': 'application/json' },
-      });
-      expect(answer.statusCode, `${method} ${path}`).toBe(401);
+/** Every operation as the document has it, with a URL that fits its path. */
+async function operations() {
+  const { service, token, api } = await document();
+  const listed = Object.entries(api.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      name: `${method} ${path}`,
+      method: method.toUpperCase() as 'GET',
+      url: path.replace(/\{\w+\}/g, 'some-name'),
+      operation,
+      fields: new Map((operation.parameters ?? []).filter((one) => one.in === 'header').map((one) => [one.name, one])),
+      isOpen: operation.security?.length === 0,
+    })),
+  );
+  return { service, authorization: `Bearer ${token}`, listed };
+}
+
+/** What the document says of an answer with a status: its own, or that of its class. */
+function declaredFor({ responses }: Operation, status: number) {
+  return responses[status] ?? responses[`${Math.floor(status / 100)}XX`];
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+test('whoever has no credential gets 401 as the document says, before a body is read, and an answer only where it is open', async () => {
+  const { service, listed } = await operations();
+  expect(listed.filter(({ isOpen }) => isOpen).map(({ operation }) => operation.operationId)).toEqual([
+    'operators.login',
+    'operators.provider',
+    'operators.oidc',
+  ]);
+  for (const { name, method, url, operation, isOpen } of listed) {
+    const answer = await service.inject({ method, url, payload: '{"broken', headers: JSON_TYPE });
+    expect(answer.statusCode === 401, name).toBe(!isOpen);
+    expect('401' in operation.responses, name).toBe(!isOpen);
+    if (isOpen) continue;
+    expect(answer.headers['content-type'], name).toMatch(/^application\/problem\+json(;|$)/);
+    expect(answer.headers['www-authenticate'], name).toBe('Bearer');
+    expect(answer.json(), name).toMatchObject({ status: 401, code: 'ERR_SECURITY_OPERATOR' });
+  }
+});
+
+test('a reason is asked for where the document says so and nowhere else, and so is an id of the client', async () => {
+  const { service, authorization, listed } = await operations();
+  for (const { name, method, url, fields } of listed) {
+    const headers = { authorization, ...(method === 'GET' ? {} : JSON_TYPE) };
+    const payload = method === 'GET' ? {} : { payload: '{}' };
+    const without = await service.inject({ method, url, headers, ...payload });
+    expect(without.body.includes('ERR_SECURITY_REASON'), name).toBe(fields.has('sallyport-reason'));
+    expect(fields.get('sallyport-reason')?.required ?? false, name).toBe(fields.has('sallyport-reason'));
+    if (fields.has('sallyport-reason')) expect(without.statusCode, name).toBe(400);
+    const withBadId = { ...headers, 'sallyport-reason': 'unit test', 'sallyport-request': 'a b' };
+    const refused = await service.inject({ method, url, headers: withBadId, ...payload });
+    expect(refused.body.includes('ERR_SECURITY_REQUEST'), name).toBe(fields.has('sallyport-request'));
+  }
+  // Whatever is changed has one, but what is exchanged or has its reason in the body.
+  const unsaid = listed.filter(({ method, fields }) => method !== 'GET' && !fields.has('sallyport-reason'));
+  expect(unsaid.map(({ operation }) => operation.operationId).sort()).toEqual([
+    'operators.login',
+    'operators.oidc',
+    'operators.renew',
+    'resources.test',
+    'revocations.put',
+  ]);
+  const repeatable = listed.filter(({ fields }) => fields.has('sallyport-request'));
+  expect(repeatable.map(({ operation }) => operation.operationId).sort()).toEqual(['users.disable', 'users.remove']);
+});
+
+test('every answer has the status and the media type that the document gives it', async () => {
+  const { service, authorization, listed } = await operations();
+  for (const { name, method, url, operation } of listed) {
+    for (const payload of method === 'GET' ? [undefined] : ['{}', '{"broken', '[]', undefined]) {
+      const headers = { authorization, 'sallyport-reason': 'unit test', ...(payload === undefined ? {} : JSON_TYPE) };
+      const answer = await service.inject({ method, url, headers, ...(payload === undefined ? {} : { payload }) });
+      const declared = declaredFor(operation, answer.statusCode);
+      const types = Object.keys(declared?.content ?? {});
+      const [type] = String(answer.headers['content-type']).split(';');
+      expect(types, `${name} ${answer.statusCode} ${answer.body}`).toContain(type);
     }
   }
+});
+
+test('what load balancers ask needs no credential, the document needs one', async () => {
+  const { service } = await document();
+  for (const url of ['/healthz', '/readyz']) expect((await service.inject({ url })).statusCode, url).toBe(200);
+  for (const url of ['/openapi.json', '/metrics', '/v1/other'])
+    expect((await service.inject({ url })).statusCode, url).toBeGreaterThanOrEqual(401);
 });
 
 test('whatever has a form says in words which one, and refusals use these words', async () => {

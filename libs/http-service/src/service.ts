@@ -72,9 +72,16 @@ export function createService(options: ServiceOptions, errors: ErrorTable = {}):
   return service;
 }
 
-/** Adds `/healthz` and `/readyz`. */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answered without a credential, whatever else of the service needs one. */
+    open?: boolean;
+  }
+}
+
+/** Adds `/healthz` and `/readyz`, which load balancers ask without a credential. */
 export function addHealthRoutes(service: FastifyInstance, options: Pick<ServiceOptions, 'ready'>): void {
-  const hidden = { schema: { hide: true } as object };
+  const hidden = { schema: { hide: true } as object, config: { open: true } };
   service.get('/healthz', hidden, async () => ({ status: 'ok' }));
   // 404 rather than 503: load balancers then drain instead of cutting what is open.
   service.get('/readyz', hidden, async (_request, reply) =>

@@ -310,6 +310,8 @@ export const ProxyView = Type.Object(
   {
     name: Type.String(),
     site: Type.String(),
+    joinedAt: Time,
+    revokedAt: OptionalTime,
     applied: Type.Integer(),
     leaseUntil: Time,
     live: Type.Boolean(),

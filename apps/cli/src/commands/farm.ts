@@ -1,6 +1,7 @@
 import type {
   HandshakeKeysView,
   JoinTokenView,
+  NodeView,
   ProxyRevocationView,
   ProxyView,
   RealmSettings,
@@ -52,10 +53,10 @@ function addProxyCommands(program: Command): void {
     .description('all Proxies with their leases')
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
-      const { proxies } = await withAdmin(globals, (admin) =>
-        admin.call<{ proxies: ProxyView[] }>('GET', '/v1/status'),
+      const proxies = await withAdmin(globals, (admin) =>
+        allPages<ProxyView>(admin, '/v1/proxies', ({ name }) => name),
       );
-      printRows(proxies, PROXY_COLUMNS, globals.json);
+      printRows(proxies, [...PROXY_COLUMNS, 'revokedAt'], globals.json);
     });
 }
 
@@ -105,7 +106,7 @@ function addNodeCommands(program: Command): void {
     .description('all Security nodes, as the one that answers sees them')
     .action(async (_options, command: Command) => {
       const globals = globalsOf(command);
-      const { nodes } = await withAdmin(globals, (admin) => admin.call<StatusView>('GET', '/v1/status'));
+      const nodes = await withAdmin(globals, (admin) => allPages<NodeView>(admin, '/v1/nodes', ({ id }) => id));
       printRows(nodes, NODE_COLUMNS, globals.json);
     });
   node

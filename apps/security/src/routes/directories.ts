@@ -39,7 +39,7 @@ import { directoryView } from '../directories/view.ts';
 import { whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { totpUri } from '../sign-in/second-factor.ts';
-import { actorOf, Done, NameParam, operation } from './operation.ts';
+import { actorOf, changing, Done, NameParam, operation } from './operation.ts';
 import { CursorQuery, pageOf, SubjectQuery } from './paging.ts';
 import { whenChanged } from './revoking.ts';
 
@@ -91,7 +91,7 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
   );
   service.put<{ Params: NameParam; Body: DirectoryInput }>(
     '/v1/directories/:name',
-    operation('directories.put', 'Create or change a directory', DirectoryView, {
+    changing('directories.put', 'Create or change a directory', DirectoryView, {
       params: NameParam,
       body: DirectoryInput,
     }),
@@ -108,7 +108,7 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
   );
   service.delete<{ Params: NameParam }>(
     '/v1/directories/:name',
-    operation('directories.remove', 'Remove a directory to which no user belongs any more', Done, {
+    changing('directories.remove', 'Remove a directory to which no user belongs any more', Done, {
       params: NameParam,
     }),
     async (request) => {
@@ -138,7 +138,7 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access, connectors, syncs } = context;
   service.post<{ Params: NameParam }>(
     '/v1/directories/:name/test',
-    operation('directories.test', 'Try everything that a directory relies on', Type.Array(FindingView), {
+    changing('directories.test', 'Try everything that a directory relies on', Type.Array(FindingView), {
       params: NameParam,
     }),
     async (request) => {
@@ -154,7 +154,7 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
   );
   service.post<{ Params: NameParam; Body: SyncInput }>(
     '/v1/directories/:name/sync',
-    operation('directories.sync', 'Start a sync now; the directory tells how it goes', Done, {
+    changing('directories.sync', 'Start a sync now; the directory tells how it goes', Done, {
       params: NameParam,
       body: SyncInput,
     }),
@@ -171,7 +171,7 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
   );
   service.post<{ Params: NameParam; Body: DirectoryTokenInput }>(
     '/v1/directories/:name/tokens',
-    operation('directories.token', 'Issue a bearer token for a SCIM client', DirectoryTokenView, {
+    changing('directories.token', 'Issue a bearer token for a SCIM client', DirectoryTokenView, {
       params: NameParam,
       body: DirectoryTokenInput,
     }),
@@ -220,7 +220,7 @@ function addDirectoryGroups(service: FastifyInstance, context: RealmContext): vo
   );
   service.put<{ Params: NameParam; Body: GroupMapInput }>(
     '/v1/directories/:name/groups',
-    operation('directories.map', 'Let a group of a directory stand for a group of the realm', Done, {
+    changing('directories.map', 'Let a group of a directory stand for a group of the realm', Done, {
       params: NameParam,
       body: GroupMapInput,
     }),
@@ -237,7 +237,7 @@ function addMigrationRoute(service: FastifyInstance, context: RealmContext): voi
   const { access } = context;
   service.post<{ Body: MigrationInput }>(
     '/v1/migrations',
-    operation('directories.migrate', 'Move users to another directory, or say what that would do', MigrationView, {
+    changing('directories.migrate', 'Move users to another directory, or say what that would do', MigrationView, {
       body: MigrationInput,
     }),
     async (request) => {
@@ -264,7 +264,7 @@ function addRightsRoutes(service: FastifyInstance, context: RealmContext): void 
   );
   service.post<{ Params: NameParam; Querystring: FactorQuery }>(
     '/v1/users/:name/second-factor',
-    operation('factors.issue', 'Give a user a new second factor; it is shown once, sessions end', FactorView, {
+    changing('factors.issue', 'Give a user a new second factor; it is shown once, sessions end', FactorView, {
       params: NameParam,
       querystring: FactorQuery,
     }),
@@ -278,7 +278,7 @@ function addRightsRoutes(service: FastifyInstance, context: RealmContext): void 
   );
   service.delete<{ Params: NameParam; Querystring: FactorQuery }>(
     '/v1/users/:name/second-factor',
-    operation('factors.remove', "Take a user's second factor away; sessions end", Done, {
+    changing('factors.remove', "Take a user's second factor away; sessions end", Done, {
       params: NameParam,
       querystring: FactorQuery,
     }),

@@ -5,7 +5,7 @@ import { CodeInput, CodeView, InstallationView } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { RealmContext } from '../realm-context.ts';
-import { actorOf, operation } from './operation.ts';
+import { actorOf, changing, operation } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
 
 /** Activation codes and installations. */
@@ -13,7 +13,7 @@ export function addEnrolmentRoutes(service: FastifyInstance, context: RealmConte
   const { access } = context;
   service.post<{ Body: CodeInput }>(
     '/v1/codes',
-    operation('codes.issue', 'Issue an activation code with its link', CodeView, { body: CodeInput }),
+    changing('codes.issue', 'Issue an activation code with its link', CodeView, { body: CodeInput }),
     async (request) => {
       const { user, ttlMs } = request.body;
       const issued = await issueCode(access, user, ttlMs, actorOf(request));

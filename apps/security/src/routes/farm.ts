@@ -14,7 +14,9 @@ import {
   HandshakeKeysView,
   JoinTokenInput,
   JoinTokenView,
+  NodeView,
   ProxyRevocationView,
+  ProxyView,
   RealmSettings,
   RealmSettingsPatch,
   SiteInput,
@@ -26,10 +28,10 @@ import Type from 'typebox';
 import { waitingNode } from '../in-force.ts';
 import { newHandshakeKey } from '../keys.ts';
 import type { AdminRoutes } from './admin.ts';
-import { actorOf, Done, NameParam, NodeParam, operation } from './operation.ts';
-import { CursorQuery, pageOf } from './paging.ts';
+import { actorOf, changing, Done, NameParam, NodeParam, operation } from './operation.ts';
+import { CursorQuery, pageOf, SubjectQuery } from './paging.ts';
 import { forceView, WAIT_LIMIT, whenChanged } from './revoking.ts';
-import { statusOf } from './status.ts';
+import { listedNodes, listedProxies, statusOf } from './status.ts';
 
 /** Sites, Proxies, nodes, settings and the status. */
 export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): void {
@@ -49,7 +51,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
   });
   service.put<{ Params: NameParam; Body: SiteInput }>(
     '/v1/sites/:name',
-    operation('sites.put', 'Create or replace a site', SiteView, { params: NameParam, body: SiteInput }),
+    changing('sites.put', 'Create or replace a site', SiteView, { params: NameParam, body: SiteInput }),
     async (request) => {
       const { origins, resources = [] } = request.body;
       const site = { name: request.params.name, origins, resources };
@@ -58,9 +60,26 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
       return site;
     },
   );
+  const proxies = operation(
+    'proxies.list',
+    'Proxies by name with their leases, a page of them',
+    Type.Array(ProxyView),
+    {
+      querystring: CursorQuery,
+    },
+  );
+  service.get<{ Querystring: CursorQuery }>('/v1/proxies', proxies, async ({ query }) =>
+    listedProxies(context, pageOf(query)),
+  );
+  const nodes = operation('nodes.list', 'Security nodes by id, as this one sees them, a page', Type.Array(NodeView), {
+    querystring: SubjectQuery,
+  });
+  service.get<{ Querystring: SubjectQuery }>('/v1/nodes', nodes, async ({ query }) =>
+    listedNodes(context, pageOf(query)),
+  );
   service.post<{ Body: JoinTokenInput }>(
     '/v1/join-tokens',
-    operation('proxies.invite', 'Issue a join token for a new Proxy', JoinTokenView, { body: JoinTokenInput }),
+    changing('proxies.invite', 'Issue a join token for a new Proxy', JoinTokenView, { body: JoinTokenInput }),
     async (request) => {
       const issued = await issueJoinToken(access, request.body, actorOf(request));
       const content = JSON.stringify({
@@ -73,7 +92,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
   );
   service.post<{ Params: NameParam }>(
     '/v1/proxies/:name/revoke',
-    operation(
+    changing(
       'proxies.revoke',
       "Take a Proxy's right to serve; answers when none of its processes has a lease any more",
       ProxyRevocationView,
@@ -94,7 +113,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
   );
   service.patch<{ Body: RealmSettingsPatch }>(
     '/v1/realm',
-    operation('realm.change', 'Change settings of the realm', RealmSettings, { body: RealmSettingsPatch }),
+    changing('realm.change', 'Change settings of the realm', RealmSettings, { body: RealmSettingsPatch }),
     async (request) => {
       const settings = await changeSettings(access, request.body as Partial<RealmSettings>, actorOf(request));
       await whenChanged(context);
@@ -103,7 +122,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
   );
   service.post(
     '/v1/handshake-keys/replace',
-    operation(
+    changing(
       'realm.rekey',
       'Take all handshake keys out of use but a new one: for keys that may be in wrong hands',
       HandshakeKeysView,
@@ -120,7 +139,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
   );
   service.delete<{ Params: NodeParam }>(
     '/v1/nodes/:id',
-    operation('nodes.remove', 'Forget a Security node that will not come back', Done, { params: NodeParam }),
+    changing('nodes.remove', 'Forget a Security node that will not come back', Done, { params: NodeParam }),
     async (request) => ({ done: await removeNode(access, request.params.id, actorOf(request)) }),
   );
 }

@@ -28,7 +28,7 @@ import Type, { type Static } from 'typebox';
 import { OpenProviders } from '../directories/open-providers.ts';
 import { providerEntries } from '../directories/providers.ts';
 import type { RealmContext } from '../realm-context.ts';
-import { actorOf, NameParam, operation } from './operation.ts';
+import { actorOf, changing, NameParam, operation } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
 
 /** Whether those whom the operator invited end, too. */
@@ -40,6 +40,7 @@ export function addOperatorRoutes(service: FastifyInstance, context: RealmContex
   service.post<{ Body: OperatorLogin }>(
     '/v1/operators/login',
     operation('operators.login', 'Exchange a one-time token for a credential', OperatorCredential, {
+      open: true,
       body: OperatorLogin,
     }),
     async ({ body, ip }) => {
@@ -61,14 +62,14 @@ export function addOperatorRoutes(service: FastifyInstance, context: RealmContex
   );
   service.post<{ Params: NameParam }>(
     '/v1/operators/:name/invite',
-    operation('operators.invite', 'Issue a one-time token for another operator', OperatorCredential, {
+    changing('operators.invite', 'Issue a one-time token for another operator', OperatorCredential, {
       params: NameParam,
     }),
     async (request) => inviteOperator(access, request.params.name, request.operator, actorOf(request)),
   );
   service.post<{ Params: NameParam; Querystring: Static<typeof EndQuery> }>(
     '/v1/operators/:name/end',
-    operation('operators.end', 'End an operator for good, and with them those they invited', OperatorEnded, {
+    changing('operators.end', 'End an operator for good, and with them those they invited', OperatorEnded, {
       params: NameParam,
       querystring: EndQuery,
     }),
@@ -111,7 +112,10 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
   const providers = new OpenProviders(context);
   service.get<{ Params: NameParam }>(
     '/v1/operators/providers/:name',
-    operation('operators.provider', 'Where operators sign in at a provider', OperatorProvider, { params: NameParam }),
+    operation('operators.provider', 'Where operators sign in at a provider', OperatorProvider, {
+      open: true,
+      params: NameParam,
+    }),
     async ({ params }) => {
       const row = await operatorProvider(providers, params.name);
       // What the provider published last: nobody without a credential makes this node ask it.
@@ -125,6 +129,7 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
   service.post<{ Body: OperatorOidcLogin }>(
     '/v1/operators/oidc',
     operation('operators.oidc', 'Exchange a code of a provider for a credential', OperatorCredential, {
+      open: true,
       body: OperatorOidcLogin,
     }),
     async ({ body, ip }) => {

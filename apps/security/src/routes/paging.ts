@@ -17,7 +17,7 @@ export const CursorQuery = Type.Object(
 );
 export type CursorQuery = Static<typeof CursorQuery>;
 
-/** The same for lists whose rows are known by what a directory calls them. */
+/** The same for lists whose rows are known by what a directory, or a host, is called. */
 export const SubjectQuery = Type.Object(
   {
     after: Type.Optional(
@@ -35,7 +35,13 @@ export type SubjectQuery = Static<typeof SubjectQuery>;
 /** Rows of a page, unless asked otherwise. */
 const DEFAULT_LIMIT = 1_000;
 
+/** Which page of a list is asked for. */
+export interface ListPage {
+  readonly after: string;
+  readonly limit: number;
+}
+
 /** The page that a query asks for. */
-export function pageOf({ after, limit }: CursorQuery): { readonly after: string; readonly limit: number } {
+export function pageOf({ after, limit }: CursorQuery): ListPage {
   return { after: after ?? '', limit: Number(limit ?? DEFAULT_LIMIT) };
 }

@@ -21,7 +21,7 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { waitingNode, whenInForce } from '../in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
-import { actorOf, Done, IdParam, NameParam, operation, requestIdOf } from './operation.ts';
+import { actorOf, changing, Done, IdParam, NameParam, operation, requestIdOf } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
 import { revocationView, WAIT_LIMIT, whenChanged } from './revoking.ts';
 
@@ -48,7 +48,7 @@ function addBindingRoutes(service: FastifyInstance, { access }: RealmContext): v
   );
   service.post<{ Params: IdParam }>(
     '/v1/bindings/:id/confirm',
-    operation('bindings.confirm', "Say that an account is its user's", Done, { params: IdParam }),
+    changing('bindings.confirm', "Say that an account is its user's", Done, { params: IdParam }),
     async (request) => {
       await confirmBinding(access, request.params.id, actorOf(request));
       return { done: true };
@@ -56,7 +56,7 @@ function addBindingRoutes(service: FastifyInstance, { access }: RealmContext): v
   );
   service.post<{ Params: IdParam }>(
     '/v1/bindings/:id/refuse',
-    operation('bindings.refuse', "Say that an account is not its user's", Done, { params: IdParam }),
+    changing('bindings.refuse', "Say that an account is not its user's", Done, { params: IdParam }),
     async (request) => {
       await refuseBinding(access, request.params.id, actorOf(request));
       return { done: true };
@@ -86,7 +86,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
   );
   service.put<{ Params: NameParam; Body: UserInput }>(
     '/v1/users/:name',
-    operation('users.put', 'Create or change a user', User, { params: NameParam, body: UserInput }),
+    changing('users.put', 'Create or change a user', User, { params: NameParam, body: UserInput }),
     async (request) => {
       const { account, directory } = request.body;
       if (account !== undefined && directory === undefined)
@@ -98,7 +98,10 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
   );
   service.post<{ Params: NameParam }>(
     '/v1/users/:name/disable',
-    operation('users.disable', 'Disable a user and end everything of theirs', RevocationView, { params: NameParam }),
+    changing('users.disable', 'Disable a user and end everything of theirs', RevocationView, {
+      repeatable: true,
+      params: NameParam,
+    }),
     async (request) => {
       const by = actorOf(request);
       const requestId = requestIdOf(request) ?? randomId(access.crypto);
@@ -109,7 +112,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
   );
   service.post<{ Params: NameParam }>(
     '/v1/users/:name/enable',
-    operation('users.enable', 'Let a disabled user in again; nothing of before revives', Done, { params: NameParam }),
+    changing('users.enable', 'Let a disabled user in again; nothing of before revives', Done, { params: NameParam }),
     async (request) => {
       await enableUser(access, request.params.name, actorOf(request));
       return { done: true };
@@ -117,7 +120,8 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
   );
   service.delete<{ Params: NameParam }>(
     '/v1/users/:name',
-    operation('users.remove', 'Remove a user with everything of theirs; the name is free again', RevocationView, {
+    changing('users.remove', 'Remove a user with everything of theirs; the name is free again', RevocationView, {
+      repeatable: true,
       params: NameParam,
     }),
     async (request) => {
@@ -131,7 +135,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
   );
   service.post<{ Params: NameParam; Body: UserRename }>(
     '/v1/users/:name/rename',
-    operation('users.rename', 'Give a user another name', User, { params: NameParam, body: UserRename }),
+    changing('users.rename', 'Give a user another name', User, { params: NameParam, body: UserRename }),
     async (request) => {
       const { name } = request.body;
       const user = await renameUser(access, request.params.name, name, actorOf(request));
@@ -151,7 +155,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
   );
   service.put<{ Params: NameParam }>(
     '/v1/groups/:name',
-    operation('groups.put', 'Create a group', Done, { params: NameParam }),
+    changing('groups.put', 'Create a group', Done, { params: NameParam }),
     async (request) => {
       await putGroup(access, request.params.name, actorOf(request));
       return { done: true };

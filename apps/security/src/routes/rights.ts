@@ -22,7 +22,7 @@ import {
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RealmContext } from '../realm-context.ts';
-import { actorOf, Done, NameParam, operation } from './operation.ts';
+import { actorOf, changing, Done, NameParam, operation } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
 import { whenChanged } from './revoking.ts';
 
@@ -60,7 +60,8 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
   });
   service.put<{ Params: NameParam; Body: ResourceInput }>(
     '/v1/resources/:name',
-    operation('resources.put', 'Create or replace a resource', ResourceView, {
+    changing('resources.put', 'Create or replace a resource', ResourceView, {
+      onlyNew: true,
       params: NameParam,
       body: ResourceInput,
     }),
@@ -79,7 +80,7 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
   );
   service.patch<{ Params: NameParam; Body: ResourceChange }>(
     '/v1/resources/:name',
-    operation('resources.change', 'Change what is named of a resource; null takes a setting away', ResourceView, {
+    changing('resources.change', 'Change what is named of a resource; null takes a setting away', ResourceView, {
       params: NameParam,
       body: ResourceChange,
     }),
@@ -109,7 +110,11 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
   });
   service.put<{ Params: NameParam; Body: PolicyInput }>(
     '/v1/policies/:name',
-    operation('policies.put', 'Create or replace a policy', PolicyView, { params: NameParam, body: PolicyInput }),
+    changing('policies.put', 'Create or replace a policy', PolicyView, {
+      onlyNew: true,
+      params: NameParam,
+      body: PolicyInput,
+    }),
     async (request) => {
       const row = await putPolicy(access, request.params.name, request.body, actorOf(request), putOptions(request));
       await whenChanged(context);
@@ -118,7 +123,7 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
   );
   service.patch<{ Params: NameParam; Body: PolicyChange }>(
     '/v1/policies/:name',
-    operation('policies.change', 'Change what is named of a policy', PolicyView, {
+    changing('policies.change', 'Change what is named of a policy', PolicyView, {
       params: NameParam,
       body: PolicyChange,
     }),
@@ -131,7 +136,7 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
   for (const table of ['resources', 'policies'] as const) {
     service.delete<{ Params: NameParam }>(
       `/v1/${table}/:name`,
-      operation(`${table}.remove`, `Remove one of the ${table}`, Done, { params: NameParam }),
+      changing(`${table}.remove`, `Remove one of the ${table}`, Done, { params: NameParam }),
       async (request) => {
         const done = await removeRight(access, table, request.params.name, actorOf(request));
         await whenChanged(context);

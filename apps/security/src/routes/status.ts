@@ -1,17 +1,20 @@
 import {
+  getRealm,
   type LeaseRow,
   leaseHolderOf,
   listDirectories,
   listProxies,
   NODE_SILENCE_MS,
   type NodeRow,
+  type ProxyRow,
   type RealmRow,
 } from '@sallyport/access';
-import type { DatabaseView, JournalView, LogView, NodeView, StatusView } from '@sallyport/security-api';
+import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
 import type { DatabaseProbe } from '../database-probe.ts';
 import { directoryWords } from '../directories/view.ts';
 import type { RealmContext } from '../realm-context.ts';
 import type { SharedState } from '../shared-state.ts';
+import type { ListPage } from './paging.ts';
 
 /** What the status is computed from. */
 export interface StatusParts {
@@ -40,28 +43,9 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const { head } = realm;
   const servers = await database.servers();
   const views = nodes.map((row) => nodeView(context, row));
-  const proxyViews = (await listProxies(access)).map(({ name, site, revokedAt }) => {
-    // Each of its processes has a row; the newest one speaks for it, what may still serve counts for all.
-    const own = leases.filter((row) => leaseHolderOf(row).name === name).sort((a, b) => b.expiresAt - a.expiresAt);
-    const live = own.filter((row) => isLive(context, row, now));
-    return {
-      name,
-      site,
-      applied: Math.min(...(live.length > 0 ? live : own).map(({ applied }) => applied), head),
-      leaseUntil: own[0]?.expiresAt ?? 0,
-      live: live.length > 0,
-      channels: live.reduce((sum, { channels }) => sum + channels, 0),
-      node: own[0]?.node ?? '',
-      instances: live.map((row) => ({
-        instance: leaseHolderOf(row).instance,
-        applied: row.applied,
-        leaseUntil: row.expiresAt,
-        channels: row.channels,
-        node: row.node,
-      })),
-      revoked: revokedAt !== null,
-    };
-  });
+  const seen = { context, leases, now, head };
+  const proxyRows = await listProxies(access);
+  const proxyViews = proxyRows.map((row) => proxyView(row, seen));
   const counted = await countRows(context, head);
   const log = logView(context, realm, leases);
   const degraded = [
@@ -72,7 +56,9 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWord(id, silentMs)),
     ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWord),
     ...databaseWords(servers),
-    ...proxyViews.filter(({ live, revoked }) => !live && !revoked).map(({ name }) => `Proxy ${name} has no live lease`),
+    ...proxyViews
+      .filter(({ live, revokedAt }) => !live && revokedAt === null)
+      .map(({ name }) => `Proxy ${name} has no live lease`),
     ...directoryWords(await listDirectories(access)),
     ...(counted.audit.intact ? [] : ['the audit log was changed']),
   ];
@@ -89,8 +75,59 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     startedAt: nodes.find(({ id }) => id === node.id)?.startedAt ?? 0,
     ...counted,
     log,
-    proxies: proxyViews.map(({ revoked: _, ...view }) => view),
+    proxies: proxyViews,
   };
+}
+
+/** What is known of leases at a moment of the store's clock. */
+interface SeenLeases {
+  readonly context: RealmContext;
+  readonly leases: readonly LeaseRow[];
+  readonly now: number;
+  readonly head: number;
+}
+
+/** A Proxy: each of its processes has a row; the newest one speaks for it, what may still serve counts for all. */
+function proxyView({ name, site, joinedAt, revokedAt }: ProxyRow, seen: SeenLeases): ProxyView {
+  const { context, leases, now, head } = seen;
+  const own = leases.filter((row) => leaseHolderOf(row).name === name).sort((a, b) => b.expiresAt - a.expiresAt);
+  const live = own.filter((row) => isLive(context, row, now));
+  return {
+    name,
+    site,
+    joinedAt,
+    revokedAt,
+    applied: Math.min(...(live.length > 0 ? live : own).map(({ applied }) => applied), head),
+    leaseUntil: own[0]?.expiresAt ?? 0,
+    live: live.length > 0,
+    channels: live.reduce((sum, { channels }) => sum + channels, 0),
+    node: own[0]?.node ?? '',
+    instances: live.map((row) => ({
+      instance: leaseHolderOf(row).instance,
+      applied: row.applied,
+      leaseUntil: row.expiresAt,
+      channels: row.channels,
+      node: row.node,
+    })),
+  };
+}
+
+/** A page of Proxies by name, those that were revoked, too. */
+export function listedProxies(context: RealmContext, { after, limit }: ListPage): Promise<ProxyView[]> {
+  return context.access.store.transaction(async (transaction) => {
+    const { proxies, leases: leaseRows } = transaction.tables;
+    const rows = await proxies.list({ above: ['name', after], limit });
+    const { head } = await getRealm(transaction);
+    const seen = { context, leases: await leaseRows.list(), now: transaction.now(), head };
+    return rows.map((row) => proxyView(row, seen));
+  });
+}
+
+/** A page of Security nodes by id, as this one sees them. */
+export async function listedNodes(context: RealmContext, { after, limit }: ListPage): Promise<NodeView[]> {
+  const page = { above: ['id', after], limit } as const;
+  const rows = await context.access.store.transaction(({ tables }) => tables.nodes.list(page));
+  return rows.map((row) => nodeView(context, row));
 }
 
 /** The journal as this node has last seen it. */
