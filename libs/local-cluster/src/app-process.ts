@@ -7,7 +7,7 @@ import { commandOn, type Host } from './host.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 const START_TIMEOUT_MS = 120_000;
-/** Characters of the log that are kept in memory. */
+/** Characters of the log that are kept in memory at least. */
 const KEPT_LOG = 4_000_000;
 
 /** How a server of ours is started. */
@@ -105,7 +105,9 @@ function keepLog(child: ChildProcess, file: string | undefined): { text: string 
   for (const stream of [child.stdout!, child.stderr!]) {
     stream.on('data', (data) => {
       copy?.write(data);
-      log.text = (log.text + String(data)).slice(-KEPT_LOG);
+      log.text += String(data);
+      // Now and then: each cut copies all of it.
+      if (log.text.length > 2 * KEPT_LOG) log.text = log.text.slice(-KEPT_LOG);
     });
   }
   return log;

@@ -110,7 +110,7 @@ export async function askForward(
     if (status === 200 && name === forward.user && text === body) right += 1;
     // 503: come again, as the others are told, too.
     else if (status !== 503) wrong.push(`through device forward: ${status}, as ${name}: ${text.slice(0, 80)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return { right, wrong };
 }

@@ -9,7 +9,7 @@ const LATER: ReadonlySet<string> = new Set([
   'NOT_PROCESSED',
   'BUSY',
 ]);
-const PAUSE_MS = 20;
+const PAUSE_MS = 50;
 const ANSWER_MS = 60_000;
 
 /** What one honest device saw. */

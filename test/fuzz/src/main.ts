@@ -20,11 +20,13 @@ else {
   process.stdout.write(`seed ${seed}\n`);
   const startedAt = performance.now();
   const progress = (done: number): void => void process.stderr.write(`\r${done} of ${rounds} rounds`);
-  const { problems, channels, honest } = await fuzz({ rounds, seed, progress });
+  const { problems, channels, reached, honest } = await fuzz({ rounds, seed, progress });
   const sum = (of: (seen: (typeof honest)[number]) => number): number => honest.reduce((all, one) => all + of(one), 0);
   process.stdout.write(`
 rounds                                 ${rounds}
 channels that attackers opened         ${channels}
+their WebSockets that were accepted    ${reached.webSockets}
+messages of backends over these        ${reached.messages}
 right answers to honest devices        ${sum(({ right }) => right)}
 honest devices were told to come again ${sum(({ later }) => later)}
 slowest right answer                   ${Math.round(Math.max(...honest.map(({ slowestMs }) => slowestMs)))} ms

@@ -29,7 +29,9 @@ export class Random {
   }
 
   bytes(length: number): Buffer {
-    return Buffer.from(Uint8Array.from({ length }, () => this.below(256)));
+    const bytes = Buffer.allocUnsafe(length);
+    for (let i = 0; i < length; i++) bytes[i] = this.below(256);
+    return bytes;
   }
 
   /** A length that is most often small and sometimes at an edge. */

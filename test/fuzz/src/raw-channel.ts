@@ -1,98 +1,124 @@
 import {
-  concat,
+  DEFAULT_LIMITS,
   DeviceOpening,
+  decodeFrames,
+  decodeUint,
   ENDPOINT_PATH,
-  encodeChunkPrefix,
-  encodeContext,
-  encodeMessageEnd,
-  encodeRequestHead,
   encodeText,
   encodeUint,
-  encodeWsMessage,
+  FLAG_FIN,
+  FRAME_HEAD_BYTES,
   FRAME_TYPES,
+  type Frame,
   keyOf,
+  MAX_RECORD_BYTES,
   MESSAGE_TYPES,
-  prefix8,
   RecordLayer,
   type SessionSecret,
   SUBPROTOCOL,
   writeFrame,
 } from '@sallyport/channel';
-import { nodeCrypto } from '@sallyport/channel/node';
+import { serverCrypto } from '@sallyport/channel/sodium';
 import type { DeviceRecord } from '@sallyport/device';
 import { WebSocket } from 'ws';
+import { context, opening, rightClose, streamBytes, talk, webSocketOpening } from './contents.ts';
 import { CONTEXT } from './gateway.ts';
 import type { Random } from './random.ts';
+import { RawSocket, type Reached } from './raw-socket.ts';
 
-const crypto = nodeCrypto();
-const MAX_FRAMES_BYTES = 65_519;
-const MAX_BACKLOG_BYTES = 2_000_000;
+const crypto = serverCrypto();
+/** From so many bytes on that the socket has not taken, a throw waits for it. */
+const BACKLOG_BYTES = 65_536;
 const OPEN_TIMEOUT_MS = 20_000;
+/** Below the 64 that a Proxy allows, so that what is opened gets further than to its refusal. */
+const MAX_OPEN = 40;
+/** WebSockets that are opened as they should be, and talked on. */
+const WEB_SOCKETS = 2;
+/** Received bytes after which a channel or stream gets new credit. */
+const CREDIT_STEP_BYTES = 65_536;
+const MANY_FRAMES = 500;
 
-interface Thrown {
-  readonly type: number;
-  readonly flags: number;
-  readonly stream: number;
-  readonly data: Uint8Array;
+/** A stream until both sides have ended it. */
+interface Stream {
+  readonly id: number;
+  readonly socket: RawSocket | undefined;
+  credit: number;
+  received: number;
+  finished: boolean;
+  answered: boolean;
 }
 
-/** A channel of a signed-in device that sends whatever it likes. */
+/** How a channel is opened, and by whom. */
+export interface RawChannelOptions {
+  readonly user: string;
+  readonly chanNo: number;
+  /** Most channels keep to the rules of frames, so that what streams carry gets far. */
+  readonly wild: boolean;
+  readonly reached: Reached;
+}
+
+/** A channel of a signed-in device that sends whatever it likes, and reads what it gets. */
 export class RawChannel {
   readonly #socket: WebSocket;
   readonly #records: RecordLayer;
-  /** Most channels keep to the rules of frames, so that what streams carry gets far. */
-  readonly #wild: boolean;
+  readonly #options: RawChannelOptions;
+  /** In the order of their last change. */
+  readonly #open = new Map<number, Stream>();
+  readonly #toCredit: Frame[] = [];
   #nextStream = 1;
-  /** Streams whose end was not sent. */
-  readonly #open: number[] = [];
+  #credit = DEFAULT_LIMITS.channelWindowBytes;
+  #received = 0;
   closed = false;
 
-  private constructor(socket: WebSocket, records: RecordLayer, wild: boolean) {
+  private constructor(socket: WebSocket, records: RecordLayer, options: RawChannelOptions) {
     this.#socket = socket;
-    this.#wild = wild;
     this.#records = records;
+    this.#options = options;
+    socket.on('message', (record) => this.#read(record as Buffer));
     socket.on('close', () => {
       this.closed = true;
     });
   }
 
   /** Undefined when the Proxy lets nobody in at this moment. */
-  static async open(
-    origin: string,
-    record: DeviceRecord,
-    { chanNo, wild }: { readonly chanNo: number; readonly wild: boolean },
-  ): Promise<RawChannel | undefined> {
+  static async open(origin: string, record: DeviceRecord, options: RawChannelOptions): Promise<RawChannel | undefined> {
     const socket = new WebSocket(`${origin}${ENDPOINT_PATH}`, SUBPROTOCOL, { perMessageDeflate: false });
     socket.on('error', () => undefined);
     const { session } = record;
     const hello = {
       suite: 1,
       sid: session!.sid,
-      chanNo,
+      chanNo: options.chanNo,
       nonce: crypto.randomBytes(16),
       audience: encodeText('main/here'),
     } as const;
     const secret = keyOf<SessionSecret>(session!.secret);
-    const opening = new DeviceOpening({ crypto, secret, hello, context: CONTEXT });
-    const answer = await new Promise<Buffer | undefined>((resolve) => {
+    const device = new DeviceOpening({ crypto, secret, hello, context: CONTEXT });
+    return new Promise((resolve) => {
       const timer = setTimeout(() => socket.terminate(), OPEN_TIMEOUT_MS);
-      socket.once('open', () => socket.send(opening.writeHello()));
-      socket.once('message', (data) => resolve(data as Buffer));
-      socket.once('close', () => resolve(undefined));
-      socket.once('message', () => clearTimeout(timer));
+      socket.once('open', () => socket.send(device.writeHello()));
+      socket.once('close', () => {
+        clearTimeout(timer);
+        resolve(undefined);
+      });
+      // In the turn of WELCOME: the next record may come right behind it.
+      socket.once('message', (data) => {
+        clearTimeout(timer);
+        const answer = data as Buffer;
+        if (answer[0] !== MESSAGE_TYPES.WELCOME) return socket.terminate();
+        resolve(new RawChannel(socket, new RecordLayer(device.readWelcome(answer).transport), options));
+      });
     });
-    if (answer?.[0] !== MESSAGE_TYPES.WELCOME) {
-      socket.terminate();
-      return undefined;
-    }
-    return new RawChannel(socket, new RecordLayer(opening.readWelcome(answer).transport), wild);
   }
 
-  /** Sends one record of random frames, or of no frames at all. */
-  throw(random: Random): void {
-    if (this.closed || this.#socket.bufferedAmount > MAX_BACKLOG_BYTES) return this.end();
-    const frames = this.#wild && random.chance(0.05) ? random.bytes(random.size(2_000)) : this.#frames(random);
-    this.#socket.send(this.#records.seal(frames));
+  /** Sends one record of random frames, or of no frames at all; waits while the Proxy does not read. */
+  async throw(random: Random): Promise<void> {
+    if (this.closed) return;
+    const { wild } = this.#options;
+    const frames = wild && random.chance(0.05) ? random.bytes(random.size(2_000)) : this.#frames(random);
+    const record = this.#records.seal(frames);
+    if (this.#socket.bufferedAmount < BACKLOG_BYTES) return void this.#socket.send(record, () => undefined);
+    await new Promise<void>((sent) => this.#socket.send(record, () => sent()));
   }
 
   end(): void {
@@ -100,51 +126,136 @@ export class RawChannel {
     this.#socket.terminate();
   }
 
+  #read(record: Uint8Array): void {
+    if (this.closed) return;
+    for (const frame of decodeFrames(this.#records.open(record))) this.#heard(frame);
+  }
+
+  #heard({ type, flags, stream: id, data }: Frame): void {
+    const stream = this.#open.get(id);
+    if (type === FRAME_TYPES.RESET) this.#open.delete(id);
+    if (type === FRAME_TYPES.WINDOW && id === 0) this.#credit += decodeUint(data, 0, 4);
+    if (type === FRAME_TYPES.WINDOW && stream) stream.credit += decodeUint(data, 0, 4);
+    if (type !== FRAME_TYPES.DATA) return;
+    this.#received = this.#giveCredit(0, this.#received + data.length);
+    if (!stream) return;
+    stream.received = this.#giveCredit(id, stream.received + data.length);
+    stream.socket?.read(data);
+    if ((flags & FLAG_FIN) === 0) return;
+    stream.answered = true;
+    if (stream.finished) this.#open.delete(id);
+  }
+
+  /** What is left of received bytes when those are given back that are enough for it. */
+  #giveCredit(stream: number, received: number): number {
+    if (received < CREDIT_STEP_BYTES) return received;
+    this.#toCredit.push({ type: FRAME_TYPES.WINDOW, flags: 0, stream, data: encodeUint(received, 4) });
+    return 0;
+  }
+
   #frames(random: Random): Uint8Array {
-    const buffer = new Uint8Array(MAX_FRAMES_BYTES);
+    const buffer = Buffer.allocUnsafe(MAX_RECORD_BYTES);
     let end = 0;
-    for (let i = random.chance(0.02) ? 2_000 : 1 + random.below(8); i > 0; i--) {
+    for (const frame of this.#toCredit.splice(0)) end = writeFrame(buffer, end, frame);
+    for (let i = random.chance(0.003) ? MANY_FRAMES : 1 + random.below(8); i > 0; i--) {
       const frame = this.#frame(random);
-      if (end + 8 + frame.data.length > buffer.length) break;
+      if (end + FRAME_HEAD_BYTES + frame.data.length > buffer.length) break;
       end = writeFrame(buffer, end, frame);
+      this.#sent(frame);
     }
     const all = buffer.subarray(0, end);
-    return this.#wild && random.chance(0.1) ? random.mutated(all).subarray(0, MAX_FRAMES_BYTES) : all;
+    const { wild } = this.#options;
+    return wild && random.chance(0.1) ? random.mutated(all).subarray(0, MAX_RECORD_BYTES) : all;
   }
 
-  #frame(random: Random): Thrown {
-    if (this.#wild && random.chance(0.3)) return this.#wildFrame(random);
-    const fin = random.chance(0.2);
+  #frame(random: Random): Frame {
+    if (this.#options.wild && random.chance(0.3)) return this.#wildFrame(random);
+    if (this.#open.size >= MAX_OPEN) return this.#ending(random);
     const choice = random.below(20);
-    if (choice < 7 || this.#open.length === 0) return this.#opening(random, fin);
-    const at = random.below(this.#open.length);
-    const stream = this.#open[at]!;
-    if (choice < 15) {
-      if (fin) this.#open.splice(at, 1);
-      const data = choice < 13 ? streamBytes(random) : random.bytes(1);
-      return { type: FRAME_TYPES.DATA, flags: fin ? 1 : 0, stream, data };
-    }
-    if (choice === 15) {
-      this.#open.splice(at, 1);
-      return { type: FRAME_TYPES.RESET, flags: 0, stream, data: encodeUint(random.below(80), 2) };
-    }
-    if (choice === 16)
-      return { type: FRAME_TYPES.WINDOW, flags: 0, stream, data: encodeUint(random.below(300_000), 4) };
+    if (choice < 5) return this.#opening(random);
+    if (choice < 10) return this.#talk(random);
+    if (choice < 15) return this.#bytes(random);
+    if (choice === 15) return this.#ending(random);
+    if (choice === 16) return this.#window(random);
     if (choice === 17) return { type: FRAME_TYPES.PING, flags: 0, stream: 0, data: random.bytes(8) };
-    if (choice === 18 && random.chance(0.1))
+    if (choice === 18 && random.chance(0.05))
       return { type: FRAME_TYPES.CONTEXT, flags: 0, stream: 0, data: context(random) };
-    return { type: FRAME_TYPES.PAD, flags: 0, stream: 0, data: random.bytes(random.below(40)) };
+    return pad(random);
   }
 
-  #opening(random: Random, fin: boolean): Thrown {
+  #opening(random: Random): Frame {
+    const flags = random.chance(0.2) ? FLAG_FIN : 0;
+    return this.#opened({ flags, data: opening(random), socket: undefined });
+  }
+
+  #opened({ flags, data, socket }: Pick<Frame, 'flags' | 'data'> & Pick<Stream, 'socket'>): Frame {
     const stream = this.#nextStream;
+    if (this.#credit < data.length) return { type: FRAME_TYPES.PAD, flags: 0, stream: 0, data: new Uint8Array(0) };
     this.#nextStream += 2;
-    if (!fin) this.#open.push(stream);
-    return { type: FRAME_TYPES.OPEN, flags: fin ? 1 : 0, stream, data: opening(random) };
+    const credit = DEFAULT_LIMITS.streamWindowBytes;
+    this.#open.set(stream, { id: stream, socket, credit, received: 0, finished: false, answered: false });
+    return { type: FRAME_TYPES.OPEN, flags, stream, data };
+  }
+
+  /** Opens a WebSocket that a backend may accept, or says something on one. */
+  #talk(random: Random): Frame {
+    const sockets = [...this.#open.values()].filter(({ socket, finished }) => socket && !finished);
+    if (sockets.length < WEB_SOCKETS) {
+      const authority = random.pick(['hostile.corp', 'hostile.corp', 'honest.corp']);
+      const socket = new RawSocket(authority === 'honest.corp' ? this.#options.user : undefined, this.#options.reached);
+      return this.#opened({ flags: 0, data: webSocketOpening(authority), socket });
+    }
+    const stream = random.pick(sockets);
+    if (random.chance(0.03)) return this.#data(stream, rightClose(random), FLAG_FIN);
+    return this.#data(stream, talk(random), random.chance(0.01) ? FLAG_FIN : 0);
+  }
+
+  /** Bytes for a stream that is open, whatever it carries. */
+  #bytes(random: Random): Frame {
+    const streams = [...this.#open.values()].filter(({ socket, finished }) => !socket && !finished);
+    if (streams.length === 0) return this.#opening(random);
+    const data = random.chance(0.85) ? streamBytes(random) : random.bytes(1);
+    return this.#data(random.pick(streams), data, random.chance(0.2) ? FLAG_FIN : 0);
+  }
+
+  #data(stream: Stream, data: Uint8Array, flags: number): Frame {
+    if (data.length <= stream.credit && data.length <= this.#credit)
+      return { type: FRAME_TYPES.DATA, flags, stream: stream.id, data };
+    return { type: FRAME_TYPES.PAD, flags: 0, stream: 0, data: new Uint8Array(0) };
+  }
+
+  /** Ends the stream that was left alone longest: with FIN, or RESET when that did not help. */
+  #ending(random: Random): Frame {
+    const streams = [...this.#open.values()];
+    const stream = streams.find(({ socket }) => !socket) ?? streams[0];
+    if (!stream) return pad(random);
+    if (!stream.finished && random.chance(0.9))
+      return { type: FRAME_TYPES.DATA, flags: FLAG_FIN, stream: stream.id, data: new Uint8Array(0) };
+    return { type: FRAME_TYPES.RESET, flags: 0, stream: stream.id, data: encodeUint(random.below(80), 2) };
+  }
+
+  #window(random: Random): Frame {
+    const stream = random.pick([...this.#open.keys(), 0]);
+    return { type: FRAME_TYPES.WINDOW, flags: 0, stream, data: encodeUint(random.below(300_000), 4) };
+  }
+
+  /** Notes what a frame does to its stream and the credit. */
+  #sent({ type, flags, stream: id, data }: Frame): void {
+    const stream = this.#open.get(id);
+    if (!stream) return;
+    if (type === FRAME_TYPES.RESET) this.#open.delete(id);
+    if (type !== FRAME_TYPES.DATA && type !== FRAME_TYPES.OPEN) return;
+    const bytes = type === FRAME_TYPES.OPEN ? data.length - 1 : data.length;
+    stream.credit -= bytes;
+    this.#credit -= bytes;
+    // To the end of the line.
+    this.#open.delete(id);
+    stream.finished ||= (flags & FLAG_FIN) !== 0;
+    if (!stream.finished || !stream.answered) this.#open.set(id, stream);
   }
 
   /** A frame after which a Proxy most often ends the channel. */
-  #wildFrame(random: Random): Thrown {
+  #wildFrame(random: Random): Frame {
     const odd = random.pick([FRAME_TYPES.PONG, FRAME_TYPES.GOAWAY, FRAME_TYPES.NOTICE, 0x80, 0xff]);
     const type = random.chance(0.5) ? odd : random.below(256);
     const data = random.bytes(random.pick([0, 2, 4, 6, 8, random.size(300)]));
@@ -152,62 +263,6 @@ export class RawChannel {
   }
 }
 
-function context(random: Random): Uint8Array {
-  const version = String(random.below(3));
-  const encoded = encodeContext({ ...CONTEXT, version, posture: { rooted: random.chance(0.5) } });
-  return random.chance(0.9) ? encoded : random.mutated(encoded);
-}
-
-const AUTHORITIES = ['honest.corp', 'hostile.corp', 'tcp.corp', 'nobody.corp', ''] as const;
-
-function opening(random: Random): Uint8Array {
-  const kind = random.pick([1, 1, 1, 2, 2, 3, 3, 0, 4]);
-  const authority = random.pick(AUTHORITIES);
-  if (kind === 3)
-    return concat(
-      Uint8Array.of(3),
-      random.maybe(concat(prefix8(encodeText(authority)), random.bytes(random.size(500)))),
-    );
-  const method = kind === 2 ? 'GET' : random.pick(['GET', 'POST', 'PUT', 'HEAD', 'TRACE']);
-  const path = random.pick(['/', '/echo', '/a/../b', `/${'x'.repeat(random.size(9_000))}`]);
-  const head = encodeRequestHead({ method, scheme: 'http', authority, path, fields: fieldsOf(random) });
-  const body = kind === 2 ? webSocketMessages(random) : content(random);
-  return concat(Uint8Array.of(kind), random.maybe(concat(head, body)).subarray(0, 60_000));
-}
-
-function fieldsOf(random: Random): [string, string][] {
-  const all: [string, string][] = [
-    ['accept', '*/*'],
-    ['content-length', String(random.below(20))],
-    ['x-body', 'é'],
-    ['expect', '100-continue'],
-    ['sec-websocket-protocol', random.pick(['chat', 'a, a', ',', ' '])],
-    ['sallyport-assertion', 'forged'],
-  ];
-  return all.filter(() => random.chance(0.2));
-}
-
-function content(random: Random): Uint8Array {
-  const parts = Array.from({ length: random.below(random.chance(0.05) ? 2_000 : 4) }, () => {
-    const bytes = random.bytes(1 + random.below(20));
-    return concat(encodeChunkPrefix(bytes.length), bytes);
-  });
-  return concat(...parts, encodeMessageEnd());
-}
-
-function webSocketMessages(random: Random): Uint8Array {
-  const messages = Array.from({ length: random.below(5) }, () => {
-    if (random.chance(0.6))
-      return encodeWsMessage({ opcode: random.pick([1, 2]), bytes: random.bytes(random.below(200)) });
-    const code = random.pick([1000, 1001, 1005, 1006, 1015, 999, 3000, 4999, 5000, random.below(65_536)]);
-    const reason = random.chance(0.5) ? Buffer.alloc(random.size(300), 'x') : random.bytes(random.size(300));
-    return encodeWsMessage({ opcode: 8, bytes: random.maybe(concat(encodeUint(code, 2), reason)) });
-  });
-  return concat(...messages);
-}
-
-function streamBytes(random: Random): Uint8Array {
-  const choice = random.below(4);
-  if (choice === 0) return random.bytes(random.size(3_000));
-  return choice === 1 ? webSocketMessages(random) : content(random).subarray(0, 60_000);
+function pad(random: Random): Frame {
+  return { type: FRAME_TYPES.PAD, flags: 0, stream: 0, data: random.bytes(random.below(40)) };
 }
