@@ -16,6 +16,7 @@ import {
 } from '@sallyport/channel';
 import type { GatewayChannel } from './channel.ts';
 import { DeviceError, remoteError } from './errors.ts';
+import { HeldBytes } from './held-bytes.ts';
 
 /** Content of a request: whole, or streamed. A streamed one cannot be sent twice. */
 export type RequestBody = Uint8Array | AsyncIterable<Uint8Array> | undefined;
@@ -71,7 +72,7 @@ class HttpCall implements StreamSink {
   readonly #body: RequestBody;
   readonly #caller: Caller;
   readonly #decoder: HttpDecoder;
-  readonly #queue: Uint8Array[] = [];
+  readonly #held = new HeldBytes();
   #stream: ChannelStream | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #pulled: (() => void) | undefined;
@@ -85,7 +86,7 @@ class HttpCall implements StreamSink {
     this.#caller = caller;
     this.#decoder = responseDecoder({
       head: (response) => this.#responded(response),
-      content: (bytes) => void this.#queue.push(Uint8Array.from(bytes)),
+      content: (bytes) => this.#held.add(bytes),
       trailers: () => undefined,
     });
   }
@@ -113,7 +114,7 @@ class HttpCall implements StreamSink {
 
   data(bytes: Uint8Array): void {
     if (this.#failure) return this.#stream?.consume(bytes.length);
-    const before = queuedBytes(this.#queue);
+    const before = this.#held.length;
     try {
       this.#decoder.push(bytes);
     } catch (cause) {
@@ -122,7 +123,7 @@ class HttpCall implements StreamSink {
       return this.#fail(new DeviceError('BAD_RESPONSE', 'the response is malformed', { cause }));
     }
     // Framing is given back at once, content when the app reads it.
-    this.#stream?.consume(bytes.length - (queuedBytes(this.#queue) - before));
+    this.#stream?.consume(bytes.length - (this.#held.length - before));
     this.#deliver();
   }
 
@@ -193,12 +194,12 @@ class HttpCall implements StreamSink {
     this.#caller.resolve({ status, fields, body });
   }
 
-  /** Gives the app the next part, if it asked for one and there is one. */
+  /** Gives the app what has come, if it asked for more and there is some. */
   #deliver(): void {
     const controller = this.#controller;
     const pulled = this.#pulled;
     if (!controller || !pulled) return;
-    const part = this.#queue.shift();
+    const part = this.#held.take();
     if (!part && !this.#complete) return;
     this.#pulled = undefined;
     if (part) {
@@ -229,10 +230,4 @@ class HttpCall implements StreamSink {
     else this.#caller.reject(error);
     this.#pulled?.();
   }
-}
-
-function queuedBytes(queue: readonly Uint8Array[]): number {
-  let total = 0;
-  for (const part of queue) total += part.length;
-  return total;
 }

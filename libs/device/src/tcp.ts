@@ -8,6 +8,7 @@ import {
 } from '@sallyport/channel';
 import type { GatewayChannel } from './channel.ts';
 import { DeviceError, remoteError } from './errors.ts';
+import { HeldBytes } from './held-bytes.ts';
 
 /** A TCP connection through the gateway, as web streams. */
 export interface TcpConnection {
@@ -29,7 +30,7 @@ class TcpSink implements StreamSink {
   #stream: ChannelStream | undefined;
   #reader: ReadableStreamDefaultController<Uint8Array> | undefined;
   #writer: WritableStreamDefaultController | undefined;
-  #queue: Uint8Array[] = [];
+  readonly #held = new HeldBytes();
   #pulled: (() => void) | undefined;
   #drained: (() => void) | undefined;
   #ended = false;
@@ -58,7 +59,7 @@ class TcpSink implements StreamSink {
   }
 
   data(bytes: Uint8Array): void {
-    this.#queue.push(Uint8Array.from(bytes));
+    this.#held.add(bytes);
     this.#deliver();
   }
 
@@ -93,7 +94,7 @@ class TcpSink implements StreamSink {
   #deliver(): void {
     const pulled = this.#pulled;
     if (!pulled) return;
-    const part = this.#queue.shift();
+    const part = this.#held.take();
     if (!part && !this.#ended) return;
     this.#pulled = undefined;
     if (part) {
