@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Field } from '@sallyport/channel';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { BackendError } from '../src/backend/errors.ts';
 import { ResponseParser } from '../src/backend/response-parser.ts';
 import { readSlowly, type SlowResponse } from './slow-response.ts';
@@ -113,6 +113,35 @@ test('heads, lines of chunks and trailers are bounded', () => {
   const chunked = `${OK}transfer-encoding: chunked\r\n\r\n`;
   expect(once(`${chunked}1;${'x'.repeat(300)}\r\na\r\n0\r\n\r\n`)).toBe('refused');
   expect(once(`${chunked}0\r\n${`x: ${'y'.repeat(1_000)}\r\n`.repeat(10)}\r\n`)).toBe('refused');
+});
+
+test('a head that comes byte by byte is looked at once, and once more when it is whole', () => {
+  const head = latin(`${OK}${`x-a: ${'b'.repeat(400)}\r\n`.repeat(70)}content-length: 0\r\n\r\n`);
+  let read = 0;
+  const whole = Buffer.prototype.toString;
+  const texts = vi.spyOn(Buffer.prototype, 'toString').mockImplementation(function (this: Buffer, ...args) {
+    const [, start = 0, end = this.length] = args as [string?, number?, number?];
+    read += Math.min(end, this.length) - start;
+    return whole.apply(this, args);
+  });
+  const indexOf = vi.spyOn(Buffer.prototype, 'indexOf');
+  const joined = vi.spyOn(Buffer, 'concat');
+  try {
+    const pieces = Array.from(head, (byte) => Buffer.of(byte));
+    const parser = new ResponseParser({ head: () => undefined, body: () => undefined, end: () => undefined });
+    parser.expect('GET');
+    for (const piece of pieces) parser.push(piece);
+    expect(parser.idle).toBe(true);
+    const searched = indexOf.mock.contexts.map((data, i) => data.length - Number(indexOf.mock.calls[i]![1] ?? 0));
+    expect(searched.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(5 * head.length);
+    // Seven for the beginning of the status line, one or two that are new, each time; and all of it at the end.
+    expect(read).toBeLessThan(11 * head.length);
+    expect(joined).not.toHaveBeenCalled();
+  } finally {
+    texts.mockRestore();
+    indexOf.mockRestore();
+    joined.mockRestore();
+  }
 });
 
 const value = fc.stringMatching(/^[ -~]{0,30}$/);

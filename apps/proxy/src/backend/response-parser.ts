@@ -1,6 +1,7 @@
 import { type Field, HTTP_LIMITS } from '@sallyport/channel';
 import { loginAnswer } from './connection-login.ts';
 import { BackendError } from './errors.ts';
+import { KeptBytes } from './kept-bytes.ts';
 
 /** What hears of a response. */
 export interface ResponseSink {
@@ -17,7 +18,7 @@ const LINE_END = Buffer.from('\r\n');
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 /** A CR or LF that is not part of a line's end, or a NUL: some readers would see another message. */
 const STRAY = /\r(?!\n)|(?<!\r)\n|\0/;
-/** The same in the beginning of a head; a CR at its end may still get its LF. */
+/** The same in part of a head; a CR at its end may still get its LF. */
 const STRAY_SO_FAR = /\r(?!\n|$)|(?<!\r)\n|\0/;
 const NAME = /^[!#$%&'*+\-.^`|~0-9A-Za-z_]+$/;
 const CONTENT_LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
@@ -25,6 +26,8 @@ const CHUNK_LINE = /^([0-9a-fA-F]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
 const CHUNK_LINE_BYTES = 256;
 const TRAILER_BYTES = 8_192;
 const KEEP_ALIVE = /(?:^|,)\s*timeout=(\d{1,6})\s*(?:,|$)/i;
+
+const CR = 0x0d;
 
 type State = 'idle' | 'head' | 'length' | 'close' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers';
 
@@ -44,7 +47,9 @@ export class ResponseParser {
   readonly #sink: ResponseSink;
   #state: State = 'idle';
   #method = 'GET';
-  #kept: Buffer | undefined;
+  readonly #kept = new KeptBytes();
+  /** Bytes of the head that were looked at already. */
+  #seen = 0;
   #left = 0;
   #informational = 0;
   #trailerBytes = 0;
@@ -60,6 +65,7 @@ export class ResponseParser {
   /** A request with this method was sent: its response comes next. */
   expect(method: string): void {
     this.#state = 'head';
+    this.#seen = 0;
     this.#method = method;
     this.#informational = 0;
   }
@@ -71,7 +77,7 @@ export class ResponseParser {
 
   /** True while nothing of the final response has come. */
   get untouched(): boolean {
-    return this.#state === 'head' && this.#kept === undefined && this.#informational === 0;
+    return this.#state === 'head' && this.#kept.empty && this.#informational === 0;
   }
 
   /** True until the head of the final response is there. */
@@ -101,20 +107,14 @@ export class ResponseParser {
 
   /** Takes bytes of the connection; the view is not kept. @throws BackendError ERR_BACKEND_RESPONSE */
   push(bytes: Buffer): void {
-    let data = bytes;
-    if (this.#kept) {
-      data = Buffer.concat([this.#kept, bytes]);
-      this.#kept = undefined;
-    }
+    const data = this.#kept.empty ? bytes : this.#kept.with(bytes);
     let at = 0;
     while (at < data.length) {
       const next = this.#step(data, at);
-      if (next === at) {
-        this.#kept = Buffer.from(data.subarray(at));
-        return;
-      }
+      if (next === at) break;
       at = next;
     }
+    this.#kept.keep(data, at);
   }
 
   /** The backend closed the connection. @throws BackendError ERR_BACKEND_CLOSED in the middle of a response */
@@ -149,22 +149,31 @@ export class ResponseParser {
     }
   }
 
+  /** Looks at each byte once, however many pieces the head comes in, and once more when it is whole. */
   #readHead(data: Buffer, at: number): number {
-    const end = data.indexOf(HEAD_END, at);
+    const end = data.indexOf(HEAD_END, at + Math.max(0, this.#seen - HEAD_END.length + 1));
     demand((end < 0 ? data.length : end) - at <= HTTP_LIMITS.sectionBytes, 'the header section is too large');
     if (end < 0) {
       // At once, not when its time is over: what speaks another protocol may never send the end of a head.
-      const part = data.toString('latin1', at);
-      demand(!STRAY_SO_FAR.test(part), 'the header section has a stray CR, LF or NUL');
-      demand('HTTP/1.'.startsWith(part.slice(0, 7)), 'no status line');
+      demand(!STRAY_SO_FAR.test(this.#unseen(data, at)), 'the header section has a stray CR, LF or NUL');
+      demand('HTTP/1.'.startsWith(data.toString('latin1', at, at + 7)), 'no status line');
+      this.#seen = data.length - at;
       return at;
     }
+    this.#seen = 0;
     const text = data.toString('latin1', at, end);
     demand(!STRAY.test(text), 'the header section has a stray CR, LF or NUL');
     const lineEnd = text.indexOf('\r\n');
     const [, minor, code] = STATUS_LINE.exec(lineEnd < 0 ? text : text.slice(0, lineEnd)) ?? refuse('no status line');
     this.#take(Number(code), minor === '0', lineEnd < 0 ? [] : readFields(text, lineEnd + 2));
     return end + HEAD_END.length;
+  }
+
+  /** What of the head at `at` is new, behind a byte that was seen: a CR at its end may get its LF now. */
+  #unseen(data: Buffer, at: number): string {
+    const from = at + Math.max(0, this.#seen - 1);
+    const complete = this.#seen > 0 && data[from] !== CR;
+    return data.toString('latin1', complete ? from + 1 : from);
   }
 
   #take(status: number, old: boolean, fields: readonly Field[]): void {
