@@ -75,6 +75,13 @@ test.each([
 });
 
 test.each([
+  ['values', `[${'[],'.repeat(2_000_000)}[]]`],
+  ['names in an object', `{${Array.from({ length: 10_001 }, (_, i) => `"n${i}":1`).join(',')}}`],
+])('a body of more %s than anybody needs is refused', async (_, text) => {
+  await expect(parseJsonInTurns(text, new Pace())).rejects.toMatchObject({ name: 'ScimError', scimType: 'tooMany' });
+});
+
+test.each([
   [
     'members',
     (n: number) =>

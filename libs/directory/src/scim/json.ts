@@ -8,6 +8,10 @@ const MAX_DEPTH = 32;
 const MAX_TEXT = 64 * 1024;
 const SPACE_STEP = 4_096;
 const CHARACTERS_PER_UNIT = 64;
+/** Values of one body, twice what its most members need: beyond them it is the collection of garbage that holds everybody up. */
+const MAX_VALUES = 2_000_000;
+/** Names in one object: a table of names is built anew in one go whenever it has grown. */
+const MAX_NAMES = 10_000;
 const PLAIN = /-?(?:0|[1-9]\d{0,400})(?:\.\d{1,400})?(?:[eE][+-]?\d{1,400})?|true|false|null/y;
 const [QUOTE, BACKSLASH] = [34, 92];
 
@@ -18,12 +22,13 @@ type Expected = 'value' | 'first value' | 'first name' | 'name' | 'colon' | 'com
 interface Open {
   readonly into: List | Mutable;
   name: string | undefined;
+  names: number;
 }
 
 /**
- * Parses JSON (RFC 8259) as `JSON.parse` does, in turns: a body of tens of megabytes holds nobody up. Nesting and single
- * texts are bounded, names that reach into the language are refused.
- * @throws ScimError invalidSyntax
+ * Parses JSON (RFC 8259) as `JSON.parse` does, in turns: a body of tens of megabytes holds nobody up. Nesting, single texts,
+ * values and names of an object are bounded, names that reach into the language are refused.
+ * @throws ScimError invalidSyntax, tooMany
  */
 export async function parseJsonInTurns(text: string, pace: Pace): Promise<ScimValue> {
   const parser = new JsonParser(text);
@@ -39,6 +44,7 @@ class JsonParser {
   #value: ScimValue | undefined;
   /** What may come next. */
   #next: Expected = 'value';
+  #values = 0;
   lastUnits = 0;
 
   constructor(text: string) {
@@ -98,13 +104,15 @@ class JsonParser {
     if (character !== '"') fail();
     const name = this.#readText();
     if (name === '__proto__' || name === 'constructor') fail();
+    open.names += 1;
+    if (open.names > MAX_NAMES) throw new ScimError('tooMany', `an object has at most ${MAX_NAMES} names`);
     open.name = name;
     this.#next = 'colon';
   }
 
   #open(character: '[' | '{'): void {
     if (this.#stack.length >= MAX_DEPTH) throw new ScimError('invalidSyntax', 'the body is nested too deeply');
-    this.#stack.push({ into: character === '[' ? [] : {}, name: undefined });
+    this.#stack.push({ into: character === '[' ? [] : {}, name: undefined, names: 0 });
     this.#move(character === '[' ? 'first value' : 'first name');
   }
 
@@ -114,6 +122,8 @@ class JsonParser {
   }
 
   #put(value: ScimValue): void {
+    this.#values += 1;
+    if (this.#values > MAX_VALUES) throw new ScimError('tooMany', `a body has at most ${MAX_VALUES} values`);
     const open = this.#stack.at(-1);
     if (!open) this.#value = value;
     else if (Array.isArray(open.into)) (open.into as List).push(value);
