@@ -10,7 +10,7 @@ import { type Backend, startBackend } from '../src/backend.ts';
 import { HOSTILE_FILTERS } from '../src/directory/hostile.ts';
 import { directoryOf, lastRefusal, ldapInput, settled, sync, userNamed } from '../src/directory/operate.ts';
 import { dnOf, groupDn, loginOf, PERSON_PASSWORD, standardTree } from '../src/directory/people.ts';
-import { READER_PASSWORD, RealLdap, SUFFIX } from '../src/directory/slapd.ts';
+import { LOCKING_POLICY, READER_PASSWORD, RealLdap, SUFFIX } from '../src/directory/slapd.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
 import { keptBySecurity } from '../src/kept-files.ts';
 
@@ -319,6 +319,71 @@ test('two entries whose names differ by a space are two people; logins and uids 
   expect((await userOf('ann2'))!.groups).toEqual(['unix@corp']);
   expect((await userOf('ann3'))!.groups).toEqual(['secret-ann@corp']);
 });
+
+test('the primary group of a person is a membership, changes with them, and follows from no number that two groups have', async () => {
+  const person = (uid: string, gidNumber: string): Promise<void> =>
+    root.add(`uid=${uid},ou=people,${SUFFIX}`, {
+      objectClass: ['inetOrgPerson', 'posixAccount'],
+      ...{ uid, cn: uid, sn: uid, uidNumber: '1000', gidNumber, homeDirectory: '/' },
+    });
+  const unixGroup = (cn: string, gidNumber: string): Promise<void> =>
+    root.add(groupDn(cn), { objectClass: ['posixGroup'], cn, gidNumber });
+  for (const [cn, number] of [
+    ['crew', '20'],
+    ['guests', '21'],
+    ['twin-a', '22'],
+    ['twin-b', '22'],
+  ] as const)
+    await unixGroup(cn, number);
+  for (const [uid, number] of [
+    ['pia', '20'],
+    ['pit', '22'],
+    ['pam', '99'],
+  ] as const)
+    await person(uid, number);
+  await sync(gateway.operator, 'corp');
+  const groupsOf = async (name: string): Promise<string[]> => [...(await userOf(name))!.groups];
+  expect(await groupsOf('pia')).toEqual(['crew@corp']);
+  expect(await groupsOf('pit')).toEqual([]);
+  expect(await groupsOf('pam')).toEqual([]);
+  // Only the person changes, and the next sync reads only what changed.
+  await replace(`uid=pia,ou=people,${SUFFIX}`, 'gidNumber', '21');
+  expect((await sync(gateway.operator, 'corp')).report).toMatchObject({ mode: 'incremental', joined: 1, left: 1 });
+  expect(await groupsOf('pia')).toEqual(['guests@corp']);
+  await root.del(groupDn('twin-b'));
+  await sync(gateway.operator, 'corp');
+  expect(await groupsOf('pit')).toEqual(['twin-a@corp']);
+});
+
+test('whoever guesses passwords at a server with a password policy dismisses nobody, an administrator who locks does', async () => {
+  const connector = new LdapConnector((ldapInput(ldap) as { settings: never }).settings, {
+    bindPassword: READER_PASSWORD,
+  });
+  const login = loginOf(17);
+  const [entry] = await lockOf(dnOf(17));
+  const subject = String(entry!['entryUUID']);
+  await replace(dnOf(17), 'pwdPolicySubentry', LOCKING_POLICY);
+  expect(await connector.checkPassword(subject, PERSON_PASSWORD)).toBe('right');
+  for (let i = 0; i < 3; i++) expect(await connector.checkPassword(subject, 'a guess')).toBe('wrong');
+  expect(await connector.checkPassword(subject, PERSON_PASSWORD)).toBe('wrong');
+  const [locked] = await lockOf(dnOf(17));
+  expect(locked!['pwdAccountLockedTime']).toMatch(/^2\d{13}Z$/);
+  await replace(dnOf(17), 'cn', 'Locked Out');
+  expect((await sync(gateway.operator, 'corp')).report).toMatchObject({ changed: 1, disabled: 0, removed: 0 });
+  expect(await userOf(login)).toMatchObject({ enabled: true, displayName: 'Locked Out' });
+  await replace(dnOf(17), 'pwdAccountLockedTime', '000001010000Z');
+  expect((await sync(gateway.operator, 'corp')).report).toMatchObject({ disabled: 1 });
+  expect(await userOf(login)).toMatchObject({ enabled: false });
+  expect(await connector.checkPassword(subject, PERSON_PASSWORD)).toBe('disabled');
+  await replace(dnOf(17), 'pwdAccountLockedTime');
+  expect((await sync(gateway.operator, 'corp')).report).toMatchObject({ enabled: 1 });
+  expect(await connector.checkPassword(subject, PERSON_PASSWORD)).toBe('right');
+});
+
+async function lockOf(dn: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const attributes = ['entryUUID', 'pwdAccountLockedTime'];
+  return (await root.search(dn, { scope: 'base', attributes })).searchEntries;
+}
 
 test('logins that two people swap between two syncs follow them, and who was deleted can come again', async () => {
   const [a, b] = [(await userOf(loginOf(20)))!, (await userOf(loginOf(21)))!];

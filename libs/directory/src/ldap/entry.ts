@@ -61,12 +61,22 @@ export function parseGuid(text: string): Buffer {
   return bytes;
 }
 
+/** What the number of an account's primary group is kept as. */
+const PRIMARY_GROUP = 'primaryGroup';
+
+/** The number of the primary group among what is kept of an account; empty when there is none. */
+export function primaryGroupOf(attributes: Account['attributes']): string {
+  const { [PRIMARY_GROUP]: number = '' } = attributes as Readonly<Record<string, string>>;
+  return number;
+}
+
 /** An account as an entry says; undefined for an entry that has no id or no login. */
 export function accountOf(entry: Entry, flavour: Flavour): Account | undefined {
   const subject = subjectOf(entry, flavour);
   const login = textOf(entry, flavour.login);
   if (subject === undefined || login === '') return undefined;
-  const kept = Object.entries(flavour.keep).map(([name, attribute]) => [name, textOf(entry, attribute)] as const);
+  const read = { ...flavour.keep, ...(flavour.primaryGroup && { [PRIMARY_GROUP]: flavour.primaryGroup }) };
+  const kept = Object.entries(read).map(([name, attribute]) => [name, textOf(entry, attribute)] as const);
   return {
     subject,
     externalId: '',
@@ -107,6 +117,7 @@ function expiryOf(entry: Entry): number {
 
 /** Attributes to ask for with a user. */
 export function userAttributes(flavour: Flavour): string[] {
-  const { id, login, displayName, version, changed, account, keep } = flavour;
-  return [...new Set([id, login, displayName, version, changed, ...account, ...Object.values(keep)])];
+  const { id, login, displayName, version, changed, account, keep, primaryGroup } = flavour;
+  const kept = [...Object.values(keep), ...(primaryGroup === undefined ? [] : [primaryGroup])];
+  return [...new Set([id, login, displayName, version, changed, ...account, ...kept])];
 }

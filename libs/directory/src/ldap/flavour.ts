@@ -15,6 +15,8 @@ export interface Flavour {
   /** Grows with each change: what a cursor is made of. */
   readonly changed: string;
   readonly member: string;
+  /** Number of an account's primary group, which is among no group's members (RFC 2307); undefined where it gives nothing. */
+  readonly primaryGroup: string | undefined;
   /** Attributes that say whether an account may be used. */
   readonly account: readonly string[];
   readonly keep: Readonly<Record<string, string>>;
@@ -30,6 +32,7 @@ const STANDARD: Flavour = {
   version: 'entryCSN',
   changed: 'modifyTimestamp',
   member: 'member',
+  primaryGroup: 'gidNumber',
   account: ['pwdAccountLockedTime', 'shadowExpire', 'nsAccountLock'],
   keep: { mail: 'mail', employeeId: 'employeeNumber' },
 };
@@ -44,6 +47,8 @@ const ACTIVE_DIRECTORY: Flavour = {
   version: 'uSNChanged',
   changed: 'uSNChanged',
   member: 'member',
+  // "Domain Users": no policy should mean everybody by a group that everybody is in.
+  primaryGroup: undefined,
   account: ['userAccountControl', 'accountExpires'],
   keep: { mail: 'mail', employeeId: 'employeeID', userPrincipalName: 'userPrincipalName' },
 };

@@ -151,7 +151,9 @@ async function readGroups(
   const logins = onlyOnes([...known].map(([subject, { login }]) => [login, subject]));
   const groups = new Map<string, ReadGroup>();
   const unreadable = new Set<string>();
-  const attributes = [flavour.id, 'cn', flavour.version, flavour.changed, flavour.member, 'uniqueMember', MEMBER_UID];
+  const numbers = new Map<string, string[]>();
+  const named = [flavour.id, 'cn', flavour.version, flavour.changed];
+  const attributes = [...named, flavour.member, 'uniqueMember', MEMBER_UID, GROUP_NUMBER];
   for await (const page of connection.pages(baseOf(connector), flavour.groupFilter, attributes)) {
     for (const entry of page) {
       const subject = subjectOf(entry, flavour);
@@ -161,9 +163,11 @@ async function readGroups(
       }
       const dn = canonicalDn(entry.dn) ?? entry.dn;
       const byName = flavour.member.toLowerCase() === MEMBER_UID.toLowerCase() ? [] : [flavour.member];
-      const named = await allMembers(connection, entry, byName[0] ?? 'uniqueMember');
-      const members = [...new Set(named)].flatMap((member) => canonicalDn(member) ?? []);
+      const names = await allMembers(connection, entry, byName[0] ?? 'uniqueMember');
+      const members = [...new Set(names)].flatMap((member) => canonicalDn(member) ?? []);
       const uids = textsOf(entry, MEMBER_UID).flatMap((uid) => logins.get(uid.toLowerCase()) ?? []);
+      const number = textOf(entry, GROUP_NUMBER);
+      if (number !== '') numbers.set(number, [...(numbers.get(number) ?? []), dn]);
       groups.set(dn, {
         subject,
         externalId: '',
@@ -176,11 +180,32 @@ async function readGroups(
     }
     await sync.tell({ phase: 'reading groups', done: groups.size });
   }
+  addPrimary(groups, { known, numbers });
   return { groups, unreadable };
 }
 
-/** Members of a posixGroup (RFC 2307): logins, not names. */
+/** Members of a posixGroup (RFC 2307): logins, not names; and whose primary group it is, by its number. */
 const MEMBER_UID = 'memberUid';
+const GROUP_NUMBER = 'gidNumber';
+
+/** Puts accounts into their primary groups. A number of two groups is no one's: a right must not follow from a mistake. */
+function addPrimary(
+  groups: Map<string, ReadGroup>,
+  { known, numbers }: { known: GroupSync['known']; numbers: ReadonlyMap<string, readonly string[]> },
+): void {
+  const primary = new Map<string, string[]>();
+  for (const [subject, { primaryGroup }] of known) {
+    const [dn, other] = numbers.get(primaryGroup) ?? [];
+    if (dn === undefined || other !== undefined) continue;
+    const accounts = primary.get(dn) ?? [];
+    accounts.push(subject);
+    primary.set(dn, accounts);
+  }
+  for (const [dn, accounts] of primary) {
+    const group = groups.get(dn)!;
+    groups.set(dn, { ...group, accounts: [...group.accounts, ...accounts] });
+  }
+}
 
 /** What stands for exactly one: two entries of one name are no one's, since a right must not go to the wrong person. */
 function onlyOnes(pairs: readonly (readonly [name: string, subject: string])[]): ReadonlyMap<string, string> {

@@ -1,4 +1,5 @@
 import type { AccessContext, IdentityRow } from '@sallyport/access';
+import { primaryGroupOf } from './entry.ts';
 import { canonicalDn } from './names.ts';
 
 /** What is known of an account before a sync. */
@@ -10,6 +11,8 @@ export interface KnownAccount {
   /** Distinguished name in its one spelling; empty when there is none. */
   readonly dn: string;
   readonly login: string;
+  /** Number of its primary group; empty when there is none. */
+  readonly primaryGroup: string;
 }
 
 /** Rows of one page. */
@@ -21,11 +24,12 @@ export async function readKnown(access: AccessContext, directory: string): Promi
   let after = '';
   for (let more = true; more; ) {
     const rows = await readPage(access, directory, after);
-    for (const { subject, version, active, userId, dn, login } of rows) {
+    for (const { subject, version, active, userId, dn, login, attributes } of rows) {
       // An account in conflict is looked at again each time.
       const unplaced = active && userId === '';
       const name = canonicalDn(dn) ?? '';
-      known.set(subject, { version: unplaced ? '' : version, active, userId, dn: name, login });
+      const primaryGroup = primaryGroupOf(attributes);
+      known.set(subject, { version: unplaced ? '' : version, active, userId, dn: name, login, primaryGroup });
       after = subject;
     }
     more = rows.length === PAGE;

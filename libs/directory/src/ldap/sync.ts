@@ -11,7 +11,7 @@ import {
 import type { SyncProgress, SyncQuestion, SyncReport } from '@sallyport/security-api';
 import type { LdapConnection } from './connection.ts';
 import type { LdapConnector } from './connector.ts';
-import { accountOf, subjectOf, textOf, userAttributes } from './entry.ts';
+import { accountOf, primaryGroupOf, subjectOf, textOf, userAttributes } from './entry.ts';
 import { type GroupOutcome, syncGroups } from './group-sync.ts';
 import { type KnownAccount, readKnown } from './known.ts';
 import { canonicalDn } from './names.ts';
@@ -84,6 +84,8 @@ export class LdapSync {
   /** Names of entries that have no id or no login that may be read. */
   readonly #unreadable = new Set<string>();
   readonly #counts = { read: 0, created: 0, changed: 0, enabled: 0, disabled: 0, removed: 0, held: 0, unreadable: 0 };
+  /** Accounts that have another primary group than before. */
+  #movedPrimary = 0;
   #pending: Account[] = [];
   #index = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
@@ -126,7 +128,8 @@ export class LdapSync {
     const present = changesOnly ? await this.#readIds(connection) : seen;
     const question = await this.#letGo(connection, present);
     await this.#expire();
-    const accountsChanged = this.#counts.created + this.#counts.removed + this.#counts.enabled > 0;
+    const { created, removed, enabled } = this.#counts;
+    const accountsChanged = created + removed + enabled + this.#movedPrimary > 0;
     const groups = await syncGroups(this.#access, {
       connection,
       connector: this.#connector,
@@ -186,7 +189,8 @@ export class LdapSync {
   #sort(account: Account): void {
     const known = this.#known.get(account.subject);
     const active = account.active && account.expiresAt > this.#order.now();
-    if (known?.version === account.version && known.active === active && account.version !== '') return;
+    const isSame = known?.version === account.version && known.active === active && account.version !== '';
+    if (isSame && known.primaryGroup === primaryGroupOf(account.attributes)) return;
     if (known?.active && known.userId !== '' && !active) this.#leaving.set(account.subject, account);
     else this.#pending.push(account);
   }
@@ -209,8 +213,10 @@ export class LdapSync {
     for (const account of accounts) {
       const { subject, dn, version, active, login } = account;
       if (open.has(subject)) this.#open.set(subject, account);
-      const userId = this.#known.get(subject)?.userId ?? '';
-      this.#known.set(subject, { dn, version, active, login: login.toLowerCase(), userId });
+      const { userId = '', primaryGroup: before = '' } = this.#known.get(subject) ?? {};
+      const primaryGroup = primaryGroupOf(account.attributes);
+      if (primaryGroup !== before) this.#movedPrimary += 1;
+      this.#known.set(subject, { dn, version, active, login: login.toLowerCase(), userId, primaryGroup });
     }
   }
 

@@ -36,6 +36,7 @@ function configuration(folder: string, tls: { ca: string; certificate: string; k
 include ${join(folder, 'ad.schema')}
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload ppolicy
 pidfile ${join(folder, 'slapd.pid')}
 TLSCACertificateFile ${tls.ca}
 TLSCertificateFile ${tls.certificate}
@@ -52,8 +53,12 @@ limits dn.exact="${READER_DN}" size=unlimited
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="${READER_DN}" read by self read by * none
 index objectClass,entryUUID,entryCSN,modifyTimestamp,uid,sAMAccountName,objectGUID,uSNChanged eq
+overlay ppolicy
 `;
 }
+
+/** A password policy by which three wrong guesses lock an account until an administrator opens it; whose `pwdPolicySubentry` names it has it. */
+export const LOCKING_POLICY: string = `cn=locking,${SUFFIX}`;
 
 /** An entry of LDIF. */
 export type LdifEntry = readonly [
@@ -80,6 +85,16 @@ const BASE: readonly LdifEntry[] = [
   [`ou=people,${SUFFIX}`, { objectClass: 'organizationalUnit', ou: 'people' }],
   [`ou=groups,${SUFFIX}`, { objectClass: 'organizationalUnit', ou: 'groups' }],
   [`ou=left,${SUFFIX}`, { objectClass: 'organizationalUnit', ou: 'left' }],
+  [
+    LOCKING_POLICY,
+    {
+      objectClass: ['device', 'pwdPolicy'],
+      cn: 'locking',
+      pwdAttribute: 'userPassword',
+      pwdLockout: 'TRUE',
+      pwdMaxFailure: '3',
+    },
+  ],
   [
     READER_DN,
     { objectClass: ['organizationalRole', 'simpleSecurityObject'], cn: 'reader', userPassword: READER_PASSWORD },
