@@ -1,3 +1,4 @@
+import { isAuthority } from './authority.ts';
 import type { Field, RequestHead, ResponseHead } from './binary-http.ts';
 import { demand } from './errors.ts';
 import { remembered } from './remembered.ts';
@@ -11,7 +12,6 @@ export const IDEMPOTENT_METHODS: readonly string[] = ['GET', 'HEAD', 'PUT', 'DEL
 const TOKEN = /^[!#$%&'*+\-.^`|~0-9a-z]+$/;
 /** No control characters but the tab, and no spaces around (RFC 9110, section 5.5). */
 const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
-const AUTHORITY = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9][0-9]{0,4})?$/;
 const PATH_BYTES = /^\/[\x21-\x7e]*$/;
 const CONTENT_LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
 
@@ -50,7 +50,7 @@ function refuse(condition: boolean, message: string): void {
 export function checkRequest(head: RequestHead, methods: readonly string[] = DEFAULT_METHODS): void {
   refuse(methods.includes(head.method), 'the method is not allowed');
   refuse(head.scheme === 'http' || head.scheme === 'https', 'the scheme is not http or https');
-  refuse(AUTHORITY.test(head.authority), 'the authority is not a lower-case host with an optional port');
+  refuse(isAuthority(head.authority), 'the authority is not a lower-case host with an optional port');
   checkPath(head.path);
   checkFields(head.fields);
   for (const [name, value] of head.fields) checkRequestField(name, value, head.authority);

@@ -6,6 +6,15 @@ export {
   parseActivationCode,
 } from './activation-code.ts';
 export {
+  canonicalAuthority,
+  findByAuthority,
+  isAuthority,
+  isWildcard,
+  liesUnder,
+  wildcardPart,
+  withoutFinalDot,
+} from './authority.ts';
+export {
   encodeChunkPrefix,
   encodeMessageEnd,
   encodeRequestHead,

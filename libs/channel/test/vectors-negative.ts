@@ -28,6 +28,18 @@ const CBOR: readonly [why: string, hex: string][] = [
   ['more than 4,096 entries', `a16161991001${'00'.repeat(4_097)}`],
 ];
 
+const AUTHORITIES = [
+  '',
+  'Wiki.corp',
+  'wiki.corp.',
+  'wiki..corp',
+  '*.corp',
+  'a@wiki.corp',
+  'wiki.corp:0',
+  '[fd00::G]',
+  'fd00::1',
+];
+
 const PATHS: readonly string[] = [
   '',
   'a',
@@ -176,6 +188,7 @@ export function negativeVector(): object {
     cbor: CBOR.map(([why, hex]) => ({ why, bytes: spaced(hex), in_a_handshake: 1 })),
     points: POINTS.map((bytes) => ({ bytes, hint: 6 })),
     frames: FRAMES.map(([why, hex]) => ({ why, bytes: spaced(hex), ends: 'close' })),
+    authorities: AUTHORITIES.map((authority) => ({ authority, reset: 65 })),
     paths: PATHS.map((path) => ({ path, reset: 65 })),
     fields: FIELDS.map(([name, value]) => ({ name, value, reset: 65 })),
     padding: [

@@ -117,6 +117,7 @@ interface NegativeVector {
   readonly cbor: readonly { readonly why: string; readonly bytes: string }[];
   readonly points: readonly { readonly bytes: string }[];
   readonly frames: readonly { readonly why: string; readonly bytes: string }[];
+  readonly authorities: readonly { readonly authority: string }[];
   readonly paths: readonly { readonly path: string }[];
   readonly fields: readonly { readonly name: string; readonly value: string }[];
   readonly padding: readonly { readonly why: string; readonly bytes: string }[];
@@ -161,6 +162,12 @@ test.each(negative.frames)('refused as SPEC says: $why', ({ bytes }) => {
 });
 
 const REQUEST = { method: 'GET', scheme: 'http', authority: 'wiki.corp', path: '/', fields: [] };
+
+test.each(negative.authorities)('refused as SPEC says: the authority $authority', ({ authority }) => {
+  expect(() => checkRequest({ ...REQUEST, authority })).toThrow(
+    expect.objectContaining({ code: 'ERR_CHANNEL_HTTP_REFUSED' }),
+  );
+});
 
 test.each(negative.paths)('refused as SPEC says: the path $path', ({ path }) => {
   expect(() => checkRequest({ ...REQUEST, path })).toThrow(

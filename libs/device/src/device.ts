@@ -5,6 +5,7 @@ import {
   type Field,
   parseLink,
   type RequestHead,
+  withoutFinalDot,
 } from '@sallyport/channel';
 import { type GatewayChannel, type Resource, readResources } from './channel.ts';
 import { Connection, type ConnectionHost, type Reach, sameSession } from './connection.ts';
@@ -224,7 +225,8 @@ export class Device {
   }
 
   /** One HTTP request on the level of the protocol. Redirects are not followed. */
-  async request(head: RequestHead, body?: RequestBody, signal?: AbortSignal): Promise<CallResponse> {
+  async request(asked: RequestHead, body?: RequestBody, signal?: AbortSignal): Promise<CallResponse> {
+    const head = { ...asked, authority: withoutFinalDot(asked.authority) };
     checkHead(head);
     for (let attempt = 1; ; attempt++) {
       try {
@@ -244,7 +246,7 @@ export class Device {
 
   /** Opens a TCP connection to a resource of that kind. */
   async connect(authority: string): Promise<TcpConnection> {
-    return connectTcp(await this.#usableChannel(), authority);
+    return connectTcp(await this.#usableChannel(), withoutFinalDot(authority));
   }
 
   /** Tells the Proxy the app context of this moment. */

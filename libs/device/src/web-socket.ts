@@ -17,6 +17,7 @@ import {
   WS_OPCODES,
   type WsMessage,
   WsMessageDecoder,
+  withoutFinalDot,
 } from '@sallyport/channel';
 import type { GatewayChannel } from './channel.ts';
 import { DeviceError, remoteError } from './errors.ts';
@@ -124,7 +125,7 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     const { host, pathname, search, protocol } = new URL(this.url);
     const fields: Field[] = protocols.length > 0 ? [['sec-websocket-protocol', protocols.join(', ')]] : [];
     const scheme = protocol === 'wss:' ? 'https' : 'http';
-    const head = { method: 'GET', scheme, authority: host, path: `${pathname}${search}`, fields };
+    const head = { method: 'GET', scheme, authority: withoutFinalDot(host), path: `${pathname}${search}`, fields };
     checkHead(head);
     const channel = await source();
     const stream = await channel.openStream(2, this);
