@@ -10,6 +10,7 @@ import {
   verifyHelloMac,
 } from '@sallyport/channel';
 import type { Grant, RealmSettings } from '@sallyport/security-api';
+import { withBackendSecrets } from './backend-secrets.ts';
 import type { AccessContext } from './context.ts';
 import { withDelegated } from './delegated.ts';
 import { AccessError } from './errors.ts';
@@ -256,7 +257,7 @@ function grantOf(access: AccessContext, of: GrantParts): BareGrant {
     installationId: of.installation.id,
     context: settings.context,
     resources: withDelegated(access, session, {
-      resources: servedAt(of.set, of.site, grantedResources(of.set, groups)),
+      resources: withBackendSecrets(access, of.set, servedAt(of.set, of.site, grantedResources(of.set, groups))),
       now: of.now,
     }),
     limits: limitsOf(settings),

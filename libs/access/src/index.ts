@@ -19,6 +19,7 @@ export {
   PolicyCache,
   reauthorise,
 } from './authorise.ts';
+export { openedBackend, shownBackend } from './backend-secrets.ts';
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
 export { entryHash, type LogPosition } from './chain.ts';
 export { type Change, change, repeated } from './change.ts';
@@ -170,12 +171,10 @@ export {
 export { BusyError, type PlaceLimits, Places } from './places.ts';
 export {
   changePolicy,
-  changeResource,
   grantedResources,
   type PolicySet,
   type PutOptions,
   putPolicy,
-  putResource,
   readPolicySet,
   removeRight,
 } from './policies.ts';
@@ -208,6 +207,7 @@ export {
   rewrapRealm,
   storeRealmKey,
 } from './realm-keys.ts';
+export { applyResources, changeResource, putResource } from './resources.ts';
 export { type Swept, sweepEnded, trimAudit } from './retention.ts';
 export {
   appendRevocation,

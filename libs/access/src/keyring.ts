@@ -90,6 +90,7 @@ export const PURPOSES = {
   sessionEnd: (realm: string, sid: string): string => `${realm}/session/${sid}/end`,
   delegated: (realm: string, sid: string): string => `${realm}/session/${sid}/delegated`,
   directory: (realm: string, name: string): string => `${realm}/directory/${name}`,
+  resource: (realm: string, name: string, secret: string): string => `${realm}/resource/${name}/${secret}`,
   factor: (realm: string, userId: string): string => `${realm}/user/${userId}/second factor`,
   auditStart: (realm: string): string => `${realm}/audit start`,
   resume: (realm: string): string => `${realm}/resume`,

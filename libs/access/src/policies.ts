@@ -1,17 +1,10 @@
-import { isOwnField, speaksForProxy } from '@sallyport/channel';
-import type {
-  AccessRule,
-  Backend,
-  PolicyChange,
-  PolicyInput,
-  ResourceChange,
-  ResourceGrant,
-  ResourceInput,
-} from '@sallyport/security-api';
+import { isWildcard, liesUnder } from '@sallyport/channel';
+import type { AccessRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
+import { shownBackend } from './backend-secrets.ts';
 import { change } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
-import { getRealm } from './realm.ts';
+import { bumpPolicyVersion } from './realm.ts';
 import type { Transaction } from './store.ts';
 import type { Json, PolicyRow, ResourceRow, SiteRow, StoredRule } from './tables.ts';
 
@@ -51,9 +44,31 @@ export function grantedResources(set: PolicySet, groups: readonly string[]): Res
     if (opening.length === 0) return [];
     const { name, kind, authority } = resource;
     // What a backend wants delegated is between Security and the provider.
-    const { delegate: _, ...backend } = resource.backend as unknown as Backend;
-    return [{ name, kind, authority, backend, rules: opening.map(ruleOf) }];
+    const { delegate: _, ...backend } = shownBackend(resource.backend);
+    const except = nearerThan(set, resource);
+    const carved = except.length > 0 ? { except } : {};
+    return [{ name, kind, authority, ...carved, backend, rules: opening.map(ruleOf) }];
   });
+}
+
+/** Authorities under a wildcard by resource, by the set that they stand in. */
+const carvedOut = new WeakMap<PolicySet, Map<string, string[]>>();
+
+/**
+ * Authorities of other resources under a wildcard: whoever asks for one of those means that resource, and is not let in by the
+ * wildcard when it is closed to them.
+ */
+function nearerThan(set: PolicySet, { name, kind, authority }: ResourceRow): string[] {
+  if (!isWildcard(authority)) return [];
+  const known = carvedOut.get(set) ?? new Map<string, string[]>();
+  carvedOut.set(set, known);
+  const found =
+    known.get(name) ??
+    set.resources
+      .filter((other) => other.kind === kind && liesUnder(authority, other.authority))
+      .map((other) => other.authority);
+  known.set(name, found);
+  return found;
 }
 
 function ruleOf(policy: PolicyRow): AccessRule {
@@ -67,7 +82,7 @@ function ruleOf(policy: PolicyRow): AccessRule {
 }
 
 /** Runs a change of rights: version, log entry for open channels and audit event in one transaction. */
-async function changeRights(
+export async function changeRights(
   access: AccessContext,
   of: { readonly action: string; readonly subject: string; readonly by: Actor },
   work: (transaction: Transaction) => Promise<void>,
@@ -75,8 +90,7 @@ async function changeRights(
   const { action, subject, by } = of;
   await change(access, by, async (begun) => {
     await work(begun);
-    const { policyVersion } = await getRealm(begun);
-    await begun.tables.realms.update({ where: { id: 'realm' } }, { policyVersion: policyVersion + 1 });
+    await bumpPolicyVersion(begun);
     await begun.rereadRights('*');
     begun.audit(action, subject);
   });
@@ -85,103 +99,6 @@ async function changeRights(
 /** Whether something of that name may be there already. */
 export interface PutOptions {
   readonly onlyNew?: boolean;
-}
-
-/**
- * Creates or replaces a resource.
- * @throws AccessError ERR_ACCESS_CONFLICT when another one has the authority, or `onlyNew` one has the name; ERR_ACCESS_INVALID
- */
-export async function putResource(
-  access: AccessContext,
-  name: string,
-  input: ResourceInput,
-  by: Actor,
-  options: PutOptions = {},
-): Promise<ResourceRow> {
-  const row = resourceRow(name, input);
-  await changeRights(access, { action: 'resource.put', subject: name, by }, async ({ tables }) => {
-    await refuseTaken(tables, row);
-    const { name: _, ...columns } = row;
-    const there = await tables.resources.find({ name }, 'update');
-    if (there && options.onlyNew) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a resource ${name} already`);
-    if (there) await tables.resources.update({ where: { name } }, columns);
-    else await tables.resources.insert(row);
-  });
-  return row;
-}
-
-/**
- * Changes what is named of a resource; null takes an optional setting of its backend away (RFC 7396).
- * @throws AccessError ERR_ACCESS_NOT_FOUND, and like `putResource`
- */
-export async function changeResource(
-  access: AccessContext,
-  name: string,
-  changed: ResourceChange,
-  by: Actor,
-): Promise<ResourceRow> {
-  let row: ResourceRow | undefined;
-  await changeRights(access, { action: 'resource.change', subject: name, by }, async ({ tables }) => {
-    const before = await tables.resources.find({ name }, 'update');
-    if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${name}`);
-    const { backend = {}, ...rest } = changed;
-    const { kind, authority, title } = before;
-    const merged = mergePatch(before.backend as object, backend) as Backend;
-    row = resourceRow(name, { kind, authority, title, ...rest, backend: merged });
-    await refuseTaken(tables, row);
-    const { name: _, ...columns } = row;
-    await tables.resources.update({ where: { name } }, columns);
-  });
-  return row!;
-}
-
-/** What RFC 7396, section 2 makes of an object; without settings that have nothing left in them. */
-function mergePatch(before: object, patch: object): object {
-  const merged: Record<string, unknown> = { ...before };
-  for (const [name, value] of Object.entries(patch)) {
-    if (isObject(value)) merged[name] = mergePatch(isObject(merged[name]) ? merged[name] : {}, value);
-    else merged[name] = value;
-    const nothing = value === null || (isObject(merged[name]) && Object.keys(merged[name]).length === 0);
-    if (nothing) delete merged[name];
-  }
-  return merged;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-async function refuseTaken({ resources }: Transaction['tables'], { name, authority }: ResourceRow): Promise<void> {
-  const taken = (await resources.list({ where: { authority } })).find((other) => other.name !== name);
-  if (taken) throw new AccessError('ERR_ACCESS_CONFLICT', `the resource ${taken.name} has the authority ${authority}`);
-}
-
-function resourceRow(name: string, { kind, authority, title, backend }: ResourceInput): ResourceRow {
-  if (!URL.canParse(backend.url)) throw new AccessError('ERR_ACCESS_INVALID', 'the URL of the backend is not valid');
-  for (const network of backend.networks) checkNetwork(network);
-  for (const field of backend.passFields ?? []) checkPassField(field);
-  if (backend.url.startsWith('tcp:') !== (kind === 'tcp'))
-    throw new AccessError('ERR_ACCESS_INVALID', 'a tcp resource has a tcp:// backend, an http one http(s)://');
-  return { name, kind, authority, title: title ?? name, backend: backend as unknown as Json };
-}
-
-/** @throws AccessError ERR_ACCESS_INVALID for a field that no setting lets pass, or that passes without one. */
-function checkPassField(name: string): void {
-  if (isOwnField(name) || name.startsWith('proxy-'))
-    throw new AccessError('ERR_ACCESS_INVALID', `only the gateway itself sets ${name}`);
-  if (!speaksForProxy(name)) throw new AccessError('ERR_ACCESS_INVALID', `${name} passes without a setting`);
-}
-
-/** @throws AccessError ERR_ACCESS_INVALID for what is not an address with a prefix length. */
-function checkNetwork(network: string): void {
-  const [address = '', bits = '', ...rest] = network.split('/');
-  const host = address.includes(':') ? `[${address}]` : address;
-  // No zeros in front: some read them as octal.
-  const v4 = /^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/.test(address);
-  const fits = /^\d{1,3}$/.test(bits) && Number(bits) <= (v4 ? 32 : 128) && rest.length === 0;
-  if (!fits || (!v4 && !address.includes(':')) || !URL.canParse(`http://${host}/`)) {
-    throw new AccessError('ERR_ACCESS_INVALID', 'a network is written as address/bits, for instance 10.0.0.0/8');
-  }
 }
 
 /**
@@ -269,7 +186,8 @@ export async function removeRight(
   return removed > 0;
 }
 
-async function leave({ policies, sites }: Transaction['tables'], resource: string): Promise<void> {
+/** Takes a resource out of the policies and sites that name it. */
+export async function leave({ policies, sites }: Transaction['tables'], resource: string): Promise<void> {
   for (const { name, resources } of await policies.list({}, 'update')) {
     const left = (resources as string[]).filter((other) => other !== resource);
     if (left.length < (resources as string[]).length) await policies.update({ where: { name } }, { resources: left });

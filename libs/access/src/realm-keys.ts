@@ -1,3 +1,4 @@
+import { rewrappedBackend } from './backend-secrets.ts';
 import { change } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { kekOf, PURPOSES } from './keyring.ts';
@@ -192,6 +193,12 @@ export async function rewrapRealm(access: AccessContext): Promise<number> {
     for (const { name, secret } of await tables.directories.list()) {
       const renewed = secret && renew(secret, PURPOSES.directory(realm, name));
       await tables.directories.update({ where: { name } }, { secret: renewed });
+    }
+    for (const { name, backend } of await tables.resources.list({}, 'update')) {
+      const renewed = rewrappedBackend(backend, (envelope, which) =>
+        renew(envelope, PURPOSES.resource(realm, name, which)),
+      );
+      if (renewed !== backend) await tables.resources.update({ where: { name } }, { backend: renewed });
     }
     for (const { id, seal } of await tables.auditHeads.list()) {
       if (seal) await tables.auditHeads.update({ where: { id } }, { seal: renew(seal, PURPOSES.auditStart(realm)) });

@@ -67,6 +67,12 @@ export async function bumpMapVersion(transaction: Transaction): Promise<void> {
   );
 }
 
+/** Rights change: nodes read resources, policies and sites again. */
+export async function bumpPolicyVersion(transaction: Transaction): Promise<void> {
+  const { policyVersion } = await getRealm(transaction);
+  await transaction.tables.realms.update({ where: { id: 'realm' } }, { policyVersion: policyVersion + 1 });
+}
+
 /** The realm's row. @throws AccessError ERR_ACCESS_NOT_FOUND before ensureRealm. */
 export async function getRealm(transaction: Transaction, lock?: RowLock): Promise<RealmRow> {
   const row = await transaction.tables.realms.find({ id: 'realm' }, lock);

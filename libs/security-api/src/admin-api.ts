@@ -1,5 +1,5 @@
 import Type, { type Static, type TNull, type TSchema, type TUnion } from 'typebox';
-import { Backend, ContextRule, Methods, Paths, RevocationKind, Timeouts } from './grant.ts';
+import { AuthorityText, Backend, ContextRule, Methods, Paths, RevocationKind, Timeouts } from './grant.ts';
 import { Text } from './text.ts';
 
 const CLOSED = { additionalProperties: false } as const;
@@ -79,11 +79,7 @@ export type GroupView = Static<typeof GroupView>;
 export const ResourceInput = Type.Object(
   {
     kind: Type.Union([Type.Literal('http'), Type.Literal('tcp')]),
-    authority: Type.String({
-      pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$',
-      maxLength: 255,
-      description: 'a host in lower case with an optional port, like wiki.corp or db.corp:5432',
-    }),
+    authority: AuthorityText,
     backend: Backend,
     title: Type.Optional(Text({ maxLength: 128 })),
   },
@@ -96,7 +92,9 @@ function orNull<Schema extends TSchema>(schema: Schema): TUnion<[Schema, TNull]>
   return Type.Union([schema, Type.Null()], { description: 'what it is, or null to take it away' });
 }
 
-const { url, networks, ca, readsContent, xForwarded, publicScheme, passFields, delegate } = Backend.properties;
+const { url, weight, servers, health, networks, ca, readsContent, xForwarded, passFields, delegate } =
+  Backend.properties;
+const { sticky, prefix, host, clientCertificate, basic, publicScheme } = Backend.properties;
 
 const { connectMs, answerMs, idleMs } = Timeouts.properties;
 const TimeoutsChange = Type.Object(
@@ -118,12 +116,20 @@ export const ResourceChange = Type.Object(
       Type.Object(
         {
           url: Type.Optional(url),
+          weight: Type.Optional(orNull(weight)),
+          servers: Type.Optional(orNull(servers)),
+          sticky: Type.Optional(orNull(sticky)),
+          health: Type.Optional(orNull(health)),
           networks: Type.Optional(networks),
           ca: Type.Optional(orNull(ca)),
           readsContent: Type.Optional(orNull(readsContent)),
           xForwarded: Type.Optional(orNull(xForwarded)),
           publicScheme: Type.Optional(orNull(publicScheme)),
           passFields: Type.Optional(orNull(passFields)),
+          prefix: Type.Optional(orNull(prefix)),
+          host: Type.Optional(orNull(host)),
+          clientCertificate: Type.Optional(orNull(clientCertificate)),
+          basic: Type.Optional(orNull(basic)),
           delegate: Type.Optional(orNull(delegate)),
           timeouts: Type.Optional(orNull(TimeoutsChange)),
         },
@@ -140,6 +146,40 @@ export const ResourceView = Type.Object(
   { ...CLOSED, $id: 'Resource' },
 );
 export type ResourceView = Static<typeof ResourceView>;
+
+/** All resources that a file names, as they shall be. A secret that is not given stays as it is. */
+export const ResourcesInput = Type.Object(
+  {
+    resources: Type.Array(Type.Object({ name: Name, ...ResourceInput.properties }, CLOSED), { maxItems: 4_096 }),
+    /** Whether resources that are not named go. */
+    prune: Type.Optional(Type.Boolean()),
+    /** Only say what would change. */
+    dryRun: Type.Optional(Type.Boolean()),
+    /** Of a plan: nothing is done when rights have changed since. */
+    basis: Type.Optional(Type.String({ maxLength: 128 })),
+  },
+  { ...CLOSED, $id: 'ResourcesInput' },
+);
+export type ResourcesInput = Static<typeof ResourcesInput>;
+
+/** What a file changes, or has changed: of each resource which settings, by name and never by value. */
+export const ResourcesPlan = Type.Object(
+  {
+    changes: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          what: Type.Union([Type.Literal('add'), Type.Literal('change'), Type.Literal('remove'), Type.Literal('same')]),
+          settings: Type.Array(Type.String()),
+        },
+        CLOSED,
+      ),
+    ),
+    basis: Type.String(),
+  },
+  { ...CLOSED, $id: 'ResourcesPlan' },
+);
+export type ResourcesPlan = Static<typeof ResourcesPlan>;
 
 export const PolicyInput = Type.Object(
   {

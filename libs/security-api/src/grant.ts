@@ -98,15 +98,56 @@ export const Timeouts = Type.Object(
 );
 export type Timeouts = Static<typeof Timeouts>;
 
+/** A host with an optional port, or all hosts under a name. Stored and compared in one form: see `canonicalAuthority`. */
+export const AuthorityText = Type.String({
+  pattern: '^(\\*\\.)?([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\\.?|\\[[0-9a-f:.]{2,45}\\])(:[1-9][0-9]{0,4})?$',
+  maxLength: 255,
+  description:
+    'a host in lower case with an optional port, like wiki.corp, db.corp:5432 or [fd00::1]:80, or a wildcard like *.corp',
+});
+
+/** `http://host[:port]`, `https://host[:port]` or `tcp://host:port`. */
+const BackendUrl = Type.String({
+  pattern: '^(https?|tcp)://[^/?#@]+$',
+  description: 'a URL like http://host:port, https://… or tcp://…, without a path, query or user name',
+  maxLength: 512,
+});
+
+/** Share of the sessions that a server gets, beside those of the others; 1 unless said otherwise. */
+const Weight = Type.Integer({ minimum: 1, maximum: 100, description: 'a weight from 1 to 100' });
+
 /** Where a resource really is. Only a Proxy of the realm ever sees it. */
 export const Backend = Type.Object(
   {
-    /** `http://host[:port]`, `https://host[:port]` or `tcp://host:port`. */
-    url: Type.String({
-      pattern: '^(https?|tcp)://[^/?#@]+$',
-      description: 'a URL like http://host:port, https://… or tcp://…, without a path, query or user name',
-      maxLength: 512,
-    }),
+    /** Of a wildcard it may hold one `*`, which stands for what the `*` of the authority does: `https://*.apps.internal`. */
+    url: BackendUrl,
+    weight: Type.Optional(Weight),
+    /**
+     * Further servers that answer the same, by the same scheme. Requests go to them in turns; one on standby gets some when none
+     * of the others is well.
+     */
+    servers: Type.Optional(
+      Type.Array(
+        Type.Object({ url: BackendUrl, weight: Type.Optional(Weight), standby: Type.Optional(Type.Boolean()) }, CLOSED),
+        { minItems: 1, maxItems: 31 },
+      ),
+    ),
+    /** A user's requests go to one server while it is well, whatever the Proxy: for applications that keep sessions in memory. */
+    sticky: Type.Optional(Type.Boolean()),
+    /** Proxies ask each server in use for this path, which is well when it answers 2xx or 3xx; about every 10 s. */
+    health: Type.Optional(
+      Type.Object(
+        {
+          path: Type.String({
+            pattern: '^/[\\x21-\\x7e]*$',
+            maxLength: 1024,
+            description: 'a path that begins with /, without spaces',
+          }),
+          everyMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 3_600_000 })),
+        },
+        CLOSED,
+      ),
+    ),
     /** Networks (CIDR) this backend may lie in beyond the public ones: loopback and private ones must be named. */
     networks: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
     /** PEM of the CA of an https backend; absent: the system's. */
@@ -129,6 +170,46 @@ export const Backend = Type.Object(
     ),
     /** How long it may take. */
     timeouts: Type.Optional(Timeouts),
+    /** Stands in front of every path on its way to the backend. Path rules are about what devices ask for, without it. */
+    prefix: Type.Optional(
+      Type.String({
+        pattern: "^(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+$",
+        maxLength: 1024,
+        description: 'a path like /app, without a slash at its end',
+      }),
+    ),
+    /** Host that the backend is told; absent: the name that was asked for. */
+    host: Type.Optional(AuthorityText),
+    /** Certificate chain with which Proxies show an https backend who they are, PEM. The key is in grants, and never shown. */
+    clientCertificate: Type.Optional(
+      Type.Object(
+        {
+          certificate: Type.String({ maxLength: 65_536 }),
+          key: Type.Optional(Type.String({ minLength: 1, maxLength: 16_384 })),
+        },
+        CLOSED,
+      ),
+    ),
+    /** Credentials by which the backend knows the gateway (RFC 7617). The password is in grants, and never shown. */
+    basic: Type.Optional(
+      Type.Object(
+        {
+          user: Type.String({
+            pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f:]+$',
+            maxLength: 256,
+            description: 'a user name without colon',
+          }),
+          password: Type.Optional(
+            Type.String({
+              pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+              maxLength: 1024,
+              description: 'a password without control characters',
+            }),
+          ),
+        },
+        CLOSED,
+      ),
+    ),
     /** The backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience. */
     delegate: Type.Optional(
       Type.Object({ directory: Name, audience: Type.String({ minLength: 1, maxLength: 512 }) }, CLOSED),
@@ -143,12 +224,10 @@ export const ResourceGrant = Type.Object(
   {
     name: Name,
     kind: Type.Union([Type.Literal('http'), Type.Literal('tcp')]),
-    /** What a device writes in its URL; a key into this table, never a name to resolve. */
-    authority: Type.String({
-      pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$',
-      maxLength: 255,
-      description: 'a host in lower case with an optional port, like wiki.corp or db.corp:5432',
-    }),
+    /** What a device writes in its URL; a key into this table. `*.corp` stands for all names under `corp`. */
+    authority: AuthorityText,
+    /** Names under the wildcard that belong to other resources, nearer ones, whether this session may reach them or not. */
+    except: Type.Optional(Type.Array(AuthorityText, { maxItems: 4_096 })),
     backend: Backend,
     rules: Type.Array(AccessRule),
     /** JWT for the backend: who the user is. Absent for TCP. */

@@ -29,6 +29,8 @@ export {
   RealmSettingsPatch,
   ResourceChange,
   ResourceInput,
+  ResourcesInput,
+  ResourcesPlan,
   ResourceView,
   RevocationInput,
   RevocationRowView,
@@ -69,6 +71,7 @@ export {
 } from './directory-api.ts';
 export {
   AccessRule,
+  AuthorityText,
   Backend,
   ContextRule,
   Grant,

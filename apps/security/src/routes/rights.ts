@@ -1,13 +1,16 @@
 import {
   type AccessContext,
+  applyResources,
   changePolicy,
   changeResource,
+  openedBackend,
   type PolicyRow,
   type PutOptions,
   putPolicy,
   putResource,
   type ResourceRow,
   removeRight,
+  shownBackend,
 } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
 import {
@@ -16,6 +19,8 @@ import {
   PolicyView,
   ResourceChange,
   ResourceInput,
+  ResourcesInput,
+  ResourcesPlan,
   ResourceTrial,
   ResourceView,
 } from '@sallyport/security-api';
@@ -26,8 +31,11 @@ import { actorOf, changing, Done, NameParam, operation } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
 import { whenChanged } from './revoking.ts';
 
+/** A file of all resources, with the certificates in it. */
+const FILE_BYTES = 8 * 1024 * 1024;
+
 function resourceView({ name, kind, authority, title, backend }: ResourceRow): ResourceView {
-  return { name, kind, authority, title, backend: backend as unknown as ResourceView['backend'] };
+  return { name, kind, authority, title, backend: shownBackend(backend) };
 }
 
 function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
@@ -71,6 +79,19 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
       return resourceView(row);
     },
   );
+  const applying = operation(
+    'resources.apply',
+    'Make resources what a file says, or say what that would change',
+    ResourcesPlan,
+    {
+      body: ResourcesInput,
+    },
+  );
+  service.put<{ Body: ResourcesInput }>('/v1/resources', { ...applying, bodyLimit: FILE_BYTES }, async (request) => {
+    const plan = await applyResources(access, request.body, actorOf(request));
+    if (!request.body.dryRun && plan.changes.some(({ what }) => what !== 'same')) await whenChanged(context);
+    return plan;
+  });
   service.get<{ Params: NameParam }>(
     '/v1/resources/:name',
     operation('resources.get', 'One resource', ResourceView, { params: NameParam }),
@@ -97,7 +118,8 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
     }),
     async (request) => {
       const { name } = request.params;
-      return { name, tries: await proxies.try(resourceView(await getResource(access, name))) };
+      const row = await getResource(access, name);
+      return { name, tries: await proxies.try({ authority: row.authority, backend: openedBackend(access, row) }) };
     },
   );
   const policies = operation('policies.list', 'Policies by name, a page of them', Type.Array(PolicyView), {
