@@ -78,7 +78,12 @@ async function start(): Promise<void> {
   };
   const nodes = new NodeList(identity, (urls) => keep({ urls }));
   const security = new SecurityClient(identity, nodes);
-  const backends = new Backends((error) => log.error({ err: error }, 'an exchange with a backend failed'));
+  const backends = new Backends({
+    handlerFailed: (error) => log.error({ err: error }, 'an exchange with a backend failed'),
+    serverChanged: (server, well) =>
+      well ? log.info({ server }, 'a server is well again') : log.warn({ server }, 'a server of several rests'),
+  });
+  metrics.gauge('sallyport_backend_servers_resting', 'servers of several that get nothing', () => backends.resting);
   const farm = new Farm({ identity, security, backends, log, metrics });
   const listener = {
     apply: farm.apply.bind(farm),

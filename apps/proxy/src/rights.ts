@@ -1,5 +1,14 @@
 import { checkContext } from '@sallyport/access';
-import { type AppContext, DEFAULT_METHODS, pathUnder, type SignedCode } from '@sallyport/channel';
+import {
+  type AppContext,
+  DEFAULT_METHODS,
+  findByAuthority,
+  isAuthority,
+  isWildcard,
+  liesUnder,
+  pathUnder,
+  type SignedCode,
+} from '@sallyport/channel';
 import type { Grant, ResourceGrant } from '@sallyport/security-api';
 
 /** What a request needs. */
@@ -13,6 +22,19 @@ export interface Wanted {
 /** The resource that a request may reach, or the code of the refusal. */
 export type Decision = { readonly resource: ResourceGrant } | { readonly refused: SignedCode };
 
+/** The one with that authority, or else the nearest wildcard; a wildcard's own text is no name. */
+function findResource(resources: readonly ResourceGrant[], wanted: Wanted): ResourceGrant | undefined {
+  const exact = resources.find(({ kind, authority }) => kind === wanted.kind && authority === wanted.authority);
+  if (exact && !isWildcard(exact.authority)) return exact;
+  if (!isAuthority(wanted.authority)) return undefined;
+  return findByAuthority(resources, wanted.authority, (one) => one.kind === wanted.kind && !isCarvedOut(one, wanted));
+}
+
+/** True for a name under a wildcard that is another resource's, one that the session may not reach. */
+function isCarvedOut({ except = [] }: ResourceGrant, { authority }: Wanted): boolean {
+  return except.some((other) => other === authority || liesUnder(other, authority));
+}
+
 /**
  * Decides one request by the grant and the app context of this moment: the realm's rule first, then any rule that opens
  * the resource. Matched on exactly the bytes that go to the backend.
@@ -20,9 +42,7 @@ export type Decision = { readonly resource: ResourceGrant } | { readonly refused
 export function decide(grant: Grant, context: AppContext, wanted: Wanted): Decision {
   const denied = checkContext(grant.context, context);
   if (denied) return { refused: denied };
-  const resource = grant.resources.find(
-    ({ kind, authority }) => kind === wanted.kind && authority === wanted.authority,
-  );
+  const resource = findResource(grant.resources, wanted);
   if (!resource) return { refused: 'RESOURCE_UNKNOWN' };
   const matching = resource.rules.filter((rule) => {
     const methodFits = wanted.kind === 'tcp' || (rule.methods ?? DEFAULT_METHODS).includes(wanted.method);

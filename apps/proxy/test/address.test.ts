@@ -28,8 +28,8 @@ test.each([
 });
 
 test('a name is resolved, and only addresses in named networks count', async () => {
-  await expect(resolveBackend('localhost', [])).rejects.toMatchObject({ code: 'ERR_BACKEND_ADDRESS' });
-  const found = await resolveBackend('localhost', ['127.0.0.0/8', '::1/128']);
+  await expect(resolveBackend('localhost', { networks: [] })).rejects.toMatchObject({ code: 'ERR_BACKEND_ADDRESS' });
+  const found = await resolveBackend('localhost', { networks: ['127.0.0.0/8', '::1/128'] });
   expect(found.length).toBeGreaterThan(0);
 });
 

@@ -50,6 +50,7 @@ async function backend(serve: (socket: Socket, asked: string, connection: number
 }
 
 const ADA = new Tenant({ session: 'ada-1', user: 'ada' });
+const ASKER = { authority: 'wiki.corp', under: 'wiki.corp', tenant: ADA };
 
 class Recorded implements BackendSink {
   status = 0;
@@ -338,13 +339,13 @@ test('the pool of a resource that changed ends when nobody uses it any more, and
   const backends = new Backends();
   closing.push(() => backends.close());
   const [before, after] = [9, 10].map((port) => ({ url: `http://127.0.0.1:${port}`, networks: ['127.0.0.0/8'] }));
-  const old = backends.pool(before!);
+  const old = backends.pool(before!, ASKER);
   const tenant = new Tenant({ session: 's', user: 'u' });
   await send(old, GET, { tenant }).over;
-  backends.pool(after!);
-  expect([old.closed, backends.pool(before!) === old]).toEqual([false, true]);
+  backends.pool(after!, ASKER);
+  expect([old.closed, backends.pool(before!, ASKER) === old]).toEqual([false, true]);
   tenant.end();
-  backends.pool({ ...after!, networks: ['127.0.0.0/16'] });
+  backends.pool({ ...after!, networks: ['127.0.0.0/16'] }, ASKER);
   expect(old.closed).toBe(true);
-  expect(backends.pool(before!)).not.toBe(old);
+  expect(backends.pool(before!, ASKER)).not.toBe(old);
 });

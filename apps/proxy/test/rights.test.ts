@@ -79,3 +79,27 @@ test.each<[string, Grant, Partial<typeof GET>, string | undefined]>([
   const decision = decide(given, CONTEXT, { ...GET, ...over });
   expect('refused' in decision ? decision.refused : undefined).toBe(refused);
 });
+
+test('a wildcard opens the names under it, the nearest resource wins, and no name of another resource', () => {
+  const one = grant([rule()]).resources[0]!;
+  const resources = [
+    { ...one, name: 'all', authority: '*.corp', except: ['hr.corp', '*.secret.corp', '*.dev.corp'] },
+    { ...one, name: 'dev', authority: '*.dev.corp' },
+    { ...one, name: 'wiki', authority: 'wiki.corp' },
+  ];
+  const asked = (authority: string, kind: 'http' | 'tcp' = 'http') => {
+    const decision = decide({ ...grant([]), resources }, CONTEXT, { ...GET, kind, authority });
+    return 'resource' in decision ? decision.resource.name : decision.refused;
+  };
+  expect(['wiki.corp', 'a.corp', 'a.b.corp', 'x.dev.corp', 'dev.corp'].map((name) => asked(name))).toEqual([
+    'wiki',
+    'all',
+    'all',
+    'dev',
+    'all',
+  ]);
+  for (const name of ['corp', 'acorp', 'hr.corp', 'a.secret.corp', 'a.corp:81', '*.corp'])
+    expect(asked(name), name).toBe('RESOURCE_UNKNOWN');
+  expect(asked('a.corp', 'tcp')).toBe('RESOURCE_UNKNOWN');
+  expect(asked('x.hr.corp')).toBe('all');
+});

@@ -1,8 +1,8 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { Backend } from '@sallyport/security-api';
 import { hostOf, mayReach, pinnedLookup } from './address.ts';
 import { BackendError, unreachable } from './errors.ts';
+import type { Server } from './server.ts';
 import { limitWords, timeLimitsOf } from './time-limits.ts';
 
 /** What hears of a connection that is being made: one of the two, once. */
@@ -23,7 +23,7 @@ export interface DialOptions {
  * TLS is checked against the name in its URL, whatever Host the requests carry. Destroying the socket ends the try in silence.
  * @throws BackendError ERR_BACKEND_ADDRESS when the address in the URL is not allowed.
  */
-export function dial(backend: Backend, tell: Dialling, options: DialOptions = {}): Socket {
+export function dial(backend: Server, tell: Dialling, options: DialOptions = {}): Socket {
   checkLiteral(backend);
   const tls = backend.url.startsWith('https:');
   const socket = tls ? dialTls(backend) : dialTcp(backend, options);
@@ -54,7 +54,7 @@ function noConnection(connectMs: number): BackendError {
 }
 
 /** Sockets look names up, but take an address as it is: those are checked here. */
-export function checkLiteral({ url, networks }: Backend): void {
+export function checkLiteral({ url, networks }: Server): void {
   const host = hostOf(url);
   if (isIP(host) && !mayReach(host, networks)) {
     throw new BackendError('ERR_BACKEND_ADDRESS', 'the backend has no address in an allowed network', {
@@ -63,22 +63,27 @@ export function checkLiteral({ url, networks }: Backend): void {
   }
 }
 
-function dialTls({ url, networks, ca }: Backend): Socket {
+function dialTls(server: Server): Socket {
+  const { url, ca, clientCertificate } = server;
   const host = hostOf(url);
   return connectTls({
     host,
     port: Number(new URL(url).port || 443),
-    lookup: pinnedLookup(networks),
+    lookup: pinnedLookup(server),
     ALPNProtocols: ['http/1.1'],
     ...(isIP(host) ? {} : { servername: host }),
     ...(ca === undefined ? {} : { ca }),
+    ...(clientCertificate?.key === undefined
+      ? {}
+      : { cert: clientCertificate.certificate, key: clientCertificate.key }),
   });
 }
 
-function dialTcp({ url, networks }: Backend, options: DialOptions): Socket {
+function dialTcp(server: Server, options: DialOptions): Socket {
   // A URL parser leaves out the port that is usual for http.
+  const { url } = server;
   const port = Number(new URL(url.replace(/^tcp:/, 'http:')).port || 80);
-  return connectTcp({ host: hostOf(url), port, lookup: pinnedLookup(networks), ...options });
+  return connectTcp({ host: hostOf(url), port, lookup: pinnedLookup(server), ...options });
 }
 
 const CERTIFICATE_ERROR = /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME|HOSTNAME/;

@@ -1,4 +1,3 @@
-import type { Backend } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
 import {
   BackendConnection,
@@ -11,6 +10,8 @@ import { dial } from './dial.ts';
 import { BackendError } from './errors.ts';
 import { FairQueue, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
 import { type BackendCall, type CallOwner, PooledCall } from './pooled-call.ts';
+import type { PoolSource, Server } from './server.ts';
+import type { ServerHealth } from './server-health.ts';
 import type { Share, Tenant } from './tenant.ts';
 import { type TimeLimits, timeLimitsOf } from './time-limits.ts';
 
@@ -33,12 +34,20 @@ const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
 type Claim = SessionClaim<PooledCall>;
 
+/** Who hears of defects, and how a server of several does. */
+export interface PoolOptions {
+  handlerFailed?(error: unknown): void;
+  readonly health?: ServerHealth;
+}
+
 /**
  * Connections to one backend: kept, bounded, each with one exchange at a time. Whoever waits has turns by user and session.
  * A connection that was signed in by its requests (NTLM, Negotiate) is for the channel of that login alone and ends with it.
  */
-export class BackendPool implements ConnectionOwner, CallOwner {
-  readonly #backend: Backend;
+export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
+  readonly server: Server;
+  /** How the server does, when it is one of several. */
+  readonly health: ServerHealth | undefined;
   readonly #limits: TimeLimits;
   readonly #connections = new Set<BackendConnection>();
   readonly #idle: BackendConnection[] = [];
@@ -58,9 +67,10 @@ export class BackendPool implements ConnectionOwner, CallOwner {
   /** Hears of what a handler of ours threw: a defect, for the log. */
   readonly handlerFailed: (error: unknown) => void;
 
-  constructor(backend: Backend, handlerFailed: (error: unknown) => void = () => undefined) {
-    this.#backend = backend;
-    this.#limits = timeLimitsOf(backend);
+  constructor(server: Server, { handlerFailed = () => undefined, health }: PoolOptions = {}) {
+    this.server = server;
+    this.health = health;
+    this.#limits = timeLimitsOf(server);
     this.handlerFailed = handlerFailed;
     this.#timer = setInterval(
       guardWith(handlerFailed)(() => this.#sweep()),
@@ -76,6 +86,21 @@ export class BackendPool implements ConnectionOwner, CallOwner {
   /** True while no channel has asked for anything that it could get, and no connection is kept. */
   get unused(): boolean {
     return this.#sessions.size === 0 && this.#connections.size === 0 && this.#connecting === 0;
+  }
+
+  /** PoolSource */
+  pool(): BackendPool {
+    return this;
+  }
+
+  /** PoolSource */
+  has(pool: BackendPool): boolean {
+    return pool === this;
+  }
+
+  /** True while a user has a channel that has asked for something here. */
+  serves(user: string): boolean {
+    return this.#users.has(user);
   }
 
   /** True while so many requests wait that new ones of this tenant had better not come: its user has its part of them. */
@@ -260,12 +285,13 @@ export class BackendPool implements ConnectionOwner, CallOwner {
     });
     const failed = guard((error: BackendError) => {
       this.#connecting -= 1;
+      this.health?.failed(error.code, performance.now());
       const call = this.#queue.take(this.#may) ?? this.#queue.take(() => true);
       call?.fail(error);
       this.#dialMore();
     });
-    const socket = dial(this.#backend, { connected, failed }, { onread: { buffer: readBuffer, callback } });
-    if (this.#backend.url.startsWith('https:')) socket.on('data', read);
+    const socket = dial(this.server, { connected, failed }, { onread: { buffer: readBuffer, callback } });
+    if (this.server.url.startsWith('https:')) socket.on('data', read);
   }
 
   #sweep(): void {

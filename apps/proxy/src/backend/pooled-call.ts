@@ -1,6 +1,7 @@
 import type { BackendConnection, BackendRequest, BackendSink, ConnectionSink } from './connection.ts';
 import { type LoginStep, loginStep } from './connection-login.ts';
 import { BackendError } from './errors.ts';
+import type { ServerHealth } from './server-health.ts';
 import type { Share } from './tenant.ts';
 
 /** Methods that may be sent again when a kept connection turns out to be dead (RFC 9110, section 9.2.2). */
@@ -21,6 +22,8 @@ export interface BackendCall {
 
 /** What a call needs of its pool. */
 export interface CallOwner {
+  /** How the server does, when it is one of several. */
+  readonly health: ServerHealth | undefined;
   /** Gives the call a connection, or lets it wait for one. */
   assign(call: PooledCall): void;
   /** The call has a connection, or does not have it any more. */
@@ -115,6 +118,7 @@ export class PooledCall implements BackendCall, ConnectionSink {
 
   head(...head: Parameters<BackendSink['head']>): void {
     const connection = this.#connection!;
+    this.#owner.health?.answered();
     const answer = connection.loginAnswer;
     if (answer !== 'none') this.#owner.bind(connection, this.share);
     // A login goes on when its first message is answered by "unauthorised", and a later one by a next message.
@@ -138,6 +142,7 @@ export class PooledCall implements BackendCall, ConnectionSink {
   failed(error: BackendError): void {
     const stale = error.code === 'ERR_BACKEND_CLOSED' && this.#connection?.untouched === true;
     this.#leave();
+    if (!stale) this.#owner.health?.failed(error.code, performance.now());
     if (!stale || !this.#mayRepeat || this.over) return this.fail(error);
     this.#owner.assign(this);
   }

@@ -44,6 +44,16 @@ export class Tenant {
     return share;
   }
 
+  /** Leaves the pools in which nothing of its session is under way or waits. */
+  leaveIdle(): void {
+    for (const [pool, share] of this.#shares) {
+      const { claim, own } = share;
+      if (claim.held > 0 || claim.items.length > 0 || own.size > 0) continue;
+      pool.leave(share);
+      this.#shares.delete(pool);
+    }
+  }
+
   /** The channel is over: what was signed in for it ends. */
   end(): void {
     this.#ended = true;

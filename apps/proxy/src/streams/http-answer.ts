@@ -32,8 +32,10 @@ export interface Asker {
   full(): void;
   /** The device has its whole answer. */
   done(): void;
-  /** The backend failed; `refuse` follows. */
+  /** The backend failed; `refuse` follows, unless the request goes on. */
   failed(error: BackendError): void;
+  /** True when another server takes the request, of which nothing was sent; this answer is over then. */
+  goesOn(error: BackendError): boolean;
   refuse(code: SignedCode, words?: string): void;
 }
 
@@ -51,6 +53,11 @@ const CODES: Readonly<Record<BackendErrorCode, SignedCode>> = {
   ERR_BACKEND_STALLED: 'REQUEST_BROKEN',
   ERR_BACKEND_ABORTED: 'BACKEND_FAILED',
 };
+
+/** The code for a device of what failed. */
+export function codeOf({ code }: BackendError): SignedCode {
+  return CODES[code];
+}
 
 /** The way of a response from its backend to the device, as binary HTTP. */
 export class HttpAnswer implements BackendSink {
@@ -119,7 +126,8 @@ export class HttpAnswer implements BackendSink {
 
   failed(error: BackendError): void {
     this.#asker.failed(error);
-    this.#asker.refuse(CODES[error.code], wordsOf(error));
+    if (this.#asker.goesOn(error)) return;
+    this.#asker.refuse(codeOf(error), wordsOf(error));
     this.#stream.settle();
   }
 

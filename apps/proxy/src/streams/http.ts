@@ -13,15 +13,17 @@ import {
   SIGNED_CODES,
   type SignedCode,
 } from '@sallyport/channel';
-import type { ResourceGrant } from '@sallyport/security-api';
+import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import type { BackendRequest } from '../backend/connection.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
 import type { BackendPool } from '../backend/pool.ts';
 import type { BackendCall } from '../backend/pooled-call.ts';
+import type { BackendAsker } from '../backend/server.ts';
+import type { Tenant } from '../backend/tenant.ts';
 import type { Decision } from '../rights.ts';
 import type { Facing } from './answered-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
-import { type Asker, HttpAnswer } from './http-answer.ts';
+import { type Asker, codeOf, HttpAnswer } from './http-answer.ts';
 import { Passage } from './passage.ts';
 import { Pieces } from './pieces.ts';
 import { requestFields } from './request-fields.ts';
@@ -32,11 +34,22 @@ import { requestFields } from './request-fields.ts';
  */
 const RARE_BODY_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
 
+/** True for a failure after which certainly nothing was sent, and another server may be better. */
+function isNotThere({ code }: BackendError): boolean {
+  return code === 'ERR_BACKEND_UNREACHABLE' || code === 'ERR_BACKEND_ADDRESS';
+}
+
+/** Where a backend says that it is: its servers, the one that was asked among them, and the Host that it is told. */
+function urlsOf({ url, servers = [], host }: Backend, asked = url): string[] {
+  const named = host === undefined ? [] : [`${url.slice(0, url.indexOf(':'))}://${host}`];
+  return [asked, ...(asked === url ? [] : [url]), ...servers.map((server) => server.url), ...named];
+}
+
 /**
  * A stream of kind 1: one HTTP request and its response (SPEC.md, section 7). This is the way to the backend;
  * `HttpAnswer` is the way back.
  */
-export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
+export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, BackendAsker {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   readonly #decoder: HttpDecoder;
@@ -59,6 +72,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   #waiting = false;
   #pool: BackendPool | undefined;
   #call: BackendCall | undefined;
+  /** Servers that could not be reached. */
+  #tried: Set<BackendPool> | undefined;
   #over = false;
 
   constructor({ host, stream }: StreamPlace) {
@@ -128,6 +143,24 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     this.#release();
   }
 
+  // What backends ask: BackendAsker.
+
+  get authority(): string {
+    return this.#head!.authority;
+  }
+
+  get under(): string {
+    return this.#passage!.resource.authority;
+  }
+
+  get tenant(): Tenant {
+    return this.#host.tenant;
+  }
+
+  get tried(): ReadonlySet<BackendPool> | undefined {
+    return this.#tried;
+  }
+
   // What the answer asks and tells.
 
   get over(): boolean {
@@ -142,8 +175,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
       scheme: backend.publicScheme ?? scheme,
       authority,
       path: method === 'GET' || method === 'HEAD' ? path : undefined,
-      urls: [backend.url],
-      prefix: '',
+      urls: urlsOf(backend, this.#pool?.server.url),
+      prefix: backend.prefix ?? '',
       isResource: (other) => isKnown(this.#host.decide({ ...wanted, authority: other })),
     };
   }
@@ -202,6 +235,16 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (!this.#over) this.#host.backendFailed(this.#passage!.resource.name, error);
   }
 
+  goesOn(error: BackendError): boolean {
+    const pool = this.#pool;
+    if (this.#over || !pool || !isNotThere(error) || this.#passage!.begun) return false;
+    this.#tried = (this.#tried ?? new Set()).add(pool);
+    if (!this.#host.backends.hasOther(this.#passage!.resource.backend, this.#tried)) return false;
+    this.#call = undefined;
+    this.#ask(this.#head!);
+    return true;
+  }
+
   /** Bad input of this stream ends this stream; the channel goes on. */
   #guarded(work: () => void): void {
     try {
@@ -233,11 +276,11 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     if (this.#hasContent && RARE_BODY_METHODS.has(head.method) && !resource.backend.readsContent)
       return this.refuse('REQUEST_REFUSED', `${head.method} with content: the resource does not say that it reads it`);
     try {
-      this.#pool = this.#host.backends.pool(resource.backend);
+      this.#pool = this.#host.backends.pool(resource.backend, this);
     } catch (error) {
       // Nothing was sent: the backend's address is not allowed or not even an address.
       this.failed(error as BackendError);
-      return this.refuse('BACKEND_UNREACHABLE', wordsOf(error as BackendError));
+      return this.refuse(codeOf(error as BackendError), wordsOf(error as BackendError));
     }
     const answer = new HttpAnswer(this, this.#stream);
     this.#call = this.#pool.call(this.#requestFor(head, resource), answer, this.#host.tenant);
@@ -247,7 +290,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
   /** True while the backend of the request is the one whose connection it waited for. */
   #isStillThere(): boolean {
     try {
-      return this.#host.backends.pool(this.#passage!.resource.backend) === this.#pool;
+      return this.#host.backends.serves(this.#passage!.resource.backend, this.#pool!, this);
     } catch {
       // It has moved to where no backend may be: asking again says so.
       return false;
@@ -284,7 +327,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker {
     const { method, path } = head;
     const fields = requestFields(head, this.#host.deviceAddress, resource);
     const last = this.#hasContent && !resource.backend.readsContent;
-    const to = { method, path, authority: resource.authority, fields, last };
+    const { host = head.authority, prefix = '' } = resource.backend;
+    const to = { method, path: prefix === '' ? path : `${prefix}${path}`, authority: host, fields, last };
     if (this.#declared !== undefined) return { ...to, content: 'length' };
     if (!this.#requestDone) return { ...to, content: 'chunked' };
     if (this.#received === 0 && RARE_BODY_METHODS.has(method)) return { ...to, content: 'none' };

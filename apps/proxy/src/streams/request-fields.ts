@@ -1,14 +1,15 @@
 import { type Field, passedFields, type RequestHead } from '@sallyport/channel';
-import type { ResourceGrant } from '@sallyport/security-api';
+import type { Backend, ResourceGrant } from '@sallyport/security-api';
 
 /**
  * Fields of a request as its backend gets them: those of the device that may pass, and what the Proxy alone says: from where
- * and for whom it asks. Where a token was delegated it stands in Authorization, whatever the device wrote there.
+ * and for whom it asks. Where the gateway itself speaks in Authorization, what the device wrote there does not pass.
  */
 export function requestFields(head: RequestHead, deviceAddress: string, resource: ResourceGrant): Field[] {
   const { backend, assertion, delegated } = resource;
+  const authorization = delegated === undefined ? basicOf(backend) : `Bearer ${delegated}`;
   const passed = passedFields(head.fields, backend.passFields);
-  const fields = delegated === undefined ? passed : passed.filter(([name]) => name !== 'authorization');
+  const fields = authorization === undefined ? passed : passed.filter(([name]) => name !== 'authorization');
   const scheme = backend.publicScheme ?? head.scheme;
   fields.push(['forwarded', forwarded(deviceAddress, head.authority, scheme)]);
   if (backend.xForwarded) {
@@ -17,8 +18,14 @@ export function requestFields(head: RequestHead, deviceAddress: string, resource
     fields.push(['x-forwarded-proto', scheme]);
   }
   if (assertion !== undefined) fields.push(['sallyport-assertion', assertion]);
-  if (delegated !== undefined) fields.push(['authorization', `Bearer ${delegated}`]);
+  if (authorization !== undefined) fields.push(['authorization', authorization]);
   return fields;
+}
+
+/** The gateway's own credentials for a backend, as Authorization has them (RFC 7617); undefined when it has none. */
+export function basicOf({ basic }: Pick<Backend, 'basic'>): string | undefined {
+  if (basic?.password === undefined) return undefined;
+  return `Basic ${Buffer.from(`${basic.user}:${basic.password}`).toString('base64')}`;
 }
 
 /** Value of the field `forwarded` (RFC 7239): the device's address, and what it asked for by host and scheme. */

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { type ChannelStream, concat, decodeText, EMPTY, SIGNED_CODES, type SignedCode } from '@sallyport/channel';
 import { type Guard, guardWith } from '@sallyport/telemetry';
-import { dial } from '../backend/dial.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
 import { limitWords, timeLimitsOf } from '../backend/time-limits.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
@@ -14,6 +13,8 @@ export class TcpExchange implements Exchange {
   readonly #stream: ChannelStream;
   #head: Uint8Array = EMPTY;
   #passage: Passage | undefined;
+  /** The connection until it stands. */
+  #dialled: { destroy(): void } | undefined;
   #socket: Socket | undefined;
   #connected = false;
   /** Bytes that wait: for the connection, or for rights that are being read. Their credit is not given back. */
@@ -43,7 +44,7 @@ export class TcpExchange implements Exchange {
     const authority = readName(this.#head.subarray(1, length));
     this.#passage = new Passage(this.#host, { kind: 'tcp', authority, method: '', path: '' });
     if (this.#head.length > length) this.#held.push(Buffer.from(this.#head.subarray(length)));
-    this.#connect(this.#passage);
+    this.#connect(this.#passage, authority);
   }
 
   end(): void {
@@ -68,10 +69,10 @@ export class TcpExchange implements Exchange {
     this.#socket?.resume();
   }
 
-  #connect(passage: Passage): void {
+  #connect(passage: Passage, authority: string): void {
     if (this.#over) return;
     const look = passage.look();
-    if (look === 'wait') return this.#host.whenReady(() => this.#connect(passage));
+    if (look === 'wait') return this.#host.whenReady(() => this.#connect(passage, authority));
     if (look !== 'pass') return this.#end(look);
     const { backend } = passage.resource;
     const connected = this.#guard((socket: Socket) => {
@@ -80,13 +81,15 @@ export class TcpExchange implements Exchange {
         return this.#end('NOT_PROCESSED');
       passage.begin();
       this.#connected = true;
+      this.#socket = socket;
       this.#listen(socket, timeLimitsOf(backend).tunnelIdleMs);
       this.#pieces.flush();
       this.#release();
     });
     try {
       const failed = this.#guard((error: BackendError) => this.#failed(error));
-      this.#socket = dial(backend, { connected, failed }, { allowHalfOpen: true });
+      const asker = { authority, under: passage.resource.authority, tenant: this.#host.tenant };
+      this.#dialled = this.#host.backends.dial(backend, asker, { connected, failed }, { allowHalfOpen: true });
     } catch (error) {
       this.#failed(error as BackendError);
     }
@@ -169,7 +172,7 @@ export class TcpExchange implements Exchange {
   /** A backend must not take a stream that broke off for one that was finished: it gets a reset. */
   #destroy(): void {
     if (this.#connected) this.#socket?.resetAndDestroy();
-    else this.#socket?.destroy();
+    else this.#dialled?.destroy();
   }
 }
 

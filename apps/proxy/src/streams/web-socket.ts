@@ -23,7 +23,6 @@ import {
 import { type Guard, guardWith } from '@sallyport/telemetry';
 import type { WebSocket } from 'ws';
 import { askWebSocket } from '../backend/backends.ts';
-import { dial } from '../backend/dial.ts';
 import { BackendError, wordsOf } from '../backend/errors.ts';
 import type { Holder } from '../held-memory.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
@@ -50,7 +49,7 @@ export class WebSocketExchange implements Exchange, Holder {
   #head: RequestHead | undefined;
   #passage: Passage | undefined;
   /** The connection until the backend is asked for a WebSocket over it. */
-  #dialled: Socket | undefined;
+  #dialled: { destroy(): void } | undefined;
   #socket: WebSocket | undefined;
   /** Messages that wait: for the backend to accept, or for rights that are being read. */
   #held: WsMessage[] = [];
@@ -158,7 +157,9 @@ export class WebSocketExchange implements Exchange, Holder {
     const connected = this.#guard((socket: Socket) => this.#ask(socket, passage, backend.url));
     const failed = this.#guard((error: BackendError) => this.#failed('BACKEND_UNREACHABLE', error));
     try {
-      this.#dialled = dial(backend, { connected, failed });
+      const { authority: under } = passage.resource;
+      const asker = { authority: this.#head!.authority, under, tenant: this.#host.tenant };
+      this.#dialled = this.#host.backends.dial(backend, asker, { connected, failed });
     } catch (error) {
       this.#failed('BACKEND_UNREACHABLE', error as BackendError);
     }
@@ -179,7 +180,7 @@ export class WebSocketExchange implements Exchange, Holder {
     const fields = requestFields(this.#head!, this.#host.deviceAddress, resource);
     const headers = {
       ...Object.fromEntries(fields.filter(([name]) => !OWN_WS_FIELDS.test(name))),
-      host: resource.authority,
+      host: resource.backend.host ?? this.#head!.authority,
     };
     const asked = this.#asked(socket, { protocols: protocolsOf(fields), headers });
     if (!asked) return;
@@ -191,7 +192,8 @@ export class WebSocketExchange implements Exchange, Holder {
   /** Undefined when what the device wrote cannot be asked for, for instance a subprotocol that is no token. */
   #asked(socket: Socket, options: Parameters<typeof askWebSocket>[2]): WebSocket | undefined {
     try {
-      return askWebSocket(socket, this.#head!.path, options);
+      const { prefix = '' } = this.#passage!.resource.backend;
+      return askWebSocket(socket, `${prefix}${this.#head!.path}`, options);
     } catch {
       this.#end('REQUEST_REFUSED', 'the WebSocket cannot be asked for in this way');
       return undefined;
