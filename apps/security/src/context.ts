@@ -32,11 +32,17 @@ function authorityOf({ SALLYPORT_JOURNAL: place, SALLYPORT_JOURNAL_AUTHORITY_MS:
 }
 
 /** Names this node and says where it is reached. */
-export function nodeOf(config: Config, urls: { proxyUrl: string; adminUrl: string; version: string }): SecurityNode {
-  const { proxyUrl, adminUrl, version } = urls;
-  const id = config.SALLYPORT_NODE ?? `${hostname()}:${new URL(proxyUrl).port}`;
-  const authorityMs = authorityOf(config);
-  return new SecurityNode({ id, proxyUrl, adminUrl, version, startedAt: Date.now() }, monotonicMs, authorityMs);
+export function nodeOf(
+  config: Config,
+  self: { proxyUrl: string; adminUrl: string; version: string; journal: string },
+): SecurityNode {
+  const id = nodeIdOf(config, self.proxyUrl);
+  return new SecurityNode({ id, ...self, startedAt: Date.now() }, monotonicMs, authorityOf(config));
+}
+
+/** The name of this node. */
+export function nodeIdOf({ SALLYPORT_NODE: name }: Config, proxyUrl: string): string {
+  return name ?? `${hostname()}:${new URL(proxyUrl).port}`;
 }
 
 /** Where SCIM clients and OpenID providers reach this node. */

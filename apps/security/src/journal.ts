@@ -6,11 +6,14 @@ import {
   type JournalEntry,
   JournalWriter,
   LeaseClock,
+  NO_JOURNAL,
   openClaim,
+  processClocks,
   type RealmStore,
 } from '@sallyport/access';
 import { isLoopback, parseHostPort } from '@sallyport/settings';
 import { type DatabaseAddress, openSqlJournal } from '@sallyport/store-sql';
+import type { Log } from '@sallyport/telemetry';
 import type { Config } from './config.ts';
 import { openFileJournal } from './journal-file.ts';
 
@@ -60,24 +63,34 @@ function sqlAddressOf(config: Config, place: string): DatabaseAddress {
  */
 export async function openJournalWriter(
   { journal, authorityMs }: OpenJournal,
-  store: RealmStore,
-  epoch: string,
+  { store, epoch, log }: { readonly store: RealmStore; readonly epoch: string; readonly log: Log },
 ): Promise<JournalWriter> {
   await openClaim(journal, epoch);
-  const own = (await journal.read()).entries.filter((entry) => entry.epoch === epoch);
+  const content = await journal.read();
+  const own = content.entries.filter((entry) => entry.epoch === epoch);
   await checkLog(store, own);
   const written = new Set(own.map(({ index }) => index));
   let last = 0;
   while (written.has(last + 1)) last += 1;
-  const monotonicMs = (): number => performance.now();
+  const clocks = processClocks();
+  const { monotonicMs } = clocks;
   // Its generation rises when the clocks drift apart: this process may be a copy, of which the claim knows nothing.
-  const lease = new LeaseClock({ wallMs: Date.now, monotonicMs });
+  const lease = new LeaseClock(clocks);
   const drifts = (): number => lease.generation;
-  const writer = new JournalWriter({ store, journal, epoch, monotonicMs, authorityMs, drifts, written: last });
+  const mended = (entries: number): void =>
+    log.error({ entries }, 'the journal had lost entries, or could not be read; those of the log are written again');
+  const damaged = content.damaged.includes(epoch);
+  const parts = { store, journal, epoch, monotonicMs, authorityMs, drifts, mended };
+  const writer = new JournalWriter({ ...parts, written: last, damaged });
   await writer.look();
   const { head } = await store.transaction((transaction) => getRealm(transaction));
   await writer.upTo(head);
   return writer;
+}
+
+/** What a node says of its journal to others. */
+export function journalIdentityOf(opened: OpenJournal | undefined): string {
+  return opened?.journal.identity ?? NO_JOURNAL;
 }
 
 /** What was called in force must be in the log. @throws Error when the database is older than its journal */

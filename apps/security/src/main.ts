@@ -15,6 +15,7 @@ import {
   rewrapRealm,
   sealedStore,
   sealRealm,
+  settleJournal,
 } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { createMetricsService, takeAddressesFrom } from '@sallyport/http-service';
@@ -32,12 +33,12 @@ import {
 } from './app.ts';
 import { LEAF_TTL_MS } from './certificates.ts';
 import { type Config, SETTINGS } from './config.ts';
-import { contextOf, nodeOf } from './context.ts';
-import { openDatabase } from './database.ts';
+import { contextOf, nodeIdOf, nodeOf } from './context.ts';
+import { type OpenDatabase, openDatabase } from './database.ts';
 import { probeOf } from './database-probe.ts';
 import { startErasing } from './erasing.ts';
 import { invitationText } from './invitation.ts';
-import { openJournal, openJournalWriter } from './journal.ts';
+import { journalIdentityOf, openJournal, openJournalWriter } from './journal.ts';
 import { addKek, keyFileOf, noteSealed, openKeks } from './kek.ts';
 import { openRealmKeys } from './keys.ts';
 import { LifeGuard, lifeFileOf } from './life.ts';
@@ -209,20 +210,59 @@ async function drain(
   while (node.handshakes() > 0 && performance.now() < deadline) await sleep(DRAIN_POLL_MS);
 }
 
+/** A server that starts, and how it ends when somebody says so before it is up. */
+interface Starting {
+  readonly config: Config;
+  readonly log: Log;
+  readonly database: OpenDatabase;
+  /** Takes the end into its own hands. */
+  readonly onEnd: (end: () => void) => void;
+}
+
+/** A database of our own is a process of its own: it ends with this one, also when the start fails or is broken off. */
 async function start(): Promise<void> {
   const config = readSettings(SETTINGS);
   const log = createLog('security', config.SALLYPORT_LOG_LEVEL);
   const database = await openDatabase(config);
+  let end = (): void => void database.close().finally(() => process.exit(1));
+  spreadLastNet(log, async () => end());
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end());
+  process.on('disconnect', () => end());
+  try {
+    await startOn({
+      config,
+      log,
+      database,
+      onEnd(other) {
+        end = other;
+      },
+    });
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function startOn({ config, log, database, onEnd }: Starting): Promise<void> {
   const migrated = await migrate(database.address);
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
   const store = new SqlStore(database.address, { replicated: database.external });
   const { access, fence, life, epoch } = await openAccess(config, store, log);
-  const opened = await openJournal(config);
-  const journal = opened && (await openJournalWriter(opened, access.store, epoch));
-  const keys = await openRealmKeys(access);
   const proxyUrl = config.SALLYPORT_PROXY_URL ?? urlOf(config.SALLYPORT_PROXY_LISTEN);
   const adminUrl = config.SALLYPORT_ADMIN_URL ?? urlOf(config.SALLYPORT_ADMIN_LISTEN);
-  const node = nodeOf(config, { proxyUrl, adminUrl, version });
+  const opened = await openJournal(config);
+  const identity = journalIdentityOf(opened);
+  await settleJournal(access.store, {
+    id: nodeIdOf(config, proxyUrl),
+    journal: identity,
+    description: opened?.journal.description ?? '',
+    monotonicMs: () => performance.now(),
+    sleep,
+  });
+  fence.pinJournal(identity);
+  const journal = opened && (await openJournalWriter(opened, { store: access.store, epoch, log }));
+  const keys = await openRealmKeys(access);
+  const node = nodeOf(config, { proxyUrl, adminUrl, version, journal: identity });
   const shared = openSharedState(config);
   const context = contextOf({ config, access, fence, journal, keys, log, shared, node });
   await node.tell(context);
@@ -280,9 +320,7 @@ async function start(): Promise<void> {
     if (!stopping) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');
     void stop();
   });
-  spreadLastNet(log, stop);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
-  process.on('disconnect', () => void stop());
+  onEnd(() => void stop());
 
   log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM, node: node.id }, 'Security is up');
   const oneTimeToken = await firstOperatorToken(access, node.id);

@@ -125,12 +125,18 @@ if this was a mistake the same command, on this database, opens it again; all se
 }
 
 /** What was done, what was lost, and what comes next. */
-function wordsOf({ epoch, appended, rights }: Restored, lost: boolean): string {
+function wordsOf({ epoch, appended, rights, credentials }: Restored, lost: boolean): string {
   const again = appended.length - rights.length;
   const changed = rights.map(({ subject, actor, reason }) => `  ${subject}, by ${actor}: ${reason}\n`).join('');
   const doubts = [
     ...(rights.length > 0
       ? [`look at rights that were changed after the backup, they are as before:\n${changed}`]
+      : []),
+    ...(credentials.length > 0
+      ? [
+          `passwords or second factors were replaced after the backup, of: ${credentials.join(', ')}\n` +
+            '  local passwords of before open nothing: set new ones (sallyport user set NAME --password); second factors are as in the backup\n',
+        ]
       : []),
     ...(lost ? ['the journal is lost: all users are disabled; enable one by one whom you have looked at\n'] : []),
   ];

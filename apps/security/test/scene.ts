@@ -28,7 +28,8 @@ import { ProxyLinks } from '../src/proxy-links.ts';
 import type { RealmContext } from '../src/realm-context.ts';
 import { Refusals } from '../src/refusals.ts';
 
-const NODE = { id: 'n1', proxyUrl: 'https://localhost', adminUrl: 'https://localhost', version: '0', startedAt: 0 };
+const URL = 'https://localhost';
+const NODE = { id: 'n1', proxyUrl: URL, adminUrl: URL, version: '0', startedAt: 0, journal: '' };
 
 /** What two nodes of one farm have in common. */
 export interface SharedScene {

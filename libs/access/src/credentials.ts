@@ -10,7 +10,8 @@ export interface CredentialChange {
 
 /**
  * Ends what was opened by credentials that are no more, in the change's transaction: sessions, and proofs of an enrolment
- * that have opened none yet. Installations stay.
+ * that have opened none yet. Installations stay. It enters the log also when nobody is signed in: a backup has the credentials
+ * of before, and a restore must know that they were replaced.
  */
 export async function endSignIns(
   change: Change,
@@ -20,8 +21,7 @@ export async function endSignIns(
   const { sessions, installations } = change.tables;
   await installations.update({ where: { userId: user.id } }, { resumeId: null });
   if (keepSessions) return;
+  await change.enter({ kind: 'credentials', subject: user.id });
   const live = { where: { userId: user.id, endedAt: null } };
-  if ((await sessions.count(live)) === 0) return;
-  await change.enter({ kind: 'user', subject: user.id });
   await sessions.update(live, ended({ at: change.at, reason: change.by.reason }));
 }

@@ -8,11 +8,17 @@ import type { RealmRow } from './tables.ts';
  */
 export class EpochFence {
   #epoch: string | undefined;
+  #journal: string | undefined;
   #refusal: string | undefined;
 
   /** The epoch that this process works with from now on. */
   pin(epoch: string): void {
     this.#epoch = epoch;
+  }
+
+  /** The journal that this process keeps, by its identity: nodes of one database keep the same one. */
+  pinJournal(identity: string): void {
+    this.#journal = identity;
   }
 
   /** Nothing is given any more, for a reason in words: until the process is started again. */
@@ -34,10 +40,13 @@ export class EpochFence {
     if (this.#refusal !== undefined) throw new StoreError('ERR_STORE_FENCED', this.#refusal);
   }
 
-  #refusalOf({ epoch, closed }: RealmRow): string | undefined {
+  #refusalOf({ epoch, closed, journal }: RealmRow): string | undefined {
     if (closed) return 'this database is closed: another one takes its place';
-    if (this.#epoch === undefined || epoch === this.#epoch) return undefined;
-    return 'this is another database than the one that this process began with';
+    if (this.#epoch !== undefined && epoch !== this.#epoch)
+      return 'this is another database than the one that this process began with';
+    if (this.#journal !== undefined && journal !== this.#journal)
+      return 'other nodes keep another journal than this one, which was silent for too long';
+    return undefined;
   }
 }
 

@@ -115,13 +115,16 @@ export {
 } from './in-force.ts';
 export {
   claimedByOther,
+  epochsWithGaps,
   type Journal,
   type JournalContent,
   type JournalEntry,
   JournalError,
   type JournalErrorCode,
+  journalDamaged,
   memoryJournal,
 } from './journal.ts';
+export { type JournalKeeper, NO_JOURNAL, settleJournal } from './journal-place.ts';
 export { JournalWriter, openClaim } from './journal-writer.ts';
 export { checkKeks, nextKekId } from './keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
@@ -179,6 +182,7 @@ export {
   removeRight,
 } from './policies.ts';
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
+export { processClocks } from './process-clocks.ts';
 export {
   findProxy,
   isJoinToken,
@@ -188,6 +192,7 @@ export {
   listProxies,
   PROXY_KEPT_MS,
   type ProxyKey,
+  proxyOfBeat,
   redeemJoinToken,
   renewProxy,
   revokeProxy,

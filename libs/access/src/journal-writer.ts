@@ -1,4 +1,4 @@
-import { type Journal, JournalError } from './journal.ts';
+import { type Journal, type JournalEntry, JournalError, journalDamaged } from './journal.ts';
 import type { RealmStore } from './store.ts';
 
 const AT_ONCE = 500;
@@ -12,6 +12,10 @@ export interface JournalWriterParts {
   readonly monotonicMs: () => number;
   /** Last entry of this epoch that the journal holds with all before it. */
   readonly written?: number;
+  /** True when it was found to have lost entries: all are written again before anything else. */
+  readonly damaged?: boolean;
+  /** Hears that the journal had lost entries, and that so many are written again. */
+  readonly mended?: (entries: number) => void;
   /** Without a look at the claim for so long no lease is given, ms; absent where the journal is no place of its own. */
   readonly authorityMs?: number | undefined;
   /**
@@ -37,7 +41,11 @@ export interface SeenClaim {
 export class JournalWriter {
   readonly #parts: JournalWriterParts;
   #written = 0;
+  #damaged: boolean;
+  #wanted = 0;
   #running: Promise<void> = Promise.resolve();
+  /** A run that has not begun: whoever comes meanwhile goes with it. */
+  #next: Promise<void> | undefined;
   #heldAt = Number.NEGATIVE_INFINITY;
   #heldDrifts = 0;
   #claim: { readonly epoch: string | undefined; readonly askedAt: number } | undefined;
@@ -45,6 +53,7 @@ export class JournalWriter {
   constructor(parts: JournalWriterParts) {
     this.#parts = parts;
     this.#written = parts.written ?? 0;
+    this.#damaged = parts.damaged ?? false;
   }
 
   /** Where the journal is, in words. */
@@ -57,12 +66,26 @@ export class JournalWriter {
     return this.#written;
   }
 
+  /** True while entries that were written are known to be gone. */
+  get damaged(): boolean {
+    return this.#damaged;
+  }
+
   /**
    * Writes everything up to an entry. When this returns a restore brings it back.
    * @throws JournalError ERR_JOURNAL_CLAIMED when a restore has taken the place of this database
    */
   upTo(index: number): Promise<void> {
-    const run = this.#running.then(() => this.#write(index));
+    this.#wanted = Math.max(this.#wanted, index);
+    this.#next ??= this.#run();
+    return this.#next;
+  }
+
+  #run(): Promise<void> {
+    const run = this.#running.then(() => {
+      this.#next = undefined;
+      return this.#write(this.#wanted);
+    });
     this.#running = run.catch(() => undefined);
     return run;
   }
@@ -75,10 +98,17 @@ export class JournalWriter {
     const held = epoch === this.#parts.epoch;
     this.#claim = { epoch, askedAt };
     // An answer to what was asked before a suspend is as old as the suspend.
-    if (drifts !== this.#drifts()) return held;
-    this.#heldDrifts = drifts;
-    this.#heldAt = held ? Math.max(askedAt, this.#heldAt) : Number.NEGATIVE_INFINITY;
+    if (drifts === this.#drifts()) {
+      this.#heldDrifts = drifts;
+      this.#heldAt = held ? Math.max(askedAt, this.#heldAt) : Number.NEGATIVE_INFINITY;
+    }
+    if (held) await this.#lookAtEntries();
     return held;
+  }
+
+  async #lookAtEntries(): Promise<void> {
+    const { journal, epoch } = this.#parts;
+    if (!(await journal.holds(epoch, this.#written))) this.#damaged = true;
   }
 
   /** The claim as it was last seen; undefined when the journal never answered. */
@@ -100,18 +130,51 @@ export class JournalWriter {
   }
 
   async #write(index: number): Promise<void> {
-    const { store, journal, epoch } = this.#parts;
-    while (this.#written < index) {
-      const rows = await store.transaction(({ tables }) =>
-        tables.revocations.list({ above: ['index', this.#written], limit: AT_ONCE }),
-      );
-      const entries = rows.filter((row) => row.index <= index).map(({ salt: _, ...row }) => ({ ...row, epoch }));
+    let mended = false;
+    for (;;) {
+      // What is lost again at once is not mended in circles: whoever waits hears of it, and comes again.
+      if (this.#damaged && mended) throw journalDamaged();
+      mended = this.#damaged;
+      if (mended) await this.#mend();
+      if (this.#written >= index) return;
+      const entries = (await this.#entriesAfter(this.#written)).filter((entry) => entry.index <= index);
       const last = entries.at(-1);
       // The entry is gone: whoever waits for it finds that out.
       if (!last) return;
-      await journal.append(epoch, entries);
-      this.#written = last.index;
+      await this.#append(entries);
+      if (!this.#damaged) this.#written = last.index;
     }
+  }
+
+  async #append(entries: readonly JournalEntry[]): Promise<void> {
+    try {
+      await this.#parts.journal.append(this.#parts.epoch, entries);
+    } catch (error) {
+      if ((error as JournalError).code !== 'ERR_JOURNAL_DAMAGED') throw error;
+      this.#damaged = true;
+    }
+  }
+
+  /** The log has everything that the journal of its epoch ever held: all of it is written again. */
+  async #mend(): Promise<void> {
+    const all: JournalEntry[] = [];
+    for (;;) {
+      const more = await this.#entriesAfter(all.at(-1)?.index ?? 0);
+      all.push(...more);
+      if (more.length < AT_ONCE) break;
+    }
+    await this.#parts.journal.mend(this.#parts.epoch, all);
+    this.#damaged = false;
+    this.#written = all.at(-1)?.index ?? 0;
+    this.#parts.mended?.(all.length);
+  }
+
+  async #entriesAfter(index: number): Promise<JournalEntry[]> {
+    const { store, epoch } = this.#parts;
+    const rows = await store.transaction(({ tables }) =>
+      tables.revocations.list({ above: ['index', index], limit: AT_ONCE }),
+    );
+    return rows.map(({ salt: _, ...row }) => ({ ...row, epoch }));
   }
 }
 

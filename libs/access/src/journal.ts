@@ -12,12 +12,19 @@ export interface JournalContent {
   readonly epochs: readonly string[];
   /** In the order of their writing; the same entry may come twice. */
   readonly entries: readonly JournalEntry[];
-  /** Places where something was written that cannot be read: entries may be missing. */
-  readonly damaged: number;
+  /** Epochs of which entries may be missing: something cannot be read, is gone, or was not written again to its end. */
+  readonly damaged: readonly string[];
 }
 
-/** Why a journal did not do what was asked. `CLAIMED`: another epoch holds it now; `UNAVAILABLE`: perhaps nothing was done. */
-export type JournalErrorCode = 'ERR_JOURNAL_CLAIMED' | 'ERR_JOURNAL_UNAVAILABLE';
+/**
+ * Why a journal did not do what was asked. `CLAIMED`: another epoch holds it now; `DAMAGED`: entries that were there are gone;
+ * `ELSEWHERE`: other nodes keep another one; `UNAVAILABLE`: perhaps nothing was done.
+ */
+export type JournalErrorCode =
+  | 'ERR_JOURNAL_CLAIMED'
+  | 'ERR_JOURNAL_DAMAGED'
+  | 'ERR_JOURNAL_ELSEWHERE'
+  | 'ERR_JOURNAL_UNAVAILABLE';
 
 /** What every implementation of the journal port throws. */
 export class JournalError extends Error {
@@ -38,15 +45,25 @@ export class JournalError extends Error {
 export interface Journal {
   /** Where it is, in words. */
   readonly description: string;
+  /** The same for every process that reaches this very journal at the moment, and for no other. */
+  readonly identity: string;
   /** The epoch that may write; undefined before the first claim. */
   claimed(): Promise<string | undefined>;
   /** Gives the journal to `epoch`, if `from` is the one that has it; false otherwise. Compared and set in one step. */
   claim(from: string | undefined, epoch: string): Promise<boolean>;
   /**
-   * Writes entries durably, and only while `epoch` has the claim: when this returns, whoever claims it later reads them.
-   * @throws JournalError ERR_JOURNAL_CLAIMED, ERR_JOURNAL_UNAVAILABLE
+   * Writes the entries that come next, durably, and only while `epoch` has the claim: when this returns, whoever claims it
+   * later reads them.
+   * @throws JournalError ERR_JOURNAL_CLAIMED, ERR_JOURNAL_DAMAGED, ERR_JOURNAL_UNAVAILABLE
    */
   append(epoch: string, entries: readonly JournalEntry[]): Promise<void>;
+  /**
+   * Writes all entries of an epoch anew, from the first one on, after some were lost. Until it returns the epoch is damaged.
+   * @throws JournalError ERR_JOURNAL_CLAIMED, ERR_JOURNAL_UNAVAILABLE
+   */
+  mend(epoch: string, entries: readonly JournalEntry[]): Promise<void>;
+  /** A quick look whether an entry, and with it what was written before, is still there; index 0 stands for none. */
+  holds(epoch: string, index: number): Promise<boolean>;
   /** @throws JournalError ERR_JOURNAL_UNAVAILABLE */
   read(): Promise<JournalContent>;
   close(): Promise<void>;
@@ -56,19 +73,23 @@ export interface Journal {
 export function memoryJournal(): Journal {
   const epochs: string[] = [];
   const entries: JournalEntry[] = [];
+  const write = async (epoch: string, more: readonly JournalEntry[]): Promise<void> => {
+    if (epochs.at(-1) !== epoch) throw claimedByOther();
+    entries.push(...more);
+  };
   return {
     description: 'in memory',
+    identity: 'memory',
     claimed: async () => epochs.at(-1),
     async claim(from, epoch) {
       if (epochs.at(-1) !== from) return false;
       epochs.push(epoch);
       return true;
     },
-    async append(epoch, more) {
-      if (epochs.at(-1) !== epoch) throw claimedByOther();
-      entries.push(...more);
-    },
-    read: async () => ({ epochs: [...epochs], entries: [...entries], damaged: 0 }),
+    append: write,
+    mend: write,
+    holds: async (epoch, index) => index === 0 || entries.some((one) => one.epoch === epoch && one.index === index),
+    read: async () => ({ epochs: [...epochs], entries: [...entries], damaged: epochsWithGaps(entries) }),
     close: async () => undefined,
   };
 }
@@ -76,4 +97,16 @@ export function memoryJournal(): Journal {
 /** The journal belongs to another epoch. */
 export function claimedByOther(): JournalError {
   return new JournalError('ERR_JOURNAL_CLAIMED', 'the journal belongs to another life of the database by now');
+}
+
+/** Entries that were in the journal are gone. */
+export function journalDamaged(): JournalError {
+  return new JournalError('ERR_JOURNAL_DAMAGED', 'the journal has lost entries that were in it');
+}
+
+/** Epochs whose entries do not count from one without a gap: each epoch is written from its first entry on. */
+export function epochsWithGaps(entries: readonly JournalEntry[]): string[] {
+  const held = new Map<string, Set<number>>();
+  for (const { epoch, index } of entries) held.set(epoch, (held.get(epoch) ?? new Set()).add(index));
+  return [...held].filter(([, indexes]) => Math.max(...indexes) !== indexes.size).map(([epoch]) => epoch);
 }

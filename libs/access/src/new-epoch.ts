@@ -30,21 +30,18 @@ export interface Restored {
   readonly appended: readonly JournalEntry[];
   /** Changes of rights since the backup: the journal says whose, the rights themselves are those of the backup. */
   readonly rights: readonly JournalEntry[];
+  /** Names of users whose password or second factor was replaced since: what the backup has of a password opens nothing. */
+  readonly credentials: readonly string[];
 }
 
 /** What restores do without a journal. */
-const NOTHING: JournalContent = { epochs: [], entries: [], damaged: 0 };
+const NOTHING: JournalContent = { epochs: [], entries: [], damaged: [] };
 
 /**
  * Gives a restored database its new epoch (architecture, "A restore"). The claim comes first, so that the old database can
  * acknowledge nothing any more that is not read here; the database opens last, and only if the claim is still its own.
-<<<<<<< HEAD
- * @throws AccessError ERR_ACCESS_CONFLICT when another restore is under way, ERR_ACCESS_INVALID for a journal that is damaged
- *   or not this database's
-=======
  * @throws AccessError ERR_ACCESS_CONFLICT when another restore is under way, ERR_ACCESS_INVALID for a damaged journal, or one that
  * never belonged to this database
->>>>>>> 1487f1c (cli: a realm is closed and begins anew by two commands)
  */
 export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
   const { access, journal } = order;
@@ -80,10 +77,15 @@ async function claimAndRead(journal: Journal, epoch: string): Promise<JournalCon
 
 /** A journal that the backup's own epoch never claimed is another one, or a new one in the place of one that is lost. */
 function checkWhole({ damaged, epochs }: JournalContent, { epoch }: RealmRow): void {
-  if (damaged > 0)
-    throw new AccessError('ERR_ACCESS_INVALID', `${damaged} places of the journal cannot be read: it counts as lost`);
   if (!epochs.includes(epoch))
     throw new AccessError('ERR_ACCESS_INVALID', 'this journal never was the one of this database: it counts as lost');
+  // What was revoked in an epoch before that of the backup is in the backup.
+  const since = epochs.slice(epochs.indexOf(epoch)).filter((one) => damaged.includes(one));
+  if (since.length > 0)
+    throw new AccessError(
+      'ERR_ACCESS_INVALID',
+      `entries of the journal are missing or cannot be read (of epoch ${since.join(', ')}): it counts as lost`,
+    );
 }
 
 function anotherRestore(): AccessError {
@@ -105,11 +107,17 @@ async function rebuild(
   if (lost) await endEverybody(transaction, { at, reason: by.reason });
   // Last: entries may have raised the generation themselves.
   const { generation } = await getRealm(transaction);
-  const life = { epoch, supersedes: [...new Set(past)].filter((one) => one !== epoch), held: false };
+  const life = { epoch, supersedes: [...new Set(past)].filter((one) => one !== epoch), held: false, journal: '' };
   await transaction.tables.realms.update({ where: { id: 'realm' } }, { ...life, generation: generation + 1 });
   const event = { action: 'realm.new-epoch', subject: epoch, outcome: 'done', at } as const;
   await appendAudit(transaction, access.crypto, { ...by, ...event });
-  return { epoch, appended: missing, rights: missing.filter(({ kind }) => kind === 'rights') };
+  const rights = missing.filter(({ kind }) => kind === 'rights');
+  return { epoch, appended: missing, rights, credentials: await namesOfReplaced(transaction, missing) };
+}
+
+async function namesOfReplaced({ tables }: Transaction, missing: readonly JournalEntry[]): Promise<string[]> {
+  const ids = missing.filter(({ kind }) => kind === 'credentials').map(({ subject }) => subject);
+  return (await tables.users.list({ among: ['id', [...new Set(ids)]] })).map(({ name }) => name).sort();
 }
 
 /** Devices and caches keep what has the highest version. */

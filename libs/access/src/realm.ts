@@ -46,7 +46,15 @@ function createRealm(access: AccessContext, longestLeaseMs: number): Promise<boo
   return access.store.transaction(async (transaction) => {
     if (await transaction.tables.realms.find({ id: 'realm' })) return false;
     const settings = DEFAULT_SETTINGS as unknown as Json;
-    const log = { epoch: randomId(access.crypto), supersedes: [], closed: false, held: true, head: 0, headHash: '' };
+    const log = {
+      epoch: randomId(access.crypto),
+      supersedes: [],
+      closed: false,
+      held: true,
+      head: 0,
+      headHash: '',
+      journal: '',
+    };
     const counters = { generation: 0, longestLeaseMs, policyVersion: 0, notBefore: 0, mapVersion: 0 };
     await transaction.tables.realms.insert({ id: 'realm', ...log, ...counters, settings });
     await beginAudit(transaction);

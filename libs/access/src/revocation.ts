@@ -69,6 +69,8 @@ const NOW = 'now';
 async function exactRevocation(transaction: Transaction, revocation: Revocation): Promise<Revocation> {
   if (revocation.kind === 'generation')
     throw new AccessError('ERR_ACCESS_INVALID', 'everything so far is revoked as "before", "now"');
+  if (revocation.kind === 'credentials')
+    throw new AccessError('ERR_ACCESS_INVALID', 'credentials are replaced by a new password or second factor');
   if (!isEverything(revocation)) return revocation;
   const { generation } = await getRealm(transaction);
   return { ...revocation, kind: 'generation', subject: String(generation + 1) };
@@ -132,6 +134,17 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
     );
   },
   user: endUser,
+  /**
+   * Only a restore applies it: the credentials of the backup were replaced since, perhaps because somebody knew them. The
+   * password opens nothing until there is a new one.
+   */
+  async credentials(transaction, ending) {
+    const { users, installations, sessions } = transaction.tables;
+    const found = await users.update({ where: { id: ending.subject } }, { passwordHash: null });
+    if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such user');
+    await installations.update({ where: { userId: ending.subject } }, { resumeId: null });
+    await sessions.update({ where: { userId: ending.subject, endedAt: null } }, ended(ending));
+  },
   async app(transaction, ending) {
     if (!/^[^@]+@[^@]+$/.test(ending.subject))
       throw new AccessError('ERR_ACCESS_INVALID', 'an app is written id@version');
@@ -194,6 +207,7 @@ const ENDING: readonly RevocationKind[] = [
   'session',
   'installation',
   'user',
+  'credentials',
   'app',
   'before',
   'generation',
@@ -257,6 +271,7 @@ export function effectOn(
     case 'installation':
       return entry.subject === grant.installationId ? 'end' : undefined;
     case 'user':
+    case 'credentials':
       return entry.subject === grant.userId ? 'end' : undefined;
     case 'app':
       return entry.subject === grant.app || entry.subject === channel.app ? 'end' : undefined;

@@ -24,6 +24,8 @@ export interface RealmRow {
   readonly generation: number;
   /** The longest lease that any node was ever set up to give, ms. Raised before it is given. */
   readonly longestLeaseMs: number;
+  /** Identity of the journal that all nodes of this epoch keep; empty before the first one has said so. */
+  readonly journal: string;
   readonly policyVersion: number;
   /** Sessions created before this are over, epoch ms. */
   readonly notBefore: number;
@@ -290,6 +292,8 @@ export interface NodeRow {
   readonly degraded: Json;
   /** The newest handshake key that it can answer with. */
   readonly keyId: string;
+  /** Identity of the journal that it keeps; empty for one of a version that did not say. */
+  readonly journal: string;
 }
 
 export interface AuditRow {
@@ -466,6 +470,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       headHash: 'text',
       generation: 'int',
       longestLeaseMs: 'int',
+      journal: 'text',
       policyVersion: 'int',
       notBefore: 'int',
       mapVersion: 'int',
@@ -718,6 +723,7 @@ export const TABLES: { readonly [Name in TableName]: TableShape<Rows[Name]> } = 
       clockOffsetMs: 'int',
       degraded: 'json',
       keyId: 'text',
+      journal: 'text',
     },
   },
   directories: {

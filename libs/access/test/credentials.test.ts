@@ -86,7 +86,7 @@ test.each(CHANGES)(
     expect(await liveCount(access)).toBe(1);
     await change(access, false);
     expect(await liveCount(access)).toBe(0);
-    expect(await lastEntry(access)).toMatchObject({ kind: 'user', subject: row.userId });
+    expect(await lastEntry(access)).toMatchObject({ kind: 'credentials', subject: row.userId });
     expect((await rowOf(access, id)).status).toBe('active');
     const other = await enrolled(access, 'ada', 2);
     expect((await rowOf(access, other)).resumeId).not.toBeNull();
@@ -95,11 +95,12 @@ test.each(CHANGES)(
   },
 );
 
-test('a change of credentials that ends nothing writes no log entry', async () => {
+test('credentials that are replaced while nobody is signed in are in the log too: a restore must know of them', async () => {
   const { access } = await scene();
-  await putUser(access, 'ada', { password: 'pw' }, BY);
-  expect((await putUser(access, 'ada', { password: 'other' }, BY)).ended).toBe(0);
+  const { user } = await putUser(access, 'ada', { password: 'pw' }, BY);
   expect(await lastEntry(access)).toBeUndefined();
+  expect((await putUser(access, 'ada', { password: 'other' }, BY)).ended).toBe(1);
+  expect(await lastEntry(access)).toMatchObject({ kind: 'credentials', subject: user.id });
 });
 
 test('the proof of an enrolment opens one session', async () => {

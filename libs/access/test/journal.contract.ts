@@ -28,7 +28,7 @@ export function journalContract(kind: string, begin: () => Promise<() => Promise
   test(`${kind}: an empty journal has no claim and no entries`, async () => {
     const [journal] = await opened(1);
     expect(await journal!.claimed()).toBeUndefined();
-    expect(await journal!.read()).toEqual({ epochs: [], entries: [], damaged: 0 });
+    expect(await journal!.read()).toEqual({ epochs: [], entries: [], damaged: [] });
     await expect(journal!.append(ONE, [entry(ONE, 1)])).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
     await journal!.close();
   });
@@ -43,6 +43,40 @@ export function journalContract(kind: string, begin: () => Promise<() => Promise
     const once = [...new Map(entries.map((one) => [one.index, one])).values()];
     expect(once).toEqual([entry(ONE, 1), entry(ONE, 2), entry(ONE, 3)]);
     await Promise.all([journal!.close(), other!.close()]);
+  });
+
+  test(`${kind}: all that reach it say the same of who it is, and one of another place does not`, async () => {
+    const [journal, other] = await opened(2);
+    expect(journal!.identity).not.toBe('');
+    expect(other!.identity).toBe(journal!.identity);
+    await Promise.all([journal!.close(), other!.close()]);
+  });
+
+  test(`${kind}: it knows which entries it holds, and all of them may be written again`, async () => {
+    const [journal] = await opened(1);
+    await journal!.claim(undefined, ONE);
+    expect(await journal!.holds(ONE, 0)).toBe(true);
+    const entries = [entry(ONE, 1), entry(ONE, 2)];
+    await journal!.append(ONE, entries);
+    expect(await journal!.holds(ONE, 2)).toBe(true);
+    await journal!.mend(ONE, [...entries, entry(ONE, 3)]);
+    await journal!.append(ONE, [entry(ONE, 4)]);
+    const read = await journal!.read();
+    expect([...new Set(read.entries.map(({ index }) => index))].sort()).toEqual([1, 2, 3, 4]);
+    expect(read.damaged).toEqual([]);
+    await journal!.claim(ONE, TWO);
+    await expect(journal!.mend(ONE, entries)).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+    await journal!.close();
+  });
+
+  test(`${kind}: an epoch whose entries do not count from one without a gap has lost some`, async () => {
+    const [journal] = await opened(1);
+    await journal!.claim(undefined, ONE);
+    await journal!.append(ONE, [entry(ONE, 1), entry(ONE, 3)]);
+    expect((await journal!.read()).damaged).toEqual([ONE]);
+    await journal!.append(ONE, [entry(ONE, 2)]);
+    expect((await journal!.read()).damaged).toEqual([]);
+    await journal!.close();
   });
 
   test(`${kind}: it takes entries only of the epoch that claimed it last`, async () => {

@@ -106,11 +106,37 @@ test('of two restores at once the one whose claim was taken stays closed', async
 
 test('a journal that cannot be read whole must be called lost, and then nobody is in', async () => {
   const of = await backedUp();
-  const damaged: Journal = { ...of.journal, read: async () => ({ epochs: [], entries: [], damaged: 1 }) };
+  const content = { epochs: ['e'.repeat(32), of.epoch], entries: [], damaged: [of.epoch] };
+  const damaged: Journal = { ...of.journal, read: async () => content };
   await expect(beginNewEpoch({ ...of.order, journal: damaged })).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
   expect(await isIn(of)).toBe(true);
   await beginNewEpoch({ ...of.order, journal: damaged, lost: true });
   expect(await isIn(of)).toBe(false);
+});
+
+test('what an epoch before that of the backup has lost is no loss: the backup has it', async () => {
+  const of = await backedUp();
+  const before = 'e'.repeat(32);
+  const content = { epochs: [before, of.epoch], entries: [], damaged: [before] };
+  await beginNewEpoch({ ...of.order, journal: { ...of.journal, read: async () => content } });
+  expect(await of.realm()).toMatchObject({ closed: false });
+});
+
+test('a replaced password opens nothing after a restore, and nobody is dismissed for it', async () => {
+  const of = await backedUp();
+  await putUser(of.access, 'ada', { password: 'old one' }, BY);
+  const secret = () => of.access.store.transaction(({ tables }) => tables.users.find({ id: of.id }));
+  const stolen = (await secret())!.passwordHash;
+  await putUser(of.access, 'ada', { password: 'new one' }, BY);
+  await of.writer.upTo((await of.realm()).head);
+  await of.restore();
+  await of.access.store.transaction(({ tables }) =>
+    tables.users.update({ where: { id: of.id } }, { passwordHash: stolen }),
+  );
+  const { credentials, appended } = await beginNewEpoch(of.order);
+  expect(credentials).toEqual(['ada']);
+  expect(appended.map(({ kind }) => kind)).toEqual(['credentials', 'credentials']);
+  expect(await secret()).toMatchObject({ passwordHash: null, enabled: true });
 });
 
 test('a journal that this database never claimed counts as lost: a new folder in the place of the old one', async () => {

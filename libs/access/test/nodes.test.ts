@@ -8,6 +8,7 @@ const WORD = {
   adminUrl: 'https://n1:2',
   version: '1',
   startedAt: 0,
+  journal: '',
   state: 'up',
   degraded: [],
   keyId: '',

@@ -294,6 +294,7 @@ export const RevocationKind = Type.Union([
   Type.Literal('session'),
   Type.Literal('installation'),
   Type.Literal('user'),
+  Type.Literal('credentials'),
   Type.Literal('app'),
   Type.Literal('before'),
   Type.Literal('generation'),
@@ -308,7 +309,7 @@ export const RevocationEntry = Type.Object(
   {
     index: Type.Integer({ minimum: 1 }),
     kind: RevocationKind,
-    /** Session id, installation id, user id, `app@version` (also of a lift), epoch ms, a generation, or for `rights` a user id or `*`. */
+    /** Session id, installation id, user id (also of credentials), `app@version` (also of a lift), epoch ms, a generation, or for `rights` a user id or `*`. */
     subject: Type.String({ minLength: 1, maxLength: 256 }),
     at: Type.Integer(),
     /** Random, so that two logs differ wherever they were written apart. */

@@ -1,5 +1,5 @@
+export { processClocks } from '@sallyport/access';
 export { type Authorised, type Relayed, SecurityClient } from './client.ts';
-export { processClocks } from './clocks.ts';
 export { ControlConnection, type ControlListener, handshakePatienceMs } from './control.ts';
 export { SecurityClientError, type SecurityClientErrorCode } from './errors.ts';
 export {

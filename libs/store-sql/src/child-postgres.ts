@@ -91,7 +91,12 @@ export class ChildPostgres {
     const server = new ChildPostgres({ binaries, folder, user, password });
     await stopOrphan(server.#cluster);
     server.#initialise();
-    await server.#launch();
+    try {
+      await server.#launch();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     return server;
   }
 

@@ -1,4 +1,11 @@
-import { claimedByOther, type Journal, type JournalEntry, JournalError } from '@sallyport/access';
+import {
+  claimedByOther,
+  epochsWithGaps,
+  type Journal,
+  type JournalEntry,
+  JournalError,
+  journalDamaged,
+} from '@sallyport/access';
 import pg from 'pg';
 import { clientOfPrimary, connectionOf, type DatabaseAddress, PrimaryFinder } from './primary.ts';
 
@@ -6,16 +13,24 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const QUERY_TIMEOUT_MS = 3_000;
 /** Nodes append and look at the claim; both are rare. */
 const POOL_SIZE = 4;
+/** Entries that are written by one statement when all are written again. */
+const AT_ONCE = 1_000;
 const INT8 = 20;
 
 /** One row for each claim and each entry; the highest number of a realm's claims is the one that counts. */
 const SCHEMA = `
+  create table if not exists "journal_identities" ("realm" text primary key, "id" text not null);
   create table if not exists "journal_claims" (
     "realm" text not null, "number" bigint not null, "epoch" text not null, primary key ("realm", "number"));
   create table if not exists "journal_entries" (
     "realm" text not null, "epoch" text not null, "index" bigint not null, "hash" text not null, "request_id" text not null,
     "kind" text not null, "subject" text not null, "reason" text not null, "actor" text not null, "at" bigint not null,
     "number" bigserial, primary key ("realm", "epoch", "index"))`;
+/** Made once, so that whoever reaches these tables reads the same one. */
+const MAKE_IDENTITY = `insert into "journal_identities" ("realm", "id") values ($1, gen_random_uuid()::text)
+  on conflict do nothing`;
+const IDENTITY = 'select "id" from "journal_identities" where "realm" = $1';
+const HOLDS = 'select 1 from "journal_entries" where "realm" = $1 and "epoch" = $2 and "index" = $3';
 const LAST_CLAIM = 'select "number", "epoch" from "journal_claims" where "realm" = $1 order by "number" desc limit 1';
 /** Appends hold each other's claims, not each other; a claim waits for appends under way and they for it. */
 const SHARED = 'select pg_advisory_xact_lock_shared(hashtextextended($1, 7))';
@@ -29,7 +44,7 @@ const APPEND = `insert into "journal_entries"
 const READ = `select "epoch", "index", "hash", "request_id" as "requestId", "kind", "subject", "reason", "actor", "at"
   from "journal_entries" where "realm" = $1 order by "number"`;
 
-/** A journal in a PostgreSQL, which is to be another server than the realm's. Makes its two tables when they are missing. */
+/** A journal in a PostgreSQL, which is to be another server than the realm's. Makes its tables when they are missing. */
 export async function openSqlJournal(address: DatabaseAddress, realm: string): Promise<Journal> {
   const types = { getTypeParser: typeParser } as pg.CustomTypesConfig;
   const pool = new pg.Pool({
@@ -49,8 +64,22 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
       await client.query(lock, [`sallyport ${realm}`]);
       return work(client);
     });
-  await transaction(pool, (client) => client.query(SCHEMA));
+  const holds = async (client: pg.PoolClient, epoch: string, index: number): Promise<boolean> =>
+    index === 0 || (await client.query(HOLDS, [realm, epoch, index])).rows.length > 0;
+  const asOwner = <T>(epoch: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> =>
+    within(SHARED, async (client) => {
+      if ((await lastClaim(client, realm))?.epoch !== epoch) throw claimedByOther();
+      return work(client);
+    });
+  const identity = await transaction(pool, async (client) => {
+    // Nodes that start together do not make the tables at the same time.
+    await client.query(EXCLUSIVE, ['sallyport']);
+    await client.query(SCHEMA);
+    await client.query(MAKE_IDENTITY, [realm]);
+    return (await client.query<{ id: string }>(IDENTITY, [realm])).rows[0]!.id;
+  });
   return {
+    identity: `${identity} in PostgreSQL`,
     description: `in PostgreSQL at ${(address.hosts ?? [address]).map(({ host, port }) => `${host}:${port}`).join(', ')}`,
     claimed: () => within(SHARED, async (client) => (await lastClaim(client, realm))?.epoch),
     claim: (from, epoch) =>
@@ -62,16 +91,23 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
         return true;
       }),
     append: (epoch, entries) =>
-      within(SHARED, async (client) => {
-        if ((await lastClaim(client, realm))?.epoch !== epoch) throw claimedByOther();
+      asOwner(epoch, async (client) => {
+        const [first] = entries;
+        if (first && !(await holds(client, epoch, first.index - 1))) throw journalDamaged();
         await client.query(APPEND, [realm, JSON.stringify(entries)]);
       }),
+    mend: (epoch, entries) =>
+      asOwner(epoch, async (client) => {
+        for (let from = 0; from < entries.length; from += AT_ONCE)
+          await client.query(APPEND, [realm, JSON.stringify(entries.slice(from, from + AT_ONCE))]);
+      }),
+    holds: (epoch, index) => within(SHARED, (client) => holds(client, epoch, index)),
     read: () =>
       within(SHARED, async (client) => {
         const claims = 'select "epoch" from "journal_claims" where "realm" = $1 order by "number"';
         const epochs = (await client.query<{ epoch: string }>(claims, [realm])).rows.map(({ epoch }) => epoch);
         const { rows } = await client.query<JournalEntry>(READ, [realm]);
-        return { epochs, entries: rows, damaged: 0 };
+        return { epochs, entries: rows, damaged: epochsWithGaps(rows) };
       }),
     close: () => pool.end(),
   };

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { AppProcess } from '@sallyport/local-cluster';
@@ -55,6 +55,8 @@ test('a database that comes back from a backup: no node uses it unawares, and wh
   rmSync(database, { recursive: true });
   await copy(backup, database);
   await expect(startSecurity()).rejects.toThrow();
+  // What does not start leaves no database of its own behind.
+  expect(existsSync(join(database, 'cluster', 'postmaster.pid'))).toBe(false);
   expect((await realm('new-epoch')).stderr).toContain('--old-database-is-off');
   const { stdout, stderr } = await realm('new-epoch', '--old-database-is-off', '--actor', 'olga');
   expect(stderr).toBe('');

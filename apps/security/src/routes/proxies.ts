@@ -59,7 +59,7 @@ export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): v
   service.addHook('onRequest', async (request) => {
     if (OPEN_PATHS.includes(request.routeOptions.url ?? '')) return;
     const proxy = await routes.identify(request.raw.socket as TLSSocket);
-    if (!proxy) throw new ProblemError(403, 'ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
+    if (!proxy) throw notOurs();
     request.proxy = proxy;
   });
   addRelayRoutes(service, routes);
@@ -73,6 +73,11 @@ export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): v
     const rootKey = JSON.stringify(routes.context.keys.root.publicJwk);
     return { siteMap: await routes.siteMap(), rootKey };
   });
+}
+
+/** Nothing for whoever is no Proxy of ours, or has just ceased to be one. */
+function notOurs(): ProblemError {
+  return new ProblemError(403, 'ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
 }
 
 function addRelayRoutes(service: FastifyInstance, { handshakes }: ProxyRoutes): void {
@@ -96,10 +101,11 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
     PROXY_PATHS.authorize,
     { schema: { body: AuthorizeBatch } },
     async ({ body, proxy }): Promise<AuthorizeAnswers> => {
-      const holder = { proxy: proxy.name, site: proxy.site, instance: body.instance };
+      const holder = { ...proxy, instance: body.instance };
       const asked = body.requests.map(askedOf);
       const requests = asked.filter((one) => one !== undefined);
-      const decided = (await authorise(access, policies, { requests, holder })).values();
+      const decided = (await authorise(access, policies, { requests, holder }))?.values();
+      if (!decided) throw notOurs();
       const answers = asked.map((one) => (one ? decided.next().value : undefined));
       return { answers: await Promise.all(answers.map((answer) => authorizeAnswer(context, proxy.name, answer))) };
     },
@@ -108,10 +114,9 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
     PROXY_PATHS.reauthorize,
     { schema: { body: ReauthorizeRequest } },
     async ({ body, proxy }): Promise<ReauthorizeAnswer> => {
-      const grant = await reauthorise(access, policies, {
-        sid: body.sid,
-        holder: { proxy: proxy.name, site: proxy.site, instance: body.instance },
-      });
+      const holder = { ...proxy, instance: body.instance };
+      const grant = await reauthorise(access, policies, { sid: body.sid, holder });
+      if (grant === 'no proxy') throw notOurs();
       if (grant === 'over') return { ended: 'SESSION_EXPIRED' };
       if (grant === 'no channel') return { ended: 'NO_CHANNEL' };
       context.presence.saw(grant.sid, { proxy: proxy.name, at: context.wallMs() });

@@ -1,5 +1,5 @@
 import { openSync, readSync } from 'node:fs';
-import type { Clocks } from '@sallyport/access';
+import type { Clocks } from './lease-clock.ts';
 
 const DOT = 0x2e;
 const SPACE = 0x20;
