@@ -56,6 +56,8 @@ export interface ChannelStart {
 const MAX_LIFE_MS = 12 * 3_600_000;
 /** When rights that could not be read are asked for again, ms. */
 const RETRY_MS = 1_000;
+/** Pauses before rights are read again that were stale twice or more in a row, ms: each twice as long, up to the last. */
+const STALE_MS = { first: 20, last: 320 } as const;
 
 const due: DeviceChannel[] = [];
 
@@ -79,6 +81,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   #refreshAt = 0;
   /** True while rights are being read. */
   #reading = false;
+  /** How often in a row rights were stale when they came. */
+  #staleReads = 0;
   #suspended = false;
   /** False until a grant has passed all checks, and while changed rights are read again. */
   #ready = false;
@@ -213,7 +217,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     const judgement = this.#farm.judge({ grant, app: this.#app });
     if (judgement === 'ended') return this.end('REVOKED');
     // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
-    if (judgement === 'stale') return this.#readAgain();
+    if (judgement === 'stale') return this.#readLater();
+    this.#staleReads = 0;
     // The grant of the beginning was announced by WELCOME.
     if (grant !== this.#grant) this.#notify({ resources: resourceList(grant) });
     this.#take(grant);
@@ -369,10 +374,23 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   /** Requests wait until the new rights are known: a right that was taken away is not used once more. */
   #readAgain(index?: number): void {
-    this.#ready = false;
-    // Nothing goes out before the rights are known; what is open already must end in time.
-    if (this.#mux.streamCount > 0) this.#farm.reads(this, index);
+    this.#waitForRights(index);
     void this.reauthorize();
+  }
+
+  /** Once at once. Where each grant is stale, as at a Proxy that follows no log yet, only time helps. */
+  #readLater(): void {
+    const pauseMs = Math.min(STALE_MS.first * 2 ** (this.#staleReads - 1), STALE_MS.last);
+    this.#staleReads += 1;
+    if (this.#staleReads === 1) return this.#readAgain();
+    this.#waitForRights();
+    setTimeout(() => void this.reauthorize(), pauseMs);
+  }
+
+  /** Nothing goes out before the rights are known; what is open already must end in time. */
+  #waitForRights(index?: number): void {
+    this.#ready = false;
+    if (this.#mux.streamCount > 0) this.#farm.reads(this, index);
   }
 
   /** Ends the streams that would be refused now. */

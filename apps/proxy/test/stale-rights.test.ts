@@ -1,0 +1,52 @@
+import type { Grant } from '@sallyport/security-api';
+import { createLog } from '@sallyport/telemetry';
+import { expect, test } from 'vitest';
+import { type ChannelStart, DeviceChannel } from '../src/device-channel.ts';
+import type { Farm } from '../src/farm.ts';
+
+const GRANT = { sid: 's', userId: 'u', resources: [], limits: {}, expiresInMs: 60_000, refreshInMs: 60_000 };
+const READS = 6;
+
+/** A channel whose rights come at once whenever they are read, and are stale until `follows` says otherwise. */
+function channelOf(follows: () => boolean) {
+  const reads: number[] = [];
+  const grant = GRANT as unknown as Grant;
+  const farm = {
+    log: createLog('proxy', 'error', { write: () => undefined }),
+    judge: () => (follows() ? 'current' : 'stale'),
+    shared: (one: Grant) => one,
+    reads: () => undefined,
+    hasRead: () => undefined,
+    security: {
+      async reauthorize() {
+        reads.push(performance.now());
+        return grant;
+      },
+    },
+  } as unknown as Farm;
+  const socket = {
+    bufferedBytes: () => 0,
+    outgoing: (bytes: number) => new Uint8Array(bytes),
+    transmit: () => undefined,
+  };
+  const context = { id: 'a', version: '1' };
+  const key = { seal: () => undefined, open: () => undefined };
+  const transport = { sending: key, receiving: key };
+  const channel = new DeviceChannel({ farm, socket, grant, context, transport } as unknown as ChannelStart);
+  return { channel, reads, grant };
+}
+
+test('a grant that is stale is read again at once; where each one is, with growing pauses', async () => {
+  let known = false;
+  const { channel, reads, grant } = channelOf(() => known);
+  channel.use(grant);
+  expect(reads).toHaveLength(1);
+  await expect.poll(() => reads.length, { timeout: 60_000, interval: 5 }).toBeGreaterThanOrEqual(READS);
+  // 20, 40, 80 and 160 ms between them; a timer may be early by less than one.
+  expect(reads[READS - 1]! - reads[0]!).toBeGreaterThan(295);
+  known = true;
+  await expect.poll(() => channel.rights, { timeout: 60_000, interval: 5 }).toBeGreaterThan(0);
+  const settled = reads.length;
+  channel.use(grant);
+  expect(reads).toHaveLength(settled);
+});
