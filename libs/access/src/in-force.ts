@@ -43,7 +43,7 @@ export interface WaitingNode {
 /** How long somebody waits, ms. */
 export interface Patience {
   readonly maxMs: number;
-  /** The same while the leases cannot be read at all; absent: `maxMs`. */
+  /** The same while the leases cannot be read at all, or the journal takes nothing; absent: `maxMs`. */
   readonly unreadableMs?: number;
 }
 
@@ -61,9 +61,9 @@ export function untilInForce(node: WaitingNode, entry: AwaitedEntry, patience: P
   return untilNobody(node, patience, async () => {
     // Before the look: once somebody hears "in force", a restore brings it back.
     journaled = journaled || (await isInJournal(node, entry.index));
-    if (!journaled) return [UNWRITTEN];
+    if (!journaled) return UNWRITTEN;
     const look = await lookAt(node, awaited);
-    if (!look) return undefined;
+    if (!look) return UNREADABLE;
     awaited = { index: look.entry.index, hash: look.entry.hash };
     return waitingOf(node, look, committedAt);
   });
@@ -86,8 +86,8 @@ export function untilProxyGone(node: WaitingNode, name: string, patience: Patien
   const committedAt = node.monotonicMs();
   return untilNobody(node, patience, async () => {
     const look = await readLeases(node);
-    if (!look) return undefined;
-    if (!(await isInJournal(node, look.realm.head))) return [UNWRITTEN];
+    if (!look) return UNREADABLE;
+    if (!(await isInJournal(node, look.realm.head))) return UNWRITTEN;
     const waiting = node.leases.waiting(look.leases, Number.MAX_SAFE_INTEGER, committedAt);
     const own = waiting.filter(({ proxy }) => proxy === name);
     const keptMs = Math.ceil(committedAt + PROXY_KEPT_MS + rateMarginMs(PROXY_KEPT_MS) - node.monotonicMs());
@@ -96,35 +96,46 @@ export function untilProxyGone(node: WaitingNode, name: string, patience: Patien
   });
 }
 
+/** Nobody knows for whom an entry waits: the words stand where the name of a Proxy would. */
+interface Unknown {
+  readonly proxy: string;
+}
+
+const NOTHING_KNOWN = { instance: '', applied: 0, remainingMs: 0 } as const;
+
+/** The leases could not be read. */
+const UNREADABLE: Unknown = { proxy: '(unknown: the database does not answer)' };
+
+/** The entry is committed and pushed, but a restore would lose it. */
+const UNWRITTEN: Unknown = { proxy: '(the journal does not answer)' };
+
 async function untilNobody(
   node: WaitingNode,
   { maxMs, unreadableMs = maxMs }: Patience,
-  look: () => Promise<readonly WaitingProxy[] | undefined>,
+  look: () => Promise<readonly WaitingProxy[] | Unknown>,
 ): Promise<InForce> {
   const begunAt = node.monotonicMs();
   const nextBeat = node.nextBeat ?? ((ms: number) => nextMessage(node.bus, 'applied', ms));
   let known: readonly WaitingProxy[] = [];
+  let knownAt = begunAt;
   for (;;) {
-    const waitingFor = await look();
-    const waitedMs = Math.round(node.monotonicMs() - begunAt);
-    if (waitingFor?.length === 0) return { waitedMs, waitingFor };
-    known = waitingFor ?? known;
-    const leftMs = (waitingFor ? maxMs : unreadableMs) - waitedMs;
-    if (leftMs <= 0) return { waitedMs, waitingFor: known.length > 0 ? known : [UNREADABLE] };
+    const seen = await look();
+    const now = node.monotonicMs();
+    const waitedMs = Math.round(now - begunAt);
+    if (isKnown(seen)) {
+      if (seen.length === 0) return { waitedMs, waitingFor: seen };
+      known = seen;
+      knownAt = now;
+    }
+    const leftMs = Math.min(begunAt + maxMs, knownAt + unreadableMs) - now;
+    if (leftMs <= 0) return { waitedMs, waitingFor: isKnown(seen) ? seen : [...known, { ...seen, ...NOTHING_KNOWN }] };
     await nextBeat(Math.min(POLL_MS, leftMs));
   }
 }
 
-/** Nobody knows for whom: the leases could not be read. */
-const UNREADABLE: WaitingProxy = {
-  proxy: '(unknown: the database does not answer)',
-  instance: '',
-  applied: 0,
-  remainingMs: 0,
-};
-
-/** The entry is committed and pushed, but a restore would lose it. */
-const UNWRITTEN: WaitingProxy = { proxy: '(the journal does not answer)', instance: '', applied: 0, remainingMs: 0 };
+function isKnown(seen: readonly WaitingProxy[] | Unknown): seen is readonly WaitingProxy[] {
+  return Array.isArray(seen);
+}
 
 async function isInJournal({ journal, trouble }: WaitingNode, index: number): Promise<boolean> {
   try {

@@ -182,6 +182,31 @@ test('who cannot read the leases never says "in force", and gives up on them soo
   expect(waitedMs).toBe(500);
 });
 
+test('patience with what cannot be read begins when it cannot be read', async () => {
+  const { node, beat, everything, clock, meanwhile } = await waiting();
+  await beat(ONE, 'fresh');
+  const entry = await everything();
+  const { transaction } = node.access.store;
+  let down = false;
+  const store = {
+    realm: 'main',
+    transaction: (async (work, urgency) => {
+      if (down) throw new StoreError('ERR_STORE_UNAVAILABLE', 'down');
+      return transaction(work, urgency);
+    }) as typeof transaction,
+  };
+  for (let i = 0; i < 20; i++) meanwhile.push(async () => undefined);
+  for (const next of [true, false]) {
+    meanwhile.push(async () => {
+      down = next;
+    });
+  }
+  // Two seconds of leases that live, one look at nothing, and the end of the lease.
+  const seeing = { ...node, access: { ...node.access, store } };
+  expect((await untilInForce(seeing, entry, { ...LONG, unreadableMs: 500 })).waitingFor).toEqual([]);
+  expect(clock.mono).toBeGreaterThanOrEqual(LEASE_MS);
+});
+
 test('a request that finds its work done waits for everything so far', async () => {
   const { node, beat, everything, clock } = await waiting();
   await beat(ONE, 'fresh');
@@ -204,6 +229,10 @@ test('what the journal has not taken is not in force, however long it is waited 
   };
   const force = await untilInForce({ ...node, journal }, entry, { maxMs: 1_000 });
   expect(force.waitingFor).not.toEqual([]);
+  // Who has an end of patience for what nobody knows is not kept until the longest lease is over.
+  tries = 0;
+  const impatient = await untilInForce({ ...node, journal }, entry, { maxMs: 310_000, unreadableMs: 500 });
+  expect(impatient).toMatchObject({ waitedMs: 500, waitingFor: [{ proxy: '(the journal does not answer)' }] });
   expect((await untilInForce({ ...node, journal }, entry, LONG)).waitingFor).toEqual([]);
   expect(tries).toBeGreaterThanOrEqual(20);
 });
