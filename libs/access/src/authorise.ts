@@ -17,6 +17,7 @@ import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { leaseKeyOf } from './lease.ts';
 import { grantedResources, type PolicySet, readPolicySet, servedAt } from './policies.ts';
+import { type ProxyKey, proxyOf } from './proxies.ts';
 import { getRealm, settingsOf } from './realm.ts';
 import { findLiveSessions, type LiveSession } from './sessions.ts';
 import type { Transaction } from './store.ts';
@@ -66,9 +67,8 @@ function isNewer(a: PolicyVersion, b: PolicyVersion): boolean {
   return a.epoch !== b.epoch || a.policyVersion > b.policyVersion || a.mapVersion > b.mapVersion;
 }
 
-/** Who opens channels: one run of one Proxy at its site. */
-export interface ChannelHolder {
-  readonly proxy: string;
+/** Who opens channels: one run of one Proxy at its site, by the key that it showed. */
+export interface ChannelHolder extends ProxyKey {
   readonly site: string;
   readonly instance: string;
 }
@@ -76,8 +76,16 @@ export interface ChannelHolder {
 /** More holders of one session are not remembered: the oldest ones must open their channels anew. */
 const MAX_HOLDERS = 16;
 
-function formatHolder({ proxy, site, instance }: ChannelHolder): string {
-  return `${leaseKeyOf(proxy, instance)}@${site}`;
+function formatHolder({ name, site, instance }: ChannelHolder): string {
+  return `${leaseKeyOf(name, instance)}@${site}`;
+}
+
+/**
+ * True while a holder is who it was when its connection was looked at: not revoked, replaced or moved since. Asked last in a
+ * transaction, behind every wait for a lock.
+ */
+async function isStillProxy(transaction: Transaction, holder: ChannelHolder): Promise<boolean> {
+  return (await proxyOf(transaction, holder))?.site === holder.site;
 }
 
 /** A HELLO and who asks for it. */
@@ -91,12 +99,13 @@ export interface HelloRequest {
  * Authorises HELLOs (protocol, section 5), all in one transaction: session live, mac, audience, a `chan_no` never seen,
  * policy. Who asked is recorded as a holder of the session. Answers come in the order of the requests; what is wrong with one touches no other.
  * The log index is read first, so that whatever is revoked later has a higher one than the grants' `asOf`.
+ * Undefined, with nothing done, for who is no Proxy any more.
  */
 export async function authorise(
   access: AccessContext,
   cache: PolicyCache,
   { requests, holder }: { readonly requests: readonly HelloRequest[]; readonly holder: ChannelHolder },
-): Promise<readonly Authorisation[]> {
+): Promise<readonly Authorisation[] | undefined> {
   const audience = audienceOf(access, holder);
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
@@ -107,16 +116,15 @@ export async function authorise(
     const checked = requests.map((request, i) =>
       checkHello(access, { ...request, audience }, live.get(sids[i]!), opened),
     );
+    const set = await cache.get(transaction, realm);
+    const users = [...live.values()].map(({ user }) => user.id);
+    const groups = await groupsOfAll(transaction, users);
+    if (!(await isStillProxy(transaction, holder))) return undefined;
     const changes = [...opened].map(([id, channel]) => {
       const holders = withHolder(live.get(id)!.session, holder);
       return { key: { id }, change: { ...channel, holders } };
     });
     await transaction.tables.sessions.updateEach(changes);
-    const set = await cache.get(transaction, realm);
-    const groups = await groupsOfAll(
-      transaction,
-      [...live.values()].map(({ user }) => user.id),
-    );
     return checked.map((outcome): Authorisation => {
       if ('hint' in outcome) return { status: 'refused', hint: outcome.hint };
       const { live, channelKey } = outcome;
@@ -200,8 +208,8 @@ function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret
   }
 }
 
-/** Why there are no rights: the session is over, or who asks opened no channel of it. */
-export type NoRights = 'over' | 'no channel';
+/** Why there are no rights: the session is over, who asks opened no channel of it, or is no Proxy any more. */
+export type NoRights = 'over' | 'no channel' | 'no proxy';
 
 /** Reads the rights of an open channel again, for the run of the Proxy at its site that opened it. */
 export async function reauthorise(
@@ -209,7 +217,7 @@ export async function reauthorise(
   cache: PolicyCache,
   { sid, holder }: { readonly sid: string; readonly holder: ChannelHolder },
 ): Promise<BareGrant | NoRights> {
-  const { site, proxy, instance } = holder;
+  const { site, name, instance } = holder;
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
     const now = transaction.now();
@@ -219,9 +227,11 @@ export async function reauthorise(
     if (!session || !holdersOf(session).includes(formatHolder(holder))) return 'no channel';
     if (!live) return 'over';
     // What a process opened goes with its lease row.
-    if (!(await transaction.tables.leases.find({ proxy: leaseKeyOf(proxy, instance) }))) return 'no channel';
+    if (!(await transaction.tables.leases.find({ proxy: leaseKeyOf(name, instance) }))) return 'no channel';
     const set = await cache.get(transaction, realm);
-    return grantOf(access, { ...live, realm, now, set, site, groups: await groupsOf(transaction, live.user.id) });
+    const groups = await groupsOf(transaction, live.user.id);
+    if (!(await isStillProxy(transaction, holder))) return 'no proxy';
+    return grantOf(access, { ...live, realm, now, set, site, groups });
   });
 }
 

@@ -9,16 +9,22 @@ import {
   disableUser,
   type HelloRequest,
   issueCode,
+  issueJoinToken,
+  type JoinOrder,
   keyCandidates,
   leaseKeyOf,
   PolicyCache,
+  proxyOfBeat,
   putGroup,
   putPolicy,
   putResource,
   putSite,
   putUser,
   reauthorise,
+  redeemJoinToken,
+  renewProxy,
   revoke,
+  revokeProxy,
 } from '../src/index.ts';
 import { BY, enrolWithPassword, scene } from './scene.ts';
 
@@ -34,7 +40,9 @@ const CONTEXT = {
   posture: {},
   sdk: 'test',
 };
-const HERE = { proxy: 'p1', site: 'here', instance: '1'.repeat(32) };
+/** Stands for the hash of a Proxy's key. */
+const KEY = 'f0'.repeat(32);
+const HERE = { name: 'p1', keyHash: KEY, site: 'here', instance: '1'.repeat(32) };
 const LEASE = { applied: 0, expiresAt: 0, channels: 1, beat: 1, leaseMs: 15_000, node: 'n1' };
 const BACKEND = { url: 'http://127.0.0.1:1', networks: [] };
 
@@ -45,6 +53,7 @@ async function signedIn(users: readonly string[]) {
   await putGroup(access, 'staff', BY);
   await putResource(access, 'wiki', { kind: 'http', authority: 'wiki.corp', backend: BACKEND }, BY);
   await putPolicy(access, 'wiki', { groups: ['staff'], resources: ['wiki'], context: {} }, BY);
+  for (const name of ['p1', 'p2']) await join(access, { name, site: 'here' }, KEY);
   const sessions = new Map<string, { sid: Uint8Array; secret: ReturnType<typeof deriveSessionSecret> }>();
   for (const [i, name] of users.entries()) {
     await putUser(access, name, { password: 'pw', groups: name === 'bob' ? [] : ['staff'] }, BY);
@@ -84,8 +93,13 @@ async function signedIn(users: readonly string[]) {
     return { hello: decodeHello(opening.writeHello()), requestId: `${name}-${chanNo}` };
   };
   const cache = new PolicyCache();
-  const ask = (requests: readonly HelloRequest[], holder = HERE) => authorise(access, cache, { requests, holder });
+  const ask = async (requests: readonly HelloRequest[], holder = HERE) =>
+    (await authorise(access, cache, { requests, holder })) ?? [];
   return { access, hello, ask, cache, sidOf: (name: string) => sessions.get(name)!.sid };
+}
+
+async function join(access: AccessContext, order: JoinOrder, keyHash: string): Promise<void> {
+  expect(await redeemJoinToken(access, await issueJoinToken(access, order, BY), keyHash)).toBeDefined();
 }
 
 const said = (answer: Authorisation): string =>
@@ -172,14 +186,14 @@ test('grants belong to who opened the channel: no other Proxy, process or site g
     return typeof rights === 'string' ? rights : rights.userName;
   };
   expect(await read({})).toBe('ada');
-  for (const other of [{ proxy: 'p2' }, { instance: '2'.repeat(32) }, { site: 'branch' }])
+  for (const other of [{ name: 'p2' }, { instance: '2'.repeat(32) }, { site: 'branch' }])
     expect(await read(other)).toBe('no channel');
   await revoke(access, { requestId: 'r1', kind: 'session', subject: sid }, BY);
   // Who has no channel does not even hear that the session is over.
   expect(await read({})).toBe('over');
-  expect(await read({ proxy: 'p2' })).toBe('no channel');
+  expect(await read({ name: 'p2' })).toBe('no channel');
   await access.store.transaction(({ tables }) => tables.leases.remove({}));
-  expect(await read({ proxy: 'p1' })).toBe('over');
+  expect(await read({ name: 'p1' })).toBe('over');
 });
 
 test('what a process opened goes with its lease row', async () => {
@@ -187,6 +201,36 @@ test('what a process opened goes with its lease row', async () => {
   await ask([hello('ada', 1)]);
   const sid = Buffer.from(sidOf('ada')).toString('hex');
   expect(await reauthorise(access, cache, { sid, holder: HERE })).toBe('no channel');
+});
+
+test.each([
+  ['revoked', (access: AccessContext) => revokeProxy(access, 'p1', BY)],
+  ['replaced', (access: AccessContext) => join(access, { name: 'p1', site: 'here', replace: true }, '0f'.repeat(32))],
+  [
+    'moved to another site',
+    (access: AccessContext) => join(access, { name: 'p1', site: 'branch', replace: true, moveSite: true }, KEY),
+  ],
+  [
+    'given another key, by which it has beaten',
+    async (access: AccessContext) => {
+      const key = { name: 'p1', keyHash: '0f'.repeat(32) };
+      expect(await renewProxy(access, HERE, key.keyHash)).toBeDefined();
+      await access.store.transaction((transaction) => proxyOfBeat(transaction, key));
+    },
+  ],
+])('a Proxy that was identified just before it was %s gets no grant, and opens nothing', async (_what, end) => {
+  const { access, hello, ask, cache, sidOf } = await signedIn(['ada']);
+  expect((await ask([hello('ada', 1)])).map(said)).toEqual(['granted to ada']);
+  await access.store.transaction(({ tables }) =>
+    tables.leases.insert({ ...LEASE, proxy: leaseKeyOf('p1', HERE.instance) }),
+  );
+  const sid = Buffer.from(sidOf('ada')).toString('hex');
+  await end(access);
+  // As a node does that has looked at its certificate a moment ago.
+  expect(await authorise(access, cache, { requests: [hello('ada', 2)], holder: HERE })).toBeUndefined();
+  expect(await reauthorise(access, cache, { sid, holder: HERE })).toBe('no proxy');
+  const { chanNo } = (await access.store.transaction(({ tables }) => tables.sessions.find({ id: sid })))!;
+  expect(chanNo).toBe(1);
 });
 
 test('a site that names resources serves those only, one that does not exist nothing', async () => {

@@ -150,7 +150,7 @@ export class VirtualNode {
     const life = this.#life;
     const access = this.#access;
     if (!access) throw new Error('the node has not begun');
-    const holders = [`${holder.proxy}/${holder.instance}@${holder.site}`];
+    const holders = [`${holder.name}/${holder.instance}@${holder.site}`];
     await access.store.transaction(({ tables }) => tables.sessions.update({ where: { id: sid } }, { holders }));
     const grant = await reauthorise(access, this.#policies, { sid, holder });
     if (life !== this.#life) throw new Error('the node was restarted');

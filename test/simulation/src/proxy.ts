@@ -1,4 +1,4 @@
-import { effectOn, LogFollower, type Revocable } from '@sallyport/access';
+import { type ChannelHolder, effectOn, LogFollower, type Revocable } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import type { ControlMessage, Grant, RevocationEntry } from '@sallyport/security-api';
 import type { VirtualNetwork } from './network.ts';
@@ -97,6 +97,12 @@ export class VirtualProxy {
     return this.#memory.follower;
   }
 
+  /** As a node knows it: the hash of its key is its name here. */
+  get #holder(): ChannelHolder {
+    const { name } = this.#parts;
+    return { name, keyHash: name, site: 'here', instance: this.#follower.instance };
+  }
+
   get #channels(): readonly Channel[] {
     return this.#memory.channels;
   }
@@ -141,14 +147,14 @@ export class VirtualProxy {
 
   /** Reads rights anew, as an entry has asked for; what takes too long ends the channel. */
   #reread(): void {
-    const { world, network, nodes, name } = this.#parts;
+    const { world, network, nodes } = this.#parts;
     for (const channel of this.#channels) {
       const { rereading } = channel;
       if (!rereading || channel.opening) continue;
       channel.opening = true;
       const over = (): boolean => channel.rereading !== rereading;
       const node = world.one(nodes);
-      const holder = { proxy: name, site: 'here', instance: this.#follower.instance };
+      const holder = this.#holder;
       const slow = world.chance(0.3) ? world.between(200, 3_000) : 0;
       world.after(
         REREAD_MS,
@@ -231,7 +237,7 @@ export class VirtualProxy {
       channel.opening = false;
     });
     network.send(this.machine, node.machine, () => {
-      node.grant(channel.sid, { proxy: this.#parts.name, site: 'here', instance: this.#follower.instance }).then(
+      node.grant(channel.sid, this.#holder).then(
         (grant) => network.send(node.machine, this.machine, () => this.#take(channel, grant)),
         () => undefined,
       );
