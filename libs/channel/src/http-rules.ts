@@ -1,18 +1,14 @@
 import { isAuthority } from './authority.ts';
 import type { Field, RequestHead, ResponseHead } from './binary-http.ts';
 import { demand } from './errors.ts';
+import { faultOfMethod } from './methods.ts';
+import { checkPath, type PathGrammar } from './path-grammar.ts';
 import { remembered } from './remembered.ts';
 import { isOwnField, speaksForProxy, speaksToProxy } from './spoken-fields.ts';
-
-/** Methods that may pass unless policy says less. */
-export const DEFAULT_METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-/** Methods that a client may send again (RFC 9110, section 9.2.2). */
-export const IDEMPOTENT_METHODS: readonly string[] = ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'];
 
 const TOKEN = /^[!#$%&'*+\-.^`|~0-9a-z]+$/;
 /** No control characters but the tab, and no spaces around (RFC 9110, section 5.5). */
 const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
-const PATH_BYTES = /^\/[\x21-\x7e]*$/;
 const CONTENT_LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
 
 /** Fields that steer a connection and so can never come from a device (RFC 9110, section 7.6.1). */
@@ -43,15 +39,26 @@ function refuse(condition: boolean, message: string): void {
   demand(condition, 'ERR_CHANNEL_HTTP_REFUSED', message);
 }
 
+/** What is asked of a request beyond what is asked of all. */
+export interface RequestRules {
+  /** The only methods that may be; absent: any that a policy may open. */
+  readonly methods?: readonly string[];
+  /** Grammar of the path; `strict` unless said otherwise. */
+  readonly paths?: PathGrammar;
+}
+
 /**
- * Checks a request as strictly as SPEC.md, section 7 says: refused, never repaired.
+ * Checks a request as strictly as SPEC.md, section 7 says: refused, never repaired. Whether a policy opens its method and path
+ * is another question.
  * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED naming the rule.
  */
-export function checkRequest(head: RequestHead, methods: readonly string[] = DEFAULT_METHODS): void {
-  refuse(methods.includes(head.method), 'the method is not allowed');
+export function checkRequest(head: RequestHead, { methods, paths }: RequestRules = {}): void {
+  const fault = faultOfMethod(head.method);
+  if (fault !== '') refuse(false, fault);
+  refuse(methods === undefined || methods.includes(head.method), 'the method is not allowed here');
   refuse(head.scheme === 'http' || head.scheme === 'https', 'the scheme is not http or https');
   refuse(isAuthority(head.authority), 'the authority is not a lower-case host with an optional port');
-  checkPath(head.path);
+  checkPath(head.path, paths);
   checkFields(head.fields);
   for (const [name, value] of head.fields) checkRequestField(name, value, head.authority);
 }
@@ -132,58 +139,3 @@ const faultOfName = remembered((name) => {
   const underscore = TOKEN.test(name.replaceAll('_', '-'));
   return underscore ? `a field name (${name}) holds an underscore` : 'a field name is not a lower-case token';
 });
-
-/**
- * Checks a path by one canonical grammar, so that policy and backend cannot read it differently:
- * rejected are empty and dot segments (with parameters too), encoded `/ \ . % NUL`, bad or overlong encodings and
- * characters that some normalise into a separator. The query is free but for spaces, controls, `#` and `\`.
- * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED
- */
-export function checkPath(path: string): void {
-  refuse(PATH_BYTES.test(path), 'the path holds a byte that is not allowed, or does not start with /');
-  refuse(!path.includes('#') && !path.includes('\\'), 'the path holds # or \\');
-  const mark = path.indexOf('?');
-  const segments = (mark < 0 ? path : path.slice(0, mark)).slice(1).split('/');
-  for (const [index, segment] of segments.entries()) {
-    refuse(segment !== '' || index === segments.length - 1, 'the path has an empty segment');
-    checkSegment(segment);
-  }
-}
-
-const BAD_DECODED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
-const SEPARATORS = /[/\\.%]/;
-/** Where some backends end a segment, before or after they have decoded it. */
-const SEGMENT_ENDS = /[;?#]/;
-
-function checkSegment(segment: string): void {
-  refuse(!isDotSegment(segment), 'the path has a dot segment');
-  if (!segment.includes('%')) return;
-  refuse(!/%(?![0-9a-fA-F]{2})/.test(segment), 'the path has a broken escape');
-  refuse(!/%(?:2[eEfF5]|5[cC]|00)/.test(segment), 'the path hides a separator in an escape');
-  const escapes = decodeEscapes(segment);
-  refuse(escapes !== undefined && !BAD_DECODED.test(escapes), 'the path has an escape that is not a visible character');
-  // Decoded once more by a backend that takes parameters, spaces or look-alikes off afterwards.
-  refuse(!isDotSegment((escapes ?? '').normalize('NFKC')), 'the path hides a dot segment in an escape');
-  const plain = (escapes ?? '').replace(/[\x21-\x7e]/g, '');
-  refuse(!SEPARATORS.test(plain.normalize('NFKC')), 'the path hides a separator in a look-alike');
-}
-
-function isDotSegment(segment: string): boolean {
-  const name = segment.split(SEGMENT_ENDS, 1)[0]!.trim();
-  return name === '.' || name === '..';
-}
-
-function decodeEscapes(segment: string): string | undefined {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return undefined;
-  }
-}
-
-/** True when the path lies under a prefix: the prefix itself or something behind its slash. */
-export function pathUnder(path: string, prefix: string): boolean {
-  const plain = path.split('?', 1)[0]!;
-  if (prefix.endsWith('/')) return plain.startsWith(prefix);
-  return plain === prefix || plain.startsWith(`${prefix}/`);
-}

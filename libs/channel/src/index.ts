@@ -101,15 +101,12 @@ export {
   responseDecoder,
 } from './http-decoder.ts';
 export {
-  checkPath,
   checkRequest,
   checkResponse,
   checkTrailers,
   contentLength,
-  DEFAULT_METHODS,
-  IDEMPOTENT_METHODS,
   passedFields,
-  pathUnder,
+  type RequestRules,
 } from './http-rules.ts';
 export { type ChannelLimits, DEFAULT_LIMITS, MAX_WINDOW, SMALL_FRAME_BYTES, TokenBucket } from './limits.ts';
 export { type EnrolmentLink, formatLink, parseLink } from './link.ts';
@@ -136,6 +133,14 @@ export {
   VERSION,
   verifyMac1,
 } from './messages.ts';
+export {
+  DEFAULT_METHODS,
+  faultOfMethod,
+  isIdempotent,
+  isSafe,
+  mayHaveContent,
+  normalizeMethod,
+} from './methods.ts';
 export { type ChannelHost, type ChannelLimit, type ChannelRole, Multiplexer } from './multiplexer.ts';
 export {
   CipherState,
@@ -148,6 +153,7 @@ export {
   XKpsk3,
 } from './noise.ts';
 export { DeviceOpening, type DeviceOpeningOptions, ProxyOpening } from './opening.ts';
+export { checkPath, type PathGrammar, pathOnly, pathUnder } from './path-grammar.ts';
 export { MAX_RECORD_BYTES, MAX_RECORDS, REKEY_RECORDS, RecordLayer } from './record.ts';
 export {
   deriveChannelKey,

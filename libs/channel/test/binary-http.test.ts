@@ -11,7 +11,8 @@ import {
 } from '../src/binary-http.ts';
 import { concat, encodeText, parseHex } from '../src/bytes.ts';
 import { requestDecoder, responseDecoder } from '../src/http-decoder.ts';
-import { checkPath, checkRequest, checkResponse, passedFields, pathUnder } from '../src/http-rules.ts';
+import { checkRequest, checkResponse, passedFields } from '../src/http-rules.ts';
+import { checkPath, pathUnder } from '../src/path-grammar.ts';
 import { HOSTILE_PATHS } from './hostile.ts';
 import { hasShared, readShared } from './third-party.ts';
 

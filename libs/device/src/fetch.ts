@@ -1,4 +1,4 @@
-import { type Field, IDEMPOTENT_METHODS, type RequestHead } from '@sallyport/channel';
+import { type Field, isIdempotent, normalizeMethod, type RequestHead } from '@sallyport/channel';
 import { DeviceError } from './errors.ts';
 import type { CallResponse, RequestBody } from './http-call.ts';
 
@@ -55,7 +55,7 @@ function headOf(request: Request, body: RequestBody): RequestHead {
   const fields: Field[] = [...request.headers].filter(([name]) => name !== 'content-length');
   if (body instanceof Uint8Array) fields.push(['content-length', String(body.length)]);
   return {
-    method: request.method.toUpperCase(),
+    method: normalizeMethod(request.method),
     scheme: url.protocol.slice(0, -1),
     authority: url.host,
     path: `${url.pathname}${url.search}`,
@@ -68,5 +68,5 @@ export function mayRetry(error: unknown, method: string, body: RequestBody): boo
   if (!(error instanceof DeviceError)) return false;
   const replayable = body === undefined || body instanceof Uint8Array;
   const passing = ['CONNECTION_LOST', 'NOT_PROCESSED', 'DRAINING', 'LEASE_LOST'].includes(error.code);
-  return replayable && passing && (!error.mayHaveRun || IDEMPOTENT_METHODS.includes(method));
+  return replayable && passing && (!error.mayHaveRun || isIdempotent(method));
 }

@@ -30,10 +30,13 @@ export interface CallResponse {
 
 const MAX_CHUNK_BYTES = 65_536;
 
-/** Checks a request as the Proxy will. @throws DeviceError BAD_REQUEST */
+/**
+ * Checks a request by what holds at every resource; which methods a policy opens and which grammar of paths a resource has is
+ * the Proxy's to say. @throws DeviceError BAD_REQUEST
+ */
 export function checkHead(head: RequestHead): void {
   try {
-    checkRequest(head);
+    checkRequest(head, { paths: 'exact' });
   } catch (cause) {
     throw new DeviceError('BAD_REQUEST', `the request is not allowed: ${(cause as Error).message}`, { cause });
   }
