@@ -171,6 +171,7 @@ export {
   type OperatorState,
   type OperatorView,
 } from './operators.ts';
+export { judgePath, type PathVerdict } from './path-rule.ts';
 export { BusyError, type PlaceLimits, Places } from './places.ts';
 export {
   changePolicy,
