@@ -59,6 +59,9 @@ const RETRY_MS = 1_000;
 /** Pauses before rights are read again that were stale twice or more in a row, ms: each twice as long, up to the last. */
 const STALE_MS = { first: 20, last: 320 } as const;
 
+/** So many characters of a path, in all its readings, cost as much as a small piece. */
+const CHARACTERS_OF_A_PIECE = 16;
+
 const due: DeviceChannel[] = [];
 
 function runDue(): void {
@@ -326,7 +329,10 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   decide(wanted: Wanted): Decision {
-    return decide(this.#grant, this.#context, wanted);
+    const decision = decide(this.#grant, this.#context, wanted);
+    // Who writes paths that can be read in many ways pays for the looking.
+    if (decision.characters) this.spend(Math.ceil(decision.characters / CHARACTERS_OF_A_PIECE));
+    return decision;
   }
 
   get rights(): number {

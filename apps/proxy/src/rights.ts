@@ -1,6 +1,8 @@
-import { checkContext } from '@sallyport/access';
+import { checkContext, judgePath, type PathVerdict } from '@sallyport/access';
 import {
   type AppContext,
+  type ChannelError,
+  checkPath,
   DEFAULT_METHODS,
   findByAuthority,
   isAuthority,
@@ -9,7 +11,7 @@ import {
   pathUnder,
   type SignedCode,
 } from '@sallyport/channel';
-import type { Grant, ResourceGrant } from '@sallyport/security-api';
+import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
 
 /** What a request needs. */
 export interface Wanted {
@@ -19,8 +21,16 @@ export interface Wanted {
   readonly path: string;
 }
 
-/** The resource that a request may reach, or the code of the refusal. */
-export type Decision = { readonly resource: ResourceGrant } | { readonly refused: SignedCode };
+/** Why a request is refused: the code, and the rule where the device may know it. */
+export interface Refusal {
+  readonly refused: SignedCode;
+  readonly rule?: string;
+}
+
+const UNOPENED = 'no policy opens this method and path';
+
+/** The resource that a request may reach, or why it may not; with characters of paths that were looked at beyond the usual. */
+export type Decision = ({ readonly resource: ResourceGrant } | Refusal) & { readonly characters?: number };
 
 /** The one with that authority, or else the nearest wildcard; a wildcard's own text is no name. */
 function findResource(resources: readonly ResourceGrant[], wanted: Wanted): ResourceGrant | undefined {
@@ -36,20 +46,71 @@ function isCarvedOut({ except = [] }: ResourceGrant, { authority }: Wanted): boo
 }
 
 /**
- * Decides one request by the grant and the app context of this moment: the realm's rule first, then any rule that opens
- * the resource. Matched on exactly the bytes that go to the backend.
+ * Decides one request by the grant and the app context of this moment: the realm's rule first, then the grammar of paths of the
+ * resource, then any rule that opens it. Matched on exactly the bytes that go to the backend and, where paths are exact, in every way in which
+ * a backend may read them.
  */
 export function decide(grant: Grant, context: AppContext, wanted: Wanted): Decision {
   const denied = checkContext(grant.context, context);
   if (denied) return { refused: denied };
   const resource = findResource(grant.resources, wanted);
   if (!resource) return { refused: 'RESOURCE_UNKNOWN' };
-  const matching = resource.rules.filter((rule) => {
-    const methodFits = wanted.kind === 'tcp' || (rule.methods ?? DEFAULT_METHODS).includes(wanted.method);
-    const pathFits = !rule.paths || rule.paths.some((prefix) => pathUnder(wanted.path, prefix));
-    return methodFits && pathFits;
-  });
-  if (matching.length === 0) return { refused: 'REQUEST_REFUSED' };
-  const refusals = matching.map((rule) => checkContext(rule.context, context));
-  return refusals.includes(undefined) ? { resource } : { refused: refusals[0]! };
+  const exact = resource.backend.paths === 'exact';
+  const fault = wanted.kind === 'tcp' || exact ? undefined : faultOfPath(wanted.path);
+  if (fault) return { refused: 'REQUEST_REFUSED', rule: fault };
+  const judged = exact && resource.backend.prefix !== undefined;
+  for (const rule of resource.rules) {
+    if (!judged && opensPlainly(rule, wanted, exact) && !checkContext(rule.context, context)) return { resource };
+  }
+  return diagnose(resource, context, wanted);
+}
+
+/** What the strict grammar has against a path; undefined for nothing. */
+function faultOfPath(path: string): string | undefined {
+  try {
+    checkPath(path, 'strict');
+    return undefined;
+  } catch (error) {
+    return `${(error as ChannelError).message}; a resource with exact paths takes it`;
+  }
+}
+
+/** True when a rule opens method and path without a look at how a backend may read the path. */
+function opensPlainly(rule: AccessRule, wanted: Wanted, exact: boolean): boolean {
+  if (!opensMethod(rule, wanted)) return false;
+  return !rule.paths || (!exact && rule.paths.some((prefix) => pathUnder(wanted.path, prefix)));
+}
+
+function opensMethod({ methods }: AccessRule, { kind, method }: Wanted): boolean {
+  return kind === 'tcp' || (methods ?? DEFAULT_METHODS).includes(method);
+}
+
+/** Where no rule opens a request plainly: together they may, with every reading of the path. Else says what is missing. */
+function diagnose(resource: ResourceGrant, context: AppContext, wanted: Wanted): Decision {
+  const byMethod = resource.rules.filter((rule) => opensMethod(rule, wanted));
+  if (resource.rules.length > 0 && byMethod.length === 0)
+    return { refused: 'REQUEST_REFUSED', rule: `no policy opens the method (${wanted.method})` };
+  const open = byMethod.filter((rule) => !checkContext(rule.context, context));
+  const found = judgePaths(resource, open, wanted.path);
+  if (found.verdict === 'inside') return { resource, characters: found.characters };
+  const closed = byMethod.filter((rule) => !open.includes(rule));
+  const denied = closed.find((rule) => opensPlainly(rule, wanted, false));
+  if (denied) return { refused: checkContext(denied.context, context)!, characters: found.characters };
+  const rule = found.verdict === 'differs' ? `${UNOPENED} when ${found.when}` : UNOPENED;
+  return { refused: 'REQUEST_REFUSED', rule, characters: found.characters };
+}
+
+/** What rules say of a path; where paths are exact, of what the backend gets: a prefix of its own is not left either. */
+function judgePaths({ backend }: ResourceGrant, rules: readonly AccessRule[], path: string): PathVerdict {
+  const { paths, prefix = '' } = backend;
+  const exact = paths === 'exact';
+  const whole = rules.some((rule) => !rule.paths);
+  if (whole && !(exact && prefix !== '')) return { verdict: 'inside', characters: 0 };
+  const under = whole ? [''] : rules.flatMap((rule) => rule.paths ?? []);
+  if (exact)
+    return judgePath(
+      prefix + path,
+      under.map((one) => prefix + one),
+    );
+  return { verdict: under.some((one) => pathUnder(path, one)) ? 'inside' : 'outside', characters: 0 };
 }

@@ -98,6 +98,65 @@ test.each(['GET', 'HEAD', 'OPTIONS', 'DELETE'])(
   },
 );
 
+test.each(['COPY', 'MOVE', 'UNLOCK', 'PURGE'])('%s, which has no content, goes without a length', async (method) => {
+  const { sink, outcomes } = exchange();
+  sink.data(head(method));
+  await sleep(20);
+  expect(seen).toEqual([]);
+  sink.data(END);
+  await until(() => outcomes.length > 0);
+  expect(seen).toMatchObject([{ method, body: '' }]);
+  expect(seen[0]!.headers['content-length']).toBeUndefined();
+});
+
+test.each(['PROPFIND', 'PROPPATCH', 'MKCOL', 'LOCK', 'REPORT', 'SEARCH', 'MKCALENDAR', 'M-SEARCH'])(
+  '%s goes with its content, or with a length of nothing',
+  async (method) => {
+    const whole = exchange();
+    for (const part of [head(method, [['content-length', '3']]), ...chunk('abc'), END]) whole.sink.data(part);
+    const streamed = exchange();
+    streamed.sink.data(head(method));
+    for (const part of [...chunk('de'), END]) streamed.sink.data(part);
+    const empty = exchange();
+    empty.sink.data(Buffer.concat([head(method), END]));
+    await until(() => seen.length === 3);
+    expect(seen.map((one) => [one.method, one.body]).sort()).toEqual([
+      [method, ''],
+      [method, 'abc'],
+      [method, 'de'],
+    ]);
+    expect(seen.find(({ body }) => body === '')!.headers['content-length']).toBe('0');
+    expect(seen.find(({ body }) => body === 'abc')!.headers['connection']).toBe('close');
+  },
+);
+
+test.each(['CONNECT', 'TRACE', 'TRACK', 'PRI', 'trace', 'Get', 'propfind', '*', 'GET /', 'A'.repeat(33)])(
+  'the method %s never reaches a backend, whatever a policy names',
+  async (method) => {
+    const { sink, outcomes, words } = exchange();
+    sink.data(Buffer.concat([head(method), END]));
+    expect(outcomes).toEqual(['REQUEST_REFUSED']);
+    expect(words[0]).toContain('method');
+    await sleep(20);
+    expect(seen).toEqual([]);
+  },
+);
+
+test('content-length 0 and the end that comes later are one request without content', async () => {
+  const { sink, outcomes } = exchange();
+  sink.data(head('PROPFIND', [['content-length', '0']]));
+  await until(() => seen.length === 1);
+  sink.data(END);
+  await until(() => outcomes.length > 0);
+  expect(outcomes).toEqual(['done']);
+  const more = exchange();
+  more.sink.data(head('POST', [['content-length', '0']]));
+  await until(() => seen.length === 2);
+  for (const part of chunk('x')) more.sink.data(part);
+  await until(() => more.outcomes.length > 0);
+  expect(more.outcomes).not.toEqual(['REQUEST_REFUSED']);
+});
+
 test('content whose length is known goes with it, other content in chunks as it comes', async () => {
   const whole = exchange();
   for (const part of [head('POST'), ...chunk('abc'), END]) whole.sink.data(part);

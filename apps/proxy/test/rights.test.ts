@@ -47,6 +47,13 @@ function grant(rules: ResourceGrant['rules'], context: Grant['context'] = {}): G
 const GET = { kind: 'http', authority: 'wiki.corp', method: 'GET', path: '/a/b?c' } as const;
 const rule = (over: Partial<ResourceGrant['rules'][number]> = {}) => ({ policy: 'p', context: {}, ...over });
 
+/** The same with exact paths. */
+function exact(rules: ResourceGrant['rules']): Grant {
+  const given = grant(rules);
+  const [resource] = given.resources;
+  return { ...given, resources: [{ ...resource!, backend: { ...resource!.backend, paths: 'exact' } }] };
+}
+
 test.each<[string, Grant, Partial<typeof GET>, string | undefined]>([
   ['an open rule', grant([rule()]), {}, undefined],
   ['no rule', grant([]), {}, 'REQUEST_REFUSED'],
@@ -102,4 +109,70 @@ test('a wildcard opens the names under it, the nearest resource wins, and no nam
     expect(asked(name), name).toBe('RESOURCE_UNKNOWN');
   expect(asked('a.corp', 'tcp')).toBe('RESOURCE_UNKNOWN');
   expect(asked('x.hr.corp')).toBe('all');
+});
+
+test.each<[string, Grant, Partial<typeof GET>, string | undefined]>([
+  [
+    'a method that the policy names',
+    grant([rule({ methods: ['PROPFIND'] })]),
+    { method: 'PROPFIND' as 'GET' },
+    undefined,
+  ],
+  [
+    'a method that none names',
+    grant([rule(), rule({ methods: ['REPORT'], paths: ['/x'] })]),
+    { method: 'PROPFIND' as 'GET' },
+    'no policy opens the method (PROPFIND)',
+  ],
+  [
+    'a path that only exact resources take',
+    grant([rule()]),
+    { path: '/a%2Fb' as '/a/b?c' },
+    'the path hides a separator in an escape; a resource with exact paths takes it',
+  ],
+  ['the same at one', exact([rule()]), { path: '/a%2F..//%00/' as '/a/b?c' }, undefined],
+  [
+    'a path rule that every reading fits',
+    exact([rule({ paths: ['/a'] })]),
+    { path: '/a/b%2Fc' as '/a/b?c' },
+    undefined,
+  ],
+  [
+    'readings that different rules open',
+    exact([rule({ paths: ['/a/'] }), rule({ paths: ['/b'] })]),
+    { path: '/a/..%2Fb' as '/a/b?c' },
+    undefined,
+  ],
+  [
+    'a path rule that some reading does not fit',
+    exact([rule({ paths: ['/a'] })]),
+    { path: '/a/..%2Fb' as '/a/b?c' },
+    'no policy opens this method and path when its dot segments are resolved',
+  ],
+  [
+    'readings that only a rule opens whose context does not fit',
+    exact([rule({ paths: ['/a'] }), rule({ paths: ['/b'], context: { os: ['x'] } })]),
+    { path: '/a/..%2Fb' as '/a/b?c' },
+    'no policy opens this method and path when its dot segments are resolved',
+  ],
+  ['no rule for the path', exact([rule({ paths: ['/x'] })]), {}, 'no policy opens this method and path'],
+])('the rule that refuses %s is named', (_what, given, over, why) => {
+  const decision = decide(given, CONTEXT, { ...GET, ...over });
+  expect('refused' in decision ? decision.rule : undefined).toBe(why);
+});
+
+test.each([
+  ['/a%2Fb/../c', undefined],
+  ['/../admin', 'no policy opens this method and path when its dot segments are resolved'],
+  ['/a/..%2F..%2Fadmin', 'no policy opens this method and path when its dot segments are resolved'],
+])('no exact path leaves the prefix of its backend, whatever the rules: %s', (path, why) => {
+  const [resource] = exact([rule()]).resources;
+  const backend = { ...resource!.backend, prefix: '/app' };
+  for (const rules of [[rule()], [rule({ paths: ['/'] })]]) {
+    const decision = decide({ ...grant([]), resources: [{ ...resource!, backend, rules }] }, CONTEXT, {
+      ...GET,
+      path: path as '/a/b?c',
+    });
+    expect('refused' in decision ? decision.rule : undefined).toBe(why);
+  }
 });

@@ -51,20 +51,30 @@ async function ask(host: TestHost, method: string, parts: readonly Uint8Array[],
 
 const content = [encodeChunkPrefix(SMUGGLED.length), encodeText(SMUGGLED)];
 
-test.each(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'POST', 'PUT', 'PATCH'])(
-  'content of %s is never run as a request, by a backend that does not read it',
-  async (method) => {
-    const { ran, url } = await careless();
-    const host = new TestHost({ url, networks: ['127.0.0.0/8'] });
-    closing.push(() => host.backends.close());
-    const length: [string, string][] = [['content-length', String(SMUGGLED.length)]];
-    await ask(host, method, [...content, encodeMessageEnd()]);
-    await ask(host, method, [...content, encodeMessageEnd()], length);
-    // The end comes later: the answer is there before the content is.
-    await ask(host, method, content.slice(0, 1), length);
-    await ask(host, 'GET', [encodeMessageEnd()]);
-    await sleep(30);
-    expect(ran.filter((line) => line.includes('admin'))).toEqual([]);
-    expect(ran.at(-1)).toBe('GET /public HTTP/1.1');
-  },
-);
+test.each([
+  'GET',
+  'HEAD',
+  'DELETE',
+  'OPTIONS',
+  'POST',
+  'PUT',
+  'PATCH',
+  'PROPFIND',
+  'MKCOL',
+  'MOVE',
+  'PURGE',
+  'X-OTHER',
+])('content of %s is never run as a request, by a backend that does not read it', async (method) => {
+  const { ran, url } = await careless();
+  const host = new TestHost({ url, networks: ['127.0.0.0/8'] });
+  closing.push(() => host.backends.close());
+  const length: [string, string][] = [['content-length', String(SMUGGLED.length)]];
+  await ask(host, method, [...content, encodeMessageEnd()]);
+  await ask(host, method, [...content, encodeMessageEnd()], length);
+  // The end comes later: the answer is there before the content is.
+  await ask(host, method, content.slice(0, 1), length);
+  await ask(host, 'GET', [encodeMessageEnd()]);
+  await sleep(30);
+  expect(ran.filter((line) => line.includes('admin'))).toEqual([]);
+  expect(ran.at(-1)).toBe('GET /public HTTP/1.1');
+});

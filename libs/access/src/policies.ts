@@ -1,4 +1,4 @@
-import { isWildcard, liesUnder } from '@sallyport/channel';
+import { type ChannelError, checkPath, faultOfMethod, isWildcard, liesUnder, pathOnly } from '@sallyport/channel';
 import type { AccessRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
 import { shownBackend } from './backend-secrets.ts';
 import { change } from './change.ts';
@@ -103,7 +103,8 @@ export interface PutOptions {
 
 /**
  * Creates or replaces a policy.
- * @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group or resource, ERR_ACCESS_CONFLICT when `onlyNew` one has the name
+ * @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group or resource, ERR_ACCESS_CONFLICT when `onlyNew` one has the
+ * name, ERR_ACCESS_INVALID
  */
 export async function putPolicy(
   access: AccessContext,
@@ -113,6 +114,7 @@ export async function putPolicy(
   options: PutOptions = {},
 ): Promise<PolicyRow> {
   const { groups, resources, ...rule } = input;
+  checkRule(rule);
   const row: PolicyRow = { name, groups, resources, rule: rule as unknown as Json };
   await changeRights(access, { action: 'policy.put', subject: name, by }, async ({ tables }) => {
     await checkNamed(tables, input);
@@ -137,6 +139,7 @@ export async function changePolicy(
     const before = await tables.policies.find({ name }, 'update');
     if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no policy ${name}`);
     const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rule } = changed;
+    checkRule(rule);
     const lists = {
       groups: changedList(groups ?? (before.groups as string[]), addGroups, removeGroups),
       resources: changedList(resources ?? (before.resources as string[]), addResources, removeResources),
@@ -147,6 +150,24 @@ export async function changePolicy(
     await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule });
   });
   return row!;
+}
+
+/** @throws AccessError ERR_ACCESS_INVALID for a method or a path that no request will ever have. */
+function checkRule({ methods, paths }: Pick<PolicyChange, 'methods' | 'paths'>): void {
+  for (const method of methods ?? []) {
+    const fault = faultOfMethod(method);
+    if (fault !== '') throw new AccessError('ERR_ACCESS_INVALID', fault);
+  }
+  for (const path of paths ?? []) checkPrefix(path);
+}
+
+function checkPrefix(path: string): void {
+  try {
+    checkPath(path, 'exact');
+  } catch (error) {
+    throw new AccessError('ERR_ACCESS_INVALID', `no path begins like that: ${(error as ChannelError).message}`);
+  }
+  if (path !== pathOnly(path)) throw new AccessError('ERR_ACCESS_INVALID', 'a policy opens paths, not queries (?)');
 }
 
 function changedList(list: readonly string[], add: readonly string[] = [], remove: readonly string[] = []): string[] {

@@ -92,3 +92,26 @@ test('a resource that is removed leaves its policies: another one of its name is
   await putResource(access, 'wiki', { kind: 'http', authority: 'wiki.corp', backend: BACKEND }, BY);
   expect((await policy())!.resources).toEqual(['news']);
 });
+
+test.each<[what: string, rule: { methods?: string[]; paths?: string[] }, why: string]>([
+  ['a method that never passes', { methods: ['GET', 'TRACE'] }, 'the method TRACE never passes'],
+  ['a known method in other letters', { methods: ['propfind'] }, 'PROPFIND is not written in capitals'],
+  ['a path with a query', { paths: ['/a?b'] }, 'not queries'],
+  ['a path with a broken escape', { paths: ['/a%'] }, 'broken escape'],
+  ['a path in raw letters', { paths: ['/Straße'] }, 'percent-encoded'],
+])('a policy is refused that names %s', async (_what, rule, why) => {
+  const { access } = await begun();
+  const input = { groups: ['staff'], resources: ['wiki'], context: {}, ...rule };
+  await expect(putPolicy(access, 'odd', input, BY)).rejects.toThrow(why);
+  await expect(changePolicy(access, 'open', rule, BY)).rejects.toThrow(why);
+});
+
+test('any other method and path may be named, and a resource may take paths exactly', async () => {
+  const { access, policy } = await begun();
+  const rule = { methods: ['PROPFIND', 'VERSION-CONTROL', 'Sync'], paths: ['/api/%2F', '/a;v=1'] };
+  await changePolicy(access, 'open', rule, BY);
+  expect((await policy())!.rule).toMatchObject(rule);
+  const row = await changeResource(access, 'wiki', { backend: { paths: 'exact' } }, BY);
+  expect(row.backend).toMatchObject({ paths: 'exact' });
+  expect((await changeResource(access, 'wiki', { backend: { paths: null } }, BY)).backend).not.toHaveProperty('paths');
+});

@@ -94,7 +94,7 @@ function orNull<Schema extends TSchema>(schema: Schema): TUnion<[Schema, TNull]>
 
 const { url, weight, servers, health, networks, ca, readsContent, xForwarded, passFields, delegate } =
   Backend.properties;
-const { sticky, prefix, host, clientCertificate, basic, publicScheme } = Backend.properties;
+const { sticky, prefix, host, clientCertificate, basic, publicScheme, paths } = Backend.properties;
 
 const { connectMs, answerMs, idleMs } = Timeouts.properties;
 const TimeoutsChange = Type.Object(
@@ -130,6 +130,7 @@ export const ResourceChange = Type.Object(
           host: Type.Optional(orNull(host)),
           clientCertificate: Type.Optional(orNull(clientCertificate)),
           basic: Type.Optional(orNull(basic)),
+          paths: Type.Optional(orNull(paths)),
           delegate: Type.Optional(orNull(delegate)),
           timeouts: Type.Optional(orNull(TimeoutsChange)),
         },

@@ -56,10 +56,10 @@ export const ContextRule = Type.Object(
 );
 export type ContextRule = Static<typeof ContextRule>;
 
-/** Methods that a policy allows. */
+/** Methods that a policy allows: any token (RFC 9110, section 9.1). */
 export const Methods = Type.Array(
-  Type.String({ pattern: '^[A-Z]{1,16}$', description: 'a method in capitals, like GET' }),
-  { maxItems: 16 },
+  Type.String({ pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$", description: 'a method, like GET or PROPFIND' }),
+  { maxItems: 64 },
 );
 
 /** Prefixes of paths that a policy allows. */
@@ -209,6 +209,13 @@ export const Backend = Type.Object(
         },
         CLOSED,
       ),
+    ),
+    /**
+     * How it takes paths. `strict`, which is also what absence means: by one canonical grammar. `exact`: whatever RFC 3986 allows, as it
+     * came, while path rules hold in every way in which it may be read.
+     */
+    paths: Type.Optional(
+      Type.Union([Type.Literal('strict'), Type.Literal('exact')], { description: 'strict or exact' }),
     ),
     /** The backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience. */
     delegate: Type.Optional(

@@ -79,6 +79,35 @@ test('curl gets a page, a refusal by name, and an answer to a direct request tha
   expect((await runCommand('curl', ['-sS', proxy])).stdout).toContain('this is a forward proxy');
 });
 
+test('npm scopes, GitLab and WebDAV work where a resource takes exact paths and a policy names the methods', async () => {
+  const set = await gateway.operator.raw('PATCH', '/v1/resources/wiki', { backend: { paths: 'exact' } });
+  expect(set.status).toBe(200);
+  const methods = ['GET', 'PUT', 'PROPFIND', 'REPORT', 'MKCOL', 'MOVE', 'LOCK', 'PURGE'];
+  const rule = { groups: ['staff'], resources: ['dav'], context: {}, methods, paths: ['/dav/'] };
+  await gateway.operator.call('PUT', '/v1/resources/dav', {
+    kind: 'http',
+    authority: 'dav.corp',
+    backend: { url: backend.url, networks: ['127.0.0.0/8'], paths: 'exact' },
+  });
+  await gateway.operator.call('PUT', '/v1/policies/dav', rule);
+  const sent = async (...args: string[]): Promise<string> => {
+    const before = backend.requests.length;
+    const { stdout } = await curl('-i', '--path-as-is', ...args);
+    return backend.requests[before] ?? stdout;
+  };
+  for (const path of ['/@corp%2fpkg', '/api/v4/projects/group%2Fproject/issues?x=CORP\\ada', '/a//b/100%25.pdf'])
+    expect(await sent(`http://wiki.corp${path}`)).toBe(`GET ${path}`);
+  for (const method of methods) expect(await sent('-X', method, 'http://dav.corp/dav/a')).toBe(`${method} /dav/a`);
+  const found = await curl('-X', 'PROPFIND', '-H', 'Depth: 1', '-d', '<propfind/>', 'http://dav.corp/dav/%C3%BC');
+  expect(found.stdout).toBe('<propfind/>');
+  expect(await sent('-X', 'SEARCH', 'http://dav.corp/dav/a')).toContain('no policy opens the method (SEARCH)');
+  expect(await sent('http://dav.corp/dav/x%2F..%2F..%2Fadmin')).toMatch(/ 403 .*when its dot segments are resolved/s);
+  expect(await sent('-X', 'TRACE', 'http://dav.corp/dav/a')).toContain('the method TRACE never passes');
+  await gateway.operator.call('PATCH', '/v1/resources/dav', { backend: { paths: null } });
+  const refused = 'a resource with exact paths takes it';
+  await expect.poll(() => sent('http://dav.corp/dav/a%2Fb'), { timeout: 30_000 }).toContain(refused);
+}, 120_000);
+
 test('curl moves 1 GiB down and up whole, and the memory of the Proxy stays flat', async () => {
   await curl('-o', '/dev/null', 'http://wiki.corp/big/1000');
   const idle = rssMiB();

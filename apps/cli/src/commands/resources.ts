@@ -18,6 +18,7 @@ interface ResourceOptions {
   readonly xForwarded?: boolean;
   readonly publicScheme?: string;
   readonly passField?: string[];
+  readonly paths?: string;
   readonly delegate?: string;
   readonly delegateAudience?: string;
   readonly connectTimeout?: string;
@@ -50,6 +51,7 @@ export function flatResource(resource: ResourceView): object {
     xForwarded,
     publicScheme,
     passFields = [],
+    paths,
     delegate,
     timeouts = {},
   } = resource.backend;
@@ -59,6 +61,7 @@ export function flatResource(resource: ResourceView): object {
     ...(xForwarded ? ['x-forwarded'] : []),
     ...(publicScheme === undefined ? [] : [`public-scheme ${publicScheme}`]),
     ...passFields.map((field) => `pass-field ${field}`),
+    ...(paths === 'exact' ? ['exact paths'] : []),
     ...(delegate ? [`delegate ${delegate.directory}`] : []),
     ...limitsOf(timeouts),
   ];
@@ -91,6 +94,7 @@ export function addResourceCommands(resource: Command): void {
         'xForwarded',
         'publicScheme',
         'passFields',
+        'paths',
         'delegate',
         'connectTimeout',
         'answerTimeout',
@@ -128,6 +132,12 @@ function addSettings(command: Command): Command {
       ).choices(['http', 'https']),
     )
     .option('--pass-field <names...>', 'fields of devices that pass although backends take them from a proxy in front')
+    .addOption(
+      new Option('--paths <grammar>', 'exact: every path as it came, for instance with %2F or %25 in it').choices([
+        'strict',
+        'exact',
+      ]),
+    )
     .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
     .option('--delegate-audience <audience>', 'for whom that token is')
     .option('--connect-timeout <time>', 'until a connection to the backend stands: 5s unless you say otherwise')
@@ -163,6 +173,7 @@ function backendOf(name: string, options: ResourceOptions): Record<string, unkno
     ...given('xForwarded', options.xForwarded),
     ...given('publicScheme', options.publicScheme),
     ...given('passFields', options.passField),
+    ...given('paths', options.paths),
     ...given('delegate', delegate && { directory: delegate, audience: delegateAudience ?? name }),
     ...given('timeouts', timeoutsOf(options)),
     ...Object.fromEntries((options.unset ?? []).filter((name) => !(name in TIME_LIMITS)).map((name) => [name, null])),

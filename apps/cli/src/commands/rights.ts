@@ -35,7 +35,7 @@ export function addRightCommands(program: Command): void {
     .description('create a policy')
     .requiredOption('-g, --group <names...>', 'groups that it opens for')
     .requiredOption('-r, --resource <names...>', 'resources that it opens')
-    .option('--method <names...>', 'only these methods')
+    .option('--method <names...>', 'only these methods; any method works, also PROPFIND, REPORT or PURGE')
     .option('--path <prefixes...>', 'only paths under these')
     .addOption(new Option('--context <json>', 'what must hold of the app context, as JSON').default('{}'))
     .action(addPolicy);
@@ -48,7 +48,7 @@ export function addRightCommands(program: Command): void {
     .option('-r, --resource <names...>', 'all resources that it opens')
     .option('--add-resource <names...>', 'more resources')
     .option('--remove-resource <names...>', 'resources that it opens no more')
-    .option('--method <names...>', 'only these methods')
+    .option('--method <names...>', 'only these methods; any method works, also PROPFIND, REPORT or PURGE')
     .option('--path <prefixes...>', 'only paths under these')
     .option('--context <json>', 'what must hold of the app context, as JSON')
     .addOption(new Option('--unset <settings...>', 'take these away').choices(['methods', 'paths']))

@@ -1,11 +1,9 @@
+import { isSafe } from '@sallyport/channel';
 import type { BackendConnection, BackendRequest, BackendSink, ConnectionSink } from './connection.ts';
 import { type LoginStep, loginStep } from './connection-login.ts';
 import { BackendError } from './errors.ts';
 import type { ServerHealth } from './server-health.ts';
 import type { Share } from './tenant.ts';
-
-/** Methods that may be sent again when a kept connection turns out to be dead (RFC 9110, section 9.2.2). */
-const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** One request on its way through a pool. */
 export interface BackendCall {
@@ -68,7 +66,7 @@ export class PooledCall implements BackendCall, ConnectionSink {
     const { content, method } = this.#request;
     this.#connection = connection;
     this.since = 0;
-    this.#mayRepeat = connection.kept && content === 'none' && this.step === 'none' && REPEATABLE.has(method);
+    this.#mayRepeat = connection.kept && content === 'none' && this.step === 'none' && isSafe(method);
     this.#owner.busy(this, 1);
     if (this.step !== 'none') this.#owner.bind(connection, this.share);
     connection.begin(this.#request, this);

@@ -8,6 +8,7 @@ import {
   type Field,
   type HttpDecoder,
   type MessageSink,
+  mayHaveContent,
   type RequestHead,
   requestDecoder,
   SIGNED_CODES,
@@ -29,11 +30,6 @@ import { Pieces } from './pieces.ts';
 import { requestFields } from './request-fields.ts';
 
 /**
- * Methods that usually have no content, and whose content many backends do not read: what they leave would be read as the
- * next request. They wait for the end of the request, to be sent as what they are.
- */
-const RARE_BODY_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
-
 /** True for a failure after which certainly nothing was sent, and another server may be better. */
 function isNotThere({ code }: BackendError): boolean {
   return code === 'ERR_BACKEND_UNREACHABLE' || code === 'ERR_BACKEND_ADDRESS';
@@ -116,7 +112,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   // What the decoder of the request tells.
 
   head(head: RequestHead): void {
-    checkRequest(head);
+    // The grammar of its path is the resource's: `decide` looks at it.
+    checkRequest(head, { paths: 'exact' });
     this.#declared = contentLength(head.fields);
     this.#head = head;
     const { authority, method, path } = head;
@@ -256,9 +253,12 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     }
   }
 
-  /** True when it is known whether there is content. */
+  /**
+   * True when it is known whether there is content. Methods that usually have none wait for the end of the request, to be sent
+   * as what they are.
+   */
   #known({ method }: RequestHead): boolean {
-    return this.#requestDone || this.#declared !== undefined || this.#received > 0 || !RARE_BODY_METHODS.has(method);
+    return this.#requestDone || this.#declared !== undefined || this.#received > 0 || mayHaveContent(method);
   }
 
   #ask(head: RequestHead): void {
@@ -271,9 +271,10 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   #dispatch(head: RequestHead): void {
     const look = this.#passage!.look();
     if (look === 'wait') return this.#ask(head);
-    if (look !== 'pass') return this.refuse(look);
+    if (look !== 'pass') return this.#refusedBy(look);
     const { resource } = this.#passage!;
-    if (this.#hasContent && RARE_BODY_METHODS.has(head.method) && !resource.backend.readsContent)
+    // What a backend leaves unread would be its next request.
+    if (this.#hasContent && !mayHaveContent(head.method) && !resource.backend.readsContent)
       return this.refuse('REQUEST_REFUSED', `${head.method} with content: the resource does not say that it reads it`);
     try {
       this.#pool = this.#host.backends.pool(resource.backend, this);
@@ -285,6 +286,13 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     const answer = new HttpAnswer(this, this.#stream);
     this.#call = this.#pool.call(this.#requestFor(head, resource), answer, this.#host.tenant);
     this.#call.send();
+  }
+
+  /** Refused before anything went out: the log says by which rule, too. */
+  #refusedBy(code: SignedCode): void {
+    const { rule } = this.#passage!;
+    if (rule !== undefined) this.#host.refused(rule);
+    this.refuse(code);
   }
 
   /** True while the backend of the request is the one whose connection it waited for. */
@@ -329,11 +337,10 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     const last = this.#hasContent && !resource.backend.readsContent;
     const { host = head.authority, prefix = '' } = resource.backend;
     const to = { method, path: prefix === '' ? path : `${prefix}${path}`, authority: host, fields, last };
-    if (this.#declared !== undefined) return { ...to, content: 'length' };
+    if (this.#declared !== undefined) return { ...to, content: this.#declared === 0 ? 'none' : 'length' };
     if (!this.#requestDone) return { ...to, content: 'chunked' };
-    if (this.#received === 0 && RARE_BODY_METHODS.has(method)) return { ...to, content: 'none' };
-    fields.push(['content-length', String(this.#received)]);
-    return { ...to, content: 'length' };
+    if (this.#received > 0 || mayHaveContent(method)) fields.push(['content-length', String(this.#received)]);
+    return { ...to, content: this.#received === 0 ? 'none' : 'length' };
   }
 
   /** What came in one call goes on together; small pieces wait while nothing can go on. */

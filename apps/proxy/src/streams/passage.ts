@@ -26,6 +26,8 @@ export class Passage {
   /** The rights by which what is wanted was allowed last: as long as they stay, nothing is decided again. */
   #allowedBy = 0;
   #resource: ResourceGrant | undefined;
+  /** The rule by which the last decision refused. */
+  #rule: string | undefined;
   #begun = false;
 
   constructor(gate: Gate, wanted: Wanted) {
@@ -36,6 +38,11 @@ export class Passage {
   /** The resource that the last look allowed. Only after a look that passed. */
   get resource(): ResourceGrant {
     return this.#resource!;
+  }
+
+  /** The rule by which the last look refused, if the device may know it. */
+  get rule(): string | undefined {
+    return this.#rule;
   }
 
   /** True once a backend may have read a byte. */
@@ -58,7 +65,11 @@ export class Passage {
   /** Why the stream would be refused by the grant and the app context of this moment, if it would. */
   recheck(): SignedCode | undefined {
     const decision = this.#gate.decide(this.#wanted);
-    if ('refused' in decision) return this.#begun ? 'RIGHTS_LOST' : decision.refused;
+    if ('refused' in decision) {
+      this.#rule = decision.rule;
+      return this.#begun ? 'RIGHTS_LOST' : decision.refused;
+    }
+    this.#rule = undefined;
     this.#resource = decision.resource;
     return undefined;
   }
@@ -68,9 +79,9 @@ export class Passage {
     this.#begun = true;
   }
 
-  /** What the device is told beside a code: what is known, or that it was the policies that refused. */
+  /** What the device is told beside a code: what is known, or the rule by which it was refused. */
   words(code: SignedCode, known: string | undefined): string | undefined {
-    return known ?? (code === 'REQUEST_REFUSED' ? 'no policy opens this method and path' : undefined);
+    return known ?? (code === 'REQUEST_REFUSED' ? this.#rule : undefined);
   }
 
   /** The code with which the stream may end: after `begin` never one that says that nothing ran. */

@@ -141,7 +141,7 @@ export class WebSocketExchange implements Exchange, Holder {
   }
 
   #start(head: RequestHead): void {
-    checkRequest(head, ['GET']);
+    checkRequest(head, { methods: ['GET'], paths: 'exact' });
     const { authority, method, path } = head;
     this.#head = head;
     this.#passage = new Passage(this.#host, { kind: 'http', authority, method, path });
@@ -152,7 +152,10 @@ export class WebSocketExchange implements Exchange, Holder {
     if (this.#over) return;
     const look = passage.look();
     if (look === 'wait') return this.#host.whenReady(() => this.#dial(passage));
-    if (look !== 'pass') return this.#end(look);
+    if (look !== 'pass') {
+      if (passage.rule !== undefined) this.#host.refused(passage.rule);
+      return this.#end(look);
+    }
     const { backend } = passage.resource;
     const connected = this.#guard((socket: Socket) => this.#ask(socket, passage, backend.url));
     const failed = this.#guard((error: BackendError) => this.#failed('BACKEND_UNREACHABLE', error));
