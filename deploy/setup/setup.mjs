@@ -11,6 +11,7 @@ const goal = process.argv[2] ?? 'start';
 const TEST_PROGRAMS = {
   chromium: 'chromium',
   curl: 'curl',
+  git: 'git',
   wrk: 'wrk',
   'redis-server': 'redis-server',
   '/usr/sbin/slapd': 'slapd',
@@ -33,6 +34,21 @@ const RIG_PROGRAMS = {
 
 /** The peers of the bench, and what makes their certificates. */
 const BENCH_PROGRAMS = { nginx: 'nginx', haproxy: 'haproxy', openssl: 'openssl' };
+
+/** What the real applications and their clients are, beside packages of Python and npm. */
+const APPLICATION_PROGRAMS = {
+  chromium: 'chromium',
+  curl: 'curl',
+  git: 'git',
+  cadaver: 'cadaver',
+  rclone: 'rclone',
+  ssh: 'openssh-client',
+  '/usr/sbin/sshd': 'openssh-server',
+  '/usr/sbin/dovecot': 'dovecot-imapd',
+  psql: 'postgresql-client',
+  '/usr/lib/postgresql': 'postgresql',
+  '/usr/share/doc/python3-venv': 'python3-venv',
+};
 
 const POLICY = '/usr/sbin/policy-rc.d';
 
@@ -128,5 +144,6 @@ if (goal === 'test')
     'the tests',
   );
 if (goal === 'bench') installPrograms(BENCH_PROGRAMS, 'the measurements');
+if (goal === 'real-applications') installPrograms(APPLICATION_PROGRAMS, 'the real applications');
 if (goal === 'model') installPrograms(MODEL_PROGRAMS, 'searches of the model');
 buildPhone();
