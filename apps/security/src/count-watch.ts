@@ -63,17 +63,18 @@ export class CountWatch {
   }
 }
 
-/** Counts users, installations and live sessions of a realm, reading them all. */
+/** Counts users, installations that are not revoked and live sessions of a realm, reading them all. */
 export function countRealm({ store }: AccessContext): Promise<Counts> {
   return store.transaction(async (transaction) => {
     const { notBefore } = await getRealm(transaction);
     const { sessions, installations, users } = transaction.tables;
     const countedAt = transaction.now();
-    const unended = await sessions.count({ where: { endedAt: null }, above: ['expiresAt', countedAt] });
-    const tooOld = await sessions.count({ where: { endedAt: null }, below: ['createdAt', notBefore] });
+    const unended = { where: { endedAt: null }, above: ['expiresAt', countedAt] } as const;
+    // Whatever revokes everything before a moment, or everything, leaves its sessions as they are and sets this time.
+    const tooOld = await sessions.count({ ...unended, below: ['createdAt', notBefore] });
     return {
-      liveSessions: Math.max(0, unended - tooOld),
-      installations: await installations.count(),
+      liveSessions: (await sessions.count(unended)) - tooOld,
+      installations: (await installations.count()) - (await installations.count({ where: { status: 'revoked' } })),
       users: await users.count(),
       countedAt,
     };

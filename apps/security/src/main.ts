@@ -282,6 +282,8 @@ async function startOn({ config, log, database, onEnd }: Starting): Promise<void
   context.refusals.start();
   // The whole log is checked once now, beside everything else, and again from time to time.
   void context.auditWatch.look(0).catch(() => undefined);
+  // Who asks for the status first does not wait for the counts of a large farm either.
+  void context.countWatch.look(0).catch(() => undefined);
   const recheck = setInterval(() => void context.auditWatch.recheck().catch(() => undefined), RECHECK_MS);
   const stopErasing = startErasing(context);
   const stopRetention = startRetention(context);

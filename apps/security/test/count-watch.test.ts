@@ -1,5 +1,7 @@
+import { getRealm, isLive, type Rows, revoke } from '@sallyport/access';
 import { expect, test } from 'vitest';
-import { type Counts, CountWatch } from '../src/count-watch.ts';
+import { BY, scene as realmScene } from '../../../libs/access/test/scene.ts';
+import { type Counts, CountWatch, countRealm } from '../src/count-watch.ts';
 
 /** A count that ends when told, on a clock that the test moves. */
 function counting() {
@@ -53,3 +55,48 @@ test('a store that does not answer is said, not counted as nobody', async () => 
   const watch = new CountWatch(() => Promise.reject(new Error('the store is away')));
   await expect(watch.look(1_000)).rejects.toThrow('the store is away');
 });
+
+test.each(['nothing was revoked', 'everything before a moment was', 'everything was'])(
+  'counts are those of the sessions that live, when %s',
+  async (what) => {
+    const { access, clock } = await realmScene();
+    const { now } = clock;
+    const sessions = [0, 1, 2, 3].flatMap((age) =>
+      [-1, 0, 1, 5].flatMap((left) =>
+        [null, now].map((endedAt) => ({ createdAt: now - age, expiresAt: now + left, endedAt })),
+      ),
+    );
+    await access.store.transaction(async ({ tables }) => {
+      const rows = sessions.map((of, i) => ({ ...SESSION, ...of, id: `s${i}` }));
+      await tables.sessions.insertEach(rows);
+      const statuses = ['active', 'pending', 'revoked'] as const;
+      await tables.installations.insertEach(statuses.map(installation));
+    });
+    if (what !== 'nothing was revoked') {
+      const subject = what === 'everything was' ? 'now' : String(now - 1);
+      await revoke(access, { requestId: 'request-1', kind: 'before', subject }, BY);
+    }
+    clock.now += 1;
+    const live = await access.store.transaction(async (transaction) => {
+      const realm = await getRealm(transaction);
+      const rows = await transaction.tables.sessions.list();
+      return rows.filter((row) => isLive(row, realm, transaction.now())).length;
+    });
+    expect(live > 0).toBe(what !== 'everything was');
+    expect(await countRealm(access)).toMatchObject({ liveSessions: live, installations: 2, users: 0 });
+  },
+);
+
+const SESSION: Rows['sessions'] = {
+  ...{ id: '', installationId: 'i', userId: 'u', secret: null, app: 'a@1', createdAt: 0, expiresAt: 0, chanNo: 0 },
+  ...{ chanRequest: null, endedAt: null, endReason: null, directory: '', providerSession: null, delegated: null },
+  ...{ generation: 0, holders: [], endKey: null },
+};
+
+function installation(status: Rows['installations']['status'], i: number): Rows['installations'] {
+  const keys = { currentKey: null, nextKey: null, previousKey: null, deviceStatic: new Uint8Array(32).fill(i) };
+  return {
+    ...{ id: `i${i}`, userId: 'u', signingKey: {}, status, generation: 0, ...keys, rotatedAt: 0, app: 'a@1' },
+    ...{ model: 'm', createdAt: 0, lastSeenAt: null, resumeId: null },
+  };
+}

@@ -478,6 +478,7 @@ export const StatusView = Type.Object(
     head: Type.Integer(),
     log: LogView,
     liveSessions: Type.Integer(),
+    /** Those that are not revoked. */
     installations: Type.Integer(),
     users: Type.Integer(),
     /** When sessions, installations and users were counted: a moment ago, or earlier where counting takes long. */

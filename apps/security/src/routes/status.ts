@@ -123,11 +123,13 @@ export function listedProxies(context: RealmContext, { after, limit }: ListPage)
   });
 }
 
-/** A page of Security nodes by id, as this one sees them. */
+/** A page of Security nodes by id, as this one sees them. They are few, and all are looked at to know which live. */
 export async function listedNodes(context: RealmContext, { after, limit }: ListPage): Promise<NodeView[]> {
-  const page = { above: ['id', after], limit } as const;
-  const rows = await context.access.store.transaction(({ tables }) => tables.nodes.list(page));
-  return rows.map((row) => nodeView(context, row));
+  const rows = await context.access.store.transaction(({ tables }) => tables.nodes.list());
+  context.node.nodes.observe(rows);
+  // A database may order texts in its own way.
+  const sorted = rows.filter(({ id }) => id > after).sort((a, b) => (a.id < b.id ? -1 : 1));
+  return sorted.slice(0, limit).map((row) => nodeView(context, row));
 }
 
 /** The journal as this node has last seen it. */
