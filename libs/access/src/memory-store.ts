@@ -32,14 +32,35 @@ export class MemoryStore {
   }
 
   async #run<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const draft: Data = new Map();
-    for (const name of TABLE_NAMES) draft.set(name, new Map(this.#realms.get(realm)?.get(name)));
+    const data: Data = this.#realms.get(realm) ?? new Map();
+    const drafts = TABLE_NAMES.map((name) => [name, new Draft(data.get(name) ?? new Map())] as const);
     const tables = Object.fromEntries(
-      TABLE_NAMES.map((name) => [name, memoryTable(TABLES[name] as unknown as TableShape<AnyRow>, draft.get(name)!)]),
+      drafts.map(([name, draft]) => [name, memoryTable(TABLES[name] as unknown as TableShape<AnyRow>, draft)]),
     );
     const result = await work({ tables: tables as unknown as Tables, now: this.#now });
-    this.#realms.set(realm, draft);
+    this.#realms.set(realm, new Map(drafts.map(([name, { rows }]) => [name, rows])));
     return result;
+  }
+}
+
+/** Rows of one table as a transaction sees them: a copy is made with the first change. */
+class Draft {
+  #rows: RowMap;
+  #own = false;
+
+  constructor(rows: RowMap) {
+    this.#rows = rows;
+  }
+
+  get rows(): RowMap {
+    return this.#rows;
+  }
+
+  /** The same to write to. */
+  get own(): RowMap {
+    if (!this.#own) this.#rows = new Map(this.#rows);
+    this.#own = true;
+    return this.#rows;
   }
 }
 
@@ -74,26 +95,28 @@ function compareKeys(shape: TableShape<AnyRow>): (a: AnyRow, b: AnyRow) => numbe
   };
 }
 
-function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
+function memoryTable(shape: TableShape<AnyRow>, draft: Draft): Table<AnyRow> {
   const selected = (selection: Selection<AnyRow> = {}): [string, AnyRow][] => {
     const values = new Set<unknown>(selection.among?.[1]);
-    return [...rows].filter(([, row]) => matches(row, selection, values));
+    return [...draft.rows].filter(([, row]) => matches(row, selection, values));
   };
   // As in SQL, what is null is never taken.
   const taken = (row: AnyRow, key: string): boolean =>
     (shape.unique ?? []).some(
       (column) =>
         row[column] != null &&
-        [...rows].some(([other, values]) => other !== key && comparable(values[column]) === comparable(row[column])),
+        [...draft.rows].some(
+          ([other, values]) => other !== key && comparable(values[column]) === comparable(row[column]),
+        ),
     );
   const change = (key: string, row: AnyRow): void => {
     if (taken(row, key)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
-    rows.set(key, row);
+    draft.own.set(key, row);
   };
   const insert = (row: AnyRow): void => {
     const key = keyOf(shape, row);
-    if (rows.has(key) || taken(row, key)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
-    rows.set(key, structuredClone(row));
+    if (draft.rows.has(key) || taken(row, key)) throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken');
+    draft.own.set(key, structuredClone(row));
   };
   return {
     find: async (key) => selected({ where: key })[0]?.[1],
@@ -113,7 +136,7 @@ function memoryTable(shape: TableShape<AnyRow>, rows: RowMap): Table<AnyRow> {
     },
     remove: async (selection) => {
       const found = selected(selection);
-      for (const [key] of found) rows.delete(key);
+      for (const [key] of found) draft.own.delete(key);
       return found.length;
     },
     list: async (page: Page<AnyRow> = {}) => {

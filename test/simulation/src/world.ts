@@ -118,9 +118,9 @@ function before(a: Event, b: Event): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
-/** Lets everything run that waits for a promise which is kept already. */
+/** Lets everything run that waits for a promise which is kept already: a tick comes when none of it is left. */
 function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 /** Random numbers from a seed (mulberry32). */
