@@ -1,41 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import type { RequestHead } from '@sallyport/channel';
-import { type Device, DeviceError, type DeviceErrorCode } from '@sallyport/device';
+import { connect } from 'node:net';
+import { DeviceError, type DeviceErrorCode } from '@sallyport/device';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { forwardAccess } from '../src/device/forward/access.ts';
 import { localPeerOf, ownerIn } from '../src/device/forward/local-user.ts';
 import { createForwardProxy } from '../src/device/forward/proxy.ts';
-
-const asked: RequestHead[] = [];
+import { asked, fakeDevice, listening } from './fake-device.ts';
 
 function remoteError(code: DeviceErrorCode): DeviceError {
   return new DeviceError(code, 'the gateway says no');
-}
-
-/** A device that answers everything itself. */
-function fakeDevice(over: Partial<Record<keyof Device, unknown>> = {}): Device {
-  return {
-    resources: [{ name: 't', kind: 'http', authority: 't.example' }],
-    resume: async () => undefined,
-    request: async (head: RequestHead) => {
-      asked.push(head);
-      const fields = [
-        ['sallyport-error', 'BACKEND_UNREACHABLE'],
-        ['sallyport-may-have-run', 'no'],
-        ['x-own', 'kept'],
-      ];
-      return { status: 200, fields, body: new Blob(['served']).stream() };
-    },
-    webSocket: () => {
-      const socket = { close: () => undefined, onclose: undefined as (() => void) | undefined, failure: undefined };
-      setImmediate(() => socket.onclose?.());
-      return socket;
-    },
-    ...over,
-  } as unknown as Device;
 }
 
 const servers: Server[] = [];
@@ -49,8 +24,7 @@ afterAll(() => {
 async function start(...of: Parameters<typeof createForwardProxy>): Promise<number> {
   const server = createForwardProxy(...of);
   servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return (server.address() as AddressInfo).port;
+  return listening(server);
 }
 
 /** Sends bytes on a connection of their own and gives all that comes back. */
@@ -187,10 +161,7 @@ test('signed out it says why the last session was over', async () => {
 test('programs of the same user may use it, those of others may not', async () => {
   expect(await send(await start(fakeDevice()), GOOD)).toContain('served');
   for (const peer of ['other-user', 'unknown'] as const) {
-    const port = await start(
-      fakeDevice(),
-      forwardAccess(undefined, () => peer),
-    );
+    const port = await start(fakeDevice(), { access: forwardAccess(undefined, () => peer) });
     const before = asked.length;
     for (const request of [
       GOOD,
@@ -206,10 +177,7 @@ test('programs of the same user may use it, those of others may not', async () =
 });
 
 test('with a password it is for whoever knows it, and for nobody else', async () => {
-  const port = await start(
-    fakeDevice(),
-    forwardAccess('right', () => 'same-user'),
-  );
+  const port = await start(fakeDevice(), { access: forwardAccess('right', () => 'same-user') });
   const withPassword = (text: string): string =>
     GOOD.replace('\r\n\r\n', `\r\nproxy-authorization: Basic ${Buffer.from(text).toString('base64')}\r\n\r\n`);
   expect(await send(port, withPassword('x:right'))).toContain('served');

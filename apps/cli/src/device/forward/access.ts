@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { type LocalPeer, localPeerOf } from './local-user.ts';
 
 /** Why somebody may not use the forward proxy: the status to answer with, and words. */
@@ -8,27 +9,50 @@ export interface Refusal {
   readonly text: string;
 }
 
+/** Who may use the session of this user. */
+export interface LocalAccess {
+  /** True when a password is asked for, instead of the user of the program. */
+  readonly byPassword: boolean;
+  /** Why a request may not pass, by its program's user or by its password. */
+  ofRequest(request: IncomingMessage): Refusal | undefined;
+  /** Why a connection may not pass, by its program's user alone. */
+  ofSocket(socket: Socket): Refusal | undefined;
+  /** True for the password. */
+  ofPassword(text: string): boolean;
+}
+
 /**
- * Who may use the session of this user: programs of the same user; with a password, whoever knows it, and nobody else. Where the
- * system does not tell whose program it is, only a password helps.
+ * Programs of the same user may; with a password whoever knows it, and nobody else. Where the system does not tell whose program it is,
+ * only a password helps.
  */
 export function forwardAccess(
   password: string | undefined,
-  peerOf: (request: IncomingMessage) => LocalPeer = ({ socket }) => localPeerOf(socket),
-): (request: IncomingMessage) => Refusal | undefined {
-  const known = new WeakMap<object, Refusal | undefined>();
-  return (request) => {
-    if (password !== undefined) return hasPassword(request, password) ? undefined : PASSWORD_NEEDED;
-    if (!known.has(request.socket)) known.set(request.socket, refusalOf(peerOf(request)));
-    return known.get(request.socket);
+  peerOf: (socket: Socket) => LocalPeer = localPeerOf,
+): LocalAccess {
+  const known = new WeakMap<Socket, { readonly refusal: Refusal | undefined }>();
+  const ofSocket = (socket: Socket): Refusal | undefined => {
+    const found = known.get(socket) ?? { refusal: refusalOf(peerOf(socket)) };
+    known.set(socket, found);
+    return found.refusal;
+  };
+  const ofPassword = (text: string): boolean =>
+    password !== undefined && timingSafeEqual(digest(text), digest(password));
+  return {
+    byPassword: password !== undefined,
+    ofSocket,
+    ofPassword,
+    ofRequest: (request) => {
+      if (password === undefined) return ofSocket(request.socket);
+      return ofPassword(passwordIn(request)) ? undefined : PASSWORD_NEEDED;
+    },
   };
 }
 
 /** Password of a request in the way of RFC 9110, section 11.7.2 and RFC 7617; any user name. */
-function hasPassword(request: IncomingMessage, password: string): boolean {
+function passwordIn(request: IncomingMessage): string {
   const [, given = ''] = /^basic +([A-Za-z0-9+/=_-]+) *$/i.exec(request.headers['proxy-authorization'] ?? '') ?? [];
   const text = Buffer.from(given, 'base64').toString();
-  return timingSafeEqual(digest(text.slice(text.indexOf(':') + 1)), digest(password));
+  return text.slice(text.indexOf(':') + 1);
 }
 
 function digest(text: string): Buffer {

@@ -29,7 +29,7 @@ async function forward(options: ForwardOptions, command: Command): Promise<void>
   await signedIn(opened);
   const port = Number(options.port);
   const password = options.password ? randomBytes(12).toString('base64url') : undefined;
-  const server = createForwardProxy(opened, forwardAccess(password));
+  const server = createForwardProxy(opened, { access: forwardAccess(password) });
   await new Promise<void>((resolve, reject) => {
     server.once('error', () => reject(new CliError(`port ${port} is taken`, 'choose another one with --port')));
     server.listen(port, '127.0.0.1', resolve);

@@ -6,6 +6,8 @@ export interface Answer {
   readonly status: number;
   readonly fields: Readonly<Record<string, string>>;
   readonly text: string;
+  /** A command that helps. */
+  readonly next?: string;
 }
 
 const STATUS: Readonly<Record<string, number>> = {
@@ -33,12 +35,19 @@ export function answerOf(device: Device, error: unknown): Answer {
   // Whoever is signed out wants to know why.
   const code = error.code === 'SIGNED_OUT' ? (device.lastEnd?.code ?? error.code) : error.code;
   const status = STATUS[code] ?? 502;
-  const next = status === 401 ? '; sign in again: sallyport device login' : '';
+  const next = nextOf(status);
   return {
     status,
     fields: { 'sallyport-error': code, 'sallyport-may-have-run': error.mayHaveRun ? 'yes' : 'no' },
-    text: `${error.message} (${code})${next}`,
+    text: `${error.message} (${code})${next === undefined ? '' : `; ${next.why}: ${next.command}`}`,
+    ...(next && { next: next.command }),
   };
+}
+
+function nextOf(status: number): { readonly why: string; readonly command: string } | undefined {
+  if (status === 401) return { why: 'sign in again', command: 'sallyport device login --user <name>' };
+  if (status === 404) return { why: 'what you may use', command: 'sallyport device status' };
+  return undefined;
 }
 
 /** An answer of the forward proxy itself. */

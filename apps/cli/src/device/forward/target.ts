@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Field } from '@sallyport/channel';
 
-/** Where a request goes: a key into the resources, and the path as it was sent. */
+/** Where a request goes: what the client speaks, a key into the resources, and the path as it was sent. */
 export interface Target {
+  readonly scheme: 'http' | 'https';
   readonly authority: string;
   readonly path: string;
 }
@@ -26,16 +27,21 @@ const HOP_FIELDS = new Set([
  * Proxy decides what it is.
  */
 export function absoluteTarget({ url = '' }: IncomingMessage): Target | undefined {
-  const [, authority = '', path = ''] = /^(?:http|ws):\/\/([^/?#]*)(.*)$/is.exec(url) ?? [];
-  const host = URL.parse(`http://${authority}`)?.host;
+  const [, secure, authority = '', path = ''] = /^(?:http|ws)(s)?:\/\/([^/?#]*)(.*)$/is.exec(url) ?? [];
+  const scheme = secure === undefined ? 'http' : 'https';
+  const host = URL.parse(`${scheme}://${authority}`)?.host;
   if (!host || authority.includes('@') || authority.includes('\\')) return undefined;
-  return { authority: host, path: path.startsWith('/') ? path : `/${path}` };
+  return { scheme, authority: host, path: path.startsWith('/') ? path : `/${path}` };
 }
 
-/** Target of a request in origin form, inside of a tunnel to port 80. */
-export function originTarget({ url = '', headers }: IncomingMessage): Target | undefined {
-  const host = headers.host?.toLowerCase().replace(/:80$/, '');
-  return host && url.startsWith('/') ? { authority: host, path: url } : undefined;
+/** Target of a request in origin form on a connection to `authority`; undefined for another host than that. */
+export function originTarget(
+  { url = '', headers }: IncomingMessage,
+  { scheme, authority }: Pick<Target, 'scheme' | 'authority'>,
+): Target | undefined {
+  const host = headers.host?.toLowerCase();
+  const same = host === authority || host?.replace(/:(?:80|443)$/, '') === authority;
+  return same && url.startsWith('/') ? { scheme, authority, path: url } : undefined;
 }
 
 /** Fields of a request that go on to its backend. */

@@ -6,12 +6,7 @@ import type { TcpConnection } from '@sallyport/device';
  * Joins a local socket with a TCP connection through the gateway. Each direction ends as its sender ends it; when the connection is
  * lost or taken away, the local client sees a reset, so that a cut copy never looks complete.
  */
-export async function tunnel(
-  remote: TcpConnection,
-  { socket, head }: { readonly socket: Socket; readonly head: Buffer },
-): Promise<void> {
-  socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-  if (head.length > 0) socket.unshift(head);
+export async function tunnel(remote: TcpConnection, socket: Socket): Promise<void> {
   socket.on('close', () => remote.abort());
   try {
     await Promise.all([carryUp(socket, remote.writable), carryDown(remote.readable, socket)]);

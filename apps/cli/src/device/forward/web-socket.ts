@@ -20,7 +20,10 @@ interface Handshake {
 export async function forwardWebSocket(device: Device, handshake: Handshake): Promise<Answer | undefined> {
   const { request, socket, head, target } = handshake;
   const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/).filter(Boolean);
-  const remote = device.webSocket(`ws://${target.authority}${target.path}`, protocols);
+  const remote = device.webSocket(
+    `${target.scheme === 'https' ? 'wss' : 'ws'}://${target.authority}${target.path}`,
+    protocols,
+  );
   socket.once('close', () => remote.close());
   const early: unknown[] = [];
   remote.onmessage = ({ data }) => void early.push(data);

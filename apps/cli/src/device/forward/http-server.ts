@@ -1,0 +1,60 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Device } from '@sallyport/device';
+import type { Refusal } from './access.ts';
+import { answer, refuse } from './answers.ts';
+import { type Answer, plainAnswer } from './refusal.ts';
+import { relay } from './relay.ts';
+import type { Target } from './target.ts';
+import { forwardWebSocket } from './web-socket.ts';
+
+/** How one server of the forward proxy reads its requests. */
+export interface Reading {
+  /** Why a request may not pass. */
+  refusal(request: IncomingMessage): Refusal | undefined;
+  /** Where it goes, or what to answer instead. */
+  target(request: IncomingMessage): Target | Answer;
+  /** Answers what the forward proxy itself is asked for; false when that is nothing of its own. */
+  own?(request: IncomingMessage, response: ServerResponse): boolean;
+}
+
+/** A server of HTTP/1.1 whose requests and WebSockets go through the gateway. Whatever a client sends, it ends at most its own connection. */
+export function createHttpServer(device: Device, reading: Reading): Server {
+  const server = createServer(
+    {
+      requestTimeout: 0,
+      // An offer of anything else, like h2c, is no reason to refuse a request (RFC 9110, section 7.8).
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+    },
+    (request, response) => {
+      guarded(request.socket, async () => {
+        if (reading.own?.(request, response)) return;
+        const target = targetOf(reading, request);
+        if ('status' in target) return answer(request, response, target);
+        await relay(device, { request, response, target });
+      });
+    },
+  );
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => socket.destroy());
+    guarded(socket, async () => {
+      const target = targetOf(reading, request);
+      if ('status' in target) return refuse(socket, target);
+      const failed = await forwardWebSocket(device, { request, socket, head, target });
+      if (failed) refuse(socket, failed);
+    });
+  });
+  return server;
+}
+
+function targetOf(reading: Reading, request: IncomingMessage): Target | Answer {
+  const refused = reading.refusal(request);
+  return refused ? plainAnswer(refused.status, refused.text) : reading.target(request);
+}
+
+/** Runs what a client has caused. If it fails, that client's connection ends, and nothing else. */
+export function guarded(socket: Duplex, work: () => Promise<void> | void): void {
+  Promise.resolve()
+    .then(work)
+    .catch(() => socket.destroy());
+}
