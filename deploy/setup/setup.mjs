@@ -12,6 +12,7 @@ const TEST_PROGRAMS = {
   chromium: 'chromium',
   curl: 'curl',
   git: 'git',
+  certutil: 'libnss3-tools',
   wrk: 'wrk',
   'redis-server': 'redis-server',
   '/usr/sbin/slapd': 'slapd',

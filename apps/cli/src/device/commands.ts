@@ -8,6 +8,7 @@ import { say, warn } from '../terminal.ts';
 import { type FetchOptions, fetchUrl } from './fetch.ts';
 import { addForwardCommand } from './forward/command.ts';
 import { deviceFile, openCliDevice, signedIn } from './open.ts';
+import { addTrustCommands } from './trust/commands.ts';
 
 interface SignInOptions {
   readonly user?: string;
@@ -78,6 +79,7 @@ export function addDeviceCommands(program: Command): void {
     });
   addFetchCommand(device);
   addForwardCommand(device);
+  addTrustCommands(device);
 }
 
 /** Name and password, or what a provider gave in the browser. */

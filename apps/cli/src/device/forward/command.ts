@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:net';
 import type { Device } from '@sallyport/device';
 import type { Command } from 'commander';
 import { CliError, printJson, printRows } from '../../output.ts';
-import { globalsOf } from '../../program.ts';
+import { type GlobalOptions, globalsOf } from '../../program.ts';
 import { say, warn } from '../../terminal.ts';
+import { caFile } from '../local-ca/ca-file.ts';
+import { HostCertificates } from '../local-ca/host-certificates.ts';
 import { openCliDevice, signedIn } from '../open.ts';
+import { keepLocalCa } from '../trust/keep.ts';
 import { forwardAccess } from './access.ts';
 import { createForwardProxy } from './proxy.ts';
 
@@ -27,23 +31,40 @@ async function forward(options: ForwardOptions, command: Command): Promise<void>
   const globals = globalsOf(command);
   const opened = await openCliDevice(globals);
   await signedIn(opened);
-  const port = Number(options.port);
   const password = options.password ? randomBytes(12).toString('base64url') : undefined;
-  const server = createForwardProxy(opened, { access: forwardAccess(password) });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', () => reject(new CliError(`port ${port} is taken`, 'choose another one with --port')));
-    server.listen(port, '127.0.0.1', resolve);
-  });
+  const port = portOf(options.port, '--port');
+  const proofs = new HostCertificates(caFile(globals));
+  await listen(createForwardProxy(opened, { access: forwardAccess(password), proofs }), port, '--port');
+  await keepLocalCa(globals, opened);
   opened.on('ended', ({ code }) => warn`the session is over (${code}); sign in again: sallyport device login\n`);
   opened.on('state', ({ state }) => warn`${state}\n`);
-  const proxy = `http://${password === undefined ? '' : `x:${password}@`}127.0.0.1:${port}`;
-  if (globals.json) printJson({ proxy, resources: opened.resources });
-  else sayForward(opened, proxy, password);
+  sayForward(opened, globals, { port, password });
   process.once('SIGINT', () => process.exit(0));
   process.once('SIGTERM', () => process.exit(0));
 }
 
-function sayForward(device: Device, proxy: string, password: string | undefined): void {
+/** Reads a port. @throws CliError that names the option */
+function portOf(text: string, option: string): number {
+  const port = Number(text);
+  if (/^[0-9]{1,5}$/.test(text) && port > 0 && port < 65_536) return port;
+  throw new CliError(`${text} is no port`, `${option} takes a number from 1 to 65535`);
+}
+
+/** Listens on loopback only. @throws CliError when the port is taken */
+async function listen(server: Server, port: number, option: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', () => reject(new CliError(`port ${port} is taken`, `choose another one with ${option}`)));
+    server.listen(port, '127.0.0.1', resolve);
+  });
+}
+
+function sayForward(
+  device: Device,
+  { json }: GlobalOptions,
+  { port, password }: { readonly port: number; readonly password: string | undefined },
+): void {
+  const proxy = `http://${password === undefined ? '' : `x:${password}@`}127.0.0.1:${port}`;
+  if (json) return printJson({ proxy, resources: device.resources });
   const who = password === undefined ? 'your programs on this machine may use it' : 'who knows its password may use it';
   say`forward proxy at ${proxy} (${who}); you may use:\n`;
   printRows(device.resources, ['name', 'kind', 'authority'], false);

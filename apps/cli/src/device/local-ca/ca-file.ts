@@ -48,6 +48,14 @@ export function removeCa(file: string): void {
   rmSync(file, { force: true });
 }
 
+/** A CA is replaced when it ends in less, ms. */
+const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+/** True when a CA ends soon or does not cover all of these authorities. */
+export function needsNewCa({ endsAt, permitted }: StoredCa, authorities: readonly string[], now: number): boolean {
+  return endsAt - now < RENEW_BEFORE_MS || uncovered(authorities, permitted).length > 0;
+}
+
 /** Authorities that a CA does not cover. */
 export function uncovered(authorities: readonly string[], permitted: PermittedNames): readonly string[] {
   return authorities.filter((authority) => !isPermitted(hostOf(authority).replace(/^\*\./, ''), permitted));

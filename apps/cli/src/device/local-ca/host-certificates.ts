@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs';
-import { CliError } from '../../output.ts';
 import { loadCa } from './ca-file.ts';
 import { LEAF_TTL_MS, LocalCa, type ServerProof } from './local-ca.ts';
 import { isPermitted } from './permitted-names.ts';
@@ -33,9 +32,11 @@ export class HostCertificates {
     this.#now = now;
   }
 
-  /** What TLS as this host needs; undefined when the CA of this machine cannot speak for it. @throws CliError without a CA */
+  /** What TLS as this host needs; undefined when this machine has no CA that can speak for it. @throws CliError for a file that is none */
   async proofFor(host: string): Promise<ServerProof | undefined> {
-    const { ca, proofs } = this.#current();
+    const current = this.#current();
+    if (!current) return undefined;
+    const { ca, proofs } = current;
     const now = this.#now();
     const opened = await ca;
     if (!isPermitted(host, opened.stored.permitted) || opened.stored.endsAt <= now) return undefined;
@@ -52,12 +53,12 @@ export class HostCertificates {
     return proof;
   }
 
-  #current(): OpenedCa {
+  #current(): OpenedCa | undefined {
     const { mtimeMs, ino } = statSync(this.#file, { throwIfNoEntry: false }) ?? {};
     const version = `${ino} ${mtimeMs}`;
     if (this.#opened?.version === version) return this.#opened;
     const stored = loadCa(this.#file);
-    if (!stored) throw new CliError('this machine has no CA', 'make one: sallyport device trust');
+    if (!stored) return undefined;
     this.#opened = { version, ca: LocalCa.open(stored), proofs: new Map() };
     return this.#opened;
   }

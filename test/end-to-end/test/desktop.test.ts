@@ -1,0 +1,157 @@
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, expect, test } from 'vitest';
+import { startTcpEcho } from '../src/backend.ts';
+import { Gateway, PASSWORD } from '../src/gateway.ts';
+import { freePort } from '../src/ports.ts';
+import { runCommand, sallyport, startSallyport } from '../src/run-command.ts';
+import { scratchFolder } from '../src/scratch.ts';
+import { type PageFacts, startSignInBackend } from '../src/sign-in-backend.ts';
+import { startTlsBackend } from '../src/tls-backend.ts';
+
+const app = await startSignInBackend();
+const tls = await startTlsBackend('hb.example', (request, response) => {
+  if (request.url === '/') response.writeHead(302, { location: 'https://hb.example/home' });
+  response.end(`page ${request.url}`);
+});
+const echo = await startTcpEcho();
+const gateway = await Gateway.start();
+await gateway.addResource('app', 'app.corp', app.url);
+await gateway.addResource('shell', 'shell.corp:22', echo.url, 'tcp');
+const networks = ['127.0.0.0/8'];
+await gateway.operator.call('PUT', '/v1/resources/hb', {
+  kind: 'http',
+  authority: 'hb.example',
+  backend: { url: `https://localhost:${tls.port}`, networks: [...networks, '::1/128'], ca: tls.ca },
+});
+await gateway.addUser('ada');
+const folder = scratchFolder();
+const home = join(folder, 'home');
+mkdirSync(home);
+const enrolled = await sallyport(
+  ['--data', folder, 'device', 'enroll', await gateway.link('ada'), '-u', 'ada', '--password-stdin'],
+  PASSWORD,
+);
+if (enrolled.code !== 0) throw new Error(enrolled.stderr);
+const port = await freePort();
+const proxy = `http://127.0.0.1:${port}`;
+const forward = await startSallyport(['--data', folder, 'device', 'forward', '--port', String(port)], /try: curl/);
+const trusted = await device(['trust', '--no-system']);
+const caFile = join(folder, 'ca.pem');
+writeFileSync(caFile, (await device(['ca'])).stdout);
+const closing: (() => Promise<void>)[] = [];
+afterAll(async () => {
+  for (const close of closing) await close();
+  forward.child.kill('SIGTERM');
+  await gateway.stop();
+  app.close();
+  tls.close();
+  echo.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** `sallyport device …` of a user whose home is this test's. */
+function device(args: readonly string[]): ReturnType<typeof sallyport> {
+  return sallyport(['--data', folder, 'device', ...args], '', { HOME: home });
+}
+
+function curl(...args: readonly string[]): ReturnType<typeof runCommand> {
+  return runCommand('curl', ['-sS', '-x', proxy, '--cacert', caFile, ...args]);
+}
+
+test('trust says where the CA stands, what it can speak for and how to undo it', () => {
+  expect(trusted.stderr).toBe('');
+  expect(trusted).toMatchObject({ code: 0 });
+  expect(trusted.stdout).toMatch(/Chromium, .*\.pki\/nssdb +trusted/);
+  expect(trusted.stdout).toContain('it can speak for corp and for nothing else');
+  expect(trusted.stdout).toContain('sallyport device untrust');
+});
+
+test('curl -L gets the page behind redirects of a backend to its own address, by http and by https', async () => {
+  for (const scheme of ['http', 'https']) {
+    const jar = join(folder, `jar-${scheme}`);
+    const { stdout, stderr } = await curl(
+      '-L',
+      '-c',
+      jar,
+      '-b',
+      jar,
+      '-w',
+      '\n%{url_effective}',
+      `${scheme}://app.corp/`,
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toContain('<title>intranet');
+    expect(stdout.split('\n').at(-1)).toBe(`${scheme}://app.corp/home`);
+  }
+  const refreshed = await curl('-i', 'https://app.corp/refresh');
+  expect(refreshed.stdout).toContain('refresh: 0;url=https://app.corp/cookies');
+  expect((await curl('-i', 'https://app.corp/away')).stdout).toContain('location: https://other.example/');
+});
+
+test('the backend hears the scheme that the client used', async () => {
+  for (const scheme of ['http', 'https'])
+    expect((await curl(`${scheme}://app.corp/told`)).stdout).toContain(`host=app.corp;proto=${scheme}`);
+});
+
+/** Chromium with the home of this test, and so with the CA that was trusted there. */
+async function openBrowser(): Promise<Browser> {
+  const browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+    ],
+    env: { ...process.env, HOME: home } as Record<string, string>,
+    proxy: { server: proxy },
+  });
+  closing.push(() => browser.close());
+  return browser;
+}
+
+async function factsOf(page: Page): Promise<PageFacts> {
+  const body = page.locator('body[data-facts]');
+  await body.waitFor({ state: 'attached', timeout: 60_000 });
+  return JSON.parse((await body.getAttribute('data-facts'))!) as PageFacts;
+}
+
+test('a browser has a secure context: cookies that only https keeps, WebCrypto, sockets over wss', async () => {
+  const page = await (await openBrowser()).newPage();
+  await page.goto('https://app.corp/');
+  expect(page.url()).toBe('https://app.corp/home');
+  expect(await factsOf(page)).toEqual({
+    secureContext: true,
+    subtle: true,
+    cookies: '__Host-csrf __Secure-seen plain sid wide',
+    socket: 'over wss',
+  });
+  // No certificate for what is no resource, and none for one that the CA does not cover.
+  await expect(page.goto('https://bank.corp/')).rejects.toThrow('ERR_TUNNEL_CONNECTION_FAILED');
+  // A refusal is a page to read.
+  await page.goto('http://bank.corp/');
+  expect(await page.locator('h1').innerText()).toBe('This is no resource of yours');
+}, 120_000);
+
+test('untrust takes it all back, twice as well as once, and destroys the key', async () => {
+  const listed = (): ReturnType<typeof runCommand> =>
+    runCommand('certutil', ['-L', '-d', `sql:${join(home, '.pki/nssdb')}`]);
+  expect((await listed()).stdout).toMatch(/Sallyport on this machine [0-9a-f]{8} +C,,/);
+  // Trusting again is the same again.
+  expect((await device(['trust', '--no-system'])).code).toBe(0);
+  expect((await listed()).stdout.match(/Sallyport/g)).toHaveLength(1);
+  for (let i = 0; i < 2; i++) {
+    expect(await device(['untrust'])).toMatchObject({ code: 0, stderr: '' });
+    expect((await listed()).stdout).not.toContain('Sallyport');
+    expect(existsSync(join(folder, 'cli', 'local-ca.json'))).toBe(false);
+  }
+  // The running forward speaks for nobody until there is a CA again.
+  expect((await curl('https://app.corp/cookies')).stderr).toContain('502');
+  expect((await device(['trust', '--no-system'])).code).toBe(0);
+  writeFileSync(caFile, (await device(['ca'])).stdout);
+  expect((await curl('https://app.corp/cookies')).code).toBe(0);
+}, 120_000);
