@@ -37,8 +37,17 @@ function isNotThere({ code }: BackendError): boolean {
 
 /** Where a backend says that it is: its servers, the one that was asked among them, and the Host that it is told. */
 function urlsOf({ url, servers = [], host }: Backend, asked = url): string[] {
-  const named = host === undefined ? [] : [`${url.slice(0, url.indexOf(':'))}://${host}`];
+  const named = host === undefined ? [] : namesOf(host, [asked, url, ...servers.map((server) => server.url)]);
   return [asked, ...(asked === url ? [] : [url]), ...servers.map((server) => server.url), ...named];
+}
+
+/** What a backend may call itself that is told another host: that, also with the port at which it is asked. */
+function namesOf(host: string, urls: readonly string[]): string[] {
+  const bare = host.replace(/:[0-9]+$/, '');
+  return urls.flatMap((url) => {
+    const [, scheme, port = ''] = /^([a-z]+):\/\/.*?(:[0-9]+)?$/.exec(url) ?? [];
+    return [`${scheme}://${host}`, `${scheme}://${bare}${port}`];
+  });
 }
 
 /**

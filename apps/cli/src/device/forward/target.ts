@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Field } from '@sallyport/channel';
+import { canonicalAuthority, type Field } from '@sallyport/channel';
 
 /** Where a request goes: what the client speaks, a key into the resources, and the path as it was sent. */
 export interface Target {
@@ -39,7 +39,7 @@ export function originTarget(
   { url = '', headers }: IncomingMessage,
   { scheme, authority }: Pick<Target, 'scheme' | 'authority'>,
 ): Target | undefined {
-  const host = headers.host?.toLowerCase();
+  const host = canonicalAuthority(headers.host ?? '');
   const same = host === authority || host?.replace(/:(?:80|443)$/, '') === authority;
   return same && url.startsWith('/') ? { scheme, authority, path: url } : undefined;
 }
