@@ -10,6 +10,7 @@ export const PORTS = {
   nginxRsa: 19_414,
   haproxy: 19_415,
   replyFrom: 19_416,
+  forward: 19_417,
   security: 19_443,
   admin: 19_444,
   /** The first Proxy; the next ones follow, each with its health port ten above. */

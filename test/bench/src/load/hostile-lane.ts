@@ -5,6 +5,7 @@ import {
   ENDPOINT_PATH,
   encodeChunkPrefix,
   encodeContext,
+  encodeMessageEnd,
   encodeRequestHead,
   encodeText,
   encodeUint,
@@ -26,13 +27,24 @@ const RECORD_BYTES = 65_519;
 const HEAD_BYTES = 8;
 let nextChanNo = Date.now() * 1_000 + 500_000_000;
 
-/** What a hostile device does, over and over. */
-export type Hostility = 'nothing' | 'contexts' | 'pings' | 'pieces' | 'chunks' | 'messages' | 'sockets';
+/** What a hostile device does on a channel, over and over. */
+export const ON_CHANNELS = ['contexts', 'pings', 'pieces', 'chunks', 'messages', 'opens', 'resets'] as const;
+type OnChannel = (typeof ON_CHANNELS)[number];
+export type Hostility = 'nothing' | OnChannel | 'sockets';
+
+/** What is asked for, and where a lane comes from. */
+export interface HostileLaneOptions {
+  readonly authority?: string;
+  readonly localAddress?: string;
+}
 
 /** A device with a session that sends what costs most. It opens its channel again when the Proxy ends it. */
 export class HostileLane {
   readonly #origin: string;
   readonly #session: LaneSession;
+  readonly #localAddress: string | undefined;
+  readonly #attacks: Readonly<Record<OnChannel, Attack>>;
+  #what: OnChannel | undefined;
   #socket: WebSocket | undefined;
   #records: RecordLayer | undefined;
   #silent: Socket[] = [];
@@ -40,18 +52,22 @@ export class HostileLane {
   /** Channels that were opened. */
   channels = 0;
 
-  constructor(origin: string, session: LaneSession) {
+  constructor(origin: string, session: LaneSession, { authority = AUTHORITY, localAddress }: HostileLaneOptions = {}) {
     this.#origin = origin;
     this.#session = session;
+    this.#localAddress = localAddress;
+    this.#attacks = attacksOn(authority);
   }
 
   /** Does it once: about one record. */
   async strike(what: Hostility): Promise<void> {
     if (what === 'nothing') return;
     if (what === 'sockets') return this.#openSilent();
+    if (this.#what !== what) this.#socket?.terminate();
+    this.#what = what;
     if (this.#socket?.readyState !== WebSocket.OPEN) await this.#open(what);
     if (!this.#records || (this.#socket?.bufferedAmount ?? 0) > 1_000_000) return;
-    this.#send(frames[what](this.#round++));
+    this.#send(this.#attacks[what].again(this.#round++));
   }
 
   end(): void {
@@ -59,8 +75,10 @@ export class HostileLane {
     for (const socket of this.#silent.splice(0)) socket.destroy();
   }
 
-  async #open(what: Exclude<Hostility, 'nothing' | 'sockets'>): Promise<void> {
-    const socket = new WebSocket(`${this.#origin}${ENDPOINT_PATH}`, SUBPROTOCOL, { perMessageDeflate: false });
+  async #open(what: OnChannel): Promise<void> {
+    const localAddress = this.#localAddress;
+    const options = { perMessageDeflate: false, ...(localAddress === undefined ? {} : { localAddress }) };
+    const socket = new WebSocket(`${this.#origin}${ENDPOINT_PATH}`, SUBPROTOCOL, options);
     socket.on('error', () => undefined);
     const { sid, secret, audience } = this.#session;
     const hello = {
@@ -87,7 +105,8 @@ export class HostileLane {
     this.channels += 1;
     this.#round = 0;
     this.#records = new RecordLayer(opening.readWelcome(answer).transport);
-    this.#send(openings[what]);
+    const first = this.#attacks[what].opening;
+    if (first.length > 0) this.#send(first);
   }
 
   #send(record: Uint8Array): void {
@@ -115,49 +134,65 @@ function record(count: number, frameOf: (i: number) => { type: number; stream: n
   return buffer.subarray(0, end);
 }
 
-const post = encodeRequestHead({
-  method: 'POST',
-  scheme: 'http',
-  authority: AUTHORITY,
-  path: PATHS.upload,
-  fields: [],
-});
-const upgrade = encodeRequestHead({
-  method: 'GET',
-  scheme: 'http',
-  authority: AUTHORITY,
-  path: PATHS.small,
-  fields: [],
-});
+/** What stands at the beginning of a hostile channel, and what follows again and again. */
+interface Attack {
+  readonly opening: Uint8Array;
+  again(round: number): Uint8Array;
+}
+
 const open = (kind: number, bytes: Uint8Array) => (i: number) => ({
   type: FRAME_TYPES.OPEN,
   stream: 2 * i + 1,
   data: concat(Uint8Array.of(kind), bytes),
 });
-/** A message of 1 MiB is announced; its bytes dribble in. */
-const announced = concat(upgrade, Uint8Array.of(2), encodeUint(1_048_576, 4));
 const byte = Uint8Array.of(1);
 const tinyChunks = concat(...Array.from({ length: 5_000 }, () => concat(encodeChunkPrefix(1), byte)));
 const data = (stream: number, bytes: Uint8Array) => ({ type: FRAME_TYPES.DATA, stream, data: bytes });
+/** Streams that one record opens, and maybe resets at once. */
+const AT_ONCE = 60;
 
-/** What stands at the beginning of each hostile channel. */
-const openings: Readonly<Record<Exclude<Hostility, 'nothing' | 'sockets'>, Uint8Array>> = {
-  contexts: record(60, open(1, post)),
-  pings: record(1, open(1, post)),
-  pieces: record(60, open(1, concat(post, encodeChunkPrefix(16_000_000)))),
-  chunks: record(60, open(1, post)),
-  messages: record(60, open(2, announced)),
-};
-
-const frames: Readonly<Record<Exclude<Hostility, 'nothing' | 'sockets'>, (round: number) => Uint8Array>> = {
-  contexts: (round) =>
-    record(500, (i) => ({
-      type: FRAME_TYPES.CONTEXT,
-      stream: 0,
-      data: encodeContext({ ...CONTEXT, version: `1.${round}.${i}` }),
-    })),
-  pings: () => record(1_000, () => ({ type: FRAME_TYPES.PING, stream: 0, data: new Uint8Array(8) })),
-  pieces: (round) => record(7_000, () => data(2 * (round % 60) + 1, byte)),
-  chunks: (round) => record(1, () => data(2 * (round % 60) + 1, tinyChunks)),
-  messages: (round) => record(7_000, () => data(2 * (round % 60) + 1, byte)),
-};
+function attacksOn(authority: string): Readonly<Record<OnChannel, Attack>> {
+  const head = (method: string, path: string): Uint8Array =>
+    encodeRequestHead({ method, scheme: 'http', authority, path, fields: [] });
+  const post = head('POST', PATHS.upload);
+  const get = concat(Uint8Array.of(1), head('GET', PATHS.small), encodeMessageEnd());
+  /** A message of 1 MiB is announced; its bytes dribble in. */
+  const announced = concat(head('GET', PATHS.small), Uint8Array.of(2), encodeUint(1_048_576, 4));
+  const asked = (round: number, i: number) => ({
+    type: FRAME_TYPES.OPEN,
+    stream: 2 * (round * AT_ONCE + i) + 1,
+    data: get,
+  });
+  const dribbled = (round: number): Uint8Array => record(7_000, () => data(2 * (round % 60) + 1, byte));
+  return {
+    contexts: {
+      opening: record(60, open(1, post)),
+      again: (round) =>
+        record(500, (i) => ({
+          type: FRAME_TYPES.CONTEXT,
+          stream: 0,
+          data: encodeContext({ ...CONTEXT, version: `1.${round}.${i}` }),
+        })),
+    },
+    pings: {
+      opening: record(1, open(1, post)),
+      again: () => record(1_000, () => ({ type: FRAME_TYPES.PING, stream: 0, data: new Uint8Array(8) })),
+    },
+    pieces: { opening: record(60, open(1, concat(post, encodeChunkPrefix(16_000_000)))), again: dribbled },
+    chunks: {
+      opening: record(60, open(1, post)),
+      again: (round) => record(1, () => data(2 * (round % 60) + 1, tinyChunks)),
+    },
+    messages: { opening: record(60, open(2, announced)), again: dribbled },
+    opens: { opening: new Uint8Array(0), again: (round) => record(AT_ONCE, (i) => asked(round, i)) },
+    resets: {
+      opening: new Uint8Array(0),
+      again: (round) =>
+        record(2 * AT_ONCE, (i) =>
+          i % 2 === 0
+            ? asked(round, i / 2)
+            : { type: FRAME_TYPES.RESET, stream: asked(round, (i - 1) / 2).stream, data: encodeUint(64, 2) },
+        ),
+    },
+  };
+}

@@ -1,20 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import {
-  DeviceEstablish,
-  DeviceOpening,
-  ENDPOINT_PATH,
-  encodeText,
-  keyOf,
-  type PublicKey,
-  type SessionSecret,
-  type SharedKey,
-  SUBPROTOCOL,
-} from '@sallyport/channel';
-import { serverCrypto } from '@sallyport/channel/sodium';
+import { ENDPOINT_PATH } from '@sallyport/channel';
 import { Agent, request } from 'undici';
-import { WebSocket } from 'ws';
-import { CONTEXT } from '../load/channel-lane.ts';
+import { handshake, hello } from '../load/knocks.ts';
 
 /** What strangers know: addresses, and what stands in every link and site map. */
 export interface Target {
@@ -29,71 +17,12 @@ export interface Target {
 }
 
 const target = workerData as Target;
-const crypto = serverCrypto();
 const PATIENCE_MS = 10_000;
 /** Tries of one door under way at once: strangers wait for nobody, but this process has only so many sockets. */
 const MAX_UNDER_WAY = 500;
 const agent = new Agent({ connect: { rejectUnauthorized: false }, connections: 64, headersTimeout: PATIENCE_MS });
 const MADE_UP = randomBytes(42).toString('base64url');
 const tries: Record<string, number> = {};
-
-/** Sends messages one after the other, each made from the answer before, and ends the connection. */
-async function converse(steps: readonly ((before: Buffer | undefined) => Uint8Array)[]): Promise<void> {
-  const socket = new WebSocket(`${target.origin}${ENDPOINT_PATH}`, SUBPROTOCOL, { perMessageDeflate: false });
-  const over = new Promise<void>((resolve) => {
-    let at = 0;
-    const next = (before?: Buffer): void => {
-      const step = steps[at++];
-      try {
-        if (step) return void socket.send(step(before));
-      } catch {
-        // The answer was a hint: this try is over.
-      }
-      socket.terminate();
-    };
-    socket.once('open', () => next());
-    socket.on('message', (data) => next(data as Buffer));
-    socket.on('error', () => resolve());
-    socket.once('close', () => resolve());
-    setTimeout(() => socket.terminate(), PATIENCE_MS).unref();
-  });
-  await over;
-}
-
-function handshake(role: 'enrol' | 'session'): Promise<void> {
-  const { kid, rs } = target;
-  const device = new DeviceEstablish({
-    crypto,
-    suite: 2,
-    role,
-    realm: 'main',
-    kid,
-    rs: rs as PublicKey,
-    deviceStatic: crypto.generateKeyPair(),
-    ...(role === 'enrol' ? { codeId: randomBytes(4).toString('hex') } : {}),
-  });
-  const hs3 = (hs2: Buffer | undefined): Uint8Array => {
-    device.readHs2(hs2!);
-    return device.writeHs3({}, keyOf<SharedKey>(randomBytes(32)));
-  };
-  return converse([() => device.writeHs1(), hs3]);
-}
-
-function hello(): Promise<void> {
-  const opening = new DeviceOpening({
-    crypto,
-    secret: keyOf<SessionSecret>(randomBytes(32)),
-    hello: {
-      suite: 1,
-      sid: randomBytes(16),
-      chanNo: 1,
-      nonce: randomBytes(16),
-      audience: encodeText('main/here'),
-    },
-    context: CONTEXT,
-  });
-  return converse([() => opening.writeHello()]);
-}
 
 interface Call {
   readonly body?: object | string;
@@ -115,9 +44,9 @@ async function call(url: string, { body, bearer }: Call = {}): Promise<void> {
 const { origin, proxyUrl, adminUrl, directoryUrl } = target;
 /** Every door that is open to somebody without a credential. */
 const DOORS: Readonly<Record<string, () => Promise<void>>> = {
-  'Proxy: enrolment with a made-up code': () => handshake('enrol'),
-  'Proxy: sign-in of an unknown device': () => handshake('session'),
-  'Proxy: HELLO of no session': hello,
+  'Proxy: enrolment with a made-up code': () => handshake(target, 'enrol'),
+  'Proxy: sign-in of an unknown device': () => handshake(target, 'session'),
+  'Proxy: HELLO of no session': () => hello(target),
   'Proxy: site map': () => call(`${origin.replace('ws', 'http')}${ENDPOINT_PATH}/site-map`),
   'Security: join': () => call(`${proxyUrl}/v1/join`, { body: { token: `x.spj_${MADE_UP}`, csr: 'x' } }),
   'Security: relay without certificate': () =>

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ChannelLane } from '../load/channel-lane.ts';
-import { HostileLane, type Hostility } from '../load/hostile-lane.ts';
+import { HostileLane, type Hostility, ON_CHANNELS } from '../load/hostile-lane.ts';
 import type { LaneSession } from '../load/lane.ts';
 import { PORTS } from '../ports.ts';
 import { cpuMicros } from '../processes.ts';
@@ -16,7 +16,7 @@ const READY_MS = 100;
 const POLICIES = 10;
 const PATHS_EACH = 20;
 
-const HOSTILITIES: readonly Hostility[] = ['nothing', 'contexts', 'pings', 'pieces', 'chunks', 'messages', 'sockets'];
+const HOSTILITIES: readonly Hostility[] = ['nothing', ...ON_CHANNELS, 'sockets'];
 
 /** Another user's latencies while one session attacks, ms, sorted. */
 async function askMeanwhile(lane: ChannelLane, until: number): Promise<number[]> {
