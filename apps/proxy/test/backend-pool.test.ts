@@ -283,7 +283,11 @@ test('users who wait have turns: one with many requests does not come before one
 });
 
 /** One connection to a backend on which a request was begun; it is swept at times that the test says. */
-async function begun(request: BackendRequest, answer = ''): Promise<{ connection: BackendConnection; sink: Recorded }> {
+async function begun(
+  request: BackendRequest,
+  answer = '',
+  spend: (smallChunks: number) => number = () => 0,
+): Promise<{ connection: BackendConnection; sink: Recorded; socket: Socket }> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.once('data', () => socket.write(answer));
@@ -291,7 +295,7 @@ async function begun(request: BackendRequest, answer = ''): Promise<{ connection
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const socket = connectTcp((server.address() as AddressInfo).port, '127.0.0.1');
   await new Promise<void>((resolve) => socket.once('connect', resolve));
-  const connection = new BackendConnection(socket, { released() {}, gone() {}, handlerFailed() {} });
+  const connection = new BackendConnection(socket, { released() {}, gone() {}, handlerFailed() {}, spend });
   socket.on('data', (bytes) => connection.read(bytes));
   const sink = new Recorded();
   connection.begin(request, sink);
@@ -300,7 +304,7 @@ async function begun(request: BackendRequest, answer = ''): Promise<{ connection
     server.close();
   });
   while (socket.writableLength > 0 || (answer !== '' && sink.text === '')) await sleep(5);
-  return { connection, sink };
+  return { connection, sink, socket };
 }
 
 test('a quiet event stream lives on for five minutes, also when its first part came with the head', async () => {
@@ -312,6 +316,35 @@ test('a quiet event stream lives on for five minutes, also when its first part c
   expect([sink.text, sink.error]).toEqual(['data: one\n\n', undefined]);
   connection.sweep(now + 301_000, false);
   expect(sink.error).toBe('ERR_BACKEND_TIMEOUT');
+});
+
+test('a backend pays for small chunks: its connection is not read until they are paid for', async () => {
+  const chunks = (count: number): string => '1\r\nx\r\n'.repeat(count);
+  const head = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
+  const spent: number[] = [];
+  const spend = (smallChunks: number): number => {
+    spent.push(smallChunks);
+    return 20;
+  };
+  const { connection, sink, socket } = await begun(GET, `${head}${chunks(100)}`, spend);
+  expect([sink.text, spent, socket.isPaused()]).toEqual(['x'.repeat(100), [100], true]);
+  // Somebody else's pause outlasts the rest, and the rest a resume.
+  connection.resume();
+  connection.pause();
+  await sleep(40);
+  expect(socket.isPaused()).toBe(true);
+  connection.resume();
+  expect(socket.isPaused()).toBe(false);
+  // A stream of events has one or two in a read.
+  connection.read(Buffer.from(chunks(2)));
+  expect([sink.text.length, spent.length, socket.isPaused()]).toEqual([102, 1, false]);
+});
+
+test('small chunks of all connections to a backend count together', () => {
+  const pool = new BackendPool({ url: 'http://127.0.0.1:1', networks: ['127.0.0.0/8'] });
+  closing.push(() => pool.close());
+  expect(pool.spend(100_000)).toBe(0);
+  expect(pool.spend(100_000)).toBeGreaterThan(0);
 });
 
 const UPLOAD: BackendRequest = { ...GET, method: 'POST', content: 'chunked' };

@@ -144,6 +144,24 @@ test('a head that comes byte by byte is looked at once, and once more when it is
   }
 });
 
+test('small chunks that come together are told together, in their place', () => {
+  const told: string[] = [];
+  const parser = new ResponseParser({
+    head: () => undefined,
+    body: (bytes) => void told.push(Buffer.from(bytes).toString('latin1')),
+    end: () => void told.push('end'),
+  });
+  const big = 'B'.repeat(300);
+  parser.expect('GET');
+  parser.push(latin(`${OK}transfer-encoding: chunked\r\n\r\n${'1\r\na\r\n'.repeat(5_000)}12c\r\n${big}\r\n1\r\nc\r\n`));
+  expect(told).toEqual(['a'.repeat(5_000), big, 'c']);
+  expect(parser.smallChunks).toBe(5_001);
+  parser.push(latin('1\r\nd\r\n2\r\ne'));
+  parser.push(latin('f\r\n0\r\n\r\n'));
+  expect(told.slice(3)).toEqual(['de', 'f', 'end']);
+  expect(parser.smallChunks).toBe(1);
+});
+
 const value = fc.stringMatching(/^[ -~]{0,30}$/);
 const field = fc.tuple(fc.stringMatching(/^[A-Za-z][A-Za-z-]{0,12}$/), value).map(([name, text]) => `${name}: ${text}`);
 const framed = fc.oneof(

@@ -42,6 +42,8 @@ export interface ConnectionOwner {
   /** The connection is idle and may take another request. */
   released(connection: BackendConnection): void;
   gone(connection: BackendConnection): void;
+  /** Charges small chunks to the backend that sends them; gives the ms for which nothing more is read of this connection. */
+  spend(smallChunks: number): number;
   /** A handler of ours threw: a defect, for the log. */
   handlerFailed(error: unknown): void;
 }
@@ -59,6 +61,10 @@ const PRESSED_SWEEPS = 10;
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 /** Content that waits for the socket may keep this many times its own size in memory; more is copied. */
 const MAX_HOLD_FACTOR = 5;
+/** Small chunks of one read that are nobody's concern: a stream of events has one or two. */
+const FREE_CHUNKS = 8;
+/** A connection rests no longer than this at once, ms: what is owed then is looked at again. */
+const MAX_REST_MS = 5_000;
 
 /** One HTTP/1.1 connection to a backend: one exchange at a time. */
 export class BackendConnection implements ResponseSink {
@@ -76,6 +82,8 @@ export class BackendConnection implements ResponseSink {
   #requestDone = true;
   #released = false;
   #paused = false;
+  /** Set while nothing is read because the backend sent too many small chunks. */
+  #rest: NodeJS.Timeout | undefined;
   #kept = false;
   /** Something came from or went to the backend since the last sweep, and for how many sweeps nothing did. */
   #moved = false;
@@ -182,7 +190,19 @@ export class BackendConnection implements ResponseSink {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#socket.resume();
+    if (!this.#rest) this.#socket.resume();
+  }
+
+  #restFor(ms: number): void {
+    if (ms === 0 || this.#rest) return;
+    this.#socket.pause();
+    this.#rest = setTimeout(
+      () => {
+        this.#rest = undefined;
+        if (!this.#paused) this.#socket.resume();
+      },
+      Math.min(ms, MAX_REST_MS),
+    ).unref();
   }
 
   /** Gives the exchange up; the connection is not used again. Its sink hears `failed`. */
@@ -245,6 +265,8 @@ export class BackendConnection implements ResponseSink {
     this.#deadline = performance.now() + this.#patienceMs;
     try {
       this.#parser.push(bytes);
+      const { smallChunks } = this.#parser;
+      if (smallChunks > FREE_CHUNKS) this.#restFor(this.#owner.spend(smallChunks));
       // Only now: bytes behind the response would otherwise be read as the answer to the next request.
       if (!this.#released) return this.#sink?.pushed();
       this.#released = false;

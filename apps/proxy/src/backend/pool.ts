@@ -1,3 +1,4 @@
+import { TokenBucket } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
 import {
   BackendConnection,
@@ -27,6 +28,8 @@ const CONGESTED = 1_024;
 const WAIT_MS = 5_000;
 /** How long a request waits for a connection that is signed in for its channel before it takes any other, ms. */
 const OWN_WAIT_MS = 1_000;
+/** Chunks below 256 bytes of one backend, at once and again each second: each costs the Proxy more than its bytes. */
+const SMALL_CHUNKS = 131_072;
 /** What one read takes at most: with its framing it fits into one record. */
 const READ_BYTES = 63 * 1024;
 /** Memory of reads, shared by all connections: whoever reads takes the bytes before the next read. */
@@ -59,6 +62,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   readonly #users = new Map<string, UserClaim & { sessions: number }>();
   readonly #sessions = new Map<string, { readonly claim: Claim; channels: number }>();
   readonly #may = (claim: Claim): boolean => mayHaveMore(claim, MAX_CONNECTIONS - this.#busy);
+  readonly #smallChunks = new TokenBucket(SMALL_CHUNKS, SMALL_CHUNKS, performance.now());
   #busy = 0;
   #connecting = 0;
   #closed = false;
@@ -196,6 +200,13 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     // With the last connection that was signed in there is nothing left to wait for.
     if (share?.own.size === 0) for (const call of share.waiting.splice(0)) this.#waitForAny(call);
     this.#serve();
+  }
+
+  /** ConnectionOwner */
+  spend(smallChunks: number): number {
+    const now = performance.now();
+    this.#smallChunks.spend(smallChunks, now);
+    return this.#smallChunks.waitMs(now);
   }
 
   close(): void {

@@ -25,6 +25,10 @@ const CONTENT_LENGTH = /^(?:0|[1-9][0-9]{0,15})$/;
 const CHUNK_LINE = /^([0-9a-fA-F]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
 const CHUNK_LINE_BYTES = 256;
 const TRAILER_BYTES = 8_192;
+/** Chunks below this are told together, as far as they came together: each would cost more than its bytes. */
+const SMALL_CHUNK_BYTES = 256;
+/** Memory that small chunks are put together in; shared, because nothing stays in it behind a `push`. */
+const gathering = Buffer.allocUnsafeSlow(64 * 1024);
 const KEEP_ALIVE = /(?:^|,)\s*timeout=(\d{1,6})\s*(?:,|$)/i;
 
 const CR = 0x0d;
@@ -51,6 +55,8 @@ export class ResponseParser {
   /** Bytes of the head that were looked at already. */
   #seen = 0;
   #left = 0;
+  #gathered = 0;
+  #smallChunks = 0;
   #informational = 0;
   #trailerBytes = 0;
   #reusable = true;
@@ -105,15 +111,23 @@ export class ResponseParser {
     return this.#keepAliveMs;
   }
 
+  /** Small chunks that the last `push` brought. */
+  get smallChunks(): number {
+    return this.#smallChunks;
+  }
+
   /** Takes bytes of the connection; the view is not kept. @throws BackendError ERR_BACKEND_RESPONSE */
   push(bytes: Buffer): void {
     const data = this.#kept.empty ? bytes : this.#kept.with(bytes);
+    this.#smallChunks = 0;
+    this.#gathered = 0;
     let at = 0;
     while (at < data.length) {
       const next = this.#step(data, at);
       if (next === at) break;
       at = next;
     }
+    this.#tellGathered();
     this.#kept.keep(data, at);
   }
 
@@ -209,11 +223,30 @@ export class ResponseParser {
   #readBody(data: Buffer, at: number): number {
     const end = Math.min(data.length, at + this.#left);
     this.#left -= end - at;
-    this.#sink.body(at === 0 && end === data.length ? data : data.subarray(at, end));
+    if (this.#state === 'chunk' && end - at < SMALL_CHUNK_BYTES) this.#gather(data, at, end);
+    else this.#tell(at === 0 && end === data.length ? data : data.subarray(at, end));
     // The sink may have given the response up.
     if (this.#left === 0 && this.#state === 'length') this.#end();
     else if (this.#left === 0 && this.#state === 'chunk') this.#state = 'chunk-end';
     return end;
+  }
+
+  #gather(data: Buffer, at: number, end: number): void {
+    if (this.#gathered + end - at > gathering.length) this.#tellGathered();
+    this.#gathered += data.copy(gathering, this.#gathered, at, end);
+    this.#smallChunks += 1;
+  }
+
+  #tell(bytes: Buffer): void {
+    this.#tellGathered();
+    this.#sink.body(bytes);
+  }
+
+  #tellGathered(): void {
+    if (this.#gathered === 0) return;
+    const bytes = gathering.subarray(0, this.#gathered);
+    this.#gathered = 0;
+    this.#sink.body(bytes);
   }
 
   #readChunkSize(data: Buffer, at: number): number {
@@ -250,6 +283,7 @@ export class ResponseParser {
   }
 
   #end(): void {
+    this.#tellGathered();
     this.#state = 'idle';
     this.#sink.end();
   }
