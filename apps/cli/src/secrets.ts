@@ -1,4 +1,4 @@
-import { isCancel, password, text } from '@clack/prompts';
+import { confirm, isCancel, password, text } from '@clack/prompts';
 import { CliError } from './output.ts';
 
 /** Reads all of standard input, without the line break at its end. */
@@ -29,8 +29,14 @@ export function askPassword(fromStdin: boolean): Promise<string> {
 }
 
 /** Another secret that is typed or comes on standard input. */
-export function askSecret(message: string, fromStdin: boolean): Promise<string> {
-  return fromStdin ? readStdin() : ask(message, '--secret-stdin');
+export function askSecret(message: string, fromStdin: boolean, otherwise = '--secret-stdin'): Promise<string> {
+  return fromStdin ? readStdin() : ask(message, otherwise);
+}
+
+/** Asks whether something shall be done; where there is nobody to ask it is not. */
+export async function askWhether(message: string, otherwise: string): Promise<boolean> {
+  if (!process.stdin.isTTY) throw new CliError('there is no terminal to ask on', `use ${otherwise}`);
+  return (await confirm({ message, initialValue: false })) === true;
 }
 
 /** A new password, typed twice. */

@@ -16,6 +16,7 @@ function demand(condition: boolean, message: string): asserts condition {
 export function canonicalResource(name: string, { kind, authority, title, backend }: ResourceInput): ResourceInput {
   const canonical = canonicalAuthority(authority);
   demand(canonical !== undefined, `${name}: the authority is not a host with an optional port`);
+  checkWhole(name, backend);
   const named = canonicalBackend(name, backend);
   checkScheme(name, kind, named);
   checkTemplate(name, canonical, named);
@@ -26,6 +27,16 @@ export function canonicalResource(name: string, { kind, authority, title, backen
     `${name}: Authorization holds either the gateway's password or a token of the user, not both`,
   );
   return { kind, authority: canonical, ...(title === undefined ? {} : { title }), backend: named };
+}
+
+/** A change names parts: what it makes must still be whole. */
+function checkWhole(name: string, { basic, clientCertificate, health }: Backend): void {
+  demand(basic?.user !== undefined || !basic, `${name}: basic credentials need a user`);
+  demand(
+    clientCertificate?.certificate !== undefined || !clientCertificate,
+    `${name}: the client certificate is missing`,
+  );
+  demand(health?.path !== undefined || !health, `${name}: the path that is asked for is missing`);
 }
 
 function canonicalBackend(name: string, backend: Backend): Backend {

@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import type { RequestListener } from 'node:http';
-import { createServer } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import {
   BasicConstraintsExtension,
   cryptoProvider,
@@ -14,11 +15,8 @@ import { WebSocketServer } from 'ws';
 cryptoProvider.set(globalThis.crypto);
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** An HTTPS backend whose certificate is for one name and signed by itself; unless told otherwise it answers with the Host it was asked for. */
-export async function startTlsBackend(
-  name: string,
-  answer: RequestListener = (request, response) => response.end(request.headers.host),
-): Promise<{ port: number; ca: string; close(): void }> {
+/** A certificate for one name that signs itself, with its key, PEM. */
+export async function selfSigned(name: string): Promise<{ certificate: string; key: string }> {
   const keys = await globalThis.crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     name: `CN=${name}`,
@@ -31,16 +29,58 @@ export async function startTlsBackend(
       new SubjectAlternativeNameExtension([{ type: 'dns', value: name }]),
     ],
   });
-  const cert = certificate.toString('pem');
   const key = PemConverter.encode(await globalThis.crypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY');
+  return { certificate: certificate.toString('pem'), key };
+}
+
+/** An HTTPS backend whose certificate is for one name and signed by itself; unless told otherwise it answers with the Host it was asked for. */
+export async function startTlsBackend(
+  name: string,
+  answer: RequestListener = (request, response) => response.end(request.headers.host),
+): Promise<{ port: number; ca: string; close(): void }> {
+  const { certificate: cert, key } = await selfSigned(name);
   const server = createServer({ cert, key }, answer);
   const sockets = new WebSocketServer({ server });
   sockets.on('connection', (socket, request) => socket.send(String(request.headers.host)));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = await listen(server);
   const close = (): void => {
     for (const socket of sockets.clients) socket.terminate();
     server.closeAllConnections();
     server.close();
   };
-  return { port: (server.address() as AddressInfo).port, ca: cert, close };
+  return { port, ca: cert, close };
+}
+
+/** What a backend saw of a request. */
+export interface SeenByBackend {
+  readonly url: string;
+  readonly host: string;
+  readonly authorization: string;
+  readonly proto: string;
+  /** Common name of the certificate that the client showed. */
+  readonly client: string;
+}
+
+/** An HTTPS backend for clients with one certificate only; it answers with what it saw, as JSON. */
+export async function startMutualBackend(
+  name: string,
+  clientCa: string,
+): Promise<{ port: number; ca: string; close(): void }> {
+  const { certificate: cert, key } = await selfSigned(name);
+  const server = createServer({ cert, key, ca: clientCa, requestCert: true }, (request, response) => {
+    const { host = '', authorization = '', 'x-forwarded-proto': proto = '' } = request.headers;
+    const client = String((request.socket as TLSSocket).getPeerCertificate().subject.CN);
+    response.end(JSON.stringify({ url: request.url, host, authorization, proto, client }));
+  });
+  const port = await listen(server);
+  const close = (): void => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { port, ca: cert, close };
+}
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
 }

@@ -1,16 +1,32 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ResourceTrial, ResourceView } from '@sallyport/security-api';
 import { type Command, Option } from 'commander';
-import { CliError, formatDuration, printJson, printRows } from '../output.ts';
+import type { AdminClient } from '../admin-client.ts';
+import { CliError, formatDuration, formatTime, printJson, printRows } from '../output.ts';
+import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
-import { doubtsOf } from '../resource-doubts.ts';
+import { doubtsOf } from '../resources/doubts.ts';
+import { overlapsOf } from '../resources/overlaps.ts';
+import { parseServers } from '../resources/servers.ts';
+import { askSecret, readStdin } from '../secrets.ts';
 import { say, warn } from '../terminal.ts';
 import { parseDuration } from '../units.ts';
 import { userPath } from '../user-path.ts';
+import { addFileCommands } from './resource-files.ts';
 
 interface ResourceOptions {
   readonly authority?: string;
-  readonly backend?: string;
+  readonly backend?: string[];
+  readonly sticky?: boolean;
+  readonly healthPath?: string;
+  readonly healthEvery?: string;
+  readonly prefix?: string;
+  readonly host?: string;
+  readonly clientCertificate?: string;
+  readonly clientKey?: string;
+  readonly basicUser?: string;
+  readonly basicPasswordFile?: string;
   readonly network?: string[];
   readonly ca?: string;
   readonly title?: string;
@@ -30,6 +46,10 @@ interface ResourceOptions {
 /** Options that are time limits, each with what the wire calls it. */
 const TIME_LIMITS = { connectTimeout: 'connectMs', answerTimeout: 'answerMs', idleTimeout: 'idleMs' } as const;
 
+const AUTHORITY_WORDS = 'what devices write in their URLs; *.corp for all names under corp';
+const BACKEND_WORDS =
+  'where it really is: http://, https:// or tcp://; several servers that answer the same: https://a https://b,weight=3 https://c,standby';
+
 /** Columns of a list of resources. */
 export const RESOURCE_COLUMNS: readonly string[] = [
   'name',
@@ -43,29 +63,36 @@ export const RESOURCE_COLUMNS: readonly string[] = [
 
 /** A resource as a row of a table; `settings` are those that are not the usual ones. */
 export function flatResource(resource: ResourceView): object {
-  const {
-    url,
-    networks,
-    ca,
-    readsContent,
-    xForwarded,
-    publicScheme,
-    passFields = [],
-    paths,
-    delegate,
-    timeouts = {},
-  } = resource.backend;
-  const settings = [
-    ...(ca === undefined ? [] : ['ca']),
-    ...(readsContent ? ['reads-content'] : []),
-    ...(xForwarded ? ['x-forwarded'] : []),
-    ...(publicScheme === undefined ? [] : [`public-scheme ${publicScheme}`]),
-    ...passFields.map((field) => `pass-field ${field}`),
-    ...(paths === 'exact' ? ['exact paths'] : []),
-    ...(delegate ? [`delegate ${delegate.directory}`] : []),
-    ...limitsOf(timeouts),
+  const { url, servers = [], networks, passFields = [], timeouts = {} } = resource.backend;
+  const backend = servers.length === 0 ? url : [url, ...servers.map((server) => server.url)];
+  const fields = passFields.map((field) => `pass-field ${field}`);
+  const settings = [...switchesOf(resource.backend), ...fields, ...limitsOf(timeouts)];
+  return { ...resource, backend, networks, settings };
+}
+
+function switchesOf(backend: ResourceView['backend']): string[] {
+  const { ca, readsContent, xForwarded, sticky, clientCertificate } = backend;
+  const { publicScheme, paths, prefix, host, health, basic, delegate } = backend;
+  const switches = {
+    ca: ca !== undefined,
+    'reads-content': readsContent,
+    'x-forwarded': xForwarded,
+    'exact paths': paths === 'exact',
+    sticky,
+    'client-certificate': clientCertificate !== undefined,
+  };
+  const values = {
+    'public-scheme': publicScheme,
+    prefix,
+    host,
+    health: health?.path,
+    'basic-user': basic?.user,
+    delegate: delegate?.directory,
+  };
+  return [
+    ...Object.entries(switches).flatMap(([name, on]) => (on ? [name] : [])),
+    ...Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`])),
   ];
-  return { ...resource, backend: url, networks, settings };
 }
 
 /** Time limits as words, like `answer-timeout 75 s`. */
@@ -78,18 +105,24 @@ export function addResourceCommands(resource: Command): void {
   const add = resource
     .command('add <name>')
     .description('create a resource')
-    .requiredOption('--authority <host[:port]>', 'what devices write in their URLs')
-    .requiredOption('--backend <url>', 'where it really is: http://, https:// or tcp://');
+    .requiredOption('--authority <host[:port]>', AUTHORITY_WORDS)
+    .requiredOption('--backend <urls...>', BACKEND_WORDS);
   addSettings(add).action(addResource);
   const set = resource
     .command('set <name>')
     .description('change a resource; what is not named stays')
-    .option('--authority <host[:port]>', 'what devices write in their URLs')
-    .option('--backend <url>', 'where it really is: http://, https:// or tcp://');
+    .option('--authority <host[:port]>', AUTHORITY_WORDS)
+    .option('--backend <urls...>', BACKEND_WORDS);
   addSettings(set)
     .addOption(
       new Option('--unset <settings...>', 'take these away').choices([
         'ca',
+        'sticky',
+        'health',
+        'prefix',
+        'host',
+        'clientCertificate',
+        'basic',
         'readsContent',
         'xForwarded',
         'publicScheme',
@@ -107,14 +140,18 @@ export function addResourceCommands(resource: Command): void {
     .description('everything about one resource')
     .action(async (name: string, _options, command: Command) => {
       const globals = globalsOf(command);
-      const view = await withAdmin(globals, (admin) => admin.call<ResourceView>('GET', pathOf(name)));
-      if (globals.json) return printJson(view);
-      for (const [setting, value] of settingsOf(view)) say`${setting.padEnd(14)} ${value}\n`;
-      sayDoubts(view);
+      await withAdmin(globals, async (admin) => {
+        const view = await admin.call<ResourceView>('GET', pathOf(name));
+        if (globals.json) return printJson(view);
+        for (const [setting, value] of settingsOf(view)) say`${setting.padEnd(18)} ${value}\n`;
+        await sayDoubts(admin, view);
+      });
     });
+  addFileCommands(resource);
   resource
     .command('test <name>')
     .description('let the Proxies try the backend, and say what is wrong; fails when a Proxy does not reach it')
+    .option('--as <host[:port]>', 'the name that is asked for, of a wildcard')
     .action(testResource);
 }
 
@@ -123,6 +160,15 @@ function addSettings(command: Command): Command {
     .option('--network <cidr...>', 'private or loopback networks that the backend may lie in')
     .option('--ca <file>', 'PEM of the CA of an https backend')
     .option('--title <text>', 'name to show')
+    .option('--sticky', 'of several servers a user stays at one while it is well')
+    .option('--health-path <path>', 'Proxies ask each of several servers for it: well is what answers 2xx or 3xx')
+    .option('--health-every <time>', 'how often: 10s unless you say otherwise')
+    .option('--prefix <path>', 'stands in front of every path on its way to the backend, like /app')
+    .option('--host <host[:port]>', 'Host that the backend is told; else the name that was asked for')
+    .option('--client-certificate <file>', 'PEM of the certificate that Proxies show an https backend')
+    .option('--client-key <file>', 'PEM of its key; - for standard input')
+    .option('--basic-user <name>', 'who the gateway is for the backend (basic authentication)')
+    .option('--basic-password-file <file>', 'file with its password; - for standard input, which is asked for else')
     .option('--reads-content', 'the backend reads all content: any method may have some, connections are kept after it')
     .option('--x-forwarded', 'tell the backend by X-Forwarded-For, -Host and -Proto, too')
     .addOption(
@@ -163,10 +209,43 @@ export function suggestSet(what: string, name: string): (error: unknown) => neve
   };
 }
 
-function backendOf(name: string, options: ResourceOptions): Record<string, unknown> {
+/** A file, or standard input, without the line break at its end. */
+async function contentOf(file: string): Promise<string> {
+  return file === '-' ? readStdin() : readFileSync(userPath(file), 'utf8').replace(/\r?\n$/, '');
+}
+
+/** What the backend knows the gateway by; undefined when nothing of it is named. A new password is asked for. */
+async function basicOf(options: ResourceOptions, isNew: boolean): Promise<object | undefined> {
+  const { basicUser, basicPasswordFile: file } = options;
+  if (basicUser === undefined && file === undefined) return undefined;
+  const asked = isNew && file === undefined;
+  const password = asked ? await askSecret(`Password of ${basicUser}`, false, '--basic-password-file') : undefined;
+  return { ...given('user', basicUser), ...given('password', file === undefined ? password : await contentOf(file)) };
+}
+
+async function clientCertificateOf({ clientCertificate, clientKey }: ResourceOptions): Promise<object | undefined> {
+  if (clientCertificate === undefined && clientKey === undefined) return undefined;
+  return {
+    ...given('certificate', clientCertificate && (await contentOf(clientCertificate))),
+    ...given('key', clientKey && (await contentOf(clientKey))),
+  };
+}
+
+function healthOf({ healthPath, healthEvery }: ResourceOptions): object | undefined {
+  if (healthPath === undefined && healthEvery === undefined) return undefined;
+  return { ...given('path', healthPath), ...given('everyMs', healthEvery && parseDuration(healthEvery)) };
+}
+
+async function backendOf(name: string, options: ResourceOptions, isNew: boolean): Promise<Record<string, unknown>> {
   const { delegate, delegateAudience } = options;
   return {
-    ...given('url', options.backend),
+    ...parseServers(options.backend ?? [], !isNew),
+    ...given('sticky', options.sticky),
+    ...given('health', healthOf(options)),
+    ...given('prefix', options.prefix),
+    ...given('host', options.host),
+    ...given('clientCertificate', await clientCertificateOf(options)),
+    ...given('basic', await basicOf(options, isNew)),
     ...given('networks', options.network),
     ...given('ca', options.ca === undefined ? undefined : readFileSync(userPath(options.ca), 'utf8')),
     ...given('readsContent', options.readsContent),
@@ -192,54 +271,88 @@ function timeoutsOf(options: ResourceOptions): Record<string, number | null> | u
 }
 
 function headOf({ authority, title, backend }: ResourceOptions): Record<string, unknown> {
-  const kind = backend === undefined ? undefined : backend.startsWith('tcp:') ? 'tcp' : 'http';
+  const kind = backend === undefined ? undefined : backend[0]?.startsWith('tcp:') ? 'tcp' : 'http';
   return { ...given('kind', kind), ...given('authority', authority), ...given('title', title) };
 }
 
 async function addResource(name: string, options: ResourceOptions, command: Command): Promise<void> {
   const globals = globalsOf(command);
-  const body = { ...headOf(options), backend: { networks: [], ...backendOf(name, options) } };
+  const body = { ...headOf(options), backend: { networks: [], ...(await backendOf(name, options, true)) } };
   const reason = reasonOf(globals, 'resource add');
-  const view = await withAdmin(globals, (admin) =>
-    admin.call<ResourceView>('PUT', pathOf(name), { body, reason, onlyNew: true }),
-  ).catch(suggestSet('resource', name));
-  printRows([flatResource(view)], RESOURCE_COLUMNS, globals.json);
-  sayDoubts(view);
+  await withAdmin(globals, async (admin) => {
+    const view = await admin.call<ResourceView>('PUT', pathOf(name), { body, reason, onlyNew: true });
+    await showChanged(admin, view, globals.json);
+  }).catch(suggestSet('resource', name));
 }
 
 async function setResource(name: string, options: ResourceOptions, command: Command): Promise<void> {
   const globals = globalsOf(command);
-  const backend = backendOf(name, options);
+  const backend = await backendOf(name, options, false);
   const body = { ...headOf(options), ...given('backend', Object.keys(backend).length > 0 ? backend : undefined) };
   if (Object.keys(body).length === 0)
     throw new CliError('what is to change?', 'sallyport resource set --help shows it');
   const reason = reasonOf(globals, 'resource set');
-  const view = await withAdmin(globals, (admin) => admin.call<ResourceView>('PATCH', pathOf(name), { body, reason }));
-  printRows([flatResource(view)], RESOURCE_COLUMNS, globals.json);
-  sayDoubts(view);
+  await withAdmin(globals, async (admin) => {
+    const view = await admin.call<ResourceView>('PATCH', pathOf(name), { body, reason });
+    await showChanged(admin, view, globals.json);
+  });
 }
 
-/** Says at once what would else show as a backend that does not answer; on standard error, for people. */
-function sayDoubts(view: ResourceView): void {
+async function showChanged(admin: AdminClient, view: ResourceView, json: boolean): Promise<void> {
+  printRows([flatResource(view)], RESOURCE_COLUMNS, json);
+  await sayDoubts(admin, view);
+}
+
+/**
+ * Says at once what would else show as a backend that does not answer, and whose names are under two resources; on standard error,
+ * for people.
+ */
+async function sayDoubts(admin: AdminClient, view: ResourceView): Promise<void> {
   for (const doubt of doubtsOf(view)) warn`note: ${doubt}\n`;
+  const all = await allResources(admin);
+  for (const overlap of overlapsOf(all, view.name)) warn`note: ${overlap}\n`;
+}
+
+/** All resources of the realm. */
+export function allResources(admin: AdminClient): Promise<ResourceView[]> {
+  return allPages<ResourceView>(admin, '/v1/resources', ({ name }) => name);
 }
 
 function settingsOf({ name, title, kind, authority, backend }: ResourceView): [string, string][] {
   const all = { name, title, kind, authority, ...backend };
-  return Object.entries(all).map(([setting, value]) => {
-    if (setting === 'ca') return [setting, 'a PEM'];
-    return [setting, setting === 'timeouts' ? limitsOf(backend.timeouts ?? {}).join(', ') : wordsOf(value)];
-  });
+  return Object.entries(all).map(([setting, value]) => [setting, (SPOKEN[setting] ?? wordsOf)(value)]);
 }
 
 function wordsOf(value: unknown): string {
-  if (Array.isArray(value)) return value.join(', ') || '(none)';
+  if (Array.isArray(value)) return value.map(wordsOf).join(', ') || '(none)';
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-async function testResource(name: string, _options: unknown, command: Command): Promise<void> {
+type Settings = Required<ResourceView['backend']>;
+
+/** Settings that nobody wants to read as they are. */
+const SPOKEN: Readonly<Record<string, (value: unknown) => string>> = {
+  ca: () => 'a PEM',
+  clientCertificate: (value) => endOf((value as Settings['clientCertificate']).certificate),
+  basic: (value) => `${(value as Settings['basic']).user}, with a password`,
+  timeouts: (value) => limitsOf(value as Settings['timeouts']).join(', '),
+  servers: (value) => (value as Settings['servers']).map(serverWords).join(', '),
+};
+
+function serverWords({ url, weight, standby }: Settings['servers'][number]): string {
+  return [url, ...(weight === undefined ? [] : [`weight=${weight}`]), ...(standby ? ['standby'] : [])].join(',');
+}
+
+function endOf(pem: string): string {
+  return `a PEM, good until ${formatTime(Date.parse(new X509Certificate(pem).validTo))}`;
+}
+
+async function testResource(name: string, options: { readonly as?: string }, command: Command): Promise<void> {
   const globals = globalsOf(command);
-  const { tries } = await withAdmin(globals, (admin) => admin.call<ResourceTrial>('POST', `${pathOf(name)}/test`));
+  const query = options.as === undefined ? '' : `?as=${encodeURIComponent(options.as)}`;
+  const { tries } = await withAdmin(globals, (admin) =>
+    admin.call<ResourceTrial>('POST', `${pathOf(name)}/test${query}`),
+  );
   printRows(tries, ['proxy', 'ok', 'reason', 'detail', 'ms'], globals.json);
   if (tries.length === 0)
     throw new CliError('no Proxy is connected to the node that was asked', 'see where they beat: sallyport status');

@@ -3,7 +3,8 @@ import { type Command, Option } from 'commander';
 import { CliError, printRows } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
-import { say } from '../terminal.ts';
+import { overlapsOf } from '../resources/overlaps.ts';
+import { say, warn } from '../terminal.ts';
 import { addResourceCommands, flatResource, given, RESOURCE_COLUMNS, suggestSet } from './resources.ts';
 
 interface PolicyOptions {
@@ -112,6 +113,8 @@ function addListing(parent: Command, path: string, columns: readonly string[], v
         allPages<{ readonly name: string }>(admin, `/v1/${path}`, ({ name }) => name),
       );
       printRows(rows.map(view), columns, globals.json);
+      if (path === 'resources' && !globals.json)
+        for (const overlap of overlapsOf(rows as unknown as ResourceView[])) warn`note: ${overlap}\n`;
     });
   parent
     .command('remove <name>')

@@ -12,8 +12,11 @@ import {
   removeRight,
   shownBackend,
 } from '@sallyport/access';
+import { isWildcard, wildcardPart } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
 import {
+  AuthorityText,
+  type Backend,
   PolicyChange,
   PolicyInput,
   PolicyView,
@@ -25,7 +28,7 @@ import {
   ResourceView,
 } from '@sallyport/security-api';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, changing, Done, NameParam, operation } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';
@@ -48,6 +51,22 @@ async function getResource({ store }: AccessContext, name: string): Promise<Reso
   const row = await store.transaction(({ tables }) => tables.resources.find({ name }));
   if (!row) throw new ProblemError(404, 'ERR_SECURITY_RESOURCE', `there is no resource ${name}`);
   return row;
+}
+
+const TrialQuery = Type.Object({ as: Type.Optional(AuthorityText) });
+type TrialQuery = Static<typeof TrialQuery>;
+
+/** What is tried: the backend as somebody reaches it who asks for a name. @throws ProblemError 400 when a wildcard needs another one */
+function asAskedFor(
+  { name, authority }: ResourceRow,
+  backend: Backend,
+  asked = authority,
+): { readonly authority: string; readonly backend: Backend } {
+  if (!isWildcard(authority)) return { authority, backend };
+  const part = wildcardPart(authority, asked);
+  if (part === undefined || isWildcard(asked))
+    throw new ProblemError(400, 'ERR_SECURITY_RESOURCE', `${name} is ${authority}: say which name of those is tried`);
+  return { authority: asked, backend: { ...backend, url: backend.url.replace('*', part) } };
 }
 
 /** A client that must not replace anything says so (RFC 9110, section 13.1.2). */
@@ -79,14 +98,8 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
       return resourceView(row);
     },
   );
-  const applying = operation(
-    'resources.apply',
-    'Make resources what a file says, or say what that would change',
-    ResourcesPlan,
-    {
-      body: ResourcesInput,
-    },
-  );
+  const summary = 'Make resources what a file says, or say what that would change';
+  const applying = changing('resources.apply', summary, ResourcesPlan, { body: ResourcesInput });
   service.put<{ Body: ResourcesInput }>('/v1/resources', { ...applying, bodyLimit: FILE_BYTES }, async (request) => {
     const plan = await applyResources(access, request.body, actorOf(request));
     if (!request.body.dryRun && plan.changes.some(({ what }) => what !== 'same')) await whenChanged(context);
@@ -111,15 +124,15 @@ export function addRightRoutes(service: FastifyInstance, context: RealmContext):
       return resourceView(row);
     },
   );
-  service.post<{ Params: NameParam }>(
+  service.post<{ Params: NameParam; Querystring: TrialQuery }>(
     '/v1/resources/:name/test',
     operation('resources.test', 'Let every Proxy of this node try the backend of a resource', ResourceTrial, {
       params: NameParam,
+      querystring: TrialQuery,
     }),
-    async (request) => {
-      const { name } = request.params;
+    async ({ params: { name }, query }) => {
       const row = await getResource(access, name);
-      return { name, tries: await proxies.try({ authority: row.authority, backend: openedBackend(access, row) }) };
+      return { name, tries: await proxies.try(asAskedFor(row, openedBackend(access, row), query.as)) };
     },
   );
   const policies = operation('policies.list', 'Policies by name, a page of them', Type.Array(PolicyView), {

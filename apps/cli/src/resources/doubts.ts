@@ -7,7 +7,14 @@ const INTERNAL = /(^|\.)(corp|internal|intranet|lan|local|localhost|home|home\.a
 
 /** Why a resource cannot work as it stands, or hardly can; in words. */
 export function doubtsOf({ kind, backend }: ResourceView): string[] {
-  const { url, networks, ca } = backend;
+  const urls = [backend.url, ...(backend.servers ?? []).map((server) => server.url)];
+  const doubts = urls.flatMap((url) => doubtsOfServer(kind, { ...backend, url }));
+  if (backend.basic && urls.some((url) => url.startsWith('http:')))
+    doubts.push('the password goes over http:// to the backend: whoever listens there reads it');
+  return doubts;
+}
+
+function doubtsOfServer(kind: ResourceView['kind'], { url, networks, ca }: ResourceView['backend']): string[] {
   const host = new URL(url.replace(/^tcp:/, 'http:')).hostname.replace(/^\[|\]$/g, '');
   const doubts: string[] = [];
   const inside = isIP(host) ? !isPublicAddress(host) : INTERNAL.test(host) || !host.includes('.');
