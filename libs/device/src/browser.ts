@@ -6,6 +6,7 @@ import type { DeviceStorage } from './record.ts';
 import type { WebSocketLike } from './socket.ts';
 
 export { indexedDbStorage } from './indexed-db-storage.ts';
+export { type OpenedText, SealedDatabase } from './sealed-database.ts';
 
 /** A device in a browser or a web view: portable crypto, IndexedDB, and a probe whenever the network comes back. */
 export async function openDevice(

@@ -1,42 +1,29 @@
-import type { DeviceRecord, DeviceStorage } from './record.ts';
+import { type DeviceRecord, type DeviceStorage, formatRecord, parseRecord } from './record.ts';
+import { SealedDatabase } from './sealed-database.ts';
 
-const STORE = 'records';
 const KEY = 'installation';
 
-function settled<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-}
-
-/** Storage in IndexedDB: one record, one strictly durable transaction each; key objects stay inside the browser. */
+/**
+ * Storage in IndexedDB: one record, one strictly durable transaction each. The signing key is a key object that stays inside the
+ * browser; everything else is sealed with another one.
+ */
 export function indexedDbStorage(name = 'sallyport'): DeviceStorage {
-  const database = async (): Promise<IDBDatabase> => {
-    const request = indexedDB.open(name, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-    return settled(request);
-  };
-  const write = async (change: (store: IDBObjectStore) => IDBRequest): Promise<void> => {
-    const opened = await database();
-    const transaction = opened.transaction(STORE, 'readwrite', { durability: 'strict' });
-    await new Promise<void>((resolve, reject) => {
-      transaction.oncomplete = () => resolve();
-      transaction.onerror = () => reject(transaction.error);
-      transaction.onabort = () => reject(transaction.error);
-      change(transaction.objectStore(STORE));
-    });
-    opened.close();
-  };
+  const database = new SealedDatabase(name);
   return {
     holdsKeyObjects: true,
     async load() {
-      const opened = await database();
-      const found = await settled(opened.transaction(STORE).objectStore(STORE).get(KEY));
-      opened.close();
-      return found as DeviceRecord | undefined;
+      const found = await database.load(KEY);
+      if (!found) return undefined;
+      const record = parseRecord(found.text);
+      if (!found.held) return record;
+      return { ...record, signingKey: { ...record.signingKey, privateKey: found.held } };
     },
-    store: (record) => write((store) => store.put(record, KEY)),
-    clear: () => write((store) => store.delete(KEY)),
+    store(record) {
+      const { privateKey } = record.signingKey;
+      if (!(privateKey instanceof CryptoKey)) return database.store(KEY, formatRecord(record));
+      const signingKey = { ...record.signingKey, privateKey: {} };
+      return database.store(KEY, formatRecord({ ...record, signingKey } as DeviceRecord), privateKey);
+    },
+    clear: () => database.remove(KEY),
   };
 }
