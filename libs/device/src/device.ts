@@ -239,9 +239,9 @@ export class Device {
     }
   }
 
-  /** Opens a WebSocket through the gateway. */
-  webSocket(url: string, protocols: readonly string[] = []): DeviceWebSocket {
-    return new DeviceWebSocket(() => this.#usableChannel(), url, protocols);
+  /** Opens a WebSocket through the gateway; `fields` go into its handshake. */
+  webSocket(url: string, protocols: readonly string[] = [], fields: readonly Field[] = []): DeviceWebSocket {
+    return new DeviceWebSocket(() => this.#usableChannel(), url, protocols, fields);
   }
 
   /** Opens a TCP connection to a resource of that kind. */

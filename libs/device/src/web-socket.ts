@@ -56,10 +56,11 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   /** Ends the wait for the answer to the handshake. */
   #answered: () => void = () => undefined;
 
-  constructor(source: ChannelSource, url: string, protocols: readonly string[] = []) {
+  /** `fields` go into the handshake, like `cookie` or `origin`; names in lower case. */
+  constructor(source: ChannelSource, url: string, protocols: readonly string[] = [], fields: readonly Field[] = []) {
     super();
     this.url = url;
-    this.#start(source, protocols).catch((error: unknown) => {
+    this.#start(source, protocols, fields).catch((error: unknown) => {
       this.failure = error instanceof DeviceError ? error : undefined;
       this.#finish(1006, this.failure?.code ?? 'the connection failed', true);
     });
@@ -121,9 +122,10 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     // Messages are queued whole; there is nobody to tell.
   }
 
-  async #start(source: ChannelSource, protocols: readonly string[]): Promise<void> {
+  async #start(source: ChannelSource, protocols: readonly string[], given: readonly Field[]): Promise<void> {
     const { host, pathname, search, protocol } = new URL(this.url);
-    const fields: Field[] = protocols.length > 0 ? [['sec-websocket-protocol', protocols.join(', ')]] : [];
+    const fields: Field[] = [...given];
+    if (protocols.length > 0) fields.push(['sec-websocket-protocol', protocols.join(', ')]);
     const scheme = protocol === 'wss:' ? 'https' : 'http';
     const head = { method: 'GET', scheme, authority: withoutFinalDot(host), path: `${pathname}${search}`, fields };
     checkHead(head);
