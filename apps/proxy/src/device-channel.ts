@@ -425,6 +425,11 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 }
 
 /** What a device is told of the resources it may reach. */
-export function resourceList(grant: Grant): { name: string; kind: string; authority: string }[] {
-  return grant.resources.map(({ name, kind, authority }) => ({ name, kind, authority }));
+export function resourceList(grant: Grant): { name: string; kind: string; authority: string; title?: string }[] {
+  return grant.resources.map(({ name, kind, authority, title }) => ({
+    name,
+    kind,
+    authority,
+    ...(title === undefined ? {} : { title }),
+  }));
 }

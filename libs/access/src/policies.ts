@@ -42,12 +42,13 @@ export function grantedResources(set: PolicySet, groups: readonly string[]): Res
   return set.resources.flatMap((resource) => {
     const opening = applicable.filter((policy) => (policy.resources as string[]).includes(resource.name));
     if (opening.length === 0) return [];
-    const { name, kind, authority } = resource;
+    const { name, kind, authority, title } = resource;
+    const called = title === name ? {} : { title };
     // What a backend wants delegated is between Security and the provider.
     const { delegate: _, ...backend } = shownBackend(resource.backend);
     const except = nearerThan(set, resource);
     const carved = except.length > 0 ? { except } : {};
-    return [{ name, kind, authority, ...carved, backend, rules: opening.map(ruleOf) }];
+    return [{ name, kind, authority, ...called, ...carved, backend, rules: opening.map(ruleOf) }];
   });
 }
 

@@ -30,6 +30,8 @@ export interface Resource {
   readonly kind: string;
   /** What to write as host in a URL. */
   readonly authority: string;
+  /** What people call it, when that is not its name. */
+  readonly title?: string;
 }
 
 /** What a channel tells its device. */
@@ -313,7 +315,9 @@ export function readResources(fields: CborFields): Resource[] {
   return fields.list('resources', 4_096).map((item) => {
     if (!isCborMap(item)) throw remoteError('BAD_MESSAGE');
     const resource = new CborFields(item);
-    return { name: resource.text('name'), kind: resource.text('kind'), authority: resource.text('authority') };
+    const title = resource.optionalText('title', 128);
+    const [name, kind, authority] = [resource.text('name'), resource.text('kind'), resource.text('authority')];
+    return { name, kind, authority, ...(title === undefined ? {} : { title }) };
   });
 }
 

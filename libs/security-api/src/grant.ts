@@ -235,6 +235,8 @@ export const ResourceGrant = Type.Object(
     authority: AuthorityText,
     /** Names under the wildcard that belong to other resources, nearer ones, whether this session may reach them or not. */
     except: Type.Optional(Type.Array(AuthorityText, { maxItems: 4_096 })),
+    /** What people call it, when that is not its name. */
+    title: Type.Optional(Type.String({ maxLength: 128 })),
     backend: Backend,
     rules: Type.Array(AccessRule),
     /** JWT for the backend: who the user is. Absent for TCP. */
