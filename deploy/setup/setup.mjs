@@ -127,7 +127,7 @@ function newestSource(folder) {
 
 function buildPhone() {
   const built = join(root, 'apps', 'phone', 'dist', 'index.html');
-  const sources = ['apps/phone/web', 'libs/device/src', 'libs/channel/src'].map((folder) =>
+  const sources = ['apps/phone/build.ts', 'apps/phone/web', 'libs/device/src', 'libs/channel/src'].map((folder) =>
     newestSource(join(root, folder)),
   );
   if (existsSync(built) && statSync(built).mtimeMs > Math.max(...sources)) return;

@@ -3,7 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { WebSocketServer } from 'ws';
 import { FileShare } from './files.ts';
 import type { Identity } from './identity.ts';
-import { escapeHtml, HOME, IMAGES, NEWS, page, STYLE } from './pages.ts';
+import { CHAT, escapeHtml, HOME, IMAGES, NEWS, page, SCRIPTS, STYLE, UPLOAD } from './pages.ts';
 
 /** What the sample intranet is made of. */
 export interface IntranetOptions {
@@ -18,9 +18,14 @@ const KEPT_MESSAGES = 20;
 /** The sample intranet: pages with images, a file share, a chat over WebSocket and server-sent events. */
 export function createIntranet({ shareFolder, identify }: IntranetOptions): FastifyInstance {
   const service = Fastify({ bodyLimit: 8 * 1024 ** 3 });
+  // Whatever a file is, it is taken as it is.
+  service.removeAllContentTypeParsers();
   service.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   service.get('/', (_request, reply) => reply.type(HTML).send(HOME));
   service.get('/news', (_request, reply) => reply.type(HTML).send(NEWS));
+  service.get('/talk', (_request, reply) => reply.type(HTML).send(CHAT));
+  for (const [name, script] of Object.entries(SCRIPTS))
+    service.get(`/${name}`, (_request, reply) => reply.type('text/javascript').send(script));
   service.get('/style.css', (_request, reply) => reply.type('text/css').send(STYLE));
   service.get<{ Params: { name: string } }>('/images/:name', (request, reply) => {
     const image = IMAGES[request.params.name];
@@ -43,9 +48,11 @@ function addFiles(service: FastifyInstance, share: FileShare): void {
   service.get('/files', async (_request, reply) => {
     const rows = (await share.list()).map(
       ({ name, bytes }) =>
-        `<tr><td><a href="/files/${encodeURIComponent(name)}">${escapeHtml(name)}</a></td><td>${bytes}</td></tr>`,
+        `<tr><td><a href="/files/${encodeURIComponent(name)}" download>${escapeHtml(name)}</a></td><td>${bytes.toLocaleString('en')}</td></tr>`,
     );
-    return reply.type(HTML).send(page('Files', `<table><tr><th>Name</th><th>Bytes</th></tr>${rows.join('')}</table>`));
+    return reply
+      .type(HTML)
+      .send(page('Files', `<table><tr><th>Name</th><th>Bytes</th></tr>${rows.join('')}</table>${UPLOAD}`));
   });
   service.get('/files.json', () => share.list());
   service.get<{ Params: { name: string } }>('/files/:name', async (request, reply) => {

@@ -4,7 +4,7 @@ export function page(title: string, body: string): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${title} · Harbour &amp; Sons intranet</title><link rel="stylesheet" href="/style.css"></head>
 <body><header><img src="/images/logo.svg" alt="" width="40" height="40"><strong>Harbour &amp; Sons</strong>
-<nav><a href="/">Home</a> <a href="/news">News</a> <a href="/files">Files</a> <a href="/whoami">Who am I</a></nav></header>
+<nav><a href="/">Home</a> <a href="/news">News</a> <a href="/files">Files</a> <a href="/talk">Chat</a> <a href="/whoami">Who am I</a></nav></header>
 <main><h1>${title}</h1>${body}</main></body></html>`;
 }
 
@@ -27,9 +27,48 @@ export const NEWS: string = page(
 <article><h2>New crane</h2><p>The new crane is certified. Bookings open on Monday.</p></article>`,
 );
 
+/** Below the list of files: one goes up as it is, with a bar that shows how far. */
+export const UPLOAD = `<form id="upload"><label>Upload a file <input type="file" id="file"></label>
+<progress max="1" value="0" hidden aria-label="Upload"></progress><p role="status" id="upload-state"></p></form>
+<script src="/upload.js"></script>`;
+
+export const CHAT: string = page(
+  'Chat',
+  `<ul id="messages" aria-live="polite"></ul>
+<form id="say"><label>Message <input id="message" autocomplete="off"></label> <button>Send</button></form>
+<p role="status" id="chat-state">Connecting…</p><script src="/chat.js"></script>`,
+);
+
+export const SCRIPTS: Readonly<Record<string, string>> = {
+  'upload.js': `const state = document.querySelector('#upload-state'), bar = document.querySelector('progress');
+document.querySelector('#file').addEventListener('change', ({ target }) => {
+  const file = target.files[0];
+  if (!file) return;
+  const request = new XMLHttpRequest();
+  request.open('PUT', '/files/' + encodeURIComponent(file.name));
+  request.upload.onprogress = ({ loaded, total }) => { bar.hidden = false; bar.value = loaded / total; };
+  request.onload = () => request.status === 200 ? location.reload() : state.textContent = 'The server answered ' + request.status;
+  request.onerror = () => state.textContent = 'The file could not be sent';
+  request.send(file);
+});`,
+  'chat.js': `const state = document.querySelector('#chat-state'), list = document.querySelector('#messages');
+const socket = new WebSocket('/chat');
+socket.onopen = () => state.textContent = '';
+socket.onclose = () => state.textContent = 'The chat was cut off: load the page again';
+socket.onmessage = ({ data }) => list.append(Object.assign(document.createElement('li'), { textContent: data }));
+document.querySelector('#say').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const input = document.querySelector('#message');
+  if (input.value !== '') socket.send(input.value);
+  input.value = '';
+});`,
+};
+
 export const STYLE = `body{margin:0;font:16px/1.5 system-ui,sans-serif;color:#1d2b3a;background:#f4f7fa}
 header{display:flex;gap:.8rem;align-items:center;padding:.8rem 1.2rem;background:#12395b;color:#fff}
-nav a{color:#bfe0ff;margin-left:.6rem;text-decoration:none}main{max-width:46rem;margin:0 auto;padding:1.2rem}
+header{flex-wrap:wrap}nav a{color:#bfe0ff;margin-right:.6rem;text-decoration:none;display:inline-block;padding:.2rem 0}
+#messages{list-style:none;padding:0;display:grid;gap:.4rem}#messages li{background:#fff;border-radius:10px;padding:.4rem .8rem;width:fit-content}
+input,button{font:inherit;max-width:100%;padding:.4rem .6rem}main{max-width:46rem;margin:0 auto;padding:1.2rem}
 h1{margin:.2rem 0 1rem}.wide{width:100%;border-radius:12px}.cards{list-style:none;padding:0;display:grid;gap:.6rem}
 .cards li,article{background:#fff;border-radius:10px;padding:.8rem 1rem;box-shadow:0 1px 3px #0002;margin-bottom:.6rem}
 table{width:100%;border-collapse:collapse;background:#fff}td,th{padding:.5rem;border-bottom:1px solid #e3e9ef;text-align:left}`;

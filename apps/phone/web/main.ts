@@ -8,21 +8,14 @@ import {
   readLinkUser,
 } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/browser';
+import { BrowserView } from './browser-view.ts';
 import { element } from './dom.ts';
+import { homeView } from './home-view.ts';
 import { isAnswer, providerButtons, takeAnswer } from './provider.ts';
+import { readPlace } from './shell/places.ts';
+import { Shelf } from './shell/shelf.ts';
 import { credentialsView, secondFactorView, welcomeView } from './sign-in-views.ts';
-import { chatView, filesView, homeView, pagesView, type ViewPlace } from './views.ts';
-
-const LABELS = {
-  new: 'not enrolled',
-  'signed-out': 'signed out',
-  connecting: 'connecting…',
-  connected: 'connected',
-  silent: 'no answer yet…',
-  offline: 'offline',
-  suspended: 'gateway is waiting',
-  closed: 'closed',
-} as const;
+import { stateView } from './state-view.ts';
 
 /** A browser knows little of the device it runs on; what it cannot know is left out. */
 function context(): AppContext {
@@ -41,30 +34,14 @@ function context(): AppContext {
 }
 
 const view = document.querySelector<HTMLElement>('#view')!;
-const tabs = document.querySelector<HTMLElement>('#tabs')!;
-const badge = document.querySelector<HTMLElement>('#state')!;
-const device = await openDevice(context);
-const place: ViewPlace = { device, root: view, showError };
-let leaveView: (() => void) | undefined;
+const device: Device = await openDevice(context);
+const shelf = new Shelf();
+const browser = new BrowserView({ device, shelf, showHome: home, showError });
 
 function showError(error: unknown): void {
   view.querySelector('.error')?.remove();
   const code = error instanceof DeviceError ? ` (${error.code})` : '';
   view.append(element('p', { class: 'error', role: 'alert' }, `${(error as Error).message}${code}`));
-}
-
-function showState({ state }: { state: Device['state'] }): void {
-  badge.textContent = LABELS[state];
-  badge.dataset['state'] = state;
-  showOffline(state === 'offline');
-}
-
-/** Says beside whatever is shown that nothing can be reached, and that nobody need do anything. */
-function showOffline(offline: boolean): void {
-  document.querySelector('#offline')?.remove();
-  if (!offline || tabs.hidden) return;
-  const text = 'No gateway can be reached. You stay signed in, and it goes on by itself.';
-  view.before(element('p', { id: 'offline', class: 'note', role: 'status' }, text));
 }
 
 /** Why the last session was over, as long as nobody has signed in again: also after a reload. */
@@ -75,19 +52,23 @@ function showEnd(code: DeviceErrorCode | undefined): void {
   view.append(element('p', { class: 'error', role: 'alert' }, text));
 }
 
-function open(tab: string, url?: string): void {
-  leaveView?.();
-  leaveView = undefined;
-  tabs.hidden = false;
-  for (const other of tabs.querySelectorAll('button')) {
-    if (other.dataset['tab'] === tab) other.setAttribute('aria-current', 'page');
-    else other.removeAttribute('aria-current');
-  }
-  if (tab === 'pages') pagesView(place, url);
-  else if (tab === 'files') filesView(place);
-  else if (tab === 'chat') leaveView = chatView(place);
-  else homeView(place, (address) => open('pages', address));
-  showState(device);
+/** What the user may use. */
+function home(): void {
+  if (!device.hasSession) return signInView();
+  browser.hide();
+  homeView({ device, shelf, root: view, showError, open: (address) => browser.open(address), signOut });
+}
+
+/** The page that the address names, or home. */
+function route(): void {
+  const place = location.pathname === '/' ? readPlace(location.hash) : undefined;
+  if (place && device.hasSession) browser.show(place).catch(showError);
+  else home();
+}
+
+async function signOut(): Promise<void> {
+  await browser.forget();
+  await device.logout();
 }
 
 /** Enrols first when the page was opened by an enrolment link. */
@@ -95,10 +76,10 @@ async function signIn(credentials: Credentials, link: string): Promise<void> {
   if (device.state === 'new') {
     await device.enroll(link, credentials);
     // The code is used up; it need not stay in the history.
-    history.replaceState(null, '', location.pathname);
+    history.replaceState(null, '', '/');
     await device.login(undefined, { oneTimeCode });
   } else await device.login(credentials, { oneTimeCode });
-  open('home');
+  route();
 }
 
 /** Asks for the code of the authenticator app, in place of the form that was there. */
@@ -113,12 +94,10 @@ function oneTimeCode({ tries }: { tries: number }): Promise<string> {
 }
 
 function signInView(): void {
-  leaveView?.();
-  leaveView = undefined;
-  tabs.hidden = true;
+  browser.hide();
   const fresh = device.state === 'new';
   const link = location.href;
-  if (fresh && location.hash.length < 2) return view.replaceChildren(...welcomeView());
+  if (fresh && (location.hash.length < 2 || readPlace(location.hash))) return view.replaceChildren(...welcomeView());
   const submit = (user: string, password: string): Promise<void> => signIn({ user, password }, link).catch(showAgain);
   view.replaceChildren(...credentialsView({ fresh, name: fresh ? linkUser(link) : device.user?.name }, submit));
   showEnd(device.lastEnd?.code);
@@ -151,26 +130,33 @@ async function comeBack(): Promise<void> {
   await signIn(credentials, link);
 }
 
-device.on('state', showState);
+stateView(device);
 device.on('state', ({ state }) => {
   if (state === 'signed-out' || state === 'new') signInView();
 });
 device.on('ended', ({ code }) => {
+  // Who only has to sign in again finds the resources as they were.
+  if (code !== 'SESSION_EXPIRED') void browser.forget();
   signInView();
   showEnd(code);
 });
 device.on('resources', () => {
-  if (document.querySelector('#resources')) open('home');
+  if (document.querySelector('#resources')) home();
 });
-for (const tab of tabs.querySelectorAll('button'))
-  tab.addEventListener('click', () => open(tab.dataset['tab'] ?? 'home'));
-showState(device);
+document.querySelector('#home')?.addEventListener('click', () => {
+  if (device.hasSession && location.hash !== '') history.pushState(null, '', '/');
+  home();
+});
+window.addEventListener('popstate', () => {
+  if (device.hasSession) route();
+});
 if (isAnswer(location)) comeBack().catch(showAgain);
 else if (device.hasSession) resume();
 else signInView();
+navigator.serviceWorker?.register('/shell-worker.js', { updateViaCache: 'none' }).catch(() => undefined);
 
 /** With a session there is something to show, with or without a gateway. */
 function resume(): void {
-  open('home');
   device.resume().catch(() => undefined);
+  route();
 }

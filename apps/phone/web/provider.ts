@@ -1,4 +1,10 @@
-import { type Credentials, type Device, finishProviderSignIn, type PendingSignIn } from '@sallyport/device';
+import {
+  type Credentials,
+  type Device,
+  finishProviderSignIn,
+  type PendingSignIn,
+  type StoredProvider,
+} from '@sallyport/device';
 import { button } from './dom.ts';
 
 /** Where providers send this page back to, and where a sign-in that has begun is kept meanwhile. */
@@ -30,15 +36,34 @@ export async function providerButtons(
   link: string | undefined,
   onError: (error: unknown) => void,
 ): Promise<HTMLButtonElement[]> {
-  const redirect = `${location.origin}${RETURN_PATH}`;
-  const providers = (await device.providers(link)).filter(({ redirects }) => redirects.includes(redirect));
-  return providers.map((provider) => {
-    const go = (): void => {
-      const { url, pending } = device.beginProviderSignIn(provider, redirect);
-      const kept: Pending = { pending, link: link ?? location.href };
-      sessionStorage.setItem(PENDING, JSON.stringify(kept));
-      location.assign(url);
-    };
-    return button(`Sign in with ${provider.directory}`, go, onError, 'quiet');
+  const ours = returnAddresses();
+  const providers = await device.providers(link);
+  return providers.flatMap((provider) => {
+    const redirect = ours.find((address) => provider.redirects.includes(address));
+    return redirect === undefined ? [] : [providerButton({ device, provider, redirect, link }, onError)];
   });
+}
+
+/** Where a provider may send people back to; on this machine also by the plain name, which leads on to here. */
+function returnAddresses(): readonly string[] {
+  const plain = location.origin.replace(/^http:\/\/[^.]+\.localhost(?=:|$)/, 'http://localhost');
+  return [location.origin, plain].map((origin) => origin + RETURN_PATH);
+}
+
+function providerButton(
+  {
+    device,
+    provider,
+    redirect,
+    link,
+  }: { device: Device; provider: StoredProvider; redirect: string; link: string | undefined },
+  onError: (error: unknown) => void,
+): HTMLButtonElement {
+  const go = (): void => {
+    const { url, pending } = device.beginProviderSignIn(provider, redirect);
+    const kept: Pending = { pending, link: link ?? location.href };
+    sessionStorage.setItem(PENDING, JSON.stringify(kept));
+    location.assign(url);
+  };
+  return button(`Sign in with ${provider.directory}`, go, onError, 'quiet');
 }

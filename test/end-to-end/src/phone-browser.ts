@@ -70,7 +70,7 @@ export class PhoneBrowser {
       executablePath: '/usr/bin/chromium',
       args: ['--headless', ...flags.map((flag) => `--${flag}`)],
     });
-    const viewport = { width: 520, height: 900 };
+    const viewport = { width: 375, height: 780 };
     return new PhoneBrowser(
       browser,
       await browser.newContext({ viewport, deviceScaleFactor: 2, ignoreHTTPSErrors: true }),
@@ -81,7 +81,7 @@ export class PhoneBrowser {
     const page = await this.#context.newPage();
     page.on('pageerror', (error) => this.problems.push(String(error)));
     // What other servers' pages say is their matter.
-    const isOurs = (url: string): boolean => url === '' || url.startsWith('http://localhost');
+    const isOurs = (url: string): boolean => url === '' || /^http:\/\/phone\.localhost\b/.test(url);
     page.on('console', (message) => {
       if (message.type() === 'error' && isOurs(message.location().url)) this.problems.push(message.text());
     });

@@ -10,7 +10,9 @@ import { scratchFolder } from '../src/scratch.ts';
 
 const folder = scratchFolder();
 const basePort = basePortOf(1);
-const phone = `http://localhost:${basePort + 40}`;
+const phone = `http://phone.localhost:${basePort + 40}`;
+/** Providers allow plain http for this name only. */
+const plain = `http://localhost:${basePort + 40}`;
 let started: StartedAll;
 let browser: PhoneBrowser;
 let provider: RealProvider;
@@ -26,7 +28,7 @@ beforeAll(async () => {
   started = await startAll(folder, basePort);
   browser = await PhoneBrowser.start();
   const logoutUri = `https://127.0.0.1:${basePort + 5}/oidc/idp/backchannel-logout`;
-  const redirect = `${phone}/signed-in`;
+  const redirect = `${plain}/signed-in`;
   provider = await RealProvider.start({ redirects: [redirect], logoutUri, trust: join(folder, 'ca.pem') });
   const where = ['--issuer', provider.issuer, '--ca', provider.caFile, '--redirect', redirect];
   const client = ['--client-id', CLIENT_ID, '--secret-stdin', '--scope', 'openid profile', '--groups-claim', 'groups'];
@@ -72,14 +74,14 @@ test("somebody of the company enrols with the link and the company's own sign-in
 
 test('a group of the provider opens the intranet, once a policy says so', async () => {
   await run('policy', 'add', 'crew-intranet', '-g', 'g-crew@idp', '-r', 'intranet');
-  await page.getByText('intranet.example · http').waitFor();
+  await page.getByRole('link', { name: 'Sample intranet' }).waitFor();
   expect(await run('user', 'rights', 'grace')).toContain('crew-intranet opens it for g-crew@idp');
 }, 60_000);
 
 test('signed out here, one press signs in again: the company still knows who it is', async () => {
   await page.getByRole('button', { name: 'Sign out' }).click();
   await signInAtProvider(page, 'grace');
-  await page.getByText('intranet.example · http').waitFor();
+  await page.getByRole('link', { name: 'Sample intranet' }).waitFor();
 }, 60_000);
 
 test('who signs out at the company is signed out on the phone', async () => {
@@ -108,7 +110,7 @@ test('a local user with a second factor types the code of the authenticator app'
   await shown.getByText('3 tries are left.').waitFor();
   await shown.fill('#code', totp.generate());
   await shown.getByRole('button', { name: 'Go on' }).click();
-  await shown.getByText('intranet.example · http').waitFor();
+  await shown.getByRole('link', { name: 'Sample intranet' }).waitFor();
   expect(second.problems).toEqual([]);
   await second.close();
 }, 60_000);

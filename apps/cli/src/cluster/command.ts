@@ -175,7 +175,7 @@ async function startIntranet(
   });
   return seed(admin, join(data, 'cli', 'quick-start.json'), {
     intranet: ready['url']!,
-    phone: `http://localhost:${ports.phone}`,
+    phone: `http://phone.localhost:${ports.phone}`,
     proxy: `ws://localhost:${ports.balancer.devices}`,
   });
 }

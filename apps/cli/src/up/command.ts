@@ -78,7 +78,7 @@ async function startAll(
   const admin = await ensureOperator(profileFile(globals), security as { adminUrl: string; ca: string });
   const urls = {
     intranet: intranet['url']!,
-    phone: `http://localhost:${ports.phone}`,
+    phone: `http://phone.localhost:${ports.phone}`,
     proxy: `ws://localhost:${ports.proxy}`,
   };
   const quickStart = await seed(admin, join(data, 'cli', 'quick-start.json'), urls);

@@ -1,0 +1,49 @@
+import { element, field } from './dom.ts';
+import { basicAuthorization, type PasswordQuestion } from './shell/passwords.ts';
+
+/** Shows a dialog of the shell and waits until it is closed; gives what it was closed with. */
+function ask(id: string, ...content: readonly HTMLElement[]): { dialog: HTMLDialogElement; closed: Promise<string> } {
+  const heading = content.find(({ tagName }) => tagName === 'H2');
+  if (heading) heading.id = `${id}-title`;
+  const dialog = element('dialog', { id, 'aria-labelledby': `${id}-title` }, ...content);
+  document.body.append(dialog);
+  const closed = new Promise<string>((resolve) => {
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(dialog.returnValue);
+    });
+  });
+  dialog.showModal();
+  return { dialog, closed };
+}
+
+function buttons(yes: string, no: string): HTMLElement {
+  const cancel = element('button', { type: 'submit', class: 'quiet', value: '', formnovalidate: '' }, no);
+  return element('div', { class: 'bar' }, element('button', { type: 'submit', value: 'yes' }, yes), cancel);
+}
+
+/** A backend asks for a password: the shell's own dialog, which no page can draw over. */
+export async function askPassword({ authority, realm, again }: PasswordQuestion): Promise<string | undefined> {
+  const user = field('User name', { autocomplete: 'off', autocapitalize: 'none', required: '' });
+  const password = field('Password', { type: 'password', autocomplete: 'off' });
+  const words = again ? 'That was not right. ' : '';
+  const named = realm === '' ? '' : ` It calls itself “${realm.slice(0, 100)}”.`;
+  const text = element('p', {}, `${words}${authority} asks for a user name and a password of its own.${named}`);
+  const form = element('form', { method: 'dialog' }, user.label, password.label, buttons('Sign in', 'Cancel'));
+  const { closed } = ask('password-dialog', element('h2', {}, 'Sign in to this resource'), text, form);
+  return (await closed) === 'yes' ? basicAuthorization(user.input.value, password.input.value) : undefined;
+}
+
+/** A link leads out of the intranet: only the user opens it, in the browser's own window. */
+export async function askLeave(url: URL): Promise<void> {
+  const text = element('p', {}, 'This address is not one of your resources. It would be opened past the gateway:');
+  const shown = element('p', { class: 'address' }, url.href.slice(0, 500));
+  const form = element('form', { method: 'dialog' }, buttons('Open in the browser', 'Stay'));
+  const { dialog, closed } = ask('leave-dialog', element('h2', {}, 'Leave the intranet?'), text, shown, form);
+  form.addEventListener('submit', ({ submitter }) => {
+    // In the press itself, or the browser takes it for an unwanted window.
+    if ((submitter as HTMLButtonElement).value === 'yes') window.open(url.href, '_blank', 'noopener,noreferrer');
+    dialog.returnValue = '';
+  });
+  await closed;
+}

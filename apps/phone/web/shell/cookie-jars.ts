@@ -1,0 +1,98 @@
+import { Cookie, CookieJar, type SerializedCookieJar } from 'tough-cookie';
+import type { PageCookie } from '../messages.ts';
+import type { Keeping } from './keeping.ts';
+
+const NAME = 'cookies';
+/** Tabs of this browser tell each other that cookies have changed. */
+const CHANNEL = 'sallyport.cookies';
+
+/** From where a request comes, by the rules of SameSite cookies (RFC 6265bis, 5.2). */
+export type SameSite = 'strict' | 'lax';
+
+/**
+ * One jar for each authority. A cookie stays with the resource that set it, whatever its `Domain` says: one that names other hosts
+ * too is taken for this one alone, and one that names others only is refused. `Secure` always holds: the way is sealed.
+ */
+export class CookieJars {
+  readonly #keeping: Keeping;
+  readonly #tabs = new BroadcastChannel(CHANNEL);
+  #jars: Promise<Map<string, CookieJar>> | undefined;
+  #storing: Promise<unknown> = Promise.resolve();
+
+  constructor(keeping: Keeping) {
+    this.#keeping = keeping;
+    this.#tabs.onmessage = () => {
+      this.#jars = undefined;
+    };
+  }
+
+  /** Value of the field `cookie`, empty when there is none. */
+  async header(authority: string, path: string, sameSite: SameSite): Promise<string> {
+    const jar = (await this.#all()).get(authority);
+    return jar?.getCookieStringSync(urlOf(authority, path), { http: true, sameSiteContext: sameSite }) ?? '';
+  }
+
+  /** Takes a cookie from a response, or (`http` false) from a script, which can neither set nor replace an HttpOnly one. */
+  async take(authority: string, text: string, { path, http }: { path: string; http: boolean }): Promise<void> {
+    const cookie = Cookie.parse(text, { loose: true });
+    const url = urlOf(authority, path);
+    if (!cookie || !domainFits(cookie.domain, url.hostname)) return;
+    if (cookie.key.startsWith('__Host-') && cookie.domain !== null) return;
+    cookie.domain = null;
+    const jars = await this.#all();
+    const jar = jars.get(authority) ?? newJar();
+    jars.set(authority, jar);
+    jar.setCookieSync(cookie, url, { http, ignoreError: true, loose: true });
+    await this.#store(jars);
+  }
+
+  /** Cookies of an authority that scripts may read. */
+  async visible(authority: string): Promise<readonly PageCookie[]> {
+    const jar = (await this.#all()).get(authority);
+    const cookies = jar?.serializeSync()?.cookies ?? [];
+    return cookies
+      .filter(({ httpOnly, key }) => httpOnly !== true && typeof key === 'string')
+      .map(({ key, value, path }) => ({ name: String(key), value: String(value ?? ''), path: String(path ?? '/') }));
+  }
+
+  async forget(): Promise<void> {
+    this.#jars = undefined;
+    await this.#keeping.remove(NAME);
+    this.#tabs.postMessage('changed');
+  }
+
+  #all(): Promise<Map<string, CookieJar>> {
+    this.#jars ??= this.#keeping.load(NAME).then(readJars);
+    return this.#jars;
+  }
+
+  /** One write after the other, each with everything that is known when it begins. */
+  #store(jars: ReadonlyMap<string, CookieJar>): Promise<unknown> {
+    this.#storing = this.#storing.then(async () => {
+      const all = [...jars].map(([authority, jar]) => [authority, jar.serializeSync()]);
+      await this.#keeping.store(NAME, JSON.stringify(all)).catch(() => undefined);
+      this.#tabs.postMessage('changed');
+    });
+    return this.#storing;
+  }
+}
+
+function readJars(text: string | undefined): Map<string, CookieJar> {
+  const all = text === undefined ? [] : (JSON.parse(text) as [string, SerializedCookieJar][]);
+  return new Map(all.map(([authority, jar]) => [authority, CookieJar.deserializeSync(jar)]));
+}
+
+function newJar(): CookieJar {
+  return new CookieJar(undefined, { rejectPublicSuffixes: false, looseMode: true, prefixSecurity: 'silent' });
+}
+
+/** Always https: `Secure` cookies are for this way too. */
+function urlOf(authority: string, path: string): URL {
+  return new URL(path, `https://${authority}`);
+}
+
+function domainFits(domain: string | null, host: string): boolean {
+  if (domain === null) return true;
+  const plain = domain.replace(/^\./, '').toLowerCase();
+  return host === plain || host.endsWith(`.${plain}`);
+}
