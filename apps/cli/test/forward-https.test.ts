@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { DeviceError } from '@sallyport/device';
 import { afterAll, expect, test } from 'vitest';
+import { Crossing } from '../src/device/forward/crossing.ts';
 import { createForwardProxy } from '../src/device/forward/proxy.ts';
 import { replaceCa } from '../src/device/local-ca/ca-file.ts';
 import { HostCertificates } from '../src/device/local-ca/host-certificates.ts';
@@ -19,7 +20,7 @@ const folder = mkdtempSync('/tmp/sallyport-https-');
 const file = join(folder, 'local-ca.json');
 const { certificate: ca } = await replaceCa(file, ['wiki.corp'], Date.now());
 const device = fakeDevice({ resources: RESOURCES });
-const server = createForwardProxy(device, { proofs: new HostCertificates(file) });
+const server = createForwardProxy(device, { crossing: new Crossing(device, new HostCertificates(file)) });
 const port = await listening(server);
 afterAll(() => {
   server.closeAllConnections();
@@ -132,9 +133,8 @@ test('who opens a page reads why it cannot be, also when nobody is signed in any
   const failing = async (): Promise<never> => {
     throw new DeviceError('REVOKED', words);
   };
-  const ended = createForwardProxy(fakeDevice({ resources: RESOURCES, request: failing, resume: failing }), {
-    proofs: new HostCertificates(file),
-  });
+  const signedOut = fakeDevice({ resources: RESOURCES, request: failing, resume: failing });
+  const ended = createForwardProxy(signedOut, { crossing: new Crossing(signedOut, new HostCertificates(file)) });
   const at = await listening(ended);
   const page = await ask(
     await secureTunnelTo('wiki.corp:443', 'wiki.corp', at),

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:net';
 import type { Device } from '@sallyport/device';
 import type { Command } from 'commander';
@@ -10,44 +9,48 @@ import { HostCertificates } from '../local-ca/host-certificates.ts';
 import { openCliDevice, signedIn } from '../open.ts';
 import { keepLocalCa } from '../trust/keep.ts';
 import { forwardAccess } from './access.ts';
+import { Crossing } from './crossing.ts';
+import { addPortOptions, type ForwardSettings, readForwardOptions, type WrittenOptions } from './options.ts';
+import { createPortForward } from './port-forward.ts';
 import { createForwardProxy } from './proxy.ts';
-
-interface ForwardOptions {
-  readonly port: string;
-  readonly password?: boolean;
-}
+import { PAC_PATH, pacAnswerer } from './proxy-pac.ts';
+import { createSocksServer } from './socks-server.ts';
+import { knownWay } from './way.ts';
 
 /** `sallyport device forward` */
 export function addForwardCommand(device: Command): void {
-  device
+  const forwarding = device
     .command('forward')
-    .description('a local HTTP proxy, so that any client of yours on this machine can go through the gateway')
-    .option('-p, --port <n>', 'port on 127.0.0.1', '8488')
+    .description('a proxy on this machine, so that any program or browser of yours can go through the gateway');
+  addPortOptions(forwarding)
     .option('--password', 'whoever knows a password that is printed may use it, instead of the programs of your user')
     .action(forward);
 }
 
-async function forward(options: ForwardOptions, command: Command): Promise<void> {
+async function forward(options: WrittenOptions, command: Command): Promise<void> {
   const globals = globalsOf(command);
+  const settings = readForwardOptions(options);
   const opened = await openCliDevice(globals);
   await signedIn(opened);
-  const password = options.password ? randomBytes(12).toString('base64url') : undefined;
-  const port = portOf(options.port, '--port');
-  const proofs = new HostCertificates(caFile(globals));
-  await listen(createForwardProxy(opened, { access: forwardAccess(password), proofs }), port, '--port');
+  await listenAll(opened, globals, settings);
   await keepLocalCa(globals, opened);
   opened.on('ended', ({ code }) => warn`the session is over (${code}); sign in again: sallyport device login\n`);
   opened.on('state', ({ state }) => warn`${state}\n`);
-  sayForward(opened, globals, { port, password });
+  if (globals.json) printJson(descriptionOf(opened, settings));
+  else sayForward(opened, settings);
   process.once('SIGINT', () => process.exit(0));
   process.once('SIGTERM', () => process.exit(0));
 }
 
-/** Reads a port. @throws CliError that names the option */
-function portOf(text: string, option: string): number {
-  const port = Number(text);
-  if (/^[0-9]{1,5}$/.test(text) && port > 0 && port < 65_536) return port;
-  throw new CliError(`${text} is no port`, `${option} takes a number from 1 to 65535`);
+async function listenAll(device: Device, globals: GlobalOptions, settings: ForwardSettings): Promise<void> {
+  const { port, socks, tcp, password } = settings;
+  const access = forwardAccess(password);
+  const crossing = new Crossing(device, new HostCertificates(caFile(globals)));
+  const ports = { crossing, access, say: sayOnce() };
+  const own = pacAnswerer({ access, port, resources: () => device.resources });
+  await listen(createForwardProxy(device, { access, crossing, own }), port, '--port');
+  if (socks !== undefined) await listen(createSocksServer(ports), socks, '--socks');
+  for (const { port: local, destination } of tcp) await listen(createPortForward(ports, destination), local, '--tcp');
 }
 
 /** Listens on loopback only. @throws CliError when the port is taken */
@@ -58,16 +61,43 @@ async function listen(server: Server, port: number, option: string): Promise<voi
   });
 }
 
-function sayForward(
-  device: Device,
-  { json }: GlobalOptions,
-  { port, password }: { readonly port: number; readonly password: string | undefined },
-): void {
-  const proxy = `http://${password === undefined ? '' : `x:${password}@`}127.0.0.1:${port}`;
-  if (json) return printJson({ proxy, resources: device.resources });
+const MAX_SAID = 256;
+
+/** Says each text once: a browser asks for the same again and again. */
+function sayOnce(): (text: string) => void {
+  const said = new Set<string>();
+  return (text) => {
+    if (said.has(text)) return;
+    if (said.size >= MAX_SAID) said.clear();
+    said.add(text);
+    warn`refused: ${text}\n`;
+  };
+}
+
+function descriptionOf(device: Device, { port, socks, tcp, password }: ForwardSettings): object {
+  const credentials = password === undefined ? '' : `x:${password}@`;
+  return {
+    proxy: `http://${credentials}127.0.0.1:${port}`,
+    pac: `http://127.0.0.1:${port}${PAC_PATH}`,
+    ...(socks !== undefined && { socks: `socks5h://${credentials}127.0.0.1:${socks}` }),
+    tcp: tcp.map(({ port: local, destination: to }) => ({ port: local, to: `${to.host}:${to.port}` })),
+    resources: device.resources,
+  };
+}
+
+function sayForward(device: Device, settings: ForwardSettings): void {
+  const { password, tcp, socks } = settings;
+  const described = descriptionOf(device, settings) as { proxy: string; pac: string; socks?: string };
   const who = password === undefined ? 'your programs on this machine may use it' : 'who knows its password may use it';
-  say`forward proxy at ${proxy} (${who}); you may use:\n`;
+  say`forward proxy at ${described.proxy} (${who}); you may use:\n`;
   printRows(device.resources, ['name', 'kind', 'authority'], false);
+  say`\nbrowsers: automatic proxy configuration ${described.pac}\n`;
+  if (socks !== undefined) say`SOCKS5:   ${described.socks!}\n`;
+  for (const { port, destination } of tcp) {
+    say`port:     127.0.0.1:${port} leads to ${`${destination.host}:${destination.port}`}\n`;
+    if (!knownWay(device, destination))
+      warn`note: ${destination.host}:${destination.port} is no resource of yours by now\n`;
+  }
   const first = device.resources.find(({ kind }) => kind === 'http');
-  if (first) say`\ntry: curl -x ${proxy} http://${first.authority}/\n`;
+  if (first) say`\ntry: curl -x ${described.proxy} http://${first.authority}/\n`;
 }

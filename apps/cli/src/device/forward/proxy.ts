@@ -13,8 +13,8 @@ import { readDestination } from './way.ts';
 /** What a forward proxy is made of. */
 export interface ForwardOptions {
   readonly access?: LocalAccess;
-  /** Certificates for the hosts of resources; without any, https to HTTP resources is closed. */
-  readonly proofs?: HostProofs;
+  /** Where tunnels lead; unless given, https to HTTP resources is closed. */
+  readonly crossing?: Crossing;
   /** Answers requests to the forward proxy itself, in origin form. */
   readonly own?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
@@ -27,8 +27,7 @@ const NO_TARGET = 'this is a forward proxy: ask for a whole URL, for instance wi
  * its own connection.
  */
 export function createForwardProxy(device: Device, options: ForwardOptions = {}): Server {
-  const { access = forwardAccess(undefined), proofs = NO_PROOFS, own } = options;
-  const crossing = new Crossing(device, proofs);
+  const { access = forwardAccess(undefined), crossing = new Crossing(device, NO_PROOFS), own } = options;
   const server = createHttpServer(device, {
     refusal: (request) => access.ofRequest(request),
     target: (request) => absoluteTarget(request) ?? plainAnswer(400, NO_TARGET),

@@ -6,6 +6,7 @@ import type { Device } from '@sallyport/device';
 import type { ServerProof } from '../local-ca/local-ca.ts';
 import { createHttpServer } from './http-server.ts';
 import { plainAnswer } from './refusal.ts';
+import { deadline, peekByte } from './socket-reader.ts';
 import { originTarget, type Target } from './target.ts';
 
 /** Gives what TLS as a host needs; undefined when this machine's CA cannot speak for it. */
@@ -47,10 +48,11 @@ export class TunnelledHttp {
     });
   }
 
-  /** Serves what comes from a client on a tunnel that stands. Ends it when nothing comes. */
+  /** Serves what comes from a client on a tunnel that stands. @throws Error when nothing comes */
   async serve(socket: Socket, end: TunnelEnd): Promise<void> {
-    const first = await firstByte(socket);
-    if (first === undefined) return void socket.destroy();
+    const met = deadline(socket, FIRST_BYTE_MS);
+    const first = await peekByte(socket);
+    met();
     if (first !== TLS_HANDSHAKE) return this.#serveHttp(socket, { scheme: 'http', authority: end.authority });
     const proof = await this.#proofs.proofFor(end.host);
     if (!proof) return void socket.destroy();
@@ -85,24 +87,4 @@ export class TunnelledHttp {
     // Nothing on this connection has a right to speak to another resource than the client meant (RFC 9110, section 7.4).
     return originTarget(request, to) ?? plainAnswer(421, `this connection leads to ${to.authority} only`);
   }
-}
-
-/** The first byte that comes, which stays to be read; undefined when the socket ends before, or nothing comes in time. */
-function firstByte(socket: Socket): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const done = (byte: number | undefined): void => {
-      clearTimeout(timer);
-      socket.off('readable', look).off('close', closed).off('end', closed);
-      resolve(byte);
-    };
-    const closed = (): void => done(undefined);
-    const look = (): void => {
-      const chunk = socket.read() as Buffer | null;
-      if (chunk === null) return;
-      socket.unshift(chunk);
-      done(chunk[0]);
-    };
-    const timer = setTimeout(closed, FIRST_BYTE_MS);
-    socket.on('readable', look).on('close', closed).on('end', closed);
-  });
 }
