@@ -10,3 +10,13 @@ export function parseDuration(text: string): number {
     throw new CliError(`${text} is not a time`, 'write it with its unit, for instance 75s, 5m, 2h or 500ms');
   return Math.round(ms);
 }
+
+const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 };
+
+/** A size, like `64MiB` or a number of bytes. @throws CliError for anything else */
+export function parseBytes(text: string): number {
+  const [, number = '', unit = ''] = /^(\d{1,12}) ?(B|KiB|MiB|GiB)?$/.exec(text.trim()) ?? [];
+  if (number === '')
+    throw new CliError(`${text} is not a size`, 'write it in bytes or with its unit, for instance 64MiB');
+  return Number(number) * SIZE_UNITS[unit]!;
+}

@@ -6,6 +6,7 @@ import {
   type ChannelLimit,
   type ChannelStream,
   DEFAULT_LIMITS,
+  DEFAULT_WS_MESSAGE_BYTES,
   decodeContext,
   encodeCbor,
   Multiplexer,
@@ -20,7 +21,6 @@ import type { Backends } from './backend/backends.ts';
 import type { BackendError } from './backend/errors.ts';
 import { Tenant } from './backend/tenant.ts';
 import type { Farm } from './farm.ts';
-import { HeldMemory } from './held-memory.ts';
 import { type Decision, decide, type Wanted } from './rights.ts';
 import type { Exchange, StreamHost } from './streams/exchange.ts';
 import { HttpExchange } from './streams/http.ts';
@@ -95,7 +95,6 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** What is to be done at the end of this turn of the event loop. */
   #flush: (() => void) | undefined;
   #recheckDue = false;
-  #held: HeldMemory | undefined;
 
   constructor({ farm, socket, grant, context, transport }: ChannelStart) {
     this.#farm = farm;
@@ -361,9 +360,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#farm.log.error({ err: error, ...this.#about() }, 'a stream failed');
   }
 
-  get held(): HeldMemory {
-    this.#held ??= new HeldMemory();
-    return this.#held;
+  get webSocketMessageBytes(): number {
+    return this.#grant.limits.webSocketMessageBytes ?? DEFAULT_WS_MESSAGE_BYTES;
   }
 
   spend(pieces: number): void {

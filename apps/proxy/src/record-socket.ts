@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { decodeWsClose, MAX_MESSAGE_BYTES } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
+import { applyMask, MASK_BYTES } from './mask.ts';
 
 /** What hears of a socket. */
 export interface RecordSocketListener {
@@ -25,7 +26,6 @@ const NORMAL = 1000;
 const TOO_LARGE = 1009;
 const FIN = 0x80;
 const MASKED = 0x80;
-const MASK_BYTES = 4;
 const MAX_CONTROL_BYTES = 125;
 /** Head of a message of up to 65,535 bytes. */
 const HEAD_BYTES = 4;
@@ -232,7 +232,7 @@ export class RecordSocket {
 
   /** Takes one whole frame; false when the socket ends with it. */
   #take(content: Buffer): boolean {
-    unmask(content, this.#mask);
+    applyMask(content, this.#mask);
     if (this.#opcode === CLOSE) {
       this.close(answerToClose(content));
       this.#socket.end();
@@ -302,29 +302,4 @@ function writeHead(memory: Buffer, at: number, length: number): number {
   memory[at - 9] = 127;
   memory.writeBigUInt64BE(BigInt(length), at - 8);
   return LONG_HEAD_BYTES;
-}
-
-/** Contents from this size on are unmasked in words. */
-const WORDS_FROM_BYTES = 512;
-
-/** Removes the mask in place (RFC 6455, section 5.3). */
-function unmask(content: Buffer, mask: number): void {
-  const from = content.length < WORDS_FROM_BYTES ? 0 : unmaskWords(content, mask);
-  for (let i = from; i < content.length; i++) content[i]! ^= maskByte(mask, i);
-}
-
-/** The byte of the mask for byte `i` of a content. */
-function maskByte(mask: number, i: number): number {
-  return (mask >>> (24 - 8 * (i & 3))) & 0xff;
-}
-
-/** Unmasks four bytes at a time, after the first ones up to where memory is aligned; gives how far it came. */
-function unmaskWords(content: Buffer, mask: number): number {
-  const start = -content.byteOffset & 3;
-  for (let i = 0; i < start; i++) content[i]! ^= maskByte(mask, i);
-  const words = new Int32Array(content.buffer, content.byteOffset + start, (content.length - start) >> 2);
-  const turned = Uint8Array.from({ length: MASK_BYTES }, (_, i) => maskByte(mask, start + i));
-  const word = new Int32Array(turned.buffer)[0]!;
-  for (let i = 0; i < words.length; i++) words[i]! ^= word;
-  return start + words.length * MASK_BYTES;
 }

@@ -5,6 +5,11 @@ import { ENDPOINT_PATH, SUBPROTOCOL } from '@sallyport/channel';
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 
+/** What answers a key (RFC 6455, section 4.2.2). */
+export function acceptOf(key: string): string {
+  return hash('sha1', `${key}${GUID}`, 'base64');
+}
+
 /** Why a request for a WebSocket is refused, as status line and further fields. */
 export function upgradeRefusal(request: IncomingMessage): string | undefined {
   const { method, url, headers, httpVersion } = request;
@@ -20,7 +25,7 @@ export function upgradeRefusal(request: IncomingMessage): string | undefined {
 
 /** Answer that opens the WebSocket (RFC 6455, section 4.2.2). No extension is ever taken. */
 export function upgradeAnswer(request: IncomingMessage): string {
-  const accept = hash('sha1', `${request.headers['sec-websocket-key']}${GUID}`, 'base64');
+  const accept = acceptOf(request.headers['sec-websocket-key'] ?? '');
   return [
     'HTTP/1.1 101 Switching Protocols',
     'upgrade: websocket',

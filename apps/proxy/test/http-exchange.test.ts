@@ -13,7 +13,6 @@ import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { Backends } from '../src/backend/backends.ts';
 import { Tenant } from '../src/backend/tenant.ts';
-import { HeldMemory } from '../src/held-memory.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 
@@ -61,12 +60,21 @@ function exchange(over: Partial<StreamHost> = {}) {
       throw error;
     },
     spend: () => undefined,
-    held: new HeldMemory(),
+    webSocketMessageBytes: 16_777_216,
     count: (_kind, outcome) => void outcomes.push(outcome),
   };
   const host = Object.defineProperties(usual, Object.getOwnPropertyDescriptors(over));
   const sendReset = (_stream: ChannelStream, _code: number, said = ''): void => void words.push(said);
-  const owner = { ready() {}, flush() {}, sendReset, release() {}, finished() {}, failed() {} };
+  const owner = {
+    ready() {},
+    queued() {},
+    congested: false,
+    flush() {},
+    sendReset,
+    release() {},
+    finished() {},
+    failed() {},
+  };
   const stream = new ChannelStream(owner, { id: 1, kind: 1, window: 262_144, opening: false });
   const sink = new HttpExchange({ host, stream });
   stream.sink = sink;

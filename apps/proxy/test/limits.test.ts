@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Admission } from '../src/admission.ts';
 import { addressOf } from '../src/app.ts';
-import { HeldMemory } from '../src/held-memory.ts';
 import { Pieces } from '../src/streams/pieces.ts';
 
 /** Notes every limit that is met. */
@@ -106,21 +105,6 @@ test('an address from a header is one, or the peer counts', () => {
   for (const bad of ['', 'unknown', 'x'.repeat(5_000), '1.2.3.4;proto=https', '"1.2.3.4"', '1.2.3.4 5.6.7.8'])
     expect(from(bad), bad).toBe('10.0.0.9');
   expect(from('203.0.113.7', 0)).toBe('10.0.0.9');
-});
-
-test('memory beyond windows is bounded, and the first holder always goes on', () => {
-  const freed: string[] = [];
-  const holder = (name: string) => ({ memoryFreed: () => void freed.push(name) });
-  const [a, b, c] = [holder('a'), holder('b'), holder('c')];
-  const memory = new HeldMemory(100);
-  expect(memory.hold(a, 60)).toBe(true);
-  expect(memory.hold(b, 40)).toBe(true);
-  expect(memory.hold(c, 1)).toBe(false);
-  expect(memory.hold(b, 41)).toBe(false);
-  expect(memory.hold(a, 90)).toBe(true);
-  memory.hold(a, 0);
-  expect(freed).toEqual(['c', 'b']);
-  expect(memory.hold(b, 99)).toBe(true);
 });
 
 test('pieces come out as they went in, in few parts', () => {

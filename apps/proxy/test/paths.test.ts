@@ -77,6 +77,8 @@ async function send(path: string, paths: 'strict' | 'exact', rules: AccessRule[]
     const host = Object.assign(Object.create(plain) as StreamHost, over);
     const owner = {
       ready() {},
+      queued() {},
+      congested: false,
       flush() {},
       sendReset: (_stream: ChannelStream, code: number, words = '') =>
         resolve({ path, line: lines[before], code: findSignedCode(code) ?? '', words }),

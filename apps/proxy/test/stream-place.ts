@@ -3,7 +3,7 @@ import type { Backend } from '@sallyport/security-api';
 import { Backends } from '../src/backend/backends.ts';
 import type { BackendError } from '../src/backend/errors.ts';
 import { Tenant } from '../src/backend/tenant.ts';
-import { HeldMemory } from '../src/held-memory.ts';
+import type { Wanted } from '../src/rights.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
 
 /** What a test changes of a channel while its streams run. */
@@ -43,7 +43,7 @@ export class TestHost implements StreamHost {
     return this.state.rights;
   }
 
-  decide(): ReturnType<StreamHost['decide']> {
+  decide(_wanted?: Wanted): ReturnType<StreamHost['decide']> {
     const { refused, backend } = this.state;
     if (refused) return { refused };
     const assertion = this.kind === 'http' ? { assertion: 'signed' } : {};
@@ -74,7 +74,7 @@ export class TestHost implements StreamHost {
   }
 
   readonly defects: unknown[] = [];
-  readonly held: HeldMemory = new HeldMemory();
+  webSocketMessageBytes = 16_777_216;
   spent = 0;
 
   handlerFailed(error: unknown): void {
@@ -90,19 +90,41 @@ export class TestHost implements StreamHost {
   }
 }
 
+/** What a stream that nothing carries has sent since this was asked last; its peer has read all of it. */
+export function sentBy(stream: ChannelStream): Buffer {
+  const parts: Buffer[] = [];
+  const frame = Buffer.alloc(65_536);
+  while (stream.sendable) {
+    const { next, sent } = stream.writeNext(frame, 0, { room: frame.length, credit: frame.length });
+    parts.push(Buffer.from(frame.subarray(next - sent, next)));
+    stream.credit(sent);
+  }
+  return Buffer.concat(parts);
+}
+
 /** A stream that nothing carries, and how it was reset. */
-export function testStream(kind: number): { stream: ChannelStream; resets: { code: string; words: string }[] } {
+export function testStream(kind: number): {
+  stream: ChannelStream;
+  resets: { code: string; words: string }[];
+  released: () => number;
+} {
   const resets: { code: string; words: string }[] = [];
+  let released = 0;
   const owner = {
     ready() {},
+    queued() {},
+    congested: false,
     flush() {},
     sendReset: (_stream: ChannelStream, code: number, words = '') =>
       void resets.push({ code: findSignedCode(code) ?? String(code), words }),
-    release() {},
+    release: (_stream: ChannelStream, bytes: number) => {
+      released += bytes;
+    },
     finished() {},
     failed: (_stream: ChannelStream, error: unknown) => {
       throw error;
     },
   };
-  return { stream: new ChannelStream(owner, { id: 1, kind, window: 262_144, opening: false }), resets };
+  const stream = new ChannelStream(owner, { id: 1, kind, window: 262_144, opening: false });
+  return { stream, resets, released: () => released };
 }

@@ -18,7 +18,7 @@ import { PURPOSES } from './keyring.ts';
 import { leaseKeyOf } from './lease.ts';
 import { grantedResources, type PolicySet, readPolicySet, servedAt } from './policies.ts';
 import { type ProxyKey, proxyOf } from './proxies.ts';
-import { getRealm, settingsOf } from './realm.ts';
+import { DEFAULT_SETTINGS, getRealm, settingsOf } from './realm.ts';
 import { findLiveSessions, type LiveSession } from './sessions.ts';
 import type { Transaction } from './store.ts';
 import type { Json, RealmRow, SessionRow } from './tables.ts';
@@ -237,7 +237,12 @@ export async function reauthorise(
 
 function limitsOf(settings: RealmSettings): Grant['limits'] {
   const { openBurst, openRate, channelsPerSession, channelsPerInstallation, channelsPerUser } = settings;
-  return { openBurst, openRate, channelsPerSession, channelsPerInstallation, channelsPerUser };
+  const { webSocketMessageBytes } = settings;
+  const limits = { openBurst, openRate, channelsPerSession, channelsPerInstallation, channelsPerUser };
+  // Proxies of the version before know no such limit, and take no grant with it.
+  return webSocketMessageBytes === DEFAULT_SETTINGS.webSocketMessageBytes
+    ? limits
+    : { ...limits, webSocketMessageBytes };
 }
 
 interface GrantParts extends LiveSession {

@@ -21,6 +21,7 @@ export const DEFAULT_SETTINGS: RealmSettings = {
   channelsPerSession: 4,
   channelsPerInstallation: 8,
   channelsPerUser: 64,
+  webSocketMessageBytes: 16_777_216,
   loginNeedsPassword: true,
   secondFactor: 'whenEnrolled',
   endedKeepMs: 90 * DAY,

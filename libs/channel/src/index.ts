@@ -182,14 +182,22 @@ export {
 export { isOwnField, speaksForProxy } from './spoken-fields.ts';
 export { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
 export {
+  DEFAULT_WS_MESSAGE_BYTES,
   decodeWsClose,
   encodeWsClose,
   encodeWsMessage,
+  encodeWsPiece,
+  encodeWsPieceHead,
+  encodeWsPieces,
+  formatWsClose,
   isWsCloseCode,
   MAX_WS_MESSAGE_BYTES,
+  MAX_WS_PIECE_BYTES,
   MAX_WS_REASON_BYTES,
   WS_OPCODES,
   type WsClose,
   type WsMessage,
   WsMessageDecoder,
+  type WsPiece,
+  WsPieceDecoder,
 } from './web-socket.ts';

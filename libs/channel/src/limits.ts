@@ -18,6 +18,8 @@ export interface ChannelLimits {
   /** Frames of a device with less than `SMALL_FRAME_BYTES`, but for OPEN, and small parts of what streams carry. */
   readonly pieceBurst: number;
   readonly pieceRate: number;
+  /** Bytes that wait on all streams together from which nobody should write more; see `ChannelStream.write`. */
+  readonly queueBytes: number;
   /** Socket backlog at which no more stream data is sealed. */
   readonly backlogBytes: number;
 }
@@ -37,6 +39,7 @@ export const DEFAULT_LIMITS: ChannelLimits = {
   pingRate: 10,
   pieceBurst: 8_192,
   pieceRate: 4_096,
+  queueBytes: 2_097_152,
   backlogBytes: 1_048_576,
 };
 

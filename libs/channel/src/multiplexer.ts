@@ -89,6 +89,10 @@ export class Multiplexer implements StreamOwner {
   #sendCredit: number;
   #receiveCredit: number;
   #unreleased = 0;
+  /** Bytes that wait on all streams, and whether writers wait for them to become fewer. */
+  #queued = 0;
+  #congested = false;
+  #lifted = false;
   readonly #flush = (): void => this.flush();
   #scheduled = false;
   #receiving = false;
@@ -206,6 +210,7 @@ export class Multiplexer implements StreamOwner {
     this.#scheduled = false;
     try {
       this.#send();
+      if (this.#lifted) this.#lift();
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
       this.#break();
@@ -238,6 +243,26 @@ export class Multiplexer implements StreamOwner {
     if (this.#closed || !stream.sendable) return;
     this.#ready.add(stream);
     this.#scheduleFlush();
+  }
+
+  /** StreamOwner: so many more bytes wait, or fewer. Whoever waits for room hears of it behind what is being sent. */
+  queued(bytes: number): void {
+    this.#queued += bytes;
+    if (this.#queued >= this.#limits.queueBytes) this.#congested = true;
+    if (!this.#congested || this.#queued > this.#limits.queueBytes / 2) return;
+    this.#congested = false;
+    this.#lifted = true;
+    this.#scheduleFlush();
+  }
+
+  /** StreamOwner: true while so much waits that nobody should write more. */
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  #lift(): void {
+    this.#lifted = false;
+    for (const stream of this.openStreams()) stream.maybeDrain();
   }
 
   /** StreamOwner: our side ends the stream. */

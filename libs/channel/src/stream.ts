@@ -19,6 +19,10 @@ export interface StreamSink {
 /** What a stream needs of its channel. */
 export interface StreamOwner {
   ready(stream: ChannelStream): void;
+  /** So many more bytes wait on a stream, or fewer. */
+  queued(bytes: number): void;
+  /** True while so much waits on all streams together that nobody should write more. */
+  readonly congested: boolean;
   /** Sends at once what is queued, as far as credit and backlog allow. */
   flush(): void;
   sendReset(stream: ChannelStream, code: number, words?: string): void;
@@ -93,6 +97,11 @@ export class ChannelStream {
     return this.#remoteClosed;
   }
 
+  /** Bytes that were written and have not left. */
+  get queuedBytes(): number {
+    return this.#queued;
+  }
+
   /** Queues bytes, which the stream owns from now on. False when the writer should wait for `drain`. */
   write(bytes: Uint8Array): boolean {
     if (this.#finQueued) throw new TypeError('the stream is finished');
@@ -100,9 +109,10 @@ export class ChannelStream {
     if (bytes.length > 0) {
       if (!this.#merged(bytes)) this.#chunks.push(bytes);
       this.#queued += bytes.length;
+      this.#owner.queued(bytes.length);
       this.#owner.ready(this);
     }
-    this.#full ||= this.#queued >= HIGH_WATER_BYTES;
+    this.#full ||= this.#queued >= HIGH_WATER_BYTES || this.#owner.congested;
     return !this.#full;
   }
 
@@ -182,14 +192,14 @@ export class ChannelStream {
     this.#takeQueued(target, offset + headBytes, sent);
     this.sendCredit -= sent;
     if (fin) this.#closeLocal();
-    this.#maybeDrain();
+    this.maybeDrain();
     return { next: offset + headBytes + sent, sent };
   }
 
   /** Called by the channel when the peer gave credit. */
   credit(bytes: number): void {
     this.sendCredit += bytes;
-    this.#maybeDrain();
+    this.maybeDrain();
   }
 
   /** Called by the channel for received data. */
@@ -238,6 +248,7 @@ export class ChannelStream {
   #end(): void {
     this.#tail = undefined;
     this.#chunks = [];
+    if (this.#queued > 0) this.#owner.queued(-this.#queued);
     this.#queued = 0;
     this.#localClosed = true;
     this.#remoteClosed = true;
@@ -267,10 +278,13 @@ export class ChannelStream {
       this.#offset = 0;
     }
     this.#queued -= bytes;
+    if (bytes > 0) this.#owner.queued(-bytes);
   }
 
-  #maybeDrain(): void {
+  /** Calls a writer back that waits, if there is room: what has nothing queued may always go on, whatever the others do. */
+  maybeDrain(): void {
     if ((!this.#full && !this.#creditless) || this.#queued > LOW_WATER_BYTES) return;
+    if (this.#queued > 0 && this.#owner.congested) return;
     if (this.#creditless && this.sendCredit < this.#lowCredit) return;
     this.#full = false;
     this.#creditless = false;

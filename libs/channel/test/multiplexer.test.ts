@@ -527,3 +527,48 @@ test('small writes that wait are put together and arrive in order', () => {
   pipe.settle();
   expect(Buffer.compare(sink.bytes, Buffer.concat(sent))).toBe(0);
 });
+
+test('what a Proxy holds for a device that does not read has one limit for all streams, and who reads gets on', () => {
+  const PART = 60_000;
+  const TOTAL = 3_000_000;
+  const source = (stream: ChannelStream): Recorder => {
+    let left = TOTAL;
+    const more = (): void => {
+      while (left > 0) {
+        left -= PART;
+        if (!stream.write(new Uint8Array(PART))) return;
+      }
+      stream.finish();
+    };
+    const sink = new (class extends Recorder {
+      override drain(): void {
+        more();
+      }
+    })();
+    sink.stream = stream;
+    more();
+    return sink;
+  };
+  const pipe = new Pipe(source, { channelWindowBytes: 64 * 1024 * 1024 });
+  const sinks = Array.from({ length: DEFAULT_LIMITS.streams }, () => {
+    const sink = new Recorder(false);
+    sink.stream = pipe.device.open(1, sink);
+    return sink;
+  });
+  pipe.settle();
+  const queued = (): number => pipe.accepted.reduce((sum, stream) => sum + stream.queuedBytes, 0);
+  expect(queued()).toBeGreaterThanOrEqual(DEFAULT_LIMITS.queueBytes);
+  expect(queued()).toBeLessThan(DEFAULT_LIMITS.queueBytes + DEFAULT_LIMITS.streams * PART);
+  const [reader, ...others] = sinks as [Recorder, ...Recorder[]];
+  reader.consumes = true;
+  reader.stream!.consume(reader.bytes.length);
+  pipe.settle();
+  expect(reader.bytes.length).toBe(TOTAL);
+  for (const other of others) {
+    other.consumes = true;
+    other.stream!.consume(other.bytes.length);
+  }
+  pipe.settle();
+  expect(others.map(({ bytes }) => bytes.length)).toEqual(others.map(() => TOTAL));
+  expect(queued()).toBe(0);
+});

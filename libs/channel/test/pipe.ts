@@ -83,10 +83,10 @@ export class Recorder implements StreamSink {
   resetCode: number | undefined;
   drains = 0;
   stream: ChannelStream | undefined;
-  readonly #consume: boolean;
+  consumes: boolean;
 
-  constructor(consume = true) {
-    this.#consume = consume;
+  constructor(consumes = true) {
+    this.consumes = consumes;
   }
 
   get bytes(): Uint8Array {
@@ -95,7 +95,7 @@ export class Recorder implements StreamSink {
 
   data(bytes: Uint8Array): void {
     this.parts.push(Uint8Array.from(bytes));
-    if (this.#consume) this.stream?.consume(bytes.length);
+    if (this.consumes) this.stream?.consume(bytes.length);
   }
 
   end(): void {

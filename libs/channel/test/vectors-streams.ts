@@ -4,7 +4,7 @@ import { encodeCbor } from '../src/cbor.ts';
 import { encodeContext } from '../src/context.ts';
 import { encodeReset, FRAME_TYPES, writeFrame } from '../src/frame.ts';
 import { encodeHint, encodePadded } from '../src/messages.ts';
-import { encodeWsClose, encodeWsMessage, WS_OPCODES } from '../src/web-socket.ts';
+import { encodeWsClose, encodeWsMessage, encodeWsPiece, WS_OPCODES } from '../src/web-socket.ts';
 import { CONTEXT } from './sample-context.ts';
 
 /** Every type of frame, and one that is ignored. */
@@ -43,13 +43,31 @@ export function streamVector(): object {
     scheme: 'http',
     authority: 'chat.corp',
     path: '/live',
-    fields: [['sec-websocket-protocol', 'chat, superchat']],
+    fields: [
+      ['sec-websocket-protocol', 'chat, superchat'],
+      ['cookie', 'sid=abc'],
+      ['origin', 'http://chat.corp'],
+    ],
   } as const;
-  const response = { status: 200, fields: [['sec-websocket-protocol', 'chat']] } as const;
+  const response = {
+    status: 200,
+    fields: [
+      ['sec-websocket-protocol', 'chat'],
+      ['set-cookie', 'sid=def'],
+    ],
+  } as const;
+  const refusal = { status: 403, fields: [['content-type', 'text/plain']] } as const;
   const messages = [
     { opcode: WS_OPCODES.text, bytes: encodeText('h\u00e9') },
     { opcode: WS_OPCODES.binary, bytes: Uint8Array.of(0, 255) },
     { opcode: WS_OPCODES.binary, bytes: new Uint8Array(0) },
+  ];
+  const pieces = [
+    { opcode: WS_OPCODES.text, more: true, bytes: Uint8Array.of(0x68, 0xc3) },
+    { opcode: WS_OPCODES.ping, more: false, bytes: encodeText('p') },
+    { opcode: WS_OPCODES.continuation, more: true, bytes: new Uint8Array(0) },
+    { opcode: WS_OPCODES.pong, more: false, bytes: new Uint8Array(0) },
+    { opcode: WS_OPCODES.continuation, more: false, bytes: Uint8Array.of(0xa9) },
   ];
   const closes = [
     { code: 1000, reason: 'bye' },
@@ -61,10 +79,18 @@ export function streamVector(): object {
       request_bytes: formatHex(encodeRequestHead(request)),
       response,
       response_bytes: formatHex(encodeResponseHead(response, [])),
+      refusal,
+      refusal_bytes: formatHex(concat(encodeResponseHead(refusal, []), encodeText('no'))),
+      refusal_body: formatHex(encodeText('no')),
       messages: messages.map(({ opcode, bytes }) => ({
         opcode,
         bytes: formatHex(bytes),
         encoded: formatHex(encodeWsMessage({ opcode, bytes })),
+      })),
+      pieces: pieces.map((piece) => ({
+        ...piece,
+        bytes: formatHex(piece.bytes),
+        encoded: formatHex(encodeWsPiece(piece)),
       })),
       closes: closes.map((close) => ({
         code: close.code ?? null,

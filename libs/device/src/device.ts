@@ -27,7 +27,7 @@ import {
 import { readPublishedSiteMap, readSiteMapOf } from './site-map.ts';
 import type { WebSocketFactory } from './socket.ts';
 import { connectTcp, type TcpConnection } from './tcp.ts';
-import { DeviceWebSocket } from './web-socket.ts';
+import { DeviceWebSocket, type WebSocketOptions } from './web-socket.ts';
 
 /**
  * Where a device stands. `connected` is said only while a channel stands, its Proxy may serve, and it has not been silent for some
@@ -239,9 +239,10 @@ export class Device {
     }
   }
 
-  /** Opens a WebSocket through the gateway; `fields` go into its handshake. */
-  webSocket(url: string, protocols: readonly string[] = [], fields: readonly Field[] = []): DeviceWebSocket {
-    return new DeviceWebSocket(() => this.#usableChannel(), url, protocols, fields);
+  /** Opens a WebSocket through the gateway: with subprotocols like a browser's, or with options. */
+  webSocket(url: string, options: string | readonly string[] | WebSocketOptions = {}): DeviceWebSocket {
+    const listed = typeof options === 'string' || isList(options);
+    return new DeviceWebSocket(() => this.#usableChannel(), url, listed ? { protocols: options } : options);
   }
 
   /** Opens a TCP connection to a resource of that kind. */
@@ -398,6 +399,10 @@ export class Device {
   #emit<Name extends keyof DeviceEvents>(name: Name, event: DeviceEvents[Name]): void {
     for (const listener of this.#listeners.get(name) ?? []) (listener as (event: DeviceEvents[Name]) => void)(event);
   }
+}
+
+function isList(value: readonly string[] | WebSocketOptions): value is readonly string[] {
+  return Array.isArray(value);
 }
 
 function withoutSession({ session: _, ...rest }: DeviceRecord): DeviceRecord {

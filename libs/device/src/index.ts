@@ -15,4 +15,4 @@ export {
 export type { AskOneTimeCode, Credentials, OneTimeCodeRequest } from './sign-in.ts';
 export type { WebSocketFactory, WebSocketLike } from './socket.ts';
 export type { TcpConnection } from './tcp.ts';
-export { DeviceWebSocket } from './web-socket.ts';
+export { DeviceWebSocket, type WebSocketOptions } from './web-socket.ts';

@@ -1,4 +1,5 @@
 import {
+  ChannelError,
   type ChannelStream,
   decodeText,
   decodeWsClose,
@@ -6,7 +7,8 @@ import {
   encodeRequestHead,
   encodeText,
   encodeWsClose,
-  encodeWsMessage,
+  encodeWsPiece,
+  encodeWsPieces,
   type Field,
   findSignedCode,
   MAX_WS_REASON_BYTES,
@@ -20,15 +22,34 @@ import {
   withoutFinalDot,
 } from '@sallyport/channel';
 import type { GatewayChannel } from './channel.ts';
+import { ContentSource } from './content-source.ts';
 import { DeviceError, remoteError } from './errors.ts';
-import { checkHead } from './http-call.ts';
+import { type CallResponse, checkHead } from './http-call.ts';
 
 /** Gives the channel to use, connecting first if need be. */
 export type ChannelSource = () => Promise<GatewayChannel>;
 
+/** What a WebSocket is asked for with, beside its URL. */
+export interface WebSocketOptions {
+  /** Subprotocols, the one that is liked best first. */
+  readonly protocols?: string | readonly string[];
+  /**
+   * Fields of the handshake, like Cookie, Authorization or Origin: what a browser would send by itself is the app's to say. Names
+   * may stand several times in a list of pairs.
+   */
+  readonly headers?: Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>;
+  /** Path and query as they go out, byte by byte; absent: those of the URL as a URL parser writes them. */
+  readonly path?: string;
+  /** Bytes of the largest message that is taken; the gateway lets none pass that is longer than its resource allows. */
+  readonly maxMessageBytes?: number;
+  /** Takes the answer of a server that does not want the WebSocket; whoever takes it reads or cancels its body. */
+  readonly refused?: (response: CallResponse) => void;
+}
+
 /**
  * A WebSocket through the gateway with the events and methods of the browser's one (`open`, `message`, `close`,
- * `error`; `send`, `close`).
+ * `error`; `send`, `close`, `bufferedAmount`). Beyond those, for whoever passes it on: `fields`, `pause` and `resume`, `ping` and
+ * the events `drain` and `pong`.
  */
 export class DeviceWebSocket extends EventTarget implements StreamSink {
   static readonly CONNECTING = 0;
@@ -39,39 +60,72 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   readyState = 0;
   protocol = '';
   binaryType: 'arraybuffer' | 'blob' = 'arraybuffer';
-  /** Status with which the server answered the handshake, once it has. */
+  /** Status with which the server answered the handshake, once it has; 200 when it accepted. */
   status: number | undefined;
+  /** Fields of that answer. */
+  fields: readonly Field[] = [];
   /** Why it could not be opened, or was lost. */
   failure: DeviceError | undefined;
   onopen: ((event: Event) => void) | null = null;
   onmessage: ((event: MessageEvent) => void) | null = null;
   onclose: ((event: CloseEvent) => void) | null = null;
   onerror: ((event: Event) => void) | null = null;
-  readonly #messages = new WsMessageDecoder();
+  readonly #options: WebSocketOptions;
+  readonly #messages: WsMessageDecoder;
   readonly #decoder = responseDecoder(
     { head: (head) => this.#responded(head), content: (bytes) => this.#content(bytes), trailers: () => undefined },
     'raw',
   );
   #stream: ChannelStream | undefined;
+  /** Content of a refusal that somebody takes. */
+  #refusal: ContentSource | undefined;
+  #paused = false;
+  /** Bytes that came while nobody wanted them; the gateway has no credit for them. */
+  #unread = 0;
   /** Ends the wait for the answer to the handshake. */
   #answered: () => void = () => undefined;
 
-  /** `fields` go into the handshake, like `cookie` or `origin`; names in lower case. */
-  constructor(source: ChannelSource, url: string, protocols: readonly string[] = [], fields: readonly Field[] = []) {
+  constructor(source: ChannelSource, url: string, options: WebSocketOptions = {}) {
     super();
     this.url = url;
-    this.#start(source, protocols, fields).catch((error: unknown) => {
+    this.#options = options;
+    this.#messages = new WsMessageDecoder(options.maxMessageBytes);
+    this.#start(source).catch((error: unknown) => {
       this.failure = error instanceof DeviceError ? error : undefined;
       this.#finish(1006, this.failure?.code ?? 'the connection failed', true);
     });
   }
 
+  /** Bytes that were sent and have not left. */
+  get bufferedAmount(): number {
+    return this.#stream?.queuedBytes ?? 0;
+  }
+
   /** @throws TypeError before it is open. */
   send(data: string | ArrayBuffer | ArrayBufferView): void {
-    if (this.readyState !== 1) throw new TypeError('the WebSocket is not open');
+    if (this.readyState === 0) throw new TypeError('the WebSocket is not open');
+    if (this.readyState !== 1) return;
     const text = typeof data === 'string';
     const bytes = text ? encodeText(data) : bytesOf(data);
-    this.#write({ opcode: text ? WS_OPCODES.text : WS_OPCODES.binary, bytes });
+    for (const piece of encodeWsPieces({ opcode: text ? WS_OPCODES.text : WS_OPCODES.binary, bytes }))
+      this.#stream?.write(piece);
+  }
+
+  /** Sends a ping of at most 125 bytes to the server, which answers with an event `pong`. */
+  ping(bytes: Uint8Array = EMPTY): void {
+    if (this.readyState !== 1) return;
+    this.#stream?.write(encodeWsPiece({ opcode: WS_OPCODES.ping, more: false, bytes: bytes.subarray(0, 125) }));
+  }
+
+  /** Nothing more of the server is told until `resume`; it is held back when it sends on. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#read(() => this.#take(EMPTY));
   }
 
   /**
@@ -91,72 +145,144 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   relayClose(code: number | undefined, reason = ''): void {
     const message = encodeWsClose({ code, reason });
     if (this.readyState >= 2) return;
+    const { readyState } = this;
     this.readyState = 2;
-    if (this.#stream) this.#stream.write(message);
-    else this.#finish(1006, '', true);
+    if (readyState === 1) this.#stream?.write(message);
+    else this.#giveUp(1006, '');
+  }
+
+  /** Ends it at once, without a close: what the server sees is a connection that was lost. */
+  terminate(): void {
+    this.#giveUp(1006, '');
   }
 
   data(bytes: Uint8Array): void {
-    try {
-      this.#decoder.push(bytes);
-    } catch {
-      this.#stream?.reset(SIGNED_CODES.CANCELLED);
-      this.#finish(1006, 'the peer sent something malformed', true);
-    }
-    this.#stream?.consume(bytes.length);
+    if (this.readyState === 3 && !this.#refusal) return this.#stream?.consume(bytes.length);
+    this.#unread += bytes.length;
+    this.#read(() => this.#decoder.push(bytes));
   }
 
   end(): void {
     this.#stream?.finish();
-    this.#finish(1006, '', false);
+    this.#refusal?.end();
+    if (this.#paused && this.#unread > 0) return;
+    this.#finish(1006, '', true);
   }
 
   reset(number: number, words = ''): void {
     const code = findSignedCode(number);
     const lost = code === undefined || code === 'CANCELLED';
-    this.failure = lost ? new DeviceError('CONNECTION_LOST', 'the connection was lost') : remoteError(code, { words });
-    this.#finish(1006, words === '' ? this.failure.code : `${this.failure.code}: ${words}`, true);
+    const failure = lost ? new DeviceError('CONNECTION_LOST', 'the connection was lost') : remoteError(code, { words });
+    this.#refusal?.fail(failure);
+    if (this.readyState === 3) return;
+    this.failure = failure;
+    this.#finish(1006, words === '' ? failure.code : `${failure.code}: ${words}`, true);
   }
 
   drain(): void {
-    // Messages are queued whole; there is nobody to tell.
+    this.dispatchEvent(new Event('drain'));
   }
 
-  async #start(source: ChannelSource, protocols: readonly string[], given: readonly Field[]): Promise<void> {
+  async #start(source: ChannelSource): Promise<void> {
     const { host, pathname, search, protocol } = new URL(this.url);
-    const fields: Field[] = [...given];
-    if (protocols.length > 0) fields.push(['sec-websocket-protocol', protocols.join(', ')]);
     const scheme = protocol === 'wss:' ? 'https' : 'http';
-    const head = { method: 'GET', scheme, authority: withoutFinalDot(host), path: `${pathname}${search}`, fields };
+    const { path = `${pathname}${search}` } = this.#options;
+    const head = { method: 'GET', scheme, authority: withoutFinalDot(host), path, fields: this.#fields() };
     checkHead(head);
     const channel = await source();
+    // Whoever closed it meanwhile has no use for a stream.
+    if (this.readyState === 3) return;
     const stream = await channel.openStream(2, this);
     this.#stream = stream;
+    if (this.readyState === 3) return stream.reset(SIGNED_CODES.CANCELLED);
     this.#answered = channel.expect();
     stream.write(encodeRequestHead(head));
   }
 
-  #responded({ status, fields }: ResponseHead): void {
+  /** @throws DeviceError BAD_REQUEST for fields that are the handshake's own */
+  #fields(): Field[] {
+    const { headers = {}, protocols = [] } = this.#options;
+    const pairs = Symbol.iterator in headers ? [...headers] : Object.entries(headers);
+    const fields = pairs.map(([name, value]): Field => [name.toLowerCase(), value]);
+    const own = fields.find(([name]) => name.startsWith('sec-websocket-') || name === 'content-length');
+    if (own) throw new DeviceError('BAD_REQUEST', `${own[0]} is a field of the handshake itself`);
+    const offered = typeof protocols === 'string' ? [protocols] : protocols;
+    if (offered.length > 0) fields.push(['sec-websocket-protocol', offered.join(', ')]);
+    return fields;
+  }
+
+  #responded(head: ResponseHead): void {
     this.#answered();
-    this.status = status;
-    if (status !== 200) return this.#finish(1006, `the server answered ${status}`, true);
-    this.protocol = fields.find(([name]) => name === 'sec-websocket-protocol')?.[1] ?? '';
+    this.status = head.status;
+    this.fields = head.fields;
+    if (head.status !== 200) return this.#refused(head);
+    this.protocol = head.fields.find(([name]) => name === 'sec-websocket-protocol')?.[1] ?? '';
     this.readyState = 1;
     this.#emit(new Event('open'), this.onopen);
   }
 
+  #refused({ status, fields }: ResponseHead): void {
+    const { refused } = this.#options;
+    if (refused) {
+      this.#refusal = new ContentSource({
+        taken: (bytes) => this.#stream?.consume(bytes),
+        cancelled: () => this.#stream?.reset(SIGNED_CODES.CANCELLED),
+      });
+      refused({ status, fields, body: this.#refusal.readable });
+    } else {
+      this.#stream?.reset(SIGNED_CODES.CANCELLED);
+    }
+    this.#finish(1006, `the server answered ${status}`, true);
+  }
+
   #content(bytes: Uint8Array): void {
+    if (!this.#refusal) return this.#take(bytes);
+    this.#unread -= bytes.length;
+    this.#refusal.add(bytes);
+  }
+
+  /** Handles bytes of the gateway; what is malformed ends the stream. */
+  #read(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof ChannelError)) throw error;
+      const tooLong = error.code === 'ERR_CHANNEL_LIMIT';
+      if (tooLong) this.#stream?.write(encodeWsClose({ code: 1009, reason: error.message }));
+      this.#giveUp(1006, tooLong ? error.message : 'the peer sent something malformed');
+    }
+    if (this.#paused) return;
+    const read = this.#unread;
+    this.#unread = 0;
+    this.#stream?.consume(read);
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#paused) return this.#messages.keep(bytes);
     for (const message of this.#messages.push(bytes)) this.#message(message);
+    if (this.readyState < 3 && this.#stream?.remoteClosed) this.#finish(1006, '', true);
   }
 
   #message({ opcode, bytes }: WsMessage): void {
+    if (this.readyState === 3) return;
     if (opcode === WS_OPCODES.close) {
       const { code, reason } = decodeWsClose(bytes);
       this.#stream?.finish();
       return this.#finish(code ?? 1005, reason, false);
     }
-    const data = opcode === WS_OPCODES.text ? decodeText(bytes) : this.#binary(bytes);
-    this.#emit(new MessageEvent('message', { data }), this.onmessage);
+    if (opcode === WS_OPCODES.pong) return void this.dispatchEvent(new MessageEvent('pong', { data: bytes }));
+    if (opcode === WS_OPCODES.ping) return;
+    this.#emit(new MessageEvent('message', { data: this.#dataOf(opcode, bytes) }), this.onmessage);
+  }
+
+  /** @throws ChannelError for text that is not UTF-8 */
+  #dataOf(opcode: number, bytes: Uint8Array): string | ArrayBuffer | Blob {
+    if (opcode !== WS_OPCODES.text) return this.#binary(bytes);
+    try {
+      return decodeText(bytes);
+    } catch (cause) {
+      throw new ChannelError('ERR_CHANNEL_HTTP', 'a text message is not UTF-8', { cause });
+    }
   }
 
   #binary(bytes: Uint8Array): ArrayBuffer | Blob {
@@ -164,8 +290,10 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     return this.binaryType === 'blob' ? new Blob([copy]) : copy.buffer;
   }
 
-  #write(message: WsMessage): void {
-    this.#stream?.write(encodeWsMessage(message));
+  /** Ends it here, and the stream with it. */
+  #giveUp(code: number, reason: string): void {
+    this.#stream?.reset(SIGNED_CODES.CANCELLED);
+    this.#finish(code, reason, true);
   }
 
   #finish(code: number, reason: string, failed: boolean): void {

@@ -95,6 +95,7 @@ function orNull<Schema extends TSchema>(schema: Schema): TUnion<[Schema, TNull]>
 const { url, weight, servers, health, networks, ca, readsContent, xForwarded, passFields, delegate } =
   Backend.properties;
 const { sticky, prefix, host, clientCertificate, basic, publicScheme, paths } = Backend.properties;
+const { webSocketMessageBytes } = Backend.properties;
 
 const { connectMs, answerMs, idleMs } = Timeouts.properties;
 const TimeoutsChange = Type.Object(
@@ -133,6 +134,7 @@ export const ResourceChange = Type.Object(
           paths: Type.Optional(orNull(paths)),
           delegate: Type.Optional(orNull(delegate)),
           timeouts: Type.Optional(orNull(TimeoutsChange)),
+          webSocketMessageBytes: Type.Optional(orNull(webSocketMessageBytes)),
         },
         CLOSED,
       ),
@@ -609,6 +611,8 @@ export const RealmSettings = Type.Object(
     channelsPerSession: Type.Integer({ minimum: 1, maximum: 64 }),
     channelsPerInstallation: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
     channelsPerUser: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    /** Bytes of the largest message of a WebSocket, where its resource says nothing else. */
+    webSocketMessageBytes: Type.Integer({ minimum: 1, maximum: 268_435_456 }),
     /** Whether a login needs the user's password beside the installation's keys. */
     loginNeedsPassword: Type.Boolean(),
     /** Whether who has no second factor may sign in; who has one always needs it. */

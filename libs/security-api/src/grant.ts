@@ -82,6 +82,7 @@ export const AccessRule = Type.Object(
 );
 export type AccessRule = Static<typeof AccessRule>;
 
+const MessageBytes = Type.Integer({ minimum: 1, maximum: 268_435_456, description: 'bytes, up to 256 MiB' });
 const LimitMs = Type.Integer({ minimum: 1, maximum: 86_400_000, description: 'ms, up to a day' });
 
 /** Time limits of one resource, ms; what is not named is as usual (`apps/proxy/src/backend/time-limits.ts`). */
@@ -168,6 +169,8 @@ export const Backend = Type.Object(
         { maxItems: 32 },
       ),
     ),
+    /** Bytes of the largest message of a WebSocket, either way; absent: what the realm says. */
+    webSocketMessageBytes: Type.Optional(MessageBytes),
     /** How long it may take. */
     timeouts: Type.Optional(Timeouts),
     /** Stands in front of every path on its way to the backend. Path rules are about what devices ask for, without it. */
@@ -257,6 +260,8 @@ export const GrantLimits = Type.Object(
     channelsPerSession: Type.Optional(Type.Integer({ minimum: 1 })),
     channelsPerInstallation: Type.Optional(Type.Integer({ minimum: 1 })),
     channelsPerUser: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** Bytes of the largest message of a WebSocket; absent: 16 MiB. */
+    webSocketMessageBytes: Type.Optional(MessageBytes),
   },
   CLOSED,
 );

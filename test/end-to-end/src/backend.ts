@@ -21,7 +21,17 @@ export async function startBackend(): Promise<Backend> {
     if (typeof id === 'string') seen.set(id, (seen.get(id) ?? 0) + 1);
     answer(request, response);
   });
-  const sockets = new WebSocketServer({ server, path: '/ws' });
+  // `/ws?signed-in` is for who has the cookie.
+  const sockets = new WebSocketServer({
+    server,
+    path: '/ws',
+    maxPayload: 0,
+    verifyClient: ({ req }, done) => {
+      const welcome = !req.url!.endsWith('?signed-in') || req.headers.cookie === 'sid=abc';
+      if (welcome) done(true);
+      else done(false, 401, 'sign in first', { 'www-authenticate': 'Cookie' });
+    },
+  });
   sockets.on('connection', (socket) => {
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
   });

@@ -175,6 +175,33 @@ test('a WebSocket client chats through CONNECT', async () => {
   socket.close();
 });
 
+test("a WebSocket that is signed in by a cookie works, with messages of megabytes; without it the backend's own 401 comes", async () => {
+  const through = (headers: Record<string, string>): WebSocket =>
+    new WebSocket('ws://wiki.corp/ws?signed-in', {
+      headers,
+      createConnection: () => connectThrough('wiki.corp:80'),
+    } as object);
+  const refused = await new Promise<{ statusCode?: number | undefined; headers: object }>((resolve) => {
+    const socket = through({ cookie: 'sid=other' });
+    socket.on('error', () => undefined);
+    socket.on('unexpected-response', (_request, response) => resolve(response));
+  });
+  expect([refused.statusCode, refused.headers]).toMatchObject([401, { 'www-authenticate': 'Cookie' }]);
+  const socket = through({ cookie: 'sid=abc', origin: 'http://wiki.corp' });
+  const sent = Buffer.from(Uint8Array.from({ length: 6_000_000 }, (_, i) => patternByte(i)));
+  const echoed = await new Promise<Buffer>((resolve, reject) => {
+    socket.on('open', () => socket.send(sent));
+    socket.on('message', (data: Buffer) => resolve(data));
+    socket.on('error', reject);
+  });
+  expect(Buffer.compare(echoed, sent)).toBe(0);
+  const closed = new Promise<[number, string]>((resolve) =>
+    socket.on('close', (code, reason) => resolve([code, String(reason)])),
+  );
+  socket.close(4001, 'why');
+  expect(await closed).toEqual([4001, 'why']);
+});
+
 /** A socket that speaks CONNECT to the forward proxy first, as every client with a proxy setting does. */
 function connectThrough(target: string): Socket {
   const socket = connect(port, '127.0.0.1');

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ResourceTrial, ResourceView } from '@sallyport/security-api';
 import { type Command, Option } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
-import { CliError, formatDuration, formatTime, printJson, printRows } from '../output.ts';
+import { CliError, formatBytes, formatDuration, formatTime, printJson, printRows } from '../output.ts';
 import { allPages } from '../pages.ts';
 import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { doubtsOf } from '../resources/doubts.ts';
@@ -11,7 +11,7 @@ import { overlapsOf } from '../resources/overlaps.ts';
 import { parseServers } from '../resources/servers.ts';
 import { askSecret, readStdin } from '../secrets.ts';
 import { say, warn } from '../terminal.ts';
-import { parseDuration } from '../units.ts';
+import { parseBytes, parseDuration } from '../units.ts';
 import { userPath } from '../user-path.ts';
 import { addFileCommands } from './resource-files.ts';
 
@@ -40,6 +40,7 @@ interface ResourceOptions {
   readonly connectTimeout?: string;
   readonly answerTimeout?: string;
   readonly idleTimeout?: string;
+  readonly webSocketMessage?: string;
   readonly unset?: string[];
 }
 
@@ -72,7 +73,7 @@ export function flatResource(resource: ResourceView): object {
 
 function switchesOf(backend: ResourceView['backend']): string[] {
   const { ca, readsContent, xForwarded, sticky, clientCertificate } = backend;
-  const { publicScheme, paths, prefix, host, health, basic, delegate } = backend;
+  const { publicScheme, paths, prefix, host, health, basic, delegate, webSocketMessageBytes } = backend;
   const switches = {
     ca: ca !== undefined,
     'reads-content': readsContent,
@@ -88,6 +89,7 @@ function switchesOf(backend: ResourceView['backend']): string[] {
     health: health?.path,
     'basic-user': basic?.user,
     delegate: delegate?.directory,
+    'web-socket-message': webSocketMessageBytes && formatBytes(webSocketMessageBytes),
   };
   return [
     ...Object.entries(switches).flatMap(([name, on]) => (on ? [name] : [])),
@@ -132,6 +134,7 @@ export function addResourceCommands(resource: Command): void {
         'connectTimeout',
         'answerTimeout',
         'idleTimeout',
+        'webSocketMessageBytes',
       ]),
     )
     .action(setResource);
@@ -188,7 +191,8 @@ function addSettings(command: Command): Command {
     .option('--delegate-audience <audience>', 'for whom that token is')
     .option('--connect-timeout <time>', 'until a connection to the backend stands: 5s unless you say otherwise')
     .option('--answer-timeout <time>', 'until an answer begins once the request is out: 60s; like 75s, 5m, 500ms')
-    .option('--idle-timeout <time>', 'for how long nothing may move: answers 5m, content 1m, WebSockets and TCP 2h');
+    .option('--idle-timeout <time>', 'for how long nothing may move: answers 5m, content 1m, WebSockets and TCP 2h')
+    .option('--web-socket-message <size>', 'the largest message of a WebSocket, like 64MiB; up to 256MiB');
 }
 
 function pathOf(name: string): string {
@@ -255,6 +259,7 @@ async function backendOf(name: string, options: ResourceOptions, isNew: boolean)
     ...given('paths', options.paths),
     ...given('delegate', delegate && { directory: delegate, audience: delegateAudience ?? name }),
     ...given('timeouts', timeoutsOf(options)),
+    ...given('webSocketMessageBytes', options.webSocketMessage && parseBytes(options.webSocketMessage)),
     ...Object.fromEntries((options.unset ?? []).filter((name) => !(name in TIME_LIMITS)).map((name) => [name, null])),
   };
 }

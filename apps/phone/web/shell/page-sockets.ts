@@ -27,7 +27,7 @@ export async function openPageSocket(
     ['user-agent', navigator.userAgent],
   ];
   if (cookie !== '') fields.push(['cookie', cookie]);
-  const socket = device.webSocket(`${scheme}://${shown.authority}${path}`, protocols, fields);
+  const socket = device.webSocket(`${scheme}://${shown.authority}${path}`, { protocols, headers: fields });
   let failed = false;
   socket.onopen = () => say({ type: 'open', protocol: socket.protocol });
   socket.onmessage = ({ data }) => say({ type: 'message', data }, data instanceof ArrayBuffer ? [data] : []);

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { wildcardPart } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
-import { WebSocket } from 'ws';
 import { checkLiteral, type Dialling, type DialOptions, dial } from './dial.ts';
 import { BackendError } from './errors.ts';
 import { BackendPool } from './pool.ts';
@@ -10,9 +9,6 @@ import { ServerGroup } from './server-group.ts';
 import type { ServerHealth } from './server-health.ts';
 import type { Tenant } from './tenant.ts';
 
-const WS_MESSAGE_BYTES = 1024 * 1024;
-/** How long a backend may take to accept a WebSocket, ms. */
-const WS_ACCEPT_MS = 10_000;
 /** Servers that one request, or one connection, is tried at. */
 const MAX_TRIED = 3;
 /** Hosts that devices have chosen under wildcards, while somebody has asked for them; and those of one user. */
@@ -183,28 +179,4 @@ function chosenServer({ url, ...rest }: Backend, { under, authority }: BackendAs
   const part = wildcardPart(under, authority);
   if (part === undefined) throw new BackendError('ERR_BACKEND_ADDRESS', 'the name is not under the wildcard');
   return { ...rest, url: url.replace('*', part), chosen: true };
-}
-
-/** Asks for a WebSocket over a connection that stands: its first bytes leave in this turn of the event loop. */
-export function askWebSocket(
-  socket: Socket,
-  path: string,
-  options: { protocols: string[]; headers: Record<string, string> },
-): WebSocket {
-  // The address is never used: the connection is there, Host stands in the headers, and the path goes out as it was matched,
-  // not as a URL parser writes it.
-  return new WebSocket('ws://backend/', options.protocols, {
-    finishRequest: (request) => {
-      request.path = path;
-      request.end();
-    },
-    createConnection: () => socket,
-    headers: options.headers,
-    perMessageDeflate: false,
-    // Whoever asked looks first, as before every byte.
-    autoPong: false,
-    maxPayload: WS_MESSAGE_BYTES,
-    handshakeTimeout: WS_ACCEPT_MS,
-    followRedirects: false,
-  });
 }

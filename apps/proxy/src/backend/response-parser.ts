@@ -11,6 +11,8 @@ export interface ResponseSink {
   body(bytes: Uint8Array): void;
   /** The response is complete. */
   end(): void;
+  /** The backend took the upgrade that was asked for; what follows comes as `body`. */
+  switched?(fields: readonly Field[]): void;
 }
 
 const HEAD_END = Buffer.from('\r\n\r\n');
@@ -33,7 +35,7 @@ const KEEP_ALIVE = /(?:^|,)\s*timeout=(\d{1,6})\s*(?:,|$)/i;
 
 const CR = 0x0d;
 
-type State = 'idle' | 'head' | 'length' | 'close' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers';
+type State = 'idle' | 'head' | 'length' | 'close' | 'switched' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers';
 
 function refuse(message: string): never {
   throw new BackendError('ERR_BACKEND_RESPONSE', message);
@@ -51,6 +53,7 @@ export class ResponseParser {
   readonly #sink: ResponseSink;
   #state: State = 'idle';
   #method = 'GET';
+  #offersSwitch = false;
   readonly #kept = new KeptBytes();
   /** Bytes of the head that were looked at already. */
   #seen = 0;
@@ -68,10 +71,11 @@ export class ResponseParser {
     this.#sink = sink;
   }
 
-  /** A request with this method was sent: its response comes next. */
-  expect(method: string): void {
+  /** A request with this method was sent, perhaps with an offer to switch protocols: its response comes next. */
+  expect(method: string, offersSwitch = false): void {
     this.#state = 'head';
     this.#seen = 0;
+    this.#offersSwitch = offersSwitch;
     this.#method = method;
     this.#informational = 0;
   }
@@ -134,7 +138,7 @@ export class ResponseParser {
   /** The backend closed the connection. @throws BackendError ERR_BACKEND_CLOSED in the middle of a response */
   finish(): void {
     if (this.#state === 'close') return this.#end();
-    if (this.#state !== 'idle')
+    if (this.#state !== 'idle' && this.#state !== 'switched')
       throw new BackendError(
         'ERR_BACKEND_CLOSED',
         'the backend closed the connection before its response was complete',
@@ -152,6 +156,7 @@ export class ResponseParser {
       case 'chunk':
         return this.#readBody(data, at);
       case 'close':
+      case 'switched':
         this.#sink.body(at === 0 ? data : data.subarray(at));
         return data.length;
       case 'chunk-size':
@@ -191,8 +196,12 @@ export class ResponseParser {
   }
 
   #take(status: number, old: boolean, fields: readonly Field[]): void {
+    if (status === 101) {
+      demand(this.#offersSwitch, 'the backend switches protocols without being asked');
+      this.#state = 'switched';
+      return this.#sink.switched?.(fields);
+    }
     if (status < 200) {
-      demand(status !== 101, 'the backend switches protocols without being asked');
       this.#informational += 1;
       demand(this.#informational <= HTTP_LIMITS.informational, 'too many informational responses');
       return;

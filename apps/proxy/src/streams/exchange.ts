@@ -2,7 +2,6 @@ import type { ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import type { Tenant } from '../backend/tenant.ts';
-import type { HeldMemory } from '../held-memory.ts';
 import type { Gate } from './passage.ts';
 
 /** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */
@@ -21,8 +20,8 @@ export interface StreamHost extends Gate {
   handlerFailed(error: unknown): void;
   /** Charges small parts that were taken out of what the device sent: chunks of content, messages. */
   spend(pieces: number): void;
-  /** Memory of the channel for what its windows do not pay for. */
-  readonly held: HeldMemory;
+  /** Bytes of the largest message of a WebSocket whose resource says nothing else. */
+  readonly webSocketMessageBytes: number;
   /** Counts a finished stream by kind and outcome. */
   count(kind: string, outcome: 'done' | SignedCode): void;
 }

@@ -14,16 +14,16 @@ import {
   SIGNED_CODES,
   type SignedCode,
 } from '@sallyport/channel';
-import type { Backend, ResourceGrant } from '@sallyport/security-api';
+import type { ResourceGrant } from '@sallyport/security-api';
 import type { BackendRequest } from '../backend/connection.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
 import type { BackendPool } from '../backend/pool.ts';
 import type { BackendCall } from '../backend/pooled-call.ts';
 import type { BackendAsker } from '../backend/server.ts';
 import type { Tenant } from '../backend/tenant.ts';
-import type { Decision } from '../rights.ts';
 import type { Facing } from './answered-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
+import { facingOf } from './facing.ts';
 import { type Asker, codeOf, HttpAnswer } from './http-answer.ts';
 import { Passage } from './passage.ts';
 import { Pieces } from './pieces.ts';
@@ -33,21 +33,6 @@ import { requestFields } from './request-fields.ts';
 /** True for a failure after which certainly nothing was sent, and another server may be better. */
 function isNotThere({ code }: BackendError): boolean {
   return code === 'ERR_BACKEND_UNREACHABLE' || code === 'ERR_BACKEND_ADDRESS';
-}
-
-/** Where a backend says that it is: its servers, the one that was asked among them, and the Host that it is told. */
-function urlsOf({ url, servers = [], host }: Backend, asked = url): string[] {
-  const named = host === undefined ? [] : namesOf(host, [asked, url, ...servers.map((server) => server.url)]);
-  return [asked, ...(asked === url ? [] : [url]), ...servers.map((server) => server.url), ...named];
-}
-
-/** What a backend may call itself that is told another host: that, also with the port at which it is asked. */
-function namesOf(host: string, urls: readonly string[]): string[] {
-  const bare = host.replace(/:[0-9]+$/, '');
-  return urls.flatMap((url) => {
-    const [, scheme, port = ''] = /^([a-z]+):\/\/.*?(:[0-9]+)?$/.exec(url) ?? [];
-    return [`${scheme}://${host}`, `${scheme}://${bare}${port}`];
-  });
 }
 
 /**
@@ -174,17 +159,11 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   }
 
   get facing(): Facing {
-    const { authority, method, path, scheme } = this.#head!;
-    const { backend } = this.#passage!.resource;
-    const wanted = { kind: 'http', method: 'GET', path: '/' } as const;
-    return {
-      scheme: backend.publicScheme ?? scheme,
-      authority,
-      path: method === 'GET' || method === 'HEAD' ? path : undefined,
-      urls: urlsOf(backend, this.#pool?.server.url),
-      prefix: backend.prefix ?? '',
-      isResource: (other) => isKnown(this.#host.decide({ ...wanted, authority: other })),
-    };
+    return facingOf(this.#host, {
+      head: this.#head!,
+      backend: this.#passage!.resource.backend,
+      server: this.#pool?.server.url,
+    });
   }
 
   mayServe(): boolean {
@@ -388,9 +367,4 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     if (this.#call) this.#call.abort();
     else this.#stream.settle();
   }
-}
-
-/** True when something was found, whether or not it opens now. */
-function isKnown(decision: Decision): boolean {
-  return 'resource' in decision || decision.refused !== 'RESOURCE_UNKNOWN';
 }

@@ -1,64 +1,75 @@
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import {
   ChannelError,
   type ChannelStream,
   checkRequest,
   checkResponse,
-  decodeWsClose,
+  copyBytes,
   EMPTY,
   encodeResponseHead,
   encodeWsClose,
-  encodeWsMessage,
+  encodeWsPiece,
+  encodeWsPieceHead,
   type Field,
+  formatWsClose,
   type HttpDecoder,
   type RequestHead,
   requestDecoder,
   SIGNED_CODES,
   type SignedCode,
   WS_OPCODES,
-  type WsMessage,
-  WsMessageDecoder,
+  type WsClose,
+  type WsPiece,
+  WsPieceDecoder,
 } from '@sallyport/channel';
 import { type Guard, guardWith } from '@sallyport/telemetry';
-import type { WebSocket } from 'ws';
-import { askWebSocket } from '../backend/backends.ts';
 import { BackendError, wordsOf } from '../backend/errors.ts';
-import type { Holder } from '../held-memory.ts';
+import { timeLimitsOf } from '../backend/time-limits.ts';
+import { BackendWebSocket, type WebSocketSink } from '../backend/web-socket.ts';
+import { formatFrame } from '../backend/web-socket-frames.ts';
+import { mappedFields } from './answered-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
+import { facingOf } from './facing.ts';
+import { codeOf } from './http-answer.ts';
 import { Passage } from './passage.ts';
 import { requestFields } from './request-fields.ts';
 
-/** Messages that wait or are on their way to the backend at once; further ones wait as the bytes that they came as. */
-const MAX_MESSAGES = 1_024;
-/** The same before the backend has accepted. */
-const MAX_EARLY_MESSAGES = 64;
-/** Bytes of an unfinished message that its stream's window pays for; what is beyond needs memory of the channel. */
-const HELD_IN_WINDOW_BYTES = 128 * 1024;
 /** Messages below this are charged, because each costs more than its bytes. */
 const SMALL_MESSAGE_BYTES = 256;
-/** Fields that belong to the hop and are made by the WebSocket client itself. */
-const OWN_WS_FIELDS = /^sec-websocket-|^content-length$/;
+/** Parts of messages from this size on go on as they are; smaller ones are put together. */
+const LARGE_PART_BYTES = 4_096;
+/** Fields of the handshake, which each hop makes itself. */
+const OWN_FIELDS = /^sec-websocket-|^content-length$/;
+const NO_CLOSE: WsClose = { code: undefined, reason: '' };
 
-/** A stream of kind 2: a WebSocket to a backend (SPEC.md, section 7). */
-export class WebSocketExchange implements Exchange, Holder {
+/**
+ * A stream of kind 2: a WebSocket to a backend (SPEC.md, section 7). A piece of a message is a frame, in both directions: nothing
+ * is held but a piece that is not whole.
+ */
+export class WebSocketExchange implements Exchange, WebSocketSink {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   readonly #decoder: HttpDecoder;
-  readonly #messages = new WsMessageDecoder();
+  /** Pieces of the device, and what waits to be read as such: until the backend has accepted, or rights are known. */
+  readonly #pieces = new WsPieceDecoder();
   #head: RequestHead | undefined;
   #passage: Passage | undefined;
   /** The connection until the backend is asked for a WebSocket over it. */
   #dialled: { destroy(): void } | undefined;
-  #socket: WebSocket | undefined;
-  /** Messages that wait: for the backend to accept, or for rights that are being read. */
-  #held: WsMessage[] = [];
-  #waiting = false;
+  #call: BackendWebSocket | undefined;
+  /** Bytes for the device that one read of the backend made. */
+  #out: Uint8Array[] = [];
+  #waits = false;
   #open = false;
+  #refused = false;
+  #closeSaid = false;
   #over = false;
-  /** Bytes to give back once the backend has taken what is on its way to it; opening counts as one thing on its way. */
+  /** Bytes of the device's message that is under way. */
+  #messageBytes = 0;
+  #maxMessageBytes = 0;
+  #received = 0;
+  /** Bytes of pieces for which the device has no credit back. */
   #uncredited = 0;
-  #onTheWay = 1;
   readonly #guard: Guard = guardWith((error) => {
     this.#host.handlerFailed(error);
     this.#end('BACKEND_FAILED');
@@ -73,33 +84,25 @@ export class WebSocketExchange implements Exchange, Holder {
     );
   }
 
+  // What the channel tells.
+
   data(bytes: Uint8Array): void {
-    this.#uncredited += bytes.length;
-    if (!this.#over) this.#guarded(() => this.#decoder.push(bytes));
-    this.#credit();
+    if (this.#over || this.#refused) return this.#stream.consume(bytes.length);
+    const before = this.#received;
+    this.#guarded(() => this.#decoder.push(bytes));
+    // The head is given back at once, messages when the backend has taken them.
+    this.#stream.consume(bytes.length - (this.#received - before));
   }
 
   end(): void {
-    if (this.#over) return;
-    if (this.#open) this.#close();
-    else this.#end('REQUEST_REFUSED', 'the stream ended before its WebSocket was open');
-  }
-
-  /** Behind what waits, like every other message. */
-  #close(): void {
-    this.#held.push({ opcode: WS_OPCODES.close, bytes: EMPTY });
-    this.#release();
+    if (this.#over || this.#refused) return;
+    if (!this.#open) return this.#end('REQUEST_REFUSED', 'the stream ended before its WebSocket was open');
+    if (!this.#closeSaid) this.#guarded(() => this.#take(encodeWsClose(NO_CLOSE)));
   }
 
   reset(): void {
     this.#over = true;
-    this.#host.held.hold(this, 0);
-    this.#terminate();
-    this.#stream.settle();
-  }
-
-  memoryFreed(): void {
-    this.#credit();
+    this.#stop();
   }
 
   recheck(): void {
@@ -108,27 +111,10 @@ export class WebSocketExchange implements Exchange, Holder {
   }
 
   drain(): void {
-    this.#socket?.resume();
+    this.#call?.resume();
   }
 
-  /**
-   * Gives credit back when nothing waits any more: a backend that does not read holds its device back. An unfinished message
-   * is held by the window, and beyond it by the memory of the channel.
-   */
-  #credit(): void {
-    if (this.#onTheWay > 0 && !this.#over) return;
-    const held = this.#over ? 0 : this.#messages.heldBytes;
-    const kept = Math.min(held, HELD_IN_WINDOW_BYTES, this.#uncredited);
-    if (!this.#host.held.hold(this, held - kept)) return;
-    this.#stream.consume(this.#uncredited - kept);
-    this.#uncredited = kept;
-  }
-
-  #arrived(): void {
-    this.#onTheWay -= 1;
-    if (this.#onTheWay === 0 && !this.#over) this.#guarded(() => this.#content(EMPTY));
-    this.#credit();
-  }
+  // The way to the backend.
 
   #guarded(work: () => void): void {
     try {
@@ -158,17 +144,17 @@ export class WebSocketExchange implements Exchange, Holder {
     }
     const { backend } = passage.resource;
     const connected = this.#guard((socket: Socket) => this.#ask(socket, passage, backend.url));
-    const failed = this.#guard((error: BackendError) => this.#failed('BACKEND_UNREACHABLE', error));
+    const failed = this.#guard((error: BackendError) => this.failed(error));
     try {
       const { authority: under } = passage.resource;
       const asker = { authority: this.#head!.authority, under, tenant: this.#host.tenant };
       this.#dialled = this.#host.backends.dial(backend, asker, { connected, failed });
     } catch (error) {
-      this.#failed('BACKEND_UNREACHABLE', error as BackendError);
+      this.failed(error as BackendError);
     }
   }
 
-  /** The connection is there: the upgrade goes out after a last look, and in the same turn as it. */
+  /** The connection is there: the handshake goes out after a last look, and in the same turn as it. */
   #ask(socket: Socket, passage: Passage, url: string): void {
     if (this.#over) return void socket.destroy();
     const look = passage.look();
@@ -180,168 +166,230 @@ export class WebSocketExchange implements Exchange, Holder {
     const { resource } = passage;
     // The resource may have moved meanwhile, or the backend closed the connection: nothing was sent.
     if (resource.backend.url !== url || socket.destroyed) return this.#end('NOT_PROCESSED');
-    const fields = requestFields(this.#head!, this.#host.deviceAddress, resource);
-    const headers = {
-      ...Object.fromEntries(fields.filter(([name]) => !OWN_WS_FIELDS.test(name))),
-      host: resource.backend.host ?? this.#head!.authority,
-    };
-    const asked = this.#asked(socket, { protocols: protocolsOf(fields), headers });
-    if (!asked) return;
+    this.#maxMessageBytes = resource.backend.webSocketMessageBytes ?? this.#host.webSocketMessageBytes;
+    const limits = { ...timeLimitsOf(resource.backend), maxMessageBytes: this.#maxMessageBytes };
+    const head = this.#head!;
+    const fields = requestFields(head, this.#host.deviceAddress, resource).filter(([name]) => !OWN_FIELDS.test(name));
     passage.begin();
     this.#dialled = undefined;
-    this.#connect(asked);
-  }
-
-  /** Undefined when what the device wrote cannot be asked for, for instance a subprotocol that is no token. */
-  #asked(socket: Socket, options: Parameters<typeof askWebSocket>[2]): WebSocket | undefined {
-    try {
-      const { prefix = '' } = this.#passage!.resource.backend;
-      return askWebSocket(socket, `${prefix}${this.#head!.path}`, options);
-    } catch {
-      this.#end('REQUEST_REFUSED', 'the WebSocket cannot be asked for in this way');
-      return undefined;
-    }
-  }
-
-  #connect(socket: WebSocket): void {
-    this.#socket = socket;
-    const on = (event: string, handler: (...args: never[]) => void): void =>
-      void socket.on(event, this.#guard(handler) as (...args: unknown[]) => void);
-    on('open', () => this.#opened(socket));
-    on('unexpected-response', (_request: unknown, response: IncomingMessage) => {
-      const fields = Object.entries(response.headers).flatMap(([name, value]) =>
-        typeof value === 'string' ? [[name, value] as const] : [],
-      );
-      this.#refusedByBackend(response.statusCode ?? 502, fields);
-    });
-    on('message', (data: Buffer, isBinary: boolean) => this.#fromBackend(data, isBinary));
-    on('ping', (data: Buffer) => this.#pong(data));
-    on('close', (code: number, reason: Buffer) => this.#closed(code, reason));
-    on('error', (cause: Error) => {
-      const late = !this.#open && /timed out/.test(cause.message);
-      const code = late ? 'ERR_BACKEND_TIMEOUT' : 'ERR_BACKEND_CLOSED';
-      this.#failed(
-        late ? 'BACKEND_TIMEOUT' : 'BACKEND_FAILED',
-        new BackendError(code, 'the WebSocket broke', { cause }),
-      );
-    });
-  }
-
-  #opened(socket: WebSocket): void {
-    if (this.#over) return socket.terminate();
-    this.#open = true;
-    const fields: Field[] = socket.protocol ? [['sec-websocket-protocol', socket.protocol]] : [];
-    this.#stream.write(encodeResponseHead({ status: 200, fields }));
-    this.#release();
-    this.#arrived();
-  }
-
-  #refusedByBackend(status: number, fields: readonly Field[]): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#guarded(() => {
-      const final = status >= 200 && status <= 599 && status !== 200 ? status : 502;
-      this.#stream.write(encodeResponseHead({ status: final, fields: checkResponse({ status: final, fields }) }));
-    });
-    this.#stream.finish();
-    this.#terminate();
-    this.#stream.settle();
+    this.#call = new BackendWebSocket(socket, { sink: this, limits, guard: this.#guard });
+    const { prefix = '', host = head.authority } = resource.backend;
+    this.#call.ask({ path: `${prefix}${head.path}`, authority: host, fields, protocols: protocolsOf(head.fields) });
   }
 
   #content(bytes: Uint8Array): void {
-    const room = this.#open ? MAX_MESSAGES - this.#onTheWay : MAX_EARLY_MESSAGES;
-    const messages = this.#messages.push(bytes, Math.max(0, room - this.#held.length));
-    const small = messages.filter((message) => message.bytes.length < SMALL_MESSAGE_BYTES).length;
-    if (small > 1) this.#host.spend(small);
-    this.#held.push(...messages);
-    this.#release();
+    this.#received += bytes.length;
+    this.#uncredited += bytes.length;
+    this.#take(bytes);
   }
 
-  /** Sends what was held as soon as it may go. */
-  #release(): void {
-    while (this.#open && !this.#over && !this.#waiting && this.#held.length > 0) {
-      const look = this.#passage!.look();
-      if (look === 'pass') this.#toBackend(this.#held.shift()!);
-      else if (look === 'wait') this.#releaseLater();
-      else this.#end(look);
-    }
+  /** Pieces of the device, which wait until they may go. */
+  #take(bytes: Uint8Array): void {
+    if (!this.#open || this.#waits) return this.#pieces.keep(bytes);
+    const look = this.#passage!.look();
+    if (look === 'pass') return this.#send(this.#pieces.push(bytes));
+    this.#pieces.keep(bytes);
+    if (look === 'wait') this.#sendLater();
+    else this.#end(look);
   }
 
-  #releaseLater(): void {
-    this.#waiting = true;
-    this.#onTheWay += 1;
+  #sendLater(): void {
+    this.#waits = true;
     this.#host.whenReady(() => {
-      this.#waiting = false;
+      this.#waits = false;
       this.#release();
-      this.#arrived();
     });
   }
 
-  #toBackend({ opcode, bytes }: WsMessage): void {
-    const socket = this.#socket;
-    if (!socket || this.#over) return;
-    if (opcode !== WS_OPCODES.close) {
-      this.#onTheWay += 1;
-      const arrived = this.#guard(() => this.#arrived());
-      return socket.send(bytes, { binary: opcode === WS_OPCODES.binary }, arrived);
+  /** Sends what has waited as soon as it may go. */
+  #release(): void {
+    if (!this.#over) this.#guarded(() => this.#take(EMPTY));
+  }
+
+  /** Sends pieces as frames. Their credit goes back when the socket has taken them: a backend that does not read holds its device back. */
+  #send(pieces: readonly WsPiece[]): void {
+    const frames: Uint8Array[] = [];
+    let small = 0;
+    for (const piece of pieces) {
+      if (piece.bytes.length < SMALL_MESSAGE_BYTES) small += 1;
+      if (piece.opcode === WS_OPCODES.close) this.#closeSaid = true;
+      else if (this.#fits(piece)) frames.push(formatFrame(piece.opcode, !piece.more, piece.bytes));
+      else return this.#endBoth({ code: 1009, reason: `a message has more than ${this.#maxMessageBytes} bytes` });
     }
-    const { code, reason } = decodeWsClose(bytes);
-    if (code === undefined) socket.close();
-    else socket.close(code, reason);
+    if (small > 1) this.#host.spend(small);
+    const credit = this.#uncredited - this.#pieces.heldBytes;
+    this.#uncredited -= credit;
+    const taken = (): void => this.#stream.consume(credit);
+    if (frames.length === 0) taken();
+    else this.#call!.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames), taken);
+    if (this.#closeSaid) this.#call!.close(pieces.at(-1)!.bytes);
   }
 
-  /** While rights are being read a ping stays without an answer; the next one will get it. */
-  #pong(data: Buffer): void {
-    if (!this.#over && this.#passage!.look() === 'pass') this.#socket?.pong(data);
+  /** False when the message that the piece belongs to is too long. */
+  #fits({ opcode, more, bytes }: WsPiece): boolean {
+    if (opcode >= WS_OPCODES.close) return true;
+    this.#messageBytes += bytes.length;
+    const fits = this.#messageBytes <= this.#maxMessageBytes;
+    if (!more) this.#messageBytes = 0;
+    return fits;
   }
 
-  #fromBackend(data: Buffer, isBinary: boolean): void {
+  // What the backend tells.
+
+  opened(fields: readonly Field[]): void {
+    if (this.#over) return this.#stop();
+    if (!this.#answer(200, fields)) return;
+    this.#open = true;
+    this.#release();
+  }
+
+  refused(status: number, fields: readonly Field[]): void {
     if (this.#over) return;
-    if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
-    const opcode = isBinary ? WS_OPCODES.binary : WS_OPCODES.text;
-    if (!this.#stream.write(encodeWsMessage({ opcode, bytes: data }))) this.#socket?.pause();
+    this.#refused = true;
+    this.#stream.consume(this.#uncredited);
+    // An answer of that kind is no upgrade, and would be read as one.
+    this.#answer(status <= 299 ? 502 : status, fields);
   }
 
-  #closed(code: number, reason: Buffer): void {
-    // Cut off: not to be taken for an end that somebody said.
-    if (code === 1006) this.#end('BACKEND_FAILED');
-    if (!this.#over) {
-      this.#over = true;
-      this.#credit();
-      this.#stream.write(encodeWsClose({ code: code === 1005 ? undefined : code, reason: reason.toString() }));
-      this.#stream.finish();
-      this.#host.count('websocket', 'done');
+  /** The head of the backend's answer; false when it breaks a rule, which ends the stream. */
+  #answer(status: number, all: readonly Field[]): boolean {
+    try {
+      const checked = checkResponse({ status, fields: all });
+      const fields = mappedFields(
+        checked,
+        facingOf(this.#host, { head: this.#head!, backend: this.#passage!.resource.backend }),
+      );
+      this.#stream.write(encodeResponseHead({ status, fields: this.#refused ? fields : fields.filter(isForDevice) }));
+      return true;
+    } catch (error) {
+      this.failed(new BackendError('ERR_BACKEND_RESPONSE', (error as Error).message));
+      return false;
     }
+  }
+
+  body(bytes: Uint8Array): void {
+    if (!this.#over) this.#out.push(copyBytes(bytes));
+  }
+
+  answered(): void {
+    this.pushed();
+    if (this.#over) return;
+    this.#over = true;
+    this.#stream.finish();
+    this.#host.count('websocket', 'done');
+  }
+
+  part(opcode: number, more: boolean, bytes: Buffer): void {
+    if (bytes.length < LARGE_PART_BYTES) this.#out.push(encodeWsPiece({ opcode, more, bytes }));
+    else this.#out.push(encodeWsPieceHead({ opcode, more }, bytes.length), bytes);
+  }
+
+  pong(bytes: Buffer): void {
+    this.#out.push(encodeWsPiece({ opcode: WS_OPCODES.pong, more: false, bytes }));
+  }
+
+  /** What one read of the backend brought goes on together. */
+  pushed(): void {
+    const out = this.#out;
+    this.#out = [];
+    if (this.#over || out.length === 0) return;
+    if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
+    if (!this.#write(out)) this.#call?.pause();
+  }
+
+  mayAnswer(): boolean {
+    return !this.#over && this.#passage!.look() === 'pass';
+  }
+
+  close(close: WsClose): void {
+    this.pushed();
+    if (!this.#over) this.#finish(close, 'done');
+  }
+
+  idle(words: string): void {
+    if (!this.#over) this.#finish({ code: 1001, reason: words }, 'BACKEND_TIMEOUT');
+  }
+
+  tooLong(words: string): void {
+    this.pushed();
+    if (!this.#over) this.#finish({ code: 1009, reason: words }, 'BACKEND_FAILED');
+  }
+
+  failed(error: BackendError): void {
+    if (this.#over) return;
+    this.pushed();
+    if (this.#over) return;
+    this.#host.backendFailed(this.#passage!.resource.name, error);
+    this.#end(codeOf(error), wordsOf(error));
+  }
+
+  gone(): void {
+    this.#over = true;
     this.#stream.settle();
   }
 
-  #failed(code: SignedCode, error: BackendError): void {
-    if (this.#over) return;
-    this.#host.backendFailed(this.#passage!.resource.name, error);
-    this.#end(code, wordsOf(error));
+  /** Small parts are put together; large ones go on as they are. */
+  #write(parts: readonly Uint8Array[]): boolean {
+    let room = true;
+    let small: Uint8Array[] = [];
+    const flush = (): void => {
+      if (small.length > 0) room = this.#stream.write(small.length === 1 ? small[0]! : Buffer.concat(small));
+      small = [];
+    };
+    for (const part of parts) {
+      if (part.length < LARGE_PART_BYTES) small.push(part);
+      else {
+        flush();
+        room = this.#stream.write(part);
+      }
+    }
+    flush();
+    return room;
+  }
+
+  // How it ends.
+
+  /** The device hears a close; what it still sends is for nobody. */
+  #finish(close: WsClose, outcome: 'done' | SignedCode): void {
+    this.#over = true;
+    this.#stream.consume(this.#uncredited);
+    this.#stream.write(encodeWsClose(close));
+    this.#stream.finish();
+    this.#host.count('websocket', outcome);
+  }
+
+  /** Both sides hear a close of ours. */
+  #endBoth(close: WsClose): void {
+    this.#call?.close(formatWsClose(close));
+    this.#finish(close, 'REQUEST_BROKEN');
   }
 
   #end(code: SignedCode, words?: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#host.held.hold(this, 0);
     const ending = this.#passage?.ending(code) ?? code;
     this.#host.count('websocket', ending);
     this.#stream.reset(SIGNED_CODES[ending], this.#passage?.words(code, words) ?? words);
-    this.#terminate();
-    this.#stream.settle();
+    this.#stop();
   }
 
-  #terminate(): void {
+  /** Ends all work for the stream; what is not under way is settled at once. */
+  #stop(): void {
     this.#dialled?.destroy();
-    this.#socket?.terminate();
+    if (this.#call) this.#call.destroy();
+    else this.#stream.settle();
   }
 }
 
+/** Of the handshake's own fields a device learns the subprotocol: the others are between the Proxy and the backend. */
+function isForDevice([name]: Field): boolean {
+  return name === 'sec-websocket-protocol' || !OWN_FIELDS.test(name);
+}
+
 function protocolsOf(fields: readonly Field[]): string[] {
-  const value = fields.find(([name]) => name === 'sec-websocket-protocol')?.[1] ?? '';
-  return value
-    .split(',')
+  return fields
+    .filter(([name]) => name === 'sec-websocket-protocol')
+    .flatMap(([, value]) => value.split(','))
     .map((protocol) => protocol.trim())
     .filter(Boolean);
 }
