@@ -3,7 +3,7 @@ import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import { randomId } from './ids.ts';
 import { getRealm } from './realm.ts';
-import { appendRevocation, type Revocation } from './revocation.ts';
+import { appendInstallations, appendRevocation, type Revocation } from './revocation.ts';
 import type { Transaction } from './store.ts';
 import type { RevocationRow } from './tables.ts';
 
@@ -24,6 +24,8 @@ export interface Change extends Transaction {
   readonly index: number;
   /** Appends an entry to the revocation log; its effects on rows are the caller's. */
   enter(revocation: Pick<Revocation, 'kind' | 'subject'> & { readonly requestId?: string }): Promise<RevocationRow>;
+  /** `enter` for a user who is put out, with an entry for each of their installations. */
+  enterOut(user: { readonly subject: string; readonly requestId?: string }): Promise<RevocationRow>;
   /** Lets the open channels of users, or of everybody, read their rights again. */
   rereadRights(userIds: readonly string[] | '*'): Promise<void>;
   /** Says what was done; it is written last, in the order in which it was said. */
@@ -83,6 +85,14 @@ class BegunChange implements Change {
       { ...this.by, at: this.at },
     );
     this.#index = row.index;
+    return row;
+  }
+
+  async enterOut(user: { subject: string; requestId?: string }): Promise<RevocationRow> {
+    const row = await this.enter({ kind: 'user', ...user });
+    const by = { ...this.by, at: this.at };
+    const last = await appendInstallations(this.access, this.#transaction, user.subject, by);
+    this.#index = Math.max(this.#index, last);
     return row;
   }
 

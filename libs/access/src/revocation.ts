@@ -38,6 +38,32 @@ export async function appendRevocation(
 }
 
 /**
+ * Appends an entry for each installation of a user who is put out, behind the user's own: the user may be let in again, these
+ * may not, and the log says so of a row that somebody brings back. Gives the last index, 0 for none.
+ */
+export async function appendInstallations(
+  { crypto }: { readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'> },
+  transaction: Transaction,
+  userId: string,
+  { reason, actor, at }: Actor & { readonly at: number },
+): Promise<number> {
+  const { installations, revocations, realms } = transaction.tables;
+  const owned = (await installations.list({ where: { userId } })).filter(({ status }) => status !== 'revoked');
+  if (owned.length === 0) return 0;
+  let { head: index, headHash: hash } = await getRealm(transaction, 'update');
+  const rows = owned.map(({ id: subject }): RevocationRow => {
+    index += 1;
+    const ids = { requestId: randomId(crypto), salt: randomId(crypto) };
+    const unhashed = { ...ids, kind: 'installation', subject, index, reason, actor, at } as const;
+    hash = entryHash(crypto, hash, unhashed);
+    return { ...unhashed, hash };
+  });
+  await revocations.insertEach(rows);
+  await realms.update({ where: { id: 'realm' } }, { head: index, headHash: hash });
+  return index;
+}
+
+/**
  * Revokes: log entry, state and audit in one transaction. It is in force once `waitingFor` gives nobody.
  * @throws AccessError ERR_ACCESS_CONFLICT when the id stands for another revocation, ERR_ACCESS_INVALID for a bad subject.
  */
@@ -50,6 +76,7 @@ export async function revoke(access: AccessContext, revocation: Revocation, by: 
       const at = transaction.now();
       const exact = await exactRevocation(transaction, revocation);
       const row = await appendRevocation(access, transaction, exact, { ...by, at });
+      if (exact.kind === 'user') await appendInstallations(access, transaction, exact.subject, { ...by, at });
       await applyEffect(transaction, exact.kind, { subject: exact.subject, at, reason: by.reason });
       const subject = `${exact.kind} ${exact.subject}`;
       await appendAudit(transaction, access.crypto, { ...by, action: 'revoke', subject, outcome: 'done', at });

@@ -8,6 +8,7 @@ import {
 } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
+import { endedByLog, isRevokedByLog, lastUserEnds } from './ended-by-log.ts';
 import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { namesOf } from './pages.ts';
@@ -74,9 +75,11 @@ export async function createSession(access: AccessContext, request: SessionReque
     const installation = await transaction.tables.installations.find({ id: request.installationId }, 'update');
     const user = installation && (await transaction.tables.users.find({ id: installation.userId }, 'share'));
     if (!installation || installation.status === 'revoked' || !user?.enabled) return undefined;
+    if (await isRevokedByLog(transaction, installation.id)) return undefined;
     await checkUnchanged(transaction, request, { installation, user });
     // A clock that steps back must not make a session that is over from its first moment.
-    const now = Math.max(transaction.now(), realm.notBefore);
+    const userEndedAt = (await lastUserEnds(transaction, [user.id])).get(user.id) ?? 0;
+    const now = Math.max(transaction.now(), realm.notBefore, userEndedAt + 1);
     const rotation = stepOf(access, request, { installation, now, settings });
     if (!rotation) return undefined;
     if (rotation.suspicious && request.userUnasked)
@@ -214,14 +217,17 @@ export interface LiveSession {
   readonly user: UserRow;
 }
 
-/** The sessions among `sids` that are live, with their living installations and users; by session id. */
+/** The sessions among `sids` that are live, by their rows and by the log, with their living installations and users; by session id. */
 export async function findLiveSessions(
-  { tables }: Transaction,
+  transaction: Transaction,
   realm: RealmRow,
   at: { readonly sids: readonly string[]; readonly now: number; readonly lock?: RowLock },
 ): Promise<ReadonlyMap<string, LiveSession>> {
+  const { tables } = transaction;
   const listed = await tables.sessions.list({ among: ['id', [...new Set(at.sids)]] }, at.lock);
-  const sessions = listed.filter((session) => isLive(session, realm, at.now));
+  const lasting = listed.filter((session) => isLive(session, realm, at.now));
+  const ended = await endedByLog(transaction, lasting);
+  const sessions = lasting.filter(({ id }) => !ended.has(id));
   const idsOf = (column: 'installationId' | 'userId'): string[] => [...new Set(sessions.map((row) => row[column]))];
   const installations = byId(await tables.installations.list({ among: ['id', idsOf('installationId')] }));
   const users = byId(await tables.users.list({ among: ['id', idsOf('userId')] }));

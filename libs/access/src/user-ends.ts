@@ -25,7 +25,7 @@ export async function removeUser(access: AccessContext, name: string, requestId:
     const { pushed, active } = await accountOf(change, user);
     if (pushed && active)
       throw new AccessError('ERR_ACCESS_INVALID', `${user.directory} has ${name}: remove the account there first`);
-    const { index } = before ?? (await change.enter({ kind: 'user', subject: user.id, requestId }));
+    const { index } = before ?? (await change.enterOut({ subject: user.id, requestId }));
     await endUser(change, { subject: user.id, at: change.at, reason: by.reason });
     await members.remove({ where: { userId: user.id } });
     await factors.remove({ where: { userId: user.id } });

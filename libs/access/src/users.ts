@@ -151,7 +151,7 @@ export async function disableUser(
       change.unchanged();
       return before;
     }
-    const row = await change.enter(revocation);
+    const row = await change.enterOut({ subject: user.id, requestId });
     await endUser(change, { subject: user.id, at: change.at, reason: by.reason });
     change.audit('user.disable', name);
     return row;

@@ -44,6 +44,10 @@ async function liveCount(access: AccessContext): Promise<number> {
   return access.store.transaction(({ tables }) => tables.sessions.count({ where: { endedAt: null } }));
 }
 
+function entryAt(access: AccessContext, index: number) {
+  return access.store.transaction(({ tables }) => tables.revocations.find({ index }));
+}
+
 async function lastEntry(access: AccessContext) {
   const [row] = await access.store.transaction(({ tables }) =>
     tables.revocations.list({ newestFirst: true, limit: 1 }),
@@ -132,7 +136,8 @@ test('a user who is removed is out with everything, and the name is free again f
   await putUser(access, 'ada', { groups: ['staff'] }, BY);
   const { row } = (await login(access, id))!;
   const index = await removeUser(access, 'ada', 'request-0001', BY);
-  expect(await lastEntry(access)).toMatchObject({ index, kind: 'user', subject: row.userId });
+  expect(await entryAt(access, index)).toMatchObject({ index, kind: 'user', subject: row.userId });
+  expect(await lastEntry(access)).toMatchObject({ kind: 'installation', subject: id });
   expect(await liveCount(access)).toBe(0);
   expect((await rowOf(access, id)).status).toBe('revoked');
   expect(await login(access, id)).toBeUndefined();

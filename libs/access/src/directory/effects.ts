@@ -9,7 +9,7 @@ import type { UserRow } from '../tables.ts';
 export async function endUsers(change: Change, users: readonly UserRow[]): Promise<void> {
   for (const { id, name, enabled, outByDirectory } of users) {
     if (outByDirectory) continue;
-    if (enabled) await change.enter({ kind: 'user', subject: id });
+    if (enabled) await change.enterOut({ subject: id });
     await endUser(change, { subject: id, at: change.at, reason: change.by.reason, by: 'directory' });
     change.audit('user.disable', name);
   }
