@@ -227,3 +227,30 @@ test('the kernel says whose a loopback connection is', async () => {
   expect(localPeerOf({ ...ends, remoteAddress: '127.0.0.2' })).toBe('unknown');
   socket.destroy();
 });
+
+test('fields of any length that some resource takes go on; what is more is said to be, with what can be done', async () => {
+  const port = await start(fakeDevice());
+  const request = (fields: string): string =>
+    `GET http://t.example/ HTTP/1.1\r\nhost: t.example\r\nconnection: close\r\n${fields}\r\n`;
+  expect(await send(port, request(`cookie: ${'a'.repeat(65_536)}\r\n`))).toContain('served');
+  expect(await send(port, request(Array.from({ length: 199 }, (_, i) => `x-${i}: y\r\n`).join('')))).toContain(
+    'served',
+  );
+  const more = await send(port, request(`cookie: ${'a'.repeat(1_300_000)}\r\n`));
+  expect(more).toMatch(/^HTTP\/1.1 431 .*longer than 1179648 bytes/s);
+  const why = 'the value of a field (cookie) is longer than 8192 bytes';
+  const refusing = fakeDevice({
+    request: async () => {
+      throw new DeviceError('FIELDS_TOO_LARGE', why);
+    },
+  });
+  const refused = await send(await start(refusing), GOOD);
+  expect(refused).toMatch(/^HTTP\/1.1 431 /);
+  expect(refused).toContain('sallyport-may-have-run: no');
+  expect(refused).toContain(why);
+  expect(refused).toContain('sallyport resource set <name> --fields');
+  expect(await send(port, 'NOSUCHMETHOD http://t.example/ HTTP/1.1\r\n\r\n')).toMatch(
+    /^HTTP\/1.1 501 .*does not know the method/s,
+  );
+  expect(await send(port, 'nonsense\r\n\r\n')).toMatch(/^HTTP\/1.1 [45]\d\d .*sallyport: /s);
+});

@@ -9,6 +9,8 @@ import {
   DEFAULT_WS_MESSAGE_BYTES,
   decodeContext,
   encodeCbor,
+  type HeadLimits,
+  HTTP_LIMITS,
   Multiplexer,
   RecordLayer,
   SIGNED_CODES,
@@ -21,8 +23,9 @@ import type { Backends } from './backend/backends.ts';
 import type { BackendError } from './backend/errors.ts';
 import { Tenant } from './backend/tenant.ts';
 import type { Farm } from './farm.ts';
-import { type Decision, decide, type Wanted } from './rights.ts';
+import { type Decision, decide, headLimitsFor, type Wanted } from './rights.ts';
 import type { Exchange, StreamHost } from './streams/exchange.ts';
+import { HeadBudget } from './streams/head-memory.ts';
 import { HttpExchange } from './streams/http.ts';
 import { TcpExchange } from './streams/tcp.ts';
 import { WebSocketExchange } from './streams/web-socket.ts';
@@ -78,6 +81,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   #context: AppContext;
   /** Backends that the grant opens. */
   #backends: readonly Backend[] = [];
+  #heads: HeadBudget | undefined;
+  /** One of them has limits of its own for heads. */
+  #wide = false;
   readonly #openedAt: number = performance.now();
   /** When the channel ends and when its rights are read again, ms of the monotonic clock. */
   #endsAt = 0;
@@ -323,6 +329,15 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     return this.#farm.backends;
   }
 
+  headLimits(authority: string): HeadLimits {
+    return this.#wide ? headLimitsFor(this.#grant, authority) : HTTP_LIMITS;
+  }
+
+  get heads(): HeadBudget {
+    this.#heads ??= new HeadBudget();
+    return this.#heads;
+  }
+
   get deviceAddress(): string {
     return this.#socket.address;
   }
@@ -411,6 +426,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#grant = grant;
     this.#version += 1;
     this.#backends = grant.resources.map(({ backend }) => backend);
+    this.#wide = this.#backends.some(({ fields }) => fields !== undefined);
     const now = performance.now();
     const { expiresInMs, refreshInMs } = grant;
     this.#endsAt = Math.min(now + expiresInMs, this.#openedAt + MAX_LIFE_MS);

@@ -5,6 +5,7 @@ import {
   checkPath,
   DEFAULT_METHODS,
   findByAuthority,
+  type HeadLimits,
   isAuthority,
   isWildcard,
   liesUnder,
@@ -12,6 +13,7 @@ import {
   type SignedCode,
 } from '@sallyport/channel';
 import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
+import { headLimitsOf } from './backend/head-limits.ts';
 
 /** What a request needs. */
 export interface Wanted {
@@ -33,7 +35,10 @@ const UNOPENED = 'no policy opens this method and path';
 export type Decision = ({ readonly resource: ResourceGrant } | Refusal) & { readonly characters?: number };
 
 /** The one with that authority, or else the nearest wildcard; a wildcard's own text is no name. */
-function findResource(resources: readonly ResourceGrant[], wanted: Wanted): ResourceGrant | undefined {
+function findResource(
+  resources: readonly ResourceGrant[],
+  wanted: Pick<Wanted, 'kind' | 'authority'>,
+): ResourceGrant | undefined {
   const exact = resources.find(({ kind, authority }) => kind === wanted.kind && authority === wanted.authority);
   if (exact && !isWildcard(exact.authority)) return exact;
   if (!isAuthority(wanted.authority)) return undefined;
@@ -41,7 +46,7 @@ function findResource(resources: readonly ResourceGrant[], wanted: Wanted): Reso
 }
 
 /** True for a name under a wildcard that is another resource's, one that the session may not reach. */
-function isCarvedOut({ except = [] }: ResourceGrant, { authority }: Wanted): boolean {
+function isCarvedOut({ except = [] }: ResourceGrant, { authority }: Pick<Wanted, 'authority'>): boolean {
   return except.some((other) => other === authority || liesUnder(other, authority));
 }
 
@@ -63,6 +68,11 @@ export function decide(grant: Grant, context: AppContext, wanted: Wanted): Decis
     if (!judged && opensPlainly(rule, wanted, exact) && !checkContext(rule.context, context)) return { resource };
   }
   return diagnose(resource, context, wanted);
+}
+
+/** Bounds of the head of a message for an http resource of a grant; of one that it does not hold, the usual ones. */
+export function headLimitsFor({ resources }: Grant, authority: string): HeadLimits {
+  return headLimitsOf(findResource(resources, { kind: 'http', authority })?.backend ?? {});
 }
 
 /** What the strict grammar has against a path; undefined for nothing. */

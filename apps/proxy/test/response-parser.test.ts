@@ -65,7 +65,7 @@ const OK = 'HTTP/1.1 200 OK\r\n';
 
 test.each([
   ['two lengths', `${OK}content-length: 1\r\ncontent-length: 2\r\n\r\na`],
-  ['the same length twice', `${OK}content-length: 1\r\ncontent-length: 1\r\n\r\na`],
+  ['the same length twice, written in two ways', `${OK}content-length: 1\r\ncontent-length: 01\r\n\r\na`],
   ['a list of lengths', `${OK}content-length: 1, 1\r\n\r\na`],
   ['a signed length', `${OK}content-length: +1\r\n\r\na`],
   ['a length in hexadecimal', `${OK}content-length: 0x1\r\n\r\na`],
@@ -272,9 +272,47 @@ test.each(['transfer-encoding: chunked', 'content-length: 5'])(
   },
 );
 
-test('two lengths, equal ones too, are refused with the rule', () => {
-  const text = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello';
-  expect(() => parserOf().push(latin(text))).toThrow('content-length stands twice');
+test('two equal lengths are one, and their connection ends; two different ones are refused with the rule', () => {
+  let ends = 0;
+  const parser = parserOf(() => {
+    ends += 1;
+  });
+  parser.push(latin(`${OK}Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello`));
+  expect([ends, parser.reusable]).toEqual([1, false]);
+  expect(() => parserOf().push(latin(`${OK}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello`))).toThrow(
+    'content-length stands twice',
+  );
+});
+
+test.each([
+  ['keep-alive', true],
+  ['Keep-Alive, Upgrade', true],
+  ['Upgrade', true],
+  ['close', false],
+  ['keep-alive, close', false],
+  ['x-other', false],
+])('a connection with "connection: %s" is used again: %s', (value, again) => {
+  const parser = parserOf();
+  parser.push(latin(`${OK}Upgrade: h2,h2c\r\nConnection: ${value}\r\nContent-Length: 0\r\n\r\n`));
+  expect(parser.reusable).toBe(again);
+});
+
+test('heads are as long as their resource allows, and what is too much is named with its limit', () => {
+  const limits = { sectionBytes: 1_048_576, fields: 200, valueBytes: 65_536, pathBytes: 65_536 };
+  const readWith = (text: string): void => {
+    const parser = new ResponseParser({ head() {}, body() {}, end() {} }, limits);
+    parser.expect('GET');
+    parser.push(latin(`${OK}${text}content-length: 0\r\n\r\n`));
+  };
+  expect(() => readWith(`x: ${'a'.repeat(65_536)}\r\n`.repeat(3))).not.toThrow();
+  expect(() => readWith('x: y\r\n'.repeat(199))).not.toThrow();
+  expect(() => readWith('x: y\r\n'.repeat(200))).toThrow(
+    'a field (content-length) is one more than the 200 that may be',
+  );
+  expect(() => readWith(`x-long: ${'a'.repeat(65_537)}\r\n`)).toThrow(
+    'the value of a field (x-long) is longer than 65536 bytes',
+  );
+  expect(() => readWith(`x: ${'a'.repeat(65_000)}\r\n`.repeat(20))).toThrow('more than 1048576 bytes');
 });
 
 test.each([

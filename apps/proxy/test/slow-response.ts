@@ -33,8 +33,17 @@ export function readSlowly(sent: Buffer, method: string): SlowResponse {
       });
     if (fields.length > 100) return 'refused';
     const body = bodyOf(text, fields, { method, status: Number(code), old: minor === '0' });
-    return body === 'refused' ? body : { status: Number(code), fields, body: body.text };
+    if (body === 'refused') return body;
+    return { status: Number(code), fields: withOneLength(fields, Number(code)), body: body.text };
   }
+}
+
+/** The same length twice is one, and a 204 has none. */
+function withOneLength(fields: readonly (readonly [string, string])[], status: number): [string, string][] {
+  const first = fields.find(([name]) => name === 'content-length');
+  return fields
+    .filter((field) => field[0] !== 'content-length' || (field === first && status !== 204))
+    .map(([name, value]) => [name, value]);
 }
 
 function bodyOf(
@@ -45,9 +54,9 @@ function bodyOf(
   const valuesOf = (wanted: string): string[] => fields.filter(([name]) => name === wanted).map(([, value]) => value);
   const codings = valuesOf('transfer-encoding');
   const lengths = valuesOf('content-length');
-  if (codings.length + lengths.length > 1) return 'refused';
+  if (codings.length + new Set(lengths).size > 1) return 'refused';
   if (codings.length === 1 && (old || codings[0]!.toLowerCase() !== 'chunked')) return 'refused';
-  if (lengths.length === 1 && !/^(?:0|[1-9]\d{0,15})$/.test(lengths[0]!)) return 'refused';
+  if (lengths.length > 0 && !/^(?:0|[1-9]\d{0,15})$/.test(lengths[0]!)) return 'refused';
   if (method === 'HEAD' || status === 204 || status === 304) return rest === '' ? { text: '' } : 'refused';
   if (codings.length === 1) return chunkedBody(rest);
   if (lengths.length === 0) return { text: rest };

@@ -22,7 +22,18 @@ export interface ResponseHead {
 export const INDETERMINATE_REQUEST = 2;
 export const INDETERMINATE_RESPONSE = 3;
 
-/** Bounds of a message head (SPEC.md, section 6), in bytes. */
+/** Bounds of a message head that a resource may widen (SPEC.md, section 7). */
+export interface HeadLimits {
+  /** Names and values of all fields together, bytes. */
+  readonly sectionBytes: number;
+  readonly fields: number;
+  /** One value, bytes. */
+  readonly valueBytes: number;
+  /** Path and query, bytes. */
+  readonly pathBytes: number;
+}
+
+/** Bounds of a message head unless its resource has others (SPEC.md, section 7). */
 export const HTTP_LIMITS = {
   sectionBytes: 32_768,
   fields: 100,
@@ -33,6 +44,14 @@ export const HTTP_LIMITS = {
   methodBytes: 32,
   informational: 4,
 } as const;
+
+/** The widest bounds that a resource can have: what a Proxy passes, a device takes. */
+export const WIDEST_HEAD: HeadLimits = {
+  sectionBytes: 1_048_576,
+  fields: 200,
+  valueBytes: 65_536,
+  pathBytes: 65_536,
+};
 
 /** Variable-length integer (RFC 9000, section 16), shortest form. */
 export function encodeVarint(value: number): Uint8Array {

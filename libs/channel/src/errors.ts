@@ -23,11 +23,14 @@ export type ChannelErrorCode =
  */
 export class ChannelError extends Error {
   readonly code: ChannelErrorCode;
+  /** True when what was said is well-formed and larger than a limit, which the message names. */
+  readonly tooLarge: boolean;
 
-  constructor(code: ChannelErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ChannelErrorCode, message: string, options: ErrorOptions & { readonly tooLarge?: boolean } = {}) {
     super(message, options);
     this.name = 'ChannelError';
     this.code = code;
+    this.tooLarge = options.tooLarge ?? false;
   }
 }
 

@@ -1,13 +1,16 @@
 import {
   type Field,
+  type HeadLimits,
   HTTP_LIMITS,
   INDETERMINATE_REQUEST,
   INDETERMINATE_RESPONSE,
   type RequestHead,
   type ResponseHead,
 } from './binary-http.ts';
-import { concat, copyBytes, EMPTY, formatLatin1 } from './bytes.ts';
-import { ChannelError, demand } from './errors.ts';
+import { EMPTY, formatLatin1 } from './bytes.ts';
+import { demand } from './errors.ts';
+import { refuseCount, refuseLength, refuseSection } from './head-size.ts';
+import { KeptBytes } from './kept-bytes.ts';
 
 /** What a decoder tells, in the order of the message. */
 export interface MessageSink<Head> {
@@ -32,7 +35,6 @@ const CONTROL: readonly Control[] = [
   ['the method', HTTP_LIMITS.methodBytes],
   ['the scheme', 8],
   ['the authority', HTTP_LIMITS.authorityBytes],
-  ['the path', HTTP_LIMITS.pathBytes],
 ];
 
 /** Items of a message: undefined, and nothing taken, when one is not all there yet. */
@@ -44,6 +46,8 @@ interface Items {
 /** What is different between the heads of requests and responses. */
 interface HeadReader {
   readonly framing: number;
+  /** Bounds of the head, which may depend on what was read of it. */
+  readonly limits: HeadLimits;
   /** Reads one item of the control data; true when it was the last one, undefined when it is not all there. */
   control(items: Items): boolean | undefined;
   /** Takes a header section; true when it was that of the final head. */
@@ -62,6 +66,7 @@ class MessageDecoder {
   readonly #sink: Pick<MessageSink<never>, 'content' | 'trailers'>;
   readonly #mode: BodyMode;
   #state: State = 'framing';
+  readonly #kept = new KeptBytes();
   #buffer: Uint8Array = EMPTY;
   #at = 0;
   #fields: Field[] = [];
@@ -78,11 +83,12 @@ class MessageDecoder {
 
   /** Takes the next bytes of the stream. @throws ChannelError ERR_CHANNEL_HTTP */
   push(bytes: Uint8Array): void {
-    this.#buffer = this.#buffer.length === 0 ? bytes : concat(this.#buffer, bytes);
+    this.#buffer = this.#kept.empty ? bytes : this.#kept.with(bytes);
     this.#at = 0;
     while (this.#step());
     // Callers reuse their buffer: whatever is kept for the next call must be our own.
-    this.#buffer = this.#at === this.#buffer.length ? EMPTY : copyBytes(this.#buffer, this.#at);
+    this.#kept.keep(this.#buffer, this.#at);
+    this.#buffer = EMPTY;
   }
 
   /** The stream ended. @throws ChannelError ERR_CHANNEL_HTTP when the message is not complete: truncation is an error. */
@@ -134,12 +140,12 @@ class MessageDecoder {
       else this.#name = name;
       return true;
     }
-    const value = this.text(HTTP_LIMITS.valueBytes, 'the value of a field', this.#name);
+    const { limits } = this.#head;
+    const value = this.text(limits.valueBytes, 'the value of a field', this.#name);
     if (value === undefined) return false;
     this.#fieldBytes += this.#name.length + value.length;
-    const { sectionBytes, fields } = HTTP_LIMITS;
-    demand(this.#fieldBytes <= sectionBytes, 'ERR_CHANNEL_HTTP', 'the field section is too large');
-    demand(this.#fields.length < fields, 'ERR_CHANNEL_HTTP', `more than ${fields} fields`);
+    if (this.#fieldBytes > limits.sectionBytes) refuseSection(limits.sectionBytes, this.#name);
+    if (this.#fields.length >= limits.fields) refuseCount(limits.fields, this.#name);
     this.#fields.push([this.#name, value]);
     this.#name = undefined;
     return true;
@@ -225,26 +231,25 @@ class MessageDecoder {
   }
 }
 
-/** Names the field whose value is too long, if its name is one that may stand in a message. */
-function refuseLength(limit: number, what: string, name = ''): never {
-  const named = /^[a-z0-9-]{1,64}$/.test(name) ? `${what} (${name})` : what;
-  throw new ChannelError('ERR_CHANNEL_HTTP', `${named} is longer than ${limit} bytes`);
-}
-
 class RequestHeadReader implements HeadReader {
   readonly framing = INDETERMINATE_REQUEST;
+  limits: HeadLimits = HTTP_LIMITS;
   readonly #sink: MessageSink<RequestHead>;
+  readonly #limitsOf: (authority: string) => HeadLimits;
   readonly #control: string[] = [];
 
-  constructor(sink: MessageSink<RequestHead>) {
+  constructor(sink: MessageSink<RequestHead>, limitsOf: (authority: string) => HeadLimits) {
     this.#sink = sink;
+    this.#limitsOf = limitsOf;
   }
 
   control(items: Items): boolean | undefined {
-    const [what, limit] = CONTROL[this.#control.length]!;
+    const [what, limit] = CONTROL[this.#control.length] ?? ['the path', this.limits.pathBytes];
     const text = items.text(limit, what);
     if (text === undefined) return undefined;
-    return this.#control.push(text) === CONTROL.length;
+    // Behind the authority it is known whose limits hold.
+    if (this.#control.push(text) === CONTROL.length) this.limits = this.#limitsOf(text);
+    return this.#control.length > CONTROL.length;
   }
 
   section(fields: readonly Field[]): boolean {
@@ -256,12 +261,14 @@ class RequestHeadReader implements HeadReader {
 
 class ResponseHeadReader implements HeadReader {
   readonly framing = INDETERMINATE_RESPONSE;
+  readonly limits: HeadLimits;
   readonly #sink: MessageSink<ResponseHead>;
   #status = 0;
   #informational = 0;
 
-  constructor(sink: MessageSink<ResponseHead>) {
+  constructor(sink: MessageSink<ResponseHead>, limits: HeadLimits) {
     this.#sink = sink;
+    this.limits = limits;
   }
 
   control(items: Items): boolean | undefined {
@@ -286,12 +293,25 @@ class ResponseHeadReader implements HeadReader {
   }
 }
 
-/** Decoder of a request. Its errors are ERR_CHANNEL_HTTP; what the head says is checked by `checkRequest`. */
-export function requestDecoder(sink: MessageSink<RequestHead>, mode: BodyMode = 'chunks'): HttpDecoder {
-  return new MessageDecoder(new RequestHeadReader(sink), sink, mode);
+const usualLimits = (): HeadLimits => HTTP_LIMITS;
+
+/**
+ * Decoder of a request. Its errors are ERR_CHANNEL_HTTP; what the head says is checked by `checkRequest`.
+ * @param limitsOf bounds of the head for an authority, asked for once that is read
+ */
+export function requestDecoder(
+  sink: MessageSink<RequestHead>,
+  mode: BodyMode = 'chunks',
+  limitsOf: (authority: string) => HeadLimits = usualLimits,
+): HttpDecoder {
+  return new MessageDecoder(new RequestHeadReader(sink, limitsOf), sink, mode);
 }
 
 /** Decoder of a response, with at most four informational ones in front (RFC 9292, section 3.5.1). */
-export function responseDecoder(sink: MessageSink<ResponseHead>, mode: BodyMode = 'chunks'): HttpDecoder {
-  return new MessageDecoder(new ResponseHeadReader(sink), sink, mode);
+export function responseDecoder(
+  sink: MessageSink<ResponseHead>,
+  mode: BodyMode = 'chunks',
+  limits: HeadLimits = HTTP_LIMITS,
+): HttpDecoder {
+  return new MessageDecoder(new ResponseHeadReader(sink, limits), sink, mode);
 }

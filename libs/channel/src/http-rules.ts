@@ -1,5 +1,5 @@
 import { isAuthority } from './authority.ts';
-import type { Field, RequestHead, ResponseHead } from './binary-http.ts';
+import { type Field, HTTP_LIMITS, type RequestHead, type ResponseHead } from './binary-http.ts';
 import { demand } from './errors.ts';
 import { faultOfMethod } from './methods.ts';
 import { checkPath, type PathGrammar } from './path-grammar.ts';
@@ -94,7 +94,10 @@ export function checkResponse(head: ResponseHead): readonly Field[] {
   return passing;
 }
 
-const reachesDevice = remembered((name) => !HOP_FIELDS.has(name) && faultOfName(name) === '' && !speaksToProxy(name));
+const reachesDevice = remembered((name) => {
+  const passes = !HOP_FIELDS.has(name) && faultOfName(name) === '' && !speaksToProxy(name);
+  return passes && name.length <= HTTP_LIMITS.nameBytes;
+});
 
 const NONE: readonly string[] = [];
 

@@ -22,9 +22,11 @@ export {
   encodeResponseHead,
   encodeVarint,
   type Field,
+  type HeadLimits,
   HTTP_LIMITS,
   type RequestHead,
   type ResponseHead,
+  WIDEST_HEAD,
 } from './binary-http.ts';
 export {
   concat,
@@ -93,6 +95,7 @@ export {
   type SecurityEstablishOptions,
 } from './establish.ts';
 export { decodeFrames, FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES, type Frame, writeFrame } from './frame.ts';
+export { checkHeadSize } from './head-size.ts';
 export {
   type BodyMode,
   type HttpDecoder,

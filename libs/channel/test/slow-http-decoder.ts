@@ -122,10 +122,12 @@ class MessageDecoder<Head> {
     let length = yield* this.varint();
     while (length > 0) {
       const name = yield* this.text(length, HTTP_LIMITS.nameBytes, 'a field name');
-      const value = yield* this.string(HTTP_LIMITS.valueBytes, wordsFor(name));
+      const value = yield* this.string(HTTP_LIMITS.valueBytes, `the value of a field${named(name)}`);
       total += name.length + value.length;
-      demand(total <= HTTP_LIMITS.sectionBytes, 'ERR_CHANNEL_HTTP', 'the field section is too large');
-      demand(fields.length < HTTP_LIMITS.fields, 'ERR_CHANNEL_HTTP', `more than ${HTTP_LIMITS.fields} fields`);
+      const section = `with a field${named(name)} all fields together are longer than ${HTTP_LIMITS.sectionBytes} bytes`;
+      demand(total <= HTTP_LIMITS.sectionBytes, 'ERR_CHANNEL_HTTP', section);
+      const count = `a field${named(name)} is one more than the ${HTTP_LIMITS.fields} that may be`;
+      demand(fields.length < HTTP_LIMITS.fields, 'ERR_CHANNEL_HTTP', count);
       fields.push([name, value]);
       length = yield* this.varint();
     }
@@ -170,6 +172,6 @@ export function slowResponseDecoder(sink: MessageSink<ResponseHead>, mode: BodyM
 }
 
 /** Only a name that is one is repeated. */
-function wordsFor(name: string): string {
-  return /^[a-z0-9-]{1,64}$/.test(name) ? `the value of a field (${name})` : 'the value of a field';
+function named(name: string): string {
+  return /^[a-z0-9-]{1,64}$/.test(name) ? ` (${name})` : '';
 }

@@ -60,6 +60,7 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   LEASE_LOST: 'the gateway may not serve right now: it waits for its Security server',
   RESOURCE_UNKNOWN: 'there is no such resource for you',
   REQUEST_REFUSED: 'the gateway refuses this request',
+  FIELDS_TOO_LARGE: 'header fields or path are larger than the gateway takes them',
   BACKEND_UNREACHABLE: 'the server behind the gateway does not answer',
   BACKEND_FAILED: 'the server behind the gateway failed in the middle',
   BACKEND_TIMEOUT: 'the server behind the gateway took too long',

@@ -1,6 +1,7 @@
 import {
   ChannelError,
   type ChannelStream,
+  checkHeadSize,
   checkRequest,
   encodeChunkPrefix,
   encodeMessageEnd,
@@ -13,6 +14,7 @@ import {
   responseDecoder,
   SIGNED_CODES,
   type StreamSink,
+  WIDEST_HEAD,
 } from '@sallyport/channel';
 import type { GatewayChannel } from './channel.ts';
 import { DeviceError, remoteError } from './errors.ts';
@@ -32,13 +34,16 @@ const MAX_CHUNK_BYTES = 65_536;
 
 /**
  * Checks a request by what holds at every resource; which methods a policy opens and which grammar of paths a resource has is
- * the Proxy's to say. @throws DeviceError BAD_REQUEST
+ * the Proxy's to say. @throws DeviceError BAD_REQUEST, FIELDS_TOO_LARGE
  */
 export function checkHead(head: RequestHead): void {
   try {
+    checkHeadSize(head, WIDEST_HEAD);
     checkRequest(head, { paths: 'exact' });
   } catch (cause) {
-    throw new DeviceError('BAD_REQUEST', `the request is not allowed: ${(cause as Error).message}`, { cause });
+    const { message, tooLarge } = cause as ChannelError;
+    if (tooLarge) throw remoteError('FIELDS_TOO_LARGE', { words: message });
+    throw new DeviceError('BAD_REQUEST', `the request is not allowed: ${message}`, { cause });
   }
 }
 
@@ -87,11 +92,12 @@ class HttpCall implements StreamSink {
     this.#head = head;
     this.#body = body;
     this.#caller = caller;
-    this.#decoder = responseDecoder({
-      head: (response) => this.#responded(response),
-      content: (bytes) => this.#held.add(bytes),
+    const sink = {
+      head: (response: ResponseHead) => this.#responded(response),
+      content: (bytes: Uint8Array) => this.#held.add(bytes),
       trailers: () => undefined,
-    });
+    };
+    this.#decoder = responseDecoder(sink, 'chunks', WIDEST_HEAD);
   }
 
   /** No stream could be opened for it. */

@@ -16,6 +16,7 @@ import {
   responseDecoder,
   SIGNED_CODES,
   type StreamSink,
+  WIDEST_HEAD,
   WS_OPCODES,
   type WsMessage,
   WsMessageDecoder,
@@ -75,6 +76,7 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   readonly #decoder = responseDecoder(
     { head: (head) => this.#responded(head), content: (bytes) => this.#content(bytes), trailers: () => undefined },
     'raw',
+    WIDEST_HEAD,
   );
   #stream: ChannelStream | undefined;
   /** Content of a refusal that somebody takes. */

@@ -94,7 +94,7 @@ function orNull<Schema extends TSchema>(schema: Schema): TUnion<[Schema, TNull]>
 
 const { url, weight, servers, health, networks, ca, readsContent, xForwarded, passFields, delegate } =
   Backend.properties;
-const { sticky, prefix, host, clientCertificate, basic, publicScheme, paths } = Backend.properties;
+const { sticky, prefix, host, clientCertificate, basic, publicScheme, paths, fields } = Backend.properties;
 const { webSocketMessageBytes } = Backend.properties;
 
 const { connectMs, answerMs, idleMs } = Timeouts.properties;
@@ -132,6 +132,7 @@ export const ResourceChange = Type.Object(
           clientCertificate: Type.Optional(orNull(Type.Partial(clientCertificate, CLOSED))),
           basic: Type.Optional(orNull(Type.Partial(basic, CLOSED))),
           paths: Type.Optional(orNull(paths)),
+          fields: Type.Optional(orNull(fields)),
           delegate: Type.Optional(orNull(delegate)),
           timeouts: Type.Optional(orNull(TimeoutsChange)),
           webSocketMessageBytes: Type.Optional(orNull(webSocketMessageBytes)),

@@ -220,6 +220,19 @@ export const Backend = Type.Object(
     paths: Type.Optional(
       Type.Union([Type.Literal('strict'), Type.Literal('exact')], { description: 'strict or exact' }),
     ),
+    /**
+     * Limits for the heads of requests and responses: how many fields there may be, and how long a value, or a path with its query,
+     * may be. What is not named is as usual (100, and 8,192 bytes). All fields of a head together may then have 1 MiB, and not 32 KiB.
+     */
+    fields: Type.Optional(
+      Type.Object(
+        {
+          count: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, description: '1 to 200 fields' })),
+          bytes: Type.Optional(Type.Integer({ minimum: 256, maximum: 65_536, description: '256 to 65536 bytes' })),
+        },
+        CLOSED,
+      ),
+    ),
     /** The backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience. */
     delegate: Type.Optional(
       Type.Object({ directory: Name, audience: Type.String({ minLength: 1, maxLength: 512 }) }, CLOSED),

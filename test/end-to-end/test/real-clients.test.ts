@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -107,6 +107,102 @@ test('npm scopes, GitLab and WebDAV work where a resource takes exact paths and 
   const refused = 'a resource with exact paths takes it';
   await expect.poll(() => sent('http://dav.corp/dav/a%2Fb'), { timeout: 30_000 }).toContain(refused);
 }, 120_000);
+
+/** A backend that answers by path with given bytes, whatever they are; else with how long path and cookie are. */
+async function startRawBackend(
+  answers: ReadonlyMap<string, string> = new Map(),
+): Promise<{ port: number; close(): void }> {
+  const server = createServer((socket) => {
+    let text = '';
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+      for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
+        const [, path = ''] = text.split(' ', 2);
+        const lengths = `${path.length} ${/^cookie: (.*)$/m.exec(text.slice(0, end))?.[1]?.trim().length}`;
+        text = text.slice(end + 4);
+        const usual = `HTTP/1.1 200 OK\r\ncontent-length: ${lengths.length}\r\n\r\n${lengths}`;
+        socket.write(answers.get(path) ?? usual, 'latin1');
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port: (server.address() as AddressInfo).port, close: () => void server.close() };
+}
+
+test('odd answers of backends reach the SDK and curl, or an error that says what is wrong', async () => {
+  const wide = Array.from({ length: 150 }, (_, i) => `x-${i}: y\r\n`).join('');
+  const long = 'a'.repeat(40_000);
+  const answers: [path: string, raw: string, expected: string][] = [
+    ['/underscore', 'HTTP/1.1 403 No\r\nX_MSDAVEXT_Error: 1\r\nContent-Length: 4\r\n\r\nbody', '403 body'],
+    ['/204', 'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n', '204 '],
+    ['/204-length', 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n', '204 '],
+    ['/twice', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello', '200 hello'],
+    ['/offers', 'HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nok', '200 ok'],
+    ['/policy', `HTTP/1.1 200 OK\r\nX-Policy: ${'a'.repeat(20_000)}\r\nContent-Length: 2\r\n\r\nok`, '200 ok'],
+    [
+      '/differ',
+      'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello',
+      'content-length stands twice',
+    ],
+    ['/lines', 'HTTP/1.1 200 OK\nContent-Length: 2\n\nok', 'stray CR, LF'],
+    ['/many', `HTTP/1.1 200 OK\r\n${wide}Content-Length: 2\r\n\r\nok`, 'one more than the 100 that may be'],
+    ['/long', `HTTP/1.1 200 OK\r\nX-Long: ${long}\r\nContent-Length: 2\r\n\r\nok`, 'more than 32768 bytes'],
+  ];
+  const raw = await startRawBackend(new Map(answers.map(([path, answer]) => [path, answer])));
+  await gateway.addResource('raw', 'raw.corp', `http://127.0.0.1:${raw.port}`);
+  const device = await gateway.device('ada');
+  const seenBy = async (path: string): Promise<string[]> => [
+    (await curl('-w', '%{http_code}', `http://raw.corp${path}`)).stdout,
+    await device.fetch(`http://raw.corp${path}`).then(
+      async (response) => `${await response.text()}${response.status}`,
+      ({ message }: Error) => message,
+    ),
+  ];
+  for (const [path, , expected] of answers) {
+    const [status, body] = expected.split(' ', 2);
+    const whole = /^[2-5][0-9]{2}$/.test(status!) ? `${body}${status}` : undefined;
+    for (const got of await seenBy(path)) {
+      if (whole === undefined) expect(got, path).toContain(expected);
+      else expect(got, path).toBe(whole);
+    }
+  }
+  const fields = { count: 200, bytes: 65_536 };
+  await gateway.operator.call('PATCH', '/v1/resources/raw', { backend: { fields } });
+  await expect.poll(() => seenBy('/many'), { timeout: 30_000 }).toEqual(['ok200', 'ok200']);
+  expect(await seenBy('/long')).toEqual(['ok200', 'ok200']);
+  device.close();
+  raw.close();
+}, 120_000);
+
+test('long fields and paths pass where a resource takes them, and are refused by name elsewhere', async () => {
+  const file = join(folder, 'fields');
+  writeFileSync(
+    file,
+    `cookie: ${'a'.repeat(65_000)}\n${Array.from({ length: 150 }, (_, i) => `x-${i}: y\n`).join('')}`,
+  );
+  const long = await curl('-i', '-H', `cookie: ${'a'.repeat(12_000)}`, 'http://wiki.corp/headers');
+  expect(long.stdout).toMatch(/^HTTP\/1.1 431 /);
+  expect(long.stdout).toContain('the value of a field (cookie) is longer than 8192 bytes (FIELDS_TOO_LARGE)');
+  expect(long.stdout).toContain('sallyport-may-have-run: no');
+  const query = await curl(`http://wiki.corp/headers?${'q'.repeat(9_000)}`);
+  expect(query.stdout).toContain('the path is longer than 8192 bytes');
+  const raw = await startRawBackend();
+  await gateway.addResource('wide', 'wide.corp', `http://127.0.0.1:${raw.port}`);
+  await gateway.operator.call('PATCH', '/v1/resources/wide', { backend: { fields: { count: 200, bytes: 65_536 } } });
+  const sent = async (): Promise<string> => {
+    return (await curl('-H', `@${file}`, `http://wide.corp/?${'q'.repeat(9_000)}`)).stdout;
+  };
+  await expect.poll(sent, { timeout: 30_000 }).toBe('9002 65000');
+  raw.close();
+}, 120_000);
+
+test('an offer to upgrade to anything but a WebSocket is ignored', async () => {
+  const offered = await curl('-i', '--http2', 'http://wiki.corp/headers');
+  expect(offered.stdout).toMatch(/^HTTP\/1.1 200 /);
+  const seen = JSON.parse(offered.stdout.slice(offered.stdout.indexOf('{')));
+  for (const name of ['upgrade', 'http2-settings']) expect(seen[name]).toBeUndefined();
+});
 
 test('curl moves 1 GiB down and up whole, and the memory of the Proxy stays flat', async () => {
   await curl('-o', '/dev/null', 'http://wiki.corp/big/1000');

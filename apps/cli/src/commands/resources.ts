@@ -35,6 +35,7 @@ interface ResourceOptions {
   readonly publicScheme?: string;
   readonly passField?: string[];
   readonly paths?: string;
+  readonly fields?: string[];
   readonly delegate?: string;
   readonly delegateAudience?: string;
   readonly connectTimeout?: string;
@@ -64,9 +65,12 @@ export const RESOURCE_COLUMNS: readonly string[] = [
 
 /** A resource as a row of a table; `settings` are those that are not the usual ones. */
 export function flatResource(resource: ResourceView): object {
-  const { url, servers = [], networks, passFields = [], timeouts = {} } = resource.backend;
+  const { url, servers = [], networks, passFields = [], fields: limits = {}, timeouts = {} } = resource.backend;
   const backend = servers.length === 0 ? url : [url, ...servers.map((server) => server.url)];
-  const fields = passFields.map((field) => `pass-field ${field}`);
+  const fields = [
+    ...passFields.map((field) => `pass-field ${field}`),
+    ...Object.entries(limits).map(([limit, value]) => `fields ${limit}=${value}`),
+  ];
   const settings = [...switchesOf(resource.backend), ...fields, ...limitsOf(timeouts)];
   return { ...resource, backend, networks, settings };
 }
@@ -130,6 +134,7 @@ export function addResourceCommands(resource: Command): void {
         'publicScheme',
         'passFields',
         'paths',
+        'fields',
         'delegate',
         'connectTimeout',
         'answerTimeout',
@@ -186,6 +191,10 @@ function addSettings(command: Command): Command {
         'strict',
         'exact',
       ]),
+    )
+    .option(
+      '--fields <limits...>',
+      'limits of header fields: count=200 bytes=65536 is the most; 100, and 8192 bytes for a value, unless you say otherwise',
     )
     .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
     .option('--delegate-audience <audience>', 'for whom that token is')
@@ -257,6 +266,7 @@ async function backendOf(name: string, options: ResourceOptions, isNew: boolean)
     ...given('publicScheme', options.publicScheme),
     ...given('passFields', options.passField),
     ...given('paths', options.paths),
+    ...given('fields', fieldLimitsOf(options.fields)),
     ...given('delegate', delegate && { directory: delegate, audience: delegateAudience ?? name }),
     ...given('timeouts', timeoutsOf(options)),
     ...given('webSocketMessageBytes', options.webSocketMessage && parseBytes(options.webSocketMessage)),
@@ -273,6 +283,18 @@ function timeoutsOf(options: ResourceOptions): Record<string, number | null> | u
     if (time !== undefined) named[limit] = parseDuration(time);
   }
   return Object.keys(named).length > 0 ? named : undefined;
+}
+
+/** Limits written as `count=200` and `bytes=65536`; both together are what the resource has. @throws CliError */
+function fieldLimitsOf(limits: readonly string[] | undefined): Record<string, number> | undefined {
+  return limits && Object.fromEntries(limits.map(parseFieldLimit));
+}
+
+function parseFieldLimit(text: string): [string, number] {
+  const [, limit, value] = /^(count|bytes)=([0-9]{1,6})$/.exec(text) ?? [];
+  if (limit === undefined)
+    throw new CliError(`${text} is no limit of fields`, 'for instance: --fields count=200 bytes=65536');
+  return [limit, Number(value)];
 }
 
 function headOf({ authority, title, backend }: ResourceOptions): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Field } from '@sallyport/channel';
+import type { Field, HeadLimits } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
 import { BackendError, tooLate } from './errors.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
@@ -71,7 +71,7 @@ export class BackendConnection implements ResponseSink {
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #limits: TimeLimits;
-  readonly #parser = new ResponseParser(this);
+  readonly #parser: ResponseParser;
   /** The channel that it is signed in for, or about to be; nobody else's requests go over it. */
   share: Share | undefined;
   /** A login on it goes on: only its next message may come. */
@@ -93,7 +93,8 @@ export class BackendConnection implements ResponseSink {
   /** When the next sweep ends what is going on, ms of the monotonic clock. */
   #deadline = 0;
 
-  constructor(socket: Socket, owner: ConnectionOwner, limits: TimeLimits = TIME_LIMITS) {
+  constructor(socket: Socket, owner: ConnectionOwner, limits: TimeLimits = TIME_LIMITS, heads?: HeadLimits) {
+    this.#parser = new ResponseParser(this, heads);
     this.#socket = socket;
     this.#owner = owner;
     this.#limits = limits;

@@ -1,4 +1,4 @@
-import { TokenBucket } from '@sallyport/channel';
+import { type HeadLimits, TokenBucket } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
 import {
   BackendConnection,
@@ -10,6 +10,7 @@ import {
 import { dial } from './dial.ts';
 import { BackendError } from './errors.ts';
 import { FairQueue, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
+import { headLimitsOf } from './head-limits.ts';
 import { type BackendCall, type CallOwner, PooledCall } from './pooled-call.ts';
 import type { PoolSource, Server } from './server.ts';
 import type { ServerHealth } from './server-health.ts';
@@ -52,6 +53,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   /** How the server does, when it is one of several. */
   readonly health: ServerHealth | undefined;
   readonly #limits: TimeLimits;
+  readonly #heads: HeadLimits;
   readonly #connections = new Set<BackendConnection>();
   readonly #idle: BackendConnection[] = [];
   /** Idle connections that are signed in for somebody, the longest idle first. */
@@ -75,6 +77,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     this.server = server;
     this.health = health;
     this.#limits = timeLimitsOf(server);
+    this.#heads = headLimitsOf(server);
     this.handlerFailed = handlerFailed;
     this.#timer = setInterval(
       guardWith(handlerFailed)(() => this.#sweep()),
@@ -290,7 +293,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     });
     const connected = guard(() => {
       this.#connecting -= 1;
-      connection = new BackendConnection(socket, this, this.#limits);
+      connection = new BackendConnection(socket, this, this.#limits, this.#heads);
       this.#connections.add(connection);
       this.released(connection);
     });

@@ -1,4 +1,4 @@
-import { type Field, HTTP_LIMITS } from '@sallyport/channel';
+import { type Field, type HeadLimits, HTTP_LIMITS, WIDEST_HEAD } from '@sallyport/channel';
 import { loginAnswer } from './connection-login.ts';
 import { BackendError } from './errors.ts';
 import { KeptBytes } from './kept-bytes.ts';
@@ -31,6 +31,8 @@ const TRAILER_BYTES = 8_192;
 const SMALL_CHUNK_BYTES = 256;
 /** Memory that small chunks are put together in; shared, because nothing stays in it behind a `push`. */
 const gathering = Buffer.allocUnsafeSlow(64 * 1024);
+/** Values of `connection` that do not end it; an offer to upgrade is one of them (RFC 9110, section 7.8). */
+const KEEPS_OPEN = /^(?:(?:^|[ \t]*,[ \t]*)(?:keep-alive|upgrade))+$/i;
 const KEEP_ALIVE = /(?:^|,)\s*timeout=(\d{1,6})\s*(?:,|$)/i;
 
 const CR = 0x0d;
@@ -38,7 +40,7 @@ const CR = 0x0d;
 type State = 'idle' | 'head' | 'length' | 'close' | 'switched' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers';
 
 function refuse(message: string): never {
-  throw new BackendError('ERR_BACKEND_RESPONSE', message);
+  throw new BackendError('ERR_BACKEND_RESPONSE', message, { words: `its answer is not valid: ${message}` });
 }
 
 function demand(condition: boolean, message: string): asserts condition {
@@ -51,6 +53,7 @@ function demand(condition: boolean, message: string): asserts condition {
  */
 export class ResponseParser {
   readonly #sink: ResponseSink;
+  readonly #limits: HeadLimits;
   #state: State = 'idle';
   #method = 'GET';
   #offersSwitch = false;
@@ -67,8 +70,10 @@ export class ResponseParser {
   #login: ReturnType<typeof loginAnswer> = 'none';
   #keepAliveMs: number | undefined;
 
-  constructor(sink: ResponseSink) {
+  /** `limits` are those of heads; a value of a response may be as long as a device takes one, within the limit of all. */
+  constructor(sink: ResponseSink, limits: HeadLimits = HTTP_LIMITS) {
     this.#sink = sink;
+    this.#limits = limits;
   }
 
   /** A request with this method was sent, perhaps with an offer to switch protocols: its response comes next. */
@@ -171,7 +176,9 @@ export class ResponseParser {
   /** Looks at each byte once, however many pieces the head comes in, and once more when it is whole. */
   #readHead(data: Buffer, at: number): number {
     const end = data.indexOf(HEAD_END, at + Math.max(0, this.#seen - HEAD_END.length + 1));
-    demand((end < 0 ? data.length : end) - at <= HTTP_LIMITS.sectionBytes, 'the header section is too large');
+    const { sectionBytes, fields } = this.#limits;
+    if ((end < 0 ? data.length : end) - at > sectionBytes)
+      refuse(`the header section is too large: more than ${sectionBytes} bytes`);
     if (end < 0) {
       // At once, not when its time is over: what speaks another protocol may never send the end of a head.
       demand(!STRAY_SO_FAR.test(this.#unseen(data, at)), 'the header section has a stray CR, LF or NUL');
@@ -184,7 +191,7 @@ export class ResponseParser {
     demand(!STRAY.test(text), 'the header section has a stray CR, LF or NUL');
     const lineEnd = text.indexOf('\r\n');
     const [, minor, code] = STATUS_LINE.exec(lineEnd < 0 ? text : text.slice(0, lineEnd)) ?? refuse('no status line');
-    this.#take(Number(code), minor === '0', lineEnd < 0 ? [] : readFields(text, lineEnd + 2));
+    this.#take(Number(code), minor === '0', lineEnd < 0 ? [] : readFields(text, lineEnd + 2, fields));
     return end + HEAD_END.length;
   }
 
@@ -210,12 +217,15 @@ export class ResponseParser {
     const empty = this.#method === 'HEAD' || status === 204 || status === 304;
     const bodiless = status === 204 && (framing.chunked || framing.length !== undefined);
     // Some frame content that a 204 cannot have: what comes behind it is nobody's answer.
-    this.#reusable = framing.persistent && !bodiless;
+    this.#reusable = framing.persistent && !bodiless && !framing.repeated;
     this.#mayTrail = empty && (framing.chunked || (framing.length ?? 0) > 0);
     this.#login = framing.login;
     this.#keepAliveMs = framing.keepAliveMs;
     const length = empty ? 0 : framing.length;
-    this.#sink.head(status, fields, framing.chunked ? undefined : length);
+    // A 204 says no length (RFC 9110, section 8.6).
+    const odd = framing.repeated || bodiless;
+    const plain = odd ? withLengths(fields, bodiless ? 0 : 1) : fields;
+    this.#sink.head(status, plain, framing.chunked ? undefined : length);
     if (!empty && framing.chunked) {
       this.#state = 'chunk-size';
     } else if (length === undefined) {
@@ -305,13 +315,16 @@ function lineEndOf(data: Buffer, at: number, limit: number): number {
   return end;
 }
 
-function readFields(text: string, start: number): Field[] {
+function readFields(text: string, start: number, most: number): Field[] {
   const fields: Field[] = [];
   for (let at = start; at <= text.length; ) {
     const found = text.indexOf('\r\n', at);
     const end = found < 0 ? text.length : found;
-    demand(fields.length < HTTP_LIMITS.fields, `more than ${HTTP_LIMITS.fields} fields`);
-    fields.push(readField(text.slice(at, end)));
+    const field = readField(text.slice(at, end));
+    if (fields.length >= most) refuse(`a field (${field[0].slice(0, 64)}) is one more than the ${most} that may be`);
+    if (field[1].length > WIDEST_HEAD.valueBytes)
+      refuse(`the value of a field (${field[0].slice(0, 64)}) is longer than ${WIDEST_HEAD.valueBytes} bytes`);
+    fields.push(field);
     at = end + 2;
   }
   return fields;
@@ -338,9 +351,17 @@ function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
+/** With the first `content-length` of all that say the same, or with none. */
+function withLengths(fields: readonly Field[], kept: 0 | 1): readonly Field[] {
+  const first = fields.findIndex(([name]) => name === 'content-length');
+  return fields.filter(([name], index) => name !== 'content-length' || (kept === 1 && index === first));
+}
+
 interface Framing {
   readonly chunked: boolean;
   readonly length: number | undefined;
+  /** The length stands there more than once. */
+  readonly repeated: boolean;
   readonly persistent: boolean;
   readonly keepAliveMs: number | undefined;
   readonly login: ReturnType<typeof loginAnswer>;
@@ -350,19 +371,22 @@ interface Framing {
 function framingOf(fields: readonly Field[], old: boolean): Framing {
   let chunked = false;
   let length: number | undefined;
+  let repeated = false;
   let persistent = !old;
   let keepAliveMs: number | undefined;
   let login: ReturnType<typeof loginAnswer> = 'none';
   for (const [name, value] of fields) {
     if (name === 'content-length') {
-      demand(length === undefined, 'content-length stands twice');
       demand(CONTENT_LENGTH.test(value), 'content-length is not one plain number');
+      // The same again is one (RFC 9110, section 8.6); the connection ends behind it.
+      repeated = length !== undefined;
+      demand(!repeated || length === Number(value), 'content-length stands twice, with different numbers');
       length = Number(value);
     } else if (name === 'transfer-encoding') {
       demand(!chunked && !old && value.toLowerCase() === 'chunked', 'the transfer coding is not "chunked" alone');
       chunked = true;
     } else if (name === 'connection') {
-      if (value.toLowerCase() !== 'keep-alive') persistent = false;
+      if (!KEEPS_OPEN.test(value)) persistent = false;
     } else if (name === 'keep-alive') {
       const seconds = KEEP_ALIVE.exec(value)?.[1];
       if (seconds !== undefined) keepAliveMs = Number(seconds) * 1000;
@@ -372,5 +396,5 @@ function framingOf(fields: readonly Field[], old: boolean): Framing {
     }
   }
   demand(!chunked || length === undefined, 'both content-length and transfer-encoding');
-  return { chunked, length, persistent, keepAliveMs, login };
+  return { chunked, length, repeated, persistent, keepAliveMs, login };
 }

@@ -1,12 +1,17 @@
-import type { ChannelStream, SignedCode, StreamSink } from '@sallyport/channel';
+import type { ChannelStream, HeadLimits, SignedCode, StreamSink } from '@sallyport/channel';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import type { Tenant } from '../backend/tenant.ts';
+import type { HeadBudget } from './head-memory.ts';
 import type { Gate } from './passage.ts';
 
 /** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */
 export interface StreamHost extends Gate {
   readonly backends: Backends;
+  /** Memory of the channel for unfinished heads. */
+  readonly heads?: HeadBudget;
+  /** Bounds of the head of a message for an http resource; the usual ones where this is absent. */
+  headLimits?(authority: string): HeadLimits;
   readonly deviceAddress: string;
   /** For whom it asks backends. */
   readonly tenant: Tenant;

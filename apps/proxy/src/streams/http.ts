@@ -6,6 +6,7 @@ import {
   contentLength,
   copyBytes,
   type Field,
+  HTTP_LIMITS,
   type HttpDecoder,
   type MessageSink,
   mayHaveContent,
@@ -24,12 +25,12 @@ import type { Tenant } from '../backend/tenant.ts';
 import type { Facing } from './answered-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
+import { HeadMemory } from './head-memory.ts';
 import { type Asker, codeOf, HttpAnswer } from './http-answer.ts';
 import { Passage } from './passage.ts';
 import { Pieces } from './pieces.ts';
 import { requestFields } from './request-fields.ts';
 
-/**
 /** True for a failure after which certainly nothing was sent, and another server may be better. */
 function isNotThere({ code }: BackendError): boolean {
   return code === 'ERR_BACKEND_UNREACHABLE' || code === 'ERR_BACKEND_ADDRESS';
@@ -55,6 +56,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   #full = false;
   #received = 0;
   #uncredited = 0;
+  /** Memory of a head that came in parts. */
+  #headMemory: HeadMemory | undefined;
   #requestDone = false;
   #asked = false;
   /** The head is out on the present connection. */
@@ -69,7 +72,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   constructor({ host, stream }: StreamPlace) {
     this.#host = host;
     this.#stream = stream;
-    this.#decoder = requestDecoder(this);
+    this.#decoder = requestDecoder(this, 'chunks', (authority) => host.headLimits?.(authority) ?? HTTP_LIMITS);
   }
 
   // What the channel tells: bytes of the device.
@@ -78,6 +81,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     if (this.#over) return this.#stream.consume(bytes.length);
     const before = this.#received;
     this.#guarded(() => this.#decoder.push(bytes));
+    if (!this.#head && !this.#over) return this.#unfinished(bytes.length);
+    this.#headMemory?.end();
     this.#passPieces();
     // Content is given back when the backend takes it, everything else at once.
     this.#stream.consume(bytes.length - (this.#received - before));
@@ -237,7 +242,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
       if (!this.#over) this.#host.refused(error.message);
-      this.refuse('REQUEST_REFUSED', error.message);
+      this.refuse(error.tooLarge ? 'FIELDS_TOO_LARGE' : 'REQUEST_REFUSED', error.message);
     }
   }
 
@@ -247,6 +252,12 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
    */
   #known({ method }: RequestHead): boolean {
     return this.#requestDone || this.#declared !== undefined || this.#received > 0 || mayHaveContent(method);
+  }
+
+  #unfinished(bytes: number): void {
+    const place = { budget: this.#host.heads, credit: (given: number) => this.#stream.consume(given) };
+    this.#headMemory ??= new HeadMemory(place);
+    this.#headMemory.add(bytes);
   }
 
   #ask(head: RequestHead): void {
@@ -364,6 +375,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
 
   /** Ends the work for the stream; without any it is settled at once. */
   #stop(): void {
+    this.#headMemory?.end();
     if (this.#call) this.#call.abort();
     else this.#stream.settle();
   }

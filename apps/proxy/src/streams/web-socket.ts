@@ -12,6 +12,7 @@ import {
   encodeWsPieceHead,
   type Field,
   formatWsClose,
+  HTTP_LIMITS,
   type HttpDecoder,
   type RequestHead,
   requestDecoder,
@@ -30,6 +31,7 @@ import { formatFrame } from '../backend/web-socket-frames.ts';
 import { mappedFields } from './answered-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
+import { HeadMemory } from './head-memory.ts';
 import { codeOf } from './http-answer.ts';
 import { Passage } from './passage.ts';
 import { requestFields } from './request-fields.ts';
@@ -70,6 +72,8 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
   #received = 0;
   /** Bytes of pieces for which the device has no credit back. */
   #uncredited = 0;
+  /** Memory of a head that came in parts. */
+  #headMemory: HeadMemory | undefined;
   readonly #guard: Guard = guardWith((error) => {
     this.#host.handlerFailed(error);
     this.#end('BACKEND_FAILED');
@@ -81,6 +85,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     this.#decoder = requestDecoder(
       { head: (head) => this.#start(head), content: (bytes) => this.#content(bytes), trailers: () => undefined },
       'raw',
+      (authority) => host.headLimits?.(authority) ?? HTTP_LIMITS,
     );
   }
 
@@ -90,8 +95,16 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     if (this.#over || this.#refused) return this.#stream.consume(bytes.length);
     const before = this.#received;
     this.#guarded(() => this.#decoder.push(bytes));
+    if (!this.#head && !this.#over) return this.#unfinished(bytes.length);
+    this.#headMemory?.end();
     // The head is given back at once, messages when the backend has taken them.
     this.#stream.consume(bytes.length - (this.#received - before));
+  }
+
+  #unfinished(bytes: number): void {
+    const place = { budget: this.#host.heads, credit: (given: number) => this.#stream.consume(given) };
+    this.#headMemory ??= new HeadMemory(place);
+    this.#headMemory.add(bytes);
   }
 
   end(): void {
@@ -122,7 +135,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
       this.#host.refused(error.message);
-      this.#end('REQUEST_REFUSED', error.message);
+      this.#end(error.tooLarge ? 'FIELDS_TOO_LARGE' : 'REQUEST_REFUSED', error.message);
     }
   }
 
@@ -375,6 +388,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
 
   /** Ends all work for the stream; what is not under way is settled at once. */
   #stop(): void {
+    this.#headMemory?.end();
     this.#dialled?.destroy();
     if (this.#call) this.#call.destroy();
     else this.#stream.settle();

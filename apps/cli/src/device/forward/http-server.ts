@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { WIDEST_HEAD } from '@sallyport/channel';
 import type { Device } from '@sallyport/device';
 import type { Refusal } from './access.ts';
 import { answer, refuse } from './answers.ts';
@@ -7,6 +8,9 @@ import { type Answer, plainAnswer } from './refusal.ts';
 import { relay } from './relay.ts';
 import type { Target } from './target.ts';
 import { forwardWebSocket } from './web-socket.ts';
+
+/** Heads of requests of local programs, bytes. */
+const MAX_HEAD_BYTES = WIDEST_HEAD.sectionBytes + 2 * WIDEST_HEAD.pathBytes;
 
 /** How one server of the forward proxy reads its requests. */
 export interface Reading {
@@ -23,6 +27,8 @@ export function createHttpServer(device: Device, reading: Reading): Server {
   const server = createServer(
     {
       requestTimeout: 0,
+      // More than any resource takes: what is too much there is said by name.
+      maxHeaderSize: MAX_HEAD_BYTES,
       // An offer of anything else, like h2c, is no reason to refuse a request (RFC 9110, section 7.8).
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
     },
@@ -35,6 +41,7 @@ export function createHttpServer(device: Device, reading: Reading): Server {
       });
     },
   );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => refuse(socket, unreadable(error.code)));
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     guarded(socket, async () => {
@@ -45,6 +52,17 @@ export function createHttpServer(device: Device, reading: Reading): Server {
     });
   });
   return server;
+}
+
+/** What is said of a request that cannot even be read. */
+function unreadable(code: string | undefined): Answer {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return plainAnswer(
+      431,
+      `path and header fields are longer than ${MAX_HEAD_BYTES} bytes, and no resource takes that`,
+    );
+  if (code === 'HPE_INVALID_METHOD') return plainAnswer(501, 'this forward proxy does not know the method');
+  return plainAnswer(400, `the request cannot be read (${code ?? 'no reason is known'})`);
 }
 
 function targetOf(reading: Reading, request: IncomingMessage): Target | Answer {

@@ -13,6 +13,7 @@ export interface Answer {
 const STATUS: Readonly<Record<string, number>> = {
   RESOURCE_UNKNOWN: 404,
   REQUEST_REFUSED: 403,
+  FIELDS_TOO_LARGE: 431,
   BAD_REQUEST: 400,
   CONTEXT_DENIED: 403,
   APP_UPDATE_REQUIRED: 403,
@@ -47,6 +48,11 @@ export function answerOf(device: Device, error: unknown): Answer {
 function nextOf(status: number): { readonly why: string; readonly command: string } | undefined {
   if (status === 401) return { why: 'sign in again', command: 'sallyport device login --user <name>' };
   if (status === 404) return { why: 'what you may use', command: 'sallyport device status' };
+  if (status === 431)
+    return {
+      why: 'an operator can allow more',
+      command: 'sallyport resource set <name> --fields count=200 bytes=65536',
+    };
   return undefined;
 }
 
