@@ -1,0 +1,234 @@
+import type { Judgement } from '@sallyport/access';
+import {
+  type ChannelHost,
+  DEFAULT_LIMITS,
+  decodeCborMap,
+  EMPTY,
+  encodeRequestHead,
+  Multiplexer,
+  NNpsk0,
+  NoiseHandshake,
+  RecordLayer,
+  SIGNED_CODES,
+  type StreamSink,
+} from '@sallyport/channel';
+import { nodeCrypto } from '@sallyport/channel/node';
+import type { Grant, RevocationEntry } from '@sallyport/security-api';
+import { createLog, createMetrics } from '@sallyport/telemetry';
+import { afterEach, expect, test } from 'vitest';
+import { type ChannelStart, DeviceChannel } from '../src/device-channel.ts';
+import { Farm, type FarmParts } from '../src/farm.ts';
+
+const closing: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+const WAIT = { timeout: 60_000, interval: 5 };
+const GRANT = {
+  sid: 's',
+  installationId: 'i',
+  userId: 'u',
+  userName: 'ada',
+  app: 'a@1',
+  generation: 0,
+  sessionCreatedAt: 0,
+  resources: [],
+  limits: {},
+  expiresInMs: 600_000,
+  refreshInMs: 600_000,
+} as unknown as Grant;
+const REQUEST = encodeRequestHead({ method: 'GET', scheme: 'http', authority: 'wiki.corp', path: '/a', fields: [] });
+
+/** The two ends of a channel's keys. */
+function transports() {
+  const start = { crypto: nodeCrypto(), suite: 1, pattern: NNpsk0, prologue: EMPTY, psk: new Uint8Array(32) } as const;
+  const [device, proxy] = [true, false].map((initiator) => new NoiseHandshake({ ...start, initiator }));
+  proxy!.readMessage(device!.writeMessage(EMPTY));
+  device!.readMessage(proxy!.writeMessage(EMPTY));
+  return { device: device!.split(), proxy: proxy!.split() };
+}
+
+/** A Proxy with one channel whose device listens; Security, the log and the lease are what the test says. */
+function opened(over: Partial<Grant> = {}) {
+  const grant = { ...GRANT, ...over };
+  const state = {
+    live: true,
+    generation: 0,
+    /** How often the Proxy has looked whether it has a lease. */
+    looks: 0,
+    judgement: 'current' as Judgement,
+    rights: async (): Promise<Grant | 'over' | 'no channel'> => grant,
+  };
+  const log = createLog('proxy', 'error', { write: () => undefined });
+  const security = { reauthorize: () => state.rights() };
+  const backends = { congested: () => false };
+  const parts = { log, metrics: createMetrics(), identity: { name: 'p1' }, security, backends };
+  const farm = new Farm(parts as unknown as FarmParts);
+  const lease = {
+    get live() {
+      return state.live;
+    },
+    get generation() {
+      state.looks += 1;
+      return state.generation;
+    },
+  };
+  const control = { lease, follower: { judge: () => state.judgement }, moved: () => undefined };
+  farm.useControl(control as unknown as Parameters<Farm['useControl']>[0]);
+  const ends = transports();
+  const heard = { goaways: [] as number[], notices: [] as unknown[], resets: [] as number[], closed: [] as number[] };
+  const host: ChannelHost = {
+    transmit: (record) => channel.receive(record),
+    backlogBytes: () => 0,
+    now: () => performance.now(),
+    schedule: (flush) => void setImmediate(flush),
+    goaway: (_last, code) => void heard.goaways.push(code),
+    notice: (cbor) => void heard.notices.push(decodeCborMap(cbor)),
+  };
+  const device = new Multiplexer(new RecordLayer(ends.device), 'device', DEFAULT_LIMITS, host);
+  const socket = {
+    address: '192.0.2.1',
+    gone: false,
+    outgoing: (bytes: number) => new Uint8Array(bytes),
+    transmit: (record: Uint8Array) => device.receive(record.slice()),
+    bufferedBytes: () => 0,
+    close: (code: number) => void heard.closed.push(code),
+    restFor: () => undefined,
+    sweep: () => undefined,
+  };
+  const context = { id: 'a', version: '1' };
+  const channel = new DeviceChannel({ farm, socket, grant, context, transport: ends.proxy } as unknown as ChannelStart);
+  farm.keep(channel);
+  closing.push(() => farm.drain(0));
+  /** Leaves a request open, of which the head is not complete. */
+  const request = async (): Promise<void> => {
+    const sink: StreamSink = {
+      data: () => undefined,
+      end: () => undefined,
+      reset: (code) => void heard.resets.push(code),
+      drain: () => undefined,
+    };
+    device.open(1, sink).write(REQUEST.slice(0, -1));
+    await expect.poll(() => channel.streamCount, WAIT).toBe(1);
+  };
+  return { state, farm, channel, heard, grant, request };
+}
+
+function entry(kind: RevocationEntry['kind'], subject: string, index = 7): RevocationEntry {
+  return { kind, subject, index, at: 0, salt: '', hash: '' };
+}
+
+test('nothing is served before a grant was held against the log', () => {
+  const { channel, grant } = opened();
+  expect(channel.rights).toBe(0);
+  channel.use(grant);
+  expect(channel.rights).toBeGreaterThan(0);
+  expect(channel.mayServe()).toBe(true);
+});
+
+test.each([
+  ['session', 's'],
+  ['installation', 'i'],
+  ['user', 'u'],
+  ['credentials', 'u'],
+  ['app', 'a@1'],
+  ['generation', '1'],
+] as const)('an entry of kind %s that names the channel ends it before anything else runs', (kind, subject) => {
+  const { farm, channel, grant, heard } = opened();
+  channel.use(grant);
+  farm.apply(entry(kind, 'another'));
+  expect(channel.mayServe()).toBe(true);
+  farm.apply(entry(kind, subject));
+  expect([channel.mayServe(), farm.channelCount, heard.goaways]).toEqual([false, 0, [SIGNED_CODES.REVOKED]]);
+});
+
+test('a grant that an entry has ended since it was read ends the channel', () => {
+  const { state, channel, grant, heard } = opened();
+  state.judgement = 'ended';
+  channel.use(grant);
+  expect([channel.mayServe(), heard.goaways]).toEqual([false, [SIGNED_CODES.REVOKED]]);
+});
+
+test('while changed rights are read nothing passes, and the entry is not in force', async () => {
+  const { state, farm, channel, grant, request } = opened();
+  channel.use(grant);
+  await request();
+  let answer = (_grant: Grant): void => undefined;
+  state.rights = () =>
+    new Promise((resolve) => {
+      answer = resolve;
+    });
+  farm.apply(entry('rights', 'u'));
+  expect([channel.rights, farm.done(7)]).toEqual([0, 6]);
+  answer(grant);
+  await expect.poll(() => channel.rights, WAIT).toBeGreaterThan(0);
+  expect(farm.done(7)).toBe(7);
+});
+
+test('rights that do not come in time end the channel: then its entry is in force', async () => {
+  const { state, farm, channel, grant, request, heard } = opened();
+  channel.use(grant);
+  await request();
+  state.rights = () => new Promise(() => undefined);
+  farm.apply(entry('rights', '*'));
+  await expect.poll(() => heard.goaways, WAIT).toEqual([SIGNED_CODES.LEASE_LOST]);
+  expect([channel.mayServe(), farm.done(7)]).toEqual([false, 7]);
+});
+
+test.each([
+  ['is over', 'over', SIGNED_CODES.SESSION_EXPIRED],
+  ['is none of this Proxy', 'no channel', SIGNED_CODES.LEASE_LOST],
+] as const)('a channel whose session %s ends when its rights are read', async (_what, answer, code) => {
+  const { state, channel, grant, heard } = opened();
+  channel.use(grant);
+  state.rights = async () => answer;
+  await channel.reauthorize();
+  expect([channel.mayServe(), heard.goaways]).toEqual([false, [code]]);
+});
+
+test.each(['replaced', 'drift', 'two databases'] as const)(
+  'when the log begins anew (%s) every channel ends, and nothing is being read any more',
+  async (reason) => {
+    const { state, farm, channel, grant, request, heard } = opened();
+    channel.use(grant);
+    await request();
+    state.rights = () => new Promise(() => undefined);
+    farm.apply(entry('rights', 'u'));
+    farm.beginAnew(reason);
+    expect([channel.mayServe(), farm.channelCount, farm.done(7)]).toEqual([false, 0, 7]);
+    expect(heard.goaways).toEqual([SIGNED_CODES.LEASE_LOST]);
+  },
+);
+
+test('a drift of the clocks that only the lease has seen ends every channel, too', async () => {
+  const { state, farm, channel, grant } = opened();
+  channel.use(grant);
+  state.generation = 1;
+  await expect.poll(() => farm.channelCount, WAIT).toBe(0);
+  expect(channel.mayServe()).toBe(false);
+});
+
+test('without a lease nothing passes from that moment; what is open ends, and the channel goes on with the next lease', async () => {
+  const { state, channel, grant, request, heard } = opened();
+  channel.use(grant);
+  await request();
+  await expect.poll(() => state.looks, WAIT).toBeGreaterThan(0);
+  state.live = false;
+  expect(channel.mayServe()).toBe(false);
+  await expect.poll(() => heard.resets, WAIT).toEqual([SIGNED_CODES.LEASE_LOST]);
+  state.live = true;
+  expect(channel.mayServe()).toBe(true);
+  await expect.poll(() => heard.notices, WAIT).toHaveLength(2);
+  expect(heard.goaways).toEqual([]);
+});
+
+test('a session serves no longer than it lasts, whether anybody looks or not', async () => {
+  const { channel, grant, heard } = opened({ expiresInMs: 150 });
+  channel.use(grant);
+  expect(channel.mayServe()).toBe(true);
+  const until = performance.now() + 150;
+  await expect.poll(() => performance.now() > until, WAIT).toBe(true);
+  expect(channel.mayServe()).toBe(false);
+  await expect.poll(() => heard.goaways, WAIT).toEqual([SIGNED_CODES.SESSION_EXPIRED]);
+});
