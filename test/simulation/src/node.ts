@@ -16,7 +16,10 @@ import {
   reauthorise,
   recordBeat,
   revoke,
+  revokeProxy,
   untilInForce,
+  untilProxyGone,
+  type WaitingNode,
 } from '@sallyport/access';
 import type { Beat, ControlMessage, Grant } from '@sallyport/security-api';
 import type { Omission } from './run.ts';
@@ -29,6 +32,7 @@ export const LEASE_MS = 2_000;
 /** For so long leases are given without a look at the claim. */
 const AUTHORITY_MS = 1_500;
 const TICK_MS = 500;
+const PATIENCE = { maxMs: 30_000 };
 
 /** A control connection as the node sees it. */
 export interface NodeConnection {
@@ -165,24 +169,39 @@ export class VirtualNode {
     try {
       const row = await this.#commit(access, sid, requestId);
       if (!waits) return 'in force';
-      const force = await untilInForce(
-        {
-          access,
-          journal: this.#journal,
-          leases: this.#leases,
-          hold: this.#hold,
-          bus: this.#bus,
-          monotonicMs: () => this.#monotonicMs(),
-          trouble: () => undefined,
-          nextBeat: (ms) => this.#world.sleep(ms, this.machine),
-        },
-        row,
-        { maxMs: 30_000 },
-      );
+      const force = await untilInForce(this.#waiting(access), row, PATIENCE);
       return life === this.#life && force.waitingFor.length === 0 ? 'in force' : undefined;
     } catch {
       return undefined;
     }
+  }
+
+  /** The same for a Proxy and all its processes. */
+  async revokeProxy(name: string, waits: boolean): Promise<'in force' | undefined> {
+    const life = this.#life;
+    const access = this.#access;
+    if (!access) return undefined;
+    try {
+      await revokeProxy(access, name, BY);
+      if (!waits) return 'in force';
+      const force = await untilProxyGone(this.#waiting(access), name, PATIENCE);
+      return life === this.#life && force.waitingFor.length === 0 ? 'in force' : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #waiting(access: AccessContext): WaitingNode {
+    return {
+      access,
+      journal: this.#journal,
+      leases: this.#leases,
+      hold: this.#hold,
+      bus: this.#bus,
+      monotonicMs: () => this.#monotonicMs(),
+      trouble: () => undefined,
+      nextBeat: (ms) => this.#world.sleep(ms, this.machine),
+    };
   }
 
   /** A session, an app, or a right: which one says its letter. */

@@ -11,6 +11,8 @@ const BEAT_MS = 500;
 const ANSWER_TIMEOUT_MS = 700;
 /** What takes longer ends the channel: then nothing of it is left to be done. */
 const REREAD_MS = 1_000;
+/** How often a device opens its channel anew, of all its requests: so grants are under way whenever something is revoked. */
+const REOPENED_SHARE = 0.02;
 /** What every device claims to be: none is. */
 const CLAIMED = 'other@9';
 const crypto = nodeCrypto();
@@ -136,10 +138,11 @@ export class VirtualProxy {
   }
 
   #receive(connection: NodeConnection, message: ControlMessage): void {
-    if (connection !== this.#connection) return;
+    // Also what comes late over a connection that was given up: only the follower knows what still counts.
     this.#mirror?.follower.receive(message);
     const again = this.#follower.receive(message);
     this.#reread();
+    if (connection !== this.#connection) return;
     // Two databases: this node is not asked any more.
     if (message.type === 'anew' && !message.supersedes) return this.#connect();
     if (again) this.#beat();
@@ -160,7 +163,9 @@ export class VirtualProxy {
         REREAD_MS,
         () => {
           channel.opening = false;
-          if (!over()) this.#end(channel);
+          if (over()) return;
+          if (this.#parts.omit === 'slow rights') channel.rereading = undefined;
+          else this.#end(channel);
         },
         this.machine,
       );
@@ -209,6 +214,7 @@ export class VirtualProxy {
         const looks = channel.rereading === undefined || omit === 'last look';
         const serves = channel.grant?.app === appOf(channel.sid) && looks && this.#follower.lease.live;
         if (serves) served(channel.sid, this.machine);
+        if (serves && world.chance(REOPENED_SHARE)) this.#end(channel);
         else if (!channel.grant) this.#open(channel);
         this.#serve(channel);
       },
@@ -218,7 +224,7 @@ export class VirtualProxy {
 
   #dropAfterDrift(): void {
     const { generation } = this.#follower.lease;
-    if (generation === this.#generation) return;
+    if (generation === this.#generation || this.#parts.omit === 'begin anew') return;
     this.#generation = generation;
     this.#dropAll();
   }
@@ -246,7 +252,9 @@ export class VirtualProxy {
 
   #take(channel: Channel, grant: Grant | undefined): void {
     if (!grant || channel.grant) return;
-    if (this.#follower.judge(revocable(grant, this.#parts.omit)) === 'current') channel.grant = grant;
+    const { omit } = this.#parts;
+    const judgement = this.#follower.judge(revocable(grant, omit));
+    if (judgement === 'current' || omit === 'late grants') channel.grant = grant;
   }
 }
 
@@ -264,10 +272,14 @@ function newMemory(parts: ProxyParts, randomBytes: (bytes: number) => Uint8Array
       bootMs: () => (blind ? monotonicMs() : Math.floor((world.now - at.hiddenMs) / 10) * 10),
       nextTurn: queueMicrotask,
     },
-    crypto: { sha256: crypto.sha256, randomBytes },
+    // Without instances a process is known by the name of its Proxy.
+    crypto: {
+      sha256: crypto.sha256,
+      randomBytes: omit === 'instance' ? (bytes) => new Uint8Array(bytes) : randomBytes,
+    },
     listener: {
       apply: (entry) => apply(channels, entry, omit),
-      anew: () => dropAll(channels),
+      anew: () => omit !== 'begin anew' && dropAll(channels),
       done: (seen) => doneOf(channels, seen, omit),
       channelCount: () => channels.length,
     },

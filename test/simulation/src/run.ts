@@ -15,6 +15,8 @@ const PROCESSES = [...PROXIES, 'p1'];
 const NODES = ['s1', 's2'];
 /** Share of runs in which the memory of a Proxy is copied while it runs. */
 const COPIED_SHARE = 0.5;
+/** Share of runs in which a Proxy is revoked. */
+const REVOKED_SHARE = 0.3;
 
 /** Rules that can be left out, to see that the simulation would notice. */
 export const OMISSIONS = [
@@ -26,6 +28,10 @@ export const OMISSIONS = [
   'authority',
   'app of the grant',
   'last look',
+  'late grants',
+  'begin anew',
+  'slow rights',
+  'instance',
 ] as const;
 
 export type Omission = (typeof OMISSIONS)[number];
@@ -107,7 +113,7 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
   return { seed, late, acknowledged: times, served: count, faults: faults.count + restores.count };
 }
 
-/** Revokes a session, an app and a right, repeats until each is in force, and counts what is served after that. */
+/** Revokes a session, an app, a right and perhaps a Proxy, repeats until each is in force, and counts what is served after that. */
 class Officer {
   readonly late: number[] = [];
   readonly times: number[] = [];
@@ -129,15 +135,29 @@ class Officer {
       const { world } = parts;
       world.after(world.between(2_500, 9_000), () => void this.#revoke(sid));
     });
+    const { world } = parts;
+    if (world.chance(REVOKED_SHARE)) world.after(world.between(2_500, 9_000), () => void this.#revokeProxy());
   }
 
   served(sid: string, machine: Machine): void {
     const { world, say } = this.#parts;
     this.count += 1;
-    const at = this.#acknowledgedAt.get(sid);
+    const at = this.#acknowledgedAt.get(sid) ?? this.#acknowledgedAt.get(machine.name.split(' ')[0]!);
     if (at === undefined) return;
     this.late.push(world.now - at);
     say(`${machine.name} serves ${sid[0]} although it is revoked`);
+  }
+
+  /** All processes of one Proxy, also its copies: machines are named after it. */
+  async #revokeProxy(): Promise<void> {
+    const { world, nodes, waits, say } = this.#parts;
+    const name = world.one(PROXIES);
+    const askedAt = world.now;
+    say(`Proxy ${name} is to be revoked`);
+    while ((await world.one(nodes).revokeProxy(name, waits)) !== 'in force') await world.sleep(100);
+    this.#acknowledgedAt.set(name, world.now);
+    this.times.push(world.now - askedAt);
+    say(`Proxy ${name} is acknowledged`);
   }
 
   /** A restore names rights that were changed since the backup; an operator takes them again. */
