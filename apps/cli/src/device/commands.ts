@@ -8,7 +8,9 @@ import { say, warn } from '../terminal.ts';
 import { type FetchOptions, fetchUrl } from './fetch.ts';
 import { addForwardCommand } from './forward/command.ts';
 import { deviceFile, openCliDevice, signedIn } from './open.ts';
-import { addTrustCommands } from './trust/commands.ts';
+import { addServiceCommands } from './service/commands.ts';
+import { addTrustCommands, trustedFile } from './trust/commands.ts';
+import { Trusted } from './trust/trusted.ts';
 
 interface SignInOptions {
   readonly user?: string;
@@ -74,12 +76,16 @@ export function addDeviceCommands(program: Command): void {
     .command('reset')
     .description('forget keys, session and enrolment on this machine')
     .action(async (_options, command: Command) => {
-      await withDevice(globalsOf(command), (opened) => opened.reset());
+      const globals = globalsOf(command);
+      await withDevice(globals, (opened) => opened.reset());
       process.stdout.write('this machine is no device any more\n');
+      if (new Trusted(trustedFile(globals)).entries.length > 0)
+        warn`its CA is still trusted; take it back: sallyport device untrust\n`;
     });
   addFetchCommand(device);
   addForwardCommand(device);
   addTrustCommands(device);
+  addServiceCommands(device);
 }
 
 /** Name and password, or what a provider gave in the browser. */

@@ -32,7 +32,8 @@ export function systemStore(host: SystemHost): TrustStore | undefined {
     add: ({ name, certificate }) => {
       const file = fileOf(folder, name);
       const byHand = `sallyport device ca | sudo tee ${file} && sudo ${added.join(' ')}`;
-      asRoot(host, ['install', '-m', '644', '/dev/stdin', file], byHand, certificate);
+      asRoot(host, ['tee', file], byHand, `${certificate.trim()}\n`);
+      asRoot(host, ['chmod', '644', file], byHand);
       asRoot(host, added, byHand);
     },
     remove: (name) => {
