@@ -21,6 +21,8 @@ const UPLOAD_BYTES = 100_000;
 const ANSWER_MS = 60_000;
 /** How long a device reads what a backend sends that may be hostile. */
 const VISIT_MS = 2_000;
+/** What it reads of that at most: a device that reads a flood is busy with it by its own choice. */
+const VISIT_BYTES = 200_000;
 const UPLOAD: Uint8Array<ArrayBuffer> = Uint8Array.from(content(UPLOAD_BYTES));
 const UPLOAD_CRC = String(crc32(UPLOAD));
 
@@ -188,7 +190,11 @@ export class HonestDevice {
     try {
       const signal = AbortSignal.timeout(VISIT_MS);
       const answer = await this.#device.fetch('http://hostile.corp/', { signal });
-      for await (const _ of answer.body ?? []);
+      let left = VISIT_BYTES;
+      for await (const part of answer.body ?? []) {
+        left -= part.length;
+        if (left < 0) break;
+      }
     } catch {
       // As promised.
     }

@@ -49,6 +49,8 @@ interface Phase {
   readonly forward: ReturnType<ForwardUser['report']>;
   readonly cpu: FarmCpu;
   readonly partyCpu: number;
+  /** The process that plays the honest devices. */
+  readonly honestCpu: number;
   readonly peakMiB: number;
   readonly tries: string;
   readonly problems: readonly string[];
@@ -99,12 +101,14 @@ class Stage {
     await this.#honest.ask('reset');
     this.#forwardUser.report();
     const [cpuBefore, partyBefore, startedAt] = [this.#farm.cpu(), cpuOf(party), performance.now()];
+    const honestBefore = this.#honest.cpu();
     let peakMiB = 0;
     for (const until = startedAt + seconds * SECOND_MS; performance.now() < until; ) {
       await sleep(LOOK_MS);
       peakMiB = Math.max(peakMiB, this.#farm.proxyMiB());
     }
     const [cpuAfter, partyCpu, passed] = [this.#farm.cpu(), cpuOf(party) - partyBefore, performance.now() - startedAt];
+    const honestCpu = this.#honest.cpu() - honestBefore;
     const honest = await this.#honest.ask<HonestReport>('report');
     const tries: string[] = [];
     for (const player of party) if (player !== this.#evil) tries.push(await player.ask<string>('tries'));
@@ -117,6 +121,7 @@ class Stage {
       forward: this.#forwardUser.report(),
       cpu: { Proxies: share('Proxies'), Security: share('Security'), database: share('database') },
       partyCpu: partyCpu / passed / 1_000,
+      honestCpu: honestCpu / passed / 1_000,
       peakMiB,
       tries: tries.join('; '),
       problems: [...this.#farm.problems(), ...(this.#farm.forwardRuns ? [] : ['device forward ended'])],
@@ -173,14 +178,16 @@ function harmed({ honest, forward, problems }: Phase): boolean {
 const shown = (ms: number): string => (ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en'));
 
 function rowOf(phase: Phase): string {
-  const { name, seconds, honest, forward, cpu, partyCpu, peakMiB } = phase;
+  const { name, seconds, honest, forward, cpu, partyCpu, honestCpu, peakMiB } = phase;
   const times = KINDS.map((kind) => honest.latency[kind].map(shown).join(' / '));
   const { latencies } = forward;
   const at = (part: number): string =>
     shown(latencies[Math.min(latencies.length - 1, Math.floor(part * latencies.length))] ?? 0);
   const right = KINDS.map((kind) => honest.right[kind]).join(' / ');
   const lost = `${honest.channelsLost} / ${honest.sessionsLost}`;
-  const load = [cpu.Proxies, cpu.Security, cpu.database, partyCpu].map((part) => part.toFixed(2)).join(' / ');
+  const load = [cpu.Proxies, cpu.Security, cpu.database, partyCpu, honestCpu]
+    .map((part) => part.toFixed(2))
+    .join(' / ');
   const cells = [
     `${name}, ${seconds} s`,
     ...times,
@@ -206,7 +213,7 @@ function tableOf(phases: readonly Phase[]): string {
     'wrong',
     'failed',
     'channels / sessions lost',
-    'CPU of Proxies / Security / database / the party, cores',
+    'CPU of Proxies / Security / database / the party / the devices, cores',
     'Proxies, MiB',
   ];
   return [`| ${heads.join(' | ')} |`, `|---|${'---:|'.repeat(heads.length - 1)}`, ...phases.map(rowOf)].join('\n');
