@@ -46,6 +46,13 @@ test.each([
   expect(await claimBinding(access, await add(access, 'grace', account), claims(over))).toBe(state);
 });
 
+test('a device that is enrolled shows no code: its account waits for an officer, whatever its claims say', async () => {
+  const access = await provider();
+  const grace = await add(access, 'grace');
+  expect(await claimBinding(access, grace, claims({ login: 'grace' }), { withCode: false })).toBe('waits');
+  expect(await listBindings(access, { limit: 10 })).toMatchObject([{ user: 'grace', binding: { login: 'grace' } }]);
+});
+
 test('waiting for an officer costs no try of the code, and a dead code is said to be dead', async () => {
   const access = await provider();
   await add(access, 'grace');

@@ -67,6 +67,6 @@ function headOf(request: Request, body: RequestBody): RequestHead {
 export function mayRetry(error: unknown, method: string, body: RequestBody): boolean {
   if (!(error instanceof DeviceError)) return false;
   const replayable = body === undefined || body instanceof Uint8Array;
-  const passing = ['CONNECTION_LOST', 'NOT_PROCESSED', 'DRAINING', 'LEASE_LOST'].includes(error.code);
+  const passing = ['CONNECTION_LOST', 'NOT_PROCESSED', 'DRAINING', 'LEASE_LOST', 'CALM_DOWN'].includes(error.code);
   return replayable && passing && (!error.mayHaveRun || isIdempotent(method));
 }

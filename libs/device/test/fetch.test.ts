@@ -61,6 +61,7 @@ test.each([
   ['a POST that may have run', lost, 'POST', undefined, false],
   ['a POST that certainly did not run', never, 'POST', new Uint8Array(1), true],
   ['a PUT with a stream that is used up', lost, 'PUT', (async function* () {})(), false],
+  ['a POST that was told to calm down', remoteError('CALM_DOWN'), 'POST', new Uint8Array(1), true],
   ['a refusal', remoteError('REQUEST_REFUSED'), 'GET', undefined, false],
   ['a backend that failed', remoteError('BACKEND_FAILED'), 'GET', undefined, false],
   ['an error of the app', new TypeError('x'), 'GET', undefined, false],

@@ -130,8 +130,7 @@ async function verifyOidc(
   const place = { row, user, signedIn };
   const settled = await settleAccount(context, place);
   if (settled !== 'known' && settled !== 'unbound') return settled;
-  if (settled === 'unbound' && of.installation) return refusal('CREDENTIALS_INVALID', NOT_THE_USER);
-  const unnamed = settled === 'unbound' ? await refuseUnnamed(context, place) : undefined;
+  const unnamed = settled === 'unbound' ? await refuseUnnamed(context, place, of.installation) : undefined;
   if (unnamed) return unnamed;
   if (settled === 'known') await takeGroups(context, place);
   const delegated = await delegatedTokens(context, row, signedIn.accessToken);
@@ -188,13 +187,18 @@ const BINDING_WORDS = {
   refused: 'an officer said that the account at the provider is not the one of the user',
 } as const;
 
-/** Whether an account that is nobody's may become the user's: its claims name them, else it waits for an officer. */
+/**
+ * Whether an account that is nobody's may become the user's: its claims name them, and the device shows their activation code. Else
+ * it waits for an officer.
+ */
 async function refuseUnnamed(
   { access }: RealmContext,
   { row, user, signedIn }: OidcPlace,
+  installation: InstallationRow | undefined,
 ): Promise<Refusal | undefined> {
   const { subject, login, email } = signedIn;
-  const state = await claimBinding(access, user, { directory: row.name, subject, login, email });
+  const claims = { directory: row.name, subject, login, email };
+  const state = await claimBinding(access, user, claims, { withCode: installation === undefined });
   if (state === 'named') return undefined;
   return refusal(state === 'waits' ? 'CONFIRMATION_NEEDED' : 'CREDENTIALS_INVALID', BINDING_WORDS[state]);
 }

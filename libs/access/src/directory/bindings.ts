@@ -25,16 +25,21 @@ const MAX_WAITING = 5;
 
 /**
  * Looks whether the claims of an account that is nobody's name a user who has none, and notes for an officer when they
- * do not. The device has shown the user's activation code, which alone is no proof: whoever saw it first would take the
- * user's place with an account of their own.
+ * do not. With an activation code of the user the claims decide; the code alone is no proof: whoever saw it first would take the
+ * user's place with an account of their own. Without one, as when an enrolled device signs in, it always waits.
  */
-export async function claimBinding(access: AccessContext, user: UserRow, claims: AccountClaims): Promise<BindingState> {
+export async function claimBinding(
+  access: AccessContext,
+  user: UserRow,
+  claims: AccountClaims,
+  { withCode = true }: { readonly withCode?: boolean } = {},
+): Promise<BindingState> {
   return access.store.transaction(async (transaction) => {
     const { bindings } = transaction.tables;
     const { directory, subject } = claims;
     const known = await bindings.list({ where: { userId: user.id, directory } });
     const [expected] = known.filter(({ state }) => state === 'expected');
-    if (namesUser(claims, expected?.login ?? user.name)) return 'named';
+    if (withCode && namesUser(claims, expected?.login ?? user.name)) return 'named';
     const [before] = known.filter((row) => row.subject === subject);
     if (before) return before.state === 'refused' ? 'refused' : 'waits';
     await noteWaiting(access, transaction, user, claims, known);
