@@ -1,12 +1,5 @@
 import type { AppContext } from '@sallyport/channel';
-import {
-  type Credentials,
-  type Device,
-  DeviceError,
-  type DeviceErrorCode,
-  messageOf,
-  readLinkUser,
-} from '@sallyport/device';
+import { type Credentials, type Device, DeviceError, messageOf, readLinkUser } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/browser';
 import { BrowserView } from './browser-view.ts';
 import { element } from './dom.ts';
@@ -45,10 +38,10 @@ function showError(error: unknown): void {
 }
 
 /** Why the last session was over, as long as nobody has signed in again: also after a reload. */
-function showEnd(code: DeviceErrorCode | undefined): void {
-  if (code === undefined) return;
+function showEnd(end: Device['lastEnd']): void {
+  if (end === undefined) return;
   view.querySelector('.error')?.remove();
-  const text = `Your session is over: ${messageOf(code)} (${code}).`;
+  const text = `Your session is over: ${messageOf(end.code, end.cause)} (${end.code}).`;
   view.append(element('p', { class: 'error', role: 'alert' }, text));
 }
 
@@ -100,7 +93,7 @@ function signInView(): void {
   if (fresh && (location.hash.length < 2 || readPlace(location.hash))) return view.replaceChildren(...welcomeView());
   const submit = (user: string, password: string): Promise<void> => signIn({ user, password }, link).catch(showAgain);
   view.replaceChildren(...credentialsView({ fresh, name: fresh ? linkUser(link) : device.user?.name }, submit));
-  showEnd(device.lastEnd?.code);
+  showEnd(device.lastEnd);
   const form = view.querySelector('form')!;
   providerButtons(device, fresh ? link : undefined, showError).then((buttons) => {
     // By now another view may be there.
@@ -134,11 +127,11 @@ stateView(device);
 device.on('state', ({ state }) => {
   if (state === 'signed-out' || state === 'new') signInView();
 });
-device.on('ended', ({ code }) => {
+device.on('ended', (end) => {
   // Who only has to sign in again finds the resources as they were.
-  if (code !== 'SESSION_EXPIRED') void browser.forget();
+  if (end.code !== 'SESSION_EXPIRED') void browser.forget();
   signInView();
-  showEnd(code);
+  showEnd(end);
 });
 device.on('resources', () => {
   if (document.querySelector('#resources')) home();

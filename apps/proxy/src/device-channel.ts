@@ -8,6 +8,7 @@ import {
   DEFAULT_LIMITS,
   DEFAULT_WS_MESSAGE_BYTES,
   decodeContext,
+  type EndCause,
   encodeCbor,
   type HeadLimits,
   HTTP_LIMITS,
@@ -64,6 +65,16 @@ const STALE_MS = { first: 20, last: 320 } as const;
 
 /** So many characters of a path, in all its readings, cost as much as a small piece. */
 const CHARACTERS_OF_A_PIECE = 16;
+
+/** What a device is told of an entry that ends its session: what was revoked, not why. */
+const CAUSES: Readonly<Partial<Record<RevocationEntry['kind'], EndCause>>> = {
+  session: 'session',
+  installation: 'installation',
+  user: 'user',
+  app: 'app',
+  before: 'all',
+  generation: 'all',
+};
 
 const due: DeviceChannel[] = [];
 
@@ -153,7 +164,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** Applies a log entry: synchronous, so that nothing of a revoked session is served after it. */
   apply(entry: RevocationEntry): void {
     const effect = effectOn(entry, { grant: this.#grant, app: this.#app });
-    if (effect === 'end') this.end('REVOKED');
+    if (effect === 'end') this.end('REVOKED', CAUSES[entry.kind]);
     if (effect === 'reauthorize') this.#readAgain(entry.index);
   }
 
@@ -165,9 +176,10 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     else if (now >= this.#refreshAt) void this.reauthorize();
   }
 
-  /** Says goodbye with an authenticated code and closes. */
-  end(code: SignedCode): void {
+  /** Says goodbye with an authenticated code and closes; the cause is for people. */
+  end(code: SignedCode, cause?: EndCause): void {
     if (this.#mux.closed) return;
+    if (cause) this.#notify({ code, cause });
     this.#mux.goaway(SIGNED_CODES[code]);
     this.#mux.flush();
     this.destroy(code);

@@ -5,6 +5,7 @@ import {
   type CryptoProvider,
   decodeHello,
   decodeHs1,
+  decodeSessionAsk,
   decodeSessionEnd,
   encodeHint,
   formatHex,
@@ -173,7 +174,11 @@ export class DeviceSocket implements ChannelSocket {
       case MESSAGE_TYPES.HELLO:
         return this.#open(message);
       case MESSAGE_TYPES.END:
-        return this.#end(message);
+        decodeSessionEnd(MESSAGE_TYPES.END, message);
+        return this.#ofSession(message);
+      case MESSAGE_TYPES.ASK:
+        decodeSessionAsk(message);
+        return this.#ofSession(message);
       default:
         throw new ChannelError('ERR_CHANNEL_MESSAGE', 'the message type is not known');
     }
@@ -197,9 +202,8 @@ export class DeviceSocket implements ChannelSocket {
     this.#socket.send(answer.message);
   }
 
-  /** A device ends a session of its own; only Security can tell whether it may. */
-  async #end(message: Buffer): Promise<void> {
-    decodeSessionEnd(MESSAGE_TYPES.END, message);
+  /** A device ends a session of its own, or asks how it stands; only Security can tell whether it may. */
+  async #ofSession(message: Buffer): Promise<void> {
     this.#socket.send(await this.#farm.security.endSession(message, this.address));
   }
 

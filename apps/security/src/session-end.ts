@@ -1,11 +1,11 @@
-import { BusyError, endByDevice, endReplacedSessions } from '@sallyport/access';
-import { ChannelError, encodeHint } from '@sallyport/channel';
+import { BusyError, endByDevice, endReplacedSessions, tellDevice } from '@sallyport/access';
+import { ChannelError, encodeHint, MESSAGE_TYPES } from '@sallyport/channel';
 import type { RealmContext } from './realm-context.ts';
 
 const RETRY_MS = 2_000;
 
 /**
- * Answers END with ENDED once the end is durable, or with a hint (SPEC.md, section 12). Strangers cause one look into the
+ * Answers END with ENDED once the end is durable, and ASK with TOLD, or with a hint (SPEC.md, section 12). Strangers cause one look into the
  * database each, and their address has a budget.
  */
 export async function answerSessionEnd(
@@ -17,6 +17,7 @@ export async function answerSessionEnd(
   try {
     const waitMs = await addressThrottle.take(address, 'end');
     if (waitMs > 0) return encodeHint('RETRY_LATER', waitMs);
+    if (message[0] === MESSAGE_TYPES.ASK) return (await tellDevice(access, message)) ?? encodeHint('SESSION_UNKNOWN');
     const ended = await endByDevice(access, message);
     if (!ended) return encodeHint('SESSION_UNKNOWN');
     bus.publish('entries');
@@ -25,7 +26,7 @@ export async function answerSessionEnd(
     if (error instanceof ChannelError)
       return encodeHint(error.code === 'ERR_CHANNEL_VERSION' ? 'VERSION' : 'BAD_MESSAGE');
     if (error instanceof BusyError) return encodeHint('BUSY', error.retryAfterMs);
-    log.error({ err: error }, 'a session could not be ended as its device wants');
+    log.error({ err: error }, 'what a device says or asks of its session could not be answered');
     return encodeHint('UNAVAILABLE', RETRY_MS);
   }
 }

@@ -227,7 +227,7 @@ export {
 } from './revocation.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';
-export { endByDevice, endReplacedSessions, replacedSessions } from './session-end.ts';
+export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session-end.ts';
 export {
   type CheckedCredentials,
   createSession,

@@ -1,21 +1,29 @@
 import {
+  decodeSessionAsk,
   decodeSessionEnd,
   deriveEndKey,
   type EndKey,
   encodeSessionEnd,
+  encodeSessionTold,
   endKeyOf,
   formatHex,
   MESSAGE_TYPES,
+  type Standing,
   verifySessionEnd,
+  verifySessionMac,
 } from '@sallyport/channel';
 import type { AccessContext } from './context.ts';
 import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { getRealm } from './realm.ts';
-import { revoke } from './revocation.ts';
+import { isAppRevoked, revoke } from './revocation.ts';
 import { isLive } from './sessions.ts';
+import type { Transaction } from './store.ts';
 import type { SessionRow } from './tables.ts';
 
+/** Request ids of ends that are the device's own doing. */
+const END_ID = 'end ';
+const REPLACED_ID = 'replaced ';
 /** Reason in log and audit when a device ends its own session. */
 const SIGNED_OUT = 'signed out on the device';
 /** Reason when a session makes way for a newer one of the same installation. */
@@ -39,8 +47,48 @@ export async function endByDevice(access: AccessContext, message: Uint8Array): P
   const key = found && readEndKey(access, found.session);
   if (!found || !key || !verifySessionEnd(crypto, MESSAGE_TYPES.END, key, end)) return undefined;
   const by = { actor: found.actor, reason: SIGNED_OUT };
-  if (found.live) await revoke(access, { requestId: `end ${sid}`, kind: 'session', subject: sid }, by);
+  if (found.live) await revoke(access, { requestId: `${END_ID}${sid}`, kind: 'session', subject: sid }, by);
   return encodeSessionEnd(crypto, MESSAGE_TYPES.ENDED, key, end.sid);
+}
+
+/**
+ * Tells a device how its session stands (SPEC.md, section 12): the answer to its ASK; undefined for an unknown session and a wrong
+ * mac alike. What an operator wrote as reason is not told.
+ */
+export async function tellDevice(access: AccessContext, message: Uint8Array): Promise<Uint8Array | undefined> {
+  const ask = decodeSessionAsk(message);
+  const found = await access.store.transaction(async (transaction) => {
+    const session = await transaction.tables.sessions.find({ id: formatHex(ask.sid) });
+    return session && { session, standing: await standingOf(transaction, session) };
+  });
+  const key = found && readEndKey(access, found.session);
+  if (!found || !key || !verifySessionMac(access.crypto, key, message)) return undefined;
+  return encodeSessionTold(access.crypto, key, ask, found.standing);
+}
+
+/** How a session stands, and if it is over why: what was done to it alone comes first. */
+async function standingOf(transaction: Transaction, session: SessionRow): Promise<Standing> {
+  const { users, installations } = transaction.tables;
+  const realm = await getRealm(transaction);
+  const own = await ownEnd(transaction, session);
+  if (own) return own;
+  const user = await users.find({ id: session.userId });
+  if (!user?.enabled) return 'user';
+  const installation = await installations.find({ id: session.installationId });
+  if (installation?.status !== 'active') return 'installation';
+  if (isLive(session, realm, transaction.now())) return 'live';
+  if (session.endedAt === null && session.expiresAt <= transaction.now()) return 'expired';
+  if (await isAppRevoked(transaction, session.app)) return 'app';
+  return session.generation < realm.generation || session.createdAt < realm.notBefore ? 'all' : 'other';
+}
+
+/** Who ended this very session, by its entry in the log; undefined when nobody did. */
+async function ownEnd({ tables }: Transaction, { id, endedAt }: SessionRow): Promise<Standing | undefined> {
+  if (endedAt === null) return undefined;
+  const [entry] = await tables.revocations.list({ where: { kind: 'session', subject: id }, limit: 1 });
+  if (!entry) return undefined;
+  if (entry.requestId.startsWith(END_ID)) return 'signed-out';
+  return entry.requestId.startsWith(REPLACED_ID) ? 'replaced' : 'session';
 }
 
 /** A key that this node cannot unwrap is no answer at all: the device asks again. */
@@ -67,7 +115,7 @@ export async function endReplacedSessions(access: AccessContext, installationId:
   const ended: string[] = [];
   for (const { id } of replacedSessions(live)) {
     const by = { actor, reason: REPLACED };
-    await revoke(access, { requestId: `replaced ${id}`, kind: 'session', subject: id }, by).catch(ignoreGone);
+    await revoke(access, { requestId: `${REPLACED_ID}${id}`, kind: 'session', subject: id }, by).catch(ignoreGone);
     ended.push(id);
   }
   return ended;

@@ -1,4 +1,12 @@
-import { deriveEndKey, encodeSessionEnd, MESSAGE_TYPES, parseHex } from '@sallyport/channel';
+import {
+  decodeSessionTold,
+  deriveEndKey,
+  encodeSessionAsk,
+  encodeSessionEnd,
+  MESSAGE_TYPES,
+  parseHex,
+  verifySessionMac,
+} from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
@@ -7,7 +15,9 @@ import {
   PURPOSES,
   putUser,
   replacedSessions,
+  revoke,
   type SessionRow,
+  tellDevice,
 } from '../src/index.ts';
 import { BY, scene } from './scene.ts';
 
@@ -130,4 +140,77 @@ test('sessions that make way go through the log, and those of other installation
   expect((await log()).map(({ subject }) => subject).toSorted()).toEqual([rows[0]!.id, rows[1]!.id]);
   for (const { id } of [rows[2]!, other]) expect((await stored(id))!.endedAt).toBeNull();
   expect(await endReplacedSessions(access, 'i1')).toEqual([]);
+});
+
+/** What Security tells the device of a session; undefined when it tells nothing. */
+async function told(access: AccessContext, row: SessionRow, change: (ask: Uint8Array) => Uint8Array = (ask) => ask) {
+  const key = deriveEndKey(access.crypto, new Uint8Array(32).fill(Number.parseInt(row.id, 16)));
+  const nonce = new Uint8Array(16).fill(7);
+  const answer = await tellDevice(access, change(encodeSessionAsk(access.crypto, key, parseHex(row.id), nonce)));
+  if (!answer) return undefined;
+  expect(verifySessionMac(access.crypto, key, answer)).toBe(true);
+  expect(decodeSessionTold(answer)).toMatchObject({ sid: parseHex(row.id), nonce });
+  return decodeSessionTold(answer).standing;
+}
+
+async function enrolled() {
+  const parts = await begun();
+  await parts.access.store.transaction(async ({ tables, now }) => {
+    const keys = { currentKey: null, nextKey: null, previousKey: null, rotatedAt: 0, generation: 0 };
+    const named = { id: 'i1', userId: (await tables.users.list())[0]!.id, app: 'a@1', model: '' };
+    const made = {
+      deviceStatic: new Uint8Array(32),
+      signingKey: {},
+      createdAt: now(),
+      lastSeenAt: null,
+      resumeId: null,
+    };
+    await tables.installations.insert({ ...named, ...keys, ...made, status: 'active' });
+  });
+  return parts;
+}
+
+test.each([
+  ['live', async () => undefined],
+  ['signed-out', async (access, row) => void (await endByDevice(access, endOf(access, row)))],
+  [
+    'session',
+    async (access, { id }) => void (await revoke(access, { requestId: 'r', kind: 'session', subject: id }, BY)),
+  ],
+  [
+    'installation',
+    async (access) => void (await revoke(access, { requestId: 'r', kind: 'installation', subject: 'i1' }, BY)),
+  ],
+  [
+    'user',
+    async (access, { userId }) => void (await revoke(access, { requestId: 'r', kind: 'user', subject: userId }, BY)),
+  ],
+  ['app', async (access) => void (await revoke(access, { requestId: 'r', kind: 'app', subject: 'a@1' }, BY))],
+  ['all', async (access) => void (await revoke(access, { requestId: 'r', kind: 'before', subject: 'now' }, BY))],
+] as [string, (access: AccessContext, row: SessionRow) => Promise<void>][])(
+  'a device that asks is told how its session stands: %s',
+  async (standing, happen) => {
+    const { access } = await enrolled();
+    const row = await session(access, { createdAt: 1_800_000_000_000 });
+    await happen(access, row);
+    expect(await told(access, row)).toBe(standing);
+  },
+);
+
+test('a device is told that its time is over, and that a newer session took its place', async () => {
+  const { access } = await enrolled();
+  expect(await told(access, await session(access, { expiresAt: 1 }))).toBe('expired');
+  const old = await session(access);
+  await session(access, { chanNo: 1 });
+  expect(await endReplacedSessions(access, 'i1')).toContain(old.id);
+  expect(await told(access, old)).toBe('replaced');
+});
+
+test('nobody without the key of a session learns how it stands, and asking writes nothing', async () => {
+  const { access, log } = await enrolled();
+  const row = await session(access);
+  for (const at of [2, 18, 34, 49])
+    expect(await told(access, row, (ask) => ask.map((byte, i) => (i === at ? byte ^ 1 : byte)))).toBeUndefined();
+  expect(await told(access, row)).toBe('live');
+  expect(await log()).toEqual([]);
 });

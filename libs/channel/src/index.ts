@@ -182,6 +182,20 @@ export {
   type SessionEnd,
   verifySessionEnd,
 } from './session-end.ts';
+export {
+  ASK_NONCE_BYTES,
+  decodeSessionAsk,
+  decodeSessionTold,
+  type EndCause,
+  encodeSessionAsk,
+  encodeSessionTold,
+  isEndCause,
+  type SessionAsk,
+  type SessionTold,
+  STANDINGS,
+  type Standing,
+  verifySessionMac,
+} from './session-standing.ts';
 export { isOwnField, speaksForProxy } from './spoken-fields.ts';
 export { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
 export {

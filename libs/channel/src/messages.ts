@@ -17,6 +17,8 @@ export const MESSAGE_TYPES = {
   WELCOME: 0x11,
   END: 0x12,
   ENDED: 0x13,
+  ASK: 0x14,
+  TOLD: 0x15,
 } as const;
 
 /** Bytes of the largest WebSocket message. */

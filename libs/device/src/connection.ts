@@ -1,5 +1,5 @@
-import type { AppContext, CborFields, CryptoProvider, SignedCode } from '@sallyport/channel';
-import { equalBytes } from '@sallyport/channel';
+import type { AppContext, CborFields, CryptoProvider, EndCause, SignedCode, Standing } from '@sallyport/channel';
+import { equalBytes, isEndCause } from '@sallyport/channel';
 import { GatewayChannel } from './channel.ts';
 import { DeviceError } from './errors.ts';
 import type { DeviceRecord, StoredSession } from './record.ts';
@@ -24,8 +24,10 @@ export interface ConnectionHost {
   reached(reach: Reach): void;
   opened(channel: GatewayChannel): void;
   notice(notice: CborFields): void;
-  /** The gateway says that the session is over. */
-  over(code: SignedCode | 'SESSION_UNKNOWN', session: StoredSession): void;
+  /** Asks Security how a session stands; undefined when there is no answer that it vouches for. */
+  standing(session: StoredSession): Promise<Standing | undefined>;
+  /** Security or a Proxy of this session says that it is over, and maybe why. */
+  over(code: SignedCode, session: StoredSession, cause?: EndCause): void;
 }
 
 /** Numbers of channels that are reserved with one write. */
@@ -44,6 +46,17 @@ const SESSION_OVER: ReadonlySet<string> = new Set([
   'APP_UPDATE_REQUIRED',
   'CONTEXT_DENIED',
   'REENROLL_REQUIRED',
+]);
+
+/** Ends of a session that somebody else has caused; the others are in the course of things. */
+const REVOKED: ReadonlySet<EndCause> = new Set([
+  'signed-out',
+  'session',
+  'installation',
+  'user',
+  'app',
+  'all',
+  'other',
 ]);
 
 /** Where a Proxy is, and the audience of its site. */
@@ -71,6 +84,8 @@ export class Connection {
   #offline = false;
   #suspended = false;
   #silent = false;
+  /** Why the Proxy is about to end the channel. */
+  #cause: EndCause | undefined;
   #failure: unknown;
   #nextChanNo = 1;
   #preferred = 0;
@@ -166,13 +181,25 @@ export class Connection {
       } catch (error) {
         if (this.#attempts !== attempts) return;
         const { code, retryAfterMs = 0 } = error as Partial<DeviceError>;
-        if (code === 'SESSION_UNKNOWN') return this.#host.over(code, session);
+        if (code === 'SESSION_UNKNOWN') {
+          const cause = await this.#causeOf(session);
+          if (this.#attempts !== attempts) return;
+          if (cause) return this.#host.over(REVOKED.has(cause) ? 'REVOKED' : 'SESSION_EXPIRED', session, cause);
+          // Anybody on the way can send a hint: the session stays, and nobody waits for what may not come.
+          this.#goOffline(attempts);
+        }
         this.#failure = asDeviceError(error);
         if (this.#offline) this.#reject(asked, this.#failure);
         await this.#pause(Math.max(Math.min(retryAfterMs, MAX_RETRY_AFTER_MS), delay * (0.5 + Math.random())));
         delay = Math.min(2 * delay, this.#offline ? OFFLINE_RETRY_MAX_MS : RETRY_MAX_MS);
       }
     }
+  }
+
+  /** Why a session is over that no Proxy knows, in Security's own word. */
+  async #causeOf(session: StoredSession): Promise<EndCause | undefined> {
+    const standing = await this.#host.standing(session);
+    return standing === undefined || standing === 'live' ? undefined : standing;
   }
 
   #goOffline(attempts: symbol): void {
@@ -277,6 +304,7 @@ export class Connection {
     this.#offline = false;
     this.#suspended = false;
     this.#silent = false;
+    this.#cause = undefined;
     this.#channel = channel;
     this.#host.opened(channel);
     this.#sayReach();
@@ -302,7 +330,7 @@ export class Connection {
   #closed(channel: GatewayChannel, code: SignedCode | undefined, session: StoredSession | undefined): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
-    if (session && code && SESSION_OVER.has(code)) return this.#host.over(code, session);
+    if (session && code && SESSION_OVER.has(code)) return this.#host.over(code, session, this.#cause);
     this.#preferred += 1;
     this.seek();
   }
@@ -312,6 +340,8 @@ export class Connection {
     const code = notice.optionalText('code');
     if (code === 'LEASE_LOST') this.#suspended = true;
     if (code === 'RESUMED') this.#suspended = false;
+    const cause = notice.optionalText('cause', 64);
+    if (isEndCause(cause)) this.#cause = cause;
     this.#sayReach();
     this.#host.notice(notice);
   }

@@ -2,9 +2,11 @@ import {
   type AppContext,
   type CborFields,
   type CryptoProvider,
+  type EndCause,
   type Field,
   parseLink,
   type RequestHead,
+  type SignedCode,
   withoutFinalDot,
 } from '@sallyport/channel';
 import { type GatewayChannel, type Resource, readResources } from './channel.ts';
@@ -14,7 +16,9 @@ import { fetchOver, mayRetry } from './fetch.ts';
 import { type CallResponse, callHttp, checkHead, type RequestBody } from './http-call.ts';
 import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
 import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider, StoredSession } from './record.ts';
+import { RetryBudget } from './retry-budget.ts';
 import { endingSession, SessionEnds } from './session-end.ts';
+import { askStanding } from './session-standing.ts';
 import {
   type AskOneTimeCode,
   beginRecord,
@@ -42,8 +46,8 @@ export interface DeviceEvents {
   resources: { readonly resources: readonly Resource[] };
   /** Said at every connect: when the session will end, in ms from now. */
   expiry: { readonly expiresInMs: number };
-  /** The session is over; `code` says why. Sign in again. */
-  ended: { readonly code: DeviceErrorCode };
+  /** The session is over; `code` says how, `cause` why, if the gateway said so: `messageOf` has words for both. Sign in again. */
+  ended: { readonly code: DeviceErrorCode; readonly cause?: EndCause };
   notice: { readonly text: string };
 }
 
@@ -59,6 +63,8 @@ export interface DeviceOptions {
 }
 
 const RETRY_MIN_MS = 100;
+/** The same when the gateway is overloaded. */
+const CALM_MS = 500;
 const MAX_TRIES = 4;
 /** How long a request waits for a channel before it gives up, ms. */
 const CONNECT_PATIENCE_MS = 30_000;
@@ -78,6 +84,7 @@ export class Device {
   #state: DeviceState = 'new';
   readonly #connection: Connection;
   readonly #ends: SessionEnds;
+  readonly #retries = new RetryBudget();
   #resources: readonly Resource[] = [];
   /** Changes of the record, one after the other. */
   #changing: Promise<unknown> = Promise.resolve();
@@ -234,7 +241,9 @@ export class Device {
       } catch (error) {
         const over = attempt >= MAX_TRIES || signal?.aborted || !mayRetry(error, head.method, body);
         if (over) throw error;
-        await pause(RETRY_MIN_MS * attempt * (0.5 + Math.random()));
+        const calmly = (error as DeviceError).code === 'CALM_DOWN';
+        if (calmly && !this.#retries.take()) throw error;
+        await pause((calmly ? CALM_MS : RETRY_MIN_MS) * attempt * (0.5 + Math.random()));
       }
     }
   }
@@ -288,7 +297,8 @@ export class Device {
         if (this.#record?.ending) void this.#ends.tell();
       },
       notice: (notice) => this.#notice(notice),
-      over: (code, session) => void this.#over(code, session),
+      standing: (session) => askStanding(this.#options, this.#record!, session),
+      over: (code, session, cause) => void this.#over(code, session, cause),
     };
   }
 
@@ -346,7 +356,7 @@ export class Device {
   }
 
   #signedOut(): DeviceError {
-    const why = this.lastEnd ? `: ${messageOf(this.lastEnd.code)}` : '';
+    const why = this.lastEnd ? `: ${messageOf(this.lastEnd.code, this.lastEnd.cause)}` : '';
     return new DeviceError('SIGNED_OUT', `nobody is signed in${why}`);
   }
 
@@ -364,16 +374,16 @@ export class Device {
   }
 
   /**
-   * A session is over. Only an authenticated code lets the device forget it; a hint leaves the storage alone. Another process
-   * may have begun a new one: the device goes on with that.
+   * A session is over, in the word of Security or of the Proxy of its channel: the device forgets it. Another process may have
+   * begun a new one: the device goes on with that.
    */
-  async #over(code: DeviceErrorCode, session: StoredSession): Promise<void> {
-    const error = remoteError(code, { mayHaveRun: false });
+  async #over(code: SignedCode, session: StoredSession, cause: EndCause | undefined): Promise<void> {
+    const error = remoteError(code, { mayHaveRun: false, cause });
+    const ended = { code, ...(cause ? { cause } : {}) };
     this.#setState('connecting');
-    const forgets = code !== 'SESSION_UNKNOWN';
     await this.#change((stored) => {
-      if (!forgets || !sameSession(stored.session, session)) return stored;
-      return { ...withoutSession(stored), ended: { code } };
+      if (!sameSession(stored.session, session)) return stored;
+      return { ...withoutSession(stored), ended };
     }).catch(() => undefined);
     const now = this.#record?.session;
     if (now && !sameSession(now, session)) {
@@ -382,7 +392,7 @@ export class Device {
     }
     this.#connection.drop(error);
     this.#setState(this.#record?.iid === undefined ? 'new' : 'signed-out');
-    this.#emit('ended', { code });
+    this.#emit('ended', ended);
   }
 
   #setResources(resources: readonly Resource[]): void {

@@ -1,4 +1,4 @@
-import { type HintCode, neverRan, type SignedCode } from '@sallyport/channel';
+import { type EndCause, type HintCode, neverRan, type SignedCode } from '@sallyport/channel';
 
 /** Why the SDK could not do something, beside what Security or a Proxy said. */
 export type LocalCode =
@@ -54,7 +54,8 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   STEP_UP: 'a stronger sign-in is needed: a second factor, or another way at your provider',
   REVOKED: 'access was revoked',
   SESSION_EXPIRED: 'the session is over: sign in again',
-  SESSION_UNKNOWN: 'the session is not known any more: sign in again',
+  SESSION_UNKNOWN:
+    'no Proxy knows this session, and Security does not say that it is over: try again later, or sign in again',
   APP_UPDATE_REQUIRED: 'this version of the app is too old: update it',
   CONTEXT_DENIED: 'this app or device does not fulfil the policy',
   LEASE_LOST: 'the gateway may not serve right now: it waits for its Security server',
@@ -71,16 +72,38 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   UNKNOWN_KID: 'the enrolment link is too old: ask for a new one',
 };
 
-/** What to tell people of a code. */
-export function messageOf(code: DeviceErrorCode): string {
-  return MESSAGES[code] ?? `the gateway answered ${code}`;
+/** What to tell people of why a session is over. What an operator wrote as reason stays with the operators. */
+const CAUSES: Readonly<Record<EndCause, string>> = {
+  expired: 'the session is over: sign in again',
+  'signed-out': 'this session was signed out',
+  replaced: 'this device has signed in again: a newer session goes on',
+  session: 'this session was ended: sign in again, or ask your administrator',
+  installation: 'this device may not be used any more: ask your administrator for a new activation code',
+  user: 'your account is disabled: ask your administrator',
+  app: 'this version of the app was withdrawn: update it',
+  all: 'everybody was signed out: sign in again',
+  other: 'access was revoked: sign in again, or ask your administrator',
+};
+
+/** What to tell people of a code, and of why a session is over if the gateway said so. */
+export function messageOf(code: DeviceErrorCode, cause?: EndCause): string {
+  return (cause && CAUSES[cause]) ?? MESSAGES[code] ?? `the gateway answered ${code}`;
 }
 
 /** An error for a code that a peer sent, with the peer's own words behind ours. */
 export function remoteError(
   code: DeviceErrorCode,
-  { words = '', ...options }: { mayHaveRun?: boolean; retryAfterMs?: number; words?: string | undefined } = {},
+  {
+    words = '',
+    cause,
+    ...options
+  }: {
+    mayHaveRun?: boolean;
+    retryAfterMs?: number;
+    words?: string | undefined;
+    cause?: EndCause | undefined;
+  } = {},
 ): DeviceError {
-  const message = messageOf(code);
+  const message = messageOf(code, cause);
   return new DeviceError(code, words === '' ? message : `${message}: ${words.replace(/\p{Cc}/gu, ' ')}`, options);
 }

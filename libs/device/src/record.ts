@@ -73,7 +73,7 @@ export interface DeviceRecord {
   /** Sessions to end at Security, oldest first. */
   readonly ending?: readonly StoredEnding[];
   /** Why the last session was over, as the gateway said; until the next sign-in. */
-  readonly ended?: { readonly code: string };
+  readonly ended?: { readonly code: string; readonly cause?: string };
   readonly sites?: readonly StoredSite[];
   readonly providers?: readonly StoredProvider[];
   readonly siteMapSeq?: number;

@@ -77,7 +77,7 @@ const webSocket: WebSocketFactory = () => {
     });
   let establish: SecurityEstablish | undefined;
   const answer = (message: Uint8Array): Uint8Array => {
-    if (message[0] === MESSAGE_TYPES.HELLO) return encodeHint('SESSION_UNKNOWN');
+    if (message[0] === MESSAGE_TYPES.HELLO || message[0] === MESSAGE_TYPES.ASK) return encodeHint('SESSION_UNKNOWN');
     if (message[0] === MESSAGE_TYPES.HS1) {
       const kid = new DataView(message.buffer, message.byteOffset).getUint32(4);
       far.kidsTried.push(kid);

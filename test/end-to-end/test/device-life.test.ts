@@ -153,7 +153,8 @@ test('a sign-out ends the session at Security, and leaves no secret of it on the
   const copy = memoryStorage();
   await copy.store(before);
   const copied = await impatient(copy);
-  await expect(copied.resume()).rejects.toMatchObject({ code: 'SESSION_UNKNOWN' });
+  await expect(copied.resume()).rejects.toMatchObject({ code: 'REVOKED', message: 'this session was signed out' });
+  expect([copied.state, copied.hasSession]).toEqual(['signed-out', false]);
   copied.close();
 });
 

@@ -32,11 +32,12 @@ test('a session ends when its time is over: the device hears when beforehand, an
   device.close();
 });
 
-test('a session that expired while the device was away is over at the next connect, by a hint that deletes nothing', async () => {
+test('a session that expired while the device was away is over at the next connect, in the word of Security', async () => {
   const device = await gateway.device('ada');
   device.close();
   await new Promise((resolve) => setTimeout(resolve, TTL_MS));
-  await expect(device.resume()).rejects.toMatchObject({ code: 'SESSION_UNKNOWN' });
+  await expect(device.resume()).rejects.toMatchObject({ code: 'SESSION_EXPIRED' });
   expect(device.state).toBe('signed-out');
-  expect(device.hasSession).toBe(true);
+  expect(device.lastEnd).toEqual({ code: 'SESSION_EXPIRED', cause: 'expired' });
+  expect(device.hasSession).toBe(false);
 });

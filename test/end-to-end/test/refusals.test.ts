@@ -173,7 +173,7 @@ test('a disabled user is out at once and cannot come back', async () => {
   const ended = new Promise((resolve) => device.on('ended', resolve));
   const view = await gateway.operator.call('POST', '/v1/users/gone/disable');
   expect(view['inForce']).toBe(true);
-  expect(await ended).toEqual({ code: 'REVOKED' });
+  expect(await ended).toEqual({ code: 'REVOKED', cause: 'user' });
   expect(device.state).toBe('signed-out');
   await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'SIGNED_OUT' });
   await expect(device.login({ user: 'gone', password: PASSWORD })).rejects.toMatchObject({ code: 'HANDSHAKE_FAILED' });

@@ -1,5 +1,5 @@
 import type { Server } from 'node:net';
-import type { Device } from '@sallyport/device';
+import { type Device, messageOf } from '@sallyport/device';
 import type { Command } from 'commander';
 import { CliError, printJson, printRows } from '../../output.ts';
 import { type GlobalOptions, globalsOf } from '../../program.ts';
@@ -34,7 +34,10 @@ async function forward(options: WrittenOptions, command: Command): Promise<void>
   await signedIn(opened);
   await listenAll(opened, globals, settings);
   await keepLocalCa(globals, opened);
-  opened.on('ended', ({ code }) => warn`the session is over (${code}); sign in again: sallyport device login\n`);
+  opened.on(
+    'ended',
+    ({ code, cause }) => warn`${messageOf(code, cause)} (${code}); to sign in: sallyport device login\n`,
+  );
   opened.on('state', ({ state }) => warn`${state}\n`);
   if (globals.json) printJson(descriptionOf(opened, settings));
   else sayForward(opened, settings);
