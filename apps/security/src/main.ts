@@ -247,6 +247,7 @@ async function startOn({ config, log, database, onEnd }: Starting): Promise<void
   const migrated = await migrate(database.address);
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
   const store = new SqlStore(database.address, { replicated: database.external });
+  await store.openAll();
   const { access, fence, life, epoch } = await openAccess(config, store, log);
   const proxyUrl = config.SALLYPORT_PROXY_URL ?? urlOf(config.SALLYPORT_PROXY_LISTEN);
   const adminUrl = config.SALLYPORT_ADMIN_URL ?? urlOf(config.SALLYPORT_ADMIN_LISTEN);

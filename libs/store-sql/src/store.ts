@@ -84,16 +84,20 @@ export class SqlStore {
   readonly #replicated: boolean;
   readonly #statements = new Map<string, string>();
   readonly #places: Places;
+  readonly #poolSize: number;
 
   constructor(address: DatabaseAddress, { poolSize = POOL_SIZE, replicated = false }: SqlStoreOptions = {}) {
     this.#finder = new PrimaryFinder(address);
     this.#replicated = replicated;
+    this.#poolSize = poolSize;
     const reserved = Math.floor(poolSize * RESERVED);
     this.#places = new Places({ places: poolSize, reserved, maxWaiting: MAX_WAITING, maxWaitMs: MAX_WAIT_MS });
     this.#pool = new pg.Pool({
       ...connectionOf(address),
       Client: clientOfPrimary(this.#finder) as never,
       max: poolSize,
+      // None is closed for being idle: whoever has to connect anew in a storm is who comes too late.
+      min: poolSize,
       types: typesOf(),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
@@ -105,6 +109,15 @@ export class SqlStore {
     // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
     this.#pool.on('error', () => undefined);
     this.#pool.on('connect', (client) => void client.on('error', () => undefined));
+  }
+
+  /**
+   * Opens all connections now, so that beats need none in the middle of a storm. Those that cannot be opened are, when they
+   * are needed.
+   */
+  async openAll(): Promise<void> {
+    const opening = Array.from({ length: this.#poolSize }, () => this.#pool.connect());
+    for (const opened of await Promise.allSettled(opening)) if (opened.status === 'fulfilled') opened.value.release();
   }
 
   /** The store of one realm. Its transactions also throw BusyError, with nothing done. */

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { expect, test } from 'vitest';
 import { SqlStore } from '../src/index.ts';
 import { startDatabase } from './real-postgres.ts';
@@ -27,5 +28,24 @@ test('with every ordinary connection taken, and a line before it, urgent work go
   expect(running).toBe(3);
   end();
   await Promise.all(blocked);
+  await store.close();
+});
+
+test('all connections are open before anybody needs them, and none is opened for work', async () => {
+  const store = new SqlStore(server.address, { poolSize: 4 });
+  const client = new pg.Client(server.address);
+  await client.connect();
+  const pids = async (): Promise<number[]> => {
+    const text = `select pid from pg_stat_activity where application_name = 'sallyport-security' order by pid`;
+    return (await client.query<{ pid: number }>(text)).rows.map(({ pid }) => pid);
+  };
+  const others = new Set(await pids());
+  await store.openAll();
+  const opened = (await pids()).filter((pid) => !others.has(pid));
+  expect(opened).toHaveLength(4);
+  const realm = store.in('open');
+  await Promise.all(Array.from({ length: 40 }, () => realm.transaction(({ tables }) => tables.users.count())));
+  expect((await pids()).filter((pid) => !others.has(pid))).toEqual(opened);
+  await client.end();
   await store.close();
 });

@@ -6,10 +6,12 @@ import { Worker } from 'node:worker_threads';
 import { type Device, type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
+import { ChildPostgres, type DatabaseAddress } from '@sallyport/store-sql';
 import { Agent, request } from 'undici';
 import { CONTEXT } from '../load/channel-lane.ts';
 import { PORTS } from '../ports.ts';
 import { describeMachine } from '../report.ts';
+import type { SeenBeats } from './beats.ts';
 import type { Target } from './strangers.ts';
 
 const RATE = '1000000';
@@ -20,13 +22,22 @@ const BEFORE_MS = 3_000;
 const LOOK_MS = 100;
 const MAX_LINES = 20;
 
+/** How honest devices sign in: by the proof of the enrolment that they have just made, or with the password. */
+const ROUNDS = ['resume', 'password'] as const;
+type Round = (typeof ROUNDS)[number];
+
 const { values } = parseArgs({
   options: {
     logins: { type: 'string', default: '1000' },
     rate: { type: 'string', default: '20' },
+    rounds: { type: 'string', default: ROUNDS.join(',') },
     verbose: { type: 'boolean', default: false },
-    password: { type: 'boolean', default: false },
   },
+});
+const rounds = values.rounds.split(',').map((name): Round => {
+  const round = ROUNDS.find((one) => one === name);
+  if (round === undefined) throw new Error(`there is no round ${name}: ${ROUNDS.join(', ')}`);
+  return round;
 });
 
 /** A gateway of its own processes, whose limits by address are off: each try counts as if it came from another network. */
@@ -54,10 +65,7 @@ class StormGateway {
     this.#agent = new Agent({ connect: { ca: this.security.ready['ca']! }, headersTimeout: 600_000 });
     const oneTime = { token: this.security.ready['oneTimeToken'], name: 'bench' };
     this.#token = (await this.call('POST', '/v1/operators/login', oneTime))['token'] as string;
-    await this.call('PATCH', '/v1/realm', {
-      loginNeedsPassword: values.password,
-      enrolPage: 'http://localhost/enroll',
-    });
+    await this.call('PATCH', '/v1/realm', { loginNeedsPassword: true, enrolPage: 'http://localhost/enroll' });
     await this.call('PUT', '/v1/groups/staff');
     await this.call('PUT', `/v1/users/${CREDENTIALS.user}`, { password: CREDENTIALS.password, groups: ['staff'] });
     await this.call('PUT', '/v1/sites/here', { origins: [this.origin] });
@@ -89,6 +97,13 @@ class StormGateway {
     const json = (await answer.body.json()) as Record<string, unknown>;
     if (answer.statusCode >= 400) throw new Error(`${method} ${path}: ${JSON.stringify(json)}`);
     return json;
+  }
+
+  /** Where the database of Security is. */
+  get database(): DatabaseAddress {
+    const data = join(this.folder, 'data');
+    const passwordFile = join(data, 'security', 'database-password');
+    return ChildPostgres.addressOf({ folder: join(data, 'database'), passwordFile });
   }
 
   /** Whether the Proxy may serve now: its lease lives. */
@@ -143,13 +158,16 @@ function watch(gateway: StormGateway): { stop(): { looks: number; unready: numbe
   };
 }
 
-async function storm(devices: readonly Device[]): Promise<{ latencies: number[]; failures: Record<string, number> }> {
+async function storm(
+  devices: readonly Device[],
+  round: Round,
+): Promise<{ latencies: number[]; failures: Record<string, number> }> {
   const begunAt = performance.now();
   const latencies: number[] = [];
   const failures: Record<string, number> = {};
   const login = async (device: Device): Promise<void> => {
     try {
-      await device.login(values.password ? CREDENTIALS : undefined);
+      await device.login(round === 'password' ? CREDENTIALS : undefined);
       latencies.push(performance.now() - begunAt);
     } catch (error) {
       const { code = 'ERROR', message } = error as { code?: string; message: string };
@@ -162,43 +180,80 @@ async function storm(devices: readonly Device[]): Promise<{ latencies: number[];
   return { latencies: latencies.sort((a, b) => a - b), failures };
 }
 
-async function measure(gateway: StormGateway): Promise<void> {
-  await gateway.start();
-  const { devices, record } = await enrolAll(gateway, Number(values.logins));
-  const { proxyUrl, adminUrl, directoryUrl } = gateway.security.ready as Record<string, string>;
-  const rate = Number(values.rate);
-  const { kid, rs } = record;
-  const workerData: Target = {
-    origin: gateway.origin,
-    proxyUrl: proxyUrl!,
-    adminUrl: adminUrl!,
-    directoryUrl: directoryUrl!,
-    kid,
-    rs,
-    rate,
-  };
-  const strangers = rate > 0 ? new Worker(new URL('./strangers.ts', import.meta.url), { workerData }) : undefined;
-  await sleep(BEFORE_MS);
+const NAMES: Readonly<Record<Round, string>> = {
+  resume: 'by the proof of an enrolment',
+  password: 'with the password',
+};
+
+/** One storm, with what there is to say of it; true when all got in and nothing was missed. */
+async function measureRound(
+  gateway: StormGateway,
+  { devices, round, beats }: { devices: readonly Device[]; round: Round; beats: Worker },
+): Promise<boolean> {
+  await ask<SeenBeats>(beats);
+  const lostBefore = lostLeases(gateway);
   const watching = watch(gateway);
-  const { latencies, failures } = await storm(devices);
+  const { latencies, failures } = await storm(devices, round);
   const { looks, unready } = watching.stop();
-  const tries = await triesOf(strangers);
-  await strangers?.terminate();
+  const { beats: beaten, longestMs, missed } = await ask<SeenBeats>(beats);
+  const lost = lostLeases(gateway) - lostBefore;
   const at = (part: number): string =>
     ((latencies[Math.min(latencies.length - 1, Math.floor(part * latencies.length))] ?? 0) / 1_000).toFixed(1);
   const failed = Object.entries(failures).map(([code, count]) => `${code} ${count}`);
   process.stdout.write(
     [
-      `machine: ${describeMachine()}`,
-      `honest logins ${devices.length}${values.password ? ' with password' : ''}: in ${latencies.length}, not in: ${failed.join(', ') || 'none'}`,
-      `p50 ${at(0.5)} s, p99 ${at(0.99)} s, last ${at(1)} s`,
-      `the Proxy had no lease at ${unready} of ${looks} looks; leases lost: ${gateway.proxy.log.split('the lease is lost').length - 1}`,
-      `strangers, tries by door at ${rate}/s each: ${JSON.stringify(tries)}`,
+      `${devices.length} honest sign-ins at once ${NAMES[round]}: in ${latencies.length}, not in: ${failed.join(', ') || 'none'}`,
+      `  p50 ${at(0.5)} s, p99 ${at(0.99)} s, last ${at(1)} s`,
+      `  beats ${beaten}, missed ${missed}, longest between two ${(longestMs / 1_000).toFixed(1)} s; leases lost ${lost}, no lease at ${unready} of ${looks} looks`,
       '',
     ].join('\n'),
   );
+  return failed.length === 0 && lost === 0 && missed === 0;
+}
+
+function lostLeases({ proxy }: StormGateway): number {
+  return proxy.log.split('the lease is lost').length - 1;
+}
+
+async function measure(gateway: StormGateway): Promise<boolean> {
+  const begunAt = performance.now();
+  process.stdout.write(`machine: ${describeMachine()}\n`);
+  await gateway.start();
+  const { devices, record } = await enrolAll(gateway, Number(values.logins));
+  process.stdout.write(`${devices.length} devices are enrolled after ${seconds(begunAt)} s\n`);
+  const { proxyUrl, adminUrl, directoryUrl } = gateway.security.ready as Record<string, string>;
+  const rate = Number(values.rate);
+  const { kid, rs } = record;
+  const where = { origin: gateway.origin, proxyUrl: proxyUrl!, adminUrl: adminUrl!, directoryUrl: directoryUrl! };
+  const workerData: Target = { ...where, kid, rs, rate };
+  const strangers = rate > 0 ? new Worker(new URL('./strangers.ts', import.meta.url), { workerData }) : undefined;
+  const beats = new Worker(new URL('./beats.ts', import.meta.url), { workerData: gateway.database });
+  let isWell = true;
+  for (const round of rounds) {
+    await sleep(BEFORE_MS);
+    isWell = (await measureRound(gateway, { devices, round, beats })) && isWell;
+  }
+  const tries = strangers ? await ask(strangers) : {};
+  await strangers?.terminate();
+  await beats.terminate();
+  process.stdout.write(`strangers, tries by door at ${rate}/s each: ${JSON.stringify(tries)}\n`);
+  process.stdout.write(
+    `${isWell ? 'all got in, no beat was missed' : 'NOT ALL IS WELL'}; ${seconds(begunAt)} s in all\n`,
+  );
   for (const device of devices) device.close();
-  if (Object.keys(failures).length > 0) process.stderr.write(`${troublesOf(gateway)}\n`);
+  if (!isWell) process.stderr.write(`${troublesOf(gateway)}\n`);
+  return isWell;
+}
+
+function seconds(begunAt: number): string {
+  return ((performance.now() - begunAt) / 1_000).toFixed(0);
+}
+
+/** Asks a thread for what it has counted. */
+async function ask<T>(worker: Worker): Promise<T> {
+  const told = new Promise<T>((resolve) => worker.once('message', resolve));
+  worker.postMessage('tell');
+  return told;
 }
 
 /** What the servers had to say of it. */
@@ -207,19 +262,13 @@ function troublesOf({ security, proxy }: StormGateway): string {
   return lines.slice(0, MAX_LINES).join('\n');
 }
 
-async function triesOf(strangers: Worker | undefined): Promise<unknown> {
-  if (!strangers) return {};
-  const told = new Promise((resolve) => strangers.once('message', resolve));
-  strangers.postMessage('tries');
-  return told;
-}
-
 const gateway = new StormGateway();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void gateway.stop().then(() => process.exit(1)));
+let isWell = false;
 try {
-  await measure(gateway);
+  isWell = await measure(gateway);
 } finally {
   await gateway.stop();
 }
-process.exit(0);
+process.exit(isWell ? 0 : 1);
