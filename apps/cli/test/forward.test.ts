@@ -249,8 +249,34 @@ test('fields of any length that some resource takes go on; what is more is said 
   expect(refused).toContain('sallyport-may-have-run: no');
   expect(refused).toContain(why);
   expect(refused).toContain('sallyport resource set <name> --fields');
-  expect(await send(port, 'NOSUCHMETHOD http://t.example/ HTTP/1.1\r\n\r\n')).toMatch(
-    /^HTTP\/1.1 501 .*does not know the method/s,
-  );
   expect(await send(port, 'nonsense\r\n\r\n')).toMatch(/^HTTP\/1.1 [45]\d\d .*sallyport: /s);
+});
+
+test.each(['PROPFIND', 'VERSION-CONTROL', 'RPC_IN_DATA', 'X-ANY', 'UPDATEREDIRECTREF'])(
+  'the method %s goes on as it is, whether or not Node knows it',
+  async (method) => {
+    const port = await start(fakeDevice());
+    const line = `${method} http://t.example/a HTTP/1.1\r\nhost: t.example\r\nconnection: close\r\n`;
+    expect(await send(port, `${line}\r\n`)).toContain('served');
+    expect(asked.at(-1)).toMatchObject({ method, path: '/a' });
+    expect(await send(port, `${line}content-length: 3\r\n\r\nabc`)).toContain('served');
+    expect(asked.at(-1)!.fields).toContainEqual(['content-length', '3']);
+  },
+);
+
+test('a method that Node does not know asks for no second request; as a second one it is refused by name', async () => {
+  const port = await start(fakeDevice());
+  const request = (method: string): string => `${method} http://t.example/ HTTP/1.1\r\nhost: t.example\r\n\r\n`;
+  expect(await send(port, request('LABEL'))).toMatch(/served/);
+  expect(await send(port, request('LABEL'))).toMatch(/connection: close/i);
+  const later = await new Promise<string>((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(request('GET')));
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += String(data);
+      if (answer.endsWith('0\r\n\r\n')) socket.end(request('LABEL'));
+    });
+    socket.on('close', () => resolve(answer));
+  });
+  expect(later).toMatch(/^HTTP\/1.1 200 .*served.* 501 .*only as the first one of a connection/s);
 });

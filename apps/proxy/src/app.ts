@@ -93,7 +93,12 @@ function openSocket(
 }
 
 function listenerOf({ tls }: DeviceListenerOptions, listener: RequestListener): Server {
-  const limits = { maxHeaderSize: 8_192, connectionsCheckingInterval: CHECK_MS };
+  const limits = {
+    maxHeaderSize: 8_192,
+    connectionsCheckingInterval: CHECK_MS,
+    // Whoever offers something else is answered as if they had not (RFC 9110, section 7.8).
+    shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket',
+  };
   if (!tls) return createServer(limits, listener);
   const secure = { ...OUTER_TLS, cert: tls.certificate, key: tls.key, handshakeTimeout: TLS_HANDSHAKE_MS };
   return createTlsServer({ ...limits, ...secure }, listener) as unknown as Server;

@@ -13,7 +13,7 @@ import { type GatewayChannel, type Resource, readResources } from './channel.ts'
 import { Connection, type ConnectionHost, type Reach, sameSession } from './connection.ts';
 import { DeviceError, type DeviceErrorCode, messageOf, remoteError } from './errors.ts';
 import { fetchOver, mayRetry } from './fetch.ts';
-import { type CallResponse, callHttp, checkHead, type RequestBody } from './http-call.ts';
+import { type CallResponse, callHttp, checkHead, type RequestBody, withoutOffer } from './http-call.ts';
 import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
 import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider, StoredSession } from './record.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -233,7 +233,7 @@ export class Device {
 
   /** One HTTP request on the level of the protocol. Redirects are not followed. */
   async request(asked: RequestHead, body?: RequestBody, signal?: AbortSignal): Promise<CallResponse> {
-    const head = { ...asked, authority: withoutFinalDot(asked.authority) };
+    const head = withoutOffer({ ...asked, authority: withoutFinalDot(asked.authority) });
     checkHead(head);
     for (let attempt = 1; ; attempt++) {
       try {

@@ -47,6 +47,21 @@ export function checkHead(head: RequestHead): void {
   }
 }
 
+/** What only says how a connection might be used. */
+const OFFERED = /^(?:upgrade|http2-settings|keep-alive)$/i;
+
+/**
+ * A request without an offer to change the protocol, which nobody on the way takes up (RFC 9110, section 7.8). One for a WebSocket
+ * stays: it would be no offer but a mistake.
+ */
+export function withoutOffer(head: RequestHead): RequestHead {
+  const offers = head.fields.some(([name, value]) => name === 'upgrade' && value.toLowerCase() !== 'websocket');
+  if (!offers) return head;
+  const isOffer = ([name, value]: Field): boolean =>
+    OFFERED.test(name) || (name === 'connection' && value.split(',').every((option) => OFFERED.test(option.trim())));
+  return { ...head, fields: head.fields.filter((field) => !isOffer(field)) };
+}
+
 /**
  * One HTTP exchange on a channel (SPEC.md, section 7, kind 1). Bytes flow in both directions at the pace of whoever
  * reads them.

@@ -2,7 +2,7 @@ import type { RequestHead } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import { DeviceError, remoteError } from '../src/errors.ts';
 import { fetchOver, mayRetry } from '../src/fetch.ts';
-import type { RequestBody } from '../src/http-call.ts';
+import { type RequestBody, withoutOffer } from '../src/http-call.ts';
 
 function recording(status = 200) {
   const sent: { head: RequestHead; body: RequestBody }[] = [];
@@ -81,4 +81,23 @@ test('codes say whether a request may have run', () => {
       ran(code as 'REVOKED'),
     ),
   ).toEqual([true, true, true, true, true]);
+});
+
+test('an offer to change the protocol is taken out of a request; what it stands beside stays, and a WebSocket is no offer', () => {
+  const head = { method: 'GET', scheme: 'http', authority: 'wiki.corp', path: '/' };
+  const left = (...fields: [string, string][]) => withoutOffer({ ...head, fields }).fields.map(([name]) => name);
+  const offer: [string, string][] = [
+    ['connection', 'Upgrade, HTTP2-Settings'],
+    ['upgrade', 'h2c'],
+    ['http2-settings', 'AAMAAABk'],
+  ];
+  expect(left(...offer, ['accept', '*/*'])).toEqual(['accept']);
+  expect(left(['upgrade', 'TLS/1.2'], ['connection', 'upgrade, x-other'])).toEqual(['connection']);
+  expect(left(['upgrade', 'websocket'], ['connection', 'Upgrade'])).toEqual(['upgrade', 'connection']);
+  expect(left(['connection', 'keep-alive'])).toEqual(['connection']);
+});
+
+test('an unknown method is not sent again when it may have run, a registered idempotent one is', () => {
+  for (const method of ['PROPFIND', 'REPORT', 'MKCOL']) expect(mayRetry(lost, method, undefined)).toBe(true);
+  for (const method of ['LOCK', 'PURGE', 'X-ANY']) expect(mayRetry(lost, method, undefined)).toBe(false);
 });

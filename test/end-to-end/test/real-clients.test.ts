@@ -82,7 +82,7 @@ test('curl gets a page, a refusal by name, and an answer to a direct request tha
 test('npm scopes, GitLab and WebDAV work where a resource takes exact paths and a policy names the methods', async () => {
   const set = await gateway.operator.raw('PATCH', '/v1/resources/wiki', { backend: { paths: 'exact' } });
   expect(set.status).toBe(200);
-  const methods = ['GET', 'PUT', 'PROPFIND', 'REPORT', 'MKCOL', 'MOVE', 'LOCK', 'PURGE'];
+  const methods = ['GET', 'PUT', 'PROPFIND', 'REPORT', 'MKCOL', 'MOVE', 'LOCK', 'PURGE', 'VERSION-CONTROL', 'X-ANY'];
   const rule = { groups: ['staff'], resources: ['dav'], context: {}, methods, paths: ['/dav/'] };
   await gateway.operator.call('PUT', '/v1/resources/dav', {
     kind: 'http',

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { type Field, formatWsClose, WS_OPCODES, type WsClose } from '@sallyport/channel';
+import { type Field, formatWsClose, type HeadLimits, WS_OPCODES, type WsClose } from '@sallyport/channel';
 import type { Guard } from '@sallyport/telemetry';
 import { acceptOf } from '../upgrade.ts';
 import { BackendError, tooLate } from './errors.ts';
@@ -42,6 +42,8 @@ export interface WebSocketRequest {
 /** How a WebSocket is kept. */
 export interface WebSocketLimits extends TimeLimits {
   readonly maxMessageBytes: number;
+  /** Of the answer to the handshake; the usual ones when absent. */
+  readonly heads?: HeadLimits;
 }
 
 /** How long a backend may take to answer a close, ms. */
@@ -57,7 +59,7 @@ export class BackendWebSocket implements ResponseSink {
   readonly #socket: Socket;
   readonly #sink: WebSocketSink;
   readonly #limits: WebSocketLimits;
-  readonly #parser = new ResponseParser(this);
+  readonly #parser: ResponseParser;
   readonly #frames: FrameReader;
   readonly #guard: Guard;
   #key = '';
@@ -70,6 +72,7 @@ export class BackendWebSocket implements ResponseSink {
 
   constructor(socket: Socket, parts: { sink: WebSocketSink; limits: WebSocketLimits; guard: Guard }) {
     const { sink, limits, guard } = parts;
+    this.#parser = new ResponseParser(this, limits.heads);
     this.#socket = socket;
     this.#sink = sink;
     this.#limits = limits;

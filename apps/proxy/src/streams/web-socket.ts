@@ -25,6 +25,7 @@ import {
 } from '@sallyport/channel';
 import { type Guard, guardWith } from '@sallyport/telemetry';
 import { BackendError, wordsOf } from '../backend/errors.ts';
+import { headLimitsOf } from '../backend/head-limits.ts';
 import { timeLimitsOf } from '../backend/time-limits.ts';
 import { BackendWebSocket, type WebSocketSink } from '../backend/web-socket.ts';
 import { formatFrame } from '../backend/web-socket-frames.ts';
@@ -180,7 +181,11 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     // The resource may have moved meanwhile, or the backend closed the connection: nothing was sent.
     if (resource.backend.url !== url || socket.destroyed) return this.#end('NOT_PROCESSED');
     this.#maxMessageBytes = resource.backend.webSocketMessageBytes ?? this.#host.webSocketMessageBytes;
-    const limits = { ...timeLimitsOf(resource.backend), maxMessageBytes: this.#maxMessageBytes };
+    const limits = {
+      ...timeLimitsOf(resource.backend),
+      maxMessageBytes: this.#maxMessageBytes,
+      heads: headLimitsOf(resource.backend),
+    };
     const head = this.#head!;
     const fields = requestFields(head, this.#host.deviceAddress, resource).filter(([name]) => !OWN_FIELDS.test(name));
     passage.begin();

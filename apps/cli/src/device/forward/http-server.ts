@@ -4,6 +4,7 @@ import { WIDEST_HEAD } from '@sallyport/channel';
 import type { Device } from '@sallyport/device';
 import type { Refusal } from './access.ts';
 import { answer, refuse } from './answers.ts';
+import { AnyMethod } from './any-method.ts';
 import { type Answer, plainAnswer } from './refusal.ts';
 import { relay } from './relay.ts';
 import type { Target } from './target.ts';
@@ -33,14 +34,18 @@ export function createHttpServer(device: Device, reading: Reading): Server {
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
     },
     (request, response) => {
+      const method = methods.takeMethod(request);
+      // Of a second request on it the method would not be known.
+      if (method !== undefined) response.shouldKeepAlive = false;
       guarded(request.socket, async () => {
         if (reading.own?.(request, response)) return;
         const target = targetOf(reading, request);
         if ('status' in target) return answer(request, response, target);
-        await relay(device, { request, response, target });
+        await relay(device, { request, response, target, method });
       });
     },
   );
+  const methods = new AnyMethod(server);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => refuse(socket, unreadable(error.code)));
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
@@ -61,7 +66,7 @@ function unreadable(code: string | undefined): Answer {
       431,
       `path and header fields are longer than ${MAX_HEAD_BYTES} bytes, and no resource takes that`,
     );
-  if (code === 'HPE_INVALID_METHOD') return plainAnswer(501, 'this forward proxy does not know the method');
+  if (code === 'HPE_INVALID_METHOD') return plainAnswer(501, 'this method works only as the first one of a connection');
   return plainAnswer(400, `the request cannot be read (${code ?? 'no reason is known'})`);
 }
 

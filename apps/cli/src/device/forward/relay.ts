@@ -8,13 +8,20 @@ import { carryDown } from './tunnel.ts';
 /** One request of a local client through the gateway, at the pace of both ends. */
 export async function relay(
   device: Device,
-  call: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly target: Target },
+  call: {
+    readonly request: IncomingMessage;
+    readonly response: ServerResponse;
+    readonly target: Target;
+    /** As the client wrote it; undefined: as Node read it. */
+    readonly method: string | undefined;
+  },
 ): Promise<void> {
   const { request, response, target } = call;
   const abort = new AbortController();
   response.on('error', () => response.destroy());
   response.on('close', () => abort.abort());
-  const head = { method: request.method ?? 'GET', ...target, fields: forwardedFields(request) };
+  const method = call.method ?? request.method ?? 'GET';
+  const head = { method, ...target, fields: forwardedFields(request) };
   const body = hasContent(request) ? (request as AsyncIterable<Uint8Array>) : undefined;
   try {
     const got = await device.request(head, body, abort.signal);
