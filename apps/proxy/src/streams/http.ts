@@ -23,6 +23,7 @@ import type { BackendCall } from '../backend/pooled-call.ts';
 import type { BackendAsker } from '../backend/server.ts';
 import type { Tenant } from '../backend/tenant.ts';
 import type { Facing } from './answered-fields.ts';
+import { secondPath } from './dav-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
 import { HeadMemory } from './head-memory.ts';
@@ -116,7 +117,9 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     this.#declared = contentLength(head.fields);
     this.#head = head;
     const { authority, method, path } = head;
-    this.#passage = new Passage(this.#host, { kind: 'http', authority, method, path });
+    const second = secondPath(head);
+    const wanted = { kind: 'http', authority, method, path } as const;
+    this.#passage = new Passage(this.#host, wanted, second === undefined ? undefined : { ...wanted, path: second });
   }
 
   content(bytes: Uint8Array): void {

@@ -23,6 +23,8 @@ export type Look = 'pass' | 'wait' | SignedCode;
 export class Passage {
   readonly #gate: Gate;
   readonly #wanted: Wanted;
+  /** What is wanted besides, of the same resource. */
+  readonly #also: Wanted | undefined;
   /** The rights by which what is wanted was allowed last: as long as they stay, nothing is decided again. */
   #allowedBy = 0;
   #resource: ResourceGrant | undefined;
@@ -30,9 +32,10 @@ export class Passage {
   #rule: string | undefined;
   #begun = false;
 
-  constructor(gate: Gate, wanted: Wanted) {
+  constructor(gate: Gate, wanted: Wanted, also?: Wanted) {
     this.#gate = gate;
     this.#wanted = wanted;
+    this.#also = also;
   }
 
   /** The resource that the last look allowed. Only after a look that passed. */
@@ -64,7 +67,7 @@ export class Passage {
 
   /** Why the stream would be refused by the grant and the app context of this moment, if it would. */
   recheck(): SignedCode | undefined {
-    const decision = this.#gate.decide(this.#wanted);
+    const decision = this.#decision();
     if ('refused' in decision) {
       this.#rule = decision.rule;
       return this.#begun ? 'RIGHTS_LOST' : decision.refused;
@@ -72,6 +75,12 @@ export class Passage {
     this.#rule = undefined;
     this.#resource = decision.resource;
     return undefined;
+  }
+
+  #decision(): Decision {
+    const decision = this.#gate.decide(this.#wanted);
+    const also = this.#also && 'resource' in decision ? this.#gate.decide(this.#also) : undefined;
+    return also && 'refused' in also ? also : decision;
   }
 
   /** From now on a backend may have read something. */

@@ -1,5 +1,6 @@
 import { type Field, passedFields, type RequestHead } from '@sallyport/channel';
 import type { Backend, ResourceGrant } from '@sallyport/security-api';
+import { davFields, namesPlace } from './dav-fields.ts';
 
 /**
  * Fields of a request as its backend gets them: those of the device that may pass, and what the Proxy alone says: from where
@@ -9,7 +10,8 @@ export function requestFields(head: RequestHead, deviceAddress: string, resource
   const { backend, assertion, delegated } = resource;
   const authorization = delegated === undefined ? basicOf(backend) : `Bearer ${delegated}`;
   const passed = passedFields(head.fields, backend.passFields);
-  const fields = authorization === undefined ? passed : passed.filter(([name]) => name !== 'authorization');
+  const own = authorization === undefined ? passed : passed.filter(([name]) => name !== 'authorization');
+  const fields = own.some(([name]) => namesPlace(name)) ? davFields(own, head, backend) : own;
   const scheme = backend.publicScheme ?? head.scheme;
   fields.push(['forwarded', forwarded(deviceAddress, head.authority, scheme)]);
   if (backend.xForwarded) {
