@@ -226,6 +226,46 @@ test.runIf(existsSync(SHARED))('takes no response of the llhttp corpus that llht
   }
 });
 
+/** Ways to write Transfer-Encoding that one reader takes for chunked and another does not. */
+const CODINGS = [
+  ' transfer-encoding: chunked',
+  '\ttransfer-encoding: chunked',
+  'transfer-encoding : chunked',
+  'transfer-encoding\t: chunked',
+  'transfer_encoding: chunked',
+  'transfer-encoding; chunked',
+  'transfer-encoding chunked',
+  'transfer-encoding:\x0bchunked',
+  'transfer-encoding: \x0cchunked',
+  'transfer-encoding: \0chunked',
+  'transfer-encoding: chunked\0',
+  'transfer-encoding: xchunked',
+  'transfer-encoding: chunked x',
+  'transfer-encoding: chunked;',
+  'transfer-encoding: chunked, identity',
+  'transfer-encoding: identity, chunked',
+  'transfer-encoding: "chunked"',
+  "transfer-encoding: 'chunked'",
+  'transfer-encoding: chunk\xe9d',
+  'transfer-encoding: chunked\x85',
+  'transfer-encoding:\r\n chunked',
+  'transfer-encoding: chunked\r\n x',
+  'x: y\rtransfer-encoding: chunked',
+  'x: y\ntransfer-encoding: chunked',
+  '\xfftransfer-encoding: chunked',
+  'transfer-encoding\xa0: chunked',
+  'TRANSFER-ENCODING: CHUNKED, CHUNKED',
+  'content-encoding: chunked',
+  'x-transfer-encoding: chunked',
+];
+
+test.each(CODINGS)('beside a length %j is no coding: refused, or the length alone counts', (line) => {
+  const bytes = latin(`${OK}content-length: 5\r\n${line}\r\n\r\n0\r\n\r\n`);
+  const response = read([bytes]);
+  expect(response).toEqual(readSlowly(bytes, 'GET'));
+  if (response !== 'refused') expect(response.body).toBe('0\r\n\r\n');
+});
+
 test.runIf(existsSync(SHARED))('takes no mutation of Transfer-Encoding for chunked that is not exactly that', () => {
   const { mutations } = JSON.parse(readFileSync(new URL('smuggling/smuggler-te-mutations.json', SHARED), 'utf8')) as {
     mutations: Record<string, string>;

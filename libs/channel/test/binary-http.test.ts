@@ -99,6 +99,23 @@ test('a message cut anywhere is an error, never an empty body', () => {
   }
 });
 
+test('only messages of indeterminate length are read: every other framing is refused at its first byte', () => {
+  const request = encodeWhole(HEAD, [encodeText('content')], []);
+  expect(request[0]).toBe(2);
+  for (let framing = 0; framing < 256; framing++) {
+    // Above 63 the byte begins a longer number, which is no other way to write a framing.
+    const bytes = concat(Uint8Array.of(framing), request.subarray(1));
+    const read = (): void => {
+      const decoder = requestDecoder(new Collected<RequestHead>());
+      decoder.push(bytes);
+      decoder.finish();
+    };
+    if (framing === 2) expect(read).not.toThrow();
+    else expect(read, `${framing}`).toThrow();
+    if (framing !== 3) expect(() => responseDecoder(new Collected<ResponseHead>()).push(bytes), `${framing}`).toThrow();
+  }
+});
+
 test('padding must be zero', () => {
   const bytes = encodeWhole(HEAD, [], []);
   requestDecoder(new Collected<RequestHead>()).push(concat(bytes, new Uint8Array(9)));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { concat, formatHex, parseHex } from '../src/bytes.ts';
+import { concat, encodeText, formatHex, parseHex } from '../src/bytes.ts';
 import { type CryptoProvider, keyOf, publicKeyOf, type SecretKey, type Suite } from '../src/crypto.ts';
 import { nobleCrypto } from '../src/crypto-noble.ts';
 import { hkdfExpand, hkdfExtract } from '../src/schedule.ts';
@@ -134,6 +134,82 @@ test.runIf(hasShared)('generates ML-KEM-768 keys as ACVP says', () => {
   for (const { d, z, ek } of tests) {
     const pair = nobleCrypto(() => parseHex((d! + z!).toLowerCase())).generateKemKeyPair();
     expect(formatHex(pair.publicKey)).toBe(ek!.toLowerCase());
+  }
+});
+
+// What every clone tests, whatever stands beside it: one example of each RFC, and what no provider may take.
+
+test('every provider gives the bytes of RFC 7748, 5869, 4231 and 8439, and of the first GCM examples', () => {
+  const [nine, zero] = [parseHex(`09${'00'.repeat(31)}`), new Uint8Array(32)];
+  const text =
+    "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
+  const range = (from: number, count: number): Uint8Array => Uint8Array.from({ length: count }, (_, i) => from + i);
+  for (const provider of providers) {
+    expect(formatHex(provider.dh(keyOf<SecretKey>(nine), publicKeyOf(nine))), provider.name).toBe(
+      '422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079',
+    );
+    const prk = hkdfExtract(provider, range(0, 13), new Uint8Array(22).fill(0x0b));
+    expect(formatHex(hkdfExpand(provider, prk, range(0xf0, 10), 42))).toBe(
+      '3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865',
+    );
+    expect(formatHex(provider.hmacSha256(new Uint8Array(20).fill(0x0b), encodeText('Hi There')))).toBe(
+      'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7',
+    );
+    const nonce = parseHex('070000004041424344454647');
+    const sealed = provider
+      .aead(1, range(0x80, 32))
+      .seal(nonce, parseHex('50515253c0c1c2c3c4c5c6c7'), encodeText(text));
+    expect(formatHex(sealed.subarray(0, 16))).toBe('d31a8d34648e60db7b86afbc53ef7ec2');
+    expect(formatHex(sealed.subarray(-16))).toBe('1ae10b594f09e26a7e902ecbd0600691');
+    const gcm = provider.aead(2, zero).seal(new Uint8Array(12), new Uint8Array(0), new Uint8Array(16));
+    expect(formatHex(gcm)).toBe('cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919');
+  }
+});
+
+/** Points of small order, and what is the same modulo the prime: whoever takes one agrees with everybody. */
+const SMALL_ORDER = [
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+  '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
+  `ec${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(31)}`,
+  `00${'00'.repeat(30)}80`,
+];
+
+test.each(SMALL_ORDER)('no provider agrees on anything with the point %s', (point) => {
+  for (const provider of providers) {
+    const { secretKey } = provider.generateKeyPair();
+    expect(
+      attempt(() => provider.dh(secretKey, publicKeyOf(parseHex(point)))),
+      provider.name,
+    ).toBeUndefined();
+  }
+});
+
+test('no provider takes a malformed key or ciphertext of ML-KEM-768', () => {
+  for (const provider of providers) {
+    const pair = provider.generateKemKeyPair();
+    const { ciphertext } = provider.encapsulate(pair.publicKey);
+    const beyond = Uint8Array.from(pair.publicKey);
+    // A coefficient that is not below q = 3329.
+    beyond.set([0xff, 0xff, 0xff], 0);
+    for (const key of [beyond, pair.publicKey.subarray(1), concat(pair.publicKey, Uint8Array.of(0)), new Uint8Array(0)])
+      expect(
+        attempt(() => provider.encapsulate(key as never)),
+        provider.name,
+      ).toBeUndefined();
+    for (const message of [ciphertext.subarray(1), concat(ciphertext, Uint8Array.of(0)), new Uint8Array(0)])
+      expect(
+        attempt(() => pair.decapsulate(message)),
+        provider.name,
+      ).toBeUndefined();
+    // A damaged one opens to something else, and tells nobody so (FIPS 203, implicit rejection).
+    const damaged = Uint8Array.from(ciphertext);
+    damaged[7]! ^= 1;
+    expect(formatHex(pair.decapsulate(damaged))).not.toBe(formatHex(pair.decapsulate(ciphertext)));
   }
 });
 
