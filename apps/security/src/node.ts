@@ -90,7 +90,7 @@ export class SecurityNode {
   /** A restore that has claimed the journal takes the place of this database: nothing of it is given any more. */
   async #lookAtJournal({ journal, fence, log }: RealmContext): Promise<void> {
     try {
-      if ((await journal?.look()) === false) fence.refuse('a restore has claimed the journal');
+      if ((await journal?.look()) === false) fence.refuse(lostClaim(journal?.claim?.epoch));
     } catch (error) {
       log.warn({ err: error }, 'the journal does not answer');
     }
@@ -134,4 +134,9 @@ export class SecurityNode {
     this.#warnedAt = now;
     context.log.warn({ offsetMs }, "this node's clock differs from the database's; nothing is decided by it");
   }
+}
+
+/** Without any claim the journal is a new one, or was emptied: the next start claims it and writes it again. */
+function lostClaim(claimed: string | undefined): string {
+  return claimed === undefined ? 'the journal has lost its claim' : 'a restore has claimed the journal';
 }

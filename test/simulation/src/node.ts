@@ -27,7 +27,7 @@ import { withoutClaims } from './virtual-journal.ts';
 import type { Machine, World } from './world.ts';
 
 const BY = { actor: 'officer', reason: 'simulation' };
-/** Every lease of the simulation. */
+/** The longest lease of the simulation: nodes may be set to shorter ones. */
 export const LEASE_MS = 2_000;
 /** For so long leases are given without a look at the claim. */
 const AUTHORITY_MS = 1_500;
@@ -49,6 +49,7 @@ export class VirtualNode {
   readonly #log: Journal;
   readonly #reach: (store: RealmStore) => RealmStore;
   readonly #omit: Omission | undefined;
+  readonly #leaseMs: number;
   /** The database that it is pointed at. */
   #place: RealmStore;
   #fence = new EpochFence();
@@ -71,6 +72,7 @@ export class VirtualNode {
     bus: Bus;
     journal: Journal;
     reach: (store: RealmStore) => RealmStore;
+    leaseMs: number;
     omit: Omission | undefined;
   }) {
     this.machine = parts.machine;
@@ -79,6 +81,7 @@ export class VirtualNode {
     this.#log = parts.journal;
     this.#reach = parts.reach;
     this.#omit = parts.omit;
+    this.#leaseMs = parts.leaseMs;
     this.#place = parts.access.store;
     this.#policies = parts.policies;
     this.#bus = parts.bus;
@@ -139,7 +142,7 @@ export class VirtualNode {
     const life = this.#life;
     const { proxy } = connection;
     const { id, epoch, seen: index, hash } = beat;
-    const record = { proxy, keyHash: proxy, beat, leaseMs: LEASE_MS, node: this.machine.name };
+    const record = { proxy, keyHash: proxy, beat, leaseMs: this.#leaseMs, node: this.machine.name };
     if (!this.#access || !this.#journal?.mayLease) return;
     const recorded = await recordBeat(this.#access, record).catch(() => undefined);
     if (!recorded || recorded.type === 'revoked' || life !== this.#life) return;

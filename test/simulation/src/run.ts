@@ -1,7 +1,7 @@
 import { getRealm, MemoryStore, memoryBus, memoryJournal, openClaim, PolicyCache } from '@sallyport/access';
 import { Faults } from './faults.ts';
 import { VirtualNetwork } from './network.ts';
-import { VirtualNode } from './node.ts';
+import { LEASE_MS, VirtualNode } from './node.ts';
 import { VirtualProxy } from './proxy.ts';
 import { Restores } from './restores.ts';
 import { accessOn, PROXIES, prepare, SIDS } from './scene.ts';
@@ -12,7 +12,8 @@ import { type Machine, World } from './world.ts';
 const END_MS = 20_000;
 /** Processes by machine: the last one has the identity of the first. */
 const PROCESSES = [...PROXIES, 'p1'];
-const NODES = ['s1', 's2'];
+/** How long the leases of each node are. */
+const NODES = { s1: LEASE_MS, s2: LEASE_MS / 2 };
 /** Share of runs in which the memory of a Proxy is copied while it runs. */
 const COPIED_SHARE = 0.5;
 /** Share of runs in which a Proxy is revoked. */
@@ -68,7 +69,7 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
   const network = new VirtualNetwork(world);
   const bus = memoryBus();
   const policies = new PolicyCache();
-  const nodes = NODES.map((name) => {
+  const nodes = Object.entries(NODES).map(([name, leaseMs]) => {
     const machine = world.machine(name);
     const reachable = (): boolean => network.open(name, 'db');
     const log = journalReachedFrom(machine, { world, journal, reachable: () => network.open(name, 'journal') });
@@ -80,6 +81,7 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
       policies,
       bus,
       journal: log,
+      leaseMs,
       omit,
     });
   });
