@@ -3,7 +3,7 @@ import type { Backend, ResourceInput } from '@sallyport/security-api';
 import { AccessError } from './errors.ts';
 
 /** Settings that mean something over HTTP only. */
-const HTTP_ONLY = ['prefix', 'host', 'clientCertificate', 'basic', 'health'] as const;
+const HTTP_ONLY = ['prefix', 'host', 'clientCertificate', 'basic', 'health', 'http'] as const;
 
 function demand(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AccessError('ERR_ACCESS_INVALID', message);
@@ -80,6 +80,10 @@ function checkScheme(name: string, kind: ResourceInput['kind'], backend: Backend
   demand(shared === undefined, `${name}: ${shared} means nothing for a backend of one server`);
   const odd = kind === 'tcp' ? HTTP_ONLY.find((setting) => backend[setting] !== undefined) : undefined;
   demand(odd === undefined, `${name}: ${odd} means nothing for a tcp resource`);
+  demand(
+    backend.http !== 'auto' || schemes.has('https'),
+    `${name}: http auto is for https:// backends, which say what they speak`,
+  );
   demand(
     backend.clientCertificate === undefined || schemes.has('https'),
     `${name}: a client certificate is for https:// backends`,

@@ -13,7 +13,7 @@ import { type GatewayChannel, type Resource, readResources } from './channel.ts'
 import { Connection, type ConnectionHost, type Reach, sameSession } from './connection.ts';
 import { DeviceError, type DeviceErrorCode, messageOf, remoteError } from './errors.ts';
 import { fetchOver, mayRetry } from './fetch.ts';
-import { type CallResponse, callHttp, checkHead, type RequestBody, withoutOffer } from './http-call.ts';
+import { callHttp, checkHead, type RequestBody, type TrailedResponse, withoutOffer } from './http-call.ts';
 import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
 import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider, StoredSession } from './record.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -231,13 +231,18 @@ export class Device {
     this.#setState('new');
   }
 
-  /** One HTTP request on the level of the protocol. Redirects are not followed. */
-  async request(asked: RequestHead, body?: RequestBody, signal?: AbortSignal): Promise<CallResponse> {
+  /** One HTTP request on the level of the protocol; `trailers` are asked for behind the content. Redirects are not followed. */
+  async request(
+    asked: RequestHead,
+    body?: RequestBody,
+    signal?: AbortSignal,
+    trailers?: () => readonly Field[],
+  ): Promise<TrailedResponse> {
     const head = withoutOffer({ ...asked, authority: withoutFinalDot(asked.authority) });
     checkHead(head);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await callHttp(await this.#usableChannel(), head, body, signal);
+        return await callHttp(await this.#usableChannel(), head, body, { signal, trailers });
       } catch (error) {
         const over = attempt >= MAX_TRIES || signal?.aborted || !mayRetry(error, head.method, body);
         if (over) throw error;

@@ -30,6 +30,19 @@ export interface CallResponse {
   readonly body: ReadableStream<Uint8Array>;
 }
 
+/** A response with what may stand behind its content: gRPC says there how a call went. */
+export interface TrailedResponse extends CallResponse {
+  /** Fields behind the content; settled when all of it has come. @throws DeviceError when it comes to no end */
+  trailers(): Promise<readonly Field[]>;
+}
+
+/** How the content of a request ends. */
+export interface RequestEnd {
+  readonly signal?: AbortSignal | undefined;
+  /** Fields behind the content, asked for when it is at its end. */
+  readonly trailers?: (() => readonly Field[]) | undefined;
+}
+
 const MAX_CHUNK_BYTES = 65_536;
 
 /**
@@ -71,10 +84,10 @@ export function callHttp(
   channel: GatewayChannel,
   head: RequestHead,
   body: RequestBody,
-  signal?: AbortSignal,
-): Promise<CallResponse> {
+  { signal, trailers }: RequestEnd = {},
+): Promise<TrailedResponse> {
   return new Promise((resolve, reject) => {
-    const call = new HttpCall(head, body, { resolve, reject, answered: channel.expect() });
+    const call = new HttpCall(head, body, { resolve, reject, trailers, answered: channel.expect() });
     channel.openStream(1, call).then(
       (stream) => call.start(stream, signal),
       (error) => call.refused(error),
@@ -84,8 +97,9 @@ export function callHttp(
 
 /** Who made a call. */
 interface Caller {
-  resolve(response: CallResponse): void;
+  resolve(response: TrailedResponse): void;
   reject(error: unknown): void;
+  readonly trailers: RequestEnd['trailers'];
   /** Nobody waits for the gateway any more. */
   answered(): void;
 }
@@ -102,6 +116,9 @@ class HttpCall implements StreamSink {
   #drained: (() => void) | undefined;
   #complete = false;
   #failure: DeviceError | undefined;
+  #trailers: readonly Field[] = [];
+  /** Who waits for the end of the response. */
+  #waiting: { resolve(fields: readonly Field[]): void; reject(error: unknown): void }[] = [];
 
   constructor(head: RequestHead, body: RequestBody, caller: Caller) {
     this.#head = head;
@@ -110,7 +127,9 @@ class HttpCall implements StreamSink {
     const sink = {
       head: (response: ResponseHead) => this.#responded(response),
       content: (bytes: Uint8Array) => this.#held.add(bytes),
-      trailers: () => undefined,
+      trailers: (fields: readonly Field[]): void => {
+        this.#trailers = fields;
+      },
     };
     this.#decoder = responseDecoder(sink, 'chunks', WIDEST_HEAD);
   }
@@ -155,6 +174,7 @@ class HttpCall implements StreamSink {
     try {
       this.#decoder.finish();
       this.#complete = true;
+      for (const { resolve } of this.#waiting.splice(0)) resolve(this.#trailers);
       this.#caller.answered();
       this.#deliver();
     } catch (cause) {
@@ -186,7 +206,7 @@ class HttpCall implements StreamSink {
   }
 
   #finish(stream: ChannelStream): void {
-    stream.write(encodeMessageEnd());
+    stream.write(encodeMessageEnd(this.#caller.trailers?.() ?? []));
     stream.finish();
   }
 
@@ -215,7 +235,7 @@ class HttpCall implements StreamSink {
     // A stream of events may be quiet for hours, and nobody wonders.
     if (fields.some(([name, value]) => name === 'content-type' && value.startsWith('text/event-stream')))
       this.#caller.answered();
-    this.#caller.resolve({ status, fields, body });
+    this.#caller.resolve({ status, fields, body, trailers: () => this.#ended() });
   }
 
   /** Gives the app what has come, if it asked for more and there is some. */
@@ -235,8 +255,15 @@ class HttpCall implements StreamSink {
     pulled();
   }
 
+  #ended(): Promise<readonly Field[]> {
+    if (this.#complete) return Promise.resolve(this.#trailers);
+    if (this.#failure) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => void this.#waiting.push({ resolve, reject }));
+  }
+
   #cancel(): void {
     this.#caller.answered();
+    for (const { reject } of this.#waiting.splice(0)) reject(new DeviceError('ABORTED', 'the content was not read'));
     this.#stream?.reset(SIGNED_CODES.CANCELLED);
   }
 
@@ -248,6 +275,7 @@ class HttpCall implements StreamSink {
   #fail(error: DeviceError): void {
     if (this.#failure || this.#complete) return;
     this.#failure = error;
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
     this.#caller.answered();
     this.#drained?.();
     if (this.#controller) this.#controller.error(error);

@@ -94,7 +94,7 @@ function orNull<Schema extends TSchema>(schema: Schema): TUnion<[Schema, TNull]>
 
 const { url, weight, servers, health, networks, ca, readsContent, xForwarded, passFields, delegate } =
   Backend.properties;
-const { sticky, prefix, host, clientCertificate, basic, publicScheme, paths, fields } = Backend.properties;
+const { http, sticky, prefix, host, clientCertificate, basic, publicScheme, paths, fields } = Backend.properties;
 const { webSocketMessageBytes } = Backend.properties;
 
 const { connectMs, answerMs, idleMs } = Timeouts.properties;
@@ -119,6 +119,7 @@ export const ResourceChange = Type.Object(
           url: Type.Optional(url),
           weight: Type.Optional(orNull(weight)),
           servers: Type.Optional(orNull(servers)),
+          http: Type.Optional(orNull(http)),
           sticky: Type.Optional(orNull(sticky)),
           health: Type.Optional(orNull(Type.Partial(health, CLOSED))),
           networks: Type.Optional(networks),

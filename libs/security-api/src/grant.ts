@@ -149,6 +149,8 @@ export const Backend = Type.Object(
         CLOSED,
       ),
     ),
+    /** What is spoken with it: HTTP/1.1 unless said otherwise; `auto` lets an https server choose HTTP/2. gRPC needs `2`. */
+    http: Type.Optional(Type.Union([Type.Literal('1.1'), Type.Literal('2'), Type.Literal('auto')])),
     /** Networks (CIDR) this backend may lie in beyond the public ones: loopback and private ones must be named. */
     networks: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
     /** PEM of the CA of an https backend; absent: the system's. */

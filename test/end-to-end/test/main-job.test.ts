@@ -1,3 +1,5 @@
+import { createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import type { Device } from '@sallyport/device';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend, startTcpEcho } from '../src/backend.ts';
@@ -166,4 +168,53 @@ test('HTTPS backends are checked against the name in their URL and the CA of the
   device.close();
   right.close();
   wrong.close();
+});
+
+test('a call over HTTP/2 streams both ways, ends by trailers, and keeps to the paths of its policy', async () => {
+  const server = createServer();
+  server.on('stream', (stream, headers) => {
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('data', (part) => stream.write(part));
+    stream.on('end', () => stream.end());
+    stream.on('wantTrailers', () =>
+      stream.sendTrailers({ 'grpc-status': '0', 'x-who': String(headers['sallyport-assertion'] !== undefined) }),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await gateway.operator.call('PUT', '/v1/resources/echo', {
+    kind: 'http',
+    authority: 'echo.corp',
+    backend: { url, networks: ['127.0.0.0/8'], http: '2' },
+  });
+  const rule = { groups: ['staff'], resources: ['echo'], context: {}, methods: ['POST'], paths: ['/pkg.Echo/Talk'] };
+  await gateway.operator.call('PUT', '/v1/policies/echo', rule);
+  const device = await gateway.device('ada');
+  const head = { method: 'POST', scheme: 'https', authority: 'echo.corp', fields: [['te', 'trailers']] } as const;
+  let heard: () => void = () => undefined;
+  const first = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('one');
+    await first;
+    yield Buffer.from('two');
+  }
+  const response = await device.request({ ...head, path: '/pkg.Echo/Talk' }, body());
+  let text = '';
+  for await (const part of response.body) {
+    text += Buffer.from(part).toString();
+    heard();
+  }
+  expect(text).toBe('onetwo');
+  expect(await response.trailers()).toEqual([
+    ['grpc-status', '0'],
+    ['x-who', 'true'],
+  ]);
+  await expect(device.request({ ...head, path: '/pkg.Echo/Other' }, Buffer.from('x'))).rejects.toMatchObject({
+    code: 'REQUEST_REFUSED',
+    mayHaveRun: false,
+  });
+  device.close();
+  server.close();
 });

@@ -18,6 +18,7 @@ import { addFileCommands } from './resource-files.ts';
 interface ResourceOptions {
   readonly authority?: string;
   readonly backend?: string[];
+  readonly http?: string;
   readonly sticky?: boolean;
   readonly healthPath?: string;
   readonly healthEvery?: string;
@@ -77,7 +78,7 @@ export function flatResource(resource: ResourceView): object {
 
 function switchesOf(backend: ResourceView['backend']): string[] {
   const { ca, readsContent, xForwarded, sticky, clientCertificate } = backend;
-  const { publicScheme, paths, prefix, host, health, basic, delegate, webSocketMessageBytes } = backend;
+  const { publicScheme, paths, http, prefix, host, health, basic, delegate, webSocketMessageBytes } = backend;
   const switches = {
     ca: ca !== undefined,
     'reads-content': readsContent,
@@ -87,6 +88,7 @@ function switchesOf(backend: ResourceView['backend']): string[] {
     'client-certificate': clientCertificate !== undefined,
   };
   const values = {
+    http,
     'public-scheme': publicScheme,
     prefix,
     host,
@@ -123,6 +125,7 @@ export function addResourceCommands(resource: Command): void {
     .addOption(
       new Option('--unset <settings...>', 'take these away').choices([
         'ca',
+        'http',
         'sticky',
         'health',
         'prefix',
@@ -168,6 +171,13 @@ function addSettings(command: Command): Command {
     .option('--network <cidr...>', 'private or loopback networks that the backend may lie in')
     .option('--ca <file>', 'PEM of the CA of an https backend')
     .option('--title <text>', 'name to show')
+    .addOption(
+      new Option('--http <version>', 'what is spoken with it; 2 for gRPC, auto lets an https server choose').choices([
+        '1.1',
+        '2',
+        'auto',
+      ]),
+    )
     .option('--sticky', 'of several servers a user stays at one while it is well')
     .option('--health-path <path>', 'Proxies ask each of several servers for it: well is what answers 2xx or 3xx')
     .option('--health-every <time>', 'how often: 10s unless you say otherwise')
@@ -253,6 +263,7 @@ async function backendOf(name: string, options: ResourceOptions, isNew: boolean)
   const { delegate, delegateAudience } = options;
   return {
     ...parseServers(options.backend ?? [], !isNew),
+    ...given('http', options.http),
     ...given('sticky', options.sticky),
     ...given('health', healthOf(options)),
     ...given('prefix', options.prefix),

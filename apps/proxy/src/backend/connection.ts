@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Field, HeadLimits } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
 import { BackendError, tooLate } from './errors.ts';
+import type { PooledConnection } from './pooled-connection.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 import type { Share } from './tenant.ts';
 import { limitWords, TIME_LIMITS, type TimeLimits } from './time-limits.ts';
@@ -27,6 +28,8 @@ export interface ConnectionSink extends ResponseSink {
   drain(): void;
   /** All bytes of the backend that have come so far were told. */
   pushed(): void;
+  /** Fields behind the content of the response. */
+  trailers?(fields: readonly Field[]): void;
   /** The exchange failed, or was given up; nothing follows. */
   failed(error: BackendError): void;
 }
@@ -35,13 +38,15 @@ export interface ConnectionSink extends ResponseSink {
 export interface BackendSink extends ConnectionSink {
   /** A connection is there and the request goes out when this returns true. The last look at rights and lease. */
   connected(): boolean;
+  /** The backend says that it did not take what was sent: nothing ran. What follows says what becomes of the request. */
+  untaken?(): void;
 }
 
 /** How a connection is kept. */
 export interface ConnectionOwner {
   /** The connection is idle and may take another request. */
-  released(connection: BackendConnection): void;
-  gone(connection: BackendConnection): void;
+  released(connection: PooledConnection): void;
+  gone(connection: PooledConnection): void;
   /** Charges small chunks to the backend that sends them; gives the ms for which nothing more is read of this connection. */
   spend(smallChunks: number): number;
   /** A handler of ours threw: a defect, for the log. */
@@ -67,7 +72,7 @@ const FREE_CHUNKS = 8;
 const MAX_REST_MS = 5_000;
 
 /** One HTTP/1.1 connection to a backend: one exchange at a time. */
-export class BackendConnection implements ResponseSink {
+export class BackendConnection implements ResponseSink, PooledConnection {
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #limits: TimeLimits;
@@ -76,6 +81,7 @@ export class BackendConnection implements ResponseSink {
   share: Share | undefined;
   /** A login on it goes on: only its next message may come. */
   login = false;
+  readonly multiplexed = false;
   #sink: ConnectionSink | undefined;
   #chunked = false;
   #last = false;
@@ -273,8 +279,10 @@ export class BackendConnection implements ResponseSink {
       this.#released = false;
       this.#owner.released(this);
     } catch (error) {
-      if (error instanceof BackendError) this.#fail(error);
-      else this.#defect(error);
+      if (!(error instanceof BackendError)) this.#defect(error);
+      else if (this.#parser.untouched && isHttp2(bytes))
+        this.#fail(new BackendError('ERR_BACKEND_PROTOCOL', HTTP2_ONLY, { words: HTTP2_ONLY }));
+      else this.#fail(error);
     }
   }
 
@@ -335,6 +343,19 @@ export class BackendConnection implements ResponseSink {
     const tell = guardWith((fault) => this.#owner.handlerFailed(fault));
     if (sink) tell(() => sink.failed(error))();
   }
+}
+
+const HTTP2_ONLY = 'it speaks another protocol, HTTP/2 only';
+const SETTINGS = 4;
+const GOAWAY = 7;
+
+/**
+ * True for the first bytes of a server that speaks HTTP/2 only: it begins with SETTINGS, or says goodbye (RFC 9113, sections 3.4 and
+ * 4.1), and has taken nothing that it was sent for a request.
+ */
+function isHttp2(bytes: Buffer): boolean {
+  const known = bytes.length >= 9 && (bytes[3] === SETTINGS || bytes[3] === GOAWAY);
+  return known && bytes.readUIntBE(0, 3) <= 16_384 && bytes.readUInt32BE(5) === 0;
 }
 
 /** Head of a request (RFC 9112, section 3). The Proxy alone says where it goes; the rest was checked before. */

@@ -16,6 +16,8 @@ export interface DialOptions {
   /** Memory that reads of a plain socket go to, and who takes them. */
   readonly onread?: { readonly buffer: Uint8Array; callback(length: number, bytes: Uint8Array): boolean };
   readonly allowHalfOpen?: boolean;
+  /** What is spoken over TLS (RFC 7301), the best first; HTTP/1.1 unless said otherwise. */
+  readonly protocols?: readonly string[];
 }
 
 /**
@@ -26,7 +28,7 @@ export interface DialOptions {
 export function dial(backend: Server, tell: Dialling, options: DialOptions = {}): Socket {
   checkLiteral(backend);
   const tls = backend.url.startsWith('https:');
-  const socket = tls ? dialTls(backend) : dialTcp(backend, options);
+  const socket = tls ? dialTls(backend, options) : dialTcp(backend, options);
   const { connectMs } = timeLimitsOf(backend);
   const timer = setTimeout(() => socket.destroy(noConnection(connectMs)), connectMs);
   const failed = (cause: Error): void => {
@@ -63,14 +65,14 @@ export function checkLiteral({ url, networks }: Server): void {
   }
 }
 
-function dialTls(server: Server): Socket {
+function dialTls(server: Server, { protocols = ['http/1.1'] }: DialOptions): Socket {
   const { url, ca, clientCertificate } = server;
   const host = hostOf(url);
   return connectTls({
     host,
     port: Number(new URL(url).port || 443),
     lookup: pinnedLookup(server),
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: [...protocols],
     ...(isIP(host) ? {} : { servername: host }),
     ...(ca === undefined ? {} : { ca }),
     ...(clientCertificate?.key === undefined
@@ -79,7 +81,7 @@ function dialTls(server: Server): Socket {
   });
 }
 
-function dialTcp(server: Server, options: DialOptions): Socket {
+function dialTcp(server: Server, { protocols: _, ...options }: DialOptions): Socket {
   // A URL parser leaves out the port that is usual for http.
   const { url } = server;
   const port = Number(new URL(url.replace(/^tcp:/, 'http:')).port || 80);

@@ -1,10 +1,15 @@
 import type { BackendReason } from '@sallyport/security-api';
 
-/** Why a backend gave no good answer. With `UNREACHABLE`, `BUSY` and `ADDRESS` certainly nothing was sent to it. */
+/**
+ * Why a backend gave no good answer. With `UNREACHABLE`, `BUSY` and `ADDRESS` certainly nothing was sent to it, with `REFUSED` and
+ * `PROTOCOL` it has said that it took nothing.
+ */
 export type BackendErrorCode =
   | 'ERR_BACKEND_ADDRESS'
   | 'ERR_BACKEND_UNREACHABLE'
   | 'ERR_BACKEND_BUSY'
+  | 'ERR_BACKEND_REFUSED'
+  | 'ERR_BACKEND_PROTOCOL'
   | 'ERR_BACKEND_TIMEOUT'
   | 'ERR_BACKEND_CLOSED'
   | 'ERR_BACKEND_RESPONSE'
@@ -15,6 +20,8 @@ const REASONS: Readonly<Record<BackendErrorCode, BackendReason | undefined>> = {
   ERR_BACKEND_ADDRESS: 'network',
   ERR_BACKEND_UNREACHABLE: 'port',
   ERR_BACKEND_BUSY: 'busy',
+  ERR_BACKEND_REFUSED: 'closed',
+  ERR_BACKEND_PROTOCOL: 'protocol',
   ERR_BACKEND_TIMEOUT: 'time',
   ERR_BACKEND_CLOSED: 'closed',
   ERR_BACKEND_RESPONSE: 'protocol',

@@ -1,17 +1,12 @@
-import { type HeadLimits, TokenBucket } from '@sallyport/channel';
+import { TokenBucket } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
-import {
-  BackendConnection,
-  type BackendRequest,
-  type BackendSink,
-  type ConnectionOwner,
-  SWEEP_MS,
-} from './connection.ts';
-import { dial } from './dial.ts';
+import { type BackendRequest, type BackendSink, type ConnectionOwner, SWEEP_MS } from './connection.ts';
 import { BackendError } from './errors.ts';
 import { FairQueue, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
-import { headLimitsOf } from './head-limits.ts';
+import { Http1Connections } from './http1.ts';
+import { Http2Connections } from './http2.ts';
 import { type BackendCall, type CallOwner, PooledCall } from './pooled-call.ts';
+import type { ConnectionMaker, PooledConnection } from './pooled-connection.ts';
 import type { PoolSource, Server } from './server.ts';
 import type { ServerHealth } from './server-health.ts';
 import type { Share, Tenant } from './tenant.ts';
@@ -31,10 +26,6 @@ const WAIT_MS = 5_000;
 const OWN_WAIT_MS = 1_000;
 /** Chunks below 256 bytes of one backend, at once and again each second: each costs the Proxy more than its bytes. */
 const SMALL_CHUNKS = 131_072;
-/** What one read takes at most: with its framing it fits into one record. */
-const READ_BYTES = 63 * 1024;
-/** Memory of reads, shared by all connections: whoever reads takes the bytes before the next read. */
-const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
 type Claim = SessionClaim<PooledCall>;
 
@@ -53,11 +44,11 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   /** How the server does, when it is one of several. */
   readonly health: ServerHealth | undefined;
   readonly #limits: TimeLimits;
-  readonly #heads: HeadLimits;
-  readonly #connections = new Set<BackendConnection>();
-  readonly #idle: BackendConnection[] = [];
+  readonly #maker: ConnectionMaker;
+  readonly #connections = new Set<PooledConnection>();
+  readonly #idle: PooledConnection[] = [];
   /** Idle connections that are signed in for somebody, the longest idle first. */
-  readonly #ownIdle = new Set<BackendConnection>();
+  readonly #ownIdle = new Set<PooledConnection>();
   readonly #queue = new FairQueue<PooledCall>();
   /** Calls that wait for a connection of their own channel. */
   readonly #ownWaiting = new Set<PooledCall>();
@@ -77,7 +68,8 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     this.server = server;
     this.health = health;
     this.#limits = timeLimitsOf(server);
-    this.#heads = headLimitsOf(server);
+    const old = server.http === undefined || server.http === '1.1';
+    this.#maker = old ? new Http1Connections(server, this) : new Http2Connections(server, this);
     this.handlerFailed = handlerFailed;
     this.#timer = setInterval(
       guardWith(handlerFailed)(() => this.#sweep()),
@@ -176,14 +168,14 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   }
 
   /** CallOwner */
-  bind(connection: BackendConnection, share: Share): void {
+  bind(connection: PooledConnection, share: Share): void {
     if (connection.share) return;
     connection.share = share;
     share.own.add(connection);
   }
 
   /** ConnectionOwner */
-  released(connection: BackendConnection): void {
+  released(connection: PooledConnection): void {
     const { share } = connection;
     if (share?.tenant.ended) return connection.retire();
     if (share) this.#releaseOwn(connection, share);
@@ -192,7 +184,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   }
 
   /** ConnectionOwner */
-  gone(connection: BackendConnection): void {
+  gone(connection: PooledConnection): void {
     if (!this.#connections.delete(connection)) return;
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
@@ -216,6 +208,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     this.#closed = true;
     clearInterval(this.#timer);
     for (const connection of [...this.#connections]) connection.abort();
+    this.#maker.close();
     for (const call of [...this.#queue, ...this.#ownWaiting]) {
       this.forget(call);
       call.fail(new BackendError('ERR_BACKEND_BUSY', 'the Proxy stops'));
@@ -242,7 +235,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     if (!call.over) this.#assignAny(call);
   }
 
-  #releaseOwn(connection: BackendConnection, share: Share): void {
+  #releaseOwn(connection: PooledConnection, share: Share): void {
     share.ownIdle.add(connection);
     this.#ownIdle.add(connection);
     for (const call of [...share.waiting]) {
@@ -278,22 +271,10 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
 
   #dial(): void {
     this.#connecting += 1;
-    let connection: BackendConnection | undefined;
-    const read = (bytes: Buffer): void => {
-      if (connection) connection.read(bytes);
-      else socket.destroy(new Error('bytes before the connection stood'));
-    };
-    const callback = (length: number, bytes: Uint8Array): boolean => {
-      read(Buffer.from(bytes.buffer, bytes.byteOffset, length));
-      return true;
-    };
-    const guard = guardWith((error) => {
-      this.handlerFailed(error);
-      socket.destroy();
-    });
-    const connected = guard(() => {
+    const guard = guardWith(this.handlerFailed);
+    const connected = guard((connection: PooledConnection) => {
       this.#connecting -= 1;
-      connection = new BackendConnection(socket, this, this.#limits, this.#heads);
+      if (this.#closed) return connection.retire();
       this.#connections.add(connection);
       this.released(connection);
     });
@@ -304,13 +285,13 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
       call?.fail(error);
       this.#dialMore();
     });
-    const socket = dial(this.server, { connected, failed }, { onread: { buffer: readBuffer, callback } });
-    if (this.server.url.startsWith('https:')) socket.on('data', read);
+    this.#maker.make({ connected, failed });
   }
 
   #sweep(): void {
     const now = performance.now();
     const pressed = this.#queue.size > 0 && this.#connections.size >= MAX_CONNECTIONS;
+    this.#maker.sweep(now);
     for (const connection of [...this.#connections]) connection.sweep(now, pressed);
     for (const call of [...this.#ownWaiting]) if (now - call.since > OWN_WAIT_MS) this.#loseOwnPatience(call);
     const waitMs = Math.max(WAIT_MS, this.#limits.connectMs);
@@ -328,7 +309,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
 }
 
 /** An idle connection of the call's own channel that it may use: while a login goes on, only for the login. */
-function takeOwn({ share: { ownIdle }, step }: PooledCall): BackendConnection | undefined {
+function takeOwn({ share: { ownIdle }, step }: PooledCall): PooledConnection | undefined {
   const goesOn = step === 'later' || step === 'either';
   const idle = [...ownIdle];
   const found = (goesOn ? idle.find(({ login }) => login) : undefined) ?? idle.findLast(({ login }) => !login);

@@ -1,9 +1,15 @@
+import type { Field } from '@sallyport/channel';
 import { isSafe } from '@sallyport/channel';
-import type { BackendConnection, BackendRequest, BackendSink, ConnectionSink } from './connection.ts';
+import type { BackendRequest, BackendSink, ConnectionSink } from './connection.ts';
 import { type LoginStep, loginStep } from './connection-login.ts';
 import { BackendError } from './errors.ts';
+import type { PooledConnection } from './pooled-connection.ts';
 import type { ServerHealth } from './server-health.ts';
 import type { Share } from './tenant.ts';
+
+/** How often a request is sent again that a backend did not take. */
+const MAX_REFUSALS = 2;
+const SHARED_LOGIN = 'it is spoken to in another protocol than NTLM and Negotiate need, HTTP/2';
 
 /** One request on its way through a pool. */
 export interface BackendCall {
@@ -11,7 +17,8 @@ export interface BackendCall {
   send(): void;
   /** Sends content, which must stay as it is; only after `connected`. False: wait for `drain`. */
   write(bytes: Uint8Array): boolean;
-  finish(): void;
+  /** The content is complete; trailers go where the protocol takes them. */
+  finish(trailers?: readonly Field[]): void;
   pause(): void;
   resume(): void;
   /** Gives the request up; its sink hears `failed`. */
@@ -29,7 +36,7 @@ export interface CallOwner {
   /** The call does not wait any more. */
   forget(call: PooledCall): void;
   /** From now on the connection is only for this share's channel. */
-  bind(connection: BackendConnection, share: Share): void;
+  bind(connection: PooledConnection, share: Share): void;
 }
 
 /** A request while it waits, and then on its connection. */
@@ -42,8 +49,9 @@ export class PooledCall implements BackendCall, ConnectionSink {
   readonly #owner: CallOwner;
   readonly #request: BackendRequest;
   readonly #sink: BackendSink;
-  #connection: BackendConnection | undefined;
+  #connection: PooledConnection | undefined;
   #mayRepeat = false;
+  #refusals = 0;
 
   constructor(owner: CallOwner, request: BackendRequest, to: { readonly sink: BackendSink; readonly share: Share }) {
     this.#owner = owner;
@@ -58,7 +66,11 @@ export class PooledCall implements BackendCall, ConnectionSink {
   }
 
   /** Begins on a connection; false when the request is not wanted any more. */
-  begin(connection: BackendConnection): boolean {
+  begin(connection: PooledConnection): boolean {
+    if (this.step !== 'none' && connection.multiplexed) {
+      this.fail(new BackendError('ERR_BACKEND_PROTOCOL', SHARED_LOGIN, { words: SHARED_LOGIN }));
+      return false;
+    }
     if (this.over || !this.#sink.connected()) {
       this.over = true;
       return false;
@@ -77,8 +89,8 @@ export class PooledCall implements BackendCall, ConnectionSink {
     return this.#connection?.write(bytes) ?? false;
   }
 
-  finish(): void {
-    this.#connection?.finish();
+  finish(trailers: readonly Field[] = []): void {
+    this.#connection?.finish(trailers);
   }
 
   pause(): void {
@@ -130,18 +142,29 @@ export class PooledCall implements BackendCall, ConnectionSink {
     this.#sink.body(bytes);
   }
 
+  trailers(fields: readonly Field[]): void {
+    this.#sink.trailers?.(fields);
+  }
+
   end(): void {
     this.over = true;
     this.#leave();
     this.#sink.end();
   }
 
-  /** A kept connection that dies before it answers was most likely closed while idle: once more on another one. */
+  /**
+   * Once more on another connection: when a kept one dies before it answers, which was most likely closed while idle; and when the
+   * backend says that it took nothing, as long as all of the request is still here.
+   */
   failed(error: BackendError): void {
     const stale = error.code === 'ERR_BACKEND_CLOSED' && this.#connection?.untouched === true;
-    this.#leave();
+    const refused = error.code === 'ERR_BACKEND_REFUSED';
     if (!stale) this.#owner.health?.failed(error.code, performance.now());
-    if (!stale || !this.#mayRepeat || this.over) return this.fail(error);
+    this.#leave();
+    if (refused || error.code === 'ERR_BACKEND_PROTOCOL') this.#sink.untaken?.();
+    const whole = this.#request.content === 'none' && this.#refusals++ < MAX_REFUSALS;
+    const again = (stale && this.#mayRepeat) || (refused && whole);
+    if (!again || this.over) return this.fail(error);
     this.#owner.assign(this);
   }
 

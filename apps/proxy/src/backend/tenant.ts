@@ -1,16 +1,16 @@
-import type { BackendConnection } from './connection.ts';
 import type { SessionClaim } from './fair-queue.ts';
 import type { BackendPool } from './pool.ts';
 import type { PooledCall } from './pooled-call.ts';
+import type { PooledConnection } from './pooled-connection.ts';
 
 /** What one channel has of one pool. */
 export interface Share {
   readonly tenant: Tenant;
   readonly claim: SessionClaim<PooledCall>;
   /** Connections that are signed in for this channel, or are about to be: nobody else's requests ever go over them. */
-  readonly own: Set<BackendConnection>;
+  readonly own: Set<PooledConnection>;
   /** Those of them that are idle. */
-  readonly ownIdle: Set<BackendConnection>;
+  readonly ownIdle: Set<PooledConnection>;
   /** Calls that wait for one of them. */
   readonly waiting: PooledCall[];
 }

@@ -1,6 +1,7 @@
 import {
   type ChannelStream,
   checkResponse,
+  checkTrailers,
   copyBytes,
   EMPTY,
   encodeChunkPrefix,
@@ -30,6 +31,8 @@ export interface Asker {
   room(): void;
   /** The device's side has no room for more of the answer: no more until it drains. */
   full(): void;
+  /** The backend says that it took nothing. */
+  untaken(): void;
   /** The device has its whole answer. */
   done(): void;
   /** The backend failed; `refuse` follows, unless the request goes on. */
@@ -47,6 +50,8 @@ const CODES: Readonly<Record<BackendErrorCode, SignedCode>> = {
   ERR_BACKEND_ADDRESS: 'BACKEND_UNREACHABLE',
   ERR_BACKEND_UNREACHABLE: 'BACKEND_UNREACHABLE',
   ERR_BACKEND_BUSY: 'CALM_DOWN',
+  ERR_BACKEND_REFUSED: 'NOT_PROCESSED',
+  ERR_BACKEND_PROTOCOL: 'BACKEND_UNREACHABLE',
   ERR_BACKEND_TIMEOUT: 'BACKEND_TIMEOUT',
   ERR_BACKEND_CLOSED: 'BACKEND_FAILED',
   ERR_BACKEND_RESPONSE: 'BACKEND_FAILED',
@@ -67,6 +72,7 @@ export class HttpAnswer implements BackendSink {
   #held: ResponseHead | undefined;
   #length: number | undefined;
   #complete = false;
+  #trailers: readonly Field[] = [];
 
   constructor(asker: Asker, stream: ChannelStream) {
     this.#asker = asker;
@@ -79,6 +85,10 @@ export class HttpAnswer implements BackendSink {
 
   begun(): void {
     this.#asker.begun();
+  }
+
+  untaken(): void {
+    this.#asker.untaken();
   }
 
   drain(): void {
@@ -107,6 +117,19 @@ export class HttpAnswer implements BackendSink {
     if (!room) this.#asker.full();
   }
 
+  /** Those that may reach the device; what frames a message has no place here. */
+  trailers(fields: readonly Field[]): void {
+    if (this.#asker.over) return;
+    try {
+      const passing = checkResponse({ status: 200, fields }).filter(([name]) => name !== 'content-length');
+      checkTrailers(passing);
+      this.#trailers = passing;
+    } catch (error) {
+      this.#asker.failed(new BackendError('ERR_BACKEND_RESPONSE', (error as Error).message));
+      this.#asker.refuse('BACKEND_FAILED');
+    }
+  }
+
   pushed(): void {
     if (!this.#held || this.#asker.over) return;
     if (this.#asker.mayServe()) this.#begin(this.#held);
@@ -116,9 +139,10 @@ export class HttpAnswer implements BackendSink {
   end(): void {
     if (this.#held && !this.#asker.over && !this.#asker.mayServe()) this.#asker.refuse('LEASE_LOST');
     if (this.#asker.over) return this.#stream.settle();
+    if (this.#held && this.#trailers.length > 0) this.#begin(this.#held);
     if (this.#held) this.#whole(this.#held, EMPTY);
     if (!this.#complete) {
-      this.#stream.write(encodeMessageEnd());
+      this.#stream.write(encodeMessageEnd(this.#trailers));
       this.#stream.finish();
     }
     this.#asker.done();

@@ -60,6 +60,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   /** Memory of a head that came in parts. */
   #headMemory: HeadMemory | undefined;
   #requestDone = false;
+  #trailers: readonly Field[] = [];
   #asked = false;
   /** The head is out on the present connection. */
   #sending = false;
@@ -137,6 +138,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
     }
     this.#requestDone = true;
+    this.#trailers = trailers;
     if (!this.#sending) return;
     this.#pieces?.flush();
     this.#release();
@@ -196,7 +198,12 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     for (const bytes of this.#held) this.#pass(bytes);
     this.#held = [];
     this.#pieces?.flush();
-    if (this.#requestDone) this.#call?.finish();
+    if (this.#requestDone) this.#call?.finish(this.#trailers);
+  }
+
+  untaken(): void {
+    this.#passage!.untaken();
+    this.#sending = false;
   }
 
   room(): void {
@@ -321,7 +328,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     for (const bytes of this.#held) this.#pass(bytes);
     this.#held = [];
     if (!this.#full || this.#requestDone) this.#pieces?.flush();
-    if (this.#requestDone) this.#call?.finish();
+    if (this.#requestDone) this.#call?.finish(this.#trailers);
   }
 
   #releaseLater(): void {

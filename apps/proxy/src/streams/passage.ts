@@ -88,6 +88,11 @@ export class Passage {
     this.#begun = true;
   }
 
+  /** The backend has said that it took nothing of what was sent. */
+  untaken(): void {
+    this.#begun = false;
+  }
+
   /** What the device is told beside a code: what is known, or the rule by which it was refused. */
   words(code: SignedCode, known: string | undefined): string | undefined {
     return known ?? (code === 'REQUEST_REFUSED' ? this.#rule : undefined);
