@@ -127,6 +127,7 @@ test('every answer has the status and the media type that the document gives it'
     for (const payload of method === 'GET' ? [undefined] : ['{}', '{"broken', '[]', undefined]) {
       const headers = { authorization, 'sallyport-reason': 'unit test', ...(payload === undefined ? {} : JSON_TYPE) };
       const answer = await service.inject({ method, url, headers, ...(payload === undefined ? {} : { payload }) });
+      expect(answer.headers, name).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
       const declared = declaredFor(operation, answer.statusCode);
       const types = Object.keys(declared?.content ?? {});
       const [type] = String(answer.headers['content-type']).split(';');
