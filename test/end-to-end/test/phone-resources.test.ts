@@ -120,3 +120,21 @@ test('a resource that asks for a password gets one from the shell', async () => 
   await dialog.getByRole('button', { name: 'Sign in' }).click();
   await frame.getByRole('heading', { name: 'Open' }).waitFor();
 });
+
+test('a sign-out forgets what resources have left here', async () => {
+  const originOf = () => page.evaluate(() => new URL(document.querySelector<HTMLIFrameElement>('#page')!.src).origin);
+  const before = await originOf();
+  await page.getByRole('button', { name: 'Sallyport: your resources' }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.fill('#user', 'ada');
+  await page.fill('#password', PASSWORD);
+  await page.click('button[type=submit]');
+  await page.getByRole('link', { name: 'office' }).click();
+  // Neither its session nor the password of its vault is known any more.
+  await frame.getByRole('heading', { name: 'Sign in' }).waitFor();
+  expect(await originOf()).not.toBe(before);
+});
+
+test('the pages raised no error of their own', () => {
+  expect(browser.problems).toEqual([]);
+});

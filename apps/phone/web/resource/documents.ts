@@ -7,6 +7,8 @@ const NOT_PASSED: ReadonlySet<string> = new Set([
   'content-security-policy-report-only',
   'x-frame-options',
   'clear-site-data',
+  'connection-allowlist',
+  'connection-allowlist-report-only',
   'reporting-endpoints',
   'report-to',
   'nel',
@@ -26,6 +28,8 @@ const LOADING_LINK = /preconnect|prefetch|preload|prerender|stylesheet/i;
 
 /** What a document is shown with. */
 export interface DocumentPolicy {
+  /** Origin at which the resource is shown. */
+  readonly origin: string;
   /** Origin of the shell, the only one that may frame it. */
   readonly shell: string;
   /** `'sha256-…'` of our script. */
@@ -49,6 +53,9 @@ export function pageHeaders(fields: HeaderPairs, facts: PageFacts, policy: Docum
       if (fitted !== '') headers.append('content-security-policy', fitted);
     }
   }
+  // What no content policy forbids: connections made ahead, and WebRTC (WICG Connection Allowlists; Chromium since 152).
+  const reached = [policy.origin, ...ownAddresses(facts)].map((origin) => `"${origin}"`).join(' ');
+  headers.set('connection-allowlist', `(${reached});redirects=allow;webrtc=block`);
   headers.set('referrer-policy', 'same-origin');
   headers.set('cross-origin-resource-policy', 'same-origin');
   headers.set('origin-agent-cluster', '?1');
@@ -61,13 +68,13 @@ function passes(name: string, value: string): boolean {
 }
 
 /** Both spellings of the address that a resource's pages may write for themselves; the service worker answers for them. */
-function ownAddresses({ address }: PageFacts): string {
+function ownAddresses({ address }: PageFacts): readonly string[] {
   const host = address.slice(address.indexOf('//'));
-  return `http:${host} https:${host}`;
+  return [`http:${host}`, `https:${host}`];
 }
 
 function ownPolicy(facts: PageFacts, shell: string): string {
-  const own = `'self' ${ownAddresses(facts)} data: blob:`;
+  const own = `'self' ${ownAddresses(facts).join(' ')} data: blob:`;
   return [
     `default-src ${own} 'unsafe-inline' 'unsafe-eval'`,
     `script-src ${own} 'unsafe-inline' 'unsafe-eval'`,
@@ -144,12 +151,19 @@ export function insertAtStart(markup: string): TransformStream<Uint8Array, Uint8
     transform(part, controller) {
       if (done) return controller.enqueue(part);
       held = joined(held, part);
-      if (held.length >= MAX_PROLOGUE_BYTES || /<(?!!)[a-z/]/i.test(latin1(held))) release(controller);
+      if (held.length >= MAX_PROLOGUE_BYTES || isPrologueWhole(held)) release(controller);
     },
     flush(controller) {
       if (!done) release(controller);
     },
   });
+}
+
+/** True when a doctype has ended, or something else than a comment or a doctype has begun. */
+function isPrologueWhole(bytes: Uint8Array): boolean {
+  const text = latin1(bytes);
+  const rest = text.slice(prologueLength(bytes));
+  return /<!doctype[^>]*>$/i.test(text.slice(0, text.length - rest.length)) || !/^(?:<!|<?$)/.test(rest);
 }
 
 function prologueLength(bytes: Uint8Array): number {

@@ -37,7 +37,11 @@ declare const PAGE_SCRIPT: string;
 declare const PAGE_SCRIPT_HASH: string;
 
 const scope = globalThis as unknown as WorkerScope;
-const POLICY: DocumentPolicy = { shell: '%SHELL%', scriptHash: PAGE_SCRIPT_HASH };
+const POLICY: DocumentPolicy = {
+  origin: scope.location.origin,
+  shell: '%SHELL%',
+  scriptHash: PAGE_SCRIPT_HASH,
+};
 
 /** How long a shell may take to say that it heard a request, ms: one in a tab that sleeps does not. */
 const HEARD_WITHIN_MS = 3_000;
