@@ -15,7 +15,7 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import { createLog, createMetrics } from '@sallyport/telemetry';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { type ChannelStart, DeviceChannel } from '../src/device-channel.ts';
 import { Farm, type FarmParts } from '../src/farm.ts';
 
@@ -231,4 +231,26 @@ test('a session serves no longer than it lasts, whether anybody looks or not', a
   await expect.poll(() => performance.now() > until, WAIT).toBe(true);
   expect(channel.mayServe()).toBe(false);
   await expect.poll(() => heard.goaways, WAIT).toEqual([SIGNED_CODES.SESSION_EXPIRED]);
+});
+
+test('no channel lives for longer than half a day, however long its session lasts', () => {
+  const { channel, grant, heard } = opened({ expiresInMs: 48 * 3_600_000, refreshInMs: 48 * 3_600_000 });
+  channel.use(grant);
+  const halfADay = performance.now() + 12 * 3_600_000;
+  channel.sweep(halfADay - 60_000);
+  expect(heard.goaways).toEqual([]);
+  channel.sweep(halfADay);
+  expect(heard.goaways).toEqual([SIGNED_CODES.SESSION_EXPIRED]);
+});
+
+test('channels without a lease are kept for a minute, and end then', async () => {
+  const { state, channel, grant, heard } = opened();
+  channel.use(grant);
+  await expect.poll(() => state.looks, WAIT).toBeGreaterThan(0);
+  state.live = false;
+  await expect.poll(() => heard.notices, WAIT).toHaveLength(1);
+  const now = performance.now.bind(performance);
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 60_000);
+  closing.push(async () => clock.mockRestore());
+  await expect.poll(() => heard.goaways, WAIT).toEqual([SIGNED_CODES.LEASE_LOST]);
 });
