@@ -1,3 +1,9 @@
+import {
+  constants,
+  createServer as createHttp2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -169,6 +175,63 @@ test(`whatever ends a stream, at whatever moment: a code that says "never ran" i
   );
   await fc.assert(run, { seed, numRuns: RUNS, endOnFailure: true });
   // The runs reach both sides: endings before and after a backend could know of the stream.
+  expect([...codes].some(neverRan)).toBe(true);
+  expect([...codes].some((code) => !neverRan(code))).toBe(true);
+}, 60_000);
+
+/** How a backend behaves that speaks HTTP/2 only; the first two truly run nothing. */
+const HTTP2_BACKENDS = ['refuses', 'says goodbye', 'answers', 'breaks', 'closes', 'is silent'] as const;
+
+/** True when the backend has run something of the stream. */
+function serve(kind: (typeof HTTP2_BACKENDS)[number], stream: ServerHttp2Stream): boolean {
+  stream.on('error', () => undefined);
+  if (kind === 'refuses') stream.close(constants.NGHTTP2_REFUSED_STREAM);
+  if (kind === 'says goodbye') stream.session?.goaway(constants.NGHTTP2_NO_ERROR, (stream.id ?? 2) - 2);
+  if (kind === 'answers') stream.respond({ ':status': 200 }, { endStream: true });
+  if (kind === 'breaks') stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  if (kind === 'closes') stream.session?.destroy();
+  return kind !== 'refuses' && kind !== 'says goodbye';
+}
+
+test(`the same over HTTP/2, and when HTTP/1.1 is spoken to who speaks HTTP/2 only (seed ${seed})`, async () => {
+  const codes = new Set<string>();
+  const run = fc.asyncProperty(
+    fc.constantFrom('1.1', '2', '2', '2'),
+    fc.constantFrom('GET', 'POST', 'PUT', 'DELETE'),
+    fc.constantFrom(...HTTP2_BACKENDS),
+    fc.array(fc.constantFrom(...STEPS), { minLength: 1, maxLength: 8 }),
+    async (http, method, behaviour, steps) => {
+      let ran = 0;
+      const sessions = new Set<ServerHttp2Session>();
+      const server = createHttp2Server();
+      server.on('session', (session) => {
+        sessions.add(session);
+        session.on('error', () => undefined);
+      });
+      server.on('stream', (stream) => {
+        if (serve(behaviour, stream)) ran += 1;
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as AddressInfo;
+      const backend = { url: `http://127.0.0.1:${port}`, networks: ['127.0.0.0/8'], http: http as '2' };
+      const host = new TestHost(backend, 'http');
+      const { sink, resets } = start(1, host);
+      sink.data(opening(1, method));
+      for (const what of steps) await step(what, { kind: 1, sink, host });
+      for (let i = 0; i < 20 && host.outcomes.length === 0; i++) await sleep(2);
+      const code = resets[0]?.code;
+      if (resets.length === 0) sink.reset(64);
+      host.backends.close();
+      await sleep(10);
+      for (const session of sessions) session.destroy();
+      server.close();
+      expect(host.defects).toEqual([]);
+      if (code === undefined) return;
+      codes.add(code);
+      if (neverRan(code)) expect([code, ran]).toEqual([code, 0]);
+    },
+  );
+  await fc.assert(run, { seed, numRuns: RUNS, endOnFailure: true });
   expect([...codes].some(neverRan)).toBe(true);
   expect([...codes].some((code) => !neverRan(code))).toBe(true);
 }, 60_000);

@@ -35,6 +35,7 @@ export class Http2Connections implements ConnectionMaker {
   readonly #waiting: Making[] = [];
   readonly #guard: Guard;
   #dialling = false;
+  #closed = false;
   /** What a server has chosen that speaks HTTP/1.1 after all. */
   #old: Http1Connections | undefined;
 
@@ -56,6 +57,7 @@ export class Http2Connections implements ConnectionMaker {
   }
 
   close(): void {
+    this.#closed = true;
     for (const session of [...this.#sessions]) session.close();
   }
 
@@ -83,6 +85,10 @@ export class Http2Connections implements ConnectionMaker {
   }
 
   #adopt(socket: Socket): void {
+    if (this.#closed) {
+      socket.destroy();
+      return this.#failAll(unreachable('busy', 'nobody waits for it any more'));
+    }
     const chosen = this.#server.url.startsWith('https:') ? (socket as TLSSocket).alpnProtocol : 'h2';
     if (chosen === 'h2') return this.#open(socket);
     if (this.#server.http === 'auto') return this.#fallBack(socket);
