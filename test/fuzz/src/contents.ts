@@ -8,6 +8,7 @@ import {
   encodeUint,
   encodeWsClose,
   encodeWsMessage,
+  encodeWsPiece,
   prefix8,
   WS_OPCODES,
 } from '@sallyport/channel';
@@ -19,6 +20,7 @@ const AUTHORITIES = ['honest.corp', 'hostile.corp', 'tcp.corp', 'nobody.corp', '
 /** Chunks or messages in the rare contents that hold many. */
 const MANY_PARTS = 1_000;
 const REASON_BYTES = 123;
+const CONTROL_BYTES = 125;
 
 /** An app context, sometimes broken. */
 export function context(random: Random): Uint8Array {
@@ -70,10 +72,33 @@ export function rightClose(random: Random): Uint8Array {
 
 function rightMessages(random: Random): Uint8Array {
   const messages = Array.from({ length: 1 + random.below(3) }, () => {
-    if (random.chance(0.3)) return { opcode: WS_OPCODES.binary, bytes: random.bytes(random.size(2_000)) };
-    return { opcode: WS_OPCODES.text, bytes: encodeText(random.pick(['m', 'é', '☃']).repeat(random.size(500))) };
+    if (random.chance(0.3)) return inPieces(random);
+    if (random.chance(0.1)) return control(random);
+    if (random.chance(0.3))
+      return encodeWsMessage({ opcode: WS_OPCODES.binary, bytes: random.bytes(random.size(2_000)) });
+    return encodeWsMessage({ opcode: WS_OPCODES.text, bytes: letters(random) });
   });
-  return concat(...messages.map(encodeWsMessage));
+  return concat(...messages);
+}
+
+/** One message in several pieces, with pings and pongs between them. */
+function inPieces(random: Random): Uint8Array {
+  const count = 1 + random.below(5);
+  const pieces = Array.from({ length: count }, (_, i) => {
+    const opcode = i === 0 ? WS_OPCODES.text : WS_OPCODES.continuation;
+    const piece = encodeWsPiece({ opcode, more: i < count - 1, bytes: letters(random) });
+    return random.chance(0.2) ? concat(piece, control(random)) : piece;
+  });
+  return concat(...pieces);
+}
+
+function control(random: Random): Uint8Array {
+  const opcode = random.pick([WS_OPCODES.ping, WS_OPCODES.pong]);
+  return encodeWsPiece({ opcode, more: false, bytes: random.bytes(random.size(CONTROL_BYTES)) });
+}
+
+function letters(random: Random): Uint8Array {
+  return encodeText(random.pick(['m', 'é', '☃']).repeat(random.size(500)));
 }
 
 function fieldsOf(random: Random): [string, string][] {
@@ -98,6 +123,10 @@ function content(random: Random): Uint8Array {
 
 function webSocketMessages(random: Random): Uint8Array {
   const messages = Array.from({ length: random.below(5) }, () => {
+    if (random.chance(0.2)) {
+      const bytes = random.bytes(random.size(200));
+      return encodeWsPiece({ opcode: random.below(16), more: random.chance(0.5), bytes });
+    }
     if (random.chance(0.6))
       return encodeWsMessage({ opcode: random.pick([1, 2]), bytes: random.bytes(random.below(200)) });
     const code = random.pick([1000, 1001, 1005, 1006, 1015, 999, 3000, 4999, 5000, random.below(65_536)]);

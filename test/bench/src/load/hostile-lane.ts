@@ -9,12 +9,15 @@ import {
   encodeRequestHead,
   encodeText,
   encodeUint,
+  encodeWsPieceHead,
   FRAME_TYPES,
   keyOf,
+  MAX_WS_PIECE_BYTES,
   MESSAGE_TYPES,
   RecordLayer,
   type SessionSecret,
   SUBPROTOCOL,
+  WS_OPCODES,
   writeFrame,
 } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
@@ -156,8 +159,9 @@ function attacksOn(authority: string): Readonly<Record<OnChannel, Attack>> {
     encodeRequestHead({ method, scheme: 'http', authority, path, fields: [] });
   const post = head('POST', PATHS.upload);
   const get = concat(Uint8Array.of(1), head('GET', PATHS.small), encodeMessageEnd());
-  /** A message of 1 MiB is announced; its bytes dribble in. */
-  const announced = concat(head('GET', PATHS.small), Uint8Array.of(2), encodeUint(1_048_576, 4));
+  /** The largest piece of a message is announced; its bytes dribble in. */
+  const piece = encodeWsPieceHead({ opcode: WS_OPCODES.binary, more: true }, MAX_WS_PIECE_BYTES);
+  const announced = concat(head('GET', PATHS.small), piece);
   const asked = (round: number, i: number) => ({
     type: FRAME_TYPES.OPEN,
     stream: 2 * (round * AT_ONCE + i) + 1,
