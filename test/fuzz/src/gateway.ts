@@ -25,6 +25,8 @@ const PASSWORD = 'correct horse battery';
 /** Lines of a log at level error or fatal: defects, never what a peer did. */
 const DEFECT = /"level":[56]0/;
 const MANY = '1000000';
+const SETUP_TRIES = 10;
+const LATER_MS = 1_000;
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -113,8 +115,19 @@ export class Gateway {
     return (await this.#admin.call('POST', '/v1/codes', { user })).link as string;
   }
 
-  /** A signed-in device of a new user, and what it keeps. */
+  /** A signed-in device of a new user, and what it keeps; on a busy machine Security may say "later" meanwhile. */
   async device(user: string): Promise<{ device: Device; record: DeviceRecord }> {
+    for (let left = SETUP_TRIES; ; left--) {
+      try {
+        return await this.#signedIn(user);
+      } catch (error) {
+        if (left === 0) throw error;
+        await new Promise((resolve) => setTimeout(resolve, LATER_MS));
+      }
+    }
+  }
+
+  async #signedIn(user: string): Promise<{ device: Device; record: DeviceRecord }> {
     const link = await this.#link(user);
     const storage = memoryStorage();
     const device = await openDevice(storage, () => CONTEXT);
