@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { wildcardPart } from '@sallyport/channel';
+import { TokenBucket, wildcardPart } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
 import { checkLiteral, type Dialling, type DialOptions, dial } from './dial.ts';
 import { BackendError } from './errors.ts';
@@ -14,6 +14,8 @@ const MAX_TRIED = 3;
 /** Hosts that devices have chosen under wildcards, while somebody has asked for them; and those of one user. */
 const MAX_CHOSEN = 4_096;
 const MAX_CHOSEN_OF_USER = 256;
+/** Frames of WebSockets below 256 bytes of one backend, at once and again each second: each costs the Proxy more than its bytes. */
+const SMALL_FRAMES = 65_536;
 
 /** What hears of what nobody asked for. */
 export interface BackendsListener {
@@ -33,6 +35,7 @@ export class Backends {
   readonly #chosen = new Map<string, BackendPool>();
   /** The same by the objects that grants hold, which are asked for with every request. */
   readonly #known = new WeakMap<Backend, PoolSource>();
+  readonly #smallFrames = new WeakMap<Backend, TokenBucket>();
   readonly #listener: BackendsListener;
 
   constructor(listener: Partial<BackendsListener> = {}) {
@@ -77,6 +80,15 @@ export class Backends {
     };
     next();
     return { destroy: () => socket?.destroy() };
+  }
+
+  /** Charges small frames of WebSockets to their backend; gives the ms until they are paid for. */
+  spend(backend: Backend, smallFrames: number): number {
+    const now = performance.now();
+    const budget = this.#smallFrames.get(backend) ?? new TokenBucket(SMALL_FRAMES, SMALL_FRAMES, now);
+    this.#smallFrames.set(backend, budget);
+    budget.spend(smallFrames, now);
+    return budget.waitMs(now);
   }
 
   /** True when every one of the backends is congested for a tenant: whatever it asks for would only wait. */

@@ -10,6 +10,7 @@ export interface FrameSink {
    * continuation but for the first part; `more` is false for the last one.
    */
   part(opcode: number, more: boolean, bytes: Buffer): void;
+  /** The last ping of a read: only that one needs an answer (RFC 6455, section 5.5.3). A view, valid during the call. */
   ping(bytes: Buffer): void;
   pong(bytes: Buffer): void;
   /** The backend closes; nothing follows. */
@@ -21,6 +22,8 @@ const MASKED = 0x80;
 const RESERVED = 0x70;
 const MAX_CONTROL_BYTES = 125;
 const MAX_SHORT_BYTES = 65_535;
+/** Frames below this cost more than their bytes. */
+const SMALL_FRAME_BYTES = 256;
 
 /** Why a connection is failed: `code` is what the backend is told (RFC 6455, section 7.4.1). */
 export class FrameError extends BackendError {
@@ -52,25 +55,40 @@ export class FrameReader {
   #inMessage = false;
   #messageBytes = 0;
   #over = false;
+  #smallFrames = 0;
+  /** Where the content of the last ping of this read lies. */
+  #ping: readonly [start: number, end: number] | undefined;
 
   constructor(sink: FrameSink, maxMessageBytes: number) {
     this.#sink = sink;
     this.#maxMessageBytes = maxMessageBytes;
   }
 
+  /** Small frames that the last `push` brought. */
+  get smallFrames(): number {
+    return this.#smallFrames;
+  }
+
   /** Takes bytes of the connection; the view is not kept. @throws FrameError for what breaks the rules or the limit */
   push(bytes: Buffer): void {
     const data = this.#kept.length > 0 ? Buffer.concat([this.#kept, bytes]) : bytes;
     this.#kept = Buffer.alloc(0);
+    this.#smallFrames = 0;
+    this.#ping = undefined;
     let at = 0;
     while (at < data.length && !this.#over) {
       const next = this.#left > 0 ? this.#payload(data, at) : this.#frame(data, at);
       if (next === at) {
         this.#kept = Buffer.from(data.subarray(at));
-        return;
+        break;
       }
       at = next;
     }
+    this.#tellPing(data);
+  }
+
+  #tellPing(data: Buffer): void {
+    if (this.#ping) this.#sink.ping(data.subarray(...this.#ping));
   }
 
   #payload(data: Buffer, at: number): number {
@@ -95,6 +113,7 @@ export class FrameReader {
     if (data.length < start) return at;
     const length = lengthBytes === 0 ? short : readLength(data, at + 2, lengthBytes);
     this.#fin = (first & FIN) !== 0;
+    if (length < SMALL_FRAME_BYTES) this.#smallFrames += 1;
     if (opcode >= WS_OPCODES.close) return this.#control(opcode, data, { at, start, length });
     this.#begin(opcode, length);
     // An empty frame is a part, too: it may be the last of its message.
@@ -119,10 +138,10 @@ export class FrameReader {
     demand(this.#fin && length <= MAX_CONTROL_BYTES, 'a control frame is cut or too long');
     const end = start + length;
     if (data.length < end) return at;
-    const bytes = data.subarray(start, end);
-    if (opcode === WS_OPCODES.ping) this.#sink.ping(bytes);
-    else if (opcode === WS_OPCODES.pong) this.#sink.pong(bytes);
-    else this.#close(bytes);
+    // No view for each of them: a read may bring thirty thousand.
+    if (opcode === WS_OPCODES.ping) this.#ping = [start, end];
+    else if (opcode === WS_OPCODES.pong) this.#sink.pong(data.subarray(start, end));
+    else this.#close(data.subarray(start, end));
     return end;
   }
 

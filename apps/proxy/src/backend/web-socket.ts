@@ -24,6 +24,8 @@ export interface WebSocketSink extends Omit<FrameSink, 'ping'> {
   tooLong(words: string): void;
   /** It broke, or no answer came. Nothing follows. */
   failed(error: BackendError): void;
+  /** Charges small frames to the backend that sends them; gives the ms for which nothing more is read of it. */
+  spend(smallFrames: number): number;
   /** A ping may be answered at this moment. */
   mayAnswer(): boolean;
   /** The connection is gone. Nothing follows. */
@@ -50,6 +52,10 @@ export interface WebSocketLimits extends TimeLimits {
 const CLOSE_WAIT_MS = 10_000;
 /** Pongs are left out while so much waits for a backend that does not read, bytes. */
 const MAX_PONG_BACKLOG = 65_536;
+/** Small frames of one read that are nobody's concern. */
+const FREE_FRAMES = 64;
+/** A connection rests no longer than this at once, ms. */
+const MAX_REST_MS = 5_000;
 
 /**
  * The client's side of a WebSocket (RFC 6455) on a connection that stands: its handshake, then its frames, without extensions.
@@ -68,6 +74,9 @@ export class BackendWebSocket implements ResponseSink {
   #closeSent = false;
   /** What the last ping that has no answer yet said. */
   #ping: Buffer | undefined;
+  #paused = false;
+  /** Set while nothing is read because the backend sent too many small frames. */
+  #rest: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, parts: { sink: WebSocketSink; limits: WebSocketLimits; guard: Guard }) {
@@ -140,11 +149,23 @@ export class BackendWebSocket implements ResponseSink {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#paused = false;
+    if (!this.#rest) this.#socket.resume();
+  }
+
+  #restFor(ms: number): void {
+    if (ms === 0 || this.#rest) return;
+    this.#socket.pause();
+    const over = (): void => {
+      this.#rest = undefined;
+      if (!this.#paused) this.#socket.resume();
+    };
+    this.#rest = setTimeout(this.#guard(over), Math.min(ms, MAX_REST_MS)).unref();
   }
 
   /** Ends it at once; its sink hears `gone` and nothing else. */
@@ -193,6 +214,8 @@ export class BackendWebSocket implements ResponseSink {
     }
     if (this.#ping) this.#pong(this.#ping);
     this.#sink.pushed();
+    const { smallFrames } = this.#frames;
+    if (smallFrames > FREE_FRAMES) this.#restFor(this.#sink.spend(smallFrames));
   }
 
   /** The backend broke a rule: it is told by which code. */

@@ -315,6 +315,10 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     if (!this.#write(out)) this.#call?.pause();
   }
 
+  spend(smallFrames: number): number {
+    return this.#host.backends.spend(this.#passage!.resource.backend, smallFrames);
+  }
+
   mayAnswer(): boolean {
     return !this.#over && this.#passage!.look() === 'pass';
   }
