@@ -168,7 +168,7 @@ export class Surroundings {
 
   async #phonePage(application: Application): ReturnType<Way['phone']> {
     const page = await this.#signedIn();
-    await page.getByRole('button', { name: application.title }).first().click();
+    await page.getByRole('link', { name: application.title }).first().click();
     return { page, app: page.frameLocator('#page') };
   }
 
