@@ -1,12 +1,10 @@
 import type { Page } from 'playwright-core';
 import type { Running } from './command.ts';
 
-/** Where the programs of the applications are: a Python with the packages, and the programs that npm brought. */
+/** Where the programs of the applications are: a Python with the packages. */
 export interface Programs {
   /** A program among the Python packages, like `datasette`. */
   python(name: string): string;
-  /** A program among the npm packages, like `verdaccio`. */
-  npm(name: string): string;
 }
 
 /** What an application starts with. */
@@ -60,8 +58,6 @@ export interface Client {
 export interface Needs {
   /** Python packages with exact versions. */
   readonly python?: readonly string[];
-  /** npm packages with exact versions. */
-  readonly npm?: readonly string[];
 }
 
 /** An application that companies run, and who uses it. */

@@ -9,7 +9,7 @@ import { type Outcome, tableOf, tryAll } from './trial.ts';
 const HELP = `npm run real-applications -- [--only NAME]… [--save] [--pictures FOLDER]
 
 Puts applications that companies run behind what "npm start" starts, and uses them by real clients. Installs what it needs
-from Debian, PyPI and npm.
+from Debian and PyPI.
 
   --only NAME       this application only: ${APPLICATIONS.map(({ name }) => name).join(', ')}
   --save            writes the table into docs/real-applications.md
@@ -19,7 +19,7 @@ const DOCUMENT = fileURLToPath(new URL('../../../docs/real-applications.md', imp
 const INTRODUCTION = `# Real applications
 
 What companies run, behind what \`npm start\` starts, and used by the clients that people have. Made by
-\`npm run real-applications -- --save\`, which installs the programs from Debian, PyPI and npm.
+\`npm run real-applications -- --save\`, which installs the programs from Debian and PyPI.
 
 `;
 

@@ -89,7 +89,7 @@ filesystem_folder = ${folder}/collections
         await page.goto(`http://${host}/.web/`);
         await page.locator('input[data-name=user]').fill('ada');
         await page.locator('input[data-name=password]').fill('swordfish');
-        await page.locator('#loginscene button[type=submit]').first().click();
+        await page.getByRole('button', { name: 'Next' }).click();
         await page.locator('#collectionsscene').waitFor({ timeout: 30_000 });
         await page.close();
         return 'the list of calendars';
@@ -102,7 +102,7 @@ filesystem_folder = ${folder}/collections
         const { app } = await phone();
         await app.locator('input[data-name=user]').fill('ada', { timeout: 60_000 });
         await app.locator('input[data-name=password]').fill('swordfish');
-        await app.locator('#loginscene button[type=submit]').first().click();
+        await app.getByRole('button', { name: 'Next' }).click();
         await app.locator('#collectionsscene').waitFor({ timeout: 30_000 });
         return 'the list of calendars';
       },

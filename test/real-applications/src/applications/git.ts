@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { type Application, expectSeen } from '../application.ts';
 import { run } from '../command.ts';
+import { serve } from '../serve.ts';
 
 const MEGABYTES = 40;
 
@@ -52,11 +53,7 @@ export const git: Application = {
   async start({ folder, freePort }) {
     await run('git', ['init', '--quiet', '--bare', join(folder, 'wiki.git')]);
     await run('git', ['-C', join(folder, 'wiki.git'), 'config', 'http.receivepack', 'true']);
-    const server = createServer((request, response) => serveGit(folder, request, response));
-    const port = await freePort();
-    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-    const stop = async (): Promise<void> => void server.close().closeAllConnections();
-    return { backend: `http://127.0.0.1:${port}`, stop };
+    return serve({ freePort }, (request, response) => serveGit(folder, request, response));
   },
   clients: [
     {

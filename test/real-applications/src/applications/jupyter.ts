@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { FrameLocator, Page } from 'playwright-core';
 import { type Application, expectSeen, startedAt } from '../application.ts';
 import { listening, start } from '../command.ts';
@@ -5,12 +7,27 @@ import { PYTHON } from './python.ts';
 
 const TOKEN = 'open-sesame';
 
-/** Makes a notebook and runs a cell of it. */
+/** A notebook with one cell. It is shown alone under this path: the whole of JupyterLab is too wide for a phone. */
+const NOTEBOOK = '/doc/tree/sum.ipynb';
+const CELL = {
+  cell_type: 'code',
+  id: 'sum',
+  source: 'print(6 * 7 * 1000)',
+  metadata: {},
+  outputs: [],
+  execution_count: null,
+};
+const CONTENT = {
+  cells: [CELL],
+  metadata: { kernelspec: { name: 'python3', display_name: 'Python 3', language: 'python' } },
+  nbformat: 4,
+  nbformat_minor: 5,
+};
+
+/** Runs the cell of the notebook. */
 async function runCell(page: Page, app: Page | FrameLocator): Promise<string> {
-  await app.locator('.jp-LauncherCard[data-category=Notebook]').first().click({ timeout: 120_000 });
   const cell = app.locator('.jp-Notebook .jp-CodeCell .cm-content').first();
-  await cell.click({ timeout: 60_000 });
-  await page.keyboard.type('print(6 * 7 * 1000)');
+  await cell.click({ timeout: 120_000 });
   await page.keyboard.press('Shift+Enter');
   const output = app.locator('.jp-OutputArea-output').first();
   await output.waitFor({ timeout: 60_000 });
@@ -26,6 +43,7 @@ export const jupyter: Application = {
   needs: { python: [PYTHON.jupyterlab] },
   async start({ folder, freePort, programs }) {
     const port = await freePort();
+    writeFileSync(join(folder, 'sum.ipynb'), JSON.stringify(CONTENT));
     const program = start(
       programs.python('jupyter-lab'),
       [
@@ -50,7 +68,7 @@ export const jupyter: Application = {
       through: 'forward',
       async use({ laptop, host }) {
         const page = await laptop();
-        await page.goto(`http://${host}/lab?token=${TOKEN}`);
+        await page.goto(`http://${host}${NOTEBOOK}?token=${TOKEN}`);
         const seen = await runCell(page, page);
         await page.close();
         return seen;
@@ -63,6 +81,8 @@ export const jupyter: Application = {
         const { page, app } = await phone();
         await app.locator('input[type=password]').first().fill(TOKEN, { timeout: 60_000 });
         await app.locator('button[type=submit], #login_submit').first().click();
+        await app.locator('#jp-main-dock-panel').waitFor({ timeout: 120_000 });
+        await app.locator('body').evaluate(`location.assign('${NOTEBOOK}')`);
         return runCell(page, app);
       },
     },

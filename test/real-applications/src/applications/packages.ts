@@ -1,7 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { type Application, expectSeen, startedAt } from '../application.ts';
 import { listening, run, start } from '../command.ts';
+import { serve } from '../serve.ts';
 import { PYTHON } from './python.ts';
 
 /** pypiserver, and pip. */
@@ -33,32 +35,39 @@ export const pypi: Application = {
   ],
 };
 
-const VERDACCIO_CONFIG = (folder: string): string => `storage: ${folder}/storage
-auth:
-  htpasswd:
-    file: ${folder}/htpasswd
-    algorithm: bcrypt
-packages:
-  '**':
-    access: $all
-    publish: $all
-log: { type: stdout, format: pretty, level: warn }
-`;
+interface Published {
+  readonly name: string;
+  readonly versions: Readonly<Record<string, { dist: { tarball: string } }>>;
+  readonly _attachments: Readonly<Record<string, { data: string }>>;
+}
 
-/** Verdaccio, and npm with a scope: its paths have %2F. */
+/** The two requests of npm's registry that publishing and installing need, with the path as it came: `/@corp%2ftides`. */
+function registry(): RequestListener {
+  const published = new Map<string, Published>();
+  const answer = (request: IncomingMessage, response: ServerResponse, body: string): void => {
+    const [, escaped = '', file] = /^\/([^/?]+)(?:\/-\/([^?]+))?/.exec(request.url!) ?? [];
+    const name = decodeURIComponent(escaped);
+    if (request.method === 'PUT') published.set(name, JSON.parse(body) as Published);
+    const found = published.get(name);
+    if (!found) return void response.writeHead(404).end('{}');
+    if (file) return void response.end(Buffer.from(Object.values(found._attachments)[0]!.data, 'base64'));
+    for (const [version, { dist }] of Object.entries(found.versions))
+      dist.tarball = `http://${request.headers.host}/${escaped}/-/${version}.tgz`;
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(found));
+  };
+  return (request, response) => {
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('end', () => answer(request, response, Buffer.concat(parts).toString()));
+  };
+}
+
+/** A registry of npm packages, and npm with a scope: its paths have %2F. */
 export const npm: Application = {
   name: 'npm',
-  title: 'Verdaccio',
-  needs: { npm: ['verdaccio@6.10.4'] },
+  title: 'npm registry (stand-in)',
   options: ['--paths', 'exact'],
-  async start({ folder, freePort, programs }) {
-    const port = await freePort();
-    writeFileSync(join(folder, 'config.yaml'), VERDACCIO_CONFIG(folder));
-    const args = ['--config', join(folder, 'config.yaml'), '--listen', `127.0.0.1:${port}`];
-    const program = start(programs.npm('verdaccio'), args, { environment: { HOME: folder } });
-    await listening(port, program);
-    return startedAt(`http://127.0.0.1:${port}`, program);
-  },
+  start: (place) => serve(place, registry()),
   clients: [
     {
       name: 'npm publish and install of @corp/tides',

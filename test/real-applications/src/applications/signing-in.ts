@@ -1,18 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FrameLocator, Page } from 'playwright-core';
-import { type Application, expectSeen, type Place, type Started } from '../application.ts';
+import { type Application, expectSeen } from '../application.ts';
 import { run } from '../command.ts';
-
-async function serve(place: Place, listener: RequestListener, prepare?: (server: Server) => void): Promise<Started> {
-  const server = createServer(listener);
-  prepare?.(server);
-  const port = await place.freePort();
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  const stop = async (): Promise<void> => void server.close().closeAllConnections();
-  return { backend: `http://127.0.0.1:${port}`, stop };
-}
+import { serve } from '../serve.ts';
 
 function cookiesOf(request: IncomingMessage): Map<string, string> {
   const pairs = (request.headers.cookie ?? '').split('; ').map((pair) => pair.split('=') as [string, string]);

@@ -27,7 +27,9 @@ export const s3: Application = {
   options: ['--paths', 'exact', '--reads-content'],
   async start({ freePort, programs }) {
     const port = await freePort();
-    const program = start(programs.python('moto_server'), ['-H', '127.0.0.1', '-p', String(port)]);
+    // The bucket stands in the path, not in the name of the host.
+    const environment = { S3_IGNORE_SUBDOMAIN_BUCKETNAME: 'true' };
+    const program = start(programs.python('moto_server'), ['-H', '127.0.0.1', '-p', String(port)], { environment });
     await listening(port, program);
     return startedAt(`http://127.0.0.1:${port}`, program);
   },
