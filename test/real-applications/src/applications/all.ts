@@ -2,6 +2,7 @@ import type { Application } from '../application.ts';
 import { datasette, streamlit } from './data.ts';
 import { radicale, wsgidav } from './dav.ts';
 import { git } from './git.ts';
+import { grpc } from './grpc.ts';
 import { imap, smtp, ssh } from './hosts.ts';
 import { jupyter } from './jupyter.ts';
 import { npm, pypi } from './packages.ts';
@@ -26,4 +27,5 @@ export const APPLICATIONS: readonly Application[] = [
   postgres,
   smtp,
   imap,
+  grpc,
 ];

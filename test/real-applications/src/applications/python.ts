@@ -5,7 +5,7 @@ export const PYTHON = {
   caldav: 'caldav==3.6.0',
   cheroot: 'cheroot==11.1.2',
   datasette: 'datasette==0.65.5',
-  grpcio: 'grpcio==1.78.0',
+  grpcio: 'grpcio==1.85.3',
   jupyterlab: 'jupyterlab==4.6.6',
   moto: 'moto[server,s3]==5.2.5',
   pypiserver: 'pypiserver==2.4.2',
