@@ -1,3 +1,5 @@
+import { withoutLookAlikes } from '@sallyport/channel';
+
 /** One thing that some servers do to a path before they act on it, and others do not. Paths hold bytes as characters. */
 export interface ReadingStep {
   /** In words: `when …`. */
@@ -9,8 +11,8 @@ export interface ReadingStep {
   readonly ofPrefixes?: true;
 }
 
-/** Paths that nobody reads differently: no escape, parameter, backslash or plus, no empty segment, no dot at the end of one. */
-export const PLAIN_PATH: RegExp = /^(?:\/(?:[!"$&-*,\-0-9:<->@-[\]-~]|\.+(?![./]|$))+)*\/?$/;
+/** Paths that nobody reads differently: no escape, parameter, backslash or plus, no empty segment, no dot at the end of one, or before a colon. */
+export const PLAIN_PATH: RegExp = /^(?:\/(?:[!"$&-*,\-0-9:<->@-[\]-~]|\.+(?![./:]|$))+)*\/?$/;
 
 /** The path with its escapes decoded once, but for characters that stay as they are. */
 function decodeBut(path: string, staying?: RegExp): string {
@@ -43,29 +45,18 @@ function textOf(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
+const OVERLONG = /(?:[\xc0\xc1]|(?:\xe0|\xf0\x80|\xf8\x80\x80|\xfc\x80\x80\x80)[\x80\x81])./gs;
+
 /** ASCII that is hidden in more bytes of UTF-8 than it needs, which lenient decoders take (RFC 3629, section 10). */
 function shortened(path: string): string {
-  return path.replace(/(?:[\xc0\xc1]|\xe0[\x80\x81]|\xf0\x80[\x80\x81])./gs, (long) => {
+  return path.replace(OVERLONG, (long) => {
     const high = long.charCodeAt(long.length - 2) & (long.length === 2 ? 0x1f : 0x3f);
     return String.fromCharCode(((high << 6) | (long.charCodeAt(long.length - 1) & 0x3f)) & 0x7f);
   });
 }
 
-/** Characters that look like a separator or a dot and are written as one by some, beside those of NFKC. */
-const LOOK_ALIKES: Readonly<Record<string, string>> = {
-  '\u2044': '/',
-  '\u2215': '/',
-  '\u29f8': '/',
-  '\u2216': '\\',
-  '\u29f5': '\\',
-  '\u29f9': '\\',
-  '\u3002': '.',
-  '\uff61': '.',
-};
-
 function normalized(path: string): string {
-  const plain = textOf(path).normalize('NFKC');
-  return bytesOf(plain.replace(/[\u2044\u2215\u29f8\u2216\u29f5\u29f9\u3002\uff61]/g, (like) => LOOK_ALIKES[like]!));
+  return bytesOf(withoutLookAlikes(textOf(path).normalize('NFKC')));
 }
 
 /** Some file systems and parsers take such characters for nothing. */
@@ -73,10 +64,14 @@ function withoutInvisible(path: string): string {
   return bytesOf(textOf(path).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\ufffd]/gu, ''));
 }
 
-/** Each character as its lowest byte: what comes of a text that is written as Latin-1. */
+/** Each half of a character (UTF-16) as its lowest byte: what comes of a text that is written as Latin-1. */
 function narrowed(path: string): string {
-  const text = textOf(path);
-  return Buffer.from(text, 'latin1').toString('latin1');
+  return Buffer.from(textOf(path), 'latin1').toString('latin1');
+}
+
+/** The same of whole characters. */
+function narrowedWhole(path: string): string {
+  return Array.from(textOf(path), (character) => String.fromCharCode(character.codePointAt(0)! & 0xff)).join('');
 }
 
 const WIDES = /[\x80-\xff]/g;
@@ -146,15 +141,22 @@ export const READING_STEPS: readonly ReadingStep[] = [
   { when: 'slashes are merged', of: /\/\//, read: (path) => path.replace(/\/{2,}/g, '/') },
   { when: '// begins with a host', of: /^\/\//, read: (path) => path.replace(/^\/+[^/]*/, '') },
   { when: 'parameters (;) are cut off', of: /;/, read: (path) => bySegment(path, (segment) => cutAt(segment, ';')) },
+  {
+    when: 'names end at a colon',
+    of: /:/,
+    read: (path) => bySegment(path, (segment) => cutAt(segment, ':')),
+    ofPrefixes: true,
+  },
   { when: 'it ends at ;', of: /;/, read: (path) => cutAt(path, ';') },
   { when: 'it ends at an encoded ?', of: /\?/, read: (path) => cutAt(path, '?') },
   { when: 'it ends at an encoded #', of: /#/, read: (path) => cutAt(path, '#') },
   { when: 'it ends at a NUL', of: CONTROL, read: (path) => cutAt(path, '\0') },
   { when: 'it ends with its line', of: LINE_END, read: (path) => path.slice(0, path.search(LINE_END)) },
   { when: 'invisible characters are dropped', of: CONTROL, read: withoutInvisible, ofPrefixes: true },
-  { when: 'overlong bytes are decoded', of: /[\xc0\xc1\xe0\xf0]/, read: shortened, ofPrefixes: true },
+  { when: 'overlong bytes are decoded', of: /[\xc0\xc1\xe0\xf0\xf8\xfc]/, read: shortened, ofPrefixes: true },
   { when: 'look-alikes are read as what they look like', of: WIDE, read: normalized, ofPrefixes: true },
   { when: 'characters are cut to a byte', of: WIDE, read: narrowed, ofPrefixes: true },
+  { when: 'whole characters are cut to a byte', of: /[\xf0-\xf4]/, read: narrowedWhole, ofPrefixes: true },
   { when: 'what is not ASCII is dropped', of: WIDE, read: (path) => path.replace(WIDES, ''), ofPrefixes: true },
   { when: '+ is read as a space', of: /\+/, read: (path) => path.replaceAll('+', ' ') },
   {

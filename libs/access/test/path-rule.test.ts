@@ -35,6 +35,10 @@ const READERS: Readonly<Record<string, (path: string) => string>> = {
     win32.normalize(Buffer.from(lenient(path), 'latin1').toString('utf8').normalize('NFKC')).replaceAll('\\', '/'),
   'Node that writes Latin-1': (path) =>
     posix.normalize(Buffer.from(Buffer.from(lenient(path), 'latin1').toString('utf8'), 'latin1').toString('latin1')),
+  'Go that narrows runes': (path) => posix.normalize(narrow(lenient(path))),
+  'Windows that writes what fits best': (path) => win32.normalize(bestFit(lenient(path))).replaceAll('\\', '/'),
+  'NTFS with streams': (path) => posix.normalize(lenient(path).replace(/:[^/]*/g, '')),
+  'a filter that takes ../ out once': (path) => posix.normalize(lenient(path).replaceAll('../', '')),
   'a filter of control characters': (path) => posix.normalize(lenient(path).replace(/[^\x20-\x7e]/g, '')),
   'a form decoder, then a trim of each name': (path) =>
     posix.normalize(
@@ -49,6 +53,18 @@ const READERS: Readonly<Record<string, (path: string) => string>> = {
 /** Decodes every escape that is one, as bytes, and leaves the rest. */
 function lenient(path: string): string {
   return path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+function narrow(path: string): string {
+  const characters = [...Buffer.from(path, 'latin1').toString('utf8')];
+  return characters.map((character) => String.fromCharCode(character.codePointAt(0)! % 256)).join('');
+}
+
+function bestFit(path: string): string {
+  return Buffer.from(path, 'latin1')
+    .toString('utf8')
+    .replace(/[\u2044\u2215]/g, '/')
+    .replace(/[\u2216\u00a5\u20a9]/g, '\\');
 }
 
 function windows(path: string): string {
@@ -112,6 +128,12 @@ test.each<[path: string, prefixes: string[], verdict: string]>([
   ['/files/...%2e/admin', ['/files'], 'differs'],
   ['//files/admin', ['/files'], 'outside'],
   ['//files/files/x', ['//files'], 'outside'],
+  ['/v1/p:batch/a%20b', ['/v1/p:batch'], 'inside'],
+  ['/v1/p:batch/..:x/%20', ['/v1/p:batch'], 'differs'],
+  ['/files/..%c2%a5admin', ['/files'], 'differs'],
+  ['/files/..%f8%80%80%80%afadmin', ['/files'], 'differs'],
+  ['/files/%f0%9f%98%ae%f0%9f%98%ae/admin', ['/files'], 'differs'],
+  ['/files/....//admin', ['/files'], 'differs'],
   ['/files', ['/files/'], 'outside'],
   ['/files%3Fx', ['/files'], 'outside'],
   ['/filesystem', ['/files'], 'outside'],
@@ -173,6 +195,7 @@ const PIECES = [
     '%25',
     'a',
     'admin',
+    ...[':', '%3a', '%f8%80%80%80%af', '%e2%81%84', '%c2%a5', '%f0%9f%98%ae', '....//'],
     'public',
     '~',
     ':',

@@ -156,7 +156,7 @@ export {
   XKpsk3,
 } from './noise.ts';
 export { DeviceOpening, type DeviceOpeningOptions, ProxyOpening } from './opening.ts';
-export { checkPath, type PathGrammar, pathOnly, pathUnder } from './path-grammar.ts';
+export { checkPath, type PathGrammar, pathOnly, pathUnder, withoutLookAlikes } from './path-grammar.ts';
 export { MAX_RECORD_BYTES, MAX_RECORDS, REKEY_RECORDS, RecordLayer } from './record.ts';
 export {
   deriveChannelKey,

@@ -49,10 +49,10 @@ function refuseTarget(path: string): void {
 const BAD_DECODED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const SEPARATORS = /[/\\.%]/;
 /** Where some backends end a segment, before or after they have decoded it. */
-const SEGMENT_ENDS = /[;?#]/;
+const SEGMENT_ENDS = /[;?#:]/;
 /** Spaces, also as forms write them. */
 const SPACES = /[ +]/;
-const WIDE = /[\u0100-\uffff]/;
+const WIDE = /[\u0080-\uffff]/;
 const DOTS_AND_SPACES = /^[. +]+$/;
 
 function checkSegment(segment: string): void {
@@ -64,7 +64,7 @@ function checkSegment(segment: string): void {
   refuse(escapes !== undefined && !BAD_DECODED.test(escapes), 'the path has an escape that is not a visible character');
   // Decoded once more by a backend that takes parameters, spaces or look-alikes off afterwards.
   refuse(!isDotSegment((escapes ?? '').normalize('NFKC')), 'the path hides a dot segment in an escape');
-  refuse(!narrowsToDots(escapes ?? ''), 'the path hides a dot segment in wide characters');
+  refuse(!hidesDots(escapes ?? ''), 'the path hides a dot segment in wide characters');
   const plain = (escapes ?? '').replace(/[\x21-\x7e]/g, '');
   refuse(!SEPARATORS.test(plain.normalize('NFKC')), 'the path hides a separator in a look-alike');
 }
@@ -76,11 +76,35 @@ function isDotSegment(segment: string): boolean {
   return name === '.' || name === '..' || (SPACES.test(name) && DOTS_AND_SPACES.test(name));
 }
 
-/** True where a backend that writes each character as one byte (Latin-1) would see a dot segment. */
-function narrowsToDots(text: string): boolean {
+const LOOK_ALIKES: Readonly<Record<string, string>> = {
+  '\u2044': '/',
+  '\u2215': '/',
+  '\u29f8': '/',
+  '\u2216': '\\',
+  '\u29f5': '\\',
+  '\u29f9': '\\',
+  '\u00a5': '\\',
+  '\u20a9': '\\',
+  '\u3002': '.',
+  '\uff61': '.',
+};
+
+/** A text with what some systems write for characters that they do not have: separators and dots, beside those of NFKC. */
+export function withoutLookAlikes(text: string): string {
+  return text.replace(/[\u2044\u2215\u29f8\u2216\u29f5\u29f9\u00a5\u20a9\u3002\uff61]/g, (like) => LOOK_ALIKES[like]!);
+}
+
+/** True where a backend that writes each character as one byte, or by what it looks like, would see a dot segment. */
+function hidesDots(text: string): boolean {
   if (!WIDE.test(text)) return false;
-  const narrow = Array.from(text, (character) => String.fromCharCode(character.charCodeAt(0) & 0xff)).join('');
-  return narrow.split(/[/\\]/).some(isDotSegment);
+  const units = Array.from({ length: text.length }, (_, i) => String.fromCharCode(text.charCodeAt(i) & 0xff)).join('');
+  const points = Array.from(text, (character) => String.fromCharCode(character.codePointAt(0)! & 0xff)).join('');
+  return [units, points, withoutLookAlikes(text)].some((read) => read.split(/[/\\]/).some(leadsUp));
+}
+
+/** A single dot leads nowhere else; only a written one is refused. */
+function leadsUp(segment: string): boolean {
+  return segment !== '.' && isDotSegment(segment);
 }
 
 function decodeEscapes(segment: string): string | undefined {
