@@ -1,8 +1,12 @@
+import type { RevocationKind } from '@sallyport/security-api';
 import type { Transaction } from './store.ts';
 import type { RevocationRow, SessionRow } from './tables.ts';
 
 /** What of a session the log is asked about. */
 export type LoggedSession = Pick<SessionRow, 'id' | 'installationId' | 'userId' | 'createdAt'>;
+
+/** Entries about a user that end the sessions from before them. */
+const USER_ENDS: readonly RevocationKind[] = ['user', 'credentials'];
 
 /**
  * Ids of the sessions that the revocation log has ended, whatever their rows say: a row that somebody has brought back as it
@@ -13,10 +17,10 @@ export async function endedByLog(
   transaction: Transaction,
   sessions: readonly LoggedSession[],
 ): Promise<ReadonlySet<string>> {
-  const ids = new Set(sessions.flatMap(({ id, installationId }) => [id, installationId]));
-  const entries = await transaction.tables.revocations.list({ among: ['subject', [...ids]] });
+  const subjects = sessions.flatMap(({ id, installationId, userId }) => [id, installationId, userId]);
+  const entries = await entriesAbout(transaction, subjects, ['session', 'installation', ...USER_ENDS]);
   const over = new Set(entries.map(({ kind, subject }) => `${kind} ${subject}`));
-  const userAt = await lastUserEnds(transaction, [...new Set(sessions.map(({ userId }) => userId))]);
+  const userAt = lastEnds(entries);
   const ended = sessions.filter(
     ({ id, installationId, userId, createdAt }) =>
       over.has(`session ${id}`) ||
@@ -26,19 +30,35 @@ export async function endedByLog(
   return new Set(ended.map(({ id }) => id));
 }
 
-/** When the log last ended all sessions of users, by user id, in the store's time. */
-export async function lastUserEnds(
-  { tables }: Transaction,
-  userIds: readonly string[],
-): Promise<ReadonlyMap<string, number>> {
-  const entries = await tables.revocations.list({ where: { kind: 'user' }, among: ['subject', userIds] });
-  const last = new Map<string, number>();
-  for (const { subject, at } of entries) last.set(subject, Math.max(at, last.get(subject) ?? at));
-  return last;
+/** What the log says of somebody who signs in with a device. */
+export interface LoggedDevice {
+  /** The installation is revoked, whatever its row says. */
+  readonly isRevoked: boolean;
+  /** When all sessions of the user were last ended, in the store's time; 0 for never. */
+  readonly userEndedAt: number;
 }
 
-/** True when the log says that an installation is revoked, whatever its row says. */
-export async function isRevokedByLog({ tables }: Transaction, installationId: string): Promise<boolean> {
-  const where: Partial<RevocationRow> = { kind: 'installation', subject: installationId };
-  return (await tables.revocations.find(where)) !== undefined;
+/** Asks the log about an installation and its user. */
+export async function deviceByLog(
+  transaction: Transaction,
+  { id, userId }: { readonly id: string; readonly userId: string },
+): Promise<LoggedDevice> {
+  const entries = await entriesAbout(transaction, [id, userId], ['installation', ...USER_ENDS]);
+  const isRevoked = entries.some(({ kind, subject }) => kind === 'installation' && subject === id);
+  return { isRevoked, userEndedAt: lastEnds(entries).get(userId) ?? 0 };
+}
+
+function entriesAbout(
+  { tables }: Transaction,
+  subjects: readonly string[],
+  kinds: readonly RevocationKind[],
+): Promise<readonly RevocationRow[]> {
+  return tables.revocations.list({ among: ['subject', [...new Set(subjects)]], within: ['kind', kinds] });
+}
+
+function lastEnds(entries: readonly RevocationRow[]): ReadonlyMap<string, number> {
+  const last = new Map<string, number>();
+  for (const { kind, subject, at } of entries)
+    if (USER_ENDS.includes(kind)) last.set(subject, Math.max(at, last.get(subject) ?? at));
+  return last;
 }

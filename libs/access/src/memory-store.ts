@@ -74,7 +74,7 @@ function keyOf(shape: TableShape<AnyRow>, row: AnyRow): string {
 
 function matches(
   row: AnyRow,
-  { where = {}, among, above, below }: Selection<AnyRow>,
+  { where = {}, among, within, above, below }: Selection<AnyRow>,
   values: ReadonlySet<unknown> = new Set(among?.[1]),
 ): boolean {
   const equal = Object.entries(where).every(([column, value]) => comparable(row[column]) === comparable(value));
@@ -82,7 +82,8 @@ function matches(
   const over = !above || (row[above[0]] !== null && (row[above[0]] as number) > (above[1] as number));
   const under = !below || (row[below[0]] !== null && (row[below[0]] as number) < (below[1] as number));
   const one = !among || values.has(row[among[0]]);
-  return equal && one && over && under;
+  const other = !within || within[1].includes(row[within[0]] as string);
+  return equal && one && other && over && under;
 }
 
 function compareKeys(shape: TableShape<AnyRow>): (a: AnyRow, b: AnyRow) => number {

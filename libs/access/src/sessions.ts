@@ -8,7 +8,7 @@ import {
 } from '@sallyport/channel';
 import { appendAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
-import { endedByLog, isRevokedByLog, lastUserEnds } from './ended-by-log.ts';
+import { deviceByLog, endedByLog } from './ended-by-log.ts';
 import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { namesOf } from './pages.ts';
@@ -75,11 +75,11 @@ export async function createSession(access: AccessContext, request: SessionReque
     const installation = await transaction.tables.installations.find({ id: request.installationId }, 'update');
     const user = installation && (await transaction.tables.users.find({ id: installation.userId }, 'share'));
     if (!installation || installation.status === 'revoked' || !user?.enabled) return undefined;
-    if (await isRevokedByLog(transaction, installation.id)) return undefined;
+    const logged = await deviceByLog(transaction, installation);
+    if (logged.isRevoked) return undefined;
     await checkUnchanged(transaction, request, { installation, user });
     // A clock that steps back must not make a session that is over from its first moment.
-    const userEndedAt = (await lastUserEnds(transaction, [user.id])).get(user.id) ?? 0;
-    const now = Math.max(transaction.now(), realm.notBefore, userEndedAt + 1);
+    const now = Math.max(transaction.now(), realm.notBefore, logged.userEndedAt + 1);
     const rotation = stepOf(access, request, { installation, now, settings });
     if (!rotation) return undefined;
     if (rotation.suspicious && request.userUnasked)

@@ -8,6 +8,8 @@ export interface Selection<Row> {
   readonly where?: Partial<Row>;
   /** Rows whose column has one of the values. */
   readonly among?: readonly [column: keyof Row & string, values: readonly string[]];
+  /** Rows whose other column has one of the values, too. */
+  readonly within?: readonly [column: keyof Row & string, values: readonly string[]];
   /** Rows whose column is greater. */
   readonly above?: readonly [column: keyof Row & string, value: number | string];
   /** Rows whose column is smaller. */

@@ -77,6 +77,7 @@ const ENDS: [
     (access, { id }) => revoke(access, { requestId: 'request-1', kind: 'installation', subject: id }, BY),
     false,
   ],
+  ['credentials that were replaced', (access) => putUser(access, 'ada', { password: 'new one' }, BY), true],
   ['a user who was disabled', (access) => disableUser(access, 'ada', 'request-1', BY), false],
   [
     'a user who was revoked',

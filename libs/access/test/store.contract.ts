@@ -58,6 +58,18 @@ export function storeContract(storeOf: StoreOf, name: string): void {
     expect(JSON.stringify(found!.origins)).toBe(JSON.stringify(origins));
   });
 
+  test(`${name}: rows are found by one of several values in each of two columns`, async () => {
+    const store = fresh();
+    const rows = ['a', 'b', 'c'].flatMap((groupName) =>
+      ['x', 'y', 'z'].map((userId) => ({ groupName, userId, source: '' })),
+    );
+    await store.transaction(({ tables }) => tables.members.insertEach(rows));
+    const both = { among: ['groupName', ['a', 'c', 'd']], within: ['userId', ['y', 'z']] } as const;
+    const found = await store.transaction(({ tables }) => tables.members.list(both));
+    expect(found.map(({ groupName, userId }) => groupName + userId)).toEqual(['ay', 'az', 'cy', 'cz']);
+    expect(await store.transaction(({ tables }) => tables.members.count({ within: ['userId', []] }))).toBe(0);
+  });
+
   test(`${name}: a transaction that throws leaves nothing, and the error comes out`, async () => {
     const store = fresh();
     const work = store.transaction(async ({ tables }) => {

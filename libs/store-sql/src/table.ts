@@ -39,7 +39,8 @@ export function sqlTable(name: string, shape: TableShape<AnyRow>, realm: string,
     for (const [column, value] of Object.entries(selection.where ?? {})) {
       parts.push(value === null ? `${quoted(column)} is null` : `${quoted(column)} = $${values.push(value)}`);
     }
-    if (selection.among) parts.push(`${quoted(selection.among[0])} = any($${values.push([...selection.among[1]])})`);
+    for (const one of [selection.among, selection.within])
+      if (one) parts.push(`${quoted(one[0])} = any($${values.push([...one[1]])})`);
     if (selection.above) parts.push(`${quoted(selection.above[0])} > $${values.push(selection.above[1])}`);
     if (selection.below) parts.push(`${quoted(selection.below[0])} < $${values.push(selection.below[1])}`);
     return parts.join(' and ');
