@@ -1,22 +1,29 @@
 import type { Readable } from 'node:stream';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { WebSocketServer } from 'ws';
+import { addBerths } from './berths.ts';
+import { addDav } from './dav/routes.ts';
+import { addDesk } from './desk.ts';
+import { DeskSessions } from './desk-sessions.ts';
 import { FileShare } from './files.ts';
 import type { Identity } from './identity.ts';
-import { CHAT, escapeHtml, HOME, IMAGES, NEWS, page, SCRIPTS, STYLE, UPLOAD } from './pages.ts';
+import { CHAT, DAV_PAGE, escapeHtml, HOME, IMAGES, NEWS, page, SCRIPTS, STYLE, UPLOAD } from './pages.ts';
+import { addSockets } from './sockets.ts';
 
 /** What the sample intranet is made of. */
 export interface IntranetOptions {
+  /** Where the files of the share lie, and beside it those of the WebDAV folder. */
   readonly shareFolder: string;
   readonly identify: (assertion: unknown) => Promise<Identity | undefined>;
 }
 
 const HTML = 'text/html; charset=utf-8';
 const EVENT_MS = 1_000;
-const KEPT_MESSAGES = 20;
 
-/** The sample intranet: pages with images, a file share, a chat over WebSocket and server-sent events. */
-export function createIntranet({ shareFolder, identify }: IntranetOptions): FastifyInstance {
+/**
+ * The sample intranet, with a bit of everything that companies run: pages with images, a file share, an application that is signed in
+ * to by a form and a cookie, WebSockets, server-sent events, a WebDAV folder and a page of one large table.
+ */
+export async function createIntranet({ shareFolder, identify }: IntranetOptions): Promise<FastifyInstance> {
   const service = Fastify({ bodyLimit: 8 * 1024 ** 3 });
   // Whatever a file is, it is taken as it is.
   service.removeAllContentTypeParsers();
@@ -40,7 +47,11 @@ export function createIntranet({ shareFolder, identify }: IntranetOptions): Fast
   });
   addFiles(service, new FileShare(shareFolder));
   addEvents(service);
-  addChat(service);
+  addBerths(service);
+  const sessions = new DeskSessions();
+  addDesk(service, sessions, addSockets(service, sessions));
+  service.get('/folder', (_request, reply) => reply.type(HTML).send(DAV_PAGE));
+  await addDav(service, '/dav', `${shareFolder}-dav`);
   return service;
 }
 
@@ -78,23 +89,5 @@ function addEvents(service: FastifyInstance): void {
     send();
     const timer = setInterval(send, EVENT_MS);
     request.raw.on('close', () => clearInterval(timer));
-  });
-}
-
-function addChat(service: FastifyInstance): void {
-  const sockets = new WebSocketServer({ server: service.server, path: '/chat', maxPayload: 64 * 1024 });
-  const kept: string[] = [];
-  sockets.on('connection', (socket) => {
-    socket.on('error', () => socket.terminate());
-    for (const message of kept) socket.send(message);
-    socket.on('message', (data) => {
-      const message = String(data).slice(0, 2_000);
-      kept.push(message);
-      if (kept.length > KEPT_MESSAGES) kept.shift();
-      for (const other of sockets.clients) other.send(message);
-    });
-  });
-  service.addHook('onClose', async () => {
-    for (const socket of sockets.clients) socket.terminate();
   });
 }

@@ -12,7 +12,7 @@ const settings = readSettings({
   SALLYPORT_REALM: text('name of the realm', 'main'),
 });
 
-const service = createIntranet({
+const service = await createIntranet({
   shareFolder: settings.SALLYPORT_SHARE,
   identify: identityVerifier({
     jwksUrl: settings.SALLYPORT_JWKS_URL,

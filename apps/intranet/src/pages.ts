@@ -2,9 +2,9 @@
 export function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>${title} · Harbour &amp; Sons intranet</title><link rel="stylesheet" href="/style.css"></head>
+<title>${title} · Harbour &amp; Sons intranet</title><link rel="icon" href="/images/logo.svg"><link rel="stylesheet" href="/style.css"></head>
 <body><header><img src="/images/logo.svg" alt="" width="40" height="40"><strong>Harbour &amp; Sons</strong>
-<nav><a href="/">Home</a> <a href="/news">News</a> <a href="/files">Files</a> <a href="/talk">Chat</a> <a href="/whoami">Who am I</a></nav></header>
+<nav><a href="/">Home</a> <a href="/news">News</a> <a href="/files">Files</a> <a href="/talk">Chat</a> <a href="/desk">Desk</a> <a href="/berths">Berths</a> <a href="/whoami">Who am I</a></nav></header>
 <main><h1>${title}</h1>${body}</main></body></html>`;
 }
 
@@ -18,7 +18,8 @@ export const HOME: string = page(
   `<img class="wide" src="/images/harbour.svg" alt="The harbour at dawn">
 <p>This page lives on a server that no phone can reach. You see it because your session is vouched for.</p>
 <ul class="cards"><li><a href="/news">Storm warning for the weekend</a></li>
-<li><a href="/files">Berth plan and price lists</a></li><li><a href="/whoami">Who the gateway says you are</a></li></ul>`,
+<li><a href="/desk">Harbour desk: sign in and ask for a berth</a></li><li><a href="/berths">All berths, in one large table</a></li>
+<li><a href="/files">Berth plan and price lists</a></li><li><a href="/folder">A folder for your file manager (WebDAV)</a></li><li><a href="/whoami">Who the gateway says you are</a></li></ul>`,
 );
 
 export const NEWS: string = page(
@@ -39,6 +40,15 @@ export const CHAT: string = page(
 <p role="status" id="chat-state">Connecting…</p><script src="/chat.js"></script>`,
 );
 
+export const DAV_PAGE: string = page(
+  'Folder',
+  `<p>At <code>/dav/</code> lies a WebDAV folder: list, upload, rename, copy and lock with any client of yours.</p>
+<pre>rclone lsf :webdav: --webdav-url http://intranet.example/dav/
+cadaver http://intranet.example/dav/
+curl -X PROPFIND -H 'Depth: 1' http://intranet.example/dav/</pre>
+<p class="quiet">Set the proxy of the client to what <code>sallyport device forward</code> prints.</p>`,
+);
+
 export const SCRIPTS: Readonly<Record<string, string>> = {
   'upload.js': `const state = document.querySelector('#upload-state'), bar = document.querySelector('progress');
 document.querySelector('#file').addEventListener('change', ({ target }) => {
@@ -51,6 +61,15 @@ document.querySelector('#file').addEventListener('change', ({ target }) => {
   request.onerror = () => state.textContent = 'The file could not be sent';
   request.send(file);
 });`,
+  'desk.js': `const state = document.querySelector('#desk-state');
+const socket = new WebSocket('/desk/live');
+socket.onopen = () => state.textContent = 'Live';
+socket.onclose = () => state.textContent = 'Not live: load the page again';
+socket.onmessage = ({ data }) => {
+  const { boat, metres, from, by } = JSON.parse(data), row = document.createElement('tr');
+  for (const text of [boat, metres, from, by]) row.append(Object.assign(document.createElement('td'), { textContent: text }));
+  document.querySelector('#wishes tbody').prepend(row);
+};`,
   'chat.js': `const state = document.querySelector('#chat-state'), list = document.querySelector('#messages');
 const socket = new WebSocket('/chat');
 socket.onopen = () => state.textContent = '';
@@ -64,13 +83,21 @@ document.querySelector('#say').addEventListener('submit', (event) => {
 });`,
 };
 
-export const STYLE = `body{margin:0;font:16px/1.5 system-ui,sans-serif;color:#1d2b3a;background:#f4f7fa}
+export const STYLE = `a{color:#12579c}body{margin:0;font:16px/1.5 system-ui,sans-serif;color:#1d2b3a;background:#f4f7fa}
 header{display:flex;gap:.8rem;align-items:center;padding:.8rem 1.2rem;background:#12395b;color:#fff}
 header{flex-wrap:wrap}nav a{color:#bfe0ff;margin-right:.6rem;text-decoration:none;display:inline-block;padding:.2rem 0}
 #messages{list-style:none;padding:0;display:grid;gap:.4rem}#messages li{background:#fff;border-radius:10px;padding:.4rem .8rem;width:fit-content}
 input,button{font:inherit;max-width:100%;padding:.4rem .6rem}main{max-width:46rem;margin:0 auto;padding:1.2rem}
 h1{margin:.2rem 0 1rem}.wide{width:100%;border-radius:12px}.cards{list-style:none;padding:0;display:grid;gap:.6rem}
 .cards li,article{background:#fff;border-radius:10px;padding:.8rem 1rem;box-shadow:0 1px 3px #0002;margin-bottom:.6rem}
+.sheet{display:grid;gap:.8rem;background:#fff;border-radius:10px;padding:1rem;box-shadow:0 1px 3px #0002;margin:1rem 0}.sheet h2{margin:0}
+.sheet label{display:grid;gap:.2rem}.sheet input{width:100%;box-sizing:border-box;border:1px solid #b9c6d2;border-radius:8px}
+button{border:0;border-radius:8px;background:#12395b;color:#fff;padding:.6rem 1rem;justify-self:start}button.plain{background:#e3e9ef;color:#12395b}
+.problem{background:#fdecea;color:#8a1c12;border-radius:8px;padding:.6rem .8rem}.quiet{color:#51606e}
+pre{overflow:auto;background:#fff;border-radius:10px;padding:.8rem}.wide-table{overflow:auto;border-radius:10px;box-shadow:0 1px 3px #0002;background:#fff}
+.wide-table.tall{max-height:70vh}.wide-table td,.wide-table th{white-space:nowrap}.tall thead th{position:sticky;top:0;background:#e3e9ef;z-index:1}
+.tall tbody th{position:sticky;left:0;background:#fff}.tall thead th:first-child{left:0;z-index:2}
+:focus-visible{outline:3px solid #2f80c2;outline-offset:2px}
 table{width:100%;border-collapse:collapse;background:#fff}td,th{padding:.5rem;border-bottom:1px solid #e3e9ef;text-align:left}`;
 
 export const IMAGES: Readonly<Record<string, string>> = {

@@ -49,6 +49,11 @@ export async function ensureOperator(
   return admin;
 }
 
+/** Methods of the sample intranet: those of pages, and of its WebDAV folder (RFC 4918). */
+const PAGE_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const FOLDER_METHODS = ['PROPFIND', 'PROPPATCH', 'MKCOL', 'COPY', 'MOVE', 'LOCK', 'UNLOCK'];
+const INTRANET_METHODS = [...PAGE_METHODS, ...FOLDER_METHODS];
+
 /** Where the parts of this machine are; other ports at a later start change them. */
 export interface QuickStartUrls {
   readonly intranet: string;
@@ -75,7 +80,8 @@ export async function seed(admin: AdminClient, file: string, urls: QuickStartUrl
 async function placeParts(admin: AdminClient, urls: QuickStartUrls): Promise<void> {
   await admin.call('PATCH', '/v1/realm', { body: { enrolPage: `${urls.phone}/enroll` }, ...REASON });
   await admin.call('PUT', `/v1/sites/${SITE}`, { body: { origins: [urls.proxy] }, ...REASON });
-  const backend = { url: urls.intranet, networks: ['127.0.0.0/8'] };
+  // Node reads all content, and files of the WebDAV folder may be called anything.
+  const backend = { url: urls.intranet, networks: ['127.0.0.0/8'], readsContent: true, paths: 'exact' };
   const intranet = { kind: 'http', authority: INTRANET_AUTHORITY, backend, title: 'Sample intranet' };
   await admin.call('PUT', '/v1/resources/intranet', { body: intranet, ...REASON });
 }
@@ -83,7 +89,7 @@ async function placeParts(admin: AdminClient, urls: QuickStartUrls): Promise<voi
 async function createUser(admin: AdminClient, { user, password }: QuickStart): Promise<void> {
   await admin.call('PATCH', '/v1/realm', { body: { openBurst: 1_000, openRate: 500 }, ...REASON });
   await admin.call('PUT', '/v1/groups/staff', REASON);
-  const policy = { groups: ['staff'], resources: ['intranet'], context: {} };
+  const policy = { groups: ['staff'], resources: ['intranet'], context: {}, methods: INTRANET_METHODS };
   await admin.call('PUT', '/v1/policies/staff-intranet', { body: policy, ...REASON });
   const body = { displayName: 'Ada', password, groups: ['staff'] };
   await admin.call('PUT', `/v1/users/${user}`, { body, ...REASON });
