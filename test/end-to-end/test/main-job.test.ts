@@ -47,6 +47,25 @@ test('large bodies stream both ways and arrive whole', async () => {
   device.close();
 });
 
+test('a resource has its own time limits, and the error of a device says which one was met', async () => {
+  const limited = (timeouts: object) => gateway.operator.call('PATCH', '/v1/resources/slow', { backend: { timeouts } });
+  await gateway.addResource('slow', 'slow.corp', backend.url);
+  await limited({ answerMs: 1_000 });
+  const device = await gateway.device('ada');
+  await expect(device.fetch('http://slow.corp/slow/30000')).rejects.toMatchObject({
+    code: 'BACKEND_TIMEOUT',
+    message: expect.stringContaining('no answer within 1 s (answer limit)'),
+  });
+  await limited({ answerMs: null, idleMs: 1_000 });
+  const socket = device.webSocket('ws://slow.corp/ws');
+  const end = await new Promise<CloseEvent>((resolve) => {
+    socket.onclose = resolve;
+  });
+  expect([end.code, end.reason]).toEqual([1001, 'nothing moved for 1 s (idle limit)']);
+  expect(await (await device.fetch('http://slow.corp/slow/3000')).text()).toBe('slow');
+  device.close();
+});
+
 test('a backend that signs the connection in never takes one device for another, and knows each through its login', async () => {
   const iis = await startBindingBackend();
   await gateway.addResource('iis', 'iis.corp', iis.url);
