@@ -30,7 +30,7 @@ export class FrameError extends BackendError {
   readonly closeCode: 1002 | 1009;
 
   constructor(closeCode: 1002 | 1009, message: string) {
-    super('ERR_BACKEND_RESPONSE', message);
+    super('ERR_BACKEND_RESPONSE', message, { words: `what it sends is not valid: ${message}` });
     this.closeCode = closeCode;
   }
 }

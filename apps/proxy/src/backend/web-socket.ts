@@ -178,7 +178,7 @@ export class BackendWebSocket implements ResponseSink {
 
   switched(fields: readonly Field[]): void {
     const fault = this.#faultOf(fields);
-    if (fault) throw new BackendError('ERR_BACKEND_RESPONSE', fault);
+    if (fault) throw new BackendError('ERR_BACKEND_RESPONSE', fault, { words: `its answer is not valid: ${fault}` });
     clearTimeout(this.#timer);
     this.#state = 'open';
     this.#socket.setTimeout(this.#limits.tunnelIdleMs);
