@@ -74,6 +74,12 @@ test.each([
   expect(asked.at(-1)).toMatchObject({ scheme: 'https', authority, path: '/a%20b?c' });
 });
 
+test('any method passes by https, too', async () => {
+  const secure = await secureTunnelTo('wiki.corp:443', 'wiki.corp');
+  expect(await ask(secure, get('wiki.corp').replace('GET', 'VERSION-CONTROL'))).toContain('served');
+  expect(asked.at(-1)).toMatchObject({ method: 'VERSION-CONTROL', scheme: 'https' });
+});
+
 test('plain HTTP in a tunnel stays what it is, also when it comes with the CONNECT', async () => {
   const { socket } = await tunnelTo('wiki.corp:80');
   expect(await ask(socket, get('wiki.corp'))).toContain('served');

@@ -8,12 +8,38 @@ import {
   cryptoProvider,
   PemConverter,
   SubjectAlternativeNameExtension,
+  X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { WebSocketServer } from 'ws';
 
 cryptoProvider.set(globalThis.crypto);
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+
+/** A CA whose key a test has read: PEM of both. */
+export interface Signer {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A certificate for any one name that a CA did or did not want to sign, with its key, PEM. */
+export async function signedBy(ca: Signer, name: string): Promise<{ certificate: string; key: string }> {
+  const { subtle } = globalThis.crypto;
+  const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const issuer = new X509Certificate(ca.certificate);
+  const certificate = await X509CertificateGenerator.create({
+    subject: `CN=${name}`,
+    issuer: issuer.subjectName,
+    publicKey: keys.publicKey,
+    signingKey: await subtle.importKey('pkcs8', PemConverter.decodeFirst(ca.key), ALGORITHM, false, ['sign']),
+    signingAlgorithm: ALGORITHM,
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 3_600_000),
+    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: name }])],
+  });
+  const key = PemConverter.encode(await subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY');
+  return { certificate: certificate.toString('pem'), key };
+}
 
 /** A certificate for one name that signs itself, with its key, PEM. */
 export async function selfSigned(name: string): Promise<{ certificate: string; key: string }> {

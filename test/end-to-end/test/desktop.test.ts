@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { ChildPostgres } from '@sallyport/store-sql';
@@ -11,7 +12,7 @@ import { freePort } from '../src/ports.ts';
 import { runCommand, sallyport, startSallyport } from '../src/run-command.ts';
 import { scratchFolder } from '../src/scratch.ts';
 import { type PageFacts, startSignInBackend } from '../src/sign-in-backend.ts';
-import { startTlsBackend } from '../src/tls-backend.ts';
+import { type Signer, signedBy, startTlsBackend } from '../src/tls-backend.ts';
 
 const app = await startSignInBackend();
 const tls = await startTlsBackend('hb.example', (request, response) => {
@@ -144,7 +145,7 @@ test.skipIf(!hasPsql)('a program that knows of no proxy has a port of its own: p
 });
 
 /** Chromium with the home of this test, and so with the CA that was trusted there. */
-async function openBrowser(): Promise<Browser> {
+async function openBrowser(...flags: readonly string[]): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: [
@@ -154,7 +155,7 @@ async function openBrowser(): Promise<Browser> {
       '--disable-quic',
       '--no-first-run',
       '--disable-background-networking',
-      `--proxy-pac-url=${proxy}/proxy.pac`,
+      ...flags,
     ],
     env: { ...process.env, HOME: home } as Record<string, string>,
   });
@@ -169,7 +170,7 @@ async function factsOf(page: Page): Promise<PageFacts> {
 }
 
 test('a browser has a secure context: cookies that only https keeps, WebCrypto, sockets over wss', async () => {
-  const page = await (await openBrowser()).newPage();
+  const page = await (await openBrowser(`--proxy-pac-url=${proxy}/proxy.pac`)).newPage();
   await page.goto('https://app.corp/');
   expect(page.url()).toBe('https://app.corp/home');
   expect(await factsOf(page)).toEqual({
@@ -186,6 +187,27 @@ test('a browser has a secure context: cookies that only https keeps, WebCrypto, 
   await page.goto('https://app.corp/home');
   expect(await page.locator('h1').innerText()).toBe('This is no resource of yours');
   await gateway.addResource('app', 'app.corp', app.url);
+}, 120_000);
+
+test('who steals the key of the CA deceives no browser beyond the domains of the resources', async () => {
+  const stolen = JSON.parse(readFileSync(join(folder, 'cli', 'local-ca.json'), 'utf8')) as Signer;
+  const browser = await openBrowser('--host-resolver-rules=MAP * 127.0.0.1');
+  for (const [host, outcome] of [
+    ['impostor.corp', 'deceived'],
+    ['login.bank.test', 'ERR_CERT'],
+    ['corp.bank.test', 'ERR_CERT'],
+  ] as const) {
+    const { certificate: cert, key } = await signedBy(stolen, host);
+    const server = createHttpsServer({ cert, key }, (_request, response) => response.end('deceived'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const page = await browser.newPage();
+    const shown = await page
+      .goto(`https://${host}:${(server.address() as AddressInfo).port}/`)
+      .then((answer) => answer!.text(), String);
+    expect(shown, host).toContain(outcome);
+    server.closeAllConnections();
+    server.close();
+  }
 }, 120_000);
 
 test('untrust takes it all back, twice as well as once, and destroys the key', async () => {

@@ -23,11 +23,16 @@ export interface Reading {
   own?(request: IncomingMessage, response: ServerResponse): boolean;
 }
 
+/** How long a connection of a local client stays without a request, ms. */
+const KEEP_MS = 75_000;
+
 /** A server of HTTP/1.1 whose requests and WebSockets go through the gateway. Whatever a client sends, it ends at most its own connection. */
 export function createHttpServer(device: Device, reading: Reading): Server {
   const server = createServer(
     {
       requestTimeout: 0,
+      // A connection that a browser keeps costs it a tunnel and a handshake to make anew.
+      keepAliveTimeout: KEEP_MS,
       // More than any resource takes: what is too much there is said by name.
       maxHeaderSize: MAX_HEAD_BYTES,
       // An offer of anything else, like h2c, is no reason to refuse a request (RFC 9110, section 7.8).

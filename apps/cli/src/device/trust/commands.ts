@@ -42,9 +42,7 @@ export function addTrustCommands(device: Command): void {
     .action(untrust);
   device
     .command('ca')
-    .description(
-      'print the certificate of the CA of this machine (PEM), for what trusts by a file: curl --proxy-cacert, --cacert …',
-    )
+    .description('print the certificate of the CA of this machine (PEM), for what trusts by a file: curl --cacert …')
     .action(async (_options, command: Command) => {
       const { certificate } = await currentCa(globalsOf(command), false);
       process.stdout.write(`${certificate.trim()}\n`);
