@@ -1,5 +1,5 @@
 import { findByAuthority } from '@sallyport/channel';
-import type { Device, Resource } from '@sallyport/device';
+import { type Device, findField, type Resource } from '@sallyport/device';
 import { askLeave, askPassword } from './dialogs.ts';
 import { CookieJars } from './shell/cookie-jars.ts';
 import { sealedKeeping } from './shell/keeping.ts';
@@ -145,10 +145,15 @@ export class BrowserView {
     const { device, shelf } = this.#options;
     const url = URL.parse(icon);
     if (!url || url.host !== authority || shelf.iconOf(authority) !== undefined) return;
-    const response = await device.fetch(url.href);
-    const type = response.headers.get('content-type') ?? '';
-    const content = await response.blob();
-    if (!response.ok || !/^image\//.test(type) || content.size > MAX_ICON_BYTES) return;
+    const path = url.pathname + url.search;
+    const cookie = await this.#jars.header(authority, path, 'strict');
+    const fields = cookie === '' ? [] : [['cookie', cookie] as const];
+    const scheme = url.protocol.slice(0, -1);
+    const { status, fields: answered, body } = await device.request({ method: 'GET', scheme, authority, path, fields });
+    const type = findField(answered, 'content-type') ?? '';
+    if (status !== 200 || !/^image\//.test(type)) return body.cancel();
+    const content = await new Response(body).blob();
+    if (content.size > MAX_ICON_BYTES) return;
     shelf.keepIcon(authority, await dataUrl(new Blob([content], { type })));
   }
 

@@ -21,6 +21,14 @@ beforeAll(async () => {
   phone = await AppProcess.start('phone', { environment: { SALLYPORT_LISTEN: `127.0.0.1:${port}` } });
   gateway = await Gateway.start({ settings: { enrolPage: `http://phone.localhost:${port}/enroll` } });
   await gateway.addResource('office', 'office.corp', office.url);
+  await gateway.addResource('db', 'db.corp:5432', 'tcp://127.0.0.1:9', 'tcp');
+  await gateway.operator.call('PUT', '/v1/resources/wiki', {
+    kind: 'http',
+    authority: 'wiki.corp',
+    title: 'Company wiki',
+    backend: { url: office.url, networks: ['127.0.0.0/8'] },
+  });
+  await gateway.operator.call('PUT', '/v1/policies/wiki', { groups: ['staff'], resources: ['wiki'], context: {} });
   await gateway.addUser('ada');
   browser = await PhoneBrowser.start();
   page = await browser.page();
@@ -118,6 +126,45 @@ test('a resource that asks for a password gets one from the shell', async () => 
   expect(await barriers(page)).toEqual([]);
   await picture(page, 'phone-password');
   await dialog.getByRole('button', { name: 'Sign in' }).click();
+  await frame.getByRole('heading', { name: 'Open' }).waitFor();
+});
+
+test('home finds, keeps favourites first, and says what a connection is for; in the dark too', async () => {
+  await page.getByRole('button', { name: 'Sallyport: your resources' }).click();
+  const cards = page.locator('#resources > li');
+  const first = () => cards.first().textContent();
+  expect(await cards.count()).toBe(3);
+  expect(await first()).toContain('Company wiki');
+  await page.getByRole('button', { name: 'Favourite: office' }).click();
+  expect(await first()).toContain('office');
+  // The icon that its pages named is known by now.
+  await expect.poll(() => cards.first().locator('img.icon').count()).toBe(1);
+  await page.getByText('How to use it').click();
+  await page.getByText('--tcp 5432=db.corp:5432').waitFor();
+  const overflow = () => page.evaluate(() => document.querySelector('#view')!.scrollWidth - innerWidth);
+  expect(await overflow()).toBeLessThanOrEqual(0);
+  await page.emulateMedia({ colorScheme: 'dark' });
+  expect(await barriers(page)).toEqual([]);
+  await picture(page, 'phone-dark');
+  await page.emulateMedia({ colorScheme: 'light' });
+  expect(await barriers(page)).toEqual([]);
+  await page.getByRole('searchbox').fill('comp wiki');
+  expect(await cards.count()).toBe(1);
+  await page.getByRole('searchbox').fill('http://elsewhere.example/x');
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').getByText('http://elsewhere.example/x').waitFor();
+  await page.getByRole('button', { name: 'Stay' }).click();
+  await page.goBack();
+  await frame.getByRole('heading', { name: 'Open' }).waitFor();
+});
+
+test('a page that cannot be had is one that says why, at its address', async () => {
+  await gateway.operator.call('DELETE', '/v1/policies/wiki');
+  await page.goto(`${new URL(page.url()).origin}/#/http://wiki.corp/start`);
+  await frame.getByRole('heading', { name: 'This page cannot be shown' }).waitFor();
+  await frame.getByText('RESOURCE_UNKNOWN').waitFor();
+  expect(await page.textContent('#address')).toBe('wiki.corp/start');
+  await page.goBack();
   await frame.getByRole('heading', { name: 'Open' }).waitFor();
 });
 

@@ -27,10 +27,10 @@ test('the phone page enrols, signs in and shows an intranet page with its pictur
   expect(await page.textContent('#whose')).toContain(`This link is for ${started.user}.`);
   await page.fill('#user', started.user);
   await page.fill('#password', 'wrong');
+  await picture(page, 'phone-enrol');
   await page.click('button[type=submit]');
   await page.getByText('user name or password is wrong').waitFor();
   await page.fill('#password', started.password);
-  await picture(page, 'phone-enrol');
   expect(await barriers(page)).toEqual([]);
   await page.click('button[type=submit]');
   await page.getByRole('link', { name: 'Sample intranet' }).waitFor();
@@ -112,10 +112,10 @@ test('revoked by the operator it is out at once, and says why', async () => {
     sessions[0]!.id,
   ]);
   expect(stdout).toMatch(/is revoked, in force on every Proxy after \d+ ms/);
-  await page.getByText('Your session is over: access was revoked (REVOKED)').waitFor();
+  await page.getByText(/^Your session is over: .+ \(REVOKED\)\.$/).waitFor();
   expect(await page.textContent('#state')).toBe('signed out');
   await page.reload();
-  await page.getByText('Your session is over: access was revoked (REVOKED)').waitFor();
+  await page.getByText(/^Your session is over: .+ \(REVOKED\)\.$/).waitFor();
   await picture(page, 'phone-revoked');
   expect(await barriers(page)).toEqual([]);
   const audit = (await sallyport(['--data', folder, 'audit', 'tail', '-n', '3'])).stdout;
