@@ -257,6 +257,14 @@ test.each([...CLOSES, ...closesOf('client')])(
   },
 );
 
+test('what a device begins to say behind its close is nobody’s fault but its own', async () => {
+  const { told, ends } = await oneSocket();
+  told.say(encodeWsClose({ code: 1000, reason: 'done' }));
+  told.say(textOf('more').subarray(0, 3));
+  await until(() => ends.length > 0);
+  expect([ends, told.host.defects]).toEqual([[{ code: 1000, reason: 'done' }], []]);
+});
+
 test('a close without a code has none on the other side either', async () => {
   const closed = await oneSocket();
   closed.socket.close();

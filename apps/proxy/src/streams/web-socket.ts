@@ -240,7 +240,9 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     const taken = (): void => this.#stream.consume(credit);
     if (frames.length === 0) taken();
     else this.#call!.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames), taken);
-    if (this.#closeSaid) this.#call!.close(pieces.at(-1)!.bytes);
+    // Behind a close come no pieces, but maybe the beginning of something: it was said then.
+    const last = pieces.at(-1);
+    if (last?.opcode === WS_OPCODES.close) this.#call!.close(last.bytes);
   }
 
   /** False when the message that the piece belongs to is too long. */
