@@ -94,12 +94,13 @@ export function withoutLookAlikes(text: string): string {
   return text.replace(/[\u2044\u2215\u29f8\u2216\u29f5\u29f9\u00a5\u20a9\u3002\uff61]/g, (like) => LOOK_ALIKES[like]!);
 }
 
-/** True where a backend that writes each character as one byte, or by what it looks like, would see a dot segment. */
+/** True where a backend that writes each character as one byte, or by what it looks like, or not at all, would see a dot segment. */
 function hidesDots(text: string): boolean {
   if (!WIDE.test(text)) return false;
   const units = Array.from({ length: text.length }, (_, i) => String.fromCharCode(text.charCodeAt(i) & 0xff)).join('');
   const points = Array.from(text, (character) => String.fromCharCode(character.codePointAt(0)! & 0xff)).join('');
-  return [units, points, withoutLookAlikes(text)].some((read) => read.split(/[/\\]/).some(leadsUp));
+  const plain = text.replace(/[^ -~]/g, '');
+  return [units, points, plain, withoutLookAlikes(text)].some((read) => read.split(/[/\\]/).some(leadsUp));
 }
 
 /** A single dot leads nowhere else; only a written one is refused. */
