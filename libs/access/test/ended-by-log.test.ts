@@ -79,7 +79,6 @@ const ENDS: [
   ],
   ['credentials that were replaced', (access) => putUser(access, 'ada', { password: 'new one' }, BY), true],
   ['a user who was disabled', (access) => disableUser(access, 'ada', 'request-1', BY), false],
-  ['a user whose password was replaced', (access) => putUser(access, 'ada', { password: 'new' }, BY), true],
   [
     'a user who was revoked',
     (access, { userId }) => revoke(access, { requestId: 'request-1', kind: 'user', subject: userId }, BY),
