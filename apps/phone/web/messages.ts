@@ -50,8 +50,8 @@ export type ShellAnswer =
       readonly facts: PageFacts;
     };
 
-/** What a service worker says over the port of its request. */
-export type WorkerWord = { readonly type: 'pull' } | { readonly type: 'cancel' };
+/** What a service worker says over the port of its request: `go` once it was heard, and only to one shell, so that nothing runs twice. */
+export type WorkerWord = { readonly type: 'go' } | { readonly type: 'pull' } | { readonly type: 'cancel' };
 
 /** What pages of a resource tell the shell. */
 export type PageWord =

@@ -114,7 +114,7 @@ function say(frame: Frame, word: object): Promise<unknown> {
     ([message, origin]) =>
       new Promise((resolve) => {
         const { port1, port2 } = new MessageChannel();
-        port1.onmessage = ({ data }) => data.type !== 'heard' && resolve(data);
+        port1.onmessage = ({ data }) => (data.type === 'heard' ? port1.postMessage({ type: 'go' }) : resolve(data));
         top!.postMessage(message, origin as string, [port2]);
         setTimeout(() => resolve('nothing'), 500);
       }),

@@ -101,18 +101,24 @@ async function ask(request: PageRequest, signal: AbortSignal): Promise<Exchange 
   keepers.sort((a, b) => Number(b.visibilityState === 'visible') - Number(a.visibilityState === 'visible'));
   for (const keeper of keepers) {
     const { port1, port2 } = new MessageChannel();
-    const exchange = openExchange(port1, signal);
+    // The last one is waited for: it may only be busy.
+    const exchange = openExchange(port1, signal, keeper !== keepers.at(-1));
     keeper.postMessage(request, [port2]);
-    if (await exchange.heard) return exchange;
-    port1.postMessage({ type: 'cancel' } satisfies WorkerWord);
+    const heard = await exchange.heard;
+    port1.postMessage({ type: heard ? 'go' : 'cancel' } satisfies WorkerWord);
+    if (heard) return exchange;
   }
   return undefined;
 }
 
-function openExchange(port: MessagePort, signal: AbortSignal): Exchange & { heard: Promise<boolean> } {
+function openExchange(
+  port: MessagePort,
+  signal: AbortSignal,
+  isImpatient: boolean,
+): Exchange & { heard: Promise<boolean> } {
   const heard = Promise.withResolvers<boolean>();
   const head = Promise.withResolvers<Head | Failure>();
-  const timer = setTimeout(() => heard.resolve(false), HEARD_WITHIN_MS);
+  const timer = isImpatient ? setTimeout(() => heard.resolve(false), HEARD_WITHIN_MS) : undefined;
   let pulled: PromiseWithResolvers<void> | undefined;
   let controller!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
   const say = (word: WorkerWord): void => port.postMessage(word);

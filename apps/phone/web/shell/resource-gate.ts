@@ -56,12 +56,17 @@ export class ResourceGate {
     const say = (answer: ShellAnswer, transfer: Transferable[] = []): void => port.postMessage(answer, transfer);
     const request = readPageRequest(data);
     if (!request) return;
-    say({ type: 'heard' });
     const stop = new AbortController();
-    port.onmessage = ({ data: word }: MessageEvent<WorkerWord>) => {
-      if (word.type === 'cancel') stop.abort();
-    };
+    const told = new Promise<void>((resolve) => {
+      port.onmessage = ({ data: word }: MessageEvent<WorkerWord>) => {
+        if (word.type === 'cancel') stop.abort();
+        resolve();
+      };
+    });
     port.addEventListener('close', () => stop.abort());
+    say({ type: 'heard' });
+    await told;
+    if (stop.signal.aborted) return;
     try {
       const response = await this.#fetch(shown, request, stop.signal);
       const headers = await this.#pageFields(shown, request, response);
