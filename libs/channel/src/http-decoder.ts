@@ -66,7 +66,8 @@ class MessageDecoder {
   readonly #sink: Pick<MessageSink<never>, 'content' | 'trailers'>;
   readonly #mode: BodyMode;
   #state: State = 'framing';
-  readonly #kept = new KeptBytes();
+  /** What of the bytes before was not taken; most messages come whole. */
+  #kept: KeptBytes | undefined;
   #buffer: Uint8Array = EMPTY;
   #at = 0;
   #fields: Field[] = [];
@@ -83,11 +84,12 @@ class MessageDecoder {
 
   /** Takes the next bytes of the stream. @throws ChannelError ERR_CHANNEL_HTTP */
   push(bytes: Uint8Array): void {
-    this.#buffer = this.#kept.empty ? bytes : this.#kept.with(bytes);
+    this.#buffer = this.#kept && !this.#kept.empty ? this.#kept.with(bytes) : bytes;
     this.#at = 0;
     while (this.#step());
     // Callers reuse their buffer: whatever is kept for the next call must be our own.
-    this.#kept.keep(this.#buffer, this.#at);
+    if (this.#at < this.#buffer.length) this.#kept ??= new KeptBytes();
+    this.#kept?.keep(this.#buffer, this.#at);
     this.#buffer = EMPTY;
   }
 
