@@ -45,6 +45,8 @@ const POLICY: DocumentPolicy = {
 
 /** How long a shell may take to say that it heard a request, ms: one in a tab that sleeps does not. */
 const HEARD_WITHIN_MS = 3_000;
+/** How often all of them are asked. */
+const MAX_ROUNDS = 10;
 const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 const READ_AHEAD_PARTS = 4;
 
@@ -96,29 +98,32 @@ interface Exchange {
 
 /** Asks a shell through one of its keepers: whichever hears it. Undefined when there is none. */
 async function ask(request: PageRequest, signal: AbortSignal): Promise<Exchange | undefined> {
-  const windows = await scope.clients.matchAll({ type: 'window', includeUncontrolled: true });
-  const keepers = windows.filter(({ url }) => new URL(url).pathname === KEEPER_PATH);
-  keepers.sort((a, b) => Number(b.visibilityState === 'visible') - Number(a.visibilityState === 'visible'));
-  for (const keeper of keepers) {
-    const { port1, port2 } = new MessageChannel();
-    // The last one is waited for: it may only be busy.
-    const exchange = openExchange(port1, signal, keeper !== keepers.at(-1));
-    keeper.postMessage(request, [port2]);
-    const heard = await exchange.heard;
-    port1.postMessage({ type: heard ? 'go' : 'cancel' } satisfies WorkerWord);
-    if (heard) return exchange;
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const keepers = await listKeepers();
+    if (keepers.length === 0) return undefined;
+    for (const keeper of keepers) {
+      const { port1, port2 } = new MessageChannel();
+      const exchange = openExchange(port1, signal);
+      keeper.postMessage(request, [port2]);
+      const heard = await exchange.heard;
+      port1.postMessage({ type: heard ? 'go' : 'cancel' } satisfies WorkerWord);
+      if (heard) return exchange;
+    }
   }
   return undefined;
 }
 
-function openExchange(
-  port: MessagePort,
-  signal: AbortSignal,
-  isImpatient: boolean,
-): Exchange & { heard: Promise<boolean> } {
+/** Keepers of shells that are open, those that somebody looks at first. Some may be closing, or busy. */
+async function listKeepers(): Promise<WindowClient[]> {
+  const windows = await scope.clients.matchAll({ type: 'window', includeUncontrolled: true });
+  const keepers = windows.filter(({ url }) => new URL(url).pathname === KEEPER_PATH);
+  return keepers.sort((a, b) => Number(b.visibilityState === 'visible') - Number(a.visibilityState === 'visible'));
+}
+
+function openExchange(port: MessagePort, signal: AbortSignal): Exchange & { heard: Promise<boolean> } {
   const heard = Promise.withResolvers<boolean>();
   const head = Promise.withResolvers<Head | Failure>();
-  const timer = isImpatient ? setTimeout(() => heard.resolve(false), HEARD_WITHIN_MS) : undefined;
+  const timer = setTimeout(() => heard.resolve(false), HEARD_WITHIN_MS);
   let pulled: PromiseWithResolvers<void> | undefined;
   let controller!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
   const say = (word: WorkerWord): void => port.postMessage(word);

@@ -3,6 +3,7 @@ import type { PageFacts, PageRequest, ShellAnswer, WorkerWord } from '../message
 import type { CookieJars } from './cookie-jars.ts';
 import { ownPath, readPageRequest, requestFields } from './page-request.ts';
 import { type AskPassword, type Passwords, passwordRealm } from './passwords.ts';
+import { Turns } from './turns.ts';
 
 /** One resource as it is shown here. */
 export interface ShownResource {
@@ -46,6 +47,7 @@ class Refusal extends Error {
 /** Answers what pages of resources ask, through the gateway: each page for its own resource only, whatever it says. */
 export class ResourceGate {
   readonly #options: GateOptions;
+  readonly #turns = new Turns();
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -67,12 +69,14 @@ export class ResourceGate {
     say({ type: 'heard' });
     await told;
     if (stop.signal.aborted) return;
+    const end = await this.#turns.take(shown.authority);
     try {
       const response = await this.#fetch(shown, request, stop.signal);
       const headers = await this.#pageFields(shown, request, response);
       say({ type: 'head', status: headers.status, headers: headers.fields, facts: await this.#facts(shown) });
-      pour(headers.body, port, stop);
+      pour(headers.body, port, { stop, end });
     } catch (error) {
+      end();
       const { code = 'FAILED', message } = error as Partial<DeviceError> & Error;
       const status = STATUSES[code] ?? 502;
       say({ type: 'failed', status, code, text: message, facts: await this.#facts(shown) });
@@ -193,17 +197,29 @@ async function* partsOf(blob: Blob): AsyncGenerator<Uint8Array> {
 }
 
 /** Sends a body over a port, one part for each that is asked for. */
-function pour(body: ReadableStream<Uint8Array>, port: MessagePort, stop: AbortController): void {
+function pour(
+  body: ReadableStream<Uint8Array>,
+  port: MessagePort,
+  { stop, end }: { stop: AbortController; end: () => void },
+): void {
   const reader = body.getReader();
   const say = (answer: Partial<ShellAnswer>, transfer: Transferable[] = []): void => port.postMessage(answer, transfer);
-  stop.signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
+  stop.signal.addEventListener('abort', () => {
+    end();
+    void reader.cancel().catch(() => undefined);
+  });
+  if (stop.signal.aborted) end();
   const next = async (): Promise<void> => {
     try {
       const { done, value } = await reader.read();
-      if (done) return say({ type: 'end' });
+      if (done) {
+        end();
+        return say({ type: 'end' });
+      }
       const bytes = Uint8Array.from(value);
       say({ type: 'part', bytes }, [bytes.buffer]);
     } catch (error) {
+      end();
       say({ type: 'failed', status: 502, code: codeOf(error), text: (error as Error).message });
     }
   };
