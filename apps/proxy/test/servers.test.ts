@@ -6,6 +6,8 @@ import type { Backend } from '@sallyport/security-api';
 import { afterEach, expect, test } from 'vitest';
 import { resolveBackend } from '../src/backend/address.ts';
 import { Backends } from '../src/backend/backends.ts';
+import type { BackendError } from '../src/backend/errors.ts';
+import type { BackendAsker } from '../src/backend/server.ts';
 import { ServerHealth } from '../src/backend/server-health.ts';
 import { Tenant } from '../src/backend/tenant.ts';
 import { tryBackend } from '../src/backend/try.ts';
@@ -230,6 +232,25 @@ test('a host that a device chooses lies in a named network, or is not reached at
   expect(await resolveBackend('93.184.216.34', { networks: ['10.0.0.0/8'] })).toHaveLength(1);
   const found = await resolveBackend('localhost', { networks: ['127.0.0.0/8', '::1/128'], chosen: true });
   expect(found.length).toBeGreaterThan(0);
+});
+
+test('a server with an address that is not allowed is passed over', async () => {
+  const backends = kept();
+  const { url } = await server();
+  const servers = [{ url: await nowhere() }, { url }];
+  const backend: Backend = { url: 'http://10.255.0.1:9', servers, networks: NETWORKS };
+  for (let i = 0; i < 3; i++) expect((await ask(backend, { backends })).outcome).toBe('done');
+});
+
+test('a connection that finds a server gone and the next one not allowed ends with words, not the process', async () => {
+  const backends = kept();
+  const gone = await nowhere();
+  const backend: Backend = { url: gone, servers: [{ url: 'http://10.255.0.1:9', standby: true }], networks: NETWORKS };
+  const asker = { authority: 'db.corp', under: 'db.corp', tenant: new Tenant({ session: 's', user: 'ada' }) };
+  const failure = await new Promise<BackendError>((resolve, reject) => {
+    backends.dial(backend, asker, { connected: reject, failed: resolve });
+  });
+  expect(failure.code).toBe('ERR_BACKEND_ADDRESS');
 });
 
 test('each name under a wildcard is a host of its own, and a user holds only so many', async () => {

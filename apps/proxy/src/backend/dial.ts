@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { hostOf, mayReach, pinnedLookup } from './address.ts';
 import { BackendError, unreachable } from './errors.ts';
@@ -22,13 +22,13 @@ export interface DialOptions {
 
 /**
  * Connects to a backend and tells when nothing is missing for its first byte; nothing was sent by then but what TLS needs.
- * TLS is checked against the name in its URL, whatever Host the requests carry. Destroying the socket ends the try in silence.
- * @throws BackendError ERR_BACKEND_ADDRESS when the address in the URL is not allowed.
+ * TLS is checked against the name in its URL, whatever Host the requests carry. Destroying the socket ends the try in silence. It never
+ * throws, and tells of nothing before it returns: whoever dials may be in the middle of something.
  */
 export function dial(backend: Server, tell: Dialling, options: DialOptions = {}): Socket {
-  checkLiteral(backend);
   const tls = backend.url.startsWith('https:');
-  const socket = tls ? dialTls(backend, options) : dialTcp(backend, options);
+  const refused = refusalOf(backend);
+  const socket = refused ? new Socket().destroy(refused) : tls ? dialTls(backend, options) : dialTcp(backend, options);
   const { connectMs } = timeLimitsOf(backend);
   const timer = setTimeout(() => socket.destroy(noConnection(connectMs)), connectMs);
   const failed = (cause: Error): void => {
@@ -55,7 +55,19 @@ function noConnection(connectMs: number): BackendError {
   return new BackendError('ERR_BACKEND_UNREACHABLE', words, { reason: 'time', words });
 }
 
-/** Sockets look names up, but take an address as it is: those are checked here. */
+function refusalOf(backend: Server): BackendError | undefined {
+  try {
+    checkLiteral(backend);
+    return undefined;
+  } catch (error) {
+    return error as BackendError;
+  }
+}
+
+/**
+ * Sockets look names up, but take an address as it is: those are checked here.
+ * @throws BackendError ERR_BACKEND_ADDRESS
+ */
 export function checkLiteral({ url, networks }: Server): void {
   const host = hostOf(url);
   if (isIP(host) && !mayReach(host, networks)) {
