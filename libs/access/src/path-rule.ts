@@ -20,9 +20,14 @@ const MAX_CHARACTERS = 32_768;
 const INSIDE = { verdict: 'inside', characters: 0 } as const;
 const OUTSIDE = { verdict: 'outside', characters: 0 } as const;
 
+/** What the steps that are done to prefixes change; a prefix without any of it is the same in every reading. */
+const READ_ALONG = /[%:]|[^\x20-\x7e]/;
+
 /** A path as somebody reads it, with the prefixes read likewise. */
 interface Reading {
   readonly path: string;
+  /** Prefixes that no step changes: they may be many, and cost a look each. */
+  readonly fixed: readonly string[];
   readonly prefixes: readonly string[];
 }
 
@@ -33,7 +38,11 @@ interface Reading {
  */
 export function judgePath(path: string, prefixes: readonly string[]): PathVerdict {
   const plain = prefixes.filter(isPlainPrefix).map(inCapitals);
-  const start: Reading = { path: inCapitals(pathOnly(path)), prefixes: plain };
+  const start: Reading = {
+    path: inCapitals(pathOnly(path)),
+    fixed: plain.filter((prefix) => !READ_ALONG.test(prefix)),
+    prefixes: plain.filter((prefix) => READ_ALONG.test(prefix)),
+  };
   if (!isUnder(start)) return OUTSIDE;
   // Most paths have one reading only.
   return PLAIN_PATH.test(start.path) ? INSIDE : judgeReadings(start);
@@ -67,12 +76,13 @@ function readBy({ when, read, ofPrefixes }: ReadingStep, reading: Reading): Read
   return {
     when,
     path: path.startsWith('/') ? path : `/${path}`,
+    fixed: reading.fixed,
     prefixes: ofPrefixes ? reading.prefixes.map(read) : reading.prefixes,
   };
 }
 
 function keyOf({ path, prefixes }: Reading): string {
-  return `${path}\n${prefixes.join('\n')}`;
+  return prefixes.length === 0 ? path : `${path}\n${prefixes.join('\n')}`;
 }
 
 /** Escapes with capital digits (RFC 3986, section 6.2.2.1). */
@@ -81,10 +91,11 @@ function inCapitals(path: string): string {
 }
 
 /** True when a path is one of the prefixes or goes on behind a slash of it. */
-function isUnder({ path, prefixes }: Reading): boolean {
-  return prefixes.some((prefix) => {
+function isUnder({ path, fixed, prefixes }: Reading): boolean {
+  const covers = (prefix: string): boolean => {
     if (!path.startsWith(prefix)) return false;
     const whole = path.length === prefix.length || prefix.endsWith('/') || prefix.endsWith('%2F');
     return whole || path[prefix.length] === '/';
-  });
+  };
+  return fixed.some(covers) || prefixes.some(covers);
 }

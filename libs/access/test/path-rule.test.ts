@@ -1,9 +1,10 @@
 import { posix, win32 } from 'node:path';
 import { checkPath, pathUnder } from '@sallyport/channel';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { HOSTILE_PATHS } from '../../channel/test/hostile.ts';
 import { hasShared, readShared, readSharedText } from '../../channel/test/third-party.ts';
+import { READING_STEPS } from '../src/path-readings.ts';
 import { judgePath } from '../src/path-rule.ts';
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
@@ -256,4 +257,19 @@ test('a path that can be read in ever more ways is refused, and costs little', (
   expect(judgePath(`/public/${'a%20'.repeat(15_000)}`, ['/public']).verdict).toBe('differs');
   expect(judgePath(`/public/${'a'.repeat(60_000)}`, ['/public']).verdict).toBe('inside');
   expect(judgePath(`/public/${'.'.repeat(60_000)}/`, ['/public']).verdict).toBe('differs');
+});
+
+test('many prefixes cost a look each: no step reads the plain ones', () => {
+  const text = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)) });
+  const plain = text.filter((prefix) => !/[%:]/.test(prefix));
+  const along = READING_STEPS.filter(({ ofPrefixes }) => ofPrefixes);
+  const same = fc.property(plain, (prefix) => along.every(({ read }) => read(prefix) === prefix));
+  fc.assert(same, { seed, numRuns: 300 });
+  const spies = along.map((step) => vi.spyOn(step, 'read'));
+  const prefixes = ['/a', ...Array.from({ length: 60 }, (_, i) => `/other/${i}`)];
+  expect(judgePath('/a/%2541;b+c:d', prefixes).verdict).toBe('inside');
+  const read = spies.flatMap(({ mock }) => mock.calls.map(([text]) => text));
+  for (const spy of spies) spy.mockRestore();
+  expect(read.length).toBeGreaterThan(0);
+  expect(read.filter((text) => prefixes.includes(text))).toEqual([]);
 });
