@@ -20,7 +20,8 @@ test.each([
   ['https://files.corp:443', '/'],
   ['/b', '/b'],
 ])('a destination %s is the path %s', (value, path) => {
-  for (const method of ['COPY', 'MOVE']) expect(secondPath(head([['destination', value]], method))).toBe(path);
+  for (const method of ['COPY', 'MOVE', 'BMOVE', 'bcopy'])
+    expect(secondPath(head([['destination', value]], method))).toBe(path);
   expect(secondPath(head([['destination', value]], 'GET'))).toBeUndefined();
 });
 
@@ -29,6 +30,7 @@ test.each([
   ['another port', [['destination', 'https://files.corp:8443/b']]],
   ['no scheme', [['destination', '//files.corp/b']]],
   ['a user name', [['destination', 'https://files.corp@other.corp/b']]],
+  ['a query', [['destination', '/b?/../../admin']]],
   ['a fragment', [['destination', '/b#c']]],
   ['a broken escape', [['destination', '/b%2']]],
   [

@@ -2,8 +2,8 @@ import { ChannelError, checkPath, type Field, type RequestHead } from '@sallypor
 import type { Backend } from '@sallyport/security-api';
 import { addressOf, readUrl } from './own-address.ts';
 
-/** Methods that write to a second place, named by a field (RFC 4918, section 10.3). */
-const TWO_PLACES: ReadonlySet<string> = new Set(['COPY', 'MOVE']);
+/** Methods that write to a second place, named by a field (RFC 4918, section 10.3), and those of Exchange that do it in bulk. */
+const TWO_PLACES: ReadonlySet<string> = new Set(['COPY', 'MOVE', 'BCOPY', 'BMOVE']);
 /** URLs that tag the conditions of `If` (RFC 4918, section 10.4); names of locks are other URIs. */
 const TAGS = /<(https?:\/\/[^<>\s]*)>/gi;
 
@@ -12,7 +12,7 @@ const TAGS = /<(https?:\/\/[^<>\s]*)>/gi;
  * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED when that is no path of the same resource
  */
 export function secondPath({ method, authority, fields }: RequestHead): string | undefined {
-  if (!TWO_PLACES.has(method)) return undefined;
+  if (!TWO_PLACES.has(method.toUpperCase())) return undefined;
   const named = fields.filter(([name]) => name === 'destination');
   // What is missing is for the backend to say.
   if (named.length === 0) return undefined;
@@ -20,6 +20,8 @@ export function secondPath({ method, authority, fields }: RequestHead): string |
   if (path === undefined)
     throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', `${method} needs one destination, on the same resource`);
   checkPath(path, 'exact');
+  // Some take the field for a path as a whole: `..` behind the mark would lead somewhere else.
+  if (path.includes('?')) throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'the destination has a query');
   return path;
 }
 
