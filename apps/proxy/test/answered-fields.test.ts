@@ -53,6 +53,9 @@ test.each<[location: string, expected: string, over: Partial<Facing>]>([
   // Another resource of the user stands there.
   ['https://10.1.2.3:9001/x', 'https://10.1.2.3:9001/x', { isResource: (other) => other === '10.1.2.3:9001' }],
   ['https://hb.example:9001/x', 'https://hb.example:9001/x', { isResource: (other) => other === 'hb.example:9001' }],
+  // Behind the prefix a path would read as a host.
+  ['/app//evil.example/x', 'http://hb.example//evil.example/x', { prefix: '/app' }],
+  ['/app/\\evil.example', 'http://hb.example/\\evil.example', { prefix: '/app' }],
   // Relative to what was asked for.
   ['/home', '/home', {}],
   ['home?x', 'home?x', {}],

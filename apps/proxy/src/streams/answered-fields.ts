@@ -82,13 +82,21 @@ class OwnAddress {
    */
   mapped(text: string, redirects: boolean): string {
     const url = readUrl(text);
-    if (!url) return text.startsWith('/') && !text.startsWith('//') ? (this.inside(text) ?? text) : text;
+    if (!url) return text.startsWith('/') && !text.startsWith('//') ? this.#reference(text) : text;
     const address = addressOf(`${url.scheme ?? this.#servers[0]?.scheme}://${url.authority}`);
     const path = address && this.#names(address) ? this.inside(url.rest) : undefined;
     if (path === undefined) return text;
-    return redirects && this.#isCircle(address!, path)
-      ? text
-      : `${this.#facing.scheme}://${this.#facing.authority}${path}`;
+    return redirects && this.#isCircle(address!, path) ? text : this.#urlOf(path);
+  }
+
+  /** A path of the backend as users write it, with the host before it where the path alone would be read as a host. */
+  #reference(text: string): string {
+    const path = this.inside(text) ?? text;
+    return /^\/[\t\n\r]*[/\\]/.test(path) && path !== text ? this.#urlOf(path) : path;
+  }
+
+  #urlOf(path: string): string {
+    return `${this.#facing.scheme}://${this.#facing.authority}${path}`;
   }
 
   /** A path of the backend as users see it; undefined when it lies outside of what they see. */
