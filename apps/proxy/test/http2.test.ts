@@ -220,6 +220,52 @@ test('content and trailers go both ways at the same time', async () => {
   ]);
 });
 
+test('trailers never say what only the Proxy says, and fields that objects know arrive as they are', async () => {
+  const seen: (string | string[] | undefined)[][] = [];
+  const { backend } = await h2Server((stream, headers) => {
+    stream.respond({ ':status': 200 });
+    stream.resume();
+    let trailing: string[] = [];
+    stream.on('trailers', (fields) => {
+      trailing = Object.keys(fields).sort();
+    });
+    stream.on('end', () => {
+      seen.push([headers['constructor'] as string, ...trailing]);
+      stream.end();
+    });
+  });
+  const call = new Asked(backend).begin('POST', '/pkg.Service/Talk', [['constructor', 'x']]).send(encodeText('one'));
+  await until(() => call.head !== undefined || call.read() > 0);
+  const forged = ['sallyport-assertion', 'forwarded', 'x-forwarded-for', 'x-remote-user', 'authorization', 'cookie'];
+  call.end([...forged.map((name): Field => [name, 'forged']), ['x-sum', '6']]);
+  await call.over();
+  expect(seen).toEqual([['x', 'x-sum']]);
+});
+
+test('trailers that HTTP/2 has no words for end their request alone', async () => {
+  const { backend } = await h2Server((stream) => {
+    stream.resume();
+    stream.on('end', () => {
+      if (stream.destroyed) return;
+      stream.respond({ ':status': 200 });
+      stream.end('ok');
+    });
+  });
+  const backends = kept();
+  const outcomes: string[] = [];
+  const twice: Field[] = [
+    ['etag', '1'],
+    ['etag', '2'],
+  ];
+  for (const trailers of [[['proxy-connection', 'x']], [['te', 'x']], twice] as Field[][]) {
+    const call = new Asked(backend, { backends }).begin('POST', '/pkg.Service/Talk').send(encodeText('one'));
+    await until(() => call.consumed > 0);
+    await call.end(trailers).over();
+    outcomes.push(...call.host.outcomes);
+  }
+  expect(outcomes).toEqual(['done', 'done', 'REQUEST_BROKEN']);
+});
+
 test('an answer of a head alone, and one without content but with trailers, arrive as what they are', async () => {
   const { backend } = await h2Server((stream, headers) => {
     if (headers[':path'] === '/only')
@@ -289,6 +335,26 @@ test('behind a goodbye requests go to another connection, and those above its la
   await first.over();
   expect(first.head?.status).toBe(200);
   expect(sessions).toHaveLength(2);
+});
+
+test('connections that only end what they have do not keep others from being made', async () => {
+  const { backend, sessions } = await h2Server((stream, headers, session) => {
+    stream.respond({ ':status': 200 });
+    if (headers[':path'] === '/new') return stream.end('ok');
+    stream.write('long');
+    session.close();
+  });
+  const backends = kept();
+  const long: Asked[] = [];
+  for (let i = 0; i < 17; i++) {
+    const call = new Asked(backend, { backends }).begin('GET', '/long').end();
+    await call.heard('long');
+    long.push(call);
+  }
+  const fresh = await new Asked(backend, { backends }).begin('GET', '/new').end().over();
+  expect([fresh.text, fresh.host.outcomes]).toEqual(['ok', ['done']]);
+  expect(sessions).toHaveLength(18);
+  expect(long.every(({ host }) => host.outcomes.length === 0)).toBe(true);
 });
 
 test('a connection that breaks ends its streams as ones that may have run', async () => {

@@ -73,6 +73,20 @@ export function passedFields(fields: readonly Field[], passing: readonly string[
   );
 }
 
+/** Fields that say how a request is read, and by whom it is made: they mean nothing behind its content (RFC 9110, section 6.5.1). */
+const HEAD_ONLY = new Set([
+  ...['authorization', 'cookie', 'set-cookie', 'host', 'te', 'max-forwards', 'range', 'cache-control', 'pragma'],
+  ...['content-type', 'content-encoding', 'content-range', 'destination', 'depth', 'overwrite', 'if'],
+]);
+
+/**
+ * The trailers of a checked request that go on to its backend. Some servers read them like the fields of the head, so nothing passes
+ * by which they would know who asks, from where and for what.
+ */
+export function passedTrailers(fields: readonly Field[]): readonly Field[] {
+  return fields.filter(([name]) => !speaksForProxy(name) && !steersConnection(name) && !HEAD_ONLY.has(name));
+}
+
 function checkRequestField(name: string, value: string, authority: string): void {
   if (steersConnection(name)) refuse(false, `a field (${name}) steers a connection`);
   refuse(name !== 'te' || value === 'trailers', 'te is not trailers');

@@ -109,6 +109,7 @@ export {
   checkTrailers,
   contentLength,
   passedFields,
+  passedTrailers,
   type RequestRules,
 } from './http-rules.ts';
 export { type ChannelLimits, DEFAULT_LIMITS, MAX_WINDOW, SMALL_FRAME_BYTES, TokenBucket } from './limits.ts';

@@ -233,7 +233,7 @@ export class Http2Lane implements PooledConnection {
       const fields = fieldsOf(raw);
       if (this.#fits(fields)) this.#sink?.trailers?.(fields);
     });
-    on('wantTrailers', () => stream.sendTrailers(grouped(this.#trailers)));
+    on('wantTrailers', () => this.#sendTrailers(stream));
     on('drain', () => {
       this.#moved = true;
       this.#sink?.drain();
@@ -244,6 +244,15 @@ export class Http2Lane implements PooledConnection {
     on('end', () => this.#complete(stream));
     on('close', () => this.#fail(this.#failureOf(this.#cause)));
     stream.on('error', () => undefined);
+  }
+
+  #sendTrailers(stream: ClientHttp2Stream): void {
+    try {
+      stream.sendTrailers(grouped(this.#trailers));
+    } catch (cause) {
+      // A field twice that stands once: what was sent before may have run.
+      this.#fail(new BackendError('ERR_BACKEND_STALLED', 'the trailers cannot be said in HTTP/2', { cause }));
+    }
   }
 
   #answered(status: number, flags: number, raw: string[]): void {
@@ -324,7 +333,8 @@ function headersOf({ method, path, authority, fields }: BackendRequest, scheme: 
 }
 
 function grouped(fields: readonly Field[]): OutgoingHttpHeaders {
-  const headers: Record<string, string | string[]> = {};
+  // No field is called as something that every object has.
+  const headers: Record<string, string | string[]> = Object.create(null);
   for (const [name, value] of fields) {
     const known = headers[name];
     headers[name] = known === undefined ? value : [...(Array.isArray(known) ? known : [known]), value];

@@ -13,7 +13,7 @@ import type { ConnectionMaker, Making } from './pooled-connection.ts';
 import type { Server } from './server.ts';
 import { timeLimitsOf } from './time-limits.ts';
 
-/** Connections to one server; of each so many streams at once, or fewer where the server says so. */
+/** Connections to one server that take new streams; of each so many at once, or fewer where the server says so. */
 const MAX_SESSIONS = 16;
 const MAX_STREAMS = 100;
 /** What a stream may have on its way to us, and a connection in all. A stream that waits for its device keeps up to that. */
@@ -64,7 +64,14 @@ export class Http2Connections implements ConnectionMaker {
   #serve(): void {
     for (let session = this.#free(); session && this.#waiting.length > 0; session = this.#free())
       this.#waiting.shift()!.connected(session.lane());
-    if (this.#waiting.length > 0 && !this.#dialling && this.#sessions.size < MAX_SESSIONS) this.#dial();
+    if (this.#waiting.length > 0 && !this.#dialling && this.#open < MAX_SESSIONS) this.#dial();
+  }
+
+  /** Connections that may get a stream. Those that only end what they have are as many as that, and no more. */
+  get #open(): number {
+    let open = 0;
+    for (const session of this.#sessions) if (!session.closing) open += 1;
+    return open;
   }
 
   #free(): Session | undefined {
@@ -77,11 +84,7 @@ export class Http2Connections implements ConnectionMaker {
     const protocols = this.#server.http === 'auto' ? ['h2', 'http/1.1'] : ['h2'];
     const connected = this.#guard((socket: Socket) => this.#adopt(socket));
     const failed = this.#guard((error: BackendError) => this.#failAll(error));
-    try {
-      dial(this.#server, { connected, failed }, { protocols });
-    } catch (error) {
-      this.#failAll(error as BackendError);
-    }
+    dial(this.#server, { connected, failed }, { protocols });
   }
 
   #adopt(socket: Socket): void {
@@ -90,7 +93,7 @@ export class Http2Connections implements ConnectionMaker {
       return this.#failAll(unreachable('busy', 'nobody waits for it any more'));
     }
     const chosen = this.#server.url.startsWith('https:') ? (socket as TLSSocket).alpnProtocol : 'h2';
-    if (chosen === 'h2') return this.#open(socket);
+    if (chosen === 'h2') return this.#begin(socket);
     if (this.#server.http === 'auto') return this.#fallBack(socket);
     socket.destroy();
     this.#failAll(unreachable('protocol', 'it does not speak HTTP/2'));
@@ -106,7 +109,7 @@ export class Http2Connections implements ConnectionMaker {
     for (const tell of this.#waiting.splice(0)) this.#old.make(tell);
   }
 
-  #open(socket: Socket): void {
+  #begin(socket: Socket): void {
     const session = new Session(socket, {
       server: this.#server,
       owner: this.#owner,
@@ -187,6 +190,11 @@ class Session implements LaneOwner {
   /** LaneOwner */
   get scheme(): string {
     return this.#parts.server.url.slice(0, this.#parts.server.url.indexOf(':'));
+  }
+
+  /** True when nothing begins on it any more. */
+  get closing(): boolean {
+    return this.#closing;
   }
 
   get hasRoom(): boolean {

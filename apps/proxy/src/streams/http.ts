@@ -10,6 +10,7 @@ import {
   type HttpDecoder,
   type MessageSink,
   mayHaveContent,
+  passedTrailers,
   type RequestHead,
   requestDecoder,
   SIGNED_CODES,
@@ -138,7 +139,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
     }
     this.#requestDone = true;
-    this.#trailers = trailers;
+    this.#trailers = passedTrailers(trailers);
     if (!this.#sending) return;
     this.#pieces?.flush();
     this.#release();
