@@ -7,7 +7,6 @@ import { afterEach, expect, test } from 'vitest';
 import { resolveBackend } from '../src/backend/address.ts';
 import { Backends } from '../src/backend/backends.ts';
 import type { BackendError } from '../src/backend/errors.ts';
-import type { BackendAsker } from '../src/backend/server.ts';
 import { ServerHealth } from '../src/backend/server-health.ts';
 import { Tenant } from '../src/backend/tenant.ts';
 import { tryBackend } from '../src/backend/try.ts';
