@@ -47,6 +47,7 @@ export class BrowserView {
       askPassword,
       leave: go,
       expected: (url) => this.#frames.takeExpected(url),
+      expect: (url, how) => this.#frames.expect(url, how),
     });
     const frames = { device, origins: this.#origins, jars: this.#jars, gate, go };
     const place = (shown: ShownPlace): void => this.#showPlace(shown);
@@ -64,12 +65,12 @@ export class BrowserView {
     await this.show(url);
   }
 
-  /** Shows a page in a frame of its own, without a step in the history. */
-  async show(url: URL): Promise<void> {
+  /** Shows a page in a frame of its own, without a step in the history; `link` when it is not known who wrote its address. */
+  async show(url: URL, { link } = { link: false }): Promise<void> {
     this.#present(url);
     if (this.#place?.href === url.href && this.#section.dataset['filled']) return;
     this.#frames.clear();
-    await this.#take(url, false);
+    await this.#take(url, link);
   }
 
   /** Takes the page away. */

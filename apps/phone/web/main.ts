@@ -52,10 +52,10 @@ function home(): void {
   homeView({ device, shelf, root: view, showError, open: (address) => browser.open(address), signOut });
 }
 
-/** The page that the address names, or home. */
-function route(): void {
+/** The page that the address names, or home. `link`: anybody on the internet may have written the address. */
+function route({ link }: { link: boolean }): void {
   const place = location.pathname === '/' ? readPlace(location.hash) : undefined;
-  if (place && device.hasSession) browser.show(place).catch(showError);
+  if (place && device.hasSession) browser.show(place, { link }).catch(showError);
   else home();
 }
 
@@ -72,7 +72,7 @@ async function signIn(credentials: Credentials, link: string): Promise<void> {
     history.replaceState(null, '', '/');
     await device.login(undefined, { oneTimeCode });
   } else await device.login(credentials, { oneTimeCode });
-  route();
+  route({ link: true });
 }
 
 /** Asks for the code of the authenticator app, in place of the form that was there. */
@@ -141,7 +141,7 @@ document.querySelector('#home')?.addEventListener('click', () => {
   home();
 });
 window.addEventListener('popstate', () => {
-  if (device.hasSession) route();
+  if (device.hasSession) route({ link: false });
 });
 if (isAnswer(location)) comeBack().catch(showAgain);
 else if (device.hasSession) resume();
@@ -151,5 +151,6 @@ navigator.serviceWorker?.register('/shell-worker.js', { updateViaCache: 'none' }
 /** With a session there is something to show, with or without a gateway. */
 function resume(): void {
   device.resume().catch(() => undefined);
-  route();
+  const [loading] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
+  route({ link: loading?.type !== 'reload' });
 }

@@ -14,6 +14,8 @@ export interface PageRequest {
   readonly mode: string;
   readonly destination: string;
   readonly referrer: string;
+  /** A page that was there before is opened again: back, forward, or reload. */
+  readonly again?: boolean;
   readonly body?: Blob | undefined;
 }
 

@@ -98,6 +98,28 @@ test('no page moves the frame, the window or another one out of the intranet', a
   expect(page.context().pages()).toHaveLength(1);
 }, 120_000);
 
+test('no page uses the hidden frame of its origin, or a window of its own, to get out', async () => {
+  const frame = await openEvil('/start');
+  await page.frameLocator('#page').locator('body').click();
+  const reached = await frame.evaluate(
+    `[...Array(top.length).keys()].filter((at) => { try { return top[at] !== self && top[at].document } catch {} }).length`,
+  );
+  expect(reached).toBe(1);
+  for (const target of ['_top', '_blank', 'elsewhere'])
+    await frame.evaluate(
+      attempt(
+        `for (let at = 0; at < top.length; at++) try { const there = top[at]; if (there === self) continue; there.open('http://OUTSIDE/opened', '${target}'); const link = there.document.createElement('a'); link.href = 'http://OUTSIDE/hidden'; link.target = '${target}'; there.document.documentElement.append(link); link.click() } catch {}`,
+      ),
+    );
+  const alone = await page.context().newPage();
+  await alone.goto(`${new URL(frame.url()).origin}/start`);
+  await alone.waitForURL(`${shell}/**`);
+  await alone.close();
+  await page.waitForTimeout(500);
+  expect(outside.heard).toEqual([]);
+  expect([new URL(page.url()).origin, page.context().pages().length]).toEqual([shell, 1]);
+}, 60_000);
+
 test('a page that leads out asks its user first', async () => {
   await page.goto(`${shell}/#/http://evil.corp/to-outside`);
   await page.reload();
@@ -225,6 +247,25 @@ test('a link from another resource is followed as a browser would: without cooki
   await again.evaluate(`fetch('${origin}/api/hello', { method: 'POST', body: '{}', mode: 'no-cors' }).catch(() => 0)`);
   await page.waitForTimeout(500);
   expect(office.requests.filter(({ method }) => method === 'POST')).toHaveLength(posts);
+}, 60_000);
+
+/** The office is asked for this as by somebody of another site, who has no right to act for its user. */
+async function expectLinked(path: string): Promise<void> {
+  const asked = (): (typeof office.requests)[number] | undefined => office.requests.find(({ url }) => url === path);
+  await expect.poll(() => asked()?.url).toBe(path);
+  expect(asked()!.headers.cookie ?? '', path).not.toContain('__Host-sid');
+  expect(asked()!.headers['sec-fetch-site'], path).toBe('cross-site');
+}
+
+test('an address of the phone page that somebody on the internet wrote is a link; a reload is not', async () => {
+  const fresh = await page.context().newPage();
+  await fresh.goto(`${shell}/#/http://office.corp/list?page=10`);
+  await expectLinked('/list?page=10');
+  await fresh.reload();
+  const last = (): string | undefined =>
+    office.requests.filter(({ url }) => url === '/list?page=10').at(-1)?.headers.cookie;
+  await expect.poll(last).toContain('__Host-sid');
+  await fresh.close();
 }, 60_000);
 
 test('a page brings no service worker of its own, and without ours it gets a page of ours', async () => {

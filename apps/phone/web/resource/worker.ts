@@ -12,7 +12,7 @@ import { errorPage } from './error-page.ts';
 
 /** What a service worker has that a window has not; TypeScript keeps the two apart. */
 interface FetchEvent extends Event {
-  readonly request: Request;
+  readonly request: Request & { readonly isHistoryNavigation?: boolean; readonly isReloadNavigation?: boolean };
   readonly clientId: string;
   readonly resultingClientId: string;
   respondWith(response: Promise<Response>): void;
@@ -67,6 +67,8 @@ function take(event: FetchEvent): void {
 
 async function answer(event: FetchEvent, url: URL): Promise<Response> {
   const { request } = event;
+  // In a window of its own nothing would hold a page: it could go, and so send, anywhere.
+  if (request.destination === 'document') return withoutShell(request);
   const saved = url.pathname === DOWNLOAD_PATH && url.origin === scope.location.origin;
   const target = saved ? new URL(url.searchParams.get('path') ?? '/', url.origin) : url;
   const asked = await pageRequest(request, target);
@@ -80,12 +82,13 @@ async function answer(event: FetchEvent, url: URL): Promise<Response> {
   return response;
 }
 
-async function pageRequest(request: Request, url: URL): Promise<PageRequest> {
+async function pageRequest(request: FetchEvent['request'], url: URL): Promise<PageRequest> {
   const { method, mode, destination, referrer } = request;
+  const again = request.isHistoryNavigation === true || request.isReloadNavigation === true;
   const body = method === 'GET' || method === 'HEAD' ? undefined : await request.blob();
   const content = body && (body.size > 0 || request.headers.has('content-type')) ? body : undefined;
   const headers = [...request.headers];
-  return { type: 'request', method, url: url.href, headers, mode, destination, referrer, body: content };
+  return { type: 'request', method, url: url.href, headers, mode, destination, referrer, again, body: content };
 }
 
 type Head = Extract<ShellAnswer, { type: 'head' }>;
@@ -195,7 +198,7 @@ async function tellCookies(clientId: string, { cookies }: PageFacts): Promise<vo
   (await scope.clients.get(clientId))?.postMessage({ sallyport: 'cookies', cookies });
 }
 
-/** No shell of this browser is open: only a page of ours can help. */
+/** No shell of this browser is around it, or open at all: only a page of ours can help. */
 function withoutShell(request: Request): Promise<Response> {
   if (request.mode === 'navigate' && request.method === 'GET') return fetch(`${OURS}open.html`);
   return Promise.resolve(Response.error());

@@ -30,6 +30,8 @@ export interface FrameOptions {
 const MAX_KEEPERS = 12;
 /** What a page may do in the frame; what is not named here it may not: move the window, open others, point elsewhere. */
 const SANDBOX = 'allow-scripts allow-same-origin allow-forms allow-modals allow-downloads';
+/** Pages of a resource can reach into its keeper, so it may do even less. */
+const KEEPER_SANDBOX = 'allow-scripts allow-same-origin';
 const FEATURES = 'clipboard-write; fullscreen';
 
 interface Keeper {
@@ -61,7 +63,7 @@ export class ResourceFrames {
     const shown = await this.#resource(url);
     await this.#keeper(shown.origin).ready;
     const target = shown.origin + url.pathname + url.search + url.hash;
-    this.#expected.set(withoutHash(target), { link });
+    this.expect(target, { link });
     if (this.#frame?.contentWindow) this.#frame.contentWindow.location.href = target;
     else this.#frame = this.#addFrame({ id: 'page', title: 'Page', sandbox: SANDBOX, allow: FEATURES, src: target });
   }
@@ -87,7 +89,12 @@ export class ResourceFrames {
     this.#expected.clear();
   }
 
-  /** True, once, when the shell takes its frame to this address. */
+  /** Notes that the frame comes to an address because the shell took it there. */
+  expect(url: string, how: { readonly link: boolean }): void {
+    this.#expected.set(withoutHash(url), { link: how.link });
+  }
+
+  /** How, once, when the shell takes its frame to this address. */
   takeExpected(url: string): { readonly link: boolean } | undefined {
     const key = withoutHash(url);
     const found = this.#expected.get(key);
@@ -132,7 +139,8 @@ export class ResourceFrames {
 
   #addKeeper(origin: string): Keeper {
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
-    const frame = this.#addFrame({ hidden: '', title: 'Keeper', 'aria-hidden': 'true', src: origin + KEEPER_PATH });
+    const hidden = { hidden: '', title: 'Keeper', 'aria-hidden': 'true', sandbox: KEEPER_SANDBOX };
+    const frame = this.#addFrame({ ...hidden, src: origin + KEEPER_PATH });
     const settle: Keeper['settle'] = ({ type, text }) => {
       if (type === 'ready') return resolve();
       this.#keepers.delete(origin);

@@ -24,6 +24,8 @@ export interface GateOptions {
   readonly leave: (url: string) => void;
   /** True, once, when the shell itself is taking its frame to this address; `link` when a page of another resource led there. */
   readonly expected: (url: string) => { readonly link: boolean } | undefined;
+  /** The browser is sent on to this address, for whoever wanted the one before. */
+  readonly expect: (url: string, how: { readonly link: boolean }) => void;
 }
 
 /** Statuses by which a gateway's refusal is told to a page. */
@@ -71,8 +73,8 @@ export class ResourceGate {
     if (stop.signal.aborted) return;
     const end = await this.#turns.take(shown.authority);
     try {
-      const response = await this.#fetch(shown, request, stop.signal);
-      const headers = await this.#pageFields(shown, request, response);
+      const { response, site } = await this.#fetch(shown, request, stop.signal);
+      const headers = await this.#pageFields(shown, { request, site }, response);
       say({ type: 'head', status: headers.status, headers: headers.fields, facts: await this.#facts(shown) });
       pour(headers.body, port, { stop, end });
     } catch (error) {
@@ -87,7 +89,11 @@ export class ResourceGate {
     return { address: addressOf(shown), cookies: await this.#options.jars.visible(shown.authority) };
   }
 
-  async #fetch(shown: ShownResource, request: PageRequest, signal: AbortSignal): Promise<CallResponse> {
+  async #fetch(
+    shown: ShownResource,
+    request: PageRequest,
+    signal: AbortSignal,
+  ): Promise<{ response: CallResponse; site: Site }> {
     const { passwords, askPassword } = this.#options;
     const path = ownPath(request.url, { address: addressOf(shown), origin: shown.origin });
     if (path === undefined) throw new Refusal('OTHER_ORIGIN', 'a page of a resource may ask that resource only');
@@ -96,9 +102,9 @@ export class ResourceGate {
       const authorization = await passwords.find(shown.authority);
       const response = await this.#send(shown, { request, path, site, authorization }, signal);
       const realm = request.mode === 'navigate' ? passwordRealm(response) : undefined;
-      if (realm === undefined) return response;
+      if (realm === undefined) return { response, site };
       const given = await askPassword({ authority: shown.authority, realm, again: authorization !== undefined });
-      if (given === undefined) return response;
+      if (given === undefined) return { response, site };
       await response.body.cancel();
       await passwords.keep(shown.authority, given);
     }
@@ -123,28 +129,28 @@ export class ResourceGate {
 
   /**
    * Who began a request. Subresources are asked for by pages of their own origin only. Of a page that is opened it is known when its
-   * own origin or the shell led to it; otherwise it is only shown, and nothing is sent on anybody's behalf.
+   * own origin or the shell led to it, or when it was there before; otherwise another page may have, and it is only shown.
    */
-  #siteOf(shown: ShownResource, { mode, method, referrer, url }: PageRequest): Site {
+  #siteOf(shown: ShownResource, { mode, method, referrer, url, again }: PageRequest): Site {
     if (mode !== 'navigate' || referrer.startsWith(`${shown.origin}/`)) return 'same-origin';
     const expected = this.#options.expected(url);
     if (method !== 'GET' && method !== 'HEAD')
       throw new Refusal('OTHER_ORIGIN', 'a page that is not of this resource wanted to send something to it');
-    return expected?.link ? 'cross-site' : 'none';
+    return (expected ? expected.link : again !== true) ? 'cross-site' : 'none';
   }
 
   /** The response as a page gets it: redirects lead to where the page is here, and content is not compressed. */
-  async #pageFields(shown: ShownResource, request: PageRequest, response: CallResponse): Promise<CallResponse> {
+  async #pageFields(shown: ShownResource, asked: Asked, response: CallResponse): Promise<CallResponse> {
     const { status, fields } = response;
     const location = fields.find(([name]) => name === 'location')?.[1];
     if (location !== undefined && status >= 300 && status < 400)
-      return this.#redirected(shown, request, { ...response, location });
+      return this.#redirected(shown, asked, { ...response, location });
     return unpacked({ ...response, fields: fields.map(([name, value]) => fitRefresh(shown, name, value)) });
   }
 
   async #redirected(
     shown: ShownResource,
-    request: PageRequest,
+    { request, site }: Asked,
     { location, ...response }: CallResponse & { location: string },
   ): Promise<CallResponse> {
     const base = addressOf(shown) + (ownPath(request.url, { address: addressOf(shown), origin: shown.origin }) ?? '/');
@@ -152,8 +158,10 @@ export class ResourceGate {
     if (!target || !/^https?:$/.test(target.protocol)) return response;
     if (target.host !== shown.authority) return this.#redirectedAway(request, response, target.href);
     if (target.protocol === 'https:') shown.scheme = 'https';
+    const path = target.pathname + target.search;
+    if (site === 'none') this.#options.expect(shown.origin + path, { link: false });
     const fields = response.fields.filter(([name]) => name !== 'location');
-    return { ...response, fields: [...fields, ['location', target.pathname + target.search + target.hash]] };
+    return { ...response, fields: [...fields, ['location', path + target.hash]] };
   }
 
   async #redirectedAway(request: PageRequest, { body }: CallResponse, url: string): Promise<CallResponse> {
@@ -165,6 +173,12 @@ export class ResourceGate {
 }
 
 type Site = 'same-origin' | 'cross-site' | 'none';
+
+/** What was asked, and who began it. */
+interface Asked {
+  readonly request: PageRequest;
+  readonly site: Site;
+}
 
 /** The resource's own address. */
 export function addressOf({ scheme, authority }: ShownResource): string {
