@@ -14,6 +14,13 @@ type Secrets = Readonly<Partial<Record<SecretName, string>>>;
 /** A backend as it is stored: its secrets are wrapped and bound to resource and purpose, base64url. */
 type StoredBackend = Backend & { readonly wrapped?: Secrets };
 
+/** A backend, and the authority of its resource, which it is told where it has no Host of its own. */
+interface Named {
+  readonly authority: string;
+  readonly backend: Backend;
+}
+type Before = Pick<ResourceRow, 'authority' | 'backend'>;
+
 const NAMES: readonly SecretName[] = ['password', 'clientKey'];
 
 function storedOf(backend: Json): StoredBackend {
@@ -61,13 +68,14 @@ function withSecrets(
  */
 export function storedBackend(
   access: AccessContext,
-  { name, backend, before }: { readonly name: string; readonly backend: Backend; readonly before: Json | undefined },
+  { name, authority, backend, before }: Named & { readonly name: string; readonly before: Before | undefined },
 ): Json {
-  const envelopes = before === undefined ? {} : (storedOf(before).wrapped ?? {});
+  const envelopes = before === undefined ? {} : (storedOf(before.backend).wrapped ?? {});
   const kept = keptSecrets(access, name, envelopes);
   const secrets: { [Name in SecretName]?: string } = {};
   const { basic, clientCertificate } = backend;
-  if (basic) secrets.password = basic.password ?? keptPassword(name, { backend, before, password: kept.password });
+  if (basic)
+    secrets.password = basic.password ?? keptPassword(name, { authority, backend, before, password: kept.password });
   if (clientCertificate) secrets.clientKey = clientKeyOf(name, clientCertificate, kept.clientKey);
   const wrapped: { [Name in SecretName]?: string } = {};
   for (const which of NAMES) {
@@ -93,23 +101,24 @@ function keptSecrets(access: AccessContext, name: string, wrapped: Secrets): Sec
 
 function keptPassword(
   name: string,
-  of: { readonly backend: Backend; readonly before: Json | undefined; readonly password: string | undefined },
+  of: Named & { readonly before: Before | undefined; readonly password: string | undefined },
 ): string {
-  const { backend, before, password } = of;
+  const { authority, backend, before, password } = of;
   if (before === undefined || password === undefined)
     throw new AccessError('ERR_ACCESS_INVALID', `the password with which ${name} knows the gateway is missing`);
-  const old = storedOf(before);
-  if (old.basic?.user !== backend.basic?.user || destinationOf(old) !== destinationOf(backend))
+  const old = { authority: before.authority, backend: storedOf(before.backend) };
+  if (old.backend.basic?.user !== backend.basic?.user || destinationOf(old) !== destinationOf({ authority, backend }))
     throw new AccessError(
       'ERR_ACCESS_INVALID',
-      `the password of ${name} was given for another user or other servers: give it again with the new ones`,
+      `the password of ${name} was given for another user, other servers or another host: give it again with the new ones`,
     );
   return password;
 }
 
-/** Where a password is sent, and by whom its servers are known. */
-function destinationOf({ url, servers = [], ca }: Backend): string {
-  return JSON.stringify([[url, ...servers.map((server) => server.url)].sort(), ca ?? '']);
+/** Where a password is sent: its servers, by whom they are known, and the host that they are asked for, which may be one of many there. */
+function destinationOf({ authority, backend }: Named): string {
+  const { url, servers = [], ca = '', host = authority } = backend;
+  return JSON.stringify([[url, ...servers.map((server) => server.url)].sort(), ca, host]);
 }
 
 function clientKeyOf(

@@ -86,7 +86,7 @@ function resourceRow(
 ): ResourceRow {
   const { name, before } = of;
   const { kind, authority, title, backend } = canonicalResource(name, of.input);
-  const stored = storedBackend(access, { name, backend, before: before?.backend });
+  const stored = storedBackend(access, { name, authority, backend, before });
   return { name, kind, authority, title: title ?? name, backend: stored };
 }
 

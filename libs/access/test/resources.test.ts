@@ -129,12 +129,16 @@ test('a password is only sent where it was given for: another user or server nee
     { url: 'https://evil.internal' },
     { servers: [{ url: 'https://evil.internal' }] },
     { ca: 'other' },
+    { host: 'evil.corp' },
     { basic: { user: 'other' } },
   ])
     await expect(changeResource(access, 'wiki', { backend }, BY)).rejects.toMatchObject({
       code: 'ERR_ACCESS_INVALID',
       message: expect.stringContaining('give it again'),
     });
+  await expect(changeResource(access, 'wiki', { authority: 'evil.corp' }, BY)).rejects.toThrow('give it again');
+  // Told the same host as before.
+  await changeResource(access, 'wiki', { authority: 'docs.corp', backend: { host: 'wiki.corp' } }, BY);
   const moved = { url: 'https://new.internal', basic: { user: 'gate', password: 'new' } };
   await changeResource(access, 'wiki', { backend: moved }, BY);
   expect(await opened('wiki')).toMatchObject(moved);
