@@ -11,6 +11,7 @@ import { ServerHealth } from '../src/backend/server-health.ts';
 import { Tenant } from '../src/backend/tenant.ts';
 import { tryBackend } from '../src/backend/try.ts';
 import { HttpExchange } from '../src/streams/http.ts';
+import { TcpExchange } from '../src/streams/tcp.ts';
 import { TestHost, testStream } from './stream-place.ts';
 
 const NETWORKS = ['127.0.0.0/8'];
@@ -250,6 +251,25 @@ test('a connection that finds a server gone and the next one not allowed ends wi
     backends.dial(backend, asker, { connected: reject, failed: resolve });
   });
   expect(failure.code).toBe('ERR_BACKEND_ADDRESS');
+});
+
+test('a connection that was made to a server that is none of the resource any more carries nothing', async () => {
+  const [old, other] = [(await server()).url, (await server()).url].map((url) => url.replace('http:', 'tcp:')) as [
+    string,
+    string,
+  ];
+  const gone = (await nowhere()).replace('http:', 'tcp:');
+  const backend: Backend = { url: gone, servers: [{ url: old }], networks: NETWORKS };
+  const host = new TestHost(backend, 'tcp', { backends: kept() });
+  const { stream } = testStream(3);
+  const sink = new TcpExchange({ host, stream });
+  stream.sink = sink;
+  const name = encodeText('wiki.corp');
+  sink.data(Buffer.concat([Buffer.of(name.length), name, encodeText('GET / HTTP/1.0\r\n\r\n')]));
+  host.state.backend = { ...backend, servers: [{ url: other }] };
+  host.state.rights += 1;
+  await until(() => host.outcomes.length > 0);
+  expect(host.outcomes).toEqual(['NOT_PROCESSED']);
 });
 
 test('each name under a wildcard is a host of its own, and a user holds only so many', async () => {

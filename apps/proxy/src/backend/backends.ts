@@ -182,6 +182,11 @@ export class Backends {
   }
 }
 
+/** True for two that say the same: what was dialled for one of them is right for the other one. */
+export function isSameBackend(one: Backend, other: Backend): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
+
 function isTemplate({ url }: Backend): boolean {
   return url.includes('*');
 }

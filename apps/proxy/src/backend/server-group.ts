@@ -41,6 +41,7 @@ export class ServerGroup implements PoolSource {
   readonly #slots: readonly Slot[];
   #timer: NodeJS.Timeout | undefined;
   #usedAt = 0;
+  #closed = false;
 
   constructor(backend: Backend, parts: GroupParts) {
     this.#parts = parts;
@@ -60,7 +61,7 @@ export class ServerGroup implements PoolSource {
 
   /** PoolSource */
   get closed(): boolean {
-    return false;
+    return this.#closed;
   }
 
   /** True while nobody uses any of its servers. */
@@ -100,6 +101,7 @@ export class ServerGroup implements PoolSource {
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
     this.#timer = undefined;
     for (const { pool } of this.#slots) pool?.close();

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { type ChannelStream, concat, decodeText, EMPTY, SIGNED_CODES, type SignedCode } from '@sallyport/channel';
 import { type Guard, guardWith } from '@sallyport/telemetry';
+import { isSameBackend } from '../backend/backends.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
 import { limitWords, timeLimitsOf } from '../backend/time-limits.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
@@ -77,7 +78,7 @@ export class TcpExchange implements Exchange {
     const { backend } = passage.resource;
     const connected = this.#guard((socket: Socket) => {
       // The resource may have moved meanwhile: nothing was sent to where it was.
-      if (passage.recheck() === undefined && passage.resource.backend.url !== backend.url)
+      if (passage.recheck() === undefined && !isSameBackend(passage.resource.backend, backend))
         return this.#end('NOT_PROCESSED');
       passage.begin();
       this.#connected = true;

@@ -23,7 +23,9 @@ import {
   type WsPiece,
   WsPieceDecoder,
 } from '@sallyport/channel';
+import type { Backend } from '@sallyport/security-api';
 import { type Guard, guardWith } from '@sallyport/telemetry';
+import { isSameBackend } from '../backend/backends.ts';
 import { BackendError, wordsOf } from '../backend/errors.ts';
 import { headLimitsOf } from '../backend/head-limits.ts';
 import { timeLimitsOf } from '../backend/time-limits.ts';
@@ -157,7 +159,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
       return this.#end(look);
     }
     const { backend } = passage.resource;
-    const connected = this.#guard((socket: Socket) => this.#ask(socket, passage, backend.url));
+    const connected = this.#guard((socket: Socket) => this.#ask(socket, passage, backend));
     const failed = this.#guard((error: BackendError) => this.failed(error));
     try {
       const { authority: under } = passage.resource;
@@ -169,17 +171,17 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
   }
 
   /** The connection is there: the handshake goes out after a last look, and in the same turn as it. */
-  #ask(socket: Socket, passage: Passage, url: string): void {
+  #ask(socket: Socket, passage: Passage, asked: Backend): void {
     if (this.#over) return void socket.destroy();
     const look = passage.look();
     if (look === 'wait') {
       socket.on('error', () => undefined);
-      return this.#host.whenReady(() => this.#ask(socket, passage, url));
+      return this.#host.whenReady(() => this.#ask(socket, passage, asked));
     }
     if (look !== 'pass') return this.#end(look);
     const { resource } = passage;
     // The resource may have moved meanwhile, or the backend closed the connection: nothing was sent.
-    if (resource.backend.url !== url || socket.destroyed) return this.#end('NOT_PROCESSED');
+    if (!isSameBackend(resource.backend, asked) || socket.destroyed) return this.#end('NOT_PROCESSED');
     this.#maxMessageBytes = resource.backend.webSocketMessageBytes ?? this.#host.webSocketMessageBytes;
     const limits = {
       ...timeLimitsOf(resource.backend),
