@@ -337,6 +337,30 @@ test('behind a goodbye requests go to another connection, and those above its la
   expect(sessions).toHaveLength(2);
 });
 
+test('a device that gives up one request after another breaks no connection that others have a stream on', async () => {
+  const streams = new Map<ServerHttp2Session, number>();
+  const { backend, sessions } = await h2Server((stream, headers, session) => {
+    streams.set(session, (streams.get(session) ?? 0) + 1);
+    stream.respond({ ':status': 200 });
+    stream.write('long');
+    stream.resume();
+    if (headers[':path'] === '/talk') stream.on('data', (part) => stream.write(part));
+  });
+  const backends = kept();
+  const honest = new Asked(backend, { backends, user: 'bob' }).begin('POST', '/talk');
+  await honest.heard('long');
+  for (let i = 0; i < 120; i++) {
+    const call = new Asked(backend, { backends }).begin('GET', '/a').end();
+    await call.heard('long');
+    call.sink.reset();
+  }
+  expect(Math.max(...streams.values())).toBeLessThanOrEqual(60);
+  expect(sessions.length).toBeLessThanOrEqual(4);
+  honest.send(encodeText('still here'));
+  await honest.heard('still here');
+  expect(honest.host.outcomes).toEqual([]);
+});
+
 test('connections that only end what they have do not keep others from being made', async () => {
   const { backend, sessions } = await h2Server((stream, headers, session) => {
     stream.respond({ ':status': 200 });

@@ -30,6 +30,8 @@ export interface LaneOwner {
   /** Streams above this were not processed, once the server has said goodbye. */
   readonly lastStream: number | undefined;
   leave(lane: Http2Lane): void;
+  /** A stream was ended by us before its answer was whole. */
+  gaveUp(): void;
   doubt(): void;
 }
 
@@ -311,7 +313,10 @@ export class Http2Lane implements PooledConnection {
     const stream = this.#stream;
     this.#sink = undefined;
     this.#stream = undefined;
-    if (stream && !stream.closed) stream.close(NGHTTP2_CANCEL);
+    if (stream && !stream.closed) {
+      stream.close(NGHTTP2_CANCEL);
+      this.#home.gaveUp();
+    }
     this.#leave();
     const tell = guardWith((fault) => this.#home.owner.handlerFailed(fault));
     if (sink) tell(() => sink.failed(error))();

@@ -22,6 +22,11 @@ const SESSION_WINDOW = 4 * 1024 * 1024;
 const SESSION_MEMORY_MB = 64;
 /** Fields that say what a message is (RFC 9113, section 8.3) are none of its fields. */
 const PSEUDO_FIELDS = 8;
+/**
+ * After so many streams that we gave up a connection takes no more of them: servers end one on which many are (CVE-2023-44487), with what
+ * others have on it.
+ */
+const MAX_GIVEN_UP = 50;
 /** A connection without a stream is kept so long, ms. */
 const KEEP_MS = 20_000;
 /** A connection on which an answer was late must show a sign of life within this, ms. */
@@ -155,6 +160,7 @@ class Session implements LaneOwner {
   lastStream: number | undefined;
   #stands = false;
   #closing = false;
+  #givenUp = 0;
   #idleSince: number = performance.now();
   #timer: NodeJS.Timeout;
 
@@ -217,6 +223,12 @@ class Session implements LaneOwner {
     else this.#parts.room();
   }
 
+  /** LaneOwner */
+  gaveUp(): void {
+    this.#givenUp += 1;
+    if (this.#givenUp === MAX_GIVEN_UP) this.#takeNoMore();
+  }
+
   /** LaneOwner: an answer was late. Nothing begins on the connection until it shows a sign of life; without one it ends. */
   doubt(): void {
     if (this.session.destroyed) return;
@@ -259,8 +271,13 @@ class Session implements LaneOwner {
   }
 
   #bye(lastStream: number): void {
-    this.#closing = true;
     this.lastStream = Math.min(lastStream, this.lastStream ?? lastStream);
+    this.#takeNoMore();
+  }
+
+  /** Ends with the last stream that is on it. */
+  #takeNoMore(): void {
+    this.#closing = true;
     // Places that nobody uses are of no use any more.
     for (const lane of [...this.#lanes]) if (lane.idle) lane.retire();
     if (this.#lanes.size === 0 && !this.session.destroyed) this.session.close();
