@@ -173,3 +173,20 @@ test('no text makes a browser that would go elsewhere go to the resource, or the
     { numRuns: 20_000 },
   );
 });
+
+test('what a backend writes costs time by its length, not by its square', () => {
+  const many = ' '.repeat(60_000);
+  const hostile: Field[] = [
+    ['set-cookie', `a=b;${many}x`],
+    ['set-cookie', `a=b; x =${many}x`],
+    ['set-cookie', `a=b; domain${many}x`],
+    ['set-cookie', 'a=b;'.repeat(15_000)],
+    ['refresh', `5${many}x`],
+    ['refresh', `5;${many}x`],
+    ['refresh', `5; url${many}x`],
+    ['location', `//${'a.'.repeat(30_000)}:x`],
+    ['content-location', `http://${'a'.repeat(60_000)}`],
+  ];
+  // Well under a second; a square would take minutes, and the test its time.
+  for (let i = 0; i < 40; i++) expect(mappedFields(hostile, facing())).toEqual(hostile);
+});

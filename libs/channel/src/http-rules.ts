@@ -103,7 +103,7 @@ const steersConnection = remembered((name) => REFUSED_FIELDS.has(name) || name.s
 export function checkResponse(head: ResponseHead): readonly Field[] {
   refuse(head.status >= 200 && head.status <= 599, 'the status is not valid');
   const named = namedByConnection(head.fields);
-  const passing = head.fields.filter(([name]) => reachesDevice(name) && !named.includes(name));
+  const passing = head.fields.filter(([name]) => reachesDevice(name) && !named.has(name));
   checkFields(passing);
   return passing;
 }
@@ -113,16 +113,16 @@ const reachesDevice = remembered((name) => {
   return passes && name.length <= HTTP_LIMITS.nameBytes;
 });
 
-const NONE: readonly string[] = [];
+const NONE: ReadonlySet<string> = new Set();
 
-function namedByConnection(fields: readonly Field[]): readonly string[] {
-  let named = NONE;
+function namedByConnection(fields: readonly Field[]): ReadonlySet<string> {
+  let named: Set<string> | undefined;
   for (const [name, value] of fields) {
     if (name !== 'connection') continue;
-    const names = value.split(',').map((one) => one.trim().toLowerCase());
-    named = [...named, ...names];
+    named ??= new Set();
+    for (const one of value.split(',')) named.add(one.trim().toLowerCase());
   }
-  return named;
+  return named ?? NONE;
 }
 
 /** Declared bytes of the content, undefined when not declared. Only after the fields were checked. */

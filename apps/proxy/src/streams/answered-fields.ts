@@ -57,9 +57,12 @@ function mappedCookie(value: string, own: OwnAddress): string {
 }
 
 function mappedAttribute(attribute: string, own: OwnAddress): readonly string[] {
-  const [, name = '', value = ''] = /^\s*([^=\s]*)\s*=\s*(.*?)\s*$/.exec(attribute) ?? [];
-  if (/^domain$/i.test(name)) return own.mappedDomain(attribute, value);
-  if (/^path$/i.test(name) && value.startsWith('/')) return [` Path=${own.inside(value) ?? value}`];
+  const at = attribute.indexOf('=');
+  // No pattern finds both ends: spaces in between, thousands of them, would be looked at again and again.
+  const name = at < 0 ? '' : attribute.slice(0, at).trim().toLowerCase();
+  const value = attribute.slice(at + 1).trim();
+  if (name === 'domain') return own.mappedDomain(attribute, value);
+  if (name === 'path' && value.startsWith('/')) return [` Path=${own.inside(value) ?? value}`];
   return [attribute];
 }
 
