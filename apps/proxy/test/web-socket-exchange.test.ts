@@ -200,6 +200,17 @@ test.each<[string, (request: IncomingMessage) => string]>([
   expect([told.resets[0]!.code, told.read().head]).toEqual(['BACKEND_FAILED', undefined]);
 });
 
+test('an answer with very many spaces holds nobody up', async () => {
+  // Looked at again and again they would take minutes, and the test its time.
+  const lines = Array.from({ length: 16 }, () => `Upgrade: h2c${' '.repeat(60_000)}x`);
+  const backend = await backendThat((request, socket) =>
+    socket.end(acceptance(request, ...lines).replace('Upgrade: WebSocket\r\n', '')),
+  );
+  const told = new Told({ ...backend, fields: { bytes: 65_536 } });
+  await until(() => told.resets.length > 0);
+  expect(told.resets[0]!.code).toBe('BACKEND_FAILED');
+}, 20_000);
+
 // How it ends.
 
 interface Case {

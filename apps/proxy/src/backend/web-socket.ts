@@ -294,11 +294,14 @@ export class BackendWebSocket implements ResponseSink {
   /** What is wrong with an answer that accepts (RFC 6455, section 4.1). */
   #faultOf(fields: readonly Field[]): string | undefined {
     const valuesOf = (wanted: string): string[] => fields.filter(([name]) => name === wanted).map(([, value]) => value);
+    // Cut first, trimmed then: a pattern for both would look at many spaces again and again.
     const tokens = (name: string): string[] =>
-      valuesOf(name)
-        .join(',')
-        .toLowerCase()
-        .split(/[\t ]*,[\t ]*/);
+      valuesOf(name).flatMap((value) =>
+        value
+          .toLowerCase()
+          .split(',')
+          .map((token) => token.trim()),
+      );
     if (!tokens('upgrade').includes('websocket')) return 'the backend switches to another protocol';
     if (!tokens('connection').includes('upgrade')) return 'the answer does not name the upgrade in connection';
     if (valuesOf('sec-websocket-accept').join() !== acceptOf(this.#key)) return 'sec-websocket-accept does not fit';

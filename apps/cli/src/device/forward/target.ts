@@ -50,7 +50,12 @@ export function forwardedFields({ rawHeaders }: IncomingMessage): Field[] {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) fields.push([rawHeaders[i]!.toLowerCase(), rawHeaders[i + 1]!]);
   const named = fields
     .filter(([name]) => name === 'connection')
-    .flatMap(([, value]) => value.toLowerCase().split(/\s*,\s*/));
+    .flatMap(([, value]) =>
+      value
+        .toLowerCase()
+        .split(',')
+        .map((one) => one.trim()),
+    );
   return fields.filter(([name]) => !HOP_FIELDS.has(name) && !named.includes(name));
 }
 

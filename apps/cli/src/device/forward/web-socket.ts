@@ -48,7 +48,10 @@ export async function forwardWebSocket(device: Device, handshake: Handshake): Pr
   let answered = false;
   const remote = device.webSocket(`${target.scheme === 'https' ? 'wss' : 'ws'}://${target.authority}/`, {
     path: target.path,
-    protocols: (request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/).filter(Boolean),
+    protocols: (request.headers['sec-websocket-protocol'] ?? '')
+      .split(',')
+      .map((one) => one.trim())
+      .filter(Boolean),
     headers: forwardedFields(request).filter(([name]) => !/^sec-websocket-|^content-length$/.test(name)),
     refused: (response) => {
       answered = true;
