@@ -1,6 +1,6 @@
 import type { CallResponse, Device } from '@sallyport/device';
 import { expect, test } from 'vitest';
-import type { PageRequest, ShellAnswer } from '../web/messages.ts';
+import type { PageRequest, ShellAnswer, WorkerWord } from '../web/messages.ts';
 import { CookieJars } from '../web/shell/cookie-jars.ts';
 import { Passwords } from '../web/shell/passwords.ts';
 import { ResourceGate, type ShownResource } from '../web/shell/resource-gate.ts';
@@ -47,7 +47,7 @@ async function openGate(status = 200, fields: Fields = []) {
     new Promise((resolve) => {
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = ({ data }: MessageEvent<ShellAnswer>) => {
-        if (data.type === 'heard') return;
+        if (data.type === 'heard') return port1.postMessage({ type: 'go' } satisfies WorkerWord);
         port1.close();
         resolve(data);
       };
