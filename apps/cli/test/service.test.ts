@@ -68,6 +68,16 @@ test('nothing in a path is expanded or taken for another word', () => {
   );
 });
 
+test('no path ends the line that it stands in', () => {
+  const unit = formatUnit({
+    program: '/usr/bin/node',
+    args: ['--data', '/home/a\n[Service]\r\nExecStartPre=/x\t\u0085'],
+  });
+  expect(unit).toContain(
+    String.raw`ExecStart=/usr/bin/node --data "/home/a\x0a[Service]\x0d\x0aExecStartPre=/x\x09\xc2\x85"`,
+  );
+});
+
 const hasVerify = spawnSync('systemd-analyze', ['--version']).status === 0;
 test.skipIf(!hasVerify)('systemd finds no fault in the unit', () => {
   const unit = join(home, 'sallyport-forward.service');

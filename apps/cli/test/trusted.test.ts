@@ -79,6 +79,22 @@ test.skipIf(!hasCertutil)('what was done half is known, and undone', async () =>
   expect(existsSync(record)).toBe(false);
 });
 
+test.skipIf(!hasCertutil)('a store that cannot be read, or is not ours to read, is not said to be clean', async () => {
+  const home = newHome();
+  const ca = await newCa();
+  new Trusted(record).add(browserStores(home, runProgram), ca);
+  const locked: RunProgram = (program, args, input) =>
+    args.includes('-L') ? { ok: false, output: 'SEC_ERROR_BUSY' } : runProgram(program, args, input);
+  const others = browserStores(mkdtempSync(join(folder, 'home-')), runProgram);
+  for (const stores of [browserStores(home, locked), others]) {
+    for (const outcome of new Trusted(record).remove(stores)) expect(outcome.outcome).toMatch(/^not removed: /);
+    expect(new Trusted(record).entries).toHaveLength(2);
+  }
+  const stores = browserStores(home, runProgram);
+  expect(new Trusted(record).remove(stores).map(({ outcome }) => outcome)).toEqual(['removed', 'removed']);
+  for (const { place } of stores) expect(listed(place)).not.toContain(ca.name);
+});
+
 test('a machine without certutil says which package has it, and what was not undone stays known', async () => {
   const home = mkdtempSync(join(folder, 'home-'));
   const stores = browserStores(home, () => undefined);

@@ -6,6 +6,7 @@ import { refuse } from './answers.ts';
 import { Crossing } from './crossing.ts';
 import { createHttpServer, guarded } from './http-server.ts';
 import { plainAnswer } from './refusal.ts';
+import { MAX_LOCAL_CONNECTIONS } from './socks-server.ts';
 import { absoluteTarget } from './target.ts';
 import type { HostProofs } from './tunnelled-http.ts';
 import { readDestination } from './way.ts';
@@ -33,6 +34,7 @@ export function createForwardProxy(device: Device, options: ForwardOptions = {})
     target: (request) => absoluteTarget(request) ?? plainAnswer(400, NO_TARGET),
     ...(own && { own }),
   });
+  server.maxConnections = MAX_LOCAL_CONNECTIONS;
   server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     guarded(socket, async () => {

@@ -45,5 +45,12 @@ WantedBy=default.target
 /** One word of a command line, in which nothing is expanded (systemd.service(5), "Command lines"). */
 function quoted(word: string): string {
   const plain = word.replaceAll('%', '%%').replaceAll('$', '$$$$');
-  return /^[\w./:=%$@+,-]+$/.test(plain) ? plain : `"${plain.replace(/[\\"]/g, (one) => `\\${one}`)}"`;
+  if (/^[\w./:=%$@+,-]+$/.test(plain)) return plain;
+  const inQuotes = plain.replace(/[\\"]/g, (one) => `\\${one}`).replace(/\p{Cc}/gu, codeOf);
+  return `"${inQuotes}"`;
+}
+
+/** A control character, which would end the line or the word, as systemd reads it in quotes. */
+function codeOf(character: string): string {
+  return [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
 }

@@ -38,10 +38,12 @@ export function nssStore(browser: string, folder: string, run: RunProgram): Trus
       'install it (Debian: apt install libnss3-tools), then again',
     );
   };
-  const has = (name: string): boolean => call(['-L', '-n', name]).ok;
-  const demand = ({ ok, output }: ProgramEnd): void => {
+  const demand = ({ ok, output }: ProgramEnd): string => {
     if (!ok) throw new CliError(`certutil failed: ${output.split('\n')[0]}`, 'end the browser, then again');
+    return output;
   };
+  // The whole list: whoever asks for one name cannot tell a store without it from one that could not be read.
+  const has = (name: string): boolean => demand(call(['-L'])).includes(name);
   return {
     place: `${browser}, ${folder}`,
     add: ({ name, certificate }: NamedCa) => {

@@ -45,7 +45,7 @@ export class Trusted {
     return this.#entries.filter(fits).map((entry) => {
       const { place, name } = entry;
       const store = stores.find((one) => one.place === place);
-      const outcome = outcomeOf(place, 'removed', () => store?.remove(name));
+      const outcome = outcomeOf(place, 'removed', () => (store ? store.remove(name) : demandGone(place)));
       if (outcome.next === undefined) this.#keep(this.#without(entry));
       return outcome;
     });
@@ -60,6 +60,13 @@ export class Trusted {
     if (entries.length > 0) replacePrivateFile(this.#file, `${JSON.stringify(entries, null, 2)}\n`);
     else rmSync(this.#file, { force: true });
   }
+}
+
+/** What stood in a store whose folder is gone stands nowhere. @throws CliError for one that is there, but not for whoever asks */
+function demandGone(place: string): void {
+  const folder = /, (\/.*)$/.exec(place)?.[1];
+  if (folder !== undefined && existsSync(folder))
+    throw new CliError('this store is not one of yours', 'run it as the user who trusted the CA');
 }
 
 function outcomeOf(place: string, done: string, work: () => void): Outcome {
