@@ -51,6 +51,38 @@ test('they are there after a restart, and gone when they are forgotten', async (
   expect(await new CookieJars(keeping).header('wiki.corp:8080', '/', 'strict')).toBe('');
 });
 
+test('what is over is not seen; a resource that sets ever more keeps the newest', async () => {
+  const keeping = memoryKeeping();
+  const jars = new CookieJars(keeping);
+  await takeAll(jars, ['over=1; Path=/', 'over=; Max-Age=0; Path=/', `long=${'x'.repeat(9_000)}; Path=/`]);
+  expect(await jars.visible('wiki.corp:8080')).toEqual([]);
+  await takeAll(
+    jars,
+    Array.from({ length: 400 }, (_, i) => `c${i}=1; Path=/`),
+    false,
+  );
+  const names = (await jars.visible('wiki.corp:8080')).map(({ name }) => name);
+  expect(names).toHaveLength(180);
+  expect(names).toContain('c399');
+  expect(names).not.toContain('c9');
+});
+
+test('a cookie that is on its way into the store is forgotten too', async () => {
+  const kept = memoryKeeping();
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const slow: Keeping = { ...kept, store: (name, text) => held.then(() => kept.store(name, text)) };
+  const jars = new CookieJars(slow);
+  const taken = jars.take('wiki.corp', 'late=1; Path=/', { path: '/', http: true });
+  await new Promise((resolve) => setImmediate(resolve));
+  const forgotten = jars.forget();
+  release();
+  await Promise.all([taken, forgotten]);
+  expect(await new CookieJars(kept).header('wiki.corp', '/', 'strict')).toBe('');
+});
+
 test('a password is asked for when a backend wants one, and for nothing else', () => {
   const asks = (status: number, value: string) => passwordRealm({ status, fields: [['www-authenticate', value]] });
   expect(asks(401, 'Basic realm="Vault"')).toBe('Vault');

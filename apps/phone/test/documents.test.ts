@@ -46,7 +46,9 @@ test.each([
   ["script-src 'none'", "script-src 'sha256-x'"],
   ['img-src https://wiki.corp:8080/images', "img-src https://wiki.corp:8080/images 'self'"],
   ['img-src https://wiki.corp', 'img-src https://wiki.corp'],
-  ["frame-ancestors 'none'; report-uri /csp; upgrade-insecure-requests; sandbox", ''],
+  ["frame-ancestors 'none'; report-uri /csp; upgrade-insecure-requests", ''],
+  ['sandbox allow-scripts', 'sandbox allow-scripts'],
+  ["require-trusted-types-for 'script'; trusted-types a", "require-trusted-types-for 'script'; trusted-types a"],
   ["IMG-SRC a; img-src b;; connect-src 'self'", "img-src a; connect-src 'self'"],
 ])('the policy %j of a resource becomes %j', (policy, expected) => {
   expect(fitPolicy(policy, FACTS, "'sha256-x'")).toBe(expected);

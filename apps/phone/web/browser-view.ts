@@ -44,14 +44,18 @@ export class BrowserView {
       device,
       jars: this.#jars,
       passwords: this.#passwords,
-      askPassword,
-      leave: go,
+      // A page that is not shown can still ask, by its keeper: it neither moves the frame nor asks the user for anything.
+      askPassword: async (question) => (this.#shows(question.authority) ? askPassword(question) : undefined),
+      leave: (url, authority) => this.#shows(authority) && go(url),
       expected: (url) => this.#frames.takeExpected(url),
       expect: (url, how) => this.#frames.expect(url, how),
     });
     const frames = { device, origins: this.#origins, jars: this.#jars, gate, go };
     const place = (shown: ShownPlace): void => this.#showPlace(shown);
-    this.#frames = new ResourceFrames(document.querySelector<HTMLElement>('#frames')!, { ...frames, place });
+    const loaded = (): void => {
+      this.#progress.hidden = true;
+    };
+    this.#frames = new ResourceFrames(document.querySelector<HTMLElement>('#frames')!, { ...frames, place, loaded });
     document.querySelector('#back')!.addEventListener('click', () => history.back());
     document.querySelector('#reload')!.addEventListener('click', () => this.#reload());
   }
@@ -153,14 +157,17 @@ export class BrowserView {
     const { status, fields: answered, body } = await device.request({ method: 'GET', scheme, authority, path, fields });
     const type = findField(answered, 'content-type') ?? '';
     if (status !== 200 || !/^image\//.test(type)) return body.cancel();
-    const content = await new Response(body).blob();
-    if (content.size > MAX_ICON_BYTES) return;
-    shelf.keepIcon(authority, await dataUrl(new Blob([content], { type })));
+    const parts = await readUpTo(body, MAX_ICON_BYTES);
+    if (parts) shelf.keepIcon(authority, await dataUrl(new Blob(parts, { type })));
   }
 
   #resourceOf(url: URL): Resource | undefined {
     const pages = this.#options.device.resources.filter(({ kind }) => kind === 'http');
     return findByAuthority(pages, url.host);
+  }
+
+  #shows(authority: string): boolean {
+    return this.#place?.host === authority;
   }
 
   /** Before a gateway has said what there is, it decides itself. */
@@ -171,6 +178,22 @@ export class BrowserView {
 
 function resourcePattern(): string {
   return document.querySelector<HTMLMetaElement>('meta[name=sallyport-resources]')!.content;
+}
+
+/** A body that is no longer than so many bytes; undefined for one that is, of which no more is read. */
+async function readUpTo(body: ReadableStream<Uint8Array>, max: number): Promise<BlobPart[] | undefined> {
+  const parts: BlobPart[] = [];
+  const reader = body.getReader();
+  let size = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    size += part.value.length;
+    if (size > max) {
+      await reader.cancel();
+      return undefined;
+    }
+    parts.push(Uint8Array.from(part.value));
+  }
+  return parts;
 }
 
 function dataUrl(content: Blob): Promise<string> {

@@ -1,6 +1,11 @@
 import { element, field } from './dom.ts';
 import { basicAuthorization, type PasswordQuestion } from './shell/passwords.ts';
 
+/** Pages cause these dialogs, as often as they like: only one is there at a time. */
+function isAsking(): boolean {
+  return document.querySelector('dialog[open]') !== null;
+}
+
 /** Shows a dialog of the shell and waits until it is closed; gives what it was closed with. */
 function ask(id: string, ...content: readonly HTMLElement[]): { dialog: HTMLDialogElement; closed: Promise<string> } {
   const heading = content.find(({ tagName }) => tagName === 'H2');
@@ -17,13 +22,16 @@ function ask(id: string, ...content: readonly HTMLElement[]): { dialog: HTMLDial
   return { dialog, closed };
 }
 
-function buttons(yes: string, no: string): HTMLElement {
+/** `first` is where the focus is: whatever somebody is typing when the dialog comes does that. */
+function buttons(yes: string, no: string, first?: 'no'): HTMLElement {
   const cancel = element('button', { type: 'submit', class: 'quiet', value: '', formnovalidate: '' }, no);
+  if (first === 'no') cancel.autofocus = true;
   return element('div', { class: 'bar' }, element('button', { type: 'submit', value: 'yes' }, yes), cancel);
 }
 
 /** A backend asks for a password: the shell's own dialog, which no page can draw over. */
 export async function askPassword({ authority, realm, again }: PasswordQuestion): Promise<string | undefined> {
+  if (isAsking()) return undefined;
   const user = field('User name', { autocomplete: 'off', autocapitalize: 'none', required: '' });
   const password = field('Password', { type: 'password', autocomplete: 'off' });
   const words = again ? 'That was not right. ' : '';
@@ -36,9 +44,10 @@ export async function askPassword({ authority, realm, again }: PasswordQuestion)
 
 /** A link leads out of the intranet: only the user opens it, in the browser's own window. */
 export async function askLeave(url: URL): Promise<void> {
+  if (isAsking()) return;
   const text = element('p', {}, 'This address is not one of your resources. It would be opened past the gateway:');
   const shown = element('p', { class: 'address' }, url.href.slice(0, 500));
-  const form = element('form', { method: 'dialog' }, buttons('Open in the browser', 'Stay'));
+  const form = element('form', { method: 'dialog' }, buttons('Open in the browser', 'Stay', 'no'));
   const { dialog, closed } = ask('leave-dialog', element('h2', {}, 'Leave the intranet?'), text, shown, form);
   form.addEventListener('submit', ({ submitter }) => {
     // In the press itself, or the browser takes it for an unwanted window.

@@ -126,6 +126,17 @@ test('a page that leads out asks its user first', async () => {
   const dialog = page.getByRole('dialog');
   await dialog.getByText(`http://${outside.host}/redirect`).waitFor();
   expect(await barriers(page)).toEqual([]);
+  // However often a page asks, there is one question, and whoever presses a key in a page does not say yes.
+  const frame = (await (await page.$('#page'))!.contentFrame())!;
+  await frame.evaluate(
+    ([origin, url]) => {
+      for (let i = 0; i < 5; i++) top!.postMessage({ type: 'go', url }, origin!);
+    },
+    [shell, `http://${outside.host}/redirect`],
+  );
+  await say(frame, { type: 'web-socket', url: 'http://evil.corp/live', protocols: [] });
+  expect(await page.locator('dialog').count()).toBe(1);
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Stay');
   await dialog.getByRole('button', { name: 'Stay' }).click();
   expect(outside.heard).toEqual([]);
 });

@@ -89,16 +89,13 @@ function ownPolicy(facts: PageFacts, shell: string): string {
   ].join('; ');
 }
 
-/** Directives of a resource that say who may show it, where it reports to, and that it wants https: none of them fits here. */
+/** Directives of a resource that say who may show it, where it reports to, and that it wants https: none of them fits here. What closes its pages further stays. */
 const DROPPED_DIRECTIVES: ReadonlySet<string> = new Set([
   'frame-ancestors',
   'report-uri',
   'report-to',
   'upgrade-insecure-requests',
   'block-all-mixed-content',
-  'sandbox',
-  'require-trusted-types-for',
-  'trusted-types',
 ]);
 
 /** One content policy of a resource, with its own address as 'self', and with our script allowed. */

@@ -5,6 +5,9 @@ import type { Keeping } from './keeping.ts';
 const NAME = 'cookies';
 /** Tabs of this browser tell each other that cookies have changed. */
 const CHANNEL = 'sallyport.cookies';
+/** The longest cookie, with its attributes, and the most that one resource keeps; the oldest go first (RFC 6265, section 6.1). */
+const MAX_COOKIE_CHARACTERS = 8_192;
+const MAX_COOKIES = 180;
 
 /** From where a request comes, by the rules of SameSite cookies (RFC 6265bis, 5.2). */
 export type SameSite = 'strict' | 'lax';
@@ -34,6 +37,7 @@ export class CookieJars {
 
   /** Takes a cookie from a response, or (`http` false) from a script, which can neither set nor replace an HttpOnly one. */
   async take(authority: string, text: string, { path, http }: { path: string; http: boolean }): Promise<void> {
+    if (text.length > MAX_COOKIE_CHARACTERS) return;
     const cookie = Cookie.parse(text, { loose: true });
     const url = urlOf(authority, path);
     if (!cookie || !domainFits(cookie.domain, url.hostname)) return;
@@ -41,23 +45,23 @@ export class CookieJars {
     cookie.domain = null;
     const jars = await this.#all();
     const jar = jars.get(authority) ?? newJar();
-    jars.set(authority, jar);
     jar.setCookieSync(cookie, url, { http, ignoreError: true, loose: true });
+    jars.set(authority, bounded(jar));
     await this.#store(jars);
   }
 
   /** Cookies of an authority that scripts may read. */
   async visible(authority: string): Promise<readonly PageCookie[]> {
     const jar = (await this.#all()).get(authority);
-    const cookies = jar?.serializeSync()?.cookies ?? [];
-    return cookies
-      .filter(({ httpOnly, key }) => httpOnly !== true && typeof key === 'string')
-      .map(({ key, value, path }) => ({ name: String(key), value: String(value ?? ''), path: String(path ?? '/') }));
+    const cookies = jar?.getCookiesSync(urlOf(authority, '/'), { http: false, allPaths: true }) ?? [];
+    return cookies.map(({ key, value, path }) => ({ name: key, value, path: path ?? '/' }));
   }
 
+  /** Forgets all of them, also those that are on their way into the store. */
   async forget(): Promise<void> {
     this.#jars = undefined;
-    await this.#keeping.remove(NAME);
+    this.#storing = this.#storing.then(() => this.#keeping.remove(NAME));
+    await this.#storing;
     this.#tabs.postMessage('changed');
   }
 
@@ -84,6 +88,14 @@ function readJars(text: string | undefined): Map<string, CookieJar> {
 
 function newJar(): CookieJar {
   return new CookieJar(undefined, { rejectPublicSuffixes: false, looseMode: true, prefixSecurity: 'silent' });
+}
+
+function bounded(jar: CookieJar): CookieJar {
+  const all = jar.serializeSync();
+  if (!all || all.cookies.length <= MAX_COOKIES) return jar;
+  const since = (one: (typeof all.cookies)[number]): number => new Date(one.creation as string).getTime();
+  const newest = [...all.cookies].sort((a, b) => since(a) - since(b)).slice(-MAX_COOKIES);
+  return CookieJar.deserializeSync({ ...all, cookies: newest });
 }
 
 /** Always https: `Secure` cookies are for this way too. */

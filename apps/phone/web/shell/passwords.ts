@@ -25,7 +25,8 @@ export class Passwords {
 
   /** Value of the field `authorization` for a resource. */
   async find(authority: string): Promise<string | undefined> {
-    return (await this.#all())[authority];
+    const all = await this.#all();
+    return Object.hasOwn(all, authority) ? all[authority] : undefined;
   }
 
   async keep(authority: string, authorization: string): Promise<void> {

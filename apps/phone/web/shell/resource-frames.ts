@@ -22,6 +22,8 @@ export interface FrameOptions {
   readonly jars: CookieJars;
   readonly gate: ResourceGate;
   readonly place: (place: ShownPlace) => void;
+  /** Something is shown, whether or not it says where it is. */
+  readonly loaded: () => void;
   /** A page wants to go to another resource, or out of the intranet. */
   readonly go: (url: string) => void;
 }
@@ -65,7 +67,7 @@ export class ResourceFrames {
     const target = shown.origin + url.pathname + url.search + url.hash;
     this.expect(target, { link });
     if (this.#frame?.contentWindow) this.#frame.contentWindow.location.href = target;
-    else this.#frame = this.#addFrame({ id: 'page', title: 'Page', sandbox: SANDBOX, allow: FEATURES, src: target });
+    else this.#frame = this.#addPage(target);
   }
 
   /** Shows an address anew, without a step in the history. */
@@ -148,6 +150,12 @@ export class ResourceFrames {
       reject(new Error(`this browser cannot show pages here: ${String(text).slice(0, 200)}`));
     };
     return { frame, ready, settle };
+  }
+
+  #addPage(src: string): HTMLIFrameElement {
+    const frame = this.#addFrame({ id: 'page', title: 'Page', sandbox: SANDBOX, allow: FEATURES, src });
+    frame.addEventListener('load', this.#options.loaded);
+    return frame;
   }
 
   #addFrame(attributes: Readonly<Record<string, string>>): HTMLIFrameElement {

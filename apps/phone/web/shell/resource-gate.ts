@@ -20,8 +20,8 @@ export interface GateOptions {
   readonly jars: CookieJars;
   readonly passwords: Passwords;
   readonly askPassword: AskPassword;
-  /** A page of a resource leads to an address outside of it. */
-  readonly leave: (url: string) => void;
+  /** A page of the resource at `authority` leads to an address outside of it. */
+  readonly leave: (url: string, authority: string) => void;
   /** True, once, when the shell itself is taking its frame to this address; `link` when a page of another resource led there. */
   readonly expected: (url: string) => { readonly link: boolean } | undefined;
   /** The browser is sent on to this address, for whoever wanted the one before. */
@@ -156,7 +156,8 @@ export class ResourceGate {
     const base = addressOf(shown) + (ownPath(request.url, { address: addressOf(shown), origin: shown.origin }) ?? '/');
     const target = URL.parse(location, base);
     if (!target || !/^https?:$/.test(target.protocol)) return response;
-    if (target.host !== shown.authority) return this.#redirectedAway(request, response, target.href);
+    if (target.host !== shown.authority)
+      return this.#redirectedAway(shown, request, { ...response, location: target.href });
     if (target.protocol === 'https:') shown.scheme = 'https';
     const path = target.pathname + target.search;
     if (site === 'none') this.#options.expect(shown.origin + path, { link: false });
@@ -164,10 +165,14 @@ export class ResourceGate {
     return { ...response, fields: [...fields, ['location', path + target.hash]] };
   }
 
-  async #redirectedAway(request: PageRequest, { body }: CallResponse, url: string): Promise<CallResponse> {
+  async #redirectedAway(
+    { authority }: ShownResource,
+    request: PageRequest,
+    { body, location }: CallResponse & { location: string },
+  ): Promise<CallResponse> {
     await body.cancel();
     if (request.mode !== 'navigate') throw new Refusal('OTHER_ORIGIN', 'the resource sent a script to another address');
-    this.#options.leave(url);
+    this.#options.leave(location, authority);
     return { status: 204, fields: [], body: new ReadableStream() };
   }
 }

@@ -26,7 +26,8 @@ export class Shelf {
   }
 
   iconOf(authority: string): string | undefined {
-    return this.#kept.icons[authority];
+    const { icons } = this.#kept;
+    return Object.hasOwn(icons, authority) ? icons[authority] : undefined;
   }
 
   keepIcon(authority: string, dataUrl: string): void {
