@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
@@ -16,6 +17,9 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** Where the page itself is: its start, where enrolment links lead, and where providers send people back to. */
 const PAGE_PATHS: readonly string[] = ['/', '/index.html', '/enroll', '/signed-in'];
+
+/** Keeps the shell in the browser. */
+const SHELL_WORKER = '/shell-worker.js';
 
 /** Folder, in what was built and at every origin of a resource, of what is ours there. */
 const RESOURCE_FOLDER = '/.sallyport/';
@@ -70,8 +74,23 @@ function filesOf(folder: string, origins: PhoneOrigins): Served {
     (path.startsWith(RESOURCE_FOLDER) ? resource : shell).set(path, file);
   }
   const page = shell.get('/index.html');
+  if (page) shell.set('/', page);
+  const worker = shell.get(SHELL_WORKER);
+  if (worker) shell.set(SHELL_WORKER, { ...worker, content: withFiles(worker.content, shell) });
   if (page) for (const path of PAGE_PATHS) shell.set(path, page);
   return { shell, resource };
+}
+
+/** The shell's worker is told what it keeps, and a digest of that: with any other file, or setting, it is another worker. */
+function withFiles(worker: Buffer, shell: ReadonlyMap<string, ServedFile>): Buffer {
+  const kept = [...shell].filter(([path]) => path !== SHELL_WORKER && path !== '/index.html');
+  kept.sort(([one], [other]) => (one < other ? -1 : 1));
+  const digest = createHash('sha256');
+  for (const [path, { content }] of kept) digest.update(`${path} ${content.length}\n`).update(content);
+  const files = kept.map(([path]) => path).join(' ');
+  return Buffer.from(
+    worker.toString().replace('%FILES%', files).replace('%DIGEST%', digest.digest('hex').slice(0, 16)),
+  );
 }
 
 function withOrigins(content: Buffer, type: string, { shell, resources }: PhoneOrigins): Buffer {

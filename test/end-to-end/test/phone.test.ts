@@ -42,7 +42,8 @@ test('the phone page enrols, signs in and shows an intranet page with its pictur
   await page.getByRole('link', { name: 'Sample intranet' }).click();
   const frame = page.frameLocator('#page');
   await frame.getByRole('heading', { name: 'Good morning' }).waitFor();
-  expect(await frame.locator('img.wide').evaluate((image: HTMLImageElement) => image.naturalWidth)).toBeGreaterThan(0);
+  const width = () => frame.locator('img.wide').evaluate((image: HTMLImageElement) => image.naturalWidth);
+  await expect.poll(width, { timeout: 30_000 }).toBeGreaterThan(0);
   await picture(page, 'phone-page');
   expect(await barriers(page)).toEqual([]);
   await frame.getByRole('link', { name: 'Who am I', exact: true }).click();
@@ -66,17 +67,23 @@ test('its chat page chats over a WebSocket', async () => {
   await frame.locator('#messages').getByText('hello harbour').waitFor();
 }, 60_000);
 
-test('it survives a restart of everything without a new login', async () => {
+test('it survives a restart of everything without a new login, and says since when it is offline', async () => {
   expect(await started.stop()).toContain('stopped; everything is kept');
   await page.getByText('connecting…').waitFor();
+  // Nothing serves the page any more, either: it starts from what the browser keeps.
+  await page.reload();
+  await page.locator('#state', { hasText: /^offline since .*\d+:\d\d/ }).waitFor({ timeout: 90_000 });
+  await page.getByText('You stay signed in, and it goes on by itself.').waitFor();
+  expect(await page.getByText('Your session is over').count()).toBe(0);
   started = await startAll(folder, basePort);
-  await page.getByText('connected', { exact: true }).waitFor({ timeout: 30_000 });
+  await page.getByText('connected', { exact: true }).waitFor({ timeout: 60_000 });
+  await page.locator('#banner').waitFor({ state: 'hidden' });
   // The address of the window says which page it was.
   await page.reload();
   await page.frameLocator('#page').getByLabel('Message').waitFor();
   await page.getByRole('button', { name: 'Sallyport: your resources' }).click();
   await page.getByRole('link', { name: 'Sample intranet' }).waitFor();
-}, 120_000);
+}, 240_000);
 
 test('a resource and a policy are changed without losing what is not named, and never replaced by mistake', async () => {
   const run = (...args: readonly string[]) => sallyport(['--data', folder, ...args]);
