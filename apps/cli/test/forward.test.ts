@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { DeviceError, type DeviceErrorCode } from '@sallyport/device';
 import fc from 'fast-check';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { forwardAccess } from '../src/device/forward/access.ts';
 import { localPeerOf, ownerIn } from '../src/device/forward/local-user.ts';
 import { createForwardProxy } from '../src/device/forward/proxy.ts';
@@ -41,6 +41,25 @@ function send(port: number, bytes: string | Uint8Array): Promise<string> {
 }
 
 const GOOD = 'GET http://t.example/ HTTP/1.1\r\nhost: t.example\r\nconnection: close\r\n\r\n';
+
+test('silent connections of other users take no places of this one', async () => {
+  const STRANGERS = 600;
+  let strangers = STRANGERS;
+  const peerOf = (): 'other-user' | 'same-user' => (strangers-- > 0 ? 'other-user' : 'same-user');
+  const port = await start(fakeDevice(), { access: forwardAccess(undefined, peerOf) });
+  const ended = { count: 0 };
+  const sockets = Array.from({ length: STRANGERS }, () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      ended.count += 1;
+    });
+    return socket;
+  });
+  await vi.waitFor(() => expect(ended.count).toBeGreaterThanOrEqual(STRANGERS - 16), 30_000);
+  expect(await send(port, GOOD)).toContain('served');
+  for (const socket of sockets) socket.destroy();
+}, 60_000);
 
 test('a backend never speaks in the name of the gateway', async () => {
   const answer = await send(await start(fakeDevice()), GOOD);

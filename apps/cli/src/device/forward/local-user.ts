@@ -37,12 +37,24 @@ export interface ConnectionEnd {
  * take the same port of another loopback address while a connection of ours stands.
  */
 export function ownerIn(table: string, end: ConnectionEnd, peer: ConnectionEnd): number | undefined {
-  const [ends, peers] = [writtenAs(end), writtenAs(peer)];
-  for (const line of table.split('\n').slice(1)) {
-    const [, local = '', remote = '', , , , , uid, , inode] = line.trim().split(/\s+/);
+  const peers = writtenAs(peer);
+  for (const local of writtenAs(end)) {
+    for (const remote of peers) {
+      const owner = ownerAt(table, ` ${local} ${remote} `);
+      if (owner !== undefined) return owner;
+    }
+  }
+  return undefined;
+}
+
+/** The table has a line for every socket of the machine: they are looked through as text, and only one that fits is read. */
+function ownerAt(table: string, ends: string): number | undefined {
+  for (let at = table.indexOf(ends); at >= 0; at = table.indexOf(ends, at + 1)) {
+    const end = table.indexOf('\n', at);
+    const line = table.slice(table.lastIndexOf('\n', at) + 1, end < 0 ? undefined : end);
+    const [, , , , , , , uid, , inode] = line.trim().split(/\s+/);
     // A socket that its program has closed has neither a file nor an owner any more: it would read as the superuser's.
-    if (uid === undefined || inode === undefined || inode === '0') continue;
-    if (ends.includes(local) && peers.includes(remote)) return Number(uid);
+    if (uid !== undefined && inode !== undefined && inode !== '0') return Number(uid);
   }
   return undefined;
 }

@@ -6,6 +6,7 @@ import { refuse } from './answers.ts';
 import { Crossing } from './crossing.ts';
 import { createHttpServer, guarded } from './http-server.ts';
 import { plainAnswer } from './refusal.ts';
+import { deadline } from './socket-reader.ts';
 import { MAX_LOCAL_CONNECTIONS } from './socks-server.ts';
 import { absoluteTarget } from './target.ts';
 import type { HostProofs } from './tunnelled-http.ts';
@@ -20,6 +21,9 @@ export interface ForwardOptions {
   readonly own?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
+/** Connections of other users at once, and how long each may take, ms. */
+const STRANGERS_AT_ONCE = 16;
+const STRANGER_MS = 5_000;
 const NO_TARGET = 'this is a forward proxy: ask for a whole URL, for instance with curl -x';
 
 /**
@@ -35,6 +39,7 @@ export function createForwardProxy(device: Device, options: ForwardOptions = {})
     ...(own && { own }),
   });
   server.maxConnections = MAX_LOCAL_CONNECTIONS;
+  if (!access.byPassword) server.on('connection', keepStrangersFew(access));
   server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     guarded(socket, async () => {
@@ -44,6 +49,20 @@ export function createForwardProxy(device: Device, options: ForwardOptions = {})
     });
   });
   return server;
+}
+
+/** Other users of this machine take no places of this one: a few at once are told why, when they ask soon. */
+function keepStrangersFew(access: LocalAccess): (socket: Socket) => void {
+  let strangers = 0;
+  return (socket) => {
+    if (!access.ofSocket(socket)) return;
+    if (strangers >= STRANGERS_AT_ONCE) return void socket.destroy();
+    strangers += 1;
+    socket.once('close', () => {
+      strangers -= 1;
+    });
+    deadline(socket, STRANGER_MS);
+  };
 }
 
 const NO_PROOFS: HostProofs = { proofFor: async () => undefined };
