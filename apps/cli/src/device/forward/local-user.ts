@@ -18,9 +18,12 @@ export function localPeerOf(socket: LocalSocket, read: (file: string) => string 
     { address: localAddress ?? '', port: localPort },
     { address: remoteAddress ?? '', port: remotePort },
   ];
-  const owner = TABLES.map((file) => ownerIn(read(file), theirs, mine)).find((found) => found !== undefined);
-  if (owner === undefined) return 'unknown';
-  return owner === uid ? 'same-user' : 'other-user';
+  // Reading a table costs the kernel milliseconds, however few sockets there are: the second one only when it is needed.
+  for (const file of TABLES) {
+    const owner = ownerIn(read(file), theirs, mine);
+    if (owner !== undefined) return owner === uid ? 'same-user' : 'other-user';
+  }
+  return 'unknown';
 }
 
 /** What of a socket says which connection it is. */
