@@ -34,8 +34,8 @@ export interface Way {
   readonly proxy: string;
   /** A local port that leads to this TCP resource, from `device forward --tcp`. */
   readonly tcpPort: number;
-  /** PEM file of the CA by which `device forward` ends TLS. */
-  readonly ca: string;
+  /** The folder with which the application was started. */
+  readonly served: string;
   /** A folder of this client's own. */
   readonly folder: string;
   readonly programs: Programs;

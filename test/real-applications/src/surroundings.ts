@@ -71,7 +71,7 @@ export class Surroundings {
       host: authority.split(':')[0]!,
       proxy: `127.0.0.1:${this.#ports.forward}`,
       tcpPort: this.#tcpPorts.get(application.name) ?? 0,
-      ca: join(this.folder, 'forward-ca.pem'),
+      served: this.#served(application),
       folder,
       programs: this.#programs,
       laptop: () => this.#laptopPage(),
@@ -119,7 +119,7 @@ export class Surroundings {
   }
 
   async #add(application: Application): Promise<void> {
-    const folder = join(this.folder, application.name);
+    const folder = this.#served(application);
     mkdirSync(folder, { recursive: true });
     const place = { folder, programs: this.#programs, freePort: () => this.freePort() };
     const started = await application.start(place);
@@ -130,6 +130,10 @@ export class Surroundings {
     await sallyport(this.#data, ['resource', 'add', name, ...resource, ...where, '--reason', 'try it']);
     const rule = ['--group', 'staff', '--resource', name, ...policy];
     await sallyport(this.#data, ['policy', 'add', `open-${name}`, ...rule, '--reason', 'try it']);
+  }
+
+  #served({ name }: Application): string {
+    return join(this.folder, name);
   }
 
   async #startForward(applications: readonly Application[]): Promise<void> {

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Application, expectSeen, startedAt } from '../application.ts';
 import { listening, run, start } from '../command.ts';
 import { PYTHON } from './python.ts';
 
-/** sshd as a TCP resource. The client's key lies where the server's folder is. */
+/** sshd as a TCP resource. The client's key lies in the server's folder. */
 export const ssh: Application = {
   name: 'shell',
   title: 'OpenSSH',
@@ -14,7 +14,6 @@ export const ssh: Application = {
     const port = await freePort();
     for (const name of ['host', 'client'])
       await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, name)]);
-    writeFileSync('/tmp/sallyport-applications-ssh-key', readFileSync(join(folder, 'client')), { mode: 0o600 });
     mkdirSync('/run/sshd', { recursive: true });
     const config = `Port ${port}
 ListenAddress 127.0.0.1
@@ -36,9 +35,9 @@ Subsystem sftp internal-sftp
     {
       name: 'ssh, and scp of 40 MB',
       through: 'forward',
-      async use({ folder, tcpPort }) {
+      async use({ folder, served, tcpPort }) {
         const options = ['BatchMode=yes', 'StrictHostKeyChecking=no', `UserKnownHostsFile=${folder}/known`];
-        const common = [...options.flatMap((option) => ['-o', option]), '-i', '/tmp/sallyport-applications-ssh-key'];
+        const common = [...options.flatMap((option) => ['-o', option]), '-i', join(served, 'client')];
         const bytes = randomBytes(40_000_000);
         writeFileSync(join(folder, 'up'), bytes);
         const user = process.env['USER'] ?? 'root';
