@@ -51,8 +51,7 @@ export async function enrol(access: AccessContext, request: EnrolRequest): Promi
     const at = transaction.now();
     const event = { actor: request.user, action: 'enrol', at };
     if (!installation) {
-      const refusedAs =
-        fit || (undecided && !good) ? 'CODE_INVALID' : undecided ? 'CONFIRMATION_NEEDED' : 'CREDENTIALS_INVALID';
+      const refusedAs = refusalOf({ fit, undecided, good: good !== undefined });
       const reason = refusedAs === 'CODE_INVALID' ? 'the activation code is not good' : why;
       await appendAudit(transaction, access.crypto, {
         ...event,
@@ -65,6 +64,17 @@ export async function enrol(access: AccessContext, request: EnrolRequest): Promi
     await appendAudit(transaction, access.crypto, { ...event, reason: '', subject: installation.id, outcome: 'done' });
     return { status: 'ok', installation };
   });
+}
+
+/** Wrong credentials are said before a code that is not good; who waits for an officer has a good one. */
+function refusalOf(of: {
+  readonly fit: boolean;
+  readonly undecided: boolean;
+  readonly good: boolean;
+}): Extract<EnrolResult, { status: 'refused' }>['code'] {
+  if (of.fit) return 'CODE_INVALID';
+  if (!of.undecided) return 'CREDENTIALS_INVALID';
+  return of.good ? 'CONFIRMATION_NEEDED' : 'CODE_INVALID';
 }
 
 /**
