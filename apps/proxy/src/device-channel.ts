@@ -411,9 +411,10 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   /** Once at once. Where each grant is stale, as at a Proxy that follows no log yet, only time helps. */
   #readLater(): void {
-    const pauseMs = Math.min(STALE_MS.first * 2 ** (this.#staleReads - 1), STALE_MS.last);
+    const before = this.#staleReads;
     this.#staleReads += 1;
-    if (this.#staleReads === 1) return this.#readAgain();
+    if (before === 0) return this.#readAgain();
+    const pauseMs = Math.min(STALE_MS.first * 2 ** (before - 1), STALE_MS.last);
     this.#waitForRights();
     setTimeout(() => void this.reauthorize(), pauseMs);
   }
