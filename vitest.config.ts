@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+/** Which report to write, `test-results/<name>.json`; unset: none. `.ci/run` counts them. */
+const report = process.env['TEST_REPORT'];
+
 export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
@@ -7,5 +10,6 @@ export default defineConfig({
     isolate: false,
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    reporters: ['default', ...(report ? [['json', { outputFile: `test-results/${report}.json` }] as const] : [])],
   },
 });
