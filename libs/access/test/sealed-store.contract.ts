@@ -135,11 +135,12 @@ export function sealedStoreContract(storeOf: StoreOf, name: string): void {
       transaction: (work) =>
         bare.transaction((transaction) => {
           const { identities } = transaction.tables;
-          const list: typeof identities.list = (...of) => {
+          const list = identities.list.bind(identities);
+          identities.list = (...of) => {
             lists += 1;
-            return identities.list(...of);
+            return list(...of);
           };
-          return work({ now: transaction.now, tables: { ...transaction.tables, identities: { ...identities, list } } });
+          return work(transaction);
         }),
     };
     const sealed = sealedStore(counting, keyring, failOn);

@@ -20,7 +20,8 @@ import {
   PrimaryFinder,
   READ_ONLY,
 } from './primary.ts';
-import { type AnyRow, type Query, sqlTable } from './table.ts';
+import { type AnyRow, sqlShape } from './statements.ts';
+import { type Query, SqlTable } from './table.ts';
 
 const INT8 = 20;
 const BYTEA = 17;
@@ -59,6 +60,10 @@ const BEGIN = 'begin; select (extract(epoch from clock_timestamp()) * 1000)::big
 const COMMIT_READ = "select pg_logical_emit_message(true, 'sallyport', ''); commit";
 /** SQLSTATE of a commit whose wait for a standby was cancelled: it stands here, but perhaps nowhere else. */
 const COMMIT_UNCERTAIN = '01000';
+
+const SHAPES = TABLE_NAMES.map(
+  (name) => [name, sqlShape(name, TABLES[name] as unknown as TableShape<AnyRow>)] as const,
+);
 
 function typesOf(): pg.CustomTypesConfig {
   return {
@@ -221,15 +226,13 @@ export class SqlStore {
     realm: string,
     { clock, written }: { clock: () => number; written: { rows: number } },
   ): Transaction {
-    const query: Query = async (text, values) => {
+    const query: Query = async ({ text, values }) => {
       const named = values.some(isLong) ? {} : { name: this.#nameOf(text) };
       const { rows, rowCount } = await client.query<AnyRow>({ ...named, text, values: [...values] });
       if (!text.startsWith('select')) written.rows += rowCount ?? 0;
       return { rows, count: rowCount ?? 0 };
     };
-    const tables = Object.fromEntries(
-      TABLE_NAMES.map((name) => [name, sqlTable(name, TABLES[name] as unknown as TableShape<AnyRow>, realm, query)]),
-    );
+    const tables = Object.fromEntries(SHAPES.map(([name, shape]) => [name, new SqlTable({ shape, realm }, query)]));
     return { tables: tables as unknown as Tables, now: clock };
   }
 
