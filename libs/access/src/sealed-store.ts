@@ -116,6 +116,15 @@ class Seal {
     return pick(row, this.#key);
   }
 
+  textOfKey(row: AnyRow): string {
+    return textOfKey(row, this.#key);
+  }
+
+  /** True when columns are those of the key and no more. */
+  isKey(columns: AnyRow): boolean {
+    return Object.keys(columns).length === this.#key.length && this.#key.every((column) => column in columns);
+  }
+
   describe(row: AnyRow): ForgedRow {
     return { table: this.table, key: this.#key.map((column) => String(row[column])).join('/') };
   }
@@ -148,6 +157,34 @@ function plain(value: unknown): unknown {
   return value instanceof Uint8Array ? formatHex(value) : (value ?? null);
 }
 
+/**
+ * Rows that this transaction has locked by their keys and found genuine: nobody else can change them before it ends, so a change
+ * of one is sealed without reading it again. Only their sealed columns are up to date. One table of one transaction.
+ */
+class HeldRows {
+  readonly #seal: Seal;
+  readonly #rows = new Map<string, AnyRow>();
+
+  constructor(seal: Seal) {
+    this.#seal = seal;
+  }
+
+  keep(row: AnyRow): void {
+    this.#rows.set(this.#seal.textOfKey(row), row);
+  }
+
+  /** The one row that a selection names by its key alone, if it is held. */
+  rowOf({ where, ...more }: Selection<AnyRow>): AnyRow | undefined {
+    if (!where || this.#rows.size === 0 || Object.keys(more).length > 0) return undefined;
+    return this.#seal.isKey(where) ? this.#rows.get(this.#seal.textOfKey(where)) : undefined;
+  }
+
+  /** To be called before any other change of rows of the table. */
+  forget(): void {
+    this.#rows.clear();
+  }
+}
+
 function sealedTable(inner: Table<AnyRow>, seal: Seal, report: (row: ForgedRow) => void): Table<AnyRow> {
   const check = (row: AnyRow): AnyRow => {
     if (!seal.isGenuine(row)) throw forged(seal, row, report);
@@ -160,16 +197,27 @@ function sealedTable(inner: Table<AnyRow>, seal: Seal, report: (row: ForgedRow) 
     key: seal.keyOf(row),
     change: { ...change, rowMac: seal.of({ ...row, ...change }) },
   });
+  const held = new HeldRows(seal);
   return {
     find: async (key, lock) => {
       const row = await inner.find(key, lock);
-      return row && bare(check(row));
+      if (!row) return undefined;
+      check(row);
+      if (lock === 'update') held.keep(row);
+      return bare(row);
     },
     insert: (row) => inner.insert(seal.sealed(row)),
     insertEach: (rows) => inner.insertEach(rows.map((row) => seal.sealed(row))),
     async update(selection, change) {
       if (!seal.touches(change)) return inner.update(selection, change);
+      const own = held.rowOf(selection);
+      if (own) {
+        const { key, change: sealed } = resealed(own, change);
+        held.keep({ ...own, ...sealed });
+        return inner.update({ where: key }, sealed);
+      }
       const rows = await locked(selection);
+      held.forget();
       await inner.updateEach(rows.map((row) => resealed(row, change)));
       return rows.length;
     },
@@ -177,9 +225,13 @@ function sealedTable(inner: Table<AnyRow>, seal: Seal, report: (row: ForgedRow) 
       const [first] = changes;
       if (!first) return;
       if (!seal.touches(first.change)) return inner.updateEach(changes);
+      held.forget();
       await inner.updateEach(await resealedEach(changes, { locked, resealed }));
     },
-    remove: (selection) => inner.remove(selection),
+    remove: (selection) => {
+      held.forget();
+      return inner.remove(selection);
+    },
     list: async (page: Page<AnyRow> = {}, lock?: RowLock) => {
       const found: AnyRow[] = [];
       for (const part of partsOf(await inner.list(page, lock))) {

@@ -68,6 +68,27 @@ export function sealedStoreContract(storeOf: StoreOf, name: string): void {
     expect(forged).toEqual([{ table: 'sessions', key: 's1' }]);
   });
 
+  test(`${name}: a row that a transaction holds is sealed as it is at last, however often it was changed`, async () => {
+    const { sealed } = fresh();
+    await adaAndSession(sealed);
+    const key = { id: 'u1' };
+    await sealed.transaction(async ({ tables: { users } }) => {
+      await users.find(key, 'update');
+      expect(await users.update({ where: key }, { passwordHash: 'first' })).toBe(1);
+      await users.updateEach([{ key, change: { enabled: false } }]);
+      expect(await users.update({ where: key }, { passwordHash: 'second' })).toBe(1);
+      await users.find({ name: 'ada' }, 'update');
+      await users.remove({ where: key });
+      expect(await users.update({ where: key }, { passwordHash: 'third' })).toBe(0);
+      await users.insert({ ...ada, pastAccount: 'back' });
+      await users.find(key, 'update');
+      await users.update({ where: { name: 'ada' } }, { directory: 'corp' });
+      await users.update({ where: key }, { name: 'eve' });
+    });
+    const read = await sealed.transaction(({ tables }) => tables.users.find(key));
+    expect(read).toEqual({ ...ada, pastAccount: 'back', directory: 'corp', name: 'eve' });
+  });
+
   test(`${name}: a change of ours never makes a forged row look like ours`, async () => {
     const { bare, sealed } = fresh();
     await adaAndSession(sealed);
