@@ -34,18 +34,24 @@ export async function endedByLog(
 export interface LoggedDevice {
   /** The installation is revoked, whatever its row says. */
   readonly isRevoked: boolean;
+  /** The version of its app is revoked, and not lifted since. */
+  readonly isAppRevoked: boolean;
   /** When all sessions of the user were last ended, in the store's time; 0 for never. */
   readonly userEndedAt: number;
 }
 
-/** Asks the log about an installation and its user. */
+/** Asks the log about an installation, its user and its app, in one query: each login does. */
 export async function deviceByLog(
   transaction: Transaction,
-  { id, userId }: { readonly id: string; readonly userId: string },
+  { id, userId, app }: { readonly id: string; readonly userId: string; readonly app: string },
 ): Promise<LoggedDevice> {
-  const entries = await entriesAbout(transaction, [id, userId], ['installation', ...USER_ENDS]);
+  const kinds: readonly RevocationKind[] = ['installation', 'app', 'lift', ...USER_ENDS];
+  const entries = await entriesAbout(transaction, [id, userId, app], kinds);
   const isRevoked = entries.some(({ kind, subject }) => kind === 'installation' && subject === id);
-  return { isRevoked, userEndedAt: lastEnds(entries).get(userId) ?? 0 };
+  const ofApp = entries.filter(({ kind, subject }) => (kind === 'app' || kind === 'lift') && subject === app);
+  // Entries come in the order of the log.
+  const isAppRevoked = ofApp.at(-1)?.kind === 'app';
+  return { isRevoked, isAppRevoked, userEndedAt: lastEnds(entries).get(userId) ?? 0 };
 }
 
 function entriesAbout(

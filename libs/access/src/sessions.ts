@@ -13,7 +13,6 @@ import { AccessError } from './errors.ts';
 import { PURPOSES } from './keyring.ts';
 import { namesOf } from './pages.ts';
 import { getRealm, settingsOf } from './realm.ts';
-import { isAppRevoked } from './revocation.ts';
 import { type KeyCandidate, type RotationStep, rotationStep } from './rotation.ts';
 import type { RowLock, Transaction } from './store.ts';
 import type { InstallationRow, RealmRow, SessionRow, UserRow } from './tables.ts';
@@ -71,12 +70,11 @@ export async function createSession(access: AccessContext, request: SessionReque
     // The share lock keeps a revocation from slipping between these checks and the commit.
     const realm = await getRealm(transaction, 'share');
     const settings = settingsOf(realm);
-    if (await isAppRevoked(transaction, request.app)) return undefined;
     const installation = await transaction.tables.installations.find({ id: request.installationId }, 'update');
     const user = installation && (await transaction.tables.users.find({ id: installation.userId }, 'share'));
     if (!installation || installation.status === 'revoked' || !user?.enabled) return undefined;
-    const logged = await deviceByLog(transaction, installation);
-    if (logged.isRevoked) return undefined;
+    const logged = await deviceByLog(transaction, { ...installation, app: request.app });
+    if (logged.isRevoked || logged.isAppRevoked) return undefined;
     await checkUnchanged(transaction, request, { installation, user });
     // A clock that steps back must not make a session that is over from its first moment.
     const now = Math.max(transaction.now(), realm.notBefore, logged.userEndedAt + 1);
