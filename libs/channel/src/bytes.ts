@@ -94,10 +94,13 @@ export function prefix16(bytes: Uint8Array): Uint8Array {
 
 const HEX = /^(?:[0-9a-f]{2})*$/;
 
+/** Texts of all bytes: ids and the MACs of rows are written very often. */
+const HEX_PAIRS: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** Lower-case hexadecimal. */
 export function formatHex(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
+  for (let i = 0; i < bytes.length; i++) text += HEX_PAIRS[bytes[i]!];
   return text;
 }
 
