@@ -44,8 +44,10 @@ export class PrimaryFinder {
   }
 }
 
-/** A connection that knows which server it goes to. */
-export type PrimaryClient = pg.Client & { readonly server: DatabaseHost };
+/** The server that a connection of a pool of such clients goes to. */
+export function serverOf(client: pg.PoolClient): DatabaseHost {
+  return (client as pg.PoolClient & { readonly server: DatabaseHost }).server;
+}
 
 type ConnectCallback = (error: Error | undefined, client?: unknown) => void;
 
@@ -63,7 +65,7 @@ export function clientOfPrimary(finder: PrimaryFinder): typeof pg.Client {
       // The pool hides the password from enumeration, a spread would lose it.
       super({ ...config, password: config.password, host: server.host, port: server.port });
       this.server = server;
-      const { connection } = this as unknown as { connection: NodeJS.EventEmitter };
+      const { connection } = this as this & { readonly connection: NodeJS.EventEmitter };
       connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
         if (parameterName === 'in_hot_standby') this.#standby = parameterValue === 'on';
       });
@@ -93,7 +95,7 @@ export function clientOfPrimary(finder: PrimaryFinder): typeof pg.Client {
         throw error;
       }
     }
-  } as unknown as typeof pg.Client;
+  } as typeof pg.Client;
 }
 
 /** How `pg` is to reach an address, except for the host. */

@@ -16,9 +16,9 @@ import {
   connectionOf,
   type DatabaseAddress,
   type DatabaseHost,
-  type PrimaryClient,
   PrimaryFinder,
   READ_ONLY,
+  serverOf,
 } from './primary.ts';
 import { type AnyRow, sqlShape } from './statements.ts';
 import { type Query, SqlTable } from './table.ts';
@@ -189,7 +189,7 @@ export class SqlStore {
       return result;
     } catch (error) {
       broken ??= await rollback(client, error);
-      if (broken) this.#finder.failed((client as unknown as PrimaryClient).server);
+      if (broken) this.#finder.failed(serverOf(client));
       throw error;
     } finally {
       client.removeListener('error', onError);
@@ -207,13 +207,14 @@ export class SqlStore {
       let client: pg.PoolClient | undefined;
       try {
         client = await this.#pool.connect();
-        if ((client as unknown as PrimaryClient).server === this.#finder.current) {
-          const results = (await client.query(BEGIN)) as unknown as pg.QueryResult<{ now: number }>[];
+        if (serverOf(client) === this.#finder.current) {
+          // Two statements have two results, of which the driver's types know nothing.
+          const results = (await client.query(BEGIN)) as pg.QueryResult & pg.QueryResult<{ now: number }>[];
           return { client, now: results[1]!.rows[0]!.now };
         }
         client.release(true);
       } catch (cause) {
-        if (client) this.#finder.failed((client as unknown as PrimaryClient).server);
+        if (client) this.#finder.failed(serverOf(client));
         client?.release(true);
         const alone = !client && this.#finder.count === 1;
         if (left <= 0 || alone || performance.now() > deadline) throw unavailable(cause);
