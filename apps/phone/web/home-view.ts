@@ -98,7 +98,7 @@ function starOf(shelf: Shelf, resource: Resource, changed: () => void): HTMLButt
 }
 
 /** The icon that its pages have, or its first letter. */
-export function iconOf(shelf: Shelf, resource: Resource): HTMLElement {
+function iconOf(shelf: Shelf, resource: Resource): HTMLElement {
   const known = shelf.iconOf(resource.authority);
   if (known) return element('img', { class: 'icon', src: known, alt: '' });
   const hue = [...resource.name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)!) % 360, 7);

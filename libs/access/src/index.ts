@@ -1,6 +1,5 @@
 export {
   type AuditEvent,
-  appendAudit,
   auditOrder,
   auditRefusal,
   listAudit,
@@ -22,7 +21,7 @@ export {
 export { openedBackend, shownBackend } from './backend-secrets.ts';
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
 export { entryHash, type LogPosition } from './chain.ts';
-export { type Change, change, repeated } from './change.ts';
+export { type Change, change } from './change.ts';
 export { type CodeHolder, findCodeHolder, type IssuedCode, isOurCode, issueCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
 export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
@@ -130,7 +129,7 @@ export { checkKeks, nextKekId } from './keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './lease.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
-export { DEFAULT_LEASE_MS } from './lease-time.ts';
+
 export { LeaseWatch, type WaitingProxy } from './lease-watch.ts';
 export { LOCKOUT, type Lockout, type LockoutLimits, lockoutWaitMs, memoryLockout } from './lockout.ts';
 export {
@@ -198,7 +197,7 @@ export {
   renewProxy,
   revokeProxy,
 } from './proxies.ts';
-export { bumpMapVersion, DEFAULT_SETTINGS, ensureRealm, getRealm, settingsOf } from './realm.ts';
+export { bumpMapVersion, ensureRealm, getRealm, settingsOf } from './realm.ts';
 export {
   type HandshakeKeys,
   type HandshakePart,
@@ -225,7 +224,7 @@ export {
   type RevocationQuery,
   revoke,
 } from './revocation.ts';
-export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep, rotationStep } from './rotation.ts';
+export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep } from './rotation.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';
 export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session-end.ts';
 export {
@@ -239,7 +238,7 @@ export {
   type SessionRequest,
 } from './sessions.ts';
 export { changeSettings } from './settings.ts';
-export { type OutBy, standing } from './standing.ts';
+export type { OutBy } from './standing.ts';
 export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction, Urgency } from './store.ts';
 export {
   type AuditRow,
@@ -278,7 +277,6 @@ export {
   enableUser,
   findUser,
   type GroupWithMembers,
-  groupsOf,
   listGroups,
   listUsers,
   putGroup,

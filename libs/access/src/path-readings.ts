@@ -23,7 +23,7 @@ function decodeBut(path: string, staying?: RegExp): string {
 }
 
 /** The path with its escapes decoded once. */
-export function decodeOnce(path: string): string {
+function decodeOnce(path: string): string {
   return decodeBut(path);
 }
 

@@ -1,12 +1,11 @@
 export type { Connector, Finding, PasswordOutcome } from './connector.ts';
 export { DirectoryError, type DirectoryErrorCode } from './errors.ts';
 export { LdapConnector } from './ldap/connector.ts';
-export { LdapSync, leavingLimit, type SyncCursor, type SyncOrder, type SyncResult } from './ldap/sync.ts';
+export { LdapSync, type SyncCursor, type SyncOrder, type SyncResult } from './ldap/sync.ts';
 export {
   type AuthorizationCode,
   type ExchangedToken,
   type LogoutOrder,
-  nonceOf,
   OidcConnector,
   type OidcSignIn,
 } from './oidc/connector.ts';
@@ -38,7 +37,6 @@ export {
   type PatchPath,
   parseOperation,
   parsePatch,
-  parsePatchPath,
   patchOperations,
   splitGroupPatch,
 } from './scim/patch.ts';

@@ -24,7 +24,7 @@ export function endOfCertificate(certificate: string): number {
 }
 
 /** Checks a pair. @throws Error saying in words what is wrong, without any of the key */
-export function loadCertificate(certificate: string, key: string): LoadedCertificate {
+function loadCertificate(certificate: string, key: string): LoadedCertificate {
   const leaf = parsed(() => new X509Certificate(certificate), 'the certificate is no PEM of one');
   const privateKey = parsed(() => createPrivateKey(key), 'the key is no PEM of a private key without a password');
   if (!leaf.checkPrivateKey(privateKey)) throw new Error('certificate and key do not belong together');

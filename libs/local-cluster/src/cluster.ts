@@ -38,7 +38,7 @@ const PROGRAMS = {
 const START_MS = 60_000;
 
 /** What is missing on this machine, as Debian packages. */
-export function missingPackages(): string[] {
+function missingPackages(): string[] {
   return Object.entries(PROGRAMS)
     .filter(([program]) => !hasProgram(program))
     .map(([, names]) => names);

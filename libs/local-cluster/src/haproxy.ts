@@ -25,7 +25,7 @@ export interface Balancing {
  * HAProxy in front of Proxies and of the admin API. A server that answers `/readyz` with 404 gets no new connections and
  * keeps its open ones; nothing is sent twice but what certainly never arrived.
  */
-export function haproxyConfig({ host, devices, admin }: Balancing): string {
+function haproxyConfig({ host, devices, admin }: Balancing): string {
   const server = ({ name, address, port, healthPort = port }: Target): string =>
     `  server ${name} ${address}:${port} check port ${healthPort}`;
   return `defaults

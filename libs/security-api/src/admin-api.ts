@@ -283,7 +283,7 @@ export const RevocationInput = Type.Object(
 export type RevocationInput = Static<typeof RevocationInput>;
 
 /** For whom a revocation waits. */
-export const Waiting = Type.Object(
+const Waiting = Type.Object(
   {
     proxy: Type.String(),
     /** Which of its processes. */
@@ -294,7 +294,6 @@ export const Waiting = Type.Object(
   },
   CLOSED,
 );
-export type Waiting = Static<typeof Waiting>;
 
 export const RevocationView = Type.Object(
   {
@@ -416,7 +415,7 @@ export const DatabaseView = Type.Object(
 export type DatabaseView = Static<typeof DatabaseView>;
 
 /** The bus between nodes. */
-export const BusView = Type.Object(
+const BusView = Type.Object(
   {
     kind: Type.Union([Type.Literal('in-process'), Type.Literal('redis')]),
     connected: Type.Boolean(),
@@ -424,7 +423,6 @@ export const BusView = Type.Object(
   },
   { ...CLOSED, $id: 'Bus' },
 );
-export type BusView = Static<typeof BusView>;
 
 /** Where revocations are kept outside of the database, as the node that answers has last seen it. */
 export const JournalView = Type.Object(

@@ -110,8 +110,7 @@ export const OidcSettings = Type.Object(
 export type OidcSettings = Static<typeof OidcSettings>;
 
 /** A SCIM 2.0 client pushes accounts and groups; how its users sign in is another directory's matter. */
-export const ScimSettings = Type.Object({ ...COMMON }, { ...CLOSED, $id: 'ScimSettings' });
-export type ScimSettings = Static<typeof ScimSettings>;
+const ScimSettings = Type.Object({ ...COMMON }, { ...CLOSED, $id: 'ScimSettings' });
 
 const Stage = Type.Union([Type.Literal('staged'), Type.Literal('active')]);
 const Secret = Type.String({ minLength: 1, maxLength: 1_024 });
@@ -189,10 +188,7 @@ export const SyncReport = Type.Object(
 export type SyncReport = Static<typeof SyncReport>;
 
 /** An account that could not become a user. */
-export const AccountConflictView = Type.Object(
-  { subject: Type.String(), login: Type.String(), why: Type.String() },
-  CLOSED,
-);
+const AccountConflictView = Type.Object({ subject: Type.String(), login: Type.String(), why: Type.String() }, CLOSED);
 
 /** A directory and how it is. */
 export const DirectoryView = Type.Object(

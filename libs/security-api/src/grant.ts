@@ -267,7 +267,7 @@ export const ResourceGrant = Type.Object(
 export type ResourceGrant = Static<typeof ResourceGrant>;
 
 /** Limits of a channel that a realm may set. */
-export const GrantLimits = Type.Object(
+const GrantLimits = Type.Object(
   {
     openBurst: Type.Integer({ minimum: 1 }),
     openRate: Type.Integer({ minimum: 1 }),
@@ -280,7 +280,6 @@ export const GrantLimits = Type.Object(
   },
   CLOSED,
 );
-export type GrantLimits = Static<typeof GrantLimits>;
 
 /** An epoch of the revocation log: 32 random hex digits. */
 export const Epoch = Type.String({ pattern: '^[0-9a-f]{32}$' });

@@ -1,7 +1,6 @@
 export {
   AuditView,
   BindingView,
-  BusView,
   CodeInput,
   CodeView,
   DatabaseView,
@@ -42,12 +41,10 @@ export {
   User,
   UserInput,
   UserRename,
-  Waiting,
 } from './admin-api.ts';
 export { BackendReason, BackendTrouble, ResourceTrial, TriedBackend, TryBackend } from './backend-api.ts';
 export { parseJson, parserOf } from './check.ts';
 export {
-  AccountConflictView,
   DirectoryGroupView,
   DirectoryInput,
   DirectoryTokenInput,
@@ -63,7 +60,6 @@ export {
   OperatorOidcLogin,
   OperatorProvider,
   RightsView,
-  ScimSettings,
   SyncInput,
   SyncProgress,
   SyncQuestion,
@@ -75,11 +71,9 @@ export {
   Backend,
   ContextRule,
   Grant,
-  GrantLimits,
   ResourceGrant,
   RevocationEntry,
   RevocationKind,
-  Timeouts,
 } from './grant.ts';
 export {
   AuthorizeAnswer,
@@ -102,4 +96,4 @@ export {
   RenewRequest,
   SiteMapAnswer,
 } from './proxy-api.ts';
-export { isText, Text, TextPattern } from './text.ts';
+export { isText, Text } from './text.ts';

@@ -1,7 +1,7 @@
 import Type, { type TString } from 'typebox';
 
 /** Pattern of what people and programs may write as one line of text: no control characters (ISO 6429: C0, DEL, C1). */
-export const TextPattern = '^[^\\u0000-\\u001f\\u007f-\\u009f]*$';
+const TextPattern = '^[^\\u0000-\\u001f\\u007f-\\u009f]*$';
 
 const TEXT = new RegExp(TextPattern);
 

@@ -13,7 +13,6 @@ export {
   optionalText,
   readSettings,
   type Setting,
-  SettingsError,
   text,
   type Values,
 } from './settings.ts';

@@ -2,7 +2,7 @@ import { type ListenAddress, parseHostPort } from './address.ts';
 import { Secret } from './secret.ts';
 
 /** Why settings were refused; the message lists every wrong one and what was expected. */
-export class SettingsError extends Error {
+class SettingsError extends Error {
   readonly code = 'ERR_SETTINGS_INVALID';
 
   constructor(problems: readonly string[]) {

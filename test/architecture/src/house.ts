@@ -3,7 +3,7 @@ import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 
 /** Floors from the ground up. A project may use projects of lower floors only, never of its own. */
-export const FLOORS: readonly string[] = ['kernel', 'protocol', 'domain', 'adapter', 'app', 'test'];
+const FLOORS: readonly string[] = ['kernel', 'protocol', 'domain', 'adapter', 'app', 'test'];
 
 /** One project of the workspace. */
 export interface Project {
@@ -43,7 +43,7 @@ function sourcesUnder(folder: string): string[] {
 }
 
 /** Reads a project from its folder. */
-export function readProject(folder: string): Project {
+function readProject(folder: string): Project {
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   const config = JSON.parse(readFileSync(join(folder, 'tsconfig.json'), 'utf8'));
   const floors = (manifest.nx?.tags ?? []).filter((tag: string) => tag.startsWith('layer:'));

@@ -34,7 +34,7 @@ export function startModule(folder: string, url: URL, args: readonly string[], p
 }
 
 /** Lines that every nginx of the bench has. */
-export const NGINX_COMMON = `error_log stderr crit;
+const NGINX_COMMON = `error_log stderr crit;
 daemon off;
 pid NAME.pid;
 events { worker_connections 16384; }

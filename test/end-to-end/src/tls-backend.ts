@@ -77,16 +77,6 @@ export async function startTlsBackend(
   return { port, ca: cert, close };
 }
 
-/** What a backend saw of a request. */
-export interface SeenByBackend {
-  readonly url: string;
-  readonly host: string;
-  readonly authorization: string;
-  readonly proto: string;
-  /** Common name of the certificate that the client showed. */
-  readonly client: string;
-}
-
 /** An HTTPS backend for clients with one certificate only; it answers with what it saw, as JSON. */
 export async function startMutualBackend(
   name: string,

@@ -89,10 +89,7 @@ async function revokeProxy(name: string, _options: object, command: Command): Pr
 }
 
 /** What came of revoking a Proxy, in words. */
-export function formatProxyRevocation(
-  name: string,
-  { done, inForce, waitedMs, waitingFor }: ProxyRevocationView,
-): string {
+function formatProxyRevocation(name: string, { done, inForce, waitedMs, waitingFor }: ProxyRevocationView): string {
   if (!done) return `there is no Proxy ${name}\n`;
   if (inForce) return `✔ ${name} is revoked and serves nothing any more, after ${waitedMs} ms\n`;
   const lines = waitingFor.map(({ untilAt }) => `    a lease of it ends at ${formatTime(untilAt)} at the latest\n`);

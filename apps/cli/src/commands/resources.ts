@@ -352,7 +352,7 @@ async function sayDoubts(admin: AdminClient, view: ResourceView): Promise<void> 
 }
 
 /** All resources of the realm. */
-export function allResources(admin: AdminClient): Promise<ResourceView[]> {
+function allResources(admin: AdminClient): Promise<ResourceView[]> {
   return allPages<ResourceView>(admin, '/v1/resources', ({ name }) => name);
 }
 

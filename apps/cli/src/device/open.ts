@@ -7,7 +7,7 @@ import { CliError } from '../output.ts';
 import type { GlobalOptions } from '../program.ts';
 
 /** App context of this command as a device. What it cannot know is left out. */
-export function cliContext(): AppContext {
+function cliContext(): AppContext {
   return {
     id: 'sallyport.cli',
     version: '0.1.0',

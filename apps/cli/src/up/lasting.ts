@@ -7,7 +7,7 @@ export interface BackOff {
   readonly healthyMs: number;
 }
 
-export const BACK_OFF: BackOff = { firstMs: 1_000, longestMs: 30_000, healthyMs: 60_000 };
+const BACK_OFF: BackOff = { firstMs: 1_000, longestMs: 30_000, healthyMs: 60_000 };
 
 /** What runs and can be ended. */
 export interface Part {

@@ -5,7 +5,7 @@ import { type Lock, Locks, MAX_LOCK_MS } from './locks.ts';
 import { document, emptyElement, escapeXml, type PropertyName, readPropertyNames, readText } from './xml.ts';
 
 /** Methods of WebDAV beside those of HTTP (RFC 4918, section 9). */
-export const DAV_METHODS: readonly string[] = ['PROPFIND', 'PROPPATCH', 'MKCOL', 'COPY', 'MOVE', 'LOCK', 'UNLOCK'];
+const DAV_METHODS: readonly string[] = ['PROPFIND', 'PROPPATCH', 'MKCOL', 'COPY', 'MOVE', 'LOCK', 'UNLOCK'];
 const METHODS = ['OPTIONS', 'GET', 'HEAD', 'PUT', 'DELETE', ...DAV_METHODS];
 const XML = 'application/xml; charset=utf-8';
 const MAX_XML_BYTES = 65_536;

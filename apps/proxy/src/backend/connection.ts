@@ -359,7 +359,7 @@ function isHttp2(bytes: Buffer): boolean {
 }
 
 /** Head of a request (RFC 9112, section 3). The Proxy alone says where it goes; the rest was checked before. */
-export function formatRequest({ method, path, authority, fields, content, last }: BackendRequest): string {
+function formatRequest({ method, path, authority, fields, content, last }: BackendRequest): string {
   let text = `${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n`;
   for (const [name, value] of fields) text += `${name}: ${value}\r\n`;
   if (last) text += 'connection: close\r\n';

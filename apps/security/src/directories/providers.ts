@@ -46,6 +46,6 @@ export function providerEntries(rows: readonly DirectoryRow[]): ProviderEntry[] 
 }
 
 /** The scope to ask for; `openid` is always in it. */
-export function scopeOf(scope: string | undefined): string {
+function scopeOf(scope: string | undefined): string {
   return [...new Set(['openid', ...(scope ?? 'profile').split(' ')])].join(' ');
 }

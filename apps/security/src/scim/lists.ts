@@ -202,7 +202,7 @@ async function groupSeen(
 }
 
 /** A stored group without its members. */
-export function bareGroup(base: string, row: DirectoryGroupRow): ScimObject {
+function bareGroup(base: string, row: DirectoryGroupRow): ScimObject {
   return {
     schemas: [URNS.group],
     id: row.subject,

@@ -161,7 +161,7 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 /** What went wrong with a connection, in words. */
-export function wordsOf(error: Error): string {
+function wordsOf(error: Error): string {
   const { code } = error as { code?: string | number };
   if (typeof code === 'string' && WORDS[code] !== undefined) return WORDS[code];
   if (error.constructor.name === 'TLSNotSupportedError' || error.constructor.name === 'ProtocolError')

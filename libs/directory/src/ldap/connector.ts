@@ -150,7 +150,7 @@ async function firstPage(connection: LdapConnection, base: string, filter: strin
 }
 
 /** A filter that an operator wrote (RFC 4515). @throws DirectoryError ERR_DIRECTORY_SETTINGS */
-export function parseFilter(text: string): Filter {
+function parseFilter(text: string): Filter {
   try {
     return FilterParser.parseString(text);
   } catch (cause) {

@@ -62,7 +62,7 @@ const TELL_EVERY_MS = 300;
 const REPLICA_LAG_MS = 5 * 60_000;
 
 /** How many may leave without a question. */
-export function leavingLimit(users: number): number {
+function leavingLimit(users: number): number {
   return Math.max(1, Math.floor(users * MAX_LEAVING_SHARE));
 }
 

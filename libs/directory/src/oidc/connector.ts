@@ -70,7 +70,7 @@ interface Discovered {
 }
 
 /** The nonce of a sign-in (OpenID Connect Core, section 15.5.2): bound to the verifier, which only who asks has. */
-export function nonceOf(verifier: string): string {
+function nonceOf(verifier: string): string {
   return createHash('sha256').update(`sallyport/1 oidc nonce${verifier}`).digest('base64url');
 }
 

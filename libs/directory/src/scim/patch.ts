@@ -80,7 +80,7 @@ export function parseOperation(operation: unknown): PatchOperation {
 }
 
 /** Parses a path. @throws ScimError invalidPath */
-export function parsePatchPath(text: string): PatchPath {
+function parsePatchPath(text: string): PatchPath {
   if (text.length > 1_024) throw new ScimError('invalidPath', 'the path is too long');
   const open = text.indexOf('[');
   if (open < 0) return { ...parseAttributePath(text, 'invalidPath'), filter: undefined };

@@ -9,8 +9,8 @@ import { freePort } from '../ports.ts';
 import { scratchFolder } from '../scratch.ts';
 
 export const SUFFIX = 'dc=corp,dc=example';
-export const ROOT_DN = `cn=root,${SUFFIX}`;
-export const ROOT_PASSWORD = 'root of the tree';
+const ROOT_DN = `cn=root,${SUFFIX}`;
+const ROOT_PASSWORD = 'root of the tree';
 /** The account that the gateway binds as: it may read all of it. */
 export const READER_DN = `cn=reader,${SUFFIX}`;
 export const READER_PASSWORD = 'reads the tree';
@@ -67,7 +67,7 @@ export type LdifEntry = readonly [
 ];
 
 /** Entries as LDIF (RFC 2849). */
-export function formatLdif(entries: Iterable<LdifEntry>): string {
+function formatLdif(entries: Iterable<LdifEntry>): string {
   let text = '';
   for (const [dn, attributes] of entries) {
     text += `dn: ${dn}\n`;

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { createHash, randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import {
@@ -57,13 +57,6 @@ export interface ServerProof {
 /** How a CA is called in lists of certificates. */
 export function nameOfCa(id: string): string {
   return `Sallyport on this machine ${id}`;
-}
-
-/** SHA-256 of a certificate's DER, hex. */
-export function fingerprintOf(certificate: string): string {
-  return createHash('sha256')
-    .update(new Uint8Array(new X509Certificate(certificate).rawData))
-    .digest('hex');
 }
 
 /** Makes a CA that can speak for the permitted names and for nothing else. */

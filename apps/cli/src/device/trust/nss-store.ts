@@ -28,7 +28,7 @@ export function browserStores(home: string, run: RunProgram): readonly TrustStor
 }
 
 /** A database of NSS, by its own tool (certutil(1)): trusted for servers and nothing else. */
-export function nssStore(browser: string, folder: string, run: RunProgram): TrustStore {
+function nssStore(browser: string, folder: string, run: RunProgram): TrustStore {
   const database = ['-d', `sql:${folder}`];
   const call = (args: readonly string[], input?: string): ProgramEnd => {
     const end = run('certutil', [...database, ...args], input);
