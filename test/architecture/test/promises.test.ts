@@ -32,7 +32,7 @@ test('every promise of docs/security.md names what shows it, and that is there',
   expect(rows.length).toBeGreaterThan(80);
   for (const { promise, shownBy } of rows) {
     const named = [...shownBy.matchAll(/`([\w-]+\.(?:test|contract)\.ts)`/g)].map(([, name]) => name!);
-    const commands = [...shownBy.matchAll(/`npm run (\w+)/g)].map(([, name]) => name!);
+    const commands = [...shownBy.matchAll(/`npm run ([\w:-]+)/g)].map(([, name]) => name!);
     expect(named.length + commands.length + (shownBy.includes('](') ? 1 : 0), promise).toBeGreaterThan(0);
     for (const name of named) expect(tests.has(name), `${promise}: ${name}`).toBe(true);
     for (const name of commands) expect(Object.keys(scripts), promise).toContain(name);

@@ -1,4 +1,4 @@
-// `npm run directory`: how long syncs take, what they need, and how fast leavers are out.
+// `npm run bench:directories`: how long syncs take, what they need, and how fast leavers are out.
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -65,6 +65,6 @@ async function leavers(count: number): Promise<void> {
 await syncs();
 if (Number(options.leavers) > 0) await leavers(Number(options.leavers));
 if (options.save) {
-  const head = `# Directories: what was measured\n\nMade by \`npm run directory -- --users ${options.users} --leavers ${options.leavers} --save\` on a shared machine with four cores: the times are of that machine, the order of things is not. Negative numbers mean before.\n`;
+  const head = `# Directories: what was measured\n\nMade by \`npm run bench:directories -- --users ${options.users} --leavers ${options.leavers} --save\` on a shared machine with four cores: the times are of that machine, the order of things is not. Negative numbers mean before.\n`;
   writeFileSync(RESULTS, `${head}\n${lines.join('\n')}\n`);
 }
