@@ -1,4 +1,3 @@
-import { effectOn } from '@sallyport/access';
 import {
   type AppContext,
   ChannelError,
@@ -18,6 +17,7 @@ import {
   type SignedCode,
   type Transport,
 } from '@sallyport/channel';
+import { effectOn } from '@sallyport/lease';
 import type { Backend, Grant, RevocationEntry } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
 import type { Backends } from './backend/backends.ts';

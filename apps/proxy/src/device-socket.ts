@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { checkContext } from '@sallyport/access';
 import {
   ChannelError,
   type CryptoProvider,
@@ -15,6 +14,7 @@ import {
   messageType,
   ProxyOpening,
 } from '@sallyport/channel';
+import { checkContext } from '@sallyport/lease';
 import { SecurityClientError } from '@sallyport/security-client';
 import type { Admission, Place } from './admission.ts';
 import { type ChannelSocket, DeviceChannel, resourceList } from './device-channel.ts';

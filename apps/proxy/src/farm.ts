@@ -1,5 +1,5 @@
-import type { AnewReason, Judgement } from '@sallyport/access';
 import type { SignedCode } from '@sallyport/channel';
+import type { AnewReason, Judgement } from '@sallyport/lease';
 import type { Grant, RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
 import { createRefusals, guardWith, type Log, type Metrics, type Refusals } from '@sallyport/telemetry';

@@ -1,4 +1,3 @@
-import { checkContext, judgePath, type PathVerdict } from '@sallyport/access';
 import {
   type AppContext,
   type ChannelError,
@@ -12,6 +11,7 @@ import {
   pathUnder,
   type SignedCode,
 } from '@sallyport/channel';
+import { checkContext, judgePath, type PathVerdict } from '@sallyport/lease';
 import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
 import { headLimitsOf } from './backend/head-limits.ts';
 

@@ -1,4 +1,3 @@
-import type { Judgement } from '@sallyport/access';
 import {
   type ChannelHost,
   DEFAULT_LIMITS,
@@ -13,6 +12,7 @@ import {
   type StreamSink,
 } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
+import type { Judgement } from '@sallyport/lease';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterEach, expect, test, vi } from 'vitest';

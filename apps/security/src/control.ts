@@ -1,6 +1,7 @@
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import { entriesAfter, type LogPosition, type ProxyKey, recordBeat, type StoreError } from '@sallyport/access';
+import { entriesAfter, type ProxyKey, recordBeat, type StoreError } from '@sallyport/access';
+import type { LogPosition } from '@sallyport/lease';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';

@@ -1,4 +1,4 @@
-import { BusyError, isOurCode, randomId } from '@sallyport/access';
+import { isOurCode, randomId } from '@sallyport/access';
 import {
   ChannelError,
   decodeHs1,
@@ -9,6 +9,7 @@ import {
   TokenBucket,
   verifyMac1,
 } from '@sallyport/channel';
+import { BusyError } from '@sallyport/places';
 import { addressKey } from '@sallyport/settings';
 import { InFlight } from './in-flight.ts';
 import type { RealmContext } from './realm-context.ts';

@@ -5,12 +5,11 @@ import {
   type Journal,
   type JournalEntry,
   JournalWriter,
-  LeaseClock,
   NO_JOURNAL,
   openClaim,
-  processClocks,
   type RealmStore,
 } from '@sallyport/access';
+import { LeaseClock, processClocks } from '@sallyport/lease';
 import { isLoopback, parseHostPort } from '@sallyport/settings';
 import { type DatabaseAddress, openSqlJournal } from '@sallyport/store-sql';
 import type { Log } from '@sallyport/telemetry';

@@ -1,5 +1,6 @@
 import { type Algorithm, hash, verify } from '@node-rs/argon2';
-import { type PasswordHasher, Places } from '@sallyport/access';
+import type { PasswordHasher } from '@sallyport/access';
+import { Places } from '@sallyport/places';
 
 /** argon2id with the parameters of RFC 9106, section 4 (second choice) lowered in memory to OWASP's 19 MiB. */
 const PARAMETERS = { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 };

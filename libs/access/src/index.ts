@@ -20,11 +20,9 @@ export {
 } from './authorise.ts';
 export { openedBackend, shownBackend } from './backend-secrets.ts';
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
-export { entryHash, type LogPosition } from './chain.ts';
 export { type Change, change } from './change.ts';
 export { type CodeHolder, findCodeHolder, type IssuedCode, isOurCode, issueCode } from './codes.ts';
 export type { AccessContext, Actor, PasswordHasher } from './context.ts';
-export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
 export type { CredentialChange } from './credentials.ts';
 export type { DelegatedToken } from './delegated.ts';
 export {
@@ -128,17 +126,9 @@ export { JournalWriter, openClaim } from './journal-writer.ts';
 export { checkKeks, nextKekId } from './keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './lease.ts';
-export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
 
 export { LeaseWatch, type WaitingProxy } from './lease-watch.ts';
 export { LOCKOUT, type Lockout, type LockoutLimits, lockoutWaitMs, memoryLockout } from './lockout.ts';
-export {
-  type AnewReason,
-  type ApplyEntry,
-  type FollowerListener,
-  type Judgement,
-  LogFollower,
-} from './log-follower.ts';
 export { MemoryStore } from './memory-store.ts';
 export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './new-epoch.ts';
 export {
@@ -170,8 +160,6 @@ export {
   type OperatorState,
   type OperatorView,
 } from './operators.ts';
-export { judgePath, type PathVerdict } from './path-rule.ts';
-export { BusyError, type PlaceLimits, Places } from './places.ts';
 export {
   changePolicy,
   grantedResources,
@@ -182,7 +170,6 @@ export {
   removeRight,
 } from './policies.ts';
 export { memoryPresence, type Presence, type Sighting } from './presence.ts';
-export { processClocks } from './process-clocks.ts';
 export {
   findProxy,
   isJoinToken,
@@ -216,10 +203,8 @@ export { applyResources, changeResource, putResource } from './resources.ts';
 export { type Swept, sweepEnded, trimAudit } from './retention.ts';
 export {
   appendRevocation,
-  effectOn,
   entriesAfter,
   listRevocations,
-  type Revocable,
   type Revocation,
   type RevocationQuery,
   revoke,

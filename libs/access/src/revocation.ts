@@ -1,7 +1,7 @@
 import type { CryptoProvider } from '@sallyport/channel';
-import type { Grant, RevocationEntry, RevocationKind } from '@sallyport/security-api';
+import { entryHash } from '@sallyport/lease';
+import type { RevocationEntry, RevocationKind } from '@sallyport/security-api';
 import { appendAudit } from './audit.ts';
-import { entryHash } from './chain.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { AccessError } from './errors.ts';
 import { randomId } from './ids.ts';
@@ -274,42 +274,4 @@ export async function entriesAfter(transaction: Transaction, index: number): Pro
 /** What Proxies hear of a row. */
 function entryOf({ index, kind, subject, at, salt, hash }: RevocationRow): RevocationEntry {
   return { index, kind, subject, at, salt, hash };
-}
-
-/** What of a channel an entry can hit. */
-export interface Revocable {
-  readonly grant: Pick<Grant, 'sid' | 'installationId' | 'userId' | 'sessionCreatedAt' | 'app' | 'generation'>;
-  /** `id@version` that the device claims at the moment. */
-  readonly app: string;
-}
-
-/**
- * What an entry does to a channel: `end` it, make the Proxy read its rights again, or nothing. It is held against what the
- * grant names; what a device claims can only add to that.
- */
-export function effectOn(
-  entry: Pick<RevocationEntry, 'kind' | 'subject'>,
-  channel: Revocable,
-): 'end' | 'reauthorize' | undefined {
-  const { grant } = channel;
-  switch (entry.kind) {
-    case 'session':
-      return entry.subject === grant.sid ? 'end' : undefined;
-    case 'installation':
-      return entry.subject === grant.installationId ? 'end' : undefined;
-    case 'user':
-    case 'credentials':
-      return entry.subject === grant.userId ? 'end' : undefined;
-    case 'app':
-      return entry.subject === grant.app || entry.subject === channel.app ? 'end' : undefined;
-    case 'generation':
-      return grant.generation < Number(entry.subject) ? 'end' : undefined;
-    case 'lift':
-    case 'proxy':
-      return undefined;
-    case 'before':
-      return grant.sessionCreatedAt < Number(entry.subject) ? 'end' : undefined;
-    case 'rights':
-      return entry.subject === '*' || entry.subject === grant.userId ? 'reauthorize' : undefined;
-  }
 }

@@ -1,5 +1,6 @@
+import { effectOn, LeaseClock } from '@sallyport/lease';
 import { expect, test } from 'vitest';
-import { effectOn, LeaseClock, memoryThrottle } from '../src/index.ts';
+import { memoryThrottle } from '../src/index.ts';
 
 function clocks() {
   const time = { wall: 1_000_000, mono: 0 };

@@ -1,10 +1,9 @@
 import { keyOf, type SharedKey } from '@sallyport/channel';
+import { checkContext, compareVersions } from '@sallyport/lease';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
   changeSettings,
-  checkContext,
-  compareVersions,
   createKeyring,
   createSession,
   disableUser,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { BusyError, Places } from '@sallyport/access';
 import { type ChannelKey, encodeHint, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
+import { BusyError, Places } from '@sallyport/places';
 import {
   type AuthorizeAnswer,
   AuthorizeAnswers,

@@ -1,5 +1,5 @@
-import { type AnewReason, type Clocks, type FollowerListener, type LeaseClock, LogFollower } from '@sallyport/access';
 import type { CryptoProvider } from '@sallyport/channel';
+import { type AnewReason, type Clocks, type FollowerListener, type LeaseClock, LogFollower } from '@sallyport/lease';
 import {
   type Backend,
   type BackendTrouble,

@@ -1,4 +1,4 @@
-export { processClocks } from '@sallyport/access';
+export { processClocks } from '@sallyport/lease';
 export { type Authorised, type Relayed, SecurityClient } from './client.ts';
 export { ControlConnection, type ControlListener, handshakePatienceMs } from './control.ts';
 export { SecurityClientError, type SecurityClientErrorCode } from './errors.ts';

@@ -1,6 +1,5 @@
 import {
   AccessError,
-  Places,
   type RealmStore,
   StoreError,
   TABLE_NAMES,
@@ -10,6 +9,7 @@ import {
   type Transaction,
   type Urgency,
 } from '@sallyport/access';
+import { Places } from '@sallyport/places';
 import pg from 'pg';
 import {
   clientOfPrimary,

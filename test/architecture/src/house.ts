@@ -3,7 +3,7 @@ import { builtinModules } from 'node:module';
 import { join } from 'node:path';
 
 /** Floors from the ground up. A project may use projects of lower floors only, never of its own. */
-const FLOORS: readonly string[] = ['kernel', 'protocol', 'domain', 'adapter', 'app', 'test'];
+const FLOORS: readonly string[] = ['kernel', 'protocol', 'contract', 'domain', 'adapter', 'app', 'test'];
 
 /** One project of the workspace. */
 export interface Project {

@@ -29,6 +29,16 @@ test('every dependency is pinned to one exact version, the same everywhere', () 
   }
 });
 
+test('a Proxy knows no tables: what it shares with Security is the log and the time', () => {
+  const proxy = house.find(({ name }) => name === '@sallyport/proxy')!;
+  const below = (name: string): string[] => {
+    const { declared } = house.find((project) => project.name === name)!;
+    return [name, ...[...declared].filter((one) => house.some((project) => project.name === one)).flatMap(below)];
+  };
+  expect(below(proxy.name)).toContain('@sallyport/lease');
+  expect(below(proxy.name)).not.toContain('@sallyport/access');
+});
+
 test('the core of the SDK and of the protocol use nothing of Node', () => {
   const pure = ['libs/channel/src', 'libs/device/src'];
   const allowed = /crypto-node\.ts|crypto-sodium\.ts|node\.ts|file-storage\.ts/;

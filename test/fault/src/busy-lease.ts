@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { LeaseClock } from '@sallyport/access';
+import { LeaseClock } from '@sallyport/lease';
 import { processClocks } from '@sallyport/security-client';
 import { randomFrom } from './random.ts';
 

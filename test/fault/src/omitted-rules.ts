@@ -85,7 +85,7 @@ export const OMITTED_RULES: Readonly<
     scenario: 'links',
     places: [
       {
-        file: 'libs/access/src/log-follower.ts',
+        file: 'libs/lease/src/log-follower.ts',
         code: "if (this.#epoch === undefined || epoch !== this.#epoch) return 'stale';",
         instead: "return 'current';",
       },

@@ -1,5 +1,6 @@
-import { type ChannelHolder, effectOn, LogFollower, type Revocable } from '@sallyport/access';
+import type { ChannelHolder } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
+import { effectOn, LogFollower, type Revocable } from '@sallyport/lease';
 import type { ControlMessage, Grant, RevocationEntry } from '@sallyport/security-api';
 import type { VirtualNetwork } from './network.ts';
 import type { NodeConnection, VirtualNode } from './node.ts';

@@ -1,4 +1,5 @@
-import { type DirectoryRow, Places } from '@sallyport/access';
+import type { DirectoryRow } from '@sallyport/access';
+import { Places } from '@sallyport/places';
 import type { RealmContext } from '../realm-context.ts';
 
 /** Rows are read again after this, ms. */

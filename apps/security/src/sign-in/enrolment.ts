@@ -2,7 +2,6 @@ import {
   auditRefusal,
   type CodeHolder,
   type CredentialCheck,
-  checkContext,
   type EnrolResult,
   enrol,
   findCodeHolder,
@@ -21,6 +20,7 @@ import {
   parseContext,
   type SignedCode,
 } from '@sallyport/channel';
+import { checkContext } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';

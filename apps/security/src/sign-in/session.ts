@@ -1,7 +1,6 @@
 import {
   AccessError,
   auditRefusal,
-  checkContext,
   createSession,
   findInstallation,
   type InstallationRow,
@@ -10,6 +9,7 @@ import {
   type UserRow,
 } from '@sallyport/access';
 import { type AppContext, type CborFields, parseContext, type SecurityEstablish } from '@sallyport/channel';
+import { checkContext } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import type { RealmContext } from '../realm-context.ts';

@@ -1,9 +1,8 @@
-import type { CryptoProvider } from '@sallyport/channel';
+import { type CryptoProvider, formatHex } from '@sallyport/channel';
 import type { Beat, BeatAnswer, BeginAnew, ControlMessage, Push, RevocationEntry } from '@sallyport/security-api';
 import { follows, LOG_START, type LogPosition } from './chain.ts';
-import { randomId } from './ids.ts';
+import { effectOn, type Revocable } from './effect.ts';
 import { type BeatMark, type Clocks, LeaseClock } from './lease-clock.ts';
-import { effectOn, type Revocable } from './revocation.ts';
 
 /** Recent entries, kept to be held against grants that were read before they were applied. */
 const MAX_RECENT = 10_000;
@@ -66,7 +65,7 @@ export class LogFollower {
     this.#parts = parts;
     this.lease = new LeaseClock(parts.clocks);
     this.#driftGeneration = this.lease.generation;
-    this.#instance = randomId(parts.crypto);
+    this.#instance = formatHex(parts.crypto.randomBytes(16));
   }
 
   /** Index of the last entry that was applied. */
@@ -144,7 +143,7 @@ export class LogFollower {
     const { generation } = this.lease;
     if (generation === this.#driftGeneration) return;
     this.#driftGeneration = generation;
-    this.#instance = randomId(this.#parts.crypto);
+    this.#instance = formatHex(this.#parts.crypto.randomBytes(16));
     this.#beginAnew('drift');
   }
 

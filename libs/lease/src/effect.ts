@@ -1,0 +1,39 @@
+import type { Grant, RevocationEntry } from '@sallyport/security-api';
+
+/** What of a channel an entry can hit. */
+export interface Revocable {
+  readonly grant: Pick<Grant, 'sid' | 'installationId' | 'userId' | 'sessionCreatedAt' | 'app' | 'generation'>;
+  /** `id@version` that the device claims at the moment. */
+  readonly app: string;
+}
+
+/**
+ * What an entry does to a channel: `end` it, make the Proxy read its rights again, or nothing. It is held against what the
+ * grant names; what a device claims can only add to that.
+ */
+export function effectOn(
+  entry: Pick<RevocationEntry, 'kind' | 'subject'>,
+  channel: Revocable,
+): 'end' | 'reauthorize' | undefined {
+  const { grant } = channel;
+  switch (entry.kind) {
+    case 'session':
+      return entry.subject === grant.sid ? 'end' : undefined;
+    case 'installation':
+      return entry.subject === grant.installationId ? 'end' : undefined;
+    case 'user':
+    case 'credentials':
+      return entry.subject === grant.userId ? 'end' : undefined;
+    case 'app':
+      return entry.subject === grant.app || entry.subject === channel.app ? 'end' : undefined;
+    case 'generation':
+      return grant.generation < Number(entry.subject) ? 'end' : undefined;
+    case 'lift':
+    case 'proxy':
+      return undefined;
+    case 'before':
+      return grant.sessionCreatedAt < Number(entry.subject) ? 'end' : undefined;
+    case 'rights':
+      return entry.subject === '*' || entry.subject === grant.userId ? 'reauthorize' : undefined;
+  }
+}

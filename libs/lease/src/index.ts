@@ -1,0 +1,13 @@
+export { entryHash, type LogPosition } from './chain.ts';
+export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
+export { effectOn, type Revocable } from './effect.ts';
+export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
+export {
+  type AnewReason,
+  type ApplyEntry,
+  type FollowerListener,
+  type Judgement,
+  LogFollower,
+} from './log-follower.ts';
+export { judgePath, type PathVerdict } from './path-rule.ts';
+export { processClocks } from './process-clocks.ts';

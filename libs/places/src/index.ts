@@ -1,0 +1,1 @@
+export { BusyError, type PlaceLimits, Places } from './places.ts';
