@@ -1,31 +1,4 @@
 export {
-  type AuditEvent,
-  auditOrder,
-  auditRefusal,
-  listAudit,
-  verifyAudit,
-} from './audit.ts';
-export { type AuditFilter, type AuditPage, searchAudit } from './audit-search.ts';
-export { type AuditState, AuditWatch } from './audit-watch.ts';
-export {
-  ASSERTION_TTL_MS,
-  type Authorisation,
-  authorise,
-  type BareGrant,
-  type ChannelHolder,
-  type HelloRequest,
-  type NoRights,
-  PolicyCache,
-  reauthorise,
-} from './authorise.ts';
-export { openedBackend, shownBackend } from './backend-secrets.ts';
-export { type Bus, type BusTopic, memoryBus, nextMessage } from './bus.ts';
-export { type Change, change } from './change.ts';
-export { type CodeHolder, findCodeHolder, type IssuedCode, isOurCode, issueCode } from './codes.ts';
-export type { AccessContext, Actor, PasswordHasher } from './context.ts';
-export type { CredentialChange } from './credentials.ts';
-export type { DelegatedToken } from './delegated.ts';
-export {
   type Account,
   type AccountAuthor,
   type AccountConflict,
@@ -83,54 +56,7 @@ export {
   type RightsChange,
 } from './directory/migration.ts';
 export { explainRights, type GroupReason, type RightReason, type UserRights } from './directory/rights.ts';
-export { accountsOf, type SignedIn, whoSignedIn } from './directory/sign-in.ts';
 export { claimSync, endSync, keepClaim, type SyncRun, tellProgress } from './directory/sync-run.ts';
-export {
-  type CredentialCheck,
-  type EnrolRequest,
-  type EnrolResult,
-  enrol,
-  findInstallation,
-  listInstallations,
-  type NamedInstallation,
-} from './enrolment.ts';
-export { eraseSecrets } from './erasure.ts';
-export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './errors.ts';
-export { type FactorChange, issueFactor, removeFactor, useFactor } from './factors.ts';
-export { listSites, putSite } from './farm.ts';
-export { EpochFence, fencedStore } from './fence.ts';
-export { endHold, Hold, raiseLongestLease } from './hold.ts';
-export { randomId } from './ids.ts';
-export {
-  type AwaitedEntry,
-  type InForce,
-  type Patience,
-  untilHeadInForce,
-  untilInForce,
-  untilProxyGone,
-  type WaitingNode,
-} from './in-force.ts';
-export {
-  claimedByOther,
-  epochsWithGaps,
-  type Journal,
-  type JournalContent,
-  type JournalEntry,
-  JournalError,
-  type JournalErrorCode,
-  journalDamaged,
-  memoryJournal,
-} from './journal.ts';
-export { type JournalKeeper, NO_JOURNAL, settleJournal } from './journal-place.ts';
-export { JournalWriter, openClaim } from './journal-writer.ts';
-export { checkKeks, nextKekId } from './keks.ts';
-export { createKeyring, type Keyring, kekOf, PURPOSES } from './keyring.ts';
-export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './lease.ts';
-
-export { LeaseWatch, type WaitingProxy } from './lease-watch.ts';
-export { LOCKOUT, type Lockout, type LockoutLimits, lockoutWaitMs, memoryLockout } from './lockout.ts';
-export { MemoryStore } from './memory-store.ts';
-export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './new-epoch.ts';
 export {
   type FarmView,
   forgetInstances,
@@ -139,37 +65,7 @@ export {
   type NodeWord,
   recordNode,
   removeNode,
-} from './nodes.ts';
-export {
-  type Admission,
-  admitOperator,
-  breakGlassToken,
-  findOperator,
-  firstOperatorToken,
-  inviteOperator,
-  type OperatorAtWork,
-  type OperatorSignIn,
-  type OperatorToken,
-  redeemOperatorToken,
-  renewOperator,
-} from './operator-tokens.ts';
-export {
-  type EndedOperators,
-  endOperator,
-  listOperators,
-  type OperatorState,
-  type OperatorView,
-} from './operators.ts';
-export {
-  changePolicy,
-  grantedResources,
-  type PolicySet,
-  type PutOptions,
-  putPolicy,
-  readPolicySet,
-  removeRight,
-} from './policies.ts';
-export { memoryPresence, type Presence, type Sighting } from './presence.ts';
+} from './farm/nodes.ts';
 export {
   findProxy,
   isJoinToken,
@@ -183,8 +79,23 @@ export {
   redeemJoinToken,
   renewProxy,
   revokeProxy,
-} from './proxies.ts';
-export { bumpMapVersion, ensureRealm, getRealm, settingsOf } from './realm.ts';
+} from './farm/proxies.ts';
+export { listSites, putSite } from './farm/sites.ts';
+export { accountsOf, type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
+export {
+  claimedByOther,
+  epochsWithGaps,
+  type Journal,
+  type JournalContent,
+  type JournalEntry,
+  JournalError,
+  type JournalErrorCode,
+  journalDamaged,
+  memoryJournal,
+} from './journal/journal.ts';
+export { type JournalKeeper, NO_JOURNAL, settleJournal } from './journal/journal-place.ts';
+export { JournalWriter, openClaim } from './journal/journal-writer.ts';
+export { eraseSecrets } from './keys/erasure.ts';
 export {
   type HandshakeKeys,
   type HandshakePart,
@@ -198,20 +109,117 @@ export {
   retireHandshakeKeys,
   rewrapRealm,
   storeRealmKey,
-} from './realm-keys.ts';
-export { applyResources, changeResource, putResource } from './resources.ts';
-export { type Swept, sweepEnded, trimAudit } from './retention.ts';
+} from './keys/realm-keys.ts';
+export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep } from './keys/rotation.ts';
 export {
-  appendRevocation,
+  type Admission,
+  admitOperator,
+  breakGlassToken,
+  findOperator,
+  firstOperatorToken,
+  inviteOperator,
+  type OperatorAtWork,
+  type OperatorSignIn,
+  type OperatorToken,
+  redeemOperatorToken,
+  renewOperator,
+} from './operators/operator-tokens.ts';
+export {
+  type EndedOperators,
+  endOperator,
+  listOperators,
+  type OperatorState,
+  type OperatorView,
+} from './operators/operators.ts';
+export { type CodeHolder, findCodeHolder, type IssuedCode, isOurCode, issueCode } from './people/codes.ts';
+export type { CredentialChange } from './people/credentials.ts';
+export { type FactorChange, issueFactor, removeFactor, useFactor } from './people/factors.ts';
+export { removeUser, renameUser } from './people/user-ends.ts';
+export {
+  disableUser,
+  enableUser,
+  findUser,
+  type GroupWithMembers,
+  listGroups,
+  listUsers,
+  putGroup,
+  putUser,
+  type UserChange,
+  type UserWithGroups,
+  verifyPassword,
+} from './people/users.ts';
+export {
+  type AuditEvent,
+  auditOrder,
+  auditRefusal,
+  listAudit,
+  verifyAudit,
+} from './realm/audit.ts';
+export { type AuditFilter, type AuditPage, searchAudit } from './realm/audit-search.ts';
+export { type AuditState, AuditWatch } from './realm/audit-watch.ts';
+export { type Change, change } from './realm/change.ts';
+export type { AccessContext, Actor, PasswordHasher } from './realm/context.ts';
+export { randomId } from './realm/ids.ts';
+export { bumpMapVersion, ensureRealm, getRealm, settingsOf } from './realm/realm.ts';
+export { type Swept, sweepEnded, trimAudit } from './realm/retention.ts';
+export { appendRevocation, type Revocation } from './realm/revocation-log.ts';
+export { changeSettings } from './realm/settings.ts';
+export { endHold, Hold, raiseLongestLease } from './revocation/hold.ts';
+export {
+  type AwaitedEntry,
+  type InForce,
+  type Patience,
+  untilHeadInForce,
+  untilInForce,
+  untilProxyGone,
+  type WaitingNode,
+} from './revocation/in-force.ts';
+export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './revocation/lease.ts';
+export { LeaseWatch, type WaitingProxy } from './revocation/lease-watch.ts';
+export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './revocation/new-epoch.ts';
+export {
   entriesAfter,
   listRevocations,
-  type Revocation,
   type RevocationQuery,
   revoke,
-} from './revocation.ts';
-export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep } from './rotation.ts';
-export { type ForgedRow, sealedStore, sealRealm } from './sealed-store.ts';
-export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session-end.ts';
+} from './revocation/revocation.ts';
+export type { OutBy } from './revocation/standing.ts';
+export { openedBackend, shownBackend } from './rights/backend-secrets.ts';
+export {
+  changePolicy,
+  grantedResources,
+  type PolicySet,
+  type PutOptions,
+  putPolicy,
+  readPolicySet,
+  removeRight,
+} from './rights/policies.ts';
+export { applyResources, changeResource, putResource } from './rights/resources.ts';
+export { checkKeks, nextKekId } from './sealing/keks.ts';
+export { createKeyring, type Keyring, kekOf, PURPOSES } from './sealing/keyring.ts';
+export { type ForgedRow, sealedStore, sealRealm } from './sealing/sealed-store.ts';
+export {
+  ASSERTION_TTL_MS,
+  type Authorisation,
+  authorise,
+  type BareGrant,
+  type ChannelHolder,
+  type HelloRequest,
+  type NoRights,
+  PolicyCache,
+  reauthorise,
+} from './session/authorise.ts';
+export type { DelegatedToken } from './session/delegated.ts';
+export {
+  type CredentialCheck,
+  type EnrolRequest,
+  type EnrolResult,
+  enrol,
+  findInstallation,
+  listInstallations,
+  type NamedInstallation,
+} from './session/enrolment.ts';
+export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session/session-end.ts';
 export {
   type CheckedCredentials,
   createSession,
@@ -221,10 +229,15 @@ export {
   type NamedSession,
   type NewSession,
   type SessionRequest,
-} from './sessions.ts';
-export { changeSettings } from './settings.ts';
-export type { OutBy } from './standing.ts';
-export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction, Urgency } from './store.ts';
+} from './session/sessions.ts';
+export { type Bus, type BusTopic, memoryBus, nextMessage } from './shared/bus.ts';
+export { LOCKOUT, type Lockout, type LockoutLimits, lockoutWaitMs, memoryLockout } from './shared/lockout.ts';
+export { memoryPresence, type Presence, type Sighting } from './shared/presence.ts';
+export { memoryThrottle, type Throttle } from './shared/throttle.ts';
+export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './store/errors.ts';
+export { EpochFence, fencedStore } from './store/fence.ts';
+export { MemoryStore } from './store/memory-store.ts';
+export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction, Urgency } from './store/store.ts';
 export {
   type AuditRow,
   type ColumnType,
@@ -254,19 +267,4 @@ export {
   type TableName,
   type TableShape,
   type UserRow,
-} from './tables.ts';
-export { memoryThrottle, type Throttle } from './throttle.ts';
-export { removeUser, renameUser } from './user-ends.ts';
-export {
-  disableUser,
-  enableUser,
-  findUser,
-  type GroupWithMembers,
-  listGroups,
-  listUsers,
-  putGroup,
-  putUser,
-  type UserChange,
-  type UserWithGroups,
-  verifyPassword,
-} from './users.ts';
+} from './store/tables.ts';

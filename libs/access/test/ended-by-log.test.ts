@@ -12,8 +12,8 @@ import {
   TABLE_NAMES,
   type TableName,
 } from '../src/index.ts';
-import { getRealm } from '../src/realm.ts';
-import { findLiveSessions } from '../src/sessions.ts';
+import { getRealm } from '../src/realm/realm.ts';
+import { findLiveSessions } from '../src/session/sessions.ts';
 import { BY, enrolWithPassword, scene } from './scene.ts';
 
 const RANDOM = new Uint8Array(32).fill(7);

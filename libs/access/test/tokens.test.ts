@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { formatTypable } from '../src/ids.ts';
 import {
   createKeyring,
   findDirectoryByToken,
@@ -15,7 +14,8 @@ import {
   redeemJoinToken,
   redeemOperatorToken,
 } from '../src/index.ts';
-import { isOurToken, makeToken } from '../src/tokens.ts';
+import { formatTypable } from '../src/realm/ids.ts';
+import { isOurToken, makeToken } from '../src/realm/tokens.ts';
 import { BY, scene } from './scene.ts';
 
 /** The store, and how often it was asked. */

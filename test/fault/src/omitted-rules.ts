@@ -12,7 +12,7 @@ export interface Omission {
 
 const WITHOUT_AUTHORITY: readonly Omission[] = [
   {
-    file: 'libs/access/src/journal-writer.ts',
+    file: 'libs/access/src/journal/journal-writer.ts',
     code: 'return this.#heldDrifts === this.#drifts() && monotonicMs() - this.#heldAt < authorityMs;',
     instead: 'return true;',
   },
@@ -30,7 +30,7 @@ export const OMITTED_RULES: Readonly<
   // Nothing is in force in a new epoch before all leases of the one before are over.
   hold: {
     scenario: 'restore',
-    places: [{ file: 'libs/access/src/hold.ts', code: 'if (held) return 0;', instead: 'return 0;' }],
+    places: [{ file: 'libs/access/src/revocation/hold.ts', code: 'if (held) return 0;', instead: 'return 0;' }],
   },
   // A node whose epoch no longer owns the journal gives no leases.
   authority: { scenario: 'restore', places: WITHOUT_AUTHORITY },
@@ -40,17 +40,17 @@ export const OMITTED_RULES: Readonly<
     places: [
       ...WITHOUT_AUTHORITY,
       {
-        file: 'libs/access/src/new-epoch.ts',
+        file: 'libs/access/src/revocation/new-epoch.ts',
         code: 'if (journal && (await journal.claimed()) !== epoch) throw anotherRestore();',
         instead: '',
       },
       {
-        file: 'libs/access/src/new-epoch.ts',
+        file: 'libs/access/src/revocation/new-epoch.ts',
         code: 'if (!(await journal.claim(await journal.claimed(), epoch))) throw anotherRestore();',
         instead: 'await journal.claim(await journal.claimed(), epoch);',
       },
       {
-        file: 'libs/access/src/journal-writer.ts',
+        file: 'libs/access/src/journal/journal-writer.ts',
         code: 'if ((await journal.claimed()) === epoch) return;',
         instead: 'return;',
       },
@@ -61,7 +61,7 @@ export const OMITTED_RULES: Readonly<
     scenario: 'restore',
     places: [
       {
-        file: 'libs/access/src/new-epoch.ts',
+        file: 'libs/access/src/revocation/new-epoch.ts',
         code: 'const missing = await missingEntries(transaction, content);',
         instead: 'const missing: JournalEntry[] = [];',
       },
@@ -72,7 +72,7 @@ export const OMITTED_RULES: Readonly<
     scenario: 'copies',
     places: [
       {
-        file: 'libs/access/src/lease.ts',
+        file: 'libs/access/src/revocation/lease.ts',
         // biome-ignore lint/suspicious/noTemplateCurlyInString: it is a piece of code
         code: 'return `${proxy}/${instance}`;',
         // biome-ignore lint/suspicious/noTemplateCurlyInString: it is a piece of code

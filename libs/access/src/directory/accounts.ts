@@ -1,9 +1,9 @@
-import { type Change, change } from '../change.ts';
-import type { AccessContext, Actor } from '../context.ts';
-import { standing } from '../standing.ts';
-import type { Transaction } from '../store.ts';
-import type { DirectoryRow, IdentityRow, Json, UserRow } from '../tables.ts';
-import { newUser } from '../users.ts';
+import { newUser } from '../people/users.ts';
+import { type Change, change } from '../realm/change.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { standing } from '../revocation/standing.ts';
+import type { Transaction } from '../store/store.ts';
+import type { DirectoryRow, IdentityRow, Json, UserRow } from '../store/tables.ts';
 import { getDirectory, sourceOf } from './directories.ts';
 import { endUsers } from './effects.ts';
 import { nameFrom } from './names.ts';

@@ -1,11 +1,11 @@
-import { appendAudit } from '../audit.ts';
-import { type Change, change as changeRealm } from '../change.ts';
-import type { AccessContext, Actor } from '../context.ts';
-import { AccessError } from '../errors.ts';
-import { randomId } from '../ids.ts';
-import { namesOf } from '../pages.ts';
-import type { Transaction } from '../store.ts';
-import type { BindingRow, UserRow } from '../tables.ts';
+import { appendAudit } from '../realm/audit.ts';
+import { type Change, change as changeRealm } from '../realm/change.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { randomId } from '../realm/ids.ts';
+import { AccessError } from '../store/errors.ts';
+import { namesOf } from '../store/pages.ts';
+import type { Transaction } from '../store/store.ts';
+import type { BindingRow, UserRow } from '../store/tables.ts';
 import { bindIdentity } from './identities.ts';
 
 /** What a provider calls an account. */

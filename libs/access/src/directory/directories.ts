@@ -1,13 +1,13 @@
 import { decodeText, encodeText } from '@sallyport/channel';
-import { change as changeRealm } from '../change.ts';
-import type { AccessContext, Actor } from '../context.ts';
-import { AccessError } from '../errors.ts';
-import { randomId } from '../ids.ts';
-import { PURPOSES } from '../keyring.ts';
-import { bumpMapVersion } from '../realm.ts';
-import type { Transaction } from '../store.ts';
-import type { DirectoryKind, DirectoryRow, Json } from '../tables.ts';
-import { isOurToken, makeToken } from '../tokens.ts';
+import { change as changeRealm } from '../realm/change.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { randomId } from '../realm/ids.ts';
+import { bumpMapVersion } from '../realm/realm.ts';
+import { isOurToken, makeToken } from '../realm/tokens.ts';
+import { PURPOSES } from '../sealing/keyring.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Transaction } from '../store/store.ts';
+import type { DirectoryKind, DirectoryRow, Json } from '../store/tables.ts';
 
 /** What an operator says of a directory. Secrets that are absent stay as they are, while they go where they went. */
 export interface DirectoryChange {

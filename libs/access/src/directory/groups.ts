@@ -1,9 +1,9 @@
 import { encodeText, formatHex } from '@sallyport/channel';
-import { type Change, change as changeRealm } from '../change.ts';
-import type { AccessContext, Actor } from '../context.ts';
-import { AccessError } from '../errors.ts';
-import type { Transaction } from '../store.ts';
-import type { DirectoryGroupRow, DirectoryRow } from '../tables.ts';
+import { type Change, change as changeRealm } from '../realm/change.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Transaction } from '../store/store.ts';
+import type { DirectoryGroupRow, DirectoryRow } from '../store/tables.ts';
 import { type AccountAuthor, changeAccounts, namesOfGroups } from './accounts.ts';
 import { getDirectory, sourceOf } from './directories.ts';
 import { nameFrom } from './names.ts';

@@ -1,7 +1,7 @@
-import { appendAudit } from '../audit.ts';
-import type { AccessContext, Actor } from '../context.ts';
-import type { Transaction } from '../store.ts';
-import { type IdentityRow, NEVER, type UserRow } from '../tables.ts';
+import { appendAudit } from '../realm/audit.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import type { Transaction } from '../store/store.ts';
+import { type IdentityRow, NEVER, type UserRow } from '../store/tables.ts';
 
 /** The account by which a user of a directory signs in. */
 export async function findIdentity(

@@ -1,8 +1,8 @@
 import { encodeText, formatHex } from '@sallyport/channel';
-import { type Change, change } from '../change.ts';
-import type { AccessContext } from '../context.ts';
-import { ended } from '../revocation.ts';
-import type { SessionRow } from '../tables.ts';
+import { type Change, change } from '../realm/change.ts';
+import type { AccessContext } from '../realm/context.ts';
+import { ended } from '../revocation/revocation.ts';
+import type { SessionRow } from '../store/tables.ts';
 import { getDirectory, mergeState } from './directories.ts';
 
 /** A provider's order to end sessions, read and verified. */

@@ -1,11 +1,11 @@
 import type { AccessRule } from '@sallyport/security-api';
-import { change } from '../change.ts';
-import type { AccessContext, Actor } from '../context.ts';
-import { AccessError } from '../errors.ts';
-import { listAll, partsOf } from '../pages.ts';
-import { grantedResources, type PolicySet, readPolicySet } from '../policies.ts';
-import type { Transaction } from '../store.ts';
-import type { DirectoryRow, IdentityRow, UserRow } from '../tables.ts';
+import { change } from '../realm/change.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { grantedResources, type PolicySet, readPolicySet } from '../rights/policies.ts';
+import { AccessError } from '../store/errors.ts';
+import { listAll, partsOf } from '../store/pages.ts';
+import type { Transaction } from '../store/store.ts';
+import type { DirectoryRow, IdentityRow, UserRow } from '../store/tables.ts';
 import { placeMembers } from './accounts.ts';
 import { getDirectory } from './directories.ts';
 

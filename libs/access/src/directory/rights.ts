@@ -1,8 +1,8 @@
-import type { AccessContext } from '../context.ts';
-import { AccessError } from '../errors.ts';
-import { readPolicySet } from '../policies.ts';
-import type { Transaction } from '../store.ts';
-import type { PolicyRow, StoredRule, UserRow } from '../tables.ts';
+import type { AccessContext } from '../realm/context.ts';
+import { readPolicySet } from '../rights/policies.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Transaction } from '../store/store.ts';
+import type { PolicyRow, StoredRule, UserRow } from '../store/tables.ts';
 
 /** A group of a user and who put them there. */
 export interface GroupReason {

@@ -1,7 +1,7 @@
-import type { AccessContext } from '../context.ts';
-import { AccessError } from '../errors.ts';
-import { randomId } from '../ids.ts';
-import type { Transaction } from '../store.ts';
+import type { AccessContext } from '../realm/context.ts';
+import { randomId } from '../realm/ids.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Transaction } from '../store/store.ts';
 import { getDirectory, mergeState } from './directories.ts';
 
 /** A sync that may write: one for each directory, whichever node runs it. */

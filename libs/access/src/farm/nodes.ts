@@ -1,0 +1,105 @@
+import { appendAudit } from '../realm/audit.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { getRealm } from '../realm/realm.ts';
+import type { LeaseRow, NodeRow, RealmRow } from '../store/tables.ts';
+import { Sightings } from './sightings.ts';
+
+/** What a node knows of all others after it has told of itself. */
+export interface FarmView {
+  readonly nodes: readonly NodeRow[];
+  readonly leases: readonly LeaseRow[];
+  /** The realm's row: epoch, head of the revocation log, hold. */
+  readonly realm: RealmRow;
+  /** The store's clock, epoch ms. */
+  readonly now: number;
+  /** By how much the node's clock is off from the store's at least, ms. */
+  readonly clockOffsetMs: number;
+}
+
+/** What a node says of itself. */
+export type NodeWord = Omit<NodeRow, 'beat' | 'seenAt' | 'clockOffsetMs'>;
+
+/**
+ * Records that a node lives, and reads the farm in the same durable transaction. `wallMs` is the node's clock; it is read
+ * before and after the store's, so that a slow store or a paused node does not look like a wrong clock.
+ */
+export async function recordNode(access: AccessContext, word: NodeWord, wallMs: () => number): Promise<FarmView> {
+  const asked = wallMs();
+  return access.store.transaction(
+    async (transaction) => {
+      const { tables } = transaction;
+      const now = transaction.now();
+      const clockOffsetMs = offsetAtLeast(asked - now, wallMs() - now);
+      const before = await tables.nodes.find({ id: word.id }, 'update');
+      const row = { ...word, beat: (before?.beat ?? 0) + 1, seenAt: now, clockOffsetMs };
+      if (before) await tables.nodes.update({ where: { id: word.id } }, row);
+      else await tables.nodes.insert(row);
+      const realm = await getRealm(transaction);
+      return { nodes: await tables.nodes.list(), leases: await tables.leases.list(), realm, now, clockOffsetMs };
+    },
+    { urgent: true },
+  );
+}
+
+/**
+ * Forgets processes of Proxies whose rows have not moved since they were read, with the channels that they opened. One that
+ * beats after all gets a new row, and its channels open anew.
+ */
+export async function forgetInstances(access: AccessContext, rows: readonly LeaseRow[]): Promise<void> {
+  await access.store.transaction(async ({ tables }) => {
+    for (const { proxy, beat } of rows) await tables.leases.remove({ where: { proxy, beat } });
+  });
+}
+
+/** The smallest offset that lies between the two; 0 when they enclose it. */
+function offsetAtLeast(low: number, high: number): number {
+  if (low > 0) return low;
+  return high < 0 ? high : 0;
+}
+
+/** Forgets a node that will not come back, so that Proxies stop trying it; false for an unknown one. */
+export async function removeNode(access: AccessContext, id: string, by: Actor): Promise<boolean> {
+  return access.store.transaction(async (transaction) => {
+    if ((await transaction.tables.nodes.remove({ where: { id } })) === 0) return false;
+    const event = { action: 'node.remove', subject: id, outcome: 'done', at: transaction.now() } as const;
+    await appendAudit(transaction, access.crypto, { ...by, ...event });
+    return true;
+  });
+}
+
+/** A node that is silent for longer counts as down, ms. */
+export const NODE_SILENCE_MS = 3_500;
+
+/** Which nodes live, judged on one node's own monotonic clock by whether their beats go on. */
+export class NodeWatch {
+  readonly #now: () => number;
+  readonly #sightings: Sightings<NodeRow>;
+
+  constructor(monotonicMs: () => number) {
+    this.#now = monotonicMs;
+    this.#sightings = new Sightings(
+      monotonicMs,
+      ({ id }) => id,
+      ({ beat }) => String(beat),
+    );
+  }
+
+  /** Takes all nodes as just read from the store. */
+  observe(nodes: readonly NodeRow[]): void {
+    this.#sightings.observe(nodes);
+  }
+
+  /** Ms since a node's beat was last seen to go on. */
+  silentMs(id: string): number {
+    return this.#now() - (this.#sightings.seenAt(id) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  /** True while a node may be answering: up, or draining. */
+  awake({ id }: NodeRow): boolean {
+    return this.silentMs(id) < NODE_SILENCE_MS;
+  }
+
+  lives({ id, state }: NodeRow): boolean {
+    return state === 'up' && this.silentMs(id) < NODE_SILENCE_MS;
+  }
+}

@@ -1,0 +1,205 @@
+import { encodeText, equalBytes } from '@sallyport/channel';
+import { appendAudit } from '../realm/audit.ts';
+import { change } from '../realm/change.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { randomId } from '../realm/ids.ts';
+import { isOurToken, makeToken } from '../realm/tokens.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Transaction } from '../store/store.ts';
+import type { JoinTokenRow, ProxyRow } from '../store/tables.ts';
+
+/** Life of a join token unless said otherwise, in ms. */
+const JOIN_TTL_MS = 600_000;
+
+/** How long a node may go by what it knows of a Proxy, ms. */
+export const PROXY_KEPT_MS = 1_000;
+
+/** A token with which one Proxy may ask for its certificate once. */
+export interface JoinToken {
+  readonly id: string;
+  readonly secret: string;
+  readonly expiresAt: number;
+}
+
+/** Which Proxy may join, and what of one that is there already it may take. */
+export interface JoinOrder {
+  readonly name: string;
+  readonly site: string;
+  readonly ttlMs?: number | undefined;
+  /** Takes the place of the Proxy that has this name now; its certificate is worth nothing from then on. */
+  readonly replace?: boolean | undefined;
+  /** The Proxy of this name belonged to another site until now. */
+  readonly moveSite?: boolean | undefined;
+}
+
+/** What a certificate says of its holder: a name, and the SHA-256 of the public key (SPKI, DER), hex. The key is who it is. */
+export interface ProxyKey {
+  readonly name: string;
+  readonly keyHash: string;
+}
+
+/**
+ * Issues a join token for a Proxy of a site.
+ * @throws AccessError ERR_ACCESS_CONFLICT for a name that is in use, or at another site, unless the order says so
+ */
+export async function issueJoinToken(access: AccessContext, order: JoinOrder, by: Actor): Promise<JoinToken> {
+  const id = randomId(access.crypto);
+  const secret = makeToken(access, 'spj');
+  return change(access, by, async (begun) => {
+    const { proxies, joinTokens } = begun.tables;
+    const taken = takenBy(order, await proxies.find({ name: order.name }));
+    const expiresAt = begun.at + (order.ttlMs ?? JOIN_TTL_MS);
+    const tokenHash = access.crypto.sha256(encodeText(secret));
+    await joinTokens.insert({ id, tokenHash, proxy: order.name, site: order.site, expiresAt, ...taken });
+    begun.audit(taken.replaces === null ? 'proxy.invite' : 'proxy.replace', order.name);
+    return { id, secret, expiresAt };
+  });
+}
+
+/** What of the present Proxy a token may take: whom it replaces, and which site it may leave. */
+function takenBy(
+  { name, site, replace, moveSite }: JoinOrder,
+  present: ProxyRow | undefined,
+): Pick<JoinTokenRow, 'replaces' | 'movesFrom'> {
+  if (!present) return { replaces: null, movesFrom: null };
+  const live = present.revokedAt === null;
+  if (live && !replace)
+    throw new AccessError('ERR_ACCESS_CONFLICT', `a Proxy ${name} has joined already: say that this one replaces it`);
+  const moves = present.site !== site;
+  if (moves && !moveSite)
+    throw new AccessError(
+      'ERR_ACCESS_CONFLICT',
+      `${name} belongs to site ${present.site}: say that it moves to ${site}`,
+    );
+  return { replaces: live ? present.joinedAt : null, movesFrom: moves ? present.site : null };
+}
+
+/** True for the secret of a token that this realm made: cheap to tell, whatever became of it. */
+export function isJoinToken(access: AccessContext, secret: string): boolean {
+  return isOurToken(access, 'spj', secret);
+}
+
+/**
+ * Takes a join token, once: the Proxy is from now on whoever has the key. Undefined when the token is not good, or when its
+ * name means another Proxy than when it was issued.
+ */
+export async function redeemJoinToken(
+  access: AccessContext,
+  { id, secret }: Pick<JoinToken, 'id' | 'secret'>,
+  keyHash: string,
+): Promise<ProxyRow | undefined> {
+  if (!isJoinToken(access, secret)) return undefined;
+  return access.store.transaction(async (transaction) => {
+    const { joinTokens, proxies } = transaction.tables;
+    const row = await joinTokens.find({ id }, 'update');
+    const good =
+      row && equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret))) && row.expiresAt > transaction.now();
+    if (!good) return undefined;
+    const present = await proxies.find({ name: row.proxy }, 'update');
+    if (!mayTake(row, present)) return undefined;
+    await joinTokens.remove({ where: { id } });
+    await proxies.remove({ where: { name: row.proxy } });
+    const joinedAt = Math.max(transaction.now(), (present?.joinedAt ?? 0) + 1);
+    const proxy = { name: row.proxy, site: row.site, joinedAt, revokedAt: null, keyHash, nextKeyHash: null };
+    await proxies.insert(proxy);
+    await audit(access, transaction, { name: row.proxy, action: 'proxy.join', reason: 'redeemed a join token' });
+    return proxy;
+  });
+}
+
+function mayTake({ site, replaces, movesFrom }: JoinTokenRow, present: ProxyRow | undefined): boolean {
+  if (!present) return true;
+  if (present.revokedAt === null && present.joinedAt !== replaces) return false;
+  return present.site === site || present.site === movesFrom;
+}
+
+/**
+ * The Proxy that holds a key: the present one, or the one that its last renewal made. Undefined for one that is unknown or
+ * revoked, and for every other key, whatever name its certificate says.
+ */
+export async function findProxy(access: AccessContext, key: ProxyKey): Promise<ProxyRow | undefined> {
+  return access.store.transaction((transaction) => proxyOf(transaction, key));
+}
+
+/** The same within a transaction. */
+export async function proxyOf(transaction: Transaction, { name, keyHash }: ProxyKey): Promise<ProxyRow | undefined> {
+  const row = await transaction.tables.proxies.find({ name });
+  if (row?.revokedAt !== null) return undefined;
+  if (row.keyHash === null) return adoptKey(transaction, { name, keyHash });
+  return row.keyHash === keyHash || row.nextKeyHash === keyHash ? row : undefined;
+}
+
+/** A Proxy that joined under a version which did not know keys is who comes first. */
+async function adoptKey(transaction: Transaction, { name, keyHash }: ProxyKey): Promise<ProxyRow | undefined> {
+  const { proxies } = transaction.tables;
+  const row = await proxies.find({ name }, 'update');
+  if (row?.revokedAt !== null || row.keyHash !== null) return row?.keyHash === keyHash ? row : undefined;
+  await proxies.update({ where: { name } }, { keyHash });
+  return { ...row, keyHash };
+}
+
+/** The Proxy of a beat. From the first beat by its new key on, the one before is worth nothing. */
+export async function proxyOfBeat(transaction: Transaction, key: ProxyKey): Promise<ProxyRow | undefined> {
+  const row = await proxyOf(transaction, key);
+  if (row?.nextKeyHash !== key.keyHash) return row;
+  const present = { keyHash: key.keyHash, nextKeyHash: null };
+  await transaction.tables.proxies.update({ where: { name: key.name } }, present);
+  return { ...row, ...present };
+}
+
+/**
+ * Lets a Proxy change its key: whoever holds the present one names the next. Both are good until the next one beats, so
+ * that no lost answer locks a Proxy out. Undefined for every other key.
+ */
+export async function renewProxy(
+  access: AccessContext,
+  present: ProxyKey,
+  nextKeyHash: string,
+): Promise<ProxyRow | undefined> {
+  return access.store.transaction(async (transaction) => {
+    const { proxies } = transaction.tables;
+    const row = await proxies.find({ name: present.name }, 'update');
+    if (row?.revokedAt !== null || row.keyHash !== present.keyHash) return undefined;
+    await proxies.update({ where: { name: present.name } }, { nextKeyHash });
+    await audit(access, transaction, {
+      name: present.name,
+      action: 'proxy.renew',
+      reason: 'the certificate ends soon',
+    });
+    return { ...row, nextKeyHash };
+  });
+}
+
+function audit(
+  access: AccessContext,
+  transaction: Transaction,
+  { name, action, reason }: { readonly name: string; readonly action: string; readonly reason: string },
+): Promise<unknown> {
+  const event = { actor: name, reason, action, subject: name, outcome: 'done', at: transaction.now() } as const;
+  return appendAudit(transaction, access.crypto, event);
+}
+
+/**
+ * Takes a Proxy's right to talk to Security; false for an unknown one. Every lease that it was given is committed before: none
+ * is extended any more, and none appears.
+ */
+export async function revokeProxy(access: AccessContext, name: string, by: Actor): Promise<boolean> {
+  return change(access, by, async (begun) => {
+    const { proxies } = begun.tables;
+    const row = await proxies.find({ name }, 'update');
+    if (row?.revokedAt !== null) {
+      begun.unchanged();
+      return row !== undefined;
+    }
+    await proxies.update({ where: { name } }, { revokedAt: begun.at });
+    // In the log, so that a restore of an older backup does not let it in again.
+    await begun.enter({ kind: 'proxy', subject: name });
+    begun.audit('proxy.revoke', name);
+    return true;
+  });
+}
+
+/** All Proxies, also those that were revoked. */
+export async function listProxies(access: AccessContext): Promise<readonly ProxyRow[]> {
+  return access.store.transaction(({ tables }) => tables.proxies.list());
+}

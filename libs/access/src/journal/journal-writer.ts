@@ -1,0 +1,193 @@
+import type { RealmStore } from '../store/store.ts';
+import { type Journal, type JournalEntry, JournalError, journalDamaged } from './journal.ts';
+
+const AT_ONCE = 500;
+
+/** What a writer works with. */
+export interface JournalWriterParts {
+  readonly store: RealmStore;
+  readonly journal: Journal;
+  /** The epoch of this process. */
+  readonly epoch: string;
+  readonly monotonicMs: () => number;
+  /** Last entry of this epoch that the journal holds with all before it. */
+  readonly written?: number;
+  /** True when it was found to have lost entries: all are written again before anything else. */
+  readonly damaged?: boolean;
+  /** Hears that the journal had lost entries, and that so many are written again. */
+  readonly mended?: (entries: number) => void;
+  /** Without a look at the claim for so long no lease is given, ms; absent where the journal is no place of its own. */
+  readonly authorityMs?: number | undefined;
+  /**
+   * How often the clocks have shown a suspend or a snapshot: this process may be a copy then, and the time since it last saw
+   * the claim is not known any more.
+   */
+  readonly drifts?: () => number;
+}
+
+/** The claim of a journal as one process has last seen it. */
+export interface SeenClaim {
+  /** Undefined before the first claim. */
+  readonly epoch: string | undefined;
+  readonly ours: boolean;
+  /** Since it was asked for, ms. */
+  readonly silentMs: number;
+}
+
+/**
+ * Carries the log of one process's database into the journal, entry by entry and in order, and knows whether the journal
+ * still belongs to it. Not shared between processes: several may write the same entry, which changes nothing.
+ */
+export class JournalWriter {
+  readonly #parts: JournalWriterParts;
+  #written = 0;
+  #damaged: boolean;
+  #wanted = 0;
+  #running: Promise<void> = Promise.resolve();
+  /** A run that has not begun: whoever comes meanwhile goes with it. */
+  #next: Promise<void> | undefined;
+  #heldAt = Number.NEGATIVE_INFINITY;
+  #heldDrifts = 0;
+  #claim: { readonly epoch: string | undefined; readonly askedAt: number } | undefined;
+
+  constructor(parts: JournalWriterParts) {
+    this.#parts = parts;
+    this.#written = parts.written ?? 0;
+    this.#damaged = parts.damaged ?? false;
+  }
+
+  /** Where the journal is, in words. */
+  get description(): string {
+    return this.#parts.journal.description;
+  }
+
+  /** Last entry that is known to be in the journal. */
+  get written(): number {
+    return this.#written;
+  }
+
+  /** True while entries that were written are known to be gone. */
+  get damaged(): boolean {
+    return this.#damaged;
+  }
+
+  /**
+   * Writes everything up to an entry. When this returns a restore brings it back.
+   * @throws JournalError ERR_JOURNAL_CLAIMED when a restore has taken the place of this database
+   */
+  upTo(index: number): Promise<void> {
+    this.#wanted = Math.max(this.#wanted, index);
+    this.#next ??= this.#run();
+    return this.#next;
+  }
+
+  #run(): Promise<void> {
+    const run = this.#running.then(() => {
+      this.#next = undefined;
+      return this.#write(this.#wanted);
+    });
+    this.#running = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Looks whether the claim is still this epoch's; the answer counts from when it was asked for. */
+  async look(): Promise<boolean> {
+    const drifts = this.#drifts();
+    const askedAt = this.#parts.monotonicMs();
+    const epoch = await this.#parts.journal.claimed();
+    const held = epoch === this.#parts.epoch;
+    this.#claim = { epoch, askedAt };
+    // An answer to what was asked before a suspend is as old as the suspend.
+    if (drifts === this.#drifts()) {
+      this.#heldDrifts = drifts;
+      this.#heldAt = held ? Math.max(askedAt, this.#heldAt) : Number.NEGATIVE_INFINITY;
+    }
+    if (held) await this.#lookAtEntries();
+    return held;
+  }
+
+  async #lookAtEntries(): Promise<void> {
+    const { journal, epoch } = this.#parts;
+    if (!(await journal.holds(epoch, this.#written))) this.#damaged = true;
+  }
+
+  /** The claim as it was last seen; undefined when the journal never answered. */
+  get claim(): SeenClaim | undefined {
+    if (!this.#claim) return undefined;
+    const { epoch, askedAt } = this.#claim;
+    return { epoch, ours: epoch === this.#parts.epoch, silentMs: Math.round(this.#parts.monotonicMs() - askedAt) };
+  }
+
+  /** True while leases may be given: the claim was this epoch's a short while ago, with no suspend or snapshot since. */
+  get mayLease(): boolean {
+    const { authorityMs, monotonicMs } = this.#parts;
+    if (authorityMs === undefined) return true;
+    return this.#heldDrifts === this.#drifts() && monotonicMs() - this.#heldAt < authorityMs;
+  }
+
+  #drifts(): number {
+    return this.#parts.drifts?.() ?? 0;
+  }
+
+  async #write(index: number): Promise<void> {
+    let mended = false;
+    for (;;) {
+      // What is lost again at once is not mended in circles: whoever waits hears of it, and comes again.
+      if (this.#damaged && mended) throw journalDamaged();
+      mended = this.#damaged;
+      if (mended) await this.#mend();
+      if (this.#written >= index) return;
+      const entries = (await this.#entriesAfter(this.#written)).filter((entry) => entry.index <= index);
+      const last = entries.at(-1);
+      // The entry is gone: whoever waits for it finds that out.
+      if (!last) return;
+      await this.#append(entries);
+      if (!this.#damaged) this.#written = last.index;
+    }
+  }
+
+  async #append(entries: readonly JournalEntry[]): Promise<void> {
+    try {
+      await this.#parts.journal.append(this.#parts.epoch, entries);
+    } catch (error) {
+      if ((error as JournalError).code !== 'ERR_JOURNAL_DAMAGED') throw error;
+      this.#damaged = true;
+    }
+  }
+
+  /** The log has everything that the journal of its epoch ever held: all of it is written again. */
+  async #mend(): Promise<void> {
+    const all: JournalEntry[] = [];
+    for (;;) {
+      const more = await this.#entriesAfter(all.at(-1)?.index ?? 0);
+      all.push(...more);
+      if (more.length < AT_ONCE) break;
+    }
+    await this.#parts.journal.mend(this.#parts.epoch, all);
+    this.#damaged = false;
+    this.#written = all.at(-1)?.index ?? 0;
+    this.#parts.mended?.(all.length);
+  }
+
+  async #entriesAfter(index: number): Promise<JournalEntry[]> {
+    const { store, epoch } = this.#parts;
+    const rows = await store.transaction(({ tables }) =>
+      tables.revocations.list({ above: ['index', index], limit: AT_ONCE }),
+    );
+    return rows.map(({ salt: _, ...row }) => ({ ...row, epoch }));
+  }
+}
+
+/**
+ * Makes the journal this epoch's at the start of a node: a new one is claimed, one of another epoch refused.
+ * @throws JournalError ERR_JOURNAL_CLAIMED when it belongs to another life of the realm
+ */
+export async function openClaim(journal: Journal, epoch: string): Promise<void> {
+  const claimed = await journal.claimed();
+  if (claimed === epoch || (claimed === undefined && (await journal.claim(undefined, epoch)))) return;
+  if ((await journal.claimed()) === epoch) return;
+  throw new JournalError(
+    'ERR_JOURNAL_CLAIMED',
+    `the journal (${journal.description}) belongs to another life of this realm: this database is older, or a restore was not finished`,
+  );
+}

@@ -1,0 +1,212 @@
+import { change } from '../realm/change.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { bumpMapVersion, getRealm } from '../realm/realm.ts';
+import { rewrappedBackend } from '../rights/backend-secrets.ts';
+import { kekOf, PURPOSES } from '../sealing/keyring.ts';
+import { resealRows } from '../sealing/sealed-store.ts';
+import type { Transaction } from '../store/store.ts';
+import type { Json, KeyPurpose, KeyRow } from '../store/tables.ts';
+
+/** A key of the realm with its secret unwrapped. */
+export interface RealmKey {
+  readonly id: string;
+  readonly purpose: KeyPurpose;
+  readonly publicPart: Json;
+  readonly secret: Uint8Array;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+/**
+ * Stores a key, wrapped. Of two nodes that make one at the same time the first wins; read again after a conflict. A
+ * handshake key is not published yet, unless it is the only one.
+ */
+export async function storeRealmKey(access: AccessContext, key: RealmKey): Promise<void> {
+  const secret = access.keyring.wrap(key.secret, PURPOSES.key(access.store.realm, key.id));
+  await access.store.transaction(async (transaction) => {
+    const { keys } = transaction.tables;
+    const row = { ...key, secret, publishedAt: null, retiredAt: null };
+    if (key.purpose !== 'handshake') return keys.insert(row);
+    await bumpMapVersion(transaction);
+    const others = (await keys.list({ where: { purpose: 'handshake', retiredAt: null } })).filter(isPublished);
+    await keys.insert(others.length > 0 ? row : { ...row, publishedAt: transaction.now() });
+  });
+}
+
+function isPublished({ publishedAt }: KeyRow): boolean {
+  return publishedAt !== null;
+}
+
+/** Handshake keys that are good, with the version of the site map they were read with. */
+export interface HandshakeKeys {
+  /** Newest first; those behind the first published one are older. */
+  readonly keys: readonly (RealmKey & { readonly published: boolean })[];
+  readonly mapVersion: number;
+}
+
+/** All handshake keys that devices may come with, published or not. */
+export async function loadHandshakeKeys(access: AccessContext): Promise<HandshakeKeys> {
+  const { rows, mapVersion } = await access.store.transaction(async (transaction) => ({
+    rows: await transaction.tables.keys.list({ where: { purpose: 'handshake', retiredAt: null } }),
+    mapVersion: (await getRealm(transaction)).mapVersion,
+  }));
+  const keys = newestFirst(rows).flatMap((row) => {
+    const key = unwrapKey(access, row);
+    return key ? [{ ...key, published: isPublished(row) }] : [];
+  });
+  return { keys, mapVersion };
+}
+
+/** Lets site maps and links name a handshake key that every node has. */
+export async function publishHandshakeKey(access: AccessContext, id: string): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    await bumpMapVersion(transaction);
+    const where = { id, publishedAt: null, retiredAt: null };
+    await transaction.tables.keys.update({ where }, { publishedAt: transaction.now() });
+  });
+}
+
+/** Retires handshake keys whose time is over: their secrets are erased. Never the only one that is published. */
+export async function retireHandshakeKeys(access: AccessContext): Promise<void> {
+  await access.store.transaction(async (transaction) => {
+    const { keys } = transaction.tables;
+    const now = transaction.now();
+    const rows = newestFirst(await keys.list({ where: { purpose: 'handshake', retiredAt: null } }));
+    const over = rows.filter(({ expiresAt, id }) => expiresAt <= now && id !== rows.find(isPublished)?.id);
+    if (over.length === 0) return;
+    await bumpMapVersion(transaction);
+    for (const { id } of over) await keys.update({ where: { id } }, { retiredAt: now, secret: null });
+  });
+}
+
+/**
+ * Takes all handshake keys out of use but a new one, which is published at once: for keys that may be in wrong hands. Their
+ * secrets are erased, site maps name them as revoked. Gives their kids.
+ */
+export async function replaceHandshakeKeys(
+  access: AccessContext,
+  key: RealmKey,
+  by: Actor,
+): Promise<readonly number[]> {
+  const secret = access.keyring.wrap(key.secret, PURPOSES.key(access.store.realm, key.id));
+  return change(access, by, async (begun) => {
+    const { keys } = begun.tables;
+    const old = await keys.list({ where: { purpose: 'handshake', retiredAt: null } });
+    await bumpMapVersion(begun);
+    for (const { id } of old) await keys.update({ where: { id } }, { retiredAt: begun.at, secret: null });
+    await keys.insert({ ...key, secret, publishedAt: begun.at, retiredAt: null });
+    begun.audit('handshake-keys.replace', key.id);
+    return old.map(({ publicPart }) => (publicPart as unknown as HandshakePart).kid);
+  });
+}
+
+/** The public part of a handshake key: its id on the wire, and the key as base64url. */
+export interface HandshakePart {
+  readonly kid: number;
+  readonly key: string;
+}
+
+/** The handshake keys of a site map: from rows alone, so that all nodes make the same map of one version. */
+export interface MapKeys {
+  /** Published, the newest first. */
+  readonly published: readonly HandshakePart[];
+  /** Retired, the newest first. */
+  readonly retired: readonly HandshakePart[];
+}
+
+/** Retired keys that a site map names at most: those of about eight years. */
+const MAX_RETIRED = 64;
+
+/** Public parts of the handshake keys that a site map shows. */
+export async function readMapKeys({ tables }: Transaction): Promise<MapKeys> {
+  const rows = newestFirst(await tables.keys.list({ where: { purpose: 'handshake' } }));
+  const partOf = ({ publicPart }: KeyRow): HandshakePart => publicPart as unknown as HandshakePart;
+  return {
+    published: rows.filter((row) => isPublished(row) && row.retiredAt === null).map(partOf),
+    retired: rows
+      .filter(({ retiredAt }) => retiredAt !== null)
+      .slice(0, MAX_RETIRED)
+      .map(partOf),
+  };
+}
+
+function newestFirst(rows: readonly KeyRow[]): KeyRow[] {
+  return [...rows].sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
+}
+
+/** All keys of a purpose that have not expired, newest first. */
+export async function loadRealmKeys(access: AccessContext, purpose: KeyPurpose): Promise<RealmKey[]> {
+  const { rows, now } = await access.store.transaction(async (transaction) => ({
+    rows: await transaction.tables.keys.list({ where: { purpose } }),
+    now: transaction.now(),
+  }));
+  return newestFirst(rows.filter(({ expiresAt }) => expiresAt > now)).flatMap((row) => unwrapKey(access, row) ?? []);
+}
+
+function unwrapKey(access: AccessContext, row: KeyRow): RealmKey | undefined {
+  const { id, purpose, publicPart, createdAt, expiresAt, secret } = row;
+  if (!secret) return undefined;
+  const unwrapped = access.keyring.unwrap(secret, PURPOSES.key(access.store.realm, id));
+  return { id, purpose, publicPart, createdAt, expiresAt, secret: unwrapped };
+}
+
+/**
+ * Wraps every stored secret anew that an older key-encryption key holds, and seals all rows by the current one; gives how
+ * many secrets there were. Safe to run again.
+ */
+export async function rewrapRealm(access: AccessContext): Promise<number> {
+  const { realm } = access.store;
+  return access.store.transaction(async (transaction) => {
+    const { tables } = transaction;
+    let rewrapped = 0;
+    const renew = (envelope: Uint8Array, purpose: string): Uint8Array => {
+      if (kekOf(envelope) === access.keyring.current) return envelope;
+      rewrapped += 1;
+      return access.keyring.wrap(access.keyring.unwrap(envelope, purpose), purpose);
+    };
+    for (const { id, secret } of await tables.keys.list()) {
+      await tables.keys.update({ where: { id } }, { secret: secret && renew(secret, PURPOSES.key(realm, id)) });
+    }
+    for (const { id } of await tables.installations.list()) {
+      const row = (await tables.installations.find({ id }, 'update'))!;
+      const renewed = (wrapped: Uint8Array | null): Uint8Array | null =>
+        wrapped && renew(wrapped, PURPOSES.sharedKey(realm, id));
+      const change = {
+        currentKey: renewed(row.currentKey),
+        nextKey: renewed(row.nextKey),
+        previousKey: renewed(row.previousKey),
+      };
+      await tables.installations.update({ where: { id } }, change);
+    }
+    for (const { id, secret, delegated, endKey } of await tables.sessions.list({ where: { endedAt: null } })) {
+      const change = {
+        secret: secret && renew(secret, PURPOSES.session(realm, id)),
+        delegated: delegated && renew(delegated, PURPOSES.delegated(realm, id)),
+        endKey: endKey && renew(endKey, PURPOSES.sessionEnd(realm, id)),
+      };
+      await tables.sessions.update({ where: { id } }, change);
+    }
+    for (const { id, codeKey } of await tables.codes.list()) {
+      const change = { codeKey: codeKey && renew(codeKey, PURPOSES.code(realm, id)) };
+      await tables.codes.update({ where: { id } }, change);
+    }
+    for (const { name, secret } of await tables.directories.list()) {
+      const renewed = secret && renew(secret, PURPOSES.directory(realm, name));
+      await tables.directories.update({ where: { name } }, { secret: renewed });
+    }
+    for (const { name, backend } of await tables.resources.list({}, 'update')) {
+      const renewed = rewrappedBackend(backend, (envelope, which) =>
+        renew(envelope, PURPOSES.resource(realm, name, which)),
+      );
+      if (renewed !== backend) await tables.resources.update({ where: { name } }, { backend: renewed });
+    }
+    for (const { id, seal } of await tables.auditHeads.list()) {
+      if (seal) await tables.auditHeads.update({ where: { id } }, { seal: renew(seal, PURPOSES.auditStart(realm)) });
+    }
+    for (const { userId, secret } of await tables.factors.list()) {
+      await tables.factors.update({ where: { userId } }, { secret: renew(secret, PURPOSES.factor(realm, userId)) });
+    }
+    await resealRows(transaction);
+    return rewrapped;
+  });
+}

@@ -1,0 +1,95 @@
+import type { RealmSettings } from '@sallyport/security-api';
+import { AccessError, type StoreError } from '../store/errors.ts';
+import type { RowLock, Transaction } from '../store/store.ts';
+import type { Json, RealmRow } from '../store/tables.ts';
+import { beginAudit } from './audit.ts';
+import type { AccessContext } from './context.ts';
+import { randomId } from './ids.ts';
+import { DEFAULT_LEASE_MS } from './lease-time.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+/** Settings of a new realm. */
+export const DEFAULT_SETTINGS: RealmSettings = {
+  sessionTtlMs: 12 * HOUR,
+  rotateAfterMs: DAY,
+  previousKeyGraceMs: HOUR,
+  codeTtlMs: DAY,
+  openBurst: 200,
+  openRate: 50,
+  channelsPerSession: 4,
+  channelsPerInstallation: 8,
+  channelsPerUser: 64,
+  webSocketMessageBytes: 16_777_216,
+  loginNeedsPassword: true,
+  secondFactor: 'whenEnrolled',
+  endedKeepMs: 90 * DAY,
+  auditKeepMs: 730 * DAY,
+  context: {},
+  enrolPage: 'https://localhost/enroll',
+};
+
+/**
+ * Creates the realm once; true when it was not there. Several nodes may do so together. `leaseMs` is the longest lease that
+ * is given in it so far.
+ */
+export async function ensureRealm(access: AccessContext, leaseMs: number = DEFAULT_LEASE_MS): Promise<boolean> {
+  try {
+    return await createRealm(access, leaseMs);
+  } catch (error) {
+    if ((error as StoreError).code === 'ERR_STORE_CONFLICT') return false;
+    throw error;
+  }
+}
+
+function createRealm(access: AccessContext, longestLeaseMs: number): Promise<boolean> {
+  return access.store.transaction(async (transaction) => {
+    if (await transaction.tables.realms.find({ id: 'realm' })) return false;
+    const settings = DEFAULT_SETTINGS as unknown as Json;
+    const log = {
+      epoch: randomId(access.crypto),
+      supersedes: [],
+      closed: false,
+      held: true,
+      head: 0,
+      headHash: '',
+      journal: '',
+    };
+    const counters = { generation: 0, longestLeaseMs, policyVersion: 0, notBefore: 0, mapVersion: 0 };
+    await transaction.tables.realms.insert({ id: 'realm', ...log, ...counters, settings });
+    await beginAudit(transaction);
+    return true;
+  });
+}
+
+/**
+ * The site map changes: devices keep the map with the highest version. It follows the clock where that is ahead, so that a
+ * realm that was restored from a backup goes on above every version that devices have seen; call it with each new epoch.
+ * Locks the realm's row.
+ */
+export async function bumpMapVersion(transaction: Transaction): Promise<void> {
+  const { mapVersion } = await getRealm(transaction, 'update');
+  await transaction.tables.realms.update(
+    { where: { id: 'realm' } },
+    { mapVersion: Math.max(mapVersion + 1, transaction.now()) },
+  );
+}
+
+/** Rights change: nodes read resources, policies and sites again. */
+export async function bumpPolicyVersion(transaction: Transaction): Promise<void> {
+  const { policyVersion } = await getRealm(transaction);
+  await transaction.tables.realms.update({ where: { id: 'realm' } }, { policyVersion: policyVersion + 1 });
+}
+
+/** The realm's row. @throws AccessError ERR_ACCESS_NOT_FOUND before ensureRealm. */
+export async function getRealm(transaction: Transaction, lock?: RowLock): Promise<RealmRow> {
+  const row = await transaction.tables.realms.find({ id: 'realm' }, lock);
+  if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'the realm does not exist');
+  return row;
+}
+
+/** Settings of a realm row, with defaults for what a later version added. */
+export function settingsOf(row: RealmRow): RealmSettings {
+  return { ...DEFAULT_SETTINGS, ...(row.settings as unknown as Partial<RealmSettings>) };
+}

@@ -1,0 +1,60 @@
+import type { CryptoProvider } from '@sallyport/channel';
+import { entryHash } from '@sallyport/lease';
+import type { RevocationKind } from '@sallyport/security-api';
+import type { Transaction } from '../store/store.ts';
+import type { RevocationRow } from '../store/tables.ts';
+import type { Actor } from './context.ts';
+import { randomId } from './ids.ts';
+import { getRealm } from './realm.ts';
+
+/** What an operator revokes. `requestId` is the client's: the same one gives the same entry. */
+export interface Revocation {
+  readonly requestId: string;
+  readonly kind: RevocationKind;
+  readonly subject: string;
+}
+
+/**
+ * Appends an entry inside the transaction of the change that causes it. Locks the realm's row, so that index order is
+ * commit order and no lease is extended between the entry and its commit: call it before other locks.
+ */
+export async function appendRevocation(
+  { crypto }: { readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'> },
+  transaction: Transaction,
+  revocation: Revocation,
+  by: Actor & { readonly at: number },
+): Promise<RevocationRow> {
+  const { head, headHash } = await getRealm(transaction, 'update');
+  const { reason, actor, at } = by;
+  const unhashed = { ...revocation, index: head + 1, reason, actor, at, salt: randomId(crypto) };
+  const row = { ...unhashed, hash: entryHash(crypto, headHash, unhashed) };
+  await transaction.tables.revocations.insert(row);
+  await transaction.tables.realms.update({ where: { id: 'realm' } }, { head: row.index, headHash: row.hash });
+  return row;
+}
+
+/**
+ * Appends an entry for each installation of a user who is put out, behind the user's own: the user may be let in again, these
+ * may not, and the log says so of a row that somebody brings back. Gives the last index, 0 for none.
+ */
+export async function appendInstallations(
+  { crypto }: { readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'> },
+  transaction: Transaction,
+  userId: string,
+  { reason, actor, at }: Actor & { readonly at: number },
+): Promise<number> {
+  const { installations, revocations, realms } = transaction.tables;
+  const owned = (await installations.list({ where: { userId } })).filter(({ status }) => status !== 'revoked');
+  if (owned.length === 0) return 0;
+  let { head: index, headHash: hash } = await getRealm(transaction, 'update');
+  const rows = owned.map(({ id: subject }): RevocationRow => {
+    index += 1;
+    const ids = { requestId: randomId(crypto), salt: randomId(crypto) };
+    const unhashed = { ...ids, kind: 'installation', subject, index, reason, actor, at } as const;
+    hash = entryHash(crypto, hash, unhashed);
+    return { ...unhashed, hash };
+  });
+  await revocations.insertEach(rows);
+  await realms.update({ where: { id: 'realm' } }, { head: index, headHash: hash });
+  return index;
+}

@@ -1,0 +1,21 @@
+import type { RealmSettings } from '@sallyport/security-api';
+import type { Json } from '../store/tables.ts';
+import { change as changeRealm } from './change.ts';
+import type { AccessContext, Actor } from './context.ts';
+import { getRealm, settingsOf } from './realm.ts';
+
+/** Changes settings; what is not named stays. A rule for app contexts is a right: open channels read theirs again. */
+export async function changeSettings(
+  access: AccessContext,
+  change: Partial<RealmSettings>,
+  by: Actor,
+): Promise<RealmSettings> {
+  return changeRealm(access, by, async (begun) => {
+    const before = settingsOf(await getRealm(begun));
+    const settings = { ...before, ...change };
+    await begun.tables.realms.update({ where: { id: 'realm' } }, { settings: settings as unknown as Json });
+    if (JSON.stringify(settings.context) !== JSON.stringify(before.context)) await begun.rereadRights('*');
+    begun.audit('realm.change', Object.keys(change).sort().join(', '));
+    return settings;
+  });
+}

@@ -1,0 +1,100 @@
+import type { Beat, RevocationEntry } from '@sallyport/security-api';
+import { proxyOfBeat } from '../farm/proxies.ts';
+import type { AccessContext } from '../realm/context.ts';
+import { getRealm } from '../realm/realm.ts';
+import type { Transaction } from '../store/store.ts';
+import type { LeaseRow, RealmRow } from '../store/tables.ts';
+import { entriesAfter } from './revocation.ts';
+
+/** A beat as a node records it. */
+export interface BeatRecord {
+  readonly proxy: string;
+  /** The key that the Proxy showed. */
+  readonly keyHash: string;
+  readonly beat: Omit<Beat, 'type' | 'id'>;
+  readonly leaseMs: number;
+  /** The node that records it. */
+  readonly node: string;
+}
+
+/** What a beat gets. Nothing at all for a Proxy that is unknown or revoked. */
+export type BeatResult =
+  | { readonly type: 'revoked' }
+  /** The Proxy follows another log than this one. */
+  | { readonly type: 'anew'; readonly epoch: string; readonly supersedes: boolean }
+  | {
+      readonly type: 'lease';
+      readonly epoch: string;
+      readonly head: number;
+      readonly headHash: string;
+      readonly leaseMs: number;
+      readonly entries: readonly RevocationEntry[];
+    };
+
+/** The key of a lease row: one for each process of a Proxy. */
+export function leaseKeyOf(proxy: string, instance: string): string {
+  return `${proxy}/${instance}`;
+}
+
+/** Whose lease a row is. Rows of the version before name no instance. */
+export function leaseHolderOf({ proxy }: Pick<LeaseRow, 'proxy'>): {
+  readonly name: string;
+  readonly instance: string;
+} {
+  const [name = '', instance = ''] = proxy.split('/');
+  return { name, instance };
+}
+
+/**
+ * Records a Proxy's lease and reads the log in one durable transaction. The share lock on the realm's row makes a revocation
+ * wait for this commit, so whoever revokes sees every lease that was given without its entry. A database that lost its
+ * standbys cannot commit it, so it can never extend a lease.
+ * @throws StoreError ERR_STORE_FENCED on a database that gives nothing any more.
+ */
+export async function recordBeat(access: AccessContext, record: BeatRecord): Promise<BeatResult> {
+  const { proxy, keyHash, beat, node } = record;
+  return access.store.transaction(
+    async (transaction): Promise<BeatResult> => {
+      const realm = await getRealm(transaction, 'share');
+      if (!(await proxyOfBeat(transaction, { name: proxy, keyHash }))) return { type: 'revoked' };
+      const { epoch, head, headHash } = realm;
+      const known = isPastOf(realm, beat.epoch ?? beat.after);
+      if (!known || (beat.epoch ?? epoch) !== epoch) return { type: 'anew', epoch, supersedes: known };
+      const entries = beat.epoch === undefined ? [] : await entriesBehind(transaction, realm, beat);
+      if (!entries) return { type: 'anew', epoch, supersedes: true };
+      // No lease is longer than what a restore waits for.
+      const leaseMs = Math.min(record.leaseMs, realm.longestLeaseMs);
+      const key = leaseKeyOf(proxy, beat.instance);
+      const { leases } = transaction.tables;
+      const before = await leases.find({ proxy: key }, 'update');
+      const { channels } = beat;
+      const applied = beat.epoch === undefined ? 0 : beat.done;
+      // A longer lease that it was given before, by this node or one with another setting, may live: who waits counts with it.
+      const longestMs = Math.max(leaseMs, before?.leaseMs ?? 0);
+      const expiresAt = transaction.now() + longestMs;
+      const lease = { applied, channels, expiresAt, leaseMs: longestMs, node, beat: (before?.beat ?? 0) + 1 };
+      if (before) await leases.update({ where: { proxy: key } }, lease);
+      else await leases.insert({ proxy: key, ...lease });
+      return { type: 'lease', epoch, head, headHash, leaseMs, entries };
+    },
+    { urgent: true },
+  );
+}
+
+/** True for this epoch, and for one that it takes the place of. */
+function isPastOf({ epoch, supersedes }: RealmRow, other: string = epoch): boolean {
+  return other === epoch || (supersedes as readonly string[]).includes(other);
+}
+
+/** The entries behind what a Proxy has seen; undefined when this log does not hold that. */
+async function entriesBehind(
+  transaction: Transaction,
+  { head, headHash }: RealmRow,
+  { seen, hash }: BeatRecord['beat'],
+): Promise<RevocationEntry[] | undefined> {
+  if (seen > head) return undefined;
+  if (seen === head) return hash === headHash ? [] : undefined;
+  if (seen === 0) return hash === '' ? entriesAfter(transaction, 0) : undefined;
+  const [last, ...entries] = await entriesAfter(transaction, seen - 1);
+  return last?.index === seen && last.hash === hash ? entries : undefined;
+}

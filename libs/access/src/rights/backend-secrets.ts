@@ -1,0 +1,217 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { decodeText, encodeText, formatBase64Url, parseBase64Url } from '@sallyport/channel';
+import type { Backend, ResourceGrant } from '@sallyport/security-api';
+import type { AccessContext } from '../realm/context.ts';
+import { PURPOSES } from '../sealing/keyring.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Json, ResourceRow } from '../store/tables.ts';
+import type { PolicySet } from './policies.ts';
+
+/** What the secrets of a backend are called. */
+type SecretName = 'password' | 'clientKey';
+type Secrets = Readonly<Partial<Record<SecretName, string>>>;
+
+/** A backend as it is stored: its secrets are wrapped and bound to resource and purpose, base64url. */
+type StoredBackend = Backend & { readonly wrapped?: Secrets };
+
+/** A backend, and the authority of its resource, which it is told where it has no Host of its own. */
+interface Named {
+  readonly authority: string;
+  readonly backend: Backend;
+}
+type Before = Pick<ResourceRow, 'authority' | 'backend'>;
+
+const NAMES: readonly SecretName[] = ['password', 'clientKey'];
+
+function storedOf(backend: Json): StoredBackend {
+  return backend as unknown as StoredBackend;
+}
+
+/** A backend for everybody who may look: without secrets. */
+export function shownBackend(backend: Json): Backend {
+  const { wrapped: _, ...shown } = storedOf(backend);
+  return shown;
+}
+
+/** A backend with its secrets. @throws AccessError ERR_ACCESS_UNWRAP */
+export function openedBackend(
+  access: AccessContext,
+  { name, backend }: Pick<ResourceRow, 'name' | 'backend'>,
+): Backend {
+  const { wrapped = {}, ...shown } = storedOf(backend);
+  const { password, clientKey } = openAll(access, name, wrapped);
+  return withSecrets(shown, { password, clientKey });
+}
+
+function withSecrets(
+  { basic, clientCertificate, ...plain }: Backend,
+  { password, clientKey }: { readonly [Name in SecretName]: string | undefined },
+): Backend {
+  return {
+    ...plain,
+    ...(basic ? { basic: { user: basic.user, ...(password === undefined ? {} : { password }) } } : {}),
+    ...(clientCertificate
+      ? {
+          clientCertificate: {
+            certificate: clientCertificate.certificate,
+            ...(clientKey === undefined ? {} : { key: clientKey }),
+          },
+        }
+      : {}),
+  };
+}
+
+/**
+ * A backend as it is to be stored. A secret that is not given is the one of before, as long as it goes where it went: who names
+ * other servers has to have it.
+ * @throws AccessError ERR_ACCESS_INVALID when a secret is missing, would go elsewhere, or does not fit its certificate
+ */
+export function storedBackend(
+  access: AccessContext,
+  { name, authority, backend, before }: Named & { readonly name: string; readonly before: Before | undefined },
+): Json {
+  const envelopes = before === undefined ? {} : (storedOf(before.backend).wrapped ?? {});
+  const kept = keptSecrets(access, name, envelopes);
+  const secrets: { [Name in SecretName]?: string } = {};
+  const { basic, clientCertificate } = backend;
+  if (basic)
+    secrets.password = basic.password ?? keptPassword(name, { authority, backend, before, password: kept.password });
+  if (clientCertificate) secrets.clientKey = clientKeyOf(name, clientCertificate, kept.clientKey);
+  const wrapped: { [Name in SecretName]?: string } = {};
+  for (const which of NAMES) {
+    const secret = secrets[which];
+    if (secret === undefined) continue;
+    const same = kept[which] === secret ? envelopes[which] : undefined;
+    wrapped[which] = same ?? wrap(access, { name, which }, secret);
+  }
+  const shown = withSecrets(backend, { password: undefined, clientKey: undefined });
+  const stored: StoredBackend = Object.keys(wrapped).length === 0 ? shown : { ...shown, wrapped };
+  return stored as unknown as Json;
+}
+
+/** What does not open any more can be given anew. */
+function keptSecrets(access: AccessContext, name: string, wrapped: Secrets): Secrets {
+  try {
+    return openAll(access, name, wrapped);
+  } catch (error) {
+    if (error instanceof AccessError) return {};
+    throw error;
+  }
+}
+
+function keptPassword(
+  name: string,
+  of: Named & { readonly before: Before | undefined; readonly password: string | undefined },
+): string {
+  const { authority, backend, before, password } = of;
+  if (before === undefined || password === undefined)
+    throw new AccessError('ERR_ACCESS_INVALID', `the password with which ${name} knows the gateway is missing`);
+  const old = { authority: before.authority, backend: storedOf(before.backend) };
+  if (old.backend.basic?.user !== backend.basic?.user || destinationOf(old) !== destinationOf({ authority, backend }))
+    throw new AccessError(
+      'ERR_ACCESS_INVALID',
+      `the password of ${name} was given for another user, other servers or another host: give it again with the new ones`,
+    );
+  return password;
+}
+
+/** Where a password is sent: its servers, by whom they are known, and the host that they are asked for, which may be one of many there. */
+function destinationOf({ authority, backend }: Named): string {
+  const { url, servers = [], ca = '', host = authority } = backend;
+  return JSON.stringify([[url, ...servers.map((server) => server.url)].sort(), ca, host]);
+}
+
+function clientKeyOf(
+  name: string,
+  { certificate, key }: NonNullable<Backend['clientCertificate']>,
+  kept: string | undefined,
+): string {
+  const used = key ?? kept;
+  if (used === undefined)
+    throw new AccessError('ERR_ACCESS_INVALID', `the key of the client certificate of ${name} is missing`);
+  if (!fits(certificate, used))
+    throw new AccessError(
+      'ERR_ACCESS_INVALID',
+      `certificate and key of ${name} are not PEM, or do not belong together${key ? '' : ': give the new key, too'}`,
+    );
+  return used;
+}
+
+function fits(certificate: string, key: string): boolean {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
+}
+
+function wrap(
+  access: AccessContext,
+  { name, which }: { readonly name: string; readonly which: SecretName },
+  secret: string,
+): string {
+  const purpose = PURPOSES.resource(access.store.realm, name, which);
+  return formatBase64Url(access.keyring.wrap(encodeText(secret), purpose));
+}
+
+function openAll(access: AccessContext, name: string, wrapped: Secrets): Secrets {
+  const opened: { [Name in SecretName]?: string } = {};
+  for (const which of NAMES) {
+    const envelope = wrapped[which];
+    if (envelope === undefined) continue;
+    const purpose = PURPOSES.resource(access.store.realm, name, which);
+    opened[which] = decodeText(access.keyring.unwrap(parseBase64Url(envelope), purpose));
+  }
+  return opened;
+}
+
+/** The same backend with its secrets wrapped anew by `renew`. */
+export function rewrappedBackend(backend: Json, renew: (envelope: Uint8Array, which: SecretName) => Uint8Array): Json {
+  const { wrapped, ...shown } = storedOf(backend);
+  if (!wrapped) return backend;
+  const renewed = Object.entries(wrapped).map(([which, envelope]) => [
+    which,
+    formatBase64Url(renew(parseBase64Url(envelope), which as SecretName)),
+  ]);
+  return { ...shown, wrapped: Object.fromEntries(renewed) } as unknown as Json;
+}
+
+/** Rows with secrets, by the set that they stand in: most realms have few. */
+const holders = new WeakMap<PolicySet, ReadonlyMap<string, ResourceRow>>();
+
+function holdersIn(set: PolicySet): ReadonlyMap<string, ResourceRow> {
+  const known = holders.get(set);
+  if (known) return known;
+  const found = new Map(set.resources.filter(({ backend }) => storedOf(backend).wrapped).map((row) => [row.name, row]));
+  holders.set(set, found);
+  return found;
+}
+
+/**
+ * Puts the secrets of backends into the resources of a grant, for the Proxy that serves them. A resource whose secrets do not
+ * open is left out: without them its backend would see requests of nobody.
+ */
+export function withBackendSecrets(
+  access: AccessContext,
+  set: PolicySet,
+  resources: readonly ResourceGrant[],
+): ResourceGrant[] {
+  const found = holdersIn(set);
+  if (found.size === 0) return [...resources];
+  return resources.flatMap((resource) => {
+    const row = found.get(resource.name);
+    if (!row) return [resource];
+    const backend = openedOrNothing(access, row);
+    return backend ? [{ ...resource, backend }] : [];
+  });
+}
+
+function openedOrNothing(access: AccessContext, row: ResourceRow): Backend | undefined {
+  try {
+    const { delegate: _, ...backend } = openedBackend(access, row);
+    return backend;
+  } catch (error) {
+    if (error instanceof AccessError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,223 @@
+import { type ChannelError, checkPath, faultOfMethod, isWildcard, liesUnder, pathOnly } from '@sallyport/channel';
+import type { AccessRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
+import { change } from '../realm/change.ts';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { bumpPolicyVersion } from '../realm/realm.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Transaction } from '../store/store.ts';
+import type { Json, PolicyRow, ResourceRow, SiteRow, StoredRule } from '../store/tables.ts';
+import { shownBackend } from './backend-secrets.ts';
+
+/** Resources, policies and sites of a realm at one moment. */
+export interface PolicySet {
+  readonly resources: readonly ResourceRow[];
+  readonly policies: readonly PolicyRow[];
+  readonly sites: readonly SiteRow[];
+}
+
+/** Reads all resources, policies and sites. */
+export async function readPolicySet({ tables }: Transaction): Promise<PolicySet> {
+  return {
+    resources: await tables.resources.list(),
+    policies: await tables.policies.list(),
+    sites: await tables.sites.list(),
+  };
+}
+
+/**
+ * What a site serves: the resources it names, all when it names none. A site that does not exist serves nothing.
+ */
+export function servedAt(set: PolicySet, site: string, resources: readonly ResourceGrant[]): ResourceGrant[] {
+  const row = set.sites.find(({ name }) => name === site);
+  if (!row) return [];
+  const names = row.resources as readonly string[];
+  return names.length === 0 ? [...resources] : resources.filter(({ name }) => names.includes(name));
+}
+
+/** What a member of the groups may reach, each resource with every rule that opens it. Deny is the default. */
+export function grantedResources(set: PolicySet, groups: readonly string[]): ResourceGrant[] {
+  const applicable = set.policies.filter((policy) =>
+    (policy.groups as string[]).some((group) => groups.includes(group)),
+  );
+  return set.resources.flatMap((resource) => {
+    const opening = applicable.filter((policy) => (policy.resources as string[]).includes(resource.name));
+    if (opening.length === 0) return [];
+    const { name, kind, authority, title } = resource;
+    const called = title === name ? {} : { title };
+    // What a backend wants delegated is between Security and the provider.
+    const { delegate: _, ...backend } = shownBackend(resource.backend);
+    const except = nearerThan(set, resource);
+    const carved = except.length > 0 ? { except } : {};
+    return [{ name, kind, authority, ...called, ...carved, backend, rules: opening.map(ruleOf) }];
+  });
+}
+
+/** Authorities under a wildcard by resource, by the set that they stand in. */
+const carvedOut = new WeakMap<PolicySet, Map<string, string[]>>();
+
+/**
+ * Authorities of other resources under a wildcard: whoever asks for one of those means that resource, and is not let in by the
+ * wildcard when it is closed to them.
+ */
+function nearerThan(set: PolicySet, { name, kind, authority }: ResourceRow): string[] {
+  if (!isWildcard(authority)) return [];
+  const known = carvedOut.get(set) ?? new Map<string, string[]>();
+  carvedOut.set(set, known);
+  const found =
+    known.get(name) ??
+    set.resources
+      .filter((other) => other.kind === kind && liesUnder(authority, other.authority))
+      .map((other) => other.authority);
+  known.set(name, found);
+  return found;
+}
+
+function ruleOf(policy: PolicyRow): AccessRule {
+  const { context, methods, paths } = policy.rule as unknown as StoredRule;
+  return {
+    policy: policy.name,
+    context,
+    ...(methods ? { methods: [...methods] } : {}),
+    ...(paths ? { paths: [...paths] } : {}),
+  };
+}
+
+/** Runs a change of rights: version, log entry for open channels and audit event in one transaction. */
+export async function changeRights(
+  access: AccessContext,
+  of: { readonly action: string; readonly subject: string; readonly by: Actor },
+  work: (transaction: Transaction) => Promise<void>,
+): Promise<void> {
+  const { action, subject, by } = of;
+  await change(access, by, async (begun) => {
+    await work(begun);
+    await bumpPolicyVersion(begun);
+    await begun.rereadRights('*');
+    begun.audit(action, subject);
+  });
+}
+
+/** Whether something of that name may be there already. */
+export interface PutOptions {
+  readonly onlyNew?: boolean;
+}
+
+/**
+ * Creates or replaces a policy.
+ * @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group or resource, ERR_ACCESS_CONFLICT when `onlyNew` one has the
+ * name, ERR_ACCESS_INVALID
+ */
+export async function putPolicy(
+  access: AccessContext,
+  name: string,
+  input: PolicyInput,
+  by: Actor,
+  options: PutOptions = {},
+): Promise<PolicyRow> {
+  const { groups, resources, ...rule } = input;
+  checkRule(rule);
+  const row: PolicyRow = { name, groups, resources, rule: rule as unknown as Json };
+  await changeRights(access, { action: 'policy.put', subject: name, by }, async ({ tables }) => {
+    await checkNamed(tables, input);
+    const { name: _, ...columns } = row;
+    const there = await tables.policies.find({ name }, 'update');
+    if (there && options.onlyNew) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a policy ${name} already`);
+    if (there) await tables.policies.update({ where: { name } }, columns);
+    else await tables.policies.insert(row);
+  });
+  return row;
+}
+
+/** Changes what is named of a policy. @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown policy, group or resource */
+export async function changePolicy(
+  access: AccessContext,
+  name: string,
+  changed: PolicyChange,
+  by: Actor,
+): Promise<PolicyRow> {
+  let row: PolicyRow | undefined;
+  await changeRights(access, { action: 'policy.change', subject: name, by }, async ({ tables }) => {
+    const before = await tables.policies.find({ name }, 'update');
+    if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no policy ${name}`);
+    const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rule } = changed;
+    checkRule(rule);
+    const lists = {
+      groups: changedList(groups ?? (before.groups as string[]), addGroups, removeGroups),
+      resources: changedList(resources ?? (before.resources as string[]), addResources, removeResources),
+    };
+    await checkNamed(tables, lists);
+    const merged = Object.entries({ ...(before.rule as object), ...rule }).filter(([, value]) => value !== null);
+    row = { name, ...lists, rule: Object.fromEntries(merged) as Json };
+    await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule });
+  });
+  return row!;
+}
+
+/** @throws AccessError ERR_ACCESS_INVALID for a method or a path that no request will ever have. */
+function checkRule({ methods, paths }: Pick<PolicyChange, 'methods' | 'paths'>): void {
+  for (const method of methods ?? []) {
+    const fault = faultOfMethod(method);
+    if (fault !== '') throw new AccessError('ERR_ACCESS_INVALID', fault);
+  }
+  for (const path of paths ?? []) checkPrefix(path);
+}
+
+function checkPrefix(path: string): void {
+  try {
+    checkPath(path, 'exact');
+  } catch (error) {
+    throw new AccessError('ERR_ACCESS_INVALID', `no path begins like that: ${(error as ChannelError).message}`);
+  }
+  if (path !== pathOnly(path)) throw new AccessError('ERR_ACCESS_INVALID', 'a policy opens paths, not queries (?)');
+}
+
+function changedList(list: readonly string[], add: readonly string[] = [], remove: readonly string[] = []): string[] {
+  return [...new Set([...list, ...add])].filter((item) => !remove.includes(item));
+}
+
+async function checkNamed(
+  tables: Transaction['tables'],
+  { groups, resources }: { readonly groups: readonly string[]; readonly resources: readonly string[] },
+): Promise<void> {
+  for (const group of groups) {
+    if (!(await tables.groups.find({ name: group })))
+      throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${group}`);
+  }
+  for (const resource of resources) {
+    const found = await tables.resources.find({ name: resource }, 'share');
+    if (!found) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${resource}`);
+  }
+}
+
+/**
+ * Removes a resource or a policy; false when there was none. A resource leaves every policy and site that names it: another one
+ * of its name is not open to anybody from the start.
+ */
+export async function removeRight(
+  access: AccessContext,
+  table: 'resources' | 'policies',
+  name: string,
+  by: Actor,
+): Promise<boolean> {
+  let removed = 0;
+  const action = table === 'resources' ? 'resource.remove' : 'policy.remove';
+  await changeRights(access, { action, subject: name, by }, async ({ tables }) => {
+    removed = await tables[table].remove({ where: { name } });
+    if (table === 'resources') await leave(tables, name);
+  });
+  return removed > 0;
+}
+
+/** Takes a resource out of the policies and sites that name it. */
+export async function leave({ policies, sites }: Transaction['tables'], resource: string): Promise<void> {
+  for (const { name, resources } of await policies.list({}, 'update')) {
+    const left = (resources as string[]).filter((other) => other !== resource);
+    if (left.length < (resources as string[]).length) await policies.update({ where: { name } }, { resources: left });
+  }
+  for (const { name, resources } of await sites.list({}, 'update')) {
+    const left = (resources as string[]).filter((other) => other !== resource);
+    // A site that names nothing serves everything: one whose last resource goes keeps the name, which leads nowhere.
+    if (left.length > 0 && left.length < (resources as string[]).length)
+      await sites.update({ where: { name } }, { resources: left });
+  }
+}

@@ -1,0 +1,300 @@
+import { setImmediate } from 'node:timers/promises';
+import { encodeText, formatHex } from '@sallyport/channel';
+import { AccessError } from '../store/errors.ts';
+import type { Page, RealmStore, RowChange, RowLock, Selection, Table, Tables, Transaction } from '../store/store.ts';
+import { SEALED_TABLES, TABLES, type TableName, type TableShape } from '../store/tables.ts';
+import type { Keyring } from './keyring.ts';
+
+type AnyRow = Record<string, unknown>;
+
+/** A stored row that did not come from a Security server with the realm's keys, by its table and key. */
+export interface ForgedRow {
+  readonly table: TableName;
+  readonly key: string;
+}
+
+/** Rows of a table that are sealed in one go. */
+const SEALED_AT_ONCE = 500;
+
+/**
+ * The store of a realm whose rows are authenticated: each row of a table with `sealed` columns carries a MAC over realm,
+ * table and these columns, by a key derived from the key-encryption key. Who can write to the database, but has no such
+ * key, can remove rows or bring back older ones, and make none. A lookup and a listing that meet a forged row fail with
+ * ERR_ACCESS_FORGED; a lookup of several ids leaves it out, so that it costs nobody else anything. `report` hears of each.
+ */
+export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: ForgedRow) => void): RealmStore {
+  const seals = SEALED_TABLES.map((name) => new Seal(store.realm, name, keyring));
+  return {
+    realm: store.realm,
+    transaction: (work, urgency) =>
+      store.transaction((transaction) => {
+        const tables: Record<string, unknown> = { ...transaction.tables };
+        for (const seal of seals) tables[seal.table] = sealedTable(tableOf(transaction, seal.table), seal, report);
+        return work({ tables: tables as unknown as Tables, now: transaction.now });
+      }, urgency),
+  };
+}
+
+/**
+ * Seals the rows of a realm of a version that did not seal, all or none of them; gives how many there were. The rows
+ * themselves say whether that was done before, so that all nodes of a farm say the same whatever their key files note: where
+ * one row carries a MAC, one without it is forged, and stays so. Give it the bare store.
+ */
+export async function sealRealm(store: RealmStore, keyring: Keyring): Promise<number> {
+  return store.transaction(async (transaction) => {
+    // Two nodes that start together do it one after the other.
+    await transaction.tables.realms.find({ id: 'realm' }, 'update');
+    if (await isSealed(transaction)) return 0;
+    let count = 0;
+    for (const name of SEALED_TABLES)
+      count += await sealAll(tableOf(transaction, name), new Seal(store.realm, name, keyring));
+    return count;
+  });
+}
+
+async function isSealed(transaction: Transaction): Promise<boolean> {
+  for (const name of SEALED_TABLES) {
+    const table = tableOf(transaction, name);
+    if ((await table.count()) !== (await table.count({ where: { rowMac: null } }))) return true;
+  }
+  return false;
+}
+
+/** Seals every row anew by the current key; for the turn of the key-encryption key. Give it the sealed store. */
+export async function resealRows(transaction: Transaction): Promise<void> {
+  for (const name of SEALED_TABLES) {
+    const table = tableOf(transaction, name);
+    const { key, sealed } = shapeOf(name);
+    const rows = await table.list({}, 'update');
+    const changes = rows.map((row) => ({ key: pick(row, key), change: pick(row, sealed!.slice(0, 1)) }));
+    for (const part of partsOf(changes)) await table.updateEach(part);
+  }
+}
+
+async function sealAll(table: Table<AnyRow>, seal: Seal): Promise<number> {
+  const rows = await table.list({}, 'update');
+  const changes = rows.map((row) => ({ key: seal.keyOf(row), change: { rowMac: seal.of(row) } }));
+  for (const part of partsOf(changes)) await table.updateEach(part);
+  return rows.length;
+}
+
+function partsOf<Item>(items: readonly Item[]): Item[][] {
+  const count = Math.ceil(items.length / SEALED_AT_ONCE);
+  return Array.from({ length: count }, (_, i) => items.slice(i * SEALED_AT_ONCE, (i + 1) * SEALED_AT_ONCE));
+}
+
+function tableOf(transaction: Transaction, name: TableName): Table<AnyRow> {
+  return transaction.tables[name] as unknown as Table<AnyRow>;
+}
+
+function shapeOf(name: TableName): TableShape<AnyRow> {
+  return TABLES[name] as unknown as TableShape<AnyRow>;
+}
+
+function pick(row: AnyRow, columns: readonly string[]): AnyRow {
+  return Object.fromEntries(columns.map((column) => [column, row[column]]));
+}
+
+/** MACs of one table's rows. */
+class Seal {
+  readonly table: TableName;
+  readonly #realm: string;
+  readonly #keyring: Keyring;
+  readonly #key: readonly string[];
+  readonly #columns: readonly string[];
+
+  constructor(realm: string, table: TableName, keyring: Keyring) {
+    const { key, sealed } = shapeOf(table);
+    this.table = table;
+    this.#realm = realm;
+    this.#keyring = keyring;
+    this.#key = key;
+    this.#columns = sealed!;
+  }
+
+  keyOf(row: AnyRow): AnyRow {
+    return pick(row, this.#key);
+  }
+
+  textOfKey(row: AnyRow): string {
+    return textOfKey(row, this.#key);
+  }
+
+  /** True when columns are those of the key and no more. */
+  isKey(columns: AnyRow): boolean {
+    return Object.keys(columns).length === this.#key.length && this.#key.every((column) => column in columns);
+  }
+
+  describe(row: AnyRow): ForgedRow {
+    return { table: this.table, key: this.#key.map((column) => String(row[column])).join('/') };
+  }
+
+  touches(change: AnyRow): boolean {
+    return this.#columns.some((column) => column in change);
+  }
+
+  of(row: AnyRow): Uint8Array {
+    return this.#keyring.mac(this.#bytesOf(row));
+  }
+
+  sealed(row: AnyRow): AnyRow {
+    return { ...row, rowMac: this.of(row) };
+  }
+
+  isGenuine(row: AnyRow): boolean {
+    const mac = row['rowMac'];
+    return mac instanceof Uint8Array && this.#keyring.verifyMac(mac, this.#bytesOf(row));
+  }
+
+  /** Realm, table and columns as one JSON list: every column has one type, so no two rows have the same text. */
+  #bytesOf(row: AnyRow): Uint8Array {
+    const values = this.#columns.map((column) => plain(row[column]));
+    return encodeText(JSON.stringify([this.#realm, this.table, ...values]));
+  }
+}
+
+function plain(value: unknown): unknown {
+  return value instanceof Uint8Array ? formatHex(value) : (value ?? null);
+}
+
+/**
+ * Rows that this transaction has locked by their keys and found genuine: nobody else can change them before it ends, so a change
+ * of one is sealed without reading it again. Only their sealed columns are up to date. One table of one transaction.
+ */
+class HeldRows {
+  readonly #seal: Seal;
+  readonly #rows = new Map<string, AnyRow>();
+
+  constructor(seal: Seal) {
+    this.#seal = seal;
+  }
+
+  keep(row: AnyRow): void {
+    this.#rows.set(this.#seal.textOfKey(row), row);
+  }
+
+  /** The one row that a selection names by its key alone, if it is held. */
+  rowOf({ where, ...more }: Selection<AnyRow>): AnyRow | undefined {
+    if (!where || this.#rows.size === 0 || Object.keys(more).length > 0) return undefined;
+    return this.#seal.isKey(where) ? this.#rows.get(this.#seal.textOfKey(where)) : undefined;
+  }
+
+  /** To be called before any other change of rows of the table. */
+  forget(): void {
+    this.#rows.clear();
+  }
+}
+
+function sealedTable(inner: Table<AnyRow>, seal: Seal, report: (row: ForgedRow) => void): Table<AnyRow> {
+  const check = (row: AnyRow): AnyRow => {
+    if (!seal.isGenuine(row)) throw forged(seal, row, report);
+    return row;
+  };
+  /** The rows to change, locked and found genuine, so that no change makes a forged row look like ours. */
+  const locked = async (selection: Selection<AnyRow>): Promise<AnyRow[]> =>
+    (await inner.list(selection, 'update')).map(check);
+  const resealed = (row: AnyRow, change: AnyRow): RowChange<AnyRow> => ({
+    key: seal.keyOf(row),
+    change: { ...change, rowMac: seal.of({ ...row, ...change }) },
+  });
+  const held = new HeldRows(seal);
+  return {
+    find: async (key, lock) => {
+      const row = await inner.find(key, lock);
+      if (!row) return undefined;
+      check(row);
+      if (lock === 'update') held.keep(row);
+      return bare(row);
+    },
+    insert: (row) => inner.insert(seal.sealed(row)),
+    insertEach: (rows) => inner.insertEach(rows.map((row) => seal.sealed(row))),
+    async update(selection, change) {
+      if (!seal.touches(change)) return inner.update(selection, change);
+      const own = held.rowOf(selection);
+      if (own) {
+        const { key, change: sealed } = resealed(own, change);
+        held.keep({ ...own, ...sealed });
+        return inner.update({ where: key }, sealed);
+      }
+      const rows = await locked(selection);
+      held.forget();
+      await inner.updateEach(rows.map((row) => resealed(row, change)));
+      return rows.length;
+    },
+    async updateEach(changes) {
+      const [first] = changes;
+      if (!first) return;
+      if (!seal.touches(first.change)) return inner.updateEach(changes);
+      held.forget();
+      await inner.updateEach(await resealedEach(changes, { locked, resealed }));
+    },
+    remove: (selection) => {
+      held.forget();
+      return inner.remove(selection);
+    },
+    list: async (page: Page<AnyRow> = {}, lock?: RowLock) => {
+      const found: AnyRow[] = [];
+      for (const part of partsOf(await inner.list(page, lock))) {
+        if (!page.among) found.push(...part.map((row) => bare(check(row))));
+        else found.push(...part.filter((row) => seal.isGenuine(row) || !forged(seal, row, report)).map(bare));
+        // Many MACs at once would hold up beats.
+        if (part.length === SEALED_AT_ONCE) await setImmediate();
+      }
+      return found;
+    },
+    count: (selection) => inner.count(selection),
+  };
+}
+
+interface Resealing {
+  readonly locked: (selection: Selection<AnyRow>) => Promise<AnyRow[]>;
+  readonly resealed: (row: AnyRow, change: AnyRow) => RowChange<AnyRow>;
+}
+
+/** Reads the rows that are to be changed each in its own way; keys that name no row change nothing. */
+async function resealedEach(
+  changes: readonly RowChange<AnyRow>[],
+  { locked, resealed }: Resealing,
+): Promise<RowChange<AnyRow>[]> {
+  const columns = Object.keys(changes[0]!.key);
+  const byKey = new Map(changes.map(({ key, change }) => [textOfKey(key, columns), change]));
+  const each: RowChange<AnyRow>[] = [];
+  for (const selection of selectionsOf(changes, columns))
+    for (const row of await locked(selection)) {
+      const change = byKey.get(textOfKey(row, columns));
+      if (change) each.push(resealed(row, change));
+    }
+  return each;
+}
+
+function textOfKey(row: AnyRow, columns: readonly string[]): string {
+  return JSON.stringify(columns.map((column) => plain(row[column])));
+}
+
+/** As few selections as name all the keys: one for each value of what they share, by the column in which they differ most. */
+function selectionsOf(changes: readonly RowChange<AnyRow>[], columns: readonly string[]): Selection<AnyRow>[] {
+  const distinct = (column: string): number => new Set(changes.map(({ key }) => key[column])).size;
+  const texts = columns.filter((column) => typeof changes[0]!.key[column] === 'string');
+  const [column] = texts.sort((a, b) => distinct(b) - distinct(a));
+  if (column === undefined) return changes.map(({ key }) => ({ where: key }));
+  const shared = new Map<string, { where: AnyRow; values: Set<string> }>();
+  const others = columns.filter((other) => other !== column);
+  for (const { key } of changes) {
+    const text = textOfKey(key, others);
+    const one = shared.get(text) ?? { where: pick(key, others), values: new Set<string>() };
+    one.values.add(key[column] as string);
+    shared.set(text, one);
+  }
+  return [...shared.values()].map(({ where, values }) => ({ where, among: [column, [...values]] }));
+}
+
+/** The row as the rules know it. */
+function bare({ rowMac: _, ...row }: AnyRow): AnyRow {
+  return row;
+}
+
+function forged(seal: Seal, row: AnyRow, report: (row: ForgedRow) => void): AccessError {
+  const which = seal.describe(row);
+  report(which);
+  return new AccessError('ERR_ACCESS_FORGED', `a row of ${which.table} was not written by a Security server`);
+}

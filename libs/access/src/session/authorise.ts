@@ -1,0 +1,280 @@
+import {
+  type ChannelKey,
+  decodeText,
+  decodeUint,
+  deriveChannelKey,
+  formatHex,
+  type Hello,
+  keyOf,
+  type SessionSecret,
+  verifyHelloMac,
+} from '@sallyport/channel';
+import type { Grant, RealmSettings } from '@sallyport/security-api';
+import { type ProxyKey, proxyOf } from '../farm/proxies.ts';
+import { groupsOf, groupsOfAll } from '../people/users.ts';
+import type { AccessContext } from '../realm/context.ts';
+import { DEFAULT_SETTINGS, getRealm, settingsOf } from '../realm/realm.ts';
+import { leaseKeyOf } from '../revocation/lease.ts';
+import { withBackendSecrets } from '../rights/backend-secrets.ts';
+import { grantedResources, type PolicySet, readPolicySet, servedAt } from '../rights/policies.ts';
+import { PURPOSES } from '../sealing/keyring.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Transaction } from '../store/store.ts';
+import type { Json, RealmRow, SessionRow } from '../store/tables.ts';
+import { withDelegated } from './delegated.ts';
+import { findLiveSessions, type LiveSession } from './sessions.ts';
+
+/** A grant without the assertions that Security signs into it. */
+export type BareGrant = Grant;
+
+type RefusalHint = 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED' | 'UNAVAILABLE';
+
+/** The outcome of a HELLO: a grant with its channel key, and whether it is the session's first one; or the hint for the device. */
+export type Authorisation =
+  | { readonly status: 'granted'; readonly grant: BareGrant; readonly channelKey: ChannelKey; readonly first: boolean }
+  | { readonly status: 'refused'; readonly hint: RefusalHint };
+
+/** How long assertions are good, in ms; Proxies fetch new ones at half of it. */
+export const ASSERTION_TTL_MS = 600_000;
+
+type PolicyVersion = Pick<RealmRow, 'epoch' | 'policyVersion' | 'mapVersion'>;
+
+/**
+ * Resources, policies and sites, read again only when a version has changed. Versions count within one epoch: a restored
+ * database may count to the same number with other contents. Shared by one process.
+ */
+export class PolicyCache {
+  #version: PolicyVersion | undefined;
+  #set: PolicySet | undefined;
+
+  async get(transaction: Transaction, { epoch, policyVersion, mapVersion }: PolicyVersion): Promise<PolicySet> {
+    const version = { epoch, policyVersion, mapVersion };
+    if (this.#set && this.#version && isSame(this.#version, version)) return this.#set;
+    const set = await readPolicySet(transaction);
+    if (!this.#version || isNewer(version, this.#version)) {
+      this.#version = version;
+      this.#set = set;
+    }
+    return set;
+  }
+}
+
+function isSame(a: PolicyVersion, b: PolicyVersion): boolean {
+  return a.epoch === b.epoch && a.policyVersion === b.policyVersion && a.mapVersion === b.mapVersion;
+}
+
+function isNewer(a: PolicyVersion, b: PolicyVersion): boolean {
+  return a.epoch !== b.epoch || a.policyVersion > b.policyVersion || a.mapVersion > b.mapVersion;
+}
+
+/** Who opens channels: one run of one Proxy at its site, by the key that it showed. */
+export interface ChannelHolder extends ProxyKey {
+  readonly site: string;
+  readonly instance: string;
+}
+
+/** More holders of one session are not remembered: the oldest ones must open their channels anew. */
+const MAX_HOLDERS = 16;
+
+function formatHolder({ name, site, instance }: ChannelHolder): string {
+  return `${leaseKeyOf(name, instance)}@${site}`;
+}
+
+/**
+ * True while a holder is who it was when its connection was looked at: not revoked, replaced or moved since. Asked last in a
+ * transaction, behind every wait for a lock.
+ */
+async function isStillProxy(transaction: Transaction, holder: ChannelHolder): Promise<boolean> {
+  return (await proxyOf(transaction, holder))?.site === holder.site;
+}
+
+/** A HELLO and who asks for it. */
+export interface HelloRequest {
+  readonly hello: Hello;
+  /** The Proxy's own id of this request: a repetition, perhaps at another node, gets the same answer. */
+  readonly requestId: string;
+}
+
+/**
+ * Authorises HELLOs (protocol, section 5), all in one transaction: session live, mac, audience, a `chan_no` never seen,
+ * policy. Who asked is recorded as a holder of the session. Answers come in the order of the requests; what is wrong with one touches no other.
+ * The log index is read first, so that whatever is revoked later has a higher one than the grants' `asOf`.
+ * Undefined, with nothing done, for who is no Proxy any more.
+ */
+export async function authorise(
+  access: AccessContext,
+  cache: PolicyCache,
+  { requests, holder }: { readonly requests: readonly HelloRequest[]; readonly holder: ChannelHolder },
+): Promise<readonly Authorisation[] | undefined> {
+  const audience = audienceOf(access, holder);
+  return access.store.transaction(async (transaction) => {
+    const realm = await getRealm(transaction);
+    const now = transaction.now();
+    const sids = requests.map(({ hello }) => formatHex(hello.sid));
+    const live = await findLiveSessions(transaction, realm, { sids, now, lock: 'update' });
+    const opened = new Map<string, OpenedChannel>();
+    const checked = requests.map((request, i) =>
+      checkHello(access, { ...request, audience }, live.get(sids[i]!), opened),
+    );
+    const set = await cache.get(transaction, realm);
+    const users = [...live.values()].map(({ user }) => user.id);
+    const groups = await groupsOfAll(transaction, users);
+    if (!(await isStillProxy(transaction, holder))) return undefined;
+    const changes = [...opened].map(([id, channel]) => {
+      const holders = withHolder(live.get(id)!.session, holder);
+      return { key: { id }, change: { ...channel, holders } };
+    });
+    await transaction.tables.sessions.updateEach(changes);
+    return checked.map((outcome): Authorisation => {
+      if ('hint' in outcome) return { status: 'refused', hint: outcome.hint };
+      const { live, channelKey } = outcome;
+      const grant = grantOf(access, {
+        ...live,
+        realm,
+        now,
+        set,
+        site: holder.site,
+        groups: groups.get(live.user.id) ?? [],
+      });
+      return { status: 'granted', grant, channelKey, first: live.session.chanNo === 0 };
+    });
+  });
+}
+
+/** The one audience of a Proxy (SPEC.md, section 5): what HELLOs must be for, and what re-reads are answered for. */
+function audienceOf(access: AccessContext, { site }: ChannelHolder): string {
+  return `${access.store.realm}/${site}`;
+}
+
+function holdersOf(session: SessionRow): readonly string[] {
+  return session.holders as readonly string[];
+}
+
+function withHolder(session: SessionRow, holder: ChannelHolder): Json {
+  const text = formatHolder(holder);
+  const holders = holdersOf(session);
+  return holders.includes(text) ? holders : [...holders, text].slice(-MAX_HOLDERS);
+}
+
+/** The last channel of a session, as it is stored. */
+interface OpenedChannel {
+  readonly chanNo: number;
+  readonly chanRequest: string;
+}
+
+type CheckedHello = { readonly live: LiveSession; readonly channelKey: ChannelKey } | { readonly hint: RefusalHint };
+
+/** Checks one HELLO; the channel that it opens is noted in `opened`, where later ones of the session find it. */
+function checkHello(
+  access: AccessContext,
+  { hello, audience, requestId }: HelloRequest & { readonly audience: string },
+  live: LiveSession | undefined,
+  opened: Map<string, OpenedChannel>,
+): CheckedHello {
+  const secret = live && unwrapSecret(access, live.session);
+  // Not the device's fault, and nothing that others of the batch should pay for.
+  if (secret === 'unreadable') return { hint: 'UNAVAILABLE' };
+  // A wrong mac answers like an unknown session: a stolen id does not even tell whether it is live.
+  if (!live || !secret || !verifyHelloMac(access.crypto, secret, hello)) return { hint: 'SESSION_UNKNOWN' };
+  if (readAudience(hello) !== audience) return { hint: 'DENIED' };
+  const chanNo = decodeUint(hello.chanNo, 0, 8);
+  const last = opened.get(live.session.id) ?? live.session;
+  const repeated = chanNo === last.chanNo && last.chanRequest === requestId;
+  if (!repeated) {
+    if (!Number.isSafeInteger(chanNo) || chanNo <= last.chanNo) return { hint: 'CHAN_REPLAY' };
+    opened.set(live.session.id, { chanNo, chanRequest: requestId });
+  }
+  const channelKey = deriveChannelKey(access.crypto, secret, hello);
+  secret.fill(0);
+  return { live, channelKey };
+}
+
+function readAudience(hello: Hello): string | undefined {
+  try {
+    return decodeText(hello.audience);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A secret that this node cannot unwrap, perhaps because its keys are about to be changed, is nobody else's trouble. */
+function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret | 'unreadable' | undefined {
+  if (!session.secret) return undefined;
+  try {
+    return keyOf(access.keyring.unwrap(session.secret, PURPOSES.session(access.store.realm, session.id)));
+  } catch (error) {
+    if (error instanceof AccessError) return 'unreadable';
+    throw error;
+  }
+}
+
+/** Why there are no rights: the session is over, who asks opened no channel of it, or is no Proxy any more. */
+export type NoRights = 'over' | 'no channel' | 'no proxy';
+
+/** Reads the rights of an open channel again, for the run of the Proxy at its site that opened it. */
+export async function reauthorise(
+  access: AccessContext,
+  cache: PolicyCache,
+  { sid, holder }: { readonly sid: string; readonly holder: ChannelHolder },
+): Promise<BareGrant | NoRights> {
+  const { site, name, instance } = holder;
+  return access.store.transaction(async (transaction) => {
+    const realm = await getRealm(transaction);
+    const now = transaction.now();
+    const live = (await findLiveSessions(transaction, realm, { sids: [sid], now })).get(sid);
+    const session = live?.session ?? (await transaction.tables.sessions.find({ id: sid }));
+    // Others do not even hear whether it is live.
+    if (!session || !holdersOf(session).includes(formatHolder(holder))) return 'no channel';
+    if (!live) return 'over';
+    // What a process opened goes with its lease row.
+    if (!(await transaction.tables.leases.find({ proxy: leaseKeyOf(name, instance) }))) return 'no channel';
+    const set = await cache.get(transaction, realm);
+    const groups = await groupsOf(transaction, live.user.id);
+    if (!(await isStillProxy(transaction, holder))) return 'no proxy';
+    return grantOf(access, { ...live, realm, now, set, site, groups });
+  });
+}
+
+function limitsOf(settings: RealmSettings): Grant['limits'] {
+  const { openBurst, openRate, channelsPerSession, channelsPerInstallation, channelsPerUser } = settings;
+  const { webSocketMessageBytes } = settings;
+  const limits = { openBurst, openRate, channelsPerSession, channelsPerInstallation, channelsPerUser };
+  // Proxies of the version before know no such limit, and take no grant with it.
+  return webSocketMessageBytes === DEFAULT_SETTINGS.webSocketMessageBytes
+    ? limits
+    : { ...limits, webSocketMessageBytes };
+}
+
+interface GrantParts extends LiveSession {
+  readonly realm: RealmRow;
+  readonly now: number;
+  readonly set: PolicySet;
+  readonly site: string;
+  readonly groups: readonly string[];
+}
+
+function grantOf(access: AccessContext, of: GrantParts): BareGrant {
+  const { session, user, realm, groups } = of;
+  const settings = settingsOf(realm);
+  return {
+    realm: access.store.realm,
+    sid: session.id,
+    epoch: realm.epoch,
+    asOf: realm.head,
+    expiresInMs: session.expiresAt - of.now,
+    refreshInMs: ASSERTION_TTL_MS / 2,
+    sessionCreatedAt: session.createdAt,
+    generation: session.generation,
+    app: session.app,
+    userId: user.id,
+    userName: user.name,
+    groups: [...groups],
+    installationId: of.installation.id,
+    context: settings.context,
+    resources: withDelegated(access, session, {
+      resources: withBackendSecrets(access, of.set, servedAt(of.set, of.site, grantedResources(of.set, groups))),
+      now: of.now,
+    }),
+    limits: limitsOf(settings),
+  };
+}

@@ -1,0 +1,174 @@
+import type { SharedKey } from '@sallyport/channel';
+import { tryCode } from '../people/codes.ts';
+import { appendAudit } from '../realm/audit.ts';
+import type { AccessContext } from '../realm/context.ts';
+import { randomId } from '../realm/ids.ts';
+import { PURPOSES } from '../sealing/keyring.ts';
+import { namesOf } from '../store/pages.ts';
+import type { Transaction } from '../store/store.ts';
+import type { CodeRow, InstallationRow, Json } from '../store/tables.ts';
+
+/** What a device asks for when it enrols; the code's secret and its proof were checked already. */
+export interface EnrolRequest {
+  /** Public part of the activation code. */
+  readonly code: string;
+  /** Who it says it is; for the audit log. */
+  readonly user: string;
+  /** Checks the credentials against the code's holder. */
+  readonly verify: () => Promise<CredentialCheck>;
+  readonly deviceStatic: Uint8Array;
+  readonly signingKey: Json;
+  readonly sharedKey: SharedKey;
+  readonly app: string;
+  readonly model: string;
+}
+
+/** Whether credentials fit, and why not; `bind` ties an account to the user once the code has proved good. */
+export interface CredentialCheck {
+  readonly fit: boolean;
+  /** They are neither right nor wrong before an officer has said so: that costs no try of the code. */
+  readonly undecided?: boolean;
+  readonly why: string;
+  readonly bind?: (transaction: Transaction) => Promise<boolean>;
+}
+
+/** The new installation, or why there is none; the audit log says more. */
+export type EnrolResult =
+  | { readonly status: 'ok'; readonly installation: InstallationRow }
+  | { readonly status: 'refused'; readonly code: 'CODE_INVALID' | 'CONFIRMATION_NEEDED' | 'CREDENTIALS_INVALID' };
+
+/**
+ * Enrols an installation as pending. Repeating with the same code and signing key replaces a pending row, so that an
+ * answer that was lost strands nobody.
+ */
+export async function enrol(access: AccessContext, request: EnrolRequest): Promise<EnrolResult> {
+  const { fit, undecided = false, why, bind } = await request.verify();
+  return access.store.transaction(async (transaction) => {
+    const good = await tryUsersCode(transaction, { id: request.code, wrong: !fit && !undecided });
+    const code = fit ? good : undefined;
+    const bound = code && (!bind || (await bind(transaction)));
+    const installation = bound && (await placeInstallation(access, transaction, code, request));
+    const at = transaction.now();
+    const event = { actor: request.user, action: 'enrol', at };
+    if (!installation) {
+      const refusedAs = refusalOf({ fit, undecided, good: good !== undefined });
+      const reason = refusedAs === 'CODE_INVALID' ? 'the activation code is not good' : why;
+      await appendAudit(transaction, access.crypto, {
+        ...event,
+        reason,
+        subject: 'activation code',
+        outcome: 'refused',
+      });
+      return { status: 'refused', code: refusedAs };
+    }
+    await appendAudit(transaction, access.crypto, { ...event, reason: '', subject: installation.id, outcome: 'done' });
+    return { status: 'ok', installation };
+  });
+}
+
+/** Wrong credentials are said before a code that is not good; who waits for an officer has a good one. */
+function refusalOf(of: {
+  readonly fit: boolean;
+  readonly undecided: boolean;
+  readonly good: boolean;
+}): Extract<EnrolResult, { status: 'refused' }>['code'] {
+  if (of.fit) return 'CODE_INVALID';
+  if (!of.undecided) return 'CREDENTIALS_INVALID';
+  return of.good ? 'CONFIRMATION_NEEDED' : 'CODE_INVALID';
+}
+
+/**
+ * `tryCode` for a user who is in. Who ends a user locks that row first, and would not see an installation that is not
+ * committed yet; so the user is locked before the code.
+ */
+async function tryUsersCode(
+  transaction: Transaction,
+  attempt: { readonly id: string; readonly wrong: boolean },
+): Promise<CodeRow | undefined> {
+  const { codes, users } = transaction.tables;
+  const known = await codes.find({ id: attempt.id });
+  const user = known && (await users.find({ id: known.userId }, 'share'));
+  return user?.enabled ? tryCode(transaction, attempt) : undefined;
+}
+
+async function placeInstallation(
+  access: AccessContext,
+  transaction: Transaction,
+  code: CodeRow,
+  request: EnrolRequest,
+): Promise<InstallationRow | undefined> {
+  const { installations, codes } = transaction.tables;
+  const before =
+    code.installationId === null ? undefined : await installations.find({ id: code.installationId }, 'update');
+  if (code.usedAt !== null && !isRepeat(before, request)) return undefined;
+  const row = newInstallation(access, request, {
+    id: before?.id ?? randomId(access.crypto),
+    userId: code.userId,
+    at: transaction.now(),
+  });
+  if (before) await installations.remove({ where: { id: before.id } });
+  if (await installations.find({ deviceStatic: request.deviceStatic })) return undefined;
+  await installations.insert(row);
+  await codes.update({ where: { id: code.id } }, { usedAt: transaction.now(), installationId: row.id });
+  return row;
+}
+
+function isRepeat(before: InstallationRow | undefined, request: EnrolRequest): boolean {
+  return before?.status === 'pending' && JSON.stringify(before.signingKey) === JSON.stringify(request.signingKey);
+}
+
+function newInstallation(
+  access: AccessContext,
+  request: EnrolRequest,
+  { id, userId, at }: { id: string; userId: string; at: number },
+): InstallationRow {
+  return {
+    id,
+    userId,
+    deviceStatic: request.deviceStatic,
+    signingKey: request.signingKey,
+    status: 'pending',
+    generation: 0,
+    currentKey: access.keyring.wrap(request.sharedKey, PURPOSES.sharedKey(access.store.realm, id)),
+    nextKey: null,
+    previousKey: null,
+    rotatedAt: at,
+    app: request.app,
+    model: request.model,
+    createdAt: at,
+    lastSeenAt: null,
+    resumeId: randomId(access.crypto),
+  };
+}
+
+/** The installation of a device's static key with its user's name, undefined for an unknown or revoked one. */
+export async function findInstallation(
+  access: AccessContext,
+  deviceStatic: Uint8Array,
+): Promise<InstallationRow | undefined> {
+  return access.store.transaction(async ({ tables }) => {
+    const row = await tables.installations.find({ deviceStatic });
+    return row?.status === 'revoked' ? undefined : row;
+  });
+}
+
+/** An installation with its user's name. */
+export interface NamedInstallation {
+  readonly installation: InstallationRow;
+  readonly user: string;
+}
+
+/** A page of installations in the order of their ids; `after` is the last id of the page before. */
+export async function listInstallations(
+  access: AccessContext,
+  { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
+): Promise<NamedInstallation[]> {
+  return access.store.transaction(async (transaction) => {
+    const rows = await transaction.tables.installations.list({ above: ['id', after], limit });
+    const names = await namesOf(
+      transaction,
+      rows.map(({ userId }) => userId),
+    );
+    return rows.map((installation) => ({ installation, user: names.get(installation.userId) ?? installation.userId }));
+  });
+}
