@@ -13,7 +13,7 @@ export interface HostProgram {
 /** Runs it with the settings of this host's Security server, its words on this terminal; true when it did its work. */
 export async function runOnSecurityHost({ data }: GlobalOptions, program: HostProgram): Promise<boolean> {
   const { name, order = [], environment = {} } = program;
-  const file = fileURLToPath(new URL(`../../security/src/${name}.ts`, import.meta.url));
+  const file = fileURLToPath(new URL(`../../security/src/commands/${name}.ts`, import.meta.url));
   const env = { SALLYPORT_DATA: resolve(data), ...process.env, ...environment };
   const child = spawn(process.execPath, [file, ...order], { env, stdio: 'inherit' });
   const code = await new Promise<number | null>((done, failed) => {

@@ -2,10 +2,10 @@ import type { Server } from 'node:https';
 import fastifySwagger from '@fastify/swagger';
 import { addHealthRoutes, createService, type ServiceOptions, UnknownSockets } from '@sallyport/http-service';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { attachControl } from './control.ts';
 import { ERRORS } from './errors.ts';
-import { Handshakes } from './handshakes.ts';
-import { type ProxyIdentity, proxyIdentity } from './proxy-identity.ts';
+import { attachControl } from './farm/control.ts';
+import { type ProxyIdentity, proxyIdentity } from './farm/proxy-identity.ts';
+import { siteMapSigner } from './farm/site-map.ts';
 import type { RealmContext } from './realm-context.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
 import { addLogoutRoute } from './routes/logout.ts';
@@ -13,7 +13,7 @@ import { addProxyRoutes } from './routes/proxies.ts';
 import { addScimRoutes, SCIM_PREFIX } from './routes/scim.ts';
 import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
-import { siteMapSigner } from './site-map.ts';
+import { Handshakes } from './sign-in/handshakes.ts';
 
 /** Certificate and key of a listener, PEM. */
 export interface ServerCertificate {

@@ -2,17 +2,17 @@ import { hostname } from 'node:os';
 import { type AccessContext, AuditWatch, type EpochFence, type JournalWriter, PolicyCache } from '@sallyport/access';
 import { createMetrics, type Log } from '@sallyport/telemetry';
 import type { Config } from './config.ts';
-import { CountWatch, countRealm } from './count-watch.ts';
 import { Connectors } from './directories/connectors.ts';
 import { DirectorySyncs } from './directories/syncs.ts';
-import type { RealmKeys } from './keys.ts';
+import { CountWatch, countRealm } from './farm/count-watch.ts';
+import { SecurityNode } from './farm/node.ts';
+import { ProxyLinks } from './farm/proxy-links.ts';
+import type { RealmKeys } from './keys/keys.ts';
+import { LiveKeys } from './keys/live-keys.ts';
 import { Listeners } from './listeners.ts';
-import { LiveKeys } from './live-keys.ts';
-import { SecurityNode } from './node.ts';
-import { ProxyLinks } from './proxy-links.ts';
 import type { RealmContext } from './realm-context.ts';
-import { Refusals } from './refusals.ts';
-import type { SharedState } from './shared-state.ts';
+import { Refusals } from './sign-in/refusals.ts';
+import type { SharedState } from './stores/shared-state.ts';
 
 /** What the context of a realm is built from. */
 export interface ContextParts {

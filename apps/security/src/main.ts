@@ -31,21 +31,21 @@ import {
   type ServerCertificate,
   TLS,
 } from './app.ts';
-import { LEAF_TTL_MS } from './certificates.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { contextOf, nodeIdOf, nodeOf } from './context.ts';
-import { type OpenDatabase, openDatabase } from './database.ts';
-import { probeOf } from './database-probe.ts';
-import { startErasing } from './erasing.ts';
 import { invitationText } from './invitation.ts';
-import { journalIdentityOf, openJournal, openJournalWriter } from './journal.ts';
-import { addKek, keyFileOf, noteSealed, openKeks } from './kek.ts';
-import { openRealmKeys } from './keys.ts';
-import { LifeGuard, lifeFileOf } from './life.ts';
-import { createPasswordHasher } from './passwords.ts';
+import { journalIdentityOf, openJournal, openJournalWriter } from './journal/journal.ts';
+import { LEAF_TTL_MS } from './keys/certificates.ts';
+import { addKek, keyFileOf, noteSealed, openKeks } from './keys/kek.ts';
+import { openRealmKeys } from './keys/keys.ts';
+import { createPasswordHasher } from './keys/passwords.ts';
 import type { RealmContext } from './realm-context.ts';
-import { startRetention } from './retention.ts';
-import { openSharedState } from './shared-state.ts';
+import { type OpenDatabase, openDatabase } from './stores/database.ts';
+import { probeOf } from './stores/database-probe.ts';
+import { LifeGuard, lifeFileOf } from './stores/life.ts';
+import { openSharedState } from './stores/shared-state.ts';
+import { startErasing } from './upkeep/erasing.ts';
+import { startRetention } from './upkeep/retention.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;

@@ -9,16 +9,16 @@ import type {
   Presence,
 } from '@sallyport/access';
 import type { Log, Metrics } from '@sallyport/telemetry';
-import type { AddressThrottle } from './address-throttle.ts';
-import type { CountWatch } from './count-watch.ts';
 import type { Connectors } from './directories/connectors.ts';
 import type { DirectorySyncs } from './directories/syncs.ts';
-import type { RealmKeys } from './keys.ts';
+import type { CountWatch } from './farm/count-watch.ts';
+import type { SecurityNode } from './farm/node.ts';
+import type { ProxyLinks } from './farm/proxy-links.ts';
+import type { RealmKeys } from './keys/keys.ts';
+import type { LiveKeys } from './keys/live-keys.ts';
 import type { Listeners } from './listeners.ts';
-import type { LiveKeys } from './live-keys.ts';
-import type { SecurityNode } from './node.ts';
-import type { ProxyLinks } from './proxy-links.ts';
-import type { Refusals } from './refusals.ts';
+import type { Refusals } from './sign-in/refusals.ts';
+import type { AddressThrottle } from './stores/address-throttle.ts';
 
 /** What every part of the Security server shares. Built once in main.ts. */
 export interface RealmContext {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { connect, createServer } from 'node:tls';
 import { afterAll, expect, test } from 'vitest';
 import { DIRECTORY_TLS } from '../src/app.ts';
-import { createCaKey, openCa } from '../src/certificates.ts';
+import { createCaKey, openCa } from '../src/keys/certificates.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
 afterAll(() => rmSync(folder, { recursive: true }));

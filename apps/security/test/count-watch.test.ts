@@ -1,7 +1,7 @@
 import { getRealm, isLive, type Rows, revoke } from '@sallyport/access';
 import { expect, test } from 'vitest';
 import { BY, scene as realmScene } from '../../../libs/access/test/scene.ts';
-import { type Counts, CountWatch, countRealm } from '../src/count-watch.ts';
+import { type Counts, CountWatch, countRealm } from '../src/farm/count-watch.ts';
 
 /** A count that ends when told, on a clock that the test moves. */
 function counting() {

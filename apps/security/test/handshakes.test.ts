@@ -16,10 +16,10 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { CompactSign, createLocalJWKSet, exportJWK, generateKeyPair, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect, test } from 'vitest';
-import { assertionJwks, withAssertions } from '../src/assertions.ts';
-import { Handshakes } from '../src/handshakes.ts';
+import { siteMapSigner } from '../src/farm/site-map.ts';
+import { assertionJwks, withAssertions } from '../src/keys/assertions.ts';
 import type { RealmContext } from '../src/realm-context.ts';
-import { siteMapSigner } from '../src/site-map.ts';
+import { Handshakes } from '../src/sign-in/handshakes.ts';
 import { scene } from './scene.ts';
 
 const crypto = nodeCrypto();

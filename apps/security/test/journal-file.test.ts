@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { journalContract } from '../../../libs/access/test/journal.contract.ts';
-import { openFileJournal } from '../src/journal-file.ts';
+import { openFileJournal } from '../src/journal/journal-file.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'sallyport-journal-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -1,11 +1,11 @@
 import { replaceHandshakeKeys, StoreError } from '@sallyport/access';
 import { DeviceEstablish, decodeHint, MESSAGE_TYPES, parseBase64Url, publicKeyOf } from '@sallyport/channel';
 import { expect, test } from 'vitest';
-import { Handshakes } from '../src/handshakes.ts';
-import { newHandshakeKey, openRealmKeys } from '../src/keys.ts';
-import { LiveKeys } from '../src/live-keys.ts';
+import { siteMapSigner } from '../src/farm/site-map.ts';
+import { newHandshakeKey, openRealmKeys } from '../src/keys/keys.ts';
+import { LiveKeys } from '../src/keys/live-keys.ts';
 import type { RealmContext } from '../src/realm-context.ts';
-import { siteMapSigner } from '../src/site-map.ts';
+import { Handshakes } from '../src/sign-in/handshakes.ts';
 import { scene } from './scene.ts';
 
 const DAY_MS = 86_400_000;

@@ -1,9 +1,9 @@
 import { type InstallationRow, LOCKOUT, putUser } from '@sallyport/access';
 import { expect, test } from 'vitest';
-import { addressThrottle } from '../src/address-throttle.ts';
 import { limited } from '../src/sign-in/limited.ts';
 import { openResume, sealResume } from '../src/sign-in/resume.ts';
 import { verifyCredentials } from '../src/sign-in/verify.ts';
+import { addressThrottle } from '../src/stores/address-throttle.ts';
 import { scene } from './scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };

@@ -20,8 +20,8 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 import { expect, test } from 'vitest';
-import { Handshakes } from '../src/handshakes.ts';
-import { siteMapSigner } from '../src/site-map.ts';
+import { siteMapSigner } from '../src/farm/site-map.ts';
+import { Handshakes } from '../src/sign-in/handshakes.ts';
 import { scene } from './scene.ts';
 
 const crypto = nodeCrypto();

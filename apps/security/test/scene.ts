@@ -15,18 +15,18 @@ import {
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
-import { addressThrottle } from '../src/address-throttle.ts';
-import { CountWatch, countRealm } from '../src/count-watch.ts';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
-import { openRealmKeys } from '../src/keys.ts';
+import { CountWatch, countRealm } from '../src/farm/count-watch.ts';
+import { SecurityNode } from '../src/farm/node.ts';
+import { ProxyLinks } from '../src/farm/proxy-links.ts';
+import { openRealmKeys } from '../src/keys/keys.ts';
+import { LiveKeys } from '../src/keys/live-keys.ts';
+import { createPasswordHasher } from '../src/keys/passwords.ts';
 import { Listeners } from '../src/listeners.ts';
-import { LiveKeys } from '../src/live-keys.ts';
-import { SecurityNode } from '../src/node.ts';
-import { createPasswordHasher } from '../src/passwords.ts';
-import { ProxyLinks } from '../src/proxy-links.ts';
 import type { RealmContext } from '../src/realm-context.ts';
-import { Refusals } from '../src/refusals.ts';
+import { Refusals } from '../src/sign-in/refusals.ts';
+import { addressThrottle } from '../src/stores/address-throttle.ts';
 
 const URL = 'https://localhost';
 const NODE = { id: 'n1', proxyUrl: URL, adminUrl: URL, version: '0', startedAt: 0, journal: '' };

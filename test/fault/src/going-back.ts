@@ -7,7 +7,7 @@ import { omission } from './omitted-rules.ts';
 import { createDatabase, postgresTool } from './stores.ts';
 
 const run = promisify(execFile);
-const COMMAND = fileURLToPath(new URL('../../../apps/security/src/realm-command.ts', import.meta.url));
+const COMMAND = fileURLToPath(new URL('../../../apps/security/src/commands/realm-command.ts', import.meta.url));
 
 /** Dumps a database, and restores it as so many others as are named: nobody uses them yet. */
 export async function copyDatabase(farm: Farm, from: string, names: readonly string[]): Promise<void> {

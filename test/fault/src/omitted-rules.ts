@@ -17,7 +17,7 @@ const WITHOUT_AUTHORITY: readonly Omission[] = [
     instead: 'return true;',
   },
   {
-    file: 'apps/security/src/node.ts',
+    file: 'apps/security/src/farm/node.ts',
     code: '(await journal?.look()) === false',
     instead: '(await journal?.look()) === undefined',
   },

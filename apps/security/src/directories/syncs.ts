@@ -9,7 +9,7 @@ import {
 } from '@sallyport/access';
 import { LdapSync, type SyncOrder, type SyncResult } from '@sallyport/directory';
 import type { LdapSettings, SyncInput } from '@sallyport/security-api';
-import { whenInForce } from '../in-force.ts';
+import { whenInForce } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { prepareProvider } from './providers.ts';
 import { MAX_CONFLICTS, stateOf } from './state.ts';

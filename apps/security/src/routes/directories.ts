@@ -36,7 +36,7 @@ import Type, { type Static } from 'typebox';
 import { prepareProvider } from '../directories/providers.ts';
 import { MAX_CONFLICTS } from '../directories/state.ts';
 import { directoryView } from '../directories/view.ts';
-import { whenInForce } from '../in-force.ts';
+import { whenInForce } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { totpUri } from '../sign-in/second-factor.ts';
 import { actorOf, changing, Done, NameParam, operation } from './operation.ts';

@@ -25,8 +25,8 @@ import {
 } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import { waitingNode } from '../in-force.ts';
-import { newHandshakeKey } from '../keys.ts';
+import { waitingNode } from '../farm/in-force.ts';
+import { newHandshakeKey } from '../keys/keys.ts';
 import type { AdminRoutes } from './admin.ts';
 import { actorOf, changing, Done, NameParam, NodeParam, operation } from './operation.ts';
 import { CursorQuery, pageOf, SubjectQuery } from './paging.ts';

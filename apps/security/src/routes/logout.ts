@@ -4,7 +4,7 @@ import { ProblemError } from '@sallyport/http-service';
 import type { OidcSettings } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import { OpenProviders } from '../directories/open-providers.ts';
-import { whenInForce } from '../in-force.ts';
+import { whenInForce } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 
 const FORM_TYPE = 'application/x-www-form-urlencoded';

@@ -19,7 +19,7 @@ import { ProblemError } from '@sallyport/http-service';
 import { BindingView, GroupView, RevocationView, User, UserInput, UserRename } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import { waitingNode, whenInForce } from '../in-force.ts';
+import { waitingNode, whenInForce } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { actorOf, changing, Done, IdParam, NameParam, operation, requestIdOf } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';

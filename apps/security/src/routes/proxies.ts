@@ -27,12 +27,12 @@ import {
   type SiteMapAnswer,
 } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
-import { assertionJwks, withAssertions } from '../assertions.ts';
-import { type CertificateRequest, readCertificateRequest } from '../certificates.ts';
-import type { Handshakes, RelayResult } from '../handshakes.ts';
-import { type KnownProxy, keyHashOf, type ProxyIdentity } from '../proxy-identity.ts';
+import { type KnownProxy, keyHashOf, type ProxyIdentity } from '../farm/proxy-identity.ts';
+import { answerSessionEnd, makeWay } from '../farm/session-end.ts';
+import { assertionJwks, withAssertions } from '../keys/assertions.ts';
+import { type CertificateRequest, readCertificateRequest } from '../keys/certificates.ts';
 import type { RealmContext } from '../realm-context.ts';
-import { answerSessionEnd, makeWay } from '../session-end.ts';
+import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
 
 const parseRequest = parserOf(AuthorizeRequest);
 

@@ -1,6 +1,6 @@
 import type { InForce, Patience } from '@sallyport/access';
 import type { ProxyRevocationView, RevocationView } from '@sallyport/security-api';
-import { whenInForce } from '../in-force.ts';
+import { whenInForce } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 
 /** How long an answer waits for a revocation to be in force: then it says for whom. */

@@ -18,7 +18,7 @@ import {
 } from '@sallyport/directory';
 import { isText } from '@sallyport/security-api';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
-import { whenInForce } from '../in-force.ts';
+import { whenInForce } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { addBodyParsers, bodyOf, GROUP_BODY_BYTES, USER_BODY_BYTES } from '../scim/bodies.ts';
 import { type ScimClient, scimClientOf } from '../scim/client.ts';

@@ -10,7 +10,7 @@ import { formatHex } from '@sallyport/channel';
 import { AuditView, RevocationInput, RevocationRowView, RevocationView, SessionView } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
-import { waitingNode } from '../in-force.ts';
+import { waitingNode } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { IdParam, operation } from './operation.ts';
 import { CursorQuery, pageOf } from './paging.ts';

@@ -10,10 +10,10 @@ import {
   type RealmRow,
 } from '@sallyport/access';
 import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
-import type { DatabaseProbe } from '../database-probe.ts';
 import { directoryWords } from '../directories/view.ts';
 import type { RealmContext } from '../realm-context.ts';
-import type { SharedState } from '../shared-state.ts';
+import type { DatabaseProbe } from '../stores/database-probe.ts';
+import type { SharedState } from '../stores/shared-state.ts';
 import type { ListPage } from './paging.ts';
 
 /** What the status is computed from. */

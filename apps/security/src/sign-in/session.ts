@@ -12,8 +12,8 @@ import { type AppContext, type CborFields, parseContext, type SecurityEstablish 
 import { checkContext } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
+import { makeWay } from '../farm/session-end.ts';
 import type { RealmContext } from '../realm-context.ts';
-import { makeWay } from '../session-end.ts';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, proofFits, refused } from './attempt.ts';
 import { readCredentials } from './credentials.ts';
 import { limited } from './limited.ts';

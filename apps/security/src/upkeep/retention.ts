@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Swept, sweepEnded, trimAudit } from '@sallyport/access';
-import type { RealmContext } from './realm-context.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 /** What has ended is looked for this often, ms. */
 const PERIOD_MS = 600_000;

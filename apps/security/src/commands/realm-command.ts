@@ -10,13 +10,13 @@ import {
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
-import { type Config, SETTINGS } from './config.ts';
-import { reachDatabase } from './database.ts';
-import { readKnownLife } from './epoch-file.ts';
-import { openJournal } from './journal.ts';
-import { keyFileOf, openKeks } from './kek.ts';
-import { lifeFileOf } from './life.ts';
-import { createPasswordHasher } from './passwords.ts';
+import { type Config, SETTINGS } from '../config.ts';
+import { openJournal } from '../journal/journal.ts';
+import { keyFileOf, openKeks } from '../keys/kek.ts';
+import { createPasswordHasher } from '../keys/passwords.ts';
+import { reachDatabase } from '../stores/database.ts';
+import { readKnownLife } from '../stores/epoch-file.ts';
+import { lifeFileOf } from '../stores/life.ts';
 
 const HELP = `node realm-command.ts close|new-epoch --actor NAME --reason TEXT [...]
 

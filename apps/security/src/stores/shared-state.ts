@@ -9,8 +9,8 @@ import {
   type Presence,
 } from '@sallyport/access';
 import { parseRedisUrl, RedisBus, RedisLink, redisLockout, redisPresence, redisThrottle } from '@sallyport/store-redis';
+import type { Config } from '../config.ts';
 import { type AddressThrottle, addressThrottle, NETWORK_FACTOR } from './address-throttle.ts';
-import type { Config } from './config.ts';
 
 /** What the nodes share and what may vanish at any time. */
 export interface SharedState {

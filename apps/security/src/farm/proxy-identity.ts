@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { findProxy, PROXY_KEPT_MS, type ProxyKey } from '@sallyport/access';
-import type { RealmContext } from './realm-context.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 /** A Proxy as a connection of its shows it. */
 export interface KnownProxy extends ProxyKey {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isLoopback, type ListenAddress } from '@sallyport/settings';
 import { ChildPostgres, connectToPrimary, type DatabaseAddress } from '@sallyport/store-sql';
-import type { Config } from './config.ts';
+import type { Config } from '../config.ts';
 
 /** How long a server that runs already is looked for, ms. */
 const REACH_MS = 2_000;

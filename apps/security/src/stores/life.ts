@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type EpochFence, getRealm, type RealmStore } from '@sallyport/access';
 import type { SqlStore } from '@sallyport/store-sql';
-import type { Config } from './config.ts';
+import type { Config } from '../config.ts';
 import { type FoundLife, type KnownLife, readKnownLife, refusalOf, writeKnownLife } from './epoch-file.ts';
 
 /** The server's identity, and how far its log of changes has come. */

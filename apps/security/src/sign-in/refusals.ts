@@ -1,6 +1,6 @@
 import { auditRefusal } from '@sallyport/access';
 import { addressKey } from '@sallyport/settings';
-import type { RealmContext } from './realm-context.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 /** Refusals are summed over so long, ms. */
 const SUM_MS = 60_000;

@@ -1,7 +1,7 @@
 import { getRealm, readMapKeys } from '@sallyport/access';
 import { CompactSign, type JWK } from 'jose';
-import { providerEntries } from './directories/providers.ts';
-import type { RealmContext } from './realm-context.ts';
+import { providerEntries } from '../directories/providers.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 /** Life of a signed site map before it is signed anew, ms. */
 const FRESH_MS = 2_000;

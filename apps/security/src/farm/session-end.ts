@@ -1,7 +1,7 @@
 import { endByDevice, endReplacedSessions, tellDevice } from '@sallyport/access';
 import { ChannelError, encodeHint, MESSAGE_TYPES } from '@sallyport/channel';
 import { BusyError } from '@sallyport/places';
-import type { RealmContext } from './realm-context.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 const RETRY_MS = 2_000;
 

@@ -1,5 +1,5 @@
 import { eraseSecrets } from '@sallyport/access';
-import type { RealmContext } from './realm-context.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 /** Secrets of what is over are looked for this often, ms. */
 const PERIOD_MS = 60_000;

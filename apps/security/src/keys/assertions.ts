@@ -1,7 +1,7 @@
 import { ASSERTION_TTL_MS, type BareGrant } from '@sallyport/access';
 import type { Grant } from '@sallyport/security-api';
 import { type JWK, SignJWT } from 'jose';
-import type { RealmContext } from './realm-context.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 /** Signs one identity assertion for each HTTP resource of a grant: who the user is, for that backend only. */
 export async function withAssertions(context: RealmContext, grant: BareGrant): Promise<Grant> {

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type JournalEntry, journalDamaged } from '@sallyport/access';
-import { syncFolder } from './durable-file.ts';
+import { syncFolder } from '../stores/durable-file.ts';
 import { type EntryFile, formatLine, parseEntryFile } from './journal-lines.ts';
 
 /** How far a file was when this process last wrote or read it. */

@@ -5,9 +5,9 @@ import type { LogPosition } from '@sallyport/lease';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { RealmContext } from '../realm-context.ts';
 import type { ProxyIdentity } from './proxy-identity.ts';
 import type { ProxyLink } from './proxy-links.ts';
-import type { RealmContext } from './realm-context.ts';
 
 const parseBeat = parserOf(Beat);
 const parseTried = parserOf(TriedBackend);

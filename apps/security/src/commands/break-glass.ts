@@ -2,10 +2,10 @@ import { breakGlassToken, checkKeks, loadRealmKeys, sealedStore } from '@sallypo
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings, text } from '@sallyport/settings';
 import { SqlStore } from '@sallyport/store-sql';
-import { SETTINGS } from './config.ts';
-import { reachDatabase } from './database.ts';
-import { keyFileOf, openKeks } from './kek.ts';
-import { createPasswordHasher } from './passwords.ts';
+import { SETTINGS } from '../config.ts';
+import { keyFileOf, openKeks } from '../keys/kek.ts';
+import { createPasswordHasher } from '../keys/passwords.ts';
+import { reachDatabase } from '../stores/database.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9._@-]{0,62}[a-z0-9])?$/;
 

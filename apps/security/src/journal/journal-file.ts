@@ -11,7 +11,7 @@ import {
   type JournalEntry,
   JournalError,
 } from '@sallyport/access';
-import { makeWhole } from './durable-file.ts';
+import { makeWhole } from '../stores/durable-file.ts';
 import { EntryFiles } from './journal-entries.ts';
 
 const IDENTITY = 'identity';

@@ -13,7 +13,7 @@ import { LeaseClock, processClocks } from '@sallyport/lease';
 import { isLoopback, parseHostPort } from '@sallyport/settings';
 import { type DatabaseAddress, openSqlJournal } from '@sallyport/store-sql';
 import type { Log } from '@sallyport/telemetry';
-import type { Config } from './config.ts';
+import type { Config } from '../config.ts';
 import { openFileJournal } from './journal-file.ts';
 
 const DEFAULT_PORT = 5_432;

@@ -11,11 +11,11 @@ import {
 } from '@sallyport/channel';
 import { BusyError } from '@sallyport/places';
 import { addressKey } from '@sallyport/settings';
+import type { RealmContext } from '../realm-context.ts';
+import type { LoginStep } from './attempt.ts';
+import { answerEnrolment } from './enrolment.ts';
 import { InFlight } from './in-flight.ts';
-import type { RealmContext } from './realm-context.ts';
-import type { LoginStep } from './sign-in/attempt.ts';
-import { answerEnrolment } from './sign-in/enrolment.ts';
-import { answerLogin } from './sign-in/session.ts';
+import { answerLogin } from './session.ts';
 
 /** How long a handshake may take, ms, and how many may be in flight: about 20 KiB each. */
 const HANDSHAKE_TTL_MS = 30_000;

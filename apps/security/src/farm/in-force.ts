@@ -1,5 +1,5 @@
 import { type InForce, type Patience, untilHeadInForce, untilInForce, type WaitingNode } from '@sallyport/access';
-import type { RealmContext } from './realm-context.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 /**
  * How long a change that a directory caused waits to be in force: leases end by themselves, the longest that may be set after

@@ -9,7 +9,7 @@ import {
   type NodeWord,
   recordNode,
 } from '@sallyport/access';
-import type { RealmContext } from './realm-context.ts';
+import type { RealmContext } from '../realm-context.ts';
 
 /** A node says that it lives this often, ms. */
 const BEAT_MS = 1_000;
