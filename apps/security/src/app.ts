@@ -62,11 +62,12 @@ export function createProxyService(
   context: RealmContext,
   certificate: ServerCertificate,
 ): { service: FastifyInstance; handshakes: Handshakes; endControl: () => void } {
-  const siteMap = siteMapSigner(context);
+  const { access, liveKeys, log, bus, node, leaseMs, journal, proxies, monotonicMs } = context;
+  const siteMap = siteMapSigner({ access, liveKeys });
   const handshakes = new Handshakes(context, siteMap);
-  const identifyKey = proxyIdentity(context);
-  const options = { log: context.log, ready: () => !context.node.draining };
-  const ca = context.keys.ca.certificate;
+  const identifyKey = proxyIdentity({ access, monotonicMs });
+  const options = { log, ready: () => !node.draining };
+  const ca = liveKeys.current.ca.certificate;
   // Certificates are asked for but checked by the routes, because joining Proxies have none.
   const https = {
     ...TLS,
@@ -88,7 +89,8 @@ export function createProxyService(
   addHealthRoutes(service, options);
   addTextCheck(service);
   addProxyRoutes(service, { context, handshakes, siteMap, identify });
-  const endControl = attachControl(service.server as unknown as Server, context, identify);
+  const control = { access, leaseMs, journal, bus, node, proxies, identify, log };
+  const endControl = attachControl(service.server as unknown as Server, control);
   return { service, handshakes, endControl };
 }
 

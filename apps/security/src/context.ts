@@ -1,11 +1,19 @@
 import { hostname } from 'node:os';
-import { type AccessContext, AuditWatch, type EpochFence, type JournalWriter, PolicyCache } from '@sallyport/access';
+import {
+  type AccessContext,
+  AuditWatch,
+  countRealm,
+  type EpochFence,
+  type JournalWriter,
+  PolicyCache,
+} from '@sallyport/access';
 import { createMetrics, type Log } from '@sallyport/telemetry';
 import type { Config } from './config.ts';
 import { Connectors } from './directories/connectors.ts';
 import { DirectorySyncs } from './directories/syncs.ts';
-import { CountWatch, countRealm } from './farm/count-watch.ts';
-import { SecurityNode } from './farm/node.ts';
+import { CountWatch } from './farm/count-watch.ts';
+import { InForce } from './farm/in-force.ts';
+import { type NodeSelf, SecurityNode } from './farm/node.ts';
 import { ProxyLinks } from './farm/proxy-links.ts';
 import type { RealmKeys } from './keys/keys.ts';
 import { LiveKeys } from './keys/live-keys.ts';
@@ -21,7 +29,7 @@ export interface ContextParts {
   readonly keys: RealmKeys;
   readonly log: Log;
   readonly shared: SharedState;
-  readonly node: SecurityNode;
+  readonly self: NodeSelf;
   readonly fence: EpochFence;
   readonly journal: JournalWriter | undefined;
 }
@@ -29,15 +37,6 @@ export interface ContextParts {
 /** For how long nodes give leases without a look at a journal that is a place of its own; a hold is longer by that. */
 function authorityOf({ SALLYPORT_JOURNAL: place, SALLYPORT_JOURNAL_AUTHORITY_MS: ms }: Config): number {
   return place !== undefined && !place.startsWith('file:') ? ms : 0;
-}
-
-/** Names this node and says where it is reached. */
-export function nodeOf(
-  config: Config,
-  self: { proxyUrl: string; adminUrl: string; version: string; journal: string },
-): SecurityNode {
-  const id = nodeIdOf(config, self.proxyUrl);
-  return new SecurityNode({ id, ...self, startedAt: Date.now() }, monotonicMs, authorityOf(config));
 }
 
 /** The name of this node. */
@@ -57,11 +56,21 @@ function monotonicMs(): number {
 
 /** Builds the context. */
 export function contextOf(parts: ContextParts): RealmContext {
-  const { config, access, log, shared, node, fence, journal } = parts;
+  const { config, access, log, shared, self, fence, journal } = parts;
+  const { bus } = shared;
+  const wallMs = Date.now;
   const liveKeys = new LiveKeys(access, parts.keys, monotonicMs);
   const metrics = createMetrics();
   const listeners = new Listeners(log, metrics);
   const proxies = new ProxyLinks(monotonicMs);
+  const degraded = (): string[] => [
+    ...(bus.connected ? [] : [`${self.id}: Redis does not answer; pushes are polled`]),
+    ...listeners.words(wallMs()).map((words) => `${self.id}: ${words}`),
+    ...proxies.words(),
+  ];
+  const authorityMs = authorityOf(config);
+  const clocks = { wallMs, monotonicMs };
+  const node = new SecurityNode({ self, access, fence, journal, authorityMs, liveKeys, bus, log, degraded, ...clocks });
   const context: RealmContext = {
     access,
     fence,
@@ -85,17 +94,13 @@ export function contextOf(parts: ContextParts): RealmContext {
       return syncs;
     },
     directoryUrl: directoryUrlOf(config),
-    bus: shared.bus,
+    bus,
     presence: shared.presence,
     proxies,
     node,
-    wallMs: Date.now,
+    inForce: new InForce({ access, node, bus, journal, monotonicMs, log }),
+    wallMs,
     monotonicMs,
-    degraded: () => [
-      ...(shared.bus.connected ? [] : [`${node.id}: Redis does not answer; pushes are polled`]),
-      ...listeners.words(Date.now()).map((words) => `${node.id}: ${words}`),
-      ...proxies.words(),
-    ],
   };
   const syncs = new DirectorySyncs(context);
   return context;

@@ -7,11 +7,12 @@ import {
   ensureRealm,
   fencedStore,
   firstOperatorToken,
-  getRealm,
+  hasRealm,
   type Keyring,
   nextKekId,
   type RealmStore,
   raiseLongestLease,
+  readRealm,
   rewrapRealm,
   sealedStore,
   sealRealm,
@@ -32,7 +33,7 @@ import {
   TLS,
 } from './app.ts';
 import { type Config, SETTINGS } from './config.ts';
-import { contextOf, nodeIdOf, nodeOf } from './context.ts';
+import { contextOf, nodeIdOf } from './context.ts';
 import { invitationText } from './invitation.ts';
 import { journalIdentityOf, openJournal, openJournalWriter } from './journal/journal.ts';
 import { LEAF_TTL_MS } from './keys/certificates.ts';
@@ -101,8 +102,7 @@ function renewKeys(config: Config, context: RealmContext): { stop: () => void } 
 async function openRealmKeyring(config: Config, store: RealmStore, log: Log): Promise<Keyring> {
   const crypto = serverCrypto();
   const kekFile = keyFileOf(config);
-  const realmExists = (await store.transaction(({ tables }) => tables.realms.count())) > 0;
-  const { keyring, sealed } = openKeks(crypto, kekFile, realmExists);
+  const { keyring, sealed } = openKeks(crypto, kekFile, await hasRealm(store));
   const missing = await checkKeks(store, keyring);
   if (missing.length > 0) log.warn({ missing }, 'the realm knows key-encryption keys that kek.json here lacks');
   if (!sealed) {
@@ -139,7 +139,7 @@ async function openAccess(config: Config, server: SqlStore, log: Log): Promise<O
   const access: AccessContext = { store, crypto: serverCrypto(), keyring, passwords: createPasswordHasher() };
   await ensureRealm(access, config.SALLYPORT_LEASE_MS);
   await raiseLongestLease(access.store, config.SALLYPORT_LEASE_MS);
-  const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
+  const { epoch } = await readRealm(access.store);
   fence.pin(epoch);
   const life = new LifeGuard({ file: lifeFileOf(config), server, store, fence });
   const refusal = await life.check();
@@ -203,7 +203,7 @@ async function drain(
   node: { handshakes: () => number; endControl: () => void; maxMs: number },
 ): Promise<void> {
   const deadline = performance.now() + node.maxMs;
-  await context.node.drain(context);
+  await context.node.drain();
   node.endControl();
   const others = context.node.proxyUrls.length > 1;
   if (others) await sleep(Math.min(UNREADY_MS, node.maxMs));
@@ -263,10 +263,12 @@ async function startOn({ config, log, database, onEnd }: Starting): Promise<void
   fence.pinJournal(identity);
   const journal = opened && (await openJournalWriter(opened, { store: access.store, epoch, log }));
   const keys = await openRealmKeys(access);
-  const node = nodeOf(config, { proxyUrl, adminUrl, version, journal: identity });
+  const id = nodeIdOf(config, proxyUrl);
+  const self = { id, proxyUrl, adminUrl, version, journal: identity, startedAt: Date.now() };
   const shared = openSharedState(config);
-  const context = contextOf({ config, access, fence, journal, keys, log, shared, node });
-  await node.tell(context);
+  const context = contextOf({ config, access, fence, journal, keys, log, shared, self });
+  const { node } = context;
+  await node.tell();
   const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, Date.now());
   const { service: proxies, handshakes, endControl } = createProxyService(context, certificate);
   const routes = { context, version, database: probeOf(store, database.description), shared };
@@ -278,7 +280,7 @@ async function startOn({ config, log, database, onEnd }: Starting): Promise<void
   const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
   const watched = metricsAddress && createMetricsService({ log, metrics: context.metrics });
   const metricsUrl = await watched?.listen(metricsAddress);
-  node.start(context);
+  node.start();
   context.syncs.start();
   context.refusals.start();
   // The whole log is checked once now, beside everything else, and again from time to time.

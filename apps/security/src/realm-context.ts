@@ -12,6 +12,7 @@ import type { Log, Metrics } from '@sallyport/telemetry';
 import type { Connectors } from './directories/connectors.ts';
 import type { DirectorySyncs } from './directories/syncs.ts';
 import type { CountWatch } from './farm/count-watch.ts';
+import type { InForce } from './farm/in-force.ts';
 import type { SecurityNode } from './farm/node.ts';
 import type { ProxyLinks } from './farm/proxy-links.ts';
 import type { RealmKeys } from './keys/keys.ts';
@@ -20,7 +21,10 @@ import type { Listeners } from './listeners.ts';
 import type { Refusals } from './sign-in/refusals.ts';
 import type { AddressThrottle } from './stores/address-throttle.ts';
 
-/** What every part of the Security server shares. Built once in main.ts. */
+/**
+ * Everything that a Security server is made of, in one bag, which is on its way out: a part names what it uses in an interface of
+ * its own (`ControlParts`, `NodeParts`), of which this is one for now. Keys of the moment are `liveKeys.current`.
+ */
 export interface RealmContext {
   readonly access: AccessContext;
   /** Holds this process to one life of its database. */
@@ -59,10 +63,10 @@ export interface RealmContext {
   readonly proxies: ProxyLinks;
   /** This node among the others. */
   readonly node: SecurityNode;
+  /** Where changes wait until they are in force. */
+  readonly inForce: InForce;
   /** This node's wall clock, epoch ms: for people and certificates. Decisions go by the store's clock. */
   readonly wallMs: () => number;
   /** This node's monotonic clock, ms: deadlines and leases go by it. */
   readonly monotonicMs: () => number;
-  /** What works worse than it could on this node, in words. */
-  readonly degraded: () => readonly string[];
 }

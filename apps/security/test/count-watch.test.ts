@@ -1,7 +1,7 @@
-import { getRealm, isLive, type Rows, revoke } from '@sallyport/access';
+import { countRealm, getRealm, isLive, type RealmCounts, type Rows, revoke } from '@sallyport/access';
 import { expect, test } from 'vitest';
 import { BY, scene as realmScene } from '../../../libs/access/test/scene.ts';
-import { type Counts, CountWatch, countRealm } from '../src/farm/count-watch.ts';
+import { CountWatch } from '../src/farm/count-watch.ts';
 
 /** A count that ends when told, on a clock that the test moves. */
 function counting() {
@@ -9,7 +9,7 @@ function counting() {
   const watch = new CountWatch(
     () => {
       state.begun += 1;
-      const counts: Counts = { liveSessions: state.begun, installations: 0, users: 0, countedAt: state.now };
+      const counts: RealmCounts = { liveSessions: state.begun, installations: 0, users: 0, countedAt: state.now };
       return new Promise((resolve) => state.ends.push(() => resolve(counts)));
     },
     () => state.now,

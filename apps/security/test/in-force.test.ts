@@ -8,12 +8,7 @@ const WIKI = { kind: 'http', authority: 'wiki.corp', title: 'Wiki', backend: BAC
 
 /** A Security server with a Proxy that holds a lease and hears of nothing; each look at the clock is seconds later. */
 async function withDeafProxy() {
-  const made = await scene();
-  const monotonicMs = (): number => (made.clock.now += 20_000);
-  const context = Object.defineProperties({} as typeof made.context, {
-    ...Object.getOwnPropertyDescriptors(made.context),
-    monotonicMs: { value: monotonicMs },
-  });
+  const { context, token } = await scene(undefined, { monotonicMs: (clock) => (clock.now += 20_000) });
   const lease = {
     proxy: `p1/${'1'.repeat(32)}`,
     applied: 0,
@@ -26,7 +21,7 @@ async function withDeafProxy() {
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const shared = { kind: 'in-process', server: () => '' } as const;
   const service = await createAdminService({ context, version: '0', database: DATABASE, shared }, certificate);
-  const headers = { authorization: `bearer ${made.token}`, 'sallyport-reason': 'unit test' };
+  const headers = { authorization: `bearer ${token}`, 'sallyport-reason': 'unit test' };
   const call = async (method: 'PUT' | 'PATCH' | 'POST' | 'DELETE', url: string, payload?: object) => {
     const answer = await service.inject({ method, url, headers, ...(payload ? { payload } : {}) });
     return { status: answer.statusCode, json: answer.json() };

@@ -2,7 +2,7 @@ import { replaceHandshakeKeys, StoreError } from '@sallyport/access';
 import { DeviceEstablish, decodeHint, MESSAGE_TYPES, parseBase64Url, publicKeyOf } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import { siteMapSigner } from '../src/farm/site-map.ts';
-import { newHandshakeKey, openRealmKeys } from '../src/keys/keys.ts';
+import { openRealmKeys } from '../src/keys/keys.ts';
 import { LiveKeys } from '../src/keys/live-keys.ts';
 import type { RealmContext } from '../src/realm-context.ts';
 import { Handshakes } from '../src/sign-in/handshakes.ts';
@@ -18,8 +18,8 @@ test('handshake keys overlap: a new one after 45 days, the old one good until it
   clock.now += 46 * DAY_MS;
   liveKeys.use(await openRealmKeys(access));
   expect(liveKeys.current).toMatchObject({ newestKid: first, published: false });
-  await node.tell(context);
-  await node.tell(context);
+  await node.tell();
+  await node.tell();
   const { newestKid, handshake } = liveKeys.current;
   expect(newestKid).not.toBe(first);
   expect([...handshake.keys()]).toEqual([newestKid, first]);
@@ -39,10 +39,10 @@ async function mapOf(context: RealmContext): Promise<{ seq: number; keys: { kid:
 /** Two nodes of one farm, both beating. */
 async function farm() {
   const one = await scene();
-  const two = await scene({ access: one.context.access, clock: one.clock }, 'n2');
+  const two = await scene({ access: one.context.access, clock: one.clock }, { id: 'n2' });
   const [a, b] = [one.context, two.context];
   const tell = async (...nodes: RealmContext[]): Promise<void> => {
-    for (const context of nodes) await context.node.tell(context);
+    for (const context of nodes) await context.node.tell();
   };
   await tell(a, b, a);
   return { a, b, clock: one.clock, tell };
@@ -83,7 +83,7 @@ test('keys in wrong hands are replaced at once: no node takes the old one, and s
   const { a, b, tell } = await farm();
   const stolen = a.keys.newestKid;
   const by = { actor: 'olga', reason: 'a backup was stolen' };
-  const revoked = await replaceHandshakeKeys(a.access, await newHandshakeKey(a.access), by);
+  const revoked = await replaceHandshakeKeys(a.access, by);
   expect(revoked).toEqual([stolen]);
   await a.liveKeys.reread();
   const { keys, revoked: named } = await mapOf(b);

@@ -1,4 +1,4 @@
-import { putDirectory } from '@sallyport/access';
+import { type JournalWriter, putDirectory } from '@sallyport/access';
 import { expect, test } from 'vitest';
 import { scimScene } from './scim-scene.ts';
 
@@ -7,16 +7,9 @@ const BY = { actor: 'olga', reason: 'unit test' };
 
 /** A scene whose journal takes nothing, and whose time runs a minute with each look: nothing gets in force. */
 async function neverInForce() {
-  const of = await scimScene();
-  let now = 0;
-  Object.assign(of.context, {
-    monotonicMs: () => {
-      now += 60_000;
-      return now;
-    },
-    journal: { upTo: async () => Promise.reject(new Error('the journal is away')), mayLease: true },
-  });
-  return of;
+  const upTo = async (): Promise<void> => Promise.reject(new Error('the journal is away'));
+  const journal = { upTo, mayLease: true } as unknown as JournalWriter;
+  return scimScene(undefined, { journal, monotonicMs: (clock) => (clock.now += 60_000) });
 }
 
 test('SCIM hears 503 and when to come again for what is committed but not in force, also when it repeats', async () => {

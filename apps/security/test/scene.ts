@@ -1,10 +1,12 @@
 import {
   type AccessContext,
   AuditWatch,
+  countRealm,
   createKeyring,
   EpochFence,
   ensureRealm,
   firstOperatorToken,
+  type JournalWriter,
   MemoryStore,
   memoryBus,
   memoryLockout,
@@ -17,7 +19,8 @@ import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
-import { CountWatch, countRealm } from '../src/farm/count-watch.ts';
+import { CountWatch } from '../src/farm/count-watch.ts';
+import { InForce } from '../src/farm/in-force.ts';
 import { SecurityNode } from '../src/farm/node.ts';
 import { ProxyLinks } from '../src/farm/proxy-links.ts';
 import { openRealmKeys } from '../src/keys/keys.ts';
@@ -37,20 +40,31 @@ export interface SharedScene {
   readonly clock: { now: number };
 }
 
+/** What a scene has of its own. */
+export interface OwnScene {
+  /** Of a further node of another's farm: `n2`. */
+  readonly id?: string;
+  /** Another way in which time passes than by the clock alone. */
+  readonly monotonicMs?: (clock: { now: number }) => number;
+  readonly journal?: JournalWriter;
+}
+
 /** A Security server's inside on a store in memory, with a clock that the test moves; a further node of another's farm. */
 export async function scene(
   shared?: SharedScene,
-  id = 'n1',
+  own: OwnScene = {},
 ): Promise<{
   context: RealmContext;
   clock: { now: number };
   token: string;
   lines: string[];
 }> {
+  const { id = 'n1', journal } = own;
   const clock = shared?.clock ?? { now: Date.now() };
   const lines: string[] = [];
   const crypto = nodeCrypto();
   const now = (): number => clock.now;
+  const monotonicMs = (): number => own.monotonicMs?.(clock) ?? clock.now;
   const access: AccessContext = shared?.access ?? {
     store: new MemoryStore(now).in('main'),
     crypto,
@@ -64,10 +78,16 @@ export async function scene(
   const log = createLog('security', 'info', { write: (line) => void lines.push(line) });
   const liveKeys = new LiveKeys(access, await openRealmKeys(access), now);
   const metrics = createMetrics();
+  const bus = memoryBus();
+  const fence = new EpochFence();
+  const node = new SecurityNode({
+    ...{ self: { ...NODE, id }, access, fence, journal, liveKeys, bus, log },
+    ...{ authorityMs: 0, degraded: () => [], wallMs: now, monotonicMs },
+  });
   const context: RealmContext = {
     access,
-    fence: new EpochFence(),
-    journal: undefined,
+    fence,
+    journal,
     get keys() {
       return liveKeys.current;
     },
@@ -90,13 +110,13 @@ export async function scene(
       return new DirectorySyncs(context);
     },
     directoryUrl: undefined,
-    bus: memoryBus(),
+    bus,
     presence: memoryPresence(),
     proxies: new ProxyLinks(now),
-    node: new SecurityNode({ ...NODE, id }, now),
+    node,
+    inForce: new InForce({ access, node, bus, journal, monotonicMs, log }),
     wallMs: now,
-    monotonicMs: now,
-    degraded: () => [],
+    monotonicMs,
   };
   return { context, clock, token, lines };
 }

@@ -2,7 +2,7 @@ import { type AccessContext, issueDirectoryToken, putDirectory } from '@sallypor
 import type { FastifyInstance } from 'fastify';
 import { createDirectoryService } from '../src/app.ts';
 import type { RealmContext } from '../src/realm-context.ts';
-import { type SharedScene, scene } from './scene.ts';
+import { type OwnScene, type SharedScene, scene } from './scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
 
@@ -15,7 +15,10 @@ export interface ScimAnswer {
 }
 
 /** A SCIM server on a store in memory, or on a realm that is there, and a client of it. */
-export async function scimScene(shared?: SharedScene): Promise<{
+export async function scimScene(
+  shared?: SharedScene,
+  own?: OwnScene,
+): Promise<{
   access: AccessContext;
   context: RealmContext;
   service: FastifyInstance;
@@ -23,7 +26,7 @@ export async function scimScene(shared?: SharedScene): Promise<{
   lines: string[];
   authorization: string;
 }> {
-  const { context, lines } = await scene(shared);
+  const { context, lines } = await scene(shared, own);
   const { access } = context;
   await putDirectory(access, 'corp', { kind: 'scim', stage: 'active', settings: {} }, BY);
   const { token } = await issueDirectoryToken(access, 'corp', { endOthers: false }, BY);

@@ -80,6 +80,7 @@ export {
   renewProxy,
   revokeProxy,
 } from './farm/proxies.ts';
+export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
 export { listSites, putSite } from './farm/sites.ts';
 export { accountsOf, type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
 export {
@@ -93,22 +94,21 @@ export {
   journalDamaged,
   memoryJournal,
 } from './journal/journal.ts';
+export { checkLogHolds } from './journal/journal-check.ts';
 export { type JournalKeeper, NO_JOURNAL, settleJournal } from './journal/journal-place.ts';
 export { JournalWriter, openClaim } from './journal/journal-writer.ts';
 export { eraseSecrets } from './keys/erasure.ts';
 export {
+  ensureRealmKey,
   type HandshakeKeys,
   type HandshakePart,
   loadHandshakeKeys,
   loadRealmKeys,
-  type MapKeys,
   publishHandshakeKey,
   type RealmKey,
-  readMapKeys,
+  renewHandshakeKeys,
   replaceHandshakeKeys,
-  retireHandshakeKeys,
   rewrapRealm,
-  storeRealmKey,
 } from './keys/realm-keys.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep } from './keys/rotation.ts';
 export {
@@ -159,30 +159,35 @@ export { type AuditFilter, type AuditPage, searchAudit } from './realm/audit-sea
 export { type AuditState, AuditWatch } from './realm/audit-watch.ts';
 export { type Change, change } from './realm/change.ts';
 export type { AccessContext, Actor, PasswordHasher } from './realm/context.ts';
+export { countRealm, type RealmCounts } from './realm/counts.ts';
 export { randomId } from './realm/ids.ts';
-export { bumpMapVersion, ensureRealm, getRealm, settingsOf } from './realm/realm.ts';
+export {
+  bumpMapVersion,
+  ensureRealm,
+  getRealm,
+  hasRealm,
+  readRealm,
+  readTime,
+  settingsOf,
+  settleRealm,
+} from './realm/realm.ts';
 export { type Swept, sweepEnded, trimAudit } from './realm/retention.ts';
 export { appendRevocation, type Revocation } from './realm/revocation-log.ts';
 export { changeSettings } from './realm/settings.ts';
 export { endHold, Hold, raiseLongestLease } from './revocation/hold.ts';
 export {
   type AwaitedEntry,
-  type InForce,
   type Patience,
   untilHeadInForce,
   untilInForce,
   untilProxyGone,
+  type Waited,
   type WaitingNode,
 } from './revocation/in-force.ts';
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './revocation/lease.ts';
 export { LeaseWatch, type WaitingProxy } from './revocation/lease-watch.ts';
 export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './revocation/new-epoch.ts';
-export {
-  entriesAfter,
-  listRevocations,
-  type RevocationQuery,
-  revoke,
-} from './revocation/revocation.ts';
+export { entriesAfter, listRevocations, type RevocationQuery, readEntries, revoke } from './revocation/revocation.ts';
 export type { OutBy } from './revocation/standing.ts';
 export { openedBackend, shownBackend } from './rights/backend-secrets.ts';
 export {

@@ -1,13 +1,21 @@
 import type { Server } from 'node:https';
 import type { TLSSocket } from 'node:tls';
-import { entriesAfter, type ProxyKey, recordBeat, type StoreError } from '@sallyport/access';
+import {
+  type AccessContext,
+  type Bus,
+  type JournalWriter,
+  type ProxyKey,
+  readEntries,
+  recordBeat,
+  type StoreError,
+} from '@sallyport/access';
 import type { LogPosition } from '@sallyport/lease';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
-import { guardWith } from '@sallyport/telemetry';
+import { guardWith, type Log } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { RealmContext } from '../realm-context.ts';
+import type { SecurityNode } from './node.ts';
 import type { ProxyIdentity } from './proxy-identity.ts';
-import type { ProxyLink } from './proxy-links.ts';
+import type { ProxyLink, ProxyLinks } from './proxy-links.ts';
 
 const parseBeat = parserOf(Beat);
 const parseTried = parserOf(TriedBackend);
@@ -15,23 +23,37 @@ const MAX_MESSAGE_BYTES = 16 * 1024;
 /** A Proxy beats every second; one that is silent this long is cut off and reconnects, ms. */
 const SILENCE_MS = 10_000;
 
+/** What control connections work with. */
+export interface ControlParts {
+  readonly access: AccessContext;
+  /** For how long a Proxy may serve after a beat, ms. */
+  readonly leaseMs: number;
+  /** Undefined where there is no journal. */
+  readonly journal: Pick<JournalWriter, 'mayLease'> | undefined;
+  readonly bus: Bus;
+  readonly node: Pick<SecurityNode, 'id' | 'proxyUrls'>;
+  readonly proxies: ProxyLinks;
+  readonly identify: ProxyIdentity;
+  readonly log: Log;
+}
+
 /**
  * Control connections: beats in, leases and pushes out (architecture, "Revocation is bounded").
  * Attaches to the server's upgrades; gives a function that ends all connections and takes no new ones.
  */
-export function attachControl(server: Server, context: RealmContext, identify: ProxyIdentity): () => void {
+export function attachControl(server: Server, parts: ControlParts): () => void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
   let ended = false;
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    admit(identify, request.url ?? '', socket as TLSSocket)
+    admit(parts.identify, request.url ?? '', socket as TLSSocket)
       .then((proxy) => {
         if (ended) return socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n');
         if (!proxy) return socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
-        sockets.handleUpgrade(request, socket, head, (webSocket) => serve(context, proxy, webSocket));
+        sockets.handleUpgrade(request, socket, head, (webSocket) => serve(parts, proxy, webSocket));
       })
       .catch((error: unknown) => {
-        context.log.error({ err: error }, 'a control connection could not be made');
+        parts.log.error({ err: error }, 'a control connection could not be made');
         socket.destroy();
       });
   });
@@ -47,7 +69,7 @@ async function admit(identify: ProxyIdentity, url: string, socket: TLSSocket): P
 
 /** One control connection. `told` is the highest index that a recorded beat has called in force on it. */
 interface Control {
-  readonly context: RealmContext;
+  readonly parts: ControlParts;
   readonly proxy: string;
   readonly keyHash: string;
   readonly socket: WebSocket;
@@ -56,15 +78,16 @@ interface Control {
   told: number;
 }
 
-function serve(context: RealmContext, { name: proxy, keyHash }: ProxyKey, socket: WebSocket): void {
-  context.log.info({ proxy }, 'a Proxy connected');
-  const control: Control = { context, proxy, keyHash, socket, seen: undefined, told: -1 };
+function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: WebSocket): void {
+  const { proxies, bus, log } = parts;
+  log.info({ proxy }, 'a Proxy connected');
+  const control: Control = { parts, proxy, keyHash, socket, seen: undefined, told: -1 };
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
   const link: ProxyLink = { proxy, send: (message) => send(socket, message) };
-  context.proxies.add(link);
-  const unsubscribe = context.bus.subscribe('entries', () => void push(control));
+  proxies.add(link);
+  const unsubscribe = bus.subscribe('entries', () => void push(control));
   const guard = guardWith((error) => {
-    context.log.error({ err: error, proxy }, 'a control connection failed');
+    log.error({ err: error, proxy }, 'a control connection failed');
     socket.terminate();
   });
   const heard = guard((data: unknown) => {
@@ -72,29 +95,29 @@ function serve(context: RealmContext, { name: proxy, keyHash }: ProxyKey, socket
     timer = setTimeout(() => socket.terminate(), SILENCE_MS);
     const json = parseJson(String(data));
     const tried = parseTried(json);
-    if (tried) return context.proxies.tried(link, tried);
+    if (tried) return proxies.tried(link, tried);
     const beat = parseBeat(json);
     // Also what a Proxy of an older version sends: it knows neither epochs nor instances, and gets no lease.
     if (!beat) return socket.close(1002, 'not a beat of this version');
-    context.proxies.told(proxy, beat.troubles);
+    proxies.told(proxy, beat.troubles);
     void answer(control, beat);
   });
   socket.on('error', () => socket.terminate());
   socket.on('close', () => {
     clearTimeout(timer);
     unsubscribe();
-    context.proxies.remove(link);
-    context.log.info({ proxy }, 'a Proxy disconnected');
+    proxies.remove(link);
+    log.info({ proxy }, 'a Proxy disconnected');
   });
   socket.on('message', heard);
 }
 
 async function answer(control: Control, beat: Beat): Promise<void> {
-  const { context, proxy, keyHash, socket } = control;
-  const { access, leaseMs, bus, node, log } = context;
+  const { parts, proxy, keyHash, socket } = control;
+  const { access, leaseMs, journal, bus, node, log } = parts;
   const { id, epoch, seen: index, hash, done } = beat;
   // Perhaps another database has taken the place of ours: only the journal knows.
-  if (context.journal && !context.journal.mayLease) return;
+  if (journal && !journal.mayLease) return;
   try {
     const recorded = await recordBeat(access, { proxy, keyHash, beat, leaseMs, node: node.id });
     // A Proxy that was revoked gets no lease any more.
@@ -117,17 +140,15 @@ async function answer(control: Control, beat: Beat): Promise<void> {
   }
 }
 
-async function push({ context, socket, seen }: Control): Promise<void> {
+async function push({ parts, socket, seen }: Control): Promise<void> {
   if (!seen) return;
   const { epoch, index: after, hash: afterHash } = seen;
   try {
-    const entries = await context.access.store.transaction((transaction) => entriesAfter(transaction, after), {
-      urgent: true,
-    });
+    const entries = await readEntries(parts.access, after);
     const message: Push = { type: 'push', epoch, after, afterHash, entries };
     if (entries.length > 0) send(socket, message);
   } catch (error) {
-    context.log.warn({ err: error }, 'a push was left to the next beat');
+    parts.log.warn({ err: error }, 'a push was left to the next beat');
   }
 }
 

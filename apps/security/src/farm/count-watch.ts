@@ -1,12 +1,4 @@
-import { type AccessContext, getRealm } from '@sallyport/access';
-
-/** How many there are of what grows, and when that was counted, epoch ms. */
-export interface Counts {
-  readonly liveSessions: number;
-  readonly installations: number;
-  readonly users: number;
-  readonly countedAt: number;
-}
+import type { RealmCounts } from '@sallyport/access';
 
 /** After a count that took long the store rests for so many times as long: at most this part of its time goes into counting. */
 const REST_FACTOR = 20;
@@ -18,20 +10,20 @@ const QUICK_MS = 50;
  * not repeated soon, and nobody waits for it longer than asked: then the last one is told, with its time. One belongs to one node.
  */
 export class CountWatch {
-  readonly #count: () => Promise<Counts>;
+  readonly #count: () => Promise<RealmCounts>;
   readonly #nowMs: () => number;
-  #last: Counts | undefined;
+  #last: RealmCounts | undefined;
   #running: Promise<void> | undefined;
   #restsUntil = Number.NEGATIVE_INFINITY;
 
   /** `nowMs` is monotonic. */
-  constructor(count: () => Promise<Counts>, nowMs: () => number = () => performance.now()) {
+  constructor(count: () => Promise<RealmCounts>, nowMs: () => number = () => performance.now()) {
     this.#count = count;
     this.#nowMs = nowMs;
   }
 
   /** The newest counts; waits at most `patienceMs` where there are some. */
-  async look(patienceMs: number): Promise<Counts> {
+  async look(patienceMs: number): Promise<RealmCounts> {
     if (this.#last && this.#nowMs() < this.#restsUntil) return this.#last;
     // What was begun before does not know what happened meanwhile; unless it is long, it is done again.
     const before = this.#running;
@@ -61,22 +53,4 @@ export class CountWatch {
     const tookMs = this.#nowMs() - begun;
     if (tookMs > QUICK_MS) this.#restsUntil = this.#nowMs() + REST_FACTOR * tookMs;
   }
-}
-
-/** Counts users, installations that are not revoked and live sessions of a realm, reading them all. */
-export function countRealm({ store }: AccessContext): Promise<Counts> {
-  return store.transaction(async (transaction) => {
-    const { notBefore } = await getRealm(transaction);
-    const { sessions, installations, users } = transaction.tables;
-    const countedAt = transaction.now();
-    const unended = { where: { endedAt: null }, above: ['expiresAt', countedAt] } as const;
-    // Whatever revokes everything before a moment, or everything, leaves its sessions as they are and sets this time.
-    const tooOld = await sessions.count({ ...unended, below: ['createdAt', notBefore] });
-    return {
-      liveSessions: (await sessions.count(unended)) - tooOld,
-      installations: (await installations.count()) - (await installations.count({ where: { status: 'revoked' } })),
-      users: await users.count(),
-      countedAt,
-    };
-  });
 }

@@ -1,15 +1,20 @@
 import {
+  type AccessContext,
+  type Bus,
+  type EpochFence,
   endHold,
   type FarmView,
   forgetInstances,
   Hold,
+  type JournalWriter,
   LeaseWatch,
   type NodeRow,
   NodeWatch,
   type NodeWord,
   recordNode,
 } from '@sallyport/access';
-import type { RealmContext } from '../realm-context.ts';
+import type { Log } from '@sallyport/telemetry';
+import type { LiveKeys } from '../keys/live-keys.ts';
 
 /** A node says that it lives this often, ms. */
 const BEAT_MS = 1_000;
@@ -23,6 +28,25 @@ const FORGET_MS = 600_000;
 /** Who this node is. */
 export type NodeSelf = Omit<NodeWord, 'state' | 'degraded' | 'keyId'>;
 
+/** What a node works with. */
+export interface NodeParts {
+  readonly self: NodeSelf;
+  readonly access: AccessContext;
+  /** Holds this process to one life of its database. */
+  readonly fence: EpochFence;
+  /** Undefined where there is no journal. */
+  readonly journal: JournalWriter | undefined;
+  /** For how long nodes give leases without a look at the journal, ms: a hold is longer by that. */
+  readonly authorityMs: number;
+  readonly liveKeys: LiveKeys;
+  readonly bus: Bus;
+  readonly log: Log;
+  /** What works worse than it could on this node, in words. */
+  readonly degraded: () => readonly string[];
+  readonly wallMs: () => number;
+  readonly monotonicMs: () => number;
+}
+
 /**
  * This Security node among the others: tells of itself, and knows which nodes and leases live by watching their beats on
  * its own monotonic clock.
@@ -32,15 +56,16 @@ export class SecurityNode {
   readonly leases: LeaseWatch;
   readonly hold: Hold;
   readonly nodes: NodeWatch;
-  readonly #self: NodeSelf;
+  readonly #parts: NodeParts;
   #view: FarmView | undefined;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(self: NodeSelf, monotonicMs: () => number, authorityMs = 0) {
+  constructor(parts: NodeParts) {
+    const { self, monotonicMs, authorityMs } = parts;
     this.id = self.id;
-    this.#self = self;
+    this.#parts = parts;
     this.leases = new LeaseWatch(monotonicMs);
     this.hold = new Hold(monotonicMs, authorityMs);
     this.nodes = new NodeWatch(monotonicMs);
@@ -64,31 +89,33 @@ export class SecurityNode {
   }
 
   /** Tells of this node once and reads the farm; the first call makes it known. */
-  async tell(context: RealmContext): Promise<FarmView> {
-    const { newestId: keyId } = context.liveKeys.current;
-    const state = this.#draining ? 'draining' : 'up';
-    const word = { ...this.#self, state, degraded: context.degraded(), keyId } as const;
-    void this.#lookAtJournal(context);
-    const view = await recordNode(context.access, word, context.wallMs);
-    if (view.realm.head < (this.#view?.realm.head ?? 0)) context.fence.refuse('the database has gone back in time');
+  async tell(): Promise<FarmView> {
+    const { access, bus, fence, liveKeys, wallMs } = this.#parts;
+    void this.#lookAtJournal();
+    const view = await recordNode(access, this.#word(), wallMs);
+    if (view.realm.head < (this.#view?.realm.head ?? 0)) fence.refuse('the database has gone back in time');
     const moved = this.#view !== undefined && view.realm.head > this.#view.realm.head;
     this.#view = view;
     this.leases.observe(view.leases);
     this.nodes.observe(view.nodes);
-    this.#checkClock(context, view.clockOffsetMs);
+    this.#checkClock(view.clockOffsetMs);
     const awake = view.nodes.filter((row) => this.nodes.awake(row));
-    await context.liveKeys.follow({ mapVersion: view.realm.mapVersion, awake });
-    if (moved) context.bus.publish('entries');
-    await this.#tidy(context, view);
-    // What nobody waits for gets into the journal, too.
-    context.journal
-      ?.upTo(view.realm.head)
-      .catch((error: unknown) => context.log.warn({ err: error }, 'the journal does not take revocations'));
+    await liveKeys.follow({ mapVersion: view.realm.mapVersion, awake });
+    if (moved) bus.publish('entries');
+    await this.#tidy(view);
+    this.#writeJournal(view.realm.head);
     return view;
   }
 
+  #word(): NodeWord {
+    const { self, degraded, liveKeys } = this.#parts;
+    const state = this.#draining ? 'draining' : 'up';
+    return { ...self, state, degraded: degraded(), keyId: liveKeys.current.newestId };
+  }
+
   /** A restore that has claimed the journal takes the place of this database: nothing of it is given any more. */
-  async #lookAtJournal({ journal, fence, log }: RealmContext): Promise<void> {
+  async #lookAtJournal(): Promise<void> {
+    const { journal, fence, log } = this.#parts;
     try {
       if ((await journal?.look()) === false) fence.refuse(lostClaim(journal?.claim?.epoch));
     } catch (error) {
@@ -96,31 +123,37 @@ export class SecurityNode {
     }
   }
 
+  /** What nobody waits for gets into the journal, too. */
+  #writeJournal(head: number): void {
+    const { journal, log } = this.#parts;
+    journal?.upTo(head).catch((error: unknown) => log.warn({ err: error }, 'the journal does not take revocations'));
+  }
+
   /** The hold ends for all nodes once one has waited; rows of processes that are gone go with their channels. */
-  async #tidy({ access }: RealmContext, { realm, leases }: FarmView): Promise<void> {
+  async #tidy({ realm, leases }: FarmView): Promise<void> {
+    const { access } = this.#parts;
     if (this.hold.remainingMs(realm) === 0 && !realm.held) await endHold(access.store, realm.epoch);
     const gone = this.leases.silent(leases, FORGET_MS);
     if (gone.length > 0) await forgetInstances(access, gone);
   }
 
   /** Goes on telling until `stop`. A database that does not answer is only waited for. */
-  start(context: RealmContext): void {
+  start(): void {
+    const { bus, log } = this.#parts;
     const next = (): void => {
-      this.#timer = setTimeout(() => void beat(), context.bus.connected ? BEAT_MS : POLL_MS);
+      this.#timer = setTimeout(() => void beat(), bus.connected ? BEAT_MS : POLL_MS);
     };
     const beat = async (): Promise<void> => {
-      await this.tell(context).catch((error: unknown) =>
-        context.log.warn({ err: error }, 'this node could not tell that it lives'),
-      );
+      await this.tell().catch((error: unknown) => log.warn({ err: error }, 'this node could not tell that it lives'));
       if (this.#timer) next();
     };
     next();
   }
 
   /** Takes no new work: Proxies are told to go elsewhere. */
-  async drain(context: RealmContext): Promise<void> {
+  async drain(): Promise<void> {
     this.#draining = true;
-    await this.tell(context).catch(() => undefined);
+    await this.tell().catch(() => undefined);
   }
 
   stop(): void {
@@ -128,11 +161,11 @@ export class SecurityNode {
     this.#timer = undefined;
   }
 
-  #checkClock(context: RealmContext, offsetMs: number): void {
+  #checkClock(offsetMs: number): void {
     const now = performance.now();
     if (Math.abs(offsetMs) < CLOCK_WARNING_MS || now - this.#warnedAt < 60_000) return;
     this.#warnedAt = now;
-    context.log.warn({ offsetMs }, "this node's clock differs from the database's; nothing is decided by it");
+    this.#parts.log.warn({ offsetMs }, "this node's clock differs from the database's; nothing is decided by it");
   }
 }
 

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { findProxy, PROXY_KEPT_MS, type ProxyKey } from '@sallyport/access';
-import type { RealmContext } from '../realm-context.ts';
+import { type AccessContext, findProxy, PROXY_KEPT_MS, type ProxyKey } from '@sallyport/access';
 
 /** A Proxy as a connection of its shows it. */
 export interface KnownProxy extends ProxyKey {
@@ -15,7 +14,13 @@ export type ProxyIdentity = (socket: TLSSocket) => Promise<KnownProxy | undefine
 const MAX_KEPT = 10_000;
 
 /** Identifies Proxies by the key of their certificate, and looks their row up at most once a second. */
-export function proxyIdentity({ access, monotonicMs }: Pick<RealmContext, 'access' | 'monotonicMs'>): ProxyIdentity {
+export function proxyIdentity({
+  access,
+  monotonicMs,
+}: {
+  readonly access: AccessContext;
+  readonly monotonicMs: () => number;
+}): ProxyIdentity {
   const known = new Map<string, { at: number; found: Promise<KnownProxy | undefined> }>();
   /** What certificates say: reading one costs more than the rest of a request. */
   const keys = new WeakMap<TLSSocket, ProxyKey>();

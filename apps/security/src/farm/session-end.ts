@@ -1,20 +1,28 @@
-import { endByDevice, endReplacedSessions, tellDevice } from '@sallyport/access';
+import { type AccessContext, type Bus, endByDevice, endReplacedSessions, tellDevice } from '@sallyport/access';
 import { ChannelError, encodeHint, MESSAGE_TYPES } from '@sallyport/channel';
 import { BusyError } from '@sallyport/places';
-import type { RealmContext } from '../realm-context.ts';
+import type { Log } from '@sallyport/telemetry';
+import type { AddressThrottle } from '../stores/address-throttle.ts';
 
 const RETRY_MS = 2_000;
+
+/** What ends of sessions are told to. */
+export interface SessionEndParts {
+  readonly access: AccessContext;
+  readonly bus: Bus;
+  readonly log: Log;
+}
 
 /**
  * Answers END with ENDED once the end is durable, and ASK with TOLD, or with a hint (SPEC.md, section 12). Strangers cause one look into the
  * database each, and their address has a budget.
  */
 export async function answerSessionEnd(
-  context: RealmContext,
+  parts: SessionEndParts & { readonly addressThrottle: AddressThrottle },
   message: Uint8Array,
   address: string,
 ): Promise<Uint8Array> {
-  const { access, addressThrottle, bus, log } = context;
+  const { access, addressThrottle, bus, log } = parts;
   try {
     const waitMs = await addressThrottle.take(address, 'end');
     if (waitMs > 0) return encodeHint('RETRY_LATER', waitMs);
@@ -33,7 +41,7 @@ export async function answerSessionEnd(
 }
 
 /** Ends the sessions of an installation that a newer one replaces, beside the answer that nobody should wait for longer. */
-export function makeWay({ access, bus, log }: RealmContext, installationId: string): void {
+export function makeWay({ access, bus, log }: SessionEndParts, installationId: string): void {
   endReplacedSessions(access, installationId).then(
     (ended) => {
       if (ended.length > 0) bus.publish('entries');

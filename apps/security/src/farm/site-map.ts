@@ -1,18 +1,24 @@
-import { getRealm, readMapKeys } from '@sallyport/access';
+import { type AccessContext, readSiteMap } from '@sallyport/access';
 import { CompactSign, type JWK } from 'jose';
 import { providerEntries } from '../directories/providers.ts';
-import type { RealmContext } from '../realm-context.ts';
+import type { LiveKeys } from '../keys/live-keys.ts';
 
 /** Life of a signed site map before it is signed anew, ms. */
 const FRESH_MS = 2_000;
 
+/** What a site map is made from. */
+export interface SiteMapParts {
+  readonly access: AccessContext;
+  readonly liveKeys: Pick<LiveKeys, 'current'>;
+}
+
 /** Signs the realm's site map: sites, keys, suites and sign-in methods (SPEC.md, section 2). Cached for two seconds. */
-export function siteMapSigner(context: RealmContext): () => Promise<string> {
+export function siteMapSigner(parts: SiteMapParts): () => Promise<string> {
   let cached: { readonly text: string; readonly at: number } | undefined;
   let signing: Promise<string> | undefined;
   const sign = async (at: number): Promise<string> => {
     try {
-      const text = await signSiteMap(context);
+      const text = await signSiteMap(parts);
       cached = { text, at };
       return text;
     } finally {
@@ -28,14 +34,9 @@ export function siteMapSigner(context: RealmContext): () => Promise<string> {
   };
 }
 
-async function signSiteMap({ access, keys }: RealmContext): Promise<string> {
-  const { sites, realm, directories, handshake } = await access.store.transaction(async (transaction) => ({
-    // One transaction and rows alone: two nodes never sign different maps with one `seq`.
-    handshake: await readMapKeys(transaction),
-    sites: await transaction.tables.sites.list(),
-    realm: await getRealm(transaction),
-    directories: await transaction.tables.directories.list(),
-  }));
+async function signSiteMap({ access, liveKeys }: SiteMapParts): Promise<string> {
+  const { root } = liveKeys.current;
+  const { realm, sites, directories, handshake } = await readSiteMap(access);
   const map = {
     realm: access.store.realm,
     seq: realm.mapVersion,
@@ -47,10 +48,10 @@ async function signSiteMap({ access, keys }: RealmContext): Promise<string> {
     signIn: ['password'],
     providers: providerEntries(directories),
   };
-  const header = { alg: 'EdDSA', typ: 'sallyport-site-map+jwt', jwk: publicOnly(keys.root.publicJwk) };
+  const header = { alg: 'EdDSA', typ: 'sallyport-site-map+jwt', jwk: publicOnly(root.publicJwk) };
   return new CompactSign(new TextEncoder().encode(JSON.stringify(map)))
     .setProtectedHeader(header)
-    .sign(keys.root.privateKey);
+    .sign(root.privateKey);
 }
 
 function publicOnly({ kty, crv, x }: JWK): JWK {

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  getRealm,
+  checkLogHolds,
   type Journal,
-  type JournalEntry,
   JournalWriter,
   NO_JOURNAL,
   openClaim,
   type RealmStore,
+  readRealm,
 } from '@sallyport/access';
 import { LeaseClock, processClocks } from '@sallyport/lease';
 import { isLoopback, parseHostPort } from '@sallyport/settings';
@@ -67,7 +67,7 @@ export async function openJournalWriter(
   await openClaim(journal, epoch);
   const content = await journal.read();
   const own = content.entries.filter((entry) => entry.epoch === epoch);
-  await checkLog(store, own);
+  await checkLogHolds(store, own);
   const written = new Set(own.map(({ index }) => index));
   let last = 0;
   while (written.has(last + 1)) last += 1;
@@ -82,23 +82,11 @@ export async function openJournalWriter(
   const parts = { store, journal, epoch, monotonicMs, authorityMs, drifts, mended };
   const writer = new JournalWriter({ ...parts, written: last, damaged });
   await writer.look();
-  const { head } = await store.transaction((transaction) => getRealm(transaction));
-  await writer.upTo(head);
+  await writer.upTo((await readRealm(store)).head);
   return writer;
 }
 
 /** What a node says of its journal to others. */
 export function journalIdentityOf(opened: OpenJournal | undefined): string {
   return opened?.journal.identity ?? NO_JOURNAL;
-}
-
-/** What was called in force must be in the log. @throws Error when the database is older than its journal */
-async function checkLog(store: RealmStore, own: readonly JournalEntry[]): Promise<void> {
-  const newest = own.reduce<JournalEntry | undefined>((a, b) => (a && a.index > b.index ? a : b), undefined);
-  if (!newest) return;
-  const found = await store.transaction(({ tables }) => tables.revocations.find({ index: newest.index }));
-  if (found?.hash === newest.hash) return;
-  throw new Error(
-    'the database is older than its journal: if it was restored from a backup, it needs "realm new-epoch" before any node uses it',
-  );
 }

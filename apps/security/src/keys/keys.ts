@@ -1,29 +1,18 @@
 import type { webcrypto } from 'node:crypto';
 import {
   type AccessContext,
+  ensureRealmKey,
   loadHandshakeKeys,
   loadRealmKeys,
   type RealmKey,
-  retireHandshakeKeys,
-  StoreError,
-  storeRealmKey,
+  readTime,
+  renewHandshakeKeys,
 } from '@sallyport/access';
-import {
-  decodeText,
-  encodeText,
-  formatBase64Url,
-  type KeyPair,
-  type PublicKey,
-  parseBase64Url,
-  publicKeyOf,
-} from '@sallyport/channel';
+import { decodeText, encodeText, type KeyPair, type PublicKey, parseBase64Url, publicKeyOf } from '@sallyport/channel';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { type CertificateAuthority, createCaKey, openCa } from './certificates.ts';
 
 const DAY_MS = 86_400_000;
-const HANDSHAKE_TTL_MS = 90 * DAY_MS;
-/** A new handshake key is made when the newest is this old; two are valid meanwhile. */
-const HANDSHAKE_ROTATE_MS = 45 * DAY_MS;
 const SIGNING_TTL_MS = 3_650 * DAY_MS;
 
 /** A signing key as jose takes it. */
@@ -53,7 +42,7 @@ export interface RealmKeys {
 
 /** Loads the keys of a realm; makes those that are missing, and a new handshake key when the newest gets old. */
 export async function openRealmKeys(access: AccessContext): Promise<RealmKeys> {
-  await ensureHandshakeKeys(access);
+  await renewHandshakeKeys(access);
   const root = await ensureSigningKey(access, 'root', 'EdDSA');
   return {
     ...(await handshakePart(access)),
@@ -82,38 +71,6 @@ async function handshakePart(
     newestId: newest.id,
     published: newest.published,
     mapVersion,
-  };
-}
-
-/** The clock that all nodes share, epoch ms. */
-function storeTime({ store }: AccessContext): Promise<number> {
-  return store.transaction(async (transaction) => transaction.now());
-}
-
-async function ensureHandshakeKeys(access: AccessContext): Promise<void> {
-  await retireHandshakeKeys(access);
-  const [newest] = (await loadHandshakeKeys(access)).keys;
-  const createdAt = await storeTime(access);
-  if (newest && createdAt - newest.createdAt < HANDSHAKE_ROTATE_MS) return;
-  await ensureKey(access, 'handshake', () => newHandshakeKey(access));
-}
-
-/** A handshake key that no other has the number of; it is nowhere yet. */
-export async function newHandshakeKey(access: AccessContext): Promise<RealmKey> {
-  const { stored, createdAt } = await access.store.transaction(async ({ tables, now }) => ({
-    stored: await tables.keys.count({ where: { purpose: 'handshake' } }),
-    createdAt: now(),
-  }));
-  const pair = access.crypto.generateKeyPair();
-  const kid = 1 + (access.crypto.randomBytes(4).reduce((value, byte) => value * 256 + byte, 0) % 0x7fffffff);
-  return {
-    // Numbered, so that of several nodes that make one together only one stores it.
-    id: `handshake-${stored + 1}`,
-    purpose: 'handshake',
-    publicPart: { kid, key: formatBase64Url(pair.publicKey) },
-    secret: pair.secretKey,
-    createdAt,
-    expiresAt: createdAt + HANDSHAKE_TTL_MS,
   };
 }
 
@@ -148,7 +105,7 @@ async function createSigningKey(
   const pair = await generateKeyPair(algorithm, { extractable: true });
   const publicPart = (await exportJWK(pair.publicKey)) as RealmKey['publicPart'];
   const secret = encodeText(JSON.stringify(await exportJWK(pair.privateKey)));
-  const createdAt = await storeTime(access);
+  const createdAt = await readTime(access.store);
   return {
     // One id for all nodes: of those that start together one stores its key, the others read it.
     id: `${purpose}-1`,
@@ -163,7 +120,7 @@ async function createSigningKey(
 async function ensureCaKey(access: AccessContext): Promise<RealmKey> {
   const known = await loadRealmKeys(access, 'ca');
   if (known[0]) return known[0];
-  const now = await storeTime(access);
+  const now = await readTime(access.store);
   return (await ensureKey(access, 'ca', () => createCaKey(access.store.realm, 'ca', now)))[0]!;
 }
 
@@ -172,10 +129,6 @@ async function ensureKey(
   purpose: RealmKey['purpose'],
   make: () => Promise<RealmKey>,
 ): Promise<RealmKey[]> {
-  try {
-    await storeRealmKey(access, await make());
-  } catch (error) {
-    if (!(error instanceof StoreError) || error.code !== 'ERR_STORE_CONFLICT') throw error;
-  }
+  await ensureRealmKey(access, await make());
   return loadRealmKeys(access, purpose);
 }

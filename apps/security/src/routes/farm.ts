@@ -26,7 +26,6 @@ import {
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { waitingNode } from '../farm/in-force.ts';
-import { newHandshakeKey } from '../keys/keys.ts';
 import type { AdminRoutes } from './admin.ts';
 import { actorOf, changing, Done, NameParam, NodeParam, operation } from './operation.ts';
 import { CursorQuery, pageOf, SubjectQuery } from './paging.ts';
@@ -129,7 +128,7 @@ export function addFarmRoutes(service: FastifyInstance, routes: AdminRoutes): vo
     ),
     async (request) => {
       const by = actorOf(request);
-      const revoked = await replaceHandshakeKeys(access, await newHandshakeKey(access), by);
+      const revoked = await replaceHandshakeKeys(access, by);
       await context.liveKeys.reread();
       return { kid: context.keys.newestKid, revoked: [...revoked] };
     },

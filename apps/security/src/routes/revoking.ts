@@ -1,4 +1,4 @@
-import type { InForce, Patience } from '@sallyport/access';
+import type { Patience, Waited } from '@sallyport/access';
 import type { ProxyRevocationView, RevocationView } from '@sallyport/security-api';
 import { whenInForce } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
@@ -10,14 +10,14 @@ export const WAIT_LIMIT: Patience = { maxMs: 60_000 };
 export function revocationView(
   { wallMs }: RealmContext,
   entry: Pick<RevocationView, 'index' | 'kind' | 'subject' | 'reason'>,
-  { waitedMs, waitingFor }: InForce,
+  { waitedMs, waitingFor }: Waited,
 ): RevocationView {
   const at = wallMs();
   return { ...entry, at, ...forceView(at, { waitedMs, waitingFor }) };
 }
 
 /** For whom something waits, and until when at the latest. */
-export function forceView(at: number, { waitedMs, waitingFor }: InForce): Omit<ProxyRevocationView, 'done'> {
+export function forceView(at: number, { waitedMs, waitingFor }: Waited): Omit<ProxyRevocationView, 'done'> {
   const waiting = waitingFor.map((proxy) => ({ ...proxy, untilAt: at + proxy.remainingMs }));
   return { inForce: waiting.length === 0, waitedMs, waitingFor: waiting };
 }

@@ -39,7 +39,7 @@ const CLOCK_WARNING_MS = 2_000;
 export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const { context, version, database, shared } = parts;
   const { access, node, bus } = context;
-  const { nodes, leases, now, realm } = await node.tell(context);
+  const { nodes, leases, now, realm } = await node.tell();
   const { head } = realm;
   const servers = await database.servers();
   const views = nodes.map((row) => nodeView(context, row));

@@ -1,6 +1,6 @@
-import { auditRefusal } from '@sallyport/access';
+import { type AccessContext, auditRefusal } from '@sallyport/access';
 import { addressKey } from '@sallyport/settings';
-import type { RealmContext } from '../realm-context.ts';
+import type { Log } from '@sallyport/telemetry';
 
 /** Refusals are summed over so long, ms. */
 const SUM_MS = 60_000;
@@ -21,18 +21,24 @@ export interface StrangerRefusal {
 
 type Summed = Omit<StrangerRefusal, 'address'> & { readonly source: string; count: number };
 
+/** Where refusals are put on record. */
+export interface RefusalParts {
+  readonly access: AccessContext;
+  readonly log: Log;
+}
+
 /**
  * Puts refusals of strangers on record without a row for each: a few at once, then one sum a minute for each source. So a
  * stranger can fill neither the audit log nor the database's time. One belongs to one node.
  */
 export class Refusals {
-  readonly #context: Pick<RealmContext, 'access' | 'log'>;
+  readonly #parts: RefusalParts;
   readonly #sums = new Map<string, Summed>();
   #atOnce = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(context: Pick<RealmContext, 'access' | 'log'>) {
-    this.#context = context;
+  constructor(parts: RefusalParts) {
+    this.#parts = parts;
   }
 
   /** Begins to write the sums. */
@@ -73,7 +79,7 @@ export class Refusals {
   }
 
   async #write({ action, subject, why, source, count }: Summed): Promise<void> {
-    const { access, log } = this.#context;
+    const { access, log } = this.#parts;
     const reason = count === 1 ? why : `${why} (${count} times)`;
     log.info({ action, source, count }, `refused: ${why}`);
     await auditRefusal(access, { actor: source, action, subject, reason }).catch((error: unknown) =>

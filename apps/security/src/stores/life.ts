@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type EpochFence, getRealm, type RealmStore } from '@sallyport/access';
+import { type EpochFence, type RealmStore, settleRealm } from '@sallyport/access';
 import type { SqlStore } from '@sallyport/store-sql';
 import type { Config } from '../config.ts';
 import { type FoundLife, type KnownLife, readKnownLife, refusalOf, writeKnownLife } from './epoch-file.ts';
@@ -36,13 +36,7 @@ export class LifeGuard {
     const { file, server, store, fence } = this.#parts;
     const known = readKnownLife(file);
     const [position] = await server.query<{ system: string; walBytes: string }>(POSITION);
-    const { realm, hashThere } = await store.transaction(async (transaction) => {
-      const found = await transaction.tables.revocations.find({ index: known?.head ?? 0 });
-      const realm = await getRealm(transaction, 'update');
-      // A write: its commit makes everything before it durable, also what was under way when the position was read.
-      await transaction.tables.realms.update({ where: { id: 'realm' } }, { held: realm.held });
-      return { realm, hashThere: found?.hash };
-    });
+    const { realm, hashThere } = await settleRealm(store, known?.head ?? 0);
     const { system } = position!;
     const found: FoundLife = { realm, system, walBytes: Number(position!.walBytes), hashThere };
     const refusal = refusalOf(known, found);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Swept, sweepEnded, trimAudit } from '@sallyport/access';
-import type { RealmContext } from '../realm-context.ts';
+import { type AccessContext, type Swept, sweepEnded, trimAudit } from '@sallyport/access';
+import type { Log } from '@sallyport/telemetry';
+import type { SecurityNode } from '../farm/node.ts';
 
 /** What has ended is looked for this often, ms. */
 const PERIOD_MS = 600_000;
@@ -8,15 +9,22 @@ const PERIOD_MS = 600_000;
 const PAUSE_MS = 100;
 const BATCHES = 500;
 
+/** What retention works with. */
+export interface RetentionParts {
+  readonly access: AccessContext;
+  readonly node: Pick<SecurityNode, 'isFirst'>;
+  readonly log: Log;
+}
+
 /** Goes on removing what the realm does not keep any more, on one node; gives the function that stops. */
-export function startRetention(context: RealmContext): () => void {
+export function startRetention(parts: RetentionParts): () => void {
   let stopped = false;
   let running = false;
   const timer = setInterval(async () => {
-    if (running || !context.node.isFirst) return;
+    if (running || !parts.node.isFirst) return;
     running = true;
-    await sweepAll(context, () => stopped).catch((error: unknown) =>
-      context.log.warn({ err: error }, 'what the realm does not keep any more could not be removed yet'),
+    await sweepAll(parts, () => stopped).catch((error: unknown) =>
+      parts.log.warn({ err: error }, 'what the realm does not keep any more could not be removed yet'),
     );
     running = false;
   }, PERIOD_MS);
@@ -26,7 +34,7 @@ export function startRetention(context: RealmContext): () => void {
   };
 }
 
-async function sweepAll({ access, log }: RealmContext, stopped: () => boolean): Promise<void> {
+async function sweepAll({ access, log }: RetentionParts, stopped: () => boolean): Promise<void> {
   for (const [what, sweep] of [
     ['ended rows', sweepEnded],
     ['audit events', trimAudit],

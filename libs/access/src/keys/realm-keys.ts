@@ -1,11 +1,18 @@
+import { formatBase64Url } from '@sallyport/channel';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
-import { bumpMapVersion, getRealm } from '../realm/realm.ts';
+import { bumpMapVersion, getRealm, readTime } from '../realm/realm.ts';
 import { rewrappedBackend } from '../rights/backend-secrets.ts';
 import { kekOf, PURPOSES } from '../sealing/keyring.ts';
 import { resealRows } from '../sealing/sealed-store.ts';
+import { StoreError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import type { Json, KeyPurpose, KeyRow } from '../store/tables.ts';
+
+const DAY_MS = 86_400_000;
+const HANDSHAKE_TTL_MS = 90 * DAY_MS;
+/** A new handshake key is made when the newest is this old; two are valid meanwhile. */
+const HANDSHAKE_ROTATE_MS = 45 * DAY_MS;
 
 /** A key of the realm with its secret unwrapped. */
 export interface RealmKey {
@@ -21,7 +28,7 @@ export interface RealmKey {
  * Stores a key, wrapped. Of two nodes that make one at the same time the first wins; read again after a conflict. A
  * handshake key is not published yet, unless it is the only one.
  */
-export async function storeRealmKey(access: AccessContext, key: RealmKey): Promise<void> {
+async function storeRealmKey(access: AccessContext, key: RealmKey): Promise<void> {
   const secret = access.keyring.wrap(key.secret, PURPOSES.key(access.store.realm, key.id));
   await access.store.transaction(async (transaction) => {
     const { keys } = transaction.tables;
@@ -57,6 +64,45 @@ export async function loadHandshakeKeys(access: AccessContext): Promise<Handshak
   return { keys, mapVersion };
 }
 
+/**
+ * Makes a new handshake key when the newest gets old, and retires those whose time is over. Of several nodes that do so together
+ * one stores its key.
+ */
+export async function renewHandshakeKeys(access: AccessContext): Promise<void> {
+  await retireHandshakeKeys(access);
+  const [newest] = (await loadHandshakeKeys(access)).keys;
+  if (newest && (await readTime(access.store)) - newest.createdAt < HANDSHAKE_ROTATE_MS) return;
+  await ensureRealmKey(access, await newHandshakeKey(access));
+}
+
+/** Stores a key, unless another node was first. */
+export async function ensureRealmKey(access: AccessContext, key: RealmKey): Promise<void> {
+  try {
+    await storeRealmKey(access, key);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'ERR_STORE_CONFLICT') throw error;
+  }
+}
+
+/** A handshake key that no other has the number of; it is nowhere yet. */
+async function newHandshakeKey({ store, crypto }: AccessContext): Promise<RealmKey> {
+  const { stored, createdAt } = await store.transaction(async ({ tables, now }) => ({
+    stored: await tables.keys.count({ where: { purpose: 'handshake' } }),
+    createdAt: now(),
+  }));
+  const pair = crypto.generateKeyPair();
+  const kid = 1 + (crypto.randomBytes(4).reduce((value, byte) => value * 256 + byte, 0) % 0x7fffffff);
+  return {
+    // Numbered, so that of several nodes that make one together only one stores it.
+    id: `handshake-${stored + 1}`,
+    purpose: 'handshake',
+    publicPart: { kid, key: formatBase64Url(pair.publicKey) },
+    secret: pair.secretKey,
+    createdAt,
+    expiresAt: createdAt + HANDSHAKE_TTL_MS,
+  };
+}
+
 /** Lets site maps and links name a handshake key that every node has. */
 export async function publishHandshakeKey(access: AccessContext, id: string): Promise<void> {
   await access.store.transaction(async (transaction) => {
@@ -67,7 +113,7 @@ export async function publishHandshakeKey(access: AccessContext, id: string): Pr
 }
 
 /** Retires handshake keys whose time is over: their secrets are erased. Never the only one that is published. */
-export async function retireHandshakeKeys(access: AccessContext): Promise<void> {
+async function retireHandshakeKeys(access: AccessContext): Promise<void> {
   await access.store.transaction(async (transaction) => {
     const { keys } = transaction.tables;
     const now = transaction.now();
@@ -83,11 +129,8 @@ export async function retireHandshakeKeys(access: AccessContext): Promise<void> 
  * Takes all handshake keys out of use but a new one, which is published at once: for keys that may be in wrong hands. Their
  * secrets are erased, site maps name them as revoked. Gives their kids.
  */
-export async function replaceHandshakeKeys(
-  access: AccessContext,
-  key: RealmKey,
-  by: Actor,
-): Promise<readonly number[]> {
+export async function replaceHandshakeKeys(access: AccessContext, by: Actor): Promise<readonly number[]> {
+  const key = await newHandshakeKey(access);
   const secret = access.keyring.wrap(key.secret, PURPOSES.key(access.store.realm, key.id));
   return change(access, by, async (begun) => {
     const { keys } = begun.tables;

@@ -1,6 +1,6 @@
 import type { RealmSettings } from '@sallyport/security-api';
 import { AccessError, type StoreError } from '../store/errors.ts';
-import type { RowLock, Transaction } from '../store/store.ts';
+import type { RealmStore, RowLock, Transaction } from '../store/store.ts';
 import type { Json, RealmRow } from '../store/tables.ts';
 import { beginAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
@@ -87,6 +87,41 @@ export async function getRealm(transaction: Transaction, lock?: RowLock): Promis
   const row = await transaction.tables.realms.find({ id: 'realm' }, lock);
   if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'the realm does not exist');
   return row;
+}
+
+/** True once the realm was created. */
+export async function hasRealm(store: RealmStore): Promise<boolean> {
+  return (await store.transaction(({ tables }) => tables.realms.count())) > 0;
+}
+
+/** The realm's row as it is now. @throws AccessError ERR_ACCESS_NOT_FOUND before ensureRealm. */
+export function readRealm(store: RealmStore): Promise<RealmRow> {
+  return store.transaction((transaction) => getRealm(transaction));
+}
+
+/** The row of a realm, and what its log has where somebody left off. */
+export interface SeenRealm {
+  readonly realm: RealmRow;
+  /** Hash of the entry at the index; undefined when there is none. */
+  readonly hashThere: string | undefined;
+}
+
+/**
+ * Reads the realm with the entry at an index of its log, and writes: the commit makes everything before it durable, also what was
+ * under way when it was asked for.
+ */
+export function settleRealm(store: RealmStore, index: number): Promise<SeenRealm> {
+  return store.transaction(async (transaction) => {
+    const found = await transaction.tables.revocations.find({ index });
+    const realm = await getRealm(transaction, 'update');
+    await transaction.tables.realms.update({ where: { id: 'realm' } }, { held: realm.held });
+    return { realm, hashThere: found?.hash };
+  });
+}
+
+/** The clock that all nodes share, epoch ms. */
+export function readTime(store: RealmStore): Promise<number> {
+  return store.transaction(async (transaction) => transaction.now());
 }
 
 /** Settings of a realm row, with defaults for what a later version added. */

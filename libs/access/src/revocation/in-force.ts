@@ -14,7 +14,7 @@ import type { LeaseWatch, WaitingProxy } from './lease-watch.ts';
 const POLL_MS = 100;
 
 /** How long a revocation took to be in force everywhere, or for whom it still waits. */
-export interface InForce {
+export interface Waited {
   readonly waitedMs: number;
   readonly waitingFor: readonly WaitingProxy[];
 }
@@ -53,7 +53,7 @@ export interface Patience {
  * A database that does not answer is waited for: what was committed stays committed.
  * @throws AccessError ERR_ACCESS_LOST when the database was restored and the entry is gone: to be revoked again.
  */
-export function untilInForce(node: WaitingNode, entry: AwaitedEntry, patience: Patience): Promise<InForce> {
+export function untilInForce(node: WaitingNode, entry: AwaitedEntry, patience: Patience): Promise<Waited> {
   const committedAt = node.monotonicMs();
   let awaited = entry;
   let journaled = false;
@@ -73,7 +73,7 @@ export function untilInForce(node: WaitingNode, entry: AwaitedEntry, patience: P
  * Waits until everything that is in the log now is in force, for a request that found its work done already: perhaps by its
  * first try, which nobody has waited for.
  */
-export async function untilHeadInForce(node: WaitingNode, patience: Patience): Promise<InForce> {
+export async function untilHeadInForce(node: WaitingNode, patience: Patience): Promise<Waited> {
   const { head } = await node.access.store.transaction((transaction) => getRealm(transaction));
   return head === 0 ? { waitedMs: 0, waitingFor: [] } : untilInForce(node, { index: head }, patience);
 }
@@ -82,7 +82,7 @@ export async function untilHeadInForce(node: WaitingNode, patience: Patience): P
  * Waits until no process of a revoked Proxy may hold a lease, and every node has looked at its row again. To call right after
  * the revocation was committed.
  */
-export function untilProxyGone(node: WaitingNode, name: string, patience: Patience): Promise<InForce> {
+export function untilProxyGone(node: WaitingNode, name: string, patience: Patience): Promise<Waited> {
   const committedAt = node.monotonicMs();
   return untilNobody(node, patience, async () => {
     const look = await readLeases(node);
@@ -113,7 +113,7 @@ async function untilNobody(
   node: WaitingNode,
   { maxMs, unreadableMs = maxMs }: Patience,
   look: () => Promise<readonly WaitingProxy[] | Unknown>,
-): Promise<InForce> {
+): Promise<Waited> {
   const begunAt = node.monotonicMs();
   const nextBeat = node.nextBeat ?? ((ms: number) => nextMessage(node.bus, 'applied', ms));
   let known: readonly WaitingProxy[] = [];

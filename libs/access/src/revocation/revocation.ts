@@ -217,6 +217,11 @@ export async function entriesAfter(transaction: Transaction, index: number): Pro
   return (await transaction.tables.revocations.list({ above: ['index', index], limit: 1_000 })).map(entryOf);
 }
 
+/** The same for a push, which waits behind nothing that is not urgent. */
+export function readEntries({ store }: AccessContext, index: number): Promise<RevocationEntry[]> {
+  return store.transaction((transaction) => entriesAfter(transaction, index), { urgent: true });
+}
+
 /** What Proxies hear of a row. */
 function entryOf({ index, kind, subject, at, salt, hash }: RevocationRow): RevocationEntry {
   return { index, kind, subject, at, salt, hash };
