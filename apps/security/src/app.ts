@@ -2,7 +2,6 @@ import type { Server } from 'node:https';
 import fastifySwagger from '@fastify/swagger';
 import { addHealthRoutes, createService, type ServiceOptions, UnknownSockets } from '@sallyport/http-service';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { ERRORS } from './errors.ts';
 import { attachControl } from './farm/control.ts';
 import { type ProxyIdentity, proxyIdentity } from './farm/proxy-identity.ts';
 import { siteMapSigner } from './farm/site-map.ts';
@@ -78,7 +77,7 @@ export function createProxyService(
     requestCert: true,
     rejectUnauthorized: false,
   };
-  const service = createService({ ...options, https }, ERRORS);
+  const service = createService({ ...options, https });
   const unknown = limitStrangers(service, () => false);
   const identify: ProxyIdentity = async (socket) => {
     const proxy = await identifyKey(socket);
@@ -106,7 +105,7 @@ export function createDirectoryService(context: RealmContext, certificate: Serve
     cert: certificate.certificate,
     key: certificate.key,
   };
-  const service = createService({ ...options, https }, ERRORS);
+  const service = createService({ ...options, https });
   limitStrangers(service, ({ scim }) => scim !== undefined);
   service.get('/healthz', async () => ({ status: 'ok' }));
   void service.register(async (scope) => {
@@ -127,7 +126,7 @@ export async function createAdminService(
   const { log, node } = routes.context;
   const options = { log, ready: () => !node.draining };
   const https = { ...TLS, handshakeTimeout: STRANGER_MS, cert: certificate.certificate, key: certificate.key };
-  const service = createService({ ...options, https }, ERRORS);
+  const service = createService({ ...options, https });
   limitStrangers(service, ({ operator }) => operator !== undefined);
   await service.register(fastifySwagger, {
     openapi: {

@@ -10,7 +10,6 @@ export {
   addHealthRoutes,
   createMetricsService,
   createService,
-  type ErrorTable,
   ProblemError,
   type ServiceOptions,
 } from './service.ts';

@@ -1,4 +1,5 @@
 import type { ServerOptions } from 'node:https';
+import { findProblem, PROBLEMS, type ProblemCode, type ProblemStatus } from '@sallyport/security-api/problems';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import Fastify, {
   type FastifyError,
@@ -23,29 +24,29 @@ export interface ServiceOptions {
   readonly ready: () => boolean;
 }
 
-/** Statuses and titles of errors by their code; whatever is not in it is a 500 without detail. */
-export type ErrorTable = Readonly<Record<string, { readonly status: number; readonly title: string }>>;
-
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Seconds after which a client may try again what could not be done now. */
 const RETRY_AFTER_SECONDS = '5';
 const HEADERS_LIMIT = 32 * 1024;
 
-/** An error with a body of its own. */
-export class ProblemError extends Error {
+/**
+ * Refuses a request in words. The status is that of the code, or another one that the code may have, where it is said; this is all
+ * that anybody who is refused hears.
+ */
+export class ProblemError<Code extends ProblemCode = ProblemCode> extends Error {
+  readonly code: Code;
   readonly status: number;
-  readonly code: string;
 
-  constructor(status: number, code: string, message: string) {
-    super(message);
+  constructor(code: Code, words: string, status: ProblemStatus<Code> = PROBLEMS[code].status as ProblemStatus<Code>) {
+    super(words);
     this.name = 'ProblemError';
-    this.status = status;
     this.code = code;
+    this.status = status;
   }
 }
 
-/** A fastify with limits and RFC 9457 errors. It does not listen. */
-export function createService(options: ServiceOptions, errors: ErrorTable = {}): FastifyInstance {
+/** A fastify with limits and RFC 9457 errors; a code that `PROBLEMS` does not know is a 500 without detail. It does not listen. */
+export function createService(options: ServiceOptions): FastifyInstance {
   const service = Fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -59,15 +60,15 @@ export function createService(options: ServiceOptions, errors: ErrorTable = {}):
       ignoreDuplicateSlashes: options.lenientSlashes ?? false,
     },
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
-      options.refusePath?.(request, reply) || sendError(options.log, errors, error, reply),
+      options.refusePath?.(request, reply) || sendError(options.log, error, reply),
     ...(options.https ? { https: { ...options.https, maxHeaderSize: HEADERS_LIMIT } } : {}),
   } as object) as unknown as FastifyInstance;
   service.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
   });
-  service.setErrorHandler((error: FastifyError, _request, reply) => sendError(options.log, errors, error, reply));
+  service.setErrorHandler((error: FastifyError, _request, reply) => sendError(options.log, error, reply));
   service.setNotFoundHandler((_request, reply) =>
-    sendProblem(reply, 404, 'ERR_HTTP_NOT_FOUND', 'there is nothing here'),
+    sendProblem(reply, 'ERR_HTTP_NOT_FOUND', PROBLEMS.ERR_HTTP_NOT_FOUND),
   );
   return service;
 }
@@ -99,23 +100,30 @@ export function createMetricsService({ log, metrics }: { log: Log; metrics: Metr
   return service;
 }
 
-function sendProblem(reply: FastifyReply, status: number, code: string, title: string): FastifyReply {
+interface Sent {
+  readonly status: number;
+  readonly title: string;
+}
+
+function sendProblem(reply: FastifyReply, code: ProblemCode, { status, title }: Sent): FastifyReply {
   const body = JSON.stringify({ type: `urn:sallyport:problem:${code}`, title, status, code });
   if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   return reply.code(status).type('application/problem+json').send(body);
 }
 
-function sendError(log: Log, errors: ErrorTable, error: FastifyError, reply: FastifyReply): FastifyReply {
-  if (error instanceof ProblemError) return sendProblem(reply, error.status, error.code, error.message);
-  const known = errors[error.code];
+function sendError(log: Log, error: FastifyError | ProblemError, reply: FastifyReply): FastifyReply {
+  if (error instanceof ProblemError)
+    return sendProblem(reply, error.code, { status: error.status, title: error.message });
+  const known = findProblem(error.code);
   if (known) {
     if (known.status >= 500) log.error({ err: error }, 'a request failed');
-    return sendProblem(reply, known.status, error.code, known.status < 500 ? error.message : known.title);
+    const title = known.status < 500 ? error.message : known.title;
+    return sendProblem(reply, error.code as ProblemCode, { status: known.status, title });
   }
-  if (error.validation) return sendProblem(reply, 400, 'ERR_HTTP_INVALID', validationWords(error));
+  if (error.validation) return sendProblem(reply, 'ERR_HTTP_INVALID', { status: 400, title: validationWords(error) });
   const status = error.statusCode ?? 500;
   // Codes of libraries are no part of our API.
-  if (status < 500) return sendProblem(reply, status, 'ERR_HTTP_INVALID', error.message);
+  if (status < 500) return sendProblem(reply, 'ERR_HTTP_INVALID', { status, title: error.message });
   log.error({ err: error }, 'a request failed');
-  return sendProblem(reply, 500, 'ERR_HTTP_INTERNAL', 'something went wrong on our side');
+  return sendProblem(reply, 'ERR_HTTP_INTERNAL', PROBLEMS.ERR_HTTP_INTERNAL);
 }

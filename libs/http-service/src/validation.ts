@@ -5,7 +5,11 @@ interface Finding {
   readonly instancePath: string;
   readonly keyword: string;
   readonly params: Readonly<Record<string, unknown>>;
-  readonly parentSchema?: { readonly description?: string; readonly anyOf?: readonly { readonly const?: unknown }[] };
+  readonly parentSchema?: {
+    readonly title?: string;
+    readonly description?: string;
+    readonly anyOf?: readonly { readonly const?: unknown }[];
+  };
 }
 
 /** Where a value stands, for people. */
@@ -16,7 +20,7 @@ const PLACES: Readonly<Record<string, string>> = {
 };
 
 /**
- * What is wrong with a request, in words: the field and what is expected of it, from the schema's own description. Never the
+ * What is wrong with a request, in words: the field and what is expected of it, from the schema's own title or description. Never the
  * value, and never an expression that only programs read.
  */
 export function validationWords(error: FastifyError): string {
@@ -43,7 +47,8 @@ function wordsOf(field: string, { keyword, params, parentSchema }: Finding): str
   if (keyword === 'required') return `${withIn(field)}${String(params['missingProperty'])} is missing`;
   if (keyword === 'additionalProperties')
     return `${withIn(field)}there is no field ${String(params['additionalProperty']).slice(0, 64)}`;
-  const expected = counted[keyword] ?? parentSchema?.description ?? choices(parentSchema) ?? 'something else';
+  const expected =
+    counted[keyword] ?? parentSchema?.title ?? parentSchema?.description ?? choices(parentSchema) ?? 'something else';
   return `${field}: expected ${expected}`;
 }
 

@@ -9,16 +9,22 @@ function service() {
     log: createLog('test', 'info', { write: (line) => void lines.push(line) }),
     ready: () => state.ready,
   };
-  const app = createService(options, { ERR_X: { status: 409, title: 'x' }, ERR_DOWN: { status: 503, title: 'down' } });
+  const app = createService(options);
   addHealthRoutes(app, options);
   app.get('/problem', () => {
-    throw new ProblemError(418, 'ERR_TEAPOT', 'a teapot');
+    throw new ProblemError('ERR_SECURITY_TOKEN', 'a used token');
+  });
+  app.get('/other-status', () => {
+    throw new ProblemError('ERR_SECURITY_OPERATOR', 'no operator', 403);
   });
   app.get('/known', () => {
-    throw Object.assign(new Error('taken'), { code: 'ERR_X' });
+    throw Object.assign(new Error('taken'), { code: 'ERR_STORE_CONFLICT' });
+  });
+  app.get('/library', () => {
+    throw Object.assign(new Error('secret detail'), { code: 'toString' });
   });
   app.get('/down', () => {
-    throw Object.assign(new Error('secret detail'), { code: 'ERR_DOWN' });
+    throw Object.assign(new Error('secret detail'), { code: 'ERR_STORE_UNAVAILABLE' });
   });
   app.get('/crash', () => {
     throw new Error('secret detail');
@@ -27,9 +33,11 @@ function service() {
 }
 
 test.each([
-  ['/problem', 418, 'ERR_TEAPOT', 'a teapot'],
-  ['/known', 409, 'ERR_X', 'taken'],
-  ['/down', 503, 'ERR_DOWN', 'down'],
+  ['/problem', 403, 'ERR_SECURITY_TOKEN', 'a used token'],
+  ['/other-status', 403, 'ERR_SECURITY_OPERATOR', 'no operator'],
+  ['/known', 409, 'ERR_STORE_CONFLICT', 'taken'],
+  ['/down', 503, 'ERR_STORE_UNAVAILABLE', 'the database does not answer; nothing was done'],
+  ['/library', 500, 'ERR_HTTP_INTERNAL', 'something went wrong on our side'],
   ['/crash', 500, 'ERR_HTTP_INTERNAL', 'something went wrong on our side'],
   ['/nowhere', 404, 'ERR_HTTP_NOT_FOUND', 'there is nothing here'],
 ])('%s answers %i as problem+json without inner detail', async (url, status, code, title) => {

@@ -1,7 +1,14 @@
-import Type, { type Static } from 'typebox';
+import Type, { type Static, type TInteger, type TString } from 'typebox';
+import { CLOSED, formed } from './fields.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 128 });
-const CLOSED = { additionalProperties: false } as const;
+
+function Version(about?: string): TString {
+  return Type.String({
+    pattern: '^[0-9]+(\\.[0-9]+)*$',
+    ...formed('a version of numbers with dots, like 1.4.2', about),
+  });
+}
 
 /** What must hold of an app context. All that is given must fit; an unknown posture fact never fits. */
 export const ContextRule = Type.Object(
@@ -11,23 +18,16 @@ export const ContextRule = Type.Object(
         Type.Object(
           {
             id: Name,
-            /** SHA-256 of allowed signer certificates, hex. Absent: any signer. */
             signers: Type.Optional(
               Type.Array(
                 Type.String({
                   pattern: '^[0-9a-f]{64}$',
                   description: 'a SHA-256 as 64 hexadecimal digits in lower case',
                 }),
-                { maxItems: 16 },
+                { maxItems: 16, description: 'SHA-256 of allowed signer certificates; absent: any signer' },
               ),
             ),
-            /** Lowest allowed version, dotted numbers. */
-            minVersion: Type.Optional(
-              Type.String({
-                pattern: '^[0-9]+(\\.[0-9]+)*$',
-                description: 'a version of numbers with dots, like 1.4.2',
-              }),
-            ),
+            minVersion: Type.Optional(Version('lowest allowed version')),
           },
           CLOSED,
         ),
@@ -35,9 +35,7 @@ export const ContextRule = Type.Object(
       ),
     ),
     os: Type.Optional(Type.Array(Name, { maxItems: 16 })),
-    minOsVersion: Type.Optional(
-      Type.String({ pattern: '^[0-9]+(\\.[0-9]+)*$', description: 'a version of numbers with dots, like 1.4.2' }),
-    ),
+    minOsVersion: Type.Optional(Version()),
     posture: Type.Optional(
       Type.Object(
         {
@@ -82,37 +80,53 @@ export const AccessRule = Type.Object(
 );
 export type AccessRule = Static<typeof AccessRule>;
 
-const MessageBytes = Type.Integer({ minimum: 1, maximum: 268_435_456, description: 'bytes, up to 256 MiB' });
-const LimitMs = Type.Integer({ minimum: 1, maximum: 86_400_000, description: 'ms, up to a day' });
+function MessageBytes(about: string): TInteger {
+  return Type.Integer({ minimum: 1, maximum: 268_435_456, ...formed('bytes, up to 256 MiB', about) });
+}
+
+function LimitMs(about: string): TInteger {
+  return Type.Integer({ minimum: 1, maximum: 86_400_000, ...formed('ms, up to a day', about) });
+}
 
 /** Time limits of one resource, ms; what is not named is as usual (`apps/proxy/src/backend/time-limits.ts`). */
 export const Timeouts = Type.Object(
   {
-    /** Until a connection stands, TLS included. */
-    connectMs: Type.Optional(LimitMs),
-    /** Until the head of an answer comes, once the request is out; a WebSocket's handshake, too. */
-    answerMs: Type.Optional(LimitMs),
-    /** For how long nothing may move: content either way, a WebSocket, a TCP connection. There is no limit in all. */
-    idleMs: Type.Optional(LimitMs),
+    connectMs: Type.Optional(LimitMs('until a connection stands, TLS included')),
+    answerMs: Type.Optional(
+      LimitMs("until the head of an answer comes, once the request is out; a WebSocket's handshake, too"),
+    ),
+    idleMs: Type.Optional(
+      LimitMs(
+        'for how long nothing may move: content either way, a WebSocket, a TCP connection; there is no limit in all',
+      ),
+    ),
   },
   CLOSED,
 );
 export type Timeouts = Static<typeof Timeouts>;
 
+const AUTHORITY_WORDS =
+  'a host in lower case with an optional port, like wiki.corp, db.corp:5432 or [fd00::1]:80, or a wildcard like *.corp';
+
+function Authority(about?: string): TString {
+  return Type.String({
+    pattern: '^(\\*\\.)?([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\\.?|\\[[0-9a-f:.]{2,45}\\])(:[1-9][0-9]{0,4})?$',
+    maxLength: 255,
+    ...formed(AUTHORITY_WORDS, about),
+  });
+}
+
 /** A host with an optional port, or all hosts under a name. Stored and compared in one form: see `canonicalAuthority`. */
-export const AuthorityText = Type.String({
-  pattern: '^(\\*\\.)?([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\\.?|\\[[0-9a-f:.]{2,45}\\])(:[1-9][0-9]{0,4})?$',
-  maxLength: 255,
-  description:
-    'a host in lower case with an optional port, like wiki.corp, db.corp:5432 or [fd00::1]:80, or a wildcard like *.corp',
-});
+export const AuthorityText = Authority();
 
 /** `http://host[:port]`, `https://host[:port]` or `tcp://host:port`. */
-const BackendUrl = Type.String({
-  pattern: '^(https?|tcp)://[^/?#@]+$',
-  description: 'a URL like http://host:port, https://… or tcp://…, without a path, query or user name',
-  maxLength: 512,
-});
+function BackendUrl(about?: string): TString {
+  return Type.String({
+    pattern: '^(https?|tcp)://[^/?#@]+$',
+    maxLength: 512,
+    ...formed('a URL like http://host:port, https://… or tcp://…, without a path, query or user name', about),
+  });
+}
 
 /** Share of the sessions that a server gets, beside those of the others; 1 unless said otherwise. */
 const Weight = Type.Integer({ minimum: 1, maximum: 100, description: 'a weight from 1 to 100' });
@@ -120,22 +134,30 @@ const Weight = Type.Integer({ minimum: 1, maximum: 100, description: 'a weight f
 /** Where a resource really is. Only a Proxy of the realm ever sees it. */
 export const Backend = Type.Object(
   {
-    /** Of a wildcard it may hold one `*`, which stands for what the `*` of the authority does: `https://*.apps.internal`. */
-    url: BackendUrl,
+    url: BackendUrl(
+      'of a wildcard it may hold one `*`, which stands for what the `*` of the authority does, like https://*.apps.internal',
+    ),
     weight: Type.Optional(Weight),
-    /**
-     * Further servers that answer the same, by the same scheme. Requests go to them in turns; one on standby gets some when none
-     * of the others is well.
-     */
     servers: Type.Optional(
       Type.Array(
-        Type.Object({ url: BackendUrl, weight: Type.Optional(Weight), standby: Type.Optional(Type.Boolean()) }, CLOSED),
-        { minItems: 1, maxItems: 31 },
+        Type.Object(
+          { url: BackendUrl(), weight: Type.Optional(Weight), standby: Type.Optional(Type.Boolean()) },
+          CLOSED,
+        ),
+        {
+          minItems: 1,
+          maxItems: 31,
+          description:
+            'further servers that answer the same, by the same scheme. Requests go to them in turns; one on standby gets some when none of the others is well',
+        },
       ),
     ),
-    /** A user's requests go to one server while it is well, whatever the Proxy: for applications that keep sessions in memory. */
-    sticky: Type.Optional(Type.Boolean()),
-    /** Proxies ask each server in use for this path, which is well when it answers 2xx or 3xx; about every 10 s. */
+    sticky: Type.Optional(
+      Type.Boolean({
+        description:
+          "a user's requests go to one server while it is well, whatever the Proxy: for applications that keep sessions in memory",
+      }),
+    ),
     health: Type.Optional(
       Type.Object(
         {
@@ -146,56 +168,79 @@ export const Backend = Type.Object(
           }),
           everyMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 3_600_000 })),
         },
-        CLOSED,
+        {
+          ...CLOSED,
+          description:
+            'Proxies ask each server in use for this path, which is well when it answers 2xx or 3xx; about every 10 s',
+        },
       ),
     ),
-    /** What is spoken with it: HTTP/1.1 unless said otherwise; `auto` lets an https server choose HTTP/2. gRPC needs `2`. */
-    http: Type.Optional(Type.Union([Type.Literal('1.1'), Type.Literal('2'), Type.Literal('auto')])),
-    /** Networks (CIDR) this backend may lie in beyond the public ones: loopback and private ones must be named. */
-    networks: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 32 }),
-    /** PEM of the CA of an https backend; absent: the system's. */
-    ca: Type.Optional(Type.String({ maxLength: 65_536 })),
-    /**
-     * It reads, or throws away, the content of every request, whatever the method and its answer. Then any method may have
-     * content, and a connection that carried some is used again.
-     */
-    readsContent: Type.Optional(Type.Boolean()),
-    /** It wants to be told by X-Forwarded-For, -Host and -Proto, too. */
-    xForwarded: Type.Optional(Type.Boolean()),
-    /** The scheme in its users' address bars, which the backend is told and redirects are mapped to; absent: the one that each device says. */
-    publicScheme: Type.Optional(Type.Union([Type.Literal('http'), Type.Literal('https')])),
-    /** Fields a device may send to it although backends take them from a proxy in front of them, lower case. */
+    http: Type.Optional(
+      Type.Union([Type.Literal('1.1'), Type.Literal('2'), Type.Literal('auto')], {
+        description:
+          'what is spoken with it: HTTP/1.1 unless said otherwise; `auto` lets an https server choose HTTP/2. gRPC needs `2`',
+      }),
+    ),
+    networks: Type.Array(Type.String({ maxLength: 64 }), {
+      maxItems: 32,
+      description:
+        'networks (CIDR) this backend may lie in beyond the public ones: loopback and private ones must be named',
+    }),
+    ca: Type.Optional(
+      Type.String({ maxLength: 65_536, description: "PEM of the CA of an https backend; absent: the system's" }),
+    ),
+    readsContent: Type.Optional(
+      Type.Boolean({
+        description:
+          'it reads, or throws away, the content of every request, whatever the method and its answer. Then any method may have content, and a connection that carried some is used again',
+      }),
+    ),
+    xForwarded: Type.Optional(
+      Type.Boolean({ description: 'it wants to be told by X-Forwarded-For, -Host and -Proto, too' }),
+    ),
+    publicScheme: Type.Optional(
+      Type.Union([Type.Literal('http'), Type.Literal('https')], {
+        description:
+          "the scheme in its users' address bars, which the backend is told and redirects are mapped to; absent: the one that each device says",
+      }),
+    ),
     passFields: Type.Optional(
       Type.Array(
         Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'the name of a header field in lower case' }),
-        { maxItems: 32 },
+        {
+          maxItems: 32,
+          description: 'fields a device may send to it although backends take them from a proxy in front of them',
+        },
       ),
     ),
-    /** Bytes of the largest message of a WebSocket, either way; absent: what the realm says. */
-    webSocketMessageBytes: Type.Optional(MessageBytes),
-    /** How long it may take. */
+    webSocketMessageBytes: Type.Optional(
+      MessageBytes('the largest message of a WebSocket, either way; absent: what the realm says'),
+    ),
     timeouts: Type.Optional(Timeouts),
-    /** Stands in front of every path on its way to the backend. Path rules are about what devices ask for, without it. */
     prefix: Type.Optional(
       Type.String({
         pattern: "^(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+$",
         maxLength: 1024,
-        description: 'a path like /app, without a slash at its end',
+        ...formed(
+          'a path like /app, without a slash at its end',
+          'stands in front of every path on its way to the backend. Path rules are about what devices ask for, without it',
+        ),
       }),
     ),
-    /** Host that the backend is told; absent: the name that was asked for. */
-    host: Type.Optional(AuthorityText),
-    /** Certificate chain with which Proxies show an https backend who they are, PEM. The key is in grants, and never shown. */
+    host: Type.Optional(Authority('host that the backend is told; absent: the name that was asked for')),
     clientCertificate: Type.Optional(
       Type.Object(
         {
           certificate: Type.String({ maxLength: 65_536 }),
           key: Type.Optional(Type.String({ minLength: 1, maxLength: 16_384 })),
         },
-        CLOSED,
+        {
+          ...CLOSED,
+          description:
+            'certificate chain with which Proxies show an https backend who they are, PEM. The key is in grants, and never shown',
+        },
       ),
     ),
-    /** Credentials by which the backend knows the gateway (RFC 7617). The password is in grants, and never shown. */
     basic: Type.Optional(
       Type.Object(
         {
@@ -212,32 +257,44 @@ export const Backend = Type.Object(
             }),
           ),
         },
-        CLOSED,
+        {
+          ...CLOSED,
+          description:
+            'credentials by which the backend knows the gateway (RFC 7617). The password is in grants, and never shown',
+        },
       ),
     ),
-    /**
-     * How it takes paths. `strict`, which is also what absence means: by one canonical grammar. `exact`: whatever RFC 3986 allows, as it
-     * came, while path rules hold in every way in which it may be read.
-     */
     paths: Type.Optional(
-      Type.Union([Type.Literal('strict'), Type.Literal('exact')], { description: 'strict or exact' }),
+      Type.Union(
+        [Type.Literal('strict'), Type.Literal('exact')],
+        formed(
+          'strict or exact',
+          'how it takes paths. `strict`, which is also what absence means: by one canonical grammar. `exact`: whatever RFC 3986 allows, as it came, while path rules hold in every way in which it may be read',
+        ),
+      ),
     ),
-    /**
-     * Limits for the heads of requests and responses: how many fields there may be, and how long a value, or a path with its query,
-     * may be. What is not named is as usual (100, and 8,192 bytes). All fields of a head together may then have 1 MiB, and not 32 KiB.
-     */
     fields: Type.Optional(
       Type.Object(
         {
           count: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, description: '1 to 200 fields' })),
           bytes: Type.Optional(Type.Integer({ minimum: 256, maximum: 65_536, description: '256 to 65536 bytes' })),
         },
-        CLOSED,
+        {
+          ...CLOSED,
+          description:
+            'limits for the heads of requests and responses: how many fields there may be, and how long a value, or a path with its query, may be. What is not named is as usual (100, and 8,192 bytes). All fields of a head together may then have 1 MiB, and not 32 KiB',
+        },
       ),
     ),
-    /** The backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience. */
     delegate: Type.Optional(
-      Type.Object({ directory: Name, audience: Type.String({ minLength: 1, maxLength: 512 }) }, CLOSED),
+      Type.Object(
+        { directory: Name, audience: Type.String({ minLength: 1, maxLength: 512 }) },
+        {
+          ...CLOSED,
+          description:
+            "the backend wants a token that the user's OpenID provider gives in exchange (RFC 8693), for this audience",
+        },
+      ),
     ),
   },
   CLOSED,
@@ -275,8 +332,7 @@ const GrantLimits = Type.Object(
     channelsPerSession: Type.Optional(Type.Integer({ minimum: 1 })),
     channelsPerInstallation: Type.Optional(Type.Integer({ minimum: 1 })),
     channelsPerUser: Type.Optional(Type.Integer({ minimum: 1 })),
-    /** Bytes of the largest message of a WebSocket; absent: 16 MiB. */
-    webSocketMessageBytes: Type.Optional(MessageBytes),
+    webSocketMessageBytes: Type.Optional(MessageBytes('the largest message of a WebSocket; absent: 16 MiB')),
   },
   CLOSED,
 );

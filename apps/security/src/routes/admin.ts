@@ -33,7 +33,7 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
       const why = token ? 'the credential is not good' : 'no credential';
       context.refusals.note({ action: 'operator', subject: 'admin API', why, address: request.ip });
       reply.header('www-authenticate', 'Bearer');
-      throw new ProblemError(401, 'ERR_SECURITY_OPERATOR', 'an operator credential is needed: sallyport login');
+      throw new ProblemError('ERR_SECURITY_OPERATOR', 'an operator credential is needed: sallyport login');
     }
     request.operator = operator;
   };

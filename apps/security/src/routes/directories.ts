@@ -15,7 +15,6 @@ import {
   removeDirectory,
   removeFactor,
 } from '@sallyport/access';
-import { DirectoryError } from '@sallyport/directory';
 import { ProblemError } from '@sallyport/http-service';
 import {
   DirectoryGroupView,
@@ -100,7 +99,8 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
       const by = actorOf(request);
       const row = await putDirectory(access, name, request.body, by);
       if (row.stage === 'active') await place(context, row, by);
-      if (row.kind === 'ldap') checked(() => context.connectors.ldap(row));
+      // Settings that only the connector can read are refused here.
+      if (row.kind === 'ldap') context.connectors.ldap(row);
       if (row.kind === 'oidc') await prepareProvider(context, row);
       await whenChanged(context);
       return access.store.transaction((transaction) => directoryView(transaction, row));
@@ -122,16 +122,6 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
 async function place({ access }: RealmContext, { name }: DirectoryRow, by: Actor): Promise<void> {
   const conflicts = (await placeAccounts(access, name, by)).slice(0, MAX_CONFLICTS);
   await access.store.transaction((transaction) => mergeState(transaction, name, { conflicts }));
-}
-
-/** Settings that only the connector can read are refused in words. */
-function checked(work: () => unknown): void {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof DirectoryError) throw new ProblemError(422, error.code, error.message);
-    throw error;
-  }
 }
 
 function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
@@ -162,7 +152,7 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
       const by = actorOf(request);
       const { name } = request.params;
       const { kind } = await access.store.transaction((transaction) => getDirectory(transaction, name));
-      if (kind !== 'ldap') throw new ProblemError(422, 'ERR_SECURITY_NO_SYNC', `${name} brings its accounts by itself`);
+      if (kind !== 'ldap') throw new ProblemError('ERR_SECURITY_NO_SYNC', `${name} brings its accounts by itself`);
       const { mode = 'as due', confirm } = request.body;
       const subject = confirm === undefined ? `${name}, ${mode}` : `${name}, removals of question ${confirm} are meant`;
       await auditOrder(access, { ...by, action: 'directory.sync', subject });

@@ -21,7 +21,7 @@ export function addEnrolmentRoutes(service: FastifyInstance, context: RealmConte
       const settings = settingsOf(realm);
       const origins = (await listSites(access)).flatMap((site) => site.origins as string[]);
       if (origins.length === 0)
-        throw new ProblemError(409, 'ERR_SECURITY_NO_SITE', 'no site has an origin yet: sallyport site put');
+        throw new ProblemError('ERR_SECURITY_NO_SITE', 'no site has an origin yet: sallyport site put');
       const { keys } = context;
       const link = formatLink(settings.enrolPage, {
         origins,

@@ -23,7 +23,7 @@ export function addLogoutRoute(service: FastifyInstance, context: RealmContext):
     '/oidc/:name/backchannel-logout',
     async ({ params, body, ip }, reply) => {
       const row = await checks.find(params.name);
-      if (!row) throw new ProblemError(404, 'ERR_HTTP_NOT_FOUND', 'there is no such provider');
+      if (!row) throw new ProblemError('ERR_HTTP_NOT_FOUND', 'there is no such provider');
       const order = await readOrder(context, checks, { row, token: body?.logout_token ?? '', address: ip });
       const { index } = await orders.inLine(row, () => endSessions(context, row, order), { urgent: true });
       await whenInForce(context, index);
@@ -73,11 +73,10 @@ function isRefused(error: unknown): boolean {
 /** A bad token is 400 (section 2.8); a provider whose keys cannot be read is none of its fault. */
 function refuse(error: unknown): never {
   if (!(error instanceof DirectoryError)) throw error;
-  const status = isRefused(error) ? 400 : 503;
   throw new ProblemError(
-    status,
     error.code,
     error.reason === '' ? 'the provider does not answer' : `the logout token is refused: ${error.reason}`,
+    isRefused(error) ? 400 : 503,
   );
 }
 

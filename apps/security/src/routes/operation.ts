@@ -135,10 +135,10 @@ export function actorOf(request: FastifyRequest): Actor {
 function reasonOf({ headers }: FastifyRequest): string {
   const reason = headers['sallyport-reason'];
   if (typeof reason !== 'string' || reason.length < MIN_REASON || reason.length > MAX_REASON) {
-    throw new ProblemError(400, 'ERR_SECURITY_REASON', 'the header sallyport-reason (3 to 500 characters) says why');
+    throw new ProblemError('ERR_SECURITY_REASON', 'the header sallyport-reason (3 to 500 characters) says why');
   }
   const decoded = decodeReason(reason);
-  if (!isText(decoded)) throw new ProblemError(400, 'ERR_SECURITY_REASON', 'sallyport-reason has control characters');
+  if (!isText(decoded)) throw new ProblemError('ERR_SECURITY_REASON', 'sallyport-reason has control characters');
   return decoded;
 }
 
@@ -147,7 +147,7 @@ export function requestIdOf(request: FastifyRequest): string | undefined {
   if (!request.routeOptions.config.operation?.repeatable) throw new TypeError('an id that is not declared');
   const id = request.headers['sallyport-request'];
   if (id === undefined || (typeof id === 'string' && REQUEST_ID.test(id))) return id;
-  throw new ProblemError(400, 'ERR_SECURITY_REQUEST', 'sallyport-request is 8 to 64 letters, digits and dashes');
+  throw new ProblemError('ERR_SECURITY_REQUEST', 'sallyport-request is 8 to 64 letters, digits and dashes');
 }
 
 /** Reasons in other alphabets come percent-encoded, because header fields are ASCII. */

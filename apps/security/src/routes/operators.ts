@@ -50,7 +50,7 @@ export function addOperatorRoutes(service: FastifyInstance, context: RealmContex
       if (credential) return credential;
       const why = 'the one-time token is unknown, used or expired';
       context.refusals.note({ action: 'operator.login', subject: 'one-time token', why, address: ip });
-      throw new ProblemError(403, 'ERR_SECURITY_TOKEN', why);
+      throw new ProblemError('ERR_SECURITY_TOKEN', why);
     },
   );
   service.get<{ Querystring: CursorQuery }>(
@@ -120,7 +120,7 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
       const row = await operatorProvider(providers, params.name);
       // What the provider published last: nobody without a credential makes this node ask it.
       const [entry] = providerEntries([row]);
-      if (!entry) throw new ProblemError(503, 'ERR_DIRECTORY_UNREACHABLE', 'the provider has not answered yet');
+      if (!entry) throw new ProblemError('ERR_DIRECTORY_UNREACHABLE', 'the provider has not answered yet');
       const { issuer, authorizationEndpoint, clientId, scope, acr } = entry;
       const provider = { issuer, authorizationEndpoint, clientId, scope };
       return acr ? { ...provider, acr: [...acr] } : provider;
@@ -139,7 +139,7 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
       const { why: reason, hint } = admission;
       const actor = `at ${body.directory}`;
       await auditRefusal(access, { actor, action: 'operator.login', subject: body.directory, reason });
-      throw new ProblemError(403, 'ERR_SECURITY_OPERATOR', hint ?? 'you are no operator of this gateway');
+      throw new ProblemError('ERR_SECURITY_OPERATOR', hint ?? 'you are no operator of this gateway', 403);
     },
   );
 }
@@ -151,7 +151,7 @@ async function operatorProvider(providers: OpenProviders, name: string): Promise
 
 function openProvider(row: DirectoryRow | undefined, name: string): DirectoryRow {
   if (row?.kind === 'oidc' && row.stage === 'active') return row;
-  throw new ProblemError(404, 'ERR_HTTP_NOT_FOUND', `there is no provider ${name}`);
+  throw new ProblemError('ERR_HTTP_NOT_FOUND', `there is no provider ${name}`);
 }
 
 /**
@@ -166,7 +166,7 @@ async function redeemCode(
   const row = await operatorProvider(providers, body.directory);
   const redeem = async (): Promise<OidcSignIn> => {
     if ((await providers.blockedMs(address)) > 0)
-      throw new ProblemError(429, 'ERR_SECURITY_SLOW', 'too many codes from this address were refused');
+      throw new ProblemError('ERR_SECURITY_SLOW', 'too many codes from this address were refused');
     // Who is an operator goes by what the provider's settings say now.
     const current = await context.access.store.transaction(({ tables }) => tables.directories.find({ name: row.name }));
     return context.connectors.oidc(openProvider(current, row.name)).redeem(body);
@@ -178,7 +178,7 @@ async function redeemCode(
       await providers.failed(address);
       const why = `the sign-in at the provider is refused: ${error.reason}`;
       context.refusals.note({ action: 'operator.login', subject: row.name, why, address });
-      throw new ProblemError(403, error.code, why);
+      throw new ProblemError(error.code, why);
     });
 }
 

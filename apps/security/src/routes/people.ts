@@ -80,7 +80,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     operation('users.get', 'A user', User, { params: NameParam }),
     async ({ params }) => {
       const found = await findUser(access, params.name);
-      if (!found) throw new ProblemError(404, 'ERR_ACCESS_NOT_FOUND', `no user ${params.name}`);
+      if (!found) throw new ProblemError('ERR_ACCESS_NOT_FOUND', `no user ${params.name}`);
       return userView(found);
     },
   );
@@ -90,7 +90,7 @@ export function addUserRoutes(service: FastifyInstance, context: RealmContext): 
     async (request) => {
       const { account, directory } = request.body;
       if (account !== undefined && directory === undefined)
-        throw new ProblemError(422, 'ERR_ACCESS_INVALID', 'an account is one of a directory: name that, too');
+        throw new ProblemError('ERR_ACCESS_INVALID', 'an account is one of a directory: name that, too');
       const user = await putUser(access, request.params.name, request.body, actorOf(request));
       await whenInForce(context, user.ended, WAIT_LIMIT);
       return userView(user);

@@ -77,7 +77,7 @@ export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): v
 
 /** Nothing for whoever is no Proxy of ours, or has just ceased to be one. */
 function notOurs(): ProblemError {
-  return new ProblemError(403, 'ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
+  return new ProblemError('ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
 }
 
 function addRelayRoutes(service: FastifyInstance, { handshakes }: ProxyRoutes): void {
@@ -175,7 +175,7 @@ function addCertificateRoutes(service: FastifyInstance, context: RealmContext): 
     if (!proxy) {
       const why = 'the join token is unknown, used or expired, or its name means another Proxy by now';
       context.refusals.note({ action: 'proxy.join', subject: 'join token', why, address: ip });
-      throw new ProblemError(403, 'ERR_SECURITY_JOIN', why);
+      throw new ProblemError('ERR_SECURITY_JOIN', why);
     }
     return issue(request, proxy);
   });
@@ -186,7 +186,7 @@ function addCertificateRoutes(service: FastifyInstance, context: RealmContext): 
     if (!renewed) {
       const why = 'only the key that a Proxy beats with can be renewed';
       context.refusals.note({ action: 'proxy.renew', subject: proxy.name, why, address: ip });
-      throw new ProblemError(403, 'ERR_SECURITY_JOIN', why);
+      throw new ProblemError('ERR_SECURITY_JOIN', why);
     }
     return issue(request, renewed);
   });
@@ -196,7 +196,7 @@ async function requestOf(csr: string): Promise<CertificateRequest> {
   try {
     return await readCertificateRequest(csr);
   } catch {
-    throw new ProblemError(422, 'ERR_SECURITY_CSR', 'the certificate request is not valid');
+    throw new ProblemError('ERR_SECURITY_CSR', 'the certificate request is not valid');
   }
 }
 
@@ -204,6 +204,6 @@ function bytesOf(text: string): Uint8Array {
   try {
     return parseBase64Url(text);
   } catch {
-    throw new ProblemError(400, 'ERR_HTTP_INVALID', 'expected unpadded base64url');
+    throw new ProblemError('ERR_HTTP_INVALID', 'expected unpadded base64url');
   }
 }

@@ -49,7 +49,7 @@ function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
 /** @throws ProblemError 404 */
 async function getResource({ store }: AccessContext, name: string): Promise<ResourceRow> {
   const row = await store.transaction(({ tables }) => tables.resources.find({ name }));
-  if (!row) throw new ProblemError(404, 'ERR_SECURITY_RESOURCE', `there is no resource ${name}`);
+  if (!row) throw new ProblemError('ERR_SECURITY_RESOURCE', `there is no resource ${name}`);
   return row;
 }
 
@@ -65,7 +65,7 @@ function asAskedFor(
   if (!isWildcard(authority)) return { authority, backend };
   const part = wildcardPart(authority, asked);
   if (part === undefined || isWildcard(asked))
-    throw new ProblemError(400, 'ERR_SECURITY_RESOURCE', `${name} is ${authority}: say which name of those is tried`);
+    throw new ProblemError('ERR_SECURITY_RESOURCE', `${name} is ${authority}: say which name of those is tried`, 400);
   return { authority: asked, backend: { ...backend, url: backend.url.replace('*', part) } };
 }
 

@@ -15,7 +15,7 @@ export function addTextCheck(service: FastifyInstance): void {
     const { params, query, body, headers } = request;
     const fields = FIELDS.map((name) => headers[name]);
     if (!isClean([params, query, body, fields], 0))
-      throw new ProblemError(400, 'ERR_SECURITY_TEXT', 'a text has control characters, or is nested too deeply');
+      throw new ProblemError('ERR_SECURITY_TEXT', 'a text has control characters, or is nested too deeply');
   });
 }
 

@@ -1,27 +1,35 @@
 import Type, { type Static } from 'typebox';
-import { Text } from './text.ts';
+import { CLOSED, formed, Line, OptionalText, OptionalTime, Time } from '../fields.ts';
+import { operations } from './operation.ts';
+import { CursorQuery, SubjectQuery } from './paging.ts';
+import { Done, NameParam } from './params.ts';
 
-const CLOSED = { additionalProperties: false } as const;
-const Time = Type.Integer({ description: 'epoch ms' });
-const Line = Text({ minLength: 1, maxLength: 512 });
 const Pem = Type.String({ maxLength: 65_536 });
-const HttpsUrl = Type.String({
-  pattern: '^https://[^\\s#@]+$',
-  description: 'an https:// URL without a user name or fragment',
-  maxLength: 512,
-});
+
+function HttpsUrl(about?: string) {
+  return Type.String({
+    pattern: '^https://[^\\s#@]+$',
+    maxLength: 512,
+    ...formed('an https:// URL without a user name or fragment', about),
+  });
+}
 
 /** What every directory may say of how its names become names of the realm, and which groups an operator mapped. */
 const COMMON = {
-  /** Behind every user name, so that two directories do not want the same one. */
   suffix: Type.Optional(
     Type.String({
       pattern: '^[.@_-]?[a-z0-9][a-z0-9._-]{0,30}[a-z0-9]$',
-      description: 'a suffix of 2 to 33 letters a-z, digits and . _ -',
+      ...formed(
+        'a suffix of 2 to 33 letters a-z, digits and . _ -',
+        'behind every user name, so that two directories do not want the same one',
+      ),
     }),
   ),
-  /** Groups of the realm by the subjects of the directory's groups. */
-  groups: Type.Optional(Type.Record(Type.String({ maxLength: 256 }), Type.String({ maxLength: 64 }))),
+  groups: Type.Optional(
+    Type.Record(Type.String({ maxLength: 256 }), Type.String({ maxLength: 64 }), {
+      description: "groups of the realm by the subjects of the directory's groups",
+    }),
+  ),
 };
 
 /** LDAP or Active Directory. `ldap://` always means StartTLS: there is no way without TLS. */
@@ -41,26 +49,25 @@ export const LdapSettings = Type.Object(
     ),
     ca: Type.Optional(Pem),
     flavour: Type.Union([Type.Literal('ad'), Type.Literal('standard')]),
-    bindDn: Line,
-    base: Line,
-    groupBase: Type.Optional(Line),
-    userFilter: Type.Optional(Line),
-    groupFilter: Type.Optional(Line),
-    /** LDAP attributes where they are not the usual ones. */
+    bindDn: Line(),
+    base: Line(),
+    groupBase: Type.Optional(Line()),
+    userFilter: Type.Optional(Line()),
+    groupFilter: Type.Optional(Line()),
     attributes: Type.Optional(
       Type.Partial(
-        Type.Object({ id: Line, login: Line, displayName: Line, version: Line, member: Line }, CLOSED),
-        CLOSED,
+        Type.Object({ id: Line(), login: Line(), displayName: Line(), version: Line(), member: Line() }, CLOSED),
+        { ...CLOSED, description: 'LDAP attributes where they are not the usual ones' },
       ),
     ),
-    /** Further attributes to keep, by the name that a migration matches them by. */
     keep: Type.Optional(
       Type.Record(
         Type.String({
           pattern: '^[A-Za-z][A-Za-z0-9]{0,63}$',
           description: 'a name of up to 64 letters and digits, beginning with a letter',
         }),
-        Line,
+        Line(),
+        { description: 'further attributes to keep, by the name that a migration matches them by' },
       ),
     ),
     syncEveryMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 86_400_000 })),
@@ -74,15 +81,14 @@ export type LdapSettings = Static<typeof LdapSettings>;
 export const OidcSettings = Type.Object(
   {
     ...COMMON,
-    issuer: HttpsUrl,
+    issuer: HttpsUrl(),
     ca: Type.Optional(Pem),
-    clientId: Line,
-    scope: Type.Optional(Line),
-    /** Where the provider may send devices back to; exact. */
+    clientId: Line(),
+    scope: Type.Optional(Line()),
     redirects: Type.Array(
       Type.String({
         pattern: '^[a-z][a-z0-9+.-]*:[^\\s#]+$',
-        description: 'a redirect URI without a fragment',
+        ...formed('a redirect URI without a fragment', 'where the provider may send devices back to; exact'),
         maxLength: 255,
       }),
       {
@@ -90,20 +96,35 @@ export const OidcSettings = Type.Object(
         maxItems: 16,
       },
     ),
-    /** Entra ID: the one tenant whose users may come (claim `tid`). */
-    tenant: Type.Optional(Line),
-    /** Claim that names the user for ever; `sub` unless the provider has a better one, like Entra ID's `oid`. */
-    subjectClaim: Type.Optional(Line),
-    /** The directory that pushes the accounts of this provider: its externalId is the subject here. */
-    accounts: Type.Optional(Line),
-    groupsClaim: Type.Optional(Line),
-    /** Where groups are asked for when there are too many for a token; Entra ID: Microsoft Graph's getMemberObjects. */
-    groupsEndpoint: Type.Optional(HttpsUrl),
-    /** Levels one of which the provider must confirm (claim `acr`), and methods that must all be in `amr`. */
-    acr: Type.Optional(Type.Array(Line, { minItems: 1, maxItems: 8 })),
-    amr: Type.Optional(Type.Array(Line, { minItems: 1, maxItems: 8 })),
-    /** Groups of the directory, by subject, whose members may be operators. Absent: nobody by this provider. */
-    operatorGroups: Type.Optional(Type.Array(Line, { minItems: 1, maxItems: 16 })),
+    tenant: Type.Optional(Line('Entra ID: the one tenant whose users may come (claim `tid`)')),
+    subjectClaim: Type.Optional(
+      Line("claim that names the user for ever; `sub` unless the provider has a better one, like Entra ID's `oid`"),
+    ),
+    accounts: Type.Optional(
+      Line('the directory that pushes the accounts of this provider: its externalId is the subject here'),
+    ),
+    groupsClaim: Type.Optional(Line()),
+    groupsEndpoint: Type.Optional(
+      HttpsUrl("where groups are asked for when there are too many for a token; Entra ID: Graph's getMemberObjects"),
+    ),
+    acr: Type.Optional(
+      Type.Array(Line(), {
+        minItems: 1,
+        maxItems: 8,
+        description: 'levels one of which the provider must confirm (claim `acr`)',
+      }),
+    ),
+    amr: Type.Optional(
+      Type.Array(Line(), { minItems: 1, maxItems: 8, description: 'methods that must all be in the claim `amr`' }),
+    ),
+    operatorGroups: Type.Optional(
+      Type.Array(Line(), {
+        minItems: 1,
+        maxItems: 16,
+        description:
+          'groups of the directory, by subject, whose members may be operators; absent: nobody by this provider',
+      }),
+    ),
   },
   { ...CLOSED, $id: 'OidcSettings' },
 );
@@ -150,7 +171,7 @@ export const SyncQuestion = Type.Object(
     count: Type.Integer(),
     of: Type.Integer(),
     sample: Type.Array(Type.String()),
-    at: Time,
+    at: Time(),
   },
   CLOSED,
 );
@@ -167,7 +188,7 @@ export type SyncProgress = Static<typeof SyncProgress>;
 export const SyncReport = Type.Object(
   {
     mode: Type.Union([Type.Literal('full'), Type.Literal('incremental')]),
-    at: Time,
+    at: Time(),
     tookMs: Type.Integer(),
     server: Type.String(),
     read: Type.Integer(),
@@ -180,8 +201,9 @@ export const SyncReport = Type.Object(
     joined: Type.Integer(),
     left: Type.Integer(),
     held: Type.Integer(),
-    /** Entries that fit the filters, but have no id or no login that may be read. */
-    unreadable: Type.Optional(Type.Integer()),
+    unreadable: Type.Optional(
+      Type.Integer({ description: 'entries that fit the filters, but have no id or no login that may be read' }),
+    ),
   },
   CLOSED,
 );
@@ -197,7 +219,7 @@ export const DirectoryView = Type.Object(
     kind: Type.String(),
     stage: Stage,
     settings: Type.Unknown(),
-    createdAt: Time,
+    createdAt: Time(),
     accounts: Type.Integer(),
     users: Type.Integer(),
     groups: Type.Integer(),
@@ -205,9 +227,8 @@ export const DirectoryView = Type.Object(
     progress: Type.Union([SyncProgress, Type.Null()]),
     report: Type.Union([SyncReport, Type.Null()]),
     question: Type.Union([SyncQuestion, Type.Null()]),
-    /** Why it does not work now, in words; null when it does. */
-    trouble: Type.Union([Type.String(), Type.Null()]),
-    troubleSince: Type.Union([Time, Type.Null()]),
+    trouble: OptionalText('why it does not work now, in words; null when it does'),
+    troubleSince: OptionalTime(),
     conflicts: Type.Array(AccountConflictView),
   },
   { ...CLOSED, $id: 'Directory' },
@@ -221,57 +242,61 @@ export const FindingView = Type.Object(
 );
 export type FindingView = Static<typeof FindingView>;
 
+/** How a sync is started. */
 export const SyncInput = Type.Object(
   {
     mode: Type.Optional(Type.Union([Type.Literal('full'), Type.Literal('incremental')])),
-    /** Id of the question that is answered with yes. */
-    confirm: Type.Optional(Type.String({ maxLength: 64 })),
+    confirm: Type.Optional(Type.String({ maxLength: 64, description: 'id of the question that is answered with yes' })),
   },
   { ...CLOSED, $id: 'SyncInput' },
 );
 export type SyncInput = Static<typeof SyncInput>;
 
+/** For how long a token of a SCIM client is good. */
 export const DirectoryTokenInput = Type.Object(
   {
     ttlMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 730 * 86_400_000 })),
-    /** End the tokens before it now, rather than after a week. */
-    endOthers: Type.Optional(Type.Boolean()),
+    endOthers: Type.Optional(Type.Boolean({ description: 'end the tokens before it now, rather than after a week' })),
   },
   { ...CLOSED, $id: 'DirectoryTokenInput' },
 );
 export type DirectoryTokenInput = Static<typeof DirectoryTokenInput>;
 
+/** A token of a SCIM client; it is shown once. */
 export const DirectoryTokenView = Type.Object(
-  { id: Type.String(), token: Type.String(), expiresAt: Time, url: Type.String() },
+  { id: Type.String(), token: Type.String(), expiresAt: Time(), url: Type.String() },
   { ...CLOSED, $id: 'DirectoryToken' },
 );
 export type DirectoryTokenView = Static<typeof DirectoryTokenView>;
 
+/** A group of a directory, and the group of the realm that it stands for. */
 export const DirectoryGroupView = Type.Object(
   { subject: Type.String(), name: Type.String(), group: Type.String(), accounts: Type.Integer() },
   { ...CLOSED, $id: 'DirectoryGroup' },
 );
 export type DirectoryGroupView = Static<typeof DirectoryGroupView>;
 
+/** Which group of the realm a group of a directory stands for. */
 export const GroupMapInput = Type.Object(
   { subject: Type.String({ minLength: 1, maxLength: 256 }), group: Type.String({ minLength: 1, maxLength: 64 }) },
   { ...CLOSED, $id: 'GroupMapInput' },
 );
 export type GroupMapInput = Static<typeof GroupMapInput>;
 
+/** Which users move to which directory, and by which attributes they are found there. */
 export const MigrationInput = Type.Object(
   {
-    from: Line,
-    to: Line,
-    match: Type.Tuple([Line, Line]),
+    from: Line(),
+    to: Line(),
+    match: Type.Tuple([Line(), Line()]),
     apply: Type.Boolean(),
-    /** Users whose rights would change may move. */
-    acceptRights: Type.Optional(Type.Boolean()),
+    acceptRights: Type.Optional(Type.Boolean({ description: 'users whose rights would change may move' })),
   },
   { ...CLOSED, $id: 'MigrationInput' },
 );
 export type MigrationInput = Static<typeof MigrationInput>;
 
+/** What a migration does, or has done. */
 export const MigrationView = Type.Object(
   {
     applied: Type.Boolean(),
@@ -287,63 +312,97 @@ export const MigrationView = Type.Object(
 );
 export type MigrationView = Static<typeof MigrationView>;
 
-/** Why a user may, or may not, reach each resource. */
-export const RightsView = Type.Object(
-  {
-    user: Type.String(),
-    enabled: Type.Boolean(),
-    directory: Type.String(),
-    groups: Type.Array(Type.Object({ group: Type.String(), by: Type.String() }, CLOSED)),
-    resources: Type.Array(
-      Type.Object(
-        {
-          resource: Type.String(),
-          allowed: Type.Boolean(),
-          words: Type.String(),
-          policies: Type.Array(
-            Type.Object({ policy: Type.String(), groups: Type.Array(Type.String()), only: Type.String() }, CLOSED),
-          ),
-        },
-        CLOSED,
-      ),
-    ),
+/** Directories, and what comes from them. */
+export const directories = operations('directories', {
+  list: {
+    method: 'GET',
+    path: '/v1/directories',
+    about: 'Directories in the order of their names, a page of them',
+    query: CursorQuery,
+    answer: Type.Array(DirectoryView),
   },
-  { ...CLOSED, $id: 'Rights' },
-);
-export type RightsView = Static<typeof RightsView>;
-
-/** A new second factor; its secret is shown once. */
-export const FactorView = Type.Object(
-  { user: Type.String(), uri: Type.String(), secret: Type.String() },
-  { ...CLOSED, $id: 'Factor' },
-);
-export type FactorView = Static<typeof FactorView>;
-
-/** What an operator's command needs to sign in at a provider (RFC 7636, RFC 8252). */
-export const OperatorProvider = Type.Object(
-  {
-    issuer: Type.String(),
-    authorizationEndpoint: Type.String(),
-    clientId: Type.String(),
-    scope: Type.String(),
-    acr: Type.Optional(Type.Array(Type.String())),
+  get: {
+    method: 'GET',
+    path: '/v1/directories/:name',
+    about: 'A directory and how it is',
+    params: NameParam,
+    answer: DirectoryView,
+    errors: ['ERR_ACCESS_NOT_FOUND'],
   },
-  { ...CLOSED, $id: 'OperatorProvider' },
-);
-export type OperatorProvider = Static<typeof OperatorProvider>;
-
-export const OperatorOidcLogin = Type.Object(
-  {
-    directory: Line,
-    code: Type.String({ minLength: 1, maxLength: 4_096 }),
-    verifier: Type.String({
-      pattern: '^[A-Za-z0-9._~-]{43,128}$',
-      description: 'a PKCE verifier of 43 to 128 characters',
-    }),
-    redirect: Type.String({ pattern: '^http://127\\.0\\.0\\.1:[0-9]{1,5}/$', description: 'http://127.0.0.1:<port>/' }),
-    /** The issuer as the provider put it into its answer (RFC 9207); absent when it put none. */
-    issuer: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+  put: {
+    method: 'PUT',
+    path: '/v1/directories/:name',
+    about: 'Create or change a directory',
+    reason: true,
+    params: NameParam,
+    body: DirectoryInput,
+    answer: DirectoryView,
+    errors: ['ERR_ACCESS_CONFLICT', 'ERR_ACCESS_INVALID', 'ERR_DIRECTORY_SETTINGS', 'ERR_SECURITY_NOT_IN_FORCE'],
   },
-  { ...CLOSED, $id: 'OperatorOidcLogin' },
-);
-export type OperatorOidcLogin = Static<typeof OperatorOidcLogin>;
+  remove: {
+    method: 'DELETE',
+    path: '/v1/directories/:name',
+    about: 'Remove a directory to which no user belongs any more',
+    reason: true,
+    params: NameParam,
+    answer: Done,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT'],
+  },
+  test: {
+    method: 'POST',
+    path: '/v1/directories/:name/test',
+    about: 'Try everything that a directory relies on',
+    reason: true,
+    params: NameParam,
+    answer: Type.Array(FindingView),
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_DIRECTORY_SETTINGS'],
+  },
+  sync: {
+    method: 'POST',
+    path: '/v1/directories/:name/sync',
+    about: 'Start a sync now; the directory tells how it goes',
+    reason: true,
+    params: NameParam,
+    body: SyncInput,
+    answer: Done,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_SECURITY_NO_SYNC'],
+  },
+  token: {
+    method: 'POST',
+    path: '/v1/directories/:name/tokens',
+    about: 'Issue a bearer token for a SCIM client',
+    reason: true,
+    params: NameParam,
+    body: DirectoryTokenInput,
+    answer: DirectoryTokenView,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_INVALID'],
+  },
+  groups: {
+    method: 'GET',
+    path: '/v1/directories/:name/groups',
+    about: 'Groups of a directory and what they stand for, in the order of their ids there, a page of them',
+    params: NameParam,
+    query: SubjectQuery,
+    answer: Type.Array(DirectoryGroupView),
+    errors: ['ERR_ACCESS_NOT_FOUND'],
+  },
+  map: {
+    method: 'PUT',
+    path: '/v1/directories/:name/groups',
+    about: 'Let a group of a directory stand for a group of the realm',
+    reason: true,
+    params: NameParam,
+    body: GroupMapInput,
+    answer: Done,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_INVALID', 'ERR_SECURITY_NOT_IN_FORCE'],
+  },
+  migrate: {
+    method: 'POST',
+    path: '/v1/migrations',
+    about: 'Move users to another directory, or say what that would do',
+    reason: true,
+    body: MigrationInput,
+    answer: MigrationView,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT', 'ERR_ACCESS_INVALID', 'ERR_SECURITY_NOT_IN_FORCE'],
+  },
+});

@@ -1,0 +1,38 @@
+import { audit } from './audit.ts';
+import { bindings } from './bindings.ts';
+import { directories } from './directories.ts';
+import { codes, installations } from './enrolment.ts';
+import { groups } from './groups.ts';
+import type { Operation } from './operation.ts';
+import { operators } from './operators.ts';
+import { policies } from './policies.ts';
+import { proxies } from './proxies.ts';
+import { realm } from './realm.ts';
+import { resources } from './resources.ts';
+import { revocations } from './revocations.ts';
+import { sessions } from './sessions.ts';
+import { sites } from './sites.ts';
+import { nodes, status } from './status.ts';
+import { factors, users } from './users.ts';
+
+/** The whole admin API. */
+export const OPERATIONS: readonly Operation[] = [
+  audit,
+  bindings,
+  codes,
+  directories,
+  factors,
+  groups,
+  installations,
+  nodes,
+  operators,
+  policies,
+  proxies,
+  realm,
+  resources,
+  revocations,
+  sessions,
+  sites,
+  status,
+  users,
+].flatMap((noun): readonly Operation[] => Object.values(noun));

@@ -1,0 +1,149 @@
+import Type, { type Static } from 'typebox';
+import { CLOSED, Time } from '../fields.ts';
+import { operations } from './operation.ts';
+import { SubjectQuery } from './paging.ts';
+import { Done, NodeParam } from './params.ts';
+import { ProxyView } from './proxies.ts';
+import { Waiting } from './revocations.ts';
+
+/** A Security node, as the asked node sees it. */
+export const NodeView = Type.Object(
+  {
+    id: Type.String(),
+    state: Type.Union([Type.Literal('up'), Type.Literal('draining'), Type.Literal('silent')]),
+    version: Type.String(),
+    proxyUrl: Type.String(),
+    adminUrl: Type.String(),
+    startedAt: Time(),
+    silentMs: Type.Integer({ description: 'ms since its last sign of life' }),
+    clockOffsetMs: Type.Integer({ description: "its wall clock less the database's, ms" }),
+  },
+  { ...CLOSED, $id: 'Node' },
+);
+export type NodeView = Static<typeof NodeView>;
+
+/** A server of the database, as the primary sees it. */
+export const DatabaseView = Type.Object(
+  {
+    name: Type.String(),
+    role: Type.Union([Type.Literal('primary'), Type.Literal('standby')]),
+    sync: Type.String({
+      description: 'how a commit waits for it: quorum, sync, potential or async; empty for the primary',
+    }),
+    state: Type.String(),
+    lagBytes: Type.Integer({ description: 'what it has not written yet of what the primary has, in bytes' }),
+    lagMs: Type.Integer({ description: 'the same in ms' }),
+  },
+  { ...CLOSED, $id: 'DatabaseServer' },
+);
+export type DatabaseView = Static<typeof DatabaseView>;
+
+/** The bus between nodes. */
+const BusView = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('in-process'), Type.Literal('redis')]),
+    connected: Type.Boolean(),
+    server: Type.String(),
+  },
+  { ...CLOSED, $id: 'Bus' },
+);
+
+/** Where revocations are kept outside of the database, as the node that answers has last seen it. */
+export const JournalView = Type.Object(
+  {
+    place: Type.String({ description: 'in words: a folder, or the servers of a PostgreSQL' }),
+    claimedBy: Type.Optional(
+      Type.String({
+        description: 'the epoch that may write to it; absent before the first claim, and while it was never reached',
+      }),
+    ),
+    ours: Type.Boolean({
+      description:
+        'true when that is the epoch of this database: a revocation that the journal does not take is not in force',
+    }),
+    silentMs: Type.Optional(Type.Integer({ description: 'ms since it last answered; absent when it never did' })),
+    written: Type.Integer({ description: 'last entry of this epoch that it holds, with all before it' }),
+  },
+  { ...CLOSED, $id: 'Journal' },
+);
+export type JournalView = Static<typeof JournalView>;
+
+/** The life of the revocation log, and what is waited for in it. */
+export const LogView = Type.Object(
+  {
+    epoch: Type.String({ description: 'one uninterrupted life of the log; a restore draws another one' }),
+    supersedes: Type.Array(Type.String(), { description: 'epochs that it takes the place of' }),
+    generation: Type.Integer({ description: 'counts up with each revocation of everything' }),
+    holdMs: Type.Integer({
+      description: 'ms until leases from before a restore are over: nothing is in force sooner. 0 for no hold',
+    }),
+    longestLeaseMs: Type.Integer(),
+    waitingFor: Type.Array(Waiting, {
+      description: 'processes of Proxies that may serve without having the newest entry in force',
+    }),
+    journal: Type.Optional(JournalView),
+  },
+  { ...CLOSED, $id: 'Log' },
+);
+export type LogView = Static<typeof LogView>;
+
+/** What runs, computed from live answers. */
+export const StatusView = Type.Object(
+  {
+    realm: Type.String(),
+    version: Type.String(),
+    database: Type.String(),
+    databaseServers: Type.Array(DatabaseView),
+    bus: BusView,
+    node: Type.String({ description: 'the node that answers' }),
+    nodes: Type.Array(NodeView),
+    degraded: Type.Array(Type.String(), {
+      description: 'what works worse than it could, in words; empty when everything is well',
+    }),
+    leaseMs: Type.Integer(),
+    startedAt: Time(),
+    head: Type.Integer(),
+    log: LogView,
+    liveSessions: Type.Integer(),
+    installations: Type.Integer({ description: 'those that are not revoked' }),
+    users: Type.Integer(),
+    countedAt: Time(
+      'when sessions, installations and users were counted: a moment ago, or earlier where counting takes long',
+    ),
+    proxies: Type.Array(ProxyView),
+    audit: Type.Object(
+      { events: Type.Integer(), verified: Type.Integer(), intact: Type.Boolean() },
+      {
+        ...CLOSED,
+        description: 'events so far, up to which one this node has checked the chain, and whether all of that fits',
+      },
+    ),
+  },
+  { ...CLOSED, $id: 'Status' },
+);
+export type StatusView = Static<typeof StatusView>;
+
+/** What runs. */
+export const status = operations('status', {
+  get: { method: 'GET', path: '/v1/status', about: 'What runs, computed from live answers', answer: StatusView },
+});
+
+/** Security nodes. */
+export const nodes = operations('nodes', {
+  list: {
+    method: 'GET',
+    path: '/v1/nodes',
+    about: 'Security nodes by id, as this one sees them, a page',
+    query: SubjectQuery,
+    answer: Type.Array(NodeView),
+  },
+  remove: {
+    method: 'DELETE',
+    path: '/v1/nodes/:id',
+    about: 'Forget a Security node that will not come back',
+    reason: true,
+    params: NodeParam,
+    answer: Done,
+    errors: ['ERR_ACCESS_CONFLICT'],
+  },
+});
