@@ -1,4 +1,4 @@
-import type { Static, TSchema } from 'typebox';
+import type { TSchema } from 'typebox';
 import type { ProblemCode } from '../problems.ts';
 
 /** Methods of the admin API. */
@@ -46,16 +46,3 @@ export function operations<const Noun extends string, const Shapes extends Reado
   const named = Object.entries(shapes).map(([verb, shape]) => [verb, { id: `${noun}.${verb}`, ...shape }]);
   return Object.fromEntries(named);
 }
-
-type Part<O, Name extends string> = O extends { readonly [Key in Name]: infer Schema extends TSchema }
-  ? Static<Schema>
-  : undefined;
-
-/** Parameters of an operation's path; undefined when it has none. */
-export type ParamsOf<O extends OperationShape> = Part<O, 'params'>;
-/** The query of an operation; undefined when it has none. */
-export type QueryOf<O extends OperationShape> = Part<O, 'query'>;
-/** The body of an operation; undefined when it has none. */
-export type BodyOf<O extends OperationShape> = Part<O, 'body'>;
-/** What an operation answers. */
-export type AnswerOf<O extends OperationShape> = Static<O['answer']>;
