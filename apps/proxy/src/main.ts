@@ -2,7 +2,14 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join as joinPath } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { CertificateFiles, createMetricsService, takeAddressesFrom } from '@sallyport/http-service';
+import {
+  CertificateFiles,
+  createMetricsService,
+  type RunningServer,
+  runServer,
+  type Starting,
+  takeAddressesFrom,
+} from '@sallyport/http-service';
 import {
   ControlConnection,
   certificateEndsAt,
@@ -15,8 +22,7 @@ import {
   SecurityClient,
   storeIdentity,
 } from '@sallyport/security-client';
-import { readSettings } from '@sallyport/settings';
-import { createLog, createMetrics, type Log, type Metrics, spreadLastNet } from '@sallyport/telemetry';
+import { createMetrics, type Log, type Metrics } from '@sallyport/telemetry';
 import { Admission } from './admission.ts';
 import { createDeviceListener, createHealthService, useCertificate } from './app.ts';
 import { Backends } from './backend/backends.ts';
@@ -65,9 +71,7 @@ function keepCertificate(server: Server, files: CertificateFiles, metrics: Metri
   files.watch((changed) => useCertificate(server, changed));
 }
 
-async function start(): Promise<void> {
-  const config = readSettings(SETTINGS);
-  const log = createLog('proxy', config.SALLYPORT_LOG_LEVEL);
+async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
   const identityFile = joinPath(config.SALLYPORT_DATA, 'identity.json');
   const identity = await openIdentity(config, identityFile);
@@ -135,10 +139,7 @@ async function start(): Promise<void> {
   const watched = metricsAddress && createMetricsService({ log, metrics });
   const metricsUrl = await watched?.listen(metricsAddress);
 
-  let stopping = false;
   const stop = async (): Promise<void> => {
-    if (stopping) return;
-    stopping = true;
     log.info('draining');
     clearInterval(renewal);
     const drained = farm.drain(config.SALLYPORT_DRAIN_MS);
@@ -147,19 +148,12 @@ async function start(): Promise<void> {
     await drained;
     control.close();
     await Promise.all([health.close(), watched?.close(), backends.close(), security.close()]);
-    process.exit();
   };
-  spreadLastNet(log, stop);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
-  process.on('disconnect', () => void stop());
 
   const url = `${certificateFile ? 'wss' : 'ws'}://${host}:${(server.address() as AddressInfo).port}`;
   log.info({ url, healthUrl, name: identity.name, site: identity.site }, 'the Proxy is up');
-  if (process.send) process.send({ type: 'ready', url, healthUrl, metricsUrl });
-  else process.stdout.write(`the Proxy ${identity.name} is up at ${url}\n`);
+  const words = (): string => `the Proxy ${identity.name} is up at ${url}\n`;
+  return { stop, ready: () => ({ message: { url, healthUrl, metricsUrl }, words }) };
 }
 
-await start().catch((error: unknown) => {
-  process.stderr.write(`the Proxy could not start: ${(error as Error).message}\n`);
-  process.exit(1);
-});
+await runServer({ name: 'proxy', title: 'the Proxy', settings: SETTINGS, start });

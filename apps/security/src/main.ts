@@ -19,10 +19,17 @@ import {
   settleJournal,
 } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { createMetricsService, takeAddressesFrom } from '@sallyport/http-service';
-import { type ListenAddress, readSettings } from '@sallyport/settings';
+import {
+  createMetricsService,
+  type Ready,
+  type RunningServer,
+  runServer,
+  type Starting,
+  takeAddressesFrom,
+} from '@sallyport/http-service';
+import type { ListenAddress } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
-import { createLog, type Log, spreadLastNet } from '@sallyport/telemetry';
+import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import {
   createAdminService,
@@ -41,7 +48,7 @@ import { addKek, keyFileOf, noteSealed, openKeks } from './keys/kek.ts';
 import { openRealmKeys } from './keys/keys.ts';
 import { createPasswordHasher } from './keys/passwords.ts';
 import type { RealmContext } from './realm-context.ts';
-import { type OpenDatabase, openDatabase } from './stores/database.ts';
+import { openDatabase } from './stores/database.ts';
 import { probeOf } from './stores/database-probe.ts';
 import { LifeGuard, lifeFileOf } from './stores/life.ts';
 import { openSharedState } from './stores/shared-state.ts';
@@ -151,8 +158,7 @@ async function openAccess(config: Config, server: SqlStore, log: Log): Promise<O
 /** Looks again and again whether the database is still the one it was; once it is not, this process is of no use any more. */
 function watchLife(
   { life, fence }: Pick<OpenAccess, 'life' | 'fence'>,
-  log: Log,
-  end: (why: string) => void,
+  { log, end }: { readonly log: Log; readonly end: (why: string) => void },
 ): { stop: () => void } {
   const holding = setInterval(() => {
     life.check().catch((error: unknown) => {
@@ -191,12 +197,6 @@ async function listenForDirectories(
   return service;
 }
 
-/** Tells a parent that started us with an IPC channel, or a person at the terminal. Never the log: it holds a token. */
-function announce(message: Readonly<Record<string, unknown>>, text: string): void {
-  if (process.send) process.send(message);
-  else process.stdout.write(`${text}\n`);
-}
-
 /** Sends everybody elsewhere: unready, control connections closed, handshakes finished. */
 async function drain(
   context: RealmContext,
@@ -210,40 +210,10 @@ async function drain(
   while (node.handshakes() > 0 && performance.now() < deadline) await sleep(DRAIN_POLL_MS);
 }
 
-/** A server that starts, and how it ends when somebody says so before it is up. */
-interface Starting {
-  readonly config: Config;
-  readonly log: Log;
-  readonly database: OpenDatabase;
-  /** Takes the end into its own hands. */
-  readonly onEnd: (end: () => void) => void;
-}
-
-/** A database of our own is a process of its own: it ends with this one, also when the start fails or is broken off. */
-async function start(): Promise<void> {
-  const config = readSettings(SETTINGS);
-  const log = createLog('security', config.SALLYPORT_LOG_LEVEL);
+async function start({ config, log, release, end }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const database = await openDatabase(config);
-  let end = (): void => void database.close().finally(() => process.exit(1));
-  spreadLastNet(log, async () => end());
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end());
-  process.on('disconnect', () => end());
-  try {
-    await startOn({
-      config,
-      log,
-      database,
-      onEnd(other) {
-        end = other;
-      },
-    });
-  } catch (error) {
-    await database.close();
-    throw error;
-  }
-}
-
-async function startOn({ config, log, database, onEnd }: Starting): Promise<void> {
+  // A database of our own is a process of its own: it ends with this one, also when the start fails or is broken off.
+  release(() => database.close());
   const migrated = await migrate(database.address);
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
   const store = new SqlStore(database.address, { replicated: database.external });
@@ -296,10 +266,19 @@ async function startOn({ config, log, database, onEnd }: Starting): Promise<void
   context.listeners.renew(certificate, ca);
   const renewal = renewKeys(config, context);
 
-  let stopping = false;
+  const watching = watchLife(
+    { life, fence },
+    {
+      log,
+      end(why) {
+        // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.
+        if (end()) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');
+      },
+    },
+  );
+
+  log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM, node: node.id }, 'Security is up');
   const stop = async (): Promise<void> => {
-    if (stopping) return;
-    stopping = true;
     log.info('draining');
     renewal.stop();
     clearInterval(recheck);
@@ -316,31 +295,19 @@ async function startOn({ config, log, database, onEnd }: Starting): Promise<void
     await opened?.journal.close();
     await life.check().catch(() => undefined);
     await store.close();
-    await database.close();
-    process.exit();
   };
-  const watching = watchLife({ life, fence }, log, (why) => {
-    // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.
-    process.exitCode = 1;
-    if (!stopping) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');
-    void stop();
-  });
-  onEnd(() => void stop());
-
-  log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM, node: node.id }, 'Security is up');
-  const oneTimeToken = await firstOperatorToken(access, node.id);
-  const { directoryUrl } = context;
-  const ready = { type: 'ready', proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: keys.ca.certificate, oneTimeToken };
-  const welcome = `Security is up.\n  operators: ${adminUrl}\n  Proxies:   ${proxyUrl}\n  CA:        ${keys.ca.fingerprint}`;
-  // Who has started this as a part of something bigger gets it by message.
-  if (process.send || !oneTimeToken) return announce(ready, welcome);
-  const place = { folder: config.SALLYPORT_DATA, isTerminal: process.stdout.isTTY };
-  announce(ready, `${welcome}\n${invitationText(oneTimeToken, place)}`);
+  const ready = async (): Promise<Ready> => {
+    const oneTimeToken = await firstOperatorToken(access, node.id);
+    const { directoryUrl } = context;
+    const { certificate: ca, fingerprint } = keys.ca;
+    const words = (): string => {
+      const place = { folder: config.SALLYPORT_DATA, isTerminal: process.stdout.isTTY };
+      const invitation = oneTimeToken ? `${invitationText(oneTimeToken, place)}\n` : '';
+      return `Security is up.\n  operators: ${adminUrl}\n  Proxies:   ${proxyUrl}\n  CA:        ${fingerprint}\n${invitation}`;
+    };
+    return { message: { proxyUrl, adminUrl, directoryUrl, metricsUrl, ca, oneTimeToken }, words };
+  };
+  return { stop, ready };
 }
 
-await start().catch((error: unknown) => {
-  process.stderr.write(`Security could not start: ${(error as Error).message}\n`);
-  const cause = (error as Error).cause;
-  if (cause instanceof Error) process.stderr.write(`  because: ${cause.message}\n`);
-  process.exit(1);
-});
+await runServer({ name: 'security', title: 'Security', settings: SETTINGS, start });
