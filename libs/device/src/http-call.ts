@@ -36,6 +36,11 @@ export interface TrailedResponse extends CallResponse {
   trailers(): Promise<readonly Field[]>;
 }
 
+/** A field by name, undefined when the response has none. */
+export function findField(fields: readonly Field[], name: string): string | undefined {
+  return fields.find(([other]) => other === name)?.[1];
+}
+
 /** How the content of a request ends. */
 export interface RequestEnd {
   readonly signal?: AbortSignal | undefined;

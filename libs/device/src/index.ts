@@ -1,7 +1,8 @@
 export type { Resource } from './channel.ts';
-export { Device, type DeviceEvents, type DeviceOptions, type DeviceState, findField } from './device.ts';
+export { Device, type DeviceOptions } from './device.ts';
 export { DeviceError, type DeviceErrorCode, messageOf } from './errors.ts';
-export type { CallResponse, RequestBody, TrailedResponse } from './http-call.ts';
+export type { DeviceEvents, DeviceState } from './events.ts';
+export { type CallResponse, findField, type RequestBody, type TrailedResponse } from './http-call.ts';
 export { readLinkUser } from './link-user.ts';
 export type { PendingSignIn, ProviderCredentials } from './provider.ts';
 export { beginProviderSignIn, finishProviderSignIn } from './provider.ts';
