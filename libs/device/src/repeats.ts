@@ -21,6 +21,7 @@ export class Repeats {
 
   /** What `send` gives. @throws what it throws, when that is no passing fault, or there were enough tries */
   async sending<T>({ method, body, signal }: Repeatable, send: () => Promise<T>): Promise<T> {
+    this.#budget.asked();
     for (let attempt = 1; ; attempt++) {
       try {
         return await send();
