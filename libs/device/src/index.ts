@@ -1,3 +1,4 @@
+export type { AppContext, CryptoProvider, EndCause, Field, RequestHead } from '@sallyport/channel';
 export type { Resource } from './channel.ts';
 export { Device, type DeviceOptions } from './device.ts';
 export { DeviceError, type DeviceErrorCode, messageOf } from './errors.ts';

@@ -1,9 +1,23 @@
 import { formatBase64Url, parseBase64Url } from '@sallyport/channel';
 
+/** A key object of Web Crypto, by whichever types the app has: those of the DOM or of Node. */
+export type StoredKeyObject = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
+/** A key of the curve P-256 as JSON (RFC 7517; RFC 7518, section 6.2): numbers in base64url, `d` only in a private one. */
+export interface StoredJwk {
+  readonly kty?: string;
+  readonly crv?: string;
+  readonly x?: string;
+  readonly y?: string;
+  readonly d?: string;
+}
+
 /** The signing key `HK`: kept by the platform where storage can hold key objects, else as a JWK. */
 export interface StoredSigningKey {
-  readonly publicJwk: JsonWebKey;
-  readonly privateKey: CryptoKey | JsonWebKey;
+  /** The public half, as Security gets it when the installation enrols. */
+  readonly publicJwk: StoredJwk;
+  /** A key object that cannot be exported where the storage holds such (`holdsKeyObjects`), else the private key as JSON. */
+  readonly privateKey: StoredKeyObject | StoredJwk;
 }
 
 /** The shared keys of an installation: the current one, and the one before. */

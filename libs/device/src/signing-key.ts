@@ -1,5 +1,5 @@
 import { encodeText, formatBase64Url } from '@sallyport/channel';
-import type { StoredSigningKey } from './record.ts';
+import type { StoredJwk, StoredSigningKey } from './record.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' } as const;
@@ -10,7 +10,7 @@ export async function createSigningKey(holdsKeyObjects: boolean): Promise<Stored
   const pair = await subtle.generateKey(ALGORITHM, !holdsKeyObjects, ['sign', 'verify']);
   const { kty, crv, x, y } = await subtle.exportKey('jwk', pair.publicKey);
   const privateKey = holdsKeyObjects ? pair.privateKey : await subtle.exportKey('jwk', pair.privateKey);
-  return { publicJwk: { kty, crv, x, y } as JsonWebKey, privateKey };
+  return { publicJwk: { kty, crv, x, y } as StoredJwk, privateKey };
 }
 
 /** The fresh proof of a handshake: a compact JWS, ES256, over `{b, iid}` (SPEC.md, section 3; RFC 7515). */

@@ -39,6 +39,13 @@ test('a Proxy knows no tables: what it shares with Security is the log and the t
   expect(below(proxy.name)).not.toContain('@sallyport/access');
 });
 
+test('here every package runs from its sources; when an interrupted pack has left another package.json, git restores it', () => {
+  for (const { folder } of house) {
+    const { exports = {} } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+    expect(JSON.stringify(exports), folder).not.toContain('./dist/');
+  }
+});
+
 test('the core of the SDK and of the protocol use nothing of Node', () => {
   const pure = ['libs/channel/src', 'libs/device/src'];
   const allowed = /crypto-node\.ts|crypto-sodium\.ts|node\.ts|file-storage\.ts/;

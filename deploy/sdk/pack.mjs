@@ -1,0 +1,60 @@
+// Makes of a folder of the SDK a package that runs elsewhere, while `npm pack` packs it (docs/decisions/0033-the-sdk-is-built-when-it-is-packed.md).
+// In the workspace Node runs the sources, so package.json names them; under node_modules Node takes no TypeScript.
+//   begin (prepack): builds dist, and writes the package.json that goes out in place of the one that stands here.
+//   end (postpack): puts that one back. When a pack was interrupted, the next begin does, or git.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+
+/** The package.json of the workspace, while the one that goes out stands in its place. */
+const KEPT = '.tsbuild/package.json';
+
+/** A target of `exports`: for a source, what is built from it; with its types first, because the first condition that fits counts. */
+function builtTarget(target) {
+  if (typeof target !== 'string') {
+    const [source] = Object.values(target);
+    return { types: built(source, 'd.ts'), ...Object.fromEntries(Object.entries(target).map(builtCondition)) };
+  }
+  return target.startsWith('./src/') ? { types: built(target, 'd.ts'), default: built(target, 'js') } : target;
+}
+
+function builtCondition([condition, source]) {
+  return [condition, built(source, 'js')];
+}
+
+function built(source, extension) {
+  return source.replace('./src/', './dist/').replace(/\.ts$/, `.${extension}`);
+}
+
+/** The package.json that goes out: what is built in place of sources, and nothing that only the workspace uses. */
+function outgoing({ private: _, nx, scripts, devDependencies, exports, ...rest }) {
+  const targets = Object.entries(exports).map(([entry, target]) => [entry, builtTarget(target)]);
+  return { ...rest, exports: Object.fromEntries(targets) };
+}
+
+function build() {
+  rmSync('dist', { recursive: true, force: true });
+  const { status } = spawnSync('tsc', ['-b', 'tsconfig.package.json'], { stdio: ['ignore', 2, 2] });
+  if (status !== 0) throw new Error('the package cannot be built');
+  // The compiler rewrites what is imported in .js, but not in .d.ts. As long as before, so that the source maps still fit.
+  for (const file of readdirSync('dist').filter((name) => name.endsWith('.d.ts'))) {
+    const text = readFileSync(`dist/${file}`, 'utf8');
+    writeFileSync(`dist/${file}`, text.replace(/((?:from |import\()['"]\.\/[\w-]+)\.ts(['"])/g, '$1.js$2'));
+  }
+}
+
+function putBack() {
+  if (existsSync(KEPT)) renameSync(KEPT, 'package.json');
+}
+
+function begin() {
+  putBack();
+  build();
+  const text = readFileSync('package.json', 'utf8');
+  mkdirSync('.tsbuild', { recursive: true });
+  writeFileSync(KEPT, text);
+  writeFileSync('package.json.new', `${JSON.stringify(outgoing(JSON.parse(text)), null, 2)}\n`);
+  renameSync('package.json.new', 'package.json');
+}
+
+if (process.argv[2] === 'begin') begin();
+else putBack();
