@@ -1,16 +1,7 @@
 import { runServer } from '@sallyport/http-service';
-import { listenAddress, text } from '@sallyport/settings';
 import { createIntranet } from './app.ts';
+import { SETTINGS } from './config.ts';
 import { identityVerifier } from './identity.ts';
-
-const SETTINGS = {
-  SALLYPORT_LISTEN: listenAddress('where the sample intranet listens', { host: '127.0.0.1', port: 8450 }),
-  SALLYPORT_SHARE: text('folder of the file share'),
-  SALLYPORT_JWKS_URL: text('where Security publishes the keys of its assertions'),
-  SALLYPORT_CA: text("file with the PEM of the gateway's CA"),
-  SALLYPORT_AUTHORITY: text('name of this resource at the gateway', 'intranet.example'),
-  SALLYPORT_REALM: text('name of the realm', 'main'),
-};
 
 await runServer({
   name: 'intranet',

@@ -2,15 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runServer } from '@sallyport/http-service';
-import { listenAddress, optionalText } from '@sallyport/settings';
 import { createPhoneServer } from './app.ts';
+import { SETTINGS } from './config.ts';
 import { parsePhoneOrigins } from './origins.ts';
-
-const SETTINGS = {
-  SALLYPORT_LISTEN: listenAddress('where the phone page is served', { host: '127.0.0.1', port: 8480 }),
-  SALLYPORT_PHONE_ORIGIN: optionalText('origin of the phone page in browsers, like https://phone.example.com'),
-  SALLYPORT_RESOURCE_ORIGINS: optionalText('origins of resources in browsers, like https://*.phone-apps.example.com'),
-};
 
 /** Folder of the built page. @throws Error when it is not built */
 function builtPage(): string {

@@ -9,31 +9,39 @@ import {
   type Values,
 } from '@sallyport/settings';
 
-/** Settings of a Proxy server, from the environment. */
+/** Settings of a Proxy server, from the environment. `npm run settings` writes their table into docs/operator.md. */
 export const SETTINGS = {
   SALLYPORT_DATA: text("folder of the Proxy's certificate"),
+  SALLYPORT_JOIN_TOKEN: optionalSecret('token of the first start: `sallyport proxy invite <name> --site <site>`'),
   SALLYPORT_LISTEN: listenAddress('where devices connect', { host: '127.0.0.1', port: 8440 }),
-  SALLYPORT_HEALTH_LISTEN: listenAddress('health, for load balancers', { host: '127.0.0.1', port: 8441 }),
-  SALLYPORT_METRICS_LISTEN: optionalListenAddress('where /metrics is read, without TLS; absent: nowhere'),
-  SALLYPORT_JOIN_TOKEN: optionalSecret('token of the first start: sallyport proxy invite'),
-  SALLYPORT_TLS_CERT: optionalText('PEM file: certificate for devices; absent when a load balancer ends TLS'),
-  SALLYPORT_TLS_KEY: optionalText('PEM file: its key'),
+  SALLYPORT_HEALTH_LISTEN: listenAddress('`/readyz` and `/healthz`, for load balancers', {
+    host: '127.0.0.1',
+    port: 8441,
+  }),
+  SALLYPORT_METRICS_LISTEN: optionalListenAddress(
+    'where `/metrics` is read, without TLS: an address that only your Prometheus reaches; absent: nowhere',
+  ),
+  SALLYPORT_TLS_CERT: optionalText('PEM file: certificate for devices; absent: a load balancer ends TLS'),
+  SALLYPORT_TLS_KEY: optionalText('PEM file: key of that certificate'),
   SALLYPORT_BALANCERS: addressSet(
-    'load balancers in front that speak the PROXY protocol, version 2: addresses and networks',
+    'load balancers in front that speak the PROXY protocol, version 2, like `10.1.2.3,10.9.0.0/24`: limits count the ' +
+      'address that they name, and whatever comes from them without that header is closed',
   ),
   SALLYPORT_TRUSTED_HOPS: integer('load balancers in front that add X-Forwarded-For', { min: 0, max: 8, fallback: 0 }),
-  SALLYPORT_MAX_SOCKETS: integer('sockets at once', { min: 1, max: 10_000_000, fallback: 50_000 }),
-  SALLYPORT_SOCKETS_PER_ADDRESS: integer('sockets of one address without a channel at once', {
+  SALLYPORT_MAX_SOCKETS: integer('sockets at once; half of them is kept for those with a channel', {
     min: 1,
     max: 10_000_000,
-    fallback: 1_000,
+    fallback: 50_000,
   }),
-  SALLYPORT_HELLOS_PER_ADDRESS: integer('HELLOs of one address that open nothing, at once; 5 % come back a second', {
-    min: 1,
-    max: 10_000_000,
-    fallback: 1_000,
-  }),
-  SALLYPORT_OPENS_PER_SESSION: integer('channels that one session opens, at once; a sixtieth comes back a second', {
+  SALLYPORT_SOCKETS_PER_ADDRESS: integer(
+    'sockets of one address (IPv6: a /64) without a channel at once; never more than an eighth of all',
+    { min: 1, max: 10_000_000, fallback: 1_000 },
+  ),
+  SALLYPORT_HELLOS_PER_ADDRESS: integer(
+    'HELLOs of one address that open nothing, at once; 5 % of them come back each second',
+    { min: 1, max: 10_000_000, fallback: 1_000 },
+  ),
+  SALLYPORT_OPENS_PER_SESSION: integer('channels that one session opens, at once; a sixtieth comes back each second', {
     min: 1,
     max: 10_000_000,
     fallback: 60,
@@ -43,12 +51,11 @@ export const SETTINGS = {
     max: 3_600_000,
     fallback: 10_000,
   }),
-  SALLYPORT_UNREADY_MS: integer('after SIGTERM: how long a load balancer may take to notice', {
-    min: 0,
-    max: 600_000,
-    fallback: 200,
-  }),
-  SALLYPORT_LOG_LEVEL: text('level of the log', 'info'),
+  SALLYPORT_UNREADY_MS: integer(
+    'how long `/readyz` says 404 after SIGTERM before the listener closes: two checks of your load balancer',
+    { min: 0, max: 600_000, fallback: 200 },
+  ),
+  SALLYPORT_LOG_LEVEL: text('level of the log: `trace`, `debug`, `info`, `warn`, `error` or `fatal`', 'info'),
 };
 
 /** Values of the settings. */

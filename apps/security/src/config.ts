@@ -1,3 +1,4 @@
+import { DEFAULT_LEASE_MS } from '@sallyport/access';
 import {
   addressSet,
   hostList,
@@ -11,60 +12,63 @@ import {
   type Values,
 } from '@sallyport/settings';
 
-/** Settings of a Security server, from the environment. */
+/** Settings of a Security server, from the environment. `npm run settings` writes their table into docs/operator.md. */
 export const SETTINGS = {
   SALLYPORT_DATA: text('folder of the keys, and of the database unless an external one is given'),
   SALLYPORT_REALM: text('name of the realm', 'main'),
-  SALLYPORT_PROXY_LISTEN: listenAddress('where Proxies connect (mutual TLS)', { host: '127.0.0.1', port: 8443 }),
-  SALLYPORT_ADMIN_LISTEN: listenAddress('where operators connect (TLS)', { host: '127.0.0.1', port: 8444 }),
+  SALLYPORT_PROXY_LISTEN: listenAddress('where Proxies connect: mutual TLS 1.3', { host: '127.0.0.1', port: 8443 }),
+  SALLYPORT_ADMIN_LISTEN: listenAddress('where operators connect: TLS 1.3', { host: '127.0.0.1', port: 8444 }),
   SALLYPORT_NAMES: list('host names and addresses in the server certificate', ['localhost', '127.0.0.1', '::1']),
-  SALLYPORT_ADMIN_URL: optionalText('URL of the admin API, for the operator profile'),
-  SALLYPORT_NODE: optionalText('name of this node; absent: host name and port'),
   SALLYPORT_PROXY_URL: optionalText('URL under which Proxies reach this node; absent: where it listens'),
-  SALLYPORT_DATABASE_HOSTS: hostList('servers of an external PostgreSQL, the primary is found; absent: our own child'),
+  SALLYPORT_ADMIN_URL: optionalText('URL under which operators reach this node; absent: where it listens'),
+  SALLYPORT_NODE: optionalText('name of this node among several; absent: host name and port'),
+  SALLYPORT_DATABASE_HOSTS: hostList(
+    '`host:port,…` of an external PostgreSQL, the primary among them is found; absent: a child process of our own',
+  ),
   SALLYPORT_DATABASE_USER: text('role in the external PostgreSQL', 'sallyport'),
   SALLYPORT_DATABASE_NAME: text('database in the external PostgreSQL', 'sallyport'),
   SALLYPORT_DATABASE_PASSWORD: optionalSecret('password of that role'),
-  SALLYPORT_DATABASE_CA: optionalText('file with the PEM of the CA of the external PostgreSQL'),
+  SALLYPORT_DATABASE_CA: optionalText('PEM file: CA of the external PostgreSQL, needed unless that is on this machine'),
+  SALLYPORT_REDIS: optionalText(
+    '`rediss://host:port`, `rediss+sentinel://host:port,…/name` or `rediss+cluster://host:port,…`; absent: memory of this node',
+  ),
+  SALLYPORT_REDIS_PASSWORD: optionalSecret('password of Redis and of its Sentinels'),
+  SALLYPORT_REDIS_CA: optionalText('PEM file: CA of Redis'),
   SALLYPORT_JOURNAL: optionalText(
-    'where revocations are kept outside of the database: file:/folder or postgresql://role@host:port,…/database; absent: a ' +
-      'folder beside our own child database, none beside an external one',
+    'where revocations are kept outside of the database: `file:/folder` or `postgresql://role@host:port,…/database` on ' +
+      'another server; absent: a folder beside our own child database, none beside an external one',
   ),
   SALLYPORT_JOURNAL_PASSWORD: optionalSecret('password of the role of the journal'),
-  SALLYPORT_JOURNAL_CA: optionalText('file with the PEM of the CA of the PostgreSQL of the journal'),
-  SALLYPORT_JOURNAL_AUTHORITY_MS: integer('how long leases may be given while the PostgreSQL of the journal is away', {
+  SALLYPORT_JOURNAL_CA: optionalText('PEM file: CA of the PostgreSQL of the journal'),
+  SALLYPORT_JOURNAL_AUTHORITY_MS: integer('how long leases are given while the PostgreSQL of the journal is away', {
     min: 5_000,
     max: 600_000,
     fallback: 60_000,
   }),
-  SALLYPORT_REDIS: optionalText(
-    'rediss://host:port, rediss+sentinel://host:port,…/name or rediss+cluster://host:port,…',
-  ),
-  SALLYPORT_REDIS_PASSWORD: optionalSecret('password of Redis and of its Sentinels'),
-  SALLYPORT_REDIS_CA: optionalText('file with the PEM of the CA of Redis'),
-  SALLYPORT_DIRECTORY_LISTEN: optionalListenAddress('where SCIM clients and OpenID providers connect; absent: nowhere'),
-  SALLYPORT_DIRECTORY_URL: optionalText('URL under which they reach this node; absent: where it listens'),
-  SALLYPORT_DIRECTORY_CERTIFICATE: optionalText(
-    'file with the PEM of a certificate that they trust; absent: one of our own CA',
-  ),
-  SALLYPORT_DIRECTORY_KEY: optionalText('file with the PEM of the key of that certificate'),
-  SALLYPORT_BALANCERS: addressSet(
-    'load balancers in front that speak the PROXY protocol, version 2: addresses and networks',
-  ),
-  SALLYPORT_METRICS_LISTEN: optionalListenAddress('where /metrics is read, without TLS; absent: nowhere'),
-  SALLYPORT_DRAIN_MS: integer('how long handshakes may finish after SIGTERM', { min: 0, max: 60_000, fallback: 3_000 }),
-  SALLYPORT_LEASE_MS: integer('how long a Proxy may serve after a beat', {
+  SALLYPORT_LEASE_MS: integer('how long a cut-off Proxy may serve after its last beat: the bound of a revocation', {
     min: 1_000,
     max: 300_000,
-    fallback: 15_000,
+    fallback: DEFAULT_LEASE_MS,
   }),
+  SALLYPORT_DIRECTORY_LISTEN: optionalListenAddress('where SCIM clients and OpenID providers connect; absent: nowhere'),
+  SALLYPORT_DIRECTORY_URL: optionalText('URL under which they reach this node; absent: where it listens'),
+  SALLYPORT_DIRECTORY_CERTIFICATE: optionalText('PEM file: certificate that they trust; absent: one of our own CA'),
+  SALLYPORT_DIRECTORY_KEY: optionalText('PEM file: key of that certificate'),
+  SALLYPORT_BALANCERS: addressSet(
+    'load balancers in front that speak the PROXY protocol, version 2, like `10.1.2.3,10.9.0.0/24`: limits and lock-outs ' +
+      'count the address that they name, and whatever comes from them without that header is closed',
+  ),
   SALLYPORT_ADDRESS_BURST: integer('handshakes of one address at once', { min: 1, max: 1_000_000, fallback: 60 }),
   SALLYPORT_ADDRESS_PER_MINUTE: integer('handshakes of one address a minute', {
     min: 1,
     max: 1_000_000,
     fallback: 120,
   }),
-  SALLYPORT_LOG_LEVEL: text('level of the log', 'info'),
+  SALLYPORT_METRICS_LISTEN: optionalListenAddress(
+    'where `/metrics` is read, without TLS: an address that only your Prometheus reaches; absent: nowhere',
+  ),
+  SALLYPORT_DRAIN_MS: integer('how long handshakes may finish after SIGTERM', { min: 0, max: 60_000, fallback: 3_000 }),
+  SALLYPORT_LOG_LEVEL: text('level of the log: `trace`, `debug`, `info`, `warn`, `error` or `fatal`', 'info'),
 };
 
 /** Values of the settings. */

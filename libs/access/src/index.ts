@@ -161,6 +161,7 @@ export { type Change, change } from './realm/change.ts';
 export type { AccessContext, Actor, PasswordHasher } from './realm/context.ts';
 export { countRealm, type RealmCounts } from './realm/counts.ts';
 export { randomId } from './realm/ids.ts';
+export { DEFAULT_LEASE_MS } from './realm/lease-time.ts';
 export {
   bumpMapVersion,
   ensureRealm,
