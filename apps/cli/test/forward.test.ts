@@ -5,7 +5,7 @@ import { DeviceError, type DeviceErrorCode } from '@sallyport/device';
 import fc from 'fast-check';
 import { afterAll, expect, test, vi } from 'vitest';
 import { forwardAccess } from '../src/device/forward/access.ts';
-import { localPeerOf, ownerIn } from '../src/device/forward/local-user.ts';
+import { LocalPeers, ownerIn } from '../src/device/forward/local-user.ts';
 import { createForwardProxy } from '../src/device/forward/proxy.ts';
 import { asked, fakeDevice, listening } from './fake-device.ts';
 
@@ -21,8 +21,9 @@ afterAll(() => {
   }
 });
 
-async function start(...of: Parameters<typeof createForwardProxy>): Promise<number> {
-  const server = createForwardProxy(...of);
+/** A proxy that takes everybody for its user, unless told otherwise: clients that go at once would not be found by the kernel's tables. */
+async function start(...[device, options]: Parameters<typeof createForwardProxy>): Promise<number> {
+  const server = createForwardProxy(device, { access: forwardAccess(undefined, () => 'same-user'), ...options });
   servers.push(server);
   return listening(server);
 }
@@ -241,10 +242,38 @@ test('the kernel says whose a loopback connection is', async () => {
     remoteAddress: '127.0.0.1',
     remotePort: socket.localPort,
   };
-  expect(localPeerOf(ends)).toBe('same-user');
-  expect(localPeerOf(ends, () => '')).toBe('unknown');
-  expect(localPeerOf({ ...ends, remoteAddress: '127.0.0.2' })).toBe('unknown');
+  const peers = new LocalPeers();
+  expect(await peers.of(ends)).toBe('same-user');
+  expect(await new LocalPeers(() => '').of(ends)).toBe('unknown');
+  expect(await peers.of({ ...ends, remoteAddress: '127.0.0.2' })).toBe('unknown');
   socket.destroy();
+});
+
+test('connections that come while looks at the sockets of this machine rest share the next one', async () => {
+  const row = (port: string, uid: number): string =>
+    `   0: 0100007F:${port} 0100007F:2128 01 00000000:00000000 00:00000000 00000000  ${uid}        0 42 1\n`;
+  const uid = process.getuid!();
+  const looks: string[] = [];
+  let table = row('1F40', uid);
+  const peers = new LocalPeers((file) => {
+    looks.push(file);
+    // As long as the kernel of a busy machine takes.
+    const end = performance.now() + 5;
+    while (performance.now() < end);
+    return table;
+  });
+  const at = (remotePort: number) => ({
+    localAddress: '127.0.0.1',
+    localPort: 0x2128,
+    remoteAddress: '127.0.0.1',
+    remotePort,
+  });
+  expect(peers.of(at(0x1f40))).toBe('same-user');
+  expect(looks).toEqual(['/proc/net/tcp']);
+  const later = [0x1f40, 0x1f41, 0x1f42].map((port) => peers.of(at(port)));
+  table = row('1F40', uid) + row('1F41', uid + 1);
+  expect(await Promise.all(later)).toEqual(['same-user', 'other-user', 'unknown']);
+  expect(looks).toEqual(['tcp', 'tcp', 'tcp6'].map((one) => `/proc/net/${one}`));
 });
 
 test('fields of any length that some resource takes go on; what is more is said to be, with what can be done', async () => {

@@ -45,8 +45,8 @@ afterAll(() => {
 function serve(peer: 'same-user' | 'other-user', password?: string): void {
   const answers = pacAnswerer({ access: forwardAccess(password, () => peer), port, resources: () => RESOURCES });
   server.removeAllListeners('request');
-  server.on('request', (request, response) => {
-    if (!answers(request, response)) response.writeHead(418).end();
+  server.on('request', async (request, response) => {
+    if (!(await answers(request, response))) response.writeHead(418).end();
   });
 }
 

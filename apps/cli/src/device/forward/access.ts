@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type LocalPeer, localPeerOf } from './local-user.ts';
+import { type LocalPeer, LocalPeers } from './local-user.ts';
 
 /** Why somebody may not use the forward proxy: the status to answer with, and words. */
 export interface Refusal {
@@ -14,9 +14,9 @@ export interface LocalAccess {
   /** True when a password is asked for, instead of the user of the program. */
   readonly byPassword: boolean;
   /** Why a request may not pass, by its program's user or by its password. */
-  ofRequest(request: IncomingMessage): Refusal | undefined;
-  /** Why a connection may not pass, by its program's user alone. */
-  ofSocket(socket: Socket): Refusal | undefined;
+  ofRequest(request: IncomingMessage): Promise<Refusal | undefined>;
+  /** Why a connection may not pass, by its program's user alone. It may be over by then. */
+  ofSocket(socket: Socket): Promise<Refusal | undefined>;
   /** True for the password. */
   ofPassword(text: string): boolean;
 }
@@ -27,13 +27,13 @@ export interface LocalAccess {
  */
 export function forwardAccess(
   password: string | undefined,
-  peerOf: (socket: Socket) => LocalPeer = localPeerOf,
+  peerOf: (socket: Socket) => LocalPeer | Promise<LocalPeer> = asTheKernelSays(),
 ): LocalAccess {
-  const known = new WeakMap<Socket, { readonly refusal: Refusal | undefined }>();
-  const ofSocket = (socket: Socket): Refusal | undefined => {
-    const found = known.get(socket) ?? { refusal: refusalOf(peerOf(socket)) };
+  const known = new WeakMap<Socket, Promise<Refusal | undefined>>();
+  const ofSocket = (socket: Socket): Promise<Refusal | undefined> => {
+    const found = known.get(socket) ?? Promise.resolve(peerOf(socket)).then(refusalOf);
     known.set(socket, found);
-    return found.refusal;
+    return found;
   };
   const ofPassword = (text: string): boolean =>
     password !== undefined && timingSafeEqual(digest(text), digest(password));
@@ -41,11 +41,16 @@ export function forwardAccess(
     byPassword: password !== undefined,
     ofSocket,
     ofPassword,
-    ofRequest: (request) => {
+    ofRequest: async (request) => {
       if (password === undefined) return ofSocket(request.socket);
       return ofPassword(passwordIn(request)) ? undefined : PASSWORD_NEEDED;
     },
   };
+}
+
+function asTheKernelSays(): (socket: Socket) => LocalPeer | Promise<LocalPeer> {
+  const peers = new LocalPeers();
+  return (socket) => peers.of(socket);
 }
 
 /** Password of a request in the way of RFC 9110, section 11.7.2 and RFC 7617; any user name. */

@@ -16,11 +16,11 @@ const MAX_HEAD_BYTES = WIDEST_HEAD.sectionBytes + 2 * WIDEST_HEAD.pathBytes;
 /** How one server of the forward proxy reads its requests. */
 export interface Reading {
   /** Why a request may not pass. */
-  refusal(request: IncomingMessage): Refusal | undefined;
+  refusal(request: IncomingMessage): Promise<Refusal | undefined>;
   /** Where it goes, or what to answer instead. */
   target(request: IncomingMessage): Target | Answer;
   /** Answers what the forward proxy itself is asked for; false when that is nothing of its own. */
-  own?(request: IncomingMessage, response: ServerResponse): boolean;
+  own?(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
 }
 
 /** How long a connection of a local client stays without a request, ms. */
@@ -43,8 +43,8 @@ export function createHttpServer(device: Device, reading: Reading): Server {
       // Of a second request on it the method would not be known.
       if (method !== undefined) response.shouldKeepAlive = false;
       guarded(request.socket, async () => {
-        if (reading.own?.(request, response)) return;
-        const target = targetOf(reading, request);
+        if (await reading.own?.(request, response)) return;
+        const target = await targetOf(reading, request);
         if ('status' in target) return answer(request, response, target);
         await relay(device, { request, response, target, method });
       });
@@ -55,7 +55,7 @@ export function createHttpServer(device: Device, reading: Reading): Server {
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     guarded(socket, async () => {
-      const target = targetOf(reading, request);
+      const target = await targetOf(reading, request);
       if ('status' in target) return refuse(socket, target);
       const failed = await forwardWebSocket(device, { request, socket, head, target });
       if (failed) refuse(socket, failed);
@@ -75,8 +75,8 @@ function unreadable(code: string | undefined): Answer {
   return plainAnswer(400, `the request cannot be read (${code ?? 'no reason is known'})`);
 }
 
-function targetOf(reading: Reading, request: IncomingMessage): Target | Answer {
-  const refused = reading.refusal(request);
+async function targetOf(reading: Reading, request: IncomingMessage): Promise<Target | Answer> {
+  const refused = await reading.refusal(request);
   return refused ? plainAnswer(refused.status, refused.text) : reading.target(request);
 }
 

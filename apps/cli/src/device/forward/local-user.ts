@@ -1,33 +1,95 @@
 import { readFileSync } from 'node:fs';
-import { isIPv4, type Socket } from 'node:net';
+import { isIPv4 } from 'node:net';
 
 /** Which program of this machine a local connection comes from. */
 export type LocalPeer = 'same-user' | 'other-user' | 'unknown';
 
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 
+/** After a look at the tables, no other one for so many times as long as it took, but at most for this long, ms. */
+const REST = 9;
+const MAX_REST_MS = 100;
+
+interface Waiting {
+  readonly ends: LocalSocket;
+  readonly tell: (peer: LocalPeer) => void;
+}
+
 /**
- * Says whether a loopback connection was made by the user that this process runs as; `unknown` where the system does not tell. The
- * kernel lists the sockets of this machine with their owners (proc(5), /proc/net/tcp).
+ * Says whether loopback connections were made by the user that this process runs as; `unknown` where the system does not tell. The
+ * kernel lists the sockets of this machine with their owners (proc(5), /proc/net/tcp). A look at them costs it milliseconds, however
+ * few there are: after each there is a rest, and all connections that come meanwhile share the next one, so that whoever opens
+ * many takes a tenth of this process and no more.
  */
-export function localPeerOf(socket: LocalSocket, read: (file: string) => string = readTable): LocalPeer {
-  const uid = process.getuid?.();
-  const { localAddress, localPort, remoteAddress, remotePort } = socket;
-  if (uid === undefined || localPort === undefined || remotePort === undefined) return 'unknown';
-  const [mine, theirs] = [
-    { address: localAddress ?? '', port: localPort },
-    { address: remoteAddress ?? '', port: remotePort },
-  ];
-  // Reading a table costs the kernel milliseconds, however few sockets there are: the second one only when it is needed.
-  for (const file of TABLES) {
-    const owner = ownerIn(read(file), theirs, mine);
-    if (owner !== undefined) return owner === uid ? 'same-user' : 'other-user';
+export class LocalPeers {
+  readonly #read: (file: string) => string;
+  #waiting: Waiting[] = [];
+  #resting = false;
+
+  constructor(read: (file: string) => string = readTable) {
+    this.#read = read;
   }
-  return 'unknown';
+
+  /** Whose a connection is: at once unless looks rest. Its program may have ended it meanwhile. */
+  of(ends: LocalSocket): LocalPeer | Promise<LocalPeer> {
+    if (this.#resting) return new Promise((tell) => this.#waiting.push({ ends, tell }));
+    let found: LocalPeer = 'unknown';
+    this.#look([
+      {
+        ends,
+        tell: (peer) => {
+          found = peer;
+        },
+      },
+    ]);
+    return found;
+  }
+
+  #look(asked: readonly Waiting[]): void {
+    const started = performance.now();
+    this.#answer(asked);
+    this.#resting = true;
+    setTimeout(() => this.#endRest(), Math.min(REST * (performance.now() - started), MAX_REST_MS)).unref();
+  }
+
+  #endRest(): void {
+    this.#resting = false;
+    if (this.#waiting.length > 0) this.#look(this.#waiting.splice(0));
+  }
+
+  /** The second table is only read when somebody is not in the first. */
+  #answer(asked: readonly Waiting[]): void {
+    let left = asked;
+    for (const file of TABLES) {
+      if (left.length === 0) return;
+      const table = this.#read(file);
+      left = left.filter(({ ends, tell }) => {
+        const peer = peerIn(table, ends);
+        if (peer) tell(peer);
+        return peer === undefined;
+      });
+    }
+    for (const { tell } of left) tell('unknown');
+  }
+}
+
+function peerIn(table: string, ends: LocalSocket): LocalPeer | undefined {
+  const uid = process.getuid?.();
+  const { localAddress, localPort, remoteAddress, remotePort } = ends;
+  if (uid === undefined || localPort === undefined || remotePort === undefined) return undefined;
+  const mine = { address: localAddress ?? '', port: localPort };
+  const owner = ownerIn(table, { address: remoteAddress ?? '', port: remotePort }, mine);
+  if (owner === undefined) return undefined;
+  return owner === uid ? 'same-user' : 'other-user';
 }
 
 /** What of a socket says which connection it is. */
-export type LocalSocket = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
+export interface LocalSocket {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
 
 /** One end of a connection. */
 export interface ConnectionEnd {

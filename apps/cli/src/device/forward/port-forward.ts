@@ -26,7 +26,7 @@ export function createPortForward({ crossing, access, say }: LocalPorts, destina
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy());
     guarded(socket, async () => {
-      const refused = access.ofSocket(socket);
+      const refused = await access.ofSocket(socket);
       const found = refused ?? (await crossing.find(destination));
       if (typeof found === 'function') return found(socket);
       say(found.text);

@@ -62,10 +62,12 @@ export interface PacSource {
  * Answers requests for the file; false when something else is asked for. It names the user's resources, so that only programs of the user get
  * it, no page that a browser shows, and none that has another name for this machine.
  */
-export function pacAnswerer(source: PacSource): (request: IncomingMessage, response: ServerResponse) => boolean {
-  return (request, response) => {
+export function pacAnswerer(
+  source: PacSource,
+): (request: IncomingMessage, response: ServerResponse) => Promise<boolean> {
+  return async (request, response) => {
     if (request.url?.split('?', 1)[0] !== PAC_PATH) return false;
-    const refused = source.access.ofSocket(request.socket);
+    const refused = await source.access.ofSocket(request.socket);
     if (refused) answer(request, response, plainAnswer(refused.status, refused.text));
     else if (!isAskedByProgram(request, source.port))
       answer(request, response, plainAnswer(403, 'this file is for the proxy settings of a browser, not for pages'));

@@ -18,7 +18,7 @@ export interface ForwardOptions {
   /** Where tunnels lead; unless given, https to HTTP resources is closed. */
   readonly crossing?: Crossing;
   /** Answers requests to the forward proxy itself, in origin form. */
-  readonly own?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  readonly own?: (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
 }
 
 /** Connections of other users at once, and how long each may take, ms. */
@@ -39,11 +39,11 @@ export function createForwardProxy(device: Device, options: ForwardOptions = {})
     ...(own && { own }),
   });
   server.maxConnections = MAX_LOCAL_CONNECTIONS;
-  if (!access.byPassword) server.on('connection', keepStrangersFew(access));
+  if (!access.byPassword) server.on('connection', strangersFew(access));
   server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     guarded(socket, async () => {
-      const refused = access.ofRequest(request);
+      const refused = await access.ofRequest(request);
       if (refused) return refuse(socket, plainAnswer(refused.status, refused.text));
       await connectTo(crossing, { target: request.url ?? '', socket, head });
     });
@@ -52,10 +52,10 @@ export function createForwardProxy(device: Device, options: ForwardOptions = {})
 }
 
 /** Other users of this machine take no places of this one: a few at once are told why, when they ask soon. */
-function keepStrangersFew(access: LocalAccess): (socket: Socket) => void {
+function strangersFew(access: LocalAccess): (socket: Socket) => void {
   let strangers = 0;
-  return (socket) => {
-    if (!access.ofSocket(socket)) return;
+  const judge = async (socket: Socket): Promise<void> => {
+    if (!(await access.ofSocket(socket)) || socket.destroyed) return;
     if (strangers >= STRANGERS_AT_ONCE) return void socket.destroy();
     strangers += 1;
     socket.once('close', () => {
@@ -63,6 +63,7 @@ function keepStrangersFew(access: LocalAccess): (socket: Socket) => void {
     });
     deadline(socket, STRANGER_MS);
   };
+  return (socket) => guarded(socket, () => judge(socket));
 }
 
 const NO_PROOFS: HostProofs = { proofFor: async () => undefined };

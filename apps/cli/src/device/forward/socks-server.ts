@@ -40,7 +40,7 @@ export function createSocksServer(ports: LocalPorts): Server {
 }
 
 async function serve(socket: Socket, { crossing, access, say }: LocalPorts): Promise<void> {
-  const refused = access.byPassword ? undefined : access.ofSocket(socket);
+  const refused = access.byPassword ? undefined : await access.ofSocket(socket);
   if (refused) {
     say(refused.text);
     return void socket.destroy();

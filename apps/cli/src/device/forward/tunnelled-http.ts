@@ -43,7 +43,7 @@ export class TunnelledHttp {
   constructor(device: Device, proofs: HostProofs) {
     this.#proofs = proofs;
     this.#http = createHttpServer(device, {
-      refusal: () => undefined,
+      refusal: async () => undefined,
       target: (request) => this.#targetOf(request),
     });
   }
