@@ -56,6 +56,7 @@ export {
   type RightsChange,
 } from './directory/migration.ts';
 export { explainRights, type GroupReason, type RightReason, type UserRights } from './directory/rights.ts';
+export type { DirectoryGroupRow, DirectoryKind, DirectoryRow, IdentityRow } from './directory/rows.ts';
 export { claimSync, endSync, keepClaim, type SyncRun, tellProgress } from './directory/sync-run.ts';
 export {
   type FarmView,
@@ -80,6 +81,7 @@ export {
   renewProxy,
   revokeProxy,
 } from './farm/proxies.ts';
+export type { NodeRow, ProxyRow, SiteRow } from './farm/rows.ts';
 export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
 export { listSites, putSite } from './farm/sites.ts';
 export { accountsOf, type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
@@ -111,6 +113,7 @@ export {
   rewrapRealm,
 } from './keys/realm-keys.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep } from './keys/rotation.ts';
+export type { KeyPurpose } from './keys/rows.ts';
 export {
   type Admission,
   admitOperator,
@@ -131,9 +134,11 @@ export {
   type OperatorState,
   type OperatorView,
 } from './operators/operators.ts';
+export type { OperatorOrigin, OperatorRow, OperatorTokenRow } from './operators/rows.ts';
 export { type CodeHolder, findCodeHolder, type IssuedCode, isOurCode, issueCode } from './people/codes.ts';
 export type { CredentialChange } from './people/credentials.ts';
 export { type FactorChange, issueFactor, removeFactor, useFactor } from './people/factors.ts';
+export type { UserRow } from './people/rows.ts';
 export { removeUser, renameUser } from './people/user-ends.ts';
 export {
   disableUser,
@@ -174,6 +179,7 @@ export {
 } from './realm/realm.ts';
 export { type Swept, sweepEnded, trimAudit } from './realm/retention.ts';
 export { appendRevocation, type Revocation } from './realm/revocation-log.ts';
+export type { AuditRow, RealmRow } from './realm/rows.ts';
 export { changeSettings } from './realm/settings.ts';
 export { endHold, Hold, raiseLongestLease } from './revocation/hold.ts';
 export {
@@ -189,6 +195,7 @@ export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat
 export { LeaseWatch, type WaitingProxy } from './revocation/lease-watch.ts';
 export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './revocation/new-epoch.ts';
 export { entriesAfter, listRevocations, type RevocationQuery, readEntries, revoke } from './revocation/revocation.ts';
+export type { LeaseRow, RevocationRow } from './revocation/rows.ts';
 export type { OutBy } from './revocation/standing.ts';
 export { openedBackend, shownBackend } from './rights/backend-secrets.ts';
 export {
@@ -201,6 +208,7 @@ export {
   removeRight,
 } from './rights/policies.ts';
 export { applyResources, changeResource, putResource } from './rights/resources.ts';
+export type { PolicyRow, ResourceRow } from './rights/rows.ts';
 export { checkKeks, nextKekId } from './sealing/keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './sealing/keyring.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealing/sealed-store.ts';
@@ -225,6 +233,7 @@ export {
   listInstallations,
   type NamedInstallation,
 } from './session/enrolment.ts';
+export type { InstallationRow, SessionRow } from './session/rows.ts';
 export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session/session-end.ts';
 export {
   type CheckedCredentials,
@@ -243,34 +252,6 @@ export { memoryThrottle, type Throttle } from './shared/throttle.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './store/errors.ts';
 export { EpochFence, fencedStore } from './store/fence.ts';
 export { MemoryStore } from './store/memory-store.ts';
+export { type ColumnType, type Json, NEVER, type TableShape } from './store/shape.ts';
 export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction, Urgency } from './store/store.ts';
-export {
-  type AuditRow,
-  type ColumnType,
-  type DirectoryGroupRow,
-  type DirectoryKind,
-  type DirectoryRow,
-  type IdentityRow,
-  type InstallationRow,
-  type Json,
-  type KeyPurpose,
-  type LeaseRow,
-  NEVER,
-  type NodeRow,
-  type OperatorOrigin,
-  type OperatorRow,
-  type OperatorTokenRow,
-  type PolicyRow,
-  type ProxyRow,
-  type RealmRow,
-  type ResourceRow,
-  type RevocationRow,
-  type Rows,
-  type SessionRow,
-  type SiteRow,
-  TABLE_NAMES,
-  TABLES,
-  type TableName,
-  type TableShape,
-  type UserRow,
-} from './store/tables.ts';
+export { type Rows, TABLE_NAMES, TABLES, type TableName } from './store/tables.ts';

@@ -27,7 +27,7 @@ import {
   secretsOf,
   setAccountGroups,
 } from '../src/index.ts';
-import type { Json } from '../src/store/tables.ts';
+import type { Json } from '../src/store/shape.ts';
 import { BY, scene } from './scene.ts';
 
 const account = (subject: string, over: Partial<Account> = {}): Account => ({

@@ -1,7 +1,8 @@
 import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test } from 'vitest';
 import { createKeyring, type ForgedRow, type Keyring, type RealmStore, sealedStore, sealRealm } from '../src/index.ts';
-import { type Rows, SEALED_TABLES, type SessionRow, TABLES } from '../src/store/tables.ts';
+import type { SessionRow } from '../src/session/rows.ts';
+import { type Rows, SEALED_TABLES, TABLES } from '../src/store/tables.ts';
 import { type StoreOf, session as sessionOf, storeContract, user } from './store.contract.ts';
 
 const crypto = nodeCrypto();

@@ -1,12 +1,14 @@
+import type { UserRow } from '../people/rows.ts';
 import { newUser } from '../people/users.ts';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { standing } from '../revocation/standing.ts';
+import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { DirectoryRow, IdentityRow, Json, UserRow } from '../store/tables.ts';
 import { getDirectory, sourceOf } from './directories.ts';
 import { endUsers } from './effects.ts';
 import { nameFrom } from './names.ts';
+import type { DirectoryRow, IdentityRow } from './rows.ts';
 import { keepClaim, type SyncRun } from './sync-run.ts';
 
 /** An account as its directory has it now. */

@@ -1,3 +1,4 @@
+import type { UserRow } from '../people/rows.ts';
 import { appendAudit } from '../realm/audit.ts';
 import { type Change, change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
@@ -5,8 +6,8 @@ import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
 import { namesOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
-import type { BindingRow, UserRow } from '../store/tables.ts';
 import { bindIdentity } from './identities.ts';
+import type { BindingRow } from './rows.ts';
 
 /** What a provider calls an account. */
 export interface AccountClaims {

@@ -6,8 +6,9 @@ import { bumpMapVersion } from '../realm/realm.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
+import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { DirectoryKind, DirectoryRow, Json } from '../store/tables.ts';
+import type { DirectoryKind, DirectoryRow } from './rows.ts';
 
 /** What an operator says of a directory. Secrets that are absent stay as they are, while they go where they went. */
 export interface DirectoryChange {

@@ -1,6 +1,6 @@
+import type { UserRow } from '../people/rows.ts';
 import type { Change } from '../realm/change.ts';
 import { endUser } from '../revocation/revocation.ts';
-import type { UserRow } from '../store/tables.ts';
 
 /**
  * Their directory says that users are out: those who were in end for good, with a log entry, sessions, installations and

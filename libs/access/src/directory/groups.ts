@@ -3,10 +3,10 @@ import { type Change, change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { DirectoryGroupRow, DirectoryRow } from '../store/tables.ts';
 import { type AccountAuthor, changeAccounts, namesOfGroups } from './accounts.ts';
 import { getDirectory, sourceOf } from './directories.ts';
 import { nameFrom } from './names.ts';
+import type { DirectoryGroupRow, DirectoryRow } from './rows.ts';
 
 /** A group as its directory has it now. */
 export interface SourceGroup {

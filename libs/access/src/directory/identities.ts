@@ -1,7 +1,9 @@
+import type { UserRow } from '../people/rows.ts';
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
+import { NEVER } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import { type IdentityRow, NEVER, type UserRow } from '../store/tables.ts';
+import type { IdentityRow } from './rows.ts';
 
 /** The account by which a user of a directory signs in. */
 export async function findIdentity(

@@ -2,7 +2,7 @@ import { encodeText, formatHex } from '@sallyport/channel';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { ended } from '../revocation/revocation.ts';
-import type { SessionRow } from '../store/tables.ts';
+import type { SessionRow } from '../session/rows.ts';
 import { getDirectory, mergeState } from './directories.ts';
 
 /** A provider's order to end sessions, read and verified. */

@@ -1,13 +1,14 @@
 import type { AccessRule } from '@sallyport/security-api';
+import type { UserRow } from '../people/rows.ts';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { grantedResources, type PolicySet, readPolicySet } from '../rights/policies.ts';
 import { AccessError } from '../store/errors.ts';
 import { listAll, partsOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
-import type { DirectoryRow, IdentityRow, UserRow } from '../store/tables.ts';
 import { placeMembers } from './accounts.ts';
 import { getDirectory } from './directories.ts';
+import type { DirectoryRow, IdentityRow } from './rows.ts';
 
 /** How users move from one directory to another: accounts fit when both attributes are the same text. */
 export interface MigrationMapping {

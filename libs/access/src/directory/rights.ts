@@ -1,8 +1,9 @@
+import type { UserRow } from '../people/rows.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { readPolicySet } from '../rights/policies.ts';
+import type { PolicyRow, StoredRule } from '../rights/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { PolicyRow, StoredRule, UserRow } from '../store/tables.ts';
 
 /** A group of a user and who put them there. */
 export interface GroupReason {

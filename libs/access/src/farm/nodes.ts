@@ -1,7 +1,9 @@
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
-import type { LeaseRow, NodeRow, RealmRow } from '../store/tables.ts';
+import type { RealmRow } from '../realm/rows.ts';
+import type { LeaseRow } from '../revocation/rows.ts';
+import type { NodeRow } from './rows.ts';
 import { Sightings } from './sightings.ts';
 
 /** What a node knows of all others after it has told of itself. */

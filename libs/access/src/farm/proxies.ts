@@ -6,7 +6,7 @@ import { randomId } from '../realm/ids.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { JoinTokenRow, ProxyRow } from '../store/tables.ts';
+import type { JoinTokenRow, ProxyRow } from './rows.ts';
 
 /** Life of a join token unless said otherwise, in ms. */
 const JOIN_TTL_MS = 600_000;

@@ -1,7 +1,9 @@
+import type { DirectoryRow } from '../directory/rows.ts';
 import { type MapKeys, readMapKeys } from '../keys/realm-keys.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
-import type { DirectoryRow, RealmRow, SiteRow } from '../store/tables.ts';
+import type { RealmRow } from '../realm/rows.ts';
+import type { SiteRow } from './rows.ts';
 
 /** What a site map says, before it is signed. */
 export interface SiteMapContent {

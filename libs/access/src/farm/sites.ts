@@ -1,7 +1,7 @@
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpMapVersion } from '../realm/realm.ts';
-import type { SiteRow } from '../store/tables.ts';
+import type { SiteRow } from './rows.ts';
 
 /** Creates or replaces a site. */
 export async function putSite(access: AccessContext, site: SiteRow, by: Actor): Promise<void> {

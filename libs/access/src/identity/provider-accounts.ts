@@ -1,6 +1,7 @@
 import type { OidcSettings } from '@sallyport/security-api';
+import type { DirectoryRow, IdentityRow } from '../directory/rows.ts';
+import type { UserRow } from '../people/rows.ts';
 import type { Transaction } from '../store/store.ts';
-import type { DirectoryRow, IdentityRow, UserRow } from '../store/tables.ts';
 
 /** Whose account signed in at a provider: a user's, nobody's yet, or one that may not come in. */
 export type SignedIn =

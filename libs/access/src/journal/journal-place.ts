@@ -1,7 +1,7 @@
 import { NODE_SILENCE_MS } from '../farm/nodes.ts';
+import type { NodeRow } from '../farm/rows.ts';
 import { getRealm } from '../realm/realm.ts';
 import type { RealmStore, Transaction } from '../store/store.ts';
-import type { NodeRow } from '../store/tables.ts';
 import { JournalError } from './journal.ts';
 
 /** How often the beats of others are looked at, ms. */

@@ -1,4 +1,4 @@
-import type { RevocationRow } from '../store/tables.ts';
+import type { RevocationRow } from '../revocation/rows.ts';
 
 /** An entry of the log as it is kept outside of the database: everything that brings it back. */
 export interface JournalEntry extends Omit<RevocationRow, 'salt'> {

@@ -1,7 +1,7 @@
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
+import type { SessionRow } from '../session/rows.ts';
 import type { Selection } from '../store/store.ts';
-import type { SessionRow } from '../store/tables.ts';
 
 /** A clock that stepped ahead and comes back ends nothing within this, ms. */
 const CLOCK_GRACE_MS = 3_600_000;

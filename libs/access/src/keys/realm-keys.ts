@@ -6,8 +6,9 @@ import { rewrappedBackend } from '../rights/backend-secrets.ts';
 import { kekOf, PURPOSES } from '../sealing/keyring.ts';
 import { resealRows } from '../sealing/sealed-store.ts';
 import { StoreError } from '../store/errors.ts';
+import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { Json, KeyPurpose, KeyRow } from '../store/tables.ts';
+import type { KeyPurpose, KeyRow } from './rows.ts';
 
 const DAY_MS = 86_400_000;
 const HANDSHAKE_TTL_MS = 90 * DAY_MS;

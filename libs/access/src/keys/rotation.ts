@@ -6,7 +6,7 @@ import {
   type SharedKey,
 } from '@sallyport/channel';
 import { type Keyring, PURPOSES } from '../sealing/keyring.ts';
-import type { InstallationRow } from '../store/tables.ts';
+import type { InstallationRow } from '../session/rows.ts';
 
 /** Which of the server's keys a device authenticated with. */
 export type KeySlot = 'current' | 'next' | 'previous';

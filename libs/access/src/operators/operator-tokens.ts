@@ -1,13 +1,16 @@
 import { encodeText } from '@sallyport/channel';
+import type { DirectoryRow } from '../directory/rows.ts';
 import { groupsOfAccount, makesOperator, whoSignedIn } from '../identity/provider-accounts.ts';
+import type { UserRow } from '../people/rows.ts';
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import { AccessError } from '../store/errors.ts';
+import { NEVER } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import { type DirectoryRow, NEVER, type OperatorRow, type OperatorTokenRow, type UserRow } from '../store/tables.ts';
 import { endOf, findOperatorNamed, hasOperator, lockOperators, whyOut } from './operators.ts';
+import type { OperatorRow, OperatorTokenRow } from './rows.ts';
 
 const HOUR_MS = 3_600_000;
 /** Life of an operator's credential and of a one-time token, ms. */

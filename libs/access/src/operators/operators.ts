@@ -4,7 +4,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { OperatorRow, OperatorTokenRow } from '../store/tables.ts';
+import type { OperatorRow, OperatorTokenRow } from './rows.ts';
 
 /** Where an operator stands: not come yet, in, without a credential that is good, or out for good. */
 export type OperatorState = 'invited' | 'active' | 'expired' | 'ended';

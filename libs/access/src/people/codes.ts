@@ -6,7 +6,7 @@ import { getRealm, settingsOf } from '../realm/realm.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { CodeRow, UserRow } from '../store/tables.ts';
+import type { CodeRow, UserRow } from './rows.ts';
 
 /** Wrong passwords by somebody who has the code, after which it is dead. A wrong secret costs nothing: it is 80 bits. */
 const CODE_TRIES = 5;

@@ -1,6 +1,6 @@
 import type { Change } from '../realm/change.ts';
 import { ended } from '../revocation/revocation.ts';
-import type { UserRow } from '../store/tables.ts';
+import type { UserRow } from './rows.ts';
 
 /** What becomes of a user's sessions when their password or second factor changes. */
 export interface CredentialChange {

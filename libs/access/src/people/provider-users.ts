@@ -1,7 +1,7 @@
 import type { Change } from '../realm/change.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
-import type { UserRow } from '../store/tables.ts';
+import type { UserRow } from './rows.ts';
 
 /**
  * Makes sure that a user can be added to a directory: one that does not push its users, so that the first sign-in with a

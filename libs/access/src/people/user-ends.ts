@@ -2,7 +2,7 @@ import { type Change, change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { endUser } from '../revocation/revocation.ts';
 import { AccessError } from '../store/errors.ts';
-import type { UserRow } from '../store/tables.ts';
+import type { UserRow } from './rows.ts';
 import { groupsOf, type UserWithGroups } from './users.ts';
 
 /**

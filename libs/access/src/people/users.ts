@@ -2,13 +2,14 @@ import { type Change, change as changeRealm, repeated } from '../realm/change.ts
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { endUser } from '../revocation/revocation.ts';
+import type { RevocationRow } from '../revocation/rows.ts';
 import { standing } from '../revocation/standing.ts';
 import { AccessError } from '../store/errors.ts';
 import { namesOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
-import type { GroupRow, MemberRow, RevocationRow, UserRow } from '../store/tables.ts';
 import { endSignIns } from './credentials.ts';
 import { checkProvider, expectAccount } from './provider-users.ts';
+import type { GroupRow, MemberRow, UserRow } from './rows.ts';
 
 /** What may be said of a user; what is absent stays as it is. */
 export interface UserChange {

@@ -1,7 +1,7 @@
 import type { Transaction } from '../store/store.ts';
-import type { AuditRow } from '../store/tables.ts';
 import { auditStart } from './audit.ts';
 import type { AccessContext } from './context.ts';
+import type { AuditRow } from './rows.ts';
 
 /** Which audit events: all that is given must fit. Times in epoch ms, both included. */
 export interface AuditFilter {

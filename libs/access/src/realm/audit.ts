@@ -1,8 +1,8 @@
 import { type CryptoProvider, concat, encodeCbor, encodeText, equalBytes } from '@sallyport/channel';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { AuditRow } from '../store/tables.ts';
 import type { AccessContext, Actor } from './context.ts';
+import type { AuditRow } from './rows.ts';
 
 /** What happened, without who and when. */
 export interface AuditEvent {

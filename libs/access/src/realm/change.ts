@@ -1,6 +1,6 @@
+import type { RevocationRow } from '../revocation/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { RevocationRow } from '../store/tables.ts';
 import { type AuditEvent, appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { randomId } from './ids.ts';

@@ -1,11 +1,12 @@
 import type { RealmSettings } from '@sallyport/security-api';
 import { AccessError, type StoreError } from '../store/errors.ts';
+import type { Json } from '../store/shape.ts';
 import type { RealmStore, RowLock, Transaction } from '../store/store.ts';
-import type { Json, RealmRow } from '../store/tables.ts';
 import { beginAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
 import { randomId } from './ids.ts';
 import { DEFAULT_LEASE_MS } from './lease-time.ts';
+import type { RealmRow } from './rows.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

@@ -2,10 +2,10 @@ import { encodeCbor, equalBytes } from '@sallyport/channel';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { AuditHeadRow } from '../store/tables.ts';
 import { appendAudit, auditStart, fitsAfter } from './audit.ts';
 import type { AccessContext } from './context.ts';
 import { getRealm, settingsOf } from './realm.ts';
+import type { AuditHeadRow } from './rows.ts';
 
 /** Rows of a kind that one batch removes at most: none may hold many for long. */
 const BATCH = 500;

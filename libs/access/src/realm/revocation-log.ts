@@ -1,8 +1,8 @@
 import type { CryptoProvider } from '@sallyport/channel';
 import { entryHash } from '@sallyport/lease';
 import type { RevocationKind } from '@sallyport/security-api';
+import type { RevocationRow } from '../revocation/rows.ts';
 import type { Transaction } from '../store/store.ts';
-import type { RevocationRow } from '../store/tables.ts';
 import type { Actor } from './context.ts';
 import { randomId } from './ids.ts';
 import { getRealm } from './realm.ts';

@@ -1,5 +1,5 @@
 import type { RealmSettings } from '@sallyport/security-api';
-import type { Json } from '../store/tables.ts';
+import type { Json } from '../store/shape.ts';
 import { change as changeRealm } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { getRealm, settingsOf } from './realm.ts';

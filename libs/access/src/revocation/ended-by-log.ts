@@ -1,6 +1,7 @@
 import type { RevocationKind } from '@sallyport/security-api';
+import type { SessionRow } from '../session/rows.ts';
 import type { Transaction } from '../store/store.ts';
-import type { RevocationRow, SessionRow } from '../store/tables.ts';
+import type { RevocationRow } from './rows.ts';
 
 /** What of a session the log is asked about. */
 export type LoggedSession = Pick<SessionRow, 'id' | 'installationId' | 'userId' | 'createdAt'>;

@@ -1,6 +1,6 @@
 import { rateMarginMs } from '../realm/lease-time.ts';
+import type { RealmRow } from '../realm/rows.ts';
 import type { RealmStore } from '../store/store.ts';
-import type { RealmRow } from '../store/tables.ts';
 
 type EpochPart = Pick<RealmRow, 'epoch' | 'held' | 'longestLeaseMs'>;
 

@@ -4,11 +4,12 @@ import type { JournalWriter } from '../journal/journal-writer.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { rateMarginMs } from '../realm/lease-time.ts';
 import { getRealm } from '../realm/realm.ts';
+import type { RealmRow } from '../realm/rows.ts';
 import { type Bus, nextMessage } from '../shared/bus.ts';
 import { AccessError, type StoreError } from '../store/errors.ts';
-import type { LeaseRow, RealmRow, RevocationRow } from '../store/tables.ts';
 import type { Hold } from './hold.ts';
 import type { LeaseWatch, WaitingProxy } from './lease-watch.ts';
+import type { LeaseRow, RevocationRow } from './rows.ts';
 
 /** How often the leases are read while a revocation waits, ms, when no recorded beat wakes the waiter. */
 const POLL_MS = 100;

@@ -1,7 +1,7 @@
 import { Sightings } from '../farm/sightings.ts';
 import { rateMarginMs } from '../realm/lease-time.ts';
-import type { LeaseRow } from '../store/tables.ts';
 import { leaseHolderOf } from './lease.ts';
+import type { LeaseRow } from './rows.ts';
 
 /** A Proxy that may still serve without having applied an entry. */
 export interface WaitingProxy {

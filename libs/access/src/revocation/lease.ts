@@ -2,9 +2,10 @@ import type { Beat, RevocationEntry } from '@sallyport/security-api';
 import { proxyOfBeat } from '../farm/proxies.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
+import type { RealmRow } from '../realm/rows.ts';
 import type { Transaction } from '../store/store.ts';
-import type { LeaseRow, RealmRow } from '../store/tables.ts';
 import { entriesAfter } from './revocation.ts';
+import type { LeaseRow } from './rows.ts';
 
 /** A beat as a node records it. */
 export interface BeatRecord {

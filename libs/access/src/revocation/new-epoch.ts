@@ -4,9 +4,9 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { getRealm } from '../realm/realm.ts';
 import { appendRevocation } from '../realm/revocation-log.ts';
+import type { RealmRow } from '../realm/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { RealmRow } from '../store/tables.ts';
 import { applyEffect, endUser } from './revocation.ts';
 
 /** Above every version that was given out since the backup: nobody makes a million changes between two backups. */

@@ -4,9 +4,10 @@ import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
 import { appendInstallations, appendRevocation, type Revocation } from '../realm/revocation-log.ts';
+import type { InstallationRow, SessionRow } from '../session/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { InstallationRow, RevocationRow, SessionRow } from '../store/tables.ts';
+import type { RevocationRow } from './rows.ts';
 import { standing } from './standing.ts';
 
 /**

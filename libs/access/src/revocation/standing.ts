@@ -1,4 +1,4 @@
-import type { UserRow } from '../store/tables.ts';
+import type { UserRow } from '../people/rows.ts';
 
 /** Who says that a user is out: each for themselves. */
 export type OutBy = Pick<UserRow, 'outByOperator' | 'outByDirectory'>;

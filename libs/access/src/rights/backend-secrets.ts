@@ -4,8 +4,9 @@ import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import type { AccessContext } from '../realm/context.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Json, ResourceRow } from '../store/tables.ts';
+import type { Json } from '../store/shape.ts';
 import type { PolicySet } from './policies.ts';
+import type { ResourceRow } from './rows.ts';
 
 /** What the secrets of a backend are called. */
 type SecretName = 'password' | 'clientKey';

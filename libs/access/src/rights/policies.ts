@@ -1,12 +1,14 @@
 import { type ChannelError, checkPath, faultOfMethod, isWildcard, liesUnder, pathOnly } from '@sallyport/channel';
 import type { AccessRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
+import type { SiteRow } from '../farm/rows.ts';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
+import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { Json, PolicyRow, ResourceRow, SiteRow, StoredRule } from '../store/tables.ts';
 import { shownBackend } from './backend-secrets.ts';
+import type { PolicyRow, ResourceRow, StoredRule } from './rows.ts';
 
 /** Resources, policies and sites of a realm at one moment. */
 export interface PolicySet {

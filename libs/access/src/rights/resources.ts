@@ -4,10 +4,10 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { ResourceRow } from '../store/tables.ts';
 import { shownBackend, storedBackend } from './backend-secrets.ts';
 import { changeRights, leave, type PutOptions } from './policies.ts';
 import { canonicalResource } from './resource-rules.ts';
+import type { ResourceRow } from './rows.ts';
 
 /**
  * Creates or replaces a resource; a secret that is not given stays as it is.

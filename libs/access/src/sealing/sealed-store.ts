@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { encodeText, formatHex } from '@sallyport/channel';
 import { AccessError } from '../store/errors.ts';
+import type { TableShape } from '../store/shape.ts';
 import type { Page, RealmStore, RowChange, RowLock, Selection, Table, Tables, Transaction } from '../store/store.ts';
-import { SEALED_TABLES, TABLES, type TableName, type TableShape } from '../store/tables.ts';
+import { SEALED_TABLES, TABLES, type TableName } from '../store/tables.ts';
 import type { Keyring } from './keyring.ts';
 
 type AnyRow = Record<string, unknown>;

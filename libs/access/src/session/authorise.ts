@@ -14,14 +14,16 @@ import { type ProxyKey, proxyOf } from '../farm/proxies.ts';
 import { groupsOf, groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { DEFAULT_SETTINGS, getRealm, settingsOf } from '../realm/realm.ts';
+import type { RealmRow } from '../realm/rows.ts';
 import { leaseKeyOf } from '../revocation/lease.ts';
 import { withBackendSecrets } from '../rights/backend-secrets.ts';
 import { grantedResources, type PolicySet, readPolicySet, servedAt } from '../rights/policies.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
+import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { Json, RealmRow, SessionRow } from '../store/tables.ts';
 import { withDelegated } from './delegated.ts';
+import type { SessionRow } from './rows.ts';
 import { findLiveSessions, type LiveSession } from './sessions.ts';
 
 /** A grant without the assertions that Security signs into it. */

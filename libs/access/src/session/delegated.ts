@@ -3,7 +3,7 @@ import type { ResourceGrant } from '@sallyport/security-api';
 import type { AccessContext } from '../realm/context.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
-import type { SessionRow } from '../store/tables.ts';
+import type { SessionRow } from './rows.ts';
 
 /** A token that the user's provider gave for one resource. */
 export interface DelegatedToken {

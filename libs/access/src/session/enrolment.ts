@@ -1,12 +1,14 @@
 import type { SharedKey } from '@sallyport/channel';
 import { tryCode } from '../people/codes.ts';
+import type { CodeRow } from '../people/rows.ts';
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { namesOf } from '../store/pages.ts';
+import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { CodeRow, InstallationRow, Json } from '../store/tables.ts';
+import type { InstallationRow } from './rows.ts';
 
 /** What a device asks for when it enrols; the code's secret and its proof were checked already. */
 export interface EnrolRequest {

@@ -18,7 +18,7 @@ import { isAppRevoked, revoke } from '../revocation/revocation.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import type { SessionRow } from '../store/tables.ts';
+import type { SessionRow } from './rows.ts';
 import { isLive } from './sessions.ts';
 
 /** Request ids of ends that are the device's own doing. */

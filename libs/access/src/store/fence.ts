@@ -1,6 +1,6 @@
+import type { RealmRow } from '../realm/rows.ts';
 import { StoreError } from './errors.ts';
 import type { RealmStore, Table, Tables, Transaction } from './store.ts';
-import type { RealmRow } from './tables.ts';
 
 /**
  * Holds a process to one life of its database. Every transaction that gives or revokes something reads the realm's row, and

@@ -1,7 +1,8 @@
 import { formatHex } from '@sallyport/channel';
 import { StoreError } from './errors.ts';
+import type { TableShape } from './shape.ts';
 import type { Page, RealmStore, Selection, Table, Tables, Transaction } from './store.ts';
-import { TABLE_NAMES, TABLES, type TableShape } from './tables.ts';
+import { TABLE_NAMES, TABLES } from './tables.ts';
 
 type AnyRow = Record<string, unknown>;
 type RowMap = Map<string, AnyRow>;

@@ -1,0 +1,117 @@
+import type { Json, Shapes } from '../store/shape.ts';
+
+/** Where Proxies stand: their origins, and what they serve there. */
+export interface SiteRow {
+  readonly name: string;
+  readonly origins: Json;
+  readonly resources: Json;
+}
+
+/** A Proxy that has joined. */
+export interface ProxyRow {
+  readonly name: string;
+  readonly site: string;
+  readonly joinedAt: number;
+  readonly revokedAt: number | null;
+  /** SHA-256 of the public key that it is known by (SPKI, DER), hex. Null for one that joined before keys were kept. */
+  readonly keyHash: string | null;
+  /** The key of its last renewal, until that is used. */
+  readonly nextKeyHash: string | null;
+}
+
+/** What lets one Proxy ask for its certificate once. */
+export interface JoinTokenRow {
+  readonly id: string;
+  readonly tokenHash: Uint8Array;
+  readonly proxy: string;
+  readonly site: string;
+  readonly expiresAt: number;
+  /** `joinedAt` of the Proxy whose place it takes. */
+  readonly replaces: number | null;
+  /** The site that the Proxy of this name leaves. */
+  readonly movesFrom: string | null;
+}
+
+/** A Security node, as it says of itself once a second. */
+export interface NodeRow {
+  readonly id: string;
+  /** Where Proxies reach it. */
+  readonly proxyUrl: string;
+  /** Where operators reach it. */
+  readonly adminUrl: string;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly state: 'up' | 'draining';
+  /** Counts up once a second while the node lives. */
+  readonly beat: number;
+  readonly seenAt: number;
+  /** Its wall clock less the store's, ms. */
+  readonly clockOffsetMs: number;
+  /** Why it works worse than it could, in words; empty when it does not. */
+  readonly degraded: Json;
+  /** The newest handshake key that it can answer with. */
+  readonly keyId: string;
+  /** Identity of the journal that it keeps; empty for one of a version that did not say. */
+  readonly journal: string;
+}
+
+/** Rows of this room by their tables. */
+export interface FarmRows {
+  readonly sites: SiteRow;
+  readonly proxies: ProxyRow;
+  readonly joinTokens: JoinTokenRow;
+  readonly nodes: NodeRow;
+}
+
+/** Shapes of these tables. */
+export const FARM_TABLES: Shapes<FarmRows> = {
+  sites: {
+    key: ['name'],
+    sealed: ['name', 'origins', 'resources'],
+    columns: { name: 'text', origins: 'json', resources: 'json', rowMac: 'bytes' },
+  },
+  proxies: {
+    key: ['name'],
+    sealed: ['name', 'site', 'joinedAt', 'revokedAt', 'keyHash', 'nextKeyHash'],
+    columns: {
+      name: 'text',
+      site: 'text',
+      joinedAt: 'int',
+      revokedAt: 'int',
+      keyHash: 'text',
+      nextKeyHash: 'text',
+      rowMac: 'bytes',
+    },
+  },
+  joinTokens: {
+    key: ['id'],
+    sealed: ['id', 'tokenHash', 'proxy', 'site', 'expiresAt', 'replaces', 'movesFrom'],
+    columns: {
+      id: 'text',
+      tokenHash: 'bytes',
+      proxy: 'text',
+      site: 'text',
+      expiresAt: 'int',
+      replaces: 'int',
+      movesFrom: 'text',
+      rowMac: 'bytes',
+    },
+  },
+  nodes: {
+    key: ['id'],
+    columns: {
+      id: 'text',
+      proxyUrl: 'text',
+      adminUrl: 'text',
+      version: 'text',
+      startedAt: 'int',
+      state: 'text',
+      beat: 'int',
+      seenAt: 'int',
+      clockOffsetMs: 'int',
+      degraded: 'json',
+      keyId: 'text',
+      journal: 'text',
+    },
+  },
+};

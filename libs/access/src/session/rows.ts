@@ -1,0 +1,124 @@
+import type { Json, Shapes } from '../store/shape.ts';
+
+export type InstallationStatus = 'pending' | 'active' | 'revoked';
+
+/** An app on a device that has enrolled: its keys, and whose it is. */
+export interface InstallationRow {
+  readonly id: string;
+  readonly userId: string;
+  readonly deviceStatic: Uint8Array;
+  /** Public JWK of the device's signing key. */
+  readonly signingKey: Json;
+  readonly status: InstallationStatus;
+  readonly generation: number;
+  /** The keys are wrapped, and null once it is revoked. */
+  readonly currentKey: Uint8Array | null;
+  readonly nextKey: Uint8Array | null;
+  readonly previousKey: Uint8Array | null;
+  /** When `currentKey` became current. */
+  readonly rotatedAt: number;
+  readonly app: string;
+  readonly model: string;
+  readonly createdAt: number;
+  readonly lastSeenAt: number | null;
+  /** The proof of its enrolment that may open its first session, by its id; null once it is used or void. */
+  readonly resumeId: string | null;
+}
+
+/** What a sign-in opened, until it ends. */
+export interface SessionRow {
+  /** sid, 32 hex digits. */
+  readonly id: string;
+  readonly installationId: string;
+  readonly userId: string;
+  /** Wrapped; null once the session has ended. */
+  readonly secret: Uint8Array | null;
+  readonly app: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** Number of the last channel that was authorised. */
+  readonly chanNo: number;
+  /** The Proxy's id of the request that took `chanNo`: only its repetition gets the same answer. */
+  readonly chanRequest: string | null;
+  readonly endedAt: number | null;
+  readonly endReason: string | null;
+  /** The directory that vouched for the sign-in; empty for a local one. */
+  readonly directory: string;
+  /** The provider's own session id, by which it may log out. */
+  readonly providerSession: string | null;
+  /** Tokens that the user delegated for backends, wrapped. */
+  readonly delegated: Uint8Array | null;
+  /** Generation of the realm at the sign-in. */
+  readonly generation: number;
+  /** Who opened its channels, a list of `ChannelHolder` texts, oldest first. */
+  readonly holders: Json;
+  /** The key with which its device ends it, wrapped; it outlives the secret. Null in sessions of the version before. */
+  readonly endKey: Uint8Array | null;
+}
+
+/** Rows of this room by their tables. */
+export interface SessionRows {
+  readonly installations: InstallationRow;
+  readonly sessions: SessionRow;
+}
+
+/** Shapes of these tables. */
+export const SESSION_TABLES: Shapes<SessionRows> = {
+  installations: {
+    key: ['id'],
+    unique: ['deviceStatic'],
+    sealed: [
+      'id',
+      'userId',
+      'deviceStatic',
+      'signingKey',
+      'status',
+      'generation',
+      'currentKey',
+      'nextKey',
+      'previousKey',
+    ],
+    columns: {
+      id: 'text',
+      userId: 'text',
+      deviceStatic: 'bytes',
+      signingKey: 'json',
+      status: 'text',
+      generation: 'int',
+      currentKey: 'bytes',
+      nextKey: 'bytes',
+      previousKey: 'bytes',
+      rotatedAt: 'int',
+      app: 'text',
+      model: 'text',
+      createdAt: 'int',
+      lastSeenAt: 'int',
+      resumeId: 'text',
+      rowMac: 'bytes',
+    },
+  },
+  sessions: {
+    key: ['id'],
+    sealed: ['id', 'installationId', 'userId', 'app', 'createdAt', 'expiresAt', 'directory', 'generation'],
+    columns: {
+      id: 'text',
+      installationId: 'text',
+      userId: 'text',
+      secret: 'bytes',
+      app: 'text',
+      createdAt: 'int',
+      expiresAt: 'int',
+      chanNo: 'int',
+      chanRequest: 'text',
+      endedAt: 'int',
+      endReason: 'text',
+      directory: 'text',
+      providerSession: 'text',
+      delegated: 'bytes',
+      generation: 'int',
+      holders: 'json',
+      endKey: 'bytes',
+      rowMac: 'bytes',
+    },
+  },
+};
