@@ -1,4 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/src/longest-first.ts';
+import { SlowestTests } from './test/support/src/slowest-tests.ts';
+
+/** Limits say that something hangs, never how quick it must be: a machine may be slow, or have other things to do. */
+const HANGS_MS = 240_000;
+const SEEN_WITHIN_MS = 90_000;
 
 /** Which report to write, `test-results/<name>.json`; unset: none. `.ci/run` counts them. */
 const report = process.env['TEST_REPORT'];
@@ -8,8 +15,16 @@ export default defineConfig({
     include: ['**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/.tsbuild/**', '**/dist/**'],
     isolate: false,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    reporters: ['default', ...(report ? [['json', { outputFile: `test-results/${report}.json` }] as const] : [])],
+    // Most of what takes long waits for servers: two files at a time even where there are two cores.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
+    testTimeout: HANGS_MS,
+    hookTimeout: HANGS_MS,
+    expect: { poll: { timeout: SEEN_WITHIN_MS, interval: 20 } },
+    reporters: [
+      'default',
+      new SlowestTests(),
+      ...(report ? [['json', { outputFile: `test-results/${report}.json` }] as const] : []),
+    ],
   },
 });

@@ -57,10 +57,10 @@ test('silent connections of other users take no places of this one', async () =>
     });
     return socket;
   });
-  await vi.waitFor(() => expect(ended.count).toBeGreaterThanOrEqual(STRANGERS - 16), 30_000);
+  await vi.waitFor(() => expect(ended.count).toBeGreaterThanOrEqual(STRANGERS - 16), 90_000);
   expect(await send(port, GOOD)).toContain('served');
   for (const socket of sockets) socket.destroy();
-}, 60_000);
+});
 
 test('a backend never speaks in the name of the gateway', async () => {
   const answer = await send(await start(fakeDevice()), GOOD);
@@ -146,7 +146,7 @@ test('whatever bytes a client sends, the next request is served', async () => {
     }),
     { numRuns: 150 },
   );
-}, 120_000);
+});
 
 test.each([
   [remoteError('RESOURCE_UNKNOWN'), 404, 'RESOURCE_UNKNOWN'],

@@ -26,14 +26,14 @@ test('a CA that nobody trusts follows the resources, one that stands in stores i
   await keepLocalCa(globals, device as unknown as Device);
   expect(permitted()).toBeUndefined();
   has('wiki.corp');
-  await vi.waitFor(() => expect(permitted()).toEqual(['corp']), 30_000);
+  await vi.waitFor(() => expect(permitted()).toEqual(['corp']), 90_000);
   has('wiki.corp', 'git.company.com');
-  await vi.waitFor(() => expect(permitted()).toEqual(['corp', 'git.company.com']), 30_000);
+  await vi.waitFor(() => expect(permitted()).toEqual(['corp', 'git.company.com']), 90_000);
   const store = { place: 'a store', add: () => undefined, remove: () => undefined };
   new Trusted(trustedFile(globals)).add([store], { name: 'it', certificate: '' });
   has('wiki.corp', 'git.company.com', 'new.company.com');
-  await vi.waitFor(() => expect(said.join('')).toContain('does not cover new.company.com'), 30_000);
+  await vi.waitFor(() => expect(said.join('')).toContain('does not cover new.company.com'), 90_000);
   expect(said.join('')).toContain('sallyport device trust');
   expect(permitted()).toEqual(['corp', 'git.company.com']);
   vi.restoreAllMocks();
-}, 120_000);
+});

@@ -143,7 +143,7 @@ test('certificates are made once and anew in time, for covered hosts only, and f
   );
   now = second.endsAt + 1;
   expect(await certificates.proofFor('other.example')).toBeUndefined();
-}, 60_000);
+});
 
 test('every host of an authority is covered by a CA made for it', () => {
   const label = fc.stringMatching(/^[a-z0-9]{1,4}$/);

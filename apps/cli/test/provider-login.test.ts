@@ -72,7 +72,7 @@ test('a sign-in in the browser survives whatever any program sends to its port',
   const page = await fetch(`${redirect}?${answer}`);
   expect(await page.text()).toContain('You can close this window');
   expect((await ended).oidc).toMatchObject({ directory: 'idp', code: 'the code', issuer: PROVIDER.issuer });
-}, 60_000);
+});
 
 test('a refusal of the provider, which names this very sign-in, ends it', async () => {
   const { redirect, pending, ended } = await waiting();

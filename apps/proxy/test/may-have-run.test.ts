@@ -177,7 +177,7 @@ test(`whatever ends a stream, at whatever moment: a code that says "never ran" i
   // The runs reach both sides: endings before and after a backend could know of the stream.
   expect([...codes].some(neverRan)).toBe(true);
   expect([...codes].some((code) => !neverRan(code))).toBe(true);
-}, 60_000);
+});
 
 /** How a backend behaves that speaks HTTP/2 only; the first two truly run nothing. */
 const HTTP2_BACKENDS = ['refuses', 'says goodbye', 'answers', 'breaks', 'closes', 'is silent'] as const;
@@ -234,4 +234,4 @@ test(`the same over HTTP/2, and when HTTP/1.1 is spoken to who speaks HTTP/2 onl
   await fc.assert(run, { seed, numRuns: RUNS, endOnFailure: true });
   expect([...codes].some(neverRan)).toBe(true);
   expect([...codes].some((code) => !neverRan(code))).toBe(true);
-}, 60_000);
+});

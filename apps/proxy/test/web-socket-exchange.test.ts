@@ -209,7 +209,7 @@ test('an answer with very many spaces holds nobody up', async () => {
   const told = new Told({ ...backend, fields: { bytes: 65_536 } });
   await until(() => told.resets.length > 0);
   expect(told.resets[0]!.code).toBe('BACKEND_FAILED');
-}, 20_000);
+});
 
 // How it ends.
 

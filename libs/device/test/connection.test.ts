@@ -74,7 +74,7 @@ test.each([
 ] as const)('a session that no Proxy knows is over when Security says so: %s', async (standing, code) => {
   const { connection, session, asked, over } = scene({ standing });
   connection.seek();
-  await vi.waitFor(() => expect(over).toHaveBeenCalledWith(code, session, standing), 20_000);
+  await vi.waitFor(() => expect(over).toHaveBeenCalledWith(code, session, standing), 90_000);
   expect(asked).toEqual(['ws://a', 'ws://b']);
   connection.drop();
 });
@@ -89,7 +89,7 @@ test.each([undefined, 'live'] as const)(
     // Who waits hears at once, and not that the session is over.
     await expect(connection.usable()).rejects.toMatchObject({ code: 'SESSION_UNKNOWN' });
     expect(reached).toHaveBeenLastCalledWith('offline');
-    await vi.waitFor(() => expect(asked.length).toBeGreaterThan(3), 20_000);
+    await vi.waitFor(() => expect(asked.length).toBeGreaterThan(3), 90_000);
     expect(over).not.toHaveBeenCalled();
     expect(connection.wanted).toBe(true);
     connection.drop();

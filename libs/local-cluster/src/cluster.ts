@@ -35,7 +35,7 @@ const PROGRAMS = {
   openssl: 'openssl',
   setpriv: 'util-linux',
 };
-const START_MS = 60_000;
+const START_MS = 120_000;
 
 /** What is missing on this machine, as Debian packages. */
 function missingPackages(): string[] {
@@ -131,6 +131,16 @@ export class LocalCluster {
       (word) => word && ['master', 'primary'].includes(word.role) && word.state === 'running',
     );
     return index < 0 ? undefined : index;
+  }
+
+  /** The same, waiting for one: between two leaders, or on a machine that is busy, there may be none for a while. */
+  async getPrimary(maxMs: number = START_MS): Promise<number> {
+    for (const deadline = performance.now() + maxMs; performance.now() < deadline; ) {
+      const primary = await this.findPrimary();
+      if (primary !== undefined) return primary;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new ClusterError('ERR_CLUSTER_START', `no PostgreSQL says that it is the primary within ${maxMs} ms`);
   }
 
   /** All PostgreSQL servers, as any living Patroni knows them. */

@@ -35,7 +35,7 @@ async function busySecurity() {
     const body = JSON.stringify({ message: formatBase64Url(HS), handshake: 'a' });
     for (const { response } of held.splice(0)) response.setHeader('content-type', 'application/json').end(body);
   };
-  const full = () => vi.waitFor(() => expect(held).toHaveLength(AT_ONCE), { timeout: 20_000 });
+  const full = () => vi.waitFor(() => expect(held).toHaveLength(AT_ONCE), { timeout: 90_000 });
   return { client, held, answer, full, url: urls[0]! };
 }
 

@@ -1,21 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-
-/** A port below the ephemeral range on which nothing listens. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 8_000);
-    const free = await new Promise<boolean>((resolve) => {
-      const server = createServer();
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
-}
+import { freePort, isListening, waitFor } from '@sallyport/support';
 
 /** A real Redis of Debian, for one test file. */
 export class RealRedis {
@@ -89,18 +77,7 @@ export class RealRedis {
     return spawn('redis-server', args, { stdio: 'ignore', cwd: join(this.#folder) });
   }
 
-  async #accepting(): Promise<void> {
-    for (let i = 0; i < 200; i++) {
-      const open = await new Promise<boolean>((resolve) => {
-        const socket = connect(this.port, '127.0.0.1', () => {
-          socket.destroy();
-          resolve(true);
-        });
-        socket.once('error', () => resolve(false));
-      });
-      if (open) return;
-      await sleep(20);
-    }
-    throw new Error('Redis does not start: apt-get install redis-server');
+  #accepting(): Promise<void> {
+    return waitFor(() => isListening(this.port), 'Redis (apt-get install redis-server)');
   }
 }

@@ -23,13 +23,13 @@ const never = memoryThrottle({ burst: 1_000_000, perMinute: 1, now: () => 0 });
 async function linkTo(url: string): Promise<RedisLink> {
   const link = new RedisLink(parseRedisUrl(url), {});
   links.push(link);
-  await expect.poll(() => link.usable, { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => link.usable).toBe(true);
   return link;
 }
 
 async function busOn(url: string, realm: string): Promise<RedisBus> {
   const bus = new RedisBus(await linkTo(url), realm);
-  await expect.poll(() => bus.connected, { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => bus.connected).toBe(true);
   return bus;
 }
 
@@ -82,16 +82,16 @@ test('a frozen, dead or emptied Redis costs a moment: throttles count on this no
   // The backup knows nothing of that attempt, but from now on counts by itself.
   expect(await throttle.take('k')).toBe(0);
   expect(await throttle.take('k')).toBeGreaterThan(0);
-  await expect.poll(() => bus.connected, { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => bus.connected).toBe(false);
   bus.publish('entries');
   expect(woken).toBe(1);
   redis.thaw();
-  await expect.poll(() => bus.connected, { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => bus.connected).toBe(true);
   expect(woken).toBeGreaterThan(1);
   await redis.kill();
-  await expect.poll(() => bus.connected, { timeout: 10_000 }).toBe(false);
+  await expect.poll(() => bus.connected).toBe(false);
   await redis.restart();
-  await expect.poll(() => bus.connected, { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => bus.connected).toBe(true);
   await redis.stop();
 });
 

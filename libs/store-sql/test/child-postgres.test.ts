@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { scratchFolder } from '@sallyport/support';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { ChildPostgres, embeddedPostgres, findPostgres } from '../src/index.ts';
-import { scratchFolder } from './real-postgres.ts';
 
 async function query(server: ChildPostgres, text: string): Promise<pg.QueryResult> {
   const client = new pg.Client(server.address);

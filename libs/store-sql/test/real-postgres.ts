@@ -1,14 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { scratchFolder } from '@sallyport/support';
 import { afterAll } from 'vitest';
 import { ChildPostgres, type ChildPostgresOptions, migrate, SqlStore } from '../src/index.ts';
-
-/** A new folder that other users may pass through: as root the database runs as a user of its own. */
-export function scratchFolder(): string {
-  const folder = mkdtempSync('/tmp/sallyport-test-');
-  chmodSync(folder, 0o755);
-  return folder;
-}
 
 /** A real PostgreSQL with the schema in it, in a folder of its own; stopped and removed after the tests of the file. */
 export async function startDatabase(

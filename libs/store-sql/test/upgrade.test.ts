@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { findOperator, firstOperatorToken, redeemOperatorToken, sealRealm } from '@sallyport/access';
+import { scratchFolder } from '@sallyport/support';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';
 import { KEYRING, realmOn } from '../../access/test/scene.ts';
 import { ChildPostgres, migrate, SqlStore } from '../src/index.ts';
-import { scratchFolder } from './real-postgres.ts';
 
 /** Migrations before operators had rows of their own. */
 const BEFORE = 3;

@@ -5,6 +5,12 @@ import { join } from 'node:path';
 /** Floors from the ground up. A project may use projects of lower floors only, never of its own. */
 const FLOORS: readonly string[] = ['kernel', 'protocol', 'contract', 'domain', 'adapter', 'app', 'test'];
 
+/**
+ * Beside the house stands what its tests need and sell to nobody: it uses nothing of ours, tests of every floor and projects
+ * of the floor `test` may use it, sources of the others never.
+ */
+const SUPPORT = 'support';
+
 /** One project of the workspace. */
 export interface Project {
   readonly name: string;
@@ -72,13 +78,16 @@ export function readHouse(root: string): Project[] {
 /** Everything that breaks the rules of the house, in words. */
 export function violations(projects: readonly Project[], shared: ReadonlySet<string>): string[] {
   const floorOf = new Map(projects.map(({ name, floor }) => [name, FLOORS.indexOf(floor)]));
+  const supports = new Set(projects.filter(({ floor }) => floor === SUPPORT).map(({ name }) => name));
   return projects.flatMap((project) => {
     const own = floorOf.get(project.name)!;
     const ours = [...project.declared].filter((name) => floorOf.has(name));
+    const maySupport = (name: string): boolean =>
+      supports.has(name) && (project.floor === 'test' || !project.imports.has(name));
     return [
-      ...(own < 0 ? [`${project.name} names no floor`] : []),
+      ...(own < 0 && !supports.has(project.name) ? [`${project.name} names no floor`] : []),
       ...ours
-        .filter((name) => floorOf.get(name)! >= own)
+        .filter((name) => (supports.has(name) ? !maySupport(name) : floorOf.get(name)! >= own))
         .map((name) => `${project.name} (${project.floor}) may not use ${name}`),
       ...ours
         .filter((name) => !project.references.has(name))

@@ -95,6 +95,14 @@ test('a violation is found: upward, sideways, undeclared, unused', () => {
       lib('@sallyport/careless', 'domain', { imports: new Set(['left-pad']) }),
       lib('@sallyport/homeless', ''),
       lib('@sallyport/hoarder', 'app', { ...uses('@sallyport/low'), imports: new Set() }),
+      lib('@sallyport/support', 'support', uses('@sallyport/low')),
+      lib('@sallyport/leaning', 'app', uses('@sallyport/support')),
+      lib('@sallyport/tested', 'kernel', {
+        ...uses('@sallyport/support'),
+        imports: new Set(),
+        testImports: new Set(['@sallyport/support']),
+      }),
+      lib('@sallyport/trial', 'test', uses('@sallyport/support')),
     ],
     new Set(),
   );
@@ -104,6 +112,8 @@ test('a violation is found: upward, sideways, undeclared, unused', () => {
     '@sallyport/careless imports left-pad and does not declare it',
     '@sallyport/homeless names no floor',
     '@sallyport/hoarder declares @sallyport/low and does not use it',
+    '@sallyport/support (support) may not use @sallyport/low',
+    '@sallyport/leaning (app) may not use @sallyport/support',
   ]);
   expect(
     importsOf(`import { a } from 'x';\nimport type {\n b } from '@s/y/z';\nawait ${'import'}('w');\nimport 'v';`),

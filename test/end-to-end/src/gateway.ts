@@ -5,10 +5,9 @@ import type { Device, DeviceStorage } from '@sallyport/device';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
+import { freePort, scratchFolder } from '@sallyport/support';
 import { Agent, request } from 'undici';
 import { Operator } from './operator.ts';
-import { freePort } from './ports.ts';
-import { scratchFolder } from './scratch.ts';
 
 /** App context of the test devices. */
 export const CONTEXT: AppContext = {
@@ -25,7 +24,7 @@ export const CONTEXT: AppContext = {
 };
 
 /** Far longer than it takes: a machine may be slow. */
-const LIVE_WITHIN_MS = 60_000;
+const LIVE_WITHIN_MS = 120_000;
 
 export const PASSWORD = 'correct horse battery';
 

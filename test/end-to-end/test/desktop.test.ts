@@ -4,13 +4,11 @@ import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { ChildPostgres } from '@sallyport/store-sql';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { freePort, launchChromium, runCommand, sallyport, scratchFolder, startSallyport } from '@sallyport/support';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, expect, test } from 'vitest';
 import { startTcpEcho } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
-import { freePort } from '../src/ports.ts';
-import { runCommand, sallyport, startSallyport } from '../src/run-command.ts';
-import { scratchFolder } from '../src/scratch.ts';
 import { type PageFacts, startSignInBackend } from '../src/sign-in-backend.ts';
 import { type Signer, signedBy, startTlsBackend } from '../src/tls-backend.ts';
 
@@ -146,26 +144,14 @@ test.skipIf(!hasPsql)('a program that knows of no proxy has a port of its own: p
 
 /** Chromium with the home of this test, and so with the CA that was trusted there. */
 async function openBrowser(...flags: readonly string[]): Promise<Browser> {
-  const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      ...flags,
-    ],
-    env: { ...process.env, HOME: home } as Record<string, string>,
-  });
+  const browser = await launchChromium(flags, { HOME: home });
   closing.push(() => browser.close());
   return browser;
 }
 
 async function factsOf(page: Page): Promise<PageFacts> {
   const body = page.locator('body[data-facts]');
-  await body.waitFor({ state: 'attached', timeout: 60_000 });
+  await body.waitFor({ state: 'attached' });
   return JSON.parse((await body.getAttribute('data-facts'))!) as PageFacts;
 }
 
@@ -187,7 +173,7 @@ test('a browser has a secure context: cookies that only https keeps, WebCrypto, 
   await page.goto('https://app.corp/home');
   expect(await page.locator('h1').innerText()).toBe('This is no resource of yours');
   await gateway.addResource('app', 'app.corp', app.url);
-}, 120_000);
+});
 
 test('who steals the key of the CA deceives no browser beyond the domains of the resources', async () => {
   const stolen = JSON.parse(readFileSync(join(folder, 'cli', 'local-ca.json'), 'utf8')) as Signer;
@@ -208,7 +194,7 @@ test('who steals the key of the CA deceives no browser beyond the domains of the
     server.closeAllConnections();
     server.close();
   }
-}, 120_000);
+});
 
 test('untrust takes it all back, twice as well as once, and destroys the key', async () => {
   const listed = (): ReturnType<typeof runCommand> =>
@@ -227,4 +213,4 @@ test('untrust takes it all back, twice as well as once, and destroys the key', a
   expect((await device(['trust', '--no-system'])).code).toBe(0);
   writeFileSync(caFile, (await device(['ca'])).stdout);
   expect((await curl('https://app.corp/cookies')).code).toBe(0);
-}, 120_000);
+});

@@ -2,12 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, expect, test, vi } from 'vitest';
+import { freePort, runCommand, sallyport, scratchFolder, startSallyport } from '@sallyport/support';
+import { afterAll, expect, test } from 'vitest';
 import { startBackend, startTcpEcho } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
-import { freePort } from '../src/ports.ts';
-import { runCommand, sallyport, startSallyport } from '../src/run-command.ts';
-import { scratchFolder } from '../src/scratch.ts';
 
 const backend = await startBackend();
 const echo = await startTcpEcho();
@@ -61,25 +59,21 @@ test('whom a link is for is said before the password, and whom the machine belon
 
 test('a login in another process replaces the session, and the forward that runs goes on with the new one', async () => {
   expect(await login()).toMatchObject({ code: 0 });
-  await vi.waitFor(async () => {
-    const sessions = (await gateway.operator.call('GET', '/v1/sessions')) as unknown as object[];
-    expect(sessions).toHaveLength(1);
-  }, 30_000);
+  const sessions = () => gateway.operator.call('GET', '/v1/sessions');
+  await expect.poll(sessions).toHaveLength(1);
   expect((await curl('-d', 'again', 'http://wiki.corp/echo')).stdout).toBe('again');
-}, 120_000);
+});
 
 test('a login in another process, after a revocation, is noticed by the forward that runs', async () => {
   expect((await curl('-d', 'hello', 'http://wiki.corp/echo')).stdout).toBe('hello');
   await revokeSession();
-  await vi.waitFor(async () => {
-    const refused = (await curl('-i', 'http://wiki.corp/echo')).stdout;
-    expect(refused).toContain('sallyport-error: REVOKED');
-    expect(refused).toContain('sallyport-may-have-run: no');
-    expect(refused).toContain('sallyport device login');
-  }, 30_000);
+  const refused = async () => (await curl('-i', 'http://wiki.corp/echo')).stdout;
+  await expect.poll(refused).toContain('sallyport-error: REVOKED');
+  expect(await refused()).toContain('sallyport-may-have-run: no');
+  expect(await refused()).toContain('sallyport device login');
   expect(await login()).toMatchObject({ code: 0 });
   expect((await curl('-d', 'back', 'http://wiki.corp/echo')).stdout).toBe('back');
-}, 120_000);
+});
 
 test('a tunnel whose session is revoked ends by a reset, never like a finished one', async () => {
   const socket = await openTunnel();
@@ -93,7 +87,7 @@ test('a tunnel whose session is revoked ends by a reset, never like a finished o
   await closed;
   expect(ended).toEqual(['ECONNRESET']);
   expect(await login()).toMatchObject({ code: 0 });
-}, 120_000);
+});
 
 test('a tunnel that its backend ends is ended, and not reset', async () => {
   const socket = await openTunnel();
@@ -101,7 +95,7 @@ test('a tunnel that its backend ends is ended, and not reset', async () => {
   let got = '';
   for await (const part of socket) got += String(part);
   expect(got).toBe('bye');
-}, 60_000);
+});
 
 test.runIf(process.getuid?.() === 0)(
   'another user of this machine does not get the session',

@@ -5,11 +5,10 @@ import { decodeHint, encodeSessionEnd, endKeyOf, formatHex, MESSAGE_TYPES } from
 import { nodeCrypto } from '@sallyport/channel/node';
 import { Device, type DeviceState, type DeviceStorage, memoryStorage } from '@sallyport/device';
 import { fileStorage, nodeWebSocket } from '@sallyport/device/node';
+import { runCommand, scratchFolder } from '@sallyport/support';
 import { afterAll, expect, test, vi } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
-import { runCommand } from '../src/run-command.ts';
-import { scratchFolder } from '../src/scratch.ts';
 
 const backend = await startBackend();
 const gateway = await Gateway.start();
@@ -60,7 +59,7 @@ test('a device whose file was written with {"type":"Buffer"} signs in again, and
 
 /** Waits for a condition; generously, because a busy machine is slow and not wrong. */
 function until(what: () => void | Promise<void>): Promise<void> {
-  return vi.waitFor(what, { timeout: 60_000, interval: 20 });
+  return vi.waitFor(what, { timeout: 90_000, interval: 20 });
 }
 
 /** Every state that a device says from now on. */
@@ -103,7 +102,7 @@ test('without any gateway a device is offline, never signed out, and comes back 
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
   device.close();
   other.close();
-}, 120_000);
+});
 
 test('a gateway that is silent while somebody waits is not called connected', async () => {
   const device = await gateway.device('ada');
@@ -116,7 +115,7 @@ test('a gateway that is silent while somebody waits is not called connected', as
   await until(() => expect(device.state).toBe('connected'));
   expect(states[0]).toBe('silent');
   device.close();
-}, 120_000);
+});
 
 test('a slow backend is not a silent gateway, and a quiet device sends nothing', async () => {
   const device = await gateway.device('ada');
@@ -124,7 +123,7 @@ test('a slow backend is not a silent gateway, and a quiet device sends nothing',
   expect((await device.fetch('http://wiki.corp/slow/5000')).status).toBe(200);
   expect(states).toEqual([]);
   device.close();
-}, 120_000);
+});
 
 interface SessionView {
   readonly id: string;
@@ -175,7 +174,7 @@ test('a sign-out that nobody heard is remembered, survives a restart, and is tol
   expect(await liveSessions()).not.toContain(sid);
   expect(again.state).toBe('signed-out');
   again.close();
-}, 120_000);
+});
 
 test('however often a device signs in, it has one session that is used', async () => {
   const storage = memoryStorage();
@@ -191,7 +190,7 @@ test('however often a device signs in, it has one session that is used', async (
   });
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
   device.close();
-}, 120_000);
+});
 
 test('a stranger who wants to end a session learns nothing of it', async () => {
   const socket = new WebSocket(`${gateway.origins[0]}/sallyport/v1`, 'sallyport.1');

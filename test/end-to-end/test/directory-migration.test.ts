@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Device, finishProviderSignIn, memoryStorage, type StoredProvider } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import type { MigrationView, User } from '@sallyport/security-api';
+import { freePort } from '@sallyport/support';
 import type { Client } from 'ldapts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
@@ -13,7 +14,6 @@ import { PlainBrowser } from '../src/directory/provider-browser.ts';
 import { entraUser, ScimClient } from '../src/directory/scim-client.ts';
 import { RealLdap } from '../src/directory/slapd.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
-import { freePort } from '../src/ports.ts';
 
 const COUNT = 30;
 const REDIRECT = 'com.example.app:/signed-in';
@@ -156,7 +156,7 @@ test('they sign in at the new provider on the device that is enrolled already', 
 });
 
 async function signIn(login: string): Promise<void> {
-  await expect.poll(() => device.providers(), { timeout: 20_000 }).toHaveLength(1);
+  await expect.poll(() => device.providers()).toHaveLength(1);
   const [entry] = (await device.providers()) as [StoredProvider];
   const { url, pending } = device.beginProviderSignIn(entry, REDIRECT);
   const browser = new PlainBrowser(provider.ca);

@@ -8,6 +8,7 @@ import {
   type StoredProvider,
 } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import { freePort, startSallyport } from '@sallyport/support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
 import { lastRefusal, userNamed } from '../src/directory/operate.ts';
@@ -16,8 +17,6 @@ import { PlainBrowser } from '../src/directory/provider-browser.ts';
 import { entraUser, ScimClient } from '../src/directory/scim-client.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
 import { keptBySecurity } from '../src/kept-files.ts';
-import { freePort } from '../src/ports.ts';
-import { startSallyport } from '../src/run-command.ts';
 
 const REDIRECT = 'com.example.app:/signed-in';
 let gateway: Gateway;
@@ -342,7 +341,7 @@ test('operators sign in at the provider in their browser, if its groups say so',
   expect(await lastRefusal(gateway.operator)).toBe('in no group of operators');
   // Who leaves is no operator either.
   await gateway.operator.call('POST', '/v1/users/captain-dora/disable');
-  const { sallyport } = await import('../src/run-command.ts');
+  const { sallyport } = await import('@sallyport/support');
   const { stderr } = await sallyport(['--data', join(gateway.folder, 'captain-dora'), 'user', 'list']);
   expect(stderr).toContain('an operator credential is needed');
   // A level that is demanded of them is asked for.
@@ -371,7 +370,7 @@ test('an answer that names another issuer, or none, makes nobody an operator', a
   expect(await post({ ...(await answer()), issuer: 'https://evil.example' })).toBe(403);
   expect(await post(without)).toBe(403);
   await expect
-    .poll(async () => JSON.stringify(await operator.call('GET', '/v1/audit?limit=20')), { timeout: 30_000 })
+    .poll(async () => JSON.stringify(await operator.call('GET', '/v1/audit?limit=20')))
     .toMatch(/operator\.login.{1,200}refused: issuer|refused: issuer.{1,200}operator\.login/);
   // With what the provider really answered the group is looked at.
   expect(await post(await answer())).toBe(200);

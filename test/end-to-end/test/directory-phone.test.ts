@@ -1,15 +1,14 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { freeBasePort, type StartedAll, sallyport, scratchFolder, startAll } from '@sallyport/support';
 import { Secret, TOTP } from 'otpauth';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CLIENT_ID, CLIENT_SECRET, RealProvider } from '../src/directory/provider.ts';
-import { barriers, basePortOf, PhoneBrowser, picture, type StartedAll, startAll } from '../src/phone-browser.ts';
-import { sallyport } from '../src/run-command.ts';
-import { scratchFolder } from '../src/scratch.ts';
+import { barriers, PhoneBrowser, picture } from '../src/phone-browser.ts';
 
 const folder = scratchFolder();
-const basePort = basePortOf(1);
+const basePort = await freeBasePort();
 const phone = `http://phone.localhost:${basePort + 40}`;
 /** Providers allow plain http for this name only. */
 const plain = `http://localhost:${basePort + 40}`;
@@ -70,19 +69,19 @@ test("somebody of the company enrols with the link and the company's own sign-in
   expect(await page.textContent('#state')).toBe('connected');
   // Neither the code of the provider nor the one of the link stays in the address.
   expect(page.url()).toBe(`${phone}/`);
-}, 90_000);
+});
 
 test('a group of the provider opens the intranet, once a policy says so', async () => {
   await run('policy', 'add', 'crew-intranet', '-g', 'g-crew@idp', '-r', 'intranet');
   await page.getByRole('link', { name: 'Sample intranet' }).waitFor();
   expect(await run('user', 'rights', 'grace')).toContain('crew-intranet opens it for g-crew@idp');
-}, 60_000);
+});
 
 test('signed out here, one press signs in again: the company still knows who it is', async () => {
   await page.getByRole('button', { name: 'Sign out' }).click();
   await signInAtProvider(page, 'grace');
   await page.getByRole('link', { name: 'Sample intranet' }).waitFor();
-}, 60_000);
+});
 
 test('who signs out at the company is signed out on the phone', async () => {
   const other = await browser.page();
@@ -91,7 +90,7 @@ test('who signs out at the company is signed out on the phone', async () => {
   await page.getByText(/^Your session is over: .+ \(REVOKED\)\.$/).waitFor();
   expect(await page.textContent('#state')).toBe('signed out');
   await other.close();
-}, 60_000);
+});
 
 test('a local user with a second factor types the code of the authenticator app', async () => {
   const factor = JSON.parse(await run('--json', 'user', 'second-factor', started.user)) as { secret: string };
@@ -113,7 +112,7 @@ test('a local user with a second factor types the code of the authenticator app'
   await shown.getByRole('link', { name: 'Sample intranet' }).waitFor();
   expect(second.problems).toEqual([]);
   await second.close();
-}, 60_000);
+});
 
 test('the pages raised no error of their own', () => {
   expect(browser.problems.filter((text) => !/WebSocket connection to/.test(text))).toEqual([]);

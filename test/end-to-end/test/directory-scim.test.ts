@@ -2,12 +2,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import type { User } from '@sallyport/security-api';
+import { freePort } from '@sallyport/support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HOSTILE_FILTERS } from '../src/directory/hostile.ts';
 import { userNamed } from '../src/directory/operate.ts';
 import { entraUser, ScimClient } from '../src/directory/scim-client.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
-import { freePort } from '../src/ports.ts';
 
 const ERROR = 'urn:ietf:params:scim:api:messages:2.0:Error';
 const ENTERPRISE = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User';

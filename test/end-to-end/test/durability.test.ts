@@ -121,4 +121,4 @@ test('a new key-encryption key wraps everything anew, and devices notice nothing
   await gateway.live(1);
   await device.login({ user: 'ada', password: (await import('../src/gateway.ts')).PASSWORD });
   device.close();
-}, 60_000);
+});

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { AppProcess } from '@sallyport/local-cluster';
 import { certificateEndsAt, loadIdentity, NodeList, renew, SecurityClient } from '@sallyport/security-client';
 import { ChildPostgres } from '@sallyport/store-sql';
+import { scratchFolder } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
-import { scratchFolder } from '../src/scratch.ts';
 
 const folder = scratchFolder();
 const database = await ChildPostgres.start({ folder: join(folder, 'db'), passwordFile: join(folder, 'password') });

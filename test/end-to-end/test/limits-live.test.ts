@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DeviceOpening, encodeText, formatBase64Url, keyOf, type SessionSecret } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { loadIdentity } from '@sallyport/security-client';
+import { waitFor } from '@sallyport/support';
 import { Agent, request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
@@ -54,12 +54,8 @@ async function metric(name: string): Promise<number> {
   return Number(line?.split(' ').at(-1) ?? 0);
 }
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 600; i++) {
-    if (await condition()) return;
-    await sleep(50);
-  }
-  throw new Error('it did not come true');
+function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  return waitFor(condition, 'what a limit brings');
 }
 
 async function channel(hello: Uint8Array): Promise<RawSocket> {

@@ -1,9 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePort, sallyport } from '@sallyport/support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
-import { freePort } from '../src/ports.ts';
-import { sallyport } from '../src/run-command.ts';
 import { selfSigned, startMutualBackend } from '../src/tls-backend.ts';
 
 let gateway: Gateway;

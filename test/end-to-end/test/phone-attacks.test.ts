@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { AppProcess } from '@sallyport/local-cluster';
+import { freePort } from '@sallyport/support';
 import type { Frame, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
@@ -13,7 +14,6 @@ import {
 } from '../src/hostile-resource.ts';
 import { type Office, startOffice } from '../src/office.ts';
 import { barriers, PhoneBrowser } from '../src/phone-browser.ts';
-import { freePort } from '../src/ports.ts';
 
 let office: Office;
 let evil: HostileResource;
@@ -82,7 +82,7 @@ test('nothing that a page loads, sends or opens leaves past the gateway', async 
   await (await openEvil('/after')).evaluate("fetch('/marker').then((response) => response.text())");
   await page.waitForTimeout(1_000);
   expect(outside.heard).toEqual([]);
-}, 120_000);
+});
 
 test('no page moves the frame, the window or another one out of the intranet', async () => {
   for (const [name, way] of Object.entries(WAYS_OF_MOVING)) {
@@ -96,7 +96,7 @@ test('no page moves the frame, the window or another one out of the intranet', a
   await page.waitForTimeout(500);
   expect(outside.heard).toEqual([]);
   expect(page.context().pages()).toHaveLength(1);
-}, 120_000);
+});
 
 test('no page uses the hidden frame of its origin, or a window of its own, to get out', async () => {
   const frame = await openEvil('/start');
@@ -118,7 +118,7 @@ test('no page uses the hidden frame of its origin, or a window of its own, to ge
   await page.waitForTimeout(500);
   expect(outside.heard).toEqual([]);
   expect([new URL(page.url()).origin, page.context().pages().length]).toEqual([shell, 1]);
-}, 60_000);
+});
 
 test('a page that leads out asks its user first', async () => {
   await page.goto(`${shell}/#/http://evil.corp/to-outside`);
@@ -184,7 +184,7 @@ test('the shell asks no other resource on behalf of a page', async () => {
   await say(frame, { type: 'place', url: 'http://office.corp/bank', title: 'Bank', icon: '' });
   expect(await page.textContent('#address')).toBe('evil.corp/start');
   expect(office.requests).toHaveLength(before);
-}, 60_000);
+});
 
 test('cookies, storage and keys of others are out of reach', async () => {
   const frame = await openEvil('/cookies');
@@ -204,7 +204,7 @@ test('cookies, storage and keys of others are out of reach', async () => {
   await shown('Desk');
   await expect.poll(() => office.requests.at(-1)?.headers.cookie).toMatch(/__Host-sid/);
   expect(office.requests.filter(({ headers }) => headers.cookie?.includes('evil'))).toEqual([]);
-}, 60_000);
+});
 
 test('what the browser keeps of keys and session is sealed, with keys that nobody can export', async () => {
   const kept = await page.evaluate(async () => {
@@ -258,7 +258,7 @@ test('a link from another resource is followed as a browser would: without cooki
   await again.evaluate(`fetch('${origin}/api/hello', { method: 'POST', body: '{}', mode: 'no-cors' }).catch(() => 0)`);
   await page.waitForTimeout(500);
   expect(office.requests.filter(({ method }) => method === 'POST')).toHaveLength(posts);
-}, 60_000);
+});
 
 /** The office is asked for this as by somebody of another site, who has no right to act for its user. */
 async function expectLinked(path: string): Promise<void> {
@@ -277,7 +277,7 @@ test('an address of the phone page that somebody on the internet wrote is a link
     office.requests.filter(({ url }) => url === '/list?page=10').at(-1)?.headers.cookie;
   await expect.poll(last).toContain('__Host-sid');
   await fresh.close();
-}, 60_000);
+});
 
 test('a page brings no service worker of its own, and without ours it gets a page of ours', async () => {
   const frame = await openEvil('/start');
@@ -297,7 +297,7 @@ test('a page brings no service worker of its own, and without ours it gets a pag
   });
   await openEvil('/after');
   await shown('At /after');
-}, 60_000);
+});
 
 test('WebRTC reaches nobody', async () => {
   const heard: string[] = [];
@@ -312,4 +312,4 @@ test('WebRTC reaches nobody', async () => {
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   stun.close();
   expect(heard).toEqual([]);
-}, 60_000);
+});

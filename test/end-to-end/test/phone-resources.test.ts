@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { AppProcess } from '@sallyport/local-cluster';
+import { freePort } from '@sallyport/support';
 import type { FrameLocator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
 import { type Office, startOffice } from '../src/office.ts';
 import { barriers, PhoneBrowser, picture } from '../src/phone-browser.ts';
-import { freePort } from '../src/ports.ts';
 
 let office: Office;
 let gateway: Gateway;

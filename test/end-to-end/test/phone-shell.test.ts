@@ -2,12 +2,13 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '@sallyport/support';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { basePortOf, PhoneBrowser } from '../src/phone-browser.ts';
+import { PhoneBrowser } from '../src/phone-browser.ts';
 
 const MAIN = fileURLToPath(new URL('../../../apps/phone/src/main.ts', import.meta.url));
-const port = basePortOf(0);
+const port = await freePort();
 let browser: PhoneBrowser;
 let page: Page;
 let server: ChildProcess | undefined;
@@ -50,7 +51,7 @@ async function keeps(resources: string): Promise<void> {
       const isSettled = registered?.active?.state === 'activated' && !registered.installing && !registered.waiting;
       return isSettled && names.length === 1 ? (await caches.match('/'))?.text() : undefined;
     });
-  await expect.poll(kept, { timeout: 30_000 }).toContain(`"${resources}"`);
+  await expect.poll(kept).toContain(`"${resources}"`);
 }
 
 const url = `http://phone.localhost:${port}/`;

@@ -1,12 +1,11 @@
 import { rmSync } from 'node:fs';
+import { freeBasePort, type StartedAll, sallyport, scratchFolder, startAll } from '@sallyport/support';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { barriers, basePortOf, PhoneBrowser, picture, type StartedAll, startAll } from '../src/phone-browser.ts';
-import { sallyport } from '../src/run-command.ts';
-import { scratchFolder } from '../src/scratch.ts';
+import { barriers, PhoneBrowser, picture } from '../src/phone-browser.ts';
 
 const folder = scratchFolder();
-const basePort = basePortOf(0);
+const basePort = await freeBasePort();
 let started: StartedAll;
 let browser: PhoneBrowser;
 beforeAll(async () => {
@@ -43,12 +42,12 @@ test('the phone page enrols, signs in and shows an intranet page with its pictur
   const frame = page.frameLocator('#page');
   await frame.getByRole('heading', { name: 'Good morning' }).waitFor();
   const width = () => frame.locator('img.wide').evaluate((image: HTMLImageElement) => image.naturalWidth);
-  await expect.poll(width, { timeout: 30_000 }).toBeGreaterThan(0);
+  await expect.poll(width).toBeGreaterThan(0);
   await picture(page, 'phone-page');
   expect(await barriers(page)).toEqual([]);
   await frame.getByRole('link', { name: 'Who am I', exact: true }).click();
   await frame.getByText('You are ada').waitFor();
-}, 90_000);
+});
 
 test('the files page of the intranet takes a file and lists it', async () => {
   const frame = page.frameLocator('#page');
@@ -56,7 +55,7 @@ test('the files page of the intranet takes a file and lists it', async () => {
   const file = { name: 'berths.txt', mimeType: 'text/plain', buffer: Buffer.alloc(300_000, 'a') };
   await frame.getByLabel('Upload a file').setInputFiles(file);
   await frame.getByText('300,000').waitFor();
-}, 60_000);
+});
 
 test('its chat page chats over a WebSocket', async () => {
   const frame = page.frameLocator('#page');
@@ -65,7 +64,7 @@ test('its chat page chats over a WebSocket', async () => {
   await frame.getByLabel('Message').fill('hello harbour');
   await page.keyboard.press('Enter');
   await frame.locator('#messages').getByText('hello harbour').waitFor();
-}, 60_000);
+});
 
 test('it survives a restart of everything without a new login, and says since when it is offline', async () => {
   expect(await started.stop()).toContain('stopped; everything is kept');
@@ -76,14 +75,14 @@ test('it survives a restart of everything without a new login, and says since wh
   await page.getByText('You stay signed in, and it goes on by itself.').waitFor();
   expect(await page.getByText('Your session is over').count()).toBe(0);
   started = await startAll(folder, basePort);
-  await page.getByText('connected', { exact: true }).waitFor({ timeout: 60_000 });
+  await page.getByText('connected', { exact: true }).waitFor();
   await page.locator('#banner').waitFor({ state: 'hidden' });
   // The address of the window says which page it was.
   await page.reload();
   await page.frameLocator('#page').getByLabel('Message').waitFor();
   await page.getByRole('button', { name: 'Sallyport: your resources' }).click();
   await page.getByRole('link', { name: 'Sample intranet' }).waitFor();
-}, 240_000);
+});
 
 test('a resource and a policy are changed without losing what is not named, and never replaced by mistake', async () => {
   const run = (...args: readonly string[]) => sallyport(['--data', folder, ...args]);
@@ -101,7 +100,7 @@ test('a resource and a policy are changed without losing what is not named, and 
   expect(wrong.stderr).toContain('authority: expected a host in lower case');
   expect(wrong.stderr).not.toMatch(/ERR_|pattern/);
   await run('resource', 'remove', 'wiki');
-}, 60_000);
+});
 
 test('revoked by the operator it is out at once, and says why', async () => {
   const sessions = JSON.parse((await sallyport(['--data', folder, '--json', 'session', 'list'])).stdout) as {
@@ -127,7 +126,7 @@ test('revoked by the operator it is out at once, and says why', async () => {
   expect(await barriers(page)).toEqual([]);
   const audit = (await sallyport(['--data', folder, 'audit', 'tail', '-n', '3'])).stdout;
   expect(audit).toContain('phone lost');
-}, 60_000);
+});
 
 test('the pages raised no error of their own', () => {
   // The restart cuts connections.

@@ -3,12 +3,11 @@ import { createHash } from 'node:crypto';
 import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { freePort, runCommand, sallyport, startSallyport } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { patternByte, startBackend, startTcpEcho } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
-import { freePort } from '../src/ports.ts';
-import { runCommand, sallyport, startSallyport } from '../src/run-command.ts';
 
 const GIB = 1024 ** 3;
 const backend = await startBackend();
@@ -113,8 +112,8 @@ test('npm scopes, GitLab and WebDAV work where a resource takes exact paths and 
   expect(await sent('-X', 'TRACE', 'http://dav.corp/dav/a')).toContain('the method TRACE never passes');
   await gateway.operator.call('PATCH', '/v1/resources/dav', { backend: { paths: null } });
   const refused = 'a resource with exact paths takes it';
-  await expect.poll(() => sent('http://dav.corp/dav/a%2Fb'), { timeout: 30_000 }).toContain(refused);
-}, 120_000);
+  await expect.poll(() => sent('http://dav.corp/dav/a%2Fb')).toContain(refused);
+});
 
 /** A backend that answers by path with given bytes, whatever they are; else with the method and how long path and cookie are. */
 async function startRawBackend(
@@ -177,11 +176,11 @@ test('odd answers of backends reach the SDK and curl, or an error that says what
   }
   const fields = { count: 200, bytes: 65_536 };
   await gateway.operator.call('PATCH', '/v1/resources/raw', { backend: { fields } });
-  await expect.poll(() => seenBy('/many'), { timeout: 30_000 }).toEqual(['ok200', 'ok200']);
+  await expect.poll(() => seenBy('/many')).toEqual(['ok200', 'ok200']);
   expect(await seenBy('/long')).toEqual(['ok200', 'ok200']);
   device.close();
   raw.close();
-}, 120_000);
+});
 
 test('long fields and paths pass where a resource takes them, and are refused by name elsewhere', async () => {
   const file = join(folder, 'fields');
@@ -201,9 +200,9 @@ test('long fields and paths pass where a resource takes them, and are refused by
   const sent = async (): Promise<string> => {
     return (await curl('-H', `@${file}`, `http://wide.corp/?${'q'.repeat(9_000)}`)).stdout;
   };
-  await expect.poll(sent, { timeout: 30_000 }).toBe('GET 9002 65000');
+  await expect.poll(sent).toBe('GET 9002 65000');
   raw.close();
-}, 120_000);
+});
 
 test('an offer to upgrade to anything but a WebSocket is ignored', async () => {
   const offered = await curl('-i', '--http2', 'http://wiki.corp/headers');

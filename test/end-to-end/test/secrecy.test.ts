@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { formatBase64Url, formatHex } from '@sallyport/channel';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import { freePort } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
 import { filesUnder, keptBySecurity } from '../src/kept-files.ts';
-import { freePort } from '../src/ports.ts';
 import { RecordingProxy } from '../src/recording-proxy.ts';
 
 const CANARIES = { path: 'canary-in-a-path', header: 'canary-in-a-header', body: 'canary-in-a-body' };

@@ -6,6 +6,7 @@ import type { AppContext } from '@sallyport/channel';
 import { type Device, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess, type Daemon, type Host, haproxyOn, type LocalCluster } from '@sallyport/local-cluster';
+import { waitFor } from '@sallyport/support';
 import { Backend } from './backend.ts';
 import { DRIVER_ADDRESS, Network } from './network.ts';
 import { omission } from './omitted-rules.ts';
@@ -141,22 +142,15 @@ export class Farm {
 
   /** Waits until so many Proxies hold a live lease; processes of one identity are one Proxy. */
   async live(count: number = this.proxies.length): Promise<void> {
-    for (let i = 0; i < 600; i++) {
-      const { proxies } = await this.status();
-      if (proxies.filter(({ live }) => live).length >= count) return;
-      await sleep(50);
-    }
-    throw new Error('the Proxies did not get their leases');
+    const isLive = async (): Promise<boolean> =>
+      (await this.status()).proxies.filter(({ live }) => live).length >= count;
+    await waitFor(isLive, 'the leases of the Proxies');
   }
 
   /** Waits until this very Proxy process says that it may serve. */
   async ready({ host }: Server): Promise<void> {
-    for (let i = 0; i < 600; i++) {
-      const answer = await fetch(`http://${host.address}:${PORTS.health}/readyz`).catch(() => undefined);
-      if (answer?.ok) return;
-      await sleep(50);
-    }
-    throw new Error('the Proxy did not become ready');
+    const ask = () => fetch(`http://${host.address}:${PORTS.health}/readyz`).catch(() => undefined);
+    await waitFor(async () => (await ask())?.ok === true, `readiness of ${host.name}`);
   }
 
   status(): Promise<FarmStatus> {

@@ -1,10 +1,10 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { AppContext } from '@sallyport/channel';
 import { type Device, type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
+import { freePort, waitFor } from '@sallyport/support';
 import { Agent, request } from 'undici';
 import { Forward } from './forward.ts';
 
@@ -27,14 +27,6 @@ const DEFECT = /"level":[56]0/;
 const MANY = '1000000';
 const SETUP_TRIES = 10;
 const LATER_MS = 1_000;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** The processes that are fuzzed: Security with its database, a Proxy, the phone page. */
 export class Gateway {
@@ -155,12 +147,11 @@ export class Gateway {
   }
 
   async #live(): Promise<void> {
-    for (let i = 0; i < 600; i++) {
+    const isLive = async (): Promise<boolean> => {
       const { proxies } = (await this.#admin.call('GET', '/v1/status')) as { proxies: { live: boolean }[] };
-      if (proxies.some(({ live }) => live)) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    throw new Error('the Proxy did not get its lease');
+      return proxies.some(({ live }) => live);
+    };
+    await waitFor(isLive, 'the lease of the Proxy');
   }
 }
 

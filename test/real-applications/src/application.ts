@@ -1,5 +1,5 @@
+import type { Running } from '@sallyport/support';
 import type { Page } from 'playwright-core';
-import type { Running } from './command.ts';
 
 /** Where the programs of the applications are: a Python with the packages. */
 export interface Programs {

@@ -1,43 +1,30 @@
-import { type ChildProcess, fork } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import {
+  freeBasePort,
+  freePort,
+  launchChromium,
+  PAGE_WITHIN_MS,
+  type Running,
+  type StartedAll,
+  startAll,
+  startSallyport,
+  waitFor,
+} from '@sallyport/support';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import type { Application, Programs, Started, Way } from './application.ts';
-import { type Running, sallyport, startSallyport, waitFor } from './command.ts';
+import { sallyport } from './command.ts';
 
-const CLI = fileURLToPath(new URL('../../../apps/cli/src/main.ts', import.meta.url));
-const FIRST_PORT = 30_000;
-/** Below the ephemeral ports, above those that other tests take. */
-const BASE_PORT = 32_000;
 const PHONE = { width: 375, height: 812 };
-const FLAGS = [
-  'headless',
-  'no-sandbox',
-  'disable-gpu',
-  'disable-quic',
-  'no-first-run',
-  'disable-background-networking',
-  'disable-component-update',
-  'disable-sync',
-];
-
-interface UpReady {
-  readonly link: string;
-  readonly user: string;
-  readonly password: string;
-}
 
 /** What `npm start` starts, with one device for this machine and one for the phone page, and applications behind it. */
 export class Surroundings {
   readonly folder: string;
   readonly #programs: Programs;
   readonly #started: Started[] = [];
-  #up: ChildProcess | undefined;
-  #ready: UpReady | undefined;
+  #up: StartedAll | undefined;
   #forward: Running | undefined;
-  #ports = { forward: 0, next: FIRST_PORT + (process.pid % 1_000) };
+  #forwardPort = 0;
   readonly #tcpPorts = new Map<string, number>();
   #browser: Browser | undefined;
   #laptop: BrowserContext | undefined;
@@ -56,7 +43,7 @@ export class Surroundings {
 
   /** Runs what `npm start` runs, and puts applications behind it by an operator's commands. */
   async start(applications: readonly Application[]): Promise<void> {
-    this.#ready = await this.#startUp();
+    this.#up = await startAll(this.#data, await freeBasePort());
     for (const application of applications) await this.#add(application);
     await this.#startForward(applications);
   }
@@ -69,7 +56,7 @@ export class Surroundings {
     return {
       authority,
       host: authority.split(':')[0]!,
-      proxy: `127.0.0.1:${this.#ports.forward}`,
+      proxy: `127.0.0.1:${this.#forwardPort}`,
       tcpPort: this.#tcpPorts.get(application.name) ?? 0,
       served: this.#served(application),
       folder,
@@ -88,40 +75,14 @@ export class Surroundings {
     await this.#browser?.close();
     await this.#forward?.end();
     for (const started of this.#started) await started.stop();
-    if (this.#up && this.#up.exitCode === null) {
-      const ended = new Promise((resolve) => this.#up!.once('exit', resolve));
-      this.#up.kill('SIGINT');
-      await ended;
-    }
+    await this.#up?.stop();
     rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  async freePort(): Promise<number> {
-    for (;;) {
-      this.#ports.next += 1;
-      if (await isFree(this.#ports.next)) return this.#ports.next;
-    }
-  }
-
-  async #startUp(): Promise<UpReady> {
-    const base = BASE_PORT + (process.pid % 8) * 60;
-    const child = fork(CLI, ['--data', this.#data, 'up', '--base-port', String(base)], { silent: true });
-    this.#up = child;
-    let output = '';
-    for (const stream of [child.stdout!, child.stderr!])
-      stream.on('data', (data) => {
-        output += data;
-      });
-    return new Promise((resolve, reject) => {
-      child.once('message', (message) => resolve(message as UpReady));
-      child.once('exit', (code) => reject(new Error(`"up" ended with ${code}: ${output.slice(-800)}`)));
-    });
   }
 
   async #add(application: Application): Promise<void> {
     const folder = this.#served(application);
     mkdirSync(folder, { recursive: true });
-    const place = { folder, programs: this.#programs, freePort: () => this.freePort() };
+    const place = { folder, programs: this.#programs, freePort };
     const started = await application.start(place);
     this.#started.push(started);
     const { name, title, options = [], policy = [] } = application;
@@ -137,26 +98,25 @@ export class Surroundings {
   }
 
   async #startForward(applications: readonly Application[]): Promise<void> {
-    const { user, password } = this.#ready!;
+    const { user, password } = this.#up!;
     const link = /https?:\S+enroll#\S+/.exec(await sallyport(this.#data, ['code', 'new', user, '--reason', 'laptop']));
     const enroll = ['device', 'enroll', link![0], '--user', user, '--password-stdin'];
     await sallyport(this.#data, enroll, password);
-    this.#ports.forward = await this.freePort();
+    this.#forwardPort = await freePort();
     const tcp: string[] = [];
     for (const application of applications) {
       const authority = authorityOf(application);
       if (!authority.includes(':')) continue;
-      const port = await this.freePort();
+      const port = await freePort();
       this.#tcpPorts.set(application.name, port);
       tcp.push('--tcp', `${port}=${authority}`);
     }
-    const ports = ['--port', String(this.#ports.forward)];
-    this.#forward = await startSallyport(this.#data, ['device', 'forward', ...ports, ...tcp], /try: curl/);
+    const ports = ['--port', String(this.#forwardPort)];
+    this.#forward = await startSallyport(['--data', this.#data, 'device', 'forward', ...ports, ...tcp], /try: curl/);
   }
 
   async #chromium(): Promise<Browser> {
-    const args = FLAGS.map((flag) => `--${flag}`);
-    this.#browser ??= await chromium.launch({ executablePath: '/usr/bin/chromium', args });
+    this.#browser ??= await launchChromium();
     return this.#browser;
   }
 
@@ -164,9 +124,10 @@ export class Surroundings {
     const browser = await this.#chromium();
     // That the CA can be trusted is shown by a test of its own; here every name is the forward proxy's.
     this.#laptop ??= await browser.newContext({
-      proxy: { server: `http://127.0.0.1:${this.#ports.forward}` },
+      proxy: { server: `http://127.0.0.1:${this.#forwardPort}` },
       ignoreHTTPSErrors: true,
     });
+    this.#laptop.setDefaultTimeout(PAGE_WITHIN_MS);
     return this.#laptop.newPage();
   }
 
@@ -178,15 +139,16 @@ export class Surroundings {
 
   async #signedIn(): Promise<Page> {
     if (this.#phone) {
-      await this.#phone.goto(new URL('/', this.#ready!.link).href);
+      await this.#phone.goto(new URL('/', this.#up!.link).href);
       return this.#phone;
     }
     const browser = await this.#chromium();
     const context = await browser.newContext({ viewport: PHONE, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
+    context.setDefaultTimeout(PAGE_WITHIN_MS);
     const page = await context.newPage();
-    await page.goto(this.#ready!.link);
-    await page.fill('#user', this.#ready!.user);
-    await page.fill('#password', this.#ready!.password);
+    await page.goto(this.#up!.link);
+    await page.fill('#user', this.#up!.user);
+    await page.fill('#password', this.#up!.password);
     await page.click('button[type=submit]');
     await waitFor(async () => (await page.textContent('#state')) === 'connected', 'the phone page');
     this.#phone = page;
@@ -196,12 +158,4 @@ export class Surroundings {
 
 function authorityOf({ name, authority }: Application): string {
   return authority ?? `${name}.corp`;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }

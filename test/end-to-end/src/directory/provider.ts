@@ -3,8 +3,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createTls } from '@sallyport/local-cluster';
-import { freePort } from '../ports.ts';
-import { scratchFolder } from '../scratch.ts';
+import { freePort, scratchFolder } from '@sallyport/support';
 import type { ProviderOptions, ProviderOrder } from './provider-server.ts';
 
 const SERVER = fileURLToPath(new URL('./provider-server.ts', import.meta.url));

@@ -1,12 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createTls } from '@sallyport/local-cluster';
+import { freePort, isListening, scratchFolder, waitFor } from '@sallyport/support';
 import { Client } from 'ldapts';
-import { freePort } from '../ports.ts';
-import { scratchFolder } from '../scratch.ts';
 
 export const SUFFIX = 'dc=corp,dc=example';
 const ROOT_DN = `cn=root,${SUFFIX}`;
@@ -169,25 +166,11 @@ export class RealLdap {
     const urls = `${this.url} ${this.plainUrl}`;
     const command = [SLAPD, '-d', '0', '-f', join(this.folder, 'slapd.conf'), '-h', urls];
     this.#child = spawn('setpriv', ['--pdeathsig', 'TERM', ...command], { stdio: 'ignore' });
-    for (let i = 0; i < 200; i++) {
-      if (await accepts(this.port)) return;
-      await sleep(25);
-    }
-    throw new Error('slapd does not start: apt-get install slapd');
+    await waitFor(() => isListening(this.port), 'slapd (apt-get install slapd)');
   }
 
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

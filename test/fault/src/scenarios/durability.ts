@@ -99,7 +99,7 @@ class PrimaryFaults {
             all.map((fault) => [fault[0], fault] as const),
           );
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
-    await act((await this.#cluster.findPrimary())!);
+    await act(await this.#cluster.getPrimary());
     return name;
   }
 

@@ -67,8 +67,7 @@ export const nodes: Scenario = {
       await sleep(1_000);
     });
     await fault('the host of the database primary is cut off and killed', async () => {
-      const primary = (await farm.cluster.findPrimary())!;
-      const host = farm.cluster.hosts[primary]!;
+      const host = farm.cluster.hosts[await farm.cluster.getPrimary()]!;
       farm.network.cut(host);
       farm.network.killHost(host);
       await farm.cluster.settled(2);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { waitFor } from '@sallyport/support';
 import { Farm } from '../farm.ts';
 import { RevocationRounds } from '../revocation-rounds.ts';
 import { say } from '../stores.ts';
@@ -53,18 +54,19 @@ export const redis: Scenario = {
 
 /** The Sentinels make a replica the primary. */
 async function killPrimary(farm: Farm): Promise<void> {
-  const { server } = (await farm.status()).bus;
-  const index = farm.cluster.hosts.findIndex(({ address }) => server.startsWith(`${address}:`));
+  let index = -1;
+  const isKnown = async (): Promise<boolean> => {
+    const { server } = (await farm.status()).bus;
+    index = farm.cluster.hosts.findIndex(({ address }) => server.startsWith(`${address}:`));
+    return index >= 0;
+  };
+  await waitFor(isKnown, 'the Redis that the bus is on');
   const primary = farm.cluster.redis[index]!;
   await primary.end('SIGKILL');
   setTimeout(() => primary.start(), 8_000);
 }
 
 async function untilConnected(farm: Farm): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    const { degraded } = await farm.status();
-    if (!degraded.some((word) => word.includes('Redis'))) return;
-    await sleep(100);
-  }
-  throw new Error('the bus did not recover');
+  const isBack = async (): Promise<boolean> => !(await farm.status()).degraded.some((word) => word.includes('Redis'));
+  await waitFor(isBack, 'a bus that recovered');
 }

@@ -45,7 +45,7 @@ async function restartEverything(farm: Farm): Promise<void> {
     await sleep(1_500);
   }
   say('the database switches over to a standby');
-  const leader = farm.cluster.hosts[(await farm.cluster.findPrimary())!]!;
+  const leader = farm.cluster.hosts[await farm.cluster.getPrimary()]!;
   await farm.cluster.switchover(leader.name);
   await farm.cluster.settled();
   say('the Redis primary is restarted');

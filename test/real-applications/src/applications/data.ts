@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { listening, startCommand } from '@sallyport/support';
 import type { FrameLocator, Page } from 'playwright-core';
 import { type Application, expectSeen, startedAt } from '../application.ts';
-import { listening, run, start } from '../command.ts';
+import { run } from '../command.ts';
 import { PYTHON } from './python.ts';
 
 const STREAMLIT_APP = `
@@ -34,7 +35,7 @@ export const streamlit: Application = {
       'browser.serverAddress': 'tides.corp',
     };
     const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
-    const program = start(programs.python('streamlit'), ['run', 'app.py', ...args], {
+    const program = startCommand(programs.python('streamlit'), ['run', 'app.py', ...args], {
       cwd: folder,
       environment: { HOME: folder },
     });
@@ -70,7 +71,9 @@ file.execute('create table ships (name text, berth integer)')
 file.executemany('insert into ships values (?, ?)', [('ship %d' % i, i) for i in range(5000)])
 file.commit()`;
     await run(programs.python('python'), ['-c', fill], { cwd: folder });
-    const program = start(programs.python('datasette'), ['serve', 'ships.db', '--port', String(port)], { cwd: folder });
+    const program = startCommand(programs.python('datasette'), ['serve', 'ships.db', '--port', String(port)], {
+      cwd: folder,
+    });
     await listening(port, program);
     return startedAt(`http://127.0.0.1:${port}`, program);
   },

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { listening, startCommand } from '@sallyport/support';
 import { type Application, expectSeen, startedAt } from '../application.ts';
-import { listening, run, start } from '../command.ts';
+import { run } from '../command.ts';
 import { PYTHON } from './python.ts';
 
 const DAV_METHODS = [
@@ -65,7 +66,7 @@ delay = 0
 filesystem_folder = ${folder}/collections
 `;
     writeFileSync(join(folder, 'config'), config);
-    const program = start(programs.python('radicale'), ['--config', join(folder, 'config')]);
+    const program = startCommand(programs.python('radicale'), ['--config', join(folder, 'config')]);
     await listening(port, program);
     return startedAt(`http://127.0.0.1:${port}`, program);
   },
@@ -121,7 +122,7 @@ export const wsgidav: Application = {
     const shared = join(folder, 'shared');
     mkdirSync(shared);
     const args = ['--host', '127.0.0.1', '--port', String(port), '--root', shared, '--auth', 'anonymous'];
-    const program = start(programs.python('wsgidav'), args);
+    const program = startCommand(programs.python('wsgidav'), args);
     await listening(port, program);
     return startedAt(`http://127.0.0.1:${port}`, program);
   },

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { listening, startCommand } from '@sallyport/support';
 import { type Application, expectSeen, startedAt } from '../application.ts';
-import { listening, run, start } from '../command.ts';
+import { run } from '../command.ts';
 import { PYTHON } from './python.ts';
 
 const SERVER = `
@@ -37,7 +38,7 @@ export const grpc: Application = {
   async start({ folder, freePort, programs }) {
     const port = await freePort();
     writeFileSync(join(folder, 'server.py'), SERVER);
-    const program = start(programs.python('python'), [join(folder, 'server.py'), String(port)]);
+    const program = startCommand(programs.python('python'), [join(folder, 'server.py'), String(port)]);
     await listening(port, program);
     return startedAt(`tcp://127.0.0.1:${port}`, program);
   },

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { listening, startCommand } from '@sallyport/support';
 import { type Application, expectSeen, startedAt } from '../application.ts';
-import { listening, run, start } from '../command.ts';
+import { run } from '../command.ts';
 import { PYTHON } from './python.ts';
 
 /** sshd as a TCP resource. The client's key lies in the server's folder. */
@@ -27,7 +28,7 @@ Subsystem sftp internal-sftp
 `;
     writeFileSync(join(folder, 'sshd_config'), config);
     chmodSync(folder, 0o755);
-    const program = start('/usr/sbin/sshd', ['-D', '-e', '-f', join(folder, 'sshd_config')]);
+    const program = startCommand('/usr/sbin/sshd', ['-D', '-e', '-f', join(folder, 'sshd_config')]);
     await listening(port, program);
     return startedAt(`tcp://127.0.0.1:${port}`, program);
   },
@@ -82,7 +83,7 @@ export const smtp: Application = {
     const port = await freePort();
     writeFileSync(join(folder, 'server.py'), SMTP_SERVER);
     const args = [join(folder, 'server.py'), join(folder, 'box'), String(port)];
-    const program = start(programs.python('python'), args);
+    const program = startCommand(programs.python('python'), args);
     await listening(port, program);
     return startedAt(`tcp://127.0.0.1:${port}`, program);
   },
@@ -150,7 +151,7 @@ service anvil {
 }
 `;
     writeFileSync(join(folder, 'dovecot.conf'), config);
-    const program = start('/usr/sbin/dovecot', ['-F', '-c', join(folder, 'dovecot.conf')]);
+    const program = startCommand('/usr/sbin/dovecot', ['-F', '-c', join(folder, 'dovecot.conf')]);
     await listening(port, program);
     return startedAt(`tcp://127.0.0.1:${port}`, program);
   },

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { listening, startCommand } from '@sallyport/support';
 import type { FrameLocator, Page } from 'playwright-core';
 import { type Application, expectSeen, startedAt } from '../application.ts';
-import { listening, start } from '../command.ts';
 import { PYTHON } from './python.ts';
 
 const TOKEN = 'open-sesame';
@@ -44,7 +44,7 @@ export const jupyter: Application = {
   async start({ folder, freePort, programs }) {
     const port = await freePort();
     writeFileSync(join(folder, 'sum.ipynb'), JSON.stringify(CONTENT));
-    const program = start(
+    const program = startCommand(
       programs.python('jupyter-lab'),
       [
         '--no-browser',

@@ -1,8 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { listening, startCommand } from '@sallyport/support';
 import { type Application, expectSeen, startedAt } from '../application.ts';
-import { listening, run, start } from '../command.ts';
+import { run } from '../command.ts';
 import { serve } from '../serve.ts';
 import { PYTHON } from './python.ts';
 
@@ -15,7 +16,14 @@ export const pypi: Application = {
     const port = await freePort();
     const packages = join(folder, 'packages');
     await run(programs.python('pip'), ['download', '--quiet', '--no-deps', '--dest', packages, 'six==1.17.0']);
-    const program = start(programs.python('pypi-server'), ['run', '-i', '127.0.0.1', '-p', String(port), packages]);
+    const program = startCommand(programs.python('pypi-server'), [
+      'run',
+      '-i',
+      '127.0.0.1',
+      '-p',
+      String(port),
+      packages,
+    ]);
     await listening(port, program);
     return startedAt(`http://127.0.0.1:${port}`, program);
   },

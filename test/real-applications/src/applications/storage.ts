@@ -1,7 +1,8 @@
 import { chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { listening, startCommand } from '@sallyport/support';
 import { type Application, expectSeen, startedAt } from '../application.ts';
-import { listening, run, start } from '../command.ts';
+import { run } from '../command.ts';
 import { PYTHON } from './python.ts';
 
 const S3_CLIENT = `
@@ -29,7 +30,9 @@ export const s3: Application = {
     const port = await freePort();
     // The bucket stands in the path, not in the name of the host.
     const environment = { S3_IGNORE_SUBDOMAIN_BUCKETNAME: 'true' };
-    const program = start(programs.python('moto_server'), ['-H', '127.0.0.1', '-p', String(port)], { environment });
+    const program = startCommand(programs.python('moto_server'), ['-H', '127.0.0.1', '-p', String(port)], {
+      environment,
+    });
     await listening(port, program);
     return startedAt(`http://127.0.0.1:${port}`, program);
   },
@@ -72,7 +75,15 @@ export const postgres: Application = {
     const init = [join(programs, 'initdb'), '-D', data, '-U', 'ada', '-A', 'trust', '--no-sync'];
     await run('setpriv', [...as, ...init]);
     const settings = ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='];
-    const program = start('setpriv', [...as, join(programs, 'postgres'), '-D', data, '-p', String(port), ...settings]);
+    const program = startCommand('setpriv', [
+      ...as,
+      join(programs, 'postgres'),
+      '-D',
+      data,
+      '-p',
+      String(port),
+      ...settings,
+    ]);
     await listening(port, program);
     return startedAt(`tcp://127.0.0.1:${port}`, program);
   },

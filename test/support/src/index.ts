@@ -1,0 +1,16 @@
+export { launchChromium, PAGE_WITHIN_MS } from './browser.ts';
+export {
+  type CommandOptions,
+  type CommandResult,
+  isListening,
+  listening,
+  type Running,
+  runCommand,
+  sallyport,
+  startCommand,
+  startSallyport,
+  waitFor,
+} from './command.ts';
+export { freePort } from './ports.ts';
+export { scratchFolder } from './scratch.ts';
+export { freeBasePort, type StartedAll, startAll } from './start-all.ts';
