@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runCommand } from './run-command.ts';
+import { runCommand } from '@sallyport/support';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** Folders of the packages, each behind those that it needs. */
@@ -30,7 +30,9 @@ export function readManifest(folder: string): Manifest {
 
 /** Runs npm and says everything that it said when it fails. */
 async function npm(folder: string, ...args: readonly string[]): Promise<void> {
-  const { code, stdout, stderr } = await runCommand('npm', ['--prefix', folder, ...args], '', { INIT_CWD: folder });
+  const { code, stdout, stderr } = await runCommand('npm', ['--prefix', folder, ...args], {
+    environment: { INIT_CWD: folder },
+  });
   if (code !== 0) throw new Error(`npm ${args.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
 }
 

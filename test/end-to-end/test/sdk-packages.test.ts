@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { runCommand, scratchFolder } from '@sallyport/support';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { build, createLogger } from 'vite';
@@ -11,8 +12,6 @@ import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
 import { PhoneBrowser } from '../src/phone-browser.ts';
-import { runCommand } from '../src/run-command.ts';
-import { scratchFolder } from '../src/scratch.ts';
 import { installSdk, packSdk, readManifest, readTenLines } from '../src/sdk-packages.ts';
 
 const [clone, app] = [scratchFolder(), scratchFolder()];
