@@ -6,7 +6,9 @@ export const MAX_CODE_ID = 16;
 
 /** The two parts of an activation code: the id travels, the secret never does. */
 export interface ActivationCode {
+  /** Public part: names the code to Security, 1 to `MAX_CODE_ID` characters of `0-9a-z`. */
   readonly id: string;
+  /** Secret part, `0-9a-z`: only what is derived from it is used (`deriveCodeKey`). */
   readonly secret: string;
 }
 

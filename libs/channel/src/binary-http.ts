@@ -5,16 +5,23 @@ export type Field = readonly [name: string, value: string];
 
 /** Control data and header section of a request (RFC 9292, section 3.4). */
 export interface RequestHead {
+  /** Method as it goes out, a token (RFC 9110, section 9.1). */
   readonly method: string;
+  /** `http` or `https`. */
   readonly scheme: string;
+  /** Host, with `:port` unless it is that of the scheme. */
   readonly authority: string;
+  /** Path with query, byte by byte as it goes out. */
   readonly path: string;
+  /** Header fields in their order; `host`, if it is there, must be the authority. */
   readonly fields: readonly Field[];
 }
 
 /** Status and header section of a response (RFC 9292, section 3.5). */
 export interface ResponseHead {
+  /** Status code, 100 to 599. */
   readonly status: number;
+  /** Header fields in their order. */
   readonly fields: readonly Field[];
 }
 
@@ -26,6 +33,7 @@ export const INDETERMINATE_RESPONSE = 3;
 export interface HeadLimits {
   /** Names and values of all fields together, bytes. */
   readonly sectionBytes: number;
+  /** Number of fields. */
   readonly fields: number;
   /** One value, bytes. */
   readonly valueBytes: number;

@@ -128,18 +128,22 @@ function readHead(bytes: Uint8Array, at: number): { next: number; children: numb
 export class CborFields {
   readonly #map: CborMap;
 
+  /** Takes a map that is decoded. */
   constructor(map: CborMap) {
     this.#map = map;
   }
 
+  /** Decodes bytes that must hold one map, as `decodeCborMap`. */
   static decode(bytes: Uint8Array): CborFields {
     return new CborFields(decodeCborMap(bytes));
   }
 
+  /** True when the field is there, of whatever type. */
   has(name: string): boolean {
     return this.#map.has(name);
   }
 
+  /** A text of at most so many characters. */
   text(name: string, maxLength = 256): string {
     const value = this.#map.get(name);
     demand(typeof value === 'string', 'ERR_CHANNEL_CBOR', `field ${name}: expected a text`);
@@ -154,14 +158,17 @@ export class CborFields {
     return value;
   }
 
+  /** As `line`; undefined when the field is not there. */
   optionalLine(name: string, maxLength = 256): string | undefined {
     return this.has(name) ? this.line(name, maxLength) : undefined;
   }
 
+  /** As `text`; undefined when the field is not there. */
   optionalText(name: string, maxLength = 256): string | undefined {
     return this.has(name) ? this.text(name, maxLength) : undefined;
   }
 
+  /** Bytes, of exactly `length` when that is given; not copied. */
   bytes(name: string, length?: number): Uint8Array {
     const value = this.#map.get(name);
     demand(value instanceof Uint8Array, 'ERR_CHANNEL_CBOR', `field ${name}: expected bytes`);
@@ -171,12 +178,14 @@ export class CborFields {
     return value;
   }
 
+  /** An integer from 0 to 2^53 - 1. */
   uint(name: string): number {
     const value = this.#map.get(name);
     demand(typeof value === 'number' && value >= 0, 'ERR_CHANNEL_CBOR', `field ${name}: expected a count`);
     return value;
   }
 
+  /** True or false; undefined when the field is not there. */
   flag(name: string): boolean | undefined {
     const value = this.#map.get(name);
     if (value === undefined) return undefined;
@@ -184,16 +193,19 @@ export class CborFields {
     return value;
   }
 
+  /** A map. */
   map(name: string): CborFields {
     const value = this.#map.get(name);
     demand(isCborMap(value), 'ERR_CHANNEL_CBOR', `field ${name}: expected a map`);
     return new CborFields(value);
   }
 
+  /** As `map`; undefined when the field is not there. */
   optionalMap(name: string): CborFields | undefined {
     return this.has(name) ? this.map(name) : undefined;
   }
 
+  /** A list of at most so many items. */
   list(name: string, maxItems = 256): readonly CborValue[] {
     const value = this.#map.get(name);
     demand(Array.isArray(value), 'ERR_CHANNEL_CBOR', `field ${name}: expected a list`);

@@ -13,6 +13,7 @@ export const HINT_CODES = {
   BUSY: 11,
   UNAVAILABLE: 12,
 } as const;
+/** Name of an unauthenticated hint. */
 export type HintCode = keyof typeof HINT_CODES;
 
 /** Codes that only a peer who holds the keys can send: HS4, NOTICE, GOAWAY and RESET (SPEC.md, section 8). */
@@ -44,6 +45,7 @@ export const SIGNED_CODES = {
   REQUEST_BROKEN: 72,
   FIELDS_TOO_LARGE: 73,
 } as const;
+/** Name of an authenticated code. */
 export type SignedCode = keyof typeof SIGNED_CODES;
 
 /**

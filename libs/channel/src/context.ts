@@ -3,27 +3,41 @@ import { CborFields, type CborInput, encodeCbor } from './cbor.ts';
 
 /** What a device says about the state it is in. A fact it cannot know is absent, and absent never satisfies a rule. */
 export interface Posture {
+  /** The system is rooted or jailbroken. */
   readonly rooted?: boolean;
+  /** A debugger is attached to the app. */
   readonly debugger?: boolean;
+  /** The device is an emulator. */
   readonly emulator?: boolean;
+  /** The screen is locked by a code or by biometry. */
   readonly lockScreen?: boolean;
+  /** What is stored is encrypted. */
   readonly encrypted?: boolean;
+  /** The company's device management (MDM) manages the device. */
   readonly managed?: boolean;
 }
 
 /** App context: which app speaks, on what device, in which posture (SPEC.md, section 3). */
 export interface AppContext {
+  /** Bundle or package id of the app, at most 128 characters. */
   readonly id: string;
   /** Dotted numbers, compared number by number. */
   readonly version: string;
+  /** Build of the app, at most 32 characters; empty when not known. */
   readonly build: string;
   /** SHA-256 of the signer's certificate, 32 bytes. */
   readonly signer: Uint8Array;
+  /** Name of the operating system, like `android` or `ios`; empty when not known. */
   readonly os: string;
+  /** Version of the operating system; empty when not known. */
   readonly osVersion: string;
+  /** Security patch level, like `2026-11-05`; empty when not known. */
   readonly osPatch: string;
+  /** Model of the device; empty when not known. */
   readonly model: string;
+  /** State of the device, as far as it is known. */
   readonly posture: Posture;
+  /** Name and version of the SDK that speaks; empty when not known. */
   readonly sdk: string;
 }
 

@@ -1,7 +1,8 @@
 import { ChannelError } from './errors.ts';
 
 declare const keyKind: unique symbol;
-type Key<Kind extends string> = Uint8Array & { readonly [keyKind]: Kind };
+/** Bytes of one purpose, which no function takes for those of another: `keyOf` and `publicKeyOf` make them. */
+export type Key<Kind extends string> = Uint8Array & { readonly [keyKind]: Kind };
 
 /** X25519 public key, 32 bytes. */
 export type PublicKey = Key<'x25519 public'>;
@@ -18,7 +19,9 @@ export type ChannelKey = Key<'channel key'>;
 
 /** Key pair for X25519 (RFC 7748). */
 export interface KeyPair {
+  /** The half that the peer gets. */
   readonly publicKey: PublicKey;
+  /** The half that never leaves its owner. */
   readonly secretKey: SecretKey;
 }
 
@@ -50,28 +53,46 @@ export interface AeadKey {
  * `nobleCrypto` runs everywhere, `nodeCrypto` on Node, `sodiumCrypto` on Node with sodium-native.
  */
 export interface CryptoProvider {
+  /** For logs and measurements. */
   readonly name: string;
   /** True when ChaChaPoly is the better suite here, because AES has no hardware support. */
   readonly prefersChaCha: boolean;
+  /** Random bytes, fit for keys. */
   randomBytes(length: number): Uint8Array;
+  /** SHA-256 (FIPS 180-4), 32 bytes. */
   sha256(bytes: Uint8Array): Uint8Array;
+  /** HMAC-SHA-256 (RFC 2104), 32 bytes; `key` of any length. */
   hmacSha256(key: Uint8Array, bytes: Uint8Array): Uint8Array;
+  /** Imports a key of 32 bytes once, for many messages. */
   aead(suite: Suite, key: Uint8Array): AeadKey;
+  /** A new X25519 key pair. */
   generateKeyPair(): KeyPair;
+  /** The key pair of an X25519 secret key of 32 bytes. */
   keyPairOf(secretKey: Uint8Array): KeyPair;
-  /** @throws ChannelError ERR_CHANNEL_HANDSHAKE when the result would be all zero (RFC 7748, section 6.1). */
+  /** X25519 (RFC 7748), 32 bytes. @throws ChannelError ERR_CHANNEL_HANDSHAKE when the result would be all zero (RFC 7748, section 6.1). */
   dh(secretKey: SecretKey, publicKey: PublicKey): Uint8Array;
+  /** A new ML-KEM-768 key pair. */
   generateKemKeyPair(): KemKeyPair;
-  /** @throws ChannelError ERR_CHANNEL_HANDSHAKE for a key that FIPS 203, section 7.2 does not allow. */
-  encapsulate(publicKey: Uint8Array): { readonly ciphertext: Uint8Array; readonly sharedSecret: Uint8Array };
+  /** ML-KEM-768 encapsulation (FIPS 203). @throws ChannelError ERR_CHANNEL_HANDSHAKE for a key that FIPS 203, section 7.2 does not allow. */
+  encapsulate(publicKey: Uint8Array): {
+    /** For the owner of the key, `KEM_CIPHERTEXT_BYTES` bytes. */
+    readonly ciphertext: Uint8Array;
+    /** What `decapsulate` gives of it, 32 bytes. */
+    readonly sharedSecret: Uint8Array;
+  };
 }
 
-/** Bytes of every key, tag and size of the suites. */
+/** Bytes of an X25519, AEAD or symmetric key. */
 export const KEY_BYTES = 32;
+/** Bytes of a tag of either suite. */
 export const TAG_BYTES = 16;
+/** Bytes of a nonce of either suite. */
 export const NONCE_BYTES = 12;
+/** Bytes of an ML-KEM-768 encapsulation key (FIPS 203). */
 export const KEM_KEY_BYTES = 1_184;
+/** Bytes of an ML-KEM-768 ciphertext. */
 export const KEM_CIPHERTEXT_BYTES = 1_088;
+/** Bytes of the seed that an ML-KEM-768 decapsulation key is made of. */
 export const KEM_SEED_BYTES = 64;
 
 /** Takes 32 received bytes for a public key. @throws ChannelError ERR_CHANNEL_HANDSHAKE for another length. */

@@ -22,10 +22,12 @@ export type ChannelErrorCode =
  * The message never holds a secret or the peer's bytes. Misuse by our own code is a TypeError instead.
  */
 export class ChannelError extends Error {
+  /** Which of the ways it is. */
   readonly code: ChannelErrorCode;
   /** True when what was said is well-formed and larger than a limit, which the message names. */
   readonly tooLarge: boolean;
 
+  /** `message` holds neither a secret nor bytes of the peer. */
   constructor(code: ChannelErrorCode, message: string, options: ErrorOptions & { readonly tooLarge?: boolean } = {}) {
     super(message, options);
     this.name = 'ChannelError';

@@ -46,12 +46,19 @@ function prologueOf(realm: string, head: Uint8Array): Uint8Array {
 
 /** What a device starts session establishment with. */
 export interface DeviceEstablishOptions {
+  /** What the device has of cryptography. */
   readonly crypto: CryptoProvider;
+  /** The suite of this handshake and of what it derives. */
   readonly suite: Suite;
+  /** Whether it enrols or begins a session. */
   readonly role: Role;
+  /** Name of the realm; part of the prologue. */
   readonly realm: string;
+  /** Id of the key of Security that `rs` is, u32. */
   readonly kid: number;
+  /** Security's static public key. */
   readonly rs: PublicKey;
+  /** The installation's static key pair. */
   readonly deviceStatic: KeyPair;
   /** Public part of the activation code; in an enrolment only. */
   readonly codeId?: string;
@@ -81,6 +88,7 @@ export class DeviceEstablish {
   #handshakeHash: Uint8Array = EMPTY;
   #transport: Transport | undefined;
 
+  /** Begins a handshake with new ephemeral and ML-KEM keys. */
   constructor(options: DeviceEstablishOptions) {
     const { crypto, suite, role, realm, kid, rs, deviceStatic } = options;
     this.#options = options;
@@ -203,11 +211,13 @@ function readCodeId(role: Role, payload: Uint8Array): string | undefined {
 
 /** What Security answers HS1 with. */
 export interface SecurityEstablishOptions {
+  /** What the server has of cryptography. */
   readonly crypto: CryptoProvider;
   /** The realm of this server. */
   readonly realm: string;
   /** The static key pair that `kid` names. */
   readonly rs: KeyPair;
+  /** The message HS1, whole. */
   readonly hs1: Uint8Array;
 }
 
@@ -216,7 +226,9 @@ export interface SecurityEstablishOptions {
  * Single use: read HS1 in the constructor, then writeHs2, readHs3, tryKey for each generation, writeHs4.
  */
 export class SecurityEstablish {
+  /** The role that HS1 names. */
   readonly role: Role;
+  /** The suite that HS1 names. */
   readonly suite: Suite;
   /** Public part of the activation code; undefined in role session. */
   readonly codeId: string | undefined;
@@ -231,7 +243,7 @@ export class SecurityEstablish {
   #handshakeHash: Uint8Array = EMPTY;
   #transport: Transport | undefined;
 
-  /** @throws ChannelError ERR_CHANNEL_HANDSHAKE when HS1 was not made for this key. */
+  /** Reads HS1. @throws ChannelError ERR_CHANNEL_HANDSHAKE when HS1 was not made for this key. */
   constructor(options: SecurityEstablishOptions) {
     const hs1: Hs1 = decodeHs1(options.hs1);
     this.#crypto = options.crypto;
@@ -311,6 +323,7 @@ export class SecurityEstablish {
     return CborFields.decode(decodePadded(payload).cbor);
   }
 
+  /** Security's answer to a step. */
   writeStepReply(answer: CborInput): Uint8Array {
     return this.#writeAnswer(MESSAGE_TYPES.STEP_REPLY, answer);
   }

@@ -22,9 +22,13 @@ export const FRAME_HEAD_BYTES = 8;
 
 /** One frame. `data` is a view into the record and lives as long as it. */
 export interface Frame {
+  /** One of `FRAME_TYPES`; what is not known from 0x80 on is skipped (SPEC.md, section 6). */
   readonly type: number;
+  /** Bits; `FLAG_FIN` is the only one in use. */
   readonly flags: number;
+  /** Number of the stream, u32; 0 for the channel. */
   readonly stream: number;
+  /** Payload, at most 65,535 bytes. */
   readonly data: Uint8Array;
 }
 

@@ -14,10 +14,13 @@ import { KeptBytes } from './kept-bytes.ts';
 
 /** What a decoder tells, in the order of the message. */
 export interface MessageSink<Head> {
+  /** An informational response (RFC 9110, section 15.2); never of a request. */
   informational?(head: Head): void;
+  /** The head: once, before any content. */
   head(head: Head): void;
   /** Part of the content: a view, valid during the call. */
   content(bytes: Uint8Array): void;
+  /** All of a message in `chunks` has come: the fields behind its content, maybe none. */
   trailers(fields: readonly Field[]): void;
 }
 
@@ -26,7 +29,9 @@ export type BodyMode = 'chunks' | 'raw';
 
 /** Decoder of one direction; see `requestDecoder` and `responseDecoder`. */
 export interface HttpDecoder {
+  /** Takes the next bytes of the stream. @throws ChannelError ERR_CHANNEL_HTTP, and then it is of no more use */
   push(bytes: Uint8Array): void;
+  /** The peer has finished its direction. @throws ChannelError ERR_CHANNEL_HTTP when the message is not whole */
   finish(): void;
 }
 

@@ -6,17 +6,25 @@ export interface ChannelLimits {
   readonly streamWindowBytes: number;
   /** Bytes a peer may send on all streams together before they are consumed. */
   readonly channelWindowBytes: number;
+  /** Streams that a device may open at once. */
   readonly openBurst: number;
+  /** Streams that it may open in a second in the long run. */
   readonly openRate: number;
+  /** RESET frames of a device at once. */
   readonly resetBurst: number;
+  /** RESET frames in a second in the long run. */
   readonly resetRate: number;
   /** CONTEXT frames of a device that change its app context. */
   readonly contextBurst: number;
+  /** The same in a second in the long run. */
   readonly contextRate: number;
+  /** PING frames of a peer at once. */
   readonly pingBurst: number;
+  /** PING frames in a second in the long run. */
   readonly pingRate: number;
   /** Frames of a device with less than `SMALL_FRAME_BYTES`, but for OPEN, and small parts of what streams carry. */
   readonly pieceBurst: number;
+  /** The same in a second in the long run. */
   readonly pieceRate: number;
   /** Bytes that wait on all streams together from which nobody should write more; see `ChannelStream.write`. */
   readonly queueBytes: number;
@@ -59,6 +67,7 @@ export class TokenBucket {
   #tokens: number;
   #filledAt: number;
 
+  /** A full bucket at `now`, ms. */
   constructor(burst: number, rate: number, now: number) {
     this.#burst = burst;
     this.#rate = rate;

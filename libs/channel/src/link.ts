@@ -7,11 +7,15 @@ import { ChannelError } from './errors.ts';
 export interface EnrolmentLink {
   /** WebSocket origins of Proxies, `wss://host[:port]` (or `ws://` behind nothing, on loopback). */
   readonly origins: readonly string[];
+  /** Name of the realm. */
   readonly realm: string;
+  /** Id of the key of Security that `rs` is, u32. */
   readonly kid: number;
+  /** Security's static public key. */
   readonly rs: PublicKey;
   /** SHA-256 thumbprint (RFC 7638) of the realm's root key, 32 bytes. */
   readonly root: Uint8Array;
+  /** The activation code, as `parseActivationCode` takes it. */
   readonly code: string;
   /** `seq` of the site map at the time of the link: an older one is not taken with it. */
   readonly seq: number;

@@ -25,11 +25,14 @@ export const MESSAGE_TYPES = {
 export const MAX_MESSAGE_BYTES = 65_600;
 /** WebSocket subprotocol and path of the one endpoint. */
 export const SUBPROTOCOL = 'sallyport.1';
+/** Path of the one endpoint of a Proxy. */
 export const ENDPOINT_PATH = '/sallyport/v1';
+/** Version of the protocol, in every message of a handshake. */
 export const VERSION = 1;
 /** The only mode of a channel so far. */
 const MODE = 1;
 
+/** Bytes of a session id. */
 export const SID_BYTES = 16;
 const NONCE_BYTES = 16;
 const HS1_HEAD_BYTES = 8;
@@ -67,12 +70,15 @@ function decodeSuite(byte: number | undefined): Suite {
  *     type | ver | suite | role | kid  | mac1  | noise_msg1
  */
 export interface Hs1 {
+  /** The suite of the handshake. */
   readonly suite: Suite;
+  /** Whether the device enrols or begins a session. */
   readonly role: Role;
   /** Id of the Security key the message is for, u32. */
   readonly kid: number;
   /** The first eight bytes, which the prologue holds. */
   readonly head: Uint8Array;
+  /** The first Noise message. */
   readonly noise: Uint8Array;
 }
 
@@ -123,13 +129,21 @@ export function verifyMac1(crypto: CryptoProvider, rs: PublicKey, hs1: Uint8Arra
  *     type | ver | suite | mode | sid | chan_no | nonce | LP8(audience) | mac | noise_msg1
  */
 export interface Hello {
+  /** The suite of the channel. */
   readonly suite: Suite;
+  /** Mode of the channel; 1 is the only one so far. */
   readonly mode: number;
+  /** Id of the session, `SID_BYTES` bytes. */
   readonly sid: Uint8Array;
+  /** Number of the channel in its session, u64, 8 bytes. */
   readonly chanNo: Uint8Array;
+  /** Random bytes of the device, 16. */
   readonly nonce: Uint8Array;
+  /** `realm/site`, UTF-8: the site that the channel is for. */
   readonly audience: Uint8Array;
+  /** MAC by the session over `macInput`, `MAC_BYTES` bytes. */
   readonly mac: Uint8Array;
+  /** The first Noise message. */
   readonly noise: Uint8Array;
   /** All bytes before the mac: what the prologue holds. */
   readonly beforeMac: Uint8Array;
@@ -139,11 +153,15 @@ export interface Hello {
 
 /** What a device says in a HELLO before its mac. */
 export interface HelloHead {
+  /** The suite of the channel. */
   readonly suite: Suite;
+  /** Id of the session, `SID_BYTES` bytes. */
   readonly sid: Uint8Array;
   /** Number of the channel in its session, greater than every one before. */
   readonly chanNo: number;
+  /** New random bytes, 16. */
   readonly nonce: Uint8Array;
+  /** `realm/site`, UTF-8. */
   readonly audience: Uint8Array;
 }
 
@@ -192,7 +210,9 @@ export function decodeHello(message: Uint8Array): Hello {
 
 /** An unauthenticated hint. */
 export interface Hint {
+  /** What it says; a code that is not known counts as RETRY_LATER. */
   readonly code: HintCode;
+  /** How long to wait at least, ms; 0 when nothing is said. */
   readonly retryAfterMs: number;
 }
 
@@ -201,7 +221,7 @@ export function encodeHint(code: HintCode, retryAfterMs = 0): Uint8Array {
   return concat(Uint8Array.of(MESSAGE_TYPES.HINT), encodeUint(HINT_CODES[code], 2), encodeUint(retryAfterMs, 4));
 }
 
-/** @throws ChannelError ERR_CHANNEL_MESSAGE. A code of a later version reads as RETRY_LATER. */
+/** Takes a hint apart; a code of a later version reads as RETRY_LATER. @throws ChannelError ERR_CHANNEL_MESSAGE */
 export function decodeHint(message: Uint8Array): Hint {
   const body = decodeTyped(MESSAGE_TYPES.HINT, message);
   demand(body.length === 6, 'ERR_CHANNEL_MESSAGE', 'a hint has seven bytes');
@@ -215,7 +235,7 @@ export function encodePadded(random: Uint8Array, cbor: Uint8Array): Uint8Array {
   return concat(random, encodeUint(cbor.length, 4), cbor, padding === 0 ? EMPTY : new Uint8Array(padding));
 }
 
-/** @throws ChannelError ERR_CHANNEL_MESSAGE when sizes or padding are wrong. */
+/** Takes a padded payload apart. @throws ChannelError ERR_CHANNEL_MESSAGE when sizes or padding are wrong */
 export function decodePadded(payload: Uint8Array): { random: Uint8Array; cbor: Uint8Array } {
   demand(payload.length >= 256 && payload.length % 256 === 0, 'ERR_CHANNEL_MESSAGE', 'the payload is not padded');
   const end = 36 + decodeUint(payload, 32, 4);

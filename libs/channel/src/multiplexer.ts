@@ -102,6 +102,7 @@ export class Multiplexer implements StreamOwner {
   /** Which limit the last refusal of a stream was about. */
   #words: string | undefined;
 
+  /** Takes the record layer over; `limits` bind the peer of this role. */
   constructor(records: RecordLayer, role: ChannelRole, limits: ChannelLimits, host: ChannelHost) {
     this.#records = records;
     this.#role = role;
@@ -121,6 +122,7 @@ export class Multiplexer implements StreamOwner {
     return this.#streams.size;
   }
 
+  /** True once the channel is destroyed. */
   get closed(): boolean {
     return this.#closed;
   }

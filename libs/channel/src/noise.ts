@@ -18,9 +18,13 @@ export type Token = 'e' | 's' | 'ee' | 'es' | 'se' | 'ss' | 'psk';
 
 /** A handshake pattern: what is known beforehand and the tokens of each message, the initiator's first. */
 export interface Pattern {
+  /** Its name in the protocol name (section 8). */
   readonly name: string;
+  /** The responder knows the initiator's static key beforehand. */
   readonly initiatorKnown?: boolean;
+  /** The initiator knows the responder's static key beforehand. */
   readonly responderKnown?: boolean;
+  /** Tokens of each message, in their order. */
   readonly messages: readonly (readonly Token[])[];
 }
 
@@ -63,6 +67,7 @@ export class CipherState {
   #key: AeadKey;
   #count = 0;
 
+  /** Takes a key of 32 bytes; the counter begins at 0. */
   constructor(crypto: CryptoProvider, suite: Suite, key: Uint8Array) {
     this.#crypto = crypto;
     this.#suite = suite;
@@ -212,20 +217,31 @@ class SymmetricState {
  * vectors only.
  */
 export interface HandshakeOptions {
+  /** What this side has of cryptography. */
   readonly crypto: CryptoProvider;
+  /** Cipher of the protocol name. */
   readonly suite: Suite;
+  /** The pattern that both sides follow. */
   readonly pattern: Pattern;
+  /** True for the side that writes the first message. */
   readonly initiator: boolean;
+  /** Bytes that both sides must have the same (section 6). */
   readonly prologue: Uint8Array;
+  /** This side's static key pair, where the pattern has one. */
   readonly static?: KeyPair;
+  /** The peer's static key, where it is known beforehand. */
   readonly remoteStatic?: PublicKey;
+  /** Pre-shared key of 32 bytes (section 9); taken over and erased. It may come later, by `usePsk`. */
   readonly psk?: Uint8Array;
+  /** Only for tests with vectors: the ephemeral key pair. */
   readonly ephemeral?: KeyPair;
 }
 
 /** The two ciphers a finished handshake leaves: ours to seal with, the peer's to open. */
 export interface Transport {
+  /** For what this side sends. */
   readonly sealing: CipherState;
+  /** For what the peer sends. */
   readonly opening: CipherState;
 }
 
@@ -243,6 +259,7 @@ export class NoiseHandshake {
   #step = 0;
   #suspended: { readonly rest: Uint8Array; readonly tokens: readonly Token[] } | undefined;
 
+  /** Begins one run. */
   constructor(options: HandshakeOptions) {
     const { crypto, suite, pattern, initiator } = options;
     this.#options = options;
@@ -259,6 +276,7 @@ export class NoiseHandshake {
     return this.#symmetric.hash;
   }
 
+  /** The peer's static key, once it is known. */
   get remoteStatic(): PublicKey | undefined {
     return this.#remoteStatic;
   }

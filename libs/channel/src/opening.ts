@@ -12,9 +12,13 @@ function prologueOf(beforeMac: Uint8Array): Uint8Array {
 
 /** What a device opens a channel with. */
 export interface DeviceOpeningOptions {
+  /** What the device has of cryptography. */
   readonly crypto: CryptoProvider;
+  /** Secret of the session. */
   readonly secret: SessionSecret;
+  /** Head of the HELLO to write. */
   readonly hello: HelloHead;
+  /** App context of this moment; it goes inside, sealed. */
   readonly context: AppContext;
 }
 
@@ -23,6 +27,7 @@ export class DeviceOpening {
   readonly #noise: NoiseHandshake;
   readonly #hello: Uint8Array;
 
+  /** Derives the key of the channel. */
   constructor(options: DeviceOpeningOptions) {
     const { crypto, secret, hello } = options;
     const beforeMac = encodeHelloHead(hello);
@@ -40,11 +45,12 @@ export class DeviceOpening {
     this.#hello = concat(beforeMac, mac, noise);
   }
 
+  /** The message HELLO. */
   writeHello(): Uint8Array {
     return this.#hello;
   }
 
-  /** @throws ChannelError when the Proxy does not hold this channel's key. */
+  /** What WELCOME says, and the ciphers of the channel. @throws ChannelError when the Proxy does not hold this channel's key. */
   readWelcome(message: Uint8Array): { fields: CborFields; transport: Transport } {
     const payload = this.#noise.readMessage(decodeTyped(MESSAGE_TYPES.WELCOME, message));
     return { fields: CborFields.decode(payload), transport: this.#noise.split() };
@@ -58,6 +64,7 @@ export class DeviceOpening {
 export class ProxyOpening {
   readonly #noise: NoiseHandshake;
 
+  /** Begins with the key that the grant carries. */
   constructor(crypto: CryptoProvider, hello: Hello, channelKey: ChannelKey) {
     this.#noise = new NoiseHandshake({
       crypto,
@@ -74,6 +81,7 @@ export class ProxyOpening {
     return decodeContext(this.#noise.readMessage(hello.noise));
   }
 
+  /** The message WELCOME, and the ciphers of the channel. */
   writeWelcome(answer: CborInput): { message: Uint8Array; transport: Transport } {
     const message = encodeTyped(MESSAGE_TYPES.WELCOME, this.#noise.writeMessage(encodeCbor(answer)));
     return { message, transport: this.#noise.split() };

@@ -17,6 +17,7 @@ export const MAX_RECORDS = 4_294_967_296;
 export class RecordLayer {
   #transport: Transport | undefined;
 
+  /** Takes over the ciphers of a finished handshake. */
   constructor(transport: Transport) {
     this.#transport = transport;
   }

@@ -71,9 +71,13 @@ export function deriveProofBinding(
 
 /** Randomness of both sides and the final handshake hash, from which a session's keys come. */
 export interface EstablishOutcome {
+  /** Transcript hash `h` of the finished handshake, 32 bytes. */
   readonly handshakeHash: Uint8Array;
+  /** Random bytes of HS3, 32. */
   readonly clientRandom: Uint8Array;
+  /** Random bytes of HS4, 32. */
   readonly serverRandom: Uint8Array;
+  /** Secret of the ML-KEM exchange, 32 bytes. */
   readonly kemSecret: Uint8Array;
 }
 

@@ -15,11 +15,14 @@ export type EndKey = Uint8Array & { readonly [endKeyKind]: true };
  *     type | ver | sid | mac |
  */
 export interface SessionEnd {
+  /** Id of the session, `SID_BYTES` bytes. */
   readonly sid: Uint8Array;
+  /** MAC by the key that ends the session, `MAC_BYTES` bytes. */
   readonly mac: Uint8Array;
 }
 
-type EndType = typeof MESSAGE_TYPES.END | typeof MESSAGE_TYPES.ENDED;
+/** Type byte of END or ENDED. */
+export type EndType = typeof MESSAGE_TYPES.END | typeof MESSAGE_TYPES.ENDED;
 
 const MAC_OFFSET = 2 + SID_BYTES;
 const END_BYTES = MAC_OFFSET + MAC_BYTES;

@@ -21,6 +21,7 @@ export const STANDINGS = [
   'all',
   'other',
 ] as const;
+/** How a session stands. */
 export type Standing = (typeof STANDINGS)[number];
 /** Why a session is over. */
 export type EndCause = Exclude<Standing, 'live'>;
@@ -32,8 +33,11 @@ export type EndCause = Exclude<Standing, 'live'>;
  *     0x14 | ver | sid | nonce | mac |
  */
 export interface SessionAsk {
+  /** Id of the session, `SID_BYTES` bytes. */
   readonly sid: Uint8Array;
+  /** Random bytes of this question, `ASK_NONCE_BYTES`. */
   readonly nonce: Uint8Array;
+  /** MAC by the key that ends the session, `MAC_BYTES` bytes. */
   readonly mac: Uint8Array;
 }
 
@@ -44,6 +48,7 @@ export interface SessionAsk {
  *     0x15 | ver | sid | nonce | standing | mac |
  */
 export interface SessionTold extends SessionAsk {
+  /** How the session stands; `other` for what this version does not know. */
   readonly standing: Standing;
 }
 

@@ -18,6 +18,7 @@ export interface StreamSink {
 
 /** What a stream needs of its channel. */
 export interface StreamOwner {
+  /** The stream has something to send, or may have. */
   ready(stream: ChannelStream): void;
   /** So many more bytes wait on a stream, or fewer. */
   queued(bytes: number): void;
@@ -25,10 +26,13 @@ export interface StreamOwner {
   readonly congested: boolean;
   /** Sends at once what is queued, as far as credit and backlog allow. */
   flush(): void;
+  /** Sends RESET with a code of `SIGNED_CODES`; `words` are for people. */
   sendReset(stream: ChannelStream, code: number, words?: string): void;
   /** The consumer of a stream threw: the stream is ended, and whoever runs the channel hears of it. */
   failed(stream: ChannelStream, error: unknown): void;
+  /** So many bytes were dealt with: the peer may get credit for them. */
   release(stream: ChannelStream, bytes: number): void;
+  /** Both directions are over, and the stream no longer counts. */
   finished(stream: ChannelStream): void;
 }
 
@@ -47,9 +51,12 @@ const QUANTUM_BYTES = 16 * 1024;
  * Owned by its Multiplexer; used by one handler.
  */
 export class ChannelStream {
+  /** Number of the stream in its channel; odd, rising. */
   readonly id: number;
+  /** What it carries: 1 HTTP, 2 WebSocket, 3 TCP (SPEC.md, section 7). */
   readonly kind: number;
   readonly #owner: StreamOwner;
+  /** Who takes what comes; until it is set, it is lost. */
   sink: StreamSink | undefined;
   /** Bytes we may still send. */
   sendCredit: number;
@@ -73,6 +80,7 @@ export class ChannelStream {
   #creditless = false;
   readonly #lowCredit: number;
 
+  /** Made by the Multiplexer; `window` is the credit of each direction at the start, bytes. */
   constructor(owner: StreamOwner, init: { id: number; kind: number; window: number; opening: boolean }) {
     this.#owner = owner;
     this.id = init.id;
@@ -93,6 +101,7 @@ export class ChannelStream {
     return this.closed && this.#settled;
   }
 
+  /** True once the peer sends no more. */
   get remoteClosed(): boolean {
     return this.#remoteClosed;
   }

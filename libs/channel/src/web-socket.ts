@@ -9,20 +9,27 @@ export const WS_OPCODES = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x
  * opcode is that of a continuation. A close holds nothing, or `code u16 || reason`.
  */
 export interface WsPiece {
+  /** One of `WS_OPCODES`. */
   readonly opcode: number;
+  /** Another piece of this message follows. */
   readonly more: boolean;
+  /** Its payload, at most `MAX_WS_PIECE_BYTES`. */
   readonly bytes: Uint8Array;
 }
 
 /** One whole message. */
 export interface WsMessage {
+  /** One of `WS_OPCODES`, but for `continuation`. */
   readonly opcode: number;
+  /** Its payload, unmasked; of text, UTF-8. */
   readonly bytes: Uint8Array;
 }
 
 /** What a close message says; no code when it is empty. */
 export interface WsClose {
+  /** Code of RFC 6455, section 7.4; undefined when the message is empty. */
   readonly code: number | undefined;
+  /** Words for people, at most `MAX_WS_REASON_BYTES` in UTF-8. */
   readonly reason: string;
 }
 
@@ -30,6 +37,7 @@ export interface WsClose {
 export const MAX_WS_PIECE_BYTES = 65_536;
 /** Bytes of the largest message unless a resource or its realm says otherwise, and at the most. */
 export const DEFAULT_WS_MESSAGE_BYTES = 16_777_216;
+/** Bytes of the largest message that any resource can allow. */
 export const MAX_WS_MESSAGE_BYTES = 268_435_456;
 /** UTF-8 bytes of the longest reason: a control frame holds 125, of which two are the code (RFC 6455, section 5.5). */
 export const MAX_WS_REASON_BYTES = 123;
@@ -208,6 +216,7 @@ export class WsMessageDecoder {
   readonly #parts = new GrowingBytes();
   #opcode = 0;
 
+  /** `maxBytes` bounds a message; a longer one is an error. */
   constructor(maxBytes: number = MAX_WS_MESSAGE_BYTES) {
     this.#maxBytes = maxBytes;
   }

@@ -26,7 +26,9 @@ import type { GatewaySocket } from './socket.ts';
 
 /** A resource that the user may reach now. */
 export interface Resource {
+  /** The operator's name of it, unique in the realm. */
   readonly name: string;
+  /** `http`, for requests and WebSockets, or `tcp`, for `connect`. */
   readonly kind: string;
   /** What to write as host in a URL. */
   readonly authority: string;

@@ -32,8 +32,11 @@ import { DeviceWebSocket, type WebSocketOptions } from './web-socket.ts';
 
 /** What a device is made of. */
 export interface DeviceOptions {
+  /** Where keys and session are kept; of this device alone, though several processes may use it. */
   readonly storage: DeviceStorage;
+  /** Cryptography of this platform. */
   readonly crypto: CryptoProvider;
+  /** Opens WebSockets to Proxies. */
   readonly webSocket: WebSocketFactory;
   /** The app context of this moment. */
   readonly context: () => AppContext;
@@ -83,6 +86,7 @@ export class Device {
     return new Device(options, await KeptRecord.load(options.storage));
   }
 
+  /** Where the device stands now; the event `state` says when that changes. */
   get state(): DeviceState {
     return this.#state;
   }

@@ -26,11 +26,14 @@ const NEVER_SENT: ReadonlySet<string> = new Set(['NOT_ENROLLED', 'SIGNED_OUT', '
  * it again, whatever its method.
  */
 export class DeviceError extends Error {
+  /** What to act on. */
   readonly code: DeviceErrorCode;
+  /** True when a request may have reached its backend. */
   readonly mayHaveRun: boolean;
   /** When to try again at the earliest, in ms; 0 when nobody said. */
   readonly retryAfterMs: number;
 
+  /** Where options leave it open, `mayHaveRun` goes by the code, `retryAfterMs` is 0. */
   constructor(
     code: DeviceErrorCode,
     message: string,

@@ -12,13 +12,33 @@ export type DeviceState = 'new' | 'signed-out' | Reach | 'closed';
 
 /** What a device tells its app. */
 export interface DeviceEvents {
-  state: { readonly state: DeviceState };
-  resources: { readonly resources: readonly Resource[] };
+  /** The device stands elsewhere than before. */
+  state: {
+    /** Where it stands now. */
+    readonly state: DeviceState;
+  };
+  /** What the user may reach, whole, whenever the Proxy says so. */
+  resources: {
+    /** All that the user may reach now. */
+    readonly resources: readonly Resource[];
+  };
   /** Said at every connect: when the session will end, in ms from now. */
-  expiry: { readonly expiresInMs: number };
+  expiry: {
+    /** Ms until the session ends. */
+    readonly expiresInMs: number;
+  };
   /** The session is over; `code` says how, `cause` why, if the gateway said so: `messageOf` has words for both. Sign in again. */
-  ended: { readonly code: DeviceErrorCode; readonly cause?: EndCause };
-  notice: { readonly text: string };
+  ended: {
+    /** How it ended: REVOKED, SESSION_EXPIRED and others. */
+    readonly code: DeviceErrorCode;
+    /** What was revoked or ran out, in the word of Security or of the Proxy of the channel. */
+    readonly cause?: EndCause;
+  };
+  /** Words of the gateway for people, at most 1,024 characters. */
+  notice: {
+    /** What to show. */
+    readonly text: string;
+  };
 }
 
 /** Who listens to a device. */

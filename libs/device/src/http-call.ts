@@ -25,8 +25,11 @@ export type RequestBody = Uint8Array | AsyncIterable<Uint8Array> | undefined;
 
 /** A response whose body arrives as it is read. */
 export interface CallResponse {
+  /** Status code. */
   readonly status: number;
+  /** Header fields in their order; `findField` finds one. */
   readonly fields: readonly Field[];
+  /** Content at the pace of its reader; cancelling it ends the request. */
   readonly body: ReadableStream<Uint8Array>;
 }
 

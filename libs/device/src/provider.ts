@@ -7,19 +7,29 @@ const SECRET_BYTES = 32;
 
 /** A sign-in at an OpenID provider that has begun. Keep it until the browser comes back; it is good for once. */
 export interface PendingSignIn {
+  /** The realm's name of the provider. */
   readonly directory: string;
+  /** Issuer of the provider (OpenID Connect Discovery, section 3). */
   readonly issuer: string;
+  /** Where the browser comes back to. */
   readonly redirect: string;
+  /** PKCE verifier (RFC 7636); a secret. */
   readonly verifier: string;
+  /** What the answer must repeat (RFC 6749, section 10.12). */
   readonly state: string;
 }
 
 /** What the provider gave for the device to prove who its user is. */
 export interface ProviderCredentials {
+  /** What Security exchanges at the provider. */
   readonly oidc: {
+    /** The realm's name of the provider. */
     readonly directory: string;
+    /** Authorization code (RFC 6749, section 4.1.2); good once. */
     readonly code: string;
+    /** PKCE verifier that belongs to it (RFC 7636). */
     readonly verifier: string;
+    /** The redirect that the code was issued for. */
     readonly redirect: string;
     /** The issuer that the provider put into its answer (RFC 9207); absent when it put none. */
     readonly issuer?: string;

@@ -5,10 +5,15 @@ export type StoredKeyObject = Awaited<ReturnType<typeof crypto.subtle.importKey>
 
 /** A key of the curve P-256 as JSON (RFC 7517; RFC 7518, section 6.2): numbers in base64url, `d` only in a private one. */
 export interface StoredJwk {
+  /** `EC`. */
   readonly kty?: string;
+  /** `P-256`. */
   readonly crv?: string;
+  /** First coordinate of the point. */
   readonly x?: string;
+  /** Second coordinate of the point. */
   readonly y?: string;
+  /** The private number. */
   readonly d?: string;
 }
 
@@ -22,7 +27,9 @@ export interface StoredSigningKey {
 
 /** The shared keys of an installation: the current one, and the one before. */
 export interface StoredKeys {
+  /** Generation of `current`; 0 is that of the enrolment. */
   readonly generation: number;
+  /** The shared key of that generation, 32 bytes. */
   readonly current: Uint8Array;
   /** Tried until `current` has proved good, and again only when Security was restored from a backup. */
   readonly previous?: Uint8Array;
@@ -32,7 +39,9 @@ export interface StoredKeys {
 
 /** A session as the device keeps it. */
 export interface StoredSession {
+  /** Id of the session, 16 bytes. */
   readonly sid: Uint8Array;
+  /** Secret of the session, 32 bytes. */
   readonly secret: Uint8Array;
   /** Channel numbers up to this one may have been used: reserved in blocks before use. */
   readonly reservedChanNo: number;
@@ -40,6 +49,7 @@ export interface StoredSession {
 
 /** A session that this device has signed out of, until Security has said that it is over. */
 export interface StoredEnding {
+  /** Id of the session, 16 bytes. */
   readonly sid: Uint8Array;
   /** Key that ends the session and opens nothing. */
   readonly key: Uint8Array;
@@ -47,23 +57,33 @@ export interface StoredEnding {
 
 /** Where the realm's Proxies are, from the signed site map. */
 export interface StoredSite {
+  /** Name of the site; part of the audience of its channels. */
   readonly name: string;
+  /** WebSocket origins of its Proxies, `wss://host[:port]`. */
   readonly origins: readonly string[];
 }
 
 /** An OpenID provider at which users may sign in, from the signed site map. */
 export interface StoredProvider {
+  /** The realm's name of it. */
   readonly directory: string;
+  /** Its issuer (OpenID Connect Discovery, section 3). */
   readonly issuer: string;
+  /** URL at which a sign-in begins. */
   readonly authorizationEndpoint: string;
+  /** The client id of the realm there. */
   readonly clientId: string;
+  /** Scopes to ask for, with spaces between. */
   readonly scope: string;
+  /** Redirects that may be used. */
   readonly redirects: readonly string[];
+  /** Authentication context classes to ask for, the one that is liked best first. */
   readonly acr?: readonly string[];
 }
 
 /** Whom an installation belongs to, as Security said when it enrolled or signed in. */
 export interface DeviceUser {
+  /** Name of the user in the realm. */
   readonly name: string;
   /** How people call them; their name where nobody said. */
   readonly displayName: string;
@@ -71,25 +91,42 @@ export interface DeviceUser {
 
 /** Everything a device keeps of one installation. Written as a whole, atomically. */
 export interface DeviceRecord {
+  /** Name of the realm. */
   readonly realm: string;
+  /** Id of Security's key that `rs` is, u32. */
   readonly kid: number;
+  /** Security's static public key, 32 bytes. */
   readonly rs: Uint8Array;
   /** Pinned thumbprint of the realm's root key. */
   readonly root: Uint8Array;
+  /** WebSocket origins of the link, for as long as no site map names others. */
   readonly origins: readonly string[];
+  /** X25519 secret key of the installation, 32 bytes. */
   readonly deviceSecret: Uint8Array;
+  /** The signing key `HK` of the installation. */
   readonly signingKey: StoredSigningKey;
   /** Absent while the enrolment is not finished. */
   readonly iid?: string;
+  /** Whom the installation belongs to. */
   readonly user?: DeviceUser;
+  /** Shared keys of the installation; absent while it is not enrolled. */
   readonly keys?: StoredKeys;
+  /** The session that goes on; absent while nobody is signed in. */
   readonly session?: StoredSession;
   /** Sessions to end at Security, oldest first. */
   readonly ending?: readonly StoredEnding[];
   /** Why the last session was over, as the gateway said; until the next sign-in. */
-  readonly ended?: { readonly code: string; readonly cause?: string };
+  readonly ended?: {
+    /** How, one of `DeviceErrorCode`. */
+    readonly code: string;
+    /** Why, one of `EndCause`. */
+    readonly cause?: string;
+  };
+  /** Sites of the last site map. */
   readonly sites?: readonly StoredSite[];
+  /** Providers of the last site map. */
   readonly providers?: readonly StoredProvider[];
+  /** `seq` of the last site map: an older one is not taken. */
   readonly siteMapSeq?: number;
   /** Which life of Security's records the site map tells of: another one after a restore. */
   readonly epoch?: string;
@@ -99,8 +136,11 @@ export interface DeviceRecord {
 export interface DeviceStorage {
   /** True when key objects that cannot be exported may be stored. */
   readonly holdsKeyObjects: boolean;
+  /** The record as it was stored last; undefined when there is none. @throws DeviceError STORAGE_FAILED */
   load(): Promise<DeviceRecord | undefined>;
+  /** Keeps a record in place of the one before, durably once it resolves. @throws DeviceError STORAGE_FAILED */
   store(record: DeviceRecord): Promise<void>;
+  /** Forgets the record. */
   clear(): Promise<void>;
 }
 

@@ -15,7 +15,9 @@ export interface SealedText {
 
 /** What a database holds under a name. */
 export interface OpenedText {
+  /** The text, as it was stored. */
   readonly text: string;
+  /** A key object that was stored beside it. */
   readonly held?: CryptoKey;
 }
 
@@ -27,11 +29,12 @@ export interface OpenedText {
 export class SealedDatabase {
   readonly #name: string;
 
+  /** `name` is that of the IndexedDB database; it is made at the first use. */
   constructor(name: string) {
     this.#name = name;
   }
 
-  /** @throws DOMException OperationError for what was not sealed under this name here */
+  /** Opens a text; undefined when there is none. @throws DOMException OperationError for what was not sealed under this name here */
   async load(name: string): Promise<OpenedText | undefined> {
     const found = await this.#read<SealedText>(name);
     if (found === undefined) return undefined;
@@ -40,6 +43,7 @@ export class SealedDatabase {
     return { text: decodeText(new Uint8Array(opened)), ...(held ? { held } : {}) };
   }
 
+  /** Seals and stores a text under a name, with a key object beside it if there is one; durable once it resolves. */
   async store(name: string, text: string, held?: CryptoKey): Promise<void> {
     const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
     const bytes = encodeText(text) as Uint8Array<ArrayBuffer>;

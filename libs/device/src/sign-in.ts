@@ -28,10 +28,19 @@ import { readPublishedSiteMap, type SiteMap, takeSiteMap, verifySiteMap } from '
 import { GatewaySocket, type WebSocketFactory } from './socket.ts';
 
 /** Who signs in: by name and password, or by what an OpenID provider gave. */
-export type Credentials = { readonly user: string; readonly password: string } | ProviderCredentials;
+export type Credentials = PasswordCredentials | ProviderCredentials;
+
+/** A user's name and their password in the realm, or in the directory that knows it. */
+export interface PasswordCredentials {
+  /** Name of the user. */
+  readonly user: string;
+  /** Their password; Security gets it inside of the handshake. */
+  readonly password: string;
+}
 
 /** What a step-up asks the user for; `tries` are left. */
 export interface OneTimeCodeRequest {
+  /** Tries that are left. */
   readonly tries: number;
 }
 

@@ -3,11 +3,17 @@ import { DeviceError, remoteError } from './errors.ts';
 
 /** The part of the WebSocket API that the SDK uses: a browser's WebSocket and that of `ws` both have it. */
 export interface WebSocketLike {
+  /** The SDK sets `arraybuffer`. */
   binaryType: string;
+  /** Bytes that were sent and have not left. */
   readonly bufferedAmount: number;
+  /** Sends one binary message. */
   send(bytes: Uint8Array): void;
+  /** Closes without waiting. */
   close(): void;
+  /** Tells when it is open, closed or has failed. */
   addEventListener(type: 'open' | 'close' | 'error', listener: () => void): void;
+  /** Tells of messages; `data` is an ArrayBuffer. */
   addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void;
 }
 

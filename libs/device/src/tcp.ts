@@ -12,7 +12,9 @@ import { HeldBytes } from './held-bytes.ts';
 
 /** A TCP connection through the gateway, as web streams. */
 export interface TcpConnection {
+  /** What the backend sends, at the pace of the reader. */
   readonly readable: ReadableStream<Uint8Array>;
+  /** What the backend gets; closing it ends this direction only. */
   readonly writable: WritableStream<Uint8Array>;
   /** Ends both directions at once. */
   abort(): void;

@@ -22,13 +22,20 @@ import {
   WsMessageDecoder,
   withoutFinalDot,
 } from '@sallyport/channel';
-import type { GatewayChannel } from './channel.ts';
 import { ContentSource } from './content-source.ts';
 import { DeviceError, remoteError } from './errors.ts';
 import { type CallResponse, checkHead } from './http-call.ts';
 
-/** Gives the channel to use, connecting first if need be. */
-export type ChannelSource = () => Promise<GatewayChannel>;
+/** What opens streams to resources: the channel of a device, or the far end of a test. */
+export interface StreamOpener {
+  /** Opens a stream of a kind (SPEC.md, section 7) as soon as the limits of the Proxy allow. @throws DeviceError CONNECTION_LOST */
+  openStream(kind: number, sink: StreamSink): Promise<ChannelStream>;
+  /** Says that somebody waits for an answer, until the function that it gives is called. */
+  expect(): () => void;
+}
+
+/** Gives what is to open a stream, connecting first if need be. */
+export type StreamSource = () => Promise<StreamOpener>;
 
 /** What a WebSocket is asked for with, beside its URL. */
 export interface WebSocketOptions {
@@ -53,13 +60,21 @@ export interface WebSocketOptions {
  * the events `drain` and `pong`.
  */
 export class DeviceWebSocket extends EventTarget implements StreamSink {
+  /** `readyState` until the server has accepted. */
   static readonly CONNECTING = 0;
+  /** `readyState` while messages go both ways. */
   static readonly OPEN = 1;
+  /** `readyState` from `close` on until the server has answered. */
   static readonly CLOSING = 2;
+  /** `readyState` at the end. */
   static readonly CLOSED = 3;
+  /** The URL that was asked for. */
   readonly url: string;
+  /** Where it stands, one of the four. */
   readyState = 0;
+  /** Subprotocol that the server chose; empty for none. */
   protocol = '';
+  /** As what binary messages come. */
   binaryType: 'arraybuffer' | 'blob' = 'arraybuffer';
   /** Status with which the server answered the handshake, once it has; 200 when it accepted. */
   status: number | undefined;
@@ -67,9 +82,13 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   fields: readonly Field[] = [];
   /** Why it could not be opened, or was lost. */
   failure: DeviceError | undefined;
+  /** Listener of the event `open`. */
   onopen: ((event: Event) => void) | null = null;
+  /** Listener of the event `message`. */
   onmessage: ((event: MessageEvent) => void) | null = null;
+  /** Listener of the event `close`. */
   onclose: ((event: CloseEvent) => void) | null = null;
+  /** Listener of the event `error`. */
   onerror: ((event: Event) => void) | null = null;
   readonly #options: WebSocketOptions;
   readonly #messages: WsMessageDecoder;
@@ -87,7 +106,8 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   /** Ends the wait for the answer to the handshake. */
   #answered: () => void = () => undefined;
 
-  constructor(source: ChannelSource, url: string, options: WebSocketOptions = {}) {
+  /** Opens it at once; apps get one by `device.webSocket`. */
+  constructor(source: StreamSource, url: string, options: WebSocketOptions = {}) {
     super();
     this.url = url;
     this.#options = options;
@@ -103,7 +123,7 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     return this.#stream?.queuedBytes ?? 0;
   }
 
-  /** @throws TypeError before it is open. */
+  /** Sends a message; nothing is sent any more once it closes. @throws TypeError before it is open. */
   send(data: string | ArrayBuffer | ArrayBufferView): void {
     if (this.readyState === 0) throw new TypeError('the WebSocket is not open');
     if (this.readyState !== 1) return;
@@ -124,6 +144,7 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     this.#paused = true;
   }
 
+  /** Goes on telling after `pause`. */
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
@@ -158,12 +179,14 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     this.#giveUp(1006, '');
   }
 
+  /** For the channel: bytes of the server. */
   data(bytes: Uint8Array): void {
     if (this.readyState === 3 && !this.#refusal) return this.#stream?.consume(bytes.length);
     this.#unread += bytes.length;
     this.#read(() => this.#decoder.push(bytes));
   }
 
+  /** For the channel: the server sends no more. */
   end(): void {
     this.#stream?.finish();
     this.#refusal?.end();
@@ -171,6 +194,7 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     this.#finish(1006, '', true);
   }
 
+  /** For the channel: the stream is over at once. */
   reset(number: number, words = ''): void {
     const code = findSignedCode(number);
     const lost = code === undefined || code === 'CANCELLED';
@@ -181,11 +205,12 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     this.#finish(1006, words === '' ? failure.code : `${failure.code}: ${words}`, true);
   }
 
+  /** For the channel: there is room again. */
   drain(): void {
     this.dispatchEvent(new Event('drain'));
   }
 
-  async #start(source: ChannelSource): Promise<void> {
+  async #start(source: StreamSource): Promise<void> {
     const { host, pathname, search, protocol } = new URL(this.url);
     const scheme = protocol === 'wss:' ? 'https' : 'http';
     const { path = `${pathname}${search}` } = this.#options;

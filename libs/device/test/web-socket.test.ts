@@ -1,5 +1,4 @@
 import {
-  type ChannelStream,
   DEFAULT_LIMITS,
   decodeWsClose,
   encodeResponseHead,
@@ -10,10 +9,10 @@ import {
   type Field,
   type RequestHead,
   requestDecoder,
+  type StreamSink,
   WsMessageDecoder,
 } from '@sallyport/channel';
 import { expect, test } from 'vitest';
-import type { GatewayChannel } from '../src/channel.ts';
 import type { CallResponse } from '../src/http-call.ts';
 import { DeviceWebSocket, type WebSocketOptions } from '../src/web-socket.ts';
 import { openStream } from './stream.ts';
@@ -23,11 +22,11 @@ async function asked(options: WebSocketOptions = {}, url = 'ws://wiki.corp/chat?
   const place = openStream(2);
   const channel = {
     expect: () => () => undefined,
-    openStream: async (_kind: number, sink: ChannelStream['sink']) => {
+    openStream: async (_kind: number, sink: StreamSink) => {
       place.stream.sink = sink;
       return place.stream;
     },
-  } as unknown as GatewayChannel;
+  };
   const socket = new DeviceWebSocket(async () => channel, url, options);
   const heard: unknown[] = [];
   socket.onopen = () => void heard.push('open');
