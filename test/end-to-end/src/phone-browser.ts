@@ -51,3 +51,15 @@ export async function barriers(shown: Page): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page: shown }).exclude('#page').analyze();
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
+
+/** What a page shows, and each frame in it: for the words of a test that waited in vain. */
+export async function describePage(page: Page): Promise<string> {
+  const parts = page.frames().map(async (frame) => {
+    const text = await Promise.race([
+      frame.evaluate(() => document.body.innerText.slice(0, 500)).catch(String),
+      new Promise((resolve) => setTimeout(resolve, 2_000, 'it does not answer')),
+    ]);
+    return `${frame.url()}: ${JSON.stringify(text)}`;
+  });
+  return (await Promise.all(parts)).join('\n');
+}

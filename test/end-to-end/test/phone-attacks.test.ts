@@ -13,7 +13,7 @@ import {
   WAYS_OUT,
 } from '../src/hostile-resource.ts';
 import { type Office, startOffice } from '../src/office.ts';
-import { barriers, PhoneBrowser } from '../src/phone-browser.ts';
+import { barriers, describePage, PhoneBrowser } from '../src/phone-browser.ts';
 
 let office: Office;
 let evil: HostileResource;
@@ -57,13 +57,17 @@ afterAll(async () => {
 
 /** The frame in which pages are shown, once it shows this heading. */
 async function shown(heading: string): Promise<Frame> {
-  await page.frameLocator('#page').getByRole('heading', { name: heading, exact: true }).waitFor();
+  const wanted = page.frameLocator('#page').getByRole('heading', { name: heading, exact: true });
+  await wanted.waitFor().catch(async (error: Error) => {
+    throw new Error(`${error.message}\n${await describePage(page)}`);
+  });
   return (await (await page.$('#page'))!.contentFrame())!;
 }
 
+/** From elsewhere: a page that is being left could still say where it is, and a reload would lead back to it. */
 async function openEvil(path: string): Promise<Frame> {
+  await page.goto('about:blank');
   await page.goto(`${shell}/#/http://evil.corp${path}`);
-  await page.reload();
   return shown(`At ${path}`);
 }
 
@@ -91,8 +95,8 @@ test('no page moves the frame, the window or another one out of the intranet', a
     await page.waitForTimeout(150);
     expect(new URL(page.url()).origin, name).toBe(shell);
   }
+  await page.goto('about:blank');
   await page.goto(`${shell}/#/http://evil.corp/refreshed`);
-  await page.reload();
   await page.waitForTimeout(500);
   expect(outside.heard).toEqual([]);
   expect(page.context().pages()).toHaveLength(1);
@@ -121,8 +125,8 @@ test('no page uses the hidden frame of its origin, or a window of its own, to ge
 });
 
 test('a page that leads out asks its user first', async () => {
+  await page.goto('about:blank');
   await page.goto(`${shell}/#/http://evil.corp/to-outside`);
-  await page.reload();
   const dialog = page.getByRole('dialog');
   await dialog.getByText(`http://${outside.host}/redirect`).waitFor();
   expect(await barriers(page)).toEqual([]);
