@@ -1,5 +1,12 @@
 export { embeddedPostgres, findPostgres } from './binaries.ts';
 export { ChildPostgres, type ChildPostgresOptions } from './child-postgres.ts';
+export {
+  type DatabasePosition,
+  type DatabaseServer,
+  readPosition,
+  readServers,
+  readVersion,
+} from './database-state.ts';
 export { openSqlJournal } from './journal.ts';
 export { migrate } from './migrate.ts';
 export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';

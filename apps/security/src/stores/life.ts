@@ -1,12 +1,8 @@
 import { join } from 'node:path';
 import { type EpochFence, type RealmStore, settleRealm } from '@sallyport/access';
-import type { SqlStore } from '@sallyport/store-sql';
+import { readPosition, type SqlStore } from '@sallyport/store-sql';
 import type { Config } from '../config.ts';
 import { type FoundLife, type KnownLife, readKnownLife, refusalOf, writeKnownLife } from './epoch-file.ts';
-
-/** The server's identity, and how far its log of changes has come. */
-const POSITION = `select system_identifier::text as "system", pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint as "walBytes"
-  from pg_control_system()`;
 
 /** The file in which a node remembers its database. */
 export function lifeFileOf(config: Config): string {
@@ -35,10 +31,9 @@ export class LifeGuard {
   async check(): Promise<string | undefined> {
     const { file, server, store, fence } = this.#parts;
     const known = readKnownLife(file);
-    const [position] = await server.query<{ system: string; walBytes: string }>(POSITION);
+    const position = await readPosition(server);
     const { realm, hashThere } = await settleRealm(store, known?.head ?? 0);
-    const { system } = position!;
-    const found: FoundLife = { realm, system, walBytes: Number(position!.walBytes), hashThere };
+    const found: FoundLife = { realm, ...position, hashThere };
     const refusal = refusalOf(known, found);
     if (refusal !== undefined) fence.refuse(refusal);
     else writeIfMoved(file, known, found, realm.headHash);

@@ -1,0 +1,62 @@
+import type { SqlStore } from './store.ts';
+
+/** A server of a replicated database, as its primary sees it. */
+export interface DatabaseServer {
+  readonly name: string;
+  readonly role: 'primary' | 'standby';
+  /** How commits wait for it, in PostgreSQL's word; empty for the primary, `unknown` for who may not see it. */
+  readonly sync: string;
+  readonly state: string;
+  readonly lagBytes: number;
+  readonly lagMs: number;
+}
+
+interface StandbyRow {
+  readonly name: string;
+  readonly sync: string | null;
+  readonly state: string | null;
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+/** What the primary knows of its standbys; a role without pg_monitor sees their names only. */
+const STANDBYS = `select application_name as name, sync_state as sync, state,
+    coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn), 0)::bigint as bytes,
+    coalesce(extract(epoch from flush_lag) * 1000, 0)::bigint as ms
+  from pg_stat_replication where application_name <> 'pg_basebackup' order by 1`;
+
+/** The server's identity, and how far its log of changes has come. */
+const POSITION = `select system_identifier::text as "system", pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint as "walBytes"
+  from pg_control_system()`;
+
+/** The version of the server. */
+export async function readVersion(store: SqlStore): Promise<string> {
+  const [row] = await store.query<{ server_version: string }>('show server_version');
+  return row!.server_version;
+}
+
+/** The primary first, then its standbys, from the primary's own view of replication. */
+export async function readServers(store: SqlStore): Promise<DatabaseServer[]> {
+  const rows = await store.query<StandbyRow>(STANDBYS);
+  const { host, port } = store.server;
+  const name = host.startsWith('/') ? 'local' : `${host}:${port}`;
+  return [{ name, role: 'primary', sync: '', state: 'running', lagBytes: 0, lagMs: 0 }, ...rows.map(standbyOf)];
+}
+
+function standbyOf({ name, sync, state, bytes, ms }: StandbyRow): DatabaseServer {
+  return { name, role: 'standby', sync: sync ?? 'unknown', state: state ?? 'unknown', lagBytes: bytes, lagMs: ms };
+}
+
+/** Which data directory a database is, and how far it has come. */
+export interface DatabasePosition {
+  /** PostgreSQL's own id of the data directory. */
+  readonly system: string;
+  /** How far its log of changes has come, bytes. */
+  readonly walBytes: number;
+}
+
+/** The position of the primary at this moment. */
+export async function readPosition(store: SqlStore): Promise<DatabasePosition> {
+  const [row] = await store.query<{ system: string; walBytes: string }>(POSITION);
+  return { system: row!.system, walBytes: Number(row!.walBytes) };
+}
