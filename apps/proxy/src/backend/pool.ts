@@ -262,7 +262,8 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
 
   #dialMore(): void {
     if (this.#closed || this.#connecting >= this.#queue.size || this.#idle.length > 0) return;
-    if (!this.#queue.has(this.#may)) return;
+    // All are busy, as under load they always are: nobody may have one, and nobody is asked.
+    if (this.#busy >= MAX_CONNECTIONS || !this.#queue.has(this.#may)) return;
     if (this.#connections.size + this.#connecting < MAX_CONNECTIONS) return this.#dial();
     // Somebody waits: who is signed in and does nothing can sign in again. Its end comes back here.
     const [idlest] = this.#ownIdle;
