@@ -341,9 +341,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     return this.#farm.backends;
   }
 
-  headLimits(authority: string): HeadLimits {
-    return this.#wide ? headLimitsFor(this.#grant, authority) : HTTP_LIMITS;
-  }
+  /** One for all streams of the channel. */
+  readonly headLimits = (authority: string): HeadLimits =>
+    this.#wide ? headLimitsFor(this.#grant, authority) : HTTP_LIMITS;
 
   get heads(): HeadBudget {
     this.#heads ??= new HeadBudget();

@@ -11,7 +11,7 @@ export interface StreamHost extends Gate {
   /** Memory of the channel for unfinished heads. */
   readonly heads?: HeadBudget;
   /** Bounds of the head of a message for an http resource; the usual ones where this is absent. */
-  headLimits?(authority: string): HeadLimits;
+  readonly headLimits?: (authority: string) => HeadLimits;
   readonly deviceAddress: string;
   /** For whom it asks backends. */
   readonly tenant: Tenant;

@@ -42,6 +42,7 @@ export interface Asker {
   refuse(code: SignedCode, words?: string): void;
 }
 
+const NO_FIELDS: readonly Field[] = [];
 /** Parts of a response from this size on are sent at once instead of being copied. */
 const LARGE_PART_BYTES = 16 * 1024;
 
@@ -72,7 +73,7 @@ export class HttpAnswer implements BackendSink {
   #held: ResponseHead | undefined;
   #length: number | undefined;
   #complete = false;
-  #trailers: readonly Field[] = [];
+  #trailers: readonly Field[] = NO_FIELDS;
 
   constructor(asker: Asker, stream: ChannelStream) {
     this.#asker = asker;

@@ -6,7 +6,6 @@ import {
   contentLength,
   copyBytes,
   type Field,
-  HTTP_LIMITS,
   type HttpDecoder,
   type MessageSink,
   mayHaveContent,
@@ -33,6 +32,8 @@ import { Passage } from './passage.ts';
 import { Pieces } from './pieces.ts';
 import { requestFields } from './request-fields.ts';
 
+const NO_FIELDS: readonly Field[] = [];
+
 /** True for a failure after which certainly nothing was sent, and another server may be better. */
 function isNotThere({ code }: BackendError): boolean {
   return code === 'ERR_BACKEND_UNREACHABLE' || code === 'ERR_BACKEND_ADDRESS';
@@ -45,13 +46,14 @@ function isNotThere({ code }: BackendError): boolean {
 export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, BackendAsker {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
-  readonly #decoder: HttpDecoder;
+  /** Until the request is complete: what waits for its answer, often hundreds at once, is kept small. */
+  #decoder: HttpDecoder | undefined;
   #head: RequestHead | undefined;
   #passage: Passage | undefined;
   /** Declared bytes of the content. */
   #declared: number | undefined;
   /** Content that waits: for a connection, or for rights that are being read. Its credit is not given back. */
-  #held: Uint8Array[] = [];
+  #held: Uint8Array[] | undefined;
   /** Small pieces of content are put together before they go on. */
   #pieces: Pieces | undefined;
   /** The backend's socket has no room: small pieces wait until it has. */
@@ -61,7 +63,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   /** Memory of a head that came in parts. */
   #headMemory: HeadMemory | undefined;
   #requestDone = false;
-  #trailers: readonly Field[] = [];
+  #trailers: readonly Field[] = NO_FIELDS;
   #asked = false;
   /** The head is out on the present connection. */
   #sending = false;
@@ -75,7 +77,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   constructor({ host, stream }: StreamPlace) {
     this.#host = host;
     this.#stream = stream;
-    this.#decoder = requestDecoder(this, 'chunks', (authority) => host.headLimits?.(authority) ?? HTTP_LIMITS);
+    this.#decoder = requestDecoder(this, 'chunks', host.headLimits);
   }
 
   // What the channel tells: bytes of the device.
@@ -83,7 +85,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   data(bytes: Uint8Array): void {
     if (this.#over) return this.#stream.consume(bytes.length);
     const before = this.#received;
-    this.#guarded(() => this.#decoder.push(bytes));
+    this.#guarded(() => this.#decoder!.push(bytes));
     if (!this.#head && !this.#over) return this.#unfinished(bytes.length);
     this.#headMemory?.end();
     this.#passPieces();
@@ -94,7 +96,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   }
 
   end(): void {
-    if (!this.#over) this.#guarded(() => this.#decoder.finish());
+    if (!this.#over) this.#guarded(() => this.#decoder!.finish());
+    this.#decoder = undefined;
   }
 
   reset(): void {
@@ -196,8 +199,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   begun(): void {
     this.#passage!.begin();
     this.#sending = true;
-    for (const bytes of this.#held) this.#pass(bytes);
-    this.#held = [];
+    this.#passHeld();
     this.#pieces?.flush();
     if (this.#requestDone) this.#call?.finish(this.#trailers);
   }
@@ -326,10 +328,15 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     const look = this.#passage!.look();
     if (look === 'wait') return this.#releaseLater();
     if (look !== 'pass') return this.refuse(look);
-    for (const bytes of this.#held) this.#pass(bytes);
-    this.#held = [];
+    this.#passHeld();
     if (!this.#full || this.#requestDone) this.#pieces?.flush();
     if (this.#requestDone) this.#call?.finish(this.#trailers);
+  }
+
+  #passHeld(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held) for (const bytes of held) this.#pass(bytes);
   }
 
   #releaseLater(): void {
@@ -365,10 +372,10 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
 
   #take(bytes: Uint8Array): void {
     if (this.#over) return;
-    const look = this.#sending && this.#held.length === 0 ? this.#passage!.look() : 'wait';
+    const look = this.#sending && !this.#held ? this.#passage!.look() : 'wait';
     if (look === 'pass') return this.#pass(bytes);
     if (look !== 'wait') return this.refuse(look);
-    this.#held.push(copyBytes(bytes));
+    (this.#held ??= []).push(copyBytes(bytes));
     if (this.#sending) this.#release();
   }
 

@@ -12,7 +12,6 @@ import {
   encodeWsPieceHead,
   type Field,
   formatWsClose,
-  HTTP_LIMITS,
   type HttpDecoder,
   type RequestHead,
   requestDecoder,
@@ -88,7 +87,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     this.#decoder = requestDecoder(
       { head: (head) => this.#start(head), content: (bytes) => this.#content(bytes), trailers: () => undefined },
       'raw',
-      (authority) => host.headLimits?.(authority) ?? HTTP_LIMITS,
+      host.headLimits,
     );
   }
 
