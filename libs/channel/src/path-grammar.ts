@@ -14,6 +14,9 @@ function refuse(condition: boolean, message: string): void {
 const TARGET = /^\/[\x21\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*(?:\?[\x21\x22\x24-\x7e]*)?$/;
 const BROKEN_ESCAPE = /%(?![0-9a-fA-F]{2})/;
 
+/** What both grammars take at first sight: whole segments that begin with no dot and hold nothing that is read in two ways. */
+const PLAIN = /^\/(?:[\w~-][\w.~-]*\/)*(?:[\w~-][\w.~-]*)?(?:\?[\x21\x22\x24-\x7e]*)?$/;
+
 /**
  * Checks path and query. In both grammars they are printable ASCII, start with a slash and have no fragment; escapes of the path are
  * whole. The query is free: `\\ | ^ " { }` and the rest of what browsers leave as it is (WHATWG URL, query percent-encode set).
@@ -23,6 +26,7 @@ const BROKEN_ESCAPE = /%(?![0-9a-fA-F]{2})/;
  * @throws ChannelError ERR_CHANNEL_HTTP_REFUSED naming the rule
  */
 export function checkPath(path: string, grammar: PathGrammar = 'strict'): void {
+  if (PLAIN.test(path)) return;
   if (!TARGET.test(path)) refuseTarget(path);
   const plain = pathOnly(path);
   if (grammar === 'exact') return refuse(!BROKEN_ESCAPE.test(plain), 'the path has a broken escape');

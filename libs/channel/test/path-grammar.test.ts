@@ -27,6 +27,21 @@ test('exact paths are whatever RFC 3986 allows', () => {
   );
 });
 
+test('a plain path is judged by its segments alone', () => {
+  const path = fc.stringMatching(/^[ab/._~-]{0,12}$/).map((rest) => `/${rest}`);
+  fc.assert(
+    fc.property(path, (one) => {
+      const segments = one.slice(1).split('/');
+      const bad = segments.some(
+        (segment, i) => /^\.{1,2}$/.test(segment) || (segment === '' && i < segments.length - 1),
+      );
+      expect(ruleOf(one, 'strict') !== '').toBe(bad);
+      expect(ruleOf(one, 'exact')).toBe('');
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
 test.each(['strict', 'exact'] as const)('a query may hold whatever browsers leave in it: %s', (grammar) => {
   const query = Array.from({ length: 0x7f - 0x21 }, (_, i) => String.fromCharCode(0x21 + i)).join('');
   expect(ruleOf(`/search?${query.replace('#', '')}`, grammar)).toBe('');
