@@ -104,7 +104,7 @@ export function checkResponse(head: ResponseHead): readonly Field[] {
   refuse(head.status >= 200 && head.status <= 599, 'the status is not valid');
   const named = namedByConnection(head.fields);
   const passing = head.fields.filter(([name]) => reachesDevice(name) && !named.has(name));
-  checkFields(passing);
+  checkValues(passing);
   return passing;
 }
 
@@ -118,7 +118,8 @@ const NONE: ReadonlySet<string> = new Set();
 function namedByConnection(fields: readonly Field[]): ReadonlySet<string> {
   let named: Set<string> | undefined;
   for (const [name, value] of fields) {
-    if (name !== 'connection') continue;
+    // What nearly all say names nothing that does not end here anyway.
+    if (name !== 'connection' || value === 'keep-alive') continue;
     named ??= new Set();
     for (const one of value.split(',')) named.add(one.trim().toLowerCase());
   }
@@ -139,10 +140,16 @@ export function checkTrailers(fields: readonly Field[]): void {
 }
 
 function checkFields(fields: readonly Field[]): void {
-  let lengths = 0;
-  for (const [name, value] of fields) {
+  for (const [name] of fields) {
     const fault = faultOfName(name);
     if (fault !== '') refuse(false, fault);
+  }
+  checkValues(fields);
+}
+
+function checkValues(fields: readonly Field[]): void {
+  let lengths = 0;
+  for (const [name, value] of fields) {
     if (!VALUE.test(value)) refuse(false, `the value of a field (${name}) holds a byte that is not allowed`);
     if (name !== 'content-length') continue;
     lengths += 1;
