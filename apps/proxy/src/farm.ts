@@ -55,7 +55,7 @@ export class Farm {
   readonly #reading = new Map<DeviceChannel, { readonly done: number; readonly since: number }>();
   readonly #streams;
   /** Counters by kind and outcome: looking labels up costs more than counting. */
-  readonly #counters = new Map<string, { inc(): void }>();
+  readonly #counters = new Map<string, Map<string, { inc(): void }>>();
   #control: ControlConnection | undefined;
   #draining = false;
   #lostAt: number | undefined = performance.now();
@@ -225,10 +225,16 @@ export class Farm {
   }
 
   count(kind: string, outcome: 'done' | SignedCode): void {
-    const name = `${kind} ${outcome}`;
-    const counter = this.#counters.get(name) ?? this.#streams.labels({ kind, outcome });
-    this.#counters.set(name, counter);
-    counter.inc();
+    this.#counter(kind, outcome).inc();
+  }
+
+  #counter(kind: string, outcome: 'done' | SignedCode): { inc(): void } {
+    const known = this.#counters.get(kind)?.get(outcome);
+    if (known) return known;
+    const counter = this.#streams.labels({ kind, outcome });
+    const ofKind = this.#counters.get(kind) ?? new Map();
+    this.#counters.set(kind, ofKind.set(outcome, counter));
+    return counter;
   }
 
   /** Says in the log, not too often, by which rule a message of a device was refused. */

@@ -297,7 +297,7 @@ export class ResponseParser {
     demand(this.#trailerBytes <= TRAILER_BYTES, 'the trailer section is too large');
     const line = data.toString('latin1', at, end);
     demand(!STRAY.test(line), 'a trailer has a stray CR, LF or NUL');
-    readField(line);
+    readField(line, 0, line.length);
     return end + 2;
   }
 
@@ -320,7 +320,7 @@ function readFields(text: string, start: number, most: number): Field[] {
   for (let at = start; at <= text.length; ) {
     const found = text.indexOf('\r\n', at);
     const end = found < 0 ? text.length : found;
-    const field = readField(text.slice(at, end));
+    const field = readField(text, at, end);
     if (fields.length >= most) refuse(`a field (${field[0].slice(0, 64)}) is one more than the ${most} that may be`);
     if (field[1].length > WIDEST_HEAD.valueBytes)
       refuse(`the value of a field (${field[0].slice(0, 64)}) is longer than ${WIDEST_HEAD.valueBytes} bytes`);
@@ -331,20 +331,20 @@ function readFields(text: string, start: number, most: number): Field[] {
 }
 
 /** A field line (RFC 9112, section 5): no folding, no space before the colon. */
-function readField(line: string): Field {
-  const colon = line.indexOf(':');
-  const name = line.slice(0, Math.max(0, colon));
+function readField(text: string, from: number, to: number): Field {
+  // Without a colon in its line it ends up with one of a later line, or with none: no name holds the end of a line.
+  const name = text.slice(from, Math.max(from, text.indexOf(':', from)));
   demand(NAME.test(name), 'a field line has no valid name');
-  return [name.toLowerCase(), trimmed(line, colon + 1)];
+  return [name.toLowerCase(), trimmed(text, from + name.length + 1, to)];
 }
 
 /** Without the spaces and tabs around (RFC 9110, section 5.5). */
-function trimmed(line: string, from: number): string {
+function trimmed(text: string, from: number, to: number): string {
   let start = from;
-  let end = line.length;
-  while (start < end && isBlank(line.charCodeAt(start))) start++;
-  while (end > start && isBlank(line.charCodeAt(end - 1))) end--;
-  return line.slice(start, end);
+  let end = to;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
 }
 
 function isBlank(code: number): boolean {

@@ -353,11 +353,22 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     const fields = requestFields(head, this.#host.deviceAddress, resource);
     const last = this.#hasContent && !resource.backend.readsContent;
     const { host = head.authority, prefix = '' } = resource.backend;
-    const to = { method, path: prefix === '' ? path : `${prefix}${path}`, authority: host, fields, last };
-    if (this.#declared !== undefined) return { ...to, content: this.#declared === 0 ? 'none' : 'length' };
-    if (!this.#requestDone) return { ...to, content: 'chunked' };
+    return {
+      method,
+      path: prefix === '' ? path : `${prefix}${path}`,
+      authority: host,
+      fields,
+      content: this.#framing(method, fields),
+      last,
+    };
+  }
+
+  /** How the content of the request is framed; says its length where it is known only now. */
+  #framing(method: string, fields: Field[]): BackendRequest['content'] {
+    if (this.#declared !== undefined) return this.#declared === 0 ? 'none' : 'length';
+    if (!this.#requestDone) return 'chunked';
     if (this.#received > 0 || mayHaveContent(method)) fields.push(['content-length', String(this.#received)]);
-    return { ...to, content: this.#received === 0 ? 'none' : 'length' };
+    return this.#received === 0 ? 'none' : 'length';
   }
 
   /** What came in one call goes on together; small pieces wait while nothing can go on. */
@@ -375,7 +386,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     const look = this.#sending && !this.#held ? this.#passage!.look() : 'wait';
     if (look === 'pass') return this.#pass(bytes);
     if (look !== 'wait') return this.refuse(look);
-    (this.#held ??= []).push(copyBytes(bytes));
+    this.#held ??= [];
+    this.#held.push(copyBytes(bytes));
     if (this.#sending) this.#release();
   }
 
