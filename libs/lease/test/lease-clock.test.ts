@@ -169,3 +169,84 @@ test('a small step that hides behind paused readings is caught at the first read
   expect(lease.live).toBe(false);
   expect(lease.generation).toBe(1);
 });
+
+function clocks() {
+  const time = { wall: 1_000_000, mono: 0 };
+  const lease = new LeaseClock({ wallMs: () => time.wall, monotonicMs: () => time.mono });
+  const pass = (ms: number): void => {
+    time.wall += ms;
+    time.mono += ms;
+  };
+  return { time, lease, pass };
+}
+
+test('a lease runs from the send time of its beat, not from the answer', () => {
+  const { lease, pass } = clocks();
+  expect(lease.live).toBe(false);
+  const mark = lease.beatSent();
+  pass(10_000);
+  lease.granted(mark, 15_000);
+  pass(4_999);
+  expect(lease.live).toBe(true);
+  pass(1);
+  expect(lease.live).toBe(false);
+});
+
+test('an answer that comes after its own lease gives nothing, and an older one takes nothing away', () => {
+  const { lease, pass } = clocks();
+  const old = lease.beatSent();
+  pass(20_000);
+  const fresh = lease.beatSent();
+  lease.granted(fresh, 15_000);
+  lease.granted(old, 15_000);
+  expect(lease.live).toBe(true);
+});
+
+test.each([
+  ['a suspend', 60_000, 0],
+  ['a step forward', 60_000, 0],
+  ['a step back', -3_600_000, 0],
+  ['a snapshot that resumes', 51, 0],
+])('%s drops the lease, and an answer from before it counts for nothing', (_what, wall, mono) => {
+  const { lease, time, pass } = clocks();
+  lease.granted(lease.beatSent(), 15_000);
+  const before = lease.beatSent();
+  const generation = lease.generation;
+  time.wall += wall;
+  time.mono += mono;
+  expect(lease.live).toBe(false);
+  expect(lease.generation).toBe(generation + 1);
+  lease.granted(before, 15_000);
+  expect(lease.live).toBe(false);
+  pass(1_000);
+  lease.granted(lease.beatSent(), 15_000);
+  expect(lease.live).toBe(true);
+});
+
+test('a suspend is noticed even when the wall clock is set back by as much at the same time', () => {
+  const time = { wall: 1_000_000, mono: 0, boot: 500_000 };
+  const clocks = { wallMs: () => time.wall, monotonicMs: () => time.mono, bootMs: () => time.boot };
+  const lease = new LeaseClock(clocks);
+  const pass = (ms: number): void => {
+    time.wall += ms;
+    time.mono += ms;
+    time.boot += ms;
+  };
+  lease.granted(lease.beatSent(), 15_000);
+  pass(1_000);
+  expect(lease.live).toBe(true);
+  // Suspended for a minute: boot time goes on, the wall clock would too, but is set back by just that minute.
+  time.boot += 60_000;
+  pass(1);
+  expect(lease.live).toBe(false);
+});
+
+test('clocks that drift slowly, as they do under NTP, change nothing', () => {
+  const { lease, time, pass } = clocks();
+  lease.granted(lease.beatSent(), 3_600_000);
+  for (let i = 0; i < 600; i++) {
+    pass(1_000);
+    time.wall += 1;
+    expect(lease.live).toBe(true);
+  }
+});

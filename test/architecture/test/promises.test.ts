@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
@@ -14,7 +15,8 @@ const tests = new Set(
 
 function testsIn(folder: string): string[] {
   try {
-    return readdirSync(folder).filter((name) => /\.(test|contract)\.ts$/.test(name));
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((file) => basename(file));
+    return files.filter((name) => /\.(test|contract)\.ts$/.test(name));
   } catch {
     return [];
   }

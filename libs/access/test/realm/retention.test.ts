@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest';
+import {
+  type AccessContext,
+  AuditWatch,
+  auditRefusal,
+  changeSettings,
+  issueJoinToken,
+  putSite,
+  rewrapRealm,
+  type SessionRow,
+  searchAudit,
+  sweepEnded,
+  trimAudit,
+  verifyAudit,
+} from '../../src/index.ts';
+import { BY, scene } from '../scene.ts';
+
+const DAY = 86_400_000;
+
+async function sessions(access: AccessContext, rows: readonly Partial<SessionRow>[]): Promise<void> {
+  const installation = { installationId: 'i', userId: 'u', app: 'a@1', chanNo: 0, chanRequest: null };
+  const nothing = { secret: null, endKey: null, delegated: null, providerSession: null, directory: '', generation: 0 };
+  const base = { ...installation, ...nothing, createdAt: 0, expiresAt: 2 ** 52, endedAt: null, endReason: null };
+  await access.store.transaction(({ tables }) =>
+    tables.sessions.insertEach(rows.map((row) => ({ ...base, ...row }) as unknown as SessionRow)),
+  );
+}
+
+const idsOf = (access: AccessContext) =>
+  access.store.transaction(async ({ tables }) => (await tables.sessions.list()).map(({ id }) => id));
+
+test('what ended longer ago than the realm keeps it is removed in batches, what lives or ended lately stays', async () => {
+  const { access, clock } = await scene();
+  const now = clock.now;
+  const old = Array.from({ length: 1_200 }, (_, i) => ({ id: `old-${i}`, endedAt: now - 91 * DAY }));
+  await sessions(access, [...old, { id: 'lately', endedAt: now - 89 * DAY }, { id: 'live' }]);
+  await putSite(access, { name: 'here', origins: ['wss://x'], resources: [] }, BY);
+  await issueJoinToken(access, { name: 'p1', site: 'here' }, BY);
+  const batches = [await sweepEnded(access), await sweepEnded(access), await sweepEnded(access)];
+  expect(batches.map(({ removed, more }) => [removed, more])).toEqual([
+    [500, true],
+    [500, true],
+    [200, false],
+  ]);
+  expect(await idsOf(access)).toEqual(['lately', 'live']);
+  clock.now += 91 * DAY;
+  expect(await sweepEnded(access)).toEqual({ removed: 2, more: false });
+  expect(await access.store.transaction(({ tables }) => tables.joinTokens.count())).toBe(0);
+  expect(await idsOf(access)).toEqual(['live']);
+});
+
+async function aged(): Promise<{ access: AccessContext; clock: { now: number } }> {
+  const made = await scene();
+  await changeSettings(made.access, { auditKeepMs: 10 * DAY }, BY);
+  for (let day = 0; day < 20; day++) {
+    await auditRefusal(made.access, { actor: 'ada', action: 'login', subject: `day ${day}`, reason: 'wrong' });
+    made.clock.now += DAY;
+  }
+  return made;
+}
+
+test('old audit events are removed up to a sealed checkpoint, from which the chain still fits', async () => {
+  const { access } = await aged();
+  const watch = new AuditWatch(access);
+  expect(await watch.look(60_000)).toMatchObject({ events: 21, intact: true });
+  expect(await trimAudit(access)).toEqual({ removed: 11, more: false });
+  expect(await trimAudit(access)).toEqual({ removed: 0, more: false });
+  const kept = await searchAudit(access, { after: 0, limit: 100 }, {});
+  expect(kept[0]).toMatchObject({ seq: 12, subject: 'day 10' });
+  expect(kept.at(-1)).toMatchObject({ action: 'audit.trim', subject: 'up to event 11', actor: 'retention' });
+  // A node that looked before, one that begins now, and a key-encryption key that turns.
+  await rewrapRealm(access);
+  for (const looking of [watch, new AuditWatch(access)])
+    expect(await looking.look(60_000)).toEqual({ events: 22, verified: 22, intact: true });
+  await watch.recheck();
+  expect((await watch.look(60_000)).intact).toBe(true);
+  expect(await access.store.transaction((transaction) => verifyAudit(transaction, access.crypto))).toBe(22);
+});
+
+test('a checkpoint that no Security server made is found, and so is a chain that was cut before trimming', async () => {
+  const { access } = await aged();
+  await trimAudit(access);
+  const [first, second] = await searchAudit(access, { after: 0, limit: 2 }, {});
+  await access.store.transaction(async ({ tables }) => {
+    await tables.audit.remove({ where: { seq: first!.seq } });
+    await tables.auditHeads.update({ where: { id: 'start' } }, { seq: first!.seq, hash: second!.previousHash });
+  });
+  expect((await new AuditWatch(access).look(60_000)).intact).toBe(false);
+  const other = await aged();
+  await other.access.store.transaction(({ tables }) => tables.audit.update({ where: { seq: 3 } }, { actor: 'eve' }));
+  await expect(trimAudit(other.access)).rejects.toMatchObject({ code: 'ERR_ACCESS_AUDIT_BROKEN' });
+  expect(await other.access.store.transaction(({ tables }) => tables.audit.count())).toBe(21);
+});
+
+test('audit events are kept for ever when the realm says so, and the last one always', async () => {
+  const { access, clock } = await aged();
+  clock.now += 1_000 * DAY;
+  await changeSettings(access, { auditKeepMs: 0 }, BY);
+  expect(await trimAudit(access)).toEqual({ removed: 0, more: false });
+  await changeSettings(access, { auditKeepMs: DAY }, BY);
+  clock.now += 1_000 * DAY;
+  await trimAudit(access);
+  expect((await new AuditWatch(access).look(60_000)).intact).toBe(true);
+  expect(await access.store.transaction(({ tables }) => tables.audit.count())).toBe(2);
+});

@@ -1,0 +1,265 @@
+import { DeviceOpening, decodeHello, deriveSessionSecret, encodeText, keyOf, type SharedKey } from '@sallyport/channel';
+import { expect, test } from 'vitest';
+import {
+  type AccessContext,
+  type Authorisation,
+  authorise,
+  bumpMapVersion,
+  createSession,
+  disableUser,
+  type HelloRequest,
+  issueCode,
+  issueJoinToken,
+  type JoinOrder,
+  keyCandidates,
+  leaseKeyOf,
+  PolicyCache,
+  proxyOfBeat,
+  putGroup,
+  putPolicy,
+  putResource,
+  putSite,
+  putUser,
+  reauthorise,
+  redeemJoinToken,
+  renewProxy,
+  revoke,
+  revokeProxy,
+} from '../../src/index.ts';
+import { BY, enrolWithPassword, scene } from '../scene.ts';
+
+const CONTEXT = {
+  id: 'a',
+  version: '1',
+  build: '1',
+  signer: new Uint8Array(32),
+  os: 'linux',
+  osVersion: '1',
+  osPatch: '',
+  model: 'm',
+  posture: {},
+  sdk: 'test',
+};
+/** Stands for the hash of a Proxy's key. */
+const KEY = 'f0'.repeat(32);
+const HERE = { name: 'p1', keyHash: KEY, site: 'here', instance: '1'.repeat(32) };
+const LEASE = { applied: 0, expiresAt: 0, channels: 1, beat: 1, leaseMs: 15_000, node: 'n1' };
+const BACKEND = { url: 'http://127.0.0.1:1', networks: [] };
+
+/** A realm with sessions of users, and HELLOs of them. */
+async function signedIn(users: readonly string[]) {
+  const { access } = await scene();
+  await putSite(access, { name: 'here', origins: [], resources: [] }, BY);
+  await putGroup(access, 'staff', BY);
+  await putResource(access, 'wiki', { kind: 'http', authority: 'wiki.corp', backend: BACKEND }, BY);
+  await putPolicy(access, 'wiki', { groups: ['staff'], resources: ['wiki'], context: {} }, BY);
+  for (const name of ['p1', 'p2']) await join(access, { name, site: 'here' }, KEY);
+  const sessions = new Map<string, { sid: Uint8Array; secret: ReturnType<typeof deriveSessionSecret> }>();
+  for (const [i, name] of users.entries()) {
+    await putUser(access, name, { password: 'pw', groups: name === 'bob' ? [] : ['staff'] }, BY);
+    const { code } = await issueCode(access, name, undefined, BY);
+    const device = new Uint8Array(32).fill(i + 1);
+    const enrolled = await enrolWithPassword(access, {
+      user: name,
+      password: 'pw',
+      signingKey: { kty: 'EC', x: name },
+      sharedKey: keyOf<SharedKey>(device),
+      app: 'a@1',
+      model: 'm',
+      code,
+      deviceStatic: device,
+    });
+    if (enrolled.status !== 'ok') throw new Error(enrolled.code);
+    const [used] = keyCandidates(access.store.realm, access.keyring, enrolled.installation);
+    const outcome = { handshakeHash: device, clientRandom: device, serverRandom: device, kemSecret: device };
+    const request = { installationId: enrolled.installation.id, used: used!, outcome, app: 'a@1' };
+    const session = await createSession(access, request);
+    sessions.set(name, { sid: session!.sid, secret: deriveSessionSecret(access.crypto, outcome, session!.sid) });
+  }
+  const hello = (name: string, chanNo: number, over: { secret?: Uint8Array; audience?: string } = {}) => {
+    const { sid, secret } = sessions.get(name)!;
+    const opening = new DeviceOpening({
+      crypto: access.crypto,
+      secret: keyOf<typeof secret>(over.secret ?? secret),
+      hello: {
+        suite: 1,
+        sid,
+        chanNo,
+        nonce: new Uint8Array(16),
+        audience: encodeText(over.audience ?? 'main/here'),
+      },
+      context: CONTEXT,
+    });
+    return { hello: decodeHello(opening.writeHello()), requestId: `${name}-${chanNo}` };
+  };
+  const cache = new PolicyCache();
+  const ask = async (requests: readonly HelloRequest[], holder = HERE) =>
+    (await authorise(access, cache, { requests, holder })) ?? [];
+  return { access, hello, ask, cache, sidOf: (name: string) => sessions.get(name)!.sid };
+}
+
+async function join(access: AccessContext, order: JoinOrder, keyHash: string): Promise<void> {
+  expect(await redeemJoinToken(access, await issueJoinToken(access, order, BY), keyHash)).toBeDefined();
+}
+
+const said = (answer: Authorisation): string =>
+  answer.status === 'granted' ? `granted to ${answer.grant.userName}` : answer.hint;
+
+test('HELLOs of one batch are judged one by one, and answered in their order', async () => {
+  const { hello, ask } = await signedIn(['ada', 'bob', 'eve']);
+  const unknown = hello('ada', 9);
+  const answers = await ask([
+    hello('ada', 5),
+    hello('bob', 1, { secret: new Uint8Array(32) }),
+    hello('bob', 1, { audience: 'main/there' }),
+    hello('eve', 7),
+    { ...unknown, hello: { ...unknown.hello, sid: new Uint8Array(16) } },
+    hello('bob', 2),
+  ]);
+  expect(answers.map(said)).toEqual([
+    'granted to ada',
+    'SESSION_UNKNOWN',
+    'DENIED',
+    'granted to eve',
+    'SESSION_UNKNOWN',
+    'granted to bob',
+  ]);
+  const resources = answers.map((answer) => (answer.status === 'granted' ? answer.grant.resources.length : undefined));
+  expect(resources).toEqual([1, undefined, undefined, 1, undefined, 0]);
+});
+
+test('a channel number is never used twice, not even by two HELLOs of one batch', async () => {
+  const { hello, ask } = await signedIn(['ada']);
+  const again = { ...hello('ada', 5), requestId: 'another request' };
+  const answers = await ask([hello('ada', 5), again, hello('ada', 4), hello('ada', 6)]);
+  expect(answers.map(said)).toEqual(['granted to ada', 'CHAN_REPLAY', 'CHAN_REPLAY', 'granted to ada']);
+  expect((await ask([hello('ada', 5)])).map(said)).toEqual(['CHAN_REPLAY']);
+});
+
+test('a request that is repeated with its id gets the same answer, in the same batch or later', async () => {
+  const { hello, ask } = await signedIn(['ada']);
+  const keysOf = (answers: readonly Authorisation[]) =>
+    answers.map((answer) =>
+      answer.status === 'granted' ? Buffer.from(answer.channelKey).toString('hex') : said(answer),
+    );
+  const [first, second] = keysOf(await ask([hello('ada', 5), hello('ada', 5)]));
+  expect(second).toBe(first);
+  expect(keysOf(await ask([hello('ada', 5)]))).toEqual([first]);
+});
+
+test('sessions that were revoked or whose user is disabled are unknown; the others of the batch are not touched', async () => {
+  const { access, hello, ask, sidOf } = await signedIn(['ada', 'bob', 'eve']);
+  const subject = Buffer.from(sidOf('ada')).toString('hex');
+  await revoke(access, { requestId: 'r1', kind: 'session', subject }, BY);
+  await disableUser(access, 'bob', 'r2', BY);
+  const answers = await ask([hello('ada', 1), hello('bob', 1), hello('eve', 1)]);
+  expect(answers.map(said)).toEqual(['SESSION_UNKNOWN', 'SESSION_UNKNOWN', 'granted to eve']);
+  const grant = answers.find((answer) => answer.status === 'granted')!.grant;
+  const realm = await access.store.transaction(({ tables }) => tables.realms.find({ id: 'realm' }));
+  expect(grant.asOf).toBe(realm!.head);
+});
+
+test('a secret that this node cannot unwrap is "later" for its device, and nothing to the others', async () => {
+  const { access, hello, ask, sidOf } = await signedIn(['ada', 'eve']);
+  const id = Buffer.from(sidOf('ada')).toString('hex');
+  await access.store.transaction(async ({ tables }) => {
+    const row = (await tables.sessions.find({ id }))!;
+    const otherKek = Uint8Array.from(row.secret!).fill(9, 0, 4);
+    await tables.sessions.update({ where: { id } }, { secret: otherKek });
+  });
+  const answers = await ask([hello('ada', 1), hello('eve', 1)]);
+  expect(answers.map(said)).toEqual(['UNAVAILABLE', 'granted to eve']);
+});
+
+test('grants belong to who opened the channel: no other Proxy, process or site gets one for a session id', async () => {
+  const { access, hello, ask, cache, sidOf } = await signedIn(['ada']);
+  const granted = await ask([hello('ada', 1)]);
+  expect(granted.map(said)).toEqual(['granted to ada']);
+  await access.store.transaction(({ tables }) =>
+    tables.leases.insertEach(
+      [leaseKeyOf('p1', HERE.instance), leaseKeyOf('p2', HERE.instance)].map((proxy) => ({ ...LEASE, proxy })),
+    ),
+  );
+  const sid = Buffer.from(sidOf('ada')).toString('hex');
+  const read = async (over: object) => {
+    const rights = await reauthorise(access, cache, { sid, holder: { ...HERE, ...over } });
+    return typeof rights === 'string' ? rights : rights.userName;
+  };
+  expect(await read({})).toBe('ada');
+  for (const other of [{ name: 'p2' }, { instance: '2'.repeat(32) }, { site: 'branch' }])
+    expect(await read(other)).toBe('no channel');
+  await revoke(access, { requestId: 'r1', kind: 'session', subject: sid }, BY);
+  // Who has no channel does not even hear that the session is over.
+  expect(await read({})).toBe('over');
+  expect(await read({ name: 'p2' })).toBe('no channel');
+  await access.store.transaction(({ tables }) => tables.leases.remove({}));
+  expect(await read({ name: 'p1' })).toBe('over');
+});
+
+test('what a process opened goes with its lease row', async () => {
+  const { access, hello, ask, cache, sidOf } = await signedIn(['ada']);
+  await ask([hello('ada', 1)]);
+  const sid = Buffer.from(sidOf('ada')).toString('hex');
+  expect(await reauthorise(access, cache, { sid, holder: HERE })).toBe('no channel');
+});
+
+test.each([
+  ['revoked', (access: AccessContext) => revokeProxy(access, 'p1', BY)],
+  ['replaced', (access: AccessContext) => join(access, { name: 'p1', site: 'here', replace: true }, '0f'.repeat(32))],
+  [
+    'moved to another site',
+    (access: AccessContext) => join(access, { name: 'p1', site: 'branch', replace: true, moveSite: true }, KEY),
+  ],
+  [
+    'given another key, by which it has beaten',
+    async (access: AccessContext) => {
+      const key = { name: 'p1', keyHash: '0f'.repeat(32) };
+      expect(await renewProxy(access, HERE, key.keyHash)).toBeDefined();
+      await access.store.transaction((transaction) => proxyOfBeat(transaction, key));
+    },
+  ],
+])('a Proxy that was identified just before it was %s gets no grant, and opens nothing', async (_what, end) => {
+  const { access, hello, ask, cache, sidOf } = await signedIn(['ada']);
+  expect((await ask([hello('ada', 1)])).map(said)).toEqual(['granted to ada']);
+  await access.store.transaction(({ tables }) =>
+    tables.leases.insert({ ...LEASE, proxy: leaseKeyOf('p1', HERE.instance) }),
+  );
+  const sid = Buffer.from(sidOf('ada')).toString('hex');
+  await end(access);
+  // As a node does that has looked at its certificate a moment ago.
+  expect(await authorise(access, cache, { requests: [hello('ada', 2)], holder: HERE })).toBeUndefined();
+  expect(await reauthorise(access, cache, { sid, holder: HERE })).toBe('no proxy');
+  const { chanNo } = (await access.store.transaction(({ tables }) => tables.sessions.find({ id: sid })))!;
+  expect(chanNo).toBe(1);
+});
+
+test('a site that names resources serves those only, one that does not exist nothing', async () => {
+  const { access, hello, ask } = await signedIn(['ada']);
+  const names = async (chanNo: number) => {
+    const [answer] = await ask([hello('ada', chanNo)]);
+    return answer?.status === 'granted' ? answer.grant.resources.map(({ name }) => name) : answer?.hint;
+  };
+  expect(await names(1)).toEqual(['wiki']);
+  await putSite(access, { name: 'here', origins: [], resources: ['other'] }, BY);
+  expect(await names(2)).toEqual([]);
+  await putSite(access, { name: 'here', origins: [], resources: ['other', 'wiki'] }, BY);
+  expect(await names(3)).toEqual(['wiki']);
+  await access.store.transaction(({ tables }) => tables.sites.remove({}));
+  await bump(access);
+  expect(await names(4)).toEqual([]);
+});
+
+function bump(access: AccessContext): Promise<unknown> {
+  return access.store.transaction((transaction) => bumpMapVersion(transaction));
+}
+
+test('policies are those of this epoch: a restored realm may count to the same version with others', async () => {
+  const { access, hello, ask } = await signedIn(['ada']);
+  await ask([hello('ada', 1)]);
+  await access.store.transaction(async ({ tables }) => {
+    await tables.policies.remove({});
+    await tables.realms.update({ where: { id: 'realm' } }, { epoch: 'f'.repeat(32) });
+  });
+  const [answer] = await ask([hello('ada', 2)]);
+  expect(answer).toMatchObject({ grant: { resources: [], epoch: 'f'.repeat(32), app: 'a@1', generation: 0 } });
+});

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { checkContext, compareVersions } from '../src/index.ts';
+
+const APP = {
+  id: 'app',
+  version: '2.1',
+  build: '',
+  signer: new Uint8Array(32),
+  os: 'android',
+  osVersion: '15',
+  osPatch: '',
+  model: '',
+  sdk: '',
+  posture: { rooted: false },
+};
+
+const UNKNOWN = { ...APP, signer: new Uint8Array(0), os: '', osVersion: '', posture: {} };
+
+test.each([
+  ['1.2.3', '1.2.3', 0],
+  ['1.10', '1.9', 1],
+  ['1.2', '1.2.0', 0],
+  ['1', '1.0.1', -1],
+  ['x', '1', -1],
+])('version %s against %s', (a, b, sign) => {
+  expect(Math.sign(compareVersions(a, b))).toBe(sign);
+});
+
+test.each([
+  ['nothing asked', {}, undefined],
+  ['the app and version', { apps: [{ id: 'app', minVersion: '2.0' }] }, undefined],
+  ['an app too old', { apps: [{ id: 'app', minVersion: '2.2' }] }, 'APP_UPDATE_REQUIRED'],
+  ['another app', { apps: [{ id: 'other' }] }, 'CONTEXT_DENIED'],
+  ['another signer', { apps: [{ id: 'app', signers: ['ff'.repeat(32)] }] }, 'CONTEXT_DENIED'],
+  ['a known fact', { posture: { rooted: false } }, undefined],
+  ['a fact that differs', { posture: { rooted: true } }, 'CONTEXT_DENIED'],
+  ['a fact the device does not know', { posture: { encrypted: true } }, 'CONTEXT_DENIED'],
+  ['an older system', { minOsVersion: '16' }, 'CONTEXT_DENIED'],
+  ['another system', { os: ['ios'] }, 'CONTEXT_DENIED'],
+])('context rule: %s', (_what, rule, expected) => {
+  expect(checkContext(rule, APP)).toBe(expected);
+});
+
+test.each([
+  ['system', { os: ['android', ''] }],
+  ['version of the system', { minOsVersion: '0' }],
+  ['signer', { apps: [{ id: 'app', signers: ['00'.repeat(32)] }] }],
+  ['posture', { posture: { rooted: false } }],
+])('a %s that is left out fulfils no rule', (_what, rule) => {
+  expect(checkContext(rule, UNKNOWN)).toBe('CONTEXT_DENIED');
+});
