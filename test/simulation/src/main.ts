@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { OMISSIONS, type Omission, type RunResult, runSeed } from './run.ts';
+import { OMISSIONS, type Omission } from './omissions.ts';
+import { type RunResult, runSeed } from './run.ts';
 
 const HELP = `npm run simulate -- [--seeds N] [--from N] [--seed N] [--omit RULE]
 

@@ -22,7 +22,7 @@ import {
   type WaitingNode,
 } from '@sallyport/access';
 import type { Beat, ControlMessage, Grant } from '@sallyport/security-api';
-import type { Omission } from './run.ts';
+import type { Omission } from './omissions.ts';
 import { withoutClaims } from './virtual-journal.ts';
 import type { Machine, World } from './world.ts';
 

@@ -4,7 +4,7 @@ import { effectOn, LogFollower, type Revocable } from '@sallyport/lease';
 import type { ControlMessage, Grant, RevocationEntry } from '@sallyport/security-api';
 import type { VirtualNetwork } from './network.ts';
 import type { NodeConnection, VirtualNode } from './node.ts';
-import type { Omission } from './run.ts';
+import type { Omission } from './omissions.ts';
 import { appOf } from './scene.ts';
 import type { Machine, World } from './world.ts';
 

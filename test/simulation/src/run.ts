@@ -2,6 +2,7 @@ import { getRealm, MemoryStore, memoryBus, memoryJournal, openClaim, PolicyCache
 import { Faults } from './faults.ts';
 import { VirtualNetwork } from './network.ts';
 import { LEASE_MS, VirtualNode } from './node.ts';
+import type { Omission } from './omissions.ts';
 import { VirtualProxy } from './proxy.ts';
 import { Restores } from './restores.ts';
 import { accessOn, PROXIES, prepare, SIDS } from './scene.ts';
@@ -18,24 +19,6 @@ const NODES = { s1: LEASE_MS, s2: LEASE_MS / 2 };
 const COPIED_SHARE = 0.5;
 /** Share of runs in which a Proxy is revoked. */
 const REVOKED_SHARE = 0.3;
-
-/** Rules that can be left out, to see that the simulation would notice. */
-export const OMISSIONS = [
-  'waiting',
-  'drift guard',
-  'copy guard',
-  'new epoch',
-  'claim',
-  'authority',
-  'app of the grant',
-  'last look',
-  'late grants',
-  'begin anew',
-  'slow rights',
-  'instance',
-] as const;
-
-export type Omission = (typeof OMISSIONS)[number];
 
 /** What happened under one seed. */
 export interface RunResult {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Omission, runSeed } from '../src/run.ts';
+import type { Omission } from '../src/omissions.ts';
+import { runSeed } from '../src/run.ts';
 
 const FIRST = process.env['SEED'] === undefined ? (Math.random() * 2 ** 30) | 0 : Number(process.env['SEED']);
 const SEEDS = 200;

@@ -10,6 +10,7 @@ import { say } from '../terminal.ts';
 import { checkPorts, Running, stopOnSignals } from '../up/running.ts';
 import { ensureOperator, freshLink, INTRANET_AUTHORITY, inviteProxy, type QuickStart, seed } from '../up/seed.ts';
 import { drawCluster } from './picture.ts';
+import { type ClusterPorts, clusterPorts } from './ports.ts';
 
 /** Where things are in the defaults: beside the one-machine set-up, so that both can be tried. */
 const DATA = './data/cluster';
@@ -21,19 +22,6 @@ interface Size {
   readonly nodes: number;
   readonly proxies: number;
 }
-
-/** Ports from the base on: stores take thirty, what is ours comes after. */
-export function clusterPorts(base: number) {
-  return {
-    stores: base,
-    security: (i: number) => ({ proxies: base + 40 + 2 * i, admin: base + 41 + 2 * i }),
-    proxy: (i: number) => ({ devices: base + 60 + 2 * i, health: base + 61 + 2 * i }),
-    balancer: { devices: base + 90, admin: base + 91 },
-    intranet: base + 92,
-    phone: base + 93,
-  };
-}
-export type ClusterPorts = ReturnType<typeof clusterPorts>;
 
 /** `sallyport cluster` */
 export function addClusterCommand(program: Command): void {

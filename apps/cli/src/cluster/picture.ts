@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import type { QuickStart } from '../up/seed.ts';
-import type { ClusterPorts } from './command.ts';
+import type { ClusterPorts } from './ports.ts';
 
 /** What the picture shows. */
 export interface ClusterPicture {

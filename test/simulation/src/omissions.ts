@@ -1,0 +1,18 @@
+/** Rules that can be left out, to see that the simulation would notice. */
+export const OMISSIONS = [
+  'waiting',
+  'drift guard',
+  'copy guard',
+  'new epoch',
+  'claim',
+  'authority',
+  'app of the grant',
+  'last look',
+  'late grants',
+  'begin anew',
+  'slow rights',
+  'instance',
+] as const;
+
+/** A rule that a run leaves out. */
+export type Omission = (typeof OMISSIONS)[number];
