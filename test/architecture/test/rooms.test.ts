@@ -1,0 +1,68 @@
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { circlesIn, ROOMS, roomViolations } from '../src/rooms.ts';
+import { readSources, type SourceFile } from '../src/sources.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const projects = ['libs', 'apps', 'test'].flatMap((top) =>
+  readdirSync(`${root}/${top}`).map((name) => `${top}/${name}`),
+);
+
+/** Projects that still have circles, and why. */
+const CIRCLES: Readonly<Record<string, string>> = {
+  'apps/proxy': 'its rooms are being made',
+  'apps/security': 'its rooms are being made',
+  'libs/access': 'rows and policies are being parted',
+};
+
+test('no file and no room knows itself over others, not even by a type', () => {
+  expect(projects.length).toBeGreaterThan(20);
+  for (const project of projects.filter((name) => !(name in CIRCLES)))
+    expect(circlesIn(readSources(root, project)), project).toEqual([]);
+});
+
+test.each(Object.entries(ROOMS))('inside of %s, rooms use rooms of lower floors only', (project, floors) => {
+  const files = readSources(root, project);
+  expect(files.length).toBeGreaterThan(10);
+  expect(roomViolations(files, floors)).toEqual([]);
+});
+
+describe('it can fail', () => {
+  const file = (path: string, ...imports: string[]): SourceFile => ({
+    path: `libs/x/src/${path}`,
+    text: '',
+    imports: imports.map((name) => `libs/x/src/${name}`),
+  });
+
+  test('for an import upward, one sideways, and a room without a floor', () => {
+    const files = [
+      file('index.ts', 'high/a.ts', 'errors.ts'),
+      file('high/a.ts', 'low/b.ts', 'beside/c.ts'),
+      file('low/b.ts', 'high/a.ts'),
+      file('beside/c.ts'),
+      file('attic/d.ts'),
+    ];
+    expect(roomViolations(files, ['low', 'high beside', '*'])).toEqual([
+      'attic stands on no floor: name it in test/architecture/src/rooms.ts',
+      'libs/x/src/high/a.ts may not import libs/x/src/beside/c.ts: beside does not lie below',
+      'libs/x/src/low/b.ts may not import libs/x/src/high/a.ts: high does not lie below',
+    ]);
+  });
+
+  test('for circles of files and of rooms', () => {
+    const files = [
+      file('a.ts', 'b.ts'),
+      file('b.ts', 'c.ts'),
+      file('c.ts', 'a.ts', 'd/e.ts'),
+      file('d/e.ts', 'f/g.ts'),
+      file('d/h.ts'),
+      file('f/g.ts', 'd/h.ts'),
+    ];
+    expect(circlesIn(files)).toEqual([
+      'a circle: libs/x/src/a.ts, libs/x/src/b.ts, libs/x/src/c.ts',
+      'a circle: a.ts, b.ts, c.ts',
+      'a circle: d, f',
+    ]);
+  });
+});
