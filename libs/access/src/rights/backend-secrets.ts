@@ -5,7 +5,6 @@ import type { AccessContext } from '../realm/context.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Json } from '../store/shape.ts';
-import type { PolicySet } from './policies.ts';
 import type { ResourceRow } from './rows.ts';
 
 /** What the secrets of a backend are called. */
@@ -178,9 +177,12 @@ export function rewrappedBackend(backend: Json, renew: (envelope: Uint8Array, wh
 }
 
 /** Rows with secrets, by the set that they stand in: most realms have few. */
-const holders = new WeakMap<PolicySet, ReadonlyMap<string, ResourceRow>>();
+/** What is looked through for the resource that holds a name. */
+type ResourceSet = { readonly resources: readonly ResourceRow[] };
 
-function holdersIn(set: PolicySet): ReadonlyMap<string, ResourceRow> {
+const holders = new WeakMap<ResourceSet, ReadonlyMap<string, ResourceRow>>();
+
+function holdersIn(set: ResourceSet): ReadonlyMap<string, ResourceRow> {
   const known = holders.get(set);
   if (known) return known;
   const found = new Map(set.resources.filter(({ backend }) => storedOf(backend).wrapped).map((row) => [row.name, row]));
@@ -194,7 +196,7 @@ function holdersIn(set: PolicySet): ReadonlyMap<string, ResourceRow> {
  */
 export function withBackendSecrets(
   access: AccessContext,
-  set: PolicySet,
+  set: ResourceSet,
   resources: readonly ResourceGrant[],
 ): ResourceGrant[] {
   const found = holdersIn(set);
