@@ -1,12 +1,14 @@
 // Makes of a folder of the SDK a package that runs elsewhere, while `npm pack` packs it (docs/decisions/0033-the-sdk-is-built-when-it-is-packed.md).
 // In the workspace Node runs the sources, so package.json names them; under node_modules Node takes no TypeScript.
 //   begin (prepack): builds dist, and writes the package.json that goes out in place of the one that stands here.
-//   end (postpack): puts that one back. When a pack was interrupted, the next begin does, or git.
+//   end (postpack): puts that one back and leaves nothing behind. When a pack was interrupted, the next one does, or git.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 /** The package.json of the workspace, while the one that goes out stands in its place. */
 const KEPT = '.tsbuild/package.json';
+/** What a build makes. */
+const MADE = ['dist', 'tsconfig.package.tsbuildinfo'];
 
 /** A target of `exports`: for a source, what is built from it; with its types first, because the first condition that fits counts. */
 function builtTarget(target) {
@@ -32,7 +34,7 @@ function outgoing({ private: _, nx, scripts, devDependencies, exports, ...rest }
 }
 
 function build() {
-  rmSync('dist', { recursive: true, force: true });
+  for (const made of MADE) rmSync(made, { recursive: true, force: true });
   const { status } = spawnSync('tsc', ['-b', 'tsconfig.package.json'], { stdio: ['ignore', 2, 2] });
   if (status !== 0) throw new Error('the package cannot be built');
   // The compiler rewrites what is imported in .js, but not in .d.ts. As long as before, so that the source maps still fit.
@@ -56,5 +58,10 @@ function begin() {
   renameSync('package.json.new', 'package.json');
 }
 
+function end() {
+  putBack();
+  for (const made of MADE) rmSync(made, { recursive: true, force: true });
+}
+
 if (process.argv[2] === 'begin') begin();
-else putBack();
+else end();

@@ -23,9 +23,22 @@ export interface Manifest {
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
+/** Runs the compiler on a project in a folder of an app; gives what it says. */
+export async function typeProblems(config: string): Promise<string> {
+  return (await runCommand(join(ROOT, 'node_modules/.bin/tsc'), ['-p', config])).stdout;
+}
+
 /** Reads the package.json of a folder. */
 export function readManifest(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+}
+
+/** What was packed, the packages each behind those that it needs. */
+export interface Packed {
+  /** Paths of the tarballs. */
+  readonly tarballs: readonly string[];
+  /** Folders of which they were packed. */
+  readonly sources: readonly string[];
 }
 
 /** Runs npm and says everything that it said when it fails. */
@@ -38,9 +51,9 @@ async function npm(folder: string, ...args: readonly string[]): Promise<void> {
 
 /**
  * Packs the SDK by `npm pack`, as in a clone. In a copy, because a clone is changed while it packs, and other tests run from it.
- * `folder` is new; gives the paths of the tarballs, and the folders of which they were packed.
+ * `folder` is empty.
  */
-export async function packSdk(folder: string): Promise<{ tarballs: string[]; sources: string[] }> {
+export async function packSdk(folder: string): Promise<Packed> {
   const unbuilt = (path: string): boolean => !/^(?:node_modules|\.tsbuild|dist|test)$/.test(basename(path));
   for (const part of PARTS) cpSync(join(ROOT, part), join(folder, part), { recursive: true, filter: unbuilt });
   linkInstalled(folder);
@@ -72,10 +85,7 @@ function linkInstalled(folder: string): void {
  * Installs tarballs in an empty folder as an app would, without any network: what they need of others is copied from what is installed
  * here, and npm finds it there.
  */
-export async function installSdk(
-  folder: string,
-  { tarballs, sources }: Awaited<ReturnType<typeof packSdk>>,
-): Promise<void> {
+export async function installSdk(folder: string, { tarballs, sources }: Packed): Promise<void> {
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'an-app', private: true, type: 'module' }));
   for (const source of sources) copyNeeded(source, folder);
   await npm(folder, 'install', '--offline', '--no-audit', '--no-fund', ...tarballs);

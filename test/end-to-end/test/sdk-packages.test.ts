@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +13,7 @@ import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
 import { PhoneBrowser } from '../src/phone-browser.ts';
-import { installSdk, packSdk, readManifest, readTenLines } from '../src/sdk-packages.ts';
+import { installSdk, packSdk, readManifest, readTenLines, typeProblems } from '../src/sdk-packages.ts';
 
 const [clone, app] = [scratchFolder(), scratchFolder()];
 const backend = await startBackend();
@@ -51,13 +52,20 @@ function writeConfig(name: string, options: object): string {
   return file;
 }
 
-const problemsOf = async (config: string): Promise<string> => (await runCommand('tsc', ['-p', config])).stdout;
-
-test('packing leaves the clone as it was', () => {
-  for (const [i, name] of ['channel', 'device'].entries())
-    expect(readManifest(packed.sources[i]!)).toEqual(
-      readManifest(fileURLToPath(new URL(`../../../libs/${name}`, import.meta.url))),
-    );
+test('packing leaves the clone as it was, also after a pack that was interrupted', async () => {
+  const step = async (name: 'begin' | 'end'): Promise<void> => {
+    const command = `cd "$1" && PATH="../../node_modules/.bin:$PATH" node ../../deploy/sdk/pack.mjs ${name}`;
+    expect(await runCommand('sh', ['-c', command, 'sh', packed.sources[0]!])).toMatchObject({ code: 0, stderr: '' });
+  };
+  await step('begin');
+  expect(JSON.stringify(readManifest(packed.sources[0]!).exports)).toContain('./dist/');
+  await step('begin');
+  await step('end');
+  for (const [i, name] of ['channel', 'device'].entries()) {
+    const clone = fileURLToPath(new URL(`../../../libs/${name}`, import.meta.url));
+    expect(readManifest(packed.sources[i]!)).toEqual(readManifest(clone));
+    expect(existsSync(join(packed.sources[i]!, 'dist'))).toBe(false);
+  }
 });
 
 test('what is installed is whole: its licence, and every source that a map leads to; no test went along', () => {
@@ -72,6 +80,8 @@ test('what is installed is whole: its licence, and every source that a map leads
     expect(sources.length).toBeGreaterThan(40);
     for (const source of sources) expect(existsSync(join(folder, 'dist', source)), source).toBe(true);
   }
+  const { resolve } = createRequire(join(app, 'app.js'));
+  expect(existsSync(resolve('@sallyport/channel/vectors/channel.json'))).toBe(true);
 });
 
 test('publint and attw find nothing wrong with what is packed', async () => {
@@ -94,7 +104,7 @@ test('the ten lines of the guide run on Node outside of the repository, and go o
     types: ['node'],
     typeRoots: [fileURLToPath(new URL('../../../node_modules/@types', import.meta.url))],
   };
-  expect(await problemsOf(writeConfig('node', { lib: ['es2024'], ...types }))).toBe('');
+  expect(await typeProblems(writeConfig('node', { lib: ['es2024'], ...types }))).toBe('');
   const run = () => runCommand('sh', ['-c', 'cd "$1" && exec node node.ts', 'sh', app]);
   const first = await run();
   expect(first).toMatchObject({ code: 0, stderr: '' });
@@ -103,12 +113,14 @@ test('the ten lines of the guide run on Node outside of the repository, and go o
   const again = JSON.parse((await run()).stdout);
   expect([again.status, ...again.shown.slice(0, 2)]).toEqual([200, 'connecting', 'connected']);
   expect(backend.requests[0]).toBe('GET /page');
+  writeFileSync(join(app, 'common.cjs'), "console.log(typeof require('@sallyport/device/node').openDevice);");
+  expect(await runCommand('node', [join(app, 'common.cjs')])).toEqual({ code: 0, stdout: 'function\n', stderr: '' });
 });
 
 test('bundled by vite they run in a browser, and nothing of Node goes along', async () => {
   const { browser } = readTenLines();
   writeFileSync(join(app, 'browser.ts'), await appOf(browser, 'document.body.textContent = seen;'));
-  expect(await problemsOf(writeConfig('browser', { lib: ['es2024', 'dom', 'dom.iterable'], types: [] }))).toBe('');
+  expect(await typeProblems(writeConfig('browser', { lib: ['es2024', 'dom', 'dom.iterable'], types: [] }))).toBe('');
   writeFileSync(
     join(app, 'index.html'),
     '<!doctype html><link rel="icon" href="data:,"><script type="module" src="browser.ts"></script>',
