@@ -13,6 +13,7 @@ import { addScimRoutes, SCIM_PREFIX } from './routes/scim.ts';
 import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
 import { Handshakes } from './sign-in/handshakes.ts';
+import { createSignIn } from './sign-in/sign-in.ts';
 
 /** Certificate and key of a listener, PEM. */
 export interface ServerCertificate {
@@ -61,9 +62,12 @@ export function createProxyService(
   context: RealmContext,
   certificate: ServerCertificate,
 ): { service: FastifyInstance; handshakes: Handshakes; endControl: () => void } {
-  const { access, liveKeys, log, bus, node, leaseMs, journal, proxies, monotonicMs } = context;
+  const { access, liveKeys, log, bus, node, leaseMs, journal, proxies, wallMs, monotonicMs } = context;
+  const { addressThrottle, refusals } = context;
   const siteMap = siteMapSigner({ access, liveKeys });
-  const handshakes = new Handshakes(context, siteMap);
+  const clocks = { wallMs, monotonicMs };
+  const signIn = createSignIn(context);
+  const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
   const identifyKey = proxyIdentity({ access, monotonicMs });
   const options = { log, ready: () => !node.draining };
   const ca = liveKeys.current.ca.certificate;

@@ -16,11 +16,9 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { CompactSign, createLocalJWKSet, exportJWK, generateKeyPair, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect, test } from 'vitest';
-import { siteMapSigner } from '../src/farm/site-map.ts';
 import { assertionJwks, withAssertions } from '../src/keys/assertions.ts';
 import type { RealmContext } from '../src/realm-context.ts';
-import { Handshakes } from '../src/sign-in/handshakes.ts';
-import { scene } from './scene.ts';
+import { handshakesOf, scene } from './scene.ts';
 
 const crypto = nodeCrypto();
 const BY = { actor: 'olga', reason: 'test' };
@@ -48,7 +46,7 @@ async function begun(codeOf?: (context: RealmContext) => Promise<string>) {
   const made = await scene();
   const { keys } = made.context;
   const code = parseActivationCode((await codeOf?.(made.context)) ?? 'abc-def')!;
-  const handshakes = new Handshakes(made.context, siteMapSigner(made.context));
+  const handshakes = handshakesOf(made.context);
   const device = new DeviceEstablish({
     crypto,
     suite: 2,
@@ -93,7 +91,7 @@ test('one address is slowed down, another is not', async () => {
 
 test('a flood of handshakes from everywhere keeps nobody out', async () => {
   const { context, hs1, device } = await begun(codeOfAda);
-  const handshakes = new Handshakes(context, siteMapSigner(context), 100);
+  const handshakes = handshakesOf(context, 100);
   const begin = (address: string) => handshakes.begin(hs1, address);
   for (let i = 0; i < 300; i++) expect((await begin(`198.51.${i >> 8}.${i & 255}`)).handshake).toBeDefined();
   const own = await begin('192.0.2.9');

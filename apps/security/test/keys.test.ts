@@ -5,8 +5,7 @@ import { siteMapSigner } from '../src/farm/site-map.ts';
 import { openRealmKeys } from '../src/keys/keys.ts';
 import { LiveKeys } from '../src/keys/live-keys.ts';
 import type { RealmContext } from '../src/realm-context.ts';
-import { Handshakes } from '../src/sign-in/handshakes.ts';
-import { scene } from './scene.ts';
+import { handshakesOf, scene } from './scene.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -57,7 +56,7 @@ async function answerTo(context: RealmContext, kid: number): Promise<string> {
   const rs = publicKeyOf(row ? parseBase64Url((row.publicPart as { key: string }).key) : crypto.randomBytes(32));
   const start = { crypto, suite: 1, role: 'session', realm: 'main', kid, rs } as const;
   const hs1 = new DeviceEstablish({ ...start, deviceStatic: crypto.generateKeyPair() }).writeHs1();
-  const { message } = await new Handshakes(context, async () => '').begin(hs1, crypto.randomBytes(4).join('.'));
+  const { message } = await handshakesOf(context).begin(hs1, crypto.randomBytes(4).join('.'));
   return message[0] === MESSAGE_TYPES.HINT ? decodeHint(message).code : 'HS2';
 }
 

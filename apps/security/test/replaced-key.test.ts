@@ -20,9 +20,7 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 import { expect, test } from 'vitest';
-import { siteMapSigner } from '../src/farm/site-map.ts';
-import { Handshakes } from '../src/sign-in/handshakes.ts';
-import { scene } from './scene.ts';
+import { handshakesOf, scene } from './scene.ts';
 
 const crypto = nodeCrypto();
 const BY = { actor: 'olga', reason: 'test' };
@@ -44,7 +42,7 @@ async function phone() {
   await putUser(context.access, 'ada', { password: 'long enough' }, BY);
   const { code } = await issueCode(context.access, 'ada', undefined, BY);
   const { id: codeId, secret } = parseActivationCode(code)!;
-  const handshakes = new Handshakes(context, siteMapSigner(context));
+  const handshakes = handshakesOf(context);
   const deviceStatic = crypto.generateKeyPair();
   const { publicKey, privateKey } = await generateKeyPair('ES256');
   const { kty, crv, x, y } = await exportJWK(publicKey);

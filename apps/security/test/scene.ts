@@ -23,12 +23,15 @@ import { CountWatch } from '../src/farm/count-watch.ts';
 import { InForce } from '../src/farm/in-force.ts';
 import { SecurityNode } from '../src/farm/node.ts';
 import { ProxyLinks } from '../src/farm/proxy-links.ts';
+import { siteMapSigner } from '../src/farm/site-map.ts';
 import { openRealmKeys } from '../src/keys/keys.ts';
 import { LiveKeys } from '../src/keys/live-keys.ts';
 import { createPasswordHasher } from '../src/keys/passwords.ts';
 import { Listeners } from '../src/listeners.ts';
 import type { RealmContext } from '../src/realm-context.ts';
+import { Handshakes } from '../src/sign-in/handshakes.ts';
 import { Refusals } from '../src/sign-in/refusals.ts';
+import { createSignIn } from '../src/sign-in/sign-in.ts';
 import { addressThrottle } from '../src/stores/address-throttle.ts';
 
 const URL = 'https://localhost';
@@ -119,4 +122,10 @@ export async function scene(
     monotonicMs,
   };
   return { context, clock, token, lines };
+}
+
+/** The handshakes of a node of a scene. */
+export function handshakesOf(context: RealmContext, maxInFlight?: number): Handshakes {
+  const parts = { ...context, signIn: createSignIn(context), siteMap: siteMapSigner(context) };
+  return new Handshakes(parts, maxInFlight);
 }

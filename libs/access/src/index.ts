@@ -1,51 +1,70 @@
 export {
   type Account,
   type AccountAuthor,
-  type AccountConflict,
   type AccountOutcome,
   applyAccounts,
-  applyAccountsIn,
-  changeAccounts,
   expireAccounts,
   placeAccounts,
   removeAccounts,
 } from './directory/accounts.ts';
+export { admitAtProvider, type ProviderSignIn } from './directory/admission.ts';
 export {
   type AccountClaims,
-  type BindingState,
-  claimBinding,
+  type AccountVerdict,
   confirmBinding,
   listBindings,
   type NamedBinding,
   refuseBinding,
+  settleAccount,
 } from './directory/bindings.ts';
 export {
   type DirectoryChange,
+  directoriesNow,
+  findDirectory,
   findDirectoryByToken,
   getDirectory,
   type IssuedDirectoryToken,
   issueDirectoryToken,
   listDirectories,
-  mergeState,
   putDirectory,
   removeDirectory,
   secretsOf,
 } from './directory/directories.ts';
 export {
+  addAccount,
+  dropGroup,
+  editAccount,
+  type GroupPart,
+  type PushedAccount,
+  type WrittenAccount,
+  type WrittenGroup,
+  writeGroupPart,
+} from './directory/edits.ts';
+export {
   changeMembers,
-  changeMembersIn,
   changeMembersOfMany,
   type MembershipChange,
   mapDirectoryGroup,
   membersOf,
-  putDirectoryGroup,
   putDirectoryGroups,
-  removeDirectoryGroup,
   removeDirectoryGroups,
   type SourceGroup,
   setAccountGroups,
 } from './directory/groups.ts';
-export { bindIdentity, findIdentity } from './directory/identities.ts';
+export {
+  type AccountListing,
+  type AccountWithGroups,
+  findAccount,
+  findSourceGroup,
+  type GroupListing,
+  type GroupWithMember,
+  knownSubjects,
+  type Listed,
+  type Listing,
+  listAccounts,
+  listMembers,
+  listSourceGroups,
+} from './directory/listing.ts';
 export { endProviderSessions, type LoggedOut, type ProviderLogout } from './directory/logout.ts';
 export {
   applyMigration,
@@ -57,7 +76,25 @@ export {
 } from './directory/migration.ts';
 export { explainRights, type GroupReason, type RightReason, type UserRights } from './directory/rights.ts';
 export type { DirectoryGroupRow, DirectoryKind, DirectoryRow, IdentityRow } from './directory/rows.ts';
-export { claimSync, endSync, keepClaim, type SyncRun, tellProgress } from './directory/sync-run.ts';
+export {
+  type AccountConflict,
+  type DirectoryState,
+  noteProvider,
+  type ProviderAnswer,
+  type SyncCursor,
+  stateOf,
+} from './directory/state.ts';
+export {
+  claimSync,
+  endSync,
+  failSync,
+  isSyncDue,
+  keepClaim,
+  type SyncOutcome,
+  type SyncRun,
+  tellProgress,
+} from './directory/sync-run.ts';
+export { type SourceGroupView, viewDirectories, viewDirectory, viewSourceGroups } from './directory/view.ts';
 export {
   type FarmView,
   forgetInstances,
@@ -82,8 +119,10 @@ export {
   revokeProxy,
 } from './farm/proxies.ts';
 export type { NodeRow, ProxyRow, SiteRow } from './farm/rows.ts';
+export { Sightings } from './farm/sightings.ts';
 export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
 export { listSites, putSite } from './farm/sites.ts';
+export { bindIdentity, type FreeAccount } from './identity/identities.ts';
 export { accountsOf, type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
 export {
   claimedByOther,
@@ -223,13 +262,12 @@ export {
   PolicyCache,
   reauthorise,
 } from './session/authorise.ts';
-export type { DelegatedToken } from './session/delegated.ts';
+export { type DelegatedToken, type Delegation, delegationsOf } from './session/delegated.ts';
 export {
   type CredentialCheck,
   type EnrolRequest,
   type EnrolResult,
   enrol,
-  findInstallation,
   listInstallations,
   type NamedInstallation,
 } from './session/enrolment.ts';
@@ -245,6 +283,7 @@ export {
   type NewSession,
   type SessionRequest,
 } from './session/sessions.ts';
+export { findSigningDevice, readSigningPlace, type SigningDevice, type SigningPlace } from './session/signing.ts';
 export { type Bus, type BusTopic, memoryBus, nextMessage } from './shared/bus.ts';
 export { LOCKOUT, type Lockout, type LockoutLimits, lockoutWaitMs, memoryLockout } from './shared/lockout.ts';
 export { memoryPresence, type Presence, type Sighting } from './shared/presence.ts';

@@ -1,7 +1,7 @@
 export type { Connector, Finding, PasswordOutcome } from './connector.ts';
 export { DirectoryError, type DirectoryErrorCode } from './errors.ts';
 export { LdapConnector } from './ldap/connector.ts';
-export { LdapSync, type SyncCursor, type SyncOrder, type SyncResult } from './ldap/sync.ts';
+export { LdapSync, type SyncOrder, type SyncResult } from './ldap/sync.ts';
 export {
   type AuthorizationCode,
   type ExchangedToken,

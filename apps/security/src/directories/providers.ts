@@ -1,7 +1,6 @@
-import { bumpMapVersion, type DirectoryRow, mergeState } from '@sallyport/access';
+import { type AccessContext, type DirectoryRow, noteProvider, type ProviderAnswer, stateOf } from '@sallyport/access';
 import type { OidcSettings } from '@sallyport/security-api';
-import type { RealmContext } from '../realm-context.ts';
-import { stateOf } from './state.ts';
+import type { Connectors } from './connectors.ts';
 
 /** An OpenID provider as devices learn of it from the site map. */
 export interface ProviderEntry {
@@ -14,23 +13,20 @@ export interface ProviderEntry {
   readonly acr?: readonly string[];
 }
 
-/** Reads where a provider signs people in and keeps it, so that an outage of theirs is none of the site map. */
-export async function prepareProvider({ access, connectors, wallMs }: RealmContext, row: DirectoryRow): Promise<void> {
+/** Asks a provider where it signs people in, and keeps that: the site map does not wait for anybody. */
+export async function prepareProvider(
+  { access, connectors }: { readonly access: AccessContext; readonly connectors: Connectors },
+  row: DirectoryRow,
+): Promise<void> {
   const connector = connectors.oidc(row);
-  const found = await connector
+  const answer = await connector
     .refresh()
     .then(() => connector.authorizationEndpoint())
     .then(
-      (authorizationEndpoint) => ({ provider: { authorizationEndpoint }, trouble: null, troubleSince: null }),
-      (error: Error) => ({ trouble: error.message, troubleSince: stateOf(row).troubleSince ?? wallMs() }),
+      (authorizationEndpoint): ProviderAnswer => ({ authorizationEndpoint }),
+      (error: Error): ProviderAnswer => ({ trouble: error.message }),
     );
-  const before = JSON.stringify([stateOf(row).provider, stateOf(row).trouble ?? null]);
-  const after = JSON.stringify([('provider' in found && found.provider) || stateOf(row).provider, found.trouble]);
-  if (before === after) return;
-  await access.store.transaction(async (transaction) => {
-    await bumpMapVersion(transaction);
-    await mergeState(transaction, row.name, found);
-  });
+  await noteProvider(access, row, answer);
 }
 
 /** Providers at which devices can sign in now. */

@@ -1,19 +1,19 @@
 import {
-  type Actor,
   applyMigration,
   auditOrder,
-  type DirectoryRow,
   explainRights,
   getDirectory,
   issueDirectoryToken,
   issueFactor,
   mapDirectoryGroup,
-  mergeState,
   placeAccounts,
   planMigration,
   putDirectory,
   removeDirectory,
   removeFactor,
+  viewDirectories,
+  viewDirectory,
+  viewSourceGroups,
 } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
 import {
@@ -33,8 +33,6 @@ import {
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { prepareProvider } from '../directories/providers.ts';
-import { MAX_CONFLICTS } from '../directories/state.ts';
-import { directoryView } from '../directories/view.ts';
 import { whenInForce } from '../farm/in-force.ts';
 import type { RealmContext } from '../realm-context.ts';
 import { totpUri } from '../sign-in/second-factor.ts';
@@ -70,23 +68,13 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
       },
     ),
     async ({ query }) => {
-      const { after, limit } = pageOf(query);
-      return access.store.transaction(async (transaction) => {
-        const views: DirectoryView[] = [];
-        const rows = await transaction.tables.directories.list({ above: ['name', after], limit });
-        // One after another: a transaction is one connection.
-        for (const row of rows) views.push(await directoryView(transaction, row));
-        return views;
-      });
+      return viewDirectories(access, pageOf(query));
     },
   );
   service.get<{ Params: NameParam }>(
     '/v1/directories/:name',
     operation('directories.get', 'A directory and how it is', DirectoryView, { params: NameParam }),
-    async ({ params }) =>
-      access.store.transaction(async (transaction) =>
-        directoryView(transaction, await getDirectory(transaction, params.name)),
-      ),
+    async ({ params }) => viewDirectory(access, params.name),
   );
   service.put<{ Params: NameParam; Body: DirectoryInput }>(
     '/v1/directories/:name',
@@ -98,12 +86,12 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
       const { name } = request.params;
       const by = actorOf(request);
       const row = await putDirectory(access, name, request.body, by);
-      if (row.stage === 'active') await place(context, row, by);
+      if (row.stage === 'active') await placeAccounts(access, name, by);
       // Settings that only the connector can read are refused here.
       if (row.kind === 'ldap') context.connectors.ldap(row);
       if (row.kind === 'oidc') await prepareProvider(context, row);
       await whenChanged(context);
-      return access.store.transaction((transaction) => directoryView(transaction, row));
+      return viewDirectory(access, name);
     },
   );
   service.delete<{ Params: NameParam }>(
@@ -118,12 +106,6 @@ function addDirectorySettings(service: FastifyInstance, context: RealmContext): 
   );
 }
 
-/** Accounts that were only read so far become users; those that cannot be are told. */
-async function place({ access }: RealmContext, { name }: DirectoryRow, by: Actor): Promise<void> {
-  const conflicts = (await placeAccounts(access, name, by)).slice(0, MAX_CONFLICTS);
-  await access.store.transaction((transaction) => mergeState(transaction, name, { conflicts }));
-}
-
 function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
   const { access, connectors, syncs } = context;
   service.post<{ Params: NameParam }>(
@@ -134,7 +116,7 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
     async (request) => {
       const by = actorOf(request);
       const { name } = request.params;
-      const row = await access.store.transaction((transaction) => getDirectory(transaction, name));
+      const row = await getDirectory(access, name);
       await auditOrder(access, { ...by, action: 'directory.test', subject: name });
       if (row.kind === 'scim') return [scimFinding(context.directoryUrl)];
       if (row.kind === 'ldap') return connectors.ldap(row).test();
@@ -151,12 +133,12 @@ function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
     async (request) => {
       const by = actorOf(request);
       const { name } = request.params;
-      const { kind } = await access.store.transaction((transaction) => getDirectory(transaction, name));
-      if (kind !== 'ldap') throw new ProblemError('ERR_SECURITY_NO_SYNC', `${name} brings its accounts by itself`);
+      const row = await getDirectory(access, name);
+      if (row.kind !== 'ldap') throw new ProblemError('ERR_SECURITY_NO_SYNC', `${name} brings its accounts by itself`);
       const { mode = 'as due', confirm } = request.body;
       const subject = confirm === undefined ? `${name}, ${mode}` : `${name}, removals of question ${confirm} are meant`;
       await auditOrder(access, { ...by, action: 'directory.sync', subject });
-      return { done: await syncs.begin(name, request.body) };
+      return { done: await syncs.begin(row, request.body) };
     },
   );
   service.post<{ Params: NameParam; Body: DirectoryTokenInput }>(
@@ -192,21 +174,7 @@ function addDirectoryGroups(service: FastifyInstance, context: RealmContext): vo
       Type.Array(DirectoryGroupView),
       { params: NameParam, querystring: SubjectQuery },
     ),
-    async ({ params, query }) =>
-      access.store.transaction(async (transaction) => {
-        const directory = params.name;
-        await getDirectory(transaction, directory);
-        const { after, limit } = pageOf(query);
-        const page = { where: { directory }, above: ['subject', after], limit } as const;
-        const rows = await transaction.tables.directoryGroups.list(page);
-        const views: DirectoryGroupView[] = [];
-        for (const { subject, name, groupName } of rows) {
-          const where = { directory, groupSubject: subject };
-          const accounts = await transaction.tables.accountGroups.count({ where });
-          views.push({ subject, name, group: groupName, accounts });
-        }
-        return views;
-      }),
+    async ({ params, query }) => viewSourceGroups(access, params.name, pageOf(query)),
   );
   service.put<{ Params: NameParam; Body: GroupMapInput }>(
     '/v1/directories/:name/groups',

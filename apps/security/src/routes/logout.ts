@@ -1,7 +1,6 @@
-import { type DirectoryRow, endProviderSessions, type LoggedOut, type ProviderLogout } from '@sallyport/access';
+import { type DirectoryRow, endProviderSessions, type LoggedOut } from '@sallyport/access';
 import { DirectoryError, type LogoutOrder } from '@sallyport/directory';
 import { ProblemError } from '@sallyport/http-service';
-import type { OidcSettings } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import { OpenProviders } from '../directories/open-providers.ts';
 import { whenInForce } from '../farm/in-force.ts';
@@ -57,11 +56,10 @@ async function readOrder(
 
 async function endSessions(
   { access, log }: RealmContext,
-  { name: directory, settings }: DirectoryRow,
-  order: LogoutOrder,
+  { name: directory }: DirectoryRow,
+  { id, session, subject }: LogoutOrder,
 ): Promise<LoggedOut> {
-  const { accounts } = settings as unknown as OidcSettings;
-  const out = await endProviderSessions(access, { directory, ...logoutOf(order, directory, accounts) });
+  const out = await endProviderSessions(access, { directory, id, session, subject });
   log.info({ directory, ended: out.ended }, 'a provider has logged somebody out');
   return out;
 }
@@ -78,15 +76,4 @@ function refuse(error: unknown): never {
     error.reason === '' ? 'the provider does not answer' : `the logout token is refused: ${error.reason}`,
     isRefused(error) ? 400 : 503,
   );
-}
-
-/** Whose sessions an order means: its subject is known here, or in the directory that has the provider's accounts. */
-function logoutOf(
-  { id, session, subject }: LogoutOrder,
-  name: string,
-  accounts: string | undefined,
-): Omit<ProviderLogout, 'directory'> {
-  if (subject === undefined) return { id, session, account: undefined };
-  const account = accounts === undefined ? { directory: name, subject } : { directory: accounts, externalId: subject };
-  return { id, session, account };
 }

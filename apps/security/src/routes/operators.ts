@@ -1,17 +1,15 @@
 import {
-  type Admission,
-  admitOperator,
+  admitAtProvider,
   auditRefusal,
   type DirectoryRow,
   endOperator,
+  findDirectory,
   inviteOperator,
   type OperatorView as Listed,
   listOperators,
   NEVER,
   redeemOperatorToken,
   renewOperator,
-  setAccountGroups,
-  whoSignedIn,
 } from '@sallyport/access';
 import { DirectoryError, type OidcSignIn } from '@sallyport/directory';
 import { ProblemError } from '@sallyport/http-service';
@@ -134,7 +132,9 @@ function addProviderRoutes(service: FastifyInstance, context: RealmContext): voi
     }),
     async ({ body, ip }) => {
       const signedIn = await redeemCode(context, providers, { body, address: ip });
-      const admission = await admit(context, body.directory, signedIn);
+      const { subject, groups } = signedIn;
+      const admission = await admitAtProvider(access, { provider: body.directory, subject, groups });
+      if (admission.index > 0) context.bus.publish('entries');
       if (admission.admitted) return admission.admitted;
       const { why: reason, hint } = admission;
       const actor = `at ${body.directory}`;
@@ -168,7 +168,7 @@ async function redeemCode(
     if ((await providers.blockedMs(address)) > 0)
       throw new ProblemError('ERR_SECURITY_SLOW', 'too many codes from this address were refused');
     // Who is an operator goes by what the provider's settings say now.
-    const current = await context.access.store.transaction(({ tables }) => tables.directories.find({ name: row.name }));
+    const current = await findDirectory(context.access, row.name);
     return context.connectors.oidc(openProvider(current, row.name)).redeem(body);
   };
   return providers
@@ -180,19 +180,4 @@ async function redeemCode(
       context.refusals.note({ action: 'operator.login', subject: row.name, why, address });
       throw new ProblemError(error.code, why);
     });
-}
-
-/** Takes over the groups that the provider told of, and looks whether they make an operator. */
-async function admit({ access, bus }: RealmContext, provider: string, signedIn: OidcSignIn): Promise<Admission> {
-  const { subject, groups } = signedIn;
-  const who = await access.store.transaction(async (transaction) => {
-    const row = await transaction.tables.directories.find({ name: provider });
-    return whoSignedIn(transaction, row, subject);
-  });
-  // Groups of accounts that are pushed come from there.
-  if (who.kind === 'user' && who.account.directory === provider && groups) {
-    const by = { actor: who.user.name, reason: `groups at the sign-in at ${provider}` };
-    if ((await setAccountGroups(access, { directory: provider, subject }, groups, by)) > 0) bus.publish('entries');
-  }
-  return admitOperator(access, { provider, subject, claimed: groups?.map((group) => group.subject) });
 }

@@ -1,3 +1,4 @@
+import { findSourceGroup, type WrittenGroup } from '@sallyport/access';
 import {
   applyPatch,
   type GroupPatch,
@@ -23,17 +24,9 @@ import type { RealmContext } from '../realm-context.ts';
 import { addBodyParsers, bodyOf, GROUP_BODY_BYTES, USER_BODY_BYTES } from '../scim/bodies.ts';
 import { type ScimClient, scimClientOf } from '../scim/client.ts';
 import { SCIM_TYPE, send, sendError, sendFailure, sendNotFound } from '../scim/errors.ts';
-import { changeScimGroup, createScimGroup, findGroup, removeScimGroup, type WrittenGroup } from '../scim/groups.ts';
-import {
-  type ListQuery,
-  listScimGroups,
-  listScimUsers,
-  project,
-  readScimUserBy,
-  type Written,
-  writtenGroup,
-} from '../scim/lists.ts';
-import { changeScimUser, createScimUser, removeScimUser } from '../scim/users.ts';
+import { changeScimGroup, createScimGroup, removeScimGroup } from '../scim/groups.ts';
+import { type ListQuery, listScimGroups, listScimUsers, project, type Written, writtenGroup } from '../scim/lists.ts';
+import { changeScimUser, createScimUser, readScimUserBy, removeScimUser } from '../scim/users.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -135,22 +128,23 @@ function addDiscoveryRoutes(service: FastifyInstance): void {
 }
 
 function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access } = context;
   const limit = { bodyLimit: USER_BODY_BYTES };
   service.get<ById>('/Users', async ({ scim, query }, reply) =>
-    sendWritten(reply, 200, await listScimUsers(context, scim, query)),
+    sendWritten(reply, 200, await listScimUsers(access, scim, query)),
   );
   service.get<ById>('/Users/:id', async ({ scim, params, query }, reply) => {
-    const user = await readScimUserBy(context, scim, params.id);
+    const user = await readScimUserBy(access, scim, params.id);
     return user ? send(reply, 200, project(user, query)) : sendNotFound(reply);
   });
   service.post<ById>('/Users', limit, async (request, reply) => {
-    const { user, index } = await createScimUser(context, request.scim, bodyOf(request));
+    const { user, index } = await createScimUser(access, request.scim, bodyOf(request));
     if (index > 0) await whenInForce(context, index);
     const { location } = user['meta'] as { location: string };
     return send(reply.header('location', location), 201, project(user, request.query));
   });
   const change = async (request: FastifyRequest<ById>, reply: FastifyReply, edit: (before: ScimObject) => unknown) => {
-    const written = await changeScimUser(context, request.scim, request.params.id, edit);
+    const written = await changeScimUser(access, request.scim, request.params.id, edit);
     if (!written) return sendNotFound(reply);
     await whenInForce(context, written.index);
     return send(reply, 200, project(written.user, request.query));
@@ -161,7 +155,7 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
     return change(request, reply, (before) => applyPatch(before, operations));
   });
   service.delete<ById>('/Users/:id', limit, async ({ scim, params }, reply) => {
-    const index = await removeScimUser(context, scim, params.id);
+    const index = await removeScimUser(access, scim, params.id);
     // Not there any more: perhaps by a first try that nobody has waited for.
     await whenInForce(context, index ?? 0);
     if (index === undefined) return sendNotFound(reply);
@@ -172,13 +166,14 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
 }
 
 function addGroupRoutes(service: FastifyInstance, context: RealmContext): void {
+  const { access } = context;
   const limit = { bodyLimit: GROUP_BODY_BYTES };
   service.get<ById>('/Groups', async ({ scim, query }, reply) =>
-    sendWritten(reply, 200, await listScimGroups(context, scim, query)),
+    sendWritten(reply, 200, await listScimGroups(access, scim, query)),
   );
   service.get<ById>('/Groups/:id', async ({ scim, params, query }, reply) => {
-    const row = await findGroup(context, scim, params.id);
-    return row ? sendWritten(reply, 200, writtenGroup(context, scim, { row, query })) : sendNotFound(reply);
+    const row = await findSourceGroup(access, scim.directory, params.id);
+    return row ? sendWritten(reply, 200, writtenGroup(access, scim, { row, query })) : sendNotFound(reply);
   });
   const answer = async (request: FastifyRequest<ById>, reply: FastifyReply, written: WrittenGroup | undefined) => {
     if (!written) return sendNotFound(reply);
@@ -188,26 +183,26 @@ function addGroupRoutes(service: FastifyInstance, context: RealmContext): void {
     if (method === 'PATCH') return reply.code(204).send();
     const { row } = written;
     if (method === 'POST') reply.header('location', `${scim.base}/Groups/${row.subject}`);
-    return sendWritten(reply, method === 'POST' ? 201 : 200, writtenGroup(context, scim, { row, query }));
+    return sendWritten(reply, method === 'POST' ? 201 : 200, writtenGroup(access, scim, { row, query }));
   };
   service.post<ById>('/Groups', limit, async (request, reply) =>
-    answer(request, reply, await createScimGroup(context, request.scim, bodyOf(request), new Pace())),
+    answer(request, reply, await createScimGroup(access, request.scim, bodyOf(request), new Pace())),
   );
   service.put<ById>('/Groups/:id', limit, async (request, reply) => {
     const body = bodyOf(request);
     const members = memberIds(body['members'] as ScimValue | undefined);
     const edit = (): GroupPatch => ({ attributes: body, steps: [{ op: 'replace', members }] });
     const of = { subject: request.params.id, edit, pace: new Pace() };
-    return answer(request, reply, await changeScimGroup(context, request.scim, of));
+    return answer(request, reply, await changeScimGroup(access, request.scim, of));
   });
   service.patch<ById>('/Groups/:id', limit, async (request, reply) => {
     const pace = new Pace();
     const reader = await readGroupPatch(bodyOf(request), pace);
     const of = { subject: request.params.id, edit: (before: ScimObject) => reader.patchOf(before), pace };
-    return answer(request, reply, await changeScimGroup(context, request.scim, of));
+    return answer(request, reply, await changeScimGroup(access, request.scim, of));
   });
   service.delete<ById>('/Groups/:id', limit, async ({ scim, params }, reply) => {
-    const index = await removeScimGroup(context, scim, params.id);
+    const index = await removeScimGroup(access, scim, params.id);
     await whenInForce(context, index ?? 0);
     if (index === undefined) return sendNotFound(reply);
     return reply.code(204).send();

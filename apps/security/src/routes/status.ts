@@ -10,7 +10,7 @@ import {
   type RealmRow,
 } from '@sallyport/access';
 import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
-import { directoryWords } from '../directories/view.ts';
+import { directoryWarnings } from '../directories/warnings.ts';
 import type { RealmContext } from '../realm-context.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
 import type { SharedState } from '../stores/shared-state.ts';
@@ -59,7 +59,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...proxyViews
       .filter(({ live, revokedAt }) => !live && revokedAt === null)
       .map(({ name }) => `Proxy ${name} has no live lease`),
-    ...directoryWords(await listDirectories(access)),
+    ...directoryWarnings(await listDirectories(access)),
     ...(counted.audit.intact ? [] : ['the audit log was changed']),
   ];
   return {

@@ -1,6 +1,5 @@
-import { findDirectoryByToken } from '@sallyport/access';
+import { type AccessContext, findDirectoryByToken } from '@sallyport/access';
 import type { FastifyRequest } from 'fastify';
-import type { RealmContext } from '../realm-context.ts';
 
 /** The client of a request: its directory, and how its changes are signed in the audit log. */
 export interface ScimClient {
@@ -11,7 +10,7 @@ export interface ScimClient {
 
 /** The client whose bearer token a request has; undefined when it is not good. */
 export async function scimClientOf(
-  { access, directoryUrl = '' }: RealmContext,
+  { access, directoryUrl = '' }: { readonly access: AccessContext; readonly directoryUrl: string | undefined },
   request: FastifyRequest,
 ): Promise<ScimClient | undefined> {
   const [, token] = /^Bearer (\S{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];

@@ -1,4 +1,4 @@
-import { StoreError } from '@sallyport/access';
+import { AccessError, StoreError } from '@sallyport/access';
 import { ScimError, URNS } from '@sallyport/directory';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyReply } from 'fastify';
@@ -53,6 +53,9 @@ export function sendFailure(
   reply: FastifyReply,
 ): FastifyReply {
   if (error instanceof ScimError) return sendError(reply, error.status, error.message, error.scimType);
+  // Of a user or a group there is another one already.
+  if (error instanceof AccessError && error.code === 'ERR_ACCESS_CONFLICT')
+    return sendError(reply, 409, error.message, 'uniqueness');
   if (error instanceof StoreError && error.code === 'ERR_STORE_CONFLICT')
     return sendError(reply, 409, 'taken already', 'uniqueness');
   if (error instanceof StoreError && error.code === 'ERR_STORE_INVALID')

@@ -1,5 +1,14 @@
 import { Readable } from 'node:stream';
-import type { DirectoryGroupRow, IdentityRow, Selection, Table, Transaction } from '@sallyport/access';
+import {
+  type AccessContext,
+  type AccountListing,
+  type AccountWithGroups,
+  type DirectoryGroupRow,
+  type GroupListing,
+  type GroupWithMember,
+  listAccounts,
+  listSourceGroups,
+} from '@sallyport/access';
 import {
   comparedTexts,
   costOf,
@@ -14,10 +23,9 @@ import {
   type ScimObject,
   URNS,
 } from '@sallyport/directory';
-import type { RealmContext } from '../realm-context.ts';
 import type { ScimClient } from './client.ts';
-import { memberPages, membersAmong } from './groups.ts';
-import { bareUser, withGroups } from './users.ts';
+import { memberPages } from './groups.ts';
+import { bareUser, fullUser } from './users.ts';
 
 /** Query of a list (RFC 7644, section 3.4.2). */
 export interface ListQuery {
@@ -29,8 +37,6 @@ export interface ListQuery {
 }
 
 const DEFAULT_COUNT = 100;
-/** Rows that are looked at together when a filter has no index. */
-const SCAN = 200;
 /** Farther than any list goes. */
 const MAX_START = 1_000_000_000;
 /** Characters of a resource that cost as much as one comparison. */
@@ -48,48 +54,23 @@ function windowOf({ startIndex, count }: ListQuery): Window {
   return { start, count: Math.min(MAX_RESULTS, Math.max(0, Number.isNaN(wanted) ? DEFAULT_COUNT : wanted)) };
 }
 
-interface Source<Row> {
-  readonly table: Table<Row>;
-  readonly where: Partial<Row>;
-  /** Which rows may fit at all, as an index knows. */
-  readonly narrowed: Selection<Row>;
-  /** What rows are when the filter is matched against them. */
-  readonly seen: (rows: readonly Row[]) => Promise<readonly ScimObject[]>;
-}
-
-interface Found<Row> {
-  readonly rows: readonly Row[];
-  readonly total: number;
-}
-
-async function select<Row extends { readonly subject: string }>(
-  source: Source<Row>,
+/** Keeps what fits a filter, in turns; undefined for no filter. `seen` is an item as the filter sees it. */
+function sieveOf<Item>(
   filter: ScimFilter | undefined,
-  { start, count }: Window,
-): Promise<Found<Row>> {
-  const { table, where, narrowed } = source;
-  const offset = start - 1;
-  if (!filter) {
-    const rows = count === 0 ? [] : await table.list({ where, offset, limit: count });
-    return { rows, total: await table.count({ where }) };
-  }
+  seen: (item: Item) => ScimObject,
+): ((part: readonly Item[]) => Promise<readonly Item[]>) | undefined {
+  if (!filter) return undefined;
   const pace = new Pace();
   const cost = costOf(filter);
-  const rows: Row[] = [];
-  let total = 0;
-  const selection = { ...narrowed, where: { ...where, ...narrowed.where } };
-  for (let after = ''; ; ) {
-    const part = await table.list({ ...selection, above: ['subject', after], limit: SCAN });
-    const seen = await source.seen(part);
-    for (const [i, row] of part.entries()) {
-      if (pace.spend(cost * sizeOf(seen[i]!))) await pace.rest();
-      if (!matchesFilter(seen[i]!, filter)) continue;
-      total += 1;
-      if (total > offset && rows.length < count) rows.push(row);
+  return async (part) => {
+    const kept: Item[] = [];
+    for (const item of part) {
+      const resource = seen(item);
+      if (pace.spend(cost * sizeOf(resource))) await pace.rest();
+      if (matchesFilter(resource, filter)) kept.push(item);
     }
-    if (part.length < SCAN) return { rows, total };
-    after = part.at(-1)!.subject;
-  }
+    return kept;
+  };
 }
 
 /** About what one comparison with a resource may cost: as many as it has values. */
@@ -97,16 +78,16 @@ function sizeOf(resource: ScimObject): number {
   return 1 + JSON.stringify(resource).length / CHARACTERS_PER_UNIT;
 }
 
-/** The text that an indexed attribute must be equal to. */
-function narrow<Row>(
+/** What the first indexed attribute must be for a filter to match, as its column; undefined when it says nothing of them. */
+function indexedBy<Columns>(
   filter: ScimFilter | undefined,
-  indexed: Readonly<Record<string, (text: string) => Partial<Row>>>,
-): Selection<Row> {
-  for (const [attribute, where] of filter ? Object.entries(indexed) : []) {
+  indexed: Readonly<Record<string, (text: string) => Columns>>,
+): Columns | undefined {
+  for (const [attribute, columnsOf] of filter ? Object.entries(indexed) : []) {
     const text = equalText(filter!, attribute);
-    if (text !== undefined) return { where: where(text) };
+    if (text !== undefined) return columnsOf(text);
   }
-  return {};
+  return undefined;
 }
 
 /** An answer that is written while it is made: its resources may be many and large. */
@@ -128,77 +109,54 @@ async function* listText(head: string, resources: AsyncIterable<string>): AsyncG
 }
 
 /** Users that fit, a page of them. @throws ScimError invalidFilter */
-export async function listScimUsers({ access }: RealmContext, client: ScimClient, query: ListQuery): Promise<Written> {
+export async function listScimUsers(access: AccessContext, client: ScimClient, query: ListQuery): Promise<Written> {
   const filter = query.filter === undefined ? undefined : parseScimFilter(query.filter);
-  const window = windowOf(query);
-  const { users, total } = await access.store.transaction(async (transaction) => {
-    const groupsMatter = filter !== undefined && mentions(filter, 'groups');
-    const source: Source<IdentityRow> = {
-      table: transaction.tables.identities,
-      where: { directory: client.directory },
-      narrowed: narrow<IdentityRow>(filter, {
-        userName: (text) => ({ login: text.toLowerCase() }),
-        externalId: (externalId) => ({ externalId }),
-        id: (subject) => ({ subject }),
-      }),
-      seen: async (rows) =>
-        groupsMatter ? withGroups(client, transaction, rows) : rows.map((row) => bareUser(client.base, row)),
-    };
-    const found = await select(source, filter, window);
-    return { users: await withGroups(client, transaction, found.rows), total: found.total };
+  const { start, count } = windowOf(query);
+  const { directory, base } = client;
+  const sievesGroups = filter !== undefined && mentions(filter, 'groups');
+  const { items, total } = await listAccounts(access, directory, {
+    only: indexedBy<NonNullable<AccountListing['only']>>(filter, {
+      userName: (text) => ({ login: text.toLowerCase() }),
+      externalId: (externalId) => ({ externalId }),
+      id: (subject) => ({ subject }),
+    }),
+    sievesGroups,
+    sieve: sieveOf(filter, (item: AccountWithGroups) =>
+      sievesGroups ? fullUser(base, item) : bareUser(base, item.account),
+    ),
+    offset: start - 1,
+    limit: count,
   });
-  return writtenList(userTexts(users, query), total, { start: window.start, items: users.length });
+  const users = items.map((item) => fullUser(base, item));
+  return writtenList(userTexts(users, query), total, { start, items: users.length });
 }
 
 async function* userTexts(users: readonly ScimObject[], query: ListQuery): AsyncGenerator<string> {
   for (const [i, user] of users.entries()) yield `${i === 0 ? '' : ','}${JSON.stringify(project(user, query))}`;
 }
 
-/** Groups that fit, a page of them. @throws ScimError invalidFilter */
-export async function listScimGroups(context: RealmContext, client: ScimClient, query: ListQuery): Promise<Written> {
+/** Groups that fit, a page of them. A filter that wants a member looks at its groups only. @throws ScimError invalidFilter */
+export async function listScimGroups(access: AccessContext, client: ScimClient, query: ListQuery): Promise<Written> {
   const filter = query.filter === undefined ? undefined : parseScimFilter(query.filter);
-  const window = windowOf(query);
+  const { start, count } = windowOf(query);
   const members = filter === undefined ? [] : comparedTexts(filter, 'members');
-  const { rows, total } = await context.access.store.transaction(async (transaction) => {
-    const source: Source<DirectoryGroupRow> = {
-      table: transaction.tables.directoryGroups,
-      where: { directory: client.directory },
-      narrowed: await narrowGroups(transaction, client, filter),
-      seen: async (found) => {
-        const seen: ScimObject[] = [];
-        for (const row of found) seen.push(await groupSeen(client, transaction, { row, members }));
-        return seen;
-      },
-    };
-    return select(source, filter, window);
+  const { items, total } = await listSourceGroups(access, client.directory, {
+    only: indexedBy<NonNullable<GroupListing['only']>>(filter, {
+      id: (subject) => ({ subject }),
+      externalId: (externalId) => ({ externalId }),
+      members: (member) => ({ member }),
+    }),
+    members,
+    sieve: sieveOf(filter, (item: GroupWithMember) => groupSeen(client.base, item, members.length > 0)),
+    offset: start - 1,
+    limit: count,
   });
-  return writtenList(groupsText(context, client, { rows, query }), total, { start: window.start, items: rows.length });
+  return writtenList(groupsText(access, client, { rows: items, query }), total, { start, items: items.length });
 }
 
-/** A filter that wants a member looks at the groups of that member only. */
-async function narrowGroups(
-  { tables }: Transaction,
-  { directory }: ScimClient,
-  filter: ScimFilter | undefined,
-): Promise<Selection<DirectoryGroupRow>> {
-  const narrowed = narrow<DirectoryGroupRow>(filter, {
-    id: (subject) => ({ subject }),
-    externalId: (externalId) => ({ externalId }),
-  });
-  const member = filter && equalText(filter, 'members');
-  if (narrowed.where || member === undefined) return narrowed;
-  const joined = await tables.accountGroups.list({ where: { directory, subject: member } });
-  return { among: ['subject', joined.map(({ groupSubject }) => groupSubject)] };
-}
-
-async function groupSeen(
-  { base }: ScimClient,
-  transaction: Transaction,
-  { row, members }: { row: DirectoryGroupRow; members: readonly string[] },
-): Promise<ScimObject> {
-  if (members.length === 0) return bareGroup(base, row);
-  const found = await membersAmong(transaction, row, members);
-  return { ...bareGroup(base, row), members: found.map((value) => ({ value })) };
+function groupSeen(base: string, { group, members }: GroupWithMember, withMembers: boolean): ScimObject {
+  const bare = bareGroup(base, group);
+  return withMembers ? { ...bare, members: members.map((value) => ({ value })) } : bare;
 }
 
 /** A stored group without its members. */
@@ -218,26 +176,26 @@ function bareGroup(base: string, row: DirectoryGroupRow): ScimObject {
 }
 
 async function* groupsText(
-  context: RealmContext,
+  access: AccessContext,
   client: ScimClient,
   { rows, query }: { rows: readonly DirectoryGroupRow[]; query: ListQuery },
 ): AsyncGenerator<string> {
   for (const [i, row] of rows.entries()) {
     if (i > 0) yield ',';
-    yield* groupText(context, client, { row, query });
+    yield* groupText(access, client, { row, query });
   }
 }
 
 /** A group as it is written, page by page of its members when they are wanted: there may be very many. */
 async function* groupText(
-  context: RealmContext,
+  access: AccessContext,
   client: ScimClient,
   { row, query }: { row: DirectoryGroupRow; query: ListQuery },
 ): AsyncGenerator<string> {
   yield JSON.stringify(project(bareGroup(client.base, row), query)).slice(0, -1);
   if (wantsMembers(query)) {
     let begun = false;
-    for await (const page of memberPages(context, client, row.subject)) {
+    for await (const page of memberPages(access, client, row.subject)) {
       const members = page.map((value) => JSON.stringify({ value, $ref: `${client.base}/Users/${value}` }));
       yield `${begun ? ',' : ',"members":['}${members.join(',')}`;
       begun = true;
@@ -249,11 +207,11 @@ async function* groupText(
 
 /** A group as its client wants it. */
 export function writtenGroup(
-  context: RealmContext,
+  access: AccessContext,
   client: ScimClient,
   of: { readonly row: DirectoryGroupRow; readonly query: ListQuery },
 ): Written {
-  return Readable.from(groupText(context, client, of));
+  return Readable.from(groupText(access, client, of));
 }
 
 /** Members of a large group are many: they are read only when they will be shown. */
@@ -270,16 +228,4 @@ function wantsMembers({ attributes, excludedAttributes }: ListQuery): boolean {
 /** A resource as a query wants it. */
 export function project(resource: ScimObject, { attributes, excludedAttributes }: ListQuery): ScimObject {
   return projected(resource, attributes, excludedAttributes);
-}
-
-/** One user; undefined when there is none. */
-export async function readScimUserBy(
-  { access }: RealmContext,
-  client: ScimClient,
-  subject: string,
-): Promise<ScimObject | undefined> {
-  return access.store.transaction(async (transaction: Transaction) => {
-    const row = await transaction.tables.identities.find({ directory: client.directory, subject });
-    return row && (await withGroups(client, transaction, [row]))[0];
-  });
 }

@@ -1,41 +1,26 @@
 import {
-  type Account,
-  applyAccountsIn,
-  type Change,
-  changeAccounts,
+  type AccessContext,
+  type AccountWithGroups,
+  addAccount,
+  editAccount,
+  findAccount,
   type IdentityRow,
   NEVER,
+  type PushedAccount,
   removeAccounts,
-  type Transaction,
+  type WrittenAccount,
 } from '@sallyport/access';
-import { isObject, readScimUser, ScimError, type ScimObject, type ScimUser, URNS } from '@sallyport/directory';
-import type { RealmContext } from '../realm-context.ts';
+import { isObject, readScimUser, type ScimObject, type ScimUser, URNS } from '@sallyport/directory';
 import type { ScimClient } from './client.ts';
 
-/** Stored users as the client reads them, with their groups. */
-export async function withGroups(
-  { base, directory }: ScimClient,
-  { tables }: Transaction,
-  rows: readonly IdentityRow[],
-): Promise<ScimObject[]> {
-  const where = { directory };
-  const joined = await tables.accountGroups.list({ where, among: ['subject', rows.map(({ subject }) => subject)] });
-  const ids = [...new Set(joined.map(({ groupSubject }) => groupSubject))];
-  const names = new Map(
-    (await tables.directoryGroups.list({ where, among: ['subject', ids] })).map(({ subject, name }) => [subject, name]),
-  );
-  const groups = new Map<string, ScimObject[]>();
-  for (const { subject, groupSubject: value } of joined) {
-    const display = names.get(value);
-    if (display === undefined) continue;
-    const list = groups.get(subject) ?? [];
-    list.push({ value, display, $ref: `${base}/Groups/${value}` });
-    groups.set(subject, list);
-  }
-  return rows.map((row) => {
-    const own = groups.get(row.subject);
-    return { ...bareUser(base, row), ...(own ? { groups: own } : {}) };
-  });
+/** A stored user as the client reads it, with its groups. */
+export function fullUser(base: string, { account, groups }: AccountWithGroups): ScimObject {
+  const listed = groups.map(({ subject, name }) => ({
+    value: subject,
+    display: name,
+    $ref: `${base}/Groups/${subject}`,
+  }));
+  return { ...bareUser(base, account), ...(listed.length === 0 ? {} : { groups: listed }) };
 }
 
 /** A stored user without its groups. */
@@ -56,17 +41,14 @@ export function bareUser(base: string, row: IdentityRow): ScimObject {
   };
 }
 
-function accountOf(subject: string, user: ScimUser, version: string): Account {
-  const { userName, externalId, displayName, active, attributes } = user;
+function accountOf({ userName, externalId, displayName, active, attributes }: ScimUser): PushedAccount {
   return {
-    subject,
     externalId,
     login: userName,
     displayName,
     active,
     expiresAt: NEVER,
     dn: '',
-    version,
     attributes: { ...keptAttributes(attributes), scim: attributes as never },
   };
 }
@@ -85,59 +67,52 @@ export interface WrittenUser {
   readonly index: number;
 }
 
-/** Creates a user. @throws ScimError uniqueness */
-export function createScimUser(context: RealmContext, client: ScimClient, body: unknown): Promise<WrittenUser> {
-  const user = readScimUser(body);
-  return changeAccounts(context.access, client.by, (change) =>
-    write(change, client, { subject: crypto.randomUUID(), user, isNew: true }),
-  );
+/** Creates a user. @throws AccessError ERR_ACCESS_CONFLICT when there is one of this name */
+export async function createScimUser(access: AccessContext, client: ScimClient, body: unknown): Promise<WrittenUser> {
+  const made = { subject: crypto.randomUUID(), account: accountOf(readScimUser(body)) };
+  return written(client, await addAccount(access, client.directory, made, client.by));
 }
 
 /**
  * Replaces or patches a user: `edit` makes the new resource from what is stored, under the same lock under which it is
  * written. Undefined when there is none.
+ * @throws AccessError ERR_ACCESS_CONFLICT when another one has the name
  */
-export function changeScimUser(
-  context: RealmContext,
+export async function changeScimUser(
+  access: AccessContext,
   client: ScimClient,
   subject: string,
   edit: (before: ScimObject) => unknown,
 ): Promise<WrittenUser | undefined> {
-  const { directory } = client;
-  return changeAccounts(context.access, client.by, async (change) => {
-    const before = await change.tables.identities.find({ directory, subject });
-    if (!before) return change.unchanged() as undefined;
+  const editRow = (before: IdentityRow): PushedAccount => {
     const { scim = {} } = before.attributes as { scim?: ScimObject };
     // Who says nothing of `active` leaves it as it is: a replaced resource must not let somebody in again.
-    const user = readScimUser(edit({ ...scim, active: before.active }), before.active);
-    return write(change, client, { subject, user, isNew: false });
-  });
+    return accountOf(readScimUser(edit({ ...scim, active: before.active }), before.active));
+  };
+  const changed = await editAccount(access, client.directory, { subject, edit: editRow }, client.by);
+  return changed && written(client, changed);
 }
 
-async function write(
-  change: Change,
-  client: ScimClient,
-  { subject, user, isNew }: { subject: string; user: ScimUser; isNew: boolean },
-): Promise<WrittenUser> {
-  const { directory } = client;
-  const { identities } = change.tables;
-  const login = user.userName.toLowerCase();
-  for (const other of await identities.list({ where: { directory, login } }))
-    if (other.subject !== subject) throw new ScimError('uniqueness', 'there is a user with this userName already');
-  const account = accountOf(subject, user, String(change.at));
-  const outcome = await applyAccountsIn(change, directory, [account]);
-  const [conflict] = outcome.conflicts;
-  if (conflict && isNew) throw new ScimError('uniqueness', conflict.why);
-  const row = (await identities.find({ directory, subject }))!;
-  return { user: (await withGroups(client, change, [row]))[0]!, index: outcome.index };
+function written({ base }: ScimClient, account: WrittenAccount): WrittenUser {
+  return { user: fullUser(base, account), index: account.index };
+}
+
+/** One user; undefined when there is none. */
+export async function readScimUserBy(
+  access: AccessContext,
+  { directory, base }: ScimClient,
+  subject: string,
+): Promise<ScimObject | undefined> {
+  const found = await findAccount(access, directory, subject);
+  return found && fullUser(base, found);
 }
 
 /** Removes a user; undefined when there is none. */
 export async function removeScimUser(
-  context: RealmContext,
-  client: ScimClient,
+  access: AccessContext,
+  { directory, by }: ScimClient,
   subject: string,
 ): Promise<number | undefined> {
-  const { removed, index } = await removeAccounts(context.access, client.directory, [subject], client.by);
+  const { removed, index } = await removeAccounts(access, directory, [subject], by);
   return removed === 0 ? undefined : index;
 }

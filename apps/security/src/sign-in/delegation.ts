@@ -1,24 +1,26 @@
-import type { DelegatedToken, DirectoryRow } from '@sallyport/access';
-import type { Backend } from '@sallyport/security-api';
-import type { RealmContext } from '../realm-context.ts';
+import { type AccessContext, type DelegatedToken, type DirectoryRow, delegationsOf } from '@sallyport/access';
+import type { Log } from '@sallyport/telemetry';
+import type { Connectors } from '../directories/connectors.ts';
+
+interface DelegationParts {
+  readonly access: AccessContext;
+  readonly connectors: Connectors;
+  readonly log: Log;
+  readonly wallMs: () => number;
+}
 
 /**
  * Tokens for the backends that want one of this provider, exchanged for the user's (RFC 8693); undefined when there are
  * none. A backend whose token cannot be had is opened without: it decides itself what that is worth.
  */
 export async function delegatedTokens(
-  context: RealmContext,
+  { access, connectors, log, wallMs }: DelegationParts,
   row: DirectoryRow,
   accessToken: string,
 ): Promise<string | undefined> {
-  const { access, log, wallMs } = context;
-  const resources = await access.store.transaction(({ tables }) => tables.resources.list());
-  const wanting = resources.flatMap(({ name, backend }) => {
-    const { delegate } = backend as unknown as Backend;
-    return delegate?.directory === row.name ? [{ resource: name, audience: delegate.audience }] : [];
-  });
+  const wanting = await delegationsOf(access, row.name);
   if (wanting.length === 0) return undefined;
-  const connector = context.connectors.oidc(row);
+  const connector = connectors.oidc(row);
   const tokens = await Promise.all(
     wanting.map(async ({ resource, audience }): Promise<DelegatedToken[]> => {
       try {

@@ -1,4 +1,4 @@
-import { isOurCode, randomId } from '@sallyport/access';
+import { type AccessContext, isOurCode, randomId } from '@sallyport/access';
 import {
   ChannelError,
   decodeHs1,
@@ -11,11 +11,13 @@ import {
 } from '@sallyport/channel';
 import { BusyError } from '@sallyport/places';
 import { addressKey } from '@sallyport/settings';
-import type { RealmContext } from '../realm-context.ts';
-import type { LoginStep } from './attempt.ts';
-import { answerEnrolment } from './enrolment.ts';
+import type { Log } from '@sallyport/telemetry';
+import type { LiveKeys } from '../keys/live-keys.ts';
+import type { AddressThrottle } from '../stores/address-throttle.ts';
+import type { LoginStep } from './answer.ts';
 import { InFlight } from './in-flight.ts';
-import { answerLogin } from './session.ts';
+import type { Refusals } from './refusals.ts';
+import type { AnswerHs3 } from './sign-in.ts';
 
 /** How long a handshake may take, ms, and how many may be in flight: about 20 KiB each. */
 const HANDSHAKE_TTL_MS = 30_000;
@@ -40,21 +42,34 @@ interface Handshake {
   readonly next?: NonNullable<LoginStep['next']>;
 }
 
+/** What handshakes use. */
+export interface HandshakeParts {
+  readonly access: AccessContext;
+  readonly liveKeys: LiveKeys;
+  readonly addressThrottle: AddressThrottle;
+  readonly refusals: Refusals;
+  readonly log: Log;
+  readonly wallMs: () => number;
+  readonly monotonicMs: () => number;
+  /** Enrolments and logins. */
+  readonly signIn: AnswerHs3;
+  /** The signed site map of now. */
+  readonly siteMap: () => Promise<string>;
+}
+
 /**
  * Handshakes of this node. They live in memory for 30 s, 120 s while a step-up is open, and are taken out with each
  * message, so no message is answered twice.
  */
 export class Handshakes {
-  readonly #context: RealmContext;
-  readonly #siteMap: () => Promise<string>;
+  readonly #parts: HandshakeParts;
   readonly #inFlight: InFlight<Handshake>;
   readonly #madeUp: TokenBucket;
 
-  constructor(context: RealmContext, siteMap: () => Promise<string>, maxInFlight: number = MAX_IN_FLIGHT) {
-    this.#context = context;
-    this.#siteMap = siteMap;
+  constructor(parts: HandshakeParts, maxInFlight: number = MAX_IN_FLIGHT) {
+    this.#parts = parts;
     this.#inFlight = new InFlight(maxInFlight);
-    this.#madeUp = new TokenBucket(MADE_UP_BURST, MADE_UP_PER_SECOND, context.monotonicMs());
+    this.#madeUp = new TokenBucket(MADE_UP_BURST, MADE_UP_PER_SECOND, parts.monotonicMs());
   }
 
   /** Handshakes waiting for HS3. */
@@ -75,13 +90,13 @@ export class Handshakes {
   }
 
   async #begin(hs1: Uint8Array, address: string): Promise<RelayResult> {
-    const { access, liveKeys, addressThrottle } = this.#context;
+    const { access, liveKeys, addressThrottle } = this.#parts;
     const rs = await liveKeys.find(decodeHs1(hs1).kid);
     if (!rs) return { message: encodeHint('UNKNOWN_KID') };
     if (!verifyMac1(access.crypto, rs.publicKey, hs1)) return { message: encodeHint('BAD_MESSAGE') };
     const waitMs = await addressThrottle.take(address);
     if (waitMs > 0) return { message: encodeHint('RETRY_LATER', waitMs) };
-    const now = this.#context.monotonicMs();
+    const now = this.#parts.monotonicMs();
     this.#inFlight.expire(now);
     const establish = new SecurityEstablish({ crypto: access.crypto, realm: access.store.realm, rs, hs1 });
     if (this.#isMadeUp(establish) && !this.#madeUp.take(now)) return { message: encodeHint('BUSY', RETRY_MS) };
@@ -89,17 +104,17 @@ export class Handshakes {
     const flight = { owner: addressKey(address, 48), until: now + HANDSHAKE_TTL_MS, kept: false };
     if (!this.#inFlight.add(handshake, { ...flight, value: { establish, address } }))
       return { message: encodeHint('BUSY', RETRY_MS) };
-    return { handshake, message: establish.writeHs2(this.#context.wallMs()) };
+    return { handshake, message: establish.writeHs2(this.#parts.wallMs()) };
   }
 
   /** Strangers who enrol wait for each other, and nobody with a code of ours waits for them. */
   #isMadeUp({ codeId }: SecurityEstablish): boolean {
-    return codeId !== undefined && !isOurCode(this.#context.access, codeId);
+    return codeId !== undefined && !isOurCode(this.#parts.access, codeId);
   }
 
   /** Answers HS3 with HS4, or STEP with STEP_REPLY. The handshake is over then, unless one more round was asked for. */
   async finish(handshake: string, message: Uint8Array): Promise<RelayResult> {
-    const taken = this.#inFlight.take(handshake, this.#context.monotonicMs())?.value;
+    const taken = this.#inFlight.take(handshake, this.#parts.monotonicMs())?.value;
     if (!taken) return { message: encodeHint('HANDSHAKE_EXPIRED') };
     const expected = taken.next ? MESSAGE_TYPES.STEP : MESSAGE_TYPES.HS3;
     if (messageType(message) !== expected) return { message: encodeHint('BAD_MESSAGE') };
@@ -115,15 +130,15 @@ export class Handshakes {
   #note(error: unknown, address: string): void {
     if (error instanceof BusyError) return;
     if (!(error instanceof ChannelError))
-      return this.#context.log.error({ err: error }, 'a handshake could not be finished');
+      return this.#parts.log.error({ err: error }, 'a handshake could not be finished');
     if (error.code === 'ERR_CHANNEL_HANDSHAKE') return;
-    this.#context.refusals.note({ action: 'handshake', subject: 'message', why: error.message, address });
+    this.#parts.refusals.note({ action: 'handshake', subject: 'message', why: error.message, address });
   }
 
   async #finish({ establish, address }: Handshake, message: Uint8Array): Promise<RelayResult> {
     const deviceStatic = establish.readHs3(message);
-    const answerOf = establish.role === 'enrol' ? answerEnrolment : answerLogin;
-    const step = await answerOf(this.#context, { establish, deviceStatic, address }, await this.#siteMap());
+    const { signIn, siteMap } = this.#parts;
+    const step = await signIn({ establish, deviceStatic, address }, await siteMap());
     if (!step) return { message: encodeHint('HANDSHAKE_FAILED') };
     return { message: establish.writeHs4(step.answer), ...this.#keepOpen({ establish, address }, step) };
   }
@@ -140,8 +155,8 @@ export class Handshakes {
   #keepOpen(of: Pick<Handshake, 'establish' | 'address'>, { next }: LoginStep): { handshake?: string } {
     if (!next) of.establish.erase();
     if (!next) return {};
-    const handshake = randomId(this.#context.access.crypto);
-    const until = this.#context.monotonicMs() + STEP_TTL_MS;
+    const handshake = randomId(this.#parts.access.crypto);
+    const until = this.#parts.monotonicMs() + STEP_TTL_MS;
     const flight = { owner: addressKey(of.address, 48), until, kept: true, value: { ...of, next } };
     return this.#inFlight.add(handshake, flight) ? { handshake } : {};
   }

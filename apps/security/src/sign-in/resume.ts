@@ -1,6 +1,11 @@
-import { type DirectorySignIn, type InstallationRow, PURPOSES } from '@sallyport/access';
+import { type AccessContext, type DirectorySignIn, type InstallationRow, PURPOSES } from '@sallyport/access';
 import { decodeText, encodeText } from '@sallyport/channel';
-import type { RealmContext } from '../realm-context.ts';
+
+/** What a proof of an enrolment is made and read with. */
+interface ResumeParts {
+  readonly access: AccessContext;
+  readonly wallMs: () => number;
+}
 
 /** How long an enrolment's proof of who the user is may open the first session, ms. */
 const RESUME_TTL_MS = 5 * 60_000;
@@ -19,7 +24,7 @@ interface Resume {
  * or second factor changes.
  */
 export function sealResume(
-  { access, wallMs }: RealmContext,
+  { access, wallMs }: ResumeParts,
   { id: installation, resumeId }: InstallationRow,
   signIn: DirectorySignIn | undefined,
 ): Uint8Array {
@@ -29,7 +34,7 @@ export function sealResume(
 
 /** What a resume credential says; undefined when it is not good for this installation now. */
 export function openResume(
-  { access, wallMs }: RealmContext,
+  { access, wallMs }: ResumeParts,
   { id: installation, resumeId }: Pick<InstallationRow, 'id' | 'resumeId'>,
   token: Uint8Array,
 ): Resume | undefined {

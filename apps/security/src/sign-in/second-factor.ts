@@ -1,6 +1,5 @@
-import { type UserRow, useFactor } from '@sallyport/access';
+import { type AccessContext, type UserRow, useFactor } from '@sallyport/access';
 import { Secret, TOTP } from 'otpauth';
-import type { RealmContext } from '../realm-context.ts';
 
 /** TOTP as every authenticator app knows it (RFC 6238): six digits, 30 s, SHA-1. */
 const SHAPE = { algorithm: 'SHA1', digits: 6, period: 30 } as const;
@@ -18,9 +17,12 @@ export function totpUri(realm: string, user: string, secret: Uint8Array): { uri:
   return { uri: totp.toString(), secret: totp.secret.base32 };
 }
 
-/** Checks a one-time code. A step of the clock is good once. */
-export function checkCode({ access, wallMs }: RealmContext, user: UserRow, code: string): Promise<boolean> {
-  const timestamp = wallMs();
+/** Checks a one-time code at a time, epoch ms. A step of the clock is good once. */
+export function checkCode(
+  access: AccessContext,
+  user: UserRow,
+  { code, at: timestamp }: { readonly code: string; readonly at: number },
+): Promise<boolean> {
   return useFactor(access, user.id, (secret) => {
     const delta = totpOf(secret).validate({ token: code, timestamp, window: WINDOW_STEPS });
     return delta === null ? undefined : Math.floor(timestamp / 1_000 / SHAPE.period) + delta;

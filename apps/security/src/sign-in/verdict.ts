@@ -1,4 +1,4 @@
-import type { DirectorySignIn, Transaction } from '@sallyport/access';
+import type { DirectorySignIn, FreeAccount } from '@sallyport/access';
 import type { SignedCode } from '@sallyport/channel';
 
 /** Credentials that are good, and what the session keeps of how they were checked. */
@@ -7,8 +7,8 @@ export interface Vouched {
   readonly signIn?: DirectorySignIn;
   /** The proof of an enrolment that they are, which is good for one session. */
   readonly resumeId?: string;
-  /** Ties the account to the user; only an enrolment may do so, once its code has proved good. */
-  readonly bind?: (transaction: Transaction) => Promise<boolean>;
+  /** An account that is to be the user's; only an enrolment may bind it, once its code has proved good. */
+  readonly account?: FreeAccount;
   /** What is left to do once the account is bound. */
   readonly afterwards?: () => Promise<void>;
 }

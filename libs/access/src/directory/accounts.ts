@@ -5,10 +5,11 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { standing } from '../revocation/standing.ts';
 import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import { getDirectory, sourceOf } from './directories.ts';
+import { readDirectory, sourceOf } from './directories.ts';
 import { endUsers } from './effects.ts';
 import { nameFrom } from './names.ts';
 import type { DirectoryRow, IdentityRow } from './rows.ts';
+import { type AccountConflict, MAX_CONFLICTS, mergeState } from './state.ts';
 import { keepClaim, type SyncRun } from './sync-run.ts';
 
 /** An account as its directory has it now. */
@@ -22,13 +23,6 @@ export interface Account {
   readonly dn: string;
   readonly version: string;
   readonly attributes: Json;
-}
-
-/** An account that could not become a user, and why. */
-export interface AccountConflict {
-  readonly subject: string;
-  readonly login: string;
-  readonly why: string;
 }
 
 /** What came of accounts. `index` is the last entry of the revocation log that they caused, 0 when there is none. */
@@ -92,7 +86,7 @@ export async function applyAccountsIn(
   directory: string,
   accounts: readonly Account[],
 ): Promise<AccountOutcome> {
-  const row = await getDirectory(begun, directory);
+  const row = await readDirectory(begun, directory);
   const plan = await planAccounts(begun, row, accounts);
   const { identities, users } = begun.tables;
   await renameUsers(begun, plan);
@@ -429,17 +423,23 @@ async function leaveGroups(
 /** Accounts of one transaction. */
 const PLACE_BATCH = 500;
 
-/** Makes users of the accounts that stand for nobody, once their directory is active; gives those that cannot be. */
+/**
+ * Makes users of the accounts that stand for nobody, once their directory is active; gives those that cannot be, and the
+ * directory remembers them.
+ */
 export async function placeAccounts(access: AccessContext, directory: string, by: Actor): Promise<AccountConflict[]> {
   const conflicts: AccountConflict[] = [];
   for (let after = ''; ; ) {
     const above = ['subject', after] as const;
     const page = { where: { directory, userId: '', active: true }, above, limit: PLACE_BATCH };
     const rows = await access.store.transaction(({ tables }) => tables.identities.list(page));
-    if (rows.length === 0) return conflicts;
+    if (rows.length === 0) break;
     after = rows.at(-1)!.subject;
     conflicts.push(...(await applyAccounts(access, directory, rows.map(storedAccount), by)).conflicts);
   }
+  const kept = { conflicts: conflicts.slice(0, MAX_CONFLICTS) };
+  await access.store.transaction((transaction) => mergeState(transaction, directory, kept));
+  return conflicts;
 }
 
 function storedAccount({ attributes, ...row }: IdentityRow): Account {

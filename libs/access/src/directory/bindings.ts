@@ -1,3 +1,5 @@
+import { bindIdentity, findIdentity } from '../identity/identities.ts';
+import { accountsOf, whoSignedIn } from '../identity/provider-accounts.ts';
 import type { UserRow } from '../people/rows.ts';
 import { appendAudit } from '../realm/audit.ts';
 import { type Change, change as changeRealm } from '../realm/change.ts';
@@ -6,7 +8,6 @@ import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
 import { namesOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
-import { bindIdentity } from './identities.ts';
 import type { BindingRow } from './rows.ts';
 
 /** What a provider calls an account. */
@@ -18,34 +19,59 @@ export interface AccountClaims {
   readonly email: string | undefined;
 }
 
-/** Whether an account may be bound to a user at once: `named` by its claims, `waits` for an officer, or was `refused`. */
-export type BindingState = 'named' | 'waits' | 'refused';
+/**
+ * Whether the account that signed in at a provider is a user's: `own` it is, `free` it may become, when a code of the user was
+ * shown; it `waits` for an officer to say so, or is `refused`, with the reason for the record.
+ */
+export type AccountVerdict =
+  | { readonly kind: 'own' | 'free' | 'waits' }
+  | { readonly kind: 'refused'; readonly why: string };
 
 /** Requests that wait for one user; more push out the oldest. */
 const MAX_WAITING = 5;
+const NOT_THE_USERS: AccountVerdict = {
+  kind: 'refused',
+  why: 'the account at the provider is not the one of the user',
+};
 
 /**
- * Looks whether the claims of an account that is nobody's name a user who has none, and notes for an officer when they
- * do not. With an activation code of the user the claims decide; the code alone is no proof: whoever saw it first would take the
- * user's place with an account of their own. Without one, as when an enrolled device signs in, it always waits.
+ * Looks whose the account of a sign-in is, by its id alone. One that is nobody's may become the user's when its claims name
+ * them, which with an activation code of the user decides; the code alone is no proof: whoever saw it first would take the user's
+ * place with an account of their own. Without a code, as when an enrolled device signs in, it always waits for an officer.
  */
-export async function claimBinding(
+export function settleAccount(
   access: AccessContext,
   user: UserRow,
   claims: AccountClaims,
-  { withCode = true }: { readonly withCode?: boolean } = {},
-): Promise<BindingState> {
+  { withCode }: { readonly withCode: boolean },
+): Promise<AccountVerdict> {
   return access.store.transaction(async (transaction) => {
-    const { bindings } = transaction.tables;
-    const { directory, subject } = claims;
-    const known = await bindings.list({ where: { userId: user.id, directory } });
-    const [expected] = known.filter(({ state }) => state === 'expected');
-    if (withCode && namesUser(claims, expected?.login ?? user.name)) return 'named';
-    const [before] = known.filter((row) => row.subject === subject);
-    if (before) return before.state === 'refused' ? 'refused' : 'waits';
-    await noteWaiting(access, transaction, user, claims, known);
-    return 'waits';
+    const provider = await transaction.tables.directories.find({ name: claims.directory });
+    const who = await whoSignedIn(transaction, provider, claims.subject);
+    if (who.kind === 'refused') return who;
+    if (who.kind === 'user') return who.user.id === user.id ? { kind: 'own' } : NOT_THE_USERS;
+    const bindsHere = provider !== undefined && accountsOf(provider) === provider.name;
+    const isFree = bindsHere && !who.account && user.directory === provider.name;
+    if (!isFree || (await findIdentity(transaction, provider.name, user.id))) return NOT_THE_USERS;
+    return claimAccount(access, transaction, { user, claims, withCode });
   });
+}
+
+async function claimAccount(
+  access: AccessContext,
+  transaction: Transaction,
+  { user, claims, withCode }: { user: UserRow; claims: AccountClaims; withCode: boolean },
+): Promise<AccountVerdict> {
+  const { bindings } = transaction.tables;
+  const { directory, subject } = claims;
+  const known = await bindings.list({ where: { userId: user.id, directory } });
+  const [expected] = known.filter(({ state }) => state === 'expected');
+  if (withCode && namesUser(claims, expected?.login ?? user.name)) return { kind: 'free' };
+  const [before] = known.filter((row) => row.subject === subject);
+  if (before?.state === 'refused')
+    return { kind: 'refused', why: 'an officer said that the account at the provider is not the one of the user' };
+  if (!before) await noteWaiting(access, transaction, user, claims, known);
+  return { kind: 'waits' };
 }
 
 function namesUser({ subject, login, email }: AccountClaims, name: string): boolean {

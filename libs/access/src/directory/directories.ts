@@ -106,7 +106,12 @@ export function secretsOf(access: AccessContext, { name, secret }: DirectoryRow)
 }
 
 /** A directory by name. @throws AccessError ERR_ACCESS_NOT_FOUND */
-export async function getDirectory(
+export function getDirectory(access: AccessContext, name: string): Promise<DirectoryRow> {
+  return access.store.transaction((transaction) => readDirectory(transaction, name));
+}
+
+/** `getDirectory` in the caller's transaction. */
+export async function readDirectory(
   { tables }: Transaction,
   name: string,
   lock?: 'share' | 'update',
@@ -114,6 +119,21 @@ export async function getDirectory(
   const row = await tables.directories.find({ name }, lock);
   if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no directory ${name}`);
   return row;
+}
+
+/** A directory by name; undefined when there is none. */
+export function findDirectory(access: AccessContext, name: string): Promise<DirectoryRow | undefined> {
+  return access.store.transaction(({ tables }) => tables.directories.find({ name }));
+}
+
+/** All directories as they are now, and the store's clock, epoch ms. */
+export function directoriesNow(
+  access: AccessContext,
+): Promise<{ readonly rows: readonly DirectoryRow[]; readonly now: number }> {
+  return access.store.transaction(async (transaction) => ({
+    rows: await transaction.tables.directories.list(),
+    now: transaction.now(),
+  }));
 }
 
 /** All directories. */
@@ -129,7 +149,7 @@ export async function removeDirectory(access: AccessContext, name: string, by: A
   await changeRealm(access, by, async (begun) => {
     await bumpMapVersion(begun);
     const { users, directories, directoryGroups, members, identities, ...more } = begun.tables;
-    await getDirectory(begun, name, 'update');
+    await readDirectory(begun, name, 'update');
     const left = await users.count({ where: { directory: name, enabled: true } });
     if (left > 0)
       throw new AccessError('ERR_ACCESS_CONFLICT', `${left} users sign in by ${name}: move them or disable them first`);
@@ -150,12 +170,6 @@ export async function removeDirectory(access: AccessContext, name: string, by: A
 /** The source of memberships that a group of a directory gives. */
 export function sourceOf(directory: string, groupSubject: string): string {
   return `${directory}/${groupSubject}`;
-}
-
-/** Merges into a directory's state, in the caller's transaction. */
-export async function mergeState(transaction: Transaction, name: string, change: object): Promise<void> {
-  const { state } = await getDirectory(transaction, name, 'update');
-  await transaction.tables.directories.update({ where: { name } }, { state: { ...(state as object), ...change } });
 }
 
 /** A new bearer token of a directory; the store has its hash only. */
@@ -183,7 +197,7 @@ export async function issueDirectoryToken(
   const tokenHash = access.crypto.sha256(encodeText(token));
   return changeRealm(access, by, async (begun) => {
     const { directoryTokens } = begun.tables;
-    const { kind } = await getDirectory(begun, directory, 'update');
+    const { kind } = await readDirectory(begun, directory, 'update');
     if (kind !== 'scim') throw new AccessError('ERR_ACCESS_INVALID', `${directory} is no SCIM directory`);
     const { at } = begun;
     const latest = options.endOthers ? at : at + ROTATION_MS;

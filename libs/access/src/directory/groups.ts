@@ -4,7 +4,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { type AccountAuthor, changeAccounts, namesOfGroups } from './accounts.ts';
-import { getDirectory, sourceOf } from './directories.ts';
+import { readDirectory, sourceOf } from './directories.ts';
 import { nameFrom } from './names.ts';
 import type { DirectoryGroupRow, DirectoryRow } from './rows.ts';
 
@@ -56,7 +56,7 @@ export async function putDirectoryGroup(
     else begun.audit('directory.group', `${directory}: ${before.groupName} is called ${group.name}`);
     return { ...before, ...to };
   }
-  const mapped = mappingOf(await getDirectory(begun, directory))[subject];
+  const mapped = mappingOf(await readDirectory(begun, directory))[subject];
   const groupName = mapped ?? (await ownGroup(begun, directory, group));
   const row = { directory, ...group, groupName, createdAt: begun.at, changedAt: begun.at };
   await directoryGroups.insert(row);
@@ -211,7 +211,7 @@ export async function mapDirectoryGroup(
   const { directory, subject, groupName } = map;
   await changeRealm(access, by, async (begun) => {
     const { directories, directoryGroups, groups, members } = begun.tables;
-    const row = await getDirectory(begun, directory, 'update');
+    const row = await readDirectory(begun, directory, 'update');
     if (!(await groups.find({ name: groupName })))
       throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${groupName}`);
     if (!(await directoryGroups.find({ directory, subject })))

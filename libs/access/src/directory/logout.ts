@@ -1,9 +1,12 @@
 import { encodeText, formatHex } from '@sallyport/channel';
+import { accountAt } from '../identity/provider-accounts.ts';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { ended } from '../revocation/revocation.ts';
 import type { SessionRow } from '../session/rows.ts';
-import { getDirectory, mergeState } from './directories.ts';
+import { readDirectory } from './directories.ts';
+import type { DirectoryRow } from './rows.ts';
+import { mergeState, stateOf } from './state.ts';
 
 /** A provider's order to end sessions, read and verified. */
 export interface ProviderLogout {
@@ -11,8 +14,8 @@ export interface ProviderLogout {
   /** The token's own id: it is good once. */
   readonly id: string;
   readonly session: string | undefined;
-  /** Whose sessions, and in which directory they are known by which column; undefined for the session alone. */
-  readonly account: { readonly directory: string; readonly subject?: string; readonly externalId?: string } | undefined;
+  /** The provider's id of the account whose sessions are meant; undefined for the session alone. */
+  readonly subject: string | undefined;
 }
 
 /** What came of it. `index` is the last log entry, 0 for none. */
@@ -21,8 +24,7 @@ export interface LoggedOut {
   readonly index: number;
 }
 
-/** Tokens that were used, each with its time and the log entry it led to: as long as such a token can be good. */
-type Used = readonly (readonly [id: string, at: number, index: number])[];
+/** Tokens that were used are known for as long as such a token can be good. */
 const KEPT_MS = 15 * 60_000;
 const MAX_KEPT = 5_000;
 
@@ -36,14 +38,14 @@ export async function endProviderSessions(access: AccessContext, order: Provider
   const by = { actor: `directory ${directory}`, reason: `signed out at ${directory}` };
   return change(access, by, async (begun) => {
     const id = formatHex(access.crypto.sha256(encodeText(order.id))).slice(0, 24);
-    const { state } = await getDirectory(begun, directory, 'update');
-    const used = ((state as { logouts?: Used }).logouts ?? []).filter(([, at]) => at > begun.at - KEPT_MS);
+    const provider = await readDirectory(begun, directory, 'update');
+    const used = (stateOf(provider).logouts ?? []).filter(([, at]) => at > begun.at - KEPT_MS);
     const before = used.find(([other]) => other === id);
     if (before) {
       begun.unchanged();
       return { ended: 0, index: before[2] };
     }
-    const sessions = await sessionsOf(begun, order);
+    const sessions = await sessionsOf(begun, provider, order);
     for (const session of sessions) await endSession(begun, session);
     const logouts = [...used, [id, begun.at, begun.index] as const].slice(-MAX_KEPT);
     await mergeState(begun, directory, { logouts });
@@ -59,14 +61,17 @@ async function endSession(begun: Change, { id }: SessionRow): Promise<void> {
   begun.audit('revoke', `session ${id}`);
 }
 
-async function sessionsOf({ tables }: Change, order: ProviderLogout): Promise<readonly SessionRow[]> {
-  const where = { directory: order.directory, endedAt: null };
-  const { session: providerSession, account } = order;
+async function sessionsOf(
+  { tables }: Change,
+  provider: DirectoryRow,
+  { session: providerSession, subject }: ProviderLogout,
+): Promise<readonly SessionRow[]> {
+  const where = { directory: provider.name, endedAt: null };
   const named =
     providerSession === undefined ? [] : await tables.sessions.list({ where: { ...where, providerSession } });
-  if (!account) return named;
+  if (subject === undefined) return named;
   // Several accounts of one id cannot sign in; whoever did before is meant.
-  const accounts = await tables.identities.list({ where: account });
+  const accounts = await tables.identities.list({ where: accountAt(provider, subject) });
   const userIds = accounts.map(({ userId }) => userId).filter((userId) => userId !== '');
   const others = await tables.sessions.list({ where, among: ['userId', userIds] });
   const known = new Set(named.map(({ id }) => id));

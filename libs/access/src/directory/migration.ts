@@ -7,7 +7,7 @@ import { AccessError } from '../store/errors.ts';
 import { listAll, partsOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import { placeMembers } from './accounts.ts';
-import { getDirectory } from './directories.ts';
+import { readDirectory } from './directories.ts';
 import type { DirectoryRow, IdentityRow } from './rows.ts';
 
 /** How users move from one directory to another: accounts fit when both attributes are the same text. */
@@ -150,8 +150,8 @@ async function moveMembers(
 }
 
 async function findMoves(transaction: Transaction, { from, to, match }: MigrationMapping): Promise<Found> {
-  await getDirectory(transaction, from);
-  const target: DirectoryRow = await getDirectory(transaction, to);
+  await readDirectory(transaction, from);
+  const target: DirectoryRow = await readDirectory(transaction, to);
   const { tables } = transaction;
   const users = (await listAll(tables.users, { where: { directory: from } }, 'id')).sort(byName);
   const olds = new Map((await accountsOf(tables, from)).map((row) => [row.userId, row]));

@@ -32,6 +32,12 @@ export class Sightings<Row> {
     );
   }
 
+  /** For how long a row has been as it is, as seen here, ms; 0 for one that was not observed like this. */
+  stillMs(row: Row): number {
+    const known = this.#known.get(this.#keyOf(row));
+    return known?.mark === this.#markOf(row) ? this.#now() - known.seenAt : 0;
+  }
+
   /** When the row's present mark was first seen; undefined for a row that was never observed. */
   seenAt(key: string): number | undefined {
     return this.#known.get(key)?.seenAt;

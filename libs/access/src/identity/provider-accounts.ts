@@ -14,6 +14,15 @@ export function accountsOf({ name, settings }: DirectoryRow): string {
   return (settings as unknown as OidcSettings).accounts ?? name;
 }
 
+/** By which columns the account of a subject at a provider is known, for whoever asks: sign-in, operators, logout. */
+export function accountAt(
+  provider: DirectoryRow,
+  subject: string,
+): Pick<IdentityRow, 'directory'> & Partial<Pick<IdentityRow, 'subject' | 'externalId'>> {
+  const directory = accountsOf(provider);
+  return directory === provider.name ? { directory, subject } : { directory, externalId: subject };
+}
+
 /**
  * Who a sign-in at a provider is, for devices and operators alike: the provider is in use, the account is known by its
  * subject alone and good, and the directory that has it is the one that says whether its user may be in.
@@ -25,9 +34,8 @@ export async function whoSignedIn(
 ): Promise<SignedIn> {
   if (provider?.kind !== 'oidc' || provider.stage !== 'active')
     return { kind: 'refused', why: 'there is no such provider' };
-  const directory = accountsOf(provider);
-  const pushed = directory !== provider.name;
-  const where = pushed ? { directory, externalId: subject } : { directory, subject };
+  const where = accountAt(provider, subject);
+  const { directory } = where;
   const [account, second] = await tables.identities.list({ where, limit: 2 });
   if (second) return { kind: 'refused', why: `${directory} has several accounts with this id` };
   const user =

@@ -1,5 +1,5 @@
 import { decodeText } from '@sallyport/channel';
-import type { ResourceGrant } from '@sallyport/security-api';
+import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import type { AccessContext } from '../realm/context.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
@@ -10,6 +10,21 @@ export interface DelegatedToken {
   readonly resource: string;
   readonly token: string;
   readonly expiresAt: number;
+}
+
+/** A resource whose backend wants a token of a provider for the user, and for which audience. */
+export interface Delegation {
+  readonly resource: string;
+  readonly audience: string;
+}
+
+/** Resources for which a provider is to be asked for tokens of its users. */
+export async function delegationsOf(access: AccessContext, provider: string): Promise<Delegation[]> {
+  const resources = await access.store.transaction(({ tables }) => tables.resources.list());
+  return resources.flatMap(({ name, backend }) => {
+    const { delegate } = backend as unknown as Backend;
+    return delegate?.directory === provider ? [{ resource: name, audience: delegate.audience }] : [];
+  });
 }
 
 /** Puts the tokens that a session carries for backends into its grant; those that are over are left out. */

@@ -1,6 +1,7 @@
 import type { SharedKey } from '@sallyport/channel';
+import { bindIdentity, type FreeAccount } from '../identity/identities.ts';
 import { tryCode } from '../people/codes.ts';
-import type { CodeRow } from '../people/rows.ts';
+import type { CodeRow, UserRow } from '../people/rows.ts';
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
@@ -25,13 +26,13 @@ export interface EnrolRequest {
   readonly model: string;
 }
 
-/** Whether credentials fit, and why not; `bind` ties an account to the user once the code has proved good. */
+/** Whether credentials fit, and why not; `account` is one at a provider that is to be the user's once the code has proved good. */
 export interface CredentialCheck {
   readonly fit: boolean;
   /** They are neither right nor wrong before an officer has said so: that costs no try of the code. */
   readonly undecided?: boolean;
   readonly why: string;
-  readonly bind?: (transaction: Transaction) => Promise<boolean>;
+  readonly account?: FreeAccount;
 }
 
 /** The new installation, or why there is none; the audit log says more. */
@@ -44,12 +45,12 @@ export type EnrolResult =
  * answer that was lost strands nobody.
  */
 export async function enrol(access: AccessContext, request: EnrolRequest): Promise<EnrolResult> {
-  const { fit, undecided = false, why, bind } = await request.verify();
+  const { fit, undecided = false, why, account } = await request.verify();
   return access.store.transaction(async (transaction) => {
     const good = await tryUsersCode(transaction, { id: request.code, wrong: !fit && !undecided });
-    const code = fit ? good : undefined;
-    const bound = code && (!bind || (await bind(transaction)));
-    const installation = bound && (await placeInstallation(access, transaction, code, request));
+    const held = fit ? good : undefined;
+    const isBound = held && (!account || (await bindIdentity(access, transaction, { ...account, user: held.user })));
+    const installation = isBound && (await placeInstallation(access, transaction, held.code, request));
     const at = transaction.now();
     const event = { actor: request.user, action: 'enrol', at };
     if (!installation) {
@@ -86,11 +87,12 @@ function refusalOf(of: {
 async function tryUsersCode(
   transaction: Transaction,
   attempt: { readonly id: string; readonly wrong: boolean },
-): Promise<CodeRow | undefined> {
+): Promise<{ readonly code: CodeRow; readonly user: UserRow } | undefined> {
   const { codes, users } = transaction.tables;
   const known = await codes.find({ id: attempt.id });
   const user = known && (await users.find({ id: known.userId }, 'share'));
-  return user?.enabled ? tryCode(transaction, attempt) : undefined;
+  const code = user?.enabled ? await tryCode(transaction, attempt) : undefined;
+  return user && code && { code, user };
 }
 
 async function placeInstallation(
@@ -141,17 +143,6 @@ function newInstallation(
     lastSeenAt: null,
     resumeId: randomId(access.crypto),
   };
-}
-
-/** The installation of a device's static key with its user's name, undefined for an unknown or revoked one. */
-export async function findInstallation(
-  access: AccessContext,
-  deviceStatic: Uint8Array,
-): Promise<InstallationRow | undefined> {
-  return access.store.transaction(async ({ tables }) => {
-    const row = await tables.installations.find({ deviceStatic });
-    return row?.status === 'revoked' ? undefined : row;
-  });
 }
 
 /** An installation with its user's name. */

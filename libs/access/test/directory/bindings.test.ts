@@ -3,7 +3,6 @@ import { expect, test } from 'vitest';
 import {
   type AccessContext,
   type CredentialCheck,
-  claimBinding,
   confirmBinding,
   enrol,
   issueCode,
@@ -12,6 +11,7 @@ import {
   putUser,
   refuseBinding,
   removeUser,
+  settleAccount,
   type UserRow,
   whoSignedIn,
 } from '../../src/index.ts';
@@ -31,25 +31,29 @@ async function add(access: AccessContext, name: string, account?: string): Promi
 
 const claims = (over: object = {}) => ({ directory: 'idp', subject: 's-1', login: 'x', email: undefined, ...over });
 
+/** What becomes of an account whose user shows an activation code, or of an enrolled device's. */
+const claim = async (access: AccessContext, user: UserRow, made: ReturnType<typeof claims>, withCode = true) =>
+  (await settleAccount(access, user, made, { withCode })).kind;
+
 test.each([
-  ['her login is her name', undefined, { login: 'Grace' }, 'named'],
-  ['her verified address is her name', undefined, { email: 'grace' }, 'named'],
-  ['her id is her name', undefined, { subject: 'grace' }, 'named'],
+  ['her login is her name', undefined, { login: 'Grace' }, 'free'],
+  ['her verified address is her name', undefined, { email: 'grace' }, 'free'],
+  ['her id is her name', undefined, { subject: 'grace' }, 'free'],
   ['somebody else has her code', undefined, { login: 'mallory', email: 'mallory@corp.example' }, 'waits'],
   ['only the part before the @ is hers', undefined, { login: 'grace@elsewhere.example' }, 'waits'],
-  ['the officer named her login', 'Grace@corp.example', { login: 'grace@corp.example' }, 'named'],
-  ['the officer named her address', 'g.hopper@corp.example', { email: 'g.hopper@corp.example' }, 'named'],
-  ['the officer named her id', 's-1', {}, 'named'],
+  ['the officer named her login', 'Grace@corp.example', { login: 'grace@corp.example' }, 'free'],
+  ['the officer named her address', 'g.hopper@corp.example', { email: 'g.hopper@corp.example' }, 'free'],
+  ['the officer named her id', 's-1', {}, 'free'],
   ['the officer named another one, whatever her name is', 'g.hopper', { login: 'grace' }, 'waits'],
 ])('an account is bound to a user when %s', async (_, account, over, state) => {
   const access = await provider();
-  expect(await claimBinding(access, await add(access, 'grace', account), claims(over))).toBe(state);
+  expect(await claim(access, await add(access, 'grace', account), claims(over))).toBe(state);
 });
 
 test('a device that is enrolled shows no code: its account waits for an officer, whatever its claims say', async () => {
   const access = await provider();
   const grace = await add(access, 'grace');
-  expect(await claimBinding(access, grace, claims({ login: 'grace' }), { withCode: false })).toBe('waits');
+  expect(await claim(access, grace, claims({ login: 'grace' }), false)).toBe('waits');
   expect(await listBindings(access, { limit: 10 })).toMatchObject([{ user: 'grace', binding: { login: 'grace' } }]);
 });
 
@@ -82,7 +86,7 @@ test('waiting for an officer costs no try of the code, and a dead code is said t
 test('an account that does not name the user waits for an officer, who confirms it', async () => {
   const access = await provider();
   const grace = await add(access, 'grace');
-  for (let i = 0; i < 3; i++) expect(await claimBinding(access, grace, claims({ login: 'g.hopper' }))).toBe('waits');
+  for (let i = 0; i < 3; i++) expect(await claim(access, grace, claims({ login: 'g.hopper' }))).toBe('waits');
   const [waiting, ...others] = await listBindings(access, { limit: 10 });
   expect(others).toEqual([]);
   expect(waiting).toMatchObject({ user: 'grace', binding: { login: 'g.hopper', subject: 's-1' } });
@@ -104,19 +108,39 @@ test('an account that does not name the user waits for an officer, who confirms 
 test('an account that an officer refused is not asked for again, and another one may be', async () => {
   const access = await provider();
   const grace = await add(access, 'grace');
-  await claimBinding(access, grace, claims());
+  await claim(access, grace, claims());
   const [waiting] = await listBindings(access, { limit: 10 });
   await refuseBinding(access, waiting!.binding.id, BY);
-  expect(await claimBinding(access, grace, claims())).toBe('refused');
+  expect(await claim(access, grace, claims())).toBe('refused');
   expect(await listBindings(access, { limit: 10 })).toEqual([]);
   await expect(confirmBinding(access, waiting!.binding.id, BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
-  expect(await claimBinding(access, grace, claims({ subject: 's-2' }))).toBe('waits');
+  expect(await claim(access, grace, claims({ subject: 's-2' }))).toBe('waits');
+});
+
+test('an account is its user’s and nobody else’s, and theirs alone in a directory that does not push its accounts', async () => {
+  const access = await provider();
+  const [grace, ada, local] = [await add(access, 'grace'), await add(access, 'ada'), 'local'];
+  await claim(access, grace, claims());
+  const [waiting] = await listBindings(access, { limit: 10 });
+  await confirmBinding(access, waiting!.binding.id, BY);
+  expect(await claim(access, grace, claims())).toBe('own');
+  expect(await claim(access, ada, claims({ login: 'ada' }))).toBe('refused');
+  // She has one there already.
+  expect(await claim(access, grace, claims({ subject: 'grace' }))).toBe('refused');
+  const { user } = await putUser(access, local, { password: 'long enough' }, BY);
+  expect(await claim(access, user, claims({ subject: 's-9', login: local }))).toBe('refused');
+  expect(await claim(access, ada, claims({ directory: 'none', subject: 'ada' }))).toBe('refused');
+  const settings = { issuer: 'https://idp.example', clientId: 'c', redirects: ['app:/x'] };
+  await putDirectory(access, 'corp', { kind: 'scim', stage: 'active', settings: {} }, BY);
+  const pushed = { ...settings, accounts: 'corp' };
+  await putDirectory(access, 'hub', { kind: 'oidc', stage: 'active', settings: pushed }, BY);
+  expect(await claim(access, ada, claims({ directory: 'hub', subject: 'ada' }))).toBe('refused');
 });
 
 test('what waits for one user is bounded, belongs to them and goes with them', async () => {
   const access = await provider();
   const grace = await add(access, 'grace');
-  for (let i = 0; i < 20; i++) await claimBinding(access, grace, claims({ subject: `s-${i}` }));
+  for (let i = 0; i < 20; i++) await claim(access, grace, claims({ subject: `s-${i}` }));
   expect((await listBindings(access, { limit: 100 })).length).toBeLessThanOrEqual(5);
   await removeUser(access, 'grace', 'request-0001', BY);
   expect(await listBindings(access, { limit: 100 })).toEqual([]);
@@ -125,8 +149,8 @@ test('what waits for one user is bounded, belongs to them and goes with them', a
 test('an account that has become another user’s meanwhile is not bound twice', async () => {
   const access = await provider();
   const [grace, ada] = [await add(access, 'grace'), await add(access, 'ada')];
-  await claimBinding(access, grace, claims());
-  await claimBinding(access, ada, claims());
+  await claim(access, grace, claims());
+  await claim(access, ada, claims());
   const [one, two] = await listBindings(access, { limit: 10 });
   await confirmBinding(access, one!.binding.id, BY);
   await expect(confirmBinding(access, two!.binding.id, BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });

@@ -34,7 +34,7 @@ test('a logout token ends what it means, once: who signed in since stays', async
   await signedIn(access, 's1', 'sid-1');
   await signedIn(access, 's2', 'sid-2');
   await signedIn(access, 's3', null);
-  const order = { directory: 'idp', id: 'jti-1', session: 'sid-1', account: { directory: 'idp', subject: 'ada' } };
+  const order = { directory: 'idp', id: 'jti-1', session: 'sid-1', subject: 'ada' };
   const first = await endProviderSessions(access, order);
   expect(first.ended).toBe(2);
   expect(await live(access)).toEqual(['s2']);

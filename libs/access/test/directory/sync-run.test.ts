@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { applyAccounts, claimSync, endSync, keepClaim } from '../../src/index.ts';
+import { applyAccounts, claimSync, failSync, keepClaim } from '../../src/index.ts';
 import { account, directory, users } from '../corp.ts';
 import { BY } from '../scene.ts';
 
@@ -16,6 +16,6 @@ test('one node syncs at a time; another takes over only the run that it saw stan
   const late = applyAccounts(access, 'corp', [account('s1')], { ...BY, run: first });
   await expect(late).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
   expect(await users(access)).toEqual([]);
-  await endSync(access, second, { report: 'done' });
+  await failSync(access, second, 'the server does not answer');
   expect(await claimSync(access, 'corp', { node: 'a' })).toBeDefined();
 });

@@ -98,7 +98,7 @@ test('a new password and a provider that logs out leave no secret of a session b
   const { access } = await signedIn();
   await putDirectory(access, 'corp', { kind: 'oidc', stage: 'active', settings: {} }, BY);
   await access.store.transaction(({ tables }) => tables.sessions.update({}, { providerSession: 'sid-1' }));
-  const order = { directory: 'corp', id: 'jti-1', session: 'sid-1', account: undefined };
+  const order = { directory: 'corp', id: 'jti-1', session: 'sid-1', subject: undefined };
   expect(await endProviderSessions(access, order)).toMatchObject({ ended: 1 });
   expect(await leftovers(access)).toEqual([]);
 });

@@ -5,6 +5,8 @@ import {
   applyAccounts,
   expireAccounts,
   removeAccounts,
+  type SyncCursor,
+  type SyncOutcome,
   type SyncRun,
   tellProgress,
 } from '@sallyport/access';
@@ -15,14 +17,6 @@ import { accountOf, primaryGroupOf, subjectOf, textOf, userAttributes } from './
 import { type GroupOutcome, syncGroups } from './group-sync.ts';
 import { type KnownAccount, readKnown } from './known.ts';
 import { canonicalDn } from './names.ts';
-
-/** Where the next incremental sync begins: only at the same server, whose numbers or clock it is made of. */
-export interface SyncCursor {
-  readonly server: string;
-  readonly changed: string;
-  /** When everything was read last, epoch ms. */
-  readonly fullAt: number;
-}
 
 /** What a sync is to do. */
 export interface SyncOrder {
@@ -37,11 +31,7 @@ export interface SyncOrder {
 }
 
 /** What came of a sync. */
-export interface SyncResult {
-  readonly report: SyncReport;
-  readonly cursor: SyncCursor;
-  readonly question: SyncQuestion | null;
-  readonly conflicts: readonly AccountConflict[];
+export interface SyncResult extends SyncOutcome {
   /** Last entry of the revocation log that it caused, 0 for none. */
   readonly index: number;
 }

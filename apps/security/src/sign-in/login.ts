@@ -2,10 +2,11 @@ import {
   AccessError,
   auditRefusal,
   createSession,
-  findInstallation,
+  findSigningDevice,
   type InstallationRow,
   type KeyCandidate,
   keyCandidates,
+  type SigningDevice,
   type UserRow,
 } from '@sallyport/access';
 import { type AppContext, type CborFields, parseContext, type SecurityEstablish } from '@sallyport/channel';
@@ -13,11 +14,11 @@ import { checkContext } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import { makeWay } from '../farm/session-end.ts';
-import type { RealmContext } from '../realm-context.ts';
-import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, proofFits, refused } from './attempt.ts';
+import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused } from './answer.ts';
 import { readCredentials } from './credentials.ts';
-import { limited } from './limited.ts';
-import { readSigningUser, type SigningUser } from './place.ts';
+import { limited } from './lockout.ts';
+import type { SignInParts } from './parts.ts';
+import { proofFits } from './proof.ts';
 import { checkCode } from './second-factor.ts';
 import { type Refusal, refusal, type Vouched } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
@@ -26,9 +27,8 @@ import { verifyCredentials } from './verify.ts';
 const MAX_ROUNDS = 4;
 
 /** A login whose device has proved itself. */
-interface Login extends SigningUser {
+interface Login extends SigningDevice {
   readonly attempt: LoginAttempt;
-  readonly installation: InstallationRow;
   readonly used: KeyCandidate;
   readonly app: AppContext;
   readonly user: UserRow;
@@ -37,42 +37,41 @@ interface Login extends SigningUser {
 
 /** Handles HS3 of a login; undefined when the handshake itself fails: unknown device, wrong key or wrong proof. */
 export async function answerLogin(
-  context: RealmContext,
+  parts: SignInParts,
   attempt: LoginAttempt,
   siteMap: string,
 ): Promise<LoginStep | undefined> {
   const { establish, deviceStatic, address } = attempt;
-  const installation = await findInstallation(context.access, Uint8Array.from(deviceStatic));
-  const opened = installation && openWithKeys(context, establish, installation);
-  if (!installation || !opened) return undefined;
+  const device = await findSigningDevice(parts.access, Uint8Array.from(deviceStatic));
+  const opened = device && openWithKeys(parts, establish, device.installation);
+  if (!opened) return undefined;
   const { fields, used } = opened;
+  const { installation, user, place, settings } = device;
   if (fields.text('iid', 64) !== installation.id) return undefined;
   const signingKey = installation.signingKey as unknown as JWK;
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), installation.id))) return undefined;
   const app = parseContext(fields.map('app'));
-  const signing = await readSigningUser(context, installation.userId);
-  const { user, place, settings } = signing;
   if (!user?.enabled) {
     const name = user?.name ?? installation.userId;
-    return refuse(context, { name, installation }, refusal('REVOKED', 'the user is disabled'));
+    return refuse(parts, { name, installation }, refusal('REVOKED', 'the user is disabled'));
   }
-  const login = { ...signing, user, attempt, installation, used, app, siteMap };
+  const login = { ...device, user, attempt, used, app, siteMap };
   const denied = checkContext(settings.context, app);
-  if (denied) return refuse(context, named(login), refusal(denied, `the app context is refused: ${denied}`));
+  if (denied) return refuse(parts, named(login), refusal(denied, `the app context is refused: ${denied}`));
   // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
   if (!settings.loginNeedsPassword && used.slot !== 'previous')
-    return secondFactor(context, login, { userUnasked: true });
+    return secondFactor(parts, login, { userUnasked: true });
   const claimant = { user, place, address, installation };
-  const verdict = await verifyCredentials(context, claimant, readCredentials(fields));
-  return verdict.fit ? secondFactor(context, login, verdict) : refuse(context, named(login), verdict);
+  const verdict = await verifyCredentials(parts, claimant, readCredentials(fields));
+  return verdict.fit ? secondFactor(parts, login, verdict) : refuse(parts, named(login), verdict);
 }
 
 function openWithKeys(
-  context: RealmContext,
+  parts: SignInParts,
   establish: SecurityEstablish,
   installation: InstallationRow,
 ): { fields: CborFields; used: KeyCandidate } | undefined {
-  const { store, keyring } = context.access;
+  const { store, keyring } = parts.access;
   for (const used of keyCandidates(store.realm, keyring, installation)) {
     const fields = establish.tryKey(used.key);
     if (fields) return { fields, used };
@@ -86,7 +85,7 @@ function named({ user, installation }: Login): { name: string; installation: Ins
 
 /** Refuses, and keeps why for the officer: the device learns the code only. */
 async function refuse(
-  { access }: RealmContext,
+  { access }: SignInParts,
   { name, installation }: { name: string; installation: InstallationRow },
   { code, why, retryAfterMs }: Refusal,
 ): Promise<LoginStep> {
@@ -95,12 +94,12 @@ async function refuse(
 }
 
 /** Asks for a second factor when the user has one, or must have; a provider's own factors are in its `acr` and `amr`. */
-async function secondFactor(context: RealmContext, login: Login, vouched: Vouching): Promise<LoginStep> {
+async function secondFactor(parts: SignInParts, login: Login, vouched: Vouching): Promise<LoginStep> {
   const { factorAt, settings, place } = login;
-  if (factorAt !== null) return askForCode(context, login, { vouched, round: 1 });
+  if (factorAt !== null) return askForCode(parts, login, { vouched, round: 1 });
   const ours = !place.directory || place.directory.kind === 'ldap';
-  if (settings.secondFactor !== 'required' || !ours) return complete(context, login, vouched);
-  return refuse(context, named(login), refusal('STEP_UP', 'the user has no second factor'));
+  if (settings.secondFactor !== 'required' || !ours) return complete(parts, login, vouched);
+  return refuse(parts, named(login), refusal('STEP_UP', 'the user has no second factor'));
 }
 
 /** What a session keeps of how its credentials were checked. */
@@ -114,36 +113,36 @@ interface Round {
   readonly round: number;
 }
 
-function askForCode(context: RealmContext, login: Login, { vouched, round }: Round): LoginStep {
+function askForCode(parts: SignInParts, login: Login, { vouched, round }: Round): LoginStep {
   const answer: LoginAnswer = { status: 'step_up', factors: ['totp'], tries: MAX_ROUNDS - round + 1 };
   const next = async (fields: CborFields): Promise<LoginStep> => {
     const name = login.user.name;
     const device = `factor ${name} device ${login.installation.id}`;
     const keys = [`factor ${name} ${addressKey(login.attempt.address)}`, device];
     const code = fields.optionalText('totp', 16) ?? '';
-    const tried = await limited(context.lockout, keys, {
-      work: () => checkCode(context, login.user, code),
+    const tried = await limited(parts.lockout, keys, {
+      work: () => checkCode(parts.access, login.user, { code, at: parts.wallMs() }),
       right: (fits) => fits,
     });
     if ('waitMs' in tried) {
       const why = `the second factor is locked out for ${Math.ceil(tried.waitMs / 1_000)} s`;
-      return refuse(context, named(login), refusal('LOCKED', why, tried.waitMs));
+      return refuse(parts, named(login), refusal('LOCKED', why, tried.waitMs));
     }
-    if (tried.result) return complete(context, login, vouched);
+    if (tried.result) return complete(parts, login, vouched);
     const last = round === MAX_ROUNDS;
-    const wrong = await refuse(context, named(login), refusal('CREDENTIALS_INVALID', 'the one-time code is wrong'));
-    return last ? wrong : askForCode(context, login, { vouched, round: round + 1 });
+    const wrong = await refuse(parts, named(login), refusal('CREDENTIALS_INVALID', 'the one-time code is wrong'));
+    return last ? wrong : askForCode(parts, login, { vouched, round: round + 1 });
   };
   return { answer, next };
 }
 
 async function complete(
-  context: RealmContext,
+  parts: SignInParts,
   login: Login,
   { signIn, resumeId, userUnasked = false }: Vouching,
 ): Promise<LoginStep> {
   const { installation, used, app, attempt, user, factorAt } = login;
-  const session = await createSession(context.access, {
+  const session = await createSession(parts.access, {
     installationId: installation.id,
     used,
     outcome: attempt.establish.outcome,
@@ -156,10 +155,10 @@ async function complete(
     if (error instanceof AccessError && error.code === 'ERR_ACCESS_CONFLICT') return error.message;
     throw error;
   });
-  if (typeof session === 'string') return refuse(context, named(login), refusal('CREDENTIALS_INVALID', session));
-  if (!session) return refuse(context, named(login), refusal('REVOKED', 'revoked meanwhile'));
+  if (typeof session === 'string') return refuse(parts, named(login), refusal('CREDENTIALS_INVALID', session));
+  if (!session) return refuse(parts, named(login), refusal('REVOKED', 'revoked meanwhile'));
   const { row, rotation, others } = session;
-  if (others > 1) makeWay(context, installation.id);
+  if (others > 1) makeWay(parts, installation.id);
   const answer = {
     status: 'ok',
     ...nameOf(user),

@@ -1,9 +1,9 @@
+import type { IdentityRow } from '../directory/rows.ts';
 import type { UserRow } from '../people/rows.ts';
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { NEVER } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { IdentityRow } from './rows.ts';
 
 /** The account by which a user of a directory signs in. */
 export async function findIdentity(
@@ -14,6 +14,13 @@ export async function findIdentity(
   return tables.identities.find({ directory, userId });
 }
 
+/** An account at a provider that is nobody's yet. */
+export interface FreeAccount {
+  readonly directory: string;
+  readonly subject: string;
+  readonly login: string;
+}
+
 /**
  * Binds an account to the user whose activation code was just used at it, if nobody has it and the user has none in this
  * directory. The account's claims name the user, or an officer said so (`by`): the code alone is no proof.
@@ -21,13 +28,7 @@ export async function findIdentity(
 export async function bindIdentity(
   access: AccessContext,
   transaction: Transaction,
-  binding: {
-    readonly directory: string;
-    readonly subject: string;
-    readonly login: string;
-    readonly user: UserRow;
-    readonly by?: Actor;
-  },
+  binding: FreeAccount & { readonly user: UserRow; readonly by?: Actor },
 ): Promise<boolean> {
   const { directory, subject, login, user } = binding;
   const { identities } = transaction.tables;

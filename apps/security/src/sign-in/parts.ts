@@ -1,0 +1,17 @@
+import type { AccessContext, Bus, Lockout } from '@sallyport/access';
+import type { Log } from '@sallyport/telemetry';
+import type { Connectors } from '../directories/connectors.ts';
+import type { Refusals } from './refusals.ts';
+
+/** What signing in uses. */
+export interface SignInParts {
+  readonly access: AccessContext;
+  readonly connectors: Connectors;
+  /** Failed passwords, one-time codes and activation codes. */
+  readonly lockout: Lockout;
+  readonly refusals: Refusals;
+  /** Tells the other nodes of entries of the revocation log. */
+  readonly bus: Bus;
+  readonly log: Log;
+  readonly wallMs: () => number;
+}
