@@ -29,6 +29,20 @@ test('every dependency is pinned to one exact version, the same everywhere', () 
   }
 });
 
+/** A transaction that is opened, or a table that is touched. */
+const RULES_OF_ROWS = /\.transaction\(|\.tables\b|\{ tables\b/;
+
+test('no app opens a transaction or touches a table: rules of rows live in the domain', () => {
+  // The admin API's routes are on their way.
+  const files = execFiles(['apps']).filter((file) => file.includes('/src/') && !file.includes('security/src/routes/'));
+  expect(files.length).toBeGreaterThan(100);
+  for (const file of files) {
+    const code = readFileSync(file, 'utf8').replace(/^\s*(\/?\*|\/\/).*$/gm, '');
+    expect(code, file).not.toMatch(RULES_OF_ROWS);
+  }
+  expect('store.transaction(({ tables }) => 1)').toMatch(RULES_OF_ROWS);
+});
+
 test('a Proxy knows no tables: what it shares with Security is the log and the time', () => {
   const proxy = house.find(({ name }) => name === '@sallyport/proxy')!;
   const below = (name: string): string[] => {
