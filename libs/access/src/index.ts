@@ -123,7 +123,7 @@ export { Sightings } from './farm/sightings.ts';
 export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
 export { listSites, putSite } from './farm/sites.ts';
 export { bindIdentity, type FreeAccount } from './identity/identities.ts';
-export { accountsOf, type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
+export { type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
 export {
   claimedByOther,
   epochsWithGaps,
