@@ -114,12 +114,24 @@ interface Foreign {
   HandshakeState(name: string, role: number): ForeignState;
 }
 
+/** It would try to fetch its own file by its path, and print that this is no URL, before it reads it. */
+async function withoutStreaming<T>(work: () => Promise<T>): Promise<T> {
+  const { WebAssembly: wasm } = globalThis as unknown as { WebAssembly: { instantiateStreaming?: unknown } };
+  const streaming = wasm.instantiateStreaming;
+  delete wasm.instantiateStreaming;
+  try {
+    return await work();
+  } finally {
+    wasm.instantiateStreaming = streaming;
+  }
+}
+
 /** Loads it, and takes back the handlers it sets for the whole process: they would end any test of this worker. */
 async function loadForeign(): Promise<Foreign> {
   const events = ['unhandledRejection', 'uncaughtException'];
   const before = new Set(events.flatMap((event) => process.listeners(event as 'uncaughtException')));
   const { default: create } = (await import('noise-c.wasm')) as { default: (ready: (noise: Foreign) => void) => void };
-  const foreign = await new Promise<Foreign>((resolve) => create(resolve));
+  const foreign = await withoutStreaming(() => new Promise<Foreign>((resolve) => create(resolve)));
   for (const event of events) {
     for (const listener of process.listeners(event as 'uncaughtException')) {
       if (!before.has(listener)) process.removeListener(event, listener);

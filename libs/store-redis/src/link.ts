@@ -1,4 +1,4 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { AbstractConnector, Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisAddress } from './address.ts';
 
 /** What besides the address is needed to connect. */
@@ -14,6 +14,22 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const RETRY_MS = 200;
 /** After a failure Redis is left alone for so long, ms, so that no request waits for it twice. */
 const PAUSE_MS = 1_000;
+
+interface Connector {
+  connecting: boolean;
+  readonly stream?: { readonly destroyed: boolean; readonly writableEnded: boolean };
+}
+
+const { disconnect } = AbstractConnector.prototype;
+/**
+ * While a Cluster is gone ioredis disconnects its last subscriber anew at each try. Each time added a listener to a socket that was
+ * ended long ago, until Node warned of a leak.
+ */
+AbstractConnector.prototype.disconnect = function (this: AbstractConnector): void {
+  const connector = this as unknown as Connector;
+  if (connector.stream?.destroyed || connector.stream?.writableEnded) connector.connecting = false;
+  else disconnect.call(this);
+};
 
 /** Either kind of client; both have the commands that we use. */
 export type RedisClient = Redis | Cluster;

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { memoryLockout, memoryThrottle } from '@sallyport/access';
 import { afterAll, expect, test } from 'vitest';
 import { busContract } from '../../access/test/bus.contract.ts';
@@ -64,6 +65,13 @@ test('realms and scopes count apart, and no key names a user or an address', asy
   expect(await redisThrottle(link, { ...options, realm, scope: 'b' }).take('user ada 10.1.2.3')).toBe(0);
   expect(await redisThrottle(link, { ...options, realm: other, scope: 'a' }).take('user ada 10.1.2.3')).toBe(0);
   expect(await single.command('KEYS', '*')).not.toMatch(/ada|10\.1\.2\.3/);
+});
+
+test('a connection that is given up again and again gathers no listeners', async () => {
+  const { commands } = await linkTo(`redis://127.0.0.1:${single.port}`);
+  const { stream } = commands as unknown as { stream: Socket };
+  for (let i = 0; i < 20; i++) commands.disconnect();
+  expect(stream.listenerCount('close')).toBeLessThan(10);
 });
 
 test('a frozen, dead or emptied Redis costs a moment: throttles count on this node, the bus says so and recovers', async () => {
