@@ -8,6 +8,10 @@ export interface Backend {
   readonly requests: string[];
   /** Times each value of the header `x-id` arrived. */
   readonly seen: Map<string, number>;
+  /** Who listens to `/events` now. */
+  readonly listeners: ReadonlySet<ServerResponse>;
+  /** Sends an event to all of them; without one it ends their streams. */
+  sendEvent(data?: string): void;
   close(): Promise<void>;
 }
 
@@ -15,11 +19,13 @@ export interface Backend {
 export async function startBackend(): Promise<Backend> {
   const requests: string[] = [];
   const seen = new Map<string, number>();
+  const listeners = new Set<ServerResponse>();
   const server = createHttpServer((request, response) => {
     requests.push(`${request.method} ${request.url}`);
     const id = request.headers['x-id'];
     if (typeof id === 'string') seen.set(id, (seen.get(id) ?? 0) + 1);
-    answer(request, response);
+    if (request.url === '/events') listen(response, listeners);
+    else answer(request, response);
   });
   // `/ws?signed-in` is for who has the cookie.
   const sockets = new WebSocketServer({
@@ -40,6 +46,13 @@ export async function startBackend(): Promise<Backend> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
     seen,
+    listeners,
+    sendEvent: (data) => {
+      for (const listener of listeners) {
+        if (data === undefined) listener.end();
+        else listener.write(`data: ${data}\n\n`);
+      }
+    },
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();
@@ -49,13 +62,18 @@ export async function startBackend(): Promise<Backend> {
   };
 }
 
+function listen(response: ServerResponse, listeners: Set<ServerResponse>): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+  listeners.add(response);
+  response.once('close', () => listeners.delete(response));
+}
+
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const url = request.url ?? '';
   const [, kind, argument] = url.split('/');
   if (kind === 'big') return sendBytes(response, Number(argument));
   if (kind === 'upload') return countUpload(request, response);
   if (kind === 'slow') return void setTimeout(() => response.end('slow'), Number(argument));
-  if (kind === 'events') return sendEvents(response);
   if (kind === 'headers') return void response.end(JSON.stringify(request.headers));
   if (kind === 'status') return void response.writeHead(Number(argument)).end();
   if (kind === 'drop') return void request.socket.destroy();
@@ -89,19 +107,6 @@ function countUpload(request: IncomingMessage, response: ServerResponse): void {
     bytes += chunk.length;
   });
   request.on('end', () => response.end(JSON.stringify({ bytes })));
-}
-
-function sendEvents(response: ServerResponse): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream' });
-  let count = 0;
-  const timer = setInterval(() => {
-    count += 1;
-    response.write(`data: ${count}\n\n`);
-    if (count === 5) {
-      clearInterval(timer);
-      response.end();
-    }
-  }, 100);
 }
 
 /** A TCP server that gives every byte back. */

@@ -1,4 +1,5 @@
 import type { User } from '@sallyport/security-api';
+import { inTime } from '@sallyport/support';
 import { Attribute, Change, type Client } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { directoryOf, ldapInput, settled, sync, userNamed } from '../src/directory/operate.ts';
@@ -112,11 +113,16 @@ describe('Active Directory', () => {
   });
 
   test('an account that expires later is out when its time comes, though nothing changes there', async () => {
-    const soon = (BigInt(Date.now() + 1_500) + 11_644_473_600_000n) * 10_000n;
-    await change(dnOf(5, 'cn'), { accountExpires: String(soon) });
-    await sync(gateway.operator, 'ad');
-    expect((await userOf(`${loginOf(5)}-ad`))?.enabled).toBe(true);
-    await new Promise((resolve) => setTimeout(resolve, 1_600));
+    const end = await inTime(1_500, async (ms) => {
+      const at = Date.now() + ms;
+      const soon = (BigInt(at) + 11_644_473_600_000n) * 10_000n;
+      await change(dnOf(5, 'cn'), { accountExpires: String(soon) });
+      await sync(gateway.operator, 'ad');
+      const isIn = (await userOf(`${loginOf(5)}-ad`))?.enabled;
+      return Date.now() < at ? { at, isIn } : undefined;
+    });
+    expect(end.isIn).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, end.at - Date.now()) + 100));
     const { report } = await sync(gateway.operator, 'ad');
     expect(report).toMatchObject({ read: 0, disabled: 1 });
     expect((await userOf(`${loginOf(5)}-ad`))?.enabled).toBe(false);

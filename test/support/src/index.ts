@@ -11,6 +11,7 @@ export {
   startSallyport,
   waitFor,
 } from './command.ts';
+export { inTime } from './in-time.ts';
 export { freePort } from './ports.ts';
 export { scratchFolder } from './scratch.ts';
 export { freeBasePort, type StartedAll, startAll } from './start-all.ts';
