@@ -1,5 +1,6 @@
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device, DeviceError } from '@sallyport/device';
+import { caughtUp } from '@sallyport/support';
 import { AUTHORITY, type Farm } from './farm.ts';
 import { randomFrom } from './random.ts';
 import { say } from './stores.ts';
@@ -76,7 +77,7 @@ export class RevocationRounds {
     const path = `/v1/revocations/${this.#run}-${number}-${session.slice(0, 16)}`;
     const { inForce } = await this.#farm.operator.call<{ inForce: boolean }>({ method: 'PUT', path, body });
     const time = performance.now() - askedAt;
-    await readAll();
+    await caughtUp();
     const acknowledgedAt = performance.now();
     await sleep(WATCH_MS);
     const last = this.#farm.backend.lastRequestAt(session) ?? 0;
@@ -106,11 +107,6 @@ export class RevocationRounds {
     });
     return listed.filter(({ user }) => user === who).map(({ id }) => id);
   }
-}
-
-/** What had reached this process before an acknowledgement is read first. */
-export async function readAll(): Promise<void> {
-  for (let i = 0; i < 3; i++) await turn();
 }
 
 /** Opens the channel anew, without waiting for it. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
+import { caughtUp } from '@sallyport/support';
 import { AUTHORITY, type Farm } from './farm.ts';
 import type { Operator } from './operator.ts';
-import { DELIVERY_MS, readAll } from './revocation-rounds.ts';
+import { DELIVERY_MS } from './revocation-rounds.ts';
 
 /** How long after an acknowledgement a late request is waited for, ms. */
 const WATCH_MS = 500;
@@ -63,7 +64,7 @@ export async function revokeAndWatch(
 ): Promise<Acknowledged> {
   const askedAt = performance.now();
   const { inForce } = await revoke();
-  await readAll();
+  await caughtUp();
   const acknowledgedAt = performance.now();
   afterwards?.();
   await sleep(WATCH_MS);

@@ -1,4 +1,5 @@
 export { launchChromium, PAGE_WITHIN_MS } from './browser.ts';
+export { caughtUp } from './caught-up.ts';
 export {
   type CommandOptions,
   type CommandResult,

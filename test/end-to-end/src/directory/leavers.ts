@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
+import { caughtUp } from '@sallyport/support';
 
 /** When a person was served last, ms of one clock. */
 export interface Served {
@@ -118,6 +119,7 @@ export async function watchLeaving(worker: Worker, putOut: () => Promise<unknown
   await worker.start();
   const at = performance.now();
   await putOut();
+  await caughtUp();
   const acknowledged = performance.now();
   const { lastRequest, lastByte } = await worker.ended();
   return {
