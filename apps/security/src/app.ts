@@ -1,19 +1,17 @@
 import type { Server } from 'node:https';
 import fastifySwagger from '@fastify/swagger';
 import { addHealthRoutes, createService, type ServiceOptions, UnknownSockets } from '@sallyport/http-service';
+import type { Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { attachControl } from './farm/control.ts';
+import { attachControl, type ControlParts } from './farm/control.ts';
+import type { SecurityNode } from './farm/node.ts';
 import { type ProxyIdentity, proxyIdentity } from './farm/proxy-identity.ts';
-import { siteMapSigner } from './farm/site-map.ts';
-import type { RealmContext } from './realm-context.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
-import { addLogoutRoute } from './routes/logout.ts';
-import { addProxyRoutes } from './routes/proxies.ts';
-import { addScimRoutes, SCIM_PREFIX } from './routes/scim.ts';
+import { addLogoutRoute, type LogoutRoutes } from './routes/logout.ts';
+import { addProxyRoutes, type ProxyRoutes } from './routes/proxies.ts';
+import { addScimRoutes, SCIM_PREFIX, type ScimRoutes } from './routes/scim.ts';
 import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
-import { Handshakes } from './sign-in/handshakes.ts';
-import { createSignIn } from './sign-in/sign-in.ts';
 
 /** Certificate and key of a listener, PEM. */
 export interface ServerCertificate {
@@ -57,49 +55,54 @@ function limitStrangers(service: FastifyInstance, isKnown: (request: FastifyRequ
   return unknown;
 }
 
+/** What the listener for Proxies serves with. */
+export interface ProxyServiceParts extends Omit<ProxyRoutes, 'identify'>, Omit<ControlParts, 'identify'> {
+  readonly node: SecurityNode;
+  readonly metrics: Metrics;
+  readonly monotonicMs: () => number;
+}
+
 /** The listener for Proxies: mutual TLS, except where a route says otherwise. */
 export function createProxyService(
-  context: RealmContext,
+  parts: ProxyServiceParts,
   certificate: ServerCertificate,
-): { service: FastifyInstance; handshakes: Handshakes; endControl: () => void } {
-  const { access, liveKeys, log, bus, node, leaseMs, journal, proxies, wallMs, monotonicMs } = context;
-  const { addressThrottle, refusals } = context;
-  const siteMap = siteMapSigner({ access, liveKeys });
-  const clocks = { wallMs, monotonicMs };
-  const signIn = createSignIn(context);
-  const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
-  const identifyKey = proxyIdentity({ access, monotonicMs });
+): { service: FastifyInstance; endControl: () => void } {
+  const { liveKeys, handshakes, node, metrics, log } = parts;
   const options = { log, ready: () => !node.draining };
-  const ca = liveKeys.current.ca.certificate;
   // Certificates are asked for but checked by the routes, because joining Proxies have none.
   const https = {
     ...TLS,
     handshakeTimeout: STRANGER_MS,
     cert: certificate.certificate,
     key: certificate.key,
-    ca,
+    ca: liveKeys.current.ca.certificate,
     requestCert: true,
     rejectUnauthorized: false,
   };
   const service = createService({ ...options, https });
   const unknown = limitStrangers(service, () => false);
+  const identifyKey = proxyIdentity(parts);
   const identify: ProxyIdentity = async (socket) => {
     const proxy = await identifyKey(socket);
     if (proxy) unknown.know(socket);
     return proxy;
   };
-  context.metrics.gauge('sallyport_handshakes_in_flight', 'handshakes waiting for HS3', () => handshakes.size);
+  metrics.gauge('sallyport_handshakes_in_flight', 'handshakes waiting for HS3', () => handshakes.size);
   addHealthRoutes(service, options);
   addTextCheck(service);
-  addProxyRoutes(service, { context, handshakes, siteMap, identify });
-  const control = { access, leaseMs, journal, bus, node, proxies, identify, log };
-  const endControl = attachControl(service.server as unknown as Server, control);
-  return { service, handshakes, endControl };
+  addProxyRoutes(service, { ...parts, identify });
+  const endControl = attachControl(service.server as unknown as Server, { ...parts, identify });
+  return { service, endControl };
+}
+
+/** What the listener for directories serves with. */
+export interface DirectoryServiceParts extends ScimRoutes, LogoutRoutes {
+  readonly node: Pick<SecurityNode, 'draining'>;
 }
 
 /** The listener for SCIM clients and OpenID providers: TLS, and nothing of the other listeners. */
-export function createDirectoryService(context: RealmContext, certificate: ServerCertificate): FastifyInstance {
-  const { log, node } = context;
+export function createDirectoryService(parts: DirectoryServiceParts, certificate: ServerCertificate): FastifyInstance {
+  const { log, node } = parts;
   const refusePath: ServiceOptions['refusePath'] = ({ url }, reply) =>
     /^\/+scim(\/|$)/.test(url ?? '') && sendError(reply, 400, 'the path cannot be read', 'invalidSyntax');
   const options = { log, ready: () => !node.draining, lenientSlashes: true, refusePath };
@@ -114,9 +117,9 @@ export function createDirectoryService(context: RealmContext, certificate: Serve
   service.get('/healthz', async () => ({ status: 'ok' }));
   void service.register(async (scope) => {
     addTextCheck(scope as unknown as FastifyInstance);
-    addLogoutRoute(scope as unknown as FastifyInstance, context);
+    addLogoutRoute(scope as unknown as FastifyInstance, parts);
   });
-  void service.register(async (scope) => addScimRoutes(scope as unknown as FastifyInstance, context), {
+  void service.register(async (scope) => addScimRoutes(scope as unknown as FastifyInstance, parts), {
     prefix: SCIM_PREFIX,
   });
   return service;

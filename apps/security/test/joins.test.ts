@@ -2,12 +2,16 @@ import { listAudit } from '@sallyport/access';
 import { PROXY_PATHS } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import { createProxyService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { siteMapSigner } from '../src/farm/site-map.ts';
+import { handshakesOf, scene } from './scene.ts';
 
 test('a refused join is on record with its reason and its address, many of them as one sum', async () => {
   const { context } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
-  const { service, endControl } = createProxyService(context, certificate);
+  const { service, endControl } = createProxyService(
+    { ...context, handshakes: handshakesOf(context), siteMap: siteMapSigner(context) },
+    certificate,
+  );
   const payload = { token: 'made-up.token', csr: 'AAAA' };
   for (let i = 0; i < 30; i++) {
     const answer = await service.inject({ method: 'POST', url: PROXY_PATHS.join, payload });

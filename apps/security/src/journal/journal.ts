@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   checkLogHolds,
+  type EpochFence,
   type Journal,
   JournalWriter,
   NO_JOURNAL,
   openClaim,
   type RealmStore,
   readRealm,
+  settleJournal,
 } from '@sallyport/access';
 import { LeaseClock, processClocks } from '@sallyport/lease';
 import { isLoopback, parseHostPort } from '@sallyport/settings';
@@ -55,6 +58,42 @@ function sqlAddressOf(config: Config, place: string): DatabaseAddress {
   };
 }
 
+/** The journal as a node keeps it. */
+export interface NodeJournal {
+  /** What the node says of it to others. */
+  readonly identity: string;
+  /** For how long nodes give leases without a look at it, ms: 0 where it is no place of its own. A hold is longer by that. */
+  readonly authorityMs: number;
+  /** Undefined where there is no journal. */
+  readonly writer: JournalWriter | undefined;
+  close(): Promise<void>;
+}
+
+/** The node that keeps a journal, and the log that it keeps. */
+export interface JournalUse {
+  readonly id: string;
+  readonly store: RealmStore;
+  readonly epoch: string;
+  readonly fence: EpochFence;
+  readonly log: Log;
+}
+
+/**
+ * Opens the journal of a node that starts, and holds the process to it.
+ * @throws JournalError ERR_JOURNAL_ELSEWHERE while a node with another one lives, ERR_JOURNAL_CLAIMED when it is of another epoch
+ */
+export async function openNodeJournal(config: Config, use: JournalUse): Promise<NodeJournal> {
+  const { id, store, fence } = use;
+  const opened = await openJournal(config);
+  const identity = opened?.journal.identity ?? NO_JOURNAL;
+  const description = opened?.journal.description ?? '';
+  const monotonicMs = (): number => performance.now();
+  await settleJournal(store, { id, journal: identity, description, monotonicMs, sleep });
+  fence.pinJournal(identity);
+  const writer = opened && (await openJournalWriter(opened, use));
+  return { identity, authorityMs: opened?.authorityMs ?? 0, writer, close: async () => opened?.journal.close() };
+}
+
 /**
  * The writer of a node: the journal is its epoch's, or the node does not start. What the log has and the journal has not is
  * written at once: a journal that was lost, or is new, would else hold nothing until the next revocation.
@@ -62,7 +101,7 @@ function sqlAddressOf(config: Config, place: string): DatabaseAddress {
  */
 export async function openJournalWriter(
   { journal, authorityMs }: OpenJournal,
-  { store, epoch, log }: { readonly store: RealmStore; readonly epoch: string; readonly log: Log },
+  { store, epoch, log }: Pick<JournalUse, 'store' | 'epoch' | 'log'>,
 ): Promise<JournalWriter> {
   await openClaim(journal, epoch);
   const content = await journal.read();
@@ -84,9 +123,4 @@ export async function openJournalWriter(
   await writer.look();
   await writer.upTo((await readRealm(store)).head);
   return writer;
-}
-
-/** What a node says of its journal to others. */
-export function journalIdentityOf(opened: OpenJournal | undefined): string {
-  return opened?.journal.identity ?? NO_JOURNAL;
 }

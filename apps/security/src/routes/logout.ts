@@ -1,20 +1,28 @@
 import { type DirectoryRow, endProviderSessions, type LoggedOut } from '@sallyport/access';
 import { DirectoryError, type LogoutOrder } from '@sallyport/directory';
 import { ProblemError } from '@sallyport/http-service';
+import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import { OpenProviders } from '../directories/open-providers.ts';
-import { whenInForce } from '../farm/in-force.ts';
-import type { RealmContext } from '../realm-context.ts';
+import type { Connectors } from '../directories/connectors.ts';
+import { OpenProviders, type ProviderParts } from '../directories/open-providers.ts';
+import type { InForce } from '../farm/in-force.ts';
 
 const FORM_TYPE = 'application/x-www-form-urlencoded';
+
+/** What logouts of providers are served with. */
+export interface LogoutRoutes extends ProviderParts {
+  readonly connectors: Connectors;
+  readonly inForce: InForce;
+  readonly log: Log;
+}
 
 /**
  * Back-channel logout (OpenID Connect Back-Channel Logout 1.0): the provider ends sessions that it vouched for. It does not
  * repeat what was refused, and strangers send to the same path, perhaps from the same address: so a token's form and its
  * signature say who asks before anything is counted, and each provider has a line of its own for what it then orders.
  */
-export function addLogoutRoute(service: FastifyInstance, context: RealmContext): void {
-  const [checks, orders] = [new OpenProviders(context), new OpenProviders(context)];
+export function addLogoutRoute(service: FastifyInstance, routes: LogoutRoutes): void {
+  const [checks, orders] = [new OpenProviders(routes), new OpenProviders(routes)];
   service.addContentTypeParser(FORM_TYPE, { parseAs: 'string', bodyLimit: 128 * 1024 }, (_request, body, done) =>
     done(null, Object.fromEntries(new URLSearchParams(String(body)))),
   );
@@ -23,9 +31,9 @@ export function addLogoutRoute(service: FastifyInstance, context: RealmContext):
     async ({ params, body, ip }, reply) => {
       const row = await checks.find(params.name);
       if (!row) throw new ProblemError('ERR_HTTP_NOT_FOUND', 'there is no such provider');
-      const order = await readOrder(context, checks, { row, token: body?.logout_token ?? '', address: ip });
-      const { index } = await orders.inLine(row, () => endSessions(context, row, order), { urgent: true });
-      await whenInForce(context, index);
+      const order = await readOrder(routes, checks, { row, token: body?.logout_token ?? '', address: ip });
+      const { index } = await orders.inLine(row, () => endSessions(routes, row, order), { urgent: true });
+      await routes.inForce.ensure(index);
       return reply.header('cache-control', 'no-store').code(200).send();
     },
   );
@@ -39,7 +47,7 @@ interface Asked {
 
 /** Reads a token that the provider has signed. Addresses that sent too many others wait behind those that did not. */
 async function readOrder(
-  { connectors }: RealmContext,
+  { connectors }: LogoutRoutes,
   checks: OpenProviders,
   { row, token, address }: Asked,
 ): Promise<LogoutOrder> {
@@ -55,7 +63,7 @@ async function readOrder(
 }
 
 async function endSessions(
-  { access, log }: RealmContext,
+  { access, log }: LogoutRoutes,
   { name: directory }: DirectoryRow,
   { id, session, subject }: LogoutOrder,
 ): Promise<LoggedOut> {

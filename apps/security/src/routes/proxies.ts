@@ -1,9 +1,13 @@
 import type { TLSSocket } from 'node:tls';
 import {
+  type AccessContext,
   type Authorisation,
   authorise,
+  type Bus,
   type HelloRequest,
   isJoinToken,
+  type PolicyCache,
+  type Presence,
   reauthorise,
   redeemJoinToken,
   renewProxy,
@@ -26,13 +30,17 @@ import {
   RenewRequest,
   type SiteMapAnswer,
 } from '@sallyport/security-api';
+import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
+import type { SecurityNode } from '../farm/node.ts';
 import { type KnownProxy, keyHashOf, type ProxyIdentity } from '../farm/proxy-identity.ts';
 import { answerSessionEnd, makeWay } from '../farm/session-end.ts';
 import { assertionJwks, withAssertions } from '../keys/assertions.ts';
 import { type CertificateRequest, readCertificateRequest } from '../keys/certificates.ts';
-import type { RealmContext } from '../realm-context.ts';
+import type { LiveKeys } from '../keys/live-keys.ts';
 import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
+import type { Refusals } from '../sign-in/refusals.ts';
+import type { AddressThrottle } from '../stores/address-throttle.ts';
 
 const parseRequest = parserOf(AuthorizeRequest);
 
@@ -46,12 +54,21 @@ declare module 'fastify' {
   }
 }
 
-/** What the routes need. */
+/** What Proxies are served with. */
 export interface ProxyRoutes {
-  readonly context: RealmContext;
+  readonly access: AccessContext;
+  readonly policies: PolicyCache;
+  readonly liveKeys: LiveKeys;
   readonly handshakes: Handshakes;
   readonly siteMap: () => Promise<string>;
   readonly identify: ProxyIdentity;
+  readonly node: Pick<SecurityNode, 'proxyUrls'>;
+  readonly presence: Presence;
+  readonly bus: Bus;
+  readonly addressThrottle: AddressThrottle;
+  readonly refusals: Refusals;
+  readonly log: Log;
+  readonly wallMs: () => number;
 }
 
 /** Routes for Proxies. Authentication runs before a body is read. */
@@ -63,14 +80,14 @@ export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): v
     request.proxy = proxy;
   });
   addRelayRoutes(service, routes);
-  addAuthorizeRoutes(service, routes.context);
+  addAuthorizeRoutes(service, routes);
   service.post<{ Body: RelayRequest }>(PROXY_PATHS.end, { schema: { body: RelayRequest } }, async ({ body }) =>
-    relayAnswer({ message: await answerSessionEnd(routes.context, bytesOf(body.message), body.address) }),
+    relayAnswer({ message: await answerSessionEnd(routes, bytesOf(body.message), body.address) }),
   );
-  addCertificateRoutes(service, routes.context);
-  service.get(PROXY_PATHS.jwks, async () => assertionJwks(routes.context));
+  addCertificateRoutes(service, routes);
+  service.get(PROXY_PATHS.jwks, async () => assertionJwks(routes));
   service.get(PROXY_PATHS.siteMap, async (): Promise<SiteMapAnswer> => {
-    const rootKey = JSON.stringify(routes.context.keys.root.publicJwk);
+    const rootKey = JSON.stringify(routes.liveKeys.current.root.publicJwk);
     return { siteMap: await routes.siteMap(), rootKey };
   });
 }
@@ -95,8 +112,8 @@ function relayAnswer({ handshake, message }: RelayResult): RelayAnswer {
   return { message: formatBase64Url(message), ...(handshake === undefined ? {} : { handshake }) };
 }
 
-function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access, policies } = context;
+function addAuthorizeRoutes(service: FastifyInstance, routes: ProxyRoutes): void {
+  const { access, policies, presence, wallMs } = routes;
   service.post<{ Body: AuthorizeBatch }>(
     PROXY_PATHS.authorize,
     { schema: { body: AuthorizeBatch } },
@@ -107,7 +124,7 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
       const decided = (await authorise(access, policies, { requests, holder }))?.values();
       if (!decided) throw notOurs();
       const answers = asked.map((one) => (one ? decided.next().value : undefined));
-      return { answers: await Promise.all(answers.map((answer) => authorizeAnswer(context, proxy.name, answer))) };
+      return { answers: await Promise.all(answers.map((answer) => authorizeAnswer(routes, proxy.name, answer))) };
     },
   );
   service.post<{ Body: ReauthorizeRequest }>(
@@ -119,28 +136,29 @@ function addAuthorizeRoutes(service: FastifyInstance, context: RealmContext): vo
       if (grant === 'no proxy') throw notOurs();
       if (grant === 'over') return { ended: 'SESSION_EXPIRED' };
       if (grant === 'no channel') return { ended: 'NO_CHANNEL' };
-      context.presence.saw(grant.sid, { proxy: proxy.name, at: context.wallMs() });
-      return { grant: await withAssertions(context, grant) };
+      presence.saw(grant.sid, { proxy: proxy.name, at: wallMs() });
+      return { grant: await withAssertions(routes, grant) };
     },
   );
 }
 
 async function authorizeAnswer(
-  context: RealmContext,
+  routes: ProxyRoutes,
   proxy: string,
   answer: Authorisation | undefined,
 ): Promise<AuthorizeAnswer> {
   if (!answer) return { hint: 'BAD_MESSAGE' };
   if (answer.status === 'refused') return { hint: answer.hint };
+  const { presence, log, wallMs } = routes;
   const { grant, channelKey, first } = answer;
-  if (first) makeWay(context, grant.installationId);
-  context.presence.saw(grant.sid, { proxy, at: context.wallMs() });
+  if (first) makeWay(routes, grant.installationId);
+  presence.saw(grant.sid, { proxy, at: wallMs() });
   const key = formatBase64Url(channelKey);
   channelKey.fill(0);
   try {
-    return { grant: await withAssertions(context, grant), channelKey: key };
+    return { grant: await withAssertions(routes, grant), channelKey: key };
   } catch (error) {
-    context.log.error({ err: error, sid: grant.sid }, 'a grant could not be made');
+    log.error({ err: error, sid: grant.sid }, 'a grant could not be made');
     return { hint: 'UNAVAILABLE' };
   }
 }
@@ -158,10 +176,10 @@ function askedOf(item: unknown): HelloRequest | undefined {
   }
 }
 
-function addCertificateRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access, log, node, wallMs } = context;
+function addCertificateRoutes(service: FastifyInstance, routes: ProxyRoutes): void {
+  const { access, liveKeys, log, node, refusals, wallMs } = routes;
   const issue = async (request: CertificateRequest, proxy: { name: string; site: string }): Promise<JoinAnswer> => {
-    const { ca } = context.keys;
+    const { ca } = liveKeys.current;
     const certificate = await ca.issueProxy(request, proxy.name, wallMs());
     log.info({ proxy: proxy.name }, 'a certificate was issued');
     const { name, site } = proxy;
@@ -174,7 +192,7 @@ function addCertificateRoutes(service: FastifyInstance, context: RealmContext): 
     const proxy = request && (await redeemJoinToken(access, { id, secret }, keyHashOf(request.spki)));
     if (!proxy) {
       const why = 'the join token is unknown, used or expired, or its name means another Proxy by now';
-      context.refusals.note({ action: 'proxy.join', subject: 'join token', why, address: ip });
+      refusals.note({ action: 'proxy.join', subject: 'join token', why, address: ip });
       throw new ProblemError('ERR_SECURITY_JOIN', why);
     }
     return issue(request, proxy);
@@ -185,7 +203,7 @@ function addCertificateRoutes(service: FastifyInstance, context: RealmContext): 
     const renewed = await renewProxy(access, proxy, keyHashOf(request.spki));
     if (!renewed) {
       const why = 'only the key that a Proxy beats with can be renewed';
-      context.refusals.note({ action: 'proxy.renew', subject: proxy.name, why, address: ip });
+      refusals.note({ action: 'proxy.renew', subject: proxy.name, why, address: ip });
       throw new ProblemError('ERR_SECURITY_JOIN', why);
     }
     return issue(request, renewed);

@@ -1,4 +1,4 @@
-import { findSourceGroup, type WrittenGroup } from '@sallyport/access';
+import { type AccessContext, findSourceGroup, type WrittenGroup } from '@sallyport/access';
 import {
   applyPatch,
   type GroupPatch,
@@ -18,9 +18,9 @@ import {
   URNS,
 } from '@sallyport/directory';
 import { isText } from '@sallyport/security-api';
+import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
-import { whenInForce } from '../farm/in-force.ts';
-import type { RealmContext } from '../realm-context.ts';
+import type { InForce } from '../farm/in-force.ts';
 import { addBodyParsers, bodyOf, GROUP_BODY_BYTES, USER_BODY_BYTES } from '../scim/bodies.ts';
 import { type ScimClient, scimClientOf } from '../scim/client.ts';
 import { SCIM_TYPE, send, sendError, sendFailure, sendNotFound } from '../scim/errors.ts';
@@ -43,10 +43,19 @@ interface ById {
 /** Where SCIM is, with its version. */
 export const SCIM_PREFIX = '/scim';
 
+/** What SCIM clients are served with. */
+export interface ScimRoutes {
+  readonly access: AccessContext;
+  /** Where the clients reach this node. */
+  readonly directoryUrl: string | undefined;
+  readonly inForce: InForce;
+  readonly log: Log;
+}
+
 /** The SCIM 2.0 server (RFC 7644) below its prefix. Who asks is checked before a body is read. */
-export function addScimRoutes(service: FastifyInstance, context: RealmContext): void {
+export function addScimRoutes(service: FastifyInstance, routes: ScimRoutes): void {
   service.addHook('onRequest', async (request, reply) => {
-    const client = await scimClientOf(context, request);
+    const client = await scimClientOf(routes, request);
     if (!client) return refuseClient(reply);
     request.scim = client;
     const { id = '' } = request.params as { id?: string };
@@ -56,10 +65,10 @@ export function addScimRoutes(service: FastifyInstance, context: RealmContext): 
   addBodyParsers(service);
   // A body may be long on its way; a token that was ended meanwhile changes nothing.
   service.addHook('preHandler', async (request, reply) => {
-    if (request.body !== undefined && !(await scimClientOf(context, request))) return refuseClient(reply);
+    if (request.body !== undefined && !(await scimClientOf(routes, request))) return refuseClient(reply);
   });
   service.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) =>
-    sendFailure(context.log, error, reply),
+    sendFailure(routes.log, error, reply),
   );
   service.setNotFoundHandler((_request, reply) => sendNotFound(reply));
   void service.register(
@@ -67,8 +76,8 @@ export function addScimRoutes(service: FastifyInstance, context: RealmContext): 
       const scope = version as unknown as FastifyInstance;
       scope.setNotFoundHandler((_request, reply) => sendNotFound(reply));
       addDiscoveryRoutes(scope);
-      addUserRoutes(scope, context);
-      addGroupRoutes(scope, context);
+      addUserRoutes(scope, routes);
+      addGroupRoutes(scope, routes);
       addUnsupported(scope);
     },
     { prefix: '/v2' },
@@ -127,8 +136,8 @@ function addDiscoveryRoutes(service: FastifyInstance): void {
   }
 }
 
-function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access } = context;
+function addUserRoutes(service: FastifyInstance, routes: ScimRoutes): void {
+  const { access } = routes;
   const limit = { bodyLimit: USER_BODY_BYTES };
   service.get<ById>('/Users', async ({ scim, query }, reply) =>
     sendWritten(reply, 200, await listScimUsers(access, scim, query)),
@@ -139,14 +148,14 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   });
   service.post<ById>('/Users', limit, async (request, reply) => {
     const { user, index } = await createScimUser(access, request.scim, bodyOf(request));
-    if (index > 0) await whenInForce(context, index);
+    if (index > 0) await routes.inForce.ensure(index);
     const { location } = user['meta'] as { location: string };
     return send(reply.header('location', location), 201, project(user, request.query));
   });
   const change = async (request: FastifyRequest<ById>, reply: FastifyReply, edit: (before: ScimObject) => unknown) => {
     const written = await changeScimUser(access, request.scim, request.params.id, edit);
     if (!written) return sendNotFound(reply);
-    await whenInForce(context, written.index);
+    await routes.inForce.ensure(written.index);
     return send(reply, 200, project(written.user, request.query));
   };
   service.put<ById>('/Users/:id', limit, (request, reply) => change(request, reply, () => bodyOf(request)));
@@ -157,7 +166,7 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   service.delete<ById>('/Users/:id', limit, async ({ scim, params }, reply) => {
     const index = await removeScimUser(access, scim, params.id);
     // Not there any more: perhaps by a first try that nobody has waited for.
-    await whenInForce(context, index ?? 0);
+    await routes.inForce.ensure(index ?? 0);
     if (index === undefined) return sendNotFound(reply);
     return reply.code(204).send();
   });
@@ -165,8 +174,8 @@ function addUserRoutes(service: FastifyInstance, context: RealmContext): void {
   refuseOthers(service, '/Users/:id', ['GET', 'PUT', 'PATCH', 'DELETE']);
 }
 
-function addGroupRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access } = context;
+function addGroupRoutes(service: FastifyInstance, routes: ScimRoutes): void {
+  const { access } = routes;
   const limit = { bodyLimit: GROUP_BODY_BYTES };
   service.get<ById>('/Groups', async ({ scim, query }, reply) =>
     sendWritten(reply, 200, await listScimGroups(access, scim, query)),
@@ -177,7 +186,7 @@ function addGroupRoutes(service: FastifyInstance, context: RealmContext): void {
   });
   const answer = async (request: FastifyRequest<ById>, reply: FastifyReply, written: WrittenGroup | undefined) => {
     if (!written) return sendNotFound(reply);
-    await whenInForce(context, written.index);
+    await routes.inForce.ensure(written.index);
     const { scim, query, method } = request;
     // Entra ID expects no content here, and members may be very many.
     if (method === 'PATCH') return reply.code(204).send();
@@ -203,7 +212,7 @@ function addGroupRoutes(service: FastifyInstance, context: RealmContext): void {
   });
   service.delete<ById>('/Groups/:id', limit, async ({ scim, params }, reply) => {
     const index = await removeScimGroup(access, scim, params.id);
-    await whenInForce(context, index ?? 0);
+    await routes.inForce.ensure(index ?? 0);
     if (index === undefined) return sendNotFound(reply);
     return reply.code(204).send();
   });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type EpochFence, type RealmStore, settleRealm } from '@sallyport/access';
 import { readPosition, type SqlStore } from '@sallyport/store-sql';
+import type { Log } from '@sallyport/telemetry';
 import type { Config } from '../config.ts';
 import { type FoundLife, type KnownLife, readKnownLife, refusalOf, writeKnownLife } from './epoch-file.ts';
 
@@ -9,18 +10,45 @@ export function lifeFileOf(config: Config): string {
   return join(config.SALLYPORT_DATA, 'security', `database-${config.SALLYPORT_REALM}.json`);
 }
 
+/** How often the database is held against what this node has seen of it, ms. */
+const CHECK_MS = 10_000;
+/** How often this process asks itself whether it may give anything at all, ms. */
+const LOOK_MS = 500;
+
+/** What a database is held against. */
+export interface LifeParts {
+  /** Where this node remembers it. */
+  readonly file: string;
+  readonly server: SqlStore;
+  /** The realm's, behind the fence. */
+  readonly store: RealmStore;
+  readonly fence: EpochFence;
+  readonly log: Log;
+}
+
 /** Holds the database against what this node has seen of it before, also in an earlier run. */
 export class LifeGuard {
-  readonly #parts: {
-    readonly file: string;
-    readonly server: SqlStore;
-    readonly store: RealmStore;
-    readonly fence: EpochFence;
-  };
+  readonly #parts: LifeParts;
 
-  /** `store` is the realm's behind the fence. */
-  constructor(parts: { file: string; server: SqlStore; store: RealmStore; fence: EpochFence }) {
+  constructor(parts: LifeParts) {
     this.#parts = parts;
+  }
+
+  /** Looks again and again; once nothing may be given any more, this process is of no use and `end` hears why. Gives the function that stops. */
+  watch(end: (why: string) => void): () => void {
+    const { fence, log } = this.#parts;
+    const checking = setInterval(() => {
+      this.check().catch((error: unknown) => {
+        log.warn({ err: error }, 'the database could not be held against what this node knows of it');
+      });
+    }, CHECK_MS);
+    const looking = setInterval(() => {
+      if (fence.refusal !== undefined) end(fence.refusal);
+    }, LOOK_MS);
+    return () => {
+      clearInterval(checking);
+      clearInterval(looking);
+    };
   }
 
   /**

@@ -1,0 +1,28 @@
+import type { AuditWatch } from '@sallyport/access';
+import type { CountWatch } from '../farm/count-watch.ts';
+import { startErasing } from './erasing.ts';
+import { type RenewalParts, startRenewal } from './renewal.ts';
+import { type RetentionParts, startRetention } from './retention.ts';
+
+/** The whole audit log is checked again this often, ms. */
+const RECHECK_MS = 21_600_000;
+
+/** What upkeep works on. */
+export interface UpkeepParts extends RenewalParts, RetentionParts {
+  readonly auditWatch: AuditWatch;
+  readonly countWatch: CountWatch;
+}
+
+/** Begins everything that a node does from time to time; gives the function that stops it. */
+export function startUpkeep(parts: UpkeepParts): () => void {
+  const { auditWatch, countWatch } = parts;
+  // The whole log is checked once now, beside everything else, and again from time to time.
+  void auditWatch.look(0).catch(() => undefined);
+  // Who asks for the status first does not wait for the counts of a large farm either.
+  void countWatch.look(0).catch(() => undefined);
+  const recheck = setInterval(() => void auditWatch.recheck().catch(() => undefined), RECHECK_MS);
+  const stops = [startErasing(parts), startRetention(parts), startRenewal(parts), () => clearInterval(recheck)];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
