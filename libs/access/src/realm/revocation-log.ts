@@ -6,6 +6,7 @@ import type { Transaction } from '../store/store.ts';
 import type { Actor } from './context.ts';
 import { randomId } from './ids.ts';
 import { getRealm } from './realm.ts';
+import type { RealmRow } from './rows.ts';
 
 /** What an operator revokes. `requestId` is the client's: the same one gives the same entry. */
 export interface Revocation {
@@ -41,20 +42,33 @@ export async function appendInstallations(
   { crypto }: { readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'> },
   transaction: Transaction,
   userId: string,
-  { reason, actor, at }: Actor & { readonly at: number },
+  by: Actor & { readonly at: number },
 ): Promise<number> {
-  const { installations, revocations, realms } = transaction.tables;
-  const owned = (await installations.list({ where: { userId } })).filter(({ status }) => status !== 'revoked');
-  if (owned.length === 0) return 0;
-  let { head: index, headHash: hash } = await getRealm(transaction, 'update');
-  const rows = owned.map(({ id: subject }): RevocationRow => {
+  const rows = await transaction.tables.installations.list({ where: { userId } });
+  const owned = rows.filter(({ status }) => status !== 'revoked');
+  const realm = await getRealm(transaction, 'update');
+  const entries = owned.map(
+    ({ id: subject }) => ({ requestId: randomId(crypto), kind: 'installation', subject }) as const,
+  );
+  return (await appendEach({ crypto }, transaction, { realm, entries }, by)).at(-1)?.index ?? 0;
+}
+
+/** Appends several entries at once behind the head of the realm's row, which the caller has locked for a change. */
+export async function appendEach(
+  { crypto }: { readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'> },
+  { tables }: Transaction,
+  { realm, entries }: { readonly realm: RealmRow; readonly entries: readonly Revocation[] },
+  { reason, actor, at }: Actor & { readonly at: number },
+): Promise<readonly RevocationRow[]> {
+  if (entries.length === 0) return [];
+  let { head: index, headHash: hash } = realm;
+  const rows = entries.map((entry): RevocationRow => {
     index += 1;
-    const ids = { requestId: randomId(crypto), salt: randomId(crypto) };
-    const unhashed = { ...ids, kind: 'installation', subject, index, reason, actor, at } as const;
+    const unhashed = { ...entry, salt: randomId(crypto), index, reason, actor, at };
     hash = entryHash(crypto, hash, unhashed);
     return { ...unhashed, hash };
   });
-  await revocations.insertEach(rows);
-  await realms.update({ where: { id: 'realm' } }, { head: index, headHash: hash });
-  return index;
+  await tables.revocations.insertEach(rows);
+  await tables.realms.update({ where: { id: 'realm' } }, { head: index, headHash: hash });
+  return rows;
 }

@@ -12,11 +12,12 @@ import {
   verifySessionEnd,
   verifySessionMac,
 } from '@sallyport/channel';
+import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
-import { isAppRevoked, revoke } from '../revocation/revocation.ts';
+import { appendEach } from '../realm/revocation-log.ts';
+import { ended, isAppRevoked, revoke } from '../revocation/revocation.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
-import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import type { SessionRow } from './rows.ts';
 import { isLive } from './sessions.ts';
@@ -102,23 +103,48 @@ function readEndKey({ crypto, keyring, store }: AccessContext, session: SessionR
 /**
  * Ends the sessions of an installation that it has no use for: it keeps its newest one, and the newest one that has opened a
  * channel, because the answer to a sign-in may have been lost. So a limit for one session is one for the installation, and a
- * crash costs no session that a device may hold. Gives the sessions that were ended.
+ * crash costs no session that a device may hold. Gives the sessions that were ended. Each sign-in comes here, so it is one
+ * transaction, which locks the realm only when there is something to end.
  */
 export async function endReplacedSessions(access: AccessContext, installationId: string): Promise<readonly string[]> {
-  const { live, actor } = await access.store.transaction(async (transaction) => {
-    const realm = await getRealm(transaction);
-    const now = transaction.now();
-    const sessions = await transaction.tables.sessions.list({ where: { installationId, endedAt: null } });
-    const user = sessions[0] && (await transaction.tables.users.find({ id: sessions[0].userId }));
-    return { live: sessions.filter((session) => isLive(session, realm, now)), actor: user?.name ?? installationId };
+  return access.store.transaction(async (transaction) => {
+    const replaced = replacedSessions(await liveSessionsOf(transaction, installationId));
+    if (replaced.length > 0) await endAsReplaced(access, transaction, replaced);
+    return replaced.map(({ id }) => id);
   });
-  const ended: string[] = [];
-  for (const { id } of replacedSessions(live)) {
-    const by = { actor, reason: REPLACED };
-    await revoke(access, { requestId: `${REPLACED_ID}${id}`, kind: 'session', subject: id }, by).catch(ignoreGone);
-    ended.push(id);
+}
+
+async function liveSessionsOf(transaction: Transaction, installationId: string): Promise<SessionRow[]> {
+  const realm = await getRealm(transaction);
+  const sessions = await transaction.tables.sessions.list({ where: { installationId, endedAt: null } });
+  return sessions.filter((session) => isLive(session, realm, transaction.now()));
+}
+
+/** Whoever has ended one of them meanwhile, under the lock, has said so in the log. */
+async function endAsReplaced(
+  access: AccessContext,
+  transaction: Transaction,
+  replaced: readonly SessionRow[],
+): Promise<void> {
+  const { revocations, sessions, users } = transaction.tables;
+  const realm = await getRealm(transaction, 'update');
+  const userId = replaced[0]!.userId;
+  const user = await users.find({ id: userId });
+  const at = transaction.now();
+  const by = { actor: user?.name ?? userId, reason: REPLACED, at };
+  const wanted = replaced.map(
+    ({ id }) => ({ requestId: `${REPLACED_ID}${id}`, kind: 'session', subject: id }) as const,
+  );
+  const known = await revocations.list({ among: ['requestId', wanted.map(({ requestId }) => requestId)] });
+  const before = new Set(known.map(({ requestId }) => requestId));
+  const entries = wanted.filter(({ requestId }) => !before.has(requestId));
+  await appendEach(access, transaction, { realm, entries }, by);
+  const ids = entries.map(({ subject }) => subject);
+  await sessions.update({ where: { endedAt: null }, among: ['id', ids] }, ended(by));
+  for (const { subject } of entries) {
+    const event = { ...by, action: 'revoke', subject: `session ${subject}`, outcome: 'done' } as const;
+    await appendAudit(transaction, access.crypto, event);
   }
-  return ended;
 }
 
 /** Of the live sessions of one installation those that make way. */
@@ -126,8 +152,4 @@ export function replacedSessions(live: readonly SessionRow[]): SessionRow[] {
   const newestFirst = [...live].sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
   const kept = new Set([newestFirst[0], newestFirst.find(({ chanNo }) => chanNo > 0)]);
   return newestFirst.filter((session) => !kept.has(session));
-}
-
-function ignoreGone(error: unknown): void {
-  if (!(error instanceof AccessError) || error.code !== 'ERR_ACCESS_NOT_FOUND') throw error;
 }
