@@ -6,10 +6,10 @@ import { addHealthRoutes, createService, guardedListener, pathOf } from '@sallyp
 import { parseAddress } from '@sallyport/settings';
 import { guardWith } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import type { Admission, Place } from './admission.ts';
-import { DeviceSocket } from './device-socket.ts';
-import type { Farm } from './farm.ts';
-import { upgradeAnswer, upgradeRefusal } from './upgrade.ts';
+import type { Admission, Place } from './device/admission.ts';
+import type { Farm } from './device/channels.ts';
+import { DeviceSocket } from './device/socket.ts';
+import { upgradeAnswer, upgradeRefusal } from './device/upgrade.ts';
 
 /** How the listener for devices is set up. */
 export interface DeviceListenerOptions {

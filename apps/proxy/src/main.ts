@@ -23,13 +23,12 @@ import {
   storeIdentity,
 } from '@sallyport/security-client';
 import { createMetrics, type Log, type Metrics } from '@sallyport/telemetry';
-import { Admission } from './admission.ts';
 import { createDeviceListener, createHealthService, useCertificate } from './app.ts';
 import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
-
 import { type Config, SETTINGS } from './config.ts';
-import { Farm } from './farm.ts';
+import { Admission } from './device/admission.ts';
+import { Farm } from './device/channels.ts';
 
 const RENEW_CHECK_MS = 3_600_000;
 /** A certificate is renewed when less than this is left of it, ms. */

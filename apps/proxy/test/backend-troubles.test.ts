@@ -2,8 +2,8 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createMetrics } from '@sallyport/telemetry';
 import { afterEach, expect, test } from 'vitest';
 import { BackendError } from '../src/backend/errors.ts';
+import { BackendTroubles } from '../src/backend/troubles.ts';
 import { tryBackend } from '../src/backend/try.ts';
-import { BackendTroubles } from '../src/backend-troubles.ts';
 
 const closing: (() => void)[] = [];
 afterEach(() => {

@@ -16,8 +16,8 @@ import type { Judgement } from '@sallyport/lease';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterEach, expect, test, vi } from 'vitest';
-import { type ChannelStart, DeviceChannel } from '../src/device-channel.ts';
-import { Farm, type FarmParts } from '../src/farm.ts';
+import { type ChannelStart, DeviceChannel } from '../src/device/channel.ts';
+import { Farm, type FarmParts } from '../src/device/channels.ts';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {

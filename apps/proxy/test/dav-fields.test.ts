@@ -1,7 +1,7 @@
 import type { Field, RequestHead } from '@sallyport/channel';
 import { encodeMessageEnd, encodeRequestHead } from '@sallyport/channel';
 import { afterAll, expect, test } from 'vitest';
-import type { Wanted } from '../src/rights.ts';
+import type { Wanted } from '../src/serving/rights.ts';
 import { davFields, secondPath } from '../src/streams/dav-fields.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 import { TestHost, testStream } from './stream-place.ts';

@@ -1,7 +1,7 @@
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterEach, expect, test } from 'vitest';
-import type { DeviceChannel } from '../src/device-channel.ts';
-import { Farm, type FarmParts } from '../src/farm.ts';
+import type { DeviceChannel } from '../src/device/channel.ts';
+import { Farm, type FarmParts } from '../src/device/channels.ts';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {

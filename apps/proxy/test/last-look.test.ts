@@ -10,8 +10,8 @@ import {
 } from '@sallyport/channel';
 import { afterEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { Passage } from '../src/serving/gate.ts';
 import { HttpExchange } from '../src/streams/http.ts';
-import { Passage } from '../src/streams/passage.ts';
 import { TcpExchange } from '../src/streams/tcp.ts';
 import { WebSocketExchange } from '../src/streams/web-socket.ts';
 import { TestHost, testStream } from './stream-place.ts';

@@ -1,8 +1,8 @@
 import { createLog, createMetrics, createRefusals, type Refusals } from '@sallyport/telemetry';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Admission } from '../src/admission.ts';
 import { addressOf } from '../src/app.ts';
+import { Admission } from '../src/device/admission.ts';
 import { Pieces } from '../src/streams/pieces.ts';
 
 /** Notes every limit that is met. */

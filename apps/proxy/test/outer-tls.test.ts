@@ -8,8 +8,8 @@ import { nodeCrypto } from '@sallyport/channel/node';
 import { CertificateFiles } from '@sallyport/http-service';
 import { createLog } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
-import { Admission } from '../src/admission.ts';
 import { createDeviceListener, useCertificate } from '../src/app.ts';
+import { Admission } from '../src/device/admission.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-outer-tls-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

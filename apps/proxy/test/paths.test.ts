@@ -11,7 +11,7 @@ import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
 import { afterAll, expect, test } from 'vitest';
 import { HOSTILE_PATHS } from '../../../libs/channel/test/hostile.ts';
 import { hasShared, readShared, readSharedText } from '../../../libs/channel/test/third-party.ts';
-import { type Decision, decide, type Wanted } from '../src/rights.ts';
+import { type Decision, decide, type Wanted } from '../src/serving/rights.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 import { TestHost } from './stream-place.ts';

@@ -4,8 +4,8 @@ import { ENDPOINT_PATH, MAX_MESSAGE_BYTES, SUBPROTOCOL } from '@sallyport/channe
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { RecordSocket } from '../src/record-socket.ts';
-import { upgradeAnswer, upgradeRefusal } from '../src/upgrade.ts';
+import { RecordSocket } from '../src/device/record-socket.ts';
+import { upgradeAnswer, upgradeRefusal } from '../src/device/upgrade.ts';
 
 const HEADERS = `host: x\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: ${SUBPROTOCOL}`;
 

@@ -1,7 +1,7 @@
 import type { AppContext } from '@sallyport/channel';
 import type { Grant, ResourceGrant } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
-import { decide } from '../src/rights.ts';
+import { decide } from '../src/serving/rights.ts';
 
 const CONTEXT: AppContext = {
   id: 'app',

@@ -1,6 +1,6 @@
 import type { Grant } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
-import { SharedResources } from '../src/shared-resources.ts';
+import { SharedResources } from '../src/serving/shared-resources.ts';
 
 const grant = (assertion: string, url = 'http://10.0.0.1') =>
   ({

@@ -1,8 +1,8 @@
 import type { Grant } from '@sallyport/security-api';
 import { createLog } from '@sallyport/telemetry';
 import { expect, test } from 'vitest';
-import { type ChannelStart, DeviceChannel } from '../src/device-channel.ts';
-import type { Farm } from '../src/farm.ts';
+import { type ChannelStart, DeviceChannel } from '../src/device/channel.ts';
+import type { Farm } from '../src/device/channels.ts';
 
 const GRANT = { sid: 's', userId: 'u', resources: [], limits: {}, expiresInMs: 60_000, refreshInMs: 60_000 };
 const READS = 6;

@@ -3,7 +3,7 @@ import type { Backend } from '@sallyport/security-api';
 import { Backends } from '../src/backend/backends.ts';
 import type { BackendError } from '../src/backend/errors.ts';
 import { Tenant } from '../src/backend/tenant.ts';
-import type { Wanted } from '../src/rights.ts';
+import type { Wanted } from '../src/serving/rights.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
 
 /** What a test changes of a channel while its streams run. */

@@ -15,7 +15,7 @@ import type { Backend } from '@sallyport/security-api';
 import { expect } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { WebSocketExchange } from '../src/streams/web-socket.ts';
-import { acceptOf } from '../src/upgrade.ts';
+import { acceptOf } from '../src/web-socket/accept.ts';
 import { sentBy, TestHost, testStream } from './stream-place.ts';
 
 /** Waits with generous patience. */

@@ -1,6 +1,6 @@
 import type { Field } from '@sallyport/channel';
 import type { Backend, TriedBackend } from '@sallyport/security-api';
-import { basicOf } from '../streams/request-fields.ts';
+import { basicOf } from './basic.ts';
 import type { BackendRequest, BackendSink } from './connection.ts';
 import { dial } from './dial.ts';
 import { BackendError, wordsOf } from './errors.ts';

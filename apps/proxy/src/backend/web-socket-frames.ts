@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { decodeWsClose, EMPTY, MAX_WS_PIECE_BYTES, WS_OPCODES, type WsClose } from '@sallyport/channel';
-import { applyMask, MASK_BYTES } from '../mask.ts';
+import { applyMask, MASK_BYTES } from '../web-socket/mask.ts';
 import { BackendError } from './errors.ts';
 
 /** What hears of the frames of a backend. */

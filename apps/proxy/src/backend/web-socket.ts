@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type Field, formatWsClose, type HeadLimits, WS_OPCODES, type WsClose } from '@sallyport/channel';
 import type { Guard } from '@sallyport/telemetry';
-import { acceptOf } from '../upgrade.ts';
+import { acceptOf } from '../web-socket/accept.ts';
 import { BackendError, tooLate } from './errors.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 import { limitWords, type TimeLimits } from './time-limits.ts';

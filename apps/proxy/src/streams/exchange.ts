@@ -2,8 +2,8 @@ import type { ChannelStream, HeadLimits, SignedCode, StreamSink } from '@sallypo
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import type { Tenant } from '../backend/tenant.ts';
+import type { Gate } from '../serving/gate.ts';
 import type { HeadBudget } from './head-memory.ts';
-import type { Gate } from './passage.ts';
 
 /** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */
 export interface StreamHost extends Gate {

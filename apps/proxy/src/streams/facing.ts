@@ -1,8 +1,8 @@
 import type { RequestHead } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
-import type { Decision } from '../rights.ts';
+import type { Gate } from '../serving/gate.ts';
+import type { Decision } from '../serving/rights.ts';
 import type { Facing } from './answered-fields.ts';
-import type { Gate } from './passage.ts';
 
 /** What was asked for, of whom. */
 export interface Asked {

@@ -22,13 +22,13 @@ import type { BackendPool } from '../backend/pool.ts';
 import type { BackendCall } from '../backend/pooled-call.ts';
 import type { BackendAsker } from '../backend/server.ts';
 import type { Tenant } from '../backend/tenant.ts';
+import { Passage } from '../serving/gate.ts';
 import type { Facing } from './answered-fields.ts';
 import { secondPath } from './dav-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
 import { HeadMemory } from './head-memory.ts';
 import { type Asker, codeOf, HttpAnswer } from './http-answer.ts';
-import { Passage } from './passage.ts';
 import { Pieces } from './pieces.ts';
 import { requestFields } from './request-fields.ts';
 

@@ -1,5 +1,6 @@
 import { type Field, passedFields, type RequestHead } from '@sallyport/channel';
-import type { Backend, ResourceGrant } from '@sallyport/security-api';
+import type { ResourceGrant } from '@sallyport/security-api';
+import { basicOf } from '../backend/basic.ts';
 import { davFields, namesPlace } from './dav-fields.ts';
 
 /**
@@ -22,12 +23,6 @@ export function requestFields(head: RequestHead, deviceAddress: string, resource
   if (assertion !== undefined) fields.push(['sallyport-assertion', assertion]);
   if (authorization !== undefined) fields.push(['authorization', authorization]);
   return fields;
-}
-
-/** The gateway's own credentials for a backend, as Authorization has them (RFC 7617); undefined when it has none. */
-export function basicOf({ basic }: Pick<Backend, 'basic'>): string | undefined {
-  if (basic?.password === undefined) return undefined;
-  return `Basic ${Buffer.from(`${basic.user}:${basic.password}`).toString('base64')}`;
 }
 
 /** Value of the field `forwarded` (RFC 7239): the device's address, and what it asked for by host and scheme. */

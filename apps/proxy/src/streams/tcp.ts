@@ -4,8 +4,8 @@ import { type Guard, guardWith } from '@sallyport/telemetry';
 import { isSameBackend } from '../backend/backends.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
 import { limitWords, timeLimitsOf } from '../backend/time-limits.ts';
+import { Passage } from '../serving/gate.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
-import { Passage } from './passage.ts';
 import { Pieces } from './pieces.ts';
 
 /** A stream of kind 3: raw bytes to a TCP resource (SPEC.md, section 7). `LP8(resource)`, then the bytes. */

@@ -30,12 +30,12 @@ import { headLimitsOf } from '../backend/head-limits.ts';
 import { timeLimitsOf } from '../backend/time-limits.ts';
 import { BackendWebSocket, type WebSocketSink } from '../backend/web-socket.ts';
 import { formatFrame } from '../backend/web-socket-frames.ts';
+import { Passage } from '../serving/gate.ts';
 import { mappedFields } from './answered-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
 import { HeadMemory } from './head-memory.ts';
 import { codeOf } from './http-answer.ts';
-import { Passage } from './passage.ts';
 import { requestFields } from './request-fields.ts';
 
 /** Messages below this are charged, because each costs more than its bytes. */

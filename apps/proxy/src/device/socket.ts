@@ -17,8 +17,8 @@ import {
 import { checkContext } from '@sallyport/lease';
 import { SecurityClientError } from '@sallyport/security-client';
 import type { Admission, Place } from './admission.ts';
-import { type ChannelSocket, DeviceChannel, resourceList } from './device-channel.ts';
-import type { Farm } from './farm.ts';
+import { type ChannelSocket, DeviceChannel, resourceList } from './channel.ts';
+import type { Farm } from './channels.ts';
 import { RecordSocket } from './record-socket.ts';
 
 /** A socket that says nothing at all is closed after this, ms. */

@@ -20,16 +20,16 @@ import {
 import { effectOn } from '@sallyport/lease';
 import type { Backend, Grant, RevocationEntry } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
-import type { Backends } from './backend/backends.ts';
-import type { BackendError } from './backend/errors.ts';
-import { Tenant } from './backend/tenant.ts';
-import type { Farm } from './farm.ts';
-import { type Decision, decide, headLimitsFor, type Wanted } from './rights.ts';
-import type { Exchange, StreamHost } from './streams/exchange.ts';
-import { HeadBudget } from './streams/head-memory.ts';
-import { HttpExchange } from './streams/http.ts';
-import { TcpExchange } from './streams/tcp.ts';
-import { WebSocketExchange } from './streams/web-socket.ts';
+import type { Backends } from '../backend/backends.ts';
+import type { BackendError } from '../backend/errors.ts';
+import { Tenant } from '../backend/tenant.ts';
+import { type Decision, decide, headLimitsFor, type Wanted } from '../serving/rights.ts';
+import type { Exchange, StreamHost } from '../streams/exchange.ts';
+import { HeadBudget } from '../streams/head-memory.ts';
+import { HttpExchange } from '../streams/http.ts';
+import { TcpExchange } from '../streams/tcp.ts';
+import { WebSocketExchange } from '../streams/web-socket.ts';
+import type { Farm } from './channels.ts';
 
 /** The socket under a channel, as the channel sees it. */
 export interface ChannelSocket {

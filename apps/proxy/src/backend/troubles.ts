@@ -1,6 +1,6 @@
 import type { BackendTrouble } from '@sallyport/security-api';
 import type { Log, Metrics } from '@sallyport/telemetry';
-import type { BackendError } from './backend/errors.ts';
+import type { BackendError } from './errors.ts';
 
 /** Between two lines about the same, ms. */
 const QUIET_MS = 10_000;

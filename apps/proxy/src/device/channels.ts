@@ -3,12 +3,12 @@ import type { AnewReason, Judgement } from '@sallyport/lease';
 import type { Grant, RevocationEntry, SiteMapAnswer } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
 import { createRefusals, guardWith, type Log, type Metrics, type Refusals } from '@sallyport/telemetry';
-import type { Backends } from './backend/backends.ts';
-import type { BackendError } from './backend/errors.ts';
-import { BackendTroubles } from './backend-troubles.ts';
-import type { DeviceChannel } from './device-channel.ts';
-import { SharedResources } from './shared-resources.ts';
-import { Turn } from './turn.ts';
+import type { Backends } from '../backend/backends.ts';
+import type { BackendError } from '../backend/errors.ts';
+import { BackendTroubles } from '../backend/troubles.ts';
+import { SharedResources } from '../serving/shared-resources.ts';
+import { Turn } from '../serving/turn.ts';
+import type { DeviceChannel } from './channel.ts';
 
 const LEASE_CHECK_MS = 100;
 /** How long sockets are kept after the lease is lost, ms. */

@@ -1,14 +1,8 @@
-import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { ENDPOINT_PATH, SUBPROTOCOL } from '@sallyport/channel';
+import { acceptOf } from '../web-socket/accept.ts';
 
-const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
-
-/** What answers a key (RFC 6455, section 4.2.2). */
-export function acceptOf(key: string): string {
-  return hash('sha1', `${key}${GUID}`, 'base64');
-}
 
 /** Why a request for a WebSocket is refused, as status line and further fields. */
 export function upgradeRefusal(request: IncomingMessage): string | undefined {

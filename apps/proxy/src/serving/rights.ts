@@ -13,7 +13,7 @@ import {
 } from '@sallyport/channel';
 import { checkContext, judgePath, type PathVerdict } from '@sallyport/lease';
 import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
-import { headLimitsOf } from './backend/head-limits.ts';
+import { headLimitsOf } from '../backend/head-limits.ts';
 
 /** What a request needs. */
 export interface Wanted {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { decodeWsClose, MAX_MESSAGE_BYTES } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
-import { applyMask, MASK_BYTES } from './mask.ts';
+import { applyMask, MASK_BYTES } from '../web-socket/mask.ts';
 
 /** What hears of a socket. */
 export interface RecordSocketListener {

@@ -1,6 +1,6 @@
 import { codeUnderWay, type SignedCode } from '@sallyport/channel';
 import type { ResourceGrant } from '@sallyport/security-api';
-import type { Decision, Wanted } from '../rights.ts';
+import type { Decision, Wanted } from './rights.ts';
 
 /** What a passage asks of its channel; each answer is that of this moment. */
 export interface Gate {
