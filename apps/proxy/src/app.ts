@@ -7,13 +7,17 @@ import { parseAddress } from '@sallyport/settings';
 import { guardWith } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import type { Admission, Place } from './device/admission.ts';
-import type { Farm } from './device/channels.ts';
+import type { Channels } from './device/channels.ts';
 import { DeviceSocket } from './device/socket.ts';
 import { upgradeAnswer, upgradeRefusal } from './device/upgrade.ts';
+import type { Serving } from './serving/serving.ts';
+import type { SiteMapCache } from './serving/site-map.ts';
 
 /** How the listener for devices is set up. */
 export interface DeviceListenerOptions {
-  readonly farm: Farm;
+  readonly serving: Serving;
+  readonly channels: Channels;
+  readonly siteMap: SiteMapCache;
   readonly crypto: CryptoProvider;
   readonly admission: Admission;
   readonly trustedHops: number;
@@ -33,9 +37,10 @@ const OUTER_TLS = { minVersion: 'TLSv1.2' } as const;
 
 /** The listener for devices: one WebSocket endpoint and the signed site map, nothing else. */
 export function createDeviceListener(options: DeviceListenerOptions): Server {
-  const { farm, admission, trustedHops } = options;
-  const plain = guardedListener(farm.log, async (request, response) => {
-    const { status, body } = await answerPlain(farm, request);
+  const { admission, siteMap, trustedHops } = options;
+  const { log } = options.serving;
+  const plain = guardedListener(log, async (request, response) => {
+    const { status, body } = await answerPlain(siteMap, request);
     response.writeHead(status, {
       'content-type': 'application/json',
       'access-control-allow-origin': '*',
@@ -61,7 +66,7 @@ export function createDeviceListener(options: DeviceListenerOptions): Server {
   });
   server.on('upgrade', (request, socket: Socket, head) => {
     const guard = guardWith((error) => {
-      farm.log.error({ err: error }, 'a socket could not be opened');
+      log.error({ err: error }, 'a socket could not be opened');
       socket.destroy();
     });
     socket.on('error', () => socket.destroy());
@@ -83,7 +88,7 @@ function openSocket(
   const refusal = upgradeRefusal(request);
   if (refusal) return refuse(socket, refusal);
   if (!place) return void socket.destroy();
-  if (options.farm.draining) return refuse(socket, '503 Service Unavailable', 'this Proxy is about to stop\n');
+  if (options.channels.draining) return refuse(socket, '503 Service Unavailable', 'this Proxy is about to stop\n');
   const address = addressOf(request, options.trustedHops);
   if (options.trustedHops > 0) place.belongsTo(address);
   socket.write(upgradeAnswer(request));
@@ -109,11 +114,11 @@ export function useCertificate(server: Server, { certificate: cert, key }: { cer
   (server as unknown as TlsServer).setSecureContext({ ...OUTER_TLS, cert, key });
 }
 
-async function answerPlain(farm: Farm, request: IncomingMessage): Promise<{ status: number; body: string }> {
+async function answerPlain(siteMap: SiteMapCache, request: IncomingMessage): Promise<{ status: number; body: string }> {
   if (pathOf(request) !== `${ENDPOINT_PATH}/site-map`) return { status: 404, body: '{"code":"ERR_HTTP_NOT_FOUND"}' };
   if (request.method !== 'GET') return { status: 405, body: '{"code":"ERR_HTTP_METHOD"}' };
   try {
-    return { status: 200, body: JSON.stringify(await farm.siteMap()) };
+    return { status: 200, body: JSON.stringify(await siteMap.get()) };
   } catch {
     return { status: 503, body: '{"code":"UNAVAILABLE"}' };
   }
@@ -142,8 +147,8 @@ function parseHop(hop: string): string | undefined {
 }
 
 /** Health on a listener of its own. Ready means: the lease lives and we do not drain. */
-export function createHealthService(farm: Farm): FastifyInstance {
-  const options = { log: farm.log, ready: () => farm.mayServe() && !farm.draining };
+export function createHealthService(serving: Serving, channels: Channels): FastifyInstance {
+  const options = { log: serving.log, ready: () => serving.mayServe() && !channels.draining };
   const service = createService(options);
   addHealthRoutes(service, options);
   return service;

@@ -28,7 +28,9 @@ import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { Admission } from './device/admission.ts';
-import { Farm } from './device/channels.ts';
+import { Channels } from './device/channels.ts';
+import { Serving } from './serving/serving.ts';
+import { SiteMapCache } from './serving/site-map.ts';
 
 const RENEW_CHECK_MS = 3_600_000;
 /** A certificate is renewed when less than this is left of it, ms. */
@@ -87,19 +89,20 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
       well ? log.info({ server }, 'a server is well again') : log.warn({ server }, 'a server of several rests'),
   });
   metrics.gauge('sallyport_backend_servers_resting', 'servers of several that get nothing', () => backends.resting);
-  const farm = new Farm({ identity, security, backends, log, metrics });
+  const serving = new Serving({ identity, security, backends, log, metrics });
+  const channels = new Channels(serving, metrics);
   const listener = {
-    apply: farm.apply.bind(farm),
-    anew: farm.beginAnew.bind(farm),
-    done: farm.done.bind(farm),
-    channelCount: () => farm.channelCount,
-    troubles: () => farm.troubles.recent(),
+    apply: channels.apply.bind(channels),
+    anew: channels.beginAnew.bind(channels),
+    done: channels.done.bind(channels),
+    channelCount: () => channels.size,
+    troubles: () => serving.troubles.recent(),
     tryBackend,
     trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
   };
   const control = new ControlConnection({ identity, nodes, clocks: processClocks(), crypto: serverCrypto(), listener });
   security.useInstance(() => control.follower.instance);
-  farm.useControl(control);
+  serving.useControl(control);
   const use = async (renewed: ProxyIdentity): Promise<void> => {
     keep(renewed);
     await security.useIdentity(renewed);
@@ -114,11 +117,13 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     hellosPerAddress: config.SALLYPORT_HELLOS_PER_ADDRESS,
     opensPerSession: config.SALLYPORT_OPENS_PER_SESSION,
   };
-  const admission = new Admission(limits, farm.limited);
+  const admission = new Admission(limits, serving.limited);
   metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
   const files = certificateFile && keyFile ? new CertificateFiles({ certificateFile, keyFile }, log) : undefined;
   const server = createDeviceListener({
-    farm,
+    serving,
+    channels,
+    siteMap: new SiteMapCache(() => security.siteMap()),
     admission,
     crypto: serverCrypto(),
     trustedHops: config.SALLYPORT_TRUSTED_HOPS,
@@ -132,7 +137,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     server.once('error', reject);
     server.listen({ host, port, backlog: 4_096 }, resolve);
   });
-  const health = createHealthService(farm);
+  const health = createHealthService(serving, channels);
   const healthUrl = await health.listen(config.SALLYPORT_HEALTH_LISTEN);
   const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
   const watched = metricsAddress && createMetricsService({ log, metrics });
@@ -141,7 +146,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   const stop = async (): Promise<void> => {
     log.info('draining');
     clearInterval(renewal);
-    const drained = farm.drain(config.SALLYPORT_DRAIN_MS);
+    const drained = channels.drain(config.SALLYPORT_DRAIN_MS);
     await new Promise((resolve) => setTimeout(resolve, config.SALLYPORT_UNREADY_MS));
     server.close();
     await drained;

@@ -17,7 +17,8 @@ import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterEach, expect, test, vi } from 'vitest';
 import { type ChannelStart, DeviceChannel } from '../src/device/channel.ts';
-import { Farm, type FarmParts } from '../src/device/channels.ts';
+import { Channels } from '../src/device/channels.ts';
+import { Serving, type ServingParts } from '../src/serving/serving.ts';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -63,8 +64,15 @@ function opened(over: Partial<Grant> = {}) {
   const log = createLog('proxy', 'error', { write: () => undefined });
   const security = { reauthorize: () => state.rights() };
   const backends = { congested: () => false };
-  const parts = { log, metrics: createMetrics(), identity: { name: 'p1' }, security, backends };
-  const farm = new Farm(parts as unknown as FarmParts);
+  const metrics = createMetrics();
+  const serving = new Serving({
+    log,
+    metrics,
+    identity: { name: 'p1' },
+    security,
+    backends,
+  } as unknown as ServingParts);
+  const channels = new Channels(serving, metrics);
   const lease = {
     get live() {
       return state.live;
@@ -75,7 +83,7 @@ function opened(over: Partial<Grant> = {}) {
     },
   };
   const control = { lease, follower: { judge: () => state.judgement }, moved: () => undefined };
-  farm.useControl(control as unknown as Parameters<Farm['useControl']>[0]);
+  serving.useControl(control as unknown as Parameters<Serving['useControl']>[0]);
   const ends = transports();
   const heard = { goaways: [] as number[], notices: [] as unknown[], resets: [] as number[], closed: [] as number[] };
   const host: ChannelHost = {
@@ -88,19 +96,19 @@ function opened(over: Partial<Grant> = {}) {
   };
   const device = new Multiplexer(new RecordLayer(ends.device), 'device', DEFAULT_LIMITS, host);
   const socket = {
-    address: '192.0.2.1',
-    gone: false,
+    destroyed: false,
     outgoing: (bytes: number) => new Uint8Array(bytes),
     transmit: (record: Uint8Array) => device.receive(record.slice()),
-    bufferedBytes: () => 0,
+    bufferedBytes: 0,
     close: (code: number) => void heard.closed.push(code),
     restFor: () => undefined,
     sweep: () => undefined,
   };
   const context = { id: 'a', version: '1' };
-  const channel = new DeviceChannel({ farm, socket, grant, context, transport: ends.proxy } as unknown as ChannelStart);
-  farm.keep(channel);
-  closing.push(() => farm.drain(0));
+  const start = { serving, listener: channels, socket, address: '192.0.2.1', grant, context, transport: ends.proxy };
+  const channel = new DeviceChannel(start as unknown as ChannelStart);
+  channels.keep(channel);
+  closing.push(() => channels.drain(0));
   /** Leaves a request open, of which the head is not complete. */
   const request = async (): Promise<void> => {
     const sink: StreamSink = {
@@ -112,7 +120,7 @@ function opened(over: Partial<Grant> = {}) {
     device.open(1, sink).write(REQUEST.slice(0, -1));
     await expect.poll(() => channel.streamCount, WAIT).toBe(1);
   };
-  return { state, farm, channel, heard, grant, request };
+  return { state, channels, channel, heard, grant, request };
 }
 
 function entry(kind: RevocationEntry['kind'], subject: string, index = 7): RevocationEntry {
@@ -135,12 +143,12 @@ test.each([
   ['app', 'a@1'],
   ['generation', '1'],
 ] as const)('an entry of kind %s that names the channel ends it before anything else runs', (kind, subject) => {
-  const { farm, channel, grant, heard } = opened();
+  const { channels, channel, grant, heard } = opened();
   channel.use(grant);
-  farm.apply(entry(kind, 'another'));
+  channels.apply(entry(kind, 'another'));
   expect(channel.mayServe()).toBe(true);
-  farm.apply(entry(kind, subject));
-  expect([channel.mayServe(), farm.channelCount, heard.goaways]).toEqual([false, 0, [SIGNED_CODES.REVOKED]]);
+  channels.apply(entry(kind, subject));
+  expect([channel.mayServe(), channels.size, heard.goaways]).toEqual([false, 0, [SIGNED_CODES.REVOKED]]);
 });
 
 test('a grant that an entry has ended since it was read ends the channel', () => {
@@ -151,7 +159,7 @@ test('a grant that an entry has ended since it was read ends the channel', () =>
 });
 
 test('while changed rights are read nothing passes, and the entry is not in force', async () => {
-  const { state, farm, channel, grant, request } = opened();
+  const { state, channels, channel, grant, request } = opened();
   channel.use(grant);
   await request();
   let answer = (_grant: Grant): void => undefined;
@@ -159,21 +167,21 @@ test('while changed rights are read nothing passes, and the entry is not in forc
     new Promise((resolve) => {
       answer = resolve;
     });
-  farm.apply(entry('rights', 'u'));
-  expect([channel.rights, farm.done(7)]).toEqual([0, 6]);
+  channels.apply(entry('rights', 'u'));
+  expect([channel.rights, channels.done(7)]).toEqual([0, 6]);
   answer(grant);
   await expect.poll(() => channel.rights, WAIT).toBeGreaterThan(0);
-  expect(farm.done(7)).toBe(7);
+  expect(channels.done(7)).toBe(7);
 });
 
 test('rights that do not come in time end the channel: then its entry is in force', async () => {
-  const { state, farm, channel, grant, request, heard } = opened();
+  const { state, channels, channel, grant, request, heard } = opened();
   channel.use(grant);
   await request();
   state.rights = () => new Promise(() => undefined);
-  farm.apply(entry('rights', '*'));
+  channels.apply(entry('rights', '*'));
   await expect.poll(() => heard.goaways, WAIT).toEqual([SIGNED_CODES.LEASE_LOST]);
-  expect([channel.mayServe(), farm.done(7)]).toEqual([false, 7]);
+  expect([channel.mayServe(), channels.done(7)]).toEqual([false, 7]);
 });
 
 test.each([
@@ -190,22 +198,22 @@ test.each([
 test.each(['replaced', 'drift', 'two databases'] as const)(
   'when the log begins anew (%s) every channel ends, and nothing is being read any more',
   async (reason) => {
-    const { state, farm, channel, grant, request, heard } = opened();
+    const { state, channels, channel, grant, request, heard } = opened();
     channel.use(grant);
     await request();
     state.rights = () => new Promise(() => undefined);
-    farm.apply(entry('rights', 'u'));
-    farm.beginAnew(reason);
-    expect([channel.mayServe(), farm.channelCount, farm.done(7)]).toEqual([false, 0, 7]);
+    channels.apply(entry('rights', 'u'));
+    channels.beginAnew(reason);
+    expect([channel.mayServe(), channels.size, channels.done(7)]).toEqual([false, 0, 7]);
     expect(heard.goaways).toEqual([SIGNED_CODES.LEASE_LOST]);
   },
 );
 
 test('a drift of the clocks that only the lease has seen ends every channel, too', async () => {
-  const { state, farm, channel, grant } = opened();
+  const { state, channels, channel, grant } = opened();
   channel.use(grant);
   state.generation = 1;
-  await expect.poll(() => farm.channelCount, WAIT).toBe(0);
+  await expect.poll(() => channels.size, WAIT).toBe(0);
   expect(channel.mayServe()).toBe(false);
 });
 

@@ -10,6 +10,7 @@ import { createLog } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
 import { createDeviceListener, useCertificate } from '../src/app.ts';
 import { Admission } from '../src/device/admission.ts';
+import { SiteMapCache } from '../src/serving/site-map.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-outer-tls-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -52,7 +53,9 @@ test('a new certificate for devices is taken over, and no connection is dropped 
   const files = new CertificateFiles(paths, log);
   const places = { maxSockets: 80, socketsPerAddress: 80, hellosPerAddress: 10, opensPerSession: 5 };
   const server = createDeviceListener({
-    farm: { log, draining: false, siteMap: async () => ({ siteMap: 'x', rootKey: '' }) } as never,
+    serving: { log } as never,
+    channels: { draining: false } as never,
+    siteMap: new SiteMapCache(async () => ({ siteMap: 'x', rootKey: '' })),
     admission: new Admission(places, { met: () => undefined }),
     crypto: nodeCrypto(),
     trustedHops: 0,

@@ -2,7 +2,6 @@ import type { Grant } from '@sallyport/security-api';
 import { createLog } from '@sallyport/telemetry';
 import { expect, test } from 'vitest';
 import { type ChannelStart, DeviceChannel } from '../src/device/channel.ts';
-import type { Farm } from '../src/device/channels.ts';
 
 const GRANT = { sid: 's', userId: 'u', resources: [], limits: {}, expiresInMs: 60_000, refreshInMs: 60_000 };
 const READS = 6;
@@ -11,28 +10,34 @@ const READS = 6;
 function channelOf(follows: () => boolean) {
   const reads: number[] = [];
   const grant = GRANT as unknown as Grant;
-  const farm = {
+  const serving = {
     log: createLog('proxy', 'error', { write: () => undefined }),
     judge: () => (follows() ? 'current' : 'stale'),
     shared: (one: Grant) => one,
-    reads: () => undefined,
-    hasRead: () => undefined,
     security: {
       async reauthorize() {
         reads.push(performance.now());
         return grant;
       },
     },
-  } as unknown as Farm;
+  };
+  const listener = { reads: () => undefined, hasRead: () => undefined };
   const socket = {
-    bufferedBytes: () => 0,
+    bufferedBytes: 0,
     outgoing: (bytes: number) => new Uint8Array(bytes),
     transmit: () => undefined,
   };
   const context = { id: 'a', version: '1' };
   const key = { seal: () => undefined, open: () => undefined };
   const transport = { sending: key, receiving: key };
-  const channel = new DeviceChannel({ farm, socket, grant, context, transport } as unknown as ChannelStart);
+  const channel = new DeviceChannel({
+    serving,
+    listener,
+    socket,
+    grant,
+    context,
+    transport,
+  } as unknown as ChannelStart);
   return { channel, reads, grant };
 }
 

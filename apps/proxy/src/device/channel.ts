@@ -24,33 +24,34 @@ import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import { Tenant } from '../backend/tenant.ts';
 import { type Decision, decide, headLimitsFor, type Wanted } from '../serving/rights.ts';
+import type { Serving } from '../serving/serving.ts';
 import type { Exchange, StreamHost } from '../streams/exchange.ts';
 import { HeadBudget } from '../streams/head-memory.ts';
 import { HttpExchange } from '../streams/http.ts';
 import { TcpExchange } from '../streams/tcp.ts';
 import { WebSocketExchange } from '../streams/web-socket.ts';
-import type { Farm } from './channels.ts';
+import type { RecordSocket } from './record-socket.ts';
 
-/** The socket under a channel, as the channel sees it. */
-export interface ChannelSocket {
-  readonly address: string;
-  /** Memory for the record that is transmitted next. */
-  outgoing(bytes: number): Uint8Array;
-  transmit(record: Uint8Array): void;
-  bufferedBytes(): number;
-  close(code: number): void;
-  /** True once it is gone. */
-  readonly gone: boolean;
-  /** Reads nothing of the device for so many ms. */
-  restFor(ms: number): void;
-  /** Ends the socket when it is silent or stuck. */
-  sweep(now: number): void;
+/** What hears of a channel. */
+export interface ChannelListener {
+  /**
+   * It reads its rights again, and something is open on it or waits. `index` is the entry that changed them, if one did: it is in
+   * force only when the rights are there.
+   */
+  reads(channel: DeviceChannel, index: number | undefined): void;
+  /** Its rights are known again. */
+  hasRead(channel: DeviceChannel): void;
+  /** It is over. */
+  forget(channel: DeviceChannel): void;
 }
 
 /** What a channel starts from. */
 export interface ChannelStart {
-  readonly farm: Farm;
-  readonly socket: ChannelSocket;
+  readonly serving: Serving;
+  readonly listener: ChannelListener;
+  readonly socket: RecordSocket;
+  /** The device's address. */
+  readonly address: string;
   readonly grant: Grant;
   readonly context: AppContext;
   readonly transport: Transport;
@@ -84,8 +85,10 @@ function runDue(): void {
 
 /** One open channel of a device at this Proxy: its keys, grant, app context and streams. */
 export class DeviceChannel implements ChannelHost, StreamHost {
-  readonly #farm: Farm;
-  readonly #socket: ChannelSocket;
+  readonly #serving: Serving;
+  readonly #listener: ChannelListener;
+  readonly #socket: RecordSocket;
+  readonly deviceAddress: string;
   readonly #mux: Multiplexer;
   readonly tenant: Tenant;
   #grant: Grant;
@@ -113,9 +116,11 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   #flush: (() => void) | undefined;
   #recheckDue = false;
 
-  constructor({ farm, socket, grant, context, transport }: ChannelStart) {
-    this.#farm = farm;
+  constructor({ serving, listener, socket, address, grant, context, transport }: ChannelStart) {
+    this.#serving = serving;
+    this.#listener = listener;
     this.#socket = socket;
+    this.deviceAddress = address;
     this.#grant = grant;
     this.#context = context;
     this.tenant = new Tenant({ session: grant.sid, user: grant.userId });
@@ -145,14 +150,14 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     try {
       this.#mux.receive(record);
     } catch (error) {
-      if (error instanceof ChannelError) this.#farm.refused(this.sid, error.message);
-      else this.#farm.log.error({ err: error, ...this.#about() }, 'a channel failed');
+      if (error instanceof ChannelError) this.#serving.refused(this.sid, error.message);
+      else this.#serving.log.error({ err: error, ...this.#about() }, 'a channel failed');
       this.destroy('CANCELLED');
       return this.#socket.close(1002);
     }
     const owedMs = this.#mux.owedMs();
     if (owedMs === 0) return;
-    this.#farm.limited.met('small pieces of a channel', this.#about());
+    this.#serving.limited.met('small pieces of a channel', this.#about());
     this.#socket.restFor(owedMs);
   }
 
@@ -171,7 +176,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** Ends the channel, or reads its rights again, when it is time. */
   sweep(now: number): void {
     this.#socket.sweep(now);
-    if (this.#socket.gone) return this.destroy('CANCELLED');
+    if (this.#socket.destroyed) return this.destroy('CANCELLED');
     if (now >= this.#endsAt) this.end('SESSION_EXPIRED');
     else if (now >= this.#refreshAt) void this.reauthorize();
   }
@@ -195,7 +200,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   destroy(code: SignedCode): void {
     this.#mux.destroy(SIGNED_CODES[code]);
     this.tenant.end();
-    this.#farm.forget(this);
+    this.#listener.forget(this);
   }
 
   /** The lease is lost: everything open stops, the channel waits. */
@@ -218,23 +223,23 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     if (this.#mux.closed || this.#reading) return;
     this.#reading = true;
     try {
-      const grant = await this.#farm.security.reauthorize(this.#grant.sid);
+      const grant = await this.#serving.security.reauthorize(this.#grant.sid);
       this.#reading = false;
       if (this.#mux.closed) return;
       if (grant === 'over') return this.end('SESSION_EXPIRED');
       // Security knows nothing of this channel: the device opens another one.
       if (grant === 'no channel') return this.end('LEASE_LOST');
-      this.use(this.#farm.shared(grant));
+      this.use(this.#serving.shared(grant));
     } catch (error) {
       this.#reading = false;
-      this.#farm.log.warn({ err: error }, 'rights could not be read again');
+      this.#serving.log.warn({ err: error }, 'rights could not be read again');
       this.#refreshAt = performance.now() + RETRY_MS;
     }
   }
 
   /** Takes a grant, after it was held against everything that was revoked since it was read. */
   use(grant: Grant): void {
-    const judgement = this.#farm.judge({ grant, app: this.#app });
+    const judgement = this.#serving.judge({ grant, app: this.#app });
     if (judgement === 'ended') return this.end('REVOKED');
     // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
     if (judgement === 'stale') return this.#readLater();
@@ -244,7 +249,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#take(grant);
     this.#recheck();
     this.#ready = true;
-    this.#farm.hasRead(this);
+    this.#listener.hasRead(this);
     for (const work of this.#waiting.splice(0)) work();
   }
 
@@ -259,7 +264,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   backlogBytes(): number {
-    return this.#socket.bufferedBytes();
+    return this.#socket.bufferedBytes;
   }
 
   now(): number {
@@ -290,13 +295,13 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   /** A defect of ours: this channel ends, without detail. */
   fail(error: unknown): void {
-    this.#farm.log.error({ err: error, ...this.#about() }, 'a channel failed');
+    this.#serving.log.error({ err: error, ...this.#about() }, 'a channel failed');
     this.destroy('CANCELLED');
     this.#socket.close(1002);
   }
 
   limited(limit: ChannelLimit): void {
-    this.#farm.limited.met(`${limit} of a channel`, this.#about());
+    this.#serving.limited.met(`${limit} of a channel`, this.#about());
   }
 
   streamFailed(_stream: ChannelStream, error: unknown): void {
@@ -304,7 +309,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   refusal(): number | undefined {
-    const busy = this.#farm.overloaded() || this.#farm.backends.congested(this.#backends, this.tenant);
+    const busy = this.#serving.overloaded() || this.#serving.backends.congested(this.#backends, this.tenant);
     return busy ? SIGNED_CODES.CALM_DOWN : undefined;
   }
 
@@ -338,7 +343,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   // StreamHost: what handlers of streams need.
 
   get backends(): Backends {
-    return this.#farm.backends;
+    return this.#serving.backends;
   }
 
   /** One for all streams of the channel. */
@@ -348,10 +353,6 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   get heads(): HeadBudget {
     this.#heads ??= new HeadBudget();
     return this.#heads;
-  }
-
-  get deviceAddress(): string {
-    return this.#socket.address;
   }
 
   decide(wanted: Wanted): Decision {
@@ -368,23 +369,23 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   whenReady(work: () => void): void {
     if (this.#ready) return work();
     this.#waiting.push(work);
-    this.#farm.reads(this, undefined);
+    this.#listener.reads(this, undefined);
   }
 
   mayServe(): boolean {
-    return this.#farm.mayServe() && !this.#mux.closed && performance.now() < this.#endsAt;
+    return this.#serving.mayServe() && !this.#mux.closed && performance.now() < this.#endsAt;
   }
 
   refused(rule: string): void {
-    this.#farm.refused(this.sid, rule);
+    this.#serving.refused(this.sid, rule);
   }
 
   backendFailed(resource: string, error: BackendError): void {
-    this.#farm.backendFailed(resource, error);
+    this.#serving.backendFailed(resource, error);
   }
 
   handlerFailed(error: unknown): void {
-    this.#farm.log.error({ err: error, ...this.#about() }, 'a stream failed');
+    this.#serving.log.error({ err: error, ...this.#about() }, 'a stream failed');
   }
 
   get webSocketMessageBytes(): number {
@@ -396,7 +397,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   count(kind: string, outcome: 'done' | SignedCode): void {
-    this.#farm.count(kind, outcome);
+    this.#serving.count(kind, outcome);
   }
 
   get #app(): string {
@@ -422,7 +423,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** Nothing goes out before the rights are known; what is open already must end in time. */
   #waitForRights(index?: number): void {
     this.#ready = false;
-    if (this.#mux.streamCount > 0) this.#farm.reads(this, index);
+    if (this.#mux.streamCount > 0) this.#listener.reads(this, index);
   }
 
   /** Ends the streams that would be refused now. */
@@ -432,7 +433,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   #about(): { user: string; sid: string; address: string } {
-    return { user: this.#grant.userName, sid: this.#grant.sid, address: this.#socket.address };
+    return { user: this.#grant.userName, sid: this.#grant.sid, address: this.deviceAddress };
   }
 
   #take(grant: Grant): void {

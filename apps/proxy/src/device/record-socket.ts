@@ -37,6 +37,12 @@ const MAX_PONG_BACKLOG = 65_536;
 /** How long a peer may take to answer a close, ms. */
 const CLOSE_WAIT_MS = 1_000;
 
+/** A socket on which nothing arrives is ended after this, ms; devices ping every 25 s. */
+const IDLE_MS = 90_000;
+/** Bytes the peer does not read: the socket is ended when they stay above for so long. */
+const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
+const BACKLOG_GRACE_MS = 30_000;
+
 /** Large pieces of memory that are kept for the next congested socket. */
 const MAX_SPARE = 64;
 
@@ -89,6 +95,8 @@ export class RecordSocket {
   /** What the last ping that has no answer yet said. */
   #ping: Buffer | undefined;
   #resume: NodeJS.Timeout | undefined;
+  #heardAt = performance.now();
+  #backlogSince: number | undefined;
 
   constructor(socket: Socket, listener: RecordSocketListener) {
     this.#socket = socket;
@@ -134,6 +142,14 @@ export class RecordSocket {
       this.#resume = undefined;
       this.#socket.resume();
     }, ms);
+  }
+
+  /** Ends what is silent, and what does not read. */
+  sweep(now: number): void {
+    if (this.bufferedBytes < MAX_BACKLOG_BYTES) this.#backlogSince = undefined;
+    else this.#backlogSince ??= now;
+    const stuck = this.#backlogSince !== undefined && now - this.#backlogSince > BACKLOG_GRACE_MS;
+    if (stuck || now - this.#heardAt > IDLE_MS) this.destroy();
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -240,7 +256,10 @@ export class RecordSocket {
     }
     if (this.#closing) return true;
     if (this.#opcode === PING) this.#ping = content;
-    else if (this.#opcode === BINARY) this.#listener.message(content);
+    else if (this.#opcode === BINARY) {
+      this.#heardAt = performance.now();
+      this.#listener.message(content);
+    }
     return !this.#socket.destroyed;
   }
 

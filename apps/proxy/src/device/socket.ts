@@ -16,9 +16,10 @@ import {
 } from '@sallyport/channel';
 import { checkContext } from '@sallyport/lease';
 import { SecurityClientError } from '@sallyport/security-client';
+import type { Serving } from '../serving/serving.ts';
 import type { Admission, Place } from './admission.ts';
-import { type ChannelSocket, DeviceChannel, resourceList } from './channel.ts';
-import type { Farm } from './channels.ts';
+import { DeviceChannel, resourceList } from './channel.ts';
+import { type Channels, channelCountsOf } from './channels.ts';
 import { RecordSocket } from './record-socket.ts';
 
 /** A socket that says nothing at all is closed after this, ms. */
@@ -26,11 +27,6 @@ const FIRST_MESSAGE_MS = 5_000;
 /** A socket is closed that has not moved on after the last handshake answer, ms; a person may take longer. */
 const NEXT_MESSAGE_MS = 10_000;
 const STEP_MS = 120_000;
-/** A channel on which nothing arrives is closed after this, ms; devices ping every 25 s. */
-const IDLE_MS = 90_000;
-/** Bytes the peer does not read: the socket is closed when they stay above for so long. */
-const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
-const BACKLOG_GRACE_MS = 30_000;
 const RETRY_MS = 1_000;
 /** A socket without a channel ends with its third hint, and after so many answers of any kind. */
 const MAX_HINTS = 3;
@@ -48,15 +44,17 @@ export interface AcceptedSocket {
 
 /** What a socket for devices needs. */
 export interface DeviceSocketParts {
-  readonly farm: Farm;
+  readonly serving: Serving;
+  readonly channels: Channels;
   readonly crypto: CryptoProvider;
   readonly admission: Admission;
 }
 
 /** One device's socket, from its first byte to its channel (SPEC.md, section 2). */
-export class DeviceSocket implements ChannelSocket {
-  readonly address: string;
-  readonly #farm: Farm;
+export class DeviceSocket {
+  readonly #address: string;
+  readonly #serving: Serving;
+  readonly #channels: Channels;
   readonly #crypto: CryptoProvider;
   readonly #socket: RecordSocket;
   readonly #admission: Admission;
@@ -69,15 +67,14 @@ export class DeviceSocket implements ChannelSocket {
   /** A step-up is open: Security waits for a person. */
   #stepping = false;
   #timer: NodeJS.Timeout;
-  #heardAt = performance.now();
-  #backlogSince: number | undefined;
 
-  constructor({ farm, crypto, admission }: DeviceSocketParts, accepted: AcceptedSocket) {
-    this.#farm = farm;
+  constructor({ serving, channels, crypto, admission }: DeviceSocketParts, accepted: AcceptedSocket) {
+    this.#serving = serving;
+    this.#channels = channels;
     this.#crypto = crypto;
     this.#admission = admission;
     this.#place = accepted.place;
-    this.address = accepted.address;
+    this.#address = accepted.address;
     this.#timer = setTimeout(() => this.#socket.destroy(), FIRST_MESSAGE_MS);
     this.#socket = new RecordSocket(accepted.socket, {
       message: (bytes) => this.#receive(bytes),
@@ -87,59 +84,21 @@ export class DeviceSocket implements ChannelSocket {
         this.#channel?.destroy('CANCELLED');
       },
       failed: (error) => {
-        this.#farm.log.error({ err: error }, 'a socket could not be served');
+        this.#serving.log.error({ err: error }, 'a socket could not be served');
         this.#channel?.destroy('CANCELLED');
       },
     });
   }
 
-  /** True once a channel stands on this socket. */
-  get established(): boolean {
-    return this.#channel !== undefined;
-  }
-
-  outgoing(bytes: number): Uint8Array {
-    return this.#socket.outgoing(bytes);
-  }
-
-  transmit(record: Uint8Array): void {
-    this.#socket.transmit(record);
-  }
-
-  bufferedBytes(): number {
-    return this.#socket.bufferedBytes;
-  }
-
-  close(code: number): void {
-    this.#socket.close(code);
-  }
-
-  get gone(): boolean {
-    return this.#socket.destroyed;
-  }
-
-  restFor(ms: number): void {
-    this.#socket.restFor(ms);
-  }
-
-  /** Ends what is silent, and what does not read. */
-  sweep(now: number): void {
-    if (this.bufferedBytes() < MAX_BACKLOG_BYTES) this.#backlogSince = undefined;
-    else this.#backlogSince ??= now;
-    const stuck = this.#backlogSince !== undefined && now - this.#backlogSince > BACKLOG_GRACE_MS;
-    if (stuck || now - this.#heardAt > IDLE_MS) this.#socket.destroy();
-  }
-
   #receive(bytes: Buffer): void {
-    this.#heardAt = performance.now();
     if (this.#channel) return this.#channel.receive(bytes);
     // One message at a time: a device waits for the answer before it goes on.
-    if (this.#busy) return this.close(1002);
+    if (this.#busy) return this.#socket.close(1002);
     this.#busy = true;
     clearTimeout(this.#timer);
     void this.#answer(bytes)
       .catch((error: unknown) => {
-        this.#farm.log.error({ err: error }, 'a message could not be answered');
+        this.#serving.log.error({ err: error }, 'a message could not be answered');
         this.#socket.destroy();
       })
       .finally(() => this.#answered());
@@ -148,8 +107,8 @@ export class DeviceSocket implements ChannelSocket {
   #answered(): void {
     this.#busy = false;
     this.#answers += 1;
-    if (this.#channel || this.gone) return;
-    if (this.#hints >= MAX_HINTS || this.#answers >= MAX_ANSWERS) return this.close(POLICY);
+    if (this.#channel || this.#socket.destroyed) return;
+    if (this.#hints >= MAX_HINTS || this.#answers >= MAX_ANSWERS) return this.#socket.close(POLICY);
     this.#timer = setTimeout(() => this.#socket.destroy(), this.#stepping ? STEP_MS : NEXT_MESSAGE_MS);
   }
 
@@ -158,9 +117,9 @@ export class DeviceSocket implements ChannelSocket {
       await this.#advance(message);
     } catch (error) {
       this.#hint(hintOf(error), RETRY_MS);
-      if (!(error instanceof ChannelError)) return this.#farm.unserved(error);
-      this.#farm.refused(this.address, error.message);
-      this.close(1002);
+      if (!(error instanceof ChannelError)) return this.#serving.unserved(error);
+      this.#serving.refused(this.#address, error.message);
+      this.#socket.close(1002);
     }
   }
 
@@ -186,7 +145,7 @@ export class DeviceSocket implements ChannelSocket {
 
   async #begin(hs1: Buffer): Promise<void> {
     decodeHs1(hs1);
-    const { message, handshake } = await this.#farm.security.beginHandshake(hs1, this.address);
+    const { message, handshake } = await this.#serving.security.beginHandshake(hs1, this.#address);
     this.#handshake = handshake;
     this.#socket.send(message);
   }
@@ -196,7 +155,7 @@ export class DeviceSocket implements ChannelSocket {
     const handshake = this.#handshake;
     this.#handshake = undefined;
     if (!handshake) return this.#hint('HANDSHAKE_EXPIRED');
-    const answer = await this.#farm.security.finishHandshake(handshake, sent, this.address);
+    const answer = await this.#serving.security.finishHandshake(handshake, sent, this.#address);
     this.#handshake = answer.handshake;
     this.#stepping = answer.handshake !== undefined;
     this.#socket.send(answer.message);
@@ -204,46 +163,54 @@ export class DeviceSocket implements ChannelSocket {
 
   /** A device ends a session of its own, or asks how it stands; only Security can tell whether it may. */
   async #ofSession(message: Buffer): Promise<void> {
-    this.#socket.send(await this.#farm.security.endSession(message, this.address));
+    this.#socket.send(await this.#serving.security.endSession(message, this.#address));
   }
 
   async #open(message: Buffer): Promise<void> {
     const hello = decodeHello(message);
-    if (this.#farm.draining || !this.#farm.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
-    const from = { address: this.address, sid: formatHex(hello.sid) };
+    if (this.#channels.draining || !this.#serving.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
+    const from = { address: this.#address, sid: formatHex(hello.sid) };
     const waitMs = this.#admission.helloWaitMs(from, performance.now());
     if (waitMs > 0) return this.#hint('BUSY', waitMs);
-    const answer = await this.#farm.security.authorize(message, this.address);
+    const answer = await this.#serving.security.authorize(message, this.#address);
     // The socket may have gone meanwhile: a channel on it would be kept by nobody.
-    if (this.gone) return;
+    if (this.#socket.destroyed) return;
     if ('hint' in answer)
       return this.#hint(
         Object.hasOwn(HINT_CODES, answer.hint) ? (answer.hint as HintCode) : 'DENIED',
         answer.retryAfterMs,
       );
     const { channelKey } = answer;
-    const grant = this.#farm.shared(answer.grant);
+    const grant = this.#serving.shared(answer.grant);
     const opening = new ProxyOpening(this.#crypto, hello, channelKey);
     const context = opening.readHello(hello);
     // What was revoked while Security was answering, and whether we may still serve at all.
-    if (!this.#farm.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
+    if (!this.#serving.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
     const welcome = opening.writeWelcome({
-      proxy: this.#farm.name,
+      proxy: this.#serving.name,
       limits: {
         open_burst: grant.limits.openBurst,
         open_rate: grant.limits.openRate,
-        channels: this.#farm.limitsOf(grant).session,
+        channels: channelCountsOf(grant).session,
       },
       expires_in: grant.expiresInMs,
       resources: resourceList(grant),
       notices: [],
     });
     this.#socket.send(welcome.message);
-    const channel = new DeviceChannel({ farm: this.#farm, socket: this, grant, context, transport: welcome.transport });
+    const channel = new DeviceChannel({
+      serving: this.#serving,
+      listener: this.#channels,
+      socket: this.#socket,
+      address: this.#address,
+      grant,
+      context,
+      transport: welcome.transport,
+    });
     this.#channel = channel;
     this.#place.leave();
     this.#admission.proved(from, performance.now());
-    this.#farm.keep(channel);
+    this.#channels.keep(channel);
     clearTimeout(this.#timer);
     const denied = checkContext(grant.context, context);
     if (denied) return channel.end(denied);
