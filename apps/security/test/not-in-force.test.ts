@@ -12,6 +12,8 @@ async function neverInForce() {
   return scimScene(undefined, { journal, monotonicMs: (clock) => (clock.now += 60_000) });
 }
 
+const PROVIDER = { issuer: 'https://idp', clientId: 'gateway', redirects: ['app:back'] };
+
 test('SCIM hears 503 and when to come again for what is committed but not in force, also when it repeats', async () => {
   const { call } = await neverInForce();
   const made = await call('POST', `${V2}/Users`, {
@@ -38,7 +40,7 @@ test('a provider that logs somebody out hears 503 and when to come again', async
     userName: 'ada',
   });
   await call('DELETE', `${V2}/Users/${made.body.id}`);
-  await putDirectory(access, 'idp', { kind: 'oidc', stage: 'active', settings: {} }, BY);
+  await putDirectory(access, 'idp', { kind: 'oidc', stage: 'active', settings: PROVIDER }, BY);
   // The far end: a provider whose token is good.
   const readLogout = async () => ({ id: 'logout-1', session: 's-1', subject: undefined });
   Object.assign(context.connectors, { oidc: () => ({ readLogout, checkLogoutForm: () => undefined }) });

@@ -75,15 +75,15 @@ export {
   type RightsChange,
 } from './directory/migration.ts';
 export { explainRights, type GroupReason, type RightReason, type UserRights } from './directory/rights.ts';
-export type { DirectoryGroupRow, DirectoryKind, DirectoryRow, IdentityRow } from './directory/rows.ts';
-export {
-  type AccountConflict,
-  type DirectoryState,
-  noteProvider,
-  type ProviderAnswer,
-  type SyncCursor,
-  stateOf,
-} from './directory/state.ts';
+export type {
+  AccountConflict,
+  DirectoryGroupRow,
+  DirectoryRow,
+  DirectoryState,
+  IdentityRow,
+  SyncCursor,
+} from './directory/rows.ts';
+export { noteProvider, type ProviderAnswer } from './directory/state.ts';
 export {
   claimSync,
   endSync,
@@ -142,17 +142,17 @@ export { eraseSecrets } from './keys/erasure.ts';
 export {
   ensureRealmKey,
   type HandshakeKeys,
-  type HandshakePart,
   loadHandshakeKeys,
   loadRealmKeys,
   publishHandshakeKey,
   type RealmKey,
+  type RealmKeyOf,
   renewHandshakeKeys,
   replaceHandshakeKeys,
   rewrapRealm,
 } from './keys/realm-keys.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep } from './keys/rotation.ts';
-export type { KeyPurpose } from './keys/rows.ts';
+export type { HandshakePart, KeyPurpose } from './keys/rows.ts';
 export {
   type Admission,
   admitOperator,
@@ -271,7 +271,7 @@ export {
   listInstallations,
   type NamedInstallation,
 } from './session/enrolment.ts';
-export type { InstallationRow, SessionRow } from './session/rows.ts';
+export type { InstallationRow, PublicJwk, SessionRow } from './session/rows.ts';
 export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session/session-end.ts';
 export {
   type CheckedCredentials,
@@ -292,5 +292,16 @@ export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } fr
 export { EpochFence, fencedStore } from './store/fence.ts';
 export { MemoryStore } from './store/memory-store.ts';
 export { type ColumnType, type Json, NEVER, type TableShape } from './store/shape.ts';
-export type { Page, RealmStore, RowLock, Selection, Table, Tables, Transaction, Urgency } from './store/store.ts';
-export { type Rows, TABLE_NAMES, TABLES, type TableName } from './store/tables.ts';
+export {
+  makeTables,
+  type Page,
+  type RealmStore,
+  type RowChange,
+  type RowLock,
+  type Selection,
+  type Table,
+  type Tables,
+  type Transaction,
+  type Urgency,
+} from './store/store.ts';
+export { type AnyRow, type Rows, shapeOf, TABLE_NAMES, TABLES, type TableName } from './store/tables.ts';

@@ -1,6 +1,6 @@
 import { type AccessContext, type Account, NEVER, putDirectory } from '../src/index.ts';
 import type { UserRow } from '../src/people/rows.ts';
-import { BY, scene } from './scene.ts';
+import { BY, directoryOf, scene } from './scene.ts';
 
 /** An account of the directory corp. */
 export const account = (subject: string, over: Partial<Account> = {}): Account => ({
@@ -22,7 +22,7 @@ export async function directory(
   stage: 'staged' | 'active' = 'active',
 ): ReturnType<typeof scene> {
   const made = await scene();
-  await putDirectory(made.access, 'corp', { kind, stage, settings: {}, secrets: { bindPassword: 'canary' } }, BY);
+  await putDirectory(made.access, 'corp', { ...directoryOf(kind, stage), secrets: { bindPassword: 'canary' } }, BY);
   return made;
 }
 

@@ -3,6 +3,7 @@ import { nodeCrypto } from '@sallyport/channel/node';
 import {
   type AccessContext,
   createKeyring,
+  type DirectoryChange,
   type EnrolRequest,
   type EnrolResult,
   enrol,
@@ -24,6 +25,24 @@ const passwords: PasswordHasher = {
 };
 
 export const BY = { actor: 'olga', reason: 'unit test' };
+
+/** What an operator says of a directory of a kind; nothing of it answers. */
+export function directoryOf<Kind extends DirectoryChange['kind']>(
+  kind: Kind,
+  stage: DirectoryChange['stage'] = 'active',
+): Extract<DirectoryChange, { kind: Kind }> {
+  const changes: readonly DirectoryChange[] = [
+    {
+      kind: 'ldap',
+      stage,
+      settings: { servers: ['ldaps://corp'], flavour: 'ad', bindDn: 'cn=reader', base: 'dc=corp' },
+    },
+    { kind: 'oidc', stage, settings: { issuer: 'https://corp', clientId: 'gateway', redirects: ['app:back'] } },
+    { kind: 'scim', stage, settings: {} },
+  ];
+  const isOf = (change: DirectoryChange): change is Extract<DirectoryChange, { kind: Kind }> => change.kind === kind;
+  return changes.find(isOf)!;
+}
 
 /** Nobody writes past the rules here. */
 function noForgery({ table, key }: ForgedRow): void {

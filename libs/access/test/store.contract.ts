@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { AccessError, type RealmStore, type SessionRow, type UserRow } from '../src/index.ts';
+import { AccessError, type IdentityRow, type RealmStore, type SessionRow, type UserRow } from '../src/index.ts';
 
 /** The store of a realm, fresh for each test by a name of its own. */
 export type StoreOf = (realm: string) => RealmStore;
@@ -38,6 +38,11 @@ export const session = (id: string): SessionRow => ({
   endKey: null,
 });
 
+function identityOf({ attributes }: Pick<IdentityRow, 'attributes'>): IdentityRow {
+  const texts = { directory: 'd', subject: 's', externalId: '', userId: '', login: 'l', dn: '', version: '' };
+  return { ...texts, active: true, expiresAt: 9, onlyName: null, attributes, createdAt: 1, changedAt: 1 };
+}
+
 /** What every implementation of the store port must do. */
 export function storeContract(storeOf: StoreOf, name: string): void {
   let count = 0;
@@ -52,10 +57,10 @@ export function storeContract(storeOf: StoreOf, name: string): void {
 
   test(`${name}: keeps JSON as it was, in its order`, async () => {
     const store = fresh();
-    const origins = { b: 1, a: [1, 'x', null, { deep: true }] };
-    await store.transaction(({ tables }) => tables.sites.insert({ name: 'site', origins, resources: [] }));
-    const found = await store.transaction(({ tables }) => tables.sites.find({ name: 'site' }));
-    expect(JSON.stringify(found!.origins)).toBe(JSON.stringify(origins));
+    const attributes = { b: 1, a: [1, 'x', null, { deep: true }] };
+    await store.transaction(({ tables }) => tables.identities.insert(identityOf({ attributes })));
+    const found = await store.transaction(({ tables }) => tables.identities.find({ subject: 's' }));
+    expect(JSON.stringify(found!.attributes)).toBe(JSON.stringify(attributes));
   });
 
   test(`${name}: rows are found by one of several values in each of two columns`, async () => {
@@ -96,11 +101,9 @@ export function storeContract(storeOf: StoreOf, name: string): void {
     const work = store.transaction(({ tables }) => tables.users.insertEach([user('u1'), user('u2'), user('u1', 'x')]));
     await expect(work).rejects.toMatchObject({ code: 'ERR_STORE_CONFLICT' });
     expect(await store.transaction(({ tables }) => tables.users.count())).toBe(0);
-    const origins = { b: [1, 'x'] };
-    await store.transaction(({ tables }) => tables.sites.insertEach([{ name: 's', origins, resources: [] }]));
-    expect(await store.transaction(({ tables }) => tables.sites.list())).toEqual([
-      { name: 's', origins, resources: [] },
-    ]);
+    const rows = [identityOf({ attributes: { b: [1, 'x'] } })];
+    await store.transaction(({ tables }) => tables.identities.insertEach(rows));
+    expect(await store.transaction(({ tables }) => tables.identities.list())).toEqual(rows);
   });
 
   test(`${name}: one realm never sees, changes or removes the rows of another`, async () => {

@@ -1,11 +1,5 @@
-import type { ColumnType, Page, RowLock, Selection, Table, TableShape } from '@sallyport/access';
+import type { AnyRow, ColumnType, Page, RowChange, RowLock, Selection, TableShape } from '@sallyport/access';
 import { quoted } from './names.ts';
-
-/** A row in domain names. */
-export type AnyRow = Record<string, unknown>;
-
-/** A change of the one row with a key. */
-export type RowChange = Parameters<Table<AnyRow>['updateEach']>[0][number];
 
 /** One statement: its text, and the values of `$1`, `$2` and so on. */
 export interface Statement {
@@ -112,7 +106,7 @@ export function updateSelected(of: RealmTable, selection: Selection<AnyRow>, cha
 }
 
 /** Changes rows by their keys, each in its own way; there is at least one, and all change the same columns. */
-export function updateEach({ shape, realm }: RealmTable, changes: readonly RowChange[]): Statement {
+export function updateEach({ shape, realm }: RealmTable, changes: readonly RowChange<AnyRow>[]): Statement {
   const values: unknown[] = [realm];
   const arrayOf = (column: string, from: 'key' | 'change'): string => {
     const array = changes.map((one) => toSql(shape, column, one[from][column]));

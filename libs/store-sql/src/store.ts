@@ -1,11 +1,12 @@
 import {
   AccessError,
+  type AnyRow,
+  makeTables,
   type RealmStore,
   StoreError,
+  shapeOf,
   TABLE_NAMES,
-  TABLES,
-  type TableShape,
-  type Tables,
+  type TableName,
   type Transaction,
   type Urgency,
 } from '@sallyport/access';
@@ -20,7 +21,7 @@ import {
   READ_ONLY,
   serverOf,
 } from './primary.ts';
-import { type AnyRow, sqlShape } from './statements.ts';
+import { type SqlShape, sqlShape } from './statements.ts';
 import { type Query, SqlTable } from './table.ts';
 
 const INT8 = 20;
@@ -61,9 +62,10 @@ const COMMIT_READ = "select pg_logical_emit_message(true, 'sallyport', ''); comm
 /** SQLSTATE of a commit whose wait for a standby was cancelled: it stands here, but perhaps nowhere else. */
 const COMMIT_UNCERTAIN = '01000';
 
-const SHAPES = TABLE_NAMES.map(
-  (name) => [name, sqlShape(name, TABLES[name] as unknown as TableShape<AnyRow>)] as const,
-);
+const SHAPES = Object.fromEntries(TABLE_NAMES.map((name) => [name, sqlShape(name, shapeOf(name))])) as Record<
+  TableName,
+  SqlShape
+>;
 
 function typesOf(): pg.CustomTypesConfig {
   return {
@@ -233,8 +235,8 @@ export class SqlStore {
       if (!text.startsWith('select')) written.rows += rowCount ?? 0;
       return { rows, count: rowCount ?? 0 };
     };
-    const tables = Object.fromEntries(SHAPES.map(([name, shape]) => [name, new SqlTable({ shape, realm }, query)]));
-    return { tables: tables as unknown as Tables, now: clock };
+    const tables = makeTables((name) => new SqlTable({ shape: SHAPES[name], realm }, query));
+    return { tables, now: clock };
   }
 
   /** Named statements are planned once per connection. Their number is bounded by our own code. */

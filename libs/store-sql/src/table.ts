@@ -1,11 +1,17 @@
-import { type Page, type RowLock, type Selection, StoreError, type Table } from '@sallyport/access';
 import {
   type AnyRow,
+  type Page,
+  type RowChange,
+  type RowLock,
+  type Selection,
+  StoreError,
+  type Table,
+} from '@sallyport/access';
+import {
   deleteSelected,
   insertMany,
   insertOne,
   type RealmTable,
-  type RowChange,
   type Statement,
   selectCount,
   selectOne,
@@ -55,7 +61,7 @@ export class SqlTable implements Table<AnyRow> {
     return this.#write(updateSelected(this.#of, selection, change));
   }
 
-  async updateEach(changes: readonly RowChange[]): Promise<void> {
+  async updateEach(changes: readonly RowChange<AnyRow>[]): Promise<void> {
     if (changes.length > 0) await this.#write(updateEach(this.#of, changes));
   }
 

@@ -1,6 +1,5 @@
 import { type AccessContext, type DirectoryRow, secretsOf } from '@sallyport/access';
 import { LdapConnector, OidcConnector } from '@sallyport/directory';
-import type { LdapSettings, OidcSettings } from '@sallyport/security-api';
 
 type Made = LdapConnector | OidcConnector;
 
@@ -37,8 +36,8 @@ export class Connectors {
 
   #make(row: DirectoryRow): Made | undefined {
     const secrets = secretsOf(this.#access, row);
-    if (row.kind === 'ldap') return new LdapConnector(row.settings as unknown as LdapSettings, secrets);
-    if (row.kind === 'oidc') return new OidcConnector(row.settings as unknown as OidcSettings, secrets);
+    if (row.kind === 'ldap') return new LdapConnector(row.settings, secrets);
+    if (row.kind === 'oidc') return new OidcConnector(row.settings, secrets);
     return undefined;
   }
 }

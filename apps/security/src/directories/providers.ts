@@ -1,5 +1,4 @@
-import { type AccessContext, type DirectoryRow, noteProvider, type ProviderAnswer, stateOf } from '@sallyport/access';
-import type { OidcSettings } from '@sallyport/security-api';
+import { type AccessContext, type DirectoryRow, noteProvider, type ProviderAnswer } from '@sallyport/access';
 import type { Connectors } from './connectors.ts';
 
 /** An OpenID provider as devices learn of it from the site map. */
@@ -32,9 +31,9 @@ export async function prepareProvider(
 /** Providers at which devices can sign in now. */
 export function providerEntries(rows: readonly DirectoryRow[]): ProviderEntry[] {
   return rows.flatMap((row) => {
-    const { provider } = stateOf(row);
+    const { provider } = row.state;
     if (row.kind !== 'oidc' || row.stage !== 'active' || !provider) return [];
-    const { issuer, clientId, scope, redirects, acr } = row.settings as unknown as OidcSettings;
+    const { issuer, clientId, scope, redirects, acr } = row.settings;
     const { authorizationEndpoint } = provider;
     const entry = { directory: row.name, issuer, authorizationEndpoint, clientId, scope: scopeOf(scope), redirects };
     return [acr ? { ...entry, acr } : entry];

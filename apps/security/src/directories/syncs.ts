@@ -9,10 +9,9 @@ import {
   isSyncDue,
   Sightings,
   type SyncRun,
-  stateOf,
 } from '@sallyport/access';
 import { LdapSync, type SyncOrder } from '@sallyport/directory';
-import type { LdapSettings, SyncInput } from '@sallyport/security-api';
+import type { SyncInput } from '@sallyport/security-api';
 import type { Log } from '@sallyport/telemetry';
 import type { InForce } from '../farm/in-force.ts';
 import type { Connectors } from './connectors.ts';
@@ -124,8 +123,8 @@ export class DirectorySyncs {
   }
 
   #orderOf(row: DirectoryRow, input: SyncInput): SyncOrder {
-    const { cursor, question } = stateOf(row);
-    const { fullEveryMs = FULL_EVERY_MS } = row.settings as unknown as LdapSettings;
+    const { cursor, question } = row.state;
+    const { fullEveryMs = FULL_EVERY_MS } = row.kind === 'ldap' ? row.settings : {};
     const { wallMs, bus } = this.#parts;
     const fullIsDue = !cursor || wallMs() - cursor.fullAt >= fullEveryMs;
     const confirmed = question && question.id === input.confirm ? question : undefined;

@@ -1,9 +1,9 @@
-import { type DirectoryRow, stateOf } from '@sallyport/access';
+import type { DirectoryRow } from '@sallyport/access';
 
 /** What an officer must know of directories, in words: nothing of it takes anybody's session. */
 export function directoryWarnings(rows: readonly DirectoryRow[]): string[] {
   return rows.flatMap((row) => {
-    const { trouble, troubleSince, question, report } = stateOf(row);
+    const { trouble, troubleSince, question, report } = row.state;
     const since = troubleSince ? ` since ${new Date(troubleSince).toISOString().slice(0, 19)}Z` : '';
     return [
       ...(trouble

@@ -4,7 +4,9 @@ import {
   ensureRealmKey,
   loadHandshakeKeys,
   loadRealmKeys,
+  type PublicJwk,
   type RealmKey,
+  type RealmKeyOf,
   readTime,
   renewHandshakeKeys,
 } from '@sallyport/access';
@@ -74,12 +76,12 @@ async function handshakePart(
   };
 }
 
-function kidOf(key: RealmKey): number {
-  return (key.publicPart as { kid: number }).kid;
+function kidOf(key: RealmKeyOf<'handshake'>): number {
+  return key.publicPart.kid;
 }
 
-function keyPairOf(key: RealmKey): KeyPair {
-  const publicKey: PublicKey = publicKeyOf(parseBase64Url((key.publicPart as { key: string }).key));
+function keyPairOf(key: RealmKeyOf<'handshake'>): KeyPair {
+  const publicKey: PublicKey = publicKeyOf(parseBase64Url(key.publicPart.key));
   return { publicKey, secretKey: key.secret as KeyPair['secretKey'] };
 }
 
@@ -103,7 +105,7 @@ async function createSigningKey(
   algorithm: string,
 ): Promise<RealmKey> {
   const pair = await generateKeyPair(algorithm, { extractable: true });
-  const publicPart = (await exportJWK(pair.publicKey)) as RealmKey['publicPart'];
+  const publicPart: PublicJwk = await exportJWK(pair.publicKey);
   const secret = encodeText(JSON.stringify(await exportJWK(pair.privateKey)));
   const createdAt = await readTime(access.store);
   return {

@@ -42,8 +42,15 @@ function resourceView({ name, kind, authority, title, backend }: ResourceRow): R
 }
 
 function policyView({ name, groups, resources, rule }: PolicyRow): PolicyView {
-  const { context = {}, ...rest } = rule as unknown as Pick<PolicyView, 'context' | 'methods' | 'paths'>;
-  return { name, groups: groups as string[], resources: resources as string[], context, ...rest };
+  const { context = {}, methods, paths } = rule;
+  return {
+    name,
+    groups: [...groups],
+    resources: [...resources],
+    context,
+    ...(methods ? { methods: [...methods] } : {}),
+    ...(paths ? { paths: [...paths] } : {}),
+  };
 }
 
 /** @throws ProblemError 404 */

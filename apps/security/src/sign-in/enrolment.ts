@@ -5,7 +5,6 @@ import {
   type EnrolResult,
   enrol,
   findCodeHolder,
-  type Json,
   readSigningPlace,
   type SigningPlace,
 } from '@sallyport/access';
@@ -116,7 +115,7 @@ async function tryEnrolment(
     user: whoOf(credentials),
     verify,
     deviceStatic: Uint8Array.from(deviceStatic),
-    signingKey: signingKey as unknown as Json,
+    signingKey,
     sharedKey: deriveEnrolledKey(parts.access.crypto, outcome),
     app: `${app.id}@${app.version}`,
     model: app.model,

@@ -48,7 +48,7 @@ export async function answerLogin(
   const { fields, used } = opened;
   const { installation, user, place, settings } = device;
   if (fields.text('iid', 64) !== installation.id) return undefined;
-  const signingKey = installation.signingKey as unknown as JWK;
+  const signingKey = installation.signingKey as JWK;
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), installation.id))) return undefined;
   const app = parseContext(fields.map('app'));
   if (!user?.enabled) {

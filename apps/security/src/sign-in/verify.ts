@@ -11,7 +11,6 @@ import {
   verifyPassword,
 } from '@sallyport/access';
 import { DirectoryError, type OidcSignIn, type PasswordOutcome } from '@sallyport/directory';
-import type { OidcSettings } from '@sallyport/security-api';
 import { addressKey } from '@sallyport/settings';
 import type { Credentials } from './credentials.ts';
 import { delegatedTokens } from './delegation.ts';
@@ -159,8 +158,8 @@ async function takeGroups(
   { access, bus }: SignInParts,
   { row, user, signedIn }: { row: DirectoryRow; user: UserRow; signedIn: OidcSignIn },
 ): Promise<void> {
-  const { accounts } = row.settings as unknown as OidcSettings;
-  if (accounts !== undefined || !signedIn.groups) return;
+  const isPushed = row.kind === 'oidc' && row.settings.accounts !== undefined;
+  if (isPushed || !signedIn.groups) return;
   const by = { actor: user.name, reason: `groups at the sign-in at ${row.name}` };
   const account = { directory: row.name, subject: signedIn.subject };
   if ((await setAccountGroups(access, account, signedIn.groups, by)) > 0) bus.publish('entries');

@@ -3,13 +3,12 @@ import { newUser } from '../people/users.ts';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { standing } from '../revocation/standing.ts';
-import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
 import { readDirectory, sourceOf } from './directories.ts';
 import { endUsers } from './effects.ts';
 import { nameFrom } from './names.ts';
-import type { DirectoryRow, IdentityRow } from './rows.ts';
-import { type AccountConflict, MAX_CONFLICTS, mergeState } from './state.ts';
+import type { AccountAttributes, AccountConflict, DirectoryRow, IdentityRow } from './rows.ts';
+import { MAX_CONFLICTS, mergeState } from './state.ts';
 import { keepClaim, type SyncRun } from './sync-run.ts';
 
 /** An account as its directory has it now. */
@@ -22,7 +21,7 @@ export interface Account {
   readonly expiresAt: number;
   readonly dn: string;
   readonly version: string;
-  readonly attributes: Json;
+  readonly attributes: AccountAttributes;
 }
 
 /** What came of accounts. `index` is the last entry of the revocation log that they caused, 0 when there is none. */
@@ -197,7 +196,7 @@ async function planAccounts(begun: Change, directory: DirectoryRow, accounts: re
   );
   const userIds = [...known.values()].map(({ userId }) => userId).filter((id) => id !== '');
   const owned = new Map((await users.list({ among: ['id', userIds] })).map((user) => [user.id, user]));
-  const { suffix = '' } = directory.settings as { suffix?: string };
+  const { suffix = '' } = directory.settings;
   const names = accounts.map((account) => nameFrom(begun.access.crypto, account.login, suffix));
   const taken = new Map((await users.list({ among: ['name', names] })).map((user) => [user.name, user.id]));
   const former = await formerUsers(begun, directory, { accounts, names });
@@ -293,7 +292,7 @@ function identityRow(
     expiresAt,
     dn,
     version,
-    attributes: { ...(attributes as object), displayName: account.displayName },
+    attributes: { ...attributes, displayName: account.displayName },
     createdAt: at.before?.createdAt ?? at.now,
     changedAt: at.now,
   };
@@ -443,7 +442,7 @@ export async function placeAccounts(access: AccessContext, directory: string, by
 }
 
 function storedAccount({ attributes, ...row }: IdentityRow): Account {
-  const { displayName, ...rest } = attributes as { displayName: string };
+  const { displayName = '', ...rest } = attributes;
   return { ...row, displayName, attributes: rest };
 }
 

@@ -1,4 +1,5 @@
 import { decodeText, encodeText } from '@sallyport/channel';
+import type { LdapSettings, OidcSettings } from '@sallyport/security-api';
 import { change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
@@ -6,17 +7,14 @@ import { bumpMapVersion } from '../realm/realm.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { DirectoryKind, DirectoryRow } from './rows.ts';
+import type { DirectoryRow, DirectorySettings } from './rows.ts';
 
 /** What an operator says of a directory. Secrets that are absent stay as they are, while they go where they went. */
-export interface DirectoryChange {
-  readonly kind: DirectoryKind;
+export type DirectoryChange = DirectorySettings & {
   readonly stage: DirectoryRow['stage'];
-  readonly settings: Json;
   readonly secrets?: Readonly<Record<string, string>>;
-}
+};
 
 /**
  * Creates a directory or changes it. @throws AccessError ERR_ACCESS_CONFLICT when it is of another kind, ERR_ACCESS_INVALID
@@ -37,11 +35,10 @@ export async function putDirectory(
     await checkNamespace(begun, before, change);
     if (!change.secrets) checkDestination(before, change);
     const secret = change.secrets ? wrapSecrets(access, name, change.secrets) : (before?.secret ?? null);
-    const { kind, stage } = change;
-    const settings = withMapping(before, change);
+    const { secrets: _, ...said } = withMapping(before, change);
     const fresh = { state: {}, runId: null, runNode: '', runBeat: 0, createdAt: begun.at };
-    const row: DirectoryRow = { ...fresh, ...before, name, kind, stage, settings, secret };
-    if (before) await directories.update({ where: { name } }, { stage, settings, secret });
+    const row: DirectoryRow = { ...fresh, ...before, ...said, name, secret };
+    if (before) await directories.update({ where: { name } }, { ...said, secret });
     else await directories.insert(row);
     begun.audit(before ? 'directory.change' : 'directory.create', name);
     return row;
@@ -49,14 +46,24 @@ export async function putDirectory(
 }
 
 /** Groups that an operator mapped stay mapped, unless the change says something of them. */
-function withMapping(before: DirectoryRow | undefined, { settings }: DirectoryChange): Json {
-  const { groups } = (before?.settings ?? {}) as { groups?: Json };
-  const given = settings as { readonly [name: string]: Json };
-  return groups === undefined || 'groups' in given ? settings : { ...given, groups };
+function withMapping(before: DirectoryRow | undefined, change: DirectoryChange): DirectoryChange {
+  const groups = before?.settings.groups;
+  return groups === undefined || 'groups' in change.settings ? change : withGroups(change, groups);
 }
 
-/** What accounts are known by. */
-const NAMESPACE = ['issuer', 'subjectClaim', 'accounts', 'flavour', 'attributes'] as const;
+/** The same settings, of whatever kind they are, with groups of the realm by the subjects of the directory's groups. */
+export function withGroups<Settings extends DirectorySettings>(
+  of: Settings,
+  groups: Readonly<Record<string, string>>,
+): Settings {
+  return { ...of, settings: { ...of.settings, groups } };
+}
+
+/** What accounts are known by, as a text. */
+function namespaceOf({ settings }: DirectorySettings): string {
+  const { issuer, subjectClaim, accounts, flavour, attributes } = settings as Partial<LdapSettings & OidcSettings>;
+  return JSON.stringify([issuer, subjectClaim, accounts, flavour, attributes?.id]);
+}
 
 /** @throws AccessError ERR_ACCESS_CONFLICT when accounts that are known would be taken for others */
 async function checkNamespace(
@@ -64,11 +71,7 @@ async function checkNamespace(
   before: DirectoryRow | undefined,
   change: DirectoryChange,
 ): Promise<void> {
-  if (!before) return;
-  const [old, next] = [before.settings, change.settings] as Record<string, { id?: string } | undefined>[];
-  const idOf = (settings: Record<string, { id?: string } | undefined>): string =>
-    JSON.stringify(NAMESPACE.map((name) => (name === 'attributes' ? settings[name]?.id : settings[name])));
-  if (idOf(old!) === idOf(next!)) return;
+  if (!before || namespaceOf(before) === namespaceOf(change)) return;
   if ((await tables.identities.count({ where: { directory: before.name } })) === 0) return;
   throw new AccessError(
     'ERR_ACCESS_CONFLICT',
@@ -76,8 +79,11 @@ async function checkNamespace(
   );
 }
 
-/** Where a directory's secrets are sent, and by whom its servers are known. */
-const DESTINATION = ['servers', 'issuer', 'groupsEndpoint', 'ca'] as const;
+/** Where a directory's secrets are sent, and by whom its servers are known, as a text. */
+function destinationOf({ settings }: DirectorySettings): string {
+  const { servers, issuer, groupsEndpoint, ca } = settings as Partial<LdapSettings & OidcSettings>;
+  return JSON.stringify([servers, issuer, groupsEndpoint, ca]);
+}
 
 /**
  * A stored secret is sent only where it was meant to go: who names other servers has to have the secret.
@@ -85,9 +91,7 @@ const DESTINATION = ['servers', 'issuer', 'groupsEndpoint', 'ca'] as const;
  */
 function checkDestination(before: DirectoryRow | undefined, change: DirectoryChange): void {
   if (!before?.secret) return;
-  const placeOf = (settings: Json): string =>
-    JSON.stringify(DESTINATION.map((name) => (settings as Record<string, Json>)[name] ?? null));
-  if (placeOf(before.settings) === placeOf(change.settings)) return;
+  if (destinationOf(before) === destinationOf(change)) return;
   throw new AccessError(
     'ERR_ACCESS_INVALID',
     `the secret of ${before.name} was given for other servers: give it again with the new ones`,

@@ -4,7 +4,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { type AccountAuthor, changeAccounts, namesOfGroups } from './accounts.ts';
-import { readDirectory, sourceOf } from './directories.ts';
+import { readDirectory, sourceOf, withGroups } from './directories.ts';
 import { nameFrom } from './names.ts';
 import type { DirectoryGroupRow, DirectoryRow } from './rows.ts';
 
@@ -20,7 +20,7 @@ export interface SourceGroup {
 
 /** Groups that an operator has mapped to groups of the realm, by subject. */
 function mappingOf({ settings }: DirectoryRow): Readonly<Record<string, string>> {
-  return (settings as { groups?: Record<string, string> }).groups ?? {};
+  return settings.groups ?? {};
 }
 
 /**
@@ -216,8 +216,8 @@ export async function mapDirectoryGroup(
       throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${groupName}`);
     if (!(await directoryGroups.find({ directory, subject })))
       throw new AccessError('ERR_ACCESS_NOT_FOUND', `${directory} has no group ${subject}`);
-    const settings = { ...(row.settings as object), groups: { ...mappingOf(row), [subject]: groupName } };
-    await directories.update({ where: { name: directory } }, { settings });
+    const { name: _, state: __, ...mapped } = withGroups(row, { ...mappingOf(row), [subject]: groupName });
+    await directories.update({ where: { name: directory } }, mapped);
     const source = sourceOf(directory, subject);
     const moved = (await members.list({ where: { source } })).map(({ userId }) => userId);
     await members.update({ where: { source } }, { groupName });

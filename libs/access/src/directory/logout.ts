@@ -6,7 +6,7 @@ import { ended } from '../revocation/revocation.ts';
 import type { SessionRow } from '../session/rows.ts';
 import { readDirectory } from './directories.ts';
 import type { DirectoryRow } from './rows.ts';
-import { mergeState, stateOf } from './state.ts';
+import { mergeState } from './state.ts';
 
 /** A provider's order to end sessions, read and verified. */
 export interface ProviderLogout {
@@ -39,7 +39,7 @@ export async function endProviderSessions(access: AccessContext, order: Provider
   return change(access, by, async (begun) => {
     const id = formatHex(access.crypto.sha256(encodeText(order.id))).slice(0, 24);
     const provider = await readDirectory(begun, directory, 'update');
-    const used = (stateOf(provider).logouts ?? []).filter(([, at]) => at > begun.at - KEPT_MS);
+    const used = (provider.state.logouts ?? []).filter(([, at]) => at > begun.at - KEPT_MS);
     const before = used.find(([other]) => other === id);
     if (before) {
       begun.unchanged();

@@ -192,8 +192,8 @@ function groupByValue(rows: readonly IdentityRow[], attribute: string): Readonly
 }
 
 function attributeOf(row: IdentityRow, attribute: string): string | undefined {
-  const own = { subject: row.subject, login: row.login, externalId: row.externalId } as Record<string, string>;
-  const value = own[attribute] ?? (row.attributes as Record<string, unknown>)[attribute];
+  const own: Record<string, string> = { subject: row.subject, login: row.login, externalId: row.externalId };
+  const value = own[attribute] ?? row.attributes[attribute];
   return typeof value === 'string' && value !== '' ? value.toLowerCase() : undefined;
 }
 

@@ -1,7 +1,7 @@
 import type { UserRow } from '../people/rows.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { readPolicySet } from '../rights/policies.ts';
-import type { PolicyRow, StoredRule } from '../rights/rows.ts';
+import type { PolicyRow } from '../rights/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 
@@ -59,11 +59,11 @@ function rightReason(of: {
   policies: readonly PolicyRow[];
 }): RightReason {
   const { user, names, name: resource } = of;
-  const about = of.policies.filter((policy) => (policy.resources as string[]).includes(resource));
-  const opening = about.filter((policy) => (policy.groups as string[]).some((group) => names.has(group)));
+  const about = of.policies.filter((policy) => policy.resources.includes(resource));
+  const opening = about.filter((policy) => policy.groups.some((group) => names.has(group)));
   const described = (opening.length > 0 ? opening : about).map((policy) => ({
     policy: policy.name,
-    groups: (policy.groups as string[]).filter((group) => opening.length === 0 || names.has(group)),
+    groups: policy.groups.filter((group) => opening.length === 0 || names.has(group)),
     only: conditionsOf(policy),
   }));
   const allowed = user.enabled && opening.length > 0;
@@ -80,7 +80,7 @@ function wordsOf(user: UserRow, opened: boolean, described: RightReason['policie
 
 /** What else must hold, in short; empty when nothing must. */
 function conditionsOf({ rule }: PolicyRow): string {
-  const { context = {}, methods, paths } = rule as unknown as StoredRule;
+  const { context = {}, methods, paths } = rule;
   const parts = [
     ...(methods ? [`methods ${methods.join(' ')}`] : []),
     ...(paths ? [`paths ${paths.join(' ')}`] : []),

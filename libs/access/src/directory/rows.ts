@@ -1,23 +1,77 @@
+import type {
+  DirectoryInput,
+  LdapSettings,
+  OidcSettings,
+  SyncProgress,
+  SyncQuestion,
+  SyncReport,
+} from '@sallyport/security-api';
 import type { Json, Shapes } from '../store/shape.ts';
 
-export type DirectoryKind = 'ldap' | 'oidc' | 'scim';
+/** What kinds of directories there are, each with its settings. */
+export type DirectorySettings =
+  | { readonly kind: 'ldap'; readonly settings: LdapSettings }
+  | { readonly kind: 'oidc'; readonly settings: OidcSettings }
+  | { readonly kind: 'scim'; readonly settings: Extract<DirectoryInput, { kind: 'scim' }>['settings'] };
 
-/** A directory of the company: where users come from, or where they sign in. */
-export interface DirectoryRow {
+/** Where the next incremental sync begins: only at the same server, whose numbers or clock it is made of. */
+export interface SyncCursor {
+  readonly server: string;
+  readonly changed: string;
+  /** When everything was read last, epoch ms. */
+  readonly fullAt: number;
+}
+
+/** An account that could not become a user, and why. */
+export interface AccountConflict {
+  readonly subject: string;
+  readonly login: string;
+  readonly why: string;
+}
+
+/** Logout tokens that were used, each with its time and the log entry it led to: as long as such a token can be good. */
+export type UsedLogouts = readonly (readonly [id: string, at: number, index: number])[];
+
+/** What a directory's row remembers between syncs. */
+export interface DirectoryState {
+  readonly cursor?: SyncCursor;
+  readonly report?: SyncReport;
+  readonly progress?: SyncProgress | null;
+  readonly question?: SyncQuestion | null;
+  /** At most `MAX_CONFLICTS`. */
+  readonly conflicts?: readonly AccountConflict[];
+  /** Why it does not work, and since when; null when it does. */
+  readonly trouble?: string | null;
+  readonly troubleSince?: number | null;
+  /** When the last attempt ended, by the store's clock. */
+  readonly endedAt?: number;
+  /** Endpoints of an OpenID provider as it published them last, for the site map. */
+  readonly provider?: { readonly authorizationEndpoint: string };
+  readonly logouts?: UsedLogouts;
+}
+
+interface DirectoryColumns {
   readonly name: string;
-  readonly kind: DirectoryKind;
   /** Staged: its accounts are read, but make no users yet. */
   readonly stage: 'staged' | 'active';
-  readonly settings: Json;
   /** Its secrets, a JSON object, wrapped. */
   readonly secret: Uint8Array | null;
   /** What the last sync left: cursor, counts, an open question, trouble. */
-  readonly state: Json;
+  readonly state: DirectoryState;
   /** The sync that runs, if any: its id, its node, and a number that counts up while it lives. */
   readonly runId: string | null;
   readonly runNode: string;
   readonly runBeat: number;
   readonly createdAt: number;
+}
+
+/** A directory of the company: where users come from, or where they sign in. Its kind says what its settings are. */
+export type DirectoryRow = DirectoryColumns & DirectorySettings;
+
+/** What is kept of an account beside its columns: attributes that a migration may match by, and a SCIM client's own object. */
+export interface AccountAttributes {
+  readonly displayName?: string;
+  readonly [name: string]: Json | undefined;
 }
 
 /** An account of a directory, in the directory's own namespace, and the user it stands for. */
@@ -39,7 +93,7 @@ export interface IdentityRow {
   readonly onlyName: string | null;
   /** Changes with the account at its source. */
   readonly version: string;
-  readonly attributes: Json;
+  readonly attributes: AccountAttributes;
   readonly createdAt: number;
   readonly changedAt: number;
 }

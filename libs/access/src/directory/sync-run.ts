@@ -1,18 +1,11 @@
-import type { LdapSettings, SyncProgress, SyncQuestion, SyncReport } from '@sallyport/security-api';
+import type { SyncProgress, SyncQuestion, SyncReport } from '@sallyport/security-api';
 import type { AccessContext } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { readDirectory } from './directories.ts';
-import type { DirectoryRow } from './rows.ts';
-import {
-  type AccountConflict,
-  type DirectoryState,
-  MAX_CONFLICTS,
-  mergeState,
-  type SyncCursor,
-  stateOf,
-} from './state.ts';
+import type { AccountConflict, DirectoryRow, DirectoryState, SyncCursor } from './rows.ts';
+import { MAX_CONFLICTS, mergeState } from './state.ts';
 
 /** A sync that may write: one for each directory, whichever node runs it. */
 export interface SyncRun {
@@ -92,7 +85,7 @@ async function endRun(
   await access.store.transaction(async (transaction) => {
     await keepClaim(transaction, run);
     const endedAt = transaction.now();
-    const before = stateOf(await readDirectory(transaction, run.directory));
+    const { state: before } = await readDirectory(transaction, run.directory);
     await mergeState(transaction, run.directory, { ...after(before, endedAt), endedAt, progress: null });
     await transaction.tables.directories.update({ where: { name: run.directory } }, { runId: null, runNode: '' });
   });
@@ -112,8 +105,8 @@ const RETRY_MS = 30_000;
 
 /** Whether a sync of an LDAP directory is due, by the store's clock; one that runs may have been abandoned. */
 export function isSyncDue(row: DirectoryRow, now: number): boolean {
-  const { endedAt, trouble } = stateOf(row);
+  const { endedAt, trouble } = row.state;
   if (endedAt === undefined || row.runId !== null) return true;
-  const { syncEveryMs = SYNC_EVERY_MS } = row.settings as unknown as LdapSettings;
+  const { syncEveryMs = SYNC_EVERY_MS } = row.kind === 'ldap' ? row.settings : {};
   return now - endedAt >= (trouble ? Math.min(syncEveryMs, RETRY_MS) : syncEveryMs);
 }

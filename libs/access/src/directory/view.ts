@@ -2,8 +2,7 @@ import type { DirectoryView } from '@sallyport/security-api';
 import type { AccessContext } from '../realm/context.ts';
 import type { Transaction } from '../store/store.ts';
 import { readDirectory } from './directories.ts';
-import type { DirectoryRow } from './rows.ts';
-import { type AccountConflict, stateOf } from './state.ts';
+import type { AccountConflict, DirectoryRow } from './rows.ts';
 
 /** A directory and how it is, as operators see it. @throws AccessError ERR_ACCESS_NOT_FOUND */
 export function viewDirectory(access: AccessContext, name: string): Promise<DirectoryView> {
@@ -27,7 +26,7 @@ export function viewDirectories(
 /** Its secrets are no part of it. */
 async function viewOf({ tables }: Transaction, row: DirectoryRow): Promise<DirectoryView> {
   const { name, kind, stage, settings, createdAt } = row;
-  const { progress, report, question, trouble, troubleSince, conflicts } = stateOf(row);
+  const { progress, report, question, trouble, troubleSince, conflicts } = row.state;
   return {
     name,
     kind,

@@ -1,10 +1,10 @@
-import type { Json, Shapes } from '../store/shape.ts';
+import type { Shapes } from '../store/shape.ts';
 
 /** Where Proxies stand: their origins, and what they serve there. */
 export interface SiteRow {
   readonly name: string;
-  readonly origins: Json;
-  readonly resources: Json;
+  readonly origins: readonly string[];
+  readonly resources: readonly string[];
 }
 
 /** A Proxy that has joined. */
@@ -48,7 +48,7 @@ export interface NodeRow {
   /** Its wall clock less the store's, ms. */
   readonly clockOffsetMs: number;
   /** Why it works worse than it could, in words; empty when it does not. */
-  readonly degraded: Json;
+  readonly degraded: readonly string[];
   /** The newest handshake key that it can answer with. */
   readonly keyId: string;
   /** Identity of the journal that it keeps; empty for one of a version that did not say. */

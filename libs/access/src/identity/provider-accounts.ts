@@ -1,4 +1,3 @@
-import type { OidcSettings } from '@sallyport/security-api';
 import type { DirectoryRow, IdentityRow } from '../directory/rows.ts';
 import type { UserRow } from '../people/rows.ts';
 import type { Transaction } from '../store/store.ts';
@@ -10,8 +9,8 @@ export type SignedIn =
   | { readonly kind: 'refused'; readonly why: string };
 
 /** The directory whose accounts sign in at a provider: its own, or the one that pushes them. */
-export function accountsOf({ name, settings }: DirectoryRow): string {
-  return (settings as unknown as OidcSettings).accounts ?? name;
+export function accountsOf(provider: DirectoryRow): string {
+  return (provider.kind === 'oidc' && provider.settings.accounts) || provider.name;
 }
 
 /** By which columns the account of a subject at a provider is known, for whoever asks: sign-in, operators, logout. */
@@ -61,8 +60,8 @@ export async function groupsOfAccount(
 }
 
 /** Whether groups make an operator by a provider. Without such groups nobody is one. */
-export function makesOperator({ settings }: DirectoryRow, groups: readonly string[]): boolean {
-  const { operatorGroups = [] } = settings as unknown as OidcSettings;
+export function makesOperator(provider: DirectoryRow, groups: readonly string[]): boolean {
+  const { operatorGroups = [] } = provider.kind === 'oidc' ? provider.settings : {};
   return groups.some((group) => operatorGroups.includes(group));
 }
 

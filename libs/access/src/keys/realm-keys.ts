@@ -6,9 +6,8 @@ import { rewrappedBackend } from '../rights/backend-secrets.ts';
 import { kekOf, PURPOSES } from '../sealing/keyring.ts';
 import { resealRows } from '../sealing/sealed-store.ts';
 import { StoreError } from '../store/errors.ts';
-import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { KeyPurpose, KeyRow } from './rows.ts';
+import type { HandshakePart, KeyPurpose, KeyRow } from './rows.ts';
 
 const DAY_MS = 86_400_000;
 const HANDSHAKE_TTL_MS = 90 * DAY_MS;
@@ -16,14 +15,12 @@ const HANDSHAKE_TTL_MS = 90 * DAY_MS;
 const HANDSHAKE_ROTATE_MS = 45 * DAY_MS;
 
 /** A key of the realm with its secret unwrapped. */
-export interface RealmKey {
-  readonly id: string;
-  readonly purpose: KeyPurpose;
-  readonly publicPart: Json;
-  readonly secret: Uint8Array;
-  readonly createdAt: number;
-  readonly expiresAt: number;
-}
+export type RealmKey = {
+  [One in KeyPurpose]: Omit<KeyRow<One>, 'secret' | 'publishedAt' | 'retiredAt'> & { readonly secret: Uint8Array };
+}[KeyPurpose];
+
+/** A key of one purpose. */
+export type RealmKeyOf<Purpose extends KeyPurpose> = Extract<RealmKey, { readonly purpose: Purpose }>;
 
 /**
  * Stores a key, wrapped. Of two nodes that make one at the same time the first wins; read again after a conflict. A
@@ -48,7 +45,7 @@ function isPublished({ publishedAt }: KeyRow): boolean {
 /** Handshake keys that are good, with the version of the site map they were read with. */
 export interface HandshakeKeys {
   /** Newest first; those behind the first published one are older. */
-  readonly keys: readonly (RealmKey & { readonly published: boolean })[];
+  readonly keys: readonly (RealmKeyOf<'handshake'> & { readonly published: boolean })[];
   readonly mapVersion: number;
 }
 
@@ -60,7 +57,7 @@ export async function loadHandshakeKeys(access: AccessContext): Promise<Handshak
   }));
   const keys = newestFirst(rows).flatMap((row) => {
     const key = unwrapKey(access, row);
-    return key ? [{ ...key, published: isPublished(row) }] : [];
+    return key?.purpose === 'handshake' ? [{ ...key, published: isPublished(row) }] : [];
   });
   return { keys, mapVersion };
 }
@@ -86,7 +83,7 @@ export async function ensureRealmKey(access: AccessContext, key: RealmKey): Prom
 }
 
 /** A handshake key that no other has the number of; it is nowhere yet. */
-async function newHandshakeKey({ store, crypto }: AccessContext): Promise<RealmKey> {
+async function newHandshakeKey({ store, crypto }: AccessContext): Promise<RealmKeyOf<'handshake'>> {
   const { stored, createdAt } = await store.transaction(async ({ tables, now }) => ({
     stored: await tables.keys.count({ where: { purpose: 'handshake' } }),
     createdAt: now(),
@@ -140,14 +137,8 @@ export async function replaceHandshakeKeys(access: AccessContext, by: Actor): Pr
     for (const { id } of old) await keys.update({ where: { id } }, { retiredAt: begun.at, secret: null });
     await keys.insert({ ...key, secret, publishedAt: begun.at, retiredAt: null });
     begun.audit('handshake-keys.replace', key.id);
-    return old.map(({ publicPart }) => (publicPart as unknown as HandshakePart).kid);
+    return handshakeParts(old).map(({ kid }) => kid);
   });
-}
-
-/** The public part of a handshake key: its id on the wire, and the key as base64url. */
-export interface HandshakePart {
-  readonly kid: number;
-  readonly key: string;
 }
 
 /** The handshake keys of a site map: from rows alone, so that all nodes make the same map of one version. */
@@ -164,14 +155,15 @@ const MAX_RETIRED = 64;
 /** Public parts of the handshake keys that a site map shows. */
 export async function readMapKeys({ tables }: Transaction): Promise<MapKeys> {
   const rows = newestFirst(await tables.keys.list({ where: { purpose: 'handshake' } }));
-  const partOf = ({ publicPart }: KeyRow): HandshakePart => publicPart as unknown as HandshakePart;
+  const retired = rows.filter(({ retiredAt }) => retiredAt !== null).slice(0, MAX_RETIRED);
   return {
-    published: rows.filter((row) => isPublished(row) && row.retiredAt === null).map(partOf),
-    retired: rows
-      .filter(({ retiredAt }) => retiredAt !== null)
-      .slice(0, MAX_RETIRED)
-      .map(partOf),
+    published: handshakeParts(rows.filter((row) => isPublished(row) && row.retiredAt === null)),
+    retired: handshakeParts(retired),
   };
+}
+
+function handshakeParts(rows: readonly KeyRow[]): HandshakePart[] {
+  return rows.flatMap((row) => (row.purpose === 'handshake' ? [row.publicPart] : []));
 }
 
 function newestFirst(rows: readonly KeyRow[]): KeyRow[] {
@@ -179,19 +171,23 @@ function newestFirst(rows: readonly KeyRow[]): KeyRow[] {
 }
 
 /** All keys of a purpose that have not expired, newest first. */
-export async function loadRealmKeys(access: AccessContext, purpose: KeyPurpose): Promise<RealmKey[]> {
+export async function loadRealmKeys<Purpose extends KeyPurpose>(
+  access: AccessContext,
+  purpose: Purpose,
+): Promise<RealmKeyOf<Purpose>[]> {
   const { rows, now } = await access.store.transaction(async (transaction) => ({
     rows: await transaction.tables.keys.list({ where: { purpose } }),
     now: transaction.now(),
   }));
-  return newestFirst(rows.filter(({ expiresAt }) => expiresAt > now)).flatMap((row) => unwrapKey(access, row) ?? []);
+  const good = newestFirst(rows.filter(({ expiresAt }) => expiresAt > now));
+  const isOf = (key: RealmKey): key is RealmKeyOf<Purpose> => key.purpose === purpose;
+  return good.flatMap((row) => unwrapKey(access, row) ?? []).filter(isOf);
 }
 
 function unwrapKey(access: AccessContext, row: KeyRow): RealmKey | undefined {
-  const { id, purpose, publicPart, createdAt, expiresAt, secret } = row;
+  const { secret, publishedAt: _, retiredAt: __, ...key } = row;
   if (!secret) return undefined;
-  const unwrapped = access.keyring.unwrap(secret, PURPOSES.key(access.store.realm, id));
-  return { id, purpose, publicPart, createdAt, expiresAt, secret: unwrapped };
+  return { ...key, secret: access.keyring.unwrap(secret, PURPOSES.key(access.store.realm, key.id)) };
 }
 
 /**

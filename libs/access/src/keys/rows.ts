@@ -1,13 +1,25 @@
-import type { Json, Shapes } from '../store/shape.ts';
+import type { PublicJwk } from '../session/rows.ts';
+import type { Shapes } from '../store/shape.ts';
 
-export type KeyPurpose = 'handshake' | 'root' | 'assertion' | 'ca';
+/** The public part of a handshake key: its id on the wire, and the key as base64url. */
+export interface HandshakePart {
+  readonly kid: number;
+  readonly key: string;
+}
 
-/** A key of the realm. */
-export interface KeyRow {
+/** What is public of a key, by what the key is for; of the CA it is the certificate, PEM. */
+export interface KeyParts {
+  readonly handshake: HandshakePart;
+  readonly root: PublicJwk;
+  readonly assertion: PublicJwk;
+  readonly ca: string;
+}
+export type KeyPurpose = keyof KeyParts;
+
+interface KeyColumns<Purpose extends KeyPurpose> {
   readonly id: string;
-  readonly purpose: KeyPurpose;
-  /** Public part: X25519 key, JWK or certificate, as JSON. */
-  readonly publicPart: Json;
+  readonly purpose: Purpose;
+  readonly publicPart: KeyParts[Purpose];
   /** Wrapped; null once the key is retired. */
   readonly secret: Uint8Array | null;
   readonly createdAt: number;
@@ -17,6 +29,9 @@ export interface KeyRow {
   /** Since when it is good for nothing any more. */
   readonly retiredAt: number | null;
 }
+
+/** A key of the realm; its purpose says what its public part is. */
+export type KeyRow<Purpose extends KeyPurpose = KeyPurpose> = { [One in Purpose]: KeyColumns<One> }[Purpose];
 
 /** Rows of this room by their tables. */
 export interface KeyRows {

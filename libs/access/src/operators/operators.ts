@@ -76,9 +76,7 @@ export async function hasOperator(transaction: Transaction): Promise<boolean> {
   const rows = await operators.list({ where: { endedAt: null }, among: ['id', [...new Set(used)]] });
   for (const row of rows) if ((await whyOut(transaction, row)) === undefined) return true;
   const providers = await directories.list({ where: { kind: 'oidc', stage: 'active' } });
-  return providers.some(
-    ({ settings }) => ((settings as { operatorGroups?: unknown[] }).operatorGroups ?? []).length > 0,
-  );
+  return providers.some((row) => row.kind === 'oidc' && (row.settings.operatorGroups ?? []).length > 0);
 }
 
 /**

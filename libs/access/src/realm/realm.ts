@@ -1,6 +1,5 @@
 import type { RealmSettings } from '@sallyport/security-api';
 import { AccessError, type StoreError } from '../store/errors.ts';
-import type { Json } from '../store/shape.ts';
 import type { RealmStore, RowLock, Transaction } from '../store/store.ts';
 import { beginAudit } from './audit.ts';
 import type { AccessContext } from './context.ts';
@@ -47,7 +46,6 @@ export async function ensureRealm(access: AccessContext, leaseMs: number = DEFAU
 function createRealm(access: AccessContext, longestLeaseMs: number): Promise<boolean> {
   return access.store.transaction(async (transaction) => {
     if (await transaction.tables.realms.find({ id: 'realm' })) return false;
-    const settings = DEFAULT_SETTINGS as unknown as Json;
     const log = {
       epoch: randomId(access.crypto),
       supersedes: [],
@@ -58,7 +56,7 @@ function createRealm(access: AccessContext, longestLeaseMs: number): Promise<boo
       journal: '',
     };
     const counters = { generation: 0, longestLeaseMs, policyVersion: 0, notBefore: 0, mapVersion: 0 };
-    await transaction.tables.realms.insert({ id: 'realm', ...log, ...counters, settings });
+    await transaction.tables.realms.insert({ id: 'realm', ...log, ...counters, settings: DEFAULT_SETTINGS });
     await beginAudit(transaction);
     return true;
   });
@@ -127,5 +125,5 @@ export function readTime(store: RealmStore): Promise<number> {
 
 /** Settings of a realm row, with defaults for what a later version added. */
 export function settingsOf(row: RealmRow): RealmSettings {
-  return { ...DEFAULT_SETTINGS, ...(row.settings as unknown as Partial<RealmSettings>) };
+  return { ...DEFAULT_SETTINGS, ...row.settings };
 }

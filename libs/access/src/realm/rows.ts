@@ -1,12 +1,13 @@
-import type { Json, Shapes } from '../store/shape.ts';
+import type { RealmSettings } from '@sallyport/security-api';
+import type { Shapes } from '../store/shape.ts';
 
 /** A realm: its settings, the epoch and head of its revocation log, and which sessions count. */
 export interface RealmRow {
   readonly id: 'realm';
   /** One uninterrupted life of the log: 32 random hex digits, drawn anew by each restore. */
   readonly epoch: string;
-  /** Epochs that this one takes the place of, a list of texts. */
-  readonly supersedes: Json;
+  /** Epochs that this one takes the place of. */
+  readonly supersedes: readonly string[];
   /** Nothing may be given from this database any more: another one takes its place. */
   readonly closed: boolean;
   /** False while leases of an epoch before may live: nothing is called in force until a node has waited for their end. */
@@ -25,7 +26,8 @@ export interface RealmRow {
   readonly notBefore: number;
   /** Goes up with every change that a site map shows, whatever clocks say; after a restore it is above all before. */
   readonly mapVersion: number;
-  readonly settings: Json;
+  /** What a version before this one wrote lacks what came later: `settingsOf` fills that in. */
+  readonly settings: Partial<RealmSettings>;
 }
 
 /** An event of the audit chain. */

@@ -1,5 +1,4 @@
 import type { RealmSettings } from '@sallyport/security-api';
-import type { Json } from '../store/shape.ts';
 import { change as changeRealm } from './change.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { getRealm, settingsOf } from './realm.ts';
@@ -13,7 +12,7 @@ export async function changeSettings(
   return changeRealm(access, by, async (begun) => {
     const before = settingsOf(await getRealm(begun));
     const settings = { ...before, ...change };
-    await begun.tables.realms.update({ where: { id: 'realm' } }, { settings: settings as unknown as Json });
+    await begun.tables.realms.update({ where: { id: 'realm' } }, { settings });
     if (JSON.stringify(settings.context) !== JSON.stringify(before.context)) await begun.rereadRights('*');
     begun.audit('realm.change', Object.keys(change).sort().join(', '));
     return settings;

@@ -84,7 +84,7 @@ export async function recordBeat(access: AccessContext, record: BeatRecord): Pro
 
 /** True for this epoch, and for one that it takes the place of. */
 function isPastOf({ epoch, supersedes }: RealmRow, other: string = epoch): boolean {
-  return other === epoch || (supersedes as readonly string[]).includes(other);
+  return other === epoch || supersedes.includes(other);
 }
 
 /** The entries behind what a Proxy has seen; undefined when this log does not hold that. */

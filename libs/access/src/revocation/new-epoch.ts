@@ -100,7 +100,7 @@ async function rebuild(
 ): Promise<Restored> {
   const realm = await getRealm(transaction, 'update');
   const at = transaction.now();
-  const past = [...(realm.supersedes as readonly string[]), realm.epoch, ...content.epochs, ...supersedes];
+  const past = [...realm.supersedes, realm.epoch, ...content.epochs, ...supersedes];
   await transaction.tables.realms.update({ where: { id: 'realm' } }, { ...versionsAfter(realm, at), closed: true });
   await voidOneTimeThings(transaction);
   const missing = await missingEntries(transaction, content);

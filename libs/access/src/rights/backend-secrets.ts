@@ -4,15 +4,9 @@ import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import type { AccessContext } from '../realm/context.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Json } from '../store/shape.ts';
-import type { ResourceRow } from './rows.ts';
+import type { ResourceRow, SecretName, StoredBackend } from './rows.ts';
 
-/** What the secrets of a backend are called. */
-type SecretName = 'password' | 'clientKey';
 type Secrets = Readonly<Partial<Record<SecretName, string>>>;
-
-/** A backend as it is stored: its secrets are wrapped and bound to resource and purpose, base64url. */
-type StoredBackend = Backend & { readonly wrapped?: Secrets };
 
 /** A backend, and the authority of its resource, which it is told where it has no Host of its own. */
 interface Named {
@@ -23,13 +17,9 @@ type Before = Pick<ResourceRow, 'authority' | 'backend'>;
 
 const NAMES: readonly SecretName[] = ['password', 'clientKey'];
 
-function storedOf(backend: Json): StoredBackend {
-  return backend as unknown as StoredBackend;
-}
-
 /** A backend for everybody who may look: without secrets. */
-export function shownBackend(backend: Json): Backend {
-  const { wrapped: _, ...shown } = storedOf(backend);
+export function shownBackend(backend: StoredBackend): Backend {
+  const { wrapped: _, ...shown } = backend;
   return shown;
 }
 
@@ -38,7 +28,7 @@ export function openedBackend(
   access: AccessContext,
   { name, backend }: Pick<ResourceRow, 'name' | 'backend'>,
 ): Backend {
-  const { wrapped = {}, ...shown } = storedOf(backend);
+  const { wrapped = {}, ...shown } = backend;
   const { password, clientKey } = openAll(access, name, wrapped);
   return withSecrets(shown, { password, clientKey });
 }
@@ -69,8 +59,8 @@ function withSecrets(
 export function storedBackend(
   access: AccessContext,
   { name, authority, backend, before }: Named & { readonly name: string; readonly before: Before | undefined },
-): Json {
-  const envelopes = before === undefined ? {} : (storedOf(before.backend).wrapped ?? {});
+): StoredBackend {
+  const envelopes = before?.backend.wrapped ?? {};
   const kept = keptSecrets(access, name, envelopes);
   const secrets: { [Name in SecretName]?: string } = {};
   const { basic, clientCertificate } = backend;
@@ -85,8 +75,7 @@ export function storedBackend(
     wrapped[which] = same ?? wrap(access, { name, which }, secret);
   }
   const shown = withSecrets(backend, { password: undefined, clientKey: undefined });
-  const stored: StoredBackend = Object.keys(wrapped).length === 0 ? shown : { ...shown, wrapped };
-  return stored as unknown as Json;
+  return Object.keys(wrapped).length === 0 ? shown : { ...shown, wrapped };
 }
 
 /** What does not open any more can be given anew. */
@@ -106,7 +95,7 @@ function keptPassword(
   const { authority, backend, before, password } = of;
   if (before === undefined || password === undefined)
     throw new AccessError('ERR_ACCESS_INVALID', `the password with which ${name} knows the gateway is missing`);
-  const old = { authority: before.authority, backend: storedOf(before.backend) };
+  const old = { authority: before.authority, backend: before.backend };
   if (old.backend.basic?.user !== backend.basic?.user || destinationOf(old) !== destinationOf({ authority, backend }))
     throw new AccessError(
       'ERR_ACCESS_INVALID',
@@ -166,26 +155,29 @@ function openAll(access: AccessContext, name: string, wrapped: Secrets): Secrets
 }
 
 /** The same backend with its secrets wrapped anew by `renew`. */
-export function rewrappedBackend(backend: Json, renew: (envelope: Uint8Array, which: SecretName) => Uint8Array): Json {
-  const { wrapped, ...shown } = storedOf(backend);
+export function rewrappedBackend(
+  backend: StoredBackend,
+  renew: (envelope: Uint8Array, which: SecretName) => Uint8Array,
+): StoredBackend {
+  const { wrapped, ...shown } = backend;
   if (!wrapped) return backend;
   const renewed = Object.entries(wrapped).map(([which, envelope]) => [
     which,
     formatBase64Url(renew(parseBase64Url(envelope), which as SecretName)),
   ]);
-  return { ...shown, wrapped: Object.fromEntries(renewed) } as unknown as Json;
+  return { ...shown, wrapped: Object.fromEntries(renewed) };
 }
 
-/** Rows with secrets, by the set that they stand in: most realms have few. */
 /** What is looked through for the resource that holds a name. */
 type ResourceSet = { readonly resources: readonly ResourceRow[] };
 
+/** Rows with secrets, by the set that they stand in: most realms have few. */
 const holders = new WeakMap<ResourceSet, ReadonlyMap<string, ResourceRow>>();
 
 function holdersIn(set: ResourceSet): ReadonlyMap<string, ResourceRow> {
   const known = holders.get(set);
   if (known) return known;
-  const found = new Map(set.resources.filter(({ backend }) => storedOf(backend).wrapped).map((row) => [row.name, row]));
+  const found = new Map(set.resources.filter(({ backend }) => backend.wrapped).map((row) => [row.name, row]));
   holders.set(set, found);
   return found;
 }

@@ -5,7 +5,6 @@ import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
 import { shownBackend } from './backend-secrets.ts';
 import type { PolicyRow, ResourceRow, StoredRule } from './rows.ts';
@@ -32,17 +31,15 @@ export async function readPolicySet({ tables }: Transaction): Promise<PolicySet>
 export function servedAt(set: PolicySet, site: string, resources: readonly ResourceGrant[]): ResourceGrant[] {
   const row = set.sites.find(({ name }) => name === site);
   if (!row) return [];
-  const names = row.resources as readonly string[];
+  const names = row.resources;
   return names.length === 0 ? [...resources] : resources.filter(({ name }) => names.includes(name));
 }
 
 /** What a member of the groups may reach, each resource with every rule that opens it. Deny is the default. */
 export function grantedResources(set: PolicySet, groups: readonly string[]): ResourceGrant[] {
-  const applicable = set.policies.filter((policy) =>
-    (policy.groups as string[]).some((group) => groups.includes(group)),
-  );
+  const applicable = set.policies.filter((policy) => policy.groups.some((group) => groups.includes(group)));
   return set.resources.flatMap((resource) => {
-    const opening = applicable.filter((policy) => (policy.resources as string[]).includes(resource.name));
+    const opening = applicable.filter((policy) => policy.resources.includes(resource.name));
     if (opening.length === 0) return [];
     const { name, kind, authority, title } = resource;
     const called = title === name ? {} : { title };
@@ -75,7 +72,7 @@ function nearerThan(set: PolicySet, { name, kind, authority }: ResourceRow): str
 }
 
 function ruleOf(policy: PolicyRow): AccessRule {
-  const { context, methods, paths } = policy.rule as unknown as StoredRule;
+  const { context, methods, paths } = policy.rule;
   return {
     policy: policy.name,
     context,
@@ -118,7 +115,7 @@ export async function putPolicy(
 ): Promise<PolicyRow> {
   const { groups, resources, ...rule } = input;
   checkRule(rule);
-  const row: PolicyRow = { name, groups, resources, rule: rule as unknown as Json };
+  const row: PolicyRow = { name, groups, resources, rule };
   await changeRights(access, { action: 'policy.put', subject: name, by }, async ({ tables }) => {
     await checkNamed(tables, input);
     const { name: _, ...columns } = row;
@@ -144,15 +141,21 @@ export async function changePolicy(
     const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rule } = changed;
     checkRule(rule);
     const lists = {
-      groups: changedList(groups ?? (before.groups as string[]), addGroups, removeGroups),
-      resources: changedList(resources ?? (before.resources as string[]), addResources, removeResources),
+      groups: changedList(groups ?? before.groups, addGroups, removeGroups),
+      resources: changedList(resources ?? before.resources, addResources, removeResources),
     };
     await checkNamed(tables, lists);
-    const merged = Object.entries({ ...(before.rule as object), ...rule }).filter(([, value]) => value !== null);
-    row = { name, ...lists, rule: Object.fromEntries(merged) as Json };
+    row = { name, ...lists, rule: changedRule(before.rule, rule) };
     await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule });
   });
   return row!;
+}
+
+/** What is named is changed, null takes it away; the order of the columns is part of the row's MAC. */
+function changedRule(before: StoredRule, changed: Pick<PolicyChange, 'context' | 'methods' | 'paths'>): StoredRule {
+  const merged = { ...before, ...changed };
+  for (const name of ['methods', 'paths'] as const) if (merged[name] === null) delete merged[name];
+  return merged as StoredRule;
 }
 
 /** @throws AccessError ERR_ACCESS_INVALID for a method or a path that no request will ever have. */
@@ -213,13 +216,12 @@ export async function removeRight(
 /** Takes a resource out of the policies and sites that name it. */
 export async function leave({ policies, sites }: Transaction['tables'], resource: string): Promise<void> {
   for (const { name, resources } of await policies.list({}, 'update')) {
-    const left = (resources as string[]).filter((other) => other !== resource);
-    if (left.length < (resources as string[]).length) await policies.update({ where: { name } }, { resources: left });
+    const left = resources.filter((other) => other !== resource);
+    if (left.length < resources.length) await policies.update({ where: { name } }, { resources: left });
   }
   for (const { name, resources } of await sites.list({}, 'update')) {
-    const left = (resources as string[]).filter((other) => other !== resource);
+    const left = resources.filter((other) => other !== resource);
     // A site that names nothing serves everything: one whose last resource goes keeps the name, which leads nowhere.
-    if (left.length > 0 && left.length < (resources as string[]).length)
-      await sites.update({ where: { name } }, { resources: left });
+    if (left.length > 0 && left.length < resources.length) await sites.update({ where: { name } }, { resources: left });
   }
 }

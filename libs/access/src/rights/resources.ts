@@ -167,7 +167,7 @@ function differences(before: ResourceRow, after: ResourceRow): string[] {
 }
 
 function flat({ kind, authority, title, backend }: ResourceRow): Record<string, unknown> {
-  const { wrapped = {}, ...settings } = backend as { readonly wrapped?: object };
+  const { wrapped = {}, ...settings } = backend;
   const named = [...Object.entries(settings), ...Object.entries(wrapped)];
   return { kind, authority, title, ...Object.fromEntries(named.map(([name, value]) => [`backend.${name}`, value])) };
 }

@@ -1,5 +1,11 @@
-import type { ContextRule } from '@sallyport/security-api';
-import type { Json, Shapes } from '../store/shape.ts';
+import type { Backend, ContextRule } from '@sallyport/security-api';
+import type { Shapes } from '../store/shape.ts';
+
+/** What the secrets of a backend are called. */
+export type SecretName = 'password' | 'clientKey';
+
+/** A backend as it is stored: its secrets are wrapped and bound to resource and purpose, base64url. */
+export type StoredBackend = Backend & { readonly wrapped?: Readonly<Partial<Record<SecretName, string>>> };
 
 /** What is protected, and the backend behind it. */
 export interface ResourceRow {
@@ -7,7 +13,7 @@ export interface ResourceRow {
   readonly kind: 'http' | 'tcp';
   readonly authority: string;
   readonly title: string;
-  readonly backend: Json;
+  readonly backend: StoredBackend;
 }
 
 /** A rule as a policy row holds it. */
@@ -20,9 +26,9 @@ export interface StoredRule {
 /** Which groups may reach which resources, and under what rule. */
 export interface PolicyRow {
   readonly name: string;
-  readonly groups: Json;
-  readonly resources: Json;
-  readonly rule: Json;
+  readonly groups: readonly string[];
+  readonly resources: readonly string[];
+  readonly rule: StoredRule;
 }
 
 /** Rows of this room by their tables. */

@@ -1,12 +1,19 @@
 import { setImmediate } from 'node:timers/promises';
 import { encodeText, formatHex } from '@sallyport/channel';
 import { AccessError } from '../store/errors.ts';
-import type { TableShape } from '../store/shape.ts';
-import type { Page, RealmStore, RowChange, RowLock, Selection, Table, Tables, Transaction } from '../store/store.ts';
-import { SEALED_TABLES, TABLES, type TableName } from '../store/tables.ts';
+import {
+  anyTable,
+  type Page,
+  type RealmStore,
+  type RowChange,
+  type RowLock,
+  type Selection,
+  type Table,
+  type Tables,
+  type Transaction,
+} from '../store/store.ts';
+import { type AnyRow, SEALED_TABLES, shapeOf, type TableName } from '../store/tables.ts';
 import type { Keyring } from './keyring.ts';
-
-type AnyRow = Record<string, unknown>;
 
 /** A stored row that did not come from a Security server with the realm's keys, by its table and key. */
 export interface ForgedRow {
@@ -29,9 +36,9 @@ export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: F
     realm: store.realm,
     transaction: (work, urgency) =>
       store.transaction((transaction) => {
-        const tables: Record<string, unknown> = { ...transaction.tables };
-        for (const seal of seals) tables[seal.table] = sealedTable(tableOf(transaction, seal.table), seal, report);
-        return work({ tables: tables as unknown as Tables, now: transaction.now });
+        const sealed = seals.map((seal) => [seal.table, sealedTable(tableOf(transaction, seal.table), seal, report)]);
+        const tables: Tables = { ...transaction.tables, ...Object.fromEntries(sealed) };
+        return work({ tables, now: transaction.now });
       }, urgency),
   };
 }
@@ -85,11 +92,7 @@ function partsOf<Item>(items: readonly Item[]): Item[][] {
 }
 
 function tableOf(transaction: Transaction, name: TableName): Table<AnyRow> {
-  return transaction.tables[name] as unknown as Table<AnyRow>;
-}
-
-function shapeOf(name: TableName): TableShape<AnyRow> {
-  return TABLES[name] as unknown as TableShape<AnyRow>;
+  return anyTable(transaction.tables, name);
 }
 
 function pick(row: AnyRow, columns: readonly string[]): AnyRow {

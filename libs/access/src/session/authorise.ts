@@ -20,7 +20,6 @@ import { withBackendSecrets } from '../rights/backend-secrets.ts';
 import { grantedResources, type PolicySet, readPolicySet, servedAt } from '../rights/policies.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
 import { withDelegated } from './delegated.ts';
 import type { SessionRow } from './rows.ts';
@@ -148,13 +147,8 @@ function audienceOf(access: AccessContext, { site }: ChannelHolder): string {
   return `${access.store.realm}/${site}`;
 }
 
-function holdersOf(session: SessionRow): readonly string[] {
-  return session.holders as readonly string[];
-}
-
-function withHolder(session: SessionRow, holder: ChannelHolder): Json {
+function withHolder({ holders }: SessionRow, holder: ChannelHolder): readonly string[] {
   const text = formatHolder(holder);
-  const holders = holdersOf(session);
   return holders.includes(text) ? holders : [...holders, text].slice(-MAX_HOLDERS);
 }
 
@@ -226,7 +220,7 @@ export async function reauthorise(
     const live = (await findLiveSessions(transaction, realm, { sids: [sid], now })).get(sid);
     const session = live?.session ?? (await transaction.tables.sessions.find({ id: sid }));
     // Others do not even hear whether it is live.
-    if (!session || !holdersOf(session).includes(formatHolder(holder))) return 'no channel';
+    if (!session?.holders.includes(formatHolder(holder))) return 'no channel';
     if (!live) return 'over';
     // What a process opened goes with its lease row.
     if (!(await transaction.tables.leases.find({ proxy: leaseKeyOf(name, instance) }))) return 'no channel';

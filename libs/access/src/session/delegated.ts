@@ -1,5 +1,5 @@
 import { decodeText } from '@sallyport/channel';
-import type { Backend, ResourceGrant } from '@sallyport/security-api';
+import type { ResourceGrant } from '@sallyport/security-api';
 import type { AccessContext } from '../realm/context.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
@@ -22,7 +22,7 @@ export interface Delegation {
 export async function delegationsOf(access: AccessContext, provider: string): Promise<Delegation[]> {
   const resources = await access.store.transaction(({ tables }) => tables.resources.list());
   return resources.flatMap(({ name, backend }) => {
-    const { delegate } = backend as unknown as Backend;
+    const { delegate } = backend;
     return delegate?.directory === provider ? [{ resource: name, audience: delegate.audience }] : [];
   });
 }

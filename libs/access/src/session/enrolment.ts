@@ -7,9 +7,8 @@ import type { AccessContext } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { namesOf } from '../store/pages.ts';
-import type { Json } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
-import type { InstallationRow } from './rows.ts';
+import type { InstallationRow, PublicJwk } from './rows.ts';
 
 /** What a device asks for when it enrols; the code's secret and its proof were checked already. */
 export interface EnrolRequest {
@@ -20,7 +19,7 @@ export interface EnrolRequest {
   /** Checks the credentials against the code's holder. */
   readonly verify: () => Promise<CredentialCheck>;
   readonly deviceStatic: Uint8Array;
-  readonly signingKey: Json;
+  readonly signingKey: PublicJwk;
   readonly sharedKey: SharedKey;
   readonly app: string;
   readonly model: string;

@@ -1,5 +1,14 @@
-import type { Json, Shapes } from '../store/shape.ts';
+import type { Shapes } from '../store/shape.ts';
 
+/** The public part of a signing key (RFC 7517): an elliptic curve's, as devices make them. */
+export interface PublicJwk {
+  readonly kty?: string;
+  readonly crv?: string;
+  readonly x?: string;
+  readonly y?: string;
+}
+
+/** How far an installation is: it has enrolled, it has signed in, it is out for good. */
 export type InstallationStatus = 'pending' | 'active' | 'revoked';
 
 /** An app on a device that has enrolled: its keys, and whose it is. */
@@ -8,7 +17,7 @@ export interface InstallationRow {
   readonly userId: string;
   readonly deviceStatic: Uint8Array;
   /** Public JWK of the device's signing key. */
-  readonly signingKey: Json;
+  readonly signingKey: PublicJwk;
   readonly status: InstallationStatus;
   readonly generation: number;
   /** The keys are wrapped, and null once it is revoked. */
@@ -50,8 +59,8 @@ export interface SessionRow {
   readonly delegated: Uint8Array | null;
   /** Generation of the realm at the sign-in. */
   readonly generation: number;
-  /** Who opened its channels, a list of `ChannelHolder` texts, oldest first. */
-  readonly holders: Json;
+  /** Who opened its channels, each a `ChannelHolder` as text, oldest first. */
+  readonly holders: readonly string[];
   /** The key with which its device ends it, wrapped; it outlives the secret. Null in sessions of the version before. */
   readonly endKey: Uint8Array | null;
 }

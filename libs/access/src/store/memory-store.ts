@@ -1,10 +1,9 @@
 import { formatHex } from '@sallyport/channel';
 import { StoreError } from './errors.ts';
 import type { TableShape } from './shape.ts';
-import type { Page, RealmStore, Selection, Table, Tables, Transaction } from './store.ts';
-import { TABLE_NAMES, TABLES } from './tables.ts';
+import { makeTables, type Page, type RealmStore, type Selection, type Table, type Transaction } from './store.ts';
+import { type AnyRow, shapeOf, TABLE_NAMES } from './tables.ts';
 
-type AnyRow = Record<string, unknown>;
 type RowMap = Map<string, AnyRow>;
 type Data = Map<string, RowMap>;
 
@@ -34,12 +33,10 @@ export class MemoryStore {
 
   async #run<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
     const data: Data = this.#realms.get(realm) ?? new Map();
-    const drafts = TABLE_NAMES.map((name) => [name, new Draft(data.get(name) ?? new Map())] as const);
-    const tables = Object.fromEntries(
-      drafts.map(([name, draft]) => [name, memoryTable(TABLES[name] as unknown as TableShape<AnyRow>, draft)]),
-    );
-    const result = await work({ tables: tables as unknown as Tables, now: this.#now });
-    this.#realms.set(realm, new Map(drafts.map(([name, { rows }]) => [name, rows])));
+    const drafts = new Map(TABLE_NAMES.map((name) => [name, new Draft(data.get(name) ?? new Map())]));
+    const tables = makeTables((name) => memoryTable(shapeOf(name), drafts.get(name)!));
+    const result = await work({ tables, now: this.#now });
+    this.#realms.set(realm, new Map([...drafts].map(([name, { rows }]) => [name, rows])));
     return result;
   }
 }

@@ -7,6 +7,19 @@ export const NEVER: number = Number.MAX_SAFE_INTEGER;
 /** How a column is stored. `int` is a safe integer, `bytes` a byte string. */
 export type ColumnType = 'text' | 'int' | 'bool' | 'bytes' | 'json';
 
+/** How a column of such values is stored; whatever is no text, number, truth or byte string is JSON. */
+export type ColumnTypeOf<Value> = unknown extends Value
+  ? ColumnType
+  : NonNullable<Value> extends string
+    ? 'text'
+    : NonNullable<Value> extends number
+      ? 'int'
+      : NonNullable<Value> extends boolean
+        ? 'bool'
+        : NonNullable<Value> extends Uint8Array
+          ? 'bytes'
+          : 'json';
+
 /** What a store must know of a table; every table has a realm column in front of its key. */
 export interface TableShape<Row> {
   readonly key: readonly (keyof Row & string)[];
@@ -16,7 +29,7 @@ export interface TableShape<Row> {
    * changes with every login or channel and gives nobody anything.
    */
   readonly sealed?: readonly (keyof Row & string)[];
-  readonly columns: { readonly [Column in keyof Row]: ColumnType } & { readonly rowMac?: 'bytes' };
+  readonly columns: { readonly [Column in keyof Row]: ColumnTypeOf<Row[Column]> } & { readonly rowMac?: 'bytes' };
 }
 
 /** Shapes of several tables, by name. */

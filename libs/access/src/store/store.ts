@@ -1,4 +1,4 @@
-import type { Rows, TableName } from './tables.ts';
+import { type AnyRow, type Rows, TABLE_NAMES, type TableName } from './tables.ts';
 
 /** A row lock: `share` holds off writers, `update` holds off other lockers too. Held to the end of the transaction. */
 export type RowLock = 'share' | 'update';
@@ -48,6 +48,18 @@ export interface Table<Row> {
 
 /** All tables of one realm in one transaction. */
 export type Tables = { readonly [Name in TableName]: Table<Rows[Name]> };
+
+/** All tables of one realm, each made by `make` from its name. */
+export function makeTables(make: (name: TableName) => Table<AnyRow>): Tables {
+  // A table for rows of any columns serves for those of one shape, too; who makes it goes by that shape.
+  return Object.fromEntries(TABLE_NAMES.map((name) => [name, make(name)])) as unknown as Tables;
+}
+
+/** A table as stores see it. */
+export function anyTable(tables: Tables, name: TableName): Table<AnyRow> {
+  // The way back: whoever writes to it goes by the table's shape.
+  return tables[name] as unknown as Table<AnyRow>;
+}
 
 /** One transaction. Not to be used after its function has returned. */
 export interface Transaction {

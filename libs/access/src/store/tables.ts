@@ -8,7 +8,7 @@ import { REVOCATION_TABLES, type RevocationRows } from '../revocation/rows.ts';
 import { RIGHTS_TABLES, type RightsRows } from '../rights/rows.ts';
 import { KEK_TABLES, type KekRows } from '../sealing/rows.ts';
 import { SESSION_TABLES, type SessionRows } from '../session/rows.ts';
-import type { Shapes } from './shape.ts';
+import type { Shapes, TableShape } from './shape.ts';
 
 /** Every table by name. Each noun's rows stand with the noun. */
 export interface Rows
@@ -43,3 +43,12 @@ export const TABLE_NAMES: readonly TableName[] = Object.keys(TABLES) as TableNam
 
 /** Tables whose rows are authenticated. */
 export const SEALED_TABLES: readonly TableName[] = TABLE_NAMES.filter((name) => TABLES[name].sealed !== undefined);
+
+/** A row of whatever table. Stores know columns by shapes alone. */
+export type AnyRow = Record<string, unknown>;
+
+/** The shape of a table as stores use it. */
+export function shapeOf(name: TableName): TableShape<AnyRow> {
+  // Every row is one of any columns; the types of the columns are lost on purpose.
+  return TABLES[name] as unknown as TableShape<AnyRow>;
+}

@@ -1,12 +1,14 @@
+import type { LdapSettings } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import { findDirectoryByToken, issueDirectoryToken, putDirectory, secretsOf } from '../../src/index.ts';
-import type { Json } from '../../src/store/shape.ts';
 import { directory } from '../corp.ts';
-import { BY, scene } from '../scene.ts';
+import { BY, directoryOf, scene } from '../scene.ts';
 
 test('secrets of a directory are wrapped in its row, and stay when they are not given again', async () => {
   const { access } = await directory();
-  const row = await putDirectory(access, 'corp', { kind: 'ldap', stage: 'active', settings: { a: 1 } }, BY);
+  const { settings } = directoryOf('ldap');
+  const changed = { ...directoryOf('ldap'), settings: { ...settings, userFilter: '(cn=*)' } };
+  const row = await putDirectory(access, 'corp', changed, BY);
   expect(Buffer.from(row.secret!).includes('canary')).toBe(false);
   expect(secretsOf(access, row)).toEqual({ bindPassword: 'canary' });
   const other = { ...row, name: 'other' };
@@ -18,15 +20,15 @@ test('secrets of a directory are wrapped in its row, and stay when they are not 
 
 test('a stored secret goes nowhere but where it was given for', async () => {
   const { access } = await scene();
-  const put = (settings: Json, secrets?: Readonly<Record<string, string>>) =>
-    putDirectory(access, 'corp', { kind: 'ldap', stage: 'active', settings, ...(secrets ? { secrets } : {}) }, BY);
-  const corp = { servers: ['ldaps://corp'], ca: 'A', base: 'dc=corp' };
+  const put = (settings: LdapSettings, secrets?: Readonly<Record<string, string>>) =>
+    putDirectory(access, 'corp', { ...directoryOf('ldap'), settings, ...(secrets ? { secrets } : {}) }, BY);
+  const corp = { ...directoryOf('ldap').settings, ca: 'A' };
   await put(corp, { bindPassword: 'canary' });
   for (const elsewhere of [
     { ...corp, servers: ['ldaps://corp', 'ldaps://evil'] },
     { ...corp, servers: ['ldaps://evil'] },
     { ...corp, ca: 'B' },
-    { servers: corp.servers, base: corp.base },
+    directoryOf('ldap').settings,
   ])
     await expect(put(elsewhere), JSON.stringify(elsewhere)).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
   expect(secretsOf(access, await put({ ...corp, base: 'dc=other' }))).toEqual({ bindPassword: 'canary' });

@@ -10,7 +10,7 @@ import {
   putUser,
 } from '../../src/index.ts';
 import { account, directory } from '../corp.ts';
-import { BY } from '../scene.ts';
+import { BY, directoryOf } from '../scene.ts';
 
 test('groups of a directory are its own, until an operator maps one; members move with it', async () => {
   const { access } = await directory();
@@ -28,13 +28,10 @@ test('groups of a directory are its own, until an operator maps one; members mov
   // What an operator gave is no matter of the directory.
   expect(await groupsOf('eve')).toEqual([{ group: 'staff', by: 'an operator' }]);
   // Other settings leave the mapping alone, so that the group stands for the same when it comes back.
-  const { settings } = await putDirectory(
-    access,
-    'corp',
-    { kind: 'ldap', stage: 'active', settings: { suffix: '-x' } },
-    BY,
-  );
-  expect(settings).toEqual({ suffix: '-x', groups: { g1: 'staff' } });
+  const { settings: before } = directoryOf('ldap');
+  const changed = { ...directoryOf('ldap'), settings: { ...before, suffix: '-x' } };
+  const { settings } = await putDirectory(access, 'corp', changed, BY);
+  expect(settings).toEqual({ ...before, suffix: '-x', groups: { g1: 'staff' } });
   const unknown = { directory: 'corp', subject: 'g1', groupName: 'nowhere' };
   await expect(mapDirectoryGroup(access, unknown, BY)).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
 });

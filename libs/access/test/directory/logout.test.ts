@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type AccessContext, applyAccounts, endProviderSessions, NEVER, putDirectory } from '../../src/index.ts';
-import { BY, scene } from '../scene.ts';
+import { BY, directoryOf, scene } from '../scene.ts';
 
 async function signedIn(access: AccessContext, id: string, providerSession: string | null): Promise<void> {
   await access.store.transaction(async ({ tables, now }) => {
@@ -28,7 +28,7 @@ const live = (access: AccessContext) =>
 
 test('a logout token ends what it means, once: who signed in since stays', async () => {
   const { access, clock } = await scene();
-  await putDirectory(access, 'idp', { kind: 'oidc', stage: 'active', settings: {} }, BY);
+  await putDirectory(access, 'idp', directoryOf('oidc'), BY);
   const account = { subject: 'ada', externalId: '', login: 'ada', displayName: 'Ada', active: true, expiresAt: NEVER };
   await applyAccounts(access, 'idp', [{ ...account, dn: '', version: '', attributes: {} }], BY);
   await signedIn(access, 's1', 'sid-1');

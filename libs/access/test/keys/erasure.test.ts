@@ -14,7 +14,7 @@ import {
   revoke,
   TABLES,
 } from '../../src/index.ts';
-import { BY, enrolWithPassword, scene } from '../scene.ts';
+import { BY, directoryOf, enrolWithPassword, scene } from '../scene.ts';
 
 /** Sessions, installations and codes that are over, with the secret columns that they still have. */
 async function leftovers(access: AccessContext): Promise<string[]> {
@@ -96,7 +96,7 @@ test('a new password and a provider that logs out leave no secret of a session b
   await putUser(changed.access, 'ada', { password: 'new' }, BY);
   expect(await leftovers(changed.access)).toEqual([]);
   const { access } = await signedIn();
-  await putDirectory(access, 'corp', { kind: 'oidc', stage: 'active', settings: {} }, BY);
+  await putDirectory(access, 'corp', directoryOf('oidc'), BY);
   await access.store.transaction(({ tables }) => tables.sessions.update({}, { providerSession: 'sid-1' }));
   const order = { directory: 'corp', id: 'jti-1', session: 'sid-1', subject: undefined };
   expect(await endProviderSessions(access, order)).toMatchObject({ ended: 1 });

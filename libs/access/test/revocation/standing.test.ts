@@ -18,13 +18,13 @@ import {
   revoke,
   type UserRow,
 } from '../../src/index.ts';
-import { BY, scene } from '../scene.ts';
+import { BY, directoryOf, scene } from '../scene.ts';
 
 const ID = '0000000000000001';
 
 async function directory(kind: 'ldap' | 'scim' = 'scim'): Promise<AccessContext> {
   const { access } = await scene();
-  await putDirectory(access, 'corp', { kind, stage: 'active', settings: {} }, BY);
+  await putDirectory(access, 'corp', directoryOf(kind), BY);
   return access;
 }
 
