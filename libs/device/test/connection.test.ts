@@ -3,7 +3,7 @@ import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test, vi } from 'vitest';
 import { Connection, type ConnectionHost } from '../src/connection.ts';
 import type { DeviceRecord, StoredSession } from '../src/record.ts';
-import type { WebSocketLike } from '../src/socket.ts';
+import { proxies } from './proxies.ts';
 
 const CONTEXT = {
   id: 'test',
@@ -36,21 +36,10 @@ function scene({ standing, hints = { 'ws://a': 'SESSION_UNKNOWN', 'ws://b': 'BUS
   const reached = vi.fn();
   const connection: Connection = new Connection({
     crypto: nodeCrypto(),
-    webSocket: (url) => {
-      const { origin } = new URL(url);
-      const socket = Object.assign(new EventTarget(), {
-        binaryType: '',
-        bufferedAmount: 0,
-        close: () => undefined,
-        send() {
-          asked.push(origin);
-          const data = Uint8Array.from(encodeHint(hints[origin]!)).buffer;
-          queueMicrotask(() => socket.dispatchEvent(new MessageEvent('message', { data })));
-        },
-      });
-      queueMicrotask(() => socket.dispatchEvent(new Event('open')));
-      return socket as unknown as WebSocketLike;
-    },
+    webSocket: proxies((origin) => {
+      asked.push(origin);
+      return encodeHint(hints[origin]!);
+    }),
     context: () => CONTEXT,
     patienceMs: 30_000,
     record: () => record as unknown as DeviceRecord,

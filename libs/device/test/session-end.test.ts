@@ -3,7 +3,7 @@ import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test, vi } from 'vitest';
 import type { DeviceRecord } from '../src/index.ts';
 import { SessionEnds } from '../src/session-end.ts';
-import type { WebSocketLike } from '../src/socket.ts';
+import { proxies } from './proxies.ts';
 
 const crypto = nodeCrypto();
 const sid = new Uint8Array(16).fill(7);
@@ -20,21 +20,10 @@ function stand(answerOf: (origin: string) => Uint8Array, replaced = false) {
   } as unknown as DeviceRecord;
   const ends = new SessionEnds({
     crypto,
-    webSocket: (url) => {
-      const origin = new URL(url).origin;
-      const socket = Object.assign(new EventTarget(), {
-        binaryType: '',
-        bufferedAmount: 0,
-        close: () => undefined,
-        send() {
-          asked.push(origin);
-          const data = Uint8Array.from(answerOf(origin)).buffer;
-          queueMicrotask(() => socket.dispatchEvent(new MessageEvent('message', { data })));
-        },
-      });
-      queueMicrotask(() => socket.dispatchEvent(new Event('open')));
-      return socket as unknown as WebSocketLike;
-    },
+    webSocket: proxies((origin) => {
+      asked.push(origin);
+      return answerOf(origin);
+    }),
     record: () => record,
     change: async (change) => {
       record = change(record);
