@@ -6,7 +6,7 @@ import { Backends } from '../src/backend/backends.ts';
 import { BackendConnection, type BackendRequest, type BackendSink } from '../src/backend/connection.ts';
 import type { BackendError } from '../src/backend/errors.ts';
 import { BackendPool } from '../src/backend/pool.ts';
-import type { BackendCall } from '../src/backend/pooled-call.ts';
+import type { PooledCall } from '../src/backend/pooled-call.ts';
 import { Tenant } from '../src/backend/tenant.ts';
 
 const GET: BackendRequest = {
@@ -57,7 +57,7 @@ class Recorded implements BackendSink {
   text = '';
   error: string | undefined;
   wanted = true;
-  call: BackendCall | undefined;
+  call: PooledCall | undefined;
   readonly content: Buffer[] = [];
   readonly over: Promise<this>;
   #done: () => void = () => undefined;
@@ -77,7 +77,7 @@ class Recorded implements BackendSink {
     if (this.content.length > 0) this.call!.finish();
   }
 
-  drain(): void {}
+  room(): void {}
   pushed(): void {}
 
   head(status: number, _fields: readonly Field[]): void {

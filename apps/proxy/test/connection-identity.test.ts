@@ -7,7 +7,7 @@ import type { BackendRequest, BackendSink } from '../src/backend/connection.ts';
 import { loginStep } from '../src/backend/connection-login.ts';
 import type { BackendError } from '../src/backend/errors.ts';
 import { BackendPool } from '../src/backend/pool.ts';
-import type { BackendCall } from '../src/backend/pooled-call.ts';
+import type { PooledCall } from '../src/backend/pooled-call.ts';
 import { Tenant } from '../src/backend/tenant.ts';
 
 const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
@@ -85,7 +85,7 @@ function ask(pool: BackendPool, tenant: Tenant, authorization?: string, method =
     const sink: BackendSink = {
       connected: () => true,
       begun() {},
-      drain() {},
+      room() {},
       pushed() {},
       head() {},
       body(bytes) {
@@ -94,7 +94,7 @@ function ask(pool: BackendPool, tenant: Tenant, authorization?: string, method =
       end: () => resolve(text),
       failed: ({ code }: BackendError) => resolve(code),
     };
-    const call: BackendCall = pool.call(request, sink, tenant);
+    const call: PooledCall = pool.call(request, sink, tenant);
     call.send();
   });
 }

@@ -10,7 +10,7 @@ import {
 } from '@sallyport/channel';
 import { afterEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { Passage } from '../src/serving/gate.ts';
+import { Gate, type Look } from '../src/serving/gate.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 import { TcpExchange } from '../src/streams/tcp.ts';
 import { WebSocketExchange } from '../src/streams/web-socket.ts';
@@ -56,6 +56,23 @@ const head = (method: string): Uint8Array =>
 const part = (text: string): Uint8Array => Buffer.concat([encodeChunkPrefix(text.length), encodeText(text)]);
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 
+/** A gate whose stream notes what it is told. */
+function gateOf(host: TestHost, told: Look[] = []) {
+  const passer = {
+    over: false,
+    admitted: () => undefined,
+    pass: () => void told.push('pass'),
+    refuse: (code: Look) => void told.push(code),
+  };
+  const flow = { pause: () => undefined, write: () => undefined };
+  return new Gate<typeof flow, Pick<typeof flow, 'pause'>>(host, passer, {
+    kind: 'http',
+    authority: 'wiki.corp',
+    method: 'GET',
+    path: '/',
+  });
+}
+
 test.each([
   ['rights are known, the grant allows, the lease lives', {}, 'pass'],
   ['rights are being read', { rights: 0 }, 'wait'],
@@ -66,18 +83,18 @@ test.each([
 ] as const)('%s', (_what, state, expected) => {
   const host = new TestHost({ url: 'http://127.0.0.1:9', networks: [] });
   Object.assign(host.state, state);
-  expect(new Passage(host, { kind: 'http', authority: 'wiki.corp', method: 'GET', path: '/' }).look()).toBe(expected);
+  expect(gateOf(host).look()).toBe(expected);
 });
 
 test('what was allowed is decided again with every change of rights, and only then', () => {
   const host = new TestHost({ url: 'http://127.0.0.1:9', networks: [] });
-  const passage = new Passage(host, { kind: 'http', authority: 'wiki.corp', method: 'GET', path: '/' });
-  expect(passage.look()).toBe('pass');
+  const gate = gateOf(host);
+  expect(gate.look()).toBe('pass');
   host.state.refused = 'RESOURCE_UNKNOWN';
   host.state.rights = 2;
-  expect(passage.look()).toBe('RESOURCE_UNKNOWN');
-  passage.begin();
-  expect(passage.look()).toBe('RIGHTS_LOST');
+  expect(gate.look()).toBe('RESOURCE_UNKNOWN');
+  gate.begin();
+  expect(gate.look()).toBe('RIGHTS_LOST');
 });
 
 /** A request that waits because its only connection is taken by another one. */

@@ -25,7 +25,7 @@ export interface ConnectionSink extends ResponseSink {
   /** The head of the request is out: content may be written. */
   begun(): void;
   /** There is room for more content. */
-  drain(): void;
+  room(): void;
   /** All bytes of the backend that have come so far were told. */
   pushed(): void;
   /** Fields behind the content of the response. */
@@ -110,7 +110,7 @@ export class BackendConnection implements ResponseSink, PooledConnection {
       'drain',
       guard(() => {
         this.#moved = true;
-        this.#sink?.drain();
+        this.#sink?.room();
       }),
     );
     socket.on(
@@ -159,7 +159,7 @@ export class BackendConnection implements ResponseSink, PooledConnection {
     this.#socket.uncork();
   }
 
-  /** Sends content, which must stay as it is. False when the caller should wait for `drain`. */
+  /** Sends content, which must stay as it is. False when the caller should wait for `room`. */
   write(bytes: Uint8Array): boolean {
     this.#moved = true;
     const socket = this.#socket;

@@ -238,7 +238,7 @@ export class Http2Lane implements PooledConnection {
     on('wantTrailers', () => this.#sendTrailers(stream));
     on('drain', () => {
       this.#moved = true;
-      this.#sink?.drain();
+      this.#sink?.room();
     });
     on('error', (error: Error) => {
       this.#cause = error;

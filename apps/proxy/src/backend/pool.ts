@@ -5,7 +5,7 @@ import { BackendError } from './errors.ts';
 import { FairQueue, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
 import { Http1Connections } from './http1.ts';
 import { Http2Connections } from './http2.ts';
-import { type BackendCall, type CallOwner, PooledCall } from './pooled-call.ts';
+import { type CallOwner, PooledCall } from './pooled-call.ts';
 import type { ConnectionMaker, PooledConnection } from './pooled-connection.ts';
 import type { PoolSource, Server } from './server.ts';
 import type { ServerHealth } from './server-health.ts';
@@ -110,7 +110,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   }
 
   /** A request that is not sent yet. */
-  call(request: BackendRequest, sink: BackendSink, tenant: Tenant): BackendCall {
+  call(request: BackendRequest, sink: BackendSink, tenant: Tenant): PooledCall {
     return new PooledCall(this, request, { sink, share: tenant.share(this) });
   }
 

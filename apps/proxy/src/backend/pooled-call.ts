@@ -11,20 +11,6 @@ import type { Share } from './tenant.ts';
 const MAX_REFUSALS = 2;
 const SHARED_LOGIN = 'it is spoken to in another protocol than NTLM and Negotiate need, HTTP/2';
 
-/** One request on its way through a pool. */
-export interface BackendCall {
-  /** Sends the request as soon as there is a connection. The sink may be called before this returns. */
-  send(): void;
-  /** Sends content, which must stay as it is; only after `connected`. False: wait for `drain`. */
-  write(bytes: Uint8Array): boolean;
-  /** The content is complete; trailers go where the protocol takes them. */
-  finish(trailers?: readonly Field[]): void;
-  pause(): void;
-  resume(): void;
-  /** Gives the request up; its sink hears `failed`. */
-  abort(): void;
-}
-
 /** What a call needs of its pool. */
 export interface CallOwner {
   /** How the server does, when it is one of several. */
@@ -39,8 +25,8 @@ export interface CallOwner {
   bind(connection: PooledConnection, share: Share): void;
 }
 
-/** A request while it waits, and then on its connection. */
-export class PooledCall implements BackendCall, ConnectionSink {
+/** One request on its way through a pool: while it waits, and then on its connection. */
+export class PooledCall implements ConnectionSink {
   /** When it began to wait, ms of the monotonic clock. */
   since = 0;
   over = false;
@@ -61,6 +47,7 @@ export class PooledCall implements BackendCall, ConnectionSink {
     this.step = loginStep(request.fields);
   }
 
+  /** Sends the request as soon as there is a connection. The sink may be called before this returns. */
   send(): void {
     this.#owner.assign(this);
   }
@@ -85,10 +72,12 @@ export class PooledCall implements BackendCall, ConnectionSink {
     return true;
   }
 
+  /** Sends content, which must stay as it is; only after `connected`. False: wait for `room`. */
   write(bytes: Uint8Array): boolean {
     return this.#connection?.write(bytes) ?? false;
   }
 
+  /** The content is complete; trailers go where the protocol takes them. */
   finish(trailers: readonly Field[] = []): void {
     this.#connection?.finish(trailers);
   }
@@ -101,6 +90,7 @@ export class PooledCall implements BackendCall, ConnectionSink {
     this.#connection?.resume();
   }
 
+  /** Gives the request up; its sink hears `failed`. */
   abort(): void {
     if (this.over) return;
     if (this.#connection) return this.#connection.abort();
@@ -118,8 +108,8 @@ export class PooledCall implements BackendCall, ConnectionSink {
     this.#sink.begun();
   }
 
-  drain(): void {
-    this.#sink.drain();
+  room(): void {
+    this.#sink.room();
   }
 
   pushed(): void {

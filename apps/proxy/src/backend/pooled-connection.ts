@@ -20,7 +20,7 @@ export interface PooledConnection {
   readonly loginAnswer: ResponseParser['login'];
   /** Sends the head of a request. Only on an idle connection. */
   begin(request: BackendRequest, sink: ConnectionSink): void;
-  /** Sends content, which must stay as it is. False when the caller should wait for `drain`. */
+  /** Sends content, which must stay as it is. False when the caller should wait for `room`. */
   write(bytes: Uint8Array): boolean;
   /** The content is complete; trailers go where the protocol takes them. */
   finish(trailers: readonly Field[]): void;

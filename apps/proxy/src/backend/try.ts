@@ -86,7 +86,7 @@ async function ask(
       const sink: BackendSink = {
         connected: () => true,
         begun() {},
-        drain() {},
+        room() {},
         pushed() {},
         body() {},
         end: () => clearTimeout(timer),

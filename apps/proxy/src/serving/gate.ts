@@ -2,26 +2,43 @@ import { codeUnderWay, type SignedCode } from '@sallyport/channel';
 import type { ResourceGrant } from '@sallyport/security-api';
 import type { Decision, Wanted } from './rights.ts';
 
-/** What a passage asks of its channel; each answer is that of this moment. */
-export interface Gate {
+/** What a gate asks of its channel; each answer is that of this moment. */
+export interface Judge {
   /** A number that changes with the grant and the app context; 0 while rights are being read. */
   readonly rights: number;
   /** Decides by the grant and app context of this moment. */
   decide(wanted: Wanted): Decision;
   /** True while the channel is open and the lease lives. */
   mayServe(): boolean;
+  /** Runs work at once, or as soon as rights that are being read again are known. */
+  whenReady(work: () => void): void;
+  /** A device's message was refused by a rule: the log says which. */
+  refused(rule: string): void;
+}
+
+/** Who stands before a gate: a stream. */
+export interface Passer<Way> {
+  readonly over: boolean;
+  /** What was wanted is allowed at this moment: the way to its backend may be made. */
+  admitted(resource: ResourceGrant): void;
+  /** What waits may go, now and in this call: the way is lent for it. */
+  pass(way: Way): void;
+  /** Neither now nor later. */
+  refuse(code: SignedCode): void;
 }
 
 /** Bytes may go, must wait until rights are known, or the code with which the stream ends. */
 export type Look = 'pass' | 'wait' | SignedCode;
 
 /**
- * The one gate between a stream and its backend (SPEC.md, section 6, "the last look"): asked before any byte goes out,
- * when a connection is there and at every write after that. It also knows whether a backend may have read something, and
- * so with which code the stream may still end. One per stream.
+ * The one gate between a stream and its backend (SPEC.md, section 6, "the last look"): revocation, rights, app context and lease
+ * are judged here, when something is wanted, when a connection is there and at every write after that. The gate keeps the way to
+ * the backend and lends it for one `pass` at a time; what a stream may do with it at any other time is its `flow`, which cannot
+ * write. It also knows whether a backend may have read something, and so with which code the stream may still end. One per stream.
  */
-export class Passage {
-  readonly #gate: Gate;
+export class Gate<Way extends Flow, Flow extends object> {
+  readonly #judge: Judge;
+  readonly #passer: Passer<Way>;
   readonly #wanted: Wanted;
   /** What is wanted besides, of the same resource. */
   readonly #also: Wanted | undefined;
@@ -30,10 +47,14 @@ export class Passage {
   #resource: ResourceGrant | undefined;
   /** The rule by which the last decision refused. */
   #rule: string | undefined;
+  #way: Way | undefined;
+  /** Something waits until rights are known. */
+  #waits = false;
   #begun = false;
 
-  constructor(gate: Gate, wanted: Wanted, also?: Wanted) {
-    this.#gate = gate;
+  constructor(judge: Judge, passer: Passer<Way>, wanted: Wanted, also?: Wanted) {
+    this.#judge = judge;
+    this.#passer = passer;
     this.#wanted = wanted;
     this.#also = also;
   }
@@ -43,26 +64,54 @@ export class Passage {
     return this.#resource!;
   }
 
-  /** The rule by which the last look refused, if the device may know it. */
-  get rule(): string | undefined {
-    return this.#rule;
-  }
-
   /** True once a backend may have read a byte. */
   get begun(): boolean {
     return this.#begun;
   }
 
+  /** What may be done with the way at any time; undefined before there is one. */
+  get flow(): Flow | undefined {
+    return this.#way;
+  }
+
+  /** Asks to be admitted: now, or as soon as rights are known. */
+  enter(): void {
+    const look = this.look();
+    if (look === 'pass') return this.#passer.admitted(this.#resource!);
+    if (look === 'wait') return this.#later(() => this.enter());
+    if (this.#rule !== undefined) this.#judge.refused(this.#rule);
+    this.#passer.refuse(look);
+  }
+
+  /** There is a way to the backend; nothing goes on it but by `write`. */
+  open(way: Way): void {
+    this.#way = way;
+  }
+
+  /** The way leads nowhere any more: another one is looked for. */
+  close(): void {
+    this.#way = undefined;
+  }
+
+  /** Something is to go to the backend: it passes now, or as soon as rights are known, or never. */
+  write(): void {
+    if (this.#waits || !this.#way || this.#passer.over) return;
+    const look = this.look();
+    if (look === 'pass') return this.#passer.pass(this.#way);
+    if (look !== 'wait') return this.#passer.refuse(look);
+    this.#later(() => this.write());
+  }
+
   /** Whether bytes may go to the backend at this moment. */
   look(): Look {
-    const { rights } = this.#gate;
+    const { rights } = this.#judge;
     if (rights === 0) return 'wait';
     if (rights !== this.#allowedBy) {
       const refused = this.recheck();
       if (refused) return refused;
       this.#allowedBy = rights;
     }
-    return this.#gate.mayServe() ? 'pass' : 'LEASE_LOST';
+    return this.#judge.mayServe() ? 'pass' : 'LEASE_LOST';
   }
 
   /** Why the stream would be refused by the grant and the app context of this moment, if it would. */
@@ -75,12 +124,6 @@ export class Passage {
     this.#rule = undefined;
     this.#resource = decision.resource;
     return undefined;
-  }
-
-  #decision(): Decision {
-    const decision = this.#gate.decide(this.#wanted);
-    const also = this.#also && 'resource' in decision ? this.#gate.decide(this.#also) : undefined;
-    return also && 'refused' in also ? also : decision;
   }
 
   /** From now on a backend may have read something. */
@@ -101,5 +144,19 @@ export class Passage {
   /** The code with which the stream may end: after `begin` never one that says that nothing ran. */
   ending(code: SignedCode): SignedCode {
     return this.#begun ? codeUnderWay(code) : code;
+  }
+
+  #decision(): Decision {
+    const decision = this.#judge.decide(this.#wanted);
+    const also = this.#also && 'resource' in decision ? this.#judge.decide(this.#also) : undefined;
+    return also && 'refused' in also ? also : decision;
+  }
+
+  #later(work: () => void): void {
+    this.#waits = true;
+    this.#judge.whenReady(() => {
+      this.#waits = false;
+      if (!this.#passer.over) work();
+    });
   }
 }

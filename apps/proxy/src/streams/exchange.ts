@@ -2,11 +2,11 @@ import type { ChannelStream, HeadLimits, SignedCode, StreamSink } from '@sallypo
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import type { Tenant } from '../backend/tenant.ts';
-import type { Gate } from '../serving/gate.ts';
+import type { Judge } from '../serving/gate.ts';
 import type { HeadBudget } from './head-memory.ts';
 
 /** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */
-export interface StreamHost extends Gate {
+export interface StreamHost extends Judge {
   readonly backends: Backends;
   /** Memory of the channel for unfinished heads. */
   readonly heads?: HeadBudget;
@@ -15,12 +15,8 @@ export interface StreamHost extends Gate {
   readonly deviceAddress: string;
   /** For whom it asks backends. */
   readonly tenant: Tenant;
-  /** Runs work at once, or as soon as rights that are being read again are known. */
-  whenReady(work: () => void): void;
   /** The backend of a resource failed: the device is told what it may know, the log says why. */
   backendFailed(resource: string, error: BackendError): void;
-  /** A device's message was refused by a rule of the protocol: the log says which. */
-  refused(rule: string): void;
   /** A handler of ours threw: a defect, for the log. What it belonged to is ended by whoever says so. */
   handlerFailed(error: unknown): void;
   /** Charges small parts that were taken out of what the device sent: chunks of content, messages. */

@@ -1,6 +1,6 @@
 import type { RequestHead } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
-import type { Gate } from '../serving/gate.ts';
+import type { Judge } from '../serving/gate.ts';
 import type { Decision } from '../serving/rights.ts';
 import type { Facing } from './answered-fields.ts';
 
@@ -13,7 +13,7 @@ export interface Asked {
 }
 
 /** How a backend looks to who asked it. */
-export function facingOf(gate: Gate, { head, backend, server }: Asked): Facing {
+export function facingOf(judge: Pick<Judge, 'decide'>, { head, backend, server }: Asked): Facing {
   const { authority, method, path, scheme } = head;
   const wanted = { kind: 'http', method: 'GET', path: '/' } as const;
   return {
@@ -22,7 +22,7 @@ export function facingOf(gate: Gate, { head, backend, server }: Asked): Facing {
     path: method === 'GET' || method === 'HEAD' ? path : undefined,
     urls: urlsOf(backend, server),
     prefix: backend.prefix ?? '',
-    isResource: (other) => isKnown(gate.decide({ ...wanted, authority: other })),
+    isResource: (other) => isKnown(judge.decide({ ...wanted, authority: other })),
   };
 }
 

@@ -29,7 +29,7 @@ export interface Asker {
   begun(): void;
   /** The backend has room for more content. */
   room(): void;
-  /** The device's side has no room for more of the answer: no more until it drains. */
+  /** The device's side has no room for more of the answer: no more until it has. */
   full(): void;
   /** The backend says that it took nothing. */
   untaken(): void;
@@ -92,7 +92,7 @@ export class HttpAnswer implements BackendSink {
     this.#asker.untaken();
   }
 
-  drain(): void {
+  room(): void {
     this.#asker.room();
   }
 

@@ -19,10 +19,10 @@ import type { ResourceGrant } from '@sallyport/security-api';
 import type { BackendRequest } from '../backend/connection.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
 import type { BackendPool } from '../backend/pool.ts';
-import type { BackendCall } from '../backend/pooled-call.ts';
+import type { PooledCall } from '../backend/pooled-call.ts';
 import type { BackendAsker } from '../backend/server.ts';
 import type { Tenant } from '../backend/tenant.ts';
-import { Passage } from '../serving/gate.ts';
+import { Gate, type Passer } from '../serving/gate.ts';
 import type { Facing } from './answered-fields.ts';
 import { secondPath } from './dav-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
@@ -40,16 +40,26 @@ function isNotThere({ code }: BackendError): boolean {
 }
 
 /**
+ * Where a request is: its head is not all there, or not whether it has content; it waits for rights or a connection; its head is out
+ * on a connection; all of it is; the stream is at its end.
+ */
+type Phase = 'head' | 'waiting' | 'sending' | 'sent' | 'over';
+
+/** What may be done with a call without writing to its backend. */
+type CallFlow = Pick<PooledCall, 'pause' | 'resume' | 'abort'>;
+
+/**
  * A stream of kind 1: one HTTP request and its response (SPEC.md, section 7). This is the way to the backend;
  * `HttpAnswer` is the way back.
  */
-export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, BackendAsker {
+export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<RequestHead>, Asker, BackendAsker {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   /** Until the request is complete: what waits for its answer, often hundreds at once, is kept small. */
   #decoder: HttpDecoder | undefined;
   #head: RequestHead | undefined;
-  #passage: Passage | undefined;
+  #gate: Gate<PooledCall, CallFlow> | undefined;
+  #phase: Phase = 'head';
   /** Declared bytes of the content. */
   #declared: number | undefined;
   /** Content that waits: for a connection, or for rights that are being read. Its credit is not given back. */
@@ -62,17 +72,16 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   #uncredited = 0;
   /** Memory of a head that came in parts. */
   #headMemory: HeadMemory | undefined;
-  #requestDone = false;
+  /** All of the request has come. */
+  #complete = false;
   #trailers: readonly Field[] = NO_FIELDS;
-  #asked = false;
-  /** The head is out on the present connection. */
-  #sending = false;
-  #waiting = false;
+  /** The way to the backend, while the gate lends it. */
+  #way: PooledCall | undefined;
+  /** Content that is lent while the gate is asked. */
+  #lent: Uint8Array | undefined;
   #pool: BackendPool | undefined;
-  #call: BackendCall | undefined;
   /** Servers that could not be reached. */
   #tried: Set<BackendPool> | undefined;
-  #over = false;
 
   constructor({ host, stream }: StreamPlace) {
     this.#host = host;
@@ -83,34 +92,36 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   // What the channel tells: bytes of the device.
 
   data(bytes: Uint8Array): void {
-    if (this.#over) return this.#stream.consume(bytes.length);
+    const decoder = this.#decoder;
+    if (this.over || !decoder) return this.#stream.consume(bytes.length);
     const before = this.#received;
-    this.#guarded(() => this.#decoder!.push(bytes));
-    if (!this.#head && !this.#over) return this.#unfinished(bytes.length);
+    this.#guarded(() => decoder.push(bytes));
+    if (!this.#head && !this.over) return this.#unfinished(bytes.length);
     this.#headMemory?.end();
     this.#passPieces();
     // Content is given back when the backend takes it, everything else at once.
     this.#stream.consume(bytes.length - (this.#received - before));
     // Only now: most requests end in the same record, and go out with their length or as having no content.
-    if (this.#head && !this.#asked && !this.#over && this.#known(this.#head)) this.#ask(this.#head);
+    if (this.#phase === 'head' && this.#head && this.#known(this.#head)) this.#enter();
   }
 
   end(): void {
-    if (!this.#over) this.#guarded(() => this.#decoder!.finish());
+    const decoder = this.#decoder;
+    if (!this.over && decoder) this.#guarded(() => decoder.finish());
     this.#decoder = undefined;
   }
 
   reset(): void {
-    this.#over = true;
+    this.#phase = 'over';
     this.#stop();
   }
 
   drain(): void {
-    this.#call?.resume();
+    this.#gate?.flow?.resume();
   }
 
   recheck(): void {
-    const refused = this.#over ? undefined : this.#passage?.recheck();
+    const refused = this.over ? undefined : this.#gate?.recheck();
     if (refused) this.refuse(refused);
   }
 
@@ -124,7 +135,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     const { authority, method, path } = head;
     const second = secondPath(head);
     const wanted = { kind: 'http', authority, method, path } as const;
-    this.#passage = new Passage(this.#host, wanted, second === undefined ? undefined : { ...wanted, path: second });
+    this.#gate = new Gate(this.#host, this, wanted, second === undefined ? undefined : { ...wanted, path: second });
   }
 
   content(bytes: Uint8Array): void {
@@ -141,11 +152,9 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     if (this.#declared !== undefined && this.#declared !== this.#received) {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
     }
-    this.#requestDone = true;
+    this.#complete = true;
     this.#trailers = passedTrailers(trailers);
-    if (!this.#sending) return;
-    this.#pieces?.flush();
-    this.#release();
+    if (this.#phase === 'sending') this.#gate!.write();
   }
 
   // What backends ask: BackendAsker.
@@ -155,7 +164,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   }
 
   get under(): string {
-    return this.#passage!.resource.authority;
+    return this.#gate!.resource.authority;
   }
 
   get tenant(): Tenant {
@@ -169,13 +178,13 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   // What the answer asks and tells.
 
   get over(): boolean {
-    return this.#over;
+    return this.#phase === 'over';
   }
 
   get facing(): Facing {
     return facingOf(this.#host, {
       head: this.#head!,
-      backend: this.#passage!.resource.backend,
+      backend: this.#gate!.resource.backend,
       server: this.#pool?.server.url,
     });
   }
@@ -185,28 +194,27 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   }
 
   mayBegin(): boolean {
-    if (this.#over) return false;
+    if (this.over) return false;
     // The request may have waited for a connection: rights, lease and even the backend may be others by now.
-    const look = this.#passage!.look();
+    const look = this.#gate!.look();
     if (look === 'pass' && this.#isStillThere()) return true;
-    this.#call = undefined;
-    this.#sending = false;
-    if (look === 'pass' || look === 'wait') this.#ask(this.#head!);
+    this.#gate!.close();
+    this.#phase = 'waiting';
+    if (look === 'pass' || look === 'wait') this.#gate!.enter();
     else this.refuse(look);
     return false;
   }
 
   begun(): void {
-    this.#passage!.begin();
-    this.#sending = true;
-    this.#passHeld();
-    this.#pieces?.flush();
-    if (this.#requestDone) this.#call?.finish(this.#trailers);
+    this.#gate!.begin();
+    const whole = this.#complete && this.#received === 0;
+    this.#phase = whole ? 'sent' : 'sending';
+    if (!whole) this.#gate!.write();
   }
 
   untaken(): void {
-    this.#passage!.untaken();
-    this.#sending = false;
+    this.#gate!.untaken();
+    if (!this.over) this.#phase = 'waiting';
   }
 
   room(): void {
@@ -216,35 +224,35 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   }
 
   full(): void {
-    this.#call?.pause();
+    this.#gate?.flow?.pause();
   }
 
   done(): void {
-    this.#over = true;
+    this.#phase = 'over';
     this.#host.count('http', 'done');
     this.#stream.settle();
   }
 
   refuse(code: SignedCode, words?: string): void {
-    if (this.#over) return;
-    this.#over = true;
-    const ending = this.#passage?.ending(code) ?? code;
+    if (this.over) return;
+    this.#phase = 'over';
+    const ending = this.#gate?.ending(code) ?? code;
     this.#host.count('http', ending);
-    this.#stream.reset(SIGNED_CODES[ending], this.#passage?.words(code, words) ?? words);
+    this.#stream.reset(SIGNED_CODES[ending], this.#gate?.words(code, words) ?? words);
     this.#stop();
   }
 
   failed(error: BackendError): void {
-    if (!this.#over) this.#host.backendFailed(this.#passage!.resource.name, error);
+    if (!this.over) this.#host.backendFailed(this.#gate!.resource.name, error);
   }
 
   goesOn(error: BackendError): boolean {
     const pool = this.#pool;
-    if (this.#over || !pool || !isNotThere(error) || this.#passage!.begun) return false;
+    if (this.over || !pool || !isNotThere(error) || this.#gate!.begun) return false;
     this.#tried = (this.#tried ?? new Set()).add(pool);
-    if (!this.#host.backends.hasOther(this.#passage!.resource.backend, this.#tried)) return false;
-    this.#call = undefined;
-    this.#ask(this.#head!);
+    if (!this.#host.backends.hasOther(this.#gate!.resource.backend, this.#tried)) return false;
+    this.#gate!.close();
+    this.#gate!.enter();
     return true;
   }
 
@@ -254,7 +262,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
       work();
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
-      if (!this.#over) this.#host.refused(error.message);
+      if (!this.over) this.#host.refused(error.message);
       this.refuse(error.tooLarge ? 'FIELDS_TOO_LARGE' : 'REQUEST_REFUSED', error.message);
     }
   }
@@ -264,7 +272,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
    * as what they are.
    */
   #known({ method }: RequestHead): boolean {
-    return this.#requestDone || this.#declared !== undefined || this.#received > 0 || mayHaveContent(method);
+    return this.#complete || this.#declared !== undefined || this.#received > 0 || mayHaveContent(method);
   }
 
   #unfinished(bytes: number): void {
@@ -273,18 +281,15 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     this.#headMemory.add(bytes);
   }
 
-  #ask(head: RequestHead): void {
-    this.#asked = true;
-    this.#host.whenReady(() => {
-      if (!this.#over) this.#dispatch(head);
-    });
+  #enter(): void {
+    this.#phase = 'waiting';
+    this.#gate!.enter();
   }
 
-  #dispatch(head: RequestHead): void {
-    const look = this.#passage!.look();
-    if (look === 'wait') return this.#ask(head);
-    if (look !== 'pass') return this.#refusedBy(look);
-    const { resource } = this.#passage!;
+  // What the gate tells.
+
+  admitted(resource: ResourceGrant): void {
+    const head = this.#head!;
     // What a backend leaves unread would be its next request.
     if (this.#hasContent && !mayHaveContent(head.method) && !resource.backend.readsContent)
       return this.refuse('REQUEST_REFUSED', `${head.method} with content: the resource does not say that it reads it`);
@@ -296,21 +301,32 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
       return this.refuse(codeOf(error as BackendError), wordsOf(error as BackendError));
     }
     const answer = new HttpAnswer(this, this.#stream);
-    this.#call = this.#pool.call(this.#requestFor(head, resource), answer, this.#host.tenant);
-    this.#call.send();
+    const call = this.#pool.call(this.#requestFor(head, resource), answer, this.#host.tenant);
+    this.#gate!.open(call);
+    call.send();
   }
 
-  /** Refused before anything went out: the log says by which rule, too. */
-  #refusedBy(code: SignedCode): void {
-    const { rule } = this.#passage!;
-    if (rule !== undefined) this.#host.refused(rule);
-    this.refuse(code);
+  /** Sends what was held, and when the request is complete its end. */
+  pass(way: PooledCall): void {
+    if (this.#phase !== 'sending') return;
+    this.#way = way;
+    const held = this.#held;
+    this.#held = undefined;
+    if (held) for (const bytes of held) this.#send(way, bytes);
+    const lent = this.#lent;
+    this.#lent = undefined;
+    if (lent) this.#send(way, lent);
+    if (!this.#full || this.#complete) this.#pieces?.flush();
+    this.#way = undefined;
+    if (!this.#complete) return;
+    this.#phase = 'sent';
+    way.finish(this.#trailers);
   }
 
   /** True while the backend of the request is the one whose connection it waited for. */
   #isStillThere(): boolean {
     try {
-      return this.#host.backends.serves(this.#passage!.resource.backend, this.#pool!, this);
+      return this.#host.backends.serves(this.#gate!.resource.backend, this.#pool!, this);
     } catch {
       // It has moved to where no backend may be: asking again says so.
       return false;
@@ -319,32 +335,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
 
   /** Asked when it is known. */
   get #hasContent(): boolean {
-    return this.#received > 0 || (this.#declared ?? 0) > 0 || (!this.#requestDone && this.#declared === undefined);
-  }
-
-  /** Sends what was held and, when the request is complete, its end, as soon as they may go. */
-  #release(): void {
-    if (this.#over || this.#waiting) return;
-    const look = this.#passage!.look();
-    if (look === 'wait') return this.#releaseLater();
-    if (look !== 'pass') return this.refuse(look);
-    this.#passHeld();
-    if (!this.#full || this.#requestDone) this.#pieces?.flush();
-    if (this.#requestDone) this.#call?.finish(this.#trailers);
-  }
-
-  #passHeld(): void {
-    const held = this.#held;
-    this.#held = undefined;
-    if (held) for (const bytes of held) this.#pass(bytes);
-  }
-
-  #releaseLater(): void {
-    this.#waiting = true;
-    this.#host.whenReady(() => {
-      this.#waiting = false;
-      this.#release();
-    });
+    return this.#received > 0 || (this.#declared ?? 0) > 0 || (!this.#complete && this.#declared === undefined);
   }
 
   /** A connection that carried content is not used again, unless the backend is known to read it: see `Backend`. */
@@ -366,7 +357,7 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   /** How the content of the request is framed; says its length where it is known only now. */
   #framing(method: string, fields: Field[]): BackendRequest['content'] {
     if (this.#declared !== undefined) return this.#declared === 0 ? 'none' : 'length';
-    if (!this.#requestDone) return 'chunked';
+    if (!this.#complete) return 'chunked';
     if (this.#received > 0 || mayHaveContent(method)) fields.push(['content-length', String(this.#received)]);
     return this.#received === 0 ? 'none' : 'length';
   }
@@ -377,24 +368,28 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
     const taken = this.#pieces.count();
     if (taken === 0) return;
     if (taken > 1) this.#host.spend(taken);
-    if (this.#sending && !this.#full) this.#pieces.flush();
+    if (this.#phase === 'sending' && !this.#full) this.#pieces.flush();
     else this.#pieces.keep();
   }
 
+  /** Content on its way: into the gate, which may be open already, or to what waits for it. */
   #take(bytes: Uint8Array): void {
-    if (this.#over) return;
-    const look = this.#sending && !this.#held ? this.#passage!.look() : 'wait';
-    if (look === 'pass') return this.#pass(bytes);
-    if (look !== 'wait') return this.refuse(look);
+    if (this.over) return;
+    if (this.#way) return this.#send(this.#way, bytes);
+    if (this.#phase === 'sending') {
+      this.#lent = bytes;
+      this.#gate!.write();
+      if (!this.#lent || this.over) return;
+      this.#lent = undefined;
+    }
     this.#held ??= [];
     this.#held.push(copyBytes(bytes));
-    if (this.#sending) this.#release();
   }
 
   /** Content to the backend; its credit goes back when the socket has room, so what is held is bounded by the window. */
-  #pass(bytes: Uint8Array): void {
+  #send(way: PooledCall, bytes: Uint8Array): void {
     this.#uncredited += bytes.length;
-    if (this.#call?.write(bytes)) return this.#credit();
+    if (way.write(bytes)) return this.#credit();
     this.#full = true;
   }
 
@@ -406,7 +401,8 @@ export class HttpExchange implements Exchange, MessageSink<RequestHead>, Asker, 
   /** Ends the work for the stream; without any it is settled at once. */
   #stop(): void {
     this.#headMemory?.end();
-    if (this.#call) this.#call.abort();
+    const call = this.#gate?.flow;
+    if (call) call.abort();
     else this.#stream.settle();
   }
 }

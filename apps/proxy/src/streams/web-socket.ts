@@ -22,7 +22,7 @@ import {
   type WsPiece,
   WsPieceDecoder,
 } from '@sallyport/channel';
-import type { Backend } from '@sallyport/security-api';
+import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { type Guard, guardWith } from '@sallyport/telemetry';
 import { isSameBackend } from '../backend/backends.ts';
 import { BackendError, wordsOf } from '../backend/errors.ts';
@@ -30,7 +30,7 @@ import { headLimitsOf } from '../backend/head-limits.ts';
 import { timeLimitsOf } from '../backend/time-limits.ts';
 import { BackendWebSocket, type WebSocketSink } from '../backend/web-socket.ts';
 import { formatFrame } from '../backend/web-socket-frames.ts';
-import { Passage } from '../serving/gate.ts';
+import { Gate, type Passer } from '../serving/gate.ts';
 import { mappedFields } from './answered-fields.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
@@ -46,24 +46,35 @@ const LARGE_PART_BYTES = 4_096;
 const OWN_FIELDS = /^sec-websocket-|^content-length$/;
 const NO_CLOSE: WsClose = { code: undefined, reason: '' };
 
+/** A connection that stands, and then the WebSocket on it. */
+type Way = Socket | BackendWebSocket;
+/** What may be done with either without writing to the backend. */
+interface WayFlow {
+  pause(): unknown;
+  resume(): unknown;
+  destroy(): unknown;
+}
+
 /**
  * A stream of kind 2: a WebSocket to a backend (SPEC.md, section 7). A piece of a message is a frame, in both directions: nothing
  * is held but a piece that is not whole.
  */
-export class WebSocketExchange implements Exchange, WebSocketSink {
+export class WebSocketExchange implements Exchange, Passer<Way>, WebSocketSink {
   readonly #host: StreamHost;
   readonly #stream: ChannelStream;
   readonly #decoder: HttpDecoder;
+  /** Bytes of the device that are lent while the gate is asked. */
+  #lent: Uint8Array | undefined;
   /** Pieces of the device, and what waits to be read as such: until the backend has accepted, or rights are known. */
   readonly #pieces = new WsPieceDecoder();
   #head: RequestHead | undefined;
-  #passage: Passage | undefined;
+  #gate: Gate<Way, WayFlow> | undefined;
+  /** The backend as it was when it was dialled. */
+  #asked: Backend | undefined;
   /** The connection until the backend is asked for a WebSocket over it. */
   #dialled: { destroy(): void } | undefined;
-  #call: BackendWebSocket | undefined;
   /** Bytes for the device that one read of the backend made. */
   #out: Uint8Array[] = [];
-  #waits = false;
   #open = false;
   #refused = false;
   #closeSaid = false;
@@ -78,7 +89,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
   #headMemory: HeadMemory | undefined;
   readonly #guard: Guard = guardWith((error) => {
     this.#host.handlerFailed(error);
-    this.#end('BACKEND_FAILED');
+    this.refuse('BACKEND_FAILED');
   });
 
   constructor({ host, stream }: StreamPlace) {
@@ -111,7 +122,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
 
   end(): void {
     if (this.#over || this.#refused) return;
-    if (!this.#open) return this.#end('REQUEST_REFUSED', 'the stream ended before its WebSocket was open');
+    if (!this.#open) return this.refuse('REQUEST_REFUSED', 'the stream ended before its WebSocket was open');
     if (!this.#closeSaid) this.#guarded(() => this.#take(encodeWsClose(NO_CLOSE)));
   }
 
@@ -121,12 +132,12 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
   }
 
   recheck(): void {
-    const refused = this.#over ? undefined : this.#passage?.recheck();
-    if (refused) this.#end(refused);
+    const refused = this.#over ? undefined : this.#gate?.recheck();
+    if (refused) this.refuse(refused);
   }
 
   drain(): void {
-    this.#call?.resume();
+    this.#gate?.flow?.resume();
   }
 
   // The way to the backend.
@@ -137,7 +148,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
       this.#host.refused(error.message);
-      this.#end(error.tooLarge ? 'FIELDS_TOO_LARGE' : 'REQUEST_REFUSED', error.message);
+      this.refuse(error.tooLarge ? 'FIELDS_TOO_LARGE' : 'REQUEST_REFUSED', error.message);
     }
   }
 
@@ -145,23 +156,21 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     checkRequest(head, { methods: ['GET'], paths: 'exact' });
     const { authority, method, path } = head;
     this.#head = head;
-    this.#passage = new Passage(this.#host, { kind: 'http', authority, method, path });
-    this.#dial(this.#passage);
+    this.#gate = new Gate<Way, WayFlow>(this.#host, this, { kind: 'http', authority, method, path });
+    this.#gate.enter();
   }
 
-  #dial(passage: Passage): void {
-    if (this.#over) return;
-    const look = passage.look();
-    if (look === 'wait') return this.#host.whenReady(() => this.#dial(passage));
-    if (look !== 'pass') {
-      if (passage.rule !== undefined) this.#host.refused(passage.rule);
-      return this.#end(look);
-    }
-    const { backend } = passage.resource;
-    const connected = this.#guard((socket: Socket) => this.#ask(socket, passage, backend));
+  // What the gate tells.
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  admitted({ authority: under, backend }: ResourceGrant): void {
+    this.#asked = backend;
+    const connected = this.#guard((socket: Socket) => this.#connected(socket));
     const failed = this.#guard((error: BackendError) => this.failed(error));
     try {
-      const { authority: under } = passage.resource;
       const asker = { authority: this.#head!.authority, under, tenant: this.#host.tenant };
       this.#dialled = this.#host.backends.dial(backend, asker, { connected, failed });
     } catch (error) {
@@ -169,18 +178,37 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     }
   }
 
-  /** The connection is there: the handshake goes out after a last look, and in the same turn as it. */
-  #ask(socket: Socket, passage: Passage, asked: Backend): void {
+  /** On a connection that is new the handshake goes out, later what the device has sent. */
+  pass(way: Way): void {
+    if (!(way instanceof BackendWebSocket)) return this.#ask(way);
+    if (!this.#open) return;
+    const bytes = this.#lent ?? EMPTY;
+    this.#lent = undefined;
+    this.#guarded(() => this.#send(way, this.#pieces.push(bytes)));
+  }
+
+  refuse(code: SignedCode, words?: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    const ending = this.#gate?.ending(code) ?? code;
+    this.#host.count('websocket', ending);
+    this.#stream.reset(SIGNED_CODES[ending], this.#gate?.words(code, words) ?? words);
+    this.#stop();
+  }
+
+  #connected(socket: Socket): void {
     if (this.#over) return void socket.destroy();
-    const look = passage.look();
-    if (look === 'wait') {
-      socket.on('error', () => undefined);
-      return this.#host.whenReady(() => this.#ask(socket, passage, asked));
-    }
-    if (look !== 'pass') return this.#end(look);
-    const { resource } = passage;
+    // It may break while rights are being read.
+    socket.on('error', () => undefined);
+    this.#gate!.open(socket);
+    this.#gate!.write();
+  }
+
+  #ask(socket: Socket): void {
+    const gate = this.#gate!;
+    const { resource } = gate;
     // The resource may have moved meanwhile, or the backend closed the connection: nothing was sent.
-    if (!isSameBackend(resource.backend, asked) || socket.destroyed) return this.#end('NOT_PROCESSED');
+    if (!isSameBackend(resource.backend, this.#asked!) || socket.destroyed) return this.refuse('NOT_PROCESSED');
     this.#maxMessageBytes = resource.backend.webSocketMessageBytes ?? this.#host.webSocketMessageBytes;
     const limits = {
       ...timeLimitsOf(resource.backend),
@@ -189,11 +217,12 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     };
     const head = this.#head!;
     const fields = requestFields(head, this.#host.deviceAddress, resource).filter(([name]) => !OWN_FIELDS.test(name));
-    passage.begin();
+    gate.begin();
     this.#dialled = undefined;
-    this.#call = new BackendWebSocket(socket, { sink: this, limits, guard: this.#guard });
+    const call = new BackendWebSocket(socket, { sink: this, limits, guard: this.#guard });
+    gate.open(call);
     const { prefix = '', host = head.authority } = resource.backend;
-    this.#call.ask({ path: `${prefix}${head.path}`, authority: host, fields, protocols: protocolsOf(head.fields) });
+    call.ask({ path: `${prefix}${head.path}`, authority: host, fields, protocols: protocolsOf(head.fields) });
   }
 
   #content(bytes: Uint8Array): void {
@@ -202,48 +231,33 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     this.#take(bytes);
   }
 
-  /** Pieces of the device, which wait until they may go. */
+  /** Pieces of the device: into the gate once the backend has accepted, or to what waits for it. */
   #take(bytes: Uint8Array): void {
-    if (!this.#open || this.#waits) return this.#pieces.keep(bytes);
-    const look = this.#passage!.look();
-    if (look === 'pass') return this.#send(this.#pieces.push(bytes));
-    this.#pieces.keep(bytes);
-    if (look === 'wait') this.#sendLater();
-    else this.#end(look);
-  }
-
-  #sendLater(): void {
-    this.#waits = true;
-    this.#host.whenReady(() => {
-      this.#waits = false;
-      this.#release();
-    });
-  }
-
-  /** Sends what has waited as soon as it may go. */
-  #release(): void {
-    if (!this.#over) this.#guarded(() => this.#take(EMPTY));
+    this.#lent = bytes;
+    if (this.#open) this.#gate!.write();
+    if (this.#lent) this.#pieces.keep(bytes);
+    this.#lent = undefined;
   }
 
   /** Sends pieces as frames. Their credit goes back when the socket has taken them: a backend that does not read holds its device back. */
-  #send(pieces: readonly WsPiece[]): void {
+  #send(way: BackendWebSocket, pieces: readonly WsPiece[]): void {
     const frames: Uint8Array[] = [];
     let small = 0;
     for (const piece of pieces) {
       if (piece.bytes.length < SMALL_MESSAGE_BYTES) small += 1;
       if (piece.opcode === WS_OPCODES.close) this.#closeSaid = true;
       else if (this.#fits(piece)) frames.push(formatFrame(piece.opcode, !piece.more, piece.bytes));
-      else return this.#endBoth({ code: 1009, reason: `a message has more than ${this.#maxMessageBytes} bytes` });
+      else return this.#endBoth(way, { code: 1009, reason: `a message has more than ${this.#maxMessageBytes} bytes` });
     }
     if (small > 1) this.#host.spend(small);
     const credit = this.#uncredited - this.#pieces.heldBytes;
     this.#uncredited -= credit;
     const taken = (): void => this.#stream.consume(credit);
     if (frames.length === 0) taken();
-    else this.#call!.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames), taken);
+    else way.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames), taken);
     // Behind a close come no pieces, but maybe the beginning of something: it was said then.
     const last = pieces.at(-1);
-    if (last?.opcode === WS_OPCODES.close) this.#call!.close(last.bytes);
+    if (last?.opcode === WS_OPCODES.close) way.close(last.bytes);
   }
 
   /** False when the message that the piece belongs to is too long. */
@@ -261,7 +275,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     if (this.#over) return this.#stop();
     if (!this.#answer(200, fields)) return;
     this.#open = true;
-    this.#release();
+    this.#gate!.write();
   }
 
   refused(status: number, fields: readonly Field[]): void {
@@ -278,7 +292,7 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
       const checked = checkResponse({ status, fields: all });
       const fields = mappedFields(
         checked,
-        facingOf(this.#host, { head: this.#head!, backend: this.#passage!.resource.backend }),
+        facingOf(this.#host, { head: this.#head!, backend: this.#gate!.resource.backend }),
       );
       this.#stream.write(encodeResponseHead({ status, fields: this.#refused ? fields : fields.filter(isForDevice) }));
       return true;
@@ -314,16 +328,16 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     const out = this.#out;
     this.#out = [];
     if (this.#over || out.length === 0) return;
-    if (!this.#host.mayServe()) return this.#end('LEASE_LOST');
-    if (!this.#write(out)) this.#call?.pause();
+    if (!this.#host.mayServe()) return this.refuse('LEASE_LOST');
+    if (!this.#write(out)) this.#gate?.flow?.pause();
   }
 
   spend(smallFrames: number): number {
-    return this.#host.backends.spend(this.#passage!.resource.backend, smallFrames);
+    return this.#host.backends.spend(this.#gate!.resource.backend, smallFrames);
   }
 
   mayAnswer(): boolean {
-    return !this.#over && this.#passage!.look() === 'pass';
+    return !this.#over && this.#gate!.look() === 'pass';
   }
 
   close(close: WsClose): void {
@@ -344,8 +358,8 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
     if (this.#over) return;
     this.pushed();
     if (this.#over) return;
-    this.#host.backendFailed(this.#passage!.resource.name, error);
-    this.#end(codeOf(error), wordsOf(error));
+    this.#host.backendFailed(this.#gate!.resource.name, error);
+    this.refuse(codeOf(error), wordsOf(error));
   }
 
   gone(): void {
@@ -384,25 +398,17 @@ export class WebSocketExchange implements Exchange, WebSocketSink {
   }
 
   /** Both sides hear a close of ours. */
-  #endBoth(close: WsClose): void {
-    this.#call?.close(formatWsClose(close));
+  #endBoth(way: BackendWebSocket, close: WsClose): void {
+    way.close(formatWsClose(close));
     this.#finish(close, 'REQUEST_BROKEN');
-  }
-
-  #end(code: SignedCode, words?: string): void {
-    if (this.#over) return;
-    this.#over = true;
-    const ending = this.#passage?.ending(code) ?? code;
-    this.#host.count('websocket', ending);
-    this.#stream.reset(SIGNED_CODES[ending], this.#passage?.words(code, words) ?? words);
-    this.#stop();
   }
 
   /** Ends all work for the stream; what is not under way is settled at once. */
   #stop(): void {
     this.#headMemory?.end();
     this.#dialled?.destroy();
-    if (this.#call) this.#call.destroy();
+    // Once it was asked, its end says when nothing is under way any more.
+    if (this.#gate?.begun) this.#gate.flow?.destroy();
     else this.#stream.settle();
   }
 }
