@@ -6,9 +6,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { attachControl, type ControlParts } from './farm/control.ts';
 import type { SecurityNode } from './farm/node.ts';
 import { type ProxyIdentity, proxyIdentity } from './farm/proxy-identity.ts';
+import type { RealmContext } from './realm-context.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
 import { addLogoutRoute, type LogoutRoutes } from './routes/logout.ts';
-import { addProxyRoutes, type ProxyRoutes } from './routes/proxies.ts';
+import { addProxyApi, type ProxyApiParts } from './routes/proxy-api.ts';
 import { addScimRoutes, SCIM_PREFIX, type ScimRoutes } from './routes/scim.ts';
 import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
@@ -56,7 +57,7 @@ function limitStrangers(service: FastifyInstance, isKnown: (request: FastifyRequ
 }
 
 /** What the listener for Proxies serves with. */
-export interface ProxyServiceParts extends Omit<ProxyRoutes, 'identify'>, Omit<ControlParts, 'identify'> {
+export interface ProxyServiceParts extends Omit<ProxyApiParts, 'identify'>, Omit<ControlParts, 'identify'> {
   readonly node: SecurityNode;
   readonly metrics: Metrics;
   readonly monotonicMs: () => number;
@@ -90,7 +91,7 @@ export function createProxyService(
   metrics.gauge('sallyport_handshakes_in_flight', 'handshakes waiting for HS3', () => handshakes.size);
   addHealthRoutes(service, options);
   addTextCheck(service);
-  addProxyRoutes(service, { ...parts, identify });
+  addProxyApi(service, { ...parts, identify });
   const endControl = attachControl(service.server as unknown as Server, { ...parts, identify });
   return { service, endControl };
 }
@@ -125,12 +126,17 @@ export function createDirectoryService(parts: DirectoryServiceParts, certificate
   return service;
 }
 
+/** What the listener for operators works with. */
+export interface AdminListener extends Pick<AdminRoutes, 'version' | 'database' | 'shared'> {
+  readonly context: RealmContext;
+}
+
 /** The listener for operators: TLS, bearer credentials, OpenAPI at `/openapi.json`. */
 export async function createAdminService(
-  routes: AdminRoutes,
+  { context, ...more }: AdminListener,
   certificate: ServerCertificate,
 ): Promise<FastifyInstance> {
-  const { log, node } = routes.context;
+  const { log, node } = context;
   const options = { log, ready: () => !node.draining };
   const https = { ...TLS, handshakeTimeout: STRANGER_MS, cert: certificate.certificate, key: certificate.key };
   const service = createService({ ...options, https });
@@ -140,7 +146,7 @@ export async function createAdminService(
       openapi: '3.1.0',
       info: {
         title: 'Sallyport admin API',
-        version: routes.version,
+        version: more.version,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],
@@ -152,7 +158,7 @@ export async function createAdminService(
   await service.register(async (scope) => {
     addHealthRoutes(scope as unknown as FastifyInstance, options);
     addTextCheck(scope as unknown as FastifyInstance);
-    addAdminRoutes(scope as unknown as FastifyInstance, routes);
+    addAdminRoutes(scope as unknown as FastifyInstance, { ...context, ...more });
     scope.get('/openapi.json', { schema: { hide: true } as object }, async () => service.swagger());
   });
   return service;

@@ -98,6 +98,7 @@ export { type SourceGroupView, viewDirectories, viewDirectory, viewSourceGroups 
 export {
   type FarmView,
   forgetInstances,
+  listNodes,
   NODE_SILENCE_MS,
   NodeWatch,
   type NodeWord,
@@ -111,7 +112,9 @@ export {
   type JoinOrder,
   type JoinToken,
   listProxies,
+  listProxiesWithLeases,
   PROXY_KEPT_MS,
+  type ProxiesWithLeases,
   type ProxyKey,
   proxyOfBeat,
   redeemJoinToken,
@@ -121,7 +124,7 @@ export {
 export type { NodeRow, ProxyRow, SiteRow } from './farm/rows.ts';
 export { Sightings } from './farm/sightings.ts';
 export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
-export { listSites, putSite } from './farm/sites.ts';
+export { listSitePage, listSites, putSite } from './farm/sites.ts';
 export { bindIdentity, type FreeAccount } from './identity/identities.ts';
 export { type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
 export {
@@ -203,7 +206,7 @@ export { type AuditFilter, type AuditPage, searchAudit } from './realm/audit-sea
 export { type AuditState, AuditWatch } from './realm/audit-watch.ts';
 export { type Change, change } from './realm/change.ts';
 export type { AccessContext, Actor, PasswordHasher } from './realm/context.ts';
-export { countRealm, type RealmCounts } from './realm/counts.ts';
+export { countRealm, isAppKnown, type RealmCounts } from './realm/counts.ts';
 export { randomId } from './realm/ids.ts';
 export { DEFAULT_LEASE_MS } from './realm/lease-time.ts';
 export {
@@ -240,13 +243,14 @@ export { openedBackend, shownBackend } from './rights/backend-secrets.ts';
 export {
   changePolicy,
   grantedResources,
+  listPolicies,
   type PolicySet,
   type PutOptions,
   putPolicy,
   readPolicySet,
   removeRight,
 } from './rights/policies.ts';
-export { applyResources, changeResource, putResource } from './rights/resources.ts';
+export { applyResources, changeResource, findResource, listResources, putResource } from './rights/resources.ts';
 export type { PolicyRow, ResourceRow } from './rights/rows.ts';
 export { checkKeks, nextKekId } from './sealing/keks.ts';
 export { createKeyring, type Keyring, kekOf, PURPOSES } from './sealing/keyring.ts';

@@ -4,9 +4,9 @@ import { Text } from './text.ts';
 /** An object that has no fields but those that are named. */
 export const CLOSED = { additionalProperties: false } as const;
 /** What a name looks like, for people. */
-export const NameWords = 'a name of 1 to 64 letters a-z, digits and . _ @ -, with a letter or digit at both ends';
+const NameWords = 'a name of 1 to 64 letters a-z, digits and . _ @ -, with a letter or digit at both ends';
 /** Names of users, groups, resources, policies and sites. */
-export const NamePattern = '^[a-z0-9]([a-z0-9._@-]{0,62}[a-z0-9])?$';
+const NamePattern = '^[a-z0-9]([a-z0-9._@-]{0,62}[a-z0-9])?$';
 
 /**
  * The annotations of a field that has a form: refusals name the form (`title`, or `description` where there is no other), the

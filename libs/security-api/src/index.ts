@@ -1,15 +1,11 @@
 export { AuditView } from './admin/audit.ts';
-export { BindingView } from './admin/bindings.ts';
 export {
   DirectoryGroupView,
   DirectoryInput,
-  DirectoryTokenInput,
   DirectoryTokenView,
   DirectoryView,
   FindingView,
-  GroupMapInput,
   LdapSettings,
-  MigrationInput,
   MigrationView,
   OidcSettings,
   SyncInput,
@@ -17,32 +13,25 @@ export {
   SyncQuestion,
   SyncReport,
 } from './admin/directories.ts';
-export { CodeInput, CodeView, InstallationView } from './admin/enrolment.ts';
+export { CodeView } from './admin/enrolment.ts';
 export { GroupView } from './admin/groups.ts';
 export {
   OperatorCredential,
-  OperatorEnded,
-  OperatorLogin,
   OperatorOidcLogin,
-  OperatorProvider,
   OperatorView,
 } from './admin/operators.ts';
 export { PolicyChange, PolicyInput, PolicyView } from './admin/policies.ts';
-export { ProblemView } from './admin/problem.ts';
-export { JoinTokenInput, JoinTokenView, ProxyRevocationView, ProxyView } from './admin/proxies.ts';
-export { HandshakeKeysView, RealmSettings, RealmSettingsPatch } from './admin/realm.ts';
+export { ProxyRevocationView, ProxyView } from './admin/proxies.ts';
+export { RealmSettings } from './admin/realm.ts';
 export { ResourceChange, ResourceInput, ResourcesInput, ResourcesPlan, ResourceView } from './admin/resources.ts';
-export { RevocationInput, RevocationRowView, RevocationView } from './admin/revocations.ts';
-export { SessionView } from './admin/sessions.ts';
-export { SiteInput, SiteView } from './admin/sites.ts';
+export { RevocationView } from './admin/revocations.ts';
+export { SiteView } from './admin/sites.ts';
 export { DatabaseView, JournalView, LogView, NodeView, StatusView } from './admin/status.ts';
-export { FactorView, RightsView, User, UserInput, UserRename } from './admin/users.ts';
+export { FactorView, RightsView, User } from './admin/users.ts';
 export { BackendReason, BackendTrouble, ResourceTrial, TriedBackend, TryBackend } from './backend-api.ts';
 export { parseJson, parserOf } from './check.ts';
-export { NamePattern, NameWords } from './fields.ts';
 export {
   AccessRule,
-  AuthorityText,
   Backend,
   ContextRule,
   Grant,
@@ -71,4 +60,4 @@ export {
   RenewRequest,
   SiteMapAnswer,
 } from './proxy-api.ts';
-export { isText, Text } from './text.ts';
+export { isText } from './text.ts';

@@ -33,8 +33,7 @@ test('every dependency is pinned to one exact version, the same everywhere', () 
 const RULES_OF_ROWS = /\.transaction\(|\.tables\b|\{ tables\b/;
 
 test('no app opens a transaction or touches a table: rules of rows live in the domain', () => {
-  // The admin API's routes are on their way.
-  const files = execFiles(['apps']).filter((file) => file.includes('/src/') && !file.includes('security/src/routes/'));
+  const files = execFiles(['apps']).filter((file) => file.includes('/src/'));
   expect(files.length).toBeGreaterThan(100);
   for (const file of files) {
     const code = readFileSync(file, 'utf8').replace(/^\s*(\/?\*|\/\/).*$/gm, '');

@@ -96,7 +96,7 @@ export class InForce {
 }
 
 /** This node as it waits; for those who do not take an `InForce` yet. */
-export function waitingNode({ access, node, bus, journal, monotonicMs, log }: InForceParts): WaitingNode {
+function waitingNode({ access, node, bus, journal, monotonicMs, log }: InForceParts): WaitingNode {
   const trouble = (error: unknown): void =>
     log.warn({ err: error }, 'leases or journal do not answer while a revocation waits');
   return { access, leases: node.leases, hold: node.hold, bus, journal, monotonicMs, trouble };

@@ -1,15 +1,19 @@
 import { findOperator, type OperatorAtWork } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { addDirectoryRoutes } from './directories.ts';
-import { addEnrolmentRoutes } from './enrolment.ts';
-import { addFarmRoutes } from './farm.ts';
-import { checkFields } from './operation.ts';
-import { addOperatorRoutes } from './operators.ts';
-import { addUserRoutes } from './people.ts';
-import { addRightRoutes } from './rights.ts';
-import { addSessionRoutes } from './sessions.ts';
-import type { StatusParts } from './status.ts';
+import type { StatusParts } from '../farm/status.ts';
+import { addDirectoryRoutes, type DirectoryRoutes } from './directories.ts';
+import { addEnrolmentRoutes, type EnrolmentRoutes } from './enrolment.ts';
+import { addOperatorRoutes, type OperatorRoutes } from './operators.ts';
+import { addPolicyRoutes, type PolicyRoutes } from './policies.ts';
+import { addProxyRoutes, type ProxyRoutes } from './proxies.ts';
+import { addRealmRoutes, type RealmRoutes } from './realm.ts';
+import { addResourceRoutes, type ResourceRoutes } from './resources.ts';
+import { checkFields } from './serve.ts';
+import { addSessionRoutes, type SessionRoutes } from './sessions.ts';
+import { addSiteRoutes, type SiteRoutes } from './sites.ts';
+import { addStatusRoutes } from './status.ts';
+import { addUserRoutes, type UserRoutes } from './users.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -18,20 +22,30 @@ declare module 'fastify' {
   }
 }
 
-/** What the admin API needs beside the realm. */
-export type AdminRoutes = StatusParts;
+/** What the admin API works with: each noun names its part of it. */
+export type AdminRoutes = DirectoryRoutes &
+  EnrolmentRoutes &
+  OperatorRoutes &
+  PolicyRoutes &
+  ProxyRoutes &
+  RealmRoutes &
+  ResourceRoutes &
+  SessionRoutes &
+  SiteRoutes &
+  StatusParts &
+  UserRoutes;
 
 /** The admin API. It denies by default: who asks is checked before a body is read. */
 export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): void {
-  const { context } = routes;
+  const { access, refusals } = routes;
   const admit = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { operation, open } = request.routeOptions.config;
     if (operation?.open || open) return;
     const [, token] = /^Bearer (\S{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];
-    const operator = token && (await findOperator(context.access, token));
+    const operator = token && (await findOperator(access, token));
     if (!operator) {
       const why = token ? 'the credential is not good' : 'no credential';
-      context.refusals.note({ action: 'operator', subject: 'admin API', why, address: request.ip });
+      refusals.note({ action: 'operator', subject: 'admin API', why, address: request.ip });
       reply.header('www-authenticate', 'Bearer');
       throw new ProblemError('ERR_SECURITY_OPERATOR', 'an operator credential is needed: sallyport login');
     }
@@ -50,11 +64,15 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
   service.addHook('preHandler', async (request, reply) => {
     if (request.body !== undefined) await admit(request, reply);
   });
-  addOperatorRoutes(service, context);
-  addUserRoutes(service, context);
-  addRightRoutes(service, context);
-  addEnrolmentRoutes(service, context);
-  addSessionRoutes(service, context);
-  addFarmRoutes(service, routes);
-  addDirectoryRoutes(service, context);
+  addOperatorRoutes(service, routes);
+  addUserRoutes(service, routes);
+  addResourceRoutes(service, routes);
+  addPolicyRoutes(service, routes);
+  addEnrolmentRoutes(service, routes);
+  addSessionRoutes(service, routes);
+  addSiteRoutes(service, routes);
+  addProxyRoutes(service, routes);
+  addRealmRoutes(service, routes);
+  addStatusRoutes(service, routes);
+  addDirectoryRoutes(service, routes);
 }

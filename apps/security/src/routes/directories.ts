@@ -1,159 +1,85 @@
 import {
+  type AccessContext,
   applyMigration,
   auditOrder,
-  explainRights,
   getDirectory,
   issueDirectoryToken,
-  issueFactor,
   mapDirectoryGroup,
   placeAccounts,
   planMigration,
   putDirectory,
   removeDirectory,
-  removeFactor,
   viewDirectories,
   viewDirectory,
   viewSourceGroups,
 } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
-import {
-  DirectoryGroupView,
-  DirectoryInput,
-  DirectoryTokenInput,
-  DirectoryTokenView,
-  DirectoryView,
-  FactorView,
-  FindingView,
-  GroupMapInput,
-  MigrationInput,
-  MigrationView,
-  RightsView,
-  SyncInput,
-} from '@sallyport/security-api';
+import type { FindingView } from '@sallyport/security-api';
+import { directories } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
-import Type, { type Static } from 'typebox';
+import type { Connectors } from '../directories/connectors.ts';
 import { prepareProvider } from '../directories/providers.ts';
-import { whenInForce } from '../farm/in-force.ts';
-import type { RealmContext } from '../realm-context.ts';
-import { totpUri } from '../sign-in/second-factor.ts';
-import { actorOf, changing, Done, NameParam, operation } from './operation.ts';
-import { CursorQuery, pageOf, SubjectQuery } from './paging.ts';
-import { whenChanged } from './revoking.ts';
+import type { DirectorySyncs } from '../directories/syncs.ts';
+import type { InForce } from '../farm/in-force.ts';
+import { pageOf } from './paging.ts';
+import { serve } from './serve.ts';
 
-/** Whether sessions go on after a change of the second factor. */
-const FactorQuery = Type.Object({
-  keepSessions: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
-});
-type FactorQuery = Static<typeof FactorQuery>;
-
-/** Directories, what comes from them, and rights that follow from it. */
-export function addDirectoryRoutes(service: FastifyInstance, context: RealmContext): void {
-  addDirectorySettings(service, context);
-  addSyncRoutes(service, context);
-  addDirectoryGroups(service, context);
-  addMigrationRoute(service, context);
-  addRightsRoutes(service, context);
+/** What operations on directories work with. */
+export interface DirectoryRoutes {
+  readonly access: AccessContext;
+  readonly inForce: InForce;
+  readonly connectors: Connectors;
+  readonly syncs: Pick<DirectorySyncs, 'begin'>;
+  /** Where SCIM clients reach this node; undefined when they do not. */
+  readonly directoryUrl: string | undefined;
 }
 
-function addDirectorySettings(service: FastifyInstance, context: RealmContext): void {
-  const { access } = context;
-  service.get<{ Querystring: CursorQuery }>(
-    '/v1/directories',
-    operation(
-      'directories.list',
-      'Directories in the order of their names, a page of them',
-      Type.Array(DirectoryView),
-      {
-        querystring: CursorQuery,
-      },
-    ),
-    async ({ query }) => {
-      return viewDirectories(access, pageOf(query));
-    },
-  );
-  service.get<{ Params: NameParam }>(
-    '/v1/directories/:name',
-    operation('directories.get', 'A directory and how it is', DirectoryView, { params: NameParam }),
-    async ({ params }) => viewDirectory(access, params.name),
-  );
-  service.put<{ Params: NameParam; Body: DirectoryInput }>(
-    '/v1/directories/:name',
-    changing('directories.put', 'Create or change a directory', DirectoryView, {
-      params: NameParam,
-      body: DirectoryInput,
-    }),
-    async (request) => {
-      const { name } = request.params;
-      const by = actorOf(request);
-      const row = await putDirectory(access, name, request.body, by);
-      if (row.stage === 'active') await placeAccounts(access, name, by);
-      // Settings that only the connector can read are refused here.
-      if (row.kind === 'ldap') context.connectors.ldap(row);
-      if (row.kind === 'oidc') await prepareProvider(context, row);
-      await whenChanged(context);
-      return viewDirectory(access, name);
-    },
-  );
-  service.delete<{ Params: NameParam }>(
-    '/v1/directories/:name',
-    changing('directories.remove', 'Remove a directory to which no user belongs any more', Done, {
-      params: NameParam,
-    }),
-    async (request) => {
-      await removeDirectory(access, request.params.name, actorOf(request));
-      return { done: true };
-    },
-  );
+/** Directories, and what comes from them. */
+export function addDirectoryRoutes(service: FastifyInstance, routes: DirectoryRoutes): void {
+  addSettings(service, routes);
+  addSyncs(service, routes);
+  addTokens(service, routes);
+  addSourceGroups(service, routes);
+  addMigrations(service, routes);
 }
 
-function addSyncRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access, connectors, syncs } = context;
-  service.post<{ Params: NameParam }>(
-    '/v1/directories/:name/test',
-    changing('directories.test', 'Try everything that a directory relies on', Type.Array(FindingView), {
-      params: NameParam,
-    }),
-    async (request) => {
-      const by = actorOf(request);
-      const { name } = request.params;
-      const row = await getDirectory(access, name);
-      await auditOrder(access, { ...by, action: 'directory.test', subject: name });
-      if (row.kind === 'scim') return [scimFinding(context.directoryUrl)];
-      if (row.kind === 'ldap') return connectors.ldap(row).test();
-      await prepareProvider(context, row);
-      return connectors.oidc(row).test();
-    },
-  );
-  service.post<{ Params: NameParam; Body: SyncInput }>(
-    '/v1/directories/:name/sync',
-    changing('directories.sync', 'Start a sync now; the directory tells how it goes', Done, {
-      params: NameParam,
-      body: SyncInput,
-    }),
-    async (request) => {
-      const by = actorOf(request);
-      const { name } = request.params;
-      const row = await getDirectory(access, name);
-      if (row.kind !== 'ldap') throw new ProblemError('ERR_SECURITY_NO_SYNC', `${name} brings its accounts by itself`);
-      const { mode = 'as due', confirm } = request.body;
-      const subject = confirm === undefined ? `${name}, ${mode}` : `${name}, removals of question ${confirm} are meant`;
-      await auditOrder(access, { ...by, action: 'directory.sync', subject });
-      return { done: await syncs.begin(row, request.body) };
-    },
-  );
-  service.post<{ Params: NameParam; Body: DirectoryTokenInput }>(
-    '/v1/directories/:name/tokens',
-    changing('directories.token', 'Issue a bearer token for a SCIM client', DirectoryTokenView, {
-      params: NameParam,
-      body: DirectoryTokenInput,
-    }),
-    async (request) => {
-      const { ttlMs, endOthers = false } = request.body;
-      const { name } = request.params;
-      const issued = await issueDirectoryToken(access, name, { ttlMs, endOthers }, actorOf(request));
-      return { ...issued, url: `${context.directoryUrl ?? ''}/scim/v2` };
-    },
-  );
+function addSettings(service: FastifyInstance, routes: DirectoryRoutes): void {
+  const { access, inForce, connectors } = routes;
+  serve(service, directories.list, async ({ query }) => viewDirectories(access, pageOf(query)));
+  serve(service, directories.get, async ({ params: { name } }) => viewDirectory(access, name));
+  serve(service, directories.put, async ({ params: { name }, body, by }) => {
+    const row = await putDirectory(access, name, body, by);
+    if (row.stage === 'active') await placeAccounts(access, name, by);
+    // Settings that only the connector can read are refused here.
+    if (row.kind === 'ldap') connectors.ldap(row);
+    if (row.kind === 'oidc') await prepareProvider(routes, row);
+    await inForce.ensureAll();
+    return viewDirectory(access, name);
+  });
+  serve(service, directories.remove, async ({ params: { name }, by }) => {
+    await removeDirectory(access, name, by);
+    return { done: true };
+  });
+}
+
+function addSyncs(service: FastifyInstance, routes: DirectoryRoutes): void {
+  const { access, connectors, syncs, directoryUrl } = routes;
+  serve(service, directories.test, async ({ params: { name }, by }) => {
+    const row = await getDirectory(access, name);
+    await auditOrder(access, { ...by, action: 'directory.test', subject: name });
+    if (row.kind === 'scim') return [scimFinding(directoryUrl)];
+    if (row.kind === 'ldap') return connectors.ldap(row).test();
+    await prepareProvider(routes, row);
+    return connectors.oidc(row).test();
+  });
+  serve(service, directories.sync, async ({ params: { name }, body, by }) => {
+    const row = await getDirectory(access, name);
+    if (row.kind !== 'ldap') throw new ProblemError('ERR_SECURITY_NO_SYNC', `${name} brings its accounts by itself`);
+    const { mode = 'as due', confirm } = body;
+    const subject = confirm === undefined ? `${name}, ${mode}` : `${name}, removals of question ${confirm} are meant`;
+    await auditOrder(access, { ...by, action: 'directory.sync', subject });
+    return { done: await syncs.begin(row, body) };
+  });
 }
 
 /** What an operator of a SCIM client must know. */
@@ -164,87 +90,30 @@ function scimFinding(url: string | undefined): FindingView {
     : { check, ok: true, words: `give the client ${url}/scim/v2 and a token of "sallyport directory token"` };
 }
 
-function addDirectoryGroups(service: FastifyInstance, context: RealmContext): void {
-  const { access } = context;
-  service.get<{ Params: NameParam; Querystring: SubjectQuery }>(
-    '/v1/directories/:name/groups',
-    operation(
-      'directories.groups',
-      'Groups of a directory and what they stand for, in the order of their ids there, a page of them',
-      Type.Array(DirectoryGroupView),
-      { params: NameParam, querystring: SubjectQuery },
-    ),
-    async ({ params, query }) => viewSourceGroups(access, params.name, pageOf(query)),
-  );
-  service.put<{ Params: NameParam; Body: GroupMapInput }>(
-    '/v1/directories/:name/groups',
-    changing('directories.map', 'Let a group of a directory stand for a group of the realm', Done, {
-      params: NameParam,
-      body: GroupMapInput,
-    }),
-    async (request) => {
-      const { subject, group: groupName } = request.body;
-      await mapDirectoryGroup(access, { directory: request.params.name, subject, groupName }, actorOf(request));
-      await whenChanged(context);
-      return { done: true };
-    },
-  );
+function addTokens(service: FastifyInstance, { access, directoryUrl }: DirectoryRoutes): void {
+  serve(service, directories.token, async ({ params: { name }, body: { ttlMs, endOthers = false }, by }) => {
+    const issued = await issueDirectoryToken(access, name, { ttlMs, endOthers }, by);
+    return { ...issued, url: `${directoryUrl ?? ''}/scim/v2` };
+  });
 }
 
-function addMigrationRoute(service: FastifyInstance, context: RealmContext): void {
-  const { access } = context;
-  service.post<{ Body: MigrationInput }>(
-    '/v1/migrations',
-    changing('directories.migrate', 'Move users to another directory, or say what that would do', MigrationView, {
-      body: MigrationInput,
-    }),
-    async (request) => {
-      const { apply, acceptRights = false, match, from, to } = request.body;
-      const mapping = { from, to, match: [match[0], match[1]] as const };
-      const plan = apply
-        ? await applyMigration(access, mapping, { acceptRights }, actorOf(request))
-        : await planMigration(access, mapping);
-      if (apply) await whenChanged(context);
-      return { applied: apply, ...plan };
-    },
+function addSourceGroups(service: FastifyInstance, { access, inForce }: DirectoryRoutes): void {
+  serve(service, directories.groups, async ({ params: { name }, query }) =>
+    viewSourceGroups(access, name, pageOf(query)),
   );
+  serve(service, directories.map, async ({ params: { name }, body: { subject, group }, by }) => {
+    await mapDirectoryGroup(access, { directory: name, subject, groupName: group }, by);
+    await inForce.ensureAll();
+    return { done: true };
+  });
 }
 
-function addRightsRoutes(service: FastifyInstance, context: RealmContext): void {
-  const { access } = context;
-  service.get<{ Params: NameParam }>(
-    '/v1/users/:name/rights',
-    operation('users.rights', 'Why a user may, or may not, reach each resource', RightsView, { params: NameParam }),
-    async ({ params }) => {
-      const { user, groups, resources } = await explainRights(access, params.name);
-      return { user: user.name, enabled: user.enabled, directory: user.directory, groups, resources };
-    },
-  );
-  service.post<{ Params: NameParam; Querystring: FactorQuery }>(
-    '/v1/users/:name/second-factor',
-    changing('factors.issue', 'Give a user a new second factor; it is shown once, sessions end', FactorView, {
-      params: NameParam,
-      querystring: FactorQuery,
-    }),
-    async (request) => {
-      const { name } = request.params;
-      const how = { keepSessions: request.query.keepSessions === 'true' };
-      const { secret, index } = await issueFactor(access, name, how, actorOf(request));
-      await whenInForce(context, index);
-      return { user: name, ...totpUri(access.store.realm, name, secret) };
-    },
-  );
-  service.delete<{ Params: NameParam; Querystring: FactorQuery }>(
-    '/v1/users/:name/second-factor',
-    changing('factors.remove', "Take a user's second factor away; sessions end", Done, {
-      params: NameParam,
-      querystring: FactorQuery,
-    }),
-    async (request) => {
-      const how = { keepSessions: request.query.keepSessions === 'true' };
-      const { removed, index } = await removeFactor(access, request.params.name, how, actorOf(request));
-      await whenInForce(context, index);
-      return { done: removed };
-    },
-  );
+function addMigrations(service: FastifyInstance, { access, inForce }: DirectoryRoutes): void {
+  serve(service, directories.migrate, async ({ body: { apply, acceptRights = false, match, from, to }, by }) => {
+    const mapping = { from, to, match: [match[0], match[1]] as const };
+    if (!apply) return { applied: false, ...(await planMigration(access, mapping)) };
+    const plan = await applyMigration(access, mapping, { acceptRights }, by);
+    await inForce.ensureAll();
+    return { applied: true, ...plan };
+  });
 }

@@ -1,227 +1,40 @@
-import type { TLSSocket } from 'node:tls';
-import {
-  type AccessContext,
-  type Authorisation,
-  authorise,
-  type Bus,
-  type HelloRequest,
-  isJoinToken,
-  type PolicyCache,
-  type Presence,
-  reauthorise,
-  redeemJoinToken,
-  renewProxy,
-} from '@sallyport/access';
-import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
-import { ProblemError } from '@sallyport/http-service';
-import {
-  type AuthorizeAnswer,
-  type AuthorizeAnswers,
-  AuthorizeBatch,
-  AuthorizeRequest,
-  type JoinAnswer,
-  JoinRequest,
-  PROXY_PATHS,
-  parserOf,
-  type ReauthorizeAnswer,
-  ReauthorizeRequest,
-  type RelayAnswer,
-  RelayRequest,
-  RenewRequest,
-  type SiteMapAnswer,
-} from '@sallyport/security-api';
-import type { Log } from '@sallyport/telemetry';
+import { type AccessContext, issueJoinToken, listProxiesWithLeases, revokeProxy } from '@sallyport/access';
+import { formatBase64Url } from '@sallyport/channel';
+import { proxies } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
+import type { InForce } from '../farm/in-force.ts';
 import type { SecurityNode } from '../farm/node.ts';
-import { type KnownProxy, keyHashOf, type ProxyIdentity } from '../farm/proxy-identity.ts';
-import { answerSessionEnd, makeWay } from '../farm/session-end.ts';
-import { assertionJwks, withAssertions } from '../keys/assertions.ts';
-import { type CertificateRequest, readCertificateRequest } from '../keys/certificates.ts';
+import { proxyView } from '../farm/status.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
-import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
-import type { Refusals } from '../sign-in/refusals.ts';
-import type { AddressThrottle } from '../stores/address-throttle.ts';
+import { pageOf } from './paging.ts';
+import { forceView } from './revoking.ts';
+import { serve } from './serve.ts';
 
-const parseRequest = parserOf(AuthorizeRequest);
-
-/** Paths that need no client certificate: a Proxy that joins has none yet, and backends never have one. */
-const OPEN_PATHS: readonly string[] = [PROXY_PATHS.join, PROXY_PATHS.jwks, '/healthz', '/readyz'];
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** The Proxy that asks, on paths that need one. */
-    proxy: KnownProxy;
-  }
-}
-
-/** What Proxies are served with. */
+/** What operations on Proxies work with. */
 export interface ProxyRoutes {
   readonly access: AccessContext;
-  readonly policies: PolicyCache;
-  readonly liveKeys: LiveKeys;
-  readonly handshakes: Handshakes;
-  readonly siteMap: () => Promise<string>;
-  readonly identify: ProxyIdentity;
-  readonly node: Pick<SecurityNode, 'proxyUrls'>;
-  readonly presence: Presence;
-  readonly bus: Bus;
-  readonly addressThrottle: AddressThrottle;
-  readonly refusals: Refusals;
-  readonly log: Log;
+  readonly inForce: InForce;
+  readonly node: Pick<SecurityNode, 'leases' | 'proxyUrls'>;
+  readonly liveKeys: Pick<LiveKeys, 'current'>;
   readonly wallMs: () => number;
 }
 
-/** Routes for Proxies. Authentication runs before a body is read. */
+/** Proxies: who they are, how they join, and how they are revoked. */
 export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): void {
-  service.addHook('onRequest', async (request) => {
-    if (OPEN_PATHS.includes(request.routeOptions.url ?? '')) return;
-    const proxy = await routes.identify(request.raw.socket as TLSSocket);
-    if (!proxy) throw notOurs();
-    request.proxy = proxy;
+  const { access, inForce, node, liveKeys, wallMs } = routes;
+  serve(service, proxies.list, async ({ query }) => {
+    const { proxies: rows, ...seen } = await listProxiesWithLeases(access, pageOf(query));
+    return rows.map((row) => proxyView(row, { node, ...seen }));
   });
-  addRelayRoutes(service, routes);
-  addAuthorizeRoutes(service, routes);
-  service.post<{ Body: RelayRequest }>(PROXY_PATHS.end, { schema: { body: RelayRequest } }, async ({ body }) =>
-    relayAnswer({ message: await answerSessionEnd(routes, bytesOf(body.message), body.address) }),
-  );
-  addCertificateRoutes(service, routes);
-  service.get(PROXY_PATHS.jwks, async () => assertionJwks(routes));
-  service.get(PROXY_PATHS.siteMap, async (): Promise<SiteMapAnswer> => {
-    const rootKey = JSON.stringify(routes.liveKeys.current.root.publicJwk);
-    return { siteMap: await routes.siteMap(), rootKey };
+  serve(service, proxies.invite, async ({ body, by }) => {
+    const { id, secret, expiresAt } = await issueJoinToken(access, body, by);
+    const content = { urls: node.proxyUrls, ca: liveKeys.current.ca.fingerprint, token: `${id}.${secret}` };
+    return { token: formatBase64Url(new TextEncoder().encode(JSON.stringify(content))), expiresAt };
   });
-}
-
-/** Nothing for whoever is no Proxy of ours, or has just ceased to be one. */
-function notOurs(): ProblemError {
-  return new ProblemError('ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
-}
-
-function addRelayRoutes(service: FastifyInstance, { handshakes }: ProxyRoutes): void {
-  service.post<{ Body: RelayRequest }>(PROXY_PATHS.handshakes, { schema: { body: RelayRequest } }, async ({ body }) =>
-    relayAnswer(await handshakes.begin(bytesOf(body.message), body.address)),
-  );
-  service.post<{ Body: RelayRequest; Params: { id: string } }>(
-    `${PROXY_PATHS.handshakes}/:id`,
-    { schema: { body: RelayRequest } },
-    async ({ body, params }) => relayAnswer(await handshakes.finish(params.id, bytesOf(body.message))),
-  );
-}
-
-function relayAnswer({ handshake, message }: RelayResult): RelayAnswer {
-  return { message: formatBase64Url(message), ...(handshake === undefined ? {} : { handshake }) };
-}
-
-function addAuthorizeRoutes(service: FastifyInstance, routes: ProxyRoutes): void {
-  const { access, policies, presence, wallMs } = routes;
-  service.post<{ Body: AuthorizeBatch }>(
-    PROXY_PATHS.authorize,
-    { schema: { body: AuthorizeBatch } },
-    async ({ body, proxy }): Promise<AuthorizeAnswers> => {
-      const holder = { ...proxy, instance: body.instance };
-      const asked = body.requests.map(askedOf);
-      const requests = asked.filter((one) => one !== undefined);
-      const decided = (await authorise(access, policies, { requests, holder }))?.values();
-      if (!decided) throw notOurs();
-      const answers = asked.map((one) => (one ? decided.next().value : undefined));
-      return { answers: await Promise.all(answers.map((answer) => authorizeAnswer(routes, proxy.name, answer))) };
-    },
-  );
-  service.post<{ Body: ReauthorizeRequest }>(
-    PROXY_PATHS.reauthorize,
-    { schema: { body: ReauthorizeRequest } },
-    async ({ body, proxy }): Promise<ReauthorizeAnswer> => {
-      const holder = { ...proxy, instance: body.instance };
-      const grant = await reauthorise(access, policies, { sid: body.sid, holder });
-      if (grant === 'no proxy') throw notOurs();
-      if (grant === 'over') return { ended: 'SESSION_EXPIRED' };
-      if (grant === 'no channel') return { ended: 'NO_CHANNEL' };
-      presence.saw(grant.sid, { proxy: proxy.name, at: wallMs() });
-      return { grant: await withAssertions(routes, grant) };
-    },
-  );
-}
-
-async function authorizeAnswer(
-  routes: ProxyRoutes,
-  proxy: string,
-  answer: Authorisation | undefined,
-): Promise<AuthorizeAnswer> {
-  if (!answer) return { hint: 'BAD_MESSAGE' };
-  if (answer.status === 'refused') return { hint: answer.hint };
-  const { presence, log, wallMs } = routes;
-  const { grant, channelKey, first } = answer;
-  if (first) makeWay(routes, grant.installationId);
-  presence.saw(grant.sid, { proxy, at: wallMs() });
-  const key = formatBase64Url(channelKey);
-  channelKey.fill(0);
-  try {
-    return { grant: await withAssertions(routes, grant), channelKey: key };
-  } catch (error) {
-    log.error({ err: error, sid: grant.sid }, 'a grant could not be made');
-    return { hint: 'UNAVAILABLE' };
-  }
-}
-
-/** One item of a batch as it is asked; undefined for one that is malformed, which is nothing to the others. */
-function askedOf(item: unknown): HelloRequest | undefined {
-  const request = parseRequest(item);
-  if (!request) return undefined;
-  try {
-    const hello = decodeHello(parseBase64Url(request.hello));
-    return { hello, requestId: request.request };
-  } catch (error) {
-    if ((error as ChannelError).name === 'ChannelError' || error instanceof TypeError) return undefined;
-    throw error;
-  }
-}
-
-function addCertificateRoutes(service: FastifyInstance, routes: ProxyRoutes): void {
-  const { access, liveKeys, log, node, refusals, wallMs } = routes;
-  const issue = async (request: CertificateRequest, proxy: { name: string; site: string }): Promise<JoinAnswer> => {
-    const { ca } = liveKeys.current;
-    const certificate = await ca.issueProxy(request, proxy.name, wallMs());
-    log.info({ proxy: proxy.name }, 'a certificate was issued');
-    const { name, site } = proxy;
-    return { certificate, ca: ca.certificate, realm: access.store.realm, site, name, nodes: node.proxyUrls };
-  };
-  service.post<{ Body: JoinRequest }>(PROXY_PATHS.join, { schema: { body: JoinRequest } }, async ({ body, ip }) => {
-    const [id = '', secret = ''] = body.token.split('.');
-    // Strangers cost no public-key work.
-    const request = isJoinToken(access, secret) ? await requestOf(body.csr) : undefined;
-    const proxy = request && (await redeemJoinToken(access, { id, secret }, keyHashOf(request.spki)));
-    if (!proxy) {
-      const why = 'the join token is unknown, used or expired, or its name means another Proxy by now';
-      refusals.note({ action: 'proxy.join', subject: 'join token', why, address: ip });
-      throw new ProblemError('ERR_SECURITY_JOIN', why);
-    }
-    return issue(request, proxy);
+  serve(service, proxies.revoke, async ({ params: { name }, by }) => {
+    const done = await revokeProxy(access, name, by);
+    // Also for one that was revoked before: perhaps nobody has waited.
+    const waited = done ? await inForce.waitForProxy(name) : { waitedMs: 0, waitingFor: [] };
+    return { done, ...forceView(wallMs(), waited) };
   });
-  service.post<{ Body: RenewRequest }>(PROXY_PATHS.renew, { schema: { body: RenewRequest } }, async (asked) => {
-    const { body, proxy, ip } = asked;
-    const request = await requestOf(body.csr);
-    const renewed = await renewProxy(access, proxy, keyHashOf(request.spki));
-    if (!renewed) {
-      const why = 'only the key that a Proxy beats with can be renewed';
-      refusals.note({ action: 'proxy.renew', subject: proxy.name, why, address: ip });
-      throw new ProblemError('ERR_SECURITY_JOIN', why);
-    }
-    return issue(request, renewed);
-  });
-}
-
-async function requestOf(csr: string): Promise<CertificateRequest> {
-  try {
-    return await readCertificateRequest(csr);
-  } catch {
-    throw new ProblemError('ERR_SECURITY_CSR', 'the certificate request is not valid');
-  }
-}
-
-function bytesOf(text: string): Uint8Array {
-  try {
-    return parseBase64Url(text);
-  } catch {
-    throw new ProblemError('ERR_HTTP_INVALID', 'expected unpadded base64url');
-  }
 }

@@ -59,6 +59,11 @@ function offsetAtLeast(low: number, high: number): number {
   return high < 0 ? high : 0;
 }
 
+/** All Security nodes: they are few. */
+export function listNodes({ store }: AccessContext): Promise<readonly NodeRow[]> {
+  return store.transaction(({ tables }) => tables.nodes.list());
+}
+
 /** Forgets a node that will not come back, so that Proxies stop trying it; false for an unknown one. */
 export async function removeNode(access: AccessContext, id: string, by: Actor): Promise<boolean> {
   return access.store.transaction(async (transaction) => {

@@ -3,7 +3,9 @@ import { appendAudit } from '../realm/audit.ts';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
+import { getRealm } from '../realm/realm.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
+import type { LeaseRow } from '../revocation/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import type { JoinTokenRow, ProxyRow } from './rows.ts';
@@ -202,4 +204,26 @@ export async function revokeProxy(access: AccessContext, name: string, by: Actor
 /** All Proxies, also those that were revoked. */
 export async function listProxies(access: AccessContext): Promise<readonly ProxyRow[]> {
   return access.store.transaction(({ tables }) => tables.proxies.list());
+}
+
+/** Proxies, and what is known of leases, as they were at one moment of the store's clock (epoch ms). */
+export interface ProxiesWithLeases {
+  readonly proxies: readonly ProxyRow[];
+  readonly leases: readonly LeaseRow[];
+  readonly now: number;
+  /** Index of the newest entry of the revocation log. */
+  readonly head: number;
+}
+
+/** A page of Proxies by name, those that were revoked, too; `after` is the last name of the page before. */
+export function listProxiesWithLeases(
+  { store }: AccessContext,
+  { after, limit }: { readonly after: string; readonly limit: number },
+): Promise<ProxiesWithLeases> {
+  return store.transaction(async (transaction) => {
+    const { tables } = transaction;
+    const proxies = await tables.proxies.list({ above: ['name', after], limit });
+    const { head } = await getRealm(transaction);
+    return { proxies, leases: await tables.leases.list(), now: transaction.now(), head };
+  });
 }

@@ -22,3 +22,11 @@ export async function putSite(access: AccessContext, site: SiteRow, by: Actor): 
 export async function listSites(access: AccessContext): Promise<readonly SiteRow[]> {
   return access.store.transaction(({ tables }) => tables.sites.list());
 }
+
+/** A page of sites by name; `after` is the last name of the page before. */
+export function listSitePage(
+  { store }: AccessContext,
+  { after, limit }: { readonly after: string; readonly limit: number },
+): Promise<readonly SiteRow[]> {
+  return store.transaction(({ tables }) => tables.sites.list({ above: ['name', after], limit }));
+}

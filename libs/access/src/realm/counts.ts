@@ -26,3 +26,11 @@ export function countRealm({ store }: AccessContext): Promise<RealmCounts> {
     };
   });
 }
+
+/** Whether any installation or session ever had a version of an app (`id@version`). */
+export function isAppKnown({ store }: AccessContext, app: string): Promise<boolean> {
+  return store.transaction(async ({ tables }) => {
+    const having = { where: { app } } as const;
+    return (await tables.installations.count(having)) + (await tables.sessions.count(having)) > 0;
+  });
+}

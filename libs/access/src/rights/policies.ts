@@ -101,6 +101,14 @@ export interface PutOptions {
   readonly onlyNew?: boolean;
 }
 
+/** A page of policies by name; `after` is the last name of the page before. */
+export function listPolicies(
+  { store }: AccessContext,
+  { after, limit }: { readonly after: string; readonly limit: number },
+): Promise<readonly PolicyRow[]> {
+  return store.transaction(({ tables }) => tables.policies.list({ above: ['name', after], limit }));
+}
+
 /**
  * Creates or replaces a policy.
  * @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group or resource, ERR_ACCESS_CONFLICT when `onlyNew` one has the

@@ -9,6 +9,19 @@ import { changeRights, leave, type PutOptions } from './policies.ts';
 import { canonicalResource } from './resource-rules.ts';
 import type { ResourceRow } from './rows.ts';
 
+/** A resource by its name. */
+export function findResource({ store }: AccessContext, name: string): Promise<ResourceRow | undefined> {
+  return store.transaction(({ tables }) => tables.resources.find({ name }));
+}
+
+/** A page of resources by name; `after` is the last name of the page before. */
+export function listResources(
+  { store }: AccessContext,
+  { after, limit }: { readonly after: string; readonly limit: number },
+): Promise<readonly ResourceRow[]> {
+  return store.transaction(({ tables }) => tables.resources.list({ above: ['name', after], limit }));
+}
+
 /**
  * Creates or replaces a resource; a secret that is not given stays as it is.
  * @throws AccessError ERR_ACCESS_CONFLICT when another one has the authority, or `onlyNew` one has the name; ERR_ACCESS_INVALID

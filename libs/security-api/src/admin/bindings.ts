@@ -1,11 +1,11 @@
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 import { CLOSED, Time } from '../fields.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
 import { Done, IdParam } from './params.ts';
 
 /** An account of a provider that asks to be a user, and waits for an officer. */
-export const BindingView = Type.Object(
+const BindingView = Type.Object(
   {
     id: Type.String(),
     user: Type.String(),
@@ -17,7 +17,6 @@ export const BindingView = Type.Object(
   },
   { ...CLOSED, $id: 'Binding' },
 );
-export type BindingView = Static<typeof BindingView>;
 
 /** Accounts of providers that wait for an officer to say whose they are. */
 export const bindings = operations('bindings', {
@@ -25,6 +24,7 @@ export const bindings = operations('bindings', {
     method: 'GET',
     path: '/v1/bindings',
     about: 'Accounts that wait for an officer, a page of them',
+    cursor: 'id',
     query: CursorQuery,
     answer: Type.Array(BindingView),
   },

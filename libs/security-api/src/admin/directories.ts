@@ -253,14 +253,13 @@ export const SyncInput = Type.Object(
 export type SyncInput = Static<typeof SyncInput>;
 
 /** For how long a token of a SCIM client is good. */
-export const DirectoryTokenInput = Type.Object(
+const DirectoryTokenInput = Type.Object(
   {
     ttlMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 730 * 86_400_000 })),
     endOthers: Type.Optional(Type.Boolean({ description: 'end the tokens before it now, rather than after a week' })),
   },
   { ...CLOSED, $id: 'DirectoryTokenInput' },
 );
-export type DirectoryTokenInput = Static<typeof DirectoryTokenInput>;
 
 /** A token of a SCIM client; it is shown once. */
 export const DirectoryTokenView = Type.Object(
@@ -277,14 +276,13 @@ export const DirectoryGroupView = Type.Object(
 export type DirectoryGroupView = Static<typeof DirectoryGroupView>;
 
 /** Which group of the realm a group of a directory stands for. */
-export const GroupMapInput = Type.Object(
+const GroupMapInput = Type.Object(
   { subject: Type.String({ minLength: 1, maxLength: 256 }), group: Type.String({ minLength: 1, maxLength: 64 }) },
   { ...CLOSED, $id: 'GroupMapInput' },
 );
-export type GroupMapInput = Static<typeof GroupMapInput>;
 
 /** Which users move to which directory, and by which attributes they are found there. */
-export const MigrationInput = Type.Object(
+const MigrationInput = Type.Object(
   {
     from: Line(),
     to: Line(),
@@ -294,7 +292,6 @@ export const MigrationInput = Type.Object(
   },
   { ...CLOSED, $id: 'MigrationInput' },
 );
-export type MigrationInput = Static<typeof MigrationInput>;
 
 /** What a migration does, or has done. */
 export const MigrationView = Type.Object(
@@ -318,6 +315,7 @@ export const directories = operations('directories', {
     method: 'GET',
     path: '/v1/directories',
     about: 'Directories in the order of their names, a page of them',
+    cursor: 'name',
     query: CursorQuery,
     answer: Type.Array(DirectoryView),
   },
@@ -382,6 +380,7 @@ export const directories = operations('directories', {
     path: '/v1/directories/:name/groups',
     about: 'Groups of a directory and what they stand for, in the order of their ids there, a page of them',
     params: NameParam,
+    cursor: 'subject',
     query: SubjectQuery,
     answer: Type.Array(DirectoryGroupView),
     errors: ['ERR_ACCESS_NOT_FOUND'],

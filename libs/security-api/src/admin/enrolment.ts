@@ -4,11 +4,10 @@ import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
 
 /** For whom an activation code is, and for how long. */
-export const CodeInput = Type.Object(
+const CodeInput = Type.Object(
   { user: Name(), ttlMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 })) },
   { ...CLOSED, $id: 'CodeInput' },
 );
-export type CodeInput = Static<typeof CodeInput>;
 
 /** An activation code and the link with it; both are shown once. */
 export const CodeView = Type.Object(
@@ -18,7 +17,7 @@ export const CodeView = Type.Object(
 export type CodeView = Static<typeof CodeView>;
 
 /** An enrolled app on a device. */
-export const InstallationView = Type.Object(
+const InstallationView = Type.Object(
   {
     id: Type.String(),
     user: Type.String(),
@@ -31,7 +30,6 @@ export const InstallationView = Type.Object(
   },
   { ...CLOSED, $id: 'Installation' },
 );
-export type InstallationView = Static<typeof InstallationView>;
 
 /** Activation codes. */
 export const codes = operations('codes', {
@@ -52,6 +50,7 @@ export const installations = operations('installations', {
     method: 'GET',
     path: '/v1/installations',
     about: 'Installations in the order of their ids, a page of them',
+    cursor: 'id',
     query: CursorQuery,
     answer: Type.Array(InstallationView),
   },

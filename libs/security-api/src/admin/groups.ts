@@ -22,6 +22,7 @@ export const groups = operations('groups', {
     method: 'GET',
     path: '/v1/groups',
     about: 'Groups by name, a page of them',
+    cursor: 'name',
     query: CursorQuery,
     answer: Type.Array(GroupView),
   },

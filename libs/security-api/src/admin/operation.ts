@@ -1,4 +1,4 @@
-import type { TSchema } from 'typebox';
+import type { Static, TSchema } from 'typebox';
 import type { ProblemCode } from '../problems.ts';
 
 /** Methods of the admin API. */
@@ -13,6 +13,8 @@ export interface OperationShape {
   readonly about: string;
   readonly params?: TSchema;
   readonly query?: TSchema;
+  /** Of a list in pages: what its rows are known by, and the next page is asked for after. */
+  readonly cursor?: string;
   readonly body?: TSchema;
   /** Bytes of its largest body, where that is more than usual. */
   readonly maxBodyBytes?: number;
@@ -46,3 +48,23 @@ export function operations<const Noun extends string, const Shapes extends Reado
   const named = Object.entries(shapes).map(([verb, shape]) => [verb, { id: `${noun}.${verb}`, ...shape }]);
   return Object.fromEntries(named);
 }
+
+/** What is parsed is not changed. */
+type Frozen<T> = T extends object ? { readonly [Key in keyof T]: Frozen<T[Key]> } : T;
+
+type Part<O, Name extends string> = O extends { readonly [Key in Name]: infer Schema extends TSchema }
+  ? Static<Schema>
+  : undefined;
+
+/** Parameters of an operation's path; undefined when it has none. */
+export type ParamsOf<O extends OperationShape> = Part<O, 'params'>;
+/** The query of an operation; undefined when it has none. */
+export type QueryOf<O extends OperationShape> = Part<O, 'query'>;
+/** The body of an operation as it is read; undefined when it has none. */
+export type BodyOf<O extends OperationShape> = Part<O, 'body'>;
+/** The body of an operation as it is made. */
+export type GivenBodyOf<O extends OperationShape> = Frozen<BodyOf<O>>;
+/** What an operation answers, as it is read. */
+export type AnswerOf<O extends OperationShape> = Static<O['answer']>;
+/** What an operation answers, as it is made. */
+export type GivenAnswerOf<O extends OperationShape> = Frozen<AnswerOf<O>>;

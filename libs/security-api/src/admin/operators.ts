@@ -5,7 +5,7 @@ import { CursorQuery, Switch } from './paging.ts';
 import { IdPattern, IdWords, NameParam } from './params.ts';
 
 /** A one-time token that is exchanged for a credential. */
-export const OperatorLogin = Type.Object(
+const OperatorLogin = Type.Object(
   {
     token: Type.String({ maxLength: 256 }),
     name: Type.Optional(
@@ -22,7 +22,6 @@ export const OperatorLogin = Type.Object(
   },
   { ...CLOSED, $id: 'OperatorLogin' },
 );
-export type OperatorLogin = Static<typeof OperatorLogin>;
 
 /** A credential, or a one-time token for one; it is shown once. */
 export const OperatorCredential = Type.Object(
@@ -59,17 +58,16 @@ export const OperatorView = Type.Object(
 export type OperatorView = Static<typeof OperatorView>;
 
 /** Who is no operator any more. */
-export const OperatorEnded = Type.Object(
+const OperatorEnded = Type.Object(
   {
     ended: Type.Array(Type.String()),
     invited: Type.Array(Type.String(), { description: 'whom they invited, and who still are operators' }),
   },
   { ...CLOSED, $id: 'OperatorEnded' },
 );
-export type OperatorEnded = Static<typeof OperatorEnded>;
 
 /** What an operator's command needs to sign in at a provider (RFC 7636, RFC 8252). */
-export const OperatorProvider = Type.Object(
+const OperatorProvider = Type.Object(
   {
     issuer: Type.String(),
     authorizationEndpoint: Type.String(),
@@ -79,7 +77,6 @@ export const OperatorProvider = Type.Object(
   },
   { ...CLOSED, $id: 'OperatorProvider' },
 );
-export type OperatorProvider = Static<typeof OperatorProvider>;
 
 /** What a provider gave an operator's command. */
 export const OperatorOidcLogin = Type.Object(
@@ -118,6 +115,7 @@ export const operators = operations('operators', {
     method: 'GET',
     path: '/v1/operators',
     about: 'Operators, those that have ended too, a page of them',
+    cursor: 'id',
     query: CursorQuery,
     answer: Type.Array(OperatorView),
   },

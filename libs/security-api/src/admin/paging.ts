@@ -1,6 +1,9 @@
 import Type, { type Static } from 'typebox';
 import { CLOSED } from '../fields.ts';
 
+/** How many rows a page has at most. */
+export const MAX_PAGE = 5_000;
+
 /** How many rows, or events, are asked for. */
 export const PageLimit = Type.String({
   pattern: '^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$',

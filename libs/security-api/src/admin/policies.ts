@@ -45,6 +45,7 @@ export const policies = operations('policies', {
     method: 'GET',
     path: '/v1/policies',
     about: 'Policies by name, a page of them',
+    cursor: 'name',
     query: CursorQuery,
     answer: Type.Array(PolicyView),
   },

@@ -43,7 +43,7 @@ export const ProxyView = Type.Object(
 export type ProxyView = Static<typeof ProxyView>;
 
 /** For which Proxy a join token is. */
-export const JoinTokenInput = Type.Object(
+const JoinTokenInput = Type.Object(
   {
     name: Name(),
     site: Name(),
@@ -57,11 +57,9 @@ export const JoinTokenInput = Type.Object(
   },
   { ...CLOSED, $id: 'JoinTokenInput' },
 );
-export type JoinTokenInput = Static<typeof JoinTokenInput>;
 
 /** A join token; it is shown once. */
-export const JoinTokenView = Type.Object({ token: Type.String(), expiresAt: Time() }, { ...CLOSED, $id: 'JoinToken' });
-export type JoinTokenView = Static<typeof JoinTokenView>;
+const JoinTokenView = Type.Object({ token: Type.String(), expiresAt: Time() }, { ...CLOSED, $id: 'JoinToken' });
 
 /** Proxies. */
 export const proxies = operations('proxies', {
@@ -69,6 +67,7 @@ export const proxies = operations('proxies', {
     method: 'GET',
     path: '/v1/proxies',
     about: 'Proxies by name with their leases, a page of them',
+    cursor: 'name',
     query: CursorQuery,
     answer: Type.Array(ProxyView),
   },

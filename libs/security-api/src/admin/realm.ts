@@ -4,14 +4,13 @@ import { ContextRule } from '../grant.ts';
 import { operations } from './operation.ts';
 
 /** The handshake key that is left, and those that are not. */
-export const HandshakeKeysView = Type.Object(
+const HandshakeKeysView = Type.Object(
   {
     kid: Type.Integer({ minimum: 1, description: 'the new key' }),
     revoked: Type.Array(Type.Integer({ minimum: 1 }), { description: 'keys that are good for nothing any more' }),
   },
   { ...CLOSED, $id: 'HandshakeKeys' },
 );
-export type HandshakeKeysView = Static<typeof HandshakeKeysView>;
 
 /** Settings of the realm. */
 export const RealmSettings = Type.Object(
@@ -66,8 +65,7 @@ export const RealmSettings = Type.Object(
 export type RealmSettings = Static<typeof RealmSettings>;
 
 /** Settings that change; what is not named stays. */
-export const RealmSettingsPatch = Type.Partial(RealmSettings, { ...CLOSED, $id: 'RealmSettingsPatch' });
-export type RealmSettingsPatch = Static<typeof RealmSettingsPatch>;
+const RealmSettingsPatch = Type.Partial(RealmSettings, { ...CLOSED, $id: 'RealmSettingsPatch' });
 
 /** The realm. */
 export const realm = operations('realm', {

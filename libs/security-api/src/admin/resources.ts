@@ -122,6 +122,7 @@ export const resources = operations('resources', {
     method: 'GET',
     path: '/v1/resources',
     about: 'Resources by name, a page of them',
+    cursor: 'name',
     query: CursorQuery,
     answer: Type.Array(ResourceView),
   },

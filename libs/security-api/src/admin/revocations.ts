@@ -18,7 +18,7 @@ const RevocableKind = Type.Union([
 ]);
 
 /** What is revoked, and why. */
-export const RevocationInput = Type.Object(
+const RevocationInput = Type.Object(
   {
     kind: RevocableKind,
     subject: Text({ minLength: 1, maxLength: 256 }),
@@ -26,7 +26,6 @@ export const RevocationInput = Type.Object(
   },
   { ...CLOSED, $id: 'RevocationInput' },
 );
-export type RevocationInput = Static<typeof RevocationInput>;
 
 /** For whom a revocation waits. */
 export const Waiting = Type.Object(
@@ -59,7 +58,7 @@ export const RevocationView = Type.Object(
 export type RevocationView = Static<typeof RevocationView>;
 
 /** An entry of the revocation log as an operator reads it. */
-export const RevocationRowView = Type.Object(
+const RevocationRowView = Type.Object(
   {
     index: Type.Integer(),
     kind: RevocationKind,
@@ -71,7 +70,6 @@ export const RevocationRowView = Type.Object(
   },
   { ...CLOSED, $id: 'RevocationRow' },
 );
-export type RevocationRowView = Static<typeof RevocationRowView>;
 
 /** Revocations. */
 export const revocations = operations('revocations', {

@@ -1,10 +1,10 @@
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 import { CLOSED, OptionalText, OptionalTime, Time } from '../fields.ts';
 import { operations } from './operation.ts';
 import { CursorQuery, Switch } from './paging.ts';
 
 /** A session. */
-export const SessionView = Type.Object(
+const SessionView = Type.Object(
   {
     id: Type.String(),
     user: Type.String(),
@@ -22,7 +22,6 @@ export const SessionView = Type.Object(
   },
   { ...CLOSED, $id: 'Session' },
 );
-export type SessionView = Static<typeof SessionView>;
 
 /** Sessions. */
 export const sessions = operations('sessions', {
@@ -30,6 +29,7 @@ export const sessions = operations('sessions', {
     method: 'GET',
     path: '/v1/sessions',
     about: 'Live sessions, or all, in the order of their ids, a page of them',
+    cursor: 'id',
     query: Type.Object({ ...CursorQuery.properties, all: Type.Optional(Switch('also those that have ended')) }),
     answer: Type.Array(SessionView),
   },

@@ -5,7 +5,7 @@ import { CursorQuery } from './paging.ts';
 import { NameParam } from './params.ts';
 
 /** A place with Proxies, and which resources are nearest to it. */
-export const SiteInput = Type.Object(
+const SiteInput = Type.Object(
   {
     origins: Type.Array(
       Type.String({
@@ -19,7 +19,6 @@ export const SiteInput = Type.Object(
   },
   { ...CLOSED, $id: 'SiteInput' },
 );
-export type SiteInput = Static<typeof SiteInput>;
 
 /** A site as it is. */
 export const SiteView = Type.Object(
@@ -34,6 +33,7 @@ export const sites = operations('sites', {
     method: 'GET',
     path: '/v1/sites',
     about: 'Sites in the order of their names, a page of them',
+    cursor: 'name',
     query: CursorQuery,
     answer: Type.Array(SiteView),
   },

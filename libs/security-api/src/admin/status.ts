@@ -134,6 +134,7 @@ export const nodes = operations('nodes', {
     method: 'GET',
     path: '/v1/nodes',
     about: 'Security nodes by id, as this one sees them, a page',
+    cursor: 'id',
     query: SubjectQuery,
     answer: Type.Array(NodeView),
   },

@@ -7,7 +7,7 @@ import { Done, NameParam } from './params.ts';
 import { RevocationView } from './revocations.ts';
 
 /** A user as an operator writes it; what is not named stays. */
-export const UserInput = Type.Object(
+const UserInput = Type.Object(
   {
     displayName: Type.Optional(Text({ maxLength: 128 })),
     password: Type.Optional(Type.String({ minLength: 8, maxLength: 256 })),
@@ -30,11 +30,9 @@ export const UserInput = Type.Object(
   },
   { ...CLOSED, $id: 'UserInput' },
 );
-export type UserInput = Static<typeof UserInput>;
 
 /** Another name for a user. */
-export const UserRename = Type.Object({ name: Name() }, { ...CLOSED, $id: 'UserRename' });
-export type UserRename = Static<typeof UserRename>;
+const UserRename = Type.Object({ name: Name() }, { ...CLOSED, $id: 'UserRename' });
 
 /** A user of the realm. */
 export const User = Type.Object(
@@ -89,6 +87,7 @@ export const users = operations('users', {
     method: 'GET',
     path: '/v1/users',
     about: 'Users in the order of their ids, a page of them',
+    cursor: 'id',
     query: CursorQuery,
     answer: Type.Array(User),
   },

@@ -1,0 +1,215 @@
+import {
+  type AccessContext,
+  type AuditWatch,
+  type Bus,
+  type JournalWriter,
+  type LeaseRow,
+  leaseHolderOf,
+  listDirectories,
+  listProxies,
+  NODE_SILENCE_MS,
+  type NodeRow,
+  type ProxyRow,
+  type RealmRow,
+} from '@sallyport/access';
+import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
+import { directoryWarnings } from '../directories/warnings.ts';
+import type { DatabaseProbe } from '../stores/database-probe.ts';
+import type { SharedState } from '../stores/shared-state.ts';
+import type { CountWatch } from './count-watch.ts';
+import type { SecurityNode } from './node.ts';
+
+/** What the status is computed from. */
+export interface StatusParts {
+  readonly access: AccessContext;
+  readonly node: SecurityNode;
+  readonly bus: Pick<Bus, 'connected'>;
+  readonly journal: JournalWriter | undefined;
+  readonly auditWatch: AuditWatch;
+  readonly countWatch: CountWatch;
+  readonly leaseMs: number;
+  readonly wallMs: () => number;
+  readonly monotonicMs: () => number;
+  readonly version: string;
+  readonly database: DatabaseProbe;
+  readonly shared: Pick<SharedState, 'kind' | 'server'>;
+}
+
+/** The status waits so long for what is new in the audit log to be checked, ms. */
+const AUDIT_PATIENCE_MS = 1_000;
+/** The status waits so long for counts of this moment, ms; else it tells the last ones. */
+const COUNT_PATIENCE_MS = 1_000;
+/** A journal that is silent for longer is worth a word, ms: every node looks at it once a second. */
+const JOURNAL_SILENCE_MS = 10_000;
+/** A standby that is behind by more is worth a word, bytes. */
+const LAG_WARNING_BYTES = 16 * 1024 * 1024;
+/** A clock that is off by more is worth a word, ms. */
+const CLOCK_WARNING_MS = 2_000;
+
+/** What runs, as the parts themselves answer at this moment. */
+export async function statusOf(parts: StatusParts): Promise<StatusView> {
+  const { access, node, bus, version, database, shared } = parts;
+  const { nodes, leases, now, realm } = await node.tell();
+  const { head } = realm;
+  const servers = await database.servers();
+  const views = nodes.map((row) => nodeView(node, row));
+  const seen = { node, leases, now, head };
+  const proxyRows = await listProxies(access);
+  const proxyViews = proxyRows.map((row) => proxyView(row, seen));
+  const counted = await countRows(parts, head);
+  const log = logView(parts, realm, leases);
+  const degraded = [
+    ...holdWords(log),
+    ...journalWords(log.journal),
+    ...twinWords(node, leases),
+    ...nodes.flatMap(degradedWords),
+    ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWord(id, silentMs)),
+    ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWord),
+    ...databaseWords(servers),
+    ...proxyViews
+      .filter(({ live, revokedAt }) => !live && revokedAt === null)
+      .map(({ name }) => `Proxy ${name} has no live lease`),
+    ...directoryWarnings(await listDirectories(access)),
+    ...(counted.audit.intact ? [] : ['the audit log was changed']),
+  ];
+  return {
+    realm: access.store.realm,
+    version,
+    node: node.id,
+    database: `PostgreSQL ${await database.version()}, ${database.description}`,
+    databaseServers: servers,
+    bus: { kind: shared.kind, connected: bus.connected, server: shared.server() },
+    nodes: views,
+    degraded: [...new Set(degraded)],
+    leaseMs: parts.leaseMs,
+    startedAt: nodes.find(({ id }) => id === node.id)?.startedAt ?? 0,
+    ...counted,
+    log,
+    proxies: proxyViews,
+  };
+}
+
+/** What is known of leases at a moment of the store's clock. */
+interface SeenLeases {
+  readonly node: Pick<SecurityNode, 'leases'>;
+  readonly leases: readonly LeaseRow[];
+  readonly now: number;
+  readonly head: number;
+}
+
+/** A Proxy: each of its processes has a row; the newest one speaks for it, what may still serve counts for all. */
+export function proxyView({ name, site, joinedAt, revokedAt }: ProxyRow, seen: SeenLeases): ProxyView {
+  const { node, leases, now, head } = seen;
+  const own = leases.filter((row) => leaseHolderOf(row).name === name).sort((a, b) => b.expiresAt - a.expiresAt);
+  const live = own.filter((row) => isLive(node, row, now));
+  return {
+    name,
+    site,
+    joinedAt,
+    revokedAt,
+    applied: Math.min(...(live.length > 0 ? live : own).map(({ applied }) => applied), head),
+    leaseUntil: own[0]?.expiresAt ?? 0,
+    live: live.length > 0,
+    channels: live.reduce((sum, { channels }) => sum + channels, 0),
+    node: own[0]?.node ?? '',
+    instances: live.map((row) => ({
+      instance: leaseHolderOf(row).instance,
+      applied: row.applied,
+      leaseUntil: row.expiresAt,
+      channels: row.channels,
+      node: row.node,
+    })),
+  };
+}
+
+/** The journal as this node has last seen it. */
+function journalView({ journal }: Pick<StatusParts, 'journal'>): JournalView | undefined {
+  if (!journal) return undefined;
+  const { description: place, written, claim } = journal;
+  const seen = claim && { silentMs: claim.silentMs, ...(claim.epoch === undefined ? {} : { claimedBy: claim.epoch }) };
+  return { place, written, ours: claim?.ours ?? false, ...seen };
+}
+
+/** What the journal, or its absence, means for whoever revokes. */
+export function journalWords(journal: JournalView | undefined): string[] {
+  if (!journal)
+    return [
+      'there is no journal: after a restore of the database from a backup, what was revoked since is no longer revoked (set SALLYPORT_JOURNAL)',
+    ];
+  const { place, ours, silentMs, claimedBy } = journal;
+  if (silentMs === undefined || silentMs > JOURNAL_SILENCE_MS)
+    return [`the journal (${place}) does not answer: no revocation is in force until it does`];
+  if (ours) return [];
+  return [`the journal (${place}) belongs to epoch ${claimedBy ?? '?'}: nothing is given from this database any more`];
+}
+
+/** The life of the log, and who may serve without having its newest entry in force. */
+function logView(parts: StatusParts, realm: RealmRow, leases: readonly LeaseRow[]): LogView {
+  const { node, monotonicMs, wallMs } = parts;
+  const journal = journalView(parts);
+  const { epoch, supersedes, generation, longestLeaseMs, head } = realm;
+  const at = wallMs();
+  const waiting = node.leases.waiting(leases, head, monotonicMs());
+  return {
+    epoch,
+    supersedes: [...supersedes],
+    generation,
+    holdMs: node.hold.remainingMs(realm),
+    longestLeaseMs,
+    waitingFor: waiting.map((one) => ({ ...one, untilAt: at + one.remainingMs })),
+    ...(journal && { journal }),
+  };
+}
+
+function holdWords({ holdMs }: LogView): string[] {
+  if (holdMs === 0) return [];
+  const seconds = Math.ceil(holdMs / 1_000);
+  return [`after a restore: no revocation is in force for ${seconds} s, while leases from before may live`];
+}
+
+/** One Proxy is one process; a second one is a copy of it, or of its identity. */
+function twinWords(node: SecurityNode, leases: readonly LeaseRow[]): string[] {
+  const silent = new Set(node.leases.silent(leases, NODE_SILENCE_MS));
+  const names = leases.filter((row) => !silent.has(row)).map((row) => leaseHolderOf(row).name);
+  const twins = new Set(names.filter((name, i) => names.indexOf(name) !== i));
+  return [...twins].map((name) => `more than one process beats as Proxy ${name}`);
+}
+
+function isLive(node: Pick<SecurityNode, 'leases'>, lease: LeaseRow, now: number): boolean {
+  return node.leases.mayLive(lease) && lease.expiresAt > now;
+}
+
+/** A node, as this one sees it. */
+export function nodeView(node: Pick<SecurityNode, 'nodes'>, row: NodeRow): NodeView {
+  const silentMs = Math.round(node.nodes.silentMs(row.id));
+  const { id, version, proxyUrl, adminUrl, startedAt, clockOffsetMs } = row;
+  const state = row.state === 'up' && !node.nodes.lives(row) ? 'silent' : row.state;
+  return { id, state, version, proxyUrl, adminUrl, startedAt, silentMs, clockOffsetMs };
+}
+
+function degradedWords({ degraded }: NodeRow): string[] {
+  return [...degraded];
+}
+
+function silentWord(id: string, silentMs: number): string {
+  return `node ${id} has been silent for ${Math.round(silentMs / 1_000)} s`;
+}
+
+function clockWord({ id, clockOffsetMs }: NodeView): string {
+  return `the clock of node ${id} is off by ${Math.round(clockOffsetMs / 1_000)} s; nothing is decided by it`;
+}
+
+function databaseWords(servers: readonly DatabaseView[]): string[] {
+  const standbys = servers.filter(({ role }) => role === 'standby');
+  const waiting = standbys.filter(({ sync }) => sync === 'sync' || sync === 'quorum');
+  const behind = standbys.filter(({ lagBytes }) => lagBytes > LAG_WARNING_BYTES);
+  return [
+    ...(standbys.length > 0 && waiting.length === 0 ? ['no standby confirms commits'] : []),
+    ...behind.map(({ name, lagBytes }) => `standby ${name} is ${Math.round(lagBytes / 1_048_576)} MiB behind`),
+  ];
+}
+
+async function countRows({ countWatch, auditWatch }: StatusParts, head: number) {
+  const counted = await countWatch.look(COUNT_PATIENCE_MS);
+  return { ...counted, head, audit: await auditWatch.look(AUDIT_PATIENCE_MS) };
+}
