@@ -4,13 +4,10 @@ import { printable, printableJson } from './terminal.ts';
 /** A message for people, with what to do next. Programs get the exit code. */
 export class CliError extends Error {
   readonly next: string | undefined;
-  /** What the server calls it. */
-  readonly code: string | undefined;
 
-  constructor(message: string, next?: string, code?: string) {
+  constructor(message: string, next?: string) {
     super(message);
     this.next = next;
-    this.code = code;
   }
 }
 

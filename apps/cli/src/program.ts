@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { OperatorCredential } from '@sallyport/security-api';
+import { operators } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
-import { AdminClient } from './admin-client.ts';
+import { adminOf } from './admin.ts';
 import { formatTime } from './output.ts';
 import { loadProfile, type OperatorProfile, storePrivate } from './profile.ts';
 import { warn } from './terminal.ts';
@@ -29,7 +29,7 @@ const RENEW_BEFORE_MS = 10 * 86_400_000;
 
 /** Puts a new credential into the profile. */
 export async function renewCredential(admin: AdminClient, profile: OperatorProfile, file: string): Promise<number> {
-  const { name, token, expiresAt } = await admin.call<OperatorCredential>('POST', '/v1/operators/renew');
+  const { name, token, expiresAt } = await admin.call(operators.renew);
   storePrivate(file, { ...profile, name, token, expiresAt });
   return expiresAt;
 }
@@ -47,7 +47,7 @@ export async function keepCredential(admin: AdminClient, profile: OperatorProfil
 /** Runs work with the admin client of the stored profile. */
 export async function withAdmin<T>(globals: GlobalOptions, work: (admin: AdminClient) => Promise<T>): Promise<T> {
   const profile = loadProfile(profileFile(globals));
-  const admin = new AdminClient(profile);
+  const admin = adminOf(profile);
   try {
     const done = await work(admin);
     await keepCredential(admin, profile, profileFile(globals));
@@ -55,14 +55,4 @@ export async function withAdmin<T>(globals: GlobalOptions, work: (admin: AdminCl
   } finally {
     await admin.close();
   }
-}
-
-/** The reason for the audit log: what the operator gave, or that it is routine work by this command. */
-export function reasonOf(globals: GlobalOptions, command: string): string {
-  return globals.reason ?? `routine: sallyport ${command}`;
-}
-
-/** A new id for a request that may be repeated. */
-export function requestId(): string {
-  return randomUUID();
 }

@@ -1,22 +1,34 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { beginProviderSignIn } from '@sallyport/device';
-import type { OperatorCredential, OperatorEnded, OperatorProvider, OperatorView } from '@sallyport/security-api';
+import type { OperatorCredential } from '@sallyport/security-api';
+import { operators } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
-import { AdminClient } from '../admin-client.ts';
+import { adminOf } from '../admin.ts';
 import { breakGlass } from '../break-glass.ts';
-import { CliError, formatTime, printJson, printRows } from '../output.ts';
-import { allPages } from '../pages.ts';
+import { addOperatorCommand, type Given, table } from '../operator-command.ts';
+import { CliError, formatTime } from '../output.ts';
 import { loadProfile, storePrivate } from '../profile.ts';
-import { type GlobalOptions, globalsOf, profileFile, renewCredential, requestId, withAdmin } from '../program.ts';
+import { type GlobalOptions, globalsOf, profileFile, renewCredential } from '../program.ts';
 import { signInByBrowser } from '../provider-login.ts';
 import { askSecret } from '../secrets.ts';
 import { say } from '../terminal.ts';
 import { userPath } from '../user-path.ts';
 
-const COLUMNS = ['name', 'state', 'origin', 'place', 'invitedBy', 'lastUsedAt', 'tokenUntil', 'endsAt', 'endReason'];
+const showOperators = table([
+  'name',
+  'state',
+  'origin',
+  'place',
+  'invitedBy',
+  'lastUsedAt',
+  'tokenUntil',
+  'endsAt',
+  'endReason',
+]);
 
 /** `sallyport login` and `sallyport operator …` */
 export function addOperatorCommands(program: Command): void {
@@ -30,24 +42,36 @@ export function addOperatorCommands(program: Command): void {
     .option('--name <name>', 'how the first operator is called; who was invited has the name of the invitation')
     .action(loginOperator);
   const operator = program.command('operator').description('operators');
-  operator
-    .command('list')
-    .description('all operators: where they come from, who invited them, until when they are in')
-    .option('--all', 'also those that have ended')
-    .action(async (options: { all?: boolean }, command: Command) => {
-      const globals = globalsOf(command);
-      const rows = await withAdmin(globals, (admin) => allPages<OperatorView>(admin, '/v1/operators', ({ id }) => id));
-      printRows(options.all ? rows : rows.filter(({ state }) => state !== 'ended'), COLUMNS, globals.json);
-    });
-  operator
-    .command('invite <name>')
-    .description('issue a one-time token for another operator, who will have this name')
-    .action(inviteOperator);
-  operator
-    .command('end <name>')
-    .description('end an operator for good, at once')
-    .option('--with-invited', 'also everybody whom they invited')
-    .action(endOperator);
+  addOperatorCommand(operator, {
+    name: 'list',
+    about: 'all operators: where they come from, who invited them, until when they are in',
+    options: [['--all', 'also those that have ended']],
+    run: async (admin, { options }: Given<{ readonly all?: boolean }>) =>
+      (await admin.all(operators.list)).filter(({ state }) => options.all || state !== 'ended'),
+    show: showOperators,
+  });
+  addOperatorCommand(operator, {
+    name: 'invite <name>',
+    about: 'issue a one-time token for another operator, who will have this name',
+    reason: ['inviting an operator', 'replaces olga in her holidays'],
+    run: (admin, { reason }, name: string) => admin.call(operators.invite, { params: { name }, reason }),
+    show: ({ token, expiresAt }, _given, name: string) =>
+      say`one-time token for ${name}, good until ${formatTime(expiresAt)}:\n${token}\n`,
+  });
+  addOperatorCommand(operator, {
+    name: 'end <name>',
+    about: 'end an operator for good, at once',
+    options: [['--with-invited', 'also everybody whom they invited']],
+    reason: ['ending an operator', 'left the company'],
+    run: (admin, { options, reason }: Given<{ readonly withInvited?: boolean }>, name: string) => {
+      const query = options.withInvited ? ({ withInvited: 'true' } as const) : {};
+      return admin.call(operators.end, { params: { name }, query, reason });
+    },
+    show: ({ ended, invited }, _given, name: string) => {
+      say`✔ no operator any more: ${ended.join(', ')}\n`;
+      if (invited.length > 0) say`  still operators, invited by ${name}: ${invited.join(', ')}\n`;
+    },
+  });
   operator
     .command('renew')
     .description('a new credential for this machine, in the place of the one it has')
@@ -55,7 +79,7 @@ export function addOperatorCommands(program: Command): void {
       const globals = globalsOf(command);
       const file = profileFile(globals);
       const profile = loadProfile(file);
-      const admin = new AdminClient(profile);
+      const admin = adminOf(profile);
       try {
         say`renewed, good until ${formatTime(await renewCredential(admin, profile, file))}\n`;
       } finally {
@@ -67,29 +91,6 @@ export function addOperatorCommands(program: Command): void {
     .description('on a Security host: a one-time token although no operator is left; needs its settings and kek.json')
     .option('--name <name>', 'name of the operator', 'break-glass')
     .action((options: { name: string }, command: Command) => breakGlass(globalsOf(command), options.name));
-}
-
-async function inviteOperator(name: string, _options: unknown, command: Command): Promise<void> {
-  const globals = globalsOf(command);
-  if (!globals.reason)
-    throw new CliError('why? inviting an operator needs a reason', 'add: --reason "replaces olga in her holidays"');
-  const { reason } = globals;
-  const invitation = await withAdmin(globals, (admin) =>
-    admin.call<OperatorCredential>('POST', `/v1/operators/${encodeURIComponent(name)}/invite`, { reason }),
-  );
-  if (globals.json) return printJson(invitation);
-  say`one-time token for ${name}, good until ${formatTime(invitation.expiresAt)}:\n${invitation.token}\n`;
-}
-
-async function endOperator(name: string, options: { withInvited?: boolean }, command: Command): Promise<void> {
-  const globals = globalsOf(command);
-  if (!globals.reason) throw new CliError('why? ending an operator needs a reason', 'add: --reason "left the company"');
-  const { reason } = globals;
-  const path = `/v1/operators/${encodeURIComponent(name)}/end${options.withInvited ? '?withInvited=true' : ''}`;
-  const result = await withAdmin(globals, (admin) => admin.call<OperatorEnded>('POST', path, { reason }));
-  if (globals.json) return printJson(result);
-  say`✔ no operator any more: ${result.ended.join(', ')}\n`;
-  if (result.invited.length > 0) say`  still operators, invited by ${name}: ${result.invited.join(', ')}\n`;
 }
 
 interface LoginOptions {
@@ -107,7 +108,7 @@ async function loginOperator(url: string, options: LoginOptions, command: Comman
       'use --token-stdin, or type it when you are asked; and ask for a new token, this one was seen',
     );
   const ca = readFileSync(userPath(options.ca), 'utf8');
-  const admin = new AdminClient({ url, ca, token: '' });
+  const admin = adminOf({ url, ca, token: '' });
   const globals = globalsOf(command);
   try {
     const { name, token, expiresAt } = await credentialBy(admin, globals, options);
@@ -131,7 +132,7 @@ async function credentialBy(
   if (given === undefined)
     throw new CliError('by what do you sign in?', 'add: --token-stdin, or --provider <directory>');
   const body = { token: given, request: pendingRequest(globals, given), ...(name === undefined ? {} : { name }) };
-  return admin.call('POST', '/v1/operators/login', { body });
+  return admin.call(operators.login, { body });
 }
 
 function pendingFile({ data }: GlobalOptions): string {
@@ -146,15 +147,15 @@ function pendingRequest(globals: GlobalOptions, token: string): string {
     ? (JSON.parse(readFileSync(file, 'utf8')) as { of: string; request: string })
     : undefined;
   if (kept?.of === of) return kept.request;
-  const request = requestId();
+  const request = randomUUID();
   storePrivate(file, { of, request });
   return request;
 }
 
 async function credentialByProvider(admin: AdminClient, provider: string): Promise<OperatorCredential> {
-  const at = await admin.call<OperatorProvider>('GET', `/v1/operators/providers/${encodeURIComponent(provider)}`);
+  const at = await admin.call(operators.provider, { params: { name: provider } });
   const { oidc } = await signInByBrowser((redirect) =>
     beginProviderSignIn(serverCrypto(), { ...at, directory: provider, redirects: [redirect] }, redirect),
   );
-  return admin.call('POST', '/v1/operators/oidc', { body: oidc });
+  return admin.call(operators.oidc, { body: oidc });
 }

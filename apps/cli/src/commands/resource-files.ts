@@ -1,9 +1,9 @@
 import type { ResourcesInput, ResourcesPlan, ResourceView } from '@sallyport/security-api';
+import { resources } from '@sallyport/security-api/admin';
+import { type AdminClient, AdminError } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
-import type { AdminClient } from '../admin-client.ts';
-import { CliError, printJson, printRows } from '../output.ts';
-import { allPages } from '../pages.ts';
-import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { addOperatorCommand, type Given, required } from '../operator-command.ts';
+import { CliError, printRows } from '../output.ts';
 import { fileOf, formatResources, readResources } from '../resources/file.ts';
 import { askWhether } from '../secrets.ts';
 import { printable, say } from '../terminal.ts';
@@ -15,45 +15,56 @@ interface ApplyOptions {
   readonly yes?: boolean;
 }
 
-const PATH = '/v1/resources';
-
 /** `sallyport resource apply|export` */
 export function addFileCommands(resource: Command): void {
-  resource
-    .command('apply')
-    .description('make resources what a file says, all of them or none; shows the plan and asks before')
-    .requiredOption('-f, --file <file>', 'YAML or JSON; - for standard input')
-    .option('--prune', 'remove resources that the file does not name')
-    .option('--dry-run', 'only show the plan')
-    .option('-y, --yes', 'do not ask')
-    .action(apply);
-  resource
-    .command('export [names...]')
-    .description('resources as a file for apply, on standard output; without passwords and keys')
-    .action(exportAll);
+  addOperatorCommand(resource, {
+    name: 'apply',
+    about: 'make resources what a file says, all of them or none; shows the plan and asks before',
+    options: [
+      required('-f, --file <file>', 'YAML or JSON; - for standard input'),
+      ['--prune', 'remove resources that the file does not name'],
+      ['--dry-run', 'only show the plan'],
+      ['-y, --yes', 'do not ask'],
+    ],
+    run: apply,
+    show: () => undefined,
+  });
+  addOperatorCommand(resource, {
+    name: 'export [names...]',
+    about: 'resources as a file for apply, on standard output; without passwords and keys',
+    run: async (admin, { globals }, ...names: string[]) => {
+      const views = await readViews(admin, names);
+      return globals.json ? fileOf(views) : formatResources(views);
+    },
+    // A file gets the text as it is, a terminal nothing that it would obey.
+    show: (text) =>
+      void process.stdout.write(
+        process.stdout.isTTY ? String(text).split('\n').map(printable).join('\n') : String(text),
+      ),
+  });
 }
 
-async function apply(options: ApplyOptions, command: Command): Promise<void> {
-  const globals = globalsOf(command);
-  const resources = await readResources(options.file);
-  const body: ResourcesInput = { resources, prune: options.prune ?? false };
-  const reason = reasonOf(globals, 'resource apply');
-  await withAdmin(globals, async (admin) => {
-    const put = (more: object): Promise<ResourcesPlan> =>
-      admin.call<ResourcesPlan>('PUT', PATH, { body: { ...body, ...more }, reason }).catch((error: CliError) => {
-        throw named(error, resources);
-      });
-    const plan = await put({ dryRun: true });
-    const { changes } = plan;
-    const open = changes.filter(({ what }) => what !== 'same');
-    const done = options.dryRun || open.length === 0;
-    if (!globals.json) showPlan(plan);
-    if (!done && !(options.yes || (await askWhether(`Change ${open.length} of them?`, '--yes or --dry-run'))))
-      throw new CliError('nothing was changed');
-    const result = done ? plan : await put({ basis: plan.basis });
-    if (globals.json) return printJson(result.changes);
-    if (!done) say`${open.length} changed, in force on every Proxy\n`;
-  });
+/** Shows the plan before it asks, and gives what was changed. */
+async function apply(
+  admin: AdminClient,
+  { options, reason, globals }: Given<ApplyOptions>,
+): Promise<ResourcesPlan['changes']> {
+  const named = await readResources(options.file);
+  const put = (more: Partial<ResourcesInput>): Promise<ResourcesPlan> => {
+    const body = { resources: named, prune: options.prune ?? false, ...more };
+    return admin.call(resources.apply, { body, reason }).catch((error: Error) => {
+      throw withName(error, named);
+    });
+  };
+  const plan = await put({ dryRun: true });
+  const open = plan.changes.filter(({ what }) => what !== 'same');
+  const done = options.dryRun || open.length === 0;
+  if (!globals.json) showPlan(plan);
+  if (!done && !(options.yes || (await askWhether(`Change ${open.length} of them?`, '--yes or --dry-run'))))
+    throw new CliError('nothing was changed');
+  const result = done ? plan : await put({ basis: plan.basis });
+  if (!done && !globals.json) say`${open.length} changed, in force on every Proxy\n`;
+  return result.changes;
 }
 
 function showPlan({ changes }: ResourcesPlan): void {
@@ -63,26 +74,17 @@ function showPlan({ changes }: ResourcesPlan): void {
 }
 
 /** The server counts, people name: `resources.0.backend` is `wiki: backend`. */
-function named(error: CliError, resources: ResourcesInput['resources']): Error {
-  if (!(error instanceof CliError)) return error;
+function withName(error: Error, named: ResourcesInput['resources']): Error {
+  if (!(error instanceof AdminError)) return error;
   const words = error.message.replace(
     /^resources\.(\d+)\.?/,
-    (_, index: string) => `${resources[Number(index)]?.name ?? index}: `,
+    (_, index: string) => `${named[Number(index)]?.name ?? index}: `,
   );
-  return new CliError(words, error.next, error.code);
-}
-
-async function exportAll(names: readonly string[], _options: unknown, command: Command): Promise<void> {
-  const globals = globalsOf(command);
-  const views = await withAdmin(globals, (admin) => readViews(admin, names));
-  if (globals.json) return printJson(fileOf(views));
-  const text = formatResources(views);
-  // A file gets the text as it is, a terminal nothing that it would obey.
-  process.stdout.write(process.stdout.isTTY ? text.split('\n').map(printable).join('\n') : text);
+  return new AdminError(error.code, words, { cause: error, ...(error.status && { status: error.status }) });
 }
 
 async function readViews(admin: AdminClient, names: readonly string[]): Promise<ResourceView[]> {
-  const all = await allPages<ResourceView>(admin, PATH, ({ name }) => name);
+  const all = await admin.all(resources.list);
   const missing = names.find((name) => !all.some((view) => view.name === name));
   if (missing !== undefined) throw new CliError(`there is no resource ${missing}`);
   return names.length === 0 ? all : all.filter(({ name }) => names.includes(name));

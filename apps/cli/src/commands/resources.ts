@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ResourceTrial, ResourceView } from '@sallyport/security-api';
+import { type BodyOf, resources } from '@sallyport/security-api/admin';
+import type { AdminClient, AdminError } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
-import type { AdminClient } from '../admin-client.ts';
-import { CliError, formatBytes, formatDuration, formatTime, printJson, printRows } from '../output.ts';
-import { allPages } from '../pages.ts';
-import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { addOperatorCommand, type CommandOption, type Given, required, table } from '../operator-command.ts';
+import { CliError, formatBytes, formatDuration, formatTime } from '../output.ts';
 import { doubtsOf } from '../resources/doubts.ts';
 import { overlapsOf } from '../resources/overlaps.ts';
 import { parseServers } from '../resources/servers.ts';
@@ -53,19 +53,10 @@ const AUTHORITY_WORDS = 'what devices write in their URLs; *.corp for all names 
 const BACKEND_WORDS =
   'where it really is: http://, https:// or tcp://; several servers that answer the same: https://a https://b,weight=3 https://c,standby';
 
-/** Columns of a list of resources. */
-export const RESOURCE_COLUMNS: readonly string[] = [
-  'name',
-  'title',
-  'kind',
-  'authority',
-  'backend',
-  'networks',
-  'settings',
-];
+const showResources = table(['name', 'title', 'kind', 'authority', 'backend', 'networks', 'settings']);
 
 /** A resource as a row of a table; `settings` are those that are not the usual ones. */
-export function flatResource(resource: ResourceView): object {
+function flatResource(resource: ResourceView): object {
   const { url, servers = [], networks, passFields = [], fields: limits = {}, timeouts = {} } = resource.backend;
   const backend = servers.length === 0 ? url : [url, ...servers.map((server) => server.url)];
   const fields = [
@@ -108,115 +99,139 @@ function limitsOf(timeouts: NonNullable<ResourceView['backend']['timeouts']>): s
   return Object.entries(timeouts).map(([name, ms]) => `${name.replace('Ms', '-timeout')} ${formatDuration(ms)}`);
 }
 
-/** `sallyport resource add|set|show|test` */
-export function addResourceCommands(resource: Command): void {
-  const add = resource
-    .command('add <name>')
-    .description('create a resource')
-    .requiredOption('--authority <host[:port]>', AUTHORITY_WORDS)
-    .requiredOption('--backend <urls...>', BACKEND_WORDS);
-  addSettings(add).action(addResource);
-  const set = resource
-    .command('set <name>')
-    .description('change a resource; what is not named stays')
-    .option('--authority <host[:port]>', AUTHORITY_WORDS)
-    .option('--backend <urls...>', BACKEND_WORDS);
-  addSettings(set)
-    .addOption(
-      new Option('--unset <settings...>', 'take these away').choices([
-        'ca',
-        'http',
-        'sticky',
-        'health',
-        'prefix',
-        'host',
-        'clientCertificate',
-        'basic',
-        'readsContent',
-        'xForwarded',
-        'publicScheme',
-        'passFields',
-        'paths',
-        'fields',
-        'delegate',
-        'connectTimeout',
-        'answerTimeout',
-        'idleTimeout',
-        'webSocketMessageBytes',
-      ]),
-    )
-    .action(setResource);
-  resource
-    .command('show <name>')
-    .description('everything about one resource')
-    .action(async (name: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      await withAdmin(globals, async (admin) => {
-        const view = await admin.call<ResourceView>('GET', pathOf(name));
-        if (globals.json) return printJson(view);
-        for (const [setting, value] of settingsOf(view)) say`${setting.padEnd(18)} ${value}\n`;
-        await sayDoubts(admin, view);
-      });
-    });
+/** `sallyport resource …` */
+export function addResourceCommands(program: Command): void {
+  const resource = program.command('resource').description('what is protected');
+  addOperatorCommand(resource, {
+    name: 'add <name>',
+    about: 'create a resource',
+    options: [
+      required('--authority <host[:port]>', AUTHORITY_WORDS),
+      required('--backend <urls...>', BACKEND_WORDS),
+      ...SETTINGS,
+    ],
+    run: addResource,
+    show: showResources,
+  });
+  addOperatorCommand(resource, {
+    name: 'set <name>',
+    about: 'change a resource; what is not named stays',
+    options: [
+      ['--authority <host[:port]>', AUTHORITY_WORDS],
+      ['--backend <urls...>', BACKEND_WORDS],
+      ...SETTINGS,
+      new Option('--unset <settings...>', 'take these away').choices(UNSETTABLE),
+    ],
+    run: setResource,
+    show: showResources,
+  });
+  addOperatorCommand(resource, {
+    name: 'show <name>',
+    about: 'everything about one resource',
+    run: async (admin, { globals }, name: string) => {
+      const view = await admin.call(resources.get, { params: { name } });
+      if (!globals.json) await sayDoubts(admin, view);
+      return view;
+    },
+    show: (view) => {
+      for (const [setting, value] of settingsOf(view)) say`${setting.padEnd(18)} ${value}\n`;
+    },
+  });
   addFileCommands(resource);
-  resource
-    .command('test <name>')
-    .description('let the Proxies try the backend, and say what is wrong; fails when a Proxy does not reach it')
-    .option('--as <host[:port]>', 'the name that is asked for, of a wildcard')
-    .action(testResource);
+  addOperatorCommand(resource, {
+    name: 'test <name>',
+    about: 'let the Proxies try the backend, and say what is wrong; fails when a Proxy does not reach it',
+    options: [['--as <host[:port]>', 'the name that is asked for, of a wildcard']],
+    run: testResource,
+    show: table(['proxy', 'ok', 'reason', 'detail', 'ms']),
+  });
+  addOperatorCommand(resource, {
+    name: 'list',
+    about: 'all resources',
+    run: listResources,
+    show: showResources,
+  });
+  addOperatorCommand(resource, {
+    name: 'remove <name>',
+    about: 'remove one; open channels lose it at once',
+    run: (admin, { reason }, name: string) => admin.call(resources.remove, { params: { name }, reason }),
+    show: sayRemoved,
+  });
 }
 
-function addSettings(command: Command): Command {
-  return command
-    .option('--network <cidr...>', 'private or loopback networks that the backend may lie in')
-    .option('--ca <file>', 'PEM of the CA of an https backend')
-    .option('--title <text>', 'name to show')
-    .addOption(
-      new Option('--http <version>', 'what is spoken with it; 2 for gRPC, auto lets an https server choose').choices([
-        '1.1',
-        '2',
-        'auto',
-      ]),
-    )
-    .option('--sticky', 'of several servers a user stays at one while it is well')
-    .option('--health-path <path>', 'Proxies ask each of several servers for it: well is what answers 2xx or 3xx')
-    .option('--health-every <time>', 'how often: 10s unless you say otherwise')
-    .option('--prefix <path>', 'stands in front of every path on its way to the backend, like /app')
-    .option('--host <host[:port]>', 'Host that the backend is told; else the name that was asked for')
-    .option('--client-certificate <file>', 'PEM of the certificate that Proxies show an https backend')
-    .option('--client-key <file>', 'PEM of its key; - for standard input')
-    .option('--basic-user <name>', 'who the gateway is for the backend (basic authentication)')
-    .option('--basic-password-file <file>', 'file with its password; - for standard input, which is asked for else')
-    .option('--reads-content', 'the backend reads all content: any method may have some, connections are kept after it')
-    .option('--x-forwarded', 'tell the backend by X-Forwarded-For, -Host and -Proto, too')
-    .addOption(
-      new Option(
-        '--public-scheme <scheme>',
-        'what users have in their address bars, whatever a device says: the backend is told it, redirects are mapped to it',
-      ).choices(['http', 'https']),
-    )
-    .option('--pass-field <names...>', 'fields of devices that pass although backends take them from a proxy in front')
-    .addOption(
-      new Option('--paths <grammar>', 'exact: every path as it came, for instance with %2F or %25 in it').choices([
-        'strict',
-        'exact',
-      ]),
-    )
-    .option(
-      '--fields <limits...>',
-      'limits of header fields: count=200 bytes=65536 is the most; 100, and 8192 bytes for a value, unless you say otherwise',
-    )
-    .option('--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange')
-    .option('--delegate-audience <audience>', 'for whom that token is')
-    .option('--connect-timeout <time>', 'until a connection to the backend stands: 5s unless you say otherwise')
-    .option('--answer-timeout <time>', 'until an answer begins once the request is out: 60s; like 75s, 5m, 500ms')
-    .option('--idle-timeout <time>', 'for how long nothing may move: answers 5m, content 1m, WebSockets and TCP 2h')
-    .option('--web-socket-message <size>', 'the largest message of a WebSocket, like 64MiB; up to 256MiB');
+/** Says whether something was removed, or was not there. */
+export function sayRemoved({ done }: { readonly done: boolean }, _given: unknown, name: string): void {
+  say`${done ? `${name} is removed` : `there was no ${name}`}\n`;
 }
 
-function pathOf(name: string): string {
-  return `/v1/resources/${encodeURIComponent(name)}`;
+async function listResources(admin: AdminClient, { globals }: Given<object>): Promise<object[]> {
+  const all = await admin.all(resources.list);
+  if (!globals.json) for (const overlap of overlapsOf(all)) warn`note: ${overlap}\n`;
+  return all.map(flatResource);
 }
+
+const UNSETTABLE = [
+  'ca',
+  'http',
+  'sticky',
+  'health',
+  'prefix',
+  'host',
+  'clientCertificate',
+  'basic',
+  'readsContent',
+  'xForwarded',
+  'publicScheme',
+  'passFields',
+  'paths',
+  'fields',
+  'delegate',
+  'connectTimeout',
+  'answerTimeout',
+  'idleTimeout',
+  'webSocketMessageBytes',
+];
+
+const SETTINGS: readonly CommandOption[] = [
+  ['--network <cidr...>', 'private or loopback networks that the backend may lie in'],
+  ['--ca <file>', 'PEM of the CA of an https backend'],
+  ['--title <text>', 'name to show'],
+  new Option('--http <version>', 'what is spoken with it; 2 for gRPC, auto lets an https server choose').choices([
+    '1.1',
+    '2',
+    'auto',
+  ]),
+  ['--sticky', 'of several servers a user stays at one while it is well'],
+  ['--health-path <path>', 'Proxies ask each of several servers for it: well is what answers 2xx or 3xx'],
+  ['--health-every <time>', 'how often: 10s unless you say otherwise'],
+  ['--prefix <path>', 'stands in front of every path on its way to the backend, like /app'],
+  ['--host <host[:port]>', 'Host that the backend is told; else the name that was asked for'],
+  ['--client-certificate <file>', 'PEM of the certificate that Proxies show an https backend'],
+  ['--client-key <file>', 'PEM of its key; - for standard input'],
+  ['--basic-user <name>', 'who the gateway is for the backend (basic authentication)'],
+  ['--basic-password-file <file>', 'file with its password; - for standard input, which is asked for else'],
+  ['--reads-content', 'the backend reads all content: any method may have some, connections are kept after it'],
+  ['--x-forwarded', 'tell the backend by X-Forwarded-For, -Host and -Proto, too'],
+  new Option(
+    '--public-scheme <scheme>',
+    'what users have in their address bars, whatever a device says: the backend is told it, redirects are mapped to it',
+  ).choices(['http', 'https']),
+  ['--pass-field <names...>', 'fields of devices that pass although backends take them from a proxy in front'],
+  new Option('--paths <grammar>', 'exact: every path as it came, for instance with %2F or %25 in it').choices([
+    'strict',
+    'exact',
+  ]),
+  [
+    '--fields <limits...>',
+    'limits of header fields: count=200 bytes=65536 is the most; 100, and 8192 bytes for a value, unless you say otherwise',
+  ],
+  ['--delegate <directory>', 'the backend wants a token that this OpenID provider gives in exchange'],
+  ['--delegate-audience <audience>', 'for whom that token is'],
+  ['--connect-timeout <time>', 'until a connection to the backend stands: 5s unless you say otherwise'],
+  ['--answer-timeout <time>', 'until an answer begins once the request is out: 60s; like 75s, 5m, 500ms'],
+  ['--idle-timeout <time>', 'for how long nothing may move: answers 5m, content 1m, WebSockets and TCP 2h'],
+  ['--web-socket-message <size>', 'the largest message of a WebSocket, like 64MiB; up to 256MiB'],
+];
 
 /** A field of a body when there is something to say of it. */
 export function given<Value>(name: string, value: Value | undefined): Record<string, Value> {
@@ -226,9 +241,9 @@ export function given<Value>(name: string, value: Value | undefined): Record<str
 /** Says how to change what is there already, to who tried to add it. */
 export function suggestSet(what: string, name: string): (error: unknown) => never {
   return (error) => {
-    const { message, code } = error as CliError;
+    const { message, code } = error as AdminError;
     const there = code === 'ERR_ACCESS_CONFLICT' && message.endsWith('already');
-    throw there ? new CliError(message, `change it: sallyport ${what} set ${name} …`, code) : error;
+    throw there ? new CliError(message, `change it: sallyport ${what} set ${name} …`) : error;
   };
 }
 
@@ -313,32 +328,33 @@ function headOf({ authority, title, backend }: ResourceOptions): Record<string, 
   return { ...given('kind', kind), ...given('authority', authority), ...given('title', title) };
 }
 
-async function addResource(name: string, options: ResourceOptions, command: Command): Promise<void> {
-  const globals = globalsOf(command);
-  const body = { ...headOf(options), backend: { networks: [], ...(await backendOf(name, options, true)) } };
-  const reason = reasonOf(globals, 'resource add');
-  await withAdmin(globals, async (admin) => {
-    const view = await admin.call<ResourceView>('PUT', pathOf(name), { body, reason, onlyNew: true });
-    await showChanged(admin, view, globals.json);
-  }).catch(suggestSet('resource', name));
+async function addResource(
+  admin: AdminClient,
+  { options, reason }: Given<ResourceOptions>,
+  name: string,
+): Promise<object[]> {
+  const backend = { networks: [], ...(await backendOf(name, options, true)) };
+  // The server says what is not as it should be.
+  const body = { ...headOf(options), backend } as object as BodyOf<typeof resources.put>;
+  const call = { params: { name }, body, reason, onlyNew: true };
+  return changed(admin, await admin.call(resources.put, call).catch(suggestSet('resource', name)));
 }
 
-async function setResource(name: string, options: ResourceOptions, command: Command): Promise<void> {
-  const globals = globalsOf(command);
+async function setResource(
+  admin: AdminClient,
+  { options, reason }: Given<ResourceOptions>,
+  name: string,
+): Promise<object[]> {
   const backend = await backendOf(name, options, false);
   const body = { ...headOf(options), ...given('backend', Object.keys(backend).length > 0 ? backend : undefined) };
   if (Object.keys(body).length === 0)
     throw new CliError('what is to change?', 'sallyport resource set --help shows it');
-  const reason = reasonOf(globals, 'resource set');
-  await withAdmin(globals, async (admin) => {
-    const view = await admin.call<ResourceView>('PATCH', pathOf(name), { body, reason });
-    await showChanged(admin, view, globals.json);
-  });
+  return changed(admin, await admin.call(resources.change, { params: { name }, body, reason }));
 }
 
-async function showChanged(admin: AdminClient, view: ResourceView, json: boolean): Promise<void> {
-  printRows([flatResource(view)], RESOURCE_COLUMNS, json);
+async function changed(admin: AdminClient, view: ResourceView): Promise<object[]> {
   await sayDoubts(admin, view);
+  return [flatResource(view)];
 }
 
 /**
@@ -347,13 +363,8 @@ async function showChanged(admin: AdminClient, view: ResourceView, json: boolean
  */
 async function sayDoubts(admin: AdminClient, view: ResourceView): Promise<void> {
   for (const doubt of doubtsOf(view)) warn`note: ${doubt}\n`;
-  const all = await allResources(admin);
+  const all = await admin.all(resources.list);
   for (const overlap of overlapsOf(all, view.name)) warn`note: ${overlap}\n`;
-}
-
-/** All resources of the realm. */
-function allResources(admin: AdminClient): Promise<ResourceView[]> {
-  return allPages<ResourceView>(admin, '/v1/resources', ({ name }) => name);
 }
 
 function settingsOf({ name, title, kind, authority, backend }: ResourceView): [string, string][] {
@@ -385,14 +396,15 @@ function endOf(pem: string): string {
   return `a PEM, good until ${formatTime(Date.parse(new X509Certificate(pem).validTo))}`;
 }
 
-async function testResource(name: string, options: { readonly as?: string }, command: Command): Promise<void> {
-  const globals = globalsOf(command);
-  const query = options.as === undefined ? '' : `?as=${encodeURIComponent(options.as)}`;
-  const { tries } = await withAdmin(globals, (admin) =>
-    admin.call<ResourceTrial>('POST', `${pathOf(name)}/test${query}`),
-  );
-  printRows(tries, ['proxy', 'ok', 'reason', 'detail', 'ms'], globals.json);
+async function testResource(
+  admin: AdminClient,
+  { options }: Given<{ readonly as?: string }>,
+  name: string,
+): Promise<ResourceTrial['tries']> {
+  const query = options.as === undefined ? {} : { as: options.as };
+  const { tries } = await admin.call(resources.test, { params: { name }, query });
   if (tries.length === 0)
     throw new CliError('no Proxy is connected to the node that was asked', 'see where they beat: sallyport status');
   if (tries.some(({ ok }) => !ok)) process.exitCode = 1;
+  return tries;
 }

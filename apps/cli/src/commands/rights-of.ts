@@ -1,45 +1,60 @@
 import { styleText } from 'node:util';
 import type { FactorView, RightsView } from '@sallyport/security-api';
+import { factors, users } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { renderUnicodeCompact } from 'uqr';
-import { printJson, printRows } from '../output.ts';
-import { globalsOf, reasonOf, withAdmin } from '../program.ts';
+import { addOperatorCommand, type Given } from '../operator-command.ts';
+import { printRows } from '../output.ts';
 import { printable, say } from '../terminal.ts';
+
+interface FactorOptions {
+  readonly remove?: boolean;
+  readonly keepSessions?: boolean;
+}
 
 /** `sallyport user rights` and `sallyport user second-factor` */
 export function addUserRightCommands(user: Command): void {
-  user
-    .command('rights <name>')
-    .description('why a user may, or may not, reach each resource')
-    .option('-r, --resource <name>', 'only this one')
-    .action(async (name: string, options: { resource?: string }, command: Command) => {
-      const globals = globalsOf(command);
-      const rights = await withAdmin(globals, (admin) => admin.call<RightsView>('GET', `/v1/users/${name}/rights`));
+  addOperatorCommand(user, {
+    name: 'rights <name>',
+    about: 'why a user may, or may not, reach each resource',
+    options: [['-r, --resource <name>', 'only this one']],
+    run: async (admin, { options }: Given<{ readonly resource?: string }>, name: string) => {
+      const rights = await admin.call(users.rights, { params: { name } });
       const resources = rights.resources.filter(({ resource }) => (options.resource ?? resource) === resource);
-      if (globals.json) return printJson({ ...rights, resources });
-      sayRights({ ...rights, resources });
-    });
-  user
-    .command('second-factor <name>')
-    .description('a new second factor, for an authenticator app; the one before is void')
-    .option('--remove', 'take it away')
-    .option('--keep-sessions', 'sessions go on; they end otherwise')
-    .action(async (name: string, options: { remove?: boolean; keepSessions?: boolean }, command: Command) => {
-      const globals = globalsOf(command);
-      const reason = reasonOf(globals, 'user second-factor');
-      const keep = options.keepSessions ? '?keepSessions=true' : '';
-      const path = `/v1/users/${name}/second-factor${keep}`;
-      if (options.remove) {
-        const { done } = await withAdmin(globals, (admin) => admin.call<{ done: boolean }>('DELETE', path, { reason }));
-        say`${done ? `${name} has no second factor any more` : `${name} had none`}\n`;
-        return;
-      }
-      const factor = await withAdmin(globals, (admin) => admin.call<FactorView>('POST', path, { reason }));
-      if (globals.json) return printJson(factor);
-      process.stdout.write(
-        `${renderUnicodeCompact(factor.uri)}\nscan this with an authenticator app, or type ${factor.secret}\nIt is shown this once.\n`,
-      );
-    });
+      return { ...rights, resources };
+    },
+    show: sayRights,
+  });
+  addOperatorCommand(user, {
+    name: 'second-factor <name>',
+    about: 'a new second factor, for an authenticator app; the one before is void',
+    options: [
+      ['--remove', 'take it away'],
+      ['--keep-sessions', 'sessions go on; they end otherwise'],
+    ],
+    run: changeFactor,
+    show: sayFactor,
+  });
+}
+
+async function changeFactor(
+  admin: AdminClient,
+  { options, reason }: Given<FactorOptions>,
+  name: string,
+): Promise<FactorView | { readonly done: boolean }> {
+  const query = options.keepSessions ? ({ keepSessions: 'true' } as const) : {};
+  return admin.call(options.remove ? factors.remove : factors.issue, { params: { name }, query, reason });
+}
+
+function sayFactor(changed: FactorView | { readonly done: boolean }, _given: Given<FactorOptions>, name: string): void {
+  if ('done' in changed) {
+    say`${changed.done ? `${name} has no second factor any more` : `${name} had none`}\n`;
+    return;
+  }
+  process.stdout.write(
+    `${renderUnicodeCompact(changed.uri)}\nscan this with an authenticator app, or type ${changed.secret}\nIt is shown this once.\n`,
+  );
 }
 
 function sayRights({ user, enabled, directory, groups, resources }: RightsView): void {

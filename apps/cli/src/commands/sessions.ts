@@ -1,19 +1,14 @@
-import type {
-  AuditView,
-  RevocationKind,
-  RevocationRowView,
-  RevocationView,
-  SessionView,
-} from '@sallyport/security-api';
+import { randomUUID } from 'node:crypto';
+import type { AuditView, RevocationView } from '@sallyport/security-api';
+import { audit, type BodyOf, MAX_PAGE, type QueryOf, revocations, sessions } from '@sallyport/security-api/admin';
 import type { Command } from 'commander';
-import { CliError, formatTime, printJson, printRows } from '../output.ts';
-import { allPages } from '../pages.ts';
-import { globalsOf, requestId, withAdmin } from '../program.ts';
+import { addOperatorCommand, type Given, table } from '../operator-command.ts';
+import { CliError, formatTime, printRows } from '../output.ts';
+import { globalsOf, withAdmin } from '../program.ts';
 import { printable, say, warn } from '../terminal.ts';
 
 /** Says when a revocation is in force, or for whom it waits and until when. */
-export function sayInForce(view: RevocationView, json: boolean): void {
-  if (json) return printJson(view);
+export function sayInForce(view: RevocationView): void {
   if (view.doubt !== undefined) warn`${view.doubt}\n`;
   if (view.kind === 'lift') {
     process.stdout.write(`✔ ${view.subject} may sign in again; what was ended stays ended (log entry ${view.index})\n`);
@@ -30,16 +25,29 @@ export function sayInForce(view: RevocationView, json: boolean): void {
   }
 }
 
-/** Revokes with the operator's reason, which is required. */
-export async function revokeAndSay(command: Command, kind: RevocationKind, subject: string): Promise<void> {
-  const globals = globalsOf(command);
-  if (!globals.reason) throw new CliError('why? a revocation needs a reason', 'add: --reason "device lost"');
-  const body = { kind, subject, reason: globals.reason };
-  const path = `/v1/revocations/${requestId()}`;
-  sayInForce(await withAdmin(globals, (admin) => admin.call<RevocationView>('PUT', path, { body })), globals.json);
+/** A command that revokes: what its argument stands for, which is that itself unless said otherwise. */
+export interface RevokeCommand {
+  readonly name: string;
+  readonly about: string;
+  readonly kind: BodyOf<typeof revocations.put>['kind'];
+  readonly subjectOf?: (argument: string) => string;
 }
 
-const SESSION_COLUMNS = [
+/** Adds a command that revokes; it answers when that is in force, or for whom it waits. */
+export function addRevokeCommand(parent: Command, { name, about, kind, subjectOf }: RevokeCommand): void {
+  addOperatorCommand(parent, {
+    name,
+    about,
+    reason: ['a revocation', 'device lost'],
+    run: (admin, { reason }, argument: string = '') => {
+      const subject = subjectOf ? subjectOf(argument) : argument;
+      return admin.call(revocations.put, { params: { id: randomUUID() }, body: { kind, subject, reason } });
+    },
+    show: sayInForce,
+  });
+}
+
+const showSessions = table([
   'id',
   'user',
   'app',
@@ -50,86 +58,110 @@ const SESSION_COLUMNS = [
   'lastChannel',
   'seenAt',
   'proxy',
-];
-const AUDIT_COLUMNS = ['seq', 'at', 'actor', 'action', 'subject', 'outcome', 'reason'];
-const TAIL_MS = 1_000;
+]);
 
 /** `sallyport session …`, `sallyport revoke …` and `sallyport audit …` */
 export function addSessionCommands(program: Command): void {
   const session = program.command('session').description('sessions');
-  session
-    .command('list')
-    .description('live sessions')
-    .option('--all', 'ended ones too')
-    .action(async (options: { all?: boolean }, command: Command) => {
-      const globals = globalsOf(command);
-      const path = `/v1/sessions${options.all ? '?all=true' : ''}`;
-      printRows(
-        (await withAdmin(globals, (admin) => allPages<SessionView>(admin, path, ({ id }) => id))).sort(
-          (a, b) => b.createdAt - a.createdAt,
-        ),
-        SESSION_COLUMNS,
-        globals.json,
-      );
-    });
-  session
-    .command('revoke <id>')
-    .description('end a session on every Proxy; answers when that is in force')
-    .action((id: string, _options, command: Command) => revokeAndSay(command, 'session', id));
-  const revoke = program.command('revoke').description('revoke many things at once');
-  revoke
-    .command('app <id@version>')
-    .description('a version of an app')
-    .action((subject: string, _options, command: Command) => revokeAndSay(command, 'app', subject));
-  revoke
-    .command('before <time>')
-    .description('every session that began before a time, such as 2026-05-01T08:00Z')
-    .action((time: string, _options, command: Command) => revokeAndSay(command, 'before', momentOf(time)));
-  revoke
-    .command('lift <id@version>')
-    .description('let a revoked version of an app sign in again; what was ended stays ended')
-    .action((subject: string, _options, command: Command) => revokeAndSay(command, 'lift', subject));
-  revoke
-    .command('list')
-    .description('what was revoked, newest first')
-    .option('-n, --lines <n>', 'how many', '50')
-    .option('--before <index>', 'only older entries of the log')
-    .option('--all', 'also changes of rights, which end nothing')
-    .action(listRevocations);
-  revoke
-    .command('everything')
-    .description('every session there is')
-    .action((_options, command: Command) => revokeAndSay(command, 'before', 'now'));
-  addAuditCommands(program);
+  addOperatorCommand(session, {
+    name: 'list',
+    about: 'live sessions',
+    options: [['--all', 'ended ones too']],
+    run: async (admin, { options }: Given<{ readonly all?: boolean }>) => {
+      const listed = await admin.all(sessions.list, { query: options.all ? { all: 'true' } : {} });
+      return listed.sort((a, b) => b.createdAt - a.createdAt);
+    },
+    show: showSessions,
+  });
+  addRevokeCommand(session, {
+    name: 'revoke <id>',
+    about: 'end a session on every Proxy; answers when that is in force',
+    kind: 'session',
+  });
+  addRevokeCommands(program.command('revoke').description('revoke many things at once'));
+  addAuditCommands(program.command('audit').description('the audit log'));
 }
 
-/** `sallyport audit …` */
-function addAuditCommands(program: Command): void {
-  const audit = program.command('audit').description('the audit log');
-  audit
-    .command('list')
-    .description('events, newest first; all that is given must fit')
-    .option('-n, --lines <n>', 'how many', '100')
-    .option('--before <seq>', 'before this event')
-    .option('--after <seq>', 'after this event, oldest first')
-    .option('--actor <name>', 'who did it')
-    .option('--action <name>', 'what was done, like user.disable')
-    .option('--subject <text>', 'whom or what it concerns')
-    .option('--outcome <word>', 'done or refused')
-    .option('--since <time>', 'date, or date and time')
-    .option('--until <time>', 'date, or date and time')
-    .action(async (options: AuditOptions, command: Command) => {
-      const globals = globalsOf(command);
-      const { lines, ...filter } = options;
-      const path = `/v1/audit?${auditQuery({ ...filter, limit: lines })}`;
-      printRows(await withAdmin(globals, (admin) => admin.call<AuditView[]>('GET', path)), AUDIT_COLUMNS, globals.json);
-    });
-  audit
+interface RevocationListing {
+  readonly lines: string;
+  readonly before?: string;
+  readonly all?: true;
+}
+
+function addRevokeCommands(revoke: Command): void {
+  addRevokeCommand(revoke, { name: 'app <id@version>', about: 'a version of an app', kind: 'app' });
+  addRevokeCommand(revoke, {
+    name: 'before <time>',
+    about: 'every session that began before a time, such as 2026-05-01T08:00Z',
+    kind: 'before',
+    subjectOf: momentOf,
+  });
+  addRevokeCommand(revoke, {
+    name: 'lift <id@version>',
+    about: 'let a revoked version of an app sign in again; what was ended stays ended',
+    kind: 'lift',
+  });
+  addOperatorCommand(revoke, {
+    name: 'list',
+    about: 'what was revoked, newest first',
+    options: [
+      ['-n, --lines <n>', 'how many', '50'],
+      ['--before <index>', 'only older entries of the log'],
+      ['--all', 'also changes of rights, which end nothing'],
+    ],
+    run: (admin, { options: { lines, before, all } }: Given<RevocationListing>) => {
+      const older = before === undefined ? {} : { before };
+      return admin.call(revocations.list, { query: { limit: lines, ...older, ...(all ? { all: 'true' } : {}) } });
+    },
+    show: table(['index', 'at', 'kind', 'subject', 'lifted', 'actor', 'reason']),
+  });
+  addRevokeCommand(revoke, {
+    name: 'everything',
+    about: 'every session there is',
+    kind: 'before',
+    subjectOf: () => 'now',
+  });
+}
+
+const AUDIT_COLUMNS = ['seq', 'at', 'actor', 'action', 'subject', 'outcome', 'reason'];
+const TAIL_MS = 1_000;
+
+interface AuditOptions {
+  readonly lines: string;
+  readonly before?: string;
+  readonly after?: string;
+  readonly actor?: string;
+  readonly action?: string;
+  readonly subject?: string;
+  readonly outcome?: 'done' | 'refused';
+  readonly since?: string;
+  readonly until?: string;
+}
+
+function addAuditCommands(auditLog: Command): void {
+  addOperatorCommand(auditLog, {
+    name: 'list',
+    about: 'events, newest first; all that is given must fit',
+    options: [
+      ['-n, --lines <n>', 'how many', '100'],
+      ['--before <seq>', 'before this event'],
+      ['--after <seq>', 'after this event, oldest first'],
+      ['--actor <name>', 'who did it'],
+      ['--action <name>', 'what was done, like user.disable'],
+      ['--subject <text>', 'whom or what it concerns'],
+      ['--outcome <word>', 'done or refused'],
+      ['--since <time>', 'date, or date and time'],
+      ['--until <time>', 'date, or date and time'],
+    ],
+    run: (admin, { options }: Given<AuditOptions>) => admin.call(audit.list, { query: auditQuery(options) }),
+    show: table(AUDIT_COLUMNS),
+  });
+  auditLog
     .command('export')
     .description('every event that is kept, oldest first, one JSON a line')
     .option('--after <seq>', 'only those after this event', '0')
     .action(exportAudit);
-  audit
+  auditLog
     .command('tail')
     .description('the newest events')
     .option('-n, --lines <n>', 'how many', '20')
@@ -137,15 +169,9 @@ function addAuditCommands(program: Command): void {
     .action(tailAudit);
 }
 
-interface AuditOptions {
-  readonly lines: string;
-  readonly since?: string;
-  readonly until?: string;
-}
-
-function auditQuery({ since, until, ...fields }: Partial<AuditOptions> & { readonly limit: string }): URLSearchParams {
+function auditQuery({ lines, since, until, ...fields }: AuditOptions): QueryOf<typeof audit.list> {
   const times = { ...(since ? { since: timeOf(since) } : {}), ...(until ? { until: timeOf(until) } : {}) };
-  return new URLSearchParams({ ...fields, ...times });
+  return { ...fields, limit: lines, ...times };
 }
 
 function timeOf(text: string): string {
@@ -154,15 +180,15 @@ function timeOf(text: string): string {
   return String(at);
 }
 
-const EXPORT_PAGE = 5_000;
-
-async function exportAudit(options: { after: string }, command: Command): Promise<void> {
+/** Writes page after page: there may be more events than memory. */
+async function exportAudit(options: { readonly after: string }, command: Command): Promise<void> {
   await withAdmin(globalsOf(command), async (admin) => {
-    for (let after = options.after, more = true; more; ) {
-      const rows = await admin.call<AuditView[]>('GET', `/v1/audit?limit=${EXPORT_PAGE}&after=${after}`);
+    let { after } = options;
+    for (let more = true; more; ) {
+      const rows = await admin.call(audit.list, { query: { limit: String(MAX_PAGE), after } });
       for (const row of rows) process.stdout.write(`${printable(JSON.stringify(row))}\n`);
       after = String(rows.at(-1)?.seq ?? after);
-      more = rows.length === EXPORT_PAGE;
+      more = rows.length === MAX_PAGE;
     }
   });
 }
@@ -177,26 +203,17 @@ export function momentOf(text: string, now: number = Date.now()): string {
   return String(at);
 }
 
-const REVOCATION_COLUMNS = ['index', 'at', 'kind', 'subject', 'lifted', 'actor', 'reason'];
-
-async function listRevocations(
-  { lines, before, all }: { lines: string; before?: string; all?: true },
+async function tailAudit(
+  options: { readonly lines: string; readonly follow?: boolean },
   command: Command,
 ): Promise<void> {
-  const globals = globalsOf(command);
-  const query = new URLSearchParams({ limit: lines, ...(before && { before }), ...(all && { all: 'true' }) });
-  const rows = await withAdmin(globals, (admin) => admin.call<RevocationRowView[]>('GET', `/v1/revocations?${query}`));
-  printRows(rows, REVOCATION_COLUMNS, globals.json);
-}
-
-async function tailAudit(options: { lines: string; follow?: boolean }, command: Command): Promise<void> {
   const globals = globalsOf(command);
   await withAdmin(globals, async (admin) => {
     let last = 0;
     do {
       const newest = last === 0;
-      const query = newest ? `limit=${options.lines}` : `limit=${EXPORT_PAGE}&after=${last}`;
-      const rows = await admin.call<AuditView[]>('GET', `/v1/audit?${query}`);
+      const query = newest ? { limit: options.lines } : { limit: String(MAX_PAGE), after: String(last) };
+      const rows: AuditView[] = await admin.call(audit.list, { query });
       const fresh = newest ? rows.reverse() : rows;
       if (fresh.length > 0 || last === 0) printRows(fresh, AUDIT_COLUMNS, globals.json);
       last = fresh.at(-1)?.seq ?? last;

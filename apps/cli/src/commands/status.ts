@@ -1,13 +1,40 @@
 import { styleText } from 'node:util';
 import type { StatusView } from '@sallyport/security-api';
+import { nodes, status } from '@sallyport/security-api/admin';
+import type { Command } from 'commander';
+import { addOperatorCommand, table } from '../operator-command.ts';
 import { formatBytes, formatRows, formatTime } from '../output.ts';
-import { printable } from '../terminal.ts';
+import { printable, say } from '../terminal.ts';
 
+/** Columns of a list of Proxies. */
 export const PROXY_COLUMNS: readonly string[] = ['name', 'site', 'live', 'leaseUntil', 'applied', 'channels', 'node'];
-export const NODE_COLUMNS: readonly string[] = ['id', 'state', 'version', 'startedAt', 'silentMs', 'clockOffsetMs'];
+const NODE_COLUMNS: readonly string[] = ['id', 'state', 'version', 'startedAt', 'silentMs', 'clockOffsetMs'];
+
+/** `sallyport status` and `sallyport node …` */
+export function addStatusCommands(program: Command): void {
+  addOperatorCommand(program, {
+    name: 'status',
+    about: 'what runs, computed from live answers',
+    run: (admin) => admin.call(status.get),
+    show: (view) => void process.stdout.write(formatStatus(view)),
+  });
+  const node = program.command('node').description('Security nodes');
+  addOperatorCommand(node, {
+    name: 'list',
+    about: 'all Security nodes, as the one that answers sees them',
+    run: (admin) => admin.all(nodes.list),
+    show: table(NODE_COLUMNS),
+  });
+  addOperatorCommand(node, {
+    name: 'remove <id>',
+    about: 'forget a node that will not come back',
+    run: (admin, { reason }, id: string) => admin.call(nodes.remove, { params: { id }, reason }),
+    show: ({ done }, _given, id: string) => say`${done ? `${id} is forgotten` : `there is no node ${id}`}\n`,
+  });
+}
 
 /** The status as an operator reads it: what is wrong first, then who there is. */
-export function formatStatus(status: StatusView): string {
+function formatStatus(status: StatusView): string {
   const { startedAt, bus, audit, head } = status;
   const [realm, version, node, database] = [status.realm, status.version, status.node, status.database].map(
     printable,

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import type { DirectoryInput, DirectoryView, FindingView, LdapSettings, OidcSettings } from '@sallyport/security-api';
-import { type Command, Option } from 'commander';
+import { directories } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
+import type { Command } from 'commander';
+import { addOperatorCommand, type CommandOption, type Given, required } from '../operator-command.ts';
 import { CliError } from '../output.ts';
-import { globalsOf, reasonOf, withAdmin } from '../program.ts';
 import { askSecret } from '../secrets.ts';
 import { userPath } from '../user-path.ts';
-import { printFindings, sayDirectory } from './show.ts';
+import { sayDirectory, sayFindings } from './show.ts';
 
 interface CommonOptions {
   readonly suffix?: string;
@@ -43,68 +45,75 @@ interface OidcOptions extends CommonOptions {
   readonly operatorGroup?: string[];
 }
 
+const SUFFIX: CommandOption = [
+  '--suffix <text>',
+  'behind every user name, so that two directories do not want the same one',
+];
+const STAGED: CommandOption = ['--staged', 'only read its accounts: nobody becomes a user before it is activated'];
+/** What directories have that we ask. */
+const ASKED: readonly CommandOption[] = [
+  SUFFIX,
+  STAGED,
+  ['--ca <file>', 'PEM of the CA of the server'],
+  ['--secret-stdin', 'read the password or secret from standard input'],
+  ['--keep-secret', 'change settings only; the password or secret stays'],
+];
+const LDAP: readonly CommandOption[] = [
+  required('--server <urls...>', 'ldaps://host[:port], or ldap://host for StartTLS; tried in this order'),
+  required('--bind-dn <dn>', 'account that may read users and groups'),
+  required('--base <dn>', 'where users are'),
+  ['--ad', 'it is Active Directory'],
+  ['--group-base <dn>', 'where groups are, if elsewhere'],
+  ['--user-filter <filter>', 'which entries are users'],
+  ['--group-filter <filter>', 'which entries are groups'],
+  ['--keep <name=attribute...>', 'further attributes to keep, for a migration'],
+  ['--every <seconds>', 'how often changes are looked for'],
+];
+const OIDC: readonly CommandOption[] = [
+  required('--issuer <url>', 'as the provider calls itself, https://…'),
+  required('--client-id <id>', 'this gateway at the provider'),
+  required('--redirect <urls...>', 'where the provider sends apps back to; registered there too'),
+  ['--public', 'the client has no secret'],
+  ['--scope <scopes>', 'what to ask for beside openid'],
+  ['--tenant <id>', 'Entra ID: the one tenant whose users may come'],
+  ['--subject-claim <name>', 'claim that names a user for ever; Entra ID: oid'],
+  ['--accounts <directory>', 'SCIM directory that pushes the accounts of this provider'],
+  ['--groups-claim <name>', 'claim with the groups of a user'],
+  ['--groups-endpoint <url>', 'where groups are asked for when there are too many for a token'],
+  ['--acr <values...>', 'levels one of which the provider must confirm'],
+  ['--amr <values...>', 'methods that must all have been used, for instance mfa'],
+  ['--operator-group <subjects...>', 'groups there whose members may be operators here'],
+];
+
 /** `sallyport directory add ldap|oidc|scim` */
 export function addDirectoryAdd(directory: Command): void {
   const add = directory.command('add').description('connect a directory, or change how it is connected');
-  common(
-    add
-      .command('ldap <name>')
-      .description('Active Directory or another LDAP server; asks for the password to bind with'),
-  )
-    .requiredOption('--server <urls...>', 'ldaps://host[:port], or ldap://host for StartTLS; tried in this order')
-    .requiredOption('--bind-dn <dn>', 'account that may read users and groups')
-    .requiredOption('--base <dn>', 'where users are')
-    .option('--ad', 'it is Active Directory')
-    .option('--group-base <dn>', 'where groups are, if elsewhere')
-    .option('--user-filter <filter>', 'which entries are users')
-    .option('--group-filter <filter>', 'which entries are groups')
-    .option('--keep <name=attribute...>', 'further attributes to keep, for a migration')
-    .option('--every <seconds>', 'how often changes are looked for')
-    .action((name: string, options: LdapOptions, command: Command) =>
-      put(name, command, { options, kind: 'ldap', settings: ldapSettings(options) }),
-    );
-  common(add.command('oidc <name>').description('OpenID provider; asks for the client secret'))
-    .requiredOption('--issuer <url>', 'as the provider calls itself, https://…')
-    .requiredOption('--client-id <id>', 'this gateway at the provider')
-    .requiredOption('--redirect <urls...>', 'where the provider sends apps back to; registered there too')
-    .option('--public', 'the client has no secret')
-    .option('--scope <scopes>', 'what to ask for beside openid')
-    .option('--tenant <id>', 'Entra ID: the one tenant whose users may come')
-    .option('--subject-claim <name>', 'claim that names a user for ever; Entra ID: oid')
-    .option('--accounts <directory>', 'SCIM directory that pushes the accounts of this provider')
-    .option('--groups-claim <name>', 'claim with the groups of a user')
-    .option('--groups-endpoint <url>', 'where groups are asked for when there are too many for a token')
-    .option('--acr <values...>', 'levels one of which the provider must confirm')
-    .option('--amr <values...>', 'methods that must all have been used, for instance mfa')
-    .option('--operator-group <subjects...>', 'groups there whose members may be operators here')
-    .action((name: string, options: OidcOptions, command: Command) =>
-      put(name, command, { options, kind: 'oidc', settings: oidcSettings(options) }),
-    );
-  add
-    .command('scim <name>')
-    .description('a SCIM client, like Entra ID, pushes users and groups; see: directory token')
-    .option('--suffix <text>', 'behind every user name')
-    .addOption(stagedOption())
-    .action((name: string, options: CommonOptions, command: Command) =>
-      put(name, command, {
-        options,
-        kind: 'scim',
-        settings: options.suffix === undefined ? {} : { suffix: options.suffix },
-      }),
-    );
-}
-
-function stagedOption(): Option {
-  return new Option('--staged', 'only read its accounts: nobody becomes a user before it is activated');
-}
-
-function common(command: Command): Command {
-  return command
-    .option('--suffix <text>', 'behind every user name, so that two directories do not want the same one')
-    .addOption(stagedOption())
-    .option('--ca <file>', 'PEM of the CA of the server')
-    .option('--secret-stdin', 'read the password or secret from standard input')
-    .option('--keep-secret', 'change settings only; the password or secret stays');
+  addOperatorCommand(add, {
+    name: 'ldap <name>',
+    about: 'Active Directory or another LDAP server; asks for the password to bind with',
+    options: [...ASKED, ...LDAP],
+    run: (admin, given: Given<LdapOptions>, name: string) =>
+      put(admin, given, { name, kind: 'ldap', settings: ldapSettings(given.options) }),
+    show: sayAdded,
+  });
+  addOperatorCommand(add, {
+    name: 'oidc <name>',
+    about: 'OpenID provider; asks for the client secret',
+    options: [...ASKED, ...OIDC],
+    run: (admin, given: Given<OidcOptions>, name: string) =>
+      put(admin, given, { name, kind: 'oidc', settings: oidcSettings(given.options) }),
+    show: sayAdded,
+  });
+  addOperatorCommand(add, {
+    name: 'scim <name>',
+    about: 'a SCIM client, like Entra ID, pushes users and groups; see: directory token',
+    options: [SUFFIX, STAGED],
+    run: (admin, given: Given<CommonOptions>, name: string) => {
+      const { suffix } = given.options;
+      return put(admin, given, { name, kind: 'scim', settings: suffix === undefined ? {} : { suffix } });
+    },
+    show: sayAdded,
+  });
 }
 
 function ldapSettings(options: LdapOptions): LdapSettings {
@@ -150,23 +159,26 @@ function oidcSettings(options: OidcOptions): OidcSettings {
   };
 }
 
+/** A directory as it is now, and what was found when it was tried, which programs ask for by themselves. */
+type Added = DirectoryView & { readonly findings?: readonly FindingView[] };
+
 async function put(
-  name: string,
-  command: Command,
-  of: { options: CommonOptions & { public?: boolean }; kind: 'ldap' | 'oidc' | 'scim'; settings: object },
-): Promise<void> {
-  const { options, kind, settings } = of;
-  const globals = globalsOf(command);
+  admin: AdminClient,
+  { options, reason, globals }: Given<CommonOptions & { readonly public?: boolean }>,
+  of: { readonly name: string; readonly kind: 'ldap' | 'oidc' | 'scim'; readonly settings: object },
+): Promise<Added> {
+  const { name, kind, settings } = of;
   const secrets = await secretsFor(kind, options);
   const stage = options.staged ? 'staged' : 'active';
   const body = { kind, stage, settings, ...(secrets ? { secrets } : {}) } as DirectoryInput;
-  const reason = reasonOf(globals, `directory add ${kind}`);
-  await withAdmin(globals, async (admin) => {
-    const view = await admin.call<DirectoryView>('PUT', `/v1/directories/${name}`, { body, reason });
-    sayDirectory(view, globals.json);
-    if (!globals.json)
-      printFindings(await admin.call<FindingView[]>('POST', `/v1/directories/${name}/test`, { reason }), false);
-  });
+  const view = await admin.call(directories.put, { params: { name }, body, reason });
+  if (globals.json) return view;
+  return { ...view, findings: await admin.call(directories.test, { params: { name }, reason }) };
+}
+
+function sayAdded({ findings = [], ...view }: Added): void {
+  sayDirectory(view);
+  sayFindings(findings);
 }
 
 async function secretsFor(kind: string, options: CommonOptions & { public?: boolean }): Promise<object | undefined> {

@@ -6,16 +6,15 @@ import type {
   DirectoryView,
   FindingView,
   MigrationView,
-  SyncInput,
 } from '@sallyport/security-api';
+import { directories } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
-import type { AdminClient } from '../admin-client.ts';
-import { CliError, formatTime, printJson, printRows } from '../output.ts';
-import { allPages } from '../pages.ts';
-import { globalsOf, reasonOf, withAdmin } from '../program.ts';
-import { say } from '../terminal.ts';
+import { addOperatorCommand, type Given, required, table } from '../operator-command.ts';
+import { CliError, formatTime, printRows } from '../output.ts';
+import { say, warn } from '../terminal.ts';
 import { addDirectoryAdd } from './add.ts';
-import { DIRECTORY_COLUMNS, directoryRow, printFindings, sayDirectory } from './show.ts';
+import { DIRECTORY_COLUMNS, directoryRow, sayDirectory, sayFindings } from './show.ts';
 
 const POLL_MS = 300;
 
@@ -23,70 +22,66 @@ const POLL_MS = 300;
 export function addDirectoryCommands(program: Command): void {
   const directory = program.command('directory').description('where users come from: LDAP/AD, OpenID providers, SCIM');
   addDirectoryAdd(directory);
-  directory
-    .command('list')
-    .description('all directories')
-    .action(async (_options, command: Command) => {
-      const globals = globalsOf(command);
-      const views = await withAdmin(globals, (admin) =>
-        allPages<DirectoryView>(admin, '/v1/directories', ({ name }) => name),
-      );
-      printRows(globals.json ? views : views.map(directoryRow), DIRECTORY_COLUMNS, globals.json);
-    });
-  directory
-    .command('show <name>')
-    .description('one directory: last sync, questions, conflicts')
-    .action(async (name: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      sayDirectory(await withAdmin(globals, (admin) => read(admin, name)), globals.json);
-    });
-  directory
-    .command('test <name>')
-    .description('try everything that the directory relies on')
-    .action(async (name: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      const findings = await withAdmin(globals, (admin) =>
-        admin.call<FindingView[]>('POST', `/v1/directories/${name}/test`, {
-          reason: reasonOf(globals, 'directory test'),
-        }),
-      );
-      printFindings(findings, globals.json);
-      if (findings.some(({ ok }) => !ok)) process.exitCode = 1;
-    });
-  directory
-    .command('sync <name>')
-    .description('take over what changed, now')
-    .option('--full', 'look at everything, changed or not')
-    .option('--confirm <question>', 'yes to the question that the last sync asked')
-    .action(sync);
+  addReadingCommands(directory);
+  addSyncCommand(directory);
   addGroupCommands(directory);
   addTokenCommand(directory);
   addStageCommands(directory);
   addMigrateCommand(directory);
 }
 
-function read(admin: AdminClient, name: string): Promise<DirectoryView> {
-  return admin.call<DirectoryView>('GET', `/v1/directories/${name}`);
+function addReadingCommands(directory: Command): void {
+  addOperatorCommand(directory, {
+    name: 'list',
+    about: 'all directories',
+    run: (admin) => admin.all(directories.list),
+    show: table(DIRECTORY_COLUMNS, directoryRow),
+  });
+  addOperatorCommand(directory, {
+    name: 'show <name>',
+    about: 'one directory: last sync, questions, conflicts',
+    run: (admin, _given, name: string) => admin.call(directories.get, { params: { name } }),
+    show: sayDirectory,
+  });
+  addOperatorCommand(directory, {
+    name: 'test <name>',
+    about: 'try everything that the directory relies on',
+    run: async (admin, { reason }, name: string): Promise<FindingView[]> => {
+      const findings = await admin.call(directories.test, { params: { name }, reason });
+      if (findings.some(({ ok }) => !ok)) process.exitCode = 1;
+      return findings;
+    },
+    show: sayFindings,
+  });
 }
 
-async function sync(name: string, options: { full?: boolean; confirm?: string }, command: Command): Promise<void> {
-  const globals = globalsOf(command);
-  const body: SyncInput = {
-    ...(options.full ? { mode: 'full' } : {}),
-    ...(options.confirm === undefined ? {} : { confirm: options.confirm }),
-  };
-  await withAdmin(globals, async (admin) => {
-    const reason = reasonOf(globals, 'directory sync');
-    const { done } = await admin.call<{ done: boolean }>('POST', `/v1/directories/${name}/sync`, { body, reason });
-    if (!done) process.stderr.write('a sync runs already; this is how it goes:\n');
-    sayDirectory(await followSync(admin, name), globals.json);
+interface SyncOptions {
+  readonly full?: boolean;
+  readonly confirm?: string;
+}
+
+function addSyncCommand(directory: Command): void {
+  addOperatorCommand(directory, {
+    name: 'sync <name>',
+    about: 'take over what changed, now',
+    options: [
+      ['--full', 'look at everything, changed or not'],
+      ['--confirm <question>', 'yes to the question that the last sync asked'],
+    ],
+    run: async (admin, { options: { full, confirm }, reason }: Given<SyncOptions>, name: string) => {
+      const body = { ...(full ? { mode: 'full' as const } : {}), ...(confirm === undefined ? {} : { confirm }) };
+      const { done } = await admin.call(directories.sync, { params: { name }, body, reason });
+      if (!done) warn`a sync runs already; this is how it goes:\n`;
+      return followSync(admin, name);
+    },
+    show: sayDirectory,
   });
 }
 
 /** Shows how a sync goes, until it has ended. */
 async function followSync(admin: AdminClient, name: string): Promise<DirectoryView> {
   for (;;) {
-    const view = await read(admin, name);
+    const view = await admin.call(directories.get, { params: { name } });
     if (!view.running) {
       if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
       return view;
@@ -102,30 +97,22 @@ async function followSync(admin: AdminClient, name: string): Promise<DirectoryVi
 }
 
 function addGroupCommands(directory: Command): void {
-  directory
-    .command('groups <name>')
-    .description('groups of a directory and the groups of the realm that they stand for')
-    .action(async (name: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      const groups = await withAdmin(globals, (admin) => groupsOf(admin, name));
-      printRows(groups, ['name', 'group', 'accounts', 'subject'], globals.json);
-    });
-  directory
-    .command('map <name> <source> <group>')
-    .description('let a group of a directory, by its name or id there, stand for a group of the realm')
-    .action(async (name: string, source: string, group: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      await withAdmin(globals, async (admin) => {
-        const subject = subjectOf(await groupsOf(admin, name), source);
-        const reason = reasonOf(globals, 'directory map');
-        await admin.call('PUT', `/v1/directories/${name}/groups`, { body: { subject, group }, reason });
-      });
-      say`${source} of ${name} stands for ${group} now\n`;
-    });
-}
-
-function groupsOf(admin: AdminClient, name: string): Promise<DirectoryGroupView[]> {
-  return allPages<DirectoryGroupView>(admin, `/v1/directories/${name}/groups`, ({ subject }) => subject);
+  addOperatorCommand(directory, {
+    name: 'groups <name>',
+    about: 'groups of a directory and the groups of the realm that they stand for',
+    run: (admin, _given, name: string) => admin.all(directories.groups, { params: { name } }),
+    show: table(['name', 'group', 'accounts', 'subject']),
+  });
+  addOperatorCommand(directory, {
+    name: 'map <name> <source> <group>',
+    about: 'let a group of a directory, by its name or id there, stand for a group of the realm',
+    run: async (admin, { reason }, name: string, source: string, group: string) => {
+      const subject = subjectOf(await admin.all(directories.groups, { params: { name } }), source);
+      return admin.call(directories.map, { params: { name }, body: { subject, group }, reason });
+    },
+    show: (_done, _given, name: string, source: string, group: string) =>
+      say`${source} of ${name} stands for ${group} now\n`,
+  });
 }
 
 /** A name that several groups have there says nothing: then the id is asked for. */
@@ -140,48 +127,50 @@ function subjectOf(groups: readonly DirectoryGroupView[], source: string): strin
   throw new CliError(`there is no group ${source} in that directory`, 'sallyport directory groups shows them');
 }
 
+interface TokenOptions {
+  readonly days: string;
+  readonly endOthers?: boolean;
+}
+
 function addTokenCommand(directory: Command): void {
-  directory
-    .command('token <name>')
-    .description('a bearer token for the SCIM client; older ones go on for a week')
-    .option('--days <n>', 'how long it is good', '365')
-    .option('--end-others', 'end the older ones now')
-    .action(async (name: string, options: { days: string; endOthers?: boolean }, command: Command) => {
-      const globals = globalsOf(command);
+  addOperatorCommand(directory, {
+    name: 'token <name>',
+    about: 'a bearer token for the SCIM client; older ones go on for a week',
+    options: [
+      ['--days <n>', 'how long it is good', '365'],
+      ['--end-others', 'end the older ones now'],
+    ],
+    run: (admin, { options, reason }: Given<TokenOptions>, name: string) => {
       const body = { ttlMs: Number(options.days) * 86_400_000, endOthers: options.endOthers === true };
-      const reason = reasonOf(globals, 'directory token');
-      const issued = await withAdmin(globals, (admin) =>
-        admin.call<DirectoryTokenView>('POST', `/v1/directories/${name}/tokens`, { body, reason }),
-      );
-      if (globals.json) return printJson(issued);
-      if (!issued.url.startsWith('https:'))
-        process.stderr.write('this node has no listener for SCIM clients: set SALLYPORT_DIRECTORY_LISTEN\n');
-      say`tenant URL    ${issued.url}\nsecret token  ${issued.token}\n\nIt is shown this once, and good until ${formatTime(issued.expiresAt)}.\n`;
-    });
+      return admin.call(directories.token, { params: { name }, body, reason });
+    },
+    show: sayToken,
+  });
+}
+
+function sayToken({ url, token, expiresAt }: DirectoryTokenView): void {
+  if (!url.startsWith('https:'))
+    process.stderr.write('this node has no listener for SCIM clients: set SALLYPORT_DIRECTORY_LISTEN\n');
+  say`tenant URL    ${url}\nsecret token  ${token}\n\nIt is shown this once, and good until ${formatTime(expiresAt)}.\n`;
 }
 
 function addStageCommands(directory: Command): void {
-  directory
-    .command('activate <name>')
-    .description('let the accounts of a staged directory become users')
-    .action(async (name: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      await withAdmin(globals, async (admin) => {
-        const { kind, settings } = await read(admin, name);
-        const body = { kind, stage: 'active', settings } as DirectoryInput;
-        const reason = reasonOf(globals, 'directory activate');
-        sayDirectory(await admin.call<DirectoryView>('PUT', `/v1/directories/${name}`, { body, reason }), globals.json);
-      });
-    });
-  directory
-    .command('remove <name>')
-    .description('remove a directory to which no user belongs any more')
-    .action(async (name: string, _options, command: Command) => {
-      const globals = globalsOf(command);
-      const reason = reasonOf(globals, 'directory remove');
-      await withAdmin(globals, (admin) => admin.call('DELETE', `/v1/directories/${name}`, { reason }));
-      say`${name} is removed\n`;
-    });
+  addOperatorCommand(directory, {
+    name: 'activate <name>',
+    about: 'let the accounts of a staged directory become users',
+    run: async (admin, { reason }, name: string) => {
+      const { kind, settings } = await admin.call(directories.get, { params: { name } });
+      const body = { kind, stage: 'active', settings } as DirectoryInput;
+      return admin.call(directories.put, { params: { name }, body, reason });
+    },
+    show: sayDirectory,
+  });
+  addOperatorCommand(directory, {
+    name: 'remove <name>',
+    about: 'remove a directory to which no user belongs any more',
+    run: (admin, { reason }, name: string) => admin.call(directories.remove, { params: { name }, reason }),
+    show: (_done, _given, name: string) => say`${name} is removed\n`,
+  });
 }
 
 interface MigrateOptions {
@@ -191,34 +180,34 @@ interface MigrateOptions {
 }
 
 function addMigrateCommand(directory: Command): void {
-  directory
-    .command('migrate <from> <to>')
-    .description('move users to another directory: without --apply it only says what would happen')
-    .requiredOption(
-      '--match <old=new>',
-      'attributes that are the same text in both, for instance employeeId=employeeNumber',
-    )
-    .option('--apply', 'do it')
-    .option('--accept-rights', 'move also those whose rights change')
-    .action(async (from: string, to: string, options: MigrateOptions, command: Command) => {
-      const globals = globalsOf(command);
-      const [old, next, ...more] = options.match.split('=');
-      if (!old || !next || more.length > 0)
-        throw new CliError('--match is written old=new', 'for instance: --match employeeId=employeeNumber');
-      const body = {
-        from,
-        to,
-        match: [old, next],
-        apply: options.apply === true,
-        acceptRights: options.acceptRights === true,
-      };
-      const reason = reasonOf(globals, 'directory migrate');
-      const plan = await withAdmin(globals, (admin) =>
-        admin.call<MigrationView>('POST', '/v1/migrations', { body, reason }),
-      );
-      if (globals.json) return printJson(plan);
-      sayPlan(plan);
-    });
+  addOperatorCommand(directory, {
+    name: 'migrate <from> <to>',
+    about: 'move users to another directory: without --apply it only says what would happen',
+    options: [
+      required(
+        '--match <old=new>',
+        'attributes that are the same text in both, for instance employeeId=employeeNumber',
+      ),
+      ['--apply', 'do it'],
+      ['--accept-rights', 'move also those whose rights change'],
+    ],
+    run: migrate,
+    show: sayPlan,
+  });
+}
+
+async function migrate(
+  admin: AdminClient,
+  { options, reason }: Given<MigrateOptions>,
+  from: string,
+  to: string,
+): Promise<MigrationView> {
+  const [old, next, ...more] = options.match.split('=');
+  if (!old || !next || more.length > 0)
+    throw new CliError('--match is written old=new', 'for instance: --match employeeId=employeeNumber');
+  const { apply = false, acceptRights = false } = options;
+  const body = { from, to, match: [old, next] as const, apply, acceptRights };
+  return admin.call(directories.migrate, { body, reason });
 }
 
 const SHOWN = 20;

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import type { DirectoryView, FindingView } from '@sallyport/security-api';
-import { formatTime, printJson, printRows } from '../output.ts';
+import { formatTime, printRows } from '../output.ts';
 import { printable } from '../terminal.ts';
 
 export const DIRECTORY_COLUMNS: readonly string[] = [
@@ -29,8 +29,7 @@ function stateWord({ kind, report, trouble, question, running, progress, conflic
 }
 
 /** A directory with everything that an operator should know of it now. */
-export function sayDirectory(view: DirectoryView, json: boolean): void {
-  if (json) return printJson(view);
+export function sayDirectory(view: DirectoryView): void {
   printRows([directoryRow(view)], DIRECTORY_COLUMNS, false);
   const { report, trouble, troubleSince, question, conflicts, name } = view;
   const lines: string[] = [];
@@ -71,8 +70,7 @@ export function sayDirectory(view: DirectoryView, json: boolean): void {
 }
 
 /** What `test` found. */
-export function printFindings(findings: readonly FindingView[], json: boolean): void {
-  if (json) return printJson(findings);
+export function sayFindings(findings: readonly FindingView[]): void {
   for (const { check, ok, words } of findings)
     process.stdout.write(
       `${ok ? styleText('green', '✔') : styleText('red', '✘')} ${printable(`${check}: ${words}`)}\n`,

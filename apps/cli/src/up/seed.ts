@@ -1,15 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import type {
-  CodeView,
-  InstallationView,
-  JoinTokenView,
-  OperatorCredential,
-  SessionView,
-} from '@sallyport/security-api';
-import { AdminClient } from '../admin-client.ts';
+import {
+  codes,
+  groups,
+  installations,
+  operators,
+  policies,
+  proxies,
+  realm,
+  resources,
+  sessions,
+  sites,
+  users,
+} from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
+import { adminOf } from '../admin.ts';
 import { CliError } from '../output.ts';
-import { allPages } from '../pages.ts';
 import { type OperatorProfile, storePrivate } from '../profile.ts';
 import { keepCredential } from '../program.ts';
 
@@ -19,7 +25,7 @@ export interface QuickStart {
   readonly password: string;
 }
 
-const REASON = { reason: 'quick start on one machine' };
+const REASON = { reason: 'quick start on one machine' } as const;
 const USER = 'ada';
 const SITE = 'here';
 export const INTRANET_AUTHORITY = 'intranet.example';
@@ -31,9 +37,9 @@ export async function ensureOperator(
 ): Promise<AdminClient> {
   const { adminUrl: url, ca, oneTimeToken } = security;
   if (oneTimeToken) {
-    const admin = new AdminClient({ url, ca, token: '' });
+    const admin = adminOf({ url, ca, token: '' });
     const body = { token: oneTimeToken, name: 'owner' };
-    const { name, token, expiresAt } = await admin.call<OperatorCredential>('POST', '/v1/operators/login', { body });
+    const { name, token, expiresAt } = await admin.call(operators.login, { body });
     await admin.close();
     storePrivate(file, { url, ca, name, token, expiresAt });
   }
@@ -44,7 +50,7 @@ export async function ensureOperator(
     );
   const profile = JSON.parse(readFileSync(file, 'utf8')) as OperatorProfile;
   storePrivate(file, { ...profile, url, ca });
-  const admin = new AdminClient({ ...profile, url, ca });
+  const admin = adminOf({ ...profile, url, ca });
   await keepCredential(admin, { ...profile, url, ca }, file);
   return admin;
 }
@@ -78,37 +84,37 @@ export async function seed(admin: AdminClient, file: string, urls: QuickStartUrl
 }
 
 async function placeParts(admin: AdminClient, urls: QuickStartUrls): Promise<void> {
-  await admin.call('PATCH', '/v1/realm', { body: { enrolPage: `${urls.phone}/enroll` }, ...REASON });
-  await admin.call('PUT', `/v1/sites/${SITE}`, { body: { origins: [urls.proxy] }, ...REASON });
+  await admin.call(realm.change, { body: { enrolPage: `${urls.phone}/enroll` }, ...REASON });
+  await admin.call(sites.put, { params: { name: SITE }, body: { origins: [urls.proxy] }, ...REASON });
   // Node reads all content, and files of the WebDAV folder may be called anything.
-  const backend = { url: urls.intranet, networks: ['127.0.0.0/8'], readsContent: true, paths: 'exact' };
-  const intranet = { kind: 'http', authority: INTRANET_AUTHORITY, backend, title: 'Sample intranet' };
-  await admin.call('PUT', '/v1/resources/intranet', { body: intranet, ...REASON });
+  const backend = { url: urls.intranet, networks: ['127.0.0.0/8'], readsContent: true, paths: 'exact' } as const;
+  const intranet = { kind: 'http', authority: INTRANET_AUTHORITY, backend, title: 'Sample intranet' } as const;
+  await admin.call(resources.put, { params: { name: 'intranet' }, body: intranet, ...REASON });
 }
 
 async function createUser(admin: AdminClient, { user, password }: QuickStart): Promise<void> {
-  await admin.call('PATCH', '/v1/realm', { body: { openBurst: 1_000, openRate: 500 }, ...REASON });
-  await admin.call('PUT', '/v1/groups/staff', REASON);
+  await admin.call(realm.change, { body: { openBurst: 1_000, openRate: 500 }, ...REASON });
+  await admin.call(groups.put, { params: { name: 'staff' }, ...REASON });
   const policy = { groups: ['staff'], resources: ['intranet'], context: {}, methods: INTRANET_METHODS };
-  await admin.call('PUT', '/v1/policies/staff-intranet', { body: policy, ...REASON });
+  await admin.call(policies.put, { params: { name: 'staff-intranet' }, body: policy, ...REASON });
   const body = { displayName: 'Ada', password, groups: ['staff'] };
-  await admin.call('PUT', `/v1/users/${user}`, { body, ...REASON });
+  await admin.call(users.put, { params: { name: user }, body, ...REASON });
 }
 
 /** A join token for a Proxy of this machine that has no identity: one of that name from before has lost its own. */
 export async function inviteProxy(admin: AdminClient, name: string): Promise<string> {
   const body = { name, site: SITE, replace: true };
-  return (await admin.call<JoinTokenView>('POST', '/v1/join-tokens', { body, ...REASON })).token;
+  return (await admin.call(proxies.invite, { body, ...REASON })).token;
 }
 
 /** A fresh enrolment link for the quick start's user. */
 export async function freshLink(admin: AdminClient): Promise<string> {
-  return (await admin.call<CodeView>('POST', '/v1/codes', { body: { user: USER }, ...REASON })).link;
+  return (await admin.call(codes.issue, { body: { user: USER }, ...REASON })).link;
 }
 
 /** How many installations and live sessions there are already. */
 export async function countKept(admin: AdminClient): Promise<{ installations: number; sessions: number }> {
-  const installations = await allPages<InstallationView>(admin, '/v1/installations', ({ id }) => id);
-  const sessions = await allPages<SessionView>(admin, '/v1/sessions', ({ id }) => id);
-  return { installations: installations.length, sessions: sessions.length };
+  const enrolled = await admin.all(installations.list);
+  const live = await admin.all(sessions.list);
+  return { installations: enrolled.length, sessions: live.length };
 }

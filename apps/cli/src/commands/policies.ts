@@ -1,0 +1,125 @@
+import type { ContextRule, PolicyView } from '@sallyport/security-api';
+import { policies } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
+import { type Command, Option } from 'commander';
+import { addOperatorCommand, type CommandOption, type Given, required, table } from '../operator-command.ts';
+import { CliError } from '../output.ts';
+import { given, sayRemoved, suggestSet } from './resources.ts';
+
+interface PolicyOptions {
+  readonly group: string[];
+  readonly resource: string[];
+  readonly method?: string[];
+  readonly path?: string[];
+  readonly context?: string;
+}
+
+interface PolicyChangeOptions extends Partial<PolicyOptions> {
+  readonly addGroup?: string[];
+  readonly removeGroup?: string[];
+  readonly addResource?: string[];
+  readonly removeResource?: string[];
+  readonly unset?: string[];
+}
+
+const showPolicies = table<PolicyView>(['name', 'groups', 'resources', 'methods', 'paths', 'context']);
+
+const METHOD: CommandOption = [
+  '--method <names...>',
+  'only these methods; any method works, also PROPFIND, REPORT or PURGE',
+];
+const PATH: CommandOption = ['--path <prefixes...>', 'only paths under these'];
+const CONTEXT = 'what must hold of the app context, as JSON';
+
+/** `sallyport policy …` */
+export function addPolicyCommands(program: Command): void {
+  const policy = program.command('policy').description('which groups reach which resources, and from which apps');
+  addOperatorCommand(policy, {
+    name: 'add <name>',
+    about: 'create a policy',
+    options: [
+      required('-g, --group <names...>', 'groups that it opens for'),
+      required('-r, --resource <names...>', 'resources that it opens'),
+      METHOD,
+      PATH,
+      ['--context <json>', CONTEXT, '{}'],
+    ],
+    run: addPolicy,
+    show: showPolicies,
+  });
+  addOperatorCommand(policy, {
+    name: 'set <name>',
+    about: 'change a policy; what is not named stays',
+    options: [
+      ['-g, --group <names...>', 'all groups that it opens for'],
+      ['--add-group <names...>', 'more groups'],
+      ['--remove-group <names...>', 'groups that it opens for no more'],
+      ['-r, --resource <names...>', 'all resources that it opens'],
+      ['--add-resource <names...>', 'more resources'],
+      ['--remove-resource <names...>', 'resources that it opens no more'],
+      METHOD,
+      PATH,
+      ['--context <json>', CONTEXT],
+      new Option('--unset <settings...>', 'take these away').choices(['methods', 'paths']),
+    ],
+    run: setPolicy,
+    show: showPolicies,
+  });
+  addOperatorCommand(policy, {
+    name: 'list',
+    about: 'all policies',
+    run: (admin) => admin.all(policies.list),
+    show: showPolicies,
+  });
+  addOperatorCommand(policy, {
+    name: 'remove <name>',
+    about: 'remove one; open channels lose it at once',
+    run: (admin, { reason }, name: string) => admin.call(policies.remove, { params: { name }, reason }),
+    show: sayRemoved,
+  });
+}
+
+async function addPolicy(
+  admin: AdminClient,
+  { options, reason }: Given<PolicyOptions>,
+  name: string,
+): Promise<PolicyView[]> {
+  const body = {
+    groups: options.group,
+    resources: options.resource,
+    context: parseRule(options.context ?? '{}'),
+    ...(options.method ? { methods: options.method } : {}),
+    ...(options.path ? { paths: options.path } : {}),
+  };
+  const call = { params: { name }, body, reason, onlyNew: true };
+  return [await admin.call(policies.put, call).catch(suggestSet('policy', name))];
+}
+
+async function setPolicy(
+  admin: AdminClient,
+  { options, reason }: Given<PolicyChangeOptions>,
+  name: string,
+): Promise<PolicyView[]> {
+  const body = {
+    ...given('groups', options.group),
+    ...given('addGroups', options.addGroup),
+    ...given('removeGroups', options.removeGroup),
+    ...given('resources', options.resource),
+    ...given('addResources', options.addResource),
+    ...given('removeResources', options.removeResource),
+    ...given('methods', options.method),
+    ...given('paths', options.path),
+    ...given('context', options.context === undefined ? undefined : parseRule(options.context)),
+    ...Object.fromEntries((options.unset ?? []).map((name) => [name, null])),
+  };
+  if (Object.keys(body).length === 0) throw new CliError('what is to change?', 'sallyport policy set --help shows it');
+  return [await admin.call(policies.change, { params: { name }, body, reason })];
+}
+
+function parseRule(text: string): ContextRule {
+  try {
+    return JSON.parse(text) as ContextRule;
+  } catch {
+    throw new CliError('--context is not JSON', `for instance: --context '{"posture":{"rooted":false}}'`);
+  }
+}

@@ -1,0 +1,163 @@
+import {
+  type AnswerOf,
+  type GivenBodyOf,
+  MAX_PAGE,
+  type Operation,
+  type ParamsOf,
+  type QueryOf,
+} from '@sallyport/security-api/admin';
+import type { ProblemCode } from '@sallyport/security-api/problems';
+import { Agent, request } from 'undici';
+
+/** A long answer: a revocation waits until it is in force, ms. */
+const TIMEOUT_MS = 120_000;
+
+/** Why a call of the admin API came to nothing: the server's refusal in its words, or that it did not answer. */
+export class AdminError extends Error {
+  /** `ERR_ADMIN_UNREACHABLE` when there was no answer. */
+  readonly code: ProblemCode | 'ERR_ADMIN_UNREACHABLE';
+  /** Status of the answer; undefined when there was none. */
+  readonly status: number | undefined;
+
+  constructor(code: AdminError['code'], words: string, options: ErrorOptions & { readonly status?: number } = {}) {
+    super(words, options);
+    this.name = 'AdminError';
+    this.code = code;
+    this.status = options.status;
+  }
+}
+
+/** Where the admin API is, and who asks. */
+export interface AdminPlace {
+  /** Any of the nodes will do; the next one is asked when a call is made again. */
+  readonly urls: readonly [string, ...string[]];
+  /** PEM of the gateway's CA. */
+  readonly ca: string;
+  /** The operator's credential; absent for what is open. */
+  readonly token?: string | undefined;
+  /** How long a connection may take, ms. */
+  readonly connectMs?: number;
+  /**
+   * After how many ms a call that failed is made again, having been tried for `sinceMs`; undefined gives up. Absent: never. A change
+   * that is no longer known to have been done may only be repeated when it has an id.
+   */
+  readonly again?: (error: AdminError, operation: Operation, sinceMs: number) => number | undefined;
+}
+
+type Wanted<Name extends string, Part> = [Part] extends [undefined] ? unknown : { readonly [Key in Name]: Part };
+type Possible<Name extends string, Part> = [Part] extends [undefined] ? unknown : { readonly [Key in Name]?: Part };
+
+/** What an operation is called with, as it says itself; an id of the caller's own makes a repetition the same change. */
+export type Call<O extends Operation> = Wanted<'params', ParamsOf<O>> &
+  Possible<'query', QueryOf<O>> &
+  Wanted<'body', GivenBodyOf<O>> &
+  (O extends { readonly reason: true } ? { readonly reason: string } : unknown) &
+  (O extends { readonly repeatable: true } ? { readonly requestId?: string } : unknown) &
+  (O extends { readonly onlyNew: true } ? { readonly onlyNew?: boolean } : unknown);
+
+/** A call, which need not be given where there is nothing to say. */
+export type CallOf<O extends Operation> = object extends Call<O> ? [call?: Call<O>] : [call: Call<O>];
+
+/** A list in pages. */
+export type ListOperation = Operation & { readonly cursor: string };
+/** A row of a list. */
+export type RowOf<O extends Operation> = AnswerOf<O> extends readonly (infer Row)[] ? Row : never;
+
+/** Any call, once its types have been looked at. */
+interface AnyCall {
+  readonly params?: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly body?: object;
+  readonly reason?: string;
+  readonly requestId?: string;
+  readonly onlyNew?: boolean;
+}
+
+/** A client of the admin API, made from its operations. */
+export class AdminClient {
+  readonly #place: AdminPlace;
+  readonly #urls: string[];
+  readonly #agent: Agent;
+
+  constructor(place: AdminPlace) {
+    const { urls, ca, connectMs } = place;
+    this.#place = place;
+    this.#urls = [...urls];
+    const connect = { ca, ...(connectMs === undefined ? {} : { timeout: connectMs }) };
+    this.#agent = new Agent({ connect, headersTimeout: TIMEOUT_MS });
+  }
+
+  /** Calls an operation. @throws AdminError */
+  async call<O extends Operation>(operation: O, ...[call]: CallOf<O>): Promise<AnswerOf<O>> {
+    const startedAt = performance.now();
+    for (;;) {
+      try {
+        return (await this.#once(operation, (call ?? {}) as AnyCall)) as AnswerOf<O>;
+      } catch (error) {
+        if (!(error instanceof AdminError)) throw error;
+        const pauseMs = this.#place.again?.(error, operation, performance.now() - startedAt);
+        if (pauseMs === undefined) throw error;
+        this.#urls.push(this.#urls.shift()!);
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  /** All rows of a list, page by page. @throws AdminError */
+  async all<O extends ListOperation>(operation: O, ...[call]: CallOf<O>): Promise<RowOf<O>[]> {
+    const rows: RowOf<O>[] = [];
+    const { query, ...rest } = (call ?? {}) as AnyCall;
+    for (let after = ''; ; after = String((rows.at(-1) as Readonly<Record<string, unknown>>)[operation.cursor])) {
+      const page = { ...rest, query: { ...query, limit: String(MAX_PAGE), after } };
+      const read = (await this.call(operation, ...([page] as unknown as CallOf<O>))) as RowOf<O>[];
+      rows.push(...read);
+      if (read.length < MAX_PAGE) return rows;
+    }
+  }
+
+  /** Closes its connections. */
+  close(): Promise<void> {
+    return this.#agent.destroy();
+  }
+
+  async #once({ method, path }: Operation, call: AnyCall): Promise<unknown> {
+    const { token } = this.#place;
+    const url = this.#urls[0]!;
+    const { body, reason, requestId } = call;
+    const answer = await request(`${url}${targetOf(path, call)}`, {
+      method,
+      dispatcher: this.#agent,
+      headers: {
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
+        ...(reason === undefined ? {} : { 'sallyport-reason': encodeURIComponent(reason) }),
+        ...(requestId === undefined ? {} : { 'sallyport-request': requestId }),
+        ...(call.onlyNew ? { 'if-none-match': '*' } : {}),
+        ...(body ? { 'content-type': 'application/json' } : {}),
+      },
+      body: body ? JSON.stringify(body) : null,
+    }).catch((error: Error) => {
+      const words = `the Security server at ${url} does not answer: ${error.message}`;
+      throw new AdminError('ERR_ADMIN_UNREACHABLE', words, { cause: error });
+    });
+    const json = await answer.body.json();
+    if (answer.statusCode < 400) return json;
+    throw refusal(answer.statusCode, json as Refusal);
+  }
+}
+
+/** Path and query of a call. */
+function targetOf(path: string, { params = {}, query = {} }: AnyCall): string {
+  const filled = path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? ''));
+  const given = Object.entries(query).filter((part): part is [string, string] => part[1] !== undefined);
+  return given.length === 0 ? filled : `${filled}?${new URLSearchParams(given)}`;
+}
+
+interface Refusal {
+  readonly title?: string;
+  readonly code?: ProblemCode;
+}
+
+/** Codes are for programs; what people need is in the title. */
+function refusal(status: number, { title = `status ${status}`, code = 'ERR_HTTP_INTERNAL' }: Refusal): AdminError {
+  return new AdminError(code, title, { status });
+}
