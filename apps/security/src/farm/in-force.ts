@@ -94,18 +94,3 @@ export class InForce {
     if (waited.waitingFor.length > 0) throw new NotInForceError(waited);
   }
 }
-
-/** This node as it waits; for those who do not take an `InForce` yet. */
-function waitingNode({ access, node, bus, journal, monotonicMs, log }: InForceParts): WaitingNode {
-  const trouble = (error: unknown): void =>
-    log.warn({ err: error }, 'leases or journal do not answer while a revocation waits');
-  return { access, leases: node.leases, hold: node.hold, bus, journal, monotonicMs, trouble };
-}
-
-/** See `InForce.ensure`; for those who do not take one yet. */
-export async function whenInForce(parts: InForceParts, index: number, patience = DIRECTORY): Promise<void> {
-  const node = waitingNode(parts);
-  const force = index === 0 ? untilHeadInForce(node, patience) : untilInForce(node, { index }, patience);
-  const waited = await force;
-  if (waited.waitingFor.length > 0) throw new NotInForceError(waited);
-}
