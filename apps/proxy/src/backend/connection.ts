@@ -4,6 +4,7 @@ import { guardWith } from '@sallyport/telemetry';
 import { BackendError, tooLate } from './errors.ts';
 import type { PooledConnection } from './pooled-connection.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
+import { listenTo } from './socket-events.ts';
 import type { Share } from './tenant.ts';
 import { limitWords, TIME_LIMITS, type TimeLimits } from './time-limits.ts';
 
@@ -105,25 +106,18 @@ export class BackendConnection implements ResponseSink, PooledConnection {
     this.#owner = owner;
     this.#limits = limits;
     socket.setNoDelay(true);
-    const guard = guardWith((error) => this.#defect(error));
-    socket.on(
-      'drain',
-      guard(() => {
-        this.#moved = true;
-        this.#sink?.room();
-      }),
-    );
-    socket.on(
-      'end',
-      guard(() => this.#ended()),
-    );
-    socket.on(
-      'error',
-      guard((cause: Error) => this.#fail(new BackendError('ERR_BACKEND_CLOSED', 'the connection broke', { cause }))),
-    );
-    socket.on(
-      'close',
-      guard(() => this.#ended()),
+    listenTo(
+      socket,
+      guardWith((error) => this.#defect(error)),
+      {
+        drained: () => {
+          this.#moved = true;
+          this.#sink?.room();
+        },
+        ended: () => this.#ended(),
+        closed: () => this.#ended(),
+        broke: (error) => this.#fail(error),
+      },
     );
   }
 

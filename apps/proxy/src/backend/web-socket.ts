@@ -5,6 +5,7 @@ import type { Guard } from '@sallyport/telemetry';
 import { acceptOf } from '../web-socket/accept.ts';
 import { BackendError, tooLate } from './errors.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
+import { listenTo } from './socket-events.ts';
 import { limitWords, type TimeLimits } from './time-limits.ts';
 import { FrameError, FrameReader, type FrameSink, formatCloseFrame, formatFrame } from './web-socket-frames.ts';
 
@@ -96,30 +97,17 @@ export class BackendWebSocket implements ResponseSink {
     };
     this.#frames = new FrameReader({ part, ping, pong, close }, limits.maxMessageBytes);
     socket.setNoDelay(true);
-    socket.on(
-      'data',
-      guard((bytes: Buffer) => this.#read(bytes)),
-    );
-    socket.on(
-      'end',
-      guard(() => this.#ended()),
-    );
-    socket.on(
-      'error',
-      guard((cause: Error) => this.#fail(new BackendError('ERR_BACKEND_CLOSED', 'the connection broke', { cause }))),
-    );
-    socket.on(
-      'timeout',
-      guard(() => this.#timedOut()),
-    );
-    socket.on(
-      'close',
-      guard(() => {
+    listenTo(socket, guard, {
+      data: (bytes) => this.#read(bytes),
+      ended: () => this.#ended(),
+      closed: () => {
         this.#ended();
         clearTimeout(this.#timer);
         this.#sink.gone();
-      }),
-    );
+      },
+      broke: (error) => this.#fail(error),
+      timedOut: () => this.#timedOut(),
+    });
   }
 
   /** Sends the handshake: its bytes leave in this turn of the event loop. */

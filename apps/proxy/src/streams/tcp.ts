@@ -4,6 +4,7 @@ import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { type Guard, guardWith } from '@sallyport/telemetry';
 import { isSameBackend } from '../backend/backends.ts';
 import { type BackendError, wordsOf } from '../backend/errors.ts';
+import { listenTo } from '../backend/socket-events.ts';
 import { limitWords, timeLimitsOf } from '../backend/time-limits.ts';
 import { Gate, type Passer } from '../serving/gate.ts';
 import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
@@ -125,22 +126,22 @@ export class TcpExchange implements Exchange, Passer<Socket> {
   }
 
   #listen(socket: Socket, idleMs: number): void {
-    const on = (event: string, handler: (...args: never[]) => void): void =>
-      void socket.on(event, this.#guard(handler) as (...args: unknown[]) => void);
-    on('data', (chunk: Buffer) => {
-      if (this.#over) return;
-      if (!this.#host.mayServe()) return this.refuse('LEASE_LOST');
-      if (!this.#stream.write(chunk)) socket.pause();
-    });
-    on('end', () => {
-      if (!this.#over) this.#stream.finish();
-    });
-    on('error', () => this.refuse('BACKEND_FAILED'));
     socket.setTimeout(idleMs);
-    on('timeout', () => this.refuse('BACKEND_TIMEOUT', limitWords('nothing moved for', idleMs, 'idle')));
-    on('close', () => {
-      this.#over = true;
-      this.#stream.settle();
+    listenTo(socket, this.#guard, {
+      data: (chunk) => {
+        if (this.#over) return;
+        if (!this.#host.mayServe()) return this.refuse('LEASE_LOST');
+        if (!this.#stream.write(chunk)) socket.pause();
+      },
+      ended: () => {
+        if (!this.#over) this.#stream.finish();
+      },
+      broke: () => this.refuse('BACKEND_FAILED'),
+      timedOut: () => this.refuse('BACKEND_TIMEOUT', limitWords('nothing moved for', idleMs, 'idle')),
+      closed: () => {
+        this.#over = true;
+        this.#stream.settle();
+      },
     });
   }
 
