@@ -24,7 +24,7 @@ export async function askOneTimeCode({ tries }: { tries: number }): Promise<stri
 }
 
 /** A password that is typed or comes on standard input. */
-export function askPassword(fromStdin: boolean): Promise<string> {
+export function promptPassword(fromStdin: boolean): Promise<string> {
   return fromStdin ? readStdin() : ask('Password');
 }
 

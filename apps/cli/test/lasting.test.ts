@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Lasting, type Part } from '../src/up/lasting.ts';
+import { Lasting, type LastingPart } from '../src/up/lasting.ts';
 
 const BACK_OFF = { firstMs: 1, longestMs: 4, healthyMs: 60_000 };
 
@@ -15,7 +15,7 @@ test('a part that ends is started again, with words and growing pauses, until it
   let failing = false;
   const ended: number[] = [];
   const lasting = new Lasting({
-    start: async (onEnd): Promise<Part> => {
+    start: async (onEnd): Promise<LastingPart> => {
       if (failing) throw new Error('the port is taken');
       ends.push(onEnd);
       return { end: async () => void ended.push(1) };

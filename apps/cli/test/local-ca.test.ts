@@ -7,7 +7,7 @@ import { afterAll, expect, test } from 'vitest';
 import { loadCa, replaceCa, uncovered } from '../src/device/local-ca/ca-file.ts';
 import { HostCertificates } from '../src/device/local-ca/host-certificates.ts';
 import { createCa, LocalCa } from '../src/device/local-ca/local-ca.ts';
-import { hostOf, isPermitted, permittedFor } from '../src/device/local-ca/permitted-names.ts';
+import { hostOfAuthority, isPermitted, permittedFor } from '../src/device/local-ca/permitted-names.ts';
 
 const folder = mkdtempSync('/tmp/sallyport-ca-');
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -160,7 +160,7 @@ test('every host of an authority is covered by a CA made for it', () => {
   fc.assert(
     fc.property(fc.array(authority, { minLength: 1, maxLength: 5 }), (authorities) => {
       const permitted = permittedFor(authorities);
-      for (const one of authorities) expect(isPermitted(hostOf(one), permitted)).toBe(true);
+      for (const one of authorities) expect(isPermitted(hostOfAuthority(one), permitted)).toBe(true);
     }),
   );
 });

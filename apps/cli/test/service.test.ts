@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { installUnit, removeUnit, statusOf, userUnit } from '../src/device/service/commands.ts';
+import { installUnit, removeUnit, unitStatus, userUnit } from '../src/device/service/commands.ts';
 import { formatUnit } from '../src/device/service/unit.ts';
 import type { RunProgram } from '../src/device/trust/run-program.ts';
 
@@ -35,7 +35,7 @@ test('the unit is written, enabled and started, and changed by installing it aga
   ]);
   installUnit(file, { ...COMMAND, args: ['other'] }, run);
   expect(readFileSync(file, 'utf8')).toContain(`ExecStart=${process.execPath} other\n`);
-  expect(statusOf(file, run)).toEqual({ installed: true, state: 'active' });
+  expect(unitStatus(file, run)).toEqual({ installed: true, state: 'active' });
   removeUnit(file, run);
   removeUnit(file, run);
   expect(existsSync(file)).toBe(false);
@@ -47,8 +47,8 @@ test('where no systemd runs for the user it says so and leaves nothing', () => {
   expect(() => installUnit(file, COMMAND, none)).toThrow('no systemd on this machine');
   expect(() => installUnit(file, COMMAND, systemd('show-environment').run)).toThrow('does not run');
   expect(existsSync(file)).toBe(false);
-  expect(statusOf(file, none).state).toBe('no systemd on this machine');
-  expect(statusOf(file, systemd('is-active').run).state).toContain('does not run');
+  expect(unitStatus(file, none).state).toBe('no systemd on this machine');
+  expect(unitStatus(file, systemd('is-active').run).state).toContain('does not run');
   removeUnit(file, none);
 });
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Bus, type BusTopic, memoryBus } from '@sallyport/access';
-import { keyOf } from './keys.ts';
+import { redisKey } from './keys.ts';
 import type { RedisLink } from './link.ts';
 
 /** Every node sends itself a word this often, ms: only what comes back proves that the bus works. */
@@ -23,7 +23,7 @@ export class RedisBus implements Bus {
 
   constructor(link: RedisLink, realm: string) {
     this.#link = link;
-    this.#channel = keyOf(realm, 'bus');
+    this.#channel = redisKey(realm, 'bus');
     link.subscriber.on('ready', () => this.#subscribe());
     link.subscriber.on('message', (_channel: string, text: string) => this.#receive(text));
     if (link.subscriber.status === 'ready') this.#subscribe();

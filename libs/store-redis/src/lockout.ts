@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LOCKOUT, type Lockout } from '@sallyport/access';
-import { keyOf } from './keys.ts';
+import { redisKey } from './keys.ts';
 import type { RedisLink } from './link.ts';
 
 /**
@@ -44,7 +44,7 @@ export function redisLockout(link: RedisLink, { realm, backup }: RedisLockoutOpt
   const { free, firstMs, longestMs, memoryMs, underWay, busyMs, lostMs } = LOCKOUT;
   const limits = [free, firstMs, longestMs, memoryMs, underWay, busyMs, lostMs].map(String);
   const ask = async (key: string, mode: 'take' | 'fail' | 'giveBack' | 'clear'): Promise<number | undefined> => {
-    const name = keyOf(realm, 'lockout', createHash('sha256').update(key).digest('base64url'));
+    const name = redisKey(realm, 'lockout', createHash('sha256').update(key).digest('base64url'));
     return (await link.attempt((client) => client.eval(SCRIPT, 1, name, mode, ...limits))) as number | undefined;
   };
   const end = async (key: string, mode: 'fail' | 'giveBack' | 'clear'): Promise<void> => {

@@ -1,5 +1,5 @@
 import type { Presence, Sighting } from '@sallyport/access';
-import { keyOf } from './keys.ts';
+import { redisKey } from './keys.ts';
 import type { RedisLink } from './link.ts';
 
 const KEEP_SECONDS = 86_400;
@@ -7,7 +7,7 @@ const AT_ONCE = 500;
 
 /** Presence that all nodes share; forgotten a day after the last sighting. */
 export function redisPresence(link: RedisLink, realm: string): Presence {
-  const nameOf = (sid: string): string => keyOf(realm, 'seen', sid);
+  const nameOf = (sid: string): string => redisKey(realm, 'seen', sid);
   return {
     saw(sid, sighting) {
       void link.attempt((client) => client.set(nameOf(sid), JSON.stringify(sighting), 'EX', KEEP_SECONDS));

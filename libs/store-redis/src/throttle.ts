@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Throttle } from '@sallyport/access';
-import { keyOf } from './keys.ts';
+import { redisKey } from './keys.ts';
 import type { RedisLink } from './link.ts';
 
 /**
@@ -36,7 +36,7 @@ export function redisThrottle(link: RedisLink, options: RedisThrottleOptions): T
   const { realm, scope, burst, perMinute, backup } = options;
   const ask = async (key: string, mode: 'take' | 'look'): Promise<number | undefined> => {
     const hashed = createHash('sha256').update(key).digest('base64url');
-    const name = keyOf(realm, 'throttle', scope, hashed);
+    const name = redisKey(realm, 'throttle', scope, hashed);
     const args = [String(60_000 / perMinute), String(burst), mode];
     return (await link.attempt((client) => client.eval(SCRIPT, 1, name, ...args))) as number | undefined;
   };

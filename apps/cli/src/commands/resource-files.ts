@@ -4,7 +4,7 @@ import { type AdminClient, AdminError } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { addOperatorCommand, type Given, required } from '../operator-command.ts';
 import { CliError, printRows } from '../output.ts';
-import { fileOf, formatResources, readResources } from '../resources/file.ts';
+import { fileOf, formatResources, readResourceFile } from '../resources/file.ts';
 import { askWhether } from '../secrets.ts';
 import { printable, say } from '../terminal.ts';
 
@@ -49,7 +49,7 @@ async function apply(
   admin: AdminClient,
   { options, reason, globals }: Given<ApplyOptions>,
 ): Promise<ResourcesPlan['changes']> {
-  const named = await readResources(options.file);
+  const named = await readResourceFile(options.file);
   const put = (more: Partial<ResourcesInput>): Promise<ResourcesPlan> => {
     const body = { resources: named, prune: options.prune ?? false, ...more };
     return admin.call(resources.apply, { body, reason }).catch((error: Error) => {

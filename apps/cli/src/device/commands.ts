@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { CliError, printRows } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
 import { signInByBrowser } from '../provider-login.ts';
-import { askOneTimeCode, askPassword } from '../secrets.ts';
+import { askOneTimeCode, promptPassword } from '../secrets.ts';
 import { say, warn } from '../terminal.ts';
 import { type FetchOptions, fetchUrl } from './fetch.ts';
 import { addForwardCommand } from './forward/command.ts';
@@ -93,7 +93,7 @@ async function credentialsFor(device: Device, options: SignInOptions, link?: str
   if (options.provider === undefined) {
     if (options.user === undefined)
       throw new CliError('who signs in?', 'add: --user <name>, or --provider <directory>');
-    return { user: options.user, password: await askPassword(options.passwordStdin === true) };
+    return { user: options.user, password: await promptPassword(options.passwordStdin === true) };
   }
   const provider = (await device.providers(link)).find(({ directory }) => directory === options.provider);
   if (!provider) throw new CliError(`there is no provider ${options.provider}`, 'sallyport directory list shows them');

@@ -16,7 +16,7 @@ const HEAD = `# sallyport resource apply -f <this file>
 `;
 
 /** Reads a file of resources, YAML or JSON; `-` is standard input. Files that it names lie beside it. @throws CliError */
-export async function readResources(file: string): Promise<Inputs> {
+export async function readResourceFile(file: string): Promise<Inputs> {
   const path = userPath(file);
   const text = file === '-' ? await readStdin() : readFileSync(path, 'utf8');
   return parseResources(text, file === '-' ? process.cwd() : dirname(path));

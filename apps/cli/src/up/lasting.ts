@@ -10,7 +10,7 @@ export interface BackOff {
 const BACK_OFF: BackOff = { firstMs: 1_000, longestMs: 30_000, healthyMs: 60_000 };
 
 /** What runs and can be ended. */
-export interface Part {
+export interface LastingPart {
   end(): Promise<void>;
 }
 
@@ -18,18 +18,18 @@ export interface Part {
  * A part that is started again whenever it ends, after a pause that grows while it does not last. `start` is told what to
  * call when what it started has ended without having been told to.
  */
-export class Lasting implements Part {
-  readonly #start: (ended: () => void) => Promise<Part>;
+export class Lasting implements LastingPart {
+  readonly #start: (ended: () => void) => Promise<LastingPart>;
   readonly #say: (text: string) => void;
   readonly #backOff: BackOff;
   readonly #stopped = new AbortController();
-  #part: Part | undefined;
+  #part: LastingPart | undefined;
   #startedAt = 0;
   #pauseMs: number;
   #again: Promise<void> = Promise.resolve();
 
   constructor(options: {
-    start: (ended: () => void) => Promise<Part>;
+    start: (ended: () => void) => Promise<LastingPart>;
     say: (text: string) => void;
     backOff?: BackOff;
   }) {
@@ -40,7 +40,7 @@ export class Lasting implements Part {
   }
 
   /** Starts it for the first time. @throws what `start` throws: a part that never ran is not tried again. */
-  async begin<P extends Part>(): Promise<P> {
+  async begin<P extends LastingPart>(): Promise<P> {
     return (await this.#run()) as P;
   }
 
@@ -50,7 +50,7 @@ export class Lasting implements Part {
     await this.#part?.end();
   }
 
-  async #run(): Promise<Part> {
+  async #run(): Promise<LastingPart> {
     this.#startedAt = performance.now();
     this.#part = await this.#start(() => {
       this.#again = this.#startAgain();

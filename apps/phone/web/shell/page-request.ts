@@ -33,7 +33,7 @@ const NOT_TAKEN =
   /^(?:host|cookie|origin|referer|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-length|accept-encoding|sec-.*|proxy-.*)$/;
 
 /** The fields that the gateway gets: as if the browser had been at the resource's own address. */
-export function requestFields(request: PageRequest, facts: RequestFacts): Fields {
+export function browserFields(request: PageRequest, facts: RequestFacts): Fields {
   const { method, mode, destination, referrer, body } = request;
   const fields: Fields = request.headers
     .filter(([name]) => !NOT_TAKEN.test(name))

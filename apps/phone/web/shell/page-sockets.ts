@@ -1,7 +1,7 @@
 import type { Device } from '@sallyport/device';
 import type { SocketWord } from '../messages.ts';
 import type { CookieJars } from './cookie-jars.ts';
-import { addressOf, type ShownResource } from './resource-gate.ts';
+import { resourceAddress, type ShownResource } from './resource-gate.ts';
 
 /** A WebSocket that a page wants. */
 export interface WantedSocket {
@@ -23,7 +23,7 @@ export async function openPageSocket(
   const cookie = await jars.header(shown.authority, path, 'strict');
   const scheme = shown.scheme === 'https' ? 'wss' : 'ws';
   const fields: (readonly [string, string])[] = [
-    ['origin', addressOf(shown)],
+    ['origin', resourceAddress(shown)],
     ['user-agent', navigator.userAgent],
   ];
   if (cookie !== '') fields.push(['cookie', cookie]);

@@ -1,7 +1,7 @@
 import { type CallResponse, type Device, DeviceError } from '@sallyport/device';
 import type { PageFacts, PageRequest, ShellAnswer, WorkerWord } from '../messages.ts';
 import type { CookieJars } from './cookie-jars.ts';
-import { ownPath, readPageRequest, requestFields } from './page-request.ts';
+import { browserFields, ownPath, readPageRequest } from './page-request.ts';
 import { type AskPassword, type Passwords, passwordRealm } from './passwords.ts';
 import { Turns } from './turns.ts';
 
@@ -86,7 +86,7 @@ export class ResourceGate {
   }
 
   async #facts(shown: ShownResource): Promise<PageFacts> {
-    return { address: addressOf(shown), cookies: await this.#options.jars.visible(shown.authority) };
+    return { address: resourceAddress(shown), cookies: await this.#options.jars.visible(shown.authority) };
   }
 
   async #fetch(
@@ -95,7 +95,7 @@ export class ResourceGate {
     signal: AbortSignal,
   ): Promise<{ response: CallResponse; site: Site }> {
     const { passwords, askPassword } = this.#options;
-    const path = ownPath(request.url, { address: addressOf(shown), origin: shown.origin });
+    const path = ownPath(request.url, { address: resourceAddress(shown), origin: shown.origin });
     if (path === undefined) throw new Refusal('OTHER_ORIGIN', 'a page of a resource may ask that resource only');
     const site = this.#siteOf(shown, request);
     for (;;) {
@@ -118,8 +118,8 @@ export class ResourceGate {
     const { device, jars } = this.#options;
     const { request, path, site, authorization } = asked;
     const cookie = await jars.header(shown.authority, path, site === 'cross-site' ? 'lax' : 'strict');
-    const facts = { address: addressOf(shown), origin: shown.origin, site, cookie, authorization };
-    const fields = requestFields(request, facts);
+    const facts = { address: resourceAddress(shown), origin: shown.origin, site, cookie, authorization };
+    const fields = browserFields(request, facts);
     const head = { method: request.method, scheme: shown.scheme, authority: shown.authority, path, fields };
     const response = await device.request(head, request.body && partsOf(request.body), signal);
     for (const [name, value] of response.fields)
@@ -153,7 +153,8 @@ export class ResourceGate {
     { request, site }: Asked,
     { location, ...response }: CallResponse & { location: string },
   ): Promise<CallResponse> {
-    const base = addressOf(shown) + (ownPath(request.url, { address: addressOf(shown), origin: shown.origin }) ?? '/');
+    const base =
+      resourceAddress(shown) + (ownPath(request.url, { address: resourceAddress(shown), origin: shown.origin }) ?? '/');
     const target = URL.parse(location, base);
     if (!target || !/^https?:$/.test(target.protocol)) return response;
     if (target.host !== shown.authority)
@@ -186,7 +187,7 @@ interface Asked {
 }
 
 /** The resource's own address. */
-export function addressOf({ scheme, authority }: ShownResource): string {
+export function resourceAddress({ scheme, authority }: ShownResource): string {
   return `${scheme}://${authority}`;
 }
 

@@ -9,8 +9,8 @@ import { DirectoryError } from '../errors.ts';
 import { readGroups } from './groups.ts';
 import {
   type Claims,
+  checkFailed,
   checkLogoutForm,
-  refused,
   type TokenDemands,
   verifyIdToken,
   verifyLogoutToken,
@@ -118,7 +118,7 @@ export class OidcConnector implements Connector {
   async redeem(grant: AuthorizationCode): Promise<OidcSignIn> {
     const { configuration, keys } = await this.#discover();
     const tokens = await this.#exchangeCode(configuration, grant);
-    if (tokens.id_token === undefined) throw refused('no id token');
+    if (tokens.id_token === undefined) throw checkFailed('no id token');
     const demands = { ...this.#demands(), nonce: nonceOf(grant.verifier) };
     const claims = await verifyIdToken(tokens.id_token, keys, demands);
     const groups = await readGroups(this.settings, claims, { accessToken: tokens.access_token, fetch: this.#fetch });
@@ -142,7 +142,7 @@ export class OidcConnector implements Connector {
     const { jti, sid } = claims as { jti: string; sid?: string };
     const subject = claims[this.settings.subjectClaim ?? 'sub'];
     // A subject of another kind than the one we know accounts by would end nobody's session, in silence.
-    if (sid === undefined && typeof subject !== 'string') throw refused('subject');
+    if (sid === undefined && typeof subject !== 'string') throw checkFailed('subject');
     return { id: jti, subject: typeof subject === 'string' ? subject : undefined, session: sid };
   }
 
@@ -196,7 +196,7 @@ export class OidcConnector implements Connector {
       return typeof value === 'string' && value !== '' && value.length <= 256 ? value : undefined;
     };
     const subject = text(this.settings.subjectClaim ?? 'sub');
-    if (subject === undefined) throw refused('subject');
+    if (subject === undefined) throw checkFailed('subject');
     const login = text('preferred_username') ?? text('email') ?? subject;
     const email = claims['email_verified'] === true ? text('email') : undefined;
     return { subject, login, email, displayName: text('name') ?? login, session: text('sid') };
@@ -204,7 +204,7 @@ export class OidcConnector implements Connector {
 
   async #exchangeCode(configuration: client.Configuration, grant: AuthorizationCode) {
     const { code, verifier, redirect, issuer } = grant;
-    if (!this.settings.redirects.includes(redirect) && !isLoopback(redirect)) throw refused('redirect');
+    if (!this.settings.redirects.includes(redirect) && !isLoopback(redirect)) throw checkFailed('redirect');
     const url = new URL(redirect);
     url.searchParams.set('code', code);
     if (issuer !== undefined) url.searchParams.set('iss', issuer);
@@ -339,14 +339,14 @@ function refusalOf(error: unknown): DirectoryError {
   if (error instanceof DirectoryError) return error;
   const { code, cause, error: answered } = error as { code?: string; cause?: unknown; error?: string };
   if (answered !== undefined)
-    return refused(answered === 'invalid_grant' ? 'code' : `provider says ${answered}`, error);
+    return checkFailed(answered === 'invalid_grant' ? 'code' : `provider says ${answered}`, error);
   const { claim } = (cause ?? {}) as { claim?: string };
-  if (claim !== undefined) return refused(CLAIM_REASONS[claim] ?? `claim ${claim}`, error);
-  if (code?.startsWith('OAUTH_JWT_TIMESTAMP')) return refused('expired', error);
+  if (claim !== undefined) return checkFailed(CLAIM_REASONS[claim] ?? `claim ${claim}`, error);
+  if (code?.startsWith('OAUTH_JWT_TIMESTAMP')) return checkFailed('expired', error);
   const words = `${(error as Error).message} ${(cause as Error | undefined)?.message ?? ''}`;
-  if (/"alg"/.test(words)) return refused('alg', error);
-  if (/"iss"|issuer/i.test(words)) return refused('issuer', error);
-  if (code?.startsWith('OAUTH_') && code !== 'OAUTH_TIMEOUT') return refused('form', error);
+  if (/"alg"/.test(words)) return checkFailed('alg', error);
+  if (/"iss"|issuer/i.test(words)) return checkFailed('issuer', error);
+  if (code?.startsWith('OAUTH_') && code !== 'OAUTH_TIMEOUT') return checkFailed('form', error);
   return new DirectoryError('ERR_DIRECTORY_UNREACHABLE', `the provider does not answer: ${causeOf(error)}`, {
     cause: error,
   });

@@ -1,7 +1,7 @@
 import type { SourceGroup } from '@sallyport/access';
 import type { OidcSettings } from '@sallyport/security-api';
 import { DirectoryError } from '../errors.ts';
-import { type Claims, refused } from './tokens.ts';
+import { type Claims, checkFailed } from './tokens.ts';
 
 const MAX_GROUPS = 10_000;
 const MAX_PAGES = 100;
@@ -26,7 +26,7 @@ export async function readGroups(
 ): Promise<readonly SourceGroup[] | undefined> {
   if (groupsClaim === undefined) return undefined;
   if (!isOverage(claims, groupsClaim)) return groupsFrom(claims[groupsClaim] ?? []);
-  if (groupsEndpoint === undefined) throw refused('group overage, and no groups endpoint is set');
+  if (groupsEndpoint === undefined) throw checkFailed('group overage, and no groups endpoint is set');
   return groupsFrom(await readAll(groupsEndpoint, reader));
 }
 
@@ -41,7 +41,7 @@ function groupsFrom(value: unknown): SourceGroup[] {
     Array.isArray(value) &&
     value.length <= MAX_GROUPS &&
     value.every((one) => typeof one === 'string' && one.length > 0 && one.length <= MAX_GROUP_CHARACTERS);
-  if (!fits) throw refused('groups');
+  if (!fits) throw checkFailed('groups');
   return [...new Set(value as string[])].map((subject) => ({ subject, externalId: '', name: subject, version: '' }));
 }
 
@@ -54,7 +54,8 @@ async function readAll(endpoint: string, { accessToken, fetch }: GroupReader): P
     const answer = await ask(next, { first, accessToken, fetch });
     groups.push(...(Array.isArray(answer.value) ? answer.value : []));
     next = answer['@odata.nextLink'];
-    if (next !== undefined && new URL(next).origin !== new URL(endpoint).origin) throw refused('groups lead elsewhere');
+    if (next !== undefined && new URL(next).origin !== new URL(endpoint).origin)
+      throw checkFailed('groups lead elsewhere');
   }
   return groups;
 }

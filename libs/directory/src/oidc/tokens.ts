@@ -131,7 +131,7 @@ function checkClaims(
   claims: Claims,
   { demands, checks }: { readonly demands: TokenDemands; readonly checks: readonly Check[] },
 ): void {
-  for (const [name, holds] of checks) if (!holds(claims, demands)) throw refused(name);
+  for (const [name, holds] of checks) if (!holds(claims, demands)) throw checkFailed(name);
 }
 
 /** What a token says, whoever wrote it. */
@@ -139,24 +139,24 @@ function unverifiedPayload(token: string): Uint8Array {
   try {
     return base64url.decode(token.split('.')[1]!);
   } catch (cause) {
-    throw refused('form', cause);
+    throw checkFailed('form', cause);
   }
 }
 
 function checkHeader(token: string, types: readonly string[]): void {
   if (token.length > MAX_TOKEN_CHARACTERS || !/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token))
-    throw refused('form');
+    throw checkFailed('form');
   const { alg, typ, crit } = headerOf(token);
-  if (typeof alg !== 'string' || !ALGORITHMS.includes(alg)) throw refused('alg');
-  if (crit !== undefined) throw refused('crit');
-  if (typ !== undefined && !types.includes(String(typ).toUpperCase())) throw refused('typ');
+  if (typeof alg !== 'string' || !ALGORITHMS.includes(alg)) throw checkFailed('alg');
+  if (crit !== undefined) throw checkFailed('crit');
+  if (typ !== undefined && !types.includes(String(typ).toUpperCase())) throw checkFailed('typ');
 }
 
 function headerOf(token: string): Readonly<Record<string, unknown>> {
   try {
     return decodeProtectedHeader(token);
   } catch (cause) {
-    throw refused('form', cause);
+    throw checkFailed('form', cause);
   }
 }
 
@@ -166,10 +166,10 @@ async function signedPayload(token: string, keys: JWTVerifyGetKey): Promise<Uint
     return payload;
   } catch (cause) {
     if (cause instanceof errors.JWKSNoMatchingKey || cause instanceof errors.JWKSMultipleMatchingKeys)
-      throw refused('key', cause);
+      throw checkFailed('key', cause);
     const ours =
       cause instanceof errors.JOSEError && !(cause instanceof errors.JWKSTimeout) && cause.code !== 'ERR_JOSE_GENERIC';
-    if (ours || cause instanceof TypeError) throw refused('signature', cause);
+    if (ours || cause instanceof TypeError) throw checkFailed('signature', cause);
     throw new DirectoryError('ERR_DIRECTORY_UNREACHABLE', 'the keys of the provider cannot be read', { cause });
   }
 }
@@ -179,12 +179,12 @@ function parseClaims(payload: Uint8Array): Claims {
     const claims: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
     if (isObject(claims)) return claims;
   } catch (cause) {
-    throw refused('form', cause);
+    throw checkFailed('form', cause);
   }
-  throw refused('form');
+  throw checkFailed('form');
 }
 
 /** A refusal that names the check. */
-export function refused(reason: string, cause?: unknown): DirectoryError {
+export function checkFailed(reason: string, cause?: unknown): DirectoryError {
   return new DirectoryError('ERR_DIRECTORY_REFUSED', `the sign-in was refused: ${reason}`, { cause, reason });
 }

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { type LocalPeer, LocalPeers } from './local-user.ts';
 
 /** Why somebody may not use the forward proxy: the status to answer with, and words. */
-export interface Refusal {
+export interface ForwardRefusal {
   readonly status: 403 | 407;
   readonly text: string;
 }
@@ -14,9 +14,9 @@ export interface LocalAccess {
   /** True when a password is asked for, instead of the user of the program. */
   readonly byPassword: boolean;
   /** Why a request may not pass, by its program's user or by its password. */
-  ofRequest(request: IncomingMessage): Promise<Refusal | undefined>;
+  ofRequest(request: IncomingMessage): Promise<ForwardRefusal | undefined>;
   /** Why a connection may not pass, by its program's user alone. It may be over by then. */
-  ofSocket(socket: Socket): Promise<Refusal | undefined>;
+  ofSocket(socket: Socket): Promise<ForwardRefusal | undefined>;
   /** True for the password. */
   ofPassword(text: string): boolean;
 }
@@ -29,8 +29,8 @@ export function forwardAccess(
   password: string | undefined,
   peerOf: (socket: Socket) => LocalPeer | Promise<LocalPeer> = asTheKernelSays(),
 ): LocalAccess {
-  const known = new WeakMap<Socket, Promise<Refusal | undefined>>();
-  const ofSocket = (socket: Socket): Promise<Refusal | undefined> => {
+  const known = new WeakMap<Socket, Promise<ForwardRefusal | undefined>>();
+  const ofSocket = (socket: Socket): Promise<ForwardRefusal | undefined> => {
     const found = known.get(socket) ?? Promise.resolve(peerOf(socket)).then(refusalOf);
     known.set(socket, found);
     return found;
@@ -64,12 +64,12 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-const PASSWORD_NEEDED: Refusal = {
+const PASSWORD_NEEDED: ForwardRefusal = {
   status: 407,
   text: 'this forward proxy wants the password that it printed at its start',
 };
 
-function refusalOf(peer: LocalPeer): Refusal | undefined {
+function refusalOf(peer: LocalPeer): ForwardRefusal | undefined {
   if (peer === 'same-user') return undefined;
   const whose =
     peer === 'other-user'

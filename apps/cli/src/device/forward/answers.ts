@@ -1,6 +1,6 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { pageOf } from './page.ts';
+import { refusalPage } from './page.ts';
 import type { Answer } from './refusal.ts';
 
 /** Answers a request: a browser that opens a page gets one to read, every other client a line of text. */
@@ -34,5 +34,5 @@ function line(text: string): string {
 function bodyFor({ method, headers }: IncomingMessage, told: Answer): { type: string; body: string } {
   const isPage = (method === 'GET' || method === 'POST') && /\btext\/html\b/i.test(headers.accept ?? '');
   if (!isPage) return { type: PLAIN, body: line(told.text) };
-  return { type: 'text/html; charset=utf-8', body: pageOf(told) };
+  return { type: 'text/html; charset=utf-8', body: refusalPage(told) };
 }

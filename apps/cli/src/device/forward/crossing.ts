@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Device } from '@sallyport/device';
-import { hostOf } from '../local-ca/permitted-names.ts';
+import { hostOfAuthority } from '../local-ca/permitted-names.ts';
 import { type Answer, answerOf, plainAnswer } from './refusal.ts';
 import { tunnel } from './tunnel.ts';
 import { type HostProofs, TunnelledHttp } from './tunnelled-http.ts';
@@ -38,7 +38,7 @@ export class Crossing {
       const remote = await this.#device.connect(authority);
       return (socket) => tunnel(remote, socket);
     }
-    const host = hostOf(authority);
+    const host = hostOfAuthority(authority);
     if (destination.port === 443 && !(await this.#proofs.proofFor(host))) return plainAnswer(502, notCovered(host));
     return (socket) => this.#tunnelled.serve(socket, { authority, host });
   }

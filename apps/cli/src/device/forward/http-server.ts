@@ -2,12 +2,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import { WIDEST_HEAD } from '@sallyport/channel';
 import type { Device } from '@sallyport/device';
-import type { Refusal } from './access.ts';
+import type { ForwardRefusal } from './access.ts';
 import { answer, refuse } from './answers.ts';
 import { AnyMethod } from './any-method.ts';
 import { type Answer, plainAnswer } from './refusal.ts';
 import { relay } from './relay.ts';
-import type { Target } from './target.ts';
+import type { RequestTarget } from './target.ts';
 import { forwardWebSocket } from './web-socket.ts';
 
 /** Heads of requests of local programs, bytes. */
@@ -16,9 +16,9 @@ const MAX_HEAD_BYTES = WIDEST_HEAD.sectionBytes + 2 * WIDEST_HEAD.pathBytes;
 /** How one server of the forward proxy reads its requests. */
 export interface Reading {
   /** Why a request may not pass. */
-  refusal(request: IncomingMessage): Promise<Refusal | undefined>;
+  refusal(request: IncomingMessage): Promise<ForwardRefusal | undefined>;
   /** Where it goes, or what to answer instead. */
-  target(request: IncomingMessage): Target | Answer;
+  target(request: IncomingMessage): RequestTarget | Answer;
   /** Answers what the forward proxy itself is asked for; false when that is nothing of its own. */
   own?(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
 }
@@ -75,7 +75,7 @@ function unreadable(code: string | undefined): Answer {
   return plainAnswer(400, `the request cannot be read (${code ?? 'no reason is known'})`);
 }
 
-async function targetOf(reading: Reading, request: IncomingMessage): Promise<Target | Answer> {
+async function targetOf(reading: Reading, request: IncomingMessage): Promise<RequestTarget | Answer> {
   const refused = await reading.refusal(request);
   return refused ? plainAnswer(refused.status, refused.text) : reading.target(request);
 }

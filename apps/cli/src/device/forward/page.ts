@@ -17,7 +17,7 @@ const STYLE =
   'code{padding:.1em .3em;border:1px solid;border-radius:.3em}small{opacity:.7}';
 
 /** An answer of the forward proxy as a page without any script. */
-export function pageOf({ status, fields, text, next }: Answer): string {
+export function refusalPage({ status, fields, text, next }: Answer): string {
   const head = HEADS[status] ?? 'The server behind the gateway does not work';
   const code = fields['sallyport-error'];
   const parts = [

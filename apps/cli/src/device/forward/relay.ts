@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Device } from '@sallyport/device';
 import { answer } from './answers.ts';
 import { answerOf } from './refusal.ts';
-import { answeredFields, forwardedFields, hasContent, type Target } from './target.ts';
+import { answeredFields, forwardedFields, hasContent, type RequestTarget } from './target.ts';
 import { carryDown } from './tunnel.ts';
 
 /** One request of a local client through the gateway, at the pace of both ends. */
@@ -11,7 +11,7 @@ export async function relay(
   call: {
     readonly request: IncomingMessage;
     readonly response: ServerResponse;
-    readonly target: Target;
+    readonly target: RequestTarget;
     /** As the client wrote it; undefined: as Node read it. */
     readonly method: string | undefined;
   },

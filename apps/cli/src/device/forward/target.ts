@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { canonicalAuthority, type Field } from '@sallyport/channel';
 
 /** Where a request goes: what the client speaks, a key into the resources, and the path as it was sent. */
-export interface Target {
+export interface RequestTarget {
   readonly scheme: 'http' | 'https';
   readonly authority: string;
   readonly path: string;
@@ -26,7 +26,7 @@ const HOP_FIELDS = new Set([
  * Target of a request in absolute form (RFC 9112, section 3.2.2); undefined for anything else. The path is kept byte by byte: the
  * Proxy decides what it is.
  */
-export function absoluteTarget({ url = '' }: IncomingMessage): Target | undefined {
+export function absoluteTarget({ url = '' }: IncomingMessage): RequestTarget | undefined {
   const [, secure, authority = '', path = ''] = /^(?:http|ws)(s)?:\/\/([^/?#]*)(.*)$/is.exec(url) ?? [];
   const scheme = secure === undefined ? 'http' : 'https';
   const host = URL.parse(`${scheme}://${authority}`)?.host;
@@ -37,8 +37,8 @@ export function absoluteTarget({ url = '' }: IncomingMessage): Target | undefine
 /** Target of a request in origin form on a connection to `authority`; undefined for another host than that. */
 export function originTarget(
   { url = '', headers }: IncomingMessage,
-  { scheme, authority }: Pick<Target, 'scheme' | 'authority'>,
-): Target | undefined {
+  { scheme, authority }: Pick<RequestTarget, 'scheme' | 'authority'>,
+): RequestTarget | undefined {
   const host = canonicalAuthority(headers.host ?? '');
   const same = host === authority || host?.replace(/:(?:80|443)$/, '') === authority;
   return same && url.startsWith('/') ? { scheme, authority, path: url } : undefined;

@@ -7,7 +7,7 @@ import type { ServerProof } from '../local-ca/local-ca.ts';
 import { createHttpServer } from './http-server.ts';
 import { plainAnswer } from './refusal.ts';
 import { deadline, peekByte } from './socket-reader.ts';
-import { originTarget, type Target } from './target.ts';
+import { originTarget, type RequestTarget } from './target.ts';
 
 /** Gives what TLS as a host needs; undefined when this machine's CA cannot speak for it. */
 export interface HostProofs {
@@ -36,7 +36,7 @@ export class TunnelledHttp {
   readonly #proofs: HostProofs;
   readonly #http: Server;
   /** Where the requests of a connection go. */
-  readonly #ends = new WeakMap<Duplex, Pick<Target, 'scheme' | 'authority'>>();
+  readonly #ends = new WeakMap<Duplex, Pick<RequestTarget, 'scheme' | 'authority'>>();
   /** Servers that end TLS, by certificate and authority. */
   readonly #tls = new WeakMap<ServerProof, Map<string, TlsServer>>();
 
@@ -59,7 +59,7 @@ export class TunnelledHttp {
     this.#tlsServer(proof, end.authority).emit('connection', socket);
   }
 
-  #serveHttp(socket: Duplex, to: Pick<Target, 'scheme' | 'authority'>): void {
+  #serveHttp(socket: Duplex, to: Pick<RequestTarget, 'scheme' | 'authority'>): void {
     this.#ends.set(socket, to);
     this.#http.emit('connection', socket);
   }
@@ -82,7 +82,7 @@ export class TunnelledHttp {
     return server.on('tlsClientError', (_error, socket) => socket.destroy());
   }
 
-  #targetOf(request: IncomingMessage): Target | ReturnType<typeof plainAnswer> {
+  #targetOf(request: IncomingMessage): RequestTarget | ReturnType<typeof plainAnswer> {
     const to = this.#ends.get(request.socket)!;
     // Nothing on this connection has a right to speak to another resource than the client meant (RFC 9110, section 7.4).
     return originTarget(request, to) ?? plainAnswer(421, `this connection leads to ${to.authority} only`);

@@ -5,7 +5,7 @@ import { isWsCloseCode, MAX_WS_MESSAGE_BYTES } from '@sallyport/channel';
 import type { CallResponse, Device, DeviceWebSocket } from '@sallyport/device';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type Answer, answerOf, plainAnswer } from './refusal.ts';
-import { answeredFields, forwardedFields, type Target } from './target.ts';
+import { answeredFields, forwardedFields, type RequestTarget } from './target.ts';
 import { carryDown } from './tunnel.ts';
 
 /** Bytes that wait on one side from which the other one is held back, and below which it goes on. */
@@ -34,7 +34,7 @@ interface Handshake {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
   readonly head: Buffer;
-  readonly target: Target;
+  readonly target: RequestTarget;
 }
 
 /**

@@ -4,7 +4,7 @@ import { replacePrivateFile } from '@sallyport/settings';
 import { CliError } from '../../output.ts';
 import type { GlobalOptions } from '../../program.ts';
 import { createCa, type StoredCa } from './local-ca.ts';
-import { hostOf, isPermitted, type PermittedNames, permittedFor } from './permitted-names.ts';
+import { hostOfAuthority, isPermitted, type PermittedNames, permittedFor } from './permitted-names.ts';
 
 /** File with the key and certificate of this machine's CA. */
 export function caFile({ data }: GlobalOptions): string {
@@ -58,5 +58,5 @@ export function needsNewCa({ endsAt, permitted }: StoredCa, authorities: readonl
 
 /** Authorities that a CA does not cover. */
 export function uncovered(authorities: readonly string[], permitted: PermittedNames): readonly string[] {
-  return authorities.filter((authority) => !isPermitted(hostOf(authority).replace(/^\*\./, ''), permitted));
+  return authorities.filter((authority) => !isPermitted(hostOfAuthority(authority).replace(/^\*\./, ''), permitted));
 }

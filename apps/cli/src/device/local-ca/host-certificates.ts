@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { loadCa } from './ca-file.ts';
-import { LEAF_TTL_MS, LocalCa, type ServerProof } from './local-ca.ts';
+import { HOST_CERTIFICATE_TTL_MS, LocalCa, type ServerProof } from './local-ca.ts';
 import { isPermitted } from './permitted-names.ts';
 
 /** Hosts whose certificates are kept at once. */
@@ -44,7 +44,7 @@ export class HostCertificates {
     if (kept && kept.renewAt > now) return kept.proof;
     const proof = opened.issue(host, now);
     proofs.delete(host);
-    proofs.set(host, { proof, renewAt: now + LEAF_TTL_MS / 2 });
+    proofs.set(host, { proof, renewAt: now + HOST_CERTIFICATE_TTL_MS / 2 });
     for (const [oldest] of proofs) {
       if (proofs.size <= MAX_HOSTS) break;
       proofs.delete(oldest);

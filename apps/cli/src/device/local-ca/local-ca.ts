@@ -29,7 +29,7 @@ const DAY_MS = 86_400_000;
 /** Whoever loses a laptop does not trust it for ever. */
 const CA_TTL_MS = 365 * DAY_MS;
 /** How long a certificate of one host is good, ms. */
-export const LEAF_TTL_MS: number = 2 * DAY_MS;
+export const HOST_CERTIFICATE_TTL_MS: number = 2 * DAY_MS;
 /** Certificates start a little in the past, for clocks that are behind. */
 const BACKDATE_MS = 3_600_000;
 
@@ -109,7 +109,7 @@ export class LocalCa {
   /** A certificate for one host, a name or an address, that ends within two days. */
   async issue(host: string, now: number): Promise<ServerProof> {
     const { publicKey } = this.#leafKeys;
-    const endsAt = Math.min(now + LEAF_TTL_MS, this.stored.endsAt);
+    const endsAt = Math.min(now + HOST_CERTIFICATE_TTL_MS, this.stored.endsAt);
     const leaf = await X509CertificateGenerator.create({
       subject: [{ O: ['Sallyport'] }],
       issuer: this.#certificate.subjectName,

@@ -19,7 +19,7 @@ const PRIVATE_ROOTS = /(?:^|\.)(internal|intranet|corp|home|lan|private|test|exa
  * public one nothing but the host itself.
  */
 export function permittedFor(authorities: readonly string[]): PermittedNames {
-  const hosts = authorities.map(hostOf);
+  const hosts = authorities.map(hostOfAuthority);
   const addresses = hosts.filter((host) => isIP(host) > 0);
   const domains = [...new Set(hosts.filter((host) => isIP(host) === 0).map(domainFor))];
   const covered = (domain: string): boolean => domains.some((other) => other !== domain && isUnder(domain, other));
@@ -36,7 +36,7 @@ export function isPermitted(host: string, { domains, addresses }: PermittedNames
 }
 
 /** Host of an authority in lower case, an IPv6 address without its brackets. */
-export function hostOf(authority: string): string {
+export function hostOfAuthority(authority: string): string {
   const [, address, name = ''] = /^(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?$/.exec(authority) ?? [];
   return (address ?? name).toLowerCase().replace(/\.$/, '');
 }

@@ -35,7 +35,7 @@ export function addServiceCommands(device: Command): void {
     .command('status')
     .description('whether it is installed and runs; fails when it does not')
     .action(() => {
-      const { installed, state } = statusOf(userUnit(homedir()), runProgram);
+      const { installed, state } = unitStatus(userUnit(homedir()), runProgram);
       say`${UNIT_NAME}: ${installed ? 'installed' : 'not installed'}, ${state}\n`;
       if (state !== 'active') process.exitCode = 1;
     });
@@ -86,7 +86,7 @@ export function removeUnit(file: string, run: RunProgram): void {
 }
 
 /** Whether the unit is there, and what systemd says of it. */
-export function statusOf(file: string, run: RunProgram): { readonly installed: boolean; readonly state: string } {
+export function unitStatus(file: string, run: RunProgram): { readonly installed: boolean; readonly state: string } {
   const installed = existsSync(file);
   const end = run('systemctl', ['--user', 'is-active', UNIT_NAME]);
   const state = !end ? 'no systemd on this machine' : NO_MANAGER.test(end.output) ? NOT_RUNNING : end.output;

@@ -4,7 +4,7 @@ import { CliError } from '../../output.ts';
 import type { NamedCa, TrustStore } from './store.ts';
 
 /** A CA in a store, as it was meant to be: written before it is put there, taken away after it has gone. */
-export interface Entry {
+export interface TrustedCa {
   readonly place: string;
   readonly name: string;
 }
@@ -20,14 +20,14 @@ export interface Outcome {
 /** What stands in which stores of this machine, so that it can be undone however far it got. */
 export class Trusted {
   readonly #file: string;
-  #entries: readonly Entry[];
+  #entries: readonly TrustedCa[];
 
   constructor(file: string) {
     this.#file = file;
-    this.#entries = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Entry[]) : [];
+    this.#entries = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as TrustedCa[]) : [];
   }
 
-  get entries(): readonly Entry[] {
+  get entries(): readonly TrustedCa[] {
     return this.#entries;
   }
 
@@ -41,7 +41,7 @@ export class Trusted {
   }
 
   /** Takes out of the stores whatever was put there and fits. What fails stays known. */
-  remove(stores: readonly TrustStore[], fits: (entry: Entry) => boolean = () => true): readonly Outcome[] {
+  remove(stores: readonly TrustStore[], fits: (entry: TrustedCa) => boolean = () => true): readonly Outcome[] {
     return this.#entries.filter(fits).map((entry) => {
       const { place, name } = entry;
       const store = stores.find((one) => one.place === place);
@@ -51,11 +51,11 @@ export class Trusted {
     });
   }
 
-  #without({ place, name }: Entry): readonly Entry[] {
+  #without({ place, name }: TrustedCa): readonly TrustedCa[] {
     return this.#entries.filter((entry) => entry.place !== place || entry.name !== name);
   }
 
-  #keep(entries: readonly Entry[]): void {
+  #keep(entries: readonly TrustedCa[]): void {
     this.#entries = entries;
     if (entries.length > 0) replacePrivateFile(this.#file, `${JSON.stringify(entries, null, 2)}\n`);
     else rmSync(this.#file, { force: true });
