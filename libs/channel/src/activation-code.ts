@@ -13,13 +13,13 @@ export interface ActivationCode {
 }
 
 /** Reads what a person typed: case, spaces and look-alikes do not matter (SPEC.md, section 4). */
-export function normalizeTypable(text: string): string {
+export function normaliseTypable(text: string): string {
   return text.toLowerCase().replace(/\s/g, '').replace(/[oO]/g, '0').replace(/[il]/g, '1');
 }
 
 /** The two parts of a code as typed; undefined for what is no code. */
 export function parseActivationCode(code: string): ActivationCode | undefined {
-  const [id, secret, ...rest] = normalizeTypable(code).split('-');
+  const [id, secret, ...rest] = normaliseTypable(code).split('-');
   const whole = id && secret && rest.length === 0 && id.length <= MAX_CODE_ID && /^[0-9a-z]+$/.test(id + secret);
   return whole ? { id, secret } : undefined;
 }

@@ -2,7 +2,7 @@ export {
   type ActivationCode,
   deriveCodeKey,
   MAX_CODE_ID,
-  normalizeTypable,
+  normaliseTypable,
   parseActivationCode,
 } from './activation-code.ts';
 export {
@@ -144,7 +144,7 @@ export {
   isIdempotent,
   isSafe,
   mayHaveContent,
-  normalizeMethod,
+  normaliseMethod,
 } from './methods.ts';
 export { type ChannelHost, type ChannelLimit, type ChannelRole, Multiplexer } from './multiplexer.ts';
 export {

@@ -72,7 +72,7 @@ export function mayHaveContent(method: string): boolean {
 }
 
 /** A method as its registry writes it, whatever letters an app has used for it; others stay as they are. */
-export function normalizeMethod(method: string): string {
+export function normaliseMethod(method: string): string {
   const upper = method.toUpperCase();
   return known.has(upper) ? upper : method;
 }

@@ -5,7 +5,7 @@ import {
   isIdempotent,
   isSafe,
   mayHaveContent,
-  normalizeMethod,
+  normaliseMethod,
 } from '../src/methods.ts';
 
 const WEBDAV = ['PROPFIND', 'PROPPATCH', 'MKCOL', 'COPY', 'MOVE', 'LOCK', 'UNLOCK', 'ACL', 'SEARCH', 'VERSION-CONTROL'];
@@ -49,7 +49,7 @@ test('content has a meaning where a method gives it one, or is not known', () =>
 });
 
 test('a registered method is written as registered, any other as the app wrote it', () => {
-  expect(['patch', 'propfind', 'GET', 'Sync', 'purge'].map(normalizeMethod)).toEqual([
+  expect(['patch', 'propfind', 'GET', 'Sync', 'purge'].map(normaliseMethod)).toEqual([
     'PATCH',
     'PROPFIND',
     'GET',

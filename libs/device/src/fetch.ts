@@ -1,4 +1,4 @@
-import { type Field, isIdempotent, normalizeMethod, type RequestHead } from '@sallyport/channel';
+import { type Field, isIdempotent, normaliseMethod, type RequestHead } from '@sallyport/channel';
 import { DeviceError } from './errors.ts';
 import type { CallResponse, RequestBody } from './http-call.ts';
 
@@ -55,7 +55,7 @@ function headOf(request: Request, body: RequestBody): RequestHead {
   const fields: Field[] = [...request.headers].filter(([name]) => name !== 'content-length');
   if (body instanceof Uint8Array) fields.push(['content-length', String(body.length)]);
   return {
-    method: normalizeMethod(request.method),
+    method: normaliseMethod(request.method),
     scheme: url.protocol.slice(0, -1),
     authority: url.host,
     path: `${url.pathname}${url.search}`,

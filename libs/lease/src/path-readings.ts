@@ -55,7 +55,7 @@ function shortened(path: string): string {
   });
 }
 
-function normalized(path: string): string {
+function normalised(path: string): string {
   return bytesOf(withoutLookAlikes(textOf(path).normalize('NFKC')));
 }
 
@@ -154,7 +154,7 @@ export const READING_STEPS: readonly ReadingStep[] = [
   { when: 'it ends with its line', of: LINE_END, read: (path) => path.slice(0, path.search(LINE_END)) },
   { when: 'invisible characters are dropped', of: CONTROL, read: withoutInvisible, ofPrefixes: true },
   { when: 'overlong bytes are decoded', of: /[\xc0\xc1\xe0\xf0\xf8\xfc]/, read: shortened, ofPrefixes: true },
-  { when: 'look-alikes are read as what they look like', of: WIDE, read: normalized, ofPrefixes: true },
+  { when: 'look-alikes are read as what they look like', of: WIDE, read: normalised, ofPrefixes: true },
   { when: 'characters are cut to a byte', of: WIDE, read: narrowed, ofPrefixes: true },
   { when: 'whole characters are cut to a byte', of: /[\xf0-\xf4]/, read: narrowedWhole, ofPrefixes: true },
   { when: 'what is not ASCII is dropped', of: WIDE, read: (path) => path.replace(WIDES, ''), ofPrefixes: true },
@@ -175,5 +175,5 @@ export function isPlainPrefix(prefix: string): boolean {
   let plain = prefix;
   for (let left = 4; left > 0 && /%[0-9a-f]{2}/i.test(plain); left--) plain = decodeOnce(plain);
   if (/%(?:[0-9a-f]{2}|u)|\/\/|\/\.{1,2}(?:\/|$)|[;?#\\+]/i.test(plain)) return false;
-  return [trimmed, shortened, normalized, withoutInvisible].every((read) => read(plain) === plain);
+  return [trimmed, shortened, normalised, withoutInvisible].every((read) => read(plain) === plain);
 }
