@@ -23,7 +23,7 @@ export function addSockets(service: FastifyInstance, sessions: DeskSessions): (w
     const server = path === '/chat' ? chat : path === '/desk/live' ? desk : undefined;
     if (!server) return refuse(socket, '404 Not Found');
     if (isForeign(request)) return refuse(socket, '403 Forbidden');
-    if (server === desk && !sessions.find(request.headers.cookie)) return refuse(socket, '401 Unauthorized');
+    if (server === desk && !sessions.find(request.headers.cookie)) return refuse(socket, '401 Unauthorised');
     server.handleUpgrade(request, socket, head, (open) => server.emit('connection', open, request));
   });
   service.addHook('onClose', async () => {

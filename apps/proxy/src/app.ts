@@ -6,7 +6,7 @@ import { addHealthRoutes, createService, guardedListener, pathOf } from '@sallyp
 import { parseAddress } from '@sallyport/settings';
 import { guardWith } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import type { Admission, Place } from './device/admission.ts';
+import type { SocketAdmission, SocketPlace } from './device/admission.ts';
 import type { Channels } from './device/channels.ts';
 import { DeviceSocket } from './device/socket.ts';
 import { upgradeAnswer, upgradeRefusal } from './device/upgrade.ts';
@@ -19,7 +19,7 @@ export interface DeviceListenerOptions {
   readonly channels: Channels;
   readonly siteMap: SiteMapCache;
   readonly crypto: CryptoProvider;
-  readonly admission: Admission;
+  readonly admission: SocketAdmission;
   readonly trustedHops: number;
   readonly maxSockets: number;
   /** PEM; absent when a load balancer in front ends TLS. The channel is encrypted end to end in any case. */
@@ -53,7 +53,7 @@ export function createDeviceListener(options: DeviceListenerOptions): Server {
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = HEADERS_TIMEOUT_MS;
   server.on('clientError', (_error, socket) => socket.destroy());
-  const places = new Map<string, Place>();
+  const places = new Map<string, SocketPlace>();
   server.on('connection', (socket: Socket) => {
     // Behind a load balancer the address is known with the request only.
     const place = admission.enter(trustedHops === 0 ? addressOfPeer(socket) : undefined, () => socket.destroy());
@@ -82,14 +82,14 @@ function keyOf({ remoteAddress, remotePort }: Socket): string {
 
 function openSocket(
   options: DeviceListenerOptions,
-  upgrade: { request: IncomingMessage; socket: Socket; head: Buffer; place: Place | undefined },
+  upgrade: { request: IncomingMessage; socket: Socket; head: Buffer; place: SocketPlace | undefined },
 ): void {
   const { request, socket, head, place } = upgrade;
   const refusal = upgradeRefusal(request);
   if (refusal) return refuse(socket, refusal);
   if (!place) return void socket.destroy();
   if (options.channels.draining) return refuse(socket, '503 Service Unavailable', 'this Proxy is about to stop\n');
-  const address = addressOf(request, options.trustedHops);
+  const address = deviceAddress(request, options.trustedHops);
   if (options.trustedHops > 0) place.belongsTo(address);
   socket.write(upgradeAnswer(request));
   // Bytes that came behind the handshake are read as if they came now.
@@ -133,7 +133,7 @@ function addressOfPeer({ remoteAddress }: Socket): string {
 }
 
 /** The device's address: what the outermost trusted load balancer saw, if that is an address, else the socket's peer. */
-export function addressOf(request: IncomingMessage, trustedHops: number): string {
+export function deviceAddress(request: IncomingMessage, trustedHops: number): string {
   const peer = addressOfPeer(request.socket);
   if (trustedHops === 0) return peer;
   const hops = String(request.headers['x-forwarded-for'] ?? '').split(',');

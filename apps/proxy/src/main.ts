@@ -27,7 +27,7 @@ import { createDeviceListener, createHealthService, useCertificate } from './app
 import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
 import { type Config, SETTINGS } from './config.ts';
-import { Admission } from './device/admission.ts';
+import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
@@ -117,7 +117,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     hellosPerAddress: config.SALLYPORT_HELLOS_PER_ADDRESS,
     opensPerSession: config.SALLYPORT_OPENS_PER_SESSION,
   };
-  const admission = new Admission(limits, serving.limited);
+  const admission = new SocketAdmission(limits, serving.limited);
   metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
   const files = certificateFile && keyFile ? new CertificateFiles({ certificateFile, keyFile }, log) : undefined;
   const server = createDeviceListener({

@@ -23,7 +23,7 @@ async function listen(serve: (socket: Socket) => void): Promise<number> {
 }
 
 const http = (socket: Socket): void =>
-  void socket.once('data', () => socket.end('HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n'));
+  void socket.once('data', () => socket.end('HTTP/1.1 401 Unauthorised\r\ncontent-length: 0\r\n\r\n'));
 const CASES: readonly [string, object, () => Promise<{ url: string; networks?: string[]; ca?: string }>][] = [
   [
     'a server that answers',

@@ -62,7 +62,7 @@ function opened(over: Partial<Grant> = {}) {
     rights: async (): Promise<Grant | 'over' | 'no channel'> => grant,
   };
   const log = createLog('proxy', 'error', { write: () => undefined });
-  const security = { reauthorize: () => state.rights() };
+  const security = { reauthorise: () => state.rights() };
   const backends = { congested: () => false };
   const metrics = createMetrics();
   const serving = new Serving({
@@ -191,7 +191,7 @@ test.each([
   const { state, channel, grant, heard } = opened();
   channel.use(grant);
   state.rights = async () => answer;
-  await channel.reauthorize();
+  await channel.reauthorise();
   expect([channel.mayServe(), heard.goaways]).toEqual([false, [code]]);
 });
 

@@ -43,7 +43,7 @@ async function binding({ challenge = 'NTLM', delayMs = () => 0 }: Stand = {}) {
       if (last !== undefined && challenged) user = last;
       if (token !== undefined && last === undefined) challenged = true;
       await sleep(delayMs());
-      const answer = user === '' ? `401 Unauthorized\r\nwww-authenticate: ${challenge}` : '200 OK';
+      const answer = user === '' ? `401 Unauthorised\r\nwww-authenticate: ${challenge}` : '200 OK';
       const body = `you are ${user || 'nobody'}`;
       socket.write(`HTTP/1.1 ${answer}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
     };

@@ -1,8 +1,8 @@
 import { createLog, createMetrics, createRefusals, type Refusals } from '@sallyport/telemetry';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { addressOf } from '../src/app.ts';
-import { Admission } from '../src/device/admission.ts';
+import { deviceAddress } from '../src/app.ts';
+import { SocketAdmission } from '../src/device/admission.ts';
 import { Pieces } from '../src/streams/pieces.ts';
 
 /** Notes every limit that is met. */
@@ -12,7 +12,7 @@ function noting(): Refusals & { readonly limits: string[] } {
 }
 
 /** So many sockets of addresses; says which of them were ended to make room. */
-function crowd(admission: Admission, addresses: readonly (string | undefined)[]) {
+function crowd(admission: SocketAdmission, addresses: readonly (string | undefined)[]) {
   const ended: number[] = [];
   const places = addresses.map((address, i) => admission.enter(address, () => void ended.push(i)));
   return { places, ended };
@@ -20,7 +20,7 @@ function crowd(admission: Admission, addresses: readonly (string | undefined)[])
 
 test('one address never takes the places of others, and strangers never those of channels', () => {
   const refusals = noting();
-  const admission = new Admission(
+  const admission = new SocketAdmission(
     { maxSockets: 80, socketsPerAddress: 1_000, hellosPerAddress: 10, opensPerSession: 5 },
     refusals,
   );
@@ -47,7 +47,7 @@ test('one address never takes the places of others, and strangers never those of
 });
 
 test('behind a load balancer a socket counts for the address that it names', () => {
-  const admission = new Admission(
+  const admission = new SocketAdmission(
     { maxSockets: 80, socketsPerAddress: 2, hellosPerAddress: 10, opensPerSession: 5 },
     noting(),
   );
@@ -62,7 +62,7 @@ test('behind a load balancer a socket counts for the address that it names', () 
 test('HELLOs that open nothing are counted by address; those that open a channel are not', () => {
   const refusals = noting();
   const limits = { maxSockets: 80, socketsPerAddress: 10, hellosPerAddress: 20, opensPerSession: 1_000 };
-  const admission = new Admission(limits, refusals);
+  const admission = new SocketAdmission(limits, refusals);
   const from = (address: string) => ({ address, sid: 'a' });
   for (let i = 0; i < 500; i++) {
     expect(admission.helloWaitMs(from('192.0.2.1'), 0)).toBe(0);
@@ -78,7 +78,7 @@ test('HELLOs that open nothing are counted by address; those that open a channel
 test('a session that opens channels without end waits; who only names it does not make it wait', () => {
   const refusals = noting();
   const limits = { maxSockets: 80, socketsPerAddress: 10, hellosPerAddress: 1_000, opensPerSession: 60 };
-  const admission = new Admission(limits, refusals);
+  const admission = new SocketAdmission(limits, refusals);
   const from = { address: '192.0.2.1', sid: 'a' };
   for (let i = 0; i < 500; i++) expect(admission.helloWaitMs({ address: '192.0.2.2', sid: 'a' }, 0)).toBe(0);
   for (let i = 0; i < 60; i++) {
@@ -93,7 +93,7 @@ test('a session that opens channels without end waits; who only names it does no
 
 test('an address from a header is one, or the peer counts', () => {
   const from = (forwarded: string | undefined, hops = 1): string =>
-    addressOf(
+    deviceAddress(
       { headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress: '::ffff:10.0.0.9' } } as never,
       hops,
     );

@@ -9,7 +9,7 @@ import { CertificateFiles } from '@sallyport/http-service';
 import { createLog } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
 import { createDeviceListener, useCertificate } from '../src/app.ts';
-import { Admission } from '../src/device/admission.ts';
+import { SocketAdmission } from '../src/device/admission.ts';
 import { SiteMapCache } from '../src/serving/site-map.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-outer-tls-'));
@@ -56,7 +56,7 @@ test('a new certificate for devices is taken over, and no connection is dropped 
     serving: { log } as never,
     channels: { draining: false } as never,
     siteMap: new SiteMapCache(async () => ({ siteMap: 'x', rootKey: '' })),
-    admission: new Admission(places, { met: () => undefined }),
+    admission: new SocketAdmission(places, { met: () => undefined }),
     crypto: nodeCrypto(),
     trustedHops: 0,
     maxSockets: 80,

@@ -363,6 +363,6 @@ test.each([
   ['Bearer', 'none'],
 ])('www-authenticate: %s says of a login of the connection: %s', (value, expected) => {
   const parser = parserOf();
-  parser.push(latin(`HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: ${value}\r\ncontent-length: 0\r\n\r\n`));
+  parser.push(latin(`HTTP/1.1 401 Unauthorised\r\nWWW-Authenticate: ${value}\r\ncontent-length: 0\r\n\r\n`));
   expect(parser.login).toBe(expected);
 });

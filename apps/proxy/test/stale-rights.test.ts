@@ -15,7 +15,7 @@ function channelOf(follows: () => boolean) {
     judge: () => (follows() ? 'current' : 'stale'),
     shared: (one: Grant) => one,
     security: {
-      async reauthorize() {
+      async reauthorise() {
         reads.push(performance.now());
         return grant;
       },

@@ -5,7 +5,7 @@ import type { Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { attachControl, type ControlParts } from './farm/control.ts';
 import type { SecurityNode } from './farm/node.ts';
-import { type ProxyIdentity, proxyIdentity } from './farm/proxy-identity.ts';
+import { type IdentifyProxy, proxyIdentity } from './farm/proxy-identity.ts';
 import type { RealmContext } from './realm-context.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
 import { addLogoutRoute, type LogoutRoutes } from './routes/logout.ts';
@@ -83,7 +83,7 @@ export function createProxyService(
   const service = createService({ ...options, https });
   const unknown = limitStrangers(service, () => false);
   const identifyKey = proxyIdentity(parts);
-  const identify: ProxyIdentity = async (socket) => {
+  const identify: IdentifyProxy = async (socket) => {
     const proxy = await identifyKey(socket);
     if (proxy) unknown.know(socket);
     return proxy;

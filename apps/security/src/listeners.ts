@@ -19,7 +19,7 @@ interface Listener {
  * The listeners of this node with their certificates: own ones are renewed together, those in files are taken over when
  * they change, and whatever ends within a day is told.
  */
-export class Listeners {
+export class NodeListeners {
   readonly #log: Log;
   readonly #listeners: Listener[] = [];
   readonly #stops: (() => void)[] = [];
@@ -73,8 +73,10 @@ export class Listeners {
       files?.trouble === undefined ? [] : [`the new certificate of the ${name} listener is refused: ${files.trouble}`],
     );
     return [
-      ...ending.map(({ name, endsAt }) => `the certificate of the ${name} listener ${endWord(endsAt, now)}`),
-      ...(this.#caEndsAt - now < WARN_BEFORE_MS ? [`the certificate of the CA ${endWord(this.#caEndsAt, now)}`] : []),
+      ...ending.map(({ name, endsAt }) => `the certificate of the ${name} listener ${whenItEnds(endsAt, now)}`),
+      ...(this.#caEndsAt - now < WARN_BEFORE_MS
+        ? [`the certificate of the CA ${whenItEnds(this.#caEndsAt, now)}`]
+        : []),
       ...refused,
     ];
   }
@@ -85,7 +87,7 @@ export class Listeners {
   }
 }
 
-function endWord(endsAt: number, now: number): string {
+function whenItEnds(endsAt: number, now: number): string {
   const at = new Date(endsAt).toISOString();
   return endsAt <= now ? `is over since ${at}` : `ends at ${at}`;
 }

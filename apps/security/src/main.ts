@@ -34,10 +34,10 @@ import { invitationText } from './invitation.ts';
 import { openNodeJournal } from './journal/journal.ts';
 import { openRealmKeys } from './keys/keys.ts';
 import { LiveKeys } from './keys/live-keys.ts';
-import { Listeners } from './listeners.ts';
+import { NodeListeners } from './listeners.ts';
 import type { RealmContext } from './realm-context.ts';
 import { Handshakes } from './sign-in/handshakes.ts';
-import { Refusals } from './sign-in/refusals.ts';
+import { RefusalRecord } from './sign-in/refusals.ts';
 import { createSignIn } from './sign-in/sign-in.ts';
 import { openDatabase } from './stores/database.ts';
 import { probeOf } from './stores/database-probe.ts';
@@ -73,7 +73,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const { wallMs, monotonicMs } = clocks;
   const metrics = createMetrics();
   const liveKeys = new LiveKeys(access, keys, monotonicMs);
-  const listeners = new Listeners(log, metrics);
+  const listeners = new NodeListeners(log, metrics);
   const proxies = new ProxyLinks(monotonicMs);
   const degraded = (): string[] => [
     ...(bus.connected ? [] : [`${id}: Redis does not answer; pushes are polled`]),
@@ -83,7 +83,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const self = { id, proxyUrl, adminUrl, version, journal: nodeJournal.identity, startedAt: wallMs() };
   const node = new SecurityNode({ self, access, fence, journal, authorityMs, liveKeys, bus, log, degraded, ...clocks });
   const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });
-  const refusals = new Refusals({ access, log });
+  const refusals = new RefusalRecord({ access, log });
   const connectors = new Connectors(access);
   const syncs = new DirectorySyncs({ access, connectors, node, bus, log, inForce, ...clocks });
   const auditWatch = new AuditWatch(access);
@@ -91,10 +91,10 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const siteMap = siteMapSigner({ access, liveKeys });
   const signIn = createSignIn({ access, connectors, lockout, refusals, bus, log, wallMs });
   const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
-  await node.tell();
+  await node.report();
 
   const policies = new PolicyCache();
-  await node.tell();
+  await node.report();
 
   const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, wallMs());
   const leaseMs = config.SALLYPORT_LEASE_MS;
@@ -167,7 +167,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
 /** Opens the listener for directories, when there is to be one. */
 async function listenForDirectories(
   config: Config,
-  listeners: Listeners,
+  listeners: NodeListeners,
   { parts, own }: { readonly parts: DirectoryServiceParts; readonly own: ServerCertificate },
 ): Promise<FastifyInstance | undefined> {
   const {

@@ -17,8 +17,8 @@ import type { SecurityNode } from './farm/node.ts';
 import type { ProxyLinks } from './farm/proxy-links.ts';
 import type { RealmKeys } from './keys/keys.ts';
 import type { LiveKeys } from './keys/live-keys.ts';
-import type { Listeners } from './listeners.ts';
-import type { Refusals } from './sign-in/refusals.ts';
+import type { NodeListeners } from './listeners.ts';
+import type { RefusalRecord } from './sign-in/refusals.ts';
 import type { AddressThrottle } from './stores/address-throttle.ts';
 
 /**
@@ -43,13 +43,13 @@ export interface RealmContext {
   readonly addressThrottle: AddressThrottle;
   /** Failed logins and codes by user and address. */
   readonly lockout: Lockout;
-  /** Refusals of strangers, on their way to the audit log. */
-  readonly refusals: Refusals;
+  /** RefusalRecord of strangers, on their way to the audit log. */
+  readonly refusals: RefusalRecord;
   /** Checks the audit log as it grows. */
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
   /** The listeners of this node and their certificates. */
-  readonly listeners: Listeners;
+  readonly listeners: NodeListeners;
   /** What speaks to the directories. */
   readonly connectors: Connectors;
   readonly syncs: DirectorySyncs;

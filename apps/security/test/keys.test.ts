@@ -17,8 +17,8 @@ test('handshake keys overlap: a new one after 45 days, the old one good until it
   clock.now += 46 * DAY_MS;
   liveKeys.use(await openRealmKeys(access));
   expect(liveKeys.current).toMatchObject({ newestKid: first, published: false });
-  await node.tell();
-  await node.tell();
+  await node.report();
+  await node.report();
   const { newestKid, handshake } = liveKeys.current;
   expect(newestKid).not.toBe(first);
   expect([...handshake.keys()]).toEqual([newestKid, first]);
@@ -41,7 +41,7 @@ async function farm() {
   const two = await scene({ access: one.context.access, clock: one.clock }, { id: 'n2' });
   const [a, b] = [one.context, two.context];
   const tell = async (...nodes: RealmContext[]): Promise<void> => {
-    for (const context of nodes) await context.node.tell();
+    for (const context of nodes) await context.node.report();
   };
   await tell(a, b, a);
   return { a, b, clock: one.clock, tell };

@@ -27,10 +27,10 @@ import { siteMapSigner } from '../src/farm/site-map.ts';
 import { openRealmKeys } from '../src/keys/keys.ts';
 import { LiveKeys } from '../src/keys/live-keys.ts';
 import { createPasswordHasher } from '../src/keys/passwords.ts';
-import { Listeners } from '../src/listeners.ts';
+import { NodeListeners } from '../src/listeners.ts';
 import type { RealmContext } from '../src/realm-context.ts';
 import { Handshakes } from '../src/sign-in/handshakes.ts';
-import { Refusals } from '../src/sign-in/refusals.ts';
+import { RefusalRecord } from '../src/sign-in/refusals.ts';
 import { createSignIn } from '../src/sign-in/sign-in.ts';
 import { addressThrottle } from '../src/stores/address-throttle.ts';
 
@@ -104,8 +104,8 @@ export async function scene(
       site: memoryThrottle({ burst: 50, perMinute: 600, now }),
     }),
     lockout: memoryLockout({ now }),
-    refusals: new Refusals({ access, log }),
-    listeners: new Listeners(log, metrics),
+    refusals: new RefusalRecord({ access, log }),
+    listeners: new NodeListeners(log, metrics),
     auditWatch: new AuditWatch(access),
     countWatch: new CountWatch(() => countRealm(access)),
     connectors: new Connectors(access),

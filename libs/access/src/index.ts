@@ -100,8 +100,8 @@ export {
   forgetInstances,
   listNodes,
   NODE_SILENCE_MS,
+  type NodeReport,
   NodeWatch,
-  type NodeWord,
   recordNode,
   removeNode,
 } from './farm/nodes.ts';
@@ -173,8 +173,8 @@ export {
   type EndedOperators,
   endOperator,
   listOperators,
+  type OperatorStanding,
   type OperatorState,
-  type OperatorView,
 } from './operators/operators.ts';
 export type { OperatorOrigin, OperatorRow, OperatorTokenRow } from './operators/rows.ts';
 export { type CodeHolder, findCodeHolder, type IssuedCode, isOurCode, issueCode } from './people/codes.ts';
@@ -259,7 +259,6 @@ export {
   ASSERTION_TTL_MS,
   type Authorisation,
   authorise,
-  type BareGrant,
   type ChannelHolder,
   type HelloRequest,
   type NoRights,

@@ -22,7 +22,7 @@ import {
   type Credentials,
   enrolDevice,
   originsOf,
-  type SignInPlace,
+  type SignInSurroundings,
   signIn,
 } from './sign-in.ts';
 import { readPublishedSiteMap, readSiteMapOf } from './site-map.ts';
@@ -240,7 +240,7 @@ export class Device {
     this.#setState('closed');
   }
 
-  get #place(): SignInPlace {
+  get #place(): SignInSurroundings {
     const { crypto, webSocket, context } = this.#options;
     return { crypto, webSocket, context, store: (record) => this.#kept.store(withoutEnd(record)) };
   }

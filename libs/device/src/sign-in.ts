@@ -55,7 +55,7 @@ export interface SignInWith {
 }
 
 /** What signing in needs of its surroundings. */
-export interface SignInPlace {
+export interface SignInSurroundings {
   readonly crypto: CryptoProvider;
   readonly webSocket: WebSocketFactory;
   readonly context: () => AppContext;
@@ -93,7 +93,7 @@ export async function beginRecord(
 
 /** Enrols: gives the record with installation id and first shared key, durably stored. */
 export async function enrolDevice(
-  place: SignInPlace,
+  place: SignInSurroundings,
   begun: DeviceRecord,
   code: string,
   credentials: Credentials,
@@ -127,7 +127,7 @@ function codeError(error: unknown): never {
  * stored before the caller can open a channel with them.
  */
 export async function signIn(
-  place: SignInPlace,
+  place: SignInSurroundings,
   record: DeviceRecord,
   { credentials, resume, oneTimeCode }: SignInWith,
 ): Promise<DeviceRecord> {
@@ -169,7 +169,7 @@ export async function signIn(
  * backup, which may not know the newest key.
  */
 async function mayUsePrevious(
-  place: SignInPlace,
+  place: SignInSurroundings,
   record: DeviceRecord,
   { provenIn }: StoredKeys,
 ): Promise<DeviceRecord | undefined> {
@@ -232,7 +232,11 @@ interface Established {
  * Runs a handshake. When Security does not know its own key any more, the published site map is read again, and a newer
  * key in it is tried once: the root signed it, so the hint decides nothing.
  */
-async function establishKnowing(place: SignInPlace, record: DeviceRecord, attempt: Attempt): Promise<Established> {
+async function establishKnowing(
+  place: SignInSurroundings,
+  record: DeviceRecord,
+  attempt: Attempt,
+): Promise<Established> {
   try {
     return { record, ...(await establishAnywhere(place, record, attempt)) };
   } catch (error) {
@@ -257,7 +261,7 @@ export function originsOf(record: DeviceRecord): readonly string[] {
 
 /** Runs a handshake. A gateway that is busy and says when to come again has done nothing, and is asked again then. */
 async function establishAnywhere(
-  place: SignInPlace,
+  place: SignInSurroundings,
   record: DeviceRecord,
   attempt: Attempt,
 ): Promise<{ establish: DeviceEstablish; answer: CborFields }> {
@@ -277,7 +281,7 @@ async function establishAnywhere(
 
 /** Runs a handshake at the first Proxy that can be reached. Answers of Security count wherever they come from. */
 async function establishOnce(
-  place: SignInPlace,
+  place: SignInSurroundings,
   record: DeviceRecord,
   attempt: Attempt,
 ): Promise<{ establish: DeviceEstablish; answer: CborFields }> {
@@ -295,7 +299,7 @@ async function establishOnce(
 }
 
 async function establishAt(
-  place: SignInPlace,
+  place: SignInSurroundings,
   record: DeviceRecord,
   attempt: Attempt,
   origin: string,

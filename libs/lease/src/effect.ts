@@ -14,7 +14,7 @@ export interface Revocable {
 export function effectOn(
   entry: Pick<RevocationEntry, 'kind' | 'subject'>,
   channel: Revocable,
-): 'end' | 'reauthorize' | undefined {
+): 'end' | 'reauthorise' | undefined {
   const { grant } = channel;
   switch (entry.kind) {
     case 'session':
@@ -34,6 +34,6 @@ export function effectOn(
     case 'before':
       return grant.sessionCreatedAt < Number(entry.subject) ? 'end' : undefined;
     case 'rights':
-      return entry.subject === '*' || entry.subject === grant.userId ? 'reauthorize' : undefined;
+      return entry.subject === '*' || entry.subject === grant.userId ? 'reauthorise' : undefined;
   }
 }

@@ -131,7 +131,7 @@ export class LogFollower {
     const effects = later.map((entry) => effectOn(entry, channel));
     if (effects.includes('end')) return 'ended';
     const complete = later.length === this.#seen.index - asOf;
-    return complete && !effects.includes('reauthorize') ? 'current' : 'stale';
+    return complete && !effects.includes('reauthorise') ? 'current' : 'stale';
   }
 
   #done(): number {

@@ -16,8 +16,8 @@ test.each([
   ['generation', '3', 'end'],
   ['generation', '2', undefined],
   ['app', 'claimed@7', 'end'],
-  ['rights', '*', 'reauthorize'],
-  ['rights', 'u', 'reauthorize'],
+  ['rights', '*', 'reauthorise'],
+  ['rights', 'u', 'reauthorise'],
   ['rights', 'other', undefined],
 ] as const)('an entry %s %s does: %s', (kind, subject, effect) => {
   expect(effectOn({ kind, subject }, { grant: GRANT, app: 'claimed@7' })).toBe(effect);

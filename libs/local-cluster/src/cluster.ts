@@ -7,8 +7,8 @@ import type { Daemon } from './daemon.ts';
 import { ClusterError } from './errors.ts';
 import { etcdHealthy, etcdOn } from './etcd.ts';
 import { type Host, hasProgram, privateFile, privateFolder, serverUser } from './host.ts';
-import { askPatroni, listMembers, PATRONI_USER, type PatroniMember, patroniOn } from './patroni.ts';
-import { type ClusterPlace, type ClusterSecrets, placeOf, portsFrom } from './place.ts';
+import { askPatroni, listPatroniMembers, PATRONI_USER, type PatroniMember, patroniOn } from './patroni.ts';
+import { type ClusterPlace, type ClusterSecrets, clusterPlace, portsFrom } from './place.ts';
 import { REDIS_NAME, redisOn, sentinelOn } from './redis.ts';
 
 /** How a cluster is laid out. */
@@ -146,7 +146,7 @@ export class LocalCluster {
   /** All PostgreSQL servers, as any living Patroni knows them. */
   async members(): Promise<readonly PatroniMember[]> {
     for (const [index] of this.hosts.entries()) {
-      const members = await listMembers(this.patroniUrl(index)).catch(() => undefined);
+      const members = await listPatroniMembers(this.patroniUrl(index)).catch(() => undefined);
       if (members) return members;
     }
     return [];
@@ -228,7 +228,13 @@ function openPlace({ folder, hosts, basePort, otherHosts = [] }: ClusterOptions)
   for (const host of all) privateFolder(join(folder, host.name), user);
   const addresses = [...new Set(['127.0.0.1', ...all.map(({ address }) => address)])];
   const tls = createTls(join(folder, 'tls'), addresses, user);
-  return placeOf({ folder, user, tls, secrets: openSecrets(join(folder, 'secrets.json')), ports: portsFrom(basePort) });
+  return clusterPlace({
+    folder,
+    user,
+    tls,
+    secrets: openSecrets(join(folder, 'secrets.json')),
+    ports: portsFrom(basePort),
+  });
 }
 
 const SECRETS: readonly (keyof ClusterSecrets)[] = ['superuser', 'replication', 'sallyport', 'patroni', 'redis'];

@@ -147,7 +147,7 @@ export interface PatroniMember {
 }
 
 /** All members, as any Patroni knows them. */
-export async function listMembers(url: string): Promise<readonly PatroniMember[]> {
+export async function listPatroniMembers(url: string): Promise<readonly PatroniMember[]> {
   const answer = await fetch(`${url}/cluster`, { signal: AbortSignal.timeout(500) });
   return ((await answer.json()) as { members: PatroniMember[] }).members;
 }

@@ -57,7 +57,7 @@ export interface ClusterPlace {
 }
 
 /** Builds a place from its parts. */
-export function placeOf(parts: Omit<ClusterPlace, 'hostFolder' | 'daemon'>): ClusterPlace {
+export function clusterPlace(parts: Omit<ClusterPlace, 'hostFolder' | 'daemon'>): ClusterPlace {
   const hostFolder = (host: Host): string => join(parts.folder, host.name);
   return {
     ...parts,

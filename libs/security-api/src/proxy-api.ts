@@ -14,8 +14,8 @@ const Bytes = Type.String({ pattern: '^[A-Za-z0-9_-]*$', maxLength: 100_000 });
 /** Paths of the API between a Proxy and Security (mutual TLS, but for `join` and `jwks`). */
 export const PROXY_PATHS = {
   handshakes: '/v1/handshakes',
-  authorize: '/v1/authorizations',
-  reauthorize: '/v1/reauthorizations',
+  authorise: '/v1/authorizations',
+  reauthorise: '/v1/reauthorizations',
   end: '/v1/session-ends',
   siteMap: '/v1/site-map',
   control: '/v1/control',
@@ -33,7 +33,7 @@ export const RelayAnswer = Type.Object({ handshake: Type.Optional(Type.String())
 export type RelayAnswer = Static<typeof RelayAnswer>;
 
 /** A HELLO to authorise. `request` is the Proxy's own id: a repetition with it gets the same answer at any node. */
-export const AuthorizeRequest = Type.Object(
+export const AuthoriseRequest = Type.Object(
   {
     hello: Bytes,
     address: Type.String({ maxLength: 64 }),
@@ -41,37 +41,37 @@ export const AuthorizeRequest = Type.Object(
   },
   OPEN,
 );
-export type AuthorizeRequest = Static<typeof AuthorizeRequest>;
+export type AuthoriseRequest = Static<typeof AuthoriseRequest>;
 
 /** The grant with the channel key, or the hint to give the device. */
-export const AuthorizeAnswer = Type.Union([
+export const AuthoriseAnswer = Type.Union([
   Type.Object({ grant: Grant, channelKey: Bytes }, OPEN),
   Type.Object({ hint: Type.String(), retryAfterMs: Type.Optional(Type.Integer()) }, OPEN),
 ]);
-export type AuthorizeAnswer = Static<typeof AuthorizeAnswer>;
+export type AuthoriseAnswer = Static<typeof AuthoriseAnswer>;
 
 /** HELLOs that came at the same time, and the answers in the same order. */
 export const MAX_AUTHORIZATIONS = 64;
-/** Items are checked one by one, each against `AuthorizeRequest`: what is wrong with one fails nobody else. */
-export const AuthorizeBatch = Type.Object(
+/** Items are checked one by one, each against `AuthoriseRequest`: what is wrong with one fails nobody else. */
+export const AuthoriseBatch = Type.Object(
   { instance: Instance, requests: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_AUTHORIZATIONS }) },
   OPEN,
 );
-export type AuthorizeBatch = Static<typeof AuthorizeBatch>;
-export const AuthorizeAnswers = Type.Object({ answers: Type.Array(AuthorizeAnswer) }, OPEN);
-export type AuthorizeAnswers = Static<typeof AuthorizeAnswers>;
+export type AuthoriseBatch = Static<typeof AuthoriseBatch>;
+export const AuthoriseAnswers = Type.Object({ answers: Type.Array(AuthoriseAnswer) }, OPEN);
+export type AuthoriseAnswers = Static<typeof AuthoriseAnswers>;
 
 /** The rights of an open channel of this instance, read again; `ended` says why there are none any more. */
-export const ReauthorizeRequest = Type.Object(
+export const ReauthoriseRequest = Type.Object(
   { sid: Type.String({ pattern: '^[0-9a-f]{32}$' }), instance: Instance },
   OPEN,
 );
-export type ReauthorizeRequest = Static<typeof ReauthorizeRequest>;
-export const ReauthorizeAnswer = Type.Union([
+export type ReauthoriseRequest = Static<typeof ReauthoriseRequest>;
+export const ReauthoriseAnswer = Type.Union([
   Type.Object({ grant: Grant }, OPEN),
   Type.Object({ ended: Type.String() }, OPEN),
 ]);
-export type ReauthorizeAnswer = Static<typeof ReauthorizeAnswer>;
+export type ReauthoriseAnswer = Static<typeof ReauthoriseAnswer>;
 
 /** A beat on the control connection. One without an epoch is fresh: the Proxy follows no log yet and has no channels. */
 export const Beat = Type.Object(

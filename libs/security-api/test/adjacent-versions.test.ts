@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import {
-  AuthorizeAnswer,
-  AuthorizeRequest,
+  AuthoriseAnswer,
+  AuthoriseRequest,
   Beat,
   ControlMessage,
   Grant,
   JoinAnswer,
   parserOf,
-  ReauthorizeRequest,
+  ReauthoriseRequest,
 } from '../src/index.ts';
 
 const GRANT = {
@@ -49,8 +49,8 @@ test.each([
   ],
   ['"begin anew"', ControlMessage, { type: 'anew', id: 1, epoch: EPOCH, supersedes: true }],
   ['a push', ControlMessage, { type: 'push', epoch: EPOCH, after: 0, afterHash: '', entries: [] }],
-  ['a HELLO to authorise', AuthorizeRequest, { hello: 'aa', address: '10.0.0.1', request: 'a'.repeat(32) }],
-  ['a granted HELLO', AuthorizeAnswer, { grant: GRANT, channelKey: 'aa' }],
+  ['a HELLO to authorise', AuthoriseRequest, { hello: 'aa', address: '10.0.0.1', request: 'a'.repeat(32) }],
+  ['a granted HELLO', AuthoriseAnswer, { grant: GRANT, channelKey: 'aa' }],
   ['a certificate', JoinAnswer, { certificate: '', ca: '', realm: '', site: '', name: '' }],
 ] as const)(
   '%s is understood without the newest fields, and with fields of a later version',
@@ -82,7 +82,7 @@ test('a Proxy from before the epochs and a node of this version give each other 
   expect(parserOf(Beat)(oldBeat)).toBeUndefined();
   const oldLease = { type: 'lease', id: 1, head: 0, entries: [], leaseMs: 1 };
   expect(parserOf(ControlMessage)(oldLease)).toBeUndefined();
-  expect(parserOf(ReauthorizeRequest)({ sid: 'a'.repeat(32) })).toBeUndefined();
+  expect(parserOf(ReauthoriseRequest)({ sid: 'a'.repeat(32) })).toBeUndefined();
   const { epoch: _, ...oldGrant } = GRANT;
   expect(parserOf(Grant)(oldGrant)).toBeUndefined();
 });

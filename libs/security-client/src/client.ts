@@ -2,15 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { type ChannelKey, encodeHint, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
 import { BusyError, Places } from '@sallyport/places';
 import {
-  type AuthorizeAnswer,
-  AuthorizeAnswers,
-  type AuthorizeRequest,
+  type AuthoriseAnswer,
+  AuthoriseAnswers,
+  type AuthoriseRequest,
   type Grant,
   MAX_AUTHORIZATIONS,
   PROXY_PATHS,
   parseJson,
   parserOf,
-  ReauthorizeAnswer,
+  ReauthoriseAnswer,
   RelayAnswer,
   SiteMapAnswer,
 } from '@sallyport/security-api';
@@ -21,8 +21,8 @@ import type { ProxyIdentity } from './identity.ts';
 import type { NodeList } from './node-list.ts';
 
 const parseRelay = parserOf(RelayAnswer);
-const parseAuthorize = parserOf(AuthorizeAnswers);
-const parseReauthorize = parserOf(ReauthorizeAnswer);
+const parseAuthorise = parserOf(AuthoriseAnswers);
+const parseReauthorise = parserOf(ReauthoriseAnswer);
 const parseSiteMap = parserOf(SiteMapAnswer);
 /** A request is given up after this, ms. */
 const TIMEOUT_MS = 15_000;
@@ -75,7 +75,7 @@ export class SecurityClient {
   readonly #nodes: NodeList;
   /** This run of the process, as Security knows it from the beats. */
   #instance: () => string = () => '';
-  readonly #authorizations = new Batcher<AuthorizeRequest, AuthorizeAnswer>((requests) => this.#authorize(requests), {
+  readonly #authorizations = new Batcher<AuthoriseRequest, AuthoriseAnswer>((requests) => this.#authorise(requests), {
     maxRunning: MAX_BATCHES,
     maxQuestions: MAX_AUTHORIZATIONS,
     maxWeight: MAX_BATCH_CHARACTERS,
@@ -128,16 +128,16 @@ export class SecurityClient {
   }
 
   /** Asks whether a HELLO may open a channel. */
-  async authorize(hello: Uint8Array, address: string): Promise<Authorised> {
+  async authorise(hello: Uint8Array, address: string): Promise<Authorised> {
     const request = randomBytes(16).toString('hex');
     const answer = await this.#authorizations.ask({ hello: formatBase64Url(hello), address, request });
     if ('hint' in answer) return { hint: answer.hint, retryAfterMs: answer.retryAfterMs ?? 0 };
     return { grant: answer.grant, channelKey: keyOf<ChannelKey>(parseBase64Url(answer.channelKey)) };
   }
 
-  async #authorize(requests: readonly AuthorizeRequest[]): Promise<readonly AuthorizeAnswer[]> {
+  async #authorise(requests: readonly AuthoriseRequest[]): Promise<readonly AuthoriseAnswer[]> {
     const body = { instance: this.#instance(), requests };
-    const ask = { path: PROXY_PATHS.authorize, method: 'POST', body, parse: parseAuthorize } as const;
+    const ask = { path: PROXY_PATHS.authorise, method: 'POST', body, parse: parseAuthorise } as const;
     return (await this.#anyNode(ask)).answer.answers;
   }
 
@@ -150,9 +150,9 @@ export class SecurityClient {
   }
 
   /** Reads the rights of an open channel of this instance again, or gives why there are none. */
-  async reauthorize(sid: string): Promise<Grant | 'over' | 'no channel'> {
+  async reauthorise(sid: string): Promise<Grant | 'over' | 'no channel'> {
     const body = { sid, instance: this.#instance() };
-    const ask = { path: PROXY_PATHS.reauthorize, method: 'POST', body, parse: parseReauthorize } as const;
+    const ask = { path: PROXY_PATHS.reauthorise, method: 'POST', body, parse: parseReauthorise } as const;
     const { answer } = await this.#anyNode(ask);
     if ('grant' in answer) return answer.grant;
     return answer.ended === 'SESSION_EXPIRED' ? 'over' : 'no channel';

@@ -10,6 +10,11 @@ interface Forbidden {
 
 /** British spelling, one word per thing (docs/decisions, "One word per thing"). */
 const FORBIDDEN: readonly Forbidden[] = [
+  {
+    spelling: /\b\w*authoriz(?!ation)\w*/gi,
+    say: 'authorise',
+    foreign: ['Unauthorized', 'rejectUnauthorized', 'authorized', 'AuthorizedKeysFile'],
+  },
   { spelling: /\b\w*enroll(?!ed|ing)\w*/gi, say: 'enrol', foreign: ['enroll', 'REENROLL_REQUIRED'] },
   { spelling: /\b\w*normaliz\w*/gi, say: 'normalise', foreign: ['normalize'] },
   {

@@ -9,16 +9,22 @@ const projects = ['libs', 'apps', 'test'].flatMap((top) =>
   readdirSync(`${root}/${top}`).map((name) => `${top}/${name}`),
 );
 
-/** Projects that still have circles, and why. */
+/** Circles that may stand, by the folder in which all of their files lie, and why. */
 const CIRCLES: Readonly<Record<string, string>> = {
-  'apps/proxy': 'its rooms are being made',
-  'apps/security': 'its rooms are being made',
+  'apps/proxy/src/backend/':
+    'a pool, its connections, its calls and the shares of channels in it hold each other: one idea in five files',
 };
+/** Projects whose rooms are being made. */
+const OPEN: readonly string[] = ['apps/security'];
 
 test('no file and no room knows itself over others, not even by a type', () => {
   expect(projects.length).toBeGreaterThan(20);
-  for (const project of projects.filter((name) => !(name in CIRCLES)))
-    expect(circlesIn(readSources(root, project), ROOMS[project]), project).toEqual([]);
+  for (const project of projects.filter((name) => !OPEN.includes(name))) {
+    const circles = circlesIn(readSources(root, project), ROOMS[project]);
+    const excepted = (circle: readonly string[]): boolean =>
+      Object.keys(CIRCLES).some((folder) => circle.every((path) => path.startsWith(folder)));
+    expect(circles.filter((circle) => !excepted(circle))).toEqual([]);
+  }
 });
 
 test.each(Object.entries(ROOMS))('inside of %s, rooms use rooms of lower floors only', (project, floors) => {
@@ -64,9 +70,9 @@ describe('it can fail', () => {
       file('f/g.ts', 'd/h.ts'),
     ];
     expect(circlesIn(files)).toEqual([
-      'a circle: libs/x/src/a.ts, libs/x/src/b.ts, libs/x/src/c.ts',
-      'a circle: a.ts, b.ts, c.ts',
-      'a circle: d, f',
+      ['libs/x/src/a.ts', 'libs/x/src/b.ts', 'libs/x/src/c.ts'],
+      ['a.ts', 'b.ts', 'c.ts'],
+      ['d', 'f'],
     ]);
   });
 });

@@ -311,7 +311,7 @@ function apply(channels: readonly Channel[], entry: RevocationEntry, omit: Omiss
     if (effect === 'end') {
       channel.grant = undefined;
       channel.rereading = undefined;
-    } else if (effect === 'reauthorize') channel.rereading = { index: entry.index };
+    } else if (effect === 'reauthorise') channel.rereading = { index: entry.index };
   }
 }
 

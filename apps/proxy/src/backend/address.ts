@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { isPublicAddress, networksOf } from '@sallyport/settings';
 import { BackendError } from './errors.ts';
-import type { Server } from './server.ts';
+import type { BackendServer } from './server.ts';
 
 /** Host of a backend's URL: a name, or an address without brackets in its one usual form, whatever the scheme. */
 export function hostOf(url: string): string {
@@ -49,7 +49,7 @@ export function mayReach(address: string, networks: readonly string[]): boolean 
 }
 
 /** What is looked up, and where its addresses may lie. */
-export type Reach = Pick<Server, 'networks' | 'chosen'>;
+export type BackendReach = Pick<BackendServer, 'networks' | 'chosen'>;
 
 /**
  * Resolves the host of a backend and gives only addresses that may be reached; the connection is pinned to one of them. A host
@@ -58,7 +58,7 @@ export type Reach = Pick<Server, 'networks' | 'chosen'>;
  */
 export async function resolveBackend(
   host: string,
-  { networks, chosen }: Reach,
+  { networks, chosen }: BackendReach,
 ): Promise<readonly { address: string; family: number }[]> {
   const literal = host.replace(/^\[|\]$/g, '');
   const find = (): Promise<{ address: string; family: number }[]> => lookup(host, { all: true });
@@ -74,7 +74,7 @@ export async function resolveBackend(
 }
 
 /** `lookup` for sockets: the check happens at every connect, so a name cannot change its meaning later. */
-export function pinnedLookup(reach: Reach): LookupFunction {
+export function pinnedLookup(reach: BackendReach): LookupFunction {
   return (host, options, callback) => {
     resolveBackend(host, reach).then(
       (addresses) => {

@@ -4,7 +4,8 @@ import type { Backend } from '@sallyport/security-api';
 import { checkLiteral, type Dialling, type DialOptions, dial } from './dial.ts';
 import { BackendError } from './errors.ts';
 import { BackendPool } from './pool.ts';
-import type { BackendAsker, PoolSource, Server } from './server.ts';
+import type { BackendAsker, PoolSource } from './pool-source.ts';
+import type { BackendServer } from './server.ts';
 import { ServerGroup } from './server-group.ts';
 import type { ServerHealth } from './server-health.ts';
 import type { Tenant } from './tenant.ts';
@@ -142,7 +143,7 @@ export class Backends {
   #newGroup(key: string, backend: Backend): ServerGroup {
     this.#closeUnused();
     const group = new ServerGroup(backend, {
-      newPool: (server: Server, health: ServerHealth) => new BackendPool(server, { ...this.#listener, health }),
+      newPool: (server: BackendServer, health: ServerHealth) => new BackendPool(server, { ...this.#listener, health }),
       changed: this.#listener.serverChanged,
       handlerFailed: this.#listener.handlerFailed,
     });
@@ -164,7 +165,7 @@ export class Backends {
     };
   }
 
-  #choose(server: Server, { tenant }: BackendAsker): BackendPool {
+  #choose(server: BackendServer, { tenant }: BackendAsker): BackendPool {
     if (!this.#hasRoomFor(tenant)) {
       tenant.leaveIdle();
       this.#closeUnused();
@@ -192,7 +193,7 @@ function isTemplate({ url }: Backend): boolean {
 }
 
 /** The server that a name under a wildcard leads to. @throws BackendError ERR_BACKEND_ADDRESS when it leads nowhere */
-function chosenServer({ url, ...rest }: Backend, { under, authority }: BackendAsker): Server {
+function chosenServer({ url, ...rest }: Backend, { under, authority }: BackendAsker): BackendServer {
   const part = wildcardPart(under, authority);
   if (part === undefined) throw new BackendError('ERR_BACKEND_ADDRESS', 'the name is not under the wildcard');
   return { ...rest, url: url.replace('*', part), chosen: true };

@@ -12,11 +12,11 @@ const BOUND_TOKEN = /(?:ntlm|negotiate|kerberos|nego2|pku2u|spnego)[ \t]+([A-Za-
  * What a request does to sign its connection in: nothing, the first message of a login, a later one, or one of which that
  * cannot be told.
  */
-export type LoginStep = 'none' | 'first' | 'later' | 'either';
+export type ConnectionLoginStep = 'none' | 'first' | 'later' | 'either';
 
 /** Which step of a login a request takes by its fields. */
-export function loginStep(fields: readonly Field[]): LoginStep {
-  let step: LoginStep = 'none';
+export function loginStep(fields: readonly Field[]): ConnectionLoginStep {
+  let step: ConnectionLoginStep = 'none';
   for (const [name, value] of fields) {
     if (name === 'authorization' && BOUND_SCHEMES.test(value)) step = stepOf(BOUND_TOKEN.exec(value)?.[1]);
   }
@@ -24,7 +24,7 @@ export function loginStep(fields: readonly Field[]): LoginStep {
 }
 
 /** NTLMSSP names its messages; SPNEGO begins with an application tag, and goes on without one (RFC 4178). */
-function stepOf(token: string | undefined): LoginStep {
+function stepOf(token: string | undefined): ConnectionLoginStep {
   const bytes = Buffer.from(token?.slice(0, 16) ?? '', 'base64');
   if (bytes.toString('latin1', 0, 8) === 'NTLMSSP\0') return bytes[8] === 1 ? 'first' : 'later';
   if (bytes[0] === 0x60) return 'first';

@@ -2,7 +2,7 @@ import { connect as connectTcp, isIP, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { hostOf, mayReach, pinnedLookup } from './address.ts';
 import { BackendError, unreachable } from './errors.ts';
-import type { Server } from './server.ts';
+import type { BackendServer } from './server.ts';
 import { limitWords, timeLimitsOf } from './time-limits.ts';
 
 /** What hears of a connection that is being made: one of the two, once. */
@@ -25,7 +25,7 @@ export interface DialOptions {
  * TLS is checked against the name in its URL, whatever Host the requests carry. Destroying the socket ends the try in silence. It never
  * throws, and tells of nothing before it returns: whoever dials may be in the middle of something.
  */
-export function dial(backend: Server, tell: Dialling, options: DialOptions = {}): Socket {
+export function dial(backend: BackendServer, tell: Dialling, options: DialOptions = {}): Socket {
   const tls = backend.url.startsWith('https:');
   const refused = refusalOf(backend);
   const socket = refused ? new Socket().destroy(refused) : tls ? dialTls(backend, options) : dialTcp(backend, options);
@@ -55,7 +55,7 @@ function noConnection(connectMs: number): BackendError {
   return new BackendError('ERR_BACKEND_UNREACHABLE', words, { reason: 'time', words });
 }
 
-function refusalOf(backend: Server): BackendError | undefined {
+function refusalOf(backend: BackendServer): BackendError | undefined {
   try {
     checkLiteral(backend);
     return undefined;
@@ -68,7 +68,7 @@ function refusalOf(backend: Server): BackendError | undefined {
  * Sockets look names up, but take an address as it is: those are checked here.
  * @throws BackendError ERR_BACKEND_ADDRESS
  */
-export function checkLiteral({ url, networks }: Server): void {
+export function checkLiteral({ url, networks }: BackendServer): void {
   const host = hostOf(url);
   if (isIP(host) && !mayReach(host, networks)) {
     throw new BackendError('ERR_BACKEND_ADDRESS', 'the backend has no address in an allowed network', {
@@ -77,7 +77,7 @@ export function checkLiteral({ url, networks }: Server): void {
   }
 }
 
-function dialTls(server: Server, { protocols = ['http/1.1'] }: DialOptions): Socket {
+function dialTls(server: BackendServer, { protocols = ['http/1.1'] }: DialOptions): Socket {
   const { url, ca, clientCertificate } = server;
   const host = hostOf(url);
   return connectTls({
@@ -93,7 +93,7 @@ function dialTls(server: Server, { protocols = ['http/1.1'] }: DialOptions): Soc
   });
 }
 
-function dialTcp(server: Server, { protocols: _, ...options }: DialOptions): Socket {
+function dialTcp(server: BackendServer, { protocols: _, ...options }: DialOptions): Socket {
   // A URL parser leaves out the port that is usual for http.
   const { url } = server;
   const port = Number(new URL(url.replace(/^tcp:/, 'http:')).port || 80);

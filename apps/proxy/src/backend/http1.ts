@@ -4,7 +4,7 @@ import { BackendConnection, type ConnectionOwner } from './connection.ts';
 import { dial } from './dial.ts';
 import { headLimitsOf } from './head-limits.ts';
 import type { ConnectionMaker, Making } from './pooled-connection.ts';
-import type { Server } from './server.ts';
+import type { BackendServer } from './server.ts';
 import { timeLimitsOf } from './time-limits.ts';
 
 /** What one read takes at most: with its framing it fits into one record. */
@@ -14,10 +14,10 @@ const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /** Makes connections of HTTP/1.1, each with a socket of its own. */
 export class Http1Connections implements ConnectionMaker {
-  readonly #server: Server;
+  readonly #server: BackendServer;
   readonly #owner: ConnectionOwner;
 
-  constructor(server: Server, owner: ConnectionOwner) {
+  constructor(server: BackendServer, owner: ConnectionOwner) {
     this.#server = server;
     this.#owner = owner;
   }

@@ -10,7 +10,7 @@ import { headLimitsOf } from './head-limits.ts';
 import { Http1Connections } from './http1.ts';
 import { Http2Lane, type LaneOwner } from './http2-lane.ts';
 import type { ConnectionMaker, Making } from './pooled-connection.ts';
-import type { Server } from './server.ts';
+import type { BackendServer } from './server.ts';
 import { timeLimitsOf } from './time-limits.ts';
 
 /** Connections to one server that take new streams; of each so many at once, or fewer where the server says so. */
@@ -34,7 +34,7 @@ const ALIVE_MS = 5_000;
 
 /** Makes places for streams on connections of HTTP/2 (RFC 9113); with `auto` connections of HTTP/1.1 where a server has no other. */
 export class Http2Connections implements ConnectionMaker {
-  readonly #server: Server;
+  readonly #server: BackendServer;
   readonly #owner: ConnectionOwner;
   readonly #sessions = new Set<Session>();
   readonly #waiting: Making[] = [];
@@ -44,7 +44,7 @@ export class Http2Connections implements ConnectionMaker {
   /** What a server has chosen that speaks HTTP/1.1 after all. */
   #old: Http1Connections | undefined;
 
-  constructor(server: Server, owner: ConnectionOwner) {
+  constructor(server: BackendServer, owner: ConnectionOwner) {
     this.#server = server;
     this.#owner = owner;
     this.#guard = guardWith((error) => owner.handlerFailed(error));
@@ -139,7 +139,7 @@ export class Http2Connections implements ConnectionMaker {
 }
 
 interface SessionParts {
-  readonly server: Server;
+  readonly server: BackendServer;
   readonly owner: ConnectionOwner;
   /** The server has said that it speaks HTTP/2; nothing of a request was sent before. */
   stands(): void;

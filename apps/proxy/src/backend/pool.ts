@@ -5,9 +5,10 @@ import { BackendError } from './errors.ts';
 import { FairQueue, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
 import { Http1Connections } from './http1.ts';
 import { Http2Connections } from './http2.ts';
+import type { PoolSource } from './pool-source.ts';
 import { type CallOwner, PooledCall } from './pooled-call.ts';
 import type { ConnectionMaker, PooledConnection } from './pooled-connection.ts';
-import type { PoolSource, Server } from './server.ts';
+import type { BackendServer } from './server.ts';
 import type { ServerHealth } from './server-health.ts';
 import type { Share, Tenant } from './tenant.ts';
 import { type TimeLimits, timeLimitsOf } from './time-limits.ts';
@@ -40,7 +41,7 @@ export interface PoolOptions {
  * A connection that was signed in by its requests (NTLM, Negotiate) is for the channel of that login alone and ends with it.
  */
 export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
-  readonly server: Server;
+  readonly server: BackendServer;
   /** How the server does, when it is one of several. */
   readonly health: ServerHealth | undefined;
   readonly #limits: TimeLimits;
@@ -64,7 +65,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   /** Hears of what a handler of ours threw: a defect, for the log. */
   readonly handlerFailed: (error: unknown) => void;
 
-  constructor(server: Server, { handlerFailed = () => undefined, health }: PoolOptions = {}) {
+  constructor(server: BackendServer, { handlerFailed = () => undefined, health }: PoolOptions = {}) {
     this.server = server;
     this.health = health;
     this.#limits = timeLimitsOf(server);

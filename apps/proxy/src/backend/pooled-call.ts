@@ -1,7 +1,7 @@
 import type { Field } from '@sallyport/channel';
 import { isSafe } from '@sallyport/channel';
 import type { BackendRequest, BackendSink, ConnectionSink } from './connection.ts';
-import { type LoginStep, loginStep } from './connection-login.ts';
+import { type ConnectionLoginStep, loginStep } from './connection-login.ts';
 import { BackendError } from './errors.ts';
 import type { PooledConnection } from './pooled-connection.ts';
 import type { ServerHealth } from './server-health.ts';
@@ -31,7 +31,7 @@ export class PooledCall implements ConnectionSink {
   since = 0;
   over = false;
   readonly share: Share;
-  readonly step: LoginStep;
+  readonly step: ConnectionLoginStep;
   readonly #owner: CallOwner;
   readonly #request: BackendRequest;
   readonly #sink: BackendSink;

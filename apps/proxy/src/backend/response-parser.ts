@@ -1,7 +1,7 @@
 import { type Field, type HeadLimits, HTTP_LIMITS, WIDEST_HEAD } from '@sallyport/channel';
 import { loginAnswer } from './connection-login.ts';
 import { BackendError } from './errors.ts';
-import { KeptBytes } from './kept-bytes.ts';
+import { PendingBytes } from './pending-bytes.ts';
 
 /** What hears of a response. */
 export interface ResponseSink {
@@ -57,7 +57,7 @@ export class ResponseParser {
   #state: State = 'idle';
   #method = 'GET';
   #offersSwitch = false;
-  readonly #kept = new KeptBytes();
+  readonly #kept = new PendingBytes();
   /** Bytes of the head that were looked at already. */
   #seen = 0;
   #left = 0;

@@ -1,7 +1,8 @@
 import type { Backend } from '@sallyport/security-api';
 import { guardWith } from '@sallyport/telemetry';
 import type { BackendPool } from './pool.ts';
-import type { BackendAsker, PoolSource, Server } from './server.ts';
+import type { BackendAsker, PoolSource } from './pool-source.ts';
+import type { BackendServer } from './server.ts';
 import { ServerHealth } from './server-health.ts';
 import { isWell } from './try.ts';
 
@@ -12,7 +13,7 @@ const WATCHED_MS = 60_000;
 
 /** One of the servers of a backend. */
 interface Slot {
-  readonly server: Server;
+  readonly server: BackendServer;
   readonly weight: number;
   readonly standby: boolean;
   readonly health: ServerHealth;
@@ -25,7 +26,7 @@ interface Slot {
 
 /** What a group needs from outside. */
 export interface GroupParts {
-  newPool(server: Server, health: ServerHealth): BackendPool;
+  newPool(server: BackendServer, health: ServerHealth): BackendPool;
   /** A server rests, or is well again: for the log. */
   changed(url: string, well: boolean): void;
   handlerFailed(error: unknown): void;

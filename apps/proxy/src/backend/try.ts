@@ -5,7 +5,7 @@ import type { BackendRequest, BackendSink } from './connection.ts';
 import { dial } from './dial.ts';
 import { BackendError, wordsOf } from './errors.ts';
 import { BackendPool } from './pool.ts';
-import type { Server } from './server.ts';
+import type { BackendServer } from './server.ts';
 import { Tenant } from './tenant.ts';
 
 /** An answer is waited for so long, ms. */
@@ -32,7 +32,7 @@ export async function tryBackend(backend: Backend, authority: string): Promise<T
   };
 }
 
-async function tryServer(server: Server, authority: string): Promise<Tried> {
+async function tryServer(server: BackendServer, authority: string): Promise<Tried> {
   const start = performance.now();
   const ms = (): number => Math.round(performance.now() - start);
   try {
@@ -49,7 +49,7 @@ async function tryServer(server: Server, authority: string): Promise<Tried> {
 }
 
 /** True when a server is well: it takes connections and, where it has a path for that, answers there with 2xx or 3xx. */
-export async function isWell(server: Server, path: string | undefined): Promise<boolean> {
+export async function isWell(server: BackendServer, path: string | undefined): Promise<boolean> {
   try {
     if (path === undefined) return (await connect(server)) !== '';
     return (await ask(server, { method: 'GET', path, authority: new URL(server.url).host })) < 400;
@@ -59,7 +59,7 @@ export async function isWell(server: Server, path: string | undefined): Promise<
   }
 }
 
-function connect(server: Server): Promise<string> {
+function connect(server: BackendServer): Promise<string> {
   return new Promise((resolve, reject) => {
     const connected = (socket: { destroy(): void }): void => {
       socket.destroy();
@@ -71,7 +71,7 @@ function connect(server: Server): Promise<string> {
 
 /** Asks for the head of an answer; gives its status. */
 async function ask(
-  server: Server,
+  server: BackendServer,
   { authority, ...what }: Pick<BackendRequest, 'method' | 'path' | 'authority'>,
 ): Promise<number> {
   // A literal address that is not allowed is refused here.

@@ -21,7 +21,7 @@ export interface HelloFrom {
 }
 
 /** A socket's place. */
-export interface Place {
+export interface SocketPlace {
   /** The socket has a channel now, or is gone: it counts as that of a user, no longer as that of an address. */
   leave(): void;
   /** Counts the socket for the address that a load balancer named. */
@@ -52,7 +52,7 @@ const MAX_SESSIONS = 100_000;
  * makes room, first of the same address. So strangers never take the places of channels, one address never takes those of
  * the others, and silent sockets keep nobody out.
  */
-export class Admission {
+export class SocketAdmission {
   readonly #refusals: Refusals;
   readonly #maxStrangers: number;
   readonly #maxOfAddress: number;
@@ -77,7 +77,7 @@ export class Admission {
   }
 
   /** A place for a socket that nobody knows yet, whose address may not be known either. `end` ends the socket. */
-  enter(address: string | undefined, end: () => void): Place {
+  enter(address: string | undefined, end: () => void): SocketPlace {
     const stranger: Stranger = { key: undefined, end };
     this.#strangers.add(stranger);
     if (address !== undefined) this.#belongs(stranger, address);

@@ -33,7 +33,7 @@ import { WebSocketExchange } from '../streams/web-socket.ts';
 import type { RecordSocket } from './record-socket.ts';
 
 /** What hears of a channel. */
-export interface ChannelListener {
+export interface ChannelOwner {
   /**
    * It reads its rights again, and something is open on it or waits. `index` is the entry that changed them, if one did: it is in
    * force only when the rights are there.
@@ -48,7 +48,7 @@ export interface ChannelListener {
 /** What a channel starts from. */
 export interface ChannelStart {
   readonly serving: Serving;
-  readonly listener: ChannelListener;
+  readonly listener: ChannelOwner;
   readonly socket: RecordSocket;
   /** The device's address. */
   readonly address: string;
@@ -86,7 +86,7 @@ function runDue(): void {
 /** One open channel of a device at this Proxy: its keys, grant, app context and streams. */
 export class DeviceChannel implements ChannelHost, StreamHost {
   readonly #serving: Serving;
-  readonly #listener: ChannelListener;
+  readonly #listener: ChannelOwner;
   readonly #socket: RecordSocket;
   readonly deviceAddress: string;
   readonly #mux: Multiplexer;
@@ -170,7 +170,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   apply(entry: RevocationEntry): void {
     const effect = effectOn(entry, { grant: this.#grant, app: this.#app });
     if (effect === 'end') this.end('REVOKED', CAUSES[entry.kind]);
-    if (effect === 'reauthorize') this.#readAgain(entry.index);
+    if (effect === 'reauthorise') this.#readAgain(entry.index);
   }
 
   /** Ends the channel, or reads its rights again, when it is time. */
@@ -178,7 +178,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#socket.sweep(now);
     if (this.#socket.destroyed) return this.destroy('CANCELLED');
     if (now >= this.#endsAt) this.end('SESSION_EXPIRED');
-    else if (now >= this.#refreshAt) void this.reauthorize();
+    else if (now >= this.#refreshAt) void this.reauthorise();
   }
 
   /** Says goodbye with an authenticated code and closes; the cause is for people. */
@@ -219,11 +219,11 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   /** Reads the rights again. Security out of reach changes nothing: the lease bounds that. */
-  async reauthorize(): Promise<void> {
+  async reauthorise(): Promise<void> {
     if (this.#mux.closed || this.#reading) return;
     this.#reading = true;
     try {
-      const grant = await this.#serving.security.reauthorize(this.#grant.sid);
+      const grant = await this.#serving.security.reauthorise(this.#grant.sid);
       this.#reading = false;
       if (this.#mux.closed) return;
       if (grant === 'over') return this.end('SESSION_EXPIRED');
@@ -407,7 +407,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** Requests wait until the new rights are known: a right that was taken away is not used once more. */
   #readAgain(index?: number): void {
     this.#waitForRights(index);
-    void this.reauthorize();
+    void this.reauthorise();
   }
 
   /** Once at once. Where each grant is stale, as at a Proxy that follows no log yet, only time helps. */
@@ -417,7 +417,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     if (before === 0) return this.#readAgain();
     const pauseMs = Math.min(STALE_MS.first * 2 ** (before - 1), STALE_MS.last);
     this.#waitForRights();
-    setTimeout(() => void this.reauthorize(), pauseMs);
+    setTimeout(() => void this.reauthorise(), pauseMs);
   }
 
   /** Nothing goes out before the rights are known; what is open already must end in time. */

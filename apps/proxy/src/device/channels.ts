@@ -2,7 +2,7 @@ import type { AnewReason } from '@sallyport/lease';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import { guardWith, type Metrics } from '@sallyport/telemetry';
 import type { LeaseListener, Serving } from '../serving/serving.ts';
-import type { ChannelListener, DeviceChannel } from './channel.ts';
+import type { ChannelOwner, DeviceChannel } from './channel.ts';
 
 /** How often the lease is looked at, and who waits for rights, ms. */
 const CHECK_MS = 100;
@@ -31,7 +31,7 @@ export function channelCountsOf({ limits }: Grant): ChannelCounts {
 }
 
 /** All channels of this Proxy: what is revoked, lost or over reaches each of them. One per process. */
-export class Channels implements ChannelListener, LeaseListener {
+export class Channels implements ChannelOwner, LeaseListener {
   readonly #serving: Serving;
   readonly #channels = new Set<DeviceChannel>();
   /** Channels by whose they are, the oldest first. */

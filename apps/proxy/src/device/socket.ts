@@ -17,7 +17,7 @@ import {
 import { checkContext } from '@sallyport/lease';
 import { SecurityClientError } from '@sallyport/security-client';
 import type { Serving } from '../serving/serving.ts';
-import type { Admission, Place } from './admission.ts';
+import type { SocketAdmission, SocketPlace } from './admission.ts';
 import { DeviceChannel, resourceList } from './channel.ts';
 import { type Channels, channelCountsOf } from './channels.ts';
 import { RecordSocket } from './record-socket.ts';
@@ -39,7 +39,7 @@ export interface AcceptedSocket {
   readonly socket: Socket;
   /** The device's address. */
   readonly address: string;
-  readonly place: Place;
+  readonly place: SocketPlace;
 }
 
 /** What a socket for devices needs. */
@@ -47,7 +47,7 @@ export interface DeviceSocketParts {
   readonly serving: Serving;
   readonly channels: Channels;
   readonly crypto: CryptoProvider;
-  readonly admission: Admission;
+  readonly admission: SocketAdmission;
 }
 
 /** One device's socket, from its first byte to its channel (SPEC.md, section 2). */
@@ -57,8 +57,8 @@ export class DeviceSocket {
   readonly #channels: Channels;
   readonly #crypto: CryptoProvider;
   readonly #socket: RecordSocket;
-  readonly #admission: Admission;
-  readonly #place: Place;
+  readonly #admission: SocketAdmission;
+  readonly #place: SocketPlace;
   #hints = 0;
   #answers = 0;
   #channel: DeviceChannel | undefined;
@@ -172,7 +172,7 @@ export class DeviceSocket {
     const from = { address: this.#address, sid: formatHex(hello.sid) };
     const waitMs = this.#admission.helloWaitMs(from, performance.now());
     if (waitMs > 0) return this.#hint('BUSY', waitMs);
-    const answer = await this.#serving.security.authorize(message, this.#address);
+    const answer = await this.#serving.security.authorise(message, this.#address);
     // The socket may have gone meanwhile: a channel on it would be kept by nobody.
     if (this.#socket.destroyed) return;
     if ('hint' in answer)

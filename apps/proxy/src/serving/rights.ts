@@ -24,7 +24,7 @@ export interface Wanted {
 }
 
 /** Why a request is refused: the code, and the rule where the device may know it. */
-export interface Refusal {
+export interface RightsRefusal {
   readonly refused: SignedCode;
   readonly rule?: string;
 }
@@ -32,7 +32,7 @@ export interface Refusal {
 const UNOPENED = 'no policy opens this method and path';
 
 /** The resource that a request may reach, or why it may not; with characters of paths that were looked at beyond the usual. */
-export type Decision = ({ readonly resource: ResourceGrant } | Refusal) & { readonly characters?: number };
+export type Decision = ({ readonly resource: ResourceGrant } | RightsRefusal) & { readonly characters?: number };
 
 /** The one with that authority, or else the nearest wildcard; a wildcard's own text is no name. */
 function findResource(

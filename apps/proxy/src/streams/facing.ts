@@ -5,7 +5,7 @@ import type { Decision } from '../serving/rights.ts';
 import type { Facing } from './answered-fields.ts';
 
 /** What was asked for, of whom. */
-export interface Asked {
+export interface AskedFor {
   readonly head: RequestHead;
   readonly backend: Backend;
   /** URL of the server that was asked, where it is known. */
@@ -13,7 +13,7 @@ export interface Asked {
 }
 
 /** How a backend looks to who asked it. */
-export function facingOf(judge: Pick<Judge, 'decide'>, { head, backend, server }: Asked): Facing {
+export function facingOf(judge: Pick<Judge, 'decide'>, { head, backend, server }: AskedFor): Facing {
   const { authority, method, path, scheme } = head;
   const wanted = { kind: 'http', method: 'GET', path: '/' } as const;
   return {

@@ -14,7 +14,7 @@ import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from 
 import { guardWith, type Log } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { SecurityNode } from './node.ts';
-import type { ProxyIdentity } from './proxy-identity.ts';
+import type { IdentifyProxy } from './proxy-identity.ts';
 import type { ProxyLink, ProxyLinks } from './proxy-links.ts';
 
 const parseBeat = parserOf(Beat);
@@ -33,7 +33,7 @@ export interface ControlParts {
   readonly bus: Bus;
   readonly node: Pick<SecurityNode, 'id' | 'proxyUrls'>;
   readonly proxies: ProxyLinks;
-  readonly identify: ProxyIdentity;
+  readonly identify: IdentifyProxy;
   readonly log: Log;
 }
 
@@ -63,7 +63,7 @@ export function attachControl(server: Server, parts: ControlParts): () => void {
   };
 }
 
-async function admit(identify: ProxyIdentity, url: string, socket: TLSSocket): Promise<ProxyKey | undefined> {
+async function admit(identify: IdentifyProxy, url: string, socket: TLSSocket): Promise<ProxyKey | undefined> {
   return url === PROXY_PATHS.control ? identify(socket).catch(() => undefined) : undefined;
 }
 

@@ -8,9 +8,9 @@ import {
   Hold,
   type JournalWriter,
   LeaseWatch,
+  type NodeReport,
   type NodeRow,
   NodeWatch,
-  type NodeWord,
   recordNode,
 } from '@sallyport/access';
 import type { Log } from '@sallyport/telemetry';
@@ -20,13 +20,13 @@ import type { LiveKeys } from '../keys/live-keys.ts';
 const BEAT_MS = 1_000;
 /** Without a bus the log is looked at this often instead, ms: pushes then come by polling. */
 const POLL_MS = 200;
-/** A clock that is off by more is worth a line in the log, ms. */
-const CLOCK_WARNING_MS = 2_000;
+/** A node's clock that is off by more is worth a warning, ms. */
+export const CLOCK_WARNING_MS = 2_000;
 /** A process of a Proxy that is silent this long will not come back, ms; longer than any lease. */
 const FORGET_MS = 600_000;
 
 /** Who this node is. */
-export type NodeSelf = Omit<NodeWord, 'state' | 'degraded' | 'keyId'>;
+export type NodeSelf = Omit<NodeReport, 'state' | 'degraded' | 'keyId'>;
 
 /** What a node works with. */
 export interface NodeParts {
@@ -89,10 +89,10 @@ export class SecurityNode {
   }
 
   /** Tells of this node once and reads the farm; the first call makes it known. */
-  async tell(): Promise<FarmView> {
+  async report(): Promise<FarmView> {
     const { access, bus, fence, liveKeys, wallMs } = this.#parts;
     void this.#lookAtJournal();
-    const view = await recordNode(access, this.#word(), wallMs);
+    const view = await recordNode(access, this.#ownReport(), wallMs);
     if (view.realm.head < (this.#view?.realm.head ?? 0)) fence.refuse('the database has gone back in time');
     const moved = this.#view !== undefined && view.realm.head > this.#view.realm.head;
     this.#view = view;
@@ -107,7 +107,7 @@ export class SecurityNode {
     return view;
   }
 
-  #word(): NodeWord {
+  #ownReport(): NodeReport {
     const { self, degraded, liveKeys } = this.#parts;
     const state = this.#draining ? 'draining' : 'up';
     return { ...self, state, degraded: degraded(), keyId: liveKeys.current.newestId };
@@ -144,7 +144,7 @@ export class SecurityNode {
       this.#timer = setTimeout(() => void beat(), bus.connected ? BEAT_MS : POLL_MS);
     };
     const beat = async (): Promise<void> => {
-      await this.tell().catch((error: unknown) => log.warn({ err: error }, 'this node could not tell that it lives'));
+      await this.report().catch((error: unknown) => log.warn({ err: error }, 'this node could not tell that it lives'));
       if (this.#timer) next();
     };
     next();
@@ -153,7 +153,7 @@ export class SecurityNode {
   /** Takes no new work: Proxies are told to go elsewhere. */
   async drain(): Promise<void> {
     this.#draining = true;
-    await this.tell().catch(() => undefined);
+    await this.report().catch(() => undefined);
   }
 
   stop(): void {

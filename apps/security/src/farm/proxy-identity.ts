@@ -8,7 +8,7 @@ export interface KnownProxy extends ProxyKey {
 }
 
 /** Who a TLS connection belongs to: the Proxy that holds the certificate's key. The name in it alone says nothing. */
-export type ProxyIdentity = (socket: TLSSocket) => Promise<KnownProxy | undefined>;
+export type IdentifyProxy = (socket: TLSSocket) => Promise<KnownProxy | undefined>;
 
 /** Lookups that are kept at most; certificates of our CA that were replaced could fill it. */
 const MAX_KEPT = 10_000;
@@ -20,7 +20,7 @@ export function proxyIdentity({
 }: {
   readonly access: AccessContext;
   readonly monotonicMs: () => number;
-}): ProxyIdentity {
+}): IdentifyProxy {
   const known = new Map<string, { at: number; found: Promise<KnownProxy | undefined> }>();
   /** What certificates say: reading one costs more than the rest of a request. */
   const keys = new WeakMap<TLSSocket, ProxyKey>();

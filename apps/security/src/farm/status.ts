@@ -17,7 +17,7 @@ import { directoryWarnings } from '../directories/warnings.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
 import type { SharedState } from '../stores/shared-state.ts';
 import type { CountWatch } from './count-watch.ts';
-import type { SecurityNode } from './node.ts';
+import { CLOCK_WARNING_MS, type SecurityNode } from './node.ts';
 
 /** What the status is computed from. */
 export interface StatusParts {
@@ -43,13 +43,11 @@ const COUNT_PATIENCE_MS = 1_000;
 const JOURNAL_SILENCE_MS = 10_000;
 /** A standby that is behind by more is worth a word, bytes. */
 const LAG_WARNING_BYTES = 16 * 1024 * 1024;
-/** A clock that is off by more is worth a word, ms. */
-const CLOCK_WARNING_MS = 2_000;
 
 /** What runs, as the parts themselves answer at this moment. */
 export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const { access, node, bus, version, database, shared } = parts;
-  const { nodes, leases, now, realm } = await node.tell();
+  const { nodes, leases, now, realm } = await node.report();
   const { head } = realm;
   const servers = await database.servers();
   const views = nodes.map((row) => nodeView(node, row));
@@ -61,11 +59,11 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const degraded = [
     ...holdWords(log),
     ...journalWords(log.journal),
-    ...twinWords(node, leases),
-    ...nodes.flatMap(degradedWords),
-    ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWord(id, silentMs)),
-    ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWord),
-    ...databaseWords(servers),
+    ...twinWarnings(node, leases),
+    ...nodes.flatMap(degradedWarnings),
+    ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWarning(id, silentMs)),
+    ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWarning),
+    ...databaseWarnings(servers),
     ...proxyViews
       .filter(({ live, revokedAt }) => !live && revokedAt === null)
       .map(({ name }) => `Proxy ${name} has no live lease`),
@@ -168,7 +166,7 @@ function holdWords({ holdMs }: LogView): string[] {
 }
 
 /** One Proxy is one process; a second one is a copy of it, or of its identity. */
-function twinWords(node: SecurityNode, leases: readonly LeaseRow[]): string[] {
+function twinWarnings(node: SecurityNode, leases: readonly LeaseRow[]): string[] {
   const silent = new Set(node.leases.silent(leases, NODE_SILENCE_MS));
   const names = leases.filter((row) => !silent.has(row)).map((row) => leaseHolderOf(row).name);
   const twins = new Set(names.filter((name, i) => names.indexOf(name) !== i));
@@ -187,19 +185,19 @@ export function nodeView(node: Pick<SecurityNode, 'nodes'>, row: NodeRow): NodeV
   return { id, state, version, proxyUrl, adminUrl, startedAt, silentMs, clockOffsetMs };
 }
 
-function degradedWords({ degraded }: NodeRow): string[] {
+function degradedWarnings({ degraded }: NodeRow): string[] {
   return [...degraded];
 }
 
-function silentWord(id: string, silentMs: number): string {
+function silentWarning(id: string, silentMs: number): string {
   return `node ${id} has been silent for ${Math.round(silentMs / 1_000)} s`;
 }
 
-function clockWord({ id, clockOffsetMs }: NodeView): string {
+function clockWarning({ id, clockOffsetMs }: NodeView): string {
   return `the clock of node ${id} is off by ${Math.round(clockOffsetMs / 1_000)} s; nothing is decided by it`;
 }
 
-function databaseWords(servers: readonly DatabaseView[]): string[] {
+function databaseWarnings(servers: readonly DatabaseView[]): string[] {
   const standbys = servers.filter(({ role }) => role === 'standby');
   const waiting = standbys.filter(({ sync }) => sync === 'sync' || sync === 'quorum');
   const behind = standbys.filter(({ lagBytes }) => lagBytes > LAG_WARNING_BYTES);

@@ -1,4 +1,4 @@
-import { ASSERTION_TTL_MS, type BareGrant } from '@sallyport/access';
+import { ASSERTION_TTL_MS } from '@sallyport/access';
 import type { Grant } from '@sallyport/security-api';
 import { type JWK, SignJWT } from 'jose';
 import type { LiveKeys } from './live-keys.ts';
@@ -11,7 +11,7 @@ export interface AssertionParts {
 }
 
 /** Signs one identity assertion for each HTTP resource of a grant: who the user is, for that backend only. */
-export async function withAssertions(parts: AssertionParts, grant: BareGrant): Promise<Grant> {
+export async function withAssertions(parts: AssertionParts, grant: Grant): Promise<Grant> {
   const resources = await Promise.all(
     grant.resources.map(async (resource) =>
       resource.kind === 'http' ? { ...resource, assertion: await sign(parts, grant, resource.authority) } : resource,
@@ -20,7 +20,7 @@ export async function withAssertions(parts: AssertionParts, grant: BareGrant): P
   return { ...grant, resources };
 }
 
-function sign({ wallMs, liveKeys }: AssertionParts, grant: BareGrant, audience: string): Promise<string> {
+function sign({ wallMs, liveKeys }: AssertionParts, grant: Grant, audience: string): Promise<string> {
   const { assertion } = liveKeys.current;
   const issuedAt = Math.floor(wallMs() / 1000);
   return new SignJWT({ groups: grant.groups, name: grant.userName, sid: grant.sid, iid: grant.installationId })

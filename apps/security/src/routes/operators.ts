@@ -7,9 +7,9 @@ import {
   endOperator,
   findDirectory,
   inviteOperator,
-  type OperatorView as Listed,
   listOperators,
   NEVER,
+  type OperatorStanding,
   redeemOperatorToken,
   renewOperator,
 } from '@sallyport/access';
@@ -21,7 +21,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Connectors } from '../directories/connectors.ts';
 import { OpenProviders } from '../directories/open-providers.ts';
 import { providerEntries } from '../directories/providers.ts';
-import type { Refusals } from '../sign-in/refusals.ts';
+import type { RefusalRecord } from '../sign-in/refusals.ts';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
 import { pageOf } from './paging.ts';
 import { serve } from './serve.ts';
@@ -32,7 +32,7 @@ export interface OperatorRoutes {
   readonly bus: Bus;
   readonly connectors: Pick<Connectors, 'oidc'>;
   readonly addressThrottle: AddressThrottle;
-  readonly refusals: Pick<Refusals, 'note'>;
+  readonly refusals: Pick<RefusalRecord, 'note'>;
   readonly monotonicMs: () => number;
 }
 
@@ -58,7 +58,7 @@ export function addOperatorRoutes(service: FastifyInstance, routes: OperatorRout
   addProviderRoutes(service, routes);
 }
 
-function operatorView({ operator, state, invitedBy, tokenUntil, lastUsedAt }: Listed): OperatorView {
+function operatorView({ operator, state, invitedBy, tokenUntil, lastUsedAt }: OperatorStanding): OperatorView {
   const { id, name, origin, place, createdAt, endsAt, endedAt, endReason } = operator;
   const ends = endsAt === NEVER ? null : endsAt;
   return {

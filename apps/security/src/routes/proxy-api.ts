@@ -15,16 +15,16 @@ import {
 import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
 import {
-  type AuthorizeAnswer,
-  type AuthorizeAnswers,
-  AuthorizeBatch,
-  AuthorizeRequest,
+  type AuthoriseAnswer,
+  type AuthoriseAnswers,
+  AuthoriseBatch,
+  AuthoriseRequest,
   type JoinAnswer,
   JoinRequest,
   PROXY_PATHS,
   parserOf,
-  type ReauthorizeAnswer,
-  ReauthorizeRequest,
+  type ReauthoriseAnswer,
+  ReauthoriseRequest,
   type RelayAnswer,
   RelayRequest,
   RenewRequest,
@@ -33,16 +33,16 @@ import {
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import type { SecurityNode } from '../farm/node.ts';
-import { type KnownProxy, keyHashOf, type ProxyIdentity } from '../farm/proxy-identity.ts';
+import { type IdentifyProxy, type KnownProxy, keyHashOf } from '../farm/proxy-identity.ts';
 import { answerSessionEnd, makeWay } from '../farm/session-end.ts';
 import { assertionJwks, withAssertions } from '../keys/assertions.ts';
 import { type CertificateRequest, readCertificateRequest } from '../keys/certificates.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
 import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
-import type { Refusals } from '../sign-in/refusals.ts';
+import type { RefusalRecord } from '../sign-in/refusals.ts';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
 
-const parseRequest = parserOf(AuthorizeRequest);
+const parseRequest = parserOf(AuthoriseRequest);
 
 /** Paths that need no client certificate: a Proxy that joins has none yet, and backends never have one. */
 const OPEN_PATHS: readonly string[] = [PROXY_PATHS.join, PROXY_PATHS.jwks, '/healthz', '/readyz'];
@@ -61,12 +61,12 @@ export interface ProxyApiParts {
   readonly liveKeys: LiveKeys;
   readonly handshakes: Handshakes;
   readonly siteMap: () => Promise<string>;
-  readonly identify: ProxyIdentity;
+  readonly identify: IdentifyProxy;
   readonly node: Pick<SecurityNode, 'proxyUrls'>;
   readonly presence: Presence;
   readonly bus: Bus;
   readonly addressThrottle: AddressThrottle;
-  readonly refusals: Refusals;
+  readonly refusals: RefusalRecord;
   readonly log: Log;
   readonly wallMs: () => number;
 }
@@ -80,7 +80,7 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
     request.proxy = proxy;
   });
   addRelayRoutes(service, routes);
-  addAuthorizeRoutes(service, routes);
+  addAuthoriseRoutes(service, routes);
   service.post<{ Body: RelayRequest }>(PROXY_PATHS.end, { schema: { body: RelayRequest } }, async ({ body }) =>
     relayAnswer({ message: await answerSessionEnd(routes, bytesOf(body.message), body.address) }),
   );
@@ -112,25 +112,25 @@ function relayAnswer({ handshake, message }: RelayResult): RelayAnswer {
   return { message: formatBase64Url(message), ...(handshake === undefined ? {} : { handshake }) };
 }
 
-function addAuthorizeRoutes(service: FastifyInstance, routes: ProxyApiParts): void {
+function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): void {
   const { access, policies, presence, wallMs } = routes;
-  service.post<{ Body: AuthorizeBatch }>(
-    PROXY_PATHS.authorize,
-    { schema: { body: AuthorizeBatch } },
-    async ({ body, proxy }): Promise<AuthorizeAnswers> => {
+  service.post<{ Body: AuthoriseBatch }>(
+    PROXY_PATHS.authorise,
+    { schema: { body: AuthoriseBatch } },
+    async ({ body, proxy }): Promise<AuthoriseAnswers> => {
       const holder = { ...proxy, instance: body.instance };
       const asked = body.requests.map(askedOf);
       const requests = asked.filter((one) => one !== undefined);
       const decided = (await authorise(access, policies, { requests, holder }))?.values();
       if (!decided) throw notOurs();
       const answers = asked.map((one) => (one ? decided.next().value : undefined));
-      return { answers: await Promise.all(answers.map((answer) => authorizeAnswer(routes, proxy.name, answer))) };
+      return { answers: await Promise.all(answers.map((answer) => authoriseAnswer(routes, proxy.name, answer))) };
     },
   );
-  service.post<{ Body: ReauthorizeRequest }>(
-    PROXY_PATHS.reauthorize,
-    { schema: { body: ReauthorizeRequest } },
-    async ({ body, proxy }): Promise<ReauthorizeAnswer> => {
+  service.post<{ Body: ReauthoriseRequest }>(
+    PROXY_PATHS.reauthorise,
+    { schema: { body: ReauthoriseRequest } },
+    async ({ body, proxy }): Promise<ReauthoriseAnswer> => {
       const holder = { ...proxy, instance: body.instance };
       const grant = await reauthorise(access, policies, { sid: body.sid, holder });
       if (grant === 'no proxy') throw notOurs();
@@ -142,11 +142,11 @@ function addAuthorizeRoutes(service: FastifyInstance, routes: ProxyApiParts): vo
   );
 }
 
-async function authorizeAnswer(
+async function authoriseAnswer(
   routes: ProxyApiParts,
   proxy: string,
   answer: Authorisation | undefined,
-): Promise<AuthorizeAnswer> {
+): Promise<AuthoriseAnswer> {
   if (!answer) return { hint: 'BAD_MESSAGE' };
   if (answer.status === 'refused') return { hint: answer.hint };
   const { presence, log, wallMs } = routes;

@@ -23,7 +23,7 @@ import { checkContext } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused } from './answer.ts';
-import { type Credentials, readCredentials } from './credentials.ts';
+import { type PresentedCredentials, readCredentials } from './credentials.ts';
 import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
 import { proofFits, readSigningKey } from './proof.ts';
@@ -90,7 +90,7 @@ interface Enrolment {
   readonly code: string;
   readonly holder: CodeHolder;
   readonly place: SigningPlace;
-  readonly credentials: Credentials;
+  readonly credentials: PresentedCredentials;
   readonly address: string;
   readonly deviceStatic: PublicKey;
   readonly signingKey: JWK;
@@ -134,7 +134,7 @@ function isUndecided(result: EnrolResult): boolean {
 }
 
 /** Who a device says it is, for the audit log. */
-function whoOf(credentials: Credentials): string {
+function whoOf(credentials: PresentedCredentials): string {
   if (credentials.kind === 'password') return credentials.user;
   return credentials.kind === 'oidc' ? `at ${credentials.directory}` : 'unknown';
 }

@@ -16,7 +16,7 @@ import type { LiveKeys } from '../keys/live-keys.ts';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
 import type { LoginStep } from './answer.ts';
 import { InFlight } from './in-flight.ts';
-import type { Refusals } from './refusals.ts';
+import type { RefusalRecord } from './refusals.ts';
 import type { AnswerHs3 } from './sign-in.ts';
 
 /** How long a handshake may take, ms, and how many may be in flight: about 20 KiB each. */
@@ -47,7 +47,7 @@ export interface HandshakeParts {
   readonly access: AccessContext;
   readonly liveKeys: LiveKeys;
   readonly addressThrottle: AddressThrottle;
-  readonly refusals: Refusals;
+  readonly refusals: RefusalRecord;
   readonly log: Log;
   readonly wallMs: () => number;
   readonly monotonicMs: () => number;

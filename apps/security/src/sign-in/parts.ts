@@ -1,7 +1,7 @@
 import type { AccessContext, Bus, Lockout } from '@sallyport/access';
 import type { Log } from '@sallyport/telemetry';
 import type { Connectors } from '../directories/connectors.ts';
-import type { Refusals } from './refusals.ts';
+import type { RefusalRecord } from './refusals.ts';
 
 /** What signing in uses. */
 export interface SignInParts {
@@ -9,7 +9,7 @@ export interface SignInParts {
   readonly connectors: Connectors;
   /** Failed passwords, one-time codes and activation codes. */
   readonly lockout: Lockout;
-  readonly refusals: Refusals;
+  readonly refusals: RefusalRecord;
   /** Tells the other nodes of entries of the revocation log. */
   readonly bus: Bus;
   readonly log: Log;

@@ -2,9 +2,9 @@ import { type AccessContext, auditRefusal } from '@sallyport/access';
 import { addressKey } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
 
-/** Refusals are summed over so long, ms. */
+/** RefusalRecord are summed over so long, ms. */
 const SUM_MS = 60_000;
-/** Refusals that stand in the audit log at once, in each span: the first ones, so that an officer sees what goes on. */
+/** RefusalRecord that stand in the audit log at once, in each span: the first ones, so that an officer sees what goes on. */
 const AT_ONCE = 10;
 /** Sources that are told apart in one span; more are one sum. */
 const MAX_SOURCES = 200;
@@ -31,7 +31,7 @@ export interface RefusalParts {
  * Puts refusals of strangers on record without a row for each: a few at once, then one sum a minute for each source. So a
  * stranger can fill neither the audit log nor the database's time. One belongs to one node.
  */
-export class Refusals {
+export class RefusalRecord {
   readonly #parts: RefusalParts;
   readonly #sums = new Map<string, Summed>();
   #atOnce = 0;

@@ -12,7 +12,7 @@ import {
 } from '@sallyport/access';
 import { DirectoryError, type OidcSignIn, type PasswordOutcome } from '@sallyport/directory';
 import { addressKey } from '@sallyport/settings';
-import type { Credentials } from './credentials.ts';
+import type { PresentedCredentials } from './credentials.ts';
 import { delegatedTokens } from './delegation.ts';
 import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
@@ -34,7 +34,11 @@ export interface Claimant {
  * Checks credentials the way the user's directory wants it. Nothing of them is kept.
  * @throws DirectoryError when a directory does not answer: that is "later", never "wrong"
  */
-export async function verifyCredentials(parts: SignInParts, of: Claimant, credentials: Credentials): Promise<Verdict> {
+export async function verifyCredentials(
+  parts: SignInParts,
+  of: Claimant,
+  credentials: PresentedCredentials,
+): Promise<Verdict> {
   switch (credentials.kind) {
     case 'none':
       return refusal('CREDENTIALS_INVALID', 'no credentials');
@@ -53,7 +57,7 @@ function verifyResume(parts: SignInParts, { installation }: Claimant, token: Uin
   return { fit: true, resumeId: resume.id, ...(resume.signIn ? { signIn: resume.signIn } : {}) };
 }
 
-type Password = Extract<Credentials, { kind: 'password' }>;
+type Password = Extract<PresentedCredentials, { kind: 'password' }>;
 
 /**
  * Failures count for user and address together: nobody can lock out somebody else from another address. Those of a device
@@ -107,7 +111,7 @@ function passwordVerdict({ name }: DirectoryRow, outcome: PasswordOutcome): Verd
 async function verifyOidc(
   parts: SignInParts,
   of: Claimant,
-  { directory: name, grant }: Extract<Credentials, { kind: 'oidc' }>,
+  { directory: name, grant }: Extract<PresentedCredentials, { kind: 'oidc' }>,
 ): Promise<Verdict> {
   const row = await findDirectory(parts.access, name);
   if (row?.kind !== 'oidc' || row.stage !== 'active')

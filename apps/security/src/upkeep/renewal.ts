@@ -3,7 +3,7 @@ import type { Log } from '@sallyport/telemetry';
 import { LEAF_TTL_MS } from '../keys/certificates.ts';
 import { openRealmKeys } from '../keys/keys.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
-import type { Listeners } from '../listeners.ts';
+import type { NodeListeners } from '../listeners.ts';
 
 /** Keys and own certificates are renewed this often, and when that failed sooner, ms. */
 const PERIOD_MS = LEAF_TTL_MS / 4;
@@ -13,7 +13,7 @@ const AGAIN_MS = 600_000;
 export interface RenewalParts {
   readonly access: AccessContext;
   readonly liveKeys: LiveKeys;
-  readonly listeners: Pick<Listeners, 'renew'>;
+  readonly listeners: Pick<NodeListeners, 'renew'>;
   /** Host names and addresses in the certificates of the listeners. */
   readonly names: readonly string[];
   readonly log: Log;

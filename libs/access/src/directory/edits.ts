@@ -3,7 +3,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
 import { type Account, applyAccountsIn, changeAccounts } from './accounts.ts';
 import { changeMembersIn, type MembershipChange, putDirectoryGroup, removeDirectoryGroup } from './groups.ts';
-import { type AccountWithGroups, withGroups } from './listing.ts';
+import { type AccountWithGroups, accountsWithGroups } from './listing.ts';
 import type { DirectoryGroupRow, IdentityRow } from './rows.ts';
 
 /** What a directory that pushes its accounts says of one. */
@@ -58,7 +58,7 @@ async function writeAccount(
   const [conflict] = conflicts;
   if (conflict && isNew) throw new AccessError('ERR_ACCESS_CONFLICT', conflict.why);
   const row = (await identities.find({ directory, subject }))!;
-  return { ...(await withGroups(begun, directory, [row]))[0]!, index };
+  return { ...(await accountsWithGroups(begun, directory, [row]))[0]!, index };
 }
 
 /** A part of a change of a group that is too large for one transaction. */

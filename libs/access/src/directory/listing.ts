@@ -45,11 +45,11 @@ export function listAccounts(
     const source: Source<IdentityRow, AccountWithGroups> = {
       table: transaction.tables.identities,
       selection: { where: { directory, ...only } },
-      seen: async (rows) => (sievesGroups ? withGroups(transaction, directory, rows) : bare(rows)),
+      seen: async (rows) => (sievesGroups ? accountsWithGroups(transaction, directory, rows) : bare(rows)),
       rowOf: ({ account }) => account,
     };
     const { rows, total } = await select(source, listing);
-    return { items: await withGroups(transaction, directory, rows), total };
+    return { items: await accountsWithGroups(transaction, directory, rows), total };
   });
 }
 
@@ -61,7 +61,7 @@ export function findAccount(
 ): Promise<AccountWithGroups | undefined> {
   return access.store.transaction(async (transaction) => {
     const row = await transaction.tables.identities.find({ directory, subject });
-    return row && (await withGroups(transaction, directory, [row]))[0];
+    return row && (await accountsWithGroups(transaction, directory, [row]))[0];
   });
 }
 
@@ -78,7 +78,7 @@ export async function knownSubjects(
 }
 
 /** Accounts with their groups, in the caller's transaction. */
-export async function withGroups(
+export async function accountsWithGroups(
   { tables }: Transaction,
   directory: string,
   rows: readonly IdentityRow[],

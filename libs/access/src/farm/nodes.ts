@@ -19,13 +19,13 @@ export interface FarmView {
 }
 
 /** What a node says of itself. */
-export type NodeWord = Omit<NodeRow, 'beat' | 'seenAt' | 'clockOffsetMs'>;
+export type NodeReport = Omit<NodeRow, 'beat' | 'seenAt' | 'clockOffsetMs'>;
 
 /**
  * Records that a node lives, and reads the farm in the same durable transaction. `wallMs` is the node's clock; it is read
  * before and after the store's, so that a slow store or a paused node does not look like a wrong clock.
  */
-export async function recordNode(access: AccessContext, word: NodeWord, wallMs: () => number): Promise<FarmView> {
+export async function recordNode(access: AccessContext, word: NodeReport, wallMs: () => number): Promise<FarmView> {
   const asked = wallMs();
   return access.store.transaction(
     async (transaction) => {

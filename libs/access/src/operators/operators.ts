@@ -10,7 +10,7 @@ import type { OperatorRow, OperatorTokenRow } from './rows.ts';
 export type OperatorState = 'invited' | 'active' | 'expired' | 'ended';
 
 /** An operator as others see them. */
-export interface OperatorView {
+export interface OperatorStanding {
   readonly operator: OperatorRow;
   readonly state: OperatorState;
   /** Name of who invited; empty for the others. */
@@ -27,7 +27,7 @@ const MAX_LINEAGE = 32;
 export async function listOperators(
   access: AccessContext,
   { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
-): Promise<OperatorView[]> {
+): Promise<OperatorStanding[]> {
   return access.store.transaction(async (transaction) => {
     const { operators, operatorTokens } = transaction.tables;
     const rows = await operators.list({ above: ['id', after], limit });
@@ -46,7 +46,7 @@ function viewOf(
   operator: OperatorRow,
   tokens: readonly OperatorTokenRow[],
   { now, invitedBy }: { now: number; invitedBy: string },
-): OperatorView {
+): OperatorStanding {
   const live = tokens.filter(({ expiresAt }) => expiresAt > now && operator.endsAt > now);
   const used = tokens.map(({ usedAt }) => usedAt ?? 0);
   const state = live.some(({ oneTime }) => !oneTime) ? 'active' : live.length > 0 ? 'invited' : 'expired';

@@ -25,14 +25,11 @@ import { withDelegated } from './delegated.ts';
 import type { SessionRow } from './rows.ts';
 import { findLiveSessions, type LiveSession } from './sessions.ts';
 
-/** A grant without the assertions that Security signs into it. */
-export type BareGrant = Grant;
-
 type RefusalHint = 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED' | 'UNAVAILABLE';
 
-/** The outcome of a HELLO: a grant with its channel key, and whether it is the session's first one; or the hint for the device. */
+/** The outcome of a HELLO: a grant without assertions, its channel key, and whether it is the session's first; or a hint for the device. */
 export type Authorisation =
-  | { readonly status: 'granted'; readonly grant: BareGrant; readonly channelKey: ChannelKey; readonly first: boolean }
+  | { readonly status: 'granted'; readonly grant: Grant; readonly channelKey: ChannelKey; readonly first: boolean }
   | { readonly status: 'refused'; readonly hint: RefusalHint };
 
 /** How long assertions are good, in ms; Proxies fetch new ones at half of it. */
@@ -212,7 +209,7 @@ export async function reauthorise(
   access: AccessContext,
   cache: PolicyCache,
   { sid, holder }: { readonly sid: string; readonly holder: ChannelHolder },
-): Promise<BareGrant | NoRights> {
+): Promise<Grant | NoRights> {
   const { site, name, instance } = holder;
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
@@ -249,7 +246,7 @@ interface GrantParts extends LiveSession {
   readonly groups: readonly string[];
 }
 
-function grantOf(access: AccessContext, of: GrantParts): BareGrant {
+function grantOf(access: AccessContext, of: GrantParts): Grant {
   const { session, user, realm, groups } = of;
   const settings = settingsOf(realm);
   return {

@@ -4,7 +4,7 @@ import {
   fencedStore,
   getRealm,
   NO_JOURNAL,
-  type NodeWord,
+  type NodeReport,
   recordNode,
   settleJournal,
 } from '../../src/index.ts';
@@ -28,7 +28,7 @@ async function farm() {
     });
   const beat = (id: string, journal: string) => {
     const url = 'https://n:1';
-    const self: NodeWord = {
+    const self: NodeReport = {
       id,
       journal,
       proxyUrl: url,

@@ -19,7 +19,7 @@ export const ssh: Application = {
     const config = `Port ${port}
 ListenAddress 127.0.0.1
 HostKey ${folder}/host
-AuthorizedKeysFile ${folder}/client.pub
+AuthorisedKeysFile ${folder}/client.pub
 PasswordAuthentication no
 StrictModes no
 UsePAM no

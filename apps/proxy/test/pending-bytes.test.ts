@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { KeptBytes } from '../src/backend/kept-bytes.ts';
+import { PendingBytes } from '../src/backend/pending-bytes.ts';
 
 test('what was not taken comes again, in front of what is new', () => {
   const pieces = fc.array(fc.tuple(fc.uint8Array({ maxLength: 3_000 }), fc.double({ min: 0, max: 1, noNaN: true })));
   fc.assert(
     fc.property(pieces, (given) => {
-      const kept = new KeptBytes();
+      const kept = new PendingBytes();
       let expected = Buffer.alloc(0);
       for (const [piece, part] of given) {
         const lent = Buffer.from(piece);

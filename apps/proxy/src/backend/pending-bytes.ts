@@ -3,7 +3,7 @@ const EMPTY = Buffer.alloc(0);
 const FIRST_BYTES = 1_024;
 
 /** Bytes that were not taken yet, in memory that grows by doubling: many small pieces cost no more than their bytes. Not shared. */
-export class KeptBytes {
+export class PendingBytes {
   #memory = EMPTY;
   #length = 0;
 
