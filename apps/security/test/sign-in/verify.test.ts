@@ -1,6 +1,4 @@
 import {
-  type AccessContext,
-  claimBinding,
   confirmBinding,
   type DirectoryRow,
   type IdentityRow,
@@ -33,8 +31,14 @@ const PROVEN = { 'with a code': undefined, 'from an installation': { id: 'i1', r
 type Proven = keyof typeof PROVEN;
 const BOTH = Object.keys(PROVEN) as Proven[];
 
+/** What the far ends of the network say. */
+interface Far {
+  password?: PasswordOutcome | Error;
+  signIn?: Partial<OidcSignIn> | Error | undefined;
+}
+
 /** The inside of a Security server whose directories are at the far end of a network, and say what they are told to. */
-async function begun(far: { password?: PasswordOutcome | Error; signIn?: Partial<OidcSignIn> | Error } = {}) {
+async function begun(far: Far = {}) {
   const { context, clock } = await scene();
   const asked: string[] = [];
   const say = <T>(what: string, word: T | Error): T => {
@@ -60,7 +64,7 @@ async function begun(far: { password?: PasswordOutcome | Error; signIn?: Partial
       { place: NOWHERE, address: '10.0.0.1', installation: undefined, ...claimant },
       credentials,
     );
-  return { access: context.access, context, clock, asked, verify };
+  return { access: context.access, context, clock, asked, far, verify };
 }
 
 const NOWHERE = { directory: undefined, identity: undefined };
@@ -147,9 +151,15 @@ const GRANT = { code: 'c', verifier: 'v', redirect: 'app:/x', issuer: undefined 
 const refusedBy = (reason: string) => new DirectoryError('ERR_DIRECTORY_REFUSED', 'refused', { reason });
 const IN_IDP = { fit: true, signIn: { directory: 'idp' } };
 
-/** Binds accounts as an officer does, who confirms or refuses what somebody asked for. */
-async function officer(access: AccessContext, user: UserRow, subject: string, refuses = false): Promise<void> {
-  await claimBinding(access, user, { directory: 'idp', subject, login: 'x', email: undefined }, { withCode: false });
+type Scene = Awaited<ReturnType<typeof begun>>;
+
+/** Somebody asks for an account from an enrolled device, so that an officer confirms it, or refuses. */
+async function officer({ access, far, verify }: Scene, user: UserRow, subject: string, refuses = false): Promise<void> {
+  const says = far.signIn;
+  far.signIn = { subject, login: 'x' };
+  const credentials = { kind: 'oidc', directory: 'idp', grant: GRANT } as const;
+  await verify({ user, installation: PROVEN['from an installation'] }, credentials);
+  far.signIn = says;
   const [waiting] = await listBindings(access, { limit: 10 });
   await (refuses ? refuseBinding : confirmBinding)(access, waiting!.binding.id, BY);
 }
@@ -157,11 +167,11 @@ async function officer(access: AccessContext, user: UserRow, subject: string, re
 /** How things stand between the user grace, her account `s-1` and others, before she signs in. */
 const STANDINGS = {
   'nobody has it': async () => undefined,
-  'it is hers': (access: AccessContext, grace: UserRow) => officer(access, grace, 's-1'),
-  'it is somebody else’s': async (access: AccessContext) =>
-    officer(access, (await putUser(access, 'heidi', { directory: 'idp' }, BY)).user, 's-1'),
-  'she has another': (access: AccessContext, grace: UserRow) => officer(access, grace, 's-0'),
-  'an officer said no': (access: AccessContext, grace: UserRow) => officer(access, grace, 's-1', true),
+  'it is hers': (made: Scene, grace: UserRow) => officer(made, grace, 's-1'),
+  'it is somebody else’s': async (made: Scene) =>
+    officer(made, (await putUser(made.access, 'heidi', { directory: 'idp' }, BY)).user, 's-1'),
+  'she has another': (made: Scene, grace: UserRow) => officer(made, grace, 's-0'),
+  'an officer said no': (made: Scene, grace: UserRow) => officer(made, grace, 's-1', true),
 };
 
 const NOBODY = 'nobody has it';
@@ -190,7 +200,8 @@ test.each([
   'an account at the provider %s that says %j, when %s, %j',
   async (directory, says, standing, proofs, verdict) => {
     for (const proven of proofs) {
-      const { access, asked, verify } = await begun({ signIn: says });
+      const made = await begun({ signIn: says });
+      const { access, asked, verify } = made;
       const settings = { issuer: 'https://idp.example', clientId: 'c', redirects: ['app:/x'] };
       for (const [name, stage] of [
         ['idp', 'active'],
@@ -199,7 +210,8 @@ test.each([
         await putDirectory(access, name, { kind: 'oidc', stage, settings }, BY);
       await putDirectory(access, 'ldap', { kind: 'ldap', stage: 'active', settings: {} }, BY);
       const { user } = await putUser(access, 'grace', { directory: 'idp' }, BY);
-      await STANDINGS[standing](access, user);
+      await STANDINGS[standing](made, user);
+      asked.length = 0;
       const credentials = { kind: 'oidc', directory, grant: GRANT } as const;
       expect(await verify({ user, installation: PROVEN[proven] }, credentials), proven).toMatchObject(verdict);
       expect(asked, proven).toEqual(directory === 'idp' ? ['idp'] : []);
