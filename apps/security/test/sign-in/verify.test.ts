@@ -147,6 +147,7 @@ const SIGN_IN: OidcSignIn = {
   session: undefined,
   accessToken: 'token',
 };
+const LDAP = { servers: ['ldaps://corp'], flavour: 'standard' as const, bindDn: 'cn=reader', base: 'dc=corp' };
 const GRANT = { code: 'c', verifier: 'v', redirect: 'app:/x', issuer: undefined };
 const refusedBy = (reason: string) => new DirectoryError('ERR_DIRECTORY_REFUSED', 'refused', { reason });
 const IN_IDP = { fit: true, signIn: { directory: 'idp' } };
@@ -208,7 +209,7 @@ test.each([
         ['staged', 'staged'],
       ] as const)
         await putDirectory(access, name, { kind: 'oidc', stage, settings }, BY);
-      await putDirectory(access, 'ldap', { kind: 'ldap', stage: 'active', settings: {} }, BY);
+      await putDirectory(access, 'ldap', { kind: 'ldap', stage: 'active', settings: LDAP }, BY);
       const { user } = await putUser(access, 'grace', { directory: 'idp' }, BY);
       await STANDINGS[standing](made, user);
       asked.length = 0;
