@@ -1,5 +1,6 @@
 import { countRealm, getRealm, isLive, type RealmCounts, type Rows, revoke } from '@sallyport/access';
 import { expect, test } from 'vitest';
+import { sampleSession } from '../../../libs/access/test/sample-session.ts';
 import { BY, scene as realmScene } from '../../../libs/access/test/scene.ts';
 import { CountWatch } from '../src/farm/count-watch.ts';
 
@@ -87,11 +88,7 @@ test.each(['nothing was revoked', 'everything before a moment was', 'everything 
   },
 );
 
-const SESSION: Rows['sessions'] = {
-  ...{ id: '', installationId: 'i', userId: 'u', secret: null, app: 'a@1', createdAt: 0, expiresAt: 0, chanNo: 0 },
-  ...{ chanRequest: null, endedAt: null, endReason: null, directory: '', providerSession: null, delegated: null },
-  ...{ generation: 0, holders: [], endKey: null },
-};
+const SESSION = sampleSession('', { secret: null, createdAt: 0, expiresAt: 0 });
 
 function installation(status: Rows['installations']['status'], i: number): Rows['installations'] {
   const keys = { currentKey: null, nextKey: null, previousKey: null, deviceStatic: new Uint8Array(32).fill(i) };

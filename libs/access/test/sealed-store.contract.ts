@@ -3,14 +3,15 @@ import { expect, test } from 'vitest';
 import { createKeyring, type ForgedRow, type Keyring, type RealmStore, sealedStore, sealRealm } from '../src/index.ts';
 import type { SessionRow } from '../src/session/rows.ts';
 import { type Rows, SEALED_TABLES, TABLES } from '../src/store/tables.ts';
-import { type StoreOf, session as sessionOf, storeContract, user } from './store.contract.ts';
+import { sampleSession } from './sample-session.ts';
+import { type StoreOf, storeContract, user } from './store.contract.ts';
 
 const crypto = nodeCrypto();
 const kek = (fill: number): Uint8Array => new Uint8Array(32).fill(fill);
 const keyring = createKeyring(crypto, new Map([[1, kek(1)]]), 1);
 
 const ada = user('u1', 'ada');
-const session = sessionOf('s1');
+const session = sampleSession('s1');
 
 /** What a store must do when its rows are sealed: all that it does bare, and notice what others wrote. */
 export function sealedStoreContract(storeOf: StoreOf, name: string): void {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { AccessError, type IdentityRow, type RealmStore, type SessionRow, type UserRow } from '../src/index.ts';
+import { AccessError, type IdentityRow, type RealmStore, type UserRow } from '../src/index.ts';
+import { sampleSession } from './sample-session.ts';
 
 /** The store of a realm, fresh for each test by a name of its own. */
 export type StoreOf = (realm: string) => RealmStore;
@@ -17,26 +18,6 @@ export const user = (id: string, name: string = id): UserRow => ({
   directory: '',
   createdAt: 1,
 });
-/** A row of a session of user `u`. */
-export const session = (id: string): SessionRow => ({
-  id,
-  installationId: 'i',
-  userId: 'u',
-  secret: Uint8Array.of(0, 1, 255),
-  app: 'a@1',
-  createdAt: 2 ** 41,
-  expiresAt: 2 ** 42,
-  chanNo: 0,
-  chanRequest: null,
-  endedAt: null,
-  endReason: null,
-  directory: '',
-  providerSession: null,
-  delegated: null,
-  generation: 0,
-  holders: [],
-  endKey: null,
-});
 
 function identityOf({ attributes }: Pick<IdentityRow, 'attributes'>): IdentityRow {
   const texts = { directory: 'd', subject: 's', externalId: '', userId: '', login: 'l', dn: '', version: '' };
@@ -50,8 +31,8 @@ export function storeContract(storeOf: StoreOf, name: string): void {
 
   test(`${name}: gives back what was inserted, byte for byte`, async () => {
     const store = fresh();
-    await store.transaction(({ tables }) => tables.sessions.insert(session('s1')));
-    expect(await store.transaction(({ tables }) => tables.sessions.find({ id: 's1' }))).toEqual(session('s1'));
+    await store.transaction(({ tables }) => tables.sessions.insert(sampleSession('s1')));
+    expect(await store.transaction(({ tables }) => tables.sessions.find({ id: 's1' }))).toEqual(sampleSession('s1'));
     expect(await store.transaction(({ tables }) => tables.sessions.find({ id: 's2' }))).toBeUndefined();
   });
 
@@ -96,8 +77,11 @@ export function storeContract(storeOf: StoreOf, name: string): void {
 
   test(`${name}: inserts many rows at once, or none`, async () => {
     const store = fresh();
-    await store.transaction(({ tables }) => tables.sessions.insertEach([session('s1'), session('s2')]));
-    expect(await store.transaction(({ tables }) => tables.sessions.list())).toEqual([session('s1'), session('s2')]);
+    await store.transaction(({ tables }) => tables.sessions.insertEach([sampleSession('s1'), sampleSession('s2')]));
+    expect(await store.transaction(({ tables }) => tables.sessions.list())).toEqual([
+      sampleSession('s1'),
+      sampleSession('s2'),
+    ]);
     const work = store.transaction(({ tables }) => tables.users.insertEach([user('u1'), user('u2'), user('u1', 'x')]));
     await expect(work).rejects.toMatchObject({ code: 'ERR_STORE_CONFLICT' });
     expect(await store.transaction(({ tables }) => tables.users.count())).toBe(0);
@@ -122,7 +106,8 @@ export function storeContract(storeOf: StoreOf, name: string): void {
   test(`${name}: selects by equality, null, above and below, in key order with a limit`, async () => {
     const store = fresh();
     await store.transaction(async ({ tables }) => {
-      for (const id of ['c', 'a', 'b']) await tables.sessions.insert({ ...session(id), createdAt: id.charCodeAt(0) });
+      for (const id of ['c', 'a', 'b'])
+        await tables.sessions.insert({ ...sampleSession(id), createdAt: id.charCodeAt(0) });
       await tables.sessions.update({ where: { id: 'b' } }, { endedAt: 5, endReason: 'x' });
       const ids = async (page: Parameters<typeof tables.sessions.list>[0]) =>
         (await tables.sessions.list(page)).map(({ id }) => id);
@@ -143,7 +128,7 @@ export function storeContract(storeOf: StoreOf, name: string): void {
   test(`${name}: many rows are found, locked and changed at once, each in its own way`, async () => {
     const store = fresh();
     await store.transaction(async ({ tables }) => {
-      for (const id of ['a', 'b', 'c']) await tables.sessions.insert(session(id));
+      for (const id of ['a', 'b', 'c']) await tables.sessions.insert(sampleSession(id));
       await tables.sessions.updateEach([
         { key: { id: 'c' }, change: { chanNo: 3, chanRequest: 'x' } },
         { key: { id: 'a' }, change: { chanNo: 2 ** 40, chanRequest: null } },
@@ -156,7 +141,7 @@ export function storeContract(storeOf: StoreOf, name: string): void {
         ['c', 3, 'x'],
       ]);
       expect(await tables.sessions.list({ among: ['id', []] })).toEqual([]);
-      expect(await tables.sessions.find({ id: 'b' })).toEqual(session('b'));
+      expect(await tables.sessions.find({ id: 'b' })).toEqual(sampleSession('b'));
     });
   });
 
@@ -164,7 +149,7 @@ export function storeContract(storeOf: StoreOf, name: string): void {
     const store = fresh();
     const ids = Array.from({ length: 20 }, (_, i) => `s${i}`);
     await store.transaction(async ({ tables }) => {
-      for (const id of ids) await tables.sessions.insert(session(id));
+      for (const id of ids) await tables.sessions.insert(sampleSession(id));
     });
     const open = (order: readonly string[]) =>
       store.transaction(async ({ tables }) => {
@@ -180,7 +165,7 @@ export function storeContract(storeOf: StoreOf, name: string): void {
 
   test(`${name}: a locked row is changed by one transaction after the other`, async () => {
     const store = fresh();
-    await store.transaction(({ tables }) => tables.sessions.insert(session('s')));
+    await store.transaction(({ tables }) => tables.sessions.insert(sampleSession('s')));
     const increment = () =>
       store.transaction(async ({ tables }) => {
         const row = await tables.sessions.find({ id: 's' }, 'update');

@@ -9,6 +9,7 @@ import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
 import { ChildPostgres, SqlStore } from '@sallyport/store-sql';
 import { Agent, request } from 'undici';
+import { sampleSession } from '../../../libs/access/test/sample-session.ts';
 import { CONTEXT } from './load/channel-lane.ts';
 import { AUTHORITY, type LaneKind, type LaneSession } from './load/lane.ts';
 import { PORTS } from './ports.ts';
@@ -147,25 +148,15 @@ export class Gateway {
           const id = formatHex(sid);
           const userId = userIds[(at + i) % userIds.length]!;
           await tables.installations.insert({ ...sample, id, userId, deviceStatic: randomBytes(32) });
-          await tables.sessions.insert({
-            id,
+          const about = {
             userId,
             installationId: id,
             secret: this.#keyring.wrap(secret, PURPOSES.session(REALM, id)),
             app: `${CONTEXT.id}@${CONTEXT.version}`,
             createdAt: now(),
             expiresAt: now() + 12 * HOUR_MS,
-            chanNo: 0,
-            chanRequest: null,
-            endedAt: null,
-            endReason: null,
-            directory: '',
-            providerSession: null,
-            delegated: null,
-            generation: 0,
-            holders: [],
-            endKey: null,
-          });
+          };
+          await tables.sessions.insert(sampleSession(id, about));
         }
       });
     return sessions;

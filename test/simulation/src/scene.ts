@@ -9,6 +9,7 @@ import {
   type SessionRow,
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
+import { sampleSession } from '../../../libs/access/test/sample-session.ts';
 import { LEASE_MS } from './node.ts';
 
 /** Whoever revokes in the simulation. */
@@ -74,23 +75,6 @@ export async function prepare(access: AccessContext): Promise<void> {
 }
 
 function sessionOf(id: string): SessionRow {
-  return {
-    id,
-    installationId: 'i',
-    userId: 'u',
-    secret: new Uint8Array(32),
-    app: appOf(id),
-    createdAt: 1,
-    expiresAt: 4_000_000_000_000,
-    chanNo: 0,
-    chanRequest: null,
-    endedAt: null,
-    endReason: null,
-    directory: '',
-    providerSession: null,
-    delegated: null,
-    generation: 0,
-    holders: [],
-    endKey: null,
-  };
+  const always = { secret: new Uint8Array(32), createdAt: 1, expiresAt: 4_000_000_000_000 };
+  return sampleSession(id, { ...always, app: appOf(id) });
 }

@@ -1,23 +1,13 @@
 import { expect, test } from 'vitest';
 import { type AccessContext, applyAccounts, endProviderSessions, NEVER, putDirectory } from '../../src/index.ts';
+import { sampleSession } from '../sample-session.ts';
 import { BY, directoryOf, scene } from '../scene.ts';
 
 async function signedIn(access: AccessContext, id: string, providerSession: string | null): Promise<void> {
   await access.store.transaction(async ({ tables, now }) => {
     const user = (await tables.users.list())[0]!;
-    await tables.sessions.insert({
-      ...{
-        id,
-        installationId: 'i',
-        userId: user.id,
-        secret: new Uint8Array(1),
-        app: 'a@1',
-        chanNo: 0,
-        chanRequest: null,
-      },
-      ...{ createdAt: now(), expiresAt: now() + 1_000_000, endedAt: null, endReason: null },
-      ...{ directory: 'idp', providerSession, delegated: null },
-    } as never);
+    const at = { userId: user.id, createdAt: now(), expiresAt: now() + 1_000_000 };
+    await tables.sessions.insert(sampleSession(id, { ...at, directory: 'idp', providerSession }));
   });
 }
 

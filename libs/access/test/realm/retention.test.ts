@@ -13,16 +13,15 @@ import {
   trimAudit,
   verifyAudit,
 } from '../../src/index.ts';
+import { sampleSession } from '../sample-session.ts';
 import { BY, scene } from '../scene.ts';
 
 const DAY = 86_400_000;
 
 async function sessions(access: AccessContext, rows: readonly Partial<SessionRow>[]): Promise<void> {
-  const installation = { installationId: 'i', userId: 'u', app: 'a@1', chanNo: 0, chanRequest: null };
-  const nothing = { secret: null, endKey: null, delegated: null, providerSession: null, directory: '', generation: 0 };
-  const base = { ...installation, ...nothing, createdAt: 0, expiresAt: 2 ** 52, endedAt: null, endReason: null };
+  const base = { secret: null, createdAt: 0, expiresAt: 2 ** 52 };
   await access.store.transaction(({ tables }) =>
-    tables.sessions.insertEach(rows.map((row) => ({ ...base, ...row }) as unknown as SessionRow)),
+    tables.sessions.insertEach(rows.map(({ id, ...row }) => sampleSession(id!, { ...base, ...row }))),
   );
 }
 

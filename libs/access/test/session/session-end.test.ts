@@ -19,6 +19,7 @@ import {
   type SessionRow,
   tellDevice,
 } from '../../src/index.ts';
+import { sampleSession } from '../sample-session.ts';
 import { BY, scene } from '../scene.ts';
 
 const DAY_MS = 86_400_000;
@@ -31,26 +32,15 @@ async function session(access: AccessContext, over: Partial<SessionRow> = {}): P
   const secret = new Uint8Array(32).fill(made);
   const { realm } = access.store;
   return access.store.transaction(async ({ tables, now }) => {
-    const row: SessionRow = {
-      id,
+    const row = sampleSession(id, {
       installationId: 'i1',
       userId: (await tables.users.list())[0]!.id,
       secret: access.keyring.wrap(secret, PURPOSES.session(realm, id)),
-      app: 'a@1',
       createdAt: now() + made,
       expiresAt: now() + DAY_MS,
-      chanNo: 0,
-      chanRequest: null,
-      endedAt: null,
-      endReason: null,
-      directory: '',
-      providerSession: null,
-      delegated: null,
-      generation: 0,
-      holders: [],
       endKey: access.keyring.wrap(deriveEndKey(access.crypto, secret), PURPOSES.sessionEnd(realm, id)),
       ...over,
-    };
+    });
     await tables.sessions.insert(row);
     return row;
   });
