@@ -115,7 +115,7 @@ afterAll(() => {
 });
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 3_000 && !condition(); i++) await sleep(10);
+  for (let i = 0; i < 9_000 && !condition(); i++) await sleep(10);
   expect(condition()).toBe(true);
 }
 

@@ -5,7 +5,7 @@ import { Lasting, type LastingPart } from '../src/up/lasting.ts';
 const BACK_OFF = { firstMs: 1, longestMs: 4, healthyMs: 60_000 };
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1_000 && !condition(); i++) await sleep(5);
+  for (let i = 0; i < 18_000 && !condition(); i++) await sleep(5);
   expect(condition()).toBe(true);
 }
 

@@ -128,28 +128,24 @@ test('who is not root is told what to type for the list of the system', async ()
 
 const isRoot = process.getuid?.() === 0;
 const onDebian = existsSync('/usr/local/share/ca-certificates');
-test.runIf(isRoot && onDebian)(
-  'the list of the system takes the CA and gives it back whole',
-  () => {
-    // In a mount namespace of its own, on copies: the list of this machine is not touched. A short list, so that it is made quickly.
-    const script = `
+test.runIf(isRoot && onDebian)('the list of the system takes the CA and gives it back whole', () => {
+  // In a mount namespace of its own, on copies: the list of this machine is not touched. A short list, so that it is made quickly.
+  const script = `
     cd ${folder} && cp -a /etc/ssl ssl && cp -a /usr/local/share/ca-certificates own && mkdir hooks && echo > conf &&
     mount --make-rprivate / && mount --bind ssl /etc/ssl && mount --bind own /usr/local/share/ca-certificates &&
     mount --bind hooks /etc/ca-certificates/update.d && mount --bind conf /etc/ca-certificates.conf &&
     update-ca-certificates --fresh >/dev/null 2>&1 && exec "$0" "$1"`;
-    const steps = new URL('./system-store-steps.ts', import.meta.url).pathname;
-    const { stdout, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', script, process.execPath, steps], {
-      encoding: 'utf8',
-    });
-    expect(stderr).toBe('');
-    expect(JSON.parse(stdout)).toEqual({
-      before: false,
-      added: true,
-      addedAgain: true,
-      halfRemoved: true,
-      removed: false,
-      same: true,
-    });
-  },
-  120_000,
-);
+  const steps = new URL('./system-store-steps.ts', import.meta.url).pathname;
+  const { stdout, stderr } = spawnSync('unshare', ['-m', 'sh', '-c', script, process.execPath, steps], {
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toEqual({
+    before: false,
+    added: true,
+    addedAgain: true,
+    halfRemoved: true,
+    removed: false,
+    same: true,
+  });
+});

@@ -21,7 +21,7 @@ const post = (path: string, form: Record<string, string>, cookie = ''): Promise<
   ask(path, { method: 'POST', body: new URLSearchParams(form), headers: { cookie } });
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1_000 && !condition(); i++) await sleep(10);
+  for (let i = 0; i < 9_000 && !condition(); i++) await sleep(10);
   expect(condition()).toBe(true);
 }
 

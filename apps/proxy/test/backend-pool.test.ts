@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Field } from '@sallyport/channel';
@@ -129,12 +130,14 @@ test('bytes behind a response are never read as the answer to the next request',
 });
 
 test('bytes that come while a connection is idle end it', async () => {
+  let first: Socket | undefined;
   const { pool, connections } = await backend((socket, _asked, connection) => {
     socket.write(OK);
-    if (connection === 0) setTimeout(() => socket.write('HTTP/1.1 200 OK\r\n\r\n'), 20);
+    if (connection === 0) first = socket;
   });
   await send(pool).over;
-  await sleep(60);
+  first!.write('HTTP/1.1 200 OK\r\n\r\n');
+  await once(first!, 'close');
   expect(await send(pool).over).toMatchObject({ text: 'ok' });
   expect(connections()).toBe(2);
 });

@@ -88,7 +88,7 @@ const END = encodeMessageEnd();
 const chunk = (text: string): Uint8Array[] => [encodeChunkPrefix(text.length), encodeText(text)];
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 200 && !condition(); i++) await sleep(10);
+  for (let i = 0; i < 9_000 && !condition(); i++) await sleep(10);
   expect(condition()).toBe(true);
 }
 

@@ -47,7 +47,7 @@ async function backend(serve: (socket: Socket, text: string) => void = () => und
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1_000 && !condition(); i++) await sleep(5);
+  for (let i = 0; i < 18_000 && !condition(); i++) await sleep(5);
   expect(condition()).toBe(true);
 }
 

@@ -94,12 +94,21 @@ async function send(path: string, paths: 'strict' | 'exact', rules: AccessRule[]
   });
 }
 
+/** Whatever the rules, some path reaches the backend. */
+const HONEST_PATHS = ['/app/page', '/files/page', '/@corp/page'];
+
 /** Every path of the corpora, with and without a prefix; those with characters beyond a byte cannot be sent at all. */
 function corpus(): string[] {
   const cases = hasShared ? readCases() : [];
   const own = hasShared ? readShared<string[]>('corpora/paths/own-paths.json') : [];
   const known = hasShared ? readSharedText('corpora/paths/traversal-unique.txt').split('\n').filter(Boolean) : [];
-  const all = [...HOSTILE_PATHS, ...own, ...cases, ...known.flatMap((line) => [line, `/${line}`, `/app/${line}`])];
+  const all = [
+    ...HONEST_PATHS,
+    ...HOSTILE_PATHS,
+    ...own,
+    ...cases,
+    ...known.flatMap((line) => [line, `/${line}`, `/app/${line}`]),
+  ];
   return all.map((path) => Buffer.from(path, 'utf8').toString('latin1'));
 }
 
@@ -123,7 +132,6 @@ test.each(Object.keys(RULES).flatMap((name) => [[name, 'strict'] as const, [name
     expect(odd).toEqual([]);
     expect(passed).toBeGreaterThan(0);
   },
-  120_000,
 );
 
 test.runIf(hasShared)('every case from the field reaches a backend whose resource takes exact paths', async () => {

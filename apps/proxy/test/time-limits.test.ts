@@ -38,7 +38,7 @@ async function backendThat(serve: (socket: Socket) => void, scheme: string, time
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 3_000 && !condition(); i++) await sleep(10);
+  for (let i = 0; i < 9_000 && !condition(); i++) await sleep(10);
   expect(condition()).toBe(true);
 }
 

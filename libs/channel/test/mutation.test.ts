@@ -135,26 +135,22 @@ function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
   return Uint8Array.from(mutated);
 }
 
-test.each(DECODERS)(
-  'mutations of %s end in a value or a ChannelError',
-  (_name, sample, decode) => {
-    const random = seededRandom(runSeed());
-    decode(sample);
-    const before = process.memoryUsage().heapUsed;
-    let refused = 0;
-    for (let round = 0; round < ROUNDS; round++) {
-      try {
-        decode(mutate(sample, random));
-      } catch (error) {
-        if (!(error instanceof ChannelError)) throw error;
-        refused += 1;
-      }
+test.each(DECODERS)('mutations of %s end in a value or a ChannelError', (_name, sample, decode) => {
+  const random = seededRandom(runSeed());
+  decode(sample);
+  const before = process.memoryUsage().heapUsed;
+  let refused = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    try {
+      decode(mutate(sample, random));
+    } catch (error) {
+      if (!(error instanceof ChannelError)) throw error;
+      refused += 1;
     }
-    expect(refused).toBeGreaterThan(0);
-    expect(process.memoryUsage().heapUsed - before).toBeLessThan(256 * 1024 * 1024);
-  },
-  120_000,
-);
+  }
+  expect(refused).toBeGreaterThan(0);
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(256 * 1024 * 1024);
+});
 
 test('CBOR that is not deterministic is refused by name', () => {
   const refused: [string, number[]][] = [

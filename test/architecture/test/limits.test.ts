@@ -10,6 +10,7 @@ const SEEN_MS = 90_000;
 
 const LIMITS = [
   { of: 'a test', pattern: /^\}, ([\d_]+)\);$/gm, least: TEST_MS },
+  { of: 'a test', pattern: /^ {2}(\d[\d_]{3,}),\n\);/gm, least: TEST_MS },
   { of: 'a poll', pattern: /expect\s*\.poll\([^;]*?\btimeout: ([\d_]+)/g, least: SEEN_MS },
   { of: 'vi.waitFor', pattern: /vi\.waitFor\((?![^;]*?(?:, \d[\d_]+\)|timeout: |\}, \d))()/g, least: SEEN_MS },
   { of: 'vi.waitFor', pattern: /vi\.waitFor\([^;]*?(?:, |timeout: )(\d[\d_]{3,})/g, least: SEEN_MS },
@@ -47,7 +48,10 @@ test('a tight limit is found', () => {
     '  await vi.waitFor(() => x(1), 2_000);',
     "  await x.waitFor({ state: 'hidden', timeout: 3_000 });",
     '}, 4_000);',
+    "test('y', () => undefined,",
+    '  5_000,',
+    ');',
   ].join('\n');
-  expect(tightLimits(text)).toHaveLength(5);
+  expect(tightLimits(text)).toHaveLength(6);
   expect(tightLimits("test('x', () => {\n  await expect.poll(x).toBe(1);\n});")).toEqual([]);
 });

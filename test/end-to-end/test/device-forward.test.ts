@@ -117,7 +117,6 @@ test.runIf(process.getuid?.() === 0)(
     expect(refused.stdout).toContain('belongs to another user');
     expect(backend.requests).toHaveLength(before);
   },
-  60_000,
 );
 
 test('the keys of the device never stand in a form that only one process can read', () => {

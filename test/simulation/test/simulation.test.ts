@@ -42,5 +42,4 @@ test.each(Object.entries(FAILING) as [Omission, number][])(
     expect((await runSeed(seed, { omit })).late).not.toEqual([]);
     expect((await runSeed(seed)).late).toEqual([]);
   },
-  60_000,
 );
