@@ -97,27 +97,24 @@ test('a tunnel that its backend ends is ended, and not reset', async () => {
   expect(got).toBe('bye');
 });
 
-test.runIf(process.getuid?.() === 0)(
-  'another user of this machine does not get the session',
-  async () => {
-    const asNobody = [
-      '--reuid',
-      '65534',
-      '--regid',
-      '65534',
-      '--clear-groups',
-      'curl',
-      '-sS',
-      '-x',
-      `http://127.0.0.1:${port}`,
-    ];
-    const before = backend.requests.length;
-    const refused = await runCommand('setpriv', [...asNobody, '-i', '-d', 'x', 'http://wiki.corp/echo']);
-    expect(refused.stdout).toMatch(/^HTTP\/1.1 403 /);
-    expect(refused.stdout).toContain('belongs to another user');
-    expect(backend.requests).toHaveLength(before);
-  },
-);
+test.runIf(process.getuid?.() === 0)('another user of this machine does not get the session', async () => {
+  const asNobody = [
+    '--reuid',
+    '65534',
+    '--regid',
+    '65534',
+    '--clear-groups',
+    'curl',
+    '-sS',
+    '-x',
+    `http://127.0.0.1:${port}`,
+  ];
+  const before = backend.requests.length;
+  const refused = await runCommand('setpriv', [...asNobody, '-i', '-d', 'x', 'http://wiki.corp/echo']);
+  expect(refused.stdout).toMatch(/^HTTP\/1.1 403 /);
+  expect(refused.stdout).toContain('belongs to another user');
+  expect(backend.requests).toHaveLength(before);
+});
 
 test('the keys of the device never stand in a form that only one process can read', () => {
   expect(readFileSync(join(folder, 'cli', 'device.json'), 'utf8')).not.toContain('"Buffer"');

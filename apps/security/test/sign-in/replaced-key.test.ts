@@ -20,7 +20,8 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 import { expect, test } from 'vitest';
-import { handshakesOf, scene } from './scene.ts';
+
+import { handshakesOf, scene } from '../scene.ts';
 
 const crypto = nodeCrypto();
 const BY = { actor: 'olga', reason: 'test' };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type ProxyLink, ProxyLinks } from '../src/farm/proxy-links.ts';
+import { type ProxyLink, ProxyLinks } from '../../src/farm/proxy-links.ts';
 
 function scene() {
   const clock = { now: 0 };

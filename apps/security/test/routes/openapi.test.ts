@@ -1,7 +1,7 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, test } from 'vitest';
-import { createAdminService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { createAdminService } from '../../src/app.ts';
+import { scene } from '../scene.ts';
 
 interface Operation {
   readonly operationId?: string;

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getRealm, memoryJournal, revoke } from '@sallyport/access';
 import { expect, test } from 'vitest';
-import { openJournalWriter } from '../src/journal/journal.ts';
-import { openFileJournal } from '../src/journal/journal-file.ts';
-import { scene } from './scene.ts';
+import { openJournalWriter } from '../../src/journal/journal.ts';
+import { openFileJournal } from '../../src/journal/journal-file.ts';
+import { scene } from '../scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
 

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createServer } from 'node:tls';
 import { afterAll, expect, test } from 'vitest';
-import { DIRECTORY_TLS } from '../src/app.ts';
-import { createCaKey, openCa } from '../src/keys/certificates.ts';
+import { DIRECTORY_TLS } from '../../src/app.ts';
+import { createCaKey, openCa } from '../../src/keys/certificates.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
 afterAll(() => rmSync(folder, { recursive: true }));

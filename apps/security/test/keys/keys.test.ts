@@ -1,11 +1,12 @@
 import { replaceHandshakeKeys, StoreError } from '@sallyport/access';
 import { DeviceEstablish, decodeHint, MESSAGE_TYPES, parseBase64Url, publicKeyOf } from '@sallyport/channel';
 import { expect, test } from 'vitest';
-import { siteMapSigner } from '../src/farm/site-map.ts';
-import { openRealmKeys } from '../src/keys/keys.ts';
-import { LiveKeys } from '../src/keys/live-keys.ts';
-import type { RealmContext } from '../src/realm-context.ts';
-import { handshakesOf, scene } from './scene.ts';
+
+import { siteMapSigner } from '../../src/farm/site-map.ts';
+import { openRealmKeys } from '../../src/keys/keys.ts';
+import { LiveKeys } from '../../src/keys/live-keys.ts';
+import type { RealmContext } from '../../src/realm-context.ts';
+import { handshakesOf, scene } from '../scene.ts';
 
 const DAY_MS = 86_400_000;
 

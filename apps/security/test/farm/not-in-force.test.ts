@@ -1,6 +1,6 @@
 import { type JournalWriter, putDirectory } from '@sallyport/access';
 import { expect, test } from 'vitest';
-import { scimScene } from './scim-scene.ts';
+import { scimScene } from '../scim/scim-scene.ts';
 
 const V2 = '/scim/v2';
 const BY = { actor: 'olga', reason: 'unit test' };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { InFlight } from '../src/sign-in/in-flight.ts';
+import { InFlight } from '../../src/sign-in/in-flight.ts';
 
 const flight = (owner: string, over: { until?: number; kept?: boolean } = {}) => ({
   value: owner,

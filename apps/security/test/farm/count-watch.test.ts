@@ -1,8 +1,8 @@
 import { countRealm, getRealm, isLive, type RealmCounts, type Rows, revoke } from '@sallyport/access';
 import { expect, test } from 'vitest';
-import { sampleSession } from '../../../libs/access/test/sample-session.ts';
-import { BY, scene as realmScene } from '../../../libs/access/test/scene.ts';
-import { CountWatch } from '../src/farm/count-watch.ts';
+import { sampleSession } from '../../../../libs/access/test/sample-session.ts';
+import { BY, scene as realmScene } from '../../../../libs/access/test/scene.ts';
+import { CountWatch } from '../../src/farm/count-watch.ts';
 
 /** A count that ends when told, on a clock that the test moves. */
 function counting() {

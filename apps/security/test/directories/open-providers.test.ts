@@ -1,7 +1,7 @@
 import { putDirectory } from '@sallyport/access';
 import { expect, test, vi } from 'vitest';
-import { OpenProviders } from '../src/directories/open-providers.ts';
-import { scene } from './scene.ts';
+import { OpenProviders } from '../../src/directories/open-providers.ts';
+import { scene } from '../scene.ts';
 
 const PROVIDER = { issuer: 'https://idp', clientId: 'gateway', redirects: ['app:back'] };
 const BY = { actor: 'olga', reason: 'test' };

@@ -2,8 +2,8 @@ import { createServer } from 'node:https';
 import { putDirectory } from '@sallyport/access';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterEach, expect, test, vi } from 'vitest';
-import { createDirectoryService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { createDirectoryService } from '../../src/app.ts';
+import { scene } from '../scene.ts';
 
 const BY = { actor: 'olga', reason: 'test' };
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { findUser } from '@sallyport/access';
 import { expect, test, vi } from 'vitest';
-import { createAdminService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { createAdminService } from '../../src/app.ts';
+import { scene } from '../scene.ts';
 
 const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
 

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { type AccessContext, NEVER, type Rows } from '@sallyport/access';
 import { afterAll, expect, test } from 'vitest';
-import { realmOn } from '../../../libs/access/test/scene.ts';
-import { startDatabase } from '../../../libs/store-sql/test/real-postgres.ts';
+import { realmOn } from '../../../../libs/access/test/scene.ts';
+import { startDatabase } from '../../../../libs/store-sql/test/real-postgres.ts';
 import type { LargeAnswer, LargeCall, LargeClient } from './large-client.ts';
 import { scimScene } from './scim-scene.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { createAdminService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { createAdminService } from '../../src/app.ts';
+import { scene } from '../scene.ts';
 
 const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
 const BACKEND = { url: 'http://127.0.0.1:1', networks: ['127.0.0.0/8'] };

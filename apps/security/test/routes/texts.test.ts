@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { createAdminService, createDirectoryService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { createAdminService, createDirectoryService } from '../../src/app.ts';
+import { scene } from '../scene.ts';
 
 const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
 const { context, token, lines } = await scene();

@@ -1,8 +1,8 @@
 import { type AccessContext, issueDirectoryToken, putDirectory } from '@sallyport/access';
 import type { FastifyInstance } from 'fastify';
-import { createDirectoryService } from '../src/app.ts';
-import type { RealmContext } from '../src/realm-context.ts';
-import { type OwnScene, type SharedScene, scene } from './scene.ts';
+import { createDirectoryService } from '../../src/app.ts';
+import type { RealmContext } from '../../src/realm-context.ts';
+import { type OwnScene, type SharedScene, scene } from '../scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
 

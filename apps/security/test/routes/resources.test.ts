@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { createAdminService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { createAdminService } from '../../src/app.ts';
+import { scene } from '../scene.ts';
 
 const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
 const BACKEND = { url: 'http://wiki.internal', networks: ['10.0.0.0/8'], basic: { user: 'gate', password: 'canary' } };

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { journalWords } from '../src/farm/status.ts';
+
+import { journalWords } from '../../src/farm/status.ts';
 
 const GOOD = { place: 'in /j', written: 3, ours: true, claimedBy: 'e', silentMs: 900 };
 

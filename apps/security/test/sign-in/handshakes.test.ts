@@ -16,9 +16,10 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { CompactSign, createLocalJWKSet, exportJWK, generateKeyPair, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect, test } from 'vitest';
-import { assertionJwks, withAssertions } from '../src/keys/assertions.ts';
-import type { RealmContext } from '../src/realm-context.ts';
-import { handshakesOf, scene } from './scene.ts';
+
+import { assertionJwks, withAssertions } from '../../src/keys/assertions.ts';
+import type { RealmContext } from '../../src/realm-context.ts';
+import { handshakesOf, scene } from '../scene.ts';
 
 const crypto = nodeCrypto();
 const BY = { actor: 'olga', reason: 'test' };

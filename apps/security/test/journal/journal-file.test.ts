@@ -2,8 +2,8 @@ import { appendFileSync, mkdtempSync, readFileSync, renameSync, rmSync, truncate
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { journalContract } from '../../../libs/access/test/journal.contract.ts';
-import { openFileJournal } from '../src/journal/journal-file.ts';
+import { journalContract } from '../../../../libs/access/test/journal.contract.ts';
+import { openFileJournal } from '../../src/journal/journal-file.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'sallyport-journal-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type FoundLife, type KnownLife, refusalOf } from '../src/stores/epoch-file.ts';
+import { type FoundLife, type KnownLife, refusalOf } from '../../src/stores/epoch-file.ts';
 
 const ONE = '1'.repeat(32);
 const TWO = '2'.repeat(32);

@@ -1,10 +1,11 @@
 import { type InstallationRow, LOCKOUT, putUser } from '@sallyport/access';
 import { expect, test } from 'vitest';
-import { limited } from '../src/sign-in/lockout.ts';
-import { openResume, sealResume } from '../src/sign-in/resume.ts';
-import { verifyCredentials } from '../src/sign-in/verify.ts';
-import { addressThrottle } from '../src/stores/address-throttle.ts';
-import { scene } from './scene.ts';
+
+import { limited } from '../../src/sign-in/lockout.ts';
+import { openResume, sealResume } from '../../src/sign-in/resume.ts';
+import { verifyCredentials } from '../../src/sign-in/verify.ts';
+import { addressThrottle } from '../../src/stores/address-throttle.ts';
+import { scene } from '../scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
 const NOWHERE = { directory: undefined, identity: undefined };
