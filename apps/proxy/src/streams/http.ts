@@ -4,7 +4,6 @@ import {
   checkRequest,
   checkTrailers,
   contentLength,
-  copyBytes,
   type Field,
   type HttpDecoder,
   type MessageSink,
@@ -29,7 +28,7 @@ import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
 import { HeadMemory } from './head-memory.ts';
 import { type Asker, codeOf, HttpAnswer } from './http-answer.ts';
-import { Pieces } from './pieces.ts';
+import { RequestContent } from './request-content.ts';
 import { requestFields } from './request-fields.ts';
 
 const NO_FIELDS: readonly Field[] = [];
@@ -62,23 +61,13 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
   #phase: Phase = 'head';
   /** Declared bytes of the content. */
   #declared: number | undefined;
-  /** Content that waits: for a connection, or for rights that are being read. Its credit is not given back. */
-  #held: Uint8Array[] | undefined;
-  /** Small pieces of content are put together before they go on. */
-  #pieces: Pieces | undefined;
-  /** The backend's socket has no room: small pieces wait until it has. */
-  #full = false;
+  #content: RequestContent | undefined;
   #received = 0;
-  #uncredited = 0;
   /** Memory of a head that came in parts. */
   #headMemory: HeadMemory | undefined;
   /** All of the request has come. */
   #complete = false;
   #trailers: readonly Field[] = NO_FIELDS;
-  /** The way to the backend, while the gate lends it. */
-  #way: PooledCall | undefined;
-  /** Content that is lent while the gate is asked. */
-  #lent: Uint8Array | undefined;
   #pool: BackendPool | undefined;
   /** Servers that could not be reached. */
   #tried: Set<BackendPool> | undefined;
@@ -98,7 +87,7 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
     this.#guarded(() => decoder.push(bytes));
     if (!this.#head && !this.over) return this.#unfinished(bytes.length);
     this.#headMemory?.end();
-    this.#passPieces();
+    this.#settleContent();
     // Content is given back when the backend takes it, everything else at once.
     this.#stream.consume(bytes.length - (this.#received - before));
     // Only now: most requests end in the same record, and go out with their length or as having no content.
@@ -143,8 +132,12 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
     if (this.#declared !== undefined && this.#received > this.#declared) {
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'more content than declared');
     }
-    this.#pieces ??= new Pieces((part) => this.#take(part));
-    this.#pieces.add(bytes);
+    if (this.over) return;
+    this.#content ??= new RequestContent({
+      ask: () => this.#write(),
+      credit: (given) => this.#stream.consume(given),
+    });
+    this.#content.add(bytes);
   }
 
   trailers(trailers: readonly Field[]): void {
@@ -154,7 +147,7 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
     }
     this.#complete = true;
     this.#trailers = passedTrailers(trailers);
-    if (this.#phase === 'sending') this.#gate!.write();
+    this.#write();
   }
 
   // What backends ask: BackendAsker.
@@ -209,7 +202,7 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
     this.#gate!.begin();
     const whole = this.#complete && this.#received === 0;
     this.#phase = whole ? 'sent' : 'sending';
-    if (!whole) this.#gate!.write();
+    this.#write();
   }
 
   untaken(): void {
@@ -218,9 +211,7 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
   }
 
   room(): void {
-    this.#full = false;
-    this.#pieces?.flush();
-    if (!this.#full) this.#credit();
+    this.#content?.room();
   }
 
   full(): void {
@@ -309,15 +300,7 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
   /** Sends what was held, and when the request is complete its end. */
   pass(way: PooledCall): void {
     if (this.#phase !== 'sending') return;
-    this.#way = way;
-    const held = this.#held;
-    this.#held = undefined;
-    if (held) for (const bytes of held) this.#send(way, bytes);
-    const lent = this.#lent;
-    this.#lent = undefined;
-    if (lent) this.#send(way, lent);
-    if (!this.#full || this.#complete) this.#pieces?.flush();
-    this.#way = undefined;
+    this.#content?.pass(way, this.#complete);
     if (!this.#complete) return;
     this.#phase = 'sent';
     way.finish(this.#trailers);
@@ -362,40 +345,13 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
     return this.#received === 0 ? 'none' : 'length';
   }
 
-  /** What came in one call goes on together; small pieces wait while nothing can go on. */
-  #passPieces(): void {
-    if (!this.#pieces) return;
-    const taken = this.#pieces.count();
-    if (taken === 0) return;
-    if (taken > 1) this.#host.spend(taken);
-    if (this.#phase === 'sending' && !this.#full) this.#pieces.flush();
-    else this.#pieces.keep();
+  #settleContent(): void {
+    const small = this.#content?.settle(this.#phase === 'sending') ?? 0;
+    if (small > 1) this.#host.spend(small);
   }
 
-  /** Content on its way: into the gate, which may be open already, or to what waits for it. */
-  #take(bytes: Uint8Array): void {
-    if (this.over) return;
-    if (this.#way) return this.#send(this.#way, bytes);
-    if (this.#phase === 'sending') {
-      this.#lent = bytes;
-      this.#gate!.write();
-      if (!this.#lent || this.over) return;
-      this.#lent = undefined;
-    }
-    this.#held ??= [];
-    this.#held.push(copyBytes(bytes));
-  }
-
-  /** Content to the backend; its credit goes back when the socket has room, so what is held is bounded by the window. */
-  #send(way: PooledCall, bytes: Uint8Array): void {
-    this.#uncredited += bytes.length;
-    if (way.write(bytes)) return this.#credit();
-    this.#full = true;
-  }
-
-  #credit(): void {
-    this.#stream.consume(this.#uncredited);
-    this.#uncredited = 0;
+  #write(): void {
+    if (this.#phase === 'sending') this.#gate!.write();
   }
 
   /** Ends the work for the stream; without any it is settled at once. */
