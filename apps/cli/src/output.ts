@@ -45,6 +45,7 @@ const HEADS: Readonly<Record<string, string>> = {
   clockOffsetMs: 'clock is off by',
   silentMs: 'silent for',
   leaseUntil: 'lease until',
+  ms: 'took (ms)',
 };
 
 /** A column's name in words: `createdAt` is "CREATED", `invitedBy` "INVITED BY". */

@@ -1,18 +1,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { type GlobalOptions, globalsOf, profileFile } from '../program.ts';
 import { checkPorts, Running, stopOnSignals } from './running.ts';
-import {
-  countKept,
-  ensureOperator,
-  freshLink,
-  INTRANET_AUTHORITY,
-  inviteProxy,
-  type QuickStart,
-  seed,
-} from './seed.ts';
+import { countKept, ensureOperator, freshLink, INTRANET_AUTHORITY, inviteProxy, seed } from './seed.ts';
+import { welcome } from './welcome.ts';
 
 /** Ports of the parts, counted from a base. */
 function portsFrom(
@@ -94,36 +86,6 @@ async function startAll(
   await running.startLasting('phone', { SALLYPORT_LISTEN: `127.0.0.1:${ports.phone}` });
   const [link, kept] = [await freshLink(admin), await countKept(admin)];
   await admin.close();
-  welcome({ link, kept, quickStart, phone: urls.phone });
-}
-
-function welcome(up: {
-  link: string;
-  kept: { installations: number; sessions: number };
-  quickStart: QuickStart;
-  phone: string;
-}): void {
-  const { link, kept, quickStart, phone } = up;
-  const bold = (text: string): string => styleText('bold', text);
-  const again =
-    kept.installations > 0
-      ? `\n  ${kept.installations} installations and ${kept.sessions} live sessions are still there; enrolled browsers just open ${phone}\n`
-      : '';
-  process.stdout.write(`
-${bold('Sallyport is up.')}
-${again}
-  ${bold('1.')} Open this link in a browser, it plays the phone:
-
-     ${link}
-
-  ${bold('2.')} Sign in:   user ${bold(quickStart.user)}   password ${bold(quickStart.password)}
-
-  ${bold('3.')} Look at it as the operator, in another terminal:
-
-     npm run sallyport -- status
-     npm run sallyport -- session list
-
-Ctrl-C stops everything; the next start goes on where it was.
-`);
+  process.stdout.write(welcome({ link, kept, quickStart, phone: urls.phone }));
   if (process.send) process.send({ type: 'ready', link, ...quickStart });
 }

@@ -1,0 +1,37 @@
+import { styleText } from 'node:util';
+import type { QuickStart } from './seed.ts';
+
+/** What is up, and for whom. */
+interface Up {
+  readonly link: string;
+  /** What an earlier start left. */
+  readonly kept: { readonly installations: number; readonly sessions: number };
+  readonly quickStart: Pick<QuickStart, 'user' | 'password'>;
+  /** Address of the phone page. */
+  readonly phone: string;
+}
+
+/** What `up` says when everything stands. README.md shows it. */
+export function welcome({ link, kept, quickStart, phone }: Up): string {
+  const bold = (text: string): string => styleText('bold', text);
+  const again =
+    kept.installations > 0
+      ? `\n  ${kept.installations} installations and ${kept.sessions} live sessions are still there; enrolled browsers just open ${phone}\n`
+      : '';
+  return `
+${bold('Sallyport is up.')}
+${again}
+  ${bold('1.')} Open this link in a browser, it plays the phone:
+
+     ${link}
+
+  ${bold('2.')} Sign in:   user ${bold(quickStart.user)}   password ${bold(quickStart.password)}
+
+  ${bold('3.')} Look at it as the operator, in another terminal:
+
+     npm run sallyport -- status
+     npm run sallyport -- session list
+
+Ctrl-C stops everything; the next start goes on where it was.
+`;
+}
