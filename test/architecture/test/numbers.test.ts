@@ -19,13 +19,15 @@ function takenTwice(files: readonly { readonly file: string; readonly number: st
   return files.filter(({ number }, index) => files[index - 1]?.number === number).map(({ file }) => file);
 }
 
-test('every decision has a number of its own, says it in its heading, and stands in the index with date and status', () => {
+test('every decision has a number of its own, says it in its heading, says what was rejected, and stands in the index with date and status', () => {
   const decisions = numbered('docs/decisions');
   expect(decisions.length).toBeGreaterThan(20);
   expect(takenTwice(decisions)).toEqual([]);
   const index = readFileSync(`${root}/docs/decisions/README.md`, 'utf8').split('\n');
   for (const { file, number } of decisions) {
-    const heading = /^# (\d+)\. (.+)$/m.exec(readFileSync(`${root}/docs/decisions/${file}`, 'utf8'));
+    const text = readFileSync(`${root}/docs/decisions/${file}`, 'utf8');
+    expect(text, `${file} says what else was looked at`).toMatch(/\b(?:Rejected|Considered|Tried)\b/i);
+    const heading = /^# (\d+)\. (.+)$/m.exec(text);
     expect(heading?.[1], file).toBe(String(Number(number)));
     const rows = index.filter((line) => line.includes(`(${file})`));
     expect(rows, `${file} stands in docs/decisions/README.md once`).toHaveLength(1);
