@@ -9,7 +9,7 @@ import {
 import type { ProblemCode } from '@sallyport/security-api/problems';
 import { Agent, request } from 'undici';
 
-/** A long answer: a revocation waits until it is in force, ms. */
+/** How long an answer may take unless said otherwise, ms. */
 const TIMEOUT_MS = 120_000;
 
 /** Why a call of the admin API came to nothing: the server's refusal in its words, or that it did not answer. */
@@ -37,6 +37,8 @@ export interface AdminPlace {
   readonly token?: string | undefined;
   /** How long a connection may take, ms. */
   readonly connectMs?: number;
+  /** How long an answer may take, ms: a revocation waits until it is in force. */
+  readonly timeoutMs?: number;
   /**
    * After how many ms a call that failed is made again, having been tried for `sinceMs`; undefined gives up. Absent: never. A change
    * that is no longer known to have been done may only be repeated when it has an id.
@@ -55,8 +57,9 @@ export type Call<O extends Operation> = Wanted<'params', ParamsOf<O>> &
   (O extends { readonly repeatable: true } ? { readonly requestId?: string } : unknown) &
   (O extends { readonly onlyNew: true } ? { readonly onlyNew?: boolean } : unknown);
 
-/** A call, which need not be given where there is nothing to say. */
-export type CallOf<O extends Operation> = object extends Call<O> ? [call?: Call<O>] : [call: Call<O>];
+/** A call, which need not be given where there is nothing to say; without what somebody says for all calls. */
+export type CallOf<O extends Operation, Said extends string = never> =
+  object extends Omit<Call<O>, Said> ? [call?: Omit<Call<O>, Said>] : [call: Omit<Call<O>, Said>];
 
 /** A list in pages. */
 export type ListOperation = Operation & { readonly cursor: string };
@@ -80,11 +83,11 @@ export class AdminClient {
   readonly #agent: Agent;
 
   constructor(place: AdminPlace) {
-    const { urls, ca, connectMs } = place;
+    const { urls, ca, connectMs, timeoutMs = TIMEOUT_MS } = place;
     this.#place = place;
     this.#urls = [...urls];
     const connect = { ca, ...(connectMs === undefined ? {} : { timeout: connectMs }) };
-    this.#agent = new Agent({ connect, headersTimeout: TIMEOUT_MS });
+    this.#agent = new Agent({ connect, headersTimeout: timeoutMs });
   }
 
   /** Calls an operation. @throws AdminError */

@@ -5,6 +5,7 @@ import type { Device, DeviceStorage } from '@sallyport/device';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
 import { freePort, scratchFolder } from '@sallyport/support';
 import { Agent, request } from 'undici';
 import { Operator } from './operator.ts';
@@ -68,20 +69,22 @@ export class Gateway {
     const operator = new Operator(adminUrl!, ca!);
     await operator.login(oneTimeToken!);
     const gateway = new Gateway(folder, security, operator, environment);
-    await operator.call('PATCH', '/v1/realm', {
-      openBurst: 100_000,
-      openRate: 100_000,
-      enrolPage: 'http://localhost/enroll',
-      ...options.settings,
+    await operator.call(api.realm.change, {
+      body: {
+        openBurst: 100_000,
+        openRate: 100_000,
+        enrolPage: 'http://localhost/enroll',
+        ...options.settings,
+      },
     });
     for (let i = 0; i < (options.proxies ?? 1); i++) await gateway.addProxy();
-    await operator.call('PUT', '/v1/sites/here', { origins: gateway.origins });
+    await operator.call(api.sites.put, { params: { name: 'here' }, body: { origins: gateway.origins } });
     return gateway;
   }
 
   async addProxy(environment: Record<string, string> = {}): Promise<AppProcess> {
     const name = `p${this.proxies.length + 1}`;
-    const { token } = await this.operator.call('POST', '/v1/join-tokens', { name, site: 'here' });
+    const { token } = await this.operator.call(api.proxies.invite, { body: { name, site: 'here' } });
     const port = await freePort();
     const all = {
       SALLYPORT_DATA: join(this.folder, name),
@@ -102,7 +105,7 @@ export class Gateway {
   /** Waits until so many Proxies hold a live lease. */
   async live(count: number): Promise<void> {
     for (const deadline = performance.now() + LIVE_WITHIN_MS; performance.now() < deadline; ) {
-      const { proxies } = (await this.operator.call('GET', '/v1/status')) as { proxies: { live: boolean }[] };
+      const { proxies } = (await this.operator.call(api.status.get)) as { proxies: { live: boolean }[] };
       if (proxies.filter(({ live }) => live).length >= count) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -126,22 +129,28 @@ export class Gateway {
 
   /** Opens a resource to everybody in the group `staff`. */
   async addResource(name: string, authority: string, url: string, kind: 'http' | 'tcp' = 'http'): Promise<void> {
-    await this.operator.call('PUT', '/v1/groups/staff');
-    await this.operator.call('PUT', `/v1/resources/${name}`, {
-      kind,
-      authority,
-      backend: { url, networks: ['127.0.0.0/8'] },
+    await this.operator.call(api.groups.put, { params: { name: 'staff' } });
+    await this.operator.call(api.resources.put, {
+      params: { name },
+      body: {
+        kind,
+        authority,
+        backend: { url, networks: ['127.0.0.0/8'] },
+      },
     });
-    await this.operator.call('PUT', `/v1/policies/open-${name}`, { groups: ['staff'], resources: [name], context: {} });
+    await this.operator.call(api.policies.put, {
+      params: { name: `open-${name}` },
+      body: { groups: ['staff'], resources: [name], context: {} },
+    });
   }
 
   async addUser(name: string, groups: readonly string[] = ['staff']): Promise<void> {
-    await this.operator.call('PUT', '/v1/groups/staff');
-    await this.operator.call('PUT', `/v1/users/${name}`, { password: PASSWORD, groups });
+    await this.operator.call(api.groups.put, { params: { name: 'staff' } });
+    await this.operator.call(api.users.put, { params: { name }, body: { password: PASSWORD, groups } });
   }
 
   async link(user: string): Promise<string> {
-    return (await this.operator.call('POST', '/v1/codes', { user }))['link'] as string;
+    return (await this.operator.call(api.codes.issue, { body: { user } }))['link'] as string;
   }
 
   /** A new device of a user, enrolled and signed in. */

@@ -1,35 +1,39 @@
+import { type AnswerOf, type Operation, operators } from '@sallyport/security-api/admin';
+import { AdminClient, type CallOf } from '@sallyport/security-client/admin';
 import { Agent, request } from 'undici';
 
-/** A client of the admin API, as a program would write one: the OpenAPI document is all it knows. */
+const REASON = 'end-to-end test';
+
+/** An operator: calls by the operations of the admin API, or raw HTTP, where just that is tested. */
 export class Operator {
   readonly #url: string;
+  readonly #ca: string;
   readonly #agent: Agent;
+  #client: AdminClient;
   #token = '';
 
   constructor(url: string, ca: string) {
     this.#url = url;
+    this.#ca = ca;
     this.#agent = new Agent({ connect: { ca }, headersTimeout: 120_000 });
+    this.#client = new AdminClient({ urls: [url], ca });
   }
 
   /** Exchanges the one-time token of the first start. */
   async login(oneTimeToken: string): Promise<void> {
-    const { token } = await this.call('POST', '/v1/operators/login', { token: oneTimeToken, name: 'tester' });
-    this.#token = token as string;
+    const { token } = await this.call(operators.login, { body: { token: oneTimeToken, name: 'tester' } });
+    await this.#client.close();
+    this.#token = token;
+    this.#client = new AdminClient({ urls: [this.#url], ca: this.#ca, token });
   }
 
-  /** One call. @throws Error with `status` and `code` of the problem */
-  async call(
-    method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE',
-    path: string,
-    body?: object,
-  ): Promise<Record<string, unknown>> {
-    const { status, json } = await this.raw(method, path, body);
-    if (status >= 400)
-      throw Object.assign(new Error(`${method} ${path}: ${JSON.stringify(json)}`), { status, code: json['code'] });
-    return json;
+  /** Calls an operation, with a reason. @throws AdminError */
+  call<O extends Operation>(operation: O, ...[call]: CallOf<O, 'reason'>): Promise<AnswerOf<O>> {
+    const reasoned = [{ ...call, ...(operation.reason ? { reason: REASON } : {}) }];
+    return this.#client.call(operation, ...(reasoned as unknown as CallOf<O>));
   }
 
-  /** One call, whatever its status. */
+  /** One call, whatever its status, as a program would write it that has nothing but the OpenAPI document. */
   async raw(
     method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
@@ -40,7 +44,7 @@ export class Operator {
       method,
       dispatcher: this.#agent,
       headers: {
-        'sallyport-reason': 'end-to-end test',
+        'sallyport-reason': REASON,
         ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
         ...(body ? { 'content-type': 'application/json' } : {}),
         ...headers,
@@ -50,7 +54,8 @@ export class Operator {
     return { status: answer.statusCode, json: (await answer.body.json()) as Record<string, unknown> };
   }
 
-  close(): Promise<void> {
-    return this.#agent.destroy();
+  /** Closes its connections. */
+  async close(): Promise<void> {
+    await Promise.all([this.#client.close(), this.#agent.destroy()]);
   }
 }

@@ -2,6 +2,7 @@ import { nodeCrypto } from '@sallyport/channel/node';
 import type { DeviceRecord, DeviceStorage, WebSocketFactory, WebSocketLike } from '@sallyport/device';
 import { Device } from '@sallyport/device';
 import { nodeWebSocket } from '@sallyport/device/node';
+import * as api from '@sallyport/security-api/admin';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
@@ -142,11 +143,7 @@ test('a crash at any step of enrolment or key rotation never costs the device it
     if (!plan.crashed) break;
     seen.push(plan.steps.at(-1)!);
   }
-  const all = (await gateway.operator.call('GET', '/v1/installations')) as unknown as {
-    user: string;
-    status: string;
-    generation: number;
-  }[];
+  const all = await gateway.operator.call(api.installations.list);
   const ours = all.filter(({ user }) => user.startsWith('crash-'));
   expect(ours).toHaveLength(seen.length + 1);
   expect(ours.every(({ status, generation }) => status === 'active' && generation >= 1)).toBe(true);

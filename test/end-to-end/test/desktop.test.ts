@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres } from '@sallyport/store-sql';
 import { freePort, launchChromium, runCommand, sallyport, scratchFolder, startSallyport } from '@sallyport/support';
 import type { Browser, Page } from 'playwright-core';
@@ -24,10 +25,13 @@ await gateway.addResource('shell', 'shell.corp:22', echo.url, 'tcp');
 const database = await startDatabaseDoor();
 await gateway.addResource('db', 'db.corp:5432', database.url, 'tcp');
 const networks = ['127.0.0.0/8'];
-await gateway.operator.call('PUT', '/v1/resources/hb', {
-  kind: 'http',
-  authority: 'hb.example',
-  backend: { url: `https://localhost:${tls.port}`, networks: [...networks, '::1/128'], ca: tls.ca },
+await gateway.operator.call(api.resources.put, {
+  params: { name: 'hb' },
+  body: {
+    kind: 'http',
+    authority: 'hb.example',
+    backend: { url: `https://localhost:${tls.port}`, networks: [...networks, '::1/128'], ca: tls.ca },
+  },
 });
 await gateway.addUser('ada');
 const folder = scratchFolder();
@@ -169,7 +173,7 @@ test('a browser has a secure context: cookies that only https keeps, WebCrypto, 
   await page.goto(`${app.url}/told`);
   expect(await page.locator('body').innerText()).toContain('undefined -');
   // A refusal is a page to read.
-  await gateway.operator.call('DELETE', '/v1/policies/open-app');
+  await gateway.operator.call(api.policies.remove, { params: { name: 'open-app' } });
   await page.goto('https://app.corp/home');
   expect(await page.locator('h1').innerText()).toBe('This is no resource of yours');
   await gateway.addResource('app', 'app.corp', app.url);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import * as api from '@sallyport/security-api/admin';
 import { freePort, runCommand, sallyport, scratchFolder, startSallyport } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend, startTcpEcho } from '../src/backend.ts';
@@ -36,12 +37,15 @@ function login(): ReturnType<typeof sallyport> {
 }
 
 async function revokeSession(): Promise<void> {
-  const sessions = (await gateway.operator.call('GET', '/v1/sessions')) as unknown as { id: string }[];
+  const sessions = await gateway.operator.call(api.sessions.list);
   for (const { id } of sessions)
-    await gateway.operator.call('PUT', `/v1/revocations/${randomUUID()}`, {
-      kind: 'session',
-      subject: id,
-      reason: 'test',
+    await gateway.operator.call(api.revocations.put, {
+      params: { id: randomUUID() },
+      body: {
+        kind: 'session',
+        subject: id,
+        reason: 'test',
+      },
     });
 }
 
@@ -59,7 +63,7 @@ test('whom a link is for is said before the password, and whom the machine belon
 
 test('a login in another process replaces the session, and the forward that runs goes on with the new one', async () => {
   expect(await login()).toMatchObject({ code: 0 });
-  const sessions = () => gateway.operator.call('GET', '/v1/sessions');
+  const sessions = () => gateway.operator.call(api.sessions.list);
   await expect.poll(sessions).toHaveLength(1);
   expect((await curl('-d', 'again', 'http://wiki.corp/echo')).stdout).toBe('again');
 });

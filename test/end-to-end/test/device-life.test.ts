@@ -5,6 +5,7 @@ import { decodeHint, encodeSessionEnd, endKeyOf, formatHex, MESSAGE_TYPES } from
 import { nodeCrypto } from '@sallyport/channel/node';
 import { Device, type DeviceState, type DeviceStorage, memoryStorage } from '@sallyport/device';
 import { fileStorage, nodeWebSocket } from '@sallyport/device/node';
+import * as api from '@sallyport/security-api/admin';
 import { runCommand, scratchFolder } from '@sallyport/support';
 import { afterAll, expect, test, vi } from 'vitest';
 import { startBackend } from '../src/backend.ts';
@@ -125,12 +126,8 @@ test('a slow backend is not a silent gateway, and a quiet device sends nothing',
   device.close();
 });
 
-interface SessionView {
-  readonly id: string;
-}
-
 async function liveSessions(): Promise<string[]> {
-  const sessions = (await gateway.operator.call('GET', '/v1/sessions')) as unknown as SessionView[];
+  const sessions = await gateway.operator.call(api.sessions.list);
   return sessions.map(({ id }) => id);
 }
 

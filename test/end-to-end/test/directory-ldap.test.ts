@@ -4,6 +4,7 @@ import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { LdapConnector } from '@sallyport/directory';
 import type { User } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
 import { Attribute, Change, type Client } from 'ldapts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
@@ -45,8 +46,11 @@ function member(operation: 'add' | 'delete', group: string, dn: string): Promise
 }
 
 async function findings(settings: object): Promise<{ check: string; ok: boolean; words: string }[]> {
-  await gateway.operator.call('PUT', '/v1/directories/tried', { ...ldapInput(ldap, settings), stage: 'staged' });
-  return (await gateway.operator.call('POST', '/v1/directories/tried/test')) as never;
+  await gateway.operator.call(api.directories.put, {
+    params: { name: 'tried' },
+    body: { ...ldapInput(ldap, settings), stage: 'staged' },
+  });
+  return await gateway.operator.call(api.directories.test, { params: { name: 'tried' } });
 }
 
 test('test connection says in words what is wrong', async () => {
@@ -63,11 +67,11 @@ test('test connection says in words what is wrong', async () => {
   expect(await wrong({ groupFilter: '(objectClass=printer)' })).toContain('nobody would get any rights');
   await expect(findings({ userFilter: '(uid=*' })).rejects.toMatchObject({ status: 422 });
   await expect(findings({ servers: ['http://127.0.0.1'] })).rejects.toMatchObject({ status: 400 });
-  await gateway.operator.call('DELETE', '/v1/directories/tried');
+  await gateway.operator.call(api.directories.remove, { params: { name: 'tried' } });
 });
 
 test('no answer of the API ever holds the password to bind with', async () => {
-  await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap));
+  await gateway.operator.call(api.directories.put, { params: { name: 'corp' }, body: ldapInput(ldap) });
   const text = JSON.stringify(await directoryOf(gateway.operator, 'corp'));
   expect(text).not.toContain('reads the tree');
   expect(text).not.toContain('bindPassword');
@@ -117,13 +121,13 @@ test('adds, changes, renames, moves, disables and deletes each arrive', async ()
   expect(await userOf(loginOf(1))).toBeUndefined();
   for (const i of [3, 4, 5]) expect((await userOf(loginOf(i)))?.enabled, loginOf(i)).toBe(false);
   expect((await userOf(loginOf(160)))?.groups).toEqual([]);
-  const audit = JSON.stringify(await gateway.operator.call('GET', '/v1/audit?limit=50'));
+  const audit = JSON.stringify(await gateway.operator.call(api.audit.list, { query: { limit: '50' } }));
   expect(audit).toContain('corp: the account is gone');
   expect(audit).toContain(`${loginOf(160)} from all@corp`);
 });
 
 test('who comes back is let in again, and what an operator disabled stays so', async () => {
-  await gateway.operator.call('POST', `/v1/users/${loginOf(7)}/disable`);
+  await gateway.operator.call(api.users.disable, { params: { name: loginOf(7) } });
   await replace(dnOf(7), 'cn', 'Touched');
   await replace(dnOf(4), 'shadowExpire', '99999');
   const { report } = await sync(gateway.operator, 'corp');
@@ -132,7 +136,9 @@ test('who comes back is let in again, and what an operator disabled stays so', a
   expect((await userOf(loginOf(7)))?.enabled).toBe(false);
   await replace(dnOf(8), 'shadowExpire', '1');
   await sync(gateway.operator, 'corp');
-  await expect(gateway.operator.call('POST', `/v1/users/${loginOf(8)}/enable`)).rejects.toMatchObject({ status: 422 });
+  await expect(gateway.operator.call(api.users.enable, { params: { name: loginOf(8) } })).rejects.toMatchObject({
+    status: 422,
+  });
 });
 
 test('a directory that lies takes nobody: more than 5 % gone is a question, and an answer lets them go', async () => {
@@ -142,7 +148,7 @@ test('a directory that lies takes nobody: more than 5 % gone is a question, and 
   expect(asked.question).toMatchObject({ what: 'users', count: 40 });
   expect(asked.report).toMatchObject({ held: 40, removed: 0 });
   expect((await userOf(loginOf(100)))?.enabled).toBe(true);
-  const { degraded } = (await gateway.operator.call('GET', '/v1/status')) as { degraded: string[] };
+  const { degraded } = await gateway.operator.call(api.status.get);
   expect(degraded.join('\n')).toContain('directory corp would remove 40 of');
   // A new one arrives meanwhile, and the question stays.
   await replace(dnOf(20), 'cn', 'Still Synced');
@@ -160,7 +166,7 @@ test('a directory that lies takes nobody: more than 5 % gone is a question, and 
   expect(done.report).toMatchObject({ removed: 20 });
   expect((await userOf(loginOf(100)))?.enabled).toBe(true);
   expect((await userOf(loginOf(139)))?.enabled).toBe(false);
-  const audit = JSON.stringify(await gateway.operator.call('GET', '/v1/audit?limit=100'));
+  const audit = JSON.stringify(await gateway.operator.call(api.audit.list, { query: { limit: '100' } }));
   expect(audit).toContain(`corp, removals of question ${question!.id} are meant`);
 });
 
@@ -176,12 +182,18 @@ test('a group that lost most of its members is a question too', async () => {
 
 test('a group of the directory opens what a policy names, and rights say why', async () => {
   const { operator } = gateway;
-  const wiki = { kind: 'http', authority: 'wiki.corp', backend: { url: backend.url, networks: ['127.0.0.0/8'] } };
-  await operator.call('PUT', '/v1/resources/wiki', wiki);
-  await operator.call('PUT', '/v1/policies/wiki', { groups: ['department-0@corp'], resources: ['wiki'], context: {} });
+  const wiki = {
+    kind: 'http' as const,
+    authority: 'wiki.corp',
+    backend: { url: backend.url, networks: ['127.0.0.0/8'] },
+  };
+  await operator.call(api.resources.put, { params: { name: 'wiki' }, body: wiki });
+  await operator.call(api.policies.put, {
+    params: { name: 'wiki' },
+    body: { groups: ['department-0@corp'], resources: ['wiki'], context: {} },
+  });
   type Rights = { groups: { by: string }[]; resources: { allowed: boolean; words: string }[] };
-  const rights = async (name: string): Promise<Rights> =>
-    (await operator.call('GET', `/v1/users/${name}/rights`)) as never;
+  const rights = async (name: string): Promise<Rights> => await operator.call(api.users.rights, { params: { name } });
   expect((await rights(loginOf(10))).resources[0]).toMatchObject({
     allowed: true,
     words: 'wiki opens it for department-0@corp',
@@ -232,7 +244,7 @@ test('a directory that is down or frozen takes nobody: sessions go on, sign-ins 
   await expect(other.login({ user: loginOf(13), password: PERSON_PASSWORD })).rejects.toMatchObject({
     code: 'UNAVAILABLE',
   });
-  const { degraded } = (await gateway.operator.call('GET', '/v1/status')) as { degraded: string[] };
+  const { degraded } = await gateway.operator.call(api.status.get);
   expect(degraded.join('\n')).toContain('directory corp does not work since');
   await ldap.restart();
   await root.unbind();
@@ -240,7 +252,7 @@ test('a directory that is down or frozen takes nobody: sessions go on, sign-ins 
   expect((await sync(gateway.operator, 'corp')).trouble).toBeNull();
   await other.login({ user: loginOf(13), password: PERSON_PASSWORD });
   ldap.freeze();
-  const started = (await gateway.operator.call('POST', '/v1/directories/corp/sync', {})) as { done: boolean };
+  const started = await gateway.operator.call(api.directories.sync, { params: { name: 'corp' }, body: {} });
   expect(started.done).toBe(true);
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
   ldap.thaw();
@@ -252,7 +264,7 @@ test('a directory that is down or frozen takes nobody: sessions go on, sign-ins 
 
 test('when one of several servers is down the next one is asked', async () => {
   const settings = { servers: ['ldaps://127.0.0.1:9', ldap.url] };
-  await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap, settings));
+  await gateway.operator.call(api.directories.put, { params: { name: 'corp' }, body: ldapInput(ldap, settings) });
   const { report, trouble } = await sync(gateway.operator, 'corp');
   expect(trouble).toBeNull();
   expect(report?.server).toBe(ldap.url);
@@ -286,7 +298,7 @@ test('hostile ids and names find nobody in the directory', async () => {
   const list = new URL('../../../../shared/corpora/ldap/LDAP_FUZZ.txt', import.meta.url);
   if (!existsSync(list)) console.log(`the folder of third-party data is missing: ${list.pathname} is not tried`);
   const more = existsSync(list) ? readFileSync(list, 'utf8').split('\n').filter(Boolean) : [];
-  const { settings, secrets } = ldapInput(ldap) as { settings: never; secrets: never };
+  const { settings, secrets = { bindPassword: '' } } = ldapInput(ldap);
   const connector = new LdapConnector(settings, secrets);
   for (const line of [...HOSTILE_FILTERS, ...more]) {
     expect(await connector.checkPassword(line, PERSON_PASSWORD), line).toBe('wrong');
@@ -356,7 +368,7 @@ test('the primary group of a person is a membership, changes with them, and foll
 });
 
 test('whoever guesses passwords at a server with a password policy dismisses nobody, an administrator who locks does', async () => {
-  const connector = new LdapConnector((ldapInput(ldap) as { settings: never }).settings, {
+  const connector = new LdapConnector(ldapInput(ldap).settings, {
     bindPassword: READER_PASSWORD,
   });
   const login = loginOf(17);
@@ -406,18 +418,21 @@ test('logins that two people swap between two syncs follow them, and who was del
 
 test('a directory whose entries cannot be read is not well, and nobody is gone for it', async () => {
   const input = ldapInput(ldap, { attributes: { login: 'telephoneNumber' } });
-  await gateway.operator.call('PUT', '/v1/directories/mute', input);
+  await gateway.operator.call(api.directories.put, { params: { name: 'mute' }, body: input });
   const view = await settled(gateway.operator, 'mute');
   expect(view).toMatchObject({ users: 0, trouble: null, question: null });
   expect(view.report!.unreadable).toBeGreaterThan(100);
   expect((await sync(gateway.operator, 'mute')).report!.unreadable).toBeGreaterThan(100);
-  const { degraded } = (await gateway.operator.call('GET', '/v1/status')) as unknown as { degraded: string[] };
+  const { degraded } = await gateway.operator.call(api.status.get);
   expect(degraded.join('\n')).toMatch(/directory mute has \d+ entries without an id or a login/);
-  await gateway.operator.call('DELETE', '/v1/directories/mute');
+  await gateway.operator.call(api.directories.remove, { params: { name: 'mute' } });
 });
 
 test('a name that somebody else has is a conflict, never a match', async () => {
-  await gateway.operator.call('PUT', '/v1/users/eve', { password: 'local and her own', groups: [] });
+  await gateway.operator.call(api.users.put, {
+    params: { name: 'eve' },
+    body: { password: 'local and her own', groups: [] },
+  });
   const before = await userOf('eve');
   await root.add(`uid=eve,ou=people,${SUFFIX}`, {
     objectClass: ['inetOrgPerson'],
@@ -432,7 +447,10 @@ test('a name that somebody else has is a conflict, never a match', async () => {
   expect(await userOf('eve')).toEqual(before);
   // It stays known, though the next sync has nothing to say of it.
   expect((await sync(gateway.operator, 'corp')).conflicts).toHaveLength(1);
-  await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap, { suffix: '-corp' }));
+  await gateway.operator.call(api.directories.put, {
+    params: { name: 'corp' },
+    body: ldapInput(ldap, { suffix: '-corp' }),
+  });
   await sync(gateway.operator, 'corp', { mode: 'full' });
   expect((await userOf('eve-corp'))?.displayName).toBe('Other Eve');
   expect((await directoryOf(gateway.operator, 'corp')).conflicts).toEqual([]);

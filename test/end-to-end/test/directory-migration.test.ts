@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Device, finishProviderSignIn, memoryStorage, type StoredProvider } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import type { MigrationView, User } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
 import { freePort } from '@sallyport/support';
 import type { Client } from 'ldapts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -18,7 +19,7 @@ import { CONTEXT, Gateway } from '../src/gateway.ts';
 const COUNT = 30;
 const REDIRECT = 'com.example.app:/signed-in';
 const ENTERPRISE = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User';
-const MATCH = ['employeeId', 'employeeNumber'];
+const MATCH = ['employeeId', 'employeeNumber'] as const;
 let ldap: RealLdap;
 let root: Client;
 let gateway: Gateway;
@@ -39,11 +40,18 @@ beforeAll(async () => {
   const logoutUri = `https://127.0.0.1:${port}/oidc/entra-sign-in/backchannel-logout`;
   provider = await RealProvider.start({ redirects: [REDIRECT], logoutUri, trust });
   const { operator } = gateway;
-  await operator.call('PUT', '/v1/directories/ad', ldapInput(ldap, { flavour: 'ad' }));
+  await operator.call(api.directories.put, { params: { name: 'ad' }, body: ldapInput(ldap, { flavour: 'ad' }) });
   await settled(operator, 'ad');
-  const wiki = { kind: 'http', authority: 'wiki.corp', backend: { url: backend.url, networks: ['127.0.0.0/8'] } };
-  await operator.call('PUT', '/v1/resources/wiki', wiki);
-  await operator.call('PUT', '/v1/policies/wiki', { groups: ['all@ad'], resources: ['wiki'], context: {} });
+  const wiki = {
+    kind: 'http' as const,
+    authority: 'wiki.corp',
+    backend: { url: backend.url, networks: ['127.0.0.0/8'] },
+  };
+  await operator.call(api.resources.put, { params: { name: 'wiki' }, body: wiki });
+  await operator.call(api.policies.put, {
+    params: { name: 'wiki' },
+    body: { groups: ['all@ad'], resources: ['wiki'], context: {} },
+  });
   device = await openDevice(memoryStorage(), () => CONTEXT);
   await device.enroll(await gateway.link(loginOf(1)), { user: loginOf(1), password: PERSON_PASSWORD });
   await device.login();
@@ -58,15 +66,18 @@ afterAll(async () => {
 
 async function migrate(over: object = {}): Promise<MigrationView> {
   const body = { from: 'ad', to: 'entra', match: MATCH, apply: false, ...over };
-  return (await gateway.operator.call('POST', '/v1/migrations', body)) as unknown as MigrationView;
+  return await gateway.operator.call(api.directories.migrate, { body });
 }
 
 const userOf = (name: string): Promise<User | undefined> => userNamed(gateway.operator, name);
 
 test('Entra ID pushes into a staged directory: nobody becomes a user yet', async () => {
   const { operator } = gateway;
-  await operator.call('PUT', '/v1/directories/entra', { kind: 'scim', stage: 'staged', settings: {} });
-  const { token, url } = await operator.call('POST', '/v1/directories/entra/tokens', {});
+  await operator.call(api.directories.put, {
+    params: { name: 'entra' },
+    body: { kind: 'scim', stage: 'staged', settings: {} },
+  });
+  const { token, url } = await operator.call(api.directories.token, { params: { name: 'entra' }, body: {} });
   scim = new ScimClient(url as string, gateway.security.ready.ca!, token as string);
   for (let i = 0; i < COUNT; i++) {
     // Three are not as they should be: not there, twice the same number, not active.
@@ -84,7 +95,7 @@ test('Entra ID pushes into a staged directory: nobody becomes a user yet', async
 });
 
 test('a dry run says who would move, who cannot and why, and whose rights would change', async () => {
-  const before = JSON.stringify(await gateway.operator.call('GET', '/v1/users'));
+  const before = JSON.stringify(await gateway.operator.call(api.users.list));
   const plan = await migrate();
   expect(plan.applied).toBe(false);
   expect(plan.users).toBe(COUNT);
@@ -98,16 +109,19 @@ test('a dry run says who would move, who cannot and why, and whose rights would 
   expect(plan.newcomers).toBe(3);
   expect(plan.rights).toHaveLength(COUNT - 4);
   expect(plan.rights[0]).toMatchObject({ lost: ['wiki'], gained: [] });
-  expect(JSON.stringify(await gateway.operator.call('GET', '/v1/users'))).toBe(before);
+  expect(JSON.stringify(await gateway.operator.call(api.users.list))).toBe(before);
 });
 
 test('it is not done while rights would change; with the new groups mapped only the true differences are left', async () => {
   await expect(migrate({ apply: true })).rejects.toMatchObject({ status: 409 });
   const { operator } = gateway;
-  await operator.call('PUT', '/v1/policies/wiki', {
-    groups: ['all@ad', 'all@entra'],
-    resources: ['wiki'],
-    context: {},
+  await operator.call(api.policies.put, {
+    params: { name: 'wiki' },
+    body: {
+      groups: ['all@ad', 'all@entra'],
+      resources: ['wiki'],
+      context: {},
+    },
   });
   const plan = await migrate();
   expect(plan.rights).toEqual([{ user: loginOf(5), lost: ['wiki'], gained: [] }]);
@@ -135,17 +149,20 @@ test('applied, users keep their ids, enrolments and sessions, and the new direct
 
 test('they sign in at the new provider on the device that is enrolled already', async () => {
   const { operator } = gateway;
-  await operator.call('PUT', '/v1/directories/entra-sign-in', {
-    kind: 'oidc',
-    stage: 'active',
-    settings: {
-      issuer: provider.issuer,
-      ca: provider.ca,
-      clientId: CLIENT_ID,
-      redirects: [REDIRECT],
-      accounts: 'entra',
+  await operator.call(api.directories.put, {
+    params: { name: 'entra-sign-in' },
+    body: {
+      kind: 'oidc',
+      stage: 'active',
+      settings: {
+        issuer: provider.issuer,
+        ca: provider.ca,
+        clientId: CLIENT_ID,
+        redirects: [REDIRECT],
+        accounts: 'entra',
+      },
+      secrets: { clientSecret: CLIENT_SECRET },
     },
-    secrets: { clientSecret: CLIENT_SECRET },
   });
   // The password of the old directory is none any more.
   const old = { user: loginOf(1), password: PERSON_PASSWORD };
@@ -177,10 +194,15 @@ test('what the old directory says of them counts no more; what the new one says 
 
 test('activated, the newcomers become users too, and the old directory can go when nobody is left in it', async () => {
   const { operator } = gateway;
-  await operator.call('PUT', '/v1/directories/entra', { kind: 'scim', stage: 'active', settings: {} });
+  await operator.call(api.directories.put, {
+    params: { name: 'entra' },
+    body: { kind: 'scim', stage: 'active', settings: {} },
+  });
   expect(await userOf('newcomer@corp.example')).toMatchObject({ enabled: true, directory: 'entra' });
-  await expect(operator.call('DELETE', '/v1/directories/ad')).rejects.toMatchObject({ status: 409 });
-  for (const i of [20, 21, 22, 23]) await operator.call('POST', `/v1/users/${loginOf(i)}/disable`);
-  await operator.call('DELETE', '/v1/directories/ad');
+  await expect(operator.call(api.directories.remove, { params: { name: 'ad' } })).rejects.toMatchObject({
+    status: 409,
+  });
+  for (const i of [20, 21, 22, 23]) await operator.call(api.users.disable, { params: { name: loginOf(i) } });
+  await operator.call(api.directories.remove, { params: { name: 'ad' } });
   expect((await userOf(loginOf(2)))?.enabled).toBe(true);
 });

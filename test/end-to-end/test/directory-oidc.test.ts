@@ -8,6 +8,8 @@ import {
   type StoredProvider,
 } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import type { DirectoryInput } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
 import { freePort, startSallyport } from '@sallyport/support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Backend, startBackend } from '../src/backend.ts';
@@ -23,7 +25,7 @@ let gateway: Gateway;
 let provider: RealProvider;
 let backend: Backend;
 
-function input(settings: object = {}): object {
+function input(settings: object = {}): Extract<DirectoryInput, { readonly kind: 'oidc' }> {
   return {
     kind: 'oidc',
     stage: 'active',
@@ -49,9 +51,15 @@ beforeAll(async () => {
   const logoutUri = `https://127.0.0.1:${port}/oidc/idp/backchannel-logout`;
   provider = await RealProvider.start({ redirects: [REDIRECT], logoutUri, trust });
   const { operator } = gateway;
-  await operator.call('PUT', '/v1/directories/idp', input({ operatorGroups: ['g-captains'] }));
+  await operator.call(api.directories.put, {
+    params: { name: 'idp' },
+    body: input({ operatorGroups: ['g-captains'] }),
+  });
   const backendOf = { url: backend.url, networks: ['127.0.0.0/8'], delegate: { directory: 'idp', audience: 'wiki' } };
-  await operator.call('PUT', '/v1/resources/wiki', { kind: 'http', authority: 'wiki.corp', backend: backendOf });
+  await operator.call(api.resources.put, {
+    params: { name: 'wiki' },
+    body: { kind: 'http', authority: 'wiki.corp', backend: backendOf },
+  });
 });
 afterAll(async () => {
   await gateway.stop();
@@ -60,7 +68,7 @@ afterAll(async () => {
 });
 
 async function addUser(name: string): Promise<void> {
-  await gateway.operator.call('PUT', `/v1/users/${name}`, { directory: 'idp' });
+  await gateway.operator.call(api.users.put, { params: { name }, body: { directory: 'idp' } });
 }
 
 /** What a person brings back from the provider. */
@@ -96,11 +104,14 @@ async function groupsOf(name: string): Promise<readonly string[]> {
 
 test('test connection says in words what is wrong', async () => {
   const findings = async (settings: object = {}, secret = CLIENT_SECRET): Promise<{ ok: boolean; words: string }[]> => {
-    await gateway.operator.call('PUT', '/v1/directories/tried', {
-      ...input(settings),
-      secrets: { clientSecret: secret },
+    await gateway.operator.call(api.directories.put, {
+      params: { name: 'tried' },
+      body: {
+        ...input(settings),
+        secrets: { clientSecret: secret },
+      },
     });
-    return (await gateway.operator.call('POST', '/v1/directories/tried/test')) as never;
+    return await gateway.operator.call(api.directories.test, { params: { name: 'tried' } });
   };
   expect((await findings()).map(({ ok }) => ok)).toEqual([true, true, true, true, true]);
   const wrong = async (settings: object, secret?: string): Promise<string> =>
@@ -109,7 +120,7 @@ test('test connection says in words what is wrong', async () => {
   expect(await wrong({ clientId: 'somebody-else' })).toContain('does not know them');
   expect(await wrong({ ca: undefined })).toMatch(/certificate/);
   expect(await wrong({ issuer: `https://127.0.0.1:${await freePort()}` })).toMatch(/ECONNREFUSED/);
-  await gateway.operator.call('DELETE', '/v1/directories/tried');
+  await gateway.operator.call(api.directories.remove, { params: { name: 'tried' } });
 });
 
 test('a user of the provider enrols by a code, and the account is bound to the user for ever', async () => {
@@ -135,9 +146,9 @@ test('an account that does not name the user waits for an officer, and waiting c
       code: 'CONFIRMATION_NEEDED',
     });
   expect(device.user).toBeUndefined();
-  const [waiting] = (await gateway.operator.call('GET', '/v1/bindings')) as unknown as [{ id: string; user: string }];
+  const waiting = (await gateway.operator.call(api.bindings.list))[0]!;
   expect(waiting.user).toBe('grace');
-  await gateway.operator.call('POST', `/v1/bindings/${waiting.id}/confirm`);
+  await gateway.operator.call(api.bindings.confirm, { params: { id: waiting.id } });
   await device.enroll(link, await signInAtProvider(device, 'hopper', link));
   expect(device.user?.name).toBe('grace');
   device.close();
@@ -178,10 +189,13 @@ test('groups of the sign-in open resources, and the backend gets the token that 
   await device.login();
   await device.login(await signInAtProvider(device, 'captain-dora'));
   expect(await groupsOf('captain-dora')).toEqual(['g-captains@idp', 'g-crew@idp']);
-  await gateway.operator.call('PUT', '/v1/policies/wiki', {
-    groups: ['g-captains@idp'],
-    resources: ['wiki'],
-    context: {},
+  await gateway.operator.call(api.policies.put, {
+    params: { name: 'wiki' },
+    body: {
+      groups: ['g-captains@idp'],
+      resources: ['wiki'],
+      context: {},
+    },
   });
   await device.login(await signInAtProvider(device, 'captain-dora'));
   const request = { headers: { authorization: 'Bearer forged by the device' } };
@@ -199,7 +213,7 @@ test('too many groups for a token are read from the endpoint that the operator s
   });
   expect(await lastRefusal(gateway.operator)).toContain('group overage, and no groups endpoint is set');
   const settings = { operatorGroups: ['g-captains'], groupsEndpoint: `${provider.issuer}/graph` };
-  await gateway.operator.call('PUT', '/v1/directories/idp', input(settings));
+  await gateway.operator.call(api.directories.put, { params: { name: 'idp' }, body: input(settings) });
   await device.enroll(link, await signInAtProvider(device, 'many', link));
   await device.login(await signInAtProvider(device, 'many'));
   expect(await groupsOf('many')).toHaveLength(300);
@@ -224,13 +238,13 @@ test('a provider that is down takes nobody: sessions go on, sign-ins wait, the s
   await provider.fail(true);
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
   await expect(device.login(next)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-  await gateway.operator.call('POST', '/v1/directories/idp/test');
-  const { degraded } = (await gateway.operator.call('GET', '/v1/status')) as { degraded: string[] };
+  await gateway.operator.call(api.directories.test, { params: { name: 'idp' } });
+  const { degraded } = await gateway.operator.call(api.status.get);
   expect(degraded.join('\n')).toContain('directory idp does not work since');
   expect(await device.providers()).toHaveLength(1);
   await provider.fail(false);
-  await gateway.operator.call('POST', '/v1/directories/idp/test');
-  expect(((await gateway.operator.call('GET', '/v1/status')) as { degraded: string[] }).degraded).toEqual([]);
+  await gateway.operator.call(api.directories.test, { params: { name: 'idp' } });
+  expect((await gateway.operator.call(api.status.get)).degraded).toEqual([]);
   await device.login(await signInAtProvider(device, 'captain-flora'));
   device.close();
 });
@@ -267,19 +281,25 @@ test('a sign-in that is not strong enough is told so, and the audit log names th
     [{ amr: ['mfa'] }, 'amr'],
     [{ tenant: 'another' }, 'tenant'],
   ] as const) {
-    await gateway.operator.call('PUT', '/v1/directories/idp', input({ ...groups, ...demand }));
+    await gateway.operator.call(api.directories.put, {
+      params: { name: 'idp' },
+      body: input({ ...groups, ...demand }),
+    });
     const code = name === 'tenant' ? 'CREDENTIALS_INVALID' : 'STEP_UP';
     await expect(device.login(await signInAtProvider(device, 'ida'))).rejects.toMatchObject({ code });
     expect(await lastRefusal(gateway.operator)).toBe(`the sign-in at the provider is refused: ${name}`);
   }
-  await gateway.operator.call('PUT', '/v1/directories/idp', input(groups));
+  await gateway.operator.call(api.directories.put, { params: { name: 'idp' }, body: input(groups) });
   await device.login(await signInAtProvider(device, 'ida'));
   device.close();
 });
 
 test('neither the client secret nor a delegated token stands anywhere in database or logs', async () => {
-  await gateway.operator.call('PUT', '/v1/directories/push', { kind: 'scim', stage: 'staged', settings: {} });
-  const { token } = await gateway.operator.call('POST', '/v1/directories/push/tokens', {});
+  await gateway.operator.call(api.directories.put, {
+    params: { name: 'push' },
+    body: { kind: 'scim', stage: 'staged', settings: {} },
+  });
+  const { token } = await gateway.operator.call(api.directories.token, { params: { name: 'push' }, body: {} });
   const contents = keptBySecurity(gateway);
   // The scan can find: the name of a group of the provider is no secret and is there.
   expect(contents.some((content) => content.includes('g-captains@idp'))).toBe(true);
@@ -294,12 +314,12 @@ test('who has moved to another directory does not come in by the old one any mor
   const device = await newUser('jana');
   await device.login();
   const { operator } = gateway;
-  const { token, url } = await operator.call('POST', '/v1/directories/push/tokens', {});
+  const { token, url } = await operator.call(api.directories.token, { params: { name: 'push' }, body: {} });
   const scim = new ScimClient(url as string, gateway.security.ready.ca!, token as string);
   await scim.call('POST', '/Users', entraUser('jana', { externalId: 'jana' }));
   await scim.close();
-  const body = { from: 'idp', to: 'push', match: ['subject', 'externalId'], apply: true, acceptRights: true };
-  const { moves } = await operator.call('POST', '/v1/migrations', body);
+  const body = { from: 'idp', to: 'push', match: ['subject', 'externalId'] as const, apply: true, acceptRights: true };
+  const { moves } = await operator.call(api.directories.migrate, { body });
   expect(moves).toEqual([expect.objectContaining({ user: 'jana', from: 'jana' })]);
   await expect(device.login(await signInAtProvider(device, 'jana'))).rejects.toMatchObject({
     code: 'CREDENTIALS_INVALID',
@@ -309,7 +329,10 @@ test('who has moved to another directory does not come in by the old one any mor
 });
 
 test('a directory whose accounts are known cannot become another one under the same name', async () => {
-  const put = gateway.operator.call('PUT', '/v1/directories/idp', input({ subjectClaim: 'email' }));
+  const put = gateway.operator.call(api.directories.put, {
+    params: { name: 'idp' },
+    body: input({ subjectClaim: 'email' }),
+  });
   await expect(put).rejects.toMatchObject({ status: 409 });
 });
 
@@ -340,12 +363,15 @@ test('operators sign in at the provider in their browser, if its groups say so',
   expect(await run('ada')).toContain('you are no operator of this gateway');
   expect(await lastRefusal(gateway.operator)).toBe('in no group of operators');
   // Who leaves is no operator either.
-  await gateway.operator.call('POST', '/v1/users/captain-dora/disable');
+  await gateway.operator.call(api.users.disable, { params: { name: 'captain-dora' } });
   const { sallyport } = await import('@sallyport/support');
   const { stderr } = await sallyport(['--data', join(gateway.folder, 'captain-dora'), 'user', 'list']);
   expect(stderr).toContain('an operator credential is needed');
   // A level that is demanded of them is asked for.
-  await gateway.operator.call('PUT', '/v1/directories/idp', input({ acr: ['urn:example:high'] }));
+  await gateway.operator.call(api.directories.put, {
+    params: { name: 'idp' },
+    body: input({ acr: ['urn:example:high'] }),
+  });
   const output = await run('ada');
   expect(output).toContain('acr_values=urn%3Aexample%3Ahigh');
   expect(output).not.toContain('you are operator');
@@ -353,7 +379,10 @@ test('operators sign in at the provider in their browser, if its groups say so',
 
 test('an answer that names another issuer, or none, makes nobody an operator', async () => {
   const { operator } = gateway;
-  await operator.call('PUT', '/v1/directories/idp', input({ operatorGroups: ['g-captains'] }));
+  await operator.call(api.directories.put, {
+    params: { name: 'idp' },
+    body: input({ operatorGroups: ['g-captains'] }),
+  });
   const device = await newUser('captain-nemo');
   const [entry] = (await device.providers()) as [StoredProvider];
   const redirect = 'http://127.0.0.1:49152/';
@@ -370,7 +399,7 @@ test('an answer that names another issuer, or none, makes nobody an operator', a
   expect(await post({ ...(await answer()), issuer: 'https://evil.example' })).toBe(403);
   expect(await post(without)).toBe(403);
   await expect
-    .poll(async () => JSON.stringify(await operator.call('GET', '/v1/audit?limit=20')))
+    .poll(async () => JSON.stringify(await operator.call(api.audit.list, { query: { limit: '20' } })))
     .toMatch(/operator\.login.{1,200}refused: issuer|refused: issuer.{1,200}operator\.login/);
   // With what the provider really answered the group is looked at.
   expect(await post(await answer())).toBe(200);

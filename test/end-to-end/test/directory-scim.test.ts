@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import type { User } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
 import { freePort } from '@sallyport/support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HOSTILE_FILTERS } from '../src/directory/hostile.ts';
@@ -19,8 +20,11 @@ beforeAll(async () => {
     proxies: 1,
     environment: { SALLYPORT_DIRECTORY_LISTEN: `127.0.0.1:${await freePort()}` },
   });
-  await gateway.operator.call('PUT', '/v1/directories/entra', { kind: 'scim', stage: 'active', settings: {} });
-  const { token, url } = await gateway.operator.call('POST', '/v1/directories/entra/tokens', {});
+  await gateway.operator.call(api.directories.put, {
+    params: { name: 'entra' },
+    body: { kind: 'scim', stage: 'active', settings: {} },
+  });
+  const { token, url } = await gateway.operator.call(api.directories.token, { params: { name: 'entra' }, body: {} });
   client = new ScimClient(url as string, gateway.security.ready.ca!, token as string);
 });
 afterAll(async () => {
@@ -61,11 +65,14 @@ test('who has no token learns nothing, and a broken body is not even read', asyn
 test('a token is rotated without downtime: the one before goes on, unless it is to end now', async () => {
   const { operator } = gateway;
   const before = client.token;
-  const { token } = await operator.call('POST', '/v1/directories/entra/tokens', {});
+  const { token } = await operator.call(api.directories.token, { params: { name: 'entra' }, body: {} });
   expect((await client.call('GET', '/Users')).status).toBe(200);
   client.token = token as string;
   expect((await client.call('GET', '/Users')).status).toBe(200);
-  const { token: last } = await operator.call('POST', '/v1/directories/entra/tokens', { endOthers: true });
+  const { token: last } = await operator.call(api.directories.token, {
+    params: { name: 'entra' },
+    body: { endOthers: true },
+  });
   expect((await client.call('GET', '/Users')).status).toBe(401);
   client.token = before;
   expect((await client.call('GET', '/Users')).status).toBe(401);
@@ -287,12 +294,15 @@ test('hostile filters are refused or find nobody', async () => {
 });
 
 test('one directory never sees or touches the users of another', async () => {
-  await gateway.operator.call('PUT', '/v1/directories/other', {
-    kind: 'scim',
-    stage: 'active',
-    settings: { suffix: '-other' },
+  await gateway.operator.call(api.directories.put, {
+    params: { name: 'other' },
+    body: {
+      kind: 'scim',
+      stage: 'active',
+      settings: { suffix: '-other' },
+    },
   });
-  const { token } = await gateway.operator.call('POST', '/v1/directories/other/tokens', {});
+  const { token } = await gateway.operator.call(api.directories.token, { params: { name: 'other' }, body: {} });
   const id = await created('frank');
   const own = client.token;
   client.token = token as string;
@@ -309,15 +319,21 @@ test('one directory never sees or touches the users of another', async () => {
 
 test('a staged directory makes no users until it is activated, with the groups that were pushed meanwhile', async () => {
   const { operator } = gateway;
-  await operator.call('PUT', '/v1/directories/next', { kind: 'scim', stage: 'staged', settings: { suffix: '-next' } });
-  const { token } = await operator.call('POST', '/v1/directories/next/tokens', {});
+  await operator.call(api.directories.put, {
+    params: { name: 'next' },
+    body: { kind: 'scim', stage: 'staged', settings: { suffix: '-next' } },
+  });
+  const { token } = await operator.call(api.directories.token, { params: { name: 'next' }, body: {} });
   const own = client.token;
   client.token = token as string;
   const id = await created('gina');
   await group('Crew', [id]);
   client.token = own;
   expect(await userOf('gina@corp.example-next')).toBeUndefined();
-  await operator.call('PUT', '/v1/directories/next', { kind: 'scim', stage: 'active', settings: { suffix: '-next' } });
+  await operator.call(api.directories.put, {
+    params: { name: 'next' },
+    body: { kind: 'scim', stage: 'active', settings: { suffix: '-next' } },
+  });
   expect(await userOf('gina@corp.example-next')).toMatchObject({ enabled: true, groups: ['crew@next'] });
 });
 
@@ -329,6 +345,6 @@ test('a pushed user enrols by a code only when a provider signs them in: no pass
     code: 'CREDENTIALS_INVALID',
   });
   await expect(
-    gateway.operator.call('PUT', '/v1/users/hal@corp.example', { password: 'long enough' }),
+    gateway.operator.call(api.users.put, { params: { name: 'hal@corp.example' }, body: { password: 'long enough' } }),
   ).rejects.toMatchObject({ status: 422 });
 });

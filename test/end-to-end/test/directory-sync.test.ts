@@ -1,4 +1,5 @@
 import type { User } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
 import { inTime } from '@sallyport/support';
 import { Attribute, Change, type Client } from 'ldapts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -29,7 +30,7 @@ const userOf = (name: string): Promise<User | undefined> => userNamed(gateway.op
 
 test('Security killed in the middle of the first sync of 10,000 users: the next one goes on where it was', async () => {
   const ldap = await start(standardTree(MANY));
-  await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap));
+  await gateway.operator.call(api.directories.put, { params: { name: 'corp' }, body: ldapInput(ldap) });
   let before = 0;
   for (let accounts = 0; accounts < MANY / 4; ) {
     ({ accounts } = await directoryOf(gateway.operator, 'corp'));
@@ -41,7 +42,7 @@ test('Security killed in the middle of the first sync of 10,000 users: the next 
   expect(report!.created).toBeLessThanOrEqual(MANY - before);
   expect(report!.created).toBeGreaterThan(0);
   expect({ accounts, users }).toEqual({ accounts: MANY, users: MANY });
-  const view = (await gateway.operator.call('GET', `/v1/users/${loginOf(MANY - 1)}/rights`)) as {
+  const view = (await gateway.operator.call(api.users.rights, { params: { name: loginOf(MANY - 1) } })) as {
     groups: { group: string }[];
   };
   expect(view.groups.map(({ group }) => group)).toContain('all@corp');
@@ -71,7 +72,10 @@ describe('Active Directory', () => {
   beforeAll(async () => {
     ad = await start(adTree(COUNT));
     root = await ad.root();
-    await gateway.operator.call('PUT', '/v1/directories/ad', ldapInput(ad, { flavour: 'ad', suffix: '-ad' }));
+    await gateway.operator.call(api.directories.put, {
+      params: { name: 'ad' },
+      body: ldapInput(ad, { flavour: 'ad', suffix: '-ad' }),
+    });
     await settled(gateway.operator, 'ad');
   });
   afterAll(() => root.unbind());
@@ -89,11 +93,7 @@ describe('Active Directory', () => {
     const { accounts, report } = await sync(gateway.operator, 'ad');
     expect(report).toMatchObject({ mode: 'incremental' });
     expect(accounts).toBe(COUNT);
-    const groups = (await gateway.operator.call('GET', '/v1/directories/ad/groups')) as unknown as {
-      subject: string;
-      name: string;
-      accounts: number;
-    }[];
+    const groups = await gateway.operator.call(api.directories.groups, { params: { name: 'ad' } });
     const all = groups.find(({ name }) => name === 'all')!;
     expect(all.accounts).toBe(COUNT);
     expect(all.subject).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/);
@@ -145,7 +145,7 @@ describe('Active Directory', () => {
     });
     const { trouble } = await sync(gateway.operator, 'ad');
     expect(trouble).toBeNull();
-    const rights = (await gateway.operator.call('GET', `/v1/users/${loginOf(110)}-ad/rights`)) as {
+    const rights = (await gateway.operator.call(api.users.rights, { params: { name: `${loginOf(110)}-ad` } })) as {
       groups: { group: string }[];
     };
     expect(rights.groups.map(({ group }) => group).sort()).toEqual([

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { formatHex } from '@sallyport/channel';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { AppProcess } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
 
@@ -40,7 +41,7 @@ async function writeUntilDead(round: number, done: Acknowledged, dead: () => boo
   const users = async (): Promise<void> => {
     for (let i = 0; !dead(); i++) {
       const name = `user-${round}-${i}`;
-      await gateway.operator.call('PUT', `/v1/users/${name}`, {}).then(
+      await gateway.operator.call(api.users.put, { params: { name }, body: {} }).then(
         () => done.users.push(name),
         () => undefined,
       );
@@ -55,8 +56,8 @@ async function writeUntilDead(round: number, done: Acknowledged, dead: () => boo
       const sid = formatHex(((await storage.load()) as DeviceRecord).session!.sid);
       done.sessions.push(sid);
       if (i % 2 === 1) continue;
-      const body = { kind: 'session', subject: sid, reason: 'durability' };
-      await gateway.operator.call('PUT', `/v1/revocations/${sid}`, body).then(
+      const body = { kind: 'session' as const, subject: sid, reason: 'durability' };
+      await gateway.operator.call(api.revocations.put, { params: { id: sid }, body }).then(
         () => done.revoked.push(sid),
         () => undefined,
       );
@@ -84,13 +85,8 @@ test(`everything killed ${ROUNDS} times in the middle of writes: nothing that wa
     await writing;
     await gateway.live(1);
   }
-  const users = new Set(
-    ((await gateway.operator.call('GET', '/v1/users')) as unknown as { name: string }[]).map(({ name }) => name),
-  );
-  const sessions = (await gateway.operator.call('GET', '/v1/sessions?all=true')) as unknown as {
-    id: string;
-    endedAt: number | null;
-  }[];
+  const users = new Set((await gateway.operator.call(api.users.list)).map(({ name }) => name));
+  const sessions = await gateway.operator.call(api.sessions.list, { query: { all: 'true' } });
   const byId = new Map(sessions.map((session) => [session.id, session]));
   console.log(
     `acknowledged: ${done.users.length} users, ${done.sessions.length} sessions, ${done.revoked.length} revocations`,
@@ -100,7 +96,7 @@ test(`everything killed ${ROUNDS} times in the middle of writes: nothing that wa
   expect(done.users.filter((name) => !users.has(name))).toEqual([]);
   expect(done.sessions.filter((sid) => !byId.has(sid))).toEqual([]);
   expect(done.revoked.filter((sid) => byId.get(sid)!.endedAt === null)).toEqual([]);
-  const status = (await gateway.operator.call('GET', '/v1/status')) as { audit: { intact: boolean } };
+  const status = (await gateway.operator.call(api.status.get)) as { audit: { intact: boolean } };
   expect(status.audit.intact).toBe(true);
 }, 900_000);
 

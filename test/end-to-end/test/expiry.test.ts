@@ -1,3 +1,4 @@
+import * as api from '@sallyport/security-api/admin';
 import { inTime } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
@@ -15,7 +16,7 @@ afterAll(async () => {
 
 /** A device that was served once more after a resume, before its session was over. */
 async function servedWithin(ttlMs: number) {
-  await gateway.operator.call('PATCH', '/v1/realm', { sessionTtlMs: ttlMs });
+  await gateway.operator.call(api.realm.change, { body: { sessionTtlMs: ttlMs } });
   const device = await gateway.device('ada');
   const ended = new Promise((resolve) => device.on('ended', resolve));
   const told: number[] = [];
@@ -39,14 +40,14 @@ test('a session ends when its time is over: the device hears when beforehand, an
   expect(await ended).toEqual({ code: 'SESSION_EXPIRED' });
   expect(device.state).toBe('signed-out');
   await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'SIGNED_OUT', mayHaveRun: false });
-  expect(await gateway.operator.call('GET', '/v1/sessions')).toEqual([]);
+  expect(await gateway.operator.call(api.sessions.list)).toEqual([]);
   await device.login({ user: 'ada', password: PASSWORD });
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
   device.close();
 });
 
 test('a session that expired while the device was away is over at the next connect, in the word of Security', async () => {
-  await gateway.operator.call('PATCH', '/v1/realm', { sessionTtlMs: TTL_MS });
+  await gateway.operator.call(api.realm.change, { body: { sessionTtlMs: TTL_MS } });
   const device = await gateway.device('ada');
   device.close();
   await new Promise((resolve) => setTimeout(resolve, TTL_MS));

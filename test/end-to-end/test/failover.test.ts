@@ -1,3 +1,4 @@
+import * as api from '@sallyport/security-api/admin';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway } from '../src/gateway.ts';
@@ -19,7 +20,7 @@ afterAll(async () => {
 });
 
 async function sessionCount(): Promise<number> {
-  return ((await gateway.operator.call('GET', '/v1/sessions')) as unknown as unknown[]).length;
+  return (await gateway.operator.call(api.sessions.list)).length;
 }
 
 /** The Proxy says that it may serve again a moment after it may. */

@@ -1,6 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppProcess } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
 import { certificateEndsAt, loadIdentity, NodeList, renew, SecurityClient } from '@sallyport/security-client';
 import { ChildPostgres } from '@sallyport/store-sql';
 import { scratchFolder } from '@sallyport/support';
@@ -25,12 +26,12 @@ afterAll(async () => {
 });
 
 test('Security runs on an external PostgreSQL, and starts none of its own', async () => {
-  const status = await gateway.operator.call('GET', '/v1/status');
+  const status = await gateway.operator.call(api.status.get);
   expect(status['database']).toContain('external at');
   expect(existsSync(join(gateway.folder, 'security-data', 'database'))).toBe(false);
   await gateway.addUser('ada');
   await gateway.restartSecurity();
-  expect(await gateway.operator.call('GET', '/v1/users')).toMatchObject([{ name: 'ada' }]);
+  expect(await gateway.operator.call(api.users.list)).toMatchObject([{ name: 'ada' }]);
 });
 
 test('a Proxy renews its certificate with the old one, for a new key', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DeviceOpening, encodeText, formatBase64Url, keyOf, type SessionSecret } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
+import * as api from '@sallyport/security-api/admin';
 import { loadIdentity } from '@sallyport/security-client';
 import { waitFor } from '@sallyport/support';
 import { Agent, request } from 'undici';
@@ -80,7 +81,7 @@ test.each([
   ['installation', 1, { channelsPerInstallation: 1 }],
   ['user', 2, { channelsPerUser: 2 }],
 ] as const)('one %s has as many channels as its realm says, over all its sessions', async (owner, devices, change) => {
-  await gateway.operator.call('PATCH', '/v1/realm', change);
+  await gateway.operator.call(api.realm.change, { body: change });
   try {
     const why = `sallyport_limited_total{why="channels of one ${owner}"}`;
     const before = await metric(why);
@@ -103,7 +104,7 @@ test.each([
     expect(await metric(why)).toBeGreaterThan(before);
     for (const one of channels) one.end();
   } finally {
-    await gateway.operator.call('PATCH', '/v1/realm', { ...settings, channelsPerUser: 64 });
+    await gateway.operator.call(api.realm.change, { body: { ...settings, channelsPerUser: 64 } });
   }
 });
 

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { Device } from '@sallyport/device';
+import * as api from '@sallyport/security-api/admin';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend, startTcpEcho } from '../src/backend.ts';
 import { startBindingBackend } from '../src/binding-backend.ts';
@@ -48,7 +49,8 @@ test('large bodies stream both ways and arrive whole', async () => {
 });
 
 test('a resource has its own time limits, and the error of a device says which one was met', async () => {
-  const limited = (timeouts: object) => gateway.operator.call('PATCH', '/v1/resources/slow', { backend: { timeouts } });
+  const limited = (timeouts: object) =>
+    gateway.operator.call(api.resources.change, { params: { name: 'slow' }, body: { backend: { timeouts } } });
   await gateway.addResource('slow', 'slow.corp', backend.url);
   await limited({ answerMs: 1_000 });
   const device = await gateway.device('ada');
@@ -160,12 +162,18 @@ test('HTTPS backends are checked against the name in their URL and the CA of the
   const [right, wrong] = [await startTlsBackend('localhost'), await startTlsBackend('elsewhere.corp')];
   const put = async (name: string, port: number, ca: string | undefined): Promise<void> => {
     const backendOf = { url: `https://localhost:${port}`, networks: ['127.0.0.0/8', '::1/128'], ...(ca ? { ca } : {}) };
-    await gateway.operator.call('PUT', `/v1/resources/${name}`, {
-      kind: 'http',
-      authority: `${name}.corp`,
-      backend: backendOf,
+    await gateway.operator.call(api.resources.put, {
+      params: { name },
+      body: {
+        kind: 'http',
+        authority: `${name}.corp`,
+        backend: backendOf,
+      },
     });
-    await gateway.operator.call('PUT', `/v1/policies/${name}`, { groups: ['staff'], resources: [name], context: {} });
+    await gateway.operator.call(api.policies.put, {
+      params: { name },
+      body: { groups: ['staff'], resources: [name], context: {} },
+    });
   };
   await put('secure', right.port, right.ca);
   await put('stranger', right.port, undefined);
@@ -201,13 +209,16 @@ test('a call over HTTP/2 streams both ways, ends by trailers, and keeps to the p
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  await gateway.operator.call('PUT', '/v1/resources/echo', {
-    kind: 'http',
-    authority: 'echo.corp',
-    backend: { url, networks: ['127.0.0.0/8'], http: '2' },
+  await gateway.operator.call(api.resources.put, {
+    params: { name: 'echo' },
+    body: {
+      kind: 'http',
+      authority: 'echo.corp',
+      backend: { url, networks: ['127.0.0.0/8'], http: '2' },
+    },
   });
   const rule = { groups: ['staff'], resources: ['echo'], context: {}, methods: ['POST'], paths: ['/pkg.Echo/Talk'] };
-  await gateway.operator.call('PUT', '/v1/policies/echo', rule);
+  await gateway.operator.call(api.policies.put, { params: { name: 'echo' }, body: rule });
   const device = await gateway.device('ada');
   const head = { method: 'POST', scheme: 'https', authority: 'echo.corp', fields: [['te', 'trailers']] } as const;
   let heard: () => void = () => undefined;

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as api from '@sallyport/security-api/admin';
 import { freePort, sallyport } from '@sallyport/support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
@@ -97,7 +98,10 @@ test('a file makes resources what it says: wildcard, servers, prefix, client cer
   expect(shown.stdout).toMatch(/basic +gate, with a password/);
 
   await gateway.addUser('ada');
-  await gateway.operator.call('PUT', '/v1/policies/apps', { groups: ['staff'], resources: ['apps'], context: {} });
+  await gateway.operator.call(api.policies.put, {
+    params: { name: 'apps' },
+    body: { groups: ['staff'], resources: ['apps'], context: {} },
+  });
   const device = await gateway.device('ada');
   for (let i = 0; i < 3; i++)
     expect(await (await device.fetch('https://Wiki.apps_1.corp./a?b')).json()).toEqual({

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { AppProcess } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
 import { freePort } from '@sallyport/support';
 import type { FrameLocator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -22,13 +23,19 @@ beforeAll(async () => {
   gateway = await Gateway.start({ settings: { enrolPage: `http://phone.localhost:${port}/enroll` } });
   await gateway.addResource('office', 'office.corp', office.url);
   await gateway.addResource('db', 'db.corp:5432', 'tcp://127.0.0.1:9', 'tcp');
-  await gateway.operator.call('PUT', '/v1/resources/wiki', {
-    kind: 'http',
-    authority: 'wiki.corp',
-    title: 'Company wiki',
-    backend: { url: office.url, networks: ['127.0.0.0/8'] },
+  await gateway.operator.call(api.resources.put, {
+    params: { name: 'wiki' },
+    body: {
+      kind: 'http',
+      authority: 'wiki.corp',
+      title: 'Company wiki',
+      backend: { url: office.url, networks: ['127.0.0.0/8'] },
+    },
   });
-  await gateway.operator.call('PUT', '/v1/policies/wiki', { groups: ['staff'], resources: ['wiki'], context: {} });
+  await gateway.operator.call(api.policies.put, {
+    params: { name: 'wiki' },
+    body: { groups: ['staff'], resources: ['wiki'], context: {} },
+  });
   await gateway.addUser('ada');
   browser = await PhoneBrowser.start();
   page = await browser.page();
@@ -159,7 +166,7 @@ test('home finds, keeps favourites first, and says what a connection is for; in 
 });
 
 test('a page that cannot be had is one that says why, at its address', async () => {
-  await gateway.operator.call('DELETE', '/v1/policies/wiki');
+  await gateway.operator.call(api.policies.remove, { params: { name: 'wiki' } });
   await page.goto(`${new URL(page.url()).origin}/#/http://wiki.corp/start`);
   await frame.getByRole('heading', { name: 'This page cannot be shown' }).waitFor();
   await frame.getByText('RESOURCE_UNKNOWN').waitFor();

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
+import * as api from '@sallyport/security-api/admin';
 import { join, type ProxyIdentity, renew } from '@sallyport/security-client';
 import { Agent, request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
@@ -10,7 +11,7 @@ const gateway = await Gateway.start();
 afterAll(() => gateway.stop());
 
 async function invite(name: string, more: object = {}): Promise<string> {
-  const { token } = await gateway.operator.call('POST', '/v1/join-tokens', { name, site: 'here', ...more });
+  const { token } = await gateway.operator.call(api.proxies.invite, { body: { name, site: 'here', ...more } });
   return token as string;
 }
 
@@ -42,7 +43,7 @@ const refused = (promise: Promise<unknown>) => expect(promise).rejects.toMatchOb
 test('a stolen certificate stays dead when a Proxy of its name joins anew', async () => {
   const stolen = await join(await invite('p7'));
   expect(await statusFor(stolen)).toBe(200);
-  await gateway.operator.call('POST', '/v1/proxies/p7/revoke');
+  await gateway.operator.call(api.proxies.revoke, { params: { name: 'p7' } });
   const anew = await join(await invite('p7'));
   expect(await statusFor(anew)).toBe(200);
   expect(await statusFor(stolen)).toBe(403);

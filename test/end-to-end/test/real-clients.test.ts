@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import * as api from '@sallyport/security-api/admin';
 import { freePort, runCommand, sallyport, startSallyport } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -83,12 +84,15 @@ test('npm scopes, GitLab and WebDAV work where a resource takes exact paths and 
   expect(set.status).toBe(200);
   const methods = ['GET', 'PUT', 'PROPFIND', 'REPORT', 'MKCOL', 'MOVE', 'LOCK', 'PURGE'];
   const rule = { groups: ['staff'], resources: ['dav'], context: {}, methods, paths: ['/dav/'] };
-  await gateway.operator.call('PUT', '/v1/resources/dav', {
-    kind: 'http',
-    authority: 'dav.corp',
-    backend: { url: backend.url, networks: ['127.0.0.0/8'], paths: 'exact' },
+  await gateway.operator.call(api.resources.put, {
+    params: { name: 'dav' },
+    body: {
+      kind: 'http',
+      authority: 'dav.corp',
+      backend: { url: backend.url, networks: ['127.0.0.0/8'], paths: 'exact' },
+    },
   });
-  await gateway.operator.call('PUT', '/v1/policies/dav', rule);
+  await gateway.operator.call(api.policies.put, { params: { name: 'dav' }, body: rule });
   const sent = async (...args: string[]): Promise<string> => {
     const before = backend.requests.length;
     const { stdout } = await curl('-i', '--path-as-is', ...args);
@@ -103,14 +107,14 @@ test('npm scopes, GitLab and WebDAV work where a resource takes exact paths and 
   await gateway.addResource('any', 'any.corp', `http://127.0.0.1:${raw.port}`);
   // Methods that Node does not know, neither in our forward nor in a backend.
   const unknown = ['VERSION-CONTROL', 'X-ANY'];
-  await gateway.operator.call('PATCH', '/v1/policies/open-any', { methods: unknown });
+  await gateway.operator.call(api.policies.change, { params: { name: 'open-any' }, body: { methods: unknown } });
   for (const method of unknown)
     expect((await curl('-X', method, 'http://any.corp/')).stdout).toBe(`${method} 1 undefined`);
   raw.close();
   expect(await sent('-X', 'SEARCH', 'http://dav.corp/dav/a')).toContain('no policy opens the method (SEARCH)');
   expect(await sent('http://dav.corp/dav/x%2F..%2F..%2Fadmin')).toMatch(/ 403 .*when its dot segments are resolved/s);
   expect(await sent('-X', 'TRACE', 'http://dav.corp/dav/a')).toContain('the method TRACE never passes');
-  await gateway.operator.call('PATCH', '/v1/resources/dav', { backend: { paths: null } });
+  await gateway.operator.call(api.resources.change, { params: { name: 'dav' }, body: { backend: { paths: null } } });
   const refused = 'a resource with exact paths takes it';
   await expect.poll(() => sent('http://dav.corp/dav/a%2Fb')).toContain(refused);
 });
@@ -175,7 +179,7 @@ test('odd answers of backends reach the SDK and curl, or an error that says what
     }
   }
   const fields = { count: 200, bytes: 65_536 };
-  await gateway.operator.call('PATCH', '/v1/resources/raw', { backend: { fields } });
+  await gateway.operator.call(api.resources.change, { params: { name: 'raw' }, body: { backend: { fields } } });
   await expect.poll(() => seenBy('/many')).toEqual(['ok200', 'ok200']);
   expect(await seenBy('/long')).toEqual(['ok200', 'ok200']);
   device.close();
@@ -196,7 +200,10 @@ test('long fields and paths pass where a resource takes them, and are refused by
   expect(query.stdout).toContain('the path is longer than 8192 bytes');
   const raw = await startRawBackend();
   await gateway.addResource('wide', 'wide.corp', `http://127.0.0.1:${raw.port}`);
-  await gateway.operator.call('PATCH', '/v1/resources/wide', { backend: { fields: { count: 200, bytes: 65_536 } } });
+  await gateway.operator.call(api.resources.change, {
+    params: { name: 'wide' },
+    body: { backend: { fields: { count: 200, bytes: 65_536 } } },
+  });
   const sent = async (): Promise<string> => {
     return (await curl('-H', `@${file}`, `http://wide.corp/?${'q'.repeat(9_000)}`)).stdout;
   };

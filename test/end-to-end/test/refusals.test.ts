@@ -13,7 +13,8 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
-import type { ResourceTrial, StatusView } from '@sallyport/security-api';
+import type { ResourceTrial } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
 import { afterAll, expect, test } from 'vitest';
 import { FORBIDDEN_HOSTS, HOSTILE_PATHS } from '../../../libs/channel/test/hostile.ts';
 import { startBackend } from '../src/backend.ts';
@@ -171,45 +172,63 @@ test('a disabled user is out at once and cannot come back', async () => {
   const device = await gateway.device('gone');
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
   const ended = new Promise((resolve) => device.on('ended', resolve));
-  const view = await gateway.operator.call('POST', '/v1/users/gone/disable');
+  const view = await gateway.operator.call(api.users.disable, { params: { name: 'gone' } });
   expect(view['inForce']).toBe(true);
   expect(await ended).toEqual({ code: 'REVOKED', cause: 'user' });
   expect(device.state).toBe('signed-out');
   await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'SIGNED_OUT' });
   await expect(device.login({ user: 'gone', password: PASSWORD })).rejects.toMatchObject({ code: 'HANDSHAKE_FAILED' });
-  await gateway.operator.call('POST', '/v1/users/gone/enable');
+  await gateway.operator.call(api.users.enable, { params: { name: 'gone' } });
   await expect(device.login({ user: 'gone', password: PASSWORD })).rejects.toMatchObject({ code: 'HANDSHAKE_FAILED' });
 });
 
 test('unknown resources, refused methods and unreachable backends are named, and say whether anything ran', async () => {
   await gateway.addResource('dead', 'dead.corp', 'http://127.0.0.1:1');
-  await gateway.operator.call('PUT', '/v1/resources/local', {
-    kind: 'http',
-    authority: 'local.corp',
-    backend: { url: backend.url, networks: [] },
+  await gateway.operator.call(api.resources.put, {
+    params: { name: 'local' },
+    body: {
+      kind: 'http',
+      authority: 'local.corp',
+      backend: { url: backend.url, networks: [] },
+    },
   });
-  await gateway.operator.call('PUT', '/v1/policies/local', { groups: ['staff'], resources: ['local'], context: {} });
-  await gateway.operator.call('PUT', '/v1/resources/readonly', {
-    kind: 'http',
-    authority: 'readonly.corp',
-    backend: { url: backend.url, networks: ['127.0.0.0/8'] },
+  await gateway.operator.call(api.policies.put, {
+    params: { name: 'local' },
+    body: { groups: ['staff'], resources: ['local'], context: {} },
   });
-  await gateway.operator.call('PUT', '/v1/policies/readonly', {
-    groups: ['staff'],
-    resources: ['readonly'],
-    context: {},
-    methods: ['GET'],
-    paths: ['/echo'],
+  await gateway.operator.call(api.resources.put, {
+    params: { name: 'readonly' },
+    body: {
+      kind: 'http',
+      authority: 'readonly.corp',
+      backend: { url: backend.url, networks: ['127.0.0.0/8'] },
+    },
   });
-  await gateway.operator.call('PUT', '/v1/resources/strict', {
-    kind: 'http',
-    authority: 'strict.corp',
-    backend: { url: backend.url, networks: ['127.0.0.0/8'] },
+  await gateway.operator.call(api.policies.put, {
+    params: { name: 'readonly' },
+    body: {
+      groups: ['staff'],
+      resources: ['readonly'],
+      context: {},
+      methods: ['GET'],
+      paths: ['/echo'],
+    },
   });
-  await gateway.operator.call('PUT', '/v1/policies/strict', {
-    groups: ['staff'],
-    resources: ['strict'],
-    context: { posture: { encrypted: true } },
+  await gateway.operator.call(api.resources.put, {
+    params: { name: 'strict' },
+    body: {
+      kind: 'http',
+      authority: 'strict.corp',
+      backend: { url: backend.url, networks: ['127.0.0.0/8'] },
+    },
+  });
+  await gateway.operator.call(api.policies.put, {
+    params: { name: 'strict' },
+    body: {
+      groups: ['staff'],
+      resources: ['strict'],
+      context: { posture: { encrypted: true } },
+    },
   });
   const device = await gateway.device('ada');
   const refused = async (url: string, init?: RequestInit) =>
@@ -236,7 +255,7 @@ test('the operator is told what is wrong with a backend: by a trial, and in the 
   const tls = await startTlsBackend('elsewhere.corp');
   await gateway.addResource('tls', 'tls.corp', `https://localhost:${tls.port}`);
   const trial = async (name: string): Promise<ResourceTrial['tries'][number]> => {
-    const { tries } = (await gateway.operator.call('POST', `/v1/resources/${name}/test`)) as unknown as ResourceTrial;
+    const { tries } = await gateway.operator.call(api.resources.test, { params: { name } });
     return tries[0]!;
   };
   expect(await trial('wiki')).toMatchObject({ ok: true });
@@ -247,8 +266,7 @@ test('the operator is told what is wrong with a backend: by a trial, and in the 
   tls.close();
   const device = await gateway.device('ada');
   await expect(device.fetch('http://dead.corp/')).rejects.toMatchObject({ code: 'BACKEND_UNREACHABLE' });
-  const degraded = async (): Promise<string> =>
-    ((await gateway.operator.call('GET', '/v1/status')) as unknown as StatusView).degraded.join('\n');
+  const degraded = async (): Promise<string> => (await gateway.operator.call(api.status.get)).degraded.join('\n');
   await expect.poll(degraded).toMatch(/the backend of dead fails at Proxy \S+: it takes no connections/);
   device.close();
 });
@@ -290,7 +308,10 @@ test('forbidden hosts are refused as backends unless their network is named', as
       backend: { url: `http://${host}:${new URL(backend.url).port}`, networks: [] },
     });
     if (put.status !== 200) continue;
-    await gateway.operator.call('PUT', '/v1/policies/evil', { groups: ['staff'], resources: ['evil'], context: {} });
+    await gateway.operator.call(api.policies.put, {
+      params: { name: 'evil' },
+      body: { groups: ['staff'], resources: ['evil'], context: {} },
+    });
     let outcome = 'RESOURCE_UNKNOWN';
     // The change of rights reaches the open channel a moment later.
     for (let i = 0; i < 100 && outcome === 'RESOURCE_UNKNOWN'; i++) {
@@ -357,7 +378,7 @@ test('a Proxy without a certificate of ours gets nothing, and a join token works
 
 test('a Proxy that is revoked serves nothing any more when the answer says so', async () => {
   const device = await gateway.device('ada');
-  const revoked = await gateway.operator.call('POST', '/v1/proxies/p1/revoke');
+  const revoked = await gateway.operator.call(api.proxies.revoke, { params: { name: 'p1' } });
   expect(revoked).toMatchObject({ done: true, inForce: true, waitingFor: [] });
   const late = device.fetch('http://wiki.corp/echo', { signal: AbortSignal.timeout(1_000) });
   await expect(late).rejects.toMatchObject({ name: 'DeviceError' });

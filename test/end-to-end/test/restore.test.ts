@@ -4,6 +4,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { AppProcess } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
 import { sallyport } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
@@ -37,7 +38,7 @@ async function startSecurity(): Promise<void> {
 }
 
 function disable(name: string): Promise<Record<string, unknown>> {
-  return gateway.operator.call('POST', `/v1/users/${name}/disable`);
+  return gateway.operator.call(api.users.disable, { params: { name } });
 }
 
 test('a database that comes back from a backup: no node uses it unawares, and who was out stays out', async () => {
@@ -66,7 +67,7 @@ test('a database that comes back from a backup: no node uses it unawares, and wh
 
   await startSecurity();
   await gateway.live(1);
-  const users = (await gateway.operator.call('GET', '/v1/users')) as unknown as { name: string; enabled: boolean }[];
+  const users = await gateway.operator.call(api.users.list);
   expect(users.map(({ name, enabled }) => [name, enabled])).toEqual(
     expect.arrayContaining([
       ['ada', false],
@@ -74,10 +75,12 @@ test('a database that comes back from a backup: no node uses it unawares, and wh
     ]),
   );
   // Nothing that was open before goes on, and what is revoked now is in force when it says so.
-  expect((await gateway.operator.call('GET', '/v1/sessions')) as unknown).toEqual([]);
-  const path = `/v1/revocations/${randomUUID()}`;
-  const view = await gateway.operator.call('PUT', path, { kind: 'before', subject: 'now', reason: 'end-to-end test' });
-  expect(view['inForce']).toBe(true);
+  expect(await gateway.operator.call(api.sessions.list)).toEqual([]);
+  const view = await gateway.operator.call(api.revocations.put, {
+    params: { id: randomUUID() },
+    body: { kind: 'before', subject: 'now', reason: 'end-to-end test' },
+  });
+  expect(view.inForce).toBe(true);
   const seen = backend.seen.size;
   for (const device of [ada!, bob!]) await expect(device.fetch('http://wiki.corp/echo')).rejects.toThrow();
   expect(backend.seen.size).toBe(seen);
@@ -85,7 +88,7 @@ test('a database that comes back from a backup: no node uses it unawares, and wh
 });
 
 test('a closed database gives nothing any more, says so, and its node ends itself', async () => {
-  const { log, degraded } = (await gateway.operator.call('GET', '/v1/status')) as unknown as {
+  const { log, degraded } = (await gateway.operator.call(api.status.get)) as {
     log: { epoch: string; journal: Record<string, unknown> };
     degraded: string[];
   };

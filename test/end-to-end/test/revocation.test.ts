@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { formatHex } from '@sallyport/channel';
 import { type Device, type DeviceRecord, memoryStorage } from '@sallyport/device';
+import * as api from '@sallyport/security-api/admin';
 import { caughtUp } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
@@ -21,8 +22,14 @@ async function signedIn(): Promise<{ device: Device; sid: string }> {
   return { device, sid: formatHex(((await storage.load()) as DeviceRecord).session!.sid) };
 }
 
-function revoke(kind: string, subject: string): Promise<Record<string, unknown>> {
-  return gateway.operator.call('PUT', `/v1/revocations/${randomUUID()}`, { kind, subject, reason: 'end-to-end test' });
+function revoke(
+  kind: api.BodyOf<typeof api.revocations.put>['kind'],
+  subject: string,
+): Promise<api.AnswerOf<typeof api.revocations.put>> {
+  return gateway.operator.call(api.revocations.put, {
+    params: { id: randomUUID() },
+    body: { kind, subject, reason: 'end-to-end test' },
+  });
 }
 
 test('revoked in the middle of a download: cut at once, and the answer says that it is in force', async () => {
@@ -97,7 +104,7 @@ test('revoking everything ends every session in one action', async () => {
   const ended = all.map(({ device }) => new Promise((resolve) => device.on('ended', resolve)));
   expect((await revoke('before', String(Date.now() + 1)))['inForce']).toBe(true);
   await Promise.all(ended);
-  expect(await gateway.operator.call('GET', '/v1/sessions')).toEqual([]);
+  expect(await gateway.operator.call(api.sessions.list)).toEqual([]);
   await new Promise((resolve) => setTimeout(resolve, 5));
   const { device } = await signedIn();
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
@@ -111,7 +118,7 @@ test('a user who leaves a group loses its resources on the open channel, and kee
   const changed = new Promise<void>((resolve) =>
     device.on('resources', ({ resources }) => resources.length === 0 && resolve()),
   );
-  await gateway.operator.call('PUT', '/v1/users/bob', { groups: [] });
+  await gateway.operator.call(api.users.put, { params: { name: 'bob' }, body: { groups: [] } });
   await changed;
   await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'RESOURCE_UNKNOWN' });
   expect(device.state).toBe('connected');
@@ -119,7 +126,7 @@ test('a user who leaves a group loses its resources on the open channel, and kee
   const back = new Promise<void>((resolve) =>
     device.on('resources', ({ resources }) => resources.length === 1 && resolve()),
   );
-  await gateway.operator.call('PUT', '/v1/users/bob', { groups: ['staff'] });
+  await gateway.operator.call(api.users.put, { params: { name: 'bob' }, body: { groups: ['staff'] } });
   await back;
   expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
   device.close();
@@ -137,7 +144,7 @@ test('a right that is taken away ends what is open on it: a WebSocket, a downloa
   })();
   // Listened to from the start: it may be refused before the answer of the operator's call is here.
   const refused = expect(drained).rejects.toMatchObject({ code: 'RIGHTS_LOST', mayHaveRun: true });
-  await gateway.operator.call('PUT', '/v1/users/carl', { groups: [] });
+  await gateway.operator.call(api.users.put, { params: { name: 'carl' }, body: { groups: [] } });
   await closed;
   await refused;
   expect(device.state).toBe('connected');
@@ -145,10 +152,13 @@ test('a right that is taken away ends what is open on it: a WebSocket, a downloa
 });
 
 test('an app context that no longer fits is refused at the next request', async () => {
-  await gateway.operator.call('PUT', '/v1/policies/open-wiki', {
-    groups: ['staff'],
-    resources: ['wiki'],
-    context: { posture: { rooted: false } },
+  await gateway.operator.call(api.policies.put, {
+    params: { name: 'open-wiki' },
+    body: {
+      groups: ['staff'],
+      resources: ['wiki'],
+      context: { posture: { rooted: false } },
+    },
   });
   const { openDevice } = await import('@sallyport/device/node');
   const { CONTEXT, PASSWORD } = await import('../src/gateway.ts');

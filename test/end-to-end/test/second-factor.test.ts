@@ -1,5 +1,6 @@
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import * as api from '@sallyport/security-api/admin';
 import { Secret, TOTP } from 'otpauth';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
@@ -31,16 +32,13 @@ class Authenticator {
 }
 
 async function authenticator(user: string): Promise<Authenticator> {
-  const { secret, uri } = await gateway.operator.call('POST', `/v1/users/${user}/second-factor`);
+  const { secret, uri } = await gateway.operator.call(api.factors.issue, { params: { name: user } });
   expect(uri).toMatch(/^otpauth:\/\/totp\/Sallyport%20main:\w+\?.*secret=[A-Z2-7]{32}/);
   return new Authenticator(secret as string);
 }
 
 async function reasons(): Promise<string[]> {
-  const events = (await gateway.operator.call('GET', '/v1/audit?limit=12')) as unknown as {
-    outcome: string;
-    reason: string;
-  }[];
+  const events = await gateway.operator.call(api.audit.list, { query: { limit: '12' } });
   return events.filter(({ outcome }) => outcome === 'refused').map(({ reason }) => reason);
 }
 
@@ -82,15 +80,15 @@ test('where a second factor is required, who has none is told so and does not co
   await gateway.addUser('carol');
   const device = await openDevice(memoryStorage(), () => CONTEXT);
   await device.enroll(await gateway.link('carol'), { user: 'carol', password: PASSWORD });
-  await gateway.operator.call('PATCH', '/v1/realm', { secondFactor: 'required' });
+  await gateway.operator.call(api.realm.change, { body: { secondFactor: 'required' } });
   const never = { oneTimeCode: async () => '000000' };
   await expect(device.login({ user: 'carol', password: PASSWORD }, never)).rejects.toMatchObject({ code: 'STEP_UP' });
   expect((await reasons())[0]).toBe('the user has no second factor');
   const app = await authenticator('carol');
   await device.login({ user: 'carol', password: PASSWORD }, { oneTimeCode: async () => app.next() });
   expect(device.state).toBe('connected');
-  await gateway.operator.call('PATCH', '/v1/realm', { secondFactor: 'whenEnrolled' });
-  await gateway.operator.call('DELETE', '/v1/users/carol/second-factor');
+  await gateway.operator.call(api.realm.change, { body: { secondFactor: 'whenEnrolled' } });
+  await gateway.operator.call(api.factors.remove, { params: { name: 'carol' } });
   await device.login({ user: 'carol', password: PASSWORD });
   device.close();
 });
@@ -117,7 +115,9 @@ test('each reason for a refusal is in the audit log, and no secret is', async ()
   expect(seen).toEqual(
     expect.arrayContaining(['the password is wrong', 'the name is not the one of the user', 'no credentials']),
   );
-  expect(JSON.stringify(await gateway.operator.call('GET', '/v1/audit?limit=200'))).not.toContain('not the password');
-  await gateway.operator.call('POST', '/v1/users/erna/disable');
+  expect(JSON.stringify(await gateway.operator.call(api.audit.list, { query: { limit: '200' } }))).not.toContain(
+    'not the password',
+  );
+  await gateway.operator.call(api.users.disable, { params: { name: 'erna' } });
   await expect(device.login({ user: 'erna', password: PASSWORD })).rejects.toMatchObject({ code: 'HANDSHAKE_FAILED' });
 });

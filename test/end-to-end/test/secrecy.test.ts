@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { formatBase64Url, formatHex } from '@sallyport/channel';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import * as api from '@sallyport/security-api/admin';
 import { freePort } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
@@ -42,7 +43,10 @@ function formsOf(secret: Uint8Array): Buffer[] {
 }
 
 async function runJob(): Promise<DeviceRecord> {
-  await gateway.operator.call('PUT', '/v1/sites/here', { origins: [`ws://127.0.0.1:${deviceTap.port}`] });
+  await gateway.operator.call(api.sites.put, {
+    params: { name: 'here' },
+    body: { origins: [`ws://127.0.0.1:${deviceTap.port}`] },
+  });
   const storage = memoryStorage();
   const device = await openDevice(storage, () => CONTEXT);
   const credentials = { user: 'canary-user', password: PASSWORD };
@@ -83,9 +87,12 @@ test('what a Proxy keeps on disk opens no login: no key of Security and no secre
 
 test('a raw scan of database files, write-ahead log and server logs finds no secret', async () => {
   const record = await runJob();
-  const { token } = await gateway.operator.call('POST', '/v1/operators/second/invite');
-  const { code } = (await gateway.operator.call('POST', '/v1/codes', { user: 'canary-user' })) as { code: string };
-  await gateway.operator.call('PUT', '/v1/users/canary-user', { password: 'canary-password-2' });
+  const { token } = await gateway.operator.call(api.operators.invite, { params: { name: 'second' } });
+  const { code } = await gateway.operator.call(api.codes.issue, { body: { user: 'canary-user' } });
+  await gateway.operator.call(api.users.put, {
+    params: { name: 'canary-user' },
+    body: { password: 'canary-password-2' },
+  });
   const data = join(gateway.folder, 'security-data');
   const kek = JSON.parse(readFileSync(join(data, 'security', 'kek.json'), 'utf8')).keys['1'] as string;
   const texts = [

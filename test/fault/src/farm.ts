@@ -6,6 +6,7 @@ import type { AppContext } from '@sallyport/channel';
 import { type Device, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess, type Daemon, type Host, haproxyOn, type LocalCluster } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
 import { waitFor } from '@sallyport/support';
 import { Backend } from './backend.ts';
 import { DRIVER_ADDRESS, Network } from './network.ts';
@@ -107,12 +108,11 @@ export class Farm {
 
   /** A new device of a user of its own, enrolled and signed in. */
   async device(user: string): Promise<Device> {
-    await this.operator.call({
-      method: 'PUT',
-      path: `/v1/users/${user}`,
+    await this.operator.call(api.users.put, {
+      params: { name: user },
       body: { password: PASSWORD, groups: ['staff'] },
     });
-    const { link } = await this.operator.call<{ link: string }>({ method: 'POST', path: '/v1/codes', body: { user } });
+    const { link } = await this.operator.call(api.codes.issue, { body: { user } });
     const device = await openDevice(memoryStorage(), () => CONTEXT);
     await patiently(() => device.enroll(link, { user, password: PASSWORD }));
     await patiently(() => device.login({ user, password: PASSWORD }));
@@ -132,7 +132,7 @@ export class Farm {
   /** Devices that begin from now on come to these Proxies, past the load balancer. */
   async lead(...to: readonly Server[]): Promise<void> {
     const origins = to.map(({ environment }) => `ws://${environment['SALLYPORT_LISTEN']}`);
-    await this.operator.call({ method: 'PUT', path: '/v1/sites/here', body: { origins } });
+    await this.operator.call(api.sites.put, { params: { name: 'here' }, body: { origins } });
   }
 
   /** The operator's program at one node only. */
@@ -154,7 +154,7 @@ export class Farm {
   }
 
   status(): Promise<FarmStatus> {
-    return this.operator.call<FarmStatus>({ method: 'GET', path: '/v1/status' });
+    return this.operator.call(api.status.get);
   }
 
   /** Ends everything; the namespaces go with the process. */
@@ -210,7 +210,7 @@ export class Farm {
   async #addProxy(i: number): Promise<void> {
     const host = this.network.addHost(`p${i}`, `10.77.3.${i}`);
     const body = { name: host.name, site: 'here' };
-    const { token } = await this.operator.call<{ token: string }>({ method: 'POST', path: '/v1/join-tokens', body });
+    const { token } = await this.operator.call(api.proxies.invite, { body });
     const environment = {
       SALLYPORT_DATA: join(this.folder, host.name),
       SALLYPORT_LISTEN: `${host.address}:${PORTS.devices}`,
@@ -278,13 +278,13 @@ export class Farm {
       enrolPage: 'http://localhost/enroll',
       loginNeedsPassword: false,
     };
-    await operator.call({ method: 'PATCH', path: '/v1/realm', body: realm });
-    await operator.call({ method: 'PUT', path: '/v1/groups/staff' });
+    await operator.call(api.realm.change, { body: realm });
+    await operator.call(api.groups.put, { params: { name: 'staff' } });
     const backend = { url: this.backend.url, networks: ['10.77.0.0/16'] };
-    const resource = { kind: 'http', authority: AUTHORITY, backend };
-    await operator.call({ method: 'PUT', path: '/v1/resources/echo', body: resource });
+    const resource = { kind: 'http' as const, authority: AUTHORITY, backend };
+    await operator.call(api.resources.put, { params: { name: 'echo' }, body: resource });
     const policy = { groups: ['staff'], resources: ['echo'], context: {}, methods: ['GET', 'POST'] };
-    await operator.call({ method: 'PUT', path: '/v1/policies/staff-echo', body: policy });
+    await operator.call(api.policies.put, { params: { name: 'staff-echo' }, body: policy });
   }
 
   async #balance(): Promise<void> {
@@ -305,7 +305,7 @@ export class Farm {
     const admin = { port: PORTS.admin, nodes: this.nodes.map((node) => target()(node, PORTS.admin)) };
     this.#balancer = haproxyOn(this.cluster.place, { host, devices, admin }).start();
     const origins = [`ws://${host.address}:${PORTS.devices}`];
-    await this.operator.call({ method: 'PUT', path: '/v1/sites/here', body: { origins } });
+    await this.operator.call(api.sites.put, { params: { name: 'here' }, body: { origins } });
     await this.live();
   }
 }

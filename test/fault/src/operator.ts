@@ -1,81 +1,75 @@
 import { randomUUID } from 'node:crypto';
-import { Agent, request } from 'undici';
-
-/** One call of the admin API. */
-export interface AdminCall {
-  readonly method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
-  readonly path: string;
-  readonly body?: object;
-}
+import { type AnswerOf, type Operation, operators } from '@sallyport/security-api/admin';
+import { AdminClient, type CallOf } from '@sallyport/security-client/admin';
 
 /** How long a call is repeated while no node answers, ms: longer than a failover of the database. */
 const PATIENCE_MS = 60_000;
+const PAUSE_MS = 50;
+const CONNECT_MS = 1_000;
+/** How long an answer may take, ms: a revocation waits until it is in force. */
+const ANSWER_MS = 70_000;
 
 /**
  * An operator's program: any node will do, and a call that got no answer is repeated with the same id at the next one.
  * Only calls that may be repeated are made here.
  */
 export class Operator {
-  readonly #urls: string[];
-  readonly #agent: Agent;
+  readonly #urls: readonly [string, ...string[]];
   readonly #ca: string;
-  #token = '';
+  #token: string | undefined;
+  #patient: AdminClient;
+  #impatient: AdminClient;
 
-  constructor(urls: readonly string[], ca: string) {
-    this.#urls = [...urls];
+  constructor(urls: readonly string[], ca: string, token?: string) {
+    this.#urls = urls as readonly [string, ...string[]];
     this.#ca = ca;
-    this.#agent = new Agent({ connect: { ca, timeout: 1_000 }, headersTimeout: 70_000 });
+    this.#token = token;
+    this.#patient = this.#client(PATIENCE_MS);
+    this.#impatient = this.#client(0);
   }
 
+  /** Exchanges the one-time token of the first start; the id makes a repetition after a lost answer good. */
   async login(oneTimeToken: string): Promise<void> {
-    const answer = await this.call<{ token: string }>({
-      method: 'POST',
-      path: '/v1/operators/login',
-      // The id makes a repetition after a lost answer good.
-      body: { token: oneTimeToken, name: 'rig', request: randomUUID() },
-    });
-    this.#token = answer.token;
+    const body = { token: oneTimeToken, name: 'rig', request: randomUUID() };
+    const { token } = await this.call(operators.login, { body });
+    await this.close();
+    this.#token = token;
+    this.#patient = this.#client(PATIENCE_MS);
+    this.#impatient = this.#client(0);
   }
 
   /** The same operator at one node only. */
   at(url: string): Operator {
-    const other = new Operator([url], this.#ca);
-    other.#token = this.#token;
-    return other;
+    return new Operator([url], this.#ca, this.#token);
   }
 
-  async call<T = Record<string, unknown>>(call: AdminCall): Promise<T> {
-    const deadline = performance.now() + PATIENCE_MS;
-    for (;;) {
-      try {
-        return await this.once<T>(call);
-      } catch (error) {
-        const { status } = error as { status?: number };
-        if ((status !== undefined && status < 500) || performance.now() > deadline) throw error;
-        this.#urls.push(this.#urls.shift()!);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
+  /** Calls an operation, again and again while no node answers. @throws AdminError */
+  call<O extends Operation>(operation: O, ...[call]: CallOf<O, 'reason'>): Promise<AnswerOf<O>> {
+    return this.#patient.call(operation, ...reasoned(operation, call));
   }
 
-  close(): Promise<void> {
-    return this.#agent.destroy();
+  /** Calls an operation once. @throws AdminError with the `status`, if there was an answer */
+  once<O extends Operation>(operation: O, ...[call]: CallOf<O, 'reason'>): Promise<AnswerOf<O>> {
+    return this.#impatient.call(operation, ...reasoned(operation, call));
   }
 
-  /** Asks once. @throws Error with the `status`, if there was an answer */
-  async once<T>({ method, path, body }: AdminCall): Promise<T> {
-    const answer = await request(`${this.#urls[0]}${path}`, {
-      method,
-      dispatcher: this.#agent,
-      headers: {
-        'sallyport-reason': 'fault rig',
-        ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
-        ...(body ? { 'content-type': 'application/json' } : {}),
-      },
-      body: body ? JSON.stringify(body) : null,
+  /** Closes its connections. */
+  async close(): Promise<void> {
+    await Promise.all([this.#patient.close(), this.#impatient.close()]);
+  }
+
+  #client(patienceMs: number): AdminClient {
+    return new AdminClient({
+      urls: this.#urls,
+      ca: this.#ca,
+      token: this.#token,
+      connectMs: CONNECT_MS,
+      timeoutMs: ANSWER_MS,
+      again: ({ status = 500 }, _operation, sinceMs) => (status >= 500 && sinceMs < patienceMs ? PAUSE_MS : undefined),
     });
-    const json = (await answer.body.json()) as T;
-    if (answer.statusCode < 400) return json;
-    throw Object.assign(new Error(`${method} ${path}: ${JSON.stringify(json)}`), { status: answer.statusCode });
   }
+}
+
+function reasoned<O extends Operation>(operation: O, call: object | undefined): CallOf<O> {
+  return [{ ...call, ...(operation.reason ? { reason: 'fault rig' } : {}) }] as unknown as CallOf<O>;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device, DeviceError } from '@sallyport/device';
+import * as api from '@sallyport/security-api/admin';
 import { caughtUp } from '@sallyport/support';
 import { AUTHORITY, type Farm } from './farm.ts';
 import { randomFrom } from './random.ts';
@@ -73,9 +74,9 @@ export class RevocationRounds {
     const sending = [0, 1].map(() => send(device, who, () => stopped));
     await sleep(this.#random() * this.#spacingMs);
     const askedAt = performance.now();
-    const body = { kind: 'session', subject: session, reason: 'rig' };
-    const path = `/v1/revocations/${this.#run}-${number}-${session.slice(0, 16)}`;
-    const { inForce } = await this.#farm.operator.call<{ inForce: boolean }>({ method: 'PUT', path, body });
+    const body = { kind: 'session', subject: session, reason: 'rig' } as const;
+    const id = `${this.#run}-${number}-${session.slice(0, 16)}`;
+    const { inForce } = await this.#farm.operator.call(api.revocations.put, { params: { id }, body });
     const time = performance.now() - askedAt;
     await caughtUp();
     const acknowledgedAt = performance.now();
@@ -101,10 +102,7 @@ export class RevocationRounds {
   }
 
   async #sessionsOf(who: string): Promise<string[]> {
-    const listed = await this.#farm.operator.call<{ id: string; user: string }[]>({
-      method: 'GET',
-      path: '/v1/sessions',
-    });
+    const listed = await this.#farm.operator.call(api.sessions.list);
     return listed.filter(({ user }) => user === who).map(({ id }) => id);
   }
 }

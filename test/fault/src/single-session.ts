@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
+import * as api from '@sallyport/security-api/admin';
 import { caughtUp } from '@sallyport/support';
 import { AUTHORITY, type Farm } from './farm.ts';
 import type { Operator } from './operator.ts';
@@ -33,7 +34,7 @@ export class Sending {
 
 /** The session of a user who has one. */
 export async function sessionOf(operator: Operator, who: string): Promise<string> {
-  const listed = await operator.call<{ id: string; user: string }[]>({ method: 'GET', path: '/v1/sessions' });
+  const listed = await operator.call(api.sessions.list);
   return listed.find(({ user }) => user === who)!.id;
 }
 
@@ -75,6 +76,6 @@ export async function revokeAndWatch(
 
 /** Revokes a session at a node, or at any. */
 export function revokeSession(operator: Operator, session: string): Promise<{ inForce: boolean }> {
-  const body = { kind: 'session', subject: session, reason: 'rig' };
-  return operator.call({ method: 'PUT', path: `/v1/revocations/rig-${session.slice(0, 16)}`, body });
+  const body = { kind: 'session', subject: session, reason: 'rig' } as const;
+  return operator.call(api.revocations.put, { params: { id: `rig-${session.slice(0, 16)}` }, body });
 }

@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AuditView, DirectoryView, User } from '@sallyport/security-api';
+import type { DirectoryInput, DirectoryView, SyncInput, User } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
 import type { Operator } from '../operator.ts';
 import { READER_DN, READER_PASSWORD, type RealLdap, SUFFIX } from './slapd.ts';
 
+/** An LDAP directory as an operator writes it. */
+type LdapInput = Extract<DirectoryInput, { readonly kind: 'ldap' }>;
+
 /** Settings of an LDAP directory; syncs happen when the test asks, unless it says otherwise. */
-export function ldapInput(ldap: RealLdap, over: object = {}): object {
+export function ldapInput(ldap: RealLdap, over: object = {}): LdapInput {
   return {
     kind: 'ldap',
     stage: 'active',
@@ -24,7 +28,7 @@ export function ldapInput(ldap: RealLdap, over: object = {}): object {
 
 /** A directory as the operator sees it. */
 export async function directoryOf(operator: Operator, name: string): Promise<DirectoryView> {
-  return (await operator.call('GET', `/v1/directories/${name}`)) as unknown as DirectoryView;
+  return operator.call(api.directories.get, { params: { name } });
 }
 
 /** Waits until no sync runs. */
@@ -37,10 +41,10 @@ export async function settled(operator: Operator, name: string): Promise<Directo
 }
 
 /** Syncs now and gives what came of it. */
-export async function sync(operator: Operator, name: string, body: object = {}): Promise<DirectoryView> {
+export async function sync(operator: Operator, name: string, body: SyncInput = {}): Promise<DirectoryView> {
   await settled(operator, name);
   for (;;) {
-    const { done } = (await operator.call('POST', `/v1/directories/${name}/sync`, body)) as { done: boolean };
+    const { done } = await operator.call(api.directories.sync, { params: { name }, body });
     const view = await settled(operator, name);
     if (done) return view;
   }
@@ -56,6 +60,6 @@ export async function userNamed(operator: Operator, name: string): Promise<User 
 
 /** Why somebody was refused last, in the words of the audit log. */
 export async function lastRefusal(operator: Operator): Promise<string> {
-  const events = (await operator.call('GET', '/v1/audit?limit=20')) as unknown as AuditView[];
+  const events = await operator.call(api.audit.list, { query: { limit: '20' } });
   return events.find(({ outcome }) => outcome === 'refused')?.reason ?? 'none';
 }

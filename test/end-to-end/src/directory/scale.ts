@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DirectoryView, MigrationView } from '@sallyport/security-api';
+import type { DirectoryView } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
 import { Attribute, Change, type Client } from 'ldapts';
 import { Gateway } from '../gateway.ts';
 import { directoryOf, ldapInput, settled, sync } from './operate.ts';
@@ -34,12 +35,15 @@ export async function measureSyncs(flavour: 'standard' | 'ad', users: number): P
   const put = { flavour, suffix: `-${flavour}` };
   try {
     await note('first sync, killed at a third, then resumed', async () => {
-      await gateway.operator.call('PUT', '/v1/directories/corp', ldapInput(ldap, put));
+      await gateway.operator.call(api.directories.put, { params: { name: 'corp' }, body: ldapInput(ldap, put) });
       for (let accounts = 0; accounts < users / 3; ) ({ accounts } = await directoryOf(gateway.operator, 'corp'));
       await gateway.restartSecurity('SIGKILL');
       return settled(gateway.operator, 'corp');
     });
-    await gateway.operator.call('PUT', '/v1/directories/fresh', ldapInput(ldap, { ...put, suffix: '-fresh' }));
+    await gateway.operator.call(api.directories.put, {
+      params: { name: 'fresh' },
+      body: ldapInput(ldap, { ...put, suffix: '-fresh' }),
+    });
     await note('first sync in one go', () => settled(gateway.operator, 'fresh'));
     await note('incremental, nothing changed', () => sync(gateway.operator, 'corp'));
     await changeSome(root, flavour, users);
@@ -48,7 +52,10 @@ export async function measureSyncs(flavour: 'standard' | 'ad', users: number): P
       () => sync(gateway.operator, 'corp'),
     );
     await note('full, nothing changed', () => sync(gateway.operator, 'corp', { mode: 'full' }));
-    await gateway.operator.call('PUT', '/v1/directories/next', { ...ldapInput(ldap, put), stage: 'staged' });
+    await gateway.operator.call(api.directories.put, {
+      params: { name: 'next' },
+      body: { ...ldapInput(ldap, put), stage: 'staged' },
+    });
     await settled(gateway.operator, 'next');
     for (const apply of [false, true]) steps.push(await measureMigration(gateway, apply));
     return steps;
@@ -63,8 +70,8 @@ export async function measureSyncs(flavour: 'standard' | 'ad', users: number): P
 async function measureMigration(gateway: Gateway, apply: boolean): Promise<Step> {
   const memory = watchMemory(gateway.security.pid);
   const at = performance.now();
-  const body = { from: 'corp', to: 'next', match: ['subject', 'subject'], apply };
-  const { moves, rights } = (await gateway.operator.call('POST', '/v1/migrations', body)) as unknown as MigrationView;
+  const body = { from: 'corp', to: 'next', match: ['subject', 'subject'] as const, apply };
+  const { moves, rights } = await gateway.operator.call(api.directories.migrate, { body });
   const seconds = (performance.now() - at) / 1_000;
   const what = apply ? 'migration to another directory' : 'migration, dry run';
   return {

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Device, finishProviderSignIn, memoryStorage, type StoredProvider } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
+import * as api from '@sallyport/security-api/admin';
 import { freePort } from '@sallyport/support';
 import type { Client } from 'ldapts';
 import { CONTEXT, Gateway } from '../gateway.ts';
@@ -48,9 +49,12 @@ export class Company {
     const logoutUri = `https://127.0.0.1:${port}/oidc/idp/backchannel-logout`;
     const provider = await RealProvider.start({ redirects: [REDIRECT], logoutUri, trust });
     const { operator } = gateway;
-    await operator.call('PUT', '/v1/directories/corp', ldapInput(ldap));
-    await operator.call('PUT', '/v1/directories/push', { kind: 'scim', stage: 'active', settings: {} });
-    const issued = await operator.call('POST', '/v1/directories/push/tokens', {});
+    await operator.call(api.directories.put, { params: { name: 'corp' }, body: ldapInput(ldap) });
+    await operator.call(api.directories.put, {
+      params: { name: 'push' },
+      body: { kind: 'scim', stage: 'active', settings: {} },
+    });
+    const issued = await operator.call(api.directories.token, { params: { name: 'push' }, body: {} });
     const settings = {
       issuer: provider.issuer,
       ca: provider.ca,
@@ -59,15 +63,25 @@ export class Company {
       accounts: 'push',
     };
     const secrets = { clientSecret: CLIENT_SECRET };
-    await operator.call('PUT', '/v1/directories/idp', { kind: 'oidc', stage: 'active', settings, secrets });
+    await operator.call(api.directories.put, {
+      params: { name: 'idp' },
+      body: { kind: 'oidc', stage: 'active', settings, secrets },
+    });
     await settled(operator, 'corp');
     const scim = new ScimClient(issued['url'] as string, gateway.security.ready.ca!, issued['token'] as string);
     const group = await scim.call('POST', '/Groups', { displayName: 'Everybody' });
     if (group.status !== 201) throw new Error(`no group: ${JSON.stringify(group.body)}`);
-    const desk = { kind: 'http', authority: 'desk.corp', backend: { url: backend.url, networks: ['127.0.0.0/8'] } };
-    await operator.call('PUT', '/v1/resources/desk', desk);
+    const desk = {
+      kind: 'http' as const,
+      authority: 'desk.corp',
+      backend: { url: backend.url, networks: ['127.0.0.0/8'] },
+    };
+    await operator.call(api.resources.put, { params: { name: 'desk' }, body: desk });
     const groups = ['all@corp', 'everybody@push'];
-    await operator.call('PUT', '/v1/policies/desk', { groups, resources: ['desk'], context: {} });
+    await operator.call(api.policies.put, {
+      params: { name: 'desk' },
+      body: { groups, resources: ['desk'], context: {} },
+    });
     const company = new Company({ gateway, ldap, provider, backend, scim }, await ldap.root());
     company.#group = group.body['id'] as string;
     return company;
@@ -130,7 +144,7 @@ export class Company {
   async #local(): Promise<Leaving> {
     const i = this.#people++;
     const device = await this.#inLdap(i);
-    const putOut = () => this.gateway.operator.call('POST', `/v1/users/${loginOf(i)}/disable`);
+    const putOut = () => this.gateway.operator.call(api.users.disable, { params: { name: loginOf(i) } });
     return watchLeaving(new Worker(loginOf(i), device, this.backend), putOut);
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
+import * as api from '@sallyport/security-api/admin';
 import { Farm } from '../farm.ts';
 import { RevocationRounds } from '../revocation-rounds.ts';
 import { say } from '../stores.ts';
@@ -44,8 +45,8 @@ export const clocks: Scenario = {
     tally.never('requests after the acknowledgement of a revocation', revoked.late);
     tally.times('acknowledgement', revoked.times);
     await signInAgain(devices);
-    const body = { kind: 'before', subject: 'now', reason: 'rig' };
-    await farm.operator.call({ method: 'PUT', path: `/v1/revocations/everything-${seed}`, body });
+    const body = { kind: 'before', subject: 'now', reason: 'rig' } as const;
+    await farm.operator.call(api.revocations.put, { params: { id: `everything-${seed}` }, body });
     const { liveSessions, nodes } = await farm.status();
     tally.never('sessions that "before now" left alive', liveSessions);
     const offsets = nodes.map(({ clockOffsetMs }) => Math.abs(clockOffsetMs)).filter((ms) => ms > 4 * MINUTES);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
+import * as api from '@sallyport/security-api/admin';
 import { Farm } from '../farm.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
@@ -85,12 +86,12 @@ export const nodes: Scenario = {
 type Node = Farm['nodes'][number];
 
 async function revokeSome(farm: Farm, count: number): Promise<number> {
-  const listed = await farm.operator.call<{ id: string }[]>({ method: 'GET', path: '/v1/sessions' });
+  const listed = await farm.operator.call(api.sessions.list);
   let failed = 0;
   for (const { id } of listed.slice(0, count)) {
-    const body = { kind: 'session', subject: id, reason: 'rig' };
-    const path = `/v1/revocations/rig-session-${id}`;
-    const { inForce } = await farm.operator.call<{ inForce: boolean }>({ method: 'PUT', path, body });
+    const body = { kind: 'session', subject: id, reason: 'rig' } as const;
+    const params = { id: `rig-session-${id}` };
+    const { inForce } = await farm.operator.call(api.revocations.put, { params, body });
     if (!inForce) failed += 1;
   }
   return failed;

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import * as api from '@sallyport/security-api/admin';
 import { Farm, type Server } from '../farm.ts';
 import { copyDatabase, dropDatabase, realmCommand } from '../going-back.ts';
 import type { Operator } from '../operator.ts';
@@ -152,9 +153,9 @@ class GoingBack {
   /** A node on an old database may answer what it likes, but not that something is in force. */
   async #revokeAtOld(old: Server): Promise<void> {
     const operator = this.#farm.operatorAt(old);
-    const body = { kind: 'app', subject: 'old@1', reason: 'rig' };
-    const path = `/v1/revocations/old-${this.lastDatabase}`;
-    const answer = await operator.once<{ inForce?: boolean }>({ method: 'PUT', path, body }).catch(() => undefined);
+    const body = { kind: 'app', subject: 'old@1', reason: 'rig' } as const;
+    const params = { id: `old-${this.lastDatabase}` };
+    const answer = await operator.once(api.revocations.put, { params, body }).catch(() => undefined);
     this.#round.wronglyInForce += Number(answer?.inForce === true);
     await operator.close();
   }
@@ -189,7 +190,7 @@ class GoingBack {
   }
 
   async #lookAtHold(operator: Operator): Promise<void> {
-    const { log } = await operator.call<{ log: { holdMs: number } }>({ method: 'GET', path: '/v1/status' });
+    const { log } = await operator.call(api.status.get);
     this.#round.heldShown += Number(log.holdMs > 0);
   }
 }
@@ -200,14 +201,14 @@ function forget({ environment }: Server): void {
 }
 
 async function addUser(operator: Operator, name: string): Promise<void> {
-  await operator.call({ method: 'PUT', path: `/v1/users/${name}`, body: { groups: ['staff'] } });
+  await operator.call(api.users.put, { params: { name }, body: { groups: ['staff'] } });
 }
 
 function disable(operator: Operator, name: string): Promise<{ inForce: boolean }> {
-  return operator.call({ method: 'POST', path: `/v1/users/${name}/disable` });
+  return operator.call(api.users.disable, { params: { name } });
 }
 
 async function countEnabled(operator: Operator, name: string): Promise<number> {
-  const users = await operator.call<{ name: string; enabled: boolean }[]>({ method: 'GET', path: '/v1/users' });
+  const users = await operator.call(api.users.list);
   return users.filter((user) => user.name === name && user.enabled).length;
 }
