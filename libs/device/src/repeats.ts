@@ -18,6 +18,11 @@ export interface Repeatable {
 /** Sends the requests of one device, and again those that a passing fault has met and that may run twice or did not run. */
 export class Repeats {
   readonly #budget = new RetryBudget();
+  readonly #pause: (ms: number) => Promise<void>;
+
+  constructor(wait: (ms: number) => Promise<void> = pause) {
+    this.#pause = wait;
+  }
 
   /** What `send` gives. @throws what it throws, when that is no passing fault, or there were enough tries */
   async sending<T>({ method, body, signal }: Repeatable, send: () => Promise<T>): Promise<T> {
@@ -29,7 +34,7 @@ export class Repeats {
         if (attempt >= MAX_TRIES || signal?.aborted || !mayRetry(error, method, body)) throw error;
         const calmly = (error as DeviceError).code === 'CALM_DOWN';
         if (calmly && !this.#budget.take()) throw error;
-        await pause((calmly ? CALM_MS : RETRY_MIN_MS) * attempt * (0.5 + Math.random()));
+        await this.#pause((calmly ? CALM_MS : RETRY_MIN_MS) * attempt * (0.5 + Math.random()));
       }
     }
   }
