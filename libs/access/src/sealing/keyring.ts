@@ -52,6 +52,7 @@ export function createKeyring(crypto: CryptoProvider, keks: ReadonlyMap<number, 
     const key = macKeys.get(id);
     return key && concat(encodeUint(id, 4), crypto.hmacSha256(key, bytes).subarray(0, MAC_BYTES));
   };
+  const currentFirst = [current, ...[...keks.keys()].filter((id) => id !== current)];
   if (!keys.has(current)) throw new TypeError('the current key-encryption key is missing');
   return {
     current,
@@ -72,7 +73,7 @@ export function createKeyring(crypto: CryptoProvider, keks: ReadonlyMap<number, 
       }
     },
     mac: (bytes) => tag(current, bytes)!,
-    marks: (bytes) => [current, ...keks.keys()].map((id) => tag(id, bytes)!.subarray(4)),
+    marks: (bytes) => currentFirst.map((id) => tag(id, bytes)!.subarray(4)),
     verifyMac(mac, bytes) {
       const expected = mac.length === 4 + MAC_BYTES ? tag(kekOf(mac), bytes) : undefined;
       return expected !== undefined && equalBytes(mac, expected);
