@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join as joinPath } from 'node:path';
+import { join } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import {
   CertificateFiles,
@@ -10,60 +10,17 @@ import {
   type Starting,
   takeAddressesFrom,
 } from '@sallyport/http-service';
-import {
-  ControlConnection,
-  certificateEndsAt,
-  join,
-  loadIdentity,
-  NodeList,
-  type ProxyIdentity,
-  processClocks,
-  renew,
-  SecurityClient,
-  storeIdentity,
-} from '@sallyport/security-client';
-import { createMetrics, type Log, type Metrics } from '@sallyport/telemetry';
+import { ControlConnection, NodeList, processClocks, SecurityClient } from '@sallyport/security-client';
+import { createMetrics, type Metrics } from '@sallyport/telemetry';
 import { createDeviceListener, createHealthService, useCertificate } from './app.ts';
 import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
-import { type Config, SETTINGS } from './config.ts';
+import { SETTINGS } from './config.ts';
 import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
+import { KeptIdentity } from './kept-identity.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
-
-const RENEW_CHECK_MS = 3_600_000;
-/** A certificate is renewed when less than this is left of it, ms. */
-const RENEW_BEFORE_MS = 24 * 3_600_000;
-
-async function openIdentity(config: Config, file: string): Promise<ProxyIdentity> {
-  const known = loadIdentity(file);
-  const token = config.SALLYPORT_JOIN_TOKEN;
-  if (known && certificateEndsAt(known) > Date.now()) return known;
-  if (!token)
-    throw new Error(
-      'this Proxy has no valid certificate: make a join token with "sallyport proxy invite" and set SALLYPORT_JOIN_TOKEN',
-    );
-  const identity = await join(token.reveal());
-  storeIdentity(file, identity);
-  return identity;
-}
-
-function renewInTime(
-  identity: () => ProxyIdentity,
-  use: (identity: ProxyIdentity) => Promise<void>,
-  log: Log,
-): NodeJS.Timeout {
-  return setInterval(async () => {
-    if (certificateEndsAt(identity()) - Date.now() > RENEW_BEFORE_MS) return;
-    try {
-      await use(await renew(identity()));
-      log.info('the certificate was renewed');
-    } catch (error) {
-      log.error({ err: error }, 'the certificate could not be renewed; the next try is in an hour');
-    }
-  }, RENEW_CHECK_MS);
-}
 
 /** Takes over certificates for devices as they change in their files, and tells when the one in use ends. */
 function keepCertificate(server: Server, files: CertificateFiles, metrics: Metrics): void {
@@ -74,14 +31,10 @@ function keepCertificate(server: Server, files: CertificateFiles, metrics: Metri
 
 async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
-  const identityFile = joinPath(config.SALLYPORT_DATA, 'identity.json');
-  const identity = await openIdentity(config, identityFile);
-  let current = identity;
-  const keep = (changed: Partial<ProxyIdentity>): void => {
-    current = { ...current, ...changed };
-    storeIdentity(identityFile, current);
-  };
-  const nodes = new NodeList(identity, (urls) => keep({ urls }));
+  const file = join(config.SALLYPORT_DATA, 'identity.json');
+  const kept = await KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN);
+  const identity = kept.current;
+  const nodes = new NodeList(identity, (urls) => kept.keep({ urls }));
   const security = new SecurityClient(identity, nodes);
   const backends = new Backends({
     handlerFailed: (error) => log.error({ err: error }, 'an exchange with a backend failed'),
@@ -103,12 +56,10 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   const control = new ControlConnection({ identity, nodes, clocks: processClocks(), crypto: serverCrypto(), listener });
   security.useInstance(() => control.follower.instance);
   serving.useControl(control);
-  const use = async (renewed: ProxyIdentity): Promise<void> => {
-    keep(renewed);
+  const stopRenewal = kept.renewInTime(async (renewed) => {
     await security.useIdentity(renewed);
     control.useIdentity(renewed);
-  };
-  const renewal = renewInTime(() => current, use, log);
+  }, log);
 
   const { SALLYPORT_TLS_CERT: certificateFile, SALLYPORT_TLS_KEY: keyFile } = config;
   const limits = {
@@ -145,7 +96,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
 
   const stop = async (): Promise<void> => {
     log.info('draining');
-    clearInterval(renewal);
+    stopRenewal();
     const drained = channels.drain(config.SALLYPORT_DRAIN_MS);
     await new Promise((resolve) => setTimeout(resolve, config.SALLYPORT_UNREADY_MS));
     server.close();
