@@ -6,7 +6,6 @@ import {
   optionalSecret,
   optionalText,
   text,
-  type Values,
 } from '@sallyport/settings';
 
 /** Settings of a Proxy server, from the environment. `npm run settings` writes their table into docs/operator.md. */
@@ -57,6 +56,3 @@ export const SETTINGS = {
   ),
   SALLYPORT_LOG_LEVEL: text('level of the log: `trace`, `debug`, `info`, `warn`, `error` or `fatal`', 'info'),
 };
-
-/** Values of the settings. */
-export type Config = Values<typeof SETTINGS>;

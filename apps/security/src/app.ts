@@ -1,24 +1,18 @@
 import type { Server } from 'node:https';
 import fastifySwagger from '@fastify/swagger';
 import { addHealthRoutes, createService, type ServiceOptions, UnknownSockets } from '@sallyport/http-service';
-import type { Metrics } from '@sallyport/telemetry';
+import type { Log, Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { attachControl, type ControlParts } from './farm/control.ts';
 import type { SecurityNode } from './farm/node.ts';
 import { type IdentifyProxy, proxyIdentity } from './farm/proxy-identity.ts';
-import type { RealmContext } from './realm-context.ts';
+import type { ServerCertificate } from './keys/certificates.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
 import { addLogoutRoute, type LogoutRoutes } from './routes/logout.ts';
 import { addProxyApi, type ProxyApiParts } from './routes/proxy-api.ts';
 import { addScimRoutes, SCIM_PREFIX, type ScimRoutes } from './routes/scim.ts';
 import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
-
-/** Certificate and key of a listener, PEM. */
-export interface ServerCertificate {
-  readonly certificate: string;
-  readonly key: string;
-}
 
 /** TLS of every listener. */
 export const TLS = { minVersion: 'TLSv1.3' } as const;
@@ -126,17 +120,18 @@ export function createDirectoryService(parts: DirectoryServiceParts, certificate
   return service;
 }
 
-/** What the listener for operators works with. */
-export interface AdminListener extends Pick<AdminRoutes, 'version' | 'database' | 'shared'> {
-  readonly context: RealmContext;
-}
+/** What the listener for operators serves with. */
+export type AdminServiceParts = AdminRoutes & {
+  readonly node: Pick<SecurityNode, 'draining'>;
+  readonly log: Log;
+};
 
 /** The listener for operators: TLS, bearer credentials, OpenAPI at `/openapi.json`. */
 export async function createAdminService(
-  { context, ...more }: AdminListener,
+  parts: AdminServiceParts,
   certificate: ServerCertificate,
 ): Promise<FastifyInstance> {
-  const { log, node } = context;
+  const { log, node, version } = parts;
   const options = { log, ready: () => !node.draining };
   const https = { ...TLS, handshakeTimeout: STRANGER_MS, cert: certificate.certificate, key: certificate.key };
   const service = createService({ ...options, https });
@@ -146,7 +141,7 @@ export async function createAdminService(
       openapi: '3.1.0',
       info: {
         title: 'Sallyport admin API',
-        version: more.version,
+        version,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],
@@ -158,7 +153,7 @@ export async function createAdminService(
   await service.register(async (scope) => {
     addHealthRoutes(scope as unknown as FastifyInstance, options);
     addTextCheck(scope as unknown as FastifyInstance);
-    addAdminRoutes(scope as unknown as FastifyInstance, { ...context, ...more });
+    addAdminRoutes(scope as unknown as FastifyInstance, parts);
     scope.get('/openapi.json', { schema: { hide: true } as object }, async () => service.swagger());
   });
   return service;

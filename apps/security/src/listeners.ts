@@ -2,7 +2,7 @@ import type { Server } from 'node:https';
 import { CertificateFiles, type CertificatePaths, endOfCertificate } from '@sallyport/http-service';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import type { ServerCertificate } from './app.ts';
+import type { ServerCertificate } from './keys/certificates.ts';
 
 /** A certificate that ends sooner is worth a word, ms. */
 const WARN_BEFORE_MS = 86_400_000;

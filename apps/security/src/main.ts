@@ -17,7 +17,6 @@ import {
   createProxyService,
   DIRECTORY_TLS,
   type DirectoryServiceParts,
-  type ServerCertificate,
   TLS,
 } from './app.ts';
 import { type Config, SETTINGS } from './config.ts';
@@ -25,20 +24,20 @@ import { Connectors } from './directories/connectors.ts';
 import { DirectorySyncs } from './directories/syncs.ts';
 import { CountWatch } from './farm/count-watch.ts';
 import { drain } from './farm/drain.ts';
-import { InForce } from './farm/in-force.ts';
 import { SecurityNode } from './farm/node.ts';
 import { placeOf } from './farm/place.ts';
 import { ProxyLinks } from './farm/proxy-links.ts';
-import { siteMapSigner } from './farm/site-map.ts';
 import { invitationText } from './invitation.ts';
 import { openNodeJournal } from './journal/journal.ts';
+import type { ServerCertificate } from './keys/certificates.ts';
 import { openRealmKeys } from './keys/keys.ts';
 import { LiveKeys } from './keys/live-keys.ts';
 import { NodeListeners } from './listeners.ts';
-import type { RealmContext } from './realm-context.ts';
+import { InForce } from './revocation/in-force.ts';
 import { Handshakes } from './sign-in/handshakes.ts';
 import { RefusalRecord } from './sign-in/refusals.ts';
 import { createSignIn } from './sign-in/sign-in.ts';
+import { siteMapSigner } from './sign-in/site-map.ts';
 import { openDatabase } from './stores/database.ts';
 import { probeOf } from './stores/database-probe.ts';
 import { openRealm } from './stores/open-realm.ts';
@@ -54,11 +53,11 @@ const clocks = { wallMs: Date.now, monotonicMs: (): number => performance.now() 
 /** Opens what the parts stand on, builds them, hands each what it uses, and listens. */
 async function start({ config, log, release, end }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   // A database of our own is a process of its own: it ends with this one, also when the start fails or is broken off.
-  const database = await openDatabase(config);
-  release(() => database.close());
-  const migrated = await migrate(database.address);
+  const opened = await openDatabase(config);
+  release(() => opened.close());
+  const migrated = await migrate(opened.address);
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
-  const server = new SqlStore(database.address, { replicated: database.external });
+  const server = new SqlStore(opened.address, { replicated: opened.external });
   await server.openAll();
   const rotateKek = process.argv.includes('--rotate-kek');
   const { access, fence, life, epoch } = await openRealm({ config, server, log, rotateKek });
@@ -105,16 +104,12 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     },
     certificate,
   );
-  const context: RealmContext = {
-    ...{ access, fence, journal, liveKeys, policies, log, metrics, leaseMs, addressThrottle, lockout, refusals },
-    ...{ auditWatch, countWatch, listeners, connectors, syncs, directoryUrl, bus, presence, proxies, node, inForce },
-    ...clocks,
-    get keys() {
-      return liveKeys.current;
-    },
-  };
+  const database = probeOf(server, opened.description);
   const admin = await createAdminService(
-    { context, version, database: probeOf(server, database.description), shared },
+    {
+      ...{ access, node, inForce, syncs, connectors, proxies, presence, bus, journal, liveKeys, refusals },
+      ...{ addressThrottle, auditWatch, countWatch, directoryUrl, version, database, shared, leaseMs, log, ...clocks },
+    },
     certificate,
   );
   takeAddressesFrom(config.SALLYPORT_BALANCERS, admin.server);

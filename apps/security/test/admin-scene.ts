@@ -27,7 +27,7 @@ export async function adminScene(): Promise<
   const { context, clock, token } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const shared = { kind: 'in-process', server: () => '' } as const;
-  const service = await createAdminService({ context, version: '0', database: DATABASE, shared }, certificate);
+  const service = await createAdminService({ ...context, version: '0', database: DATABASE, shared }, certificate);
   const call = async (method: Method, url: string, asked: Asked = {}): Promise<Answered> => {
     const { body, reason = 'unit test', bearer = token } = asked;
     const headers = { authorization: `Bearer ${bearer}`, ...(reason ? { 'sallyport-reason': reason } : {}) };

@@ -14,7 +14,7 @@ import {
 } from '@sallyport/access';
 import type { FastifyInstance } from 'fastify';
 import { createAdminService, createDirectoryService } from '../src/app.ts';
-import { InForce } from '../src/farm/in-force.ts';
+import { InForce } from '../src/revocation/in-force.ts';
 import { scene } from './scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
@@ -132,12 +132,9 @@ export async function parallelScene(
 
   async function serverOn(store: RealmStore): Promise<Server> {
     const access: AccessContext = { ...context.access, store };
-    const own = Object.create(context, {
-      access: { value: access },
-      inForce: { value: new InForce({ ...context, access }) },
-    }) as typeof context;
+    const own = { ...context, access, inForce: new InForce({ ...context, access }) };
     const certificate = await own.keys.ca.issueServer(['localhost'], Date.now());
-    const routes = { context: own, version: '0.0.0', database: DATABASE, shared: SHARED };
+    const routes = { ...own, version: '0.0.0', database: DATABASE, shared: SHARED };
     const admin = await createAdminService(routes as never, certificate);
     return { admin, directory: createDirectoryService(own, certificate) };
   }

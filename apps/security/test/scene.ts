@@ -17,21 +17,22 @@ import {
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
+import type { AdminServiceParts, DirectoryServiceParts, ProxyServiceParts } from '../src/app.ts';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
 import { CountWatch } from '../src/farm/count-watch.ts';
-import { InForce } from '../src/farm/in-force.ts';
 import { SecurityNode } from '../src/farm/node.ts';
 import { ProxyLinks } from '../src/farm/proxy-links.ts';
-import { siteMapSigner } from '../src/farm/site-map.ts';
-import { openRealmKeys } from '../src/keys/keys.ts';
+import { openRealmKeys, type RealmKeys } from '../src/keys/keys.ts';
 import { LiveKeys } from '../src/keys/live-keys.ts';
 import { createPasswordHasher } from '../src/keys/passwords.ts';
 import { NodeListeners } from '../src/listeners.ts';
-import type { RealmContext } from '../src/realm-context.ts';
+import { InForce } from '../src/revocation/in-force.ts';
 import { Handshakes } from '../src/sign-in/handshakes.ts';
+import type { SignInParts } from '../src/sign-in/parts.ts';
 import { RefusalRecord } from '../src/sign-in/refusals.ts';
 import { createSignIn } from '../src/sign-in/sign-in.ts';
+import { siteMapSigner } from '../src/sign-in/site-map.ts';
 import { addressThrottle } from '../src/stores/address-throttle.ts';
 
 const URL = 'https://localhost';
@@ -52,12 +53,24 @@ export interface OwnScene {
   readonly journal?: JournalWriter;
 }
 
+/** All parts of a Security server, as its `main.ts` builds them. */
+export type SceneParts = Omit<ProxyServiceParts, 'handshakes' | 'siteMap'> &
+  DirectoryServiceParts &
+  SignInParts &
+  Omit<AdminServiceParts, 'version' | 'database' | 'shared'> & {
+    readonly node: SecurityNode;
+    readonly journal: JournalWriter | undefined;
+    readonly listeners: NodeListeners;
+    /** The keys of this moment. */
+    readonly keys: RealmKeys;
+  };
+
 /** A Security server's inside on a store in memory, with a clock that the test moves; a further node of another's farm. */
 export async function scene(
   shared?: SharedScene,
   own: OwnScene = {},
 ): Promise<{
-  context: RealmContext;
+  context: SceneParts;
   clock: { now: number };
   token: string;
   lines: string[];
@@ -82,14 +95,14 @@ export async function scene(
   const liveKeys = new LiveKeys(access, await openRealmKeys(access), now);
   const metrics = createMetrics();
   const bus = memoryBus();
-  const fence = new EpochFence();
   const node = new SecurityNode({
-    ...{ self: { ...NODE, id }, access, fence, journal, liveKeys, bus, log },
+    ...{ self: { ...NODE, id }, access, fence: new EpochFence(), journal, liveKeys, bus, log },
     ...{ authorityMs: 0, degraded: () => [], wallMs: now, monotonicMs },
   });
-  const context: RealmContext = {
+  const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });
+  const connectors = new Connectors(access);
+  const context: SceneParts = {
     access,
-    fence,
     journal,
     get keys() {
       return liveKeys.current;
@@ -108,16 +121,14 @@ export async function scene(
     listeners: new NodeListeners(log, metrics),
     auditWatch: new AuditWatch(access),
     countWatch: new CountWatch(() => countRealm(access)),
-    connectors: new Connectors(access),
-    get syncs() {
-      return new DirectorySyncs(context);
-    },
+    connectors,
+    syncs: new DirectorySyncs({ access, connectors, node, bus, log, inForce, wallMs: now, monotonicMs }),
     directoryUrl: undefined,
     bus,
     presence: memoryPresence(),
     proxies: new ProxyLinks(now),
     node,
-    inForce: new InForce({ access, node, bus, journal, monotonicMs, log }),
+    inForce,
     wallMs: now,
     monotonicMs,
   };
@@ -125,7 +136,7 @@ export async function scene(
 }
 
 /** The handshakes of a node of a scene. */
-export function handshakesOf(context: RealmContext, maxInFlight?: number): Handshakes {
+export function handshakesOf(context: SceneParts, maxInFlight?: number): Handshakes {
   const parts = { ...context, signIn: createSignIn(context), siteMap: siteMapSigner(context) };
   return new Handshakes(parts, maxInFlight);
 }

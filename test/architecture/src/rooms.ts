@@ -25,6 +25,16 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
   'libs/directory': ['connector.ts errors.ts scim', 'ldap oidc', '*'],
   'apps/proxy': ['web-socket config.ts', 'backend', 'serving', 'streams', 'device', 'app.ts', '*'],
+  // Who starts it (main.ts) and who builds its listeners (app.ts) know all rooms; a part that needs them all would be a bag.
+  'apps/security': [
+    'config.ts invitation.ts keys',
+    'listeners.ts stores',
+    'journal revocation',
+    'directories scim',
+    'farm sign-in',
+    'routes upkeep commands',
+    '*',
+  ],
   'apps/phone': [
     'dom.ts messages.ts state-view.ts config.ts origins.ts',
     'shell resource provider.ts sign-in-views.ts app.ts',

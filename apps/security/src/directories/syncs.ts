@@ -13,7 +13,7 @@ import {
 import { LdapSync, type SyncOrder } from '@sallyport/directory';
 import type { SyncInput } from '@sallyport/security-api';
 import type { Log } from '@sallyport/telemetry';
-import type { InForce } from '../farm/in-force.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import type { Connectors } from './connectors.ts';
 import { prepareProvider } from './providers.ts';
 

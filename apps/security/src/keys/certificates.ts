@@ -29,13 +29,19 @@ export const LEAF_TTL_MS: number = 2 * DAY_MS;
 /** Certificates start a little in the past, for clocks that are behind. */
 const BACKDATE_MS = 3_600_000;
 
+/** Certificate and key of a listener, PEM. */
+export interface ServerCertificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
 /** The internal CA of a realm. */
 export interface CertificateAuthority {
   /** PEM of its certificate. */
   readonly certificate: string;
   /** SHA-256 of its DER, hex: what a join token pins. */
   readonly fingerprint: string;
-  issueServer(names: readonly string[], now: number): Promise<{ certificate: string; key: string }>;
+  issueServer(names: readonly string[], now: number): Promise<ServerCertificate>;
   issueProxy(request: CertificateRequest, name: string, now: number): Promise<string>;
 }
 

@@ -20,7 +20,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Connectors } from '../directories/connectors.ts';
 import { prepareProvider } from '../directories/providers.ts';
 import type { DirectorySyncs } from '../directories/syncs.ts';
-import type { InForce } from '../farm/in-force.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { serve } from './serve.ts';
 

@@ -5,7 +5,7 @@ import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import type { Connectors } from '../directories/connectors.ts';
 import { OpenProviders, type ProviderParts } from '../directories/open-providers.ts';
-import type { InForce } from '../farm/in-force.ts';
+import type { InForce } from '../revocation/in-force.ts';
 
 const FORM_TYPE = 'application/x-www-form-urlencoded';
 

@@ -8,7 +8,7 @@ import {
 } from '@sallyport/access';
 import { type GivenAnswerOf, policies } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
-import type { InForce } from '../farm/in-force.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { serve } from './serve.ts';
 

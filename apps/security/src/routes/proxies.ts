@@ -2,10 +2,10 @@ import { type AccessContext, issueJoinToken, listProxiesWithLeases, revokeProxy 
 import { formatBase64Url } from '@sallyport/channel';
 import { proxies } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
-import type { InForce } from '../farm/in-force.ts';
 import type { SecurityNode } from '../farm/node.ts';
 import { proxyView } from '../farm/status.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { forceView } from './revoking.ts';
 import { serve } from './serve.ts';

@@ -2,8 +2,8 @@ import { type AccessContext, changeSettings, readRealm, replaceHandshakeKeys, se
 import type { RealmSettings } from '@sallyport/security-api';
 import { realm } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
-import type { InForce } from '../farm/in-force.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { serve } from './serve.ts';
 
 /** What operations on the realm work with. */

@@ -15,8 +15,8 @@ import { ProblemError } from '@sallyport/http-service';
 import type { Backend, ResourceView } from '@sallyport/security-api';
 import { resources } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
-import type { InForce } from '../farm/in-force.ts';
 import type { ProxyLinks } from '../farm/proxy-links.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { serve } from './serve.ts';
 

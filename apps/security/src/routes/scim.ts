@@ -20,7 +20,7 @@ import {
 import { isText } from '@sallyport/security-api';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
-import type { InForce } from '../farm/in-force.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { addBodyParsers, bodyOf, GROUP_BODY_BYTES, USER_BODY_BYTES } from '../scim/bodies.ts';
 import { type ScimClient, scimClientOf } from '../scim/client.ts';
 import { SCIM_TYPE, send, sendError, sendFailure, sendNotFound } from '../scim/errors.ts';

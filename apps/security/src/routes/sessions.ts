@@ -10,7 +10,7 @@ import {
 import { formatHex } from '@sallyport/channel';
 import { audit, revocations, sessions } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
-import type { InForce } from '../farm/in-force.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { revocationView } from './revoking.ts';
 import { serve } from './serve.ts';

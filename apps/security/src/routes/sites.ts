@@ -1,7 +1,7 @@
 import { type AccessContext, listSitePage, putSite } from '@sallyport/access';
 import { sites } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
-import type { InForce } from '../farm/in-force.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { serve } from './serve.ts';
 

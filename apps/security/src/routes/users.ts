@@ -22,7 +22,7 @@ import { ProblemError } from '@sallyport/http-service';
 import type { User } from '@sallyport/security-api';
 import { bindings, factors, groups, users } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
-import type { InForce } from '../farm/in-force.ts';
+import type { InForce } from '../revocation/in-force.ts';
 import { totpUri } from '../sign-in/second-factor.ts';
 import { pageOf } from './paging.ts';
 import { revocationView } from './revoking.ts';

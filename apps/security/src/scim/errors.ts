@@ -2,7 +2,7 @@ import { AccessError, StoreError } from '@sallyport/access';
 import { ScimError, URNS } from '@sallyport/directory';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyReply } from 'fastify';
-import { NotInForceError } from '../farm/in-force.ts';
+import { NotInForceError } from '../revocation/in-force.ts';
 
 /** Media type of SCIM (RFC 7644, section 3.1). */
 export const SCIM_TYPE = 'application/scim+json';

@@ -13,7 +13,7 @@ import { type AppContext, type CborFields, parseContext, type SecurityEstablish 
 import { checkContext } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
-import { makeWay } from '../farm/session-end.ts';
+import { makeWay } from '../revocation/session-end.ts';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused } from './answer.ts';
 import { readCredentials } from './credentials.ts';
 import { limited } from './lockout.ts';

@@ -1,9 +1,8 @@
 import { listAudit } from '@sallyport/access';
 import { PROXY_PATHS } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
-
 import { createProxyService } from '../../src/app.ts';
-import { siteMapSigner } from '../../src/farm/site-map.ts';
+import { siteMapSigner } from '../../src/sign-in/site-map.ts';
 import { handshakesOf, scene } from '../scene.ts';
 
 test('a refused join is on record with its reason and its address, many of them as one sum', async () => {

@@ -1,12 +1,10 @@
 import { replaceHandshakeKeys, StoreError } from '@sallyport/access';
 import { DeviceEstablish, decodeHint, MESSAGE_TYPES, parseBase64Url, publicKeyOf } from '@sallyport/channel';
 import { expect, test } from 'vitest';
-
-import { siteMapSigner } from '../../src/farm/site-map.ts';
 import { openRealmKeys } from '../../src/keys/keys.ts';
 import { LiveKeys } from '../../src/keys/live-keys.ts';
-import type { RealmContext } from '../../src/realm-context.ts';
-import { handshakesOf, scene } from '../scene.ts';
+import { siteMapSigner } from '../../src/sign-in/site-map.ts';
+import { handshakesOf, type SceneParts, scene } from '../scene.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -31,7 +29,7 @@ test('handshake keys overlap: a new one after 45 days, the old one good until it
   expect(await mapOf(context)).toMatchObject({ revoked: [first] });
 });
 
-async function mapOf(context: RealmContext): Promise<{ seq: number; keys: { kid: number }[]; revoked: number[] }> {
+async function mapOf(context: SceneParts): Promise<{ seq: number; keys: { kid: number }[]; revoked: number[] }> {
   const [, payload = ''] = (await siteMapSigner(context)()).split('.');
   return JSON.parse(Buffer.from(payload, 'base64url').toString());
 }
@@ -41,7 +39,7 @@ async function farm() {
   const one = await scene();
   const two = await scene({ access: one.context.access, clock: one.clock }, { id: 'n2' });
   const [a, b] = [one.context, two.context];
-  const tell = async (...nodes: RealmContext[]): Promise<void> => {
+  const tell = async (...nodes: SceneParts[]): Promise<void> => {
     for (const context of nodes) await context.node.report();
   };
   await tell(a, b, a);
@@ -49,7 +47,7 @@ async function farm() {
 }
 
 /** A device's HS1 with the newest key of a site map, as a node answers it: with HS2, or a hint. */
-async function answerTo(context: RealmContext, kid: number): Promise<string> {
+async function answerTo(context: SceneParts, kid: number): Promise<string> {
   const { crypto } = context.access;
   const row = (await context.access.store.transaction(({ tables }) => tables.keys.list())).find(
     ({ publicPart }) => (publicPart as { kid?: number }).kid === kid,
@@ -129,7 +127,7 @@ test('a store that does not answer is "later" to a device with an unknown key, n
   const { a } = await farm();
   const gone = { realm: 'main', transaction: () => Promise.reject(new StoreError('ERR_STORE_UNAVAILABLE', 'gone')) };
   const liveKeys = new LiveKeys({ ...a.access, store: gone as never }, a.keys, () => 0);
-  expect(await answerTo({ ...a, keys: a.keys, liveKeys } as RealmContext, 77)).toBe('UNAVAILABLE');
+  expect(await answerTo({ ...a, keys: a.keys, liveKeys } as SceneParts, 77)).toBe('UNAVAILABLE');
 });
 
 test('of one version of the site map all nodes make the same bytes, whatever each of them knows', async () => {

@@ -6,7 +6,7 @@ const DATABASE = { description: 'memory', version: async () => '0', servers: asy
 const { context, token } = await scene();
 const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
 const service = await createAdminService(
-  { context, version: '0.0.0', database: DATABASE, shared: { kind: 'in-process', server: () => '' } } as never,
+  { ...context, version: '0.0.0', database: DATABASE, shared: { kind: 'in-process', server: () => '' } } as never,
   certificate,
 );
 const headers = { authorization: `Bearer ${token}`, 'sallyport-reason': 'unit test' };

@@ -18,7 +18,7 @@ async function document() {
   const { context, token } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const service = await createAdminService(
-    { context, version: '0.0.0', database: DATABASE, shared: { kind: 'in-process', server: () => '' } },
+    { ...context, version: '0.0.0', database: DATABASE, shared: { kind: 'in-process', server: () => '' } },
     certificate,
   );
   const answer = await service.inject({ url: '/openapi.json', headers: { authorization: `Bearer ${token}` } });
@@ -196,7 +196,7 @@ test.each([
   const { context, token } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const parts = {
-    context,
+    ...context,
     version: '0.0.0',
     database: DATABASE,
     shared: { kind: 'in-process', server: () => '' } as const,

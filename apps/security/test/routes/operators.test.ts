@@ -10,7 +10,7 @@ async function admin() {
   const { context, clock, token } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const shared = { kind: 'in-process', server: () => '' } as const;
-  const service = await createAdminService({ context, version: '0', database: DATABASE, shared }, certificate);
+  const service = await createAdminService({ ...context, version: '0', database: DATABASE, shared }, certificate);
   const call = async (
     method: 'GET' | 'POST' | 'PUT',
     url: string,

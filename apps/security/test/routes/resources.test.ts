@@ -10,7 +10,10 @@ async function served() {
   const { context, token, lines } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const shared = { kind: 'in-process', server: () => '' };
-  const service = await createAdminService({ context, version: '0', database: DATABASE, shared } as never, certificate);
+  const service = await createAdminService(
+    { ...context, version: '0', database: DATABASE, shared } as never,
+    certificate,
+  );
   const headers = { authorization: `Bearer ${token}`, 'sallyport-reason': 'unit test' };
   const call = async (method: 'GET' | 'PUT' | 'PATCH' | 'POST', url: string, payload?: object) => {
     const { statusCode, body } = await service.inject({ method, url, headers, ...(payload ? { payload } : {}) });

@@ -1,8 +1,7 @@
 import { type AccessContext, issueDirectoryToken, putDirectory } from '@sallyport/access';
 import type { FastifyInstance } from 'fastify';
 import { createDirectoryService } from '../../src/app.ts';
-import type { RealmContext } from '../../src/realm-context.ts';
-import { type OwnScene, type SharedScene, scene } from '../scene.ts';
+import { type OwnScene, type SceneParts, type SharedScene, scene } from '../scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
 
@@ -20,7 +19,7 @@ export async function scimScene(
   own?: OwnScene,
 ): Promise<{
   access: AccessContext;
-  context: RealmContext;
+  context: SceneParts;
   service: FastifyInstance;
   call: (method: string, url: string, body?: unknown, headers?: Record<string, string>) => Promise<ScimAnswer>;
   lines: string[];

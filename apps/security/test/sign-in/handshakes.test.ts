@@ -16,10 +16,8 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import { CompactSign, createLocalJWKSet, exportJWK, generateKeyPair, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect, test } from 'vitest';
-
 import { assertionJwks, withAssertions } from '../../src/keys/assertions.ts';
-import type { RealmContext } from '../../src/realm-context.ts';
-import { handshakesOf, scene } from '../scene.ts';
+import { handshakesOf, type SceneParts, scene } from '../scene.ts';
 
 const crypto = nodeCrypto();
 const BY = { actor: 'olga', reason: 'test' };
@@ -38,12 +36,12 @@ const APP: AppContext = {
 
 const NO_CODE = new Uint8Array(32) as CodeKey;
 
-async function codeOfAda({ access }: RealmContext): Promise<string> {
+async function codeOfAda({ access }: SceneParts): Promise<string> {
   await putUser(access, 'ada', { password: 'long enough' }, BY);
   return (await issueCode(access, 'ada', undefined, BY)).code;
 }
 
-async function begun(codeOf?: (context: RealmContext) => Promise<string>) {
+async function begun(codeOf?: (context: SceneParts) => Promise<string>) {
   const made = await scene();
   const { keys } = made.context;
   const code = parseActivationCode((await codeOf?.(made.context)) ?? 'abc-def')!;

@@ -2,7 +2,9 @@ import {
   type AccessContext,
   type AwaitedEntry,
   type Bus,
+  type Hold,
   type JournalWriter,
+  type LeaseWatch,
   type Patience,
   untilHeadInForce,
   untilInForce,
@@ -11,7 +13,6 @@ import {
   type WaitingNode,
 } from '@sallyport/access';
 import type { Log } from '@sallyport/telemetry';
-import type { SecurityNode } from './node.ts';
 
 /** How long an answer to an operator waits: then it says for whom. */
 const ANSWER: Patience = { maxMs: 60_000 };
@@ -35,7 +36,7 @@ export class NotInForceError extends Error {
 /** What this node waits with. */
 export interface InForceParts {
   readonly access: AccessContext;
-  readonly node: Pick<SecurityNode, 'leases' | 'hold'>;
+  readonly node: { readonly leases: LeaseWatch; readonly hold: Hold };
   readonly bus: Bus;
   /** Undefined where there is none: a restore then loses what was revoked since the backup. */
   readonly journal: Pick<JournalWriter, 'upTo'> | undefined;

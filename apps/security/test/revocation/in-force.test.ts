@@ -20,7 +20,7 @@ async function withDeafProxy() {
   };
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const shared = { kind: 'in-process', server: () => '' } as const;
-  const service = await createAdminService({ context, version: '0', database: DATABASE, shared }, certificate);
+  const service = await createAdminService({ ...context, version: '0', database: DATABASE, shared }, certificate);
   const headers = { authorization: `bearer ${token}`, 'sallyport-reason': 'unit test' };
   const call = async (method: 'PUT' | 'PATCH' | 'POST' | 'DELETE', url: string, payload?: object) => {
     const answer = await service.inject({ method, url, headers, ...(payload ? { payload } : {}) });
