@@ -21,7 +21,7 @@ test('a store or a directory that does not answer is never read as "not there" o
 });
 
 test('docs/errors.md says the statuses that answers have', () => {
-  const document = readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8');
+  const document = readFileSync(new URL('../../../../docs/errors.md', import.meta.url), 'utf8');
   const rows = [...document.matchAll(/^\| `(ERR_\w+)` \| ([\d, ]+) \|/gm)].map(([, code, statuses]) => [
     code,
     statuses,
