@@ -42,7 +42,6 @@ export {
 } from './directory/edits.ts';
 export {
   changeMembers,
-  changeMembersOfMany,
   type MembershipChange,
   mapDirectoryGroup,
   membersOf,
@@ -125,7 +124,7 @@ export type { NodeRow, ProxyRow, SiteRow } from './farm/rows.ts';
 export { Sightings } from './farm/sightings.ts';
 export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
 export { listSitePage, listSites, putSite } from './farm/sites.ts';
-export { bindIdentity, type FreeAccount } from './identity/identities.ts';
+export type { FreeAccount } from './identity/identities.ts';
 export { type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
 export {
   claimedByOther,

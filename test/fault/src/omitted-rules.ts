@@ -62,7 +62,7 @@ export const OMITTED_RULES: Readonly<
     places: [
       {
         file: 'libs/access/src/revocation/new-epoch.ts',
-        code: 'const missing = await missingEntries(transaction, content);',
+        code: 'const missing = await missingEntries(begun, content);',
         instead: 'const missing: JournalEntry[] = [];',
       },
     ],

@@ -76,11 +76,11 @@ export function applyAccounts(
   accounts: readonly Account[],
   by: AccountAuthor,
 ): Promise<AccountOutcome> {
-  return changeAccounts(access, by, (begun) => applyAccountsIn(begun, directory, accounts));
+  return changeAccounts(access, by, (begun) => takeAccounts(begun, directory, accounts));
 }
 
-/** `applyAccounts` inside of a change. */
-export async function applyAccountsIn(
+/** Takes over accounts in a change of their directory. */
+export async function takeAccounts(
   begun: Change,
   directory: string,
   accounts: readonly Account[],

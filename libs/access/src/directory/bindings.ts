@@ -127,10 +127,12 @@ export async function confirmBinding(access: AccessContext, id: string, by: Acto
   await changeRealm(access, by, async (change) => {
     const { binding, user } = await waitingBinding(change, id);
     const { directory, subject, login } = binding;
-    const bound = await bindIdentity(access, change, { directory, subject, login, user, by });
-    if (!bound) throw new AccessError('ERR_ACCESS_CONFLICT', 'the account or the user is bound otherwise already');
+    const bound = await bindIdentity(change, { directory, subject, login, user });
+    if (bound === 'taken')
+      throw new AccessError('ERR_ACCESS_CONFLICT', 'the account or the user is bound otherwise already');
     await change.tables.bindings.remove({ where: { userId: user.id } });
-    change.unchanged();
+    if (bound === 'bound') change.audit('identity.bind', `${user.name} at ${directory}`);
+    else change.unchanged();
   });
 }
 

@@ -1,8 +1,8 @@
 import type { Change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
-import { type Account, applyAccountsIn, changeAccounts } from './accounts.ts';
-import { changeMembersIn, type MembershipChange, putDirectoryGroup, removeDirectoryGroup } from './groups.ts';
+import { type Account, changeAccounts, takeAccounts } from './accounts.ts';
+import { type MembershipChange, putDirectoryGroup, removeDirectoryGroup, takeMembers } from './groups.ts';
 import { type AccountWithGroups, accountsWithGroups } from './listing.ts';
 import type { DirectoryGroupRow, IdentityRow } from './rows.ts';
 
@@ -52,7 +52,7 @@ async function writeAccount(
   for (const other of await identities.list({ where: { directory, login } }))
     if (other.subject !== subject)
       throw new AccessError('ERR_ACCESS_CONFLICT', 'there is a user with this userName already');
-  const { conflicts, index } = await applyAccountsIn(begun, directory, [
+  const { conflicts, index } = await takeAccounts(begun, directory, [
     { ...account, subject, version: String(begun.at) },
   ]);
   const [conflict] = conflicts;
@@ -99,7 +99,7 @@ export function writeGroupPart(
     // Who was removed since the members were checked is in no group any more.
     const known = await identities.list({ where: { directory }, among: ['subject', members.add] });
     const add = known.map((account) => account.subject);
-    await changeMembersIn(begun, { directory, subject }, { add, remove: members.remove });
+    await takeMembers(begun, { directory, subject }, { add, remove: members.remove });
     return { row, index: begun.index };
   });
 }

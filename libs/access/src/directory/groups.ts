@@ -84,18 +84,11 @@ export interface MembershipChange {
   readonly remove: readonly string[];
 }
 
-/** Puts accounts into a group of their directory and takes others out; gives the last log entry's index, 0 for none. */
+/**
+ * Changes the members of groups of a directory in one transaction; keep it to some hundred members. Gives the last log
+ * entry's index, 0 for none.
+ */
 export function changeMembers(
-  access: AccessContext,
-  group: { readonly directory: string; readonly subject: string },
-  change: MembershipChange,
-  by: AccountAuthor,
-): Promise<number> {
-  return changeMembersOfMany(access, group.directory, [{ subject: group.subject, change }], by);
-}
-
-/** Changes the members of several groups of a directory in one transaction; keep it to some hundred members. */
-export function changeMembersOfMany(
   access: AccessContext,
   directory: string,
   changes: readonly { readonly subject: string; readonly change: MembershipChange }[],
@@ -103,13 +96,13 @@ export function changeMembersOfMany(
 ): Promise<number> {
   return changeAccounts(access, by, async (begun) => {
     if (changes.length === 0) begun.unchanged();
-    for (const { subject, change } of changes) await changeMembersIn(begun, { directory, subject }, change);
+    for (const { subject, change } of changes) await takeMembers(begun, { directory, subject }, change);
     return begun.index;
   });
 }
 
-/** `changeMembers` inside of a change. */
-export async function changeMembersIn(
+/** Puts accounts into a group and takes others out, in a change of their directory. */
+export async function takeMembers(
   begun: Change,
   group: { readonly directory: string; readonly subject: string },
   change: MembershipChange,

@@ -1,4 +1,4 @@
-import { appendAudit } from '../realm/audit.ts';
+import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
@@ -66,11 +66,11 @@ export function listNodes({ store }: AccessContext): Promise<readonly NodeRow[]>
 
 /** Forgets a node that will not come back, so that Proxies stop trying it; false for an unknown one. */
 export async function removeNode(access: AccessContext, id: string, by: Actor): Promise<boolean> {
-  return access.store.transaction(async (transaction) => {
-    if ((await transaction.tables.nodes.remove({ where: { id } })) === 0) return false;
-    const event = { action: 'node.remove', subject: id, outcome: 'done', at: transaction.now() } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event });
-    return true;
+  return change(access, by, async (begun) => {
+    const removed = (await begun.tables.nodes.remove({ where: { id } })) > 0;
+    if (removed) begun.audit('node.remove', id);
+    else begun.unchanged();
+    return removed;
   });
 }
 

@@ -1,5 +1,4 @@
 import { encodeText, equalBytes } from '@sallyport/channel';
-import { appendAudit } from '../realm/audit.ts';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
@@ -91,20 +90,21 @@ export async function redeemJoinToken(
   keyHash: string,
 ): Promise<ProxyRow | undefined> {
   if (!isJoinToken(access, secret)) return undefined;
-  return access.store.transaction(async (transaction) => {
-    const { joinTokens, proxies } = transaction.tables;
+  const known = await access.store.transaction(({ tables }) => tables.joinTokens.find({ id }));
+  if (!known) return undefined;
+  return change(access, { actor: known.proxy, reason: 'redeemed a join token' }, async (begun) => {
+    const { joinTokens, proxies } = begun.tables;
     const row = await joinTokens.find({ id }, 'update');
-    const good =
-      row && equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret))) && row.expiresAt > transaction.now();
-    if (!good) return undefined;
+    const good = row && equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret))) && row.expiresAt > begun.at;
+    if (!good) return begun.unchanged();
     const present = await proxies.find({ name: row.proxy }, 'update');
-    if (!mayTake(row, present)) return undefined;
+    if (!mayTake(row, present)) return begun.unchanged();
     await joinTokens.remove({ where: { id } });
     await proxies.remove({ where: { name: row.proxy } });
-    const joinedAt = Math.max(transaction.now(), (present?.joinedAt ?? 0) + 1);
+    const joinedAt = Math.max(begun.at, (present?.joinedAt ?? 0) + 1);
     const proxy = { name: row.proxy, site: row.site, joinedAt, revokedAt: null, keyHash, nextKeyHash: null };
     await proxies.insert(proxy);
-    await audit(access, transaction, { name: row.proxy, action: 'proxy.join', reason: 'redeemed a join token' });
+    begun.audit('proxy.join', row.proxy);
     return proxy;
   });
 }
@@ -158,27 +158,15 @@ export async function renewProxy(
   present: ProxyKey,
   nextKeyHash: string,
 ): Promise<ProxyRow | undefined> {
-  return access.store.transaction(async (transaction) => {
-    const { proxies } = transaction.tables;
+  const by = { actor: present.name, reason: 'the certificate ends soon' };
+  return change(access, by, async (begun) => {
+    const { proxies } = begun.tables;
     const row = await proxies.find({ name: present.name }, 'update');
-    if (row?.revokedAt !== null || row.keyHash !== present.keyHash) return undefined;
+    if (row?.revokedAt !== null || row.keyHash !== present.keyHash) return begun.unchanged();
     await proxies.update({ where: { name: present.name } }, { nextKeyHash });
-    await audit(access, transaction, {
-      name: present.name,
-      action: 'proxy.renew',
-      reason: 'the certificate ends soon',
-    });
+    begun.audit('proxy.renew', present.name);
     return { ...row, nextKeyHash };
   });
-}
-
-function audit(
-  access: AccessContext,
-  transaction: Transaction,
-  { name, action, reason }: { readonly name: string; readonly action: string; readonly reason: string },
-): Promise<unknown> {
-  const event = { actor: name, reason, action, subject: name, outcome: 'done', at: transaction.now() } as const;
-  return appendAudit(transaction, access.crypto, event);
 }
 
 /**

@@ -1,7 +1,5 @@
 import type { IdentityRow } from '../directory/rows.ts';
 import type { UserRow } from '../people/rows.ts';
-import { appendAudit } from '../realm/audit.ts';
-import type { AccessContext, Actor } from '../realm/context.ts';
 import { NEVER } from '../store/shape.ts';
 import type { Transaction } from '../store/store.ts';
 
@@ -21,39 +19,25 @@ export interface FreeAccount {
   readonly login: string;
 }
 
+/** What came of binding an account: it is bound now, it was so before, or account or user are bound otherwise. */
+export type BindOutcome = 'bound' | 'known' | 'taken';
+
 /**
- * Binds an account to the user whose activation code was just used at it, if nobody has it and the user has none in this
- * directory. The account's claims name the user, or an officer said so (`by`): the code alone is no proof.
+ * Binds an account to a user, if nobody has it and the user has none in this directory. That the account is the user's is the
+ * caller's to know, and to audit: the account's claims name the user, or an officer said so. An activation code alone is no proof.
  */
 export async function bindIdentity(
-  access: AccessContext,
   transaction: Transaction,
-  binding: FreeAccount & { readonly user: UserRow; readonly by?: Actor },
-): Promise<boolean> {
-  const { directory, subject, login, user } = binding;
+  { directory, subject, login, user }: FreeAccount & { readonly user: UserRow },
+): Promise<BindOutcome> {
   const { identities } = transaction.tables;
-  const taken =
+  const there =
     (await identities.find({ directory, subject })) ?? (await identities.find({ directory, userId: user.id }));
-  if (taken) return taken.subject === subject && taken.userId === user.id;
+  if (there) return there.subject === subject && there.userId === user.id ? 'known' : 'taken';
   const now = transaction.now();
   const none = { externalId: '', dn: '', onlyName: null, version: '', attributes: {} };
   const times = { expiresAt: NEVER, createdAt: now, changedAt: now };
-  await identities.insert({
-    directory,
-    subject,
-    userId: user.id,
-    login: login.toLowerCase(),
-    active: true,
-    ...none,
-    ...times,
-  });
-  const { by = { actor: user.name, reason: 'first sign-in with an activation code' } } = binding;
-  await appendAudit(transaction, access.crypto, {
-    ...by,
-    action: 'identity.bind',
-    subject: `${user.name} at ${directory}`,
-    outcome: 'done',
-    at: now,
-  });
-  return true;
+  const names = { directory, subject, userId: user.id, login: login.toLowerCase() };
+  await identities.insert({ ...names, active: true, ...none, ...times });
+  return 'bound';
 }

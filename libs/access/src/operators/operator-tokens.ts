@@ -3,6 +3,7 @@ import type { DirectoryRow } from '../directory/rows.ts';
 import { groupsOfAccount, makesOperator, whoSignedIn } from '../identity/provider-accounts.ts';
 import type { UserRow } from '../people/rows.ts';
 import { appendAudit } from '../realm/audit.ts';
+import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
@@ -106,13 +107,12 @@ async function forgetUnredeemed({ tables }: Transaction, place: string): Promise
  * key-encryption key and the database. On record before it is shown.
  */
 export async function breakGlassToken(access: AccessContext, name: string, by: Actor): Promise<OperatorToken> {
-  return access.store.transaction(async (transaction) => {
-    await lockOperators(transaction);
-    await checkNameFree(transaction, name);
-    const operator = newOperator(access, transaction.now(), { name, origin: 'bootstrap', place: 'break-glass' });
-    await transaction.tables.operators.insert(operator);
-    const issued = await issueToken(access, transaction, operator, { oneTime: true, ttlMs: BREAK_GLASS_TTL_MS });
-    await auditOperator(access, transaction, { ...by, action: 'operator.break-glass', subject: name });
+  return change(access, by, async (begun) => {
+    await checkNameFree(begun, name);
+    const operator = newOperator(access, begun.at, { name, origin: 'bootstrap', place: 'break-glass' });
+    await begun.tables.operators.insert(operator);
+    const issued = await issueToken(access, begun, operator, { oneTime: true, ttlMs: BREAK_GLASS_TTL_MS });
+    begun.audit('operator.break-glass', name);
     return issued;
   });
 }
@@ -230,16 +230,15 @@ export async function renewOperator(
 ): Promise<OperatorToken> {
   if (operator.origin === 'provider')
     throw new AccessError('ERR_ACCESS_INVALID', `you are an operator by ${operator.place}: sign in there again`);
-  return access.store.transaction(async (transaction) => {
-    await lockOperators(transaction);
-    await checkStillIn(transaction, { operator, credential });
-    const { operatorTokens } = transaction.tables;
+  const by = { actor: operator.name, reason: 'renewed a credential' };
+  return change(access, by, async (begun) => {
+    await checkStillIn(begun, { operator, credential });
+    const { operatorTokens } = begun.tables;
     // Of answers that were lost only the last one counts.
     await operatorTokens.remove({ where: { replaces: credential.id, usedAt: null } });
     const ttl = { oneTime: false, ttlMs: CREDENTIAL_TTL_MS, replaces: credential.id };
-    const issued = await issueToken(access, transaction, operator, ttl);
-    const event = { actor: operator.name, reason: 'renewed a credential', action: 'operator.renew' };
-    await auditOperator(access, transaction, { ...event, subject: operator.name });
+    const issued = await issueToken(access, begun, operator, ttl);
+    begun.audit('operator.renew', operator.name);
     return issued;
   });
 }
@@ -255,15 +254,14 @@ export async function inviteOperator(
   { operator, credential }: OperatorAtWork,
   by: Actor,
 ): Promise<OperatorToken> {
-  return access.store.transaction(async (transaction) => {
-    await lockOperators(transaction);
-    await checkStillIn(transaction, { operator, credential });
-    await checkNameFree(transaction, name);
+  return change(access, by, async (begun) => {
+    await checkStillIn(begun, { operator, credential });
+    await checkNameFree(begun, name);
     const endsAt = endOf(operator, credential);
-    const invited = newOperator(access, transaction.now(), { name, origin: 'invite', invitedBy: operator.id, endsAt });
-    await transaction.tables.operators.insert(invited);
-    const issued = await issueToken(access, transaction, invited, { oneTime: true, ttlMs: ONE_TIME_TTL_MS });
-    await auditOperator(access, transaction, { ...by, action: 'operator.invite', subject: name });
+    const invited = newOperator(access, begun.at, { name, origin: 'invite', invitedBy: operator.id, endsAt });
+    await begun.tables.operators.insert(invited);
+    const issued = await issueToken(access, begun, invited, { oneTime: true, ttlMs: ONE_TIME_TTL_MS });
+    begun.audit('operator.invite', name);
     return issued;
   });
 }

@@ -1,5 +1,5 @@
 import { whyNoOperator } from '../identity/provider-accounts.ts';
-import { appendAudit } from '../realm/audit.ts';
+import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
@@ -117,16 +117,15 @@ export async function endOperator(
   { withInvited }: { readonly withInvited: boolean },
   by: Actor,
 ): Promise<EndedOperators> {
-  return access.store.transaction(async (transaction) => {
-    await lockOperators(transaction);
-    const operator = await findOperatorNamed(transaction, name);
+  return change(access, by, async (begun) => {
+    const operator = await findOperatorNamed(begun, name);
     if (!operator) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no operator ${name}`);
-    const invited = await descendantsOf(transaction, [operator]);
+    const invited = await descendantsOf(begun, [operator]);
     const gone = withInvited ? [operator, ...invited] : [operator];
-    await endRows(transaction, gone, { at: transaction.now(), reason: by.reason });
-    if (!(await hasOperator(transaction)))
+    await endRows(begun, gone, { at: begun.at, reason: by.reason });
+    if (!(await hasOperator(begun)))
       throw new AccessError('ERR_ACCESS_CONFLICT', 'nobody would be an operator any more: invite another one first');
-    await auditEnded(access, transaction, gone, by);
+    for (const row of gone) begun.audit('operator.end', row.name);
     const left = withInvited ? [] : invited.map((row) => row.name);
     return { ended: gone.map((row) => row.name), invited: left };
   });
@@ -168,16 +167,4 @@ async function endRows(
   if (ids.length === 0) return;
   await tables.operators.update({ where: { endedAt: null }, among: ['id', ids] }, { endedAt: at, endReason: reason });
   await tables.operatorTokens.remove({ among: ['operatorId', ids] });
-}
-
-async function auditEnded(
-  access: AccessContext,
-  transaction: Transaction,
-  rows: readonly OperatorRow[],
-  by: Actor,
-): Promise<void> {
-  for (const { name } of rows) {
-    const event = { action: 'operator.end', subject: name, outcome: 'done', at: transaction.now() } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event });
-  }
 }

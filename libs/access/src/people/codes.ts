@@ -1,5 +1,5 @@
 import { type CodeKey, deriveCodeKey, encodeText, keyOf } from '@sallyport/channel';
-import { appendAudit } from '../realm/audit.ts';
+import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { formatTypable } from '../realm/ids.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
@@ -30,14 +30,14 @@ export async function issueCode(
   by: Actor,
 ): Promise<IssuedCode> {
   const secret = formatTypable(access.crypto.randomBytes(SECRET_LENGTH), SECRET_LENGTH);
-  return access.store.transaction(async (transaction) => {
+  return change(access, by, async (begun) => {
     // The share lock keeps a change of the user from slipping in between: it would not see this code.
-    const user = await transaction.tables.users.find({ name: userName }, 'share');
+    const user = await begun.tables.users.find({ name: userName }, 'share');
     if (!user?.enabled) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no enabled user ${userName}`);
-    const id = await freeCodeId(access, transaction);
-    const at = transaction.now();
-    const expiresAt = at + (ttlMs ?? settingsOf(await getRealm(transaction)).codeTtlMs);
-    await transaction.tables.codes.insert({
+    const id = await freeCodeId(begun);
+    const { at } = begun;
+    const expiresAt = at + (ttlMs ?? settingsOf(await getRealm(begun)).codeTtlMs);
+    await begun.tables.codes.insert({
       id,
       userId: user.id,
       codeKey: access.keyring.wrap(deriveCodeKey(access.crypto, { secret }), PURPOSES.code(access.store.realm, id)),
@@ -47,18 +47,12 @@ export async function issueCode(
       installationId: null,
       createdAt: at,
     });
-    await appendAudit(transaction, access.crypto, {
-      ...by,
-      action: 'code.issue',
-      subject: userName,
-      outcome: 'done',
-      at,
-    });
+    begun.audit('code.issue', userName);
     return { id, code: `${id}-${secret}`, expiresAt };
   });
 }
 
-async function freeCodeId(access: AccessContext, { tables }: Transaction): Promise<string> {
+async function freeCodeId({ access, tables }: Change): Promise<string> {
   for (;;) {
     const random = formatTypable(access.crypto.randomBytes(ID_RANDOM_LENGTH), ID_RANDOM_LENGTH);
     const id = `${random}${marksOf(access, random)[0]}`;

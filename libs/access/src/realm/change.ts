@@ -1,6 +1,6 @@
 import type { RevocationRow } from '../revocation/rows.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Transaction } from '../store/store.ts';
+import type { Transaction, Urgency } from '../store/store.ts';
 import { type AuditEvent, appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
 import { randomId } from './ids.ts';
@@ -30,8 +30,8 @@ export interface Change extends Transaction {
   rereadRights(userIds: readonly string[] | '*'): Promise<void>;
   /** Says what was done; it is written last, in the order in which it was said. */
   audit(action: string, subject: string): void;
-  /** Says that there was nothing to do, so that nothing is audited. */
-  unchanged(): void;
+  /** Says that there was nothing to do, so that nothing is audited; to be returned by whoever has no answer either. */
+  unchanged(): undefined;
 }
 
 /**
@@ -39,14 +39,19 @@ export interface Change extends Transaction {
  * sign-in, beats and HELLOs are no such changes: they have locks of their own.
  * @throws TypeError when the work neither audits anything nor says that nothing was changed
  */
-export async function change<T>(access: AccessContext, by: Actor, work: (change: Change) => Promise<T>): Promise<T> {
+export async function change<T>(
+  access: AccessContext,
+  by: Actor,
+  work: (change: Change) => Promise<T>,
+  urgency?: Urgency,
+): Promise<T> {
   return access.store.transaction(async (transaction) => {
     await getRealm(transaction, 'update');
     const begun = new BegunChange(access, transaction, by);
     const result = await work(begun);
     await begun.finish();
     return result;
-  });
+  }, urgency);
 }
 
 class BegunChange implements Change {
@@ -114,8 +119,9 @@ class BegunChange implements Change {
     this.#events.push({ action, subject });
   }
 
-  unchanged(): void {
+  unchanged(): undefined {
     this.#nothing = true;
+    return undefined;
   }
 
   async finish(): Promise<void> {

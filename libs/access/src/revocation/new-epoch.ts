@@ -1,5 +1,5 @@
 import type { Journal, JournalContent, JournalEntry } from '../journal/journal.ts';
-import { appendAudit } from '../realm/audit.ts';
+import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { getRealm } from '../realm/realm.ts';
@@ -49,9 +49,9 @@ export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
   const epoch = randomId(access.crypto);
   if (journal && !order.lost) await checkBelongs(access, journal);
   const content = journal ? await claimAndRead(journal, epoch) : NOTHING;
-  const restored = await access.store.transaction(async (transaction) => {
-    if (!order.lost) checkWhole(content, await getRealm(transaction, 'update'));
-    return rebuild(transaction, order, { epoch, content });
+  const restored = await change(access, order.by, async (begun) => {
+    if (!order.lost) checkWhole(content, await getRealm(begun));
+    return rebuild(begun, order, { epoch, content });
   });
   if (journal && (await journal.claimed()) !== epoch) throw anotherRestore();
   await access.store.transaction(({ tables }) =>
@@ -94,26 +94,25 @@ function anotherRestore(): AccessError {
 }
 
 async function rebuild(
-  transaction: Transaction,
-  { access, lost, supersedes = [], by }: NewEpoch,
+  begun: Change,
+  { lost, supersedes = [], by }: NewEpoch,
   { epoch, content }: { readonly epoch: string; readonly content: JournalContent },
 ): Promise<Restored> {
-  const realm = await getRealm(transaction, 'update');
-  const at = transaction.now();
+  const realm = await getRealm(begun);
+  const { tables, at } = begun;
   const past = [...realm.supersedes, realm.epoch, ...content.epochs, ...supersedes];
-  await transaction.tables.realms.update({ where: { id: 'realm' } }, { ...versionsAfter(realm, at), closed: true });
-  await voidOneTimeThings(transaction);
-  const missing = await missingEntries(transaction, content);
-  for (const entry of missing) await appendAgain(access, transaction, entry, at);
-  if (lost) await endEverybody(transaction, { at, reason: by.reason });
+  await tables.realms.update({ where: { id: 'realm' } }, { ...versionsAfter(realm, at), closed: true });
+  await voidOneTimeThings(begun);
+  const missing = await missingEntries(begun, content);
+  for (const entry of missing) await appendAgain(begun, entry);
+  if (lost) await endEverybody(begun, { at, reason: by.reason });
   // Last: entries may have raised the generation themselves.
-  const { generation } = await getRealm(transaction);
+  const { generation } = await getRealm(begun);
   const life = { epoch, supersedes: [...new Set(past)].filter((one) => one !== epoch), held: false, journal: '' };
-  await transaction.tables.realms.update({ where: { id: 'realm' } }, { ...life, generation: generation + 1 });
-  const event = { action: 'realm.new-epoch', subject: epoch, outcome: 'done', at } as const;
-  await appendAudit(transaction, access.crypto, { ...by, ...event });
+  await tables.realms.update({ where: { id: 'realm' } }, { ...life, generation: generation + 1 });
+  begun.audit('realm.new-epoch', epoch);
   const rights = missing.filter(({ kind }) => kind === 'rights');
-  return { epoch, appended: missing, rights, credentials: await namesOfReplaced(transaction, missing) };
+  return { epoch, appended: missing, rights, credentials: await namesOfReplaced(begun, missing) };
 }
 
 async function namesOfReplaced({ tables }: Transaction, missing: readonly JournalEntry[]): Promise<string[]> {
@@ -142,15 +141,13 @@ async function missingEntries({ tables }: Transaction, { entries }: JournalConte
 
 /** What an entry is about may be younger than the backup: then it stands in the log, and there is nothing to end. */
 async function appendAgain(
-  access: AccessContext,
-  transaction: Transaction,
+  begun: Change,
   { requestId, kind, subject, actor, reason, at }: JournalEntry,
-  now: number,
 ): Promise<void> {
-  await appendRevocation(access, transaction, { requestId, kind, subject }, { actor, reason, at });
+  await appendRevocation(begun.access, begun, { requestId, kind, subject }, { actor, reason, at });
   try {
     // Not before the entry itself, should the clock of the new server be behind: a time that was past stays past.
-    await applyEffect(transaction, kind, { subject, at: Math.max(now, at), reason });
+    await applyEffect(begun, kind, { subject, at: Math.max(begun.at, at), reason });
   } catch (error) {
     if (!(error instanceof AccessError) || error.code !== 'ERR_ACCESS_NOT_FOUND') throw error;
   }
@@ -162,11 +159,10 @@ async function endEverybody(transaction: Transaction, ending: { at: number; reas
 
 /** Closes a database: nothing is given from it any more, by whatever node. Its store is bare of any fence. */
 export async function closeRealm(access: AccessContext, by: Actor): Promise<string> {
-  return access.store.transaction(async (transaction) => {
-    const { epoch } = await getRealm(transaction, 'update');
-    await transaction.tables.realms.update({ where: { id: 'realm' } }, { closed: true });
-    const event = { action: 'realm.close', subject: epoch, outcome: 'done', at: transaction.now() } as const;
-    await appendAudit(transaction, access.crypto, { ...by, ...event });
+  return change(access, by, async (begun) => {
+    const { epoch } = await getRealm(begun);
+    await begun.tables.realms.update({ where: { id: 'realm' } }, { closed: true });
+    begun.audit('realm.close', epoch);
     return epoch;
   });
 }

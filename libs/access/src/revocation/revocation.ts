@@ -1,9 +1,9 @@
 import type { RevocationEntry, RevocationKind } from '@sallyport/security-api';
 import { endOperatorsOfUser } from '../operators/operators.ts';
-import { appendAudit } from '../realm/audit.ts';
+import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
-import { appendInstallations, appendRevocation, type Revocation } from '../realm/revocation-log.ts';
+import type { Revocation } from '../realm/revocation-log.ts';
 import type { InstallationRow, SessionRow } from '../session/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
@@ -15,18 +15,20 @@ import { standing } from './standing.ts';
  * @throws AccessError ERR_ACCESS_CONFLICT when the id stands for another revocation, ERR_ACCESS_INVALID for a bad subject.
  */
 export async function revoke(access: AccessContext, revocation: Revocation, by: Actor): Promise<RevocationRow> {
-  return access.store.transaction(
-    async (transaction) => {
-      await getRealm(transaction, 'update');
-      const before = await transaction.tables.revocations.find({ requestId: revocation.requestId });
-      if (before) return sameRevocation(before, revocation);
-      const at = transaction.now();
-      const exact = await exactRevocation(transaction, revocation);
-      const row = await appendRevocation(access, transaction, exact, { ...by, at });
-      if (exact.kind === 'user') await appendInstallations(access, transaction, exact.subject, { ...by, at });
-      await applyEffect(transaction, exact.kind, { subject: exact.subject, at, reason: by.reason });
-      const subject = `${exact.kind} ${exact.subject}`;
-      await appendAudit(transaction, access.crypto, { ...by, action: 'revoke', subject, outcome: 'done', at });
+  return change(
+    access,
+    by,
+    async (begun) => {
+      const before = await begun.tables.revocations.find({ requestId: revocation.requestId });
+      if (before) {
+        begun.unchanged();
+        return sameRevocation(before, revocation);
+      }
+      const exact = await exactRevocation(begun, revocation);
+      const { kind, subject } = exact;
+      const row = kind === 'user' ? await begun.enterOut(exact) : await begun.enter(exact);
+      await applyEffect(begun, kind, { subject, at: begun.at, reason: by.reason });
+      begun.audit('revoke', `${kind} ${subject}`);
       return row;
     },
     { urgent: true },

@@ -48,7 +48,7 @@ export async function enrol(access: AccessContext, request: EnrolRequest): Promi
   return access.store.transaction(async (transaction) => {
     const good = await tryUsersCode(transaction, { id: request.code, wrong: !fit && !undecided });
     const held = fit ? good : undefined;
-    const isBound = held && (!account || (await bindIdentity(access, transaction, { ...account, user: held.user })));
+    const isBound = held && (!account || (await bindByCode(access, transaction, { ...account, user: held.user })));
     const installation = isBound && (await placeInstallation(access, transaction, held.code, request));
     const at = transaction.now();
     const event = { actor: request.user, action: 'enrol', at };
@@ -66,6 +66,22 @@ export async function enrol(access: AccessContext, request: EnrolRequest): Promi
     await appendAudit(transaction, access.crypto, { ...event, reason: '', subject: installation.id, outcome: 'done' });
     return { status: 'ok', installation };
   });
+}
+
+/** Binds an account whose claims name the user, with a code of theirs; false when account or user are bound otherwise. */
+async function bindByCode(
+  access: AccessContext,
+  transaction: Transaction,
+  account: FreeAccount & { readonly user: UserRow },
+): Promise<boolean> {
+  const binding = await bindIdentity(transaction, account);
+  if (binding === 'bound') {
+    const { user, directory } = account;
+    const event = { actor: user.name, reason: 'first sign-in with an activation code', action: 'identity.bind' };
+    const done = { subject: `${user.name} at ${directory}`, outcome: 'done', at: transaction.now() } as const;
+    await appendAudit(transaction, access.crypto, { ...event, ...done });
+  }
+  return binding !== 'taken';
 }
 
 /** Wrong credentials are said before a code that is not good; who waits for an officer has a good one. */

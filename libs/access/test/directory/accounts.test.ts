@@ -70,7 +70,7 @@ test('staged accounts are nobody, with groups; activated they are somebody in th
   const { access } = await directory('scim', 'staged');
   await applyAccounts(access, 'corp', [account('s1'), account('s2', { active: false })], BY);
   await putDirectoryGroups(access, 'corp', [{ subject: 'g1', externalId: '', name: 'crew', version: '1' }], BY);
-  await changeMembers(access, { directory: 'corp', subject: 'g1' }, { add: ['s1', 's2'], remove: [] }, BY);
+  await changeMembers(access, 'corp', [{ subject: 'g1', change: { add: ['s1', 's2'], remove: [] } }], BY);
   expect(await users(access)).toEqual([]);
   await putDirectory(access, 'corp', { kind: 'scim', stage: 'active', settings: {} }, BY);
   expect(await placeAccounts(access, 'corp', BY)).toEqual([]);

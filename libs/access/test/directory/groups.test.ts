@@ -18,12 +18,12 @@ test('groups of a directory are its own, until an operator maps one; members mov
   await putUser(access, 'eve', { groups: ['staff'] }, BY);
   await applyAccounts(access, 'corp', [account('s1')], BY);
   await putDirectoryGroups(access, 'corp', [{ subject: 'g1', externalId: '', name: 'Staff', version: '1' }], BY);
-  await changeMembers(access, { directory: 'corp', subject: 'g1' }, { add: ['s1', 'nobody'], remove: [] }, BY);
+  await changeMembers(access, 'corp', [{ subject: 'g1', change: { add: ['s1', 'nobody'], remove: [] } }], BY);
   const groupsOf = async (name: string) => (await explainRights(access, name)).groups;
   expect(await groupsOf('s1')).toEqual([{ group: 'staff@corp', by: 'corp: Staff' }]);
   await mapDirectoryGroup(access, { directory: 'corp', subject: 'g1', groupName: 'staff' }, BY);
   expect(await groupsOf('s1')).toEqual([{ group: 'staff', by: 'corp: Staff' }]);
-  await changeMembers(access, { directory: 'corp', subject: 'g1' }, { add: [], remove: ['s1'] }, BY);
+  await changeMembers(access, 'corp', [{ subject: 'g1', change: { add: [], remove: ['s1'] } }], BY);
   expect(await groupsOf('s1')).toEqual([]);
   // What an operator gave is no matter of the directory.
   expect(await groupsOf('eve')).toEqual([{ group: 'staff', by: 'an operator' }]);

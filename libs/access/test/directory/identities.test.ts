@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { bindIdentity, putUser } from '../../src/index.ts';
+import { type BindOutcome, bindIdentity } from '../../src/identity/identities.ts';
+import { putUser } from '../../src/index.ts';
 import { directory, userOf } from '../corp.ts';
 import { BY } from '../scene.ts';
 
@@ -7,14 +8,14 @@ test('an account is bound to one user of its directory, and a user to one accoun
   const { access } = await directory('oidc');
   await putUser(access, 'ada', {}, BY);
   await putUser(access, 'bob', {}, BY);
-  const bind = async (subject: string, name: string): Promise<boolean> => {
+  const bind = async (subject: string, name: string): Promise<BindOutcome> => {
     const user = (await userOf(access, name))!;
     return access.store.transaction((transaction) =>
-      bindIdentity(access, transaction, { directory: 'corp', subject, login: name, user }),
+      bindIdentity(transaction, { directory: 'corp', subject, login: name, user }),
     );
   };
-  expect(await bind('s1', 'ada')).toBe(true);
-  expect(await bind('s1', 'ada')).toBe(true);
-  expect(await bind('s1', 'bob')).toBe(false);
-  expect(await bind('s2', 'ada')).toBe(false);
+  expect(await bind('s1', 'ada')).toBe('bound');
+  expect(await bind('s1', 'ada')).toBe('known');
+  expect(await bind('s1', 'bob')).toBe('taken');
+  expect(await bind('s2', 'ada')).toBe('taken');
 });

@@ -110,7 +110,7 @@ test.each([
   await putUser(access, 'ada', { groups: ['admins'] }, BY);
   await issueFactor(access, 'ada', {}, BY);
   await putDirectoryGroups(access, 'corp', [{ subject: 'g', externalId: '', name: 'crew', version: '' }], BY);
-  await changeMembers(access, { directory: 'corp', subject: 'g' }, { add: ['s1'], remove: [] }, BY);
+  await changeMembers(access, 'corp', [{ subject: 'g', change: { add: ['s1'], remove: [] } }], BY);
   await removeAccounts(access, 'corp', ['s1'], BY);
   expect(await apply(access, again)).toMatchObject({ created: 1, conflicts: [] });
   expect(await findUser(access, name)).toMatchObject({ user: { id, enabled: true, pastAccount: '' }, groups: [] });

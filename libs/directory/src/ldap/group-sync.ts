@@ -1,6 +1,6 @@
 import {
   type AccessContext,
-  changeMembersOfMany,
+  changeMembers,
   type DirectoryGroupRow,
   membersOf,
   putDirectoryGroups,
@@ -290,7 +290,7 @@ async function applyEach(
       subject,
       change: { add: [], remove: [], [what]: members },
     }));
-    index = Math.max(index, await changeMembersOfMany(access, sync.run.directory, changes, by));
+    index = Math.max(index, await changeMembers(access, sync.run.directory, changes, by));
     done += batch.reduce((sum, { members }) => sum + members.length, 0);
     await sync.tell({ phase: what === 'add' ? 'joining groups' : 'leaving groups', done, total });
   }
