@@ -45,3 +45,12 @@ test('every migration has a number of its own: names are kept in databases, so t
   const numbers = [...new Set(migrations.map(({ number }) => Number(number)))];
   expect(numbers).toEqual(numbers.map((_, index) => index + 1));
 });
+
+test('until something is released, the changelog tells what is there, not what became of it', () => {
+  const [unreleased = '', ...released] = readFileSync(`${root}/CHANGELOG.md`, 'utf8')
+    .split(/^## \[/m)
+    .slice(1);
+  expect(unreleased).toMatch(/^Unreleased\]/);
+  const headings = [...unreleased.matchAll(/^### (.+)$/gm)].map(([, heading]) => heading);
+  if (released.length === 0) expect(headings).toEqual(['Added']);
+});
