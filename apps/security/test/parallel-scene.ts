@@ -2,16 +2,12 @@ import {
   type AccessContext,
   issueDirectoryToken,
   type Keyring,
-  MemoryStore,
   putDirectory,
   putGroup,
   putUser,
   type RealmStore,
-  type Rows,
-  TABLE_NAMES,
-  type TableName,
-  type Transaction,
 } from '@sallyport/access';
+import { MemoryStore, type Rows, TABLE_NAMES, type TableName, type Transaction } from '@sallyport/access/store';
 import type { FastifyInstance } from 'fastify';
 import { createAdminService, createDirectoryService } from '../src/app.ts';
 import { InForce } from '../src/revocation/in-force.ts';

@@ -7,7 +7,6 @@ import {
   ensureRealm,
   firstOperatorToken,
   type JournalWriter,
-  MemoryStore,
   memoryBus,
   memoryLockout,
   memoryPresence,
@@ -15,6 +14,7 @@ import {
   PolicyCache,
   redeemOperatorToken,
 } from '@sallyport/access';
+import { MemoryStore } from '@sallyport/access/store';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import type { AdminServiceParts, DirectoryServiceParts, ProxyServiceParts } from '../src/app.ts';

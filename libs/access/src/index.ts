@@ -194,13 +194,7 @@ export {
   type UserWithGroups,
   verifyPassword,
 } from './people/users.ts';
-export {
-  type AuditEvent,
-  auditOrder,
-  auditRefusal,
-  listAudit,
-  verifyAudit,
-} from './realm/audit.ts';
+export { type AuditEvent, auditOrder, auditRefusal, listAudit, verifyAudit } from './realm/audit.ts';
 export { type AuditFilter, type AuditPage, searchAudit } from './realm/audit-search.ts';
 export { type AuditState, AuditWatch } from './realm/audit-watch.ts';
 export { type Change, change } from './realm/change.ts';
@@ -292,18 +286,5 @@ export { memoryPresence, type Presence, type Sighting } from './shared/presence.
 export { memoryThrottle, type Throttle } from './shared/throttle.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './store/errors.ts';
 export { EpochFence, fencedStore } from './store/fence.ts';
-export { MemoryStore } from './store/memory-store.ts';
-export { type ColumnType, type Json, NEVER, type TableShape } from './store/shape.ts';
-export {
-  makeTables,
-  type Page,
-  type RealmStore,
-  type RowChange,
-  type RowLock,
-  type Selection,
-  type Table,
-  type Tables,
-  type Transaction,
-  type Urgency,
-} from './store/store.ts';
-export { type AnyRow, type Rows, shapeOf, TABLE_NAMES, TABLES, type TableName } from './store/tables.ts';
+export { type Json, NEVER } from './store/shape.ts';
+export type { RealmStore } from './store/store.ts';

@@ -11,12 +11,12 @@ import {
   type ForgedRow,
   findCodeHolder,
   type Keyring,
-  MemoryStore,
   type PasswordHasher,
   type RealmStore,
   sealedStore,
   verifyPassword,
 } from '../src/index.ts';
+import { MemoryStore } from '../src/store.ts';
 
 /** Fast stand-in for argon2: only its contract matters here. */
 const passwords: PasswordHasher = {

@@ -1,4 +1,4 @@
-import type { AnyRow, ColumnType, Page, RowChange, RowLock, Selection, TableShape } from '@sallyport/access';
+import type { AnyRow, ColumnType, Page, RowChange, RowLock, Selection, TableShape } from '@sallyport/access/store';
 import { quoted } from './names.ts';
 
 /** One statement: its text, and the values of `$1`, `$2` and so on. */

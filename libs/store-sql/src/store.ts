@@ -1,15 +1,13 @@
+import { AccessError, type RealmStore, StoreError } from '@sallyport/access';
 import {
-  AccessError,
   type AnyRow,
   makeTables,
-  type RealmStore,
-  StoreError,
   shapeOf,
   TABLE_NAMES,
   type TableName,
   type Transaction,
   type Urgency,
-} from '@sallyport/access';
+} from '@sallyport/access/store';
 import { Places } from '@sallyport/places';
 import pg from 'pg';
 import {

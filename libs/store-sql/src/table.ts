@@ -1,12 +1,5 @@
-import {
-  type AnyRow,
-  type Page,
-  type RowChange,
-  type RowLock,
-  type Selection,
-  StoreError,
-  type Table,
-} from '@sallyport/access';
+import { StoreError } from '@sallyport/access';
+import type { AnyRow, Page, RowChange, RowLock, Selection, Table } from '@sallyport/access/store';
 import {
   deleteSelected,
   insertMany,

@@ -1,5 +1,6 @@
 import { hash, randomBytes } from 'node:crypto';
-import { appendRevocation, entriesAfter, TABLE_NAMES, TABLES } from '@sallyport/access';
+import { appendRevocation, entriesAfter } from '@sallyport/access';
+import { TABLE_NAMES, TABLES } from '@sallyport/access/store';
 import { entryHash } from '@sallyport/lease';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';

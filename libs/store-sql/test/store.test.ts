@@ -1,4 +1,4 @@
-import { TABLE_NAMES, TABLES } from '@sallyport/access';
+import { TABLE_NAMES, TABLES } from '@sallyport/access/store';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { sealedStoreContract } from '../../access/test/sealed-store.contract.ts';

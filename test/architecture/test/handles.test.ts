@@ -36,3 +36,9 @@ function twoHanded({ text }: SourceFile): string[] {
 test('a function takes the realm or a change of it, never both: the change knows its realm', () => {
   expect(access.flatMap(twoHanded)).toEqual([]);
 });
+
+test('only stores and tests see tables: no app takes anything of the second entry of access', () => {
+  const apps = ['cli', 'intranet', 'phone', 'proxy', 'security'].flatMap((name) => readSources(root, `apps/${name}`));
+  expect(apps.length).toBeGreaterThan(100);
+  expect(apps.filter(({ text }) => text.includes("'@sallyport/access/store'")).map(({ path }) => path)).toEqual([]);
+});

@@ -1,13 +1,5 @@
-import {
-  type AccessContext,
-  beginNewEpoch,
-  getRealm,
-  type Journal,
-  MemoryStore,
-  type RealmStore,
-  TABLE_NAMES,
-  type Table,
-} from '@sallyport/access';
+import { type AccessContext, beginNewEpoch, getRealm, type Journal, type RealmStore } from '@sallyport/access';
+import { MemoryStore, TABLE_NAMES, type Table } from '@sallyport/access/store';
 import type { VirtualNode } from './node.ts';
 import { BY, SIDS } from './scene.ts';
 import type { World } from './world.ts';

@@ -1,4 +1,5 @@
-import { getRealm, MemoryStore, memoryBus, memoryJournal, openClaim, PolicyCache } from '@sallyport/access';
+import { getRealm, memoryBus, memoryJournal, openClaim, PolicyCache } from '@sallyport/access';
+import { MemoryStore } from '@sallyport/access/store';
 import { Faults } from './faults.ts';
 import { VirtualNetwork } from './network.ts';
 import { LEASE_MS, VirtualNode } from './node.ts';

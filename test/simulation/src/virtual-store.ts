@@ -1,4 +1,5 @@
-import { type RealmStore, StoreError, type Transaction } from '@sallyport/access';
+import { type RealmStore, StoreError } from '@sallyport/access';
+import type { Transaction } from '@sallyport/access/store';
 import type { Machine, World } from './world.ts';
 
 /** How the database does at a moment. */

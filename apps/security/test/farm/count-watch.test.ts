@@ -1,4 +1,5 @@
-import { countRealm, getRealm, isLive, type RealmCounts, type Rows, revoke } from '@sallyport/access';
+import { countRealm, getRealm, isLive, type RealmCounts, revoke } from '@sallyport/access';
+import type { Rows } from '@sallyport/access/store';
 import { expect, test } from 'vitest';
 import { sampleSession } from '../../../../libs/access/test/sample-session.ts';
 import { BY, scene as realmScene } from '../../../../libs/access/test/scene.ts';

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { type AccessContext, NEVER, type Rows } from '@sallyport/access';
+import { type AccessContext, NEVER } from '@sallyport/access';
+import type { Rows } from '@sallyport/access/store';
 import { afterAll, expect, test } from 'vitest';
 import { realmOn } from '../../../../libs/access/test/scene.ts';
 import { startDatabase } from '../../../../libs/store-sql/test/real-postgres.ts';

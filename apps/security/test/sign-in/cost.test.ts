@@ -1,14 +1,5 @@
-import {
-  type AccessContext,
-  createKeyring,
-  issueCode,
-  MemoryStore,
-  putUser,
-  type RealmStore,
-  sealedStore,
-  type Tables,
-  type Transaction,
-} from '@sallyport/access';
+import { type AccessContext, createKeyring, issueCode, putUser, type RealmStore, sealedStore } from '@sallyport/access';
+import { MemoryStore, type Tables, type Transaction } from '@sallyport/access/store';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test } from 'vitest';
 import { createPasswordHasher } from '../../src/keys/passwords.ts';

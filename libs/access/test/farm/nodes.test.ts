@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ensureRealm, MemoryStore, recordNode } from '../../src/index.ts';
+import { ensureRealm, recordNode } from '../../src/index.ts';
+import { MemoryStore } from '../../src/store.ts';
 import { scene } from '../scene.ts';
 
 const WORD = {

@@ -10,10 +10,9 @@ import {
   keyCandidates,
   putDirectory,
   putUser,
-  type Rows,
   revoke,
-  TABLES,
 } from '../../src/index.ts';
+import { type Rows, TABLES } from '../../src/store.ts';
 import { BY, directoryOf, enrolWithPassword, scene } from '../scene.ts';
 
 /** Sessions, installations and codes that are over, with the secret columns that they still have. */

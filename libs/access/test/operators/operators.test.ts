@@ -10,7 +10,6 @@ import {
   firstOperatorToken,
   inviteOperator,
   listOperators,
-  type MemoryStore,
   NEVER,
   type OperatorAtWork,
   putDirectory,
@@ -18,6 +17,7 @@ import {
   renewOperator,
   sealedStore,
 } from '../../src/index.ts';
+import type { MemoryStore } from '../../src/store.ts';
 import { BY, scene } from '../scene.ts';
 
 const DAY = 86_400_000;

@@ -9,11 +9,10 @@ import {
   putUser,
   type RealmStore,
   revoke,
-  TABLE_NAMES,
-  type TableName,
 } from '../../src/index.ts';
 import { getRealm } from '../../src/realm/realm.ts';
 import { findLiveSessions } from '../../src/session/sessions.ts';
+import { TABLE_NAMES, type TableName } from '../../src/store.ts';
 import { BY, enrolWithPassword, scene } from '../scene.ts';
 
 const RANDOM = new Uint8Array(32).fill(7);

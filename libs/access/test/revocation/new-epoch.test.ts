@@ -9,13 +9,13 @@ import {
   type Journal,
   type JournalEntry,
   JournalWriter,
-  MemoryStore,
   memoryJournal,
   openClaim,
   putUser,
   revoke,
   revokeProxy,
 } from '../../src/index.ts';
+import { MemoryStore } from '../../src/store.ts';
 import { BY, scene } from '../scene.ts';
 
 /** A realm with a user, its journal, and a backup of it that can be brought back. */

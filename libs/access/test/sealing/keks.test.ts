@@ -1,6 +1,7 @@
 import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test } from 'vitest';
-import { checkKeks, createKeyring, MemoryStore, nextKekId } from '../../src/index.ts';
+import { checkKeks, createKeyring, nextKekId } from '../../src/index.ts';
+import { MemoryStore } from '../../src/store.ts';
 
 const crypto = nodeCrypto();
 const keyringOf = (keys: Readonly<Record<number, number>>, current: number) =>

@@ -1,4 +1,4 @@
-import { MemoryStore } from '../../src/index.ts';
+import { MemoryStore } from '../../src/store.ts';
 import { sealedStoreContract } from '../sealed-store.contract.ts';
 import { storeContract } from '../store.contract.ts';
 
