@@ -85,14 +85,14 @@ export class SecurityClient {
   #agent: Agent;
 
   constructor(identity: ProxyIdentity, nodes: NodeList) {
-    this.#agent = agentOf(identity);
+    this.#agent = createAgent(identity);
     this.#nodes = nodes;
   }
 
   /** Takes a renewed certificate; resolves when what was under way with the old one has ended. */
   async useIdentity(identity: ProxyIdentity): Promise<void> {
     const old = this.#agent;
-    this.#agent = agentOf(identity);
+    this.#agent = createAgent(identity);
     await old.close();
   }
 
@@ -248,7 +248,7 @@ function relayedOf(url: string, { message, handshake: id }: RelayAnswer): Relaye
   return { message: parseBase64Url(message), ...(id === undefined ? {} : { handshake: { url, id } }) };
 }
 
-function agentOf({ ca, certificate, key }: ProxyIdentity): Agent {
+function createAgent({ ca, certificate, key }: ProxyIdentity): Agent {
   return new Agent({
     connect: { ca, cert: certificate, key, timeout: CONNECT_TIMEOUT_MS },
     connections: MAX_CONNECTIONS,

@@ -218,7 +218,7 @@ export class BackendConnection implements ResponseSink, PooledConnection {
     if (this.#sink && this.#uploads) this.#deadline = now + this.#patienceMs;
     if (now < this.#deadline) return;
     if (this.#sink) return this.#fail(this.#tooLate());
-    // Nobody may get it any more between this and the event of its end.
+    // Its `close` event comes later: until then the pool must not hand it out.
     this.retire();
   }
 
