@@ -106,12 +106,12 @@ function listenerOf({ tls }: DeviceListenerOptions, listener: RequestListener): 
   };
   if (!tls) return createServer(limits, listener);
   const secure = { ...OUTER_TLS, cert: tls.certificate, key: tls.key, handshakeTimeout: TLS_HANDSHAKE_MS };
-  return createTlsServer({ ...limits, ...secure }, listener) as unknown as Server;
+  return createTlsServer({ ...limits, ...secure }, listener) as Server;
 }
 
 /** New connections get another certificate; those that stand go on. The listener was made with one. */
 export function useCertificate(server: Server, { certificate: cert, key }: { certificate: string; key: string }): void {
-  (server as unknown as TlsServer).setSecureContext({ ...OUTER_TLS, cert, key });
+  (server as TlsServer).setSecureContext({ ...OUTER_TLS, cert, key });
 }
 
 async function answerPlain(siteMap: SiteMapCache, request: IncomingMessage): Promise<{ status: number; body: string }> {

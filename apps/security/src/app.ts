@@ -41,7 +41,7 @@ const STRANGER_MS = 10_000;
 
 /** Bounds the sockets of strangers; `isKnown` is asked once who asks has been looked at. */
 function limitStrangers(service: FastifyInstance, isKnown: (request: FastifyRequest) => boolean): UnknownSockets {
-  const server = service.server as unknown as Server;
+  const server = service.server as Server;
   server.headersTimeout = STRANGER_MS;
   const unknown = new UnknownSockets(server, UNKNOWN_SOCKETS);
   service.addHook('preHandler', async (request) => {
@@ -86,7 +86,7 @@ export function createProxyService(
   addHealthRoutes(service, options);
   addTextCheck(service);
   addProxyApi(service, { ...parts, identify });
-  const endControl = attachControl(service.server as unknown as Server, { ...parts, identify });
+  const endControl = attachControl(service.server as Server, { ...parts, identify });
   return { service, endControl };
 }
 
@@ -111,10 +111,10 @@ export function createDirectoryService(parts: DirectoryServiceParts, certificate
   limitStrangers(service, ({ scim }) => scim !== undefined);
   service.get('/healthz', async () => ({ status: 'ok' }));
   void service.register(async (scope) => {
-    addTextCheck(scope as unknown as FastifyInstance);
-    addLogoutRoute(scope as unknown as FastifyInstance, parts);
+    addTextCheck(scope);
+    addLogoutRoute(scope, parts);
   });
-  void service.register(async (scope) => addScimRoutes(scope as unknown as FastifyInstance, parts), {
+  void service.register(async (scope) => addScimRoutes(scope, parts), {
     prefix: SCIM_PREFIX,
   });
   return service;
@@ -151,9 +151,9 @@ export async function createAdminService(
     refResolver: { buildLocalReference: (json, _base, _fragment, index) => String(json['$id'] ?? `schema${index}`) },
   });
   await service.register(async (scope) => {
-    addHealthRoutes(scope as unknown as FastifyInstance, options);
-    addTextCheck(scope as unknown as FastifyInstance);
-    addAdminRoutes(scope as unknown as FastifyInstance, parts);
+    addHealthRoutes(scope, options);
+    addTextCheck(scope);
+    addAdminRoutes(scope, parts);
     scope.get('/openapi.json', { schema: { hide: true } as object }, async () => service.swagger());
   });
   return service;

@@ -46,7 +46,7 @@ export class NodeListeners {
     service: FastifyInstance,
     { certificate, tls, files }: { certificate: ServerCertificate; tls: object; files?: CertificateFiles },
   ): void {
-    const server = service.server as unknown as Server;
+    const server = service.server as Server;
     const listener: Listener = {
       name,
       files,

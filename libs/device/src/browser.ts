@@ -16,7 +16,7 @@ export async function openDevice(
   const device = await Device.open({
     storage,
     crypto: nobleCrypto(),
-    webSocket: (url, protocol) => new WebSocket(url, protocol) as unknown as WebSocketLike,
+    webSocket: (url, protocol) => new WebSocket(url, protocol) as WebSocketLike,
     context,
   });
   globalThis.addEventListener?.('online', () => device.networkChanged());

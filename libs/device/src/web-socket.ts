@@ -329,7 +329,7 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     this.#answered();
     if (failed) this.#emit(new Event('error'), this.onerror);
     const details = { code, reason, wasClean: !failed && code !== 1006 };
-    this.#emit(Object.assign(new Event('close'), details) as unknown as CloseEvent, this.onclose);
+    this.#emit(Object.assign(new Event('close'), details) as CloseEvent, this.onclose);
   }
 
   #emit<E extends Event>(event: E, handler: ((event: E) => void) | null): void {

@@ -97,6 +97,7 @@ function readHeader(socket: Socket, begin: (socket: Socket) => void): void {
 
 /** What the socket, and a TLS socket over it, gives as its peer from now on: both ask the handle. */
 function pretend(socket: Socket, { address, port }: ProxiedPeer): void {
+  // Node's types do not name what they keep to themselves.
   const { _handle: handle } = socket as unknown as { _handle: { getpeername: (out: object) => number } | null };
   if (!handle) return;
   handle.getpeername = (out) => {

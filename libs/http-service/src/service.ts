@@ -62,7 +62,7 @@ export function createService(options: ServiceOptions): FastifyInstance {
     frameworkErrors: (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
       options.refusePath?.(request, reply) || sendError(options.log, error, reply),
     ...(options.https ? { https: { ...options.https, maxHeaderSize: HEADERS_LIMIT } } : {}),
-  } as object) as unknown as FastifyInstance;
+  } as object) as FastifyInstance;
   service.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
   });

@@ -112,6 +112,7 @@ export class AdminClient {
     const { query, ...rest } = (call ?? {}) as AnyCall;
     for (let after = ''; ; after = String((rows.at(-1) as Readonly<Record<string, unknown>>)[operation.cursor])) {
       const page = { ...rest, query: { ...query, limit: String(MAX_PAGE), after } };
+      // A page has nothing but what every list takes, and keeps what the caller gave.
       const read = (await this.call(operation, ...([page] as unknown as CallOf<O>))) as RowOf<O>[];
       rows.push(...read);
       if (read.length < MAX_PAGE) return rows;

@@ -26,6 +26,7 @@ const { disconnect } = AbstractConnector.prototype;
  * ended long ago, until Node warned of a leak.
  */
 AbstractConnector.prototype.disconnect = function (this: AbstractConnector): void {
+  // Its fields are protected.
   const connector = this as unknown as Connector;
   if (connector.stream?.destroyed || connector.stream?.writableEnded) connector.connecting = false;
   else disconnect.call(this);
@@ -80,6 +81,7 @@ export class RedisLink {
 
   /** The server that takes writes now, for the status page. */
   get server(): string {
+    // The driver's types do not name its stream.
     const stream = (this.commands as unknown as { stream?: { remoteAddress?: string; remotePort?: number } }).stream;
     return stream?.remoteAddress ? `${stream.remoteAddress}:${stream.remotePort}` : '';
   }

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { readSources, type SourceFile } from '../src/sources.ts';
@@ -41,4 +42,21 @@ test('only stores and tests see tables: no app takes anything of the second entr
   const apps = ['cli', 'intranet', 'phone', 'proxy', 'security'].flatMap((name) => readSources(root, `apps/${name}`));
   expect(apps.length).toBeGreaterThan(100);
   expect(apps.filter(({ text }) => text.includes("'@sallyport/access/store'")).map(({ path }) => path)).toEqual([]);
+});
+
+/** Lines that take a value for something else without a comment beside or above them that says why. */
+function unexplainedCasts({ path, text }: Pick<SourceFile, 'path' | 'text'>): string[] {
+  const lines = text.split('\n');
+  const isComment = (line = ''): boolean => /^\s*\/\/|\*\/\s*$/.test(line);
+  return lines.flatMap((line, i) =>
+    /\bas unknown as\b/.test(line) && !line.includes('//') && !isComment(lines[i - 1]) ? [`${path}:${i + 1}`] : [],
+  );
+}
+
+test('a value is taken for something else only where a comment says why', () => {
+  const projects = ['apps', 'libs'].flatMap((top) => readdirSync(`${root}/${top}`).map((name) => `${top}/${name}`));
+  const sources = projects.flatMap((project) => readSources(root, project));
+  expect(sources.length).toBeGreaterThan(300);
+  expect(sources.flatMap(unexplainedCasts)).toEqual([]);
+  expect(unexplainedCasts({ path: 'a.ts', text: 'const x = y as unknown as Z;' })).toEqual(['a.ts:1']);
 });

@@ -39,6 +39,7 @@ function inputOf(name: string, one: unknown, folder: string): Inputs[number] {
   const backend = filled(name, one['backend'], folder) as Fields;
   const tcp = String(backend['url']).startsWith('tcp:');
   const input = { kind: tcp ? 'tcp' : 'http', ...one, name, backend: { networks: [], ...backend } };
+  // The server checks it: what is wrong is said by its schema's words.
   return input as unknown as Inputs[number];
 }
 

@@ -36,6 +36,7 @@ interface WorkerScope extends EventTarget {
 declare const PAGE_SCRIPT: string;
 declare const PAGE_SCRIPT_HASH: string;
 
+// The types of a worker and of a page cannot be had at once.
 const scope = globalThis as unknown as WorkerScope;
 const POLICY: DocumentPolicy = {
   origin: scope.location.origin,

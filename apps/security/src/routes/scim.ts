@@ -73,7 +73,7 @@ export function addScimRoutes(service: FastifyInstance, routes: ScimRoutes): voi
   service.setNotFoundHandler((_request, reply) => sendNotFound(reply));
   void service.register(
     async (version) => {
-      const scope = version as unknown as FastifyInstance;
+      const scope = version;
       scope.setNotFoundHandler((_request, reply) => sendNotFound(reply));
       addDiscoveryRoutes(scope);
       addUserRoutes(scope, routes);

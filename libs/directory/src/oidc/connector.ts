@@ -183,7 +183,7 @@ export class OidcConnector implements Connector {
   }
 
   readonly #fetch = (url: string | URL, options: object): Promise<Response> =>
-    undiciFetch(url, { ...options, dispatcher: this.#agent }) as unknown as Promise<Response>;
+    undiciFetch(url, { ...options, dispatcher: this.#agent }) as Promise<Response>;
 
   #demands(): TokenDemands {
     const { issuer, clientId, tenant, acr, amr } = this.settings;
