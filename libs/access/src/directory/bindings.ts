@@ -1,12 +1,12 @@
 import { bindIdentity, findIdentity } from '../identity/identities.ts';
 import { accountsOf, whoSignedIn } from '../identity/provider-accounts.ts';
 import type { UserRow } from '../people/rows.ts';
+import { namesOf } from '../people/users.ts';
 import { appendAudit } from '../realm/audit.ts';
 import { type Change, change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
-import { namesOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import type { BindingRow } from './rows.ts';
 

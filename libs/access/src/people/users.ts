@@ -5,7 +5,7 @@ import { endUser } from '../revocation/revocation.ts';
 import type { RevocationRow } from '../revocation/rows.ts';
 import { standing } from '../revocation/standing.ts';
 import { AccessError } from '../store/errors.ts';
-import { namesOf } from '../store/pages.ts';
+import { partsOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import { endSignIns } from './credentials.ts';
 import { checkProvider, expectAccount } from './provider-users.ts';
@@ -108,6 +108,14 @@ function groupsBy(members: readonly MemberRow[]): ReadonlyMap<string, ReadonlySe
   const groups = new Map<string, Set<string>>();
   for (const { userId, groupName } of members) groups.set(userId, (groups.get(userId) ?? new Set()).add(groupName));
   return groups;
+}
+
+/** Names of users by their ids; only of those that are asked for, since there may be very many others. */
+export async function namesOf({ tables }: Transaction, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const names = new Map<string, string>();
+  for (const part of partsOf([...new Set(ids)]))
+    for (const { id, name } of await tables.users.list({ among: ['id', part] })) names.set(id, name);
+  return names;
 }
 
 /** A user by name, undefined when there is none. */

@@ -2,11 +2,11 @@ import type { SharedKey } from '@sallyport/channel';
 import { bindIdentity, type FreeAccount } from '../identity/identities.ts';
 import { tryCode } from '../people/codes.ts';
 import type { CodeRow, UserRow } from '../people/rows.ts';
+import { namesOf } from '../people/users.ts';
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
-import { namesOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import type { InstallationRow, PublicJwk } from './rows.ts';
 

@@ -8,6 +8,7 @@ import {
 } from '@sallyport/channel';
 import { type KeyCandidate, type RotationStep, rotationStep } from '../keys/rotation.ts';
 import type { UserRow } from '../people/rows.ts';
+import { namesOf } from '../people/users.ts';
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
@@ -15,7 +16,6 @@ import type { RealmRow } from '../realm/rows.ts';
 import { deviceByLog, endedByLog } from '../revocation/ended-by-log.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
-import { namesOf } from '../store/pages.ts';
 import type { RowLock, Transaction } from '../store/store.ts';
 import type { InstallationRow, SessionRow } from './rows.ts';
 

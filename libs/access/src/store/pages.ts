@@ -1,4 +1,4 @@
-import type { Selection, Table, Transaction } from './store.ts';
+import type { Selection, Table } from './store.ts';
 
 /** Rows of one query: it has a time limit, and its answer is held in memory twice. */
 const PAGE = 5_000;
@@ -24,12 +24,4 @@ export async function listAll<Row>(
 /** Cuts a list into parts that a query may name. */
 export function* partsOf<T>(list: readonly T[], size: number = PAGE): Generator<readonly T[]> {
   for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
-}
-
-/** Names of users by their ids; only of those that are asked for, since there may be very many others. */
-export async function namesOf({ tables }: Transaction, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
-  const names = new Map<string, string>();
-  for (const part of partsOf([...new Set(ids)]))
-    for (const { id, name } of await tables.users.list({ among: ['id', part] })) names.set(id, name);
-  return names;
 }
