@@ -107,6 +107,17 @@ test.each(['GET', 'HEAD', 'OPTIONS', 'DELETE'])(
   },
 );
 
+test('a request whose empty end comes while its connection is made is whole', async () => {
+  const { sink, outcomes } = exchange();
+  // The connection stands in a later turn: until then there may be content, and then there is none.
+  sink.data(head('POST'));
+  sink.data(END);
+  sink.end();
+  await until(() => outcomes.length > 0);
+  expect(outcomes).toEqual(['done']);
+  expect(seen).toMatchObject([{ method: 'POST', body: '' }]);
+});
+
 test.each(['COPY', 'MOVE', 'UNLOCK', 'PURGE'])('%s, which has no content, goes without a length', async (method) => {
   const { sink, outcomes } = exchange();
   sink.data(head(method));

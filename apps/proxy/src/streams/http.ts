@@ -200,8 +200,8 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
 
   begun(): void {
     this.#gate!.begin();
-    const whole = this.#complete && this.#received === 0;
-    this.#phase = whole ? 'sent' : 'sending';
+    // Also where nothing follows: a request that was framed before its end was known needs the end said.
+    this.#phase = 'sending';
     this.#write();
   }
 
