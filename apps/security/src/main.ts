@@ -93,7 +93,6 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   await node.report();
 
   const policies = new PolicyCache();
-  await node.report();
 
   const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, wallMs());
   const leaseMs = config.SALLYPORT_LEASE_MS;

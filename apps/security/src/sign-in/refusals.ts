@@ -2,9 +2,9 @@ import { type AccessContext, auditRefusal } from '@sallyport/access';
 import { addressKey } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
 
-/** RefusalRecord are summed over so long, ms. */
+/** Refusals are summed over so long, ms. */
 const SUM_MS = 60_000;
-/** RefusalRecord that stand in the audit log at once, in each span: the first ones, so that an officer sees what goes on. */
+/** Refusals that stand in the audit log at once, in each span: the first ones, so that an officer sees what goes on. */
 const AT_ONCE = 10;
 /** Sources that are told apart in one span; more are one sum. */
 const MAX_SOURCES = 200;
