@@ -64,8 +64,14 @@ function fenced(transaction: Transaction, fence: EpochFence): Transaction {
 }
 
 function fencedRealms(realms: Table<RealmRow>, fence: EpochFence): Table<RealmRow> {
+  // Each by name: what a store makes may be of a class, whose methods no spread takes along.
   return {
-    ...realms,
+    insert: (row) => realms.insert(row),
+    insertEach: (rows) => realms.insertEach(rows),
+    update: (selection, change) => realms.update(selection, change),
+    updateEach: (changes) => realms.updateEach(changes),
+    remove: (selection) => realms.remove(selection),
+    count: (selection) => realms.count(selection),
     async find(key, lock) {
       const row = await realms.find(key, lock);
       if (row) fence.check(row);
