@@ -25,6 +25,10 @@ export interface OperatorCommand<Options, Result> {
   readonly run: (admin: AdminClient, given: Given<Options>, ...args: string[]) => Promise<Result>;
   /** Says for people what came of it; programs get it as JSON. */
   readonly show: (result: Result, given: Given<Options>, ...args: string[]) => void;
+  /** What programs get, where that is not the result itself. */
+  readonly json?: (result: Result) => unknown;
+  /** What else is looked at once it was shown: should that fail, what was done is known. */
+  readonly afterwards?: (admin: AdminClient, result: Result, given: Given<Options>) => Promise<void>;
 }
 
 /** Shows rows as a table; `view` is what a row looks like in it. */
@@ -53,9 +57,12 @@ export function addOperatorCommand<Options, Result>(parent: Command, command: Op
     if (command.reason && !globals.reason) throw missing(command.reason);
     const reason = globals.reason ?? `routine: ${pathOf(added)}`;
     const told = { options: given.at(-2) as Options, reason, globals };
-    const result = await withAdmin(globals, (admin) => command.run(admin, told, ...args));
-    if (globals.json) return printJson(result);
-    command.show(result, told, ...args);
+    await withAdmin(globals, async (admin) => {
+      const result = await command.run(admin, told, ...args);
+      if (globals.json) printJson(command.json ? command.json(result) : result);
+      else command.show(result, told, ...args);
+      await command.afterwards?.(admin, result, told);
+    });
   });
 }
 

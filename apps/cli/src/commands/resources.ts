@@ -53,7 +53,15 @@ const AUTHORITY_WORDS = 'what devices write in their URLs; *.corp for all names 
 const BACKEND_WORDS =
   'where it really is: http://, https:// or tcp://; several servers that answer the same: https://a https://b,weight=3 https://c,standby';
 
-const showResources = table(['name', 'title', 'kind', 'authority', 'backend', 'networks', 'settings']);
+const COLUMNS = ['name', 'title', 'kind', 'authority', 'backend', 'networks', 'settings'];
+const showResources = table(COLUMNS, flatResource);
+
+/** What commands that change a resource have in common. */
+const CHANGED = {
+  show: (view: ResourceView) => showResources([view]),
+  json: (view: ResourceView) => [flatResource(view)],
+  afterwards: sayDoubts,
+} as const;
 
 /** A resource as a row of a table; `settings` are those that are not the usual ones. */
 function flatResource(resource: ResourceView): object {
@@ -111,7 +119,7 @@ export function addResourceCommands(program: Command): void {
       ...SETTINGS,
     ],
     run: addResource,
-    show: showResources,
+    ...CHANGED,
   });
   addOperatorCommand(resource, {
     name: 'set <name>',
@@ -123,18 +131,17 @@ export function addResourceCommands(program: Command): void {
       new Option('--unset <settings...>', 'take these away').choices(UNSETTABLE),
     ],
     run: setResource,
-    show: showResources,
+    ...CHANGED,
   });
   addOperatorCommand(resource, {
     name: 'show <name>',
     about: 'everything about one resource',
-    run: async (admin, { globals }, name: string) => {
-      const view = await admin.call(resources.get, { params: { name } });
-      if (!globals.json) await sayDoubts(admin, view);
-      return view;
-    },
+    run: (admin, _given, name: string) => admin.call(resources.get, { params: { name } }),
     show: (view) => {
       for (const [setting, value] of settingsOf(view)) say`${setting.padEnd(18)} ${value}\n`;
+    },
+    afterwards: async (admin, view, { globals }) => {
+      if (!globals.json) await sayDoubts(admin, view);
     },
   });
   addFileCommands(resource);
@@ -148,8 +155,12 @@ export function addResourceCommands(program: Command): void {
   addOperatorCommand(resource, {
     name: 'list',
     about: 'all resources',
-    run: listResources,
-    show: showResources,
+    run: (admin) => admin.all(resources.list),
+    show: (views) => {
+      showResources(views);
+      for (const overlap of overlapsOf(views)) warn`note: ${overlap}\n`;
+    },
+    json: (views) => views.map(flatResource),
   });
   addOperatorCommand(resource, {
     name: 'remove <name>',
@@ -162,12 +173,6 @@ export function addResourceCommands(program: Command): void {
 /** Says whether something was removed, or was not there. */
 export function sayRemoved({ done }: { readonly done: boolean }, _given: unknown, name: string): void {
   say`${done ? `${name} is removed` : `there was no ${name}`}\n`;
-}
-
-async function listResources(admin: AdminClient, { globals }: Given<object>): Promise<object[]> {
-  const all = await admin.all(resources.list);
-  if (!globals.json) for (const overlap of overlapsOf(all)) warn`note: ${overlap}\n`;
-  return all.map(flatResource);
 }
 
 const UNSETTABLE = [
@@ -332,29 +337,24 @@ async function addResource(
   admin: AdminClient,
   { options, reason }: Given<ResourceOptions>,
   name: string,
-): Promise<object[]> {
+): Promise<ResourceView> {
   const backend = { networks: [], ...(await backendOf(name, options, true)) };
   // The server says what is not as it should be.
   const body = { ...headOf(options), backend } as object as BodyOf<typeof resources.put>;
   const call = { params: { name }, body, reason, onlyNew: true };
-  return changed(admin, await admin.call(resources.put, call).catch(suggestSet('resource', name)));
+  return admin.call(resources.put, call).catch(suggestSet('resource', name));
 }
 
 async function setResource(
   admin: AdminClient,
   { options, reason }: Given<ResourceOptions>,
   name: string,
-): Promise<object[]> {
+): Promise<ResourceView> {
   const backend = await backendOf(name, options, false);
   const body = { ...headOf(options), ...given('backend', Object.keys(backend).length > 0 ? backend : undefined) };
   if (Object.keys(body).length === 0)
     throw new CliError('what is to change?', 'sallyport resource set --help shows it');
-  return changed(admin, await admin.call(resources.change, { params: { name }, body, reason }));
-}
-
-async function changed(admin: AdminClient, view: ResourceView): Promise<object[]> {
-  await sayDoubts(admin, view);
-  return [flatResource(view)];
+  return admin.call(resources.change, { params: { name }, body, reason });
 }
 
 /**

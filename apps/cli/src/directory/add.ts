@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { DirectoryInput, DirectoryView, FindingView, LdapSettings, OidcSettings } from '@sallyport/security-api';
+import type { DirectoryInput, DirectoryView, LdapSettings, OidcSettings } from '@sallyport/security-api';
 import { directories } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
@@ -94,7 +94,8 @@ export function addDirectoryAdd(directory: Command): void {
     options: [...ASKED, ...LDAP],
     run: (admin, given: Given<LdapOptions>, name: string) =>
       put(admin, given, { name, kind: 'ldap', settings: ldapSettings(given.options) }),
-    show: sayAdded,
+    show: sayDirectory,
+    afterwards: tryAdded,
   });
   addOperatorCommand(add, {
     name: 'oidc <name>',
@@ -102,7 +103,8 @@ export function addDirectoryAdd(directory: Command): void {
     options: [...ASKED, ...OIDC],
     run: (admin, given: Given<OidcOptions>, name: string) =>
       put(admin, given, { name, kind: 'oidc', settings: oidcSettings(given.options) }),
-    show: sayAdded,
+    show: sayDirectory,
+    afterwards: tryAdded,
   });
   addOperatorCommand(add, {
     name: 'scim <name>',
@@ -112,7 +114,8 @@ export function addDirectoryAdd(directory: Command): void {
       const { suffix } = given.options;
       return put(admin, given, { name, kind: 'scim', settings: suffix === undefined ? {} : { suffix } });
     },
-    show: sayAdded,
+    show: sayDirectory,
+    afterwards: tryAdded,
   });
 }
 
@@ -159,26 +162,26 @@ function oidcSettings(options: OidcOptions): OidcSettings {
   };
 }
 
-/** A directory as it is now, and what was found when it was tried, which programs ask for by themselves. */
-type Added = DirectoryView & { readonly findings?: readonly FindingView[] };
-
 async function put(
   admin: AdminClient,
-  { options, reason, globals }: Given<CommonOptions & { readonly public?: boolean }>,
+  { options, reason }: Given<CommonOptions & { readonly public?: boolean }>,
   of: { readonly name: string; readonly kind: 'ldap' | 'oidc' | 'scim'; readonly settings: object },
-): Promise<Added> {
+): Promise<DirectoryView> {
   const { name, kind, settings } = of;
   const secrets = await secretsFor(kind, options);
   const stage = options.staged ? 'staged' : 'active';
   const body = { kind, stage, settings, ...(secrets ? { secrets } : {}) } as DirectoryInput;
-  const view = await admin.call(directories.put, { params: { name }, body, reason });
-  if (globals.json) return view;
-  return { ...view, findings: await admin.call(directories.test, { params: { name }, reason }) };
+  return admin.call(directories.put, { params: { name }, body, reason });
 }
 
-function sayAdded({ findings = [], ...view }: Added): void {
-  sayDirectory(view);
-  sayFindings(findings);
+/** Tries a directory that was added, for people; programs ask for that by themselves. */
+async function tryAdded(
+  admin: AdminClient,
+  { name }: DirectoryView,
+  { reason, globals }: Given<unknown>,
+): Promise<void> {
+  if (globals.json) return;
+  sayFindings(await admin.call(directories.test, { params: { name }, reason }));
 }
 
 async function secretsFor(kind: string, options: CommonOptions & { public?: boolean }): Promise<object | undefined> {
