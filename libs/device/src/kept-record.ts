@@ -59,10 +59,12 @@ export class KeptRecord {
     return now;
   }
 
-  /** Forgets everything. */
-  async clear(): Promise<void> {
-    await this.#storage.clear();
-    this.#known = undefined;
+  /** Forgets everything. A change that is being made ends before: it would write back what it has read. */
+  clear(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#storage.clear();
+      this.#known = undefined;
+    });
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -62,3 +62,20 @@ test('what another process has forgotten is not written again', async () => {
   await expect(kept.change((stored) => ({ ...stored, siteMapSeq: 1 }))).rejects.toMatchObject({ code: 'NOT_ENROLLED' });
   expect(await storage.load()).toBeUndefined();
 });
+
+test('what is forgotten is not written again by a change that was being made', async () => {
+  const storage = memoryStorage();
+  let go = (): void => undefined;
+  const slow = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const store = (given: DeviceRecord): Promise<void> =>
+    (given.siteMapSeq === 1 ? slow : Promise.resolve()).then(() => storage.store(given));
+  const kept = await KeptRecord.load({ ...storage, store });
+  await kept.store(record({ session: session(1) }));
+  const change = kept.change((stored) => ({ ...stored, siteMapSeq: 1 }));
+  const cleared = kept.clear();
+  go();
+  await Promise.all([change, cleared]);
+  expect([kept.known, await storage.load()]).toEqual([undefined, undefined]);
+});
