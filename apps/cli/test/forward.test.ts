@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net';
 import { DeviceError, type DeviceErrorCode } from '@sallyport/device';
 import fc from 'fast-check';
 import { afterAll, expect, test, vi } from 'vitest';
@@ -234,6 +234,8 @@ test('the kernel says whose a loopback connection is', async () => {
   expect(ownerIn(row(1_000, 42), theirs, mine)).toBe(1_000);
   // Closed by its program: nobody's, and not the superuser's.
   expect(ownerIn(row(0, 0), theirs, mine)).toBeUndefined();
+  // Asked for, and not the connection that stands.
+  expect(ownerIn(row(1_000, 42).replace(' 01 ', ' 02 '), theirs, mine)).toBeUndefined();
   expect(ownerIn(row(1_000, 42), { ...theirs, port: 0x1f41 }, mine)).toBeUndefined();
   expect(ownerIn('', theirs, mine)).toBeUndefined();
   const ends = {
@@ -274,6 +276,34 @@ test('connections that come while looks at the sockets of this machine rest shar
   table = row('1F40', uid) + row('1F41', uid + 1);
   expect(await Promise.all(later)).toEqual(['same-user', 'other-user', 'unknown']);
   expect(looks).toEqual(['tcp', 'tcp', 'tcp6'].map((one) => `/proc/net/${one}`));
+});
+
+test('a connection that broke during a rest is not taken for the next one with its ends', async () => {
+  const accepted: Socket[] = [];
+  // Nothing is read of them: that one broke is known to the kernel alone.
+  const server = createNetServer({ pauseOnConnect: true }, (socket) => void accepted.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const connected = async (localPort?: number): Promise<Socket> => {
+    const socket = connect({ port, host: '127.0.0.1', ...(localPort === undefined ? {} : { localPort }) });
+    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    return socket;
+  };
+  const gone = await connected();
+  await vi.waitFor(() => expect(accepted).toHaveLength(1), 90_000);
+  gone.write('GET http://t.example/ HTTP/1.1\r\n\r\n');
+  const { localPort } = gone;
+  gone.resetAndDestroy();
+  await new Promise((resolve) => gone.once('close', resolve));
+  const next = await connected(localPort);
+  await vi.waitFor(() => expect(accepted).toHaveLength(2), 90_000);
+  const peers = new LocalPeers();
+  expect(peers.of({})).toBe('unknown');
+  const rested = accepted.map((socket) => peers.of(socket));
+  expect(await Promise.all(rested)).toEqual(['unknown', 'same-user']);
+  next.destroy();
+  for (const socket of accepted) socket.destroy();
+  server.close();
 });
 
 test('fields of any length that some resource takes go on; what is more is said to be, with what can be done', async () => {

@@ -5,6 +5,7 @@ import { isIPv4 } from 'node:net';
 export type LocalPeer = 'same-user' | 'other-user' | 'unknown';
 
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
+const SYN_SENT = '02';
 
 /** After a look at the tables, no other one for so many times as long as it took, but at most for this long, ms. */
 const REST = 9;
@@ -83,7 +84,10 @@ function peerIn(table: string, ends: LocalSocket): LocalPeer | undefined {
   return owner === uid ? 'same-user' : 'other-user';
 }
 
-/** What of a socket says which connection it is. */
+/**
+ * What of a socket says which connection it is. It is asked for behind a look at the tables: the system names no peer of a connection
+ * that broke, whose ends may be those of somebody else's new one by then. So nobody may keep it from an earlier question.
+ */
 export interface LocalSocket {
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
@@ -117,7 +121,9 @@ function ownerAt(table: string, ends: string): number | undefined {
   for (let at = table.indexOf(ends); at >= 0; at = table.indexOf(ends, at + 1)) {
     const end = table.indexOf('\n', at);
     const line = table.slice(table.lastIndexOf('\n', at) + 1, end < 0 ? undefined : end);
-    const [, , , , , , , uid, , inode] = line.trim().split(/\s+/);
+    const [, , , state, , , , uid, , inode] = line.trim().split(/\s+/);
+    // Whoever only asks for a connection has none: the one that we have is that of a program which has given its port away.
+    if (state === SYN_SENT) continue;
     // A socket that its program has closed has neither a file nor an owner any more: it would read as the superuser's.
     if (uid !== undefined && inode !== undefined && inode !== '0') return Number(uid);
   }
