@@ -44,8 +44,16 @@ function build() {
   }
 }
 
+function writtenOutgoing(text) {
+  return `${JSON.stringify(outgoing(JSON.parse(text)), null, 2)}\n`;
+}
+
+/** Where somebody else has put it back, and maybe changed it since, what was kept is old. */
 function putBack() {
-  if (existsSync(KEPT)) renameSync(KEPT, 'package.json');
+  if (!existsSync(KEPT)) return;
+  const replaced = readFileSync('package.json', 'utf8') === writtenOutgoing(readFileSync(KEPT, 'utf8'));
+  if (replaced) renameSync(KEPT, 'package.json');
+  else rmSync(KEPT);
 }
 
 function begin() {
@@ -54,7 +62,7 @@ function begin() {
   const text = readFileSync('package.json', 'utf8');
   mkdirSync('.tsbuild', { recursive: true });
   writeFileSync(KEPT, text);
-  writeFileSync('package.json.new', `${JSON.stringify(outgoing(JSON.parse(text)), null, 2)}\n`);
+  writeFileSync('package.json.new', writtenOutgoing(text));
   renameSync('package.json.new', 'package.json');
 }
 

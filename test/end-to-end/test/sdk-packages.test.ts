@@ -66,6 +66,15 @@ test('packing leaves the clone as it was, also after a pack that was interrupted
     expect(readManifest(packed.sources[i]!)).toEqual(readManifest(clone));
     expect(existsSync(join(packed.sources[i]!, 'dist'))).toBe(false);
   }
+  const manifest = join(packed.sources[0]!, 'package.json');
+  const before = readFileSync(manifest, 'utf8');
+  const later = before.replace(/"version": "[^"]+"/, '"version": "9.9.9"');
+  await step('begin');
+  // Git has put it back, and a commit has changed it since: what the interrupted pack kept is old.
+  writeFileSync(manifest, later);
+  await step('end');
+  expect(readFileSync(manifest, 'utf8')).toBe(later);
+  writeFileSync(manifest, before);
 });
 
 test('what is installed is whole: its licence, and every source that a map leads to; no test went along', () => {
