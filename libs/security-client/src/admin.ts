@@ -1,3 +1,4 @@
+import { parseJson } from '@sallyport/security-api';
 import {
   type AnswerOf,
   type GivenBodyOf,
@@ -14,9 +15,9 @@ const TIMEOUT_MS = 120_000;
 
 /** Why a call of the admin API came to nothing: the server's refusal in its words, or that it did not answer. */
 export class AdminError extends Error {
-  /** `ERR_ADMIN_UNREACHABLE` when there was no answer. */
+  /** `ERR_ADMIN_UNREACHABLE` when there was no whole answer, or none of a Security server. */
   readonly code: ProblemCode | 'ERR_ADMIN_UNREACHABLE';
-  /** Status of the answer; undefined when there was none. */
+  /** Status of the answer; undefined when there was none, or not all of it. */
   readonly status: number | undefined;
 
   constructor(code: AdminError['code'], words: string, options: ErrorOptions & { readonly status?: number } = {}) {
@@ -139,13 +140,20 @@ export class AdminClient {
         ...(body ? { 'content-type': 'application/json' } : {}),
       },
       body: body ? JSON.stringify(body) : null,
-    }).catch((error: Error) => {
-      const words = `the Security server at ${url} does not answer: ${error.message}`;
-      throw new AdminError('ERR_ADMIN_UNREACHABLE', words, { cause: error });
-    });
-    const json = await answer.body.json();
-    if (answer.statusCode < 400) return json;
-    throw refusal(answer.statusCode, json as Refusal);
+    })
+      .then(async ({ statusCode, body: content }) => ({ status: statusCode, text: await content.text() }))
+      .catch((error: Error) => {
+        const words = `the Security server at ${url} does not answer: ${error.message}`;
+        throw new AdminError('ERR_ADMIN_UNREACHABLE', words, { cause: error });
+      });
+    const { status } = answer;
+    const json = parseJson(answer.text);
+    if (!isObject(json)) {
+      const words = `what answers at ${url} with status ${status} is no Security server`;
+      throw new AdminError('ERR_ADMIN_UNREACHABLE', words, { status });
+    }
+    if (status < 400) return json;
+    throw refusal(status, json);
   }
 }
 
@@ -154,6 +162,10 @@ function targetOf(path: string, { params = {}, query = {} }: AnyCall): string {
   const filled = path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? ''));
   const given = Object.entries(query).filter((part): part is [string, string] => part[1] !== undefined);
   return given.length === 0 ? filled : `${filled}?${new URLSearchParams(given)}`;
+}
+
+function isObject(json: unknown): json is object {
+  return typeof json === 'object' && json !== null;
 }
 
 interface Refusal {

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { policies, status, users } from '@sallyport/security-api/admin';
 import { afterEach, expect, test } from 'vitest';
 import { AdminClient, AdminError } from '../src/admin.ts';
@@ -28,6 +28,17 @@ async function serverThat(answer: (request: IncomingMessage) => Answer): Promise
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   ends.push(() => new Promise((resolve) => server.close(resolve)));
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+}
+
+/** A server that says this and hangs up. */
+async function serverThatSays(text: string): Promise<string> {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.once('data', () => socket.end(text));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ends.push(() => new Promise((resolve) => server.close(resolve)));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 function clientOf(
@@ -105,4 +116,20 @@ test('a call is made again where it may be, at the next node, and not for ever',
   seen.length = 0;
   await expect(clientOf(['http://127.0.0.1:1'], again).call(status.get)).rejects.toThrow(AdminError);
   expect(seen).toHaveLength(9);
+});
+
+test('an answer that breaks off is none, and one of somebody else says so: both may be asked for again elsewhere', async () => {
+  const broken = await serverThatSays('HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"realm":');
+  const balancer = await serverThatSays('HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\n\r\n<html>');
+  const { url } = await serverThat(() => ({ json: { realm: 'main' } }));
+  const seen: AdminError[] = [];
+  const again = (error: AdminError): number => {
+    seen.push(error);
+    return 1;
+  };
+  expect(await clientOf([broken, balancer, url], again).call(status.get)).toEqual({ realm: 'main' });
+  expect(seen).toMatchObject([
+    { code: 'ERR_ADMIN_UNREACHABLE', status: undefined },
+    { code: 'ERR_ADMIN_UNREACHABLE', status: 502, message: expect.stringContaining('is no Security server') },
+  ]);
 });
