@@ -16,6 +16,7 @@ import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
 import { appendEach } from '../realm/revocation-log.ts';
+import type { RealmRow } from '../realm/rows.ts';
 import { ended, isAppRevoked, revoke } from '../revocation/revocation.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import type { Transaction } from '../store/store.ts';
@@ -108,30 +109,35 @@ function readEndKey({ crypto, keyring, store }: AccessContext, session: SessionR
  */
 export async function endReplacedSessions(access: AccessContext, installationId: string): Promise<readonly string[]> {
   return access.store.transaction(async (transaction) => {
-    const replaced = replacedSessions(await liveSessionsOf(transaction, installationId));
-    if (replaced.length > 0) await endAsReplaced(access, transaction, replaced);
+    const seen = await getRealm(transaction);
+    if (replacedSessions(await liveSessionsOf(transaction, seen, installationId)).length === 0) return [];
+    const realm = await getRealm(transaction, 'update');
+    // Again under the lock: somebody may have ended one of them meanwhile, for a reason of their own.
+    const replaced = replacedSessions(await liveSessionsOf(transaction, realm, installationId));
+    if (replaced.length > 0) await endAsReplaced(access, transaction, { realm, replaced });
     return replaced.map(({ id }) => id);
   });
 }
 
-async function liveSessionsOf(transaction: Transaction, installationId: string): Promise<SessionRow[]> {
-  const realm = await getRealm(transaction);
+async function liveSessionsOf(
+  transaction: Transaction,
+  realm: RealmRow,
+  installationId: string,
+): Promise<SessionRow[]> {
   const sessions = await transaction.tables.sessions.list({ where: { installationId, endedAt: null } });
   return sessions.filter((session) => isLive(session, realm, transaction.now()));
 }
 
-/** Whoever has ended one of them meanwhile, under the lock, has said so in the log. */
+/** A row that a database writer brought back has its entry in the log already. */
 async function endAsReplaced(
   access: AccessContext,
   transaction: Transaction,
-  replaced: readonly SessionRow[],
+  { realm, replaced }: { readonly realm: RealmRow; readonly replaced: readonly SessionRow[] },
 ): Promise<void> {
   const { revocations, sessions, users } = transaction.tables;
-  const realm = await getRealm(transaction, 'update');
   const userId = replaced[0]!.userId;
   const user = await users.find({ id: userId });
-  const at = transaction.now();
-  const by = { actor: user?.name ?? userId, reason: REPLACED, at };
+  const by = { actor: user?.name ?? userId, reason: REPLACED, at: transaction.now() };
   const wanted = replaced.map(
     ({ id }) => ({ requestId: `${REPLACED_ID}${id}`, kind: 'session', subject: id }) as const,
   );

@@ -14,6 +14,7 @@ import {
   endReplacedSessions,
   PURPOSES,
   putUser,
+  type RealmStore,
   replacedSessions,
   revoke,
   type SessionRow,
@@ -130,6 +131,26 @@ test('sessions that make way go through the log, and those of other installation
   expect((await log()).map(({ subject }) => subject).toSorted()).toEqual([rows[0]!.id, rows[1]!.id]);
   for (const { id } of [rows[2]!, other]) expect((await stored(id))!.endedAt).toBeNull();
   expect(await endReplacedSessions(access, 'i1')).toEqual([]);
+});
+
+test('a session that somebody ends before the lock is theirs, and goes into the log once', async () => {
+  const { access, log, stored } = await begun();
+  const old = await session(access, { chanNo: 3 });
+  await session(access, { chanNo: 1 });
+  const transaction: RealmStore['transaction'] = (work, urgency) =>
+    access.store.transaction(({ tables, now }) => {
+      const find: typeof tables.realms.find = async (key, lock) => {
+        // What others commit while a lock is waited for is seen behind it.
+        if (lock === 'update')
+          await tables.sessions.update({ where: { id: old.id } }, { endedAt: 5, endReason: 'lost' });
+        return tables.realms.find(key, lock);
+      };
+      return work({ tables: { ...tables, realms: { ...tables.realms, find } }, now });
+    }, urgency);
+  const raced = { ...access, store: { realm: access.store.realm, transaction } };
+  expect(await endReplacedSessions(raced, 'i1')).toEqual([]);
+  expect(await log()).toEqual([]);
+  expect(await stored(old.id)).toMatchObject({ endedAt: 5, endReason: 'lost' });
 });
 
 /** What Security tells the device of a session; undefined when it tells nothing. */
