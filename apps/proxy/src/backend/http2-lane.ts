@@ -288,7 +288,7 @@ export class Http2Lane implements PooledConnection {
     this.#stream = undefined;
     this.#kept = true;
     this.#deadline = performance.now() + KEEP_MS;
-    if (!this.#requestDone || stream.writableLength > 0) stream.close(NGHTTP2_NO_ERROR);
+    if (!this.#requestDone || stream.writableLength > 0) closeSoon(stream, NGHTTP2_NO_ERROR);
     sink.end();
     if (this.#home.lastStream !== undefined || this.#home.session.closed) return this.#leave();
     this.#home.owner.released(this);
@@ -314,7 +314,7 @@ export class Http2Lane implements PooledConnection {
     this.#sink = undefined;
     this.#stream = undefined;
     if (stream && !stream.closed) {
-      stream.close(NGHTTP2_CANCEL);
+      closeSoon(stream, NGHTTP2_CANCEL);
       this.#home.gaveUp();
     }
     this.#leave();
@@ -328,6 +328,16 @@ export class Http2Lane implements PooledConnection {
     this.#home.owner.gone(this);
     this.#home.leave(this);
   }
+}
+
+/**
+ * Ends a stream behind the event that is handled. While bytes of the backend are read, Node 24 may take the close of a stream that could
+ * have had trailers for an end without end: it writes empty frames until the memory of the process is used up.
+ */
+function closeSoon(stream: ClientHttp2Stream, code: number): void {
+  setImmediate(() => {
+    if (!stream.closed) stream.close(code);
+  });
 }
 
 /** The head of a request (RFC 9113, section 8.3.1). The Proxy alone says where it goes; the rest was checked before. */
