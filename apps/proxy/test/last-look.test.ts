@@ -134,6 +134,25 @@ test('a request that waits for a connection waits on while rights are being read
   expect(host.outcomes).toEqual(['done']);
 });
 
+test('content that waits when the answer is whole is given back to its channel', async () => {
+  const server = await backend();
+  const host = new TestHost(server.url('http'));
+  closing.push(() => host.backends.close());
+  const { stream, released } = testStream(1);
+  const sink = new HttpExchange({ host, stream });
+  stream.sink = sink;
+  const first = Buffer.concat([head('POST'), part('one')]);
+  stream.receive(first, false);
+  await until(() => server.read.join('').includes('one'));
+  host.state.rights = 0;
+  const rest = Buffer.concat([part('two'.repeat(5_000)), encodeMessageEnd()]);
+  stream.receive(rest, true);
+  for (const socket of server.sockets) socket.write(OK);
+  await until(() => host.outcomes.length > 0);
+  expect(host.outcomes).toEqual(['done']);
+  expect(released()).toBe(first.length + rest.length);
+});
+
 test('content of a request waits while rights are being read, and is never sent once they are lost', async () => {
   const server = await backend();
   const host = new TestHost(server.url('http'));

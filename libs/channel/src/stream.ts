@@ -157,6 +157,11 @@ export class ChannelStream {
     if (counted > 0) this.#owner.release(this, counted);
   }
 
+  /** Says that all received bytes are dealt with: nobody waits for them any more. */
+  consumeAll(): void {
+    this.consume(this.#outstanding);
+  }
+
   /** Ends both directions at once and tells the peer: a code, and words for people that say nothing a device may not know. */
   reset(code: number, words?: string): void {
     if (this.closed) return;

@@ -221,6 +221,7 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
   done(): void {
     this.#phase = 'over';
     this.#host.count('http', 'done');
+    this.#stream.consumeAll();
     this.#stream.settle();
   }
 

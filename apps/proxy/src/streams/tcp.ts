@@ -140,6 +140,7 @@ export class TcpExchange implements Exchange, Passer<Socket> {
       timedOut: () => this.refuse('BACKEND_TIMEOUT', limitWords('nothing moved for', idleMs, 'idle')),
       closed: () => {
         this.#over = true;
+        this.#stream.consumeAll();
         this.#stream.settle();
       },
     });
