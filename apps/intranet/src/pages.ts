@@ -29,7 +29,7 @@ export const NEWS: string = page(
 );
 
 /** Below the list of files: one goes up as it is, with a bar that shows how far. */
-export const UPLOAD = `<form id="upload"><label>Upload a file <input type="file" id="file"></label>
+export const UPLOAD = `<form id="upload"><label>Upload a file <input type="file" id="file" disabled></label>
 <progress max="1" value="0" hidden aria-label="Upload"></progress><p role="status" id="upload-state"></p></form>
 <script src="/upload.js"></script>`;
 
@@ -50,8 +50,9 @@ curl -X PROPFIND -H 'Depth: 1' http://intranet.example/dav/</pre>
 );
 
 export const SCRIPTS: Readonly<Record<string, string>> = {
-  'upload.js': `const state = document.querySelector('#upload-state'), bar = document.querySelector('progress');
-document.querySelector('#file').addEventListener('change', ({ target }) => {
+  'upload.js': `const state = document.querySelector('#upload-state'), bar = document.querySelector('progress'), input = document.querySelector('#file');
+input.disabled = false;
+input.addEventListener('change', ({ target }) => {
   const file = target.files[0];
   if (!file) return;
   const request = new XMLHttpRequest();

@@ -53,6 +53,8 @@ test('the files page of the intranet takes a file and lists it', async () => {
   const frame = page.frameLocator('#page');
   await frame.getByRole('link', { name: 'Files', exact: true }).click();
   const file = { name: 'berths.txt', mimeType: 'text/plain', buffer: Buffer.alloc(300_000, 'a') };
+  // Its script may come after it: until then a file would go nowhere.
+  await expect.poll(() => frame.getByLabel('Upload a file').isEnabled()).toBe(true);
   await frame.getByLabel('Upload a file').setInputFiles(file);
   await frame.getByText('300,000').waitFor();
 });
