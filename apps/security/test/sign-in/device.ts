@@ -21,7 +21,8 @@ import type { RealmKeys } from '../../src/keys/keys.ts';
 import type { Handshakes } from '../../src/sign-in/handshakes.ts';
 
 const crypto = nodeCrypto();
-const APP: AppContext = {
+/** The app of every device of these tests. */
+export const APP: AppContext = {
   id: 'a',
   version: '1',
   build: '',

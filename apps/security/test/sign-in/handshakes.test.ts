@@ -1,6 +1,5 @@
 import { isOurCode, issueCode, listAudit, putUser } from '@sallyport/access';
 import {
-  type AppContext,
   type CborInput,
   type CodeKey,
   contextToCbor,
@@ -18,22 +17,10 @@ import { CompactSign, createLocalJWKSet, exportJWK, generateKeyPair, type JSONWe
 import { expect, test } from 'vitest';
 import { assertionJwks, withAssertions } from '../../src/keys/assertions.ts';
 import { handshakesOf, type SceneParts, scene } from '../scene.ts';
+import { APP } from './device.ts';
 
 const crypto = nodeCrypto();
 const BY = { actor: 'olga', reason: 'test' };
-const APP: AppContext = {
-  id: 'a',
-  version: '1',
-  build: '',
-  signer: new Uint8Array(32),
-  os: '',
-  osVersion: '',
-  osPatch: '',
-  model: '',
-  posture: {},
-  sdk: '',
-};
-
 const NO_CODE = new Uint8Array(32) as CodeKey;
 
 async function codeOfAda({ access }: SceneParts): Promise<string> {
