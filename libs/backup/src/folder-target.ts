@@ -1,0 +1,202 @@
+import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { TargetError, type TargetErrorCode } from './errors.ts';
+import { type BackupTarget, checkTargetPath, type TargetObject } from './target.ts';
+
+/** Where objects are written before they have their name. No path of a target leads there. */
+const DRAFTS = '.drafts';
+/** Nobody writes one object for longer than that, ms: what is older was left by a process that ended. */
+const DRAFT_LIVES_MS = 24 * 3_600_000;
+const READ_BYTES = 256 * 1024;
+
+const CODES: Readonly<Record<string, TargetErrorCode>> = {
+  ENOSPC: 'ERR_TARGET_FULL',
+  EDQUOT: 'ERR_TARGET_FULL',
+  EFBIG: 'ERR_TARGET_FULL',
+  EROFS: 'ERR_TARGET_READ_ONLY',
+  EACCES: 'ERR_TARGET_DENIED',
+  EPERM: 'ERR_TARGET_DENIED',
+  EEXIST: 'ERR_TARGET_EXISTS',
+  ETIMEDOUT: 'ERR_TARGET_SLOW',
+};
+/** File systems without hard links, as many shares are, say so in one of these ways. */
+const NO_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
+
+/**
+ * Exports in a folder of this machine or of a share that is mounted. The folder itself is never made: where a share is not
+ * mounted, a folder inside of it is not there, and that is said instead of filling the disk below.
+ * An object is written as a draft, synced, linked to its name, and the folder is synced.
+ * @throws TargetError ERR_TARGET_GONE when there is no such folder
+ */
+export async function openFolderTarget(folder: string): Promise<BackupTarget> {
+  const target = new FolderTarget(folder);
+  await target.begin();
+  return target;
+}
+
+class FolderTarget implements BackupTarget {
+  readonly description: string;
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.description = `folder ${root}`;
+    this.#root = root;
+  }
+
+  /** Removes what processes left that ended while they wrote. A folder that may only be read is no fault yet. */
+  async begin(): Promise<void> {
+    await this.#assertThere();
+    const drafts = join(this.#root, DRAFTS);
+    const before = Date.now() - DRAFT_LIVES_MS;
+    for (const name of await readdir(drafts).catch(() => [])) {
+      const draft = join(drafts, name);
+      const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Date.now() }));
+      if (mtimeMs < before) await rm(draft, { force: true }).catch(() => undefined);
+    }
+  }
+
+  async put(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    const file = this.#file(path);
+    const draft = join(this.#root, DRAFTS, randomUUID());
+    await this.#reaching(path, () => this.#makeFolder(dirname(draft)));
+    try {
+      await this.#write(path, draft, content);
+      await this.#reaching(path, async () => {
+        await this.#makeFolder(dirname(file));
+        await giveName(draft, file);
+        await syncDirectory(dirname(file));
+      });
+    } finally {
+      await rm(draft, { force: true }).catch(() => undefined);
+    }
+  }
+
+  async *get(path: string): AsyncIterable<Uint8Array> {
+    const stream = createReadStream(this.#file(path), { highWaterMark: READ_BYTES });
+    try {
+      yield* stream as AsyncIterable<Uint8Array>;
+    } catch (cause) {
+      throw await this.#faultOf(path, cause);
+    } finally {
+      stream.destroy();
+    }
+  }
+
+  async list(folder: string): Promise<readonly TargetObject[]> {
+    const from = folder === '' ? this.#root : this.#file(folder);
+    try {
+      return (await objectsBelow(from, folder)).sort((a, b) => (a.path < b.path ? -1 : 1));
+    } catch (cause) {
+      const fault = await this.#faultOf(folder, cause);
+      if (fault.code === 'ERR_TARGET_MISSING') return [];
+      throw fault;
+    }
+  }
+
+  async remove(path: string): Promise<void> {
+    const file = this.#file(path);
+    await this.#assertThere();
+    await this.#reaching(path, async () => {
+      await rm(file, { force: true });
+      await syncDirectory(dirname(file)).catch(ifMissing);
+      await rmdir(dirname(file)).catch(() => undefined);
+    });
+  }
+
+  async close(): Promise<void> {}
+
+  #file(path: string): string {
+    return join(this.#root, checkTargetPath(path));
+  }
+
+  async #write(path: string, draft: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    const handle = await this.#reaching(path, () => open(draft, 'wx', 0o600));
+    try {
+      for await (const bytes of content) await this.#reaching(path, () => handle.writeFile(bytes));
+      await this.#reaching(path, () => handle.sync());
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Makes a folder below the root, durably, with those above it. */
+  async #makeFolder(folder: string): Promise<void> {
+    await this.#assertThere();
+    const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (!first) return;
+    for (let made = folder; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+  }
+
+  async #assertThere(): Promise<void> {
+    const found = await stat(this.#root).catch((error: unknown) => error as NodeJS.ErrnoException);
+    if (found instanceof Error || !found.isDirectory())
+      throw new TargetError('ERR_TARGET_GONE', `${this.description} is not there`, { cause: found });
+  }
+
+  async #reaching<T>(path: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      throw await this.#faultOf(path, cause);
+    }
+  }
+
+  async #faultOf(path: string, cause: unknown): Promise<TargetError> {
+    if (cause instanceof TargetError) return cause;
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') {
+      await this.#assertThere();
+      return new TargetError('ERR_TARGET_MISSING', `${this.description} has no ${path}`, { cause });
+    }
+    return new TargetError(CODES[code] ?? 'ERR_TARGET_GONE', `${this.description}: ${path}: ${code}`, { cause });
+  }
+}
+
+/** The draft gets its name, when no other file has it. */
+async function giveName(draft: string, file: string): Promise<void> {
+  try {
+    await link(draft, file);
+  } catch (error) {
+    if (!NO_LINKS.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    // Names of exports are drawn at random: nobody else makes this one in between.
+    if (await stat(file).catch(() => undefined)) throw Object.assign(new Error('there is one'), { code: 'EEXIST' });
+    await rename(draft, file);
+  }
+}
+
+async function objectsBelow(folder: string, path: string): Promise<TargetObject[]> {
+  const found: TargetObject[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.name.startsWith('.')) continue;
+    const [file, name] = [join(folder, entry.name), path === '' ? entry.name : `${path}/${entry.name}`];
+    if (entry.isDirectory()) found.push(...(await objectsBelow(file, name).catch(noneIfMissing)));
+    else if (entry.isFile()) found.push(...(await sizeOf(file, name).catch(noneIfMissing)));
+  }
+  return found;
+}
+
+async function sizeOf(file: string, path: string): Promise<TargetObject[]> {
+  return [{ path, bytes: (await stat(file)).size }];
+}
+
+/** Somebody prunes while somebody lists. */
+function noneIfMissing(error: unknown): TargetObject[] {
+  ifMissing(error);
+  return [];
+}
+
+function ifMissing(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+}
+
+/** Makes names that were made in a folder durable. */
+async function syncDirectory(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

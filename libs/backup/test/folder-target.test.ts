@@ -1,0 +1,53 @@
+import { mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { scratchFolder } from '@sallyport/support';
+import { expect, test } from 'vitest';
+import { openFolderTarget } from '../src/index.ts';
+import { targetContract } from './target.contract.ts';
+
+async function* text(content: string): AsyncIterable<Uint8Array> {
+  yield Buffer.from(content);
+}
+
+targetContract('folder', async () => {
+  const folder = scratchFolder();
+  return () => openFolderTarget(folder);
+});
+
+test('a folder that is not there, as in a share that is not mounted, is never made', async () => {
+  const folder = join(scratchFolder(), 'share');
+  await expect(openFolderTarget(folder)).rejects.toMatchObject({ code: 'ERR_TARGET_GONE' });
+  mkdirSync(folder);
+  const target = await openFolderTarget(folder);
+  await target.put('main/a/x', text('x'));
+  renameSync(folder, `${folder}-away`);
+  for (const work of [
+    () => target.put('main/a/y', text('y')),
+    () => target.list('main'),
+    () => target.remove('main/a/x'),
+  ])
+    await expect(work()).rejects.toMatchObject({ code: 'ERR_TARGET_GONE' });
+  await expect(target.get('main/a/x')[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+    code: 'ERR_TARGET_GONE',
+  });
+  expect(readdirSync(join(folder, '..'))).toEqual(['share-away']);
+});
+
+test('what a process left that ended while it wrote is no object, and goes when it is a day old', async () => {
+  const folder = scratchFolder();
+  await (await openFolderTarget(folder)).put('main/a/x', text('x'));
+  const drafts = join(folder, '.drafts');
+  for (const name of ['old', 'young']) writeFileSync(join(drafts, name), 'half');
+  utimesSync(join(drafts, 'old'), 1, 1);
+  const target = await openFolderTarget(folder);
+  expect(readdirSync(drafts)).toEqual(['young']);
+  expect((await target.list('')).map(({ path }) => path)).toEqual(['main/a/x']);
+  rmSync(join(drafts, 'young'));
+});
+
+test('a folder in which a file has the name of a folder says so and is not overwritten', async () => {
+  const folder = scratchFolder();
+  writeFileSync(join(folder, 'main'), 'a file');
+  const target = await openFolderTarget(folder);
+  await expect(target.put('main/a/x', text('x'))).rejects.toMatchObject({ name: 'TargetError' });
+});
