@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { DRIVER_ADDRESS } from './network.ts';
+import { DRIVER_ADDRESS } from '@sallyport/support';
 
 const sessions = new Map<string, string>();
 

@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs, styleText } from 'node:util';
-import { isolated } from './network.ts';
+import { isIsolated, runIsolated } from '@sallyport/support';
 import { OMITTED_RULES } from './omitted-rules.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scale } from './scenarios/scenario.ts';
@@ -33,15 +32,6 @@ const { values, positionals } = parseArgs({
     without: { type: 'string' },
   },
 });
-
-/** Runs ourselves again in namespaces of our own. */
-function reenter(): void {
-  const { command, environment } = isolated([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
-  const [program, ...args] = command;
-  const child = spawn(program!, args, { stdio: 'inherit', env: { ...process.env, ...environment } });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill('SIGKILL'));
-  child.once('exit', (code) => process.exit(code ?? 1));
-}
 
 /** The servers, which are processes of their own, are told by their environment. */
 function leaveOut(rule: string): void {
@@ -79,7 +69,7 @@ async function runScenario(name: string): Promise<boolean> {
 }
 
 if (positionals.length === 0) process.stdout.write(HELP);
-else if (process.env['SALLYPORT_RIG'] === undefined) reenter();
+else if (!isIsolated()) runIsolated();
 else {
   if (values.without !== undefined) leaveOut(values.without);
   let ok = true;

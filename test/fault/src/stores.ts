@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LocalCluster } from '@sallyport/local-cluster';
-import type { Network } from './network.ts';
+import type { Network } from '@sallyport/support';
 
 const run = promisify(execFile);
 const BASE_PORT = 4_000;

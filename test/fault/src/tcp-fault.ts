@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { DRIVER_ADDRESS } from './network.ts';
+import { DRIVER_ADDRESS } from '@sallyport/support';
 
 /** What is wrong with the way at the moment; nothing by default. */
 export interface TcpFaults {

@@ -13,6 +13,7 @@ export {
   waitFor,
 } from './command.ts';
 export { inTime } from './in-time.ts';
+export { DRIVER_ADDRESS, isIsolated, Network, runIsolated } from './network.ts';
 export { freePort } from './ports.ts';
 export { scratchFolder } from './scratch.ts';
 export { freeBasePort, type StartedAll, startAll } from './start-all.ts';

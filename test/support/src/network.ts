@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import type { Host } from '@sallyport/local-cluster';
 
 /** Address of the bridge: where the driver with its devices and backends is. */
 export const DRIVER_ADDRESS = '10.77.0.1';
@@ -11,16 +10,34 @@ function run(program: string, ...args: string[]): void {
   execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
-/** Command line that gives a program a network, mounts and process ids of its own; all of it ends with the program. */
-export function isolated(command: readonly string[]): { command: string[]; environment: Record<string, string> } {
-  const own = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
+/** A host that is played by a network namespace. */
+interface Host {
+  readonly name: string;
+  readonly address: string;
+  readonly namespace?: string;
+}
+
+/** True in a program that `runIsolated` has started. */
+export function isIsolated(): boolean {
+  return process.env[MARK] !== undefined;
+}
+
+/** Runs this program again with a network, mounts and process ids of its own, all of which end with it, and ends as it ends. */
+export function runIsolated(): void {
+  const own = ['--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
   // The first process of such a namespace inherits all orphans; a shell buries them, we would not.
   const init = ['bash', '-c', '"$@"; exit $?', 'bash'];
-  return { command: [...own, ...init, ...command], environment: { [MARK]: '1' } };
+  const again = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const child = spawn('unshare', [...own, ...init, ...again], {
+    stdio: 'inherit',
+    env: { ...process.env, [MARK]: '1' },
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill('SIGKILL'));
+  child.once('exit', (code) => process.exit(code ?? 1));
 }
 
 /**
- * Hosts as network namespaces on one bridge, inside of the namespaces that `isolated` made: nothing of it is visible to
+ * Hosts as network namespaces on one bridge, inside of the namespaces that `runIsolated` made: nothing of it is visible to
  * the machine, and nothing remains.
  */
 export class Network {
@@ -28,7 +45,7 @@ export class Network {
 
   /** @throws Error outside of the rig's own namespaces */
   constructor() {
-    if (process.env[MARK] !== '1') throw new Error('the rig runs in namespaces of its own only: npm run fault');
+    if (!isIsolated()) throw new Error('hosts are played in namespaces of their own only: see runIsolated');
     run('mkdir', '-p', '/run/netns');
     run('mount', '-t', 'tmpfs', 'tmpfs', '/run/netns');
     run('ip', 'link', 'set', 'lo', 'up');
