@@ -88,6 +88,8 @@ test('without any gateway a device is offline, never signed out, and comes back 
   await device.resume();
   const states = statesOf(device);
   await gateway.proxies[0]!.end('SIGKILL');
+  // Before it has heard of it, a request goes out on the dead connection, and rightly ends as lost.
+  await until(() => expect(states).toContain('connecting'));
   const post = device.fetch('http://wiki.corp/echo', { method: 'POST', body: 'x' });
   await expect(post).rejects.toMatchObject({ code: 'OFFLINE', mayHaveRun: false });
   await until(() => expect(device.state).toBe('offline'));
