@@ -19,6 +19,7 @@ import { SETTINGS } from './config.ts';
 import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
 import { KeptIdentity } from './kept-identity.ts';
+import { KeptRevocations } from './kept-revocations.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
 
@@ -34,6 +35,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   const file = join(config.SALLYPORT_DATA, 'identity.json');
   const kept = await KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN);
   const identity = kept.current;
+  const keptRevocations = await KeptRevocations.open(join(config.SALLYPORT_DATA, 'revocations.jsonl'), log);
   const nodes = new NodeList(identity, (urls) => kept.keep({ urls }));
   const security = new SecurityClient(identity, nodes);
   const backends = new Backends({
@@ -51,11 +53,13 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     channelCount: () => channels.size,
     troubles: () => serving.troubles.recent(),
     tryBackend,
+    keep: keptRevocations.keep.bind(keptRevocations),
     trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
   };
   const control = new ControlConnection({ identity, nodes, clocks: processClocks(), crypto: serverCrypto(), listener });
   security.useInstance(() => control.follower.instance);
   serving.useControl(control);
+  const stopBringing = keptRevocations.bringBack({ security, epoch: () => control.follower.epoch });
   const stopRenewal = kept.renewInTime(async (renewed) => {
     await security.useIdentity(renewed);
     control.useIdentity(renewed);
@@ -97,11 +101,13 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   const stop = async (): Promise<void> => {
     log.info('draining');
     stopRenewal();
+    stopBringing();
     const drained = channels.drain(config.SALLYPORT_DRAIN_MS);
     await new Promise((resolve) => setTimeout(resolve, config.SALLYPORT_UNREADY_MS));
     server.close();
     await drained;
     control.close();
+    await keptRevocations.written();
     await Promise.all([health.close(), watched?.close(), backends.close(), security.close()]);
   };
 

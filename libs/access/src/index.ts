@@ -216,6 +216,7 @@ export { type Swept, sweepEnded, trimAudit } from './realm/retention.ts';
 export { appendRevocation, type Revocation } from './realm/revocation-log.ts';
 export type { AuditRow, RealmRow } from './realm/rows.ts';
 export { changeSettings } from './realm/settings.ts';
+export { type BroughtBack, takeBack } from './revocation/brought-back.ts';
 export { endHold, Hold, raiseLongestLease } from './revocation/hold.ts';
 export {
   type AwaitedEntry,

@@ -50,7 +50,11 @@ export {
   ControlMessage,
   JoinAnswer,
   JoinRequest,
+  KeptAnswer,
+  KeptRequest,
+  KeptRevocation,
   MAX_AUTHORIZATIONS,
+  MAX_KEPT_AT_ONCE,
   PROXY_PATHS,
   Push,
   ReauthoriseAnswer,
@@ -58,6 +62,7 @@ export {
   RelayAnswer,
   RelayRequest,
   RenewRequest,
+  RevocationSeal,
   SiteMapAnswer,
 } from './proxy-api.ts';
 export { isText } from './text.ts';

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { BackendTrouble } from './backend-api.ts';
-import { EntryHash, Epoch, Grant, RevocationEntry } from './grant.ts';
+import { EntryHash, Epoch, Grant, RevocationEntry, RevocationKind } from './grant.ts';
 
 /**
  * Answers and messages between servers may hold more than this version knows: nodes and Proxies of adjacent versions
@@ -19,6 +19,7 @@ export const PROXY_PATHS = {
   end: '/v1/session-ends',
   siteMap: '/v1/site-map',
   control: '/v1/control',
+  kept: '/v1/kept-revocations',
   join: '/v1/join',
   renew: '/v1/certificates',
   jwks: '/v1/jwks',
@@ -95,6 +96,20 @@ export const Beat = Type.Object(
 );
 export type Beat = Static<typeof Beat>;
 
+const Seal = Type.String({ pattern: '^[A-Za-z0-9_-]{27}$' });
+const RequestId = Type.String({ minLength: 1, maxLength: 256 });
+
+/**
+ * What a Proxy keeps beside an entry: the id of the request that made it, and a MAC of Security over both, base64url of
+ * `kek u32 | tag(16)`. Only of entries that a restored database would have to hear of.
+ */
+export const RevocationSeal = Type.Object(
+  { index: Type.Integer({ minimum: 1 }), requestId: RequestId, seal: Seal },
+  OPEN,
+);
+export type RevocationSeal = Static<typeof RevocationSeal>;
+const Seals = Type.Optional(Type.Array(RevocationSeal));
+
 /** Answer to a beat: what the Proxy has not applied, how long it may serve, and where the Security nodes are. */
 export const BeatAnswer = Type.Object(
   {
@@ -104,6 +119,7 @@ export const BeatAnswer = Type.Object(
     head: Type.Integer({ minimum: 0 }),
     headHash: EntryHash,
     entries: Type.Array(RevocationEntry),
+    seals: Seals,
     leaseMs: Type.Integer({ minimum: 1 }),
     /** URLs of all Security nodes, those that live first. */
     nodes: Type.Optional(Type.Array(Type.String({ maxLength: 512 }), { maxItems: 256 })),
@@ -133,6 +149,7 @@ export const Push = Type.Object(
     after: Type.Integer({ minimum: 0 }),
     afterHash: EntryHash,
     entries: Type.Array(RevocationEntry),
+    seals: Seals,
   },
   OPEN,
 );
@@ -141,6 +158,36 @@ export type Push = Static<typeof Push>;
 /** What Security sends on the control connection. */
 export const ControlMessage = Type.Union([BeatAnswer, BeginAnew, Push]);
 export type ControlMessage = Static<typeof ControlMessage>;
+
+/** An entry that a Proxy has applied and kept, with its epoch and its seal; without reason and actor. */
+export const KeptRevocation = Type.Object(
+  {
+    epoch: Epoch,
+    index: Type.Integer({ minimum: 1 }),
+    requestId: RequestId,
+    kind: RevocationKind,
+    subject: Type.String({ minLength: 1, maxLength: 256 }),
+    at: Type.Integer(),
+    hash: EntryHash,
+    seal: Seal,
+  },
+  OPEN,
+);
+export type KeptRevocation = Static<typeof KeptRevocation>;
+
+/** What a Proxy that begins anew brings back at once, of epochs that were followed before. */
+export const MAX_KEPT_AT_ONCE = 64;
+export const KeptRequest = Type.Object(
+  { entries: Type.Array(KeptRevocation, { minItems: 1, maxItems: MAX_KEPT_AT_ONCE }) },
+  OPEN,
+);
+export type KeptRequest = Static<typeof KeptRequest>;
+/** What became of them. Those of `foreign` epochs are for another database; all others need not be kept any more. */
+export const KeptAnswer = Type.Object(
+  { appended: Type.Integer(), refused: Type.Integer(), foreign: Type.Array(Epoch) },
+  OPEN,
+);
+export type KeptAnswer = Static<typeof KeptAnswer>;
 
 /** A new Proxy's request for its certificate. */
 export const JoinRequest = Type.Object(

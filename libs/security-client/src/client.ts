@@ -6,6 +6,8 @@ import {
   AuthoriseAnswers,
   type AuthoriseRequest,
   type Grant,
+  KeptAnswer,
+  type KeptRevocation,
   MAX_AUTHORIZATIONS,
   PROXY_PATHS,
   parseJson,
@@ -23,6 +25,7 @@ import type { NodeList } from './node-list.ts';
 const parseRelay = parserOf(RelayAnswer);
 const parseAuthorise = parserOf(AuthoriseAnswers);
 const parseReauthorise = parserOf(ReauthoriseAnswer);
+const parseKept = parserOf(KeptAnswer);
 const parseSiteMap = parserOf(SiteMapAnswer);
 /** A request is given up after this, ms. */
 const TIMEOUT_MS = 15_000;
@@ -156,6 +159,15 @@ export class SecurityClient {
     const { answer } = await this.#anyNode(ask);
     if ('grant' in answer) return answer.grant;
     return answer.ended === 'SESSION_EXPIRED' ? 'over' : 'no channel';
+  }
+
+  /**
+   * Brings back what was applied of epochs before the present one, so many at once as `MAX_KEPT_AT_ONCE` says.
+   * @throws SecurityClientError also ERR_SECURITY_REFUSED of a node of a version that does not take it
+   */
+  async bringBack(entries: readonly KeptRevocation[]): Promise<KeptAnswer> {
+    const ask = { path: PROXY_PATHS.kept, method: 'POST', body: { entries }, parse: parseKept } as const;
+    return (await this.#anyNode(ask)).answer;
   }
 
   /** The realm's signed site map. */

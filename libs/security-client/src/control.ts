@@ -3,8 +3,11 @@ import { type AnewReason, type Clocks, type FollowerListener, type LeaseClock, L
 import {
   type Backend,
   type BackendTrouble,
+  type BeatAnswer,
   ControlMessage,
+  type KeptRevocation,
   PROXY_PATHS,
+  type Push,
   parseJson,
   parserOf,
   type TriedBackend,
@@ -45,6 +48,8 @@ export interface ControlListener extends FollowerListener {
   troubles(): BackendTrouble[];
   /** Tries a backend once, for an operator. */
   tryBackend(backend: Backend, authority: string): Promise<Omit<TriedBackend, 'type' | 'id'>>;
+  /** Entries that were applied, with their seals: for a restore that knows nothing of them. */
+  keep(entries: readonly KeptRevocation[]): void;
   /** Something went wrong on the way to Security; the connection is being made anew. */
   trouble(error: unknown): void;
 }
@@ -218,6 +223,20 @@ export class ControlConnection {
       this.#leaseMs = message.leaseMs;
       if (message.nodes) this.#nodes.learn(message.nodes);
     }
-    if (this.#follower.receive(message)) this.#beat();
+    const beatAgain = this.#follower.receive(message);
+    if (message.type !== 'anew') this.#keepApplied(message);
+    if (beatAgain) this.#beat();
+  }
+
+  #keepApplied({ epoch, entries, seals = [] }: BeatAnswer | Push): void {
+    if (seals.length === 0 || epoch !== this.#follower.epoch) return;
+    const applied = new Map(entries.filter(({ index }) => index <= this.#follower.seen).map((one) => [one.index, one]));
+    const kept = seals.flatMap(({ index, requestId, seal }): KeptRevocation[] => {
+      const entry = applied.get(index);
+      if (!entry) return [];
+      const { kind, subject, at, hash } = entry;
+      return [{ epoch, index, requestId, kind, subject, at, hash, seal }];
+    });
+    if (kept.length > 0) this.#listener.keep(kept);
   }
 }

@@ -29,7 +29,7 @@ export interface ControlParts {
   /** For how long a Proxy may serve after a beat, ms. */
   readonly leaseMs: number;
   /** Undefined where there is no journal. */
-  readonly journal: Pick<JournalWriter, 'mayLease'> | undefined;
+  readonly journal: Pick<JournalWriter, 'mayLease' | 'upTo'> | undefined;
   readonly bus: Bus;
   readonly node: Pick<SecurityNode, 'id' | 'proxyUrls'>;
   readonly proxies: ProxyLinks;
@@ -128,7 +128,7 @@ async function answer(control: Control, beat: Beat): Promise<void> {
       return send(socket, { ...recorded, id });
     }
     control.seen = epoch === undefined ? undefined : { epoch, index, hash };
-    send(socket, { ...recorded, id, entries: [...recorded.entries], nodes: node.proxyUrls });
+    send(socket, { ...recorded, id, nodes: node.proxyUrls });
     if (done <= control.told) return;
     control.told = done;
     // Whoever waits for a revocation to be in force looks again.
@@ -144,8 +144,8 @@ async function push({ parts, socket, seen }: Control): Promise<void> {
   if (!seen) return;
   const { epoch, index: after, hash: afterHash } = seen;
   try {
-    const entries = await readEntries(parts.access, after);
-    const message: Push = { type: 'push', epoch, after, afterHash, entries };
+    const { entries, seals } = await readEntries(parts.access, epoch, after);
+    const message: Push = { type: 'push', epoch, after, afterHash, entries, seals };
     if (entries.length > 0) send(socket, message);
   } catch (error) {
     parts.log.warn({ err: error }, 'a push was left to the next beat');

@@ -6,11 +6,14 @@ import {
   type Bus,
   type HelloRequest,
   isJoinToken,
+  type JournalWriter,
+  memoryThrottle,
   type PolicyCache,
   type Presence,
   reauthorise,
   redeemJoinToken,
   renewProxy,
+  takeBack,
 } from '@sallyport/access';
 import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
@@ -21,6 +24,8 @@ import {
   AuthoriseRequest,
   type JoinAnswer,
   JoinRequest,
+  type KeptAnswer,
+  KeptRequest,
   PROXY_PATHS,
   parserOf,
   type ReauthoriseAnswer,
@@ -67,8 +72,11 @@ export interface ProxyApiParts {
   readonly bus: Bus;
   readonly addressThrottle: AddressThrottle;
   readonly refusals: RefusalRecord;
+  /** Undefined where there is no journal. */
+  readonly journal: Pick<JournalWriter, 'mayLease' | 'upTo'> | undefined;
   readonly log: Log;
   readonly wallMs: () => number;
+  readonly monotonicMs: () => number;
 }
 
 /** Routes for Proxies. Authentication runs before a body is read. */
@@ -85,6 +93,7 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
     relayAnswer({ message: await answerSessionEnd(routes, bytesOf(body.message), body.address) }),
   );
   addCertificateRoutes(service, routes);
+  addKeptRoute(service, routes);
   service.get(PROXY_PATHS.jwks, async () => assertionJwks(routes));
   service.get(PROXY_PATHS.siteMap, async (): Promise<SiteMapAnswer> => {
     const rootKey = JSON.stringify(routes.liveKeys.current.root.publicJwk);
@@ -95,6 +104,32 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
 /** Nothing for whoever is no Proxy of ours, or has just ceased to be one. */
 function notOurs(): ProblemError {
   return new ProblemError('ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
+}
+
+/** A Proxy brings what it has kept once after a restore; one that goes on and on costs no more than this. */
+const KEPT_LIMIT = { burst: 200, perMinute: 120 } as const;
+
+/** What Proxies have kept of the epochs before: appended, and in the journal, before the Proxy hears that it may forget it. */
+function addKeptRoute(service: FastifyInstance, routes: ProxyApiParts): void {
+  const { access, bus, journal, log, refusals, monotonicMs } = routes;
+  const throttle = memoryThrottle({ ...KEPT_LIMIT, now: monotonicMs });
+  service.post<{ Body: KeptRequest }>(
+    PROXY_PATHS.kept,
+    { schema: { body: KeptRequest } },
+    async ({ body, proxy, ip }): Promise<KeptAnswer> => {
+      if ((await throttle.take(proxy.name)) > 0)
+        throw new ProblemError('ERR_SECURITY_SLOW', 'this Proxy brings back too much at once');
+      const { appended, index, refused, foreign } = await takeBack(access, proxy.name, body.entries);
+      if (refused > 0)
+        refusals.note({ action: 'revoke.again', subject: proxy.name, why: 'Security never wrote this', address: ip });
+      if (appended.length > 0) {
+        log.warn({ proxy: proxy.name, entries: appended.length }, 'a Proxy has brought back what no journal had');
+        bus.publish('entries');
+      }
+      await journal?.upTo(index);
+      return { appended: appended.length, refused, foreign: [...foreign] };
+    },
+  );
 }
 
 function addRelayRoutes(service: FastifyInstance, { handshakes }: ProxyApiParts): void {

@@ -1,11 +1,11 @@
-import type { Beat, RevocationEntry } from '@sallyport/security-api';
+import type { Beat } from '@sallyport/security-api';
 import { proxyOfBeat } from '../farm/proxies.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
 import type { Transaction } from '../store/store.ts';
-import { entriesAfter } from './revocation.ts';
-import type { LeaseRow } from './rows.ts';
+import { rowsAfter, type SealedEntries, sealedEntries } from './revocation.ts';
+import type { LeaseRow, RevocationRow } from './rows.ts';
 
 /** A beat as a node records it. */
 export interface BeatRecord {
@@ -23,14 +23,13 @@ export type BeatResult =
   | { readonly type: 'revoked' }
   /** The Proxy follows another log than this one. */
   | { readonly type: 'anew'; readonly epoch: string; readonly supersedes: boolean }
-  | {
+  | ({
       readonly type: 'lease';
       readonly epoch: string;
       readonly head: number;
       readonly headHash: string;
       readonly leaseMs: number;
-      readonly entries: readonly RevocationEntry[];
-    };
+    } & SealedEntries);
 
 /** The key of a lease row: one for each process of a Proxy. */
 export function leaseKeyOf(proxy: string, instance: string): string {
@@ -61,8 +60,8 @@ export async function recordBeat(access: AccessContext, record: BeatRecord): Pro
       const { epoch, head, headHash } = realm;
       const known = isPastOf(realm, beat.epoch ?? beat.after);
       if (!known || (beat.epoch ?? epoch) !== epoch) return { type: 'anew', epoch, supersedes: known };
-      const entries = beat.epoch === undefined ? [] : await entriesBehind(transaction, realm, beat);
-      if (!entries) return { type: 'anew', epoch, supersedes: true };
+      const rows = beat.epoch === undefined ? [] : await rowsBehind(transaction, realm, beat);
+      if (!rows) return { type: 'anew', epoch, supersedes: true };
       // No lease is longer than what a restore waits for.
       const leaseMs = Math.min(record.leaseMs, realm.longestLeaseMs);
       const key = leaseKeyOf(proxy, beat.instance);
@@ -76,7 +75,7 @@ export async function recordBeat(access: AccessContext, record: BeatRecord): Pro
       const lease = { applied, channels, expiresAt, leaseMs: longestMs, node, beat: (before?.beat ?? 0) + 1 };
       if (before) await leases.update({ where: { proxy: key } }, lease);
       else await leases.insert({ proxy: key, ...lease });
-      return { type: 'lease', epoch, head, headHash, leaseMs, entries };
+      return { type: 'lease', epoch, head, headHash, leaseMs, ...sealedEntries(access, epoch, rows) };
     },
     { urgent: true },
   );
@@ -88,14 +87,14 @@ function isPastOf({ epoch, supersedes }: RealmRow, other: string = epoch): boole
 }
 
 /** The entries behind what a Proxy has seen; undefined when this log does not hold that. */
-async function entriesBehind(
+async function rowsBehind(
   transaction: Transaction,
   { head, headHash }: RealmRow,
   { seen, hash }: BeatRecord['beat'],
-): Promise<RevocationEntry[] | undefined> {
+): Promise<readonly RevocationRow[] | undefined> {
   if (seen > head) return undefined;
   if (seen === head) return hash === headHash ? [] : undefined;
-  if (seen === 0) return hash === '' ? entriesAfter(transaction, 0) : undefined;
-  const [last, ...entries] = await entriesAfter(transaction, seen - 1);
-  return last?.index === seen && last.hash === hash ? entries : undefined;
+  if (seen === 0) return hash === '' ? rowsAfter(transaction, 0) : undefined;
+  const [last, ...rows] = await rowsAfter(transaction, seen - 1);
+  return last?.index === seen && last.hash === hash ? rows : undefined;
 }

@@ -3,11 +3,11 @@ import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { getRealm } from '../realm/realm.ts';
-import { appendRevocation } from '../realm/revocation-log.ts';
 import type { RealmRow } from '../realm/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import { applyEffect, endUser } from './revocation.ts';
+import { appendAgain } from './again.ts';
+import { endUser } from './revocation.ts';
 
 /** Above every version that was given out since the backup: nobody makes a million changes between two backups. */
 const VERSION_LEAP = 1_000_000;
@@ -137,20 +137,6 @@ async function missingEntries({ tables }: Transaction, { entries }: JournalConte
   const missing = new Map(entries.map((entry) => [entry.requestId, entry]));
   for (const { requestId } of await tables.revocations.list()) missing.delete(requestId);
   return [...missing.values()];
-}
-
-/** What an entry is about may be younger than the backup: then it stands in the log, and there is nothing to end. */
-async function appendAgain(
-  begun: Change,
-  { requestId, kind, subject, actor, reason, at }: JournalEntry,
-): Promise<void> {
-  await appendRevocation(begun.access, begun, { requestId, kind, subject }, { actor, reason, at });
-  try {
-    // Not before the entry itself, should the clock of the new server be behind: a time that was past stays past.
-    await applyEffect(begun, kind, { subject, at: Math.max(begun.at, at), reason });
-  } catch (error) {
-    if (!(error instanceof AccessError) || error.code !== 'ERR_ACCESS_NOT_FOUND') throw error;
-  }
 }
 
 async function endEverybody(transaction: Transaction, ending: { at: number; reason: string }): Promise<void> {

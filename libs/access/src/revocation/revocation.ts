@@ -1,4 +1,5 @@
-import type { RevocationEntry, RevocationKind } from '@sallyport/security-api';
+import type { RevocationEntry, RevocationKind, RevocationSeal } from '@sallyport/security-api';
+import { sealsOf } from '../journal/seal.ts';
 import { endOperatorsOfUser } from '../operators/operators.ts';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
@@ -215,14 +216,38 @@ export function applyEffect(transaction: Transaction, kind: RevocationKind, endi
   return EFFECTS[kind](transaction, ending);
 }
 
-/** Entries after an index, oldest first, at most 1,000. */
-export async function entriesAfter(transaction: Transaction, index: number): Promise<RevocationEntry[]> {
-  return (await transaction.tables.revocations.list({ above: ['index', index], limit: 1_000 })).map(entryOf);
+/** Rows of the log after an index, oldest first, at most 1,000. */
+export function rowsAfter({ tables }: Transaction, index: number): Promise<readonly RevocationRow[]> {
+  return tables.revocations.list({ above: ['index', index], limit: 1_000 });
 }
 
-/** The same for a push, which waits behind nothing that is not urgent. */
-export function readEntries({ store }: AccessContext, index: number): Promise<RevocationEntry[]> {
-  return store.transaction((transaction) => entriesAfter(transaction, index), { urgent: true });
+/** Entries after an index, oldest first, at most 1,000. */
+export async function entriesAfter(transaction: Transaction, index: number): Promise<RevocationEntry[]> {
+  return (await rowsAfter(transaction, index)).map(entryOf);
+}
+
+/** What Proxies hear of the log: its entries, and seals for those of them that they keep. */
+export interface SealedEntries {
+  readonly entries: RevocationEntry[];
+  readonly seals: RevocationSeal[];
+}
+
+/** Rows of an epoch as Proxies hear of them. */
+export function sealedEntries(
+  { keyring, store }: AccessContext,
+  epoch: string,
+  rows: readonly RevocationRow[],
+): SealedEntries {
+  return { entries: rows.map(entryOf), seals: sealsOf({ keyring, realm: store.realm }, epoch, rows) };
+}
+
+/**
+ * The same after an index for a push, which waits behind nothing that is not urgent. Only for a process that is held to this
+ * epoch by its fence.
+ */
+export async function readEntries(access: AccessContext, epoch: string, index: number): Promise<SealedEntries> {
+  const rows = await access.store.transaction((transaction) => rowsAfter(transaction, index), { urgent: true });
+  return sealedEntries(access, epoch, rows);
 }
 
 /** What Proxies hear of a row. */

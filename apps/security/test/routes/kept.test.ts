@@ -1,0 +1,68 @@
+import { type JournalWriter, listAudit, readRealm } from '@sallyport/access';
+import { createService } from '@sallyport/http-service';
+import { type KeptAnswer, type KeptRevocation, PROXY_PATHS } from '@sallyport/security-api';
+import { expect, test } from 'vitest';
+import { addProxyApi } from '../../src/routes/proxy-api.ts';
+import { siteMapSigner } from '../../src/sign-in/site-map.ts';
+import { handshakesOf, type OwnScene, scene } from '../scene.ts';
+
+/** The API for Proxies as `p1` meets it. */
+async function proxyApi(own: OwnScene = {}) {
+  const { context } = await scene(undefined, own);
+  const service = createService({ log: context.log });
+  const proxy = { name: 'p1', keyHash: 'a'.repeat(64), site: 'here' };
+  addProxyApi(service, {
+    ...context,
+    handshakes: handshakesOf(context),
+    siteMap: siteMapSigner(context),
+    identify: async () => proxy,
+  });
+  const bring = async (entries: readonly KeptRevocation[]) => {
+    const answer = await service.inject({ method: 'POST', url: PROXY_PATHS.kept, payload: { entries } });
+    return { status: answer.statusCode, body: answer.json() as KeptAnswer & { code?: string } };
+  };
+  return { context, bring };
+}
+
+const FORGED: KeptRevocation = {
+  ...{ epoch: 'e'.repeat(32), index: 1, requestId: 'r', kind: 'user', subject: 'u' },
+  ...{ at: 1, hash: 'f'.repeat(64), seal: 'A'.repeat(27) },
+};
+
+test('what Security never wrote is refused and on record as the Proxy that brought it', async () => {
+  const { context, bring } = await proxyApi();
+  const { body } = await bring([FORGED, { ...FORGED, requestId: 's' }]);
+  expect(body).toEqual({ appended: 0, refused: 2, foreign: [] });
+  await context.refusals.stop();
+  const events = await context.access.store.transaction((transaction) => listAudit(transaction, 9));
+  const refusals = events.filter(({ action }) => action === 'revoke.again');
+  expect(refusals.map(({ subject, outcome }) => [subject, outcome])).toEqual([['p1', 'refused']]);
+  const { head } = await readRealm(context.access.store);
+  expect(head).toBe(0);
+});
+
+test('a Proxy that brings and brings is told to wait, another one is not', async () => {
+  const { bring } = await proxyApi();
+  const statuses = new Set<number>();
+  for (let i = 0; i < 250; i++) statuses.add((await bring([FORGED])).status);
+  expect([...statuses]).toEqual([200, 429]);
+  expect((await bring([])).status).toBe(400);
+});
+
+test('a Proxy hears that it may forget only when the journal has what it brought', async () => {
+  const written: number[] = [];
+  let fails = true;
+  const journal = {
+    upTo: async (index: number) => {
+      if (fails) throw new Error('no journal');
+      written.push(index);
+    },
+    mayLease: true,
+  };
+  // Of a journal the route uses no more than this.
+  const { context, bring } = await proxyApi({ journal: journal as unknown as JournalWriter });
+  expect((await bring([FORGED])).status).toBe(500);
+  fails = false;
+  expect((await bring([FORGED])).status).toBe(200);
+  expect(written).toEqual([(await readRealm(context.access.store)).head]);
+});
