@@ -9,7 +9,7 @@ import { handshakesOf, type OwnScene, scene } from '../scene.ts';
 /** The API for Proxies as `p1` meets it. */
 async function proxyApi(own: OwnScene = {}) {
   const { context } = await scene(undefined, own);
-  const service = createService({ log: context.log });
+  const service = createService({ log: context.log, ready: () => true });
   const proxy = { name: 'p1', keyHash: 'a'.repeat(64), site: 'here' };
   addProxyApi(service, {
     ...context,
