@@ -1,7 +1,7 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type KeptRevocation, MAX_KEPT_AT_ONCE } from '@sallyport/security-api';
-import { scratchFolder } from '@sallyport/support';
 import { afterEach, expect, test } from 'vitest';
 import { KeptRevocations } from '../src/kept-revocations.ts';
 
@@ -10,6 +10,13 @@ const stops: (() => void)[] = [];
 afterEach(() => {
   for (const stop of stops.splice(0)) stop();
 });
+
+/** A folder that goes with the test. */
+function folderOf(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-kept-'));
+  stops.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 function entry(epoch: string, index: number): KeptRevocation {
   const requestId = `${epoch[0]}-${index}`;
@@ -22,7 +29,7 @@ function entry(epoch: string, index: number): KeptRevocation {
 const range = (epoch: string, count: number): KeptRevocation[] =>
   Array.from({ length: count }, (_, i) => entry(epoch, i + 1));
 
-async function opened(file = join(scratchFolder(), 'revocations.jsonl')) {
+async function opened(file = join(folderOf(), 'revocations.jsonl')) {
   const warnings: string[] = [];
   const log = { info: () => undefined, warn: (_: unknown, words: string) => void warnings.push(words) };
   return { file, warnings, kept: await KeptRevocations.open(file, log as never) };
@@ -109,7 +116,7 @@ test('a Security that does not take it costs nothing of it', async () => {
 });
 
 test('a file that cannot be written is said, and what serves goes on', async () => {
-  const { kept, warnings } = await opened(join(scratchFolder(), 'not', 'there', 'revocations.jsonl'));
+  const { kept, warnings } = await opened(join(folderOf(), 'not', 'there', 'revocations.jsonl'));
   kept.keep([entry(OLD, 1)]);
   await kept.written();
   expect(warnings.join()).toContain('in memory only');
