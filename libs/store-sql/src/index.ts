@@ -8,6 +8,8 @@ export {
   readVersion,
 } from './database-state.ts';
 export { openSqlJournal } from './journal.ts';
+export { type LoadablePart, type LoadedRealm, type LoadOrder, loadRealm } from './load-realm.ts';
 export { migrate } from './migrate.ts';
 export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
+export { type RealmSnapshot, readSnapshot, type SnapshotHeads, type SnapshotPart } from './snapshot.ts';
 export { SqlStore, type SqlStoreOptions } from './store.ts';

@@ -14,14 +14,20 @@ const DIRECTORY = fileURLToPath(new URL('../migrations', import.meta.url));
  * code may leave alone, and rises to a migration of which older code must not be ignorant.
  */
 const LEAST = '0016_account_seals';
+const NOTE_LEAST = `insert into schema_least (one, migration) values (true, $1)
+  on conflict (one) do update set migration = greatest(schema_least.migration, excluded.migration)`;
 
 /**
- * Brings the schema up to this version, forward only, one node at a time (the runner takes an advisory lock).
+ * Brings the schema up to this version, forward only, one node at a time (the runner takes an advisory lock), or up to an older
+ * migration, for what was taken from a database of that one.
  * Gives the names of the migrations that ran.
  * @throws StoreError ERR_STORE_UNAVAILABLE when the database cannot be reached or a migration fails; nothing of it stays.
- * ERR_STORE_SCHEMA when newer code has changed the database so that this version must not write to it.
+ * ERR_STORE_SCHEMA when newer code has changed the database so that this version must not write to it, or `upTo` is not known here.
  */
-export async function migrate(address: DatabaseAddress): Promise<string[]> {
+export async function migrate(address: DatabaseAddress, upTo: string = newestKnown()): Promise<string[]> {
+  const wanted = knownMigrations().filter((name) => name <= upTo);
+  if (wanted.at(-1) !== upTo)
+    throw new StoreError('ERR_STORE_SCHEMA', `this version knows no migration ${upTo}: take a newer version`);
   const client = await connectToPrimary(address, PATIENCE_MS).catch((cause: unknown) => {
     throw new StoreError('ERR_STORE_UNAVAILABLE', 'no primary of the database can be reached', { cause });
   });
@@ -31,15 +37,12 @@ export async function migrate(address: DatabaseAddress): Promise<string[]> {
       dbClient: client,
       dir: DIRECTORY,
       direction: 'up',
+      count: Math.max(0, wanted.length - (await countDone(client))),
       migrationsTable: 'schema_migrations',
       advisoryLockMode: 'wait',
       log: () => undefined,
     });
-    await client.query(
-      `insert into schema_least (one, migration) values (true, $1)
-       on conflict (one) do update set migration = greatest(schema_least.migration, excluded.migration)`,
-      [LEAST],
-    );
+    if (upTo === newestKnown()) await client.query(NOTE_LEAST, [LEAST]);
     return done.map(({ name }) => name);
   } catch (cause) {
     if (cause instanceof StoreError) throw cause;
@@ -49,10 +52,26 @@ export async function migrate(address: DatabaseAddress): Promise<string[]> {
   }
 }
 
+/** Names of the migrations that this version knows, in the order in which they run. */
+function knownMigrations(): string[] {
+  return readdirSync(DIRECTORY)
+    .map((file) => file.replace(/\.sql$/, ''))
+    .sort();
+}
+
 /** Names sort by their numbers, so the last one is the newest that this code knows. */
 function newestKnown(): string {
-  const names = readdirSync(DIRECTORY).map((file) => file.replace(/\.sql$/, ''));
-  return names.sort().at(-1)!;
+  return knownMigrations().at(-1)!;
+}
+
+/** How many migrations a database has seen. */
+async function countDone(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ there: boolean }>(
+    `select to_regclass('schema_migrations') is not null as there`,
+  );
+  if (!rows[0]!.there) return 0;
+  const done = await client.query<{ count: string }>('select count(*) from schema_migrations');
+  return Number(done.rows[0]!.count);
 }
 
 async function refuseNewer(client: pg.Client): Promise<void> {
