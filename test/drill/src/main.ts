@@ -1,15 +1,26 @@
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { isIsolated, runIsolated } from '@sallyport/support';
+import { runDrill } from './drill.ts';
 import { fillRealm } from './fill.ts';
+import { timeInstall } from './install.ts';
+import { COPY } from './means.ts';
 import { openRealmOf } from './realm-of.ts';
+import { reportOf } from './report.ts';
 
 const HELP = `npm run drill -- fill --data FOLDER [--installations N] [--seed N] [--real N]
+npm run drill [-- --installations N] [--devices N] [--seed N] [--install] [--short]
+npm run drill -- install
 
   fill   fills the realm of a Security server's data folder with users and installations; the first --real of them
          have keys with which a device can sign in. A folder without a realm gets one. With SALLYPORT_DATABASE_HOSTS
          and the settings beside it in the environment the database is an external one
+  install times the install on an empty machine, until the phone page answers (root, and the Debian package mmdebstrap)
 `;
+
+/** Tells the run inside of the namespaces what was timed outside. */
+const INSTALL_MS = 'SALLYPORT_DRILL_INSTALL_MS';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -18,8 +29,15 @@ const { values, positionals } = parseArgs({
     installations: { type: 'string', default: '10000' },
     seed: { type: 'string', default: '1' },
     real: { type: 'string', default: '1000' },
+    devices: { type: 'string', default: '20' },
+    install: { type: 'boolean', default: false },
+    short: { type: 'boolean', default: false },
   },
 });
+
+function say(text: string): void {
+  process.stderr.write(`${(performance.now() / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
+}
 
 async function fill(): Promise<void> {
   if (values.data === undefined) throw new Error(`which folder?\n\n${HELP}`);
@@ -44,8 +62,35 @@ async function fill(): Promise<void> {
   process.stdout.write(`${installations} users and installations in ${seconds()}, seed ${values.seed}\n`);
 }
 
-const COMMANDS: Readonly<Record<string, () => Promise<void>>> = { fill };
-const command = COMMANDS[positionals[0] ?? ''];
+/** Times an install; gives ms until the phone page answered. */
+async function install(): Promise<number> {
+  const steps = await timeInstall(say);
+  for (const { what, seconds } of steps) process.stdout.write(`${seconds.toFixed(1).padStart(7)} s  ${what}\n`);
+  return 1_000 * steps.at(-1)!.seconds;
+}
+
+/** The install is timed before: on the hosts of a drill there is no way to a package registry. */
+async function burn(): Promise<void> {
+  if (!isIsolated()) {
+    if (values.install) process.env[INSTALL_MS] = String(await install());
+    return runIsolated();
+  }
+  const count = Number(values.short ? '300' : values.installations);
+  const devices = Number(values.short ? '8' : values.devices);
+  const size = { installations: count, devices, sleepers: devices, seed: Number(values.seed) };
+  const result = await runDrill(COPY, size, say);
+  const installMs = process.env[INSTALL_MS];
+  const { table, ok } = reportOf(result, {
+    promised: COPY.promised,
+    installMs: installMs === undefined ? undefined : Number(installMs),
+    withTimes: !values.short,
+  });
+  process.stdout.write(table);
+  process.exit(ok ? 0 : 1);
+}
+
+const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = { fill, install, burn };
+const command = COMMANDS[positionals[0] ?? 'burn'];
 if (command) await command();
 else process.stdout.write(HELP);
-process.exit();
+if (command !== burn) process.exit();

@@ -9,7 +9,7 @@ import { filledDevice, filledInstallation, filledKeys, filledUser, sharedKeyOf }
 
 const crypto = serverCrypto();
 const passwords = { hash: async () => '', verify: async () => false };
-const FILL = { installations: 2_300, seed: 7, real: 3 };
+const FILL = { installations: 1_100, seed: 7, real: 3 };
 
 async function filledStore() {
   const forged: unknown[] = [];

@@ -93,6 +93,12 @@ export class Network {
     this.#filter(host, 'output', `ip daddr ${to.address} tcp sport ${port} drop`);
   }
 
+  /** Everybody asks anew which host has an address: one has taken that of another over. */
+  forgetNeighbours(): void {
+    run('ip', 'neigh', 'flush', 'dev', 'br0');
+    for (const name of this.#hosts.keys()) this.#inside(name, 'ip', 'neigh', 'flush', 'dev', 'eth0');
+  }
+
   /** Undoes every fault of a host's network. */
   heal(host: Host): void {
     run('ip', 'link', 'set', `v-${host.name}`, 'up');
