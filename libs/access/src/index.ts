@@ -1,4 +1,20 @@
 export {
+  backupWords,
+  newestVerified,
+  verifiedAgeMs,
+} from './backup/health.ts';
+export type { BackupTargetRow, BackupTargetState, VerifiedExport } from './backup/rows.ts';
+export {
+  type BackupFinding,
+  type BackupRhythm,
+  type BackupTurn,
+  backupTargetsNow,
+  backupWorkDue,
+  claimBackups,
+  endBackupTurn,
+  keepBackupTurn,
+} from './backup/turns.ts';
+export {
   type Account,
   type AccountAuthor,
   type AccountOutcome,

@@ -17,7 +17,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'rights operators',
     'keys',
     'farm',
-    'journal',
+    'backup journal',
     'revocation',
     'people',
     'directory session',

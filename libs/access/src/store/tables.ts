@@ -1,3 +1,4 @@
+import { BACKUP_TABLES, type BackupRows } from '../backup/rows.ts';
 import { DIRECTORY_TABLES, type DirectoryRows } from '../directory/rows.ts';
 import { FARM_TABLES, type FarmRows } from '../farm/rows.ts';
 import { KEY_TABLES, type KeyRows } from '../keys/rows.ts';
@@ -21,7 +22,8 @@ export interface Rows
     RevocationRows,
     PeopleRows,
     SessionRows,
-    DirectoryRows {}
+    DirectoryRows,
+    BackupRows {}
 export type TableName = keyof Rows;
 
 /** Shapes of all tables: the single source for the memory store, the SQL store and its migrations test. */
@@ -36,6 +38,7 @@ export const TABLES: Shapes<Rows> = {
   ...PEOPLE_TABLES,
   ...SESSION_TABLES,
   ...DIRECTORY_TABLES,
+  ...BACKUP_TABLES,
 };
 
 /** Names of all tables. */

@@ -1,0 +1,60 @@
+import type { Shapes } from '../store/shape.ts';
+
+/** An export at a target that somebody restored elsewhere, and who says so by a receipt. Times are epoch ms. */
+export interface VerifiedExport {
+  readonly name: string;
+  readonly takenAt: number;
+  readonly verifiedAt: number;
+}
+
+/** What is wrong with a target: a code of targets or exports, in words, since when. */
+export interface BackupTrouble {
+  readonly code: string;
+  readonly words: string;
+  readonly since: number;
+}
+
+/** What was last seen of a target. */
+export interface BackupTargetState {
+  /** The newest export that was made here. */
+  readonly exported?: {
+    readonly name: string;
+    readonly takenAt: number;
+    readonly bytes: number;
+    readonly tookMs: number;
+  };
+  readonly verified?: VerifiedExport;
+  /** How many exports are there, and how many have names of times that have not come yet. */
+  readonly exports?: number;
+  readonly future?: number;
+  readonly lookedAt?: number;
+  readonly trouble?: BackupTrouble | null;
+  /** It was noted that no export of the realm was verified lately. */
+  readonly overdue?: boolean;
+}
+
+/** A place where exports of the realm go. One node at a time works on it. */
+export interface BackupTargetRow {
+  /** Where it is, in words without secrets. */
+  readonly place: string;
+  /** Who works on it: one claim, the node that has it, and a count that goes up while it lives. */
+  readonly runId: string | null;
+  readonly runNode: string;
+  readonly runBeat: number;
+  /** When an export was last begun, by the store's clock; 0: never. */
+  readonly triedAt: number;
+  readonly state: BackupTargetState;
+}
+
+/** Rows of this room by their tables. */
+export interface BackupRows {
+  readonly backupTargets: BackupTargetRow;
+}
+
+/** Shapes of these tables. */
+export const BACKUP_TABLES: Shapes<BackupRows> = {
+  backupTargets: {
+    key: ['place'],
+    columns: { place: 'text', runId: 'text', runNode: 'text', runBeat: 'int', triedAt: 'int', state: 'json' },
+  },
+};
