@@ -17,6 +17,8 @@ const TEST_PROGRAMS = {
   'redis-server': 'redis-server',
   '/usr/sbin/slapd': 'slapd',
   openssl: 'openssl',
+  'ssh-keygen': 'openssh-client',
+  '/usr/sbin/sshd': 'openssh-server',
 };
 
 /** What searches the model of revocation. */

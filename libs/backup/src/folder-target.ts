@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { TargetError, type TargetErrorCode } from './errors.ts';
 import { type BackupTarget, checkTargetPath, type TargetObject } from './target.ts';
 
@@ -42,7 +42,7 @@ class FolderTarget implements BackupTarget {
 
   constructor(root: string) {
     this.description = `folder ${root}`;
-    this.#root = root;
+    this.#root = resolve(root);
   }
 
   /** Removes what processes left that ended while they wrote. A folder that may only be read is no fault yet. */
@@ -124,9 +124,11 @@ class FolderTarget implements BackupTarget {
   /** Makes a folder below the root, durably, with those above it. */
   async #makeFolder(folder: string): Promise<void> {
     await this.#assertThere();
-    const first = await mkdir(folder, { recursive: true, mode: 0o700 });
-    if (!first) return;
-    for (let made = folder; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+    for (const part of foldersBetween(this.#root, folder)) {
+      // One by one: made together they say "no such file" of a disk that may only be read.
+      const made = await mkdir(part, { mode: 0o700 }).then(() => true, ifExists);
+      if (made) await syncDirectory(dirname(part));
+    }
   }
 
   async #assertThere(): Promise<void> {
@@ -185,6 +187,16 @@ async function sizeOf(file: string, path: string): Promise<TargetObject[]> {
 function noneIfMissing(error: unknown): TargetObject[] {
   ifMissing(error);
   return [];
+}
+
+/** Folders below a root, down to one of them. */
+function foldersBetween(root: string, folder: string): string[] {
+  return folder === root ? [] : [...foldersBetween(root, dirname(folder)), folder];
+}
+
+function ifExists(error: unknown): false {
+  if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+  throw error;
 }
 
 function ifMissing(error: unknown): void {

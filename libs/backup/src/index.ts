@@ -1,6 +1,15 @@
 export type { BackupErrorCode, TargetErrorCode } from './errors.ts';
 export { openFolderTarget } from './folder-target.ts';
 export {
+  DEFAULT_KEEP,
+  type KeepPlan,
+  type KeepReason,
+  type KeepRule,
+  type KeptExport,
+  parseKeepRule,
+  planKeep,
+} from './keep.ts';
+export {
   EXPORT_FORMAT,
   formatManifest,
   type Manifest,
@@ -8,6 +17,7 @@ export {
   macTextOf,
   parseManifest,
 } from './manifest.ts';
+export { markedTarget, markTarget } from './marker.ts';
 export {
   EXPORT_OBJECTS,
   type ExportFolder,
@@ -17,4 +27,8 @@ export {
   realmFolder,
   timeOfName,
 } from './name.ts';
+export { patientTarget } from './patient-target.ts';
+export { openTarget, parseTargetPlace, type TargetPlace } from './place.ts';
+export { openS3Target, type S3Folder } from './s3-target.ts';
+export { openSftpTarget, type SftpFolder } from './sftp-target.ts';
 export type { BackupTarget, TargetObject } from './target.ts';

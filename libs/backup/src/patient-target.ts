@@ -1,0 +1,45 @@
+import { TargetError } from './errors.ts';
+import type { BackupTarget } from './target.ts';
+
+/**
+ * The same target, of which nobody waits for longer than `silenceMs` without any progress: a share whose server is gone lets the
+ * system call hang. What hangs may go on hanging; whoever asked is told.
+ */
+export function patientTarget(target: BackupTarget, silenceMs: number): BackupTarget {
+  const { description } = target;
+  const within = <T>(work: (heard: () => void) => Promise<T>): Promise<T> => {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const tooLong = (): void =>
+      reject(new TargetError('ERR_TARGET_SLOW', `${description}: nothing was heard for ${silenceMs / 1_000} s`));
+    const timer = setTimeout(tooLong, silenceMs);
+    return Promise.race([work(() => void timer.refresh()), promise]).finally(() => clearTimeout(timer));
+  };
+  return {
+    description,
+    put: (path, content) => within((heard) => target.put(path, told(content, heard))),
+    async *get(path) {
+      const pieces = target.get(path)[Symbol.asyncIterator]();
+      try {
+        for (;;) {
+          const next = await within(() => pieces.next());
+          if (next.done) return;
+          yield next.value;
+        }
+      } finally {
+        await within(async () => pieces.return?.());
+      }
+    },
+    list: (folder) => within(() => target.list(folder)),
+    remove: (path) => within(() => target.remove(path)),
+    close: () => within(() => target.close()),
+  };
+}
+
+/** Each piece that is asked for shows that the one before has been taken; the wait for content is not the target's. */
+async function* told(content: AsyncIterable<Uint8Array>, heard: () => void): AsyncIterable<Uint8Array> {
+  for await (const piece of content) {
+    heard();
+    yield piece;
+    heard();
+  }
+}

@@ -1,0 +1,121 @@
+import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { scratchFolder } from '@sallyport/support';
+import { expect, test } from 'vitest';
+import { type BackupTarget, markTarget, openTarget, parseTargetPlace, patientTarget } from '../src/index.ts';
+
+const HOST_KEY = `SHA256:${'a+/4'.repeat(10)}abc`;
+
+async function* text(content: string): AsyncIterable<Uint8Array> {
+  yield Buffer.from(content);
+}
+
+test('targets are said in words that are the same for the same place and have no secret', () => {
+  for (const [written, description] of [
+    ['file:/srv/backup/', 'folder /srv/backup'],
+    [`sftp://sally@nas:2222/exports/?key=/etc/key&hostkey=${HOST_KEY}`, 'SFTP sally@nas:2222/exports'],
+    [`sftp://sally@[::1]/e?key=/etc/key&hostkey=${HOST_KEY}&hostkey=${HOST_KEY}`, 'SFTP sally@[::1]:22/e'],
+    [
+      's3://exports/deep/er?endpoint=https://s3.example:9000&region=eu-1&credentials=/etc/s3.json',
+      'S3 bucket exports/deep/er at s3.example:9000',
+    ],
+    ['s3://exports?endpoint=http://127.0.0.1:9000&region=x&credentials=/c', 'S3 bucket exports at 127.0.0.1:9000'],
+  ] as const)
+    expect(parseTargetPlace(written).description).toBe(description);
+});
+
+test('what is no target is refused, and nothing of it is in the message', () => {
+  for (const written of [
+    'hunter2',
+    'ftp://hunter2@nas/x',
+    'file:/',
+    'file://hunter2/srv',
+    'file:/srv?hunter2=1',
+    `sftp://sally:hunter2@nas/x?key=/k&hostkey=${HOST_KEY}`,
+    `sftp://nas/hunter2?key=/k&hostkey=${HOST_KEY}`,
+    `sftp://sally@nas/hunter2/../x?key=/k`,
+    'sftp://sally@nas/x?key=/hunter2',
+    'sftp://sally@nas/x?key=/hunter2&hostkey=MD5:00',
+    `sftp://sally@nas/x?hostkey=${HOST_KEY}&hunter2=1`,
+    `sftp://sally@nas/?key=/hunter2&hostkey=${HOST_KEY}`,
+    's3://exports?endpoint=http://hunter2.example&region=x&credentials=/c',
+    's3://exports?endpoint=https://u:hunter2@s3.example&region=x&credentials=/c',
+    's3://hunter2:key@exports?endpoint=https://s3.example&region=x&credentials=/c',
+    's3://exports?endpoint=https://s3.example&region=x&secret=hunter2',
+    's3://exports?endpoint=https://s3.example&region=x&credentials=/hunter2&credentials=/c',
+    's3://e?endpoint=https://s3.example&region=x&credentials=/hunter2',
+  ])
+    expect(() => parseTargetPlace(written), written).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining('hunter2') }),
+    );
+});
+
+test('a key file that others may read is not used, and no message says what is in it', async () => {
+  const folder = scratchFolder();
+  const file = join(folder, 'key');
+  const place = parseTargetPlace(`s3://exports?endpoint=http://127.0.0.1:1&region=x&credentials=${file}`);
+  await expect(place.open()).rejects.toMatchObject({ code: 'ERR_TARGET_DENIED' });
+  writeFileSync(file, '{"accessKeyId": "hunter2"}', { mode: 0o600 });
+  await expect(place.open()).rejects.toThrow(
+    expect.objectContaining({ message: expect.not.stringContaining('hunter2') }),
+  );
+  chmodSync(file, 0o640);
+  await expect(place.open()).rejects.toThrow('others may read');
+  rmSync(folder, { recursive: true });
+});
+
+test('a share that is not mounted is not written to and not read as empty', async () => {
+  const mountPoint = join(scratchFolder(), 'share');
+  mkdirSync(mountPoint);
+  const place = parseTargetPlace(`file:${mountPoint}`);
+  await expect((await openTarget(place)).put('main/a/x', text('x'))).rejects.toMatchObject({ code: 'ERR_TARGET_GONE' });
+  const bare = await place.open();
+  expect([await markTarget(bare), await markTarget(bare)]).toEqual([true, false]);
+  const target = await openTarget(place);
+  await target.put('main/a/x', text('x'));
+  expect(await target.list('')).toEqual([{ path: 'main/a/x', bytes: 1 }]);
+  renameSync(mountPoint, `${mountPoint}-unmounted`);
+  mkdirSync(mountPoint);
+  for (const work of [
+    () => target.put('main/a/y', text('y')),
+    () => target.list(''),
+    () => target.remove('main/a/x'),
+    async () => {
+      for await (const _ of target.get('main/a/x'));
+    },
+  ])
+    await expect(work()).rejects.toMatchObject({ code: 'ERR_TARGET_GONE' });
+  expect(await bare.list('')).toEqual([]);
+});
+
+/** A target that hangs like a share whose server is gone. */
+function hanging(): BackupTarget {
+  const never = new Promise<never>(() => undefined);
+  return {
+    description: 'a share',
+    put: async (_path, content) => {
+      for await (const _ of content);
+      return never;
+    },
+    async *get() {
+      yield Buffer.from('x');
+      await never;
+    },
+    list: () => never,
+    remove: () => never,
+    close: () => never,
+  };
+}
+
+test('nobody waits for a target that hangs', async () => {
+  const target = patientTarget(hanging(), 200);
+  for (const work of [
+    () => target.put('main/a/x', text('x')),
+    async () => {
+      for await (const _ of target.get('main/a/x'));
+    },
+    () => target.list(''),
+    () => target.remove('main/a/x'),
+  ])
+    await expect(work()).rejects.toMatchObject({ code: 'ERR_TARGET_SLOW' });
+});
