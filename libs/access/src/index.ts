@@ -1,6 +1,5 @@
 export {
   backupWords,
-  newestVerified,
   verifiedAgeMs,
 } from './backup/health.ts';
 export type { BackupTargetRow, BackupTargetState, VerifiedExport } from './backup/rows.ts';

@@ -17,7 +17,7 @@ export {
   macTextOf,
   parseManifest,
 } from './manifest.ts';
-export { markedTarget, markTarget } from './marker.ts';
+export { markTarget } from './marker.ts';
 export {
   EXPORT_OBJECTS,
   type ExportFolder,

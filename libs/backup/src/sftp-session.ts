@@ -19,7 +19,7 @@ export interface SftpPlace {
 export const STATUS = { missing: 2, denied: 3, failure: 4, unsupported: 8 } as const;
 
 /** Where an answer of the server arrives. */
-export type Done<T> = (error: Error | undefined | null, value?: T) => void;
+type Answered<T> = (error: Error | undefined | null, value?: T) => void;
 
 /** One connection to the server: whatever it is asked is answered in time, or the connection is given up. */
 export class SftpSession {
@@ -61,7 +61,7 @@ export class SftpSession {
    * Asks the server for one thing. An error of the server is thrown as it is, with its status code.
    * @throws TargetError ERR_TARGET_SLOW when it does not answer in time, ERR_TARGET_GONE when the connection ends
    */
-  async call<T>(ask: (sftp: SFTPWrapper, done: Done<T>) => void): Promise<T> {
+  async call<T>(ask: (sftp: SFTPWrapper, done: Answered<T>) => void): Promise<T> {
     if (this.#lost) throw this.#lost;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const timer = setTimeout(() => this.#giveUp(), this.#place.silenceMs);
@@ -134,6 +134,6 @@ export class SftpSession {
 }
 
 /** The fingerprint of a host key as OpenSSH prints it. */
-export function fingerprintOf(key: Uint8Array): string {
+function fingerprintOf(key: Uint8Array): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
 }

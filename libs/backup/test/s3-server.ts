@@ -1,8 +1,9 @@
 import { createHash, createHmac } from 'node:crypto';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+// @ts-expect-error: it comes without types, and all that is used of it is below
+import FakeS3 from 's3rver';
 import type { S3Folder } from '../src/index.ts';
 
 /** What we use of s3rver, which has no types. */
@@ -11,7 +12,6 @@ interface S3rver {
   close(): Promise<void>;
 }
 
-const S3rver = createRequire(import.meta.url)('s3rver') as new (options: object) => S3rver;
 const [KEY_ID, SECRET] = ['S3RVER', 'S3RVER'];
 
 /**
@@ -19,7 +19,7 @@ const [KEY_ID, SECRET] = ['S3RVER', 'S3RVER'];
  * stands a twin that works them out anew, by the text of the specification.
  */
 export async function startS3(folder: string): Promise<{ readonly place: S3Folder; close(): Promise<void> }> {
-  const server = new S3rver({
+  const server: S3rver = new FakeS3({
     ...{ address: '127.0.0.1', port: 0, silent: true, directory: join(folder, 's3') },
     configureBuckets: [{ name: 'exports', configs: [] }],
   });

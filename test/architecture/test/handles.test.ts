@@ -14,6 +14,7 @@ const OWN_AUDIT: Readonly<Record<string, string>> = {
   'session/enrolment.ts': 'an enrolment has locks of its own, and its refusal is on record too',
   'session/sessions.ts': 'a login has locks of its own, and is measured',
   'session/session-end.ts': 'each login ends what it replaces, and locks the realm only when there is something',
+  'backup/turns.ts': 'a turn locks its target alone, and nothing that it finds is a change of somebody',
   'directory/bindings.ts': 'a sign-in asks an officer, and changes nothing yet',
   'operators/operator-tokens.ts': 'whoever redeems a token or signs in is known only once the token was looked at',
 };
