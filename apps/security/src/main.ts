@@ -29,6 +29,7 @@ import { placeOf } from './farm/place.ts';
 import { ProxyLinks } from './farm/proxy-links.ts';
 import { invitationText } from './invitation.ts';
 import { openNodeJournal } from './journal/journal.ts';
+import { JournalCopies } from './journal/journal-copies.ts';
 import type { ServerCertificate } from './keys/certificates.ts';
 import { openRealmKeys } from './keys/keys.ts';
 import { LiveKeys } from './keys/live-keys.ts';
@@ -78,8 +79,13 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     ...(bus.connected ? [] : [`${id}: Redis does not answer; pushes are polled`]),
     ...listeners.words(wallMs()).map((words) => `${id}: ${words}`),
     ...proxies.words(),
+    ...copies.words(),
   ];
   const self = { id, proxyUrl, adminUrl, version, journal: nodeJournal.identity, startedAt: wallMs() };
+  const copies: JournalCopies = new JournalCopies(
+    { access, epoch, journal, log, monotonicMs, node: { isFirst: () => node.isFirst, head: () => node.head } },
+    [],
+  );
   const node = new SecurityNode({ self, access, fence, journal, authorityMs, liveKeys, bus, log, degraded, ...clocks });
   const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });
   const refusals = new RefusalRecord({ access, log });
@@ -106,7 +112,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const database = probeOf(server, opened.description);
   const admin = await createAdminService(
     {
-      ...{ access, node, inForce, syncs, connectors, proxies, presence, bus, journal, liveKeys, refusals },
+      ...{ access, node, inForce, syncs, connectors, proxies, presence, bus, journal, copies, liveKeys, refusals },
       ...{ addressThrottle, auditWatch, countWatch, directoryUrl, version, database, shared, leaseMs, log, ...clocks },
     },
     certificate,
@@ -125,6 +131,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   listeners.renew(certificate, ca.certificate);
 
   node.start();
+  copies.start();
   syncs.start();
   refusals.start();
   const names = config.SALLYPORT_NAMES;
@@ -142,6 +149,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     listeners.stop();
     await drain({ node, handshakes, endControl: forProxies.endControl }, config.SALLYPORT_DRAIN_MS);
     node.stop();
+    await copies.stop();
     syncs.stop();
     await Promise.all([forProxies.service.close(), admin.close(), directory?.close(), watched?.close()]);
     await refusals.stop();

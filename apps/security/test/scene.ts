@@ -104,6 +104,7 @@ export async function scene(
   const context: SceneParts = {
     access,
     journal,
+    copies: { views: [] },
     get keys() {
       return liveKeys.current;
     },

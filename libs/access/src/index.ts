@@ -141,6 +141,7 @@ export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
 export { listSitePage, listSites, putSite } from './farm/sites.ts';
 export type { FreeAccount } from './identity/identities.ts';
 export { type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
+export { type CopyPlace, type JournalCopy, openCopy, sealCopy } from './journal/copies.ts';
 export {
   claimedByOther,
   epochsWithGaps,
@@ -245,7 +246,15 @@ export {
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './revocation/lease.ts';
 export { LeaseWatch, type WaitingProxy } from './revocation/lease-watch.ts';
 export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './revocation/new-epoch.ts';
-export { entriesAfter, listRevocations, type RevocationQuery, readEntries, revoke } from './revocation/revocation.ts';
+export {
+  entriesAfter,
+  type LogPiece,
+  listRevocations,
+  logAfter,
+  type RevocationQuery,
+  readEntries,
+  revoke,
+} from './revocation/revocation.ts';
 export type { LeaseRow, RevocationRow } from './revocation/rows.ts';
 export type { OutBy } from './revocation/standing.ts';
 export { openedBackend, shownBackend } from './rights/backend-secrets.ts';

@@ -50,6 +50,7 @@ function formatStatus(status: StatusView): string {
     `revocation log ${head} entries, in force within ${Math.round(status.leaseMs / 1_000)} s at the latest`,
     logLine(status),
     journalLine(status),
+    ...status.log.copies.map(copyLine),
     `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
     styleText('bold', 'Security nodes'),
@@ -85,6 +86,12 @@ function journalLine({ log: { journal } }: StatusView): string {
     claimedBy === undefined ? 'never reached' : `claimed by epoch ${claimedBy.slice(0, 8)}${ours ? '' : ', NOT OURS'}`;
   const seen = silentMs === undefined ? '' : `, seen ${Math.round(silentMs / 1_000)} s ago`;
   return `journal        ${printable(place)}, ${printable(whose)}, ${written} entries${seen}`;
+}
+
+/** How far a copy of the journal is; nothing waits for it. */
+function copyLine({ place, written, behindMs, trouble }: StatusView['log']['copies'][number]): string {
+  const behind = behindMs === 0 ? '' : `, behind for ${Math.round(behindMs / 1_000)} s`;
+  return `journal copy   ${printable(place)}, ${written} entries${behind}${trouble ? `: ${printable(trouble)}` : ''}`;
 }
 
 function health(degraded: readonly string[]): string {

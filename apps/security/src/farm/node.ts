@@ -82,6 +82,11 @@ export class SecurityNode {
     return [...rows].sort((a, b) => rank(a) - rank(b)).map(({ proxyUrl }) => proxyUrl);
   }
 
+  /** Head of the revocation log as this node has last seen it. */
+  get head(): number {
+    return this.#view?.realm.head ?? 0;
+  }
+
   /** Whether this node does what one node does for all: the first by name of those that live. */
   get isFirst(): boolean {
     const living = (this.#view?.nodes ?? []).filter((row) => row.state === 'up' && this.nodes.lives(row));

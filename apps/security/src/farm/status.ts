@@ -14,6 +14,7 @@ import {
 } from '@sallyport/access';
 import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
 import { directoryWarnings } from '../directories/warnings.ts';
+import type { JournalCopies } from '../journal/journal-copies.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
 import type { SharedState } from '../stores/shared-state.ts';
 import type { CountWatch } from './count-watch.ts';
@@ -25,6 +26,7 @@ export interface StatusParts {
   readonly node: SecurityNode;
   readonly bus: Pick<Bus, 'connected'>;
   readonly journal: JournalWriter | undefined;
+  readonly copies: Pick<JournalCopies, 'views'>;
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
   readonly leaseMs: number;
@@ -156,6 +158,7 @@ function logView(parts: StatusParts, realm: RealmRow, leases: readonly LeaseRow[
     longestLeaseMs,
     waitingFor: waiting.map((one) => ({ ...one, untilAt: at + one.remainingMs })),
     ...(journal && { journal }),
+    copies: parts.copies.views,
   };
 }
 

@@ -250,6 +250,21 @@ export async function readEntries(access: AccessContext, epoch: string, index: n
   return sealedEntries(access, epoch, rows);
 }
 
+/** A piece of the log, as the journal keeps it but for its epoch, and what that takes the place of. */
+export interface LogPiece {
+  readonly supersedes: readonly string[];
+  readonly entries: readonly Omit<RevocationRow, 'salt'>[];
+}
+
+/** At most so many entries after an index, for whoever copies the log. */
+export async function logAfter({ store }: AccessContext, index: number, limit: number): Promise<LogPiece> {
+  return store.transaction(async (transaction) => {
+    const { supersedes } = await getRealm(transaction);
+    const rows = await transaction.tables.revocations.list({ above: ['index', index], limit });
+    return { supersedes, entries: rows.map(({ salt: _, ...row }) => row) };
+  });
+}
+
 /** What Proxies hear of a row. */
 function entryOf({ index, kind, subject, at, salt, hash }: RevocationRow): RevocationEntry {
   return { index, kind, subject, at, salt, hash };

@@ -68,6 +68,18 @@ export const JournalView = Type.Object(
 );
 export type JournalView = Static<typeof JournalView>;
 
+/** A copy of the revocation log at a target of backups, as the node that answers has last seen it. */
+export const CopyView = Type.Object(
+  {
+    place: Type.String({ description: 'the target, in words' }),
+    written: Type.Integer({ description: 'last entry of this epoch that it holds, with all before it' }),
+    behindMs: Type.Integer({ description: 'since when it lacks what the journal has, ms; 0 when it lacks nothing' }),
+    trouble: Type.Optional(Type.String({ description: 'why the last try failed' })),
+  },
+  { ...CLOSED, $id: 'JournalCopy' },
+);
+export type CopyView = Static<typeof CopyView>;
+
 /** The life of the revocation log, and what is waited for in it. */
 export const LogView = Type.Object(
   {
@@ -82,6 +94,10 @@ export const LogView = Type.Object(
       description: 'processes of Proxies that may serve without having the newest entry in force',
     }),
     journal: Type.Optional(JournalView),
+    copies: Type.Array(CopyView, {
+      description:
+        'copies at the targets of backups: nothing waits for them, they are a net should the journal be lost',
+    }),
   },
   { ...CLOSED, $id: 'Log' },
 );
