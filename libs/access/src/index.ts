@@ -246,6 +246,7 @@ export {
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './revocation/lease.ts';
 export { LeaseWatch, type WaitingProxy } from './revocation/lease-watch.ts';
 export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './revocation/new-epoch.ts';
+export type { HostChange } from './revocation/renamed-hosts.ts';
 export {
   entriesAfter,
   type LogPiece,

@@ -82,7 +82,7 @@ async function carryOut(order: Order, write: (text: string) => void): Promise<vo
     }
     if (order.verb !== 'new-epoch') throw new Error(`there is no ${order.verb}; see --help`);
     const restored = await newEpoch(config, access, order);
-    write(order.json ? `${JSON.stringify({ ...restored, lost: order.lost })}\n` : wordsOf(restored, order.lost));
+    write(order.json ? `${JSON.stringify({ ...restored, lost: order.lost })}\n` : wordsOf(restored));
   } finally {
     await server.close();
     await database.close();
@@ -125,7 +125,7 @@ if this was a mistake the same command, on this database, opens it again; all se
 }
 
 /** What was done, what was lost, and what comes next. */
-function wordsOf({ epoch, appended, rights, credentials }: Restored, lost: boolean): string {
+function wordsOf({ epoch, appended, rights, credentials, usersOut }: Restored): string {
   const again = appended.length - rights.length;
   const changed = rights.map(({ subject, actor, reason }) => `  ${subject}, by ${actor}: ${reason}\n`).join('');
   const doubts = [
@@ -138,7 +138,9 @@ function wordsOf({ epoch, appended, rights, credentials }: Restored, lost: boole
             '  local passwords of before open nothing: set new ones (sallyport user set NAME --password); second factors are as in the backup\n',
         ]
       : []),
-    ...(lost ? ['the journal is lost: all users are disabled; enable one by one whom you have looked at\n'] : []),
+    ...(usersOut > 0
+      ? [`the journal is lost: ${usersOut} users are disabled; enable one by one whom you have looked at\n`]
+      : []),
   ];
   return `the database is open with epoch ${epoch}
 

@@ -1,3 +1,4 @@
+import type { JournalCopy } from '../journal/copies.ts';
 import type { Journal, JournalContent, JournalEntry } from '../journal/journal.ts';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
@@ -7,7 +8,8 @@ import type { RealmRow } from '../realm/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { appendAgain } from './again.ts';
-import { endUser } from './revocation.ts';
+import { copiesAre } from './copied-log.ts';
+import { type HostChange, renameHosts } from './renamed-hosts.ts';
 
 /** Above every version that was given out since the backup: nobody makes a million changes between two backups. */
 const VERSION_LEAP = 1_000_000;
@@ -17,10 +19,20 @@ export interface NewEpoch {
   readonly access: AccessContext;
   /** Absent: there never was one, or it is lost, and then `lost` says so. */
   readonly journal?: Journal | undefined;
-  /** The journal, or a part of it, is lost: all users and installations stay out until somebody has looked at them. */
+  /** The journal, or a part of it, is lost: all users stay out until somebody has looked at them. */
   readonly lost: boolean;
+  /** Reads copies of the journal; after the claim, so that nothing is written behind them any more. */
+  readonly readCopies?: () => Promise<readonly JournalCopy[]>;
+  /** Last entry of the log that is lost, by whoever knows: where copies hold all up to it, nothing is lost. */
+  readonly logEndedAt?: number | undefined;
   /** Epochs that nodes name in their files. */
   readonly supersedes?: readonly string[];
+  /** What the database was restored from, in words for the audit log. */
+  readonly from?: string;
+  /** Who was ended as an operator since the backup is one again in it: all come anew by a one-time token, or all stay. */
+  readonly operators?: 'out' | 'stay';
+  /** Hosts that have another name from now on, by the one that they had. */
+  readonly hosts?: readonly HostChange[];
   readonly by: Actor;
 }
 
@@ -33,6 +45,10 @@ export interface Restored {
   readonly rights: readonly JournalEntry[];
   /** Names of users whose password or second factor was replaced since: what the backup has of a password opens nothing. */
   readonly credentials: readonly string[];
+  /** How many users stay out because what is lost may have been about them. */
+  readonly usersOut: number;
+  /** Where a host was named that has another name now. */
+  readonly renamed: readonly string[];
 }
 
 /** What restores do without a journal. */
@@ -49,9 +65,13 @@ export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
   const epoch = randomId(access.crypto);
   if (journal && !order.lost) await checkBelongs(access, journal);
   const content = journal ? await claimAndRead(journal, epoch) : NOTHING;
+  const copies = (await order.readCopies?.()) ?? [];
   const restored = await change(access, order.by, async (begun) => {
-    if (!order.lost) checkWhole(content, await getRealm(begun));
-    return rebuild(begun, order, { epoch, content });
+    const realm = await getRealm(begun);
+    if (!order.lost) checkWhole(content, realm);
+    const known = copiesAre(copies, realm, order.logEndedAt);
+    const lost = order.lost && !known.whole;
+    return rebuild(begun, { ...order, lost }, { epoch, content: { ...content, ...merged(content, known) } });
   });
   if (journal && (await journal.claimed()) !== epoch) throw anotherRestore();
   await access.store.transaction(({ tables }) =>
@@ -89,30 +109,46 @@ function checkWhole({ damaged, epochs }: JournalContent, { epoch }: RealmRow): v
     );
 }
 
+/** The journal's own entries come first: they are the truth, and copies add what it has lost. */
+function merged(
+  content: JournalContent,
+  copied: { readonly epochs: readonly string[]; readonly entries: readonly JournalEntry[] },
+): Pick<JournalContent, 'epochs' | 'entries'> {
+  const known = new Set(content.entries.map(({ requestId }) => requestId));
+  const more = copied.entries.filter(({ requestId }) => !known.has(requestId));
+  return { epochs: [...content.epochs, ...copied.epochs], entries: [...content.entries, ...more] };
+}
+
 function anotherRestore(): AccessError {
   return new AccessError('ERR_ACCESS_CONFLICT', 'another restore has claimed the journal; this database stays closed');
 }
 
 async function rebuild(
   begun: Change,
-  { lost, supersedes = [], by }: NewEpoch,
+  { lost, supersedes = [], from, hosts = [], operators = 'stay' }: NewEpoch,
   { epoch, content }: { readonly epoch: string; readonly content: JournalContent },
 ): Promise<Restored> {
   const realm = await getRealm(begun);
   const { tables, at } = begun;
   const past = [...realm.supersedes, realm.epoch, ...content.epochs, ...supersedes];
+  // The first event of the new life: who has restored it, from what, when and why.
+  begun.audit('realm.new-epoch', from === undefined ? epoch : `${epoch} from ${from}`);
   await tables.realms.update({ where: { id: 'realm' } }, { ...versionsAfter(realm, at), closed: true });
   await voidOneTimeThings(begun);
+  if (operators === 'out') await tables.operatorTokens.remove({});
+  // Nodes of before may be gone with their site; those that are not tell of themselves again.
+  await tables.nodes.remove({});
   const missing = await missingEntries(begun, content);
   for (const entry of missing) await appendAgain(begun, entry);
-  if (lost) await endEverybody(begun, { at, reason: by.reason });
+  const usersOut = lost ? await putEverybodyOut(begun) : 0;
+  const renamed = await renameHosts(begun, hosts);
   // Last: entries may have raised the generation themselves.
   const { generation } = await getRealm(begun);
   const life = { epoch, supersedes: [...new Set(past)].filter((one) => one !== epoch), held: false, journal: '' };
   await tables.realms.update({ where: { id: 'realm' } }, { ...life, generation: generation + 1 });
-  begun.audit('realm.new-epoch', epoch);
   const rights = missing.filter(({ kind }) => kind === 'rights');
-  return { epoch, appended: missing, rights, credentials: await namesOfReplaced(begun, missing) };
+  const credentials = await namesOfReplaced(begun, missing);
+  return { epoch, appended: missing, rights, credentials, usersOut, renamed };
 }
 
 async function namesOfReplaced({ tables }: Transaction, missing: readonly JournalEntry[]): Promise<string[]> {
@@ -139,8 +175,14 @@ async function missingEntries({ tables }: Transaction, { entries }: JournalConte
   return [...missing.values()];
 }
 
-async function endEverybody(transaction: Transaction, ending: { at: number; reason: string }): Promise<void> {
-  for (const { id } of await transaction.tables.users.list()) await endUser(transaction, { ...ending, subject: id });
+/**
+ * Nobody knows who of them was put out since the backup. Their installations stay as they are: whoever is let in again, because
+ * somebody has looked at them, need not enrol anew. Their sessions are over as everybody's.
+ */
+async function putEverybodyOut(begun: Change): Promise<number> {
+  const out = await begun.tables.users.update({ where: { enabled: true } }, { outByOperator: true, enabled: false });
+  begun.audit('user.disable', `all ${out} users, because the journal is lost`);
+  return out;
 }
 
 /** Closes a database: nothing is given from it any more, by whatever node. Its store is bare of any fence. */
