@@ -94,17 +94,30 @@ function sodiumSha256(sodium: Sodium, bytes: Uint8Array): Uint8Array {
   return hash;
 }
 
-/** HMAC (RFC 2104) of two hashes: importing a key for every call would cost more. */
+/** Messages up to this size are hashed in memory that is there already. */
+const SCRATCH_BYTES = 1_024;
+const innerScratch = new Uint8Array(BLOCK_BYTES + SCRATCH_BYTES);
+const outerScratch = new Uint8Array(BLOCK_BYTES + HASH_BYTES);
+const innerHash = outerScratch.subarray(BLOCK_BYTES);
+
+/**
+ * HMAC (RFC 2104) of two hashes: importing a key for every call would cost more, and so would new memory. The call is done with the
+ * common memory when it returns, and leaves nothing of the key in it.
+ */
 function sodiumHmac(sodium: Sodium, key: Uint8Array, bytes: Uint8Array): Uint8Array {
-  const inner = new Uint8Array(BLOCK_BYTES + bytes.length).fill(0x36, 0, BLOCK_BYTES);
-  const outer = new Uint8Array(BLOCK_BYTES + HASH_BYTES).fill(0x5c, 0, BLOCK_BYTES);
-  for (let i = 0; i < key.length; i++) {
-    inner[i]! ^= key[i]!;
-    outer[i]! ^= key[i]!;
+  const length = BLOCK_BYTES + bytes.length;
+  const inner = bytes.length <= SCRATCH_BYTES ? innerScratch.subarray(0, length) : new Uint8Array(length);
+  for (let i = 0; i < BLOCK_BYTES; i++) {
+    const byte = i < key.length ? key[i]! : 0;
+    inner[i] = byte ^ 0x36;
+    outerScratch[i] = byte ^ 0x5c;
   }
   inner.set(bytes, BLOCK_BYTES);
-  outer.set(sodiumSha256(sodium, inner), BLOCK_BYTES);
-  return sodiumSha256(sodium, outer);
+  sodium.crypto_hash_sha256(innerHash, inner);
+  const mac = sodiumSha256(sodium, outerScratch);
+  inner.fill(0);
+  outerScratch.fill(0);
+  return mac;
 }
 
 function sodiumKeyPair(sodium: Sodium, secretKey: Uint8Array): KeyPair {
