@@ -60,8 +60,12 @@ export interface ChannelHost {
 
 /** Control frames that may wait; a peer that makes us queue more does not read. */
 const MAX_CONTROL_FRAMES = 1_024;
-/** Records with so many small frames have their pieces joined before anybody handles them. */
+/**
+ * Records with so many small frames, and those of so many bytes, have the pieces of a stream joined before anybody handles them: what
+ * a device uploads comes in several frames a record, and moving bytes costs less than a write to the backend for each.
+ */
 const JOIN_FROM = 32;
+const JOIN_FROM_BYTES = 24_576;
 /** Plaintext of the record being composed. Shared, because sealing copies it before anything else runs. */
 const scratch = new Uint8Array(MAX_RECORD_BYTES);
 
@@ -325,7 +329,7 @@ export class Multiplexer implements StreamOwner {
       if (data.length < SMALL_FRAME_BYTES && type !== FRAME_TYPES.OPEN) small += 1;
     }
     if (small > 0) this.spend(small);
-    return small > JOIN_FROM ? joinData(frames) : frames;
+    return small > JOIN_FROM || record.length >= JOIN_FROM_BYTES ? joinData(frames) : frames;
   }
 
   /** The peer does more of something than it may: it is told, and cut off. */

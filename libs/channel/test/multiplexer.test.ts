@@ -509,6 +509,24 @@ test.each([
   expect(proxy.owedMs()).toBeGreaterThan(400);
 });
 
+test('what an upload has in one record reaches its stream together, and streams that share one stay apart', () => {
+  const sinks: Recorder[] = [];
+  const pipe = new Pipe((stream) => {
+    const sink = new Recorder();
+    sink.stream = stream;
+    sinks.push(sink);
+    return sink;
+  });
+  openWith(pipe, new Uint8Array(200_000).fill(1));
+  pipe.settle();
+  // Four records of several frames each; the first one opens the stream.
+  expect(sinks[0]!.parts.length).toBe(5);
+  for (const byte of [2, 3]) openWith(pipe, new Uint8Array(60_000).fill(byte));
+  pipe.settle();
+  for (const [i, length] of [200_000, 60_000, 60_000].entries())
+    expect(Buffer.compare(sinks[i]!.bytes, Buffer.alloc(length, i + 1))).toBe(0);
+});
+
 test('small writes that wait are put together and arrive in order', () => {
   const pipe = new Pipe(() => new Recorder());
   const sink = new Recorder();
