@@ -28,6 +28,8 @@ const MAPPED = [0, 0, 0, 0, 0, 0xffff];
  * spaces, IPv6 in full with lower-case groups, an IPv4-mapped one as IPv4. Undefined for anything that is no address.
  */
 export function parseAddress(text: string): string | undefined {
+  // Most are.
+  if (isIP(text) === 4) return text;
   const bare = text.trim().replace(/^\[(.*)\]$/, '$1');
   const [address = ''] = bare.split('%', 1);
   const family = isIP(address);

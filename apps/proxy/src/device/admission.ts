@@ -106,10 +106,10 @@ export class SocketAdmission {
     return hellos.waitMs(now);
   }
 
-  /** The HELLO opened a channel. */
+  /** The HELLO opened a channel. What has been forgotten since it was asked about needs nothing. */
   proved({ address, sid }: HelloFrom, now: number): void {
-    this.#hellos.of(addressKey(address), now).spend(-1, now);
-    this.#opens.of(sid, now).spend(1, now);
+    this.#hellos.known(addressKey(address))?.spend(-1, now);
+    this.#opens.known(sid)?.spend(1, now);
   }
 
   #belongs(stranger: Stranger, address: string): void {
@@ -149,6 +149,11 @@ class Buckets {
 
   constructor(of: { readonly burst: number; readonly rate: number; readonly keys: number }) {
     this.#of = of;
+  }
+
+  /** The bucket of a key, as it was left; undefined when it is forgotten. */
+  known(key: string): TokenBucket | undefined {
+    return this.#buckets.get(key);
   }
 
   of(key: string, now: number): TokenBucket {
