@@ -90,6 +90,21 @@ export function storeContract(storeOf: StoreOf, name: string): void {
     expect(await store.transaction(({ tables }) => tables.identities.list())).toEqual(rows);
   });
 
+  test(`${name}: what is asked at once is done in its order, and when one fails its error comes out and nothing is left`, async () => {
+    const store = fresh();
+    const seen = await store.transaction(({ tables: { users } }) =>
+      Promise.all([users.count(), users.insert(user('a')), users.count(), users.insert(user('b')), users.list()]),
+    );
+    expect([seen[0], seen[2], seen[4].map(({ id }) => id)]).toEqual([0, 1, ['a', 'b']]);
+    for (let i = 0; i < 20; i++) {
+      const failing = store.transaction(({ tables: { users } }) =>
+        Promise.all([users.insert(user('c')), users.insert(user('a', 'other')), users.list(), users.insert(user('d'))]),
+      );
+      await expect(failing).rejects.toMatchObject({ code: 'ERR_STORE_CONFLICT' });
+    }
+    expect((await store.transaction(({ tables }) => tables.users.list())).map(({ id }) => id)).toEqual(['a', 'b']);
+  });
+
   test(`${name}: one realm never sees, changes or removes the rows of another`, async () => {
     const [a, b] = [fresh(), fresh()];
     await a.transaction(({ tables }) => tables.users.insert(user('u1', 'ada')));

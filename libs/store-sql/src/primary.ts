@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import pg from 'pg';
 
 /** One server of a replicated database. */
@@ -47,6 +48,13 @@ export class PrimaryFinder {
 /** The server that a connection of a pool of such clients goes to. */
 export function serverOf(client: pg.PoolClient): DatabaseHost {
   return (client as pg.PoolClient & { readonly server: DatabaseHost }).server;
+}
+
+/** What goes to the server in one turn goes in one write. */
+export function gatherWrites(client: pg.PoolClient): void {
+  const { stream } = (client as pg.PoolClient & { readonly connection: { readonly stream: Writable } }).connection;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
 }
 
 type ConnectCallback = (error: Error | undefined, client?: unknown) => void;
