@@ -35,6 +35,7 @@ import { openRealmKeys } from './keys/keys.ts';
 import { LiveKeys } from './keys/live-keys.ts';
 import { NodeListeners } from './listeners.ts';
 import { InForce } from './revocation/in-force.ts';
+import { ReplacedSessions } from './revocation/session-end.ts';
 import { Handshakes } from './sign-in/handshakes.ts';
 import { RefusalRecord } from './sign-in/refusals.ts';
 import { createSignIn } from './sign-in/sign-in.ts';
@@ -94,7 +95,8 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const auditWatch = new AuditWatch(access);
   const countWatch = new CountWatch(() => countRealm(access));
   const siteMap = siteMapSigner({ access, liveKeys });
-  const signIn = createSignIn({ access, connectors, lockout, refusals, bus, log, wallMs });
+  const replaced = new ReplacedSessions({ access, bus, log });
+  const signIn = createSignIn({ access, connectors, lockout, refusals, bus, replaced, log, wallMs });
   const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
   await node.report();
 
@@ -104,8 +106,8 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const leaseMs = config.SALLYPORT_LEASE_MS;
   const forProxies = createProxyService(
     {
-      ...{ access, policies, liveKeys, handshakes, siteMap, node, proxies, presence, bus, addressThrottle, refusals },
-      ...{ journal, leaseMs, metrics, log, ...clocks },
+      ...{ access, policies, liveKeys, handshakes, siteMap, node, proxies, presence, bus, replaced },
+      ...{ addressThrottle, refusals, journal, leaseMs, metrics, log, ...clocks },
     },
     certificate,
   );
@@ -152,6 +154,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     await copies.stop();
     syncs.stop();
     await Promise.all([forProxies.service.close(), admin.close(), directory?.close(), watched?.close()]);
+    await replaced.stop();
     await refusals.stop();
     await bus.close();
     await nodeJournal.close();

@@ -28,6 +28,7 @@ import { LiveKeys } from '../src/keys/live-keys.ts';
 import { createPasswordHasher } from '../src/keys/passwords.ts';
 import { NodeListeners } from '../src/listeners.ts';
 import { InForce } from '../src/revocation/in-force.ts';
+import { ReplacedSessions } from '../src/revocation/session-end.ts';
 import { Handshakes } from '../src/sign-in/handshakes.ts';
 import type { SignInParts } from '../src/sign-in/parts.ts';
 import { RefusalRecord } from '../src/sign-in/refusals.ts';
@@ -126,6 +127,7 @@ export async function scene(
     syncs: new DirectorySyncs({ access, connectors, node, bus, log, inForce, wallMs: now, monotonicMs }),
     directoryUrl: undefined,
     bus,
+    replaced: new ReplacedSessions({ access, bus, log }),
     presence: memoryPresence(),
     proxies: new ProxyLinks(now),
     node,

@@ -1,4 +1,4 @@
-import type { webcrypto } from 'node:crypto';
+import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import {
   type AccessContext,
   ensureRealmKey,
@@ -11,17 +11,17 @@ import {
   renewHandshakeKeys,
 } from '@sallyport/access';
 import { decodeText, encodeText, type KeyPair, type PublicKey, parseBase64Url, publicKeyOf } from '@sallyport/channel';
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
 import { type CertificateAuthority, createCaKey, openCa } from './certificates.ts';
 
 const DAY_MS = 86_400_000;
 const SIGNING_TTL_MS = 3_650 * DAY_MS;
 
-/** A signing key as jose takes it. */
+/** A signing key, as Node and jose take it. */
 export interface SigningKey {
   readonly id: string;
   readonly publicJwk: JWK;
-  readonly privateKey: webcrypto.CryptoKey;
+  readonly privateKey: KeyObject;
 }
 
 /** All keys of a realm that Security works with, unwrapped in memory. */
@@ -94,8 +94,8 @@ async function ensureSigningKey(
   const keys =
     known.length > 0 ? known : await ensureKey(access, purpose, () => createSigningKey(access, purpose, algorithm));
   const key = keys[0]!;
-  const privateJwk = JSON.parse(decodeText(key.secret)) as JWK;
-  const privateKey = (await importJWK(privateJwk, algorithm)) as webcrypto.CryptoKey;
+  const privateJwk = JSON.parse(decodeText(key.secret)) as JsonWebKey;
+  const privateKey = createPrivateKey({ key: privateJwk, format: 'jwk' });
   return { id: key.id, publicJwk: key.publicPart as JWK, privateKey };
 }
 

@@ -40,12 +40,50 @@ export async function answerSessionEnd(
   }
 }
 
-/** Ends the sessions of an installation that a newer one replaces, beside the answer that nobody should wait for longer. */
-export function makeWay({ access, bus, log }: SessionEndParts, installationId: string): void {
-  endReplacedSessions(access, installationId).then(
-    (ended) => {
-      if (ended.length > 0) bus.publish('entries');
-    },
-    (error: unknown) => log.warn({ err: error, installationId }, 'older sessions of a device could not be ended'),
-  );
+/** How long sign-ins are gathered before sessions make way for theirs, ms. */
+const GATHER_MS = 100;
+/** Installations whose sessions make way in one transaction. */
+const MAX_TOGETHER = 200;
+
+/**
+ * Ends the sessions that newer ones of their installations replace, beside answers that nobody should wait for longer. Those of
+ * all who sign in together end together: by one transaction under the realm's lock, one entry of the journal and one push,
+ * however many come at once. One per node.
+ */
+export class ReplacedSessions {
+  readonly #parts: SessionEndParts;
+  readonly #installations = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: SessionEndParts) {
+    this.#parts = parts;
+  }
+
+  /** An installation has a newer session, or has used it first. */
+  makeWay(installationId: string): void {
+    this.#installations.add(installationId);
+    this.#timer ??= setTimeout(() => void this.#endAll(), GATHER_MS);
+  }
+
+  /** Ends what is gathered; to be called while the store is there. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#endAll();
+  }
+
+  async #endAll(): Promise<void> {
+    const all = [...this.#installations];
+    this.#installations.clear();
+    this.#timer = undefined;
+    for (let at = 0; at < all.length; at += MAX_TOGETHER) await this.#end(all.slice(at, at + MAX_TOGETHER));
+  }
+
+  async #end(installationIds: readonly string[]): Promise<void> {
+    const { access, bus, log } = this.#parts;
+    try {
+      if ((await endReplacedSessions(access, installationIds)).length > 0) bus.publish('entries');
+    } catch (error) {
+      log.warn({ err: error, installationIds }, 'older sessions of devices could not be ended');
+    }
+  }
 }

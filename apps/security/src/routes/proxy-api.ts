@@ -42,7 +42,7 @@ import { type IdentifyProxy, type KnownProxy, keyHashOf } from '../farm/proxy-id
 import { assertionJwks, withAssertions } from '../keys/assertions.ts';
 import { type CertificateRequest, readCertificateRequest } from '../keys/certificates.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
-import { answerSessionEnd, makeWay } from '../revocation/session-end.ts';
+import { answerSessionEnd, type ReplacedSessions } from '../revocation/session-end.ts';
 import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
 import type { RefusalRecord } from '../sign-in/refusals.ts';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
@@ -70,6 +70,7 @@ export interface ProxyApiParts {
   readonly node: Pick<SecurityNode, 'proxyUrls'>;
   readonly presence: Presence;
   readonly bus: Bus;
+  readonly replaced: ReplacedSessions;
   readonly addressThrottle: AddressThrottle;
   readonly refusals: RefusalRecord;
   /** Undefined where there is no journal. */
@@ -159,7 +160,7 @@ function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): vo
       const decided = (await authorise(access, policies, { requests, holder }))?.values();
       if (!decided) throw notOurs();
       const answers = asked.map((one) => (one ? decided.next().value : undefined));
-      return { answers: await Promise.all(answers.map((answer) => authoriseAnswer(routes, proxy.name, answer))) };
+      return { answers: answers.map((answer) => authoriseAnswer(routes, proxy.name, answer)) };
     },
   );
   service.post<{ Body: ReauthoriseRequest }>(
@@ -172,26 +173,22 @@ function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): vo
       if (grant === 'over') return { ended: 'SESSION_EXPIRED' };
       if (grant === 'no channel') return { ended: 'NO_CHANNEL' };
       presence.saw(grant.sid, { proxy: proxy.name, at: wallMs() });
-      return { grant: await withAssertions(routes, grant) };
+      return { grant: withAssertions(routes, grant) };
     },
   );
 }
 
-async function authoriseAnswer(
-  routes: ProxyApiParts,
-  proxy: string,
-  answer: Authorisation | undefined,
-): Promise<AuthoriseAnswer> {
+function authoriseAnswer(routes: ProxyApiParts, proxy: string, answer: Authorisation | undefined): AuthoriseAnswer {
   if (!answer) return { hint: 'BAD_MESSAGE' };
   if (answer.status === 'refused') return { hint: answer.hint };
-  const { presence, log, wallMs } = routes;
+  const { presence, replaced, log, wallMs } = routes;
   const { grant, channelKey, first } = answer;
-  if (first) makeWay(routes, grant.installationId);
+  if (first) replaced.makeWay(grant.installationId);
   presence.saw(grant.sid, { proxy, at: wallMs() });
   const key = formatBase64Url(channelKey);
   channelKey.fill(0);
   try {
-    return { grant: await withAssertions(routes, grant), channelKey: key };
+    return { grant: withAssertions(routes, grant), channelKey: key };
   } catch (error) {
     log.error({ err: error, sid: grant.sid }, 'a grant could not be made');
     return { hint: 'UNAVAILABLE' };

@@ -13,7 +13,6 @@ import { type AppContext, type CborFields, parseContext, type SecurityEstablish 
 import { checkContext } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
-import { makeWay } from '../revocation/session-end.ts';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused } from './answer.ts';
 import { readCredentials } from './credentials.ts';
 import { limited } from './lockout.ts';
@@ -157,8 +156,8 @@ async function complete(
   });
   if (typeof session === 'string') return refuse(parts, named(login), refusal('CREDENTIALS_INVALID', session));
   if (!session) return refuse(parts, named(login), refusal('REVOKED', 'revoked meanwhile'));
-  const { row, rotation, others } = session;
-  if (others > 1) makeWay(parts, installation.id);
+  const { row, rotation } = session;
+  parts.replaced.makeWay(installation.id);
   const answer = {
     status: 'ok',
     ...nameOf(user),

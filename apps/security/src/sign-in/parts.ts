@@ -1,6 +1,7 @@
 import type { AccessContext, Bus, Lockout } from '@sallyport/access';
 import type { Log } from '@sallyport/telemetry';
 import type { Connectors } from '../directories/connectors.ts';
+import type { ReplacedSessions } from '../revocation/session-end.ts';
 import type { RefusalRecord } from './refusals.ts';
 
 /** What signing in uses. */
@@ -12,6 +13,7 @@ export interface SignInParts {
   readonly refusals: RefusalRecord;
   /** Tells the other nodes of entries of the revocation log. */
   readonly bus: Bus;
+  readonly replaced: ReplacedSessions;
   readonly log: Log;
   readonly wallMs: () => number;
 }

@@ -195,7 +195,7 @@ test('an identity assertion is for one backend, short-lived, and verifies with t
     backend: { url: 'http://x', networks: [] },
     rules: [],
   };
-  const grant = await withAssertions(context, {
+  const grant = withAssertions(context, {
     realm: 'main',
     sid: 'a'.repeat(32),
     epoch: 'e'.repeat(32),

@@ -23,19 +23,30 @@ function hashOf(crypto: CryptoProvider, row: Omit<AuditRow, 'hash'>): Uint8Array
  * Appends one event to the realm's hash chain, in the transaction of the change itself: acknowledged means audited.
  * Locks the head of the chain, so call it last.
  */
-export async function appendAudit(
+export async function appendAudit(transaction: Transaction, crypto: CryptoProvider, event: TimedEvent): Promise<void> {
+  await appendAuditEach(transaction, crypto, [event]);
+}
+
+/** The same with several events, in their order. */
+export async function appendAuditEach(
   transaction: Transaction,
   crypto: CryptoProvider,
-  event: AuditEvent & Actor & { readonly at: number },
+  events: readonly TimedEvent[],
 ): Promise<void> {
   const { auditHeads, audit } = transaction.tables;
   const head = await auditHeads.find({ id: 'head' }, 'update');
   if (!head) throw new TypeError('the realm has no audit head');
-  const unhashed = { ...event, seq: head.seq + 1, previousHash: head.hash };
-  const hash = hashOf(crypto, unhashed);
-  await audit.insert({ ...unhashed, hash });
-  await auditHeads.update({ where: { id: 'head' } }, { seq: unhashed.seq, hash });
+  let { seq, hash } = head;
+  const rows = events.map((event): AuditRow => {
+    seq += 1;
+    const unhashed = { ...event, seq, previousHash: hash };
+    hash = hashOf(crypto, unhashed);
+    return { ...unhashed, hash };
+  });
+  await Promise.all([audit.insertEach(rows), auditHeads.update({ where: { id: 'head' } }, { seq, hash })]);
 }
+
+type TimedEvent = AuditEvent & Actor & { readonly at: number };
 
 /** An event that stands for itself, without a change of other rows. */
 type LoneEvent = Omit<AuditEvent, 'outcome'> & Actor;

@@ -15,6 +15,11 @@ export interface Revocation {
   readonly subject: string;
 }
 
+/** The same with who did it. */
+interface AuthoredRevocation extends Revocation {
+  readonly actor: string;
+}
+
 /**
  * Appends an entry inside the transaction of the change that causes it. Locks the realm's row, so that index order is
  * commit order and no lease is extended between the entry and its commit: call it before other locks.
@@ -29,8 +34,10 @@ export async function appendRevocation(
   const { reason, actor, at } = by;
   const unhashed = { ...revocation, index: head + 1, reason, actor, at, salt: randomId(crypto) };
   const row = { ...unhashed, hash: entryHash(crypto, headHash, unhashed) };
-  await transaction.tables.revocations.insert(row);
-  await transaction.tables.realms.update({ where: { id: 'realm' } }, { head: row.index, headHash: row.hash });
+  await Promise.all([
+    transaction.tables.revocations.insert(row),
+    transaction.tables.realms.update({ where: { id: 'realm' } }, { head: row.index, headHash: row.hash }),
+  ]);
   return row;
 }
 
@@ -48,7 +55,7 @@ export async function appendInstallations(
   const owned = rows.filter(({ status }) => status !== 'revoked');
   const realm = await getRealm(transaction, 'update');
   const entries = owned.map(
-    ({ id: subject }) => ({ requestId: randomId(crypto), kind: 'installation', subject }) as const,
+    ({ id: subject }) => ({ requestId: randomId(crypto), kind: 'installation', subject, actor: by.actor }) as const,
   );
   return (await appendEach({ crypto }, transaction, { realm, entries }, by)).at(-1)?.index ?? 0;
 }
@@ -57,18 +64,20 @@ export async function appendInstallations(
 export async function appendEach(
   { crypto }: { readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'> },
   { tables }: Transaction,
-  { realm, entries }: { readonly realm: RealmRow; readonly entries: readonly Revocation[] },
-  { reason, actor, at }: Actor & { readonly at: number },
+  { realm, entries }: { readonly realm: RealmRow; readonly entries: readonly AuthoredRevocation[] },
+  { reason, at }: { readonly reason: string; readonly at: number },
 ): Promise<readonly RevocationRow[]> {
   if (entries.length === 0) return [];
   let { head: index, headHash: hash } = realm;
   const rows = entries.map((entry): RevocationRow => {
     index += 1;
-    const unhashed = { ...entry, salt: randomId(crypto), index, reason, actor, at };
+    const unhashed = { ...entry, salt: randomId(crypto), index, reason, at };
     hash = entryHash(crypto, hash, unhashed);
     return { ...unhashed, hash };
   });
-  await tables.revocations.insertEach(rows);
-  await tables.realms.update({ where: { id: 'realm' } }, { head: index, headHash: hash });
+  await Promise.all([
+    tables.revocations.insertEach(rows),
+    tables.realms.update({ where: { id: 'realm' } }, { head: index, headHash: hash }),
+  ]);
   return rows;
 }

@@ -13,7 +13,7 @@ import type { Grant, RealmSettings } from '@sallyport/security-api';
 import { type ProxyKey, proxyOf } from '../farm/proxies.ts';
 import { groupsOf, groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
-import { DEFAULT_SETTINGS, getRealm, settingsOf } from '../realm/realm.ts';
+import { DEFAULT_SETTINGS, settingsOf } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
 import { leaseKeyOf } from '../revocation/lease.ts';
 import { withBackendSecrets } from '../rights/backend-secrets.ts';
@@ -23,7 +23,7 @@ import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { withDelegated } from './delegated.ts';
 import type { SessionRow } from './rows.ts';
-import { findLiveSessions, type LiveSession } from './sessions.ts';
+import { findLastingSessions, findLiveSessions, type LiveSession } from './sessions.ts';
 
 type RefusalHint = 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED' | 'UNAVAILABLE';
 
@@ -106,18 +106,23 @@ export async function authorise(
 ): Promise<readonly Authorisation[] | undefined> {
   const audience = audienceOf(access, holder);
   return access.store.transaction(async (transaction) => {
-    const realm = await getRealm(transaction);
-    const now = transaction.now();
     const sids = requests.map(({ hello }) => formatHex(hello.sid));
-    const live = await findLiveSessions(transaction, realm, { sids, now, lock: 'update' });
+    const { realm, sessions } = await findLastingSessions(transaction, { sids, lock: 'update' });
+    const [live, groups, set, isProxy] = await Promise.all([
+      findLiveSessions(transaction, { sessions }),
+      groupsOfAll(
+        transaction,
+        sessions.map(({ userId }) => userId),
+      ),
+      cache.get(transaction, realm),
+      isStillProxy(transaction, holder),
+    ]);
+    if (!isProxy) return undefined;
+    const now = transaction.now();
     const opened = new Map<string, OpenedChannel>();
     const checked = requests.map((request, i) =>
       checkHello(access, { ...request, audience }, live.get(sids[i]!), opened),
     );
-    const set = await cache.get(transaction, realm);
-    const users = [...live.values()].map(({ user }) => user.id);
-    const groups = await groupsOfAll(transaction, users);
-    if (!(await isStillProxy(transaction, holder))) return undefined;
     const changes = [...opened].map(([id, channel]) => {
       const holders = withHolder(live.get(id)!.session, holder);
       return { key: { id }, change: { ...channel, holders } };
@@ -212,19 +217,24 @@ export async function reauthorise(
 ): Promise<Grant | NoRights> {
   const { site, name, instance } = holder;
   return access.store.transaction(async (transaction) => {
-    const realm = await getRealm(transaction);
-    const now = transaction.now();
-    const live = (await findLiveSessions(transaction, realm, { sids: [sid], now })).get(sid);
-    const session = live?.session ?? (await transaction.tables.sessions.find({ id: sid }));
+    const { realm, sessions } = await findLastingSessions(transaction, { sids: [sid] });
+    const { tables } = transaction;
+    const session = sessions[0] ?? (await tables.sessions.find({ id: sid }));
     // Others do not even hear whether it is live.
     if (!session?.holders.includes(formatHolder(holder))) return 'no channel';
+    const [lives, lease, groups, set, isProxy] = await Promise.all([
+      findLiveSessions(transaction, { sessions }),
+      tables.leases.find({ proxy: leaseKeyOf(name, instance) }),
+      groupsOf(transaction, session.userId),
+      cache.get(transaction, realm),
+      isStillProxy(transaction, holder),
+    ]);
+    const live = lives.get(sid);
     if (!live) return 'over';
     // What a process opened goes with its lease row.
-    if (!(await transaction.tables.leases.find({ proxy: leaseKeyOf(name, instance) }))) return 'no channel';
-    const set = await cache.get(transaction, realm);
-    const groups = await groupsOf(transaction, live.user.id);
-    if (!(await isStillProxy(transaction, holder))) return 'no proxy';
-    return grantOf(access, { ...live, realm, now, set, site, groups });
+    if (!lease) return 'no channel';
+    if (!isProxy) return 'no proxy';
+    return grantOf(access, { ...live, realm, now: transaction.now(), set, site, groups });
   });
 }
 

@@ -12,7 +12,8 @@ import {
   verifySessionEnd,
   verifySessionMac,
 } from '@sallyport/channel';
-import { appendAudit } from '../realm/audit.ts';
+import { namesOf } from '../people/users.ts';
+import { appendAuditEach } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
 import { appendEach } from '../realm/revocation-log.ts';
@@ -102,30 +103,34 @@ function readEndKey({ crypto, keyring, store }: AccessContext, session: SessionR
 }
 
 /**
- * Ends the sessions of an installation that it has no use for: it keeps its newest one, and the newest one that has opened a
+ * Ends the sessions of installations that they have no use for: each keeps its newest one, and the newest one that has opened a
  * channel, because the answer to a sign-in may have been lost. So a limit for one session is one for the installation, and a
  * crash costs no session that a device may hold. Gives the sessions that were ended. Each sign-in comes here, so it is one
- * transaction, which locks the realm only when there is something to end.
+ * transaction for all that sign in together, which locks the realm only when there is something to end.
  */
-export async function endReplacedSessions(access: AccessContext, installationId: string): Promise<readonly string[]> {
+export async function endReplacedSessions(
+  access: AccessContext,
+  installationIds: readonly string[],
+): Promise<readonly string[]> {
   return access.store.transaction(async (transaction) => {
-    const seen = await getRealm(transaction);
-    if (replacedSessions(await liveSessionsOf(transaction, seen, installationId)).length === 0) return [];
+    const [seen, sessions] = await Promise.all([getRealm(transaction), unendedOf(transaction, installationIds)]);
+    if (replacedAmong(sessions, seen, transaction.now()).length === 0) return [];
     const realm = await getRealm(transaction, 'update');
     // Again under the lock: somebody may have ended one of them meanwhile, for a reason of their own.
-    const replaced = replacedSessions(await liveSessionsOf(transaction, realm, installationId));
+    const unended = await unendedOf(transaction, installationIds);
+    const replaced = replacedAmong(unended, realm, transaction.now());
     if (replaced.length > 0) await endAsReplaced(access, transaction, { realm, replaced });
     return replaced.map(({ id }) => id);
   });
 }
 
-async function liveSessionsOf(
-  transaction: Transaction,
-  realm: RealmRow,
-  installationId: string,
-): Promise<SessionRow[]> {
-  const sessions = await transaction.tables.sessions.list({ where: { installationId, endedAt: null } });
-  return sessions.filter((session) => isLive(session, realm, transaction.now()));
+function unendedOf({ tables }: Transaction, installationIds: readonly string[]): Promise<readonly SessionRow[]> {
+  return tables.sessions.list({ where: { endedAt: null }, among: ['installationId', installationIds] });
+}
+
+function replacedAmong(sessions: readonly SessionRow[], realm: RealmRow, now: number): SessionRow[] {
+  const live = sessions.filter((session) => isLive(session, realm, now));
+  return [...Map.groupBy(live, ({ installationId }) => installationId).values()].flatMap(replacedSessions);
 }
 
 /** A row that a database writer brought back has its entry in the log already. */
@@ -134,23 +139,33 @@ async function endAsReplaced(
   transaction: Transaction,
   { realm, replaced }: { readonly realm: RealmRow; readonly replaced: readonly SessionRow[] },
 ): Promise<void> {
-  const { revocations, sessions, users } = transaction.tables;
-  const userId = replaced[0]!.userId;
-  const user = await users.find({ id: userId });
-  const by = { actor: user?.name ?? userId, reason: REPLACED, at: transaction.now() };
-  const wanted = replaced.map(
-    ({ id }) => ({ requestId: `${REPLACED_ID}${id}`, kind: 'session', subject: id }) as const,
-  );
-  const known = await revocations.list({ among: ['requestId', wanted.map(({ requestId }) => requestId)] });
+  const { revocations, sessions } = transaction.tables;
+  const [names, known] = await Promise.all([
+    namesOf(
+      transaction,
+      replaced.map(({ userId }) => userId),
+    ),
+    revocations.list({ among: ['requestId', replaced.map(({ id }) => `${REPLACED_ID}${id}`)] }),
+  ]);
+  const by = { reason: REPLACED, at: transaction.now() };
   const before = new Set(known.map(({ requestId }) => requestId));
-  const entries = wanted.filter(({ requestId }) => !before.has(requestId));
-  await appendEach(access, transaction, { realm, entries }, by);
+  const entries = replaced
+    .map(({ id: subject, userId }) => {
+      const requestId = `${REPLACED_ID}${subject}`;
+      return { requestId, kind: 'session', subject, actor: names.get(userId) ?? userId } as const;
+    })
+    .filter(({ requestId }) => !before.has(requestId));
+  if (entries.length === 0) return;
   const ids = entries.map(({ subject }) => subject);
-  await sessions.update({ where: { endedAt: null }, among: ['id', ids] }, ended(by));
-  for (const { subject } of entries) {
-    const event = { ...by, action: 'revoke', subject: `session ${subject}`, outcome: 'done' } as const;
-    await appendAudit(transaction, access.crypto, event);
-  }
+  const events = entries.map(
+    ({ actor, subject }) =>
+      ({ ...by, actor, action: 'revoke', subject: `session ${subject}`, outcome: 'done' }) as const,
+  );
+  await Promise.all([
+    appendEach(access, transaction, { realm, entries }, by),
+    sessions.update({ where: { endedAt: null }, among: ['id', ids] }, ended(by)),
+    appendAuditEach(transaction, access.crypto, events),
+  ]);
 }
 
 /** Of the live sessions of one installation those that make way. */

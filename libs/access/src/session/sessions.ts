@@ -57,8 +57,6 @@ export interface NewSession {
   readonly sid: Uint8Array;
   readonly row: SessionRow;
   readonly rotation: RotationStep;
-  /** Sessions of the installation that had not been ended before. */
-  readonly others: number;
 }
 
 /**
@@ -69,15 +67,22 @@ export interface NewSession {
 export async function createSession(access: AccessContext, request: SessionRequest): Promise<NewSession | undefined> {
   const sid = access.crypto.randomBytes(SID_BYTES);
   return access.store.transaction(async (transaction) => {
+    const { tables } = transaction;
     // The share lock keeps a revocation from slipping between these checks and the commit.
-    const realm = await getRealm(transaction, 'share');
+    const [realm, installation] = await Promise.all([
+      getRealm(transaction, 'share'),
+      tables.installations.find({ id: request.installationId }, 'update'),
+    ]);
+    if (!installation || installation.status === 'revoked') return undefined;
+    const { userId } = installation;
+    const [user, logged, factor] = await Promise.all([
+      tables.users.find({ id: userId }, 'share'),
+      deviceByLog(transaction, { ...installation, app: request.app }),
+      tables.factors.find({ userId }),
+    ]);
+    if (!user?.enabled || logged.isRevoked || logged.isAppRevoked) return undefined;
+    checkUnchanged(request, { installation, user, factorAt: factor?.createdAt ?? null });
     const settings = settingsOf(realm);
-    const installation = await transaction.tables.installations.find({ id: request.installationId }, 'update');
-    const user = installation && (await transaction.tables.users.find({ id: installation.userId }, 'share'));
-    if (!installation || installation.status === 'revoked' || !user?.enabled) return undefined;
-    const logged = await deviceByLog(transaction, { ...installation, app: request.app });
-    if (logged.isRevoked || logged.isAppRevoked) return undefined;
-    await checkUnchanged(transaction, request, { installation, user });
     // A clock that steps back must not make a session that is over from its first moment.
     const now = Math.max(transaction.now(), realm.notBefore, logged.userEndedAt + 1);
     const rotation = stepOf(access, request, { installation, now, settings });
@@ -87,29 +92,26 @@ export async function createSession(access: AccessContext, request: SessionReque
     const expiresAt = transaction.now() + settings.sessionTtlMs;
     const row = newSession(access, request, { sid, installation, now, expiresAt, generation: realm.generation });
     const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now, resumeId: null } as const;
-    await transaction.tables.installations.update({ where: { id: installation.id } }, change);
     // The code has done its work: its key could only help somebody who reads old backups.
-    if (installation.status === 'pending')
-      await transaction.tables.codes.update({ where: { installationId: installation.id } }, { codeKey: null });
-    const others = await transaction.tables.sessions.count({
-      where: { installationId: installation.id, endedAt: null },
-    });
-    await transaction.tables.sessions.insert(row);
-    await auditLogin(access, transaction, { user, row, rotation });
-    return { sid, row, rotation, others };
+    const usedCode = { where: { installationId: installation.id } };
+    await Promise.all([
+      tables.installations.update({ where: { id: installation.id } }, change),
+      installation.status === 'pending' ? tables.codes.update(usedCode, { codeKey: null }) : 0,
+      tables.sessions.insert(row),
+      auditLogin(access, transaction, { user, row, rotation }),
+    ]);
+    return { sid, row, rotation };
   });
 }
 
-async function checkUnchanged(
-  { tables }: Transaction,
+function checkUnchanged(
   { resumeId, checked }: SessionRequest,
-  { installation, user }: { installation: InstallationRow; user: UserRow },
-): Promise<void> {
-  if (resumeId !== undefined && resumeId !== installation.resumeId)
+  now: { readonly installation: InstallationRow; readonly user: UserRow; readonly factorAt: number | null },
+): void {
+  if (resumeId !== undefined && resumeId !== now.installation.resumeId)
     throw new AccessError('ERR_ACCESS_CONFLICT', 'the proof of the enrolment was used');
   if (!checked) return;
-  const factorAt = (await tables.factors.find({ userId: user.id }))?.createdAt ?? null;
-  if (checked.passwordHash !== user.passwordHash || checked.factorAt !== factorAt)
+  if (checked.passwordHash !== now.user.passwordHash || checked.factorAt !== now.factorAt)
     throw new AccessError('ERR_ACCESS_CONFLICT', 'the credentials were changed meanwhile');
 }
 
@@ -217,25 +219,47 @@ export interface LiveSession {
   readonly user: UserRow;
 }
 
-/** The sessions among `sids` that are live, by their rows and by the log, with their living installations and users; by session id. */
+/** Rows of sessions that would be live by themselves, and the realm that they were held against. */
+export interface LastingSessions {
+  readonly realm: RealmRow;
+  readonly sessions: readonly SessionRow[];
+}
+
+/**
+ * The sessions among `sids` that have not ended by their rows. The realm is read before them, so that whatever is revoked later has
+ * a higher index in the log than the one it names.
+ */
+export async function findLastingSessions(
+  transaction: Transaction,
+  { sids, lock }: { readonly sids: readonly string[]; readonly lock?: RowLock },
+): Promise<LastingSessions> {
+  const [realm, listed] = await Promise.all([
+    getRealm(transaction),
+    transaction.tables.sessions.list({ among: ['id', [...new Set(sids)]] }, lock),
+  ]);
+  const now = transaction.now();
+  return { realm, sessions: listed.filter((session) => isLive(session, realm, now)) };
+}
+
+/** Of lasting sessions those that the log has not ended, with their living installations and users; by session id. */
 export async function findLiveSessions(
   transaction: Transaction,
-  realm: RealmRow,
-  at: { readonly sids: readonly string[]; readonly now: number; readonly lock?: RowLock },
+  { sessions }: Pick<LastingSessions, 'sessions'>,
 ): Promise<ReadonlyMap<string, LiveSession>> {
   const { tables } = transaction;
-  const listed = await tables.sessions.list({ among: ['id', [...new Set(at.sids)]] }, at.lock);
-  const lasting = listed.filter((session) => isLive(session, realm, at.now));
-  const ended = await endedByLog(transaction, lasting);
-  const sessions = lasting.filter(({ id }) => !ended.has(id));
   const idsOf = (column: 'installationId' | 'userId'): string[] => [...new Set(sessions.map((row) => row[column]))];
-  const installations = byId(await tables.installations.list({ among: ['id', idsOf('installationId')] }));
-  const users = byId(await tables.users.list({ among: ['id', idsOf('userId')] }));
+  const [ended, installations, users] = await Promise.all([
+    endedByLog(transaction, sessions),
+    tables.installations.list({ among: ['id', idsOf('installationId')] }),
+    tables.users.list({ among: ['id', idsOf('userId')] }),
+  ]);
+  const [installationOf, userOf] = [byId(installations), byId(users)];
   const live = new Map<string, LiveSession>();
   for (const session of sessions) {
-    const installation = installations.get(session.installationId);
-    const user = users.get(session.userId);
-    if (installation?.status === 'active' && user?.enabled) live.set(session.id, { session, installation, user });
+    const installation = installationOf.get(session.installationId);
+    const user = userOf.get(session.userId);
+    if (ended.has(session.id) || installation?.status !== 'active' || !user?.enabled) continue;
+    live.set(session.id, { session, installation, user });
   }
   return live;
 }

@@ -30,13 +30,12 @@ export interface SigningDevice {
 export function findSigningDevice(access: AccessContext, deviceStatic: Uint8Array): Promise<SigningDevice | undefined> {
   return access.store.transaction(async (transaction) => {
     const { installations, users, factors } = transaction.tables;
-    const installation = await installations.find({ deviceStatic });
+    const [realm, installation] = await Promise.all([getRealm(transaction), installations.find({ deviceStatic })]);
     if (!installation || installation.status === 'revoked') return undefined;
     const { userId } = installation;
-    const user = await users.find({ id: userId });
+    const [user, factor] = await Promise.all([users.find({ id: userId }), factors.find({ userId })]);
     const place = await placeOf(transaction, user);
-    const factorAt = (await factors.find({ userId }))?.createdAt ?? null;
-    return { installation, user, place, settings: settingsOf(await getRealm(transaction)), factorAt };
+    return { installation, user, place, settings: settingsOf(realm), factorAt: factor?.createdAt ?? null };
   });
 }
 
@@ -53,8 +52,9 @@ export function readSigningPlace(
 
 async function placeOf(transaction: Transaction, user: UserRow | undefined): Promise<SigningPlace> {
   if (!user || user.directory === '') return { directory: undefined, identity: undefined };
-  return {
-    directory: await transaction.tables.directories.find({ name: user.directory }),
-    identity: await findIdentity(transaction, user.directory, user.id),
-  };
+  const [directory, identity] = await Promise.all([
+    transaction.tables.directories.find({ name: user.directory }),
+    findIdentity(transaction, user.directory, user.id),
+  ]);
+  return { directory, identity };
 }

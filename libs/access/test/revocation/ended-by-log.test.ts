@@ -10,8 +10,7 @@ import {
   type RealmStore,
   revoke,
 } from '../../src/index.ts';
-import { getRealm } from '../../src/realm/realm.ts';
-import { findLiveSessions } from '../../src/session/sessions.ts';
+import { findLastingSessions, findLiveSessions } from '../../src/session/sessions.ts';
 import { TABLE_NAMES, type TableName } from '../../src/store.ts';
 import { BY, enrolWithPassword, scene } from '../scene.ts';
 
@@ -36,8 +35,7 @@ async function login(access: AccessContext, id: string): Promise<string | undefi
 
 function lives(access: AccessContext, sid: string): Promise<boolean> {
   return access.store.transaction(async (transaction) => {
-    const realm = await getRealm(transaction);
-    const live = await findLiveSessions(transaction, realm, { sids: [sid], now: transaction.now() });
+    const live = await findLiveSessions(transaction, await findLastingSessions(transaction, { sids: [sid] }));
     return live.has(sid);
   });
 }

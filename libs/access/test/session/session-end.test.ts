@@ -127,10 +127,10 @@ test('sessions that make way go through the log, and those of other installation
   const { access, log, stored } = await begun();
   const rows = [await session(access, { chanNo: 3 }), await session(access), await session(access, { chanNo: 1 })];
   const other = await session(access, { installationId: 'i2' });
-  expect((await endReplacedSessions(access, 'i1')).toSorted()).toEqual([rows[0]!.id, rows[1]!.id]);
+  expect((await endReplacedSessions(access, ['i1'])).toSorted()).toEqual([rows[0]!.id, rows[1]!.id]);
   expect((await log()).map(({ subject }) => subject).toSorted()).toEqual([rows[0]!.id, rows[1]!.id]);
   for (const { id } of [rows[2]!, other]) expect((await stored(id))!.endedAt).toBeNull();
-  expect(await endReplacedSessions(access, 'i1')).toEqual([]);
+  expect(await endReplacedSessions(access, ['i1'])).toEqual([]);
 });
 
 test('a session that somebody ends before the lock is theirs, and goes into the log once', async () => {
@@ -148,7 +148,7 @@ test('a session that somebody ends before the lock is theirs, and goes into the 
       return work({ tables: { ...tables, realms: { ...tables.realms, find } }, now });
     }, urgency);
   const raced = { ...access, store: { realm: access.store.realm, transaction } };
-  expect(await endReplacedSessions(raced, 'i1')).toEqual([]);
+  expect(await endReplacedSessions(raced, ['i1'])).toEqual([]);
   expect(await log()).toEqual([]);
   expect(await stored(old.id)).toMatchObject({ endedAt: 5, endReason: 'lost' });
 });
@@ -213,7 +213,7 @@ test('a device is told that its time is over, and that a newer session took its 
   expect(await told(access, await session(access, { expiresAt: 1 }))).toBe('expired');
   const old = await session(access);
   await session(access, { chanNo: 1 });
-  expect(await endReplacedSessions(access, 'i1')).toContain(old.id);
+  expect(await endReplacedSessions(access, ['i1'])).toContain(old.id);
   expect(await told(access, old)).toBe('replaced');
 });
 
