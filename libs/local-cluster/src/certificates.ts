@@ -3,13 +3,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { privateFile, privateFolder, type SystemUser } from './host.ts';
 
-/** Files of the TLS of databases and Redis in a cluster: one CA, one certificate for all hosts. */
+/** Files of the TLS of databases, Redis and the archive in a cluster: one CA, one certificate for all hosts. */
 export interface ClusterTls {
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
 }
 
+/** Common name in the certificate of all hosts. */
+export const CERTIFICATE_NAME = 'cluster';
 const DAYS = '3650';
 const CURVE = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
 
@@ -37,8 +39,9 @@ export function createTls(folder: string, addresses: readonly string[], user: Sy
     '-subj',
     '/CN=Sallyport cluster CA',
   );
-  openssl('req', ...CURVE, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=cluster');
-  const names = addresses.map((address) => `IP:${address}`).join(',');
+  openssl('req', ...CURVE, '-keyout', 'server.key', '-out', 'server.csr', '-subj', `/CN=${CERTIFICATE_NAME}`);
+  // As names, too: pgBackRest 2.45 does not look at addresses in certificates.
+  const names = addresses.flatMap((address) => [`IP:${address}`, `DNS:${address}`]).join(',');
   privateFile(join(folder, 'server.ext'), `subjectAltName=${names}\n`, user);
   const signing = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', DAYS, '-extfile', 'server.ext'];
   openssl('x509', '-req', '-in', 'server.csr', '-out', 'server.pem', ...signing);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { LocalArchive } from './archive.ts';
 import { createTls } from './certificates.ts';
 import type { Daemon } from './daemon.ts';
 import { ClusterError } from './errors.ts';
@@ -21,6 +22,8 @@ export interface ClusterOptions {
   readonly basePort: number;
   /** Further addresses that certificates name, and hosts that get a folder. */
   readonly otherHosts?: readonly Host[];
+  /** Host of the repository that all WAL goes to, with pgBackRest; absent: there is none. */
+  readonly archive?: Host;
   /** Hears of each part as it comes up. */
   readonly progress?: (text: string) => void;
 }
@@ -38,8 +41,8 @@ const PROGRAMS = {
 const START_MS = 120_000;
 
 /** What is missing on this machine, as Debian packages. */
-function missingPackages(): string[] {
-  return Object.entries(PROGRAMS)
+function missingPackages({ archive }: ClusterOptions): string[] {
+  return Object.entries({ ...PROGRAMS, ...(archive ? { pgbackrest: 'pgbackrest' } : {}) })
     .filter(([program]) => !hasProgram(program))
     .map(([, names]) => names);
 }
@@ -52,24 +55,26 @@ export class LocalCluster {
   readonly postgres: readonly Daemon[];
   readonly redis: readonly Daemon[];
   readonly sentinels: readonly Daemon[];
+  readonly archive: LocalArchive | undefined;
 
-  private constructor(place: ClusterPlace, hosts: readonly Host[]) {
+  private constructor(place: ClusterPlace, { hosts, archive }: ClusterOptions) {
     this.place = place;
     this.hosts = hosts;
+    this.archive = archive && new LocalArchive(place, hosts, archive);
     const onEach = (make: (place: ClusterPlace, hosts: readonly Host[], index: number) => Daemon): Daemon[] =>
       hosts.map((_, index) => make(place, hosts, index));
     this.etcds = onEach(etcdOn);
-    this.postgres = onEach(patroniOn);
+    this.postgres = onEach((...[at, all, index]) => patroniOn(at, all, { index, archive: this.archive }));
     this.redis = onEach(redisOn);
     this.sentinels = onEach(sentinelOn);
   }
 
   /** Starts everything and waits until it stands. @throws ClusterError */
   static async start(options: ClusterOptions): Promise<LocalCluster> {
-    const missing = missingPackages();
+    const missing = missingPackages(options);
     if (missing.length > 0)
       throw new ClusterError('ERR_CLUSTER_PROGRAM', `missing on this machine: apt-get install ${missing.join(' ')}`);
-    const cluster = new LocalCluster(openPlace(options), options.hosts);
+    const cluster = new LocalCluster(openPlace(options), options);
     try {
       await cluster.#start(options.progress ?? (() => undefined));
     } catch (error) {
@@ -115,8 +120,8 @@ export class LocalCluster {
 
   /** Starts what does not run on a host. */
   startHost(index: number): void {
-    const parts = [this.etcds, this.postgres, this.redis, this.sentinels];
-    for (const daemons of parts) if (!daemons[index]!.running) daemons[index]!.start();
+    const parts = [this.etcds, this.postgres, this.redis, this.sentinels, this.archive?.servers ?? []];
+    for (const daemons of parts) if (daemons[index]?.running === false) daemons[index].start();
   }
 
   /** URL of the Patroni of a host. */
@@ -193,25 +198,31 @@ export class LocalCluster {
     await end(this.sentinels);
     await end(this.redis);
     await end(this.postgres);
+    await this.archive?.stop();
     await end(this.etcds);
   }
 
-  async #start(progress: (text: string) => void): Promise<void> {
-    for (const daemon of [...this.etcds, ...this.redis]) daemon.start();
+  /**
+   * Starts what does not run, the database of the first host before the others: it becomes the primary where there is none.
+   * @throws ClusterError
+   */
+  async resume(progress: (text: string) => void = () => undefined): Promise<void> {
+    for (const daemon of [...this.etcds, ...this.redis]) startIfDown(daemon);
     await Promise.all(
       this.etcds.map((etcd, i) =>
         etcd.until(() => etcdHealthy(`http://${etcd.host.address}:${this.place.ports(i).etcd.client}`), START_MS),
       ),
     );
     progress('etcd');
+    this.archive?.start();
     // The first to come becomes the primary, the others copy it.
-    this.postgres[0]!.start();
+    startIfDown(this.postgres[0]!);
     await this.postgres[0]!.until(async () => (await askPatroni(this.patroniUrl(0))).state === 'running', START_MS);
-    for (const postgres of this.postgres.slice(1)) postgres.start();
+    for (const postgres of this.postgres.slice(1)) startIfDown(postgres);
     await Promise.all(
       this.redis.map((redis, i) => redis.until(() => accepts(redis.host, this.place.ports(i).redis), START_MS)),
     );
-    for (const sentinel of this.sentinels) sentinel.start();
+    for (const sentinel of this.sentinels) startIfDown(sentinel);
     await Promise.all(
       this.sentinels.map((each, i) => each.until(() => accepts(each.host, this.place.ports(i).sentinel), START_MS)),
     );
@@ -219,12 +230,22 @@ export class LocalCluster {
     await this.settled();
     progress('PostgreSQL with synchronous standbys');
   }
+
+  async #start(progress: (text: string) => void): Promise<void> {
+    await this.resume(progress);
+    await this.archive?.begin();
+    if (this.archive) progress('archive of its WAL by pgBackRest');
+  }
 }
 
-function openPlace({ folder, hosts, basePort, otherHosts = [] }: ClusterOptions): ClusterPlace {
+function startIfDown(daemon: Daemon): void {
+  if (!daemon.running) daemon.start();
+}
+
+function openPlace({ folder, hosts, basePort, otherHosts = [], archive }: ClusterOptions): ClusterPlace {
   const user = serverUser();
   mkdirSync(join(folder, 'logs'), { recursive: true, mode: 0o755 });
-  const all = [...hosts, ...otherHosts];
+  const all = [...hosts, ...otherHosts, ...(archive ? [archive] : [])];
   for (const host of all) privateFolder(join(folder, host.name), user);
   const addresses = [...new Set(['127.0.0.1', ...all.map(({ address }) => address)])];
   const tls = createTls(join(folder, 'tls'), addresses, user);
@@ -237,7 +258,14 @@ function openPlace({ folder, hosts, basePort, otherHosts = [] }: ClusterOptions)
   });
 }
 
-const SECRETS: readonly (keyof ClusterSecrets)[] = ['superuser', 'replication', 'sallyport', 'patroni', 'redis'];
+const SECRETS: readonly (keyof ClusterSecrets)[] = [
+  'superuser',
+  'replication',
+  'sallyport',
+  'patroni',
+  'redis',
+  'archive',
+];
 
 /** The passwords of a cluster; those that its file does not have yet are made. */
 function openSecrets(file: string): ClusterSecrets {

@@ -1,5 +1,5 @@
 /** Why a part of the cluster could not be started. */
-export type ClusterErrorCode = 'ERR_CLUSTER_PROGRAM' | 'ERR_CLUSTER_START';
+export type ClusterErrorCode = 'ERR_CLUSTER_PROGRAM' | 'ERR_CLUSTER_START' | 'ERR_CLUSTER_ARCHIVE';
 
 /** What starting a cluster throws; the message says which part, and where its log is. */
 export class ClusterError extends Error {

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LocalArchive } from './archive.ts';
 import { Daemon } from './daemon.ts';
 import { ClusterError } from './errors.ts';
 import { type Host, privateFile } from './host.ts';
@@ -8,7 +9,7 @@ import type { ClusterPlace } from './place.ts';
 const ROOT = '/usr/lib/postgresql';
 
 /** Folder of the newest PostgreSQL of this machine. */
-function postgresBinaries(): string {
+export function postgresBinaries(): string {
   const versions = existsSync(ROOT) ? readdirSync(ROOT).map(Number).filter(Number.isFinite) : [];
   if (versions.length === 0)
     throw new ClusterError('ERR_CLUSTER_PROGRAM', 'PostgreSQL is missing: apt-get install postgresql');
@@ -38,19 +39,27 @@ const PARAMETERS = {
 };
 
 /** One PostgreSQL under Patroni: synchronous replication, automatic failover, nothing without TLS. */
-export function patroniOn(place: ClusterPlace, hosts: readonly Host[], index: number): Daemon {
+export function patroniOn(
+  place: ClusterPlace,
+  hosts: readonly Host[],
+  { index, archive }: { readonly index: number; readonly archive: LocalArchive | undefined },
+): Daemon {
   const host = hosts[index]!;
   const folder = place.hostFolder(host);
   const config = privateFile(
     join(folder, 'patroni.json'),
-    JSON.stringify(configOf(place, hosts, index), null, 2),
+    JSON.stringify(configOf(place, hosts, { index, archive }), null, 2),
     place.user,
   );
   const command = ['patroni', config];
   return new Daemon({ ...place.daemon(`PostgreSQL on ${host.name}`, host, 'postgres'), command });
 }
 
-function configOf(place: ClusterPlace, hosts: readonly Host[], index: number): object {
+function configOf(
+  place: ClusterPlace,
+  hosts: readonly Host[],
+  { index, archive }: { readonly index: number; readonly archive: LocalArchive | undefined },
+): object {
   const { secrets, tls } = place;
   const host = hosts[index]!;
   const folder = place.hostFolder(host);
@@ -107,20 +116,26 @@ function configOf(place: ClusterPlace, hosts: readonly Host[], index: number): o
         ssl_ca_file: tls.ca,
         log_min_error_statement: 'panic',
         log_parameter_max_length_on_error: 0,
+        ...archive?.parameters(index),
       },
     },
     watchdog: { mode: 'off' },
   };
 }
 
-/** Script that Patroni runs once on the new primary: our role with its database, and the right to see replication. */
+/** Script that Patroni runs once on the new primary: our role with its database, and the rights to see replication, and to promote a standby. */
 function postInit(place: ClusterPlace, folder: string): string {
   const statements = [
     `create role sallyport login password '${place.secrets.sallyport}'`,
     'grant pg_monitor to sallyport',
     'create database sallyport owner sallyport',
   ];
-  const script = `#!/bin/sh\nexec psql "$1" -v ON_ERROR_STOP=1 ${statements.map((text) => `-c "${text}"`).join(' ')}\n`;
+  const asked = statements.map((text) => `-c "${text}"`).join(' ');
+  const script = `#!/bin/sh
+set -e
+psql "$1" -v ON_ERROR_STOP=1 ${asked}
+psql "$1 dbname=sallyport" -v ON_ERROR_STOP=1 -c "grant execute on function pg_promote to sallyport"
+`;
   return privateFile(join(folder, 'post-init.sh'), script, place.user, 0o700);
 }
 

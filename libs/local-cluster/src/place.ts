@@ -13,6 +13,8 @@ export interface HostPorts {
   /** Security: Proxies and operators. */
   readonly security: number;
   readonly admin: number;
+  /** pgBackRest's server. */
+  readonly archive: number;
 }
 
 const PORTS_OF_A_HOST = 10;
@@ -29,6 +31,7 @@ export function portsFrom(base: number): (index: number) => HostPorts {
       sentinel: first + 5,
       security: first + 6,
       admin: first + 7,
+      archive: first + 8,
     };
   };
 }
@@ -41,6 +44,8 @@ export interface ClusterSecrets {
   /** For whoever changes something through Patroni's API. */
   readonly patroni: string;
   readonly redis: string;
+  /** What the repository of the archive is encrypted with. */
+  readonly archive: string;
 }
 
 /** Where a cluster lives. */

@@ -1,7 +1,14 @@
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type AppProcess, type ClusterError, haproxyOn, LocalCluster, serverUser } from '@sallyport/local-cluster';
+import {
+  type AppProcess,
+  type ClusterError,
+  haproxyOn,
+  hasProgram,
+  LocalCluster,
+  serverUser,
+} from '@sallyport/local-cluster';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { CliError } from '../output.ts';
@@ -23,6 +30,10 @@ interface Size {
   readonly proxies: number;
 }
 
+interface ClusterUpOptions extends Record<'nodes' | 'proxies' | 'basePort' | 'stores', string> {
+  readonly archive: boolean;
+}
+
 /** `sallyport cluster` */
 export function addClusterCommand(program: Command): void {
   program
@@ -36,13 +47,15 @@ export function addClusterCommand(program: Command): void {
     .option('--proxies <n>', 'Proxies', '3')
     .option('--base-port <n>', 'first port', '25000')
     .option('--stores <folder>', `folder of databases and Redis; as root ${ROOT_STORES}`)
-    .action((options: Record<'nodes' | 'proxies' | 'basePort' | 'stores', string>, command: Command) => {
+    .option('--no-archive', 'without an archive of the WAL; there is one where pgbackrest is installed')
+    .action((options: ClusterUpOptions, command: Command) => {
       const globals = globalsOf(command);
       const data = resolve(globals.data === './data' ? DATA : globals.data);
       const stores = resolve(options.stores ?? (serverUser() ? ROOT_STORES : join(data, 'stores')));
       const size = { nodes: count(options.nodes, 9), proxies: count(options.proxies, 14) };
       const profile = profileFile({ ...globals, data });
-      return up({ data, stores, profile, size, ports: clusterPorts(Number(options.basePort)) });
+      const archive = options.archive && hasProgram('pgbackrest');
+      return up({ data, stores, profile, size, archive, ports: clusterPorts(Number(options.basePort)) });
     });
 }
 
@@ -57,6 +70,8 @@ interface ClusterOfOurs {
   readonly stores: string;
   readonly profile: string;
   readonly size: Size;
+  /** All WAL goes to a repository, as on a host of its own. */
+  readonly archive: boolean;
   readonly ports: ClusterPorts;
 }
 
@@ -66,7 +81,7 @@ async function up(ours: ClusterOfOurs): Promise<void> {
   const nodePorts = each(size.nodes, (i) => Object.values(ports.security(i))).flat();
   const proxyPorts = each(size.proxies, (i) => Object.values(ports.proxy(i))).flat();
   const { devices, admin } = ports.balancer;
-  await checkPorts([...each(STORES * 10, (i) => ports.stores + i), ...nodePorts, ...proxyPorts, devices, admin]);
+  await checkPorts([...each((STORES + 1) * 10, (i) => ports.stores + i), ...nodePorts, ...proxyPorts, devices, admin]);
   mkdirSync(data, { recursive: true });
   const running = new Running(data);
   stopOnSignals(running, `${data} and ${ours.stores}`);
@@ -100,11 +115,14 @@ async function startAll(running: Running, ours: ClusterOfOurs): Promise<void> {
   await Promise.all([admin.close(), balanced.close()]);
   const primary = (await cluster.findPrimary()) ?? 0;
   const pids = { proxy: proxies[0]!.pid, node: nodes[0]!.pid };
-  process.stdout.write(drawCluster({ ...ours, primary, link, quickStart, pids, redis: cluster.hosts.length }));
+  const folder = cluster.archive?.plan.databases[primary]?.folder;
+  process.stdout.write(
+    drawCluster({ ...ours, archive: folder, primary, link, quickStart, pids, redis: cluster.hosts.length }),
+  );
   if (process.send) process.send({ type: 'ready', link, profile: ours.profile, ...quickStart });
 }
 
-async function startStores(running: Running, { stores, ports }: ClusterOfOurs): Promise<LocalCluster> {
+async function startStores(running: Running, { stores, ports, archive }: ClusterOfOurs): Promise<LocalCluster> {
   mkdirSync(stores, { recursive: true, mode: 0o755 });
   const hosts = Array.from({ length: STORES }, (_, i) => ({ name: `db${i + 1}`, address: '127.0.0.1' }));
   const lb = { name: 'lb', address: '127.0.0.1' };
@@ -113,6 +131,7 @@ async function startStores(running: Running, { stores, ports }: ClusterOfOurs): 
     folder: stores,
     hosts,
     otherHosts: [lb],
+    ...(archive ? { archive: { name: 'repo', address: '127.0.0.1' } } : {}),
     basePort: ports.stores,
     progress: (text) => say`    ${text} … ok\n`,
   }).catch((error: ClusterError) => {

@@ -13,6 +13,8 @@ export interface ClusterPicture {
   readonly redis: number;
   /** Process ids of the first Proxy and the first Security node, to try what happens without them. */
   readonly pids: { readonly proxy: number; readonly node: number };
+  /** Folder of pgBackRest's configuration on the host of the primary; undefined without an archive. */
+  readonly archive: string | undefined;
   readonly link: string;
   readonly quickStart: QuickStart;
 }
@@ -22,10 +24,15 @@ const row = (count: number, cell: (i: number) => string): string =>
 
 /** What runs where, and what to try. */
 export function drawCluster(picture: ClusterPicture): string {
-  const { size, ports, primary, redis, link, quickStart, data, pids } = picture;
+  const { size, ports, primary, redis, archive, link, quickStart, data, pids } = picture;
   const bold = (text: string): string => styleText('bold', text);
   const postgres = (i: number): string =>
     `db${i + 1} :${ports.stores + 10 * i + 2} ${i === primary ? 'primary' : 'standby'}`;
+  const repository =
+    archive === undefined
+      ? ''
+      : `\n         ${bold('Archive')}     repo :${ports.stores + 10 * redis + 8}   (all WAL, by pgBackRest)`;
+  const look = archive === undefined ? '' : `\n     npm run sallyport -- backup continuous status --folder ${archive}`;
   const cli = `npm run sallyport -- --data ${data}`;
   return `
 ${bold('A highly available Sallyport is up.')}
@@ -38,7 +45,7 @@ ${bold('A highly available Sallyport is up.')}
       └─ ${bold('Security')}    ${row(size.nodes, (i) => `s${i + 1} :${ports.security(i).proxies}`)}
                         │
          ${bold('PostgreSQL')}  ${row(redis, postgres)}   (Patroni, etcd)
-         ${bold('Redis')}       ${row(redis, (i) => `db${i + 1} :${ports.stores + 10 * i + 4}`)}   (Sentinels)
+         ${bold('Redis')}       ${row(redis, (i) => `db${i + 1} :${ports.stores + 10 * i + 4}`)}   (Sentinels)${repository}
 
   ${bold('1.')} Open this link in a browser, it plays the phone:
 
@@ -48,7 +55,7 @@ ${bold('A highly available Sallyport is up.')}
 
   ${bold('2.')} Look at it as the operator, in another terminal:
 
-     ${cli} status
+     ${cli} status${look}
 
   ${bold('3.')} Take something away, and go on using the phone:
 

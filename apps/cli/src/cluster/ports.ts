@@ -1,6 +1,6 @@
 /** Where everything of a farm on one machine listens. */
 export interface ClusterPorts {
-  /** First of thirty that databases, elections and Redis take. */
+  /** First of forty that databases, elections, Redis and the archive take. */
   readonly stores: number;
   readonly security: (i: number) => { readonly proxies: number; readonly admin: number };
   readonly proxy: (i: number) => { readonly devices: number; readonly health: number };
@@ -9,7 +9,7 @@ export interface ClusterPorts {
   readonly phone: number;
 }
 
-/** Ports from the base on: stores take thirty, what is ours comes after. */
+/** Ports from the base on: stores take forty, what is ours comes after. */
 export function clusterPorts(base: number): ClusterPorts {
   return {
     stores: base,
