@@ -31,6 +31,7 @@ const RIG_PROGRAMS = {
   '/usr/lib/python3/dist-packages/etcd': 'python3-etcd',
   etcd: 'etcd-server',
   haproxy: 'haproxy',
+  pgbackrest: 'pgbackrest',
   ip: 'iproute2',
   nft: 'nftables',
 };

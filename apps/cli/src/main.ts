@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { Command, Help } from 'commander';
+import { addContinuousCommands } from './backup/continuous/command.ts';
 import { addClusterCommand } from './cluster/command.ts';
 import { addEnrolmentCommands } from './commands/enrolment.ts';
 import { addOperatorCommands } from './commands/operators.ts';
@@ -15,6 +16,7 @@ import { addUserCommands } from './commands/users.ts';
 import { addDeviceCommands } from './device/commands.ts';
 import { addDirectoryCommands } from './directory/commands.ts';
 import { explanationOf } from './explain.ts';
+import { addStandbyCommands } from './standby/command.ts';
 import { printable, warn } from './terminal.ts';
 import { addUpCommand } from './up/command.ts';
 
@@ -50,6 +52,8 @@ addProxyCommands(program);
 addSiteCommands(program);
 addRealmCommands(program);
 addDeviceCommands(program);
+addContinuousCommands(program);
+addStandbyCommands(program);
 
 // Who reads only the beginning, like `head`, has read enough.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

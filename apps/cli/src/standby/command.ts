@@ -1,0 +1,98 @@
+import { userInfo } from 'node:os';
+import type { Command } from 'commander';
+import { CliError } from '../output.ts';
+import { globalsOf } from '../program.ts';
+import { runOnSecurityHost } from '../security-host.ts';
+import { say } from '../terminal.ts';
+import { type FollowOptions, followDatabase } from './follow.ts';
+
+interface TakeoverOptions {
+  readonly actor: string;
+  readonly oldDatabaseIsOff?: true;
+  readonly journalIsLost?: true;
+  readonly promoteWith?: string;
+  readonly waitS: string;
+}
+
+/** `sallyport standby …`: a second site with only the replicated database takes over, and back again. */
+export function addStandbyCommands(program: Command): void {
+  const standby = program
+    .command('standby')
+    .description('a second site with only the replicated database takes over, and back again');
+  addFollow(standby);
+  addTakeover(standby);
+  standby
+    .command('status')
+    .description('on a Security host of the second site: does its database follow, and how far is it?')
+    .action(async (_options, command: Command) => {
+      const globals = globalsOf(command);
+      const order = ['status', ...(globals.json ? ['--json'] : [])];
+      if (!(await runOnSecurityHost(globals, { name: 'standby-command', order })))
+        throw new CliError('the database of this site does not answer', 'SALLYPORT_DATABASE_HOSTS names it');
+    });
+}
+
+function addFollow(standby: Command): void {
+  standby
+    .command('follow')
+    .description(
+      'on the database host of a site: copies the database that works now, and follows it; also the way back',
+    )
+    .requiredOption('--main <hosts>', 'host:port,… of the database that works now; the primary among them is found')
+    .requiredOption('--to <folder>', 'data directory; what is in it is kept beside it')
+    .requiredOption('--password-file <file>', 'file with the password of the role, mode 0600')
+    .option('--user <role>', 'role with replication, and nothing else', 'replicator')
+    .option('--ca <file>', 'PEM file: CA of that database', '/etc/sallyport/tls/ca.pem')
+    .option('--slot <name>', 'replication slot there: it keeps what this site has not fetched yet')
+    .option('--name <name>', 'what this site is called in the status there', 'standby-site')
+    .action(async (options: FollowOptions) => {
+      const kept = await followDatabase(options);
+      say`${options.to} is a copy of the database at ${options.main}${kept === undefined ? '' : `; what was there is in ${kept}`}
+next: start its PostgreSQL, it follows from then on; "sallyport standby status" on a Security host of this site shows it
+`;
+    });
+}
+
+function addTakeover(standby: Command): void {
+  standby
+    .command('takeover')
+    .description(
+      'on a Security host of the second site: closes the first one, and opens this one with everything that is there',
+    )
+    .option('--actor <name>', 'who does this, for the audit log', ownName())
+    .option('--old-database-is-off', "the server of the other site's database was switched off, and stays off")
+    .option(
+      '--journal-is-lost',
+      'the journal is gone with the other site: all users stay out until somebody looks at them',
+    )
+    .option('--promote-with <command>', 'what makes the standby a primary, where something else decides that (Patroni)')
+    .option('--wait-s <n>', 'how long the close of the other database may take to arrive here, s', '60')
+    .action(takeOver);
+}
+
+async function takeOver(options: TakeoverOptions, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  const { reason, json } = globals;
+  if (!reason)
+    throw new CliError('why? a site takes over for a reason', 'add: --reason "the first site does not answer"');
+  const { actor, oldDatabaseIsOff, journalIsLost, promoteWith, waitS } = options;
+  const order = [
+    'takeover',
+    ...['--actor', actor, '--reason', reason, '--wait-s', waitS],
+    ...(oldDatabaseIsOff ? ['--old-database-is-off'] : []),
+    ...(journalIsLost ? ['--journal-is-lost'] : []),
+    ...(promoteWith === undefined ? [] : ['--promote-with', promoteWith]),
+    ...(json ? ['--json'] : []),
+  ];
+  if (await runOnSecurityHost(globals, { name: 'standby-command', order })) return;
+  throw new CliError('this site has not taken over', 'what was begun is finished by the same command');
+}
+
+/** Whoever sits at the machine. */
+function ownName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return 'unknown';
+  }
+}
