@@ -29,6 +29,13 @@ export const SETTINGS = {
   SALLYPORT_DATABASE_NAME: text('database in the external PostgreSQL', 'sallyport'),
   SALLYPORT_DATABASE_PASSWORD: optionalSecret('password of that role'),
   SALLYPORT_DATABASE_CA: optionalText('PEM file: CA of the external PostgreSQL, needed unless that is on this machine'),
+  SALLYPORT_OTHER_SITE_DATABASE_HOSTS: hostList(
+    '`host:port,…` of the database of the other site, with the same role, password and CA: closed by `sallyport standby takeover`',
+  ),
+  SALLYPORT_OTHER_SITE_NODES: list(
+    'URLs under which Proxies reach the Security nodes of the other site once it has taken over: Proxies know them from their first beat',
+    [],
+  ),
   SALLYPORT_REDIS: optionalText(
     '`rediss://host:port`, `rediss+sentinel://host:port,…/name` or `rediss+cluster://host:port,…`; absent: memory of this node',
   ),

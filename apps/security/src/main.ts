@@ -87,7 +87,8 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     { access, epoch, journal, log, monotonicMs, node: { isFirst: () => node.isFirst, head: () => node.head } },
     [],
   );
-  const node = new SecurityNode({ self, access, fence, journal, authorityMs, liveKeys, bus, log, degraded, ...clocks });
+  const parts = { self, access, fence, journal, authorityMs, liveKeys, bus, log, degraded, ...clocks };
+  const node = new SecurityNode({ ...parts, otherSiteUrls: config.SALLYPORT_OTHER_SITE_NODES });
   const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });
   const refusals = new RefusalRecord({ access, log });
   const connectors = new Connectors(access);
@@ -137,7 +138,8 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   syncs.start();
   refusals.start();
   const names = config.SALLYPORT_NAMES;
-  const stopUpkeep = startUpkeep({ access, node, auditWatch, countWatch, liveKeys, listeners, names, log });
+  const watches = { auditWatch, countWatch, database, metrics };
+  const stopUpkeep = startUpkeep({ access, node, ...watches, liveKeys, listeners, names, log });
   const stopWatching = life.watch((why) => {
     // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.
     if (end()) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');

@@ -258,6 +258,17 @@ export {
 } from './revocation/revocation.ts';
 export type { LeaseRow, RevocationRow } from './revocation/rows.ts';
 export type { OutBy } from './revocation/standing.ts';
+export {
+  closeForTakeover,
+  continueEpoch,
+  LIFE_EVENTS,
+  planTakeover,
+  readSiteLife,
+  type SiteLife,
+  siteLifeOf,
+  type TakeoverFacts,
+  type TakeoverPlan,
+} from './revocation/takeover.ts';
 export { openedBackend, shownBackend } from './rights/backend-secrets.ts';
 export {
   changePolicy,

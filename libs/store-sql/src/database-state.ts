@@ -60,3 +60,24 @@ export async function readPosition(store: SqlStore): Promise<DatabasePosition> {
   const [row] = await store.query<{ system: string; walBytes: string }>(POSITION);
   return { system: row!.system, walBytes: Number(row!.walBytes) };
 }
+
+/** Whether the primary's log of changes reaches its archive. Times are epoch ms, 0 for never. */
+export interface ArchiveState {
+  /** When the newest segment was taken. */
+  readonly takenAt: number;
+  /** Since when none was taken that was offered; 0 while all are. */
+  readonly failingSince: number;
+}
+
+/** The archiver's own account. It repeats what failed until that is taken, so the newer of both times tells how it is. */
+const ARCHIVER = `select coalesce(extract(epoch from last_archived_time) * 1000, 0)::bigint as "takenAt",
+    coalesce(extract(epoch from last_failed_time) * 1000, 0)::bigint as "failedAt"
+  from pg_stat_archiver where current_setting('archive_mode') <> 'off'`;
+
+/** How the archive of the primary is; undefined where there is none. */
+export async function readArchiver(store: SqlStore): Promise<ArchiveState | undefined> {
+  const [row] = await store.query<{ takenAt: string; failedAt: string }>(ARCHIVER);
+  if (!row) return undefined;
+  const [takenAt, failedAt] = [Number(row.takenAt), Number(row.failedAt)];
+  return { takenAt, failingSince: failedAt > takenAt ? takenAt || failedAt : 0 };
+}

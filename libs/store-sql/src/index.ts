@@ -1,8 +1,10 @@
 export { embeddedPostgres, findPostgres } from './binaries.ts';
 export { ChildPostgres, type ChildPostgresOptions } from './child-postgres.ts';
 export {
+  type ArchiveState,
   type DatabasePosition,
   type DatabaseServer,
+  readArchiver,
   readPosition,
   readServers,
   readVersion,
@@ -12,4 +14,5 @@ export { type LoadablePart, type LoadedRealm, type LoadOrder, loadRealm } from '
 export { migrate } from './migrate.ts';
 export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
 export { type RealmSnapshot, readSnapshot, type SnapshotHeads, type SnapshotPart } from './snapshot.ts';
+export { type FoundServer, findServer, promoteServer } from './standby.ts';
 export { SqlStore, type SqlStoreOptions } from './store.ts';

@@ -39,6 +39,8 @@ export interface NodeParts {
   /** For how long nodes give leases without a look at the journal, ms: a hold is longer by that. */
   readonly authorityMs: number;
   readonly liveKeys: LiveKeys;
+  /** URLs of the nodes of the other site, which run once that has taken over. */
+  readonly otherSiteUrls?: readonly string[];
   readonly bus: Bus;
   readonly log: Log;
   /** What works worse than it could on this node, in words. */
@@ -75,11 +77,12 @@ export class SecurityNode {
     return this.#draining;
   }
 
-  /** URLs of all nodes for Proxies, those that live first. */
+  /** URLs of all nodes for Proxies, those that live first, those of the other site last. */
   get proxyUrls(): string[] {
     const rows = this.#view?.nodes ?? [];
     const rank = (row: NodeRow): number => (this.nodes.lives(row) ? 0 : 1);
-    return [...rows].sort((a, b) => rank(a) - rank(b)).map(({ proxyUrl }) => proxyUrl);
+    const here = [...rows].sort((a, b) => rank(a) - rank(b)).map(({ proxyUrl }) => proxyUrl);
+    return [...new Set([...here, ...(this.#parts.otherSiteUrls ?? [])])];
   }
 
   /** Head of the revocation log as this node has last seen it. */

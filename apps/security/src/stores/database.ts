@@ -40,6 +40,17 @@ export async function reachDatabase(config: Config): Promise<OpenDatabase> {
   return { address, external: false, description: 'child of a running server', close: async () => {} };
 }
 
+/** The databases of this site and of the other one. @throws Error when this site has none of its own */
+export function addressesOfSites(config: Config): { own: DatabaseAddress; other: DatabaseAddress | undefined } {
+  const { SALLYPORT_DATABASE_HOSTS: hosts, SALLYPORT_OTHER_SITE_DATABASE_HOSTS: others } = config;
+  if (hosts.length === 0)
+    throw new Error('a site takes over with a PostgreSQL of its own: SALLYPORT_DATABASE_HOSTS is not set');
+  return {
+    own: externalAddress(config, hosts),
+    other: others.length === 0 ? undefined : externalAddress(config, others),
+  };
+}
+
 function childPlace({ SALLYPORT_DATA: data }: Config): { folder: string; passwordFile: string } {
   return { folder: join(data, 'database'), passwordFile: join(data, 'security', 'database-password') };
 }

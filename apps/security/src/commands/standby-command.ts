@@ -1,0 +1,296 @@
+import { spawnSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import {
+  type AccessContext,
+  type Actor,
+  beginNewEpoch,
+  closeForTakeover,
+  continueEpoch,
+  LIFE_EVENTS,
+  planTakeover,
+  type Restored,
+  type SiteLife,
+  sealedStore,
+  siteLifeOf,
+  type TakeoverPlan,
+} from '@sallyport/access';
+import { serverCrypto } from '@sallyport/channel/sodium';
+import { readSettings } from '@sallyport/settings';
+import { type DatabaseAddress, type FoundServer, findServer, promoteServer, SqlStore } from '@sallyport/store-sql';
+import { type Config, SETTINGS } from '../config.ts';
+import { type OpenJournal, openJournal } from '../journal/journal.ts';
+import { keyFileOf, openKeks } from '../keys/kek.ts';
+import { createPasswordHasher } from '../keys/passwords.ts';
+import { addressesOfSites } from '../stores/database.ts';
+import { readKnownLife } from '../stores/epoch-file.ts';
+import { lifeFileOf } from '../stores/life.ts';
+
+const HELP = `node standby-command.ts takeover|status [...]
+
+What "sallyport standby takeover" and "sallyport standby status" run, at the site that takes over, with the settings of its
+Security servers.
+
+  takeover --actor NAME --reason TEXT
+    --old-database-is-off      the server of the other site's database was switched off and stays off
+    --journal-is-lost          the journal is gone with the other site: all users stay out until somebody looks at them
+    --promote-with COMMAND     what makes the standby a primary, where something else than PostgreSQL decides that (Patroni)
+    --wait-s N                 how long the close of the other database may take to arrive here
+  status
+  --json                       for programs
+`;
+
+const OPTIONS = {
+  actor: { type: 'string', default: '' },
+  reason: { type: 'string', default: '' },
+  'old-database-is-off': { type: 'boolean', default: false },
+  'journal-is-lost': { type: 'boolean', default: false },
+  'promote-with': { type: 'string' },
+  'wait-s': { type: 'string', default: '60' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
+
+const LOOK_MS = 200;
+const PROMOTED_WITHIN_MS = 120_000;
+/** Exit code of a takeover that must not be. */
+const REFUSED = 2;
+
+interface Order {
+  readonly by: Actor;
+  readonly otherIsOff: boolean;
+  readonly journalIsLost: boolean;
+  readonly promoteWith: string | undefined;
+  readonly waitMs: number;
+}
+
+/** The two databases, and what is needed to work on them. */
+interface Sites {
+  readonly config: Config;
+  readonly own: DatabaseAddress;
+  readonly other: DatabaseAddress | undefined;
+  /** What this site is called in the audit log of both. */
+  readonly site: string;
+}
+
+/** What was done. */
+interface Taken extends TakeoverPlan {
+  readonly restored?: Restored;
+  readonly epoch?: string;
+}
+
+async function takeOver(sites: Sites, order: Order, tell: (text: string) => void): Promise<Taken> {
+  const { config, site } = sites;
+  const before = await lookAt(sites, sites.own);
+  if (!before.life) throw new Error(`there is no realm ${config.SALLYPORT_REALM} in the database of this site`);
+  const journal = await openJournal(config).catch((error: Error) => {
+    tell(`the journal does not answer: ${error.message}`);
+    return undefined;
+  });
+  try {
+    const other = await closeOther(sites, order, { tell, needed: before.server.standby || before.life.closed });
+    const own = await arrived(sites, { order, other });
+    const claimed = await journal?.journal.claimed();
+    const authority = journal?.authorityMs !== undefined;
+    const { otherIsOff } = order;
+    const plan = planTakeover({ site, own, other, claimed, authority, otherIsOff });
+    if (plan.life === 'done' || plan.life === 'refused') return plan;
+    tell(plan.life === 'same' ? `a failover: ${plan.why}` : `a restore with a new epoch: ${plan.why}`);
+    if (plan.life === 'new' && !journal && !order.journalIsLost)
+      throw new Error(
+        'there is no journal (SALLYPORT_JOURNAL), or it does not answer: say --journal-is-lost, and all users stay out until enabled',
+      );
+    if (own.standby) await promote(sites, order, tell);
+    return { ...plan, ...(await open(sites, { order, plan, journal })) };
+  } finally {
+    await journal?.journal.close();
+  }
+}
+
+/** A server of a site with the life of the realm in it. */
+async function lookAt(
+  { config }: Pick<Sites, 'config'>,
+  address: DatabaseAddress,
+): Promise<{ server: FoundServer; life: SiteLife | undefined }> {
+  const server = await findServer(address, { realm: config.SALLYPORT_REALM, events: LIFE_EVENTS });
+  return { server, life: server.realm && siteLifeOf(server.realm, server.event) };
+}
+
+/** Closes the database of the other site for this one; undefined when it does not answer. */
+async function closeOther(
+  sites: Sites,
+  { by }: Order,
+  { tell, needed }: { readonly tell: (text: string) => void; readonly needed: boolean },
+): Promise<SiteLife | undefined> {
+  const { other, site } = sites;
+  if (!other || !needed) return undefined;
+  try {
+    const life = await onRealm(sites, other, (access) => closeForTakeover(access, by, site));
+    tell(
+      `the database of the other site is closed: nothing is given from it any more${life.taker === site ? '' : ' (for another site)'}`,
+    );
+    return life;
+  } catch (error) {
+    tell(`the database of the other site does not answer: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+/** The own database once the close of the other one is in it, or when that was waited for long enough. */
+async function arrived(
+  sites: Sites,
+  { order, other }: { readonly order: Order; readonly other: SiteLife | undefined },
+): Promise<SiteLife & { readonly standby: boolean }> {
+  for (const deadline = performance.now() + order.waitMs; ; await sleep(LOOK_MS)) {
+    const { server, life } = await lookAt(sites, sites.own);
+    const waits = server.standby && other?.taker === sites.site && life?.taker !== sites.site;
+    if (!waits || performance.now() > deadline) return { ...life!, standby: server.standby };
+  }
+}
+
+async function promote(sites: Sites, { promoteWith }: Order, tell: (text: string) => void): Promise<void> {
+  if (promoteWith === undefined) await promoteServer(sites.own);
+  else {
+    const { status } = spawnSync('sh', ['-c', promoteWith], { stdio: ['ignore', 'inherit', 'inherit'] });
+    if (status !== 0)
+      throw new Error(`"${promoteWith}" failed; once the database is a primary, run the same command again`);
+  }
+  for (const deadline = performance.now() + PROMOTED_WITHIN_MS; ; await sleep(LOOK_MS)) {
+    const found = await lookAt(sites, sites.own).catch(() => undefined);
+    if (found?.server.standby === false) break;
+    if (performance.now() > deadline) throw new Error('the database of this site is still a standby');
+  }
+  tell('the database of this site is a primary');
+}
+
+async function open(
+  sites: Sites,
+  {
+    order,
+    plan,
+    journal,
+  }: { readonly order: Order; readonly plan: TakeoverPlan; readonly journal: OpenJournal | undefined },
+): Promise<Pick<Taken, 'epoch' | 'restored'>> {
+  const { config, site, own } = sites;
+  const { by, journalIsLost: lost } = order;
+  return onRealm(sites, own, async (access) => {
+    if (plan.life === 'same') return { epoch: await continueEpoch(access, by, site) };
+    const known = readKnownLife(lifeFileOf(config));
+    const supersedes = known ? [known.epoch] : [];
+    const restored = await beginNewEpoch({ access, journal: journal?.journal, lost, supersedes, by });
+    return { epoch: restored.epoch, restored };
+  });
+}
+
+/** The rules of the realm on a database, without any fence: a closed one is what this works on. */
+async function onRealm<T>(
+  { config }: Sites,
+  address: DatabaseAddress,
+  work: (access: AccessContext) => Promise<T>,
+): Promise<T> {
+  const server = new SqlStore(address, { poolSize: 2, replicated: true });
+  try {
+    const crypto = serverCrypto();
+    const { keyring } = openKeks(crypto, keyFileOf(config), true);
+    const store = sealedStore(server.in(config.SALLYPORT_REALM), keyring, ({ table, key }) =>
+      process.stderr.write(`not written by a Security server: ${table} ${key}\n`),
+    );
+    return await work({ store, crypto, keyring, passwords: createPasswordHasher() });
+  } finally {
+    await server.close();
+  }
+}
+
+/** What was done, and what comes next. */
+function wordsOf({ life, why, epoch, restored }: Taken): string {
+  if (life === 'done') return `${why}\n`;
+  if (life === 'same')
+    return `this site has taken over; epoch ${epoch} goes on, nobody signs in again
+${NEXT}`;
+  const changed = restored!.rights
+    .map(({ subject, actor, reason }) => `  ${subject}, by ${actor}: ${reason}\n`)
+    .join('');
+  return `this site has taken over, with epoch ${epoch}
+why it is a restore: ${why}
+
+done: ${restored!.appended.length} revocations that this database did not know are in the log again
+lost: all sessions, codes and one-time tokens; whatever else was acknowledged last at the other site
+${changed === '' ? '' : `look at rights that were changed there last, they are as before:\n${changed}`}${NEXT}`;
+}
+
+const NEXT = `
+next: 1. start the Security servers of this site; Proxies and devices find them by themselves
+      2. before the other site may come back: make its database a standby of this one, there
+           sallyport standby follow --main HOST:PORT --to FOLDER …
+         and then take over back at any time, with the same command at that site
+`;
+
+async function showStatus(sites: Sites, json: boolean): Promise<string> {
+  const { server, life } = await lookAt(sites, sites.own);
+  const other = sites.other && (await lookAt(sites, sites.other).catch(() => undefined));
+  const behindMs = server.standby && server.replayedAt > 0 ? Math.max(0, Date.now() - server.replayedAt) : 0;
+  if (json)
+    return `${JSON.stringify({ site: sites.site, standby: server.standby, following: server.following, behindMs, life, other: other?.life })}\n`;
+  const kind = server.standby ? `a standby, ${server.following ? 'following' : 'NOT FOLLOWING ANYBODY'}` : 'a primary';
+  const state = life
+    ? `epoch ${life.epoch.slice(0, 8)}, ${life.closed ? `closed${life.taker ? ` for ${life.taker}` : ''}` : 'open'}`
+    : 'no realm';
+  const behind = server.standby ? `, newest change ${Math.round(behindMs / 1_000)} s ago` : '';
+  const elsewhere = sites.other
+    ? other
+      ? `answers, ${other.life?.closed ? 'closed' : 'open'}`
+      : 'does not answer'
+    : 'not known (SALLYPORT_OTHER_SITE_DATABASE_HOSTS)';
+  return `this site      ${kind} at ${sites.site}, ${state}${behind}\nother site     ${elsewhere}\n`;
+}
+
+/** @throws Error that says what is missing */
+function readOrder(values: { readonly [name: string]: string | boolean | undefined }): Order {
+  const { actor, reason } = values as { actor: string; reason: string };
+  if (!actor || !reason) throw new Error('who does this, and why? --actor and --reason go into the audit log');
+  const waitMs = Number(values['wait-s']) * 1_000;
+  if (!(waitMs >= 0)) throw new Error('--wait-s is a number of seconds');
+  return {
+    by: { actor, reason },
+    otherIsOff: values['old-database-is-off'] === true,
+    journalIsLost: values['journal-is-lost'] === true,
+    promoteWith: values['promote-with'] as string | undefined,
+    waitMs,
+  };
+}
+
+async function run(): Promise<number> {
+  const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
+  const [verb = ''] = positionals;
+  if (values.help || verb === '') {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const config = readSettings(SETTINGS);
+  const { own, other } = addressesOfSites(config);
+  const site = (own.hosts ?? [own]).map(({ host, port }) => `${host}:${port}`).join();
+  const sites = { config, own, other, site };
+  if (verb === 'status') {
+    process.stdout.write(await showStatus(sites, values.json));
+    return 0;
+  }
+  if (verb !== 'takeover') throw new Error(`there is no ${verb}; see --help`);
+  const tell = (text: string): void => void process.stderr.write(`${text}\n`);
+  const taken = await takeOver(sites, readOrder(values), tell);
+  if (values.json) process.stdout.write(`${JSON.stringify(taken)}\n`);
+  if (taken.life === 'refused') {
+    process.stderr.write(`not taken over: ${taken.why}\n`);
+    return REFUSED;
+  }
+  if (!values.json) process.stdout.write(wordsOf(taken));
+  return 0;
+}
+
+try {
+  process.exitCode = await run();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
+}
+// The password hasher keeps its threads.
+process.exit();
