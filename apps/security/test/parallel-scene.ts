@@ -14,7 +14,12 @@ import { InForce } from '../src/revocation/in-force.ts';
 import { scene } from './scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
-const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
+const DATABASE = {
+  description: 'memory',
+  version: async () => '0',
+  servers: async () => [],
+  archive: async () => undefined,
+};
 const SHARED = { kind: 'in-process', server: () => '' };
 
 export type AllRows = ReadonlyMap<TableName, readonly object[]>;

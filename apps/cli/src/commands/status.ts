@@ -46,6 +46,7 @@ function formatStatus(status: StatusView): string {
     health(status.degraded),
     `sessions       ${counts}`,
     `database       ${database}`,
+    ...archiveLine(status),
     `bus            ${bus.kind === 'redis' ? `Redis at ${printable(bus.server || '?')}` : 'in process'}${bus.connected ? '' : ', DOWN'}`,
     `revocation log ${head} entries, in force within ${Math.round(status.leaseMs / 1_000)} s at the latest`,
     logLine(status),
@@ -61,6 +62,14 @@ function formatStatus(status: StatusView): string {
     styleText('bold', 'Proxies'),
     formatRows(status.proxies, PROXY_COLUMNS),
   ].join('\n');
+}
+
+/** Where the database's own archive is, nothing where there is none. */
+function archiveLine({ archive }: StatusView): string[] {
+  if (!archive) return [];
+  const { takenAt, failingSince } = archive;
+  const newest = takenAt === 0 ? 'nothing yet' : `newest WAL taken at ${formatTime(takenAt)}`;
+  return [`archive        ${newest}${failingSince === 0 ? '' : ', TAKES NOTHING'}`];
 }
 
 /** Counts older than this say so, ms. */

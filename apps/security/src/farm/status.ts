@@ -13,6 +13,7 @@ import {
   type RealmRow,
 } from '@sallyport/access';
 import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
+import type { ArchiveState } from '@sallyport/store-sql';
 import { directoryWarnings } from '../directories/warnings.ts';
 import type { JournalCopies } from '../journal/journal-copies.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
@@ -52,6 +53,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const { nodes, leases, now, realm } = await node.report();
   const { head } = realm;
   const servers = await database.servers();
+  const archive = await database.archive();
   const views = nodes.map((row) => nodeView(node, row));
   const seen = { node, leases, now, head };
   const proxyRows = await listProxies(access);
@@ -66,6 +68,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWarning(id, silentMs)),
     ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWarning),
     ...databaseWarnings(servers),
+    ...archiveWords(archive),
     ...proxyViews
       .filter(({ live, revokedAt }) => !live && revokedAt === null)
       .map(({ name }) => `Proxy ${name} has no live lease`),
@@ -78,6 +81,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     node: node.id,
     database: `PostgreSQL ${await database.version()}, ${database.description}`,
     databaseServers: servers,
+    ...(archive && { archive }),
     bus: { kind: shared.kind, connected: bus.connected, server: shared.server() },
     nodes: views,
     degraded: [...new Set(degraded)],
@@ -207,6 +211,15 @@ function databaseWarnings(servers: readonly DatabaseView[]): string[] {
   return [
     ...(standbys.length > 0 && waiting.length === 0 ? ['no standby confirms commits'] : []),
     ...behind.map(({ name, lagBytes }) => `standby ${name} is ${Math.round(lagBytes / 1_048_576)} MiB behind`),
+  ];
+}
+
+/** What an archive that takes nothing means for whoever relies on it. */
+export function archiveWords(archive: ArchiveState | undefined): string[] {
+  if (!archive || archive.failingSince === 0) return [];
+  const since = new Date(archive.failingSince).toISOString();
+  return [
+    `the archive takes no WAL since ${since}: what is acknowledged from then on is lost with the database (on its host: sallyport backup continuous check)`,
   ];
 }
 

@@ -1,5 +1,5 @@
 import type { DatabaseView } from '@sallyport/security-api';
-import { readServers, readVersion, type SqlStore } from '@sallyport/store-sql';
+import { type ArchiveState, readArchiver, readServers, readVersion, type SqlStore } from '@sallyport/store-sql';
 
 /** Asks the database about itself. */
 export interface DatabaseProbe {
@@ -8,9 +8,16 @@ export interface DatabaseProbe {
   version(): Promise<string>;
   /** The primary first, then its standbys, from the primary's own view of replication. */
   servers(): Promise<DatabaseView[]>;
+  /** How the archive of its log is; undefined where there is none. */
+  archive(): Promise<ArchiveState | undefined>;
 }
 
 /** The probe of a PostgreSQL. */
 export function probeOf(store: SqlStore, description: string): DatabaseProbe {
-  return { description, version: () => readVersion(store), servers: () => readServers(store) };
+  return {
+    description,
+    version: () => readVersion(store),
+    servers: () => readServers(store),
+    archive: () => readArchiver(store),
+  };
 }

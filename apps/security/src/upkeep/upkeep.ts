@@ -1,5 +1,6 @@
 import type { AuditWatch } from '@sallyport/access';
 import type { CountWatch } from '../farm/count-watch.ts';
+import { type ArchiveWatchParts, startArchiveWatch } from './archive-watch.ts';
 import { startErasing } from './erasing.ts';
 import { type RenewalParts, startRenewal } from './renewal.ts';
 import { type RetentionParts, startRetention } from './retention.ts';
@@ -8,7 +9,7 @@ import { type RetentionParts, startRetention } from './retention.ts';
 const RECHECK_MS = 21_600_000;
 
 /** What upkeep works on. */
-export interface UpkeepParts extends RenewalParts, RetentionParts {
+export interface UpkeepParts extends RenewalParts, RetentionParts, ArchiveWatchParts {
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
 }
@@ -21,7 +22,13 @@ export function startUpkeep(parts: UpkeepParts): () => void {
   // Who asks for the status first does not wait for the counts of a large farm either.
   void countWatch.look(0).catch(() => undefined);
   const recheck = setInterval(() => void auditWatch.recheck().catch(() => undefined), RECHECK_MS);
-  const stops = [startErasing(parts), startRetention(parts), startRenewal(parts), () => clearInterval(recheck)];
+  const stops = [
+    startErasing(parts),
+    startRetention(parts),
+    startRenewal(parts),
+    startArchiveWatch(parts),
+    () => clearInterval(recheck),
+  ];
   return () => {
     for (const stop of stops) stop();
   };

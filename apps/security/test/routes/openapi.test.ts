@@ -12,7 +12,12 @@ interface Operation {
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, unknown>> }>>;
 }
 
-const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
+const DATABASE = {
+  description: 'memory',
+  version: async () => '0',
+  servers: async () => [],
+  archive: async () => undefined,
+};
 
 async function document() {
   const { context, token } = await scene();

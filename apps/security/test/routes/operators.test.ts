@@ -4,7 +4,12 @@ import { expect, test, vi } from 'vitest';
 import { createAdminService } from '../../src/app.ts';
 import { scene } from '../scene.ts';
 
-const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
+const DATABASE = {
+  description: 'memory',
+  version: async () => '0',
+  servers: async () => [],
+  archive: async () => undefined,
+};
 
 async function admin() {
   const { context, clock, token } = await scene();

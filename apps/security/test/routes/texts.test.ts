@@ -2,7 +2,12 @@ import { expect, test } from 'vitest';
 import { createAdminService, createDirectoryService } from '../../src/app.ts';
 import { scene } from '../scene.ts';
 
-const DATABASE = { description: 'memory', version: async () => '0', servers: async () => [] };
+const DATABASE = {
+  description: 'memory',
+  version: async () => '0',
+  servers: async () => [],
+  archive: async () => undefined,
+};
 const { context, token, lines } = await scene();
 const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
 const service = await createAdminService(

@@ -38,6 +38,15 @@ export const DatabaseView = Type.Object(
 );
 export type DatabaseView = Static<typeof DatabaseView>;
 
+/** The archive of the database's log of changes, as the primary sees it. */
+const ArchiveView = Type.Object(
+  {
+    takenAt: Time('when it took the newest segment, 0 for never'),
+    failingSince: Time('since when it takes nothing, 0 while it does'),
+  },
+  { ...CLOSED, $id: 'Archive' },
+);
+
 /** The bus between nodes. */
 const BusView = Type.Object(
   {
@@ -110,6 +119,7 @@ export const StatusView = Type.Object(
     version: Type.String(),
     database: Type.String(),
     databaseServers: Type.Array(DatabaseView),
+    archive: Type.Optional(ArchiveView),
     bus: BusView,
     node: Type.String({ description: 'the node that answers' }),
     nodes: Type.Array(NodeView),
