@@ -9,6 +9,7 @@ import { AppProcess, type Daemon, type Host, haproxyOn, type LocalCluster } from
 import * as api from '@sallyport/security-api/admin';
 import { DRIVER_ADDRESS, Network, waitFor } from '@sallyport/support';
 import { Backend } from './backend.ts';
+import { LonePostgres } from './lone-postgres.ts';
 import { omission } from './omitted-rules.ts';
 import { Operator } from './operator.ts';
 import { createDatabase, discard, say, storesOn } from './stores.ts';
@@ -43,8 +44,14 @@ export interface FarmSize {
   readonly leaseMs?: number;
   /** Puts a relay that can play a bad line before every Security node. */
   readonly badLines?: boolean;
-  /** Keeps revocations in a PostgreSQL beside the realm's: another database of the same servers. */
-  readonly journal?: boolean;
+  /** Keeps revocations in a PostgreSQL: another database of the realm's servers, or one in another place. */
+  readonly journal?: boolean | 'elsewhere';
+  /** Sends all WAL to a repository on a host of its own. */
+  readonly archive?: boolean;
+  /** Hosts with a PostgreSQL of their own, by name and address: nothing runs on them yet. */
+  readonly lone?: Readonly<Record<string, string>>;
+  /** Further settings of all Security nodes. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** A server of ours with what it takes to start it again. */
@@ -67,7 +74,8 @@ export class Farm {
   /** The lines to the Security nodes, when they may be bad. */
   readonly lines: TcpFaultProxy[] = [];
   readonly #leaseMs: number;
-  readonly #journal: boolean;
+  readonly #journal: string | undefined;
+  readonly #environment: Readonly<Record<string, string>>;
   #balancer: Daemon | undefined;
   #operator: Operator | undefined;
 
@@ -77,7 +85,8 @@ export class Farm {
     backend: Backend;
     folder: string;
     leaseMs: number;
-    journal: boolean;
+    journal: string | undefined;
+    environment: Readonly<Record<string, string>> | undefined;
   }) {
     this.network = parts.network;
     this.cluster = parts.cluster;
@@ -85,14 +94,29 @@ export class Farm {
     this.folder = parts.folder;
     this.#leaseMs = parts.leaseMs;
     this.#journal = parts.journal;
+    this.#environment = parts.environment ?? {};
   }
 
   static async start(size: FarmSize): Promise<Farm> {
-    const { nodes, proxies, leaseMs = LEASE_MS, badLines = false, journal = false } = size;
+    const { nodes, proxies, leaseMs = LEASE_MS, badLines = false } = size;
     const network = new Network();
-    const { cluster, folder } = await storesOn(network);
-    if (journal) await createDatabase(cluster, JOURNAL);
-    const farm = new Farm({ network, cluster, backend: await Backend.start(), folder, leaseMs, journal });
+    const elsewhere = size.journal === 'elsewhere' ? network.addHost('jr', '10.77.1.8') : undefined;
+    const archive = size.archive ? network.addHost('repo', '10.77.1.9') : undefined;
+    const lone = Object.entries(size.lone ?? {}).map(([name, address]) => network.addHost(name, address));
+    const { cluster, folder } = await storesOn(network, {
+      archive,
+      lone: [...lone, ...(elsewhere ? [elsewhere] : [])],
+    });
+    const journal = size.journal ? await createJournal(cluster, elsewhere) : undefined;
+    const farm = new Farm({
+      network,
+      cluster,
+      backend: await Backend.start(),
+      folder,
+      leaseMs,
+      journal,
+      environment: size.environment,
+    });
     for (let i = 1; i <= nodes; i++) await farm.#addNode(i, badLines);
     await farm.#configure();
     await Promise.all(Array.from({ length: proxies }, (_, i) => farm.#addProxy(i + 1)));
@@ -116,6 +140,19 @@ export class Farm {
     await patiently(() => device.enroll(link, { user, password: PASSWORD }));
     await patiently(() => device.login({ user, password: PASSWORD }));
     return device;
+  }
+
+  /** A device signs in again. */
+  login(device: Device, user: string): Promise<void> {
+    return patiently(() => device.login({ user, password: PASSWORD }));
+  }
+
+  /** Whether a server can be started; one that could not is left alone. */
+  async starts(server: Server): Promise<boolean> {
+    return this.restart(server).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Starts a server anew on its host. */
@@ -162,16 +199,24 @@ export class Farm {
     await this.#operator?.close();
     for (const { process: server } of [...this.proxies, ...this.nodes]) await server.end('SIGKILL');
     await this.#balancer?.end('SIGKILL');
-    for (const host of this.cluster.hosts) this.network.killHost(host);
-    discard(this.cluster, this.folder);
+    this.network.killAll();
+    discard(this.folder);
   }
 
   async #addNode(i: number, badLines: boolean): Promise<void> {
-    const host = this.network.addHost(`s${i}`, `10.77.2.${i}`);
+    const prepared = this.prepareNode(`s${i}`, `10.77.2.${i}`);
+    const line = badLines ? { SALLYPORT_PROXY_URL: await this.#addLine(prepared.host) } : {};
+    this.nodes.push(await this.begin({ ...prepared, environment: { ...prepared.environment, ...line } }));
+  }
+
+  /** A Security node on a host of its own, with everything but its start. */
+  prepareNode(name: string, address: string): Omit<Server, 'process'> {
+    const host = this.network.addHost(name, address);
     const data = join(this.folder, host.name);
     // The key-encryption key of the first node is carried to the others, as an operator does.
+    const [kek, first] = [join('security', 'kek.json'), this.nodes[0]?.name];
     mkdirSync(join(data, 'security'), { recursive: true, mode: 0o700 });
-    if (i > 1) copyFileSync(join(this.folder, 's1', 'security', 'kek.json'), join(data, 'security', 'kek.json'));
+    if (first !== undefined) copyFileSync(join(this.folder, first, kek), join(data, kek));
     const environment = {
       ...this.cluster.securityEnvironment,
       SALLYPORT_DATA: data,
@@ -179,21 +224,24 @@ export class Farm {
       SALLYPORT_PROXY_LISTEN: `${host.address}:${PORTS.security}`,
       SALLYPORT_ADMIN_LISTEN: `${host.address}:${PORTS.admin}`,
       ...(this.#journal ? this.#journalEnvironment() : {}),
-      ...(badLines ? { SALLYPORT_PROXY_URL: await this.#addLine(host) } : {}),
       SALLYPORT_NAMES: `${host.address},${DRIVER_ADDRESS}`,
       SALLYPORT_ADDRESS_BURST: '1000000',
       SALLYPORT_ADDRESS_PER_MINUTE: '1000000',
       SALLYPORT_LEASE_MS: String(this.#leaseMs),
+      ...this.#environment,
     };
-    const server = { name: host.name, host, app: 'security', environment } as const;
-    const process_ = await this.#launch(server, 0);
-    this.nodes.push({ ...server, environment, process: process_ });
+    return { name, host, app: 'security', environment };
+  }
+
+  /** Starts a server for the first time. */
+  async begin(prepared: Omit<Server, 'process'>): Promise<Server> {
+    return { ...prepared, process: await this.#launch(prepared, 0) };
   }
 
   #journalEnvironment(): Record<string, string> {
-    const { databaseHosts, place } = this.cluster;
+    const { place } = this.cluster;
     return {
-      SALLYPORT_JOURNAL: `postgresql://sallyport@${databaseHosts}/${JOURNAL}`,
+      SALLYPORT_JOURNAL: `postgresql://sallyport@${this.#journal}/${JOURNAL}`,
       SALLYPORT_JOURNAL_CA: place.tls.ca,
       SALLYPORT_JOURNAL_PASSWORD: place.secrets.sallyport,
       SALLYPORT_JOURNAL_AUTHORITY_MS: String(AUTHORITY_MS),
@@ -307,6 +355,17 @@ export class Farm {
     await this.operator.call(api.sites.put, { params: { name: 'here' }, body: { origins } });
     await this.live();
   }
+}
+
+/** Makes the database of the journal; gives the servers that it is at. */
+async function createJournal(cluster: LocalCluster, elsewhere: Host | undefined): Promise<string> {
+  if (!elsewhere) {
+    await createDatabase(cluster, JOURNAL);
+    return cluster.databaseHosts;
+  }
+  const own = new LonePostgres(cluster, elsewhere);
+  await own.create(JOURNAL);
+  return own.address;
 }
 
 /** The part of the status that the rig looks at. */

@@ -1,8 +1,8 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { LocalCluster } from '@sallyport/local-cluster';
+import { type Host, LocalCluster } from '@sallyport/local-cluster';
 import type { Network } from '@sallyport/support';
 
 const run = promisify(execFile);
@@ -18,17 +18,34 @@ export function say(text: string): void {
 }
 
 /** Takes down what `storesOn` made; the processes are gone already. */
-export function discard(cluster: LocalCluster, folder: string): void {
-  for (const host of cluster.hosts) execFileSync('umount', ['-l', cluster.place.hostFolder(host)]);
+export function discard(folder: string): void {
+  const stores = join(folder, 'stores');
+  for (const disk of mountsUnder(stores)) execFileSync('umount', ['-l', disk]);
   rmSync(folder, { recursive: true, force: true });
 }
 
+function mountsUnder(folder: string): string[] {
+  const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
+  return mounts.map((line) => line.split(' ')[1] ?? '').filter((place) => place.startsWith(`${folder}/`));
+}
+
+/** What there is beside the three hosts. */
+export interface StoresOptions {
+  /** Host of the repository of an archive. */
+  readonly archive?: Host | undefined;
+  /** Hosts with a PostgreSQL of their own. */
+  readonly lone?: readonly Host[];
+}
+
 /** Starts the database and Redis on three hosts, each with a disk of its own. */
-export async function storesOn(network: Network): Promise<{ cluster: LocalCluster; folder: string }> {
+export async function storesOn(
+  network: Network,
+  { archive, lone = [] }: StoresOptions = {},
+): Promise<{ cluster: LocalCluster; folder: string }> {
   const folder = mkdtempSync('/tmp/sallyport-fault-');
   chmodSync(folder, 0o755);
   const hosts = [1, 2, 3].map((i) => network.addHost(`db${i}`, `10.77.1.${i}`));
-  for (const { name } of hosts) {
+  for (const { name } of [...hosts, ...(archive ? [archive] : []), ...lone]) {
     const disk = join(folder, 'stores', name);
     mkdirSync(disk, { recursive: true });
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK},mode=755`, 'tmpfs', disk]);
@@ -37,6 +54,8 @@ export async function storesOn(network: Network): Promise<{ cluster: LocalCluste
     folder: join(folder, 'stores'),
     hosts,
     basePort: BASE_PORT,
+    otherHosts: lone,
+    ...(archive ? { archive } : {}),
     progress: say,
   });
   return { cluster, folder };

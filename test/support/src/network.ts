@@ -114,6 +114,11 @@ export class Network {
     }
   }
 
+  /** Kills every process on every host. */
+  killAll(): void {
+    for (const host of this.#hosts.values()) this.killHost(host);
+  }
+
   /** Sends a signal to every process on a host, for instance to freeze it. */
   signalHost(host: Host, signal: NodeJS.Signals): void {
     for (const pid of this.#pidsOn(host)) {

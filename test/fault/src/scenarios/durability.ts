@@ -44,7 +44,7 @@ export const durability: Scenario = {
     tally.times('longest pause between two acknowledged writes in a round', history.pauses);
     tally.numbers['p50 of those pauses, ms'] = Math.round(quantile(history.pauses, 0.5));
     for (const host of cluster.hosts) network.killHost(host);
-    discard(cluster, folder);
+    discard(folder);
     return tally;
   },
 };

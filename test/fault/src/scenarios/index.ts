@@ -1,3 +1,4 @@
+import { archive } from './archive.ts';
 import { clocks } from './clocks.ts';
 import { copies } from './copies.ts';
 import { durability } from './durability.ts';
@@ -10,6 +11,7 @@ import { restore } from './restore.ts';
 import { revocation } from './revocation.ts';
 import { rolling } from './rolling.ts';
 import type { Scenario } from './scenario.ts';
+import { standby } from './standby.ts';
 
 /** All scenarios by name. */
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
@@ -20,6 +22,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   redis,
   revocation,
   restore,
+  archive,
+  standby,
   copies,
   clocks,
   quota,
