@@ -19,6 +19,7 @@ const TEST_PROGRAMS = {
   openssl: 'openssl',
   'ssh-keygen': 'openssh-client',
   '/usr/sbin/sshd': 'openssh-server',
+  age: 'age',
 };
 
 /** What searches the model of revocation. */

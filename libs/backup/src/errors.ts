@@ -25,10 +25,23 @@ export class TargetError extends Error {
 }
 
 /**
- * Why an export is refused. `FORMAT`: of a format that this version does not read. `MANIFEST`: its manifest is malformed or was
- * changed.
+ * Why an export is refused. `FORMAT`: of a format that this version does not read. `SCHEMA`: of a newer version of the product.
+ * `MANIFEST`: its manifest is malformed or was changed. `REALM`: it is another realm's. `KEK`: made with key-encryption keys that
+ * are not at hand. `IDENTITY`: it is not for this identity, or that is none. `RECIPIENT`: nobody to encrypt to. `DAMAGED`: its
+ * data is not what its manifest says. `UNSOUND`: it is what was exported, but the realm in it does not hold together. `RECEIPT`:
+ * a receipt that counts for nothing.
  */
-export type BackupErrorCode = 'ERR_BACKUP_FORMAT' | 'ERR_BACKUP_MANIFEST';
+export type BackupErrorCode =
+  | 'ERR_BACKUP_FORMAT'
+  | 'ERR_BACKUP_SCHEMA'
+  | 'ERR_BACKUP_MANIFEST'
+  | 'ERR_BACKUP_REALM'
+  | 'ERR_BACKUP_KEK'
+  | 'ERR_BACKUP_IDENTITY'
+  | 'ERR_BACKUP_RECIPIENT'
+  | 'ERR_BACKUP_DAMAGED'
+  | 'ERR_BACKUP_UNSOUND'
+  | 'ERR_BACKUP_RECEIPT';
 
 /** What reading and making exports throws. The message names export and part, never what is inside. */
 export class BackupError extends Error {

@@ -1,5 +1,26 @@
+export { openData } from './data.ts';
 export type { BackupErrorCode, TargetErrorCode } from './errors.ts';
+export {
+  type FoundManifest,
+  type ManifestKeys,
+  putChecked,
+  putExport,
+  readManifest,
+  type SealedExport,
+  type SnapshotFacts,
+  type Spool,
+  sealExport,
+} from './export.ts';
 export { openFolderTarget } from './folder-target.ts';
+export {
+  type BackupIdentity,
+  formatIdentity,
+  formatRecipient,
+  makeIdentity,
+  parseIdentity,
+  parseRecipients,
+  type Recipient,
+} from './identity.ts';
 export {
   DEFAULT_KEEP,
   type KeepPlan,
@@ -14,7 +35,7 @@ export {
   formatManifest,
   type Manifest,
   type ManifestPart,
-  macTextOf,
+  macBytesOf,
   parseManifest,
 } from './manifest.ts';
 export { markTarget } from './marker.ts';
@@ -29,6 +50,8 @@ export {
 } from './name.ts';
 export { patientTarget } from './patient-target.ts';
 export { openTarget, parseTargetPlace, type TargetPlace } from './place.ts';
+export { checkReceipt, formatReceipt, issueReceipt, type Receipt } from './receipt.ts';
 export { openS3Target, type S3Folder } from './s3-target.ts';
+export { type ExportPart, readScript, writeScript } from './script.ts';
 export { openSftpTarget, type SftpFolder } from './sftp-target.ts';
 export type { BackupTarget, TargetObject } from './target.ts';

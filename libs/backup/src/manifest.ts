@@ -38,8 +38,11 @@ export interface Manifest {
   readonly parts: readonly ManifestPart[];
   /** Size and SHA-256 (hex) of `data.age`. */
   readonly data: { readonly bytes: number; readonly sha256: string };
-  /** By a key derived from this key-encryption key: who has none cannot pass off another export. Hex. */
-  readonly mac: { readonly kek: number; readonly tag: string };
+  /**
+   * By a key derived from this key-encryption key: who has none cannot pass off another export. `check` tells keys of one number
+   * apart. Hex.
+   */
+  readonly mac: { readonly kek: number; readonly check: string; readonly tag: string };
 }
 
 type Check = (value: unknown) => boolean;
@@ -82,7 +85,7 @@ const FIELDS: Readonly<Record<keyof Manifest, Check>> = {
   recipients: listOf(isText),
   parts: listOf(fields({ name: matches(/^[a-z_]+$/), rows: isCount, bytes: isCount, sha256: isHash })),
   data: fields({ bytes: isCount, sha256: isHash }),
-  mac: fields({ kek: isCount, tag: isHash }),
+  mac: fields({ kek: isCount, check: matches(/^[0-9a-f]{32}$/), tag: matches(/^[0-9a-f]{32}$/) }),
 };
 
 /** The text of `manifest.json`. */
@@ -90,9 +93,9 @@ export function formatManifest(manifest: Manifest): string {
   return `${JSON.stringify(manifest, undefined, 2)}\n`;
 }
 
-/** What the MAC of a manifest is over: all of it but the MAC. */
-export function macTextOf({ mac, ...rest }: Manifest): string {
-  return JSON.stringify({ ...rest, kek: mac.kek });
+/** What the MAC of a manifest is over: all of it but the tag. No row and no journal has such bytes. */
+export function macBytesOf({ mac, ...rest }: Manifest): Uint8Array {
+  return Buffer.from(`sallyport/1 export manifest\n${JSON.stringify({ ...rest, kek: mac.kek, check: mac.check })}`);
 }
 
 /**

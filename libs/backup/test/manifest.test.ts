@@ -7,7 +7,7 @@ import {
   formatManifest,
   listExports,
   type Manifest,
-  macTextOf,
+  macBytesOf,
   newExportName,
   objectPath,
   openFolderTarget,
@@ -32,7 +32,7 @@ const manifest: Manifest = {
   recipients: ['age1qqqq'],
   parts: [{ name: 'users', rows: 2, bytes: 120, sha256: HASH }],
   data: { bytes: 400, sha256: HASH },
-  mac: { kek: 1, tag: HASH },
+  mac: { kek: 1, check: 'c'.repeat(32), tag: 'b'.repeat(32) },
 };
 
 test('a manifest is read as it was written, and its MAC is over all of it', () => {
@@ -42,9 +42,9 @@ test('a manifest is read as it was written, and its MAC is over all of it', () =
     { log: { head: 8, hash: HASH } },
     { parts: [] },
     { data: { bytes: 401, sha256: HASH } },
-    { mac: { kek: 2, tag: HASH } },
+    { mac: { ...manifest.mac, kek: 2 } },
   ];
-  for (const change of changes) expect(macTextOf({ ...manifest, ...change })).not.toBe(macTextOf(manifest));
+  for (const change of changes) expect(macBytesOf({ ...manifest, ...change })).not.toEqual(macBytesOf(manifest));
 });
 
 test('a manifest of another format is refused as such, whatever else is in it', () => {
