@@ -1,6 +1,7 @@
 export { launchChromium, PAGE_WITHIN_MS } from './browser.ts';
 export { caughtUp } from './caught-up.ts';
 export {
+  CLI,
   type CommandOptions,
   type CommandResult,
   isListening,
