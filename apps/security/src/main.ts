@@ -24,6 +24,7 @@ import { Connectors } from './directories/connectors.ts';
 import { DirectorySyncs } from './directories/syncs.ts';
 import { CountWatch } from './farm/count-watch.ts';
 import { drain } from './farm/drain.ts';
+import { KeyTurns } from './farm/key-turns.ts';
 import { SecurityNode } from './farm/node.ts';
 import { placeOf } from './farm/place.ts';
 import { ProxyLinks } from './farm/proxy-links.ts';
@@ -61,10 +62,9 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
   const server = new SqlStore(opened.address, { replicated: opened.external });
   await server.openAll();
-  const rotateKek = process.argv.includes('--rotate-kek');
-  const { access, fence, life, epoch } = await openRealm({ config, server, log, rotateKek });
-  const { store } = access;
   const { id, proxyUrl, adminUrl, directoryUrl } = placeOf(config);
+  const { access, fence, life, epoch, kekNode } = await openRealm({ config, server, log, node: id });
+  const { store } = access;
   const nodeJournal = await openNodeJournal(config, { id, store, epoch, fence, log });
   const { writer: journal, authorityMs } = nodeJournal;
   const keys = await openRealmKeys(access);
@@ -89,6 +89,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   );
   const parts = { self, access, fence, journal, authorityMs, liveKeys, bus, log, degraded, ...clocks };
   const node = new SecurityNode({ ...parts, otherSiteUrls: config.SALLYPORT_OTHER_SITE_NODES });
+  const keyTurns = new KeyTurns({ access, kekNode, node, log });
   const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });
   const refusals = new RefusalRecord({ access, log });
   const connectors = new Connectors(access);
@@ -100,6 +101,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const signIn = createSignIn({ access, connectors, lockout, refusals, bus, replaced, log, wallMs });
   const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
   await node.report();
+  keyTurns.start();
 
   const policies = new PolicyCache();
 
@@ -115,7 +117,8 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const database = probeOf(server, opened.description);
   const admin = await createAdminService(
     {
-      ...{ access, node, inForce, syncs, connectors, proxies, presence, bus, journal, copies, liveKeys, refusals },
+      ...{ access, node, keyTurns, inForce, syncs, connectors, proxies, presence, bus, journal, copies },
+      ...{ liveKeys, refusals },
       ...{ addressThrottle, auditWatch, countWatch, directoryUrl, version, database, shared, leaseMs, log, ...clocks },
     },
     certificate,
@@ -152,6 +155,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     stopWatching();
     listeners.stop();
     await drain({ node, handshakes, endControl: forProxies.endControl }, config.SALLYPORT_DRAIN_MS);
+    await keyTurns.stop();
     node.stop();
     await copies.stop();
     syncs.stop();

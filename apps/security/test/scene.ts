@@ -7,6 +7,9 @@ import {
   ensureRealm,
   firstOperatorToken,
   type JournalWriter,
+  KekNode,
+  type KekSet,
+  LiveKeyring,
   memoryBus,
   memoryLockout,
   memoryPresence,
@@ -16,11 +19,12 @@ import {
 } from '@sallyport/access';
 import { MemoryStore } from '@sallyport/access/store';
 import { nodeCrypto } from '@sallyport/channel/node';
-import { createLog, createMetrics } from '@sallyport/telemetry';
+import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
 import type { AdminServiceParts, DirectoryServiceParts, ProxyServiceParts } from '../src/app.ts';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
 import { CountWatch } from '../src/farm/count-watch.ts';
+import { KeyTurns } from '../src/farm/key-turns.ts';
 import { SecurityNode } from '../src/farm/node.ts';
 import { ProxyLinks } from '../src/farm/proxy-links.ts';
 import { openRealmKeys, type RealmKeys } from '../src/keys/keys.ts';
@@ -54,6 +58,24 @@ export interface OwnScene {
   readonly journal?: JournalWriter;
 }
 
+const FIRST_KEKS: KekSet = { current: 1, keys: new Map([[1, new Uint8Array(32).fill(1)]]), retired: new Map() };
+
+/** Turns of the key-encryption key, with a file in memory. */
+function keyTurnsOf(access: AccessContext, node: SecurityNode, log: Log): KeyTurns {
+  const { store, crypto } = access;
+  const keyring = access.keyring instanceof LiveKeyring ? access.keyring : new LiveKeyring(access.keyring);
+  let set = FIRST_KEKS;
+  const shelf = {
+    read: () => structuredClone(set),
+    change: (edit: (before: KekSet) => KekSet) => {
+      set = edit(structuredClone(set));
+      return set;
+    },
+  };
+  const parts = { store, crypto, keyring, shelf, fence: new EpochFence(), report: () => undefined, settleMs: 0 };
+  return new KeyTurns({ access, kekNode: new KekNode({ node: node.id, ...parts }), node, log });
+}
+
 /** All parts of a Security server, as its `main.ts` builds them. */
 export type SceneParts = Omit<ProxyServiceParts, 'handshakes' | 'siteMap'> &
   DirectoryServiceParts &
@@ -85,7 +107,7 @@ export async function scene(
   const access: AccessContext = shared?.access ?? {
     store: new MemoryStore(now).in('main'),
     crypto,
-    keyring: createKeyring(crypto, new Map([[1, crypto.randomBytes(32)]]), 1),
+    keyring: new LiveKeyring(createKeyring(crypto, FIRST_KEKS.keys, 1)),
     passwords: createPasswordHasher(),
   };
   await ensureRealm(access);
@@ -102,6 +124,7 @@ export async function scene(
   });
   const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });
   const connectors = new Connectors(access);
+  const keyTurns = keyTurnsOf(access, node, log);
   const context: SceneParts = {
     access,
     journal,
@@ -110,6 +133,7 @@ export async function scene(
       return liveKeys.current;
     },
     liveKeys,
+    keyTurns,
     policies: new PolicyCache(),
     log,
     metrics,

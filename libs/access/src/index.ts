@@ -158,6 +158,24 @@ export { type JournalKeeper, NO_JOURNAL, settleJournal } from './journal/journal
 export { JournalWriter, openClaim } from './journal/journal-writer.ts';
 export { eraseSecrets } from './keys/erasure.ts';
 export {
+  type AwakeNodes,
+  KekNode,
+  type KekNodeParts,
+  type KekShelf,
+  type MissingKek,
+  takenBack,
+} from './keys/kek-node.ts';
+export {
+  type BegunTurn,
+  beginKekTurn,
+  forgetKek,
+  isUnderWay,
+  type KekView,
+  listKeks,
+  type TurnWait,
+  turnWaits,
+} from './keys/kek-turn.ts';
+export {
   ensureRealmKey,
   type HandshakeKeys,
   loadHandshakeKeys,
@@ -167,7 +185,6 @@ export {
   type RealmKeyOf,
   renewHandshakeKeys,
   replaceHandshakeKeys,
-  rewrapRealm,
 } from './keys/realm-keys.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep } from './keys/rotation.ts';
 export type { HandshakePart, KeyPurpose } from './keys/rows.ts';
@@ -282,8 +299,8 @@ export {
 } from './rights/policies.ts';
 export { applyResources, changeResource, findResource, listResources, putResource } from './rights/resources.ts';
 export type { PolicyRow, ResourceRow } from './rights/rows.ts';
-export { checkKeks, nextKekId } from './sealing/keks.ts';
-export { createKeyring, type Keyring, kekOf, PURPOSES } from './sealing/keyring.ts';
+export { checkKeks, kekOfRealm } from './sealing/keks.ts';
+export { createKeyring, type KekSet, type Keyring, kekOf, LiveKeyring, PURPOSES } from './sealing/keyring.ts';
 export { type ForgedRow, sealedStore, sealRealm } from './sealing/sealed-store.ts';
 export {
   ASSERTION_TTL_MS,

@@ -11,6 +11,7 @@ const OWN_AUDIT: Readonly<Record<string, string>> = {
   'realm/audit.ts': 'it is the log; a refusal stands for itself, without a change',
   'realm/change.ts': 'it writes what a change has said',
   'realm/retention.ts': 'it cuts the log itself, under the lock of its head',
+  'keys/kek-node.ts': 'the nodes finish a turn long after whoever began it, on the bare store',
   'session/enrolment.ts': 'an enrolment has locks of its own, and its refusal is on record too',
   'session/sessions.ts': 'a login has locks of its own, and is measured',
   'session/session-end.ts': 'each login ends what it replaces, and locks the realm only when there is something',

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatHex } from '@sallyport/channel';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
-import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
@@ -99,22 +98,3 @@ test(`everything killed ${ROUNDS} times in the middle of writes: nothing that wa
   const status = (await gateway.operator.call(api.status.get)) as { audit: { intact: boolean } };
   expect(status.audit.intact).toBe(true);
 }, 900_000);
-
-test('a new key-encryption key wraps everything anew, and devices notice nothing', async () => {
-  const device = await gateway.device('ada');
-  device.close();
-  await gateway.security.end();
-  const rotated = await AppProcess.start('security', {
-    environment: gateway.securityEnvironment,
-    args: ['--rotate-kek'],
-  });
-  gateway.security = rotated;
-  await gateway.live(1);
-  expect(rotated.log).toContain('all secrets are wrapped anew');
-  await device.resume();
-  expect(device.state).toBe('connected');
-  await gateway.restartSecurity();
-  await gateway.live(1);
-  await device.login({ user: 'ada', password: (await import('../src/gateway.ts')).PASSWORD });
-  device.close();
-});

@@ -12,7 +12,7 @@ import { readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { type Config, SETTINGS } from '../config.ts';
 import { openJournal } from '../journal/journal.ts';
-import { keyFileOf, openKeks } from '../keys/kek.ts';
+import { keyFileOf, openKeks, openKeksOfRestored, wrapRestored } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
 import { reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
@@ -73,7 +73,7 @@ async function carryOut(order: Order, write: (text: string) => void): Promise<vo
   const server = new SqlStore(database.address, { poolSize: 2, replicated: database.external });
   try {
     await migrate(database.address);
-    const access = openAccess(config, server);
+    const access = await openAccess(config, server, order);
     if (order.verb === 'close') {
       const epoch = await closeRealm(access, order.by);
       return write(
@@ -90,10 +90,12 @@ async function carryOut(order: Order, write: (text: string) => void): Promise<vo
 }
 
 /** The rules of the realm on its store, without any fence: a closed database is what this works on. */
-function openAccess(config: Config, server: SqlStore): AccessContext {
+async function openAccess(config: Config, server: SqlStore, { verb }: Order): Promise<AccessContext> {
   const crypto = serverCrypto();
-  const { keyring } = openKeks(crypto, keyFileOf(config), true);
-  const store = sealedStore(server.in(config.SALLYPORT_REALM), keyring, ({ table, key }) =>
+  const [file, bare] = [keyFileOf(config), server.in(config.SALLYPORT_REALM)];
+  const { keyring } =
+    verb === 'new-epoch' ? await openKeksOfRestored(crypto, file, bare) : openKeks(crypto, file, true);
+  const store = sealedStore(bare, keyring, ({ table, key }) =>
     process.stderr.write(`not written by a Security server: ${table} ${key}\n`),
   );
   return { store, crypto, keyring, passwords: createPasswordHasher() };
@@ -108,7 +110,9 @@ async function newEpoch(config: Config, access: AccessContext, order: Order): Pr
       );
     const known = readKnownLife(lifeFileOf(config));
     const supersedes = [...order.supersedes, ...(known ? [known.epoch] : [])];
-    return await beginNewEpoch({ ...order, access, journal: opened?.journal, supersedes });
+    const restored = await beginNewEpoch({ ...order, access, journal: opened?.journal, supersedes });
+    await wrapRestored(access, order.by);
+    return restored;
   } finally {
     await opened?.journal.close();
   }

@@ -19,6 +19,7 @@ import type { JournalCopies } from '../journal/journal-copies.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
 import type { SharedState } from '../stores/shared-state.ts';
 import type { CountWatch } from './count-watch.ts';
+import { type KeyTurns, turnWords } from './key-turns.ts';
 import { CLOCK_WARNING_MS, type SecurityNode } from './node.ts';
 
 /** What the status is computed from. */
@@ -36,6 +37,7 @@ export interface StatusParts {
   readonly version: string;
   readonly database: DatabaseProbe;
   readonly shared: Pick<SharedState, 'kind' | 'server'>;
+  readonly keyTurns: Pick<KeyTurns, 'see'>;
 }
 
 /** The status waits so long for what is new in the audit log to be checked, ms. */
@@ -49,7 +51,7 @@ const LAG_WARNING_BYTES = 16 * 1024 * 1024;
 
 /** What runs, as the parts themselves answer at this moment. */
 export async function statusOf(parts: StatusParts): Promise<StatusView> {
-  const { access, node, bus, version, database, shared } = parts;
+  const { access, node, bus, version, database, shared, keyTurns } = parts;
   const { nodes, leases, now, realm } = await node.report();
   const { head } = realm;
   const servers = await database.servers();
@@ -63,6 +65,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const degraded = [
     ...holdWords(log),
     ...journalWords(log.journal),
+    ...turnWords(await keyTurns.see()),
     ...twinWarnings(node, leases),
     ...nodes.flatMap(degradedWarnings),
     ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWarning(id, silentMs)),

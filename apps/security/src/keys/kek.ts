@@ -1,13 +1,28 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createKeyring, type Keyring } from '@sallyport/access';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import {
+  type AccessContext,
+  type Actor,
+  beginKekTurn,
+  createKeyring,
+  type KekSet,
+  type KekShelf,
+  kekOfRealm,
+  LiveKeyring,
+  type RealmStore,
+  takenBack,
+} from '@sallyport/access';
 import { type CryptoProvider, formatBase64Url, KEY_BYTES, parseBase64Url } from '@sallyport/channel';
 import { replacePrivateFile } from '@sallyport/settings';
+
+type KeyTexts = Readonly<Record<string, string>>;
 
 /** The file of key-encryption keys: the one thing besides the database that a restore needs. Never in a backup of it. */
 interface KekFile {
   readonly current: number;
-  readonly keys: Readonly<Record<string, string>>;
+  readonly keys: KeyTexts;
+  /** Keys that nothing in the database uses any more; absent while there are none. */
+  readonly retired?: KeyTexts;
   /**
    * True once this node has seen that all rows of the realm carry a MAC: it never seals rows again, even if somebody has taken
    * all MACs away. Where it is absent, the rows say so themselves.
@@ -17,9 +32,13 @@ interface KekFile {
 
 /** What a node has of the key file. */
 export interface OpenedKeks {
-  readonly keyring: Keyring;
+  readonly keyring: LiveKeyring;
+  readonly shelf: KekShelf;
   readonly sealed: boolean;
 }
+
+/** A draft that is older was left by a process that was killed, ms. */
+const DRAFT_MS = 60_000;
 
 function readFile(file: string): KekFile {
   return JSON.parse(readFileSync(file, 'utf8')) as KekFile;
@@ -30,9 +49,34 @@ function replaceFile(file: string, content: KekFile): void {
   replacePrivateFile(file, `${JSON.stringify(content, null, 2)}\n`);
 }
 
-function keyringOf(crypto: CryptoProvider, { current, keys }: KekFile): Keyring {
-  const keks = new Map(Object.entries(keys).map(([id, key]) => [Number(id), parseBase64Url(key)]));
-  return createKeyring(crypto, keks, current);
+function parseKeys(texts: KeyTexts): Map<number, Uint8Array> {
+  return new Map(Object.entries(texts).map(([id, key]) => [Number(id), parseBase64Url(key)]));
+}
+
+function formatKeys(keys: ReadonlyMap<number, Uint8Array>): KeyTexts {
+  return Object.fromEntries([...keys].map(([id, key]) => [id, formatBase64Url(key)]));
+}
+
+function setOf({ current, keys, retired = {} }: KekFile): KekSet {
+  return { current, keys: parseKeys(keys), retired: parseKeys(retired) };
+}
+
+/**
+ * The key file as a node works with it. Several nodes may share it: each change begins with what is there at that moment, and all
+ * of them change it in the same way.
+ */
+function shelfOf(file: string): KekShelf {
+  return {
+    read: () => setOf(readFile(file)),
+    change(edit) {
+      const before = readFile(file);
+      const { current, keys, retired } = edit(setOf(before));
+      const { retired: _, ...rest } = before;
+      const kept = retired.size === 0 ? {} : { retired: formatKeys(retired) };
+      replaceFile(file, { ...rest, current, keys: formatKeys(keys), ...kept });
+      return setOf(readFile(file));
+    },
+  };
 }
 
 /** Where a Security server keeps its key-encryption keys. */
@@ -51,8 +95,21 @@ export function openKeks(crypto: CryptoProvider, file: string, realmExists: bool
     const key = formatBase64Url(crypto.randomBytes(KEY_BYTES));
     replaceFile(file, { current: 1, keys: { 1: key }, sealed: true });
   }
-  const content = readFile(file);
-  return { keyring: keyringOf(crypto, content), sealed: content.sealed === true };
+  removeDrafts(file);
+  const { current, keys, retired } = setOf(readFile(file));
+  const keyring = new LiveKeyring(createKeyring(crypto, keys, current, retired));
+  return { keyring, shelf: shelfOf(file), sealed: readFile(file).sealed === true };
+}
+
+/** Keys are in no other file. */
+function removeDrafts(file: string): void {
+  const folder = dirname(file);
+  for (const name of readdirSync(folder)) {
+    const draft = join(folder, name);
+    if (!name.startsWith(`${basename(file)}.`) || !name.endsWith('.new')) continue;
+    const age = Date.now() - (statSync(draft, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    if (age > DRAFT_MS) rmSync(draft, { force: true });
+  }
 }
 
 /** Notes that every row of the realm carries a MAC now. */
@@ -61,19 +118,22 @@ export function noteSealed(file: string): void {
 }
 
 /**
- * Adds a key that wraps from now on; older ones stay until everything is wrapped anew. `note` tells the realm before the
- * file has it, so that of two nodes that take one number only one gets it.
+ * The same for a database that was restored, perhaps from a time when a key wrapped that is retired now: such keys are taken into use
+ * again, until `wrapRestored` has had everything wrapped anew.
  */
-export async function addKek(
-  crypto: CryptoProvider,
-  file: string,
-  { id, note }: { readonly id: number; readonly note: (keyring: Keyring) => Promise<unknown> },
-): Promise<Keyring> {
-  const before = readFile(file);
-  const key = formatBase64Url(crypto.randomBytes(KEY_BYTES));
-  const next = { ...before, current: id, keys: { ...before.keys, [id]: key } };
-  const keyring = keyringOf(crypto, next);
-  await note(keyring);
-  replaceFile(file, next);
-  return keyring;
+export async function openKeksOfRestored(crypto: CryptoProvider, file: string, store: RealmStore): Promise<OpenedKeks> {
+  const opened = openKeks(crypto, file, true);
+  const kek = await kekOfRealm(store);
+  if (kek === undefined || !opened.keyring.retired.includes(kek)) return opened;
+  const { current, keys, retired } = opened.shelf.change((set) => takenBack(set, () => true));
+  opened.keyring.replace(createKeyring(crypto, keys, current, retired));
+  return opened;
+}
+
+/** Lets the nodes wrap everything with the present key, where an older one is in use beside it; gives whether there was one. */
+export async function wrapRestored(access: AccessContext, by: Actor): Promise<boolean> {
+  const { ids, current } = access.keyring;
+  if (ids.every((id) => id === current)) return false;
+  await beginKekTurn(access, by, { to: current });
+  return true;
 }

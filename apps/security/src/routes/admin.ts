@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StatusParts } from '../farm/status.ts';
 import { addDirectoryRoutes, type DirectoryRoutes } from './directories.ts';
 import { addEnrolmentRoutes, type EnrolmentRoutes } from './enrolment.ts';
+import { addKekRoutes, type KekRoutes } from './keks.ts';
 import { addOperatorRoutes, type OperatorRoutes } from './operators.ts';
 import { addPolicyRoutes, type PolicyRoutes } from './policies.ts';
 import { addProxyRoutes, type ProxyRoutes } from './proxies.ts';
@@ -25,6 +26,7 @@ declare module 'fastify' {
 /** What the admin API works with: each noun names its part of it. */
 export type AdminRoutes = DirectoryRoutes &
   EnrolmentRoutes &
+  KekRoutes &
   OperatorRoutes &
   PolicyRoutes &
   ProxyRoutes &
@@ -74,5 +76,6 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
   addProxyRoutes(service, routes);
   addRealmRoutes(service, routes);
   addStatusRoutes(service, routes);
+  addKekRoutes(service, routes);
   addDirectoryRoutes(service, routes);
 }

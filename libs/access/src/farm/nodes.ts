@@ -68,6 +68,7 @@ export function listNodes({ store }: AccessContext): Promise<readonly NodeRow[]>
 export async function removeNode(access: AccessContext, id: string, by: Actor): Promise<boolean> {
   return change(access, by, async (begun) => {
     const removed = (await begun.tables.nodes.remove({ where: { id } })) > 0;
+    await begun.tables.kekHolders.remove({ where: { node: id } });
     if (removed) begun.audit('node.remove', id);
     else begun.unchanged();
     return removed;
@@ -102,7 +103,7 @@ export class NodeWatch {
   }
 
   /** True while a node may be answering: up, or draining. */
-  awake({ id }: NodeRow): boolean {
+  awake({ id }: Pick<NodeRow, 'id'>): boolean {
     return this.silentMs(id) < NODE_SILENCE_MS;
   }
 

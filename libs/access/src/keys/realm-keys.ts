@@ -2,9 +2,7 @@ import { formatBase64Url } from '@sallyport/channel';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpMapVersion, getRealm, readTime } from '../realm/realm.ts';
-import { rewrappedBackend } from '../rights/backend-secrets.ts';
-import { kekOf, PURPOSES } from '../sealing/keyring.ts';
-import { resealRows } from '../sealing/sealed-store.ts';
+import { PURPOSES } from '../sealing/keyring.ts';
 import { StoreError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import type { HandshakePart, KeyPurpose, KeyRow } from './rows.ts';
@@ -188,65 +186,4 @@ function unwrapKey(access: AccessContext, row: KeyRow): RealmKey | undefined {
   const { secret, publishedAt: _, retiredAt: __, ...key } = row;
   if (!secret) return undefined;
   return { ...key, secret: access.keyring.unwrap(secret, PURPOSES.key(access.store.realm, key.id)) };
-}
-
-/**
- * Wraps every stored secret anew that an older key-encryption key holds, and seals all rows by the current one; gives how
- * many secrets there were. Safe to run again.
- */
-export async function rewrapRealm(access: AccessContext): Promise<number> {
-  const { realm } = access.store;
-  return access.store.transaction(async (transaction) => {
-    const { tables } = transaction;
-    let rewrapped = 0;
-    const renew = (envelope: Uint8Array, purpose: string): Uint8Array => {
-      if (kekOf(envelope) === access.keyring.current) return envelope;
-      rewrapped += 1;
-      return access.keyring.wrap(access.keyring.unwrap(envelope, purpose), purpose);
-    };
-    for (const { id, secret } of await tables.keys.list()) {
-      await tables.keys.update({ where: { id } }, { secret: secret && renew(secret, PURPOSES.key(realm, id)) });
-    }
-    for (const { id } of await tables.installations.list()) {
-      const row = (await tables.installations.find({ id }, 'update'))!;
-      const renewed = (wrapped: Uint8Array | null): Uint8Array | null =>
-        wrapped && renew(wrapped, PURPOSES.sharedKey(realm, id));
-      const change = {
-        currentKey: renewed(row.currentKey),
-        nextKey: renewed(row.nextKey),
-        previousKey: renewed(row.previousKey),
-      };
-      await tables.installations.update({ where: { id } }, change);
-    }
-    for (const { id, secret, delegated, endKey } of await tables.sessions.list({ where: { endedAt: null } })) {
-      const change = {
-        secret: secret && renew(secret, PURPOSES.session(realm, id)),
-        delegated: delegated && renew(delegated, PURPOSES.delegated(realm, id)),
-        endKey: endKey && renew(endKey, PURPOSES.sessionEnd(realm, id)),
-      };
-      await tables.sessions.update({ where: { id } }, change);
-    }
-    for (const { id, codeKey } of await tables.codes.list()) {
-      const change = { codeKey: codeKey && renew(codeKey, PURPOSES.code(realm, id)) };
-      await tables.codes.update({ where: { id } }, change);
-    }
-    for (const { name, secret } of await tables.directories.list()) {
-      const renewed = secret && renew(secret, PURPOSES.directory(realm, name));
-      await tables.directories.update({ where: { name } }, { secret: renewed });
-    }
-    for (const { name, backend } of await tables.resources.list({}, 'update')) {
-      const renewed = rewrappedBackend(backend, (envelope, which) =>
-        renew(envelope, PURPOSES.resource(realm, name, which)),
-      );
-      if (renewed !== backend) await tables.resources.update({ where: { name } }, { backend: renewed });
-    }
-    for (const { id, seal } of await tables.auditHeads.list()) {
-      if (seal) await tables.auditHeads.update({ where: { id } }, { seal: renew(seal, PURPOSES.auditStart(realm)) });
-    }
-    for (const { userId, secret } of await tables.factors.list()) {
-      await tables.factors.update({ where: { userId } }, { secret: renew(secret, PURPOSES.factor(realm, userId)) });
-    }
-    await resealRows(transaction);
-    return rewrapped;
-  });
 }

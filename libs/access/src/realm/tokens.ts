@@ -20,7 +20,7 @@ export function isOurToken({ keyring, store }: AccessContext, kind: TokenKind, t
   const bytes = token.startsWith(`${kind}_`) ? tryParse(token.slice(kind.length + 1)) : undefined;
   if (!bytes || bytes.length <= RANDOM_BYTES) return false;
   const random = bytes.subarray(0, RANDOM_BYTES);
-  return keyring.verifyMac(bytes.subarray(RANDOM_BYTES), authenticated(store.realm, kind, random));
+  return keyring.verifyMark(bytes.subarray(RANDOM_BYTES), authenticated(store.realm, kind, random));
 }
 
 function authenticated(realm: string, kind: TokenKind, random: Uint8Array): Uint8Array {

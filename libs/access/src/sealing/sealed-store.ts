@@ -13,7 +13,7 @@ import {
   type Transaction,
 } from '../store/store.ts';
 import { type AnyRow, SEALED_TABLES, shapeOf, type TableName } from '../store/tables.ts';
-import type { Keyring } from './keyring.ts';
+import { type Keyring, kekOf } from './keyring.ts';
 
 /** A stored row that did not come from a Security server with the realm's keys, by its table and key. */
 export interface ForgedRow {
@@ -31,7 +31,7 @@ const SEALED_AT_ONCE = 500;
  * ERR_ACCESS_FORGED; a lookup of several ids leaves it out, so that it costs nobody else anything. `report` hears of each.
  */
 export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: ForgedRow) => void): RealmStore {
-  const seals = SEALED_TABLES.map((name) => new Seal(store.realm, name, keyring));
+  const seals = SEALED_TABLES.map((name) => new RowSeal(store.realm, name, keyring));
   return {
     realm: store.realm,
     transaction: (work, urgency) =>
@@ -55,7 +55,7 @@ export async function sealRealm(store: RealmStore, keyring: Keyring): Promise<nu
     if (await isSealed(transaction)) return 0;
     let count = 0;
     for (const name of SEALED_TABLES)
-      count += await sealAll(tableOf(transaction, name), new Seal(store.realm, name, keyring));
+      count += await sealAll(tableOf(transaction, name), new RowSeal(store.realm, name, keyring));
     return count;
   });
 }
@@ -68,18 +68,7 @@ async function isSealed(transaction: Transaction): Promise<boolean> {
   return false;
 }
 
-/** Seals every row anew by the current key; for the turn of the key-encryption key. Give it the sealed store. */
-export async function resealRows(transaction: Transaction): Promise<void> {
-  for (const name of SEALED_TABLES) {
-    const table = tableOf(transaction, name);
-    const { key, sealed } = shapeOf(name);
-    const rows = await table.list({}, 'update');
-    const changes = rows.map((row) => ({ key: pick(row, key), change: pick(row, sealed!.slice(0, 1)) }));
-    for (const part of partsOf(changes)) await table.updateEach(part);
-  }
-}
-
-async function sealAll(table: Table<AnyRow>, seal: Seal): Promise<number> {
+async function sealAll(table: Table<AnyRow>, seal: RowSeal): Promise<number> {
   const rows = await table.list({}, 'update');
   const changes = rows.map((row) => ({ key: seal.keyOf(row), change: { rowMac: seal.of(row) } }));
   for (const part of partsOf(changes)) await table.updateEach(part);
@@ -99,8 +88,8 @@ function pick(row: AnyRow, columns: readonly string[]): AnyRow {
   return Object.fromEntries(columns.map((column) => [column, row[column]]));
 }
 
-/** MACs of one table's rows. */
-class Seal {
+/** MACs of one table's rows, whose table has sealed columns. */
+export class RowSeal {
   readonly table: TableName;
   readonly #realm: string;
   readonly #keyring: Keyring;
@@ -127,6 +116,12 @@ class Seal {
   /** True when columns are those of the key and no more. */
   isKey(columns: AnyRow): boolean {
     return Object.keys(columns).length === this.#key.length && this.#key.every((column) => column in columns);
+  }
+
+  /** True when a row carries a MAC by the key that wraps from now on, be it a good one or not. */
+  isCurrent(row: AnyRow): boolean {
+    const mac = row['rowMac'];
+    return mac instanceof Uint8Array && mac.length > 4 && kekOf(mac) === this.#keyring.current;
   }
 
   describe(row: AnyRow): ForgedRow {
@@ -166,10 +161,10 @@ function plain(value: unknown): unknown {
  * of one is sealed without reading it again. Only their sealed columns are up to date. One table of one transaction.
  */
 class HeldRows {
-  readonly #seal: Seal;
+  readonly #seal: RowSeal;
   readonly #rows = new Map<string, AnyRow>();
 
-  constructor(seal: Seal) {
+  constructor(seal: RowSeal) {
     this.#seal = seal;
   }
 
@@ -189,7 +184,7 @@ class HeldRows {
   }
 }
 
-function sealedTable(inner: Table<AnyRow>, seal: Seal, report: (row: ForgedRow) => void): Table<AnyRow> {
+function sealedTable(inner: Table<AnyRow>, seal: RowSeal, report: (row: ForgedRow) => void): Table<AnyRow> {
   const check = (row: AnyRow): AnyRow => {
     if (!seal.isGenuine(row)) throw forged(seal, row, report);
     return row;
@@ -297,7 +292,7 @@ function bare({ rowMac: _, ...row }: AnyRow): AnyRow {
   return row;
 }
 
-function forged(seal: Seal, row: AnyRow, report: (row: ForgedRow) => void): AccessError {
+function forged(seal: RowSeal, row: AnyRow, report: (row: ForgedRow) => void): AccessError {
   const which = seal.describe(row);
   report(which);
   return new AccessError('ERR_ACCESS_FORGED', `a row of ${which.table} was not written by a Security server`);

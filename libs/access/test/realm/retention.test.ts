@@ -5,16 +5,18 @@ import {
   auditRefusal,
   changeSettings,
   issueJoinToken,
+  LiveKeyring,
   putSite,
-  rewrapRealm,
   type SessionRow,
+  sealedStore,
   searchAudit,
   sweepEnded,
   trimAudit,
   verifyAudit,
 } from '../../src/index.ts';
+import { keyringOf, renewAll } from '../keys/renewed.ts';
 import { sampleSession } from '../sample-session.ts';
-import { BY, scene } from '../scene.ts';
+import { BY, KEYRING, scene } from '../scene.ts';
 
 const DAY = 86_400_000;
 
@@ -48,7 +50,7 @@ test('what ended longer ago than the realm keeps it is removed in batches, what 
   expect(await idsOf(access)).toEqual(['live']);
 });
 
-async function aged(): Promise<{ access: AccessContext; clock: { now: number } }> {
+async function aged(): ReturnType<typeof scene> {
   const made = await scene();
   await changeSettings(made.access, { auditKeepMs: 10 * DAY }, BY);
   for (let day = 0; day < 20; day++) {
@@ -59,7 +61,9 @@ async function aged(): Promise<{ access: AccessContext; clock: { now: number } }
 }
 
 test('old audit events are removed up to a sealed checkpoint, from which the chain still fits', async () => {
-  const { access } = await aged();
+  const { access: begun, store } = await aged();
+  const keyring = new LiveKeyring(KEYRING);
+  const access = { ...begun, keyring, store: sealedStore(store.in('main'), keyring, () => undefined) };
   const watch = new AuditWatch(access);
   expect(await watch.look(60_000)).toMatchObject({ events: 21, intact: true });
   expect(await trimAudit(access)).toEqual({ removed: 11, more: false });
@@ -68,7 +72,9 @@ test('old audit events are removed up to a sealed checkpoint, from which the cha
   expect(kept[0]).toMatchObject({ seq: 12, subject: 'day 10' });
   expect(kept.at(-1)).toMatchObject({ action: 'audit.trim', subject: 'up to event 11', actor: 'retention' });
   // A node that looked before, one that begins now, and a key-encryption key that turns.
-  await rewrapRealm(access);
+  keyring.replace(keyringOf(access.crypto, [1, 2], 2));
+  await renewAll(store.in('main'), keyring);
+  keyring.replace(keyringOf(access.crypto, [2], 2));
   for (const looking of [watch, new AuditWatch(access)])
     expect(await looking.look(60_000)).toEqual({ events: 22, verified: 22, intact: true });
   await watch.recheck();

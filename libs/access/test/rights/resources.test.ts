@@ -7,16 +7,17 @@ import { expect, test } from 'vitest';
 import {
   applyResources,
   changeResource,
-  createKeyring,
   grantedResources,
   openedBackend,
   putGroup,
   putPolicy,
   putResource,
   readPolicySet,
-  rewrapRealm,
+  readRealm,
+  sealedStore,
   shownBackend,
 } from '../../src/index.ts';
+import { keyringOf, renewAll } from '../keys/renewed.ts';
 import { BY, scene } from '../scene.ts';
 
 const PASSWORD = 'canary-password';
@@ -163,16 +164,21 @@ test('a renewed certificate keeps its key, and one of another key needs that', a
 });
 
 test('the wrapped secret of one resource opens in no other, and a turn of the key-encryption key wraps it anew', async () => {
-  const { access, row, opened } = await begun();
+  const { access, row, store } = await begun();
   await putResource(access, 'wiki', http('wiki.corp', WITH_PASSWORD), BY);
   const { backend } = await row('wiki');
   expect(() => openedBackend(access, { name: 'news', backend })).toThrow('does not open');
-  const keks = new Map([1, 2].map((id) => [id, new Uint8Array(32).fill(id)]));
-  const turned = { ...access, keyring: createKeyring(access.crypto, keks, 2) };
-  await rewrapRealm(turned);
-  expect((await row('wiki')).backend).not.toEqual(backend);
-  expect(openedBackend(turned, await row('wiki')).basic?.password).toBe(PASSWORD);
-  await expect(opened('wiki')).rejects.toMatchObject({ code: 'ERR_ACCESS_UNWRAP' });
+  const version = (await readRealm(access.store)).policyVersion;
+  const both = keyringOf(access.crypto, [1, 2], 2);
+  await renewAll(store.in('main'), both);
+  const keyring = keyringOf(access.crypto, [2], 2);
+  const turned = { ...access, keyring, store: sealedStore(store.in('main'), keyring, () => undefined) };
+  const renewed = (await turned.store.transaction(({ tables }) => tables.resources.find({ name: 'wiki' })))!;
+  expect(renewed.backend).not.toEqual(backend);
+  expect(openedBackend(turned, renewed).basic?.password).toBe(PASSWORD);
+  expect(() => openedBackend(turned, { name: 'wiki', backend })).toThrow('missing');
+  // Whoever keeps resources in memory reads them again.
+  expect((await readRealm(turned.store)).policyVersion).toBeGreaterThan(version);
 });
 
 test('a grant for a wildcard says which names belong to others, whether the user may reach those or not', async () => {

@@ -1,6 +1,7 @@
 import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test } from 'vitest';
-import { checkKeks, createKeyring, nextKekId } from '../../src/index.ts';
+import { checkKeks, createKeyring } from '../../src/index.ts';
+import { nextKekId } from '../../src/sealing/keks.ts';
 import { MemoryStore } from '../../src/store.ts';
 
 const crypto = nodeCrypto();
@@ -23,9 +24,9 @@ test('of two nodes that make a key of one number only one may use it, and each h
   const store = new MemoryStore().in('main');
   const own = keyringOf({ 1: 1 }, 1);
   await checkKeks(store, own);
-  expect(await nextKekId(store, own)).toBe(2);
+  expect(await store.transaction((transaction) => nextKekId(transaction, own))).toBe(2);
   await checkKeks(store, keyringOf({ 1: 1, 2: 2 }, 2));
   await expect(checkKeks(store, keyringOf({ 1: 1, 2: 3 }, 2))).rejects.toMatchObject({ code: 'ERR_ACCESS_KEK' });
   expect(await checkKeks(store, own)).toEqual([2]);
-  expect(await nextKekId(store, own)).toBe(3);
+  expect(await store.transaction((transaction) => nextKekId(transaction, own))).toBe(3);
 });

@@ -3,6 +3,7 @@ import { bindings } from './bindings.ts';
 import { directories } from './directories.ts';
 import { codes, installations } from './enrolment.ts';
 import { groups } from './groups.ts';
+import { keks } from './keks.ts';
 import type { Operation } from './operation.ts';
 import { operators } from './operators.ts';
 import { policies } from './policies.ts';
@@ -24,6 +25,7 @@ export const OPERATIONS: readonly Operation[] = [
   factors,
   groups,
   installations,
+  keks,
   nodes,
   operators,
   policies,

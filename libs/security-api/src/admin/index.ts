@@ -4,6 +4,7 @@ export { bindings } from './bindings.ts';
 export { directories } from './directories.ts';
 export { codes, installations } from './enrolment.ts';
 export { groups } from './groups.ts';
+export { KekStatus, keks } from './keks.ts';
 export type { AnswerOf, BodyOf, GivenAnswerOf, GivenBodyOf, Operation, ParamsOf, QueryOf } from './operation.ts';
 export { operators } from './operators.ts';
 export { type CursorQuery, MAX_PAGE } from './paging.ts';

@@ -1,0 +1,117 @@
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { AppProcess } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
+import { ChildPostgres } from '@sallyport/store-sql';
+import { freePort, scratchFolder } from '@sallyport/support';
+import { afterAll, expect, test } from 'vitest';
+import { Gateway, PASSWORD } from '../src/gateway.ts';
+
+/** Far longer than a turn takes, on however slow a machine, ms. */
+const LIMIT_MS = 120_000;
+
+const folder = scratchFolder();
+const database = await ChildPostgres.start({ folder: join(folder, 'db'), passwordFile: join(folder, 'password') });
+const { host, port, user, password, database: name } = database.address;
+const gateway = await Gateway.start({
+  environment: {
+    SALLYPORT_NODE: 'n1',
+    SALLYPORT_DATABASE_HOSTS: `${host}:${port}`,
+    SALLYPORT_DATABASE_USER: user,
+    SALLYPORT_DATABASE_NAME: name,
+    SALLYPORT_DATABASE_PASSWORD: password,
+  },
+});
+const fileOf = (data: string): string => join(data, 'security', 'kek.json');
+const [first, second] = [gateway.securityEnvironment['SALLYPORT_DATA']!, join(folder, 'n2')];
+const others = {
+  ...gateway.securityEnvironment,
+  SALLYPORT_NODE: 'n2',
+  SALLYPORT_DATA: second,
+  SALLYPORT_PROXY_LISTEN: `127.0.0.1:${await freePort()}`,
+  SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
+};
+mkdirSync(join(second, 'security'), { recursive: true });
+copyFileSync(fileOf(first), fileOf(second));
+let other = await AppProcess.start('security', { environment: others });
+await gateway.addUser('ada');
+afterAll(async () => {
+  await other.end('SIGKILL');
+  await gateway.stop();
+  await database.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const show = () => gateway.operator.call(api.keks.show);
+const keysOf = (data: string) =>
+  JSON.parse(readFileSync(fileOf(data), 'utf8')) as {
+    current: number;
+    keys: Record<string, string>;
+    retired?: Record<string, string>;
+  };
+
+async function until(state: 'wrapping' | 'done'): Promise<void> {
+  await expect.poll(async () => (await show()).turn?.state, { timeout: LIMIT_MS }).toBe(state);
+}
+
+test('a key is turned on two nodes that are killed meanwhile, while people sign in; devices notice nothing', async () => {
+  const before = await gateway.device('ada');
+  before.close();
+  copyFileSync(fileOf(second), join(folder, 'old.json'));
+  let over = false;
+  const signedIn: number[] = [];
+  const signingIn = (async () => {
+    while (!over) {
+      const device = await gateway.device('ada').catch(() => undefined);
+      if (device) signedIn.push((await show().catch(() => undefined))?.turn?.kek ?? -1);
+      device?.close();
+    }
+  })();
+  await gateway.operator.call(api.keks.rotate, { body: {} });
+  // The one that does not lead, while the key is on its way.
+  await other.end('SIGKILL');
+  expect(await gateway.operator.call(api.keks.rotate, { body: {} })).toMatchObject({ turn: { without: [] } });
+  other = await AppProcess.start('security', { environment: others });
+  await until('wrapping');
+  expect(keysOf(second).keys['2']).toBe(keysOf(first).keys['2']);
+  // The one that leads, while everything is wrapped.
+  await gateway.restartSecurity('SIGKILL');
+  await gateway.live(1);
+  await until('done');
+  await expect
+    .poll(() => [keysOf(first), keysOf(second)].map(({ keys }) => Object.keys(keys)), { timeout: LIMIT_MS })
+    .toEqual([['2'], ['2']]);
+  expect(Object.keys(keysOf(first).retired!)).toEqual(['1']);
+  const enough = signedIn.length + 2;
+  await expect.poll(() => signedIn.length, { timeout: LIMIT_MS }).toBeGreaterThanOrEqual(enough);
+  over = true;
+  await signingIn;
+  await before.login({ user: 'ada', password: PASSWORD });
+  expect(before.state).toBe('connected');
+  before.close();
+  expect((await gateway.operator.call(api.status.get)).degraded.filter((word) => word.includes('key'))).toEqual([]);
+}, 300_000);
+
+test('a node that comes with the file of before the turn refuses to start and says what it lacks', async () => {
+  await other.end();
+  copyFileSync(join(folder, 'old.json'), fileOf(second));
+  const start = AppProcess.start('security', { environment: others });
+  await expect(start).rejects.toThrow(
+    /sealed with key-encryption key 2, which kek.json of this node lacks: copy the file/,
+  );
+  copyFileSync(fileOf(first), fileOf(second));
+  other = await AppProcess.start('security', { environment: others });
+});
+
+test('no file of the database has ever held the new key', () => {
+  const key = keysOf(first).keys['2']!;
+  const raw = Buffer.from(key, 'base64url');
+  const cluster = join(folder, 'db');
+  const files = readdirSync(cluster, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  expect(files.length).toBeGreaterThan(100);
+  for (const file of files) {
+    const content = readFileSync(join(file.parentPath, file.name));
+    for (const form of [raw, key, raw.toString('hex'), raw.toString('base64')])
+      expect(content.includes(form)).toBe(false);
+  }
+});
