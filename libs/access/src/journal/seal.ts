@@ -18,7 +18,7 @@ export function isWorthKeeping({ kind, requestId }: Pick<RevocationRow, 'kind' |
 
 /** Whose seal it is. */
 export interface Sealer {
-  readonly keyring: Pick<Keyring, 'mac' | 'verifyMac'>;
+  readonly keyring: Pick<Keyring, 'mac' | 'verifyMark'>;
   readonly realm: string;
 }
 
@@ -38,10 +38,13 @@ export function sealsOf({ keyring, realm }: Sealer, epoch: string, rows: readonl
   });
 }
 
-/** True when Security has written this very entry, in this realm and epoch. */
+/**
+ * True when Security has written this very entry, in this realm and epoch, also with a key that is retired since: it ends something,
+ * and must not be lost because a key was turned.
+ */
 export function isSealed({ keyring, realm }: Sealer, { seal, ...entry }: KeptRevocation): boolean {
   const mac = bytesOf(seal);
-  return mac !== undefined && keyring.verifyMac(mac, sealedBytes(realm, entry));
+  return mac !== undefined && keyring.verifyMark(mac, sealedBytes(realm, entry));
 }
 
 function bytesOf(seal: string): Uint8Array | undefined {
