@@ -31,5 +31,5 @@ export function sealCopy(keyring: Keyring, realm: string, copy: JournalCopy): Ui
 
 /** @throws AccessError ERR_ACCESS_UNWRAP when it is not what Security wrote for this place, or the key is missing */
 export function openCopy(keyring: Keyring, place: CopyPlace, bytes: Uint8Array): JournalCopy {
-  return JSON.parse(decodeText(keyring.unwrap(bytes, purposeOf(place)))) as JournalCopy;
+  return JSON.parse(decodeText(keyring.unwrapKept(bytes, purposeOf(place)))) as JournalCopy;
 }

@@ -1,4 +1,5 @@
 import {
+  type AeadKey,
   type CryptoProvider,
   concat,
   copyBytes,
@@ -22,6 +23,8 @@ export interface Keyring {
   wrap(secret: Uint8Array, purpose: string): Uint8Array;
   /** @throws AccessError ERR_ACCESS_UNWRAP when the key is missing, or the purpose or a byte is another. */
   unwrap(envelope: Uint8Array, purpose: string): Uint8Array;
+  /** The same for what was kept elsewhere: with a key that is retired since, too. @throws AccessError ERR_ACCESS_UNWRAP */
+  unwrapKept(envelope: Uint8Array, purpose: string): Uint8Array;
   /** Authenticates what is stored in the clear: `kek u32 | tag(16)`, by a key derived from the current one. */
   mac(bytes: Uint8Array): Uint8Array;
   /** The same by another key in use. @throws TypeError for one that is missing */
@@ -68,7 +71,10 @@ export function createKeyring(
   current: number,
   retired: ReadonlyMap<number, Uint8Array> = new Map(),
 ): Keyring {
-  const keys = new Map([...keks].map(([id, kek]) => [id, crypto.aead(2, kek)]));
+  const aeads = (from: ReadonlyMap<number, Uint8Array>): Map<number, AeadKey> =>
+    new Map([...from].map(([id, kek]) => [id, crypto.aead(2, kek)]));
+  const keys = aeads(keks);
+  const all = new Map([...aeads(retired), ...keys]);
   const derived = (label: string): Map<number, Uint8Array> =>
     new Map([...retired, ...keks].map(([id, kek]) => [id, crypto.hmacSha256(kek, encodeText(label))]));
   const deriving = derived(LABELS.derive);
@@ -83,6 +89,15 @@ export function createKeyring(
     const expected = mac.length === 4 + MAC_BYTES ? tag(kekOf(mac), bytes) : undefined;
     return expected !== undefined && equalBytes(mac, expected);
   };
+  const opened = (by: ReadonlyMap<number, AeadKey>, envelope: Uint8Array, purpose: string): Uint8Array => {
+    const key = envelope.length > HEAD_BYTES ? by.get(kekOf(envelope)) : undefined;
+    if (!key) throw new AccessError('ERR_ACCESS_UNWRAP', 'the key-encryption key of a stored secret is missing');
+    try {
+      return copyBytes(key.open(envelope.subarray(4, HEAD_BYTES), encodeText(purpose), envelope.subarray(HEAD_BYTES)));
+    } catch (cause) {
+      throw new AccessError('ERR_ACCESS_UNWRAP', 'a stored secret does not open', { cause });
+    }
+  };
   if (!keys.has(current)) throw new TypeError('the current key-encryption key is missing');
   return {
     current,
@@ -92,17 +107,8 @@ export function createKeyring(
       const nonce = crypto.randomBytes(NONCE_BYTES);
       return concat(encodeUint(current, 4), nonce, keys.get(current)!.seal(nonce, encodeText(purpose), secret));
     },
-    unwrap(envelope, purpose) {
-      const key = envelope.length > HEAD_BYTES ? keys.get(kekOf(envelope)) : undefined;
-      if (!key) throw new AccessError('ERR_ACCESS_UNWRAP', 'the key-encryption key of a stored secret is missing');
-      try {
-        return copyBytes(
-          key.open(envelope.subarray(4, HEAD_BYTES), encodeText(purpose), envelope.subarray(HEAD_BYTES)),
-        );
-      } catch (cause) {
-        throw new AccessError('ERR_ACCESS_UNWRAP', 'a stored secret does not open', { cause });
-      }
-    },
+    unwrap: (envelope, purpose) => opened(keys, envelope, purpose),
+    unwrapKept: (envelope, purpose) => opened(all, envelope, purpose),
     mac: (bytes) => tag(current, bytes)!,
     macBy(kek, bytes) {
       if (!keys.has(kek)) throw new TypeError(`the key-encryption key ${kek} is not in use`);
@@ -150,6 +156,10 @@ export class LiveKeyring implements Keyring {
 
   unwrap(envelope: Uint8Array, purpose: string): Uint8Array {
     return this.#inner.unwrap(envelope, purpose);
+  }
+
+  unwrapKept(envelope: Uint8Array, purpose: string): Uint8Array {
+    return this.#inner.unwrapKept(envelope, purpose);
   }
 
   mac(bytes: Uint8Array): Uint8Array {

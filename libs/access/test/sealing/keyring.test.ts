@@ -29,6 +29,8 @@ test('a retired key knows what was made with it, and opens and vouches for nothi
   expect(after.verifyMark(before.mac(bytes), bytes)).toBe(true);
   expect(after.marks(bytes)).toEqual([after.mac(bytes).subarray(4), before.mac(bytes).subarray(4)]);
   expect(() => after.unwrap(before.wrap(bytes, 'here'), 'here')).toThrow('missing');
+  expect(after.unwrapKept(before.wrap(bytes, 'here'), 'here')).toEqual(bytes);
+  expect(() => after.unwrapKept(before.wrap(bytes, 'here'), 'there')).toThrow('does not open');
   expect(() => after.macBy(1, bytes)).toThrow(TypeError);
   expect(after.derive(1, 'exports')).toEqual(before.derive(1, 'exports'));
   expect(after.derive(1, 'exports')).not.toEqual(after.derive(1, 'others'));
