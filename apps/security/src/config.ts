@@ -1,4 +1,5 @@
 import { DEFAULT_LEASE_MS } from '@sallyport/access';
+import { backupKeep, backupTargets, DEFAULT_KEEP } from '@sallyport/backup/settings';
 import {
   addressSet,
   hostList,
@@ -52,6 +53,21 @@ export const SETTINGS = {
     max: 600_000,
     fallback: 60_000,
   }),
+  SALLYPORT_BACKUP_TARGETS: backupTargets(
+    'where backups go, one or several: `file:/folder` (also of a share), `sftp://user@host:port/folder?key=/file&hostkey=SHA256:…`, ' +
+      '`s3://bucket/prefix?endpoint=https://host&region=name&credentials=/file&ca=/file`; each is marked once by `sallyport backup ' +
+      'target init`. Absent: no backup',
+  ),
+  SALLYPORT_BACKUP_RECIPIENTS: list(
+    'files with the recipients of backups, as `sallyport backup keys new` makes them: whoever has the identity of one opens and verifies them',
+    [],
+  ),
+  SALLYPORT_BACKUP_EVERY_MS: integer('how often a backup is made', { min: 1_000, max: 86_400_000, fallback: 300_000 }),
+  SALLYPORT_BACKUP_KEEP: backupKeep(
+    'which backups are kept: all of so long, then one of each hour, day and month; with h, d, w, m (31 days), y. Verified ones and ' +
+      'the newest always stay',
+    DEFAULT_KEEP,
+  ),
   SALLYPORT_LEASE_MS: integer('how long a cut-off Proxy may serve after its last beat: the bound of a revocation', {
     min: 1_000,
     max: 300_000,

@@ -19,6 +19,8 @@ import {
   type DirectoryServiceParts,
   TLS,
 } from './app.ts';
+import { addBackupMetrics, BackupSchedule } from './backup/schedule.ts';
+import { backupSetup, backupTargetsOf } from './backup/setup.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { Connectors } from './directories/connectors.ts';
 import { DirectorySyncs } from './directories/syncs.ts';
@@ -85,7 +87,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const self = { id, proxyUrl, adminUrl, version, journal: nodeJournal.identity, startedAt: wallMs() };
   const copies: JournalCopies = new JournalCopies(
     { access, epoch, journal, log, monotonicMs, node: { isFirst: () => node.isFirst, head: () => node.head } },
-    [],
+    backupTargetsOf(config),
   );
   const parts = { self, access, fence, journal, authorityMs, liveKeys, bus, log, degraded, ...clocks };
   const node = new SecurityNode({ ...parts, otherSiteUrls: config.SALLYPORT_OTHER_SITE_NODES });
@@ -94,6 +96,9 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const refusals = new RefusalRecord({ access, log });
   const connectors = new Connectors(access);
   const syncs = new DirectorySyncs({ access, connectors, node, bus, log, inForce, ...clocks });
+  const backup = backupSetup(config);
+  const backups = new BackupSchedule({ access, node, ...backup, log, monotonicMs });
+  if (backup.places.length > 0) addBackupMetrics(metrics, backups);
   const auditWatch = new AuditWatch(access);
   const countWatch = new CountWatch(() => countRealm(access));
   const siteMap = siteMapSigner({ access, liveKeys });
@@ -118,7 +123,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const admin = await createAdminService(
     {
       ...{ access, node, keyTurns, inForce, syncs, connectors, proxies, presence, bus, journal, copies },
-      ...{ liveKeys, refusals },
+      ...{ backup, liveKeys, refusals },
       ...{ addressThrottle, auditWatch, countWatch, directoryUrl, version, database, shared, leaseMs, log, ...clocks },
     },
     certificate,
@@ -139,6 +144,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   node.start();
   copies.start();
   syncs.start();
+  backups.start();
   refusals.start();
   const names = config.SALLYPORT_NAMES;
   const watches = { auditWatch, countWatch, database, metrics };
@@ -153,6 +159,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     log.info('draining');
     stopUpkeep();
     stopWatching();
+    backups.stop();
     listeners.stop();
     await drain({ node, handshakes, endControl: forProxies.endControl }, config.SALLYPORT_DRAIN_MS);
     await keyTurns.stop();

@@ -129,6 +129,7 @@ export async function scene(
     access,
     journal,
     copies: { views: [] },
+    backup: { places: [], everyMs: 300_000, keep: 'all 1d', doubts: [], external: false },
     get keys() {
       return liveKeys.current;
     },

@@ -1,5 +1,6 @@
 export {
   backupWords,
+  newestVerified,
   verifiedAgeMs,
 } from './backup/health.ts';
 export type { BackupTargetRow, BackupTargetState, VerifiedExport } from './backup/rows.ts';

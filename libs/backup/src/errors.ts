@@ -29,7 +29,7 @@ export class TargetError extends Error {
  * `MANIFEST`: its manifest is malformed or was changed. `REALM`: it is another realm's. `KEK`: made with key-encryption keys that
  * are not at hand. `IDENTITY`: it is not for this identity, or that is none. `RECIPIENT`: nobody to encrypt to. `DAMAGED`: its
  * data is not what its manifest says. `UNSOUND`: it is what was exported, but the realm in it does not hold together. `RECEIPT`:
- * a receipt that counts for nothing.
+ * a receipt that counts for nothing. `SPOOL`: there is no room for it where it is made.
  */
 export type BackupErrorCode =
   | 'ERR_BACKUP_FORMAT'
@@ -41,7 +41,8 @@ export type BackupErrorCode =
   | 'ERR_BACKUP_RECIPIENT'
   | 'ERR_BACKUP_DAMAGED'
   | 'ERR_BACKUP_UNSOUND'
-  | 'ERR_BACKUP_RECEIPT';
+  | 'ERR_BACKUP_RECEIPT'
+  | 'ERR_BACKUP_SPOOL';
 
 /** What reading and making exports throws. The message names export and part, never what is inside. */
 export class BackupError extends Error {

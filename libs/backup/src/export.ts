@@ -163,7 +163,7 @@ async function* textContent(text: string): AsyncIterable<Uint8Array> {
 const LONGEST_TEXT = 1024 * 1024;
 
 /** The text of a small object. @throws TargetError ERR_TARGET_MISSING; BackupError ERR_BACKUP_MANIFEST when it is not small */
-async function readObject(target: BackupTarget, path: string): Promise<string> {
+export async function readObject(target: BackupTarget, path: string): Promise<string> {
   const read: Uint8Array[] = [];
   let bytes = 0;
   for await (const piece of target.get(path)) {

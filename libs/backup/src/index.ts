@@ -1,5 +1,5 @@
 export { openData } from './data.ts';
-export type { BackupErrorCode, TargetErrorCode } from './errors.ts';
+export { BackupError, type BackupErrorCode, type TargetErrorCode } from './errors.ts';
 export {
   type FoundManifest,
   type ManifestKeys,
@@ -30,6 +30,7 @@ export {
   parseKeepRule,
   planKeep,
 } from './keep.ts';
+export { lookAtTarget, type TargetFindings, type TargetLook } from './look.ts';
 export {
   EXPORT_FORMAT,
   formatManifest,
@@ -50,6 +51,7 @@ export {
 } from './name.ts';
 export { patientTarget } from './patient-target.ts';
 export { openTarget, parseTargetPlace, type TargetPlace } from './place.ts';
+export { type Pruned, type PruneOrder, pruneExports } from './prune.ts';
 export { checkReceipt, formatReceipt, issueReceipt, type Receipt } from './receipt.ts';
 export { openS3Target, type S3Folder } from './s3-target.ts';
 export { type ExportPart, readScript, writeScript } from './script.ts';

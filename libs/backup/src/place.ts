@@ -1,11 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isLoopback } from '@sallyport/settings';
 import { TargetError } from './errors.ts';
-import { openFolderTarget } from './folder-target.ts';
 import { markedTarget } from './marker.ts';
-import { patientTarget } from './patient-target.ts';
-import { openS3Target } from './s3-target.ts';
-import { openSftpTarget } from './sftp-target.ts';
 import type { BackupTarget } from './target.ts';
 
 /** How long a target may be silent, ms. */
@@ -17,7 +13,10 @@ const REGION = /^[a-z0-9-]{1,64}$/;
 /** Folders and prefixes: plain names, so that one place is written in one way. */
 const FOLDER = /^(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$/;
 
-/** A target as the settings name it. */
+/**
+ * A target as the settings name it. What speaks with it is loaded when it is opened: a server that only reads its settings does
+ * without.
+ */
 export interface TargetPlace {
   readonly kind: 'folder' | 'sftp' | 's3';
   /** Where it is, in words without secrets: the same words for the same place. */
@@ -96,7 +95,11 @@ function folderPlace({ host, pathname, username }: URL, parameters: Parameters, 
     kind: 'folder',
     description,
     folder,
-    open: async () => patientTarget(await openFolderTarget(folder), silenceMs),
+    open: async () => {
+      const { openFolderTarget } = await import('./folder-target.ts');
+      const { patientTarget } = await import('./patient-target.ts');
+      return patientTarget(await openFolderTarget(folder), silenceMs);
+    },
   };
 }
 
@@ -123,7 +126,11 @@ function sftpPlace(
   return {
     kind: 'sftp',
     description: `SFTP ${user}@${hostname}:${place.port}${folder}`,
-    open: async () => openSftpTarget({ ...place, user, privateKey: readSecretFile(keyFile) }),
+    open: async () => {
+      const privateKey = readSecretFile(keyFile);
+      const { openSftpTarget } = await import('./sftp-target.ts');
+      return openSftpTarget({ ...place, user, privateKey });
+    },
   };
 }
 
@@ -156,11 +163,11 @@ function s3Place(
   return {
     kind: 's3',
     description: `S3 bucket ${bucket}${prefix} at ${endpoint.host}`,
-    open: async () =>
-      openS3Target({
-        ...{ endpoint, region, bucket, prefix: path, silenceMs, ...readCredentials(credentials) },
-        ca: ca === undefined ? undefined : readNamed(ca),
-      }),
+    open: async () => {
+      const opening = { ...readCredentials(credentials), ca: ca === undefined ? undefined : readNamed(ca) };
+      const { openS3Target } = await import('./s3-target.ts');
+      return openS3Target({ endpoint, region, bucket, prefix: path, silenceMs, ...opening });
+    },
   };
 }
 

@@ -26,7 +26,16 @@ export { RealmSettings } from './admin/realm.ts';
 export { ResourceChange, ResourceInput, ResourcesInput, ResourcesPlan, ResourceView } from './admin/resources.ts';
 export { RevocationView } from './admin/revocations.ts';
 export { SiteView } from './admin/sites.ts';
-export { CopyView, DatabaseView, JournalView, LogView, NodeView, StatusView } from './admin/status.ts';
+export {
+  BackupTargetView,
+  BackupView,
+  CopyView,
+  DatabaseView,
+  JournalView,
+  LogView,
+  NodeView,
+  StatusView,
+} from './admin/status.ts';
 export { FactorView, RightsView, User } from './admin/users.ts';
 export { BackendReason, BackendTrouble, ResourceTrial, TriedBackend, TryBackend } from './backend-api.ts';
 export { parseJson, parserOf } from './check.ts';

@@ -29,7 +29,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'apps/security': [
     'config.ts invitation.ts keys',
     'listeners.ts stores',
-    'journal revocation',
+    'backup journal revocation',
     'directories scim',
     'farm sign-in',
     'routes upkeep commands',

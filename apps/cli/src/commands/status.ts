@@ -1,9 +1,9 @@
 import { styleText } from 'node:util';
-import type { StatusView } from '@sallyport/security-api';
+import type { BackupView, StatusView } from '@sallyport/security-api';
 import { nodes, status } from '@sallyport/security-api/admin';
 import type { Command } from 'commander';
 import { addOperatorCommand, table } from '../operator-command.ts';
-import { formatBytes, formatRows, formatTime } from '../output.ts';
+import { formatBytes, formatDuration, formatRows, formatTime } from '../output.ts';
 import { printable, say } from '../terminal.ts';
 
 /** Columns of a list of Proxies. */
@@ -52,6 +52,7 @@ function formatStatus(status: StatusView): string {
     logLine(status),
     journalLine(status),
     ...status.log.copies.map(copyLine),
+    ...(status.backup ? [backupLine(status.backup)] : [NO_BACKUP]),
     `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
     styleText('bold', 'Security nodes'),
@@ -101,6 +102,16 @@ function journalLine({ log: { journal } }: StatusView): string {
 function copyLine({ place, written, behindMs, trouble }: StatusView['log']['copies'][number]): string {
   const behind = behindMs === 0 ? '' : `, behind for ${Math.round(behindMs / 1_000)} s`;
   return `journal copy   ${printable(place)}, ${written} entries${behind}${trouble ? `: ${printable(trouble)}` : ''}`;
+}
+
+const NO_BACKUP =
+  'backup         none: with the database everything is lost (sallyport backup schedule tells how to have one)';
+
+/** Only what was verified counts. */
+function backupLine({ targets, everyMs, verified, verifiedAgeMs }: BackupView): string {
+  const where = `${targets.length} target${targets.length === 1 ? '' : 's'}, every ${formatDuration(everyMs)}`;
+  if (!verified || verifiedAgeMs === null) return `backup         ${where}; none was ever verified`;
+  return `backup         ${where}; the newest verified one is ${formatDuration(verifiedAgeMs)} old, at ${printable(verified.place)}`;
 }
 
 function health(degraded: readonly string[]): string {

@@ -14,6 +14,7 @@ import {
 } from '@sallyport/access';
 import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
 import type { ArchiveState } from '@sallyport/store-sql';
+import { type BackupSetup, backupStatus } from '../backup/status.ts';
 import { directoryWarnings } from '../directories/warnings.ts';
 import type { JournalCopies } from '../journal/journal-copies.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
@@ -29,6 +30,7 @@ export interface StatusParts {
   readonly bus: Pick<Bus, 'connected'>;
   readonly journal: JournalWriter | undefined;
   readonly copies: Pick<JournalCopies, 'views'>;
+  readonly backup: BackupSetup;
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
   readonly leaseMs: number;
@@ -62,7 +64,9 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const proxyViews = proxyRows.map((row) => proxyView(row, seen));
   const counted = await countRows(parts, head);
   const log = logView(parts, realm, leases);
+  const backup = await backupStatus(access, parts.backup);
   const degraded = [
+    ...backup.words,
     ...holdWords(log),
     ...journalWords(log.journal),
     ...turnWords(await keyTurns.see()),
@@ -92,6 +96,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     startedAt: nodes.find(({ id }) => id === node.id)?.startedAt ?? 0,
     ...counted,
     log,
+    ...(backup.view && { backup: backup.view }),
     proxies: proxyViews,
   };
 }

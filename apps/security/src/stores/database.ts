@@ -27,6 +27,12 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
   return { address: child.address, external: false, description: 'own child process', close: () => child.stop() };
 }
 
+/** Where the database of a Security server is that runs. */
+export function addressOfDatabase(config: Config): DatabaseAddress {
+  const hosts = config.SALLYPORT_DATABASE_HOSTS;
+  return hosts.length > 0 ? externalAddress(config, hosts) : ChildPostgres.addressOf(childPlace(config));
+}
+
 /** The database of a Security server that runs, or that could: a child of its own is started only when none runs. */
 export async function reachDatabase(config: Config): Promise<OpenDatabase> {
   if (config.SALLYPORT_DATABASE_HOSTS.length > 0) return openDatabase(config);

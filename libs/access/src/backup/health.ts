@@ -7,7 +7,9 @@ export interface BackupMoment {
 }
 
 /** The newest export that somebody restored elsewhere, at whichever of these targets; undefined when there is none. */
-function newestVerified(rows: readonly BackupTargetRow[]): (VerifiedExport & { readonly place: string }) | undefined {
+export function newestVerified(
+  rows: readonly BackupTargetRow[],
+): (VerifiedExport & { readonly place: string }) | undefined {
   const all = rows.flatMap(({ place, state: { verified } }) => (verified ? [{ ...verified, place }] : []));
   return all.sort((a, b) => b.takenAt - a.takenAt)[0];
 }

@@ -14,6 +14,8 @@ export interface BackupTurn {
   readonly place: string;
   readonly id: string;
   readonly work: BackupWork;
+  /** Name of the newest export that was made there before; undefined: none was. */
+  readonly expected: string | undefined;
 }
 
 /** How often what is done, ms. */
@@ -83,7 +85,7 @@ export async function claimBackups(
       const change = { ...turn, triedAt: work === 'export' ? now : (row?.triedAt ?? 0) };
       if (row) await backupTargets.update({ where: { place } }, change);
       else await backupTargets.insert({ place, ...change, state: {} });
-      turns.push({ place, id, work });
+      turns.push({ place, id, work, expected: row?.state.exported?.name });
     }
     return turns;
   });

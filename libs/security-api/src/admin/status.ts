@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { CLOSED, Time } from '../fields.ts';
+import { CLOSED, OptionalTime, Time } from '../fields.ts';
 import { operations } from './operation.ts';
 import { SubjectQuery } from './paging.ts';
 import { Done, NodeParam } from './params.ts';
@@ -89,6 +89,52 @@ export const CopyView = Type.Object(
 );
 export type CopyView = Static<typeof CopyView>;
 
+/** A place where backups go, as it was last seen. */
+export const BackupTargetView = Type.Object(
+  {
+    place: Type.String({ description: 'where it is, in words' }),
+    triedAt: OptionalTime('when a backup was last begun here'),
+    dueAt: Time('when the next one is due'),
+    node: Type.String({ description: 'the node that works on it at the moment; empty for none' }),
+    lookedAt: OptionalTime('when it was last looked at'),
+    newest: Type.Union([Type.Object({ name: Type.String(), takenAt: Time() }, CLOSED), Type.Null()], {
+      description: 'the newest backup there',
+    }),
+    verified: Type.Union(
+      [Type.Object({ name: Type.String(), takenAt: Time(), verifiedAt: Time() }, CLOSED), Type.Null()],
+      { description: 'the newest one that somebody restored elsewhere, by a receipt' },
+    ),
+    backups: Type.Integer({ description: 'how many are there' }),
+    trouble: Type.Union([
+      Type.Object({ code: Type.String(), words: Type.String(), since: Time() }, CLOSED),
+      Type.Null(),
+    ]),
+  },
+  { ...CLOSED, $id: 'BackupTarget' },
+);
+export type BackupTargetView = Static<typeof BackupTargetView>;
+
+/** Backups of the realm, as they are set up at the node that answers. */
+export const BackupView = Type.Object(
+  {
+    everyMs: Type.Integer({ description: 'how often one is made' }),
+    keep: Type.String({ description: 'which ones are kept' }),
+    verified: Type.Union(
+      [
+        Type.Object({ place: Type.String(), name: Type.String(), takenAt: Time(), verifiedAt: Time() }, CLOSED),
+        Type.Null(),
+      ],
+      {
+        description: 'the newest verified one, at whichever target; only a verified one counts',
+      },
+    ),
+    verifiedAgeMs: Type.Union([Type.Integer(), Type.Null()], { description: 'how old that is' }),
+    targets: Type.Array(BackupTargetView),
+  },
+  { ...CLOSED, $id: 'Backup' },
+);
+export type BackupView = Static<typeof BackupView>;
+
 /** The life of the revocation log, and what is waited for in it. */
 export const LogView = Type.Object(
   {
@@ -130,6 +176,7 @@ export const StatusView = Type.Object(
     startedAt: Time(),
     head: Type.Integer(),
     log: LogView,
+    backup: Type.Optional(BackupView),
     liveSessions: Type.Integer(),
     installations: Type.Integer({ description: 'those that are not revoked' }),
     users: Type.Integer(),

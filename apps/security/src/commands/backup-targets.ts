@@ -1,0 +1,94 @@
+import { parseArgs } from 'node:util';
+import { markTarget, openTarget, type Pruned, parseKeepRule, pruneExports, type TargetPlace } from '@sallyport/backup';
+import { readSettings } from '@sallyport/settings';
+import { type Config, SETTINGS } from '../config.ts';
+
+const HELP = `node backup-targets.ts init|prune [--dry-run] [--json]
+
+What "sallyport backup target init" and "sallyport backup prune" run, at every target of SALLYPORT_BACKUP_TARGETS.
+
+  init        marks each once: what has no mark is taken for no target, such as a share that is not mounted
+  prune       removes what SALLYPORT_BACKUP_KEEP does not keep
+    --dry-run only says what would go
+`;
+
+/** What became of one target. */
+interface Outcome {
+  readonly target: string;
+  readonly words: string;
+  readonly failed: boolean;
+  readonly pruned?: Pruned;
+}
+
+type Verb = (place: TargetPlace) => Promise<Omit<Outcome, 'target' | 'failed'>>;
+
+async function init(place: TargetPlace): Promise<Omit<Outcome, 'target' | 'failed'>> {
+  const target = await place.open();
+  try {
+    return { words: (await markTarget(target)) ? 'is marked as a target of backups now' : 'was marked before' };
+  } finally {
+    await target.close();
+  }
+}
+
+async function prune(
+  place: TargetPlace,
+  { SALLYPORT_REALM: realm, SALLYPORT_BACKUP_KEEP: keep }: Config,
+  dryRun: boolean,
+): Promise<Omit<Outcome, 'target' | 'failed'>> {
+  const target = await openTarget(place);
+  try {
+    const pruned = await pruneExports(target, { realm, rule: parseKeepRule(keep), now: Date.now(), dryRun });
+    return { words: wordsOf(pruned, dryRun), pruned };
+  } finally {
+    await target.close();
+  }
+}
+
+function wordsOf({ keep, remove, removed, future }: Pruned, dryRun: boolean): string {
+  const kept = [...keep].map(([name, reason]) => `\n  keep    ${name}  ${reason}`);
+  const gone = (dryRun ? remove : removed).map((name) => `\n  ${dryRun ? 'would go' : 'removed'} ${name}`);
+  const ahead = future.length > 0 ? `; ${future.length} have names of the future: a clock was wrong` : '';
+  const list = dryRun ? [...gone, ...kept].join('') : gone.join('');
+  return `keeps ${keep.size}, ${dryRun ? 'would remove' : 'removed'} ${dryRun ? remove.length : removed.length}${ahead}${list}`;
+}
+
+async function outcomeOf(place: TargetPlace, verb: Verb): Promise<Outcome> {
+  const { description: target } = place;
+  try {
+    return { target, failed: false, ...(await verb(place)) };
+  } catch (error) {
+    return { target, failed: true, words: `fails: ${(error as Error).message}` };
+  }
+}
+
+async function carryOut(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { 'dry-run': { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+  });
+  const [verb = ''] = positionals;
+  const config = readSettings(SETTINGS);
+  const verbs: Readonly<Record<string, Verb>> = { init, prune: (place) => prune(place, config, values['dry-run']) };
+  if (!verbs[verb]) return void process.stdout.write(HELP);
+  const places = config.SALLYPORT_BACKUP_TARGETS;
+  if (places.length === 0) throw new Error('there is no target: set SALLYPORT_BACKUP_TARGETS');
+  const outcomes = await Promise.all(places.map((place) => outcomeOf(place, verbs[verb]!)));
+  process.stdout.write(values.json ? `${JSON.stringify(outcomes.map(jsonOf))}\n` : outcomes.map(lineOf).join(''));
+  if (outcomes.some(({ failed }) => failed)) process.exitCode = 1;
+}
+
+function lineOf({ target, words }: Outcome): string {
+  return `${target} ${words}\n`;
+}
+
+function jsonOf({ pruned, ...outcome }: Outcome): object {
+  return { ...outcome, ...(pruned && { ...pruned, keep: Object.fromEntries(pruned.keep) }) };
+}
+
+await carryOut().catch((error: unknown) => {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
+});
+// What hangs at a target holds nobody.
+process.exit();
