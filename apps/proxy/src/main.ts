@@ -20,6 +20,7 @@ import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { KeptRevocations } from './kept-revocations.ts';
+import { KeptWitness } from './kept-witness.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
 
@@ -46,17 +47,22 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   metrics.gauge('sallyport_backend_servers_resting', 'servers of several that get nothing', () => backends.resting);
   const serving = new Serving({ identity, security, backends, log, metrics });
   const channels = new Channels(serving, metrics);
+  const keptWitness = new KeptWitness(join(config.SALLYPORT_DATA, 'witness'), (error) =>
+    log.warn({ err: error }, 'what Security said of its database could not be kept'),
+  );
   const listener = {
     apply: channels.apply.bind(channels),
     anew: channels.beginAnew.bind(channels),
     done: channels.done.bind(channels),
     channelCount: () => channels.size,
+    witnessed: (text: string) => keptWitness.keep(text),
     troubles: () => serving.troubles.recent(),
     tryBackend,
     keep: keptRevocations.keep.bind(keptRevocations),
     trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
   };
-  const control = new ControlConnection({ identity, nodes, clocks: processClocks(), crypto: serverCrypto(), listener });
+  const follows = { clocks: processClocks(), crypto: serverCrypto(), listener, witness: keptWitness.read() };
+  const control = new ControlConnection({ identity, nodes, ...follows });
   security.useInstance(() => control.follower.instance);
   serving.useControl(control);
   const stopBringing = keptRevocations.bringBack({ security, epoch: () => control.follower.epoch });

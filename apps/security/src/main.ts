@@ -69,6 +69,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const { store } = access;
   const nodeJournal = await openNodeJournal(config, { id, store, epoch, fence, log });
   const { writer: journal, authorityMs } = nodeJournal;
+  life.useJournal(journal);
   const keys = await openRealmKeys(access);
   const shared = openSharedState(config);
   const { bus, presence, addressThrottle, lockout } = shared;
@@ -114,7 +115,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const leaseMs = config.SALLYPORT_LEASE_MS;
   const forProxies = createProxyService(
     {
-      ...{ access, policies, liveKeys, handshakes, siteMap, node, proxies, presence, bus, replaced },
+      ...{ access, policies, liveKeys, handshakes, siteMap, node, life, proxies, presence, bus, replaced },
       ...{ addressThrottle, refusals, journal, leaseMs, metrics, log, ...clocks },
     },
     certificate,

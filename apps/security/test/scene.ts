@@ -135,6 +135,7 @@ export async function scene(
     },
     liveKeys,
     keyTurns,
+    life: { hear: async () => undefined, isSettled: async () => true, witnessFor: () => undefined },
     policies: new PolicyCache(),
     log,
     metrics,

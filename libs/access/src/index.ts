@@ -152,9 +152,11 @@ export {
   JournalError,
   type JournalErrorCode,
   journalDamaged,
+  journalDiffers,
+  lastOf,
   memoryJournal,
 } from './journal/journal.ts';
-export { checkLogHolds } from './journal/journal-check.ts';
+export { checkLogHolds, OLDER_THAN_JOURNAL } from './journal/journal-check.ts';
 export { type JournalKeeper, NO_JOURNAL, settleJournal } from './journal/journal-place.ts';
 export { JournalWriter, openClaim } from './journal/journal-writer.ts';
 export { eraseSecrets } from './keys/erasure.ts';
@@ -236,13 +238,16 @@ export type { AccessContext, Actor, PasswordHasher } from './realm/context.ts';
 export { countRealm, isAppKnown, type RealmCounts } from './realm/counts.ts';
 export { randomId } from './realm/ids.ts';
 export { DEFAULT_LEASE_MS } from './realm/lease-time.ts';
+export { type FoundLife, type KnownLife, lifeRefusal, placesOf, witnessRefusal } from './realm/life.ts';
 export {
   bumpMapVersion,
   ensureRealm,
   getRealm,
   hasRealm,
+  type LogPlaces,
   readRealm,
   readTime,
+  type SeenRealm,
   settingsOf,
   settleRealm,
 } from './realm/realm.ts';
@@ -250,6 +255,7 @@ export { type Swept, sweepEnded, trimAudit } from './realm/retention.ts';
 export { appendRevocation, type Revocation } from './realm/revocation-log.ts';
 export type { AuditRow, RealmRow } from './realm/rows.ts';
 export { changeSettings } from './realm/settings.ts';
+export { type DatabaseWitness, openWitness, sealWitness } from './realm/witness.ts';
 export { type BroughtBack, takeBack } from './revocation/brought-back.ts';
 export { endHold, Hold, raiseLongestLease } from './revocation/hold.ts';
 export {
@@ -263,7 +269,8 @@ export {
 } from './revocation/in-force.ts';
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './revocation/lease.ts';
 export { LeaseWatch, type WaitingProxy } from './revocation/lease-watch.ts';
-export { beginNewEpoch, closeRealm, type NewEpoch, type Restored } from './revocation/new-epoch.ts';
+export { checkLogs } from './revocation/log-check.ts';
+export { beginNewEpoch, closeRealm, type NewEpoch, type Restored, type SeenLog } from './revocation/new-epoch.ts';
 export type { HostChange } from './revocation/renamed-hosts.ts';
 export {
   entriesAfter,

@@ -59,6 +59,8 @@ export function journalContract(kind: string, begin: () => Promise<() => Promise
     const entries = [entry(ONE, 1), entry(ONE, 2)];
     await journal!.append(ONE, entries);
     expect(await journal!.holds(ONE, 2)).toBe(true);
+    expect(await journal!.last(ONE)).toMatchObject({ index: 2, hash: 'f'.repeat(64) });
+    expect(await journal!.last(TWO)).toBeUndefined();
     await journal!.mend(ONE, [...entries, entry(ONE, 3)]);
     await journal!.append(ONE, [entry(ONE, 4)]);
     const read = await journal!.read();

@@ -1,4 +1,4 @@
-export { entryHash, type LogPosition } from './chain.ts';
+export { entryHash, follows, LOG_START, type LogPosition } from './chain.ts';
 export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
 export { effectOn, type Revocable } from './effect.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';

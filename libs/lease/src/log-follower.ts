@@ -27,6 +27,8 @@ export interface FollowerListener {
   /** Last entry that is in force when everything up to `seen` was applied: less while rights are being read. */
   done(seen: number): number;
   readonly channelCount: () => number;
+  /** How far the database is, sealed by Security: to be kept, so that it is known when it goes back. */
+  readonly witnessed?: (witness: string) => void;
 }
 
 interface SentBeat {
@@ -39,6 +41,8 @@ export interface FollowerParts {
   readonly clocks: Clocks;
   readonly crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'>;
   readonly listener: FollowerListener;
+  /** What a run before this one was told of the database, if anything is left of it. */
+  readonly witness?: string | undefined;
 }
 
 /**
@@ -59,6 +63,10 @@ export class LogFollower {
   #seen: LogPosition = LOG_START;
   #nextId = 1;
   #recent: RevocationEntry[] = [];
+  /** The last that Security said of its database; no business of ours what it says. */
+  #witness: string | undefined;
+  /** True once a node has answered to it, on this connection. */
+  #shown = false;
   #sent = new Map<number, SentBeat>();
 
   constructor(parts: FollowerParts) {
@@ -66,6 +74,7 @@ export class LogFollower {
     this.lease = new LeaseClock(parts.clocks);
     this.#driftGeneration = this.lease.generation;
     this.#instance = formatHex(parts.crypto.randomBytes(16));
+    this.#witness = parts.witness;
   }
 
   /** Index of the last entry that was applied. */
@@ -94,7 +103,8 @@ export class LogFollower {
       ? { seen: 0, hash: '', done: 0, ...(this.#before === undefined ? {} : { after: this.#before }) }
       : { epoch: this.#epoch!, seen: this.#seen.index, hash: this.#seen.hash, done: this.#done() };
     const channels = this.#parts.listener.channelCount();
-    return { type: 'beat', id, instance: this.#instance, ...place, channels };
+    const shown = this.#shown || this.#witness === undefined ? {} : { witness: this.#witness };
+    return { type: 'beat', id, instance: this.#instance, ...place, channels, ...shown };
   }
 
   /** When the oldest beat since the last answer was sent, on the monotonic clock; undefined when there is none. */
@@ -111,12 +121,14 @@ export class LogFollower {
     if (!sent) return false;
     // An older beat that has no answer yet is worth less than this one, and perhaps failed on its own.
     for (const older of this.#sent.keys()) if (older <= message.id) this.#sent.delete(older);
+    this.#shown = true;
     return message.type === 'anew' ? this.#sentAway(message) : this.#answered(message, sent);
   }
 
   /** The connection is gone: its beats get no answer any more. The lease itself goes on. */
   disconnected(): void {
     this.#sent.clear();
+    this.#shown = false;
   }
 
   /**
@@ -153,6 +165,7 @@ export class LogFollower {
     this.#seen = LOG_START;
     this.#recent = [];
     this.#sent.clear();
+    this.#shown = false;
     this.lease.drop();
     this.#parts.listener.anew(reason);
   }
@@ -180,7 +193,14 @@ export class LogFollower {
     }
     // A lease counts only once everything up to its head is applied.
     if (this.#seen.index >= head) this.lease.granted(mark, leaseMs);
+    this.#keepWitness(answer.witness);
     return this.#seen.index > before || this.#seen.index < head;
+  }
+
+  #keepWitness(witness: string | undefined): void {
+    if (witness === undefined || witness === this.#witness) return;
+    this.#witness = witness;
+    this.#parts.listener.witnessed?.(witness);
   }
 
   /** A push counts only when it goes on where this log ends; what does not is left to the next beat. */

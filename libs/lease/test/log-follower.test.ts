@@ -28,22 +28,25 @@ function logOf(epoch: string, subjects: readonly string[], kind: RevocationKind 
   return { answer, push, entries };
 }
 
-function follower() {
+function follower(witness?: string) {
   const time = { mono: 0, wall: 1_000 };
   const applied: string[] = [];
   const anew: AnewReason[] = [];
+  const kept: string[] = [];
   const reading = { done: Number.POSITIVE_INFINITY };
   const follower = new LogFollower({
     clocks: { monotonicMs: () => time.mono, wallMs: () => time.wall },
     crypto,
+    witness,
     listener: {
+      witnessed: (text) => void kept.push(text),
       apply: ({ subject }) => void applied.push(subject),
       anew: (reason) => void anew.push(reason),
       done: (seen) => Math.min(seen, reading.done),
       channelCount: () => 0,
     },
   });
-  return { follower, time, applied, anew, reading };
+  return { follower, time, applied, anew, reading, kept };
 }
 
 const grantAt = (epoch: string, asOf: number) => ({
@@ -158,4 +161,33 @@ test('an answer that does not reach the head of its log gives no lease: what it 
   expect(proxy.lease.live).toBe(false);
   proxy.receive(log.answer(proxy.beat()));
   expect(proxy.lease.live).toBe(true);
+});
+
+test('what Security said of its database is kept, and shown to each node until it has answered', () => {
+  const { follower: proxy, kept } = follower('from.before');
+  const log = logOf(ONE, ['a']);
+  const first = proxy.beat();
+  const second = proxy.beat();
+  expect([first.witness, second.witness]).toEqual(['from.before', 'from.before']);
+  proxy.receive({ ...log.answer(second), witness: 'of.one' });
+  expect(kept).toEqual(['of.one']);
+  expect(proxy.beat()).not.toHaveProperty('witness');
+  proxy.receive({ ...log.answer(proxy.beat()), witness: 'of.one' });
+  expect(kept).toEqual(['of.one']);
+  proxy.disconnected();
+  const again = proxy.beat();
+  expect(again.witness).toBe('of.one');
+  // A node that sends it away hears it with the fresh beat: perhaps it is its database that went back.
+  proxy.receive({ type: 'anew', id: again.id, epoch: ONE, supersedes: true });
+  expect(proxy.beat()).toMatchObject({ witness: 'of.one', seen: 0 });
+});
+
+test('an answer that counts for nothing says nothing of the database', () => {
+  const { follower: proxy, kept } = follower();
+  const late = proxy.beat();
+  proxy.receive(logOf(ONE, []).answer(proxy.beat()));
+  proxy.receive({ ...logOf(ONE, []).answer(late), witness: 'of.late' });
+  proxy.receive({ ...logOf(TWO, []).answer(proxy.beat()), epoch: TWO, witness: 'of.two' });
+  expect(kept).toEqual([]);
+  expect(proxy.beat()).not.toHaveProperty('witness');
 });

@@ -74,6 +74,9 @@ export const ReauthoriseAnswer = Type.Union([
 ]);
 export type ReauthoriseAnswer = Static<typeof ReauthoriseAnswer>;
 
+/** How far the database of a node is, sealed by Security for itself: nobody else reads it. */
+const Witness = Type.Optional(Type.String({ pattern: '^[\\w-]+\\.[\\w-]+$', maxLength: 8_192 }));
+
 /** A beat on the control connection. One without an epoch is fresh: the Proxy follows no log yet and has no channels. */
 export const Beat = Type.Object(
   {
@@ -89,6 +92,8 @@ export const Beat = Type.Object(
     /** Last entry that is in force: all rights that it changed are read again. */
     done: Type.Integer({ minimum: 0 }),
     channels: Type.Integer({ minimum: 0 }),
+    /** The last that this Proxy was told of the database, by any node: in the first beats of a connection. */
+    witness: Witness,
     /** Backends that failed in the last minute. */
     troubles: Type.Optional(Type.Array(BackendTrouble, { maxItems: 32 })),
   },
@@ -121,6 +126,8 @@ export const BeatAnswer = Type.Object(
     entries: Type.Array(RevocationEntry),
     seals: Seals,
     leaseMs: Type.Integer({ minimum: 1 }),
+    /** How far the database is, for the Proxy to keep; only when it is another than before. */
+    witness: Witness,
     /** URLs of all Security nodes, those that live first. */
     nodes: Type.Optional(Type.Array(Type.String({ maxLength: 512 }), { maxItems: 256 })),
   },

@@ -32,6 +32,9 @@ const TRIES_IN_A_LEASE = 4;
 const ANSWER_TIMEOUT_MS = 900;
 const LONE_ANSWER_TIMEOUT_MS = 3_000;
 const CHECK_MS = 100;
+const FORBIDDEN = 403;
+const UNKNOWN_KEY =
+  'Security does not know the key of this Proxy: it was revoked or replaced, or its machine went back to before it renewed its key; invite it anew: sallyport proxy invite NAME --site SITE --replace';
 
 /**
  * How long a node may take to take the connection, ms: where there is another one, so short that it is still reached while
@@ -75,15 +78,17 @@ export class ControlConnection {
     clocks: Clocks;
     crypto: Pick<CryptoProvider, 'sha256' | 'randomBytes'>;
     listener: ControlListener;
+    witness?: string | undefined;
   }) {
     this.#identity = parts.identity;
     this.#nodes = parts.nodes;
     this.#clocks = parts.clocks;
     this.#listener = parts.listener;
-    const { clocks, crypto, listener } = parts;
+    const { clocks, crypto, listener, witness } = parts;
     const anew = (reason: AnewReason): void => this.#beginAnew(reason);
-    const { apply, done, channelCount } = listener;
-    this.#follower = new LogFollower({ clocks, crypto, listener: { apply, done, channelCount, anew } });
+    const { apply, done, channelCount, witnessed } = listener;
+    const follows = { apply, done, channelCount, anew, ...(witnessed ? { witnessed } : {}) };
+    this.#follower = new LogFollower({ clocks, crypto, listener: follows, witness });
     this.#check = setInterval(() => this.#giveUpWhenSilent(), CHECK_MS);
     this.#connect();
   }
@@ -134,10 +139,16 @@ export class ControlConnection {
     this.#socket = socket;
     socket.on('open', () => this.#guarded(() => this.#beat()));
     socket.on('message', (data) => this.#guarded(() => this.#receive(String(data))));
+    socket.on('unexpected-response', (_request, { statusCode }) => this.#refused(socket, statusCode));
     socket.on('error', (error) => this.#listener.trouble(error));
     socket.on('close', () => {
       if (socket === this.#socket) this.#reconnect();
     });
+  }
+
+  #refused(socket: WebSocket, status: number | undefined): void {
+    this.#listener.trouble(new Error(status === FORBIDDEN ? UNKNOWN_KEY : `a Security node answers with ${status}`));
+    socket.terminate();
   }
 
   /** A fault in what was heard ends the connection, never the process: without it the lease ends, too. */

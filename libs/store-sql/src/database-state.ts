@@ -57,7 +57,8 @@ export interface DatabasePosition {
 
 /** The position of the primary at this moment. */
 export async function readPosition(store: SqlStore): Promise<DatabasePosition> {
-  const [row] = await store.query<{ system: string; walBytes: string }>(POSITION);
+  // Leases wait for it when the database was out of reach.
+  const [row] = await store.query<{ system: string; walBytes: string }>(POSITION, { urgent: true });
   return { system: row!.system, walBytes: Number(row!.walBytes) };
 }
 

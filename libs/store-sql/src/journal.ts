@@ -5,6 +5,7 @@ import {
   type JournalEntry,
   JournalError,
   journalDamaged,
+  journalDiffers,
 } from '@sallyport/access';
 import pg from 'pg';
 import { clientOfPrimary, connectionOf, type DatabaseAddress, PrimaryFinder } from './primary.ts';
@@ -31,6 +32,12 @@ const MAKE_IDENTITY = `insert into "journal_identities" ("realm", "id") values (
   on conflict do nothing`;
 const IDENTITY = 'select "id" from "journal_identities" where "realm" = $1';
 const HOLDS = 'select 1 from "journal_entries" where "realm" = $1 and "epoch" = $2 and "index" = $3';
+const LAST_ENTRY = `select "index", "hash" from "journal_entries" where "realm" = $1 and "epoch" = $2
+  order by "index" desc limit 1`;
+/** Of these entries, those that the journal holds as others. */
+const OTHERS = `select 1 from json_to_recordset($2) as e("epoch" text, "index" bigint, "hash" text)
+  join "journal_entries" j on j."realm" = $1 and j."epoch" = e."epoch" and j."index" = e."index"
+  where j."hash" <> e."hash" limit 1`;
 const LAST_CLAIM = 'select "number", "epoch" from "journal_claims" where "realm" = $1 order by "number" desc limit 1';
 /** Appends hold each other's claims, not each other; a claim waits for appends under way and they for it. */
 const SHARED = 'select pg_advisory_xact_lock_shared(hashtextextended($1, 7))';
@@ -95,6 +102,7 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
         const [first] = entries;
         if (first && !(await holds(client, epoch, first.index - 1))) throw journalDamaged();
         await client.query(APPEND, [realm, JSON.stringify(entries)]);
+        if ((await client.query(OTHERS, [realm, JSON.stringify(entries)])).rows.length > 0) throw journalDiffers();
       }),
     mend: (epoch, entries) =>
       asOwner(epoch, async (client) => {
@@ -102,6 +110,8 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
           await client.query(APPEND, [realm, JSON.stringify(entries.slice(from, from + AT_ONCE))]);
       }),
     holds: (epoch, index) => within(SHARED, (client) => holds(client, epoch, index)),
+    last: (epoch) =>
+      within(SHARED, async (client) => (await client.query<JournalEntry>(LAST_ENTRY, [realm, epoch])).rows[0]),
     read: () =>
       within(SHARED, async (client) => {
         const claims = 'select "epoch" from "journal_claims" where "realm" = $1 order by "number"';

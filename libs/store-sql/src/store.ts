@@ -91,6 +91,7 @@ export class SqlStore {
   readonly #statements = new Map<string, string>();
   readonly #places: Places;
   readonly #poolSize: number;
+  #connections = 0;
 
   constructor(address: DatabaseAddress, { poolSize = POOL_SIZE, replicated = false }: SqlStoreOptions = {}) {
     this.#finder = new PrimaryFinder(address);
@@ -116,7 +117,10 @@ export class SqlStore {
     });
     // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
     this.#pool.on('error', () => undefined);
-    this.#pool.on('connect', (client) => void client.on('error', () => undefined));
+    this.#pool.on('connect', (client) => {
+      this.#connections += 1;
+      client.on('error', () => undefined);
+    });
   }
 
   /**
@@ -138,9 +142,14 @@ export class SqlStore {
     return this.#finder.current;
   }
 
+  /** How many connections were ever made: another number means that there is one which nobody has looked at. */
+  get connections(): number {
+    return this.#connections;
+  }
+
   /** Runs one statement of the operator's kind outside of any realm. @throws StoreError ERR_STORE_UNAVAILABLE */
-  query<Row extends object>(text: string): Promise<Row[]> {
-    return this.#places.run(() => this.#query<Row>(text));
+  query<Row extends object>(text: string, urgency?: Urgency): Promise<Row[]> {
+    return this.#places.run(() => this.#query<Row>(text), urgency);
   }
 
   async #query<Row extends object>(text: string): Promise<Row[]> {

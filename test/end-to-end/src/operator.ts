@@ -12,11 +12,17 @@ export class Operator {
   #client: AdminClient;
   #token = '';
 
-  constructor(url: string, ca: string) {
+  constructor(url: string, ca: string, token?: string) {
     this.#url = url;
     this.#ca = ca;
+    this.#token = token ?? '';
     this.#agent = new Agent({ connect: { ca }, headersTimeout: 120_000 });
-    this.#client = new AdminClient({ urls: [url], ca });
+    this.#client = new AdminClient({ urls: [url], ca, token });
+  }
+
+  /** The same operator at another node of the realm. */
+  at(url: string): Operator {
+    return new Operator(url, this.#ca, this.#token);
   }
 
   /** Exchanges the one-time token of the first start. */

@@ -49,7 +49,7 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
   await prepare(setup);
   const journal = memoryJournal();
   const { epoch } = await setup.store.transaction((transaction) => getRealm(transaction));
-  await openClaim(journal, epoch);
+  await openClaim(journal, { epoch, supersedes: [] });
   const network = new VirtualNetwork(world);
   const bus = memoryBus();
   const policies = new PolicyCache();

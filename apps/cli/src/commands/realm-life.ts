@@ -9,6 +9,7 @@ interface NewEpochOptions {
   readonly oldDatabaseIsClosed?: true;
   readonly oldDatabaseIsOff?: true;
   readonly journalIsLost?: true;
+  readonly copyIsWhole?: true;
   readonly supersedes?: readonly string[];
 }
 
@@ -28,6 +29,7 @@ export function addRealmLifeCommands(realm: Command): void {
     .option('--old-database-is-closed', 'the database of before was closed with "realm close"')
     .option('--old-database-is-off', 'its server was switched off, and stays off')
     .option('--journal-is-lost', 'the journal or a part of it is gone: all users stay out until somebody looks at them')
+    .option('--copy-is-whole', 'the files of the database were copied from a snapshot, or while nothing wrote')
     .option(
       '--supersedes <epochs...>',
       'other epochs that this one takes the place of; nodes name theirs in their files',
@@ -48,6 +50,7 @@ async function beginNewEpoch(options: NewEpochOptions, command: Command): Promis
     ...(closed ? ['--old-database-is-closed'] : []),
     ...(off ? ['--old-database-is-off'] : []),
     ...(lost ? ['--journal-is-lost'] : []),
+    ...(options.copyIsWhole ? ['--copy-is-whole'] : []),
     ...supersedes.flatMap((epoch) => ['--supersedes', epoch]),
   ]);
 }

@@ -3,6 +3,7 @@ import {
   type AccessContext,
   type Actor,
   beginNewEpoch,
+  checkLogs,
   closeRealm,
   type Restored,
   sealedStore,
@@ -14,7 +15,7 @@ import { type Config, SETTINGS } from '../config.ts';
 import { openJournal } from '../journal/journal.ts';
 import { keyFileOf, openKeks, openKeksOfRestored, wrapRestored } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
-import { reachDatabase } from '../stores/database.ts';
+import { adoptPlace, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
 
@@ -28,6 +29,7 @@ server has them.
     --old-database-is-closed   the database of before was closed with "close", or
     --old-database-is-off      its server was switched off and stays off
     --journal-is-lost          the journal or a part of it is gone: all users stay out until somebody looks at them
+    --copy-is-whole            the folder of the database was copied from a snapshot of its volume, or while nothing wrote
     --supersedes EPOCH         another epoch that this one takes the place of (nodes name theirs in their files)
   --json                       for programs
 `;
@@ -38,6 +40,7 @@ const OPTIONS = {
   'old-database-is-closed': { type: 'boolean', default: false },
   'old-database-is-off': { type: 'boolean', default: false },
   'journal-is-lost': { type: 'boolean', default: false },
+  'copy-is-whole': { type: 'boolean', default: false },
   supersedes: { type: 'string', multiple: true },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -47,6 +50,7 @@ interface Order {
   readonly verb: string;
   readonly by: Actor;
   readonly lost: boolean;
+  readonly isWhole: boolean;
   readonly supersedes: readonly string[];
   readonly json: boolean;
 }
@@ -63,13 +67,13 @@ function readOrder(): Order | undefined {
     throw new Error(
       'the database of before must not be used any more: close it and say --old-database-is-closed, or switch its server off and say --old-database-is-off',
     );
-  const { json, supersedes = [] } = values;
-  return { verb, by: { actor, reason }, lost: values['journal-is-lost'], supersedes, json };
+  const { json, supersedes = [], 'journal-is-lost': lost, 'copy-is-whole': isWhole } = values;
+  return { verb, by: { actor, reason }, lost, isWhole, supersedes, json };
 }
 
 async function carryOut(order: Order, write: (text: string) => void): Promise<void> {
   const config = readSettings(SETTINGS);
-  const database = await reachDatabase(config);
+  const database = await reachDatabase(config, order);
   const server = new SqlStore(database.address, { poolSize: 2, replicated: database.external });
   try {
     await migrate(database.address);
@@ -81,7 +85,9 @@ async function carryOut(order: Order, write: (text: string) => void): Promise<vo
       );
     }
     if (order.verb !== 'new-epoch') throw new Error(`there is no ${order.verb}; see --help`);
+    if (order.isWhole) await checkLogs(access);
     const restored = await newEpoch(config, access, order);
+    adoptPlace(config);
     write(order.json ? `${JSON.stringify({ ...restored, lost: order.lost })}\n` : wordsOf(restored));
   } finally {
     await server.close();
@@ -110,7 +116,7 @@ async function newEpoch(config: Config, access: AccessContext, order: Order): Pr
       );
     const known = readKnownLife(lifeFileOf(config));
     const supersedes = [...order.supersedes, ...(known ? [known.epoch] : [])];
-    const restored = await beginNewEpoch({ ...order, access, journal: opened?.journal, supersedes });
+    const restored = await beginNewEpoch({ ...order, access, journal: opened?.journal, supersedes, seen: known });
     await wrapRestored(access, order.by);
     return restored;
   } finally {

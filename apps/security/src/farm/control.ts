@@ -13,6 +13,7 @@ import type { LogPosition } from '@sallyport/lease';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { guardWith, type Log } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { LifeGuard } from '../stores/life.ts';
 import type { SecurityNode } from './node.ts';
 import type { IdentifyProxy } from './proxy-identity.ts';
 import type { ProxyLink, ProxyLinks } from './proxy-links.ts';
@@ -30,6 +31,8 @@ export interface ControlParts {
   readonly leaseMs: number;
   /** Undefined where there is no journal. */
   readonly journal: Pick<JournalWriter, 'mayLease' | 'upTo'> | undefined;
+  /** Holds the database against what Proxies have proof of. */
+  readonly life: Pick<LifeGuard, 'hear' | 'isSettled' | 'witnessFor'>;
   readonly bus: Bus;
   readonly node: Pick<SecurityNode, 'id' | 'proxyUrls'>;
   readonly proxies: ProxyLinks;
@@ -76,12 +79,25 @@ interface Control {
   /** Where the Proxy stands by its last recorded beat; undefined while it follows no log. */
   seen: (LogPosition & { readonly epoch: string }) | undefined;
   told: number;
+  /** What the Proxy says of the database and nobody has looked at. */
+  unheard: string | undefined;
+  /** What it was told of the database last. */
+  witness: string | undefined;
 }
 
 function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: WebSocket): void {
   const { proxies, bus, log } = parts;
   log.info({ proxy }, 'a Proxy connected');
-  const control: Control = { parts, proxy, keyHash, socket, seen: undefined, told: -1 };
+  const control: Control = {
+    parts,
+    proxy,
+    keyHash,
+    socket,
+    seen: undefined,
+    told: -1,
+    unheard: undefined,
+    witness: undefined,
+  };
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
   const link: ProxyLink = { proxy, send: (message) => send(socket, message) };
   proxies.add(link);
@@ -100,6 +116,7 @@ function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: 
     // Also what a Proxy of an older version sends: it knows neither epochs nor instances, and gets no lease.
     if (!beat) return socket.close(1002, 'not a beat of this version');
     proxies.told(proxy, beat.troubles);
+    control.unheard = beat.witness ?? control.unheard;
     void answer(control, beat);
   });
   socket.on('error', () => socket.terminate());
@@ -114,12 +131,15 @@ function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: 
 
 async function answer(control: Control, beat: Beat): Promise<void> {
   const { parts, proxy, keyHash, socket } = control;
-  const { access, leaseMs, journal, bus, node, log } = parts;
+  const { access, leaseMs, journal, life, bus, node, log } = parts;
   const { id, epoch, seen: index, hash, done } = beat;
   // Perhaps another database has taken the place of ours: only the journal knows.
   if (journal && !journal.mayLease) return;
   try {
+    await hear(control);
     const recorded = await recordBeat(access, { proxy, keyHash, beat, leaseMs, node: node.id });
+    // Behind the transaction, which may have been the first on a new connection.
+    if (!(await life.isSettled())) return;
     // A Proxy that was revoked gets no lease any more.
     if (recorded.type === 'revoked') return socket.close(1008, 'revoked');
     if (recorded.type === 'anew') {
@@ -128,7 +148,10 @@ async function answer(control: Control, beat: Beat): Promise<void> {
       return send(socket, { ...recorded, id });
     }
     control.seen = epoch === undefined ? undefined : { epoch, index, hash };
-    send(socket, { ...recorded, id, nodes: node.proxyUrls });
+    const witness = life.witnessFor(recorded);
+    const news = witness === undefined || witness === control.witness ? {} : { witness };
+    control.witness = witness ?? control.witness;
+    send(socket, { ...recorded, id, nodes: node.proxyUrls, ...news });
     if (done <= control.told) return;
     control.told = done;
     // Whoever waits for a revocation to be in force looks again.
@@ -138,6 +161,14 @@ async function answer(control: Control, beat: Beat): Promise<void> {
     // No answer, no lease: the Proxy goes on until its old one ends, then it stops serving.
     log.warn({ err: error, proxy }, 'a beat could not be recorded');
   }
+}
+
+/** Before anything is given: perhaps the database went back, and the Proxy has proof of it. */
+async function hear(control: Control): Promise<void> {
+  const { unheard, parts, proxy } = control;
+  if (unheard === undefined) return;
+  await parts.life.hear(unheard, proxy);
+  if (control.unheard === unheard) control.unheard = undefined;
 }
 
 async function push({ parts, socket, seen }: Control): Promise<void> {

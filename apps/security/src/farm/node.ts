@@ -11,6 +11,7 @@ import {
   type NodeReport,
   type NodeRow,
   NodeWatch,
+  OLDER_THAN_JOURNAL,
   recordNode,
 } from '@sallyport/access';
 import type { Log } from '@sallyport/telemetry';
@@ -98,10 +99,9 @@ export class SecurityNode {
 
   /** Tells of this node once and reads the farm; the first call makes it known. */
   async report(): Promise<FarmView> {
-    const { access, bus, fence, liveKeys, wallMs } = this.#parts;
+    const { access, bus, liveKeys, wallMs } = this.#parts;
     void this.#lookAtJournal();
     const view = await recordNode(access, this.#ownReport(), wallMs);
-    if (view.realm.head < (this.#view?.realm.head ?? 0)) fence.refuse('the database has gone back in time');
     const moved = this.#view !== undefined && view.realm.head > this.#view.realm.head;
     this.#view = view;
     this.leases.observe(view.leases);
@@ -126,6 +126,7 @@ export class SecurityNode {
     const { journal, fence, log } = this.#parts;
     try {
       if ((await journal?.look()) === false) fence.refuse(lostClaim(journal?.claim?.epoch));
+      if (journal?.isAhead) fence.refuse(OLDER_THAN_JOURNAL);
     } catch (error) {
       log.warn({ err: error }, 'the journal does not answer');
     }

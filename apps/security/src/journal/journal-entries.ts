@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type JournalEntry, journalDamaged } from '@sallyport/access';
+import { type JournalEntry, journalDamaged, lastOf } from '@sallyport/access';
 import { syncFolder } from '../stores/durable-file.ts';
 import { type EntryFile, formatLine, parseEntryFile } from './journal-lines.ts';
 
@@ -23,6 +23,11 @@ const MAKE_NEW = MAKE | constants.O_EXCL;
  */
 export class EntryFiles {
   readonly #folder: string;
+  #last: { readonly epoch: string; readonly bytes: number; readonly entry: JournalEntry | undefined } = {
+    epoch: '',
+    bytes: 0,
+    entry: undefined,
+  };
   readonly #known = new Map<string, KnownFile>();
 
   constructor(folder: string) {
@@ -52,6 +57,16 @@ export class EntryFiles {
   async isAsKnown(epoch: string): Promise<boolean> {
     const found = await this.#find(epoch);
     return found !== undefined && !isBehind(found, this.#known.get(epoch));
+  }
+
+  /** The entry with the highest index. Read again only when the file has another length. */
+  async last(epoch: string): Promise<JournalEntry | undefined> {
+    const { bytes = 0 } = (await this.#find(epoch)) ?? {};
+    if (this.#last.bytes !== bytes || this.#last.epoch !== epoch) {
+      const text = bytes === 0 ? '' : await readFile(this.#fileOf(epoch), 'utf8');
+      this.#last = { epoch, bytes, entry: lastOf(parseEntryFile(text).entries) };
+    }
+    return this.#last.entry;
   }
 
   async read(epoch: string): Promise<EntryFile> {

@@ -52,6 +52,7 @@ export async function openFileJournal(folder: string): Promise<Journal> {
     append: (epoch, entries) => reaching(() => within(epoch, () => files.append(epoch, entries))),
     mend: (epoch, entries) => reaching(() => within(epoch, () => files.mend(epoch, entries))),
     holds: (epoch) => reaching(() => files.isAsKnown(epoch)),
+    last: (epoch) => reaching(() => files.last(epoch)),
     read: () =>
       reaching(async () => {
         const epochs = await claims();

@@ -103,7 +103,9 @@ export async function openJournalWriter(
   { journal, authorityMs }: OpenJournal,
   { store, epoch, log }: Pick<JournalUse, 'store' | 'epoch' | 'log'>,
 ): Promise<JournalWriter> {
-  await openClaim(journal, epoch);
+  const before = await openClaim(journal, await readRealm(store));
+  if (before !== undefined)
+    log.error({ before }, 'the journal had gone back to an epoch whose place this one has taken; it is claimed again');
   const content = await journal.read();
   const own = content.entries.filter((entry) => entry.epoch === epoch);
   await checkLogHolds(store, own);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isLoopback, type ListenAddress } from '@sallyport/settings';
 import { ChildPostgres, connectToPrimary, type DatabaseAddress } from '@sallyport/store-sql';
 import type { Config } from '../config.ts';
+import { checkPlace, markPlace } from './place-mark.ts';
 
 /** How long a server that runs already is looked for, ms. */
 const REACH_MS = 2_000;
@@ -23,7 +24,15 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
     const description = `external at ${hosts.map(({ host, port }) => `${host}:${port}`).join(', ')}`;
     return { address: externalAddress(config, hosts), external: true, description, close: async () => {} };
   }
-  const child = await ChildPostgres.start(childPlace(config));
+  const place = childPlace(config);
+  checkPlace(place.folder, { isAdopted: false, isWhole: false });
+  const opened = await startChild(place);
+  markPlace(place.folder);
+  return opened;
+}
+
+async function startChild(place: ChildPlace): Promise<OpenDatabase> {
+  const child = await ChildPostgres.start(place);
   return { address: child.address, external: false, description: 'own child process', close: () => child.stop() };
 }
 
@@ -33,15 +42,30 @@ export function addressOfDatabase(config: Config): DatabaseAddress {
   return hosts.length > 0 ? externalAddress(config, hosts) : ChildPostgres.addressOf(childPlace(config));
 }
 
-/** The database of a Security server that runs, or that could: a child of its own is started only when none runs. */
-export async function reachDatabase(config: Config): Promise<OpenDatabase> {
+/** What the operator says of a database whose folder was copied. */
+export interface CopyWords {
+  /** It was copied from a snapshot of its volume, or while nothing wrote. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * The database of a Security server that runs, or that could: a child of its own is started only when none runs.
+ * @throws Error for a copy that nobody says to be whole
+ */
+export async function reachDatabase(
+  config: Config,
+  { isWhole }: CopyWords = { isWhole: false },
+): Promise<OpenDatabase> {
   if (config.SALLYPORT_DATABASE_HOSTS.length > 0) return openDatabase(config);
   const place = childPlace(config);
   if (!existsSync(place.folder) || !existsSync(place.passwordFile))
     throw new Error(`there is no database in ${config.SALLYPORT_DATA}: is SALLYPORT_DATA right?`);
   const address = ChildPostgres.addressOf(place);
   const running = await connectToPrimary(address, REACH_MS).catch(() => undefined);
-  if (!running) return openDatabase(config);
+  if (!running) {
+    checkPlace(place.folder, { isAdopted: true, isWhole });
+    return startChild(place);
+  }
   await running.end();
   return { address, external: false, description: 'child of a running server', close: async () => {} };
 }
@@ -57,7 +81,17 @@ export function addressesOfSites(config: Config): { own: DatabaseAddress; other:
   };
 }
 
-function childPlace({ SALLYPORT_DATA: data }: Config): { folder: string; passwordFile: string } {
+/** The database of our own is from now on where it lies: to call when it has begun a new life there. */
+export function adoptPlace(config: Config): void {
+  if (config.SALLYPORT_DATABASE_HOSTS.length === 0) markPlace(childPlace(config).folder);
+}
+
+interface ChildPlace {
+  readonly folder: string;
+  readonly passwordFile: string;
+}
+
+function childPlace({ SALLYPORT_DATA: data }: Config): ChildPlace {
   return { folder: join(data, 'database'), passwordFile: join(data, 'security', 'database-password') };
 }
 

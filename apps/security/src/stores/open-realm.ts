@@ -59,7 +59,7 @@ export async function openRealm(source: RealmSource): Promise<OpenRealm> {
   await raiseLongestLease(store, config.SALLYPORT_LEASE_MS);
   const { epoch } = await readRealm(store);
   fence.pin(epoch);
-  const life = new LifeGuard({ file: lifeFileOf(config), server, store, fence, log });
+  const life = new LifeGuard({ file: lifeFileOf(config), server, access, fence, log });
   const refusal = await life.check();
   if (refusal !== undefined) throw new Error(refusal);
   return { access, fence, life, epoch, kekNode };

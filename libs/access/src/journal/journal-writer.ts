@@ -1,3 +1,4 @@
+import type { RealmRow } from '../realm/rows.ts';
 import type { RealmStore } from '../store/store.ts';
 import { type Journal, type JournalEntry, JournalError, journalDamaged } from './journal.ts';
 
@@ -48,6 +49,9 @@ export class JournalWriter {
   #next: Promise<void> | undefined;
   #heldAt = Number.NEGATIVE_INFINITY;
   #heldDrifts = 0;
+  /** Last entry of the journal that was found in the log as well. */
+  #matched = 0;
+  #ahead = false;
   #claim: { readonly epoch: string | undefined; readonly askedAt: number } | undefined;
 
   constructor(parts: JournalWriterParts) {
@@ -69,6 +73,11 @@ export class JournalWriter {
   /** True while entries that were written are known to be gone. */
   get damaged(): boolean {
     return this.#damaged;
+  }
+
+  /** True once the journal was seen to hold an entry that the log has not: the database went back to an earlier state. */
+  get isAhead(): boolean {
+    return this.#ahead;
   }
 
   /**
@@ -109,6 +118,15 @@ export class JournalWriter {
   async #lookAtEntries(): Promise<void> {
     const { journal, epoch } = this.#parts;
     if (!(await journal.holds(epoch, this.#written))) this.#damaged = true;
+    const last = await journal.last(epoch);
+    if (last && last.index > this.#matched) await this.#match(last);
+  }
+
+  /** An entry is in the log before it is in the journal: what the journal had when it was asked, the log has now. */
+  async #match({ index, hash }: Pick<JournalEntry, 'index' | 'hash'>): Promise<void> {
+    const row = await this.#parts.store.transaction(({ tables }) => tables.revocations.find({ index }));
+    if (row?.hash === hash) this.#matched = index;
+    else this.#ahead = true;
   }
 
   /** The claim as it was last seen; undefined when the journal never answered. */
@@ -178,14 +196,21 @@ export class JournalWriter {
   }
 }
 
+/** The life of a log that opens its journal. */
+type LogLife = Pick<RealmRow, 'epoch' | 'supersedes'>;
+
 /**
- * Makes the journal this epoch's at the start of a node: a new one is claimed, one of another epoch refused.
+ * Makes the journal this epoch's at the start of a node: a new one is claimed, and so is one that went back to an epoch whose
+ * place this one has taken; one of another epoch is refused. Gives the epoch that it had gone back to.
  * @throws JournalError ERR_JOURNAL_CLAIMED when it belongs to another life of the realm
  */
-export async function openClaim(journal: Journal, epoch: string): Promise<void> {
+export async function openClaim(journal: Journal, { epoch, supersedes }: LogLife): Promise<string | undefined> {
   const claimed = await journal.claimed();
-  if (claimed === epoch || (claimed === undefined && (await journal.claim(undefined, epoch)))) return;
-  if ((await journal.claimed()) === epoch) return;
+  if (claimed === epoch) return undefined;
+  // Whoever took the place of that epoch had claimed the journal before: it has lost that claim since.
+  const wentBack = claimed !== undefined && supersedes.includes(claimed);
+  if ((claimed === undefined || wentBack) && (await journal.claim(claimed, epoch))) return claimed;
+  if ((await journal.claimed()) === epoch) return undefined;
   throw new JournalError(
     'ERR_JOURNAL_CLAIMED',
     `the journal (${journal.description}) belongs to another life of this realm: this database is older, or a restore was not finished`,

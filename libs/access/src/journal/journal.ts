@@ -64,6 +64,8 @@ export interface Journal {
   mend(epoch: string, entries: readonly JournalEntry[]): Promise<void>;
   /** A quick look whether an entry, and with it what was written before, is still there; index 0 stands for none. */
   holds(epoch: string, index: number): Promise<boolean>;
+  /** The entry of an epoch with the highest index; undefined for none. */
+  last(epoch: string): Promise<Pick<JournalEntry, 'index' | 'hash'> | undefined>;
   /** @throws JournalError ERR_JOURNAL_UNAVAILABLE */
   read(): Promise<JournalContent>;
   close(): Promise<void>;
@@ -89,6 +91,7 @@ export function memoryJournal(): Journal {
     append: write,
     mend: write,
     holds: async (epoch, index) => index === 0 || entries.some((one) => one.epoch === epoch && one.index === index),
+    last: async (epoch) => lastOf(entries.filter((one) => one.epoch === epoch)),
     read: async () => ({ epochs: [...epochs], entries: [...entries], damaged: epochsWithGaps(entries) }),
     close: async () => undefined,
   };
@@ -102,6 +105,16 @@ export function claimedByOther(): JournalError {
 /** Entries that were in the journal are gone. */
 export function journalDamaged(): JournalError {
   return new JournalError('ERR_JOURNAL_DAMAGED', 'the journal has lost entries that were in it');
+}
+
+/** The journal holds other entries in the place of these: the log went back to an earlier state since. */
+export function journalDiffers(): JournalError {
+  return new JournalError('ERR_JOURNAL_CLAIMED', 'the journal holds another life of this log than the database does');
+}
+
+/** The entry with the highest index. */
+export function lastOf(entries: readonly JournalEntry[]): JournalEntry | undefined {
+  return entries.reduce<JournalEntry | undefined>((a, b) => (a && a.index > b.index ? a : b), undefined);
 }
 
 /** Epochs whose entries do not count from one without a gap: each epoch is written from its first entry on. */

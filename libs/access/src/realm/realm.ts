@@ -1,3 +1,4 @@
+import { formatHex } from '@sallyport/channel';
 import type { RealmSettings } from '@sallyport/security-api';
 import { AccessError, type StoreError } from '../store/errors.ts';
 import type { RealmStore, RowLock, Transaction } from '../store/store.ts';
@@ -98,24 +99,45 @@ export function readRealm(store: RealmStore): Promise<RealmRow> {
   return store.transaction((transaction) => getRealm(transaction));
 }
 
-/** The row of a realm, and what its log has where somebody left off. */
+/** Places in the two logs of a realm where somebody left off. */
+export interface LogPlaces {
+  /** Index in the revocation log. */
+  readonly head: number;
+  /** Number of an event of the audit log. */
+  readonly auditSeq: number;
+}
+
+/** The row of a realm, and what its logs have at given places. */
 export interface SeenRealm {
   readonly realm: RealmRow;
-  /** Hash of the entry at the index; undefined when there is none. */
+  /** Hash of the entry of the revocation log; undefined when there is none. */
   readonly hashThere: string | undefined;
+  /** Hash of the audit event, hex; undefined when there is none, perhaps because it was old. */
+  readonly auditThere: string | undefined;
+  /** Head of the audit log. */
+  readonly audit: { readonly seq: number; readonly hash: string };
 }
 
 /**
- * Reads the realm with the entry at an index of its log, and writes: the commit makes everything before it durable, also what was
- * under way when it was asked for.
+ * Reads the realm with its logs at these places, and writes: the commit makes everything before it durable, also what was under
+ * way when it was asked for.
  */
-export function settleRealm(store: RealmStore, index: number): Promise<SeenRealm> {
-  return store.transaction(async (transaction) => {
-    const found = await transaction.tables.revocations.find({ index });
+export function settleRealm(store: RealmStore, { head, auditSeq }: LogPlaces): Promise<SeenRealm> {
+  const look = async (transaction: Transaction): Promise<SeenRealm> => {
+    const { revocations, audit, auditHeads, realms } = transaction.tables;
+    const found = await revocations.find({ index: head });
+    const event = await audit.find({ seq: auditSeq });
+    const end = await auditHeads.find({ id: 'head' });
     const realm = await getRealm(transaction, 'update');
-    await transaction.tables.realms.update({ where: { id: 'realm' } }, { held: realm.held });
-    return { realm, hashThere: found?.hash };
-  });
+    await realms.update({ where: { id: 'realm' } }, { held: realm.held });
+    return {
+      realm,
+      hashThere: found?.hash,
+      auditThere: event && formatHex(event.hash),
+      audit: { seq: end?.seq ?? 0, hash: formatHex(end?.hash ?? new Uint8Array()) },
+    };
+  };
+  return store.transaction(look, { urgent: true });
 }
 
 /** The clock that all nodes share, epoch ms. */

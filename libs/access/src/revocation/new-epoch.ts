@@ -14,6 +14,13 @@ import { type HostChange, renameHosts } from './renamed-hosts.ts';
 /** Above every version that was given out since the backup: nobody makes a million changes between two backups. */
 const VERSION_LEAP = 1_000_000;
 
+/** A place in the log of an epoch. */
+export interface SeenLog {
+  readonly epoch: string;
+  readonly head: number;
+  readonly headHash: string;
+}
+
 /** How a restored database begins its new life. Its store is bare of any fence. */
 export interface NewEpoch {
   readonly access: AccessContext;
@@ -33,6 +40,8 @@ export interface NewEpoch {
   readonly operators?: 'out' | 'stay';
   /** Hosts that have another name from now on, by the one that they had. */
   readonly hosts?: readonly HostChange[];
+  /** How far somebody saw the log of an epoch, with proof: the journal must hold all of it. */
+  readonly seen?: SeenLog | undefined;
   readonly by: Actor;
 }
 
@@ -71,7 +80,9 @@ export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
     if (!order.lost) checkWhole(content, realm);
     const known = copiesAre(copies, realm, order.logEndedAt);
     const lost = order.lost && !known.whole;
-    return rebuild(begun, { ...order, lost }, { epoch, content: { ...content, ...merged(content, known) } });
+    const all = { ...content, ...merged(content, known) };
+    if (!lost) await checkSeen(begun, all, order.seen);
+    return rebuild(begun, { ...order, lost }, { epoch, content: all });
   });
   if (journal && (await journal.claimed()) !== epoch) throw anotherRestore();
   await access.store.transaction(({ tables }) =>
@@ -117,6 +128,23 @@ function merged(
   const known = new Set(content.entries.map(({ requestId }) => requestId));
   const more = copied.entries.filter(({ requestId }) => !known.has(requestId));
   return { epochs: [...content.epochs, ...copied.epochs], entries: [...content.entries, ...more] };
+}
+
+/** A journal that went back together with the database lacks its tail, and nothing of itself says so. */
+async function checkSeen(begun: Transaction, { entries }: JournalContent, seen: SeenLog | undefined): Promise<void> {
+  if (!seen || seen.head === 0) return;
+  const { epoch, head, headHash } = seen;
+  // Whoever took the place of that epoch has brought back what there was of it.
+  if ((await getRealm(begun)).supersedes.includes(epoch)) return;
+  const isIt = (entry: { readonly index: number; readonly hash: string }): boolean =>
+    entry.index === head && entry.hash === headHash;
+  if (entries.some((entry) => entry.epoch === epoch && isIt(entry))) return;
+  const row = await begun.tables.revocations.find({ index: head });
+  if (row && isIt(row)) return;
+  throw new AccessError(
+    'ERR_ACCESS_INVALID',
+    `the journal lacks revocations up to entry ${head} of epoch ${epoch}, which were seen: it went back, too, and counts as lost`,
+  );
 }
 
 function anotherRestore(): AccessError {

@@ -28,7 +28,7 @@ async function backedUp() {
   const journal = memoryJournal();
   const realm = () => access.store.transaction((transaction) => getRealm(transaction));
   const { epoch } = await realm();
-  await openClaim(journal, epoch);
+  await openClaim(journal, { epoch, supersedes: [] });
   const writer = new JournalWriter({ store: access.store, journal, epoch, monotonicMs: () => 0 });
   const copy = await access.store.transaction(async ({ tables }) => ({
     realm: (await tables.realms.find({ id: 'realm' }))!,
@@ -193,7 +193,67 @@ test('an entry about something that is younger than the backup stands in the log
 test('a node does not start on a database whose journal belongs to another life', async () => {
   const of = await backedUp();
   await of.journal.claim(of.epoch, 'b'.repeat(32));
-  await expect(openClaim(of.journal, of.epoch)).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+  await expect(openClaim(of.journal, { epoch: of.epoch, supersedes: [] })).rejects.toMatchObject({
+    code: 'ERR_JOURNAL_CLAIMED',
+  });
+});
+
+test('a journal that went back to an epoch before is claimed again by the one that took its place, and by no other', async () => {
+  const of = await backedUp();
+  const [next, stranger] = ['b'.repeat(32), 'c'.repeat(32)];
+  await expect(openClaim(of.journal, { epoch: stranger, supersedes: [next] })).rejects.toMatchObject({
+    code: 'ERR_JOURNAL_CLAIMED',
+  });
+  expect(await openClaim(of.journal, { epoch: next, supersedes: [of.epoch] })).toBe(of.epoch);
+  expect(await of.journal.claimed()).toBe(next);
+  expect(await openClaim(of.journal, { epoch: next, supersedes: [of.epoch] })).toBeUndefined();
+  // The older one does not take it back.
+  await expect(openClaim(of.journal, { epoch: of.epoch, supersedes: [] })).rejects.toMatchObject({
+    code: 'ERR_JOURNAL_CLAIMED',
+  });
+});
+
+test('a journal that holds what the log has not says that the database went back', async () => {
+  const of = await backedUp();
+  await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
+  await of.writer.upTo((await of.realm()).head);
+  expect(await of.writer.look()).toBe(true);
+  expect(of.writer.isAhead).toBe(false);
+  const other = new JournalWriter({
+    store: of.access.store,
+    journal: of.journal,
+    epoch: of.epoch,
+    monotonicMs: () => 0,
+  });
+  await of.restore();
+  await other.look();
+  expect(other.isAhead).toBe(true);
+});
+
+test('a journal that went back with the database counts as lost where somebody has seen more', async () => {
+  const of = await backedUp();
+  const row = await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
+  const seen = { epoch: of.epoch, head: row.index, headHash: row.hash };
+  // Nothing of it is in the journal.
+  await of.restore();
+  await expect(beginNewEpoch({ ...of.order, seen })).rejects.toThrow('it went back, too, and counts as lost');
+  expect((await of.realm()).epoch).toBe(of.epoch);
+  await beginNewEpoch({ ...of.order, seen, lost: true });
+  expect(await isIn(of)).toBe(false);
+  // Later lives of the log have settled that.
+  await beginNewEpoch({ ...of.order, seen });
+});
+
+test.each(['journal', 'log'])('what somebody has seen of the log may be in the %s', async (where) => {
+  const of = await backedUp();
+  const row = await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
+  const seen = { epoch: of.epoch, head: row.index, headHash: row.hash };
+  if (where === 'journal') {
+    await of.writer.upTo(row.index);
+    await of.restore();
+  }
+  await beginNewEpoch({ ...of.order, seen });
+  expect(await isIn(of)).toBe(false);
 });
 
 test('a closed database says so in its row and in the audit log', async () => {

@@ -1,0 +1,44 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
+
+/**
+ * What Security said last of its database, in a file: this Proxy shows it to each node that it comes to, also in a later run, so
+ * that a database which went back is known. Written beside the work, not synced: an older one is worth little less.
+ */
+export class KeptWitness {
+  readonly #file: string;
+  readonly #trouble: (error: unknown) => void;
+  #wanted: string | undefined;
+  #writing = false;
+
+  constructor(file: string, trouble: (error: unknown) => void) {
+    this.#file = file;
+    this.#trouble = trouble;
+  }
+
+  /** Undefined for none. */
+  read(): string | undefined {
+    return existsSync(this.#file) ? readFileSync(this.#file, 'utf8').trim() : undefined;
+  }
+
+  /** Keeps the newest; one write at a time. */
+  keep(witness: string): void {
+    this.#wanted = witness;
+    if (!this.#writing) void this.#write();
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    try {
+      for (let next = this.#wanted; next !== undefined; next = this.#wanted) {
+        this.#wanted = undefined;
+        await writeFile(`${this.#file}.new`, `${next}\n`, { mode: 0o600 });
+        await rename(`${this.#file}.new`, this.#file);
+      }
+    } catch (error) {
+      this.#trouble(error);
+    } finally {
+      this.#writing = false;
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { KeptWitness } from '../src/kept-witness.ts';
+
+test('what Security said last of its database is there in the next run', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'sallyport-witness-')), 'witness');
+  const kept = new KeptWitness(file, () => undefined);
+  expect(kept.read()).toBeUndefined();
+  for (let i = 0; i < 50; i++) kept.keep(`said.${i}`);
+  await expect.poll(() => new KeptWitness(file, () => undefined).read()).toBe('said.49');
+});
+
+test('a disk that takes nothing is said, and no more', async () => {
+  const troubles: unknown[] = [];
+  const kept = new KeptWitness('/proc/sallyport/witness', (error) => void troubles.push(error));
+  kept.keep('said.1');
+  await expect.poll(() => troubles.length).toBe(1);
+});
