@@ -1,5 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import {
   formatReceipt,
   issueReceipt,
@@ -8,68 +7,25 @@ import {
   makeIdentity,
   parseManifest,
   putExport,
-  type SealedExport,
-  sealExport,
 } from '../src/index.ts';
 import { LyingTarget } from './lying-target.ts';
+import { keysOf, OFFICER, SOME_KEYS, sealedExport } from './sealed-export.ts';
 
-/** Keys as a realm's keyring has them. */
-function keysOf(secret: string): ManifestKeys {
-  const tag = (bytes: Uint8Array): Buffer =>
-    Buffer.concat([Buffer.from([0, 0, 0, 1]), createHmac('sha256', secret).update(bytes).digest().subarray(0, 16)]);
-  return {
-    current: 1,
-    mac: tag,
-    verifyMac: (mac, bytes) => tag(bytes).equals(Buffer.from(mac)),
-    checkValue: (kek) => (kek === 1 ? createHash('sha256').update(secret).digest().subarray(0, 16) : undefined),
-  };
-}
-
-const KEYS = keysOf('ours');
 const START = Date.UTC(2026, 10, 26, 12);
-let identity: Awaited<ReturnType<typeof makeIdentity>>;
-beforeAll(async () => {
-  identity = await makeIdentity('officer');
-});
-
-async function seal(at: number, keys = KEYS): Promise<SealedExport> {
-  let kept = Buffer.alloc(0);
-  const facts = {
-    ...{ realm: 'main', product: '1', migration: '0001_start', takenAt: at, epoch: 'e'.repeat(32) },
-    log: { head: 0, hash: '' },
-    audit: { seq: 0, hash: '' },
-  };
-  const spool = {
-    async write(content: AsyncIterable<Uint8Array>): Promise<void> {
-      for await (const piece of content) kept = Buffer.concat([kept, piece]);
-    },
-    async *read(): AsyncIterable<Uint8Array> {
-      yield kept;
-    },
-  };
-  async function* parts() {
-    async function* rows(): AsyncIterable<Uint8Array> {
-      yield Buffer.from('main\tada\n');
-    }
-    yield { name: 'users', columns: ['realm', 'name'], rows: rows() };
-  }
-  return sealExport(facts, parts(), { recipients: [identity.recipient.age], keys, spool });
-}
-
 async function put(target: LyingTarget, at: number, keys?: ManifestKeys): Promise<string> {
-  const sealed = await seal(at, keys);
+  const sealed = await sealedExport(at, keys);
   await putExport(target, sealed);
   return sealed.manifest.name;
 }
 
-function verify(target: LyingTarget, name: string, by = identity): void {
+function verify(target: LyingTarget, name: string, by = OFFICER): void {
   const text = String(target.objects.get(`main/${name}/manifest.json`));
   const checks = { manifest: parseManifest(text), text, product: '1', verifiedAt: START, macs: true };
   target.objects.set(`main/${name}/receipt.json`, Buffer.from(formatReceipt(issueReceipt(by, checks))));
 }
 
 const look = (target: LyingTarget, expected?: string) =>
-  lookAtTarget(target, { realm: 'main', keys: KEYS, recipients: [identity.recipient], expected });
+  lookAtTarget(target, { realm: 'main', keys: SOME_KEYS, recipients: [OFFICER.recipient], expected });
 
 test('the newest that is verified is the newest with a receipt of somebody whom we know', async () => {
   const target = new LyingTarget();

@@ -52,7 +52,8 @@ const NONE = `there is no backup. To have one:
   3. sallyport backup target init    on one of them
 `;
 
-function formatBackup(view: BackupView): string {
+/** Backups as an operator reads them. */
+export function formatBackup(view: BackupView): string {
   const { everyMs, keep, verified, verifiedAgeMs, targets } = view;
   const newest =
     verified && verifiedAgeMs !== null

@@ -1,0 +1,187 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  formatReceipt,
+  formatRecipient,
+  issueReceipt,
+  listExports,
+  makeIdentity,
+  objectPath,
+  openTarget,
+  parseManifest,
+  parseTargetPlace,
+} from '@sallyport/backup';
+import type { BackupView } from '@sallyport/security-api';
+import * as api from '@sallyport/security-api/admin';
+import { freePort, sallyport, scratchFolder } from '@sallyport/support';
+import { request } from 'undici';
+import { afterAll, expect, test } from 'vitest';
+import { startSshd } from '../../../libs/backup/test/sshd.ts';
+import { Gateway } from '../src/gateway.ts';
+
+const folder = scratchFolder();
+const near = join(folder, 'near');
+mkdirSync(near);
+const { place, running } = await startSshd(folder);
+const keyFile = join(folder, 'user');
+const far = `sftp://${place.user}@127.0.0.1:${place.port}${place.folder}?key=${keyFile}&hostkey=${place.hostKeys[0]}`;
+const identity = await makeIdentity('officer');
+writeFileSync(join(folder, 'recipient'), formatRecipient(identity.recipient));
+const TARGETS = [`file:${near}`, far, `file:${join(folder, 'away')}`];
+const [NEAR, FAR, AWAY] = TARGETS.map((text) => parseTargetPlace(text).description) as [string, string, string];
+const EVERY_MS = 2_000;
+
+const gateway = await Gateway.start({
+  proxies: 1,
+  environment: {
+    SALLYPORT_METRICS_LISTEN: `127.0.0.1:${await freePort()}`,
+    SALLYPORT_BACKUP_TARGETS: TARGETS.join(','),
+    SALLYPORT_BACKUP_RECIPIENTS: join(folder, 'recipient'),
+    SALLYPORT_BACKUP_EVERY_MS: String(EVERY_MS),
+  },
+});
+afterAll(async () => {
+  await gateway.stop();
+  await running.end();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Status {
+  readonly degraded: readonly string[];
+  readonly backup: BackupView;
+}
+
+const status = async (): Promise<Status> => (await gateway.operator.call(api.status.get)) as unknown as Status;
+
+async function targetView(described: string): Promise<BackupView['targets'][number]> {
+  return (await status()).backup.targets.find((target) => target.place === described)!;
+}
+
+/** Names of whole exports at a target, the oldest first. */
+async function namesAt(text: string): Promise<readonly string[]> {
+  const target = await openTarget(parseTargetPlace(text));
+  try {
+    return (await listExports(target, 'main')).filter(({ whole }) => whole).map(({ name }) => name);
+  } finally {
+    await target.close();
+  }
+}
+
+/** Waits for an export that is newer than those of now, and gives its name. */
+async function nextAt(text: string): Promise<string> {
+  const before = await namesAt(text);
+  await expect.poll(async () => (await namesAt(text)).length, { interval: 200 }).toBeGreaterThan(before.length);
+  return (await namesAt(text)).at(-1)!;
+}
+
+async function nextEverywhere(): Promise<void> {
+  await Promise.all([nextAt(TARGETS[0]!), nextAt(far)]);
+}
+
+/** Processes that make backups now, of our node. */
+function workers(): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => {
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      const state = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      return (
+        line.includes('backup-worker.ts') && Number(state.slice(state.lastIndexOf(')') + 2).split(' ')[1]) === node
+      );
+    } catch {
+      return false;
+    }
+  });
+}
+let node = gateway.security.pid;
+
+/** As an operator on the Security host. */
+const backup = (...order: readonly string[]) => sallyport(['backup', ...order], '', gateway.securityEnvironment);
+
+test('before a target is marked nothing is written to it, and its want of a mark is named', async () => {
+  await expect.poll(async () => (await targetView(NEAR)).trouble?.words).toContain('has no mark');
+  expect(readdirSync(near)).toEqual([]);
+  const { stdout, code } = await backup('target', 'init');
+  expect(stdout).toContain(`${NEAR} is marked`);
+  expect(stdout).toContain(`${FAR} is marked`);
+  // One of them is not there.
+  expect([stdout.includes(`${AWAY} fails`), code]).toEqual([true, 1]);
+});
+
+test('backups are made at each target, whatever becomes of another', async () => {
+  await nextEverywhere();
+  await expect.poll(async () => (await targetView(AWAY)).trouble?.code).toBe('ERR_TARGET_GONE');
+  const { degraded } = await status();
+  expect(degraded[0]).toContain('no backup was ever verified');
+  expect(degraded.join('\n')).toContain(`backup to ${AWAY} fails`);
+  expect(degraded.join('\n')).toContain('are on the disk of the database');
+});
+
+test('a backup counts once there is a receipt for it, and its age is told', async () => {
+  const name = await nextAt(TARGETS[0]!);
+  const text = readFileSync(join(near, objectPath('main', name, 'manifest.json')), 'utf8');
+  const checks = { manifest: parseManifest(text), text, product: '0', verifiedAt: Date.now(), macs: true };
+  const target = await openTarget(parseTargetPlace(TARGETS[0]!));
+  async function* receipt(): AsyncIterable<Uint8Array> {
+    yield Buffer.from(formatReceipt(issueReceipt(identity, checks)));
+  }
+  await target.put(objectPath('main', name, 'receipt.json'), receipt());
+  await expect.poll(async () => (await status()).backup.verified?.name).toBe(name);
+  const metrics = await (await request(`${gateway.security.ready['metricsUrl']}/metrics`)).body.text();
+  expect(metrics).toMatch(/^sallyport_backup_verified_age_seconds \d/m);
+  expect(metrics).toMatch(/^sallyport_backup_failing_targets 1$/m);
+  // Nobody verifies any more: soon it is too old, named first, and on record.
+  await expect.poll(async () => (await status()).degraded[0]).toContain('the newest verified backup is');
+  const actions = async () =>
+    ((await gateway.operator.call(api.audit.list)) as unknown as { action: string }[]).map(({ action }) => action);
+  await expect.poll(actions).toContain('backup.overdue');
+  expect(await actions()).toContain('backup.verified');
+});
+
+test('what is due and what was seen is shown', async () => {
+  const { code, stdout } = await backup('prune', '--dry-run');
+  expect(stdout).toContain(`${NEAR} keeps`);
+  expect(stdout).toContain('would remove 0');
+  expect(code).toBe(1);
+  expect(stdout).toContain(`${AWAY} fails`);
+});
+
+test('ended at any moment, the process that makes backups is followed by one that finishes', async () => {
+  let killed = 0;
+  await expect
+    .poll(
+      () => {
+        for (const pid of workers()) {
+          process.kill(pid, 'SIGKILL');
+          killed += 1;
+        }
+        return killed;
+      },
+      { interval: 90 },
+    )
+    .toBeGreaterThan(2);
+  await nextEverywhere();
+  await expect.poll(async () => (await targetView(NEAR)).trouble).toBeNull();
+});
+
+test('a node that is killed leaves no process behind, and the next one goes on', async () => {
+  await expect.poll(() => workers().length).toBeGreaterThan(0);
+  const left = workers();
+  await gateway.security.end('SIGKILL');
+  await expect.poll(() => left.filter((pid) => readdirSync('/proc').includes(String(pid)))).toEqual([]);
+  await gateway.restartSecurity('SIGKILL');
+  node = gateway.security.pid;
+  await nextEverywhere();
+});
+
+test('a share that is unmounted is noticed, and the folder below it stays empty', async () => {
+  renameSync(near, `${near}-unmounted`);
+  mkdirSync(near);
+  await expect.poll(async () => (await targetView(NEAR)).trouble?.code).toBe('ERR_TARGET_GONE');
+  await nextAt(far);
+  expect(readdirSync(near)).toEqual([]);
+  rmSync(near, { recursive: true });
+  renameSync(`${near}-unmounted`, near);
+  await nextAt(TARGETS[0]!);
+  await expect.poll(async () => (await targetView(NEAR)).trouble).toBeNull();
+});
