@@ -160,7 +160,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     log.info('draining');
     stopUpkeep();
     stopWatching();
-    backups.stop();
+    await backups.stop();
     listeners.stop();
     await drain({ node, handshakes, endControl: forProxies.endControl }, config.SALLYPORT_DRAIN_MS);
     await keyTurns.stop();

@@ -12,6 +12,7 @@ export {
   backupWorkDue,
   claimBackups,
   endBackupTurn,
+  giveBackBackupTurn,
   keepBackupTurn,
 } from './backup/turns.ts';
 export {

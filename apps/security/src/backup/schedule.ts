@@ -7,6 +7,7 @@ import {
   backupTargetsNow,
   claimBackups,
   endBackupTurn,
+  giveBackBackupTurn,
   keepBackupTurn,
   Sightings,
   verifiedAgeMs,
@@ -55,6 +56,7 @@ export class BackupSchedule {
   readonly #works = new Set<Work>();
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
+  #stopped = false;
   #seen: { readonly rows: readonly BackupTargetRow[]; readonly now: number; readonly at: number } | undefined;
 
   constructor(parts: ScheduleParts) {
@@ -73,10 +75,13 @@ export class BackupSchedule {
     void this.look();
   }
 
-  /** Stops looking, and ends what runs: its turns are taken over by whoever goes on. */
-  stop(): void {
+  /** Stops looking, ends what runs and gives its turns back, so that another node makes up for them at once. */
+  async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#stopped = true;
+    const left = [...this.#works].flatMap(({ turns }) => [...turns.values()]);
     for (const { process } of this.#works) process.kill();
+    await Promise.all(left.map((turn) => giveBackBackupTurn(this.#parts.access, turn).catch(() => undefined)));
   }
 
   /** Age of the newest verified backup, as last seen, s; infinite when there is none. */
@@ -93,7 +98,7 @@ export class BackupSchedule {
 
   /** Keeps the turns of this node, and takes those that are due. */
   async look(): Promise<void> {
-    if (this.#looking) return;
+    if (this.#looking || this.#stopped) return;
     this.#looking = true;
     try {
       await this.#keepTurns();
@@ -133,7 +138,7 @@ export class BackupSchedule {
     const free = places.filter((place) => !busy.has(place));
     if (free.length === 0) return;
     const turns = await claimBackups(access, { node: node.id, places: free, over }, this.#rhythm);
-    if (turns.length > 0) this.#begin(turns);
+    if (turns.length > 0 && !this.#stopped) this.#begin(turns);
   }
 
   get #rhythm(): BackupRhythm {
@@ -151,6 +156,7 @@ export class BackupSchedule {
     this.#works.add(work);
     void work.process.ended.then(async (how) => {
       this.#works.delete(work);
+      if (this.#stopped) return;
       const trouble = {
         code: 'ERR_BACKUP_BROKEN_OFF',
         words: `the process that makes backups ended before it was done (${how})`,

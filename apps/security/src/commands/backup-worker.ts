@@ -59,17 +59,24 @@ async function sealOnce(
   recipients: readonly Recipient[],
   keys: Parameters<typeof makeExport>[0]['keys'],
 ): Promise<SealedExport> {
-  const sealed = await makeExport({
+  const spool = await openSpool(join(config.SALLYPORT_DATA, 'security', 'backup'));
+  return makeExport({
     address: addressOfDatabase(config),
     replicated: config.SALLYPORT_DATABASE_HOSTS.length > 0,
     realm: config.SALLYPORT_REALM,
     product: version,
     recipients: recipients.map(({ age }) => age),
     keys,
-    spool: await openSpool(join(config.SALLYPORT_DATA, 'security', 'backup')),
+    spool: { read: () => spool.read(), write: (content) => spool.write(heard(content)) },
   });
-  tellAlive();
-  return sealed;
+}
+
+/** A database that gives little by little is at work, too. */
+async function* heard(content: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  for await (const piece of content) {
+    tellAlive();
+    yield piece;
+  }
 }
 
 function readRecipients({ SALLYPORT_BACKUP_RECIPIENTS: files }: Config): readonly Recipient[] {

@@ -120,10 +120,17 @@ test('a process that ends before it is done, or says nothing any more, is a trou
   expect(workers[1]!.killed()).toBe(true);
 });
 
-test('a node that stops ends its processes', async () => {
-  const { workers, node } = await farm();
+test('a node that stops ends its processes, and another one makes up for them at once', async () => {
+  const { workers, node, stateOf } = await farm();
   const one = node('n1');
   await one.look();
-  one.stop();
+  workers[0]!.say({ place: A, found: {} });
+  await expect.poll(async () => (await stateOf(A)).runId).toBeNull();
+  await one.stop();
   expect(workers[0]!.killed()).toBe(true);
+  await one.look();
+  await node('n2').look();
+  expect(workers).toHaveLength(2);
+  expect(workers[1]!.order).toMatchObject([{ place: B, work: 'export' }]);
+  expect((await stateOf(B)).state.trouble).toBeUndefined();
 });

@@ -106,6 +106,15 @@ export async function keepBackupTurn({ store }: AccessContext, turn: BackupTurn)
   });
 }
 
+/** Gives a turn back undone: whoever looks next takes it at once. @throws AccessError ERR_ACCESS_CONFLICT like `keepBackupTurn` */
+export async function giveBackBackupTurn({ store }: AccessContext, turn: BackupTurn): Promise<void> {
+  await store.transaction(async (transaction) => {
+    const { triedAt } = await ownRow(transaction, turn);
+    const change = { runId: null, runNode: '', triedAt: turn.work === 'export' ? 0 : triedAt };
+    await transaction.tables.backupTargets.update({ where: { place: turn.place } }, change);
+  });
+}
+
 async function ownRow(transaction: Transaction, { place, id }: BackupTurn): Promise<BackupTargetRow> {
   const row = await transaction.tables.backupTargets.find({ place }, 'update');
   if (row?.runId !== id) throw new AccessError('ERR_ACCESS_CONFLICT', `another node works on ${place} now`);
