@@ -286,6 +286,7 @@ export type { LeaseRow, RevocationRow } from './revocation/rows.ts';
 export type { OutBy } from './revocation/standing.ts';
 export {
   closeForTakeover,
+  confirmClosed,
   continueEpoch,
   LIFE_EVENTS,
   planTakeover,

@@ -14,5 +14,6 @@ export { type LoadablePart, type LoadedRealm, type LoadOrder, loadRealm } from '
 export { migrate } from './migrate.ts';
 export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
 export { type RealmSnapshot, readSnapshot, type SnapshotHeads, type SnapshotPart } from './snapshot.ts';
-export { type FoundServer, findServer, promoteServer } from './standby.ts';
+export { realmScript } from './sql-script.ts';
+export { type FoundServer, findServer, promoteServer, untilOthersEnded } from './standby.ts';
 export { SqlStore, type SqlStoreOptions } from './store.ts';

@@ -33,6 +33,8 @@ export interface LoadOrder {
   readonly migration: string;
   /** Which export this is, 64 hex digits: a load that was killed is gone on with by the same one only. */
   readonly mark: string;
+  /** A closed copy that an earlier load left there is replaced, in the same transaction; what was ever opened is not. */
+  readonly replacesCopy?: boolean;
 }
 
 /** What was loaded. */
@@ -61,7 +63,7 @@ export async function loadRealm(
   try {
     await client.query(SESSION).catch(unavailable);
     const found = await lookInto(client, order);
-    if (found === 'empty') await migrate(address, order.migration);
+    if (found !== 'loaded') await migrate(address, order.migration);
     const rows = found === 'loaded' ? new Map<string, number>() : await inTransaction(client, order, parts);
     const migrated = await migrate(address);
     await client.query('analyze').catch(unavailable);
@@ -71,15 +73,17 @@ export async function loadRealm(
   }
 }
 
-type Found = 'empty' | 'loaded';
+type Found = 'empty' | 'loaded' | 'copy';
 
 /** What a database is that something is to be loaded into. @throws StoreError when it is no place for that */
-async function lookInto(client: pg.Client, { migration, mark }: LoadOrder): Promise<Found> {
+async function lookInto(client: pg.Client, { migration, mark, replacesCopy }: LoadOrder): Promise<Found> {
   if (!(await hasTable(client, 'realms'))) return 'empty';
   const realms = await client.query<{ realm: string; closed: boolean }>(REALMS).catch(unavailable);
   const newest = await client.query<{ name: string }>('select max("name") as "name" from "schema_migrations"');
   if (realms.rows.length > 0) {
-    if ((await markOf(client)) === mark && realms.rows.every(({ closed }) => closed)) return 'loaded';
+    const [found, closed] = [await markOf(client), realms.rows.every((one) => one.closed)];
+    if (found === mark && closed) return 'loaded';
+    if (replacesCopy && found !== undefined && closed && newest.rows[0]!.name <= migration) return 'copy';
     const names = realms.rows.map(({ realm }) => JSON.stringify(realm)).join(', ');
     throw new StoreError('ERR_STORE_CONFLICT', `the database has realm ${names} already: load into an empty one`);
   }
@@ -112,6 +116,7 @@ async function inTransaction(
 ): Promise<Map<string, number>> {
   await client.query('begin').catch(unavailable);
   try {
+    if (order.replacesCopy) await empty(client);
     const rows = await fill(client, order, parts);
     await client.query('update "realms" set "closed" = true where "realm" = $1', [order.realm]);
     await client.query(`comment on table "realms" is ${client.escapeLiteral(`loaded ${order.mark}`)}`);
@@ -121,6 +126,12 @@ async function inTransaction(
     await client.query('rollback').catch(() => undefined);
     throw error;
   }
+}
+
+/** Nobody reads what is closed; should the load fail, it is there as before. */
+async function empty(client: pg.Client): Promise<void> {
+  const tables = (await realmTables(client)).map(({ name }) => quoteName(name));
+  await client.query(`truncate ${tables.join(', ')}`).catch(unavailable);
 }
 
 async function fill(

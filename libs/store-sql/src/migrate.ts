@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StoreError } from '@sallyport/access';
 import { runner } from 'node-pg-migrate';
@@ -72,6 +73,23 @@ async function countDone(client: pg.Client): Promise<number> {
   if (!rows[0]!.there) return 0;
   const done = await client.query<{ count: string }>('select count(*) from schema_migrations');
   return Number(done.rows[0]!.count);
+}
+
+/** The schema of a migration as SQL, with what says that it has run: for an empty database. @throws StoreError ERR_STORE_SCHEMA */
+export function schemaScript(upTo: string): string {
+  const wanted = knownMigrations().filter((name) => name <= upTo);
+  if (wanted.at(-1) !== upTo)
+    throw new StoreError('ERR_STORE_SCHEMA', `this version knows no migration ${upTo}: take a newer version`);
+  const texts = wanted.map((name) => {
+    const [, up = ''] = /-- Up Migration\n([\s\S]*?)(?:-- Down Migration|$)/.exec(
+      readFileSync(join(DIRECTORY, `${name}.sql`), 'utf8'),
+    )!;
+    return `${up.trim()}\ninsert into schema_migrations (name, run_on) values ('${name}', now());\n`;
+  });
+  const table =
+    'create table schema_migrations (id serial primary key, name varchar(255) not null, run_on timestamp not null);\n';
+  const least = `insert into schema_least (one, migration) values (true, '${LEAST}') on conflict do nothing;\n`;
+  return [table, ...texts, least].join('\n');
 }
 
 async function refuseNewer(client: pg.Client): Promise<void> {

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { connectionOf, type DatabaseAddress, type DatabaseHost } from './primary.ts';
+import { connectionOf, connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 const QUERY_TIMEOUT_MS = 5_000;
@@ -50,6 +51,27 @@ export async function promoteServer(address: DatabaseAddress): Promise<void> {
     },
     (PROMOTION_S + 5) * 1_000,
   );
+}
+
+/** Transactions that were under way at a moment, but for our own. */
+const UNDER_WAY = `select count(*)::int as "count" from pg_stat_activity where "datname" = current_database()
+  and "pid" <> pg_backend_pid() and "backend_type" = 'client backend' and "xact_start" <= $1`;
+const ENDED_WITHIN_MS = 30_000;
+const LOOK_MS = 100;
+
+/** Waits until every transaction that is under way on the primary has ended. @throws Error when some do not */
+export async function untilOthersEnded(address: DatabaseAddress): Promise<void> {
+  const client = await connectToPrimary(address, CONNECT_TIMEOUT_MS);
+  try {
+    const { rows } = await client.query<{ now: string }>('select clock_timestamp()::text as "now"');
+    for (const deadline = performance.now() + ENDED_WITHIN_MS; ; await sleep(LOOK_MS)) {
+      const under = await client.query<{ count: number }>(UNDER_WAY, [rows[0]!.now]);
+      if (under.rows[0]!.count === 0) return;
+      if (performance.now() > deadline) throw new Error('transactions that began before do not end');
+    }
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 async function onFirst<T>(

@@ -1,8 +1,16 @@
+import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { TABLE_NAMES, TABLES } from '@sallyport/access/store';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';
-import { type DatabaseAddress, type LoadablePart, loadRealm, migrate, readSnapshot } from '../src/index.ts';
+import {
+  type DatabaseAddress,
+  type LoadablePart,
+  loadRealm,
+  migrate,
+  readSnapshot,
+  realmScript,
+} from '../src/index.ts';
 import { toSnake } from '../src/names.ts';
 import { LEFT_OUT } from '../src/realm-tables.ts';
 import { startDatabase } from './real-postgres.ts';
@@ -280,3 +288,64 @@ test('a realm that is not there is said to be missing', async () => {
   const snapshot = readSnapshot(server.address, { realm: 'nobody', replicated: false }, async () => undefined);
   await expect(snapshot).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
 });
+
+test('a closed copy is replaced by a newer one, as a whole; one that was opened, or a load that fails, leaves it as it was', async () => {
+  const random = randomOf(SEED + 1);
+  await fillRealm(admin, 'copied', random);
+  const target = await emptyDatabase();
+  const first = await take(server.address, 'copied');
+  await loadRealm(target, first.order, fresh(first.parts));
+  await admin.query(`delete from "users" where "realm" = 'copied'`);
+  await admin.query(`insert into "groups" ("realm", "name", "created_at") values ('copied', 'new', 1)`);
+  const second = await take(server.address, 'copied');
+  const order = { ...second.order, mark: 'b'.repeat(64) };
+  await expect(loadRealm(target, order, fresh(second.parts))).rejects.toMatchObject({ code: 'ERR_STORE_CONFLICT' });
+  const broken = second.parts.map((part) => (part.name === 'users' ? { ...part, text: 'no row' } : part));
+  const before = await textOf(target, 'copied');
+  await expect(loadRealm(target, { ...order, replacesCopy: true }, fresh(broken))).rejects.toThrow();
+  expect(await textOf(target, 'copied')).toEqual(before);
+  await loadRealm(target, { ...order, replacesCopy: true }, fresh(second.parts));
+  const wanted = await textOf(server.address, 'copied');
+  expect({ ...(await textOf(target, 'copied')), realms: [] }).toEqual({ ...wanted, realms: [] });
+  const client = new pg.Client(target);
+  await client.connect();
+  expect((await client.query('select "closed" from "realms"')).rows).toEqual([{ closed: true }]);
+  await client.query('update "realms" set "closed" = false');
+  await client.end();
+  await expect(
+    loadRealm(target, { ...order, mark: MARK, replacesCopy: true }, fresh(second.parts)),
+  ).rejects.toMatchObject({ code: 'ERR_STORE_CONFLICT' });
+});
+
+test.skipIf(spawnSync('psql', ['--version']).status !== 0)(
+  `a realm of any values comes back from its SQL script, closed; an open one is not replaced by it (seed ${SEED})`,
+  async () => {
+    await fillRealm(admin, 'script', randomOf(SEED + 2));
+    const script = await readSnapshot(server.address, { realm: 'script', replicated: true }, async (snapshot) => {
+      const chunks: Uint8Array[] = [];
+      for await (const bytes of realmScript(snapshot)) chunks.push(Buffer.from(bytes));
+      return Buffer.concat(chunks);
+    });
+    const target = await emptyDatabase();
+    const run = () => {
+      const { host, port, user, password, database } = target;
+      const env = { ...process.env, PGHOST: host, PGPORT: `${port}`, PGUSER: user, PGPASSWORD: password };
+      return spawnSync('psql', ['-Xq', '-d', database, '-f', '-'], { env, input: script, encoding: 'utf8' });
+    };
+    // Again on what it left: a copy is made anew.
+    for (let i = 0; i < 2; i++)
+      expect(run()).toMatchObject({ status: 0, stderr: expect.not.stringContaining('ERROR') });
+    const wanted = await textOf(server.address, 'script');
+    expect({ ...(await textOf(target, 'script')), realms: [] }, `seed ${SEED}`).toEqual({ ...wanted, realms: [] });
+    expect(await migrate(target)).toEqual([]);
+    const client = new pg.Client(target);
+    await client.connect();
+    expect((await client.query('select "closed" from "realms"')).rows).toEqual([{ closed: true }]);
+    await client.query('update "realms" set "closed" = false');
+    const refused = run();
+    expect(refused.status).not.toBe(0);
+    expect(refused.stderr).toContain('its realm is open');
+    expect((await client.query('select "closed" from "realms"')).rows).toEqual([{ closed: false }]);
+    await client.end();
+  },
+);

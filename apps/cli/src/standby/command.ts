@@ -21,6 +21,7 @@ export function addStandbyCommands(program: Command): void {
     .description('a second site with only the replicated database takes over, and back again');
   addFollow(standby);
   addTakeover(standby);
+  addCopy(standby);
   standby
     .command('status')
     .description('on a Security host of the second site: does its database follow, and how far is it?')
@@ -68,6 +69,39 @@ function addTakeover(standby: Command): void {
     .option('--promote-with <command>', 'what makes the standby a primary, where something else decides that (Patroni)')
     .option('--wait-s <n>', 'how long the close of the other database may take to arrive here, s', '60')
     .action(takeOver);
+}
+
+interface CopyOptions {
+  readonly to?: string;
+  readonly script?: string;
+  readonly toPasswordFile?: string;
+  readonly toCa?: string;
+  readonly everyMin?: string;
+}
+
+function addCopy(standby: Command): void {
+  standby
+    .command('copy')
+    .description(
+      'without replication: on a Security host that works, a copy of the realm into another database, where it is closed',
+    )
+    .option(
+      '--to <url>',
+      'postgresql://role@host:port/database: empty, or the copy before, which it takes the place of',
+    )
+    .option('--to-password-file <file>', 'file with the password of that role')
+    .option('--to-ca <file>', 'PEM file: CA of that database')
+    .option('--script <file>', 'an SQL script for psql instead; names and addresses are in it in plain')
+    .option('--every-min <n>', 'again and again, until it is stopped')
+    .action(async (options: CopyOptions, command: Command) => {
+      const globals = globalsOf(command);
+      const { to, script, toPasswordFile, toCa, everyMin } = options;
+      const given = { to, script, 'to-password-file': toPasswordFile, 'to-ca': toCa, 'every-min': everyMin };
+      const order = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+      const whole = ['copy', ...order, ...(globals.json ? ['--json'] : [])];
+      if (await runOnSecurityHost(globals, { name: 'standby-command', order: whole })) return;
+      throw new CliError('there is no new copy; the one before is as it was');
+    });
 }
 
 async function takeOver(options: TakeoverOptions, command: Command): Promise<void> {

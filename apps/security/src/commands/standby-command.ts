@@ -6,6 +6,7 @@ import {
   type Actor,
   beginNewEpoch,
   closeForTakeover,
+  confirmClosed,
   continueEpoch,
   LIFE_EVENTS,
   planTakeover,
@@ -17,7 +18,14 @@ import {
 } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
-import { type DatabaseAddress, type FoundServer, findServer, promoteServer, SqlStore } from '@sallyport/store-sql';
+import {
+  type DatabaseAddress,
+  type FoundServer,
+  findServer,
+  promoteServer,
+  SqlStore,
+  untilOthersEnded,
+} from '@sallyport/store-sql';
 import { type Config, SETTINGS } from '../config.ts';
 import { type OpenJournal, openJournal } from '../journal/journal.ts';
 import { keyFileOf, openKeks } from '../keys/kek.ts';
@@ -25,11 +33,12 @@ import { createPasswordHasher } from '../keys/passwords.ts';
 import { addressesOfSites } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
+import { copyRealm, readCopyDestination } from './standby-copy.ts';
 
-const HELP = `node standby-command.ts takeover|status [...]
+const HELP = `node standby-command.ts takeover|status|copy [...]
 
-What "sallyport standby takeover" and "sallyport standby status" run, at the site that takes over, with the settings of its
-Security servers.
+What "sallyport standby takeover" and "standby status" run, at the site that takes over, and "standby copy" at the one that works,
+with the settings of its Security servers.
 
   takeover --actor NAME --reason TEXT
     --old-database-is-off      the server of the other site's database was switched off and stays off
@@ -37,6 +46,10 @@ Security servers.
     --promote-with COMMAND     what makes the standby a primary, where something else than PostgreSQL decides that (Patroni)
     --wait-s N                 how long the close of the other database may take to arrive here
   status
+  copy --to postgresql://ROLE@HOST:PORT/DATABASE | --script FILE
+    --to-password-file FILE    with the password of that role
+    --to-ca FILE               its CA
+    --every-min N              again and again, until it is stopped
   --json                       for programs
 `;
 
@@ -47,11 +60,17 @@ const OPTIONS = {
   'journal-is-lost': { type: 'boolean', default: false },
   'promote-with': { type: 'string' },
   'wait-s': { type: 'string', default: '60' },
+  to: { type: 'string' },
+  'to-password-file': { type: 'string' },
+  'to-ca': { type: 'string' },
+  script: { type: 'string' },
+  'every-min': { type: 'string' },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
 
 const LOOK_MS = 200;
+const MINUTE_MS = 60_000;
 const PROMOTED_WITHIN_MS = 120_000;
 /** Exit code of a takeover that must not be. */
 const REFUSED = 2;
@@ -79,7 +98,7 @@ interface Taken extends TakeoverPlan {
   readonly epoch?: string;
 }
 
-async function takeOver(sites: Sites, order: Order, tell: (text: string) => void): Promise<Taken> {
+async function takeOver(sites: Sites, order: Order, tell: (text: string) => undefined): Promise<Taken> {
   const { config, site } = sites;
   const before = await lookAt(sites, sites.own);
   if (!before.life) throw new Error(`there is no realm ${config.SALLYPORT_REALM} in the database of this site`);
@@ -99,6 +118,10 @@ async function takeOver(sites: Sites, order: Order, tell: (text: string) => void
     if (plan.life === 'new' && !journal && !order.journalIsLost)
       throw new Error(
         'there is no journal (SALLYPORT_JOURNAL), or it does not answer: say --journal-is-lost, and all users stay out until enabled',
+      );
+    if (config.SALLYPORT_OTHER_SITE_NODES.length === 0)
+      tell(
+        'SALLYPORT_OTHER_SITE_NODES is not set here: Proxies will forget the nodes of the other site, and not find the way back',
       );
     if (own.standby) await promote(sites, order, tell);
     return { ...plan, ...(await open(sites, { order, plan, journal })) };
@@ -120,20 +143,23 @@ async function lookAt(
 async function closeOther(
   sites: Sites,
   { by }: Order,
-  { tell, needed }: { readonly tell: (text: string) => void; readonly needed: boolean },
+  { tell, needed }: { readonly tell: (text: string) => undefined; readonly needed: boolean },
 ): Promise<SiteLife | undefined> {
   const { other, site } = sites;
   if (!other || !needed) return undefined;
-  try {
-    const life = await onRealm(sites, other, (access) => closeForTakeover(access, by, site));
-    tell(
-      `the database of the other site is closed: nothing is given from it any more${life.taker === site ? '' : ' (for another site)'}`,
-    );
-    return life;
-  } catch (error) {
-    tell(`the database of the other site does not answer: ${(error as Error).message}`);
-    return undefined;
-  }
+  const silent = (error: Error): undefined => tell(`the database of the other site does not answer: ${error.message}`);
+  const life = await onRealm(sites, other, (access) => closeForTakeover(access, by, site)).catch(silent);
+  if (!life) return undefined;
+  const forUs = life.taker === site;
+  tell(
+    `the database of the other site is closed${forUs ? '' : `, for ${life.taker}`}: nothing is given from it any more`,
+  );
+  if (!forUs || life.whole) return life;
+  // Who had read that it was open may still commit: only what comes after all of them proves that all has arrived.
+  const confirmed = untilOthersEnded(other).then(() =>
+    onRealm(sites, other, (access) => confirmClosed(access, by, site)),
+  );
+  return (await confirmed.catch(silent)) ?? life;
 }
 
 /** The own database once the close of the other one is in it, or when that was waited for long enough. */
@@ -143,7 +169,8 @@ async function arrived(
 ): Promise<SiteLife & { readonly standby: boolean }> {
   for (const deadline = performance.now() + order.waitMs; ; await sleep(LOOK_MS)) {
     const { server, life } = await lookAt(sites, sites.own);
-    const waits = server.standby && other?.taker === sites.site && life?.taker !== sites.site;
+    const has = life?.taker === sites.site && life.whole;
+    const waits = server.standby && other?.taker === sites.site && other.whole && !has;
     if (!waits || performance.now() > deadline) return { ...life!, standby: server.standby };
   }
 }
@@ -244,6 +271,25 @@ async function showStatus(sites: Sites, json: boolean): Promise<string> {
   return `this site      ${kind} at ${sites.site}, ${state}${behind}\nother site     ${elsewhere}\n`;
 }
 
+/** Copies once, or until it is stopped: then one that fails is told of, and the next one tries again. */
+async function copy(config: Config, values: { readonly [name: string]: string | boolean | undefined }): Promise<void> {
+  const target = readCopyDestination(values);
+  const everyMin = values['every-min'] === undefined ? undefined : Number(values['every-min']);
+  if (everyMin !== undefined && !(everyMin > 0)) throw new Error('--every-min is a number of minutes');
+  const once = async (): Promise<void> => {
+    const copied = await copyRealm(config, target);
+    const { takenAt, rows } = copied;
+    const what = rows === undefined ? 'the script is whole' : `${rows} rows are in the copy, which is closed`;
+    const words = `${what}; what was acknowledged after ${new Date(takenAt).toISOString()} is not in it\n`;
+    process.stdout.write(values['json'] ? `${JSON.stringify(copied)}\n` : words);
+  };
+  if (everyMin === undefined) return once();
+  for (;;) {
+    await once().catch((error: Error) => process.stderr.write(`not copied: ${error.message}\n`));
+    await sleep(everyMin * MINUTE_MS);
+  }
+}
+
 /** @throws Error that says what is missing */
 function readOrder(values: { readonly [name: string]: string | boolean | undefined }): Order {
   const { actor, reason } = values as { actor: string; reason: string };
@@ -267,6 +313,10 @@ async function run(): Promise<number> {
     return 0;
   }
   const config = readSettings(SETTINGS);
+  if (verb === 'copy') {
+    await copy(config, values);
+    return 0;
+  }
   const { own, other } = addressesOfSites(config);
   const site = (own.hosts ?? [own]).map(({ host, port }) => `${host}:${port}`).join();
   const sites = { config, own, other, site };
@@ -275,7 +325,7 @@ async function run(): Promise<number> {
     return 0;
   }
   if (verb !== 'takeover') throw new Error(`there is no ${verb}; see --help`);
-  const tell = (text: string): void => void process.stderr.write(`${text}\n`);
+  const tell = (text: string): undefined => void process.stderr.write(`${text}\n`);
   const taken = await takeOver(sites, readOrder(values), tell);
   if (values.json) process.stdout.write(`${JSON.stringify(taken)}\n`);
   if (taken.life === 'refused') {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -13,13 +12,11 @@ import {
   settleJournal,
 } from '@sallyport/access';
 import { LeaseClock, processClocks } from '@sallyport/lease';
-import { isLoopback, parseHostPort } from '@sallyport/settings';
 import { type DatabaseAddress, openSqlJournal } from '@sallyport/store-sql';
 import type { Log } from '@sallyport/telemetry';
 import type { Config } from '../config.ts';
+import { parseSqlAddress } from '../stores/database.ts';
 import { openFileJournal } from './journal-file.ts';
-
-const DEFAULT_PORT = 5_432;
 
 /** A journal, and whether it is a place of its own: then nodes give leases only while it says that they may. */
 export interface OpenJournal {
@@ -39,23 +36,10 @@ export async function openJournal(config: Config): Promise<OpenJournal | undefin
   return { journal: await openSqlJournal(address, realm), authorityMs: config.SALLYPORT_JOURNAL_AUTHORITY_MS };
 }
 
-/** Several hosts are no URL that the platform reads. */
 function sqlAddressOf(config: Config, place: string): DatabaseAddress {
-  const [, user, list = '', database] = /^postgres(?:ql)?:\/\/([^@/]+)@([^/]+)\/([^/?]+)$/.exec(place) ?? [];
-  const hosts = list.split(',').map((text) => parseHostPort(text) ?? { host: text, port: DEFAULT_PORT });
-  const ca = config.SALLYPORT_JOURNAL_CA;
-  if (user === undefined || database === undefined)
-    throw new Error('SALLYPORT_JOURNAL is file:/folder or postgresql://role@host:port/database');
-  if (ca === undefined && !hosts.every(({ host }) => isLoopback(host)))
-    throw new Error('a journal on another machine needs TLS: set SALLYPORT_JOURNAL_CA to the file with its CA');
-  return {
-    ...hosts[0]!,
-    hosts,
-    user,
-    database,
-    password: config.SALLYPORT_JOURNAL_PASSWORD?.reveal() ?? '',
-    ...(ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') }),
-  };
+  const password = config.SALLYPORT_JOURNAL_PASSWORD?.reveal() ?? '';
+  const called = 'SALLYPORT_JOURNAL, unless it is file:/folder,';
+  return parseSqlAddress(place, { password, ca: config.SALLYPORT_JOURNAL_CA, called });
 }
 
 /** The journal as a node keeps it. */

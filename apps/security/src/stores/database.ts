@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isLoopback, type ListenAddress } from '@sallyport/settings';
+import { isLoopback, type ListenAddress, parseHostPort } from '@sallyport/settings';
 import { ChildPostgres, connectToPrimary, type DatabaseAddress } from '@sallyport/store-sql';
 import type { Config } from '../config.ts';
 import { checkPlace, markPlace } from './place-mark.ts';
@@ -108,6 +108,23 @@ function externalAddress(config: Config, hosts: readonly ListenAddress[]): Datab
     database: config.SALLYPORT_DATABASE_NAME,
     ...(ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') }),
   };
+}
+
+const DEFAULT_PORT = 5_432;
+
+/** A PostgreSQL that is named by a URL with several hosts, which is none that the platform reads. @throws Error for one that is not valid */
+export function parseSqlAddress(
+  place: string,
+  { password, ca, called }: { readonly password: string; readonly ca: string | undefined; readonly called: string },
+): DatabaseAddress {
+  const [, user, list = '', database] = /^postgres(?:ql)?:\/\/([^@/]+)@(.+)\/([^/?]+)$/.exec(place) ?? [];
+  const hosts = list.split(',').map((text) => parseHostPort(text) ?? { host: text, port: DEFAULT_PORT });
+  if (user === undefined || database === undefined)
+    throw new Error(`${called} is postgresql://role@host:port/database`);
+  if (ca === undefined && !hosts.every(({ host }) => staysHere(host)))
+    throw new Error(`${called} names a database on another machine, which needs TLS: give the file with its CA`);
+  const tls = ca === undefined ? {} : { ca: readFileSync(ca, 'utf8') };
+  return { ...hosts[0]!, hosts, user, database, password, ...tls };
 }
 
 /** A folder with a Unix socket, or a loopback address. */

@@ -5,7 +5,13 @@ import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 
 /** Audit events that close or open a realm's database, the newest of which says whose it is. */
-export const LIFE_EVENTS = ['realm.close', 'realm.new-epoch', 'standby.close', 'standby.continue'] as const;
+export const LIFE_EVENTS = [
+  'realm.close',
+  'realm.new-epoch',
+  'standby.close',
+  'standby.closed',
+  'standby.continue',
+] as const;
 
 /** The life of a realm, as one database has it. */
 export interface SiteLife {
@@ -13,6 +19,8 @@ export interface SiteLife {
   readonly closed: boolean;
   /** The site for whose takeover it was closed; undefined when it is open, or was closed for something else. */
   readonly taker: string | undefined;
+  /** What was under way when it was closed for that site had ended when this was written: nothing comes after it. */
+  readonly whole: boolean;
 }
 
 /** What is known before one site takes over from another. */
@@ -41,8 +49,8 @@ export interface TakeoverPlan {
 }
 
 /**
- * Decides by facts only. The proof of `same` is the close itself: commits arrive in their order, so where the close of the other
- * database has arrived, all that it acknowledged before has, too, and after it nothing is acknowledged there.
+ * Decides by facts only. The proof of `same` is the close itself, confirmed: commits arrive in their order, so where that event of the
+ * other database has arrived, all that it acknowledged before has, too, and after it nothing is acknowledged there.
  */
 export function planTakeover(facts: TakeoverFacts): TakeoverPlan {
   const { own, other, site, claimed } = facts;
@@ -50,7 +58,7 @@ export function planTakeover(facts: TakeoverFacts): TakeoverPlan {
     return { life: 'done', why: 'the database of this site is open: nothing is left to take over' };
   const refusal = refusalOfTakeover(facts);
   if (refusal !== undefined) return { life: 'refused', why: refusal };
-  const proven = own.closed && own.taker === site;
+  const proven = own.closed && own.taker === site && own.whole;
   const nobodyElse = other ? other.taker === site && other.epoch === own.epoch : claimed === own.epoch;
   if (proven && nobodyElse)
     return {
@@ -97,8 +105,13 @@ export function siteLifeOf(
   { epoch, closed }: Pick<SiteLife, 'epoch' | 'closed'>,
   event: { readonly action: string; readonly subject: string } | undefined,
 ): SiteLife {
-  const taker = closed && event?.action === 'standby.close' ? event.subject : undefined;
-  return { epoch, closed, taker };
+  const isTaken = closed && (event?.action === 'standby.close' || event?.action === 'standby.closed');
+  return {
+    epoch,
+    closed,
+    taker: isTaken ? event.subject : undefined,
+    whole: isTaken && event.action === 'standby.closed',
+  };
 }
 
 /**
@@ -119,14 +132,32 @@ export async function closeForTakeover(access: AccessContext, by: Actor, site: s
 }
 
 /**
+ * Says in a closed database that whatever was under way while it was closed has ended, which the caller has waited for: who had read
+ * that it was open may have committed after the close.
+ * @throws AccessError ERR_ACCESS_CONFLICT when it was not closed for this site
+ */
+export async function confirmClosed(access: AccessContext, by: Actor, site: string): Promise<SiteLife> {
+  return change(access, by, async (begun) => {
+    const life = await lifeOf(begun);
+    if (life.taker !== site) throw notClosedFor();
+    if (life.whole) begun.unchanged();
+    else begun.audit('standby.closed', site);
+    return { ...life, whole: true };
+  });
+}
+
+function notClosedFor(): AccessError {
+  return new AccessError('ERR_ACCESS_CONFLICT', 'this database is not closed for the takeover by this site');
+}
+
+/**
  * Opens the database of a site that took over with everything that was acknowledged: the epoch goes on.
  * @throws AccessError ERR_ACCESS_CONFLICT when it was not closed for this site
  */
 export async function continueEpoch(access: AccessContext, by: Actor, site: string): Promise<string> {
   return change(access, by, async (begun) => {
-    const { taker, epoch } = await lifeOf(begun);
-    if (taker !== site)
-      throw new AccessError('ERR_ACCESS_CONFLICT', 'this database is not closed for the takeover by this site');
+    const { taker, whole, epoch } = await lifeOf(begun);
+    if (taker !== site || !whole) throw notClosedFor();
     await setClosed(begun, false);
     begun.audit('standby.continue', site);
     return epoch;

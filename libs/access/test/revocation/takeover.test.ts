@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import {
   closeForTakeover,
   closeRealm,
+  confirmClosed,
   continueEpoch,
   EpochFence,
   fencedStore,
@@ -13,10 +14,10 @@ import {
 } from '../../src/index.ts';
 import { BY, scene } from '../scene.ts';
 
-const OPEN = { epoch: 'e', closed: false, taker: undefined };
-const CLOSED = { epoch: 'e', closed: true, taker: undefined };
-const FOR_US = { epoch: 'e', closed: true, taker: 'us' };
-const FOR_OTHERS = { epoch: 'e', closed: true, taker: 'them' };
+const OPEN = { epoch: 'e', closed: false, taker: undefined, whole: false };
+const CLOSED = { ...OPEN, closed: true };
+const FOR_US = { epoch: 'e', closed: true, taker: 'us', whole: true };
+const FOR_OTHERS = { ...FOR_US, taker: 'them' };
 const facts = (given: Partial<TakeoverFacts>): TakeoverFacts => ({
   site: 'us',
   own: { ...OPEN, standby: true },
@@ -31,6 +32,12 @@ const primary = (life: typeof OPEN | typeof FOR_US) => ({ ...life, standby: fals
 
 test.each<[what: string, given: Partial<TakeoverFacts>, life: string, why: RegExp]>([
   ['the close has arrived', { own: standby(FOR_US), other: FOR_US }, 'same', /has arrived here/],
+  [
+    'the close has arrived, but what was under way was not waited for',
+    { own: standby({ ...FOR_US, whole: false }), other: FOR_US },
+    'new',
+    /has not arrived here/,
+  ],
   ['the close has not arrived', { other: FOR_US }, 'new', /has not arrived here/],
   ['the other site does not answer', {}, 'new', /does not answer: what it acknowledged last/],
   ['killed after the promotion', { own: primary(FOR_US), other: FOR_US }, 'same', /has arrived here/],
@@ -68,11 +75,13 @@ test('a database that was closed for a takeover gives nothing, and goes on in it
   const { access } = await scene();
   const { epoch } = await readRealm(access.store);
   const fenced = { ...access, store: fencedStore(access.store, new EpochFence()) };
-  expect(await closeForTakeover(access, BY, 'us')).toEqual({ epoch, closed: true, taker: 'us' });
+  expect(await closeForTakeover(access, BY, 'us')).toEqual({ epoch, closed: true, taker: 'us', whole: false });
   await expect(putUser(fenced, 'ada', {}, BY)).rejects.toMatchObject({ code: 'ERR_STORE_FENCED' });
+  await expect(continueEpoch(access, BY, 'us')).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
+  expect(await confirmClosed(access, BY, 'us')).toEqual({ epoch, closed: true, taker: 'us', whole: true });
   // The same database stands for its standby, to which everything has come.
   expect(await continueEpoch(access, BY, 'us')).toBe(epoch);
-  expect(await readSiteLife(access)).toEqual({ epoch, closed: false, taker: undefined });
+  expect(await readSiteLife(access)).toEqual({ epoch, closed: false, taker: undefined, whole: false });
   await putUser({ ...access, store: fencedStore(access.store, new EpochFence()) }, 'ada', {}, BY);
 });
 
@@ -80,6 +89,7 @@ test('one database is given to one site: who comes second learns whose it is, an
   const { access } = await scene();
   await closeForTakeover(access, BY, 'us');
   expect((await closeForTakeover(access, BY, 'them')).taker).toBe('us');
+  await expect(confirmClosed(access, BY, 'them')).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
   await expect(continueEpoch(access, BY, 'them')).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
 });
 
