@@ -23,7 +23,7 @@ export const standby: Scenario = {
   about:
     'the main site is killed whole, the standby site takes over by one command, the old one comes back and is refused, then it takes over again',
   short: { sessions: 1, rounds: 1 },
-  long: { sessions: 1, rounds: 6 },
+  long: { sessions: 1, rounds: 4 },
   async run({ rounds, seed }) {
     const tally = new Tally();
     const farm = await Farm.start({
@@ -65,7 +65,9 @@ class TwoSites {
     this.#random = random;
     this.#rebuilt = this.#lone('m1', ADDRESSES.main);
     this.#second = this.#lone('b1', ADDRESSES.second);
-    this.#secondNode = farm.prepareNode('z1', ADDRESSES.node);
+    const prepared = farm.prepareNode('z1', ADDRESSES.node);
+    const other = `https://${farm.nodes[0]!.host.address}:8443`;
+    this.#secondNode = { ...prepared, environment: { ...prepared.environment, SALLYPORT_OTHER_SITE_NODES: other } };
     this.#password = privateFile(`${farm.folder}/replication`, cluster.place.secrets.replication, cluster.place.user);
     this.#main = {
       servers: cluster.databaseHosts,
