@@ -6,6 +6,7 @@ export {
   putChecked,
   putExport,
   readManifest,
+  readObject,
   type SealedExport,
   type SnapshotFacts,
   type Spool,

@@ -16,6 +16,7 @@ import * as api from '@sallyport/security-api/admin';
 import { freePort, sallyport, scratchFolder } from '@sallyport/support';
 import { request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
+import { startS3 } from '../../../libs/backup/test/s3-server.ts';
 import { startSshd } from '../../../libs/backup/test/sshd.ts';
 import { Gateway } from '../src/gateway.ts';
 
@@ -27,7 +28,11 @@ const keyFile = join(folder, 'user');
 const far = `sftp://${place.user}@127.0.0.1:${place.port}${place.folder}?key=${keyFile}&hostkey=${place.hostKeys[0]}`;
 const identity = await makeIdentity('officer');
 writeFileSync(join(folder, 'recipient'), formatRecipient(identity.recipient));
-const TARGETS = [`file:${near}`, far, `file:${join(folder, 'away')}`];
+const s3 = await startS3(folder);
+const keys = { accessKeyId: s3.place.accessKeyId, secretAccessKey: s3.place.secretAccessKey };
+writeFileSync(join(folder, 's3.json'), JSON.stringify(keys), { mode: 0o600 });
+const bucket = `s3://exports/deep?endpoint=${s3.place.endpoint.origin}&region=us-east-1&credentials=${join(folder, 's3.json')}`;
+const TARGETS = [`file:${near}`, far, `file:${join(folder, 'away')}`, bucket];
 const [NEAR, FAR, AWAY] = TARGETS.map((text) => parseTargetPlace(text).description) as [string, string, string];
 const EVERY_MS = 2_000;
 
@@ -43,6 +48,7 @@ const gateway = await Gateway.start({
 afterAll(async () => {
   await gateway.stop();
   await running.end();
+  await s3.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -75,7 +81,7 @@ async function nextAt(text: string): Promise<string> {
 }
 
 async function nextEverywhere(): Promise<void> {
-  await Promise.all([nextAt(TARGETS[0]!), nextAt(far)]);
+  await Promise.all([nextAt(TARGETS[0]!), nextAt(far), nextAt(bucket)]);
 }
 
 /** Processes that make backups now, of our node. */
