@@ -113,3 +113,18 @@ test.each(KINDS_AND_GATES)('nothing of a $kind stream leaves on a connection tha
   expect(backend.read()).toBe(0);
   expect(resets).toHaveLength(one.ending === undefined ? 0 : 1);
 });
+
+test.each(Object.keys(KINDS) as Kind[])('a defect of ours when rights are there again ends its %s stream', (kind) => {
+  const host = new TestHost({ url: 'http://127.0.0.1:1', networks: [] }, kind === 'tcp' ? 'tcp' : 'http');
+  closing.push(() => host.backends.close());
+  host.state.rights = 0;
+  const { stream, resets } = testStream(1);
+  const sink = KINDS[kind].make({ host, stream });
+  sink.data(KINDS[kind].open);
+  sink.data(KINDS[kind].part);
+  host.decide = () => {
+    throw new Error('a defect of ours');
+  };
+  expect(() => host.known(1)).toThrow('a defect of ours');
+  expect(resets).toMatchObject([{ code: 'CANCELLED' }]);
+});

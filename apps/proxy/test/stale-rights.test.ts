@@ -9,9 +9,10 @@ const READS = 6;
 /** A channel whose rights come at once whenever they are read, and are stale until `follows` says otherwise. */
 function channelOf(follows: () => boolean) {
   const reads: number[] = [];
+  const lines: string[] = [];
   const grant = GRANT as unknown as Grant;
   const serving = {
-    log: createLog('proxy', 'error', { write: () => undefined }),
+    log: createLog('proxy', 'error', { write: (line) => void lines.push(line) }),
     judge: () => (follows() ? 'current' : 'stale'),
     shared: (one: Grant) => one,
     security: {
@@ -38,7 +39,7 @@ function channelOf(follows: () => boolean) {
     context,
     transport,
   } as unknown as ChannelStart);
-  return { channel, reads, grant };
+  return { channel, reads, grant, lines };
 }
 
 test('a grant that is stale is read again at once; where each one is, with growing pauses', async () => {
@@ -54,4 +55,17 @@ test('a grant that is stale is read again at once; where each one is, with growi
   const settled = reads.length;
   channel.use(grant);
   expect(reads).toHaveLength(settled);
+});
+
+test('whoever waits for rights behind one that fails is called all the same', () => {
+  const { channel, grant, lines } = channelOf(() => true);
+  const called: string[] = [];
+  channel.whenReady(() => called.push('first'));
+  channel.whenReady(() => {
+    throw new Error('a defect of ours');
+  });
+  channel.whenReady(() => called.push('last'));
+  channel.use(grant);
+  expect(called).toEqual(['first', 'last']);
+  expect(lines).toHaveLength(1);
 });

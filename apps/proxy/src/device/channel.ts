@@ -250,7 +250,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#recheck();
     this.#ready = true;
     this.#listener.hasRead(this);
-    for (const work of this.#waiting.splice(0)) work();
+    const guard = guardWith((error) => this.handlerFailed(error));
+    for (const work of this.#waiting.splice(0)) guard(work)();
   }
 
   // ChannelHost: what the multiplexer needs.

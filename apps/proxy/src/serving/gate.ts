@@ -152,11 +152,18 @@ export class Gate<Way extends Flow, Flow extends object> {
     return also && 'refused' in also ? also : decision;
   }
 
+  /** Whoever waits together is called together: a defect of ours in one ends that one's stream, and is said by its channel. */
   #later(work: () => void): void {
     this.#waits = true;
     this.#judge.whenReady(() => {
       this.#waits = false;
-      if (!this.#passer.over) work();
+      if (this.#passer.over) return;
+      try {
+        work();
+      } catch (error) {
+        this.#passer.refuse('CANCELLED');
+        throw error;
+      }
     });
   }
 }
