@@ -4,7 +4,7 @@ import { isIPv4 } from 'node:net';
 /** Which program of this machine a local connection comes from. */
 export type LocalPeer = 'same-user' | 'other-user' | 'unknown';
 
-const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
+const TABLES = { tcp: '/proc/net/tcp', tcp6: '/proc/net/tcp6' } as const;
 const SYN_SENT = '02';
 
 /** After a look at the tables, no other one for so many times as long as it took, but at most for this long, ms. */
@@ -34,43 +34,35 @@ export class LocalPeers {
   /** Whose a connection is: at once unless looks rest. Its program may have ended it meanwhile. */
   of(ends: LocalSocket): LocalPeer | Promise<LocalPeer> {
     if (this.#resting) return new Promise((tell) => this.#waiting.push({ ends, tell }));
-    let found: LocalPeer = 'unknown';
-    this.#look([
-      {
-        ends,
-        tell: (peer) => {
-          found = peer;
-        },
-      },
-    ]);
-    return found;
+    return this.#look([ends])[0]!;
   }
 
-  #look(asked: readonly Waiting[]): void {
+  #look(asked: readonly LocalSocket[]): readonly LocalPeer[] {
     const started = performance.now();
-    this.#answer(asked);
+    const peers = this.#peersOf(asked);
     this.#resting = true;
     setTimeout(() => this.#endRest(), Math.min(REST * (performance.now() - started), MAX_REST_MS)).unref();
+    return peers;
   }
 
   #endRest(): void {
     this.#resting = false;
-    if (this.#waiting.length > 0) this.#look(this.#waiting.splice(0));
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting.splice(0);
+    const peers = this.#look(waiting.map(({ ends }) => ends));
+    for (const [i, { tell }] of waiting.entries()) tell(peers[i]!);
   }
 
   /** The second table is only read when somebody is not in the first. */
-  #answer(asked: readonly Waiting[]): void {
-    let left = asked;
-    for (const file of TABLES) {
-      if (left.length === 0) return;
-      const table = this.#read(file);
-      left = left.filter(({ ends, tell }) => {
-        const peer = peerIn(table, ends);
-        if (peer) tell(peer);
-        return peer === undefined;
-      });
-    }
-    for (const { tell } of left) tell('unknown');
+  #peersOf(asked: readonly LocalSocket[]): readonly LocalPeer[] {
+    const first = this.#read(TABLES.tcp);
+    let second: string | undefined;
+    return asked.map((ends) => {
+      const found = peerIn(first, ends);
+      if (found) return found;
+      second ??= this.#read(TABLES.tcp6);
+      return peerIn(second, ends) ?? 'unknown';
+    });
   }
 }
 
