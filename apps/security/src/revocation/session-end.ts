@@ -1,4 +1,11 @@
-import { type AccessContext, type Bus, endByDevice, endReplacedSessions, tellDevice } from '@sallyport/access';
+import {
+  type AccessContext,
+  type Bus,
+  endByDevice,
+  endReplacedSessions,
+  StoreError,
+  tellDevice,
+} from '@sallyport/access';
 import { ChannelError, encodeHint, MESSAGE_TYPES } from '@sallyport/channel';
 import { BusyError } from '@sallyport/places';
 import type { Log } from '@sallyport/telemetry';
@@ -42,18 +49,21 @@ export async function answerSessionEnd(
 
 /** How long sign-ins are gathered before sessions make way for theirs, ms. */
 const GATHER_MS = 100;
+/** When it is tried again after the store did not answer, ms. */
+const AGAIN_MS = 5_000;
 /** Installations whose sessions make way in one transaction. */
 const MAX_TOGETHER = 200;
 
 /**
  * Ends the sessions that newer ones of their installations replace, beside answers that nobody should wait for longer. Those of
  * all who sign in together end together: by one transaction under the realm's lock, one entry of the journal and one push,
- * however many come at once. One per node.
+ * however many come at once. What cannot be ended because the store is busy or gone is tried again. One per node.
  */
 export class ReplacedSessions {
   readonly #parts: SessionEndParts;
   readonly #installations = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
+  #ending: Promise<void> | undefined;
 
   constructor(parts: SessionEndParts) {
     this.#parts = parts;
@@ -62,28 +72,47 @@ export class ReplacedSessions {
   /** An installation has a newer session, or has used it first. */
   makeWay(installationId: string): void {
     this.#installations.add(installationId);
-    this.#timer ??= setTimeout(() => void this.#endAll(), GATHER_MS);
+    this.#schedule(GATHER_MS);
   }
 
   /** Ends what is gathered; to be called while the store is there. */
   async stop(): Promise<void> {
+    await this.#ending;
     clearTimeout(this.#timer);
     await this.#endAll();
   }
 
-  async #endAll(): Promise<void> {
-    const all = [...this.#installations];
-    this.#installations.clear();
-    this.#timer = undefined;
-    for (let at = 0; at < all.length; at += MAX_TOGETHER) await this.#end(all.slice(at, at + MAX_TOGETHER));
+  #schedule(ms: number): void {
+    if (this.#ending) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#ending = this.#endAll().then((isWell) => {
+        this.#ending = undefined;
+        if (this.#installations.size > 0) this.#schedule(isWell ? GATHER_MS : AGAIN_MS);
+      });
+    }, ms);
   }
 
-  async #end(installationIds: readonly string[]): Promise<void> {
+  /** False when some are to be tried again. */
+  async #endAll(): Promise<boolean> {
+    const all = [...this.#installations];
+    this.#installations.clear();
+    let isWell = true;
+    for (let at = 0; at < all.length; at += MAX_TOGETHER)
+      isWell = (await this.#end(all.slice(at, at + MAX_TOGETHER))) && isWell;
+    return isWell;
+  }
+
+  async #end(installationIds: readonly string[]): Promise<boolean> {
     const { access, bus, log } = this.#parts;
     try {
       if ((await endReplacedSessions(access, installationIds)).length > 0) bus.publish('entries');
+      return true;
     } catch (error) {
       log.warn({ err: error, installationIds }, 'older sessions of devices could not be ended');
+      const isOutage = error instanceof StoreError || error instanceof BusyError;
+      if (isOutage) for (const id of installationIds) this.#installations.add(id);
+      return !isOutage;
     }
   }
 }

@@ -2,10 +2,14 @@ import { setImmediate } from 'node:timers/promises';
 import { type AccessContext, createKeyring, issueCode, putUser, type RealmStore, sealedStore } from '@sallyport/access';
 import { MemoryStore, type Tables, type Transaction } from '@sallyport/access/store';
 import { nodeCrypto } from '@sallyport/channel/node';
-import { expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createPasswordHasher } from '../../src/keys/passwords.ts';
 import { handshakesOf, scene } from '../scene.ts';
 import { TestDevice } from './device.ts';
+
+// However slow the machine is: what a node gathers for a moment does not come in between.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout'] }));
+afterEach(() => void vi.useRealTimers());
 
 const BY = { actor: 'olga', reason: 'unit test' };
 const CREDENTIALS = { password: { user: 'ada', secret: 'long enough' } };
@@ -92,10 +96,7 @@ test('a login is two transactions of few round trips: what it goes by is read, t
 
 test('sessions that make way for newer ones do so in one transaction, however many there are and whosesoever', async () => {
   const { login, replaced, asked } = await enrolled();
-  // However slow the machine is: all of these come together.
-  vi.useFakeTimers({ toFake: ['setTimeout'] });
   for (let i = 0; i < 3; i++) await login();
-  vi.useRealTimers();
   await replaced.stop();
   expect(asked).toHaveLength(3);
   expect(asked[2]).toEqual([
