@@ -1,6 +1,6 @@
 import { findByAuthority } from '@sallyport/channel';
 import { type Device, findField, type Resource } from '@sallyport/device';
-import { askLeave, askPassword } from './dialogs.ts';
+import { askLeave, askLeaveForPage, askPassword, forgetStay } from './dialogs.ts';
 import { CookieJars } from './shell/cookie-jars.ts';
 import { sealedKeeping } from './shell/keeping.ts';
 import { Passwords } from './shell/passwords.ts';
@@ -71,6 +71,7 @@ export class BrowserView {
 
   /** Shows a page in a frame of its own, without a step in the history; `link` when it is not known who wrote its address. */
   async show(url: URL, { link } = { link: false }): Promise<void> {
+    forgetStay();
     this.#present(url);
     if (this.#place?.href === url.href && this.#section.dataset['filled']) return;
     this.#frames.clear();
@@ -100,7 +101,7 @@ export class BrowserView {
   async #follow(address: string): Promise<void> {
     const url = URL.parse(address);
     if (!url || !/^https?:$/.test(url.protocol)) return;
-    if (!this.#isOurs(url)) return askLeave(url);
+    if (!this.#isOurs(url)) return askLeaveForPage(url);
     this.#present(url);
     await this.#take(url, true);
   }

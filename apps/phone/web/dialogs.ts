@@ -42,6 +42,29 @@ export async function askPassword({ authority, realm, again }: PasswordQuestion)
   return (await closed) === 'yes' ? basicAuthorization(user.input.value, password.input.value) : undefined;
 }
 
+/** For how long a press of the user counts as one in a browser (HTML, transient activation), with time to spare, ms. */
+const PRESS_MS = 6_000;
+/** When the user last said that they stay. */
+let stayedAt = Number.NEGATIVE_INFINITY;
+
+/** True while somebody who has said that they stay has not pressed anything since: the press on "Stay" itself does not count. */
+function hasJustStayed(): boolean {
+  if (stayedAt === Number.NEGATIVE_INFINITY) return false;
+  // Where a browser does not tell of presses, each link is asked about.
+  const pressed = navigator.userActivation?.isActive ?? true;
+  return !pressed || performance.now() - stayedAt < PRESS_MS;
+}
+
+/** The user went somewhere: what leads out of there is asked about anew. */
+export function forgetStay(): void {
+  stayedAt = Number.NEGATIVE_INFINITY;
+}
+
+/** A page leads out of the intranet. Where the user has said "Stay" it may not ask again by itself. */
+export async function askLeaveForPage(url: URL): Promise<void> {
+  if (!hasJustStayed()) await askLeave(url);
+}
+
 /** A link leads out of the intranet: only the user opens it, in the browser's own window. */
 export async function askLeave(url: URL): Promise<void> {
   if (isAsking()) return;
@@ -49,10 +72,13 @@ export async function askLeave(url: URL): Promise<void> {
   const shown = element('p', { class: 'address' }, url.href.slice(0, 500));
   const form = element('form', { method: 'dialog' }, buttons('Open in the browser', 'Stay', 'no'));
   const { dialog, closed } = ask('leave-dialog', element('h2', {}, 'Leave the intranet?'), text, shown, form);
+  let leaves = false;
   form.addEventListener('submit', ({ submitter }) => {
+    leaves = (submitter as HTMLButtonElement).value === 'yes';
     // In the press itself, or the browser takes it for an unwanted window.
-    if ((submitter as HTMLButtonElement).value === 'yes') window.open(url.href, '_blank', 'noopener,noreferrer');
+    if (leaves) window.open(url.href, '_blank', 'noopener,noreferrer');
     dialog.returnValue = '';
   });
   await closed;
+  if (!leaves) stayedAt = performance.now();
 }

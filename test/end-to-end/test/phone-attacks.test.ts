@@ -132,17 +132,25 @@ test('a page that leads out asks its user first', async () => {
   expect(await barriers(page)).toEqual([]);
   // However often a page asks, there is one question, and whoever presses a key in a page does not say yes.
   const frame = (await (await page.$('#page'))!.contentFrame())!;
-  await frame.evaluate(
-    ([origin, url]) => {
-      for (let i = 0; i < 5; i++) top!.postMessage({ type: 'go', url }, origin!);
-    },
-    [shell, `http://${outside.host}/redirect`],
-  );
-  await say(frame, { type: 'web-socket', url: 'http://evil.corp/live', protocols: [] });
-  expect(await page.locator('dialog').count()).toBe(1);
+  const askAgain = async (): Promise<number> => {
+    await frame.evaluate(
+      ([origin, url]) => {
+        for (let i = 0; i < 5; i++) top!.postMessage({ type: 'go', url }, origin!);
+      },
+      [shell, `http://${outside.host}/redirect`],
+    );
+    await say(frame, { type: 'web-socket', url: 'http://evil.corp/live', protocols: [] });
+    return page.locator('dialog').count();
+  };
+  expect(await askAgain()).toBe(1);
   expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Stay');
   await dialog.getByRole('button', { name: 'Stay' }).click();
+  // Who stays is not asked again by the page alone, but after going somewhere is.
+  expect(await askAgain()).toBe(0);
   expect(outside.heard).toEqual([]);
+  await page.goto('about:blank');
+  await page.goto(`${shell}/#/http://evil.corp/to-outside`);
+  await dialog.getByRole('button', { name: 'Stay' }).click();
 });
 
 /** Says something to the shell as a page of the resource would, and gives the first answer over its port. */
