@@ -92,8 +92,8 @@ function addProviderRoutes(service: FastifyInstance, routes: OperatorRoutes): vo
   });
   serve(service, operators.oidc, async ({ body, ip }) => {
     const { subject, groups } = await redeemCode(routes, providers, { body, address: ip });
-    const admission = await admitAtProvider(access, { provider: body.directory, subject, groups });
-    if (admission.index > 0) bus.publish('entries');
+    const signIn = { provider: body.directory, subject, groups };
+    const admission = await admitAtProvider(access, signIn, () => bus.publish('entries'));
     if (admission.admitted) return admission.admitted;
     const { why: reason, hint } = admission;
     const actor = `at ${body.directory}`;

@@ -13,20 +13,17 @@ export interface ProviderSignIn {
 
 /**
  * Takes over the groups that a provider told of, unless they are pushed, and gives a credential when those that its directory
- * has of the account now make an operator. `index` is the last entry of the revocation log that this caused, 0 for none.
+ * has of the account now make an operator. `entered` is called when that put entries into the revocation log, before anything else can
+ * fail.
  */
 export async function admitAtProvider(
   access: AccessContext,
   signIn: ProviderSignIn,
-): Promise<Admission & { readonly index: number }> {
-  const index = await takeGroups(access, signIn);
+  entered: () => void,
+): Promise<Admission> {
+  if ((await takeGroups(access, signIn)) > 0) entered();
   const { provider, subject, groups } = signIn;
-  const admission = await admitOperator(access, {
-    provider,
-    subject,
-    claimed: groups?.map((group) => group.subject),
-  });
-  return { ...admission, index };
+  return admitOperator(access, { provider, subject, claimed: groups?.map((group) => group.subject) });
 }
 
 async function takeGroups(access: AccessContext, { provider, subject, groups }: ProviderSignIn): Promise<number> {
