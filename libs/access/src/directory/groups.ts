@@ -209,8 +209,8 @@ export async function mapDirectoryGroup(
       throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${groupName}`);
     if (!(await directoryGroups.find({ directory, subject })))
       throw new AccessError('ERR_ACCESS_NOT_FOUND', `${directory} has no group ${subject}`);
-    const { name: _, state: __, ...mapped } = withGroups(row, { ...mappingOf(row), [subject]: groupName });
-    await directories.update({ where: { name: directory } }, mapped);
+    const { settings } = withGroups(row, { ...mappingOf(row), [subject]: groupName });
+    await directories.update({ where: { name: directory } }, { settings });
     const source = sourceOf(directory, subject);
     const moved = (await members.list({ where: { source } })).map(({ userId }) => userId);
     await members.update({ where: { source } }, { groupName });
