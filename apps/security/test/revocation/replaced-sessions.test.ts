@@ -41,7 +41,8 @@ test('sessions of all who sign in together make way by one transaction and one p
   const { replaced, state, pushes, ended } = await devices();
   for (const id of [...DEVICES, ...DEVICES]) replaced.makeWay(id);
   await vi.advanceTimersByTimeAsync(100);
-  await vi.waitFor(() => expect(pushes).toEqual(['entries']));
+  await replaced.stop();
+  expect(pushes).toEqual(['entries']);
   expect(await ended()).toEqual(['02', '12', '22']);
   expect(state.transactions).toBe(1);
 });
@@ -57,7 +58,8 @@ test('what cannot be ended because the store is gone is ended when it is back', 
   state.gone = false;
   replaced.makeWay('i2');
   await vi.advanceTimersByTimeAsync(5_000);
-  await vi.waitFor(async () => expect(await ended()).toEqual(['02', '12']));
+  await replaced.stop();
+  expect(await ended()).toEqual(['02', '12']);
 });
 
 test('a node that stops ends what is gathered before it goes', async () => {
