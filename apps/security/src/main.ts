@@ -45,6 +45,7 @@ import { createSignIn } from './sign-in/sign-in.ts';
 import { siteMapSigner } from './sign-in/site-map.ts';
 import { openDatabase } from './stores/database.ts';
 import { probeOf } from './stores/database-probe.ts';
+import { watchLife } from './stores/life.ts';
 import { openRealm } from './stores/open-realm.ts';
 import { openSharedState } from './stores/shared-state.ts';
 import { startUpkeep } from './upkeep/upkeep.ts';
@@ -150,7 +151,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const names = config.SALLYPORT_NAMES;
   const watches = { auditWatch, countWatch, database, metrics };
   const stopUpkeep = startUpkeep({ access, node, ...watches, liveKeys, listeners, names, log });
-  const stopWatching = life.watch((why) => {
+  const stopWatching = watchLife({ life, fence, log }, (why) => {
     // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.
     if (end()) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');
   });

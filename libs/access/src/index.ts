@@ -239,7 +239,7 @@ export type { AccessContext, Actor, PasswordHasher } from './realm/context.ts';
 export { countRealm, isAppKnown, type RealmCounts } from './realm/counts.ts';
 export { randomId } from './realm/ids.ts';
 export { DEFAULT_LEASE_MS } from './realm/lease-time.ts';
-export { type FoundLife, type KnownLife, lifeRefusal, placesOf, witnessRefusal } from './realm/life.ts';
+export { type FoundLife, type KnownLife, lifeRefusal, witnessRefusal } from './realm/life.ts';
 export {
   bumpMapVersion,
   ensureRealm,
@@ -270,6 +270,7 @@ export {
 } from './revocation/in-force.ts';
 export { type BeatRecord, type BeatResult, leaseHolderOf, leaseKeyOf, recordBeat } from './revocation/lease.ts';
 export { LeaseWatch, type WaitingProxy } from './revocation/lease-watch.ts';
+export { LifeGuard, type LifeMemory, type LifeParts } from './revocation/life-guard.ts';
 export { checkLogs } from './revocation/log-check.ts';
 export { beginNewEpoch, closeRealm, type NewEpoch, type Restored, type SeenLog } from './revocation/new-epoch.ts';
 export type { HostChange } from './revocation/renamed-hosts.ts';

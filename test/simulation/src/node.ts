@@ -10,7 +10,11 @@ import {
   Hold,
   type Journal,
   JournalWriter,
+  type KnownLife,
   LeaseWatch,
+  LifeGuard,
+  openClaim,
+  openWitness,
   type PolicyCache,
   type RealmStore,
   reauthorise,
@@ -23,7 +27,9 @@ import {
 } from '@sallyport/access';
 import type { Beat, ControlMessage, Grant } from '@sallyport/security-api';
 import type { Omission } from './omissions.ts';
+import type { ServedAccess } from './restores.ts';
 import { withoutClaims } from './virtual-journal.ts';
+import type { VirtualServer } from './virtual-server.ts';
 import type { Machine, World } from './world.ts';
 
 const BY = { actor: 'officer', reason: 'simulation' };
@@ -32,6 +38,8 @@ export const LEASE_MS = 2_000;
 /** For so long leases are given without a look at the claim. */
 const AUTHORITY_MS = 1_500;
 const TICK_MS = 500;
+/** The database is held against what is known once in so many ticks. */
+const CHECK_TICKS = 4;
 const PATIENCE = { maxMs: 30_000 };
 
 /** A control connection as the node sees it. */
@@ -47,12 +55,18 @@ export class VirtualNode {
   readonly #world: World;
   readonly #bare: AccessContext;
   readonly #log: Journal;
-  readonly #reach: (store: RealmStore) => RealmStore;
+  readonly #reach: (store: VirtualServer) => RealmStore;
   readonly #omit: Omission | undefined;
   readonly #leaseMs: number;
   /** The database that it is pointed at. */
-  #place: RealmStore;
+  #place: VirtualServer;
   #fence = new EpochFence();
+  /** What it remembers of its database, in a file that outlives the process. */
+  readonly memory: { known: KnownLife | undefined } = { known: undefined };
+  readonly #wronglyLeased: () => void;
+  #guard: LifeGuard | undefined;
+  #ticks = 0;
+  #refused = false;
   /** Absent until the process knows which life of the database it works with. */
   #access: AccessContext | undefined;
   #journal: JournalWriter | undefined;
@@ -67,13 +81,15 @@ export class VirtualNode {
   constructor(parts: {
     machine: Machine;
     world: World;
-    access: AccessContext;
+    access: ServedAccess;
     policies: PolicyCache;
     bus: Bus;
     journal: Journal;
-    reach: (store: RealmStore) => RealmStore;
+    reach: (store: VirtualServer) => RealmStore;
     leaseMs: number;
     omit: Omission | undefined;
+    /** Hears of a lease from a database that is behind what the Proxy has shown. */
+    wronglyLeased: () => void;
   }) {
     this.machine = parts.machine;
     this.#world = parts.world;
@@ -82,6 +98,7 @@ export class VirtualNode {
     this.#reach = parts.reach;
     this.#omit = parts.omit;
     this.#leaseMs = parts.leaseMs;
+    this.#wronglyLeased = parts.wronglyLeased;
     this.#place = parts.access.store;
     this.#policies = parts.policies;
     this.#bus = parts.bus;
@@ -97,30 +114,79 @@ export class VirtualNode {
     const life = this.#life;
     this.#access = undefined;
     this.#journal = undefined;
-    this.#fence = new EpochFence();
-    const fence = this.#fence;
-    const access = { ...this.#bare, store: fencedStore(this.#reach(this.#place), fence) };
+    this.#guard = undefined;
     while (life === this.#life && !this.#access) {
       try {
-        const { epoch } = await access.store.transaction((transaction) => getRealm(transaction));
-        const log = this.#omit === 'claim' ? withoutClaims(this.#log, epoch) : this.#log;
-        // By hand nobody gives the journal to a restored database: its epoch is the one before.
-        if ((await log.claimed()) !== epoch) throw new Error('the journal is of another life');
-        if (life !== this.#life) return;
-        fence.pin(epoch);
-        const monotonicMs = (): number => this.#monotonicMs();
-        this.#journal = new JournalWriter({
-          store: access.store,
-          journal: log,
-          epoch,
-          monotonicMs,
-          authorityMs: this.#omit === 'authority' ? undefined : AUTHORITY_MS,
-        });
-        this.#access = access;
+        await this.#open(life);
       } catch {
         await this.#world.sleep(100, this.machine);
       }
     }
+  }
+
+  async #open(life: number): Promise<void> {
+    const place = this.#place;
+    const fence = new EpochFence();
+    const reached = this.#reach(place);
+    const access = { ...this.#bare, store: fencedStore(reached, fence) };
+    const realm = await access.store.transaction((transaction) => getRealm(transaction));
+    const { epoch } = realm;
+    const log = this.#omit === 'claim' ? withoutClaims(this.#log, epoch) : this.#log;
+    // By hand nobody gives the journal to a restored database: its epoch is the one before.
+    await openClaim(log, realm);
+    fence.pin(epoch);
+    const monotonicMs = (): number => this.#monotonicMs();
+    const authorityMs = this.#omit === 'authority' ? undefined : AUTHORITY_MS;
+    const journal = new JournalWriter({ store: access.store, journal: log, epoch, monotonicMs, authorityMs });
+    const guard = this.#guardOf({ place, reached, access, fence });
+    guard?.useJournal(journal);
+    const refusal = await guard?.check();
+    if (life !== this.#life) return;
+    this.#refused = refusal !== undefined;
+    if (refusal !== undefined) throw new Error(refusal);
+    this.#fence = fence;
+    this.#journal = journal;
+    this.#guard = guard;
+    this.#access = access;
+  }
+
+  /** Absent where a rule is left out that stands behind it. */
+  #guardOf({
+    place,
+    reached,
+    access,
+    fence,
+  }: {
+    place: VirtualServer;
+    reached: RealmStore;
+    access: AccessContext;
+    fence: EpochFence;
+  }): LifeGuard | undefined {
+    if (this.#omit === 'remembering' || this.#omit === 'new epoch' || this.#omit === 'claim') return undefined;
+    const { memory } = this;
+    return new LifeGuard({
+      memory: {
+        read: () => memory.known,
+        write: (known) => {
+          memory.known = known;
+        },
+      },
+      server: {
+        get connections() {
+          return place.lives;
+        },
+        position: () => reached.transaction(async () => ({ system: place.system, walBytes: place.walBytes })),
+      },
+      access,
+      fence,
+      unsealed: () => undefined,
+      wallMs: () => Math.round(this.#world.wallMs(this.machine)),
+    });
+  }
+
+  /** True when it did not start, or ended itself, because of what it knows of the database. */
+  get refused(): boolean {
+    return this.#refused;
   }
 
   connect(connection: NodeConnection): () => void {
@@ -129,7 +195,7 @@ export class VirtualNode {
   }
 
   /** The process dies and starts again: connections and everything seen are gone. */
-  restart(place: RealmStore = this.#place): void {
+  restart(place: VirtualServer = this.#place): void {
     this.#life += 1;
     this.#place = place;
     this.#connections.clear();
@@ -143,13 +209,35 @@ export class VirtualNode {
     const { proxy } = connection;
     const { id, epoch, seen: index, hash } = beat;
     const record = { proxy, keyHash: proxy, beat, leaseMs: this.#leaseMs, node: this.machine.name };
-    if (!this.#access || !this.#journal?.mayLease) return;
+    // The connections of a process end with it.
+    if (!this.#access || !this.#journal?.mayLease || !this.#connections.has(connection)) return;
+    const { witness } = beat;
+    const guard = this.#guard;
+    try {
+      if (witness !== undefined && this.#omit !== 'witness') await guard?.hear(witness, proxy);
+    } catch {
+      return;
+    }
+    if (life !== this.#life) return;
     const recorded = await recordBeat(this.#access, record).catch(() => undefined);
     if (!recorded || recorded.type === 'revoked' || life !== this.#life) return;
+    if (guard && !(await guard.isSettled().catch(() => false))) return;
+    if (life !== this.#life) return;
     connection.seen = recorded.type === 'anew' || epoch === undefined ? undefined : { epoch, index, hash };
     if (recorded.type === 'anew') connection.send({ ...recorded, id });
-    else connection.send({ ...recorded, id, entries: [...recorded.entries] });
+    else {
+      if (witness !== undefined) this.#lookAtLease(witness, recorded.epoch);
+      const said = guard?.witnessFor(recorded);
+      connection.send({ ...recorded, id, ...(said === undefined ? {} : { witness: said }) });
+    }
     this.#bus.publish('applied');
+  }
+
+  /** A database that is behind what the Proxy has shown of it gives no lease. */
+  #lookAtLease(text: string, epoch: string): void {
+    const witness = openWitness(this.#bare, text);
+    if (witness?.epoch !== epoch || witness.walBytes <= this.#place.walBytes) return;
+    this.#wronglyLeased();
   }
 
   /** Opens a channel of a session without the HELLO, which takes no part here: its holder is recorded as `authorise` does. */
@@ -265,10 +353,18 @@ export class VirtualNode {
   #lookAtClaim(): void {
     if (this.#omit === 'authority') return;
     const fence = this.#fence;
-    if (fence.refusal !== undefined) return this.restart();
-    this.#journal?.look().then(
+    if (fence.refusal !== undefined) {
+      this.#refused = true;
+      return this.restart();
+    }
+    if (this.#ticks++ % CHECK_TICKS === 0) this.#guard?.check().catch(() => undefined);
+    const journal = this.#journal;
+    journal?.look().then(
       (held) => {
         if (!held) fence.refuse('a restore has claimed the journal');
+        if (journal.isAhead) fence.refuse('the database is older than its journal');
+        // As a node does that has told of itself: what was lost is written again.
+        if (held && journal.damaged) journal.upTo(journal.written).catch(() => undefined);
       },
       () => undefined,
     );

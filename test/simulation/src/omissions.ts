@@ -12,6 +12,9 @@ export const OMISSIONS = [
   'begin anew',
   'slow rights',
   'instance',
+  'remembering',
+  'witness',
+  'seen',
 ] as const;
 
 /** A rule that a run leaves out. */

@@ -1,11 +1,11 @@
-import { type AccessContext, beginNewEpoch, getRealm, type Journal, type RealmStore } from '@sallyport/access';
-import { MemoryStore, TABLE_NAMES, type Table } from '@sallyport/access/store';
+import { type AccessContext, beginNewEpoch, getRealm, type Journal } from '@sallyport/access';
 import type { VirtualNode } from './node.ts';
 import { BY, SIDS } from './scene.ts';
+import { type SavedServer, VirtualServer } from './virtual-server.ts';
 import type { World } from './world.ts';
 
-type Row = Record<string, unknown>;
-type Rows = ReadonlyMap<string, readonly Row[]>;
+/** The rules on a server of their own. */
+export type ServedAccess = AccessContext & { readonly store: VirtualServer };
 
 /** What a restore leaves out, to see that it would be noticed. */
 export interface RestoreGaps {
@@ -17,7 +17,7 @@ export interface RestoreGaps {
 
 interface RestoreParts {
   readonly world: World;
-  readonly access: AccessContext;
+  readonly access: ServedAccess;
   readonly journal: Journal;
   readonly nodes: readonly VirtualNode[];
   readonly nowMs: () => number;
@@ -25,6 +25,8 @@ interface RestoreParts {
   readonly gaps: RestoreGaps;
   /** The rights are those of the backup again: somebody has to take them anew. */
   readonly rightsAreBack: () => void;
+  /** False in a run in which something else goes back. */
+  readonly happens: boolean;
 }
 
 /**
@@ -33,14 +35,15 @@ interface RestoreParts {
  */
 export class Restores {
   count = 0;
-  #current: AccessContext;
+  #current: ServedAccess;
   readonly #parts: RestoreParts;
 
   constructor(parts: RestoreParts) {
     this.#parts = parts;
     this.#current = parts.access;
     const { world } = parts;
-    for (let left = Math.floor(world.random() * 3); left > 0; left--) {
+    const many = Math.floor(world.random() * 3);
+    for (let left = parts.happens ? many : 0; left > 0; left--) {
       const backupAt = world.between(0, 8_000);
       world.after(backupAt, () => void this.#backup(world.between(100, 4_000)));
     }
@@ -50,18 +53,18 @@ export class Restores {
   async #backup(backInMs: number): Promise<void> {
     const { world, say } = this.#parts;
     say('a backup is taken');
-    const rows = await rowsOf(this.#current.store);
+    const rows = await this.#current.store.save();
     world.after(backInMs, () => void this.#restore(rows));
     // Somebody else does not know of that, and does the same.
     if (world.chance(0.4)) world.after(backInMs + world.between(0, 1_000), () => void this.#restore(rows));
   }
 
-  async #restore(rows: Rows): Promise<void> {
+  async #restore(rows: SavedServer): Promise<void> {
     const { access, gaps, say, world, nowMs } = this.#parts;
     const number = ++this.count;
     say(`restore ${number} begins`);
-    const store = new MemoryStore(nowMs).in('main');
-    await insertAll(store, rows);
+    const store = new VirtualServer(`restore ${number}`, nowMs);
+    await store.load(rows);
     if (gaps.newEpoch) return this.#move({ ...access, store });
     if (gaps.claim || world.chance(0.3)) await setClosed(this.#current.store);
     await setClosed(store);
@@ -105,7 +108,7 @@ export class Restores {
     };
   }
 
-  #move(access: AccessContext): void {
+  #move(access: ServedAccess): void {
     const { nodes, world, gaps, say } = this.#parts;
     this.#current = access;
     const together = gaps.newEpoch || gaps.claim;
@@ -134,20 +137,6 @@ export class Restores {
   }
 }
 
-async function rowsOf(store: RealmStore): Promise<Rows> {
-  return store.transaction(async ({ tables }) => {
-    const all = tables as unknown as Record<string, Table<Row>>;
-    return new Map(await Promise.all(TABLE_NAMES.map(async (name) => [name, await all[name]!.list()] as const)));
-  });
-}
-
-async function insertAll(store: RealmStore, rows: Rows): Promise<void> {
-  await store.transaction(async ({ tables }) => {
-    const all = tables as unknown as Record<string, Table<Row>>;
-    for (const name of TABLE_NAMES) await all[name]!.insertEach(rows.get(name)!);
-  });
-}
-
-async function setClosed(store: RealmStore): Promise<void> {
+async function setClosed(store: VirtualServer): Promise<void> {
   await store.transaction(({ tables }) => tables.realms.update({}, { closed: true }));
 }

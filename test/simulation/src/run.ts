@@ -1,13 +1,14 @@
-import { getRealm, memoryBus, memoryJournal, openClaim, PolicyCache } from '@sallyport/access';
-import { MemoryStore } from '@sallyport/access/store';
+import { getRealm, memoryBus, openClaim, PolicyCache } from '@sallyport/access';
 import { Faults } from './faults.ts';
+import { GoingBack } from './going-back.ts';
 import { VirtualNetwork } from './network.ts';
 import { LEASE_MS, VirtualNode } from './node.ts';
 import type { Omission } from './omissions.ts';
 import { VirtualProxy } from './proxy.ts';
 import { Restores } from './restores.ts';
 import { accessOn, PROXIES, prepare, SIDS } from './scene.ts';
-import { journalReachedFrom } from './virtual-journal.ts';
+import { journalReachedFrom, virtualJournal } from './virtual-journal.ts';
+import { VirtualServer } from './virtual-server.ts';
 import { reachedFrom, type Weather } from './virtual-store.ts';
 import { type Machine, World } from './world.ts';
 
@@ -45,9 +46,10 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
   const say = (text: string): void => trace?.(`${world.now.toFixed(1).padStart(8)}  ${text}`);
   const weather: Weather = { down: false, clockOffsetMs: 0 };
   const nowMs = (): number => 1_800_000_000_000 + Math.round(world.now + weather.clockOffsetMs);
-  const setup = accessOn(new MemoryStore(nowMs).in('main'));
+  const server = new VirtualServer('first', nowMs);
+  const setup = { ...accessOn(server), store: server };
   await prepare(setup);
-  const journal = memoryJournal();
+  const journal = virtualJournal();
   const { epoch } = await setup.store.transaction((transaction) => getRealm(transaction));
   await openClaim(journal, { epoch, supersedes: [] });
   const network = new VirtualNetwork(world);
@@ -67,9 +69,13 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
       journal: log,
       leaseMs,
       omit,
+      wronglyLeased: () => officer.late.push(0),
     });
   });
-  const officer = new Officer({ world, nodes, waits: omit !== 'waiting', say });
+  const officer: Officer = new Officer({
+    ...{ world, nodes, waits: omit !== 'waiting', say },
+    isSilent: () => goingBack.isSilent,
+  });
   const proxies = PROCESSES.map(
     (name, i) =>
       new VirtualProxy({
@@ -93,10 +99,12 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
   const faults = new Faults({ world, network, nodes, weather, machines: proxies.map(({ machine }) => machine), say });
   const gaps = { newEpoch: omit === 'new epoch', claim: omit === 'claim' };
   const rightsAreBack = (): void => officer.rightsAreBack();
-  const restores = new Restores({ world, access: setup, journal, nodes, nowMs, say, gaps, rightsAreBack });
+  const back = { world, access: setup, journal, nodes, say, rightsAreBack };
+  const goingBack: GoingBack = new GoingBack({ ...back, weather, omit });
+  const restores = new Restores({ ...back, nowMs, gaps, happens: !goingBack.happens });
   await world.run(END_MS);
   const { late, times, count } = officer;
-  return { seed, late, acknowledged: times, served: count, faults: faults.count + restores.count };
+  return { seed, late, acknowledged: times, served: count, faults: faults.count + restores.count + goingBack.count };
 }
 
 /** Revokes a session, an app, a right and perhaps a Proxy, repeats until each is in force, and counts what is served after that. */
@@ -110,12 +118,19 @@ class Officer {
     readonly nodes: readonly VirtualNode[];
     readonly waits: boolean;
     readonly say: (text: string) => void;
+    readonly isSilent: () => boolean;
   };
   /** Rises when a restore has brought rights back. */
   #rights = 0;
   #rightAsked = false;
 
-  constructor(parts: { world: World; nodes: readonly VirtualNode[]; waits: boolean; say: (text: string) => void }) {
+  constructor(parts: {
+    world: World;
+    nodes: readonly VirtualNode[];
+    waits: boolean;
+    say: (text: string) => void;
+    isSilent: () => boolean;
+  }) {
     this.#parts = parts;
     SIDS.forEach((sid) => {
       const { world } = parts;
@@ -129,7 +144,7 @@ class Officer {
     const { world, say } = this.#parts;
     this.count += 1;
     const at = this.#acknowledgedAt.get(sid) ?? this.#acknowledgedAt.get(machine.name.split(' ')[0]!);
-    if (at === undefined) return;
+    if (at === undefined || this.#parts.isSilent()) return;
     this.late.push(world.now - at);
     say(`${machine.name} serves ${sid[0]} although it is revoked`);
   }

@@ -1,5 +1,40 @@
-import { type Journal, JournalError } from '@sallyport/access';
+import { type Journal, type JournalContent, JournalError, memoryJournal } from '@sallyport/access';
 import type { Machine, World } from './world.ts';
+
+/** A journal that may become again what it was. */
+export interface VirtualJournal extends Journal {
+  save(): Promise<JournalContent>;
+  load(content: JournalContent): Promise<void>;
+}
+
+/** An empty one. */
+export function virtualJournal(): VirtualJournal {
+  let inner = memoryJournal();
+  return {
+    description: 'of the simulation',
+    identity: 'simulation',
+    claimed: () => inner.claimed(),
+    claim: (from, epoch) => inner.claim(from, epoch),
+    append: (epoch, entries) => inner.append(epoch, entries),
+    mend: (epoch, entries) => inner.mend(epoch, entries),
+    holds: (epoch, index) => inner.holds(epoch, index),
+    last: (epoch) => inner.last(epoch),
+    read: () => inner.read(),
+    close: async () => undefined,
+    save: () => inner.read(),
+    async load({ epochs, entries }) {
+      const back = memoryJournal();
+      for (const [i, epoch] of epochs.entries()) {
+        await back.claim(epochs[i - 1], epoch);
+        await back.append(
+          epoch,
+          entries.filter((entry) => entry.epoch === epoch),
+        );
+      }
+      inner = back;
+    },
+  };
+}
 
 /** The journal as one node reaches it over a network. */
 export function journalReachedFrom(
@@ -19,6 +54,8 @@ export function journalReachedFrom(
     ...journal,
     claimed: () => over(() => journal.claimed()),
     append: (epoch, entries) => over(() => journal.append(epoch, entries)),
+    mend: (epoch, entries) => over(() => journal.mend(epoch, entries)),
+    last: (epoch) => over(() => journal.last(epoch)),
   };
 }
 

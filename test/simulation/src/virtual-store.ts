@@ -1,5 +1,6 @@
 import { type RealmStore, StoreError } from '@sallyport/access';
 import type { Transaction } from '@sallyport/access/store';
+import type { VirtualServer } from './virtual-server.ts';
 import type { Machine, World } from './world.ts';
 
 /** How the database does at a moment. */
@@ -19,7 +20,7 @@ const UNKNOWN_SHARE = 0.02;
  */
 export function reachedFrom(
   machine: Machine,
-  parts: { world: World; store: RealmStore; weather: Weather; reachable: () => boolean },
+  parts: { world: World; store: VirtualServer; weather: Weather; reachable: () => boolean },
 ): RealmStore {
   const { world, store, weather, reachable } = parts;
   const lost = async (code: 'ERR_STORE_UNAVAILABLE' | 'ERR_STORE_UNKNOWN'): Promise<never> => {
@@ -33,9 +34,11 @@ export function reachedFrom(
       if (weather.down || !reachable()) return lost('ERR_STORE_UNAVAILABLE');
       const silent = world.chance(UNKNOWN_SHARE);
       const happened = !silent || world.chance(0.5);
+      const { lives } = store;
       const result = happened ? await store.transaction(work) : undefined;
       await world.sleep(world.between(0.5, world.chance(0.05) ? 150 : 4));
-      if (silent || weather.down || !reachable()) return lost('ERR_STORE_UNKNOWN');
+      const broken = lives !== store.lives;
+      if (silent || broken || weather.down || !reachable()) return lost('ERR_STORE_UNKNOWN');
       // The answer waits for the machine, should it stand still.
       await world.sleep(0, machine);
       return result as T;

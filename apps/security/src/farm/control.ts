@@ -4,6 +4,7 @@ import {
   type AccessContext,
   type Bus,
   type JournalWriter,
+  type LifeGuard,
   type ProxyKey,
   readEntries,
   recordBeat,
@@ -13,7 +14,6 @@ import type { LogPosition } from '@sallyport/lease';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { guardWith, type Log } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { LifeGuard } from '../stores/life.ts';
 import type { SecurityNode } from './node.ts';
 import type { IdentifyProxy } from './proxy-identity.ts';
 import type { ProxyLink, ProxyLinks } from './proxy-links.ts';

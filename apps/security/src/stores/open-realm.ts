@@ -8,6 +8,7 @@ import {
   fencedStore,
   hasRealm,
   KekNode,
+  type LifeGuard,
   type LiveKeyring,
   type RealmStore,
   raiseLongestLease,
@@ -21,7 +22,7 @@ import type { Log } from '@sallyport/telemetry';
 import type { Config } from '../config.ts';
 import { keyFileOf, noteSealed, openKeks } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
-import { LifeGuard, lifeFileOf } from './life.ts';
+import { guardLife, lifeFileOf } from './life.ts';
 
 /** The rules of the realm on its store, and what holds this process to one life of it. */
 export interface OpenRealm {
@@ -59,7 +60,7 @@ export async function openRealm(source: RealmSource): Promise<OpenRealm> {
   await raiseLongestLease(store, config.SALLYPORT_LEASE_MS);
   const { epoch } = await readRealm(store);
   fence.pin(epoch);
-  const life = new LifeGuard({ file: lifeFileOf(config), server, access, fence, log });
+  const life = guardLife({ file: lifeFileOf(config), server, access, fence, log });
   const refusal = await life.check();
   if (refusal !== undefined) throw new Error(refusal);
   return { access, fence, life, epoch, kekNode };

@@ -14,7 +14,7 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import type { SqlStore } from '@sallyport/store-sql';
 import { expect, test } from 'vitest';
-import { LifeGuard } from '../../src/stores/life.ts';
+import { guardLife } from '../../src/stores/life.ts';
 import { scene } from '../scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
@@ -34,7 +34,7 @@ async function guarded() {
   const start = () => {
     const fence = new EpochFence();
     const access = { ...bare, store: fencedStore(bare.store, fence) };
-    return { fence, access, life: new LifeGuard({ file: join(folder, 'database.json'), server, access, fence, log }) };
+    return { fence, access, life: guardLife({ file: join(folder, 'database.json'), server, access, fence, log }) };
   };
   const revoked = async (id: string) => revoke(bare, { requestId: id, kind: 'before', subject: 'now' }, BY);
   const witness = async ({ life }: ReturnType<typeof start>) => {
