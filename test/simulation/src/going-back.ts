@@ -1,9 +1,9 @@
-import { type AccessContext, beginNewEpoch, type KnownLife } from '@sallyport/access';
+import { beginNewEpoch, type KnownLife } from '@sallyport/access';
 import { LEASE_MS, type VirtualNode } from './node.ts';
 import type { Omission } from './omissions.ts';
 import { BY } from './scene.ts';
 import type { VirtualJournal } from './virtual-journal.ts';
-import type { VirtualServer } from './virtual-server.ts';
+import type { ServedAccess, VirtualServer } from './virtual-server.ts';
 import type { Weather } from './virtual-store.ts';
 import type { World } from './world.ts';
 
@@ -19,7 +19,7 @@ const SETTLED_MS = 2 * LEASE_MS;
 
 interface GoingBackParts {
   readonly world: World;
-  readonly access: AccessContext & { readonly store: VirtualServer };
+  readonly access: ServedAccess;
   readonly journal: VirtualJournal;
   readonly nodes: readonly VirtualNode[];
   readonly weather: Weather;

@@ -27,9 +27,8 @@ import {
 } from '@sallyport/access';
 import type { Beat, ControlMessage, Grant } from '@sallyport/security-api';
 import type { Omission } from './omissions.ts';
-import type { ServedAccess } from './restores.ts';
 import { withoutClaims } from './virtual-journal.ts';
-import type { VirtualServer } from './virtual-server.ts';
+import type { ServedAccess, VirtualServer } from './virtual-server.ts';
 import type { Machine, World } from './world.ts';
 
 const BY = { actor: 'officer', reason: 'simulation' };

@@ -1,11 +1,8 @@
-import { type AccessContext, beginNewEpoch, getRealm, type Journal } from '@sallyport/access';
+import { beginNewEpoch, getRealm, type Journal } from '@sallyport/access';
 import type { VirtualNode } from './node.ts';
 import { BY, SIDS } from './scene.ts';
-import { type SavedServer, VirtualServer } from './virtual-server.ts';
+import { type SavedServer, type ServedAccess, VirtualServer } from './virtual-server.ts';
 import type { World } from './world.ts';
-
-/** The rules on a server of their own. */
-export type ServedAccess = AccessContext & { readonly store: VirtualServer };
 
 /** What a restore leaves out, to see that it would be noticed. */
 export interface RestoreGaps {

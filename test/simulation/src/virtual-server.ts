@@ -1,4 +1,4 @@
-import { type RealmStore, StoreError } from '@sallyport/access';
+import { type AccessContext, type RealmStore, StoreError } from '@sallyport/access';
 import { MemoryStore, TABLE_NAMES, type Table, type Transaction } from '@sallyport/access/store';
 
 type Row = Record<string, unknown>;
@@ -8,6 +8,9 @@ export interface SavedServer {
   readonly rows: ReadonlyMap<string, readonly Row[]>;
   readonly walBytes: number;
 }
+
+/** The rules on a server of their own. */
+export type ServedAccess = AccessContext & { readonly store: VirtualServer };
 
 /** A database server. What it holds may be replaced by what it held before, and nothing of it says so. */
 export class VirtualServer implements RealmStore {

@@ -6,6 +6,8 @@ import type { DatabaseWitness } from './witness.ts';
 export interface KnownLife extends Pick<DatabaseWitness, 'epoch' | 'system' | 'walBytes' | 'head' | 'headHash'> {
   /** Absent in a file of the version before. */
   readonly audit?: DatabaseWitness['audit'];
+  /** Last entry of the revocation log that is known to be in the journal, too. */
+  readonly journaled?: number;
   /** Who saw it so, and when, where that was somebody else. */
   readonly seenBy?: string;
 }
@@ -57,7 +59,7 @@ export function witnessRefusal(
   const { realm } = found;
   if (epoch !== realm.epoch && !supersedes.includes(realm.epoch)) return undefined;
   const seenBy = `${bearer} (${new Date(at).toISOString()})`;
-  const known = { epoch, system, walBytes, head, headHash, audit, seenBy };
+  const known = { epoch, system, walBytes, head, headHash, audit, seenBy, journaled: head };
   const why = lifeRefusal(known, found);
   return why === undefined ? undefined : { why, known };
 }

@@ -34,6 +34,8 @@ export interface LifeParts {
   readonly wallMs: () => number;
 }
 
+type WatchedJournal = Pick<JournalWriter, 'look' | 'isAhead' | 'written'>;
+
 /** Where the log of a database is, as a beat has read it. */
 type LogHead = Pick<DatabaseWitness, 'epoch' | 'head' | 'headHash'>;
 
@@ -47,7 +49,7 @@ export class LifeGuard {
     | undefined;
   #sealed: { readonly of: string; readonly text: string } | undefined;
   #checking: Promise<string | undefined> | undefined;
-  #journal: Pick<JournalWriter, 'look' | 'isAhead'> | undefined;
+  #journal: WatchedJournal | undefined;
   /** Connections of the database that the last check stands for. */
   #checkedConnections = 0;
 
@@ -56,7 +58,7 @@ export class LifeGuard {
   }
 
   /** Holds the database against its journal as well, from now on. */
-  useJournal(journal: Pick<JournalWriter, 'look' | 'isAhead'> | undefined): void {
+  useJournal(journal: WatchedJournal | undefined): void {
     this.#journal = journal;
   }
 
@@ -149,7 +151,9 @@ export class LifeGuard {
   #remember(known: KnownLife | undefined): void {
     const { position, seen } = this.#settled!;
     const { epoch, head, headHash } = seen.realm;
-    const life: KnownLife = { epoch, ...position, head, headHash, audit: seen.audit };
+    const before = known?.epoch === epoch ? (known.journaled ?? 0) : 0;
+    const journaled = this.#journal?.written ?? before;
+    const life: KnownLife = { epoch, ...position, head, headHash, audit: seen.audit, journaled };
     if (JSON.stringify(life) !== JSON.stringify(known)) this.#parts.memory.write(life);
   }
 }

@@ -19,6 +19,8 @@ export interface SeenLog {
   readonly epoch: string;
   readonly head: number;
   readonly headHash: string;
+  /** Up to here the journal must have it: what is behind was never called in force, as far as is known. */
+  readonly journaled?: number;
 }
 
 /** How a restored database begins its new life. Its store is bare of any fence. */
@@ -132,18 +134,18 @@ function merged(
 
 /** A journal that went back together with the database lacks its tail, and nothing of itself says so. */
 async function checkSeen(begun: Transaction, { entries }: JournalContent, seen: SeenLog | undefined): Promise<void> {
-  if (!seen || seen.head === 0) return;
-  const { epoch, head, headHash } = seen;
+  if (!seen?.journaled) return;
+  const { epoch, head, headHash, journaled } = seen;
   // Whoever took the place of that epoch has brought back what there was of it.
   if ((await getRealm(begun)).supersedes.includes(epoch)) return;
   const isIt = (entry: { readonly index: number; readonly hash: string }): boolean =>
-    entry.index === head && entry.hash === headHash;
+    entry.index === journaled && (journaled < head || entry.hash === headHash);
   if (entries.some((entry) => entry.epoch === epoch && isIt(entry))) return;
-  const row = await begun.tables.revocations.find({ index: head });
+  const row = await begun.tables.revocations.find({ index: journaled });
   if (row && isIt(row)) return;
   throw new AccessError(
     'ERR_ACCESS_INVALID',
-    `the journal lacks revocations up to entry ${head} of epoch ${epoch}, which were seen: it went back, too, and counts as lost`,
+    `the journal lacks revocations up to entry ${journaled} of epoch ${epoch}, which were seen: it went back, too, and counts as lost`,
   );
 }
 

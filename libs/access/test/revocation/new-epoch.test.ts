@@ -233,7 +233,7 @@ test('a journal that holds what the log has not says that the database went back
 test('a journal that went back with the database counts as lost where somebody has seen more', async () => {
   const of = await backedUp();
   const row = await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
-  const seen = { epoch: of.epoch, head: row.index, headHash: row.hash };
+  const seen = { epoch: of.epoch, head: row.index, headHash: row.hash, journaled: row.index };
   // Nothing of it is in the journal.
   await of.restore();
   await expect(beginNewEpoch({ ...of.order, seen })).rejects.toThrow('it went back, too, and counts as lost');
@@ -244,10 +244,18 @@ test('a journal that went back with the database counts as lost where somebody h
   await beginNewEpoch({ ...of.order, seen });
 });
 
+test('what never was in the journal was never called in force: its loss is no loss of the journal', async () => {
+  const of = await backedUp();
+  const row = await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
+  await of.restore();
+  await beginNewEpoch({ ...of.order, seen: { epoch: of.epoch, head: row.index, headHash: row.hash, journaled: 0 } });
+  expect(await isIn(of)).toBe(true);
+});
+
 test.each(['journal', 'log'])('what somebody has seen of the log may be in the %s', async (where) => {
   const of = await backedUp();
   const row = await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
-  const seen = { epoch: of.epoch, head: row.index, headHash: row.hash };
+  const seen = { epoch: of.epoch, head: row.index, headHash: row.hash, journaled: row.index };
   if (where === 'journal') {
     await of.writer.upTo(row.index);
     await of.restore();
