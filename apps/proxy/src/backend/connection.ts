@@ -43,7 +43,7 @@ export interface BackendSink extends ConnectionSink {
   untaken?(): void;
 }
 
-/** How a connection is kept. */
+/** How a connection is kept: it gives itself back to its pool, and can do nothing else there. */
 export interface ConnectionOwner {
   /** The connection is idle and may take another request. */
   released(connection: PooledConnection): void;

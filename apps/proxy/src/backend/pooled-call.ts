@@ -11,7 +11,7 @@ import type { Share } from './tenant.ts';
 const MAX_REFUSALS = 2;
 const SHARED_LOGIN = 'it is spoken to in another protocol than NTLM and Negotiate need, HTTP/2';
 
-/** What a call needs of its pool. */
+/** What a call needs of its pool, and no more: a call cannot reach the queue and the other connections. */
 export interface CallOwner {
   /** How the server does, when it is one of several. */
   readonly health: ServerHealth | undefined;

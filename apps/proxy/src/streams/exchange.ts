@@ -5,7 +5,10 @@ import type { Tenant } from '../backend/tenant.ts';
 import type { Judge } from '../serving/gate.ts';
 import type { HeadBudget } from './head-memory.ts';
 
-/** What a stream's handler needs of its channel. Answers are those of this moment: ask again after waits. */
+/**
+ * What a stream's handler needs of its channel, which lies on a floor above it. Answers are those of this moment: ask again after
+ * waits.
+ */
 export interface StreamHost extends Judge {
   readonly backends: Backends;
   /** Memory of the channel for unfinished heads. */

@@ -16,7 +16,7 @@ import type { BackendSink } from '../backend/connection.ts';
 import { BackendError, type BackendErrorCode, wordsOf } from '../backend/errors.ts';
 import { type Facing, mappedFields, saysWhere } from './answered-fields.ts';
 
-/** Who asked, as the answer sees it. */
+/** Who asked, as the answer sees it: the way to a backend knows the way back, which so knows nothing of it. */
 export interface Asker {
   /** True once the exchange has ended for the device. */
   readonly over: boolean;
