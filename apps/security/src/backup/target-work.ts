@@ -66,7 +66,9 @@ async function workAtOpened(target: BackupTarget, task: TargetTask): Promise<Bac
   const [trouble] = troubles;
   return {
     ...(exported ? { exported } : {}),
-    ...(seen ? { verified: seen.verified[0], exports: seen.exports.length - (pruned?.removed.length ?? 0) } : {}),
+    ...(seen
+      ? { verified: seen.verified[0] ?? null, exports: seen.exports.length - (pruned?.removed.length ?? 0) }
+      : {}),
     ...(pruned ? { future: pruned.future.length } : {}),
     ...(trouble ? { trouble } : {}),
   };

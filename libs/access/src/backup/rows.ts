@@ -23,7 +23,8 @@ export interface BackupTargetState {
     readonly bytes: number;
     readonly tookMs: number;
   };
-  readonly verified?: VerifiedExport;
+  /** The newest one that is verified; null: none there is. */
+  readonly verified?: VerifiedExport | null;
   /** How many exports are there, and how many have names of times that have not come yet. */
   readonly exports?: number;
   readonly future?: number;

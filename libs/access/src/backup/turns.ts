@@ -124,8 +124,8 @@ async function ownRow(transaction: Transaction, { place, id }: BackupTurn): Prom
 /** What a turn has found. */
 export interface BackupFinding {
   readonly exported?: BackupTargetState['exported'];
-  /** The newest one that is verified; undefined when there is none, or nobody could look. */
-  readonly verified?: VerifiedExport | undefined;
+  /** The newest one that is verified, null when there is none; absent when nobody could look. */
+  readonly verified?: VerifiedExport | null;
   readonly exports?: number;
   readonly future?: number;
   readonly trouble?: Omit<BackupTrouble, 'since'> | undefined;

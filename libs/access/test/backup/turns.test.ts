@@ -116,6 +116,21 @@ test('on record are what was verified, and troubles as they begin and end', asyn
   expect((await auditOf(access)).at(-1)).toBe('backup.verified done');
 });
 
+test('a target that has lost what was verified is not believed any more', async () => {
+  const { access, clock } = await scene();
+  const [turn] = await claim(access, 'n1');
+  await end(access, turn!, { verified: { name: 'x', takenAt: clock.now, verifiedAt: clock.now } });
+  clock.now += RHYTHM.lookMs;
+  const [away] = await claim(access, 'n1');
+  await end(access, away!, { trouble: { code: 'ERR_TARGET_GONE', words: 'away' } });
+  // Nobody could look: it is as old as it was.
+  expect(verifiedAgeMs(await rowsOf(access), clock.now)).toBe(RHYTHM.lookMs);
+  clock.now += RHYTHM.lookMs;
+  const [empty] = await claim(access, 'n1');
+  await end(access, empty!, { verified: null });
+  expect(verifiedAgeMs(await rowsOf(access), clock.now)).toBe(Number.POSITIVE_INFINITY);
+});
+
 test('what was not verified for twice the time is named first, by the newest at any target', async () => {
   const { access, clock } = await scene();
   const everyMs = RHYTHM.everyMs;
