@@ -5,7 +5,7 @@ import type { GlobalOptions } from './program.ts';
 
 /** A program of Security that works on the key file and the database of this host. */
 export interface HostProgram {
-  readonly name: 'backup-targets' | 'break-glass' | 'realm-command' | 'standby-command';
+  readonly name: 'backup-targets' | 'break-glass' | 'realm-command' | 'restore-command' | 'standby-command';
   readonly order?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
 }

@@ -13,6 +13,14 @@ export { openSqlJournal } from './journal.ts';
 export { type LoadablePart, type LoadedRealm, type LoadOrder, loadRealm } from './load-realm.ts';
 export { migrate } from './migrate.ts';
 export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
+export {
+  asOnlyRestore,
+  countOtherClients,
+  type FoundRealms,
+  findLivingNodes,
+  findRealms,
+  putSchemaAside,
+} from './restore-place.ts';
 export { type RealmSnapshot, readSnapshot, type SnapshotHeads, type SnapshotPart } from './snapshot.ts';
 export { realmScript } from './sql-script.ts';
 export { type FoundServer, findServer, promoteServer, untilOthersEnded } from './standby.ts';

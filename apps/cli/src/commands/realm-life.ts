@@ -1,6 +1,6 @@
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { CliError } from '../output.ts';
+import { ownName } from '../own-name.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
 import { runOnSecurityHost } from '../security-host.ts';
 
@@ -62,13 +62,4 @@ async function carryOut(globals: GlobalOptions, order: readonly string[]): Promi
   const whole = [...order, '--reason', reason, ...(json ? ['--json'] : [])];
   if (await runOnSecurityHost(globals, { name: 'realm-command', order: whole })) return;
   throw new CliError('it was not carried out', 'run it where Security runs, with the settings that it has');
-}
-
-/** Whoever sits at the machine. */
-function ownName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return 'unknown';
-  }
 }

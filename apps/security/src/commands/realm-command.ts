@@ -6,15 +6,13 @@ import {
   checkLogs,
   closeRealm,
   type Restored,
-  sealedStore,
 } from '@sallyport/access';
-import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { type Config, SETTINGS } from '../config.ts';
 import { openJournal } from '../journal/journal.ts';
-import { keyFileOf, openKeks, openKeksOfRestored, wrapRestored } from '../keys/kek.ts';
-import { createPasswordHasher } from '../keys/passwords.ts';
+import { wrapRestored } from '../keys/kek.ts';
+import { openBareAccess } from '../stores/bare-access.ts';
 import { adoptPlace, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
@@ -77,7 +75,7 @@ async function carryOut(order: Order, write: (text: string) => void): Promise<vo
   const server = new SqlStore(database.address, { poolSize: 2, replicated: database.external });
   try {
     await migrate(database.address);
-    const access = await openAccess(config, server, order);
+    const access = await openBareAccess(config, server, { restored: order.verb === 'new-epoch' });
     if (order.verb === 'close') {
       const epoch = await closeRealm(access, order.by);
       return write(
@@ -93,18 +91,6 @@ async function carryOut(order: Order, write: (text: string) => void): Promise<vo
     await server.close();
     await database.close();
   }
-}
-
-/** The rules of the realm on its store, without any fence: a closed database is what this works on. */
-async function openAccess(config: Config, server: SqlStore, { verb }: Order): Promise<AccessContext> {
-  const crypto = serverCrypto();
-  const [file, bare] = [keyFileOf(config), server.in(config.SALLYPORT_REALM)];
-  const { keyring } =
-    verb === 'new-epoch' ? await openKeksOfRestored(crypto, file, bare) : openKeks(crypto, file, true);
-  const store = sealedStore(bare, keyring, ({ table, key }) =>
-    process.stderr.write(`not written by a Security server: ${table} ${key}\n`),
-  );
-  return { store, crypto, keyring, passwords: createPasswordHasher() };
 }
 
 async function newEpoch(config: Config, access: AccessContext, order: Order): Promise<Restored> {

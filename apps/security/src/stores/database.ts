@@ -36,6 +36,19 @@ async function startChild(place: ChildPlace): Promise<OpenDatabase> {
   return { address: child.address, external: false, description: 'own child process', close: () => child.stop() };
 }
 
+/** The child database of the data folder, while something runs it; undefined when nothing does. */
+export async function findRunning(config: Config): Promise<DatabaseAddress | undefined> {
+  const place = childPlace(config);
+  if (config.SALLYPORT_DATABASE_HOSTS.length > 0) return undefined;
+  if (!existsSync(place.folder) || !existsSync(place.passwordFile)) return undefined;
+  const address = ChildPostgres.addressOf(place);
+  // A server that ended in order has taken its socket away.
+  if (!existsSync(join(address.host, `.s.PGSQL.${address.port}`))) return undefined;
+  const running = await connectToPrimary(address, REACH_MS).catch(() => undefined);
+  await running?.end();
+  return running && address;
+}
+
 /** Where the database of a Security server is that runs. */
 export function addressOfDatabase(config: Config): DatabaseAddress {
   const hosts = config.SALLYPORT_DATABASE_HOSTS;
@@ -60,13 +73,11 @@ export async function reachDatabase(
   const place = childPlace(config);
   if (!existsSync(place.folder) || !existsSync(place.passwordFile))
     throw new Error(`there is no database in ${config.SALLYPORT_DATA}: is SALLYPORT_DATA right?`);
-  const address = ChildPostgres.addressOf(place);
-  const running = await connectToPrimary(address, REACH_MS).catch(() => undefined);
-  if (!running) {
+  const address = await findRunning(config);
+  if (!address) {
     checkPlace(place.folder, { isAdopted: true, isWhole });
     return startChild(place);
   }
-  await running.end();
   return { address, external: false, description: 'child of a running server', close: async () => {} };
 }
 

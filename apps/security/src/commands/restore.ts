@@ -1,0 +1,284 @@
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import {
+  type AccessContext,
+  type Actor,
+  beginNewEpoch,
+  type HostChange,
+  type JournalCopy,
+  NODE_SILENCE_MS,
+  type Restored,
+  readRealm,
+} from '@sallyport/access';
+import {
+  type BackupIdentity,
+  type BackupTarget,
+  EXPORT_OBJECTS,
+  type FoundManifest,
+  type Manifest,
+  objectPath,
+  openData,
+} from '@sallyport/backup';
+import {
+  asOnlyRestore,
+  countOtherClients,
+  findLivingNodes,
+  findRealms,
+  loadRealm,
+  migrate,
+  putSchemaAside,
+  SqlStore,
+} from '@sallyport/store-sql';
+import type { Config } from '../config.ts';
+import { readCopies } from '../journal/copy-objects.ts';
+import { openJournal } from '../journal/journal.ts';
+import { keyFileOf, wrapRestored } from '../keys/kek.ts';
+import { openBareAccess } from '../stores/bare-access.ts';
+import { findRunning, type OpenDatabase, openDatabase } from '../stores/database.ts';
+import { readKnownLife } from '../stores/epoch-file.ts';
+import { lifeFileOf } from '../stores/life.ts';
+import { beginRestoring, endRestoring, isUnderWay, readRestoring } from '../stores/restoring.ts';
+
+/** Where an export is, and what opens it: all of it was checked before. */
+export interface RestoreSource {
+  readonly target: BackupTarget;
+  readonly identity: BackupIdentity;
+  readonly found: FoundManifest;
+  /** The key file that the export was made under. */
+  readonly keyFile: string;
+}
+
+/** How it is restored. */
+export interface RestoreOrder {
+  readonly by: Actor;
+  readonly journalIsLost: boolean;
+  readonly logEndedAt: number | undefined;
+  readonly operators: 'out' | 'stay';
+  readonly hosts: readonly HostChange[];
+  /** Asks whether something may be put aside. */
+  confirm(question: string): Promise<boolean>;
+  /** Hears of each step before it is taken. */
+  step(words: string): void;
+}
+
+/** What was restored, and what is known of what is missing. */
+export interface RestoreReport extends Restored {
+  readonly manifest: Manifest;
+  /** Up to when revocations are known, epoch ms: by the newest entry of journal and copies. */
+  readonly journalUntil: number | undefined;
+  /** What copies at targets said that could not be read. */
+  readonly unreadable: readonly string[];
+  /** Where what was there before is now; undefined when there was nothing. */
+  readonly aside: string | undefined;
+  readonly tookMs: number;
+  /** This very restore was finished before, and only its mark was left. */
+  readonly before: boolean;
+}
+
+/** Which export it is, wherever it lies. */
+function markOf({ text }: FoundManifest): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/**
+ * Restores an export: into the database of the settings, or one of our own in the data folder. Each step is repeated by the next try
+ * when this one is killed: until the rows are in there is no realm, then it is closed, and it opens last (`beginNewEpoch`).
+ * @throws Error with what stands in the way; nothing was overwritten then
+ */
+export async function restore(config: Config, source: RestoreSource, order: RestoreOrder): Promise<RestoreReport> {
+  const startedAt = performance.now();
+  const { manifest } = source.found;
+  const mark = markOf(source.found);
+  order.step('looking at what is here');
+  assertAlone(config);
+  assertKeyFile(config, source.keyFile);
+  await assertNoServer(config);
+  let database = isThere(config) ? await openDatabase(config) : undefined;
+  try {
+    const names = database ? await realmsInTheWay(config, database, mark) : [];
+    if (names.length > 0) await assertWanted(names, source, order);
+    order.step('marking this folder');
+    beginRestoring(config, { name: manifest.name, mark });
+    placeKeyFile(config, source.keyFile);
+    const aside = database && names.length > 0 ? await putAside(config, database, order) : undefined;
+    if (aside !== undefined || !database) {
+      order.step('opening the database');
+      database = await openDatabase(config);
+    }
+    const filling: Filling = { source, order, database, mark };
+    const restored = await asOnlyRestore(database.address, () => fill(config, filling));
+    order.step('taking the mark away');
+    endRestoring(config);
+    return { ...restored, manifest, aside, tookMs: Math.round(performance.now() - startedAt) };
+  } finally {
+    await database?.close();
+  }
+}
+
+/** Asks, and makes sure that what is to come is whole, before anything is put aside for it. */
+async function assertWanted(names: readonly string[], source: RestoreSource, order: RestoreOrder): Promise<void> {
+  const { name } = source.found.manifest;
+  if (!(await order.confirm(`There is realm ${names.join(', ')} here already. Put it aside and restore ${name}?`)))
+    throw new Error(`realm ${names.join(', ')} is here already; nothing was changed`);
+  order.step('checking the export from its beginning to its end');
+  for await (const part of partsOf(source)) for await (const _ of part.rows);
+}
+
+function isThere(config: Config): boolean {
+  return config.SALLYPORT_DATABASE_HOSTS.length > 0 || existsSync(join(config.SALLYPORT_DATA, 'database'));
+}
+
+function assertAlone(config: Config): void {
+  const other = readRestoring(config);
+  if (other && isUnderWay(other))
+    throw new Error(`export ${other.name} is being restored here by process ${other.pid}`);
+}
+
+/** A key file is never overwritten: it may be the only one that opens something else. */
+function assertKeyFile(config: Config, keyFile: string): void {
+  const own = keyFileOf(config);
+  if (!existsSync(own) || own === keyFile) return;
+  const keysOf = (file: string): string =>
+    JSON.stringify((JSON.parse(readFileSync(file, 'utf8')) as { keys: object }).keys);
+  if (keysOf(own) === keysOf(keyFile)) return;
+  throw new Error(`${own} is another key file than ${keyFile}: move it away first, it is never overwritten`);
+}
+
+function placeKeyFile(config: Config, keyFile: string): void {
+  const own = keyFileOf(config);
+  if (existsSync(own)) return;
+  mkdirSync(dirname(own), { recursive: true, mode: 0o700 });
+  copyFileSync(keyFile, `${own}.new`);
+  renameSync(`${own}.new`, own);
+}
+
+/** The database of a server that lives is nobody's to take away. What a killed one left behind is stopped later. */
+async function assertNoServer(config: Config): Promise<void> {
+  const address = await findRunning(config);
+  if (address && (await countOtherClients(address)) > 0)
+    throw new Error(
+      `a Security server runs on ${config.SALLYPORT_DATA}: stop it first, its database is never overwritten`,
+    );
+}
+
+/** Realms that are no part of this restore. What it left itself when it was killed is. */
+async function realmsInTheWay(
+  config: Config,
+  { address, external }: OpenDatabase,
+  mark: string,
+): Promise<readonly string[]> {
+  const found = await findRealms(address);
+  const isOurs = found.mark === mark && (found.closed || readRestoring(config)?.mark === mark);
+  if (found.names.length === 0 || isOurs) return [];
+  const living = external ? await findLivingNodes(address, NODE_SILENCE_MS) : [];
+  if (living.length > 0)
+    throw new Error(`node ${living.join(', ')} lives on this database: it is never overwritten; stop it first`);
+  return found.names;
+}
+
+async function putAside(config: Config, database: OpenDatabase, { step }: RestoreOrder): Promise<string> {
+  const name = `before_restore_${new Date().toISOString().slice(0, 19).replaceAll(/[-:T]/g, '')}`;
+  step(`putting what is here aside as ${name}`);
+  if (database.external) await putSchemaAside(database.address, name);
+  await database.close();
+  if (database.external) return `schema ${name}`;
+  const folder = join(config.SALLYPORT_DATA, name);
+  renameSync(join(config.SALLYPORT_DATA, 'database'), folder);
+  return `folder ${folder}`;
+}
+
+interface Filling {
+  readonly source: RestoreSource;
+  readonly order: RestoreOrder;
+  readonly database: OpenDatabase;
+  readonly mark: string;
+}
+
+type Filled = Omit<RestoreReport, 'manifest' | 'aside' | 'tookMs'>;
+
+async function fill(config: Config, { source, order, database, mark }: Filling): Promise<Filled> {
+  const { address, external } = database;
+  const { manifest } = source.found;
+  const { realm, migration } = manifest;
+  const found = await findRealms(address);
+  const opened = found.mark === mark && found.names.length > 0 && !found.closed;
+  if (!opened) {
+    order.step('loading the rows');
+    await loadRealm(address, { realm, migration, mark }, partsOf(source));
+  }
+  await migrate(address);
+  const server = new SqlStore(address, { poolSize: 2, replicated: external });
+  try {
+    const access = await openBareAccess(config, server, { restored: true });
+    if (opened) return finishedBefore((await readRealm(access.store)).epoch);
+    order.step('holding the realm against the manifest');
+    await assertHeads(access, manifest);
+    return await beginAnew(config, access, { source, order });
+  } finally {
+    await server.close();
+  }
+}
+
+function finishedBefore(epoch: string): Filled {
+  const none = { appended: [], rights: [], credentials: [], usersOut: 0, renamed: [], unreadable: [] };
+  return { ...none, epoch, journalUntil: undefined, before: true };
+}
+
+async function* partsOf({ target, identity, found: { manifest } }: RestoreSource) {
+  const path = objectPath(manifest.realm, manifest.name, EXPORT_OBJECTS.data);
+  yield* openData(target.get(path), { manifest, identity });
+}
+
+/** What was loaded is what the manifest names; a try before this one may have begun its new epoch already. */
+async function assertHeads({ store }: AccessContext, { epoch, log, name }: Manifest): Promise<void> {
+  const realm = await readRealm(store);
+  if (realm.supersedes.includes(epoch)) return;
+  if (realm.epoch === epoch && realm.head === log.head && realm.headHash === log.hash) return;
+  throw new Error(`what was loaded is not what the manifest of ${name} names: it stays closed`);
+}
+
+async function beginAnew(
+  config: Config,
+  access: AccessContext,
+  { source, order }: Pick<Filling, 'source' | 'order'>,
+): Promise<Filled> {
+  const {
+    target,
+    found: { manifest },
+  } = source;
+  const { by, journalIsLost: lost, logEndedAt, operators, hosts } = order;
+  order.step('opening the journal');
+  const opened = await openJournal(config);
+  try {
+    if (!opened && !lost)
+      throw new Error(
+        'there is no journal (SALLYPORT_JOURNAL): say --journal-is-lost, and all users stay out until enabled',
+      );
+    const unreadable: string[] = [];
+    let newest: number | undefined;
+    const readAll = async (): Promise<readonly JournalCopy[]> => {
+      order.step('reading the copies of the journal');
+      const read = await readCopies(target, access.keyring, manifest.realm);
+      unreadable.push(...read.unreadable);
+      const entries = [
+        ...read.copies.flatMap((copy) => copy.entries),
+        ...((await opened?.journal.read())?.entries ?? []),
+      ];
+      newest = entries.reduce<number | undefined>((max, { at }) => Math.max(max ?? at, at), undefined);
+      return read.copies;
+    };
+    const known = readKnownLife(lifeFileOf(config));
+    const from = `export ${manifest.name} of ${manifest.takenAt}, ${target.description}`;
+    order.step('beginning a new epoch');
+    const restored = await beginNewEpoch({
+      ...{ access, journal: opened?.journal, lost, readCopies: readAll, logEndedAt, operators, hosts, by, from },
+      supersedes: known ? [known.epoch] : [],
+      seen: known,
+    });
+    await wrapRestored(access, by);
+    return { ...restored, journalUntil: newest, unreadable, before: false };
+  } finally {
+    await opened?.journal.close();
+  }
+}

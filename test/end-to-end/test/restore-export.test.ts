@@ -1,0 +1,225 @@
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { memoryStorage } from '@sallyport/device';
+import { openDevice } from '@sallyport/device/node';
+import { AppProcess } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
+import { sallyport, scratchFolder, startCommand } from '@sallyport/support';
+import { request } from 'undici';
+import { afterAll, expect, test } from 'vitest';
+import { startBackend } from '../src/backend.ts';
+import { makeExportPlace, takeExport } from '../src/exports.ts';
+import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
+import { Operator } from '../src/operator.ts';
+
+const backend = await startBackend();
+const safe = scratchFolder();
+const journal = join(safe, 'journal');
+mkdirSync(journal);
+// The journal does not burn with the site.
+const gateway = await Gateway.start({
+  proxies: 1,
+  settings: { rotateAfterMs: 0 },
+  environment: { SALLYPORT_JOURNAL: `file:${journal}` },
+});
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
+const place = await makeExportPlace(safe);
+const data = gateway.securityEnvironment['SALLYPORT_DATA']!;
+const keyFile = join(safe, 'kek.json');
+copyFileSync(join(data, 'security', 'kek.json'), keyFile);
+afterAll(async () => {
+  await gateway.stop();
+  await backend.close();
+  rmSync(safe, { recursive: true, force: true });
+});
+
+const ORDER = ['--target', place.folder, '--identity', place.identityFile, '--key-file', keyFile];
+
+function restoring(...more: readonly string[]) {
+  return ['--reason', 'the site burnt down', 'backup', 'restore', ...ORDER, '--actor', 'olga', ...more];
+}
+
+function restore(...more: readonly string[]) {
+  return sallyport(restoring(...more), '', gateway.securityEnvironment);
+}
+
+async function startSecurity(): Promise<void> {
+  gateway.security = await AppProcess.start('security', { environment: gateway.securityEnvironment });
+}
+
+/** The CA is that of the realm, so it is the same one; operators of before are not. */
+async function comeAsOperator(): Promise<void> {
+  const { adminUrl, ca, oneTimeToken } = gateway.security.ready;
+  await gateway.operator.close();
+  const operator = new Operator(adminUrl!, ca!);
+  await operator.login(oneTimeToken!);
+  (gateway as { operator: Operator }).operator = operator;
+}
+
+async function seqOfMap(): Promise<number> {
+  const url = `${gateway.origins[0]!.replace(/^ws/, 'http')}/sallyport/v1/site-map`;
+  const { siteMap } = (await (await request(url)).body.json()) as { siteMap: string };
+  return (JSON.parse(Buffer.from(siteMap.split('.')[1]!, 'base64url').toString()) as { seq: number }).seq;
+}
+
+/** Everything of Security on this machine is gone. */
+async function burn(): Promise<void> {
+  await gateway.security.end('SIGKILL');
+  // As a machine that is gone: its database is no process any more either.
+  const pid = join(data, 'database', 'cluster', 'postmaster.pid');
+  if (existsSync(pid)) process.kill(Number(readFileSync(pid, 'utf8').split('\n')[0]), 'SIGKILL');
+  rmSync(data, { recursive: true });
+}
+
+/** Between them the restore leaves something else behind each time. */
+const STEPS = [
+  'marking this folder',
+  'opening the database',
+  'loading the rows',
+  'beginning a new epoch',
+  'reading the copies of the journal',
+] as const;
+
+/** Runs a restore and kills it when it says that it begins a step. */
+async function killedAt(step: string): Promise<void> {
+  const running = startCommand('node', [CLI_FILE, ...restoring('--yes')], { environment: gateway.securityEnvironment });
+  await new Promise<void>((done) => {
+    const look = setInterval(() => {
+      const { exitCode, signalCode } = running.child;
+      if (!running.output().includes(`· ${step}`) && exitCode === null && signalCode === null) return;
+      clearInterval(look);
+      done();
+    }, 2);
+  });
+  expect(running.output()).toContain(`· ${step}`);
+  // The command and the program that it runs are one session of processes.
+  for (const child of childrenOf(running.child.pid!)) process.kill(child, 'SIGKILL');
+  await running.end();
+}
+
+const CLI_FILE = new URL('../../../apps/cli/src/main.ts', import.meta.url).pathname;
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
+const storage = { bob: memoryStorage(), ada: memoryStorage() };
+let name = '';
+
+test('before anything is changed, what stands in the way of a restore is said', async () => {
+  for (const user of ['ada', 'bob']) await gateway.addUser(user);
+  const ada = await gateway.device('ada', storage.ada);
+  const bob = await gateway.device('bob', storage.bob);
+  for (const device of [ada, bob]) expect((await device.fetch('http://wiki.corp/echo')).status).toBe(200);
+  name = await takeExport(data, place);
+  // A device that is a key ahead of the backup, and a user who is out.
+  await bob.login({ user: 'bob', password: PASSWORD });
+  expect(await gateway.operator.call(api.users.disable, { params: { name: 'ada' } })).toMatchObject({ inForce: true });
+
+  const other = join(safe, 'other.txt');
+  const { identityFile } = await makeExportPlace(scratchFolder());
+  copyFileSync(identityFile, other);
+  const wrongKeys = join(safe, 'wrong.json');
+  writeFileSync(wrongKeys, JSON.stringify({ current: 1, keys: { 1: Buffer.alloc(32).toString('base64url') } }));
+  const refused = async (...more: string[]): Promise<string> => {
+    const { stderr, code } = await restore(...more);
+    expect(code).not.toBe(0);
+    return stderr;
+  };
+  expect(await refused()).toContain('whoever is no person at a terminal says --yes');
+  expect(await refused('--yes')).toContain('stop it first, its database is never overwritten');
+  await gateway.security.end('SIGTERM');
+  expect(await refused('--yes', '--key-file', wrongKeys)).toContain('ERR_BACKUP_KEK');
+  expect(await refused('--yes', '--identity', other)).toContain('no export there was verified with this identity');
+  expect(await refused(name, '--yes', '--identity', other)).toContain('ERR_BACKUP_IDENTITY');
+  expect(await refused('20200101T000000Z-00000000', '--yes')).toContain('ERR_TARGET_MISSING');
+  expect(await refused('--yes', '--before', '2020-01-01T00:00:00Z')).toContain(
+    'has no export of realm main that is that old',
+  );
+  expect(await refused('--yes', '--host', 'nonsense')).toContain('--host is OLD=NEW');
+  expect(existsSync(join(data, 'security', 'restoring.json'))).toBe(false);
+  await startSecurity();
+  await gateway.live(1);
+});
+
+test('a site burns down: killed at every step the restore goes on, nothing half restored serves, and everybody comes back', async () => {
+  const before = { seq: await seqOfMap(), seen: backend.seen.size };
+  await burn();
+  const marked = join(data, 'security', 'restoring.json');
+  let mark = '';
+  for (const step of STEPS) {
+    await killedAt(step);
+    if (step === 'loading the rows' || step === 'reading the copies of the journal')
+      await expect(startSecurity()).rejects.toThrow('nothing half restored serves');
+    if (step === 'loading the rows') mark = readFileSync(marked, 'utf8');
+  }
+  const { stdout, stderr } = await restore('--yes');
+  expect(stdout, stderr).toContain('everything after');
+  expect(existsSync(marked)).toBe(false);
+  // Killed when all was done but this: there is nothing more to do, and no second new epoch.
+  writeFileSync(marked, mark);
+  const again = await restore('--yes');
+  expect(again.stdout, again.stderr).toContain(`export ${name} was restored before`);
+  await startSecurity();
+  await comeAsOperator();
+  await gateway.live(1);
+  const events = await gateway.operator.call(api.audit.list, { query: { action: 'realm.new-epoch' } });
+  const [begun] = events;
+  expect(begun).toMatchObject({ actor: 'olga', reason: 'the site burnt down', outcome: 'done' });
+  expect(begun!.subject).toContain(`export ${name}`);
+  expect(await seqOfMap()).toBeGreaterThan(before.seq);
+  const bob = await openDevice(storage.bob, () => CONTEXT);
+  await bob.login({ user: 'bob', password: PASSWORD });
+  expect((await bob.fetch('http://wiki.corp/echo')).status).toBe(200);
+  const ada = await openDevice(storage.ada, () => CONTEXT);
+  await expect(ada.login({ user: 'ada', password: PASSWORD })).rejects.toThrow();
+  await expect(ada.fetch('http://wiki.corp/echo')).rejects.toThrow();
+  expect(backend.seen.size).toBe(before.seen + 1);
+});
+
+test('what no journal had is brought back by a Proxy that ran all the time', async () => {
+  await gateway.addUser('eve');
+  const eve = await gateway.device('eve');
+  name = await takeExport(data, place);
+  const { head } = await gateway.operator.call(api.status.get);
+  expect(await gateway.operator.call(api.users.disable, { params: { name: 'eve' } })).toMatchObject({ inForce: true });
+  await burn();
+  rmSync(journal, { recursive: true });
+  mkdirSync(journal);
+  const lost = await restore('--yes');
+  expect(lost.stderr).toContain('never belonged to this database');
+  // Whoever says where the log ended is wrong: two entries are missing, and no copy shows it.
+  const { stdout, stderr } = await restore('--yes', '--journal-is-lost', '--log-ended-at', String(head));
+  expect(stdout, stderr).toContain(`lost   everything after`);
+  await startSecurity();
+  await comeAsOperator();
+  await gateway.live(1);
+  const isEveIn = async (): Promise<boolean> =>
+    (await gateway.operator.call(api.users.list)).some(({ name: user, enabled }) => user === 'eve' && enabled);
+  await expect.poll(isEveIn).toBe(false);
+  const events = await gateway.operator.call(api.audit.list, { query: { action: 'revoke.again' } });
+  expect(events.map(({ actor }) => actor)).toEqual(events.map(() => 'Proxy p1'));
+  expect(events.length).toBeGreaterThan(0);
+  const seen = backend.seen.size;
+  await expect(eve.login({ user: 'eve', password: PASSWORD })).rejects.toThrow();
+  await expect(eve.fetch('http://wiki.corp/echo')).rejects.toThrow();
+  expect(backend.seen.size).toBe(seen);
+});
+
+test('what is here is put aside, not overwritten; without its journal everybody waits to be looked at, and need not enrol', async () => {
+  await gateway.security.end('SIGTERM');
+  rmSync(journal, { recursive: true });
+  mkdirSync(journal);
+  const { stdout, stderr } = await restore('--yes', '--journal-is-lost');
+  expect(stdout, stderr).toContain('users stay out');
+  const aside = readdirSync(data).find((file) => file.startsWith('before_restore_'));
+  expect(stdout).toContain(aside);
+  await startSecurity();
+  await comeAsOperator();
+  await gateway.live(1);
+  const bob = await openDevice(storage.bob, () => CONTEXT);
+  await expect(bob.login({ user: 'bob', password: PASSWORD })).rejects.toThrow();
+  await gateway.operator.call(api.users.enable, { params: { name: 'bob' } });
+  await bob.login({ user: 'bob', password: PASSWORD });
+  expect((await bob.fetch('http://wiki.corp/echo')).status).toBe(200);
+});
