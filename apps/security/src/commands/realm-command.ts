@@ -1,12 +1,5 @@
 import { parseArgs } from 'node:util';
-import {
-  type AccessContext,
-  type Actor,
-  beginNewEpoch,
-  checkLogs,
-  closeRealm,
-  type Restored,
-} from '@sallyport/access';
+import { type AccessContext, type Actor, beginNewEpoch, checkLogs, closeRealm, type Restored } from '@sallyport/access';
 import { readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { type Config, SETTINGS } from '../config.ts';

@@ -275,6 +275,7 @@ async function beginAnew(
       ...{ access, journal: opened?.journal, lost, readCopies: readAll, logEndedAt, operators, hosts, by, from },
       supersedes: known ? [known.epoch] : [],
       seen: known,
+      backup: { epoch: manifest.epoch, head: manifest.log.head, headHash: manifest.log.hash },
     });
     await wrapRestored(access, by);
     return { ...restored, journalUntil: newest, unreadable, before: false };

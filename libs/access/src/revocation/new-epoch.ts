@@ -32,6 +32,8 @@ export interface NewEpoch {
   readonly lost: boolean;
   /** Reads copies of the journal; after the claim, so that nothing is written behind them any more. */
   readonly readCopies?: () => Promise<readonly JournalCopy[]>;
+  /** Where the log was in the backup; absent: as the database has it, which a try before this one may have moved. */
+  readonly backup?: Pick<RealmRow, 'epoch' | 'head' | 'headHash'>;
   /** Last entry of the log that is lost, by whoever knows: where copies hold all up to it, nothing is lost. */
   readonly logEndedAt?: number | undefined;
   /** Epochs that nodes name in their files. */
@@ -80,7 +82,7 @@ export async function beginNewEpoch(order: NewEpoch): Promise<Restored> {
   const restored = await change(access, order.by, async (begun) => {
     const realm = await getRealm(begun);
     if (!order.lost) checkWhole(content, realm);
-    const known = copiesAre(copies, realm, order.logEndedAt);
+    const known = copiesAre(copies, order.backup ?? realm, order.logEndedAt);
     const lost = order.lost && !known.whole;
     const all = { ...content, ...merged(content, known) };
     if (!lost) await checkSeen(begun, all, order.seen);
@@ -210,9 +212,11 @@ async function missingEntries({ tables }: Transaction, { entries }: JournalConte
  * somebody has looked at them, need not enrol anew. Their sessions are over as everybody's.
  */
 async function putEverybodyOut(begun: Change): Promise<number> {
-  const out = await begun.tables.users.update({ where: { enabled: true } }, { outByOperator: true, enabled: false });
+  const { users } = begun.tables;
+  const out = await users.update({ where: { enabled: true } }, { outByOperator: true, enabled: false });
   begun.audit('user.disable', `all ${out} users, because the journal is lost`);
-  return out;
+  // Also those whom a try before this one has put out.
+  return users.count({ where: { outByOperator: true } });
 }
 
 /** Closes a database: nothing is given from it any more, by whatever node. Its store is bare of any fence. */

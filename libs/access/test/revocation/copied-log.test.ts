@@ -64,7 +64,7 @@ test('without its journal a realm hears of revocations by copies; all users stay
   const of = await burnt();
   const restored = await beginNewEpoch({ ...of.order, readCopies: async () => [of.copyOf(1, 3), of.copyOf(3, 5)] });
   expect(restored.appended.map(({ requestId }) => requestId)).toEqual(['r2', 'r3']);
-  expect(restored.usersOut).toBe(1);
+  expect(restored.usersOut).toBe(2);
   expect([await of.enabled('ada'), await of.enabled('bob')]).toEqual([false, false]);
   expect([await of.isOut('app@1'), await of.isOut('old@1')]).toEqual([true, true]);
   expect((await of.realm()).supersedes).toContain(of.epoch);
@@ -115,6 +115,23 @@ test('copies of a later life, or of another log, make an older backup nothing th
   // It was not whole, so it is lost; what the later life is called is known now, and its Proxies follow.
   await beginNewEpoch({ ...of.order, readCopies: async () => [of.copyOf(1, 5), later] });
   expect((await of.realm()).supersedes).toContain(later.epoch);
+});
+
+test('a restore that stopped before it opened is done again, with the same word of where the log ended', async () => {
+  const of = await burnt();
+  const { epoch, head, headHash } = await of.realm();
+  const whole = {
+    ...of.order,
+    readCopies: async () => [of.copyOf(1, 5)],
+    logEndedAt: 5,
+    backup: { epoch, head, headHash },
+  };
+  const stopped = { ...of.order.journal!, claimed: async () => undefined };
+  await expect(beginNewEpoch({ ...whole, journal: stopped })).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
+  expect(await of.realm()).toMatchObject({ closed: true });
+  await beginNewEpoch({ ...whole, journal: memoryJournal() });
+  expect(await of.realm()).toMatchObject({ closed: false, head: 5 });
+  expect([await of.enabled('ada'), await of.enabled('bob')]).toEqual([false, true]);
 });
 
 test('who stays out because nobody knows is in again with the devices of before, once somebody has looked', async () => {
