@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util';
 import { type AccessContext, type Actor, beginNewEpoch, checkLogs, closeRealm, type Restored } from '@sallyport/access';
 import { readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
+import { backupTargetsOf } from '../backup/setup.ts';
 import { type Config, SETTINGS } from '../config.ts';
+import { readAllCopies } from '../journal/copy-objects.ts';
 import { openJournal } from '../journal/journal.ts';
 import { wrapRestored } from '../keys/kek.ts';
 import { openBareAccess } from '../stores/bare-access.ts';
@@ -95,7 +97,10 @@ async function newEpoch(config: Config, access: AccessContext, order: Order): Pr
       );
     const known = readKnownLife(lifeFileOf(config));
     const supersedes = [...order.supersedes, ...(known ? [known.epoch] : [])];
-    const restored = await beginNewEpoch({ ...order, access, journal: opened?.journal, supersedes, seen: known });
+    const readCopies = async () =>
+      (await readAllCopies(backupTargetsOf(config), access.keyring, config.SALLYPORT_REALM)).copies;
+    const journal = opened?.journal;
+    const restored = await beginNewEpoch({ ...order, access, journal, readCopies, supersedes, seen: known });
     await wrapRestored(access, order.by);
     return restored;
   } finally {

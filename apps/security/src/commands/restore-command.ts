@@ -10,7 +10,7 @@ import { SETTINGS } from '../config.ts';
 import { keyFileOf, openKeks } from '../keys/kek.ts';
 import { type RestoreReport, restore } from './restore.ts';
 import { wordsOfRestore } from './restore-report.ts';
-import { chooseExport, openNamedTarget, readNamedFile, readPlace } from './restore-source.ts';
+import { chooseExport, exportPlaceOf, openNamedTarget, readNamedFile } from './restore-source.ts';
 
 const HELP = `node restore-command.ts [EXPORT] --identity FILE --actor NAME --reason TEXT [...]
 
@@ -95,7 +95,7 @@ async function carryOut(which: string, options: Options): Promise<RestoreReport>
     throw new Error(`there is no key file ${keyFile}: --key-file FILE, a kek.json of this realm`);
   const { keyring: keys } = openKeks(serverCrypto(), keyFile, true);
   const identity = await parseIdentity(readNamedFile(options.identity, 'the identity file'));
-  const place = readPlace(which, options.target);
+  const place = exportPlaceOf(which, options.target);
   const target = await openNamedTarget(place.target);
   const say = (words: string): void => void process.stderr.write(`${words}\n`);
   try {
@@ -110,7 +110,7 @@ async function carryOut(which: string, options: Options): Promise<RestoreReport>
     if (!(yes || (await ask(off)))) throw new Error('as long as it is used, nothing that is revoked here is safe');
     return await restore(
       config,
-      { target, identity, found, keyFile },
+      { target, open: () => openNamedTarget(place.target), identity, found, keyFile },
       {
         ...{ by: { actor, reason }, journalIsLost: options['journal-is-lost'], logEndedAt, hosts },
         operators: options['keep-operators'] ? 'stay' : 'out',

@@ -37,7 +37,7 @@ export interface ChosenExport {
 }
 
 /** What is asked for, and where it is: a folder of an export says both. */
-export function readPlace(
+export function exportPlaceOf(
   which: string,
   target: string | undefined,
 ): { readonly which: string; readonly target: string } {

@@ -31,18 +31,20 @@ import {
   SqlStore,
 } from '@sallyport/store-sql';
 import type { Config } from '../config.ts';
-import { readCopies } from '../journal/copy-objects.ts';
+import { readAllCopies } from '../journal/copy-objects.ts';
 import { openJournal } from '../journal/journal.ts';
 import { keyFileOf, wrapRestored } from '../keys/kek.ts';
 import { openBareAccess } from '../stores/bare-access.ts';
 import { findRunning, type OpenDatabase, openDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
-import { beginRestoring, endRestoring, isUnderWay, readRestoring } from '../stores/restoring.ts';
+import { beginRestoring, endRestoring, isRestoring, readRestoring } from '../stores/restoring.ts';
 
 /** Where an export is, and what opens it: all of it was checked before. */
 export interface RestoreSource {
   readonly target: BackupTarget;
+  /** Opens that target once more. */
+  readonly open: () => Promise<BackupTarget>;
   readonly identity: BackupIdentity;
   readonly found: FoundManifest;
   /** The key file that the export was made under. */
@@ -50,7 +52,7 @@ export interface RestoreSource {
 }
 
 /** How it is restored. */
-export interface RestoreOrder {
+export interface ExportOrder {
   readonly by: Actor;
   readonly journalIsLost: boolean;
   readonly logEndedAt: number | undefined;
@@ -86,7 +88,7 @@ function markOf({ text }: FoundManifest): string {
  * when this one is killed: until the rows are in there is no realm, then it is closed, and it opens last (`beginNewEpoch`).
  * @throws Error with what stands in the way; nothing was overwritten then
  */
-export async function restore(config: Config, source: RestoreSource, order: RestoreOrder): Promise<RestoreReport> {
+export async function restore(config: Config, source: RestoreSource, order: ExportOrder): Promise<RestoreReport> {
   const startedAt = performance.now();
   const { manifest } = source.found;
   const mark = markOf(source.found);
@@ -117,7 +119,7 @@ export async function restore(config: Config, source: RestoreSource, order: Rest
 }
 
 /** Asks, and makes sure that what is to come is whole, before anything is put aside for it. */
-async function assertWanted(names: readonly string[], source: RestoreSource, order: RestoreOrder): Promise<void> {
+async function assertWanted(names: readonly string[], source: RestoreSource, order: ExportOrder): Promise<void> {
   const { name } = source.found.manifest;
   if (!(await order.confirm(`There is realm ${names.join(', ')} here already. Put it aside and restore ${name}?`)))
     throw new Error(`realm ${names.join(', ')} is here already; nothing was changed`);
@@ -131,7 +133,7 @@ function isThere(config: Config): boolean {
 
 function assertAlone(config: Config): void {
   const other = readRestoring(config);
-  if (other && isUnderWay(other))
+  if (other && isRestoring(other))
     throw new Error(`export ${other.name} is being restored here by process ${other.pid}`);
 }
 
@@ -177,7 +179,7 @@ async function realmsInTheWay(
   return found.names;
 }
 
-async function putAside(config: Config, database: OpenDatabase, { step }: RestoreOrder): Promise<string> {
+async function putAside(config: Config, database: OpenDatabase, { step }: ExportOrder): Promise<string> {
   const name = `before_restore_${new Date().toISOString().slice(0, 19).replaceAll(/[-:T]/g, '')}`;
   step(`putting what is here aside as ${name}`);
   if (database.external) await putSchemaAside(database.address, name);
@@ -190,7 +192,7 @@ async function putAside(config: Config, database: OpenDatabase, { step }: Restor
 
 interface Filling {
   readonly source: RestoreSource;
-  readonly order: RestoreOrder;
+  readonly order: ExportOrder;
   readonly database: OpenDatabase;
   readonly mark: string;
 }
@@ -238,6 +240,12 @@ async function assertHeads({ store }: AccessContext, { epoch, log, name }: Manif
   throw new Error(`what was loaded is not what the manifest of ${name} names: it stays closed`);
 }
 
+/** The target of the export, and those of the settings. */
+function placesOf(config: Config, { target, open }: RestoreSource): Parameters<typeof readAllCopies>[0] {
+  const others = config.SALLYPORT_BACKUP_TARGETS.filter(({ description }) => description !== target.description);
+  return [{ description: target.description, open }, ...others];
+}
+
 async function beginAnew(
   config: Config,
   access: AccessContext,
@@ -259,7 +267,7 @@ async function beginAnew(
     let newest: number | undefined;
     const readAll = async (): Promise<readonly JournalCopy[]> => {
       order.step('reading the copies of the journal');
-      const read = await readCopies(target, access.keyring, manifest.realm);
+      const read = await readAllCopies(placesOf(config, source), access.keyring, manifest.realm);
       unreadable.push(...read.unreadable);
       const entries = [
         ...read.copies.flatMap((copy) => copy.entries),

@@ -79,3 +79,23 @@ export async function readCopies(target: BackupTarget, keyring: Keyring, realm: 
   }
   return { copies, unreadable };
 }
+
+/** Copies of several targets; what cannot be read of one is named, and the others count all the same. */
+export async function readAllCopies(
+  places: readonly { readonly description: string; readonly open: () => Promise<BackupTarget> }[],
+  keyring: Keyring,
+  realm: string,
+): Promise<ReadCopies> {
+  const all: { copies: JournalCopy[]; unreadable: string[] } = { copies: [], unreadable: [] };
+  for (const { description, open } of places) {
+    try {
+      const target = await open();
+      const { copies, unreadable } = await readCopies(target, keyring, realm).finally(() => target.close());
+      all.copies.push(...copies);
+      all.unreadable.push(...unreadable.map((path) => `${path} at ${description}`));
+    } catch (error) {
+      all.unreadable.push(`all of ${description}: ${(error as Error).message}`);
+    }
+  }
+  return all;
+}

@@ -37,7 +37,7 @@ export function readRestoring(folder: Folder): Restoring | undefined {
 }
 
 /** True while the process of a restore lives. */
-export function isUnderWay({ pid, begun }: Restoring): boolean {
+export function isRestoring({ pid, begun }: Restoring): boolean {
   return pid !== process.pid && begunOf(pid) === begun;
 }
 
@@ -57,7 +57,7 @@ export function assertWhole(folder: Folder): void {
   const restoring = readRestoring(folder);
   if (!restoring) return;
   throw new Error(
-    isUnderWay(restoring)
+    isRestoring(restoring)
       ? `export ${restoring.name} is being restored here: wait until that is done`
       : `the restore of export ${restoring.name} was not finished, and nothing half restored serves: run "sallyport backup restore ${restoring.name}" again (it goes on where it was), or, to begin with an empty realm, remove ${fileOf(folder)} and the database beside it`,
   );

@@ -1,0 +1,28 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { assertWhole, beginRestoring, endRestoring, isRestoring, readRestoring } from '../../src/stores/restoring.ts';
+
+const EXPORT = { name: '20261126T141500Z-9f2c01ab', mark: 'a'.repeat(64) };
+
+test('a folder that is half restored is no server of ours to start on, until the restore is finished', () => {
+  const folder = { SALLYPORT_DATA: mkdtempSync(join(tmpdir(), 'sallyport-restoring-')) };
+  onTestFinished(() => rmSync(folder.SALLYPORT_DATA, { recursive: true }));
+  assertWhole(folder);
+  beginRestoring(folder, EXPORT);
+  expect(() => assertWhole(folder)).toThrow('nothing half restored serves');
+  const own = readRestoring(folder)!;
+  // Its own mark stops nobody, nor that of a process that ended, also when another one has its number now.
+  expect(isRestoring(own)).toBe(false);
+  expect(isRestoring({ ...own, pid: 2 ** 22 })).toBe(false);
+  expect(isRestoring({ ...own, pid: process.ppid })).toBe(false);
+  const stat = readFileSync(`/proc/${process.ppid}/stat`, 'utf8');
+  const begun = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!;
+  const other = { ...own, pid: process.ppid, begun };
+  expect(isRestoring(other)).toBe(true);
+  writeFileSync(join(folder.SALLYPORT_DATA, 'security', 'restoring.json'), JSON.stringify(other));
+  expect(() => assertWhole(folder)).toThrow('is being restored here');
+  endRestoring(folder);
+  assertWhole(folder);
+});
