@@ -274,6 +274,7 @@ export { LifeGuard, type LifeMemory, type LifeParts } from './revocation/life-gu
 export { checkLogs } from './revocation/log-check.ts';
 export { beginNewEpoch, closeRealm, type NewEpoch, type Restored, type SeenLog } from './revocation/new-epoch.ts';
 export type { HostChange } from './revocation/renamed-hosts.ts';
+export { faultOfKeys, faultOfRestored, type RealmHeads } from './revocation/restored-realm.ts';
 export {
   entriesAfter,
   type LogPiece,
@@ -312,7 +313,7 @@ export { applyResources, changeResource, findResource, listResources, putResourc
 export type { PolicyRow, ResourceRow } from './rights/rows.ts';
 export { checkKeks, kekOfRealm } from './sealing/keks.ts';
 export { createKeyring, type KekSet, type Keyring, kekOf, LiveKeyring, PURPOSES } from './sealing/keyring.ts';
-export { type ForgedRow, sealedStore, sealRealm } from './sealing/sealed-store.ts';
+export { type ForgedRow, genuineRows, sealedStore, sealRealm } from './sealing/sealed-store.ts';
 export {
   ASSERTION_TTL_MS,
   type Authorisation,

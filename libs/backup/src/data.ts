@@ -41,15 +41,20 @@ export async function* openData(
   content: AsyncIterable<Uint8Array>,
   { manifest, identity }: { readonly manifest: Manifest; readonly identity: BackupIdentity },
 ): AsyncIterable<ExportPart> {
-  if (!manifest.recipients.includes(identity.recipient.age))
-    throw new BackupError(
-      'ERR_BACKUP_IDENTITY',
-      `export ${manifest.name} is not for this identity (${identity.recipient.age}), but for ${manifest.recipients.join(', ')}`,
-    );
+  refuseIdentity(manifest, identity);
   const source = new CheckedContent(content);
   yield* held(readScript(opened(source, { manifest, identity })), manifest);
   if (source.bytes !== manifest.data.bytes || source.sha256() !== manifest.data.sha256)
     throw damaged(manifest, 'its data is that of another export, or was changed');
+}
+
+/** Says before anything is read that an export is not for an identity. @throws BackupError ERR_BACKUP_IDENTITY */
+export function refuseIdentity({ name, recipients }: Manifest, { recipient }: BackupIdentity): void {
+  if (recipients.includes(recipient.age)) return;
+  throw new BackupError(
+    'ERR_BACKUP_IDENTITY',
+    `export ${name} is not for this identity (${recipient.age}), but for ${recipients.join(', ')}`,
+  );
 }
 
 /** What is inside; whatever goes wrong on the way is the fault of the target, or the export is damaged. */

@@ -1,4 +1,4 @@
-export { openData } from './data.ts';
+export { openData, refuseIdentity } from './data.ts';
 export { BackupError, type BackupErrorCode, type TargetErrorCode } from './errors.ts';
 export {
   type FoundManifest,

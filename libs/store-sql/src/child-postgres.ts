@@ -267,6 +267,11 @@ function readOrMakePassword(file: string): string {
   return password;
 }
 
+/** Stops a server that a killed process left on a folder, if there is one. */
+export async function stopLeftPostgres(folder: string): Promise<void> {
+  if (existsSync(folder)) await stopOrphan(join(realpathSync(folder), 'cluster'));
+}
+
 /** Stops the server of a parent that was killed, if one still runs on this cluster. */
 async function stopOrphan(cluster: string): Promise<void> {
   const pid = orphanOf(cluster);

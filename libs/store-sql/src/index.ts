@@ -1,5 +1,6 @@
 export { embeddedPostgres, findPostgres } from './binaries.ts';
-export { ChildPostgres, type ChildPostgresOptions } from './child-postgres.ts';
+export { ChildPostgres, type ChildPostgresOptions, stopLeftPostgres } from './child-postgres.ts';
+export { tableNamed, watchRows } from './copy-text.ts';
 export {
   type ArchiveState,
   type DatabasePosition,
@@ -11,7 +12,7 @@ export {
 } from './database-state.ts';
 export { openSqlJournal } from './journal.ts';
 export { type LoadablePart, type LoadedRealm, type LoadOrder, loadRealm } from './load-realm.ts';
-export { migrate } from './migrate.ts';
+export { knowsMigration, migrate } from './migrate.ts';
 export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
 export {
   asOnlyRestore,

@@ -53,6 +53,11 @@ export async function migrate(address: DatabaseAddress, upTo: string = newestKno
   }
 }
 
+/** True for a migration of this version or one before. */
+export function knowsMigration(name: string): boolean {
+  return knownMigrations().includes(name);
+}
+
 /** Names of the migrations that this version knows, in the order in which they run. */
 function knownMigrations(): string[] {
   return readdirSync(DIRECTORY)

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { TABLE_NAMES, TABLES } from '@sallyport/access/store';
+import { inspect } from 'node:util';
+import { type AnyRow, TABLE_NAMES, TABLES } from '@sallyport/access/store';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';
 import {
@@ -10,6 +11,8 @@ import {
   migrate,
   readSnapshot,
   realmScript,
+  tableNamed,
+  watchRows,
 } from '../src/index.ts';
 import { toSnake } from '../src/names.ts';
 import { LEFT_OUT } from '../src/realm-tables.ts';
@@ -17,7 +20,7 @@ import { startDatabase } from './real-postgres.ts';
 
 const SEED = Number(process.env['SEED'] ?? randomInt(2 ** 31));
 const MARK = 'a'.repeat(64);
-const { server } = await startDatabase();
+const { server, store } = await startDatabase();
 const admin = new pg.Client(server.address);
 await admin.connect();
 afterAll(() => admin.end());
@@ -180,6 +183,31 @@ test(`a realm of any values is loaded row by row as it was, and nothing of anoth
     await client.query('update "realms" set "closed" = false');
     await client.end();
     expect((await textOf(target, realm))['realms']).toEqual(wanted['realms']);
+  }
+});
+
+test('rows are read from the text of COPY as the store reads them', async () => {
+  await fillRealm(admin, 'read', randomOf(SEED));
+  const { parts } = await take(server.address, 'read');
+  for (const { name, columns, text } of parts) {
+    const table = tableNamed(name)!;
+    const read: AnyRow[] = [];
+    async function* cut(): AsyncIterable<Uint8Array> {
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; at += 7) yield bytes.subarray(at, at + 7);
+    }
+    const passed: Uint8Array[] = [];
+    for await (const bytes of watchRows({ table, columns, rows: cut() }, (row) => read.push(row)))
+      passed.push(Buffer.from(bytes));
+    expect(Buffer.concat(passed).toString()).toBe(text);
+    const stored = await store
+      .in('read')
+      .transaction(({ tables }) =>
+        (tables as object as Readonly<Record<string, { list(): Promise<readonly AnyRow[]> }>>)[table]!.list(),
+      );
+    const texts = (rows: readonly AnyRow[]): string[] =>
+      rows.map((row) => inspect(row, { sorted: true, depth: 9 })).sort();
+    expect(texts(read), `${name}, seed ${SEED}`).toEqual(texts(stored));
   }
 });
 

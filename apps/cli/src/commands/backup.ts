@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addBackupExportCommands } from './backup-exports.ts';
 import { addRestoreCommand } from './backup-restore.ts';
 import { addBackupScheduleCommands } from './backup-schedule.ts';
 
@@ -7,4 +8,5 @@ export function addBackupCommands(program: Command): void {
   const backup = program.command('backup').description('backups, and what they are restored from');
   addBackupScheduleCommands(program);
   addRestoreCommand(backup);
+  addBackupExportCommands(backup);
 }

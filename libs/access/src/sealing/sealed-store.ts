@@ -44,6 +44,20 @@ export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: F
 }
 
 /**
+ * Tells of rows of a table, as they are stored, which were written by a Security server with the realm's keys; undefined for a table
+ * whose rows carry no MAC. For rows that are on their way elsewhere.
+ */
+export function genuineRows(
+  realm: string,
+  table: TableName,
+  keyring: Keyring,
+): ((row: AnyRow) => ForgedRow | undefined) | undefined {
+  if (!SEALED_TABLES.includes(table)) return undefined;
+  const seal = new RowSeal(realm, table, keyring);
+  return (row) => (seal.isGenuine(row) ? undefined : seal.describe(row));
+}
+
+/**
  * Seals the rows of a realm of a version that did not seal, all or none of them; gives how many there were. The rows
  * themselves say whether that was done before, so that all nodes of a farm say the same whatever their key files note: where
  * one row carries a MAC, one without it is forged, and stays so. Give it the bare store.

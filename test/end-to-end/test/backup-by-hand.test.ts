@@ -1,0 +1,180 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EXPORT_OBJECTS, openData, openFolderTarget, parseIdentity, parseManifest } from '@sallyport/backup';
+import { formatBase64Url, formatHex } from '@sallyport/channel';
+import { memoryStorage } from '@sallyport/device';
+import { openDevice } from '@sallyport/device/node';
+import * as api from '@sallyport/security-api/admin';
+import { ChildPostgres, connectToPrimary } from '@sallyport/store-sql';
+import { sallyport, scratchFolder, startCommand } from '@sallyport/support';
+import { afterAll, expect, test } from 'vitest';
+import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
+
+const CLI = join(import.meta.dirname, '../../../apps/cli/src/main.ts');
+const gateway = await Gateway.start();
+const data = join(gateway.folder, 'security-data');
+const folder = scratchFolder();
+const [target, away] = ['target', 'away'].map((name) => join(folder, name)) as [string, string];
+for (const made of [target, away]) mkdirSync(made);
+const [identity, recipient] = ['identity', 'recipient'].map((name) => join(away, `backup-${name}-ada.txt`)) as [
+  string,
+  string,
+];
+afterAll(() => gateway.stop());
+
+interface Listed {
+  readonly name: string;
+  readonly state: string;
+  readonly fault: string;
+  readonly verifiedAt: number | null;
+}
+
+async function run(args: readonly string[], from: string = data): Promise<{ code: number | null; text: string }> {
+  const { code, stdout, stderr } = await sallyport(['--data', from, '--json', 'backup', ...args], '', {
+    SALLYPORT_BACKUP_RECIPIENTS: recipient,
+  });
+  return { code, text: stdout + stderr };
+}
+
+async function done<T>(args: readonly string[], from?: string): Promise<T> {
+  const { code, text } = await run(args, from);
+  expect(code, text).toBe(0);
+  return JSON.parse(text) as T;
+}
+
+async function refused(args: readonly string[], words: string, from?: string): Promise<void> {
+  const { code, text } = await run(args, from);
+  expect(code, text).toBe(1);
+  expect(text).toContain(words);
+}
+
+const at = (place = target): string[] => ['--target', place];
+const create = async (place = target): Promise<string> => (await done<{ name: string }>(['create', ...at(place)])).name;
+const list = (place = target, from?: string): Promise<Listed[]> => done(['list', ...at(place)], from);
+const verify = (name: string, place = target): string[] => ['verify', name, '--identity', identity, ...at(place)];
+
+async function onDatabase(statement: string): Promise<void> {
+  const place = { folder: join(data, 'database'), passwordFile: join(data, 'security', 'database-password') };
+  const client = await connectToPrimary(ChildPostgres.addressOf(place), 10_000);
+  await client.query(statement);
+  await client.end();
+}
+
+/** A host with an identity and no keys of the realm. */
+const elsewhere = join(folder, 'elsewhere');
+
+test('an identity is made for somewhere else, and never overwritten', async () => {
+  await done(['keys', 'new', 'ada', '--out', away]);
+  expect(statSync(identity).mode & 0o777).toBe(0o600);
+  expect(readFileSync(recipient, 'utf8')).not.toContain('SECRET');
+  await refused(['keys', 'new', 'ada', '--out', away], 'stays');
+  await refused(['keys', 'new', 'eve', '--out', join(data, 'security')], 'folder of a server');
+});
+
+test('a backup is made while people log in, and counts when it was verified', async () => {
+  await gateway.addUser('canary-user');
+  const device = await openDevice(memoryStorage(), () => CONTEXT);
+  const credentials = { user: 'canary-user', password: PASSWORD };
+  await device.enroll(await gateway.link('canary-user'), credentials);
+  let working = true;
+  let logins = 0;
+  const login = (async () => {
+    for (; working; logins++) await device.login(credentials);
+  })();
+  const name = await create();
+  working = false;
+  await login;
+  expect(logins).toBeGreaterThan(0);
+  device.close();
+  expect(await list()).toMatchObject([{ name, state: 'not verified', verifiedAt: null }]);
+  const scratch = join(folder, 'scratch');
+  mkdirSync(scratch, { mode: 0o755 });
+  const [verified] = await done<{ macs: boolean; rows: number }[]>([...verify(name), '--scratch', scratch]);
+  expect(verified).toMatchObject({ macs: true });
+  expect(verified!.rows).toBeGreaterThan(10);
+  expect(readdirSync(scratch)).toEqual([]);
+  expect(await list()).toMatchObject([{ name, state: 'verified' }]);
+  const [shown] = await done<{ genuine: boolean; manifest: object }[]>(['show', name, ...at()]);
+  expect(shown).toMatchObject({ genuine: true, manifest: { realm: 'main', name }, receipt: { macs: true } });
+});
+
+test('a raw scan of every object of a backup, verified without kek.json, finds no secret, name, address or URL', async () => {
+  const secret = 'canary-of-a-backend';
+  await gateway.addResource('canary-wiki', 'canary-host.corp', 'http://canary-backend.corp:81');
+  await gateway.operator.call(api.users.put, {
+    params: { name: 'canary-user' },
+    body: { displayName: 'canary-person', password: `${PASSWORD}-${secret}` },
+  });
+  mkdirSync(elsewhere);
+  const name = await create();
+  await done(verify(name), elsewhere);
+  expect((await list())[0]).toMatchObject({ name, state: 'verified' });
+  const files = Object.values(EXPORT_OBJECTS).map((object) => join(target, 'main', name, object));
+  const contents = files.map((file) => readFileSync(file));
+  const kek = Object.values(JSON.parse(readFileSync(join(data, 'security', 'kek.json'), 'utf8')).keys) as string[];
+  const opener = readFileSync(identity, 'utf8')
+    .split('\n')
+    .find((line) => line.startsWith('AGE-SECRET'))!;
+  const secrets = [...kek, opener, readFileSync(join(data, 'security', 'database-password'), 'utf8'), PASSWORD, secret];
+  const words = ['canary-', '.corp', '127.0.0.1', 'localhost', 'http://', 'https://', 'ws://'].map((word) =>
+    Buffer.from(word),
+  );
+  for (const word of [...words, ...secrets.flatMap(formsOf)])
+    expect(
+      contents.some((content) => content.includes(word)),
+      word.toString(),
+    ).toBe(false);
+  // The scan can find: what is inside has the name, and still no password and no key.
+  const inside = await plainOf(name);
+  expect(inside.includes('canary-user')).toBe(true);
+  for (const word of [PASSWORD, secret, ...kek].flatMap(formsOf)) expect(inside.includes(word)).toBe(false);
+});
+
+function formsOf(word: string): Buffer[] {
+  const bytes = Buffer.from(word);
+  return [
+    bytes,
+    Buffer.from(bytes.toString('base64').slice(0, -4)),
+    Buffer.from(formatHex(bytes)),
+    Buffer.from(formatBase64Url(bytes).slice(0, -2)),
+  ];
+}
+
+async function plainOf(name: string): Promise<Buffer> {
+  const place = join(target, 'main', name);
+  const manifest = parseManifest(readFileSync(join(place, EXPORT_OBJECTS.manifest), 'utf8'));
+  const opened = await openFolderTarget(target);
+  const read: Buffer[] = [];
+  const parts = openData(opened.get(`main/${name}/${EXPORT_OBJECTS.data}`), {
+    manifest,
+    identity: await parseIdentity(readFileSync(identity, 'utf8')),
+  });
+  for await (const { rows } of parts) for await (const bytes of rows) read.push(Buffer.from(bytes));
+  return Buffer.concat(read);
+}
+
+test('killed at any time, the next backup is whole, and nothing half is listed as one', async () => {
+  const before = (await list()).length;
+  for (const afterMs of [900, 1_800, 3_000]) {
+    const args = ['--data', data, '--json', 'backup', 'create', ...at(), '--recipient', recipient];
+    const command = startCommand('node', [CLI, ...args]);
+    await sleep(afterMs);
+    command.child.kill('SIGKILL');
+    await command.end();
+  }
+  const name = await create();
+  const listed = await list();
+  expect(listed[0]).toMatchObject({ name, state: 'not verified' });
+  expect(listed.length).toBeGreaterThan(before);
+  for (const { state } of listed) expect(['verified', 'not verified', 'half']).toContain(state);
+  expect(existsSync(join(data, 'security', 'backup'))).toBe(true);
+  expect(readdirSync(join(data, 'security', 'backup'))).toEqual([]);
+});
+
+test('a database that was changed behind our back makes a backup that is not sound, and says which row', async () => {
+  await onDatabase(`update "users" set "name" = 'mallory' where "name" = 'canary-user'`);
+  const name = await create();
+  await refused(verify(name), 'ERR_BACKUP_UNSOUND');
+  expect((await list())[0]).toMatchObject({ name, state: 'not verified' });
+});
