@@ -9,6 +9,7 @@ export interface HostProgram {
     | 'backup-command'
     | 'backup-targets'
     | 'break-glass'
+    | 'escrow-command'
     | 'realm-command'
     | 'restore-command'
     | 'standby-command';

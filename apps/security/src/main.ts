@@ -36,6 +36,7 @@ import { JournalCopies } from './journal/journal-copies.ts';
 import type { ServerCertificate } from './keys/certificates.ts';
 import { openRealmKeys } from './keys/keys.ts';
 import { LiveKeys } from './keys/live-keys.ts';
+import { readRootKey, rootKeyFileOf, settleRootKey } from './keys/root-key.ts';
 import { NodeListeners } from './listeners.ts';
 import { InForce } from './revocation/in-force.ts';
 import { ReplacedSessions } from './revocation/session-end.ts';
@@ -73,7 +74,10 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const nodeJournal = await openNodeJournal(config, { id, store, epoch, fence, log });
   const { writer: journal, authorityMs } = nodeJournal;
   life.useJournal(journal);
-  const keys = await openRealmKeys(access);
+  const rootKeyFile = rootKeyFileOf(config);
+  const givenRoot = readRootKey(rootKeyFile);
+  const keys = await openRealmKeys(access, givenRoot);
+  settleRootKey(rootKeyFile, givenRoot, keys.root.publicJwk);
   const shared = openSharedState(config);
   const { bus, presence, addressThrottle, lockout } = shared;
 
@@ -123,7 +127,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     },
     certificate,
   );
-  const database = probeOf(server, opened.description);
+  const database = probeOf(server, opened);
   const admin = await createAdminService(
     {
       ...{ access, node, keyTurns, inForce, syncs, connectors, proxies, presence, bus, journal, copies },

@@ -17,6 +17,7 @@ const BY = { actor: 'olga', reason: 'unit test' };
 const DATABASE = {
   description: 'memory',
   version: async () => '0',
+  external: false,
   servers: async () => [],
   archive: async () => undefined,
 };

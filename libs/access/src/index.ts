@@ -162,6 +162,15 @@ export { type JournalKeeper, NO_JOURNAL, settleJournal } from './journal/journal
 export { JournalWriter, openClaim } from './journal/journal-writer.ts';
 export { eraseSecrets } from './keys/erasure.ts';
 export {
+  type EscrowProven,
+  endEscrow,
+  fitsKeyring,
+  listEscrows,
+  type NewEscrow,
+  noteEscrowProof,
+  recordEscrow,
+} from './keys/escrow.ts';
+export {
   type AwakeNodes,
   KekNode,
   type KekNodeParts,
@@ -191,7 +200,7 @@ export {
   replaceHandshakeKeys,
 } from './keys/realm-keys.ts';
 export { type KeyCandidate, type KeySlot, keyCandidates, type RotationStep } from './keys/rotation.ts';
-export type { HandshakePart, KeyPurpose } from './keys/rows.ts';
+export type { EscrowOfficer, EscrowRow, HandshakePart, KeyPurpose } from './keys/rows.ts';
 export {
   type Admission,
   admitOperator,

@@ -38,6 +38,7 @@ export const PROBLEMS = {
   ERR_ACCESS_AUDIT_BROKEN: { status: 500, title: 'the audit log was changed' },
   ERR_ACCESS_LOST: { status: 503, title: 'the database was restored and this revocation is lost: revoke again' },
   ERR_ACCESS_BUSY: { status: 503, title: 'too much is asked at once; nothing was done, try again' },
+  ERR_ESCROW_RECEIPT: { status: 422, title: 'the receipt counts for nothing' },
   ERR_STORE_SCHEMA: { status: 503, title: 'the database was changed by a newer version; nothing was done' },
   ERR_STORE_FENCED: { status: 503, title: 'this database gives nothing any more; nothing was done' },
   ERR_STORE_UNAVAILABLE: { status: 503, title: 'the database does not answer; nothing was done' },

@@ -40,7 +40,16 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
   installations: ['resume_id'],
   operators: ['origin', 'place', 'invited_by', 'ends_at', 'ended_at', 'end_reason'],
 };
-const TABLES_ADDED = ['nodes', 'operatorTokens', 'bindings', 'keks', 'kekTurns', 'kekHolders', 'backupTargets'];
+const TABLES_ADDED = [
+  'nodes',
+  'operatorTokens',
+  'bindings',
+  'keks',
+  'kekTurns',
+  'kekHolders',
+  'escrows',
+  'backupTargets',
+];
 
 const SAMPLE = { text: 'x', int: 1, bool: true, bytes: Buffer.of(1), json: '{}' } as const;
 

@@ -1,9 +1,17 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  type EscrowReceipt,
+  formatOfficer,
+  makeOfficer,
+  openIdentity,
+  openShare,
+  receiptOfShare,
+} from '@sallyport/escrow';
 import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres } from '@sallyport/store-sql';
-import { freePort, scratchFolder } from '@sallyport/support';
+import { freePort, sallyport, scratchFolder } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
 
@@ -89,7 +97,7 @@ test('a key is turned on two nodes that are killed meanwhile, while people sign 
   await before.login({ user: 'ada', password: PASSWORD });
   expect(before.state).toBe('connected');
   before.close();
-  expect((await gateway.operator.call(api.status.get)).degraded.filter((word) => word.includes('key'))).toEqual([]);
+  expect((await gateway.operator.call(api.status.get)).degraded.filter((word) => word.includes('waits'))).toEqual([]);
 }, 300_000);
 
 test('a node that comes with the file of before the turn refuses to start and says what it lacks', async () => {
@@ -103,8 +111,68 @@ test('a node that comes with the file of before the turn refuses to start and sa
   other = await AppProcess.start('security', { environment: others });
 });
 
+test('officers hold the keys: they prove it, open them on a new host, and a set of before counts no more once it is renewed', async () => {
+  const host = join(folder, 'officers');
+  mkdirSync(host);
+  const run = async (args: readonly string[], input = ''): Promise<string> => {
+    const result = await sallyport(['--data', join(host, 'data'), ...args], input, gateway.securityEnvironment);
+    expect(result.code, result.stderr).toBe(0);
+    return result.stdout;
+  };
+  const at = (name: string): string => join(host, name);
+  await run(['escrow', 'officer', 'new', 'olga', '--out', host, '--passphrase-stdin'], PASSWORD);
+  for (const name of ['pia', 'ravi']) {
+    const { officer, identity } = await makeOfficer(name, PASSWORD, 10);
+    writeFileSync(at(`${name}.identity.age`), identity);
+    writeFileSync(at(`${name}.officer`), formatOfficer(officer));
+  }
+  const officers = ['olga', 'pia', 'ravi'].map((name) => at(`${name}.officer`));
+  const make = ['--officers', ...officers, '--threshold', '2', '--reason', 'a test of escrows'];
+  const degraded = async () =>
+    (await gateway.operator.call(api.status.get)).degraded.filter((word) => word.includes('escrow'));
+  expect(await degraded()).toEqual([expect.stringContaining('key-encryption key 2 is in no escrow')]);
+  await run(['escrow', 'create', ...make, '--out', at('set')]);
+  expect(await degraded()).toEqual([]);
+  const secret = await openIdentity(readFileSync(at('olga.identity.age')), async () => PASSWORD);
+  const ofOlga = receiptOfShare(await openShare(readFileSync(at('set/olga.share.age')), secret), Date.now());
+  const both = (set: string): string[] => [
+    ...['--share', at(`${set}/pia.share.age`), at(`${set}/ravi.share.age`)],
+    ...['--identity', at('pia.identity.age'), at('ravi.identity.age'), '--passphrase-stdin'],
+  ];
+  await run(['escrow', 'drill', ...both('set'), '--receipt', at('drill.json')], `${PASSWORD}\n${PASSWORD}`);
+  const drill = JSON.parse(readFileSync(at('drill.json'), 'utf8')) as EscrowReceipt;
+  const prove = ({ keks, ...rest }: EscrowReceipt) =>
+    gateway.operator.call(api.escrows.prove, { body: keks ? { ...rest, keks } : rest });
+  await prove(ofOlga);
+  await prove(drill);
+  // Again, and in the name of another one.
+  await expect(prove(drill)).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+  await expect(prove({ ...ofOlga, officers: ['ravi'] })).rejects.toMatchObject({ code: 'ERR_ESCROW_RECEIPT' });
+  const [made] = await gateway.operator.call(api.escrows.list);
+  expect(made).toMatchObject({ fits: true, threshold: 2, drilledAt: expect.any(Number) });
+  expect(made!.officers.every(({ provenAt }) => provenAt !== undefined)).toBe(true);
+  const renewed = await run(['escrow', 'renew', ...make, '--out', at('renewed')]);
+  expect(renewed).toContain('sets that count no more');
+  const sets = await gateway.operator.call(api.escrows.list);
+  expect(sets.find(({ set }) => set === made!.set)).toMatchObject({ fits: false, endedAt: expect.any(Number) });
+  expect(sets.find(({ set }) => set !== made!.set)).toMatchObject({ fits: true, keks: [1, 2, 3] });
+  await run(['escrow', 'open', ...both('renewed'), '--root-key', at('root.json')], `${PASSWORD}\n${PASSWORD}`);
+  expect(keysOf(join(host, 'data'))).toMatchObject({
+    current: 3,
+    keys: keysOf(first).keys,
+    retired: keysOf(first).retired,
+  });
+  expect(JSON.parse(readFileSync(at('root.json'), 'utf8'))).toMatchObject({ kty: 'OKP', d: expect.any(String) });
+  await other.end();
+  copyFileSync(fileOf(join(host, 'data')), fileOf(second));
+  other = await AppProcess.start('security', { environment: others });
+  const events = await gateway.operator.call(api.audit.list, { query: { limit: '200' } });
+  for (const action of ['escrow.create', 'escrow.check', 'escrow.drill', 'escrow.end'])
+    expect(events.map((event) => event.action)).toContain(action);
+}, 300_000);
+
 test('no file of the database has ever held the new key', () => {
-  const key = keysOf(first).keys['2']!;
+  const [key] = Object.values(keysOf(first).keys) as [string];
   const raw = Buffer.from(key, 'base64url');
   const cluster = join(folder, 'db');
   const files = readdirSync(cluster, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());

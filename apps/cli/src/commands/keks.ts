@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type KekStatus, keks } from '@sallyport/security-api/admin';
+import { escrows, type KekStatus, keks } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
 import { addOperatorCommand, type Given } from '../operator-command.ts';
 import { formatRows, formatTime } from '../output.ts';
-import { printable, say } from '../terminal.ts';
+import { printable, say, warn } from '../terminal.ts';
 
 /** How far a turn is, is looked at this often, ms. */
 const LOOK_MS = 1_000;
@@ -36,6 +36,7 @@ export function addKekCommands(program: Command): void {
     reason: ['turning the key-encryption key', 'an administrator left'],
     run: rotate,
     show: showTurned,
+    afterwards: sayEscrow,
   });
   addOperatorCommand(kek, {
     name: 'forget <number>',
@@ -104,4 +105,12 @@ function formatKeks(view: KekStatus): string {
     '',
     formatRows(nodes, ['id', 'state', 'wraps with', 'has']),
   ].join('\n');
+}
+
+/** A set that was made before the turn lacks the new key. */
+async function sayEscrow(admin: AdminClient, view: KekStatus): Promise<void> {
+  const counting = (await admin.all(escrows.list)).filter(({ endedAt }) => endedAt === undefined);
+  if (isTurning(view) || counting.length === 0 || counting.some(({ fits }) => fits)) return;
+  const { set } = counting[0]!;
+  warn`escrow ${set} lacks the new key: make another one on a Security host (sallyport escrow create), and end it (sallyport escrow end ${set})\n`;
 }

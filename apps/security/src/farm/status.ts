@@ -20,6 +20,7 @@ import type { JournalCopies } from '../journal/journal-copies.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
 import type { SharedState } from '../stores/shared-state.ts';
 import type { CountWatch } from './count-watch.ts';
+import { escrowWords } from './escrow-words.ts';
 import { type KeyTurns, turnWords } from './key-turns.ts';
 import { CLOCK_WARNING_MS, type SecurityNode } from './node.ts';
 
@@ -70,6 +71,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...holdWords(log),
     ...journalWords(log.journal),
     ...turnWords(await keyTurns.see()),
+    ...(await escrowWords(access, { external: database.external, now })),
     ...twinWarnings(node, leases),
     ...nodes.flatMap(degradedWarnings),
     ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWarning(id, silentMs)),

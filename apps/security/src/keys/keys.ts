@@ -42,15 +42,18 @@ export interface RealmKeys {
   readonly ca: CertificateAuthority;
 }
 
-/** Loads the keys of a realm; makes those that are missing, and a new handshake key when the newest gets old. */
-export async function openRealmKeys(access: AccessContext): Promise<RealmKeys> {
+/**
+ * Loads the keys of a realm; makes those that are missing, and a new handshake key when the newest gets old. A realm that has no
+ * root key yet takes the one that is given: a private JWK, by which devices know the realm that it takes the place of.
+ */
+export async function openRealmKeys(access: AccessContext, givenRoot?: JWK): Promise<RealmKeys> {
   await renewHandshakeKeys(access);
-  const root = await ensureSigningKey(access, 'root', 'EdDSA');
+  const root = await ensureSigningKey(access, 'root', { algorithm: 'EdDSA', given: givenRoot });
   return {
     ...(await handshakePart(access)),
     root,
     rootThumbprint: parseBase64Url(await calculateJwkThumbprint(root.publicJwk, 'sha256')),
-    assertion: await ensureSigningKey(access, 'assertion', 'ES256'),
+    assertion: await ensureSigningKey(access, 'assertion', { algorithm: 'ES256', given: undefined }),
     ca: await openCa(await ensureCaKey(access)),
   };
 }
@@ -85,14 +88,22 @@ function keyPairOf(key: RealmKeyOf<'handshake'>): KeyPair {
   return { publicKey, secretKey: key.secret as KeyPair['secretKey'] };
 }
 
+interface SigningKind {
+  readonly algorithm: string;
+  /** A private JWK that is to be the key. */
+  readonly given: JWK | undefined;
+}
+
 async function ensureSigningKey(
   access: AccessContext,
   purpose: 'root' | 'assertion',
-  algorithm: string,
+  { algorithm, given }: SigningKind,
 ): Promise<SigningKey> {
   const known = await loadRealmKeys(access, purpose);
   const keys =
-    known.length > 0 ? known : await ensureKey(access, purpose, () => createSigningKey(access, purpose, algorithm));
+    known.length > 0
+      ? known
+      : await ensureKey(access, purpose, () => createSigningKey(access, purpose, { algorithm, given }));
   const key = keys[0]!;
   const privateJwk = JSON.parse(decodeText(key.secret)) as JsonWebKey;
   const privateKey = createPrivateKey({ key: privateJwk, format: 'jwk' });
@@ -102,11 +113,11 @@ async function ensureSigningKey(
 async function createSigningKey(
   access: AccessContext,
   purpose: 'root' | 'assertion',
-  algorithm: string,
+  { algorithm, given }: SigningKind,
 ): Promise<RealmKey> {
-  const pair = await generateKeyPair(algorithm, { extractable: true });
-  const publicPart: PublicJwk = await exportJWK(pair.publicKey);
-  const secret = encodeText(JSON.stringify(await exportJWK(pair.privateKey)));
+  const privateJwk = given ?? (await exportJWK((await generateKeyPair(algorithm, { extractable: true })).privateKey));
+  const { d: _, ...publicPart }: PublicJwk & { d?: string } = privateJwk;
+  const secret = encodeText(JSON.stringify(privateJwk));
   const createdAt = await readTime(access.store);
   return {
     // One id for all nodes: of those that start together one stores its key, the others read it.

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StatusParts } from '../farm/status.ts';
 import { addDirectoryRoutes, type DirectoryRoutes } from './directories.ts';
 import { addEnrolmentRoutes, type EnrolmentRoutes } from './enrolment.ts';
+import { addEscrowRoutes, type EscrowRoutes } from './escrows.ts';
 import { addKekRoutes, type KekRoutes } from './keks.ts';
 import { addOperatorRoutes, type OperatorRoutes } from './operators.ts';
 import { addPolicyRoutes, type PolicyRoutes } from './policies.ts';
@@ -26,6 +27,7 @@ declare module 'fastify' {
 /** What the admin API works with: each noun names its part of it. */
 export type AdminRoutes = DirectoryRoutes &
   EnrolmentRoutes &
+  EscrowRoutes &
   KekRoutes &
   OperatorRoutes &
   PolicyRoutes &
@@ -77,5 +79,6 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
   addRealmRoutes(service, routes);
   addStatusRoutes(service, routes);
   addKekRoutes(service, routes);
+  addEscrowRoutes(service, routes);
   addDirectoryRoutes(service, routes);
 }

@@ -5,6 +5,8 @@ import { type ArchiveState, readArchiver, readServers, readVersion, type SqlStor
 export interface DatabaseProbe {
   /** How it is reached, in words. */
   readonly description: string;
+  /** True for a database of its own, perhaps with standbys. */
+  readonly external: boolean;
   version(): Promise<string>;
   /** The primary first, then its standbys, from the primary's own view of replication. */
   servers(): Promise<DatabaseView[]>;
@@ -13,9 +15,13 @@ export interface DatabaseProbe {
 }
 
 /** The probe of a PostgreSQL. */
-export function probeOf(store: SqlStore, description: string): DatabaseProbe {
+export function probeOf(
+  store: SqlStore,
+  { description, external }: Pick<DatabaseProbe, 'description' | 'external'>,
+): DatabaseProbe {
   return {
     description,
+    external,
     version: () => readVersion(store),
     servers: () => readServers(store),
     archive: () => readArchiver(store),

@@ -15,6 +15,7 @@ interface Operation {
 const DATABASE = {
   description: 'memory',
   version: async () => '0',
+  external: false,
   servers: async () => [],
   archive: async () => undefined,
 };

@@ -7,6 +7,7 @@ import { scene } from '../scene.ts';
 const DATABASE = {
   description: 'memory',
   version: async () => '0',
+  external: false,
   servers: async () => [],
   archive: async () => undefined,
 };

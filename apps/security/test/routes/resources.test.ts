@@ -5,6 +5,7 @@ import { scene } from '../scene.ts';
 const DATABASE = {
   description: 'memory',
   version: async () => '0',
+  external: false,
   servers: async () => [],
   archive: async () => undefined,
 };

@@ -33,13 +33,63 @@ interface KeyColumns<Purpose extends KeyPurpose> {
 /** A key of the realm; its purpose says what its public part is. */
 export type KeyRow<Purpose extends KeyPurpose = KeyPurpose> = { [One in Purpose]: KeyColumns<One> }[Purpose];
 
+/** An officer of an escrow, as Security knows them. */
+export interface EscrowOfficer {
+  readonly name: string;
+  /** An age recipient: to whom the share was encrypted. */
+  readonly recipient: string;
+  /** Public key of proofs that the share opens, base64url. */
+  readonly proofKey: string;
+}
+
+/** When an officer last proved that their share opens. */
+export interface EscrowProof {
+  readonly officer: string;
+  readonly at: number;
+}
+
+/** A set of shares of the realm's keys, without any share: which keys are in it, who has them, and who has proved what. */
+export interface EscrowRow {
+  /** 16 hex digits. */
+  readonly id: string;
+  readonly threshold: number;
+  readonly officers: readonly EscrowOfficer[];
+  /** Keys in it by number, with their check values, hex. */
+  readonly keks: readonly { readonly id: number; readonly check: string }[];
+  /** Public key of proofs that enough shares were put together, base64url. */
+  readonly drillKey: string;
+  readonly createdAt: number;
+  readonly proofs: readonly EscrowProof[];
+  /** When enough officers last opened it together, and the keys were right; null before that. */
+  readonly drilledAt: number | null;
+  /** Since when another set counts; null for one that counts. */
+  readonly endedAt: number | null;
+}
+
 /** Rows of this room by their tables. */
 export interface KeyRows {
   readonly keys: KeyRow;
+  readonly escrows: EscrowRow;
 }
 
 /** Shapes of these tables. */
 export const KEY_TABLES: Shapes<KeyRows> = {
+  escrows: {
+    key: ['id'],
+    sealed: ['id', 'threshold', 'officers', 'keks', 'drillKey', 'createdAt', 'proofs', 'drilledAt', 'endedAt'],
+    columns: {
+      id: 'text',
+      threshold: 'int',
+      officers: 'json',
+      keks: 'json',
+      drillKey: 'text',
+      createdAt: 'int',
+      proofs: 'json',
+      drilledAt: 'int',
+      endedAt: 'int',
+      rowMac: 'bytes',
+    },
+  },
   keys: {
     key: ['id'],
     sealed: ['id', 'purpose', 'publicPart', 'createdAt', 'expiresAt'],

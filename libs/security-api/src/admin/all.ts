@@ -2,6 +2,7 @@ import { audit } from './audit.ts';
 import { bindings } from './bindings.ts';
 import { directories } from './directories.ts';
 import { codes, installations } from './enrolment.ts';
+import { escrows } from './escrows.ts';
 import { groups } from './groups.ts';
 import { keks } from './keks.ts';
 import type { Operation } from './operation.ts';
@@ -22,6 +23,7 @@ export const OPERATIONS: readonly Operation[] = [
   bindings,
   codes,
   directories,
+  escrows,
   factors,
   groups,
   installations,

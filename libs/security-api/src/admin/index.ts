@@ -3,6 +3,7 @@ export { audit } from './audit.ts';
 export { bindings } from './bindings.ts';
 export { directories } from './directories.ts';
 export { codes, installations } from './enrolment.ts';
+export { EscrowView, escrows } from './escrows.ts';
 export { groups } from './groups.ts';
 export { KekStatus, keks } from './keks.ts';
 export type { AnswerOf, BodyOf, GivenAnswerOf, GivenBodyOf, Operation, ParamsOf, QueryOf } from './operation.ts';
