@@ -103,7 +103,14 @@ export function databaseConfig({ repository, tls }: ArchivePlan, database: Archi
     'pg1-socket-path': socketFolder,
     'pg1-user': 'postgres',
   };
-  return [...section('global', global), ...letIn([repository.certificateName]), ...section(STANZA, stanza)].join('\n');
+  // A restore fetches ahead: most of its time is the number of segments.
+  const fetching: Section = { 'process-max': 4, 'archive-get-queue-max': '1GiB' };
+  return [
+    ...section('global', global),
+    ...letIn([repository.certificateName]),
+    ...section('global:archive-get', fetching),
+    ...section(STANZA, stanza),
+  ].join('\n');
 }
 
 /** The file of its own that holds the passphrase, on the repository's host only. @throws TypeError for what an INI file cannot hold */

@@ -1,3 +1,4 @@
+import type { BaseBackup } from '@sallyport/archive';
 import type { Command } from 'commander';
 import { CliError, formatBytes, formatRows, formatTime, printJson } from '../../output.ts';
 import { globalsOf } from '../../program.ts';
@@ -11,6 +12,8 @@ const FOLDER_OPTION = ['--folder <folder>', "folder of pgBackRest's configuratio
 const BACKUP_TYPES = ['auto', 'full', 'diff', 'incr'];
 /** A full backup is made anew after so long, ms: what it and its WAL keep can go only then. */
 const FULL_EVERY_MS = 7 * 86_400_000;
+/** One against the last full, ms: a restore then reads few of those in between. A little less than a day, for a timer. */
+const DIFF_EVERY_MS = 23 * 3_600_000;
 
 /** `sallyport backup continuous …`: on the hosts of the database and of the repository. */
 export function addContinuousCommands(program: Command): void {
@@ -36,7 +39,7 @@ export function addContinuousCommands(program: Command): void {
     .description('on the host of the repository: a base backup, and what is too old goes')
     .option(
       '--type <type>',
-      `${BACKUP_TYPES.join(', ')}: of all files, or of those changed since the last full, or any, one; auto: a full one each week, else diff`,
+      `${BACKUP_TYPES.join(', ')}: of all files, or of those changed since the last full, or any, one; auto: a full one each week, a diff each day, else incr`,
       'auto',
     )
     .option(...FOLDER_OPTION)
@@ -99,9 +102,12 @@ async function runBackup({ type, folder }: { type: string; folder: string }, com
   await showContents({ folder }, command);
 }
 
-async function dueType(folder: string): Promise<'full' | 'diff'> {
-  const full = (await archiveContents(folder)).backups.findLast((one) => one.type === 'full');
-  return full && Date.now() - full.endedAt < FULL_EVERY_MS ? 'diff' : 'full';
+async function dueType(folder: string): Promise<BaseBackup['type']> {
+  const { backups } = await archiveContents(folder);
+  const age = (types: readonly string[]): number =>
+    Date.now() - (backups.findLast(({ type }) => types.includes(type))?.endedAt ?? 0);
+  if (age(['full']) > FULL_EVERY_MS) return 'full';
+  return age(['full', 'diff']) > DIFF_EVERY_MS ? 'diff' : 'incr';
 }
 
 async function showContents({ folder }: { folder: string }, command: Command): Promise<void> {
