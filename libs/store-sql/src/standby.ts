@@ -27,8 +27,24 @@ const SERVER = `select pg_is_in_recovery() as "standby", exists (select 1 from p
 const REALM = 'select "epoch", "closed" from "realms" where "realm" = $1';
 const EVENT = `select "action", "subject" from "audit" where "realm" = $1 and "action" = any($2) order by "seq" desc limit 1`;
 
-/** Looks at the first server of an address that answers. A primary that was replaced may be among them: only what it says of itself counts. @throws Error */
+/**
+ * Looks at the servers of an address: at the primary where one says that it is, else at the first that answers. A primary that was
+ * replaced may be among them: only what it says of itself counts.
+ * @throws Error when none answers
+ */
 export async function findServer(
+  address: DatabaseAddress,
+  wanted: { readonly realm: string; readonly events: readonly string[] },
+): Promise<FoundServer> {
+  const servers = address.hosts ?? [address];
+  const looked = await Promise.allSettled(servers.map((server) => lookAt({ ...address, hosts: [server] }, wanted)));
+  const found = looked.filter((one) => one.status === 'fulfilled').map(({ value }) => value);
+  const [first] = found;
+  if (!first) throw (looked[0] as PromiseRejectedResult).reason;
+  return found.find(({ standby }) => !standby) ?? first;
+}
+
+function lookAt(
   address: DatabaseAddress,
   { realm, events }: { readonly realm: string; readonly events: readonly string[] },
 ): Promise<FoundServer> {

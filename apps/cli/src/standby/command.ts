@@ -29,7 +29,7 @@ export function addStandbyCommands(program: Command): void {
       const globals = globalsOf(command);
       const order = ['status', ...(globals.json ? ['--json'] : [])];
       if (!(await runOnSecurityHost(globals, { name: 'standby-command', order })))
-        throw new CliError('the database of this site does not answer', 'SALLYPORT_DATABASE_HOSTS names it');
+        throw new CliError('this site could not take over now', 'its database is the one of SALLYPORT_DATABASE_HOSTS');
     });
 }
 

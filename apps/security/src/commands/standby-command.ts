@@ -18,14 +18,7 @@ import {
 } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
-import {
-  type DatabaseAddress,
-  type FoundServer,
-  findServer,
-  promoteServer,
-  SqlStore,
-  untilOthersEnded,
-} from '@sallyport/store-sql';
+import { type DatabaseAddress, findServer, promoteServer, SqlStore, untilOthersEnded } from '@sallyport/store-sql';
 import { type Config, SETTINGS } from '../config.ts';
 import { type OpenJournal, openJournal } from '../journal/journal.ts';
 import { keyFileOf, openKeks } from '../keys/kek.ts';
@@ -34,6 +27,7 @@ import { addressesOfSites } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
 import { copyRealm, readCopyDestination } from './standby-copy.ts';
+import { couldTakeOver, type FoundSite, wordsOfSites } from './standby-status.ts';
 
 const HELP = `node standby-command.ts takeover|status|copy [...]
 
@@ -72,7 +66,7 @@ const OPTIONS = {
 const LOOK_MS = 200;
 const MINUTE_MS = 60_000;
 const PROMOTED_WITHIN_MS = 120_000;
-/** Exit code of a takeover that must not be. */
+/** Exit code of a takeover that must not be, and of the status of a site that could not take over. */
 const REFUSED = 2;
 
 interface Order {
@@ -130,11 +124,8 @@ async function takeOver(sites: Sites, order: Order, tell: (text: string) => unde
   }
 }
 
-/** A server of a site with the life of the realm in it. */
-async function lookAt(
-  { config }: Pick<Sites, 'config'>,
-  address: DatabaseAddress,
-): Promise<{ server: FoundServer; life: SiteLife | undefined }> {
+/** The database of a site, and the life of the realm in it. */
+async function lookAt({ config }: Pick<Sites, 'config'>, address: DatabaseAddress): Promise<FoundSite> {
   const server = await findServer(address, { realm: config.SALLYPORT_REALM, events: LIFE_EVENTS });
   return { server, life: server.realm && siteLifeOf(server.realm, server.event) };
 }
@@ -252,23 +243,16 @@ next: 1. start the Security servers of this site; Proxies and devices find them 
          and then take over back at any time, with the same command at that site
 `;
 
-async function showStatus(sites: Sites, json: boolean): Promise<string> {
-  const { server, life } = await lookAt(sites, sites.own);
-  const other = sites.other && (await lookAt(sites, sites.other).catch(() => undefined));
-  const behindMs = server.standby && server.replayedAt > 0 ? Math.max(0, Date.now() - server.replayedAt) : 0;
-  if (json)
-    return `${JSON.stringify({ site: sites.site, standby: server.standby, following: server.following, behindMs, life, other: other?.life })}\n`;
-  const kind = server.standby ? `a standby, ${server.following ? 'following' : 'NOT FOLLOWING ANYBODY'}` : 'a primary';
-  const state = life
-    ? `epoch ${life.epoch.slice(0, 8)}, ${life.closed ? `closed${life.taker ? ` for ${life.taker}` : ''}` : 'open'}`
-    : 'no realm';
-  const behind = server.standby ? `, newest change ${Math.round(behindMs / 1_000)} s ago` : '';
-  const elsewhere = sites.other
-    ? other
-      ? `answers, ${other.life?.closed ? 'closed' : 'open'}`
-      : 'does not answer'
-    : 'not known (SALLYPORT_OTHER_SITE_DATABASE_HOSTS)';
-  return `this site      ${kind} at ${sites.site}, ${state}${behind}\nother site     ${elsewhere}\n`;
+/** Tells of both sites; gives whether this one could take over. */
+async function showStatus(sites: Sites, json: boolean): Promise<boolean> {
+  const { site } = sites;
+  const own = await lookAt(sites, sites.own);
+  const other = sites.other ? await lookAt(sites, sites.other).catch(() => undefined) : null;
+  const could = couldTakeOver({ own });
+  const { standby, following, replayedAt } = own.server;
+  const view = { site, standby, following, replayedAt, life: own.life, other: other?.life, couldTakeOver: could };
+  process.stdout.write(json ? `${JSON.stringify(view)}\n` : wordsOfSites({ site, own, other, now: Date.now() }));
+  return could;
 }
 
 /** Copies once, or until it is stopped: then one that fails is told of, and the next one tries again. */
@@ -321,8 +305,7 @@ async function run(): Promise<number> {
   const site = (own.hosts ?? [own]).map(({ host, port }) => `${host}:${port}`).join();
   const sites = { config, own, other, site };
   if (verb === 'status') {
-    process.stdout.write(await showStatus(sites, values.json));
-    return 0;
+    return (await showStatus(sites, values.json)) ? 0 : REFUSED;
   }
   if (verb !== 'takeover') throw new Error(`there is no ${verb}; see --help`);
   const tell = (text: string): undefined => void process.stderr.write(`${text}\n`);
