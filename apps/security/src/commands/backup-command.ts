@@ -27,7 +27,7 @@ import { backupTargetsOf } from '../backup/setup.ts';
 import { type ExportDetails, type StandingOrder, standingOf } from '../backup/standing.ts';
 import { verifyExport } from '../backup/verify-export.ts';
 import { type Config, SETTINGS } from '../config.ts';
-import { keyFileOf, openKeks } from '../keys/kek.ts';
+import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { reachDatabase } from '../stores/database.ts';
 
 const HELP = `node backup-command.ts keys|create|list|show|verify [...]
@@ -273,7 +273,7 @@ function standingOrder(order: Order, config: Config): StandingOrder {
 /** The keys of the realm, where they are at hand. */
 function openKeyring(config: Config): Keyring | undefined {
   const file = keyFileOf(config);
-  return existsSync(file) ? openKeks(serverCrypto(), file, true).keyring : undefined;
+  return existsSync(file) ? openKeksOfExports(serverCrypto(), file) : undefined;
 }
 
 function recipientsOf({ recipients }: Order, config: Config): readonly Recipient[] {

@@ -8,7 +8,7 @@ import { backupTargetsOf } from '../backup/setup.ts';
 import { troubleOf, workAtTarget } from '../backup/target-work.ts';
 import type { BackupWord, WorkerOrder } from '../backup/worker-process.ts';
 import { type Config, SETTINGS } from '../config.ts';
-import { keyFileOf, openKeks } from '../keys/kek.ts';
+import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { addressOfDatabase } from '../stores/database.ts';
 
 /** Between two words that it goes on, ms. */
@@ -26,7 +26,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 async function carryOut(order: WorkerOrder): Promise<void> {
   const config = readSettings(SETTINGS);
   const recipients = readRecipients(config);
-  const { keyring } = openKeks(serverCrypto(), keyFileOf(config), true);
+  const keyring = openKeksOfExports(serverCrypto(), keyFileOf(config));
   const targets = new Map(backupTargetsOf(config).map((target) => [target.description, target]));
   let sealing: Promise<SealedExport> | undefined;
   const seal = (): Promise<SealedExport> => {

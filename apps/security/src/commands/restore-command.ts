@@ -7,7 +7,7 @@ import { parseIdentity } from '@sallyport/backup';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { SETTINGS } from '../config.ts';
-import { keyFileOf, openKeks } from '../keys/kek.ts';
+import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { type RestoreReport, restore } from './restore.ts';
 import { wordsOfRestore } from './restore-report.ts';
 import { chooseExport, exportPlaceOf, openNamedTarget, readNamedFile } from './restore-source.ts';
@@ -93,7 +93,7 @@ async function carryOut(which: string, options: Options): Promise<RestoreReport>
   const keyFile = resolve(options['key-file'] ?? keyFileOf(config));
   if (!existsSync(keyFile))
     throw new Error(`there is no key file ${keyFile}: --key-file FILE, a kek.json of this realm`);
-  const { keyring: keys } = openKeks(serverCrypto(), keyFile, true);
+  const keys = openKeksOfExports(serverCrypto(), keyFile);
   const identity = await parseIdentity(readNamedFile(options.identity, 'the identity file'));
   const place = exportPlaceOf(which, options.target);
   const target = await openNamedTarget(place.target);

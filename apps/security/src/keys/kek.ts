@@ -7,6 +7,7 @@ import {
   createKeyring,
   type KekSet,
   type KekShelf,
+  type Keyring,
   kekOfRealm,
   LiveKeyring,
   type RealmStore,
@@ -128,6 +129,15 @@ export async function openKeksOfRestored(crypto: CryptoProvider, file: string, s
   const { current, keys, retired } = opened.shelf.change((set) => takenBack(set, () => true));
   opened.keyring.replace(createKeyring(crypto, keys, current, retired));
   return opened;
+}
+
+/**
+ * The keys with which exports are read and checked: those that are retired vouch, too, for what was exported while they were in use.
+ * In memory only, and never for the realm's own database.
+ */
+export function openKeksOfExports(crypto: CryptoProvider, file: string): Keyring {
+  const { current, keys, retired } = openKeks(crypto, file, true).shelf.read();
+  return createKeyring(crypto, new Map([...retired, ...keys]), current);
 }
 
 /** Lets the nodes wrap everything with the present key, where an older one is in use beside it; gives whether there was one. */
