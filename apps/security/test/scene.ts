@@ -56,6 +56,8 @@ export interface OwnScene {
   /** Another way in which time passes than by the clock alone. */
   readonly monotonicMs?: (clock: { now: number }) => number;
   readonly journal?: JournalWriter;
+  /** When its process was started. */
+  readonly startedAt?: number;
 }
 
 const FIRST_KEKS: KekSet = { current: 1, keys: new Map([[1, new Uint8Array(32).fill(1)]]), retired: new Map() };
@@ -119,7 +121,15 @@ export async function scene(
   const metrics = createMetrics();
   const bus = memoryBus();
   const node = new SecurityNode({
-    ...{ self: { ...NODE, id }, access, fence: new EpochFence(), journal, liveKeys, bus, log },
+    ...{
+      self: { ...NODE, id, startedAt: own.startedAt ?? 0 },
+      access,
+      fence: new EpochFence(),
+      journal,
+      liveKeys,
+      bus,
+      log,
+    },
     ...{ authorityMs: 0, degraded: () => [], wallMs: now, monotonicMs },
   });
   const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });

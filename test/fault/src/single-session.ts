@@ -79,3 +79,50 @@ export function revokeSession(operator: Operator, session: string): Promise<{ in
   const body = { kind: 'session', subject: session, reason: 'rig' } as const;
   return operator.call(api.revocations.put, { params: { id: `rig-${session.slice(0, 16)}` }, body });
 }
+
+/** Somebody who was put out before a disaster, and whose device never stops asking, by whatever Proxies run on. */
+export class PutOut {
+  readonly #farm: Farm;
+  readonly #device: Device;
+  readonly #sending: Sending;
+  readonly #session: string;
+  readonly #who: string;
+  #acknowledgedAt = Number.POSITIVE_INFINITY;
+
+  private constructor(farm: Farm, parts: { who: string; device: Device; sending: Sending; session: string }) {
+    this.#farm = farm;
+    this.#who = parts.who;
+    this.#device = parts.device;
+    this.#sending = parts.sending;
+    this.#session = parts.session;
+  }
+
+  /** A user who is served. */
+  static async begin(farm: Farm, who: string): Promise<PutOut> {
+    const device = await farm.device(who);
+    const session = await sessionOf(farm.operator, who);
+    const sending = new Sending(device, who);
+    await serving(farm, session);
+    return new PutOut(farm, { who, device, sending, session });
+  }
+
+  /** Puts them out; gives whether that was called in force. */
+  async putOut(operator: Operator): Promise<boolean> {
+    const { inForce } = await operator.call(api.users.disable, { params: { name: this.#who } });
+    await caughtUp();
+    if (inForce) this.#acknowledgedAt = performance.now();
+    return inForce;
+  }
+
+  /** How much of them came through after they were out: requests of the session, and a login. Ends the device. */
+  async cameThrough(): Promise<number> {
+    const late = (this.#farm.backend.lastRequestAt(this.#session) ?? 0) > this.#acknowledgedAt + DELIVERY_MS;
+    const signedIn = await this.#farm.login(this.#device, this.#who).then(
+      () => true,
+      () => false,
+    );
+    await this.#sending.stop();
+    this.#device.close();
+    return Number(late) + Number(signedIn);
+  }
+}

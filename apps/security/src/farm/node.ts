@@ -25,6 +25,8 @@ const POLL_MS = 200;
 export const CLOCK_WARNING_MS = 2_000;
 /** A process of a Proxy that is silent this long will not come back, ms; longer than any lease. */
 const FORGET_MS = 600_000;
+/** For so long it is said that another process runs under the name of this node, ms. */
+const TWIN_MS = 10_000;
 
 /** Who this node is. */
 export type NodeSelf = Omit<NodeReport, 'state' | 'degraded' | 'keyId'>;
@@ -64,6 +66,8 @@ export class SecurityNode {
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
   #warnedAt = Number.NEGATIVE_INFINITY;
+  /** When the row of this node was last found to be written by another process. */
+  #twinAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: NodeParts) {
     const { self, monotonicMs, authorityMs } = parts;
@@ -102,6 +106,8 @@ export class SecurityNode {
     const { access, bus, liveKeys, wallMs } = this.#parts;
     void this.#lookAtJournal();
     const view = await recordNode(access, this.#ownReport(), wallMs);
+    // The first report takes the row of the run before.
+    if (this.#view !== undefined && view.replaced) this.#twinAt = this.#parts.monotonicMs();
     const moved = this.#view !== undefined && view.realm.head > this.#view.realm.head;
     this.#view = view;
     this.leases.observe(view.leases);
@@ -118,7 +124,17 @@ export class SecurityNode {
   #ownReport(): NodeReport {
     const { self, degraded, liveKeys } = this.#parts;
     const state = this.#draining ? 'draining' : 'up';
-    return { ...self, state, degraded: degraded(), keyId: liveKeys.current.newestId };
+    const words = [...degraded(), ...this.#twinWords()];
+    return { ...self, state, degraded: words, keyId: liveKeys.current.newestId };
+  }
+
+  /** What it does is done twice then, syncs and backups among it; leases and revocations are safe, the database is one. */
+  #twinWords(): string[] {
+    const { id } = this;
+    const isTwin = this.#parts.monotonicMs() - this.#twinAt < TWIN_MS;
+    return isTwin
+      ? [`${id}: more than one process runs as this node: its host was copied, or two have one SALLYPORT_NODE`]
+      : [];
   }
 
   /** A restore that has claimed the journal takes the place of this database: nothing of it is given any more. */

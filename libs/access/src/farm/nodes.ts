@@ -14,6 +14,8 @@ export interface FarmView {
   readonly realm: RealmRow;
   /** The store's clock, epoch ms. */
   readonly now: number;
+  /** True when the row was written by another process of that name before: the one of an earlier run, or one that lives. */
+  readonly replaced: boolean;
   /** By how much the node's clock is off from the store's at least, ms. */
   readonly clockOffsetMs: number;
 }
@@ -37,7 +39,9 @@ export async function recordNode(access: AccessContext, word: NodeReport, wallMs
       if (before) await tables.nodes.update({ where: { id: word.id } }, row);
       else await tables.nodes.insert(row);
       const realm = await getRealm(transaction);
-      return { nodes: await tables.nodes.list(), leases: await tables.leases.list(), realm, now, clockOffsetMs };
+      const replaced = before !== undefined && before.startedAt !== word.startedAt;
+      const [all, leases] = [await tables.nodes.list(), await tables.leases.list()];
+      return { nodes: all, leases, realm, now, clockOffsetMs, replaced };
     },
     { urgent: true },
   );

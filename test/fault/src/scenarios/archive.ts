@@ -10,6 +10,7 @@ import { sallyportOn, startOn } from '../command-on.ts';
 import { AUTHORITY, Farm } from '../farm.ts';
 import { realmCommand } from '../going-back.ts';
 import { randomFrom } from '../random.ts';
+import { PutOut, revokeAndWatch, revokeSession, Sending, serving, sessionOf } from '../single-session.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
 import type { Scenario } from './scenario.ts';
@@ -141,7 +142,9 @@ class Disaster {
         if (inForce) out.push(known);
       },
     );
+    const gone = await PutOut.begin(this.#farm, `gone${round}`);
     await sleep(LOAD_MS);
+    this.#tally.never('revocations before the disaster that were not in force', Number(!(await gone.putOut(operator))));
     await this.#destroy();
     const destroyedAt = performance.now();
     destroyed = true;
@@ -158,8 +161,24 @@ class Disaster {
     this.#tally.never('users let in again', out.filter((name) => users.get(name) === true).length);
     this.#tally.numbers[`restore ${round + 1}`] =
       `${lost.length} of ${noted.length} changes lost, served again after ${Math.round(tookMs / 1_000)} s`;
+    this.#tally.never('requests and logins of who was out before the disaster', await gone.cameThrough());
     await this.#servedAfterOneLogin(device, `kept${round}`);
+    await this.#revokedAfterwards(device, `kept${round}`);
     device.close();
+  }
+
+  /** What is revoked in the new epoch is served no more once that was acknowledged. */
+  async #revokedAfterwards(device: Awaited<ReturnType<Farm['device']>>, who: string): Promise<void> {
+    const { operator } = this.#farm;
+    const session = await sessionOf(operator, who);
+    const sending = new Sending(device, who);
+    await serving(this.#farm, session);
+    const { late, notInForce } = await revokeAndWatch(this.#farm, session, {
+      revoke: () => revokeSession(operator, session),
+    });
+    await sending.stop();
+    this.#tally.never('requests after the acknowledgement of what was revoked after the restore', Number(late));
+    this.#tally.never('answers without "in force" after the restore', Number(notInForce));
   }
 
   async #until(over: () => boolean, prefix: string, work: (name: string) => Promise<void>): Promise<void> {

@@ -9,6 +9,7 @@ import { AUTHORITY, Farm, type Server } from '../farm.ts';
 import { LonePostgres } from '../lone-postgres.ts';
 import type { Operator } from '../operator.ts';
 import { randomFrom } from '../random.ts';
+import { PutOut } from '../single-session.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
 import type { Scenario } from './scenario.ts';
@@ -86,6 +87,8 @@ class TwoSites {
     const device = await farm.device(`kept${i}`);
     await this.#isServed(device, 'before');
     const operator = farm.operatorAt(here!);
+    const gone = await PutOut.begin(farm, `gone${i}`);
+    this.#tally.never('revocations before the disaster that were not in force', Number(!(await gone.putOut(operator))));
     const { inForce } = await this.#put(operator, `out${i}`);
     this.#tally.never('revocations before the disaster that were not in force', Number(!inForce));
     this.#mainSiteIsKilled();
@@ -95,6 +98,7 @@ class TwoSites {
       wanted: 'new',
     });
     await this.#afterRestore(device, there, i);
+    this.#tally.never('requests and logins of who was out before the disaster', await gone.cameThrough());
     await this.#oldSiteComesBack(device);
     await this.#back(device, there);
     device.close();
