@@ -20,10 +20,16 @@ export interface HostProgram {
 /** Runs it with the settings of this host's Security server, its words on this terminal; true when it did its work. */
 export async function runOnSecurityHost(globals: GlobalOptions, program: HostProgram): Promise<boolean> {
   const child = spawnOnHost(globals, program, 'inherit');
+  const pass = (signal: NodeJS.Signals): void => {
+    // Ctrl-C reaches both; whoever ends only this process means the other one.
+    if (signal === 'SIGTERM') child.kill(signal);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, pass);
   const code = await new Promise<number | null>((done, failed) => {
     child.once('error', failed);
     child.once('close', done);
   });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, pass);
   return code === 0;
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { CliError, formatBytes, printJson, printRows } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
-import { askSecurityHost } from '../security-host.ts';
+import { askSecurityHost, runOnSecurityHost } from '../security-host.ts';
 import { say } from '../terminal.ts';
 
 interface Places {
@@ -46,6 +46,8 @@ export function addBackupExportCommands(backup: Command): void {
     .requiredOption('--identity <file>', 'identity of one of its recipients; not kept where backups are made')
     .option(...TARGET)
     .option('--scratch <folder>', 'where the scratch database lives meanwhile; absent: with temporary files')
+    .option('--watch', 'go on: verify the newest one of each target as it comes')
+    .option('--pause <seconds>', 'with --watch: between two looks', '60')
     .action(verify);
 }
 
@@ -110,14 +112,22 @@ interface Verified {
   readonly tookMs: number;
 }
 
+interface VerifyOptions extends Places {
+  readonly identity: string;
+  readonly scratch?: string;
+  readonly watch?: true;
+  readonly pause: string;
+}
+
 async function verify(
   name: string | undefined,
-  { identity, scratch, ...places }: Places & { identity: string; scratch?: string },
+  { identity, scratch, watch, pause, ...places }: VerifyOptions,
   command: Command,
 ): Promise<void> {
   const globals = globalsOf(command);
   const given = [...(name === undefined ? [] : [name]), '--identity', identity];
   const where = scratch === undefined ? [] : ['--scratch', scratch];
+  if (watch) return goOnVerifying(globals, ['--pause', pause, '--identity', identity, ...where, ...orderOf(places)]);
   const verified = (await ask(globals, ['verify', ...given, ...where, ...orderOf(places)])) as readonly Verified[];
   if (globals.json) return printJson(verified);
   for (const { target, rows, macs, tookMs, ...one } of verified) {
@@ -125,6 +135,12 @@ async function verify(
     if (!macs)
       say`  there is no kek.json here: MACs were not checked. Security holds its manifest against the realm's keys itself\n`;
   }
+}
+
+/** Until it is ended: signals reach the program, which finishes what it is at. */
+async function goOnVerifying(globals: GlobalOptions, order: readonly string[]): Promise<void> {
+  if (await runOnSecurityHost(globals, { name: 'backup-command', order: ['watch', ...order] })) return;
+  throw new CliError('it ended by itself', 'docs/errors.md says what its code means');
 }
 
 function orderOf({ target = [], recipient = [] }: Places): string[] {

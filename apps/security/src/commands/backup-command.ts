@@ -26,6 +26,7 @@ import { openScratchDatabase } from '../backup/scratch-database.ts';
 import { backupTargetsOf } from '../backup/setup.ts';
 import { type ExportDetails, type StandingOrder, standingOf } from '../backup/standing.ts';
 import { verifyExport } from '../backup/verify-export.ts';
+import { watchExports } from '../backup/verify-watch.ts';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { reachDatabase } from '../stores/database.ts';
@@ -40,6 +41,8 @@ What "sallyport backup ..." runs, with the settings of a Security server. Answer
   show NAME                     one backup
   verify [NAME] --identity FILE restores it (the newest, unless it is named) into a scratch database and signs a receipt
     --scratch FOLDER            where the scratch database lives
+  watch --identity FILE         verifies the newest one of each target as it comes, until it is ended
+    --pause SECONDS             between two looks
   --target PLACE                a folder, file:/..., sftp://... or s3://... instead of SALLYPORT_BACKUP_TARGETS
   --recipient FILE              instead of SALLYPORT_BACKUP_RECIPIENTS
 `;
@@ -51,6 +54,7 @@ const OPTIONS = {
   scratch: { type: 'string' },
   out: { type: 'string', default: '.' },
   limit: { type: 'string', default: '50' },
+  pause: { type: 'string', default: '60' },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -68,6 +72,7 @@ interface Order {
   readonly scratch: string | undefined;
   readonly out: string;
   readonly limit: number;
+  readonly pauseMs: number;
 }
 
 /** What a command answers; `failed` when not all of it was done. */
@@ -76,7 +81,7 @@ interface Answer {
   readonly failed?: boolean;
 }
 
-const VERBS: Readonly<Record<string, (order: Order) => Promise<Answer>>> = { keys, create, list, show, verify };
+const VERBS: Readonly<Record<string, (order: Order) => Promise<Answer>>> = { keys, create, list, show, verify, watch };
 
 /** A target that was named, to be opened. */
 interface NamedTarget {
@@ -218,9 +223,7 @@ async function show(order: Order): Promise<Answer> {
 }
 
 async function verify(order: Order): Promise<Answer> {
-  if (order.identity === undefined)
-    throw new BackupError('ERR_BACKUP_IDENTITY', 'which identity opens it? --identity FILE');
-  const identity = await parseIdentity(readNamed(order.identity));
+  const identity = await identityOf(order);
   const config = readSettings(SETTINGS);
   const keyring = openKeyring(config);
   const verified: object[] = [];
@@ -229,6 +232,31 @@ async function verify(order: Order): Promise<Answer> {
       verified.push(await verifyAt(opened, { config, keyring, identity, order }));
     });
   return { value: verified };
+}
+
+/** Ends with the verification that is under way, at the first signal. What it says are lines, for people and logs. */
+async function watch(order: Order): Promise<Answer> {
+  const identity = await identityOf(order);
+  if (!(order.pauseMs >= 1_000)) throw new Error('--pause is a number of seconds, 1 at least');
+  const config = readSettings(SETTINGS);
+  const keyring = openKeyring(config);
+  const enough = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => enough.abort());
+  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  await watchExports(
+    {
+      ...{ realm: config.SALLYPORT_REALM, targets: namedTargets(order, config), recipient: identity.recipient },
+      ...{ pauseMs: order.pauseMs, say },
+      verify: (target, name) => verifyAt(target, { config, keyring, identity, order: { ...order, name } }),
+    },
+    enough.signal,
+  );
+  return { value: 'ended' };
+}
+
+async function identityOf({ identity }: Order): Promise<BackupIdentity> {
+  if (identity === undefined) throw new BackupError('ERR_BACKUP_IDENTITY', 'which identity opens it? --identity FILE');
+  return parseIdentity(readNamed(identity));
 }
 
 async function verifyAt(
@@ -344,8 +372,17 @@ async function carryOut(): Promise<void> {
   const [verb = '', name] = positionals;
   const work = VERBS[verb];
   if (values.help || !work) return void process.stdout.write(HELP);
-  const { target: targets, recipient: recipients, limit, identity, scratch, out } = values;
-  const order = { name, targets, recipients, identity, scratch, out, limit: Number(limit) };
+  const { target: targets, recipient: recipients, limit, pause, identity, scratch, out } = values;
+  const order = {
+    name,
+    targets,
+    recipients,
+    identity,
+    scratch,
+    out,
+    limit: Number(limit),
+    pauseMs: Number(pause) * 1_000,
+  };
   const { value, failed = false } = await work(order).finally(endSteps);
   process.stdout.write(`${JSON.stringify(value)}\n`);
   if (failed) process.exitCode = 1;
