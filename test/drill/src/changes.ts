@@ -7,12 +7,12 @@ const NAME = /^change-(\d+)$/;
 
 /** An operator who changes something again and again; every change that was acknowledged is noted with its time. */
 export class SteadyChanges {
-  readonly #admin: AdminClient;
+  readonly #admin: () => AdminClient;
   readonly #acknowledged: number[] = [];
   readonly #loop: Promise<void>;
   #stopped = false;
 
-  constructor(admin: AdminClient) {
+  constructor(admin: () => AdminClient) {
     this.#admin = admin;
     this.#loop = this.#run();
   }
@@ -28,7 +28,7 @@ export class SteadyChanges {
    */
   async lostMs(at: number): Promise<number> {
     await this.#loop;
-    const names = (await this.#admin.all(groups.list)).map(({ name }) => NAME.exec(name)?.[1]);
+    const names = (await this.#admin().all(groups.list)).map(({ name }) => NAME.exec(name)?.[1]);
     const there = new Set(names.filter((number) => number !== undefined).map(Number));
     const oldest = this.#acknowledged.find((time, number) => time < at && !there.has(number));
     return oldest === undefined ? 0 : at - oldest;
@@ -38,7 +38,7 @@ export class SteadyChanges {
     while (!this.#stopped) {
       const name = `change-${this.#acknowledged.length}`;
       try {
-        await this.#admin.call(groups.put, { params: { name }, reason: 'drill' });
+        await this.#admin().call(groups.put, { params: { name }, reason: 'drill' });
         if (!this.#stopped) this.#acknowledged.push(performance.now());
       } catch {
         if (!this.#stopped) throw new Error(`the change ${name} came to nothing`);

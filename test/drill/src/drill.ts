@@ -21,6 +21,10 @@ export interface DrillSize {
   /** Further devices that come back after the restore, having been nowhere before. */
   readonly sleepers: number;
   readonly seed: number;
+  /** How often backups are made, ms. */
+  readonly everyMs: number;
+  /** How long after a backup the site burns, ms. */
+  readonly burnAfterMs: number;
 }
 
 /** What a drill found. Times in ms. */
@@ -60,7 +64,8 @@ export async function runDrill(means: Means, size: DrillSize, say: Say): Promise
   chmodSync(folder, 0o755);
   const backend = await WatchingBackend.start();
   try {
-    const place = { backend: backend.url, settings: means.settings(folder) };
+    const settings = await means.prepare(folder, size.everyMs);
+    const place = { backend: backend.url, settings };
     const site = await Site.start(new Network(), folder, place);
     const drill = new Drill({ means, size, say, site, backend });
     try {
@@ -111,15 +116,17 @@ class Drill {
     const link = await this.#site.link();
     await this.#open(link);
     await this.#revoke(PARTS.revokedBefore, (...one) => this.#revokeInstallation(...one));
-    this.#changes = new SteadyChanges(this.#site.admin);
+    this.#changes = new SteadyChanges(() => this.#site.admin);
     await sleep(LOAD_MS);
-    const backupMs = await this.#timed('backed up', () => this.#means.backUp(this.#site));
+    const backupMs = await this.#means.keep(this.#site);
+    const keptAt = performance.now();
+    this.#say(`a backup was made, in ${(backupMs / 1_000).toFixed(1)} s`);
     await sleep(LOAD_MS);
     await this.#revoke(PARTS.disabledAfter, (...one) => this.#disable(...one));
-    await sleep(LOAD_MS);
+    await sleep(Math.max(LOAD_MS, keptAt + this.#size.burnAfterMs - performance.now()));
     const loginsBefore = this.#devices.map(({ logins }) => logins);
     const burnedAt = this.#burn();
-    const restoreMs = await this.#timed('restored', () => this.#means.restore(this.#site));
+    const restoreMs = await this.#timed('restored', async () => this.#say(await this.#means.restore(this.#site)));
     const startMs = await this.#timed('Security is up', () => this.#site.startSecurity());
     const startedAt = performance.now();
     await this.#site.joinProxy();

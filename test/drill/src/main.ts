@@ -4,13 +4,14 @@ import { parseArgs } from 'node:util';
 import { isIsolated, runIsolated } from '@sallyport/support';
 import { runDrill } from './drill.ts';
 import { fillRealm } from './fill.ts';
+import { drawn } from './filled.ts';
 import { timeInstall } from './install.ts';
-import { COPY } from './means.ts';
+import { EXPORT } from './means.ts';
 import { openRealmOf } from './realm-of.ts';
 import { reportOf } from './report.ts';
 
 const HELP = `npm run drill -- fill --data FOLDER [--installations N] [--seed N] [--real N]
-npm run drill [-- --installations N] [--devices N] [--seed N] [--install] [--short]
+npm run drill [-- --installations N] [--devices N] [--seed N] [--every SECONDS] [--install] [--short]
 npm run drill -- install
 
   fill   fills the realm of a Security server's data folder with users and installations; the first --real of them
@@ -18,6 +19,9 @@ npm run drill -- install
          and the settings beside it in the environment the database is an external one
   install times the install on an empty machine, until the phone page answers (root, and the Debian package mmdebstrap)
 `;
+
+/** Short enough that nobody waits, ms. */
+const SHORT_EVERY_MS = 8_000;
 
 /** Tells the run inside of the namespaces what was timed outside. */
 const INSTALL_MS = 'SALLYPORT_DRILL_INSTALL_MS';
@@ -30,6 +34,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: '1' },
     real: { type: 'string', default: '1000' },
     devices: { type: 'string', default: '20' },
+    every: { type: 'string', default: '300' },
     install: { type: 'boolean', default: false },
     short: { type: 'boolean', default: false },
   },
@@ -77,11 +82,15 @@ async function burn(): Promise<void> {
   }
   const count = Number(values.short ? '300' : values.installations);
   const devices = Number(values.short ? '8' : values.devices);
-  const size = { installations: count, devices, sleepers: devices, seed: Number(values.seed) };
-  const result = await runDrill(COPY, size, say);
+  const seed = Number(values.seed);
+  const everyMs = values.short ? SHORT_EVERY_MS : Number(values.every) * 1_000;
+  // Some moment between two backups, which the seed says.
+  const burnAfterMs = values.short ? 0 : (drawn(seed, 'fire', 0)[0]! / 256) * everyMs;
+  const size = { installations: count, devices, sleepers: devices, seed, everyMs, burnAfterMs };
+  const result = await runDrill(EXPORT, size, say);
   const installMs = process.env[INSTALL_MS];
   const { table, ok } = reportOf(result, {
-    promised: COPY.promised,
+    promised: EXPORT.promised,
     installMs: installMs === undefined ? undefined : Number(installMs),
     withTimes: !values.short,
   });

@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand } from '@sallyport/support';
+import { fileURLToPath } from 'node:url';
+import { formatIdentity, formatRecipient, makeIdentity, timeOfName } from '@sallyport/backup';
+import { CLI, runCommand, waitFor } from '@sallyport/support';
 import type { Site } from './site.ts';
 
 /** What a way of keeping a realm promises, in seconds. */
@@ -16,47 +17,103 @@ export interface Promised {
 export interface Means {
   readonly name: string;
   readonly promised: Promised;
-  /** Settings of Security that it needs. */
-  settings(folder: string): Record<string, string>;
-  /** Takes a backup now. */
-  backUp(site: Site): Promise<void>;
-  /** Brings the realm back on the machine that the site has now, up to where Security can be started. */
-  restore(site: Site): Promise<void>;
+  /** Makes what does not burn in a folder, before Security is started; gives the settings that Security needs. */
+  prepare(folder: string, everyMs: number): Promise<Record<string, string>>;
+  /** Waits until everything of this moment is kept; gives how long keeping took, ms. */
+  keep(site: Site): Promise<number>;
+  /** Brings the realm back on the machine that the site has now, up to where Security can be started; gives what was said. */
+  restore(site: Site): Promise<string>;
 }
+
+const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Where everything is that does not burn. */
-function safeOf(site: Site): string {
-  return join(site.folder, 'safe');
+function safeOf(folder: string): {
+  exports: string;
+  identity: string;
+  recipient: string;
+  journal: string;
+  keys: string;
+} {
+  const at = (name: string): string => join(folder, 'safe', name);
+  return {
+    exports: at('exports'),
+    identity: at('identity'),
+    recipient: at('recipient'),
+    journal: at('journal'),
+    keys: at('kek.json'),
+  };
 }
 
-/** A copy of the data folder while Security stands still, and a new epoch. */
-export const COPY: Means = {
-  name: 'copy of the stopped data folder',
+/** Exports by the schedule of the nodes, to a folder that does not burn; restored by the command in the export's README. */
+export const EXPORT: Means = {
+  name: 'export',
   promised: { lost: 300, back: 900 },
-  settings: (folder) => ({ SALLYPORT_JOURNAL: `file:${join(folder, 'safe', 'journal')}` }),
-  async backUp(site) {
-    await site.stopSecurity();
-    mkdirSync(safeOf(site), { recursive: true });
-    execFileSync('cp', ['-a', join(site.data, 'database'), join(safeOf(site), 'database')]);
-    mkdirSync(join(safeOf(site), 'keys'));
-    for (const file of ['kek.json', 'database-password'])
-      cpSync(join(site.data, 'security', file), join(safeOf(site), 'keys', file));
-    await site.startSecurity();
+  async prepare(folder, everyMs) {
+    const safe = safeOf(folder);
+    mkdirSync(safe.exports, { recursive: true });
+    const identity = await makeIdentity('drill');
+    writeFileSync(safe.identity, formatIdentity(identity), { mode: 0o600 });
+    writeFileSync(safe.recipient, formatRecipient(identity.recipient));
+    const settings = {
+      SALLYPORT_JOURNAL: `file:${safe.journal}`,
+      SALLYPORT_BACKUP_TARGETS: `file:${safe.exports}`,
+      SALLYPORT_BACKUP_RECIPIENTS: safe.recipient,
+      SALLYPORT_BACKUP_EVERY_MS: String(everyMs),
+    };
+    await runOrThrow([process.execPath, CLI, 'backup', 'target', 'init'], { ...settings, SALLYPORT_DATA: folder });
+    return settings;
+  },
+  async keep(site) {
+    const { exports, keys } = safeOf(site.folder);
+    cpSync(join(site.data, 'security', 'kek.json'), keys);
+    const now = Date.now();
+    const newest = (): ExportMade | undefined => madeIn(exports).findLast(({ takenAt }) => takenAt >= now - 1_000);
+    await waitFor(
+      () => newest() !== undefined,
+      'an export of this moment',
+      () => '',
+      KEEP_WITHIN_MS,
+    );
+    return newest()!.doneAt - newest()!.takenAt;
   },
   async restore(site) {
-    execFileSync('cp', ['-a', join(safeOf(site), 'database'), join(site.data, 'database')]);
-    cpSync(join(safeOf(site), 'keys'), join(site.data, 'security'), { recursive: true });
-    await sallyportOn(site, '--reason', 'drill', 'realm', 'new-epoch', '--old-database-is-off');
+    const { exports, identity, keys } = safeOf(site.folder);
+    const readme = readFileSync(join(madeIn(exports).at(-1)!.folder, 'README.txt'), 'utf8');
+    const [command] = /npm run sallyport -- backup restore .*/.exec(readme)!;
+    const filled = command.replace('FOLDER', exports).replace('FILE', identity).replace('"why"', '"the site burned"');
+    const line = `${filled} --key-file ${keys} --yes`;
+    const onHost = ['nsenter', `--net=/run/netns/${site.host.name}`, 'bash', '-c', line];
+    return runOrThrow(onHost, { ...site.settings, SALLYPORT_DATA: site.data });
   },
 };
 
-/** Runs a command of the operator on the site's machine, with the settings of its Security server. @throws Error with what it said */
-async function sallyportOn(site: Site, ...args: readonly string[]): Promise<string> {
-  const environment = { ...site.settings, SALLYPORT_DATA: site.data };
-  const command = ['npm', 'run', '--silent', 'sallyport', '--', ...args];
-  const { code, stdout, stderr } = await runCommand('nsenter', [`--net=/run/netns/${site.host.name}`, ...command], {
-    environment,
-  });
-  if (code !== 0) throw new Error(`sallyport ${args.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
+/** How long an export may take at most, from its schedule on, ms. */
+const KEEP_WITHIN_MS = 1_800_000;
+
+interface ExportMade {
+  readonly folder: string;
+  readonly takenAt: number;
+  readonly doneAt: number;
+}
+
+/** Exports that are whole, oldest first. */
+function madeIn(target: string): readonly ExportMade[] {
+  const realm = join(target, 'main');
+  if (!existsSync(realm)) return [];
+  return readdirSync(realm)
+    .sort()
+    .flatMap((name) => {
+      const takenAt = timeOfName(name);
+      const manifest = join(realm, name, 'manifest.json');
+      if (takenAt === undefined || !existsSync(manifest)) return [];
+      return [{ folder: join(realm, name), takenAt, doneAt: statSync(manifest).mtimeMs }];
+    });
+}
+
+async function runOrThrow(command: readonly string[], environment: Record<string, string>): Promise<string> {
+  const [program, ...args] = command;
+  const { code, stdout, stderr } = await runCommand(program!, args, { environment, cwd: PROJECT });
+  if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
   return stdout;
 }

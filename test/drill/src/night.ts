@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ type Service = keyof typeof SERVICES;
  */
 export class Night {
   readonly folder: string = scratchFolder();
+  /** On another disk than the rest: what burns with the database is no backup, and `status` says so. */
+  readonly #elsewhere: string = mkdtempSync('/dev/shm/sallyport-test-');
   readonly #running = new Map<Service, AppProcess>();
   readonly #logs = new Map<Service, string>();
   readonly #server: Server = createServer();
@@ -22,6 +24,7 @@ export class Night {
 
   static async begin(): Promise<Night> {
     const night = new Night();
+    symlinkSync(night.#elsewhere, night.path('/mnt'));
     for (const folder of ['bin', 'desk', 'etc/sallyport', 'var/lib', 'mnt/safe', 'mnt/backup'])
       mkdirSync(join(night.folder, folder), { recursive: true });
     await night.#offerServices();
@@ -30,7 +33,10 @@ export class Night {
       SALLYPORT_PROXY_LISTEN: `127.0.0.1:${await freePort()}`,
       SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
       SALLYPORT_LEASE_MS: '2000',
+      SALLYPORT_NODE: 'new',
       SALLYPORT_JOURNAL: `file:${night.path('/mnt/journal')}`,
+      SALLYPORT_BACKUP_TARGETS: `file:${night.path('/mnt/backup')}`,
+      SALLYPORT_BACKUP_RECIPIENTS: night.path('/etc/sallyport/backup-recipient'),
     });
     return night;
   }
@@ -107,15 +113,10 @@ export class Night {
     return { ...result, stdout: named(result.stdout), stderr: named(result.stderr) };
   }
 
-  /** Copies what the runbook says is kept elsewhere. */
-  keep(from: string, to: string): void {
-    cpSync(this.path(from), this.path(to), { recursive: true });
-  }
-
   async end(): Promise<void> {
     for (const name of this.#running.keys()) await this.stop(name);
     this.#server.close();
-    rmSync(this.folder, { recursive: true, force: true });
+    for (const folder of [this.folder, this.#elsewhere]) rmSync(folder, { recursive: true, force: true });
   }
 
   async #offerServices(): Promise<void> {

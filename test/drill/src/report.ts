@@ -36,6 +36,7 @@ function rowsOf(result: DrillResult, promised: Promised, installMs: number | und
   return [
     { what: 'users and installations', found: size.installations.toLocaleString('en') },
     { what: 'devices that worked all the time', found: String(size.devices) },
+    { what: 'a backup every', found: seconds(size.everyMs) },
     { what: 'taking the backup', found: seconds(result.backupMs) },
     limited('RPO: the oldest acknowledged change that is lost was this old', result.lostMs, promised.lost),
     { what: 'install: clone and npm ci', found: installMs === undefined ? 'not counted' : seconds(installMs) },

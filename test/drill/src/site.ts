@@ -87,15 +87,16 @@ export class Site {
     this.#security = await AppProcess.start('security', { host: this.host, environment });
     this.#ca = this.#security.ready['ca']!;
     const token = this.#security.ready['oneTimeToken'];
-    if (this.#admin) return;
-    const body = { token: token!, name: REASON, request: randomUUID() };
-    const open = this.#clientWith(undefined);
-    this.#admin = this.#clientWith((await open.call(operators.login, { body })).token);
-    await open.close();
+    if (token !== undefined) await this.#login(token);
   }
 
-  async stopSecurity(): Promise<void> {
-    await this.#security?.end();
+  /** The first operator, or the one after a restore. */
+  async #login(token: string): Promise<void> {
+    const open = this.#clientWith(undefined);
+    const body = { token, name: `${REASON}-${this.#machines}`, request: randomUUID() };
+    const { token: credential } = await open.call(operators.login, { body });
+    await Promise.all([open.close(), this.#admin?.close()]);
+    this.#admin = this.#clientWith(credential);
   }
 
   /** The Proxy of this machine joins; it takes the place of the one that burned. */

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { ChildPostgres, SqlStore } from '@sallyport/store-sql';
 import { waitFor } from '@sallyport/support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -10,6 +10,8 @@ let night: Night;
 
 beforeAll(async () => {
   night = await Night.begin();
+  await must('sallyport backup keys new night --out /mnt/safe', 'mv /mnt/safe/*identity* /mnt/safe/identity');
+  await must('mv /mnt/safe/*recipient* /etc/sallyport/backup-recipient', 'sallyport backup target init');
   await night.start('sallyport-security');
   const { adminUrl, oneTimeToken, ca } = night.ready('sallyport-security');
   writeFileSync(night.path('/desk/ca.pem'), ca!);
@@ -108,14 +110,14 @@ async function forge(...statements: readonly string[]): Promise<void> {
 
 /** What the page says that is kept elsewhere, as it is now. */
 async function keep(): Promise<void> {
-  await night.stop(SECURITY);
-  await must('rm -rf /mnt/backup/*', 'cp -a /var/lib/sallyport/database /mnt/backup/');
-  await must('cp -a /var/lib/sallyport/security/kek.json /var/lib/sallyport/security/database-password /mnt/safe/');
-  await night.start(SECURITY);
+  await must('cp -p /var/lib/sallyport/security/kek.json /mnt/safe/', 'sallyport backup create');
+  await must('sallyport backup verify --identity /mnt/safe/identity');
 }
 
 test('the shell: settings of the server', async () => {
+  await keep();
   const page = new Reading('');
+  await page.type();
   await page.type();
   page.end();
 });
@@ -133,13 +135,13 @@ test('a node is gone', async () => {
 });
 
 test('the key file is lost', async () => {
-  await keep();
   const page = new Reading('The key file');
   rmSync(night.path('/var/lib/sallyport/security/kek.json'));
   await night.start(SECURITY);
   await page.see(log);
   await page.type();
   await page.type({ until: true });
+  await page.type();
   page.end();
 });
 
@@ -203,6 +205,18 @@ test('somebody changes the database', async () => {
   await page.type();
   await new Reading('Bring the realm back').type();
   await page.type();
+  page.end();
+});
+
+test('a target of backups is lost', async () => {
+  rmSync(night.path('/mnt/backup'), { recursive: true });
+  night.configure('security', { SALLYPORT_BACKUP_EVERY_MS: '5000' });
+  await night.start(SECURITY);
+  const page = new Reading('A lost backup target');
+  await page.see(status);
+  night.configure('security', { SALLYPORT_BACKUP_EVERY_MS: '300000' });
+  mkdirSync(night.path('/mnt/backup'));
+  await page.type({ until: true });
   page.end();
 });
 

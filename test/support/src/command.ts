@@ -99,13 +99,14 @@ export async function startSallyport(args: readonly string[], until: RegExp): Pr
   return running;
 }
 
-/** Waits until something is so. @throws Error after two minutes, with what `said` tells */
+/** Waits until something is so. @throws Error after two minutes unless said otherwise, with what `said` tells */
 export async function waitFor(
   so: () => boolean | Promise<boolean>,
   what: string,
   said: () => string = () => '',
+  patienceMs: number = PATIENCE_MS,
 ): Promise<void> {
-  for (const deadline = performance.now() + PATIENCE_MS; performance.now() < deadline; await sleep(20))
+  for (const deadline = performance.now() + patienceMs; performance.now() < deadline; await sleep(20))
     if (await so()) return;
   throw new Error(`${what} was waited for in vain: ${said().slice(-600)}`);
 }
