@@ -51,9 +51,7 @@ export async function fillRealm(store: RealmStore, keyring: Keyring, fill: Fill)
       const from = begun;
       begun += BATCH;
       const to = Math.min(begun, fill.installations);
-      await patiently(store, (transaction) =>
-        writeBatch(transaction, { store, keyring, fill, passwordHash, from, to }),
-      );
+      await patiently({ store, keyring, fill, passwordHash, from, to });
       written += to - from;
       fill.progress?.(written);
     }
@@ -61,13 +59,18 @@ export async function fillRealm(store: RealmStore, keyring: Keyring, fill: Fill)
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-/** A busy database that did nothing is asked again. */
-async function patiently(store: RealmStore, work: (transaction: Transaction) => Promise<void>): Promise<void> {
+/** Writes a batch. A busy database that did nothing is asked again, and one that did not say whether it did, what is there. */
+async function patiently(batch: Batch): Promise<void> {
+  const { store, fill, from } = batch;
   for (let tries = 1; ; tries++) {
     try {
-      return await store.transaction(work);
+      return await store.transaction(async (transaction) => {
+        const before = tries > 1 && (await transaction.tables.users.find({ id: filledUser(fill.seed, from).id }));
+        if (!before) await writeBatch(transaction, batch);
+      });
     } catch (error) {
-      if ((error as { code?: string }).code !== 'ERR_STORE_UNAVAILABLE' || tries === TRIES) throw error;
+      const { code = '' } = error as { code?: string };
+      if (!['ERR_STORE_UNAVAILABLE', 'ERR_STORE_UNKNOWN'].includes(code) || tries === TRIES) throw error;
       await sleep(PAUSE_MS);
     }
   }
