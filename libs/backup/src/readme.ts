@@ -15,7 +15,7 @@ ${recipients.map((recipient) => `       ${recipient}\n`).join('')}  4. kek.json 
 
 THEN, in the folder of Sallyport, with the folder that has "${realmFolder(realm)}" in it:
 
-  npm run sallyport -- backup restore ${name} --target FOLDER --identity FILE --reason "why"
+  npm run sallyport -- backup restore ${name} --target FOLDER --identity FILE --key-file KEK.JSON --reason "why"
 
 It says what is missing, asks before it overwrites anything, and tells what was lost.
 To look at it first, without any Sallyport server:
