@@ -218,6 +218,22 @@ test('cookies, storage and keys of others are out of reach', async () => {
   expect(office.requests.filter(({ headers }) => headers.cookie?.includes('evil'))).toEqual([]);
 });
 
+test('what a page writes into the name of its window, its own pages read, and no other resource', async () => {
+  const nameOf = async (heading: string): Promise<string> => (await shown(heading)).evaluate(() => window.name);
+  const frame = await openEvil('/start');
+  await frame.evaluate(() => {
+    window.name = 'a note';
+    location.href = '/next';
+  });
+  expect(await nameOf('At /next')).toBe('a note');
+  // In one window, as links lead: without cookies that are strict.
+  await (await shown('At /next')).evaluate(
+    ([origin]) => top!.postMessage({ type: 'go', url: 'http://office.corp/' }, origin!),
+    [shell],
+  );
+  expect(await nameOf('Sign in')).toBe('');
+});
+
 test('what the browser keeps of keys and session is sealed, with keys that nobody can export', async () => {
   const kept = await page.evaluate(async () => {
     const found: { name: string; raw: boolean; exportable: boolean[] }[] = [];

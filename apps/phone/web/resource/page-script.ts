@@ -17,9 +17,25 @@ const tell = (word: PageWord, ports: Transferable[] = []): void => window.top?.p
 installCookies();
 installWebSocket(ownHost, tell);
 installWays();
-if (window.parent === window.top) tellPlace();
+if (window.parent === window.top) {
+  keepNameApart();
+  tellPlace();
+}
 for (const name of ['RTCPeerConnection', 'webkitRTCPeerConnection', 'WebTransport'])
   Reflect.deleteProperty(globalThis, name);
+
+/**
+ * What a page writes into `window.name` stays in its window whatever is shown there next: only pages of the resource that wrote it
+ * find it again.
+ */
+function keepNameApart(): void {
+  const key = 'sallyport window.name';
+  if (window.name !== (sessionStorage.getItem(key) ?? '')) window.name = '';
+  window.addEventListener('pagehide', () => {
+    if (window.name === '') sessionStorage.removeItem(key);
+    else sessionStorage.setItem(key, window.name);
+  });
+}
 
 /** `document.cookie` as the page's own address would have it. */
 function installCookies(): void {
