@@ -7,11 +7,13 @@ import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres, connectToPrimary } from '@sallyport/store-sql';
-import { sallyport, scratchFolder, startCommand } from '@sallyport/support';
+import { sallyport, scratchFolder, startCommand, waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
 
 const CLI = join(import.meta.dirname, '../../../apps/cli/src/main.ts');
+/** What the command line runs on a Security host, so that a signal goes where it is meant to. */
+const PROGRAM = join(import.meta.dirname, '../../../apps/security/src/commands/backup-command.ts');
 const gateway = await Gateway.start();
 const data = join(gateway.folder, 'security-data');
 const folder = scratchFolder();
@@ -170,6 +172,17 @@ test('killed at any time, the next backup is whole, and nothing half is listed a
   for (const { state } of listed) expect(['verified', 'not verified', 'half']).toContain(state);
   expect(existsSync(join(data, 'security', 'backup'))).toBe(true);
   expect(readdirSync(join(data, 'security', 'backup'))).toEqual([]);
+});
+
+test('a verification that is broken off leaves nothing in the clear', async () => {
+  const scratch = join(folder, 'broken-off');
+  mkdirSync(scratch, { mode: 0o755 });
+  const args = [PROGRAM, 'verify', '--identity', identity, ...at(), '--scratch', scratch];
+  const command = startCommand('node', args, { environment: { SALLYPORT_DATA: data } });
+  await waitFor(() => readdirSync(scratch).length > 0, 'a scratch database', command.output);
+  command.child.kill('SIGINT');
+  await waitFor(() => readdirSync(scratch).length === 0, 'the end of the scratch database', command.output);
+  await command.end();
 });
 
 test('a database that was changed behind our back makes a backup that is not sound, and says which row', async () => {

@@ -1,9 +1,11 @@
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chmodSync, mkdtempSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ChildPostgres, type DatabaseAddress, stopLeftPostgres } from '@sallyport/store-sql';
 
 const PREFIX = 'sallyport-scratch-';
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** A database of its own for one verification. What is in it is in the clear, as in every database. */
 export interface ScratchDatabase {
@@ -18,22 +20,32 @@ export interface ScratchDatabase {
  */
 export async function openScratchDatabase(parent: string = tmpdir()): Promise<ScratchDatabase> {
   await removeLeft(parent);
-  const folder = await mkdtemp(join(parent, `${PREFIX}${process.pid}-`));
-  // The user of the database gets through it; what is inside is closed to everybody else.
-  await chmod(folder, 0o711);
-  const place = { folder: join(folder, 'database'), passwordFile: join(folder, 'password') };
-  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
-  const server = await ChildPostgres.start(place).catch(async (error: unknown) => {
-    await remove();
-    throw error;
-  });
-  return {
-    address: server.address,
-    async close() {
-      await server.stop();
-      await remove();
-    },
+  let folder: string | undefined;
+  let starting: Promise<ChildPostgres> | undefined;
+  const close = async (): Promise<void> => {
+    await starting?.then(
+      (server) => server.stop(),
+      () => undefined,
+    );
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   };
+  // Who breaks a verification off leaves nothing of it in the clear, from the first moment on.
+  const breakOff = (): void => void close().finally(() => process.exit(1));
+  for (const signal of SIGNALS) process.once(signal, breakOff);
+  const closeForGood = async (): Promise<void> => {
+    await close();
+    for (const signal of SIGNALS) process.removeListener(signal, breakOff);
+  };
+  try {
+    folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
+    // The user of the database gets through it; what is inside is closed to everybody else.
+    chmodSync(folder, 0o711);
+    starting = ChildPostgres.start({ folder: join(folder, 'database'), passwordFile: join(folder, 'password') });
+    return { address: (await starting).address, close: closeForGood };
+  } catch (error) {
+    await closeForGood();
+    throw error;
+  }
 }
 
 async function removeLeft(parent: string): Promise<void> {
