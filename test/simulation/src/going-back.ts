@@ -1,6 +1,5 @@
 import { beginNewEpoch, type KnownLife } from '@sallyport/access';
 import { LEASE_MS, type VirtualNode } from './node.ts';
-import type { Omission } from './omissions.ts';
 import { BY } from './scene.ts';
 import type { VirtualJournal } from './virtual-journal.ts';
 import type { ServedAccess, VirtualServer } from './virtual-server.ts';
@@ -25,7 +24,6 @@ interface GoingBackParts {
   readonly weather: Weather;
   readonly say: (text: string) => void;
   readonly rightsAreBack: () => void;
-  readonly omit: Omission | undefined;
 }
 
 /** Lets something go back once, in some runs; an operator gives the database a new epoch when nodes refuse it. */
@@ -88,15 +86,17 @@ export class GoingBack {
   async #restoreOnceRefused(): Promise<void> {
     const { world, nodes } = this.#parts;
     while (!nodes.some(({ refused }) => refused)) await world.sleep(200);
-    const known = nodes.find(({ refused }) => refused)?.memory.known;
-    if ((await this.#newEpoch(false, known)) || (await this.#newEpoch(true, known))) return;
+    // They know more or less of it: the one that knows most is believed.
+    const known = nodes.map(({ memory }) => memory.known).sort((a, b) => (b?.head ?? 0) - (a?.head ?? 0))[0];
+    // A journal that lay on the machine counts as lost: a proof says how far the log was at least.
+    if ((!this.isSilent && (await this.#newEpoch(false, known))) || (await this.#newEpoch(true, known))) return;
     world.after(500, () => void this.#restoreOnceRefused());
   }
 
   async #newEpoch(lost: boolean, seen: KnownLife | undefined): Promise<boolean> {
-    const { access, journal, nodes, say, world, rightsAreBack, omit } = this.#parts;
+    const { access, journal, nodes, say, world, rightsAreBack } = this.#parts;
     try {
-      const restored = await beginNewEpoch({ access, journal, lost, by: BY, seen: omit === 'seen' ? undefined : seen });
+      const restored = await beginNewEpoch({ access, journal, lost, by: BY, seen });
       say(`the database that went back is open again${lost ? ', its journal counts as lost' : ''}`);
       if (restored.rights.length > 0 || lost) rightsAreBack();
       if (this.isSilent) this.#silentUntil = world.now + SETTLED_MS;

@@ -163,11 +163,13 @@ export class VirtualNode {
   }): LifeGuard | undefined {
     if (this.#omit === 'remembering' || this.#omit === 'new epoch' || this.#omit === 'claim') return undefined;
     const { memory } = this;
+    const life = this.#life;
     return new LifeGuard({
       memory: {
         read: () => memory.known,
+        // A process that has ended writes nothing.
         write: (known) => {
-          memory.known = known;
+          if (life === this.#life) memory.known = known;
         },
       },
       server: {

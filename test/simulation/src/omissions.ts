@@ -14,7 +14,6 @@ export const OMISSIONS = [
   'instance',
   'remembering',
   'witness',
-  'seen',
 ] as const;
 
 /** A rule that a run leaves out. */

@@ -100,7 +100,7 @@ export async function runSeed(seed: number, { omit, trace }: RunOptions = {}): P
   const gaps = { newEpoch: omit === 'new epoch', claim: omit === 'claim' };
   const rightsAreBack = (): void => officer.rightsAreBack();
   const back = { world, access: setup, journal, nodes, say, rightsAreBack };
-  const goingBack: GoingBack = new GoingBack({ ...back, weather, omit });
+  const goingBack: GoingBack = new GoingBack({ ...back, weather });
   const restores = new Restores({ ...back, nowMs, gaps, happens: !goingBack.happens });
   await world.run(END_MS);
   const { late, times, count } = officer;

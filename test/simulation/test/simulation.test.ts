@@ -22,7 +22,6 @@ const FAILING: Readonly<Record<Omission, number>> = {
   instance: 7,
   remembering: 9,
   witness: 27,
-  seen: 2,
 };
 
 test('under faults of every kind no request is served after the acknowledgement of its revocation', async () => {

@@ -96,6 +96,11 @@ async function newEpoch(config: Config, access: AccessContext, order: Order): Pr
         'there is no journal (SALLYPORT_JOURNAL): say --journal-is-lost, and all users stay out until enabled',
       );
     const known = readKnownLife(lifeFileOf(config));
+    // A proof says how far the log was at least: the Proxy that knows more is not heard any more.
+    if (opened?.authorityMs === undefined && known?.seenBy !== undefined && !order.lost)
+      throw new Error(
+        `this machine went back, as ${known.seenBy} has seen, and its journal lies on it: it went back, too, and counts as lost (--journal-is-lost)`,
+      );
     const supersedes = [...order.supersedes, ...(known ? [known.epoch] : [])];
     const readCopies = async () =>
       (await readAllCopies(backupTargetsOf(config), access.keyring, config.SALLYPORT_REALM)).copies;

@@ -6,7 +6,7 @@ import type { DatabaseWitness } from './witness.ts';
 export interface KnownLife extends Pick<DatabaseWitness, 'epoch' | 'system' | 'walBytes' | 'head' | 'headHash'> {
   /** Absent in a file of the version before. */
   readonly audit?: DatabaseWitness['audit'];
-  /** Last entry of the revocation log that is known to be in the journal, too. */
+  /** Up to here a journal must hold the revocation log; absent in a file of the version before. */
   readonly journaled?: number;
   /** Who saw it so, and when, where that was somebody else. */
   readonly seenBy?: string;

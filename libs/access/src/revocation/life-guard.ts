@@ -34,7 +34,7 @@ export interface LifeParts {
   readonly wallMs: () => number;
 }
 
-type WatchedJournal = Pick<JournalWriter, 'look' | 'isAhead' | 'written'>;
+type WatchedJournal = Pick<JournalWriter, 'look' | 'isAhead'>;
 
 /** Where the log of a database is, as a beat has read it. */
 type LogHead = Pick<DatabaseWitness, 'epoch' | 'head' | 'headHash'>;
@@ -151,9 +151,7 @@ export class LifeGuard {
   #remember(known: KnownLife | undefined): void {
     const { position, seen } = this.#settled!;
     const { epoch, head, headHash } = seen.realm;
-    const before = known?.epoch === epoch ? (known.journaled ?? 0) : 0;
-    const journaled = this.#journal?.written ?? before;
-    const life: KnownLife = { epoch, ...position, head, headHash, audit: seen.audit, journaled };
+    const life: KnownLife = { epoch, ...position, head, headHash, audit: seen.audit, journaled: head };
     if (JSON.stringify(life) !== JSON.stringify(known)) this.#parts.memory.write(life);
   }
 }

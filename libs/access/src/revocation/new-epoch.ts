@@ -19,7 +19,7 @@ export interface SeenLog {
   readonly epoch: string;
   readonly head: number;
   readonly headHash: string;
-  /** Up to here the journal must have it: what is behind was never called in force, as far as is known. */
+  /** Up to here the journal must have it; absent where nobody says so. */
   readonly journaled?: number;
 }
 
