@@ -81,8 +81,8 @@ export const EXPORT: Means = {
     const { exports, identity, keys } = safeOf(site.folder);
     const readme = readFileSync(join(madeIn(exports).at(-1)!.folder, 'README.txt'), 'utf8');
     const [command] = /npm run sallyport -- backup restore .*/.exec(readme)!;
-    const filled = command.replace('FOLDER', exports).replace('FILE', identity).replace('"why"', '"the site burned"');
-    const line = `${filled} --key-file ${keys} --yes`;
+    const places = command.replace('FOLDER', exports).replace('FILE', identity).replace('KEK.JSON', keys);
+    const line = `${places.replace('"why"', '"the site burned"')} --yes`;
     const onHost = ['nsenter', `--net=/run/netns/${site.host.name}`, 'bash', '-c', line];
     return runOrThrow(onHost, { ...site.settings, SALLYPORT_DATA: site.data });
   },
