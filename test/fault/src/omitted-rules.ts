@@ -51,8 +51,8 @@ export const OMITTED_RULES: Readonly<
       },
       {
         file: 'libs/access/src/journal/journal-writer.ts',
-        code: 'if ((await journal.claimed()) === epoch) return;',
-        instead: 'return;',
+        code: 'if ((await journal.claimed()) === epoch) return undefined;',
+        instead: 'return undefined;',
       },
     ],
   },
