@@ -105,6 +105,27 @@ export function storeContract(storeOf: StoreOf, name: string): void {
     expect((await store.transaction(({ tables }) => tables.users.list())).map(({ id }) => id)).toEqual(['a', 'b']);
   });
 
+  test(`${name}: what still asks when its transaction is over is refused, and changes nothing`, async () => {
+    const store = fresh();
+    for (const fails of [true, false]) {
+      let late: Promise<unknown> | undefined;
+      const done = store.transaction(async ({ tables: { users } }) => {
+        late = (async () => {
+          for (let i = 0; i < 3; i++) await users.count();
+          await users.insert(user('late'));
+        })();
+        late.catch(() => undefined);
+        await users.count();
+        if (fails) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'what the work itself found');
+      });
+      await (fails ? expect(done).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' }) : done);
+      await expect(late).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
+      await store.transaction(({ tables }) => tables.users.insert(user(`after-${fails}`)));
+    }
+    const left = await store.transaction(({ tables }) => tables.users.list());
+    expect(left.map(({ id }) => id)).toEqual(['after-false', 'after-true']);
+  });
+
   test(`${name}: one realm never sees, changes or removes the rows of another`, async () => {
     const [a, b] = [fresh(), fresh()];
     await a.transaction(({ tables }) => tables.users.insert(user('u1', 'ada')));

@@ -49,6 +49,7 @@ const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '25P03', '53300', '55P03
  * system, internal. Whatever else it answers is about what it was asked for.
  */
 const OUTAGES = new Set(['08', '25', '40', '53', '55', '57', '58', 'XX']);
+const UNIQUE_VIOLATION = '23505';
 /** Class of values that a column cannot hold: a NUL in a text, a number out of range. */
 const DATA_EXCEPTION = '22';
 /** One round trip begins the transaction and reads the clock. */
@@ -187,7 +188,7 @@ export class SqlStore {
   async #run<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
     const { client, now } = await this.#begin();
     const begun = performance.now();
-    const written = { rows: 0 };
+    const course: Course = { written: 0, failure: undefined, isOver: false };
     let broken: Error | undefined;
     const onError = (error: Error): void => {
       broken = error;
@@ -195,8 +196,8 @@ export class SqlStore {
     client.on('error', onError);
     try {
       const clock = (): number => now + Math.round(performance.now() - begun);
-      const result = await work(this.#transaction(client, realm, { clock, written }));
-      if (written.rows > 0) await commit(client);
+      const result = await worked(work(this.#transaction(client, realm, { clock, course })), course);
+      if (course.written > 0) await commit(client);
       else await endRead(client, this.#replicated);
       return result;
     } catch (error) {
@@ -237,14 +238,21 @@ export class SqlStore {
   #transaction(
     client: pg.PoolClient,
     realm: string,
-    { clock, written }: { clock: () => number; written: { rows: number } },
+    { clock, course }: { clock: () => number; course: Course },
   ): Transaction {
     const query: Query = async ({ text, values }) => {
+      if (course.isOver) throw new StoreError('ERR_STORE_UNAVAILABLE', 'the transaction is over');
       const named = values.some(isLong) ? {} : { name: this.#nameOf(text) };
       gatherWrites(client);
-      const { rows, rowCount } = await client.query<AnyRow>({ ...named, text, values: [...values] });
-      if (!text.startsWith('select')) written.rows += rowCount ?? 0;
-      return { rows, count: rowCount ?? 0 };
+      try {
+        const { rows, rowCount } = await client.query<AnyRow>({ ...named, text, values: [...values] });
+        if (!text.startsWith('select')) course.written += rowCount ?? 0;
+        return { rows, count: rowCount ?? 0 };
+      } catch (error) {
+        // What was asked behind it only hears that the transaction has failed, and may be heard first.
+        course.failure ??= failureOf(error);
+        throw course.failure;
+      }
     };
     const tables = makeTables((name) => new SqlTable({ shape: SHAPES[name], realm }, query));
     return { tables, now: clock };
@@ -256,6 +264,32 @@ export class SqlStore {
     this.#statements.set(text, known);
     return known;
   }
+}
+
+/** How a transaction goes. */
+interface Course {
+  /** Rows that were changed. */
+  written: number;
+  /** Why the first statement failed that did: PostgreSQL does nothing more in this transaction. */
+  failure: unknown;
+  /** True once its work has ended: whoever still asks would ask in the transaction of somebody else. */
+  isOver: boolean;
+}
+
+/** Waits for the work of a transaction. Work that passes over a statement that failed would commit nothing, and not hear of it. */
+async function worked<T>(work: Promise<T>, course: Course): Promise<T> {
+  try {
+    const result = await work;
+    if (course.failure !== undefined) throw course.failure;
+    return result;
+  } finally {
+    course.isOver = true;
+  }
+}
+
+function failureOf(error: unknown): unknown {
+  if ((error as { code?: string }).code !== UNIQUE_VIOLATION) return error;
+  return new StoreError('ERR_STORE_CONFLICT', 'the key is taken', { cause: error });
 }
 
 /** Values of a list over which a statement is planned each time: 32 HELLOs together ask the log about 96 subjects. */

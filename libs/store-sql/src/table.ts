@@ -1,4 +1,3 @@
-import { StoreError } from '@sallyport/access';
 import type { AnyRow, Page, RowChange, RowLock, Selection, Table } from '@sallyport/access/store';
 import {
   deleteSelected,
@@ -13,10 +12,8 @@ import {
   updateSelected,
 } from './statements.ts';
 
-/** Runs one statement of the transaction. */
+/** Runs one statement of the transaction. @throws StoreError ERR_STORE_CONFLICT for a key that is taken */
 export type Query = (statement: Statement) => Promise<{ rows: AnyRow[]; count: number }>;
-
-const UNIQUE_VIOLATION = '23505';
 
 /** A table of one realm in one transaction. */
 export class SqlTable implements Table<AnyRow> {
@@ -59,15 +56,10 @@ export class SqlTable implements Table<AnyRow> {
   }
 
   async remove(selection: Selection<AnyRow>): Promise<number> {
-    return (await this.#query(deleteSelected(this.#of, selection))).count;
+    return this.#write(deleteSelected(this.#of, selection));
   }
 
   async #write(statement: Statement): Promise<number> {
-    try {
-      return (await this.#query(statement)).count;
-    } catch (error) {
-      if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
-      throw new StoreError('ERR_STORE_CONFLICT', 'the key is taken', { cause: error });
-    }
+    return (await this.#query(statement)).count;
   }
 }

@@ -35,8 +35,10 @@ export class MemoryStore {
     const data: Data = this.#realms.get(realm) ?? new Map();
     const drafts = new Map(TABLE_NAMES.map((name) => [name, new Draft(data.get(name) ?? new Map())]));
     const tables = makeTables((name) => memoryTable(shapeOf(name), drafts.get(name)!));
-    const result = await work({ tables, now: this.#now });
-    this.#realms.set(realm, new Map([...drafts].map(([name, { rows }]) => [name, rows])));
+    const result = await work({ tables, now: this.#now }).finally(() => {
+      for (const draft of drafts.values()) draft.close();
+    });
+    this.#realms.set(realm, new Map([...drafts].map(([name, { final }]) => [name, final])));
     return result;
   }
 }
@@ -45,20 +47,32 @@ export class MemoryStore {
 class Draft {
   #rows: RowMap;
   #own = false;
+  #isOver = false;
 
   constructor(rows: RowMap) {
     this.#rows = rows;
   }
 
   get rows(): RowMap {
+    if (this.#isOver) throw new StoreError('ERR_STORE_UNAVAILABLE', 'the transaction is over');
+    return this.#rows;
+  }
+
+  /** Rows as the transaction leaves them. */
+  get final(): RowMap {
     return this.#rows;
   }
 
   /** The same to write to. */
   get own(): RowMap {
-    if (!this.#own) this.#rows = new Map(this.#rows);
+    if (!this.#own) this.#rows = new Map(this.rows);
     this.#own = true;
-    return this.#rows;
+    return this.rows;
+  }
+
+  /** Nothing more is read or changed: the transaction is over. */
+  close(): void {
+    this.#isOver = true;
   }
 }
 
