@@ -53,12 +53,13 @@ export function noteEscrowProof(access: AccessContext, proven: EscrowProven, by:
     if (!row) throw unknownEscrow();
     if (at > begun.at + CLOCK_MS || at < begun.at - MAX_AGE_MS || at < row.createdAt - CLOCK_MS)
       throw new AccessError('ERR_ACCESS_INVALID', 'the receipt is of another time: it counts for 30 days');
-    const seen = (name: string): boolean => row.proofs.some((proof) => proof.officer === name && proof.at >= at);
-    if (officers.every(seen))
+    const lastOf = (name: string): number => row.proofs.find(({ officer }) => officer === name)?.at ?? 0;
+    // Whoever has checked their share since has not opened the set together with others.
+    if (drill ? (row.drilledAt ?? 0) >= at : officers.every((name) => lastOf(name) >= at))
       throw new AccessError('ERR_ACCESS_INVALID', 'this receipt was counted already, or a later one was');
     const others = row.proofs.filter(({ officer }) => !officers.includes(officer));
-    const proofs = [...others, ...officers.map((officer) => ({ officer, at }))];
-    const changed = { proofs, drilledAt: drill ? Math.max(at, row.drilledAt ?? 0) : row.drilledAt };
+    const proofs = [...others, ...officers.map((officer) => ({ officer, at: Math.max(at, lastOf(officer)) }))];
+    const changed = { proofs, drilledAt: drill ? at : row.drilledAt };
     await begun.tables.escrows.update({ where: { id: set } }, changed);
     begun.audit(drill ? 'escrow.drill' : 'escrow.check', `${set}: ${officers.join(', ')}`);
     return { ...row, ...changed };
