@@ -24,6 +24,8 @@ interface KekFile {
   readonly keys: KeyTexts;
   /** Keys that nothing in the database uses any more; absent while there are none. */
   readonly retired?: KeyTexts;
+  /** The last turns that were done, by their random ids; absent before the first. */
+  readonly finished?: readonly string[];
   /**
    * True once this node has seen that all rows of the realm carry a MAC: it never seals rows again, even if somebody has taken
    * all MACs away. Where it is absent, the rows say so themselves.
@@ -58,8 +60,8 @@ function formatKeys(keys: ReadonlyMap<number, Uint8Array>): KeyTexts {
   return Object.fromEntries([...keys].map(([id, key]) => [id, formatBase64Url(key)]));
 }
 
-function setOf({ current, keys, retired = {} }: KekFile): KekSet {
-  return { current, keys: parseKeys(keys), retired: parseKeys(retired) };
+function setOf({ current, keys, retired = {}, finished = [] }: KekFile): KekSet {
+  return { current, keys: parseKeys(keys), retired: parseKeys(retired), finished };
 }
 
 /**
@@ -71,10 +73,11 @@ function shelfOf(file: string): KekShelf {
     read: () => setOf(readFile(file)),
     change(edit) {
       const before = readFile(file);
-      const { current, keys, retired } = edit(setOf(before));
+      const { current, keys, retired, finished = [] } = edit(setOf(before));
       const { retired: _, ...rest } = before;
       const kept = retired.size === 0 ? {} : { retired: formatKeys(retired) };
-      replaceFile(file, { ...rest, current, keys: formatKeys(keys), ...kept });
+      const ended = finished.length === 0 ? {} : { finished };
+      replaceFile(file, { ...rest, current, keys: formatKeys(keys), ...kept, ...ended });
       return setOf(readFile(file));
     },
   };

@@ -385,19 +385,28 @@ function followed(
     genuine,
   }: { readonly parcel: OpenedParcel | undefined; readonly genuine: (set: KekSet, row: KekTurnRow) => boolean },
 ): KekSet {
-  if (raw?.state === 'done' && raw.kek === set.current && set.keys.size === 1) return set;
   const keys = new Map(set.keys);
   if (parcel && !keys.has(parcel.kek)) keys.set(parcel.kek, Uint8Array.from(parcel.key));
   const grown = { ...set, keys };
   if (!raw || raw.kek === 0 || raw.kek < set.current || !keys.has(raw.kek) || !genuine(grown, raw)) return grown;
   if (raw.state === 'spreading') return revived(grown, raw);
   const turned = { ...revived(grown, raw), current: raw.kek };
-  return raw.state === 'done' ? retiring(turned) : turned;
+  return raw.state === 'done' ? finishing(retiring(turned), raw) : turned;
 }
 
-/** After a restore everything is wrapped anew from a key that was retired: only who has the current one can say so. */
-function revived(set: KekSet, { kek, from, mac, state }: KekTurnRow): KekSet {
-  if (state === 'done' || kekOf(mac) !== kek) return set;
+/** Turns that a node remembers: only those of its present key could come again. */
+const MAX_FINISHED = 32;
+
+function finishing(set: KekSet, { turn }: KekTurnRow): KekSet {
+  const { finished = [] } = set;
+  return finished.includes(turn) ? set : { ...set, finished: [...finished, turn].slice(-MAX_FINISHED) };
+}
+
+/**
+ * After a restore everything is wrapped anew from a key that was retired: only who has the current one can say so, and only once.
+ */
+function revived(set: KekSet, { turn, kek, from, mac, state }: KekTurnRow): KekSet {
+  if (state === 'done' || kekOf(mac) !== kek || set.finished?.includes(turn)) return set;
   return takenBack(set, (id) => from.includes(id));
 }
 
@@ -408,9 +417,10 @@ export function takenBack(set: KekSet, wanted: (id: number) => boolean): KekSet 
   return { ...set, keys: new Map([...back, ...set.keys]), retired };
 }
 
-function retiring({ current, keys, retired }: KekSet): KekSet {
+function retiring(set: KekSet): KekSet {
+  const { current, keys, retired } = set;
   const old = [...keys].filter(([id]) => id !== current);
-  return { current, keys: new Map([[current, keys.get(current)!]]), retired: new Map([...retired, ...old]) };
+  return { ...set, keys: new Map([[current, keys.get(current)!]]), retired: new Map([...retired, ...old]) };
 }
 
 function withoutForgotten(set: KekSet, forgotten: readonly number[]): KekSet {
@@ -420,7 +430,8 @@ function withoutForgotten(set: KekSet, forgotten: readonly number[]): KekSet {
 function sameSet(a: KekSet, b: KekSet): boolean {
   const same = (x: KekSet['keys'], y: KekSet['keys']): boolean =>
     x.size === y.size && [...x.keys()].every((id) => y.has(id));
-  return a.current === b.current && same(a.keys, b.keys) && same(a.retired, b.retired);
+  const ended = a.finished?.at(-1) === b.finished?.at(-1);
+  return ended && a.current === b.current && same(a.keys, b.keys) && same(a.retired, b.retired);
 }
 
 /** A realm's row that this node cannot check: in words, by which key it is, and where that comes from. */

@@ -54,6 +54,8 @@ export interface KekSet {
   readonly keys: ReadonlyMap<number, Uint8Array>;
   /** Keys that nothing in the store uses any more: for backups of before, and to know tokens that were made with them. */
   readonly retired: ReadonlyMap<number, Uint8Array>;
+  /** The last turns that this node has seen done: what says that one of them goes on is a copy of an older row. */
+  readonly finished?: readonly string[];
 }
 
 /** Id of the key-encryption key of an envelope, and of a MAC. */

@@ -33,11 +33,7 @@ class Killed extends Error {}
 function shelfOf(first: KekSet): KekShelf & { set: KekSet } {
   const copied = (keys: KekSet['keys']): KekSet['keys'] =>
     new Map([...keys].map(([id, key]) => [id, Uint8Array.from(key)]));
-  const copy = ({ current, keys, retired }: KekSet): KekSet => ({
-    current,
-    keys: copied(keys),
-    retired: copied(retired),
-  });
+  const copy = (set: KekSet): KekSet => ({ ...set, keys: copied(set.keys), retired: copied(set.retired) });
   return {
     set: copy(first),
     read() {
@@ -451,11 +447,18 @@ test('after a restore of what a retired key wrapped, that key is taken back and 
   n1.start();
   await n1.node.enter();
   expect(n1.node.missing).toBeUndefined();
-  await beginKekTurn(restored.accessOf(n1), BY, { to: 2 });
+  const { turn } = await beginKekTurn(restored.accessOf(n1), BY, { to: 2 });
   restored.nodes.set('n1', n1);
   restored.nodes.set('n2', new TestNode('n2', restored.bare, two));
   await restored.done();
   await restored.expectTurned(old.installation.id);
+  // Who has kept the row of that turn, puts it back and has the old key, has no use of it.
+  await restored.bare.transaction(({ tables }) => tables.kekTurns.update({}, turn));
+  for (let i = 0; i < 5; i++) {
+    await restored.tick();
+    for (const { keyring } of restored.nodes.values()) expect(keyring.ids).toEqual([2]);
+  }
+  await restored.done();
 });
 
 async function copyOf(bare: RealmStore): Promise<Map<string, readonly object[]>> {
