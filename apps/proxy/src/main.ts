@@ -120,7 +120,8 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   const url = `${certificateFile ? 'wss' : 'ws'}://${host}:${(server.address() as AddressInfo).port}`;
   log.info({ url, healthUrl, name: identity.name, site: identity.site }, 'the Proxy is up');
   const words = (): string => `the Proxy ${identity.name} is up at ${url}\n`;
-  return { stop, ready: () => ({ message: { url, healthUrl, metricsUrl }, words }) };
+  const drainMs = Math.max(config.SALLYPORT_DRAIN_MS, config.SALLYPORT_UNREADY_MS);
+  return { stop, drainMs, ready: () => ({ message: { url, healthUrl, metricsUrl }, words }) };
 }
 
 await runServer({ name: 'proxy', title: 'the Proxy', settings: SETTINGS, start });

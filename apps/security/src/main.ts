@@ -187,7 +187,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     const words = (): string => welcome({ proxyUrl, adminUrl, fingerprint: ca.fingerprint }, config, oneTimeToken);
     return { message: { proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: ca.certificate, oneTimeToken }, words };
   };
-  return { stop, ready };
+  return { stop, drainMs: config.SALLYPORT_DRAIN_MS, ready };
 }
 
 /** Opens the listener for directories, when there is to be one. */

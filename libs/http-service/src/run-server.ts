@@ -1,8 +1,8 @@
 import { readSettings, type Setting, type Values } from '@sallyport/settings';
 import { createLog, type Log } from '@sallyport/telemetry';
 
-/** How long ending in order may take after a fault that nobody caught, ms. */
-const END_MS = 15_000;
+/** How long ending in order may take beside what a server drains, ms; then it ends as it is. */
+const END_MS = 20_000;
 
 type Settings = Readonly<Record<string, Setting<unknown>>>;
 
@@ -23,6 +23,8 @@ export interface Starting<S extends Settings> {
 export interface RunningServer {
   /** Ends it in order; called once. The process ends after it. */
   readonly stop: () => Promise<void> | void;
+  /** How long `stop` lets others finish before it goes on, ms; absent: not at all. */
+  readonly drainMs?: number;
   /** Tells that it is ready. A signal that comes meanwhile stops it in order already. */
   readonly ready: () => Ready | Promise<Ready>;
 }
@@ -48,7 +50,8 @@ export interface Server<S extends Settings> {
 /**
  * The life of a server as a process: reads its settings, starts it, tells that it is ready, and ends it in order at SIGTERM, at
  * SIGINT and when the parent that started it is gone. Exit status 0 after that; 1 when it could not start, when a signal broke
- * its start off, when it ended by itself, and after a fault that nobody caught: nobody knows in what state it is then.
+ * its start off, when it ended by itself, when it did not end within its time, and after a fault that nobody caught: nobody knows
+ * in what state it is then.
  */
 export async function runServer<S extends Settings>(server: Server<S>): Promise<void> {
   const life = new ServerLife(server.title ?? server.name);
@@ -69,7 +72,7 @@ class ServerLife {
   readonly #title: string;
   readonly #releases: (() => Promise<void>)[] = [];
   #log: Log | undefined;
-  #stop: RunningServer['stop'] | undefined;
+  #running: RunningServer | undefined;
   #ending = false;
 
   constructor(title: string) {
@@ -94,9 +97,9 @@ class ServerLife {
   }
 
   /** Takes a server that is up. */
-  async run({ stop, ready }: RunningServer): Promise<void> {
-    this.#stop = stop;
-    const { message, words } = await ready();
+  async run(running: RunningServer): Promise<void> {
+    this.#running = running;
+    const { message, words } = await running.ready();
     if (this.#ending) return;
     if (process.send) process.send({ type: 'ready', ...message });
     else process.stdout.write(words());
@@ -123,15 +126,27 @@ class ServerLife {
   async #end(): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
-    if (!this.#stop) process.exitCode = 1;
+    if (!this.#running) process.exitCode = 1;
     try {
-      await this.#stop?.();
+      if (this.#running) await this.#stop(this.#running);
     } catch (error) {
       process.exitCode = 1;
       this.#log?.fatal({ err: error }, 'the server could not end in order');
     }
     await this.#releaseAll();
     process.exit();
+  }
+
+  /** A part that waits for something which never comes keeps nothing from ending. @throws Error when the time is over */
+  async #stop({ stop, drainMs = 0 }: RunningServer): Promise<void> {
+    const limit = Promise.withResolvers<void>();
+    const ms = drainMs + END_MS;
+    const timer = setTimeout(() => {
+      const open = process.getActiveResourcesInfo().join(', ');
+      limit.reject(new Error(`it took longer than ${Math.round(ms / 1_000)} s; open: ${open}`));
+    }, ms);
+    await Promise.race([stop(), limit.promise]);
+    clearTimeout(timer);
   }
 
   async #releaseAll(): Promise<void> {

@@ -8,7 +8,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-async function start({ config, release, end }: Starting<typeof SETTINGS>): Promise<RunningServer> {
+async function start({ config, log, release, end }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const does = config.SALLYPORT_DOES;
   release(async () => say('first part released'));
   release(async () => say('second part released'));
@@ -20,11 +20,15 @@ async function start({ config, release, end }: Starting<typeof SETTINGS>): Promi
     await new Promise(() => undefined);
   }
   return {
+    // The limit is this and what every server has.
+    drainMs: does === 'hang' ? -19_500 : 0,
     async stop() {
       clearInterval(timer);
       if (does === 'break') throw new Error('it does not close');
+      if (does === 'hang') await new Promise(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, 10));
       say('stopped');
+      for (let line = 1; does === 'talk' && line <= 3; line++) log.info({ line }, 'ends');
     },
     ready() {
       if (does === 'fault') setImmediate(() => JSON.parse('nothing'));

@@ -105,3 +105,30 @@ test('what fails while a server ends keeps nothing else from ending', async () =
   expect(said.out).toBe(`it is up\n${RELEASED}`);
   expect(said.err).toContain('it does not close');
 });
+
+test('a server whose end waits for what never comes ends nevertheless, says so, and lets go of everything', async () => {
+  const { child, said, until, ended } = live('hang');
+  await until('it is up');
+  child.kill('SIGTERM');
+  expect(await ended).toBe(1);
+  expect(said.out).toBe(`it is up\n${RELEASED}`);
+  expect(said.err).toContain('the server could not end in order');
+  expect(said.err).toContain('it took longer than 1 s; open: ');
+});
+
+test('its last lines are written', async () => {
+  const { child, said, until, ended } = live('talk');
+  await until('it is up');
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  expect(said.err.match(/"line":\d/g)).toEqual(['"line":1', '"line":2', '"line":3']);
+});
+
+test('a server ends when nobody reads its last lines any more', async () => {
+  const { child, until } = live('talk');
+  await until('it is up');
+  child.stderr!.destroy();
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  expect(await exit).toEqual([0, null]);
+});

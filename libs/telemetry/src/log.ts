@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 
 /** Structured log of a server: JSON lines. */
@@ -10,5 +11,42 @@ const REDACTED = ['password', 'secret', 'token', 'authorization', 'cookie', 'cod
 export function createLog(name: string, level = 'info', destination?: { write(line: string): void }): Log {
   const paths = REDACTED.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]);
   const options = { name, level, redact: { paths, censor: '[redacted]' }, base: { name } };
-  return destination ? pino(options, destination) : pino(options, pino.destination({ fd: 2, sync: false }));
+  return destination ? pino(options, destination) : pino(options, standardError());
+}
+
+const STDERR = 2;
+/** A reader that takes nothing at the exit is waited for so often, so long, ms. */
+const EXIT_TRIES = 20;
+const EXIT_WAIT_MS = 50;
+
+/** What `sonic-boom` holds: lines that it has not begun to write, and those that it writes. */
+interface Unwritten {
+  readonly _bufs: readonly string[];
+  readonly _writing: boolean;
+  readonly _writingBuf: string;
+}
+
+/**
+ * Standard error, which nobody waits for. When the process exits, what is left is written at once, as far as it is taken: the
+ * destination's own way tries for ever, deaf to every signal, once its reader is gone (EPIPE).
+ */
+function standardError(): ReturnType<typeof pino.destination> {
+  const destination = pino.destination({ fd: STDERR, sync: false });
+  destination.flushSync = () => {
+    const { _bufs, _writing, _writingBuf } = destination as unknown as Unwritten;
+    writeRest([_writing ? '' : _writingBuf, ..._bufs].join(''));
+  };
+  return destination;
+}
+
+function writeRest(text: string): void {
+  let rest = Buffer.from(text);
+  for (let tries = 0; rest.length > 0 && tries < EXIT_TRIES; )
+    try {
+      rest = rest.subarray(writeSync(STDERR, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      tries += 1;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, EXIT_WAIT_MS);
+    }
 }
