@@ -7,6 +7,8 @@ import { commandOn, type Host } from './host.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 const START_TIMEOUT_MS = 120_000;
+/** A server ends by itself long before, whatever hangs in it. */
+const STOP_TIMEOUT_MS = 120_000;
 /** Characters of the log that are kept in memory at least. */
 const KEPT_LOG = 4_000_000;
 
@@ -84,13 +86,15 @@ export class AppProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Sends a signal and waits for the end. */
+  /** Sends a signal and waits for the end; what does not end is killed. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     this.#ending = true;
     if (!this.running) return;
     const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
     this.#child.kill(signal);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
     await ended;
+    clearTimeout(timer);
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -79,17 +79,20 @@ export class Running {
   }
 }
 
-/** Ctrl-C and SIGTERM stop everything in order. */
+/** Ctrl-C and SIGTERM stop everything in order; whoever presses it again hears that it goes on, and breaks nothing off. */
 export function stopOnSignals(running: Running, data: string): void {
+  let isStopping = false;
   const stop = (): void => {
-    process.stdout.write('\nstopping …\n');
+    process.stdout.write(isStopping ? '\nstill stopping …\n' : '\nstopping …\n');
+    if (isStopping) return;
+    isStopping = true;
     void running.stop().then(() => {
       say`stopped; everything is kept in ${data}\n`;
       process.exit(0);
     });
   };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
 }
 
 /** @throws CliError for the first port that is taken */
