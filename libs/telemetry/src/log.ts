@@ -33,6 +33,7 @@ interface Unwritten {
 function standardError(): ReturnType<typeof pino.destination> {
   const destination = pino.destination({ fd: STDERR, sync: false });
   destination.flushSync = () => {
+    // Its types do not name what it holds.
     const { _bufs, _writing, _writingBuf } = destination as unknown as Unwritten;
     writeRest([_writing ? '' : _writingBuf, ..._bufs].join(''));
   };
