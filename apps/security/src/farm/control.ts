@@ -14,6 +14,7 @@ import type { LogPosition } from '@sallyport/lease';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { guardWith, type Log } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { NewestBeats } from './newest-beats.ts';
 import type { SecurityNode } from './node.ts';
 import type { IdentifyProxy } from './proxy-identity.ts';
 import type { ProxyLink, ProxyLinks } from './proxy-links.ts';
@@ -98,6 +99,7 @@ function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: 
     unheard: undefined,
     witness: undefined,
   };
+  const beats = new NewestBeats<Beat>((beat) => answer(control, beat));
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
   const link: ProxyLink = { proxy, send: (message) => send(socket, message) };
   proxies.add(link);
@@ -117,11 +119,12 @@ function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: 
     if (!beat) return socket.close(1002, 'not a beat of this version');
     proxies.told(proxy, beat.troubles);
     control.unheard = beat.witness ?? control.unheard;
-    void answer(control, beat);
+    beats.take(beat);
   });
   socket.on('error', () => socket.terminate());
   socket.on('close', () => {
     clearTimeout(timer);
+    beats.end();
     unsubscribe();
     proxies.remove(link);
     log.info({ proxy }, 'a Proxy disconnected');
