@@ -57,16 +57,22 @@ export interface Patience {
 export function untilInForce(node: WaitingNode, entry: AwaitedEntry, patience: Patience): Promise<Waited> {
   const committedAt = node.monotonicMs();
   let awaited = entry;
-  let journaled = false;
+  let last: number | undefined;
+  let journaled = 0;
+  // Once somebody hears "in force", a restore brings it back.
+  const isJournaled = async (index: number): Promise<boolean> => {
+    if (index > journaled && (await isInJournal(node, index))) journaled = index;
+    return index <= journaled;
+  };
   node.bus.publish('entries');
   return untilNobody(node, patience, async () => {
-    // Before the look: once somebody hears "in force", a restore brings it back.
-    journaled = journaled || (await isInJournal(node, entry.index));
-    if (!journaled) return UNWRITTEN;
+    if (!(await isJournaled(entry.index))) return UNWRITTEN;
     const look = await lookAt(node, awaited);
     if (!look) return UNREADABLE;
     awaited = { index: look.entry.index, hash: look.entry.hash };
-    return waitingOf(node, look, committedAt);
+    last ??= lastOf(look);
+    if (!(await isJournaled(last))) return UNWRITTEN;
+    return waitingOf(node, look, { index: last, committedAt });
   });
 }
 
@@ -156,6 +162,11 @@ interface Look {
   readonly leases: readonly LeaseRow[];
 }
 
+/** The entries of a user's installations stand behind the user's own: everything that is in the log now has them. */
+function lastOf({ realm, entry }: Look): number {
+  return entry.kind === 'user' ? realm.head : entry.index;
+}
+
 /** Reads the entry, the epoch and the leases in one transaction, which proves that it was at the primary. */
 async function lookAt({ access, trouble }: WaitingNode, { index, hash }: AwaitedEntry): Promise<Look | undefined> {
   try {
@@ -193,8 +204,12 @@ async function readLeases({ access, trouble }: WaitingNode): Promise<Omit<Look, 
   }
 }
 
-function waitingOf(node: WaitingNode, look: Look, committedAt: number): WaitingProxy[] {
-  return withHold(node, look.realm, node.leases.waiting(look.leases, look.entry.index, committedAt));
+function waitingOf(
+  node: WaitingNode,
+  { realm, leases }: Look,
+  { index, committedAt }: { readonly index: number; readonly committedAt: number },
+): WaitingProxy[] {
+  return withHold(node, realm, node.leases.waiting(leases, index, committedAt));
 }
 
 /** Before the hold of the epoch is over, leases that no row knows may live. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
+  disableUser,
   EpochFence,
   fencedStore,
   getRealm,
@@ -8,8 +9,10 @@ import {
   issueJoinToken,
   LeaseWatch,
   memoryBus,
+  putUser,
   recordBeat,
   redeemJoinToken,
+  removeUser,
   revoke,
   revokeProxy,
   StoreError,
@@ -17,6 +20,7 @@ import {
   untilInForce,
   untilProxyGone,
 } from '../../src/index.ts';
+import { enrolled } from '../ada.ts';
 import { BY, scene } from '../scene.ts';
 
 const LEASE_MS = 15_000;
@@ -236,6 +240,41 @@ test('what the journal has not taken is not in force, however long it is waited 
   expect((await untilInForce({ ...node, journal }, entry, LONG)).waitingFor).toEqual([]);
   expect(tries).toBeGreaterThanOrEqual(20);
 });
+
+test.each([
+  ['disabled', disableUser],
+  ['removed', removeUser],
+] as const)(
+  'a user who was %s is out when their installations are, in the journal and at Proxies',
+  async (_, putOut) => {
+    const { access, node, beat } = await waiting();
+    await putUser(access, 'ada', { password: 'pw' }, BY);
+    const { id } = await enrolled(access);
+    const before = await beat(ONE, 'head');
+    const put = await putOut(access, 'ada', 'request-1', BY);
+    const index = typeof put === 'number' ? put : put.index;
+    let taken = index;
+    const journal = {
+      async upTo(asked: number): Promise<void> {
+        if (asked > taken) throw new StoreError('ERR_STORE_UNAVAILABLE', 'the journal does not answer');
+      },
+    };
+    const entries = await access.store.transaction(({ tables }) =>
+      tables.revocations.list({ above: ['index', index] }),
+    );
+    expect(entries).toMatchObject([{ kind: 'installation', subject: id }]);
+    expect(before).toMatchObject({ type: 'lease' });
+    const patience = { maxMs: 1_000 };
+    const untaken = await untilInForce({ ...node, journal }, { index }, patience);
+    expect(untaken.waitingFor).toMatchObject([{ proxy: '(the journal does not answer)' }]);
+    taken = index + 1;
+    expect((await untilInForce({ ...node, journal }, { index }, patience)).waitingFor).toMatchObject([
+      { instance: ONE },
+    ]);
+    await beat(ONE, 'head');
+    expect((await untilInForce({ ...node, journal }, { index }, patience)).waitingFor).toEqual([]);
+  },
+);
 
 test('the hold lasts so much longer as a node of before may go on without looking at the claim', () => {
   const clock = { mono: 0 };
