@@ -81,8 +81,9 @@ const STEPS = [
 ] as const;
 
 /** Runs a restore and kills it when it says that it begins a step. */
-async function killedAt(step: string): Promise<void> {
-  const running = startCommand('node', [CLI_FILE, ...restoring('--yes')], { environment: gateway.securityEnvironment });
+async function killedAt(step: string, ...more: readonly string[]): Promise<void> {
+  const order = [CLI_FILE, ...restoring('--yes', ...more)];
+  const running = startCommand('node', order, { environment: gateway.securityEnvironment });
   await new Promise<void>((done) => {
     const look = setInterval(() => {
       const { exitCode, signalCode } = running.child;
@@ -209,10 +210,19 @@ test('what is here is put aside, not overwritten; without its journal everybody 
   await gateway.security.end('SIGTERM');
   rmSync(journal, { recursive: true });
   mkdirSync(journal);
+  const asides = () => readdirSync(data).filter((file) => file.startsWith('before_restore_'));
+  const marked = join(data, 'security', 'restoring.json');
+  // Killed before the export was found whole: nothing has changed. Killed later: what was here is whole wherever it is.
+  await killedAt('checking the export', '--journal-is-lost');
+  expect([existsSync(marked), asides()]).toEqual([false, []]);
+  await killedAt('putting what is here aside', '--journal-is-lost');
+  expect(existsSync(marked)).toBe(true);
+  expect(existsSync(join(data, asides()[0] ?? 'database', 'cluster', 'PG_VERSION'))).toBe(true);
+  await expect(startSecurity()).rejects.toThrow('to go back');
   const { stdout, stderr } = await restore('--yes', '--journal-is-lost');
   expect(stdout, stderr).toContain('users stay out');
-  const aside = readdirSync(data).find((file) => file.startsWith('before_restore_'));
-  expect(stdout).toContain(aside);
+  expect(asides()).toHaveLength(1);
+  expect(stdout).toContain(asides()[0]);
   await startSecurity();
   await comeAsOperator();
   await gateway.live(1);

@@ -101,10 +101,12 @@ export async function restore(config: Config, source: RestoreSource, order: Expo
     const names = database ? await realmsInTheWay(config, database, mark) : [];
     if (names.length > 0) await assertWanted(names, source, order);
     order.step('marking this folder');
-    beginRestoring(config, { name: manifest.name, mark });
+    const isInTheWay = database !== undefined && names.length > 0;
+    const aside = isInTheWay ? placeAside(config, database!.external) : asideBefore(config, mark);
+    beginRestoring(config, { name: manifest.name, mark, aside });
     placeKeyFile(config, source.keyFile);
-    const aside = database && names.length > 0 ? await putAside(config, database, order) : undefined;
-    if (aside !== undefined || !database) {
+    if (isInTheWay) await putAside(config, database!, { aside: aside!, order });
+    if (isInTheWay || !database) {
       order.step('opening the database');
       database = await openDatabase(config);
     }
@@ -179,15 +181,28 @@ async function realmsInTheWay(
   return found.names;
 }
 
-async function putAside(config: Config, database: OpenDatabase, { step }: ExportOrder): Promise<string> {
+/** Where what is here is put: a schema, or a folder beside the database. */
+function placeAside(config: Config, external: boolean): string {
   const name = `before_restore_${new Date().toISOString().slice(0, 19).replaceAll(/[-:T]/g, '')}`;
-  step(`putting what is here aside as ${name}`);
-  if (database.external) await putSchemaAside(database.address, name);
+  return external ? `schema ${name}` : `folder ${join(config.SALLYPORT_DATA, name)}`;
+}
+
+/** Where a try of this restore, which was killed, has put what was here. */
+function asideBefore(config: Config, mark: string): string | undefined {
+  const left = readRestoring(config);
+  return left?.mark === mark ? left.aside : undefined;
+}
+
+async function putAside(
+  config: Config,
+  database: OpenDatabase,
+  { aside, order }: { readonly aside: string; readonly order: ExportOrder },
+): Promise<void> {
+  order.step(`putting what is here aside as ${aside}`);
+  const place = aside.slice(aside.indexOf(' ') + 1);
+  if (database.external) await putSchemaAside(database.address, place);
   await database.close();
-  if (database.external) return `schema ${name}`;
-  const folder = join(config.SALLYPORT_DATA, name);
-  renameSync(join(config.SALLYPORT_DATA, 'database'), folder);
-  return `folder ${folder}`;
+  if (!database.external) renameSync(join(config.SALLYPORT_DATA, 'database'), place);
 }
 
 interface Filling {

@@ -8,6 +8,8 @@ export interface Restoring {
   readonly name: string;
   /** Which one it is, as `loadRealm` marks it. */
   readonly mark: string;
+  /** Where what was here before is put, as `folder PATH` or `schema NAME`; absent when nothing was. */
+  readonly aside?: string | undefined;
   readonly pid: number;
   /** When that process began, as the system counts: another one may get its number. */
   readonly begun: string;
@@ -42,8 +44,11 @@ export function isRestoring({ pid, begun }: Restoring): boolean {
 }
 
 /** From now on no server starts on this folder, until the restore is finished. */
-export function beginRestoring(folder: Folder, { name, mark }: Pick<Restoring, 'name' | 'mark'>): void {
-  const restoring: Restoring = { name, mark, pid: process.pid, begun: begunOf(process.pid) ?? '' };
+export function beginRestoring(
+  folder: Folder,
+  { name, mark, aside }: Pick<Restoring, 'name' | 'mark' | 'aside'>,
+): void {
+  const restoring: Restoring = { name, mark, aside, pid: process.pid, begun: begunOf(process.pid) ?? '' };
   replacePrivateFile(fileOf(folder), `${JSON.stringify(restoring)}\n`);
 }
 
@@ -56,9 +61,21 @@ export function endRestoring(folder: Folder): void {
 export function assertWhole(folder: Folder): void {
   const restoring = readRestoring(folder);
   if (!restoring) return;
+  const { name } = restoring;
+  if (isRestoring(restoring)) throw new Error(`export ${name} is being restored here: wait until that is done`);
   throw new Error(
-    isRestoring(restoring)
-      ? `export ${restoring.name} is being restored here: wait until that is done`
-      : `the restore of export ${restoring.name} was not finished, and nothing half restored serves: run "sallyport backup restore ${restoring.name}" again (it goes on where it was), or, to begin with an empty realm, remove ${fileOf(folder)} and the database beside it`,
+    `the restore of export ${name} was not finished, and nothing half restored serves: run "sallyport backup restore ${name}" again (it goes on where it was), or, ${wayBack(folder, restoring)}`,
   );
+}
+
+/** How to do without the restore; nobody is told to remove what was here before. */
+function wayBack(folder: Folder, { aside }: Restoring): string {
+  const file = fileOf(folder);
+  if (aside === undefined) return `to begin with an empty realm, remove ${file} and the database beside it`;
+  const path = /^folder (.*)$/s.exec(aside)?.[1];
+  if (path === undefined)
+    return `to go back, remove ${file}: what was here before is in ${aside}, or still in its place if there is no such schema`;
+  if (existsSync(path))
+    return `to go back, put ${aside}, which is what was here before, in the place of the database, and remove ${file}`;
+  return `to go back, remove ${file}: the database beside it is still that of before`;
 }

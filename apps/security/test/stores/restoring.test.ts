@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -25,4 +25,27 @@ test('a folder that is half restored is no server of ours to start on, until the
   expect(() => assertWhole(folder)).toThrow('is being restored here');
   endRestoring(folder);
   assertWhole(folder);
+});
+
+test('nobody is told to remove what was here before a restore that was killed', () => {
+  const folder = { SALLYPORT_DATA: mkdtempSync(join(tmpdir(), 'sallyport-restoring-')) };
+  onTestFinished(() => rmSync(folder.SALLYPORT_DATA, { recursive: true }));
+  const said = (aside?: string): string => {
+    beginRestoring(folder, { ...EXPORT, aside });
+    try {
+      assertWhole(folder);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return '';
+  };
+  const aside = join(folder.SALLYPORT_DATA, 'before_restore_20261126141500');
+  expect(said()).toContain('remove');
+  expect(said()).toContain('and the database beside it');
+  expect(said(`folder ${aside}`)).toContain('the database beside it is still that of before');
+  mkdirSync(aside);
+  expect(said(`folder ${aside}`)).toContain(`put folder ${aside}, which is what was here before`);
+  expect(said('schema before_restore_20261126141500')).toContain(
+    'is in schema before_restore_20261126141500, or still',
+  );
 });
