@@ -41,7 +41,7 @@ export async function lookAtTarget(target: BackupTarget, look: TargetLook): Prom
   const exports = (await listExports(target, look.realm)).filter(({ whole }) => whole);
   const verified: { name: string; takenAt: number; verifiedAt: number }[] = [];
   const doubtful = new Set<string>();
-  let fault: TargetFindings['fault'] = lostFault(target, exports, look);
+  let fault: TargetFindings['fault'] = await lostFault(target, exports, look);
   const candidates = exports.filter(({ objects }) => objects.has(EXPORT_OBJECTS.receipt)).reverse();
   for (const { name } of candidates.slice(0, MAX_LOOKS)) {
     if (verified.length === VERIFIED_WANTED) break;
@@ -75,13 +75,25 @@ function faultOf(target: BackupTarget, name: string, error: unknown): BackupErro
   });
 }
 
-/** What was made last is there until a newer one is; nobody prunes the newest. */
-function lostFault(
+/** What was made last is there until a newer one of the realm is, whatever names others put there; nobody prunes the newest. */
+async function lostFault(
   target: BackupTarget,
   exports: readonly ExportFolder[],
-  { expected }: TargetLook,
-): TargetError | undefined {
-  const newest = exports.at(-1)?.name ?? '';
-  if (expected === undefined || newest >= expected) return undefined;
+  { realm, keys, expected }: TargetLook,
+): Promise<TargetError | undefined> {
+  if (expected === undefined || exports.some(({ name }) => name === expected)) return undefined;
+  const newer = exports.filter(({ name }) => name > expected).reverse();
+  for (const { name } of newer.slice(0, MAX_LOOKS))
+    if (await isGenuine(target, { realm, name, keys })) return undefined;
   return new TargetError('ERR_TARGET_DAMAGED', `${target.description} has lost ${expected}, which it had taken`);
+}
+
+async function isGenuine(target: BackupTarget, which: Parameters<typeof readManifest>[1]): Promise<boolean> {
+  try {
+    await readManifest(target, which);
+    return true;
+  } catch (error) {
+    faultOf(target, which.name, error);
+    return false;
+  }
 }

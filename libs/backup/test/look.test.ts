@@ -73,6 +73,17 @@ test('a target that takes and loses is named when it is written to, and when it 
   });
 });
 
+test('a name that somebody puts there does not hide what a target has lost; a newer one of the realm does', async () => {
+  const target = new LyingTarget();
+  const name = await put(target, START);
+  target.objects.delete(`main/${name}/manifest.json`);
+  await put(target, START + 1_000, keysOf('theirs'));
+  target.objects.set('main/20261126T130000Z-00000000/manifest.json', Buffer.from('{}'));
+  expect((await look(target, name)).fault?.message).toContain(`has lost ${name}`);
+  await put(target, START + 2_000);
+  expect((await look(target, name)).fault).toBeUndefined();
+});
+
 test('a target that gives back other bytes is named, and no export is there', async () => {
   const target = new LyingTarget();
   target.gives = (path, content) => (path.endsWith('data.age') ? Buffer.concat([content, Buffer.of(0)]) : content);

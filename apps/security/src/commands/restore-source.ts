@@ -82,6 +82,7 @@ export async function chooseExport(target: BackupTarget, choice: ExportChoice): 
       if (await isVerified(target, found, identity)) return { found, verified: true, passedOver };
       passedOver.push(`${name}: nobody has verified it`);
     } catch (error) {
+      throwIfSilent(error);
       fault ??= error;
       passedOver.push(`${name}: ${(error as Error).message}`);
     }
@@ -103,9 +104,16 @@ async function isVerified(
     const receipt = await readObject(target, objectPath(manifest.realm, manifest.name, EXPORT_OBJECTS.receipt));
     checkReceipt(receipt, { manifest: text, recipients: [identity.recipient] });
     return true;
-  } catch {
+  } catch (error) {
+    throwIfSilent(error);
     return false;
   }
+}
+
+/** A target that does not answer says nothing about an export: nobody restores an older one for that. */
+function throwIfSilent(error: unknown): void {
+  const { code = '' } = error as { readonly code?: string };
+  if (code.startsWith('ERR_TARGET_') && code !== 'ERR_TARGET_MISSING') throw error;
 }
 
 /** The content of a file that somebody names. @throws Error that names it */
