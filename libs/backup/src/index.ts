@@ -31,7 +31,7 @@ export {
   parseKeepRule,
   planKeep,
 } from './keep.ts';
-export { lookAtTarget, type TargetFindings, type TargetLook } from './look.ts';
+export { type ExportWorth, lookAtTarget, type TargetFindings, type TargetLook, worthOf } from './look.ts';
 export {
   EXPORT_FORMAT,
   formatManifest,

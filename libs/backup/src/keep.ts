@@ -79,6 +79,13 @@ const AHEAD_MS = 10 * 60_000;
 /** So many verified ones stay whatever their age: two, so that one that somebody removes by what he saw before does no harm. */
 const VERIFIED_KEPT = 2;
 
+/** What one of each stays of, and how many digits of a name say which one that is. */
+const PERIODS = [
+  ['hourly', 11],
+  ['daily', 8],
+  ['monthly', 6],
+] as const;
+
 /**
  * Which exports stay, and which go. The age of an export is counted from the newest one and not from now, and a wide gap between two
  * counts as two days, so that nothing goes because no export was made, or because a clock was wrong. Where one of an hour, day or
@@ -86,7 +93,7 @@ const VERIFIED_KEPT = 2;
  * those of the future. What has no manifest counts for nothing, and goes once it is a day old.
  */
 export function planKeep(exports: readonly KeptExport[], rule: KeepRule, now: number): KeepPlan {
-  const newestFirst = [...exports].sort((a, b) => (a.name < b.name ? 1 : -1));
+  const newestFirst = [...exports].sort(byNewest);
   const future = newestFirst.filter(({ takenAt }) => takenAt > now + AHEAD_MS);
   const past = newestFirst.filter(({ takenAt }) => takenAt <= now + AHEAD_MS);
   const keep = new Map<string, KeepReason>();
@@ -107,17 +114,29 @@ export function planKeep(exports: readonly KeptExport[], rule: KeepRule, now: nu
     'unfinished',
   );
   hold(whole.filter(younger(rule.all)), 'all');
-  for (const [reason, digits] of [
-    ['hourly', 11],
-    ['daily', 8],
-    ['monthly', 6],
-  ] as const)
-    hold(oneOfEach(whole, digits).filter(younger(rule[reason])), reason);
+  for (const [reason, digits] of PERIODS) hold(oneOfEach(whole, digits).filter(younger(rule[reason])), reason);
   const remove = past
     .filter(({ name }) => !keep.has(name))
     .map(({ name }) => name)
     .reverse();
   return { keep, remove, future: future.map(({ name }) => name).reverse() };
+}
+
+/** Those that stay for what goes, or as verified ones: if they are not what they seem, another one has to stay. */
+export function standIns(exports: readonly KeptExport[], { keep, remove, future }: KeepPlan): ReadonlySet<string> {
+  const found = new Set([...keep].filter(([, reason]) => reason === 'verified').map(([name]) => name));
+  const ahead = new Set(future);
+  const newestFirst = exports.filter(({ name, whole }) => whole && !ahead.has(name)).sort(byNewest);
+  for (const [, digits] of PERIODS) {
+    const gone = new Set(remove.map((name) => name.slice(0, digits)));
+    for (const { name } of oneOfEach(newestFirst, digits))
+      if (keep.has(name) && gone.has(name.slice(0, digits))) found.add(name);
+  }
+  return found;
+}
+
+function byNewest(a: KeptExport, b: KeptExport): number {
+  return a.name < b.name ? 1 : -1;
 }
 
 /** How old each is, from the newest on, ms; from `monthlyFrom` on one of a month may be all that is left. */

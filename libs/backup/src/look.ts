@@ -66,6 +66,25 @@ async function readVerified(
   return { name, takenAt: Date.parse(manifest.takenAt), verifiedAt: Date.parse(verifiedAt) };
 }
 
+/** What an export is worth: a manifest of the realm and a receipt that counts, a manifest, or neither. */
+export type ExportWorth = 'verified' | 'whole' | 'nothing';
+
+/** Looks at manifest and receipt of one export. @throws TargetError when the target does not answer */
+export async function worthOf(
+  target: BackupTarget,
+  name: string,
+  look: Pick<TargetLook, 'realm' | 'keys' | 'recipients'>,
+): Promise<ExportWorth> {
+  if (!(await isGenuine(target, { ...look, name }))) return 'nothing';
+  try {
+    await readVerified(target, name, look);
+    return 'verified';
+  } catch (error) {
+    faultOf(target, name, error);
+    return 'whole';
+  }
+}
+
 /** Some trouble is the target's as a whole; what it lists and does not have is a lie, unless somebody removes it just now. */
 function faultOf(target: BackupTarget, name: string, error: unknown): BackupError | TargetError | undefined {
   if (error instanceof BackupError) return error;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { newExportName, parseKeepRule, pruneExports } from '../src/index.ts';
+import { type ExportWorth, newExportName, parseKeepRule, pruneExports } from '../src/index.ts';
 import { LyingTarget } from './lying-target.ts';
 
 const [HOUR, DAY] = [3_600_000, 86_400_000];
@@ -29,7 +29,9 @@ function namesIn(target: LyingTarget): string[] {
   ];
 }
 
-const order = { realm: 'main', rule: RULE, now: NOW };
+/** Every name and receipt is what it seems. */
+const worth = async (): Promise<ExportWorth> => 'verified';
+const order = { realm: 'main', rule: RULE, now: NOW, worth };
 
 test('what is not kept goes with all its objects; the journal and other realms stay', async () => {
   const { target, names } = filled([0, 1, 2, 30, 31, 32, 33]);
@@ -90,9 +92,29 @@ test('what was verified while somebody prunes stays', async () => {
 
 test('a receipt that counts for nothing does not take the place of a good one', async () => {
   const { target, names } = filled([1, 30, 40, 50, 60]);
-  const doubtful = new Set([names[1]!, names[2]!]);
-  const { removed } = await pruneExports(target, { ...order, doubtful });
+  const doubtful = [names[1]!, names[2]!];
+  const look = async (name: string): Promise<ExportWorth> => (doubtful.includes(name) ? 'whole' : 'verified');
+  const { removed } = await pruneExports(target, { ...order, worth: look });
   expect(removed).toEqual([names[2], names[1]]);
+});
+
+test('nothing goes for what somebody else puts there, and that is nobody’s to remove', async () => {
+  const { target, names } = filled([0, 30, 54, 78]);
+  const own = new Set(names);
+  // One beside each, a second newer, with a receipt; and newer ones of each day.
+  const planted = [0, 30, 54, 78, 28, 52, 76].map((age) => newExportName(NOW - age * HOUR + 1_000));
+  for (const name of planted)
+    for (const object of OBJECTS) target.objects.set(`main/${name}/${object}`, Buffer.from('{}'));
+  const look = async (name: string): Promise<ExportWorth> => (own.has(name) ? 'verified' : 'nothing');
+  const rule = parseKeepRule('all 1d, hourly 7d, daily 5w');
+  const { removed } = await pruneExports(target, { ...order, rule, worth: look });
+  expect(removed).toEqual([]);
+  expect(new Set(namesIn(target))).toEqual(new Set([...names, ...planted]));
+  const many = filled(Array.from({ length: 1_100 }, (_, minutes) => 30 + minutes / 60));
+  for (const name of many.names) many.target.objects.set(`main/${name}/receipt.json`, Buffer.from('{}'));
+  const pruning = pruneExports(many.target, { ...order, worth: async () => 'nothing' });
+  await expect(pruning).rejects.toThrow('nothing is removed');
+  expect(namesIn(many.target)).toHaveLength(1_100);
 });
 
 test('names of the future are nobody’s to remove, whatever the clock says', async () => {

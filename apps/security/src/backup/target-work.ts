@@ -8,6 +8,7 @@ import {
   putExport,
   type Recipient,
   type SealedExport,
+  worthOf,
 } from '@sallyport/backup';
 
 /** What is done at one target. */
@@ -61,7 +62,7 @@ async function workAtOpened(target: BackupTarget, task: TargetTask): Promise<Bac
   const expected = exported?.name ?? task.expected;
   const seen = await trying(() => lookAtTarget(target, { realm, keys, recipients, expected }));
   if (seen?.fault) troubles.push(troubleOf(seen.fault));
-  const order = { realm, rule, now: wallMs(), doubtful: seen?.doubtful ?? new Set<string>() };
+  const order = { realm, rule, now: wallMs(), worth: (name: string) => worthOf(target, name, task) };
   const pruned = seal && seen && (await trying(() => pruneExports(target, order)));
   const [trouble] = troubles;
   return {

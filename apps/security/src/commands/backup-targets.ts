@@ -1,7 +1,20 @@
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { markTarget, openTarget, type Pruned, parseKeepRule, pruneExports, type TargetPlace } from '@sallyport/backup';
+import {
+  type ExportWorth,
+  markTarget,
+  openTarget,
+  type Pruned,
+  parseKeepRule,
+  parseRecipients,
+  pruneExports,
+  type TargetPlace,
+  worthOf,
+} from '@sallyport/backup';
+import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
+import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 
 const HELP = `node backup-targets.ts init|prune [--dry-run] [--json]
 
@@ -31,14 +44,15 @@ async function init(place: TargetPlace): Promise<Omit<Outcome, 'target' | 'faile
   }
 }
 
-async function prune(
-  place: TargetPlace,
-  { SALLYPORT_REALM: realm, SALLYPORT_BACKUP_KEEP: keep }: Config,
-  dryRun: boolean,
-): Promise<Omit<Outcome, 'target' | 'failed'>> {
+async function prune(place: TargetPlace, config: Config, dryRun: boolean): Promise<Omit<Outcome, 'target' | 'failed'>> {
+  const { SALLYPORT_REALM: realm, SALLYPORT_BACKUP_KEEP: keep } = config;
+  const keys = openKeksOfExports(serverCrypto(), keyFileOf(config));
+  const recipients = config.SALLYPORT_BACKUP_RECIPIENTS.flatMap((file) => parseRecipients(readFileSync(file, 'utf8')));
+  if (recipients.length === 0) throw new Error('whose receipts count? set SALLYPORT_BACKUP_RECIPIENTS');
   const target = await openTarget(place);
   try {
-    const pruned = await pruneExports(target, { realm, rule: parseKeepRule(keep), now: Date.now(), dryRun });
+    const worth = (name: string): Promise<ExportWorth> => worthOf(target, name, { realm, keys, recipients });
+    const pruned = await pruneExports(target, { realm, rule: parseKeepRule(keep), now: Date.now(), worth, dryRun });
     return { words: wordsOf(pruned, dryRun), pruned };
   } finally {
     await target.close();
