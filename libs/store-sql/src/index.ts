@@ -20,6 +20,7 @@ export {
   type FoundRealms,
   findLivingNodes,
   findRealms,
+  hasSchema,
   putSchemaAside,
 } from './restore-place.ts';
 export { type RealmSnapshot, readSnapshot, type SnapshotHeads, type SnapshotPart } from './snapshot.ts';

@@ -8,7 +8,7 @@ const CONNECT_WITHIN_MS = 20_000;
 /** What is in a database that somebody wants to restore into. */
 export interface FoundRealms {
   readonly names: readonly string[];
-  /** Of the export that the rows came from, as `loadRealm` left it; undefined for rows that live already, or never came from one. */
+  /** Of the export that the rows came from, as `loadRealm` left it, also when they live since; undefined for rows of none. */
   readonly mark: string | undefined;
   /** All of them are closed: nothing is given from them. */
   readonly closed: boolean;
@@ -80,6 +80,14 @@ export function putSchemaAside(address: DatabaseAddress, name: string): Promise<
     await client.query(`alter schema ${schema} rename to ${quoteName(name)}`);
     await client.query(`create schema ${schema}`);
     await client.query('commit');
+  });
+}
+
+/** True when a database has such a schema, as `putSchemaAside` leaves it. */
+export function hasSchema(address: DatabaseAddress, name: string): Promise<boolean> {
+  return withClient(address, async (client) => {
+    const { rows } = await client.query('select 1 from pg_namespace where nspname = $1', [name]);
+    return rows.length > 0;
   });
 }
 

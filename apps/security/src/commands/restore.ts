@@ -25,6 +25,7 @@ import {
   countOtherClients,
   findLivingNodes,
   findRealms,
+  hasSchema,
   loadRealm,
   migrate,
   putSchemaAside,
@@ -166,19 +167,35 @@ async function assertNoServer(config: Config): Promise<void> {
     );
 }
 
-/** Realms that are no part of this restore. What it left itself when it was killed is. */
+/**
+ * Realms that are no part of this restore. What it left itself when it was killed is; rows of the same export that have lived since,
+ * and were not put aside yet, are not.
+ */
 async function realmsInTheWay(
   config: Config,
   { address, external }: OpenDatabase,
   mark: string,
 ): Promise<readonly string[]> {
   const found = await findRealms(address);
-  const isOurs = found.mark === mark && (found.closed || readRestoring(config)?.mark === mark);
+  const left = readRestoring(config);
+  const isOurs = found.mark === mark && left?.mark === mark && (await wasPutAside(address, left.aside));
   if (found.names.length === 0 || isOurs) return [];
   const living = external ? await findLivingNodes(address, NODE_SILENCE_MS) : [];
   if (living.length > 0)
     throw new Error(`node ${living.join(', ')} lives on this database: it is never overwritten; stop it first`);
   return found.names;
+}
+
+/** True as soon as nothing of before is in the place of the database. */
+async function wasPutAside(address: OpenDatabase['address'], aside: string | undefined): Promise<boolean> {
+  if (aside === undefined) return true;
+  const place = placeOf(aside);
+  return aside.startsWith('schema ') ? hasSchema(address, place) : existsSync(place);
+}
+
+/** Its path or name, without the word in front. */
+function placeOf(aside: string): string {
+  return aside.slice(aside.indexOf(' ') + 1);
 }
 
 /** Where what is here is put: a schema, or a folder beside the database. */
@@ -199,7 +216,7 @@ async function putAside(
   { aside, order }: { readonly aside: string; readonly order: ExportOrder },
 ): Promise<void> {
   order.step(`putting what is here aside as ${aside}`);
-  const place = aside.slice(aside.indexOf(' ') + 1);
+  const place = placeOf(aside);
   if (database.external) await putSchemaAside(database.address, place);
   await database.close();
   if (!database.external) renameSync(join(config.SALLYPORT_DATA, 'database'), place);
