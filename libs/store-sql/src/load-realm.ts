@@ -12,7 +12,11 @@ const CONNECT_WITHIN_MS = 20_000;
 const SESSION = `set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; set lock_timeout = '20s';
   set maintenance_work_mem = '256MB'; set work_mem = '64MB'`;
 
-const REALMS = `select "realm", to_jsonb("realms")->>'closed' = 'true' as "closed" from "realms"`;
+/** `untouched`: no epoch has begun on the rows since they were loaded. */
+const REALMS = `select "realm", to_jsonb("realms")->>'closed' = 'true' as "closed",
+    coalesce('loaded ' || (to_jsonb("realms")->>'epoch') = (select col_description(attrelid, attnum) from pg_attribute
+      where attrelid = '"realms"'::regclass and attname = 'epoch'), false) as "untouched"
+  from "realms"`;
 
 /** One table to load, as `readSnapshot` gave it. */
 export interface LoadablePart {
@@ -73,17 +77,24 @@ export async function loadRealm(
   }
 }
 
+interface FoundRealm {
+  readonly realm: string;
+  readonly closed: boolean;
+  readonly untouched: boolean;
+}
+
 type Found = 'empty' | 'loaded' | 'copy';
 
 /** What a database is that something is to be loaded into. @throws StoreError when it is no place for that */
 async function lookInto(client: pg.Client, { migration, mark, replacesCopy }: LoadOrder): Promise<Found> {
   if (!(await hasTable(client, 'realms'))) return 'empty';
-  const realms = await client.query<{ realm: string; closed: boolean }>(REALMS).catch(unavailable);
+  const realms = await client.query<FoundRealm>(REALMS).catch(unavailable);
   const newest = await client.query<{ name: string }>('select max("name") as "name" from "schema_migrations"');
   if (realms.rows.length > 0) {
     const [found, closed] = [await markOf(client), realms.rows.every((one) => one.closed)];
     if (found === mark && closed) return 'loaded';
-    if (replacesCopy && found !== undefined && closed && newest.rows[0]!.name <= migration) return 'copy';
+    const isCopy = found !== undefined && closed && realms.rows.every((one) => one.untouched);
+    if (replacesCopy && isCopy && newest.rows[0]!.name <= migration) return 'copy';
     const names = realms.rows.map(({ realm }) => JSON.stringify(realm)).join(', ');
     throw new StoreError('ERR_STORE_CONFLICT', `the database has realm ${names} already: load into an empty one`);
   }
@@ -120,12 +131,19 @@ async function inTransaction(
     const rows = await fill(client, order, parts);
     await client.query('update "realms" set "closed" = true where "realm" = $1', [order.realm]);
     await client.query(`comment on table "realms" is ${client.escapeLiteral(`loaded ${order.mark}`)}`);
+    await noteEpoch(client, order.realm);
     await client.query('commit').catch(unavailable);
     return rows;
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
     throw error;
   }
+}
+
+/** Rows that are closed and of another epoch than they were loaded with have lived: they are nobody's copy. */
+async function noteEpoch(client: pg.Client, realm: string): Promise<void> {
+  const { rows } = await client.query<{ epoch: string }>('select "epoch" from "realms" where "realm" = $1', [realm]);
+  await client.query(`comment on column "realms"."epoch" is ${client.escapeLiteral(`loaded ${rows[0]!.epoch}`)}`);
 }
 
 /** Nobody reads what is closed; should the load fail, it is there as before. */
