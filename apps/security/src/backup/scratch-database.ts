@@ -16,9 +16,13 @@ export interface ScratchDatabase {
 
 /**
  * Starts an empty PostgreSQL in a folder of its own, below the one that is given or that of temporary files. Those of verifications
- * that were killed are stopped and deleted first.
+ * that were killed are stopped and deleted first. A signal breaks off who uses it, except those that `finishesAt` names: there
+ * its user ends by itself.
  */
-export async function openScratchDatabase(parent: string = tmpdir()): Promise<ScratchDatabase> {
+export async function openScratchDatabase(
+  parent: string = tmpdir(),
+  finishesAt: readonly NodeJS.Signals[] = [],
+): Promise<ScratchDatabase> {
   await removeLeft(parent);
   let folder: string | undefined;
   let starting: Promise<ChildPostgres> | undefined;
@@ -31,10 +35,11 @@ export async function openScratchDatabase(parent: string = tmpdir()): Promise<Sc
   };
   // Who breaks a verification off leaves nothing of it in the clear, from the first moment on.
   const breakOff = (): void => void close().finally(() => process.exit(1));
-  for (const signal of SIGNALS) process.once(signal, breakOff);
+  const signals = SIGNALS.filter((signal) => !finishesAt.includes(signal));
+  for (const signal of signals) process.once(signal, breakOff);
   const closeForGood = async (): Promise<void> => {
     await close();
-    for (const signal of SIGNALS) process.removeListener(signal, breakOff);
+    for (const signal of signals) process.removeListener(signal, breakOff);
   };
   try {
     folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));

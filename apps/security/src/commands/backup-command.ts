@@ -234,6 +234,9 @@ async function verify(order: Order): Promise<Answer> {
   return { value: verified };
 }
 
+/** At these a watch ends with the verification that is under way. */
+const WATCH_ENDS_AT: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
+
 /** Ends with the verification that is under way, at the first signal. What it says are lines, for people and logs. */
 async function watch(order: Order): Promise<Answer> {
   const identity = await identityOf(order);
@@ -241,13 +244,14 @@ async function watch(order: Order): Promise<Answer> {
   const config = readSettings(SETTINGS);
   const keyring = openKeyring(config);
   const enough = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => enough.abort());
+  for (const signal of WATCH_ENDS_AT) process.once(signal, () => enough.abort());
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   await watchExports(
     {
       ...{ realm: config.SALLYPORT_REALM, targets: namedTargets(order, config), recipient: identity.recipient },
       ...{ pauseMs: order.pauseMs, say },
-      verify: (target, name) => verifyAt(target, { config, keyring, identity, order: { ...order, name } }),
+      verify: (target, name) =>
+        verifyAt(target, { config, keyring, identity, order: { ...order, name }, finishesAt: WATCH_ENDS_AT }),
     },
     enough.signal,
   );
@@ -266,11 +270,13 @@ async function verifyAt(
     keyring,
     identity,
     order,
+    finishesAt,
   }: {
     readonly config: Config;
     readonly keyring: Keyring | undefined;
     readonly identity: BackupIdentity;
     readonly order: Order;
+    readonly finishesAt?: readonly NodeJS.Signals[];
   },
 ): Promise<object> {
   const realm = config.SALLYPORT_REALM;
@@ -280,7 +286,7 @@ async function verifyAt(
   const begun = performance.now();
   const { receipt, rows, manifest } = await verifyExport({
     ...{ target, realm, name, identity, keyring, product: version, onStep: step },
-    openScratch: () => openScratchDatabase(order.scratch),
+    openScratch: () => openScratchDatabase(order.scratch, finishesAt),
   });
   const took = { tookMs: Math.round(performance.now() - begun) };
   return {

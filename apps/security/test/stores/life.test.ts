@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -41,7 +41,8 @@ async function guarded() {
     await life.check();
     return life.witnessFor(await readRealm(bare.store))!;
   };
-  return { bare, place, start, revoked, witness, lines };
+  const remembered = (): object => JSON.parse(readFileSync(join(folder, 'database.json'), 'utf8')) as object;
+  return { bare, place, start, revoked, witness, remembered, lines };
 }
 
 test('what a Proxy keeps says how far the database is, and nothing speaks against that database', async () => {
@@ -78,6 +79,25 @@ test.each([
   expect(await back.start().life.check()).toContain('Proxy p1');
 });
 
+test('a journal is asked for what it was seen to hold, and for nothing that was only committed', async () => {
+  const of = await guarded();
+  const known = async (node: ReturnType<typeof of.start>) => openWitness(of.bare, await of.witness(node))!.journaled;
+  const journal = { held: 1, isAhead: false, look: async () => true };
+  const node = of.start();
+  node.life.useJournal(journal);
+  await of.revoked('r-1');
+  await of.revoked('r-2');
+  expect(await known(node)).toBe(1);
+  expect(of.remembered()).toMatchObject({ head: 2, journaled: 1 });
+  // The next run has not opened its journal yet when it looks first.
+  const next = of.start();
+  await next.life.check();
+  expect(of.remembered()).toMatchObject({ head: 2, journaled: 1 });
+  next.life.useJournal({ ...journal, held: 2 });
+  await next.life.check();
+  expect(of.remembered()).toMatchObject({ journaled: 2 });
+});
+
 test('what is not sealed by the keys of the realm stops nothing, whoever says it, and is in the log', async () => {
   const of = await guarded();
   const node = of.start();
@@ -85,7 +105,17 @@ test('what is not sealed by the keys of the realm stops nothing, whoever says it
   const keyring = createKeyring(crypto, new Map([[1, crypto.randomBytes(32)]]), 1);
   const { epoch } = await readRealm(of.bare.store);
   const audit = { seq: 9, hash: '' };
-  const made = { epoch, supersedes: [], system: '7', walBytes: 9_999, head: 9, headHash: 'f', audit, at: 0 };
+  const made = {
+    epoch,
+    supersedes: [],
+    system: '7',
+    walBytes: 9_999,
+    head: 9,
+    headHash: 'f',
+    journaled: 0,
+    audit,
+    at: 0,
+  };
   for (const text of [sealWitness({ keyring, store: { realm: 'main' } }, made), 'made.up'])
     await node.life.hear(text, 'p1');
   expect(node.fence.refusal).toBeUndefined();

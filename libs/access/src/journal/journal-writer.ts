@@ -70,6 +70,11 @@ export class JournalWriter {
     return this.#written;
   }
 
+  /** Last entry that the journal is known to hold, whichever node wrote it; as of the last look. */
+  get held(): number {
+    return Math.max(this.#written, this.#matched);
+  }
+
   /** True while entries that were written are known to be gone. */
   get damaged(): boolean {
     return this.#damaged;

@@ -6,7 +6,7 @@ import type { DatabaseWitness } from './witness.ts';
 export interface KnownLife extends Pick<DatabaseWitness, 'epoch' | 'system' | 'walBytes' | 'head' | 'headHash'> {
   /** Absent in a file of the version before. */
   readonly audit?: DatabaseWitness['audit'];
-  /** Up to here a journal must hold the revocation log; absent in a file of the version before. */
+  /** Up to here the journal was seen to hold the revocation log; absent in a file of the version before. */
   readonly journaled?: number;
   /** Who saw it so, and when, where that was somebody else. */
   readonly seenBy?: string;
@@ -55,11 +55,11 @@ export function witnessRefusal(
   witness: DatabaseWitness,
   { bearer, found }: { readonly bearer: string; readonly found: FoundLife },
 ): { readonly why: string; readonly known: KnownLife } | undefined {
-  const { epoch, supersedes, system, walBytes, head, headHash, audit, at } = witness;
+  const { epoch, supersedes, system, walBytes, head, headHash, journaled, audit, at } = witness;
   const { realm } = found;
   if (epoch !== realm.epoch && !supersedes.includes(realm.epoch)) return undefined;
   const seenBy = `${bearer} (${new Date(at).toISOString()})`;
-  const known = { epoch, system, walBytes, head, headHash, audit, seenBy, journaled: head };
+  const known = { epoch, system, walBytes, head, headHash, audit, seenBy, journaled };
   const why = lifeRefusal(known, found);
   return why === undefined ? undefined : { why, known };
 }

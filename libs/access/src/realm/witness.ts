@@ -16,6 +16,8 @@ export interface DatabaseWitness {
   /** Head of the revocation log, and its hash. */
   readonly head: number;
   readonly headHash: string;
+  /** Up to here the journal held the log; 0 where there is none. */
+  readonly journaled: number;
   /** Head of the audit log: number and hash, hex. */
   readonly audit: { readonly seq: number; readonly hash: string };
   /** When a Security server said so, epoch ms by its clock: for people to read. */

@@ -34,7 +34,7 @@ export interface LifeParts {
   readonly wallMs: () => number;
 }
 
-type WatchedJournal = Pick<JournalWriter, 'look' | 'isAhead'>;
+type WatchedJournal = Pick<JournalWriter, 'look' | 'isAhead' | 'held'>;
 
 /** Where the log of a database is, as a beat has read it. */
 type LogHead = Pick<DatabaseWitness, 'epoch' | 'head' | 'headHash'>;
@@ -126,10 +126,11 @@ export class LifeGuard {
   witnessFor({ epoch, head, headHash }: LogHead): string | undefined {
     if (this.#settled?.seen.realm.epoch !== epoch) return undefined;
     const { position, seen, at } = this.#settled;
-    const of = `${position.walBytes} ${head} ${headHash}`;
+    const journaled = this.#journal?.held ?? 0;
+    const of = `${position.walBytes} ${head} ${headHash} ${journaled}`;
     if (this.#sealed?.of !== of) {
       const { supersedes } = seen.realm;
-      const witness = { epoch, supersedes, ...position, head, headHash, audit: seen.audit, at };
+      const witness = { epoch, supersedes, ...position, head, headHash, journaled, audit: seen.audit, at };
       this.#sealed = { of, text: sealWitness(this.#parts.access, witness) };
     }
     return this.#sealed.text;
@@ -151,7 +152,10 @@ export class LifeGuard {
   #remember(known: KnownLife | undefined): void {
     const { position, seen } = this.#settled!;
     const { epoch, head, headHash } = seen.realm;
-    const life: KnownLife = { epoch, ...position, head, headHash, audit: seen.audit, journaled: head };
+    // What was committed and not journaled yet was told to nobody: a journal may lack it.
+    const before = known?.epoch === epoch ? (known.journaled ?? 0) : 0;
+    const journaled = Math.max(before, this.#journal?.held ?? 0);
+    const life: KnownLife = { epoch, ...position, head, headHash, audit: seen.audit, journaled };
     if (JSON.stringify(life) !== JSON.stringify(known)) this.#parts.memory.write(life);
   }
 }

@@ -50,7 +50,7 @@ test.each<[string, Partial<FoundLife>, string | undefined]>([
   ['one that it knows nothing of', { realm: { epoch: THREE, supersedes: [TWO], head: 0 } }, undefined],
 ])('a proof that a Proxy brings is held against %s', (_what, over, refusal) => {
   const at = Date.UTC(2026, 10, 26, 14, 5);
-  const witness = { ...KNOWN, audit: AUDIT, supersedes: [TWO], at };
+  const witness = { ...KNOWN, journaled: 5, audit: AUDIT, supersedes: [TWO], at };
   const refused = witnessRefusal(witness, { bearer: 'Proxy p1', found: { ...SAME, ...over } });
   if (refusal === undefined) expect(refused).toBeUndefined();
   else expect(refused?.why).toContain(refusal);

@@ -12,6 +12,7 @@ const WITNESS: DatabaseWitness = {
   walBytes: 1_000,
   head: 5,
   headHash: 'f'.repeat(64),
+  journaled: 3,
   audit: { seq: 9, hash: 'a'.repeat(64) },
   at: 1_800_000_000_000,
 };
