@@ -80,6 +80,11 @@ export function checkReceipt(
   { manifest, recipients }: { readonly manifest: string; readonly recipients: readonly Recipient[] },
 ): Receipt {
   const receipt = readReceipt(text);
+  if (recipients.length === 0)
+    throw new BackupError(
+      'ERR_BACKUP_RECEIPT',
+      'whose receipts count is not known here: give --recipient FILE, or set SALLYPORT_BACKUP_RECIPIENTS',
+    );
   const signer = recipients.find(({ age }) => age === receipt.recipient);
   if (!signer) throw new BackupError('ERR_BACKUP_RECEIPT', 'the receipt is of nobody to whom this realm encrypts');
   if (!isSignedBy(signer, signedText(receipt), receipt.signature))

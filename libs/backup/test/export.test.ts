@@ -420,6 +420,7 @@ test('a receipt counts when a recipient of the realm signed it for this very man
   expect(check(formatReceipt(receipt), [eve.recipient, ada.recipient])).toEqual(receipt);
   const refused = (work: () => unknown): void => expect(work).toThrowError(refusal('ERR_BACKUP_RECEIPT'));
   refused(() => check(formatReceipt(receipt), [eve.recipient]));
+  expect(() => check(formatReceipt(receipt), [])).toThrowError(/give --recipient FILE/);
   const other = await seal();
   refused(() => check(formatReceipt(receipt), [ada.recipient], other.text));
   refused(() => check(formatReceipt({ ...receipt, manifest: createHash('sha256').update(other.text).digest('hex') })));
