@@ -1,13 +1,6 @@
 import { createAdminService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { DATABASE, scene } from './scene.ts';
 
-const DATABASE = {
-  description: 'memory',
-  version: async () => '0',
-  external: false,
-  servers: async () => [],
-  archive: async () => undefined,
-};
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** What an operator asks; without `reason` and `bearer` with those of everybody here. */

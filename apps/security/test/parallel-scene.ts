@@ -11,16 +11,9 @@ import { MemoryStore, type Rows, TABLE_NAMES, type TableName, type Transaction }
 import type { FastifyInstance } from 'fastify';
 import { createAdminService, createDirectoryService } from '../src/app.ts';
 import { InForce } from '../src/revocation/in-force.ts';
-import { scene } from './scene.ts';
+import { DATABASE, scene } from './scene.ts';
 
 const BY = { actor: 'olga', reason: 'unit test' };
-const DATABASE = {
-  description: 'memory',
-  version: async () => '0',
-  external: false,
-  servers: async () => [],
-  archive: async () => undefined,
-};
 const SHARED = { kind: 'in-process', server: () => '' };
 
 export type AllRows = ReadonlyMap<TableName, readonly object[]>;

@@ -43,6 +43,15 @@ import { addressThrottle } from '../src/stores/address-throttle.ts';
 const URL = 'https://localhost';
 const NODE = { id: 'n1', proxyUrl: URL, adminUrl: URL, version: '0', startedAt: 0, journal: '' };
 
+/** What the admin service says of a database that is in memory. */
+export const DATABASE: AdminServiceParts['database'] = {
+  description: 'memory',
+  version: async () => '0',
+  external: false,
+  servers: async () => [],
+  archive: async () => undefined,
+};
+
 /** What two nodes of one farm have in common. */
 export interface SharedScene {
   readonly access: AccessContext;

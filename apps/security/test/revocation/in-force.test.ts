@@ -1,14 +1,7 @@
 import { expect, test } from 'vitest';
 import { createAdminService } from '../../src/app.ts';
-import { scene } from '../scene.ts';
+import { DATABASE, scene } from '../scene.ts';
 
-const DATABASE = {
-  description: 'memory',
-  version: async () => '0',
-  external: false,
-  servers: async () => [],
-  archive: async () => undefined,
-};
 const BACKEND = { url: 'http://127.0.0.1:1', networks: ['127.0.0.0/8'] };
 const WIKI = { kind: 'http', authority: 'wiki.corp', title: 'Wiki', backend: BACKEND };
 

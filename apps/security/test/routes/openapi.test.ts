@@ -1,7 +1,7 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, test } from 'vitest';
 import { createAdminService } from '../../src/app.ts';
-import { scene } from '../scene.ts';
+import { DATABASE, scene } from '../scene.ts';
 
 interface Operation {
   readonly operationId?: string;
@@ -11,14 +11,6 @@ interface Operation {
   readonly parameters?: readonly { readonly in: string; readonly name: string; readonly required?: boolean }[];
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, unknown>> }>>;
 }
-
-const DATABASE = {
-  description: 'memory',
-  version: async () => '0',
-  external: false,
-  servers: async () => [],
-  archive: async () => undefined,
-};
 
 async function document() {
   const { context, token } = await scene();

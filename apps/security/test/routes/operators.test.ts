@@ -2,15 +2,7 @@ import { Readable } from 'node:stream';
 import { findUser } from '@sallyport/access';
 import { expect, test, vi } from 'vitest';
 import { createAdminService } from '../../src/app.ts';
-import { scene } from '../scene.ts';
-
-const DATABASE = {
-  description: 'memory',
-  version: async () => '0',
-  external: false,
-  servers: async () => [],
-  archive: async () => undefined,
-};
+import { DATABASE, scene } from '../scene.ts';
 
 async function admin() {
   const { context, clock, token } = await scene();

@@ -1,14 +1,7 @@
 import { expect, test } from 'vitest';
 import { createAdminService } from '../../src/app.ts';
-import { scene } from '../scene.ts';
+import { DATABASE, scene } from '../scene.ts';
 
-const DATABASE = {
-  description: 'memory',
-  version: async () => '0',
-  external: false,
-  servers: async () => [],
-  archive: async () => undefined,
-};
 const BACKEND = { url: 'http://wiki.internal', networks: ['10.0.0.0/8'], basic: { user: 'gate', password: 'canary' } };
 const WIKI = { kind: 'http', authority: 'wiki.corp', backend: BACKEND };
 

@@ -1,14 +1,7 @@
 import { expect, test } from 'vitest';
 import { createAdminService, createDirectoryService } from '../../src/app.ts';
-import { scene } from '../scene.ts';
+import { DATABASE, scene } from '../scene.ts';
 
-const DATABASE = {
-  description: 'memory',
-  version: async () => '0',
-  external: false,
-  servers: async () => [],
-  archive: async () => undefined,
-};
 const { context, token, lines } = await scene();
 const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
 const service = await createAdminService(
