@@ -1,5 +1,5 @@
 import { readSettings, type Setting, type Values } from '@sallyport/settings';
-import { createLog, type Log } from '@sallyport/telemetry';
+import { createLog, type Log, written } from '@sallyport/telemetry';
 
 /** How long ending in order may take beside what a server drains, ms; then it ends as it is. */
 const END_MS = 20_000;
@@ -134,6 +134,7 @@ class ServerLife {
       this.#log?.fatal({ err: error }, 'the server could not end in order');
     }
     await this.#releaseAll();
+    if (this.#log) await written(this.#log);
     process.exit();
   }
 
