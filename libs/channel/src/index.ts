@@ -161,6 +161,16 @@ export { DeviceOpening, type DeviceOpeningOptions, ProxyOpening } from './openin
 export { checkPath, type PathGrammar, pathOnly, pathUnder, withoutLookAlikes } from './path-grammar.ts';
 export { MAX_RECORD_BYTES, MAX_RECORDS, REKEY_RECORDS, RecordLayer } from './record.ts';
 export {
+  MAX_ROUTES_BYTES,
+  openRoutes,
+  type Route,
+  type Routes,
+  type RoutesOwner,
+  readRoutes,
+  routesToCbor,
+  sealRoutes,
+} from './routes.ts';
+export {
   deriveChannelKey,
   deriveEnrolledKey,
   deriveEstablishPsk,

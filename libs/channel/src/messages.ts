@@ -235,12 +235,13 @@ export function encodePadded(random: Uint8Array, cbor: Uint8Array): Uint8Array {
   return concat(random, encodeUint(cbor.length, 4), cbor, padding === 0 ? EMPTY : new Uint8Array(padding));
 }
 
-/** Takes a padded payload apart. @throws ChannelError ERR_CHANNEL_MESSAGE when sizes or padding are wrong */
-export function decodePadded(payload: Uint8Array): { random: Uint8Array; cbor: Uint8Array } {
+/** Takes a padded payload apart, with so many random bytes in front. @throws ChannelError ERR_CHANNEL_MESSAGE when sizes or padding are wrong */
+export function decodePadded(payload: Uint8Array, randomBytes = 32): { random: Uint8Array; cbor: Uint8Array } {
   demand(payload.length >= 256 && payload.length % 256 === 0, 'ERR_CHANNEL_MESSAGE', 'the payload is not padded');
-  const end = 36 + decodeUint(payload, 32, 4);
+  const begin = randomBytes + 4;
+  const end = begin + decodeUint(payload, randomBytes, 4);
   demand(end <= payload.length && payload.length - end < 256, 'ERR_CHANNEL_MESSAGE', 'the payload length is wrong');
   const clean = payload.subarray(end).every((byte) => byte === 0);
   demand(clean, 'ERR_CHANNEL_MESSAGE', 'the padding is not zero');
-  return { random: copyBytes(payload, 0, 32), cbor: copyBytes(payload, 36, end) };
+  return { random: copyBytes(payload, 0, randomBytes), cbor: copyBytes(payload, begin, end) };
 }

@@ -54,7 +54,7 @@ function siteMapOf(rs: KeyPair): { payload: object; jws: string } {
     realm: REALM,
     seq: 12,
     epoch: '0123456789abcdef0123456789abcdef',
-    sites: [{ name: 'here', origins: ['wss://gateway.example'], resources: ['wiki'] }],
+    sites: [{ name: 'here', origins: ['wss://gateway.example'] }],
     keys: [{ kid: KID, rs: formatBase64Url(rs.publicKey) }],
     revoked: [3],
     suites: [1, 2],
