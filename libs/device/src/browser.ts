@@ -1,12 +1,12 @@
 import type { AppContext } from '@sallyport/channel';
 import { nobleCrypto } from '@sallyport/channel/noble';
 import { Device } from './device.ts';
-import { indexedDbStorage } from './indexed-db-storage.ts';
-import type { DeviceStorage } from './record.ts';
-import type { WebSocketLike } from './socket.ts';
+import type { WebSocketLike } from './gateway/socket.ts';
+import { indexedDbStorage } from './kept/indexed-db-storage.ts';
+import type { DeviceStorage } from './kept/record.ts';
 
-export { indexedDbStorage } from './indexed-db-storage.ts';
-export { type OpenedText, SealedDatabase } from './sealed-database.ts';
+export { indexedDbStorage } from './kept/indexed-db-storage.ts';
+export { type OpenedText, SealedDatabase } from './kept/sealed-database.ts';
 
 /** A device in a browser or a web view: portable crypto, IndexedDB, and a probe whenever the network comes back. */
 export async function openDevice(

@@ -6,29 +6,29 @@ import {
   type RequestHead,
   withoutFinalDot,
 } from '@sallyport/channel';
-import type { Resource } from './channel.ts';
 import { DeviceError } from './errors.ts';
-import { type DeviceEvents, type DeviceState, Listeners } from './events.ts';
-import { fetchOver } from './fetch.ts';
-import { HeldSession } from './held-session.ts';
-import { callHttp, checkHead, type RequestBody, type TrailedResponse, withoutOffer } from './http-call.ts';
-import { KeptRecord } from './kept-record.ts';
-import { beginProviderSignIn, type PendingSignIn } from './provider.ts';
-import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider } from './record.ts';
-import { Repeats } from './repeats.ts';
+import type { Resource } from './gateway/channel.ts';
+import type { WebSocketFactory } from './gateway/socket.ts';
+import { KeptRecord } from './kept/kept-record.ts';
+import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider } from './kept/record.ts';
+import { type DeviceEvents, type DeviceState, Listeners } from './session/events.ts';
+import { HeldSession } from './session/held-session.ts';
+import { beginProviderSignIn, type PendingSignIn } from './sign-in/provider.ts';
 import {
   type AskOneTimeCode,
   beginRecord,
   type Credentials,
   enrolDevice,
-  originsOf,
   type SignInSurroundings,
   signIn,
-} from './sign-in.ts';
-import { readPublishedSiteMap, readSiteMapOf } from './site-map.ts';
-import type { WebSocketFactory } from './socket.ts';
-import { connectTcp, type TcpConnection } from './tcp.ts';
-import { DeviceWebSocket, type WebSocketOptions } from './web-socket.ts';
+} from './sign-in/sign-in.ts';
+import { originsOf } from './sites/places.ts';
+import { readPublishedSiteMap, readSiteMapOf } from './sites/site-map.ts';
+import { fetchOver } from './streams/fetch.ts';
+import { callHttp, checkHead, type RequestBody, type TrailedResponse, withoutOffer } from './streams/http-call.ts';
+import { Repeats } from './streams/repeats.ts';
+import { connectTcp, type TcpConnection } from './streams/tcp.ts';
+import { DeviceWebSocket, type WebSocketOptions } from './streams/web-socket.ts';
 
 /** What a device is made of. */
 export interface DeviceOptions {

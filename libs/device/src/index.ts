@@ -1,13 +1,8 @@
 export type { AppContext, CryptoProvider, EndCause, Field, RequestHead } from '@sallyport/channel';
-export type { Resource } from './channel.ts';
-export type { Reach } from './connection.ts';
 export { Device, type DeviceOptions } from './device.ts';
 export { DeviceError, type DeviceErrorCode, type LocalCode, messageOf } from './errors.ts';
-export type { DeviceEvents, DeviceState } from './events.ts';
-export { type CallResponse, findField, type RequestBody, type TrailedResponse } from './http-call.ts';
-export { readLinkUser } from './link-user.ts';
-export type { PendingSignIn, ProviderCredentials } from './provider.ts';
-export { beginProviderSignIn, finishProviderSignIn } from './provider.ts';
+export type { Resource } from './gateway/channel.ts';
+export type { WebSocketFactory, WebSocketLike } from './gateway/socket.ts';
 export {
   type DeviceRecord,
   type DeviceStorage,
@@ -21,8 +16,13 @@ export {
   type StoredSession,
   type StoredSigningKey,
   type StoredSite,
-} from './record.ts';
-export type { AskOneTimeCode, Credentials, OneTimeCodeRequest, PasswordCredentials } from './sign-in.ts';
-export type { WebSocketFactory, WebSocketLike } from './socket.ts';
-export type { TcpConnection } from './tcp.ts';
-export { DeviceWebSocket, type StreamOpener, type StreamSource, type WebSocketOptions } from './web-socket.ts';
+} from './kept/record.ts';
+export type { Reach } from './session/connection.ts';
+export type { DeviceEvents, DeviceState } from './session/events.ts';
+export { readLinkUser } from './sign-in/link-user.ts';
+export type { PendingSignIn, ProviderCredentials } from './sign-in/provider.ts';
+export { beginProviderSignIn, finishProviderSignIn } from './sign-in/provider.ts';
+export type { AskOneTimeCode, Credentials, OneTimeCodeRequest, PasswordCredentials } from './sign-in/sign-in.ts';
+export { type CallResponse, findField, type RequestBody, type TrailedResponse } from './streams/http-call.ts';
+export type { TcpConnection } from './streams/tcp.ts';
+export { DeviceWebSocket, type StreamOpener, type StreamSource, type WebSocketOptions } from './streams/web-socket.ts';

@@ -3,10 +3,10 @@ import { MAX_MESSAGE_BYTES } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { WebSocket } from 'ws';
 import { Device } from './device.ts';
-import type { DeviceStorage } from './record.ts';
-import type { WebSocketFactory } from './socket.ts';
+import type { WebSocketFactory } from './gateway/socket.ts';
+import type { DeviceStorage } from './kept/record.ts';
 
-export { fileStorage } from './file-storage.ts';
+export { fileStorage } from './kept/file-storage.ts';
 
 /** WebSockets of `ws`: no compression, bounded messages. */
 export const nodeWebSocket: WebSocketFactory = (url, protocol) =>

@@ -1,4 +1,4 @@
-import type { WebSocketFactory, WebSocketLike } from '../src/socket.ts';
+import type { WebSocketFactory, WebSocketLike } from '../src/gateway/socket.ts';
 
 /** Proxies whose every WebSocket opens, and answers each message by what its origin says to it. */
 export function proxies(answerOf: (origin: string, message: Uint8Array) => Uint8Array): WebSocketFactory {

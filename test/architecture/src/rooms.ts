@@ -23,6 +23,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'directory session',
     '*',
   ],
+  'libs/device': ['errors.ts', 'kept', 'gateway', 'sites', 'session sign-in streams', '*'],
   'libs/directory': ['connector.ts errors.ts scim', 'ldap oidc', '*'],
   'apps/proxy': ['web-socket config.ts', 'backend', 'serving', 'streams', 'device', 'app.ts', '*'],
   // Who starts it (main.ts) and who builds its listeners (app.ts) know all rooms; a part that needs them all would be a bag.

@@ -1,0 +1,329 @@
+import {
+  type AppContext,
+  CborFields,
+  type ChannelLimits,
+  type ChannelStream,
+  type CryptoProvider,
+  DEFAULT_LIMITS,
+  DeviceOpening,
+  encodeContext,
+  encodeText,
+  findSignedCode,
+  isCborMap,
+  keyOf,
+  Multiplexer,
+  RecordLayer,
+  type SessionSecret,
+  SIGNED_CODES,
+  type SignedCode,
+  type StreamSink,
+  TokenBucket,
+} from '@sallyport/channel';
+import { DeviceError, remoteError } from '../errors.ts';
+import type { StoredSession } from '../kept/record.ts';
+import type { GatewaySocket } from './socket.ts';
+import { suiteOf } from './suite.ts';
+
+/** A resource that the user may reach now. */
+export interface Resource {
+  /** The operator's name of it, unique in the realm. */
+  readonly name: string;
+  /** `http`, for requests and WebSockets, or `tcp`, for `connect`. */
+  readonly kind: string;
+  /** What to write as host in a URL. */
+  readonly authority: string;
+  /** What people call it, when that is not its name. */
+  readonly title?: string;
+}
+
+/** What a channel tells its device. */
+export interface ChannelListener {
+  /** The channel is gone; `code` when the Proxy said why. */
+  closed(code: SignedCode | undefined): void;
+  /** The Proxy takes no new streams. */
+  draining(): void;
+  notice(notice: CborFields): void;
+  /** Somebody waits, and nothing was heard for some seconds; or something was heard again. */
+  silent(silent: boolean): void;
+}
+
+const PING_MS = 25_000;
+const PONG_TIMEOUT_MS = 10_000;
+const BACKLOG_POLL_MS = 10;
+/** While somebody waits: how often silence is looked at, after how much of it a sign of life is asked for, and said so, ms. */
+const SILENCE_CHECK_MS = 1_000;
+const SILENCE_PING_MS = 2_000;
+const SILENT_MS = 4_000;
+/** Codes of a channel's end that are passed on to its streams. None of them says that a request did not run. */
+const TOLD_TO_STREAMS: ReadonlySet<SignedCode> = new Set(['REVOKED', 'SESSION_EXPIRED', 'LEASE_LOST']);
+/** How much slower than allowed streams are opened, so that clocks that differ do no harm. */
+const PACE = 0.95;
+
+/** What opening a channel needs. */
+export interface ChannelOpening {
+  readonly crypto: CryptoProvider;
+  readonly socket: GatewaySocket;
+  readonly session: StoredSession;
+  readonly chanNo: number;
+  readonly audience: string;
+  readonly context: AppContext;
+  readonly listener: ChannelListener;
+}
+
+/** One channel to a Proxy, from WELCOME to its end. */
+export class GatewayChannel {
+  readonly resources: readonly Resource[];
+  /** Ms until the session ends, from WELCOME on. */
+  readonly expiresInMs: number;
+  readonly #socket: GatewaySocket;
+  readonly #mux: Multiplexer;
+  readonly #listener: ChannelListener;
+  readonly #limits: ChannelLimits;
+  readonly #pace: TokenBucket;
+  readonly #waiting: (() => void)[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #paceTimer: ReturnType<typeof setTimeout> | undefined;
+  #backlogTimer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+  #closeCode: SignedCode | undefined;
+  #refusing = false;
+  /** How many wait for an answer of the gateway right now. */
+  #expecting = 0;
+  #expectingSince = 0;
+  /** When something was sent that nothing was heard after; undefined when nothing is unanswered. */
+  #unansweredSince: number | undefined;
+  #heardAt = performance.now();
+  /** Bytes that waited at the last look: what flows off, however slowly, flows to somebody. */
+  #backlogSeen = 0;
+  #silent = false;
+  #silenceTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Sends HELLO and waits for WELCOME. @throws DeviceError with the hint's code, or ChannelError */
+  static async open(opening: ChannelOpening): Promise<GatewayChannel> {
+    const { crypto, socket, session, chanNo, audience, context } = opening;
+    const hello = new DeviceOpening({
+      crypto,
+      secret: keyOf<SessionSecret>(session.secret),
+      hello: {
+        suite: suiteOf(crypto),
+        sid: session.sid,
+        chanNo,
+        nonce: crypto.randomBytes(16),
+        audience: encodeText(audience),
+      },
+      context,
+    });
+    const { fields, transport } = hello.readWelcome(await socket.ask(hello.writeHello()));
+    return new GatewayChannel(opening, fields, new RecordLayer(transport));
+  }
+
+  private constructor({ socket, listener }: ChannelOpening, welcome: CborFields, records: RecordLayer) {
+    this.#socket = socket;
+    this.#listener = listener;
+    this.resources = readResources(welcome);
+    this.expiresInMs = welcome.uint('expires_in');
+    this.#limits = readLimits(welcome);
+    const { openBurst, openRate } = this.#limits;
+    this.#pace = new TokenBucket(Math.max(1, Math.floor(openBurst * PACE)), openRate * PACE, performance.now());
+    this.#mux = new Multiplexer(records, 'device', this.#limits, {
+      transmit: (record) => this.#transmit(record),
+      backlogBytes: () => socket.bufferedBytes,
+      now: () => performance.now(),
+      schedule: (flush) => queueMicrotask(flush),
+      notice: (cbor) => listener.notice(CborFields.decode(cbor)),
+      goaway: (_lastStream, code) => this.#goaway(code),
+      pong: () => this.#ponged(),
+      vacated: () => queueMicrotask(() => this.#admit()),
+    });
+    this.#ponged();
+  }
+
+  /**
+   * Hears what comes: to call once, when the channel is in use. What the Proxy said right behind its WELCOME has waited until
+   * then, so that nobody misses a notice of it.
+   */
+  begin(): void {
+    this.#socket.listen({ message: (bytes) => this.#receive(bytes), closed: () => this.#ended() });
+  }
+
+  /** True while new streams may be opened. */
+  get usable(): boolean {
+    return !this.#closed && !this.#refusing;
+  }
+
+  /**
+   * Says that somebody waits for an answer, until the returned function is called: the gateway is asked for signs of life
+   * meanwhile, because a silent one looks like a slow backend.
+   */
+  expect(): () => void {
+    let over = false;
+    if (this.#expecting === 0) this.#expectingSince = performance.now();
+    this.#expecting += 1;
+    this.#watchSilence();
+    return () => {
+      if (!over) this.#expecting -= 1;
+      over = true;
+    };
+  }
+
+  /** Opens a stream as soon as the limits of the Proxy allow. @throws DeviceError CONNECTION_LOST, certainly not run */
+  async openStream(kind: number, sink: StreamSink): Promise<ChannelStream> {
+    const opened = this.expect();
+    return this.#whenAllowed(kind, sink).finally(opened);
+  }
+
+  async #whenAllowed(kind: number, sink: StreamSink): Promise<ChannelStream> {
+    while (this.usable && !this.#mayOpen()) {
+      await new Promise<void>((admit) => {
+        this.#waiting.push(admit);
+        this.#armPace();
+      });
+    }
+    if (!this.usable) throw new DeviceError('CONNECTION_LOST', 'the channel was closed', { mayHaveRun: false });
+    return this.#mux.open(kind, sink);
+  }
+
+  /** Tells the Proxy a new app context. */
+  announce(context: AppContext): void {
+    if (!this.#closed) this.#mux.announce(encodeContext(context));
+  }
+
+  /** Asks for a sign of life; without one within `timeoutMs` the channel is given up. */
+  probe(timeoutMs: number = PONG_TIMEOUT_MS): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#mux.ping(new Uint8Array(8));
+    this.#timer = setTimeout(() => this.close(), timeoutMs);
+  }
+
+  close(): void {
+    this.#socket.close();
+    this.#ended();
+  }
+
+  /** Lets open streams finish, then closes. */
+  retire(): void {
+    this.#refusing = true;
+    if (this.#mux.streamCount === 0) this.close();
+  }
+
+  #mayOpen(): boolean {
+    return this.#mux.streamCount < this.#limits.streams && this.#pace.take(performance.now());
+  }
+
+  #admit(): void {
+    if (this.#refusing && this.#mux.streamCount === 0) return this.close();
+    const waiting = this.#waiting.splice(0);
+    for (const admit of waiting) admit();
+  }
+
+  #armPace(): void {
+    if (this.#paceTimer !== undefined || this.#mux.streamCount >= this.#limits.streams) return;
+    this.#paceTimer = setTimeout(() => {
+      this.#paceTimer = undefined;
+      this.#admit();
+    }, this.#pace.waitMs(performance.now()));
+  }
+
+  #transmit(record: Uint8Array): void {
+    this.#socket.send(record);
+    this.#unansweredSince ??= performance.now();
+    this.#watchSilence();
+    if (this.#backlogTimer !== undefined || this.#socket.bufferedBytes < this.#limits.backlogBytes) return;
+    // Browsers do not tell when a socket has taken what it was given.
+    this.#backlogTimer = setInterval(() => {
+      if (!this.#closed && this.#socket.bufferedBytes >= this.#limits.backlogBytes) return;
+      clearInterval(this.#backlogTimer);
+      this.#backlogTimer = undefined;
+      this.#mux.drained();
+    }, BACKLOG_POLL_MS);
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.#heard();
+    try {
+      this.#mux.receive(bytes);
+    } catch {
+      this.close();
+    }
+  }
+
+  #heard(): void {
+    this.#heardAt = performance.now();
+    this.#unansweredSince = undefined;
+    if (!this.#silent) return;
+    this.#silent = false;
+    this.#listener.silent(false);
+  }
+
+  #watchSilence(): void {
+    if (this.#silenceTimer !== undefined || this.#closed) return;
+    const setAt = performance.now();
+    this.#silenceTimer = setTimeout(() => {
+      this.#silenceTimer = undefined;
+      this.#lookAtSilence(performance.now() - setAt > 2 * SILENCE_CHECK_MS);
+    }, SILENCE_CHECK_MS);
+  }
+
+  /** `paused` says that this device itself stood still meanwhile: what it did not hear says nothing. */
+  #lookAtSilence(paused: boolean): void {
+    if (this.#closed || (this.#expecting === 0 && this.#unansweredSince === undefined)) return;
+    const now = performance.now();
+    const backlog = this.#socket.bufferedBytes;
+    if (paused || backlog < this.#backlogSeen) this.#heardAt = now;
+    this.#backlogSeen = backlog;
+    const askedAt = Math.min(this.#expecting > 0 ? this.#expectingSince : now, this.#unansweredSince ?? now);
+    const silentMs = now - Math.max(this.#heardAt, askedAt);
+    if (silentMs >= PONG_TIMEOUT_MS) return this.close();
+    if (silentMs >= SILENCE_PING_MS || paused) this.#mux.ping(new Uint8Array(8));
+    if (silentMs >= SILENT_MS && !this.#silent) {
+      this.#silent = true;
+      this.#listener.silent(true);
+    }
+    this.#watchSilence();
+  }
+
+  #goaway(number: number): void {
+    const code = findSignedCode(number);
+    this.#refusing = true;
+    if (code === 'DRAINING') return this.#listener.draining();
+    this.#closeCode = code;
+    this.close();
+  }
+
+  #ponged(): void {
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#timer = setTimeout(() => this.probe(), PING_MS);
+  }
+
+  #ended(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#paceTimer);
+    clearTimeout(this.#silenceTimer);
+    // What was under way may have run, whatever the channel ended for; only some codes tell an app more than that.
+    this.#mux.destroy(
+      SIGNED_CODES[this.#closeCode && TOLD_TO_STREAMS.has(this.#closeCode) ? this.#closeCode : 'CANCELLED'],
+    );
+    this.#admit();
+    this.#listener.closed(this.#closeCode);
+  }
+}
+
+/** Reads the list of resources of a WELCOME or a notice. */
+export function readResources(fields: CborFields): Resource[] {
+  if (!fields.has('resources')) return [];
+  return fields.list('resources', 4_096).map((item) => {
+    if (!isCborMap(item)) throw remoteError('BAD_MESSAGE');
+    const resource = new CborFields(item);
+    const title = resource.optionalText('title', 128);
+    const [name, kind, authority] = [resource.text('name'), resource.text('kind'), resource.text('authority')];
+    return { name, kind, authority, ...(title === undefined ? {} : { title }) };
+  });
+}
+
+function readLimits(welcome: CborFields): ChannelLimits {
+  const limits = welcome.map('limits');
+  return { ...DEFAULT_LIMITS, openBurst: limits.uint('open_burst'), openRate: limits.uint('open_rate') };
+}

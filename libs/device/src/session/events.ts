@@ -1,0 +1,60 @@
+import type { EndCause } from '@sallyport/channel';
+import type { DeviceErrorCode } from '../errors.ts';
+import type { Resource } from '../gateway/channel.ts';
+import type { Reach } from './connection.ts';
+
+/**
+ * Where a device stands. `connected` is said only while a channel stands, its Proxy may serve, and it has not been silent for some
+ * seconds while somebody waits. `offline` means: there is a session, and no gateway can be reached, or nobody has asked for one yet;
+ * it ends by itself. `signed-out` is said only when no session goes on.
+ */
+export type DeviceState = 'new' | 'signed-out' | Reach | 'closed';
+
+/** What a device tells its app. */
+export interface DeviceEvents {
+  /** The device stands elsewhere than before. */
+  state: {
+    /** Where it stands now. */
+    readonly state: DeviceState;
+  };
+  /** What the user may reach, whole, whenever the Proxy says so. */
+  resources: {
+    /** All that the user may reach now. */
+    readonly resources: readonly Resource[];
+  };
+  /** Said at every connect: when the session will end, in ms from now. */
+  expiry: {
+    /** Ms until the session ends. */
+    readonly expiresInMs: number;
+  };
+  /** The session is over; `code` says how, `cause` why, if the gateway said so: `messageOf` has words for both. Sign in again. */
+  ended: {
+    /** How it ended: REVOKED, SESSION_EXPIRED and others. */
+    readonly code: DeviceErrorCode;
+    /** What was revoked or ran out, in the word of Security or of the Proxy of the channel. */
+    readonly cause?: EndCause;
+  };
+  /** Words of the gateway for people, at most 1,024 characters. */
+  notice: {
+    /** What to show. */
+    readonly text: string;
+  };
+}
+
+/** Who listens to a device. */
+export class Listeners {
+  readonly #listeners = new Map<string, Set<(event: never) => void>>();
+
+  /** Listens to an event; gives the function that stops listening. */
+  on<Name extends keyof DeviceEvents>(name: Name, listener: (event: DeviceEvents[Name]) => void): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners);
+    listeners.add(listener as (event: never) => void);
+    return () => listeners.delete(listener as (event: never) => void);
+  }
+
+  /** Tells everybody who listens. */
+  emit<Name extends keyof DeviceEvents>(name: Name, event: DeviceEvents[Name]): void {
+    for (const listener of this.#listeners.get(name) ?? []) (listener as (event: DeviceEvents[Name]) => void)(event);
+  }
+}

@@ -1,0 +1,57 @@
+import {
+  ASK_NONCE_BYTES,
+  type CryptoProvider,
+  decodeSessionTold,
+  deriveEndKey,
+  encodeSessionAsk,
+  equalBytes,
+  type Standing,
+  verifySessionMac,
+} from '@sallyport/channel';
+import { DeviceError } from '../errors.ts';
+import { GatewaySocket, type WebSocketFactory } from '../gateway/socket.ts';
+import type { DeviceRecord, StoredSession } from '../kept/record.ts';
+import { originsOf } from '../sites/places.ts';
+
+/** What asking needs. */
+export interface StandingPlace {
+  readonly crypto: CryptoProvider;
+  readonly webSocket: WebSocketFactory;
+}
+
+/**
+ * Asks Security how a session stands, through whichever Proxy lets it be asked (SPEC.md, section 12); undefined when nobody gives
+ * an answer with the session's key. Never rejects.
+ */
+export async function askStanding(
+  place: StandingPlace,
+  record: DeviceRecord,
+  session: StoredSession,
+): Promise<Standing | undefined> {
+  for (const origin of originsOf(record)) {
+    const standing = await askAt(place, origin, session).catch(() => undefined);
+    if (standing) return standing;
+  }
+  return undefined;
+}
+
+/** @throws DeviceError or ChannelError when the answer is none of Security's */
+async function askAt(
+  { crypto, webSocket }: StandingPlace,
+  origin: string,
+  { sid, secret }: StoredSession,
+): Promise<Standing> {
+  const key = deriveEndKey(crypto, secret);
+  const nonce = crypto.randomBytes(ASK_NONCE_BYTES);
+  const socket = await GatewaySocket.connect(webSocket, origin);
+  try {
+    const answer = await socket.ask(encodeSessionAsk(crypto, key, sid, nonce));
+    const told = decodeSessionTold(answer);
+    const ours = equalBytes(told.sid, sid) && equalBytes(told.nonce, nonce) && verifySessionMac(crypto, key, answer);
+    if (!ours) throw new DeviceError('BAD_RESPONSE', 'the answer does not come from Security');
+    return told.standing;
+  } finally {
+    key.fill(0);
+    socket.close();
+  }
+}

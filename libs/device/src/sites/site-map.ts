@@ -1,0 +1,125 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
+import {
+  type CryptoProvider,
+  decodeText,
+  ENDPOINT_PATH,
+  encodeText,
+  equalBytes,
+  parseBase64Url,
+} from '@sallyport/channel';
+import { DeviceError } from '../errors.ts';
+import type { DeviceRecord, StoredProvider, StoredSite } from '../kept/record.ts';
+
+/** What a device takes from the realm's site map. */
+export interface SiteMap {
+  readonly seq: number;
+  /** Which life of Security's records this is; empty when the map does not say. */
+  readonly epoch: string;
+  readonly sites: readonly StoredSite[];
+  readonly providers: readonly StoredProvider[];
+  /** Security's keys, the newest first. */
+  readonly keys: readonly { readonly kid: number; readonly rs: Uint8Array }[];
+  /** Ids of keys that are no longer to be used, whoever shows a link with one. */
+  readonly revoked: readonly number[];
+}
+
+/**
+ * Verifies the signed site map: EdDSA by the root key whose thumbprint (RFC 7638) was pinned at enrolment.
+ * @throws DeviceError SITE_MAP_INVALID
+ */
+export function verifySiteMap(
+  crypto: CryptoProvider,
+  jws: string,
+  pinned: { realm: string; root: Uint8Array },
+): SiteMap {
+  try {
+    return readSiteMap(crypto, jws, pinned);
+  } catch (cause) {
+    throw new DeviceError('SITE_MAP_INVALID', 'the site map is not signed by the root key of this realm', { cause });
+  }
+}
+
+function readSiteMap(crypto: CryptoProvider, jws: string, pinned: { realm: string; root: Uint8Array }): SiteMap {
+  const [header = '', payload = '', signature = '', ...rest] = jws.split('.');
+  const { alg, typ, jwk } = JSON.parse(decodeText(parseBase64Url(header)));
+  const thumbprint = crypto.sha256(encodeText(JSON.stringify({ crv: jwk.crv, kty: jwk.kty, x: jwk.x })));
+  const right = rest.length === 0 && alg === 'EdDSA' && typ === 'sallyport-site-map+jwt' && jwk.crv === 'Ed25519';
+  if (!right || !equalBytes(thumbprint, pinned.root)) throw new TypeError('not the pinned root key');
+  const verified = ed25519.verify(parseBase64Url(signature), encodeText(`${header}.${payload}`), parseBase64Url(jwk.x));
+  if (!verified) throw new TypeError('the signature does not fit');
+  const map = JSON.parse(decodeText(parseBase64Url(payload)));
+  if (map.realm !== pinned.realm || !Number.isSafeInteger(map.seq)) throw new TypeError('of another realm');
+  return {
+    seq: map.seq,
+    epoch: typeof map.epoch === 'string' ? map.epoch : '',
+    sites: map.sites.map(({ name, origins }: StoredSite) => ({ name, origins })),
+    providers: map.providers ?? [],
+    keys: map.keys.map(({ kid, rs }: { kid: number; rs: string }) => ({ kid, rs: parseBase64Url(rs) })),
+    revoked: map.revoked ?? [],
+  };
+}
+
+/** The record with what a site map says; an older map, or the one that is known, changes nothing. */
+export function takeSiteMap(record: DeviceRecord, map: SiteMap): DeviceRecord {
+  if (map.seq <= (record.siteMapSeq ?? -1)) return record;
+  const newest = map.keys[0];
+  const key = newest ? { kid: newest.kid, rs: newest.rs } : {};
+  const { sites, providers, seq: siteMapSeq, epoch } = map;
+  return { ...record, ...key, sites, providers, siteMapSeq, epoch };
+}
+
+/** How long one Proxy may take to give its site map, ms. */
+const PUBLISHED_TIMEOUT_MS = 5_000;
+
+/** Nodes and Proxies keep a site map for some seconds: a link may be newer. How often it is asked for again, and when, ms. */
+const CATCH_UP_TRIES = 8;
+const CATCH_UP_MS = 1_000;
+
+/** Reads the site map that a link needs, waiting a little for one as new as the link. @throws DeviceError */
+export async function readSiteMapOf(
+  crypto: CryptoProvider,
+  link: {
+    readonly realm: string;
+    readonly root: Uint8Array;
+    readonly origins: readonly string[];
+    readonly seq: number;
+  },
+): Promise<SiteMap> {
+  for (let tries = 1; ; tries++) {
+    const { seq, ...any } = link;
+    const map = await readPublishedSiteMap(crypto, any);
+    if (map.seq >= seq) return map;
+    if (tries === CATCH_UP_TRIES) throw new DeviceError('SITE_MAP_INVALID', 'the site map is older than the link');
+    await new Promise((resolve) => setTimeout(resolve, CATCH_UP_MS));
+  }
+}
+
+/**
+ * Reads the site map where the Proxies publish it; who publishes it does not matter, it is signed. One that is older than
+ * `seq` is not taken, and the next Proxy is asked. @throws DeviceError OFFLINE, SITE_MAP_INVALID
+ */
+export async function readPublishedSiteMap(
+  crypto: CryptoProvider,
+  of: {
+    readonly realm: string;
+    readonly root: Uint8Array;
+    readonly origins: readonly string[];
+    readonly seq?: number;
+  },
+): Promise<SiteMap> {
+  let failure = new DeviceError('OFFLINE', 'no address of the gateway answers');
+  for (const origin of of.origins) {
+    const url = `${origin.replace(/^ws/, 'http')}${ENDPOINT_PATH}/site-map?realm=${encodeURIComponent(of.realm)}`;
+    try {
+      const answer = await fetch(url, { signal: AbortSignal.timeout(PUBLISHED_TIMEOUT_MS) });
+      if (!answer.ok) continue;
+      const { siteMap } = (await answer.json()) as { siteMap: string };
+      const map = verifySiteMap(crypto, siteMap, of);
+      if (map.seq >= (of.seq ?? 0)) return map;
+      failure = new DeviceError('SITE_MAP_INVALID', 'the site map is older than the one that is known');
+    } catch (error) {
+      if (error instanceof DeviceError) failure = error;
+    }
+  }
+  throw failure;
+}
