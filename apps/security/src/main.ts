@@ -111,12 +111,11 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const countWatch = new CountWatch(() => countRealm(access));
   const siteMap = siteMapSigner({ access, liveKeys });
   const replaced = new ReplacedSessions({ access, bus, log });
-  const signIn = createSignIn({ access, connectors, lockout, refusals, bus, replaced, log, wallMs });
+  const policies = new PolicyCache();
+  const signIn = createSignIn({ access, policies, connectors, lockout, refusals, bus, replaced, log, wallMs });
   const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
   await node.report();
   keyTurns.start();
-
-  const policies = new PolicyCache();
 
   const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, wallMs());
   const leaseMs = config.SALLYPORT_LEASE_MS;

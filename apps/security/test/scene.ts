@@ -20,6 +20,7 @@ import {
 import { MemoryStore } from '@sallyport/access/store';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
+import { registerSample } from '../../../libs/access/test/sample-app.ts';
 import type { AdminServiceParts, DirectoryServiceParts, ProxyServiceParts } from '../src/app.ts';
 import { Connectors } from '../src/directories/connectors.ts';
 import { DirectorySyncs } from '../src/directories/syncs.ts';
@@ -121,7 +122,7 @@ export async function scene(
     keyring: new LiveKeyring(createKeyring(crypto, FIRST_KEKS.keys, 1)),
     passwords: createPasswordHasher(),
   };
-  await ensureRealm(access);
+  if (await ensureRealm(access)) await registerSample(access.store, 'a');
   const oneTime = await firstOperatorToken(access, id);
   const redeemed = oneTime && (await redeemOperatorToken(access, { token: oneTime, name: 'olga' }));
   const token = redeemed ? redeemed.token : '';

@@ -1,3 +1,6 @@
+export { adoptApps } from './apps/adopt.ts';
+export { getApp, listApps, putApp, removeApp } from './apps/apps.ts';
+export type { AppRow } from './apps/rows.ts';
 export {
   backupWords,
   newestVerified,

@@ -31,12 +31,30 @@ function isBelow(version: string, least: string): boolean {
   return version === '' || compareVersions(version, least) < 0;
 }
 
+type Apps = NonNullable<ContextRule['apps']>;
+
+/** What a list of apps said of the context that was held against it last: it is asked at every request of a channel. */
+const judged = new WeakMap<Apps, { readonly context: AppContext; readonly refusal: ContextRefusal | undefined }>();
+
 function checkApp(apps: ContextRule['apps'], context: AppContext): ContextRefusal | undefined {
   if (!apps) return undefined;
-  const app = apps.find(
-    ({ id, signers }) => id === context.id && (!signers || signers.includes(formatHex(context.signer))),
-  );
-  if (!app) return 'CONTEXT_DENIED';
+  const last = judged.get(apps);
+  if (last?.context === context) return last.refusal;
+  const refusal = refusalOfApps(apps, context);
+  judged.set(apps, { context, refusal });
+  return refusal;
+}
+
+function refusalOfApps(apps: Apps, context: AppContext): ContextRefusal | undefined {
+  const signer = formatHex(context.signer);
+  const app = apps.find(({ id, signers }) => id === context.id && (!signers || signers.includes(signer)));
+  if (!app || !runsOn(app, context)) return 'CONTEXT_DENIED';
   const old = app.minVersion !== undefined && isBelow(context.version, app.minVersion);
   return old ? 'APP_UPDATE_REQUIRED' : undefined;
+}
+
+function runsOn({ platforms }: Apps[number], { os, osVersion }: AppContext): boolean {
+  if (!platforms) return true;
+  const platform = platforms.find((one) => one.os === os);
+  return platform !== undefined && !(platform.minOsVersion && isBelow(osVersion, platform.minOsVersion));
 }

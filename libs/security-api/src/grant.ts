@@ -3,11 +3,30 @@ import { CLOSED, formed } from './fields.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 128 });
 
-function Version(about?: string): TString {
+/** A version of an app or a system: numbers with dots. */
+export function Version(about?: string): TString {
   return Type.String({
     pattern: '^[0-9]+(\\.[0-9]+)*$',
     ...formed('a version of numbers with dots, like 1.4.2', about),
   });
+}
+
+/** A system that an app runs on. */
+export const AppPlatform = Type.Object(
+  { os: Name, minOsVersion: Type.Optional(Version('lowest version of the system')) },
+  CLOSED,
+);
+export type AppPlatform = Static<typeof AppPlatform>;
+
+/** SHA-256 of certificates that sign an app. */
+export function Signers(about: string) {
+  return Type.Array(
+    Type.String({
+      pattern: '^[0-9a-f]{64}$',
+      description: 'a SHA-256 as 64 hexadecimal digits in lower case',
+    }),
+    { maxItems: 16, description: about },
+  );
 }
 
 /** What must hold of an app context. All that is given must fit; an unknown posture fact never fits. */
@@ -18,16 +37,11 @@ export const ContextRule = Type.Object(
         Type.Object(
           {
             id: Name,
-            signers: Type.Optional(
-              Type.Array(
-                Type.String({
-                  pattern: '^[0-9a-f]{64}$',
-                  description: 'a SHA-256 as 64 hexadecimal digits in lower case',
-                }),
-                { maxItems: 16, description: 'SHA-256 of allowed signer certificates; absent: any signer' },
-              ),
-            ),
+            signers: Type.Optional(Signers('SHA-256 of allowed signer certificates; absent: any signer')),
             minVersion: Type.Optional(Version('lowest allowed version')),
+            platforms: Type.Optional(
+              Type.Array(AppPlatform, { maxItems: 16, description: 'systems that it may run on; absent: any' }),
+            ),
           },
           CLOSED,
         ),

@@ -1,3 +1,4 @@
+export { AppInput, AppMinimum, AppView } from './admin/apps.ts';
 export { AuditView } from './admin/audit.ts';
 export {
   DirectoryGroupView,
@@ -41,6 +42,7 @@ export { BackendReason, BackendTrouble, ResourceTrial, TriedBackend, TryBackend 
 export { parseJson, parserOf } from './check.ts';
 export {
   AccessRule,
+  AppPlatform,
   Backend,
   ContextRule,
   Grant,

@@ -49,6 +49,7 @@ const TABLES_ADDED = [
   'kekHolders',
   'escrows',
   'backupTargets',
+  'apps',
 ];
 
 const SAMPLE = { text: 'x', int: 1, bool: true, bytes: Buffer.of(1), json: '{}' } as const;

@@ -15,7 +15,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'realm',
     'identity',
     'rights operators',
-    'keys',
+    'apps keys',
     'farm',
     'backup journal',
     'revocation',

@@ -204,6 +204,7 @@ export class Gateway {
     const channels = { channelsPerInstallation: RATE, channelsPerUser: RATE };
     const opens = { openBurst: RATE, openRate: RATE };
     await this.call('PATCH', '/v1/realm', { ...opens, ...channels, enrolPage: 'http://localhost/enroll' });
+    await this.call('PUT', `/v1/apps/${CONTEXT.id}`, { groups: null });
     await this.call('PUT', '/v1/groups/staff');
     await this.call('PUT', '/v1/resources/wiki', {
       kind: 'http',

@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppContext, EnrolmentLink } from '@sallyport/channel';
 import { type Device, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
-import { FILL_PASSWORD, filledDevice, filledUser } from './filled.ts';
+import { FILL_APP, FILL_PASSWORD, filledDevice, filledUser } from './filled.ts';
 
 /** What the devices of a drill ask for. */
 export const AUTHORITY = 'wiki.corp';
 const PAUSE_MS = 250;
 const CONTEXT: AppContext = {
-  id: 'filled.app',
+  id: FILL_APP,
   version: '1.0.0',
   build: '1',
   signer: new Uint8Array(32),

@@ -6,6 +6,7 @@ import { concat, encodeCbor, encodeText } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import {
   drawn,
+  FILL_APP,
   FILL_GROUP,
   FILL_PASSWORD,
   filledInstallation,
@@ -127,7 +128,7 @@ function installationRow({ store, keyring, fill }: Batch, i: number, at: number)
     nextKey: null,
     previousKey: null,
     rotatedAt: at,
-    app: 'filled.app@1.0.0',
+    app: `${FILL_APP}@1.0.0`,
     model: 'filled',
     createdAt: at,
     lastSeenAt: at,

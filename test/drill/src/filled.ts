@@ -5,6 +5,8 @@ import type { DeviceRecord, StoredJwk } from '@sallyport/device';
 
 /** Password of every filled user. */
 export const FILL_PASSWORD = 'filled by the drill';
+/** App of all filled installations. */
+export const FILL_APP = 'filled.app';
 /** Group of all filled users. */
 export const FILL_GROUP = 'staff';
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type EnrolmentLink, parseLink } from '@sallyport/channel';
 import { AppProcess, type Host } from '@sallyport/local-cluster';
 import {
+  apps,
   codes,
   groups,
   operators,
@@ -18,7 +19,7 @@ import {
 import { AdminClient } from '@sallyport/security-client/admin';
 import { DRIVER_ADDRESS, type Network, waitFor } from '@sallyport/support';
 import { AUTHORITY } from './drill-device.ts';
-import { FILL_GROUP } from './filled.ts';
+import { FILL_APP, FILL_GROUP } from './filled.ts';
 
 const PORTS = { devices: 8_440, health: 8_441, security: 8_443, admin: 8_444 };
 /** Where Security is, whichever machine has the address. */
@@ -154,6 +155,7 @@ export class Site {
     const reason = REASON;
     const many = { openBurst: 100_000, openRate: 100_000, enrolPage: 'http://localhost/enroll' };
     await this.admin.call(realm.change, { body: many, reason });
+    await this.admin.call(apps.put, { params: { id: FILL_APP }, body: { groups: null }, reason });
     await this.admin.call(groups.put, { params: { name: FILL_GROUP }, reason });
     const body = {
       kind: 'http',

@@ -24,6 +24,9 @@ export const CONTEXT: AppContext = {
   sdk: 'end-to-end',
 };
 
+/** The apps of all devices of these tests. */
+const APPS = [CONTEXT.id, 'an.app', 'sallyport.cli', 'sallyport.phone'] as const;
+
 /** Far longer than it takes: a machine may be slow. */
 const LIVE_WITHIN_MS = 120_000;
 
@@ -77,6 +80,7 @@ export class Gateway {
         ...options.settings,
       },
     });
+    for (const id of APPS) await operator.call(api.apps.put, { params: { id }, body: { groups: null } });
     for (let i = 0; i < (options.proxies ?? 1); i++) await gateway.addProxy();
     await operator.call(api.sites.put, { params: { name: 'here' }, body: { origins: gateway.origins } });
     return gateway;

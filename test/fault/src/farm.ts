@@ -326,6 +326,7 @@ export class Farm {
       loginNeedsPassword: false,
     };
     await operator.call(api.realm.change, { body: realm });
+    await operator.call(api.apps.put, { params: { id: CONTEXT.id }, body: { groups: null } });
     await operator.call(api.groups.put, { params: { name: 'staff' } });
     const backend = { url: this.backend.url, networks: ['10.77.0.0/16'] };
     const resource = { kind: 'http' as const, authority: AUTHORITY, backend };

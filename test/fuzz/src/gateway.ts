@@ -81,6 +81,7 @@ export class Gateway {
     const phone = await AppProcess.start('phone', { environment: { SALLYPORT_LISTEN: `127.0.0.1:${phonePort}` } });
     await admin.call('PUT', '/v1/sites/here', { origins: [`ws://127.0.0.1:${proxyPort}`] });
     await admin.call('PATCH', '/v1/realm', { openBurst: 1_000, openRate: 1_000, enrolPage: 'http://localhost/enroll' });
+    for (const id of [CONTEXT.id, 'sallyport.cli']) await admin.call('PUT', `/v1/apps/${id}`, { groups: null });
     await admin.call('PUT', '/v1/groups/staff');
     const parts = Object.entries({ security, proxy, phone }).map(([name, process]) => ({ name, process }));
     const gateway = new Gateway({ folder, proxyPort, phonePort, parts, admin });

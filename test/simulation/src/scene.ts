@@ -9,6 +9,7 @@ import {
   type SessionRow,
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
+import { registerSample } from '../../../libs/access/test/sample-app.ts';
 import { sampleSession } from '../../../libs/access/test/sample-session.ts';
 import { LEASE_MS } from './node.ts';
 
@@ -33,6 +34,7 @@ export function accessOn(store: RealmStore): AccessContext {
 /** A realm with Proxies that have joined, and a user with three sessions, each of an app of its own. */
 export async function prepare(access: AccessContext): Promise<void> {
   await ensureRealm(access, LEASE_MS);
+  await registerSample(access.store, 'app');
   await putSite(access, { name: 'here', origins: [], resources: [] }, BY);
   for (const name of PROXIES) {
     await redeemJoinToken(access, await issueJoinToken(access, { name, site: 'here' }, BY), name);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import {
+  apps,
   codes,
   groups,
   installations,
@@ -92,8 +93,16 @@ async function placeParts(admin: AdminClient, urls: QuickStartUrls): Promise<voi
   await admin.call(resources.put, { params: { name: 'intranet' }, body: intranet, ...REASON });
 }
 
+/** The apps that this machine plays: its phone page, and its command line. */
+const OWN_APPS = [
+  ['sallyport.phone', 'The phone page'],
+  ['sallyport.cli', 'sallyport device'],
+] as const;
+
 async function createUser(admin: AdminClient, { user, password }: QuickStart): Promise<void> {
   await admin.call(realm.change, { body: { openBurst: 1_000, openRate: 500 }, ...REASON });
+  for (const [id, title] of OWN_APPS)
+    await admin.call(apps.put, { params: { id }, body: { title, groups: null }, ...REASON });
   await admin.call(groups.put, { params: { name: 'staff' }, ...REASON });
   const policy = { groups: ['staff'], resources: ['intranet'], context: {}, methods: INTRANET_METHODS };
   await admin.call(policies.put, { params: { name: 'staff-intranet' }, body: policy, ...REASON });

@@ -2,6 +2,7 @@ import { findOperator, type OperatorAtWork } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StatusParts } from '../farm/status.ts';
+import { type AppRoutes, addAppRoutes } from './apps.ts';
 import { addDirectoryRoutes, type DirectoryRoutes } from './directories.ts';
 import { addEnrolmentRoutes, type EnrolmentRoutes } from './enrolment.ts';
 import { addEscrowRoutes, type EscrowRoutes } from './escrows.ts';
@@ -25,7 +26,8 @@ declare module 'fastify' {
 }
 
 /** What the admin API works with: each noun names its part of it. */
-export type AdminRoutes = DirectoryRoutes &
+export type AdminRoutes = AppRoutes &
+  DirectoryRoutes &
   EnrolmentRoutes &
   EscrowRoutes &
   KekRoutes &
@@ -72,6 +74,7 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
   addUserRoutes(service, routes);
   addResourceRoutes(service, routes);
   addPolicyRoutes(service, routes);
+  addAppRoutes(service, routes);
   addEnrolmentRoutes(service, routes);
   addSessionRoutes(service, routes);
   addSiteRoutes(service, routes);

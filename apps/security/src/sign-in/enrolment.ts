@@ -28,7 +28,7 @@ import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
 import { proofFits, readSigningKey } from './proof.ts';
 import { sealResume } from './resume.ts';
-import type { Verdict } from './verdict.ts';
+import { type Verdict, whyDenied } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
 /** Handles HS3 of an enrolment; undefined when the handshake itself fails, which a wrong code is part of. */
@@ -49,9 +49,12 @@ export async function answerEnrolment(
   const signingKey = readSigningKey(fields.map('hk'));
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), ''))) return undefined;
   const credentials = readCredentials(fields);
-  const { place, settings } = await readSigningPlace(parts.access, holder.user);
-  const denied = checkContext(settings.context, app);
-  if (denied) return { answer: await refuseContext(parts, { who: whoOf(credentials), denied }) };
+  const { place, rule } = await readSigningPlace(parts.access, parts.policies, { user: holder.user, appId: app.id });
+  const denied = checkContext(rule, app);
+  if (denied) {
+    const reason = whyDenied(rule, app, denied);
+    return { answer: await refuseContext(parts, { who: whoOf(credentials), denied, reason }) };
+  }
   const enrolment = {
     code,
     holder,
@@ -141,9 +144,8 @@ function whoOf(credentials: PresentedCredentials): string {
 
 async function refuseContext(
   { access }: SignInParts,
-  { who, denied }: { who: string; denied: SignedCode },
+  { who, denied, reason }: { who: string; denied: SignedCode; reason: string },
 ): Promise<LoginAnswer> {
-  const reason = `the app context is refused: ${denied}`;
   await auditRefusal(access, { actor: who, action: 'enrol', subject: 'activation code', reason });
   return refused(denied);
 }

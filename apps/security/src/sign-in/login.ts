@@ -19,7 +19,7 @@ import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
 import { proofFits } from './proof.ts';
 import { checkCode } from './second-factor.ts';
-import { type Refusal, refusal, type Vouched } from './verdict.ts';
+import { type Refusal, refusal, type Vouched, whyDenied } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
 /** Rounds of a step-up (SPEC.md, section 2). */
@@ -41,11 +41,11 @@ export async function answerLogin(
   siteMap: string,
 ): Promise<LoginStep | undefined> {
   const { establish, deviceStatic, address } = attempt;
-  const device = await findSigningDevice(parts.access, Uint8Array.from(deviceStatic));
+  const device = await findSigningDevice(parts.access, parts.policies, Uint8Array.from(deviceStatic));
   const opened = device && openWithKeys(parts, establish, device.installation);
   if (!opened) return undefined;
   const { fields, used } = opened;
-  const { installation, user, place, settings } = device;
+  const { installation, user, place, settings, rule } = device;
   if (fields.text('iid', 64) !== installation.id) return undefined;
   const signingKey = installation.signingKey as JWK;
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), installation.id))) return undefined;
@@ -55,8 +55,8 @@ export async function answerLogin(
     return refuse(parts, { name, installation }, refusal('REVOKED', 'the user is disabled'));
   }
   const login = { ...device, user, attempt, used, app, siteMap };
-  const denied = checkContext(settings.context, app);
-  if (denied) return refuse(parts, named(login), refusal(denied, `the app context is refused: ${denied}`));
+  const denied = checkContext(rule, app);
+  if (denied) return refuse(parts, named(login), refusal(denied, whyDenied(rule, app, denied)));
   // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
   if (!settings.loginNeedsPassword && used.slot !== 'previous')
     return secondFactor(parts, login, { userUnasked: true });

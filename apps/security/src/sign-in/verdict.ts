@@ -1,5 +1,6 @@
 import type { DirectorySignIn, FreeAccount } from '@sallyport/access';
-import type { SignedCode } from '@sallyport/channel';
+import type { AppContext, SignedCode } from '@sallyport/channel';
+import type { ContextRule } from '@sallyport/security-api';
 
 /** Credentials that are good, and what the session keeps of how they were checked. */
 export interface Vouched {
@@ -28,4 +29,13 @@ export type Verdict = Vouched | Refusal;
 /** A refusal. */
 export function refusal(code: SignedCode, why: string, retryAfterMs = 0): Refusal {
   return { fit: false, code, why, retryAfterMs };
+}
+
+/** Why an app context is refused, for the officer: the device learns the code only. */
+export function whyDenied(rule: ContextRule, { id, version, os }: AppContext, denied: SignedCode): string {
+  const of = rule.apps?.find((app) => app.id === id);
+  const app = `${id} ${version}`;
+  if (denied === 'APP_UPDATE_REQUIRED') return `the app ${app} is below ${of?.minVersion}`;
+  if (rule.apps && !of) return `the app ${app} is not registered, not this device's, or not for this user`;
+  return `the app context of ${app}${os === '' ? '' : ` on ${os}`} is refused: ${denied}`;
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AccessContext,
+  adoptApps,
   checkKeks,
   EpochFence,
   ensureRealm,
@@ -63,6 +64,8 @@ export async function openRealm(source: RealmSource): Promise<OpenRealm> {
   const life = guardLife({ file: lifeFileOf(config), server, access, fence, log });
   const refusal = await life.check();
   if (refusal !== undefined) throw new Error(refusal);
+  const adopted = await adoptApps(access);
+  if (adopted.length > 0) log.warn({ apps: adopted }, 'apps of devices from before are registered, for everybody');
   return { access, fence, life, epoch, kekNode };
 }
 

@@ -1,6 +1,8 @@
 import { type ChannelError, checkPath, faultOfMethod, isWildcard, liesUnder, pathOnly } from '@sallyport/channel';
 import type { AccessRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
+import type { AppRow } from '../apps/rows.ts';
 import type { SiteRow } from '../farm/rows.ts';
+import { checkApps } from '../realm/apps-named.ts';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion } from '../realm/realm.ts';
@@ -9,20 +11,23 @@ import type { Transaction } from '../store/store.ts';
 import { shownBackend } from './backend-secrets.ts';
 import type { PolicyRow, ResourceRow, StoredRule } from './rows.ts';
 
-/** Resources, policies and sites of a realm at one moment. */
+/** Resources, policies, sites and apps of a realm at one moment. */
 export interface PolicySet {
   readonly resources: readonly ResourceRow[];
   readonly policies: readonly PolicyRow[];
   readonly sites: readonly SiteRow[];
+  readonly apps: readonly AppRow[];
 }
 
-/** Reads all resources, policies and sites. */
+/** Reads all resources, policies, sites and apps. */
 export async function readPolicySet({ tables }: Transaction): Promise<PolicySet> {
-  return {
-    resources: await tables.resources.list(),
-    policies: await tables.policies.list(),
-    sites: await tables.sites.list(),
-  };
+  const [resources, policies, sites, apps] = await Promise.all([
+    tables.resources.list(),
+    tables.policies.list(),
+    tables.sites.list(),
+    tables.apps.list(),
+  ]);
+  return { resources, policies, sites, apps };
 }
 
 /**
@@ -124,8 +129,10 @@ export async function putPolicy(
   const { groups, resources, ...rule } = input;
   checkRule(rule);
   const row: PolicyRow = { name, groups, resources, rule };
-  await changeRights(access, { action: 'policy.put', subject: name, by }, async ({ tables }) => {
+  await changeRights(access, { action: 'policy.put', subject: name, by }, async (begun) => {
+    const { tables } = begun;
     await checkNamed(tables, input);
+    await checkApps(begun, rule.context);
     const { name: _, ...columns } = row;
     const there = await tables.policies.find({ name }, 'update');
     if (there && options.onlyNew) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a policy ${name} already`);
@@ -143,7 +150,8 @@ export async function changePolicy(
   by: Actor,
 ): Promise<PolicyRow> {
   let row: PolicyRow | undefined;
-  await changeRights(access, { action: 'policy.change', subject: name, by }, async ({ tables }) => {
+  await changeRights(access, { action: 'policy.change', subject: name, by }, async (begun) => {
+    const { tables } = begun;
     const before = await tables.policies.find({ name }, 'update');
     if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no policy ${name}`);
     const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rule } = changed;
@@ -153,6 +161,7 @@ export async function changePolicy(
       resources: changedList(resources ?? before.resources, addResources, removeResources),
     };
     await checkNamed(tables, lists);
+    if (rule.context) await checkApps(begun, rule.context);
     row = { name, ...lists, rule: changedRule(before.rule, rule) };
     await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule });
   });

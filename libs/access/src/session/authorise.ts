@@ -10,6 +10,7 @@ import {
   verifyHelloMac,
 } from '@sallyport/channel';
 import type { Grant, RealmSettings } from '@sallyport/security-api';
+import { type AppUse, appIdOf, ruleChangesAt, ruleForApp } from '../apps/app-rule.ts';
 import { type ProxyKey, proxyOf } from '../farm/proxies.ts';
 import { groupsOf, groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
@@ -256,16 +257,23 @@ interface GrantParts extends LiveSession {
   readonly groups: readonly string[];
 }
 
+/** A grant is read again at half of the life of its assertions, and when what its app must be changes by itself. */
+function refreshInMs({ apps }: PolicySet, use: AppUse): number {
+  const changesAt = ruleChangesAt(apps, use) ?? Number.POSITIVE_INFINITY;
+  return Math.min(ASSERTION_TTL_MS / 2, changesAt - use.now);
+}
+
 function grantOf(access: AccessContext, of: GrantParts): Grant {
   const { session, user, realm, groups } = of;
   const settings = settingsOf(realm);
+  const use = { id: appIdOf(session.app), groups, now: of.now };
   return {
     realm: access.store.realm,
     sid: session.id,
     epoch: realm.epoch,
     asOf: realm.head,
     expiresInMs: session.expiresAt - of.now,
-    refreshInMs: ASSERTION_TTL_MS / 2,
+    refreshInMs: refreshInMs(of.set, use),
     sessionCreatedAt: session.createdAt,
     generation: session.generation,
     app: session.app,
@@ -273,7 +281,7 @@ function grantOf(access: AccessContext, of: GrantParts): Grant {
     userName: user.name,
     groups: [...groups],
     installationId: of.installation.id,
-    context: settings.context,
+    context: ruleForApp(settings.context, of.set.apps, use),
     resources: withDelegated(access, session, {
       resources: withBackendSecrets(access, of.set, servedAt(of.set, of.site, grantedResources(of.set, groups))),
       now: of.now,

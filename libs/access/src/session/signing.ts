@@ -1,10 +1,14 @@
-import type { RealmSettings } from '@sallyport/security-api';
+import type { ContextRule, RealmSettings } from '@sallyport/security-api';
+import { appIdOf, ruleForApp } from '../apps/app-rule.ts';
 import type { DirectoryRow, IdentityRow } from '../directory/rows.ts';
 import { findIdentity } from '../identity/identities.ts';
 import type { UserRow } from '../people/rows.ts';
+import { groupsOf } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
+import type { RealmRow } from '../realm/rows.ts';
 import type { Transaction } from '../store/store.ts';
+import type { PolicyCache } from './authorise.ts';
 import type { InstallationRow } from './rows.ts';
 
 /** Where a user signs in. */
@@ -22,32 +26,56 @@ export interface SigningDevice {
   readonly user: UserRow | undefined;
   readonly place: SigningPlace;
   readonly settings: RealmSettings;
+  /** What its app context must be: that of the app as which it enrolled. */
+  readonly rule: ContextRule;
   /** When the user's second factor was made; null when there is none. */
   readonly factorAt: number | null;
 }
 
 /** The device of a static key, in one transaction; undefined for an unknown or revoked one. */
-export function findSigningDevice(access: AccessContext, deviceStatic: Uint8Array): Promise<SigningDevice | undefined> {
+export function findSigningDevice(
+  access: AccessContext,
+  policies: PolicyCache,
+  deviceStatic: Uint8Array,
+): Promise<SigningDevice | undefined> {
   return access.store.transaction(async (transaction) => {
     const { installations, users, factors } = transaction.tables;
     const [realm, installation] = await Promise.all([getRealm(transaction), installations.find({ deviceStatic })]);
     if (!installation || installation.status === 'revoked') return undefined;
     const { userId } = installation;
-    const [user, factor] = await Promise.all([users.find({ id: userId }), factors.find({ userId })]);
+    const [user, factor, rule] = await Promise.all([
+      users.find({ id: userId }),
+      factors.find({ userId }),
+      ruleOf(transaction, policies, { realm, userId, appId: appIdOf(installation.app) }),
+    ]);
     const place = await placeOf(transaction, user);
-    return { installation, user, place, settings: settingsOf(realm), factorAt: factor?.createdAt ?? null };
+    return { installation, user, place, settings: settingsOf(realm), rule, factorAt: factor?.createdAt ?? null };
   });
 }
 
-/** Where a user who enrols signs in, and the settings of the realm. */
+/** Where a user who enrols signs in, and what the app context must be of the app as which they do. */
 export function readSigningPlace(
   access: AccessContext,
-  user: UserRow,
-): Promise<{ readonly place: SigningPlace; readonly settings: RealmSettings }> {
-  return access.store.transaction(async (transaction) => ({
-    place: await placeOf(transaction, user),
-    settings: settingsOf(await getRealm(transaction)),
-  }));
+  policies: PolicyCache,
+  { user, appId }: { readonly user: UserRow; readonly appId: string },
+): Promise<{ readonly place: SigningPlace; readonly rule: ContextRule }> {
+  return access.store.transaction(async (transaction) => {
+    const realm = await getRealm(transaction);
+    const place = await placeOf(transaction, user);
+    return { place, rule: await ruleOf(transaction, policies, { realm, userId: user.id, appId }) };
+  });
+}
+
+/** The realm's rule for a user with an app. Their groups are read only where the app is not for everybody. */
+async function ruleOf(
+  transaction: Transaction,
+  policies: PolicyCache,
+  { realm, userId, appId: id }: { readonly realm: RealmRow; readonly userId: string; readonly appId: string },
+): Promise<ContextRule> {
+  const { apps } = await policies.get(transaction, realm);
+  const isForSome = apps.some((app) => app.id === id && app.groups !== null);
+  const groups = isForSome ? await groupsOf(transaction, userId) : [];
+  return ruleForApp(settingsOf(realm).context, apps, { id, groups, now: transaction.now() });
 }
 
 async function placeOf(transaction: Transaction, user: UserRow | undefined): Promise<SigningPlace> {

@@ -1,3 +1,4 @@
+import { APP_TABLES, type AppRows } from '../apps/rows.ts';
 import { BACKUP_TABLES, type BackupRows } from '../backup/rows.ts';
 import { DIRECTORY_TABLES, type DirectoryRows } from '../directory/rows.ts';
 import { FARM_TABLES, type FarmRows } from '../farm/rows.ts';
@@ -23,7 +24,8 @@ export interface Rows
     PeopleRows,
     SessionRows,
     DirectoryRows,
-    BackupRows {}
+    BackupRows,
+    AppRows {}
 export type TableName = keyof Rows;
 
 /** Shapes of all tables: the single source for the memory store, the SQL store and its migrations test. */
@@ -39,6 +41,7 @@ export const TABLES: Shapes<Rows> = {
   ...SESSION_TABLES,
   ...DIRECTORY_TABLES,
   ...BACKUP_TABLES,
+  ...APP_TABLES,
 };
 
 /** Names of all tables. */

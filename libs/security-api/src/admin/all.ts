@@ -1,3 +1,4 @@
+import { apps } from './apps.ts';
 import { audit } from './audit.ts';
 import { bindings } from './bindings.ts';
 import { directories } from './directories.ts';
@@ -19,6 +20,7 @@ import { factors, users } from './users.ts';
 
 /** The whole admin API. */
 export const OPERATIONS: readonly Operation[] = [
+  apps,
   audit,
   bindings,
   codes,

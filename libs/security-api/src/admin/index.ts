@@ -1,4 +1,5 @@
 export { OPERATIONS } from './all.ts';
+export { apps } from './apps.ts';
 export { audit } from './audit.ts';
 export { bindings } from './bindings.ts';
 export { directories } from './directories.ts';

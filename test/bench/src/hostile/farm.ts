@@ -135,6 +135,7 @@ export class Farm {
     const oneTime = { token: this.#security.ready['oneTimeToken'], name: 'bench' };
     this.#token = (await this.#call('POST', '/v1/operators/login', oneTime))['token'] as string;
     await this.#call('PATCH', '/v1/realm', { enrolPage: 'http://localhost/enroll' });
+    for (const id of [CONTEXT.id, 'sallyport.cli']) await this.#call('PUT', `/v1/apps/${id}`, { groups: null });
     await this.#call('PUT', '/v1/groups/staff');
     for (let i = 0; i < proxies; i++) this.#proxies.push(await this.#proxy(i));
     await this.#call('PUT', `/v1/sites/${SITE}`, { origins: this.origins });

@@ -66,6 +66,7 @@ class StormGateway {
     const oneTime = { token: this.security.ready['oneTimeToken'], name: 'bench' };
     this.#token = (await this.call('POST', '/v1/operators/login', oneTime))['token'] as string;
     await this.call('PATCH', '/v1/realm', { loginNeedsPassword: true, enrolPage: 'http://localhost/enroll' });
+    await this.call('PUT', `/v1/apps/${CONTEXT.id}`, { groups: null });
     await this.call('PUT', '/v1/groups/staff');
     await this.call('PUT', `/v1/users/${CREDENTIALS.user}`, { password: CREDENTIALS.password, groups: ['staff'] });
     await this.call('PUT', '/v1/sites/here', { origins: [this.origin] });

@@ -1,0 +1,101 @@
+import type { AppMinimum, AppPlatform, AppView } from '@sallyport/security-api';
+import { apps } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
+import type { Command } from 'commander';
+import { addOperatorCommand, type Given, table } from '../operator-command.ts';
+import { CliError } from '../output.ts';
+import { given, sayRemoved } from './resources.ts';
+
+interface AppOptions {
+  readonly title?: string;
+  readonly platform?: string[];
+  readonly signer?: string[];
+  readonly group?: string[];
+  readonly everybody?: boolean;
+  readonly owner?: string[];
+  readonly minVersion?: string;
+  readonly from?: string;
+}
+
+const showApps = table<AppView>(['id', 'title', 'platforms', 'signers', 'groups', 'minimum'], appRow);
+
+/** `sallyport app …` */
+export function addAppCommands(program: Command): void {
+  const app = program.command('app').description('apps that devices may be; others neither enrol nor sign in');
+  addOperatorCommand(app, {
+    name: 'put <id>',
+    about: 'register an app, or replace what is known of it',
+    options: [
+      ['--title <text>', 'what people call it'],
+      ['--platform <systems...>', 'systems it runs on, with the lowest version where that matters: android@12 ios'],
+      ['--signer <hashes...>', 'SHA-256 of the certificates that sign it, hex; without it whoever signed it is let in'],
+      ['-g, --group <names...>', 'who may use it'],
+      ['--everybody', 'every user may use it'],
+      ['--owner <names...>', 'whom to ask about it'],
+      ['--min-version <version>', 'the lowest version that is served'],
+      ['--from <date>', 'until then older versions go on: 2026-12-24, or a time with zone; at once unless given'],
+    ],
+    run: putApp,
+    show: showApps,
+  });
+  addOperatorCommand(app, { name: 'list', about: 'all apps', run: (admin) => admin.all(apps.list), show: showApps });
+  addOperatorCommand(app, {
+    name: 'show <id>',
+    about: 'one app',
+    run: async (admin, _given, id: string) => [await admin.call(apps.get, { params: { id } })],
+    show: showApps,
+    json: ([app]) => app,
+  });
+  addOperatorCommand(app, {
+    name: 'remove <id>',
+    about: 'let an app in no more; open channels of its devices serve nothing from then on',
+    reason: ['shutting an app out', 'the app is retired'],
+    run: (admin, { reason }, id: string) => admin.call(apps.remove, { params: { id }, reason }),
+    show: sayRemoved,
+  });
+}
+
+async function putApp(admin: AdminClient, { options, reason }: Given<AppOptions>, id: string): Promise<AppView[]> {
+  if (!options.group === !options.everybody)
+    throw new CliError('who may use the app?', 'name groups (--group staff), or say --everybody');
+  const body = {
+    groups: options.group ?? null,
+    ...given('title', options.title),
+    ...given('platforms', options.platform?.map(platformOf)),
+    ...given('signers', options.signer?.map(signerOf)),
+    ...given('owners', options.owner),
+    ...given('minimum', minimumOf(options)),
+  };
+  return [await admin.call(apps.put, { params: { id }, body, reason })];
+}
+
+function platformOf(text: string): AppPlatform {
+  const [os = '', minOsVersion] = text.split('@');
+  return { os, ...given('minOsVersion', minOsVersion) };
+}
+
+/** Tools print digests with colons, in capitals. */
+function signerOf(text: string): string {
+  return text.replaceAll(':', '').toLowerCase();
+}
+
+function minimumOf({ minVersion, from }: AppOptions): AppMinimum | undefined {
+  if (minVersion === undefined) {
+    if (from !== undefined) throw new CliError('--from of which version?', 'add: --min-version 1.4.0');
+    return undefined;
+  }
+  const at = from === undefined ? 0 : Date.parse(from);
+  if (Number.isNaN(at)) throw new CliError(`${from} is no date`, 'for instance: --from 2026-12-24');
+  return { version: minVersion, from: at };
+}
+
+function appRow({ id, title, platforms, signers, groups, minimum }: AppView): object {
+  return {
+    id,
+    title,
+    platforms: platforms.map(({ os, minOsVersion }) => (minOsVersion ? `${os} ${minOsVersion}` : os)).join(', '),
+    signers: signers.length === 0 ? 'any' : signers.map((one) => one.slice(0, 16)).join(', '),
+    groups: groups === null ? 'everybody' : groups.join(', '),
+    minimum: minimum ? `${minimum.version} from ${new Date(minimum.from).toISOString()}` : '',
+  };
+}

@@ -1,0 +1,33 @@
+import { type AccessContext, type AppRow, getApp, listApps, putApp, removeApp } from '@sallyport/access';
+import { apps, type GivenAnswerOf } from '@sallyport/security-api/admin';
+import type { FastifyInstance } from 'fastify';
+import type { InForce } from '../revocation/in-force.ts';
+import { pageOf } from './paging.ts';
+import { serve } from './serve.ts';
+
+/** What operations on apps work with. */
+export interface AppRoutes {
+  readonly access: AccessContext;
+  readonly inForce: InForce;
+}
+
+function appView(app: AppRow): GivenAnswerOf<typeof apps.put> {
+  const { id, title, platforms, signers, groups, owners, minimum } = app;
+  return { id, title, platforms, signers, groups, owners, minimum };
+}
+
+/** Registered apps. */
+export function addAppRoutes(service: FastifyInstance, { access, inForce }: AppRoutes): void {
+  serve(service, apps.list, async ({ query }) => (await listApps(access, pageOf(query))).map(appView));
+  serve(service, apps.get, async ({ params: { id } }) => appView(await getApp(access, id)));
+  serve(service, apps.put, async ({ params: { id }, body, by, onlyNew }) => {
+    const row = await putApp(access, id, body, by, { onlyNew });
+    await inForce.ensureAll();
+    return appView(row);
+  });
+  serve(service, apps.remove, async ({ params: { id }, by }) => {
+    const done = await removeApp(access, id, by);
+    await inForce.ensureAll();
+    return { done };
+  });
+}

@@ -1,0 +1,64 @@
+import { issueCode, listAudit, putApp, putUser, removeApp } from '@sallyport/access';
+import { expect, test } from 'vitest';
+import { handshakesOf, scene } from '../scene.ts';
+import { TestDevice } from './device.ts';
+
+const BY = { actor: 'olga', reason: 'test' };
+const CRED = { password: { user: 'ada', secret: 'long enough' } };
+/** The signer that the devices here say they have. */
+const SIGNER = '00'.repeat(32);
+
+async function phone() {
+  const made = await scene();
+  const { access } = made.context;
+  await putUser(access, 'ada', { password: 'long enough' }, BY);
+  const gateway = { handshakes: handshakesOf(made.context), keys: made.context.keys };
+  let device: TestDevice;
+  const said = (answer: Awaited<ReturnType<TestDevice['login']>>): string => {
+    if (typeof answer === 'string') return answer;
+    return answer.text('status') === 'refused' ? answer.text('code') : answer.text('status');
+  };
+  const enrol = async (): Promise<string> => {
+    device = await TestDevice.create(gateway);
+    return said(await device.enrol((await issueCode(access, 'ada', undefined, BY)).code, CRED));
+  };
+  const login = async (): Promise<string> => said(await device.login(CRED));
+  const reason = async (): Promise<string> =>
+    (await access.store.transaction((transaction) => listAudit(transaction, 1)))[0]!.reason;
+  return { access, enrol, login, reason };
+}
+
+test('a device of an app that is not registered neither enrols nor signs in', async () => {
+  const { access, enrol, login, reason } = await phone();
+  await removeApp(access, 'a', BY);
+  expect(await enrol()).toBe('CONTEXT_DENIED');
+  expect(await reason()).toMatch(/the app a 1 is not registered/);
+  await putApp(access, 'a', { groups: null }, BY);
+  expect(await enrol()).toBe('ok');
+  await removeApp(access, 'a', BY);
+  expect(await login()).toBe('CONTEXT_DENIED');
+  expect(await reason()).toMatch(/the app a 1 is not registered/);
+});
+
+test.each([
+  ['of another signer', { signers: ['ab'.repeat(32)] }, 'CONTEXT_DENIED'],
+  ['of its signer', { signers: [SIGNER] }, 'ok'],
+  ['on another system', { platforms: [{ os: 'ios' }] }, 'CONTEXT_DENIED'],
+  ['that is for a group of others', { groups: [] }, 'CONTEXT_DENIED'],
+  ['that is below its minimum', { minimum: { version: '1.1', from: 0 } }, 'APP_UPDATE_REQUIRED'],
+  ['whose minimum is not due yet', { minimum: { version: '1.1', from: 2 ** 42 } }, 'ok'],
+] as const)('a device of an app %s', async (_what, input, expected) => {
+  const { access, enrol, login } = await phone();
+  expect(await enrol()).toBe('ok');
+  await putApp(access, 'a', { groups: null, ...(input as object) }, BY);
+  expect(await login()).toBe(expected);
+  expect(await enrol()).toBe(expected);
+});
+
+test('a device that enrolled as one app does not sign in as another one', async () => {
+  const { access, enrol, login } = await phone();
+  expect(await enrol()).toBe('ok');
+  await access.store.transaction(({ tables }) => tables.installations.update({}, { app: 'b@1' }));
+  await putApp(access, 'b', { groups: null }, BY);
+  expect(await login()).toBe('CONTEXT_DENIED');
+});

@@ -1,0 +1,77 @@
+import { compareVersions } from '@sallyport/lease';
+import type { ContextRule } from '@sallyport/security-api';
+import type { AppRow } from './rows.ts';
+
+/** What a rule asks of one app. */
+export type AppDemand = NonNullable<ContextRule['apps']>[number];
+
+/** Who uses an app, as which a device enrolled or signed in. */
+export interface AppUse {
+  /** Id of the app. */
+  readonly id: string;
+  /** Groups of the user. */
+  readonly groups: readonly string[];
+  /** The store's clock, epoch ms. */
+  readonly now: number;
+}
+
+/** The id of an app in `id@version`. */
+export function appIdOf(app: string): string {
+  const end = app.lastIndexOf('@');
+  return end === -1 ? app : app.slice(0, end);
+}
+
+/** A registered app that a member of the groups may use; undefined for any other. */
+function usableApp(apps: readonly AppRow[], { id, groups }: Pick<AppUse, 'id' | 'groups'>): AppRow | undefined {
+  const app = apps.find((row) => row.id === id && row.removedAt === null);
+  const isEntitled = app && (app.groups === null || app.groups.some((group) => groups.includes(group)));
+  return isEntitled ? app : undefined;
+}
+
+/**
+ * The realm's rule for whoever uses an app: what the realm says of all, and that it is this app, registered, signed, on a system and
+ * in a version as its record says. An app that is not registered, or not for these groups, fits no context at all.
+ */
+export function ruleForApp(realm: ContextRule, apps: readonly AppRow[], use: AppUse): ContextRule {
+  const app = usableApp(apps, use);
+  const demand = app && demandOf(app, use.now);
+  if (!demand) return { ...realm, apps: [] };
+  if (!realm.apps) return { ...realm, apps: [demand] };
+  return { ...realm, apps: realm.apps.flatMap((other) => bothOf(demand, other)) };
+}
+
+/** When a rule made now will be another one by itself, epoch ms; undefined for never. */
+export function ruleChangesAt(apps: readonly AppRow[], { id, groups, now }: AppUse): number | undefined {
+  const from = usableApp(apps, { id, groups })?.minimum?.from;
+  return from !== undefined && from > now ? from : undefined;
+}
+
+function demandOf({ id, signers, platforms, minimum }: AppRow, now: number): AppDemand {
+  return {
+    id,
+    ...(signers.length > 0 ? { signers: [...signers] } : {}),
+    ...(platforms.length > 0 ? { platforms: [...platforms] } : {}),
+    ...(minimum && minimum.from <= now ? { minVersion: minimum.version } : {}),
+  };
+}
+
+/** What asks for both; none for different apps. */
+function bothOf(app: AppDemand, realm: AppDemand): AppDemand[] {
+  if (app.id !== realm.id) return [];
+  const signers =
+    app.signers && realm.signers
+      ? app.signers.filter((one) => realm.signers!.includes(one))
+      : (app.signers ?? realm.signers);
+  const [lower, higher = lower] = [app.minVersion, realm.minVersion]
+    .filter((version) => version !== undefined)
+    .sort(compareVersions);
+  const platforms = app.platforms ?? realm.platforms;
+  return [
+    {
+      id: app.id,
+      ...(signers ? { signers } : {}),
+      ...(platforms ? { platforms } : {}),
+      ...(higher === undefined ? {} : { minVersion: higher }),
+    },
+  ];
+}

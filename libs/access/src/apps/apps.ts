@@ -1,0 +1,83 @@
+import type { AppInput } from '@sallyport/security-api';
+import type { AccessContext, Actor } from '../realm/context.ts';
+import { getRealm, settingsOf } from '../realm/realm.ts';
+import { changeRights, type PutOptions } from '../rights/policies.ts';
+import { AccessError } from '../store/errors.ts';
+import type { Transaction } from '../store/store.ts';
+import type { AppRow } from './rows.ts';
+
+/** A page of registered apps by id; `after` is the last id of the page before. */
+export async function listApps(
+  { store }: AccessContext,
+  { after, limit }: { readonly after: string; readonly limit: number },
+): Promise<readonly AppRow[]> {
+  return store.transaction(({ tables }) =>
+    tables.apps.list({ where: { removedAt: null }, above: ['id', after], limit }),
+  );
+}
+
+/** A registered app. @throws AccessError ERR_ACCESS_NOT_FOUND */
+export async function getApp({ store }: AccessContext, id: string): Promise<AppRow> {
+  const row = await store.transaction(({ tables }) => tables.apps.find({ id }));
+  if (row?.removedAt !== null) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no app ${id} is registered`);
+  return row;
+}
+
+/**
+ * Registers an app, or replaces what is known of one. Open channels of its devices read their rights again.
+ * @throws AccessError ERR_ACCESS_NOT_FOUND for an unknown group, ERR_ACCESS_CONFLICT when `onlyNew` one has the id
+ */
+export async function putApp(
+  access: AccessContext,
+  id: string,
+  input: AppInput,
+  by: Actor,
+  options: PutOptions = {},
+): Promise<AppRow> {
+  const row: AppRow = {
+    id,
+    title: input.title ?? id,
+    platforms: input.platforms ?? [],
+    signers: input.signers ?? [],
+    groups: input.groups,
+    owners: input.owners ?? [],
+    minimum: input.minimum ?? null,
+    removedAt: null,
+  };
+  await changeRights(access, { action: 'app.put', subject: id, by }, async ({ tables }) => {
+    for (const name of row.groups ?? [])
+      if (!(await tables.groups.find({ name }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
+    const before = await tables.apps.find({ id }, 'update');
+    if (options.onlyNew && before?.removedAt === null)
+      throw new AccessError('ERR_ACCESS_CONFLICT', `the app ${id} is registered already`);
+    const { id: _, ...columns } = row;
+    if (before) await tables.apps.update({ where: { id } }, columns);
+    else await tables.apps.insert(row);
+  });
+  return row;
+}
+
+/**
+ * Takes an app out of the realm: its devices sign in no more, and their channels serve nothing. False when there was none.
+ * @throws AccessError ERR_ACCESS_CONFLICT while a policy, or the realm's rule, names it
+ */
+export async function removeApp(access: AccessContext, id: string, by: Actor): Promise<boolean> {
+  const known = await access.store.transaction(({ tables }) => tables.apps.find({ id }));
+  if (known?.removedAt !== null) return false;
+  await changeRights(access, { action: 'app.remove', subject: id, by }, async (begun) => {
+    await checkUnnamed(begun, id);
+    await begun.tables.apps.update({ where: { id } }, { removedAt: begun.now() });
+  });
+  return true;
+}
+
+async function checkUnnamed(transaction: Transaction, id: string): Promise<void> {
+  const { context } = settingsOf(await getRealm(transaction));
+  if (context.apps?.some((app) => app.id === id))
+    throw new AccessError('ERR_ACCESS_CONFLICT', `the realm's rule for app contexts names ${id}`);
+  const naming = (await transaction.tables.policies.list()).filter(({ rule }) =>
+    rule.context?.apps?.some((app) => app.id === id),
+  );
+  if (naming.length > 0)
+    throw new AccessError('ERR_ACCESS_CONFLICT', `policies name ${id}: ${naming.map(({ name }) => name).join(', ')}`);
+}

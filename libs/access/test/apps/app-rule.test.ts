@@ -1,0 +1,60 @@
+import type { ContextRule } from '@sallyport/security-api';
+import { expect, test } from 'vitest';
+import { appIdOf, ruleChangesAt, ruleForApp } from '../../src/apps/app-rule.ts';
+import { sampleApp } from '../sample-app.ts';
+
+const [AA, BB] = ['aa'.repeat(32), 'bb'.repeat(32)] as const;
+const USE = { id: 'app', groups: ['staff'], now: 1_000 };
+const ANDROID = [{ os: 'android', minOsVersion: '12' }];
+
+test.each([
+  ['an app for everybody', sampleApp('app'), {}, [{ id: 'app' }]],
+  ['an app that is not registered', sampleApp('other'), {}, []],
+  ['an app that was removed', sampleApp('app', { removedAt: 1 }), {}, []],
+  ['an app of a group of the user', sampleApp('app', { groups: ['staff'] }), {}, [{ id: 'app' }]],
+  ['an app of other groups', sampleApp('app', { groups: ['board'] }), {}, []],
+  ['an app for nobody', sampleApp('app', { groups: [] }), {}, []],
+  ['signers', sampleApp('app', { signers: [AA] }), {}, [{ id: 'app', signers: [AA] }]],
+  ['systems', sampleApp('app', { platforms: ANDROID }), {}, [{ id: 'app', platforms: ANDROID }]],
+  [
+    'a minimum whose day has come',
+    sampleApp('app', { minimum: { version: '2', from: 1_000 } }),
+    {},
+    [{ id: 'app', minVersion: '2' }],
+  ],
+  ['a minimum of another day', sampleApp('app', { minimum: { version: '2', from: 1_001 } }), {}, [{ id: 'app' }]],
+  ['a realm that asks for another app', sampleApp('app'), { apps: [{ id: 'other' }] }, []],
+  ['a realm that asks for no app', sampleApp('app'), { apps: [] }, []],
+  [
+    'the signers that both take',
+    sampleApp('app', { signers: [AA, BB] }),
+    { apps: [{ id: 'app', signers: [BB] }] },
+    [{ id: 'app', signers: [BB] }],
+  ],
+  [
+    'no signer that both take',
+    sampleApp('app', { signers: [AA] }),
+    { apps: [{ id: 'app', signers: [BB] }] },
+    [{ id: 'app', signers: [] }],
+  ],
+  [
+    'the higher one of two versions',
+    sampleApp('app', { minimum: { version: '1.10', from: 0 } }),
+    { apps: [{ id: 'app', minVersion: '1.9' }] },
+    [{ id: 'app', minVersion: '1.10' }],
+  ],
+] as const)('a rule for an app: %s', (_what, app, realm, expected) => {
+  const rule = ruleForApp({ ...(realm as ContextRule), os: ['android'] }, [app], USE);
+  expect(rule).toEqual({ os: ['android'], apps: expected });
+});
+
+test('a minimum with a day changes the rule on that day, and never again', () => {
+  const apps = [sampleApp('app', { minimum: { version: '2', from: 5_000 } })];
+  expect(ruleChangesAt(apps, USE)).toBe(5_000);
+  expect(ruleChangesAt(apps, { ...USE, now: 5_000 })).toBeUndefined();
+  expect(ruleChangesAt([sampleApp('app')], USE)).toBeUndefined();
+});
+
+test('the id of an app is what stands before its version', () => {
+  expect(appIdOf('com.example.app@1.2.3')).toBe('com.example.app');
+});

@@ -1,0 +1,89 @@
+import Type, { type Static } from 'typebox';
+import { CLOSED, formed, Line, Names, orNull, Time } from '../fields.ts';
+import { AppPlatform, Signers, Version } from '../grant.ts';
+import { operations } from './operation.ts';
+import { CursorQuery } from './paging.ts';
+import { Done } from './params.ts';
+
+const AppIdWords =
+  'an id like com.example.app, of 1 to 128 letters, digits and . _ -, with a letter or digit at both ends';
+
+/** The lowest version of an app that is served, and from when on: until then older ones go on. */
+export const AppMinimum = Type.Object(
+  { version: Version('lowest version that is served'), from: Time('when older ones are refused') },
+  CLOSED,
+);
+export type AppMinimum = Static<typeof AppMinimum>;
+
+/** An app that devices may be. */
+export const AppInput = Type.Object(
+  {
+    title: Type.Optional(Line('what people call it')),
+    platforms: Type.Optional(Type.Array(AppPlatform, { maxItems: 16, description: 'systems it runs on; none: any' })),
+    signers: Type.Optional(Signers('SHA-256 of the certificates that sign it; none: whoever signed it, or nobody')),
+    groups: orNull(Names),
+    owners: Type.Optional(Type.Array(Line(), { maxItems: 16, description: 'whom to ask about it' })),
+    minimum: Type.Optional(orNull(AppMinimum)),
+  },
+  { ...CLOSED, $id: 'AppInput' },
+);
+export type AppInput = Static<typeof AppInput>;
+
+/** An app as it is registered. */
+export const AppView = Type.Object(
+  {
+    id: Type.String(),
+    title: Type.String(),
+    platforms: Type.Array(AppPlatform),
+    signers: Type.Array(Type.String()),
+    groups: Type.Union([Type.Array(Type.String()), Type.Null()], { description: 'who may use it; null for everybody' }),
+    owners: Type.Array(Type.String()),
+    minimum: Type.Union([AppMinimum, Type.Null()], { description: 'lowest version that is served; null for any' }),
+  },
+  { ...CLOSED, $id: 'App' },
+);
+export type AppView = Static<typeof AppView>;
+
+const AppParam = Type.Object({
+  id: Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$', ...formed(AppIdWords) }),
+});
+
+/** Apps that devices may be: others neither enrol nor sign in. */
+export const apps = operations('apps', {
+  list: {
+    method: 'GET',
+    path: '/v1/apps',
+    about: 'Registered apps by id, a page of them',
+    cursor: 'id',
+    query: CursorQuery,
+    answer: Type.Array(AppView),
+  },
+  get: {
+    method: 'GET',
+    path: '/v1/apps/:id',
+    about: 'One registered app',
+    params: AppParam,
+    answer: AppView,
+    errors: ['ERR_ACCESS_NOT_FOUND'],
+  },
+  put: {
+    method: 'PUT',
+    path: '/v1/apps/:id',
+    about: 'Register an app, or replace what is known of it',
+    reason: true,
+    onlyNew: true,
+    params: AppParam,
+    body: AppInput,
+    answer: AppView,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT', 'ERR_SECURITY_NOT_IN_FORCE'],
+  },
+  remove: {
+    method: 'DELETE',
+    path: '/v1/apps/:id',
+    about: 'Let an app in no more',
+    reason: true,
+    params: AppParam,
+    answer: Done,
+    errors: ['ERR_ACCESS_CONFLICT', 'ERR_SECURITY_NOT_IN_FORCE'],
+  },
+});
