@@ -17,6 +17,8 @@ const TEST_PROGRAMS = {
   'redis-server': 'redis-server',
   '/usr/sbin/slapd': 'slapd',
   openssl: 'openssl',
+  sslscan: 'sslscan',
+  python3: 'python3',
   'ssh-keygen': 'openssh-client',
   '/usr/sbin/sshd': 'openssh-server',
   age: 'age',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
+import { assertVerifying } from '@sallyport/settings';
 import { Command, Help } from 'commander';
 import { addContinuousCommands } from './backup/continuous/command.ts';
 import { addClusterCommand } from './cluster/command.ts';
@@ -42,6 +43,7 @@ const program = new Command('sallyport')
     },
   })
   .showHelpAfterError('(--help shows how)');
+program.hook('preAction', () => assertVerifying());
 addUpCommand(program);
 addClusterCommand(program);
 addUserCommands(program);

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { tlsOptionsOf } from '@sallyport/certificates';
 import { type CryptoProvider, ENDPOINT_PATH } from '@sallyport/channel';
 import { addHealthRoutes, createService, guardedListener, pathOf } from '@sallyport/http-service';
 import { parseAddress } from '@sallyport/settings';
@@ -31,9 +32,6 @@ const HEADERS_TIMEOUT_MS = 5_000;
 const TLS_HANDSHAKE_MS = 5_000;
 /** How often connections that say nothing are looked for, ms. */
 const CHECK_MS = 1_000;
-
-/** Outer TLS for devices, which the channel does not rely on. */
-const OUTER_TLS = { minVersion: 'TLSv1.2' } as const;
 
 /** The listener for devices: one WebSocket endpoint and the signed site map, nothing else. */
 export function createDeviceListener(options: DeviceListenerOptions): Server {
@@ -105,13 +103,18 @@ function listenerOf({ tls }: DeviceListenerOptions, listener: RequestListener): 
     shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket',
   };
   if (!tls) return createServer(limits, listener);
-  const secure = { ...OUTER_TLS, cert: tls.certificate, key: tls.key, handshakeTimeout: TLS_HANDSHAKE_MS };
+  const secure = {
+    ...tlsOptionsOf('public'),
+    cert: tls.certificate,
+    key: tls.key,
+    handshakeTimeout: TLS_HANDSHAKE_MS,
+  };
   return createTlsServer({ ...limits, ...secure }, listener) as Server;
 }
 
 /** New connections get another certificate; those that stand go on. The listener was made with one. */
 export function useCertificate(server: Server, { certificate: cert, key }: { certificate: string; key: string }): void {
-  (server as TlsServer).setSecureContext({ ...OUTER_TLS, cert, key });
+  (server as TlsServer).setSecureContext({ ...tlsOptionsOf('public'), cert, key });
 }
 
 async function answerPlain(siteMap: SiteMapCache, request: IncomingMessage): Promise<{ status: number; body: string }> {

@@ -22,6 +22,9 @@ export const SETTINGS = {
   ),
   SALLYPORT_TLS_CERT: optionalText('PEM file: certificate for devices; absent: a load balancer ends TLS'),
   SALLYPORT_TLS_KEY: optionalText('PEM file: key of that certificate'),
+  SALLYPORT_TLS_TRUSTED: optionalText(
+    'PEM file: CAs that devices trust, and no certificate of another one is taken; absent: those of this system, and whose the one before is',
+  ),
   SALLYPORT_BALANCERS: addressSet(
     'load balancers in front that speak the PROXY protocol, version 2, like `10.1.2.3,10.9.0.0/24`: limits count the ' +
       'address that they name, and whatever comes from them without that header is closed',

@@ -1,9 +1,7 @@
-import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import {
-  CertificateFiles,
   createMetricsService,
   type RunningServer,
   runServer,
@@ -11,8 +9,8 @@ import {
   takeAddressesFrom,
 } from '@sallyport/http-service';
 import { ControlConnection, NodeList, processClocks, SecurityClient } from '@sallyport/security-client';
-import { createMetrics, type Metrics } from '@sallyport/telemetry';
-import { createDeviceListener, createHealthService, useCertificate } from './app.ts';
+import { createMetrics } from '@sallyport/telemetry';
+import { createDeviceListener, createHealthService } from './app.ts';
 import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
 import { SETTINGS } from './config.ts';
@@ -21,15 +19,10 @@ import { Channels } from './device/channels.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { KeptRevocations } from './kept-revocations.ts';
 import { KeptWitness } from './kept-witness.ts';
+import { keepPublicCertificate, openPublicCertificate } from './public-certificate.ts';
+import { OriginNames } from './serving/origin-names.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
-
-/** Takes over certificates for devices as they change in their files, and tells when the one in use ends. */
-function keepCertificate(server: Server, files: CertificateFiles, metrics: Metrics): void {
-  const words = 'when the certificate for devices ends, epoch s';
-  metrics.gauge('sallyport_certificate_end_seconds', words, () => files.current.endsAt / 1_000);
-  files.watch((changed) => useCertificate(server, changed));
-}
 
 async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
@@ -71,7 +64,6 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     control.useIdentity(renewed);
   }, log);
 
-  const { SALLYPORT_TLS_CERT: certificateFile, SALLYPORT_TLS_KEY: keyFile } = config;
   const limits = {
     maxSockets: config.SALLYPORT_MAX_SOCKETS,
     socketsPerAddress: config.SALLYPORT_SOCKETS_PER_ADDRESS,
@@ -80,18 +72,20 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   };
   const admission = new SocketAdmission(limits, serving.limited);
   metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
-  const files = certificateFile && keyFile ? new CertificateFiles({ certificateFile, keyFile }, log) : undefined;
+  const siteMap = new SiteMapCache(() => security.siteMap());
+  const names = new OriginNames(identity.site, () => siteMap.get());
+  const files = openPublicCertificate(config, { names, log, metrics });
   const server = createDeviceListener({
     serving,
     channels,
-    siteMap: new SiteMapCache(() => security.siteMap()),
+    siteMap,
     admission,
     crypto: serverCrypto(),
     trustedHops: config.SALLYPORT_TRUSTED_HOPS,
     maxSockets: config.SALLYPORT_MAX_SOCKETS,
     ...(files ? { tls: files.current } : {}),
   });
-  if (files) keepCertificate(server, files, metrics);
+  const stopKeeping = files ? [keepPublicCertificate(server, files, metrics), names.follow()] : [];
   takeAddressesFrom(config.SALLYPORT_BALANCERS, server);
   const { host, port } = config.SALLYPORT_LISTEN;
   await new Promise<void>((resolve, reject) => {
@@ -108,6 +102,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     log.info('draining');
     stopRenewal();
     stopBringing();
+    for (const stopOne of stopKeeping) stopOne();
     const drained = channels.drain(config.SALLYPORT_DRAIN_MS);
     await new Promise((resolve) => setTimeout(resolve, config.SALLYPORT_UNREADY_MS));
     server.close();
@@ -117,7 +112,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     await Promise.all([health.close(), watched?.close(), backends.close(), security.close()]);
   };
 
-  const url = `${certificateFile ? 'wss' : 'ws'}://${host}:${(server.address() as AddressInfo).port}`;
+  const url = `${files ? 'wss' : 'ws'}://${host}:${(server.address() as AddressInfo).port}`;
   log.info({ url, healthUrl, name: identity.name, site: identity.site }, 'the Proxy is up');
   const words = (): string => `the Proxy ${identity.name} is up at ${url}\n`;
   const drainMs = Math.max(config.SALLYPORT_DRAIN_MS, config.SALLYPORT_UNREADY_MS);

@@ -1,56 +1,54 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
+import { TLS_RULES } from '@sallyport/certificates';
 import { nodeCrypto } from '@sallyport/channel/node';
-import { CertificateFiles } from '@sallyport/http-service';
-import { createLog } from '@sallyport/telemetry';
+import { type IssuedPair, scanTls, TestAuthority } from '@sallyport/support';
+import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
 import { createDeviceListener, useCertificate } from '../src/app.ts';
 import { SocketAdmission } from '../src/device/admission.ts';
+import { openPublicCertificate } from '../src/public-certificate.ts';
+import { OriginNames } from '../src/serving/origin-names.ts';
 import { SiteMapCache } from '../src/serving/site-map.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-outer-tls-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const log = createLog('proxy', 'fatal');
-const paths = { certificateFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem') };
+const lines: string[] = [];
+const log = createLog('proxy', 'info', { write: (line) => void lines.push(line) });
+const metrics = createMetrics();
+const corp = await TestAuthority.create('Corp CA');
+const other = await TestAuthority.create('Other CA');
+const NAMES = ['gate.example', '127.0.0.1'];
+const DAY = 86_400_000;
 
-/** A certificate of its own, from Debian's openssl. */
-function issue(name: string): { certificate: string; key: string } {
-  const [key, certificate] = [join(folder, 'new-key'), join(folder, 'new-cert')];
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  const to = ['-keyout', key, '-out', certificate, '-subj', `/CN=${name}`, '-days', '2'];
-  execFileSync('openssl', ['req', '-x509', ...curve, ...to], { stdio: ['ignore', 'ignore', 'pipe'] });
-  return { certificate: readFileSync(certificate, 'utf8'), key: readFileSync(key, 'utf8') };
+// As Kubernetes mounts a secret: `tls.crt -> ..data/tls.crt`, `..data -> ..2026_1`; a new one moves `..data`.
+for (const name of ['tls.crt', 'tls.key', 'ca.crt']) symlinkSync(join('..data', name), join(folder, name));
+let mounted = 0;
+function mount({ certificate, key }: IssuedPair, ca: string): void {
+  const next = `..${++mounted}`;
+  mkdirSync(join(folder, next));
+  writeFileSync(join(folder, next, 'tls.crt'), certificate);
+  writeFileSync(join(folder, next, 'tls.key'), key);
+  writeFileSync(join(folder, next, 'ca.crt'), ca);
+  symlinkSync(next, join(folder, '..data_tmp'));
+  renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
+  if (mounted > 1) rmSync(join(folder, `..${mounted - 1}`), { recursive: true });
 }
 
-function write({ certificate, key }: { certificate: string; key: string }): void {
-  writeFileSync(paths.certificateFile, certificate);
-  writeFileSync(paths.keyFile, key);
-}
+const settings = {
+  SALLYPORT_TLS_CERT: join(folder, 'tls.crt'),
+  SALLYPORT_TLS_KEY: join(folder, 'tls.key'),
+  SALLYPORT_TLS_TRUSTED: join(folder, 'ca.crt'),
+};
+const map = Buffer.from(JSON.stringify({ sites: [{ name: 'a', origins: ['wss://gate.example:443'] }] }));
+const names = new OriginNames('a', async () => ({ siteMap: `x.${map.toString('base64url')}.x`, rootKey: '' }));
 
-function open(port: number): Promise<TLSSocket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => resolve(socket));
-    socket.once('error', reject);
-  });
-}
-
-function ask(socket: TLSSocket): Promise<string> {
-  return new Promise((resolve, reject) => {
-    socket.once('data', (data) => resolve(String(data)));
-    socket.once('close', () => reject(new Error('the connection was dropped')));
-    socket.write('GET /sallyport/v1/site-map HTTP/1.1\r\nhost: x\r\n\r\n');
-  });
-}
-
-const nameOf = (socket: TLSSocket): string => String(socket.getPeerCertificate().subject.CN);
-
-test('a new certificate for devices is taken over, and no connection is dropped for it', async () => {
-  write(issue('first'));
-  const files = new CertificateFiles(paths, log);
+async function listening(counted = createMetrics()) {
+  const files = openPublicCertificate(settings, { names, log, metrics: counted })!;
   const places = { maxSockets: 80, socketsPerAddress: 80, hellosPerAddress: 10, opensPerSession: 5 };
   const server = createDeviceListener({
     serving: { log } as never,
@@ -64,21 +62,146 @@ test('a new certificate for devices is taken over, and no connection is dropped 
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  const standing = await open(port);
-  expect(nameOf(standing)).toBe('first');
-  expect(await ask(standing)).toContain('200 OK');
-  write(issue('second'));
-  useCertificate(server, files.look(Date.now())!);
-  expect(await ask(standing)).toContain('200 OK');
-  const next = await open(port);
-  expect(nameOf(next)).toBe('second');
-  // What does not fit leaves everything as it is.
-  writeFileSync(paths.keyFile, issue('third').key);
-  expect(files.look(Date.now())).toBeUndefined();
-  expect(files.trouble).toContain('cert.pem');
-  expect(await ask(standing)).toContain('200 OK');
-  expect(nameOf(await open(port))).toBe('second');
-  standing.destroy();
+  /** What the watch does every two seconds; what may be half written is judged at the second look. */
+  const look = (): void => {
+    for (const _ of [1, 2]) {
+      const changed = files.look(Date.now());
+      if (changed) useCertificate(server, changed);
+    }
+  };
+  return { files, server, port, look };
+}
+
+function open(port: number, ca: string): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, ca }, () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+async function shown(port: number): Promise<string> {
+  const socket = await open(port, corp.certificate + other.certificate);
+  const serial = socket.getPeerX509Certificate()!.serialNumber;
+  socket.destroy();
+  return serial;
+}
+
+/** Asks again and again, by connections of its own or by one that stands, until it is stopped; gives how many were answered. */
+function load(port: number, agent: Agent): { stop(): Promise<{ answered: number; failed: number }> } {
+  let [answered, failed, going] = [0, 0, true];
+  const once = (): Promise<void> =>
+    new Promise((resolve) => {
+      const options = {
+        host: '127.0.0.1',
+        port,
+        agent,
+        path: '/sallyport/v1/site-map',
+        ca: corp.certificate + other.certificate,
+      };
+      const asked = request(options, (answer) => {
+        answer.resume().once('end', () => {
+          if (answer.statusCode === 200) answered += 1;
+          else failed += 1;
+          resolve();
+        });
+      });
+      asked.once('error', () => {
+        failed += 1;
+        resolve();
+      });
+      asked.end();
+    });
+  const loop = (async () => {
+    while (going) await once();
+  })();
+  return {
+    stop: async () => {
+      going = false;
+      await loop;
+      agent.destroy();
+      return { answered, failed };
+    },
+  };
+}
+
+test('a certificate for devices that is replaced is taken over, a bad one refused in words, and no request fails for it', async () => {
+  mount(await corp.issue({ names: NAMES }), corp.certificate);
+  await names.look();
+  const { files, server, port, look } = await listening(metrics);
+  const loads = [new Agent({ keepAlive: true }), new Agent({ maxCachedSessions: 0 }), new Agent()].map((agent) =>
+    load(port, agent),
+  );
+  const first = await shown(port);
+  const second = await corp.issue({ names: NAMES });
+  mount(second, corp.certificate);
+  look();
+  const kept = await shown(port);
+  expect(kept).not.toBe(first);
+  const good = await corp.issue({ names: NAMES });
+  const bad: readonly [IssuedPair, string][] = [
+    [{ certificate: '', key: '' }, 'is empty'],
+    [{ ...good, certificate: good.certificate.slice(0, 200) }, 'is cut off'],
+    [{ ...good, key: 'no key' }, 'is no PEM of a private key'],
+    [{ ...good, key: second.key }, 'do not belong together'],
+    [await corp.issue({ names: NAMES, until: Date.now() - DAY / 2, from: Date.now() - DAY }), 'is over since'],
+    [await corp.issue({ names: NAMES, from: Date.now() + DAY }), 'is not good before'],
+    [
+      await corp.issue({ names: ['other.example', '127.0.0.1'] }),
+      'is for other.example, 127.0.0.1, not for gate.example',
+    ],
+    [await other.issue({ names: NAMES }), 'none of the CAs that are named as trusted'],
+  ];
+  for (const [pair, words] of bad) {
+    mount(pair, corp.certificate);
+    look();
+    expect(files.trouble).toContain(words);
+    expect(await shown(port)).toBe(kept);
+  }
+  expect(lines.join('\n')).toContain('is refused; the one before stays');
+  expect(lines.join('\n')).not.toContain('PRIVATE KEY');
+  const refused = await metrics.render();
+  for (const why of ['empty', 'over', 'wrong name', 'wrong key', 'untrusted'])
+    expect(refused).toContain(`sallyport_certificates_refused_total{listener="public",why="${why}"} 1`);
+  // The one in use is in the files again: that is no trouble any more.
+  mount(second, corp.certificate);
+  look();
+  expect(files.trouble).toBeUndefined();
+  // The CA itself is replaced, together with what it issued.
+  mount(await other.issue({ names: NAMES }), other.certificate);
+  look();
+  expect(await shown(port)).not.toBe(kept);
+  rmSync(join(folder, '..data'));
+  look();
+  expect(files.trouble).toContain('cannot be read: ENOENT');
+  for (const one of loads) {
+    const { answered, failed } = await one.stop();
+    expect(answered).toBeGreaterThan(0);
+    expect(failed).toBe(0);
+  }
   server.closeAllConnections();
   server.close();
+});
+
+test('devices are spoken to by what the table says, and nothing else', async () => {
+  mount(await corp.issue({ names: NAMES }), corp.certificate);
+  const { server, port } = await listening();
+  const { versions, suites } = TLS_RULES.public;
+  const scanned = await scanTls(port);
+  expect(scanned.versions).toEqual([...versions]);
+  expect(scanned.suites).toEqual(suites.filter((suite) => !suite.startsWith('ECDHE-RSA')).sort());
+  expect(scanned.compresses || scanned.renegotiates).toBe(false);
+  server.closeAllConnections();
+  server.close();
+});
+
+test('a start with a bad certificate, or half of the settings, is refused in words', async () => {
+  const opened = () => openPublicCertificate(settings, { names, log, metrics: createMetrics() });
+  mount(await corp.issue({ names: NAMES, until: Date.now() - 1 }), corp.certificate);
+  expect(opened).toThrow(/tls\.crt: the certificate is over since/);
+  mount(await other.issue({ names: NAMES }), corp.certificate);
+  expect(opened).toThrow('none of the CAs that are named as trusted');
+  const half = { ...settings, SALLYPORT_TLS_KEY: undefined };
+  expect(() => openPublicCertificate(half, { names, log, metrics: createMetrics() })).toThrow(
+    'SALLYPORT_TLS_KEY is missing',
+  );
 });

@@ -1,5 +1,6 @@
 import type { Server } from 'node:https';
 import fastifySwagger from '@fastify/swagger';
+import { tlsOptionsOf } from '@sallyport/certificates';
 import { addHealthRoutes, createService, type ServiceOptions, UnknownSockets } from '@sallyport/http-service';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -13,26 +14,6 @@ import { addProxyApi, type ProxyApiParts } from './routes/proxy-api.ts';
 import { addScimRoutes, SCIM_PREFIX, type ScimRoutes } from './routes/scim.ts';
 import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
-
-/** TLS of every listener. */
-export const TLS = { minVersion: 'TLSv1.3' } as const;
-
-/** TLS of the listener for directories: their clients are not ours. */
-export const DIRECTORY_TLS = {
-  minVersion: 'TLSv1.2',
-  // Forward secrecy and AEAD only: what TLS 1.3 has anyway, and of TLS 1.2 the suites without CBC, CCM or ARIA.
-  ciphers: [
-    'TLS_AES_256_GCM_SHA384',
-    'TLS_CHACHA20_POLY1305_SHA256',
-    'TLS_AES_128_GCM_SHA256',
-    'ECDHE-ECDSA-AES256-GCM-SHA384',
-    'ECDHE-RSA-AES256-GCM-SHA384',
-    'ECDHE-ECDSA-CHACHA20-POLY1305',
-    'ECDHE-RSA-CHACHA20-POLY1305',
-    'ECDHE-ECDSA-AES128-GCM-SHA256',
-    'ECDHE-RSA-AES128-GCM-SHA256',
-  ].join(':'),
-} as const;
 
 /** Sockets of a listener of those whom nobody knows: a provider may log a thousand people out at once. */
 const UNKNOWN_SOCKETS = { all: 4_000, ofAddress: 1_000 } as const;
@@ -66,7 +47,7 @@ export function createProxyService(
   const options = { log, ready: () => !node.draining };
   // Certificates are asked for but checked by the routes, because joining Proxies have none.
   const https = {
-    ...TLS,
+    ...tlsOptionsOf('Proxy'),
     handshakeTimeout: STRANGER_MS,
     cert: certificate.certificate,
     key: certificate.key,
@@ -102,7 +83,7 @@ export function createDirectoryService(parts: DirectoryServiceParts, certificate
     /^\/+scim(\/|$)/.test(url ?? '') && sendError(reply, 400, 'the path cannot be read', 'invalidSyntax');
   const options = { log, ready: () => !node.draining, lenientSlashes: true, refusePath };
   const https = {
-    ...DIRECTORY_TLS,
+    ...tlsOptionsOf('directory'),
     handshakeTimeout: STRANGER_MS,
     cert: certificate.certificate,
     key: certificate.key,
@@ -133,7 +114,12 @@ export async function createAdminService(
 ): Promise<FastifyInstance> {
   const { log, node, version } = parts;
   const options = { log, ready: () => !node.draining };
-  const https = { ...TLS, handshakeTimeout: STRANGER_MS, cert: certificate.certificate, key: certificate.key };
+  const https = {
+    ...tlsOptionsOf('admin'),
+    handshakeTimeout: STRANGER_MS,
+    cert: certificate.certificate,
+    key: certificate.key,
+  };
   const service = createService({ ...options, https });
   limitStrangers(service, ({ operator }) => operator !== undefined);
   await service.register(fastifySwagger, {

@@ -77,6 +77,9 @@ export const SETTINGS = {
   SALLYPORT_DIRECTORY_URL: optionalText('URL under which they reach this node; absent: where it listens'),
   SALLYPORT_DIRECTORY_CERTIFICATE: optionalText('PEM file: certificate that they trust; absent: one of our own CA'),
   SALLYPORT_DIRECTORY_KEY: optionalText('PEM file: key of that certificate'),
+  SALLYPORT_DIRECTORY_TRUSTED: optionalText(
+    'PEM file: CAs that they trust, and no certificate of another one is taken; absent: those of this system, and whose the one before is',
+  ),
   SALLYPORT_BALANCERS: addressSet(
     'load balancers in front that speak the PROXY protocol, version 2, like `10.1.2.3,10.9.0.0/24`: limits and lock-outs ' +
       'count the address that they name, and whatever comes from them without that header is closed',

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { AuditWatch, countRealm, firstOperatorToken, PolicyCache } from '@sallyport/access';
 import {
+  certificatePaths,
   createMetricsService,
   type Ready,
   type RunningServer,
@@ -11,14 +12,7 @@ import {
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { createMetrics } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
-import {
-  createAdminService,
-  createDirectoryService,
-  createProxyService,
-  DIRECTORY_TLS,
-  type DirectoryServiceParts,
-  TLS,
-} from './app.ts';
+import { createAdminService, createDirectoryService, createProxyService, type DirectoryServiceParts } from './app.ts';
 import { addBackupMetrics, BackupSchedule } from './backup/schedule.ts';
 import { backupSetup, backupTargetsOf } from './backup/setup.ts';
 import { type Config, SETTINGS } from './config.ts';
@@ -144,9 +138,9 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const watched = metricsAddress && createMetricsService({ log, metrics });
   const metricsUrl = await watched?.listen(metricsAddress);
   const { ca } = keys;
-  listeners.keep('Proxy', forProxies.service, { certificate, tls: { ...TLS, ca: ca.certificate } });
-  listeners.keep('admin', admin, { certificate, tls: TLS });
-  listeners.renew(certificate, ca.certificate);
+  listeners.keep('Proxy', forProxies.service, { certificate });
+  listeners.keep('admin', admin, { certificate });
+  listeners.renew(certificate, [ca.certificate]);
 
   node.start();
   copies.start();
@@ -195,19 +189,25 @@ async function listenForDirectories(
   listeners: NodeListeners,
   { parts, own }: { readonly parts: DirectoryServiceParts; readonly own: ServerCertificate },
 ): Promise<FastifyInstance | undefined> {
-  const {
-    SALLYPORT_DIRECTORY_LISTEN: address,
-    SALLYPORT_DIRECTORY_CERTIFICATE: file,
-    SALLYPORT_DIRECTORY_KEY: key,
-  } = config;
+  const { SALLYPORT_DIRECTORY_LISTEN: address } = config;
   if (!address) return undefined;
-  const files = file && key ? listeners.open({ certificateFile: file, keyFile: key }) : undefined;
+  const paths = certificatePaths(config, {
+    certificate: 'SALLYPORT_DIRECTORY_CERTIFICATE',
+    key: 'SALLYPORT_DIRECTORY_KEY',
+    trusted: 'SALLYPORT_DIRECTORY_TRUSTED',
+  });
+  const files = paths && listeners.open('directory', paths, directoryNames(config));
   const certificate = files?.current ?? own;
   const service = createDirectoryService(parts, certificate);
-  listeners.keep('directory', service, { certificate, tls: DIRECTORY_TLS, ...(files ? { files } : {}) });
+  listeners.keep('directory', service, { certificate, ...(files ? { files } : {}) });
   takeAddressesFrom(config.SALLYPORT_BALANCERS, service.server);
   await service.listen(address);
   return service;
+}
+
+/** Under which name directories come, as far as it is said. */
+function directoryNames({ SALLYPORT_DIRECTORY_URL: url }: Config): string[] {
+  return url ? [new URL(url).hostname] : [];
 }
 
 /** What a person at the terminal reads. */

@@ -36,9 +36,9 @@ test("the directory listener's own certificate is renewed with the others, while
   const { listeners } = (await scene()).context;
   const certificate = await ca.issueServer(['localhost'], Date.now());
   const { service, port } = await directoryListener(certificate);
-  listeners.keep('directory', service, { certificate, tls: {} });
+  listeners.keep('directory', service, { certificate });
   const before = await shown(port);
-  listeners.renew(await ca.issueServer(['localhost'], Date.now()), ca.certificate);
+  listeners.renew(await ca.issueServer(['localhost'], Date.now()), [ca.certificate]);
   expect(await shown(port)).not.toBe(before);
 });
 
@@ -53,13 +53,16 @@ test('a certificate file that changes is taken over without a restart; a bad one
   };
   const first = await ca.issueServer(['localhost'], Date.now());
   write(first);
-  const files = listeners.open(paths);
+  const files = listeners.open('directory', paths);
   const { service, port } = await directoryListener(files.current);
-  listeners.keep('directory', service, { certificate: files.current, tls: {}, files });
+  listeners.keep('directory', service, { certificate: files.current, files });
   const server = service.server as unknown as ReturnType<typeof createServer>;
   const look = (): void => {
-    const changed = files.look(Date.now());
-    if (changed) server.setSecureContext({ cert: changed.certificate, key: changed.key });
+    // What may be half written is judged at the second look.
+    for (const _ of [1, 2]) {
+      const changed = files.look(Date.now());
+      if (changed) server.setSecureContext({ cert: changed.certificate, key: changed.key });
+    }
   };
   const one = await shown(port);
   const second = await ca.issueServer(['localhost'], Date.now());
@@ -87,7 +90,7 @@ test('an end that is less than a day away is told, and stands in the metrics', a
   const { context: own } = await scene();
   const certificate = await ca.issueServer(['localhost'], Date.now());
   const { service } = await directoryListener(certificate);
-  own.listeners.keep('directory', service, { certificate, tls: {} });
+  own.listeners.keep('directory', service, { certificate });
   expect(own.listeners.words(Date.now())).toEqual([]);
   expect(own.listeners.words(Date.now() + 1.5 * DAY).join()).toMatch(/certificate of the directory listener ends at/);
   expect(own.listeners.words(Date.now() + 3 * DAY).join()).toMatch(/certificate of the directory listener is over/);

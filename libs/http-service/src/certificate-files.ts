@@ -1,62 +1,79 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import {
+  CertificateError,
+  type CertificatePair,
+  type CertificateTrouble,
+  judgeCertificate,
+  type LoadedCertificate,
+} from '@sallyport/certificates';
 import type { Log } from '@sallyport/telemetry';
 
 /** Files are looked at this often, ms: whoever renews them need tell nobody. */
-const LOOK_MS = 10_000;
+const LOOK_MS = 2_000;
+/** Files that are replaced while they are read are read again so often. */
+const READS = 5;
 
 /** Where the certificate of a listener and its key lie, PEM; the certificate with its chain. */
 export interface CertificatePaths {
   readonly certificateFile: string;
   readonly keyFile: string;
+  /** PEM of the CAs that clients trust: a certificate must come from one of them. Absent: see `judgeCertificate`. */
+  readonly trustedFile?: string | undefined;
 }
 
-/** A certificate with its key, PEM, which fit each other; and when it ends, epoch ms. */
-export interface LoadedCertificate {
-  readonly certificate: string;
-  readonly key: string;
-  readonly endsAt: number;
+type Named<Name extends string> = Readonly<Record<Name, string | undefined>>;
+
+/** Paths by settings of these names; undefined when none is said. @throws Error naming the one that is missing: half of them would do nothing */
+export function certificatePaths<Certificate extends string, Key extends string, Trusted extends string>(
+  settings: Named<Certificate | Key | Trusted>,
+  names: { readonly certificate: Certificate; readonly key: Key; readonly trusted: Trusted },
+): CertificatePaths | undefined {
+  const [certificateFile, keyFile, trustedFile] = [
+    settings[names.certificate],
+    settings[names.key],
+    settings[names.trusted],
+  ];
+  if (certificateFile && keyFile) return { certificateFile, keyFile, trustedFile };
+  if (!certificateFile && !keyFile && !trustedFile) return undefined;
+  throw new Error(`${certificateFile ? names.key : names.certificate} is missing, which belongs to the other one`);
 }
 
-/** When a certificate ends, epoch ms. @throws Error for what is no PEM of a certificate */
-export function endOfCertificate(certificate: string): number {
-  return new X509Certificate(certificate).validToDate.getTime();
-}
-
-/** Checks a pair. @throws Error saying in words what is wrong, without any of the key */
-function loadCertificate(certificate: string, key: string): LoadedCertificate {
-  const leaf = parsed(() => new X509Certificate(certificate), 'the certificate is no PEM of one');
-  const privateKey = parsed(() => createPrivateKey(key), 'the key is no PEM of a private key without a password');
-  if (!leaf.checkPrivateKey(privateKey)) throw new Error('certificate and key do not belong together');
-  return { certificate, key, endsAt: leaf.validToDate.getTime() };
-}
-
-function parsed<T>(parse: () => T, words: string): T {
-  try {
-    return parse();
-  } catch {
-    throw new Error(words);
-  }
+/** What a listener's certificate is held against, and who hears of it. */
+export interface CertificateKeeping {
+  readonly log: Log;
+  /** Names under which clients reach the listener, as far as they are known. */
+  readonly names?: () => readonly string[];
+  /** Hears of every certificate that is taken, or refused, once. */
+  readonly told?: (what: 'taken' | 'refused', words: string, why?: CertificateTrouble) => void;
 }
 
 /**
- * A listener's certificate in files. What changes in them is taken over without a restart; what does not fit, or is over,
- * is refused, and the one before stays in use.
+ * A listener's certificate in files. What changes in them is taken over without a restart; what does not fit, is over or is for
+ * somebody else is refused, and the one before stays in use. Files may be replaced one after the other, or all together as Kubernetes
+ * does it by moving a symbolic link.
  */
 export class CertificateFiles {
   readonly #paths: CertificatePaths;
-  readonly #log: Log;
+  readonly #keeping: CertificateKeeping;
   #current: LoadedCertificate;
+  /** Of what is in use, and of what the last look found: hashes, as a key is in it. */
+  #mark: string;
   #seen: string;
   #trouble: string | undefined;
 
   /** @throws Error when what the files hold now is not good for a start */
-  constructor(paths: CertificatePaths, log: Log) {
+  constructor(paths: CertificatePaths, keeping: CertificateKeeping) {
     this.#paths = paths;
-    this.#log = log;
-    const { certificate, key } = readPair(paths);
-    this.#seen = certificate + key;
-    this.#current = withPlace(paths, () => loadCertificate(certificate, key));
+    this.#keeping = keeping;
+    try {
+      const pair = readTogether(paths);
+      this.#current = this.#judge(pair, Date.now());
+      this.#mark = markOf(pair);
+    } catch (error) {
+      throw new Error(this.#placed(error));
+    }
+    this.#seen = this.#mark;
   }
 
   get current(): LoadedCertificate {
@@ -68,27 +85,25 @@ export class CertificateFiles {
     return this.#trouble;
   }
 
+  /** Where it lies. */
+  get file(): string {
+    return this.#paths.certificateFile;
+  }
+
   /** Reads the files; gives the new certificate when there is one. `now` in epoch ms. */
   look(now: number): LoadedCertificate | undefined {
+    let mark = '';
     try {
-      const { certificate, key } = readPair(this.#paths);
-      if (certificate + key === this.#seen) return undefined;
-      const loaded = loadCertificate(certificate, key);
-      if (loaded.endsAt <= now)
-        throw new Error(`the certificate is over since ${new Date(loaded.endsAt).toISOString()}`);
-      this.#seen = certificate + key;
-      this.#trouble = undefined;
-      this.#current = loaded;
-      this.#log.info({ file: this.#paths.certificateFile, endsAt: loaded.endsAt }, 'a new certificate is in use');
-      return loaded;
+      const pair = readTogether(this.#paths);
+      mark = markOf(pair);
+      if (mark === this.#mark) this.#trouble = undefined;
+      else return this.#take(pair, mark, now);
     } catch (error) {
-      const words = `${this.#paths.certificateFile}: ${(error as Error).message}`;
-      // Files that are being written fit each other a moment later.
-      if (words !== this.#trouble)
-        this.#log.error({ why: words }, 'a new certificate is refused; the one before stays');
-      this.#trouble = words;
-      return undefined;
+      // Files that are replaced one after the other fit each other a moment later.
+      if (this.#seen === (mark || String(error))) this.#refuse(error);
+      this.#seen = mark || String(error);
     }
+    return undefined;
   }
 
   /** Looks again and again; gives what ends that. */
@@ -100,16 +115,71 @@ export class CertificateFiles {
     timer.unref();
     return () => clearInterval(timer);
   }
+
+  #take(pair: CertificatePair, mark: string, now: number): LoadedCertificate {
+    const loaded = this.#judge(pair, now);
+    [this.#mark, this.#seen, this.#trouble, this.#current] = [mark, mark, undefined, loaded];
+    const words = `a new certificate is in use until ${new Date(loaded.endsAt).toISOString()}`;
+    this.#keeping.log.info({ file: this.file, endsAt: loaded.endsAt }, words);
+    this.#keeping.told?.('taken', words);
+    return loaded;
+  }
+
+  #judge(pair: CertificatePair, now: number): LoadedCertificate {
+    const { trustedFile } = this.#paths;
+    return judgeCertificate(pair, {
+      now,
+      use: 'server',
+      names: this.#keeping.names?.() ?? [],
+      trusted: trustedFile === undefined ? undefined : readText(trustedFile),
+      inUse: this.#current,
+    });
+  }
+
+  #refuse(error: unknown): void {
+    const words = this.#placed(error);
+    if (words === this.#trouble) return;
+    this.#trouble = words;
+    this.#keeping.log.error({ why: words }, 'a new certificate is refused; the one before stays');
+    this.#keeping.told?.('refused', words, (error as CertificateError).why);
+  }
+
+  #placed(error: unknown): string {
+    return `${this.file}: ${(error as Error).message}`;
+  }
 }
 
-function readPair({ certificateFile, keyFile }: CertificatePaths): { certificate: string; key: string } {
-  return { certificate: readFileSync(certificateFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
+function markOf({ certificate, key }: CertificatePair): string {
+  return createHash('sha256').update(certificate).update('\0').update(key).digest('hex');
 }
 
-function withPlace<T>({ certificateFile }: CertificatePaths, load: () => T): T {
+/** Certificate and key of one moment: both are read again when one of them is another file by then. */
+function readTogether({ certificateFile, keyFile }: CertificatePaths): CertificatePair {
+  const stamp = (): string => [certificateFile, keyFile].map(stampOf).join();
+  for (let tries = 1; ; tries++) {
+    const before = stamp();
+    const pair = { certificate: readText(certificateFile), key: readText(keyFile) };
+    if (tries === READS || before === stamp()) return pair;
+  }
+}
+
+/** What tells one content of a file from another one. @throws CertificateError */
+function stampOf(file: string): string {
+  return readable(file, () => {
+    const { ino, size, mtimeMs } = statSync(file);
+    return `${realpathSync(file)} ${ino} ${size} ${mtimeMs}`;
+  });
+}
+
+function readText(file: string): string {
+  return readable(file, () => readFileSync(file, 'utf8'));
+}
+
+function readable<T>(file: string, read: () => T): T {
   try {
-    return load();
-  } catch (error) {
-    throw new Error(`${certificateFile}: ${(error as Error).message}`);
+    return read();
+  } catch (cause) {
+    const { code = 'it failed' } = cause as NodeJS.ErrnoException;
+    throw new CertificateError('unreadable', `${file} cannot be read: ${code}`, { cause });
   }
 }

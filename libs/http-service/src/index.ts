@@ -1,9 +1,4 @@
-export {
-  CertificateFiles,
-  type CertificatePaths,
-  endOfCertificate,
-  type LoadedCertificate,
-} from './certificate-files.ts';
+export { CertificateFiles, type CertificatePaths, certificatePaths } from './certificate-files.ts';
 export { createPlainServer, guardedListener, type PlainListener, pathOf } from './plain.ts';
 export { decodeProxyHeader, type ProxiedPeer, type ProxyHeader, takeAddressesFrom } from './proxy-protocol.ts';
 export { type Ready, type RunningServer, runServer, type Server, type Starting } from './run-server.ts';

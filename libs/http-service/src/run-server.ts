@@ -1,4 +1,4 @@
-import { readSettings, type Setting, type Values } from '@sallyport/settings';
+import { assertVerifying, readSettings, type Setting, type Values } from '@sallyport/settings';
 import { createLog, type Log, written } from '@sallyport/telemetry';
 
 /** How long ending in order may take beside what a server drains, ms; then it ends as it is. */
@@ -56,6 +56,7 @@ export interface Server<S extends Settings> {
 export async function runServer<S extends Settings>(server: Server<S>): Promise<void> {
   const life = new ServerLife(server.title ?? server.name);
   try {
+    assertVerifying();
     const config = readSettings(server.settings);
     const level = (config as { readonly SALLYPORT_LOG_LEVEL?: string }).SALLYPORT_LOG_LEVEL;
     const log = createLog(server.name, level);

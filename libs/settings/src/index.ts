@@ -16,3 +16,4 @@ export {
   text,
   type Values,
 } from './settings.ts';
+export { assertVerifying } from './verifying.ts';

@@ -13,7 +13,7 @@ const FORBIDDEN: readonly Forbidden[] = [
   {
     spelling: /\b\w*authoriz(?!ation)\w*/gi,
     say: 'authorise',
-    foreign: ['Unauthorized', 'rejectUnauthorized', 'authorized', 'AuthorizedKeysFile'],
+    foreign: ['Unauthorized', 'NODE_TLS_REJECT_UNAUTHORIZED', 'rejectUnauthorized', 'authorized', 'AuthorizedKeysFile'],
   },
   { spelling: /\b\w*enroll(?!ed|ing)\w*/gi, say: 'enrol', foreign: ['enroll', 'REENROLL_REQUIRED'] },
   { spelling: /\b\w*normaliz\w*/gi, say: 'normalise', foreign: ['normalize'] },

@@ -1,3 +1,4 @@
+export { type IssuedPair, type IssueOrder, TestAuthority } from './authority.ts';
 export { launchChromium, PAGE_WITHIN_MS } from './browser.ts';
 export { caughtUp } from './caught-up.ts';
 export {
@@ -18,3 +19,5 @@ export { DRIVER_ADDRESS, isIsolated, Network, runIsolated } from './network.ts';
 export { freePort } from './ports.ts';
 export { scratchFolder } from './scratch.ts';
 export { freeBasePort, type StartedAll, startAll } from './start-all.ts';
+export { pythonSays, type VerifiedCertificate, verifyStrictly } from './strictly.ts';
+export { groupsOf, scanTls, type TlsScan } from './tls-scan.ts';

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { createHash, webcrypto } from 'node:crypto';
+import { createHash, randomBytes, webcrypto } from 'node:crypto';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -65,12 +65,14 @@ export async function createCaKey(realm: string, id: string, now: number): Promi
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     name: `CN=Sallyport ${realm} CA`,
-    keys: keys,
+    serialNumber: serialNumber(),
+    keys,
     signingAlgorithm: ALGORITHM,
     notBefore: new Date(now - BACKDATE_MS),
     notAfter: new Date(now + CA_TTL_MS),
     extensions: [
-      new BasicConstraintsExtension(true, 0, true),
+      // One CA below: the next one, which this one vouches for while whoever trusts it learns of that.
+      new BasicConstraintsExtension(true, 1, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
@@ -96,6 +98,7 @@ export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
     const leaf = await X509CertificateGenerator.create({
       subject,
       issuer: ca.subject,
+      serialNumber: serialNumber(),
       publicKey,
       signingKey,
       signingAlgorithm: ALGORITHM,
@@ -134,6 +137,13 @@ interface Leaf {
   readonly names: readonly string[];
   readonly now: number;
   readonly purpose: ExtendedKeyUsage;
+}
+
+/** Positive, random, 16 bytes (RFC 5280, section 4.1.2.2). */
+function serialNumber(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = (bytes[0]! & 0x3f) | 0x40;
+  return bytes.toString('hex');
 }
 
 function alternativeName(name: string): { type: 'ip' | 'dns'; value: string } {

@@ -30,7 +30,7 @@ export function startRenewal({ access, liveKeys, listeners, names, log }: Renewa
     try {
       const keys = await openRealmKeys(access);
       liveKeys.use(keys);
-      listeners.renew(await keys.ca.issueServer(names, Date.now()), keys.ca.certificate);
+      listeners.renew(await keys.ca.issueServer(names, Date.now()), [keys.ca.certificate]);
     } catch (error) {
       next = AGAIN_MS;
       log.error({ err: error }, 'keys and server certificate could not be renewed');

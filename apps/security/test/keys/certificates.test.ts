@@ -1,49 +1,47 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { webcrypto, X509Certificate } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { connect, createServer } from 'node:tls';
-import { afterAll, expect, test } from 'vitest';
-import { DIRECTORY_TLS } from '../../src/app.ts';
-import { createCaKey, openCa } from '../../src/keys/certificates.ts';
+import { createServer } from 'node:tls';
+import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { tlsOptionsOf } from '@sallyport/certificates';
+import { pythonSays, verifyStrictly } from '@sallyport/support';
+import { expect, test } from 'vitest';
+import { createCaKey, openCa, readCertificateRequest } from '../../src/keys/certificates.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const now = Date.now();
+const ca = await openCa(await createCaKey('main', 'ca-1', now));
 
-function fileOf(name: string, content: string): string {
-  const file = join(folder, name);
-  writeFileSync(file, content);
-  return file;
+/** What a Proxy asks for. */
+async function proxyCertificate(): Promise<string> {
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const asked = await Pkcs10CertificateRequestGenerator.create({ name: 'CN=any', keys, signingAlgorithm: ALGORITHM });
+  return ca.issueProxy(await readCertificateRequest(asked.toString('pem')), 'proxy-1', now);
 }
 
-test('the strictest verifier takes what our CA issues for a listener', async () => {
-  const now = Date.now();
-  const ca = await openCa(await createCaKey('main', 'ca-1', now));
-  const { certificate } = await ca.issueServer(['localhost', '127.0.0.1'], now);
-  const [root, leaf] = [fileOf('ca.pem', ca.certificate), fileOf('leaf.pem', certificate)];
-  const verify = ['verify', '-x509_strict', '-purpose', 'sslserver', '-verify_hostname', 'localhost'];
-  const said = execFileSync('openssl', [...verify, '-CAfile', root, leaf], { encoding: 'utf8' });
-  expect(said).toContain('leaf.pem: OK');
-});
-
-test('directories may speak TLS 1.2, but with suites that seal and keep recorded traffic closed', async () => {
-  const now = Date.now();
-  const ca = await openCa(await createCaKey('main', 'ca-1', now));
-  const { certificate, key } = await ca.issueServer(['localhost'], now);
-  const server = createServer({ ...DIRECTORY_TLS, cert: certificate, key }, (socket) => socket.end());
+test('the strictest verifiers take what our CA issues for listeners and Proxies, for that and for nothing else', async () => {
+  const { certificate, key } = await ca.issueServer(['localhost', '127.0.0.1'], now);
+  for (const host of ['localhost', '127.0.0.1'])
+    expect(verifyStrictly({ ca: ca.certificate, certificate, use: 'sslserver', host })).toContain(': OK');
+  expect(verifyStrictly({ ca: ca.certificate, certificate, use: 'sslclient' })).toContain('unsuitable');
+  const proxy = await proxyCertificate();
+  expect(verifyStrictly({ ca: ca.certificate, certificate: proxy, use: 'sslclient' })).toContain(': OK');
+  expect(verifyStrictly({ ca: ca.certificate, certificate: proxy, use: 'sslserver' })).toContain('unsuitable');
+  const server = createServer({ ...tlsOptionsOf('admin'), cert: certificate, key }, (socket) => socket.end());
   server.on('tlsClientError', () => undefined);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  const speaks = (ciphers: string): Promise<boolean> =>
-    new Promise((resolve) => {
-      const options = { port, ca: ca.certificate, servername: 'localhost', maxVersion: 'TLSv1.2', ciphers } as const;
-      const socket = connect({ host: '127.0.0.1', ...options }, () => resolve(true));
-      socket.on('error', () => resolve(false));
-    });
-  for (const suite of ['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305'])
-    expect(await speaks(suite), suite).toBe(true);
-  for (const suite of ['ECDHE-ECDSA-AES128-SHA256', 'ECDHE-ECDSA-AES256-SHA', 'ECDHE-ECDSA-AES128-CCM'])
-    expect(await speaks(suite), suite).toBe(false);
+  const said = await pythonSays(port, ca.certificate);
   server.close();
+  expect(said).toBe('taken by TLSv1.3');
+});
+
+test('serial numbers are positive, random and of their full length', async () => {
+  const serials = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const { certificate } = await ca.issueServer(['localhost'], now);
+      return new X509Certificate(certificate).serialNumber;
+    }),
+  );
+  expect(new Set(serials).size).toBe(serials.length);
+  for (const serial of serials) expect(serial).toMatch(/^[4-7][0-9A-F]{31}$/);
 });

@@ -1,4 +1,4 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { CertificateError, judgeCertificate } from '@sallyport/certificates';
 import { decodeText, encodeText, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import type { AccessContext } from '../realm/context.ts';
@@ -58,7 +58,13 @@ function withSecrets(
  */
 export function storedBackend(
   access: AccessContext,
-  { name, authority, backend, before }: Named & { readonly name: string; readonly before: Before | undefined },
+  {
+    name,
+    authority,
+    backend,
+    before,
+    at,
+  }: Named & { readonly name: string; readonly before: Before | undefined; readonly at: number },
 ): StoredBackend {
   const envelopes = before?.backend.wrapped ?? {};
   const kept = keptSecrets(access, name, envelopes);
@@ -66,7 +72,10 @@ export function storedBackend(
   const { basic, clientCertificate } = backend;
   if (basic)
     secrets.password = basic.password ?? keptPassword(name, { authority, backend, before, password: kept.password });
-  if (clientCertificate) secrets.clientKey = clientKeyOf(name, clientCertificate, kept.clientKey);
+  if (clientCertificate) {
+    const same = before?.backend.clientCertificate?.certificate === clientCertificate.certificate;
+    secrets.clientKey = clientKeyOf(name, clientCertificate, { kept: kept.clientKey, same, at });
+  }
   const wrapped: { [Name in SecretName]?: string } = {};
   for (const which of NAMES) {
     const secret = secrets[which];
@@ -113,25 +122,21 @@ function destinationOf({ authority, backend }: Named): string {
 function clientKeyOf(
   name: string,
   { certificate, key }: NonNullable<Backend['clientCertificate']>,
-  kept: string | undefined,
+  { kept, same, at }: { readonly kept: string | undefined; readonly same: boolean; readonly at: number },
 ): string {
   const used = key ?? kept;
   if (used === undefined)
     throw new AccessError('ERR_ACCESS_INVALID', `the key of the client certificate of ${name} is missing`);
-  if (!fits(certificate, used))
-    throw new AccessError(
-      'ERR_ACCESS_INVALID',
-      `certificate and key of ${name} are not PEM, or do not belong together${key ? '' : ': give the new key, too'}`,
-    );
-  return used;
-}
-
-function fits(certificate: string, key: string): boolean {
+  // One that has ended since keeps nobody from changing something else.
+  if (same && key === undefined) return used;
   try {
-    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
-  } catch {
-    return false;
+    judgeCertificate({ certificate, key: used }, { now: at, use: 'client' });
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    const remedy = key === undefined && error.why === 'wrong key' ? ': give the new key, too' : '';
+    throw new AccessError('ERR_ACCESS_INVALID', `the client certificate of ${name}: ${error.message}${remedy}`);
   }
+  return used;
 }
 
 function wrap(

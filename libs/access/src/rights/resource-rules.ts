@@ -1,3 +1,4 @@
+import { certificatesOf } from '@sallyport/certificates';
 import { canonicalAuthority, isOwnField, isWildcard, speaksForProxy } from '@sallyport/channel';
 import type { Backend, ResourceInput } from '@sallyport/security-api';
 import { AccessError } from '../store/errors.ts';
@@ -46,12 +47,22 @@ function canonicalBackend(name: string, backend: Backend): Backend {
     `${name}: host is not a host with an optional port`,
   );
   const servers = backend.servers?.map((server) => ({ ...server, url: canonicalUrl(name, server.url) }));
+  if (backend.ca !== undefined) checkAuthority(name, backend.ca);
   return {
     ...backend,
     url: canonicalUrl(name, backend.url),
     ...(servers ? { servers } : {}),
     ...(host === undefined ? {} : { host }),
   };
+}
+
+/** What is no certificate would be trusted by nobody, and the backend reached by none. */
+function checkAuthority(name: string, pem: string): void {
+  try {
+    certificatesOf(pem);
+  } catch (error) {
+    throw new AccessError('ERR_ACCESS_INVALID', `the CA of ${name}: ${(error as Error).message}`);
+  }
 }
 
 function canonicalUrl(name: string, url: string): string {

@@ -34,10 +34,11 @@ export async function putResource(
   options: PutOptions = {},
 ): Promise<ResourceRow> {
   let row: ResourceRow | undefined;
-  await changeRights(access, { action: 'resource.put', subject: name, by }, async ({ tables }) => {
+  await changeRights(access, { action: 'resource.put', subject: name, by }, async (transaction) => {
+    const { tables } = transaction;
     const there = await tables.resources.find({ name }, 'update');
     if (there && options.onlyNew) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a resource ${name} already`);
-    row = resourceRow(access, { name, input, before: there });
+    row = resourceRow(access, { name, input, before: there, at: transaction.now() });
     await refuseTaken(tables, row);
     const { name: _, ...columns } = row;
     if (there) await tables.resources.update({ where: { name } }, columns);
@@ -57,14 +58,15 @@ export async function changeResource(
   by: Actor,
 ): Promise<ResourceRow> {
   let row: ResourceRow | undefined;
-  await changeRights(access, { action: 'resource.change', subject: name, by }, async ({ tables }) => {
+  await changeRights(access, { action: 'resource.change', subject: name, by }, async (transaction) => {
+    const { tables } = transaction;
     const before = await tables.resources.find({ name }, 'update');
     if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${name}`);
     const { backend = {}, ...rest } = changed;
     const { kind, authority, title } = before;
     const merged = mergePatch(shownBackend(before.backend), backend) as ResourceInput['backend'];
     const input = { kind, authority, title, ...rest, backend: merged };
-    row = resourceRow(access, { name, input, before });
+    row = resourceRow(access, { name, input, before, at: transaction.now() });
     await refuseTaken(tables, row);
     const { name: _, ...columns } = row;
     await tables.resources.update({ where: { name } }, columns);
@@ -95,11 +97,16 @@ async function refuseTaken({ resources }: Transaction['tables'], { name, authori
 
 function resourceRow(
   access: AccessContext,
-  of: { readonly name: string; readonly input: ResourceInput; readonly before: ResourceRow | undefined },
+  of: {
+    readonly name: string;
+    readonly input: ResourceInput;
+    readonly before: ResourceRow | undefined;
+    readonly at: number;
+  },
 ): ResourceRow {
-  const { name, before } = of;
+  const { name, before, at } = of;
   const { kind, authority, title, backend } = canonicalResource(name, of.input);
-  const stored = storedBackend(access, { name, authority, backend, before });
+  const stored = storedBackend(access, { name, authority, backend, before, at });
   return { name, kind, authority, title: title ?? name, backend: stored };
 }
 
@@ -142,11 +149,14 @@ function planOf(steps: readonly Step[], basis: string): ResourcesPlan {
   return { changes: steps.map(({ row: _, ...one }) => one), basis };
 }
 
-async function stepsOf(access: AccessContext, { tables }: Transaction, input: ResourcesInput): Promise<Step[]> {
+async function stepsOf(access: AccessContext, transaction: Transaction, input: ResourcesInput): Promise<Step[]> {
+  const { tables } = transaction;
   const there = new Map((await tables.resources.list()).map((row) => [row.name, row]));
   const named = new Map(input.resources.map(({ name, ...one }) => [name, one]));
   if (named.size < input.resources.length) throw new AccessError('ERR_ACCESS_INVALID', 'a resource is named twice');
-  const steps = [...named].map(([name, one]) => stepOf(access, { name, input: one, before: there.get(name) }));
+  const steps = [...named].map(([name, one]) =>
+    stepOf(access, { name, input: one, before: there.get(name), at: transaction.now() }),
+  );
   const left = [...there.keys()].filter((name) => !named.has(name));
   if (input.prune) steps.push(...left.map((name): Step => ({ name, what: 'remove', settings: [] })));
   const stay = input.prune ? [] : left.map((name) => there.get(name)!);

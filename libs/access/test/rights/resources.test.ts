@@ -41,7 +41,8 @@ function certificate(): { certificate: string; key: string } {
   const folder = mkdtempSync('/tmp/sallyport-cert-');
   const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
   const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=gate'];
-  execFileSync('openssl', ['req', '-x509', ...kind, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  const longer = ['-days', '36500'];
+  execFileSync('openssl', ['req', '-x509', ...kind, ...longer, '-keyout', key, '-out', cert], { stdio: 'ignore' });
   const made = { certificate: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
   rmSync(folder, { recursive: true });
   return made;
@@ -82,7 +83,13 @@ test.each<[string, string, Partial<Backend>, string]>([
     { basic: { user: 'a', password: 'b' }, delegate: { directory: 'd', audience: 'x' } },
     'not both',
   ],
-  ['no certificate', 'a.corp', { clientCertificate: { certificate: 'x', key: 'y' } }, 'do not belong together'],
+  [
+    'no certificate',
+    'a.corp',
+    { clientCertificate: { certificate: 'x', key: 'y' } },
+    'the certificate is no PEM of one',
+  ],
+  ['no CA', 'a.corp', { ca: 'x' }, 'the CA of a: the certificate is no PEM of one'],
 ])('a resource with %s is refused with its reason', async (_what, authority, backend, words) => {
   const { access } = await begun();
   const put = putResource(access, 'a', http(authority, { ...WIKI, ...backend }), BY);
@@ -129,7 +136,7 @@ test('a password is only sent where it was given for: another user or server nee
   for (const backend of [
     { url: 'https://evil.internal' },
     { servers: [{ url: 'https://evil.internal' }] },
-    { ca: 'other' },
+    { ca: certificate().certificate },
     { host: 'evil.corp' },
     { basic: { user: 'other' } },
   ])

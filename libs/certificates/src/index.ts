@@ -1,0 +1,11 @@
+export {
+  type CertificateDemands,
+  CertificateError,
+  type CertificatePair,
+  type CertificateTrouble,
+  certificatesOf,
+  judgeCertificate,
+  type LoadedCertificate,
+} from './judge-certificate.ts';
+export { type CertificateLife, endWords, lifeOf } from './life.ts';
+export { TLS_RULES, type TlsListener, tlsOptionsOf } from './tls-rules.ts';
