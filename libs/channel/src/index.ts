@@ -113,8 +113,15 @@ export {
   passedTrailers,
   type RequestRules,
 } from './http-rules.ts';
-export { type ChannelLimits, DEFAULT_LIMITS, MAX_WINDOW, SMALL_FRAME_BYTES, TokenBucket } from './limits.ts';
-export { type EnrolmentLink, formatLink, parseLink } from './link.ts';
+export {
+  type ChannelLimits,
+  DEFAULT_LIMITS,
+  MAX_SITE_MAP_BYTES,
+  MAX_WINDOW,
+  SMALL_FRAME_BYTES,
+  TokenBucket,
+} from './limits.ts';
+export { type EnrolmentLink, formatLink, type LinkPin, parseLink } from './link.ts';
 export {
   decodeHello,
   decodeHint,

@@ -101,3 +101,6 @@ export class TokenBucket {
     this.#filledAt = now;
   }
 }
+
+/** Longest site map, in bytes: it fits into one NOTICE and into the answer to a sign-in. */
+export const MAX_SITE_MAP_BYTES = 61_440;

@@ -3,6 +3,14 @@ import { CborFields, encodeCbor } from './cbor.ts';
 import { KEY_BYTES, type PublicKey, publicKeyOf } from './crypto.ts';
 import { ChannelError } from './errors.ts';
 
+/** What fixes a device to one Proxy or one site, for networks where nothing else can be reached: it dials nothing else then. */
+export interface LinkPin {
+  /** Name of the one site. */
+  readonly site?: string;
+  /** WebSocket origin of the one Proxy, `wss://host[:port]`. */
+  readonly origin?: string;
+}
+
 /** What an enrolment link carries in its fragment (SPEC.md, section 4). */
 export interface EnrolmentLink {
   /** WebSocket origins of Proxies, `wss://host[:port]` (or `ws://` behind nothing, on loopback). */
@@ -21,6 +29,8 @@ export interface EnrolmentLink {
   readonly seq: number;
   /** Whom the link was made for: to be shown, so that somebody who was handed another one's link sees it. Nobody vouches for it. */
   readonly user?: string;
+  /** What the device is fixed to, for as long as it is enrolled; absent for most. */
+  readonly pin?: LinkPin;
 }
 
 const FRAGMENT = '#';
@@ -37,6 +47,7 @@ export function formatLink(page: string, link: EnrolmentLink): string {
     code: link.code,
     seq: link.seq,
     ...(link.user === undefined ? {} : { user: link.user }),
+    ...(link.pin === undefined ? {} : { pin: { ...link.pin } }),
   });
   return `${page}${FRAGMENT}${formatBase64Url(cbor)}`;
 }
@@ -65,6 +76,18 @@ function readLink(fragment: string): EnrolmentLink {
     code: fields.text('code', 64),
     seq: fields.uint('seq'),
     ...(user === undefined ? {} : { user }),
+    ...(fields.has('pin') ? { pin: readPin(fields.map('pin')) } : {}),
+  };
+}
+
+/** A device that is fixed to something it cannot read must not go elsewhere. */
+function readPin(fields: CborFields): LinkPin {
+  const site = fields.optionalText('site', 128);
+  const origin = fields.optionalText('origin', 255);
+  if (site === undefined && origin === undefined) throw new TypeError('a pin names a site or an origin');
+  return {
+    ...(site === undefined ? {} : { site }),
+    ...(origin === undefined ? {} : { origin: parseOrigin(origin) }),
   };
 }
 

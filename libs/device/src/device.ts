@@ -1,17 +1,19 @@
 import {
   type AppContext,
   type CryptoProvider,
+  type EnrolmentLink,
   type Field,
+  type LinkPin,
   parseLink,
   type RequestHead,
   withoutFinalDot,
 } from '@sallyport/channel';
 import { DeviceError } from './errors.ts';
-import type { Resource } from './gateway/channel.ts';
+import type { GatewayChannel, Resource } from './gateway/channel.ts';
 import type { WebSocketFactory } from './gateway/socket.ts';
 import { KeptRecord } from './kept/kept-record.ts';
 import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider } from './kept/record.ts';
-import { type DeviceEvents, type DeviceState, Listeners } from './session/events.ts';
+import { type DeviceEvents, type DeviceState, Listeners, type SeenSite } from './session/events.ts';
 import { HeldSession } from './session/held-session.ts';
 import { beginProviderSignIn, type PendingSignIn } from './sign-in/provider.ts';
 import {
@@ -42,6 +44,13 @@ export interface DeviceOptions {
   readonly context: () => AppContext;
   /** How long a request waits for a gateway before it fails as OFFLINE, ms; 30 s unless said otherwise. */
   readonly patienceMs?: number;
+  /** The one Proxy or site that this device goes by, for networks where nothing else can be reached; before that of its enrolment link. */
+  readonly pin?: LinkPin;
+  /**
+   * The app's name of the network that the device is in, for instance of the wireless network: what was measured in one says nothing of
+   * another. Without it all networks count as one. It is kept on the device and goes nowhere.
+   */
+  readonly networkId?: () => string;
 }
 
 /** How long a request waits for a channel before it gives up, ms. */
@@ -65,7 +74,7 @@ export class Device {
   #resume: Uint8Array | undefined;
 
   private constructor(options: DeviceOptions, kept: KeptRecord) {
-    const { crypto, webSocket, context, patienceMs = CONNECT_PATIENCE_MS } = options;
+    const { crypto, webSocket, context, pin, networkId, patienceMs = CONNECT_PATIENCE_MS } = options;
     this.#options = options;
     this.#kept = kept;
     this.#session = new HeldSession({
@@ -74,6 +83,8 @@ export class Device {
       context,
       patienceMs,
       kept,
+      pin,
+      networkId,
       stands: (state) => this.#setState(state),
       resources: (resources) => this.#setResources(resources),
       emit: (name, event) => this.#listeners.emit(name, event),
@@ -94,6 +105,11 @@ export class Device {
   /** Resources the user may reach, as of the last word of the Proxy. */
   get resources(): readonly Resource[] {
     return this.#resources;
+  }
+
+  /** Sites of the realm, and how each is reached at this moment; the event `site` says when that changes. */
+  get sites(): readonly SeenSite[] {
+    return this.#session.sites;
   }
 
   /** True when there is a session to resume. */
@@ -121,7 +137,7 @@ export class Device {
    * @throws DeviceError ALREADY_ENROLLED, CODE_INVALID, CREDENTIALS_INVALID, CONFIRMATION_NEEDED, LOCKED, OFFLINE and others
    */
   async enroll(linkText: string, credentials: Credentials): Promise<void> {
-    const link = parseLink(linkText);
+    const link = this.#pinned(parseLink(linkText));
     const { crypto, storage } = this.#options;
     if (this.#record?.iid !== undefined) throw new DeviceError('ALREADY_ENROLLED', 'this device is enrolled already');
     const map = await readSiteMapOf(crypto, link);
@@ -141,9 +157,12 @@ export class Device {
     const { crypto } = this.#options;
     const record = this.#record;
     if (record?.iid === undefined)
-      return linkText === undefined ? [] : (await readSiteMapOf(crypto, parseLink(linkText))).providers;
+      return linkText === undefined ? [] : (await readSiteMapOf(crypto, this.#pinned(parseLink(linkText)))).providers;
     const known = record.providers ?? [];
-    const map = await readPublishedSiteMap(crypto, { ...record, origins: originsOf(record) }).catch(() => undefined);
+    const map = await readPublishedSiteMap(crypto, {
+      ...record,
+      origins: originsOf(record, this.#options.pin ?? record.pin),
+    }).catch(() => undefined);
     return map && map.seq >= (record.siteMapSeq ?? 0) ? map.providers : known;
   }
 
@@ -208,24 +227,30 @@ export class Device {
     const head = withoutOffer({ ...asked, authority: withoutFinalDot(asked.authority) });
     checkHead(head);
     return this.#repeats.sending({ method: head.method, body, signal }, async () =>
-      callHttp(await this.#session.usableChannel(), head, body, { signal, trailers }),
+      callHttp(await this.#session.usableChannel({ kind: 'http', authority: head.authority }), head, body, {
+        signal,
+        trailers,
+      }),
     );
   }
 
   /** Opens a WebSocket through the gateway: with subprotocols like a browser's, or with options. */
   webSocket(url: string, options: string | readonly string[] | WebSocketOptions = {}): DeviceWebSocket {
     const listed = typeof options === 'string' || isList(options);
-    return new DeviceWebSocket(() => this.#session.usableChannel(), url, listed ? { protocols: options } : options);
+    const source = (authority: string): Promise<GatewayChannel> =>
+      this.#session.usableChannel({ kind: 'http', authority });
+    return new DeviceWebSocket(source, url, listed ? { protocols: options } : options);
   }
 
   /** Opens a TCP connection to a resource of that kind. */
   async connect(authority: string): Promise<TcpConnection> {
-    return connectTcp(await this.#session.usableChannel(), withoutFinalDot(authority));
+    const wanted = { kind: 'tcp', authority: withoutFinalDot(authority) } as const;
+    return connectTcp(await this.#session.usableChannel(wanted), wanted.authority);
   }
 
   /** Tells the Proxy the app context of this moment. */
   contextChanged(): void {
-    this.#session.channel?.announce(this.#options.context());
+    this.#session.announce(this.#options.context());
   }
 
   /** To call when the network changed or the device woke up: finds out at once whether the channel still stands. */
@@ -241,8 +266,20 @@ export class Device {
   }
 
   get #place(): SignInSurroundings {
-    const { crypto, webSocket, context } = this.#options;
-    return { crypto, webSocket, context, store: (record) => this.#kept.store(withoutEnd(record)) };
+    const { crypto, webSocket, context, pin } = this.#options;
+    return {
+      crypto,
+      webSocket,
+      context,
+      pin,
+      store: (record) => this.#kept.store(withoutEnd(record)),
+      routes: (session, routes) => this.#session.signedIn(session, routes),
+    };
+  }
+
+  /** A link whose origins are the one that this device is fixed to, by the app or by the link itself. */
+  #pinned(link: EnrolmentLink): EnrolmentLink {
+    return { ...link, origins: originsOf({ origins: link.origins }, this.#options.pin ?? link.pin) };
   }
 
   get #record(): DeviceRecord | undefined {

@@ -6,6 +6,7 @@ export type LocalCode =
   | 'ALREADY_ENROLLED'
   | 'SIGNED_OUT'
   | 'OFFLINE'
+  | 'SITE_UNAVAILABLE'
   | 'CONNECTION_LOST'
   | 'BAD_RESPONSE'
   | 'BAD_REQUEST'
@@ -19,7 +20,13 @@ export type LocalCode =
 export type DeviceErrorCode = LocalCode | HintCode | SignedCode;
 
 /** Codes of ours after which the request certainly did not reach a backend; for those of a Proxy see SPEC.md, section 8. */
-const NEVER_SENT: ReadonlySet<string> = new Set(['NOT_ENROLLED', 'SIGNED_OUT', 'OFFLINE', 'BAD_REQUEST']);
+const NEVER_SENT: ReadonlySet<string> = new Set([
+  'NOT_ENROLLED',
+  'SIGNED_OUT',
+  'OFFLINE',
+  'SITE_UNAVAILABLE',
+  'BAD_REQUEST',
+]);
 
 /**
  * What the SDK throws. `mayHaveRun` says whether a request may have reached its backend: when false it is safe to send
@@ -32,18 +39,21 @@ export class DeviceError extends Error {
   readonly mayHaveRun: boolean;
   /** When to try again at the earliest, in ms; 0 when nobody said. */
   readonly retryAfterMs: number;
+  /** Name of the site that does not answer, with SITE_UNAVAILABLE. */
+  readonly site: string | undefined;
 
   /** Where options leave it open, `mayHaveRun` goes by the code, `retryAfterMs` is 0. */
   constructor(
     code: DeviceErrorCode,
     message: string,
-    options: ErrorOptions & { mayHaveRun?: boolean; retryAfterMs?: number } = {},
+    options: ErrorOptions & { mayHaveRun?: boolean; retryAfterMs?: number; site?: string } = {},
   ) {
     super(message, options);
     this.name = 'DeviceError';
     this.code = code;
     this.mayHaveRun = options.mayHaveRun ?? !(NEVER_SENT.has(code) || neverRan(code));
     this.retryAfterMs = options.retryAfterMs ?? 0;
+    this.site = options.site;
   }
 }
 
@@ -62,6 +72,7 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   APP_UPDATE_REQUIRED: 'this version of the app is too old: update it',
   CONTEXT_DENIED: 'this app or device does not fulfil the policy',
   LEASE_LOST: 'the gateway may not serve right now: it waits for its Security server',
+  SITE_UNAVAILABLE: 'the site that serves this does not answer right now',
   RESOURCE_UNKNOWN: 'there is no such resource for you',
   REQUEST_REFUSED: 'the gateway refuses this request',
   FIELDS_TOO_LARGE: 'header fields or path are larger than the gateway takes them',

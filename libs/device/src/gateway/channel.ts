@@ -21,6 +21,7 @@ import {
 } from '@sallyport/channel';
 import { DeviceError, remoteError } from '../errors.ts';
 import type { StoredSession } from '../kept/record.ts';
+import type { ProxyPlace } from './place.ts';
 import type { GatewaySocket } from './socket.ts';
 import { suiteOf } from './suite.ts';
 
@@ -45,6 +46,8 @@ export interface ChannelListener {
   notice(notice: CborFields): void;
   /** Somebody waits, and nothing was heard for some seconds; or something was heard again. */
   silent(silent: boolean): void;
+  /** A ping has come back after so many ms. */
+  pinged(ms: number): void;
 }
 
 const PING_MS = 25_000;
@@ -65,16 +68,22 @@ export interface ChannelOpening {
   readonly socket: GatewaySocket;
   readonly session: StoredSession;
   readonly chanNo: number;
-  readonly audience: string;
+  readonly place: ProxyPlace;
   readonly context: AppContext;
   readonly listener: ChannelListener;
 }
 
 /** One channel to a Proxy, from WELCOME to its end. */
 export class GatewayChannel {
+  /** Which Proxy of which site it is with. */
+  readonly place: ProxyPlace;
   readonly resources: readonly Resource[];
   /** Ms until the session ends, from WELCOME on. */
   readonly expiresInMs: number;
+  /** Where resources are, sealed by Security for this session; undefined where there is one site. */
+  readonly routes: Uint8Array | undefined;
+  /** `seq` of the site map that the Proxy has. */
+  readonly siteMapSeq: number | undefined;
   readonly #socket: GatewaySocket;
   readonly #mux: Multiplexer;
   readonly #listener: ChannelListener;
@@ -93,6 +102,9 @@ export class GatewayChannel {
   /** When something was sent that nothing was heard after; undefined when nothing is unanswered. */
   #unansweredSince: number | undefined;
   #heardAt = performance.now();
+  #usedAt = performance.now();
+  /** When the ping was sent that is not answered; undefined when there is none. */
+  #pingedAt: number | undefined;
   /** Bytes that waited at the last look: what flows off, however slowly, flows to somebody. */
   #backlogSeen = 0;
   #silent = false;
@@ -100,7 +112,7 @@ export class GatewayChannel {
 
   /** Sends HELLO and waits for WELCOME. @throws DeviceError with the hint's code, or ChannelError */
   static async open(opening: ChannelOpening): Promise<GatewayChannel> {
-    const { crypto, socket, session, chanNo, audience, context } = opening;
+    const { crypto, socket, session, chanNo, place, context } = opening;
     const hello = new DeviceOpening({
       crypto,
       secret: keyOf<SessionSecret>(session.secret),
@@ -109,7 +121,7 @@ export class GatewayChannel {
         sid: session.sid,
         chanNo,
         nonce: crypto.randomBytes(16),
-        audience: encodeText(audience),
+        audience: encodeText(place.audience),
       },
       context,
     });
@@ -117,11 +129,14 @@ export class GatewayChannel {
     return new GatewayChannel(opening, fields, new RecordLayer(transport));
   }
 
-  private constructor({ socket, listener }: ChannelOpening, welcome: CborFields, records: RecordLayer) {
+  private constructor({ socket, listener, place }: ChannelOpening, welcome: CborFields, records: RecordLayer) {
+    this.place = place;
     this.#socket = socket;
     this.#listener = listener;
     this.resources = readResources(welcome);
     this.expiresInMs = welcome.uint('expires_in');
+    this.routes = welcome.has('routes') ? welcome.bytes('routes') : undefined;
+    this.siteMapSeq = welcome.has('site_map_seq') ? welcome.uint('site_map_seq') : undefined;
     this.#limits = readLimits(welcome);
     const { openBurst, openRate } = this.#limits;
     this.#pace = new TokenBucket(Math.max(1, Math.floor(openBurst * PACE)), openRate * PACE, performance.now());
@@ -132,8 +147,11 @@ export class GatewayChannel {
       schedule: (flush) => queueMicrotask(flush),
       notice: (cbor) => listener.notice(CborFields.decode(cbor)),
       goaway: (_lastStream, code) => this.#goaway(code),
-      pong: () => this.#ponged(),
-      vacated: () => queueMicrotask(() => this.#admit()),
+      pong: () => this.#answeredPing(),
+      vacated: () => {
+        this.#usedAt = performance.now();
+        queueMicrotask(() => this.#admit());
+      },
     });
     this.#ponged();
   }
@@ -183,6 +201,21 @@ export class GatewayChannel {
     return this.#mux.open(kind, sink);
   }
 
+  /** When something was heard last, ms of the monotonic clock. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** When a stream was open last, ms of the monotonic clock: `now` while there is one. */
+  usedAt(now: number): number {
+    return this.#mux.streamCount > 0 || this.#expecting > 0 ? now : this.#usedAt;
+  }
+
+  /** Asks for a sign of life, without a consequence. */
+  ask(): void {
+    if (!this.#closed) this.#ping();
+  }
+
   /** Tells the Proxy a new app context. */
   announce(context: AppContext): void {
     if (!this.#closed) this.#mux.announce(encodeContext(context));
@@ -192,7 +225,7 @@ export class GatewayChannel {
   probe(timeoutMs: number = PONG_TIMEOUT_MS): void {
     if (this.#closed) return;
     clearTimeout(this.#timer);
-    this.#mux.ping(new Uint8Array(8));
+    this.#ping();
     this.#timer = setTimeout(() => this.close(), timeoutMs);
   }
 
@@ -275,7 +308,7 @@ export class GatewayChannel {
     const askedAt = Math.min(this.#expecting > 0 ? this.#expectingSince : now, this.#unansweredSince ?? now);
     const silentMs = now - Math.max(this.#heardAt, askedAt);
     if (silentMs >= PONG_TIMEOUT_MS) return this.close();
-    if (silentMs >= SILENCE_PING_MS || paused) this.#mux.ping(new Uint8Array(8));
+    if (silentMs >= SILENCE_PING_MS || paused) this.#ping();
     if (silentMs >= SILENT_MS && !this.#silent) {
       this.#silent = true;
       this.#listener.silent(true);
@@ -289,6 +322,17 @@ export class GatewayChannel {
     if (code === 'DRAINING') return this.#listener.draining();
     this.#closeCode = code;
     this.close();
+  }
+
+  #ping(): void {
+    this.#pingedAt ??= performance.now();
+    this.#mux.ping(new Uint8Array(8));
+  }
+
+  #answeredPing(): void {
+    if (this.#pingedAt !== undefined) this.#listener.pinged(performance.now() - this.#pingedAt);
+    this.#pingedAt = undefined;
+    this.#ponged();
   }
 
   #ponged(): void {

@@ -1,4 +1,4 @@
-import { equalBytes, formatBase64Url, parseBase64Url } from '@sallyport/channel';
+import { equalBytes, formatBase64Url, type LinkPin, parseBase64Url } from '@sallyport/channel';
 
 /** A key object of Web Crypto, by whichever types the app has: those of the DOM or of Node. */
 export type StoredKeyObject = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
@@ -64,8 +64,30 @@ export interface StoredEnding {
 export interface StoredSite {
   /** Name of the site; part of the audience of its channels. */
   readonly name: string;
+  /** What people call it, when that is another word than its name. */
+  readonly title?: string;
   /** WebSocket origins of its Proxies, `wss://host[:port]`. */
   readonly origins: readonly string[];
+}
+
+/** How far a Proxy was from this device in one network. */
+export interface StoredMeasure {
+  /** WebSocket origin of the Proxy. */
+  readonly origin: string;
+  /** How long a connection took to be made, ms. */
+  readonly connectMs: number;
+  /** How long a ping on a channel took, ms; absent when none was sent. */
+  readonly pingMs?: number;
+  /** When a connection was made last, epoch ms. */
+  readonly at: number;
+}
+
+/** Proxies that were measured in one network. */
+export interface StoredNetwork {
+  /** The app's name of the network. */
+  readonly id: string;
+  /** Those that were measured there, the last one first. */
+  readonly origins: readonly StoredMeasure[];
 }
 
 /** An OpenID provider at which users may sign in, from the signed site map. */
@@ -131,6 +153,10 @@ export interface DeviceRecord {
   readonly sites?: readonly StoredSite[];
   /** Providers of the last site map. */
   readonly providers?: readonly StoredProvider[];
+  /** What the enrolment link fixed this device to. */
+  readonly pin?: LinkPin;
+  /** What was measured, the network that was used last in front. */
+  readonly networks?: readonly StoredNetwork[];
   /** `seq` of the last site map: an older one is not taken. */
   readonly siteMapSeq?: number;
   /** Which life of Security's records the site map tells of: another one after a restore. */

@@ -2,14 +2,12 @@ import type { AppContext, CborFields, CryptoProvider, EndCause, SignedCode, Stan
 import { isEndCause } from '@sallyport/channel';
 import { DeviceError } from '../errors.ts';
 import { GatewayChannel } from '../gateway/channel.ts';
+import { inTurn } from '../gateway/in-turn.ts';
+import type { ProxyPlace } from '../gateway/place.ts';
 import { GatewaySocket, type WebSocketFactory } from '../gateway/socket.ts';
 import type { DeviceRecord, StoredSession } from '../kept/record.ts';
-
-/**
- * How a device that has a session reaches the gateway: `silent` means that a channel stands, somebody waits, and nothing was heard
- * for seconds; `suspended` that the Proxy waits for its Security server; `offline` that no gateway can be reached.
- */
-export type Reach = 'connecting' | 'connected' | 'silent' | 'suspended' | 'offline';
+import type { ChannelNumbers } from './channel-numbers.ts';
+import type { Reach } from './events.ts';
 
 /** What a connection needs of its device. */
 export interface ConnectionHost {
@@ -18,27 +16,37 @@ export interface ConnectionHost {
   readonly context: () => AppContext;
   /** How long somebody waits for a gateway before it counts as offline, ms. */
   readonly patienceMs: number;
+  /** Those of the session, which its connections share. */
+  readonly numbers: ChannelNumbers;
   record(): DeviceRecord | undefined;
-  /** Changes the session that is stored, durably, and gives it. @throws DeviceError SIGNED_OUT when it is another one. */
-  changeSession(session: StoredSession, change: (stored: StoredSession) => StoredSession): Promise<StoredSession>;
-  reached(reach: Reach): void;
+  /** Where a channel may be opened at this moment, what is tried first in front. */
+  places(): readonly ProxyPlace[];
+  /** Whether a channel is still looked for that nobody waits for. */
+  isKept(): boolean;
+  /** Where it stands; undefined when no channel is wanted any more. */
+  reached(reach: Reach | undefined): void;
   opened(channel: GatewayChannel): void;
-  notice(notice: CborFields): void;
+  notice(channel: GatewayChannel, notice: CborFields): void;
+  /** A connection to a Proxy was made in so many ms, or none; or what stood there is lost. */
+  tried(place: ProxyPlace, connectMs: number | undefined): void;
+  /** A ping came back. */
+  pinged(place: ProxyPlace, ms: number): void;
+  /** No place gave a channel; there will be other tries. */
+  failed(error: DeviceError): void;
   /** Asks Security how a session stands; undefined when there is no answer that it vouches for. */
   standing(session: StoredSession): Promise<Standing | undefined>;
   /** Security or a Proxy of this session says that it is over, and maybe why. */
   over(code: SignedCode, session: StoredSession, cause?: EndCause): void;
 }
 
-/** Numbers of channels that are reserved with one write. */
-const CHAN_NO_BLOCK = 64;
-const CHAN_NO_JUMP = 2 ** 20;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
 /** The longest wait between two tries while nobody can be reached. */
 const OFFLINE_RETRY_MAX_MS = 20_000;
 /** Hints are unauthenticated: none of them keeps a device away for longer. */
 const MAX_RETRY_AFTER_MS = 60_000;
+/** A Proxy that does not take a connection in this time has the next one tried beside it, ms. */
+const STAGGER_MS = 700;
 /** Authenticated codes after which the session is over. */
 const SESSION_OVER: ReadonlySet<string> = new Set([
   'REVOKED',
@@ -59,19 +67,13 @@ const REVOKED: ReadonlySet<EndCause> = new Set([
   'other',
 ]);
 
-/** Where a Proxy is, and the audience of its site. */
-interface Place {
-  readonly origin: string;
-  readonly audience: string;
-}
-
 interface Waiter {
   resolve(channel: GatewayChannel): void;
   reject(error: unknown): void;
 }
 
 /**
- * Keeps a channel to some Proxy for as long as somebody wants one, whatever happens to the network: it tries again with
+ * Keeps a channel to one of some Proxies for as long as somebody wants one, whatever happens to the network: it tries again with
  * growing pauses and never gives up. Who waits for a channel does so with patience, and hears at once while it is offline.
  */
 export class Connection {
@@ -87,8 +89,6 @@ export class Connection {
   /** Why the Proxy is about to end the channel. */
   #cause: EndCause | undefined;
   #failure: unknown;
-  #nextChanNo = 1;
-  #preferred = 0;
 
   constructor(host: ConnectionHost) {
     this.#host = host;
@@ -103,9 +103,9 @@ export class Connection {
     return this.#channel !== undefined || this.#attempts !== undefined;
   }
 
-  /** A session begins, or goes on in this process: numbers up to the reserved one may have been used. */
-  begin(reservedChanNo: number): void {
-    this.#nextChanNo = reservedChanNo + 1;
+  /** True while a channel stands whose Proxy may serve, and that is not silent. */
+  get serves(): boolean {
+    return this.#channel?.usable === true && !this.#suspended && !this.#silent;
   }
 
   /** A channel that takes new streams. @throws DeviceError CLOSED, OFFLINE, or why no Proxy opens one */
@@ -167,6 +167,17 @@ export class Connection {
     this.#reject([...this.#waiters], reason);
   }
 
+  /** Nobody uses the channel: what is open ends by itself, nothing new is looked for until somebody asks. */
+  rest(): void {
+    const channel = this.#channel;
+    this.#attempts = undefined;
+    this.#offline = false;
+    this.#channel = undefined;
+    this.#wake?.();
+    this.#host.reached(undefined);
+    channel?.retire();
+  }
+
   async #keepTrying(attempts: symbol): Promise<void> {
     this.#failure = undefined;
     this.#host.reached('connecting');
@@ -188,8 +199,11 @@ export class Connection {
           // Anybody on the way can send a hint: the session stays, and nobody waits for what may not come.
           this.#goOffline(attempts);
         }
-        this.#failure = asDeviceError(error);
-        if (this.#offline) this.#reject(asked, this.#failure);
+        const failure = asDeviceError(error);
+        this.#failure = failure;
+        if (this.#offline) this.#reject(asked, failure);
+        this.#host.failed(failure);
+        if (this.#waiters.size === 0 && !this.#host.isKept()) return this.rest();
         await this.#pause(Math.max(Math.min(retryAfterMs, MAX_RETRY_AFTER_MS), delay * (0.5 + Math.random())));
         delay = Math.min(2 * delay, this.#offline ? OFFLINE_RETRY_MAX_MS : RETRY_MAX_MS);
       }
@@ -223,33 +237,42 @@ export class Connection {
   }
 
   async #openAnywhere(attempts: symbol, session: StoredSession): Promise<GatewayChannel> {
-    const places = this.#places();
     let failure: unknown = new DeviceError('OFFLINE', 'no address of the gateway is known');
     // Anybody on the way can say so: it counts when no Proxy opens a channel.
     let unknown: unknown;
-    for (let i = 0; i < places.length && this.#attempts === attempts; i++) {
-      const index = (this.#preferred + i) % places.length;
+    const note = (place: ProxyPlace, error: unknown): void => {
+      this.#host.tried(place, undefined);
+      failure = error;
+      if ((error as DeviceError).code === 'SESSION_UNKNOWN') unknown = error;
+    };
+    const connect = ({ origin }: ProxyPlace): Promise<GatewaySocket> =>
+      GatewaySocket.connect(this.#host.webSocket, origin);
+    const turns = { staggerMs: STAGGER_MS, late: (socket: GatewaySocket) => socket.close() };
+    for await (const outcome of inTurn(this.#host.places(), connect, turns)) {
+      if (this.#attempts !== attempts) break;
+      const { item: place } = outcome;
+      if ('error' in outcome) {
+        note(place, outcome.error);
+        continue;
+      }
+      this.#host.tried(place, outcome.tookMs);
       try {
-        const channel = await this.#openAt(places[index]!, session);
-        this.#preferred = index;
-        return channel;
+        return await this.#openOn(outcome.result, place, session);
       } catch (error) {
-        failure = error;
-        if ((error as DeviceError).code === 'SESSION_UNKNOWN') unknown = error;
+        note(place, error);
       }
     }
     throw unknown ?? failure;
   }
 
-  #places(): Place[] {
-    const { sites = [], realm } = this.#host.record()!;
-    return sites.flatMap(({ name, origins }) => origins.map((origin) => ({ origin, audience: `${realm}/${name}` })));
-  }
-
-  async #openAt(place: Place, session: StoredSession, replays = 0): Promise<GatewayChannel> {
-    const { crypto, webSocket, context } = this.#host;
-    const chanNo = await this.#takeChanNo(session);
-    const socket = await GatewaySocket.connect(webSocket, place.origin);
+  async #openOn(
+    socket: GatewaySocket,
+    place: ProxyPlace,
+    session: StoredSession,
+    replays = 0,
+  ): Promise<GatewayChannel> {
+    const { crypto, context, numbers } = this.#host;
+    const chanNo = await numbers.take(session);
     try {
       // Nothing of it is heard before it is in use.
       const channel: GatewayChannel = await GatewayChannel.open({
@@ -257,46 +280,23 @@ export class Connection {
         socket,
         session,
         chanNo,
-        audience: place.audience,
+        place,
         context: context(),
         listener: {
           closed: (code) => this.#closed(channel, code, session),
           draining: () => this.#draining(channel),
           notice: (notice) => this.#notice(channel, notice),
           silent: (silent) => this.#heard(channel, silent),
+          pinged: (ms) => this.#host.pinged(place, ms),
         },
       });
       return channel;
     } catch (error) {
       socket.close();
       if ((error as DeviceError).code !== 'CHAN_REPLAY' || replays === 2) throw error;
-      await this.#skipChanNos(session, replays);
-      return this.#openAt(place, session, replays + 1);
+      await numbers.skip(session, chanNo, replays === 0);
+      return this.#openOn(await GatewaySocket.connect(this.#host.webSocket, place.origin), place, session, replays + 1);
     }
-  }
-
-  /** Takes the next channel number; whole blocks are reserved durably before the first of them is used. */
-  async #takeChanNo(session: StoredSession): Promise<number> {
-    const reserved = this.#host.record()?.session?.reservedChanNo ?? 0;
-    if (this.#nextChanNo > reserved) await this.#reserve(session, this.#nextChanNo);
-    const number = this.#nextChanNo;
-    this.#nextChanNo += 1;
-    return number;
-  }
-
-  /** Another process uses this session with the same storage: behind its block. Another copy of the storage does: far ahead. */
-  #skipChanNos(session: StoredSession, replays: number): Promise<void> {
-    return this.#reserve(session, replays === 0 ? this.#nextChanNo : this.#nextChanNo + CHAN_NO_JUMP);
-  }
-
-  /** Reserves the next block of numbers, from `least` on, behind what anybody has reserved with this storage. */
-  async #reserve(session: StoredSession, least: number): Promise<void> {
-    let first = least;
-    await this.#host.changeSession(session, (stored) => {
-      first = Math.max(least, stored.reservedChanNo + 1);
-      return { ...stored, reservedChanNo: first + CHAN_NO_BLOCK };
-    });
-    this.#nextChanNo = first;
   }
 
   #use(channel: GatewayChannel): void {
@@ -322,17 +322,22 @@ export class Connection {
     if (channel !== this.#channel) return;
     // What is open finishes there, what is new goes to another Proxy.
     this.#channel = undefined;
-    this.#preferred += 1;
+    this.#host.tried(channel.place, undefined);
     channel.retire();
-    this.seek();
+    this.#seekAgain();
   }
 
   #closed(channel: GatewayChannel, code: SignedCode | undefined, session: StoredSession | undefined): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
     if (session && code && SESSION_OVER.has(code)) return this.#host.over(code, session, this.#cause);
-    this.#preferred += 1;
-    this.seek();
+    this.#host.tried(channel.place, undefined);
+    this.#seekAgain();
+  }
+
+  #seekAgain(): void {
+    if (this.#host.isKept()) return this.seek();
+    this.#host.reached(undefined);
   }
 
   #notice(channel: GatewayChannel, notice: CborFields): void {
@@ -343,7 +348,7 @@ export class Connection {
     const cause = notice.optionalText('cause', 64);
     if (isEndCause(cause)) this.#cause = cause;
     this.#sayReach();
-    this.#host.notice(notice);
+    this.#host.notice(channel, notice);
   }
 
   #heard(channel: GatewayChannel, silent: boolean): void {

@@ -1,7 +1,30 @@
 import type { EndCause } from '@sallyport/channel';
 import type { DeviceErrorCode } from '../errors.ts';
 import type { Resource } from '../gateway/channel.ts';
-import type { Reach } from './connection.ts';
+
+/**
+ * How a device that has a session reaches the gateway: `silent` means that a channel stands, somebody waits, and nothing was heard
+ * for seconds; `suspended` that the Proxy waits for its Security server; `offline` that no gateway can be reached.
+ */
+export type Reach = 'connecting' | 'connected' | 'silent' | 'suspended' | 'offline';
+
+/** A site of the realm, as this device sees it. */
+export interface SeenSite {
+  /** Name of the site. */
+  readonly name: string;
+  /** What people call it. */
+  readonly title: string;
+  /** How it is reached; `unused` while no channel there is needed. */
+  readonly reach: Reach | 'unused';
+  /** Origin of the Proxy with which a channel stands. */
+  readonly origin?: string;
+  /** What was measured of its nearest Proxy in this network, ms; absent when it was not measured. */
+  readonly connectMs?: number;
+  /** How long a ping took there, ms; absent when it was not measured. */
+  readonly pingMs?: number;
+  /** Names of the resources that it serves to this session; empty while that is not known. */
+  readonly resources: readonly string[];
+}
 
 /**
  * Where a device stands. `connected` is said only while a channel stands, its Proxy may serve, and it has not been silent for some
@@ -21,6 +44,20 @@ export interface DeviceEvents {
   resources: {
     /** All that the user may reach now. */
     readonly resources: readonly Resource[];
+  };
+  /** How a site is reached has changed; `sites()` has all of them. */
+  site: {
+    /** Name of the site. */
+    readonly name: string;
+    /** How it is reached now; `unused` when no channel there is needed any more. */
+    readonly reach: Reach | 'unused';
+  };
+  /** Something came that is not what it should be, and was left out: a defect of a gateway, or somebody on the way. */
+  ignored: {
+    /** What it should be. */
+    readonly what: 'routes' | 'site map';
+    /** Why it was left out. */
+    readonly why: string;
   };
   /** Said at every connect: when the session will end, in ms from now. */
   expiry: {

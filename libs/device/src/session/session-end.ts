@@ -5,6 +5,7 @@ import {
   encodeSessionEnd,
   endKeyOf,
   equalBytes,
+  type LinkPin,
   MESSAGE_TYPES,
   verifySessionEnd,
 } from '@sallyport/channel';
@@ -17,6 +18,7 @@ import { originsOf } from '../sites/places.ts';
 export interface SessionEndHost {
   readonly crypto: CryptoProvider;
   readonly webSocket: WebSocketFactory;
+  readonly pin?: LinkPin | undefined;
   record(): DeviceRecord | undefined;
   change(change: (stored: DeviceRecord) => DeviceRecord): Promise<void>;
   /** True while a channel of a newer session stands: Security has ended the older ones then. */
@@ -98,7 +100,7 @@ export class SessionEnds {
   async #tellAnywhere(ending: StoredEnding): Promise<'ended' | 'unknown' | 'unreached'> {
     const record = this.#host.record();
     let best: 'unknown' | 'unreached' = 'unreached';
-    for (const origin of record ? originsOf(record) : []) {
+    for (const origin of record ? originsOf(record, this.#host.pin ?? record.pin) : []) {
       const outcome = await this.#tellAt(origin, ending).catch((error: DeviceError) =>
         error.code === 'SESSION_UNKNOWN' ? 'unknown' : 'unreached',
       );

@@ -5,6 +5,7 @@ import {
   deriveEndKey,
   encodeSessionAsk,
   equalBytes,
+  type LinkPin,
   type Standing,
   verifySessionMac,
 } from '@sallyport/channel';
@@ -17,6 +18,7 @@ import { originsOf } from '../sites/places.ts';
 export interface StandingPlace {
   readonly crypto: CryptoProvider;
   readonly webSocket: WebSocketFactory;
+  readonly pin?: LinkPin | undefined;
 }
 
 /**
@@ -28,7 +30,7 @@ export async function askStanding(
   record: DeviceRecord,
   session: StoredSession,
 ): Promise<Standing | undefined> {
-  for (const origin of originsOf(record)) {
+  for (const origin of originsOf(record, place.pin ?? record.pin)) {
     const standing = await askAt(place, origin, session).catch(() => undefined);
     if (standing) return standing;
   }

@@ -13,6 +13,7 @@ import {
   type EnrolmentLink,
   isSignedCode,
   keyOf,
+  type LinkPin,
   parseActivationCode,
   publicKeyOf,
   type Role,
@@ -20,9 +21,10 @@ import {
   type SharedKey,
 } from '@sallyport/channel';
 import { DeviceError, remoteError } from '../errors.ts';
+import { inTurn } from '../gateway/in-turn.ts';
 import { GatewaySocket, type WebSocketFactory } from '../gateway/socket.ts';
 import { suiteOf } from '../gateway/suite.ts';
-import type { DeviceRecord, StoredKeys } from '../kept/record.ts';
+import type { DeviceRecord, StoredKeys, StoredSession } from '../kept/record.ts';
 import { originsOf } from '../sites/places.ts';
 import { readPublishedSiteMap, type SiteMap, takeSiteMap, verifySiteMap } from '../sites/site-map.ts';
 import type { ProviderCredentials } from './provider.ts';
@@ -62,6 +64,10 @@ export interface SignInSurroundings {
   readonly context: () => AppContext;
   /** Writes a record durably before anything relies on it. */
   readonly store: (record: DeviceRecord) => Promise<void>;
+  /** What the app fixes this device to, whatever its enrolment link says. */
+  readonly pin?: LinkPin | undefined;
+  /** Takes where resources are, as the answer to a sign-in says it. */
+  readonly routes?: (session: StoredSession, routes: CborFields) => void;
 }
 
 /** What an enrolment begins with. */
@@ -83,13 +89,14 @@ export async function beginRecord(
   { link, map, kept, holdsKeyObjects }: EnrolmentStart,
 ): Promise<DeviceRecord> {
   if (map.revoked.includes(link.kid)) throw remoteError('UNKNOWN_KID', { mayHaveRun: false });
-  const { realm, kid, rs, root, origins } = link;
+  const { realm, kid, rs, root, origins, pin } = link;
   const keys = kept ?? {
     deviceSecret: crypto.generateKeyPair().secretKey,
     signingKey: await createSigningKey(holdsKeyObjects),
   };
   const { deviceSecret, signingKey } = keys;
-  return takeSiteMap({ realm, kid, rs, root, origins, deviceSecret, signingKey }, map);
+  const pinned = pin === undefined ? {} : { pin };
+  return takeSiteMap({ realm, kid, rs, root, origins, ...pinned, deviceSecret, signingKey }, map);
 }
 
 /** Enrols: gives the record with installation id and first shared key, durably stored. */
@@ -152,15 +159,17 @@ export async function signIn(
   }
   const { establish, answer } = result;
   const sid = answer.bytes('sid', 16);
+  const session = { sid, secret: deriveSessionSecret(place.crypto, establish.outcome, sid), reservedChanNo: 0 };
   const known = withSiteMap(place.crypto, result.record, answer.text('site_map', 65_536));
   const done = {
     ...known,
     ...userOf(answer),
     keys: keysAfter(place.crypto, keys, { used, answer, establish, epoch: known.epoch ?? '' }),
-    session: { sid, secret: deriveSessionSecret(place.crypto, establish.outcome, sid), reservedChanNo: 0 },
+    session,
   };
   establish.erase();
   await place.store(done);
+  if (answer.has('routes')) place.routes?.(session, answer.map('routes'));
   return done;
 }
 
@@ -176,7 +185,7 @@ async function mayUsePrevious(
 ): Promise<DeviceRecord | undefined> {
   const differs = (of: DeviceRecord): boolean => (of.epoch ?? '') !== provenIn;
   if (provenIn === undefined || differs(record)) return record;
-  const newest = await readNewerSiteMap(place.crypto, record);
+  const newest = await readNewerSiteMap(place, record);
   return newest && differs(newest) ? newest : undefined;
 }
 
@@ -213,6 +222,11 @@ const BUSY_PATIENCE_MS = 120_000;
 /** By which part it waits longer than told at most: many devices were told the same. */
 const BUSY_JITTER = 0.5;
 
+/** A Proxy that does not take a connection in this time has the next one tried beside it, ms. */
+const STAGGER_MS = 700;
+/** Codes that say that Security was not asked. */
+const UNREACHED: ReadonlySet<string> = new Set(['OFFLINE', 'UNAVAILABLE']);
+
 interface Attempt {
   readonly role: Role;
   readonly iid: string;
@@ -230,8 +244,8 @@ interface Established {
 }
 
 /**
- * Runs a handshake. When Security does not know its own key any more, the published site map is read again, and a newer
- * key in it is tried once: the root signed it, so the hint decides nothing.
+ * Runs a handshake. When Security does not know its own key any more, or cannot be reached where it was, the published site map is
+ * read again, and a newer key or other Proxies in it are tried once: the root signed it, so the hint decides nothing.
  */
 async function establishKnowing(
   place: SignInSurroundings,
@@ -241,17 +255,25 @@ async function establishKnowing(
   try {
     return { record, ...(await establishAnywhere(place, record, attempt)) };
   } catch (error) {
-    if ((error as DeviceError).code !== 'UNKNOWN_KID') throw error;
-    const newest = await readNewerSiteMap(place.crypto, record);
-    if (!newest || newest.kid === record.kid) throw error;
+    const { code } = error as DeviceError;
+    if (code !== 'UNKNOWN_KID' && !UNREACHED.has(code)) throw error;
+    const newest = await readNewerSiteMap(place, record);
+    if (!newest || (code === 'UNKNOWN_KID' && newest.kid === record.kid)) throw error;
     return { record: newest, ...(await establishAnywhere(place, newest, attempt)) };
   }
 }
 
 /** The record with the newest published site map; undefined when there is none that is newer, or nobody answers. */
-async function readNewerSiteMap(crypto: CryptoProvider, record: DeviceRecord): Promise<DeviceRecord | undefined> {
+async function readNewerSiteMap(
+  { crypto, pin }: SignInSurroundings,
+  record: DeviceRecord,
+): Promise<DeviceRecord | undefined> {
   const seq = (record.siteMapSeq ?? -1) + 1;
-  const map = await readPublishedSiteMap(crypto, { ...record, origins: originsOf(record), seq }).catch(() => undefined);
+  const map = await readPublishedSiteMap(crypto, {
+    ...record,
+    origins: originsOf(record, pin ?? record.pin),
+    seq,
+  }).catch(() => undefined);
   return map && takeSiteMap(record, map);
 }
 
@@ -282,26 +304,32 @@ async function establishOnce(
   attempt: Attempt,
 ): Promise<{ establish: DeviceEstablish; answer: CborFields }> {
   let unreachable: unknown;
-  for (const origin of originsOf(record)) {
+  const connect = (origin: string): Promise<GatewaySocket> => GatewaySocket.connect(place.webSocket, origin);
+  const turns = { staggerMs: STAGGER_MS, late: (socket: GatewaySocket) => socket.close() };
+  for await (const outcome of inTurn(originsOf(record, place.pin ?? record.pin), connect, turns)) {
     try {
-      return await establishAt(place, record, attempt, origin);
+      if ('error' in outcome) throw outcome.error;
+      return await establishOn(outcome.result, { place, record, attempt });
     } catch (error) {
-      const code = (error as DeviceError).code;
-      if (code !== 'OFFLINE' && code !== 'UNAVAILABLE') throw error;
+      if (!UNREACHED.has((error as DeviceError).code)) throw error;
       unreachable = error;
     }
   }
   throw unreachable ?? new DeviceError('OFFLINE', 'no address of the gateway is known');
 }
 
-async function establishAt(
-  place: SignInSurroundings,
-  record: DeviceRecord,
-  attempt: Attempt,
-  origin: string,
+/** A handshake to make: with which device, for whom. */
+interface Establishing {
+  readonly place: SignInSurroundings;
+  readonly record: DeviceRecord;
+  readonly attempt: Attempt;
+}
+
+async function establishOn(
+  socket: GatewaySocket,
+  { place, record, attempt }: Establishing,
 ): Promise<{ establish: DeviceEstablish; answer: CborFields }> {
   const { crypto } = place;
-  const socket = await GatewaySocket.connect(place.webSocket, origin);
   try {
     const establish = new DeviceEstablish({
       crypto,

@@ -1,13 +1,16 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import {
   type CryptoProvider,
+  concat,
   decodeText,
   ENDPOINT_PATH,
   encodeText,
   equalBytes,
+  MAX_SITE_MAP_BYTES,
   parseBase64Url,
 } from '@sallyport/channel';
 import { DeviceError } from '../errors.ts';
+import { inTurn } from '../gateway/in-turn.ts';
 import type { DeviceRecord, StoredProvider, StoredSite } from '../kept/record.ts';
 
 /** What a device takes from the realm's site map. */
@@ -40,6 +43,7 @@ export function verifySiteMap(
 }
 
 function readSiteMap(crypto: CryptoProvider, jws: string, pinned: { realm: string; root: Uint8Array }): SiteMap {
+  if (jws.length > MAX_SITE_MAP_BYTES) throw new TypeError(`longer than ${MAX_SITE_MAP_BYTES} bytes`);
   const [header = '', payload = '', signature = '', ...rest] = jws.split('.');
   const { alg, typ, jwk } = JSON.parse(decodeText(parseBase64Url(header)));
   const thumbprint = crypto.sha256(encodeText(JSON.stringify({ crv: jwk.crv, kty: jwk.kty, x: jwk.x })));
@@ -52,11 +56,15 @@ function readSiteMap(crypto: CryptoProvider, jws: string, pinned: { realm: strin
   return {
     seq: map.seq,
     epoch: typeof map.epoch === 'string' ? map.epoch : '',
-    sites: map.sites.map(({ name, origins }: StoredSite) => ({ name, origins })),
+    sites: map.sites.map(siteOf),
     providers: map.providers ?? [],
     keys: map.keys.map(({ kid, rs }: { kid: number; rs: string }) => ({ kid, rs: parseBase64Url(rs) })),
     revoked: map.revoked ?? [],
   };
+}
+
+function siteOf({ name, origins, title }: StoredSite): StoredSite {
+  return { name, origins, ...(typeof title === 'string' ? { title } : {}) };
 }
 
 /** The record with what a site map says; an older map, or the one that is known, changes nothing. */
@@ -68,8 +76,11 @@ export function takeSiteMap(record: DeviceRecord, map: SiteMap): DeviceRecord {
   return { ...record, ...key, sites, providers, siteMapSeq, epoch };
 }
 
-/** How long one Proxy may take to give its site map, ms. */
+/** How long one Proxy may take to give its site map, and when the next one is asked beside it, ms. */
 const PUBLISHED_TIMEOUT_MS = 5_000;
+const PUBLISHED_STAGGER_MS = 700;
+/** What stands around a map in the answer of a Proxy, in bytes at most. */
+const AROUND_BYTES = 4_096;
 
 /** Nodes and Proxies keep a site map for some seconds: a link may be newer. How often it is asked for again, and when, ms. */
 const CATCH_UP_TRIES = 8;
@@ -108,18 +119,42 @@ export async function readPublishedSiteMap(
   },
 ): Promise<SiteMap> {
   let failure = new DeviceError('OFFLINE', 'no address of the gateway answers');
-  for (const origin of of.origins) {
-    const url = `${origin.replace(/^ws/, 'http')}${ENDPOINT_PATH}/site-map?realm=${encodeURIComponent(of.realm)}`;
-    try {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(PUBLISHED_TIMEOUT_MS) });
-      if (!answer.ok) continue;
-      const { siteMap } = (await answer.json()) as { siteMap: string };
-      const map = verifySiteMap(crypto, siteMap, of);
-      if (map.seq >= (of.seq ?? 0)) return map;
+  const ask = (origin: string): Promise<SiteMap> => readMapAt(crypto, origin, of);
+  const turns = { staggerMs: PUBLISHED_STAGGER_MS, late: () => undefined };
+  for await (const outcome of inTurn(of.origins, ask, turns)) {
+    if ('result' in outcome && outcome.result.seq >= (of.seq ?? 0)) return outcome.result;
+    if ('result' in outcome)
       failure = new DeviceError('SITE_MAP_INVALID', 'the site map is older than the one that is known');
-    } catch (error) {
-      if (error instanceof DeviceError) failure = error;
-    }
+    else if (outcome.error instanceof DeviceError) failure = outcome.error;
   }
   throw failure;
+}
+
+/** @throws DeviceError SITE_MAP_INVALID; others when the Proxy gives none */
+async function readMapAt(
+  crypto: CryptoProvider,
+  origin: string,
+  of: { readonly realm: string; readonly root: Uint8Array },
+): Promise<SiteMap> {
+  const url = `${origin.replace(/^ws/, 'http')}${ENDPOINT_PATH}/site-map?realm=${encodeURIComponent(of.realm)}`;
+  const answer = await fetch(url, { signal: AbortSignal.timeout(PUBLISHED_TIMEOUT_MS) });
+  if (!answer.ok) throw new TypeError(`${origin} answers with ${answer.status}`);
+  const { siteMap } = JSON.parse(await readBounded(answer, MAX_SITE_MAP_BYTES + AROUND_BYTES)) as { siteMap: string };
+  return verifySiteMap(crypto, siteMap, of);
+}
+
+/** Text of an answer that is not longer than it may be. */
+async function readBounded({ body }: Response, maxBytes: number): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  const reader = body?.getReader();
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    length += part.value.length;
+    if (length > maxBytes) {
+      await reader?.cancel();
+      throw new DeviceError('SITE_MAP_INVALID', `the site map is longer than ${maxBytes} bytes`);
+    }
+    parts.push(part.value);
+  }
+  return decodeText(concat(...parts));
 }

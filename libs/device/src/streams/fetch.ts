@@ -3,10 +3,21 @@ import { DeviceError } from '../errors.ts';
 import type { CallResponse, RequestBody } from './http-call.ts';
 
 /** Sends one request; retries are the caller's. */
-export type Send = (head: RequestHead, body: RequestBody, signal: AbortSignal) => Promise<CallResponse>;
+export type Send = (
+  head: RequestHead,
+  body: RequestBody,
+  signal: AbortSignal,
+) => Promise<CallResponse & { readonly site?: string }>;
 
 /** Statuses whose response has no body (Fetch, "null body status"). */
 const NULL_BODY = new Set([204, 205, 304]);
+
+const SITES = new WeakMap<Response, string>();
+
+/** Name of the site by which a response of `device.fetch` came; undefined for any other response. */
+export function siteOf(response: Response): string | undefined {
+  return SITES.get(response);
+}
 
 /** A drop-in for `fetch`: same arguments, same Response, bodies stream in both directions. Redirects are not followed. */
 export function fetchOver(send: Send): typeof fetch {
@@ -14,12 +25,13 @@ export function fetchOver(send: Send): typeof fetch {
     const request = new Request(input, withDuplex(init));
     const body = await bodyOf(request, init);
     const head = headOf(request, body);
-    const { status, fields, body: content } = await send(head, body, request.signal);
+    const { status, fields, site, body: content } = await send(head, body, request.signal);
     const response = new Response(NULL_BODY.has(status) ? null : content, {
       status,
       headers: fields as [string, string][],
     });
     Object.defineProperty(response, 'url', { value: request.url });
+    if (site !== undefined) SITES.set(response, site);
     return response;
   };
 }

@@ -35,6 +35,8 @@ export interface CallResponse {
 
 /** A response with what may stand behind its content: gRPC says there how a call went. */
 export interface TrailedResponse extends CallResponse {
+  /** Name of the site by which it came. */
+  readonly site: string;
   /** Fields behind the content; settled when all of it has come. @throws DeviceError when it comes to no end */
   trailers(): Promise<readonly Field[]>;
 }
@@ -95,7 +97,8 @@ export function callHttp(
   { signal, trailers }: RequestEnd = {},
 ): Promise<TrailedResponse> {
   return new Promise((resolve, reject) => {
-    const call = new HttpCall(head, body, { resolve, reject, trailers, answered: channel.expect() });
+    const { site } = channel.place;
+    const call = new HttpCall(head, body, { resolve, reject, trailers, site, answered: channel.expect() });
     channel.openStream(1, call).then(
       (stream) => call.start(stream, signal),
       (error) => call.refused(error),
@@ -108,6 +111,7 @@ interface Caller {
   resolve(response: TrailedResponse): void;
   reject(error: unknown): void;
   readonly trailers: RequestEnd['trailers'];
+  readonly site: string;
   /** Nobody waits for the gateway any more. */
   answered(): void;
 }
@@ -243,7 +247,7 @@ class HttpCall implements StreamSink {
     // A stream of events may be quiet for hours, and nobody wonders.
     if (fields.some(([name, value]) => name === 'content-type' && value.startsWith('text/event-stream')))
       this.#caller.answered();
-    this.#caller.resolve({ status, fields, body, trailers: () => this.#ended() });
+    this.#caller.resolve({ status, fields, body, site: this.#caller.site, trailers: () => this.#ended() });
   }
 
   /** Gives the app what has come, if it asked for more and there is some. */

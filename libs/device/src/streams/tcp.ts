@@ -12,6 +12,8 @@ import { HeldBytes } from './held-bytes.ts';
 
 /** A TCP connection through the gateway, as web streams. */
 export interface TcpConnection {
+  /** Name of the site by which it goes. */
+  readonly site: string;
   /** What the backend sends, at the pace of the reader. */
   readonly readable: ReadableStream<Uint8Array>;
   /** What the backend gets; closing it ends this direction only. */
@@ -25,7 +27,7 @@ export async function connectTcp(channel: GatewayChannel, authority: string): Pr
   const sink = new TcpSink();
   const stream = await channel.openStream(3, sink);
   stream.write(prefix8(encodeText(authority)));
-  return sink.connect(stream);
+  return { site: channel.place.site, ...sink.connect(stream) };
 }
 
 class TcpSink implements StreamSink {
@@ -37,7 +39,7 @@ class TcpSink implements StreamSink {
   #drained: (() => void) | undefined;
   #ended = false;
 
-  connect(stream: ChannelStream): TcpConnection {
+  connect(stream: ChannelStream): Omit<TcpConnection, 'site'> {
     this.#stream = stream;
     const readable = new ReadableStream<Uint8Array>(
       {

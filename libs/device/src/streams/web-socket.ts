@@ -28,14 +28,19 @@ import { type CallResponse, checkHead } from './http-call.ts';
 
 /** What opens streams to resources: the channel of a device, or the far end of a test. */
 export interface StreamOpener {
+  /** Where it leads to; absent at the far end of a test. */
+  readonly place?: {
+    /** Name of the site. */
+    readonly site: string;
+  };
   /** Opens a stream of a kind (SPEC.md, section 7) as soon as the limits of the Proxy allow. @throws DeviceError CONNECTION_LOST */
   openStream(kind: number, sink: StreamSink): Promise<ChannelStream>;
   /** Says that somebody waits for an answer, until the function that it gives is called. */
   expect(): () => void;
 }
 
-/** Gives what is to open a stream, connecting first if need be. */
-export type StreamSource = () => Promise<StreamOpener>;
+/** Gives what is to open a stream to an authority, connecting first if need be. */
+export type StreamSource = (authority: string) => Promise<StreamOpener>;
 
 /** What a WebSocket is asked for with, beside its URL. */
 export interface WebSocketOptions {
@@ -72,6 +77,8 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
   readonly url: string;
   /** Where it stands, one of the four. */
   readyState = 0;
+  /** Name of the site by which it goes; undefined until that is chosen. */
+  site: string | undefined;
   /** Subprotocol that the server chose; empty for none. */
   protocol = '';
   /** As what binary messages come. */
@@ -216,7 +223,8 @@ export class DeviceWebSocket extends EventTarget implements StreamSink {
     const { path = `${pathname}${search}` } = this.#options;
     const head = { method: 'GET', scheme, authority: withoutFinalDot(host), path, fields: this.#fields() };
     checkHead(head);
-    const channel = await source();
+    const channel = await source(head.authority);
+    this.site = channel.place?.site;
     // Whoever closed it meanwhile has no use for a stream.
     if (this.readyState === 3) return;
     const stream = await channel.openStream(2, this);

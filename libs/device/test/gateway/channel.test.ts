@@ -84,6 +84,7 @@ async function heard(more: (channel: Multiplexer) => void): Promise<{ early: unk
     draining: () => said.push('draining'),
     notice: (notice) => said.push(['notice', notice.optionalText('code')]),
     silent: () => undefined,
+    pinged: () => undefined,
   };
   const socket = await GatewaySocket.connect(() => new HastyProxy(more), 'ws://proxy');
   const channel = await GatewayChannel.open({
@@ -91,7 +92,7 @@ async function heard(more: (channel: Multiplexer) => void): Promise<{ early: unk
     socket,
     session,
     chanNo: 1,
-    audience: 'main/here',
+    place: { origin: 'ws://proxy', site: 'here', audience: 'main/here' },
     context,
     listener,
   });

@@ -2,7 +2,9 @@ import { encodeHint, type HintCode, type Standing } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test, vi } from 'vitest';
 import type { DeviceRecord, StoredSession } from '../../src/kept/record.ts';
+import { ChannelNumbers } from '../../src/session/channel-numbers.ts';
 import { Connection, type ConnectionHost } from '../../src/session/connection.ts';
+import { proxyPlacesOf } from '../../src/sites/places.ts';
 import { proxies } from '../proxies.ts';
 
 const CONTEXT = {
@@ -42,15 +44,22 @@ function scene({ standing, hints = { 'ws://a': 'SESSION_UNKNOWN', 'ws://b': 'BUS
     }),
     context: () => CONTEXT,
     patienceMs: 30_000,
+    numbers: new ChannelNumbers({
+      record: () => record as unknown as DeviceRecord,
+      changeSession: async (stored) => stored,
+    }),
+    places: () => proxyPlacesOf(record, undefined),
+    isKept: () => true,
+    tried: () => undefined,
+    pinged: () => undefined,
+    failed: () => undefined,
     record: () => record as unknown as DeviceRecord,
-    changeSession: async (stored) => stored,
     reached,
     opened: () => undefined,
     notice: () => undefined,
     standing: async () => standing,
     over,
   } satisfies ConnectionHost);
-  connection.begin(0);
   return { connection, session, asked, over, reached };
 }
 

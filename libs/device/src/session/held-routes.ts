@@ -1,0 +1,84 @@
+import {
+  type CborFields,
+  type CryptoProvider,
+  findByAuthority,
+  keyOf,
+  openRoutes,
+  type Route,
+  type Routes,
+  readRoutes,
+  type SessionSecret,
+} from '@sallyport/channel';
+import type { Resource } from '../gateway/channel.ts';
+import type { StoredSession } from '../kept/record.ts';
+
+/** What a stream is to reach. */
+export interface WantedResource {
+  readonly kind: 'http' | 'tcp';
+  readonly authority: string;
+}
+
+/**
+ * What the session may reach, and at which sites, in Security's own word (SPEC.md, section 5): no Proxy reads or changes it. Older
+ * words than the last change nothing. One per session.
+ */
+export class HeldRoutes {
+  readonly #crypto: CryptoProvider;
+  #routes: Routes | undefined;
+  #sid = '';
+
+  constructor(crypto: CryptoProvider) {
+    this.#crypto = crypto;
+  }
+
+  /** True once Security has said where resources are; it says nothing where there is one site. */
+  get known(): boolean {
+    return this.#routes !== undefined;
+  }
+
+  /** All that the session may reach, at every site. */
+  get resources(): readonly Resource[] {
+    return (this.#routes?.routes ?? []).map(({ sites: _, ...resource }) => resource);
+  }
+
+  /** Sites that serve what is wanted, by ranks of equal ones, the most preferred first; undefined when nothing is known of it. */
+  sitesOf(wanted: WantedResource): Route['sites'] | undefined {
+    return findByAuthority(this.#routes?.routes ?? [], wanted.authority, ({ kind }) => kind === wanted.kind)?.sites;
+  }
+
+  /** Names of the resources that a site serves. */
+  servedAt(site: string): string[] {
+    return (this.#routes?.routes ?? []).filter(({ sites }) => sites.flat().includes(site)).map(({ name }) => name);
+  }
+
+  /** Takes what came sealed through a Proxy. True when it changed something. @throws ChannelError when it is not Security's */
+  open(session: StoredSession, sealed: Uint8Array): boolean {
+    return this.take(
+      session,
+      openRoutes(this.#crypto, { secret: keyOf<SessionSecret>(session.secret), sid: session.sid }, sealed),
+    );
+  }
+
+  /** Takes what stood in the answer to a sign-in. @throws ChannelError when it is malformed */
+  read(session: StoredSession, fields: CborFields): boolean {
+    return this.take(session, readRoutes(fields));
+  }
+
+  /** Takes routes of a session, unless it has newer ones. */
+  take({ sid }: StoredSession, routes: Routes): boolean {
+    const of = sid.join();
+    const before = of === this.#sid ? this.#routes : undefined;
+    // Another epoch begins with a restore: which of two is the newer one only the numbers inside of one say.
+    if (before && before.epoch === routes.epoch && routes.asOf < before.asOf) return false;
+    this.#sid = of;
+    this.#routes = routes;
+    return true;
+  }
+
+  /** A session begins: what another one might reach says nothing of it. */
+  begin(session: StoredSession | undefined): void {
+    if (session?.sid.join() === this.#sid) return;
+    this.#routes = undefined;
+    this.#sid = '';
+  }
+}

@@ -1,0 +1,318 @@
+import type { GatewayChannel } from '../gateway/channel.ts';
+import type { ProxyPlace } from '../gateway/place.ts';
+import type { Measures } from '../sites/measures.ts';
+import { Survey } from '../sites/survey.ts';
+import { Connection, type ConnectionHost } from './connection.ts';
+import type { Reach } from './events.ts';
+import type { HeldRoutes, WantedResource } from './held-routes.ts';
+import { SiteSearch } from './site-search.ts';
+
+/** What channels to sites need of their device. */
+export interface SiteChannelsHost
+  extends Omit<ConnectionHost, 'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed'> {
+  readonly routes: HeldRoutes;
+  readonly measures: Measures;
+  /** Everywhere that a channel may be opened. */
+  places(): readonly ProxyPlace[];
+  reached(reach: Reach): void;
+  /** How a site stands has changed. */
+  siteReached(site: string): void;
+  /** Nobody answered where Proxies should be: perhaps they are elsewhere by now. */
+  lost(): void;
+}
+
+/** A channel that nobody used for so long is closed, unless it is the last one, ms; and how often that is looked at. */
+const IDLE_MS = 60_000;
+const IDLE_CHECK_MS = 10_000;
+/** Another site that may serve is tried beside one that gives no channel for so long, ms. */
+const STAGGER_MS = 600;
+/** A site that gave no channel in this time is called unavailable, when others answer: as many pings, or at least so many ms. */
+const PATIENCE_MS = 1_800;
+const PATIENCE_PINGS = 8;
+
+const BEST_FIRST: readonly Reach[] = ['connected', 'suspended', 'silent', 'connecting', 'offline'];
+
+/** A connection, and what it said last. */
+interface Line {
+  readonly connection: Connection;
+  reach: Reach | undefined;
+  /** When somebody asked for it last. */
+  askedAt: number;
+}
+
+/**
+ * The channels of one session, at most one at each site that is needed (SPEC.md, section 5). Where Security has said at which sites a
+ * resource is, a channel is opened there when somebody first needs it; everything else goes by whichever channel stands. One per device.
+ */
+export class SiteChannels {
+  readonly #host: SiteChannelsHost;
+  /** Finds a channel at any site: what has no site of its own goes there, and it is there that a device is first. */
+  readonly #any: Line;
+  readonly #bySite = new Map<string, Line>();
+  readonly #searches = new Set<SiteSearch>();
+  readonly #survey: Survey;
+  #sweeping: ReturnType<typeof setInterval> | undefined;
+
+  constructor(host: SiteChannelsHost) {
+    this.#host = host;
+    this.#any = this.#line(undefined);
+    const { webSocket, measures } = host;
+    this.#survey = new Survey({ webSocket, measures, places: () => (this.#isMany ? host.places() : []) });
+  }
+
+  /** Channels that stand. */
+  get standing(): GatewayChannel[] {
+    return this.#lines.flatMap(({ connection }) => connection.channel ?? []);
+  }
+
+  /** True while a channel stands or is sought. */
+  get wanted(): boolean {
+    return this.#lines.some(({ connection }) => connection.wanted);
+  }
+
+  /** A channel for what is wanted, or for anything. @throws DeviceError SITE_UNAVAILABLE, CLOSED, OFFLINE, or why no Proxy opens one */
+  async usable(wanted?: WantedResource): Promise<GatewayChannel> {
+    const { routes } = this.#host;
+    if (!this.#isMany) return this.#askAny();
+    // Where a session is new to this process, the first channel says where resources are.
+    if (!routes.known) await this.#askAny();
+    const ranks = wanted && routes.sitesOf(wanted);
+    return ranks ? this.#at(this.#ordered(ranks)) : this.#askAny();
+  }
+
+  /** Looks for a channel if there is none. */
+  seek(): void {
+    if (!this.#serving()) this.#any.connection.seek();
+  }
+
+  /** Begins anew with the session that is stored now. */
+  retry(): void {
+    for (const { connection } of this.#bySite.values()) if (connection.wanted) connection.retry();
+    this.#any.connection.retry();
+  }
+
+  /** Closes all channels, or calls off the search for some. */
+  drop(reason?: unknown): void {
+    this.#survey.stop();
+    clearInterval(this.#sweeping);
+    this.#sweeping = undefined;
+    for (const line of this.#lines) {
+      line.connection.drop(reason);
+      line.reach = undefined;
+    }
+  }
+
+  /** The network changed or the device woke up: finds out at once what still stands. */
+  networkChanged(): void {
+    this.#host.measures.moved();
+    for (const { connection } of this.#lines) connection.networkChanged();
+    if (this.standing.length > 0) this.#survey.begin();
+  }
+
+  /** Proxies are elsewhere than before: whoever waits looks there. */
+  placesChanged(): void {
+    for (const { connection } of this.#lines) if (!connection.channel && connection.wanted) connection.seek();
+  }
+
+  /** How a site is reached, if a channel there stands or is sought. */
+  reachOf(site: string): Reach | undefined {
+    const own = this.#bySite.get(site)?.reach;
+    const any = this.#any.connection.channel?.place.site === site ? this.#any.reach : undefined;
+    return best([own, any]);
+  }
+
+  /** The channel at a site. */
+  channelAt(site: string): GatewayChannel | undefined {
+    return this.standing.find(({ place }) => place.site === site);
+  }
+
+  get #lines(): Line[] {
+    return [this.#any, ...this.#bySite.values()];
+  }
+
+  /** True when there is more than one site to choose from. */
+  get #isMany(): boolean {
+    const [first, ...others] = this.#host.places();
+    return others.some(({ site }) => site !== first!.site);
+  }
+
+  #askAny(): Promise<GatewayChannel> {
+    this.#any.askedAt = performance.now();
+    const serving = this.#any.connection.channel?.usable ? undefined : this.#serving();
+    return serving ? Promise.resolve(serving) : this.#any.connection.usable();
+  }
+
+  /** A channel that takes streams, whichever. */
+  #serving(): GatewayChannel | undefined {
+    return this.#lines.find(({ connection }) => connection.serves)?.connection.channel;
+  }
+
+  /** Sites in the order in which they are tried: equal ones by measure, and those that fail behind those that do not. */
+  #ordered(ranks: readonly (readonly string[])[]): string[] {
+    const { measures } = this.#host;
+    const places = this.#host.places();
+    const rankOf = (site: string): number => measures.rankOf(places.filter((place) => place.site === site));
+    const served = ranks.flatMap((rank) =>
+      rank
+        .filter((site) => places.some((place) => place.site === site))
+        .map((site, index) => ({ site, index, rank: rankOf(site), stands: this.#servesAt(site) ? 0 : 1 }))
+        .sort((a, b) => a.rank - b.rank || a.stands - b.stands || a.index - b.index)
+        .map(({ site }) => site),
+    );
+    const fails = (site: string): boolean => !this.#servesAt(site) && this.#isDown(site);
+    return [...served.filter((site) => !fails(site)), ...served.filter(fails)];
+  }
+
+  #servesAt(site: string): GatewayChannel | undefined {
+    return this.#linesAt(site).find(({ connection }) => connection.serves)?.connection.channel;
+  }
+
+  #linesAt(site: string): Line[] {
+    return this.#lines.filter(({ connection }) => connection.channel?.place.site === site);
+  }
+
+  /** True when a channel there does not serve, or no Proxy of the site gave one just now. */
+  #isDown(site: string): boolean {
+    if (this.#linesAt(site).length > 0) return true;
+    const places = this.#host.places().filter((place) => place.site === site);
+    return this.#host.measures.areShunned(places);
+  }
+
+  async #at(sites: readonly string[]): Promise<GatewayChannel> {
+    const [first] = sites;
+    if (first === undefined) return this.#askAny();
+    for (const line of this.#linesAt(first)) line.askedAt = performance.now();
+    const stands = this.#servesAt(first);
+    if (stands) return stands;
+    // The only one, and a channel stands: what it says of its lease or of silence is the answer.
+    const [held] = sites.length === 1 ? this.#linesAt(first) : [];
+    if (held?.connection.channel?.usable) return held.connection.channel;
+    return this.#search(sites);
+  }
+
+  async #search(sites: readonly string[]): Promise<GatewayChannel> {
+    const begunAt = performance.now();
+    const search = new SiteSearch(
+      sites.map((site) => ({ site, usable: () => this.#ask(site) })),
+      {
+        staggerMs: STAGGER_MS,
+        patienceMs: Math.max(PATIENCE_MS, PATIENCE_PINGS * this.#worstPingMs()),
+        answersElsewhere: () =>
+          this.standing.some((channel) => channel.heardAt > begunAt && !sites.includes(channel.place.site)),
+      },
+    );
+    this.#searches.add(search);
+    // Whether it is this site or the network shows in whether another one answers.
+    const others = this.standing.filter(({ place }) => !sites.includes(place.site));
+    for (const channel of others) channel.ask();
+    try {
+      return await search.run();
+    } finally {
+      this.#searches.delete(search);
+    }
+  }
+
+  #ask(site: string): Promise<GatewayChannel> {
+    const standing = this.#linesAt(site).find(({ connection }) => connection.channel?.usable);
+    const line = standing ?? this.#bySite.get(site) ?? this.#line(site);
+    line.askedAt = performance.now();
+    return line.connection.usable();
+  }
+
+  #worstPingMs(): number {
+    const { measures } = this.#host;
+    return Math.max(0, ...this.standing.map(({ place }) => measures.of(place.origin)?.pingMs ?? 0));
+  }
+
+  #line(site: string | undefined): Line {
+    const line: Line = {
+      connection: new Connection(this.#connectionHost(site, () => line)),
+      reach: undefined,
+      askedAt: 0,
+    };
+    if (site !== undefined) this.#bySite.set(site, line);
+    return line;
+  }
+
+  #connectionHost(site: string | undefined, line: () => Line): ConnectionHost {
+    const host = this.#host;
+    return {
+      ...host,
+      places: () => host.measures.ranked(host.places().filter((place) => site === undefined || place.site === site)),
+      isKept: () => this.#isKept(line()),
+      reached: (reach) => this.#reached(line(), reach, site),
+      opened: (channel) => this.#opened(channel),
+      tried: (place, ms) => this.#tried(place, ms),
+      pinged: (place, ms) => {
+        if (this.#isChoice) host.measures.pinged(place.origin, ms);
+      },
+      failed: () => this.#failed(site),
+    };
+  }
+
+  /** A device stays reachable at one site at least; another one is kept while somebody uses it. */
+  #isKept(line: Line): boolean {
+    if (line === this.#any) return !this.#lines.some((other) => other !== line && other.connection.channel);
+    return (
+      performance.now() - line.askedAt < IDLE_MS ||
+      !this.#lines.some((other) => other !== line && other.connection.wanted)
+    );
+  }
+
+  /** Measuring is for choosing. */
+  get #isChoice(): boolean {
+    return this.#host.places().length > 1;
+  }
+
+  #tried({ origin }: ProxyPlace, connectMs: number | undefined): void {
+    const { measures } = this.#host;
+    if (connectMs === undefined) measures.failed(origin);
+    else if (this.#isChoice) measures.connected(origin, connectMs);
+  }
+
+  #opened(channel: GatewayChannel): void {
+    this.#host.measures.worked(channel.place.origin);
+    this.#host.opened(channel);
+    if (this.#isChoice) channel.ask();
+    this.#survey.begin();
+    if (this.standing.length > 1) this.#sweeping ??= unref(setInterval(() => this.#sweep(), IDLE_CHECK_MS));
+  }
+
+  #failed(site: string | undefined): void {
+    this.#host.lost();
+    if (site === undefined) return;
+    for (const search of this.#searches) search.failed(site);
+    // Whether it is the site or the network: another one says.
+    if (!this.#serving()) this.#any.connection.seek();
+  }
+
+  #reached(line: Line, reach: Reach | undefined, site: string | undefined): void {
+    line.reach = reach;
+    const at = site ?? line.connection.channel?.place.site;
+    const merged = best(this.#lines.map((one) => one.reach));
+    if (merged) this.#host.reached(merged);
+    if (at !== undefined) this.#host.siteReached(at);
+  }
+
+  /** Closes what nobody uses, but for the channel that was used last. */
+  #sweep(): void {
+    const now = performance.now();
+    const lines = this.#lines.filter(({ connection }) => connection.channel);
+    const used = (line: Line): number => Math.max(line.askedAt, line.connection.channel!.usedAt(now));
+    const [, ...others] = lines.toSorted((a, b) => used(b) - used(a));
+    for (const line of others) if (now - used(line) >= IDLE_MS) line.connection.rest();
+    if (this.standing.length > 1) return;
+    clearInterval(this.#sweeping);
+    this.#sweeping = undefined;
+  }
+}
+
+function best(reaches: readonly (Reach | undefined)[]): Reach | undefined {
+  return BEST_FIRST.find((reach) => reaches.includes(reach));
+}
+
+/** No process lives on for this. */
+function unref(timer: ReturnType<typeof setInterval>): ReturnType<typeof setInterval> {
+  (timer as { unref?: () => void }).unref?.();
+  return timer;
+}

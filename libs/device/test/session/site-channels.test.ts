@@ -1,0 +1,239 @@
+import type { Route } from '@sallyport/channel';
+import { serverCrypto } from '@sallyport/channel/sodium';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Device, type DeviceOptions } from '../../src/device.ts';
+import type { DeviceRecord, StoredSession } from '../../src/kept/record.ts';
+import { memoryStorage } from '../../src/kept/record.ts';
+import { FakeGateway } from '../gateway-of-sites.ts';
+
+const CONTEXT = {
+  id: 'test',
+  version: '1',
+  build: '1',
+  signer: new Uint8Array(32),
+  os: 'linux',
+  osVersion: '1',
+  osPatch: '',
+  model: 'test',
+  posture: {},
+  sdk: 'test',
+};
+const SESSION: StoredSession = {
+  sid: new Uint8Array(16).fill(7),
+  secret: new Uint8Array(32).fill(8),
+  reservedChanNo: 0,
+};
+const A = 'wss://a';
+const B = 'wss://b';
+
+/** Where the resource `name` is, by ranks. */
+const at = (name: string, ...sites: string[][]): Route => ({ name, kind: 'http', authority: `${name}.test`, sites });
+
+/** A device with a session, and the sites a and b; resources are named after their site. */
+async function scene(
+  routes: readonly Route[] | 'unsaid' = [at('a', ['a']), at('b', ['b'])],
+  more: Partial<DeviceOptions> & { readonly origins?: readonly string[]; readonly record?: object } = {},
+) {
+  const { origins = [A, B], record = {}, ...options } = more;
+  const gateway = new FakeGateway(SESSION, origins);
+  gateway.routes = routes === 'unsaid' ? undefined : routes;
+  const sites = [...new Set([...gateway.proxies.values()].map(({ site }) => site))].map((name) => ({
+    name,
+    origins: origins.filter((origin) => gateway.at(origin).site === name),
+  }));
+  const storage = memoryStorage();
+  await storage.store({
+    realm: 'main',
+    iid: 'i',
+    origins: [],
+    sites,
+    siteMapSeq: 1,
+    session: SESSION,
+    ...record,
+  } as unknown as DeviceRecord);
+  const device = await Device.open({
+    storage,
+    crypto: serverCrypto(),
+    webSocket: gateway.webSocket,
+    context: () => CONTEXT,
+    patienceMs: 20_000,
+    ...options,
+  });
+  onTestFinished(() => device.close());
+  const get = async (name: string): Promise<string> =>
+    (await device.request({ method: 'GET', scheme: 'https', authority: `${name}.test`, path: '/', fields: [] })).site;
+  return { device, gateway, storage, get, a: gateway.at(A), b: gateway.at(B) };
+}
+
+test('a device goes to the site of a resource, opens its channel when it is first needed, and signs in nowhere', async () => {
+  const { device, get, a, b, gateway } = await scene();
+  await device.resume();
+  expect([a.channels.size, b.channels.size]).toEqual([1, 0]);
+  expect(device.resources.map(({ name }) => name)).toEqual(['a', 'b']);
+  expect(await get('a')).toBe('a');
+  expect(b.channels.size).toBe(0);
+  expect(await get('b')).toBe('b');
+  expect(await Promise.all([get('b'), get('a'), get('b')])).toEqual(['b', 'a', 'b']);
+  expect([a.channels.size, b.channels.size]).toEqual([1, 1]);
+  expect(gateway.lastChanNo).toBe(2);
+  expect(device.sites).toMatchObject([
+    { name: 'a', reach: 'connected', origin: A, resources: ['a'] },
+    { name: 'b', reach: 'connected', origin: B, resources: ['b'] },
+  ]);
+});
+
+test('where Security does not say where resources are, everything goes by the one channel that stands', async () => {
+  const { device, get, a, b } = await scene([]);
+  const plain = await scene('unsaid');
+  for (const { get: ask } of [{ get }, plain]) expect([await ask('a'), await ask('b')]).toEqual(['a', 'a']);
+  expect([a.hellos, b.hellos]).toEqual([1, 0]);
+  expect(plain.device.resources).toEqual([{ name: 'a', kind: 'http', authority: 'a.test' }]);
+  expect(device.state).toBe('connected');
+});
+
+test('numbers of channels are shared: HELLOs to two sites at once, in whichever order they come, open both', async () => {
+  const { device, get, gateway } = await scene([at('a', ['a']), at('b', ['b']), at('c', ['c'])], {
+    origins: [A, B, 'wss://c'],
+  });
+  await device.resume();
+  gateway.at(B).connectMs = 30;
+  gateway.at('wss://c').connectMs = 5;
+  expect(await Promise.all([get('b'), get('c'), get('a')])).toEqual(['b', 'c', 'a']);
+});
+
+test('the preferred site is taken, whichever channel stands; one that is down is left for the next, and is taken again', async () => {
+  const { device, get, a, b } = await scene([at('b', ['b'], ['a'])]);
+  await device.resume();
+  expect(await get('b')).toBe('b');
+  b.kill();
+  expect(await get('b')).toBe('a');
+  expect(a.channels.size).toBe(1);
+  b.mood = 'up';
+  await vi.waitFor(async () => expect(await get('b')).toBe('b'), { timeout: 90_000, interval: 50 });
+});
+
+test('a site that says nothing at all holds nobody up: the next one that serves the resource is tried beside it', async () => {
+  const { get, b } = await scene([at('b', ['b'], ['a'])]);
+  b.mood = 'mute';
+  expect(await get('b')).toBe('a');
+});
+
+test.each(['down', 'mute', 'UNAVAILABLE'] as const)(
+  'a site that is %s and the only one of a resource is named in the error, while others go on; it certainly did not run',
+  async (mood) => {
+    const { device, get, b } = await scene();
+    await device.resume();
+    b.mood = mood;
+    const error = await get('b').catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'SITE_UNAVAILABLE', site: 'b', mayHaveRun: false });
+    expect(await get('a')).toBe('a');
+    expect(device.state).toBe('connected');
+    if (mood === 'mute') return;
+    b.mood = 'up';
+    await vi.waitFor(async () => expect(await get('b')).toBe('b'), { timeout: 90_000, interval: 50 });
+  },
+);
+
+test('when nobody answers it is the network and no site: the device is offline', async () => {
+  const { device, get, a, b } = await scene(undefined, { patienceMs: 2_500 });
+  await device.resume();
+  a.kill();
+  b.kill();
+  await expect(get('b')).rejects.toMatchObject({ code: 'OFFLINE', mayHaveRun: false });
+});
+
+test('a Proxy that lost its lease serves nothing: what another site may serve goes there, and back when it serves again', async () => {
+  const { device, get, b } = await scene([at('b', ['b'], ['a']), at('a', ['a'])]);
+  await device.resume();
+  expect(await get('b')).toBe('b');
+  b.announce({ code: 'LEASE_LOST' });
+  await vi.waitFor(() => expect(device.sites[1]).toMatchObject({ name: 'b', reach: 'suspended' }), 90_000);
+  expect(device.state).toBe('connected');
+  expect(await get('b')).toBe('a');
+  b.announce({ code: 'RESUMED' });
+  await vi.waitFor(async () => expect(await get('b')).toBe('b'), 90_000);
+});
+
+test('rights that change are heard from any channel, and older words of them change nothing', async () => {
+  const { device, get, gateway, a, b } = await scene();
+  await device.resume();
+  gateway.asOf = 5;
+  gateway.routes = [at('a', ['a']), at('b', ['a'])];
+  a.announce({ routes: gateway.sealed()! });
+  await vi.waitFor(async () => expect(await get('b')).toBe('a'), 90_000);
+  const before = b.requests;
+  gateway.asOf = 4;
+  gateway.routes = [at('a', ['a']), at('b', ['b'])];
+  a.announce({ routes: gateway.sealed()! });
+  const ignored = vi.fn();
+  device.on('ignored', ignored);
+  a.announce({ routes: new Uint8Array(400) });
+  await vi.waitFor(() => expect(ignored).toHaveBeenCalledWith(expect.objectContaining({ what: 'routes' })), 90_000);
+  expect(await get('b')).toBe('a');
+  expect(b.requests).toBe(before);
+});
+
+test('a session that is over ends at every site, and is told once', async () => {
+  const { device, get, a } = await scene();
+  const ended = vi.fn();
+  device.on('ended', ended);
+  await get('a');
+  await get('b');
+  for (const channel of a.channels) channel.goaway('REVOKED');
+  await vi.waitFor(() => expect(ended).toHaveBeenCalledTimes(1), 90_000);
+  expect(device.state).toBe('signed-out');
+  await expect(get('b')).rejects.toMatchObject({ code: 'SIGNED_OUT' });
+});
+
+test('channels that nobody uses are closed, but for the one that was used last', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { get, a, b } = await scene();
+  await get('a');
+  await get('b');
+  await vi.advanceTimersByTimeAsync(55_000);
+  expect([a.channels.size, b.channels.size]).toEqual([1, 1]);
+  expect(await get('b')).toBe('b');
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect([a.channels.size, b.channels.size]).toEqual([0, 1]);
+  await vi.advanceTimersByTimeAsync(200_000);
+  expect(b.channels.size).toBe(1);
+  expect(await get('a')).toBe('a');
+});
+
+test.each([
+  [{ site: 'b' }, 'b'],
+  [{ origin: B }, 'b'],
+])('a device that is pinned to %o goes by it for everything, and dials nothing else', async (pin, site) => {
+  const byOption = await scene(undefined, { pin });
+  const byLink = await scene(undefined, { record: { pin } });
+  for (const { get, a } of [byOption, byLink]) {
+    expect([await get('a'), await get('b')]).toEqual([site, site]);
+    expect(a.dialled).toBe(0);
+  }
+});
+
+test('a pinned origin that no site map names is tried as a Proxy of each site', async () => {
+  const { get, gateway, a, b } = await scene(undefined, { pin: { origin: 'wss://b-behind.nat' } });
+  expect(await get('a')).toBe('b');
+  expect(gateway.at('wss://b-behind.nat').hellos).toBe(2);
+  expect([a.dialled, b.dialled]).toEqual([0, 0]);
+});
+
+test('of equal sites the one that was measured as nearer is taken, in each network its own', async () => {
+  let network = 'office';
+  const options = { networkId: () => network, origins: [A, B] };
+  const { device, get, storage, a, b } = await scene([at('x', ['a', 'b'])], options);
+  a.connectMs = 300;
+  await device.resume();
+  // Nobody calls near what was not measured.
+  expect(device.sites[1]).not.toHaveProperty('connectMs');
+  await vi.waitFor(() => expect(device.sites[1]!.connectMs).toBeLessThan(device.sites[0]!.connectMs!), 90_000);
+  expect(await get('x')).toBe('b');
+  expect([a.hellos, b.hellos]).toEqual([1, 1]);
+  await vi.waitFor(async () => expect((await storage.load())?.networks?.[0]?.origins).toHaveLength(2), 90_000);
+  expect((await storage.load())?.networks?.map(({ id }) => id)).toEqual(['office']);
+  network = 'home';
+  device.networkChanged();
+  expect(device.sites.filter((site) => site.connectMs !== undefined)).toEqual([]);
+});
