@@ -4,7 +4,8 @@ import { doubtsOf } from '../src/resources/doubts.ts';
 
 function resource(url: string, networks: string[] = [], ca?: string): ResourceView {
   const backend = { url, networks, ...(ca === undefined ? {} : { ca }) };
-  return { name: 'r', title: 'r', kind: url.startsWith('tcp:') ? 'tcp' : 'http', authority: 'r.corp', backend };
+  const kind = url.startsWith('tcp:') ? 'tcp' : 'http';
+  return { name: 'r', title: 'r', kind, authority: 'r.corp', sites: null, region: null, backend };
 }
 
 test.each([

@@ -65,6 +65,8 @@ test('what was exported reads as what it was, without secrets', () => {
       title: 'Wiki: "new"',
       kind: 'http',
       authority: '*.corp',
+      sites: ['b', 'a,c'],
+      region: 'eu',
       backend: { url: 'https://*.internal', networks: ['fd00::/8'], ca: '-----BEGIN\nx\n', host: '[::1]:80' },
     },
     {
@@ -72,6 +74,8 @@ test('what was exported reads as what it was, without secrets', () => {
       title: 'news',
       kind: 'http',
       authority: 'no',
+      sites: null,
+      region: null,
       backend: { url: 'http://x', networks: [], basic: { user: 'gate' } },
     },
   ];
@@ -79,7 +83,7 @@ test('what was exported reads as what it was, without secrets', () => {
   expect(text).toMatch(/^# sallyport resource apply/);
   const [wiki, news] = parseResources(text, folder);
   expect(wiki).toEqual(views[0]);
-  expect(news).toEqual({ name: 'news', kind: 'http', authority: 'no', backend: views[1]!.backend });
+  expect(news).toEqual({ name: 'news', kind: 'http', authority: 'no', sites: null, backend: views[1]!.backend });
 });
 
 test('servers are written with their settings; a change says of each whether it is still so', () => {

@@ -39,6 +39,7 @@ afterAll(() => {
 });
 
 const CONTEXT = { id: 'app', version: '1', posture: {} } as unknown as AppContext;
+const CLAIMS = { context: CONTEXT, address: '192.0.2.7' };
 const RULES: Readonly<Record<string, AccessRule[]>> = {
   'no rule for paths': [{ policy: 'all', context: {} }],
   'a rule for /app': [{ policy: 'app', context: {}, paths: ['/app'] }],
@@ -69,7 +70,7 @@ async function send(path: string, paths: 'strict' | 'exact', rules: AccessRule[]
   const before = lines.length;
   return new Promise((resolve) => {
     const over = {
-      decide: (wanted: Wanted): Decision => decide(grant, CONTEXT, wanted),
+      decide: (wanted: Wanted): Decision => decide(grant, CLAIMS, wanted),
       count: (_kind: string, outcome: 'done' | SignedCode) => {
         if (outcome === 'done') resolve({ path, line: lines.slice(before).join('|'), code: outcome, words: '' });
       },

@@ -15,6 +15,7 @@ const CONTEXT: AppContext = {
   sdk: '',
   posture: { rooted: false },
 };
+const CLAIMS = { context: CONTEXT, address: '192.0.2.7' };
 
 function grant(rules: ResourceGrant['rules'], context: Grant['context'] = {}): Grant {
   const resource = {
@@ -76,6 +77,21 @@ test.each<[string, Grant, Partial<typeof GET>, string | undefined]>([
     'APP_UPDATE_REQUIRED',
   ],
   ["a context that the realm's own rule refuses", grant([rule()], { os: ['android'] }), {}, 'CONTEXT_DENIED'],
+  ['a network that the device is in', grant([rule({ networks: ['192.0.2.0/24'] })]), {}, undefined],
+  ['a network that it is not in', grant([rule({ networks: ['10.0.0.0/8'] })]), {}, 'CONTEXT_DENIED'],
+  ['a network that is forbidden', grant([rule({ notNetworks: ['192.0.2.7/32'] })]), {}, 'CONTEXT_DENIED'],
+  [
+    'a network that one of two rules demands',
+    grant([rule({ networks: ['10.0.0.0/8'] }), rule({ notNetworks: ['10.0.0.0/8'] })]),
+    {},
+    undefined,
+  ],
+  [
+    'rules that do not mix: one for the path, another for the network',
+    grant([rule({ paths: ['/x'] }), rule({ networks: ['10.0.0.0/8'] })]),
+    {},
+    'CONTEXT_DENIED',
+  ],
   [
     'rules that do not mix: one for the path, another for the context',
     grant([rule({ paths: ['/x'] }), rule({ context: { os: ['x'] } })]),
@@ -83,7 +99,7 @@ test.each<[string, Grant, Partial<typeof GET>, string | undefined]>([
     'CONTEXT_DENIED',
   ],
 ])('%s', (_what, given, over, refused) => {
-  const decision = decide(given, CONTEXT, { ...GET, ...over });
+  const decision = decide(given, CLAIMS, { ...GET, ...over });
   expect('refused' in decision ? decision.refused : undefined).toBe(refused);
 });
 
@@ -95,7 +111,7 @@ test('a wildcard opens the names under it, the nearest resource wins, and no nam
     { ...one, name: 'wiki', authority: 'wiki.corp' },
   ];
   const asked = (authority: string, kind: 'http' | 'tcp' = 'http') => {
-    const decision = decide({ ...grant([]), resources }, CONTEXT, { ...GET, kind, authority });
+    const decision = decide({ ...grant([]), resources }, CLAIMS, { ...GET, kind, authority });
     return 'resource' in decision ? decision.resource.name : decision.refused;
   };
   expect(['wiki.corp', 'a.corp', 'a.b.corp', 'x.dev.corp', 'dev.corp'].map((name) => asked(name))).toEqual([
@@ -157,7 +173,7 @@ test.each<[string, Grant, Partial<typeof GET>, string | undefined]>([
   ],
   ['no rule for the path', exact([rule({ paths: ['/x'] })]), {}, 'no policy opens this method and path'],
 ])('the rule that refuses %s is named', (_what, given, over, why) => {
-  const decision = decide(given, CONTEXT, { ...GET, ...over });
+  const decision = decide(given, CLAIMS, { ...GET, ...over });
   expect('refused' in decision ? decision.rule : undefined).toBe(why);
 });
 
@@ -169,7 +185,7 @@ test.each([
   const [resource] = exact([rule()]).resources;
   const backend = { ...resource!.backend, prefix: '/app' };
   for (const rules of [[rule()], [rule({ paths: ['/'] })]]) {
-    const decision = decide({ ...grant([]), resources: [{ ...resource!, backend, rules }] }, CONTEXT, {
+    const decision = decide({ ...grant([]), resources: [{ ...resource!, backend, rules }] }, CLAIMS, {
       ...GET,
       path: path as '/a/b?c',
     });

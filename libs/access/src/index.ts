@@ -143,7 +143,17 @@ export {
 export type { NodeRow, ProxyRow, SiteRow } from './farm/rows.ts';
 export { Sightings } from './farm/sightings.ts';
 export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
-export { listSitePage, listSites, putSite } from './farm/sites.ts';
+export {
+  adoptSiteLists,
+  drainSite,
+  listSitePage,
+  listSites,
+  putSite,
+  removeSite,
+  resourcesAt,
+  type SiteOrder,
+  type SitesWithProxies,
+} from './farm/sites.ts';
 export type { FreeAccount } from './identity/identities.ts';
 export { type SignedIn, whoSignedIn } from './identity/provider-accounts.ts';
 export { type CopyPlace, type JournalCopy, openCopy, sealCopy } from './journal/copies.ts';
@@ -250,7 +260,7 @@ export { type Change, change } from './realm/change.ts';
 export type { AccessContext, Actor, PasswordHasher } from './realm/context.ts';
 export { countRealm, isAppKnown, type RealmCounts } from './realm/counts.ts';
 export { randomId } from './realm/ids.ts';
-export { DEFAULT_LEASE_MS } from './realm/lease-time.ts';
+export { DEFAULT_LEASE_MS, revocationBoundMs } from './realm/lease-time.ts';
 export { type FoundLife, type KnownLife, lifeRefusal, witnessRefusal } from './realm/life.ts';
 export {
   bumpMapVersion,
@@ -321,6 +331,7 @@ export {
   readPolicySet,
   removeRight,
 } from './rights/policies.ts';
+export { PolicyCache } from './rights/policy-cache.ts';
 export { applyResources, changeResource, findResource, listResources, putResource } from './rights/resources.ts';
 export type { PolicyRow, ResourceRow } from './rights/rows.ts';
 export { checkKeks, kekOfRealm } from './sealing/keks.ts';
@@ -333,7 +344,7 @@ export {
   type ChannelHolder,
   type HelloRequest,
   type NoRights,
-  PolicyCache,
+  type ReadRights,
   reauthorise,
 } from './session/authorise.ts';
 export { type DelegatedToken, type Delegation, delegationsOf } from './session/delegated.ts';

@@ -1,3 +1,4 @@
+import { encodeText } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test } from 'vitest';
 import { createKeyring, type ForgedRow, type Keyring, type RealmStore, sealedStore, sealRealm } from '../src/index.ts';
@@ -40,6 +41,32 @@ export function sealedStoreContract(storeOf: StoreOf, name: string): void {
       await bare.transaction(({ tables }) => tables.users.update({ where: { id: 'u1' } }, { [column]: ada[column] }));
       await expect(read(), column).resolves.toEqual(ada);
     }
+  });
+
+  test(`${name}: a column that came later changes no MAC that was there, and is sealed as soon as it says something`, async () => {
+    const { bare, sealed } = fresh();
+    const backend = { url: 'http://x', networks: [] };
+    const wiki = { name: 'wiki', kind: 'http', authority: 'wiki.corp', title: 'wiki', backend } as const;
+    const before = [bare.realm, 'resources', 'wiki', 'http', 'wiki.corp', backend];
+    const rowMac = keyring.mac(encodeText(JSON.stringify(before)));
+    const old = { ...wiki, sites: null, region: null };
+    await bare.transaction(({ tables }) => tables.resources.insert({ ...old, rowMac } as typeof old));
+    const read = () => sealed.transaction(({ tables }) => tables.resources.find({ name: 'wiki' }));
+    const where = { name: 'wiki' };
+    const past = (change: Partial<Rows['resources']>) =>
+      bare.transaction(({ tables }) => tables.resources.update({ where }, change));
+    await expect(read()).resolves.toEqual(old);
+    await past({ sites: ['a'] });
+    await expect(read()).rejects.toMatchObject({ code: 'ERR_ACCESS_FORGED' });
+    await past({ sites: null });
+    await sealed.transaction(({ tables }) => tables.resources.update({ where }, { sites: ['b'], region: 'eu' }));
+    await expect(read()).resolves.toEqual({ ...old, sites: ['b'], region: 'eu' });
+    for (const change of [{ sites: null }, { region: null }, { sites: null, region: null }, { sites: ['a'] }]) {
+      await past(change);
+      await expect(read(), JSON.stringify(change)).rejects.toMatchObject({ code: 'ERR_ACCESS_FORGED' });
+      await past({ sites: ['b'], region: 'eu' });
+    }
+    await expect(read()).resolves.toMatchObject({ sites: ['b'], region: 'eu' });
   });
 
   test(`${name}: a row that somebody else made, or a MAC from another row, is no row of ours`, async () => {

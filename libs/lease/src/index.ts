@@ -9,5 +9,6 @@ export {
   type Judgement,
   LogFollower,
 } from './log-follower.ts';
+export { fitsNetwork, type NetworkRule } from './network-rule.ts';
 export { judgePath, type PathVerdict } from './path-rule.ts';
 export { processClocks } from './process-clocks.ts';

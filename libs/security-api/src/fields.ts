@@ -24,6 +24,24 @@ export function Name(about?: string): TString {
 /** Names, 256 at most. */
 export const Names = Type.Array(Name(), { maxItems: 256 });
 
+/**
+ * Sites by preference, the first one first. Equally good ones stand in one text with commas between, like `b,c`.
+ */
+export const SitesByPreference = Type.Array(
+  Type.String({
+    pattern: '^[a-z0-9][a-z0-9._@-]{0,63}(,[a-z0-9][a-z0-9._@-]{0,63})*$',
+    maxLength: 1_024,
+    description: 'a site, or equally good ones with commas between, like b,c',
+  }),
+  { minItems: 1, maxItems: 64 },
+);
+
+/** A network, `address/bits`. */
+export const NetworkText: TString = Type.String({
+  pattern: '^[0-9a-fA-F:.]{2,45}/[0-9]{1,3}$',
+  description: 'a network like 10.0.0.0/8',
+});
+
 /** One line of text of a setting. */
 export function Line(about?: string): TString {
   return Text({ minLength: 1, maxLength: 512, about });

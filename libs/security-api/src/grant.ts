@@ -1,5 +1,5 @@
 import Type, { type Static, type TInteger, type TString } from 'typebox';
-import { CLOSED, formed } from './fields.ts';
+import { CLOSED, formed, NetworkText } from './fields.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 128 });
 
@@ -89,6 +89,10 @@ export const AccessRule = Type.Object(
     methods: Type.Optional(Methods),
     /** Allowed path prefixes, each ending at a slash or the end; absent: all. */
     paths: Type.Optional(Paths),
+    /** Networks that the device's address must lie in, as the Proxy sees it; absent: any. */
+    networks: Type.Optional(Type.Array(NetworkText, { minItems: 1, maxItems: 64 })),
+    /** Networks that it must not lie in. */
+    notNetworks: Type.Optional(Type.Array(NetworkText, { minItems: 1, maxItems: 64 })),
   },
   CLOSED,
 );

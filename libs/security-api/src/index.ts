@@ -26,7 +26,7 @@ export { ProxyRevocationView, ProxyView } from './admin/proxies.ts';
 export { RealmSettings } from './admin/realm.ts';
 export { ResourceChange, ResourceInput, ResourcesInput, ResourcesPlan, ResourceView } from './admin/resources.ts';
 export { RevocationView } from './admin/revocations.ts';
-export { SiteView } from './admin/sites.ts';
+export { SiteDetails, SiteView } from './admin/sites.ts';
 export {
   BackupTargetView,
   BackupView,

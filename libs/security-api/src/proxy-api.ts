@@ -11,6 +11,9 @@ const OPEN = {} as const;
 const Instance = Type.String({ pattern: '^[0-9a-f]{32}$' });
 const Bytes = Type.String({ pattern: '^[A-Za-z0-9_-]*$', maxLength: 100_000 });
 
+/** For the device, sealed: a Proxy passes it on as it is. Absent in a realm of one site. */
+const SealedRoutes = Type.Optional(Bytes);
+
 /** Paths of the API between a Proxy and Security (mutual TLS, but for `join` and `jwks`). */
 export const PROXY_PATHS = {
   handshakes: '/v1/handshakes',
@@ -46,7 +49,7 @@ export type AuthoriseRequest = Static<typeof AuthoriseRequest>;
 
 /** The grant with the channel key, or the hint to give the device. */
 export const AuthoriseAnswer = Type.Union([
-  Type.Object({ grant: Grant, channelKey: Bytes }, OPEN),
+  Type.Object({ grant: Grant, channelKey: Bytes, routes: SealedRoutes }, OPEN),
   Type.Object({ hint: Type.String(), retryAfterMs: Type.Optional(Type.Integer()) }, OPEN),
 ]);
 export type AuthoriseAnswer = Static<typeof AuthoriseAnswer>;
@@ -69,7 +72,7 @@ export const ReauthoriseRequest = Type.Object(
 );
 export type ReauthoriseRequest = Static<typeof ReauthoriseRequest>;
 export const ReauthoriseAnswer = Type.Union([
-  Type.Object({ grant: Grant }, OPEN),
+  Type.Object({ grant: Grant, routes: SealedRoutes }, OPEN),
   Type.Object({ ended: Type.String() }, OPEN),
 ]);
 export type ReauthoriseAnswer = Static<typeof ReauthoriseAnswer>;
@@ -92,6 +95,11 @@ export const Beat = Type.Object(
     /** Last entry that is in force: all rights that it changed are read again. */
     done: Type.Integer({ minimum: 0 }),
     channels: Type.Integer({ minimum: 0 }),
+    /** What this process has served since it began: requests, and bytes of content both ways. */
+    requests: Type.Optional(Type.Integer({ minimum: 0 })),
+    bytes: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** How long the last answer of Security took, ms. */
+    rttMs: Type.Optional(Type.Integer({ minimum: 0 })),
     /** The last that this Proxy was told of the database, by any node: in the first beats of a connection. */
     witness: Witness,
     /** Backends that failed in the last minute. */
@@ -126,6 +134,10 @@ export const BeatAnswer = Type.Object(
     entries: Type.Array(RevocationEntry),
     seals: Seals,
     leaseMs: Type.Integer({ minimum: 1 }),
+    /** Version of the site map: one that is newer than what the Proxy has is to be fetched. */
+    mapSeq: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** True while the Proxy's site is being emptied: it takes no new channels, and its devices are told to move on. */
+    drained: Type.Optional(Type.Boolean()),
     /** How far the database is, for the Proxy to keep; only when it is another than before. */
     witness: Witness,
     /** URLs of all Security nodes, those that live first. */

@@ -57,9 +57,15 @@ export interface Relayed {
   readonly message: Uint8Array;
 }
 
+/** Rights of a channel, and what goes to its device as it is; undefined in a realm of one site. */
+export interface ReadAgain {
+  readonly grant: Grant;
+  readonly routes: Uint8Array | undefined;
+}
+
 /** Outcome of a HELLO. */
 export type Authorised =
-  | { readonly grant: Grant; readonly channelKey: ChannelKey }
+  | (ReadAgain & { readonly channelKey: ChannelKey })
   | { readonly hint: string; readonly retryAfterMs: number };
 
 /** One request to a node. */
@@ -135,7 +141,7 @@ export class SecurityClient {
     const request = randomBytes(16).toString('hex');
     const answer = await this.#authorizations.ask({ hello: formatBase64Url(hello), address, request });
     if ('hint' in answer) return { hint: answer.hint, retryAfterMs: answer.retryAfterMs ?? 0 };
-    return { grant: answer.grant, channelKey: keyOf<ChannelKey>(parseBase64Url(answer.channelKey)) };
+    return { ...readOf(answer), channelKey: keyOf<ChannelKey>(parseBase64Url(answer.channelKey)) };
   }
 
   async #authorise(requests: readonly AuthoriseRequest[]): Promise<readonly AuthoriseAnswer[]> {
@@ -153,11 +159,11 @@ export class SecurityClient {
   }
 
   /** Reads the rights of an open channel of this instance again, or gives why there are none. */
-  async reauthorise(sid: string): Promise<Grant | 'over' | 'no channel'> {
+  async reauthorise(sid: string): Promise<ReadAgain | 'over' | 'no channel'> {
     const body = { sid, instance: this.#instance() };
     const ask = { path: PROXY_PATHS.reauthorise, method: 'POST', body, parse: parseReauthorise } as const;
     const { answer } = await this.#anyNode(ask);
-    if ('grant' in answer) return answer.grant;
+    if ('grant' in answer) return readOf(answer);
     return answer.ended === 'SESSION_EXPIRED' ? 'over' : 'no channel';
   }
 
@@ -254,6 +260,10 @@ export class SecurityClient {
       throw new SecurityClientError('ERR_SECURITY_ANSWER', 'the answer of Security is not valid');
     return parsed;
   }
+}
+
+function readOf({ grant, routes }: { readonly grant: Grant; readonly routes?: string }): ReadAgain {
+  return { grant, routes: routes === undefined ? undefined : parseBase64Url(routes) };
 }
 
 function relayedOf(url: string, { message, handshake: id }: RelayAnswer): Relayed {

@@ -248,9 +248,9 @@ export class VirtualNode {
     if (!access) throw new Error('the node has not begun');
     const holders = [`${holder.name}/${holder.instance}@${holder.site}`];
     await access.store.transaction(({ tables }) => tables.sessions.update({ where: { id: sid } }, { holders }));
-    const grant = await reauthorise(access, this.#policies, { sid, holder });
+    const read = await reauthorise(access, this.#policies, { sid, holder });
     if (life !== this.#life) throw new Error('the node was restarted');
-    return typeof grant === 'string' ? undefined : grant;
+    return typeof read === 'string' ? undefined : read.grant;
   }
 
   /** Revokes and waits until it is in force; undefined when this node cannot say. The caller repeats with the same id. */

@@ -35,7 +35,7 @@ export function accessOn(store: RealmStore): AccessContext {
 export async function prepare(access: AccessContext): Promise<void> {
   await ensureRealm(access, LEASE_MS);
   await registerSample(access.store, 'app');
-  await putSite(access, { name: 'here', origins: [], resources: [] }, BY);
+  await putSite(access, { name: 'here', origins: [] }, BY);
   for (const name of PROXIES) {
     await redeemJoinToken(access, await issueJoinToken(access, { name, site: 'here' }, BY), name);
   }

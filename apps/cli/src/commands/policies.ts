@@ -12,6 +12,12 @@ interface PolicyOptions {
   readonly method?: string[];
   readonly path?: string[];
   readonly context?: string;
+  readonly site?: string[];
+  readonly notSite?: string[];
+  readonly network?: string[];
+  readonly notNetwork?: string[];
+  readonly region?: string[];
+  readonly notRegion?: string[];
 }
 
 interface PolicyChangeOptions extends Partial<PolicyOptions> {
@@ -22,7 +28,14 @@ interface PolicyChangeOptions extends Partial<PolicyOptions> {
   readonly unset?: string[];
 }
 
-const showPolicies = table<PolicyView>(['name', 'groups', 'resources', 'methods', 'paths', 'context']);
+const PLACE = ['sites', 'notSites', 'networks', 'notNetworks', 'regions', 'notRegions'] as const;
+const showPolicies = table<PolicyView>(
+  ['name', 'groups', 'resources', 'methods', 'paths', 'place', 'context'],
+  (view) => ({
+    ...view,
+    place: PLACE.flatMap((field) => (view[field] ? [`${field} ${view[field].join(' ')}`] : [])),
+  }),
+);
 
 const METHOD: CommandOption = [
   '--method <names...>',
@@ -30,6 +43,27 @@ const METHOD: CommandOption = [
 ];
 const PATH: CommandOption = ['--path <prefixes...>', 'only paths under these'];
 const CONTEXT = 'what must hold of the app context, as JSON';
+
+/** Where a policy holds. */
+const PLACE_OPTIONS: readonly CommandOption[] = [
+  ['--site <names...>', 'only through Proxies of these sites'],
+  ['--not-site <names...>', 'never through Proxies of these sites'],
+  ['--network <cidr...>', 'only for devices in these networks, as the Proxy sees their addresses'],
+  ['--not-network <cidr...>', 'not for devices in these networks'],
+  ['--region <names...>', 'of the resources only those of these regions'],
+  ['--not-region <names...>', 'of the resources none of these regions'],
+];
+
+function placeOf(options: Partial<PolicyOptions>): Record<string, string[]> {
+  return {
+    ...given('sites', options.site),
+    ...given('notSites', options.notSite),
+    ...given('networks', options.network),
+    ...given('notNetworks', options.notNetwork),
+    ...given('regions', options.region),
+    ...given('notRegions', options.notRegion),
+  };
+}
 
 /** `sallyport policy …` */
 export function addPolicyCommands(program: Command): void {
@@ -42,6 +76,7 @@ export function addPolicyCommands(program: Command): void {
       required('-r, --resource <names...>', 'resources that it opens'),
       METHOD,
       PATH,
+      ...PLACE_OPTIONS,
       ['--context <json>', CONTEXT, '{}'],
     ],
     run: addPolicy,
@@ -59,8 +94,9 @@ export function addPolicyCommands(program: Command): void {
       ['--remove-resource <names...>', 'resources that it opens no more'],
       METHOD,
       PATH,
+      ...PLACE_OPTIONS,
       ['--context <json>', CONTEXT],
-      new Option('--unset <settings...>', 'take these away').choices(['methods', 'paths']),
+      new Option('--unset <settings...>', 'take these away').choices(['methods', 'paths', ...PLACE]),
     ],
     run: setPolicy,
     show: showPolicies,
@@ -90,6 +126,7 @@ async function addPolicy(
     context: parseRule(options.context ?? '{}'),
     ...(options.method ? { methods: options.method } : {}),
     ...(options.path ? { paths: options.path } : {}),
+    ...placeOf(options),
   };
   const call = { params: { name }, body, reason, onlyNew: true };
   return [await admin.call(policies.put, call).catch(suggestSet('policy', name))];
@@ -109,6 +146,7 @@ async function setPolicy(
     ...given('removeResources', options.removeResource),
     ...given('methods', options.method),
     ...given('paths', options.path),
+    ...placeOf(options),
     ...given('context', options.context === undefined ? undefined : parseRule(options.context)),
     ...Object.fromEntries((options.unset ?? []).map((name) => [name, null])),
   };

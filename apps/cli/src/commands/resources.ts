@@ -31,6 +31,9 @@ interface ResourceOptions {
   readonly network?: string[];
   readonly ca?: string;
   readonly title?: string;
+  readonly site?: string[];
+  readonly everySite?: true;
+  readonly region?: string;
   readonly readsContent?: boolean;
   readonly xForwarded?: boolean;
   readonly publicScheme?: string;
@@ -53,7 +56,7 @@ const AUTHORITY_WORDS = 'what devices write in their URLs; *.corp for all names 
 const BACKEND_WORDS =
   'where it really is: http://, https:// or tcp://; several servers that answer the same: https://a https://b,weight=3 https://c,standby';
 
-const COLUMNS = ['name', 'title', 'kind', 'authority', 'backend', 'networks', 'settings'];
+const COLUMNS = ['name', 'title', 'kind', 'authority', 'sites', 'backend', 'networks', 'settings'];
 const showResources = table(COLUMNS, flatResource);
 
 /** What commands that change a resource have in common. */
@@ -63,6 +66,9 @@ const CHANGED = {
   afterwards: sayDoubts,
 } as const;
 
+/** What stands where a resource names no sites. */
+const EVERY_SITE = 'every site';
+
 /** A resource as a row of a table; `settings` are those that are not the usual ones. */
 function flatResource(resource: ResourceView): object {
   const { url, servers = [], networks, passFields = [], fields: limits = {}, timeouts = {} } = resource.backend;
@@ -71,8 +77,9 @@ function flatResource(resource: ResourceView): object {
     ...passFields.map((field) => `pass-field ${field}`),
     ...Object.entries(limits).map(([limit, value]) => `fields ${limit}=${value}`),
   ];
-  const settings = [...switchesOf(resource.backend), ...fields, ...limitsOf(timeouts)];
-  return { ...resource, backend, networks, settings };
+  const region = resource.region === null ? [] : [`region ${resource.region}`];
+  const settings = [...region, ...switchesOf(resource.backend), ...fields, ...limitsOf(timeouts)];
+  return { ...resource, sites: resource.sites ?? EVERY_SITE, backend, networks, settings };
 }
 
 function switchesOf(backend: ResourceView['backend']): string[] {
@@ -176,6 +183,7 @@ export function sayRemoved({ done }: { readonly done: boolean }, _given: unknown
 }
 
 const UNSETTABLE = [
+  'region',
   'ca',
   'http',
   'sticky',
@@ -197,7 +205,13 @@ const UNSETTABLE = [
   'webSocketMessageBytes',
 ];
 
+/** What `--unset` takes away that is no setting of a backend. */
+const OF_RESOURCE = ['region'];
+
 const SETTINGS: readonly CommandOption[] = [
+  ['--site <names...>', 'its sites, the preferred one first; equally good ones with commas: --site b a,c'],
+  new Option('--every-site', 'it is at every site').conflicts('site'),
+  ['--region <name>', 'where its data lies, for policies by region'],
   ['--network <cidr...>', 'private or loopback networks that the backend may lie in'],
   ['--ca <file>', 'PEM of the CA of an https backend'],
   ['--title <text>', 'name to show'],
@@ -301,7 +315,11 @@ async function backendOf(name: string, options: ResourceOptions, isNew: boolean)
     ...given('delegate', delegate && { directory: delegate, audience: delegateAudience ?? name }),
     ...given('timeouts', timeoutsOf(options)),
     ...given('webSocketMessageBytes', options.webSocketMessage && parseBytes(options.webSocketMessage)),
-    ...Object.fromEntries((options.unset ?? []).filter((name) => !(name in TIME_LIMITS)).map((name) => [name, null])),
+    ...Object.fromEntries(
+      (options.unset ?? [])
+        .filter((name) => !(name in TIME_LIMITS) && !OF_RESOURCE.includes(name))
+        .map((name) => [name, null]),
+    ),
   };
 }
 
@@ -328,9 +346,16 @@ function parseFieldLimit(text: string): [string, number] {
   return [limit, Number(value)];
 }
 
-function headOf({ authority, title, backend }: ResourceOptions): Record<string, unknown> {
+function headOf(options: ResourceOptions): Record<string, unknown> {
+  const { authority, title, backend, site, everySite, region, unset = [] } = options;
   const kind = backend === undefined ? undefined : backend[0]?.startsWith('tcp:') ? 'tcp' : 'http';
-  return { ...given('kind', kind), ...given('authority', authority), ...given('title', title) };
+  return {
+    ...given('kind', kind),
+    ...given('authority', authority),
+    ...given('title', title),
+    ...given('sites', everySite ? null : site),
+    ...given('region', unset.includes('region') ? null : region),
+  };
 }
 
 async function addResource(
@@ -367,8 +392,9 @@ async function sayDoubts(admin: AdminClient, view: ResourceView): Promise<void> 
   for (const overlap of overlapsOf(all, view.name)) warn`note: ${overlap}\n`;
 }
 
-function settingsOf({ name, title, kind, authority, backend }: ResourceView): [string, string][] {
-  const all = { name, title, kind, authority, ...backend };
+function settingsOf({ name, title, kind, authority, sites, region, backend }: ResourceView): [string, string][] {
+  const place = { sites: sites ?? EVERY_SITE, ...given('region', region ?? undefined) };
+  const all = { name, title, kind, authority, ...place, ...backend };
   return Object.entries(all).map(([setting, value]) => [setting, (SPOKEN[setting] ?? wordsOf)(value)]);
 }
 

@@ -57,15 +57,29 @@ function sayFactor(changed: FactorView | { readonly done: boolean }, _given: Giv
   );
 }
 
+function siteLine({
+  site,
+  serves,
+  policies,
+  liveProxies,
+  words,
+}: RightsView['resources'][number]['sites'][number]): string {
+  if (!serves) return `not at ${site}: ${words}`;
+  const by = liveProxies.length > 0 ? `by ${liveProxies.join(', ')}` : 'but no Proxy of it is live';
+  return `at ${site} ${by} (${policies.join(', ')})${words === '' ? '' : `; ${words}`}`;
+}
+
 function sayRights({ user, enabled, directory, groups, resources }: RightsView): void {
   const from = directory === '' ? 'a local user' : `of ${directory}`;
   say`${user}, ${from}, ${enabled ? 'may sign in' : 'may not sign in'}\n\n`;
   printRows(groups, ['group', 'by'], false);
   process.stdout.write('\n');
-  for (const { resource, allowed, words, policies } of resources) {
+  for (const { resource, allowed, words, policies, sites } of resources) {
     const mark = allowed ? styleText('green', '✔ may    ') : styleText('red', '✘ may not');
     const only = allowed ? policies.map((policy) => policy.only).filter((text) => text !== '') : [];
     const conditions = only.length > 0 ? `; only ${only.join('; ')}` : '';
     process.stdout.write(`${mark} ${printable(`${resource}: ${words}${conditions}`)}\n`);
+    // Where there is one site, there is nothing to say of it.
+    if (sites.length > 1) for (const site of sites) process.stdout.write(`            ${printable(siteLine(site))}\n`);
   }
 }

@@ -73,6 +73,7 @@ export function fileOf(views: readonly ResourceView[]): object {
   return { resources: Object.fromEntries(views.map((view) => [view.name, entryOf(view)])) };
 }
 
-function entryOf({ name, title, authority, backend }: ResourceView): object {
-  return { authority, ...(title === name ? {} : { title }), backend };
+function entryOf({ name, title, authority, sites, region, backend }: ResourceView): object {
+  const place = { sites, ...(region === null ? {} : { region }) };
+  return { authority, ...(title === name ? {} : { title }), ...place, backend };
 }

@@ -19,11 +19,12 @@ import {
 } from '@sallyport/channel';
 import { effectOn } from '@sallyport/lease';
 import type { Backend, Grant, RevocationEntry } from '@sallyport/security-api';
+import type { ReadAgain } from '@sallyport/security-client';
 import { guardWith } from '@sallyport/telemetry';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import { Tenant } from '../backend/tenant.ts';
-import { type Decision, decide, headLimitsFor, type Wanted } from '../serving/rights.ts';
+import { type Claims, type Decision, decide, headLimitsFor, type Wanted } from '../serving/rights.ts';
 import type { Serving } from '../serving/serving.ts';
 import type { Exchange, StreamHost } from '../streams/exchange.ts';
 import { HeadBudget } from '../streams/head-memory.ts';
@@ -92,7 +93,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   readonly #mux: Multiplexer;
   readonly tenant: Tenant;
   #grant: Grant;
-  #context: AppContext;
+  /** What the device says of itself now, and where it comes from: that stays while its socket does. */
+  #claims: Claims;
   /** Backends that the grant opens. */
   #backends: readonly Backend[] = [];
   #heads: HeadBudget | undefined;
@@ -122,7 +124,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#socket = socket;
     this.deviceAddress = address;
     this.#grant = grant;
-    this.#context = context;
+    this.#claims = { context, address };
     this.tenant = new Tenant({ session: grant.sid, user: grant.userId });
     this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', { ...DEFAULT_LIMITS, ...grant.limits }, this);
     this.#take(grant);
@@ -223,13 +225,13 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     if (this.#mux.closed || this.#reading) return;
     this.#reading = true;
     try {
-      const grant = await this.#serving.security.reauthorise(this.#grant.sid);
+      const read = await this.#serving.security.reauthorise(this.#grant.sid);
       this.#reading = false;
       if (this.#mux.closed) return;
-      if (grant === 'over') return this.end('SESSION_EXPIRED');
+      if (read === 'over') return this.end('SESSION_EXPIRED');
       // Security knows nothing of this channel: the device opens another one.
-      if (grant === 'no channel') return this.end('LEASE_LOST');
-      this.use(this.#serving.shared(grant));
+      if (read === 'no channel') return this.end('LEASE_LOST');
+      this.use({ grant: this.#serving.shared(read.grant), routes: read.routes });
     } catch (error) {
       this.#reading = false;
       this.#serving.log.warn({ err: error }, 'rights could not be read again');
@@ -237,8 +239,11 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     }
   }
 
-  /** Takes a grant, after it was held against everything that was revoked since it was read. */
-  use(grant: Grant): void {
+  /**
+   * Takes a grant, after it was held against everything that was revoked since it was read. Routes are for the device, which alone
+   * can read them.
+   */
+  use({ grant, routes }: ReadAgain): void {
     const judgement = this.#serving.judge({ grant, app: this.#app });
     if (judgement === 'ended') return this.end('REVOKED');
     // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
@@ -246,6 +251,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#staleReads = 0;
     // The grant of the beginning was announced by WELCOME.
     if (grant !== this.#grant) this.#notify({ resources: resourceList(grant) });
+    // By themselves: both together may be longer than a frame.
+    if (routes) this.#notify({ routes });
     this.#take(grant);
     this.#recheck();
     this.#ready = true;
@@ -315,7 +322,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   context(cbor: Uint8Array): void {
-    this.#context = decodeContext(cbor);
+    this.#claims = { context: decodeContext(cbor), address: this.deviceAddress };
     this.#version += 1;
     // However many came: one look at every stream in a turn of the event loop.
     if (!this.#recheckDue) this.#atEndOfTurn();
@@ -357,7 +364,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   decide(wanted: Wanted): Decision {
-    const decision = decide(this.#grant, this.#context, wanted);
+    const decision = decide(this.#grant, this.#claims, wanted);
     // Who writes paths that can be read in many ways pays for the looking.
     if (decision.characters) this.spend(Math.ceil(decision.characters / CHARACTERS_OF_A_PIECE));
     return decision;
@@ -402,7 +409,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   get #app(): string {
-    return `${this.#context.id}@${this.#context.version}`;
+    const { id, version } = this.#claims.context;
+    return `${id}@${version}`;
   }
 
   /** Requests wait until the new rights are known: a right that was taken away is not used once more. */

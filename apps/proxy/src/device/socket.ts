@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 import {
+  type CborInput,
   ChannelError,
   type CryptoProvider,
   decodeHello,
   decodeHs1,
   decodeSessionAsk,
   decodeSessionEnd,
+  encodeCbor,
   encodeHint,
   formatHex,
   HINT_CODES,
@@ -15,7 +17,7 @@ import {
   ProxyOpening,
 } from '@sallyport/channel';
 import { checkContext } from '@sallyport/lease';
-import { SecurityClientError } from '@sallyport/security-client';
+import { type ReadAgain, SecurityClientError } from '@sallyport/security-client';
 import type { Serving } from '../serving/serving.ts';
 import type { SocketAdmission, SocketPlace } from './admission.ts';
 import { DeviceChannel, resourceList } from './channel.ts';
@@ -186,17 +188,8 @@ export class DeviceSocket {
     const context = opening.readHello(hello);
     // What was revoked while Security was answering, and whether we may still serve at all.
     if (!this.#serving.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
-    const welcome = opening.writeWelcome({
-      proxy: this.#serving.name,
-      limits: {
-        open_burst: grant.limits.openBurst,
-        open_rate: grant.limits.openRate,
-        channels: channelCountsOf(grant).session,
-      },
-      expires_in: grant.expiresInMs,
-      resources: resourceList(grant),
-      notices: [],
-    });
+    const { said, later } = welcomeOf(this.#serving.name, { ...answer, grant });
+    const welcome = opening.writeWelcome(said);
     this.#socket.send(welcome.message);
     const channel = new DeviceChannel({
       serving: this.#serving,
@@ -214,13 +207,34 @@ export class DeviceSocket {
     clearTimeout(this.#timer);
     const denied = checkContext(grant.context, context);
     if (denied) return channel.end(denied);
-    channel.use(grant);
+    channel.use({ grant, routes: later });
   }
 
   #hint(code: HintCode, retryAfterMs = 0): void {
     this.#hints += 1;
     this.#socket.send(encodeHint(code, retryAfterMs));
   }
+}
+
+/** Bytes of what WELCOME says at most: what is around it must fit into the largest message, too. */
+const MAX_WELCOME_BYTES = 60_000;
+
+/** What WELCOME says. Routes that would not fit follow it in a notice. */
+function welcomeOf(
+  proxy: string,
+  { grant, routes }: ReadAgain,
+): { readonly said: CborInput; readonly later: Uint8Array | undefined } {
+  const { openBurst, openRate } = grant.limits;
+  const said = {
+    proxy,
+    limits: { open_burst: openBurst, open_rate: openRate, channels: channelCountsOf(grant).session },
+    expires_in: grant.expiresInMs,
+    resources: resourceList(grant),
+    notices: [],
+  };
+  if (!routes) return { said, later: undefined };
+  const fits = encodeCbor(said).length + routes.length <= MAX_WELCOME_BYTES;
+  return fits ? { said: { ...said, routes }, later: undefined } : { said, later: routes };
 }
 
 /** Security out of reach is "unavailable", never "unknown". */

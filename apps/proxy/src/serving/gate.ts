@@ -138,7 +138,7 @@ export class Gate<Way extends Flow, Flow extends object> {
 
   /** What the device is told beside a code: what is known, or the rule by which it was refused. */
   words(code: SignedCode, known: string | undefined): string | undefined {
-    return known ?? (code === 'REQUEST_REFUSED' ? this.#rule : undefined);
+    return known ?? (code === 'REQUEST_REFUSED' || code === 'CONTEXT_DENIED' ? this.#rule : undefined);
   }
 
   /** The code with which the stream may end: after `begin` never one that says that nothing ran. */

@@ -11,7 +11,7 @@ import {
   pathUnder,
   type SignedCode,
 } from '@sallyport/channel';
-import { checkContext, judgePath, type PathVerdict } from '@sallyport/lease';
+import { checkContext, fitsNetwork, judgePath, type PathVerdict } from '@sallyport/lease';
 import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
 import { headLimitsOf } from '../backend/head-limits.ts';
 
@@ -34,6 +34,22 @@ const UNOPENED = 'no policy opens this method and path';
 /** The resource that a request may reach, or why it may not; with characters of paths that were looked at beyond the usual. */
 export type Decision = ({ readonly resource: ResourceGrant } | RightsRefusal) & { readonly characters?: number };
 
+/** What a channel's device says of itself, and where it comes from as the Proxy sees it. */
+export interface Claims {
+  readonly context: AppContext;
+  readonly address: string;
+}
+
+function fits(rule: AccessRule, { context, address }: Claims): boolean {
+  return !checkContext(rule.context, context) && fitsNetwork(rule, address);
+}
+
+/** Why a rule that opens what is wanted is closed to a device. */
+function refusalBy(rule: AccessRule, { context }: Claims): RightsRefusal {
+  const denied = checkContext(rule.context, context);
+  return denied ? { refused: denied } : { refused: 'CONTEXT_DENIED', rule: 'not from this network' };
+}
+
 /** The one with that authority, or else the nearest wildcard; a wildcard's own text is no name. */
 function findResource(
   resources: readonly ResourceGrant[],
@@ -55,8 +71,8 @@ function isCarvedOut({ except = [] }: ResourceGrant, { authority }: Pick<Wanted,
  * resource, then any rule that opens it. Matched on exactly the bytes that go to the backend and, where paths are exact, in every way in which
  * a backend may read them.
  */
-export function decide(grant: Grant, context: AppContext, wanted: Wanted): Decision {
-  const denied = checkContext(grant.context, context);
+export function decide(grant: Grant, claims: Claims, wanted: Wanted): Decision {
+  const denied = checkContext(grant.context, claims.context);
   if (denied) return { refused: denied };
   const resource = findResource(grant.resources, wanted);
   if (!resource) return { refused: 'RESOURCE_UNKNOWN' };
@@ -65,9 +81,9 @@ export function decide(grant: Grant, context: AppContext, wanted: Wanted): Decis
   if (fault) return { refused: 'REQUEST_REFUSED', rule: fault };
   const judged = exact && resource.backend.prefix !== undefined;
   for (const rule of resource.rules) {
-    if (!judged && opensPlainly(rule, wanted, exact) && !checkContext(rule.context, context)) return { resource };
+    if (!judged && opensPlainly(rule, wanted, exact) && fits(rule, claims)) return { resource };
   }
-  return diagnose(resource, context, wanted);
+  return diagnose(resource, claims, wanted);
 }
 
 /** Bounds of the head of a message for an http resource of a grant; of one that it does not hold, the usual ones. */
@@ -96,16 +112,16 @@ function opensMethod({ methods }: AccessRule, { kind, method }: Wanted): boolean
 }
 
 /** Where no rule opens a request plainly: together they may, with every reading of the path. Else says what is missing. */
-function diagnose(resource: ResourceGrant, context: AppContext, wanted: Wanted): Decision {
+function diagnose(resource: ResourceGrant, claims: Claims, wanted: Wanted): Decision {
   const byMethod = resource.rules.filter((rule) => opensMethod(rule, wanted));
   if (resource.rules.length > 0 && byMethod.length === 0)
     return { refused: 'REQUEST_REFUSED', rule: `no policy opens the method (${wanted.method})` };
-  const open = byMethod.filter((rule) => !checkContext(rule.context, context));
+  const open = byMethod.filter((rule) => fits(rule, claims));
   const found = judgePaths(resource, open, wanted.path);
   if (found.verdict === 'inside') return { resource, characters: found.characters };
   const closed = byMethod.filter((rule) => !open.includes(rule));
   const denied = closed.find((rule) => opensPlainly(rule, wanted, false));
-  if (denied) return { refused: checkContext(denied.context, context)!, characters: found.characters };
+  if (denied) return { ...refusalBy(denied, claims), characters: found.characters };
   const rule = found.verdict === 'differs' ? `${UNOPENED} when ${found.when}` : UNOPENED;
   return { refused: 'REQUEST_REFUSED', rule, characters: found.characters };
 }

@@ -18,8 +18,8 @@ export interface PolicyRoutes {
   readonly inForce: InForce;
 }
 
-function policyView({ name, groups, resources, rule }: PolicyRow): GivenAnswerOf<typeof policies.put> {
-  return { name, groups, resources, ...rule, context: rule.context ?? {} };
+function policyView({ name, groups, resources, rule, place }: PolicyRow): GivenAnswerOf<typeof policies.put> {
+  return { name, groups, resources, ...rule, context: rule.context ?? {}, ...place };
 }
 
 /** Policies. */

@@ -168,12 +168,12 @@ function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): vo
     { schema: { body: ReauthoriseRequest } },
     async ({ body, proxy }): Promise<ReauthoriseAnswer> => {
       const holder = { ...proxy, instance: body.instance };
-      const grant = await reauthorise(access, policies, { sid: body.sid, holder });
-      if (grant === 'no proxy') throw notOurs();
-      if (grant === 'over') return { ended: 'SESSION_EXPIRED' };
-      if (grant === 'no channel') return { ended: 'NO_CHANNEL' };
-      presence.saw(grant.sid, { proxy: proxy.name, at: wallMs() });
-      return { grant: withAssertions(routes, grant) };
+      const read = await reauthorise(access, policies, { sid: body.sid, holder });
+      if (read === 'no proxy') throw notOurs();
+      if (read === 'over') return { ended: 'SESSION_EXPIRED' };
+      if (read === 'no channel') return { ended: 'NO_CHANNEL' };
+      presence.saw(body.sid, { proxy: proxy.name, at: wallMs() });
+      return { grant: withAssertions(routes, read.grant), ...routesText(read) };
     },
   );
 }
@@ -188,11 +188,15 @@ function authoriseAnswer(routes: ProxyApiParts, proxy: string, answer: Authorisa
   const key = formatBase64Url(channelKey);
   channelKey.fill(0);
   try {
-    return { grant: withAssertions(routes, grant), channelKey: key };
+    return { grant: withAssertions(routes, grant), channelKey: key, ...routesText(answer) };
   } catch (error) {
     log.error({ err: error, sid: grant.sid }, 'a grant could not be made');
     return { hint: 'UNAVAILABLE' };
   }
+}
+
+function routesText({ routes }: { readonly routes: Uint8Array | undefined }): { readonly routes?: string } {
+  return routes ? { routes: formatBase64Url(routes) } : {};
 }
 
 /** One item of a batch as it is asked; undefined for one that is malformed, which is nothing to the others. */

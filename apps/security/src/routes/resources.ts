@@ -27,8 +27,8 @@ export interface ResourceRoutes {
   readonly proxies: Pick<ProxyLinks, 'try'>;
 }
 
-function resourceView({ name, kind, authority, title, backend }: ResourceRow): ResourceView {
-  return { name, kind, authority, title, backend: shownBackend(backend) };
+function resourceView({ name, kind, authority, title, backend, sites, region }: ResourceRow): ResourceView {
+  return { name, kind, authority, title, sites: sites && [...sites], region, backend: shownBackend(backend) };
 }
 
 /** @throws ProblemError ERR_SECURITY_RESOURCE */

@@ -8,6 +8,7 @@ import {
   issueFactor,
   listBindings,
   listGroups,
+  listProxiesWithLeases,
   listUsers,
   putGroup,
   putUser,
@@ -22,6 +23,8 @@ import { ProblemError } from '@sallyport/http-service';
 import type { User } from '@sallyport/security-api';
 import { bindings, factors, groups, users } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
+import type { SecurityNode } from '../farm/node.ts';
+import { proxyView } from '../farm/status.ts';
 import type { InForce } from '../revocation/in-force.ts';
 import { totpUri } from '../sign-in/second-factor.ts';
 import { pageOf } from './paging.ts';
@@ -32,7 +35,15 @@ import { serve } from './serve.ts';
 export interface UserRoutes {
   readonly access: AccessContext;
   readonly inForce: InForce;
+  readonly node: Pick<SecurityNode, 'leases'>;
   readonly wallMs: () => number;
+}
+
+/** Names of Proxies that may serve now. */
+async function liveProxies({ access, node }: UserRoutes): Promise<ReadonlySet<string>> {
+  const { proxies, ...seen } = await listProxiesWithLeases(access, { after: '', limit: Number.MAX_SAFE_INTEGER });
+  const views = proxies.map((row) => proxyView(row, { ...seen, node }));
+  return new Set(views.filter(({ live, revokedAt }) => live && revokedAt === null).map(({ name }) => name));
 }
 
 function userView({ user, groups }: UserWithGroups): User {
@@ -73,7 +84,12 @@ function addUsers(service: FastifyInstance, { access, inForce }: UserRoutes): vo
     return { done: true };
   });
   serve(service, users.rights, async ({ params: { name } }) => {
-    const { user, groups, resources } = await explainRights(access, name);
+    const { user, groups, resources: reasons } = await explainRights(access, name);
+    const live = await liveProxies(routes);
+    const resources = reasons.map(({ sites, ...reason }) => ({
+      ...reason,
+      sites: sites.map(({ proxies, ...site }) => ({ ...site, liveProxies: proxies.filter((one) => live.has(one)) })),
+    }));
     return { user: user.name, enabled: user.enabled, directory: user.directory, groups, resources };
   });
 }

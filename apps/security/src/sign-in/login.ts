@@ -9,7 +9,13 @@ import {
   type SigningDevice,
   type UserRow,
 } from '@sallyport/access';
-import { type AppContext, type CborFields, parseContext, type SecurityEstablish } from '@sallyport/channel';
+import {
+  type AppContext,
+  type CborFields,
+  parseContext,
+  routesToCbor,
+  type SecurityEstablish,
+} from '@sallyport/channel';
 import { checkContext } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
@@ -21,6 +27,9 @@ import { proofFits } from './proof.ts';
 import { checkCode } from './second-factor.ts';
 import { type Refusal, refusal, type Vouched, whyDenied } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
+
+/** More than these do not come with the answer, which has other things to say, but with the first channel. */
+const MAX_ROUTES_AT_ONCE = 128;
 
 /** Rounds of a step-up (SPEC.md, section 2). */
 const MAX_ROUNDS = 4;
@@ -146,6 +155,7 @@ async function complete(
     used,
     outcome: attempt.establish.outcome,
     app: `${app.id}@${app.version}`,
+    policies: parts.policies,
     userUnasked,
     checked: { passwordHash: user.passwordHash, factorAt },
     ...(signIn ? { signIn } : {}),
@@ -156,7 +166,7 @@ async function complete(
   });
   if (typeof session === 'string') return refuse(parts, named(login), refusal('CREDENTIALS_INVALID', session));
   if (!session) return refuse(parts, named(login), refusal('REVOKED', 'revoked meanwhile'));
-  const { row, rotation } = session;
+  const { row, rotation, routes } = session;
   parts.replaced.makeWay(installation.id);
   const answer = {
     status: 'ok',
@@ -169,6 +179,7 @@ async function complete(
     generation: rotation.generation,
     limits: {},
     site_map: login.siteMap,
+    ...(routes && routes.routes.length <= MAX_ROUTES_AT_ONCE ? { routes: routesToCbor(routes) } : {}),
     notices: [],
   };
   return { answer };

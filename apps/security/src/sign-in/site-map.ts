@@ -41,7 +41,7 @@ async function signSiteMap({ access, liveKeys }: SiteMapParts): Promise<string> 
     realm: access.store.realm,
     seq: realm.mapVersion,
     epoch: realm.epoch,
-    sites: sites.map(({ name, origins, resources }) => ({ name, origins, resources })),
+    sites: sites.map(({ name, origins }) => ({ name, origins })),
     keys: handshake.published.map(({ kid, key }) => ({ kid, rs: key })),
     revoked: handshake.retired.map(({ kid }) => kid),
     suites: [1, 2],

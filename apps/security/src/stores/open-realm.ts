@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AccessContext,
   adoptApps,
+  adoptSiteLists,
   checkKeks,
   EpochFence,
   ensureRealm,
@@ -59,6 +60,8 @@ export async function openRealm(source: RealmSource): Promise<OpenRealm> {
   const access: AccessContext = { store, crypto: serverCrypto(), keyring, passwords: createPasswordHasher() };
   await ensureRealm(access, config.SALLYPORT_LEASE_MS);
   await raiseLongestLease(store, config.SALLYPORT_LEASE_MS);
+  const placed = await adoptSiteLists(access);
+  if (placed > 0) log.info({ resources: placed }, 'resources name their sites now, no longer sites their resources');
   const { epoch } = await readRealm(store);
   fence.pin(epoch);
   const life = guardLife({ file: lifeFileOf(config), server, access, fence, log });

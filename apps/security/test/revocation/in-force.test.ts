@@ -16,6 +16,9 @@ async function withDeafProxy() {
     leaseMs: 1e9,
     node: 'n',
     beat: 1,
+    requests: 0,
+    bytes: 0,
+    rttMs: null,
   };
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const shared = { kind: 'in-process', server: () => '' } as const;
@@ -40,7 +43,13 @@ test("no change of somebody's rights is called done while a Proxy may go by the 
     ['PATCH', '/v1/resources/wiki', { title: 'The wiki' }],
     ['PUT', '/v1/policies/staff', { groups: ['staff'], resources: ['wiki'], context: {} }],
     ['PATCH', '/v1/policies/staff', { methods: ['GET'] }],
-    ['PUT', '/v1/sites/here', { origins: ['wss://gateway.corp'], resources: ['wiki'] }],
+    ['PUT', '/v1/sites/here', { origins: ['wss://gateway.corp'] }],
+    ['PATCH', '/v1/resources/wiki', { sites: ['here'] }],
+    ['PATCH', '/v1/policies/staff', { networks: ['10.0.0.0/8'] }],
+    ['PUT', '/v1/sites/b', { origins: ['wss://b.corp'] }],
+    ['POST', '/v1/sites/b/drain'],
+    ['POST', '/v1/sites/b/open'],
+    ['DELETE', '/v1/sites/b'],
     ['PATCH', '/v1/realm', { context: { apps: [] } }],
     ['PUT', '/v1/users/ada', { groups: ['staff'] }],
     ['POST', '/v1/users/ada/rename', { name: 'ann' }],

@@ -1,7 +1,9 @@
+import type { ProxyRow, SiteRow } from '../farm/rows.ts';
 import type { UserRow } from '../people/rows.ts';
 import type { AccessContext } from '../realm/context.ts';
+import { fitsRegion, type OpenedResource, opensAt, sitesOf } from '../rights/places.ts';
 import { readPolicySet } from '../rights/policies.ts';
-import type { PolicyRow } from '../rights/rows.ts';
+import type { PolicyRow, ResourceRow } from '../rights/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 
@@ -19,6 +21,20 @@ export interface RightReason {
   /** Policies that open it for the user, each by a group; or, when none does, those that would. */
   readonly policies: readonly { readonly policy: string; readonly groups: readonly string[]; readonly only: string }[];
   readonly words: string;
+  /** By which sites, the preferred ones first, and by which policies there. */
+  readonly sites: readonly SiteReason[];
+}
+
+/** Whether a site serves a resource to a user, and why not. */
+export interface SiteReason {
+  readonly site: string;
+  readonly serves: boolean;
+  /** Policies that open it there. */
+  readonly policies: readonly string[];
+  /** Proxies of the site that were not revoked. */
+  readonly proxies: readonly string[];
+  /** Why not; empty where it serves. */
+  readonly words: string;
 }
 
 /** Effective rights of a user. */
@@ -35,8 +51,10 @@ export async function explainRights(access: AccessContext, userName: string): Pr
     if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${userName}`);
     const groups = await groupReasons(transaction, user.id);
     const names = new Set(groups.map(({ group }) => group));
-    const { resources, policies } = await readPolicySet(transaction);
-    return { user, groups, resources: resources.map(({ name }) => rightReason({ user, names, name, policies })) };
+    const { resources, policies, sites } = await readPolicySet(transaction);
+    const proxies = await transaction.tables.proxies.list({ where: { revokedAt: null } });
+    const farm = { sites, proxies };
+    return { user, groups, resources: resources.map((row) => rightReason({ user, names, row, policies, farm })) };
   });
 }
 
@@ -55,19 +73,73 @@ async function groupReasons({ tables }: Transaction, userId: string): Promise<Gr
 function rightReason(of: {
   user: UserRow;
   names: ReadonlySet<string>;
-  name: string;
+  row: ResourceRow;
   policies: readonly PolicyRow[];
+  farm: RightsFarm;
 }): RightReason {
-  const { user, names, name: resource } = of;
-  const about = of.policies.filter((policy) => policy.resources.includes(resource));
-  const opening = about.filter((policy) => policy.groups.some((group) => names.has(group)));
+  const { user, names, row } = of;
+  const about = of.policies.filter((policy) => policy.resources.includes(row.name));
+  const grouped = about.filter((policy) => policy.groups.some((group) => names.has(group)));
+  const opening = grouped.filter((policy) => fitsRegion(policy, row));
   const described = (opening.length > 0 ? opening : about).map((policy) => ({
     policy: policy.name,
     groups: policy.groups.filter((group) => opening.length === 0 || names.has(group)),
     only: conditionsOf(policy),
   }));
-  const allowed = user.enabled && opening.length > 0;
-  return { resource, allowed, policies: described, words: wordsOf(user, opening.length > 0, described) };
+  const sites = siteReasons(of.farm, { row, policies: opening });
+  // Before the first site is there, policies are all that can be said.
+  const served = of.farm.sites.length === 0 ? opening.length > 0 : sites.some(({ serves }) => serves);
+  const allowed = user.enabled && served;
+  const words = closedByPlace({ row, grouped, opening, sites }) ?? wordsOf(user, opening.length > 0, described);
+  return {
+    resource: row.name,
+    allowed,
+    policies: described,
+    words: user.enabled ? words : wordsOf(user, false, []),
+    sites,
+  };
+}
+
+/** What is asked for places. */
+interface RightsFarm {
+  readonly sites: readonly SiteRow[];
+  readonly proxies: readonly ProxyRow[];
+}
+
+/** Of every site that has the resource, the preferred ones first. */
+function siteReasons({ sites, proxies }: RightsFarm, opened: OpenedResource): SiteReason[] {
+  const there = new Map(sites.map((site) => [site.name, site]));
+  const named = sitesOf(opened.row) ?? [...there.keys()];
+  return named.map((site) => {
+    const policies = opensAt(site, opened).map((policy) => policy.name);
+    const own = proxies.filter((proxy) => proxy.site === site).map(({ name }) => name);
+    const serves = there.has(site) && policies.length > 0;
+    const words = siteWords(there.get(site), { opened: opened.policies.length > 0, serves });
+    return { site, serves, policies, proxies: own, words };
+  });
+}
+
+function siteWords(site: SiteRow | undefined, { opened, serves }: { opened: boolean; serves: boolean }): string {
+  if (!site) return 'there is no such site';
+  if (serves) return site.drainedAt === null ? '' : 'the site is being emptied';
+  return opened ? 'no policy opens it through this site' : 'no policy opens it';
+}
+
+/** Why policies for the user's groups open nothing all the same; undefined where places are not the reason. */
+function closedByPlace(of: {
+  readonly row: ResourceRow;
+  readonly grouped: readonly PolicyRow[];
+  readonly opening: readonly PolicyRow[];
+  readonly sites: readonly SiteReason[];
+}): string | undefined {
+  const { row, grouped, opening, sites } = of;
+  if (grouped.length > 0 && opening.length === 0) {
+    const region = row.region === null ? 'the resource has no region' : `the resource is in region ${row.region}`;
+    return `${region}: ${grouped.map(({ name }) => name).join(', ')} opens others`;
+  }
+  if (opening.length === 0 || sites.length === 0 || sites.some(({ serves }) => serves)) return undefined;
+  const why = sites.map(({ site, words }) => `${site}: ${words}`).join('; ');
+  return `no site serves it: ${why}`;
 }
 
 function wordsOf(user: UserRow, opened: boolean, described: RightReason['policies']): string {
@@ -78,13 +150,26 @@ function wordsOf(user: UserRow, opened: boolean, described: RightReason['policie
   return described.map(({ policy, groups }) => `${policy} would, for ${groups.join(', ')}`).join('; ');
 }
 
+const PLACE_WORDS = {
+  sites: 'through site',
+  notSites: 'not through site',
+  networks: 'from network',
+  notNetworks: 'not from network',
+  regions: 'in region',
+  notRegions: 'not in region',
+} as const;
+
 /** What else must hold, in short; empty when nothing must. */
-function conditionsOf({ rule }: PolicyRow): string {
+function conditionsOf({ rule, place }: PolicyRow): string {
   const { context = {}, methods, paths } = rule;
   const parts = [
     ...(methods ? [`methods ${methods.join(' ')}`] : []),
     ...(paths ? [`paths ${paths.join(' ')}`] : []),
     ...(Object.keys(context).length > 0 ? [`app context ${JSON.stringify(context)}`] : []),
+    ...Object.entries(PLACE_WORDS).flatMap(([field, words]) => {
+      const named = place?.[field as keyof typeof PLACE_WORDS];
+      return named ? [`${words} ${named.join(' ')}`] : [];
+    }),
   ];
   return parts.join(', ');
 }

@@ -1,10 +1,15 @@
 import type { Shapes } from '../store/shape.ts';
 
-/** Where Proxies stand: their origins, and what they serve there. */
+/** Where Proxies stand. */
 export interface SiteRow {
   readonly name: string;
   readonly origins: readonly string[];
+  /** Always empty: resources name their sites. In the MAC of rows that were sealed before they did. */
   readonly resources: readonly string[];
+  /** How long its Proxies may serve after a beat, ms; null for as long as the nodes say. */
+  readonly leaseMs: number | null;
+  /** Since when nothing new is served there, epoch ms; null for a site that is open. */
+  readonly drainedAt: number | null;
 }
 
 /** A Proxy that has joined. */
@@ -68,7 +73,15 @@ export const FARM_TABLES: Shapes<FarmRows> = {
   sites: {
     key: ['name'],
     sealed: ['name', 'origins', 'resources'],
-    columns: { name: 'text', origins: 'json', resources: 'json', rowMac: 'bytes' },
+    sealedLater: ['leaseMs', 'drainedAt'],
+    columns: {
+      name: 'text',
+      origins: 'json',
+      resources: 'json',
+      leaseMs: 'int',
+      drainedAt: 'int',
+      rowMac: 'bytes',
+    },
   },
   proxies: {
     key: ['name'],

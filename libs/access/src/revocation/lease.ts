@@ -29,6 +29,10 @@ export type BeatResult =
       readonly head: number;
       readonly headHash: string;
       readonly leaseMs: number;
+      /** Version of the site map. */
+      readonly mapSeq: number;
+      /** True while the site of the Proxy is being emptied. */
+      readonly drained: boolean;
     } & SealedEntries);
 
 /** The key of a lease row: one for each process of a Proxy. */
@@ -56,26 +60,33 @@ export async function recordBeat(access: AccessContext, record: BeatRecord): Pro
   return access.store.transaction(
     async (transaction): Promise<BeatResult> => {
       const realm = await getRealm(transaction, 'share');
-      if (!(await proxyOfBeat(transaction, { name: proxy, keyHash }))) return { type: 'revoked' };
+      const holder = await proxyOfBeat(transaction, { name: proxy, keyHash });
+      if (!holder) return { type: 'revoked' };
       const { epoch, head, headHash } = realm;
       const known = isPastOf(realm, beat.epoch ?? beat.after);
       if (!known || (beat.epoch ?? epoch) !== epoch) return { type: 'anew', epoch, supersedes: known };
       const rows = beat.epoch === undefined ? [] : await rowsBehind(transaction, realm, beat);
       if (!rows) return { type: 'anew', epoch, supersedes: true };
-      // No lease is longer than what a restore waits for.
-      const leaseMs = Math.min(record.leaseMs, realm.longestLeaseMs);
       const key = leaseKeyOf(proxy, beat.instance);
-      const { leases } = transaction.tables;
-      const before = await leases.find({ proxy: key }, 'update');
+      const { leases, sites } = transaction.tables;
+      const [before, site] = await Promise.all([
+        leases.find({ proxy: key }, 'update'),
+        sites.find({ name: holder.site }),
+      ]);
+      // No lease is longer than what a restore waits for.
+      const leaseMs = Math.min(site?.leaseMs ?? record.leaseMs, realm.longestLeaseMs);
       const { channels } = beat;
       const applied = beat.epoch === undefined ? 0 : beat.done;
       // A longer lease that it was given before, by this node or one with another setting, may live: who waits counts with it.
       const longestMs = Math.max(leaseMs, before?.leaseMs ?? 0);
       const expiresAt = transaction.now() + longestMs;
-      const lease = { applied, channels, expiresAt, leaseMs: longestMs, node, beat: (before?.beat ?? 0) + 1 };
+      const { requests = 0, bytes = 0, rttMs = null } = beat;
+      const served = { channels, requests, bytes, rttMs };
+      const lease = { applied, ...served, expiresAt, leaseMs: longestMs, node, beat: (before?.beat ?? 0) + 1 };
       if (before) await leases.update({ where: { proxy: key } }, lease);
       else await leases.insert({ proxy: key, ...lease });
-      return { type: 'lease', epoch, head, headHash, leaseMs, ...sealedEntries(access, epoch, rows) };
+      const more = { mapSeq: realm.mapVersion, drained: site?.drainedAt !== undefined && site.drainedAt !== null };
+      return { type: 'lease', epoch, head, headHash, leaseMs, ...more, ...sealedEntries(access, epoch, rows) };
     },
     { urgent: true },
   );

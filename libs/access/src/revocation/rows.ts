@@ -31,6 +31,11 @@ export interface LeaseRow {
   readonly leaseMs: number;
   /** The node that recorded the last beat. */
   readonly node: string;
+  /** What the process has served since it began: requests, and bytes of content both ways. For people to read. */
+  readonly requests: number;
+  readonly bytes: number;
+  /** How long an answer of Security took last, ms, as the process measured it; null before it has. */
+  readonly rttMs: number | null;
 }
 
 /** Rows of this room by their tables. */
@@ -66,6 +71,9 @@ export const REVOCATION_TABLES: Shapes<RevocationRows> = {
       beat: 'int',
       leaseMs: 'int',
       node: 'text',
+      requests: 'int',
+      bytes: 'int',
+      rttMs: 'int',
     },
   },
 };

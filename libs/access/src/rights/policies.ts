@@ -1,4 +1,12 @@
-import { type ChannelError, checkPath, faultOfMethod, isWildcard, liesUnder, pathOnly } from '@sallyport/channel';
+import {
+  type ChannelError,
+  checkPath,
+  faultOfMethod,
+  isWildcard,
+  liesUnder,
+  pathOnly,
+  type Route,
+} from '@sallyport/channel';
 import type { AccessRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
 import type { AppRow } from '../apps/rows.ts';
 import type { SiteRow } from '../farm/rows.ts';
@@ -9,7 +17,9 @@ import { bumpPolicyVersion } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { shownBackend } from './backend-secrets.ts';
-import type { PolicyRow, ResourceRow, StoredRule } from './rows.ts';
+import { fitsRegion, type OpenedResource, opensAt, routeTo, storedPlace } from './places.ts';
+import { checkNetwork } from './resource-rules.ts';
+import type { PolicyRow, ResourceRow, StoredPlace, StoredRule } from './rows.ts';
 
 /** Resources, policies, sites and apps of a realm at one moment. */
 export interface PolicySet {
@@ -31,29 +41,47 @@ export async function readPolicySet({ tables }: Transaction): Promise<PolicySet>
 }
 
 /**
- * What a site serves: the resources it names, all when it names none. A site that does not exist serves nothing.
+ * What the Proxies of a site serve to a member of the groups: resources of that site, each with every rule that opens it there. A site
+ * that does not exist serves nothing.
  */
-export function servedAt(set: PolicySet, site: string, resources: readonly ResourceGrant[]): ResourceGrant[] {
-  const row = set.sites.find(({ name }) => name === site);
-  if (!row) return [];
-  const names = row.resources;
-  return names.length === 0 ? [...resources] : resources.filter(({ name }) => names.includes(name));
+export function servedAt(set: PolicySet, site: string, groups: readonly string[]): ResourceGrant[] {
+  if (!set.sites.some(({ name }) => name === site)) return [];
+  return openedFor(set, groups).flatMap((opened) => {
+    const policies = opensAt(site, opened);
+    return policies.length === 0 ? [] : [resourceGrant(set, { row: opened.row, policies })];
+  });
 }
 
-/** What a member of the groups may reach, each resource with every rule that opens it. Deny is the default. */
+/**
+ * Where a member of the groups reaches what; undefined in a realm of one site, where nothing can be chosen.
+ */
+export function routesFor(set: PolicySet, groups: readonly string[]): Route[] | undefined {
+  if (set.sites.length < 2) return undefined;
+  return openedFor(set, groups).flatMap((opened) => routeTo(set.sites, opened) ?? []);
+}
+
+/** What a member of the groups may reach, wherever it is, each resource with every rule that opens it. */
 export function grantedResources(set: PolicySet, groups: readonly string[]): ResourceGrant[] {
+  return openedFor(set, groups).map((opened) => resourceGrant(set, opened));
+}
+
+/** Resources with the policies that open them to a member of the groups. Deny is the default. */
+function openedFor(set: PolicySet, groups: readonly string[]): OpenedResource[] {
   const applicable = set.policies.filter((policy) => policy.groups.some((group) => groups.includes(group)));
-  return set.resources.flatMap((resource) => {
-    const opening = applicable.filter((policy) => policy.resources.includes(resource.name));
-    if (opening.length === 0) return [];
-    const { name, kind, authority, title } = resource;
-    const called = title === name ? {} : { title };
-    // What a backend wants delegated is between Security and the provider.
-    const { delegate: _, ...backend } = shownBackend(resource.backend);
-    const except = nearerThan(set, resource);
-    const carved = except.length > 0 ? { except } : {};
-    return [{ name, kind, authority, ...called, ...carved, backend, rules: opening.map(ruleOf) }];
+  return set.resources.flatMap((row) => {
+    const policies = applicable.filter((policy) => policy.resources.includes(row.name) && fitsRegion(policy, row));
+    return policies.length === 0 ? [] : [{ row, policies }];
   });
+}
+
+function resourceGrant(set: PolicySet, { row, policies }: OpenedResource): ResourceGrant {
+  const { name, kind, authority, title } = row;
+  const called = title === name ? {} : { title };
+  // What a backend wants delegated is between Security and the provider.
+  const { delegate: _, ...backend } = shownBackend(row.backend);
+  const except = nearerThan(set, row);
+  const carved = except.length > 0 ? { except } : {};
+  return { name, kind, authority, ...called, ...carved, backend, rules: policies.map(ruleOf) };
 }
 
 /** Authorities under a wildcard by resource, by the set that they stand in. */
@@ -78,11 +106,14 @@ function nearerThan(set: PolicySet, { name, kind, authority }: ResourceRow): str
 
 function ruleOf(policy: PolicyRow): AccessRule {
   const { context, methods, paths } = policy.rule;
+  const { networks, notNetworks } = policy.place ?? {};
   return {
     policy: policy.name,
     context,
     ...(methods ? { methods: [...methods] } : {}),
     ...(paths ? { paths: [...paths] } : {}),
+    ...(networks ? { networks: [...networks] } : {}),
+    ...(notNetworks ? { notNetworks: [...notNetworks] } : {}),
   };
 }
 
@@ -126,13 +157,15 @@ export async function putPolicy(
   by: Actor,
   options: PutOptions = {},
 ): Promise<PolicyRow> {
-  const { groups, resources, ...rule } = input;
+  const { groups, resources, context, methods, paths, ...place } = input;
+  const rule = { context, ...(methods ? { methods } : {}), ...(paths ? { paths } : {}) };
   checkRule(rule);
-  const row: PolicyRow = { name, groups, resources, rule };
+  const row: PolicyRow = { name, groups, resources, rule, place: storedPlace(null, place) };
   await changeRights(access, { action: 'policy.put', subject: name, by }, async (begun) => {
     const { tables } = begun;
     await checkNamed(tables, input);
     await checkApps(begun, rule.context);
+    await checkPlace(tables, row.place);
     const { name: _, ...columns } = row;
     const there = await tables.policies.find({ name }, 'update');
     if (there && options.onlyNew) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a policy ${name} already`);
@@ -154,7 +187,8 @@ export async function changePolicy(
     const { tables } = begun;
     const before = await tables.policies.find({ name }, 'update');
     if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no policy ${name}`);
-    const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rule } = changed;
+    const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rest } = changed;
+    const { sites, notSites, networks, notNetworks, regions, notRegions, ...rule } = rest;
     checkRule(rule);
     const lists = {
       groups: changedList(groups ?? before.groups, addGroups, removeGroups),
@@ -162,8 +196,10 @@ export async function changePolicy(
     };
     await checkNamed(tables, lists);
     if (rule.context) await checkApps(begun, rule.context);
-    row = { name, ...lists, rule: changedRule(before.rule, rule) };
-    await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule });
+    const place = storedPlace(before.place, { sites, notSites, networks, notNetworks, regions, notRegions });
+    await checkPlace(tables, place);
+    row = { name, ...lists, rule: changedRule(before.rule, rule), place };
+    await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule, place });
   });
   return row!;
 }
@@ -211,8 +247,16 @@ async function checkNamed(
   }
 }
 
+/** @throws AccessError ERR_ACCESS_INVALID for a site that is not there, or a network that is none. */
+async function checkPlace(tables: Transaction['tables'], place: StoredPlace | null): Promise<void> {
+  for (const site of [...(place?.sites ?? []), ...(place?.notSites ?? [])]) {
+    if (!(await tables.sites.find({ name: site }))) throw new AccessError('ERR_ACCESS_INVALID', `no site ${site}`);
+  }
+  for (const network of [...(place?.networks ?? []), ...(place?.notNetworks ?? [])]) checkNetwork(network);
+}
+
 /**
- * Removes a resource or a policy; false when there was none. A resource leaves every policy and site that names it: another one
+ * Removes a resource or a policy; false when there was none. A resource leaves every policy that names it: another one
  * of its name is not open to anybody from the start.
  */
 export async function removeRight(
@@ -230,15 +274,10 @@ export async function removeRight(
   return removed > 0;
 }
 
-/** Takes a resource out of the policies and sites that name it. */
-export async function leave({ policies, sites }: Transaction['tables'], resource: string): Promise<void> {
+/** Takes a resource out of the policies that name it. */
+export async function leave({ policies }: Transaction['tables'], resource: string): Promise<void> {
   for (const { name, resources } of await policies.list({}, 'update')) {
     const left = resources.filter((other) => other !== resource);
     if (left.length < resources.length) await policies.update({ where: { name } }, { resources: left });
-  }
-  for (const { name, resources } of await sites.list({}, 'update')) {
-    const left = resources.filter((other) => other !== resource);
-    // A site that names nothing serves everything: one whose last resource goes keeps the name, which leads nowhere.
-    if (left.length > 0 && left.length < resources.length) await sites.update({ where: { name } }, { resources: left });
   }
 }

@@ -14,7 +14,10 @@ function demand(condition: boolean, message: string): asserts condition {
  * A resource in the one form in which it is stored: host names in lower case without a final dot, IPv6 as RFC 5952 writes it.
  * @throws AccessError ERR_ACCESS_INVALID for what can never work
  */
-export function canonicalResource(name: string, { kind, authority, title, backend }: ResourceInput): ResourceInput {
+export function canonicalResource(
+  name: string,
+  { kind, authority, title, backend }: ResourceInput,
+): Pick<ResourceInput, 'kind' | 'authority' | 'title' | 'backend'> {
   const canonical = canonicalAuthority(authority);
   demand(canonical !== undefined, `${name}: the authority is not a host with an optional port`);
   checkWhole(name, backend);
@@ -120,7 +123,7 @@ function checkPassField(name: string): void {
 }
 
 /** @throws AccessError ERR_ACCESS_INVALID for what is not an address with a prefix length. */
-function checkNetwork(network: string): void {
+export function checkNetwork(network: string): void {
   const [address = '', bits = '', ...rest] = network.split('/');
   const host = address.includes(':') ? `[${address}]` : address;
   // No zeros in front: some read them as octal.

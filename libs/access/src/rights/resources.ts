@@ -1,10 +1,12 @@
 import type { ResourceChange, ResourceInput, ResourcesInput, ResourcesPlan } from '@sallyport/security-api';
+import type { SiteRow } from '../farm/rows.ts';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { shownBackend, storedBackend } from './backend-secrets.ts';
+import { storedSites } from './places.ts';
 import { changeRights, leave, type PutOptions } from './policies.ts';
 import { canonicalResource } from './resource-rules.ts';
 import type { ResourceRow } from './rows.ts';
@@ -38,7 +40,7 @@ export async function putResource(
     const { tables } = transaction;
     const there = await tables.resources.find({ name }, 'update');
     if (there && options.onlyNew) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a resource ${name} already`);
-    row = resourceRow(access, { name, input, before: there, at: transaction.now() });
+    row = resourceRow(access, { name, input, before: there, at: transaction.now(), sites: await tables.sites.list() });
     await refuseTaken(tables, row);
     const { name: _, ...columns } = row;
     if (there) await tables.resources.update({ where: { name } }, columns);
@@ -66,7 +68,7 @@ export async function changeResource(
     const { kind, authority, title } = before;
     const merged = mergePatch(shownBackend(before.backend), backend) as ResourceInput['backend'];
     const input = { kind, authority, title, ...rest, backend: merged };
-    row = resourceRow(access, { name, input, before, at: transaction.now() });
+    row = resourceRow(access, { name, input, before, at: transaction.now(), sites: await tables.sites.list() });
     await refuseTaken(tables, row);
     const { name: _, ...columns } = row;
     await tables.resources.update({ where: { name } }, columns);
@@ -95,19 +97,23 @@ async function refuseTaken({ resources }: Transaction['tables'], { name, authori
   if (taken) throw new AccessError('ERR_ACCESS_CONFLICT', `the resource ${taken.name} has the authority ${authority}`);
 }
 
-function resourceRow(
-  access: AccessContext,
-  of: {
-    readonly name: string;
-    readonly input: ResourceInput;
-    readonly before: ResourceRow | undefined;
-    readonly at: number;
-  },
-): ResourceRow {
-  const { name, before, at } = of;
+/** A resource as it is wanted, and what it is held against. */
+interface WantedResource {
+  readonly name: string;
+  readonly input: ResourceInput;
+  readonly before: ResourceRow | undefined;
+  readonly sites: readonly SiteRow[];
+  /** Now, epoch ms. */
+  readonly at: number;
+}
+
+function resourceRow(access: AccessContext, of: WantedResource): ResourceRow {
+  const { name, before, input, at } = of;
   const { kind, authority, title, backend } = canonicalResource(name, of.input);
   const stored = storedBackend(access, { name, authority, backend, before, at });
-  return { name, kind, authority, title: title ?? name, backend: stored };
+  const sites = storedSites(name, input.sites, of);
+  const region = input.region === undefined ? (before?.region ?? null) : input.region;
+  return { name, kind, authority, title: title ?? name, backend: stored, sites, region };
 }
 
 /** What is to be done with one resource. */
@@ -152,11 +158,11 @@ function planOf(steps: readonly Step[], basis: string): ResourcesPlan {
 async function stepsOf(access: AccessContext, transaction: Transaction, input: ResourcesInput): Promise<Step[]> {
   const { tables } = transaction;
   const there = new Map((await tables.resources.list()).map((row) => [row.name, row]));
+  const sites = await tables.sites.list();
   const named = new Map(input.resources.map(({ name, ...one }) => [name, one]));
   if (named.size < input.resources.length) throw new AccessError('ERR_ACCESS_INVALID', 'a resource is named twice');
-  const steps = [...named].map(([name, one]) =>
-    stepOf(access, { name, input: one, before: there.get(name), at: transaction.now() }),
-  );
+  const at = transaction.now();
+  const steps = [...named].map(([name, one]) => stepOf(access, { name, input: one, before: there.get(name), sites, at }));
   const left = [...there.keys()].filter((name) => !named.has(name));
   if (input.prune) steps.push(...left.map((name): Step => ({ name, what: 'remove', settings: [] })));
   const stay = input.prune ? [] : left.map((name) => there.get(name)!);
@@ -174,7 +180,7 @@ function refuseTwice(rows: readonly ResourceRow[]): void {
   }
 }
 
-function stepOf(access: AccessContext, of: Parameters<typeof resourceRow>[1]): Step {
+function stepOf(access: AccessContext, of: WantedResource): Step {
   const { name, before } = of;
   const row = resourceRow(access, of);
   if (!before) return { name, what: 'add', settings: [], row };
@@ -189,10 +195,17 @@ function differences(before: ResourceRow, after: ResourceRow): string[] {
   return names.filter((name) => sorted(old[name]) !== sorted(next[name]));
 }
 
-function flat({ kind, authority, title, backend }: ResourceRow): Record<string, unknown> {
+function flat({ kind, authority, title, backend, sites, region }: ResourceRow): Record<string, unknown> {
   const { wrapped = {}, ...settings } = backend;
   const named = [...Object.entries(settings), ...Object.entries(wrapped)];
-  return { kind, authority, title, ...Object.fromEntries(named.map(([name, value]) => [`backend.${name}`, value])) };
+  return {
+    kind,
+    authority,
+    title,
+    sites,
+    region,
+    ...Object.fromEntries(named.map(([name, value]) => [`backend.${name}`, value])),
+  };
 }
 
 /** One text for one value, however its keys are ordered. */
@@ -226,6 +239,6 @@ async function removeOne(tables: Transaction['tables'], name: string): Promise<v
   await leave(tables, name);
 }
 
-function columnsOf({ kind, authority, title, backend }: ResourceRow): Omit<ResourceRow, 'name'> {
-  return { kind, authority, title, backend };
+function columnsOf({ name: _, ...columns }: ResourceRow): Omit<ResourceRow, 'name'> {
+  return columns;
 }

@@ -14,6 +14,10 @@ export interface ResourceRow {
   readonly authority: string;
   readonly title: string;
   readonly backend: StoredBackend;
+  /** Its sites by preference, equally good ones with commas between them: `["b", "a,c"]`. Null for every site. */
+  readonly sites: readonly string[] | null;
+  /** Where its data lies, for rules by place. */
+  readonly region: string | null;
 }
 
 /** A rule as a policy row holds it. */
@@ -23,12 +27,27 @@ export interface StoredRule {
   readonly paths?: readonly string[];
 }
 
+/** Where a rule holds: a list that is not there demands, or forbids, nothing. */
+export interface StoredPlace {
+  /** Sites through whose Proxies a resource may be reached. */
+  readonly sites?: readonly string[];
+  readonly notSites?: readonly string[];
+  /** Networks of devices, `address/bits`, as the Proxy sees their addresses. */
+  readonly networks?: readonly string[];
+  readonly notNetworks?: readonly string[];
+  /** Regions of resources. A resource without one satisfies no rule about regions. */
+  readonly regions?: readonly string[];
+  readonly notRegions?: readonly string[];
+}
+
 /** Which groups may reach which resources, and under what rule. */
 export interface PolicyRow {
   readonly name: string;
   readonly groups: readonly string[];
   readonly resources: readonly string[];
   readonly rule: StoredRule;
+  /** Null for everywhere. */
+  readonly place: StoredPlace | null;
 }
 
 /** Rows of this room by their tables. */
@@ -43,11 +62,22 @@ export const RIGHTS_TABLES: Shapes<RightsRows> = {
     key: ['name'],
     unique: ['authority'],
     sealed: ['name', 'kind', 'authority', 'backend'],
-    columns: { name: 'text', kind: 'text', authority: 'text', title: 'text', backend: 'json', rowMac: 'bytes' },
+    sealedLater: ['sites', 'region'],
+    columns: {
+      name: 'text',
+      kind: 'text',
+      authority: 'text',
+      title: 'text',
+      backend: 'json',
+      sites: 'json',
+      region: 'text',
+      rowMac: 'bytes',
+    },
   },
   policies: {
     key: ['name'],
     sealed: ['name', 'groups', 'resources', 'rule'],
-    columns: { name: 'text', groups: 'json', resources: 'json', rule: 'json', rowMac: 'bytes' },
+    sealedLater: ['place'],
+    columns: { name: 'text', groups: 'json', resources: 'json', rule: 'json', place: 'json', rowMac: 'bytes' },
   },
 };

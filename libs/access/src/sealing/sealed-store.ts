@@ -109,14 +109,16 @@ export class RowSeal {
   readonly #keyring: Keyring;
   readonly #key: readonly string[];
   readonly #columns: readonly string[];
+  readonly #later: readonly string[];
 
   constructor(realm: string, table: TableName, keyring: Keyring) {
-    const { key, sealed } = shapeOf(table);
+    const { key, sealed, sealedLater = [] } = shapeOf(table);
     this.table = table;
     this.#realm = realm;
     this.#keyring = keyring;
     this.#key = key;
     this.#columns = sealed!;
+    this.#later = sealedLater;
   }
 
   keyOf(row: AnyRow): AnyRow {
@@ -143,7 +145,7 @@ export class RowSeal {
   }
 
   touches(change: AnyRow): boolean {
-    return this.#columns.some((column) => column in change);
+    return this.#columns.some((column) => column in change) || this.#later.some((column) => column in change);
   }
 
   of(row: AnyRow): Uint8Array {
@@ -159,10 +161,15 @@ export class RowSeal {
     return mac instanceof Uint8Array && this.#keyring.verifyMac(mac, this.#bytesOf(row));
   }
 
-  /** Realm, table and columns as one JSON list: every column has one type, so no two rows have the same text. */
+  /**
+   * Realm, table and columns as one JSON list: every column has one type, so no two rows have the same text. Columns that came later
+   * stand by their names in one object behind all others, those that are null are left out; where all are, so is the object.
+   */
   #bytesOf(row: AnyRow): Uint8Array {
     const values = this.#columns.map((column) => plain(row[column]));
-    return encodeText(JSON.stringify([this.#realm, this.table, ...values]));
+    const later = this.#later.map((column) => [column, plain(row[column])]).filter(([, value]) => value !== null);
+    const behind = later.length > 0 ? [Object.fromEntries(later)] : [];
+    return encodeText(JSON.stringify([this.#realm, this.table, ...values, ...behind]));
   }
 }
 

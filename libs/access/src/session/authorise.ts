@@ -6,7 +6,9 @@ import {
   formatHex,
   type Hello,
   keyOf,
+  parseHex,
   type SessionSecret,
+  sealRoutes,
   verifyHelloMac,
 } from '@sallyport/channel';
 import type { Grant, RealmSettings } from '@sallyport/security-api';
@@ -18,7 +20,8 @@ import { DEFAULT_SETTINGS, settingsOf } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
 import { leaseKeyOf } from '../revocation/lease.ts';
 import { withBackendSecrets } from '../rights/backend-secrets.ts';
-import { grantedResources, type PolicySet, readPolicySet, servedAt } from '../rights/policies.ts';
+import { type PolicySet, routesFor, servedAt } from '../rights/policies.ts';
+import type { PolicyCache } from '../rights/policy-cache.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
@@ -28,43 +31,20 @@ import { findLastingSessions, findLiveSessions, type LiveSession } from './sessi
 
 type RefusalHint = 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED' | 'UNAVAILABLE';
 
-/** The outcome of a HELLO: a grant without assertions, its channel key, and whether it is the session's first; or a hint for the device. */
+/** The outcome of a HELLO: a grant without assertions, its channel key, whether it is the session's first, and routes; or a hint for the device. */
 export type Authorisation =
-  | { readonly status: 'granted'; readonly grant: Grant; readonly channelKey: ChannelKey; readonly first: boolean }
+  | {
+      readonly status: 'granted';
+      readonly grant: Grant;
+      readonly channelKey: ChannelKey;
+      readonly first: boolean;
+      /** Sealed for the device; undefined in a realm of one site. */
+      readonly routes: Uint8Array | undefined;
+    }
   | { readonly status: 'refused'; readonly hint: RefusalHint };
 
 /** How long assertions are good, in ms; Proxies fetch new ones at half of it. */
 export const ASSERTION_TTL_MS = 600_000;
-
-type PolicyVersion = Pick<RealmRow, 'epoch' | 'policyVersion' | 'mapVersion'>;
-
-/**
- * Resources, policies and sites, read again only when a version has changed. Versions count within one epoch: a restored
- * database may count to the same number with other contents. Shared by one process.
- */
-export class PolicyCache {
-  #version: PolicyVersion | undefined;
-  #set: PolicySet | undefined;
-
-  async get(transaction: Transaction, { epoch, policyVersion, mapVersion }: PolicyVersion): Promise<PolicySet> {
-    const version = { epoch, policyVersion, mapVersion };
-    if (this.#set && this.#version && isSame(this.#version, version)) return this.#set;
-    const set = await readPolicySet(transaction);
-    if (!this.#version || isNewer(version, this.#version)) {
-      this.#version = version;
-      this.#set = set;
-    }
-    return set;
-  }
-}
-
-function isSame(a: PolicyVersion, b: PolicyVersion): boolean {
-  return a.epoch === b.epoch && a.policyVersion === b.policyVersion && a.mapVersion === b.mapVersion;
-}
-
-function isNewer(a: PolicyVersion, b: PolicyVersion): boolean {
-  return a.epoch !== b.epoch || a.policyVersion > b.policyVersion || a.mapVersion > b.mapVersion;
-}
 
 /** Who opens channels: one run of one Proxy at its site, by the key that it showed. */
 export interface ChannelHolder extends ProxyKey {
@@ -131,16 +111,12 @@ export async function authorise(
     await transaction.tables.sessions.updateEach(changes);
     return checked.map((outcome): Authorisation => {
       if ('hint' in outcome) return { status: 'refused', hint: outcome.hint };
-      const { live, channelKey } = outcome;
-      const grant = grantOf(access, {
-        ...live,
-        realm,
-        now,
-        set,
-        site: holder.site,
-        groups: groups.get(live.user.id) ?? [],
-      });
-      return { status: 'granted', grant, channelKey, first: live.session.chanNo === 0 };
+      const { live, channelKey, secret } = outcome;
+      const groupsOfUser = groups.get(live.user.id) ?? [];
+      const grant = grantOf(access, { ...live, realm, now, set, site: holder.site, groups: groupsOfUser });
+      const routes = sealedRoutes(access, secret, { sid: live.session.id, realm, set, groups: groupsOfUser });
+      secret.fill(0);
+      return { status: 'granted', grant, channelKey, first: live.session.chanNo === 0, routes };
     });
   });
 }
@@ -161,7 +137,9 @@ interface OpenedChannel {
   readonly chanRequest: string;
 }
 
-type CheckedHello = { readonly live: LiveSession; readonly channelKey: ChannelKey } | { readonly hint: RefusalHint };
+type CheckedHello =
+  | { readonly live: LiveSession; readonly channelKey: ChannelKey; readonly secret: SessionSecret }
+  | { readonly hint: RefusalHint };
 
 /** Checks one HELLO; the channel that it opens is noted in `opened`, where later ones of the session find it. */
 function checkHello(
@@ -183,9 +161,7 @@ function checkHello(
     if (!Number.isSafeInteger(chanNo) || chanNo <= last.chanNo) return { hint: 'CHAN_REPLAY' };
     opened.set(live.session.id, { chanNo, chanRequest: requestId });
   }
-  const channelKey = deriveChannelKey(access.crypto, secret, hello);
-  secret.fill(0);
-  return { live, channelKey };
+  return { live, channelKey: deriveChannelKey(access.crypto, secret, hello), secret };
 }
 
 function readAudience(hello: Hello): string | undefined {
@@ -210,12 +186,18 @@ function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret
 /** Why there are no rights: the session is over, who asks opened no channel of it, or is no Proxy any more. */
 export type NoRights = 'over' | 'no channel' | 'no proxy';
 
+/** Rights of an open channel as they are now, and routes, sealed for the device; undefined in a realm of one site. */
+export interface ReadRights {
+  readonly grant: Grant;
+  readonly routes: Uint8Array | undefined;
+}
+
 /** Reads the rights of an open channel again, for the run of the Proxy at its site that opened it. */
 export async function reauthorise(
   access: AccessContext,
   cache: PolicyCache,
   { sid, holder }: { readonly sid: string; readonly holder: ChannelHolder },
-): Promise<Grant | NoRights> {
+): Promise<ReadRights | NoRights> {
   const { site, name, instance } = holder;
   return access.store.transaction(async (transaction) => {
     const { realm, sessions } = await findLastingSessions(transaction, { sids: [sid] });
@@ -235,8 +217,41 @@ export async function reauthorise(
     // What a process opened goes with its lease row.
     if (!lease) return 'no channel';
     if (!isProxy) return 'no proxy';
-    return grantOf(access, { ...live, realm, now: transaction.now(), set, site, groups });
+    const grant = grantOf(access, { ...live, realm, now: transaction.now(), set, site, groups });
+    return { grant, routes: routesAgain(access, live.session, { realm, set, groups }) };
   });
+}
+
+function routesAgain(
+  access: AccessContext,
+  session: SessionRow,
+  of: Omit<RoutesSource, 'sid'>,
+): Uint8Array | undefined {
+  // In a realm of one site no secret is unwrapped for nothing.
+  const secret = of.set.sites.length < 2 ? undefined : unwrapSecret(access, session);
+  // Routes that cannot be sealed now come with the next ones.
+  if (!secret || secret === 'unreadable') return undefined;
+  const routes = sealedRoutes(access, secret, { ...of, sid: session.id });
+  secret.fill(0);
+  return routes;
+}
+
+/** What routes are made of. */
+interface RoutesSource {
+  readonly sid: string;
+  readonly realm: Pick<RealmRow, 'epoch' | 'head'>;
+  readonly set: PolicySet;
+  readonly groups: readonly string[];
+}
+
+function sealedRoutes(
+  access: AccessContext,
+  secret: SessionSecret,
+  { sid, realm, set, groups }: RoutesSource,
+): Uint8Array | undefined {
+  const routes = routesFor(set, groups);
+  const of = { epoch: realm.epoch, asOf: realm.head };
+  return routes && sealRoutes(access.crypto, { secret, sid: parseHex(sid) }, { ...of, routes });
 }
 
 function limitsOf(settings: RealmSettings): Grant['limits'] {
@@ -283,7 +298,7 @@ function grantOf(access: AccessContext, of: GrantParts): Grant {
     installationId: of.installation.id,
     context: ruleForApp(settings.context, of.set.apps, use),
     resources: withDelegated(access, session, {
-      resources: withBackendSecrets(access, of.set, servedAt(of.set, of.site, grantedResources(of.set, groups))),
+      resources: withBackendSecrets(access, of.set, servedAt(of.set, of.site, groups)),
       now: of.now,
     }),
     limits: limitsOf(settings),

@@ -4,16 +4,19 @@ import {
   type EstablishOutcome,
   encodeText,
   formatHex,
+  type Routes,
   SID_BYTES,
 } from '@sallyport/channel';
 import { type KeyCandidate, type RotationStep, rotationStep } from '../keys/rotation.ts';
 import type { UserRow } from '../people/rows.ts';
-import { namesOf } from '../people/users.ts';
+import { groupsOf, namesOf } from '../people/users.ts';
 import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
 import { deviceByLog, endedByLog } from '../revocation/ended-by-log.ts';
+import { routesFor } from '../rights/policies.ts';
+import type { PolicyCache } from '../rights/policy-cache.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
 import type { RowLock, Transaction } from '../store/store.ts';
@@ -32,6 +35,8 @@ export interface SessionRequest {
   readonly resumeId?: string;
   /** No credentials were asked for: good with the current or next key only, which is looked at under the lock. */
   readonly userUnasked?: boolean;
+  /** By these the device is told where it reaches what; without them it hears with its first channel. */
+  readonly policies?: PolicyCache;
   /** The credentials that were looked at: a session is not opened by those that were replaced meanwhile. */
   readonly checked?: CheckedCredentials;
 }
@@ -57,6 +62,8 @@ export interface NewSession {
   readonly sid: Uint8Array;
   readonly row: SessionRow;
   readonly rotation: RotationStep;
+  /** Undefined in a realm of one site. */
+  readonly routes: Routes | undefined;
 }
 
 /**
@@ -94,14 +101,26 @@ export async function createSession(access: AccessContext, request: SessionReque
     const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now, resumeId: null } as const;
     // The code has done its work: its key could only help somebody who reads old backups.
     const usedCode = { where: { installationId: installation.id } };
-    await Promise.all([
+    const [routes] = await Promise.all([
+      readRoutes(transaction, { realm, userId, policies: request.policies }),
       tables.installations.update({ where: { id: installation.id } }, change),
       installation.status === 'pending' ? tables.codes.update(usedCode, { codeKey: null }) : 0,
       tables.sessions.insert(row),
       auditLogin(access, transaction, { user, row, rotation }),
     ]);
-    return { sid, row, rotation };
+    return { sid, row, rotation, routes };
   });
+}
+
+/** In a realm of one site nothing is read for it. */
+async function readRoutes(
+  transaction: Transaction,
+  of: { readonly realm: RealmRow; readonly userId: string; readonly policies: PolicyCache | undefined },
+): Promise<Routes | undefined> {
+  const set = await of.policies?.get(transaction, of.realm);
+  if (!set || set.sites.length < 2) return undefined;
+  const routes = routesFor(set, await groupsOf(transaction, of.userId));
+  return routes && { epoch: of.realm.epoch, asOf: of.realm.head, routes };
 }
 
 function checkUnchanged(

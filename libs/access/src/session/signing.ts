@@ -7,8 +7,8 @@ import { groupsOf } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
+import type { PolicyCache } from '../rights/policy-cache.ts';
 import type { Transaction } from '../store/store.ts';
-import type { PolicyCache } from './authorise.ts';
 import type { InstallationRow } from './rows.ts';
 
 /** Where a user signs in. */

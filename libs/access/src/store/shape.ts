@@ -29,6 +29,11 @@ export interface TableShape<Row> {
    * changes with every login or channel and gives nobody anything.
    */
   readonly sealed?: readonly (keyof Row & string)[];
+  /**
+   * Sealed columns that were added when rows with a MAC were there already: null is what such rows have, and no part of their MAC.
+   * Any other value is, so neither writing one nor taking one away goes unnoticed.
+   */
+  readonly sealedLater?: readonly (keyof Row & string)[];
   readonly columns: { readonly [Column in keyof Row]: ColumnTypeOf<Row[Column]> } & { readonly rowMac?: 'bytes' };
 }
 

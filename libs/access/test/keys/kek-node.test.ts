@@ -397,7 +397,7 @@ test('once it is retired, the old key vouches for nothing: who has stolen it mak
   const thief = createKeyring(crypto, new Map([[1, kekOfBytes(1)]]), 1);
   const stolen = sealedStore(all.bare, thief, () => undefined);
   await stolen.transaction(({ tables }) =>
-    tables.sites.insert({ name: 'evil', origins: ['https://evil'], resources: [] }),
+    tables.sites.insert({ name: 'evil', origins: ['https://evil'], resources: [], leaseMs: null, drainedAt: null }),
   );
   const { keyring } = all.nodes.get('n1')!;
   const bad: string[] = [];
@@ -499,7 +499,9 @@ test('a store of many rows is gone through in batches that lose none', async () 
   const both = createKeyring(crypto, new Map([1, 2].map((id) => [id, kekOfBytes(id)])), 2);
   await sealedStore(bare, first, () => undefined).transaction(async ({ tables }) => {
     const names = Array.from({ length: 1_234 }, (_, i) => `s${i}`);
-    await tables.sites.insertEach(names.map((name) => ({ name, origins: [], resources: [] })));
+    await tables.sites.insertEach(
+      names.map((name) => ({ name, origins: [], resources: [], leaseMs: null, drainedAt: null })),
+    );
     await tables.members.insertEach(
       names.map((userId, i) => ({ groupName: i < 900 ? 'big' : `g${i}`, userId, source: '' })),
     );

@@ -35,7 +35,7 @@ test('what ended longer ago than the realm keeps it is removed in batches, what 
   const now = clock.now;
   const old = Array.from({ length: 1_200 }, (_, i) => ({ id: `old-${i}`, endedAt: now - 91 * DAY }));
   await sessions(access, [...old, { id: 'lately', endedAt: now - 89 * DAY }, { id: 'live' }]);
-  await putSite(access, { name: 'here', origins: ['wss://x'], resources: [] }, BY);
+  await putSite(access, { name: 'here', origins: ['wss://x'] }, BY);
   await issueJoinToken(access, { name: 'p1', site: 'here' }, BY);
   const batches = [await sweepEnded(access), await sweepEnded(access), await sweepEnded(access)];
   expect(batches.map(({ removed, more }) => [removed, more])).toEqual([

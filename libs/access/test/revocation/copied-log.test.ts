@@ -194,7 +194,7 @@ test('hosts get other names wherever rows name them, and the site map goes on', 
     'wss://other.example',
     'ws://xgate.old.example',
   ];
-  await putSite(access, { name: 'here', origins, resources: [] }, BY);
+  await putSite(access, { name: 'here', origins }, BY);
   const backend = { url: 'http://GATE.old.example:8080/path', networks: ['10.0.0.0/8'] };
   const resource = { name: 'wiki', kind: 'http', authority: 'wiki.corp', title: '', backend } as const;
   await access.store.transaction(({ tables }) => tables.resources.insert(resource as never));

@@ -327,7 +327,8 @@ test("what is good once, and who held a lease, is nobody's any more: a backup do
   await issueJoinToken(of.access, { name: 'p2', site: 'here' }, BY);
   await firstOperatorToken(of.access, 'n1');
   await of.access.store.transaction(({ tables }) => {
-    const lease = { proxy: 'p1/1', applied: 0, expiresAt: 0, channels: 0, beat: 1, leaseMs: 15_000, node: 'n1' };
+    const said = { channels: 0, requests: 0, bytes: 0, rttMs: null };
+    const lease = { proxy: 'p1/1', applied: 0, expiresAt: 0, ...said, beat: 1, leaseMs: 15_000, node: 'n1' };
     return tables.leases.insert(lease);
   });
   const counts = () =>

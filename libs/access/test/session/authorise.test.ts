@@ -1,12 +1,24 @@
-import { DeviceOpening, decodeHello, deriveSessionSecret, encodeText, keyOf, type SharedKey } from '@sallyport/channel';
+import {
+  DeviceOpening,
+  decodeHello,
+  deriveSessionSecret,
+  encodeText,
+  formatHex,
+  keyOf,
+  openRoutes,
+  type SharedKey,
+} from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
   type Authorisation,
   authorise,
   bumpMapVersion,
+  changePolicy,
+  changeResource,
   createSession,
   disableUser,
+  drainSite,
   type HelloRequest,
   issueCode,
   issueJoinToken,
@@ -43,13 +55,24 @@ const CONTEXT = {
 /** Stands for the hash of a Proxy's key. */
 const KEY = 'f0'.repeat(32);
 const HERE = { name: 'p1', keyHash: KEY, site: 'here', instance: '1'.repeat(32) };
-const LEASE = { applied: 0, expiresAt: 0, channels: 1, beat: 1, leaseMs: 15_000, node: 'n1' };
+const LEASE = {
+  applied: 0,
+  expiresAt: 0,
+  channels: 1,
+  beat: 1,
+  leaseMs: 15_000,
+  node: 'n1',
+  requests: 0,
+  bytes: 0,
+  rttMs: null,
+};
 const BACKEND = { url: 'http://127.0.0.1:1', networks: [] };
+const AT_LEDGER = { kind: 'http', authority: 'ledger.corp', backend: BACKEND } as const;
 
 /** A realm with sessions of users, and HELLOs of them. */
 async function signedIn(users: readonly string[]) {
   const { access } = await scene();
-  await putSite(access, { name: 'here', origins: [], resources: [] }, BY);
+  await putSite(access, { name: 'here', origins: [] }, BY);
   await putGroup(access, 'staff', BY);
   await putResource(access, 'wiki', { kind: 'http', authority: 'wiki.corp', backend: BACKEND }, BY);
   await putPolicy(access, 'wiki', { groups: ['staff'], resources: ['wiki'], context: {} }, BY);
@@ -95,7 +118,15 @@ async function signedIn(users: readonly string[]) {
   const cache = new PolicyCache();
   const ask = async (requests: readonly HelloRequest[], holder = HERE) =>
     (await authorise(access, cache, { requests, holder })) ?? [];
-  return { access, hello, ask, cache, sidOf: (name: string) => sessions.get(name)!.sid };
+  const of = (name: string) => sessions.get(name)!;
+  return {
+    access,
+    hello,
+    ask,
+    cache,
+    sidOf: (name: string) => of(name).sid,
+    secretOf: (name: string) => of(name).secret,
+  };
 }
 
 async function join(access: AccessContext, order: JoinOrder, keyHash: string): Promise<void> {
@@ -183,7 +214,7 @@ test('grants belong to who opened the channel: no other Proxy, process or site g
   const sid = Buffer.from(sidOf('ada')).toString('hex');
   const read = async (over: object) => {
     const rights = await reauthorise(access, cache, { sid, holder: { ...HERE, ...over } });
-    return typeof rights === 'string' ? rights : rights.userName;
+    return typeof rights === 'string' ? rights : rights.grant.userName;
   };
   expect(await read({})).toBe('ada');
   for (const other of [{ name: 'p2' }, { instance: '2'.repeat(32) }, { site: 'branch' }])
@@ -233,20 +264,70 @@ test.each([
   expect(chanNo).toBe(1);
 });
 
-test('a site that names resources serves those only, one that does not exist nothing', async () => {
+test('a Proxy gets what its own site has; one whose site does not exist gets nothing', async () => {
   const { access, hello, ask } = await signedIn(['ada']);
   const names = async (chanNo: number) => {
     const [answer] = await ask([hello('ada', chanNo)]);
     return answer?.status === 'granted' ? answer.grant.resources.map(({ name }) => name) : answer?.hint;
   };
   expect(await names(1)).toEqual(['wiki']);
-  await putSite(access, { name: 'here', origins: [], resources: ['other'] }, BY);
+  await putSite(access, { name: 'b', origins: [] }, BY);
+  await changeResource(access, 'wiki', { sites: ['b'] }, BY);
   expect(await names(2)).toEqual([]);
-  await putSite(access, { name: 'here', origins: [], resources: ['other', 'wiki'] }, BY);
+  await changeResource(access, 'wiki', { sites: ['b', 'here'] }, BY);
   expect(await names(3)).toEqual(['wiki']);
+  await changePolicy(access, 'wiki', { notSites: ['here'] }, BY);
+  expect(await names(4)).toEqual([]);
+  await changePolicy(access, 'wiki', { notSites: null, sites: ['here'] }, BY);
+  expect(await names(5)).toEqual(['wiki']);
+  await changeResource(access, 'wiki', { sites: null }, BY);
+  expect(await names(6)).toEqual(['wiki']);
   await access.store.transaction(({ tables }) => tables.sites.remove({}));
   await bump(access);
-  expect(await names(4)).toEqual([]);
+  expect(await names(7)).toEqual([]);
+});
+
+test('where sessions reach what is told to the device alone, in the grant and when rights are read again', async () => {
+  const { access, hello, ask, cache, sidOf, secretOf } = await signedIn(['ada']);
+  const sid = formatHex(sidOf('ada'));
+  const routesIn = (of: { readonly routes: Uint8Array | undefined }) =>
+    of.routes && openRoutes(access.crypto, { secret: secretOf('ada'), sid: sidOf('ada') }, of.routes);
+  const [alone] = await ask([hello('ada', 1)]);
+  // One site: nothing to choose, and nothing is sent.
+  expect(alone).toMatchObject({ status: 'granted', routes: undefined });
+  await putSite(access, { name: 'b', origins: [] }, BY);
+  await putResource(access, 'ledger', { ...AT_LEDGER, sites: ['b', 'here'] }, BY);
+  await putResource(access, 'payroll', { ...AT_LEDGER, authority: 'payroll.corp', sites: ['b'] }, BY);
+  await changePolicy(access, 'wiki', { addResources: ['ledger', 'payroll'] }, BY);
+  const [answer] = await ask([hello('ada', 2)]);
+  if (answer?.status !== 'granted') throw new Error('not granted');
+  expect(answer.grant.resources.map(({ name }) => name)).toEqual(['ledger', 'wiki']);
+  const places = (routes: ReturnType<typeof routesIn>) => routes?.routes.map(({ name, sites }) => [name, sites]);
+  const all = [
+    ['ledger', [['b'], ['here']]],
+    ['payroll', [['b']]],
+    ['wiki', [['here']]],
+  ];
+  expect(places(routesIn(answer))).toEqual(all);
+  const read = async () => {
+    const rights = await reauthorise(access, cache, { sid, holder: HERE });
+    if (typeof rights === 'string') throw new Error(rights);
+    return rights;
+  };
+  await access.store.transaction(({ tables }) => tables.leases.insert({ proxy: `p1/${HERE.instance}`, ...LEASE }));
+  const again = await read();
+  expect(places(routesIn(again))).toEqual(all);
+  expect(routesIn(again)!.asOf).toBe(again.grant.asOf);
+  // Nothing of what is elsewhere goes to the Proxy in a form that it can read.
+  expect(JSON.stringify(again.grant)).not.toContain('payroll');
+  expect(Buffer.from(again.routes!).includes('payroll')).toBe(false);
+  await drainSite(access, { name: 'b', drained: true }, BY);
+  expect(places(routesIn(await read()))).toEqual([
+    ['ledger', [['here']]],
+    // There is no other place for it.
+    ['payroll', [['b']]],
+    ['wiki', [['here']]],
+  ]);
 });
 
 function bump(access: AccessContext): Promise<unknown> {

@@ -1,11 +1,19 @@
 import Type, { type Static } from 'typebox';
-import { CLOSED, Names, orNull } from '../fields.ts';
+import { CLOSED, Name, Names, NetworkText, orNull } from '../fields.ts';
 import { ContextRule, Methods, Paths } from '../grant.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
 import { Done, NameParam } from './params.ts';
 
-/** Which groups reach which resources, and by which requests from which apps. */
+function NamesFor(description: string) {
+  return Type.Array(Name(), { minItems: 1, maxItems: 64, description });
+}
+
+function NetworksFor(description: string) {
+  return Type.Array(NetworkText, { minItems: 1, maxItems: 64, description });
+}
+
+/** Which groups reach which resources, by which requests, from which apps and where. */
 export const PolicyInput = Type.Object(
   {
     groups: Names,
@@ -13,6 +21,12 @@ export const PolicyInput = Type.Object(
     context: ContextRule,
     methods: Type.Optional(Methods),
     paths: Type.Optional(Paths),
+    sites: Type.Optional(NamesFor('only through Proxies of these sites')),
+    notSites: Type.Optional(NamesFor('through Proxies of these sites never')),
+    networks: Type.Optional(NetworksFor('only for devices whose address, as the Proxy sees it, lies in one of these')),
+    notNetworks: Type.Optional(NetworksFor('not for devices whose address lies in one of these')),
+    regions: Type.Optional(NamesFor('of the resources only those of these regions')),
+    notRegions: Type.Optional(NamesFor('of the resources none of these regions, and none without a region')),
   },
   { ...CLOSED, $id: 'PolicyInput' },
 );
@@ -30,6 +44,12 @@ export const PolicyChange = Type.Object(
     context: Type.Optional(ContextRule),
     methods: Type.Optional(orNull(PolicyInput.properties.methods)),
     paths: Type.Optional(orNull(PolicyInput.properties.paths)),
+    sites: Type.Optional(orNull(PolicyInput.properties.sites)),
+    notSites: Type.Optional(orNull(PolicyInput.properties.notSites)),
+    networks: Type.Optional(orNull(PolicyInput.properties.networks)),
+    notNetworks: Type.Optional(orNull(PolicyInput.properties.notNetworks)),
+    regions: Type.Optional(orNull(PolicyInput.properties.regions)),
+    notRegions: Type.Optional(orNull(PolicyInput.properties.notRegions)),
   },
   { ...CLOSED, $id: 'PolicyChange' },
 );

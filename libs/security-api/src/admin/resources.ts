@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { ResourceTrial } from '../backend-api.ts';
-import { CLOSED, Name, orNull } from '../fields.ts';
+import { CLOSED, Name, OptionalText, orNull, SitesByPreference } from '../fields.ts';
 import { AuthorityText, Backend, Timeouts } from '../grant.ts';
 import { Text } from '../text.ts';
 import { operations } from './operation.ts';
@@ -14,6 +14,12 @@ export const ResourceInput = Type.Object(
     authority: AuthorityText,
     backend: Backend,
     title: Type.Optional(Text({ maxLength: 128 })),
+    sites: Type.Optional(
+      Type.Union([SitesByPreference, Type.Null()], {
+        description: 'its sites by preference, or null for every site; what is not said stays, at first the only site',
+      }),
+    ),
+    region: Type.Optional(orNull(Name('where its data lies, for rules by place'))),
   },
   { ...CLOSED, $id: 'ResourceInput' },
 );
@@ -40,6 +46,8 @@ export const ResourceChange = Type.Object(
     kind: Type.Optional(ResourceInput.properties.kind),
     authority: Type.Optional(ResourceInput.properties.authority),
     title: Type.Optional(ResourceInput.properties.title),
+    sites: ResourceInput.properties.sites,
+    region: ResourceInput.properties.region,
     backend: Type.Optional(
       Type.Object(
         {
@@ -75,7 +83,13 @@ export type ResourceChange = Static<typeof ResourceChange>;
 
 /** A resource as it is; secrets are never shown. */
 export const ResourceView = Type.Object(
-  { name: Type.String(), ...ResourceInput.properties, title: Type.String() },
+  {
+    name: Type.String(),
+    ...ResourceInput.properties,
+    title: Type.String(),
+    sites: Type.Union([Type.Array(Type.String()), Type.Null()]),
+    region: OptionalText(),
+  },
   { ...CLOSED, $id: 'Resource' },
 );
 export type ResourceView = Static<typeof ResourceView>;

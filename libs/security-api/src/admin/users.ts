@@ -65,6 +65,19 @@ export const RightsView = Type.Object(
           policies: Type.Array(
             Type.Object({ policy: Type.String(), groups: Type.Array(Type.String()), only: Type.String() }, CLOSED),
           ),
+          sites: Type.Array(
+            Type.Object(
+              {
+                site: Type.String(),
+                serves: Type.Boolean(),
+                policies: Type.Array(Type.String(), { description: 'that open it there' }),
+                liveProxies: Type.Array(Type.String()),
+                words: Type.String({ description: 'why not' }),
+              },
+              CLOSED,
+            ),
+            { description: 'sites that have it, the preferred ones first' },
+          ),
         },
         CLOSED,
       ),

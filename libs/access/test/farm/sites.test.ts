@@ -1,0 +1,118 @@
+import { expect, test } from 'vitest';
+import {
+  adoptSiteLists,
+  changeResource,
+  drainSite,
+  findResource,
+  issueJoinToken,
+  putGroup,
+  putPolicy,
+  putResource,
+  putSite,
+  readRealm,
+  redeemJoinToken,
+  removeRight,
+  removeSite,
+  revokeProxy,
+} from '../../src/index.ts';
+import { BY, scene } from '../scene.ts';
+
+const BACKEND = { url: 'http://127.0.0.1:1', networks: [] };
+const WIKI = { kind: 'http', authority: 'wiki.corp', backend: BACKEND } as const;
+const KEY = 'f0'.repeat(32);
+
+/** A realm with sites of these names. */
+async function realmWith(...names: readonly string[]) {
+  const { access } = await scene();
+  for (const name of names) await putSite(access, { name, origins: [`wss://${name}.example`] }, BY);
+  const sitesOfWiki = async () => (await findResource(access, 'wiki'))?.sites;
+  return { access, sitesOfWiki };
+}
+
+test('a new resource is at the only site; where there are several, somebody says at which', async () => {
+  const one = await realmWith('a');
+  await putResource(one.access, 'wiki', WIKI, BY);
+  expect(await one.sitesOfWiki()).toEqual(['a']);
+  await putSite(one.access, { name: 'b', origins: ['wss://b'] }, BY);
+  // Said once, it stays, however often the rest is written.
+  await putResource(one.access, 'wiki', WIKI, BY);
+  expect(await one.sitesOfWiki()).toEqual(['a']);
+  const two = await realmWith('a', 'b');
+  await expect(putResource(two.access, 'wiki', WIKI, BY)).rejects.toThrow('say at which sites it is, of a, b');
+  await putResource(two.access, 'wiki', { ...WIKI, sites: null }, BY);
+  expect(await two.sitesOfWiki()).toBeNull();
+  await changeResource(two.access, 'wiki', { sites: ['b', 'a'] }, BY);
+  expect(await two.sitesOfWiki()).toEqual(['b', 'a']);
+});
+
+test.each([
+  [['c'], 'there is no site c; there are a, b'],
+  [['a', 'b,c'], 'there is no site c'],
+  [['a', 'b,a'], 'a site is named twice'],
+])('a resource at %j is refused: %s', async (sites, words) => {
+  const { access } = await realmWith('a', 'b');
+  await expect(putResource(access, 'wiki', { ...WIKI, sites }, BY)).rejects.toThrow(words);
+});
+
+test('a site goes when no resource, Proxy or policy names it, and it is said which do', async () => {
+  const { access } = await realmWith('a', 'b');
+  await putGroup(access, 'staff', BY);
+  await putResource(access, 'wiki', { ...WIKI, sites: ['a', 'b'] }, BY);
+  await putPolicy(access, 'p', { groups: ['staff'], resources: ['wiki'], context: {}, notSites: ['b'] }, BY);
+  expect(await redeemJoinToken(access, await issueJoinToken(access, { name: 'p1', site: 'b' }, BY), KEY)).toBeDefined();
+  const gone = () => removeSite(access, 'b', BY);
+  await expect(gone()).rejects.toThrow('site b is still named by resource wiki, Proxy p1, policy p');
+  await changeResource(access, 'wiki', { sites: ['a'] }, BY);
+  await removeRight(access, 'policies', 'p', BY);
+  await expect(gone()).rejects.toThrow('site b is still named by Proxy p1');
+  await revokeProxy(access, 'p1', BY);
+  const late = await issueJoinToken(access, { name: 'p2', site: 'b' }, BY);
+  expect(await gone()).toBe(true);
+  expect(await gone()).toBe(false);
+  // Nor does a Proxy come later to a site that is gone.
+  expect(await redeemJoinToken(access, late, KEY)).toBeUndefined();
+});
+
+test('a lease of a site counts for restores before any Proxy has it', async () => {
+  const { access } = await realmWith('a');
+  const longest = async () => (await readRealm(access.store)).longestLeaseMs;
+  expect(await longest()).toBe(15_000);
+  await putSite(access, { name: 'a', origins: ['wss://a'], leaseMs: 5_000 }, BY);
+  expect(await longest()).toBe(15_000);
+  const site = await putSite(access, { name: 'a', origins: ['wss://a'], leaseMs: 90_000 }, BY);
+  expect([site.leaseMs, await longest()]).toEqual([90_000, 90_000]);
+  expect(await putSite(access, { name: 'a', origins: ['wss://new'] }, BY)).toMatchObject({ leaseMs: 90_000 });
+  const nodes = await putSite(access, { name: 'a', origins: ['wss://new'], leaseMs: null }, BY);
+  expect(nodes.leaseMs).toBeNull();
+  // What was given may live.
+  expect(await longest()).toBe(90_000);
+});
+
+test('emptying a site and opening it again each happen once', async () => {
+  const { access } = await realmWith('a', 'b');
+  const version = async () => (await readRealm(access.store)).mapVersion;
+  const before = await version();
+  expect((await drainSite(access, { name: 'b', drained: true }, BY)).drainedAt).not.toBeNull();
+  const drained = await version();
+  expect(drained).toBeGreaterThan(before);
+  await drainSite(access, { name: 'b', drained: true }, BY);
+  expect(await version()).toBe(drained);
+  // Another origin does not open it.
+  expect((await putSite(access, { name: 'b', origins: ['wss://new'] }, BY)).drainedAt).not.toBeNull();
+  expect((await drainSite(access, { name: 'b', drained: false }, BY)).drainedAt).toBeNull();
+  const unknown = drainSite(access, { name: 'c', drained: true }, BY);
+  await expect(unknown).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
+});
+
+test('lists of a version before, where sites named resources, open nothing that was closed', async () => {
+  const { access, sitesOfWiki } = await realmWith('a', 'b');
+  await putResource(access, 'wiki', { ...WIKI, sites: null }, BY);
+  await putResource(access, 'news', { ...WIKI, authority: 'news.corp', sites: null }, BY);
+  await access.store.transaction(async ({ tables }) => {
+    await tables.sites.update({ where: { name: 'a' } }, { resources: ['news'] });
+    await tables.sites.update({ where: { name: 'b' } }, { resources: ['other'] });
+  });
+  expect(await adoptSiteLists(access)).toBe(2);
+  expect([await sitesOfWiki(), (await findResource(access, 'news'))?.sites]).toEqual([[], ['a']]);
+  expect(await adoptSiteLists(access)).toBe(0);
+});

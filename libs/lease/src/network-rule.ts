@@ -1,0 +1,26 @@
+import type { AccessRule } from '@sallyport/security-api';
+import { type Networks, networksOf, parseAddress } from '@sallyport/settings';
+
+/** What a rule says of the networks of devices. */
+export type NetworkRule = Pick<AccessRule, 'networks' | 'notNetworks'>;
+
+/** Parsed once: a rule lives as long as the grants that hold it. */
+const parsed = new WeakMap<readonly string[], Networks>();
+
+/**
+ * True when a rule lets in a device at an address, as the Proxy sees it; an IPv4-mapped address is the IPv4 one. What is no address
+ * satisfies no rule about networks.
+ */
+export function fitsNetwork({ networks, notNetworks }: NetworkRule, address: string): boolean {
+  if (!networks && !notNetworks) return true;
+  const known = parseAddress(address);
+  if (known === undefined) return false;
+  if (networks && !networksIn(networks).has(known)) return false;
+  return !notNetworks || !networksIn(notNetworks).has(known);
+}
+
+function networksIn(entries: readonly string[]): Networks {
+  const made = parsed.get(entries) ?? networksOf(entries);
+  parsed.set(entries, made);
+  return made;
+}
