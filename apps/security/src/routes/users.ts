@@ -60,7 +60,8 @@ export function addUserRoutes(service: FastifyInstance, routes: UserRoutes): voi
   addBindings(service, routes);
 }
 
-function addUsers(service: FastifyInstance, { access, inForce }: UserRoutes): void {
+function addUsers(service: FastifyInstance, routes: UserRoutes): void {
+  const { access, inForce } = routes;
   serve(service, users.list, async ({ query }) => (await listUsers(access, pageOf(query))).map(userView));
   serve(service, users.get, async ({ params: { name } }) => {
     const found = await findUser(access, name);

@@ -162,7 +162,9 @@ async function stepsOf(access: AccessContext, transaction: Transaction, input: R
   const named = new Map(input.resources.map(({ name, ...one }) => [name, one]));
   if (named.size < input.resources.length) throw new AccessError('ERR_ACCESS_INVALID', 'a resource is named twice');
   const at = transaction.now();
-  const steps = [...named].map(([name, one]) => stepOf(access, { name, input: one, before: there.get(name), sites, at }));
+  const steps = [...named].map(([name, one]) =>
+    stepOf(access, { name, input: one, before: there.get(name), sites, at }),
+  );
   const left = [...there.keys()].filter((name) => !named.has(name));
   if (input.prune) steps.push(...left.map((name): Step => ({ name, what: 'remove', settings: [] })));
   const stay = input.prune ? [] : left.map((name) => there.get(name)!);

@@ -33,7 +33,12 @@ function setOf(
   const policies = places.map((place, i): PolicyRow => {
     return { name: `p${i}`, groups: ['staff'], resources: ['r'], rule: { context: {} }, place };
   });
-  return { resources: [row], policies, apps: [], sites: ['a', 'b', 'c'].map((name) => site(name, name === drained ? 1 : null)) };
+  return {
+    resources: [row],
+    policies,
+    apps: [],
+    sites: ['a', 'b', 'c'].map((name) => site(name, name === drained ? 1 : null)),
+  };
 }
 
 /** At which sites it is served, by which policies, and where devices are told to go. */
