@@ -24,7 +24,7 @@ import { guardWith } from '@sallyport/telemetry';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import { Tenant } from '../backend/tenant.ts';
-import { type Claims, type Decision, decide, headLimitsFor, type Wanted } from '../serving/rights.ts';
+import { type Decision, type DeviceClaims, decide, headLimitsFor, type Wanted } from '../serving/rights.ts';
 import type { Serving } from '../serving/serving.ts';
 import type { Exchange, StreamHost } from '../streams/exchange.ts';
 import { HeadBudget } from '../streams/head-memory.ts';
@@ -94,7 +94,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   readonly tenant: Tenant;
   #grant: Grant;
   /** What the device says of itself now, and where it comes from: that stays while its socket does. */
-  #claims: Claims;
+  #claims: DeviceClaims;
   /** Backends that the grant opens. */
   #backends: readonly Backend[] = [];
   #heads: HeadBudget | undefined;

@@ -35,17 +35,17 @@ const UNOPENED = 'no policy opens this method and path';
 export type Decision = ({ readonly resource: ResourceGrant } | RightsRefusal) & { readonly characters?: number };
 
 /** What a channel's device says of itself, and where it comes from as the Proxy sees it. */
-export interface Claims {
+export interface DeviceClaims {
   readonly context: AppContext;
   readonly address: string;
 }
 
-function fits(rule: AccessRule, { context, address }: Claims): boolean {
+function fits(rule: AccessRule, { context, address }: DeviceClaims): boolean {
   return !checkContext(rule.context, context) && fitsNetwork(rule, address);
 }
 
 /** Why a rule that opens what is wanted is closed to a device. */
-function refusalBy(rule: AccessRule, { context }: Claims): RightsRefusal {
+function refusalBy(rule: AccessRule, { context }: DeviceClaims): RightsRefusal {
   const denied = checkContext(rule.context, context);
   return denied ? { refused: denied } : { refused: 'CONTEXT_DENIED', rule: 'not from this network' };
 }
@@ -71,7 +71,7 @@ function isCarvedOut({ except = [] }: ResourceGrant, { authority }: Pick<Wanted,
  * resource, then any rule that opens it. Matched on exactly the bytes that go to the backend and, where paths are exact, in every way in which
  * a backend may read them.
  */
-export function decide(grant: Grant, claims: Claims, wanted: Wanted): Decision {
+export function decide(grant: Grant, claims: DeviceClaims, wanted: Wanted): Decision {
   const denied = checkContext(grant.context, claims.context);
   if (denied) return { refused: denied };
   const resource = findResource(grant.resources, wanted);
@@ -112,7 +112,7 @@ function opensMethod({ methods }: AccessRule, { kind, method }: Wanted): boolean
 }
 
 /** Where no rule opens a request plainly: together they may, with every reading of the path. Else says what is missing. */
-function diagnose(resource: ResourceGrant, claims: Claims, wanted: Wanted): Decision {
+function diagnose(resource: ResourceGrant, claims: DeviceClaims, wanted: Wanted): Decision {
   const byMethod = resource.rules.filter((rule) => opensMethod(rule, wanted));
   if (resource.rules.length > 0 && byMethod.length === 0)
     return { refused: 'REQUEST_REFUSED', rule: `no policy opens the method (${wanted.method})` };
