@@ -22,6 +22,10 @@ const TEST_PROGRAMS = {
   'ssh-keygen': 'openssh-client',
   '/usr/sbin/sshd': 'openssh-server',
   age: 'age',
+  apksigner: 'apksigner',
+  aapt: 'aapt',
+  zipalign: 'zipalign',
+  '/usr/share/android-framework-res': 'android-framework-res',
 };
 
 /** What searches the model of revocation. */

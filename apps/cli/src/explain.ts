@@ -1,5 +1,6 @@
 import { getSystemErrorMessage } from 'node:util';
 import { DeviceError } from '@sallyport/device';
+import { PackageError } from '@sallyport/releases';
 import { AdminError } from '@sallyport/security-client/admin';
 import { CliError } from './output.ts';
 
@@ -16,6 +17,7 @@ export function explanationOf(error: unknown): Explanation {
   if (error instanceof CliError) return { words: error.message, next: error.next };
   // Codes are for programs; what people need is in the words.
   if (error instanceof AdminError) return { words: error.message, next: nextAfter(error) };
+  if (error instanceof PackageError) return { words: error.message };
   if (error instanceof DeviceError) return { words: `${error.message} (${error.code})` };
   if (!(error instanceof Error)) return { words: `something went wrong: ${String(error)}`, next: DEBUG };
   const { code, errno, path } = error as NodeJS.ErrnoException;

@@ -1,9 +1,12 @@
+import { openFileSource, type PackageFacts, readPackage } from '@sallyport/releases';
 import type { AppMinimum, AppPlatform, AppView } from '@sallyport/security-api';
 import { apps } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { addOperatorCommand, type Given, table } from '../operator-command.ts';
-import { CliError } from '../output.ts';
+import { CliError, printJson } from '../output.ts';
+import { globalsOf } from '../program.ts';
+import { say } from '../terminal.ts';
 import { given, sayRemoved } from './resources.ts';
 
 interface AppOptions {
@@ -38,6 +41,7 @@ export function addAppCommands(program: Command): void {
     run: putApp,
     show: showApps,
   });
+  addInspect(app);
   addOperatorCommand(app, { name: 'list', about: 'all apps', run: (admin) => admin.all(apps.list), show: showApps });
   addOperatorCommand(app, {
     name: 'show <id>',
@@ -53,6 +57,27 @@ export function addAppCommands(program: Command): void {
     run: (admin, { reason }, id: string) => admin.call(apps.remove, { params: { id }, reason }),
     show: sayRemoved,
   });
+}
+
+/** `sallyport app inspect`: what a package says of itself, for `app put`. */
+function addInspect(app: Command): void {
+  app
+    .command('inspect <file>')
+    .description(
+      'what a package is: an APK whose signatures hold, or the zip file of a web app; nothing is sent anywhere',
+    )
+    .action(async (file: string, _options: object, command: Command) => {
+      const facts = await inspect(file);
+      if (globalsOf(command).json) return printJson(facts);
+      say`${facts.id} ${facts.version} (build ${facts.build || 'none'}) for ${facts.os} ${facts.minOsVersion}\n`;
+      for (const signer of facts.signers) say`  signed by ${signer}\n`;
+      for (const permission of facts.permissions) say`  asks for ${permission}\n`;
+    });
+}
+
+async function inspect(file: string): Promise<PackageFacts> {
+  const source = await openFileSource(file);
+  return readPackage(source).finally(() => source.close());
 }
 
 async function putApp(admin: AdminClient, { options, reason }: Given<AppOptions>, id: string): Promise<AppView[]> {

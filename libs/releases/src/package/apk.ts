@@ -1,0 +1,39 @@
+import { PackageError } from '../errors.ts';
+import { readAndroidManifest } from './android-manifest.ts';
+import { verifyApk } from './apk-signature.ts';
+import type { PackageFacts } from './facts.ts';
+import { readPart, type Zip } from './zip.ts';
+
+export const APK_MANIFEST = 'AndroidManifest.xml';
+
+/** Versions of Android by API level, from the lowest that a scheme v2 is known to. */
+const ANDROID_VERSIONS: Readonly<Record<number, string>> = {
+  ...{ 24: '7.0', 25: '7.1', 26: '8.0', 27: '8.1', 28: '9', 29: '10', 30: '11', 31: '12', 32: '12.1' },
+  ...{ 33: '13', 34: '14', 35: '15', 36: '16' },
+};
+const FIRST_LEVEL = 24;
+const LAST_LEVEL = 36;
+
+/** Reads an APK whose signatures hold. @throws PackageError */
+export async function readApk(zip: Zip): Promise<PackageFacts> {
+  const signers = await verifyApk(zip);
+  const manifest = readAndroidManifest(await readPart(zip, zip.entries.get(APK_MANIFEST)!));
+  if (!/^[0-9]+(\.[0-9]+)*$/.test(manifest.version))
+    throw new PackageError('ERR_PACKAGE_MANIFEST', 'its version is no numbers with dots, like 1.4.2');
+  return {
+    kind: 'apk',
+    os: 'android',
+    id: manifest.id,
+    version: manifest.version,
+    build: String(manifest.build),
+    minOsVersion: androidVersion(manifest.minSdk),
+    signers,
+    permissions: manifest.permissions,
+  };
+}
+
+/** Levels below the first that verifies such signatures are for that one; later ones than are known are the last and one more. */
+function androidVersion(level: number): string {
+  if (level > LAST_LEVEL) return String(Number(ANDROID_VERSIONS[LAST_LEVEL]) + level - LAST_LEVEL);
+  return level < FIRST_LEVEL ? '' : ANDROID_VERSIONS[level]!;
+}

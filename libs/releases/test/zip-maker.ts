@@ -1,0 +1,63 @@
+import { crc32, deflateRawSync } from 'node:zlib';
+import type { ByteSource } from '../src/index.ts';
+import { PackageError } from '../src/index.ts';
+
+/** A part of a zip file; a lie is what a field says in place of the truth. */
+export interface MadePart {
+  readonly name: string;
+  readonly content: Buffer;
+  readonly stored?: boolean;
+  readonly lie?: { readonly bytes?: number; readonly packedBytes?: number; readonly headerName?: string };
+}
+
+/** Makes a zip file, honest or not. */
+export function makeZip(
+  parts: readonly MadePart[],
+  end: { readonly count?: number; readonly comment?: Buffer } = {},
+): Buffer {
+  const pieces: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let at = 0;
+  for (const part of parts) {
+    const packed = part.stored ? part.content : deflateRawSync(part.content);
+    const fields = Buffer.alloc(26);
+    fields.writeUInt16LE(20, 0);
+    fields.writeUInt16LE(part.stored ? 0 : 8, 4);
+    fields.writeUInt32LE(crc32(part.content), 10);
+    fields.writeUInt32LE(part.lie?.packedBytes ?? packed.length, 14);
+    fields.writeUInt32LE(part.lie?.bytes ?? part.content.length, 18);
+    fields.writeUInt16LE(Buffer.byteLength(part.name), 22);
+    const headerName = Buffer.from(part.lie?.headerName ?? part.name);
+    const header = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), fields, headerName]);
+    header.writeUInt16LE(headerName.length, 26);
+    const rest = Buffer.alloc(14);
+    rest.writeUInt32LE(at, 10);
+    directory.push(Buffer.from('PK\x01\x02\x14\0', 'latin1'), fields, rest, Buffer.from(part.name));
+    pieces.push(header, packed);
+    at += header.length + packed.length;
+  }
+  const listed = Buffer.concat(directory);
+  const comment = end.comment ?? Buffer.alloc(0);
+  const tail = Buffer.alloc(22);
+  tail.write('PK\x05\x06', 'latin1');
+  tail.writeUInt16LE(end.count ?? parts.length, 8);
+  tail.writeUInt16LE(end.count ?? parts.length, 10);
+  tail.writeUInt32LE(listed.length, 12);
+  tail.writeUInt32LE(at, 16);
+  tail.writeUInt16LE(comment.length, 20);
+  return Buffer.concat([...pieces, listed, tail, comment]);
+}
+
+/** Bytes as a source that notes how many were asked for at once. */
+export function sourceOf(bytes: Buffer): ByteSource & { mostRead: number } {
+  const source = {
+    size: bytes.length,
+    mostRead: 0,
+    async read(at: number, length: number) {
+      if (at < 0 || at + length > bytes.length) throw new PackageError('ERR_PACKAGE_FORMAT', 'the package is cut off');
+      source.mostRead = Math.max(source.mostRead, length);
+      return Buffer.from(bytes.subarray(at, at + length));
+    },
+  };
+  return source;
+}
