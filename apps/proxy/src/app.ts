@@ -86,7 +86,7 @@ function openSocket(
   const refusal = upgradeRefusal(request);
   if (refusal) return refuse(socket, refusal);
   if (!place) return void socket.destroy();
-  if (options.channels.draining) return refuse(socket, '503 Service Unavailable', 'this Proxy is about to stop\n');
+  if (options.channels.stopping) return refuse(socket, '503 Service Unavailable', 'this Proxy is about to stop\n');
   const address = deviceAddress(request, options.trustedHops);
   if (options.trustedHops > 0) place.belongsTo(address);
   socket.write(upgradeAnswer(request));
@@ -151,7 +151,7 @@ function parseHop(hop: string): string | undefined {
 
 /** Health on a listener of its own. Ready means: the lease lives and we do not drain. */
 export function createHealthService(serving: Serving, channels: Channels): FastifyInstance {
-  const options = { log: serving.log, ready: () => serving.mayServe() && !channels.draining };
+  const options = { log: serving.log, ready: () => serving.mayServe() && !channels.stopping };
   const service = createService(options);
   addHealthRoutes(service, options);
   return service;

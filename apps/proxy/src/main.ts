@@ -52,6 +52,8 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     troubles: () => serving.troubles.recent(),
     tryBackend,
     keep: keptRevocations.keep.bind(keptRevocations),
+    served: () => serving.traffic,
+    siteDrained: channels.siteDrained.bind(channels),
     trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
   };
   const follows = { clocks: processClocks(), crypto: serverCrypto(), listener, witness: keptWitness.read() };

@@ -53,3 +53,32 @@ test('rights that come in time end nothing', () => {
   channels.hasRead(channel);
   expect([channels.done(9), ended, beats()]).toEqual([9, [], 1]);
 });
+
+test('while the site is emptied nobody new is taken, devices are told to move on, and it can be taken back', async () => {
+  const { channels } = readingForEver();
+  const told: string[] = [];
+  const channelOf = (name: string): DeviceChannel =>
+    ({
+      owner: { sid: name, installationId: name, userId: name },
+      grant: { limits: {} },
+      streamCount: 0,
+      drain: () => void told.push(name),
+      sweep: () => undefined,
+      end: () => undefined,
+    }) as unknown as DeviceChannel;
+  channels.keep(channelOf('a'));
+  channels.siteDrained(false);
+  expect(channels.draining).toBe(false);
+  channels.siteDrained(true);
+  channels.siteDrained(true);
+  expect(channels.draining).toBe(true);
+  // A channel that was being opened meanwhile.
+  channels.keep(channelOf('b'));
+  await expect.poll(() => told.toSorted(), { timeout: 20_000 }).toEqual(['a', 'b']);
+  channels.siteDrained(false);
+  expect(channels.draining).toBe(false);
+  channels.keep(channelOf('c'));
+  channels.siteDrained(true);
+  channels.siteDrained(false);
+  expect(told).toHaveLength(2);
+});

@@ -52,7 +52,7 @@ async function listening(counted = createMetrics()) {
   const places = { maxSockets: 80, socketsPerAddress: 80, hellosPerAddress: 10, opensPerSession: 5 };
   const server = createDeviceListener({
     serving: { log } as never,
-    channels: { draining: false } as never,
+    channels: { stopping: false } as never,
     siteMap: new SiteMapCache(async () => ({ siteMap: 'x', rootKey: '' })),
     admission: new SocketAdmission(places, { met: () => undefined }),
     crypto: nodeCrypto(),

@@ -132,6 +132,7 @@ export {
   type JoinToken,
   listProxies,
   listProxiesWithLeases,
+  moveProxy,
   PROXY_KEPT_MS,
   type ProxiesWithLeases,
   type ProxyKey,

@@ -135,7 +135,7 @@ export const BeatAnswer = Type.Object(
     seals: Seals,
     leaseMs: Type.Integer({ minimum: 1 }),
     /** Version of the site map: one that is newer than what the Proxy has is to be fetched. */
-    mapSeq: Type.Optional(Type.Integer({ minimum: 0 })),
+    siteMapSeq: Type.Optional(Type.Integer({ minimum: 0 })),
     /** True while the Proxy's site is being emptied: it takes no new channels, and its devices are told to move on. */
     drained: Type.Optional(Type.Boolean()),
     /** How far the database is, for the Proxy to keep; only when it is another than before. */

@@ -3,6 +3,7 @@ import { type AnewReason, type Clocks, type FollowerListener, type LeaseClock, L
 import {
   type Backend,
   type BackendTrouble,
+  type Beat,
   type BeatAnswer,
   ControlMessage,
   type KeptRevocation,
@@ -53,6 +54,10 @@ export interface ControlListener extends FollowerListener {
   tryBackend(backend: Backend, authority: string): Promise<Omit<TriedBackend, 'type' | 'id'>>;
   /** Entries that were applied, with their seals: for a restore that knows nothing of them. */
   keep(entries: readonly KeptRevocation[]): void;
+  /** What was served since the process began: requests, and bytes both ways. */
+  served(): { readonly requests: number; readonly bytes: number };
+  /** Whether the site of this Proxy is being emptied. */
+  siteDrained(drained: boolean): void;
   /** Something went wrong on the way to Security; the connection is being made anew. */
   trouble(error: unknown): void;
 }
@@ -70,6 +75,10 @@ export class ControlConnection {
   #url = '';
   #leaseMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** The beat that was sent last, and when. */
+  #timed: { readonly id: number; readonly at: number } | undefined;
+  /** How long an answer took last, ms. */
+  #rttMs: number | undefined;
   #closed = false;
 
   constructor(parts: {
@@ -208,7 +217,13 @@ export class ControlConnection {
     const socket = this.#socket;
     if (!socket || socket.readyState !== socket.OPEN) return;
     const troubles = this.#listener.troubles();
-    socket.send(JSON.stringify({ ...this.#follower.beat(), ...(troubles.length > 0 ? { troubles } : {}) }));
+    const { requests, bytes } = this.#listener.served();
+    const beat = this.#follower.beat();
+    this.#timed = { id: beat.id, at: this.#clocks.monotonicMs() };
+    const rtt = this.#rttMs === undefined ? {} : { rttMs: this.#rttMs };
+    socket.send(
+      JSON.stringify({ ...beat, requests, bytes, ...rtt, ...(troubles.length > 0 ? { troubles } : {}) } satisfies Beat),
+    );
     this.#timer = setTimeout(() => this.#beat(), BEAT_MS);
   }
 
@@ -233,6 +248,8 @@ export class ControlConnection {
       this.#nodes.answered(this.#url);
       this.#leaseMs = message.leaseMs;
       if (message.nodes) this.#nodes.learn(message.nodes);
+      this.#listener.siteDrained(message.drained ?? false);
+      if (message.id === this.#timed?.id) this.#rttMs = Math.round(this.#clocks.monotonicMs() - this.#timed.at);
     }
     const beatAgain = this.#follower.receive(message);
     if (message.type !== 'anew') this.#keepApplied(message);

@@ -36,6 +36,16 @@ export function addProxyCommands(program: Command): void {
     show: (view, _given, name: string) => void process.stdout.write(formatProxyRevocation(name, view)),
   });
   addOperatorCommand(proxy, {
+    name: 'move <name>',
+    about: 'give a Proxy another site; its channels end, and devices come back to it for that site',
+    reason: ['moving a Proxy', 'the branch was closed'],
+    options: [required('--to <site>', 'where it belongs from now on')],
+    run: (admin, { options: { to }, reason }: Given<{ readonly to: string }>, name: string) =>
+      admin.call(proxies.move, { params: { name }, body: { site: to }, reason }),
+    show: (_done, { options: { to } }, name: string) =>
+      say`✔ ${name} belongs to ${to}; nothing that it was given before is served any more\n  its origin goes with it: sallyport site put ${to} --origin …\n`,
+  });
+  addOperatorCommand(proxy, {
     name: 'list',
     about: 'all Proxies with their leases',
     run: (admin) => admin.all(proxies.list),

@@ -65,6 +65,9 @@ const RETRY_MS = 1_000;
 /** Pauses before rights are read again that were stale twice or more in a row, ms: each twice as long, up to the last. */
 const STALE_MS = { first: 20, last: 320 } as const;
 
+/** A device that was told to move on, and has nothing open any more, may take so long, ms. */
+const LEAVE_MS = 5_000;
+
 /** So many characters of a path, in all its readings, cost as much as a small piece. */
 const CHARACTERS_OF_A_PIECE = 16;
 
@@ -109,6 +112,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** How often in a row rights were stale when they came. */
   #staleReads = 0;
   #suspended = false;
+  /** Since when it takes no new streams, ms of the monotonic clock. */
+  #drainedAt: number | undefined;
   /** False until a grant has passed all checks, and while changed rights are read again. */
   #ready = false;
   /** Grows with every grant and app context, so that what was decided by them is decided again. */
@@ -149,6 +154,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   /** Handles one record; a violation ends the channel without detail. */
   receive(record: Uint8Array): void {
+    this.#serving.traffic.bytes += record.length;
     try {
       this.#mux.receive(record);
     } catch (error) {
@@ -179,7 +185,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   sweep(now: number): void {
     this.#socket.sweep(now);
     if (this.#socket.destroyed) return this.destroy('CANCELLED');
-    if (now >= this.#endsAt) this.end('SESSION_EXPIRED');
+    const left = this.#drainedAt !== undefined && now - this.#drainedAt >= LEAVE_MS && this.#mux.streamCount === 0;
+    if (left) this.end('DRAINING');
+    else if (now >= this.#endsAt) this.end('SESSION_EXPIRED');
     else if (now >= this.#refreshAt) void this.reauthorise();
   }
 
@@ -195,7 +203,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   /** Takes no new streams; open ones may finish. */
   drain(): void {
-    if (!this.#mux.closed) this.#mux.goaway(SIGNED_CODES.DRAINING);
+    if (this.#mux.closed || this.#drainedAt !== undefined) return;
+    this.#drainedAt = performance.now();
+    this.#mux.goaway(SIGNED_CODES.DRAINING);
   }
 
   /** Ends all work at once; the socket is gone or about to be. */
@@ -268,6 +278,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   transmit(record: Uint8Array): void {
+    this.#serving.traffic.bytes += record.length;
     this.#socket.transmit(record);
   }
 

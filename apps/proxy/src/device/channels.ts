@@ -11,6 +11,10 @@ const SWEEP_MS = 1_000;
 /** Rights that an entry changed are read again within this time, ms, or the channel ends: the entry is in force then. */
 const MAX_READ_MS = 1_000;
 
+/** Devices of a site that is being emptied are told after this, when they know other sites, and not all at once, ms. */
+const FIRST_MOVE_MS = 1_000;
+const SPREAD_MS = 2_000;
+
 /** Channels at this Proxy of one session, of one installation and of one user. */
 export interface ChannelCounts {
   readonly session: number;
@@ -40,6 +44,9 @@ export class Channels implements ChannelOwner, LeaseListener {
   readonly #reading = new Map<DeviceChannel, { readonly done: number; readonly since: number }>();
   readonly #timers: readonly NodeJS.Timeout[];
   #draining = false;
+  /** True while the site is being emptied. */
+  #drained = false;
+  #movingOn: NodeJS.Timeout[] = [];
 
   constructor(serving: Serving, metrics: Metrics) {
     this.#serving = serving;
@@ -63,8 +70,36 @@ export class Channels implements ChannelOwner, LeaseListener {
   }
 
   /** True once this Proxy is about to stop. */
-  get draining(): boolean {
+  get stopping(): boolean {
     return this.#draining;
+  }
+
+  /** True once this Proxy is about to stop, and while its site is being emptied: no new channels then. */
+  get draining(): boolean {
+    return this.#draining || this.#drained;
+  }
+
+  /**
+   * The site is being emptied, or open again: devices are told to move on, not all at once. What they are told of other sites is on
+   * its way to them, because rights were read again with the same change.
+   */
+  siteDrained(drained: boolean): void {
+    if (drained === this.#drained) return;
+    this.#drained = drained;
+    for (const timer of this.#movingOn.splice(0)) clearTimeout(timer);
+    if (!drained) return;
+    this.#serving.log.warn({ channels: this.size }, 'the site is being emptied: no new channels, devices move on');
+    for (const channel of this.#channels) this.#moveOn(channel);
+  }
+
+  #moveOn(channel: DeviceChannel): void {
+    const guard = guardWith((error) => channel.fail(error));
+    this.#movingOn.push(
+      setTimeout(
+        guard(() => channel.drain()),
+        FIRST_MOVE_MS + Math.random() * SPREAD_MS,
+      ),
+    );
   }
 
   /** Keeps a channel; of one session, installation and user only so many stay, the oldest goes. */
@@ -81,6 +116,8 @@ export class Channels implements ChannelOwner, LeaseListener {
       this.#byOwner.set(key, same);
     }
     this.#channels.add(channel);
+    // Its HELLO was under way when the site began to be emptied.
+    if (this.#drained) this.#moveOn(channel);
   }
 
   /** ChannelListener */
@@ -165,6 +202,7 @@ export class Channels implements ChannelOwner, LeaseListener {
     }
     this.#each((channel) => channel.end('DRAINING'));
     for (const timer of this.#timers) clearInterval(timer);
+    for (const timer of this.#movingOn) clearTimeout(timer);
   }
 
   /** Does the same with every channel: what one of them throws ends it, and the others go on. */

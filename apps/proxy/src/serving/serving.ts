@@ -45,6 +45,8 @@ export class Serving {
   readonly limited: Refusals;
   /** What is wrong with backends. */
   readonly troubles: BackendTroubles;
+  /** What was served since the process began: streams that have ended, and bytes of records, both ways. Security is told with beats. */
+  readonly traffic = { requests: 0, bytes: 0 };
   readonly #refused: Refusals;
   readonly #streams;
   /** Counters by kind and outcome: looking labels up costs more than counting. */
@@ -123,6 +125,7 @@ export class Serving {
   }
 
   count(kind: string, outcome: 'done' | SignedCode): void {
+    this.traffic.requests += 1;
     this.#counter(kind, outcome).inc();
   }
 

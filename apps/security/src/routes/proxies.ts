@@ -1,4 +1,4 @@
-import { type AccessContext, issueJoinToken, listProxiesWithLeases, revokeProxy } from '@sallyport/access';
+import { type AccessContext, issueJoinToken, listProxiesWithLeases, moveProxy, revokeProxy } from '@sallyport/access';
 import { formatBase64Url } from '@sallyport/channel';
 import { proxies } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
@@ -30,6 +30,11 @@ export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): v
     const { id, secret, expiresAt } = await issueJoinToken(access, body, by);
     const content = { urls: node.proxyUrls, ca: liveKeys.current.ca.fingerprint, token: `${id}.${secret}` };
     return { token: formatBase64Url(new TextEncoder().encode(JSON.stringify(content))), expiresAt };
+  });
+  serve(service, proxies.move, async ({ params: { name }, body: { site }, by }) => {
+    await moveProxy(access, { name, site }, by);
+    await inForce.ensureAll();
+    return { done: true };
   });
   serve(service, proxies.revoke, async ({ params: { name }, by }) => {
     const done = await revokeProxy(access, name, by);

@@ -30,7 +30,7 @@ export type BeatResult =
       readonly headHash: string;
       readonly leaseMs: number;
       /** Version of the site map. */
-      readonly mapSeq: number;
+      readonly siteMapSeq: number;
       /** True while the site of the Proxy is being emptied. */
       readonly drained: boolean;
     } & SealedEntries);
@@ -85,7 +85,7 @@ export async function recordBeat(access: AccessContext, record: BeatRecord): Pro
       const lease = { applied, ...served, expiresAt, leaseMs: longestMs, node, beat: (before?.beat ?? 0) + 1 };
       if (before) await leases.update({ where: { proxy: key } }, lease);
       else await leases.insert({ proxy: key, ...lease });
-      const more = { mapSeq: realm.mapVersion, drained: site?.drainedAt !== undefined && site.drainedAt !== null };
+      const more = { siteMapSeq: realm.mapVersion, drained: site?.drainedAt !== undefined && site.drainedAt !== null };
       return { type: 'lease', epoch, head, headHash, leaseMs, ...more, ...sealedEntries(access, epoch, rows) };
     },
     { urgent: true },

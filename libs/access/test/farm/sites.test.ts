@@ -5,11 +5,13 @@ import {
   drainSite,
   findResource,
   issueJoinToken,
+  moveProxy,
   putGroup,
   putPolicy,
   putResource,
   putSite,
   readRealm,
+  recordBeat,
   redeemJoinToken,
   removeRight,
   removeSite,
@@ -115,4 +117,38 @@ test('lists of a version before, where sites named resources, open nothing that 
   expect(await adoptSiteLists(access)).toBe(2);
   expect([await sitesOfWiki(), (await findResource(access, 'news'))?.sites]).toEqual([[], ['a']]);
   expect(await adoptSiteLists(access)).toBe(0);
+});
+
+test('a Proxy is told the lease of its site, whether that is emptied, and the version of the map', async () => {
+  const { access } = await realmWith('a', 'b');
+  await redeemJoinToken(access, await issueJoinToken(access, { name: 'p1', site: 'b' }, BY), KEY);
+  const beat = async () => {
+    const fresh = {
+      instance: '1'.repeat(32),
+      seen: 0,
+      hash: '',
+      done: 0,
+      channels: 3,
+      requests: 7,
+      bytes: 9,
+      rttMs: 80,
+    };
+    return recordBeat(access, { proxy: 'p1', keyHash: KEY, beat: fresh, leaseMs: 15_000, node: 'n1' });
+  };
+  const { mapVersion } = await readRealm(access.store);
+  expect(await beat()).toMatchObject({ type: 'lease', leaseMs: 15_000, drained: false, siteMapSeq: mapVersion });
+  await putSite(access, { name: 'b', origins: ['wss://b'], leaseMs: 40_000 }, BY);
+  await drainSite(access, { name: 'b', drained: true }, BY);
+  expect(await beat()).toMatchObject({ type: 'lease', leaseMs: 40_000, drained: true });
+  await putSite(access, { name: 'b', origins: ['wss://b'], leaseMs: 5_000 }, BY);
+  expect(await beat()).toMatchObject({ leaseMs: 5_000 });
+  const [row] = await access.store.transaction(({ tables }) => tables.leases.list());
+  // Who revokes waits for the longer one, which may live; what the Proxy says of itself is kept for people.
+  expect(row).toMatchObject({ leaseMs: 40_000, channels: 3, requests: 7, bytes: 9, rttMs: 80 });
+  await moveProxy(access, { name: 'p1', site: 'a' }, BY);
+  expect(await beat()).toMatchObject({ leaseMs: 15_000, drained: false });
+  const move = (name: string, site: string) => moveProxy(access, { name, site }, BY);
+  await expect(move('p1', 'a')).rejects.toMatchObject({ code: 'ERR_ACCESS_CONFLICT' });
+  for (const refused of [move('p1', 'c'), move('p9', 'b')])
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
 });

@@ -25,6 +25,7 @@ import {
   type JoinOrder,
   keyCandidates,
   leaseKeyOf,
+  moveProxy,
   PolicyCache,
   proxyOfBeat,
   putGroup,
@@ -240,6 +241,13 @@ test.each([
   [
     'moved to another site',
     (access: AccessContext) => join(access, { name: 'p1', site: 'branch', replace: true, moveSite: true }, KEY),
+  ],
+  [
+    'given another site by an operator',
+    async (access: AccessContext) => {
+      await putSite(access, { name: 'branch', origins: [] }, BY);
+      await moveProxy(access, { name: 'p1', site: 'branch' }, BY);
+    },
   ],
   [
     'given another key, by which it has beaten',

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { CLOSED, Name, OptionalTime, Time } from '../fields.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
-import { NameParam } from './params.ts';
+import { Done, NameParam } from './params.ts';
 import { Waiting } from './revocations.ts';
 
 /** A Proxy that was revoked: over when none of its processes may hold a lease any more. */
@@ -61,6 +61,9 @@ const JoinTokenInput = Type.Object(
 /** A join token; it is shown once. */
 const JoinTokenView = Type.Object({ token: Type.String(), expiresAt: Time() }, { ...CLOSED, $id: 'JoinToken' });
 
+/** Where a Proxy goes. */
+const ProxyMove = Type.Object({ site: Name() }, { ...CLOSED, $id: 'ProxyMove' });
+
 /** Proxies. */
 export const proxies = operations('proxies', {
   list: {
@@ -79,6 +82,16 @@ export const proxies = operations('proxies', {
     body: JoinTokenInput,
     answer: JoinTokenView,
     errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT'],
+  },
+  move: {
+    method: 'POST',
+    path: '/v1/proxies/:name/move',
+    about: 'Give a Proxy another site; its channels end, and it begins anew there',
+    reason: true,
+    params: NameParam,
+    body: ProxyMove,
+    answer: Done,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT', 'ERR_SECURITY_NOT_IN_FORCE'],
   },
   revoke: {
     method: 'POST',
