@@ -74,7 +74,7 @@ test('while the site is emptied nobody new is taken, devices are told to move on
   expect(channels.draining).toBe(true);
   // A channel that was being opened meanwhile.
   channels.keep(channelOf('b'));
-  await expect.poll(() => told.toSorted(), { timeout: 20_000 }).toEqual(['a', 'b']);
+  await expect.poll(() => told.toSorted()).toEqual(['a', 'b']);
   channels.siteDrained(false);
   expect(channels.draining).toBe(false);
   channels.keep(channelOf('c'));
