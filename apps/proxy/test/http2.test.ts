@@ -1,5 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import {
   constants,
@@ -12,7 +10,6 @@ import {
 } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Server as NetServer } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server as GrpcServer, status as grpcStatus, ServerCredentials } from '@grpc/grpc-js';
 import {
@@ -26,6 +23,7 @@ import {
   responseDecoder,
 } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
+import { selfSigned } from '@sallyport/support';
 import { afterEach, expect, test } from 'vitest';
 import { Backends } from '../src/backend/backends.ts';
 import { tryBackend } from '../src/backend/try.ts';
@@ -407,20 +405,9 @@ test('who speaks another protocol than the resource says is named so, and has ru
   expect(await tryBackend(backend, 'wiki.corp')).toMatchObject({ ok: true, detail: 'answers 200' });
 });
 
-/** A certificate for localhost that signs itself, with its key. */
-function certificate(): { cert: string; key: string } {
-  const folder = mkdtempSync('/tmp/sallyport-h2-');
-  const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=localhost'];
-  const name = ['-addext', 'subjectAltName=DNS:localhost'];
-  execFileSync('openssl', ['req', '-x509', ...kind, ...name, '-keyout', key, '-out', cert], { stdio: 'ignore' });
-  const made = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
-  rmSync(folder, { recursive: true });
-  return made;
-}
-
 test('over TLS the server chooses: HTTP/2, or HTTP/1.1 where it has no other; one that has only HTTP/2 says so to HTTP/1.1', async () => {
-  const pair = certificate();
+  const { certificate: cert, key } = selfSigned('localhost');
+  const pair = { cert, key };
   const serve = async (make: (answer: (request: IncomingMessage, response: ServerResponse) => void) => NetServer) => {
     const versions: string[] = [];
     const server = make((request, response) => {
@@ -430,7 +417,7 @@ test('over TLS the server chooses: HTTP/2, or HTTP/1.1 where it has no other; on
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     closing.push(() => void server.close());
     const url = `https://localhost:${(server.address() as AddressInfo).port}`;
-    const backend: Backend = { url, networks: ['127.0.0.0/8', '::1/128'], ca: pair.cert };
+    const backend: Backend = { url, networks: ['127.0.0.0/8', '::1/128'], ca: cert };
     return { backend, versions };
   };
   const [both, old, only] = [

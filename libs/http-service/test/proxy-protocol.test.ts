@@ -1,5 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import {
@@ -9,21 +7,18 @@ import {
   type Socket,
   type Server as TcpServer,
 } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { addressSetOf } from '@sallyport/settings';
+import { selfSigned } from '@sallyport/support';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { decodeProxyHeader, takeAddressesFrom } from '../src/index.ts';
 
 const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex');
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n';
-const folder = mkdtempSync(join(tmpdir(), 'proxy-protocol-'));
 const open: TcpServer[] = [];
 afterAll(() => {
   for (const server of open) server.close();
-  rmSync(folder, { recursive: true });
 });
 
 function header(
@@ -62,7 +57,7 @@ test('a header in pieces is waited for, and no bytes make the decoder throw', ()
   );
 });
 
-async function serve(balancers: readonly string[], tls?: { cert: Buffer; key: Buffer }): Promise<number> {
+async function serve(balancers: readonly string[], tls?: { cert: string; key: string }): Promise<number> {
   const answer = (request: { socket: Socket }, response: { end: (text: string) => void }): void =>
     response.end(`${request.socket.remoteAddress} ${request.socket.remotePort}`);
   const server = (tls ? createTlsServer(tls, answer as never) : createServer(answer as never)) as Server;
@@ -116,14 +111,11 @@ test('a balancer without a header is closed, and from nobody else a header is re
 });
 
 test('TLS begins behind the header, in the same packet or not', async () => {
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  const subject = ['-subj', '/CN=localhost', '-days', '2', '-nodes', '-keyout', key, '-out', cert];
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
-  execFileSync('openssl', ['req', '-x509', ...curve, ...subject], { stdio: 'ignore' });
-  const port = await serve(['127.0.0.1'], { cert: readFileSync(cert), key: readFileSync(key) });
+  const { certificate: cert, key } = selfSigned('localhost');
+  const port = await serve(['127.0.0.1'], { cert, key });
   for (const together of [true, false]) {
     const balancer = await balance(port, together);
-    const socket = connectTls({ port: balancer, host: '127.0.0.1', ca: readFileSync(cert), servername: 'localhost' });
+    const socket = connectTls({ port: balancer, host: '127.0.0.1', ca: cert, servername: 'localhost' });
     const answer = heard(socket);
     socket.write(REQUEST);
     expect(await answer).toBe('203.0.113.9 49153');

@@ -4,26 +4,20 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import {
-  BasicConstraintsExtension,
   cryptoProvider,
   PemConverter,
   SubjectAlternativeNameExtension,
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
+import { type IssuedPair, selfSigned } from '@sallyport/support';
 import { WebSocketServer } from 'ws';
 
 cryptoProvider.set(globalThis.crypto);
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** A CA whose key a test has read: PEM of both. */
-export interface Signer {
-  readonly certificate: string;
-  readonly key: string;
-}
-
-/** A certificate for any one name that a CA did or did not want to sign, with its key, PEM. */
-export async function signedBy(ca: Signer, name: string): Promise<{ certificate: string; key: string }> {
+/** A certificate for any one name that a CA, whose key a test has read, did or did not want to sign. */
+export async function signedBy(ca: IssuedPair, name: string): Promise<IssuedPair> {
   const { subtle } = globalThis.crypto;
   const keys = await subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const issuer = new X509Certificate(ca.certificate);
@@ -41,30 +35,12 @@ export async function signedBy(ca: Signer, name: string): Promise<{ certificate:
   return { certificate: certificate.toString('pem'), key };
 }
 
-/** A certificate for one name that signs itself, with its key, PEM. */
-export async function selfSigned(name: string): Promise<{ certificate: string; key: string }> {
-  const keys = await globalThis.crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: `CN=${name}`,
-    keys,
-    signingAlgorithm: ALGORITHM,
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 3_600_000),
-    extensions: [
-      new BasicConstraintsExtension(true, 0, true),
-      new SubjectAlternativeNameExtension([{ type: 'dns', value: name }]),
-    ],
-  });
-  const key = PemConverter.encode(await globalThis.crypto.subtle.exportKey('pkcs8', keys.privateKey), 'PRIVATE KEY');
-  return { certificate: certificate.toString('pem'), key };
-}
-
 /** An HTTPS backend whose certificate is for one name and signed by itself; unless told otherwise it answers with the Host it was asked for. */
 export async function startTlsBackend(
   name: string,
   answer: RequestListener = (request, response) => response.end(request.headers.host),
 ): Promise<{ port: number; ca: string; close(): void }> {
-  const { certificate: cert, key } = await selfSigned(name);
+  const { certificate: cert, key } = selfSigned(name);
   const server = createServer({ cert, key }, answer);
   const sockets = new WebSocketServer({ server });
   sockets.on('connection', (socket, request) => socket.send(String(request.headers.host)));
@@ -82,7 +58,7 @@ export async function startMutualBackend(
   name: string,
   clientCa: string,
 ): Promise<{ port: number; ca: string; close(): void }> {
-  const { certificate: cert, key } = await selfSigned(name);
+  const { certificate: cert, key } = selfSigned(name);
   const server = createServer({ cert, key, ca: clientCa, requestCert: true }, (request, response) => {
     const { host = '', authorization = '', 'x-forwarded-proto': proto = '' } = request.headers;
     const client = String((request.socket as TLSSocket).getPeerCertificate().subject.CN);

@@ -5,13 +5,21 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres } from '@sallyport/store-sql';
-import { freePort, launchChromium, runCommand, sallyport, scratchFolder, startSallyport } from '@sallyport/support';
+import {
+  freePort,
+  type IssuedPair,
+  launchChromium,
+  runCommand,
+  sallyport,
+  scratchFolder,
+  startSallyport,
+} from '@sallyport/support';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, expect, test } from 'vitest';
 import { startTcpEcho } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
 import { type PageFacts, startSignInBackend } from '../src/sign-in-backend.ts';
-import { type Signer, signedBy, startTlsBackend } from '../src/tls-backend.ts';
+import { signedBy, startTlsBackend } from '../src/tls-backend.ts';
 
 const app = await startSignInBackend();
 const tls = await startTlsBackend('hb.example', (request, response) => {
@@ -180,7 +188,7 @@ test('a browser has a secure context: cookies that only https keeps, WebCrypto, 
 });
 
 test('who steals the key of the CA deceives no browser beyond the domains of the resources', async () => {
-  const stolen = JSON.parse(readFileSync(join(folder, 'cli', 'local-ca.json'), 'utf8')) as Signer;
+  const stolen = JSON.parse(readFileSync(join(folder, 'cli', 'local-ca.json'), 'utf8')) as IssuedPair;
   const browser = await openBrowser('--host-resolver-rules=MAP * 127.0.0.1');
   for (const [host, outcome] of [
     ['impostor.corp', 'deceived'],

@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as api from '@sallyport/security-api/admin';
-import { freePort, sallyport } from '@sallyport/support';
+import { freePort, sallyport, selfSigned } from '@sallyport/support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
-import { selfSigned, startMutualBackend } from '../src/tls-backend.ts';
+import { startMutualBackend } from '../src/tls-backend.ts';
 
 let gateway: Gateway;
 let profile: string;
@@ -58,7 +58,7 @@ test('an operator invites one by name, renews, and ends one; the one who ended i
 const SECRET = 'canary-password-of-a-backend';
 
 test('a file makes resources what it says: wildcard, servers, prefix, client certificate and password, once', async () => {
-  const own = await selfSigned('gateway');
+  const own = selfSigned('gateway');
   const [one, two] = [await startMutualBackend('localhost', own.certificate), await freePort()];
   const at = (name: string): string => join(gateway.folder, name);
   for (const [name, content] of Object.entries({ 'app.pem': one.ca, 'own.pem': own.certificate, 'own.key': own.key }))

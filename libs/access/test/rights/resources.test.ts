@@ -1,8 +1,6 @@
-import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Backend, ResourceInput } from '@sallyport/security-api';
+import { selfSigned } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import {
   applyResources,
@@ -34,18 +32,6 @@ async function begun(keyId = 1) {
     (await access.store.transaction(({ tables }) => tables.resources.find({ name })))!;
   const opened = async (name: string) => openedBackend(access, await row(name));
   return { access, row, opened, keyId, ...rest };
-}
-
-/** A certificate that signs itself, with its key. */
-function certificate(): { certificate: string; key: string } {
-  const folder = mkdtempSync('/tmp/sallyport-cert-');
-  const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=gate'];
-  const longer = ['-days', '36500'];
-  execFileSync('openssl', ['req', '-x509', ...kind, ...longer, '-keyout', key, '-out', cert], { stdio: 'ignore' });
-  const made = { certificate: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
-  rmSync(folder, { recursive: true });
-  return made;
 }
 
 test('host names have one form, in authorities and in URLs of backends', async () => {
@@ -112,7 +98,7 @@ test('what means something over HTTP only is refused for a tcp resource', async 
 
 test('a secret is kept wrapped, stays when it is not named, and goes with what it belongs to', async () => {
   const { access, row, opened, store } = await begun();
-  const pair = certificate();
+  const pair = selfSigned('gate');
   await putResource(access, 'wiki', http('wiki.corp', { ...WITH_PASSWORD, clientCertificate: pair }), BY);
   const text = JSON.stringify(await row('wiki'));
   expect(text).not.toContain(PASSWORD);
@@ -154,7 +140,7 @@ test('a password is only sent where it was given for: another user or server nee
 
 test('a renewed certificate keeps its key, and one of another key needs that', async () => {
   const { access, opened } = await begun();
-  const [first, second] = [certificate(), certificate()];
+  const [first, second] = [selfSigned('gate'), selfSigned('gate')];
   await putResource(access, 'wiki', http('wiki.corp', { ...WIKI, clientCertificate: first }), BY);
   const renewed = { certificate: first.certificate };
   await changeResource(access, 'wiki', { backend: { clientCertificate: renewed } }, BY);
