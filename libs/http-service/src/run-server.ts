@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { assertVerifying, readSettings, type Setting, type Values } from '@sallyport/settings';
 import { createLog, type Log, written } from '@sallyport/telemetry';
 
@@ -104,6 +105,8 @@ class ServerLife {
     if (this.#ending) return;
     if (process.send) process.send({ type: 'ready', ...message });
     else process.stdout.write(words());
+    // Where Node keeps what it has compiled: also the next start after a kill finds it.
+    flushCompileCache();
   }
 
   endItself(): boolean {

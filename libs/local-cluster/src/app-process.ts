@@ -31,6 +31,12 @@ function nodeOptionsOf(app: string): string[] {
   return manifest.config?.nodeOptions ?? [];
 }
 
+/** Where Node keeps what it has compiled, when we were told: servers then start in less than half the time. */
+function compiled(): Record<string, string> {
+  const folder = process.env['NODE_COMPILE_CACHE'];
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder };
+}
+
 /**
  * A server of ours as a process of its own, on this machine or on a host that is played by a namespace. It ends when we
  * end, also when we are killed: its IPC channel then closes.
@@ -61,7 +67,7 @@ export class AppProcess {
     const [program, ...args] = options.host?.namespace === undefined ? node : commandOn(options.host, undefined, node);
     // A process group of its own: Ctrl-C reaches us, and we stop our servers in order.
     const child = spawn(program!, args, {
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', ...options.environment },
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', ...compiled(), ...options.environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
     });

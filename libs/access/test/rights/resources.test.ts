@@ -122,7 +122,7 @@ test('a password is only sent where it was given for: another user or server nee
   for (const backend of [
     { url: 'https://evil.internal' },
     { servers: [{ url: 'https://evil.internal' }] },
-    { ca: certificate().certificate },
+    { ca: selfSigned('gate').certificate },
     { host: 'evil.corp' },
     { basic: { user: 'other' } },
   ])
