@@ -31,7 +31,7 @@ const PASSWORD = 'correct horse battery';
 const PORTS = { devices: 8_440, health: 8_441, security: 8_443, admin: 8_444 };
 export const AUTHORITY = 'echo.corp';
 /** The lease of the rig: longer than a failover of its database. */
-export const LEASE_MS = 15_000;
+const LEASE_MS = 15_000;
 const CLOCK_SHIFT = fileURLToPath(new URL('./clock-shift.ts', import.meta.url));
 const JOURNAL = 'rig_journal';
 /** The shortest that the settings allow. */
@@ -117,7 +117,10 @@ export class Farm {
       journal,
       environment: size.environment,
     });
-    for (let i = 1; i <= nodes; i++) await farm.#addNode(i, badLines);
+    // The first one makes the realm, whose key the others are given.
+    farm.nodes.push(await farm.#startNode(1, badLines));
+    const others = Array.from({ length: nodes - 1 }, (_, i) => farm.#startNode(i + 2, badLines));
+    farm.nodes.push(...(await Promise.all(others)));
     await farm.#configure();
     await Promise.all(Array.from({ length: proxies }, (_, i) => farm.#addProxy(i + 1)));
     await farm.#balance();
@@ -203,10 +206,10 @@ export class Farm {
     discard(this.folder);
   }
 
-  async #addNode(i: number, badLines: boolean): Promise<void> {
+  async #startNode(i: number, badLines: boolean): Promise<Server> {
     const prepared = this.prepareNode(`s${i}`, `10.77.2.${i}`);
     const line = badLines ? { SALLYPORT_PROXY_URL: await this.#addLine(prepared.host) } : {};
-    this.nodes.push(await this.begin({ ...prepared, environment: { ...prepared.environment, ...line } }));
+    return this.begin({ ...prepared, environment: { ...prepared.environment, ...line } });
   }
 
   /** A Security node on a host of its own, with everything but its start. */

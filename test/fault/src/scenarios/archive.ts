@@ -18,10 +18,12 @@ import type { Scenario } from './scenario.ts';
 /** What may be lost at most of what was acknowledged, ms. */
 const LOSS_MS = 5_000;
 const SEGMENT_MS = 3_000;
+/** The hold after a restore is as long. */
+const LEASE_MS = 8_000;
 /** A restore that is killed has got this far at most, ms. */
 const KILLED_WITHIN_MS = 6_000;
 /** How long changes are made before all databases are destroyed, ms. */
-const LOAD_MS = 10_000;
+const LOAD_MS = 8_000;
 
 /** A change, and when it was acknowledged. */
 interface Noted {
@@ -37,7 +39,7 @@ export const archive: Scenario = {
   long: { sessions: 1, rounds: 3 },
   async run({ rounds, seed }) {
     const tally = new Tally();
-    const farm = await Farm.start({ nodes: 2, proxies: 1, journal: 'elsewhere', archive: true });
+    const farm = await Farm.start({ nodes: 2, proxies: 1, journal: 'elsewhere', archive: true, leaseMs: LEASE_MS });
     const disaster = new Disaster(farm, tally, randomFrom(seed));
     for (let i = 0; i < rounds; i++) await disaster.everythingIsDestroyed(i);
     if (rounds > 1) {

@@ -25,10 +25,11 @@ export const clocks: Scenario = {
   async run({ sessions, rounds, seed }) {
     const tally = new Tally();
     const farm = await Farm.start({ nodes: 3, proxies: 2 });
-    await farm.restart(farm.nodes[1]!, { clockOffsetMs: 10 * MINUTES });
-    await farm.restart(farm.nodes[2]!, { clockOffsetMs: -10 * MINUTES });
-    await farm.restart(farm.proxies[0]!, { clockOffsetMs: 10 * MINUTES });
-    await farm.restart(farm.proxies[1]!, { clockOffsetMs: -10 * MINUTES });
+    const [, ahead, behind] = farm.nodes;
+    for (const servers of [[ahead!, behind!], farm.proxies])
+      await Promise.all(
+        servers.map((server, i) => farm.restart(server, { clockOffsetMs: (i === 0 ? 10 : -10) * MINUTES })),
+      );
     await farm.live();
     shiftDevices(7 * YEARS);
     const names = Array.from({ length: sessions }, (_, i) => `u${i}`);

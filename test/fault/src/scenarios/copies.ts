@@ -5,7 +5,7 @@ import { Tally } from '../tally.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Longer than a Proxy takes to start: the lease of the frozen one lives on when its copy beats. */
-const LEASE_MS = 15_000;
+const LEASE_MS = 10_000;
 
 /**
  * A Proxy is frozen, and a copy of its folder is started: the same identity beats again and has seen everything. Then the

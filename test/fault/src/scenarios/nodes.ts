@@ -38,7 +38,7 @@ async function during(
 /** Kills, freezes and cuts off Security nodes and the primary of the database under traffic. */
 export const nodes: Scenario = {
   about: 'Security nodes and the database primary are lost under traffic: no login, no failed request',
-  short: { sessions: 60, rounds: 1 },
+  short: { sessions: 32, rounds: 1 },
   long: { sessions: 1_000, rounds: 1 },
   async run({ sessions }) {
     const tally = new Tally();

@@ -10,7 +10,7 @@ import { Tally } from '../tally.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Longer than it takes to open a restored database and to start a node: a Proxy that is cut off still holds a lease then. */
-const LEASE_MS = 20_000;
+const LEASE_MS = 12_000;
 
 interface Round {
   readonly acknowledged: readonly Acknowledged[];

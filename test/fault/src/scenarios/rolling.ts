@@ -8,7 +8,7 @@ import type { Scenario } from './scenario.ts';
 /** Everything is restarted, one after another, as an operator does for an upgrade. */
 export const rolling: Scenario = {
   about: 'every Proxy, every Security node, the database primary and Redis are restarted in turn under load',
-  short: { sessions: 60, rounds: 1 },
+  short: { sessions: 32, rounds: 1 },
   long: { sessions: 1_000, rounds: 2 },
   async run({ sessions, rounds }) {
     const tally = new Tally();

@@ -16,6 +16,8 @@ import type { Scenario } from './scenario.ts';
 
 /** Where the databases of both sites are once each has a PostgreSQL of its own, and the node of the second site. */
 const ADDRESSES = { main: '10.77.1.21', second: '10.77.6.21', node: '10.77.6.1' };
+/** The hold after a takeover is as long. */
+const LEASE_MS = 8_000;
 /** A takeover that is killed has got this far at most, ms. */
 const KILLED_WITHIN_MS = 4_000;
 
@@ -31,6 +33,7 @@ export const standby: Scenario = {
       nodes: 1,
       proxies: 2,
       journal: 'elsewhere',
+      leaseMs: LEASE_MS,
       lone: { m1: ADDRESSES.main, b1: ADDRESSES.second },
       environment: { SALLYPORT_OTHER_SITE_NODES: `https://${ADDRESSES.node}:8443` },
     });
