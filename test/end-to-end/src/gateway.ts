@@ -8,6 +8,7 @@ import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
 import { freePort, scratchFolder } from '@sallyport/support';
 import { Agent, request } from 'undici';
+import { layDatabase } from '../../../libs/store-sql/test/real-postgres.ts';
 import { Operator } from './operator.ts';
 
 /** App context of the test devices. */
@@ -67,6 +68,7 @@ export class Gateway {
       SALLYPORT_LEASE_MS: '5000',
       ...options.environment,
     };
+    if (!options.environment?.['SALLYPORT_DATABASE_HOSTS']) await layDatabaseIn(environment.SALLYPORT_DATA);
     const security = await AppProcess.start('security', { environment });
     const { adminUrl, ca, oneTimeToken } = security.ready;
     const operator = new Operator(adminUrl!, ca!);
@@ -183,4 +185,9 @@ export class Gateway {
     await this.operator.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Lays a database into the data folder of a Security server, where its first start finds it as its own. */
+async function layDatabaseIn(data: string): Promise<void> {
+  await layDatabase({ folder: join(data, 'database'), passwordFile: join(data, 'security', 'database-password') });
 }
