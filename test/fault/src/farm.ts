@@ -34,6 +34,8 @@ export const AUTHORITY = 'echo.corp';
 const LEASE_MS = 15_000;
 const CLOCK_SHIFT = fileURLToPath(new URL('./clock-shift.ts', import.meta.url));
 const JOURNAL = 'rig_journal';
+/** A busy machine may let the database fail over at any time. */
+const START_TRIES = 3;
 /** The shortest that the settings allow. */
 const AUTHORITY_MS = 5_000;
 
@@ -62,6 +64,8 @@ export interface Server {
   environment: Record<string, string>;
   process: AppProcess;
 }
+
+type Launched = Pick<Server, 'app' | 'host' | 'environment' | 'name'>;
 
 /** A whole farm on hosts of its own: database, Redis, Security nodes, Proxies, load balancer, backend and operator. */
 export class Farm {
@@ -299,7 +303,19 @@ export class Farm {
     return twin;
   }
 
-  #launch(server: Pick<Server, 'app' | 'host' | 'environment' | 'name'>, clockOffsetMs: number): Promise<AppProcess> {
+  /** Starts a server, anew when the database had no primary at the end of its start: whoever runs servers does so, too. */
+  async #launch(server: Launched, clockOffsetMs: number): Promise<AppProcess> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#launchOnce(server, clockOffsetMs);
+      } catch (error) {
+        if (tries === START_TRIES || !String(error).includes('could not start: the database does not answer'))
+          throw error;
+      }
+    }
+  }
+
+  #launchOnce(server: Launched, clockOffsetMs: number): Promise<AppProcess> {
     const shifted = clockOffsetMs === 0 ? [] : ['--import', CLOCK_SHIFT];
     return AppProcess.start(server.app, {
       host: server.host,
