@@ -343,6 +343,7 @@ export {
   type Authorisation,
   authorise,
   type ChannelHolder,
+  type HelloDoubt,
   type HelloRequest,
   type NoRights,
   type ReadRights,

@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
+import { DeviceOpening, encodeText, formatHex, keyOf, openRoutes, type SessionSecret } from '@sallyport/channel';
+import { nodeCrypto } from '@sallyport/channel/node';
+import { memoryStorage } from '@sallyport/device';
 import * as api from '@sallyport/security-api/admin';
-import { join, type ProxyIdentity, renew } from '@sallyport/security-client';
+import { join, NodeList, type ProxyIdentity, renew, SecurityClient } from '@sallyport/security-client';
 import { Agent, request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { Gateway } from '../src/gateway.ts';
+import { CONTEXT, Gateway } from '../src/gateway.ts';
+
+const crypto = nodeCrypto();
 
 const gateway = await Gateway.start();
 afterAll(() => gateway.stop());
@@ -75,6 +80,101 @@ test('a join for a live name has to say so, and no token moves a site silently',
   expect(second.site).toBe('there');
   await expect.poll(() => statusFor(first)).toBe(403);
   expect(await statusFor(second)).toBe(200);
+});
+
+/** A HELLO of a session, as its device would make it for a site. */
+function helloFor(
+  { sid, secret }: { readonly sid: Uint8Array; readonly secret: Uint8Array },
+  to: { readonly site: string; readonly chanNo: number },
+): Uint8Array {
+  const audience = encodeText(`main/${to.site}`);
+  const hello = { suite: 1, sid, chanNo: to.chanNo, nonce: crypto.randomBytes(16), audience } as const;
+  return new DeviceOpening({ crypto, secret: keyOf<SessionSecret>(secret), hello, context: CONTEXT }).writeHello();
+}
+
+const payloadOf = (jws: string) => JSON.parse(Buffer.from(jws.split('.')[1]!, 'base64url').toString());
+
+test('a hostile Proxy of one site gets nothing of another one, and what it tries is on record', async () => {
+  await gateway.addUser('ada');
+  await gateway.addResource('wiki', 'wiki.corp', 'http://127.0.0.1:1');
+  const origins = ['ws://127.0.0.1:1'];
+  await gateway.operator.call(api.sites.put, { params: { name: 'b' }, body: { origins } });
+  const backend = { url: 'http://127.0.0.1:1', networks: ['127.0.0.0/8'] };
+  const plant = { kind: 'http' as const, authority: 'plant.corp', backend, sites: ['b'] };
+  await gateway.operator.call(api.resources.put, { params: { name: 'plant' }, body: plant });
+  const policy = { groups: ['staff'], resources: ['plant'], context: {} };
+  await gateway.operator.call(api.policies.put, { params: { name: 'open-plant' }, body: policy });
+  const storage = memoryStorage();
+  const device = await gateway.device('ada', storage);
+  await device.fetch('http://wiki.corp/').catch(() => undefined);
+  device.close();
+  const session = (await storage.load())!.session!;
+  const sid = formatHex(session.sid);
+
+  const evil = await join(await invite('evil', { site: 'b' }));
+  expect(await beat(evil)).toBe('lease');
+  const { proxies } = (await gateway.operator.call(api.status.get)) as {
+    proxies: { name: string; instances: { instance: string }[] }[];
+  };
+  const honest = proxies.find(({ name }) => name === 'p1')!.instances[0]!.instance;
+  const client = new SecurityClient(evil, new NodeList(evil));
+  client.useInstance(() => '1'.repeat(32));
+  // A HELLO that a device has made for a Proxy of the other site, one made with the session's id alone, and its rights.
+  expect(await client.authorise(helloFor(session, { site: 'here', chanNo: 2 ** 40 }), '10.0.0.1')).toMatchObject({
+    hint: 'DENIED',
+  });
+  const guessed = { sid: session.sid, secret: new Uint8Array(32) };
+  expect(await client.authorise(helloFor(guessed, { site: 'b', chanNo: 2 ** 40 }), '10.0.0.1')).toMatchObject({
+    hint: 'SESSION_UNKNOWN',
+  });
+  expect(await client.reauthorise(sid)).toBe('no channel');
+  // As if it were the process that has the channel.
+  client.useInstance(() => honest);
+  expect(await client.reauthorise(sid)).toBe('no channel');
+  client.useInstance(() => '1'.repeat(32));
+  const recorded = async () => {
+    const query = { outcome: 'refused', limit: '100' } as const;
+    const events = await gateway.operator.call(api.audit.list, { query });
+    return events.filter(({ subject }) => subject === 'evil').map(({ action, reason }) => `${action}: ${reason}`);
+  };
+  await expect
+    .poll(recorded)
+    .toEqual(
+      expect.arrayContaining([
+        'proxy.authorise: it brought a HELLO of a live session for another site',
+        'proxy.authorise: it brought a HELLO of a live session with a wrong mac',
+        'proxy.rights: it asked for the rights of a session that opened no channel with it at its site',
+      ]),
+    );
+
+  // A device that comes to its site gives it what that site serves, and no more.
+  const hello = helloFor(session, { site: 'b', chanNo: 2 ** 41 });
+  const granted = await client.authorise(hello, '10.0.0.1');
+  if ('hint' in granted) throw new Error(granted.hint);
+  const again = await client.reauthorise(sid);
+  if (typeof again === 'string') throw new Error(again);
+  for (const { grant, routes } of [granted, again]) {
+    expect(grant.resources.map(({ name }) => name)).toEqual(['plant']);
+    expect(payloadOf(grant.resources[0]!.assertion!).aud).toBe('plant.corp');
+    expect(JSON.stringify(grant)).not.toContain('wiki');
+    expect(Buffer.from(routes!).includes('wiki')).toBe(false);
+    const own = { secret: keyOf<SessionSecret>(session.secret), sid: session.sid };
+    expect(openRoutes(crypto, own, routes!).routes.map(({ name, sites }) => [name, sites])).toEqual([
+      ['plant', [['b']]],
+      ['wiki', [['here']]],
+    ]);
+    // What it has of the session, the channel's key, opens no routes.
+    const key = { ...own, secret: keyOf<SessionSecret>(Uint8Array.from(granted.channelKey)) };
+    expect(() => openRoutes(crypto, key, routes!)).toThrow();
+  }
+  expect(await client.authorise(hello, '10.0.0.1')).toMatchObject({ hint: 'CHAN_REPLAY' });
+  const map = payloadOf((await client.siteMap()).siteMap);
+  expect(map.sites).toEqual([
+    { name: 'b', origins },
+    { name: 'here', origins: gateway.origins },
+  ]);
+  expect(JSON.stringify(map)).not.toMatch(/wiki|plant/);
+  await client.close();
 });
 
 test('the running Proxy goes on with its identity after all this', async () => {

@@ -4,6 +4,7 @@ import {
   type Authorisation,
   authorise,
   type Bus,
+  type HelloDoubt,
   type HelloRequest,
   isJoinToken,
   type JournalWriter,
@@ -149,33 +150,50 @@ function relayAnswer({ handshake, message }: RelayResult): RelayAnswer {
 }
 
 function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): void {
-  const { access, policies, presence, wallMs } = routes;
+  const { access, policies, presence, refusals, wallMs } = routes;
   service.post<{ Body: AuthoriseBatch }>(
     PROXY_PATHS.authorise,
     { schema: { body: AuthoriseBatch } },
-    async ({ body, proxy }): Promise<AuthoriseAnswers> => {
+    async ({ body, proxy, ip }): Promise<AuthoriseAnswers> => {
       const holder = { ...proxy, instance: body.instance };
       const asked = body.requests.map(askedOf);
       const requests = asked.filter((one) => one !== undefined);
       const decided = (await authorise(access, policies, { requests, holder }))?.values();
       if (!decided) throw notOurs();
       const answers = asked.map((one) => (one ? decided.next().value : undefined));
+      for (const answer of answers)
+        if (answer?.status === 'refused') noteDoubt(routes, { proxy, ip, doubt: answer.doubt });
       return { answers: answers.map((answer) => authoriseAnswer(routes, proxy.name, answer)) };
     },
   );
   service.post<{ Body: ReauthoriseRequest }>(
     PROXY_PATHS.reauthorise,
     { schema: { body: ReauthoriseRequest } },
-    async ({ body, proxy }): Promise<ReauthoriseAnswer> => {
+    async ({ body, proxy, ip }): Promise<ReauthoriseAnswer> => {
       const holder = { ...proxy, instance: body.instance };
       const read = await reauthorise(access, policies, { sid: body.sid, holder });
       if (read === 'no proxy') throw notOurs();
       if (read === 'over') return { ended: 'SESSION_EXPIRED' };
+      if (read === 'not its channel') {
+        const why = 'it asked for the rights of a session that opened no channel with it at its site';
+        refusals.note({ action: 'proxy.rights', subject: proxy.name, why, address: ip });
+        return { ended: 'NO_CHANNEL' };
+      }
       if (read === 'no channel') return { ended: 'NO_CHANNEL' };
       presence.saw(body.sid, { proxy: proxy.name, at: wallMs() });
       return { grant: withAssertions(routes, read.grant), ...routesText(read) };
     },
   );
+}
+
+/** What an honest Proxy would hardly bring is on record, with its name. */
+function noteDoubt(
+  { refusals }: ProxyApiParts,
+  { proxy, ip, doubt }: { readonly proxy: KnownProxy; readonly ip: string; readonly doubt: HelloDoubt | undefined },
+): void {
+  if (!doubt) return;
+  const why = `it brought a HELLO of a live session ${doubt}`;
+  refusals.note({ action: 'proxy.authorise', subject: proxy.name, why, address: ip });
 }
 
 function authoriseAnswer(routes: ProxyApiParts, proxy: string, answer: Authorisation | undefined): AuthoriseAnswer {

@@ -41,7 +41,16 @@ export type Authorisation =
       /** Sealed for the device; undefined in a realm of one site. */
       readonly routes: Uint8Array | undefined;
     }
-  | { readonly status: 'refused'; readonly hint: RefusalHint };
+  | ({ readonly status: 'refused' } & RefusedHello);
+
+/** A hint for the device and, where an honest Proxy would hardly have brought such a HELLO, what is odd about it. */
+interface RefusedHello {
+  readonly hint: RefusalHint;
+  readonly doubt?: HelloDoubt;
+}
+
+/** What is odd about a HELLO of a live session: it was made for another site, or without the session's secret. */
+export type HelloDoubt = 'for another site' | 'with a wrong mac';
 
 /** How long assertions are good, in ms; Proxies fetch new ones at half of it. */
 export const ASSERTION_TTL_MS = 600_000;
@@ -110,7 +119,7 @@ export async function authorise(
     });
     await transaction.tables.sessions.updateEach(changes);
     return checked.map((outcome): Authorisation => {
-      if ('hint' in outcome) return { status: 'refused', hint: outcome.hint };
+      if ('hint' in outcome) return { status: 'refused', ...outcome };
       const { live, channelKey, secret } = outcome;
       const groupsOfUser = groups.get(live.user.id) ?? [];
       const grant = grantOf(access, { ...live, realm, now, set, site: holder.site, groups: groupsOfUser });
@@ -139,7 +148,7 @@ interface OpenedChannel {
 
 type CheckedHello =
   | { readonly live: LiveSession; readonly channelKey: ChannelKey; readonly secret: SessionSecret }
-  | { readonly hint: RefusalHint };
+  | RefusedHello;
 
 /** Checks one HELLO; the channel that it opens is noted in `opened`, where later ones of the session find it. */
 function checkHello(
@@ -152,8 +161,9 @@ function checkHello(
   // Not the device's fault, and nothing that others of the batch should pay for.
   if (secret === 'unreadable') return { hint: 'UNAVAILABLE' };
   // A wrong mac answers like an unknown session: a stolen id does not even tell whether it is live.
-  if (!live || !secret || !verifyHelloMac(access.crypto, secret, hello)) return { hint: 'SESSION_UNKNOWN' };
-  if (readAudience(hello) !== audience) return { hint: 'DENIED' };
+  if (!live || !secret) return { hint: 'SESSION_UNKNOWN' };
+  if (!verifyHelloMac(access.crypto, secret, hello)) return { hint: 'SESSION_UNKNOWN', doubt: 'with a wrong mac' };
+  if (readAudience(hello) !== audience) return { hint: 'DENIED', doubt: 'for another site' };
   const chanNo = decodeUint(hello.chanNo, 0, 8);
   const last = opened.get(live.session.id) ?? live.session;
   const repeated = chanNo === last.chanNo && last.chanRequest === requestId;
@@ -183,8 +193,11 @@ function unwrapSecret(access: AccessContext, session: SessionRow): SessionSecret
   }
 }
 
-/** Why there are no rights: the session is over, who asks opened no channel of it, or is no Proxy any more. */
-export type NoRights = 'over' | 'no channel' | 'no proxy';
+/**
+ * Why there are no rights: the session is over, what was opened is forgotten, who asks opened no channel of it at its site, or is no
+ * Proxy any more.
+ */
+export type NoRights = 'over' | 'no channel' | 'not its channel' | 'no proxy';
 
 /** Rights of an open channel as they are now, and routes, sealed for the device; undefined in a realm of one site. */
 export interface ReadRights {
@@ -204,7 +217,7 @@ export async function reauthorise(
     const { tables } = transaction;
     const session = sessions[0] ?? (await tables.sessions.find({ id: sid }));
     // Others do not even hear whether it is live.
-    if (!session?.holders.includes(formatHolder(holder))) return 'no channel';
+    if (!session?.holders.includes(formatHolder(holder))) return 'not its channel';
     const [lives, lease, groups, set, isProxy] = await Promise.all([
       findLiveSessions(transaction, { sessions }),
       tables.leases.find({ proxy: leaseKeyOf(name, instance) }),

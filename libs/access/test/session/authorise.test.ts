@@ -27,6 +27,7 @@ import {
   leaseKeyOf,
   moveProxy,
   PolicyCache,
+  PURPOSES,
   proxyOfBeat,
   putGroup,
   putPolicy,
@@ -219,13 +220,41 @@ test('grants belong to who opened the channel: no other Proxy, process or site g
   };
   expect(await read({})).toBe('ada');
   for (const other of [{ name: 'p2' }, { instance: '2'.repeat(32) }, { site: 'branch' }])
-    expect(await read(other)).toBe('no channel');
+    expect(await read(other)).toBe('not its channel');
   await revoke(access, { requestId: 'r1', kind: 'session', subject: sid }, BY);
   // Who has no channel does not even hear that the session is over.
   expect(await read({})).toBe('over');
-  expect(await read({ name: 'p2' })).toBe('no channel');
+  expect(await read({ name: 'p2' })).toBe('not its channel');
   await access.store.transaction(({ tables }) => tables.leases.remove({}));
   expect(await read({ name: 'p1' })).toBe('over');
+});
+
+test('what users delegated for backends goes only to Proxies of the site where the backend is', async () => {
+  const { access, hello, ask, sidOf } = await signedIn(['ada']);
+  await putSite(access, { name: 'b', origins: [] }, BY);
+  await putResource(access, 'ledger', { ...AT_LEDGER, sites: ['b'] }, BY);
+  await putResource(access, 'both', { ...AT_LEDGER, authority: 'both.corp', sites: null }, BY);
+  await changePolicy(access, 'wiki', { addResources: ['ledger', 'both'] }, BY);
+  await join(access, { name: 'p3', site: 'b' }, KEY);
+  const id = formatHex(sidOf('ada'));
+  const tokens = ['wiki', 'ledger', 'both'].map((resource) => ({ resource, token: `of-${resource}`, expiresAt: 2e12 }));
+  const purpose = PURPOSES.delegated(access.store.realm, id);
+  const delegated = access.keyring.wrap(encodeText(JSON.stringify(tokens)), purpose);
+  await access.store.transaction(({ tables }) => tables.sessions.update({ where: { id } }, { delegated }));
+  const given = async (answers: Promise<readonly Authorisation[]>) => {
+    const [answer] = await answers;
+    if (answer?.status !== 'granted') throw new Error('not granted');
+    return answer.grant.resources.map((resource) => [resource.name, resource.delegated]);
+  };
+  expect(await given(ask([hello('ada', 1)]))).toEqual([
+    ['both', 'of-both'],
+    ['wiki', 'of-wiki'],
+  ]);
+  const there = { ...HERE, name: 'p3', site: 'b' };
+  expect(await given(ask([hello('ada', 2, { audience: 'main/b' })], there))).toEqual([
+    ['both', 'of-both'],
+    ['ledger', 'of-ledger'],
+  ]);
 });
 
 test('what a process opened goes with its lease row', async () => {
