@@ -1,3 +1,4 @@
+import { lifeOf } from '@sallyport/certificates';
 import {
   certificateEndsAt,
   join,
@@ -9,9 +10,9 @@ import {
 import type { Secret } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
 
+/** A certificate is looked at so often in its life, and this often at least, ms; it is renewed when half of it is over. */
+const LOOKS = 16;
 const CHECK_MS = 3_600_000;
-/** A certificate is renewed when less than this is left of it, ms. */
-const RENEW_BEFORE_MS = 24 * 3_600_000;
 
 /** Who this Proxy is, in a file that is kept as it changes. One belongs to one process. */
 export class KeptIdentity {
@@ -47,18 +48,36 @@ export class KeptIdentity {
   }
 
   /** Renews the certificate well before it ends; `use` puts a new one to work. Gives the function that stops. */
-  renewInTime(use: (renewed: ProxyIdentity) => Promise<void>, log: Log): () => void {
-    const timer = setInterval(async () => {
-      if (certificateEndsAt(this.#current) - Date.now() > RENEW_BEFORE_MS) return;
-      try {
-        const renewed = await renew(this.#current);
-        this.keep(renewed);
-        await use(renewed);
-        log.info('the certificate was renewed');
-      } catch (error) {
-        log.error({ err: error }, 'the certificate could not be renewed; the next try is in an hour');
-      }
-    }, CHECK_MS);
-    return () => clearInterval(timer);
+  renewInTime(use: (renewed: ProxyIdentity) => Promise<void>, log: Log): { now(): void; stop(): void } {
+    let timer: NodeJS.Timeout;
+    let renewing: Promise<void> | undefined;
+    const now = (): Promise<void> => {
+      renewing ??= this.#renew(use, log).finally(() => {
+        renewing = undefined;
+      });
+      return renewing;
+    };
+    const wait = (): void => {
+      const { beginsAt, endsAt } = lifeOf(this.#current.certificate);
+      timer = setTimeout(() => void look(), Math.min(CHECK_MS, (endsAt - beginsAt) / LOOKS));
+    };
+    const look = async (): Promise<void> => {
+      const { beginsAt, endsAt } = lifeOf(this.#current.certificate);
+      if (Date.now() > (beginsAt + endsAt) / 2) await now();
+      wait();
+    };
+    wait();
+    return { now: () => void now(), stop: () => clearTimeout(timer) };
+  }
+
+  async #renew(use: (renewed: ProxyIdentity) => Promise<void>, log: Log): Promise<void> {
+    try {
+      const renewed = await renew(this.#current);
+      this.keep(renewed);
+      await use(renewed);
+      log.info('the certificate was renewed');
+    } catch (error) {
+      log.error({ err: error }, 'the certificate could not be renewed; it is tried again');
+    }
   }
 }

@@ -23,6 +23,7 @@ import { keepPublicCertificate, openPublicCertificate } from './public-certifica
 import { OriginNames } from './serving/origin-names.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
+import { tellCertificates } from './tell-certificates.ts';
 
 async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
@@ -54,6 +55,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     keep: keptRevocations.keep.bind(keptRevocations),
     served: () => serving.traffic,
     siteDrained: channels.siteDrained.bind(channels),
+    renew: () => renewal.now(),
     trouble: (error: unknown) => log.warn({ err: error }, 'a Security node is out of reach'),
   };
   const follows = { clocks: processClocks(), crypto: serverCrypto(), listener, witness: keptWitness.read() };
@@ -61,7 +63,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   security.useInstance(() => control.follower.instance);
   serving.useControl(control);
   const stopBringing = keptRevocations.bringBack({ security, epoch: () => control.follower.epoch });
-  const stopRenewal = kept.renewInTime(async (renewed) => {
+  const renewal = kept.renewInTime(async (renewed) => {
     await security.useIdentity(renewed);
     control.useIdentity(renewed);
   }, log);
@@ -87,7 +89,10 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     maxSockets: config.SALLYPORT_MAX_SOCKETS,
     ...(files ? { tls: files.current } : {}),
   });
-  const stopKeeping = files ? [keepPublicCertificate(server, files, metrics), names.follow()] : [];
+  const stopKeeping = [
+    ...(files ? [keepPublicCertificate(server, files, metrics), names.follow()] : []),
+    tellCertificates({ security, identity: () => kept.current, files }),
+  ];
   takeAddressesFrom(config.SALLYPORT_BALANCERS, server);
   const { host, port } = config.SALLYPORT_LISTEN;
   await new Promise<void>((resolve, reject) => {
@@ -102,7 +107,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
 
   const stop = async (): Promise<void> => {
     log.info('draining');
-    stopRenewal();
+    renewal.stop();
     stopBringing();
     for (const stopOne of stopKeeping) stopOne();
     const drained = channels.drain(config.SALLYPORT_DRAIN_MS);

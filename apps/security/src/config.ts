@@ -20,6 +20,10 @@ export const SETTINGS = {
   SALLYPORT_PROXY_LISTEN: listenAddress('where Proxies connect: mutual TLS 1.3', { host: '127.0.0.1', port: 8443 }),
   SALLYPORT_ADMIN_LISTEN: listenAddress('where operators connect: TLS 1.3', { host: '127.0.0.1', port: 8444 }),
   SALLYPORT_NAMES: list('host names and addresses in the server certificate', ['localhost', '127.0.0.1', '::1']),
+  SALLYPORT_CERTIFICATE_LIFE_MS: integer(
+    'how long certificates of our own CA are good, those of listeners and of Proxies: each is renewed before half of it is over',
+    { min: 20_000, max: 604_800_000, fallback: 172_800_000 },
+  ),
   SALLYPORT_PROXY_URL: optionalText('URL under which Proxies reach this node; absent: where it listens'),
   SALLYPORT_ADMIN_URL: optionalText('URL under which operators reach this node; absent: where it listens'),
   SALLYPORT_NODE: optionalText('name of this node among several; absent: host name and port'),

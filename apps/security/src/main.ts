@@ -44,6 +44,7 @@ import { watchLife } from './stores/life.ts';
 import { openRealm } from './stores/open-realm.ts';
 import { assertWhole } from './stores/restoring.ts';
 import { openSharedState } from './stores/shared-state.ts';
+import { Renewal } from './upkeep/renewal.ts';
 import { startUpkeep } from './upkeep/upkeep.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -111,12 +112,14 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   await node.report();
   keyTurns.start();
 
-  const certificate = await keys.ca.issueServer(config.SALLYPORT_NAMES, wallMs());
+  const { SALLYPORT_NAMES: names, SALLYPORT_CERTIFICATE_LIFE_MS: certificateLifeMs } = config;
+  const certificate = await keys.ca.issueServer(names, wallMs(), certificateLifeMs);
+  const renewal = new Renewal({ access, liveKeys, listeners, id, names, lifeMs: certificateLifeMs, log });
   const leaseMs = config.SALLYPORT_LEASE_MS;
   const forProxies = createProxyService(
     {
       ...{ access, policies, liveKeys, handshakes, siteMap, node, life, proxies, presence, bus, replaced },
-      ...{ addressThrottle, refusals, journal, leaseMs, metrics, log, ...clocks },
+      ...{ certificateLifeMs, addressThrottle, refusals, journal, leaseMs, metrics, log, ...clocks },
     },
     certificate,
   );
@@ -124,7 +127,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const admin = await createAdminService(
     {
       ...{ access, node, keyTurns, inForce, syncs, connectors, proxies, presence, bus, journal, copies },
-      ...{ backup, liveKeys, refusals },
+      ...{ backup, liveKeys, refusals, renewOwn: () => renewal.renew() },
       ...{ addressThrottle, auditWatch, countWatch, directoryUrl, version, database, shared, leaseMs, log, ...clocks },
     },
     certificate,
@@ -147,9 +150,8 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   syncs.start();
   backups.start();
   refusals.start();
-  const names = config.SALLYPORT_NAMES;
   const watches = { auditWatch, countWatch, database, metrics };
-  const stopUpkeep = startUpkeep({ access, node, ...watches, liveKeys, listeners, names, log });
+  const stopUpkeep = startUpkeep({ access, node, ...watches, renewal, log });
   const stopWatching = watchLife({ life, fence, log }, (why) => {
     // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.
     if (end()) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');

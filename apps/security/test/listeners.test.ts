@@ -3,10 +3,13 @@ import type { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
+import { waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
-import { createDirectoryService } from '../src/app.ts';
-import { scene } from './scene.ts';
+import { createAdminService, createDirectoryService, createProxyService } from '../src/app.ts';
+import { certificatesOfRealm } from '../src/farm/certificates.ts';
+import { Renewal } from '../src/upkeep/renewal.ts';
+import { DATABASE, handshakesOf, scene } from './scene.ts';
 
 const DAY = 86_400_000;
 const { context } = await scene();
@@ -21,6 +24,13 @@ function shown(port: number): Promise<string> {
       resolve(socket.getPeerX509Certificate()!.serialNumber);
       socket.destroy();
     });
+    socket.once('error', reject);
+  });
+}
+
+function opened(port: number, authority: string): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, ca: authority, servername: 'localhost' }, () => resolve(socket));
     socket.once('error', reject);
   });
 }
@@ -40,6 +50,43 @@ test("the directory listener's own certificate is renewed with the others, while
   const before = await shown(port);
   listeners.renew(await ca.issueServer(['localhost'], Date.now()), [ca.certificate]);
   expect(await shown(port)).not.toBe(before);
+});
+
+test('every listener renews its own certificate before that ends, again and again, and no connection is dropped for it', async () => {
+  const { context: own } = await scene();
+  const { access, liveKeys, listeners, log } = own;
+  const authority = liveKeys.current.ca;
+  const [lifeMs, everyMs] = [3_600_000, 50];
+  const certificate = await authority.issueServer(['localhost'], Date.now(), lifeMs);
+  const parts = { ...own, handshakes: handshakesOf(own), siteMap: async () => '' };
+  const shared = { kind: 'in-process', server: () => '' } as const;
+  const services = {
+    Proxy: createProxyService(parts, certificate).service,
+    admin: await createAdminService({ ...own, version: '0', database: DATABASE, shared }, certificate),
+    directory: createDirectoryService(own, certificate),
+  };
+  const renewal = new Renewal({ access, liveKeys, listeners, id: 'n1', names: ['localhost'], lifeMs, everyMs, log });
+  renewal.start();
+  for (const [name, service] of Object.entries(services)) {
+    closing.push(service);
+    await service.listen({ host: '127.0.0.1', port: 0 });
+    listeners.keep(name as keyof typeof services, service, { certificate });
+  }
+  const ports = Object.values(services).map((service) => (service.server.address() as AddressInfo).port);
+  const standing = await Promise.all(ports.map((port) => opened(port, authority.certificate)));
+  const before = standing.map((socket) => socket.getPeerX509Certificate()!.serialNumber);
+  await waitFor(async () => {
+    const sockets = await Promise.all(ports.map((port) => opened(port, authority.certificate)));
+    for (const socket of sockets) socket.destroy();
+    return sockets.every((socket, at) => socket.getPeerX509Certificate()?.serialNumber !== before[at]);
+  }, 'another certificate on every listener');
+  expect(standing.some((socket) => socket.destroyed)).toBe(false);
+  for (const socket of standing) socket.destroy();
+  await own.node.report();
+  const isKnown = async (): Promise<boolean> =>
+    (await certificatesOfRealm(access, Date.now())).some(({ id }) => id === 'node/n1/directory');
+  await waitFor(isKnown, 'what listeners show in the registry');
+  renewal.stop();
 });
 
 test('a certificate file that changes is taken over without a restart; a bad one is refused, and that is told', async () => {

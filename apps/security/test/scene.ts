@@ -160,6 +160,8 @@ export async function scene(
     log,
     metrics,
     leaseMs: 15_000,
+    certificateLifeMs: 172_800_000,
+    renewOwn: async () => undefined,
     addressThrottle: addressThrottle({
       host: memoryThrottle({ burst: 5, perMinute: 60, now }),
       site: memoryThrottle({ burst: 50, perMinute: 600, now }),

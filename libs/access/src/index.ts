@@ -141,7 +141,12 @@ export {
   renewProxy,
   revokeProxy,
 } from './farm/proxies.ts';
-export type { NodeRow, ProxyRow, SiteRow } from './farm/rows.ts';
+export type { NodeRow, ProxyRow, SeenCertificate, SeenCertificatesRow, SiteRow } from './farm/rows.ts';
+export {
+  type CertificateHolder,
+  listCertificates,
+  recordCertificates,
+} from './farm/seen-certificates.ts';
 export { Sightings } from './farm/sightings.ts';
 export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
 export {
@@ -205,6 +210,7 @@ export {
 export {
   ensureRealmKey,
   type HandshakeKeys,
+  listLastingKeys,
   loadHandshakeKeys,
   loadRealmKeys,
   publishHandshakeKey,

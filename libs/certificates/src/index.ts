@@ -4,6 +4,7 @@ export {
   type CertificatePair,
   type CertificateTrouble,
   certificatesOf,
+  hostsOf,
   judgeCertificate,
   type LoadedCertificate,
 } from './judge-certificate.ts';

@@ -126,12 +126,12 @@ function checkNames(leaf: X509Certificate, names: readonly string[], before: X50
   const kept = names.filter((name) => before && isFor(before, name));
   const lost = kept.filter((name) => !isFor(leaf, name));
   if (lost.length > 0) throw wrongName(leaf, lost);
-  const wanted = names.length > 0 ? names : before ? namesOf(before) : [];
+  const wanted = names.length > 0 ? names : before ? hostsOf(before) : [];
   if (wanted.length > 0 && !wanted.some((name) => isFor(leaf, name))) throw wrongName(leaf, wanted);
 }
 
 function wrongName(leaf: X509Certificate, wanted: readonly string[]): CertificateError {
-  const has = namesOf(leaf).join(', ') || 'nothing';
+  const has = hostsOf(leaf).join(', ') || 'nothing';
   return new CertificateError('wrong name', `the certificate is for ${shown(has)}, not for ${wanted.join(', ')}`);
 }
 
@@ -145,12 +145,12 @@ function isFor(certificate: X509Certificate, name: string): boolean {
   const bare = name.replace(/^\[(.*)\]$/, '$1');
   if (isIP(bare)) return certificate.checkIP(bare) !== undefined;
   // Node takes no wildcard for a host.
-  if (bare.includes('*')) return namesOf(certificate).includes(bare);
+  if (bare.includes('*')) return hostsOf(certificate).includes(bare);
   return certificate.checkHost(bare) !== undefined;
 }
 
 /** Names and addresses that a certificate is for. */
-function namesOf(certificate: X509Certificate): string[] {
+export function hostsOf(certificate: X509Certificate): string[] {
   const text = certificate.subjectAltName ?? '';
   return [...text.matchAll(/(?:^|, )(?:DNS|IP Address):("[^"]*"|[^,]*)/g)].map(([, name = '']) =>
     name.replace(/^"|"$/g, ''),

@@ -72,8 +72,10 @@ export {
   ReauthoriseRequest,
   RelayAnswer,
   RelayRequest,
+  RenewNow,
   RenewRequest,
   RevocationSeal,
+  ShownRequest,
   SiteMapAnswer,
 } from './proxy-api.ts';
 export { isText } from './text.ts';

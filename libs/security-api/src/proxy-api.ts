@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { BackendTrouble } from './backend-api.ts';
 import { EntryHash, Epoch, Grant, RevocationEntry, RevocationKind } from './grant.ts';
+import { Text } from './text.ts';
 
 /**
  * Answers and messages between servers may hold more than this version knows: nodes and Proxies of adjacent versions
@@ -25,6 +26,7 @@ export const PROXY_PATHS = {
   kept: '/v1/kept-revocations',
   join: '/v1/join',
   renew: '/v1/certificates',
+  shown: '/v1/shown-certificates',
   jwks: '/v1/jwks',
 } as const;
 
@@ -216,6 +218,29 @@ export const JoinRequest = Type.Object(
 export type JoinRequest = Static<typeof JoinRequest>;
 export const RenewRequest = Type.Object({ csr: Type.String({ maxLength: 8_192 }) }, OPEN);
 export type RenewRequest = Static<typeof RenewRequest>;
+/** The certificates that a Proxy shows, for the registry: to devices, and to Security. */
+export const ShownRequest = Type.Object(
+  {
+    certificates: Type.Array(
+      Type.Object(
+        {
+          place: Type.Union([Type.Literal('public'), Type.Literal('identity')]),
+          chain: Type.String({ minLength: 1, maxLength: 65_536 }),
+          renewedBy: Type.Union([Type.Literal('itself'), Type.Literal('files')]),
+          trouble: Type.Union([Text({ maxLength: 1_024 }), Type.Null()], { description: 'one line, or null' }),
+        },
+        OPEN,
+      ),
+      { maxItems: 4 },
+    ),
+  },
+  OPEN,
+);
+export type ShownRequest = Static<typeof ShownRequest>;
+
+/** Security to a Proxy, on the control connection: renew your certificate now. */
+export const RenewNow = Type.Object({ type: Type.Literal('renew') }, OPEN);
+
 /** The certificate, the CA, and who the Proxy is. */
 export const JoinAnswer = Type.Object(
   {

@@ -14,6 +14,7 @@ import {
   parserOf,
   ReauthoriseAnswer,
   RelayAnswer,
+  type ShownRequest,
   SiteMapAnswer,
 } from '@sallyport/security-api';
 import { Agent, request } from 'undici';
@@ -174,6 +175,17 @@ export class SecurityClient {
   async bringBack(entries: readonly KeptRevocation[]): Promise<KeptAnswer> {
     const ask = { path: PROXY_PATHS.kept, method: 'POST', body: { entries }, parse: parseKept } as const;
     return (await this.#anyNode(ask)).answer;
+  }
+
+  /** Tells of the certificates that this Proxy shows, for the registry. */
+  async tellCertificates(certificates: ShownRequest['certificates']): Promise<void> {
+    const ask = {
+      path: PROXY_PATHS.shown,
+      method: 'POST',
+      body: { certificates },
+      parse: (value: unknown) => value,
+    } as const;
+    await this.#anyNode(ask);
   }
 
   /** The realm's signed site map. */

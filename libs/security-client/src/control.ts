@@ -11,6 +11,7 @@ import {
   type Push,
   parseJson,
   parserOf,
+  RenewNow,
   type TriedBackend,
   TryBackend,
 } from '@sallyport/security-api';
@@ -19,6 +20,7 @@ import type { ProxyIdentity } from './identity.ts';
 import type { NodeList } from './node-list.ts';
 
 const parseControl = parserOf(ControlMessage);
+const parseRenew = parserOf(RenewNow);
 const parseTrial = parserOf(TryBackend);
 const BEAT_MS = 1_000;
 const RECONNECT_MS = 100;
@@ -58,6 +60,8 @@ export interface ControlListener extends FollowerListener {
   served(): { readonly requests: number; readonly bytes: number };
   /** Whether the site of this Proxy is being emptied. */
   siteDrained(drained: boolean): void;
+  /** Security wants this Proxy to renew its certificate now. */
+  renew(): void;
   /** Something went wrong on the way to Security; the connection is being made anew. */
   trouble(error: unknown): void;
 }
@@ -242,6 +246,7 @@ export class ControlConnection {
     const json = parseJson(text);
     const trial = parseTrial(json);
     if (trial) return void this.#tryBackend(trial);
+    if (parseRenew(json)) return this.#listener.renew();
     const message = parseControl(json);
     if (!message) return this.#socket?.terminate();
     if (message.type === 'lease') {

@@ -52,6 +52,7 @@ const TABLES_ADDED = [
   'kekHolders',
   'escrows',
   'backupTargets',
+  'seenCertificates',
   'apps',
 ];
 

@@ -53,6 +53,7 @@ function formatStatus(status: StatusView): string {
     journalLine(status),
     ...status.log.copies.map(copyLine),
     ...(status.backup ? [backupLine(status.backup)] : [NO_BACKUP]),
+    certificatesLine(status),
     `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
     styleText('bold', 'Security nodes'),
@@ -112,6 +113,12 @@ function backupLine({ targets, everyMs, verified, verifiedAgeMs }: BackupView): 
   const where = `${targets.length} target${targets.length === 1 ? '' : 's'}, every ${formatDuration(everyMs)}`;
   if (!verified || verifiedAgeMs === null) return `backup         ${where}; none was ever verified`;
   return `backup         ${where}; the newest verified one is ${formatDuration(verifiedAgeMs)} old, at ${printable(verified.place)}`;
+}
+
+/** Those that look after themselves are not worth a date. */
+function certificatesLine({ certificates: { count, firstEnd } }: StatusView): string {
+  const first = firstEnd && `; ${printable(firstEnd.id)} ends first, in ${firstEnd.daysLeft} days`;
+  return `certificates   ${count}${first ?? ', all renew themselves'}`;
 }
 
 function health(degraded: readonly string[]): string {

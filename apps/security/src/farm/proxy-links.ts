@@ -80,6 +80,13 @@ export class ProxyLinks {
     return Promise.all([...this.#links].map((link) => this.#tryBy(link, { backend, authority })));
   }
 
+  /** Lets a Proxy renew its certificate now; false for one that is not connected to this node. */
+  renew(proxy: string): boolean {
+    const links = [...this.#links].filter((link) => link.proxy === proxy);
+    for (const link of links) link.send({ type: 'renew' });
+    return links.length > 0;
+  }
+
   #tryBy(link: ProxyLink, what: object): Promise<ResourceTrial['tries'][number]> {
     const id = this.#nextId++;
     const { proxy } = link;

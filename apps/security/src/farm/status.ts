@@ -19,6 +19,7 @@ import { directoryWarnings } from '../directories/warnings.ts';
 import type { JournalCopies } from '../journal/journal-copies.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
 import type { SharedState } from '../stores/shared-state.ts';
+import { certificatesOfRealm, certificatesView, certificateWords } from './certificates.ts';
 import type { CountWatch } from './count-watch.ts';
 import { escrowWords } from './escrow-words.ts';
 import { type KeyTurns, turnWords } from './key-turns.ts';
@@ -66,6 +67,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const counted = await countRows(parts, head);
   const log = logView(parts, realm, leases);
   const backup = await backupStatus(access, parts.backup);
+  const certificates = await certificatesOfRealm(access, parts.wallMs());
   const degraded = [
     ...backup.words,
     ...holdWords(log),
@@ -82,6 +84,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
       .filter(({ live, revokedAt }) => !live && revokedAt === null)
       .map(({ name }) => `Proxy ${name} has no live lease`),
     ...directoryWarnings(await listDirectories(access)),
+    ...certificateWords(certificates, parts.wallMs()),
     ...(counted.audit.intact ? [] : ['the audit log was changed']),
   ];
   return {
@@ -99,6 +102,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...counted,
     log,
     ...(backup.view && { backup: backup.view }),
+    certificates: certificatesView(certificates),
     proxies: proxyViews,
   };
 }

@@ -25,8 +25,8 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 const DAY_MS = 86_400_000;
 const CA_TTL_MS = 3_650 * DAY_MS;
 /** Server and Proxy certificates are short-lived and renew themselves. */
-export const LEAF_TTL_MS: number = 2 * DAY_MS;
-/** Certificates start a little in the past, for clocks that are behind. */
+const LEAF_TTL_MS: number = 2 * DAY_MS;
+/** Certificates start a little in the past, for clocks that are behind; those of short life by half of it at most. */
 const BACKDATE_MS = 3_600_000;
 
 /** Certificate and key of a listener, PEM. */
@@ -41,8 +41,9 @@ export interface CertificateAuthority {
   readonly certificate: string;
   /** SHA-256 of its DER, hex: what a join token pins. */
   readonly fingerprint: string;
-  issueServer(names: readonly string[], now: number): Promise<ServerCertificate>;
-  issueProxy(request: CertificateRequest, name: string, now: number): Promise<string>;
+  /** `lifeMs`: how long it is good, two days unless said otherwise. */
+  issueServer(names: readonly string[], now: number, lifeMs?: number): Promise<ServerCertificate>;
+  issueProxy(request: CertificateRequest, name: string, now: number, lifeMs?: number): Promise<string>;
 }
 
 /** A request for a certificate that has proved its key. */
@@ -102,8 +103,8 @@ export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
       publicKey,
       signingKey,
       signingAlgorithm: ALGORITHM,
-      notBefore: new Date(usage.now - BACKDATE_MS),
-      notAfter: new Date(usage.now + LEAF_TTL_MS),
+      notBefore: new Date(usage.now - Math.min(BACKDATE_MS, usage.lifeMs / 2)),
+      notAfter: new Date(usage.now + usage.lifeMs),
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
@@ -119,23 +120,24 @@ export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
   return {
     certificate: ca.toString('pem'),
     fingerprint: createHash('sha256').update(new Uint8Array(ca.rawData)).digest('hex'),
-    async issueServer(names, now) {
+    async issueServer(names, now, lifeMs = LEAF_TTL_MS) {
       const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-      const usage = { names, now, purpose: ExtendedKeyUsage.serverAuth };
+      const usage = { names, now, lifeMs, purpose: ExtendedKeyUsage.serverAuth };
       const certificate = await issue('CN=security', keys.publicKey, usage);
       const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
       // The CA goes along, so that a Proxy that joins can recognise it by the fingerprint in its token.
       const chain = `${certificate}\n${ca.toString('pem')}\n`;
       return { certificate: chain, key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
     },
-    issueProxy: ({ publicKey }, name, now) =>
-      issue(`CN=${name}`, publicKey, { names: [], now, purpose: ExtendedKeyUsage.clientAuth }),
+    issueProxy: ({ publicKey }, name, now, lifeMs = LEAF_TTL_MS) =>
+      issue(`CN=${name}`, publicKey, { names: [], now, lifeMs, purpose: ExtendedKeyUsage.clientAuth }),
   };
 }
 
 interface Leaf {
   readonly names: readonly string[];
   readonly now: number;
+  readonly lifeMs: number;
   readonly purpose: ExtendedKeyUsage;
 }
 

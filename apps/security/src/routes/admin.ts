@@ -3,6 +3,7 @@ import { ProblemError } from '@sallyport/http-service';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StatusParts } from '../farm/status.ts';
 import { type AppRoutes, addAppRoutes } from './apps.ts';
+import { addCertificateRoutes, type CertificateRoutes } from './certificates.ts';
 import { addDirectoryRoutes, type DirectoryRoutes } from './directories.ts';
 import { addEnrolmentRoutes, type EnrolmentRoutes } from './enrolment.ts';
 import { addEscrowRoutes, type EscrowRoutes } from './escrows.ts';
@@ -27,6 +28,7 @@ declare module 'fastify' {
 
 /** What the admin API works with: each noun names its part of it. */
 export type AdminRoutes = AppRoutes &
+  CertificateRoutes &
   DirectoryRoutes &
   EnrolmentRoutes &
   EscrowRoutes &
@@ -81,6 +83,7 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
   addProxyRoutes(service, routes);
   addRealmRoutes(service, routes);
   addStatusRoutes(service, routes);
+  addCertificateRoutes(service, routes);
   addKekRoutes(service, routes);
   addEscrowRoutes(service, routes);
   addDirectoryRoutes(service, routes);

@@ -12,10 +12,12 @@ import {
   type PolicyCache,
   type Presence,
   reauthorise,
+  recordCertificates,
   redeemJoinToken,
   renewProxy,
   takeBack,
 } from '@sallyport/access';
+import { certificatesOf } from '@sallyport/certificates';
 import { type ChannelError, decodeHello, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
 import {
@@ -34,6 +36,7 @@ import {
   type RelayAnswer,
   RelayRequest,
   RenewRequest,
+  ShownRequest,
   type SiteMapAnswer,
 } from '@sallyport/security-api';
 import type { Log } from '@sallyport/telemetry';
@@ -72,6 +75,8 @@ export interface ProxyApiParts {
   readonly presence: Presence;
   readonly bus: Bus;
   readonly replaced: ReplacedSessions;
+  /** How long certificates of Proxies are good, ms. */
+  readonly certificateLifeMs: number;
   readonly addressThrottle: AddressThrottle;
   readonly refusals: RefusalRecord;
   /** Undefined where there is no journal. */
@@ -230,15 +235,30 @@ function askedOf(item: unknown): HelloRequest | undefined {
   }
 }
 
+/** A Proxy tells of its certificates when they change. */
+const SHOWN_LIMIT = { burst: 20, perMinute: 6 } as const;
+
 function addCertificateRoutes(service: FastifyInstance, routes: ProxyApiParts): void {
-  const { access, liveKeys, log, node, refusals, wallMs } = routes;
+  const { access, liveKeys, log, node, refusals, wallMs, monotonicMs } = routes;
+  const throttle = memoryThrottle({ ...SHOWN_LIMIT, now: monotonicMs });
   const issue = async (request: CertificateRequest, proxy: { name: string; site: string }): Promise<JoinAnswer> => {
     const { ca } = liveKeys.current;
-    const certificate = await ca.issueProxy(request, proxy.name, wallMs());
+    const certificate = await ca.issueProxy(request, proxy.name, wallMs(), routes.certificateLifeMs);
     log.info({ proxy: proxy.name }, 'a certificate was issued');
     const { name, site } = proxy;
     return { certificate, ca: ca.certificate, realm: access.store.realm, site, name, nodes: node.proxyUrls };
   };
+  service.post<{ Body: ShownRequest }>(
+    PROXY_PATHS.shown,
+    { schema: { body: ShownRequest } },
+    async ({ body, proxy }): Promise<object> => {
+      if ((await throttle.take(proxy.name)) > 0)
+        throw new ProblemError('ERR_SECURITY_SLOW', 'this Proxy tells of its certificates too often');
+      for (const { chain } of body.certificates) checkChain(chain);
+      await recordCertificates(access, { kind: 'proxy', name: proxy.name }, body.certificates);
+      return {};
+    },
+  );
   service.post<{ Body: JoinRequest }>(PROXY_PATHS.join, { schema: { body: JoinRequest } }, async ({ body, ip }) => {
     const [id = '', secret = ''] = body.token.split('.');
     // Strangers cost no public-key work.
@@ -262,6 +282,14 @@ function addCertificateRoutes(service: FastifyInstance, routes: ProxyApiParts): 
     }
     return issue(request, renewed);
   });
+}
+
+function checkChain(chain: string): void {
+  try {
+    certificatesOf(chain);
+  } catch {
+    throw new ProblemError('ERR_HTTP_INVALID', 'expected certificates in PEM');
+  }
 }
 
 async function requestOf(csr: string): Promise<CertificateRequest> {

@@ -1,42 +1,88 @@
-import type { AccessContext } from '@sallyport/access';
+import { type AccessContext, recordCertificates } from '@sallyport/access';
 import type { Log } from '@sallyport/telemetry';
-import { LEAF_TTL_MS } from '../keys/certificates.ts';
 import { openRealmKeys } from '../keys/keys.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
 import type { NodeListeners } from '../listeners.ts';
 
-/** Keys and own certificates are renewed this often, and when that failed sooner, ms. */
-const PERIOD_MS = LEAF_TTL_MS / 4;
+/** When keys and own certificates could not be renewed, it is tried again after, ms. */
 const AGAIN_MS = 600_000;
+/** What listeners show is looked at this often, so that the registry has it, ms. */
+const TELL_MS = 2_000;
 
 /** What is renewed, and how. */
 export interface RenewalParts {
   readonly access: AccessContext;
   readonly liveKeys: LiveKeys;
-  readonly listeners: Pick<NodeListeners, 'renew'>;
+  readonly listeners: Pick<NodeListeners, 'renew' | 'shown'>;
+  /** Name of this node. */
+  readonly id: string;
   /** Host names and addresses in the certificates of the listeners. */
   readonly names: readonly string[];
+  /** How long certificates of listeners are good, and how often they are renewed: well within that, ms. */
+  readonly lifeMs: number;
+  readonly everyMs?: number;
   readonly log: Log;
 }
 
-/**
- * Reads the realm's keys again, which makes a new handshake key when the newest gets old, and renews the certificates of
- * the listeners. Both well before the old ones end. Gives the function that stops.
- */
-export function startRenewal({ access, liveKeys, listeners, names, log }: RenewalParts): () => void {
-  let timer: NodeJS.Timeout;
-  const renew = async (): Promise<void> => {
-    let next = PERIOD_MS;
-    try {
-      const keys = await openRealmKeys(access);
-      liveKeys.use(keys);
-      listeners.renew(await keys.ca.issueServer(names, Date.now()), [keys.ca.certificate]);
-    } catch (error) {
-      next = AGAIN_MS;
-      log.error({ err: error }, 'keys and server certificate could not be renewed');
-    }
-    timer = setTimeout(() => void renew(), next);
-  };
-  timer = setTimeout(() => void renew(), PERIOD_MS);
-  return () => clearTimeout(timer);
+/** Keeps the keys of the realm and the certificates of this node's listeners fresh. One belongs to one process. */
+export class Renewal {
+  readonly #parts: RenewalParts;
+  #timer: NodeJS.Timeout | undefined;
+  #telling: NodeJS.Timeout | undefined;
+  #told = '';
+
+  constructor(parts: RenewalParts) {
+    this.#parts = parts;
+  }
+
+  get #everyMs(): number {
+    return this.#parts.everyMs ?? this.#parts.lifeMs / 4;
+  }
+
+  start(): void {
+    const next = async (): Promise<void> => {
+      const waitMs = await this.renew().then(
+        () => this.#everyMs,
+        (error: unknown) => {
+          this.#parts.log.error({ err: error }, 'keys and server certificate could not be renewed');
+          return Math.min(AGAIN_MS, this.#everyMs / 2);
+        },
+      );
+      if (this.#timer) this.#timer = setTimeout(() => void next(), waitMs);
+    };
+    this.#timer = setTimeout(() => void next(), this.#everyMs);
+    const tell = async (): Promise<void> => {
+      // The database may be away; then it is told later.
+      await this.#tell().catch(() => undefined);
+      if (this.#telling) this.#telling = setTimeout(() => void tell(), TELL_MS);
+    };
+    this.#telling = setTimeout(() => void tell(), 0);
+  }
+
+  /**
+   * Reads the realm's keys again, which makes a new handshake key when the newest gets old, and renews the certificates of
+   * the listeners. Both well before the old ones end.
+   */
+  async renew(): Promise<void> {
+    const { access, liveKeys, listeners, names, lifeMs } = this.#parts;
+    const keys = await openRealmKeys(access);
+    liveKeys.use(keys);
+    listeners.renew(await keys.ca.issueServer(names, Date.now(), lifeMs), [keys.ca.certificate]);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#telling);
+    [this.#timer, this.#telling] = [undefined, undefined];
+  }
+
+  /** What the listeners show goes into the registry when it has changed. */
+  async #tell(): Promise<void> {
+    const { access, listeners, id } = this.#parts;
+    const shown = listeners.shown.map((one) => ({ ...one, trouble: one.trouble ?? null }));
+    const text = JSON.stringify(shown);
+    if (text === this.#told) return;
+    await recordCertificates(access, { kind: 'node', name: id }, shown);
+    this.#told = text;
+  }
 }

@@ -1,22 +1,25 @@
 import type { AuditWatch } from '@sallyport/access';
 import type { CountWatch } from '../farm/count-watch.ts';
 import { type ArchiveWatchParts, startArchiveWatch } from './archive-watch.ts';
+import { startCertificateWatch } from './certificate-watch.ts';
 import { startErasing } from './erasing.ts';
-import { type RenewalParts, startRenewal } from './renewal.ts';
+import type { Renewal } from './renewal.ts';
 import { type RetentionParts, startRetention } from './retention.ts';
 
 /** The whole audit log is checked again this often, ms. */
 const RECHECK_MS = 21_600_000;
 
 /** What upkeep works on. */
-export interface UpkeepParts extends RenewalParts, RetentionParts, ArchiveWatchParts {
+export interface UpkeepParts extends RetentionParts, ArchiveWatchParts {
+  readonly renewal: Renewal;
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
 }
 
 /** Begins everything that a node does from time to time; gives the function that stops it. */
 export function startUpkeep(parts: UpkeepParts): () => void {
-  const { auditWatch, countWatch } = parts;
+  const { auditWatch, countWatch, renewal } = parts;
+  renewal.start();
   // The whole log is checked once now, beside everything else, and again from time to time.
   void auditWatch.look(0).catch(() => undefined);
   // Who asks for the status first does not wait for the counts of a large farm either.
@@ -25,8 +28,9 @@ export function startUpkeep(parts: UpkeepParts): () => void {
   const stops = [
     startErasing(parts),
     startRetention(parts),
-    startRenewal(parts),
+    () => renewal.stop(),
     startArchiveWatch(parts),
+    startCertificateWatch(parts),
     () => clearInterval(recheck),
   ];
   return () => {

@@ -73,6 +73,7 @@ export async function removeNode(access: AccessContext, id: string, by: Actor): 
   return change(access, by, async (begun) => {
     const removed = (await begun.tables.nodes.remove({ where: { id } })) > 0;
     await begun.tables.kekHolders.remove({ where: { node: id } });
+    await begun.tables.seenCertificates.remove({ where: { holder: `node/${id}` } });
     if (removed) begun.audit('node.remove', id);
     else begun.unchanged();
     return removed;

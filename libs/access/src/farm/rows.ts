@@ -60,16 +60,40 @@ export interface NodeRow {
   readonly journal: string;
 }
 
+/** A certificate that a node or a Proxy shows, as it says itself. */
+export interface SeenCertificate {
+  /** Where it is used: a listener, or `identity` for what a Proxy shows to Security. */
+  readonly place: string;
+  /** PEM, with its chain. */
+  readonly chain: string;
+  readonly renewedBy: 'itself' | 'files';
+  /** Why a newer one is not in use. */
+  readonly trouble: string | null;
+}
+
+/** The certificates of one holder. */
+export interface SeenCertificatesRow {
+  /** `node/ID` or `proxy/NAME`. */
+  readonly holder: string;
+  readonly certificates: readonly SeenCertificate[];
+  readonly seenAt: number;
+}
+
 /** Rows of this room by their tables. */
 export interface FarmRows {
   readonly sites: SiteRow;
   readonly proxies: ProxyRow;
   readonly joinTokens: JoinTokenRow;
   readonly nodes: NodeRow;
+  readonly seenCertificates: SeenCertificatesRow;
 }
 
 /** Shapes of these tables. */
 export const FARM_TABLES: Shapes<FarmRows> = {
+  seenCertificates: {
+    key: ['holder'],
+    columns: { holder: 'text', certificates: 'json', seenAt: 'int' },
+  },
   sites: {
     key: ['name'],
     sealed: ['name', 'origins', 'resources'],

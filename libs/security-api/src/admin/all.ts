@@ -1,6 +1,7 @@
 import { apps } from './apps.ts';
 import { audit } from './audit.ts';
 import { bindings } from './bindings.ts';
+import { certificates } from './certificates.ts';
 import { directories } from './directories.ts';
 import { codes, installations } from './enrolment.ts';
 import { escrows } from './escrows.ts';
@@ -23,6 +24,7 @@ export const OPERATIONS: readonly Operation[] = [
   apps,
   audit,
   bindings,
+  certificates,
   codes,
   directories,
   escrows,

@@ -183,6 +183,16 @@ export const StatusView = Type.Object(
     countedAt: Time(
       'when sessions, installations and users were counted: a moment ago, or earlier where counting takes long',
     ),
+    certificates: Type.Object(
+      {
+        count: Type.Integer(),
+        firstEnd: Type.Union(
+          [Type.Object({ id: Type.String(), endsAt: Time(), daysLeft: Type.Integer() }, CLOSED), Type.Null()],
+          { description: 'which ends first of those that are not renewed by themselves' },
+        ),
+      },
+      CLOSED,
+    ),
     proxies: Type.Array(ProxyView),
     audit: Type.Object(
       { events: Type.Integer(), verified: Type.Integer(), intact: Type.Boolean() },
