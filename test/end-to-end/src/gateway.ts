@@ -88,9 +88,9 @@ export class Gateway {
     return gateway;
   }
 
-  async addProxy(environment: Record<string, string> = {}): Promise<AppProcess> {
+  async addProxy(environment: Record<string, string> = {}, site = 'here'): Promise<AppProcess> {
     const name = `p${this.proxies.length + 1}`;
-    const { token } = await this.operator.call(api.proxies.invite, { body: { name, site: 'here' } });
+    const { token } = await this.operator.call(api.proxies.invite, { body: { name, site } });
     const port = await freePort();
     const all = {
       SALLYPORT_DATA: join(this.folder, name),
