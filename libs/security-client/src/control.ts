@@ -39,6 +39,10 @@ const FORBIDDEN = 403;
 const UNKNOWN_KEY =
   'Security does not know the key of this Proxy: it was revoked or replaced, or its machine went back to before it renewed its key; invite it anew: sallyport proxy invite NAME --site SITE --replace';
 
+const TOO_MANY_CONNECTIONS = 429;
+const KEY_IN_USE =
+  'Security has too many connections by the key of this Proxy: its machine or its data folder was copied, and the copies run; invite each of them by a name of its own';
+
 /**
  * How long a node may take to take the connection, ms: where there is another one, so short that it is still reached while
  * the lease runs. `leaseMs` is that of the last answer, undefined before the first.
@@ -160,7 +164,7 @@ export class ControlConnection {
   }
 
   #refused(socket: WebSocket, status: number | undefined): void {
-    this.#listener.trouble(new Error(status === FORBIDDEN ? UNKNOWN_KEY : `a Security node answers with ${status}`));
+    this.#listener.trouble(new Error(wordsOfRefusal(status)));
     socket.terminate();
   }
 
@@ -272,4 +276,9 @@ export class ControlConnection {
     });
     if (kept.length > 0) this.#listener.keep(kept);
   }
+}
+
+function wordsOfRefusal(status: number | undefined): string {
+  if (status === FORBIDDEN) return UNKNOWN_KEY;
+  return status === TOO_MANY_CONNECTIONS ? KEY_IN_USE : `a Security node answers with ${status}`;
 }

@@ -14,6 +14,7 @@ import type { LogPosition } from '@sallyport/lease';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { guardWith, type Log } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { ControlPlaces } from './control-places.ts';
 import { NewestBeats } from './newest-beats.ts';
 import type { SecurityNode } from './node.ts';
 import type { IdentifyProxy } from './proxy-identity.ts';
@@ -24,6 +25,7 @@ const parseTried = parserOf(TriedBackend);
 const MAX_MESSAGE_BYTES = 16 * 1024;
 /** A Proxy beats every second; one that is silent this long is cut off and reconnects, ms. */
 const SILENCE_MS = 10_000;
+const TOO_MANY = 'the key of this Proxy has too many control connections here: do several use one key?';
 
 /** What control connections work with. */
 export interface ControlParts {
@@ -47,13 +49,19 @@ export interface ControlParts {
  */
 export function attachControl(server: Server, parts: ControlParts): () => void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+  const places = new ControlPlaces((keyHash) => parts.log.warn({ keyHash }, TOO_MANY));
   let ended = false;
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     admit(parts.identify, request.url ?? '', socket as TLSSocket)
       .then((proxy) => {
+        if (socket.destroyed) return;
         if (ended) return socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n');
         if (!proxy) return socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
+        const leave = places.take(proxy.keyHash);
+        if (!leave) return socket.end(`HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\n\r\n${TOO_MANY}\n`);
+        // Of the socket, not of what is made of it: a handshake may fail, too.
+        socket.once('close', leave);
         sockets.handleUpgrade(request, socket, head, (webSocket) => serve(parts, proxy, webSocket));
       })
       .catch((error: unknown) => {
@@ -80,8 +88,8 @@ interface Control {
   /** Where the Proxy stands by its last recorded beat; undefined while it follows no log. */
   seen: (LogPosition & { readonly epoch: string }) | undefined;
   told: number;
-  /** What the Proxy says of the database and nobody has looked at. */
-  unheard: string | undefined;
+  /** What the Proxy said first of the database, while it is looked at and after: a connection has one word. */
+  heard: Promise<void> | undefined;
   /** What it was told of the database last. */
   witness: string | undefined;
 }
@@ -96,7 +104,7 @@ function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: 
     socket,
     seen: undefined,
     told: -1,
-    unheard: undefined,
+    heard: undefined,
     witness: undefined,
   };
   const beats = new NewestBeats<Beat>((beat) => answer(control, beat));
@@ -118,7 +126,6 @@ function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: 
     // Also what a Proxy of an older version sends: it knows neither epochs nor instances, and gets no lease.
     if (!beat) return socket.close(1002, 'not a beat of this version');
     proxies.told(proxy, beat.troubles);
-    control.unheard = beat.witness ?? control.unheard;
     beats.take(beat);
   });
   socket.on('error', () => socket.terminate());
@@ -139,7 +146,7 @@ async function answer(control: Control, beat: Beat): Promise<void> {
   // Perhaps another database has taken the place of ours: only the journal knows.
   if (journal && !journal.mayLease) return;
   try {
-    await hear(control);
+    await hear(control, beat);
     const recorded = await recordBeat(access, { proxy, keyHash, beat, leaseMs, node: node.id });
     // Behind the transaction, which may have been the first on a new connection.
     if (!(await life.isSettled())) return;
@@ -166,12 +173,21 @@ async function answer(control: Control, beat: Beat): Promise<void> {
   }
 }
 
-/** Before anything is given: perhaps the database went back, and the Proxy has proof of it. */
-async function hear(control: Control): Promise<void> {
-  const { unheard, parts, proxy } = control;
-  if (unheard === undefined) return;
-  await parts.life.hear(unheard, proxy);
-  if (control.unheard === unheard) control.unheard = undefined;
+/**
+ * Before anything is given: perhaps the database went back, and the Proxy has proof of it. It says so until it has an answer; whatever
+ * comes on a connection after that is not looked at, so that nobody makes the database work, or the log grow, with every beat.
+ */
+async function hear(control: Control, { witness }: Beat): Promise<void> {
+  const { parts, proxy } = control;
+  if (witness !== undefined && control.heard === undefined) {
+    const heard = parts.life.hear(witness, proxy);
+    control.heard = heard;
+    // What could not be looked at is heard again with the next beat.
+    heard.catch(() => {
+      control.heard = undefined;
+    });
+  }
+  await control.heard;
 }
 
 async function push({ parts, socket, seen }: Control): Promise<void> {
