@@ -1,7 +1,9 @@
 export { addressKey, isLoopback, type ListenAddress, parseAddress, parseHostPort } from './address.ts';
 export { type AddressSet, addressSet, addressSetOf } from './address-set.ts';
+export { withFileLock } from './file-lock.ts';
 export { isPublicAddress, type Networks, networksOf } from './networks.ts';
 export { replacePrivateFile } from './private-file.ts';
+export { processBegun } from './process-begin.ts';
 export { Secret } from './secret.ts';
 export {
   hostList,

@@ -14,7 +14,7 @@ import {
   takenBack,
 } from '@sallyport/access';
 import { type CryptoProvider, formatBase64Url, KEY_BYTES, parseBase64Url } from '@sallyport/channel';
-import { replacePrivateFile } from '@sallyport/settings';
+import { replacePrivateFile, withFileLock } from '@sallyport/settings';
 
 type KeyTexts = Readonly<Record<string, string>>;
 
@@ -65,21 +65,22 @@ function setOf({ current, keys, retired = {}, finished = [] }: KekFile): KekSet 
 }
 
 /**
- * The key file as a node works with it. Several nodes may share it: each change begins with what is there at that moment, and all
- * of them change it in the same way.
+ * The key file as a node works with it. Several processes may share it: each change begins with what is there at that moment, and
+ * nobody else changes it meanwhile, so that no key is lost.
  */
 function shelfOf(file: string): KekShelf {
   return {
     read: () => setOf(readFile(file)),
-    change(edit) {
-      const before = readFile(file);
-      const { current, keys, retired, finished = [] } = edit(setOf(before));
-      const { retired: _, ...rest } = before;
-      const kept = retired.size === 0 ? {} : { retired: formatKeys(retired) };
-      const ended = finished.length === 0 ? {} : { finished };
-      replaceFile(file, { ...rest, current, keys: formatKeys(keys), ...kept, ...ended });
-      return setOf(readFile(file));
-    },
+    change: (edit) =>
+      withFileLock(file, () => {
+        const before = readFile(file);
+        const { current, keys, retired, finished = [] } = edit(setOf(before));
+        const { retired: _, ...rest } = before;
+        const kept = retired.size === 0 ? {} : { retired: formatKeys(retired) };
+        const ended = finished.length === 0 ? {} : { finished };
+        replaceFile(file, { ...rest, current, keys: formatKeys(keys), ...kept, ...ended });
+        return setOf(readFile(file));
+      }),
   };
 }
 
@@ -97,7 +98,7 @@ export function openKeks(crypto: CryptoProvider, file: string, realmExists: bool
     if (realmExists)
       throw new Error(`the realm is wrapped with keys that this node lacks: copy kek.json of another node to ${file}`);
     const key = formatBase64Url(crypto.randomBytes(KEY_BYTES));
-    replaceFile(file, { current: 1, keys: { 1: key }, sealed: true });
+    withFileLock(file, () => existsSync(file) || replaceFile(file, { current: 1, keys: { 1: key }, sealed: true }));
   }
   removeDrafts(file);
   const { current, keys, retired } = setOf(readFile(file));
@@ -118,7 +119,7 @@ function removeDrafts(file: string): void {
 
 /** Notes that every row of the realm carries a MAC now. */
 export function noteSealed(file: string): void {
-  replaceFile(file, { ...readFile(file), sealed: true });
+  withFileLock(file, () => replaceFile(file, { ...readFile(file), sealed: true }));
 }
 
 /**
