@@ -6,6 +6,7 @@ import {
   countOtherClients,
   findLivingNodes,
   findRealms,
+  hasSchema,
   migrate,
   putSchemaAside,
 } from '../src/index.ts';
@@ -71,6 +72,10 @@ test('what a database held is put aside whole, and an empty one is in its place'
   await putSchemaAside(server.address, 'before_restore_1');
   expect(await findRealms(server.address)).toEqual({ names: [], mark: undefined, closed: true });
   expect((await run('select "realm" from "before_restore_1"."realms"')).rows).toEqual([{ realm: 'main' }]);
+  // What says to the next try that nothing of before is in the place of the database any more.
+  expect(await hasSchema(server.address, 'before_restore_1')).toBe(true);
+  expect(await hasSchema(server.address, 'before_restore_2')).toBe(false);
+  expect(await hasSchema(server.address, 'BEFORE_RESTORE_1')).toBe(false);
   await migrate(server.address);
   expect(await findRealms(server.address)).toMatchObject({ names: [] });
 });

@@ -39,7 +39,7 @@ import { openBareAccess } from '../stores/bare-access.ts';
 import { findRunning, type OpenDatabase, openDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
-import { beginRestoring, endRestoring, isRestoring, readRestoring } from '../stores/restoring.ts';
+import { assertAlone, beginRestoring, endRestoring, placeOfBefore, readRestoring } from '../stores/restoring.ts';
 
 /** Where an export is, and what opens it: all of it was checked before. */
 export interface RestoreSource {
@@ -104,7 +104,8 @@ export async function restore(config: Config, source: RestoreSource, order: Expo
     order.step('marking this folder');
     const isInTheWay = database !== undefined && names.length > 0;
     const aside = isInTheWay ? placeAside(config, database!.external) : asideBefore(config, mark);
-    beginRestoring(config, { name: manifest.name, mark, aside });
+    const first = await firstBefore(config, database, mark);
+    beginRestoring(config, { name: manifest.name, mark, aside, first });
     placeKeyFile(config, source.keyFile);
     if (isInTheWay) await putAside(config, database!, { aside: aside!, order });
     if (isInTheWay || !database) {
@@ -115,7 +116,12 @@ export async function restore(config: Config, source: RestoreSource, order: Expo
     const restored = await asOnlyRestore(database.address, () => fill(config, filling));
     order.step('taking the mark away');
     endRestoring(config);
-    return { ...restored, manifest, aside, tookMs: Math.round(performance.now() - startedAt) };
+    return {
+      ...restored,
+      manifest,
+      aside: placeOfBefore({ aside, first }),
+      tookMs: Math.round(performance.now() - startedAt),
+    };
   } finally {
     await database?.close();
   }
@@ -132,12 +138,6 @@ async function assertWanted(names: readonly string[], source: RestoreSource, ord
 
 function isThere(config: Config): boolean {
   return config.SALLYPORT_DATABASE_HOSTS.length > 0 || existsSync(join(config.SALLYPORT_DATA, 'database'));
-}
-
-function assertAlone(config: Config): void {
-  const other = readRestoring(config);
-  if (other && isRestoring(other))
-    throw new Error(`export ${other.name} is being restored here by process ${other.pid}`);
 }
 
 /** A key file is never overwritten: it may be the only one that opens something else. */
@@ -208,6 +208,18 @@ function placeAside(config: Config, external: boolean): string {
 function asideBefore(config: Config, mark: string): string | undefined {
   const left = readRestoring(config);
   return left?.mark === mark ? left.aside : undefined;
+}
+
+/** What was here before restores of other exports that nobody finished: what those have put in its place is nobody's. */
+async function firstBefore(
+  config: Config,
+  database: OpenDatabase | undefined,
+  mark: string,
+): Promise<string | undefined> {
+  const left = readRestoring(config);
+  if (!left || left.mark === mark) return left?.first;
+  const gone = database ? await wasPutAside(database.address, left.aside) : true;
+  return gone ? (left.first ?? left.aside ?? 'nothing') : left.first;
 }
 
 async function putAside(

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { replacePrivateFile } from '@sallyport/settings';
+import { processBegun, replacePrivateFile, withFileLock } from '@sallyport/settings';
 
 /** A restore that is under way on this machine, or was killed. */
 export interface Restoring {
@@ -10,6 +10,11 @@ export interface Restoring {
   readonly mark: string;
   /** Where what was here before is put, as `folder PATH` or `schema NAME`; absent when nothing was. */
   readonly aside?: string | undefined;
+  /**
+   * Where what was here before restores of other exports, which were begun earlier and never finished, is: theirs is in `aside`.
+   * `nothing` when there was nothing; absent when this one was the first.
+   */
+  readonly first?: string | undefined;
   readonly pid: number;
   /** When that process began, as the system counts: another one may get its number. */
   readonly begun: string;
@@ -21,17 +26,6 @@ function fileOf({ SALLYPORT_DATA: data }: Folder): string {
   return join(data, 'security', 'restoring.json');
 }
 
-/** Field 22 of `/proc/<pid>/stat` (proc(5)); undefined when there is no such process, or one that has ended (state Z or X). */
-function begunOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return 'ZXx'.includes(state) ? undefined : fields[18];
-  } catch {
-    return undefined;
-  }
-}
-
 /** The restore that this folder is for until it is finished. */
 export function readRestoring(folder: Folder): Restoring | undefined {
   const file = fileOf(folder);
@@ -40,16 +34,35 @@ export function readRestoring(folder: Folder): Restoring | undefined {
 
 /** True while the process of a restore lives. */
 export function isRestoring({ pid, begun }: Restoring): boolean {
-  return pid !== process.pid && begunOf(pid) === begun;
+  return pid !== process.pid && processBegun(pid) === begun;
 }
 
-/** From now on no server starts on this folder, until the restore is finished. */
+/**
+ * From now on no server starts on this folder, until the restore is finished.
+ * @throws Error while another process restores here
+ */
 export function beginRestoring(
   folder: Folder,
-  { name, mark, aside }: Pick<Restoring, 'name' | 'mark' | 'aside'>,
+  { name, mark, aside, first }: Pick<Restoring, 'name' | 'mark' | 'aside' | 'first'>,
 ): void {
-  const restoring: Restoring = { name, mark, aside, pid: process.pid, begun: begunOf(process.pid) ?? '' };
-  replacePrivateFile(fileOf(folder), `${JSON.stringify(restoring)}\n`);
+  const { pid } = process;
+  const restoring: Restoring = { name, mark, aside, first, pid, begun: processBegun(pid) ?? '' };
+  withFileLock(fileOf(folder), () => {
+    assertAlone(folder);
+    replacePrivateFile(fileOf(folder), `${JSON.stringify(restoring)}\n`);
+  });
+}
+
+/** @throws Error while another process restores here */
+export function assertAlone(folder: Folder): void {
+  const other = readRestoring(folder);
+  if (other && isRestoring(other))
+    throw new Error(`export ${other.name} is being restored here by process ${other.pid}`);
+}
+
+/** Where what was here is, once nothing is left of any restore; undefined when nothing was. */
+export function placeOfBefore({ aside, first }: Pick<Restoring, 'aside' | 'first'>): string | undefined {
+  return first === 'nothing' ? undefined : (first ?? aside);
 }
 
 /** The restore is finished. */
@@ -69,7 +82,8 @@ export function assertWhole(folder: Folder): void {
 }
 
 /** How to do without the restore; nobody is told to remove what was here before. */
-function wayBack(folder: Folder, { aside }: Restoring): string {
+function wayBack(folder: Folder, restoring: Restoring): string {
+  const aside = placeOfBefore(restoring);
   const file = fileOf(folder);
   if (aside === undefined) return `to begin with an empty realm, remove ${file} and the database beside it`;
   const path = /^folder (.*)$/s.exec(aside)?.[1];

@@ -49,3 +49,30 @@ test('nobody is told to remove what was here before a restore that was killed', 
     'is in schema before_restore_20261126141500, or still',
   );
 });
+
+test('of restores that nobody finished, one after the other, what was there before the first is what there is to go back to', () => {
+  const folder = { SALLYPORT_DATA: mkdtempSync(join(tmpdir(), 'sallyport-restoring-')) };
+  onTestFinished(() => rmSync(folder.SALLYPORT_DATA, { recursive: true }));
+  const [first, second] = ['1', '2'].map((name) => join(folder.SALLYPORT_DATA, `before_restore_${name}`)) as [
+    string,
+    string,
+  ];
+  for (const place of [first, second]) mkdirSync(place);
+  const begin = (more: object): void => beginRestoring(folder, { ...EXPORT, aside: `folder ${second}`, ...more });
+  begin({ first: `folder ${first}` });
+  expect(() => assertWhole(folder)).toThrow(`put folder ${first}, which is what was here before`);
+  begin({ first: 'nothing' });
+  expect(() => assertWhole(folder)).toThrow('to begin with an empty realm');
+});
+
+test('two processes do not restore into one folder', () => {
+  const folder = { SALLYPORT_DATA: mkdtempSync(join(tmpdir(), 'sallyport-restoring-')) };
+  onTestFinished(() => rmSync(folder.SALLYPORT_DATA, { recursive: true }));
+  beginRestoring(folder, EXPORT);
+  const stat = readFileSync(`/proc/${process.ppid}/stat`, 'utf8');
+  const begun = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!;
+  const other = { ...readRestoring(folder)!, pid: process.ppid, begun };
+  writeFileSync(join(folder.SALLYPORT_DATA, 'security', 'restoring.json'), JSON.stringify(other));
+  expect(() => beginRestoring(folder, { ...EXPORT, mark: 'b'.repeat(64) })).toThrow(`by process ${process.ppid}`);
+  expect(readRestoring(folder)).toEqual(other);
+});
