@@ -20,6 +20,7 @@ import {
   READ_ONLY,
   serverOf,
 } from './primary.ts';
+import { untilOthersEnded } from './standby.ts';
 import { type SqlShape, sqlShape } from './statements.ts';
 import { type Query, SqlTable } from './table.ts';
 
@@ -86,6 +87,7 @@ export interface SqlStoreOptions {
 
 /** PostgreSQL behind the store port. One pool for all realms; close it last. */
 export class SqlStore {
+  readonly #address: DatabaseAddress;
   readonly #pool: pg.Pool;
   readonly #finder: PrimaryFinder;
   readonly #replicated: boolean;
@@ -95,6 +97,7 @@ export class SqlStore {
   #connections = 0;
 
   constructor(address: DatabaseAddress, { poolSize = POOL_SIZE, replicated = false }: SqlStoreOptions = {}) {
+    this.#address = address;
     this.#finder = new PrimaryFinder(address);
     this.#replicated = replicated;
     this.#poolSize = poolSize;
@@ -146,6 +149,11 @@ export class SqlStore {
   /** How many connections were ever made: another number means that there is one which nobody has looked at. */
   get connections(): number {
     return this.#connections;
+  }
+
+  /** Resolves when every transaction that is under way now, of whomever, has ended. @throws Error when some do not within 30 s */
+  othersEnded(): Promise<void> {
+    return untilOthersEnded(this.#address);
   }
 
   /** Runs one statement of the operator's kind outside of any realm. @throws StoreError ERR_STORE_UNAVAILABLE */

@@ -45,6 +45,7 @@ export function addKekCommands(program: Command): void {
     run: (admin, { reason }, number: string) => admin.call(keks.forget, { params: { kek: number }, reason }),
     show: (_done, _given, number: string) =>
       say`✔ every node that is up takes key ${number} out of its file; backups of before, and tokens and codes that were made with it, are good for nothing now\n`,
+    afterwards: saySilent,
   });
 }
 
@@ -113,4 +114,11 @@ async function sayEscrow(admin: AdminClient, view: KekStatus): Promise<void> {
   if (isTurning(view) || counting.length === 0 || counting.some(({ fits }) => fits)) return;
   const { set } = counting[0]!;
   warn`escrow ${set} lacks the new key: make another one on a Security host (sallyport escrow create), and end it (sallyport escrow end ${set})\n`;
+}
+
+/** Whose file keeps what was forgotten for now. */
+async function saySilent(admin: AdminClient): Promise<void> {
+  const silent = (await admin.call(keks.show)).nodes.filter(({ awake }) => !awake).map(({ id }) => id);
+  if (silent.length > 0)
+    warn`node ${silent.join(', ')} is silent: its kek.json keeps the key until it starts again; one that will not come back is to be wiped\n`;
 }

@@ -81,7 +81,7 @@ interface KeyringParts {
 
 /** Opens the key file, held against what the realm knows of its keys. */
 async function openKeyring(
-  { config, log, node }: RealmSource,
+  { config, server, log, node }: RealmSource,
   { store, fence, report }: KeyringParts,
 ): Promise<{ readonly keyring: LiveKeyring; readonly kekNode: KekNode }> {
   const crypto = serverCrypto();
@@ -90,7 +90,8 @@ async function openKeyring(
   const missing = await checkKeks(store, keyring);
   if (missing.length > 0) log.warn({ missing }, 'the realm knows key-encryption keys that kek.json here lacks');
   const pause = (): Promise<unknown> => sleep(PAUSE_MS);
-  const kekNode = new KekNode({ node, store, crypto, shelf, keyring, fence, report, pause });
+  const othersEnded = (): Promise<void> => server.othersEnded();
+  const kekNode = new KekNode({ node, store, crypto, shelf, keyring, fence, report, pause, othersEnded });
   await enter(kekNode, log);
   if (!sealed) {
     const rows = await sealRealm(store, keyring);

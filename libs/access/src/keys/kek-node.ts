@@ -44,7 +44,12 @@ export interface KekNodeParts {
   readonly fence: EpochFence;
   /** Hears of forged rows that are left as they are. */
   readonly report: (row: ForgedRow) => void;
-  /** How long all nodes have wrapped with the new key before a pass over all rows counts, ms: longer than any transaction lives. */
+  /**
+   * Resolves when every transaction that is under way in the database has ended: what was wrapped with an older key in one of them is
+   * there only then, however long it takes. A database in memory has none.
+   */
+  readonly othersEnded?: () => Promise<void>;
+  /** How long all nodes have wrapped with the new key before a pass over all rows counts, ms: what waits for a connection, too, was wrapped before. */
   readonly settleMs?: number;
   /** Between two batches of rows, so that others get their turn. */
   readonly pause?: () => Promise<unknown>;
@@ -55,7 +60,7 @@ export interface AwakeNodes {
   awake(node: string): boolean;
 }
 
-/** Idle transactions end after 2 s, statements after 3 s. */
+/** Work waits no longer than that for a connection; from then on the database itself says what is under way. */
 const SETTLE_MS = 10_000;
 /** A node that has drawn a key has it in its file sooner; else it is gone with it. By the store's clock, ms. */
 const REDRAW_MS = 10_000;
@@ -86,7 +91,8 @@ export class KekNode {
   readonly #instance: string;
   #adopted: KekSet | undefined;
   #missing: MissingKek | undefined;
-  #settledSince: { readonly turn: string; readonly at: number } | undefined;
+  #settling: { readonly turn: string; readonly at: number; othersEnded: boolean } | undefined;
+  #awaiting: Promise<void> | undefined;
   #pass: Promise<void> | undefined;
   #lastPass: Pass | undefined;
   #stopped = false;
@@ -329,10 +335,29 @@ export class KekNode {
 
   #isSettled(turn: string, allSwitched: boolean): boolean {
     const at = performance.now();
-    if (!allSwitched) this.#settledSince = undefined;
-    else if (this.#settledSince?.turn !== turn) this.#settledSince = { turn, at };
-    const since = this.#settledSince;
-    return since !== undefined && at - since.at >= (this.#parts.settleMs ?? SETTLE_MS);
+    if (!allSwitched) this.#settling = undefined;
+    else if (this.#settling?.turn !== turn) this.#settling = { turn, at, othersEnded: false };
+    const settling = this.#settling;
+    if (!settling || at - settling.at < (this.#parts.settleMs ?? SETTLE_MS)) return false;
+    if (!settling.othersEnded) this.#awaitOthers(settling);
+    return settling.othersEnded;
+  }
+
+  /** Once at a time; where the database does not say so in time, it is asked again. */
+  #awaitOthers(settling: { othersEnded: boolean }): void {
+    const { othersEnded } = this.#parts;
+    if (!othersEnded) {
+      settling.othersEnded = true;
+      return;
+    }
+    this.#awaiting ??= othersEnded()
+      .then(() => {
+        settling.othersEnded = true;
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        this.#awaiting = undefined;
+      });
   }
 
   async #passOver({ turn }: KekTurnRow, settled: boolean): Promise<void> {

@@ -56,6 +56,7 @@ class TestNode {
   keyring!: LiveKeyring;
   left = Number.POSITIVE_INFINITY;
   after = false;
+  othersEnded: () => Promise<void> = async () => undefined;
 
   readonly id: string;
   readonly bare: RealmStore;
@@ -87,6 +88,7 @@ class TestNode {
       keyring: this.keyring,
       fence: new EpochFence(),
       report: ({ table, key }) => this.reports.push(`${table} ${key}`),
+      othersEnded: () => this.othersEnded(),
       settleMs: 0,
     });
   }
@@ -410,6 +412,26 @@ test('once it is retired, the old key vouches for nothing: who has stolen it mak
   // What was made with it is still known as ours.
   expect(keyring.verifyMark(thief.mac(kekOfBytes(7)), kekOfBytes(7))).toBe(true);
   expect(keyring.derive(1, 'x')).toEqual(thief.derive(1, 'x'));
+});
+
+test('the old key is not retired while a transaction lasts that may write with it, however long', async () => {
+  const all = await farm(['n1', 'n2']);
+  const lasting = Promise.withResolvers<void>();
+  const asked: string[] = [];
+  const leader = all.nodes.get('n1')!;
+  const answers = [() => Promise.reject(new Error('the database is away')), () => lasting.promise];
+  leader.othersEnded = () => {
+    asked.push('again');
+    return (answers.shift() ?? (async () => undefined))();
+  };
+  await all.begin();
+  await all.until(({ turn }) => turn?.state === 'wrapping');
+  for (let i = 0; i < 10; i++) await all.tick();
+  expect((await all.view()).turn?.state).toBe('wrapping');
+  expect(asked).toHaveLength(2);
+  lasting.resolve();
+  await all.done();
+  await all.expectTurned();
 });
 
 test('an operator takes a retired key out of all files, and never one that is in use', async () => {
