@@ -17,6 +17,8 @@ interface ReceiptWords {
 /** A proof with its words. It tells nothing of share or key. */
 export interface EscrowReceipt extends ReceiptWords {
   readonly signature: string;
+  /** Of a drill: a signature by the share of each officer, in their order. Nobody is named who was not there with theirs. */
+  readonly shares?: readonly string[];
 }
 
 function textOf({ set, at, officers, keks }: ReceiptWords): string {
@@ -29,14 +31,16 @@ export function receiptOfShare(share: ShareFile, at: number): EscrowReceipt {
   return { ...words, signature: proveShare(share, textOf(words)) };
 }
 
-/** The receipt of a drill: enough shares make the keys that the description names. @throws EscrowError ERR_ESCROW_SHARE */
-export function receiptOfDrill(opened: OpenedSet, officers: readonly string[], at: number): EscrowReceipt {
+/** The receipt of a drill: these shares make the keys that the description names. @throws EscrowError ERR_ESCROW_SHARE */
+export function receiptOfDrill(opened: OpenedSet, shares: readonly ShareFile[], at: number): EscrowReceipt {
   const { description, content } = opened;
   const keks = checksOf(content.keks);
   if (JSON.stringify(keks) !== JSON.stringify(description.keks))
     throw new EscrowError('ERR_ESCROW_SHARE', 'the keys in the escrow are not those that it names');
-  const words: ReceiptWords = { set: description.set, at, officers: [...officers].sort(), keks };
-  return { ...words, signature: opened.prove(textOf(words)) };
+  const byName = [...shares].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const words: ReceiptWords = { set: description.set, at, officers: byName.map(({ name }) => name), keks };
+  const text = textOf(words);
+  return { ...words, signature: opened.prove(text), shares: byName.map((share) => proveShare(share, text)) };
 }
 
 /** What Security knows of a set: enough to check receipts. */
@@ -46,8 +50,9 @@ export type KnownSet = Pick<SetDescription, 'set' | 'threshold' | 'drillKey' | '
 
 /** @throws EscrowError ERR_ESCROW_RECEIPT for a receipt that whoever has the shares of this set did not make */
 export function checkEscrowReceipt(known: KnownSet, receipt: EscrowReceipt): void {
-  const { set, officers, keks, signature } = receipt;
-  const proof = { text: textOf(receipt), signature };
+  const { set, officers, keks, signature, shares = [] } = receipt;
+  const text = textOf(receipt);
+  const proof = { text, signature };
   if (set !== known.set) throw refused('is of another set');
   const named = officers.map((name) => known.officers.find((one) => one.name === name));
   if (named.some((one) => one === undefined) || new Set(officers).size < officers.length)
@@ -61,6 +66,10 @@ export function checkEscrowReceipt(known: KnownSet, receipt: EscrowReceipt): voi
   if (officers.length < known.threshold) throw refused('is of too few officers');
   if (!isProof(known.drillKey, 'sallyport/1 escrow drill', proof))
     throw refused('was not made with the shares of this set');
+  const wereThere = named.every((one, i) =>
+    isProof(one!.proofKey, 'sallyport/1 escrow share', { text, signature: shares[i] ?? '' }),
+  );
+  if (!wereThere || shares.length !== officers.length) throw refused('names officers whose shares were not there');
   if (JSON.stringify(keks) !== JSON.stringify(known.keks))
     throw refused('is of other keys than those that Security put in');
 }

@@ -148,7 +148,8 @@ test('an officer proves that their share opens, and nobody else does so for them
 
 test('a drill proves that what came out is what Security put in', async () => {
   const names = ['olga', 'pia', 'quentin'];
-  const receipt = receiptOfDrill(await combineShares(shares.slice(0, 3)), names, 1_800_000_000_002);
+  const three = shares.slice(0, 3);
+  const receipt = receiptOfDrill(await combineShares(three), [...three].reverse(), 1_800_000_000_002);
   expect(() => checkEscrowReceipt(description, receipt)).not.toThrow();
   expect(() => checkEscrowReceipt(description, { ...receipt, officers: names.slice(1) })).toThrow('too few officers');
   expect(() => checkEscrowReceipt(description, { ...receipt, officers: ['olga', 'pia', 'pia'] })).toThrow(
@@ -156,10 +157,23 @@ test('a drill proves that what came out is what Security put in', async () => {
   );
   expect(() => checkEscrowReceipt({ ...description, keks: [{ id: 2, check: 'ff' }] }, receipt)).toThrow('other keys');
   const other = await made();
-  const foreign = receiptOfDrill(await combineShares(other.shares.slice(0, 3)), names, 0);
+  const foreign = receiptOfDrill(await combineShares(other.shares.slice(0, 3)), other.shares.slice(0, 3), 0);
   expect(() => checkEscrowReceipt(description, { ...foreign, set: description.set })).toThrow(
     'was not made with the shares of this set',
   );
+});
+
+test('a drill names nobody whose share was not there', async () => {
+  const [olga, pia, quentin, ravi] = shares as [ShareFile, ShareFile, ShareFile, ShareFile];
+  const opened = await combineShares([olga, pia, quentin]);
+  const absent = receiptOfDrill(opened, [olga, pia, { ...quentin, name: 'ravi' }], 1_800_000_000_003);
+  expect(() => checkEscrowReceipt(description, absent)).toThrow('whose shares were not there');
+  const good = receiptOfDrill(opened, [olga, pia, quentin], 1_800_000_000_003);
+  for (const signatures of [good.shares!.slice(1), [...good.shares!, good.shares![0]!], [...good.shares!].reverse()])
+    expect(() => checkEscrowReceipt(description, { ...good, shares: signatures })).toThrow(
+      'whose shares were not there',
+    );
+  expect(() => checkEscrowReceipt(description, receiptOfDrill(opened, [olga, pia, ravi], 1))).not.toThrow();
 });
 
 test('an officer makes a key of their own, and age opens what is made for it', async () => {

@@ -195,7 +195,7 @@ function addOpeningCommands(escrow: Command): void {
       const shares = await openShares(options);
       const opened = await combineShares(shares);
       const names = shares.map(({ name }) => name);
-      const file = writeReceipt(receiptOfDrill(opened, names, Date.now()), options.receipt);
+      const file = writeReceipt(receiptOfDrill(opened, shares, Date.now()), options.receipt);
       wipe(opened);
       const { set, keks } = opened.description;
       if (globalsOf(command).json) return printJson({ set, officers: names, receipt: file });

@@ -6,6 +6,7 @@ import { Done } from './params.ts';
 
 const MAX_OFFICERS = 32;
 const SetId = Type.String({ pattern: '^[0-9a-f]{16}$', description: '16 hex digits' });
+const Signature = Type.String({ pattern: '^[A-Za-z0-9_-]{86}$', description: '86 characters of base64url' });
 const OfficerName = Type.String({ minLength: 1, maxLength: 64 });
 
 /** A set of shares, without any share. */
@@ -44,7 +45,10 @@ const EscrowReceiptBody = Type.Object(
         { maxItems: 1_000, description: 'of a drill: the keys that came out' },
       ),
     ),
-    signature: Type.String({ pattern: '^[A-Za-z0-9_-]{86}$', description: '86 characters of base64url' }),
+    signature: Signature,
+    shares: Type.Optional(
+      Type.Array(Signature, { maxItems: MAX_OFFICERS, description: 'of a drill: by the share of each officer' }),
+    ),
   },
   { ...CLOSED, $id: 'EscrowReceipt' },
 );
