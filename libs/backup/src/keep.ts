@@ -101,7 +101,7 @@ export function planKeep(exports: readonly KeptExport[], rule: KeepRule, now: nu
     for (const { name } of ones) if (!keep.has(name)) keep.set(name, reason);
   };
   const whole = past.filter((one) => one.whole);
-  const ages = agesOf(past, Math.max(rule.all, rule.hourly, rule.daily));
+  const ages = agesOf(past, countedBy(rule));
   const younger =
     (ms: number) =>
     (one: KeptExport): boolean =>
@@ -122,8 +122,12 @@ export function planKeep(exports: readonly KeptExport[], rule: KeepRule, now: nu
   return { keep, remove, future: future.map(({ name }) => name).reverse() };
 }
 
-/** Those that stay for what goes, or as verified ones: if they are not what they seem, another one has to stay. */
-export function standIns(exports: readonly KeptExport[], { keep, remove, future }: KeepPlan): ReadonlySet<string> {
+/**
+ * Those that must be what they seem for a plan to be carried out: those that stay for what goes or as verified ones, and those from
+ * which the age of what goes is counted.
+ */
+export function standIns(exports: readonly KeptExport[], rule: KeepRule, plan: KeepPlan): ReadonlySet<string> {
+  const { keep, remove, future } = plan;
   const found = new Set([...keep].filter(([, reason]) => reason === 'verified').map(([name]) => name));
   const ahead = new Set(future);
   const newestFirst = exports.filter(({ name, whole }) => whole && !ahead.has(name)).sort(byNewest);
@@ -132,6 +136,9 @@ export function standIns(exports: readonly KeptExport[], { keep, remove, future 
     for (const { name } of oneOfEach(newestFirst, digits))
       if (keep.has(name) && gone.has(name.slice(0, digits))) found.add(name);
   }
+  const [oldest] = remove;
+  for (const { name } of waypointsOf(newestFirst, countedBy(rule)))
+    if (oldest !== undefined && name > oldest) found.add(name);
   return found;
 }
 
@@ -139,15 +146,57 @@ function byNewest(a: KeptExport, b: KeptExport): number {
   return a.name < b.name ? 1 : -1;
 }
 
-/** How old each is, from the newest on, ms; from `monthlyFrom` on one of a month may be all that is left. */
+/** From this age on one of a month may be all that is left, ms. */
+function countedBy(rule: KeepRule): number {
+  return Math.max(rule.all, rule.hourly, rule.daily);
+}
+
+interface Waypoint extends KeptExport {
+  /** How old it is, from the newest on, ms. */
+  readonly age: number;
+}
+
+function widestGap(age: number, monthlyFrom: number): number {
+  return age < monthlyFrom - MAX_GAP_MS ? MAX_GAP_MS : MAX_MONTHLY_GAP_MS;
+}
+
+/**
+ * The few exports over which ages are counted, each as far from the one before as a gap may be: names in between, be they exports or not,
+ * make nothing older.
+ */
+function waypointsOf(newestFirst: readonly KeptExport[], monthlyFrom: number): readonly Waypoint[] {
+  const [newest, ...older] = newestFirst;
+  if (!newest) return [];
+  const found: Waypoint[] = [{ ...newest, age: 0 }];
+  let last = newest;
+  for (const one of older) {
+    const from = found.at(-1)!;
+    const isFar = from.takenAt - one.takenAt > widestGap(from.age, monthlyFrom);
+    if (isFar && last.name !== from.name) found.push({ ...last, age: ageBehind(from, last.takenAt, monthlyFrom) });
+    const near = found.at(-1)!;
+    if (near.takenAt - one.takenAt > widestGap(near.age, monthlyFrom))
+      found.push({ ...one, age: ageBehind(near, one.takenAt, monthlyFrom) });
+    last = one;
+  }
+  return found;
+}
+
+function ageBehind({ age, takenAt: from }: Waypoint, takenAt: number, monthlyFrom: number): number {
+  return age + Math.min(Math.max(0, from - takenAt), widestGap(age, monthlyFrom));
+}
+
+/** How old each is, from the newest whole one on, ms. */
 function agesOf(newestFirst: readonly KeptExport[], monthlyFrom: number): ReadonlyMap<string, number> {
+  const waypoints = waypointsOf(
+    newestFirst.filter(({ whole }) => whole),
+    monthlyFrom,
+  );
   const ages = new Map<string, number>();
-  let [age, after]: [number, number | undefined] = [0, undefined];
+  let next = 0;
   for (const { name, takenAt } of newestFirst) {
-    const widest = age < monthlyFrom - MAX_GAP_MS ? MAX_GAP_MS : MAX_MONTHLY_GAP_MS;
-    age += Math.min(Math.max(0, (after ?? takenAt) - takenAt), widest);
-    after = takenAt;
-    ages.set(name, age);
+    while (next < waypoints.length && waypoints[next]!.name >= name) next += 1;
+    const from = waypoints[next - 1];
+    ages.set(name, from ? ageBehind(from, takenAt, monthlyFrom) : 0);
   }
   return ages;
 }

@@ -63,7 +63,7 @@ async function provenPlan(
       verified: (worths.get(one.name) ?? 'verified') === 'verified' && one.verified,
     }));
     const plan = planKeep(proven, rule, now);
-    const unseen = [...standIns(proven, plan)].filter((name) => !worths.has(name));
+    const unseen = [...standIns(proven, rule, plan)].filter((name) => !worths.has(name));
     if (unseen.length === 0) return plan;
     if (worths.size + unseen.length > MAX_LOOKS)
       throw new BackupError('ERR_BACKUP_MANIFEST', 'too much there is not what it seems: nothing is removed');

@@ -117,6 +117,25 @@ test('nothing goes for what somebody else puts there, and that is nobody’s to 
   expect(namesIn(many.target)).toHaveLength(1_100);
 });
 
+test('names that somebody puts between two exports make the older one no older', async () => {
+  const hours = Array.from({ length: 40 }, (_, i) => 40 * 24 + i);
+  const rule = parseKeepRule('all 1d, hourly 7d');
+  const { target, names } = filled([0, ...hours]);
+  expect((await pruneExports(target, { ...order, rule })).removed).toEqual([]);
+  const own = new Set(names);
+  for (let day = 1; day < 40; day++)
+    for (const [object, at] of [...OBJECTS.map((one) => [one, 0] as const), ['data.age', HOUR] as const])
+      target.objects.set(`main/${newExportName(NOW - day * DAY + at)}/${object}`, Buffer.from('{}'));
+  let looks = 0;
+  const look = async (name: string): Promise<ExportWorth> => {
+    looks += 1;
+    return own.has(name) ? 'verified' : 'nothing';
+  };
+  const { removed } = await pruneExports(target, { ...order, rule, worth: look });
+  expect(removed.filter((name) => own.has(name))).toEqual([]);
+  expect(looks).toBeLessThan(100);
+});
+
 test('names of the future are nobody’s to remove, whatever the clock says', async () => {
   const { target, names } = filled([-400 * 24, 0, 2, 30]);
   const { removed, future } = await pruneExports(target, order);
