@@ -10,12 +10,22 @@ const MAX_KEPT = 5_000;
 const LOOK_MS = 1_000;
 /** A node that does not take it is asked again after this, ms. */
 const REST_MS = 10_000;
+/** After a file that could not be written, all of it is written anew so much later, ms. */
+const RETRY_MS = 10_000;
 
 /** Where entries of epochs before are brought to, and which one is followed now. */
 export interface BringingBack {
   readonly security: Pick<SecurityClient, 'bringBack'>;
   /** Undefined while no log is followed. */
   readonly epoch: () => string | undefined;
+}
+
+/** Where entries are kept, and who hears of trouble with that. */
+export interface KeptFile {
+  readonly file: string;
+  readonly log: Pick<Log, 'info' | 'warn'>;
+  /** After a file that could not be written, ms. */
+  readonly retryMs?: number;
 }
 
 /**
@@ -26,6 +36,7 @@ export interface BringingBack {
 export class KeptRevocations {
   readonly #file: string;
   readonly #log: Pick<Log, 'info' | 'warn'>;
+  readonly #retryMs: number;
   #kept: KeptRevocation[];
   /** Last index of each epoch: pushes and beats bring the same entry. */
   readonly #last = new Map<string, number>();
@@ -34,27 +45,30 @@ export class KeptRevocations {
   #unwritten: KeptRevocation[] = [];
   #writing: Promise<void> | undefined;
   #rewrite = false;
+  #failed = false;
+  #retry: NodeJS.Timeout | undefined;
   #restUntil = 0;
   #bringing = false;
 
-  private constructor(file: string, log: Pick<Log, 'info' | 'warn'>, kept: KeptRevocation[]) {
+  private constructor({ file, log, retryMs = RETRY_MS }: KeptFile, kept: KeptRevocation[]) {
     this.#file = file;
     this.#log = log;
+    this.#retryMs = retryMs;
     this.#kept = kept.slice(-MAX_KEPT);
     this.#lines = kept.length;
     for (const entry of kept) this.#note(entry);
   }
 
   /** Opens the file; lines that a power cut has torn are left out. */
-  static async open(file: string, log: Pick<Log, 'info' | 'warn'>): Promise<KeptRevocations> {
+  static async open(of: KeptFile): Promise<KeptRevocations> {
+    const { file, log } = of;
     const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') log.warn({ err: error }, 'the file of kept revocations cannot be read');
       return '';
     });
     const lines = text.split('\n').map((line) => parseKept(parseJson(line)));
     return new KeptRevocations(
-      file,
-      log,
+      of,
       lines.filter((entry) => entry !== undefined),
     );
   }
@@ -123,16 +137,30 @@ export class KeptRevocations {
   }
 
   #write(): void {
-    if (this.#writing || (this.#unwritten.length === 0 && !this.#rewrite)) return;
+    if (this.#writing || this.#retry || (this.#unwritten.length === 0 && !this.#rewrite)) return;
     this.#writing = this.#writeAll()
-      .catch((error: unknown) => {
-        this.#rewrite = false;
-        this.#log.warn({ err: error }, 'revocations could not be kept in a file; they are kept in memory only');
+      .then(() => {
+        if (this.#failed) this.#log.info('revocations are kept in a file again');
+        this.#failed = false;
       })
+      .catch((error: unknown) => this.#writeLater(error))
       .finally(() => {
         this.#writing = undefined;
         this.#write();
       });
+  }
+
+  /** Nobody knows what of it is in the file: all of it is written anew. */
+  #writeLater(error: unknown): void {
+    if (!this.#failed)
+      this.#log.warn({ err: error }, 'revocations could not be kept in a file yet; they are kept in memory');
+    this.#failed = true;
+    this.#rewrite = true;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#write();
+    }, this.#retryMs);
+    this.#retry.unref();
   }
 
   async #writeAll(): Promise<void> {

@@ -30,7 +30,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   const file = join(config.SALLYPORT_DATA, 'identity.json');
   const kept = await KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN);
   const identity = kept.current;
-  const keptRevocations = await KeptRevocations.open(join(config.SALLYPORT_DATA, 'revocations.jsonl'), log);
+  const keptRevocations = await KeptRevocations.open({ file: join(config.SALLYPORT_DATA, 'revocations.jsonl'), log });
   const nodes = new NodeList(identity, (urls) => kept.keep({ urls }));
   const security = new SecurityClient(identity, nodes);
   const backends = new Backends({

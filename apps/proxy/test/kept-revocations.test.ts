@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type KeptRevocation, MAX_KEPT_AT_ONCE } from '@sallyport/security-api';
@@ -32,7 +32,7 @@ const range = (epoch: string, count: number): KeptRevocation[] =>
 async function opened(file = join(folderOf(), 'revocations.jsonl')) {
   const warnings: string[] = [];
   const log = { info: () => undefined, warn: (_: unknown, words: string) => void warnings.push(words) };
-  return { file, warnings, kept: await KeptRevocations.open(file, log as never) };
+  return { file, warnings, kept: await KeptRevocations.open({ file, log: log as never, retryMs: 20 }) };
 }
 
 /** Security that takes what it is brought, and says of which epochs it knows nothing. */
@@ -115,10 +115,18 @@ test('a Security that does not take it costs nothing of it', async () => {
   expect(kept.size).toBe(1);
 });
 
-test('a file that cannot be written is said, and what serves goes on', async () => {
-  const { kept, warnings } = await opened(join(folderOf(), 'not', 'there', 'revocations.jsonl'));
+test('a file that cannot be written is said once, what serves goes on, and once it can be it has everything', async () => {
+  const folder = join(folderOf(), 'not', 'there');
+  const { file, kept, warnings } = await opened(join(folder, 'revocations.jsonl'));
   kept.keep([entry(OLD, 1)]);
   await kept.written();
-  expect(warnings.join()).toContain('in memory only');
-  expect(kept.size).toBe(1);
+  kept.keep([entry(OLD, 2)]);
+  await kept.written();
+  expect(warnings).toEqual(['revocations could not be kept in a file yet; they are kept in memory']);
+  expect(kept.size).toBe(2);
+  mkdirSync(folder, { recursive: true });
+  await expect.poll(async () => (await opened(file)).kept.size).toBe(2);
+  kept.keep([entry(OLD, 3)]);
+  await kept.written();
+  expect((await opened(file)).kept.size).toBe(3);
 });
