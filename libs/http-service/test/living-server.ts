@@ -28,6 +28,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
       if (does === 'hang') await new Promise(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, 10));
       say('stopped');
+      for (let line = 1; does === 'shout' && line <= 5_000; line++) log.info({ line, text: 'x'.repeat(100) }, 'ends');
       for (let line = 1; does === 'talk' && line <= 3; line++) log.info({ line }, 'ends');
     },
     ready() {
