@@ -6,6 +6,7 @@ import type { GlobalOptions } from './program.ts';
 /** A program of Security that works on the key file and the database of this host. */
 export interface HostProgram {
   readonly name:
+    | 'archive-command'
     | 'backup-command'
     | 'backup-targets'
     | 'break-glass'

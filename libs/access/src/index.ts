@@ -6,7 +6,23 @@ export {
   newestVerified,
   verifiedAgeMs,
 } from './backup/health.ts';
-export type { BackupTargetRow, BackupTargetState, VerifiedExport } from './backup/rows.ts';
+export type {
+  BackupTargetRow,
+  BackupTargetState,
+  SafeguardKind,
+  SafeguardRow,
+  VerifiedExport,
+} from './backup/rows.ts';
+export {
+  type ArchiveProof,
+  forgetSafeguard,
+  listSafeguards,
+  missedSafeguards,
+  noteArchiveProof,
+  noteCopy,
+  noteStandbys,
+  safeguardWords,
+} from './backup/safeguards.ts';
 export {
   type BackupFinding,
   type BackupRhythm,

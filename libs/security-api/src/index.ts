@@ -35,6 +35,7 @@ export {
   JournalView,
   LogView,
   NodeView,
+  SafeguardView,
   StatusView,
 } from './admin/status.ts';
 export { FactorView, RightsView, User } from './admin/users.ts';

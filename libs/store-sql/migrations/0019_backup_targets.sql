@@ -9,5 +9,6 @@ create table "backup_targets" (
   "run_beat" bigint not null,
   "tried_at" bigint not null,
   "state" json not null,
+  "row_mac" bytea,
   primary key ("realm", "place")
 );

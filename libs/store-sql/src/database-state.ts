@@ -7,6 +7,8 @@ export interface DatabaseServer {
   /** How commits wait for it, in PostgreSQL's word; empty for the primary, `unknown` for who may not see it. */
   readonly sync: string;
   readonly state: string;
+  /** Of a primary its own, of a standby that from which it follows; empty where the database does not say. */
+  readonly address: string;
   readonly lagBytes: number;
   readonly lagMs: number;
 }
@@ -15,12 +17,13 @@ interface StandbyRow {
   readonly name: string;
   readonly sync: string | null;
   readonly state: string | null;
+  readonly address: string | null;
   readonly bytes: number;
   readonly ms: number;
 }
 
 /** What the primary knows of its standbys; a role without pg_monitor sees their names only. */
-const STANDBYS = `select application_name as name, sync_state as sync, state,
+const STANDBYS = `select application_name as name, sync_state as sync, state, host(client_addr) as address,
     coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn), 0)::bigint as bytes,
     coalesce(extract(epoch from flush_lag) * 1000, 0)::bigint as ms
   from pg_stat_replication where application_name <> 'pg_basebackup' order by 1`;
@@ -38,13 +41,19 @@ export async function readVersion(store: SqlStore): Promise<string> {
 /** The primary first, then its standbys, from the primary's own view of replication. */
 export async function readServers(store: SqlStore): Promise<DatabaseServer[]> {
   const rows = await store.query<StandbyRow>(STANDBYS);
+  const [own] = await store.query<{ address: string | null }>('select host(inet_server_addr()) as "address"');
+  const address = own?.address ?? '';
   const { host, port } = store.server;
   const name = host.startsWith('/') ? 'local' : `${host}:${port}`;
-  return [{ name, role: 'primary', sync: '', state: 'running', lagBytes: 0, lagMs: 0 }, ...rows.map(standbyOf)];
+  return [
+    { name, role: 'primary', sync: '', state: 'running', address, lagBytes: 0, lagMs: 0 },
+    ...rows.map(standbyOf),
+  ];
 }
 
-function standbyOf({ name, sync, state, bytes, ms }: StandbyRow): DatabaseServer {
-  return { name, role: 'standby', sync: sync ?? 'unknown', state: state ?? 'unknown', lagBytes: bytes, lagMs: ms };
+function standbyOf({ name, sync, state, address, bytes, ms }: StandbyRow): DatabaseServer {
+  const known = { sync: sync ?? 'unknown', state: state ?? 'unknown', address: address ?? '' };
+  return { name, role: 'standby', ...known, lagBytes: bytes, lagMs: ms };
 }
 
 /** Which data directory a database is, and how far it has come. */

@@ -19,9 +19,32 @@ begin
 end $$;
 `;
 
+/** What was here, to be held against what has come, once that is there: in the same transaction, so that a refusal leaves all as it was. */
+const NOTE_REPLACED = `create temporary table "replaced" ("realm" text, "epoch" text, "head" bigint) on commit drop;
+do $$
+begin
+  if to_regclass('realms') is not null then
+    execute 'insert into "replaced" select "realm", "epoch", "head" from "realms"';
+  end if;
+end $$;
+`;
+
+/** A closed realm may have lived by itself, at a site that has taken over and was closed since: that is nobody's copy. */
+const REFUSE_OTHER_LIFE = `do $$
+begin
+  if exists (select from pg_temp."replaced" "old" where not exists (select from "realms" "new" where "new"."realm" = "old"."realm"
+    and ("new"."epoch" = "old"."epoch" and "new"."head" >= "old"."head"
+      or "old"."epoch" in (select json_array_elements_text(
+        case json_typeof("new"."supersedes") when 'array' then "new"."supersedes" else '[]' end))))) then
+    raise exception 'the realm of this database has lived on by itself since it was copied: it is no copy that may be replaced';
+  end if;
+end $$;
+`;
+
 /**
  * A realm as one SQL script for `psql -f`: in one transaction it makes everything in the schema `public` anew, and leaves the realm
- * closed. It refuses a database with an open realm. Names and e-mail addresses are in it as in the database, secrets wrapped.
+ * closed. It refuses a database with an open realm, or with one that
+ * is not an earlier state of this one. Names and e-mail addresses are in it as in the database, secrets wrapped.
  */
 export async function* realmScript(snapshot: RealmSnapshot): AsyncIterable<Uint8Array> {
   const text = (lines: string): Uint8Array => Buffer.from(lines);
@@ -31,7 +54,7 @@ export async function* realmScript(snapshot: RealmSnapshot): AsyncIterable<Uint8
 begin;
 set local client_encoding = 'UTF8';
 set local standard_conforming_strings = on;
-${REFUSE_OPEN}drop schema public cascade;
+${REFUSE_OPEN}${NOTE_REPLACED}drop schema public cascade;
 create schema public;
 set local search_path = public;
 ${schemaScript(snapshot.migration)}`);
@@ -43,5 +66,5 @@ ${schemaScript(snapshot.migration)}`);
     yield* rows();
     yield text('\\.\n');
   }
-  yield text('update "realms" set "closed" = true;\ncommit;\n');
+  yield text(`${REFUSE_OTHER_LIFE}update "realms" set "closed" = true;\ncommit;\n`);
 }

@@ -54,6 +54,7 @@ const TABLES_ADDED = [
   'backupTargets',
   'seenCertificates',
   'apps',
+  'safeguards',
 ];
 
 const SAMPLE = { text: 'x', int: 1, bool: true, bytes: Buffer.of(1), json: '{}' } as const;

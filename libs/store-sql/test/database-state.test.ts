@@ -7,7 +7,7 @@ const { store } = await startDatabase();
 test('a database tells its version, and itself as its only server', async () => {
   expect(await readVersion(store)).toMatch(/^\d+/);
   expect(await readServers(store)).toEqual([
-    { name: 'local', role: 'primary', sync: '', state: 'running', lagBytes: 0, lagMs: 0 },
+    { name: 'local', role: 'primary', sync: '', state: 'running', address: '', lagBytes: 0, lagMs: 0 },
   ]);
 });
 

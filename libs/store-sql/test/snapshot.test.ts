@@ -376,6 +376,16 @@ test.skipIf(spawnSync('psql', ['--version']).status !== 0)(
     expect(refused.status).not.toBe(0);
     expect(refused.stderr).toContain('its realm is open');
     expect((await client.query('select "closed" from "realms"')).rows).toEqual([{ closed: false }]);
+    // Closed, and no earlier state of what comes: it has taken over, or gone on by itself.
+    const now = (await client.query('select "epoch", "head" from "realms"')).rows;
+    for (const lived of [`"epoch" = '${'9'.repeat(32)}'`, '"head" = "head" + 1']) {
+      await client.query(`update "realms" set "closed" = true, ${lived}`);
+      const kept = (await client.query('select * from "realms"')).rows;
+      expect(run()).toMatchObject({ status: 3, stderr: expect.stringContaining('has lived on by itself') });
+      expect((await client.query('select * from "realms"')).rows).toEqual(kept);
+      await client.query('update "realms" set "epoch" = $1, "head" = $2', [now[0].epoch, now[0].head]);
+    }
+    expect(run().status).toBe(0);
     await client.end();
   },
 );

@@ -9,7 +9,8 @@ interface Places {
   readonly recipient?: readonly string[];
 }
 
-const TARGET = [
+/** Where backups are, on the command line. */
+export const TARGET = [
   '--target <place...>',
   'a folder, file:/…, sftp://… or s3://…; absent: SALLYPORT_BACKUP_TARGETS',
 ] as const;
@@ -83,7 +84,8 @@ async function create(places: Places, command: Command): Promise<void> {
   else {
     say`✔ ${made.name}: ${made.rows} rows, ${formatBytes(made.bytes)}\n`;
     for (const { target, fault } of made.targets) say`  ${target}: ${fault || 'has it, and gave it back as it is'}\n`;
-    say`it counts once it was verified: sallyport backup verify ${made.name} --identity …\n`;
+    const where = places.target ? ` --target ${places.target.join(' ')}` : '';
+    say`it counts once it was verified: sallyport backup verify ${made.name}${where} --identity …\n`;
   }
   if (made.targets.some(({ fault }) => fault !== '')) process.exitCode = 1;
 }

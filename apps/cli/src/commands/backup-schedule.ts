@@ -6,6 +6,7 @@ import { CliError, formatDuration, formatRows, formatTime } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
 import { runOnSecurityHost } from '../security-host.ts';
 import { printable } from '../terminal.ts';
+import { TARGET } from './backup-exports.ts';
 
 const COLUMNS: readonly string[] = ['target', 'newest', 'verified', 'backups', 'due', 'state'];
 
@@ -27,8 +28,9 @@ export function addBackupScheduleCommands(program: Command): void {
       'on a Security host: remove the backups that SALLYPORT_BACKUP_KEEP does not keep; each node does so by itself',
     )
     .option('--dry-run', 'only say what would go')
-    .action(async ({ dryRun }: { dryRun?: true }, command: Command) => {
-      await onHost(globalsOf(command), ['prune', ...(dryRun ? ['--dry-run'] : [])]);
+    .option(...TARGET)
+    .action(async ({ dryRun, target }: TargetOptions & { dryRun?: true }, command: Command) => {
+      await onHost(globalsOf(command), ['prune', ...targetsOf(target), ...(dryRun ? ['--dry-run'] : [])]);
     });
   backup
     .command('target')
@@ -37,7 +39,18 @@ export function addBackupScheduleCommands(program: Command): void {
     .description(
       'on a Security host: mark the targets of SALLYPORT_BACKUP_TARGETS, so that nothing else is taken for them',
     )
-    .action(async (_options: object, command: Command) => onHost(globalsOf(command), ['init']));
+    .option(...TARGET)
+    .action(async ({ target }: TargetOptions, command: Command) => {
+      await onHost(globalsOf(command), ['init', ...targetsOf(target)]);
+    });
+}
+
+interface TargetOptions {
+  readonly target?: readonly string[];
+}
+
+function targetsOf(target: readonly string[] = []): string[] {
+  return target.flatMap((place) => ['--target', place]);
 }
 
 async function onHost(globals: GlobalOptions, order: readonly string[]): Promise<void> {
@@ -49,7 +62,9 @@ async function onHost(globals: GlobalOptions, order: readonly string[]): Promise
 const NONE = `there is no backup. To have one:
   1. sallyport backup keys new       on a machine that is no server; it keeps the identity
   2. set SALLYPORT_BACKUP_RECIPIENTS and SALLYPORT_BACKUP_TARGETS at every Security node
-  3. sallyport backup target init    on one of them
+  3. sallyport backup target init    on one of them, with the same settings; then start the nodes again
+  4. sallyport backup verify         with the identity, where no server is: only then it counts
+docs/operator.md, "Backups", has each of them with an example, also for "npm start"
 `;
 
 /** Backups as an operator reads them. */

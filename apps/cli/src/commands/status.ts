@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { BackupView, StatusView } from '@sallyport/security-api';
+import type { BackupView, SafeguardView, StatusView } from '@sallyport/security-api';
 import { nodes, status } from '@sallyport/security-api/admin';
 import type { Command } from 'commander';
 import { addOperatorCommand, table } from '../operator-command.ts';
@@ -52,7 +52,8 @@ function formatStatus(status: StatusView): string {
     logLine(status),
     journalLine(status),
     ...status.log.copies.map(copyLine),
-    ...(status.backup ? [backupLine(status.backup)] : [NO_BACKUP]),
+    ...(status.backup ? [backupLine(status.backup)] : [noBackupLine(status)]),
+    ...status.safeguards.map(safeguardLine),
     certificatesLine(status),
     `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
@@ -105,8 +106,17 @@ function copyLine({ place, written, behindMs, trouble }: StatusView['log']['copi
   return `journal copy   ${printable(place)}, ${written} entries${behind}${trouble ? `: ${printable(trouble)}` : ''}`;
 }
 
-const NO_BACKUP =
-  'backup         none: with the database everything is lost (sallyport backup schedule tells how to have one)';
+/** Nothing is set up at the node that answers. */
+function noBackupLine({ archive }: StatusView): string {
+  const left = archive ? 'only the archive is left of it then' : 'then everybody enrols again';
+  return `backup         no target is set: whoever loses the database loses the realm, ${left}; "sallyport backup schedule" says how to have backups`;
+}
+
+/** What is kept beside the database, each with when it was last known to be good. */
+function safeguardLine({ kind, name, goodAt, missed }: SafeguardView): string {
+  const done = { standby: 'followed', copy: 'made', archive: 'restored to look at it' }[kind];
+  return `${kind.padEnd(14)} ${kind === 'archive' ? '' : `${printable(name)}, `}last ${done} at ${formatTime(goodAt)}${missed ? ', MISSED' : ''}`;
+}
 
 /** Only what was verified counts. */
 function backupLine({ targets, everyMs, verified, verifiedAgeMs }: BackupView): string {

@@ -1,10 +1,24 @@
 import { userInfo } from 'node:os';
+import { safeguards } from '@sallyport/security-api/admin';
 import type { Command } from 'commander';
+import { addOperatorCommand, type Given } from '../operator-command.ts';
 import { CliError } from '../output.ts';
 import { globalsOf } from '../program.ts';
 import { runOnSecurityHost } from '../security-host.ts';
 import { say } from '../terminal.ts';
 import { type FollowOptions, followDatabase } from './follow.ts';
+
+/** A standby that is gone for good is missed no more. */
+function addForget(standby: Command): void {
+  addOperatorCommand(standby, {
+    name: 'forget <name>',
+    about: 'as an operator: a standby, or a copy, that will not come back is missed no more',
+    options: [['--copy', 'the name is of a copy']],
+    run: (admin, { reason, options }: Given<{ copy?: true }>, name: string) =>
+      admin.call(safeguards.forget, { params: { kind: options.copy ? 'copy' : 'standby', name }, reason }),
+    show: ({ done }, _given, name: string) => say`${done ? `${name} is forgotten` : `nobody knows of ${name}`}\n`,
+  });
+}
 
 interface TakeoverOptions {
   readonly actor: string;
@@ -22,6 +36,7 @@ export function addStandbyCommands(program: Command): void {
   addFollow(standby);
   addTakeover(standby);
   addCopy(standby);
+  addForget(standby);
   standby
     .command('status')
     .description('on a Security host of the second site: does its database follow, and how far is it?')

@@ -1,8 +1,11 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { postgresBinaries, privateFile, serverUser } from '@sallyport/local-cluster';
 import { CliError } from '../output.ts';
 import { runAsServer } from '../server-user.ts';
+
+/** A server writes it whenever it starts, and no copy of its data directory has it. */
+const RAN = 'postmaster.opts';
 
 /** What is followed, and where to. */
 export interface FollowOptions {
@@ -86,14 +89,17 @@ function standAlone(draft: string): void {
   appendFileSync(join(draft, 'postgresql.auto.conf'), "synchronous_standby_names = ''\n");
 }
 
-/** What was there stays until the next time: it may hold what the other database never got. */
-function putInPlace(to: string, draft: string): string | undefined {
-  const used = existsSync(to) && readdirSync(to).length > 0;
+/**
+ * What was there stays until the next time: it may hold what the other database never got. A copy on which no server ever ran holds
+ * nothing of its own, so that what stays is not lost when the command is repeated after its last step. Gives where what was there is.
+ */
+export function putInPlace(to: string, draft: string): string | undefined {
   const kept = `${to}.before`;
-  if (used) {
+  const lived = existsSync(join(to, RAN));
+  if (lived) {
     rmSync(kept, { recursive: true, force: true });
     renameSync(to, kept);
   } else rmSync(to, { recursive: true, force: true });
   renameSync(draft, to);
-  return used ? kept : undefined;
+  return existsSync(kept) ? kept : undefined;
 }

@@ -88,12 +88,12 @@ export class BackupSchedule {
   verifiedAgeSeconds(): number {
     if (!this.#seen) return Number.POSITIVE_INFINITY;
     const { rows, now, at } = this.#seen;
-    return Math.round(verifiedAgeMs(this.#own(rows), now + this.#parts.monotonicMs() - at) / 1_000);
+    return Math.round(verifiedAgeMs(rows, now + this.#parts.monotonicMs() - at) / 1_000);
   }
 
   /** How many targets fail, as last seen. */
   failing(): number {
-    return this.#own(this.#seen?.rows ?? []).filter(({ state }) => state.trouble).length;
+    return (this.#seen?.rows ?? []).filter(({ state }) => state.trouble).length;
   }
 
   /** Keeps the turns of this node, and takes those that are due. */
@@ -108,10 +108,6 @@ export class BackupSchedule {
     } finally {
       this.#looking = false;
     }
-  }
-
-  #own(rows: readonly BackupTargetRow[]): readonly BackupTargetRow[] {
-    return rows.filter(({ place }) => this.#parts.places.includes(place));
   }
 
   /** Whoever lost a turn to another node ends its work there. */
@@ -130,7 +126,7 @@ export class BackupSchedule {
 
   async #takeTurns(): Promise<void> {
     const { access, node, monotonicMs, places } = this.#parts;
-    const { rows, now } = await backupTargetsNow(access);
+    const { rows, now } = await backupTargetsNow(access, places);
     this.#seen = { rows, now, at: monotonicMs() };
     this.#sightings.observe(rows);
     const over = rows.filter((row) => row.runId !== null && this.#sightings.stillMs(row) > SILENCE_MS);
@@ -142,8 +138,8 @@ export class BackupSchedule {
   }
 
   get #rhythm(): BackupRhythm {
-    const { everyMs } = this.#parts;
-    return { everyMs, lookMs: Math.min(LOOK_AT_TARGETS_MS, everyMs / LOOKS_BETWEEN) };
+    const { places, everyMs } = this.#parts;
+    return { places, everyMs, lookMs: Math.min(LOOK_AT_TARGETS_MS, everyMs / LOOKS_BETWEEN) };
   }
 
   #begin(turns: readonly BackupTurn[]): void {

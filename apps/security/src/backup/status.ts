@@ -28,8 +28,7 @@ export async function backupStatus(
 ): Promise<{ readonly view?: BackupView; readonly words: readonly string[] }> {
   const { places, everyMs, keep, external, doubts } = setup;
   if (places.length === 0) return { words: external ? [NONE] : [] };
-  const { rows: all, now } = await backupTargetsNow(access);
-  const rows = all.filter(({ place }) => places.includes(place));
+  const { rows, now } = await backupTargetsNow(access, places);
   const newest = newestVerified(rows);
   const view = {
     everyMs,

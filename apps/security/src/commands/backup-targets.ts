@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import {
   type ExportWorth,
@@ -7,6 +9,7 @@ import {
   type Pruned,
   parseKeepRule,
   parseRecipients,
+  parseTargetPlace,
   pruneExports,
   type TargetPlace,
   worthOf,
@@ -19,10 +22,12 @@ import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 const HELP = `node backup-targets.ts init|prune [--dry-run] [--json]
 
 What "sallyport backup target init" and "sallyport backup prune" run, at every target of SALLYPORT_BACKUP_TARGETS.
+Pruning needs kek.json and SALLYPORT_BACKUP_RECIPIENTS: only backups and receipts that are genuine count.
 
   init        marks each once: what has no mark is taken for no target, such as a share that is not mounted
   prune       removes what SALLYPORT_BACKUP_KEEP does not keep
     --dry-run only says what would go
+  --target PLACE  a folder, file:/..., sftp://... or s3://... instead of those
 `;
 
 /** What became of one target. */
@@ -67,6 +72,11 @@ function wordsOf({ keep, remove, removed, future }: Pruned, dryRun: boolean): st
   return `keeps ${keep.size}, ${dryRun ? 'would remove' : 'removed'} ${dryRun ? remove.length : removed.length}${ahead}${list}`;
 }
 
+/** A place as the settings name it, or a folder by its path. */
+function placeNamed(text: string): TargetPlace {
+  return parseTargetPlace(/^(?:file|sftp|s3):/.test(text) ? text : pathToFileURL(resolve(text)).href);
+}
+
 async function outcomeOf(place: TargetPlace, verb: Verb): Promise<Outcome> {
   const { description: target } = place;
   try {
@@ -79,14 +89,18 @@ async function outcomeOf(place: TargetPlace, verb: Verb): Promise<Outcome> {
 async function carryOut(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { 'dry-run': { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+    options: {
+      target: { type: 'string', multiple: true, default: [] },
+      'dry-run': { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
   });
   const [verb = ''] = positionals;
   const config = readSettings(SETTINGS);
   const verbs: Readonly<Record<string, Verb>> = { init, prune: (place) => prune(place, config, values['dry-run']) };
   if (!verbs[verb]) return void process.stdout.write(HELP);
-  const places = config.SALLYPORT_BACKUP_TARGETS;
-  if (places.length === 0) throw new Error('there is no target: set SALLYPORT_BACKUP_TARGETS');
+  const places = values.target.length > 0 ? values.target.map(placeNamed) : config.SALLYPORT_BACKUP_TARGETS;
+  if (places.length === 0) throw new Error('there is no target: set SALLYPORT_BACKUP_TARGETS, or name one: --target');
   const outcomes = await Promise.all(places.map((place) => outcomeOf(place, verbs[verb]!)));
   process.stdout.write(values.json ? `${JSON.stringify(outcomes.map(jsonOf))}\n` : outcomes.map(lineOf).join(''));
   if (outcomes.some(({ failed }) => failed)) process.exitCode = 1;

@@ -9,6 +9,7 @@ import {
   confirmClosed,
   continueEpoch,
   LIFE_EVENTS,
+  noteCopy,
   planTakeover,
   type Restored,
   type SiteLife,
@@ -23,10 +24,10 @@ import { type Config, SETTINGS } from '../config.ts';
 import { type OpenJournal, openJournal } from '../journal/journal.ts';
 import { keyFileOf, openKeks } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
-import { addressesOfSites } from '../stores/database.ts';
+import { addressesOfSites, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
-import { copyRealm, readCopyDestination } from './standby-copy.ts';
+import { type CopyDestination, copyRealm, readCopyDestination } from './standby-copy.ts';
 import { couldTakeOver, type FoundSite, wordsOfSites } from './standby-status.ts';
 
 const HELP = `node standby-command.ts takeover|status|copy [...]
@@ -202,7 +203,7 @@ async function open(
 
 /** The rules of the realm on a database, without any fence: a closed one is what this works on. */
 async function onRealm<T>(
-  { config }: Sites,
+  { config }: Pick<Sites, 'config'>,
   address: DatabaseAddress,
   work: (access: AccessContext) => Promise<T>,
 ): Promise<T> {
@@ -262,6 +263,8 @@ async function copy(config: Config, values: { readonly [name: string]: string | 
   if (everyMin !== undefined && !(everyMin > 0)) throw new Error('--every-min is a number of minutes');
   const once = async (): Promise<void> => {
     const copied = await copyRealm(config, target);
+    if (everyMin !== undefined)
+      await noteCopied(config, target, { takenAt: copied.takenAt, everyMs: everyMin * MINUTE_MS });
     const { takenAt, rows } = copied;
     const what = rows === undefined ? 'the script is whole' : `${rows} rows are in the copy, which is closed`;
     const words = `${what}; what was acknowledged after ${new Date(takenAt).toISOString()} is not in it\n`;
@@ -271,6 +274,24 @@ async function copy(config: Config, values: { readonly [name: string]: string | 
   for (;;) {
     await once().catch((error: Error) => process.stderr.write(`not copied: ${error.message}\n`));
     await sleep(everyMin * MINUTE_MS);
+  }
+}
+
+/** The nodes miss a copy that is not made again; one that was made is there, whether or not that can be noted. */
+async function noteCopied(
+  config: Config,
+  target: CopyDestination,
+  copied: { readonly takenAt: number; readonly everyMs: number },
+): Promise<void> {
+  const { host = '', port = '', database = '' } = 'database' in target ? target.database : {};
+  const name = 'script' in target ? target.script : `${host}:${port}/${database}`;
+  const source = await reachDatabase(config);
+  try {
+    await onRealm({ config }, source.address, (access) => noteCopy(access, { name, ...copied }));
+  } catch (error) {
+    process.stderr.write(`the copy was made, and could not be noted: ${(error as Error).message}\n`);
+  } finally {
+    await source.close();
   }
 }
 

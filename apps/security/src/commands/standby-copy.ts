@@ -62,7 +62,9 @@ export async function copyRealm(config: Config, target: CopyDestination): Promis
 async function writeScript(snapshot: RealmSnapshot, file: string): Promise<undefined> {
   const draft = `${file}.part`;
   rmSync(draft, { force: true });
-  await pipeline(Readable.from(realmScript(snapshot)), createWriteStream(draft, { mode: 0o600, flush: true }));
+  // What somebody puts in its place meanwhile is not written through: it would be theirs to read.
+  const options = { flags: 'wx', mode: 0o600, flush: true };
+  await pipeline(Readable.from(realmScript(snapshot)), createWriteStream(draft, options));
   renameSync(draft, file);
 }
 

@@ -7,10 +7,13 @@ import {
   leaseHolderOf,
   listDirectories,
   listProxies,
+  listSafeguards,
+  missedSafeguards,
   NODE_SILENCE_MS,
   type NodeRow,
   type ProxyRow,
   type RealmRow,
+  safeguardWords,
 } from '@sallyport/access';
 import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
 import type { ArchiveState } from '@sallyport/store-sql';
@@ -68,6 +71,9 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const log = logView(parts, realm, leases);
   const backup = await backupStatus(access, parts.backup);
   const certificates = await certificatesOfRealm(access, parts.wallMs());
+  const safeguards = await listSafeguards(access);
+  const moment = { now: safeguards.now, archived: archive !== undefined, primary: servers[0]?.address ?? '' };
+  const missed = new Set(missedSafeguards(safeguards.rows, moment));
   const degraded = [
     ...backup.words,
     ...holdWords(log),
@@ -80,6 +86,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWarning),
     ...databaseWarnings(servers),
     ...archiveWords(archive),
+    ...safeguardWords(safeguards.rows, moment),
     ...proxyViews
       .filter(({ live, revokedAt }) => !live && revokedAt === null)
       .map(({ name }) => `Proxy ${name} has no live lease`),
@@ -103,6 +110,10 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     log,
     ...(backup.view && { backup: backup.view }),
     certificates: certificatesView(certificates),
+    safeguards: safeguards.rows.map((row) => {
+      const { kind, name, goodAt, upTo } = row;
+      return { kind, name, goodAt, upTo, missed: missed.has(row) };
+    }),
     proxies: proxyViews,
   };
 }

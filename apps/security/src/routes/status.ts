@@ -1,5 +1,5 @@
-import { listNodes, removeNode } from '@sallyport/access';
-import { nodes, status } from '@sallyport/security-api/admin';
+import { AccessError, forgetSafeguard, listNodes, noteArchiveProof, removeNode } from '@sallyport/access';
+import { nodes, safeguards, status } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
 import { nodeView, type StatusParts, statusOf } from '../farm/status.ts';
 import { pageOf } from './paging.ts';
@@ -18,5 +18,13 @@ export function addStatusRoutes(service: FastifyInstance, parts: StatusParts): v
     const sorted = rows.filter(({ id }) => id > after).sort((a, b) => (a.id < b.id ? -1 : 1));
     return sorted.slice(0, limit).map((row) => nodeView(node, row));
   });
+  serve(service, safeguards.prove, async ({ body, by }) => {
+    const { realm, epoch, log, audit } = body;
+    if (realm !== access.store.realm)
+      throw new AccessError('ERR_ACCESS_INVALID', 'what was restored is of another realm');
+    await noteArchiveProof(access, { epoch, log, audit }, by);
+    return { done: true };
+  });
+  serve(service, safeguards.forget, async ({ params, by }) => ({ done: await forgetSafeguard(access, params, by) }));
   serve(service, nodes.remove, async ({ params: { id }, by }) => ({ done: await removeNode(access, id, by) }));
 }

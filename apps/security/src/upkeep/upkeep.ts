@@ -1,16 +1,22 @@
 import type { AuditWatch } from '@sallyport/access';
 import type { CountWatch } from '../farm/count-watch.ts';
+import type { DatabaseProbe } from '../stores/database-probe.ts';
 import { type ArchiveWatchParts, startArchiveWatch } from './archive-watch.ts';
 import { startCertificateWatch } from './certificate-watch.ts';
 import { startErasing } from './erasing.ts';
 import type { Renewal } from './renewal.ts';
 import { type RetentionParts, startRetention } from './retention.ts';
+import { type StandbyWatchParts, startStandbyWatch } from './standby-watch.ts';
 
 /** The whole audit log is checked again this often, ms. */
 const RECHECK_MS = 21_600_000;
 
 /** What upkeep works on. */
-export interface UpkeepParts extends RetentionParts, ArchiveWatchParts {
+export interface UpkeepParts
+  extends RetentionParts,
+    Omit<ArchiveWatchParts, 'database'>,
+    Omit<StandbyWatchParts, 'database'> {
+  readonly database: Pick<DatabaseProbe, 'archive' | 'servers'>;
   readonly renewal: Renewal;
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
@@ -31,6 +37,7 @@ export function startUpkeep(parts: UpkeepParts): () => void {
     () => renewal.stop(),
     startArchiveWatch(parts),
     startCertificateWatch(parts),
+    startStandbyWatch(parts),
     () => clearInterval(recheck),
   ];
   return () => {

@@ -35,7 +35,8 @@ async function farm() {
       ...{ access, node: { id }, places: [A, B], everyMs: EVERY_MS, log: SILENT_LOG, start },
       monotonicMs: () => clock.now,
     });
-  const stateOf = async (place: string) => (await backupTargetsNow(access)).rows.find((row) => row.place === place)!;
+  const stateOf = async (place: string) =>
+    (await backupTargetsNow(access, [A, B])).rows.find((row) => row.place === place)!;
   return { clock, workers, node, stateOf };
 }
 

@@ -14,7 +14,7 @@ test('a database of its own without a backup is named; the one of a first try is
 
 test('what is wrong is said, the age of what was verified first', async () => {
   const { access, clock } = await accessScene();
-  const rhythm = { everyMs: SETUP.everyMs, lookMs: 60_000 };
+  const rhythm = { places: SETUP.places, everyMs: SETUP.everyMs, lookMs: 60_000 };
   const before = await backupStatus(access, { ...SETUP, doubts: ['on the same disk'] });
   expect(before.words).toEqual([expect.stringMatching(/^no backup was ever verified/), 'on the same disk']);
   expect(before.view!.targets).toMatchObject([{ place: 'folder /a', triedAt: null, newest: null, trouble: null }]);

@@ -47,15 +47,57 @@ export interface BackupTargetRow {
   readonly state: BackupTargetState;
 }
 
+/** What is kept of a realm beside its database and its exports: a database that follows, a copy that is made again and again, an archive. */
+export type SafeguardKind = 'standby' | 'copy' | 'archive';
+
+/** One of them, and when it was last known to be good. Times are by the store's clock, epoch ms. */
+export interface SafeguardRow {
+  readonly kind: SafeguardKind;
+  /** Of a standby what it calls itself, of a copy where it is; `archive` for the archive. */
+  readonly name: string;
+  /** Of a standby where it connects from; empty where the database does not say. */
+  readonly address: string;
+  /** When it was last seen to follow, was copied, or was restored by somebody to look at it. */
+  readonly goodAt: number;
+  /** It is missed after so long, ms. */
+  readonly dueMs: number;
+  /** Of an archive: how far what was restored came. */
+  readonly upTo: number;
+}
+
 /** Rows of this room by their tables. */
 export interface BackupRows {
   readonly backupTargets: BackupTargetRow;
+  readonly safeguards: SafeguardRow;
 }
 
 /** Shapes of these tables. */
 export const BACKUP_TABLES: Shapes<BackupRows> = {
   backupTargets: {
     key: ['place'],
-    columns: { place: 'text', runId: 'text', runNode: 'text', runBeat: 'int', triedAt: 'int', state: 'json' },
+    // Not whose turn it is: that changes with every beat of it, and a turn that stands still is taken over.
+    sealed: ['place', 'triedAt', 'state'],
+    columns: {
+      place: 'text',
+      runId: 'text',
+      runNode: 'text',
+      runBeat: 'int',
+      triedAt: 'int',
+      state: 'json',
+      rowMac: 'bytes',
+    },
+  },
+  safeguards: {
+    key: ['kind', 'name'],
+    sealed: ['kind', 'name', 'address', 'goodAt', 'dueMs', 'upTo'],
+    columns: {
+      kind: 'text',
+      name: 'text',
+      address: 'text',
+      goodAt: 'int',
+      dueMs: 'int',
+      upTo: 'int',
+      rowMac: 'bytes',
+    },
   },
 };

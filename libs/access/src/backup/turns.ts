@@ -2,7 +2,7 @@ import { appendAudit } from '../realm/audit.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Transaction } from '../store/store.ts';
+import type { RowLock, Transaction } from '../store/store.ts';
 import { isOverdue } from './health.ts';
 import type { BackupTargetRow, BackupTargetState, BackupTrouble, VerifiedExport } from './rows.ts';
 
@@ -18,8 +18,9 @@ export interface BackupTurn {
   readonly expected: string | undefined;
 }
 
-/** How often what is done, ms. */
+/** Where exports go, and how often what is done, ms. */
 export interface BackupRhythm {
+  readonly places: readonly string[];
   readonly everyMs: number;
   readonly lookMs: number;
 }
@@ -27,14 +28,27 @@ export interface BackupRhythm {
 /** An export that failed is tried again after this at the latest, ms. */
 const RETRY_MS = 60_000;
 
-/** All targets that any node has worked on, and the store's clock. */
-export async function backupTargetsNow({
-  store,
-}: AccessContext): Promise<{ readonly rows: readonly BackupTargetRow[]; readonly now: number }> {
+/**
+ * These targets, as far as any node has worked on them, and the store's clock. A row that no Security server wrote says nothing: what it
+ * claims to be verified is not.
+ */
+export async function backupTargetsNow(
+  { store }: AccessContext,
+  places: readonly string[],
+): Promise<{ readonly rows: readonly BackupTargetRow[]; readonly now: number }> {
   return store.transaction(async (transaction) => ({
-    rows: await transaction.tables.backupTargets.list(),
+    rows: await rowsOf(transaction, places),
     now: transaction.now(),
   }));
+}
+
+/** The genuine ones among the rows of these targets. */
+async function rowsOf(
+  { tables }: Transaction,
+  places: readonly string[],
+  lock?: RowLock,
+): Promise<readonly BackupTargetRow[]> {
+  return places.length === 0 ? [] : tables.backupTargets.list({ among: ['place', places] }, lock);
 }
 
 /**
@@ -44,7 +58,7 @@ export async function backupTargetsNow({
 export function backupWorkDue(
   row: BackupTargetRow | undefined,
   now: number,
-  { everyMs, lookMs }: BackupRhythm,
+  { everyMs, lookMs }: Pick<BackupRhythm, 'everyMs' | 'lookMs'>,
 ): BackupWork | undefined {
   if (!row) return 'export';
   const { triedAt, state } = row;
@@ -75,7 +89,7 @@ export async function claimBackups(
     const turns: BackupTurn[] = [];
     const now = transaction.now();
     for (const place of [...new Set(places)].sort()) {
-      const row = await backupTargets.find({ place }, 'update');
+      const [row] = await rowsOf(transaction, [place], 'update');
       const isOver = over.some((seen) => seen.place === place && isTurnOf(row, seen));
       if (row && row.runId !== null && row.runNode !== node && !isOver) continue;
       const work = backupWorkDue(row, now, rhythm);
@@ -84,7 +98,11 @@ export async function claimBackups(
       const turn = { runId: id, runNode: node, runBeat: (row?.runBeat ?? 0) + 1 };
       const change = { ...turn, triedAt: work === 'export' ? now : (row?.triedAt ?? 0) };
       if (row) await backupTargets.update({ where: { place } }, change);
-      else await backupTargets.insert({ place, ...change, state: {} });
+      else {
+        // Somebody else may have written one.
+        await backupTargets.remove({ where: { place } });
+        await backupTargets.insert({ place, ...change, state: {} });
+      }
       turns.push({ place, id, work, expected: row?.state.exported?.name });
     }
     return turns;
@@ -116,7 +134,7 @@ export async function giveBackBackupTurn({ store }: AccessContext, turn: BackupT
 }
 
 async function ownRow(transaction: Transaction, { place, id }: BackupTurn): Promise<BackupTargetRow> {
-  const row = await transaction.tables.backupTargets.find({ place }, 'update');
+  const [row] = await rowsOf(transaction, [place], 'update');
   if (row?.runId !== id) throw new AccessError('ERR_ACCESS_CONFLICT', `another node works on ${place} now`);
   return row;
 }
@@ -139,12 +157,12 @@ export async function endBackupTurn(
   access: AccessContext,
   turn: BackupTurn,
   found: BackupFinding,
-  { everyMs }: BackupRhythm,
+  { places, everyMs }: Pick<BackupRhythm, 'places' | 'everyMs'>,
 ): Promise<void> {
   await access.store.transaction(async (transaction) => {
     const { backupTargets } = transaction.tables;
     const row = await ownRow(transaction, turn);
-    const others = (await backupTargets.list()).filter(({ place }) => place !== turn.place);
+    const others = (await rowsOf(transaction, places)).filter(({ place }) => place !== turn.place);
     const now = transaction.now();
     const after = stateAfter(row.state, found, now);
     const overdue = isOverdue([...others, { ...row, state: after }], { now, everyMs });

@@ -196,6 +196,8 @@ function versionsAfter({ policyVersion, mapVersion }: RealmRow, at: number): Par
 /** What was used once since the backup is unused again in it. Leases of the backup say nothing of those that live. */
 async function voidOneTimeThings({ tables }: Transaction): Promise<void> {
   await tables.leases.remove({});
+  // What stood by the database of before stands by another one, if at all.
+  await tables.safeguards.remove({});
   await tables.codes.remove({});
   await tables.joinTokens.remove({});
   await tables.operatorTokens.remove({ where: { oneTime: true } });

@@ -10,13 +10,15 @@ import {
   backupWorkDue,
   claimBackups,
   endBackupTurn,
+  type ForgedRow,
   keepBackupTurn,
+  sealedStore,
   verifiedAgeMs,
 } from '../../src/index.ts';
-import { scene } from '../scene.ts';
+import { KEYRING, scene } from '../scene.ts';
 
-const RHYTHM: BackupRhythm = { everyMs: 300_000, lookMs: 60_000 };
-const [A, B] = ['folder /a', 'folder /b'];
+const RHYTHM: BackupRhythm = { places: ['folder /a', 'folder /b'], everyMs: 300_000, lookMs: 60_000 };
+const [A, B] = RHYTHM.places as [string, string];
 
 const claim = (access: AccessContext, node: string, places = [A], over: readonly BackupTargetRow[] = []) =>
   claimBackups(access, { node, places, over }, RHYTHM);
@@ -24,7 +26,7 @@ const end = (access: AccessContext, turn: BackupTurn, found: BackupFinding = {})
   endBackupTurn(access, turn, found, RHYTHM);
 
 async function rowsOf(access: AccessContext): Promise<readonly BackupTargetRow[]> {
-  return (await backupTargetsNow(access)).rows;
+  return (await backupTargetsNow(access, RHYTHM.places)).rows;
 }
 
 async function auditOf(access: AccessContext): Promise<readonly string[]> {
@@ -146,4 +148,24 @@ test('what was not verified for twice the time is named first, by the newest at 
   ]);
   clock.now += 2 * everyMs + 1;
   expect((await words())[0]).toBe('the newest verified backup is 10 min old, of x at folder /b: one every 5 min');
+});
+
+test('what nobody with the keys of the realm wrote says nothing, and gives way', async () => {
+  const { access: strict, store, clock } = await scene();
+  const forged: string[] = [];
+  const report = ({ key }: ForgedRow): void => void forged.push(key);
+  const access = { ...strict, store: sealedStore(store.in('main'), KEYRING, report) };
+  const [turn] = await claim(access, 'n1');
+  await end(access, turn!, { verified: { name: 'x', takenAt: clock.now, verifiedAt: clock.now } });
+  clock.now += 3 * RHYTHM.everyMs;
+  // As if it had been verified just now, and nothing were due for a while.
+  const state = { verified: { name: 'x', takenAt: clock.now, verifiedAt: clock.now }, lookedAt: clock.now };
+  const forge = { state, triedAt: clock.now };
+  await store.in('main').transaction(({ tables }) => tables.backupTargets.update({ where: { place: A } }, forge));
+  expect(await rowsOf(access)).toEqual([]);
+  expect(forged).toEqual([A]);
+  const [again] = await claim(access, 'n2');
+  expect(again).toMatchObject({ work: 'export', expected: undefined });
+  await end(access, again!, { verified: null });
+  expect((await rowsOf(access))[0]!.state).toMatchObject({ verified: null, overdue: true });
 });

@@ -16,7 +16,7 @@ import { resources } from './resources.ts';
 import { revocations } from './revocations.ts';
 import { sessions } from './sessions.ts';
 import { sites } from './sites.ts';
-import { nodes, status } from './status.ts';
+import { nodes, safeguards, status } from './status.ts';
 import { factors, users } from './users.ts';
 
 /** The whole admin API. */
@@ -39,6 +39,7 @@ export const OPERATIONS: readonly Operation[] = [
   realm,
   resources,
   revocations,
+  safeguards,
   sessions,
   sites,
   status,

@@ -20,5 +20,5 @@ export { resources } from './resources.ts';
 export { revocations } from './revocations.ts';
 export { sessions } from './sessions.ts';
 export { sites } from './sites.ts';
-export { nodes, status } from './status.ts';
+export { nodes, safeguards, status } from './status.ts';
 export { factors, users } from './users.ts';

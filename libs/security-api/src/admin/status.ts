@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { CLOSED, OptionalTime, Time } from '../fields.ts';
+import { Text } from '../text.ts';
 import { operations } from './operation.ts';
 import { SubjectQuery } from './paging.ts';
 import { Done, NodeParam } from './params.ts';
@@ -31,6 +32,10 @@ export const DatabaseView = Type.Object(
       description: 'how a commit waits for it: quorum, sync, potential or async; empty for the primary',
     }),
     state: Type.String(),
+    address: Type.String({
+      description:
+        'of the primary its own, of a standby that from which it follows; empty where the database does not say',
+    }),
     lagBytes: Type.Integer({ description: 'what it has not written yet of what the primary has, in bytes' }),
     lagMs: Type.Integer({ description: 'the same in ms' }),
   },
@@ -158,6 +163,19 @@ export const LogView = Type.Object(
 );
 export type LogView = Static<typeof LogView>;
 
+/** What is kept of the realm beside its database and its backups. */
+export const SafeguardView = Type.Object(
+  {
+    kind: Type.Union([Type.Literal('standby'), Type.Literal('copy'), Type.Literal('archive')]),
+    name: Type.String(),
+    goodAt: Time('when it was last seen to follow, was made, or was restored by somebody to look at it'),
+    upTo: Time('how far it came then'),
+    missed: Type.Boolean({ description: 'whether that is too long ago' }),
+  },
+  { ...CLOSED, $id: 'Safeguard' },
+);
+export type SafeguardView = Static<typeof SafeguardView>;
+
 /** What runs, computed from live answers. */
 export const StatusView = Type.Object(
   {
@@ -177,6 +195,9 @@ export const StatusView = Type.Object(
     head: Type.Integer(),
     log: LogView,
     backup: Type.Optional(BackupView),
+    safeguards: Type.Array(SafeguardView, {
+      description: 'standbys, copies and the archive, as far as they are known',
+    }),
     liveSessions: Type.Integer(),
     installations: Type.Integer({ description: 'those that are not revoked' }),
     users: Type.Integer(),
@@ -229,5 +250,55 @@ export const nodes = operations('nodes', {
     params: NodeParam,
     answer: Done,
     errors: ['ERR_ACCESS_CONFLICT'],
+  },
+});
+
+/** Where the logs of a realm ended in what was restored from its archive. */
+const ArchiveReceipt = Type.Object(
+  {
+    realm: Type.String({ minLength: 1, maxLength: 64 }),
+    epoch: Type.String({ pattern: '^[0-9a-f]{32}$', description: '32 hex digits' }),
+    log: Type.Object(
+      {
+        head: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+        hash: Type.String({ pattern: '^([0-9a-f]{64})?$', description: '64 hex digits, or none for an empty log' }),
+      },
+      CLOSED,
+    ),
+    audit: Type.Object(
+      {
+        seq: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+        hash: Type.String({ pattern: '^[0-9a-f]{64}$', description: '64 hex digits' }),
+      },
+      CLOSED,
+    ),
+  },
+  { ...CLOSED, $id: 'ArchiveReceipt' },
+);
+
+/** What is kept of the realm beside its database and its backups. */
+export const safeguards = operations('safeguards', {
+  prove: {
+    method: 'POST',
+    path: '/v1/safeguards/archive',
+    about: 'Put on record that somebody has restored the archive, and how far it came',
+    reason: true,
+    body: ArchiveReceipt,
+    answer: Done,
+    errors: ['ERR_ACCESS_INVALID'],
+  },
+  forget: {
+    method: 'DELETE',
+    path: '/v1/safeguards/:kind/:name',
+    about: 'Forget a standby, a copy or an archive that will not come back: nobody misses it any more',
+    reason: true,
+    params: Type.Object(
+      {
+        kind: Type.Union([Type.Literal('standby'), Type.Literal('copy'), Type.Literal('archive')]),
+        name: Text({ minLength: 1, maxLength: 255 }),
+      },
+      CLOSED,
+    ),
+    answer: Done,
   },
 });

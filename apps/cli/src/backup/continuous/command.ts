@@ -1,11 +1,16 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { BaseBackup } from '@sallyport/archive';
+import { safeguards, status } from '@sallyport/security-api/admin';
 import type { Command } from 'commander';
+import { addOperatorCommand } from '../../operator-command.ts';
 import { CliError, formatBytes, formatRows, formatTime, printJson } from '../../output.ts';
 import { globalsOf } from '../../program.ts';
 import { say } from '../../terminal.ts';
+import { userPath } from '../../user-path.ts';
 import { archiveContents, checkArchive, pgBackRest } from './pgbackrest.ts';
 import { restoreArchive } from './restore.ts';
 import { type SetupOptions, setUpArchive } from './setup.ts';
+import { type ArchivedRealm, verifyArchive } from './verify.ts';
 
 const FOLDER = '/etc/pgbackrest';
 const FOLDER_OPTION = ['--folder <folder>', "folder of pgBackRest's configuration", FOLDER] as const;
@@ -50,6 +55,7 @@ export function addContinuousCommands(program: Command): void {
     .option(...FOLDER_OPTION)
     .action(showContents);
   addRestore(continuous);
+  addVerify(continuous);
 }
 
 function addSetup(continuous: Command): void {
@@ -92,6 +98,57 @@ function addRestore(continuous: Command): void {
     .option('--superuser <name>', 'superuser of PostgreSQL', 'postgres')
     .option(...FOLDER_OPTION)
     .action(restore);
+}
+
+function addVerify(continuous: Command): void {
+  continuous
+    .command('verify')
+    .description(
+      'on any host of the archive: restores the newest state into a scratch folder, looks whether it holds together, and removes it',
+    )
+    .option('--scratch <folder>', 'with room for the whole database; absent: that of temporary files')
+    .option('--receipt <file>', 'where the receipt is written', 'archive-receipt.json')
+    .option('--database <name>', 'database with the realms', 'sallyport')
+    .option('--superuser <name>', 'superuser of PostgreSQL', 'postgres')
+    .option(...FOLDER_OPTION)
+    .action(verify);
+  addOperatorCommand(continuous, {
+    name: 'receipt <file>',
+    about: 'as an operator: put on record what "verify" has found, so that the status knows',
+    run: async (admin, { reason }, file: string) => {
+      const all = readReceipt(file);
+      const { realm } = await admin.call(status.get);
+      const body = all.find((one) => one.realm === realm);
+      if (!body) throw new CliError(`${file} says nothing of realm ${realm}`);
+      return admin.call(safeguards.prove, { body, reason });
+    },
+    show: () => say`✔ the archive counts as verified from now on, for a week\n`,
+  });
+}
+
+function readReceipt(file: string): readonly ArchivedRealm[] {
+  try {
+    return JSON.parse(readFileSync(userPath(file), 'utf8')) as ArchivedRealm[];
+  } catch (cause) {
+    throw new CliError(`${file} is no receipt of an archive (${(cause as Error).message})`);
+  }
+}
+
+interface VerifyOptions extends Omit<RestoreOptions, 'to' | 'before'> {
+  readonly scratch?: string;
+  readonly receipt: string;
+}
+
+async function verify(options: VerifyOptions, command: Command): Promise<void> {
+  const globals = globalsOf(command);
+  const { scratch, receipt, ...order } = options;
+  const { newest, realms, tookMs } = await verifyArchive(globals, { ...order, scratch: scratch && userPath(scratch) });
+  writeFileSync(userPath(receipt), `${JSON.stringify(realms)}\n`, { flush: true });
+  if (globals.json) return printJson({ newest, realms, tookMs, receipt });
+  const names = realms.map(({ realm, audit }) => `${realm} up to event ${audit.seq}`).join(', ');
+  say`✔ the archive can be restored: ${names}, in ${Math.round(tookMs / 1_000)} s; newest transaction: ${newest ?? 'that of the backup'}
+next: where an operator is, sallyport backup continuous receipt ${receipt}
+`;
 }
 
 async function runBackup({ type, folder }: { type: string; folder: string }, command: Command): Promise<void> {

@@ -44,9 +44,9 @@ export async function restoreArchive(order: RestoreOrder): Promise<RestoredArchi
   checkFree(to, mark);
   privateFile(mark, 'an unfinished restore: the same command begins it again\n', serverUser());
   await fetchFiles({ ...order, to });
-  const replayed = await replay({ ...order, to });
+  const { newest, done: realms } = await withRestored({ ...order, to }, ({ ask }) => closeRealms(ask));
   rmSync(mark);
-  return { ...replayed, tookMs: performance.now() - startedAt };
+  return { newest, realms, tookMs: performance.now() - startedAt };
 }
 
 /** Nothing that somebody may still need is overwritten. */
@@ -70,7 +70,8 @@ function serverRuns(to: string): boolean {
   }
 }
 
-async function fetchFiles({ folder, to, before }: RestoreOrder): Promise<void> {
+/** Brings the files of the newest base backup that fits; those of an earlier try are compared, not fetched again. @throws CliError */
+export async function fetchFiles({ folder, to, before }: RestoreOrder): Promise<void> {
   privateFolder(to, serverUser());
   // A server of an earlier try that was killed left it; it does not run, that was looked at.
   rmSync(join(to, 'postmaster.pid'), { force: true });
@@ -85,8 +86,22 @@ function formatTarget(at: number): string {
   return new Date(at).toISOString().replace('T', ' ').replace('Z', '+00');
 }
 
-/** Runs the server on a socket that nobody else reaches until it has replayed everything, and closes the realms. */
-async function replay(order: RestoreOrder): Promise<Omit<RestoredArchive, 'tookMs'>> {
+/** A server that has replayed everything, and that nobody else reaches. */
+export interface RestoredServer {
+  /** Folder of its Unix socket. */
+  readonly socket: string;
+  /** Asks it in SQL; undefined for what it refuses. */
+  ask(sql: string): Promise<string | undefined>;
+}
+
+/**
+ * Runs the server on a socket that nobody else reaches until it has replayed everything, then does some work on it, and stops it.
+ * `newest` is when the newest transaction in it was committed, as PostgreSQL says it. @throws CliError
+ */
+export async function withRestored<T>(
+  order: RestoreOrder,
+  work: (server: RestoredServer) => Promise<T>,
+): Promise<{ readonly newest: string | undefined; readonly done: T }> {
   const run = privateFolder(mkdtempSync(join(tmpdir(), 'sallyport-restore-')), serverUser());
   const binaries = postgresBinaries();
   const server = startServer(order, { run, binaries });
@@ -94,8 +109,8 @@ async function replay(order: RestoreOrder): Promise<Omit<RestoredArchive, 'tookM
   try {
     const ask = (sql: string, database = order.database) => askServer({ ...order, database }, { run, binaries, sql });
     await untilOpen(server, { log, ask: () => ask('select pg_is_in_recovery()', 'postgres') });
-    const realms = await closeRealms(ask);
-    return { newest: NEWEST.exec(log.text)?.[1]?.trim(), realms };
+    const done = await work({ socket: run, ask: (sql) => ask(sql) });
+    return { newest: NEWEST.exec(log.text)?.[1]?.trim(), done };
   } finally {
     await stopServer(server);
     rmSync(run, { recursive: true, force: true });
