@@ -43,6 +43,7 @@ export const archive: Scenario = {
     const disaster = new Disaster(farm, tally, randomFrom(seed));
     for (let i = 0; i < rounds; i++) await disaster.everythingIsDestroyed(i);
     if (rounds > 1) {
+      await disaster.verified();
       await disaster.wrongRevocation();
       await disaster.named();
     }
@@ -116,6 +117,20 @@ class Disaster {
 
   async #well(): Promise<void> {
     await waitFor(async () => (await this.#check()).code === 0, 'the archive to take WAL again');
+  }
+
+  /** The archive counts once somebody has restored it, beside everything else, and said so. */
+  async verified(): Promise<void> {
+    const { cluster, folder, operator } = this.#farm;
+    const unproven = async (): Promise<boolean> =>
+      (await this.#farm.status()).degraded.some((words) => words.includes('restored the archive'));
+    this.#tally.never('statuses that pass over an archive that nobody restored', Number(!(await unproven())));
+    const receipt = join(folder, 'archive-receipt.json');
+    const order = [...this.#order('verify', 1), '--scratch', cluster.place.hostFolder(cluster.hosts[1]!)];
+    say(await sallyportOn(cluster.hosts[1]!, [...order, '--receipt', receipt], this.#environment));
+    const [body] = JSON.parse(readFileSync(receipt, 'utf8')) as [api.BodyOf<typeof api.safeguards.prove>];
+    await operator.call(api.safeguards.prove, { body });
+    this.#tally.never('statuses that ask for what was done', Number(await unproven()));
   }
 
   /** Acknowledged changes, revocations among them, until all database hosts are gone at one moment. */

@@ -1,4 +1,5 @@
 import { archive } from './archive.ts';
+import { backups } from './backups.ts';
 import { clocks } from './clocks.ts';
 import { copies } from './copies.ts';
 import { durability } from './durability.ts';
@@ -23,6 +24,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   revocation,
   restore,
   archive,
+  backups,
   standby,
   copies,
   clocks,

@@ -12,6 +12,8 @@ export interface Scale {
 /** Something that is shown with faults. */
 export interface Scenario {
   readonly about: string;
+  /** It takes long even in its short form, and is no part of `npm test`. */
+  readonly onlyByHand?: true;
   /** Sizes of a short run, and of the one that the docs report. */
   readonly short: Omit<Scale, 'seed'>;
   readonly long: Omit<Scale, 'seed'>;
