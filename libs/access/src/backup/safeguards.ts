@@ -15,6 +15,8 @@ const ARCHIVE_DUE_MS = 8 * 86_400_000;
 /** More names are nobody's standbys. */
 const MAX_OF_A_KIND = 64;
 const ARCHIVE = 'archive';
+/** As `sallyport standby follow` calls a site, unless somebody says otherwise. */
+const SITE_STANDBY = 'standby-site';
 
 /** A database that follows this one, as the primary sees it. */
 export interface SeenStandby {
@@ -143,9 +145,6 @@ export function missedSafeguards(
     return address === '' ? name.startsWith(SITE_STANDBY) : address !== primary;
   });
 }
-
-/** As `sallyport standby follow` calls a site, unless somebody says otherwise. */
-export const SITE_STANDBY = 'standby-site';
 
 /** What is missed, in words. */
 export function safeguardWords(rows: readonly SafeguardRow[], moment: SafeguardMoment): string[] {
