@@ -319,7 +319,7 @@ export { LifeGuard, type LifeMemory, type LifeParts } from './revocation/life-gu
 export { checkLogs } from './revocation/log-check.ts';
 export { beginNewEpoch, closeRealm, type NewEpoch, type Restored, type SeenLog } from './revocation/new-epoch.ts';
 export type { HostChange } from './revocation/renamed-hosts.ts';
-export { faultOfKeys, faultOfRestored, type RealmHeads } from './revocation/restored-realm.ts';
+export { faultOfKeys, faultOfRestored, type RealmHeads, readHeads } from './revocation/restored-realm.ts';
 export {
   entriesAfter,
   type LogPiece,

@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
-import { faultOfRestored, type RealmHeads, type RealmStore } from '@sallyport/access';
-import { formatHex } from '@sallyport/channel';
+import { faultOfRestored, type RealmHeads, type RealmStore, readHeads } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { findRealms, SqlStore } from '@sallyport/store-sql';
 
@@ -18,15 +17,7 @@ interface FoundRealm extends RealmHeads {
 }
 
 async function lookAt(store: RealmStore): Promise<FoundRealm> {
-  const heads = await store.transaction(async ({ tables }): Promise<RealmHeads> => {
-    const row = await tables.realms.find({ id: 'realm' });
-    const end = await tables.auditHeads.find({ id: 'head' });
-    return {
-      epoch: row?.epoch ?? '',
-      log: { head: row?.head ?? 0, hash: row?.headHash ?? '' },
-      audit: { seq: end?.seq ?? 0, hash: end ? formatHex(end.hash) : '' },
-    };
-  });
+  const heads = await readHeads(store);
   return { realm: store.realm, ...heads, fault: (await faultOfRestored(store, serverCrypto(), heads)) ?? '' };
 }
 

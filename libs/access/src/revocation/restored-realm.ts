@@ -14,6 +14,19 @@ export interface RealmHeads {
   readonly audit: { readonly seq: number; readonly hash: string };
 }
 
+/** Where a realm is by its own word. Give it the bare store. */
+export function readHeads(store: RealmStore): Promise<RealmHeads> {
+  return store.transaction(async ({ tables }) => {
+    const row = await tables.realms.find({ id: 'realm' });
+    const end = await tables.auditHeads.find({ id: 'head' });
+    return {
+      epoch: row?.epoch ?? '',
+      log: { head: row?.head ?? 0, hash: row?.headHash ?? '' },
+      audit: { seq: end?.seq ?? 0, hash: end ? formatHex(end.hash) : '' },
+    };
+  });
+}
+
 /**
  * Looks whether a realm that was restored, and that nobody uses, holds together: it is where its manifest says, and both logs fit
  * their heads. Give it the bare store. Gives what does not fit, in words.
