@@ -9,6 +9,8 @@ import type { Scenario } from './scenario.ts';
 
 /** Nothing waits for a failover of the database here. */
 const LEASE_MS = 8_000;
+/** How late this process may read what came, on a machine with too little processor time, ms. */
+const READ_MS = 500;
 /** How long after a kill a device may find out that its Proxy is gone, ms. */
 const NOTICED_MS = 1_000;
 
@@ -77,8 +79,9 @@ async function securityGone(farm: Farm, devices: ReadonlyMap<string, Device>, ta
     }
   });
   await sleep(1_000);
-  const cutAt = performance.now();
   for (const { host } of farm.nodes) farm.network.cut(host);
+  // The last beat that was heard was sent before.
+  const cutAt = performance.now();
   await sleep(LEASE_MS + 3_000);
   const lastServed = Math.max(...[...devices.keys()].map((who) => farm.backend.lastRequestAt(who) ?? 0));
   for (const { host } of farm.nodes) farm.network.heal(host);
@@ -89,7 +92,7 @@ async function securityGone(farm: Farm, devices: ReadonlyMap<string, Device>, ta
   tally.times('served again after Security is back', [performance.now() - healedAt]);
   stopped = true;
   await Promise.all(asking);
-  tally.atMost('last request served after Security was gone, ms', Math.round(lastServed - cutAt), LEASE_MS);
+  tally.atMost('last request served after Security was gone, ms', Math.round(lastServed - cutAt), LEASE_MS + READ_MS);
   tally.never('lost sessions (logins) while Security was gone', lost);
 }
 
