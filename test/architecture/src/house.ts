@@ -70,8 +70,11 @@ function readProject(folder: string): Project {
 
 /** Reads all projects of the workspace. */
 export function readHouse(root: string): Project[] {
-  return ['libs', 'apps', 'test'].flatMap((top) =>
-    readdirSync(join(root, top)).map((name) => readProject(join(root, top, name))),
+  return ['libs', 'apps', 'test', 'deploy'].flatMap((top) =>
+    readdirSync(join(root, top))
+      .map((name) => join(root, top, name))
+      .filter((folder) => existsSync(join(folder, 'package.json')))
+      .map(readProject),
   );
 }
 

@@ -8,7 +8,7 @@ const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as 
 
 /** Names of all test files of the project. */
 const tests = new Set(
-  ['apps', 'libs', 'test'].flatMap((place) =>
+  ['apps', 'libs', 'test', 'deploy'].flatMap((place) =>
     readdirSync(`${root}/${place}`).flatMap((project) => testsIn(`${root}/${place}/${project}/test`)),
   ),
 );
