@@ -11,6 +11,7 @@ export interface HostProgram {
     | 'backup-targets'
     | 'break-glass'
     | 'escrow-command'
+    | 'kek-command'
     | 'realm-command'
     | 'restore-command'
     | 'standby-command';

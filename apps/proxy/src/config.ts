@@ -1,17 +1,24 @@
 import {
   addressSet,
   integer,
+  list,
   listenAddress,
   optionalListenAddress,
   optionalSecret,
   optionalText,
   text,
+  type Values,
 } from '@sallyport/settings';
 
 /** Settings of a Proxy server, from the environment. `npm run settings` writes their table into docs/operator.md. */
 export const SETTINGS = {
   SALLYPORT_DATA: text("folder of the Proxy's certificate"),
   SALLYPORT_JOIN_TOKEN: optionalSecret('token of the first start: `sallyport proxy invite <name> --site <site>`'),
+  SALLYPORT_JOIN_ACCOUNT_TOKEN: optionalText(
+    'in a pod: file with the token of its service account, instead of a join token; with `SALLYPORT_SECURITY_URLS` and `SALLYPORT_SECURITY_CA`',
+  ),
+  SALLYPORT_SECURITY_URLS: list('of a pod: URLs of Security nodes to join at, like `https://security:8443`', []),
+  SALLYPORT_SECURITY_CA: optionalText("of a pod: PEM file with Security's CA, `security/ca.pem` of a node"),
   SALLYPORT_LISTEN: listenAddress('where devices connect', { host: '127.0.0.1', port: 8440 }),
   SALLYPORT_HEALTH_LISTEN: listenAddress('`/readyz` and `/healthz`, for load balancers', {
     host: '127.0.0.1',
@@ -59,3 +66,6 @@ export const SETTINGS = {
   ),
   SALLYPORT_LOG_LEVEL: text('level of the log: `trace`, `debug`, `info`, `warn`, `error` or `fatal`', 'info'),
 };
+
+/** Values of the settings. */
+export type Config = Values<typeof SETTINGS>;

@@ -9,6 +9,7 @@ import {
 } from '@sallyport/security-client';
 import type { Secret } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
+import { openPodIdentity, type PodSettings } from './pod-identity.ts';
 
 /** A certificate is looked at so often in its life, and this often at least, ms; it is renewed when half of it is over. */
 const LOOKS = 16;
@@ -22,6 +23,11 @@ export class KeptIdentity {
   private constructor(file: string, identity: ProxyIdentity) {
     this.#file = file;
     this.#current = identity;
+  }
+
+  /** Of a pod that its cluster vouches for: reads the file, or joins by the token of the service account. */
+  static async openPod(file: string, pod: PodSettings, log: Log): Promise<KeptIdentity> {
+    return new KeptIdentity(file, await openPodIdentity(file, pod, log));
   }
 
   /** Reads the file, or joins by a token. @throws Error when there is neither a certificate that is good nor a token */

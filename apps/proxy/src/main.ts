@@ -19,6 +19,7 @@ import { Channels } from './device/channels.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { KeptRevocations } from './kept-revocations.ts';
 import { KeptWitness } from './kept-witness.ts';
+import { podSettings } from './pod-identity.ts';
 import { keepPublicCertificate, openPublicCertificate } from './public-certificate.ts';
 import { OriginNames } from './serving/origin-names.ts';
 import { Serving } from './serving/serving.ts';
@@ -28,7 +29,10 @@ import { tellCertificates } from './tell-certificates.ts';
 async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
   const file = join(config.SALLYPORT_DATA, 'identity.json');
-  const kept = await KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN);
+  const pod = podSettings(config);
+  const kept = pod
+    ? await KeptIdentity.openPod(file, pod, log)
+    : await KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN);
   const identity = kept.current;
   const keptRevocations = await KeptRevocations.open({ file: join(config.SALLYPORT_DATA, 'revocations.jsonl'), log });
   const nodes = new NodeList(identity, (urls) => kept.keep({ urls }));

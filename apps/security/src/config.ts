@@ -9,14 +9,39 @@ import {
   optionalListenAddress,
   optionalSecret,
   optionalText,
+  type Setting,
   text,
   type Values,
 } from '@sallyport/settings';
+
+const ACCOUNT_SITE = /^([a-z0-9-]+\/[a-z0-9.-]+)=(\S+)$/;
+
+/** Site by service account, which is `namespace/name`: each may join one site. */
+function accountSites(about: string): Setting<ReadonlyMap<string, string>> {
+  const parsePair = (text: string): [string, string] => {
+    const [, account, site] = ACCOUNT_SITE.exec(text.trim()) ?? [];
+    if (account === undefined || site === undefined) throw new TypeError('expected namespace/account=site');
+    return [account, site];
+  };
+  return {
+    about,
+    fallback: new Map(),
+    parse(value) {
+      const pairs = value.split(',').map(parsePair);
+      if (new Set(pairs.map(([account]) => account)).size < pairs.length)
+        throw new TypeError('an account is there twice');
+      return new Map(pairs);
+    },
+  };
+}
 
 /** Settings of a Security server, from the environment. `npm run settings` writes their table into docs/operator.md. */
 export const SETTINGS = {
   SALLYPORT_DATA: text('folder of the keys, and of the database unless an external one is given'),
   SALLYPORT_REALM: text('name of the realm', 'main'),
+  SALLYPORT_KEK_FILE: optionalText(
+    'a `kek.json` that a node which has none yet begins with, like a mounted secret; absent: the first node of a realm makes one',
+  ),
   SALLYPORT_PROXY_LISTEN: listenAddress('where Proxies connect: mutual TLS 1.3', { host: '127.0.0.1', port: 8443 }),
   SALLYPORT_ADMIN_LISTEN: listenAddress('where operators connect: TLS 1.3', { host: '127.0.0.1', port: 8444 }),
   SALLYPORT_NAMES: list('host names and addresses in the server certificate', ['localhost', '127.0.0.1', '::1']),
@@ -94,6 +119,14 @@ export const SETTINGS = {
     max: 1_000_000,
     fallback: 120,
   }),
+  SALLYPORT_JOIN_ACCOUNTS: accountSites(
+    'service accounts of a Kubernetes cluster whose pods may join as Proxies, each of one site: `namespace/account=site,…`; absent: none',
+  ),
+  SALLYPORT_JOIN_ISSUER: optionalText('issuer of their tokens, as the cluster writes it into them'),
+  SALLYPORT_JOIN_AUDIENCE: text('audience of their tokens: for this gateway alone', 'sallyport'),
+  SALLYPORT_JOIN_KEYS: optionalText(
+    'file with the keys of the cluster, as `kubectl get --raw /openid/v1/jwks` prints them; read again when it changes',
+  ),
   SALLYPORT_METRICS_LISTEN: optionalListenAddress(
     'where `/metrics` is read, without TLS: an address that only your Prometheus reaches; absent: nowhere',
   ),

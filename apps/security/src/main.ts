@@ -24,9 +24,11 @@ import { KeyTurns } from './farm/key-turns.ts';
 import { SecurityNode } from './farm/node.ts';
 import { placeOf } from './farm/place.ts';
 import { ProxyLinks } from './farm/proxy-links.ts';
+import { ServiceAccounts } from './farm/service-accounts.ts';
 import { invitationText } from './invitation.ts';
 import { openNodeJournal } from './journal/journal.ts';
 import { JournalCopies } from './journal/journal-copies.ts';
+import { writeCaFile } from './keys/ca-file.ts';
 import type { ServerCertificate } from './keys/certificates.ts';
 import { openRealmKeys } from './keys/keys.ts';
 import { LiveKeys } from './keys/live-keys.ts';
@@ -73,6 +75,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const givenRoot = readRootKey(rootKeyFile);
   const keys = await openRealmKeys(access, givenRoot);
   settleRootKey(rootKeyFile, givenRoot, keys.root.publicJwk);
+  writeCaFile(config, keys.ca.certificate);
   const shared = openSharedState(config);
   const { bus, presence, addressThrottle, lockout } = shared;
 
@@ -120,6 +123,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     {
       ...{ access, policies, liveKeys, handshakes, siteMap, node, life, proxies, presence, bus, replaced },
       ...{ certificateLifeMs, addressThrottle, refusals, journal, leaseMs, metrics, log, ...clocks },
+      serviceAccounts: ServiceAccounts.open(config, log),
     },
     certificate,
   );

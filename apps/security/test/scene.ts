@@ -168,6 +168,7 @@ export async function scene(
     }),
     lockout: memoryLockout({ now }),
     refusals: new RefusalRecord({ access, log }),
+    serviceAccounts: undefined,
     listeners: new NodeListeners(log, metrics),
     auditWatch: new AuditWatch(access),
     countWatch: new CountWatch(() => countRealm(access)),

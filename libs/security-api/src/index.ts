@@ -67,6 +67,7 @@ export {
   KeptRevocation,
   MAX_AUTHORIZATIONS,
   MAX_KEPT_AT_ONCE,
+  PodJoinRequest,
   PROXY_PATHS,
   Push,
   ReauthoriseAnswer,

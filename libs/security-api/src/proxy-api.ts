@@ -15,7 +15,7 @@ const Bytes = Type.String({ pattern: '^[A-Za-z0-9_-]*$', maxLength: 100_000 });
 /** For the device, sealed: a Proxy passes it on as it is. Absent in a realm of one site. */
 const SealedRoutes = Type.Optional(Bytes);
 
-/** Paths of the API between a Proxy and Security (mutual TLS, but for `join` and `jwks`). */
+/** Paths of the API between a Proxy and Security (mutual TLS, but for `join`, `joinPod` and `jwks`). */
 export const PROXY_PATHS = {
   handshakes: '/v1/handshakes',
   authorise: '/v1/authorizations',
@@ -25,6 +25,7 @@ export const PROXY_PATHS = {
   control: '/v1/control',
   kept: '/v1/kept-revocations',
   join: '/v1/join',
+  joinPod: '/v1/pod-joins',
   renew: '/v1/certificates',
   shown: '/v1/shown-certificates',
   jwks: '/v1/jwks',
@@ -216,6 +217,12 @@ export const JoinRequest = Type.Object(
   OPEN,
 );
 export type JoinRequest = Static<typeof JoinRequest>;
+/** The same of a pod, by the token of its service account (JWS, compact). */
+export const PodJoinRequest = Type.Object(
+  { token: Type.String({ maxLength: 16_384 }), csr: Type.String({ maxLength: 8_192 }) },
+  OPEN,
+);
+export type PodJoinRequest = Static<typeof PodJoinRequest>;
 export const RenewRequest = Type.Object({ csr: Type.String({ maxLength: 8_192 }) }, OPEN);
 export type RenewRequest = Static<typeof RenewRequest>;
 /** The certificates that a Proxy shows, for the registry: to devices, and to Security. */

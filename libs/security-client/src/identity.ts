@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { createHash, webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect, type PeerCertificate } from 'node:tls';
 import { cryptoProvider, PemConverter, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
@@ -60,9 +60,57 @@ function parseJoinToken(text: string): JoinToken {
 
 async function newKey(): Promise<{ csr: string; key: string }> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  return { csr: await requestFor(keys), key: await privateKeyPem(keys) };
+}
+
+async function privateKeyPem({ privateKey }: webcrypto.CryptoKeyPair): Promise<string> {
+  return PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', privateKey), 'PRIVATE KEY');
+}
+
+async function requestFor(keys: webcrypto.CryptoKeyPair): Promise<string> {
   const csr = await Pkcs10CertificateRequestGenerator.create({ name: 'CN=proxy', keys, signingAlgorithm: ALGORITHM });
-  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-  return { csr: csr.toString('pem'), key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
+  return csr.toString('pem');
+}
+
+/** A key of a Proxy, PEM, for a pod that keeps it before it joins. */
+export async function newProxyKey(): Promise<string> {
+  return (await newKey()).key;
+}
+
+async function requestForKey(pem: string): Promise<string> {
+  const publicKey = createPublicKey(pem).export({ type: 'spki', format: 'der' });
+  const privateKey = createPrivateKey(pem).export({ type: 'pkcs8', format: 'der' });
+  return requestFor({
+    publicKey: await webcrypto.subtle.importKey('spki', publicKey, ALGORITHM, true, ['verify']),
+    privateKey: await webcrypto.subtle.importKey('pkcs8', privateKey, ALGORITHM, true, ['sign']),
+  });
+}
+
+/** What a pod joins with. */
+export interface PodJoin {
+  /** Security nodes, any of which takes the token. */
+  readonly urls: readonly string[];
+  /** PEM: the internal CA. */
+  readonly ca: string;
+  /** Token of its service account. */
+  readonly token: string;
+  /** PEM: its key, which a pod keeps: Security gives a certificate to one key of each pod. */
+  readonly key: string;
+}
+
+/**
+ * Joins the realm as a pod that its cluster vouches for; the same key may ask again.
+ * @throws SecurityClientError ERR_SECURITY_UNREACHABLE or ERR_SECURITY_REFUSED
+ */
+export async function joinAsPod({ urls, ca, token, key }: PodJoin): Promise<ProxyIdentity> {
+  const csr = await requestForKey(key);
+  const dispatcher = new Agent({ connect: { ca } });
+  try {
+    const answer = await postAnywhere(urls, { path: PROXY_PATHS.joinPod, body: { token, csr }, dispatcher });
+    return identityOf(answer, key, urls);
+  } finally {
+    await dispatcher.close();
+  }
 }
 
 /**

@@ -5,7 +5,10 @@ export { SecurityClientError, type SecurityClientErrorCode } from './errors.ts';
 export {
   certificateEndsAt,
   join,
+  joinAsPod,
   loadIdentity,
+  newProxyKey,
+  type PodJoin,
   type ProxyIdentity,
   renew,
   storeIdentity,

@@ -45,6 +45,7 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
 };
 const TABLES_ADDED = [
   'nodes',
+  'pods',
   'operatorTokens',
   'bindings',
   'keks',

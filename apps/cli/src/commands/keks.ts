@@ -4,6 +4,8 @@ import type { AdminClient } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
 import { addOperatorCommand, type Given } from '../operator-command.ts';
 import { formatRows, formatTime } from '../output.ts';
+import { globalsOf } from '../program.ts';
+import { runOnSecurityHost } from '../security-host.ts';
 import { printable, say, warn } from '../terminal.ts';
 
 /** How far a turn is, is looked at this often, ms. */
@@ -38,6 +40,13 @@ export function addKekCommands(program: Command): void {
     show: showTurned,
     afterwards: sayEscrow,
   });
+  kek
+    .command('new')
+    .description('a first key in a file, for a realm whose nodes begin with a mounted secret (SALLYPORT_KEK_FILE)')
+    .argument('<file>', 'where it is written; nothing is replaced')
+    .action(async (file: string, _options: unknown, command: Command) => {
+      if (!(await runOnSecurityHost(globalsOf(command), { name: 'kek-command', order: [file] }))) process.exitCode = 1;
+    });
   addOperatorCommand(kek, {
     name: 'forget <number>',
     about: 'take a retired key out of the files of all nodes: backups of before open no more',

@@ -12,6 +12,7 @@ import {
   NODE_SILENCE_MS,
   type NodeRow,
   type ProxyRow,
+  podNames,
   type RealmRow,
   safeguardWords,
 } from '@sallyport/access';
@@ -66,6 +67,8 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const views = nodes.map((row) => nodeView(node, row));
   const seen = { node, leases, now, head };
   const proxyRows = await listProxies(access);
+  // Pods that are gone are replaced by whoever deployed them.
+  const pods = await podNames(access);
   const proxyViews = proxyRows.map((row) => proxyView(row, seen));
   const counted = await countRows(parts, head);
   const log = logView(parts, realm, leases);
@@ -88,7 +91,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...archiveWords(archive),
     ...safeguardWords(safeguards.rows, moment),
     ...proxyViews
-      .filter(({ live, revokedAt }) => !live && revokedAt === null)
+      .filter(({ name, live, revokedAt }) => !live && revokedAt === null && !pods.has(name))
       .map(({ name }) => `Proxy ${name} has no live lease`),
     ...directoryWarnings(await listDirectories(access)),
     ...certificateWords(certificates, parts.wallMs()),

@@ -90,6 +90,29 @@ export function keyFileOf({ SALLYPORT_DATA: data }: { readonly SALLYPORT_DATA: s
 }
 
 /**
+ * Begins the key file of a node that has none yet with one that was handed to it, like a mounted secret. What the node has later, after
+ * turns of the key, stays its own. @throws Error when what was handed holds no keys
+ */
+export function beginKeks(file: string, given: string | undefined): void {
+  if (given === undefined || existsSync(file)) return;
+  const handed = readFile(given);
+  const { current, keys } = setOf(handed);
+  if (keys.get(current)?.length !== KEY_BYTES)
+    throw new Error(`${given} holds no key-encryption keys: it is not a kek.json`);
+  withFileLock(file, () => existsSync(file) || replaceFile(file, handed));
+}
+
+/** Makes a key file with a first key, for a realm that does not exist yet. @throws Error when there is a file already */
+export function createKeks(crypto: CryptoProvider, file: string): void {
+  if (existsSync(file)) throw new Error(`${file} is there already: nothing else may be the only copy of keys`);
+  replaceFile(file, firstKeks(crypto));
+}
+
+function firstKeks(crypto: CryptoProvider): KekFile {
+  return { current: 1, keys: { 1: formatBase64Url(crypto.randomBytes(KEY_BYTES)) }, sealed: true };
+}
+
+/**
  * Opens the key file, or makes one with a first key for a realm that has nothing wrapped yet.
  * @throws Error for an existing realm without the file: a new key would open nothing.
  */
@@ -97,8 +120,7 @@ export function openKeks(crypto: CryptoProvider, file: string, realmExists: bool
   if (!existsSync(file)) {
     if (realmExists)
       throw new Error(`the realm is wrapped with keys that this node lacks: copy kek.json of another node to ${file}`);
-    const key = formatBase64Url(crypto.randomBytes(KEY_BYTES));
-    withFileLock(file, () => existsSync(file) || replaceFile(file, { current: 1, keys: { 1: key }, sealed: true }));
+    withFileLock(file, () => existsSync(file) || replaceFile(file, firstKeks(crypto)));
   }
   removeDrafts(file);
   const { current, keys, retired } = setOf(readFile(file));

@@ -8,6 +8,7 @@ import {
   type HelloRequest,
   isJoinToken,
   type JournalWriter,
+  joinPod,
   memoryThrottle,
   type PolicyCache,
   type Presence,
@@ -29,6 +30,7 @@ import {
   JoinRequest,
   type KeptAnswer,
   KeptRequest,
+  PodJoinRequest,
   PROXY_PATHS,
   parserOf,
   type ReauthoriseAnswer,
@@ -39,10 +41,12 @@ import {
   ShownRequest,
   type SiteMapAnswer,
 } from '@sallyport/security-api';
+import { addressKey } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import type { SecurityNode } from '../farm/node.ts';
 import { type IdentifyProxy, type KnownProxy, keyHashOf } from '../farm/proxy-identity.ts';
+import type { ServiceAccounts, TokenRefusal } from '../farm/service-accounts.ts';
 import { assertionJwks, withAssertions } from '../keys/assertions.ts';
 import { type CertificateRequest, readCertificateRequest } from '../keys/certificates.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
@@ -54,7 +58,7 @@ import type { AddressThrottle } from '../stores/address-throttle.ts';
 const parseRequest = parserOf(AuthoriseRequest);
 
 /** Paths that need no client certificate: a Proxy that joins has none yet, and backends never have one. */
-const OPEN_PATHS: readonly string[] = [PROXY_PATHS.join, PROXY_PATHS.jwks, '/healthz', '/readyz'];
+const OPEN_PATHS: readonly string[] = [PROXY_PATHS.join, PROXY_PATHS.joinPod, PROXY_PATHS.jwks, '/healthz', '/readyz'];
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -79,6 +83,8 @@ export interface ProxyApiParts {
   readonly certificateLifeMs: number;
   readonly addressThrottle: AddressThrottle;
   readonly refusals: RefusalRecord;
+  /** Undefined where no pod may join. */
+  readonly serviceAccounts: ServiceAccounts | undefined;
   /** Undefined where there is no journal. */
   readonly journal: Pick<JournalWriter, 'mayLease' | 'upTo'> | undefined;
   readonly log: Log;
@@ -235,13 +241,15 @@ function askedOf(item: unknown): HelloRequest | undefined {
   }
 }
 
+type Issue = (request: CertificateRequest, proxy: { name: string; site: string }) => Promise<JoinAnswer>;
+
 /** A Proxy tells of its certificates when they change. */
 const SHOWN_LIMIT = { burst: 20, perMinute: 6 } as const;
 
 function addCertificateRoutes(service: FastifyInstance, routes: ProxyApiParts): void {
   const { access, liveKeys, log, node, refusals, wallMs, monotonicMs } = routes;
   const throttle = memoryThrottle({ ...SHOWN_LIMIT, now: monotonicMs });
-  const issue = async (request: CertificateRequest, proxy: { name: string; site: string }): Promise<JoinAnswer> => {
+  const issue: Issue = async (request, proxy) => {
     const { ca } = liveKeys.current;
     const certificate = await ca.issueProxy(request, proxy.name, wallMs(), routes.certificateLifeMs);
     log.info({ proxy: proxy.name }, 'a certificate was issued');
@@ -282,6 +290,7 @@ function addCertificateRoutes(service: FastifyInstance, routes: ProxyApiParts): 
     }
     return issue(request, renewed);
   });
+  if (routes.serviceAccounts) addPodRoute(service, { ...routes, serviceAccounts: routes.serviceAccounts }, issue);
 }
 
 function checkChain(chain: string): void {
@@ -291,6 +300,49 @@ function checkChain(chain: string): void {
     throw new ProblemError('ERR_HTTP_INVALID', 'expected certificates in PEM');
   }
 }
+
+/** Pods of one address that join: each costs a look at a signature, whoever asks. */
+const POD_LIMIT = { burst: 60, perMinute: 60 } as const;
+
+/** Proxies that a cluster vouches for: each pod joins once, at the one site of its service account. */
+function addPodRoute(
+  service: FastifyInstance,
+  { access, refusals, serviceAccounts, wallMs, monotonicMs }: ProxyApiParts & { serviceAccounts: ServiceAccounts },
+  issue: Issue,
+): void {
+  const throttle = memoryThrottle({ ...POD_LIMIT, now: monotonicMs });
+  const refuse = (why: string, address: string): ProblemError => {
+    refusals.note({ action: 'proxy.join', subject: 'service account token', why, address });
+    return new ProblemError('ERR_SECURITY_JOIN', why);
+  };
+  service.post<{ Body: PodJoinRequest }>(
+    PROXY_PATHS.joinPod,
+    { schema: { body: PodJoinRequest } },
+    async ({ body, ip }) => {
+      const early = serviceAccounts.refuse(body.token);
+      if (early) throw refuse(TOKEN_WORDS[early], ip);
+      if ((await throttle.take(addressKey(ip))) > 0)
+        throw new ProblemError('ERR_SECURITY_SLOW', 'too many pods of this address join at once');
+      const vouched = await serviceAccounts.verify(body.token, new Date(wallMs()));
+      if (typeof vouched === 'string') throw refuse(TOKEN_WORDS[vouched], ip);
+      const request = await requestOf(body.csr);
+      const proxy = await joinPod(access, vouched, keyHashOf(request.spki));
+      if (!proxy) throw refuse('this pod has joined already with another key, or was revoked: a new pod may join', ip);
+      return issue(request, proxy);
+    },
+  );
+}
+
+/** What each refusal means, in words that are ours. */
+const TOKEN_WORDS: Readonly<Record<TokenRefusal, string>> = {
+  form: 'this is no token of a service account',
+  issuer: 'the token of the service account is of another issuer',
+  audience: 'the token of the service account is not for this gateway alone',
+  account: 'pods of this service account may not join',
+  signature: 'the token of the service account was not signed by a key of the cluster',
+  time: 'the token of the service account is over, not good yet, or good for more than an hour',
+  pod: 'the token of the service account is not bound to a pod',
+};
 
 async function requestOf(csr: string): Promise<CertificateRequest> {
   try {

@@ -22,7 +22,7 @@ import { serverCrypto } from '@sallyport/channel/sodium';
 import type { SqlStore } from '@sallyport/store-sql';
 import type { Log } from '@sallyport/telemetry';
 import type { Config } from '../config.ts';
-import { keyFileOf, noteSealed, openKeks } from '../keys/kek.ts';
+import { beginKeks, keyFileOf, noteSealed, openKeks } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
 import { guardLife, lifeFileOf } from './life.ts';
 
@@ -86,6 +86,7 @@ async function openKeyring(
 ): Promise<{ readonly keyring: LiveKeyring; readonly kekNode: KekNode }> {
   const crypto = serverCrypto();
   const kekFile = keyFileOf(config);
+  beginKeks(kekFile, config.SALLYPORT_KEK_FILE);
   const { keyring, shelf, sealed } = openKeks(crypto, kekFile, await hasRealm(store));
   const missing = await checkKeks(store, keyring);
   if (missing.length > 0) log.warn({ missing }, 'the realm knows key-encryption keys that kek.json here lacks');

@@ -7,6 +7,7 @@ import { isOurToken, makeToken } from '../realm/tokens.ts';
 import type { LeaseRow } from '../revocation/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
+import { notePodRenewal } from './pods.ts';
 import type { JoinTokenRow, ProxyRow } from './rows.ts';
 
 /** Life of a join token unless said otherwise, in ms. */
@@ -164,6 +165,7 @@ export async function renewProxy(
     const row = await proxies.find({ name: present.name }, 'update');
     if (row?.revokedAt !== null || row.keyHash !== present.keyHash) return begun.unchanged();
     await proxies.update({ where: { name: present.name } }, { nextKeyHash });
+    await notePodRenewal(begun, present.name);
     begun.audit('proxy.renew', present.name);
     return { ...row, nextKeyHash };
   });

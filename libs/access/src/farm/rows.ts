@@ -37,6 +37,16 @@ export interface JoinTokenRow {
   readonly movesFrom: string | null;
 }
 
+/** A Proxy that is a pod of a cluster, beside its row. */
+export interface PodRow {
+  /** Name of the Proxy. */
+  readonly name: string;
+  /** `namespace/name` of the service account that vouched for it. */
+  readonly account: string;
+  /** When it last got a certificate, epoch ms. */
+  readonly certificateAt: number;
+}
+
 /** A Security node, as it says of itself once a second. */
 export interface NodeRow {
   readonly id: string;
@@ -84,6 +94,7 @@ export interface FarmRows {
   readonly sites: SiteRow;
   readonly proxies: ProxyRow;
   readonly joinTokens: JoinTokenRow;
+  readonly pods: PodRow;
   readonly nodes: NodeRow;
   readonly seenCertificates: SeenCertificatesRow;
 }
@@ -133,6 +144,11 @@ export const FARM_TABLES: Shapes<FarmRows> = {
       movesFrom: 'text',
       rowMac: 'bytes',
     },
+  },
+  pods: {
+    key: ['name'],
+    sealed: ['name', 'account', 'certificateAt'],
+    columns: { name: 'text', account: 'text', certificateAt: 'int', rowMac: 'bytes' },
   },
   nodes: {
     key: ['id'],

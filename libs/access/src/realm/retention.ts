@@ -10,6 +10,9 @@ import type { AuditHeadRow } from './rows.ts';
 /** Rows of a kind that one batch removes at most: none may hold many for long. */
 const BATCH = 500;
 
+/** A pod whose certificate was given longer ago holds none that is good, ms: none lasts longer than a week. */
+const POD_KEPT_MS = 8 * 86_400_000;
+
 /** What a batch removed, and whether there is more to remove. */
 export interface Swept {
   readonly removed: number;
@@ -18,7 +21,7 @@ export interface Swept {
 
 /**
  * Removes a batch of what has ended longer ago than the realm keeps it: ended sessions, revoked installations and those
- * that were never used, tokens, accounts that nobody confirmed. The revocation log stays whole. Safe on several nodes.
+ * that were never used, tokens, accounts that nobody confirmed; and Proxies in pods that are gone for good. The revocation log stays whole. Safe on several nodes.
  */
 export async function sweepEnded(access: AccessContext): Promise<Swept> {
   return access.store.transaction(async (transaction) => {
@@ -36,9 +39,20 @@ export async function sweepEnded(access: AccessContext): Promise<Swept> {
         bindings,
         await bindings.list({ where: { state: 'waits' }, below: ['createdAt', before], limit: BATCH }),
       ),
+      await forgetPods(transaction),
     ];
     return { removed: counts.reduce((sum, count) => sum + count, 0), more: counts.some((count) => count === BATCH) };
   });
+}
+
+/** Proxies that were pods and whose last certificate is over, revoked ones, too: nobody has their key, and their name never comes again. */
+async function forgetPods(transaction: Transaction): Promise<number> {
+  const { pods, proxies } = transaction.tables;
+  const gone = await pods.list({ below: ['certificateAt', transaction.now() - POD_KEPT_MS], limit: BATCH });
+  if (gone.length === 0) return 0;
+  const names = ['name', gone.map(({ name }) => name)] as const;
+  await proxies.remove({ among: names });
+  return pods.remove({ among: names });
 }
 
 async function removeEach(table: Removing, rows: readonly { readonly id: string }[]): Promise<number> {
