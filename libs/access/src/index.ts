@@ -140,7 +140,7 @@ export {
   recordNode,
   removeNode,
 } from './farm/nodes.ts';
-export { joinPod, type Pod, podNames, proxyNameOf } from './farm/pods.ts';
+export { joinPod, type Pod, podNames } from './farm/pods.ts';
 export {
   findProxy,
   isJoinToken,

@@ -1,7 +1,15 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Pod } from '@sallyport/access';
 import type { Log } from '@sallyport/telemetry';
-import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, type JWTPayload, jwtVerify, type LocalJWKSet } from 'jose';
+import {
+  createLocalJWKSet,
+  decodeJwt,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  jwtVerify,
+  type LocalJWKSet,
+} from 'jose';
 import type { Config } from '../config.ts';
 
 /** Signatures that a cluster may use: asymmetric ones only (RFC 8725, section 3.1). */
@@ -89,9 +97,9 @@ export class ServiceAccounts {
         ? payload
         : 'time';
     } catch (error) {
-      const { code = '' } = error as { code?: string };
-      if (!code.startsWith('ERR_J')) throw error;
-      return code === 'ERR_JWT_EXPIRED' || code === 'ERR_JWT_CLAIM_VALIDATION_FAILED' ? 'time' : 'signature';
+      if (!(error instanceof errors.JOSEError)) throw error;
+      const late = error instanceof errors.JWTExpired || error instanceof errors.JWTClaimValidationFailed;
+      return late ? 'time' : 'signature';
     }
   }
 }

@@ -17,7 +17,7 @@ export interface Pod {
 const UID_CHARACTERS = 13;
 
 /** The name of the Proxy in a pod: no other pod of that name, before or after it, has the same. */
-export function proxyNameOf({ name, uid }: Pick<Pod, 'name' | 'uid'>): string {
+function proxyNameOf({ name, uid }: Pick<Pod, 'name' | 'uid'>): string {
   return `${name}.${uid.slice(0, UID_CHARACTERS)}`;
 }
 
