@@ -4,8 +4,9 @@ import type { AppContext } from '@sallyport/channel';
 import { type Device, type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
+import * as api from '@sallyport/security-api/admin';
+import { AdminClient } from '@sallyport/security-client/admin';
 import { freePort, waitFor } from '@sallyport/support';
-import { Agent, request } from 'undici';
 import { Forward } from './forward.ts';
 
 /** App context of all devices here. */
@@ -24,6 +25,7 @@ export const CONTEXT: AppContext = {
 const PASSWORD = 'correct horse battery';
 /** Lines of a log at level error or fatal: defects, never what a peer did. */
 const DEFECT = /"level":[56]0/;
+const REASON = 'fuzz';
 const MANY = '1000000';
 const SETUP_TRIES = 10;
 const LATER_MS = 1_000;
@@ -35,14 +37,14 @@ export class Gateway {
   readonly phonePort: number;
   readonly #folder: string;
   readonly #parts: readonly { readonly name: string; readonly process: AppProcess }[];
-  readonly #admin: Admin;
+  readonly #admin: AdminClient;
 
   private constructor(of: {
     folder: string;
     proxyPort: number;
     phonePort: number;
     parts: { name: string; process: AppProcess }[];
-    admin: Admin;
+    admin: AdminClient;
   }) {
     this.#folder = of.folder;
     this.proxyPort = of.proxyPort;
@@ -64,25 +66,27 @@ export class Gateway {
         SALLYPORT_ADDRESS_PER_MINUTE: MANY,
       },
     });
-    const admin = new Admin(security.ready['adminUrl']!, security.ready['ca']!);
-    await admin.login(security.ready['oneTimeToken']!);
+    const admin = await firstOperator(security.ready);
     const [proxyPort, phonePort] = [await freePort(), await freePort()];
-    const { token } = await admin.call('POST', '/v1/join-tokens', { name: 'p1', site: 'here' });
+    const { token } = await admin.call(api.proxies.invite, { body: { name: 'p1', site: 'here' }, reason: REASON });
     const proxy = await AppProcess.start('proxy', {
       environment: {
         SALLYPORT_DATA: join(folder, 'proxy'),
         SALLYPORT_LISTEN: `127.0.0.1:${proxyPort}`,
         SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${await freePort()}`,
-        SALLYPORT_JOIN_TOKEN: token as string,
+        SALLYPORT_JOIN_TOKEN: token,
         SALLYPORT_HELLOS_PER_ADDRESS: MANY,
         SALLYPORT_OPENS_PER_SESSION: MANY,
       },
     });
     const phone = await AppProcess.start('phone', { environment: { SALLYPORT_LISTEN: `127.0.0.1:${phonePort}` } });
-    await admin.call('PUT', '/v1/sites/here', { origins: [`ws://127.0.0.1:${proxyPort}`] });
-    await admin.call('PATCH', '/v1/realm', { openBurst: 1_000, openRate: 1_000, enrolPage: 'http://localhost/enroll' });
-    for (const id of [CONTEXT.id, 'sallyport.cli']) await admin.call('PUT', `/v1/apps/${id}`, { groups: null });
-    await admin.call('PUT', '/v1/groups/staff');
+    const origins = [`ws://127.0.0.1:${proxyPort}`];
+    await admin.call(api.sites.put, { params: { name: 'here' }, body: { origins }, reason: REASON });
+    const realm = { openBurst: 1_000, openRate: 1_000, enrolPage: 'http://localhost/enroll' };
+    await admin.call(api.realm.change, { body: realm, reason: REASON });
+    for (const id of [CONTEXT.id, 'sallyport.cli'])
+      await admin.call(api.apps.put, { params: { id }, body: { groups: null }, reason: REASON });
+    await admin.call(api.groups.put, { params: { name: 'staff' }, reason: REASON });
     const parts = Object.entries({ security, proxy, phone }).map(([name, process]) => ({ name, process }));
     const gateway = new Gateway({ folder, proxyPort, phonePort, parts, admin });
     await gateway.#live();
@@ -91,9 +95,10 @@ export class Gateway {
 
   async addResource(name: string, url: string, kind: 'http' | 'tcp' = 'http'): Promise<void> {
     const backend = { url, networks: ['127.0.0.0/8'] };
-    await this.#admin.call('PUT', `/v1/resources/${name}`, { kind, authority: `${name}.corp`, backend });
+    const resource = { kind, authority: `${name}.corp`, backend };
+    await this.#admin.call(api.resources.put, { params: { name }, body: resource, reason: REASON });
     const policy = { groups: ['staff'], resources: [name], context: {} };
-    await this.#admin.call('PUT', `/v1/policies/open-${name}`, policy);
+    await this.#admin.call(api.policies.put, { params: { name: `open-${name}` }, body: policy, reason: REASON });
   }
 
   /** A machine of a new user, enrolled by the command line, with its forward proxy. */
@@ -104,8 +109,9 @@ export class Gateway {
   }
 
   async #link(user: string): Promise<string> {
-    await this.#admin.call('PUT', `/v1/users/${user}`, { password: PASSWORD, groups: ['staff'] });
-    return (await this.#admin.call('POST', '/v1/codes', { user })).link as string;
+    const body = { password: PASSWORD, groups: ['staff'] };
+    await this.#admin.call(api.users.put, { params: { name: user }, body, reason: REASON });
+    return (await this.#admin.call(api.codes.issue, { body: { user }, reason: REASON })).link;
   }
 
   /** A signed-in device of a new user, and what it keeps; on a busy machine Security may say "later" meanwhile. */
@@ -149,42 +155,18 @@ export class Gateway {
 
   async #live(): Promise<void> {
     const isLive = async (): Promise<boolean> => {
-      const { proxies } = (await this.#admin.call('GET', '/v1/status')) as { proxies: { live: boolean }[] };
+      const { proxies } = await this.#admin.call(api.status.get);
       return proxies.some(({ live }) => live);
     };
     await waitFor(isLive, 'the lease of the Proxy');
   }
 }
 
-class Admin {
-  readonly #url: string;
-  readonly #agent: Agent;
-  #token = '';
-
-  constructor(url: string, ca: string) {
-    this.#url = url;
-    this.#agent = new Agent({ connect: { ca }, headersTimeout: 120_000 });
-  }
-
-  async login(oneTimeToken: string): Promise<void> {
-    const { token } = await this.call('POST', '/v1/operators/login', { token: oneTimeToken, name: 'fuzz' });
-    this.#token = token as string;
-  }
-
-  async call(method: 'GET' | 'PUT' | 'POST' | 'PATCH', path: string, body?: object): Promise<Record<string, unknown>> {
-    const headers = {
-      'sallyport-reason': 'fuzz',
-      ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
-      ...(body ? { 'content-type': 'application/json' } : {}),
-    };
-    const text = body ? JSON.stringify(body) : null;
-    const answer = await request(`${this.#url}${path}`, { method, dispatcher: this.#agent, headers, body: text });
-    const json = (await answer.body.json()) as Record<string, unknown>;
-    if (answer.statusCode >= 400) throw new Error(`${method} ${path}: ${JSON.stringify(json)}`);
-    return json;
-  }
-
-  close(): Promise<void> {
-    return this.#agent.destroy();
-  }
+/** Exchanges the one-time token of the first start. */
+async function firstOperator({ adminUrl, ca, oneTimeToken }: AppProcess['ready']): Promise<AdminClient> {
+  const place = { urls: [adminUrl!] as const, ca: ca! };
+  const open = new AdminClient(place);
+  const { token } = await open.call(api.operators.login, { body: { token: oneTimeToken!, name: REASON } });
+  await open.close();
+  return new AdminClient({ ...place, token });
 }
