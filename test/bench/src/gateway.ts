@@ -8,10 +8,10 @@ import { type Device, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
 import { ChildPostgres, SqlStore } from '@sallyport/store-sql';
-import { Agent, request } from 'undici';
 import { sampleSession } from '../../../libs/access/test/sample-session.ts';
 import { CONTEXT } from './load/channel-lane.ts';
 import { AUTHORITY, type LaneKind, type LaneSession } from './load/lane.ts';
+import { Operator } from './operator.ts';
 import { PORTS } from './ports.ts';
 import { cpuMicros, family, memoryMiB } from './processes.ts';
 import type { Subject } from './subject.ts';
@@ -27,28 +27,30 @@ const RATE = 1_000_000;
 /** Sessions that are written at once. */
 const BATCH = 1_000;
 
-type Method = 'PUT' | 'POST' | 'PATCH' | 'GET';
-
 /** Our gateway: Security with its own database, and as many Proxies as a work asks for. */
 export class Gateway {
   readonly #folder: string;
   readonly #profileFolder: string | undefined;
   readonly #security: AppProcess;
-  readonly #agent: Agent;
+  /** Who changes what a work needs changed. */
+  readonly operator: Operator;
   readonly #store: SqlStore;
   readonly #keyring: Keyring;
   /** As Security writes to it. */
   readonly #sealed: RealmStore;
   readonly #proxies: AppProcess[] = [];
-  #token = '';
   /** The installation that the others are copies of. */
   #sample = '';
 
-  private constructor(folder: string, security: AppProcess, profileFolder: string | undefined) {
+  private constructor(
+    folder: string,
+    { security, operator }: { security: AppProcess; operator: Operator },
+    profileFolder: string | undefined,
+  ) {
     this.#profileFolder = profileFolder;
     this.#folder = folder;
     this.#security = security;
-    this.#agent = new Agent({ connect: { ca: security.ready['ca']! }, headersTimeout: 600_000, bodyTimeout: 600_000 });
+    this.operator = operator;
     const data = join(folder, 'data');
     const passwordFile = join(data, 'security', 'database-password');
     this.#store = new SqlStore(ChildPostgres.addressOf({ folder: join(data, 'database'), passwordFile }));
@@ -75,7 +77,7 @@ export class Gateway {
         SALLYPORT_ADDRESS_PER_MINUTE: String(RATE),
       },
     });
-    const gateway = new Gateway(folder, security, profileFolder);
+    const gateway = new Gateway(folder, { security, operator: await Operator.first(security.ready) }, profileFolder);
     await gateway.#seed();
     await gateway.useProxies(1);
     await gateway.#firstInstallation();
@@ -170,55 +172,36 @@ export class Gateway {
   /** An enrolled device that is not signed in, on the SDK. */
   async device(): Promise<{ device: Device; login(withPassword: boolean): Promise<void> }> {
     const device = await openDevice(memoryStorage(), () => CONTEXT);
-    const { link } = await this.call('POST', '/v1/codes', { user: CREDENTIALS.user });
+    const { link } = await this.operator.call('POST', '/v1/codes', { user: CREDENTIALS.user });
     await device.enroll(link as string, CREDENTIALS);
     return { device, login: (withPassword) => device.login(withPassword ? CREDENTIALS : undefined) };
-  }
-
-  /** Asks the admin API. @throws Error with what it answered */
-  async call(method: Method, path: string, body?: object): Promise<Record<string, unknown>> {
-    const answer = await request(`${this.#security.ready['adminUrl']}${path}`, {
-      method,
-      headers: {
-        'sallyport-reason': 'bench',
-        ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
-        ...(body ? { 'content-type': 'application/json' } : {}),
-      },
-      body: body ? JSON.stringify(body) : null,
-      dispatcher: this.#agent,
-    });
-    const text = await answer.body.text();
-    if (answer.statusCode >= 300) throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`);
-    return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
   }
 
   async stop(): Promise<void> {
     await this.#store.close();
     for (const server of [...this.#proxies, this.#security]) await server.end();
-    await this.#agent.destroy();
+    await this.operator.close();
   }
 
   async #seed(): Promise<void> {
-    const oneTime = { token: this.#security.ready['oneTimeToken'], name: 'bench' };
-    this.#token = (await this.call('POST', '/v1/operators/login', oneTime))['token'] as string;
     const channels = { channelsPerInstallation: RATE, channelsPerUser: RATE };
     const opens = { openBurst: RATE, openRate: RATE };
-    await this.call('PATCH', '/v1/realm', { ...opens, ...channels, enrolPage: 'http://localhost/enroll' });
-    await this.call('PUT', `/v1/apps/${CONTEXT.id}`, { groups: null });
-    await this.call('PUT', '/v1/groups/staff');
-    await this.call('PUT', '/v1/resources/wiki', {
+    await this.operator.call('PATCH', '/v1/realm', { ...opens, ...channels, enrolPage: 'http://localhost/enroll' });
+    await this.operator.call('PUT', `/v1/apps/${CONTEXT.id}`, { groups: null });
+    await this.operator.call('PUT', '/v1/groups/staff');
+    await this.operator.call('PUT', '/v1/resources/wiki', {
       kind: 'http',
       authority: AUTHORITY,
       backend: { url: `http://127.0.0.1:${PORTS.backend}`, networks: ['127.0.0.0/8'] },
     });
-    await this.call('PUT', '/v1/policies/wiki', { groups: ['staff'], resources: ['wiki'], context: {} });
-    await this.call('PUT', '/v1/users/ada', { password: PASSWORD, groups: ['staff'] });
-    for (let i = 0; i < USERS; i++) await this.call('PUT', `/v1/users/u${i}`, { groups: ['staff'] });
-    await this.call('PUT', `/v1/sites/${SITE}`, { origins: [`ws://127.0.0.1:${PORTS.proxy}`] });
+    await this.operator.call('PUT', '/v1/policies/wiki', { groups: ['staff'], resources: ['wiki'], context: {} });
+    await this.operator.call('PUT', '/v1/users/ada', { password: PASSWORD, groups: ['staff'] });
+    for (let i = 0; i < USERS; i++) await this.operator.call('PUT', `/v1/users/u${i}`, { groups: ['staff'] });
+    await this.operator.call('PUT', `/v1/sites/${SITE}`, { origins: [`ws://127.0.0.1:${PORTS.proxy}`] });
   }
 
   async #startProxy(i: number): Promise<AppProcess> {
-    const { token } = await this.call('POST', '/v1/join-tokens', { name: `p${i}`, site: SITE, replace: true });
+    const { token } = await this.operator.call('POST', '/v1/join-tokens', { name: `p${i}`, site: SITE, replace: true });
     return AppProcess.start('proxy', {
       environment: {
         SALLYPORT_DATA: join(this.#folder, `p${i}-${Date.now()}`),

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { Device, memoryStorage } from '@sallyport/device';
 import { AppProcess } from '@sallyport/local-cluster';
-import { Agent, request } from 'undici';
 import { CONTEXT } from '../load/channel-lane.ts';
+import { Operator } from '../operator.ts';
 import { PORTS } from '../ports.ts';
 import { cpuMicros, family, memoryMiB } from '../processes.ts';
 import { type FarmDevice, webSocketFrom } from './farm-device.ts';
@@ -28,8 +28,7 @@ export class Farm {
   readonly folder: string = mkdtempSync('/tmp/sallyport-hostile-');
   readonly #proxies: AppProcess[] = [];
   #security: AppProcess | undefined;
-  #agent: Agent | undefined;
-  #token = '';
+  #operator: Operator | undefined;
   #forward: ChildProcess | undefined;
 
   static async start(proxies: number): Promise<Farm> {
@@ -82,9 +81,9 @@ export class Farm {
 
   async addResource(name: string, url: string): Promise<void> {
     const backend = { url, networks: ['127.0.0.0/8'] };
-    await this.#call('PUT', `/v1/resources/${name}`, { kind: 'http', authority: `${name}.corp`, backend });
+    await this.#operator!.call('PUT', `/v1/resources/${name}`, { kind: 'http', authority: `${name}.corp`, backend });
     const policy = { groups: ['staff'], resources: [name], context: {} };
-    await this.#call('PUT', `/v1/policies/open-${name}`, policy);
+    await this.#operator!.call('PUT', `/v1/policies/open-${name}`, policy);
   }
 
   /** Enrols and signs in one device for each user, from an address of its own. */
@@ -118,7 +117,7 @@ export class Farm {
     this.#forward?.kill('SIGTERM');
     for (const proxy of this.#proxies) await proxy.end();
     await this.#security?.end();
-    await this.#agent?.destroy();
+    await this.#operator?.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -131,19 +130,18 @@ export class Farm {
         SALLYPORT_DIRECTORY_LISTEN: `127.0.0.1:${PORTS.auth}`,
       },
     });
-    this.#agent = new Agent({ connect: { ca: this.#security.ready['ca']! }, headersTimeout: 600_000 });
-    const oneTime = { token: this.#security.ready['oneTimeToken'], name: 'bench' };
-    this.#token = (await this.#call('POST', '/v1/operators/login', oneTime))['token'] as string;
-    await this.#call('PATCH', '/v1/realm', { enrolPage: 'http://localhost/enroll' });
-    for (const id of [CONTEXT.id, 'sallyport.cli']) await this.#call('PUT', `/v1/apps/${id}`, { groups: null });
-    await this.#call('PUT', '/v1/groups/staff');
+    this.#operator = await Operator.first(this.#security.ready);
+    await this.#operator!.call('PATCH', '/v1/realm', { enrolPage: 'http://localhost/enroll' });
+    for (const id of [CONTEXT.id, 'sallyport.cli'])
+      await this.#operator!.call('PUT', `/v1/apps/${id}`, { groups: null });
+    await this.#operator!.call('PUT', '/v1/groups/staff');
     for (let i = 0; i < proxies; i++) this.#proxies.push(await this.#proxy(i));
-    await this.#call('PUT', `/v1/sites/${SITE}`, { origins: this.origins });
+    await this.#operator!.call('PUT', `/v1/sites/${SITE}`, { origins: this.origins });
     while (!(await this.#allLive(proxies))) await new Promise((resolve) => setTimeout(resolve, 100));
   }
 
   async #proxy(i: number): Promise<AppProcess> {
-    const { token } = await this.#call('POST', '/v1/join-tokens', { name: `p${i}`, site: SITE });
+    const { token } = await this.#operator!.call('POST', '/v1/join-tokens', { name: `p${i}`, site: SITE });
     return AppProcess.start('proxy', {
       environment: {
         SALLYPORT_DATA: join(this.folder, `p${i}`),
@@ -155,13 +153,15 @@ export class Farm {
   }
 
   async #allLive(count: number): Promise<boolean> {
-    const { proxies } = (await this.#call('GET', '/v1/status')) as unknown as { proxies: { live: boolean }[] };
+    const { proxies } = (await this.#operator!.call('GET', '/v1/status')) as unknown as {
+      proxies: { live: boolean }[];
+    };
     return proxies.filter(({ live }) => live).length === count;
   }
 
   async #link(user: string): Promise<string> {
-    await this.#call('PUT', `/v1/users/${user}`, { password: PASSWORD, groups: ['staff'] });
-    return (await this.#call('POST', '/v1/codes', { user }))['link'] as string;
+    await this.#operator!.call('PUT', `/v1/users/${user}`, { password: PASSWORD, groups: ['staff'] });
+    return (await this.#operator!.call('POST', '/v1/codes', { user }))['link'] as string;
   }
 
   async #device({ user, address }: { user: string; address: string }): Promise<FarmDevice> {
@@ -175,20 +175,6 @@ export class Farm {
     // Keys of the platform do not travel between processes, and nobody signs in again.
     const record = { ...(await storage.load())!, signingKey: { publicJwk: {}, privateKey: {} } };
     return { user, address, record };
-  }
-
-  async #call(method: 'GET' | 'PUT' | 'POST' | 'PATCH', path: string, body?: object): Promise<Record<string, unknown>> {
-    const headers = {
-      'sallyport-reason': 'bench',
-      ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
-      ...(body ? { 'content-type': 'application/json' } : {}),
-    };
-    const text = body ? JSON.stringify(body) : null;
-    const url = `${this.#security!.ready['adminUrl']}${path}`;
-    const answer = await request(url, { method, headers, body: text, dispatcher: this.#agent! });
-    const json = (await answer.body.json()) as Record<string, unknown>;
-    if (answer.statusCode >= 400) throw new Error(`${method} ${path}: ${JSON.stringify(json)}`);
-    return json;
   }
 }
 

@@ -7,8 +7,9 @@ import { type Device, type DeviceRecord, memoryStorage } from '@sallyport/device
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
 import { ChildPostgres, type DatabaseAddress } from '@sallyport/store-sql';
-import { Agent, request } from 'undici';
+import { request } from 'undici';
 import { CONTEXT } from '../load/channel-lane.ts';
+import { Operator } from '../operator.ts';
 import { PORTS } from '../ports.ts';
 import { describeMachine } from '../report.ts';
 import type { SeenBeats } from './beats.ts';
@@ -46,8 +47,7 @@ class StormGateway {
   readonly origin = `ws://127.0.0.1:${PORTS.proxy}`;
   security!: AppProcess;
   proxy!: AppProcess;
-  #agent!: Agent;
-  #token = '';
+  operator!: Operator;
 
   async start(): Promise<void> {
     // As root the database runs as a user of its own, who must get through here.
@@ -62,15 +62,16 @@ class StormGateway {
         SALLYPORT_ADDRESS_PER_MINUTE: RATE,
       },
     });
-    this.#agent = new Agent({ connect: { ca: this.security.ready['ca']! }, headersTimeout: 600_000 });
-    const oneTime = { token: this.security.ready['oneTimeToken'], name: 'bench' };
-    this.#token = (await this.call('POST', '/v1/operators/login', oneTime))['token'] as string;
-    await this.call('PATCH', '/v1/realm', { loginNeedsPassword: true, enrolPage: 'http://localhost/enroll' });
-    await this.call('PUT', `/v1/apps/${CONTEXT.id}`, { groups: null });
-    await this.call('PUT', '/v1/groups/staff');
-    await this.call('PUT', `/v1/users/${CREDENTIALS.user}`, { password: CREDENTIALS.password, groups: ['staff'] });
-    await this.call('PUT', '/v1/sites/here', { origins: [this.origin] });
-    const { token } = await this.call('POST', '/v1/join-tokens', { name: 'p0', site: 'here' });
+    this.operator = await Operator.first(this.security.ready);
+    await this.operator.call('PATCH', '/v1/realm', { loginNeedsPassword: true, enrolPage: 'http://localhost/enroll' });
+    await this.operator.call('PUT', `/v1/apps/${CONTEXT.id}`, { groups: null });
+    await this.operator.call('PUT', '/v1/groups/staff');
+    await this.operator.call('PUT', `/v1/users/${CREDENTIALS.user}`, {
+      password: CREDENTIALS.password,
+      groups: ['staff'],
+    });
+    await this.operator.call('PUT', '/v1/sites/here', { origins: [this.origin] });
+    const { token } = await this.operator.call('POST', '/v1/join-tokens', { name: 'p0', site: 'here' });
     this.proxy = await AppProcess.start('proxy', {
       environment: {
         SALLYPORT_DATA: join(this.folder, 'p0'),
@@ -82,22 +83,6 @@ class StormGateway {
         SALLYPORT_OPENS_PER_SESSION: RATE,
       },
     });
-  }
-
-  async call(method: 'PUT' | 'POST' | 'PATCH', path: string, body?: object): Promise<Record<string, unknown>> {
-    const answer = await request(`${this.security.ready['adminUrl']}${path}`, {
-      method,
-      headers: {
-        'sallyport-reason': 'bench',
-        ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
-        ...(body ? { 'content-type': 'application/json' } : {}),
-      },
-      body: body ? JSON.stringify(body) : null,
-      dispatcher: this.#agent,
-    });
-    const json = (await answer.body.json()) as Record<string, unknown>;
-    if (answer.statusCode >= 400) throw new Error(`${method} ${path}: ${JSON.stringify(json)}`);
-    return json;
   }
 
   /** Where the database of Security is. */
@@ -117,7 +102,7 @@ class StormGateway {
   async stop(): Promise<void> {
     await this.proxy?.end('SIGKILL');
     await this.security?.end('SIGKILL');
-    await this.#agent?.destroy();
+    await this.operator?.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -128,7 +113,7 @@ async function enrolAll(gateway: StormGateway, count: number): Promise<{ devices
   const storage = memoryStorage();
   const one = async (kept = memoryStorage()): Promise<void> => {
     const device = await openDevice(kept, () => CONTEXT);
-    const { link } = await gateway.call('POST', '/v1/codes', { user: CREDENTIALS.user });
+    const { link } = await gateway.operator.call('POST', '/v1/codes', { user: CREDENTIALS.user });
     await device.enroll(link as string, CREDENTIALS);
     devices.push(device);
   };

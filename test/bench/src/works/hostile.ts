@@ -53,9 +53,9 @@ async function addRules(bench: Bench): Promise<void> {
   for (let i = 0; i < POLICIES; i++) {
     const paths = Array.from({ length: PATHS_EACH }, (_, j) => `/part-${i}-${j}/`);
     const rule = { groups: ['staff'], resources: ['wiki'], context: { minVersion: '0.1' }, paths };
-    await bench.gateway
+    await bench.gateway.operator
       .call('PUT', `/v1/policies/hostile-${i}`, rule)
-      .catch(() => bench.gateway.call('PUT', `/v1/policies/hostile-${i}`, { ...rule, context: {} }));
+      .catch(() => bench.gateway.operator.call('PUT', `/v1/policies/hostile-${i}`, { ...rule, context: {} }));
   }
 }
 

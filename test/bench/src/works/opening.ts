@@ -35,7 +35,7 @@ function loginLine(bench: Bench, withPassword: boolean): Line {
     variant: withPassword ? 'login with password' : 'login without password',
     unit: UNIT,
     async measure() {
-      await gateway.call('PATCH', '/v1/realm', { loginNeedsPassword: withPassword });
+      await gateway.operator.call('PATCH', '/v1/realm', { loginNeedsPassword: withPassword });
       const devices = await Promise.all(Array.from({ length: 8 }, () => gateway.device()));
       const count = Math.ceil((LOGINS * bench.scale) / devices.length);
       await Promise.all(devices.map(({ login }) => login(withPassword)));
