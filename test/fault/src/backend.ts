@@ -38,7 +38,7 @@ export class Backend {
       lastAt.set(sessionOf(String(request.headers['sallyport-assertion'] ?? '')), now);
       runs.set(id, (runs.get(id) ?? 0) + 1);
       request.resume();
-      response.end(id);
+      response.end(who === 'bytes' ? Buffer.alloc(Number(id)) : id);
     });
     server.keepAliveTimeout = 60_000;
     await new Promise<void>((resolve) => server.listen(0, DRIVER_ADDRESS, 4_096, resolve));

@@ -6,6 +6,8 @@ export interface TcpFaults {
   /** Every piece is late by this much, ms, and by up to `jitterMs` more. */
   latencyMs: number;
   jitterMs: number;
+  /** So many bytes pass in a ms, in each direction, of all connections together. */
+  bytesPerMs: number;
   /** Pieces are taken and vanish; nobody is told. */
   blackHole: boolean;
   /** The connection breaks off in the middle of the stream after so many more bytes. */
@@ -19,6 +21,7 @@ export interface TcpFaults {
 const NONE: TcpFaults = {
   latencyMs: 0,
   jitterMs: 0,
+  bytesPerMs: Number.POSITIVE_INFINITY,
   blackHole: false,
   breakAfterBytes: Number.POSITIVE_INFINITY,
   corruptEvery: 0,
@@ -31,6 +34,8 @@ export class TcpFaultProxy {
   readonly faults: TcpFaults = { ...NONE };
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** When what was taken so far has passed, there and back. */
+  readonly #freeAt = { there: 0, back: 0 };
 
   private constructor(server: Server, target: { host: string; port: number }) {
     this.#server = server;
@@ -80,7 +85,7 @@ export class TcpFaultProxy {
     const enqueue = (bytes: Buffer | undefined): void => {
       const { latencyMs, jitterMs, answersOnly } = this.faults;
       const lateMs = answersOnly && !answers ? 0 : latencyMs + Math.random() * jitterMs;
-      dueAt = Math.max(dueAt, performance.now() + lateMs);
+      dueAt = Math.max(dueAt, this.#passed(answers ? 'back' : 'there', bytes?.length ?? 0) + lateMs);
       queue.push({ bytes, dueAt });
       if (queue.length === 1) pump();
     };
@@ -94,6 +99,11 @@ export class TcpFaultProxy {
       this.#sockets.delete(from);
       setTimeout(() => to.destroy(), Math.max(0, dueAt - performance.now()) + 5);
     });
+  }
+
+  #passed(way: 'there' | 'back', bytes: number): number {
+    this.#freeAt[way] = Math.max(performance.now(), this.#freeAt[way]) + bytes / this.faults.bytesPerMs;
+    return this.#freeAt[way];
   }
 
   #swallows(answers: boolean): boolean {

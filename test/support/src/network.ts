@@ -93,6 +93,24 @@ export class Network {
     this.#filter(host, 'output', `ip daddr ${to.address} tcp sport ${port} drop`);
   }
 
+  /** Counts from now on what goes between a host and others, both ways. `heal` ends that. */
+  count(host: Host, others: readonly Pick<Host, 'address'>[]): void {
+    const set = `{ ${others.map(({ address }) => address).join(', ')} }`;
+    const rules = [
+      'add table inet line; add counter inet line crossed',
+      'add chain inet line came { type filter hook input priority 0; }; add chain inet line went { type filter hook output priority 0; }',
+      `add rule inet line came ip saddr ${set} counter name crossed; add rule inet line went ip daddr ${set} counter name crossed`,
+    ];
+    this.#inside(host.name, 'nft', rules.join('; '));
+  }
+
+  /** Bytes of packets since `count`. */
+  counted(host: Host): number {
+    const inside = ['netns', 'exec', host.name, 'nft', '-j', 'list', 'counter', 'inet', 'line', 'crossed'];
+    const { nftables } = JSON.parse(execFileSync('ip', inside, { encoding: 'utf8' }));
+    return nftables.find((one: { counter?: { bytes: number } }) => one.counter).counter.bytes;
+  }
+
   /** Everybody asks anew which host has an address: one has taken that of another over. */
   forgetNeighbours(): void {
     run('ip', 'neigh', 'flush', 'dev', 'br0');

@@ -12,6 +12,7 @@ import { restore } from './restore.ts';
 import { revocation } from './revocation.ts';
 import { rolling } from './rolling.ts';
 import type { Scenario } from './scenario.ts';
+import { sites } from './sites.ts';
 import { standby } from './standby.ts';
 
 /** All scenarios by name. */
@@ -30,4 +31,5 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   clocks,
   quota,
   links,
+  sites,
 };

@@ -1,0 +1,3 @@
+import { shows } from './shows.ts';
+
+shows('sites');
