@@ -18,7 +18,7 @@ import type { SiteMapCache } from './serving/site-map.ts';
 export interface DeviceListenerOptions {
   readonly serving: Serving;
   readonly channels: Channels;
-  readonly siteMap: SiteMapCache;
+  readonly siteMap: Pick<SiteMapCache, 'get' | 'seq'>;
   readonly crypto: CryptoProvider;
   readonly admission: SocketAdmission;
   readonly trustedHops: number;
@@ -117,7 +117,10 @@ export function useCertificate(server: Server, { certificate: cert, key }: { cer
   (server as TlsServer).setSecureContext({ ...tlsOptionsOf('public'), cert, key });
 }
 
-async function answerPlain(siteMap: SiteMapCache, request: IncomingMessage): Promise<{ status: number; body: string }> {
+async function answerPlain(
+  siteMap: Pick<SiteMapCache, 'get'>,
+  request: IncomingMessage,
+): Promise<{ status: number; body: string }> {
   if (pathOf(request) !== `${ENDPOINT_PATH}/site-map`) return { status: 404, body: '{"code":"ERR_HTTP_NOT_FOUND"}' };
   if (request.method !== 'GET') return { status: 405, body: '{"code":"ERR_HTTP_METHOD"}' };
   try {

@@ -9,7 +9,7 @@ import {
   takeAddressesFrom,
 } from '@sallyport/http-service';
 import { ControlConnection, NodeList, processClocks, SecurityClient } from '@sallyport/security-client';
-import { createMetrics } from '@sallyport/telemetry';
+import { createMetrics, type Log } from '@sallyport/telemetry';
 import { createDeviceListener, createHealthService } from './app.ts';
 import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
@@ -18,13 +18,33 @@ import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { KeptRevocations } from './kept-revocations.ts';
-import { KeptWitness } from './kept-witness.ts';
+import { KeptText } from './kept-text.ts';
 import { podSettings } from './pod-identity.ts';
 import { keepPublicCertificate, openPublicCertificate } from './public-certificate.ts';
 import { OriginNames } from './serving/origin-names.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
 import { tellCertificates } from './tell-certificates.ts';
+
+/** The realm's site map, also that of an earlier run; devices are told of each newer one. */
+function keepSiteMap(
+  folder: string,
+  { realm, security, channels, log }: { realm: string; security: SecurityClient; channels: Channels; log: Log },
+): SiteMapCache {
+  const kept = new KeptText(join(folder, 'site-map.json'), (error) =>
+    log.warn({ err: error }, 'the site map could not be kept'),
+  );
+  return new SiteMapCache({
+    realm,
+    ask: (seq) => security.siteMap(seq),
+    kept: kept.read(),
+    changed: (known) => {
+      kept.keep(JSON.stringify(known.answer));
+      channels.siteMapChanged(known);
+    },
+    refused: (error) => log.error({ err: error }, 'a site map was refused; the last good one stays'),
+  });
+}
 
 async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
@@ -45,7 +65,8 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   metrics.gauge('sallyport_backend_servers_resting', 'servers of several that get nothing', () => backends.resting);
   const serving = new Serving({ identity, security, backends, log, metrics });
   const channels = new Channels(serving, metrics);
-  const keptWitness = new KeptWitness(join(config.SALLYPORT_DATA, 'witness'), (error) =>
+  const siteMap = keepSiteMap(config.SALLYPORT_DATA, { realm: identity.realm, security, channels, log });
+  const keptWitness = new KeptText(join(config.SALLYPORT_DATA, 'witness'), (error) =>
     log.warn({ err: error }, 'what Security said of its database could not be kept'),
   );
   const listener = {
@@ -54,6 +75,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     done: channels.done.bind(channels),
     channelCount: () => channels.size,
     witnessed: (text: string) => keptWitness.keep(text),
+    siteMap: (seq: number) => siteMap.heardOf(seq),
     troubles: () => serving.troubles.recent(),
     tryBackend,
     keep: keptRevocations.keep.bind(keptRevocations),
@@ -80,7 +102,6 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   };
   const admission = new SocketAdmission(limits, serving.limited);
   metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
-  const siteMap = new SiteMapCache(() => security.siteMap());
   const names = new OriginNames(identity.site, () => siteMap.get());
   const files = openPublicCertificate(config, { names, log, metrics });
   const server = createDeviceListener({
@@ -113,6 +134,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     log.info('draining');
     renewal.stop();
     stopBringing();
+    siteMap.close();
     for (const stopOne of stopKeeping) stopOne();
     const drained = channels.drain(config.SALLYPORT_DRAIN_MS);
     await new Promise((resolve) => setTimeout(resolve, config.SALLYPORT_UNREADY_MS));

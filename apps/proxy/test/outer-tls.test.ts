@@ -13,7 +13,6 @@ import { createDeviceListener, useCertificate } from '../src/app.ts';
 import { SocketAdmission } from '../src/device/admission.ts';
 import { openPublicCertificate } from '../src/public-certificate.ts';
 import { OriginNames } from '../src/serving/origin-names.ts';
-import { SiteMapCache } from '../src/serving/site-map.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-outer-tls-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -53,7 +52,7 @@ async function listening(counted = createMetrics()) {
   const server = createDeviceListener({
     serving: { log } as never,
     channels: { stopping: false } as never,
-    siteMap: new SiteMapCache(async () => ({ siteMap: 'x', rootKey: '' })),
+    siteMap: { get: async () => ({ siteMap: 'x', rootKey: '' }), seq: undefined },
     admission: new SocketAdmission(places, { met: () => undefined }),
     crypto: nodeCrypto(),
     trustedHops: 0,

@@ -79,5 +79,6 @@ export {
   RevocationSeal,
   ShownRequest,
   SiteMapAnswer,
+  SiteMapQuery,
 } from './proxy-api.ts';
 export { isText } from './text.ts';

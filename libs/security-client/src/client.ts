@@ -188,9 +188,10 @@ export class SecurityClient {
     await this.#anyNode(ask);
   }
 
-  /** The realm's signed site map. */
-  async siteMap(): Promise<SiteMapAnswer> {
-    return (await this.#anyNode({ path: PROXY_PATHS.siteMap, method: 'GET', parse: parseSiteMap })).answer;
+  /** The realm's signed site map; one of at least that `seq`, if the node can give it. */
+  async siteMap(seq?: number): Promise<SiteMapAnswer> {
+    const path = seq === undefined ? PROXY_PATHS.siteMap : `${PROXY_PATHS.siteMap}?seq=${seq}`;
+    return (await this.#anyNode({ path, method: 'GET', parse: parseSiteMap })).answer;
   }
 
   async close(): Promise<void> {

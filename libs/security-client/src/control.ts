@@ -66,6 +66,8 @@ export interface ControlListener extends FollowerListener {
   siteDrained(drained: boolean): void;
   /** Security wants this Proxy to renew its certificate now. */
   renew(): void;
+  /** The realm's site map has this `seq`. */
+  siteMap(seq: number): void;
   /** Something went wrong on the way to Security; the connection is being made anew. */
   trouble(error: unknown): void;
 }
@@ -259,6 +261,7 @@ export class ControlConnection {
       if (message.nodes) this.#nodes.learn(message.nodes);
       this.#listener.siteDrained(message.drained ?? false);
       if (message.id === this.#timed?.id) this.#rttMs = Math.round(this.#clocks.monotonicMs() - this.#timed.at);
+      if (message.siteMapSeq !== undefined) this.#listener.siteMap(message.siteMapSeq);
     }
     const beatAgain = this.#follower.receive(message);
     if (message.type !== 'anew') this.#keepApplied(message);

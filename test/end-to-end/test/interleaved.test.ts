@@ -1,3 +1,6 @@
+import { memoryStorage } from '@sallyport/device';
+import * as api from '@sallyport/security-api/admin';
+import { waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway } from '../src/gateway.ts';
@@ -43,10 +46,10 @@ test(`${USERS} users at once: each sees its own echo and its own name, and nothi
   const names = Array.from({ length: USERS }, (_, i) => `user-${i}`);
   // Each new user takes the realm's lock: few at once wait less for it, on a machine that runs other tests beside.
   await inBatches(names, 8, (name) => patiently(() => gateway.addUser(name)));
-  const devices = await inBatches(names, 32, async (name) => ({
-    name,
-    device: await patiently(() => gateway.device(name)),
-  }));
+  const devices = await inBatches(names, 32, async (name) => {
+    const storage = memoryStorage();
+    return { name, storage, device: await patiently(() => gateway.device(name, storage)) };
+  });
   const wrong: string[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     await Promise.all(
@@ -63,5 +66,14 @@ test(`${USERS} users at once: each sees its own echo and its own name, and nothi
     );
   }
   expect(wrong).toEqual([]);
+  // Where Proxies are changes while all of them are connected: each is told, by whichever Proxy it is with.
+  const known = async (): Promise<number[]> =>
+    Promise.all(devices.map(async ({ storage }) => (await storage.load())?.siteMapSeq ?? 0));
+  const before = Math.max(...(await known()));
+  await gateway.operator.call(api.sites.put, {
+    params: { name: 'here' },
+    body: { origins: gateway.origins.toReversed() },
+  });
+  await waitFor(async () => Math.min(...(await known())) > before, 'every device knows of the new site map');
   for (const { device } of devices) device.close();
 }, 600_000);

@@ -56,6 +56,15 @@ export interface ChannelStart {
   readonly grant: Grant;
   readonly context: AppContext;
   readonly transport: Transport;
+  /** `seq` of the site map that WELCOME named. */
+  readonly siteMapSeq?: number | undefined;
+}
+
+/** A newer site map, as devices are told of it. */
+export interface SiteMapNews {
+  readonly seq: number;
+  /** The NOTICE with it, encoded once for all. */
+  readonly notice: Uint8Array;
 }
 
 /** Life of a channel at most, ms. */
@@ -114,6 +123,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   #suspended = false;
   /** Since when it takes no new streams, ms of the monotonic clock. */
   #drainedAt: number | undefined;
+  /** `seq` of the site map that the device was told last. */
+  #siteMapSeq: number;
   /** False until a grant has passed all checks, and while changed rights are read again. */
   #ready = false;
   /** Grows with every grant and app context, so that what was decided by them is decided again. */
@@ -123,7 +134,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   #flush: (() => void) | undefined;
   #recheckDue = false;
 
-  constructor({ serving, listener, socket, address, grant, context, transport }: ChannelStart) {
+  constructor({ serving, listener, socket, address, grant, context, transport, siteMapSeq = -1 }: ChannelStart) {
+    this.#siteMapSeq = siteMapSeq;
     this.#serving = serving;
     this.#listener = listener;
     this.#socket = socket;
@@ -199,6 +211,13 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#mux.flush();
     this.destroy(code);
     this.#socket.close(1000);
+  }
+
+  /** The realm's site map is another one: the device is told, once. */
+  tellSiteMap({ seq, notice }: SiteMapNews): void {
+    if (this.#mux.closed || seq <= this.#siteMapSeq) return;
+    this.#siteMapSeq = seq;
+    this.#mux.announce(notice);
   }
 
   /** Takes no new streams; open ones may finish. */

@@ -1,13 +1,18 @@
+import { encodeCbor } from '@sallyport/channel';
 import type { AnewReason } from '@sallyport/lease';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import { guardWith, type Metrics } from '@sallyport/telemetry';
 import type { LeaseListener, Serving } from '../serving/serving.ts';
-import type { ChannelOwner, DeviceChannel } from './channel.ts';
+import type { KnownSiteMap } from '../serving/site-map.ts';
+import { Spread } from '../serving/spread.ts';
+import type { ChannelOwner, DeviceChannel, SiteMapNews } from './channel.ts';
 
 /** How often the lease is looked at, and who waits for rights, ms. */
 const CHECK_MS = 100;
 /** How often channels are looked at whose time may be over, ms. */
 const SWEEP_MS = 1_000;
+/** All devices are told of a new site map within this time, ms. */
+const MAP_SPREAD_MS = 2_000;
 /** Rights that an entry changed are read again within this time, ms, or the channel ends: the entry is in force then. */
 const MAX_READ_MS = 1_000;
 
@@ -43,6 +48,7 @@ export class Channels implements ChannelOwner, LeaseListener {
   /** Channels whose rights are being read while something waits for them. */
   readonly #reading = new Map<DeviceChannel, { readonly done: number; readonly since: number }>();
   readonly #timers: readonly NodeJS.Timeout[];
+  readonly #siteMaps: Spread<DeviceChannel, SiteMapNews>;
   #draining = false;
   /** True while the site is being emptied. */
   #drained = false;
@@ -51,6 +57,11 @@ export class Channels implements ChannelOwner, LeaseListener {
   constructor(serving: Serving, metrics: Metrics) {
     this.#serving = serving;
     serving.listen(this);
+    this.#siteMaps = new Spread({
+      withinMs: MAP_SPREAD_MS,
+      all: () => this.#channels,
+      tell: (channel, news) => guardWith((error) => channel.fail(error))(() => channel.tellSiteMap(news))(),
+    });
     metrics.gauge('sallyport_channels', 'open channels', () => this.#channels.size);
     const guard = guardWith((error) => serving.log.error({ err: error }, 'a check of the channels failed'));
     this.#timers = [
@@ -172,6 +183,11 @@ export class Channels implements ChannelOwner, LeaseListener {
     this.#check();
   }
 
+  /** The realm's site map is another one: every device is told within some seconds, not all at one moment. */
+  siteMapChanged({ seq, answer }: KnownSiteMap): void {
+    this.#siteMaps.spread({ seq, notice: encodeCbor({ site_map: answer.siteMap }) });
+  }
+
   /** LeaseListener */
   lost(): void {
     this.#each((channel) => channel.suspend());
@@ -203,6 +219,7 @@ export class Channels implements ChannelOwner, LeaseListener {
     this.#each((channel) => channel.end('DRAINING'));
     for (const timer of this.#timers) clearInterval(timer);
     for (const timer of this.#movingOn) clearTimeout(timer);
+    this.#siteMaps.stop();
   }
 
   /** Does the same with every channel: what one of them throws ends it, and the others go on. */

@@ -19,6 +19,7 @@ import {
 import { checkContext } from '@sallyport/lease';
 import { type ReadAgain, SecurityClientError } from '@sallyport/security-client';
 import type { Serving } from '../serving/serving.ts';
+import type { SiteMapCache } from '../serving/site-map.ts';
 import type { SocketAdmission, SocketPlace } from './admission.ts';
 import { DeviceChannel, resourceList } from './channel.ts';
 import { type Channels, channelCountsOf } from './channels.ts';
@@ -50,6 +51,7 @@ export interface DeviceSocketParts {
   readonly channels: Channels;
   readonly crypto: CryptoProvider;
   readonly admission: SocketAdmission;
+  readonly siteMap: Pick<SiteMapCache, 'seq'>;
 }
 
 /** One device's socket, from its first byte to its channel (SPEC.md, section 2). */
@@ -60,6 +62,7 @@ export class DeviceSocket {
   readonly #crypto: CryptoProvider;
   readonly #socket: RecordSocket;
   readonly #admission: SocketAdmission;
+  readonly #siteMap: Pick<SiteMapCache, 'seq'>;
   readonly #place: SocketPlace;
   #hints = 0;
   #answers = 0;
@@ -70,11 +73,12 @@ export class DeviceSocket {
   #stepping = false;
   #timer: NodeJS.Timeout;
 
-  constructor({ serving, channels, crypto, admission }: DeviceSocketParts, accepted: AcceptedSocket) {
+  constructor({ serving, channels, crypto, admission, siteMap }: DeviceSocketParts, accepted: AcceptedSocket) {
     this.#serving = serving;
     this.#channels = channels;
     this.#crypto = crypto;
     this.#admission = admission;
+    this.#siteMap = siteMap;
     this.#place = accepted.place;
     this.#address = accepted.address;
     this.#timer = setTimeout(() => this.#socket.destroy(), FIRST_MESSAGE_MS);
@@ -188,7 +192,8 @@ export class DeviceSocket {
     const context = opening.readHello(hello);
     // What was revoked while Security was answering, and whether we may still serve at all.
     if (!this.#serving.mayServe()) return this.#hint('UNAVAILABLE', RETRY_MS);
-    const { said, later } = welcomeOf(this.#serving.name, { ...answer, grant });
+    const { seq: siteMapSeq } = this.#siteMap;
+    const { said, later } = welcomeOf(this.#serving.name, { ...answer, grant }, siteMapSeq);
     const welcome = opening.writeWelcome(said);
     this.#socket.send(welcome.message);
     const channel = new DeviceChannel({
@@ -199,6 +204,7 @@ export class DeviceSocket {
       grant,
       context,
       transport: welcome.transport,
+      siteMapSeq,
     });
     this.#channel = channel;
     this.#place.leave();
@@ -223,6 +229,7 @@ const MAX_WELCOME_BYTES = 60_000;
 function welcomeOf(
   proxy: string,
   { grant, routes }: ReadAgain,
+  siteMapSeq: number | undefined,
 ): { readonly said: CborInput; readonly later: Uint8Array | undefined } {
   const { openBurst, openRate } = grant.limits;
   const said = {
@@ -231,6 +238,7 @@ function welcomeOf(
     expires_in: grant.expiresInMs,
     resources: resourceList(grant),
     notices: [],
+    ...(siteMapSeq === undefined ? {} : { site_map_seq: siteMapSeq }),
   };
   if (!routes) return { said, later: undefined };
   const fits = encodeCbor(said).length + routes.length <= MAX_WELCOME_BYTES;

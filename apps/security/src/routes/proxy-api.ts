@@ -40,6 +40,7 @@ import {
   RenewRequest,
   ShownRequest,
   type SiteMapAnswer,
+  SiteMapQuery,
 } from '@sallyport/security-api';
 import { addressKey } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
@@ -73,7 +74,7 @@ export interface ProxyApiParts {
   readonly policies: PolicyCache;
   readonly liveKeys: LiveKeys;
   readonly handshakes: Handshakes;
-  readonly siteMap: () => Promise<string>;
+  readonly siteMap: (seq?: number) => Promise<string>;
   readonly identify: IdentifyProxy;
   readonly node: Pick<SecurityNode, 'proxyUrls'>;
   readonly presence: Presence;
@@ -108,10 +109,14 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
   addCertificateRoutes(service, routes);
   addKeptRoute(service, routes);
   service.get(PROXY_PATHS.jwks, async () => assertionJwks(routes));
-  service.get(PROXY_PATHS.siteMap, async (): Promise<SiteMapAnswer> => {
-    const rootKey = JSON.stringify(routes.liveKeys.current.root.publicJwk);
-    return { siteMap: await routes.siteMap(), rootKey };
-  });
+  service.get<{ Querystring: SiteMapQuery }>(
+    PROXY_PATHS.siteMap,
+    { schema: { querystring: SiteMapQuery } },
+    async ({ query }): Promise<SiteMapAnswer> => {
+      const rootKey = JSON.stringify(routes.liveKeys.current.root.publicJwk);
+      return { siteMap: await routes.siteMap(query.seq), rootKey };
+    },
+  );
 }
 
 /** Nothing for whoever is no Proxy of ours, or has just ceased to be one. */

@@ -12,29 +12,32 @@ export interface SiteMapParts {
   readonly liveKeys: Pick<LiveKeys, 'current'>;
 }
 
-/** Signs the realm's site map: sites, keys, suites and sign-in methods (SPEC.md, section 2). Cached for two seconds. */
-export function siteMapSigner(parts: SiteMapParts): () => Promise<string> {
-  let cached: { readonly text: string; readonly at: number } | undefined;
+/** Signs the realm's site map: sites, keys, suites and sign-in methods (SPEC.md, section 2). Cached for two seconds, if nobody knows of a newer one. */
+export function siteMapSigner(parts: SiteMapParts): (seq?: number) => Promise<string> {
+  let cached: { readonly text: string; readonly seq: number; readonly at: number } | undefined;
   let signing: Promise<string> | undefined;
   const sign = async (at: number): Promise<string> => {
     try {
-      const text = await signSiteMap(parts);
-      cached = { text, at };
+      const { text, seq } = await signSiteMap(parts);
+      cached = { text, seq, at };
       return text;
     } finally {
       signing = undefined;
     }
   };
-  return async () => {
+  return async (seq = 0) => {
     const now = performance.now();
-    if (cached && now - cached.at < FRESH_MS) return cached.text;
+    if (cached && now - cached.at < FRESH_MS && cached.seq >= seq) return cached.text;
     // However many ask at once, one map is read and signed for all of them.
     signing ??= sign(now);
     return signing;
   };
 }
 
-async function signSiteMap({ access, liveKeys }: SiteMapParts): Promise<string> {
+async function signSiteMap({
+  access,
+  liveKeys,
+}: SiteMapParts): Promise<{ readonly text: string; readonly seq: number }> {
   const { root } = liveKeys.current;
   const { realm, sites, directories, handshake } = await readSiteMap(access);
   const map = {
@@ -49,9 +52,10 @@ async function signSiteMap({ access, liveKeys }: SiteMapParts): Promise<string> 
     providers: providerEntries(directories),
   };
   const header = { alg: 'EdDSA', typ: 'sallyport-site-map+jwt', jwk: publicOnly(root.publicJwk) };
-  return new CompactSign(new TextEncoder().encode(JSON.stringify(map)))
+  const text = await new CompactSign(new TextEncoder().encode(JSON.stringify(map)))
     .setProtectedHeader(header)
     .sign(root.privateKey);
+  return { text, seq: map.seq };
 }
 
 function publicOnly({ kty, crv, x }: JWK): JWK {

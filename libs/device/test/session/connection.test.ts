@@ -5,20 +5,8 @@ import type { DeviceRecord, StoredSession } from '../../src/kept/record.ts';
 import { ChannelNumbers } from '../../src/session/channel-numbers.ts';
 import { Connection, type ConnectionHost } from '../../src/session/connection.ts';
 import { proxyPlacesOf } from '../../src/sites/places.ts';
+import { CONTEXT } from '../context.ts';
 import { proxies } from '../proxies.ts';
-
-const CONTEXT = {
-  id: 'test',
-  version: '1',
-  build: '1',
-  signer: new Uint8Array(32),
-  os: 'linux',
-  osVersion: '1',
-  osPatch: '',
-  model: 'test',
-  posture: {},
-  sdk: 'test',
-};
 
 interface Scene {
   readonly standing: Standing | undefined;

@@ -11,21 +11,10 @@ import { expect, test, vi } from 'vitest';
 import { KeptRecord } from '../../src/kept/kept-record.ts';
 import { type DeviceRecord, memoryStorage, type StoredSession } from '../../src/kept/record.ts';
 import { HeldSession } from '../../src/session/held-session.ts';
+import { CONTEXT } from '../context.ts';
 import { proxies } from '../proxies.ts';
 
 const crypto = nodeCrypto();
-const CONTEXT = {
-  id: 'test',
-  version: '1',
-  build: '1',
-  signer: new Uint8Array(32),
-  os: 'linux',
-  osVersion: '1',
-  osPatch: '',
-  model: 'test',
-  posture: {},
-  sdk: 'test',
-};
 const sessionOf = (number: number): StoredSession => ({
   sid: new Uint8Array(16).fill(number),
   secret: new Uint8Array(32).fill(number),

@@ -4,20 +4,9 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { Device, type DeviceOptions } from '../../src/device.ts';
 import type { DeviceRecord, StoredSession } from '../../src/kept/record.ts';
 import { memoryStorage } from '../../src/kept/record.ts';
+import { CONTEXT } from '../context.ts';
 import { FakeGateway } from '../gateway-of-sites.ts';
 
-const CONTEXT = {
-  id: 'test',
-  version: '1',
-  build: '1',
-  signer: new Uint8Array(32),
-  os: 'linux',
-  osVersion: '1',
-  osPatch: '',
-  model: 'test',
-  posture: {},
-  sdk: 'test',
-};
 const SESSION: StoredSession = {
   sid: new Uint8Array(16).fill(7),
   secret: new Uint8Array(32).fill(8),

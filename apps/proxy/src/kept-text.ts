@@ -2,10 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 
 /**
- * What Security said last of its database, in a file: this Proxy shows it to each node that it comes to, also in a later run, so
- * that a database which went back is known. Written beside the work, not synced: an older one is worth little less.
+ * What Security said last of something, in a file, for a later run: of its database, which this Proxy shows to each node that it comes
+ * to, so that a database which went back is known; and the site map. Written beside the work, not synced: an older one is worth little
+ * less.
  */
-export class KeptWitness {
+export class KeptText {
   readonly #file: string;
   readonly #trouble: (error: unknown) => void;
   #wanted: string | undefined;

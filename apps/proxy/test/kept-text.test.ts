@@ -2,19 +2,19 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { KeptWitness } from '../src/kept-witness.ts';
+import { KeptText } from '../src/kept-text.ts';
 
 test('what Security said last of its database is there in the next run', async () => {
   const file = join(mkdtempSync(join(tmpdir(), 'sallyport-witness-')), 'witness');
-  const kept = new KeptWitness(file, () => undefined);
+  const kept = new KeptText(file, () => undefined);
   expect(kept.read()).toBeUndefined();
   for (let i = 0; i < 50; i++) kept.keep(`said.${i}`);
-  await expect.poll(() => new KeptWitness(file, () => undefined).read()).toBe('said.49');
+  await expect.poll(() => new KeptText(file, () => undefined).read()).toBe('said.49');
 });
 
 test('a disk that takes nothing is said, and no more', async () => {
   const troubles: unknown[] = [];
-  const kept = new KeptWitness('/proc/sallyport/witness', (error) => void troubles.push(error));
+  const kept = new KeptText('/proc/sallyport/witness', (error) => void troubles.push(error));
   kept.keep('said.1');
   await expect.poll(() => troubles.length).toBe(1);
 });
