@@ -7,17 +7,30 @@ import { CliError, formatTime } from '../output.ts';
 import { say } from '../terminal.ts';
 import { addRevokeCommand } from './sessions.ts';
 
+/** Options of `code new`. */
+interface CodeOptions {
+  readonly hours: string;
+  readonly pinSite?: string;
+  readonly pinOrigin?: string;
+}
+
 /** `sallyport code …` and `sallyport installation …` */
 export function addEnrolmentCommands(program: Command): void {
   const code = program.command('code').description('activation codes');
   addOperatorCommand(code, {
     name: 'new <user>',
     about: 'issue a single-use code, as link and QR code',
-    options: [['--hours <n>', 'how long it is good', '24']],
-    run: async (admin, { options, reason }: Given<{ readonly hours: string }>, user: string) => {
+    options: [
+      ['--hours <n>', 'how long it is good', '24'],
+      ['--pin-site <name>', 'the device goes by the Proxies of this site only'],
+      ['--pin-origin <url>', 'the device goes by this Proxy only, wss://host[:port]'],
+    ],
+    run: async (admin, { options, reason }: Given<CodeOptions>, user: string) => {
       const ttlMs = Number(options.hours) * 3_600_000;
       if (!Number.isInteger(ttlMs)) throw new CliError('--hours is not a number');
-      return admin.call(codes.issue, { body: { user, ttlMs }, reason });
+      const { pinSite, pinOrigin } = options;
+      const pin = { ...(pinSite === undefined ? {} : { pinSite }), ...(pinOrigin === undefined ? {} : { pinOrigin }) };
+      return admin.call(codes.issue, { body: { user, ttlMs, ...pin }, reason });
     },
     show: sayCode,
   });

@@ -2,10 +2,16 @@ import Type, { type Static } from 'typebox';
 import { CLOSED, Name, OptionalTime, Time } from '../fields.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
+import { Origin } from './sites.ts';
 
-/** For whom an activation code is, and for how long. */
+/** For whom an activation code is, and for how long; a device that enrols with it dials only what is pinned, if anything is. */
 const CodeInput = Type.Object(
-  { user: Name(), ttlMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 })) },
+  {
+    user: Name(),
+    ttlMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 })),
+    pinSite: Type.Optional(Name()),
+    pinOrigin: Type.Optional(Origin),
+  },
   { ...CLOSED, $id: 'CodeInput' },
 );
 

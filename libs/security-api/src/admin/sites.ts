@@ -7,15 +7,18 @@ import { Done, NameParam } from './params.ts';
 /** A lease that a site may have, ms: what waits for leases waits for five minutes at most. */
 const SiteLease = Type.Integer({ minimum: 2_000, maximum: 300_000, description: 'ms, from 2 s to 5 min' });
 
+/** Where a Proxy is. */
+export const Origin = Type.String({
+  pattern: '^wss?://[^/?#@]+$',
+  description: 'an origin like wss://gw.example.com:443, without a path',
+  maxLength: 255,
+});
+
 /** A place with Proxies. */
 const SiteInput = Type.Object(
   {
     origins: Type.Array(
-      Type.String({
-        pattern: '^wss?://[^/?#@]+$',
-        description: 'an origin like wss://gw.example.com:443, without a path',
-        maxLength: 255,
-      }),
+      Origin,
       { minItems: 1, maxItems: 16 },
     ),
     leaseMs: Type.Optional(
