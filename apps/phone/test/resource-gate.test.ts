@@ -35,6 +35,7 @@ async function openGate(status = 200, fields: Fields = []) {
     jars,
     passwords: new Passwords(nothing),
     askPassword: async () => undefined,
+    came: () => undefined,
     leave: () => undefined,
     expected: (url) => {
       const found = expected.get(url);

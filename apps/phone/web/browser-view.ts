@@ -46,6 +46,7 @@ export class BrowserView {
       passwords: this.#passwords,
       // A page that is not shown can still ask, by its keeper: it neither moves the frame nor asks the user for anything.
       askPassword: async (question) => (this.#shows(question.authority) ? askPassword(question) : undefined),
+      came: (site, authority) => this.#shows(authority) && this.#sayWay(site),
       leave: (url, authority) => this.#shows(authority) && go(url),
       expected: (url) => this.#frames.takeExpected(url),
       expect: (url, how) => this.#frames.expect(url, how),
@@ -137,6 +138,14 @@ export class BrowserView {
     const hash = formatPlace(url);
     if (location.hash !== hash) history.replaceState(null, '', hash);
     this.#keepIcon(authority, icon).catch(() => undefined);
+  }
+
+  /** By which site the page came, where there is more than one. */
+  #sayWay(site: string): void {
+    const { sites } = this.#options.device;
+    const place = document.querySelector<HTMLElement>('#site')!;
+    place.hidden = sites.length < 2;
+    place.textContent = `by ${sites.find(({ name }) => name === site)?.title ?? site}`;
   }
 
   #bar(url: URL, title: string): void {

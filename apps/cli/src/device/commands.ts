@@ -27,9 +27,21 @@ async function withDevice(globals: GlobalOptions, work: (device: Device) => Prom
   }
 }
 
+/** How each site is reached from here. */
+function sayMeasured(device: Device): void {
+  say`\nby these sites:\n`;
+  const rows = device.sites.map(({ resources, ...site }) => ({
+    ...site,
+    connectMs: site.connectMs ?? 'not measured',
+    resources: resources.join(' '),
+  }));
+  printRows(rows, ['name', 'reach', 'connectMs', 'resources'], false);
+}
+
 function sayResources(device: Device, globals: GlobalOptions): void {
   if (!globals.json) say`${device.state}; you may use:\n`;
   printRows(device.resources, ['name', 'kind', 'authority'], globals.json);
+  if (!globals.json && device.sites.length > 1) sayMeasured(device);
 }
 
 /** `sallyport device …`: this machine plays the device. */
@@ -129,6 +141,7 @@ function addFetchCommand(device: Command): void {
     .option('-T, --upload-file <file>', 'upload a file')
     .option('-o, --output <file>', 'write the content to a file, with a progress bar')
     .option('-i, --include', 'show status and headers')
+    .option('-v, --verbose', 'say by which site the answer came, and what was measured of it')
     .action((url: string, options: FetchOptions, command: Command) =>
       withDevice(globalsOf(command), async (opened) => {
         await signedIn(opened);

@@ -4,7 +4,7 @@ import { finished } from 'node:stream/promises';
 import type { Field } from '@sallyport/channel';
 import { type CallResponse, type Device, findField } from '@sallyport/device';
 import { CliError, progressBar } from '../output.ts';
-import { printable } from '../terminal.ts';
+import { printable, warn } from '../terminal.ts';
 import { userPath } from '../user-path.ts';
 
 /** Options of `sallyport device fetch`, after curl's. */
@@ -15,6 +15,7 @@ export interface FetchOptions {
   readonly uploadFile?: string;
   readonly output?: string;
   readonly include?: boolean;
+  readonly verbose?: boolean;
 }
 
 /** Fetches one URL through the gateway. The body goes to standard output or a file as it arrives. */
@@ -34,9 +35,21 @@ export async function fetchUrl(device: Device, text: string, options: FetchOptio
     fields,
   };
   const response = await device.request(head, body);
+  if (options.verbose) warn`${wayOf(device, response.site)}\n`;
   if (options.include) printHead(response);
   await save(response, options.output === undefined ? undefined : userPath(options.output));
   if (response.status >= 400) process.exitCode = 22;
+}
+
+/** By which site an answer came, and how far that is, as far as it was measured. */
+function wayOf({ sites }: Pick<Device, 'sites'>, site: string): string {
+  const { origin, connectMs, pingMs } = sites.find(({ name }) => name === site) ?? {};
+  const measured = [
+    ...(connectMs === undefined ? [] : [`connection ${connectMs} ms`]),
+    ...(pingMs === undefined ? [] : [`ping ${pingMs} ms`]),
+  ];
+  const at = origin === undefined ? '' : `, ${origin}`;
+  return `by site ${site}${at} (${measured.length === 0 ? 'not measured' : measured.join(', ')})`;
 }
 
 function parseUrl(text: string): URL {

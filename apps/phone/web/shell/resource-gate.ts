@@ -20,6 +20,8 @@ export interface GateOptions {
   readonly jars: CookieJars;
   readonly passwords: Passwords;
   readonly askPassword: AskPassword;
+  /** A page of the resource at `authority` has come by this site. */
+  readonly came: (site: string, authority: string) => void;
   /** A page of the resource at `authority` leads to an address outside of it. */
   readonly leave: (url: string, authority: string) => void;
   /** True, once, when the shell itself is taking its frame to this address; `link` when a page of another resource led there. */
@@ -122,6 +124,7 @@ export class ResourceGate {
     const fields = browserFields(request, facts);
     const head = { method: request.method, scheme: shown.scheme, authority: shown.authority, path, fields };
     const response = await device.request(head, request.body && partsOf(request.body), signal);
+    if (request.mode === 'navigate') this.#options.came(response.site, shown.authority);
     for (const [name, value] of response.fields)
       if (name === 'set-cookie') await jars.take(shown.authority, value, { path, http: true });
     return response;

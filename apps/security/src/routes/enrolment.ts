@@ -57,6 +57,9 @@ function placeOfLink(
   const byRank = served.flatMap(({ origins }) => origins.map((one, rank) => ({ one, rank })));
   const origins = byRank.toSorted((a, b) => a.rank - b.rank).map(({ one }) => one);
   if (origins.length === 0)
-    throw new ProblemError('ERR_SECURITY_NO_SITE', `no site has an origin yet: sallyport site put ${site ?? ''}`.trim());
+    throw new ProblemError(
+      'ERR_SECURITY_NO_SITE',
+      `no site has an origin yet: sallyport site put ${site ?? ''}`.trim(),
+    );
   return { origins: origins.slice(0, MAX_LINK_ORIGINS), ...pinned };
 }

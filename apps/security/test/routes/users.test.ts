@@ -1,3 +1,4 @@
+import { type EnrolmentLink, parseLink } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import { adminScene } from '../admin-scene.ts';
 
@@ -77,4 +78,29 @@ test('a code needs a site that devices can come to, and says whose it is and unt
   await call('PUT', '/v1/sites/here', { body: { origins: ['wss://proxy.example'] } });
   const { json: code } = await call('POST', '/v1/codes', { body: { user: 'ada', ttlMs: 60_000 } });
   expect(code).toMatchObject({ user: 'ada', expiresAt: clock.now + 60_000, link: expect.stringContaining('#') });
+});
+
+test('a link names the first Proxies of every site, or what its device is pinned to and nothing else', async () => {
+  const { call } = await adminScene();
+  await call('PUT', '/v1/users/ada', { body: { password: PASSWORD } });
+  const many = (site: string): string[] => Array.from({ length: 12 }, (_, i) => `wss://${site}${i}.example`);
+  for (const site of ['a', 'b']) await call('PUT', `/v1/sites/${site}`, { body: { origins: many(site) } });
+  const link = async (pin: object): Promise<Pick<EnrolmentLink, 'origins' | 'pin'>> => {
+    const { json } = await call('POST', '/v1/codes', { body: { user: 'ada', ...pin } });
+    const { origins, pin: pinned } = parseLink((json as { link: string }).link);
+    return { origins, ...(pinned ? { pin: pinned } : {}) };
+  };
+  const { origins, pin } = await link({});
+  expect([origins.length, origins[0], origins[1], pin]).toEqual([
+    16,
+    'wss://a0.example',
+    'wss://b0.example',
+    undefined,
+  ]);
+  expect(await link({ pinSite: 'b' })).toEqual({ origins: many('b'), pin: { site: 'b' } });
+  const origin = 'wss://gate.example:444';
+  expect(await link({ pinOrigin: origin })).toEqual({ origins: [origin], pin: { origin } });
+  expect(await link({ pinSite: 'b', pinOrigin: origin })).toEqual({ origins: [origin], pin: { site: 'b', origin } });
+  for (const wrong of [{ pinSite: 'nowhere' }, { pinOrigin: 'https://gate.example' }])
+    expect((await call('POST', '/v1/codes', { body: { user: 'ada', ...wrong } })).status).toBeGreaterThanOrEqual(400);
 });

@@ -17,10 +17,7 @@ export const Origin = Type.String({
 /** A place with Proxies. */
 const SiteInput = Type.Object(
   {
-    origins: Type.Array(
-      Origin,
-      { minItems: 1, maxItems: 16 },
-    ),
+    origins: Type.Array(Origin, { minItems: 1, maxItems: 16 }),
     leaseMs: Type.Optional(
       Type.Union([SiteLease, Type.Null()], {
         description:

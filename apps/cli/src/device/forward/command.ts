@@ -23,6 +23,7 @@ export function addForwardCommand(device: Command): void {
     .command('forward')
     .description('a proxy on this machine, so that any program or browser of yours can go through the gateway');
   addPortOptions(forwarding)
+    .option('-v, --verbose', 'say how each site is reached, whenever that changes')
     .option('--password', 'whoever knows a password that is printed may use it, instead of the programs of your user')
     .action(forward);
 }
@@ -39,6 +40,7 @@ async function forward(options: WrittenOptions, command: Command): Promise<void>
     ({ code, cause }) => warn`${messageOf(code, cause)} (${code}); to sign in: sallyport device login\n`,
   );
   opened.on('state', ({ state }) => warn`${state}\n`);
+  if (options.verbose) opened.on('site', ({ name, reach }) => warn`site ${name}: ${reach}\n`);
   if (globals.json) printJson(descriptionOf(opened, settings));
   else sayForward(opened, settings);
   process.once('SIGINT', () => process.exit(0));

@@ -9,6 +9,7 @@ export interface WrittenOptions {
   readonly socks?: string | true;
   readonly tcp?: readonly string[];
   readonly password?: boolean;
+  readonly verbose?: boolean;
 }
 
 /** The same as they are meant. */

@@ -25,6 +25,7 @@ const STATUS: Readonly<Record<string, number>> = {
   REENROLL_REQUIRED: 401,
   REVOKED: 401,
   OFFLINE: 503,
+  SITE_UNAVAILABLE: 503,
   UNAVAILABLE: 503,
   LEASE_LOST: 503,
   CALM_DOWN: 503,
