@@ -3,6 +3,7 @@ import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
+import { waitFor } from '@sallyport/support';
 import { sallyportOn, startOn } from '../command-on.ts';
 import { AUTHORITY, Farm, type Server } from '../farm.ts';
 import { realmCommand } from '../going-back.ts';
@@ -107,6 +108,7 @@ class Backups {
     network.signalHost(server.host, 'SIGCONT');
     this.#tally.never('revocations before the disaster that were not in force', Number(!(await gone.putOut(operator))));
     network.killHost(server.host);
+    await waitFor(async () => !server.running, 'the end of the server');
     rmSync(server.folder, { recursive: true });
     renameSync(copy, server.folder);
     await server.start();
