@@ -20,7 +20,7 @@ const FORBIDDEN: readonly Forbidden[] = [
   {
     spelling: /\b\w*(?:recogniz|initializ|summariz|canonicaliz|synchroniz)\w*/gi,
     say: '…ise',
-    foreign: ['initializer', 'Initialize'],
+    foreign: ['initializer', 'Initialize', 'PLAY_RECOGNIZED', 'UNRECOGNIZED_VERSION'],
   },
   { spelling: /\b\w*(?:behavior|favorite)\w*/gi, say: '…our', foreign: [] },
   { spelling: /\b\w*cancel(?:ed|ing)\b/gi, say: 'cancelled', foreign: [] },

@@ -1,0 +1,1 @@
+export { readAttestationFile, softwareAttestation, type WarnOfList } from './attestation-file.ts';
