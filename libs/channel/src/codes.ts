@@ -53,6 +53,8 @@ export type SignedCode = keyof typeof SIGNED_CODES;
  * backend may have read a byte (SPEC.md, section 8). Every other code leaves that open.
  */
 const NEVER_RAN: Readonly<Partial<Record<SignedCode, SignedCode>>> = {
+  ATTESTATION_REQUIRED: 'RIGHTS_LOST',
+  ATTESTATION_REJECTED: 'RIGHTS_LOST',
   APP_UPDATE_REQUIRED: 'RIGHTS_LOST',
   CONTEXT_DENIED: 'RIGHTS_LOST',
   RESOURCE_UNKNOWN: 'RIGHTS_LOST',

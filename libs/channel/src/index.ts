@@ -95,6 +95,14 @@ export {
   SecurityEstablish,
   type SecurityEstablishOptions,
 } from './establish.ts';
+export {
+  type Evidence,
+  type EvidenceSubject,
+  encodeEvidence,
+  evidenceBinding,
+  evidenceHash,
+  findEvidence,
+} from './evidence.ts';
 export { decodeFrames, FLAG_FIN, FRAME_HEAD_BYTES, FRAME_TYPES, type Frame, writeFrame } from './frame.ts';
 export { checkHeadSize } from './head-size.ts';
 export {

@@ -21,6 +21,9 @@ import { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
 /** Which end of the channel this is. Only the device opens streams. */
 export type ChannelRole = 'device' | 'proxy';
 
+/** A longer app context is not kept to be known again. */
+const MAX_KEPT_CONTEXT_BYTES = 2_048;
+
 /** A limit of a channel that a device has met (SPEC.md, "Limits"). */
 export type ChannelLimit = 'streams' | 'opens' | 'resets' | 'contexts' | 'pings' | 'pieces' | 'control';
 
@@ -427,7 +430,8 @@ export class Multiplexer implements StreamOwner {
   #handleContext(cbor: Uint8Array): void {
     if (equalBytes(cbor, this.#context)) return;
     if (!this.#contexts.take(this.#host.now())) this.#calmDown('contexts');
-    this.#context = copyBytes(cbor);
+    // One with evidence is long, and never sent twice.
+    this.#context = cbor.length > MAX_KEPT_CONTEXT_BYTES ? EMPTY : copyBytes(cbor);
     this.#host.context?.(cbor);
   }
 

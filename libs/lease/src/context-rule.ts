@@ -1,5 +1,6 @@
 import { type AppContext, formatHex } from '@sallyport/channel';
-import type { ContextRule } from '@sallyport/security-api';
+import type { AttestedRule, ContextRule, EvidenceLevel } from '@sallyport/security-api';
+import { isAsStrong } from './proven.ts';
 
 /** Compares dotted numbers number by number; a missing one counts as 0. Negative when `a` is lower. */
 export function compareVersions(a: string, b: string): number {
@@ -13,17 +14,50 @@ export function compareVersions(a: string, b: string): number {
 }
 
 /** Why a context does not fit a rule. */
-export type ContextRefusal = 'APP_UPDATE_REQUIRED' | 'CONTEXT_DENIED';
+export type ContextRefusal = 'APP_UPDATE_REQUIRED' | 'CONTEXT_DENIED' | 'ATTESTATION_REQUIRED';
 
-/** Checks an app context against a rule; undefined when all of it fits. A fact the device does not know never fits. */
-export function checkContext(rule: ContextRule, context: AppContext): ContextRefusal | undefined {
+/** Evidence as it counts at a moment. */
+export interface StandingEvidence {
+  readonly level: EvidenceLevel;
+  readonly ageMs: number;
+}
+
+/**
+ * Checks an app context, and the evidence behind it, against a rule; undefined when all of it fits. A fact the device does not know never
+ * fits. Evidence is looked at last: fresh evidence is asked for only where everything else fits.
+ */
+export function checkContext(
+  rule: ContextRule,
+  context: AppContext,
+  evidence?: StandingEvidence,
+): ContextRefusal | undefined {
+  return checkFacts(rule, context) ?? checkEvidence(rule.attested, evidence);
+}
+
+/** The part of a rule that is about what a context says, whoever vouches for it. */
+export function checkFacts(rule: ContextRule, context: AppContext): ContextRefusal | undefined {
   const app = checkApp(rule.apps, context);
   if (app) return app;
   if (rule.os && !(context.os && rule.os.includes(context.os))) return 'CONTEXT_DENIED';
   if (rule.minOsVersion && isBelow(context.osVersion, rule.minOsVersion)) return 'CONTEXT_DENIED';
+  if (rule.minOsPatch && !isPatchedSince(context.osPatch, rule.minOsPatch)) return 'CONTEXT_DENIED';
   const facts = Object.entries(rule.posture ?? {});
   const fits = facts.every(([fact, wanted]) => context.posture[fact as keyof AppContext['posture']] === wanted);
   return fits ? undefined : 'CONTEXT_DENIED';
+}
+
+function checkEvidence(
+  rule: AttestedRule | undefined,
+  evidence: StandingEvidence | undefined,
+): ContextRefusal | undefined {
+  if (!rule) return undefined;
+  const counts = evidence && isAsStrong(evidence.level, rule.level) && evidence.ageMs <= rule.withinMs;
+  return counts ? undefined : 'ATTESTATION_REQUIRED';
+}
+
+/** A patch of a month counts from its first day; one that is not known, or no date, is older than any. */
+function isPatchedSince(osPatch: string, least: string): boolean {
+  return /^\d{4}-\d{2}(-\d{2})?$/.test(osPatch) && osPatch.padEnd(10, '-01') >= least.padEnd(10, '-01');
 }
 
 /** A version that is not known is below every other one. */

@@ -1,5 +1,11 @@
 export { entryHash, follows, LOG_START, type LogPosition } from './chain.ts';
-export { type ContextRefusal, checkContext, compareVersions } from './context-rule.ts';
+export {
+  type ContextRefusal,
+  checkContext,
+  checkFacts,
+  compareVersions,
+  type StandingEvidence,
+} from './context-rule.ts';
 export { effectOn, type Revocable } from './effect.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
 export {
@@ -12,3 +18,4 @@ export {
 export { fitsNetwork, type NetworkRule } from './network-rule.ts';
 export { judgePath, type PathVerdict } from './path-rule.ts';
 export { processClocks } from './process-clocks.ts';
+export { isAsStrong, withProven } from './proven.ts';

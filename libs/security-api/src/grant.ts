@@ -28,6 +28,62 @@ export function Signers(about: string) {
     { maxItems: 16, description: about },
   );
 }
+/**
+ * How strong evidence is, the weakest first: `software` is the app's own word and serves development; `platform` is the word of who makes
+ * the system; `hardware` that of a chip of the device.
+ */
+export const EVIDENCE_LEVELS: readonly EvidenceLevel[] = ['software', 'platform', 'hardware'];
+export const EvidenceLevel = Type.Union(
+  [Type.Literal('software'), Type.Literal('platform'), Type.Literal('hardware')],
+  { description: 'software, platform or hardware' },
+);
+export type EvidenceLevel = Static<typeof EvidenceLevel>;
+
+/** Evidence that is demanded: how old it may be, and how strong it must be. */
+export const AttestedRule = Type.Object(
+  {
+    withinMs: Type.Integer({
+      minimum: 60_000,
+      maximum: 2_592_000_000,
+      ...formed('ms, from a minute to 30 days', 'how old evidence may be'),
+    }),
+    level: EvidenceLevel,
+  },
+  { ...CLOSED, description: 'the app must prove what it is: evidence that is not older than that, nor weaker' },
+);
+export type AttestedRule = Static<typeof AttestedRule>;
+
+/** What evidence has proved of app, system and device; absent: it says nothing of it. Each takes the place of what the device claims. */
+export const ProvenFacts = Type.Object(
+  {
+    id: Type.Optional(Name),
+    /** SHA-256 of certificates that signed the app, hex. */
+    signers: Type.Optional(Type.Array(Type.String({ pattern: '^[0-9a-f]{64}$' }), { maxItems: 64 })),
+    build: Type.Optional(Type.String({ maxLength: 32 })),
+    os: Type.Optional(Type.String({ maxLength: 32 })),
+    osVersion: Type.Optional(Type.String({ maxLength: 64 })),
+    osPatch: Type.Optional(Type.String({ maxLength: 64 })),
+    model: Type.Optional(Type.String({ maxLength: 128 })),
+    posture: Type.Optional(
+      Type.Object({ rooted: Type.Optional(Type.Boolean()), emulator: Type.Optional(Type.Boolean()) }, CLOSED),
+    ),
+  },
+  CLOSED,
+);
+export type ProvenFacts = Static<typeof ProvenFacts>;
+
+/** The newest evidence of an installation, as Security found it. */
+export const EvidenceVerdict = Type.Object(
+  {
+    connector: Name,
+    level: EvidenceLevel,
+    /** Age at the moment of the answer, ms. */
+    ageMs: Type.Integer({ minimum: 0 }),
+    facts: ProvenFacts,
+  },
+  CLOSED,
+);
+export type EvidenceVerdict = Static<typeof EvidenceVerdict>;
 
 /** What must hold of an app context. All that is given must fit; an unknown posture fact never fits. */
 export const ContextRule = Type.Object(
@@ -50,6 +106,13 @@ export const ContextRule = Type.Object(
     ),
     os: Type.Optional(Type.Array(Name, { maxItems: 16 })),
     minOsVersion: Type.Optional(Version()),
+    minOsPatch: Type.Optional(
+      Type.String({
+        pattern: '^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$',
+        ...formed('a month or a day, like 2026-11 or 2026-11-05', 'oldest security patch of the system'),
+      }),
+    ),
+    attested: Type.Optional(AttestedRule),
     posture: Type.Optional(
       Type.Object(
         {
@@ -383,6 +446,8 @@ export const Grant = Type.Object(
     context: ContextRule,
     resources: Type.Array(ResourceGrant),
     limits: GrantLimits,
+    /** Only where a rule demands evidence, and there is some. */
+    verdict: Type.Optional(EvidenceVerdict),
   },
   CLOSED,
 );

@@ -24,6 +24,8 @@ export const PROXY_PATHS = {
   siteMap: '/v1/site-map',
   control: '/v1/control',
   kept: '/v1/kept-revocations',
+  challenges: '/v1/evidence-challenges',
+  evidence: '/v1/evidence',
   join: '/v1/join',
   joinPod: '/v1/pod-joins',
   renew: '/v1/certificates',
@@ -79,6 +81,36 @@ export const ReauthoriseAnswer = Type.Union([
   Type.Object({ ended: Type.String() }, OPEN),
 ]);
 export type ReauthoriseAnswer = Static<typeof ReauthoriseAnswer>;
+
+/**
+ * A challenge for fresh evidence of the installation that an open channel of this instance belongs to, base64url; asked for like rights.
+ * `ended` says why there is none.
+ */
+export const ChallengeAnswer = Type.Union([
+  Type.Object({ challenge: Type.String({ pattern: '^[A-Za-z0-9_-]{1,86}$' }) }, OPEN),
+  Type.Object({ ended: Type.String() }, OPEN),
+]);
+export type ChallengeAnswer = Static<typeof ChallengeAnswer>;
+
+/** Evidence that a device sent on an open channel of this instance, as in a CONTEXT frame (SPEC.md, section 6). */
+export const EvidenceRequest = Type.Object(
+  {
+    sid: Type.String({ pattern: '^[0-9a-f]{32}$' }),
+    instance: Instance,
+    challenge: Type.String({ pattern: '^[A-Za-z0-9_-]{1,86}$' }),
+    connector: Type.String({ minLength: 1, maxLength: 32 }),
+    statement: Bytes,
+    proof: Type.String({ maxLength: 2_048 }),
+  },
+  OPEN,
+);
+export type EvidenceRequest = Static<typeof EvidenceRequest>;
+/** What became of it; `ended` says that the session is over, or the channel is none of this instance. */
+export const EvidenceAnswer = Type.Union([
+  Type.Object({ taken: Type.Boolean(), fault: Type.Optional(Type.String({ maxLength: 64 })) }, OPEN),
+  Type.Object({ ended: Type.String() }, OPEN),
+]);
+export type EvidenceAnswer = Static<typeof EvidenceAnswer>;
 
 /** How far the database of a node is, sealed by Security for itself: nobody else reads it. */
 const Witness = Type.Optional(Type.String({ pattern: '^[\\w-]+\\.[\\w-]+$', maxLength: 8_192 }));

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { type ChannelKey, encodeHint, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
+import { type ChannelKey, type Evidence, encodeHint, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
 import { BusyError, Places } from '@sallyport/places';
 import {
   type AuthoriseAnswer,
   AuthoriseAnswers,
   type AuthoriseRequest,
+  ChallengeAnswer,
+  EvidenceAnswer,
   type Grant,
   KeptAnswer,
   type KeptRevocation,
@@ -26,6 +28,8 @@ import type { NodeList } from './node-list.ts';
 const parseRelay = parserOf(RelayAnswer);
 const parseAuthorise = parserOf(AuthoriseAnswers);
 const parseReauthorise = parserOf(ReauthoriseAnswer);
+const parseChallenge = parserOf(ChallengeAnswer);
+const parseEvidence = parserOf(EvidenceAnswer);
 const parseKept = parserOf(KeptAnswer);
 const parseSiteMap = parserOf(SiteMapAnswer);
 /** A request is given up after this, ms. */
@@ -166,6 +170,23 @@ export class SecurityClient {
     const { answer } = await this.#anyNode(ask);
     if ('grant' in answer) return readOf(answer);
     return answer.ended === 'SESSION_EXPIRED' ? 'over' : 'no channel';
+  }
+
+  /** A challenge for fresh evidence of the device of an open channel; undefined when the channel is over at Security. */
+  async evidenceChallenge(sid: string): Promise<Uint8Array | undefined> {
+    const body = { sid, instance: this.#instance() };
+    const ask = { path: PROXY_PATHS.challenges, method: 'POST', body, parse: parseChallenge } as const;
+    const { answer } = await this.#anyNode(ask);
+    return 'challenge' in answer ? parseBase64Url(answer.challenge) : undefined;
+  }
+
+  /** Hands over evidence of the device of an open channel; true when it proved something. */
+  async sendEvidence(sid: string, { challenge, statement, connector, proof }: Evidence): Promise<boolean> {
+    const bytes = { challenge: formatBase64Url(challenge), statement: formatBase64Url(statement) };
+    const body = { sid, instance: this.#instance(), ...bytes, connector, proof };
+    const ask = { path: PROXY_PATHS.evidence, method: 'POST', body, parse: parseEvidence } as const;
+    const { answer } = await this.#anyNode(ask);
+    return 'taken' in answer && answer.taken;
   }
 
   /**

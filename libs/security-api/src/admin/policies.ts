@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { CLOSED, Name, Names, NetworkText, orNull } from '../fields.ts';
-import { ContextRule, Methods, Paths } from '../grant.ts';
+import { AttestedRule, ContextRule, Methods, Paths } from '../grant.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
 import { Done, NameParam } from './params.ts';
@@ -42,6 +42,7 @@ export const PolicyChange = Type.Object(
     addResources: Type.Optional(Names),
     removeResources: Type.Optional(Names),
     context: Type.Optional(ContextRule),
+    attested: Type.Optional(orNull(AttestedRule)),
     methods: Type.Optional(orNull(PolicyInput.properties.methods)),
     paths: Type.Optional(orNull(PolicyInput.properties.paths)),
     sites: Type.Optional(orNull(PolicyInput.properties.sites)),

@@ -57,6 +57,10 @@ export const RealmSettings = Type.Object(
       maximum: 3_650 * 86_400_000,
       description: 'how long audit events are kept; 0 for ever. Older ones are removed up to a sealed checkpoint',
     }),
+    production: Type.Boolean({
+      description:
+        'true for a realm that people work with: evidence of the connector `software`, the own word of an app, is refused',
+    }),
     context: ContextRule,
     enrolPage: Type.String({ maxLength: 255, description: 'page that enrolment links lead to' }),
   },
