@@ -1,6 +1,16 @@
 export { adoptApps } from './apps/adopt.ts';
 export { getApp, listApps, putApp, removeApp } from './apps/apps.ts';
 export type { AppRow } from './apps/rows.ts';
+export type {
+  Attestation,
+  AttestedKey,
+  EvidenceClaim,
+  EvidenceFault,
+  Proven,
+  Unproven,
+} from './attestation/attestation.ts';
+export { makeChallenge } from './attestation/challenge.ts';
+export { type EvidenceOutcome, type EvidenceParts, takeEvidence, type VerifyProof } from './attestation/evidence.ts';
 export {
   backupWords,
   newestVerified,
@@ -366,9 +376,11 @@ export {
   type Authorisation,
   authorise,
   type ChannelHolder,
+  findOpenChannel,
   type HelloDoubt,
   type HelloRequest,
   type NoRights,
+  type OpenChannel,
   type ReadRights,
   reauthorise,
 } from './session/authorise.ts';

@@ -16,7 +16,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'identity',
     'rights operators',
     'apps keys',
-    'farm',
+    'attestation farm',
     'backup journal',
     'revocation',
     'people',

@@ -27,6 +27,7 @@ export const DEFAULT_SETTINGS: RealmSettings = {
   secondFactor: 'whenEnrolled',
   endedKeepMs: 90 * DAY,
   auditKeepMs: 730 * DAY,
+  production: false,
   context: {},
   enrolPage: 'https://localhost/enroll',
 };

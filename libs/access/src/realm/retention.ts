@@ -31,7 +31,7 @@ export async function sweepEnded(access: AccessContext): Promise<Swept> {
     const over = { below: ['expiresAt', before], limit: BATCH } as const;
     const counts = [
       await removeEach(sessions, await sessions.list({ below: ['endedAt', before], limit: BATCH })),
-      await removeEach(transaction.tables.installations, await endedInstallations(transaction, before)),
+      await removeInstallations(transaction, await endedInstallations(transaction, before)),
       await removeEach(joinTokens, await joinTokens.list(over)),
       await removeEach(directoryTokens, await directoryTokens.list(over)),
       await removeEach(operatorTokens, await operatorTokens.list(over)),
@@ -58,6 +58,13 @@ async function forgetPods(transaction: Transaction): Promise<number> {
 async function removeEach(table: Removing, rows: readonly { readonly id: string }[]): Promise<number> {
   if (rows.length === 0) return 0;
   return table.remove({ among: ['id', rows.map(({ id }) => id)] });
+}
+
+/** Installations with what was proved of them. */
+async function removeInstallations({ tables }: Transaction, rows: readonly { readonly id: string }[]): Promise<number> {
+  if (rows.length === 0) return 0;
+  await tables.evidence.remove({ among: ['installationId', rows.map(({ id }) => id)] });
+  return removeEach(tables.installations, rows);
 }
 
 interface Removing {

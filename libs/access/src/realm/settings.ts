@@ -18,7 +18,8 @@ export async function changeSettings(
     const before = settingsOf(await getRealm(begun));
     const settings = { ...before, ...change };
     await begun.tables.realms.update({ where: { id: 'realm' } }, { settings });
-    if (JSON.stringify(settings.context) !== JSON.stringify(before.context)) await begun.rereadRights('*');
+    const isOther = JSON.stringify(settings.context) !== JSON.stringify(before.context);
+    if (isOther || settings.production !== before.production) await begun.rereadRights('*');
     begun.audit('realm.change', Object.keys(change).sort().join(', '));
     return settings;
   });

@@ -7,7 +7,7 @@ import {
   pathOnly,
   type Route,
 } from '@sallyport/channel';
-import type { AccessRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
+import type { AccessRule, ContextRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
 import type { AppRow } from '../apps/rows.ts';
 import type { SiteRow } from '../farm/rows.ts';
 import { checkApps } from '../realm/apps-named.ts';
@@ -188,7 +188,9 @@ export async function changePolicy(
     const before = await tables.policies.find({ name }, 'update');
     if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no policy ${name}`);
     const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rest } = changed;
-    const { sites, notSites, networks, notNetworks, regions, notRegions, ...rule } = rest;
+    const { sites, notSites, networks, notNetworks, regions, notRegions, attested, ...named } = rest;
+    const context = contextAfter(before.rule.context, { ...named, attested });
+    const rule = context ? { ...named, context } : named;
     checkRule(rule);
     const lists = {
       groups: changedList(groups ?? before.groups, addGroups, removeGroups),
@@ -202,6 +204,16 @@ export async function changePolicy(
     await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule, place });
   });
   return row!;
+}
+
+/** The rule for app contexts behind a change, which may name what evidence is demanded apart from the rest. */
+function contextAfter(
+  before: ContextRule,
+  { context, attested }: Pick<PolicyChange, 'context'> & { readonly attested: PolicyChange['attested'] | undefined },
+): ContextRule | undefined {
+  if (attested === undefined) return context;
+  const { attested: _, ...rest } = context ?? before;
+  return attested === null ? rest : { ...rest, attested };
 }
 
 /** What is named is changed, null takes it away; the order of the columns is part of the row's MAC. */

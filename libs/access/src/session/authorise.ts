@@ -13,6 +13,8 @@ import {
 } from '@sallyport/channel';
 import type { Grant, RealmSettings } from '@sallyport/security-api';
 import { type AppUse, appIdOf, ruleChangesAt, ruleForApp } from '../apps/app-rule.ts';
+import { verdictOf } from '../attestation/evidence.ts';
+import type { EvidenceRow } from '../attestation/rows.ts';
 import { type ProxyKey, proxyOf } from '../farm/proxies.ts';
 import { groupsOf, groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
@@ -26,7 +28,7 @@ import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { withDelegated } from './delegated.ts';
-import type { SessionRow } from './rows.ts';
+import type { InstallationRow, SessionRow } from './rows.ts';
 import { findLastingSessions, findLiveSessions, type LiveSession } from './sessions.ts';
 
 type RefusalHint = 'SESSION_UNKNOWN' | 'CHAN_REPLAY' | 'DENIED' | 'UNAVAILABLE';
@@ -98,13 +100,14 @@ export async function authorise(
   return access.store.transaction(async (transaction) => {
     const sids = requests.map(({ hello }) => formatHex(hello.sid));
     const { realm, sessions } = await findLastingSessions(transaction, { sids, lock: 'update' });
-    const [live, groups, set, isProxy] = await Promise.all([
+    const set = await cache.get(transaction, realm);
+    const [live, evidence, groups, isProxy] = await Promise.all([
       findLiveSessions(transaction, { sessions }),
+      evidenceOf(transaction, sessions, { set, realm }),
       groupsOfAll(
         transaction,
         sessions.map(({ userId }) => userId),
       ),
-      cache.get(transaction, realm),
       isStillProxy(transaction, holder),
     ]);
     if (!isProxy) return undefined;
@@ -122,7 +125,8 @@ export async function authorise(
       if ('hint' in outcome) return { status: 'refused', ...outcome };
       const { live, channelKey, secret } = outcome;
       const groupsOfUser = groups.get(live.user.id) ?? [];
-      const grant = grantOf(access, { ...live, realm, now, set, site: holder.site, groups: groupsOfUser });
+      const of = { ...live, realm, now, set, site: holder.site, groups: groupsOfUser };
+      const grant = grantOf(access, { ...of, evidence: evidence.get(live.installation.id) });
       const routes = sealedRoutes(access, secret, { sid: live.session.id, realm, set, groups: groupsOfUser });
       secret.fill(0);
       return { status: 'granted', grant, channelKey, first: live.session.chanNo === 0, routes };
@@ -218,11 +222,12 @@ export async function reauthorise(
     const session = sessions[0] ?? (await tables.sessions.find({ id: sid }));
     // Others do not even hear whether it is live.
     if (!session?.holders.includes(formatHolder(holder))) return 'not its channel';
-    const [lives, lease, groups, set, isProxy] = await Promise.all([
+    const set = await cache.get(transaction, realm);
+    const [lives, evidence, lease, groups, isProxy] = await Promise.all([
       findLiveSessions(transaction, { sessions }),
+      evidenceOf(transaction, [session], { set, realm }),
       tables.leases.find({ proxy: leaseKeyOf(name, instance) }),
       groupsOf(transaction, session.userId),
-      cache.get(transaction, realm),
       isStillProxy(transaction, holder),
     ]);
     const live = lives.get(sid);
@@ -230,7 +235,8 @@ export async function reauthorise(
     // What a process opened goes with its lease row.
     if (!lease) return 'no channel';
     if (!isProxy) return 'no proxy';
-    const grant = grantOf(access, { ...live, realm, now: transaction.now(), set, site, groups });
+    const known = evidence.get(live.installation.id);
+    const grant = grantOf(access, { ...live, realm, now: transaction.now(), set, site, groups, evidence: known });
     return { grant, routes: routesAgain(access, live.session, { realm, set, groups }) };
   });
 }
@@ -267,6 +273,48 @@ function sealedRoutes(
   return routes && sealRoutes(access.crypto, { secret, sid: parseHex(sid) }, { ...of, routes });
 }
 
+/** An open channel: its session, and the installation that it belongs to. */
+export interface OpenChannel {
+  readonly session: SessionRow;
+  readonly installation: InstallationRow;
+  /** The store's clock, epoch ms. */
+  readonly now: number;
+}
+
+/** Whose channel a run of a Proxy has open, or why it has none. */
+export async function findOpenChannel(
+  access: AccessContext,
+  { sid, holder }: { readonly sid: string; readonly holder: ChannelHolder },
+): Promise<OpenChannel | NoRights> {
+  return access.store.transaction(async (transaction) => {
+    const { sessions } = await findLastingSessions(transaction, { sids: [sid] });
+    const session = sessions[0] ?? (await transaction.tables.sessions.find({ id: sid }));
+    // Others do not even hear whether it is live.
+    if (!session?.holders.includes(formatHolder(holder))) return 'not its channel';
+    const [lives, isProxy] = await Promise.all([
+      findLiveSessions(transaction, { sessions }),
+      isStillProxy(transaction, holder),
+    ]);
+    const live = lives.get(sid);
+    if (!live) return 'over';
+    if (!isProxy) return 'no proxy';
+    return { session: live.session, installation: live.installation, now: transaction.now() };
+  });
+}
+
+/** Evidence of sessions by installation, where any rule of the realm demands some; else it is not looked for, and none counts. */
+async function evidenceOf(
+  { tables }: Transaction,
+  sessions: readonly SessionRow[],
+  { set, realm }: { readonly set: PolicySet; readonly realm: RealmRow },
+): Promise<ReadonlyMap<string, EvidenceRow>> {
+  const isDemanded = settingsOf(realm).context.attested || set.policies.some(({ rule }) => rule.context.attested);
+  if (!isDemanded) return new Map();
+  const ids = [...new Set(sessions.map(({ installationId }) => installationId))];
+  const rows = await tables.evidence.list({ among: ['installationId', ids] });
+  return new Map(rows.map((row) => [row.installationId, row]));
+}
+
 function limitsOf(settings: RealmSettings): Grant['limits'] {
   const { openBurst, openRate, channelsPerSession, channelsPerInstallation, channelsPerUser } = settings;
   const { webSocketMessageBytes } = settings;
@@ -283,6 +331,7 @@ interface GrantParts extends LiveSession {
   readonly set: PolicySet;
   readonly site: string;
   readonly groups: readonly string[];
+  readonly evidence: EvidenceRow | undefined;
 }
 
 /** A grant is read again at half of the life of its assertions, and when what its app must be changes by itself. */
@@ -295,6 +344,7 @@ function grantOf(access: AccessContext, of: GrantParts): Grant {
   const { session, user, realm, groups } = of;
   const settings = settingsOf(realm);
   const use = { id: appIdOf(session.app), groups, now: of.now };
+  const verdict = verdictOf(of.evidence, { now: of.now, production: settings.production });
   return {
     realm: access.store.realm,
     sid: session.id,
@@ -315,5 +365,6 @@ function grantOf(access: AccessContext, of: GrantParts): Grant {
       now: of.now,
     }),
     limits: limitsOf(settings),
+    ...(verdict ? { verdict } : {}),
   };
 }

@@ -1,4 +1,5 @@
 import { APP_TABLES, type AppRows } from '../apps/rows.ts';
+import { ATTESTATION_TABLES, type AttestationRows } from '../attestation/rows.ts';
 import { BACKUP_TABLES, type BackupRows } from '../backup/rows.ts';
 import { DIRECTORY_TABLES, type DirectoryRows } from '../directory/rows.ts';
 import { FARM_TABLES, type FarmRows } from '../farm/rows.ts';
@@ -25,7 +26,8 @@ export interface Rows
     SessionRows,
     DirectoryRows,
     BackupRows,
-    AppRows {}
+    AppRows,
+    AttestationRows {}
 export type TableName = keyof Rows;
 
 /** Shapes of all tables: the single source for the memory store, the SQL store and its migrations test. */
@@ -42,6 +44,7 @@ export const TABLES: Shapes<Rows> = {
   ...DIRECTORY_TABLES,
   ...BACKUP_TABLES,
   ...APP_TABLES,
+  ...ATTESTATION_TABLES,
 };
 
 /** Names of all tables. */

@@ -16,6 +16,7 @@ import {
   bumpMapVersion,
   changePolicy,
   changeResource,
+  changeSettings,
   createSession,
   disableUser,
   drainSite,
@@ -380,4 +381,39 @@ test('policies are those of this epoch: a restored realm may count to the same v
   });
   const [answer] = await ask([hello('ada', 2)]);
   expect(answer).toMatchObject({ grant: { resources: [], epoch: 'f'.repeat(32), app: 'a@1', generation: 0 } });
+});
+
+test('a grant carries the newest evidence where a rule demands some, with its age, and only there', async () => {
+  const { access, hello, ask, cache, sidOf } = await signedIn(['ada']);
+  const [first] = await ask([hello('ada', 1)]);
+  if (first?.status !== 'granted') throw new Error('not granted');
+  const { installationId } = first.grant;
+  const row = {
+    installationId,
+    connector: 'app-attest',
+    level: 'hardware',
+    at: 0,
+    challengedAt: 0,
+    counter: 0,
+  } as const;
+  await access.store.transaction(async ({ tables, now }) => {
+    await tables.evidence.insert({ ...row, at: now() - 5_000, facts: { os: 'ios' }, keyId: null, publicKey: null });
+  });
+  const verdict = async () => {
+    const grant = await reauthorise(access, cache, { sid: Buffer.from(sidOf('ada')).toString('hex'), holder: HERE });
+    return typeof grant === 'string' ? grant : grant.grant.verdict;
+  };
+  expect(await verdict()).toBe('no channel');
+  await access.store.transaction(({ tables }) =>
+    tables.leases.insert({ proxy: leaseKeyOf(HERE.name, HERE.instance), ...LEASE }),
+  );
+  expect(await verdict()).toBeUndefined();
+  const attested = { withinMs: 900_000, level: 'hardware' } as const;
+  await putPolicy(access, 'wiki', { groups: ['staff'], resources: ['wiki'], context: { attested } }, BY);
+  expect(await verdict()).toEqual({ connector: 'app-attest', level: 'hardware', ageMs: 5_000, facts: { os: 'ios' } });
+  await changeSettings(access, { production: true }, BY);
+  expect(await verdict()).toMatchObject({ level: 'hardware' });
+  const bySoftware = { where: { installationId } };
+  await access.store.transaction(({ tables }) => tables.evidence.update(bySoftware, { level: 'software' }));
+  expect(await verdict()).toBeUndefined();
 });
