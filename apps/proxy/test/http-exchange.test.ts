@@ -55,6 +55,7 @@ function exchange(over: Partial<StreamHost> = {}) {
     tenant: new Tenant({ session: 's', user: 'ada' }),
     refused: (rule) => void rules.push(rule),
     whenReady: (work) => work(),
+    whenProved: (work) => work(),
     mayServe: () => true,
     backendFailed: () => undefined,
     handlerFailed: (error) => {

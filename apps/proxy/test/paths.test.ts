@@ -39,7 +39,7 @@ afterAll(() => {
 });
 
 const CONTEXT = { id: 'app', version: '1', posture: {} } as unknown as AppContext;
-const CLAIMS = { context: CONTEXT, address: '192.0.2.7' };
+const CLAIMS = { evidence: undefined, context: CONTEXT, address: '192.0.2.7' };
 const RULES: Readonly<Record<string, AccessRule[]>> = {
   'no rule for paths': [{ policy: 'all', context: {} }],
   'a rule for /app': [{ policy: 'app', context: {}, paths: ['/app'] }],

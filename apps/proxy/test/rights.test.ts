@@ -15,7 +15,7 @@ const CONTEXT: AppContext = {
   sdk: '',
   posture: { rooted: false },
 };
-const CLAIMS = { context: CONTEXT, address: '192.0.2.7' };
+const CLAIMS = { evidence: undefined, context: CONTEXT, address: '192.0.2.7' };
 
 function grant(rules: ResourceGrant['rules'], context: Grant['context'] = {}): Grant {
   const resource = {

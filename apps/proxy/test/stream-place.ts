@@ -59,6 +59,10 @@ export class TestHost implements StreamHost {
     else this.waiting.push(work);
   }
 
+  whenProved(work: () => void): void {
+    this.whenReady(work);
+  }
+
   /** Rights are known, as of this version. */
   known(rights: number): void {
     this.state.rights = rights;

@@ -97,6 +97,10 @@ export const SETTINGS = {
       'the newest always stay',
     DEFAULT_KEEP,
   ),
+  SALLYPORT_ATTESTATION: optionalText(
+    'JSON file: roots, lists and keys by which evidence of devices is verified (`docs/attestation.md`), the same at every node; absent: ' +
+      'only the connector `software`, for development',
+  ),
   SALLYPORT_LEASE_MS: integer('how long a cut-off Proxy may serve after its last beat: the bound of a revocation', {
     min: 1_000,
     max: 300_000,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { AuditWatch, countRealm, firstOperatorToken, PolicyCache } from '@sallyport/access';
+import { type Attestation, AuditWatch, countRealm, firstOperatorToken, PolicyCache } from '@sallyport/access';
+import { readAttestationFile, softwareAttestation } from '@sallyport/attestation';
 import {
   certificatePaths,
   createMetricsService,
@@ -10,7 +11,7 @@ import {
   takeAddressesFrom,
 } from '@sallyport/http-service';
 import { migrate, SqlStore } from '@sallyport/store-sql';
-import { createMetrics } from '@sallyport/telemetry';
+import { createMetrics, type Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import { createAdminService, createDirectoryService, createProxyService, type DirectoryServiceParts } from './app.ts';
 import { addBackupMetrics, BackupSchedule } from './backup/schedule.ts';
@@ -66,6 +67,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const server = new SqlStore(opened.address, { replicated: opened.external });
   await server.openAll();
   const { id, proxyUrl, adminUrl, directoryUrl } = placeOf(config);
+  const attestation = attestationBy(config, log);
   const { access, fence, life, epoch, kekNode } = await openRealm({ config, server, log, node: id });
   const { store } = access;
   const nodeJournal = await openNodeJournal(config, { id, store, epoch, fence, log });
@@ -121,7 +123,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const leaseMs = config.SALLYPORT_LEASE_MS;
   const forProxies = createProxyService(
     {
-      ...{ access, policies, liveKeys, handshakes, siteMap, node, life, proxies, presence, bus, replaced },
+      ...{ access, attestation, policies, liveKeys, handshakes, siteMap, node, life, proxies, presence, bus, replaced },
       ...{ certificateLifeMs, addressThrottle, refusals, journal, leaseMs, metrics, log, ...clocks },
       serviceAccounts: ServiceAccounts.open(config, log),
     },
@@ -187,6 +189,14 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     return { message: { proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: ca.certificate, oneTimeToken }, words };
   };
   return { stop, drainMs: config.SALLYPORT_DRAIN_MS, ready };
+}
+
+/** What verifies evidence of devices. A node with less trust than was meant must not start. */
+function attestationBy({ SALLYPORT_ATTESTATION: file }: Config, log: Log): Attestation {
+  if (file === undefined) return softwareAttestation();
+  return readAttestationFile(file, (error) =>
+    log.warn({ err: error }, 'the list of revoked keys could not be read again: the one of before counts'),
+  );
 }
 
 /** Opens the listener for directories, when there is to be one. */

@@ -18,6 +18,7 @@ import {
   redeemOperatorToken,
 } from '@sallyport/access';
 import { MemoryStore } from '@sallyport/access/store';
+import { softwareAttestation } from '@sallyport/attestation';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { createLog, createMetrics, type Log } from '@sallyport/telemetry';
 import { registerSample } from '../../../libs/access/test/sample-app.ts';
@@ -178,6 +179,7 @@ export async function scene(
     bus,
     replaced: new ReplacedSessions({ access, bus, log }),
     presence: memoryPresence(),
+    attestation: softwareAttestation(),
     proxies: new ProxyLinks(now),
     node,
     inForce,

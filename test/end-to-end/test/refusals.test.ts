@@ -11,7 +11,7 @@ import {
   type SessionSecret,
 } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
-import { type DeviceRecord, memoryStorage } from '@sallyport/device';
+import { type Attest, attestInSoftware, type Device, type DeviceRecord, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import type { ResourceTrial } from '@sallyport/security-api';
 import * as api from '@sallyport/security-api/admin';
@@ -249,6 +249,49 @@ test('unknown resources, refused methods and unreachable backends are named, and
   expect(await why('http://local.corp/')).toContain('it lies in no network that is allowed for it');
   expect(await why('http://readonly.corp/echoes')).toContain('no policy opens this method and path');
   device.close();
+});
+
+test('a resource that demands evidence opens for a device that proves what it is, and for no other', async () => {
+  const context = { attested: { withinMs: 60_000, level: 'software' } } as const;
+  await gateway.addResource('vault', 'vault.corp', backend.url);
+  const rule = { groups: ['staff'], resources: ['vault'], context };
+  await gateway.operator.call(api.policies.put, { params: { name: 'open-vault' }, body: rule });
+  const asked = async (device: Device, url = 'http://vault.corp/echo') =>
+    device.fetch(url).then(
+      ({ status }) => String(status),
+      ({ code, mayHaveRun }) => `${code} ${mayHaveRun}`,
+    );
+  const signIn = async (attest?: Attest): Promise<Device> => {
+    const device = await openDevice(memoryStorage(), () => CONTEXT, attest);
+    await device.enroll(await gateway.link('ada'), { user: 'ada', password: PASSWORD });
+    await device.login({ user: 'ada', password: PASSWORD });
+    return device;
+  };
+  let attested = 0;
+  const proving = await signIn((hash) => {
+    attested += 1;
+    return attestInSoftware(hash);
+  });
+  expect(await Promise.all([asked(proving), asked(proving), asked(proving, 'http://wiki.corp/echo')])).toEqual([
+    ...['200', '200', '200'],
+  ]);
+  expect(await asked(proving)).toBe('200');
+  expect(attested).toBe(1);
+  const silent = await signIn();
+  expect(await asked(silent, 'http://wiki.corp/echo')).toBe('200');
+  expect(await asked(silent)).toBe('ATTESTATION_REJECTED false');
+  // A platform that was not set up, and evidence for another challenge.
+  const lying = await signIn(async () => ({ connector: 'android-key', statement: new Uint8Array(9) }));
+  expect(await asked(lying)).toBe('ATTESTATION_REJECTED false');
+  // In production the app's own word counts no more, at once.
+  await gateway.operator.call(api.realm.change, { body: { production: true } });
+  expect(await asked(proving)).toMatch(/^ATTESTATION_(REQUIRED|REJECTED) false$/);
+  expect(await asked(proving, 'http://wiki.corp/echo')).toBe('200');
+  await gateway.operator.call(api.realm.change, { body: { production: false } });
+  const events = await gateway.operator.call(api.audit.list, { query: { action: 'attest' } });
+  const reasons = events.map(({ reason }) => reason).join('\n');
+  expect(reasons).toContain('connector-unknown');
+  for (const device of [proving, silent, lying]) device.close();
 });
 
 test('the operator is told what is wrong with a backend: by a trial, and in the status while devices meet it', async () => {

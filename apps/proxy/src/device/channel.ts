@@ -9,6 +9,7 @@ import {
   decodeContext,
   type EndCause,
   encodeCbor,
+  findEvidence,
   type HeadLimits,
   HTTP_LIMITS,
   Multiplexer,
@@ -24,13 +25,21 @@ import { guardWith } from '@sallyport/telemetry';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import { Tenant } from '../backend/tenant.ts';
-import { type Decision, type DeviceClaims, decide, headLimitsFor, type Wanted } from '../serving/rights.ts';
+import {
+  type Decided,
+  type Decision,
+  type DeviceClaims,
+  decide,
+  headLimitsFor,
+  type Wanted,
+} from '../serving/rights.ts';
 import type { Serving } from '../serving/serving.ts';
 import type { Exchange, StreamHost } from '../streams/exchange.ts';
 import { HeadBudget } from '../streams/head-memory.ts';
 import { HttpExchange } from '../streams/http.ts';
 import { TcpExchange } from '../streams/tcp.ts';
 import { WebSocketExchange } from '../streams/web-socket.ts';
+import { EvidenceAsk, mayFreshEvidenceHelp, ProvenContext } from './evidence.ts';
 import type { RecordSocket } from './record-socket.ts';
 
 /** What hears of a channel. */
@@ -77,6 +86,9 @@ const STALE_MS = { first: 20, last: 320 } as const;
 /** A device that was told to move on, and has nothing open any more, may take so long, ms. */
 const LEAVE_MS = 5_000;
 
+/** Evidence that ages in less is asked for anew while something is open, ms, so that nothing has to stop. */
+const EARLY_MS = 30_000;
+
 /** So many characters of a path, in all its readings, cost as much as a small piece. */
 const CHARACTERS_OF_A_PIECE = 16;
 
@@ -89,6 +101,8 @@ const CAUSES: Readonly<Partial<Record<RevocationEntry['kind'], EndCause>>> = {
   before: 'all',
   generation: 'all',
 };
+
+const ASKED: Decision = { asked: true };
 
 const due: DeviceChannel[] = [];
 
@@ -105,8 +119,22 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   readonly #mux: Multiplexer;
   readonly tenant: Tenant;
   #grant: Grant;
-  /** What the device says of itself now, and where it comes from: that stays while its socket does. */
-  #claims: DeviceClaims;
+  /** What the device claims, and where it comes from: that stays while its socket does. */
+  #claimed: AppContext;
+  /** What is known of the device, with what was proved in the place of claims, but for the age of its evidence. */
+  #known: DeviceClaims;
+  #proven: ProvenContext;
+  /** When evidence becomes too old for a rule, ms of the monotonic clock; Infinity where none does. */
+  #evidenceEndsAt = Number.POSITIVE_INFINITY;
+  readonly #ask: EvidenceAsk = new EvidenceAsk({
+    provedAt: () => this.#proven.provedAt,
+    reread: () => this.#rereadNow(),
+    challenge: () => this.#serving.security.evidenceChallenge(this.sid),
+    tell: (challenge) => this.#notify({ attest: { challenge } }),
+    deliver: async (evidence) => !this.#mux.closed && this.#serving.security.sendEvidence(this.sid, evidence),
+    settled: () => this.#decideAgain(),
+    failed: (error) => this.#serving.log.warn({ err: error, ...this.#about() }, 'evidence could not be asked for'),
+  });
   /** Backends that the grant opens. */
   #backends: readonly Backend[] = [];
   #heads: HeadBudget | undefined;
@@ -116,8 +144,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** When the channel ends and when its rights are read again, ms of the monotonic clock. */
   #endsAt = 0;
   #refreshAt = 0;
-  /** True while rights are being read. */
-  #reading = false;
+  /** Set while rights are being read. */
+  #reading: Promise<void> | undefined;
   /** How often in a row rights were stale when they came. */
   #staleReads = 0;
   #suspended = false;
@@ -141,7 +169,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#socket = socket;
     this.deviceAddress = address;
     this.#grant = grant;
-    this.#claims = { context, address };
+    this.#claimed = context;
+    this.#proven = new ProvenContext(grant, context, performance.now());
+    this.#known = this.#know(this.#proven.context);
     this.tenant = new Tenant({ session: grant.sid, user: grant.userId });
     this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', { ...DEFAULT_LIMITS, ...grant.limits }, this);
     this.#take(grant);
@@ -201,6 +231,14 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     if (left) this.end('DRAINING');
     else if (now >= this.#endsAt) this.end('SESSION_EXPIRED');
     else if (now >= this.#refreshAt) void this.reauthorise();
+    this.#sweepEvidence(now);
+  }
+
+  /** Evidence of what is open is renewed before it is too old; what nobody renews ends what is open. */
+  #sweepEvidence(now: number): void {
+    if (this.#evidenceEndsAt === Number.POSITIVE_INFINITY || this.#mux.closed) return;
+    if (now >= this.#evidenceEndsAt) return this.#evidenceAged(now);
+    if (now >= this.#evidenceEndsAt - EARLY_MS && this.#mux.streamCount > 0) this.#ask.ask(now);
   }
 
   /** Says goodbye with an authenticated code and closes; the cause is for people. */
@@ -231,6 +269,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   destroy(code: SignedCode): void {
     this.#mux.destroy(SIGNED_CODES[code]);
     this.tenant.end();
+    this.#ask.end();
     this.#listener.forget(this);
   }
 
@@ -252,17 +291,22 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** Reads the rights again. Security out of reach changes nothing: the lease bounds that. */
   async reauthorise(): Promise<void> {
     if (this.#mux.closed || this.#reading) return;
-    this.#reading = true;
+    const reading = this.#readRights();
+    this.#reading = reading;
+    await reading;
+  }
+
+  async #readRights(): Promise<void> {
     try {
       const read = await this.#serving.security.reauthorise(this.#grant.sid);
-      this.#reading = false;
+      this.#reading = undefined;
       if (this.#mux.closed) return;
       if (read === 'over') return this.end('SESSION_EXPIRED');
       // Security knows nothing of this channel: the device opens another one.
       if (read === 'no channel') return this.end('LEASE_LOST');
       this.use({ grant: this.#serving.shared(read.grant), routes: read.routes });
     } catch (error) {
-      this.#reading = false;
+      this.#reading = undefined;
       this.#serving.log.warn({ err: error }, 'rights could not be read again');
       this.#refreshAt = performance.now() + RETRY_MS;
     }
@@ -352,7 +396,15 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   context(cbor: Uint8Array): void {
-    this.#claims = { context: decodeContext(cbor), address: this.deviceAddress };
+    this.#claimed = decodeContext(cbor);
+    this.#known = this.#know(this.#proven.claiming(this.#claimed));
+    const evidence = this.#ask.isOpen ? findEvidence(cbor) : undefined;
+    if (evidence) this.#ask.answered(evidence);
+    this.#decideAgain();
+  }
+
+  /** What was decided counts no more. */
+  #decideAgain(): void {
     this.#version += 1;
     // However many came: one look at every stream in a turn of the event loop.
     if (!this.#recheckDue) this.#atEndOfTurn();
@@ -394,14 +446,46 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   decide(wanted: Wanted): Decision {
-    const decision = decide(this.#grant, this.#claims, wanted);
+    const claims = this.#claimsNow;
+    const decision = decide(this.#grant, claims, wanted);
     // Who writes paths that can be read in many ways pays for the looking.
     if (decision.characters) this.spend(Math.ceil(decision.characters / CHARACTERS_OF_A_PIECE));
-    return decision;
+    if (!('refused' in decision)) return decision;
+    const fitsClaimed = (): boolean => 'resource' in decide(this.#grant, { ...claims, context: this.#claimed }, wanted);
+    return mayFreshEvidenceHelp(decision.refused, claims.evidence, fitsClaimed)
+      ? this.#withoutEvidence(decision)
+      : decision;
+  }
+
+  /** The same with the evidence as it counts at this moment. Without a verdict nothing is made anew for a request. */
+  get #claimsNow(): DeviceClaims {
+    if (this.#grant.verdict === undefined) return this.#known;
+    return { ...this.#known, evidence: this.#proven.standing(performance.now()) };
+  }
+
+  #know(context: AppContext): DeviceClaims {
+    return { context, evidence: undefined, address: this.deviceAddress };
+  }
+
+  /** Fresh evidence is asked for before anything is refused for want of it. */
+  #withoutEvidence(refusal: Decided): Decision {
+    if (this.#ask.ask(performance.now())) return ASKED;
+    return this.#ask.isRejected ? { refused: 'ATTESTATION_REJECTED' } : refusal;
   }
 
   get rights(): number {
+    if (this.#evidenceEndsAt !== Number.POSITIVE_INFINITY && performance.now() >= this.#evidenceEndsAt)
+      this.#evidenceAged(performance.now());
     return this.#ready ? this.#version : 0;
+  }
+
+  #evidenceAged(now: number): void {
+    this.#evidenceEndsAt = this.#proven.endAfter(now);
+    this.#decideAgain();
+  }
+
+  whenProved(work: () => void): void {
+    this.#ask.whenOver(guardWith((error) => this.handlerFailed(error))(work));
   }
 
   whenReady(work: () => void): void {
@@ -439,14 +523,19 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   get #app(): string {
-    const { id, version } = this.#claims.context;
-    return `${id}@${version}`;
+    return `${this.#claimed.id}@${this.#claimed.version}`;
   }
 
   /** Requests wait until the new rights are known: a right that was taken away is not used once more. */
   #readAgain(index?: number): void {
     this.#waitForRights(index);
     void this.reauthorise();
+  }
+
+  /** Reads the rights as they are from now on: a read that goes on may be older. */
+  async #rereadNow(): Promise<void> {
+    await this.#reading;
+    await this.reauthorise();
   }
 
   /** Once at once. Where each grant is stale, as at a Proxy that follows no log yet, only time helps. */
@@ -484,6 +573,9 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     const { expiresInMs, refreshInMs } = grant;
     this.#endsAt = Math.min(now + expiresInMs, this.#openedAt + MAX_LIFE_MS);
     this.#refreshAt = now + refreshInMs;
+    this.#proven = new ProvenContext(grant, this.#claimed, now);
+    this.#known = this.#know(this.#proven.context);
+    this.#evidenceEndsAt = this.#proven.endAfter(now);
   }
 
   #notify(notice: Parameters<typeof encodeCbor>[0]): void {

@@ -16,7 +16,7 @@ import {
   messageType,
   ProxyOpening,
 } from '@sallyport/channel';
-import { checkContext } from '@sallyport/lease';
+import { checkFacts } from '@sallyport/lease';
 import { type ReadAgain, SecurityClientError } from '@sallyport/security-client';
 import type { Serving } from '../serving/serving.ts';
 import type { SiteMapCache } from '../serving/site-map.ts';
@@ -211,7 +211,7 @@ export class DeviceSocket {
     this.#admission.proved(from, performance.now());
     this.#channels.keep(channel);
     clearTimeout(this.#timer);
-    const denied = checkContext(grant.context, context);
+    const denied = checkFacts(grant.context, context);
     if (denied) return channel.end(denied);
     channel.use({ grant, routes: later });
   }

@@ -12,6 +12,8 @@ export interface Judge {
   mayServe(): boolean;
   /** Runs work at once, or as soon as rights that are being read again are known. */
   whenReady(work: () => void): void;
+  /** Runs work at once, or as soon as the fresh evidence that was asked for is there, or will not come. */
+  whenProved(work: () => void): void;
   /** A device's message was refused by a rule: the log says which. */
   refused(rule: string): void;
 }
@@ -50,6 +52,8 @@ export class Gate<Way extends Flow, Flow extends object> {
   #way: Way | undefined;
   /** Something waits until rights are known. */
   #waits = false;
+  /** The last decision waits for fresh evidence. */
+  #asked = false;
   #begun = false;
 
   constructor(judge: Judge, passer: Passer<Way>, wanted: Wanted, also?: Wanted) {
@@ -105,18 +109,24 @@ export class Gate<Way extends Flow, Flow extends object> {
   /** Whether bytes may go to the backend at this moment. */
   look(): Look {
     const { rights } = this.#judge;
-    if (rights === 0) return 'wait';
+    if (rights === 0) {
+      this.#asked = false;
+      return 'wait';
+    }
     if (rights !== this.#allowedBy) {
       const refused = this.recheck();
       if (refused) return refused;
+      if (this.#asked) return 'wait';
       this.#allowedBy = rights;
     }
     return this.#judge.mayServe() ? 'pass' : 'LEASE_LOST';
   }
 
-  /** Why the stream would be refused by the grant and the app context of this moment, if it would. */
+  /** Why the stream would be refused by the grant and the app context of this moment, if it would. Not while fresh evidence is asked for. */
   recheck(): SignedCode | undefined {
     const decision = this.#decision();
+    this.#asked = 'asked' in decision;
+    if ('asked' in decision) return undefined;
     if ('refused' in decision) {
       this.#rule = decision.rule;
       return this.#begun ? 'RIGHTS_LOST' : decision.refused;
@@ -149,13 +159,13 @@ export class Gate<Way extends Flow, Flow extends object> {
   #decision(): Decision {
     const decision = this.#judge.decide(this.#wanted);
     const also = this.#also && 'resource' in decision ? this.#judge.decide(this.#also) : undefined;
-    return also && 'refused' in also ? also : decision;
+    return also && !('resource' in also) ? also : decision;
   }
 
   /** Whoever waits together is called together: a defect of ours in one ends that one's stream, and is said by its channel. */
   #later(work: () => void): void {
     this.#waits = true;
-    this.#judge.whenReady(() => {
+    const going = (): void => {
       this.#waits = false;
       if (this.#passer.over) return;
       try {
@@ -164,6 +174,8 @@ export class Gate<Way extends Flow, Flow extends object> {
         this.#passer.refuse('CANCELLED');
         throw error;
       }
-    });
+    };
+    if (this.#asked) this.#judge.whenProved(going);
+    else this.#judge.whenReady(going);
   }
 }

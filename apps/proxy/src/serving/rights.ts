@@ -11,7 +11,7 @@ import {
   pathUnder,
   type SignedCode,
 } from '@sallyport/channel';
-import { checkContext, fitsNetwork, judgePath, type PathVerdict } from '@sallyport/lease';
+import { checkContext, fitsNetwork, judgePath, type PathVerdict, type StandingEvidence } from '@sallyport/lease';
 import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
 import { headLimitsOf } from '../backend/head-limits.ts';
 
@@ -32,22 +32,31 @@ export interface RightsRefusal {
 const UNOPENED = 'no policy opens this method and path';
 
 /** The resource that a request may reach, or why it may not; with characters of paths that were looked at beyond the usual. */
-export type Decision = ({ readonly resource: ResourceGrant } | RightsRefusal) & { readonly characters?: number };
+export type Decided = ({ readonly resource: ResourceGrant } | RightsRefusal) & { readonly characters?: number };
 
-/** What a channel's device says of itself, and where it comes from as the Proxy sees it. */
+/** The same, or that fresh evidence is asked for: nothing is decided before it is there. */
+export type Decision = Decided | { readonly asked: true };
+
+/**
+ * What is known of a channel's device: what it says of itself, with what was proved in the place of claims; the evidence as it counts
+ * now; and where it comes from as the Proxy sees it.
+ */
 export interface DeviceClaims {
   readonly context: AppContext;
+  readonly evidence: StandingEvidence | undefined;
   readonly address: string;
 }
 
-function fits(rule: AccessRule, { context, address }: DeviceClaims): boolean {
-  return !checkContext(rule.context, context) && fitsNetwork(rule, address);
+function fits(rule: AccessRule, { context, evidence, address }: DeviceClaims): boolean {
+  return !checkContext(rule.context, context, evidence) && fitsNetwork(rule, address);
 }
 
 /** Why a rule that opens what is wanted is closed to a device. */
-function refusalBy(rule: AccessRule, { context }: DeviceClaims): RightsRefusal {
-  const denied = checkContext(rule.context, context);
-  return denied ? { refused: denied } : { refused: 'CONTEXT_DENIED', rule: 'not from this network' };
+function refusalBy(rule: AccessRule, { context, evidence, address }: DeviceClaims): RightsRefusal {
+  const denied = checkContext(rule.context, context, evidence);
+  // Evidence helps nobody who is in the wrong place.
+  if (denied && (denied !== 'ATTESTATION_REQUIRED' || fitsNetwork(rule, address))) return { refused: denied };
+  return { refused: 'CONTEXT_DENIED', rule: 'not from this network' };
 }
 
 /** The one with that authority, or else the nearest wildcard; a wildcard's own text is no name. */
@@ -71,8 +80,8 @@ function isCarvedOut({ except = [] }: ResourceGrant, { authority }: Pick<Wanted,
  * resource, then any rule that opens it. Matched on exactly the bytes that go to the backend and, where paths are exact, in every way in which
  * a backend may read them.
  */
-export function decide(grant: Grant, claims: DeviceClaims, wanted: Wanted): Decision {
-  const denied = checkContext(grant.context, claims.context);
+export function decide(grant: Grant, claims: DeviceClaims, wanted: Wanted): Decided {
+  const denied = checkContext(grant.context, claims.context, claims.evidence);
   if (denied) return { refused: denied };
   const resource = findResource(grant.resources, wanted);
   if (!resource) return { refused: 'RESOURCE_UNKNOWN' };
@@ -112,7 +121,7 @@ function opensMethod({ methods }: AccessRule, { kind, method }: Wanted): boolean
 }
 
 /** Where no rule opens a request plainly: together they may, with every reading of the path. Else says what is missing. */
-function diagnose(resource: ResourceGrant, claims: DeviceClaims, wanted: Wanted): Decision {
+function diagnose(resource: ResourceGrant, claims: DeviceClaims, wanted: Wanted): Decided {
   const byMethod = resource.rules.filter((rule) => opensMethod(rule, wanted));
   if (resource.rules.length > 0 && byMethod.length === 0)
     return { refused: 'REQUEST_REFUSED', rule: `no policy opens the method (${wanted.method})` };
@@ -120,8 +129,10 @@ function diagnose(resource: ResourceGrant, claims: DeviceClaims, wanted: Wanted)
   const found = judgePaths(resource, open, wanted.path);
   if (found.verdict === 'inside') return { resource, characters: found.characters };
   const closed = byMethod.filter((rule) => !open.includes(rule));
-  const denied = closed.find((rule) => opensPlainly(rule, wanted, false));
-  if (denied) return { ...refusalBy(denied, claims), characters: found.characters };
+  const refusals = closed.filter((rule) => opensPlainly(rule, wanted, false)).map((rule) => refusalBy(rule, claims));
+  // What fresh evidence would open is said before what nothing that the device can do would.
+  const denied = refusals.find(({ refused }) => refused === 'ATTESTATION_REQUIRED') ?? refusals[0];
+  if (denied) return { ...denied, characters: found.characters };
   const rule = found.verdict === 'differs' ? `${UNOPENED} when ${found.when}` : UNOPENED;
   return { refused: 'REQUEST_REFUSED', rule, characters: found.characters };
 }

@@ -43,5 +43,5 @@ function namesOf(host: string, urls: readonly string[]): string[] {
 
 /** True when something was found, whether or not it opens now. */
 function isKnown(decision: Decision): boolean {
-  return 'resource' in decision || decision.refused !== 'RESOURCE_UNKNOWN';
+  return !('refused' in decision && decision.refused === 'RESOURCE_UNKNOWN');
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { type AccessContext, findProxy, PROXY_KEPT_MS, type ProxyKey } from '@sallyport/access';
+import { ProblemError } from '@sallyport/http-service';
 
 /** A Proxy as a connection of its shows it. */
 export interface KnownProxy extends ProxyKey {
@@ -9,6 +10,11 @@ export interface KnownProxy extends ProxyKey {
 
 /** Who a TLS connection belongs to: the Proxy that holds the certificate's key. The name in it alone says nothing. */
 export type IdentifyProxy = (socket: TLSSocket) => Promise<KnownProxy | undefined>;
+
+/** Nothing for whoever is no Proxy of ours, or has just ceased to be one. */
+export function notOurs(): ProblemError {
+  return new ProblemError('ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
+}
 
 /** Lookups that are kept at most; certificates of our CA that were replaced could fill it. */
 const MAX_KEPT = 10_000;

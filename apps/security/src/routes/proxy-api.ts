@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import {
   type AccessContext,
+  type Attestation,
   type Authorisation,
   authorise,
   type Bus,
@@ -46,7 +47,7 @@ import { addressKey } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import type { SecurityNode } from '../farm/node.ts';
-import { type IdentifyProxy, type KnownProxy, keyHashOf } from '../farm/proxy-identity.ts';
+import { type IdentifyProxy, type KnownProxy, keyHashOf, notOurs } from '../farm/proxy-identity.ts';
 import type { ServiceAccounts, TokenRefusal } from '../farm/service-accounts.ts';
 import { assertionJwks, withAssertions } from '../keys/assertions.ts';
 import { type CertificateRequest, readCertificateRequest } from '../keys/certificates.ts';
@@ -55,6 +56,7 @@ import { answerSessionEnd, type ReplacedSessions } from '../revocation/session-e
 import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
 import type { RefusalRecord } from '../sign-in/refusals.ts';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
+import { addEvidenceRoutes } from './evidence.ts';
 
 const parseRequest = parserOf(AuthoriseRequest);
 
@@ -71,6 +73,7 @@ declare module 'fastify' {
 /** What Proxies are served with. */
 export interface ProxyApiParts {
   readonly access: AccessContext;
+  readonly attestation: Attestation;
   readonly policies: PolicyCache;
   readonly liveKeys: LiveKeys;
   readonly handshakes: Handshakes;
@@ -108,6 +111,7 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
   );
   addCertificateRoutes(service, routes);
   addKeptRoute(service, routes);
+  addEvidenceRoutes(service, routes);
   service.get(PROXY_PATHS.jwks, async () => assertionJwks(routes));
   service.get<{ Querystring: SiteMapQuery }>(
     PROXY_PATHS.siteMap,
@@ -117,11 +121,6 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
       return { siteMap: await routes.siteMap(query.seq), rootKey };
     },
   );
-}
-
-/** Nothing for whoever is no Proxy of ours, or has just ceased to be one. */
-function notOurs(): ProblemError {
-  return new ProblemError('ERR_HTTP_FORBIDDEN', 'a certificate of a known Proxy is needed');
 }
 
 /** A Proxy brings what it has kept once after a restore; one that goes on and on costs no more than this. */

@@ -19,7 +19,7 @@ import {
   parseContext,
   type SignedCode,
 } from '@sallyport/channel';
-import { checkContext } from '@sallyport/lease';
+import { checkFacts } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused } from './answer.ts';
@@ -50,7 +50,7 @@ export async function answerEnrolment(
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), ''))) return undefined;
   const credentials = readCredentials(fields);
   const { place, rule } = await readSigningPlace(parts.access, parts.policies, { user: holder.user, appId: app.id });
-  const denied = checkContext(rule, app);
+  const denied = checkFacts(rule, app);
   if (denied) {
     const reason = whyDenied(rule, app, denied);
     return { answer: await refuseContext(parts, { who: whoOf(credentials), denied, reason }) };

@@ -16,7 +16,7 @@ import {
   routesToCbor,
   type SecurityEstablish,
 } from '@sallyport/channel';
-import { checkContext } from '@sallyport/lease';
+import { checkFacts } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
 import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused } from './answer.ts';
@@ -64,7 +64,7 @@ export async function answerLogin(
     return refuse(parts, { name, installation }, refusal('REVOKED', 'the user is disabled'));
   }
   const login = { ...device, user, attempt, used, app, siteMap };
-  const denied = checkContext(rule, app);
+  const denied = checkFacts(rule, app);
   if (denied) return refuse(parts, named(login), refusal(denied, whyDenied(rule, app, denied)));
   // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
   if (!settings.loginNeedsPassword && used.slot !== 'previous')

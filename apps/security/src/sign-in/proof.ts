@@ -1,3 +1,4 @@
+import type { VerifyProof } from '@sallyport/access';
 import { type CborFields, formatBase64Url, type SecurityEstablish } from '@sallyport/channel';
 import { compactVerify, importJWK, type JWK } from 'jose';
 
@@ -12,15 +13,26 @@ export function readSigningKey(fields: CborFields): JWK {
 }
 
 /** True when the proof is an ES256 signature over this very handshake by the installation's signing key. */
-export async function proofFits(establish: SecurityEstablish, jwk: JWK, proof: string, iid: string): Promise<boolean> {
+export function proofFits(establish: SecurityEstablish, jwk: JWK, proof: string, iid: string): Promise<boolean> {
+  return verifyProof({
+    binding: establish.binding,
+    signingKey: jwk as Parameters<VerifyProof>[0]['signingKey'],
+    proof,
+    iid,
+  });
+}
+
+/** True when the proof is an ES256 signature over a binding by the installation's signing key (SPEC.md, section 3). */
+export const verifyProof: VerifyProof = async ({ binding, signingKey, proof, iid }) => {
+  const jwk = signingKey as JWK;
   if (jwk.kty !== 'EC' || jwk.crv !== 'P-256') return false;
   try {
     const key = await importJWK(jwk, 'ES256');
     const { payload, protectedHeader } = await compactVerify(proof, key, { algorithms: ['ES256'] });
     if (protectedHeader.typ !== 'sallyport-proof') return false;
     const claims = JSON.parse(new TextDecoder().decode(payload)) as { b?: unknown; iid?: unknown };
-    return claims.b === formatBase64Url(establish.binding) && claims.iid === iid;
+    return claims.b === formatBase64Url(binding) && claims.iid === iid;
   } catch {
     return false;
   }
-}
+};
