@@ -1,5 +1,12 @@
 import type { AppContext } from '@sallyport/channel';
-import { type Credentials, type Device, DeviceError, messageOf, readLinkUser } from '@sallyport/device';
+import {
+  attestInSoftware,
+  type Credentials,
+  type Device,
+  DeviceError,
+  messageOf,
+  readLinkUser,
+} from '@sallyport/device';
 import { openDevice } from '@sallyport/device/browser';
 import { BrowserView } from './browser-view.ts';
 import { element } from './dom.ts';
@@ -27,7 +34,7 @@ function context(): AppContext {
 }
 
 const view = document.querySelector<HTMLElement>('#view')!;
-const device: Device = await openDevice(context);
+const device: Device = await openDevice(context, undefined, attestInSoftware);
 const shelf = new Shelf();
 const browser = new BrowserView({ device, shelf, showHome: home, showError });
 

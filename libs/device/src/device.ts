@@ -15,6 +15,7 @@ import { KeptRecord } from './kept/kept-record.ts';
 import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider } from './kept/record.ts';
 import { type DeviceEvents, type DeviceState, Listeners, type SeenSite } from './session/events.ts';
 import { HeldSession } from './session/held-session.ts';
+import { type Attest, answerChallenge } from './sign-in/evidence.ts';
 import { beginProviderSignIn, type PendingSignIn } from './sign-in/provider.ts';
 import {
   type AskOneTimeCode,
@@ -42,6 +43,11 @@ export interface DeviceOptions {
   readonly webSocket: WebSocketFactory;
   /** The app context of this moment. */
   readonly context: () => AppContext;
+  /**
+   * Lets the platform vouch for this app: asked for when a policy demands fresh evidence. Absent: the device can prove nothing, and such
+   * policies stay closed.
+   */
+  readonly attest?: Attest | undefined;
   /** How long a request waits for a gateway before it fails as OFFLINE, ms; 30 s unless said otherwise. */
   readonly patienceMs?: number;
   /** The one Proxy or site that this device goes by, for networks where nothing else can be reached; before that of its enrolment link. */
@@ -74,13 +80,14 @@ export class Device {
   #resume: Uint8Array | undefined;
 
   private constructor(options: DeviceOptions, kept: KeptRecord) {
-    const { crypto, webSocket, context, pin, networkId, patienceMs = CONNECT_PATIENCE_MS } = options;
+    const { crypto, webSocket, context, attest, pin, networkId, patienceMs = CONNECT_PATIENCE_MS } = options;
     this.#options = options;
     this.#kept = kept;
     this.#session = new HeldSession({
       crypto,
       webSocket,
       context,
+      prove: (record, challenge) => answerChallenge({ crypto, attest }, record, challenge),
       patienceMs,
       kept,
       pin,

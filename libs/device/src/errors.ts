@@ -69,6 +69,8 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   SESSION_EXPIRED: 'the session is over: sign in again',
   SESSION_UNKNOWN:
     'no Proxy knows this session, and Security does not say that it is over: try again later, or sign in again',
+  ATTESTATION_REQUIRED: 'this app must prove what it is, and has not: its platform does not vouch for it now',
+  ATTESTATION_REJECTED: 'the proof of what this app is was not taken: ask your administrator',
   APP_UPDATE_REQUIRED: 'this version of the app is too old: update it',
   CONTEXT_DENIED: 'this app or device does not fulfil the policy',
   LEASE_LOST: 'the gateway may not serve right now: it waits for its Security server',

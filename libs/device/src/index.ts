@@ -20,6 +20,7 @@ export {
   type StoredSite,
 } from './kept/record.ts';
 export type { DeviceEvents, DeviceState, Reach, SeenSite } from './session/events.ts';
+export { type Attest, attestInSoftware, type PlatformStatement } from './sign-in/evidence.ts';
 export { readLinkUser } from './sign-in/link-user.ts';
 export type { PendingSignIn, ProviderCredentials } from './sign-in/provider.ts';
 export { beginProviderSignIn, finishProviderSignIn } from './sign-in/provider.ts';

@@ -6,7 +6,9 @@ import {
   type CryptoProvider,
   DEFAULT_LIMITS,
   DeviceOpening,
+  type Evidence,
   encodeContext,
+  encodeEvidence,
   encodeText,
   findSignedCode,
   isCborMap,
@@ -219,6 +221,11 @@ export class GatewayChannel {
   /** Tells the Proxy a new app context. */
   announce(context: AppContext): void {
     if (!this.#closed) this.#mux.announce(encodeContext(context));
+  }
+
+  /** Sends the Proxy what proves the app context of this moment. */
+  prove(context: AppContext, evidence: Evidence): void {
+    if (!this.#closed) this.#mux.announce(encodeEvidence(context, evidence));
   }
 
   /** Asks for a sign of life; without one within `timeoutMs` the channel is given up. */

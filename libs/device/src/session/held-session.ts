@@ -3,6 +3,7 @@ import {
   type CborFields,
   type CryptoProvider,
   type EndCause,
+  type Evidence,
   type LinkPin,
   MAX_SITE_MAP_BYTES,
   type SignedCode,
@@ -31,6 +32,8 @@ export interface SessionHost {
   readonly crypto: CryptoProvider;
   readonly webSocket: WebSocketFactory;
   readonly context: () => AppContext;
+  /** Answers a challenge of Security with what the platform vouches for. */
+  prove(record: DeviceRecord, challenge: Uint8Array): Promise<Evidence>;
   /** How long somebody waits for a gateway before it counts as offline, ms. */
   readonly patienceMs: number;
   readonly kept: KeptRecord;
@@ -57,6 +60,8 @@ export class HeldSession {
   readonly #ends: SessionEnds;
   /** What each site serves, as its Proxy said last; where nobody says where resources are. */
   readonly #served = new Map<string, readonly Resource[]>();
+  /** Channels whose challenge is being answered. */
+  readonly #proving = new Set<GatewayChannel>();
   /** The session that is being forgotten: each of its channels may say that it is over. */
   #ending: StoredSession | undefined;
 
@@ -221,6 +226,17 @@ export class HeldSession {
     this.#sayResources();
   }
 
+  /** Answers a challenge on the channel that it came on. */
+  async #prove(channel: GatewayChannel, challenge: Uint8Array): Promise<void> {
+    const { context, prove } = this.#host;
+    // A platform answers slowly, and its maker counts: who asks on and on is not heard.
+    if (!this.#record || this.#proving.has(channel)) return;
+    this.#proving.add(channel);
+    const evidence = await prove(this.#record, challenge).catch(() => undefined);
+    this.#proving.delete(channel);
+    if (evidence) channel.prove(context(), evidence);
+  }
+
   /** What Security says of all sites, or else what the Proxies of the channels that stand say, each of its own. */
   #sayResources(): void {
     if (this.#routes.known) return this.#host.resources(this.#routes.resources);
@@ -284,6 +300,7 @@ export class HeldSession {
     if (notice.has('resources')) this.#serves(channel, readResources(notice));
     else if (notice.has('routes')) this.#sayResources();
     if (notice.has('site_map')) this.#takeMap(notice);
+    if (notice.has('attest')) void this.#prove(channel, notice.map('attest').bytes('challenge'));
     const text = notice.optionalText('text', 1_024);
     if (text !== undefined) this.#host.emit('notice', { text });
   }

@@ -35,6 +35,7 @@ async function scene(record: DeviceRecord, standingOf: (session: number) => Stan
   await storage.store(record);
   const said: unknown[] = [];
   const held = new HeldSession({
+    prove: () => Promise.reject(new Error('nothing to prove')),
     crypto,
     webSocket: proxies((_origin, message) => {
       if (message[0] !== MESSAGE_TYPES.ASK) return encodeHint('SESSION_UNKNOWN');
