@@ -1,9 +1,10 @@
-import type { ContextRule, PolicyView } from '@sallyport/security-api';
+import type { AttestedRule, ContextRule, PolicyView } from '@sallyport/security-api';
 import { policies } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
 import { addOperatorCommand, type CommandOption, type Given, required, table } from '../operator-command.ts';
 import { CliError } from '../output.ts';
+import { parseDuration } from '../units.ts';
 import { given, sayRemoved, suggestSet } from './resources.ts';
 
 interface PolicyOptions {
@@ -12,6 +13,8 @@ interface PolicyOptions {
   readonly method?: string[];
   readonly path?: string[];
   readonly context?: string;
+  readonly attested?: string;
+  readonly level?: string;
   readonly site?: string[];
   readonly notSite?: string[];
   readonly network?: string[];
@@ -43,6 +46,22 @@ const METHOD: CommandOption = [
 ];
 const PATH: CommandOption = ['--path <prefixes...>', 'only paths under these'];
 const CONTEXT = 'what must hold of the app context, as JSON';
+
+/** What evidence a policy demands. */
+const EVIDENCE_OPTIONS: readonly CommandOption[] = [
+  ['--attested <age>', 'only for apps that have proved what they are within this time, like 15m'],
+  new Option('--level <level>', 'how strong that evidence must be; hardware unless said otherwise').choices([
+    'software',
+    'platform',
+    'hardware',
+  ]),
+];
+
+function attestedOf({ attested, level }: Partial<PolicyOptions>): AttestedRule | undefined {
+  if (attested === undefined && level === undefined) return undefined;
+  if (attested === undefined) throw new CliError('how old may the evidence be?', 'for instance: --attested 15m');
+  return { withinMs: parseDuration(attested), level: (level ?? 'hardware') as AttestedRule['level'] };
+}
 
 /** Where a policy holds. */
 const PLACE_OPTIONS: readonly CommandOption[] = [
@@ -77,6 +96,7 @@ export function addPolicyCommands(program: Command): void {
       METHOD,
       PATH,
       ...PLACE_OPTIONS,
+      ...EVIDENCE_OPTIONS,
       ['--context <json>', CONTEXT, '{}'],
     ],
     run: addPolicy,
@@ -95,8 +115,9 @@ export function addPolicyCommands(program: Command): void {
       METHOD,
       PATH,
       ...PLACE_OPTIONS,
+      ...EVIDENCE_OPTIONS,
       ['--context <json>', CONTEXT],
-      new Option('--unset <settings...>', 'take these away').choices(['methods', 'paths', ...PLACE]),
+      new Option('--unset <settings...>', 'take these away').choices(['methods', 'paths', 'attested', ...PLACE]),
     ],
     run: setPolicy,
     show: showPolicies,
@@ -123,7 +144,7 @@ async function addPolicy(
   const body = {
     groups: options.group,
     resources: options.resource,
-    context: parseRule(options.context ?? '{}'),
+    context: { ...parseRule(options.context ?? '{}'), ...given('attested', attestedOf(options)) },
     ...(options.method ? { methods: options.method } : {}),
     ...(options.path ? { paths: options.path } : {}),
     ...placeOf(options),
@@ -148,6 +169,7 @@ async function setPolicy(
     ...given('paths', options.path),
     ...placeOf(options),
     ...given('context', options.context === undefined ? undefined : parseRule(options.context)),
+    ...given('attested', attestedOf(options)),
     ...Object.fromEntries((options.unset ?? []).map((name) => [name, null])),
   };
   if (Object.keys(body).length === 0) throw new CliError('what is to change?', 'sallyport policy set --help shows it');

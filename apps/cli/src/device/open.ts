@@ -1,7 +1,7 @@
 import { hostname, release } from 'node:os';
 import { join } from 'node:path';
 import type { AppContext } from '@sallyport/channel';
-import type { Device } from '@sallyport/device';
+import { attestInSoftware, type Device } from '@sallyport/device';
 import { fileStorage, openDevice } from '@sallyport/device/node';
 import { CliError } from '../output.ts';
 import type { GlobalOptions } from '../program.ts';
@@ -27,9 +27,9 @@ export function deviceFile({ data }: GlobalOptions): string {
   return join(data, 'cli', 'device.json');
 }
 
-/** Opens this machine's device. */
+/** Opens this machine's device. Nothing vouches for it: its evidence is of the connector `software`. */
 export function openCliDevice(globals: GlobalOptions): Promise<Device> {
-  return openDevice(fileStorage(deviceFile(globals)), cliContext);
+  return openDevice(fileStorage(deviceFile(globals)), cliContext, attestInSoftware);
 }
 
 /** Makes sure that somebody is signed in, and connects. @throws CliError that says what to do next */
