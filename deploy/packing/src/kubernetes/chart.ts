@@ -1,0 +1,46 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { filesIn } from '../payload.ts';
+import { ROOT } from '../source.ts';
+
+const FOLDER = join(ROOT, 'deploy', 'kubernetes');
+/** The version of Kubernetes that manifests are made for. */
+const KUBERNETES = '1.34.4';
+
+/** Farms that are rendered from the chart, each by the values of its name. */
+export const FARMS = ['one-node', 'high-availability', 'branch'] as const;
+
+/** One of them. */
+export type Farm = (typeof FARMS)[number];
+
+/** File with the manifests of a farm. */
+export function renderedFile(farm: Farm): string {
+  return join(FOLDER, 'rendered', `${farm}.yaml`);
+}
+
+/** First line of manifests: what they were made from, so that a chart that was changed without them is noticed. */
+export function markOf(farm: Farm): string {
+  const chart = join(FOLDER, 'chart');
+  const hash = createHash('sha256');
+  for (const file of [...filesIn(chart).map((name) => join(chart, name)), valuesFile(farm)])
+    hash.update(readFileSync(file)).update('\0');
+  return `# Made from the chart and values/${farm}.yaml by "npm run kubernetes -- render": ${hash.digest('hex').slice(0, 32)}\n`;
+}
+
+/** The manifests of a farm, by Helm. @throws Error with its words when values and chart do not fit */
+export function renderFarm(helm: string, farm: Farm): string {
+  const args = ['template', 'farm', join(FOLDER, 'chart'), '--namespace', 'sallyport', '--kube-version', KUBERNETES];
+  return markOf(farm) + execFileSync(helm, [...args, '--values', valuesFile(farm)], { encoding: 'utf8' });
+}
+
+/** Lets Helm judge the chart with the values of a farm. @throws Error when it finds something wrong */
+export function lintFarm(helm: string, farm: Farm): void {
+  const args = ['lint', '--strict', join(FOLDER, 'chart'), '--kube-version', KUBERNETES, '--values', valuesFile(farm)];
+  execFileSync(helm, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+function valuesFile(farm: Farm): string {
+  return join(FOLDER, 'values', `${farm}.yaml`);
+}

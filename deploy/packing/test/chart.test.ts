@@ -1,0 +1,184 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { FARMS, type Farm, markOf, renderedFile, renderFarm } from '../src/kubernetes/chart.ts';
+import { ROLES } from '../src/roles.ts';
+import { ROOT } from '../src/source.ts';
+
+/** Whatever YAML has: the schemas say what it must be. */
+type Tree = ReturnType<typeof parse>;
+const ports = parse(readFileSync(join(ROOT, 'deploy/kubernetes/chart/files/ports.yaml'), 'utf8'));
+
+/** YAML 1.1, as Kubernetes reads it: modes of files are octal. */
+function objectsOf(farm: Farm): Tree[] {
+  const documents = parseAllDocuments(readFileSync(renderedFile(farm), 'utf8'), { version: '1.1' });
+  return documents.map((document) => document.toJS()).filter((object) => object !== null);
+}
+
+const objects = Object.fromEntries(FARMS.map((farm) => [farm, objectsOf(farm)])) as Record<Farm, Tree[]>;
+const all = FARMS.flatMap((farm) => objects[farm]!);
+const kindsOf = (farm: Farm) => [...new Set(objects[farm]!.map(({ kind }) => kind))].sort();
+const podsOf = (list: readonly Tree[]) =>
+  list.filter(({ spec }) => spec?.template).map(({ spec }) => spec.template.spec);
+
+test('the manifests that are checked in are those of the chart', () => {
+  for (const farm of FARMS) expect(readFileSync(renderedFile(farm), 'utf8').startsWith(markOf(farm)), farm).toBe(true);
+  const helm = join(process.env['K8S'] ?? '/var/tmp/sallyport-kubernetes', 'bin', 'helm');
+  if (!existsSync(helm))
+    return void process.stdout.write('skipped: no Helm to render them again ("npm run kubernetes -- build")\n');
+  for (const farm of FARMS) expect(renderFarm(helm, farm), farm).toBe(readFileSync(renderedFile(farm), 'utf8'));
+});
+
+/** Schemas by API group and version. */
+const SCHEMAS: Readonly<Record<string, () => Promise<object>>> = {
+  'gateway.networking.k8s.io/v1': () => import('@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1'),
+  'gateway.networking.k8s.io/v1alpha2': () =>
+    import('@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1alpha2'),
+  'monitoring.coreos.com/v1': () => import('@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1'),
+  'apps/v1': () => import('kubernetes-models/apps/v1'),
+  'autoscaling/v2': () => import('kubernetes-models/autoscaling/v2'),
+  'networking.k8s.io/v1': () => import('kubernetes-models/networking.k8s.io/v1'),
+  'policy/v1': () => import('kubernetes-models/policy/v1'),
+  v1: () => import('kubernetes-models/v1'),
+};
+
+type Model = new (object: object) => { validate(): void };
+
+async function modelOf(apiVersion: string, kind: string): Promise<Model> {
+  return ((await SCHEMAS[apiVersion]!()) as Record<string, Model>)[kind]!;
+}
+
+test('every object is valid by the schema of its kind', async () => {
+  for (const object of all) {
+    const { apiVersion, kind } = object;
+    const Kind = await modelOf(apiVersion, kind);
+    expect(() => new Kind(object).validate(), `${kind} ${object.metadata.name}`).not.toThrow();
+  }
+  const Service = await modelOf('v1', 'Service');
+  expect(() => new Service({ spec: { ports: [{ port: 'x' }] } }).validate()).toThrow();
+});
+
+test('a highly available farm has everything that keeps it up, and a branch has no Security', () => {
+  expect(kindsOf('high-availability')).toEqual([
+    ...['Deployment', 'HorizontalPodAutoscaler', 'NetworkPolicy', 'PodDisruptionBudget', 'PrometheusRule'],
+    ...['Service', 'ServiceAccount', 'ServiceMonitor', 'StatefulSet', 'TLSRoute'],
+  ]);
+  expect(kindsOf('one-node')).toContain('Ingress');
+  expect(kindsOf('branch')).toEqual(expect.arrayContaining(['Deployment', 'HTTPRoute']));
+  expect(JSON.stringify(objects.branch)).not.toMatch(/kek|database|StatefulSet/);
+});
+
+test('pods are restricted: no root, no capability, nothing to write but their volumes, no token of the cluster', () => {
+  const pods = podsOf(all);
+  expect(pods).toHaveLength(5);
+  for (const pod of pods) {
+    expect(pod).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
+    expect(pod.securityContext).toMatchObject({
+      runAsNonRoot: true,
+      runAsUser: 65_532,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    for (const name of ['hostNetwork', 'hostPID', 'hostIPC', 'initContainers']) expect(pod[name]).toBeUndefined();
+    for (const container of pod.containers) {
+      expect(container.securityContext).toEqual({
+        ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+      });
+      expect(container.resources).toMatchObject({
+        requests: { cpu: expect.anything() },
+        limits: { memory: expect.anything() },
+      });
+      for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe'])
+        expect(container[probe]?.httpGet).toBeDefined();
+      const { seconds } = container.lifecycle.preStop.sleep;
+      const drainMs = Number(
+        container.env.find(({ name }: { name: string }) => name === 'SALLYPORT_DRAIN_MS')?.value ?? 3_000,
+      );
+      expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(seconds + drainMs / 1_000 + 20);
+    }
+  }
+});
+
+test('a token of a pod is for this gateway alone and lives for less than an hour', () => {
+  const volumes = podsOf(all)
+    .flatMap(({ volumes }) => volumes)
+    .filter(({ projected }) => projected);
+  expect(volumes).toHaveLength(3);
+  for (const { projected } of volumes)
+    expect(projected.sources).toEqual([
+      { serviceAccountToken: { audience: 'sallyport', expirationSeconds: 600, path: 'token' } },
+    ]);
+});
+
+test('secrets are named and never written, and modes keep them from others', () => {
+  expect(all.filter(({ kind }) => kind === 'Secret' || kind === 'ConfigMap')).toEqual([]);
+  for (const pod of podsOf(all)) {
+    for (const { secret } of pod.volumes.filter(({ secret }: Tree) => secret)) expect(secret.defaultMode).toBe(0o440);
+    const environment = pod.containers.flatMap(({ env }: Tree) => env);
+    for (const { name, value } of environment) if (/PASSWORD|SECRET/.test(name)) expect(value, name).toBeUndefined();
+  }
+});
+
+test('every setting that a pod is given is one that its server reads', async () => {
+  const settings = async (app: string) =>
+    Object.keys((await import(join(ROOT, 'apps', app, 'src/config.ts'))).SETTINGS);
+  const known = { security: await settings('security'), proxy: await settings('proxy') } as Record<string, string[]>;
+  for (const pod of podsOf(all))
+    for (const { name, env } of pod.containers)
+      for (const one of env.map(({ name }: { name: string }) => name).filter((text: string) => text !== 'POD_NAME'))
+        expect(known[name], `${name}: ${one}`).toContain(one);
+});
+
+test('NetworkPolicies open the ports of the table to whom it names, and nothing else', () => {
+  const policies = objects['high-availability'].filter(({ kind }) => kind === 'NetworkPolicy');
+  const open = (part: string, way: string) =>
+    policies
+      .find(({ metadata }) => metadata.name === `farm-${part}`)
+      .spec[way].flatMap((rule: Tree) => rule.ports.map(({ port }: Tree) => port));
+  const { security, proxy, outside } = ports;
+  expect(open('security', 'ingress')).toEqual([security.proxies.port, security.admin.port, security.metrics.port]);
+  expect(open('security', 'egress')).toEqual([
+    outside.dns.port,
+    outside.dns.port,
+    outside.database.port,
+    outside.redis.port,
+  ]);
+  // Health is asked by the kubelet, which no policy stops; 443 is what the values say of backends.
+  expect(open('proxy', 'ingress')).toEqual([proxy.devices.port, proxy.metrics.port]);
+  expect(open('proxy', 'egress')).toEqual([outside.dns.port, outside.dns.port, security.proxies.port, 443]);
+  for (const { spec } of policies) {
+    expect(spec.policyTypes).toEqual(['Ingress', 'Egress']);
+    // Operators and Prometheus: named by the values, or nobody.
+    for (const rule of spec.ingress)
+      if (![proxy.devices.port].includes(rule.ports[0].port)) expect(rule.from.length).toBeGreaterThan(0);
+  }
+  const quiet = objects['one-node'].find(
+    ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'farm-security',
+  );
+  expect(JSON.stringify(quiet.spec.ingress)).not.toContain(String(security.metrics.port));
+});
+
+test('ports of the table are those that images expose', () => {
+  for (const role of ROLES.filter(({ ports: exposed }) => exposed.length > 0)) {
+    const listed = Object.values(ports[role.name] as Record<string, { port: number }>).map(({ port }) => port);
+    for (const port of role.ports) expect(listed, role.name).toContain(port);
+  }
+});
+
+test('alerts ask for metrics that the servers have', () => {
+  const rules = all.filter(({ kind }) => kind === 'PrometheusRule');
+  const asked = new Set([...JSON.stringify(rules).matchAll(/sallyport_\w+/g)].map(([name]) => name));
+  const sources = [
+    'apps/security/src/backup/schedule.ts',
+    'apps/security/src/main.ts',
+    'apps/security/src/listeners.ts',
+    'apps/proxy/src/main.ts',
+  ];
+  expect(asked.size).toBeGreaterThan(3);
+  const text = [...sources, ...metricSources()].map((file) => readFileSync(join(ROOT, file), 'utf8')).join();
+  for (const name of asked) expect(text, name).toContain(name);
+});
+
+function metricSources(): string[] {
+  return ['apps/proxy/src/serving/serving.ts', 'apps/proxy/src/public-certificate.ts'];
+}
