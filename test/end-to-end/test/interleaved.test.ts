@@ -46,10 +46,12 @@ test(`${USERS} users at once: each sees its own echo and its own name, and nothi
   const names = Array.from({ length: USERS }, (_, i) => `user-${i}`);
   // Each new user takes the realm's lock: few at once wait less for it, on a machine that runs other tests beside.
   await inBatches(names, 8, (name) => patiently(() => gateway.addUser(name)));
-  const devices = await inBatches(names, 32, async (name) => {
-    const storage = memoryStorage();
-    return { name, storage, device: await patiently(() => gateway.device(name, storage)) };
-  });
+  const devices = await inBatches(names, 32, (name) =>
+    patiently(async () => {
+      const storage = memoryStorage();
+      return { name, storage, device: await gateway.device(name, storage) };
+    }),
+  );
   const wrong: string[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     await Promise.all(

@@ -48,6 +48,8 @@ export interface ChannelListener {
   notice(notice: CborFields): void;
   /** Somebody waits, and nothing was heard for some seconds; or something was heard again. */
   silent(silent: boolean): void;
+  /** Somebody waits, and nothing was heard for so long that another site might be better, where there is one. */
+  doubted(): void;
   /** A ping has come back after so many ms. */
   pinged(ms: number): void;
 }
@@ -59,10 +61,20 @@ const BACKLOG_POLL_MS = 10;
 const SILENCE_CHECK_MS = 1_000;
 const SILENCE_PING_MS = 2_000;
 const SILENT_MS = 4_000;
+/** The same where another site may serve what is waited for: it is soon known which of them it is that does not answer, ms. */
+const ALERT: Silence = { checkMs: 400, pingMs: 500, doubtMs: 1_200 };
+const PATIENT: Silence = { checkMs: SILENCE_CHECK_MS, pingMs: SILENCE_PING_MS, doubtMs: SILENT_MS };
 /** Codes of a channel's end that are passed on to its streams. None of them says that a request did not run. */
 const TOLD_TO_STREAMS: ReadonlySet<SignedCode> = new Set(['REVOKED', 'SESSION_EXPIRED', 'LEASE_LOST']);
 /** How much slower than allowed streams are opened, so that clocks that differ do no harm. */
 const PACE = 0.95;
+
+/** When silence is looked at, when a sign of life is asked for, and when it is said that there is none, ms. */
+interface Silence {
+  readonly checkMs: number;
+  readonly pingMs: number;
+  readonly doubtMs: number;
+}
 
 /** What opening a channel needs. */
 export interface ChannelOpening {
@@ -110,7 +122,11 @@ export class GatewayChannel {
   /** Bytes that waited at the last look: what flows off, however slowly, flows to somebody. */
   #backlogSeen = 0;
   #silent = false;
+  #doubted = false;
+  /** Who waits for the answer to a ping. */
+  #asking: { resolve(): void; reject(error: DeviceError): void }[] = [];
   #silenceTimer: ReturnType<typeof setTimeout> | undefined;
+  #silence = PATIENT;
 
   /** Sends HELLO and waits for WELCOME. @throws DeviceError with the hint's code, or ChannelError */
   static async open(opening: ChannelOpening): Promise<GatewayChannel> {
@@ -213,9 +229,18 @@ export class GatewayChannel {
     return this.#mux.streamCount > 0 || this.#expecting > 0 ? now : this.#usedAt;
   }
 
-  /** Asks for a sign of life, without a consequence. */
-  ask(): void {
-    if (!this.#closed) this.#ping();
+  /** Asks for a sign of life, and resolves when it comes. @throws DeviceError CONNECTION_LOST when the channel ends before */
+  ask(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(new DeviceError('CONNECTION_LOST', 'the channel was closed'));
+      this.#asking.push({ resolve, reject });
+      this.#ping();
+    });
+  }
+
+  /** From now on silence is noticed sooner: another site may serve what somebody waits for here. */
+  beAlert(): void {
+    this.#silence = ALERT;
   }
 
   /** Tells the Proxy a new app context. */
@@ -291,6 +316,7 @@ export class GatewayChannel {
   #heard(): void {
     this.#heardAt = performance.now();
     this.#unansweredSince = undefined;
+    this.#doubted = false;
     if (!this.#silent) return;
     this.#silent = false;
     this.#listener.silent(false);
@@ -299,10 +325,11 @@ export class GatewayChannel {
   #watchSilence(): void {
     if (this.#silenceTimer !== undefined || this.#closed) return;
     const setAt = performance.now();
+    const { checkMs } = this.#silence;
     this.#silenceTimer = setTimeout(() => {
       this.#silenceTimer = undefined;
-      this.#lookAtSilence(performance.now() - setAt > 2 * SILENCE_CHECK_MS);
-    }, SILENCE_CHECK_MS);
+      this.#lookAtSilence(performance.now() - setAt > 2 * checkMs);
+    }, checkMs);
   }
 
   /** `paused` says that this device itself stood still meanwhile: what it did not hear says nothing. */
@@ -315,7 +342,11 @@ export class GatewayChannel {
     const askedAt = Math.min(this.#expecting > 0 ? this.#expectingSince : now, this.#unansweredSince ?? now);
     const silentMs = now - Math.max(this.#heardAt, askedAt);
     if (silentMs >= PONG_TIMEOUT_MS) return this.close();
-    if (silentMs >= SILENCE_PING_MS || paused) this.#ping();
+    if (silentMs >= this.#silence.pingMs || paused) this.#ping();
+    if (silentMs >= this.#silence.doubtMs && !this.#doubted) {
+      this.#doubted = true;
+      this.#listener.doubted();
+    }
     if (silentMs >= SILENT_MS && !this.#silent) {
       this.#silent = true;
       this.#listener.silent(true);
@@ -339,6 +370,7 @@ export class GatewayChannel {
   #answeredPing(): void {
     if (this.#pingedAt !== undefined) this.#listener.pinged(performance.now() - this.#pingedAt);
     this.#pingedAt = undefined;
+    for (const { resolve } of this.#asking.splice(0)) resolve();
     this.#ponged();
   }
 
@@ -358,6 +390,8 @@ export class GatewayChannel {
       SIGNED_CODES[this.#closeCode && TOLD_TO_STREAMS.has(this.#closeCode) ? this.#closeCode : 'CANCELLED'],
     );
     this.#admit();
+    const lost = new DeviceError('CONNECTION_LOST', 'the channel was closed');
+    for (const { reject } of this.#asking.splice(0)) reject(lost);
     this.#listener.closed(this.#closeCode);
   }
 }

@@ -29,6 +29,8 @@ export interface ConnectionHost {
   notice(channel: GatewayChannel, notice: CborFields): void;
   /** A connection to a Proxy was made in so many ms, or none; or what stood there is lost. */
   tried(place: ProxyPlace, connectMs: number | undefined): void;
+  /** A channel on which somebody waits says nothing. */
+  doubted(channel: GatewayChannel): void;
   /** A ping came back. */
   pinged(place: ProxyPlace, ms: number): void;
   /** No place gave a channel; there will be other tries. */
@@ -287,6 +289,7 @@ export class Connection {
           draining: () => this.#draining(channel),
           notice: (notice) => this.#notice(channel, notice),
           silent: (silent) => this.#heard(channel, silent),
+          doubted: () => this.#host.doubted(channel),
           pinged: (ms) => this.#host.pinged(place, ms),
         },
       });

@@ -46,6 +46,14 @@ export class HeldRoutes {
     return findByAuthority(this.#routes?.routes ?? [], wanted.authority, ({ kind }) => kind === wanted.kind)?.sites;
   }
 
+  /** Other sites that serve something that a site serves, too. */
+  besides(site: string): string[] {
+    const shared = (this.#routes?.routes ?? [])
+      .map(({ sites }) => sites.flat())
+      .filter((sites) => sites.includes(site));
+    return [...new Set(shared.flat())].filter((other) => other !== site);
+  }
+
   /** Names of the resources that a site serves. */
   servedAt(site: string): string[] {
     return (this.#routes?.routes ?? []).filter(({ sites }) => sites.flat().includes(site)).map(({ name }) => name);

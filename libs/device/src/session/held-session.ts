@@ -247,7 +247,7 @@ export class HeldSession {
 
   #takeRoutes(take: () => boolean): void {
     try {
-      take();
+      if (take()) this.#channels.routesChanged();
     } catch (error) {
       this.#ignored('routes', error);
     }

@@ -9,7 +9,7 @@ import { SiteSearch } from './site-search.ts';
 
 /** What channels to sites need of their device. */
 export interface SiteChannelsHost
-  extends Omit<ConnectionHost, 'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed'> {
+  extends Omit<ConnectionHost, 'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed' | 'doubted'> {
   readonly routes: HeldRoutes;
   readonly measures: Measures;
   /** Everywhere that a channel may be opened. */
@@ -114,6 +114,12 @@ export class SiteChannels {
     for (const { connection } of this.#lines) if (!connection.channel && connection.wanted) connection.seek();
   }
 
+  /** Where resources are has changed, or a channel stands: where there is another way, silence is noticed sooner. */
+  routesChanged(): void {
+    for (const channel of this.standing)
+      if (this.#host.routes.besides(channel.place.site).length > 0) channel.beAlert();
+  }
+
   /** How a site is reached, if a channel there stands or is sought. */
   reachOf(site: string): Reach | undefined {
     const own = this.#bySite.get(site)?.reach;
@@ -204,7 +210,7 @@ export class SiteChannels {
     this.#searches.add(search);
     // Whether it is this site or the network shows in whether another one answers.
     const others = this.standing.filter(({ place }) => !sites.includes(place.site));
-    for (const channel of others) channel.ask();
+    for (const channel of others) void channel.ask().catch(() => undefined);
     try {
       return await search.run();
     } finally {
@@ -247,6 +253,7 @@ export class SiteChannels {
         if (this.#isChoice) host.measures.pinged(place.origin, ms);
       },
       failed: () => this.#failed(site),
+      doubted: (channel) => void this.#doubted(channel).catch(() => undefined),
     };
   }
 
@@ -273,7 +280,8 @@ export class SiteChannels {
   #opened(channel: GatewayChannel): void {
     this.#host.measures.worked(channel.place.origin);
     this.#host.opened(channel);
-    if (this.#isChoice) channel.ask();
+    if (this.#isChoice) void channel.ask().catch(() => undefined);
+    this.routesChanged();
     this.#survey.begin();
     if (this.standing.length > 1) this.#sweeping ??= unref(setInterval(() => this.#sweep(), IDLE_CHECK_MS));
   }
@@ -284,6 +292,21 @@ export class SiteChannels {
     for (const search of this.#searches) search.failed(site);
     // Whether it is the site or the network: another one says.
     if (!this.#serving()) this.#any.connection.seek();
+  }
+
+  /**
+   * A channel says nothing while somebody waits. When the gateway answers at another site it is that site, and not the network: the
+   * channel is given up, and what may run twice, or did not run, goes elsewhere.
+   */
+  async #doubted(channel: GatewayChannel): Promise<void> {
+    const doubtedAt = performance.now();
+    const others = this.#host.routes.besides(channel.place.site);
+    const serving = this.standing.find(({ place }) => place.site !== channel.place.site);
+    const [first] = this.#ordered([others]);
+    if (serving) await serving.ask();
+    else if (first === undefined) return;
+    else await this.#ask(first);
+    if (channel.heardAt < doubtedAt) channel.close();
   }
 
   #reached(line: Line, reach: Reach | undefined, site: string | undefined): void {

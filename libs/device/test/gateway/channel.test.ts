@@ -84,6 +84,7 @@ async function heard(more: (channel: Multiplexer) => void): Promise<{ early: unk
     draining: () => said.push('draining'),
     notice: (notice) => said.push(['notice', notice.optionalText('code')]),
     silent: () => undefined,
+    doubted: () => undefined,
     pinged: () => undefined,
   };
   const socket = await GatewaySocket.connect(() => new HastyProxy(more), 'ws://proxy');

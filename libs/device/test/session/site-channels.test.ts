@@ -143,6 +143,30 @@ test('a Proxy that lost its lease serves nothing: what another site may serve go
   await vi.waitFor(async () => expect(await get('b')).toBe('b'), 90_000);
 });
 
+test('a site that falls silent under a request is given up when another one answers: what may run twice goes there', async () => {
+  const { device, get, a, b } = await scene([at('b', ['b'], ['a']), at('a', ['a'])]);
+  expect(await get('b')).toBe('b');
+  for (const channel of b.channels) channel.hears = false;
+  b.mood = 'mute';
+  const head = { scheme: 'https', authority: 'b.test', path: '/', fields: [] };
+  const post = device.request({ ...head, method: 'POST' }).catch((error: unknown) => error);
+  expect(await get('b')).toBe('a');
+  expect(await post).toMatchObject({ code: 'CONNECTION_LOST', mayHaveRun: true });
+  expect(a.requests).toBe(1);
+});
+
+test('silence of all sites is no word about one of them: a slow answer is waited for', async () => {
+  const { get, a, b } = await scene([at('b', ['b'], ['a']), at('a', ['a'])]);
+  expect([await get('a'), await get('b')]).toEqual(['a', 'b']);
+  const all = [...a.channels, ...b.channels];
+  for (const channel of all) channel.hears = false;
+  const slow = get('b');
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  expect(all.map((channel) => [...a.channels, ...b.channels].includes(channel))).toEqual([true, true]);
+  for (const channel of all) channel.cut();
+  expect(await slow).toMatch(/^[ab]$/);
+});
+
 test('rights that change are heard from any channel, and older words of them change nothing', async () => {
   const { device, get, gateway, a, b } = await scene();
   await device.resume();
