@@ -1,3 +1,4 @@
+import type { DeviceError } from '../errors.ts';
 import type { GatewayChannel } from '../gateway/channel.ts';
 import type { ProxyPlace } from '../gateway/place.ts';
 import type { Measures } from '../sites/measures.ts';
@@ -5,7 +6,7 @@ import { Survey } from '../sites/survey.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import type { Reach } from './events.ts';
 import type { HeldRoutes, WantedResource } from './held-routes.ts';
-import { SiteSearch } from './site-search.ts';
+import { SiteSearch, siteUnavailable } from './site-search.ts';
 
 /** What channels to sites need of their device. */
 export interface SiteChannelsHost
@@ -73,11 +74,14 @@ export class SiteChannels {
   /** A channel for what is wanted, or for anything. @throws DeviceError SITE_UNAVAILABLE, CLOSED, OFFLINE, or why no Proxy opens one */
   async usable(wanted?: WantedResource): Promise<GatewayChannel> {
     const { routes } = this.#host;
+    const held = this.#any.connection.channel;
+    // Nobody has said that anything is elsewhere.
+    if (!routes.known && held?.usable) return held;
     if (!this.#isMany) return this.#askAny();
     // Where a session is new to this process, the first channel says where resources are.
     if (!routes.known) await this.#askAny();
     const ranks = wanted && routes.sitesOf(wanted);
-    return ranks ? this.#at(this.#ordered(ranks)) : this.#askAny();
+    return ranks ? this.#at(ranks) : this.#askAny();
   }
 
   /** Looks for a channel if there is none. */
@@ -184,9 +188,13 @@ export class SiteChannels {
     return this.#host.measures.areShunned(places);
   }
 
-  async #at(sites: readonly string[]): Promise<GatewayChannel> {
+  async #at(ranks: readonly (readonly string[])[]): Promise<GatewayChannel> {
+    const [rank = []] = ranks;
+    const only = rank.length === 1 ? this.#servesAt(rank[0]!) : undefined;
+    if (only) return only;
+    const sites = this.#ordered(ranks);
     const [first] = sites;
-    if (first === undefined) return this.#askAny();
+    if (first === undefined) throw this.#unmapped(ranks);
     for (const line of this.#linesAt(first)) line.askedAt = performance.now();
     const stands = this.#servesAt(first);
     if (stands) return stands;
@@ -194,6 +202,12 @@ export class SiteChannels {
     const [held] = sites.length === 1 ? this.#linesAt(first) : [];
     if (held?.connection.channel?.usable) return held.connection.channel;
     return this.#search(sites);
+  }
+
+  /** Security names a site of which the site map of this device knows no Proxy: there may be a newer map. */
+  #unmapped(ranks: readonly (readonly string[])[]): DeviceError {
+    this.#host.lost();
+    return siteUnavailable(ranks[0]?.[0] ?? '');
   }
 
   async #search(sites: readonly string[]): Promise<GatewayChannel> {

@@ -8,6 +8,11 @@ export interface SearchedSite {
   usable(): Promise<GatewayChannel>;
 }
 
+/** That the gateway answers, and this site does not. */
+export function siteUnavailable(site: string): DeviceError {
+  return new DeviceError('SITE_UNAVAILABLE', `the site ${site} does not answer, and no other serves this`, { site });
+}
+
 /** How a search is made. */
 export interface SearchTerms {
   /** The next site is tried beside one that gives nothing for so long, ms. */
@@ -77,16 +82,11 @@ export class SiteSearch {
     if (isOver) return this.#settle?.reject(error);
     this.#beginNext();
     if (this.#failed < this.#sites.length) return;
-    this.#settle?.reject(this.#terms.answersElsewhere() ? this.#unavailable() : error);
+    this.#settle?.reject(this.#terms.answersElsewhere() ? siteUnavailable(this.#sites[0]!.site) : error);
   }
 
   #look(): void {
-    if (this.#terms.answersElsewhere()) return this.#settle?.reject(this.#unavailable());
+    if (this.#terms.answersElsewhere()) return this.#settle?.reject(siteUnavailable(this.#sites[0]!.site));
     this.#patience = setTimeout(() => this.#look(), LOOK_MS);
-  }
-
-  #unavailable(): DeviceError {
-    const { site } = this.#sites[0]!;
-    return new DeviceError('SITE_UNAVAILABLE', `the site ${site} does not answer, and no other serves this`, { site });
   }
 }

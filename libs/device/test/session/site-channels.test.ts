@@ -123,6 +123,13 @@ test.each(['down', 'mute', 'UNAVAILABLE'] as const)(
   },
 );
 
+test('a site of which no Proxy is known is named, and a newer site map looked for', async () => {
+  const { get, a } = await scene([at('a', ['a']), at('c', ['c'])]);
+  await expect(get('c')).rejects.toMatchObject({ code: 'SITE_UNAVAILABLE', site: 'c', mayHaveRun: false });
+  expect(await get('a')).toBe('a');
+  expect(a.requests).toBe(1);
+});
+
 test('when nobody answers it is the network and no site: the device is offline', async () => {
   const { device, get, a, b } = await scene(undefined, { patienceMs: 2_500 });
   await device.resume();
