@@ -15,7 +15,17 @@ import { CliError } from '../output.ts';
 import { globalsOf, profileFile } from '../program.ts';
 import { say } from '../terminal.ts';
 import { checkPorts, Running, stopOnSignals } from '../up/running.ts';
-import { ensureOperator, freshLink, INTRANET_AUTHORITY, inviteProxy, type QuickStart, seed } from '../up/seed.ts';
+import {
+  BRANCH,
+  BRANCH_AUTHORITY,
+  ensureOperator,
+  freshLink,
+  INTRANET_AUTHORITY,
+  inviteProxy,
+  type QuickStart,
+  seed,
+  seedBranch,
+} from '../up/seed.ts';
 import { drawCluster } from './picture.ts';
 import { type ClusterPorts, clusterPorts } from './ports.ts';
 
@@ -28,9 +38,14 @@ const STORES = 3;
 interface Size {
   readonly nodes: number;
   readonly proxies: number;
+  /** Proxies of a second site; 0 where there is none. */
+  readonly branch: number;
 }
 
-interface ClusterUpOptions extends Record<'nodes' | 'proxies' | 'basePort' | 'stores', string> {
+/** Proxies of the second site. */
+const BRANCH_PROXIES = 2;
+
+interface ClusterUpOptions extends Record<'nodes' | 'proxies' | 'sites' | 'basePort' | 'stores', string> {
   readonly archive: boolean;
 }
 
@@ -45,6 +60,7 @@ export function addClusterCommand(program: Command): void {
     )
     .option('--nodes <n>', 'Security nodes', '2')
     .option('--proxies <n>', 'Proxies', '3')
+    .option('--sites <n>', '2 for a branch with Proxies and an intranet of its own', '1')
     .option('--base-port <n>', 'first port', '25000')
     .option('--stores <folder>', `folder of databases and Redis; as root ${ROOT_STORES}`)
     .option('--no-archive', 'without an archive of the WAL; there is one where pgbackrest is installed')
@@ -52,7 +68,8 @@ export function addClusterCommand(program: Command): void {
       const globals = globalsOf(command);
       const data = resolve(globals.data === './data' ? DATA : globals.data);
       const stores = resolve(options.stores ?? (serverUser() ? ROOT_STORES : join(data, 'stores')));
-      const size = { nodes: count(options.nodes, 9), proxies: count(options.proxies, 14) };
+      const branch = count(options.sites, 2) === 2 ? BRANCH_PROXIES : 0;
+      const size = { nodes: count(options.nodes, 9), proxies: count(options.proxies, 14 - branch), branch };
       const profile = profileFile({ ...globals, data });
       const archive = options.archive && hasProgram('pgbackrest');
       return up({ data, stores, profile, size, archive, ports: clusterPorts(Number(options.basePort)) });
@@ -79,7 +96,7 @@ async function up(ours: ClusterOfOurs): Promise<void> {
   const { data, ports, size } = ours;
   const each = <T>(many: number, of: (i: number) => T): T[] => Array.from({ length: many }, (_, i) => of(i));
   const nodePorts = each(size.nodes, (i) => Object.values(ports.security(i))).flat();
-  const proxyPorts = each(size.proxies, (i) => Object.values(ports.proxy(i))).flat();
+  const proxyPorts = each(size.proxies + size.branch, (i) => Object.values(ports.proxy(i))).flat();
   const { devices, admin } = ports.balancer;
   await checkPorts([...each((STORES + 1) * 10, (i) => ports.stores + i), ...nodePorts, ...proxyPorts, devices, admin]);
   mkdirSync(data, { recursive: true });
@@ -102,6 +119,7 @@ async function startAll(running: Running, ours: ClusterOfOurs): Promise<void> {
     adminUrl: `https://127.0.0.1:${ours.ports.security(0).admin}`,
   });
   const quickStart = await startIntranet(running, ours, { admin, ca: nodes[0]!.ready['ca']! });
+  if (ours.size.branch > 0) await startBranch(running, ours, { admin, ca: nodes[0]!.ready['ca']! });
   const proxies: AppProcess[] = [];
   for (let i = 0; i < ours.size.proxies; i++) proxies.push(await startProxy(running, ours, { admin, i }));
   startBalancer(running, ours, cluster);
@@ -187,12 +205,35 @@ async function startIntranet(
   });
 }
 
+/** A second site: an intranet of its own, and Proxies that devices reach without the load balancer of the main site. */
+async function startBranch(
+  running: Running,
+  ours: ClusterOfOurs,
+  { admin, ca }: { admin: AdminClient; ca: string },
+): Promise<void> {
+  const { data, ports, size } = ours;
+  const caFile = join(data, 'ca.pem');
+  writeFileSync(caFile, ca);
+  const environment = {
+    SALLYPORT_LISTEN: `127.0.0.1:${ports.branchIntranet}`,
+    SALLYPORT_SHARE: join(data, 'branch-share'),
+    SALLYPORT_JWKS_URL: `https://127.0.0.1:${ports.security(0).proxies}/v1/jwks`,
+    SALLYPORT_CA: caFile,
+    SALLYPORT_AUTHORITY: BRANCH_AUTHORITY,
+  };
+  const { ready } = await running.start('intranet', environment, { label: 'intranet-branch' });
+  const own = Array.from({ length: size.branch }, (_, j) => size.proxies + j);
+  const origins = own.map((i) => `ws://localhost:${ports.proxy(i).devices}`);
+  await seedBranch(admin, { origins, intranet: ready['url']! });
+  for (const i of own) await startProxy(running, ours, { admin, i, branch: i - size.proxies + 1 });
+}
+
 async function startProxy(
   running: Running,
   { data, ports }: ClusterOfOurs,
-  { admin, i }: { admin: AdminClient; i: number },
+  { admin, i, branch }: { admin: AdminClient; i: number; branch?: number },
 ): Promise<AppProcess> {
-  const name = `p${i + 1}`;
+  const name = branch === undefined ? `p${i + 1}` : `b${branch}`;
   const folder = join(data, name);
   const { devices, health } = ports.proxy(i);
   const known = existsSync(join(folder, 'identity.json'));
@@ -200,10 +241,12 @@ async function startProxy(
     SALLYPORT_DATA: folder,
     SALLYPORT_LISTEN: `127.0.0.1:${devices}`,
     SALLYPORT_HEALTH_LISTEN: `127.0.0.1:${health}`,
-    SALLYPORT_TRUSTED_HOPS: '1',
+    SALLYPORT_TRUSTED_HOPS: branch === undefined ? '1' : '0',
     SALLYPORT_UNREADY_MS: '1500',
     SALLYPORT_DRAIN_MS: '2000',
-    ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin, name) }),
+    ...(known
+      ? {}
+      : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin, name, branch === undefined ? undefined : BRANCH) }),
   };
   return running.start('proxy', environment, { label: `proxy-${name}`, mayEnd: true });
 }

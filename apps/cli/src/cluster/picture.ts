@@ -4,7 +4,7 @@ import type { ClusterPorts } from './ports.ts';
 
 /** What the picture shows. */
 export interface ClusterPicture {
-  readonly size: { readonly nodes: number; readonly proxies: number };
+  readonly size: { readonly nodes: number; readonly proxies: number; readonly branch: number };
   readonly ports: ClusterPorts;
   readonly data: string;
   /** Index of the host whose PostgreSQL is the primary. */
@@ -34,6 +34,18 @@ export function drawCluster(picture: ClusterPicture): string {
       : `\n         ${bold('Archive')}     repo :${ports.stores + 10 * redis + 8}   (all WAL, by pgBackRest)`;
   const look = archive === undefined ? '' : `\n     npm run sallyport -- backup continuous status --folder ${archive}`;
   const cli = `npm run sallyport -- --data ${data}`;
+  const branch =
+    size.branch === 0
+      ? ''
+      : `
+  ${bold('Branch')}       a second site: Proxies past HAProxy, with an intranet of their own :${ports.branchIntranet}
+      └─ ${bold('Proxies')}     ${row(size.branch, (i) => `b${i + 1} :${ports.proxy(size.proxies + i).devices}`)}
+                        │ beats, grants, revocations: to Security, as those above
+`;
+  const sites =
+    size.branch === 0
+      ? ''
+      : `\n     ${cli} site list\n     ${cli} site drain branch     # and on the phone, open the branch's intranet`;
   return `
 ${bold('A highly available Sallyport is up.')}
 
@@ -46,7 +58,7 @@ ${bold('A highly available Sallyport is up.')}
                         │
          ${bold('PostgreSQL')}  ${row(redis, postgres)}   (Patroni, etcd)
          ${bold('Redis')}       ${row(redis, (i) => `db${i + 1} :${ports.stores + 10 * i + 4}`)}   (Sentinels)${repository}
-
+${branch}
   ${bold('1.')} Open this link in a browser, it plays the phone:
 
      ${link}
@@ -55,7 +67,7 @@ ${bold('A highly available Sallyport is up.')}
 
   ${bold('2.')} Look at it as the operator, in another terminal:
 
-     ${cli} status${look}
+     ${cli} status${look}${sites}
 
   ${bold('3.')} Take something away, and go on using the phone:
 

@@ -6,6 +6,8 @@ export interface ClusterPorts {
   readonly proxy: (i: number) => { readonly devices: number; readonly health: number };
   readonly balancer: { readonly devices: number; readonly admin: number };
   readonly intranet: number;
+  /** Of the second site. */
+  readonly branchIntranet: number;
   readonly phone: number;
 }
 
@@ -18,5 +20,6 @@ export function clusterPorts(base: number): ClusterPorts {
     balancer: { devices: base + 90, admin: base + 91 },
     intranet: base + 92,
     phone: base + 93,
+    branchIntranet: base + 94,
   };
 }

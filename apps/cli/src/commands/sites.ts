@@ -3,8 +3,8 @@ import { sites } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
 import { addOperatorCommand, type Given, required, table } from '../operator-command.ts';
-import { formatBytes, formatDuration, formatTime, printRows } from '../output.ts';
-import { say, warn } from '../terminal.ts';
+import { formatBytes, formatDuration, formatRows, formatTime } from '../output.ts';
+import { printable, say, warn } from '../terminal.ts';
 import { parseDuration } from '../units.ts';
 import { sayRemoved } from './resources.ts';
 
@@ -56,7 +56,7 @@ export function addSiteCommands(program: Command): void {
     name: 'show <name>',
     about: 'one site: its Proxies, its resources, how far Security is',
     run: (admin, _given, name: string) => admin.call(sites.get, { params: { name } }),
-    show: showSite,
+    show: (site) => void process.stdout.write(formatSite(site)),
   });
   addOperatorCommand(site, {
     name: 'drain <name>',
@@ -94,16 +94,20 @@ async function sayEverywhere(admin: AdminClient, { name }: SiteView): Promise<vo
     warn`note: at every site, and so at ${name}, too: ${everySite.join(', ')} (sallyport resource set … --site)\n`;
 }
 
-function showSite({ proxies, resources, everySite, ...site }: SiteDetails): void {
-  showSites([site]);
-  const rows = proxies.map(({ bytes, rttMs, leaseUntil, ...proxy }) => ({
+/** All about a site, for people. */
+export function formatSite({ proxies, resources, everySite, ...site }: SiteDetails): string {
+  const rows = proxies.map(({ bytes, rttMs, ...proxy }) => ({
     ...proxy,
     bytes: formatBytes(bytes),
     'to security': rttMs === null ? 'not measured' : `${rttMs} ms`,
-    leaseUntil: formatTime(leaseUntil),
   }));
-  say`\nProxies\n`;
-  printRows(rows, ['name', 'live', 'channels', 'requests', 'bytes', 'to security', 'leaseUntil', 'node'], false);
-  say`\nresources ${resources.join(', ') || '(none names it)'}\n`;
-  if (everySite.length > 0) say`at every site ${everySite.join(', ')}\n`;
+  const columns = ['name', 'live', 'channels', 'requests', 'bytes', 'to security', 'leaseUntil', 'node'];
+  return [
+    formatRows([flatSite(site)], COLUMNS),
+    'Proxies',
+    formatRows(rows, columns),
+    `resources ${printable(resources.join(', ')) || '(none names it)'}`,
+    ...(everySite.length > 0 ? [`at every site ${printable(everySite.join(', '))}`] : []),
+    '',
+  ].join('\n');
 }

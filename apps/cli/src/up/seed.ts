@@ -110,9 +110,34 @@ async function createUser(admin: AdminClient, { user, password }: QuickStart): P
   await admin.call(users.put, { params: { name: user }, body, ...REASON });
 }
 
+/** A second site with a sample intranet of its own, which the same people may reach; where its Proxies and that are. */
+export interface BranchUrls {
+  readonly origins: readonly string[];
+  readonly intranet: string;
+}
+
+export const BRANCH = 'branch';
+export const BRANCH_AUTHORITY = 'branch.example';
+
+/** Makes the second site what it shall be; behind `seed`. */
+export async function seedBranch(admin: AdminClient, { origins, intranet }: BranchUrls): Promise<void> {
+  await admin.call(sites.put, { params: { name: BRANCH }, body: { origins: [...origins] }, ...REASON });
+  const backend = { url: intranet, networks: ['127.0.0.0/8'], readsContent: true, paths: 'exact' } as const;
+  const body = {
+    kind: 'http' as const,
+    authority: BRANCH_AUTHORITY,
+    backend,
+    title: 'Branch intranet',
+    sites: [BRANCH],
+  };
+  await admin.call(resources.put, { params: { name: 'branch-intranet' }, body, ...REASON });
+  const more = { addResources: ['branch-intranet'] };
+  await admin.call(policies.change, { params: { name: 'staff-intranet' }, body: more, ...REASON });
+}
+
 /** A join token for a Proxy of this machine that has no identity: one of that name from before has lost its own. */
-export async function inviteProxy(admin: AdminClient, name: string): Promise<string> {
-  const body = { name, site: SITE, replace: true };
+export async function inviteProxy(admin: AdminClient, name: string, site: string = SITE): Promise<string> {
+  const body = { name, site, replace: true };
   return (await admin.call(proxies.invite, { body, ...REASON })).token;
 }
 
