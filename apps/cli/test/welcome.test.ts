@@ -19,3 +19,12 @@ test('README shows what npm start says, and the commands that it names', () => {
   expect(commands.length).toBeGreaterThan(1);
   for (const command of commands) expect(README).toContain(`    ${command}\n`);
 });
+
+test('who is out after a restore does not keep the gateway from being up, and is named with what lets them in', () => {
+  const kept = { installations: 1, sessions: 0 };
+  const said = stripVTControlCharacters(
+    welcome({ link: undefined, kept, quickStart: { user, password }, phone: 'http://phone.localhost:8480' }),
+  );
+  expect(said).toContain('Sallyport is up.');
+  expect(said).toContain(`npm run sallyport -- user enable ${user}`);
+});

@@ -129,7 +129,8 @@ async function startAll(running: Running, ours: ClusterOfOurs): Promise<void> {
     ca: nodes[0]!.ready['ca']!,
     adminUrl: `https://127.0.0.1:${ours.ports.balancer.admin}`,
   });
-  const link = await freshLink(admin);
+  const out = `${quickStart.user} is out: npm run sallyport -- user enable ${quickStart.user}`;
+  const link = (await freshLink(admin)) ?? out;
   await Promise.all([admin.close(), balanced.close()]);
   const primary = (await cluster.findPrimary()) ?? 0;
   const pids = { proxy: proxies[0]!.pid, node: nodes[0]!.pid };

@@ -133,7 +133,7 @@ async function verify(
   const verified = (await ask(globals, ['verify', ...given, ...where, ...orderOf(places)])) as readonly Verified[];
   if (globals.json) return printJson(verified);
   for (const { target, rows, macs, tookMs, ...one } of verified) {
-    say`✔ ${one.name} at ${target}: ${rows} rows restored and checked in ${Math.ceil(tookMs / 1_000)} s; its receipt is signed\n`;
+    say`✔ ${one.name} at ${target}: ${rows} rows restored and checked in ${Math.ceil(tookMs / 1_000)} s; its receipt is signed, and counts within a minute\n`;
     if (!macs)
       say`  there is no kek.json here: MACs were not checked. Security holds its manifest against the realm's keys itself\n`;
   }
@@ -151,6 +151,7 @@ function orderOf({ target = [], recipient = [] }: Places): string[] {
 
 async function ask(globals: GlobalOptions, order: readonly string[]): Promise<unknown> {
   const answer = JSON.parse(await askSecurityHost(globals, { name: 'backup-command', order })) as { error?: string };
-  if (answer.error !== undefined) throw new CliError(answer.error, 'docs/errors.md says what its code means');
-  return answer;
+  const { error } = answer;
+  if (error === undefined) return answer;
+  throw error.startsWith('ERR_') ? new CliError(error, 'docs/errors.md says what its code means') : new CliError(error);
 }

@@ -14,7 +14,7 @@ import {
   sites,
   users,
 } from '@sallyport/security-api/admin';
-import type { AdminClient } from '@sallyport/security-client/admin';
+import type { AdminClient, AdminError } from '@sallyport/security-client/admin';
 import { adminOf } from '../admin.ts';
 import { CliError } from '../output.ts';
 import { type OperatorProfile, storePrivate } from '../profile.ts';
@@ -47,7 +47,7 @@ export async function ensureOperator(
   if (!existsSync(file))
     throw new CliError(
       'this gateway has an operator, but not this machine',
-      'ask for a one-time token and run: sallyport login; with none left: sallyport operator break-glass',
+      `put the operator.json that you kept back as ${file}; after a restore, the same without --keep-operators lets this machine be the operator`,
     );
   const profile = JSON.parse(readFileSync(file, 'utf8')) as OperatorProfile;
   storePrivate(file, { ...profile, url, ca });
@@ -141,9 +141,14 @@ export async function inviteProxy(admin: AdminClient, name: string, site: string
   return (await admin.call(proxies.invite, { body, ...REASON })).token;
 }
 
-/** A fresh enrolment link for the quick start's user. */
-export async function freshLink(admin: AdminClient): Promise<string> {
-  return (await admin.call(codes.issue, { body: { user: USER }, ...REASON })).link;
+/** A fresh enrolment link for the quick start's user; undefined while they are out, or removed: the gateway runs all the same. */
+export async function freshLink(admin: AdminClient): Promise<string | undefined> {
+  try {
+    return (await admin.call(codes.issue, { body: { user: USER }, ...REASON })).link;
+  } catch (error) {
+    if ((error as AdminError).code === 'ERR_ACCESS_NOT_FOUND') return undefined;
+    throw error;
+  }
 }
 
 /** How many installations and live sessions there are already. */

@@ -3,7 +3,8 @@ import type { QuickStart } from './seed.ts';
 
 /** What is up, and for whom. */
 interface Up {
-  readonly link: string;
+  /** Undefined when the user of the quick start is out, or removed. */
+  readonly link: string | undefined;
   /** What an earlier start left. */
   readonly kept: { readonly installations: number; readonly sessions: number };
   readonly quickStart: Pick<QuickStart, 'user' | 'password'>;
@@ -18,12 +19,18 @@ export function welcome({ link, kept, quickStart, phone }: Up): string {
     kept.installations > 0
       ? `\n  ${kept.installations} installations and ${kept.sessions} live sessions are still there; enrolled browsers just open ${phone}\n`
       : '';
+  const first = link
+    ? `${bold('1.')} Open this link in a browser, it plays the phone:
+
+     ${link}`
+    : `${bold('1.')} ${quickStart.user} is out. Let them in, and give them a link; as the operator, in another terminal:
+
+     npm run sallyport -- user enable ${quickStart.user}
+     npm run sallyport -- code new ${quickStart.user}`;
   return `
 ${bold('Sallyport is up.')}
 ${again}
-  ${bold('1.')} Open this link in a browser, it plays the phone:
-
-     ${link}
+  ${first}
 
   ${bold('2.')} Sign in:   user ${bold(quickStart.user)}   password ${bold(quickStart.password)}
 

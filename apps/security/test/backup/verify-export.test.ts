@@ -67,10 +67,10 @@ async function verify(place: string, name: string, over: With = {}): Promise<Che
   return verifyExport({ ...given, product: '0.1.0', onStep: () => undefined });
 }
 
-async function standing(place: string, keys?: null): Promise<ExportStanding[]> {
+async function standing(place: string, keys?: null, recipients = [ada.recipient]): Promise<ExportStanding[]> {
   const target = await openFolderTarget(place);
   const folders = await listExports(target, 'main');
-  const order = { realm: 'main', keys: keys === null ? undefined : KEYRING, recipients: [ada.recipient] };
+  const order = { realm: 'main', keys: keys === null ? undefined : KEYRING, recipients };
   return Promise.all(folders.map(async (one) => (await standingOf(target, one, order)).standing));
 }
 
@@ -90,6 +90,9 @@ test('an export counts when it was restored into a scratch database, of which no
   expect(readdirSync(scratch)).toEqual([]);
   const [verified] = await standing(place);
   expect(verified).toMatchObject({ state: 'verified', verifiedAt: Date.parse(receipt.verifiedAt), fault: '' });
+  // Who does not know whose word counts refuses nothing.
+  const [unknown] = await standing(place, undefined, []);
+  expect(unknown).toMatchObject({ state: 'not verified', fault: expect.stringContaining('--recipient') });
 });
 
 test('without the keys of the realm no MAC is checked, the receipt says so, and who has them counts it', async () => {

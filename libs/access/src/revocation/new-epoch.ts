@@ -102,7 +102,7 @@ async function checkBelongs({ store }: AccessContext, journal: Journal): Promise
   if (epochs.includes(epoch)) return;
   throw new AccessError(
     'ERR_ACCESS_INVALID',
-    `the journal (${journal.description}) never belonged to this database: if it is the right one, it counts as lost`,
+    `the journal (${journal.description}) never belonged to this database: if that of before is gone, say so (--journal-is-lost)`,
   );
 }
 
@@ -114,13 +114,16 @@ async function claimAndRead(journal: Journal, epoch: string): Promise<JournalCon
 /** A journal that the backup's own epoch never claimed is another one, or a new one in the place of one that is lost. */
 function checkWhole({ damaged, epochs }: JournalContent, { epoch }: RealmRow): void {
   if (!epochs.includes(epoch))
-    throw new AccessError('ERR_ACCESS_INVALID', 'this journal never was the one of this database: it counts as lost');
+    throw new AccessError(
+      'ERR_ACCESS_INVALID',
+      'this journal never was the one of this database: if that is gone, say so (--journal-is-lost)',
+    );
   // What was revoked in an epoch before that of the backup is in the backup.
   const since = epochs.slice(epochs.indexOf(epoch)).filter((one) => damaged.includes(one));
   if (since.length > 0)
     throw new AccessError(
       'ERR_ACCESS_INVALID',
-      `entries of the journal are missing or cannot be read (of epoch ${since.join(', ')}): it counts as lost`,
+      `entries of the journal are missing or cannot be read (of epoch ${since.join(', ')}): it counts as lost (--journal-is-lost)`,
     );
 }
 
