@@ -295,7 +295,10 @@ export const JoinAnswer = Type.Object(
 export type JoinAnswer = Static<typeof JoinAnswer>;
 
 /** The `seq` that the Proxy has heard of: an older map that a node still keeps is not what it wants. */
-export const SiteMapQuery = Type.Object({ seq: Type.Optional(Type.Integer({ minimum: 0 })) }, OPEN);
+export const SiteMapQuery = Type.Object(
+  { seq: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'a whole number' })) },
+  OPEN,
+);
 export type SiteMapQuery = Static<typeof SiteMapQuery>;
 
 /** The signed site map: JWS by the realm's root key. */

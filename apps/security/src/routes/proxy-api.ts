@@ -118,7 +118,7 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
     { schema: { querystring: SiteMapQuery } },
     async ({ query }): Promise<SiteMapAnswer> => {
       const rootKey = JSON.stringify(routes.liveKeys.current.root.publicJwk);
-      return { siteMap: await routes.siteMap(query.seq), rootKey };
+      return { siteMap: await routes.siteMap(Number(query.seq ?? 0)), rootKey };
     },
   );
 }

@@ -21,8 +21,18 @@ async function proxyApi(own: OwnScene = {}) {
     const answer = await service.inject({ method: 'POST', url: PROXY_PATHS.kept, payload: { entries } });
     return { status: answer.statusCode, body: answer.json() as KeptAnswer & { code?: string } };
   };
-  return { context, bring };
+  return { context, service, bring };
 }
+
+test('a Proxy is given the site map, also when it names the one that it heard of', async () => {
+  const { service } = await proxyApi();
+  for (const [query, status] of [
+    ['', 200],
+    ['?seq=1', 200],
+    ['?seq=x', 400],
+  ] as const)
+    expect((await service.inject({ url: `${PROXY_PATHS.siteMap}${query}` })).statusCode, query).toBe(status);
+});
 
 const FORGED: KeptRevocation = {
   ...{ epoch: 'e'.repeat(32), index: 1, requestId: 'r', kind: 'user', subject: 'u' },
