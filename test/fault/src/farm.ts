@@ -155,21 +155,21 @@ export class Farm {
   }
 
   /** Whether a server can be started; one that could not is left alone. */
-  async starts(server: Server): Promise<boolean> {
-    return this.restart(server).then(
+  async starts(server: Server, environment: Record<string, string> = {}): Promise<boolean> {
+    return this.restart(server, { environment, tries: 1 }).then(
       () => true,
       () => false,
     );
   }
 
-  /** Starts a server anew on its host. */
+  /** Starts a server anew on its host; again, unless told otherwise, when its start ends: the database may be failing over. */
   async restart(
     server: Server,
-    options: { environment?: Record<string, string>; clockOffsetMs?: number } = {},
+    options: { environment?: Record<string, string>; clockOffsetMs?: number; tries?: number } = {},
   ): Promise<void> {
     if (server.process.running) await server.process.end('SIGKILL');
     server.environment = { ...server.environment, ...options.environment };
-    server.process = await this.#launch(server, options.clockOffsetMs ?? 0);
+    server.process = await this.#launch(server, options.clockOffsetMs ?? 0, options.tries);
   }
 
   /** Devices that begin from now on come to these Proxies, past the load balancer. */
@@ -303,14 +303,14 @@ export class Farm {
     return twin;
   }
 
-  /** Starts a server, anew when the database had no primary at the end of its start: whoever runs servers does so, too. */
-  async #launch(server: Launched, clockOffsetMs: number): Promise<AppProcess> {
-    for (let tries = 1; ; tries++) {
+  /** Starts a server, and anew when its start ends: whoever runs servers does so, too. */
+  async #launch(server: Launched, clockOffsetMs: number, tries = START_TRIES): Promise<AppProcess> {
+    for (let left = tries; ; left--) {
       try {
         return await this.#launchOnce(server, clockOffsetMs);
       } catch (error) {
-        if (tries === START_TRIES || !String(error).includes('could not start: the database does not answer'))
-          throw error;
+        if (left === 1) throw error;
+        say(`${server.name} is started again: ${String(error).split('\n', 1)}`);
       }
     }
   }

@@ -46,7 +46,7 @@ export const nodes: Scenario = {
     const names = Array.from({ length: sessions }, (_, i) => `u${i}`);
     const devices = await manyDevices(names, (name) => farm.device(name));
     say(`${sessions} sessions`);
-    const pauseMs = Math.max(200, sessions * 2);
+    const pauseMs = Math.max(250, sessions * 2);
     const [first, second, third] = farm.nodes as [Node, Node, Node];
     const fault = (name: string, act: () => Promise<void>) => during(farm, devices, tally, { name, act, pauseMs });
 

@@ -42,7 +42,7 @@ export const proxies: Scenario = {
     const farm = await Farm.start({ nodes: 2, proxies: 4, leaseMs: LEASE_MS });
     const names = Array.from({ length: sessions }, (_, i) => `u${i}`);
     const devices = await manyDevices(names, (name) => farm.device(name));
-    const pauseMs = Math.max(100, sessions * 2);
+    const pauseMs = Math.max(250, sessions * 2);
     const traffic = new Traffic({ devices, backend: farm.backend, pauseMs, postShare: 0.5 });
     const times: number[] = [];
     for (let round = 0; round < rounds; round++) {

@@ -183,10 +183,10 @@ class GoingBack {
 
   /** The nodes that start on their databases. */
   async #tryNodes(all: readonly (readonly [node: Server, database: string])[]): Promise<Server[]> {
-    const tried = await Promise.allSettled(
-      all.map(([node, database]) => this.#farm.restart(node, { environment: { SALLYPORT_DATABASE_NAME: database } })),
+    const tried = await Promise.all(
+      all.map(([node, database]) => this.#farm.starts(node, { SALLYPORT_DATABASE_NAME: database })),
     );
-    return all.filter((_, i) => tried[i]!.status === 'fulfilled').map(([node]) => node);
+    return all.filter((_, i) => tried[i]).map(([node]) => node);
   }
 
   async #lookAtHold(operator: Operator): Promise<void> {

@@ -15,7 +15,7 @@ export const rolling: Scenario = {
     const farm = await Farm.start({ nodes: 2, proxies: 3, journal: true });
     const names = Array.from({ length: sessions }, (_, i) => `u${i}`);
     const devices = await manyDevices(names, (name) => farm.device(name));
-    const pauseMs = Math.max(100, sessions * 2);
+    const pauseMs = Math.max(250, sessions * 2);
     const traffic = new Traffic({ devices, backend: farm.backend, pauseMs, postShare: 0.3 });
     for (let round = 0; round < rounds; round++) await restartEverything(farm);
     await sleep(1_000);
