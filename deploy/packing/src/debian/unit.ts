@@ -1,0 +1,79 @@
+import type { Role } from '../roles.ts';
+
+/** Folder of what packages bring. */
+export const PLACE = '/usr/lib/sallyport';
+/** The Node of all packages. */
+export const NODE: string = `${PLACE}/node/bin/node`;
+
+/** A server as a service of a host: its user, and its folder under /var/lib. */
+export interface HostService {
+  readonly user: string;
+  readonly data: string;
+}
+
+/** How each server runs on a host; the command is none. */
+export const SERVICES: Readonly<Record<'security' | 'proxy', HostService>> = {
+  security: { user: 'sallyport', data: 'sallyport' },
+  proxy: { user: 'sallyport-proxy', data: 'sallyport-proxy' },
+};
+
+/** What a server never needs. Its memory stays writable and executable: Node compiles what it runs. */
+const HARDENING = [
+  'CapabilityBoundingSet=',
+  'AmbientCapabilities=',
+  'NoNewPrivileges=true',
+  'UMask=0077',
+  'ProtectSystem=strict',
+  'ProtectHome=true',
+  'PrivateTmp=true',
+  'PrivateDevices=true',
+  'PrivateUsers=true',
+  'ProtectProc=invisible',
+  'ProtectClock=true',
+  'ProtectHostname=true',
+  'ProtectKernelLogs=true',
+  'ProtectKernelModules=true',
+  'ProtectKernelTunables=true',
+  'ProtectControlGroups=true',
+  'RestrictNamespaces=true',
+  'RestrictRealtime=true',
+  'RestrictSUIDSGID=true',
+  'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK',
+  'LockPersonality=true',
+  'RemoveIPC=true',
+  'KeyringMode=private',
+  'SystemCallArchitectures=native',
+  'SystemCallFilter=@system-service',
+  'SystemCallFilter=~@privileged',
+  'SystemCallErrorNumber=EPERM',
+];
+
+/** The unit of a server. */
+export function unitOf(role: Role, { user, data }: HostService): string {
+  const program = [NODE, ...role.nodeOptions, `${PLACE}/${role.name}/${role.apps[0]}/src/main.ts`].join(' ');
+  return `${[
+    '[Unit]',
+    `Description=${role.title}`,
+    'After=network-online.target',
+    'Wants=network-online.target',
+    '',
+    '[Service]',
+    `EnvironmentFile=/etc/sallyport/${role.name}.env`,
+    `ExecStart=${program}`,
+    `User=${user}`,
+    `StateDirectory=${data}`,
+    'StateDirectoryMode=0700',
+    `WorkingDirectory=/var/lib/${data}`,
+    'Restart=always',
+    'RestartSec=1',
+    '# SIGTERM drains: unready, no new work, open streams finish.',
+    'KillSignal=SIGTERM',
+    'KillMode=mixed',
+    'TimeoutStopSec=60',
+    'LimitNOFILE=1000000',
+    ...HARDENING,
+    '',
+    '[Install]',
+    'WantedBy=multi-user.target',
+  ].join('\n')}\n`;
+}
