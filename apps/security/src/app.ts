@@ -14,6 +14,7 @@ import { addProxyApi, type ProxyApiParts } from './routes/proxy-api.ts';
 import { addScimRoutes, SCIM_PREFIX, type ScimRoutes } from './routes/scim.ts';
 import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
+import { addUpdateRoutes, UPDATES_PREFIX, type UpdateRoutes } from './updates/update-routes.ts';
 
 /** Sockets of a listener of those whom nobody knows: a provider may log a thousand people out at once. */
 const UNKNOWN_SOCKETS = { all: 4_000, ofAddress: 1_000 } as const;
@@ -32,7 +33,10 @@ function limitStrangers(service: FastifyInstance, isKnown: (request: FastifyRequ
 }
 
 /** What the listener for Proxies serves with. */
-export interface ProxyServiceParts extends Omit<ProxyApiParts, 'identify'>, Omit<ControlParts, 'identify'> {
+export interface ProxyServiceParts
+  extends Omit<ProxyApiParts, 'identify'>,
+    Omit<ControlParts, 'identify'>,
+    UpdateRoutes {
   readonly node: SecurityNode;
   readonly metrics: Metrics;
   readonly monotonicMs: () => number;
@@ -67,6 +71,9 @@ export function createProxyService(
   addHealthRoutes(service, options);
   addTextCheck(service);
   addProxyApi(service, { ...parts, identify });
+  void service.register(async (scope) => addUpdateRoutes(scope, parts, ({ raw }) => unknown.know(raw.socket)), {
+    prefix: UPDATES_PREFIX,
+  });
   const endControl = attachControl(service.server as Server, { ...parts, identify });
   return { service, endControl };
 }
@@ -121,7 +128,7 @@ export async function createAdminService(
     key: certificate.key,
   };
   const service = createService({ ...options, https });
-  limitStrangers(service, ({ operator }) => operator !== undefined);
+  limitStrangers(service, ({ operator, publisher }) => operator !== undefined || publisher !== undefined);
   await service.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',

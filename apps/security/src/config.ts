@@ -101,6 +101,9 @@ export const SETTINGS = {
     'JSON file: roots, lists and keys by which evidence of devices is verified (`docs/attestation.md`), the same at every node; absent: ' +
       'only the connector `software`, for development',
   ),
+  SALLYPORT_PACKAGES: optionalText(
+    'folder of the packages of apps, which all nodes share; absent: beside the keys of this node',
+  ),
   SALLYPORT_LEASE_MS: integer('how long a cut-off Proxy may serve after its last beat: the bound of a revocation', {
     min: 1_000,
     max: 300_000,

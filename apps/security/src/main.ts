@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Attestation, AuditWatch, countRealm, firstOperatorToken, PolicyCache } from '@sallyport/access';
 import { readAttestationFile, softwareAttestation } from '@sallyport/attestation';
 import {
@@ -47,6 +48,7 @@ import { watchLife } from './stores/life.ts';
 import { openRealm } from './stores/open-realm.ts';
 import { assertWhole } from './stores/restoring.ts';
 import { openSharedState } from './stores/shared-state.ts';
+import { PackageStore } from './updates/package-store.ts';
 import { Renewal } from './upkeep/renewal.ts';
 import { startUpkeep } from './upkeep/upkeep.ts';
 
@@ -112,6 +114,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const siteMap = siteMapSigner({ access, liveKeys });
   const replaced = new ReplacedSessions({ access, bus, log });
   const policies = new PolicyCache();
+  const packages = new PackageStore(config.SALLYPORT_PACKAGES ?? join(config.SALLYPORT_DATA, 'security', 'packages'));
   const signIn = createSignIn({ access, policies, connectors, lockout, refusals, bus, replaced, log, wallMs });
   const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
   await node.report();
@@ -123,7 +126,8 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const leaseMs = config.SALLYPORT_LEASE_MS;
   const forProxies = createProxyService(
     {
-      ...{ access, attestation, policies, liveKeys, handshakes, siteMap, node, life, proxies, presence, bus, replaced },
+      ...{ access, attestation, policies, packages, liveKeys, handshakes, siteMap, node, life, proxies },
+      ...{ presence, bus, replaced },
       ...{ certificateLifeMs, addressThrottle, refusals, journal, leaseMs, metrics, log, ...clocks },
       serviceAccounts: ServiceAccounts.open(config, log),
     },
@@ -132,7 +136,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const database = probeOf(server, opened);
   const admin = await createAdminService(
     {
-      ...{ access, node, keyTurns, inForce, syncs, connectors, proxies, presence, bus, journal, copies },
+      ...{ access, packages, node, keyTurns, inForce, syncs, connectors, proxies, presence, bus, journal, copies },
       ...{ backup, liveKeys, refusals, renewOwn: () => renewal.renew() },
       ...{ addressThrottle, auditWatch, countWatch, directoryUrl, version, database, shared, leaseMs, log, ...clocks },
     },

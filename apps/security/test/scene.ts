@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   type AccessContext,
   AuditWatch,
@@ -41,6 +43,7 @@ import { RefusalRecord } from '../src/sign-in/refusals.ts';
 import { createSignIn } from '../src/sign-in/sign-in.ts';
 import { siteMapSigner } from '../src/sign-in/site-map.ts';
 import { addressThrottle } from '../src/stores/address-throttle.ts';
+import { PackageStore } from '../src/updates/package-store.ts';
 
 const URL = 'https://localhost';
 const NODE = { id: 'n1', proxyUrl: URL, adminUrl: URL, version: '0', startedAt: 0, journal: '' };
@@ -158,6 +161,7 @@ export async function scene(
     keyTurns,
     life: { hear: async () => undefined, isSettled: async () => true, witnessFor: () => undefined },
     policies: new PolicyCache(),
+    packages: new PackageStore(join(tmpdir(), 'sallyport-no-packages')),
     log,
     metrics,
     leaseMs: 15_000,

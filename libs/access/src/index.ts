@@ -1,6 +1,26 @@
 export { adoptApps } from './apps/adopt.ts';
 export { getApp, listApps, putApp, removeApp } from './apps/apps.ts';
-export type { AppRow } from './apps/rows.ts';
+export { endPublisher, findPublisher, issuePublisher, listPublishers } from './apps/publishers.ts';
+export {
+  approveRelease,
+  changeRollout,
+  draftWith,
+  listReleases,
+  noteRefusedVersion,
+  noteReport,
+  proposeRelease,
+  type ReleaseStanding,
+  releaseDocument,
+  releaseStandings,
+  withdrawRelease,
+} from './apps/releases.ts';
+export type { AppRow, PublisherRow, ReleaseRow, UpdateFileRow } from './apps/rows.ts';
+export {
+  findUpdateRoot,
+  type OnlineKey,
+  putRoot,
+  readUpdateFile,
+} from './apps/update-files.ts';
 export type {
   Attestation,
   AttestedKey,
@@ -393,6 +413,7 @@ export {
   listInstallations,
   type NamedInstallation,
 } from './session/enrolment.ts';
+export { offerFor, releaseForDevice, type UpdateAsker, type UpdateOffer } from './session/offers.ts';
 export type { InstallationRow, PublicJwk, SessionRow } from './session/rows.ts';
 export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session/session-end.ts';
 export {

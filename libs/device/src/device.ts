@@ -12,7 +12,7 @@ import { DeviceError } from './errors.ts';
 import type { GatewayChannel, Resource } from './gateway/channel.ts';
 import type { WebSocketFactory } from './gateway/socket.ts';
 import { KeptRecord } from './kept/kept-record.ts';
-import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider } from './kept/record.ts';
+import type { DeviceRecord, DeviceStorage, DeviceUser, StoredProvider, StoredUpdates } from './kept/record.ts';
 import { type DeviceEvents, type DeviceState, Listeners, type SeenSite } from './session/events.ts';
 import { HeldSession } from './session/held-session.ts';
 import { type Attest, answerChallenge } from './sign-in/evidence.ts';
@@ -32,6 +32,14 @@ import { callHttp, checkHead, type RequestBody, type TrailedResponse, withoutOff
 import { Repeats } from './streams/repeats.ts';
 import { connectTcp, type TcpConnection } from './streams/tcp.ts';
 import { DeviceWebSocket, type WebSocketOptions } from './streams/web-socket.ts';
+import {
+  type AppUpdate,
+  type AppUpdateParts,
+  checkForUpdate,
+  type DownloadOptions,
+  downloadUpdate,
+  reportUpdate,
+} from './updates/app-updates.ts';
 
 /** What a device is made of. */
 export interface DeviceOptions {
@@ -253,6 +261,47 @@ export class Device {
   async connect(authority: string): Promise<TcpConnection> {
     const wanted = { kind: 'tcp', authority: withoutFinalDot(authority) } as const;
     return connectTcp(await this.#session.usableChannel(wanted), wanted.authority);
+  }
+
+  /**
+   * Looks for an update of this app: the release that is rolled out to this device, verified by what was pinned when it enrolled; undefined
+   * when there is none. Says `update-available` and `update-required`, too.
+   * @throws DeviceError UPDATE_…: what came is not what was signed, or is too old; nothing of it is used
+   */
+  async checkForUpdate(): Promise<AppUpdate | undefined> {
+    const update = await checkForUpdate(this.#updates());
+    if (!update) return undefined;
+    this.#listeners.emit('update-available', { update });
+    if (update.requiredFrom !== undefined) this.#listeners.emit('update-required', { until: update.requiredFrom });
+    return update;
+  }
+
+  /**
+   * The package of an update, piece by piece and in order; each piece is verified before it is handed over. After a break it goes on
+   * behind the pieces that were kept, with `from`.
+   * @throws DeviceError UPDATE_CHANGED, UPDATE_SLOW, and those of a request
+   */
+  download(update: AppUpdate, options: DownloadOptions = {}): AsyncIterable<Uint8Array> {
+    return downloadUpdate(this.#updates(), update, options);
+  }
+
+  /** Tells the gateway that an update was installed, or could not be: rollouts halt when too many could not. */
+  async installed(update: AppUpdate, outcome: 'installed' | 'failed' = 'installed'): Promise<void> {
+    await reportUpdate(this.#updates(), update, outcome);
+  }
+
+  #updates(): AppUpdateParts {
+    const { crypto, context } = this.#options;
+    let known = this.#record?.updates;
+    const store = (updates: StoredUpdates): Promise<void> =>
+      this.#kept.change((stored) => {
+        // Of two processes that look at the same time one begins again: neither takes back what the other has seen.
+        if (JSON.stringify(stored.updates) !== JSON.stringify(known))
+          throw new DeviceError('BUSY', 'another process of this device looks for updates: try again');
+        known = updates;
+        return { ...stored, updates };
+      });
+    return { crypto, context, stored: () => known, store, fetch: this.fetch, nowMs: Date.now };
   }
 
   /** Tells the Proxy the app context of this moment. */

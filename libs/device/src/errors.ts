@@ -14,7 +14,17 @@ export type LocalCode =
   | 'CLOSED'
   | 'SITE_MAP_INVALID'
   | 'SIGN_IN_FAILED'
-  | 'STORAGE_FAILED';
+  | 'STORAGE_FAILED'
+  | 'UPDATE_SIGNATURE'
+  | 'UPDATE_ROLLBACK'
+  | 'UPDATE_EXPIRED'
+  | 'UPDATE_MIXED'
+  | 'UPDATE_CHANGED'
+  | 'UPDATE_OTHER_APP'
+  | 'UPDATE_DOWNGRADE'
+  | 'UPDATE_TOO_LARGE'
+  | 'UPDATE_SLOW'
+  | 'UPDATE_MALFORMED';
 
 /** Every code that an app may meet: ours, unauthenticated hints, and authenticated codes of Security or a Proxy. */
 export type DeviceErrorCode = LocalCode | HintCode | SignedCode;

@@ -1,4 +1,12 @@
-export type { AppContext, CryptoProvider, EndCause, Field, LinkPin, RequestHead } from '@sallyport/channel';
+export type {
+  AppContext,
+  CryptoProvider,
+  EndCause,
+  Field,
+  LinkPin,
+  ReleaseDocument,
+  RequestHead,
+} from '@sallyport/channel';
 export { Device, type DeviceOptions } from './device.ts';
 export { DeviceError, type DeviceErrorCode, type LocalCode, messageOf } from './errors.ts';
 export type { Resource } from './gateway/channel.ts';
@@ -18,6 +26,7 @@ export {
   type StoredSession,
   type StoredSigningKey,
   type StoredSite,
+  type StoredUpdates,
 } from './kept/record.ts';
 export type { DeviceEvents, DeviceState, Reach, SeenSite } from './session/events.ts';
 export { type Attest, attestInSoftware, type PlatformStatement } from './sign-in/evidence.ts';
@@ -29,3 +38,4 @@ export { siteOf } from './streams/fetch.ts';
 export { type CallResponse, findField, type RequestBody, type TrailedResponse } from './streams/http-call.ts';
 export type { TcpConnection } from './streams/tcp.ts';
 export { DeviceWebSocket, type StreamOpener, type StreamSource, type WebSocketOptions } from './streams/web-socket.ts';
+export type { AppUpdate, DownloadOptions } from './updates/app-updates.ts';

@@ -1,11 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { scratchFolder } from '@sallyport/support';
+import { type ApkKey, makeApk, makeApkKey, scratchFolder, signApk, signRotated } from '@sallyport/support';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openFileSource, PackageError, type PackageFacts, readPackage } from '../src/index.ts';
-import { type ApkKey, makeApk, makeApkKey, signApk, signRotated } from './apk-maker.ts';
 import { sourceOf } from './zip-maker.ts';
 
 const V2 = 0x7109871a;

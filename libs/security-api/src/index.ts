@@ -24,6 +24,14 @@ export {
 export { PolicyChange, PolicyInput, PolicyView } from './admin/policies.ts';
 export { ProxyRevocationView, ProxyView } from './admin/proxies.ts';
 export { RealmSettings } from './admin/realm.ts';
+export {
+  PackageView,
+  ReleaseInput,
+  ReleaseStandingView,
+  ReleaseView,
+  Rollout,
+  RolloutChange,
+} from './admin/releases.ts';
 export { ResourceChange, ResourceInput, ResourcesInput, ResourcesPlan, ResourceView } from './admin/resources.ts';
 export { RevocationView } from './admin/revocations.ts';
 export { SiteDetails, SiteView } from './admin/sites.ts';

@@ -55,6 +55,10 @@ const TABLES_ADDED = [
   'backupTargets',
   'seenCertificates',
   'apps',
+  'releases',
+  'updateFiles',
+  'releaseReports',
+  'publishers',
   'safeguards',
 ];
 

@@ -23,7 +23,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'directory session',
     '*',
   ],
-  'libs/device': ['errors.ts', 'kept', 'gateway', 'sites', 'session sign-in streams', '*'],
+  'libs/device': ['errors.ts', 'kept', 'gateway', 'sites', 'updates', 'session sign-in streams', '*'],
   'libs/directory': ['connector.ts errors.ts scim', 'ldap oidc', '*'],
   'apps/proxy': ['web-socket config.ts', 'backend', 'serving', 'streams', 'device', 'app.ts', '*'],
   // Who starts it (main.ts) and who builds its listeners (app.ts) know all rooms; a part that needs them all would be a bag.
@@ -33,6 +33,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'backup journal revocation',
     'directories scim',
     'farm sign-in',
+    'updates',
     'routes upkeep commands',
     '*',
   ],

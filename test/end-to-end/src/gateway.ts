@@ -167,6 +167,13 @@ export class Gateway {
     return device;
   }
 
+  /** A device that was closed, opened again with what it has kept. */
+  async reopen(storage: DeviceStorage, context: AppContext = CONTEXT): Promise<Device> {
+    const device = await openDevice(storage, () => context);
+    await device.resume();
+    return device;
+  }
+
   /** Posts a form to the listener for directories; gives the status. */
   async directoryCall(path: string, body: string): Promise<number> {
     const agent = new Agent({ connect: { ca: this.security.ready.ca! } });

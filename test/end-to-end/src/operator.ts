@@ -25,6 +25,11 @@ export class Operator {
     return new Operator(url, this.#ca, this.#token);
   }
 
+  /** Somebody else, by their credential. */
+  with(token: string): Operator {
+    return new Operator(this.#url, this.#ca, token);
+  }
+
   /** Exchanges the one-time token of the first start. */
   async login(oneTimeToken: string): Promise<void> {
     const { token } = await this.call(operators.login, { body: { token: oneTimeToken, name: 'tester' } });

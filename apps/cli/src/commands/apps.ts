@@ -7,6 +7,7 @@ import { addOperatorCommand, type Given, table } from '../operator-command.ts';
 import { CliError, printJson } from '../output.ts';
 import { globalsOf } from '../program.ts';
 import { say } from '../terminal.ts';
+import { addReleaseCommands } from './releases.ts';
 import { given, sayRemoved } from './resources.ts';
 
 interface AppOptions {
@@ -42,6 +43,7 @@ export function addAppCommands(program: Command): void {
     show: showApps,
   });
   addInspect(app);
+  addReleaseCommands(app);
   addOperatorCommand(app, { name: 'list', about: 'all apps', run: (admin) => admin.all(apps.list), show: showApps });
   addOperatorCommand(app, {
     name: 'show <id>',

@@ -1,4 +1,4 @@
-import { findOperator, type OperatorAtWork } from '@sallyport/access';
+import { findOperator, findPublisher, type OperatorAtWork, type PublisherRow } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StatusParts } from '../farm/status.ts';
@@ -12,6 +12,7 @@ import { addOperatorRoutes, type OperatorRoutes } from './operators.ts';
 import { addPolicyRoutes, type PolicyRoutes } from './policies.ts';
 import { addProxyRoutes, type ProxyRoutes } from './proxies.ts';
 import { addRealmRoutes, type RealmRoutes } from './realm.ts';
+import { addReleaseRoutes, type ReleaseRoutes } from './releases.ts';
 import { addResourceRoutes, type ResourceRoutes } from './resources.ts';
 import { checkFields } from './serve.ts';
 import { addSessionRoutes, type SessionRoutes } from './sessions.ts';
@@ -23,6 +24,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The operator who asks, with the credential they came by. */
     operator: OperatorAtWork;
+    /** The pipeline that asks, for what it may. */
+    publisher?: PublisherRow;
   }
 }
 
@@ -37,6 +40,7 @@ export type AdminRoutes = AppRoutes &
   PolicyRoutes &
   ProxyRoutes &
   RealmRoutes &
+  ReleaseRoutes &
   ResourceRoutes &
   SessionRoutes &
   SiteRoutes &
@@ -51,6 +55,11 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
     if (operation?.open || open) return;
     const [, token] = /^Bearer (\S{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];
     const operator = token && (await findOperator(access, token));
+    const publisher = token && operation?.publisher ? await findPublisher(access, token) : undefined;
+    if (publisher) {
+      request.publisher = publisher;
+      return;
+    }
     if (!operator) {
       const why = token ? 'the credential is not good' : 'no credential';
       refusals.note({ action: 'operator', subject: 'admin API', why, address: request.ip });
@@ -77,6 +86,7 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
   addResourceRoutes(service, routes);
   addPolicyRoutes(service, routes);
   addAppRoutes(service, routes);
+  addReleaseRoutes(service, routes);
   addEnrolmentRoutes(service, routes);
   addSessionRoutes(service, routes);
   addSiteRoutes(service, routes);

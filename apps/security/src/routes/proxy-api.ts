@@ -56,6 +56,7 @@ import { answerSessionEnd, type ReplacedSessions } from '../revocation/session-e
 import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
 import type { RefusalRecord } from '../sign-in/refusals.ts';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
+import { UPDATES_PREFIX } from '../updates/update-routes.ts';
 import { addEvidenceRoutes } from './evidence.ts';
 
 const parseRequest = parserOf(AuthoriseRequest);
@@ -99,7 +100,8 @@ export interface ProxyApiParts {
 /** Routes for Proxies. Authentication runs before a body is read. */
 export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): void {
   service.addHook('onRequest', async (request) => {
-    if (OPEN_PATHS.includes(request.routeOptions.url ?? '')) return;
+    const { url = '' } = request.routeOptions;
+    if (OPEN_PATHS.includes(url) || url.startsWith(`${UPDATES_PREFIX}/`)) return;
     const proxy = await routes.identify(request.raw.socket as TLSSocket);
     if (!proxy) throw notOurs();
     request.proxy = proxy;

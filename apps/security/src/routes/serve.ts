@@ -52,10 +52,11 @@ export function serve<O extends Operation>(
 }
 
 function askedOf<O extends Operation>(operation: O, request: FastifyRequest): Asked<O> {
-  const { params, query, body, ip, operator, headers } = request;
+  const { params, query, body, ip, operator, publisher, headers } = request;
+  const actor = publisher ? `publisher ${publisher.name}` : operator?.operator.name;
   const asked = {
     ...{ params, query, body, ip, operator },
-    ...(operation.reason ? { by: { actor: operator.operator.name, reason: reasonOf(request) } } : {}),
+    ...(operation.reason ? { by: { actor, reason: reasonOf(request) } } : {}),
     ...(operation.repeatable ? { requestId: requestIdOf(request) } : {}),
     ...(operation.onlyNew ? { onlyNew: headers['if-none-match'] === '*' } : {}),
   };

@@ -1,5 +1,12 @@
-import type { UserRow } from '@sallyport/access';
-import type { CborFields, CborInput, PublicKey, SecurityEstablish, SignedCode } from '@sallyport/channel';
+import type { AccessContext, UpdateFileRow, UserRow } from '@sallyport/access';
+import {
+  type CborFields,
+  type CborInput,
+  encodeText,
+  type PublicKey,
+  type SecurityEstablish,
+  type SignedCode,
+} from '@sallyport/channel';
 
 /** One handshake that has come to HS3. */
 export interface LoginAttempt {
@@ -34,4 +41,13 @@ export function nameOf({ name, displayName }: UserRow): { readonly user: string;
       .slice(0, MAX_NAME)
       .toWellFormed();
   return { user: line(name), display_name: line(displayName) };
+}
+
+/** What a device verifies updates by: the newest root, of which it pins the first that it hears of. */
+export function updateRootOf(
+  { crypto }: AccessContext,
+  root: UpdateFileRow | undefined,
+): { readonly update_root?: CborInput } {
+  if (!root) return {};
+  return { update_root: { version: root.version, sha256: crypto.sha256(encodeText(root.content)) } };
 }

@@ -22,7 +22,7 @@ import {
 import { checkFacts } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
-import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused } from './answer.ts';
+import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused, updateRootOf } from './answer.ts';
 import { type PresentedCredentials, readCredentials } from './credentials.ts';
 import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
@@ -49,7 +49,10 @@ export async function answerEnrolment(
   const signingKey = readSigningKey(fields.map('hk'));
   if (!(await proofFits(establish, signingKey, fields.text('proof', 2_048), ''))) return undefined;
   const credentials = readCredentials(fields);
-  const { place, rule } = await readSigningPlace(parts.access, parts.policies, { user: holder.user, appId: app.id });
+  const { place, rule, updateRoot } = await readSigningPlace(parts.access, parts.policies, {
+    user: holder.user,
+    appId: app.id,
+  });
   const denied = checkFacts(rule, app);
   if (denied) {
     const reason = whyDenied(rule, app, denied);
@@ -77,7 +80,18 @@ export async function answerEnrolment(
   const { id } = result.installation;
   const resume = sealResume(parts, result.installation, verdict?.fit ? verdict.signIn : undefined);
   const named = nameOf(holder.user);
-  return { answer: { status: 'ok', ...named, iid: id, generation: 0, resume, site_map: siteMap, notices: [] } };
+  return {
+    answer: {
+      status: 'ok',
+      ...named,
+      iid: id,
+      generation: 0,
+      resume,
+      site_map: siteMap,
+      ...updateRootOf(parts.access, updateRoot),
+      notices: [],
+    },
+  };
 }
 
 /**

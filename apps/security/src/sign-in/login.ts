@@ -6,6 +6,7 @@ import {
   type InstallationRow,
   type KeyCandidate,
   keyCandidates,
+  noteRefusedVersion,
   type SigningDevice,
   type UserRow,
 } from '@sallyport/access';
@@ -19,7 +20,7 @@ import {
 import { checkFacts } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
 import type { JWK } from 'jose';
-import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused } from './answer.ts';
+import { type LoginAnswer, type LoginAttempt, type LoginStep, nameOf, refused, updateRootOf } from './answer.ts';
 import { readCredentials } from './credentials.ts';
 import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
@@ -65,7 +66,10 @@ export async function answerLogin(
   }
   const login = { ...device, user, attempt, used, app, siteMap };
   const denied = checkFacts(rule, app);
-  if (denied) return refuse(parts, named(login), refusal(denied, whyDenied(rule, app, denied)));
+  if (denied) {
+    await noteRefusedVersion(parts.access, { app: `${app.id}@${app.version}`, installationId: installation.id });
+    return refuse(parts, named(login), refusal(denied, whyDenied(rule, app, denied)));
+  }
   // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
   if (!settings.loginNeedsPassword && used.slot !== 'previous')
     return secondFactor(parts, login, { userUnasked: true });
@@ -179,6 +183,7 @@ async function complete(
     generation: rotation.generation,
     limits: {},
     site_map: login.siteMap,
+    ...updateRootOf(parts.access, login.updateRoot),
     ...(routes && routes.routes.length <= MAX_ROUTES_AT_ONCE ? { routes: routesToCbor(routes) } : {}),
     notices: [],
   };

@@ -22,7 +22,7 @@ export function appIdOf(app: string): string {
 }
 
 /** A registered app that a member of the groups may use; undefined for any other. */
-function usableApp(apps: readonly AppRow[], { id, groups }: Pick<AppUse, 'id' | 'groups'>): AppRow | undefined {
+export function usableApp(apps: readonly AppRow[], { id, groups }: Pick<AppUse, 'id' | 'groups'>): AppRow | undefined {
   const app = apps.find((row) => row.id === id && row.removedAt === null);
   const isEntitled = app && (app.groups === null || app.groups.some((group) => groups.includes(group)));
   return isEntitled ? app : undefined;

@@ -1,4 +1,4 @@
-import type { AppMinimum, AppPlatform } from '@sallyport/security-api';
+import type { AppMinimum, AppPlatform, PackageView, Rollout } from '@sallyport/security-api';
 import type { Shapes } from '../store/shape.ts';
 
 /** An app that devices of the realm may be. One that was removed stays as a row, so that its id never means another app. */
@@ -19,9 +19,52 @@ export interface AppRow {
   readonly removedAt: number | null;
 }
 
+/** A package that was published for an app. Its signed document says all that devices learn of it. */
+export interface ReleaseRow {
+  readonly id: string;
+  readonly appId: string;
+  readonly package: PackageView;
+  /** What changed, by language. */
+  readonly notes: Readonly<Record<string, string>>;
+  /** `proposed` until enough people have signed targets with it, `withdrawn` once nobody is offered it any more. */
+  readonly state: 'proposed' | 'live' | 'withdrawn';
+  readonly publishedBy: string;
+  readonly publishedAt: number;
+  readonly rollout: Rollout;
+}
+
+/** A file of metadata of The Update Framework, as devices read it. It is signed; `draft` is targets that more people must sign. */
+export interface UpdateFileRow {
+  readonly role: 'root' | 'targets' | 'snapshot' | 'timestamp' | 'draft';
+  readonly version: number;
+  readonly content: string;
+  /** Operators who have signed a draft. */
+  readonly signers: readonly string[];
+}
+
+/** What an installation said of a release, or was refused with. */
+export interface ReleaseReportRow {
+  readonly releaseId: string;
+  readonly installationId: string;
+  readonly outcome: ReleaseOutcome;
+}
+export type ReleaseOutcome = 'downloading' | 'installed' | 'failed' | 'refused';
+
+/** A pipeline that may publish, and nothing else. */
+export interface PublisherRow {
+  readonly name: string;
+  readonly tokenHash: Uint8Array;
+  readonly createdAt: number;
+  readonly endedAt: number | null;
+}
+
 /** Rows of this room by their tables. */
 export interface AppRows {
   readonly apps: AppRow;
+  readonly releases: ReleaseRow;
+  readonly updateFiles: UpdateFileRow;
+  readonly releaseReports: ReleaseReportRow;
+  readonly publishers: PublisherRow;
 }
 
 /** Shapes of these tables. */
@@ -40,5 +83,35 @@ export const APP_TABLES: Shapes<AppRows> = {
       removedAt: 'int',
       rowMac: 'bytes',
     },
+  },
+  releases: {
+    key: ['id'],
+    sealed: ['id', 'appId', 'package', 'state', 'publishedBy', 'rollout'],
+    columns: {
+      id: 'text',
+      appId: 'text',
+      package: 'json',
+      notes: 'json',
+      state: 'text',
+      publishedBy: 'text',
+      publishedAt: 'int',
+      rollout: 'json',
+      rowMac: 'bytes',
+    },
+  },
+  updateFiles: {
+    key: ['role', 'version'],
+    sealed: ['role', 'version', 'content', 'signers'],
+    columns: { role: 'text', version: 'int', content: 'text', signers: 'json', rowMac: 'bytes' },
+  },
+  releaseReports: {
+    key: ['releaseId', 'installationId'],
+    columns: { releaseId: 'text', installationId: 'text', outcome: 'text' },
+  },
+  publishers: {
+    key: ['name'],
+    unique: ['tokenHash'],
+    sealed: ['name', 'tokenHash', 'endedAt'],
+    columns: { name: 'text', tokenHash: 'bytes', createdAt: 'int', endedAt: 'int', rowMac: 'bytes' },
   },
 };

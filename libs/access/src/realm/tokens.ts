@@ -1,8 +1,8 @@
 import { concat, encodeText, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import type { AccessContext } from './context.ts';
 
-/** Bearer tokens by their prefix: one-time and credential of an operator, SCIM client, Proxy that joins. */
-export type TokenKind = 'sp1' | 'spo' | 'sps' | 'spj';
+/** Bearer tokens by their prefix: one-time and credential of an operator, SCIM client, Proxy that joins, pipeline that publishes. */
+export type TokenKind = 'sp1' | 'spo' | 'sps' | 'spj' | 'spp';
 
 const RANDOM_BYTES = 24;
 

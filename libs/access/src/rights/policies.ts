@@ -8,7 +8,7 @@ import {
   type Route,
 } from '@sallyport/channel';
 import type { AccessRule, ContextRule, PolicyChange, PolicyInput, ResourceGrant } from '@sallyport/security-api';
-import type { AppRow } from '../apps/rows.ts';
+import type { AppRow, UpdateFileRow } from '../apps/rows.ts';
 import type { SiteRow } from '../farm/rows.ts';
 import { checkApps } from '../realm/apps-named.ts';
 import { change } from '../realm/change.ts';
@@ -27,17 +27,20 @@ export interface PolicySet {
   readonly policies: readonly PolicyRow[];
   readonly sites: readonly SiteRow[];
   readonly apps: readonly AppRow[];
+  /** The newest root of updates, as its file; undefined while there is none. */
+  readonly updateRoot: UpdateFileRow | undefined;
 }
 
 /** Reads all resources, policies, sites and apps. */
 export async function readPolicySet({ tables }: Transaction): Promise<PolicySet> {
-  const [resources, policies, sites, apps] = await Promise.all([
+  const [resources, policies, sites, apps, [updateRoot]] = await Promise.all([
     tables.resources.list(),
     tables.policies.list(),
     tables.sites.list(),
     tables.apps.list(),
+    tables.updateFiles.list({ where: { role: 'root' }, newestFirst: true, limit: 1 }),
   ]);
-  return { resources, policies, sites, apps };
+  return { resources, policies, sites, apps, updateRoot };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { ContextRule, RealmSettings } from '@sallyport/security-api';
 import { appIdOf, ruleForApp } from '../apps/app-rule.ts';
+import type { UpdateFileRow } from '../apps/rows.ts';
 import type { DirectoryRow, IdentityRow } from '../directory/rows.ts';
 import { findIdentity } from '../identity/identities.ts';
 import type { UserRow } from '../people/rows.ts';
@@ -28,6 +29,8 @@ export interface SigningDevice {
   readonly settings: RealmSettings;
   /** What its app context must be: that of the app as which it enrolled. */
   readonly rule: ContextRule;
+  /** The newest root of updates, as its file. */
+  readonly updateRoot: UpdateFileRow | undefined;
   /** When the user's second factor was made; null when there is none. */
   readonly factorAt: number | null;
 }
@@ -43,13 +46,13 @@ export function findSigningDevice(
     const [realm, installation] = await Promise.all([getRealm(transaction), installations.find({ deviceStatic })]);
     if (!installation || installation.status === 'revoked') return undefined;
     const { userId } = installation;
-    const [user, factor, rule] = await Promise.all([
+    const [user, factor, ruled] = await Promise.all([
       users.find({ id: userId }),
       factors.find({ userId }),
       ruleOf(transaction, policies, { realm, userId, appId: appIdOf(installation.app) }),
     ]);
     const place = await placeOf(transaction, user);
-    return { installation, user, place, settings: settingsOf(realm), rule, factorAt: factor?.createdAt ?? null };
+    return { installation, user, place, settings: settingsOf(realm), ...ruled, factorAt: factor?.createdAt ?? null };
   });
 }
 
@@ -58,11 +61,11 @@ export function readSigningPlace(
   access: AccessContext,
   policies: PolicyCache,
   { user, appId }: { readonly user: UserRow; readonly appId: string },
-): Promise<{ readonly place: SigningPlace; readonly rule: ContextRule }> {
+): Promise<{ readonly place: SigningPlace } & Pick<SigningDevice, 'rule' | 'updateRoot'>> {
   return access.store.transaction(async (transaction) => {
     const realm = await getRealm(transaction);
     const place = await placeOf(transaction, user);
-    return { place, rule: await ruleOf(transaction, policies, { realm, userId: user.id, appId }) };
+    return { place, ...(await ruleOf(transaction, policies, { realm, userId: user.id, appId })) };
   });
 }
 
@@ -71,11 +74,11 @@ async function ruleOf(
   transaction: Transaction,
   policies: PolicyCache,
   { realm, userId, appId: id }: { readonly realm: RealmRow; readonly userId: string; readonly appId: string },
-): Promise<ContextRule> {
-  const { apps } = await policies.get(transaction, realm);
+): Promise<Pick<SigningDevice, 'rule' | 'updateRoot'>> {
+  const { apps, updateRoot } = await policies.get(transaction, realm);
   const isForSome = apps.some((app) => app.id === id && app.groups !== null);
   const groups = isForSome ? await groupsOf(transaction, userId) : [];
-  return ruleForApp(settingsOf(realm).context, apps, { id, groups, now: transaction.now() });
+  return { rule: ruleForApp(settingsOf(realm).context, apps, { id, groups, now: transaction.now() }), updateRoot };
 }
 
 async function placeOf(transaction: Transaction, user: UserRow | undefined): Promise<SigningPlace> {

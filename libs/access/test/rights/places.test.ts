@@ -37,6 +37,7 @@ function setOf(
     resources: [row],
     policies,
     apps: [],
+    updateRoot: undefined,
     sites: ['a', 'b', 'c'].map((name) => site(name, name === drained ? 1 : null)),
   };
 }

@@ -116,6 +116,27 @@ export interface DeviceUser {
   readonly displayName: string;
 }
 
+/** What a device has verified of the updates of its app: less is never taken again. */
+export interface StoredUpdates {
+  /** The root that Security named when the device enrolled, or signed in for the first time after there was one. */
+  readonly pin: {
+    /** Version of that root. */
+    readonly version: number;
+    /** SHA-256 of its file, hex. */
+    readonly sha256: string;
+  };
+  /** The newest root that was verified, as its file says it; absent until the first look for updates. */
+  readonly root?: string;
+  /** Version of the newest timestamp. */
+  readonly timestamp?: number;
+  /** Version of the newest snapshot. */
+  readonly snapshot?: number;
+  /** Version of the newest targets. */
+  readonly targets?: number;
+  /** The latest moment at which metadata was good, epoch ms: no clock goes back behind it. */
+  readonly newestAt?: number;
+}
+
 /** Everything a device keeps of one installation. Written as a whole, atomically. */
 export interface DeviceRecord {
   /** Name of the realm. */
@@ -149,6 +170,8 @@ export interface DeviceRecord {
     /** Why, one of `EndCause`. */
     readonly cause?: string;
   };
+  /** What is known of updates; absent while the realm has none. */
+  readonly updates?: StoredUpdates;
   /** Sites of the last site map. */
   readonly sites?: readonly StoredSite[];
   /** Providers of the last site map. */

@@ -1,6 +1,7 @@
 import type { EndCause } from '@sallyport/channel';
 import type { DeviceErrorCode } from '../errors.ts';
 import type { Resource } from '../gateway/channel.ts';
+import type { AppUpdate } from '../updates/app-updates.ts';
 
 /**
  * How a device that has a session reaches the gateway: `silent` means that a channel stands, somebody waits, and nothing was heard
@@ -44,6 +45,16 @@ export interface DeviceEvents {
   resources: {
     /** All that the user may reach now. */
     readonly resources: readonly Resource[];
+  };
+  /** A look for updates has found one that is rolled out to this device. */
+  'update-available': {
+    /** The release, as it is signed. */
+    readonly update: AppUpdate;
+  };
+  /** A look for updates has found that the running version is served until a moment only, or not any more. */
+  'update-required': {
+    /** Until when, epoch ms of the gateway. */
+    readonly until: number;
   };
   /** How a site is reached has changed; `sites()` has all of them. */
   site: {

@@ -11,6 +11,7 @@ import {
   deriveRotatedKey,
   deriveSessionSecret,
   type EnrolmentLink,
+  formatHex,
   isSignedCode,
   keyOf,
   type LinkPin,
@@ -116,6 +117,7 @@ export async function enrolDevice(
     ...record,
     iid: answer.text('iid', 64),
     ...userOf(answer),
+    ...pinOf(record, answer),
     keys: { generation: 0, current: deriveEnrolledKey(place.crypto, establish.outcome) },
   };
   establish.erase();
@@ -164,6 +166,7 @@ export async function signIn(
   const done = {
     ...known,
     ...userOf(answer),
+    ...pinOf(known, answer),
     keys: keysAfter(place.crypto, keys, { used, answer, establish, epoch: known.epoch ?? '' }),
     session,
   };
@@ -210,6 +213,13 @@ function keysAfter(crypto: CryptoProvider, keys: StoredKeys, { used, answer, est
 function userOf(answer: CborFields): Pick<DeviceRecord, 'user'> {
   const name = answer.optionalLine('user', 128);
   return name === undefined ? {} : { user: { name, displayName: answer.optionalLine('display_name', 128) || name } };
+}
+
+/** What updates are verified by, the first time that Security names it; what is pinned stays. */
+function pinOf({ updates }: DeviceRecord, answer: CborFields): Pick<DeviceRecord, 'updates'> {
+  if (updates || !answer.has('update_root')) return {};
+  const root = answer.map('update_root');
+  return { updates: { pin: { version: root.uint('version'), sha256: formatHex(root.bytes('sha256', 32)) } } };
 }
 
 function credOf(credentials: Credentials): CborInput {

@@ -12,6 +12,7 @@ import { operators } from './operators.ts';
 import { policies } from './policies.ts';
 import { proxies } from './proxies.ts';
 import { realm } from './realm.ts';
+import { publishers, releases, updates } from './releases.ts';
 import { resources } from './resources.ts';
 import { revocations } from './revocations.ts';
 import { sessions } from './sessions.ts';
@@ -36,12 +37,15 @@ export const OPERATIONS: readonly Operation[] = [
   operators,
   policies,
   proxies,
+  publishers,
   realm,
+  releases,
   resources,
   revocations,
   safeguards,
   sessions,
   sites,
   status,
+  updates,
   users,
 ].flatMap((noun): readonly Operation[] => Object.values(noun));

@@ -16,6 +16,7 @@ export { policies } from './policies.ts';
 export { ProblemView } from './problem.ts';
 export { proxies } from './proxies.ts';
 export { realm } from './realm.ts';
+export { publishers, releases, updates } from './releases.ts';
 export { resources } from './resources.ts';
 export { revocations } from './revocations.ts';
 export { sessions } from './sessions.ts';

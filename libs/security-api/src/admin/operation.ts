@@ -21,6 +21,8 @@ export interface OperationShape {
   readonly answer: TSchema;
   /** Answered without a credential. */
   readonly open?: true;
+  /** A pipeline that may only publish may ask for it, too. */
+  readonly publisher?: true;
   /** It goes into the audit log: the header `sallyport-reason` says why. */
   readonly reason?: true;
   /** The header `sallyport-request` may have an id of the client's own: repeated with it, it is done once. */

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -18,10 +19,15 @@ export interface MadeManifest {
   readonly version: string;
   readonly build: number;
   readonly minSdk?: number;
+  /** Random bytes that are in it besides. */
+  readonly padding?: number;
 }
 
 /** Makes an APK that nobody has signed, with aapt and zipalign of the Android Open Source Project. */
-export async function makeApk(folder: string, { id, version, build, minSdk = 26 }: MadeManifest): Promise<string> {
+export async function makeApk(
+  folder: string,
+  { id, version, build, minSdk = 26, padding = 0 }: MadeManifest,
+): Promise<string> {
   const manifest = join(folder, 'AndroidManifest.xml');
   writeFileSync(
     manifest,
@@ -33,6 +39,10 @@ export async function makeApk(folder: string, { id, version, build, minSdk = 26 
   );
   const [made, aligned] = [join(folder, `${version}.made.apk`), join(folder, `${version}.apk`)];
   await run('aapt', ['package', '-f', '-M', manifest, '-I', FRAMEWORK, '-F', made]);
+  if (padding > 0) {
+    writeFileSync(join(folder, 'film.bin'), randomBytes(padding));
+    await run('aapt', ['add', made, 'film.bin'], { cwd: folder });
+  }
   await run('zipalign', ['-f', '4', made, aligned]);
   return aligned;
 }

@@ -1,0 +1,350 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import {
+  formatExpires,
+  formatUpdate,
+  parseHex,
+  parseUpdate,
+  type RoleKeys,
+  type RootContent,
+  type SignedUpdate,
+  signersOfUpdate,
+  signUpdate,
+  UPDATE_SPEC,
+  type UpdateKey,
+  updateKeyFrom,
+  updateKeyId,
+  updateKeyOf,
+} from '@sallyport/channel';
+import type { PackageView, ReleaseStandingView, ReleaseView, RolloutChange } from '@sallyport/security-api';
+import { publishers, releases, updates } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
+import type { Command } from 'commander';
+import { addOperatorCommand, type Given, required, table } from '../operator-command.ts';
+import { CliError } from '../output.ts';
+import { loadProfile, storePrivate } from '../profile.ts';
+import { profileFile } from '../program.ts';
+import { say } from '../terminal.ts';
+import { given, sayRemoved } from './resources.ts';
+
+/** Bytes of a package that are sent at once. */
+const PART_BYTES = 2 * 1024 * 1024;
+const DAY_MS = 86_400_000;
+const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: DAY_MS };
+
+const showReleases = table<ReleaseView>(['id', 'app', 'version', 'os', 'state', 'rollout', 'publishedBy'], releaseRow);
+
+/** `sallyport app publish`, `sign`, `rollout`, `status` and what stands behind them. */
+export function addReleaseCommands(app: Command): void {
+  addOperatorCommand<PublishOptions, ReleaseView>(app, {
+    name: 'publish <file>',
+    about: 'propose a package as a release of its app; what it is, is read out of it',
+    options: [
+      ['--notes <files...>', 'what changed: en=notes.md de=notizen.md'],
+      ['--step <steps...>', 'rollout: 5% 25%@24h 100%@3d, counted from its approval; all at once unless given'],
+      ['-g, --group <names...>', 'only devices of these groups, for instance testers'],
+      ['--halt-above <percent>', 'halt when more than so much of what devices say is failure or refusal', '20'],
+    ],
+    run: publish,
+    show: (release) => {
+      showReleases([release]);
+      say`  next: somebody else signs it: sallyport app sign ${release.id} --key <file>\n`;
+    },
+  });
+  addOperatorCommand(app, {
+    name: 'sign <release>',
+    about: 'sign the targets with a release; with enough signatures it is rolled out',
+    options: [required('--key <file>', 'your key of the role targets, as `app keys` made it')],
+    run: sign,
+    show: (release: ReleaseView) => showReleases([release]),
+  });
+  addOperatorCommand(app, {
+    name: 'releases',
+    about: 'all releases',
+    run: (admin) => admin.all(releases.list),
+    show: showReleases,
+  });
+  addOperatorCommand(app, {
+    name: 'status <id>',
+    about: 'how the releases of an app fare: devices by version, downloads, failures, refusals',
+    run: (admin, _given, id: string) => admin.call(releases.standings, { params: { id } }),
+    show: table<ReleaseStandingView>(
+      ['version', 'os', 'state', 'rollout', 'running', 'downloading', 'installed', 'failed', 'refused'],
+      ({ release, percent, ...counts }) => ({
+        ...releaseRow(release),
+        ...counts,
+        rollout: rolloutWords(release, percent),
+      }),
+    ),
+  });
+  addRolloutCommands(app);
+  addKeyCommands(app);
+  addPublisherCommands(app);
+}
+
+function releaseRow(release: ReleaseView): object {
+  return { ...release, rollout: rolloutWords(release) };
+}
+
+function rolloutWords({ rollout, state }: ReleaseView, percent?: number): string {
+  if (rollout.haltedAt !== null) return `halted: ${rollout.haltedWhy ?? ''}`;
+  if (percent !== undefined) return `${percent} %`;
+  const at = (ms: number): string => (state === 'proposed' ? `${ms / 3_600_000} h` : new Date(ms).toISOString());
+  return rollout.steps.map((step) => `${step.percent} % ${at(step.at)}`).join(', ');
+}
+
+interface PublishOptions {
+  readonly notes?: string[];
+  readonly step?: string[];
+  readonly group?: string[];
+  readonly haltAbove: string;
+}
+
+async function publish(
+  admin: AdminClient,
+  { options, reason }: Given<PublishOptions>,
+  file: string,
+): Promise<ReleaseView> {
+  const content = await upload(admin, file);
+  const body = {
+    sha256: content.sha256,
+    ...given('notes', options.notes && Object.fromEntries(options.notes.map(noteOf))),
+    rollout: {
+      haltAbovePercent: Number(options.haltAbove),
+      ...given('steps', options.step?.map(stepOf)),
+      ...given('groups', options.group),
+    },
+  };
+  return admin.call(releases.publish, { body, reason });
+}
+
+async function upload(admin: AdminClient, path: string): Promise<PackageView> {
+  const { size: bytes } = statSync(path);
+  const file = await open(path, 'r');
+  try {
+    const hash = createHash('sha256');
+    for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk);
+    const params = { sha256: hash.digest('hex') };
+    for (let at = 0; ; ) {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(PART_BYTES), 0, PART_BYTES, at);
+      const content = buffer.subarray(0, bytesRead).toString('base64url');
+      const answer = await admin.call(releases.upload, { params, body: { at, bytes, content } });
+      if (answer.package) return answer.package;
+      at = answer.there;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+function noteOf(text: string): readonly [string, string] {
+  const [language = '', file = ''] = text.split(/=(.*)/s);
+  return [
+    language,
+    readFileSync(file, 'utf8')
+      .replace(/\s*\n\s*/g, ' ')
+      .trim(),
+  ];
+}
+
+function stepOf(text: string): { readonly percent: number; readonly afterMs: number } {
+  const [, percent, after, unit] = /^(\d{1,3})%?(?:@(\d{1,4})([mhd]))?$/.exec(text) ?? [];
+  if (percent === undefined)
+    throw new CliError(`${text} is no step of a rollout`, 'for instance: --step 5% 25%@24h 100%@3d');
+  return { percent: Number(percent), afterMs: after === undefined ? 0 : Number(after) * UNITS[unit!]! };
+}
+
+async function sign(
+  admin: AdminClient,
+  { options, reason }: Given<{ readonly key: string }>,
+  id: string,
+): Promise<ReleaseView> {
+  const { secret } = readKey(options.key);
+  if (!secret) throw new CliError(`${options.key} is the public half of a key`, 'give the file that `app keys` made');
+  const { metadata } = await admin.call(releases.draft, { params: { id } });
+  const update = parseUpdate('targets', new TextEncoder().encode(metadata));
+  const signed = new TextDecoder().decode(formatUpdate(signUpdate(update, secret)));
+  return admin.call(releases.sign, { params: { id }, body: { metadata: signed }, reason });
+}
+
+function addRolloutCommands(app: Command): void {
+  const change = (name: string, about: string, wanted: RolloutChange['do'], why: readonly [string, string]): void =>
+    addOperatorCommand(app, {
+      name: `${name} <release>`,
+      about,
+      reason: why,
+      run: async (admin, { reason }, id: string) => [
+        await admin.call(releases.rollout, { params: { id }, body: { do: wanted }, reason }),
+      ],
+      show: showReleases,
+    });
+  change('halt', 'offer a release to nobody until it is resumed', 'halt', ['halting a rollout', 'it crashes']);
+  change('resume', 'go on with a rollout that halted', 'resume', ['resuming a rollout', 'it was the network']);
+  change('advance', 'begin the next step of a rollout now', 'advance', ['going on', 'all is well']);
+  addOperatorCommand(app, {
+    name: 'rollout <release>',
+    about: 'give a rollout other steps, from now on',
+    options: [required('--step <steps...>', '25% 100%@24h')],
+    reason: ['changing a rollout', 'to all before the weekend'],
+    run: async (admin, { options, reason }: Given<{ readonly step: string[] }>, id: string) => {
+      const body = { do: 'steps', steps: options.step.map(stepOf) } as const;
+      return [await admin.call(releases.rollout, { params: { id }, body, reason })];
+    },
+    show: showReleases,
+  });
+  addOperatorCommand(app, {
+    name: 'withdraw <release>',
+    about: 'take a release back; `revoke app id@version` ends it where it is installed',
+    reason: ['taking a release back', 'it loses data'],
+    run: (admin, { reason }, id: string) => admin.call(releases.withdraw, { params: { id }, reason }),
+    show: sayRemoved,
+  });
+}
+
+/** A key as a file: whoever has it can sign. */
+interface KeyFile {
+  readonly public: string;
+  readonly secret?: string;
+}
+
+function readKey(text: string): { readonly key: UpdateKey; readonly secret?: Uint8Array } {
+  if (/^[0-9a-f]{64}$/.test(text)) return { key: updateKeyOf(parseHex(text)) };
+  const { public: publicHex, secret } = JSON.parse(readFileSync(text, 'utf8')) as KeyFile;
+  return {
+    key: updateKeyOf(parseHex(publicHex)),
+    ...given('secret', secret === undefined ? undefined : parseHex(secret)),
+  };
+}
+
+interface RootOptions {
+  readonly rootKey: string[];
+  readonly targetsKey: string[];
+  readonly rootThreshold: string;
+  readonly targetsThreshold: string;
+  readonly days: string;
+  readonly out: string;
+  readonly newOnlineKey?: boolean;
+}
+
+function addKeyCommands(app: Command): void {
+  app
+    .command('keys <file>')
+    .description('make a key that signs roots or targets: keep the file away from every server')
+    .action((file: string) => {
+      if (existsSync(file)) throw new CliError(`${file} is there already`, 'a key is never written over another one');
+      const secret = randomBytes(32);
+      const { public: publicHex } = updateKeyFrom(secret).key.keyval;
+      writeFileSync(file, `${JSON.stringify({ public: publicHex, secret: secret.toString('hex') })}\n`, {
+        mode: 0o600,
+      });
+      say`${file}: whoever has it can sign. Its public half, for \`app root make\`:\n  ${publicHex}\n`;
+    });
+  const root = app.command('root').description('who signs what devices take for an update');
+  addOperatorCommand(root, {
+    name: 'make',
+    about: 'write the next root into a file, for those who sign it',
+    options: [
+      required('--root-key <keys...>', 'who signs roots: files of keys, or public halves'),
+      required('--targets-key <keys...>', 'who signs releases: files of keys, or public halves'),
+      ['--root-threshold <n>', 'how many of them must sign a root', '1'],
+      ['--targets-threshold <n>', 'how many of them must sign a release', '1'],
+      ['--days <n>', 'how long it is good', '365'],
+      ['--new-online-key', 'Security signs with another key from then on: for one that was stolen'],
+      required('--out <file>', 'where it is written'),
+    ],
+    run: async (admin, { options }: Given<RootOptions>) => {
+      const made = nextRoot(await admin.call(updates.root), options);
+      writeFileSync(options.out, formatUpdate({ signatures: [], signed: made }));
+      return made;
+    },
+    show: ({ version }, { options }) =>
+      say`root ${version} is in ${options.out}. Next: sallyport app root sign ${options.out} --key <file>, then: app root put ${options.out}\n`,
+  });
+  root
+    .command('sign <file>')
+    .description('sign a root; nothing is sent anywhere')
+    .requiredOption('--key <file>', 'your key, as `app keys` made it')
+    .action((file: string, { key }: { key: string }) => {
+      const { secret } = readKey(key);
+      if (!secret) throw new CliError(`${key} is the public half of a key`);
+      const signed = signUpdate(parseUpdate('root', readFileSync(file)), secret);
+      writeFileSync(file, formatUpdate(signed));
+      const count = signersOfUpdate(signed, signed.signed, 'root').length;
+      say`${file} has ${count} of the ${signed.signed.roles.root.threshold} signatures of its own keys\n`;
+    });
+  addOperatorCommand(root, {
+    name: 'put <file>',
+    about: 'put a signed root: devices follow it from the one that they know',
+    run: (admin, { reason }, file: string) =>
+      admin.call(updates.putRoot, { body: { metadata: readFileSync(file, 'utf8') }, reason }),
+    show: ({ version }) => say`root ${version} is in use\n`,
+  });
+}
+
+function nextRoot(
+  { metadata, onlineKeys }: { readonly metadata: string | null; readonly onlineKeys: readonly string[] },
+  { rootKey, targetsKey, rootThreshold, targetsThreshold, days, newOnlineKey }: RootOptions,
+): RootContent {
+  const before = metadata === null ? undefined : parseUpdate('root', new TextEncoder().encode(metadata));
+  const online = updateKeyOf(parseHex(onlineKeys[onlineIndex(before, onlineKeys) + (newOnlineKey ? 1 : 0)]!));
+  const keysOf = (texts: readonly string[]): UpdateKey[] => texts.map((text) => readKey(text).key);
+  const [roots, targets] = [keysOf(rootKey), keysOf(targetsKey)];
+  const role = (keys: readonly UpdateKey[], threshold: number): RoleKeys => ({
+    keyids: keys.map(updateKeyId),
+    threshold,
+  });
+  return {
+    _type: 'root',
+    spec_version: UPDATE_SPEC,
+    version: (before?.signed.version ?? 0) + 1,
+    expires: formatExpires(Date.now() + Number(days) * DAY_MS),
+    consistent_snapshot: true,
+    keys: Object.fromEntries([...roots, ...targets, online].map((key) => [updateKeyId(key), key])),
+    roles: {
+      root: role(roots, Number(rootThreshold)),
+      targets: role(targets, Number(targetsThreshold)),
+      snapshot: role([online], 1),
+      timestamp: role([online], 1),
+    },
+  };
+}
+
+function onlineIndex(before: SignedUpdate<RootContent> | undefined, onlineKeys: readonly string[]): number {
+  const [id = ''] = before?.signed.roles.timestamp.keyids ?? [];
+  const named = before?.signed.keys[id]?.keyval.public;
+  return Math.max(0, onlineKeys.indexOf(named ?? ''));
+}
+
+function addPublisherCommands(app: Command): void {
+  const publisher = app.command('publisher').description('pipelines that may publish, and nothing else');
+  addOperatorCommand(publisher, {
+    name: 'add <name>',
+    about: 'make a credential for a pipeline, in a folder of its own; one that it had is over',
+    options: [required('--to <folder>', 'where it is written: the pipeline says --data with it')],
+    run: async (admin, { options: { to }, reason, globals }: Given<{ readonly to: string }>, name: string) => {
+      const { url, ca } = loadProfile(profileFile(globals));
+      const { token } = await admin.call(publishers.issue, { body: { name }, reason });
+      const file = profileFile({ ...globals, data: to });
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      storePrivate(file, { url, ca, name, token });
+      return { name, file };
+    },
+    show: ({ name, file }, { options: { to } }) =>
+      say`the credential of ${name} is in ${file}. It publishes so: sallyport --data ${to} app publish <file>\n`,
+  });
+  addOperatorCommand(publisher, {
+    name: 'list',
+    about: 'all pipelines',
+    run: (admin) => admin.all(publishers.list),
+    show: table(['name', 'createdAt', 'endedAt']),
+  });
+  addOperatorCommand(publisher, {
+    name: 'end <name>',
+    about: 'end a credential at once',
+    reason: ['ending a credential', 'the pipeline is gone'],
+    run: (admin, { reason }, name: string) => admin.call(publishers.end, { params: { name }, reason }),
+    show: sayRemoved,
+  });
+}

@@ -1,0 +1,95 @@
+import {
+  type AccessContext,
+  approveRelease,
+  changeRollout,
+  draftWith,
+  endPublisher,
+  findUpdateRoot,
+  issuePublisher,
+  listPublishers,
+  listReleases,
+  proposeRelease,
+  putRoot,
+  type ReleaseRow,
+  type ReleaseStanding,
+  releaseStandings,
+  withdrawRelease,
+} from '@sallyport/access';
+import { formatUpdate, parseBase64Url, updateKeyFrom } from '@sallyport/channel';
+import { type GivenAnswerOf, publishers, releases, updates } from '@sallyport/security-api/admin';
+import type { FastifyInstance } from 'fastify';
+import type { LiveKeys } from '../keys/live-keys.ts';
+import { onlineKeyOf } from '../updates/online-key.ts';
+import type { PackageStore } from '../updates/package-store.ts';
+import { pageOf } from './paging.ts';
+import { serve } from './serve.ts';
+
+/** What operations on releases work with. */
+export interface ReleaseRoutes {
+  readonly access: AccessContext;
+  readonly liveKeys: LiveKeys;
+  readonly packages: PackageStore;
+}
+
+/** Online keys that a root may name: the present one, and some to change to. */
+const ONLINE_KEYS = 4;
+
+function releaseView(row: ReleaseRow): GivenAnswerOf<typeof releases.publish> {
+  const { id, appId: app, state, notes, publishedBy, publishedAt, rollout } = row;
+  const { version, build, os, sha256, bytes, permissions } = row.package;
+  return { id, app, version, build, os, state, sha256, bytes, notes, permissions, publishedBy, publishedAt, rollout };
+}
+
+function standingView({ release, percent, running, counts }: ReleaseStanding) {
+  return { release: releaseView(release), percent, running, ...counts };
+}
+
+/** Releases, their rollouts, and who signs them. */
+export function addReleaseRoutes(service: FastifyInstance, { access, liveKeys, packages }: ReleaseRoutes): void {
+  const online = onlineKeyOf(liveKeys);
+  serve(service, releases.upload, async ({ params: { sha256 }, body: { at, bytes, content } }) => {
+    const there = await packages.take({ sha256, at, bytes, content: parseBase64Url(content) });
+    return { there, package: there === bytes ? await packages.finish(sha256) : null };
+  });
+  serve(service, releases.publish, async ({ body: { sha256, ...input }, by }) =>
+    releaseView(await proposeRelease(access, { ...input, package: await packages.get(sha256) }, by)),
+  );
+  serve(service, releases.list, async ({ query }) => (await listReleases(access, pageOf(query))).map(releaseView));
+  serve(service, releases.draft, async ({ params: { id } }) => {
+    const { update, threshold } = await draftWith(access, id);
+    return { metadata: textOf(update), threshold };
+  });
+  serve(service, releases.sign, async ({ params: { id }, body: { metadata }, by }) =>
+    releaseView(await approveRelease(access, { id, metadata, online }, by)),
+  );
+  serve(service, releases.rollout, async ({ params: { id }, body, by }) =>
+    releaseView(await changeRollout(access, id, body, by)),
+  );
+  serve(service, releases.withdraw, async ({ params: { id }, by }) => {
+    await withdrawRelease(access, id, by);
+    return { done: true };
+  });
+  serve(service, releases.standings, async ({ params: { id } }) =>
+    (await releaseStandings(access, id)).map(standingView),
+  );
+  serve(service, updates.root, async () => {
+    const root = await findUpdateRoot(access);
+    const onlineKeys = Array.from({ length: ONLINE_KEYS }, (_, i) => updateKeyFrom(online(i)).key.keyval.public);
+    return { metadata: root ? textOf(root) : null, onlineKeys };
+  });
+  serve(service, updates.putRoot, async ({ body: { metadata }, by }) => ({
+    version: await putRoot(access, metadata, online, by),
+  }));
+  serve(service, publishers.list, async ({ query }) =>
+    (await listPublishers(access, pageOf(query))).map(({ name, createdAt, endedAt }) => ({ name, createdAt, endedAt })),
+  );
+  serve(service, publishers.issue, async ({ body: { name }, by }) => issuePublisher(access, name, by));
+  serve(service, publishers.end, async ({ params: { name }, by }) => {
+    await endPublisher(access, name, by);
+    return { done: true };
+  });
+}
+
+function textOf(update: Parameters<typeof formatUpdate>[0]): string {
+  return new TextDecoder().decode(formatUpdate(update));
+}
