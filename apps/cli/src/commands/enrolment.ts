@@ -39,7 +39,7 @@ export function addEnrolmentCommands(program: Command): void {
     name: 'list',
     about: 'all installations',
     run: (admin) => admin.all(installations.list),
-    show: table(['id', 'user', 'status', 'generation', 'app', 'model', 'lastSeenAt']),
+    show: table(['id', 'user', 'status', 'generation', 'app', 'model', 'evidence', 'evidenceAt', 'lastSeenAt']),
   });
   addRevokeCommand(installation, {
     name: 'revoke <id>',

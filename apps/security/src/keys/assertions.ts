@@ -25,12 +25,19 @@ function sign({ wallMs, liveKeys }: AssertionParts, grant: Grant, audience: stri
   const issuedAt = Math.floor(wallMs() / 1000);
   const claims = {
     ...{ groups: grant.groups, name: grant.userName, sid: grant.sid, iid: grant.installationId },
+    ...attestedClaim(grant, issuedAt),
     ...{ iss: `sallyport:${grant.realm}`, sub: grant.userId, aud: audience },
     ...{ iat: issuedAt, exp: issuedAt + ASSERTION_TTL_MS / 1000 },
   };
   const text = `${part({ alg: 'ES256', typ: 'sallyport-assertion+jwt', kid: id })}.${part(claims)}`;
   const key = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const;
   return `${text}.${signBytes('sha256', Buffer.from(text), key).toString('base64url')}`;
+}
+
+/** What evidence has proved of the app, where a rule demands some: how strongly, by which connector, and when (NumericDate). */
+function attestedClaim({ verdict }: Grant, issuedAt: number): object {
+  if (!verdict) return {};
+  return { attested: { level: verdict.level, by: verdict.connector, at: issuedAt - Math.ceil(verdict.ageMs / 1000) } };
 }
 
 function part(json: object): string {

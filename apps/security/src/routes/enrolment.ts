@@ -33,9 +33,11 @@ export function addEnrolmentRoutes(service: FastifyInstance, { access, liveKeys 
     return { id, user, code, link: formatLink(settingsOf(realm).enrolPage, link), expiresAt };
   });
   serve(service, installations.list, async ({ query }) =>
-    (await listInstallations(access, pageOf(query))).map(({ installation, user }) => {
+    (await listInstallations(access, pageOf(query))).map(({ installation, user, evidence: proof }) => {
       const { id, status, generation, app, model, createdAt, lastSeenAt } = installation;
-      return { id, user, status, generation, app, model, createdAt, lastSeenAt };
+      const evidence = proof?.level ?? null;
+      const proved = { evidence, evidenceBy: proof?.connector ?? null, evidenceAt: proof?.at ?? null };
+      return { id, user, status, generation, app, model, createdAt, lastSeenAt, ...proved };
     }),
   );
 }

@@ -212,6 +212,7 @@ test('an identity assertion is for one backend, short-lived, and verifies with t
     context: {},
     resources: [{ ...resource, rules: [] }],
     limits: { openBurst: 1, openRate: 1 },
+    verdict: { connector: 'app-attest', level: 'hardware', ageMs: 60_000, facts: {} },
   });
   const keys = createLocalJWKSet(assertionJwks(context) as JSONWebKeySet);
   const options = {
@@ -223,6 +224,10 @@ test('an identity assertion is for one backend, short-lived, and verifies with t
   const { payload } = await jwtVerify(grant.resources[0]!.assertion!, keys, options);
   expect(payload).toMatchObject({ sub: 'u1', name: 'ada', groups: ['staff'] });
   expect(payload.exp! - payload.iat!).toBe(600);
+  expect(payload['attested']).toEqual({ level: 'hardware', by: 'app-attest', at: payload.iat! - 60 });
+  await expect(
+    jwtVerify(grant.resources[0]!.assertion!, keys, { ...options, issuer: 'sallyport:other' }),
+  ).rejects.toThrow();
   expect(JSON.stringify(assertionJwks(context))).not.toContain('"d"');
   await expect(
     jwtVerify(grant.resources[0]!.assertion!, keys, { ...options, audience: 'other.corp' }),

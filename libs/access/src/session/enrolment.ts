@@ -1,4 +1,5 @@
 import type { SharedKey } from '@sallyport/channel';
+import type { EvidenceRow } from '../attestation/rows.ts';
 import { bindIdentity, type FreeAccount } from '../identity/identities.ts';
 import { tryCode } from '../people/codes.ts';
 import type { CodeRow, UserRow } from '../people/rows.ts';
@@ -164,6 +165,8 @@ function newInstallation(
 export interface NamedInstallation {
   readonly installation: InstallationRow;
   readonly user: string;
+  /** Its newest evidence. */
+  readonly evidence: EvidenceRow | undefined;
 }
 
 /** A page of installations in the order of their ids; `after` is the last id of the page before. */
@@ -172,11 +175,17 @@ export async function listInstallations(
   { after = '', limit }: { readonly after?: string | undefined; readonly limit: number },
 ): Promise<NamedInstallation[]> {
   return access.store.transaction(async (transaction) => {
-    const rows = await transaction.tables.installations.list({ above: ['id', after], limit });
-    const names = await namesOf(
-      transaction,
-      rows.map(({ userId }) => userId),
-    );
-    return rows.map((installation) => ({ installation, user: names.get(installation.userId) ?? installation.userId }));
+    const { installations, evidence } = transaction.tables;
+    const rows = await installations.list({ above: ['id', after], limit });
+    const users = rows.map(({ userId }) => userId);
+    const [names, proofs] = await Promise.all([
+      namesOf(transaction, users),
+      evidence.list({ among: ['installationId', rows.map(({ id }) => id)] }),
+    ]);
+    const proofOf = new Map(proofs.map((row) => [row.installationId, row]));
+    return rows.map((installation) => {
+      const { id, userId } = installation;
+      return { installation, user: names.get(userId) ?? userId, evidence: proofOf.get(id) };
+    });
   });
 }

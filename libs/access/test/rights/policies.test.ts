@@ -39,6 +39,20 @@ test('what a change of a resource does not name stays, and null takes a setting 
   expect((await resource('wiki'))!.title).toBe('New');
 });
 
+test('what evidence a policy demands is changed and taken away without the rest of its rule', async () => {
+  const { access, policy } = await begun();
+  const attested = { withinMs: 900_000, level: 'hardware' } as const;
+  const context = async (): Promise<unknown> => (await policy())!.rule.context;
+  await changePolicy(access, 'open', { attested }, BY);
+  expect(await context()).toEqual({ os: ['ios'], attested });
+  await changePolicy(access, 'open', { context: { os: ['android'] }, attested }, BY);
+  expect(await context()).toEqual({ os: ['android'], attested });
+  await changePolicy(access, 'open', { methods: ['POST'] }, BY);
+  expect(await context()).toEqual({ os: ['android'], attested });
+  await changePolicy(access, 'open', { attested: null }, BY);
+  expect(await context()).toEqual({ os: ['android'] });
+});
+
 test('time limits of a resource change one by one', async () => {
   const { access, resource } = await begun();
   const timeouts = async (change: object | null): Promise<unknown> => {

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { CLOSED, Name, OptionalTime, Time } from '../fields.ts';
+import { CLOSED, Name, OptionalText, OptionalTime, Time } from '../fields.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
 import { Origin } from './sites.ts';
@@ -33,6 +33,9 @@ const InstallationView = Type.Object(
     model: Type.String(),
     createdAt: Time(),
     lastSeenAt: OptionalTime(),
+    evidence: OptionalText('how strong its newest evidence is; null where there is none that proves anything'),
+    evidenceBy: OptionalText('connector that verified it'),
+    evidenceAt: OptionalTime('when it was verified, epoch ms'),
   },
   { ...CLOSED, $id: 'Installation' },
 );
