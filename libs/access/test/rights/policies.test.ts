@@ -1,3 +1,4 @@
+import { selfSigned } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import {
   changePolicy,
@@ -14,7 +15,8 @@ import {
 import { withAda } from '../ada.ts';
 import { BY, scene } from '../scene.ts';
 
-const BACKEND = { url: 'https://wiki.internal', networks: ['10.0.0.0/8'], ca: 'PEM', xForwarded: true };
+const CA = selfSigned('wiki.internal').certificate;
+const BACKEND = { url: 'https://wiki.internal', networks: ['10.0.0.0/8'], ca: CA, xForwarded: true };
 
 async function begun() {
   const { access } = await scene();
