@@ -49,7 +49,7 @@ async function putRoot(version: number): Promise<void> {
     },
   };
   const metadata = Buffer.from(formatUpdate(signUpdate({ signatures: [], signed }, ROOT))).toString();
-  await operator.call(api.updates.putRoot, { body: { metadata } });
+  await operator.call(api.updates.put, { body: { metadata } });
 }
 
 async function apk(version: string, build: number, padding = 0): Promise<Buffer> {

@@ -278,7 +278,7 @@ function addKeyCommands(app: Command): void {
     name: 'put <file>',
     about: 'put a signed root: devices follow it from the one that they know',
     run: (admin, { reason }, file: string) =>
-      admin.call(updates.putRoot, { body: { metadata: readFileSync(file, 'utf8') }, reason }),
+      admin.call(updates.put, { body: { metadata: readFileSync(file, 'utf8') }, reason }),
     show: ({ version }) => say`root ${version} is in use\n`,
   });
 }

@@ -77,7 +77,7 @@ export function addReleaseRoutes(service: FastifyInstance, { access, liveKeys, p
     const onlineKeys = Array.from({ length: ONLINE_KEYS }, (_, i) => updateKeyFrom(online(i)).key.keyval.public);
     return { metadata: root ? textOf(root) : null, onlineKeys };
   });
-  serve(service, updates.putRoot, async ({ body: { metadata }, by }) => ({
+  serve(service, updates.put, async ({ body: { metadata }, by }) => ({
     version: await putRoot(access, metadata, online, by),
   }));
   serve(service, publishers.list, async ({ query }) =>

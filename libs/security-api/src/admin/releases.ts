@@ -248,7 +248,7 @@ export const updates = operations('updates', {
       onlineKeys: Type.Array(Type.String(), { description: 'public keys of Ed25519, hex; a root names one of them' }),
     }),
   },
-  putRoot: {
+  put: {
     method: 'PUT',
     path: '/v1/updates/root',
     about: 'Put the next root, signed by enough keys of the one before and of its own',
