@@ -49,7 +49,15 @@ test('a directory that was added is shown, also when it cannot be tried', async 
 
 test('a resource that was added or is looked at is shown, also when the others cannot be read', async () => {
   const backend = { url: 'https://wiki.internal', networks: [] };
-  const wiki = { name: 'wiki', kind: 'http', authority: 'wiki.corp', title: 'wiki', backend };
+  const wiki = {
+    name: 'wiki',
+    kind: 'http',
+    authority: 'wiki.corp',
+    title: 'wiki',
+    sites: null,
+    region: null,
+    backend,
+  };
   for (const method of ['PUT', 'GET']) answers.set(`${method} /v1/resources/wiki`, wiki);
   const how = ['--authority', 'wiki.corp', '--backend', backend.url];
   for (const args of [

@@ -35,7 +35,9 @@ export async function startDatabase(
 /** Lays a database with the schema in it where a server looks for its own: to make one takes six times as long as to copy it. */
 export async function layDatabase({ folder, passwordFile }: DatabasePlace): Promise<void> {
   const model = await findModel();
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // The folder above stays passable, or the server would put the database elsewhere, with a link in its place.
+  mkdirSync(dirname(folder), { recursive: true, mode: 0o755 });
+  mkdirSync(folder, { mode: 0o700 });
   mkdirSync(dirname(passwordFile), { recursive: true, mode: 0o700 });
   copyCluster(model.folder, folder);
   copyFileSync(model.passwordFile, passwordFile);

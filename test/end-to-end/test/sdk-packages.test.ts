@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { runCommand, scratchFolder } from '@sallyport/support';
@@ -84,10 +84,14 @@ test('what is installed is whole: its licence, and every source that a map leads
     expect(readFileSync(join(folder, 'LICENSE'), 'utf8')).toBe(licence);
     expect(existsSync(join(folder, 'README.md'))).toBe(true);
     expect(existsSync(join(folder, 'test'))).toBe(false);
-    const maps = readdirSync(join(folder, 'dist')).filter((file) => file.endsWith('.map'));
-    const sources = maps.flatMap((map) => JSON.parse(readFileSync(join(folder, 'dist', map), 'utf8')).sources);
+    const dist = join(folder, 'dist');
+    const maps = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.map'));
+    const sources = maps.flatMap((map) => {
+      const { sources } = JSON.parse(readFileSync(join(dist, map), 'utf8')) as { readonly sources: readonly string[] };
+      return sources.map((source) => join(dist, dirname(map), source));
+    });
     expect(sources.length).toBeGreaterThan(40);
-    for (const source of sources) expect(existsSync(join(folder, 'dist', source)), source).toBe(true);
+    for (const source of sources) expect(existsSync(source), source).toBe(true);
   }
   const { resolve } = createRequire(join(app, 'app.js'));
   expect(existsSync(resolve('@sallyport/channel/vectors/channel.json'))).toBe(true);

@@ -32,7 +32,7 @@ test.each([
   ['disabling nobody', 'POST', '/v1/users/nobody/disable', {}, 404],
   ['removing nobody', 'DELETE', '/v1/users/nobody', {}, 404],
   ['another name for nobody', 'POST', '/v1/users/nobody/rename', { body: { name: 'somebody' } }, 404],
-  ['a code for nobody', 'POST', '/v1/codes', { body: { user: 'nobody' } }, 404],
+  ['a code for nobody', 'POST', '/v1/codes', { body: { user: 'nobody', pinOrigin: 'wss://gate.corp' } }, 404],
   ['a wrong credential', 'GET', '/v1/users', { bearer: 'spo_none' }, 401],
 ] as const)('%s is refused', async (_, method, url, asked, status) => {
   const { call } = await adminScene();
