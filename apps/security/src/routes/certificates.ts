@@ -81,8 +81,8 @@ async function renew({ node, proxies, renewOwn }: CertificateRoutes, found: Regi
 }
 
 const REMEDY = {
-  CA: 'sallyport certificate rotate ca',
-  signing: 'sallyport certificate rotate root, or assertion',
+  CA: 'there is no command yet that replaces it; it lasts ten years',
+  signing: 'there is no command yet that replaces it',
   'public listener': 'its files are taken over',
   'backend client': 'give the next one, with --certificate and --key',
   'trusted CA': 'give the next one to the resource or directory that trusts it, with --ca',

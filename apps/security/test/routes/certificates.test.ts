@@ -106,7 +106,7 @@ test('what is not renewed, given or taken away by a command says how it is', asy
     expect(status).toBe(409);
     return json.title;
   };
-  expect(await said('POST', 'ca')).toContain('certificate rotate ca');
+  expect(await said('POST', 'ca')).toContain('no command yet that replaces it');
   expect(await said('POST', 'backend/wiki')).toContain('--certificate');
   expect(await said('PUT', 'root-1')).toContain('only backend/NAME');
   expect(await said('DELETE', 'node/n1/directory')).toContain('node remove');
