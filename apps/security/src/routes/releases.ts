@@ -69,8 +69,8 @@ export function addReleaseRoutes(service: FastifyInstance, { access, liveKeys, p
     await withdrawRelease(access, id, by);
     return { done: true };
   });
-  serve(service, releases.standings, async ({ params: { id } }) =>
-    (await releaseStandings(access, id)).map(standingView),
+  serve(service, releases.standings, async ({ params: { id }, query }) =>
+    (await releaseStandings(access, id, pageOf(query).limit)).map(standingView),
   );
   serve(service, updates.root, async () => {
     const root = await findUpdateRoot(access);

@@ -219,12 +219,16 @@ export interface ReleaseStanding {
   readonly counts: Readonly<Record<ReleaseOutcome, number>>;
 }
 
-/** How the releases of an app fare, the newest first. */
-export function releaseStandings(access: AccessContext, appId: string): Promise<readonly ReleaseStanding[]> {
+/** How the newest releases of an app fare, so many at most, the newest first. */
+export function releaseStandings(
+  access: AccessContext,
+  appId: string,
+  limit: number,
+): Promise<readonly ReleaseStanding[]> {
   return access.store.transaction(async (transaction) => {
     const rows = await transaction.tables.releases.list({ where: { appId } });
     const standings: ReleaseStanding[] = [];
-    for (const release of [...rows].sort((a, b) => b.publishedAt - a.publishedAt)) {
+    for (const release of [...rows].sort((a, b) => b.publishedAt - a.publishedAt).slice(0, limit)) {
       const app = `${appId}@${release.package.version}`;
       const installed = { where: { app, status: 'active' } } as const;
       standings.push({

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { CLOSED, formed, Name, Names, orNull, Time } from '../fields.ts';
 import { Text } from '../text.ts';
 import { operations } from './operation.ts';
-import { CursorQuery } from './paging.ts';
+import { CursorQuery, PageLimit } from './paging.ts';
 import { Done, IdParam, NameParam } from './params.ts';
 
 const HASH = '^[0-9a-f]{64}$';
@@ -231,8 +231,9 @@ export const releases = operations('releases', {
   standings: {
     method: 'GET',
     path: '/v1/apps/:id/releases',
-    about: 'How the releases of an app fare, the newest first',
+    about: 'How the newest releases of an app fare, the newest first',
     params: AppIdParam,
+    query: Type.Object({ limit: Type.Optional(PageLimit) }, CLOSED),
     answer: Type.Array(ReleaseStandingView),
   },
 });
