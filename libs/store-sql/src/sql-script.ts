@@ -48,7 +48,9 @@ end $$;
  */
 export async function* realmScript(snapshot: RealmSnapshot): AsyncIterable<Uint8Array> {
   const text = (lines: string): Uint8Array => Buffer.from(lines);
-  yield text(`-- Sallyport: a realm as of ${new Date(snapshot.takenAt).toISOString()}, epoch ${snapshot.epoch}
+  // Whoever writes to the database must not write a line of this script.
+  const epoch = snapshot.epoch.replace(/[^0-9a-f]/g, '?');
+  yield text(`-- Sallyport: a realm as of ${new Date(snapshot.takenAt).toISOString()}, epoch ${epoch}
 -- psql -v ON_ERROR_STOP=1 -f FILE, as the owner of the database; then "sallyport standby takeover" or "realm new-epoch"
 \\set ON_ERROR_STOP on
 begin;
