@@ -1,6 +1,6 @@
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
-import { bumpMapVersion, bumpPolicyVersion, getRealm } from '../realm/realm.ts';
+import { bumpMapVersion, bumpPolicyVersion, getRealm, noteLongestLease } from '../realm/realm.ts';
 import type { LeaseRow } from '../revocation/rows.ts';
 import { sitesOf } from '../rights/places.ts';
 import { AccessError } from '../store/errors.ts';
@@ -25,7 +25,7 @@ export async function putSite(
     const { sites } = begun.tables;
     const before = await sites.find({ name });
     const lease = leaseMs === undefined ? (before?.leaseMs ?? null) : leaseMs;
-    if (lease !== null) await raiseLongest(begun, lease);
+    if (lease !== null) await noteLongestLease(begun, lease);
     await bumpMapVersion(begun);
     const site = { name, origins, resources: [], leaseMs: lease, drainedAt: before?.drainedAt ?? null };
     if (before) await sites.update({ where: { name } }, { origins, leaseMs: lease });
@@ -35,12 +35,6 @@ export async function putSite(
     begun.audit('site.put', name);
     return site;
   });
-}
-
-/** A restore waits for the longest lease that was ever given. */
-async function raiseLongest({ tables }: Transaction, leaseMs: number): Promise<void> {
-  const where = { id: 'realm' } as const;
-  await tables.realms.update({ where, below: ['longestLeaseMs', leaseMs] }, { longestLeaseMs: leaseMs });
 }
 
 async function rightsMoved(begun: Change): Promise<void> {

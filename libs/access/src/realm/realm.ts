@@ -150,3 +150,9 @@ export function readTime(store: RealmStore): Promise<number> {
 export function settingsOf(row: RealmRow): RealmSettings {
   return { ...DEFAULT_SETTINGS, ...row.settings };
 }
+
+/** Notes a lease, ms, before it can be given: a restore waits for the longest that ever was. */
+export async function noteLongestLease({ tables }: Transaction, leaseMs: number): Promise<void> {
+  const shorter = { where: { id: 'realm' }, below: ['longestLeaseMs', leaseMs] } as const;
+  await tables.realms.update(shorter, { longestLeaseMs: leaseMs });
+}

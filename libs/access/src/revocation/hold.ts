@@ -1,4 +1,5 @@
 import { rateMarginMs } from '../realm/lease-time.ts';
+import { noteLongestLease } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
 import type { RealmStore } from '../store/store.ts';
 
@@ -39,7 +40,5 @@ export async function endHold(store: RealmStore, epoch: string): Promise<void> {
 
 /** Raises the longest lease before one is given. To call at the start of a node. */
 export async function raiseLongestLease(store: RealmStore, leaseMs: number): Promise<void> {
-  await store.transaction(({ tables }) =>
-    tables.realms.update({ where: { id: 'realm' }, below: ['longestLeaseMs', leaseMs] }, { longestLeaseMs: leaseMs }),
-  );
+  await store.transaction((transaction) => noteLongestLease(transaction, leaseMs));
 }
