@@ -389,3 +389,22 @@ test.skipIf(spawnSync('psql', ['--version']).status !== 0)(
     await client.end();
   },
 );
+
+test('what stands in the row of a realm adds no line to its SQL script', async () => {
+  const linesWith = async (epoch: string): Promise<number> => {
+    let text = '';
+    const snapshot = {
+      epoch,
+      takenAt: 0,
+      migration: '0001_start',
+      parts: [],
+      head: 0,
+      headHash: '',
+      audit: { seq: 0, hash: '' },
+    };
+    for await (const bytes of realmScript(snapshot as never)) text += Buffer.from(bytes).toString();
+    return text.split(/[\r\n]/).length;
+  };
+  const honest = await linesWith('0'.repeat(32));
+  for (const between of ['\n', '\r', '\r\n']) expect(await linesWith(`0${between}\\! false`)).toBe(honest);
+});
