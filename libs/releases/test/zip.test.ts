@@ -15,6 +15,28 @@ function web(...parts: readonly MadePart[]): Buffer {
   return makeZip([MANIFEST, ...parts]);
 }
 
+/** A part before the manifest that only who reads from the beginning finds. */
+function hidden(): Buffer {
+  const before = makeZip([{ ...PAGE, name: 'evil.html' }]);
+  const headerAt = before.readUInt32LE(before.length - 6);
+  const whole = makeZip([{ ...MANIFEST, lie: { headerAt } }]);
+  const bytes = Buffer.concat([before.subarray(0, headerAt), whole]);
+  bytes.writeUInt32LE(bytes.readUInt32LE(bytes.length - 6) + headerAt, bytes.length - 6);
+  return bytes;
+}
+
+test('a part whose sizes stand behind it is taken', async () => {
+  const facts = await readPackage(
+    sourceOf(
+      makeZip([
+        { ...MANIFEST, streamed: true },
+        { ...PAGE, streamed: true },
+      ]),
+    ),
+  );
+  expect(facts).toMatchObject({ id: 'field.web' });
+});
+
 test('a web app is read out of its manifest', async () => {
   const facts = await readPackage(sourceOf(web(PAGE)));
   expect(facts).toMatchObject({ kind: 'web', os: 'browser', id: 'field.web', version: '1.2', signers: [] });
@@ -71,6 +93,26 @@ test.each([
     'ERR_PACKAGE_FORMAT',
     /do not say the same/,
   ],
+  ['a link', web({ ...PAGE, mode: 0o120777 }), 'ERR_PACKAGE_NAME', /no file and no folder/],
+  [
+    'two parts of the same bytes',
+    web(PAGE, { ...PAGE, name: 'b', lie: { headerAt: 0 } }),
+    'ERR_PACKAGE_FORMAT',
+    /over each/,
+  ],
+  [
+    'a part that has another name of its own',
+    web({ ...PAGE, lie: { headerName: 'pages/index.htm_' } }),
+    'ERR_PACKAGE_FORMAT',
+    /do not say the same/,
+  ],
+  [
+    'a part that has another size of its own',
+    web({ ...PAGE, lie: { headerBytes: 1 } }),
+    'ERR_PACKAGE_FORMAT',
+    /do not say the same/,
+  ],
+  ['a part that the directory does not name', hidden(), 'ERR_PACKAGE_FORMAT', /do not say the same/],
 ] as const)('refuses %s', async (_what, bytes, code, words) => {
   await expect(readPackage(sourceOf(bytes))).rejects.toMatchObject({ code, message: expect.stringMatching(words) });
 });

@@ -112,16 +112,23 @@ function readResources(chunk: Buffer): number[] {
   return Array.from({ length: Math.floor(chunk.length / 4) }, (_, i) => chunk.readUInt32LE(i * 4));
 }
 
-/** Offsets are held against the chunk: strings lie inside of it. */
+/**
+ * Offsets are held against the chunk: texts lie inside of it, and together they are no longer than it. A small chunk whose offsets all name
+ * one long text would else be a large memory.
+ */
 function readStrings(chunk: Buffer, head: number): string[] {
   const fields = new Fields(chunk, 'ERR_PACKAGE_MANIFEST');
   const [count, , flags, start] = [fields.u32(), fields.u32(), fields.u32(), fields.u32()];
   if (count > MAX_STRINGS) throw wrong('it has too many texts');
   const offsets = new Fields(chunk.subarray(head - CHUNK_HEAD_BYTES), 'ERR_PACKAGE_MANIFEST');
+  let room = chunk.length;
   return Array.from({ length: count }, () => {
     const at = start - CHUNK_HEAD_BYTES + offsets.u32();
     if (at < 0 || at >= chunk.length) throw wrong('a text lies outside of it');
-    return flags & UTF8_FLAG ? utf8At(chunk, at) : utf16At(chunk, at);
+    const text = flags & UTF8_FLAG ? utf8At(chunk, at) : utf16At(chunk, at);
+    room -= text.length;
+    if (room < 0) throw wrong('its texts lie over each other');
+    return text;
   });
 }
 

@@ -1,6 +1,6 @@
 import { PackageError } from '../errors.ts';
 import type { PackageFacts } from './facts.ts';
-import { readPart, type Zip } from './zip.ts';
+import { checkParts, readPart, type Zip } from './zip.ts';
 
 export const WEB_MANIFEST = 'manifest.webmanifest';
 
@@ -10,6 +10,7 @@ export const WEB_MANIFEST = 'manifest.webmanifest';
  * @throws PackageError
  */
 export async function readWebApp(zip: Zip): Promise<PackageFacts> {
+  await checkParts(zip);
   const manifest = parse((await readPart(zip, zip.entries.get(WEB_MANIFEST)!)).toString('utf8'));
   const { id, version, build = '' } = manifest;
   if (typeof id !== 'string' || !/^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/.test(id))

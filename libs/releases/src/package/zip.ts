@@ -10,6 +10,8 @@ export interface ZipEntry {
   readonly packedBytes: number;
   readonly bytes: number;
   readonly headerAt: number;
+  /** Its sizes stand behind it, too, and not in its header. */
+  readonly isStreamed: boolean;
 }
 
 /** The directory of a zip file, and where it lies. */
@@ -38,6 +40,11 @@ const HEADER_BYTES = 30;
 const STORED = 0;
 const DEFLATED = 8;
 const ENCRYPTED = 1;
+const STREAMED = 8;
+/** What a part may be: nothing said, a file or a folder. */
+const KINDS = [0, 0o100000, 0o040000];
+/** A part that is streamed has its checksum and sizes behind it, with or without a mark before them. */
+const DESCRIPTOR_BYTES = [12, 16];
 const NO_ZIP64 = 0xffffffff;
 
 /**
@@ -102,7 +109,21 @@ function readEntries(
     at = end;
   }
   if (at !== directory.length) throw malformed('its directory is longer than its parts');
+  checkApart(entries);
   return entries;
+}
+
+/** No byte belongs to two parts: a small file in which many parts share theirs unpacks to any size. */
+function checkApart(entries: ReadonlyMap<string, ZipEntry>): void {
+  let end = 0;
+  for (const { headerAt, packedBytes } of inOrder(entries)) {
+    if (headerAt < end) throw malformed('its parts lie over each other');
+    end = headerAt + HEADER_BYTES + packedBytes;
+  }
+}
+
+function inOrder(entries: ReadonlyMap<string, ZipEntry>): ZipEntry[] {
+  return [...entries.values()].sort((a, b) => a.headerAt - b.headerAt);
 }
 
 function readEntry(bytes: Buffer): ZipEntry {
@@ -111,6 +132,9 @@ function readEntry(bytes: Buffer): ZipEntry {
   if ([packedBytes, size, headerAt].includes(NO_ZIP64))
     throw new PackageError('ERR_PACKAGE_LARGE', 'a part of 4 GiB and more is not taken');
   if (flags & ENCRYPTED) throw malformed('a part is encrypted');
+  // The upper half of its attributes, as Unix has them: a link leads anywhere.
+  if (!KINDS.includes(bytes.readUInt16LE(40) & 0xf000))
+    throw new PackageError('ERR_PACKAGE_NAME', 'a part is no file and no folder');
   return {
     name: readName(bytes.subarray(ENTRY_BYTES)),
     method: bytes.readUInt16LE(10),
@@ -118,6 +142,7 @@ function readEntry(bytes: Buffer): ZipEntry {
     packedBytes: packedBytes!,
     bytes: size!,
     headerAt: headerAt!,
+    isStreamed: (flags & STREAMED) !== 0,
   };
 }
 
@@ -138,19 +163,46 @@ function readName(bytes: Buffer): string {
 }
 
 /**
- * Unpacks one part, at most 16 MiB of it. Its own header must say the same as the directory.
- * @throws PackageError ERR_PACKAGE_LARGE for more, ERR_PACKAGE_FORMAT for a part that is not what it says
+ * Holds the headers of all parts against the directory, which alone was read so far: parts lie one behind the other from the first byte to
+ * the directory, each named and as large as that says. Whoever unpacks it from its beginning then finds the same as who goes by its end.
+ * @throws PackageError ERR_PACKAGE_FORMAT
  */
-export async function readPart({ source }: Zip, entry: ZipEntry): Promise<Buffer> {
-  if (entry.bytes > MAX_PART_BYTES || entry.packedBytes > MAX_PART_BYTES)
-    throw new PackageError('ERR_PACKAGE_LARGE', `a part that is to be read has more than ${MAX_PART_BYTES} bytes`);
+export async function checkParts(zip: Zip): Promise<void> {
+  const differs = (): PackageError => malformed('its parts and its directory do not say the same');
+  let ends = [0];
+  for (const entry of inOrder(zip.entries)) {
+    if (!ends.includes(entry.headerAt)) throw differs();
+    const { header, contentAt } = await readHeader(zip, entry);
+    const isStreamed = (header.readUInt16LE(6) & STREAMED) !== 0;
+    const said = [14, 18, 22].map((at) => header.readUInt32LE(at));
+    const known = [entry.crc, entry.packedBytes, entry.bytes];
+    if (isStreamed !== entry.isStreamed || (!isStreamed && String(said) !== String(known))) throw differs();
+    const end = contentAt + entry.packedBytes;
+    ends = entry.isStreamed ? DESCRIPTOR_BYTES.map((bytes) => end + bytes) : [end];
+  }
+  if (!ends.includes(zip.directoryAt)) throw differs();
+}
+
+/** The own header of a part, which must say the same name and method as the directory. */
+async function readHeader({ source }: Zip, entry: ZipEntry): Promise<{ header: Buffer; contentAt: number }> {
   const header = await source.read(entry.headerAt, HEADER_BYTES);
   if (header.readUInt32LE() !== HEADER) throw malformed('a part has no header');
   const [nameBytes, extraBytes] = [header.readUInt16LE(26), header.readUInt16LE(28)];
   const name = await source.read(entry.headerAt + HEADER_BYTES, nameBytes);
   if (name.toString() !== entry.name || header.readUInt16LE(8) !== entry.method)
     throw malformed('a part and the directory do not say the same');
-  const packed = await source.read(entry.headerAt + HEADER_BYTES + nameBytes + extraBytes, entry.packedBytes);
+  return { header, contentAt: entry.headerAt + HEADER_BYTES + nameBytes + extraBytes };
+}
+
+/**
+ * Unpacks one part, at most 16 MiB of it. Its own header must say the same as the directory.
+ * @throws PackageError ERR_PACKAGE_LARGE for more, ERR_PACKAGE_FORMAT for a part that is not what it says
+ */
+export async function readPart(zip: Zip, entry: ZipEntry): Promise<Buffer> {
+  if (entry.bytes > MAX_PART_BYTES || entry.packedBytes > MAX_PART_BYTES)
+    throw new PackageError('ERR_PACKAGE_LARGE', `a part that is to be read has more than ${MAX_PART_BYTES} bytes`);
+  const { contentAt } = await readHeader(zip, entry);
+  const packed = await zip.source.read(contentAt, entry.packedBytes);
   const content = unpack(packed, entry);
   if (content.length !== entry.bytes || crc32(content) !== entry.crc) throw malformed('a part is damaged');
   return content;
