@@ -13,6 +13,9 @@ import { extensionOf, parseChain, type TrustedRoots, verifyChain } from './certi
 import { type EvidenceConnector, expectEvidence } from './connector.ts';
 import type { RevokedSerials } from './revoked-serials.ts';
 
+/** Extensions by which a device describes a key that it attests: as ASN.1, which is read here, and as CBOR (EAT). */
+const DESCRIPTIONS = [id_ce_keyDescription, '1.3.6.1.4.1.11129.2.1.25'];
+
 /** What the operator says of Android devices. */
 export interface AndroidKeyTrust {
   /** Roots of attestation: Google's for devices that Google certified. */
@@ -56,10 +59,12 @@ function isRemotelyProvisioned(chain: readonly X509Certificate[]): boolean {
  * certificate with a description of its owner's making.
  */
 function descriptionOf(chain: readonly X509Certificate[]): NonStandardKeyDescription {
-  const [own, ...others] = chain.map((certificate) => extensionOf(certificate, id_ce_keyDescription));
-  expectEvidence(!others.some((other) => other !== undefined), 'chain-extended');
-  expectEvidence(own !== undefined, 'malformed');
-  return AsnConvert.parse(own, NonStandardKeyDescription);
+  const [own, ...others] = chain;
+  const isAttested = (of: X509Certificate): boolean => DESCRIPTIONS.some((id) => extensionOf(of, id) !== undefined);
+  expectEvidence(!others.some(isAttested), 'chain-extended');
+  const description = extensionOf(own!, id_ce_keyDescription);
+  expectEvidence(description !== undefined, 'malformed');
+  return AsnConvert.parse(description, NonStandardKeyDescription);
 }
 
 /** What hardware and verified system say of app and system. @throws EvidenceRefused app-other */

@@ -72,6 +72,11 @@ export const ProvenFacts = Type.Object(
 );
 export type ProvenFacts = Static<typeof ProvenFacts>;
 
+/**
+ * The age of evidence that fulfils no rule any more, ms: more than any rule may ask for. What it once proved still takes the place of claims.
+ */
+export const SPENT_EVIDENCE_MS = 315_360_000_000;
+
 /** The newest evidence of an installation, as Security found it. */
 export const EvidenceVerdict = Type.Object(
   {

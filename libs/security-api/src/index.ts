@@ -63,6 +63,7 @@ export {
   ResourceGrant,
   RevocationEntry,
   RevocationKind,
+  SPENT_EVIDENCE_MS,
 } from './grant.ts';
 export {
   AuthoriseAnswer,

@@ -1,6 +1,6 @@
 import { sign as signBytes } from 'node:crypto';
 import { ASSERTION_TTL_MS } from '@sallyport/access';
-import type { Grant } from '@sallyport/security-api';
+import { type Grant, SPENT_EVIDENCE_MS } from '@sallyport/security-api';
 import type { JWK } from 'jose';
 import type { LiveKeys } from './live-keys.ts';
 
@@ -36,7 +36,7 @@ function sign({ wallMs, liveKeys }: AssertionParts, grant: Grant, audience: stri
 
 /** What evidence has proved of the app, where a rule demands some: how strongly, by which connector, and when (NumericDate). */
 function attestedClaim({ verdict }: Grant, issuedAt: number): object {
-  if (!verdict) return {};
+  if (!verdict || verdict.ageMs >= SPENT_EVIDENCE_MS) return {};
   return { attested: { level: verdict.level, by: verdict.connector, at: issuedAt - Math.ceil(verdict.ageMs / 1000) } };
 }
 

@@ -1,5 +1,5 @@
 import { type Evidence, evidenceBinding, evidenceHash } from '@sallyport/channel';
-import type { EvidenceVerdict } from '@sallyport/security-api';
+import { type EvidenceVerdict, SPENT_EVIDENCE_MS } from '@sallyport/security-api';
 import { appIdOf } from '../apps/app-rule.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
@@ -100,6 +100,8 @@ async function keep(
   if (before && madeAt <= before.challengedAt) return { taken: false, fault: 'challenge-used' };
   const proven = 'fault' in outcome ? undefined : outcome;
   const next = proven?.key;
+  // Only a key that was attested just now begins at 0: what another one signed was verified by a row that is not there any more.
+  if (next && next.counter > 0 && before?.keyId !== next.id) return { taken: false, fault: 'key-other' };
   if (next && before?.keyId === next.id && next.counter <= before.counter && next.counter > 0)
     return { taken: false, fault: 'counter-old' };
   if ('fault' in outcome && !(before && SPEAK_AGAINST.has(outcome.fault))) return { taken: false, ...outcome };
@@ -108,7 +110,7 @@ async function keep(
     connector: evidence.connector,
     level: proven?.level ?? null,
     at: now(),
-    facts: proven?.facts ?? {},
+    facts: factsAfter(before, proven),
     challengedAt: madeAt,
     keyId: next?.id ?? before?.keyId ?? null,
     publicKey: next?.publicKey ?? before?.publicKey ?? null,
@@ -120,12 +122,20 @@ async function keep(
   return 'fault' in outcome ? { taken: false, ...outcome } : { taken: true, row };
 }
 
-/** The newest evidence as a grant carries it; undefined where there is none that counts. */
+/** What was proved takes the place of claims until something else is proved: neither a fault nor the app's own word makes it a claim again. */
+function factsAfter(before: EvidenceRow | undefined, proven: Proven | undefined): EvidenceRow['facts'] {
+  return proven && proven.level !== 'software' ? proven.facts : (before?.facts ?? proven?.facts ?? {});
+}
+
+/** The newest evidence as a grant carries it, spent where it counts for nothing but its facts; undefined where it has none either. */
 export function verdictOf(
   row: EvidenceRow | undefined,
   { now, production }: { readonly now: number; readonly production: boolean },
 ): EvidenceVerdict | undefined {
-  if (!row || row.level === null || (production && row.level === 'software')) return undefined;
+  if (!row) return undefined;
   const { connector, level, facts, at } = row;
-  return { connector, level, ageMs: Math.max(0, now - at), facts };
+  if (level !== null && !(production && level === 'software'))
+    return { connector, level, ageMs: Math.max(0, now - at), facts };
+  if (Object.keys(facts).length === 0) return undefined;
+  return { connector, level: 'software', ageMs: SPENT_EVIDENCE_MS, facts };
 }

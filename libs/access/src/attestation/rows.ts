@@ -9,6 +9,7 @@ export interface EvidenceRow {
   readonly level: EvidenceLevel | null;
   /** When it was verified, epoch ms. */
   readonly at: number;
+  /** What was proved last; it stays when the level goes. */
   readonly facts: ProvenFacts;
   /** When the challenge was made that was answered last, epoch ms: that one and older ones are used up. */
   readonly challengedAt: number;

@@ -139,7 +139,8 @@ test('what could not be verified leaves what was proved; what speaks against the
   state.says = { fault: 'boot-unverified' };
   const against = challenge();
   expect(await send(against)).toBe('boot-unverified');
-  expect(await row()).toMatchObject({ level: null, facts: {} });
+  // What was proved is no claim again because something speaks against the device.
+  expect(await row()).toMatchObject({ level: null, facts: FACTS });
   state.says = PROVEN;
   expect(await send(against)).toBe('challenge-used');
 });
@@ -161,6 +162,30 @@ test('a counter that another answer has used meanwhile is refused under the lock
   clock.now += 1_000;
   expect(await send(challenge())).toBe('taken');
   expect(await row()).toMatchObject({ counter: 5 });
+});
+
+test("an answer by a key that is the row's no more is refused under the lock", async () => {
+  const { clock, state, challenge, send, row } = await devices();
+  const key = { id: 'k', publicKey: new Uint8Array(91), counter: 0 };
+  state.says = { ...PROVEN, key };
+  expect(await send(challenge())).toBe('taken');
+  clock.now += 1_000;
+  // While it was verified, another key was attested: what the counter of the first one had come to is not known any more.
+  state.says = { ...PROVEN, key: { ...key, id: 'next' } };
+  expect(await send(challenge())).toBe('taken');
+  clock.now += 1_000;
+  state.says = { ...PROVEN, key: { ...key, counter: 3 } };
+  expect(await send(challenge())).toBe('key-other');
+  expect(await row()).toMatchObject({ keyId: 'next', counter: 0 });
+});
+
+test("the app's own word leaves what a platform has proved of it", async () => {
+  const { clock, state, challenge, send, row } = await devices();
+  expect(await send(challenge())).toBe('taken');
+  clock.now += 1_000;
+  state.says = { level: 'software', facts: {} };
+  expect(await send(challenge(), { connector: 'software' })).toBe('taken');
+  expect(await row()).toMatchObject({ level: 'software', facts: FACTS });
 });
 
 test('two answers to one challenge at the same time: one is taken', async () => {

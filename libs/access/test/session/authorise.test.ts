@@ -8,6 +8,7 @@ import {
   openRoutes,
   type SharedKey,
 } from '@sallyport/channel';
+import { SPENT_EVIDENCE_MS } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
@@ -415,5 +416,8 @@ test('a grant carries the newest evidence where a rule demands some, with its ag
   expect(await verdict()).toMatchObject({ level: 'hardware' });
   const bySoftware = { where: { installationId } };
   await access.store.transaction(({ tables }) => tables.evidence.update(bySoftware, { level: 'software' }));
+  // It fulfils nothing any more; what was proved still stands in place of claims.
+  expect(await verdict()).toMatchObject({ facts: { os: 'ios' }, ageMs: SPENT_EVIDENCE_MS });
+  await access.store.transaction(({ tables }) => tables.evidence.update(bySoftware, { level: null, facts: {} }));
   expect(await verdict()).toBeUndefined();
 });
