@@ -211,6 +211,15 @@ test('pods that are gone are forgotten once their last certificate is over, and 
   expect(await listProxies(context.access)).toEqual([]);
 });
 
+test('a pod that was revoked stays out for ever, however long it lives', async () => {
+  const { context, clock, service } = await farm();
+  await join_(service, await tokenOf(), await newRequest());
+  await revokeProxy(context.access, 'proxy-7d9f-x2k.1b4e28ba-2fa1', { actor: 'olga', reason: 'broken into' });
+  clock.now += 9 * DAY;
+  await sweepEnded(context.access);
+  expect((await join_(service, await tokenOf(), await newRequest())).status).toBe(403);
+});
+
 test('who names accounts names who vouches for them, and no account joins two sites', () => {
   const base = { SALLYPORT_DATA: folder, SALLYPORT_JOIN_ACCOUNTS: 'farm/proxy=here' };
   const open = (environment: Record<string, string>) =>

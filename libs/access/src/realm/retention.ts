@@ -45,13 +45,16 @@ export async function sweepEnded(access: AccessContext): Promise<Swept> {
   });
 }
 
-/** Proxies that were pods and whose last certificate is over, revoked ones, too: nobody has their key, and their name never comes again. */
+/**
+ * Proxies that were pods and whose last certificate is over: nobody has their key, and their name never comes again. One that was revoked
+ * stays as a row, because its pod may live on, and its cluster go on vouching for it.
+ */
 async function forgetPods(transaction: Transaction): Promise<number> {
   const { pods, proxies } = transaction.tables;
   const gone = await pods.list({ below: ['certificateAt', transaction.now() - POD_KEPT_MS], limit: BATCH });
   if (gone.length === 0) return 0;
   const names = ['name', gone.map(({ name }) => name)] as const;
-  await proxies.remove({ among: names });
+  await proxies.remove({ where: { revokedAt: null }, among: names });
   return pods.remove({ among: names });
 }
 
