@@ -229,7 +229,9 @@ export { ChannelStream, type StreamOwner, type StreamSink } from './stream.ts';
 export {
   canonicalJson,
   formatExpires,
+  formatRelease,
   formatUpdate,
+  MAX_UPDATE_BYTES,
   type MetaFile,
   metaFileOf,
   packagePath,
@@ -245,6 +247,7 @@ export {
   signUpdate,
   type TargetsContent,
   type TimestampContent,
+  targetsOfRelease,
   UPDATE_AUTHORITY,
   UPDATE_CHUNK_BYTES,
   UPDATE_SPEC,

@@ -192,6 +192,14 @@ function fits({ keytype, scheme, keyval }: UpdateKey, sig: string, bytes: Uint8A
   }
 }
 
+/** Bytes that metadata of a role has at most: a device reads no more, and nothing longer is to be signed. */
+export const MAX_UPDATE_BYTES: Readonly<Record<UpdateRole, number>> = {
+  root: 512_000,
+  timestamp: 16_384,
+  snapshot: 2_000_000,
+  targets: 5_000_000,
+};
+
 const HEX = /^[0-9a-f]{64}$/;
 const EXPIRES = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 const MAX_KEYS = 64;
@@ -216,11 +224,11 @@ export function parseUpdate<Role extends UpdateRole>(
   check(signed['_type'] === role, `it is of another role than ${role}`);
   check(/^1\.\d+(\.\d+)?$/.test(String(signed['spec_version'])), 'it is of another version of the specification');
   check(isCount(signed['version']) && signed['version'] !== 0, 'it has no version');
-  check(
-    EXPIRES.test(String(signed['expires'])) && !Number.isNaN(Date.parse(String(signed['expires']))),
-    'it has no end',
-  );
+  const { expires } = signed;
+  check(typeof expires === 'string' && EXPIRES.test(expires) && !Number.isNaN(Date.parse(expires)), 'it has no end');
   CHECKS[role](signed);
+  // What no signature can be over is malformed: numbers that are no integers, and depths without end.
+  canonicalJson(signed);
   // Every field that is used has been looked at.
   return { signatures, signed: signed as unknown as UpdateContents[Role] };
 }
@@ -232,7 +240,7 @@ const CHECKS: Readonly<Record<UpdateRole, (signed: Record<string, unknown>) => v
     check(known.length <= MAX_KEYS, 'too many keys');
     for (const key of known) {
       const { keyval } = asObject(key, 'a key');
-      check(HEX.test(String(asObject(keyval, 'a key')['public'])), 'a key is none of Ed25519');
+      check(isHex(asObject(keyval, 'a key')['public']), 'a key is none of Ed25519');
     }
     const named = asObject(roles, 'roles');
     for (const role of ['root', 'targets', 'snapshot', 'timestamp']) {
@@ -244,7 +252,8 @@ const CHECKS: Readonly<Record<UpdateRole, (signed: Record<string, unknown>) => v
       );
     }
   },
-  targets: ({ targets }) => {
+  targets: ({ targets, delegations }) => {
+    check(delegations === undefined, 'it says who else may sign, which nobody here follows');
     for (const [path, target] of Object.entries(asObject(targets, 'targets'))) {
       check(TARGET_PATH.test(path), 'a target leads elsewhere');
       checkFile(target);
@@ -264,7 +273,12 @@ function checkMeta(meta: unknown, name: string): void {
 function checkFile(file: unknown): void {
   const { length, hashes } = asObject(file, 'a file');
   check(isCount(length), 'a file has no length');
-  check(HEX.test(String(asObject(hashes, 'hashes')['sha256'])), 'a file has no hash');
+  check(isHex(asObject(hashes, 'hashes')['sha256']), 'a file has no hash');
+}
+
+/** 32 bytes as hexadecimal digits. */
+function isHex(value: unknown): boolean {
+  return typeof value === 'string' && HEX.test(value);
 }
 
 function isCount(value: unknown): boolean {
@@ -334,6 +348,20 @@ export interface ReleaseDocument {
   readonly chunks: readonly string[];
 }
 
+/** The document of a release as it is signed and served: one text for one release. */
+export function formatRelease(document: ReleaseDocument): Uint8Array {
+  return encodeText(canonicalJson(document));
+}
+
+/** What targets say of a release: its document, and its package. */
+export function targetsOfRelease(document: ReleaseDocument): Readonly<Record<string, UpdateTarget>> {
+  const bytes = formatRelease(document);
+  return {
+    [releasePath(document.release)]: { length: bytes.length, hashes: { sha256: formatHex(sha256(bytes)) } },
+    [packagePath(document.sha256)]: { length: document.bytes, hashes: { sha256: document.sha256 } },
+  };
+}
+
 /** Path of the target that is the document of a release. */
 export function releasePath(release: string): string {
   return `releases/${release}.json`;
@@ -350,17 +378,14 @@ export function parseRelease(bytes: Uint8Array): ReleaseDocument {
   for (const name of ['release', 'app', 'version', 'build', 'os', 'minOsVersion'])
     check(typeof document[name] === 'string', `${name} of a release is no text`);
   check(/^\d+(\.\d+)*$/.test(String(document['version'])), 'the version of a release is no numbers with dots');
-  check(HEX.test(String(document['sha256'])) && isCount(document['bytes']), 'a release has no package');
+  check(isHex(document['sha256']) && isCount(document['bytes']), 'a release has no package');
   check(document['chunkBytes'] === UPDATE_CHUNK_BYTES, 'a release is in pieces of another size');
   const chunks = asList(document['chunks'], 'chunks');
   check(
     chunks.length === Math.ceil((document['bytes'] as number) / UPDATE_CHUNK_BYTES),
     'pieces of a release are missing',
   );
-  check(
-    chunks.every((chunk) => HEX.test(String(chunk))),
-    'a piece of a release has no hash',
-  );
+  check(chunks.every(isHex), 'a piece of a release has no hash');
   check(
     Object.values(asObject(document['notes'], 'notes')).every((note) => typeof note === 'string'),
     'a note is no text',

@@ -1,13 +1,10 @@
 import {
   canonicalJson,
-  encodeText,
-  formatHex,
-  packagePath,
+  formatRelease,
   type ReleaseDocument,
-  releasePath,
   type TargetsContent,
+  targetsOfRelease,
   UPDATE_CHUNK_BYTES,
-  type UpdateTarget,
 } from '@sallyport/channel';
 import { compareVersions } from '@sallyport/lease';
 import type { PackageView, ReleaseInput, RolloutChange } from '@sallyport/security-api';
@@ -16,9 +13,13 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import { advanced, percentNow, resumed, whyHalt } from './rollout.ts';
+import { appIdOf } from './app-rule.ts';
+import { advanced, LEAST_REPORTS, percentNow, resumed, whyHalt } from './rollout.ts';
 import type { AppRow, ReleaseOutcome, ReleaseReportRow, ReleaseRow } from './rows.ts';
 import { draftOf, type OnlineKey, parsed, signTargets, type TargetsDraft } from './update-files.ts';
+
+/** Releases of an app that may wait to be signed: what a pipeline can put into the store is bounded. */
+const MAX_PROPOSED = 32;
 
 /** A page of releases by id. */
 export function listReleases(
@@ -56,6 +57,9 @@ export async function proposeRelease(
         'ERR_ACCESS_CONFLICT',
         `there is a release ${content.version} for ${content.os}: ${same.id}`,
       );
+    const waiting = others.filter(({ state }) => state === 'proposed').length;
+    if (waiting >= MAX_PROPOSED)
+      throw new AccessError('ERR_ACCESS_CONFLICT', `${waiting} releases of the app wait to be signed: withdraw some`);
     const { steps = [{ percent: 100, afterMs: 0 }], groups: only = null, haltAbovePercent = 20 } = input.rollout ?? {};
     const rollout = {
       steps: steps.map(({ percent, afterMs }) => ({ percent, at: afterMs })),
@@ -89,43 +93,30 @@ function checkFits({ id, signers, platforms }: AppRow, { os, signers: signed }: 
 }
 
 /** The document of a release, as it is signed and devices read it: one text for one row. */
-export function releaseDocument({ id, appId, package: content, notes }: ReleaseRow): Uint8Array {
-  const { version, build, os, minOsVersion, permissions, sha256, bytes, chunks } = content;
-  const document: ReleaseDocument = {
-    ...{ release: id, app: appId, version, build, os, minOsVersion, notes, permissions },
-    ...{ sha256, bytes, chunkBytes: UPDATE_CHUNK_BYTES, chunks },
-  };
-  return encodeText(canonicalJson(document));
+export function releaseDocument(row: ReleaseRow): Uint8Array {
+  return formatRelease(documentOf(row));
 }
 
-function targetsOf(access: AccessContext, row: ReleaseRow): Record<string, UpdateTarget> {
-  const document = releaseDocument(row);
-  const { sha256, bytes } = row.package;
+function documentOf({ id, appId, package: content, notes }: ReleaseRow): ReleaseDocument {
+  const { version, build, os, minOsVersion, permissions, sha256, bytes, chunks } = content;
   return {
-    [releasePath(row.id)]: {
-      length: document.length,
-      hashes: { sha256: formatHex(access.crypto.sha256(document)) },
-    },
-    [packagePath(sha256)]: { length: bytes, hashes: { sha256 } },
+    ...{ release: id, app: appId, version, build, os, minOsVersion, notes, permissions },
+    ...{ sha256, bytes, chunkBytes: UPDATE_CHUNK_BYTES, chunks },
   };
 }
 
 /** What targets hold once a release is among them, or no more: those that are live, and it. */
-async function targetsWith(
-  access: AccessContext,
-  { tables }: Transaction,
-  release: ReleaseRow,
-): Promise<TargetsContent['targets']> {
+async function targetsWith({ tables }: Transaction, release: ReleaseRow): Promise<TargetsContent['targets']> {
   const live = (await tables.releases.list({ where: { state: 'live' } })).filter(({ id }) => id !== release.id);
   const rows = release.state === 'withdrawn' ? live : [...live, release];
-  return Object.assign({}, ...rows.map((row) => targetsOf(access, row)));
+  return Object.assign({}, ...rows.map((row) => targetsOfRelease(documentOf(row))));
 }
 
 /** Targets with a release, for who is to sign them. @throws AccessError ERR_ACCESS_NOT_FOUND, ERR_ACCESS_CONFLICT */
 export function draftWith(access: AccessContext, id: string): Promise<TargetsDraft> {
   return access.store.transaction(async (transaction) => {
     const row = await getRelease(transaction, id);
-    return draftOf(transaction, await targetsWith(access, transaction, row));
+    return draftOf(transaction, await targetsWith(transaction, row));
   });
 }
 
@@ -150,7 +141,7 @@ export async function approveRelease(
     const row = await getRelease(begun, id);
     if (row.publishedBy === by.actor)
       throw new AccessError('ERR_ACCESS_CONFLICT', 'a release is signed by somebody else than who published it');
-    const wanted = await targetsWith(access, begun, row);
+    const wanted = await targetsWith(begun, row);
     if (canonicalJson(brought.signed.targets) !== canonicalJson(wanted))
       throw new AccessError('ERR_ACCESS_INVALID', 'the targets are not those with this release: begin again');
     const done = await signTargets(begun, brought, { online, operator: by.actor });
@@ -253,32 +244,53 @@ async function countReports({ tables }: Transaction, releaseId: string): Promise
   };
 }
 
-/** Notes what came of a release at an installation: the last word counts. A rollout halts when too much of it is bad. */
+/**
+ * Notes what came of a release at an installation: the last word counts. A rollout halts when too much of it is bad. Downloads wait for
+ * nobody but their own device: all of them begin at once, and none halts anything.
+ */
 export async function noteReport(access: AccessContext, report: ReleaseReportRow): Promise<void> {
   const { releaseId, installationId, outcome } = report;
-  await access.store.transaction(async ({ tables, now }) => {
-    const row = await tables.releases.find({ id: releaseId }, 'update');
-    if (row?.state !== 'live') return;
+  await access.store.transaction(async (transaction) => {
+    const { releases, releaseReports, installations } = transaction.tables;
+    await installations.find({ id: installationId }, 'update');
     const where = { releaseId, installationId };
-    const before = await tables.releaseReports.find(where);
+    const before = await releaseReports.find(where);
     // What an installation has come to is not forgotten because it looks again.
-    if (before && outcome === 'downloading') return;
-    if (before) await tables.releaseReports.update({ where }, { outcome });
-    else await tables.releaseReports.insert(report);
-    if (row.rollout.haltedAt !== null) return;
-    const why = whyHalt(row.rollout, await countReports({ tables, now }, releaseId));
-    if (why === undefined) return;
-    const rollout = { ...row.rollout, haltedAt: now(), haltedWhy: why };
-    await tables.releases.update({ where: { id: releaseId } }, { rollout });
+    if (before && (outcome === 'downloading' || outcome === before.outcome)) return;
+    const row = await releases.find({ id: releaseId }, outcome === 'downloading' ? 'share' : 'update');
+    if (row?.state !== 'live') return;
+    if (before) await releaseReports.update({ where }, { outcome });
+    else await releaseReports.insert(report);
+    if (outcome !== 'downloading') await haltIfBad(transaction, row, outcome);
   });
 }
 
-/** Notes that a sign-in was refused by a version that is rolled out. */
+const SETTLED: readonly ReleaseOutcome[] = ['installed', 'failed', 'refused'];
+
+/** All reports are counted only where this one may halt the rollout: a bad one, or a good one that makes them enough to count. */
+async function haltIfBad(transaction: Transaction, row: ReleaseRow, outcome: ReleaseOutcome): Promise<void> {
+  const { id, rollout } = row;
+  if (rollout.haltedAt !== null) return;
+  const { releases, releaseReports } = transaction.tables;
+  const few = { where: { releaseId: id }, among: ['outcome', SETTLED], limit: LEAST_REPORTS + 1 } as const;
+  if (outcome === 'installed' && (await releaseReports.list(few)).length > LEAST_REPORTS) return;
+  const why = whyHalt(rollout, await countReports(transaction, id));
+  if (why === undefined) return;
+  const halted = { ...rollout, haltedAt: transaction.now(), haltedWhy: why };
+  await releases.update({ where: { id } }, { rollout: halted });
+}
+
+/** Notes that a sign-in was refused by a version that is rolled out. Of releases of other apps than its own a device says nothing. */
 export async function noteRefusedVersion(
   access: AccessContext,
   { app, installationId }: { readonly app: string; readonly installationId: string },
 ): Promise<void> {
-  const live = await access.store.transaction(({ tables }) => tables.releases.list({ where: { state: 'live' } }));
-  const release = live.find(({ appId, package: { version } }) => `${appId}@${version}` === app);
+  const appId = appIdOf(app);
+  const live = await access.store.transaction(async ({ tables }) => {
+    const installation = await tables.installations.find({ id: installationId });
+    if (!installation || appIdOf(installation.app) !== appId) return [];
+    return tables.releases.list({ where: { appId, state: 'live' } });
+  });
+  const release = live.find(({ package: { version } }) => `${appId}@${version}` === app);
   if (release) await noteReport(access, { releaseId: release.id, installationId, outcome: 'refused' });
 }

@@ -2,7 +2,7 @@ import type { Rollout } from '@sallyport/security-api';
 import type { ReleaseOutcome } from './rows.ts';
 
 /** So many installations must have said what came of a release before their part counts. */
-const LEAST_REPORTS = 10;
+export const LEAST_REPORTS = 10;
 const BUCKETS = 10_000;
 
 /** The part of the installations that a release is rolled out to now, percent. A rollout that halts keeps its part and offers nothing. */

@@ -2,6 +2,7 @@ import {
   canonicalJson,
   formatExpires,
   formatUpdate,
+  MAX_UPDATE_BYTES,
   metaFileOf,
   parseUpdate,
   type RootContent,
@@ -15,6 +16,7 @@ import {
   type UpdateContents,
   type UpdateRole,
   updateKeyFrom,
+  updateKeyId,
 } from '@sallyport/channel';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
@@ -90,6 +92,7 @@ export async function putRoot(access: AccessContext, text: string, online: Onlin
     throw invalid('snapshot and timestamp must be for the one online key');
   const offline = [...signed.roles.root.keyids, ...signed.roles.targets.keyids];
   if (offline.includes(onlineId!)) throw invalid('the online key may sign neither roots nor targets');
+  checkKeys(signed);
   await change(access, by, async (begun) => {
     if (Date.parse(signed.expires) <= begun.at) throw invalid('it is over already');
     const before = await newestRoot(begun);
@@ -104,12 +107,28 @@ export async function putRoot(access: AccessContext, text: string, online: Onlin
   return signed.version;
 }
 
+/** Ids are those of their keys, so that no key is in two roles by two names; and no role needs more signatures than it has keys. */
+function checkKeys({ keys, roles }: RootContent): void {
+  for (const [id, { keytype, scheme, keyval }] of Object.entries(keys))
+    if (updateKeyId({ keytype, scheme, keyval: { public: keyval.public } }) !== id)
+      throw invalid('the id of a key is not that of its bytes');
+  for (const role of ['root', 'targets', 'snapshot', 'timestamp'] as const) {
+    const { keyids, threshold } = roles[role];
+    if (new Set(keyids.filter((id) => Object.hasOwn(keys, id))).size < threshold)
+      throw invalid(`the role ${role} needs more signatures than it has keys`);
+  }
+}
+
+/** Metadata as a row, as long as devices read it. @throws AccessError ERR_ACCESS_INVALID */
 function fileOf(
   role: UpdateFileRow['role'],
   update: SignedUpdate<{ readonly version: number }>,
   signers: readonly string[],
 ): UpdateFileRow {
-  return { role, version: update.signed.version, content: new TextDecoder().decode(formatUpdate(update)), signers };
+  const bytes = formatUpdate(update);
+  const most = MAX_UPDATE_BYTES[role === 'draft' ? 'targets' : role];
+  if (bytes.length > most) throw invalid(`devices read ${most} bytes of it at most, it has ${bytes.length}`);
+  return { role, version: update.signed.version, content: new TextDecoder().decode(bytes), signers };
 }
 
 function invalid(why: string): AccessError {
@@ -150,8 +169,9 @@ export async function draftOf(transaction: Transaction, targets: TargetsContent[
   const version = ((await newest(transaction, 'targets'))?.signed.version ?? 0) + 1;
   const { threshold } = root.signed.roles.targets;
   const begun = await begunDraft(transaction, version);
-  if (begun && canonicalJson(begun.update.signed.targets) === canonicalJson(targets))
-    return { update: begun.update, threshold };
+  const isSame = begun && canonicalJson(begun.update.signed.targets) === canonicalJson(targets);
+  // One that nobody has signed to its end in all that time is begun again.
+  if (isSame && !isOver(begun.update, transaction.now())) return { update: begun.update, threshold };
   const expires = formatExpires(transaction.now() + TARGETS_MS);
   const signed: TargetsContent = { _type: 'targets', spec_version: UPDATE_SPEC, version, expires, targets };
   return { update: { signatures: [], signed }, threshold };
@@ -179,12 +199,16 @@ export async function signTargets(
   if (!root) throw new AccessError('ERR_ACCESS_CONFLICT', 'there is no root yet');
   const { version } = brought.signed;
   checkNext('targets', version, (await newest(transaction, 'targets'))?.signed.version ?? 0);
-  if (signersOfUpdate(brought, root.signed, 'targets').length === 0)
-    throw invalid('no key of the role targets has signed it');
+  checkTargets(brought, transaction.now());
+  const good = signersOfUpdate(brought, root.signed, 'targets');
+  if (good.length === 0) throw invalid('no key of the role targets has signed it');
   const begun = await begunDraft(transaction, version);
   const isSame = begun && canonicalJson(begun.update.signed) === canonicalJson(brought.signed);
   const signatures = new Map(
-    [...(isSame ? begun.update.signatures : []), ...brought.signatures].map((one) => [one.keyid, one]),
+    // What does not hold takes the place of nothing.
+    [...(isSame ? begun.update.signatures : []), ...brought.signatures.filter(({ keyid }) => good.includes(keyid))].map(
+      (one) => [one.keyid, one],
+    ),
   );
   const update = { signed: brought.signed, signatures: [...signatures.values()] };
   const signers = [...new Set([...(isSame ? begun.signers : []), operator])];
@@ -197,6 +221,19 @@ export async function signTargets(
   await updateFiles.insert(fileOf('targets', update, signers));
   await signOnline(transaction, online, { anew: true });
   return true;
+}
+
+/** Targets say what targets say, and are good for some time, but not for ever. @throws AccessError ERR_ACCESS_INVALID */
+function checkTargets({ signed }: SignedUpdate<TargetsContent>, now: number): void {
+  const { _type, spec_version, version, expires, targets } = signed;
+  if (canonicalJson(signed) !== canonicalJson({ _type, spec_version, version, expires, targets }))
+    throw invalid('it says more than which files there are');
+  if (isOver({ signed }, now)) throw invalid('it is over already');
+  if (Date.parse(expires) > now + TARGETS_MS + DAY_MS) throw invalid('it is good for more than 180 days');
+}
+
+function isOver({ signed }: { readonly signed: { readonly expires: string } }, now: number): boolean {
+  return Date.parse(signed.expires) <= now;
 }
 
 /** Makes a snapshot and a timestamp of what there is; without `anew` only when the ones that there are get old. */

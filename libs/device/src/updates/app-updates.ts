@@ -62,6 +62,7 @@ export async function checkForUpdate(parts: AppUpdateParts): Promise<AppUpdate |
   if (typeof offer.release !== 'string') return undefined;
   const release = await readRelease(parts, await signedTargets(parts), offer.release);
   if (release.app !== id) throw refused('UPDATE_OTHER_APP', `it is one of ${release.app}`);
+  if (release.os !== os) throw refused('UPDATE_OTHER_APP', `it is for ${release.os}`);
   if (!isAbove(release.version, version))
     throw refused('UPDATE_DOWNGRADE', `${release.version} is not above ${version}`);
   return { ...release, ...(typeof offer.requiredFrom === 'number' ? { requiredFrom: offer.requiredFrom } : {}) };
@@ -104,10 +105,9 @@ export async function* downloadUpdate(
   if (from === bytes) return;
   if (from % chunkBytes !== 0 || from > bytes)
     throw new DeviceError('BAD_REQUEST', `from is no multiple of ${chunkBytes}`);
-  const response = await fetch(`${BASE}/packages/${sha256}`, {
-    headers: { range: `bytes=${from}-` },
-    ...(signal ? { signal } : {}),
-  });
+  const patience = new Patience(signal);
+  const headers = { range: `bytes=${from}-` };
+  const response = await patience.step(fetch(`${BASE}/packages/${sha256}`, { headers, signal: patience.signal }));
   checkRange(response, from);
   const pace = new Pace(nowMs);
   let [done, held, count] = [from, [] as Uint8Array[], 0];
@@ -119,8 +119,7 @@ export async function* downloadUpdate(
     progress?.(done);
     return piece;
   };
-  // Streams of the web can be iterated where the SDK runs; the types of the DOM do not say so.
-  for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) {
+  for await (const part of patience.each(response.body)) {
     pace.moved(part.length);
     for (let at = 0; at < part.length; ) {
       const wanted = Math.min(chunkBytes, bytes - done) - count;
@@ -164,6 +163,48 @@ export async function reportUpdate(
   if (status !== 200) throw new DeviceError('BAD_RESPONSE', `the gateway answered ${status} to a report`);
 }
 
+/** Gives a transfer up of which nothing comes for a minute. One belongs to one transfer. */
+class Patience {
+  readonly #controller = new AbortController();
+  /** Ends the transfer: for want of patience, or because its user wants that. */
+  readonly signal: AbortSignal;
+
+  constructor(signal?: AbortSignal) {
+    this.signal = signal ? AbortSignal.any([signal, this.#controller.signal]) : this.#controller.signal;
+  }
+
+  /** What is waited for. @throws DeviceError UPDATE_SLOW */
+  async step<T>(work: Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(refused('UPDATE_SLOW', 'nothing came for a minute')), WINDOW_MS);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } catch (error) {
+      this.#controller.abort();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The parts of a body; whoever takes them may take their time. */
+  async *each(body: Response['body']): AsyncGenerator<Uint8Array> {
+    const reader = body?.getReader();
+    try {
+      for (let next = await this.#next(reader); next; next = await this.#next(reader)) yield next;
+    } finally {
+      // What is left is not wanted.
+      void reader?.cancel().catch(() => undefined);
+    }
+  }
+
+  async #next(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<Uint8Array | undefined> {
+    return reader && (await this.step(reader.read())).value;
+  }
+}
+
 /** Holds a transfer to its least speed, minute by minute. */
 class Pace {
   readonly #nowMs: () => number;
@@ -197,13 +238,14 @@ async function readFile(
   url: string,
   maxBytes: number,
 ): Promise<Uint8Array | undefined> {
-  const response = await fetch(url);
+  const patience = new Patience();
+  const response = await patience.step(fetch(url, { signal: patience.signal }));
   if (response.status === 404) return undefined;
   if (response.status !== 200)
     throw new DeviceError('BAD_RESPONSE', `the gateway answered ${response.status} to a look for updates`);
   const [pace, parts, from] = [new Pace(nowMs), [] as Uint8Array[], nowMs()];
   let length = 0;
-  for await (const part of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+  for await (const part of patience.each(response.body)) {
     pace.moved(part.length);
     parts.push(part);
     length += part.length;

@@ -3,6 +3,7 @@ import {
   decodeText,
   encodeText,
   formatHex,
+  MAX_UPDATE_BYTES,
   type MetaFile,
   parseUpdate,
   type RootContent,
@@ -28,8 +29,6 @@ export interface UpdateSurroundings {
   readonly nowMs: number;
 }
 
-/** Bounds of metadata of which nobody has said the length, bytes. */
-const MAX_BYTES = { root: 512_000, timestamp: 16_384, snapshot: 2_000_000, targets: 5_000_000 } as const;
 /** New roots that are followed in one go: who has missed more follows the others the next time. */
 const MAX_ROOTS = 64;
 
@@ -65,7 +64,7 @@ class Refresh {
     let root =
       this.#kept.root === undefined ? await this.#pinnedRoot() : this.#parse('root', encodeText(this.#kept.root));
     for (let i = 0; i < MAX_ROOTS; i++) {
-      const next = await this.#place.read(`${root.signed.version + 1}.root.json`, MAX_BYTES.root);
+      const next = await this.#place.read(`${root.signed.version + 1}.root.json`, MAX_UPDATE_BYTES.root);
       if (!next) break;
       const update = this.#parse('root', next);
       checkSigned(update, root.signed, 'root');
@@ -82,7 +81,7 @@ class Refresh {
   /** The root that was named when the device enrolled: its bytes are known by their hash. */
   async #pinnedRoot(): Promise<SignedUpdate<RootContent>> {
     const { version, sha256 } = this.#kept.pin;
-    const bytes = await this.#read(`${version}.root.json`, MAX_BYTES.root);
+    const bytes = await this.#read(`${version}.root.json`, MAX_UPDATE_BYTES.root);
     if (formatHex(this.#place.crypto.sha256(bytes)) !== sha256)
       throw refused('UPDATE_SIGNATURE', 'the root is not the one that was pinned at the enrolment');
     const root = this.#parse('root', bytes);
@@ -109,7 +108,7 @@ class Refresh {
 
   /** The newest timestamp, which names the snapshot (section 5.4). */
   async timestamp(): Promise<MetaFile> {
-    const update = this.#parse('timestamp', await this.#read('timestamp.json', MAX_BYTES.timestamp));
+    const update = this.#parse('timestamp', await this.#read('timestamp.json', MAX_UPDATE_BYTES.timestamp));
     checkSigned(update, this.#root!, 'timestamp');
     const { version, meta } = update.signed;
     const snapshot = meta['snapshot.json'];
@@ -146,7 +145,7 @@ class Refresh {
 
   /** A file as long as it may be, whose hash the metadata above it has said. */
   async #readFile(role: 'snapshot' | 'targets', { version, length, hashes }: MetaFile): Promise<Uint8Array> {
-    if (length > MAX_BYTES[role]) throw refused('UPDATE_TOO_LARGE', `${role} are said to have ${length} bytes`);
+    if (length > MAX_UPDATE_BYTES[role]) throw refused('UPDATE_TOO_LARGE', `${role} are said to have ${length} bytes`);
     const bytes = await this.#read(`${version}.${role}.json`, length);
     if (bytes.length > length) throw refused('UPDATE_TOO_LARGE', `${role} has more than its ${length} bytes`);
     if (bytes.length !== length || formatHex(this.#place.crypto.sha256(bytes)) !== hashes.sha256)
@@ -161,8 +160,8 @@ class Refresh {
   }
 
   #parse<Role extends UpdateRole>(role: Role, bytes: Uint8Array): SignedUpdate<UpdateContents[Role]> {
-    if (bytes.length > MAX_BYTES[role])
-      throw refused('UPDATE_TOO_LARGE', `${role} has more than ${MAX_BYTES[role]} bytes`);
+    if (bytes.length > MAX_UPDATE_BYTES[role])
+      throw refused('UPDATE_TOO_LARGE', `${role} has more than ${MAX_UPDATE_BYTES[role]} bytes`);
     try {
       return parseUpdate(role, bytes);
     } catch (cause) {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type AppContext, type ReleaseDocument, releasePath, UPDATE_CHUNK_BYTES } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { type AppUpdateParts, checkForUpdate, downloadUpdate } from '../../src/updates/app-updates.ts';
 import { NOW, Repository, releaseOf } from './repository.ts';
 
@@ -169,4 +169,34 @@ test('metadata and packages that trickle are given up', async () => {
 test('a device that was pinned to nothing takes nothing', async () => {
   const parts = { ...new Served().parts, stored: () => undefined };
   await expect(checkForUpdate(parts)).rejects.toMatchObject({ code: 'UPDATE_SIGNATURE' });
+});
+
+test('a release for another system is refused, whoever offers it', async () => {
+  const { parts } = new Served(releaseOf('r1', '1.10.0', PACKAGE, { os: 'android' }));
+  await expect(checkForUpdate(parts)).rejects.toMatchObject({ code: 'UPDATE_OTHER_APP' });
+});
+
+test('what falls silent is given up after a minute: before its head, in its body, and in a download', async () => {
+  const update = (await checkForUpdate(new Served().parts))!;
+  const silent = (): Response => new Response(new ReadableStream({ start: (body) => body.enqueue(Uint8Array.of(1)) }));
+  const served = new Served();
+  const isSlow = { code: 'UPDATE_SLOW' };
+  vi.useFakeTimers();
+  try {
+    const withinAMinute = async (work: Promise<unknown>): Promise<void> => {
+      const outcome = expect(work).rejects.toMatchObject(isSlow);
+      await vi.advanceTimersByTimeAsync(60_000);
+      await outcome;
+    };
+    served.answer = () => silent();
+    await withinAMinute(checkForUpdate(served.parts));
+    const parts = { ...served.parts, fetch: (() => new Promise(() => undefined)) as typeof fetch };
+    await withinAMinute(checkForUpdate(parts));
+    await withinAMinute(whole(downloadUpdate(parts, update)));
+    const headers = { 'content-range': `bytes 0-${PACKAGE.length - 1}/${PACKAGE.length}` };
+    served.answer = () => new Response(silent().body, { status: 206, headers });
+    await withinAMinute(whole(downloadUpdate(served.parts, update)));
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -166,8 +166,18 @@ const ATTACKS: readonly (readonly [
   ['an endless timestamp', 'UPDATE_TOO_LARGE', (r) => void r.files.set('timestamp.json', new Uint8Array(1_000_000))],
   ['an endless root', 'UPDATE_TOO_LARGE', (r) => void r.files.set('2.root.json', new Uint8Array(1_000_000))],
   ['an endless snapshot', 'UPDATE_TOO_LARGE', (r) => void r.files.set('5.snapshot.json', new Uint8Array(3_000_000))],
+  [
+    'metadata over which there is no signature',
+    'UPDATE_MALFORMED',
+    (r) =>
+      void r.files.set('timestamp.json', changed(r.files.get('timestamp.json')!, '"signed":{', '"signed":{"x":1.5,')),
+  ],
   ['rubbish', 'UPDATE_MALFORMED', (r) => void r.files.set('timestamp.json', Uint8Array.of(1, 2, 3))],
 ];
+
+function changed(bytes: Uint8Array, before: string, after: string): Uint8Array {
+  return new TextEncoder().encode(new TextDecoder().decode(bytes).replace(before, after));
+}
 
 function contentOf(repository: Repository, role: UpdateRole, name: string) {
   return parseUpdate(role, repository.files.get(name)!).signed;

@@ -1,0 +1,216 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  formatExpires,
+  formatUpdate,
+  parseUpdate,
+  type RootContent,
+  type SignedUpdate,
+  signUpdate,
+  type TargetsContent,
+  UPDATE_SPEC,
+  updateKeyFrom,
+} from '@sallyport/channel';
+import type { PackageView } from '@sallyport/security-api';
+import { expect, test } from 'vitest';
+import {
+  type AccessContext,
+  approveRelease,
+  draftWith,
+  findUpdateRoot,
+  noteRefusedVersion,
+  noteReport,
+  proposeRelease,
+  putApp,
+  putRoot,
+  type ReleaseRow,
+  readUpdateFile,
+  releaseStandings,
+} from '../../src/index.ts';
+import { BY, scene } from '../scene.ts';
+
+const CI = { actor: 'publisher ci', reason: 'build 7' };
+const SIGNER = 'aa'.repeat(32);
+const DAY = 86_400_000;
+const [ROOT, TIM, TOM] = [randomBytes(32), randomBytes(32), randomBytes(32)] as const;
+const online = (number: number): Uint8Array => new Uint8Array(32).fill(number + 1);
+
+function packageOf(over: Partial<PackageView> = {}): PackageView {
+  const sha256 = createHash('sha256').update(randomBytes(8)).digest('hex');
+  return {
+    ...{ kind: 'apk', os: 'android', id: 'field', version: '1.1', build: '2', minOsVersion: '', permissions: [] },
+    ...{ signers: [SIGNER], sha256, bytes: 3, chunks: [sha256] },
+    ...over,
+  };
+}
+
+interface Wanted {
+  readonly version?: number;
+  readonly change?: (root: RootContent) => RootContent;
+}
+
+/** A root of one key, for targets of two; one of both must sign unless a test wants it otherwise. */
+function rootText(now: number, threshold: number, { version = 1, change = (root) => root }: Wanted = {}): string {
+  const [root, tim, tom, own] = [ROOT, TIM, TOM, online(0)].map(updateKeyFrom) as [Key, Key, Key, Key];
+  const keys = Object.fromEntries([root, tim, tom, own].map(({ id, key }) => [id, key]));
+  const one = (id: string) => ({ keyids: [id], threshold: 1 });
+  const targets = { keyids: [tim.id, tom.id], threshold };
+  const signed: RootContent = {
+    ...{ _type: 'root', spec_version: UPDATE_SPEC, version, expires: formatExpires(now + 365 * DAY) },
+    ...{ consistent_snapshot: true, keys },
+    roles: { root: one(root.id), targets, snapshot: one(own.id), timestamp: one(own.id) },
+  };
+  return textOf(signUpdate({ signatures: [], signed: change(signed) }, ROOT));
+}
+type Key = ReturnType<typeof updateKeyFrom>;
+
+function textOf(update: SignedUpdate<unknown>): string {
+  return new TextDecoder().decode(formatUpdate(update));
+}
+
+/** A realm with an app, and a root by which one of two people, or both, sign releases. */
+async function realm(threshold = 1) {
+  const { access, clock } = await scene();
+  await putApp(access, 'field', { groups: null, signers: [SIGNER] }, BY);
+  await putRoot(access, rootText(clock.now, threshold), online, BY);
+  const propose = (over: Partial<PackageView> = {}) => proposeRelease(access, { package: packageOf(over) }, CI);
+  return { access, clock, propose };
+}
+
+async function draft(access: AccessContext, { id }: ReleaseRow): Promise<SignedUpdate<TargetsContent>> {
+  return parseUpdate('targets', formatUpdate((await draftWith(access, id)).update));
+}
+
+function sign(access: AccessContext, { id }: ReleaseRow, update: SignedUpdate<unknown>, actor = 'tim') {
+  return approveRelease(access, { id, metadata: textOf(update), online }, { actor, reason: 'tried it' });
+}
+
+test.each([
+  ['a key under the id of another one', swapped, /id of a key is not that of its bytes/],
+  [
+    'the online key under another name among those of targets',
+    onlineAmongTargets,
+    /id of a key is not that of its bytes/,
+  ],
+  ['a role that needs more signatures than it has keys', tooMany, /more signatures than it has keys/],
+  ['more than devices read', tooLong, /devices read 512000 bytes/],
+] as const)('refuses a root with %s', async (_what, change, words) => {
+  const { access, clock } = await realm();
+  await expect(putRoot(access, rootText(clock.now, 1, { version: 2, change }), online, BY)).rejects.toThrow(words);
+  expect((await findUpdateRoot(access))?.signed.version).toBe(1);
+});
+
+function swapped(root: RootContent): RootContent {
+  const [own, tim] = [updateKeyFrom(online(0)), updateKeyFrom(TIM)];
+  return { ...root, keys: { ...root.keys, [own.id]: tim.key } };
+}
+
+function onlineAmongTargets(root: RootContent): RootContent {
+  const { key } = updateKeyFrom(online(0));
+  const targets = { keyids: ['other'], threshold: 1 };
+  return { ...root, keys: { ...root.keys, other: key }, roles: { ...root.roles, targets } };
+}
+
+function tooMany({ roles, ...root }: RootContent): RootContent {
+  return { ...root, roles: { ...roles, targets: { ...roles.targets, threshold: 3 } } };
+}
+
+function tooLong(root: RootContent): RootContent {
+  return { ...root, x: 'x'.repeat(512_000) } as RootContent;
+}
+
+test('a release is live once enough different keys have signed it', async () => {
+  const { access, propose } = await realm(2);
+  const release = await propose();
+  const begun = await draft(access, release);
+  await expect(sign(access, release, begun)).rejects.toThrow('no key of the role targets');
+  expect((await sign(access, release, signUpdate(begun, TIM))).state).toBe('proposed');
+  // The same key once more is no second one.
+  expect((await sign(access, release, signUpdate(begun, TIM), 'tom')).state).toBe('proposed');
+  expect((await sign(access, release, signUpdate(await draft(access, release), TOM), 'tom')).state).toBe('live');
+  expect(await readUpdateFile(access, '1.targets.json', online)).toContain(updateKeyFrom(TOM).id);
+});
+
+test('a signature that does not hold takes the place of none that does', async () => {
+  const { access, propose } = await realm(2);
+  const release = await propose();
+  await sign(access, release, signUpdate(await draft(access, release), TIM));
+  const begun = await draft(access, release);
+  const rubbish = { keyid: updateKeyFrom(TIM).id, sig: '00'.repeat(64) };
+  const brought = signUpdate({ ...begun, signatures: [rubbish] }, TOM);
+  expect((await sign(access, release, brought, 'tom')).state).toBe('live');
+});
+
+test.each([
+  ['that are over', { expires: formatExpires(0) }, /over already/],
+  ['that are good for ever', { expires: '9999-01-01T00:00:00Z' }, /more than 180 days/],
+  ['that say who else may sign', { delegations: { keys: {}, roles: [] } }, /who else may sign/],
+  ['that say more than that', { custom: 'x' }, /more than which files/],
+  ['over which there is no signature', { x: 0.5 }, /refused/],
+] as const)('refuses targets %s', async (_what, change, words) => {
+  const { access, propose } = await realm();
+  const release = await propose();
+  const { signed } = await draft(access, release);
+  const brought = { signatures: [], signed: { ...signed, ...change } };
+  const update = 'x' in change ? { ...brought, signatures: [{ keyid: 'k', sig: '' }] } : signUpdate(brought, TIM);
+  await expect(sign(access, release, update)).rejects.toThrow(words);
+});
+
+test('a draft that was begun too long ago is begun again', async () => {
+  const { access, clock, propose } = await realm(2);
+  const release = await propose();
+  await sign(access, release, signUpdate(await draft(access, release), TIM));
+  expect((await draft(access, release)).signatures).toHaveLength(1);
+  clock.now += 181 * DAY;
+  expect((await draft(access, release)).signatures).toHaveLength(0);
+});
+
+test('so many releases of an app may wait to be signed', async () => {
+  const { propose } = await realm();
+  for (let i = 0; i < 32; i++) await propose({ version: `2.${i}` });
+  await expect(propose({ version: '3' })).rejects.toThrow('wait to be signed');
+});
+
+/** A live release, and what its rollout says. */
+async function live() {
+  const made = await realm();
+  const { access, propose } = made;
+  const release = await propose();
+  await sign(access, release, signUpdate(await draft(access, release), TIM));
+  const standing = async () => {
+    const { counts, percent } = (await releaseStandings(access, 'field', 1))[0]!;
+    return { ...counts, percent };
+  };
+  return { access, release, standing };
+}
+
+/** An installation of an app, whose sign-in as 1.1 of the app `field` is refused. */
+async function refuse(access: AccessContext, installationId: string, app: string): Promise<void> {
+  const bytes = access.crypto.sha256(new TextEncoder().encode(installationId));
+  const keys = { deviceStatic: bytes, currentKey: bytes, nextKey: null, previousKey: null, signingKey: { kty: 'EC' } };
+  const times = { createdAt: 0, rotatedAt: 0, lastSeenAt: null };
+  const rest = { userId: 'u', status: 'active', generation: 0, model: '', resumeId: null } as const;
+  await access.store.transaction(({ tables }) =>
+    tables.installations.insert({ id: installationId, app, ...keys, ...times, ...rest }),
+  );
+  await noteRefusedVersion(access, { app: 'field@1.1', installationId });
+}
+
+test('devices of other apps halt no rollout of this one', async () => {
+  const { access, standing } = await live();
+  for (let i = 0; i < 12; i++) await refuse(access, `other ${i}`, 'other@1');
+  expect(await standing()).toMatchObject({ refused: 0, percent: 100 });
+  for (let i = 0; i < 10; i++) await refuse(access, `own ${i}`, 'field@1');
+  expect(await standing()).toMatchObject({ refused: 10, percent: 0 });
+});
+
+test('a rollout halts with the report that makes them enough, good or bad; a repeated one changes nothing', async () => {
+  const { access, release, standing } = await live();
+  const report = (installationId: string, outcome: 'downloading' | 'installed' | 'failed') =>
+    noteReport(access, { releaseId: release.id, installationId, outcome });
+  for (let i = 0; i < 9; i++) await report(`f${i}`, i < 6 ? 'installed' : 'failed');
+  await report('f8', 'failed');
+  await report('late', 'downloading');
+  expect(await standing()).toMatchObject({ percent: 100, downloading: 1, installed: 6, failed: 3 });
+  await report('late', 'installed');
+  expect(await standing()).toMatchObject({ percent: 0, downloading: 0, installed: 7, failed: 3 });
+});
