@@ -12,6 +12,7 @@ import {
   type SignedUpdate,
   signersOfUpdate,
   signUpdate,
+  type TargetsContent,
   UPDATE_SPEC,
   type UpdateKey,
   updateKeyFrom,
@@ -28,6 +29,7 @@ import { loadProfile, storePrivate } from '../profile.ts';
 import { profileFile } from '../program.ts';
 import { say } from '../terminal.ts';
 import { given, sayRemoved } from './resources.ts';
+import { othersIn, SignedBefore, targetsOfPackage } from './signing.ts';
 
 /** Bytes of a package that are sent at once. */
 const PART_BYTES = 2 * 1024 * 1024;
@@ -50,15 +52,23 @@ export function addReleaseCommands(app: Command): void {
     run: publish,
     show: (release) => {
       showReleases([release]);
-      say`  next: somebody else signs it: sallyport app sign ${release.id} --key <file>\n`;
+      say`  next: somebody else signs it: sallyport app sign ${release.id} --key <file> --package <file>\n`;
     },
   });
-  addOperatorCommand(app, {
+  addOperatorCommand<SignOptions, ReleaseView>(app, {
     name: 'sign <release>',
     about: 'sign the targets with a release; with enough signatures it is rolled out',
-    options: [required('--key <file>', 'your key of the role targets, as `app keys` made it')],
+    options: [
+      required('--key <file>', 'your key of the role targets, as `app keys` made it'),
+      ['--package <file>', 'the package as you tried it: nothing else is signed, whatever the server says'],
+      ['--with-others', 'sign although files are in it, too, that this key has not signed before'],
+    ],
     run: sign,
-    show: (release: ReleaseView) => showReleases([release]),
+    show: (release, { options }) => {
+      showReleases([release]);
+      for (const [language, note] of Object.entries(release.notes)) say`  ${language}: ${note}\n`;
+      if (!options.package) say`  You have signed what the server said. With --package it is held against your file.\n`;
+    },
   });
   addOperatorCommand(app, {
     name: 'releases',
@@ -156,17 +166,39 @@ function stepOf(text: string): { readonly percent: number; readonly afterMs: num
   return { percent: Number(percent), afterMs: after === undefined ? 0 : Number(after) * UNITS[unit!]! };
 }
 
-async function sign(
-  admin: AdminClient,
-  { options, reason }: Given<{ readonly key: string }>,
-  id: string,
-): Promise<ReleaseView> {
+interface SignOptions {
+  readonly key: string;
+  readonly package?: string;
+  readonly withOthers?: boolean;
+}
+
+async function sign(admin: AdminClient, { options, reason }: Given<SignOptions>, id: string): Promise<ReleaseView> {
   const { secret } = readKey(options.key);
   if (!secret) throw new CliError(`${options.key} is the public half of a key`, 'give the file that `app keys` made');
   const { metadata } = await admin.call(releases.draft, { params: { id } });
   const update = parseUpdate('targets', new TextEncoder().encode(metadata));
+  const before = new SignedBefore(options.key);
+  if (options.package) await checkAsked(admin, update.signed.targets, { id, options, before: before.read() });
   const signed = new TextDecoder().decode(formatUpdate(signUpdate(update, secret)));
-  return admin.call(releases.sign, { params: { id }, body: { metadata: signed }, reason });
+  const release = await admin.call(releases.sign, { params: { id }, body: { metadata: signed }, reason });
+  before.write(update.signed.targets);
+  return release;
+}
+
+/** @throws CliError when it is another package, or there are others beside it */
+async function checkAsked(
+  admin: AdminClient,
+  asked: TargetsContent['targets'],
+  { id, options, before }: { readonly id: string; readonly options: SignOptions; readonly before: typeof asked },
+): Promise<void> {
+  const release = (await admin.all(releases.list)).find((one) => one.id === id);
+  if (!release) throw new CliError(`there is no release ${id}`);
+  const others = othersIn(asked, { own: await targetsOfPackage(options.package!, release), before });
+  if (others.length === 0 || options.withOthers) return;
+  throw new CliError(
+    `${others.length} files are in it, too, that this key has not signed before: ${others.slice(0, 8).join(', ')}`,
+    'if you know of them: --with-others',
+  );
 }
 
 function addRolloutCommands(app: Command): void {
