@@ -27,6 +27,8 @@ export interface Routes {
   readonly asOf: number;
   /** All that the session may reach, wherever it is. */
   readonly routes: readonly Route[];
+  /** True when that is more than fits into a message, so that some are missing here. */
+  readonly more?: boolean;
 }
 
 /** Bytes of sealed routes at most: they fit into one NOTICE. */
@@ -34,6 +36,8 @@ export const MAX_ROUTES_BYTES = 61_440;
 
 /** Resources in routes at most. */
 const MAX_ROUTES = 4_096;
+/** Of routes that would just fit by their mean length so many are tried: some are longer than others. */
+const FITTING_PART = 0.9;
 /** Sites of a resource at most, in all its ranks. */
 const MAX_SITES = 64;
 const VERSION = 1;
@@ -45,12 +49,13 @@ const LABEL = encodeText('sallyport/1 routes');
 const NONCE = new Uint8Array(NONCE_BYTES);
 
 /** Routes as a map of CBOR: the field `routes` of HS4, where nobody stands between (SPEC.md, section 5). */
-export function routesToCbor({ epoch, asOf, routes }: Routes): CborInput {
+export function routesToCbor({ epoch, asOf, routes, more }: Routes): CborInput {
   return {
     v: VERSION,
     epoch,
     as_of: asOf,
     resources: routes.map(({ name, kind, authority, title, sites }) => ({ name, kind, authority, title, sites })),
+    ...(more ? { more } : {}),
   };
 }
 
@@ -62,7 +67,8 @@ export function readRoutes(fields: CborFields): Routes {
   demand(fields.uint('v') === VERSION, 'ERR_CHANNEL_CBOR', 'field v: not a version that is known');
   const epoch = fields.text('epoch', 32);
   demand(/^[0-9a-f]{32}$/.test(epoch), 'ERR_CHANNEL_CBOR', 'field epoch: expected 32 hex digits');
-  return { epoch, asOf: fields.uint('as_of'), routes: fields.list('resources', MAX_ROUTES).map(readRoute) };
+  const routes = fields.list('resources', MAX_ROUTES).map(readRoute);
+  return { epoch, asOf: fields.uint('as_of'), routes, ...(fields.flag('more') ? { more: true } : {}) };
 }
 
 function readRoute(value: CborValue): Route {
@@ -94,6 +100,10 @@ function readRank(value: CborValue): readonly string[] {
   });
 }
 
+function firstOf(routes: Routes, count: number): Routes {
+  return { ...routes, routes: routes.routes.slice(0, count), more: true };
+}
+
 /** Whose routes they are. */
 export interface RoutesOwner {
   /** Secret of the session. */
@@ -110,14 +120,17 @@ function keyFor(crypto: CryptoProvider, { secret, sid }: RoutesOwner, salt: Uint
 
 /**
  * Seals routes end to end for the device of a session, so that a Proxy can neither read nor change them on the way (SPEC.md,
- * section 5). Gives undefined when they are longer than `MAX_ROUTES_BYTES`.
+ * section 5). Of more than fit into `MAX_ROUTES_BYTES` the first ones are told, and that there are more.
  *
  *     0      32
  *     salt | AEAD(u32 length | CBOR | zeros to a multiple of 256)
  */
-export function sealRoutes(crypto: CryptoProvider, of: RoutesOwner, routes: Routes): Uint8Array | undefined {
+export function sealRoutes(crypto: CryptoProvider, of: RoutesOwner, routes: Routes): Uint8Array {
+  const { length } = routes.routes;
+  if (length > MAX_ROUTES) return sealRoutes(crypto, of, firstOf(routes, MAX_ROUTES));
   const plain = encodePadded(EMPTY, encodeCbor(routesToCbor(routes)));
-  if (SALT_BYTES + plain.length + TAG_BYTES > MAX_ROUTES_BYTES) return undefined;
+  const part = MAX_ROUTES_BYTES / (SALT_BYTES + plain.length + TAG_BYTES);
+  if (part < 1) return sealRoutes(crypto, of, firstOf(routes, Math.floor(length * part * FITTING_PART)));
   const salt = crypto.randomBytes(SALT_BYTES);
   return concat(salt, keyFor(crypto, of, salt).seal(NONCE, concat(LABEL, of.sid), plain));
 }

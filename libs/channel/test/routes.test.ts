@@ -35,10 +35,10 @@ interface Vector {
 function make(start: number, routes: Routes): Vector {
   const secret = keyOf<SessionSecret>(Uint8Array.from({ length: 32 }, (_, i) => start + i));
   const sid = Uint8Array.from({ length: 16 }, (_, i) => start + 100 + i);
-  const sealed = sealRoutes(counting(start), { secret, sid }, routes)!;
+  const sealed = sealRoutes(counting(start), { secret, sid }, routes);
   const flipped = (at: number): Uint8Array => sealed.map((byte, i) => (i === at ? byte ^ 1 : byte));
   const others = [0, 31, 32, sealed.length - 1].map(flipped);
-  const foreign = sealRoutes(counting(start), { secret, sid: sid.map((byte) => byte ^ 1) }, routes)!;
+  const foreign = sealRoutes(counting(start), { secret, sid: sid.map((byte) => byte ^ 1) }, routes);
   return {
     session_secret: formatHex(secret),
     sid: formatHex(sid),
@@ -73,20 +73,30 @@ test('what is sealed says neither how many resources there are nor how they are 
   const crypto = nobleCrypto();
   const of = { secret: keyOf<SessionSecret>(new Uint8Array(32).fill(7)), sid: new Uint8Array(16) };
   const [two, one] = [ROUTES.routes.slice(0, 2), ROUTES.routes.slice(0, 1)].map(
-    (routes) => sealRoutes(crypto, of, { ...ROUTES, routes })!,
+    (routes) => sealRoutes(crypto, of, { ...ROUTES, routes }),
   );
   expect(two!.length).toBe(one!.length);
   expect(Buffer.from(two!).includes('wiki')).toBe(false);
   expect(sealRoutes(crypto, of, ROUTES)).not.toEqual(sealRoutes(crypto, of, ROUTES));
 });
 
-test('routes that fit into no message are not sealed', () => {
+test('of routes that fit into no message the first ones are sealed, with the word that there are more', () => {
   const route = (i: number) => ({ ...ROUTES.routes[0]!, name: `r${i}`, authority: `r${i}.corp` });
   const of = { secret: keyOf<SessionSecret>(new Uint8Array(32)), sid: new Uint8Array(16) };
-  const sealed = (count: number) =>
-    sealRoutes(nobleCrypto(), of, { ...ROUTES, routes: Array.from({ length: count }, (_, i) => route(i)) });
-  expect(sealed(500)!.length).toBeLessThanOrEqual(MAX_ROUTES_BYTES);
-  expect(sealed(2_000)).toBeUndefined();
+  const crypto = nobleCrypto();
+  const told = (count: number): Routes => {
+    const sealed = sealRoutes(crypto, of, { ...ROUTES, routes: Array.from({ length: count }, (_, i) => route(i)) });
+    expect(sealed.length).toBeLessThanOrEqual(MAX_ROUTES_BYTES);
+    return openRoutes(crypto, of, sealed);
+  };
+  expect(told(500)).toMatchObject({ routes: { length: 500 } });
+  expect(told(500).more).toBeUndefined();
+  for (const count of [2_000, 5_000]) {
+    const { routes, more } = told(count);
+    expect(more).toBe(true);
+    expect(routes.length).toBeGreaterThan(500);
+    expect(routes.at(-1)).toEqual(route(routes.length - 1));
+  }
 });
 
 const WIKI = { name: 'wiki', kind: 'http', authority: 'wiki.corp', sites: [['a']] };

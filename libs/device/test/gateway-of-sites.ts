@@ -67,6 +67,11 @@ export class FakeGateway {
   readonly proxies: Map<string, FakeProxy> = new Map();
   routes: readonly Route[] | undefined;
   asOf = 1;
+  epoch: string = '0'.repeat(32);
+  /** True where Security could not say all routes. */
+  more = false;
+  /** What each Proxy lists as its own in WELCOME, beside the resource of its site. */
+  claimed: readonly string[] = [];
   siteMapSeq: number | undefined;
   /** The highest number of a channel, as Security keeps it. */
   lastChanNo = 0;
@@ -89,7 +94,8 @@ export class FakeGateway {
   sealed(): Uint8Array | undefined {
     if (!this.routes) return undefined;
     const of = { secret: keyOf<SessionSecret>(this.session.secret), sid: this.session.sid };
-    return sealRoutes(crypto, of, { epoch: '0'.repeat(32), asOf: this.asOf, routes: this.routes });
+    const { epoch, asOf, routes, more } = this;
+    return sealRoutes(crypto, of, { epoch, asOf, routes, ...(more ? { more } : {}) });
   }
 }
 
@@ -146,7 +152,9 @@ class FakeSocket extends EventTarget {
     const { message, transport } = opening.writeWelcome({
       limits: { open_burst: 1_000, open_rate: 1_000 },
       expires_in: 1_000_000,
-      resources: [{ name: this.#proxy.site, kind: 'http', authority: `${this.#proxy.site}.test` }],
+      resources: [this.#proxy.site, ...this.#gateway.claimed].map((name) => ({
+        ...{ name, kind: 'http', authority: `${name}.test` },
+      })),
       ...(routes ? { routes } : {}),
       ...(siteMapSeq === undefined ? {} : { site_map_seq: siteMapSeq }),
     });

@@ -26,6 +26,8 @@ export class HeldRoutes {
   readonly #crypto: CryptoProvider;
   #routes: Routes | undefined;
   #sid = '';
+  /** Epochs before the one of the routes: none of them comes back. */
+  #past = new Set<string>();
 
   constructor(crypto: CryptoProvider) {
     this.#crypto = crypto;
@@ -34,6 +36,11 @@ export class HeldRoutes {
   /** True once Security has said where resources are; it says nothing where there is one site. */
   get known(): boolean {
     return this.#routes !== undefined;
+  }
+
+  /** True where Security could not say all, so that something is at a site of which it did not tell. */
+  get more(): boolean {
+    return this.#routes?.more ?? false;
   }
 
   /** All that the session may reach, at every site. */
@@ -76,8 +83,11 @@ export class HeldRoutes {
   take({ sid }: StoredSession, routes: Routes): boolean {
     const of = sid.join();
     const before = of === this.#sid ? this.#routes : undefined;
-    // Another epoch begins with a restore: which of two is the newer one only the numbers inside of one say.
+    if (of !== this.#sid) this.#past.clear();
+    // Who kept words of before a restore could else send the device back and forth.
+    if (this.#past.has(routes.epoch)) return false;
     if (before && before.epoch === routes.epoch && routes.asOf < before.asOf) return false;
+    if (before && before.epoch !== routes.epoch) this.#past.add(before.epoch);
     this.#sid = of;
     this.#routes = routes;
     return true;
@@ -88,5 +98,10 @@ export class HeldRoutes {
     if (session?.sid.join() === this.#sid) return;
     this.#routes = undefined;
     this.#sid = '';
+  }
+
+  /** The realm has one site now, where everything is: Security says nothing of it any more. */
+  forget(): void {
+    this.#routes = undefined;
   }
 }

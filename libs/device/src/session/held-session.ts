@@ -85,7 +85,7 @@ export class HeldSession {
       pin: host.pin,
       record: () => kept.known,
       change,
-      changed: () => this.#channels.placesChanged(),
+      changed: () => this.#mapChanged(),
       refused: (error) => this.#ignored('site map', error),
     });
     this.#channels = new SiteChannels(this.#channelsHost);
@@ -129,7 +129,7 @@ export class HeldSession {
     // Another process may have signed in, with the same storage.
     if (!this.#record?.session && this.#record?.iid !== undefined) await this.#adopt();
     if (!this.#record?.session) throw this.#signedOut();
-    return this.#channels.usable(this.#pin ? undefined : wanted);
+    return this.#channels.usable(wanted);
   }
 
   /** A session begins: numbers of channels up to the reserved one may have been used. */
@@ -186,7 +186,23 @@ export class HeldSession {
   }
 
   #places(): ProxyPlace[] {
-    return this.#record ? proxyPlacesOf(this.#record, this.#pin) : [];
+    const places = this.#record ? proxyPlacesOf(this.#record, this.#pin) : [];
+    // A pinned Proxy belongs to the site whose audience it took: it is asked for no other one any more.
+    const [standing] = this.#pin?.origin === undefined ? [] : this.#channels.standing;
+    return standing ? places.filter(({ site }) => site === standing.place.site) : places;
+  }
+
+  /** True where the realm has several sites, as far as this device knows. */
+  get #isRouted(): boolean {
+    return this.#routes.known || (this.#record?.sites?.length ?? 0) > 1;
+  }
+
+  #mapChanged(): void {
+    if ((this.#record?.sites?.length ?? 0) < 2 && this.#routes.known) {
+      this.#routes.forget();
+      this.#sayResources();
+    }
+    this.#channels.placesChanged();
   }
 
   get #channelsHost(): SiteChannelsHost {
@@ -201,6 +217,7 @@ export class HeldSession {
       measures: this.#measures,
       record: () => kept.known,
       places: () => this.#places(),
+      isRouted: () => this.#isRouted,
       reached: (reach) => this.#host.stands(reach),
       siteReached: (name) => this.#host.emit('site', { name, reach: this.#channels.reachOf(name) ?? 'unused' }),
       lost: () => this.#map.lost(),
@@ -237,11 +254,14 @@ export class HeldSession {
     if (evidence) channel.prove(context(), evidence);
   }
 
-  /** What Security says of all sites, or else what the Proxies of the channels that stand say, each of its own. */
+  /** What Security says of all sites. Where it says nothing, or not all: what the Proxies of the channels that stand say, each of its own. */
   #sayResources(): void {
-    if (this.#routes.known) return this.#host.resources(this.#routes.resources);
+    const said = this.#routes.resources;
+    if (this.#routes.known && !this.#routes.more) return this.#host.resources(said);
+    // Where there are several sites, no Proxy says what there is.
+    if (this.#isRouted && !this.#routes.known) return;
     const sites = new Set(this.#channels.standing.map(({ place }) => place.site));
-    const all = [...sites].flatMap((site) => this.#served.get(site) ?? []);
+    const all = [...[...sites].flatMap((site) => this.#served.get(site) ?? []), ...said];
     this.#host.resources([...new Map(all.map((one) => [one.name, one])).values()]);
   }
 

@@ -1,4 +1,4 @@
-import type { DeviceError } from '../errors.ts';
+import { DeviceError, remoteError } from '../errors.ts';
 import type { GatewayChannel } from '../gateway/channel.ts';
 import type { ProxyPlace } from '../gateway/place.ts';
 import type { Measures } from '../sites/measures.ts';
@@ -15,6 +15,8 @@ export interface SiteChannelsHost
   readonly measures: Measures;
   /** Everywhere that a channel may be opened. */
   places(): readonly ProxyPlace[];
+  /** True where the realm has several sites: what is where is Security's word then, and no Proxy's. */
+  isRouted(): boolean;
   reached(reach: Reach): void;
   /** How a site stands has changed. */
   siteReached(site: string): void;
@@ -30,6 +32,9 @@ const STAGGER_MS = 600;
 /** A site that gave no channel in this time is called unavailable, when others answer: as many pings, or at least so many ms. */
 const PATIENCE_MS = 1_800;
 const PATIENCE_PINGS = 8;
+
+/** What Security says of sites stands in WELCOME, or comes right behind it. A Proxy that does not pass it on in this time gets nothing, ms. */
+const TOLD_MS = 5_000;
 
 const BEST_FIRST: readonly Reach[] = ['connected', 'suspended', 'silent', 'connecting', 'offline'];
 
@@ -51,6 +56,8 @@ export class SiteChannels {
   readonly #any: Line;
   readonly #bySite = new Map<string, Line>();
   readonly #searches = new Set<SiteSearch>();
+  /** Who waits for Security's word of sites. */
+  readonly #untold = new Set<() => void>();
   readonly #survey: Survey;
   #sweeping: ReturnType<typeof setInterval> | undefined;
 
@@ -71,17 +78,46 @@ export class SiteChannels {
     return this.#lines.some(({ connection }) => connection.wanted);
   }
 
-  /** A channel for what is wanted, or for anything. @throws DeviceError SITE_UNAVAILABLE, CLOSED, OFFLINE, or why no Proxy opens one */
+  /**
+   * A channel for what is wanted, or for anything. Where the realm has several sites nothing is sent to a Proxy that Security does not
+   * name for it: not even the name.
+   * @throws DeviceError SITE_UNAVAILABLE, RESOURCE_UNKNOWN, CLOSED, OFFLINE, UNAVAILABLE, or why no Proxy opens one
+   */
   async usable(wanted?: WantedResource): Promise<GatewayChannel> {
-    const { routes } = this.#host;
-    const held = this.#any.connection.channel;
-    // Nobody has said that anything is elsewhere.
-    if (!routes.known && held?.usable) return held;
-    if (!this.#isMany) return this.#askAny();
-    // Where a session is new to this process, the first channel says where resources are.
-    if (!routes.known) await this.#askAny();
-    const ranks = wanted && routes.sitesOf(wanted);
+    if (wanted === undefined || !this.#host.isRouted()) return this.#askAny();
+    const ranks = this.#host.routes.sitesOf(wanted) ?? (await this.#told(wanted));
     return ranks ? this.#at(ranks) : this.#askAny();
+  }
+
+  /**
+   * Where something is that was not known before, in the word that came with a channel of this moment; undefined where any site may have it.
+   * @throws DeviceError RESOURCE_UNKNOWN for what is at no site, UNAVAILABLE where no Proxy passes that word on
+   */
+  async #told(wanted: WantedResource): Promise<ReturnType<HeldRoutes['sitesOf']>> {
+    const { routes } = this.#host;
+    const channel = await this.#askAny();
+    // What its Proxy has sent before the answer was read by then: rights that changed just now are known.
+    if (routes.known) await channel.ask().catch(() => undefined);
+    else await this.#whenTold();
+    if (!this.#host.isRouted()) return undefined;
+    if (!routes.known)
+      throw new DeviceError('UNAVAILABLE', 'no Proxy passes on at which sites resources are', { mayHaveRun: false });
+    const ranks = routes.sitesOf(wanted);
+    if (ranks || routes.more) return ranks;
+    throw remoteError('RESOURCE_UNKNOWN', { mayHaveRun: false });
+  }
+
+  /** Waits until Security has said where resources are, or the realm has one site after all; not for long. */
+  #whenTold(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#untold.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, TOLD_MS);
+      this.#untold.add(done);
+    });
   }
 
   /** Looks for a channel if there is none. */
@@ -115,13 +151,20 @@ export class SiteChannels {
 
   /** Proxies are elsewhere than before: whoever waits looks there. */
   placesChanged(): void {
+    this.#tellUntold();
     for (const { connection } of this.#lines) if (!connection.channel && connection.wanted) connection.seek();
   }
 
   /** Where resources are has changed, or a channel stands: where there is another way, silence is noticed sooner. */
   routesChanged(): void {
+    this.#tellUntold();
     for (const channel of this.standing)
       if (this.#host.routes.besides(channel.place.site).length > 0) channel.beAlert();
+  }
+
+  #tellUntold(): void {
+    if (!this.#host.routes.known && this.#host.isRouted()) return;
+    for (const done of [...this.#untold]) done();
   }
 
   /** How a site is reached, if a channel there stands or is sought. */

@@ -137,7 +137,12 @@ async function readMapAt(
   of: { readonly realm: string; readonly root: Uint8Array },
 ): Promise<SiteMap> {
   const url = `${origin.replace(/^ws/, 'http')}${ENDPOINT_PATH}/site-map?realm=${encodeURIComponent(of.realm)}`;
-  const answer = await fetch(url, { signal: AbortSignal.timeout(PUBLISHED_TIMEOUT_MS) });
+  // Whoever stands between could else send the device to any address that it reaches, a pinned one, too.
+  const answer = await fetch(url, {
+    redirect: 'error',
+    credentials: 'omit',
+    signal: AbortSignal.timeout(PUBLISHED_TIMEOUT_MS),
+  });
   if (!answer.ok) throw new TypeError(`${origin} answers with ${answer.status}`);
   const { siteMap } = JSON.parse(await readBounded(answer, MAX_SITE_MAP_BYTES + AROUND_BYTES)) as { siteMap: string };
   return verifySiteMap(crypto, siteMap, of);

@@ -71,13 +71,58 @@ test('a device goes to the site of a resource, opens its channel when it is firs
   ]);
 });
 
-test('where Security does not say where resources are, everything goes by the one channel that stands', async () => {
-  const { device, get, a, b } = await scene([]);
-  const plain = await scene('unsaid');
-  for (const { get: ask } of [{ get }, plain]) expect([await ask('a'), await ask('b')]).toEqual(['a', 'a']);
-  expect([a.hellos, b.hellos]).toEqual([1, 0]);
-  expect(plain.device.resources).toEqual([{ name: 'a', kind: 'http', authority: 'a.test' }]);
-  expect(device.state).toBe('connected');
+test('in a realm of one site everything is there, and what there is its Proxies say', async () => {
+  const { device, get, a } = await scene('unsaid', { origins: [A, 'wss://a-2'] });
+  expect([await get('a'), await get('b')]).toEqual(['a', 'a']);
+  expect(a.hellos).toBe(1);
+  expect(device.resources).toEqual([{ name: 'a', kind: 'http', authority: 'a.test' }]);
+});
+
+test('a Proxy that keeps back where resources are, and calls them its own, is sent nothing for them', async () => {
+  const { device, get, a, b, gateway } = await scene('unsaid');
+  gateway.claimed = ['b'];
+  const asked = get('b');
+  await vi.waitFor(() => expect(a.channels.size).toBe(1), 90_000);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect([device.resources, a.requests]).toEqual([[], 0]);
+  gateway.routes = [at('b', ['b'])];
+  a.announce({ routes: gateway.sealed()! });
+  expect(await asked).toBe('b');
+  expect([a.requests, b.requests]).toEqual([0, 1]);
+  expect(device.resources.map(({ name }) => name)).toEqual(['b']);
+});
+
+test('where no Proxy ever says where resources are, requests fail and certainly did not run', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { get, a, b } = await scene('unsaid');
+  const failed = get('a').catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(await failed).toMatchObject({ code: 'UNAVAILABLE', mayHaveRun: false });
+  expect([a.requests, b.requests]).toEqual([0, 0]);
+});
+
+test('what is at no site is asked for nowhere; where Security could not say all, it may be at any', async () => {
+  const { get, gateway, a } = await scene([at('b', ['b'])]);
+  await expect(get('payroll')).rejects.toMatchObject({ code: 'RESOURCE_UNKNOWN', mayHaveRun: false });
+  expect(a.requests).toBe(0);
+  gateway.asOf = 2;
+  gateway.more = true;
+  a.announce({ routes: gateway.sealed()! });
+  expect([await get('payroll'), await get('b')]).toEqual(['a', 'b']);
+});
+
+test('routes of before a restore do not come back', async () => {
+  const { get, gateway, a } = await scene([at('b', ['b'])]);
+  expect(await get('b')).toBe('b');
+  const before = gateway.sealed()!;
+  gateway.epoch = '1'.repeat(32);
+  gateway.routes = [at('b', ['a'])];
+  a.announce({ routes: gateway.sealed()! });
+  a.announce({ routes: before });
+  await vi.waitFor(async () => expect(await get('b')).toBe('a'), 90_000);
+  a.announce({ routes: before });
+  expect(await get('b')).toBe('a');
 });
 
 test('numbers of channels are shared: HELLOs to two sites at once, in whichever order they come, open both', async () => {
@@ -225,17 +270,21 @@ test.each([
   [{ site: 'b' }, 'b'],
   [{ origin: B }, 'b'],
 ])('a device that is pinned to %o goes by it for everything, and dials nothing else', async (pin, site) => {
-  const byOption = await scene(undefined, { pin });
-  const byLink = await scene(undefined, { record: { pin } });
-  for (const { get, a } of [byOption, byLink]) {
-    expect([await get('a'), await get('b')]).toEqual([site, site]);
-    expect(a.dialled).toBe(0);
+  const routes = [at('a', ['a']), at('b', ['a'], ['b'])];
+  const byOption = await scene(routes, { pin });
+  const byLink = await scene(routes, { record: { pin } });
+  for (const { get, a, b } of [byOption, byLink]) {
+    expect(await get('b')).toBe(site);
+    // What is not there is sent to nobody.
+    await expect(get('a')).rejects.toMatchObject({ code: 'SITE_UNAVAILABLE', site: 'a', mayHaveRun: false });
+    expect([a.dialled, b.requests]).toEqual([0, 1]);
   }
 });
 
-test('a pinned origin that no site map names is tried as a Proxy of each site', async () => {
+test('a pinned origin that no site map names is tried as a Proxy of each site, until it belongs to one', async () => {
   const { get, gateway, a, b } = await scene(undefined, { pin: { origin: 'wss://b-behind.nat' } });
-  expect(await get('a')).toBe('b');
+  expect(await get('b')).toBe('b');
+  await expect(get('a')).rejects.toMatchObject({ code: 'SITE_UNAVAILABLE', site: 'a' });
   expect(gateway.at('wss://b-behind.nat').hellos).toBe(2);
   expect([a.dialled, b.dialled]).toEqual([0, 0]);
 });

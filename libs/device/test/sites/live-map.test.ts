@@ -121,3 +121,41 @@ test('who publishes a map of before, or of somebody else, moves nobody', async (
   expect(await seq()).toBe(5);
   expect(gateway.at('wss://x').dialled).toBe(0);
 });
+
+test('a realm that has one site again says nothing of sites: what its Proxies say counts from then on', async () => {
+  const { device, gateway, seq } = await scene({ a: ['wss://a'], b: ['wss://b'] });
+  gateway.routes = [{ name: 'b', kind: 'http', authority: 'b.test', sites: [['b']] }];
+  await device.resume();
+  expect(device.resources.map(({ name }) => name)).toEqual(['b']);
+  const a = gateway.at('wss://a');
+  a.announce({ site_map: mapOf({ seq: 6, origins: { a: ['wss://a'] } }) });
+  await vi.waitFor(async () => expect(await seq()).toBe(6), 90_000);
+  a.announce({ resources: [{ name: 'new', kind: 'http', authority: 'new.test' }] });
+  await vi.waitFor(() => expect(device.resources.map(({ name }) => name)).toEqual(['new']), 90_000);
+  expect((await device.request({ method: 'GET', scheme: 'http', authority: 'new.test', path: '/', fields: [] })).site).toBe('a');
+});
+
+test('who is asked for the site map sends the device nowhere else', async () => {
+  let reached = 0;
+  const elsewhere = createServer((_request, response) => {
+    reached += 1;
+    response.end(JSON.stringify({ siteMap: mapOf({ seq: 9, origins: { a: ['wss://x'] } }) }));
+  });
+  await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void elsewhere.close());
+  const location = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`;
+  let asked = 0;
+  const sending = createServer((_request, response) => {
+    asked += 1;
+    response.writeHead(307, { location }).end();
+  });
+  await new Promise<void>((resolve) => sending.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void sending.close());
+  const origin = `ws://127.0.0.1:${(sending.address() as AddressInfo).port}`;
+  const { device, gateway, seq } = await scene({ a: ['wss://a'], b: [origin] });
+  gateway.siteMapSeq = 8;
+  await device.resume();
+  await vi.waitFor(() => expect(asked).toBe(1), 90_000);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect([reached, await seq()]).toEqual([0, 5]);
+});
