@@ -134,16 +134,21 @@ function refuse(socket: Socket, status: string, text = ''): void {
   socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
 }
 
+/** What stands in the place of an address that nobody knows: it satisfies no rule about networks, and is one `for` of RFC 7239. */
+const UNKNOWN = 'unknown';
+
 function addressOfPeer({ remoteAddress }: Socket): string {
-  return parseAddress(remoteAddress ?? '') ?? 'unknown';
+  return parseAddress(remoteAddress ?? '') ?? UNKNOWN;
 }
 
-/** The device's address: what the outermost trusted load balancer saw, if that is an address, else the socket's peer. */
+/**
+ * The device's address: what the outermost trusted load balancer saw. Where that says none, the device is nowhere that is known: it is not
+ * where the balancer is.
+ */
 export function deviceAddress(request: IncomingMessage, trustedHops: number): string {
-  const peer = addressOfPeer(request.socket);
-  if (trustedHops === 0) return peer;
+  if (trustedHops === 0) return addressOfPeer(request.socket);
   const hops = String(request.headers['x-forwarded-for'] ?? '').split(',');
-  return parseHop(hops[hops.length - trustedHops] ?? '') ?? peer;
+  return parseHop(hops[hops.length - trustedHops] ?? '') ?? UNKNOWN;
 }
 
 /** Some load balancers write a port behind the address. */

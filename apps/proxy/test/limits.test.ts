@@ -91,7 +91,7 @@ test('a session that opens channels without end waits; who only names it does no
   expect(refusals.limits).toEqual(['channels opened by a session']);
 });
 
-test('an address from a header is one, or the peer counts', () => {
+test('an address from a header is one; where a balancer names none, the device is not where that is', () => {
   const from = (forwarded: string | undefined, hops = 1): string =>
     deviceAddress(
       { headers: { 'x-forwarded-for': forwarded }, socket: { remoteAddress: '::ffff:10.0.0.9' } } as never,
@@ -103,7 +103,10 @@ test('an address from a header is one, or the peer counts', () => {
   expect(from('[2001:db8::1]:4711')).toBe('2001:db8:0:0:0:0:0:1');
   expect(from('203.0.113.7:4711')).toBe('203.0.113.7');
   for (const bad of ['', 'unknown', 'x'.repeat(5_000), '1.2.3.4;proto=https', '"1.2.3.4"', '1.2.3.4 5.6.7.8'])
-    expect(from(bad), bad).toBe('10.0.0.9');
+    expect(from(bad), bad).toBe('unknown');
+  // Who went past the outer balancer, with a header or without one.
+  expect(from(undefined, 2)).toBe('unknown');
+  expect(from('203.0.113.7', 2)).toBe('unknown');
   expect(from('203.0.113.7', 0)).toBe('10.0.0.9');
 });
 

@@ -14,9 +14,13 @@ const TCP6 = 0x21;
 
 /** Who connects, as the balancer saw it. */
 export interface ProxiedPeer {
+  /** `unknown` where the balancer does not say: whoever connects is not where the balancer is. */
   readonly address: string;
-  readonly port: number;
+  /** Undefined with an unknown address. */
+  readonly port: number | undefined;
 }
+
+const UNKNOWN = 'unknown';
 
 /** The header as far as it came: not all of it yet, not one, or who connects and where what follows begins. */
 export type ProxyHeader = 'more' | 'malformed' | { readonly peer: ProxiedPeer | undefined; readonly bytes: number };
@@ -26,7 +30,7 @@ export type ProxyHeader = 'more' | 'malformed' | { readonly peer: ProxiedPeer | 
  *
  *     signature(12) | version and command u8 | family and transport u8 | length u16 | source, destination | ports u16 u16 | TLVs
  *
- * `peer` is undefined for the balancer's own connections (LOCAL) and for families that have no address of a device.
+ * `peer` is undefined for the balancer's own connections (LOCAL); for families that have no address of a device its address is unknown.
  */
 export function decodeProxyHeader(bytes: Buffer): ProxyHeader {
   const begun = bytes.subarray(0, SIGNATURE.length);
@@ -50,7 +54,7 @@ function readPeer(body: Buffer, family: number, bytes: number): ProxyHeader {
     const groups = Array.from({ length: 8 }, (_, i) => body.readUInt16BE(2 * i).toString(16));
     return { peer: { address: parseAddress(groups.join(':'))!, port: body.readUInt16BE(32) }, bytes };
   }
-  return { peer: undefined, bytes };
+  return { peer: { address: UNKNOWN, port: undefined }, bytes };
 }
 
 /**
@@ -97,11 +101,13 @@ function readHeader(socket: Socket, begin: (socket: Socket) => void): void {
 
 /** What the socket, and a TLS socket over it, gives as its peer from now on: both ask the handle. */
 function pretend(socket: Socket, { address, port }: ProxiedPeer): void {
+  // Of several that nobody knows each keeps the port of its own.
+  const { remotePort } = socket;
   // Node's types do not name what they keep to themselves.
   const { _handle: handle } = socket as unknown as { _handle: { getpeername: (out: object) => number } | null };
   if (!handle) return;
   handle.getpeername = (out) => {
-    Object.assign(out, { address, port, family: address.includes(':') ? 'IPv6' : 'IPv4' });
+    Object.assign(out, { address, port: port ?? remotePort, family: address.includes(':') ? 'IPv6' : 'IPv4' });
     return 0;
   };
   // Node remembers the first answer.

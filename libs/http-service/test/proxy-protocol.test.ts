@@ -37,7 +37,11 @@ test.each([
   ['IPv4', V4, { peer: { address: '203.0.113.9', port: 0xc001 }, bytes: V4.length }],
   ['IPv6 with more behind it', V6, { peer: { address: '2001:db8:0:0:0:0:0:7', port: 0xc001 }, bytes: V6.length }],
   ['its own check', header(Buffer.alloc(0), { family: 0, command: 0x20 }), { peer: undefined, bytes: 20 }],
-  ['a Unix socket', header(Buffer.alloc(108), { family: 0x31 }), { peer: undefined, bytes: 236 }],
+  [
+    'a Unix socket',
+    header(Buffer.alloc(108), { family: 0x31 }),
+    { peer: { address: 'unknown', port: undefined }, bytes: 236 },
+  ],
   ['version 1', Buffer.from('PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n'), 'malformed'],
   ['no header', Buffer.from(REQUEST), 'malformed'],
   ['another version', header(Buffer.alloc(4), { family: 0x11, command: 0x11 }), 'malformed'],
@@ -91,6 +95,8 @@ test('a server sees the device behind a balancer, whatever pieces the header com
   const together = Buffer.concat([V4, Buffer.from(REQUEST)]);
   expect(await ask(port, [together])).toBe('203.0.113.9 49153');
   expect(await ask(port, [V4, REQUEST])).toBe('203.0.113.9 49153');
+  const nobody = header(Buffer.alloc(108), { family: 0x31 });
+  expect(await ask(port, [nobody, REQUEST])).toMatch(/^unknown \d+$/);
   expect(await ask(port, [V6.subarray(0, 7), V6.subarray(7, 20), V6.subarray(20), REQUEST])).toContain('2001:db8');
   expect(
     await ask(

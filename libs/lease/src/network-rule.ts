@@ -20,7 +20,18 @@ export function fitsNetwork({ networks, notNetworks }: NetworkRule, address: str
 }
 
 function networksIn(entries: readonly string[]): Networks {
-  const made = parsed.get(entries) ?? networksOf(entries);
+  const made = parsed.get(entries) ?? networksOf(entries.map(unmapped));
   parsed.set(entries, made);
   return made;
+}
+
+/** Bits of an IPv4-mapped address in front of the IPv4 one (RFC 4291, section 2.5.5.2). */
+const MAPPED_BITS = 96;
+
+/** A network of IPv4-mapped addresses is the one of IPv4 that it maps, as the addresses are: nobody is let in or out by how it was written. */
+function unmapped(network: string): string {
+  const [address = '', bits = ''] = network.split('/');
+  const plain = parseAddress(address);
+  const isMapped = address.includes(':') && plain !== undefined && !plain.includes(':');
+  return isMapped && Number(bits) >= MAPPED_BITS ? `${plain}/${Number(bits) - MAPPED_BITS}` : network;
 }

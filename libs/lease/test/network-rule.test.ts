@@ -19,6 +19,11 @@ test.each([
   ['no address', { notNetworks: OFFICE }, false],
   ['', { notNetworks: OFFICE }, false],
   ['no address', {}, true],
+  ['10.1.2.3', { networks: ['::ffff:10.0.0.0/104'] }, true],
+  ['10.1.2.3', { notNetworks: ['::ffff:10.0.0.0/104'] }, false],
+  ['::ffff:10.1.2.3', { notNetworks: ['::ffff:a00:0/104'] }, false],
+  ['192.0.2.7', { notNetworks: ['::ffff:10.0.0.0/104'] }, true],
+  ['fd00::7', { notNetworks: ['::ffff:10.0.0.0/104'] }, true],
 ])('a device at %s, %j: %s', (address, rule, fits) => {
   expect(fitsNetwork(rule, address)).toBe(fits);
 });
