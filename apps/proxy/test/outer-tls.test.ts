@@ -8,11 +8,12 @@ import { TLS_RULES } from '@sallyport/certificates';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { type IssuedPair, scanTls, TestAuthority } from '@sallyport/support';
 import { createLog, createMetrics } from '@sallyport/telemetry';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { createDeviceListener, useCertificate } from '../src/app.ts';
 import { SocketAdmission } from '../src/device/admission.ts';
 import { openPublicCertificate } from '../src/public-certificate.ts';
 import { OriginNames } from '../src/serving/origin-names.ts';
+import { tellCertificates } from '../src/tell-certificates.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-outer-tls-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -44,7 +45,7 @@ const settings = {
   SALLYPORT_TLS_TRUSTED: join(folder, 'ca.crt'),
 };
 const map = Buffer.from(JSON.stringify({ sites: [{ name: 'a', origins: ['wss://gate.example:443'] }] }));
-const names = new OriginNames('a', async () => ({ siteMap: `x.${map.toString('base64url')}.x`, rootKey: '' }));
+const names = new OriginNames(() => 'a', async () => ({ siteMap: `x.${map.toString('base64url')}.x`, rootKey: '' }));
 
 async function listening(counted = createMetrics()) {
   const files = openPublicCertificate(settings, { names, log, metrics: counted })!;
@@ -190,6 +191,20 @@ test('devices are spoken to by what the table says, and nothing else', async () 
   expect(scanned.suites).toEqual(suites.filter((suite) => !suite.startsWith('ECDHE-RSA')).sort());
   expect(scanned.compresses || scanned.renegotiates).toBe(false);
   server.closeAllConnections();
+  server.close();
+});
+
+test('one file for both, as many have it: the key stands in nothing that this Proxy tells', async () => {
+  const { certificate, key } = await corp.issue({ names: NAMES });
+  mount({ certificate: certificate + key, key: certificate + key }, corp.certificate);
+  const { files, server, port } = await listening();
+  const told = vi.fn(async () => undefined);
+  const stop = tellCertificates({ security: { tellCertificates: told }, identity: () => ({ certificate }), files });
+  await vi.waitFor(() => expect(told).toHaveBeenCalled(), 90_000);
+  stop();
+  expect(JSON.stringify(told.mock.calls)).toContain('BEGIN CERTIFICATE');
+  expect(JSON.stringify(told.mock.calls)).not.toContain('PRIVATE');
+  (await open(port, corp.certificate)).destroy();
   server.close();
 });
 

@@ -7,6 +7,7 @@ export {
   hostsOf,
   judgeCertificate,
   type LoadedCertificate,
+  onlyCertificates,
 } from './judge-certificate.ts';
 export { type CertificateLife, endWords, lifeOf } from './life.ts';
 export { TLS_RULES, type TlsListener, tlsOptionsOf } from './tls-rules.ts';

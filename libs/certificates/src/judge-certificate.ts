@@ -2,7 +2,12 @@ import 'reflect-metadata';
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { createSecureContext, getCACertificates } from 'node:tls';
-import { AuthorityKeyIdentifierExtension, X509Certificate as ParsedCertificate } from '@peculiar/x509';
+import {
+  AuthorityKeyIdentifierExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  X509Certificate as ParsedCertificate,
+} from '@peculiar/x509';
 
 /** Why a certificate is not taken: few values, for metrics. */
 export type CertificateTrouble =
@@ -36,7 +41,7 @@ export interface CertificatePair {
   readonly key: string;
 }
 
-/** A pair that fits; and when it ends, epoch ms: the first of its chain counts. */
+/** A pair that fits, its chain without anything else that stood in the file; and when it ends, epoch ms: the first of its chain to end counts. */
 export interface LoadedCertificate extends CertificatePair {
   readonly endsAt: number;
 }
@@ -68,6 +73,17 @@ export function certificatesOf(pem: string): readonly [X509Certificate, ...X509C
   return [leaf!, ...others];
 }
 
+/**
+ * A text in PEM without anything but its certificates: whoever passes a chain on, stores or shows it, does so with this one. Many keep the
+ * key in the same file.
+ * @throws CertificateError
+ */
+export function onlyCertificates(pem: string): string {
+  return certificatesOf(pem)
+    .map((one) => one.toString())
+    .join('');
+}
+
 const NO_PEM = 'the certificate is no PEM of one';
 const NO_KEY = 'the key is no PEM of a private key without a password';
 
@@ -88,10 +104,16 @@ export function judgeCertificate(pair: CertificatePair, demands: CertificateDema
   checkTimes(chain, demands.now);
   checkUse(leaf, demands.use);
   const inUse = demands.inUse && certificatesOf(demands.inUse.certificate);
+  if (demands.use === 'server') checkHosts(leaf);
   checkNames(leaf, demands.names ?? [], inUse?.[0]);
   checkChain(chain, demands.trusted, inUse);
   checkStrength(pair);
-  return { certificate: pair.certificate, key: pair.key, endsAt: leaf.validToDate.getTime() };
+  return { certificate: onlyCertificates(pair.certificate), key: pair.key, endsAt: endOf(chain) };
+}
+
+/** When a chain is good no more, epoch ms: with the first of its certificates. */
+export function endOf(chain: readonly X509Certificate[]): number {
+  return Math.min(...chain.map(({ validToDate }) => validToDate.getTime()));
 }
 
 function checkKey(leaf: X509Certificate, key: string): void {
@@ -120,14 +142,31 @@ function checkUse(leaf: X509Certificate, use: 'server' | 'client'): void {
   const uses = leaf.keyUsage as readonly string[] | undefined;
   if (uses && uses.length > 0 && !uses.includes(USES[use]) && !uses.includes(ANY_USE))
     throw new CertificateError('wrong use', `the certificate is not for a TLS ${use}`);
+  // Every suite of ours signs with the key (RFC 8446, section 4.4.2.2).
+  const usages = new ParsedCertificate(leaf.raw).getExtension(KeyUsagesExtension)?.usages;
+  if (usages !== undefined && (usages & KeyUsageFlags.digitalSignature) === 0)
+    throw new CertificateError('wrong use', 'the key of the certificate is not for signatures, which TLS needs');
+  if (leaf.ca && !isSelfSigned(leaf))
+    throw new CertificateError('wrong use', 'the first certificate is one of a CA: that of the server stands first');
 }
 
+/**
+ * What was reached under a name must be so again. Where the one in use is for none of the names, as behind a balancer that ends TLS for
+ * clients, the next one may be for what that one is for.
+ */
 function checkNames(leaf: X509Certificate, names: readonly string[], before: X509Certificate | undefined): void {
   const kept = names.filter((name) => before && isFor(before, name));
   const lost = kept.filter((name) => !isFor(leaf, name));
   if (lost.length > 0) throw wrongName(leaf, lost);
-  const wanted = names.length > 0 ? names : before ? hostsOf(before) : [];
+  if (kept.length > 0) return;
+  const wanted = [...names, ...(before ? hostsOf(before) : [])];
   if (wanted.length > 0 && !wanted.some((name) => isFor(leaf, name))) throw wrongName(leaf, wanted);
+}
+
+/** Clients look for a host in the alternative names alone (RFC 9525, section 6.3). */
+function checkHosts(leaf: X509Certificate): void {
+  if (hostsOf(leaf).length === 0)
+    throw new CertificateError('wrong name', 'the certificate names no host: it has no alternative names');
 }
 
 function wrongName(leaf: X509Certificate, wanted: readonly string[]): CertificateError {
@@ -146,7 +185,7 @@ function isFor(certificate: X509Certificate, name: string): boolean {
   if (isIP(bare)) return certificate.checkIP(bare) !== undefined;
   // Node takes no wildcard for a host.
   if (bare.includes('*')) return hostsOf(certificate).includes(bare);
-  return certificate.checkHost(bare) !== undefined;
+  return certificate.checkHost(bare, { subject: 'never' }) !== undefined;
 }
 
 /** Names and addresses that a certificate is for. */

@@ -1,4 +1,4 @@
-import { certificatesOf } from './judge-certificate.ts';
+import { certificatesOf, endOf } from './judge-certificate.ts';
 
 const DAY_MS = 86_400_000;
 /** Whoever renews by hand wants to know this long before, ms. */
@@ -14,10 +14,11 @@ export interface CertificateLife {
   readonly warnsAt: number;
 }
 
-/** Of a certificate in PEM, the first one of several. @throws CertificateError for what is none */
+/** Of a certificate in PEM, the first one of several, which ends with the first of its chain to end. @throws CertificateError for what is none */
 export function lifeOf(certificate: string): CertificateLife {
-  const [leaf] = certificatesOf(certificate);
-  const [beginsAt, endsAt] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()];
+  const chain = certificatesOf(certificate);
+  const [leaf] = chain;
+  const [beginsAt, endsAt] = [leaf.validFromDate.getTime(), endOf(chain)];
   const warnMs = Math.min((endsAt - beginsAt) / 4, leaf.ca ? CA_WARN_MS : MAX_WARN_MS);
   return { beginsAt, endsAt, warnsAt: endsAt - warnMs };
 }

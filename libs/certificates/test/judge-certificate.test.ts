@@ -1,6 +1,13 @@
-import { TestAuthority } from '@sallyport/support';
+import { selfSigned, TestAuthority } from '@sallyport/support';
 import { expect, test } from 'vitest';
-import { type CertificateDemands, CertificateError, type CertificatePair, judgeCertificate } from '../src/index.ts';
+import {
+  type CertificateDemands,
+  CertificateError,
+  type CertificatePair,
+  certificatesOf,
+  judgeCertificate,
+  lifeOf,
+} from '../src/index.ts';
 
 const now = Date.now();
 const DAY = 86_400_000;
@@ -13,6 +20,9 @@ const names = ['gate.example', '10.1.2.3'];
 const inUse = await corp.issue({ names });
 const good = await corp.issue({ names });
 const chained = await below.issue({ names });
+const shortLived = await TestAuthority.create('Corp CA of a month', corp, now + 30 * DAY);
+/** As between a balancer and Proxies. */
+const inside = ['proxy-1.internal'];
 
 function why(pair: CertificatePair, demands: Partial<CertificateDemands> = {}): string {
   try {
@@ -46,6 +56,27 @@ test.each<[what: string, pair: CertificatePair, demands: Partial<CertificateDema
     await corp.issue({ names: ['*.corp.example'] }),
     { inUse: await corp.issue({ names: ['*.corp.example'] }), names: ['gate.corp.example'] },
     'taken',
+  ],
+  ['one that signs itself', selfSigned('gate.example'), {}, 'taken'],
+  [
+    'the next one for names of its own, where a balancer has those of clients',
+    await corp.issue({ names: inside }),
+    { inUse: await corp.issue({ names: inside }), names: ['gate.example'] },
+    'taken',
+  ],
+  [
+    'one for the name that clients use by now',
+    await corp.issue({ names: ['new.example'] }),
+    { inUse, names: ['new.example'] },
+    'taken',
+  ],
+  ['one that names its host in the subject only', selfSigned('gate.example', { extensions: [] }), {}, 'wrong name'],
+  ['one of a CA in the place of a server', selfSigned('gate.example', { issuer: selfSigned('root') }), {}, 'wrong use'],
+  [
+    'one whose key signs certificates alone',
+    selfSigned('gate.example', { extensions: ['subjectAltName=DNS:gate.example', 'keyUsage=critical,keyCertSign'] }),
+    {},
+    'wrong use',
   ],
   ['an empty file', { ...good, certificate: ' \n' }, { inUse }, 'empty'],
   ['an empty key', { ...good, key: '' }, { inUse }, 'empty'],
@@ -82,4 +113,14 @@ test.each<[what: string, pair: CertificatePair, demands: Partial<CertificateDema
   ],
 ])('%s', (_what, pair, demands, expected) => {
   expect(why(pair, demands)).toBe(expected);
+});
+
+test('what is taken has the chain alone, whatever stood in its file, and ends with the first certificate of it', async () => {
+  const pair = await shortLived.issue({ names });
+  const file = `words\n${pair.key}${pair.certificate}${pair.key}`;
+  const { certificate, endsAt } = judgeCertificate({ certificate: file, key: file }, { now, use: 'server' });
+  expect(certificate).not.toMatch(/PRIVATE|words/);
+  expect(certificatesOf(certificate)).toHaveLength(2);
+  expect(Math.abs(endsAt - (now + 30 * DAY))).toBeLessThan(1_000);
+  expect(lifeOf(certificate).endsAt).toBe(endsAt);
 });

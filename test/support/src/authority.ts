@@ -62,7 +62,8 @@ export class TestAuthority {
     this.#above = above;
   }
 
-  static async create(name: string, above?: TestAuthority): Promise<TestAuthority> {
+  /** `until` in epoch ms; absent: in ten years. */
+  static async create(name: string, above?: TestAuthority, until?: number): Promise<TestAuthority> {
     const keys = await newKeys();
     const signing = above ? above.#keys : keys;
     const certificate = await X509CertificateGenerator.create({
@@ -73,7 +74,7 @@ export class TestAuthority {
       signingKey: signing.privateKey,
       signingAlgorithm: ALGORITHM,
       notBefore: new Date(Date.now() - DAY_MS),
-      notAfter: new Date(Date.now() + 3_650 * DAY_MS),
+      notAfter: new Date(until ?? Date.now() + 3_650 * DAY_MS),
       extensions: [
         new BasicConstraintsExtension(true, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),

@@ -6,11 +6,12 @@ const LOOK_MS = 60_000;
 
 /** Host names under which devices reach the Proxies of a site, by the realm's site map: what a certificate for them must be for. */
 export class OriginNames {
-  readonly #site: string;
+  readonly #site: () => string;
   readonly #ask: () => Promise<SiteMapAnswer>;
   #names: readonly string[] = [];
 
-  constructor(site: string, ask: () => Promise<SiteMapAnswer>) {
+  /** `site` gives the one at which the Proxy is: it may move. */
+  constructor(site: () => string, ask: () => Promise<SiteMapAnswer>) {
     this.#site = site;
     this.#ask = ask;
   }
@@ -25,7 +26,7 @@ export class OriginNames {
     try {
       const [, payload = ''] = (await this.#ask()).siteMap.split('.');
       const { sites } = JSON.parse(decodeText(parseBase64Url(payload))) as SiteMapText;
-      const origins = sites.find(({ name }) => name === this.#site)?.origins ?? [];
+      const origins = sites.find(({ name }) => name === this.#site())?.origins ?? [];
       const secure = origins.filter((origin) => /^(wss|https):/.test(origin));
       this.#names = [...new Set(secure.map((origin) => new URL(origin).hostname))];
     } catch {

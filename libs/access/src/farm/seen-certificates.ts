@@ -1,4 +1,4 @@
-import { lifeOf } from '@sallyport/certificates';
+import { lifeOf, onlyCertificates } from '@sallyport/certificates';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext } from '../realm/context.ts';
 import type { SeenCertificate, SeenCertificatesRow } from './rows.ts';
@@ -14,12 +14,13 @@ function holderText({ kind, name }: CertificateHolder): string {
   return `${kind}/${name}`;
 }
 
-/** Notes which certificates a holder shows. What is new, and what was refused, goes into the audit log. */
+/** Notes which certificates a holder shows, and nothing else that stands beside them. What is new, and what was refused, goes into the audit log. */
 export async function recordCertificates(
   access: AccessContext,
   holder: CertificateHolder,
-  certificates: readonly SeenCertificate[],
+  shown: readonly SeenCertificate[],
 ): Promise<void> {
+  const certificates = shown.map((one) => ({ ...one, chain: onlyCertificates(one.chain) }));
   const by = { actor: holder.name, reason: 'certificates look after themselves' };
   await change(access, by, async (begun) => {
     const { seenCertificates } = begun.tables;

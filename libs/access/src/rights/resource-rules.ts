@@ -1,4 +1,4 @@
-import { certificatesOf } from '@sallyport/certificates';
+import { onlyCertificates } from '@sallyport/certificates';
 import { canonicalAuthority, isOwnField, isWildcard, speaksForProxy } from '@sallyport/channel';
 import type { Backend, ResourceInput } from '@sallyport/security-api';
 import { AccessError } from '../store/errors.ts';
@@ -50,21 +50,33 @@ function canonicalBackend(name: string, backend: Backend): Backend {
     `${name}: host is not a host with an optional port`,
   );
   const servers = backend.servers?.map((server) => ({ ...server, url: canonicalUrl(name, server.url) }));
-  if (backend.ca !== undefined) checkAuthority(name, backend.ca);
+  const { ca, clientCertificate } = backend;
   return {
     ...backend,
     url: canonicalUrl(name, backend.url),
     ...(servers ? { servers } : {}),
     ...(host === undefined ? {} : { host }),
+    ...(ca === undefined ? {} : { ca: certificatesIn(ca, `the CA of ${name}`) }),
+    ...(clientCertificate
+      ? {
+          clientCertificate: {
+            ...clientCertificate,
+            certificate: certificatesIn(clientCertificate.certificate, `the client certificate of ${name}`),
+          },
+        }
+      : {}),
   };
 }
 
-/** What is no certificate would be trusted by nobody, and the backend reached by none. */
-function checkAuthority(name: string, pem: string): void {
+/**
+ * The certificates of a text alone: what everybody may look at holds no key that stood in the same file. What is no certificate would be
+ * trusted by nobody.
+ */
+function certificatesIn(pem: string, what: string): string {
   try {
-    certificatesOf(pem);
+    return onlyCertificates(pem);
   } catch (error) {
-    throw new AccessError('ERR_ACCESS_INVALID', `the CA of ${name}: ${(error as Error).message}`);
+    throw new AccessError('ERR_ACCESS_INVALID', `${what}: ${(error as Error).message}`);
   }
 }
 

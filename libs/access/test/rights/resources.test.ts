@@ -116,6 +116,16 @@ test('a secret is kept wrapped, stays when it is not named, and goes with what i
   expect(store).toBeDefined();
 });
 
+test('a key that stands in the file of a certificate is kept and shown with neither that nor a CA', async () => {
+  const { access, row, opened } = await begun();
+  const { certificate, key } = selfSigned('gate');
+  const file = key + certificate;
+  const of = { ...WIKI, ca: file, clientCertificate: { certificate: file, key: file } };
+  const put = await putResource(access, 'wiki', http('wiki.corp', of), BY);
+  for (const seen of [put, await row('wiki')]) expect(JSON.stringify(seen)).not.toContain('PRIVATE KEY');
+  expect(await opened('wiki')).toMatchObject({ ca: certificate, clientCertificate: { certificate } });
+});
+
 test('a password is only sent where it was given for: another user or server needs it again', async () => {
   const { access, opened } = await begun();
   await putResource(access, 'wiki', http('wiki.corp', WITH_PASSWORD), BY);
