@@ -19,12 +19,15 @@ import { NewestBeats } from './newest-beats.ts';
 import type { SecurityNode } from './node.ts';
 import type { IdentifyProxy } from './proxy-identity.ts';
 import type { ProxyLink, ProxyLinks } from './proxy-links.ts';
+import { ProxyRuns } from './proxy-runs.ts';
 
 const parseBeat = parserOf(Beat);
 const parseTried = parserOf(TriedBackend);
 const MAX_MESSAGE_BYTES = 16 * 1024;
 /** A Proxy beats every second; one that is silent this long is cut off and reconnects, ms. */
 const SILENCE_MS = 10_000;
+const TOO_MANY_RUNS =
+  'a Proxy begins one run after the other: it fails and is started again, or it was broken into; the others beat no more until later';
 const TOO_MANY = 'the key of this Proxy has too many control connections here: do several use one key?';
 
 /** What control connections work with. */
@@ -50,6 +53,10 @@ export interface ControlParts {
 export function attachControl(server: Server, parts: ControlParts): () => void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
   const places = new ControlPlaces((keyHash) => parts.log.warn({ keyHash }, TOO_MANY));
+  const runs = new ProxyRuns(
+    () => performance.now(),
+    (proxy) => parts.log.warn({ proxy }, TOO_MANY_RUNS),
+  );
   let ended = false;
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
@@ -62,7 +69,7 @@ export function attachControl(server: Server, parts: ControlParts): () => void {
         if (!leave) return socket.end(`HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\n\r\n${TOO_MANY}\n`);
         // Of the socket, not of what is made of it: a handshake may fail, too.
         socket.once('close', leave);
-        sockets.handleUpgrade(request, socket, head, (webSocket) => serve(parts, proxy, webSocket));
+        sockets.handleUpgrade(request, socket, head, (webSocket) => serve({ ...parts, runs }, proxy, webSocket));
       })
       .catch((error: unknown) => {
         parts.log.error({ err: error }, 'a control connection could not be made');
@@ -79,9 +86,11 @@ async function admit(identify: IdentifyProxy, url: string, socket: TLSSocket): P
   return url === PROXY_PATHS.control ? identify(socket).catch(() => undefined) : undefined;
 }
 
+type ServedParts = ControlParts & { readonly runs: ProxyRuns };
+
 /** One control connection. `told` is the highest index that a recorded beat has called in force on it. */
 interface Control {
-  readonly parts: ControlParts;
+  readonly parts: ServedParts;
   readonly proxy: string;
   readonly keyHash: string;
   readonly socket: WebSocket;
@@ -94,7 +103,7 @@ interface Control {
   witness: string | undefined;
 }
 
-function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: WebSocket): void {
+function serve(parts: ServedParts, { name: proxy, keyHash }: ProxyKey, socket: WebSocket): void {
   const { proxies, bus, log } = parts;
   log.info({ proxy }, 'a Proxy connected');
   const control: Control = {
@@ -141,11 +150,12 @@ function serve(parts: ControlParts, { name: proxy, keyHash }: ProxyKey, socket: 
 
 async function answer(control: Control, beat: Beat): Promise<void> {
   const { parts, proxy, keyHash, socket } = control;
-  const { access, leaseMs, journal, life, bus, node, log } = parts;
-  const { id, epoch, seen: index, hash, done } = beat;
+  const { access, leaseMs, journal, life, bus, node, runs, log } = parts;
+  const { id, instance, epoch, seen: index, hash, done } = beat;
   // Perhaps another database has taken the place of ours: only the journal knows.
   if (journal && !journal.mayLease) return;
   try {
+    if (!(await runs.mayBeat(proxy, instance))) return socket.close(1008, 'too many runs');
     await hear(control, beat);
     const recorded = await recordBeat(access, { proxy, keyHash, beat, leaseMs, node: node.id });
     // Behind the transaction, which may have been the first on a new connection.

@@ -38,7 +38,7 @@ async function listening(hear: ControlParts['life']['hear'] = async () => undefi
   const as = (other: string): void => {
     keyHash = other.repeat(64);
   };
-  return { connect, as, lines };
+  return { access, connect, as, lines };
 }
 
 async function opened(socket: WebSocket): Promise<WebSocket> {
@@ -92,4 +92,32 @@ test('what a Proxy says of the database is looked at once on a connection, and a
     await expect.poll(() => answers).toBe(id - 1);
   }
   expect(heard).toEqual(['proof.1', 'proof.2']);
+});
+
+test('a Proxy that makes up one run after the other fills no table, and the run that it had goes on', async () => {
+  const { access, connect, lines } = await listening();
+  let [answers, closed] = [0, 0];
+  let socket = await opened(connect());
+  const beat = (run: number): void => {
+    const instance = run.toString(16).padStart(32, '0');
+    socket.send(JSON.stringify({ type: 'beat', id: run, instance, seen: 0, hash: '', done: 0, channels: 0 }));
+  };
+  const hear = (): void => {
+    socket.on('message', () => (answers += 1)).on('close', () => (closed += 1));
+  };
+  hear();
+  for (let run = 1; closed === 0; run++) {
+    const before = answers;
+    beat(run);
+    await expect.poll(() => answers + closed, { interval: 2 }).toBe(before + 1);
+  }
+  const rows = () => access.store.transaction(({ tables }) => tables.leases.count());
+  expect(await rows()).toBeLessThan(80);
+  expect(answers).toBeGreaterThanOrEqual(64);
+  expect(lines.filter((line) => line.includes('begins one run after the other'))).toHaveLength(1);
+  socket = await opened(connect());
+  hear();
+  const before = answers;
+  beat(answers - 1);
+  await expect.poll(() => answers).toBe(before + 1);
 });
