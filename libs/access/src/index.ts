@@ -183,6 +183,7 @@ export {
   PROXY_KEPT_MS,
   type ProxiesWithLeases,
   type ProxyKey,
+  proxiesServing,
   proxyOfBeat,
   redeemJoinToken,
   renewProxy,

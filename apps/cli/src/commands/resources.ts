@@ -430,7 +430,10 @@ async function testResource(
   const query = options.as === undefined ? {} : { as: options.as };
   const { tries } = await admin.call(resources.test, { params: { name }, query });
   if (tries.length === 0)
-    throw new CliError('no Proxy is connected to the node that was asked', 'see where they beat: sallyport status');
+    throw new CliError(
+      'no Proxy of its sites is connected to the node that was asked',
+      'see where they beat: sallyport status',
+    );
   if (tries.some(({ ok }) => !ok)) process.exitCode = 1;
   return tries;
 }

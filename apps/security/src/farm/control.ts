@@ -118,7 +118,7 @@ function serve(parts: ServedParts, { name: proxy, keyHash }: ProxyKey, socket: W
   };
   const beats = new NewestBeats<Beat>((beat) => answer(control, beat));
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
-  const link: ProxyLink = { proxy, send: (message) => send(socket, message) };
+  const link: ProxyLink = { proxy, keyHash, send: (message) => send(socket, message) };
   proxies.add(link);
   const unsubscribe = bus.subscribe('entries', () => void push(control));
   const guard = guardWith((error) => {

@@ -1,3 +1,4 @@
+import type { ProxyKey, ProxyRow } from '@sallyport/access';
 import type {
   BackendReason,
   BackendTrouble,
@@ -27,6 +28,8 @@ const WORDS: Readonly<Record<BackendReason, string>> = {
 /** One Proxy's connection to this node, as far as backends are concerned. */
 export interface ProxyLink {
   readonly proxy: string;
+  /** The key that it showed. */
+  readonly keyHash: ProxyKey['keyHash'];
   send(message: object): void;
 }
 
@@ -75,9 +78,14 @@ export class ProxyLinks {
     if (waiting?.link === link) waiting.answer(tried);
   }
 
-  /** Lets every Proxy of this node try a backend. */
-  async try({ backend, authority }: Pick<ResourceInput, 'backend' | 'authority'>): Promise<ResourceTrial['tries']> {
-    return Promise.all([...this.#links].map((link) => this.#tryBy(link, { backend, authority })));
+  /** Lets Proxies try a backend, with its secrets: those of `proxies` that are connected to this node. */
+  async try(
+    { backend, authority }: Pick<ResourceInput, 'backend' | 'authority'>,
+    proxies: readonly Pick<ProxyRow, 'name' | 'keyHash' | 'nextKeyHash'>[],
+  ): Promise<ResourceTrial['tries']> {
+    const may = ({ proxy, keyHash }: ProxyLink): boolean =>
+      proxies.some((row) => row.name === proxy && (row.keyHash === keyHash || row.nextKeyHash === keyHash));
+    return Promise.all([...this.#links].filter(may).map((link) => this.#tryBy(link, { backend, authority })));
   }
 
   /** Lets a Proxy renew its certificate now; false for one that is not connected to this node. */

@@ -5,6 +5,7 @@ import {
   findResource,
   listResources,
   openedBackend,
+  proxiesServing,
   putResource,
   type ResourceRow,
   removeRight,
@@ -80,6 +81,7 @@ export function addResourceRoutes(service: FastifyInstance, { access, inForce, p
   });
   serve(service, resources.test, async ({ params: { name }, query }) => {
     const row = await getResource(access, name);
-    return { name, tries: await proxies.try(asAskedFor(row, openedBackend(access, row), query.as)) };
+    const tried = asAskedFor(row, openedBackend(access, row), query.as);
+    return { name, tries: await proxies.try(tried, await proxiesServing(access, row)) };
   });
 }

@@ -7,7 +7,7 @@ function scene() {
   const sent: { link: ProxyLink; message: { id: number } }[] = [];
   const link = (proxy: string): ProxyLink => {
     const made: ProxyLink = {
-      proxy,
+      ...{ proxy, keyHash: `key of ${proxy}` },
       send: (message) => void sent.push({ link: made, message: message as { id: number } }),
     };
     links.add(made);
@@ -16,6 +16,7 @@ function scene() {
   return { clock, links, sent, link };
 }
 
+const row = (name: string, keyHash = `key of ${name}`) => ({ name, keyHash, nextKeyHash: null });
 const BACKEND = { authority: 'wiki.corp', backend: { url: 'https://wiki.example', networks: [] } };
 
 test('what a Proxy says of backends is in the words of the status until it says otherwise, or is silent', () => {
@@ -29,10 +30,11 @@ test('what a Proxy says of backends is in the words of the status until it says 
   expect(links.words()).toEqual([]);
 });
 
-test('every Proxy tries a backend; one that goes away meanwhile gave no answer, and nobody answers for another one', async () => {
+test('Proxies that serve it try a backend, and no other hears of it; one that goes away meanwhile gave no answer, and nobody answers for another one', async () => {
   const { links, sent, link } = scene();
   const [one, two] = [link('p1'), link('p2')];
-  const trial = links.try(BACKEND);
+  for (const other of ['of another site', 'replaced']) link(other);
+  const trial = links.try(BACKEND, [row('p1'), row('p2'), row('replaced', 'another key')]);
   expect(sent.map(({ message }) => message)).toMatchObject([
     { type: 'try', authority: 'wiki.corp', backend: BACKEND.backend },
     { type: 'try' },
@@ -46,5 +48,5 @@ test('every Proxy tries a backend; one that goes away meanwhile gave no answer, 
     { proxy: 'p1', ok: false, reason: 'name', detail: 'ENOTFOUND', ms: 3 },
     expect.objectContaining({ proxy: 'p2', ok: false, detail: 'the Proxy gave no answer' }),
   ]);
-  expect(await new ProxyLinks(() => 0).try(BACKEND)).toEqual([]);
+  expect(await new ProxyLinks(() => 0).try(BACKEND, [row('p1')])).toEqual([]);
 });

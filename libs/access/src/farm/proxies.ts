@@ -5,6 +5,8 @@ import { randomId } from '../realm/ids.ts';
 import { getRealm } from '../realm/realm.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import type { LeaseRow } from '../revocation/rows.ts';
+import { readPolicySet, sitesServing } from '../rights/policies.ts';
+import type { ResourceRow } from '../rights/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { notePodRenewal } from './pods.ts';
@@ -216,6 +218,15 @@ export async function moveProxy(
 /** All Proxies, also those that were revoked. */
 export async function listProxies(access: AccessContext): Promise<readonly ProxyRow[]> {
   return access.store.transaction(({ tables }) => tables.proxies.list());
+}
+
+/** Proxies that may hear of the backend of a resource. */
+export async function proxiesServing({ store }: AccessContext, resource: ResourceRow): Promise<readonly ProxyRow[]> {
+  return store.transaction(async (transaction) => {
+    const sites = sitesServing(await readPolicySet(transaction), resource);
+    const proxies = await transaction.tables.proxies.list({ where: { revokedAt: null } });
+    return proxies.filter(({ site }) => sites.includes(site));
+  });
 }
 
 /** Proxies, and what is known of leases, as they were at one moment of the store's clock (epoch ms). */

@@ -21,7 +21,7 @@ export function sitesOf({ sites }: Pick<ResourceRow, 'sites'>): readonly string[
 }
 
 /** True where a resource is at a site, be it open to somebody or not. */
-function isAt(row: Pick<ResourceRow, 'sites'>, site: string): boolean {
+export function isAt(row: Pick<ResourceRow, 'sites'>, site: string): boolean {
   return sitesOf(row)?.includes(site) ?? true;
 }
 

@@ -17,7 +17,7 @@ import { bumpPolicyVersion } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import { shownBackend } from './backend-secrets.ts';
-import { fitsRegion, type OpenedResource, opensAt, routeTo, storedPlace } from './places.ts';
+import { fitsRegion, isAt, type OpenedResource, opensAt, routeTo, storedPlace } from './places.ts';
 import { checkNetwork } from './resource-rules.ts';
 import type { PolicyRow, ResourceRow, StoredPlace, StoredRule } from './rows.ts';
 
@@ -66,6 +66,14 @@ export function routesFor(set: PolicySet, groups: readonly string[]): Route[] | 
 /** What a member of the groups may reach, wherever it is, each resource with every rule that opens it. */
 export function grantedResources(set: PolicySet, groups: readonly string[]): ResourceGrant[] {
   return openedFor(set, groups).map((opened) => resourceGrant(set, opened));
+}
+
+/** Sites whose Proxies may hear of the backend of a resource: those that serve it to somebody or, where no policy opens it yet, those where it is. */
+export function sitesServing({ policies, sites }: PolicySet, row: ResourceRow): string[] {
+  const opening = policies.filter((policy) => policy.resources.includes(row.name) && fitsRegion(policy, row));
+  const serves = (site: string): boolean =>
+    opening.length === 0 ? isAt(row, site) : opensAt(site, { row, policies: opening }).length > 0;
+  return sites.map(({ name }) => name).filter(serves);
 }
 
 /** Resources with the policies that open them to a member of the groups. Deny is the default. */

@@ -12,7 +12,7 @@ import {
   readPolicySet,
   redeemJoinToken,
 } from '../../src/index.ts';
-import { routesFor, servedAt } from '../../src/rights/policies.ts';
+import { routesFor, servedAt, sitesServing } from '../../src/rights/policies.ts';
 import type { PolicyRow, ResourceRow, StoredPlace } from '../../src/rights/rows.ts';
 import { BY, scene } from '../scene.ts';
 
@@ -72,6 +72,15 @@ test.each([
 ])('what is served where, and devices are told the same: %s', (_what, set, served, route) => {
   expect(placesOf(set)).toEqual({ served, route });
   expect(placesOf(set, ['others'])).toEqual({ served: [], route: undefined });
+});
+
+test.each([
+  ['where it is, while no policy opens it', setOf(['b'], []), ['b']],
+  ['at every site', setOf(null, []), ['a', 'b', 'c']],
+  ['where a policy opens it', setOf(null, [{ notSites: ['b'] }, { sites: ['a'] }]), ['a', 'c']],
+  ['nowhere else', setOf(['a'], [{ sites: ['b'] }]), []],
+])('a backend is told to Proxies of sites that serve it: %s', (_what, set, sites) => {
+  expect(sitesServing(set, set.resources[0]!)).toEqual(sites);
 });
 
 test('in a realm of one site nothing is said of sites', () => {

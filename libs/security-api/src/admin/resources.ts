@@ -182,7 +182,7 @@ export const resources = operations('resources', {
   test: {
     method: 'POST',
     path: '/v1/resources/:name/test',
-    about: 'Let every Proxy of this node try the backend of a resource',
+    about: 'Let the Proxies of this node that serve a resource try its backend',
     params: NameParam,
     query: Type.Object({ as: Type.Optional(AuthorityText) }),
     answer: ResourceTrial,
