@@ -251,10 +251,13 @@ type Issue = (request: CertificateRequest, proxy: { name: string; site: string }
 
 /** A Proxy tells of its certificates when they change. */
 const SHOWN_LIMIT = { burst: 20, perMinute: 6 } as const;
+/** A Proxy renews its certificate in the middle of its life: each time is in the audit log, whoever asks. */
+const RENEW_LIMIT = { burst: 30, perMinute: 6 } as const;
 
 function addCertificateRoutes(service: FastifyInstance, routes: ProxyApiParts): void {
   const { access, liveKeys, log, node, refusals, wallMs, monotonicMs } = routes;
   const throttle = memoryThrottle({ ...SHOWN_LIMIT, now: monotonicMs });
+  const renewals = memoryThrottle({ ...RENEW_LIMIT, now: monotonicMs });
   const issue: Issue = async (request, proxy) => {
     const { ca } = liveKeys.current;
     const certificate = await ca.issueProxy(request, proxy.name, wallMs(), routes.certificateLifeMs);
@@ -287,6 +290,8 @@ function addCertificateRoutes(service: FastifyInstance, routes: ProxyApiParts): 
   });
   service.post<{ Body: RenewRequest }>(PROXY_PATHS.renew, { schema: { body: RenewRequest } }, async (asked) => {
     const { body, proxy, ip } = asked;
+    if ((await renewals.take(proxy.name)) > 0)
+      throw new ProblemError('ERR_SECURITY_SLOW', 'this Proxy renews its certificate too often');
     const request = await requestOf(body.csr);
     const renewed = await renewProxy(access, proxy, keyHashOf(request.spki));
     if (!renewed) {

@@ -34,6 +34,16 @@ test('a Proxy is given the site map, also when it names the one that it heard of
     expect((await service.inject({ url: `${PROXY_PATHS.siteMap}${query}` })).statusCode, query).toBe(status);
 });
 
+test('a Proxy that renews its certificate again and again is told to wait, before anything is signed or written', async () => {
+  const { service } = await proxyApi();
+  const codes = new Set<string>();
+  for (let i = 0; i < 40; i++) {
+    const answer = await service.inject({ method: 'POST', url: PROXY_PATHS.renew, payload: { csr: 'x' } });
+    codes.add(answer.json().code);
+  }
+  expect([...codes]).toEqual(['ERR_SECURITY_CSR', 'ERR_SECURITY_SLOW']);
+});
+
 const FORGED: KeptRevocation = {
   ...{ epoch: 'e'.repeat(32), index: 1, requestId: 'r', kind: 'user', subject: 'u' },
   ...{ at: 1, hash: 'f'.repeat(64), seal: 'A'.repeat(27) },
