@@ -95,10 +95,11 @@ export class SiteChannels {
    */
   async #told(wanted: WantedResource): Promise<ReturnType<HeldRoutes['sitesOf']>> {
     const { routes } = this.#host;
+    const knew = routes.known;
     const channel = await this.#askAny();
     // What its Proxy has sent before the answer was read by then: rights that changed just now are known.
-    if (routes.known) await channel.ask().catch(() => undefined);
-    else await this.#whenTold();
+    if (knew) await channel.ask().catch(() => undefined);
+    else if (!routes.known) await this.#whenTold();
     if (!this.#host.isRouted()) return undefined;
     if (!routes.known)
       throw new DeviceError('UNAVAILABLE', 'no Proxy passes on at which sites resources are', { mayHaveRun: false });
