@@ -37,6 +37,14 @@ export interface StoredKeys {
   readonly provenIn?: string;
 }
 
+/** How new routes are, by the revocation log. */
+export interface RoutesMark {
+  /** Epoch of the log, 32 hex digits. */
+  readonly epoch: string;
+  /** Index in it. */
+  readonly asOf: number;
+}
+
 /** A session as the device keeps it. */
 export interface StoredSession {
   /** Id of the session, 16 bytes. */
@@ -45,6 +53,8 @@ export interface StoredSession {
   readonly secret: Uint8Array;
   /** Channel numbers up to this one may have been used: reserved in blocks before use. */
   readonly reservedChanNo: number;
+  /** The newest routes that said something new: older ones are not taken, by the next process neither. */
+  readonly routes?: RoutesMark;
 }
 
 /** True when two records of a session are of the same one. */

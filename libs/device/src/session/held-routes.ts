@@ -10,7 +10,7 @@ import {
   type SessionSecret,
 } from '@sallyport/channel';
 import type { Resource } from '../gateway/channel.ts';
-import type { StoredSession } from '../kept/record.ts';
+import type { RoutesMark, StoredSession } from '../kept/record.ts';
 
 /** What a stream is to reach. */
 export interface WantedResource {
@@ -26,6 +26,10 @@ export class HeldRoutes {
   readonly #crypto: CryptoProvider;
   #routes: Routes | undefined;
   #sid = '';
+  /** How new the newest were. */
+  #mark: RoutesMark | undefined;
+  /** What those said whose mark was kept last. */
+  #keptText: string | undefined;
   /** Epochs before the one of the routes: none of them comes back. */
   #past = new Set<string>();
 
@@ -80,17 +84,34 @@ export class HeldRoutes {
   }
 
   /** Takes routes of a session, unless it has newer ones. */
-  take({ sid }: StoredSession, routes: Routes): boolean {
-    const of = sid.join();
-    const before = of === this.#sid ? this.#routes : undefined;
-    if (of !== this.#sid) this.#past.clear();
+  take(session: StoredSession, routes: Routes): boolean {
+    const { epoch, asOf } = routes;
+    const before = this.#markOf(session);
     // Who kept words of before a restore could else send the device back and forth.
-    if (this.#past.has(routes.epoch)) return false;
-    if (before && before.epoch === routes.epoch && routes.asOf < before.asOf) return false;
-    if (before && before.epoch !== routes.epoch) this.#past.add(before.epoch);
-    this.#sid = of;
+    if (this.#past.has(epoch)) return false;
+    if (before && before.epoch === epoch && asOf < before.asOf) return false;
+    if (before && before.epoch !== epoch) this.#past.add(before.epoch);
+    this.#mark = { epoch, asOf };
     this.#routes = routes;
     return true;
+  }
+
+  /** How new the newest routes of a session were, be it in a process before this one. */
+  #markOf({ sid, routes }: StoredSession): RoutesMark | undefined {
+    if (sid.join() === this.#sid) return this.#mark;
+    this.#sid = sid.join();
+    this.#past.clear();
+    this.#mark = routes;
+    this.#keptText = undefined;
+    return this.#mark;
+  }
+
+  /** The mark to be kept, where the routes say something else than those of the mark that was kept last; else undefined. */
+  markToKeep(): RoutesMark | undefined {
+    const text = JSON.stringify(this.#routes?.routes);
+    if (text === this.#keptText) return undefined;
+    this.#keptText = text;
+    return this.#mark;
   }
 
   /** A session begins: what another one might reach says nothing of it. */

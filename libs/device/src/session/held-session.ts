@@ -142,7 +142,7 @@ export class HeldSession {
 
   /** Takes where resources are from the answer to a sign-in. */
   signedIn(session: StoredSession, routes: CborFields): void {
-    this.#takeRoutes(() => this.#routes.read(session, routes));
+    this.#takeRoutes(session, () => this.#routes.read(session, routes));
   }
 
   /** Tells every Proxy the app context of this moment. */
@@ -231,7 +231,7 @@ export class HeldSession {
   #opened(channel: GatewayChannel): void {
     const { routes, siteMapSeq, resources, expiresInMs } = channel;
     const session = this.#record?.session;
-    if (routes && session) this.#takeRoutes(() => this.#routes.open(session, routes));
+    if (routes && session) this.#takeRoutes(session, () => this.#routes.open(session, routes));
     this.#serves(channel, resources);
     this.#host.emit('expiry', { expiresInMs });
     if (siteMapSeq !== undefined) this.#map.heardOf(siteMapSeq);
@@ -265,9 +265,13 @@ export class HeldSession {
     this.#host.resources([...new Map(all.map((one) => [one.name, one])).values()]);
   }
 
-  #takeRoutes(take: () => boolean): void {
+  #takeRoutes(session: StoredSession, take: () => boolean): void {
     try {
-      if (take()) this.#channels.routesChanged();
+      if (!take()) return;
+      this.#channels.routesChanged();
+      const routes = this.#routes.markToKeep();
+      // A Proxy that has kept older ones cannot send the next process back.
+      if (routes) void this.#host.kept.changeSession(session, (stored) => ({ ...stored, routes })).catch(() => undefined);
     } catch (error) {
       this.#ignored('routes', error);
     }
@@ -316,7 +320,7 @@ export class HeldSession {
 
   #notice(channel: GatewayChannel, notice: CborFields): void {
     const session = this.#record?.session;
-    if (notice.has('routes') && session) this.#takeRoutes(() => this.#routes.open(session, notice.bytes('routes')));
+    if (notice.has('routes') && session) this.#takeRoutes(session, () => this.#routes.open(session, notice.bytes('routes')));
     if (notice.has('resources')) this.#serves(channel, readResources(notice));
     else if (notice.has('routes')) this.#sayResources();
     if (notice.has('site_map')) this.#takeMap(notice);

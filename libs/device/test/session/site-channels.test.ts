@@ -112,6 +112,25 @@ test('what is at no site is asked for nowhere; where Security could not say all,
   expect([await get('payroll'), await get('b')]).toEqual(['a', 'b']);
 });
 
+test('routes that were older for one process are so for the next', async () => {
+  const first = await scene([at('b', ['b'])]);
+  first.gateway.asOf = 7;
+  expect(await first.get('b')).toBe('b');
+  const kept = async () => (await first.storage.load())!.session!;
+  await vi.waitFor(async () => expect((await kept()).routes).toMatchObject({ asOf: 7 }), 90_000);
+  first.device.close();
+  const next = await scene([at('b', ['a'])], { record: { session: await kept() } });
+  next.gateway.asOf = 6;
+  next.gateway.lastChanNo = 64;
+  const asked = next.get('b');
+  await vi.waitFor(() => expect(next.a.channels.size).toBe(1), 90_000);
+  next.gateway.asOf = 8;
+  next.gateway.routes = [at('b', ['b'])];
+  next.a.announce({ routes: next.gateway.sealed()! });
+  expect(await asked).toBe('b');
+  expect(next.a.requests).toBe(0);
+});
+
 test('routes of before a restore do not come back', async () => {
   const { get, gateway, a } = await scene([at('b', ['b'])]);
   expect(await get('b')).toBe('b');
