@@ -102,7 +102,10 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   };
   const admission = new SocketAdmission(limits, serving.limited);
   metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
-  const names = new OriginNames(() => kept.current.site, () => siteMap.get());
+  const names = new OriginNames(
+    () => kept.current.site,
+    () => siteMap.get(),
+  );
   const files = openPublicCertificate(config, { names, log, metrics });
   const server = createDeviceListener({
     serving,

@@ -45,7 +45,10 @@ const settings = {
   SALLYPORT_TLS_TRUSTED: join(folder, 'ca.crt'),
 };
 const map = Buffer.from(JSON.stringify({ sites: [{ name: 'a', origins: ['wss://gate.example:443'] }] }));
-const names = new OriginNames(() => 'a', async () => ({ siteMap: `x.${map.toString('base64url')}.x`, rootKey: '' }));
+const names = new OriginNames(
+  () => 'a',
+  async () => ({ siteMap: `x.${map.toString('base64url')}.x`, rootKey: '' }),
+);
 
 async function listening(counted = createMetrics()) {
   const files = openPublicCertificate(settings, { names, log, metrics: counted })!;

@@ -72,8 +72,8 @@ test('every provider opens routes of the vectors, and takes nothing else for the
 test('what is sealed says neither how many resources there are nor how they are called', () => {
   const crypto = nobleCrypto();
   const of = { secret: keyOf<SessionSecret>(new Uint8Array(32).fill(7)), sid: new Uint8Array(16) };
-  const [two, one] = [ROUTES.routes.slice(0, 2), ROUTES.routes.slice(0, 1)].map(
-    (routes) => sealRoutes(crypto, of, { ...ROUTES, routes }),
+  const [two, one] = [ROUTES.routes.slice(0, 2), ROUTES.routes.slice(0, 1)].map((routes) =>
+    sealRoutes(crypto, of, { ...ROUTES, routes }),
   );
   expect(two!.length).toBe(one!.length);
   expect(Buffer.from(two!).includes('wiki')).toBe(false);

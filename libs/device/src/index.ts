@@ -16,6 +16,7 @@ export {
   type DeviceStorage,
   type DeviceUser,
   memoryStorage,
+  type RoutesMark,
   type StoredEnding,
   type StoredJwk,
   type StoredKeyObject,

@@ -22,7 +22,9 @@ export function selfSigned(
     const files = { key: join(folder, 'key'), certificate: join(folder, 'certificate') };
     const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
     const subject = ['-subj', `/CN=${name}`, ...extensions.flatMap((one) => ['-addext', one]), '-days', '36500'];
-    const by = issuer ? ['-CA', written(folder, 'ca', issuer.certificate), '-CAkey', written(folder, 'ca.key', issuer.key)] : [];
+    const by = issuer
+      ? ['-CA', written(folder, 'ca', issuer.certificate), '-CAkey', written(folder, 'ca.key', issuer.key)]
+      : [];
     const made = ['-keyout', files.key, '-out', files.certificate];
     execFileSync('openssl', ['req', '-x509', ...curve, ...subject, ...by, ...made], {
       stdio: ['ignore', 'ignore', 'pipe'],

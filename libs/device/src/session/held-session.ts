@@ -271,7 +271,8 @@ export class HeldSession {
       this.#channels.routesChanged();
       const routes = this.#routes.markToKeep();
       // A Proxy that has kept older ones cannot send the next process back.
-      if (routes) void this.#host.kept.changeSession(session, (stored) => ({ ...stored, routes })).catch(() => undefined);
+      if (routes)
+        void this.#host.kept.changeSession(session, (stored) => ({ ...stored, routes })).catch(() => undefined);
     } catch (error) {
       this.#ignored('routes', error);
     }
@@ -320,7 +321,8 @@ export class HeldSession {
 
   #notice(channel: GatewayChannel, notice: CborFields): void {
     const session = this.#record?.session;
-    if (notice.has('routes') && session) this.#takeRoutes(session, () => this.#routes.open(session, notice.bytes('routes')));
+    if (notice.has('routes') && session)
+      this.#takeRoutes(session, () => this.#routes.open(session, notice.bytes('routes')));
     if (notice.has('resources')) this.#serves(channel, readResources(notice));
     else if (notice.has('routes')) this.#sayResources();
     if (notice.has('site_map')) this.#takeMap(notice);

@@ -132,7 +132,9 @@ test('a realm that has one site again says nothing of sites: what its Proxies sa
   await vi.waitFor(async () => expect(await seq()).toBe(6), 90_000);
   a.announce({ resources: [{ name: 'new', kind: 'http', authority: 'new.test' }] });
   await vi.waitFor(() => expect(device.resources.map(({ name }) => name)).toEqual(['new']), 90_000);
-  expect((await device.request({ method: 'GET', scheme: 'http', authority: 'new.test', path: '/', fields: [] })).site).toBe('a');
+  expect(
+    (await device.request({ method: 'GET', scheme: 'http', authority: 'new.test', path: '/', fields: [] })).site,
+  ).toBe('a');
 });
 
 test('who is asked for the site map sends the device nowhere else', async () => {
