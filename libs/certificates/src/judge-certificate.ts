@@ -107,8 +107,9 @@ export function judgeCertificate(pair: CertificatePair, demands: CertificateDema
   if (demands.use === 'server') checkHosts(leaf);
   checkNames(leaf, demands.names ?? [], inUse?.[0]);
   checkChain(chain, demands.trusted, inUse);
-  checkStrength(pair);
-  return { certificate: onlyCertificates(pair.certificate), key: pair.key, endsAt: endOf(chain) };
+  const taken = { certificate: onlyCertificates(pair.certificate), key: pair.key };
+  checkStrength(taken);
+  return { ...taken, endsAt: endOf(chain) };
 }
 
 /** When a chain is good no more, epoch ms: with the first of its certificates. */

@@ -9,7 +9,8 @@ import {
   lifeOf,
 } from '../src/index.ts';
 
-const now = Date.now();
+/** A moment on: some are made now. */
+const now = Date.now() + 60_000;
 const DAY = 86_400_000;
 const corp = await TestAuthority.create('Corp CA');
 /** Of the same name, but somebody else's. */
@@ -117,7 +118,7 @@ test.each<[what: string, pair: CertificatePair, demands: Partial<CertificateDema
 
 test('what is taken has the chain alone, whatever stood in its file, and ends with the first certificate of it', async () => {
   const pair = await shortLived.issue({ names });
-  const file = `words\n${pair.key}${pair.certificate}${pair.key}`;
+  const file = `words\n${pair.key}\n${pair.certificate}\n${pair.key}\n`;
   const { certificate, endsAt } = judgeCertificate({ certificate: file, key: file }, { now, use: 'server' });
   expect(certificate).not.toMatch(/PRIVATE|words/);
   expect(certificatesOf(certificate)).toHaveLength(2);
