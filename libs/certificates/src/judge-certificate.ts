@@ -109,11 +109,11 @@ export function judgeCertificate(pair: CertificatePair, demands: CertificateDema
   checkChain(chain, demands.trusted, inUse);
   const taken = { certificate: onlyCertificates(pair.certificate), key: pair.key };
   checkStrength(taken);
-  return { ...taken, endsAt: endOf(chain) };
+  return { ...taken, endsAt: endOfChain(chain) };
 }
 
 /** When a chain is good no more, epoch ms: with the first of its certificates. */
-export function endOf(chain: readonly X509Certificate[]): number {
+export function endOfChain(chain: readonly X509Certificate[]): number {
   return Math.min(...chain.map(({ validToDate }) => validToDate.getTime()));
 }
 

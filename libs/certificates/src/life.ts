@@ -1,4 +1,4 @@
-import { certificatesOf, endOf } from './judge-certificate.ts';
+import { certificatesOf, endOfChain } from './judge-certificate.ts';
 
 const DAY_MS = 86_400_000;
 /** Whoever renews by hand wants to know this long before, ms. */
@@ -18,7 +18,7 @@ export interface CertificateLife {
 export function lifeOf(certificate: string): CertificateLife {
   const chain = certificatesOf(certificate);
   const [leaf] = chain;
-  const [beginsAt, endsAt] = [leaf.validFromDate.getTime(), endOf(chain)];
+  const [beginsAt, endsAt] = [leaf.validFromDate.getTime(), endOfChain(chain)];
   const warnMs = Math.min((endsAt - beginsAt) / 4, leaf.ca ? CA_WARN_MS : MAX_WARN_MS);
   return { beginsAt, endsAt, warnsAt: endsAt - warnMs };
 }
