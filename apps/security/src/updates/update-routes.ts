@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import {
   type AccessContext,
+  memoryThrottle,
   noteReport,
   offerFor,
   readUpdateFile,
@@ -22,6 +23,8 @@ import type { PackageStore } from './package-store.ts';
 export const UPDATES_PREFIX = '/updates';
 /** A download is held against the rights of its user this often, ms. */
 const LOOK_MS = 500;
+/** What an installation may ask of updates: a look for one is about seven requests, each a transaction. */
+const ASK_LIMIT = { burst: 120, perMinute: 120 } as const;
 
 /** What updates are served with. */
 export interface UpdateRoutes {
@@ -29,6 +32,7 @@ export interface UpdateRoutes {
   readonly liveKeys: LiveKeys;
   readonly packages: PackageStore;
   readonly log: Log;
+  readonly monotonicMs: () => number;
 }
 
 declare module 'fastify' {
@@ -64,13 +68,16 @@ const Report = Type.Object(
  */
 export function addUpdateRoutes(
   service: FastifyInstance,
-  { access, liveKeys, packages, log }: UpdateRoutes,
+  { access, liveKeys, packages, log, monotonicMs }: UpdateRoutes,
   known: (request: FastifyRequest) => void,
 ): void {
   const online = onlineKeyOf(liveKeys);
+  const throttle = memoryThrottle({ ...ASK_LIMIT, now: monotonicMs });
   service.addHook('onRequest', async (request) => {
     request.updateAsker = await askerOf(liveKeys, access.store.realm, request);
     known(request);
+    if ((await throttle.take(request.updateAsker.installationId)) > 0)
+      throw new ProblemError('ERR_SECURITY_SLOW', 'this device asks for updates too often');
   });
   service.get<{ Querystring: { version: string; os: string } }>(
     '/v1/offer',
