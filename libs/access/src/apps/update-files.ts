@@ -236,6 +236,16 @@ function isOver({ signed }: { readonly signed: { readonly expires: string } }, n
   return Date.parse(signed.expires) <= now;
 }
 
+const MINUTE_MS = 60_000;
+
+/**
+ * The version of what Security signs next: minutes since 1970, or one more than the last. So a database that was restored signs nothing
+ * that devices take for older than what they saw before.
+ */
+function versionAfter(last: SignedUpdate<{ readonly version: number }> | undefined, now: number): number {
+  return Math.max((last?.signed.version ?? 0) + 1, Math.floor(now / MINUTE_MS));
+}
+
 /** Makes a snapshot and a timestamp of what there is; without `anew` only when the ones that there are get old. */
 async function signOnline(
   transaction: Transaction,
@@ -257,13 +267,13 @@ async function signOnline(
   if (isOld(snapshot, SNAPSHOT_MS)) {
     const meta = { 'targets.json': metaFileOf(targets) };
     const expires = formatExpires(now + SNAPSHOT_MS);
-    const version = (snapshot?.signed.version ?? 0) + 1;
+    const version = versionAfter(snapshot, now);
     const signed: SnapshotContent = { _type: 'snapshot', spec_version: UPDATE_SPEC, version, expires, meta };
     snapshot = signUpdate({ signatures: [], signed }, secret);
     await updateFiles.insert(fileOf('snapshot', snapshot, []));
   }
   const meta = { 'snapshot.json': metaFileOf(snapshot!) };
-  const [expires, version] = [formatExpires(now + TIMESTAMP_MS), (timestamp?.signed.version ?? 0) + 1];
+  const [expires, version] = [formatExpires(now + TIMESTAMP_MS), versionAfter(timestamp, now)];
   const signed: TimestampContent = { _type: 'timestamp', spec_version: UPDATE_SPEC, version, expires, meta };
   await updateFiles.remove({ where: { role: 'timestamp' } });
   await updateFiles.insert(fileOf('timestamp', signUpdate({ signatures: [], signed }, secret), []));

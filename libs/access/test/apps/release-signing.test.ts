@@ -164,6 +164,28 @@ test('a draft that was begun too long ago is begun again', async () => {
   expect((await draft(access, release)).signatures).toHaveLength(0);
 });
 
+test('a database that was restored signs above what devices have seen', async () => {
+  const { access, clock, propose } = await realm();
+  const release = await propose();
+  const signed = async () => {
+    await sign(access, release, signUpdate(await draft(access, release), TIM));
+    const { version, meta } = JSON.parse((await readUpdateFile(access, 'timestamp.json', online))!).signed;
+    return { timestamp: version, snapshot: meta['snapshot.json'].version };
+  };
+  const first = await signed();
+  // Within a minute one more than before.
+  const second = await signed();
+  expect(second).toEqual({ timestamp: first.timestamp + 1, snapshot: first.snapshot + 1 });
+  clock.now += 5 * 60_000;
+  await access.store.transaction(async ({ tables }) => {
+    for (const role of ['timestamp', 'snapshot', 'targets'] as const)
+      await tables.updateFiles.remove({ where: { role } });
+  });
+  const restored = await signed();
+  expect(restored.timestamp).toBeGreaterThan(second.timestamp);
+  expect(restored.snapshot).toBeGreaterThan(second.snapshot);
+});
+
 test('so many releases of an app may wait to be signed', async () => {
   const { propose } = await realm();
   for (let i = 0; i < 32; i++) await propose({ version: `2.${i}` });
