@@ -6,6 +6,8 @@ import { expectEvidence } from './connector.ts';
 /** More certificates than any platform sends. */
 const MAX_CERTIFICATES = 10;
 
+const MAX_RSA_BITS = 4_096;
+
 /** Certificates that the operator trusts for one connector. */
 export type TrustedRoots = readonly X509Certificate[];
 
@@ -23,7 +25,16 @@ export interface ChainTrust {
 /** Reads certificates of a statement, DER, the device's own first. @throws EvidenceRefused */
 export function parseChain(ders: readonly Uint8Array[]): readonly X509Certificate[] {
   expectEvidence(ders.length >= 1 && ders.length <= MAX_CERTIFICATES, 'malformed');
-  return ders.map((der) => new X509Certificate(der));
+  const chain = ders.map((der) => new X509Certificate(der));
+  expectEvidence(chain.every(isQuickToVerify), 'malformed');
+  return chain;
+}
+
+/** Keys as platforms have them: a look at a signature by an RSA key of any size and exponent can take as long as its maker likes. */
+function isQuickToVerify({ publicKey }: X509Certificate): boolean {
+  const { asymmetricKeyType: kind, asymmetricKeyDetails: key = {} } = publicKey;
+  if (kind === 'ec') return key.namedCurve !== undefined;
+  return kind === 'rsa' && key.modulusLength! <= MAX_RSA_BITS && key.publicExponent! < 2n ** 32n;
 }
 
 /**
@@ -41,12 +52,13 @@ export function verifyChain(
   const last = below.at(-1)!;
   const root = roots.find((one) => one.subject === last.issuer && last.verify(one.publicKey));
   expectEvidence(root !== undefined, 'root-unknown');
-  below.forEach((certificate, i) => {
-    const issuer = below[i + 1];
+  // From the root down: what somebody made up below a certificate that is none of theirs is not looked at further.
+  for (let i = below.length - 1; i >= 0; i--) {
+    const [certificate, issuer] = [below[i]!, below[i + 1]];
     if (issuer) checkIssued(certificate, issuer, anyAuthority);
     // The dates of the device's own certificate are of its own clock.
     if (i > 0 || below.length === 1) checkDates(certificate, now, ignoreEnds);
-  });
+  }
   return below;
 }
 

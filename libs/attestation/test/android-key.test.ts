@@ -1,4 +1,6 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { SecurityLevel, VerifiedBootState } from '@peculiar/asn1-android';
+import { Extension } from '@peculiar/x509';
 import { encodeCbor } from '@sallyport/channel';
 import { beforeAll, expect, test } from 'vitest';
 import { androidKeyConnector } from '../src/android-key.ts';
@@ -96,6 +98,29 @@ test('a chain whose certificates do not fit each other is refused', async () => 
   expect(await verify(chainStatement(own, maker.chip, maker.root))).toEqual({ fault: 'chain-broken' });
 });
 
+test('a chain is followed from its root down, so that what is made up below costs nothing', async () => {
+  const root = await issue(undefined, { name: 'CN=Root of Android' });
+  const late = await issue(root, { name: 'O=Google LLC', notAfter: Date.now() - 1_000 });
+  const stranger = await issue(undefined, { name: 'O=Google LLC' });
+  const own = await attestedKey(stranger, { challenge: BOUND });
+  expect(await verify(chainStatement(own, late, root), { root })).toEqual({
+    fault: 'certificate-expired',
+  });
+});
+
+test('a key of a kind that no platform has is not even tried', async () => {
+  const pem = generateKeyPairSync('ed25519').publicKey;
+  const publicKey = await globalThis.crypto.subtle.importKey(
+    'spki',
+    new Uint8Array(pem.export({ type: 'spki', format: 'der' })),
+    'Ed25519',
+    true,
+    ['verify'],
+  );
+  const own = await issue(maker.chip, { name: 'CN=odd', ca: false, publicKey });
+  expect(await verify(chainStatement(own, maker.chip, maker.root))).toEqual({ fault: 'malformed' });
+});
+
 test('a key that was attested signs no description of its own', async () => {
   const { chip, root } = maker;
   const honest = await attestedKey(chip, { challenge: new Uint8Array(32).fill(2) });
@@ -114,6 +139,15 @@ test('a key that was attested signs no description of its own', async () => {
     extensions: [keyDescription({ challenge: BOUND })],
   });
   expect(await verify(chainStatement(below, authority, chip, root))).toEqual({ fault: 'chain-extended' });
+  // Or where it described that one in the other way.
+  const described = [new Extension('1.3.6.1.4.1.11129.2.1.25', false, Uint8Array.of(0xa0))];
+  const byCbor = await issue(chip, { name: 'CN=key', ca: false, extensions: described });
+  const last = await issue(byCbor, {
+    name: 'CN=forged',
+    ca: false,
+    extensions: [keyDescription({ challenge: BOUND })],
+  });
+  expect(await verify(chainStatement(last, byCbor, chip, root))).toEqual({ fault: 'chain-extended' });
 });
 
 test("a revoked or suspended certificate anywhere in the chain is refused, in the form of Google's list", async () => {

@@ -40,6 +40,8 @@ export interface Issued {
   readonly extensions?: readonly Extension[];
   readonly notAfter?: number;
   readonly serialNumber?: string;
+  /** A key of another's. */
+  readonly publicKey?: webcrypto.CryptoKey;
 }
 
 let serial = 1;
@@ -56,7 +58,7 @@ export async function issue(issuer: Authority | undefined, issued: Issued): Prom
     notBefore: new Date(Date.now() - YEAR_MS),
     notAfter: new Date(notAfter),
     signingAlgorithm: EC,
-    publicKey: keys.publicKey,
+    publicKey: issued.publicKey ?? keys.publicKey,
     signingKey: issuer?.keys.privateKey ?? keys.privateKey,
     extensions: [...(ca ? [new BasicConstraintsExtension(true, undefined, true)] : []), ...extensions],
   });
