@@ -1,5 +1,6 @@
 import { decodeText, encodeText } from '@sallyport/channel';
 import type { LdapSettings, OidcSettings } from '@sallyport/security-api';
+import { certificatesIn } from '../realm/certificates-in.ts';
 import { change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
@@ -18,14 +19,15 @@ export type DirectoryChange = DirectorySettings & {
 
 /**
  * Creates a directory or changes it. @throws AccessError ERR_ACCESS_CONFLICT when it is of another kind, ERR_ACCESS_INVALID
- * when a stored secret would go to other servers
+ * when a stored secret would go to other servers, or its CA is no certificate
  */
 export async function putDirectory(
   access: AccessContext,
   name: string,
-  change: DirectoryChange,
+  said: DirectoryChange,
   by: Actor,
 ): Promise<DirectoryRow> {
+  const change = withCertificatesAlone(name, said);
   return changeRealm(access, by, async (begun) => {
     await bumpMapVersion(begun);
     const { directories } = begun.tables;
@@ -43,6 +45,13 @@ export async function putDirectory(
     begun.audit(before ? 'directory.change' : 'directory.create', name);
     return row;
   });
+}
+
+/** A directory is known by certificates, and by nothing else that stood beside them. @throws AccessError ERR_ACCESS_INVALID */
+function withCertificatesAlone<Said extends DirectorySettings>(name: string, said: Said): Said {
+  const { ca } = said.settings as Partial<LdapSettings & OidcSettings>;
+  if (ca === undefined) return said;
+  return { ...said, settings: { ...said.settings, ca: certificatesIn(ca, `the CA of ${name}`) } };
 }
 
 /** Groups that an operator mapped stay mapped, unless the change says something of them. */

@@ -1,6 +1,6 @@
-import { onlyCertificates } from '@sallyport/certificates';
 import { canonicalAuthority, isOwnField, isWildcard, speaksForProxy } from '@sallyport/channel';
 import type { Backend, ResourceInput } from '@sallyport/security-api';
+import { certificatesIn } from '../realm/certificates-in.ts';
 import { AccessError } from '../store/errors.ts';
 
 /** Settings that mean something over HTTP only. */
@@ -66,18 +66,6 @@ function canonicalBackend(name: string, backend: Backend): Backend {
         }
       : {}),
   };
-}
-
-/**
- * The certificates of a text alone: what everybody may look at holds no key that stood in the same file. What is no certificate would be
- * trusted by nobody.
- */
-function certificatesIn(pem: string, what: string): string {
-  try {
-    return onlyCertificates(pem);
-  } catch (error) {
-    throw new AccessError('ERR_ACCESS_INVALID', `${what}: ${(error as Error).message}`);
-  }
 }
 
 function canonicalUrl(name: string, url: string): string {

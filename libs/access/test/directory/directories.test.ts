@@ -1,4 +1,5 @@
 import type { LdapSettings } from '@sallyport/security-api';
+import { selfSigned } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { findDirectoryByToken, issueDirectoryToken, putDirectory, secretsOf } from '../../src/index.ts';
 import { directory } from '../corp.ts';
@@ -22,16 +23,20 @@ test('a stored secret goes nowhere but where it was given for', async () => {
   const { access } = await scene();
   const put = (settings: LdapSettings, secrets?: Readonly<Record<string, string>>) =>
     putDirectory(access, 'corp', { ...directoryOf('ldap'), settings, ...(secrets ? { secrets } : {}) }, BY);
-  const corp = { ...directoryOf('ldap').settings, ca: 'A' };
+  const pair = selfSigned('corp');
+  const corp = { ...directoryOf('ldap').settings, ca: pair.certificate };
   await put(corp, { bindPassword: 'canary' });
   for (const elsewhere of [
     { ...corp, servers: ['ldaps://corp', 'ldaps://evil'] },
     { ...corp, servers: ['ldaps://evil'] },
-    { ...corp, ca: 'B' },
+    { ...corp, ca: selfSigned('corp').certificate },
     directoryOf('ldap').settings,
   ])
     await expect(put(elsewhere), JSON.stringify(elsewhere)).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
   expect(secretsOf(access, await put({ ...corp, base: 'dc=other' }))).toEqual({ bindPassword: 'canary' });
+  // A key that stands in the file of the CA is kept and shown with nothing.
+  expect((await put({ ...corp, ca: pair.key + pair.certificate })).settings).toMatchObject({ ca: pair.certificate });
+  await expect(put({ ...corp, ca: 'x' })).rejects.toThrow('the CA of corp: the certificate is no PEM of one');
   const moved = await put({ ...corp, servers: ['ldaps://new'] }, { bindPassword: 'new' });
   expect(secretsOf(access, moved)).toEqual({ bindPassword: 'new' });
 });
