@@ -1,6 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { SecurityLevel, VerifiedBootState } from '@peculiar/asn1-android';
-import { Extension } from '@peculiar/x509';
 import { encodeCbor } from '@sallyport/channel';
 import { beforeAll, expect, test } from 'vitest';
 import { androidKeyConnector } from '../src/android-key.ts';
@@ -11,6 +10,7 @@ import {
   type Authority,
   androidMaker,
   attestedKey,
+  cborDescription,
   chainStatement,
   issue,
   keyDescription,
@@ -140,8 +140,7 @@ test('a key that was attested signs no description of its own', async () => {
   });
   expect(await verify(chainStatement(below, authority, chip, root))).toEqual({ fault: 'chain-extended' });
   // Or where it described that one in the other way.
-  const described = [new Extension('1.3.6.1.4.1.11129.2.1.25', false, Uint8Array.of(0xa0))];
-  const byCbor = await issue(chip, { name: 'CN=key', ca: false, extensions: described });
+  const byCbor = await issue(chip, { name: 'CN=key', ca: false, extensions: [cborDescription()] });
   const last = await issue(byCbor, {
     name: 'CN=forged',
     ca: false,

@@ -114,6 +114,11 @@ export function keyDescription(says: AndroidSays): Extension {
   return new Extension(id_ce_keyDescription, false, AsnConvert.serialize(description));
 }
 
+/** The extension that describes an attested key as CBOR (EAT); empty. */
+export function cborDescription(): Extension {
+  return new Extension('1.3.6.1.4.1.11129.2.1.25', false, Uint8Array.of(0xa0));
+}
+
 /** An Android maker: its root, and the authority in a device's chip. */
 export async function androidMaker(intermediate = 'CN=Chip'): Promise<{ root: Authority; chip: Authority }> {
   const root = await issue(undefined, { name: 'CN=Root of Android' });
