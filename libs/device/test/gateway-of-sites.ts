@@ -3,11 +3,14 @@ import {
   type ChannelStream,
   DEFAULT_LIMITS,
   decodeHello,
+  decodeSessionAsk,
   deriveChannelKey,
+  deriveEndKey,
   encodeCbor,
   encodeHint,
   encodeMessageEnd,
   encodeResponseHead,
+  encodeSessionTold,
   type HintCode,
   keyOf,
   MESSAGE_TYPES,
@@ -17,6 +20,7 @@ import {
   type Route,
   type SessionSecret,
   SIGNED_CODES,
+  type Standing,
   sealRoutes,
 } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
@@ -73,6 +77,8 @@ export class FakeGateway {
   /** What each Proxy lists as its own in WELCOME, beside the resource of its site. */
   claimed: readonly string[] = [];
   siteMapSeq: number | undefined;
+  /** What Security says of the session to who asks; undefined: nothing. */
+  standing: Standing | undefined;
   /** The highest number of a channel, as Security keeps it. */
   lastChanNo = 0;
 
@@ -126,6 +132,11 @@ class FakeSocket extends EventTarget {
   send(bytes: Uint8Array): void {
     if (!this.#open) return;
     if (this.#channel) return this.#channel.receive(bytes);
+    const { standing, session } = this.#gateway;
+    if (bytes[0] === MESSAGE_TYPES.ASK && standing) {
+      const key = deriveEndKey(crypto, keyOf<SessionSecret>(session.secret));
+      return this.say(encodeSessionTold(crypto, key, decodeSessionAsk(bytes), standing));
+    }
     if (bytes[0] !== MESSAGE_TYPES.HELLO) return this.say(encodeHint('BAD_MESSAGE'));
     this.#proxy.hellos += 1;
     const { mood } = this.#proxy;

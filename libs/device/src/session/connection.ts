@@ -37,8 +37,10 @@ export interface ConnectionHost {
   failed(error: DeviceError): void;
   /** Asks Security how a session stands; undefined when there is no answer that it vouches for. */
   standing(session: StoredSession): Promise<Standing | undefined>;
-  /** Security or a Proxy of this session says that it is over, and maybe why. */
+  /** Security says that the session is over, and why. */
   over(code: SignedCode, session: StoredSession, cause?: EndCause): void;
+  /** The Proxy of the channel says so, and maybe why. */
+  ended(place: ProxyPlace, code: SignedCode, session: StoredSession, cause?: EndCause): void;
 }
 
 const RETRY_MIN_MS = 100;
@@ -333,7 +335,7 @@ export class Connection {
   #closed(channel: GatewayChannel, code: SignedCode | undefined, session: StoredSession | undefined): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
-    if (session && code && SESSION_OVER.has(code)) return this.#host.over(code, session, this.#cause);
+    if (session && code && SESSION_OVER.has(code)) return this.#host.ended(channel.place, code, session, this.#cause);
     this.#host.tried(channel.place, undefined);
     this.#seekAgain();
   }

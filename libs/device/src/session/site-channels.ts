@@ -10,7 +10,7 @@ import { SiteSearch, siteUnavailable } from './site-search.ts';
 
 /** What channels to sites need of their device. */
 export interface SiteChannelsHost
-  extends Omit<ConnectionHost, 'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed' | 'doubted'> {
+  extends Omit<ConnectionHost, 'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed' | 'doubted' | 'ended'> {
   readonly routes: HeldRoutes;
   readonly measures: Measures;
   /** Everywhere that a channel may be opened. */
@@ -311,6 +311,7 @@ export class SiteChannels {
         if (this.#isChoice) host.measures.pinged(place.origin, ms);
       },
       failed: () => this.#failed(site),
+      ended: (...of) => void this.#ended(line(), ...of),
       doubted: (channel) => void this.#doubted(channel).catch(() => undefined),
     };
   }
@@ -342,6 +343,19 @@ export class SiteChannels {
     this.routesChanged();
     this.#survey.begin();
     if (this.standing.length > 1) this.#sweeping ??= unref(setInterval(() => this.#sweep(), IDLE_CHECK_MS));
+  }
+
+  /**
+   * A Proxy says that the session is over. While a channel stands at another site Security is asked, and a Proxy that was wrong is left:
+   * one that was broken into ends nothing elsewhere.
+   */
+  async #ended(line: Line, place: ProxyPlace, ...of: Parameters<SiteChannelsHost['over']>): Promise<void> {
+    const [, session] = of;
+    const stands = (): boolean => this.standing.some((channel) => channel.place.site !== place.site);
+    const isWrong = stands() && (await this.#host.standing(session)) === 'live' && stands();
+    if (!isWrong) return this.#host.over(...of);
+    this.#host.measures.failed(place.origin);
+    this.#reached(line, undefined, place.site);
   }
 
   #failed(site: string | undefined): void {

@@ -269,6 +269,28 @@ test('a session that is over ends at every site, and is told once', async () => 
   await expect(get('b')).rejects.toMatchObject({ code: 'SIGNED_OUT' });
 });
 
+test.each(['REVOKED', 'CONTEXT_DENIED'] as const)(
+  'a Proxy that calls a session %s which Security says is live ends nothing at another site',
+  async (code) => {
+    const { device, get, gateway, b } = await scene();
+    const ended = vi.fn();
+    device.on('ended', ended);
+    await get('a');
+    await get('b');
+    gateway.standing = 'live';
+    for (const channel of b.channels) channel.goaway(code);
+    await vi.waitFor(() => expect(device.sites[1]).toMatchObject({ name: 'b', reach: 'unused' }), 90_000);
+    expect(await get('a')).toBe('a');
+    expect([device.state, ended.mock.calls.length]).toEqual(['connected', 0]);
+    // In Security's own word it is over.
+    gateway.standing = 'user';
+    await get('b');
+    for (const channel of b.channels) channel.goaway('REVOKED');
+    await vi.waitFor(() => expect(ended).toHaveBeenCalledTimes(1), 90_000);
+    expect(device.state).toBe('signed-out');
+  },
+);
+
 test('channels that nobody uses are closed, but for the one that was used last', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
   onTestFinished(() => void vi.useRealTimers());
