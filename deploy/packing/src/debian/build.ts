@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Closure, closureOf } from '../lock.ts';
+import { noticeOf } from '../notice/notice.ts';
 import { copyPayload } from '../payload.ts';
 import { ROLES, type Role } from '../roles.ts';
 import { ROOT, type Source } from '../source.ts';
@@ -50,6 +51,7 @@ export function buildPackage(
   return pack(into, source, said, (root, write) => {
     copyPayload(ROOT, closure, join(root, PLACE, role.name));
     write(`usr/share/doc/sallyport-${role.name}/copyright`, readFileSync(join(ROOT, 'LICENSE'), 'utf8'));
+    write(`usr/share/doc/sallyport-${role.name}/NOTICE`, noticeOf(role.apps));
     if (role.apps.includes('apps/cli'))
       write('usr/bin/sallyport', `#!${NODE}\nimport('${PLACE}/${role.name}/apps/cli/src/main.ts');\n`, 0o755);
     if (service) writeService(write, role, service);

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Closure, closureOf } from '../lock.ts';
+import { noticeOf } from '../notice/notice.ts';
 import { copyPayload } from '../payload.ts';
 import { provenanceOf } from '../provenance.ts';
 import { DATA, ROLES, type Role } from '../roles.ts';
@@ -110,6 +111,7 @@ function appLayer(folder: string, role: Role, closure: Closure, { seconds }: Sou
   const place = join(folder, PLACE);
   copyPayload(ROOT, closure, place);
   cpSync(join(ROOT, 'LICENSE'), join(place, 'LICENSE'));
+  writeFileSync(join(place, 'NOTICE'), noticeOf(role.apps));
   if (role.apps.includes('apps/cli')) writeCommand(folder);
   if (role.health !== undefined)
     cpSync(join(dirname(new URL(import.meta.url).pathname), 'health.mjs'), join(place, 'health.mjs'));
