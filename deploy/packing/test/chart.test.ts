@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { judgeEnvironment, type KnownServer } from '@sallyport/lint';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { FARMS, type Farm, markOf, renderedFile, renderFarm } from '../src/kubernetes/chart.ts';
@@ -127,6 +128,22 @@ test('every setting that a pod is given is one that its server reads', async () 
     for (const { name, env } of pod.containers)
       for (const one of env.map(({ name }: { name: string }) => name).filter((text: string) => text !== 'POD_NAME'))
         expect(known[name], `${name}: ${one}`).toContain(one);
+});
+
+test('settings that pods are given are secure, and none of them does nothing', async () => {
+  for (const pod of podsOf(all))
+    for (const { name, env } of pod.containers) {
+      const { SETTINGS } = await import(join(ROOT, 'apps', name, 'src/config.ts'));
+      const server: KnownServer = { name, settings: SETTINGS };
+      // A value from elsewhere is there, and nobody knows it here.
+      const given = env.map((one: Tree) => [one.name, one.value ?? 'from a Secret']);
+      const texts = new Map<string, string>([
+        ...Object.entries(ROLES.find((role) => role.name === name)!.settings),
+        ...given,
+      ]);
+      const variables = [...texts].map(([setting, value]) => ({ name: setting, value }));
+      expect(judgeEnvironment({ where: name, variables, place: 'pod' }, server)).toEqual([]);
+    }
 });
 
 test('NetworkPolicies open the ports of the table to whom it names, and nothing else', () => {

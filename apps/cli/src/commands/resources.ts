@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { doubtsOfResource } from '@sallyport/lint';
 import type { ResourceTrial, ResourceView } from '@sallyport/security-api';
 import { type BodyOf, resources } from '@sallyport/security-api/admin';
 import type { AdminClient, AdminError } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
 import { addOperatorCommand, type CommandOption, type Given, required, table } from '../operator-command.ts';
 import { CliError, formatBytes, formatDuration, formatTime } from '../output.ts';
-import { doubtsOf } from '../resources/doubts.ts';
 import { overlapsOf } from '../resources/overlaps.ts';
 import { parseServers } from '../resources/servers.ts';
 import { askSecret, readStdin } from '../secrets.ts';
@@ -387,7 +387,7 @@ async function setResource(
  * for people.
  */
 async function sayDoubts(admin: AdminClient, view: ResourceView): Promise<void> {
-  for (const doubt of doubtsOf(view)) warn`note: ${doubt}\n`;
+  for (const doubt of doubtsOfResource(view)) warn`note: ${doubt}\n`;
   const all = await admin.all(resources.list);
   for (const overlap of overlapsOf(all, view.name)) warn`note: ${overlap}\n`;
 }

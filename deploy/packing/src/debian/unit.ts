@@ -50,7 +50,8 @@ const HARDENING = [
 
 /** The unit of a server. */
 export function unitOf(role: Role, { user, data }: HostService): string {
-  const program = [NODE, ...role.nodeOptions, `${PLACE}/${role.name}/${role.apps[0]}/src/main.ts`].join(' ');
+  const sources = `${PLACE}/${role.name}/${role.apps[0]}/src`;
+  const program = [NODE, ...role.nodeOptions, `${sources}/main.ts`].join(' ');
   return `${[
     '[Unit]',
     `Description=${role.title}`,
@@ -59,6 +60,8 @@ export function unitOf(role: Role, { user, data }: HostService): string {
     '',
     '[Service]',
     `EnvironmentFile=/etc/sallyport/${role.name}.env`,
+    '# What is insecure or does nothing in the settings ends the start with words.',
+    `ExecStartPre=${NODE} ${sources}/lint.ts`,
     `ExecStart=${program}`,
     `User=${user}`,
     `StateDirectory=${data}`,

@@ -1,6 +1,6 @@
 import type { ResourceView } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
-import { doubtsOf } from '../src/resources/doubts.ts';
+import { doubtsOfResource } from '../src/index.ts';
 
 function resource(url: string, networks: string[] = [], ca?: string): ResourceView {
   const backend = { url, networks, ...(ca === undefined ? {} : { ca }) };
@@ -26,7 +26,7 @@ test.each([
   ['http://[::ffff:10.1.2.3]', ['10.0.0.0/8'], undefined, ['--network ::ffff:a01:203/128']],
   ['tcp://[2002:a00:1::]:22', [], undefined, ['--network 2002:a00:1::/128']],
 ])('%s with networks %j and CA %s', (url, networks, ca, words) => {
-  const doubts = doubtsOf(resource(url, networks, ca));
+  const doubts = doubtsOfResource(resource(url, networks, ca));
   expect(doubts).toHaveLength(words.length);
   for (const [i, word] of words.entries()) expect(doubts[i]).toContain(word);
 });
@@ -34,7 +34,7 @@ test.each([
 test('each server of a backend has its doubts, and so has a password that goes over plain HTTP', () => {
   const view = resource('http://10.1.2.3', ['10.1.0.0/16']);
   const servers = [{ url: 'http://10.2.2.3' }];
-  const doubts = doubtsOf({ ...view, backend: { ...view.backend, servers, basic: { user: 'gate' } } });
+  const doubts = doubtsOfResource({ ...view, backend: { ...view.backend, servers, basic: { user: 'gate' } } });
   expect(doubts).toHaveLength(2);
   expect(doubts[0]).toContain('10.2.2.3');
   expect(doubts[1]).toContain('password');

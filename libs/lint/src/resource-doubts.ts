@@ -6,7 +6,7 @@ import { isPublicAddress, networksOf } from '@sallyport/settings';
 const INTERNAL = /(^|\.)(corp|internal|intranet|lan|local|localhost|home|home\.arpa|private|test|alt)$/;
 
 /** Why a resource cannot work as it stands, or hardly can; in words. */
-export function doubtsOf({ kind, backend }: ResourceView): string[] {
+export function doubtsOfResource({ kind, backend }: ResourceView): string[] {
   const urls = [backend.url, ...(backend.servers ?? []).map((server) => server.url)];
   const doubts = urls.flatMap((url) => doubtsOfServer(kind, { ...backend, url }));
   if (backend.basic && urls.some((url) => url.startsWith('http:')))

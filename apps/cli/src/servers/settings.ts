@@ -1,0 +1,73 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { parseEnvironmentFile } from '@sallyport/lint';
+import { type ListenAddress, readSettings, type Secret } from '@sallyport/settings';
+import { userPath } from '../user-path.ts';
+import { knownServer } from './known.ts';
+
+/** Settings of a Security node, as far as commands need them. */
+export interface SecurityValues {
+  readonly SALLYPORT_DATA: string;
+  readonly SALLYPORT_PROXY_LISTEN: ListenAddress;
+  readonly SALLYPORT_ADMIN_LISTEN: ListenAddress;
+  readonly SALLYPORT_NAMES: readonly string[];
+  readonly SALLYPORT_DATABASE_HOSTS: readonly ListenAddress[];
+  readonly SALLYPORT_DATABASE_USER: string;
+  readonly SALLYPORT_DATABASE_NAME: string;
+  readonly SALLYPORT_DATABASE_PASSWORD: Secret | undefined;
+  readonly SALLYPORT_DATABASE_CA: string | undefined;
+  readonly SALLYPORT_REDIS: string | undefined;
+  readonly SALLYPORT_REDIS_PASSWORD: Secret | undefined;
+  readonly SALLYPORT_REDIS_CA: string | undefined;
+  readonly SALLYPORT_JOURNAL: string | undefined;
+  readonly SALLYPORT_JOURNAL_PASSWORD: Secret | undefined;
+  readonly SALLYPORT_JOURNAL_CA: string | undefined;
+  readonly SALLYPORT_DIRECTORY_CERTIFICATE: string | undefined;
+  readonly SALLYPORT_DIRECTORY_KEY: string | undefined;
+  readonly SALLYPORT_DIRECTORY_TRUSTED: string | undefined;
+}
+
+/** Settings of a Proxy, as far as commands need them. */
+export interface ProxyValues {
+  readonly SALLYPORT_DATA: string;
+  readonly SALLYPORT_SECURITY_URLS: readonly string[];
+  readonly SALLYPORT_SECURITY_CA: string | undefined;
+  readonly SALLYPORT_MAX_SOCKETS: number;
+  readonly SALLYPORT_TLS_CERT: string | undefined;
+  readonly SALLYPORT_TLS_KEY: string | undefined;
+  readonly SALLYPORT_TLS_TRUSTED: string | undefined;
+}
+
+interface ValuesOf {
+  readonly security: SecurityValues;
+  readonly proxy: ProxyValues;
+}
+
+/** Where settings come from, when neither a file is named nor the environment has them. */
+export interface SettingsPlace {
+  readonly file?: string | undefined;
+  /** The folder of the state of this machine. */
+  readonly data: string;
+}
+
+/**
+ * Settings of a server of this host: of the file that is named, else of the environment, else of its file in /etc/sallyport.
+ * @throws SettingsError naming what is missing or wrong
+ */
+export async function settingsOfServer<N extends keyof ValuesOf>(name: N, place: SettingsPlace): Promise<ValuesOf[N]> {
+  const { settings } = await knownServer(name);
+  const values = readSettings(settings, { SALLYPORT_DATA: place.data, ...environmentOf(name, place) });
+  // The server's own table says so; another app cannot name its type.
+  return values as unknown as ValuesOf[N];
+}
+
+function environmentOf(name: string, { file }: SettingsPlace): Readonly<Record<string, string | undefined>> {
+  const environment = { ...process.env };
+  if (file !== undefined) return variablesOf(userPath(file));
+  if (environment['SALLYPORT_DATA'] !== undefined) return environment;
+  const usual = `/etc/sallyport/${name}.env`;
+  return existsSync(usual) ? variablesOf(usual) : environment;
+}
+
+function variablesOf(file: string): Record<string, string> {
+  return Object.fromEntries(parseEnvironmentFile(readFileSync(file, 'utf8')).map(({ name, value }) => [name, value]));
+}

@@ -1,0 +1,238 @@
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import type { KnownServer } from './environment.ts';
+import type { LintFault } from './fault.ts';
+import { nearestName } from './nearest.ts';
+
+/** A file of values for the chart. */
+export interface ValuesFile {
+  readonly where: string;
+  readonly text: string;
+}
+
+/** The chart: its values with what holds unless somebody says otherwise, and settings that it gives by itself. */
+export interface KnownChart {
+  readonly defaults: string;
+  readonly servers: readonly KnownServer[];
+}
+
+/** A value where it is set. */
+interface SetValue {
+  readonly path: string;
+  readonly value: unknown;
+  readonly where: string;
+  readonly line: number;
+}
+
+/** Values as Helm has them in the end. */
+interface ChartValues {
+  readonly set: ReadonlyMap<string, SetValue>;
+  get(path: string): unknown;
+}
+
+interface ValueDoubt {
+  readonly path: string;
+  readonly what: string;
+  readonly change: string;
+}
+
+/** Under these the chart passes on whatever there is. */
+const FREE = /(^|\.)(annotations|settings|resources|limits|requests)$/;
+
+/** Everything that is wrong with values for the chart, files in the order in which Helm is given them: later ones win. */
+export function judgeChartValues(files: readonly ValuesFile[], chart: KnownChart): LintFault[] {
+  const broken = files.flatMap(unreadable);
+  if (broken.length > 0) return broken;
+  const defaults = leavesOf({ where: 'values.yaml', text: chart.defaults });
+  const given = files.flatMap(leavesOf);
+  const values = valuesOf([...defaults, ...given], given);
+  const faults = [
+    ...given.flatMap((one) => unknownValue(one, defaults)),
+    ...given.flatMap((one) => doubtsOfSetting(one, chart.servers)),
+    ...given.flatMap(writtenSecret),
+  ];
+  const doubts = VALUE_RULES.flatMap((rule) => rule(values));
+  const home = files.at(-1)?.where ?? 'values';
+  return [...faults, ...doubts.map((doubt) => faultOf(doubt, values, home))];
+}
+
+function faultOf({ path, what, change }: ValueDoubt, { set }: ChartValues, home: string): LintFault {
+  const place = set.get(path) ?? [...set.values()].find((one) => one.path.startsWith(`${path}.`));
+  const at = place ? { where: place.where, line: place.line } : { where: home };
+  return { ...at, severity: 'error', what: `${path}: ${what}`, change };
+}
+
+function unreadable({ where, text }: ValuesFile): LintFault[] {
+  const counter = new LineCounter();
+  const [fault] = parseDocument(text, { lineCounter: counter }).errors;
+  if (!fault) return [];
+  const what = `is no YAML: ${fault.message.split('\n', 1)[0]}`;
+  return [{ where, line: counter.linePos(fault.pos[0]).line, severity: 'error', what, change: 'mend this line' }];
+}
+
+/** All values of a file that are no maps, by their paths. */
+function leavesOf({ where, text }: ValuesFile): SetValue[] {
+  const counter = new LineCounter();
+  const document = parseDocument(text, { lineCounter: counter });
+  const found: SetValue[] = [];
+  const walk = (node: unknown, path: string): void => {
+    if (!isMap(node)) return;
+    for (const { key, value } of node.items) {
+      if (!isScalar(key)) continue;
+      const inner = path === '' ? String(key.value) : `${path}.${key.value}`;
+      const line = counter.linePos(key.range![0]).line;
+      if (isMap(value) && value.items.length > 0) walk(value, inner);
+      else found.push({ path: inner, value: document.getIn(inner.split('.')), where, line });
+    }
+  };
+  walk(document.contents, '');
+  return found.map((one) => ({ ...one, value: plainOf(one.value) }));
+}
+
+/** A node of the parser as the value that it stands for. */
+function plainOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'toJSON' in value
+    ? (value as { toJSON(): unknown }).toJSON()
+    : value;
+}
+
+function valuesOf(all: readonly SetValue[], given: readonly SetValue[]): ChartValues {
+  const byPath = new Map(all.map((one) => [one.path, one.value]));
+  return { set: new Map(given.map((one) => [one.path, one])), get: (path) => byPath.get(path) };
+}
+
+function unknownValue({ path, where, line }: SetValue, defaults: readonly SetValue[]): LintFault[] {
+  const known = defaults.map((one) => one.path);
+  const parents = path.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.'));
+  if (known.some((one) => one === path || (parents.includes(one) && FREE.test(one)))) return [];
+  if (parents.some((one) => FREE.test(one))) return [];
+  const nearest = nearestName(path, known);
+  const change = nearest ? `${nearest}: …` : 'take the line away';
+  return [{ where, line, severity: 'error', what: `${path}: the chart knows no such value: it does nothing`, change }];
+}
+
+/** Settings that templates give by themselves, or that only make sense on a host. */
+const OF_THE_CHART =
+  /^SALLYPORT_(DATA|LISTEN|(PROXY|ADMIN|METRICS|HEALTH)_LISTEN|(PROXY|ADMIN)_URL|NODE|NAMES|KEK_FILE|DATABASE_\w+|REDIS\w*|JOIN_\w+|SECURITY_\w+|TLS_(CERT|KEY)|TRUSTED_HOPS|DRAIN_MS|UNREADY_MS)$/;
+
+function doubtsOfSetting({ path, value, where, line }: SetValue, servers: readonly KnownServer[]): LintFault[] {
+  const [, server, name] = /^(security|proxy)\.settings\.(.+)$/.exec(path) ?? [];
+  const known = servers.find((one) => one.name === server);
+  if (!known || name === undefined) return [];
+  const fault = (what: string, change: string): LintFault[] => [
+    { where, line, severity: 'error', what: `${path}: ${what}`, change },
+  ];
+  const setting = known.settings[name];
+  if (!setting) {
+    const nearest = nearestName(name, Object.keys(known.settings));
+    return fault(
+      `no setting of ${server} is called so: it does nothing`,
+      nearest ? `${nearest}: …` : 'take the line away',
+    );
+  }
+  if (OF_THE_CHART.test(name))
+    return fault('the chart gives it by other values: one of the two does nothing', 'take the line away');
+  try {
+    setting.parse(String(value));
+    return [];
+  } catch (error) {
+    return fault(`${(error as Error).message} (${setting.about})`, `${name}: …`);
+  }
+}
+
+/** Secrets are named, never written. */
+function writtenSecret({ path, value, where, line }: SetValue): LintFault[] {
+  const isSecret = /password|token|privatekey/i.test(path) && typeof value === 'string' && value !== '';
+  const isPem = typeof value === 'string' && value.includes('-----BEGIN');
+  if (!isSecret && !isPem) return [];
+  const what = `${path}: a secret in values is read by whoever reads the release`;
+  return [{ where, line, severity: 'error', what, change: 'put it into a Secret, and name that' }];
+}
+
+const VALUE_RULES: readonly ((values: ChartValues) => ValueDoubt[])[] = [
+  missingDatabase,
+  lonelyNodes,
+  openPolicies,
+  ways,
+  plainWays,
+  lonelyProxies,
+];
+
+function missingDatabase({ get }: ChartValues): ValueDoubt[] {
+  if (get('security.enabled') !== true || get('database.hosts') !== '') return [];
+  return [
+    { path: 'database.hosts', what: 'Security needs a database of your own', change: 'database: {hosts: "host:5432"}' },
+  ];
+}
+
+function lonelyNodes({ get }: ChartValues): ValueDoubt[] {
+  if (get('security.enabled') !== true || Number(get('security.replicas')) < 2 || get('redis.url') !== '') return [];
+  const what = 'several nodes share throttles and wake-ups in Redis, and none is named';
+  return [{ path: 'security.replicas', what, change: 'redis: {url: "rediss://host:6379"}' }];
+}
+
+function openPolicies({ get }: ChartValues): ValueDoubt[] {
+  const doubts: ValueDoubt[] = [];
+  if (get('networkPolicy.enabled') === false)
+    doubts.push({
+      path: 'networkPolicy.enabled',
+      what: 'every pod of the cluster reaches the admin API, the metrics and the health of Proxies',
+      change: 'networkPolicy: {enabled: true}',
+    });
+  for (const who of ['operators', 'prometheus', 'furtherProxies']) {
+    const path = `networkPolicy.${who}`;
+    const peers = JSON.stringify(get(path) ?? []);
+    if (/"(0\.0\.0\.0|::)\/0"/.test(peers) || /\{\}/.test(peers))
+      doubts.push({ path, what: 'everybody is let in', change: `${path}: addresses or pods of those who need it` });
+  }
+  const url = String(get('redis.url') ?? '');
+  if (/^redis(\+|:)/.test(url))
+    doubts.push({
+      path: 'redis.url',
+      what: 'Redis is reached without TLS',
+      change: `redis: {url: "${url.replace('redis', 'rediss')}"}`,
+    });
+  return doubts;
+}
+
+function ways({ get }: ChartValues): ValueDoubt[] {
+  if (get('proxy.enabled') !== true) return [];
+  const [kind, ingress] = [String(get('gateway.kind')), get('ingress.enabled') === true];
+  const doubts: ValueDoubt[] = [];
+  if (kind !== '' && ingress)
+    doubts.push({
+      path: 'ingress.enabled',
+      what: 'devices come by the gateway already',
+      change: 'ingress: {enabled: false}',
+    });
+  if (kind === 'TLSRoute' && get('proxy.tlsSecret') === '')
+    doubts.push({
+      path: 'gateway.kind',
+      what: 'TLS ends at the Proxy, which has no certificate',
+      change: 'proxy: {tlsSecret: name}',
+    });
+  const ends = kind === 'HTTPRoute' || ingress;
+  if (ends && Number(get('proxy.trustedHops')) === 0)
+    doubts.push({
+      path: 'proxy.trustedHops',
+      what: 'who ends TLS in front is counted as a single device: limits would meet everybody at once',
+      change: 'proxy: {trustedHops: 1}',
+    });
+  return doubts;
+}
+
+function plainWays({ get }: ChartValues): ValueDoubt[] {
+  if (get('proxy.enabled') !== true) return [];
+  if (get('ingress.enabled') === true && get('ingress.tlsSecret') === '')
+    return [{ path: 'ingress.enabled', what: 'devices come without TLS', change: 'ingress: {tlsSecret: name}' }];
+  const open = ['LoadBalancer', 'NodePort'].includes(String(get('proxy.service.type')));
+  if (!open || get('proxy.tlsSecret') !== '') return [];
+  const what = 'the Service is reached from outside, and no TLS ends at the Proxy';
+  return [{ path: 'proxy.service.type', what, change: 'proxy: {tlsSecret: name}' }];
+}
+
+function lonelyProxies({ get }: ChartValues): ValueDoubt[] {
+  const urls = get('proxy.securityUrls') as readonly string[] | undefined;
+  if (get('proxy.enabled') !== true || get('security.enabled') === true || (urls && urls.length > 0)) return [];
+  const what = 'Proxies without a Security of this release need to know where it is';
+  return [{ path: 'proxy.securityUrls', what, change: 'proxy: {securityUrls: ["https://security:8443"]}' }];
+}

@@ -1,0 +1,69 @@
+import { globSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { judgeChartValues, type KnownServer } from '../src/index.ts';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const read = (file: string) => readFileSync(`${ROOT}deploy/kubernetes/${file}`, 'utf8');
+const servers = await Promise.all(
+  (['security', 'proxy'] as const).map(async (name): Promise<KnownServer> => {
+    const { SETTINGS } = (await import(`${ROOT}apps/${name}/src/config.ts`)) as { SETTINGS: KnownServer['settings'] };
+    return { name, settings: SETTINGS };
+  }),
+);
+const chart = { defaults: read('chart/values.yaml'), servers };
+const judge = (...texts: string[]) =>
+  judgeChartValues(
+    texts.map((text, i) => ({ where: `v${i}.yaml`, text })),
+    chart,
+  );
+
+test('values that come with the chart raise nothing, alone and with a database of others', () => {
+  const all = globSync('values/*.yaml', { cwd: `${ROOT}deploy/kubernetes` });
+  expect(all.length).toBeGreaterThan(3);
+  for (const file of all.filter((name) => !name.includes('managed'))) {
+    expect(judge(read(file)), file).toEqual([]);
+    if (!file.includes('branch')) expect(judge(read(file), read('values/managed-database.yaml')), file).toEqual([]);
+  }
+});
+
+const DATABASE = 'database: {hosts: "db:5432"}\n';
+test.each([
+  ['database: {host: "db:5432"}', /database\.host: the chart knows no such value/, 'database.hosts: …'],
+  ['site: main', /database\.hosts: Security needs a database/, 'database: {hosts'],
+  [`${DATABASE}security: {replicas: 3}`, /several nodes share throttles/, 'redis: {url'],
+  [`${DATABASE}redis: {url: "redis://r:6379"}`, /without TLS/, 'rediss://r:6379'],
+  [
+    `${DATABASE}security: {settings: {SALLYPORT_LEASE: 1}}`,
+    /no setting of security is called so/,
+    'SALLYPORT_LEASE_MS',
+  ],
+  [`${DATABASE}security: {settings: {SALLYPORT_LEASE_MS: 1}}`, /whole number/, 'SALLYPORT_LEASE_MS'],
+  [
+    `${DATABASE}security: {settings: {SALLYPORT_ADMIN_LISTEN: "0.0.0.0:1"}}`,
+    /the chart gives it by other values/,
+    'take',
+  ],
+  [`${DATABASE}networkPolicy: {enabled: false}`, /reaches the admin API/, 'enabled: true'],
+  [`${DATABASE}networkPolicy: {operators: [{ipBlock: {cidr: 0.0.0.0/0}}]}`, /everybody is let in/, 'operators'],
+  [`${DATABASE}gateway: {kind: TLSRoute}`, /has no certificate/, 'tlsSecret'],
+  [`${DATABASE}gateway: {kind: HTTPRoute}`, /counted as a single device/, 'trustedHops: 1'],
+  [
+    `${DATABASE}proxy: {trustedHops: 1}\ningress: {enabled: true, host: a.example}`,
+    /devices come without TLS/,
+    'tlsSecret',
+  ],
+  [`${DATABASE}proxy: {service: {type: LoadBalancer}}`, /reached from outside/, 'tlsSecret'],
+  [`security: {enabled: false}`, /need to know where it is/, 'securityUrls'],
+  [`${DATABASE}database: {hosts: x}`, /is no YAML/, 'mend'],
+  [`${DATABASE}redis: {password: "abc"}`, /a secret in values/, 'Secret'],
+])('%s', (text, words, change) => {
+  const faults = judge(text);
+  const fault = faults.find(({ what }) => words.test(what));
+  expect(fault, JSON.stringify(faults)).toBeDefined();
+  expect(fault).toMatchObject({ severity: 'error', where: 'v0.yaml', change: expect.stringContaining(change) });
+});
+
+test('the line is that of the file in which the value stands', () => {
+  expect(judge(DATABASE, '\n\nsecurity:\n  replicas: 2\n')).toMatchObject([{ where: 'v1.yaml', line: 4 }]);
+});
