@@ -21,7 +21,9 @@ import { addStatusCommands } from './commands/status.ts';
 import { addUserCommands } from './commands/users.ts';
 import { addDeviceCommands } from './device/commands.ts';
 import { addDirectoryCommands } from './directory/commands.ts';
+import { addDoctorCommand } from './doctor/command.ts';
 import { explanationOf } from './explain.ts';
+import { addLintCommand } from './lint/command.ts';
 import { addStandbyCommands } from './standby/command.ts';
 import { printable, warn } from './terminal.ts';
 import { addUpCommand } from './up/command.ts';
@@ -66,6 +68,8 @@ addEscrowCommands(program);
 addDeviceCommands(program);
 addContinuousCommands(program);
 addStandbyCommands(program);
+addDoctorCommand(program);
+addLintCommand(program);
 
 // Who reads only the beginning, like `head`, has read enough.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

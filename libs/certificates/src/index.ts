@@ -6,6 +6,7 @@ export {
   certificatesOf,
   hostsOf,
   judgeCertificate,
+  judgeChain,
   type LoadedCertificate,
   onlyCertificates,
 } from './judge-certificate.ts';

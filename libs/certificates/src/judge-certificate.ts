@@ -99,17 +99,23 @@ function parsed<T>(parse: () => T, why: CertificateTrouble, words: string): T {
 /** Checks a pair for a place where it is to be used. @throws CertificateError saying what is wrong with it */
 export function judgeCertificate(pair: CertificatePair, demands: CertificateDemands): LoadedCertificate {
   const chain = certificatesOf(pair.certificate);
+  checkKey(chain[0], pair.key);
+  judgeChain(pair.certificate, demands);
+  const taken = { certificate: onlyCertificates(pair.certificate), key: pair.key };
+  checkStrength(taken);
+  return { ...taken, endsAt: endOfChain(chain) };
+}
+
+/** Checks a certificate with its chain, PEM, of which somebody else has the key. @throws CertificateError saying what is wrong with it */
+export function judgeChain(certificate: string, demands: CertificateDemands): void {
+  const chain = certificatesOf(certificate);
   const [leaf] = chain;
-  checkKey(leaf, pair.key);
   checkTimes(chain, demands.now);
   checkUse(leaf, demands.use);
   const inUse = demands.inUse && certificatesOf(demands.inUse.certificate);
   if (demands.use === 'server') checkHosts(leaf);
   checkNames(leaf, demands.names ?? [], inUse?.[0]);
   checkChain(chain, demands.trusted, inUse);
-  const taken = { certificate: onlyCertificates(pair.certificate), key: pair.key };
-  checkStrength(taken);
-  return { ...taken, endsAt: endOfChain(chain) };
 }
 
 /** When a chain is good no more, epoch ms: with the first of its certificates. */

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { Device } from '@sallyport/device';
+import { examineDeviceWay, USUAL_LIMITS } from '@sallyport/doctor';
 import * as api from '@sallyport/security-api/admin';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend, startTcpEcho } from '../src/backend.ts';
@@ -28,6 +29,13 @@ test('a device enrols, signs in and reads a page', async () => {
   expect(response.status).toBe(200);
   expect(await response.text()).toBe('hello');
   device.close();
+});
+
+test('the doctor finds nothing in the way of a device, and keeps a WebSocket as a stranger', async () => {
+  const limits = { ...USUAL_LIMITS, connectMs: 60_000, answerMs: 60_000, holdMs: 2_000, askEveryMs: 400 };
+  const found = await examineDeviceWay({ origin: gateway.origins[0]! }, limits);
+  const told = found.map(({ check, state }) => `${check} ${state}`);
+  expect(told).toEqual(['port ok', 'upgrade ok', 'buffering ok', 'size ok', 'hold ok']);
 });
 
 test('large bodies stream both ways and arrive whole', async () => {

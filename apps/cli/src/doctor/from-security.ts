@@ -1,0 +1,132 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type DatabaseWay,
+  type Diagnosis,
+  examineCertificate,
+  examineDatabase,
+  examineDisk,
+  examineOpenFiles,
+  examineRedis,
+  examineService,
+  readNamed,
+} from '@sallyport/doctor';
+import { parseHostPort } from '@sallyport/settings';
+import { parseRedisUrl } from '@sallyport/store-redis';
+import type { SecurityValues } from '../servers/settings.ts';
+import { type Examination, legOf, whereabouts } from './examination.ts';
+
+/** What a node needs of open files at least: connections of Proxies, operators, database and its own files. */
+const FILES = 16_384;
+
+/** What is tried from a Security host. `directories` are URLs, ldaps:// or https://, beside those of the settings. */
+export function examinationsOfSecurity(config: SecurityValues, directories: readonly string[]): Examination[] {
+  return [
+    () => [examineDisk(config.SALLYPORT_DATA), examineOpenFiles({ server: 'security', files: FILES })],
+    ...ownListeners(config),
+    ...database(config),
+    ...journal(config),
+    ...redis(config),
+    ...directories.map(directory),
+    () => directoryCertificate(config),
+  ];
+}
+
+/** The listeners of this node, by our own CA: whoever cannot reach them from here cannot from anywhere. */
+function ownListeners(config: SecurityValues): Examination[] {
+  const file = join(config.SALLYPORT_DATA, 'security', 'ca.pem');
+  if (!existsSync(file)) return [];
+  const ca = readFileSync(file, 'utf8');
+  const name = config.SALLYPORT_NAMES[0]!;
+  const listeners = [
+    ['security-proxies', config.SALLYPORT_PROXY_LISTEN],
+    ['security-admin', config.SALLYPORT_ADMIN_LISTEN],
+  ] as const;
+  return listeners.map(([port, listen]) => (limits) => {
+    const leg = legOf(port, { host: here(listen.host), port: listen.port });
+    return examineService(
+      { leg: { ...leg, from: 'this host' }, tls: { ca, name }, isOurs: port === 'security-proxies' },
+      limits,
+    );
+  });
+}
+
+function here(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+/** A text of a file that a setting names, or what is wrong with it; undefined when none is named. */
+function named(setting: string, file: string | undefined): { text?: string; troubles: readonly Diagnosis[] } {
+  if (file === undefined) return { troubles: [] };
+  const read = readNamed(setting, file);
+  return 'text' in read ? { text: read.text, troubles: [] } : { troubles: [read.trouble] };
+}
+
+function database(config: SecurityValues): Examination[] {
+  const { SALLYPORT_DATABASE_HOSTS: hosts, SALLYPORT_DATABASE_CA: file } = config;
+  if (hosts.length === 0) return [];
+  const { text: ca, troubles } = named('SALLYPORT_DATABASE_CA', file);
+  const way: DatabaseWay = {
+    from: 'Security',
+    to: 'database',
+    hosts,
+    user: config.SALLYPORT_DATABASE_USER,
+    password: config.SALLYPORT_DATABASE_PASSWORD?.reveal() ?? '',
+    database: config.SALLYPORT_DATABASE_NAME,
+    ...(ca === undefined ? {} : { ca }),
+  };
+  return [async (limits) => [...troubles, ...(await examineDatabase(way, limits))]];
+}
+
+function journal(config: SecurityValues): Examination[] {
+  const [, user, list, name] =
+    /^postgres(?:ql)?:\/\/([^@/]+)@(.+)\/([^/?]+)$/.exec(config.SALLYPORT_JOURNAL ?? '') ?? [];
+  if (user === undefined || list === undefined || name === undefined) return [];
+  const { text: ca, troubles } = named('SALLYPORT_JOURNAL_CA', config.SALLYPORT_JOURNAL_CA);
+  const way: DatabaseWay = {
+    ...{ from: 'Security', to: 'journal', user, database: name },
+    hosts: list
+      .split(',')
+      .map((one) => parseHostPort(one) ?? { host: one, port: legOf('journal', { host: one }).port }),
+    password: config.SALLYPORT_JOURNAL_PASSWORD?.reveal() ?? '',
+    ...(ca === undefined ? {} : { ca }),
+  };
+  return [async (limits) => [...troubles, ...(await examineDatabase(way, limits))]];
+}
+
+function redis(config: SecurityValues): Examination[] {
+  if (config.SALLYPORT_REDIS === undefined) return [];
+  const { text: ca, troubles } = named('SALLYPORT_REDIS_CA', config.SALLYPORT_REDIS_CA);
+  const password = config.SALLYPORT_REDIS_PASSWORD?.reveal();
+  const way = {
+    from: 'Security',
+    ...parseRedisUrl(config.SALLYPORT_REDIS),
+    ...(password === undefined ? {} : { password }),
+    ...(ca === undefined ? {} : { ca }),
+  };
+  return [async (limits) => [...troubles, ...(await examineRedis(way, limits))]];
+}
+
+/** `ldap://` speaks TLS only after a word of its protocol: its port is tried. */
+function directory(url: string): Examination {
+  const isProvider = url.startsWith('https:');
+  const usual = url.startsWith('ldap:') ? 389 : isProvider ? 443 : 636;
+  const leg = legOf(isProvider ? 'provider' : 'directory', whereabouts(url, usual));
+  return (limits) => examineService({ leg, ...(url.startsWith('ldap:') ? {} : { tls: {} }) }, limits);
+}
+
+function directoryCertificate(config: SecurityValues): readonly Diagnosis[] {
+  const { SALLYPORT_DIRECTORY_CERTIFICATE: certificate, SALLYPORT_DIRECTORY_KEY: key } = config;
+  if (certificate === undefined || key === undefined) return [];
+  const files = [
+    named('SALLYPORT_DIRECTORY_CERTIFICATE', certificate),
+    named('SALLYPORT_DIRECTORY_KEY', key),
+    named('SALLYPORT_DIRECTORY_TRUSTED', config.SALLYPORT_DIRECTORY_TRUSTED),
+  ];
+  const troubles = files.flatMap((file) => file.troubles);
+  if (troubles.length > 0) return troubles;
+  const [own, ownKey, trusted] = files.map(({ text }) => text);
+  const pair = { what: 'certificate for directories', certificate: own!, key: ownKey!, use: 'server' as const };
+  return [examineCertificate({ ...pair, ...(trusted === undefined ? {} : { trusted }) })];
+}

@@ -1,0 +1,75 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { storeIdentity } from '@sallyport/security-client';
+import { CLI, freePort, runCommand, scratchFolder, TestAuthority } from '@sallyport/support';
+import { expect, test } from 'vitest';
+
+const folder = scratchFolder();
+const ENVIRONMENT = { SALLYPORT_DATA: folder };
+
+interface Told {
+  readonly status: number;
+  readonly diagnoses: readonly { subject: string; check: string; state: string; next?: string }[];
+}
+
+async function doctor(...args: string[]): Promise<{ code: number | null; told: Told }> {
+  const { code, stdout, stderr } = await runCommand(process.execPath, [CLI, '--json', 'doctor', ...args], {
+    environment: ENVIRONMENT,
+  });
+  expect(stdout, stderr).not.toBe('');
+  return { code, told: JSON.parse(stdout) as Told };
+}
+
+test('from a Proxy it looks at its identity and tries every Security node and backend', async () => {
+  const authority = await TestAuthority.create('Our CA');
+  const pair = await authority.issue({ names: ['p1'], use: 'client' });
+  const [security, backend] = [await freePort(), await freePort()];
+  const urls = [`https://127.0.0.1:${security}`];
+  storeIdentity(join(folder, 'identity.json'), {
+    name: 'p1',
+    site: 'main',
+    realm: 'main',
+    urls,
+    ca: authority.certificate,
+    ...pair,
+  });
+  const { code, told } = await doctor('--from', 'proxy', '--backend', `127.0.0.1:${backend}`);
+  expect(code).toBe(2);
+  expect(told.status).toBe(2);
+  const said = told.diagnoses.map(({ subject, check, state }) => `${subject} ${check} ${state}`);
+  expect(said).toContain('identity of this Proxy certificate ok');
+  expect(said).toContain(`Proxy → Security 127.0.0.1:${security} port failure`);
+  expect(said).toContain(`Proxy → backends 127.0.0.1:${backend} port failure`);
+});
+
+test('from Security it tries the stores of its settings, a directory, and reads its files', async () => {
+  const [database, redis, directory] = [await freePort(), await freePort(), await freePort()];
+  const file = join(folder, 'security.env');
+  mkdirSync(join(folder, 'data'));
+  const settings = [
+    `SALLYPORT_DATA=${join(folder, 'data')}`,
+    `SALLYPORT_DATABASE_HOSTS=127.0.0.1:${database}`,
+    `SALLYPORT_REDIS=redis://127.0.0.1:${redis}`,
+    'SALLYPORT_REDIS_CA=/nowhere/ca.pem',
+  ];
+  writeFileSync(file, settings.join('\n'));
+  const { code, told } = await doctor(
+    '--from',
+    'security',
+    '--env',
+    file,
+    '--directory',
+    `ldaps://127.0.0.1:${directory}`,
+  );
+  expect(code).toBe(2);
+  const wrong = told.diagnoses.filter(({ state }) => state === 'failure').map(({ subject }) => subject);
+  expect(wrong).toEqual(
+    expect.arrayContaining([
+      `Security → database 127.0.0.1:${database}`,
+      'SALLYPORT_REDIS_CA',
+      `Security → Redis 127.0.0.1:${redis}`,
+      `Security → directories 127.0.0.1:${directory}`,
+    ]),
+  );
+  for (const one of told.diagnoses) if (one.state !== 'ok') expect(one.next).toBeTruthy();
+});

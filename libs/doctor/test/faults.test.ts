@@ -1,0 +1,208 @@
+import { freePort, TestAuthority } from '@sallyport/support';
+import { afterAll, expect, test } from 'vitest';
+import {
+  type Diagnosis,
+  examineDeviceWay,
+  examineService,
+  exitStatusOf,
+  type ServiceWay,
+  type WaitLimits,
+} from '../src/index.ts';
+import {
+  type Balancing,
+  type Played,
+  playBalancer,
+  playDemanding,
+  playPlain,
+  playProxy,
+  playSecurity,
+  playSilent,
+} from './played.ts';
+
+/** Answers come at once here, also on a busy machine; only who stays silent is waited for, so that is short where it is played. */
+const PATIENT: WaitLimits = { connectMs: 60_000, answerMs: 60_000, holdMs: 1_500, askEveryMs: 300 };
+const HASTY: WaitLimits = { ...PATIENT, answerMs: 1_500 };
+
+const authority = await TestAuthority.create('Our CA');
+const other = await TestAuthority.create('Our CA');
+const HOUR_MS = 3_600_000;
+const names = ['127.0.0.1', 'localhost'];
+const good = await authority.issue({ names });
+const played: Played[] = [];
+afterAll(() => Promise.all(played.map((one) => one.close())));
+
+async function using(starting: Promise<Played>): Promise<Played> {
+  const one = await starting;
+  played.push(one);
+  return one;
+}
+
+function toSecurity(port: number, more: Partial<ServiceWay['leg']> = {}, ca = authority.certificate): ServiceWay {
+  return { leg: { from: 'Proxy', to: 'Security', host: '127.0.0.1', port, ...more }, tls: { ca }, isOurs: true };
+}
+
+/** The one thing that is wrong. */
+function fault(found: readonly Diagnosis[]): Diagnosis {
+  const wrong = found.filter(({ state }) => state !== 'ok');
+  expect(wrong, JSON.stringify(found, null, 1)).toHaveLength(1);
+  expect(wrong[0]!.next).toBeTruthy();
+  return wrong[0]!;
+}
+
+test('a way that is open is told as ok, step by step', async () => {
+  const { port } = await using(playSecurity(good));
+  const found = await examineService(toSecurity(port, { host: 'localhost' }), PATIENT);
+  expect(found.map(({ check, state }) => `${check} ${state}`)).toEqual([
+    'dns ok',
+    'port ok',
+    'certificate ok',
+    'ready ok',
+    'clock ok',
+  ]);
+  expect(exitStatusOf(found)).toBe(0);
+});
+
+test('a closed port is named with the hop: the host answers and refuses', async () => {
+  const { check, words, hop, subject } = fault(await examineService(toSecurity(await freePort()), PATIENT));
+  expect({ check, hop }).toEqual({
+    check: 'port',
+    hop: expect.stringMatching(/^Security: nothing listens at \d+ there/),
+  });
+  expect(words).toMatch(/127\.0\.0\.1 is up and refuses port/);
+  expect(subject).toMatch(/^Proxy → Security 127\.0\.0\.1:\d+$/);
+});
+
+test('a name that nobody knows is named, and where names are asked for', async () => {
+  const found = await examineService(toSecurity(1, { host: 'nowhere.invalid' }), PATIENT);
+  const { check, hop } = fault(found);
+  expect(check).toBe('dns');
+  expect(hop).toMatch(/^the name/);
+});
+
+const certificates: readonly [what: string, issue: () => Promise<typeof good>, words: RegExp, next: RegExp][] = [
+  ['of another CA', () => other.issue({ names }), /ends at CN=Our CA: none of the CAs/, /name the CA that issued it/],
+  ['that is over', () => authority.issue({ names, until: Date.now() - 1_000 }), /is over since/, /renew it/],
+  [
+    'that is not yet good',
+    () => authority.issue({ names, from: Date.now() + HOUR_MS }),
+    /not good before/,
+    /clock of this host/,
+  ],
+  [
+    'for another name',
+    () => authority.issue({ names: ['else.example'] }),
+    /is for else\.example, not for 127/,
+    /come by a name/,
+  ],
+  [
+    'that is no server’s',
+    () => authority.issue({ names, use: 'client' }),
+    /not for a TLS server/,
+    /another certificate/,
+  ],
+];
+test.each(certificates)('a certificate %s is named', async (_what, issue, words, next) => {
+  const { port } = await using(playSecurity(await issue()));
+  const found = fault(await examineService(toSecurity(port), PATIENT));
+  expect(found).toMatchObject({ check: 'certificate', state: 'failure', hop: 'the certificate of the server' });
+  expect(found.words).toMatch(words);
+  expect(found.next).toMatch(next);
+});
+
+test('a certificate that ends soon is a warning, with the time that is left', async () => {
+  const { port } = await using(
+    playSecurity(await authority.issue({ names, from: Date.now() - 9 * 24 * HOUR_MS, until: Date.now() + HOUR_MS })),
+  );
+  const found = await examineService(toSecurity(port), PATIENT);
+  expect(fault(found)).toMatchObject({
+    check: 'certificate',
+    state: 'warning',
+    words: expect.stringContaining('hours'),
+  });
+  expect(exitStatusOf(found)).toBe(1);
+});
+
+test.each([
+  ['ahead of', 600_000],
+  ['behind', -600_000],
+])('a clock that is ten minutes %s ours is named', async (words, offMs) => {
+  const { port } = await using(playSecurity(good, { offMs }));
+  const found = fault(await examineService(toSecurity(port), PATIENT));
+  expect(found).toMatchObject({ check: 'clock', state: 'failure', next: expect.stringContaining('timedatectl') });
+  expect(found.words).toMatch(new RegExp(`its clock is (599|600|601|602) s ${words}`));
+});
+
+test('a server that is not ready is a warning, and one that drains too', async () => {
+  for (const status of [503, 404]) {
+    const { port } = await using(playSecurity(good, { status }));
+    expect(fault(await examineService(toSecurity(port), PATIENT))).toMatchObject({ check: 'ready', state: 'warning' });
+  }
+});
+
+test('a server that hangs is told from a network that swallows', async () => {
+  const { port } = await using(playSilent());
+  const found = fault(await examineService(toSecurity(port), HASTY));
+  expect(found).toMatchObject({ check: 'tls', hop: expect.stringContaining('it hangs') });
+});
+
+test('something else that listens there is named, and who does not take our certificate', async () => {
+  const plain = await using(playPlain());
+  expect(fault(await examineService(toSecurity(plain.port), PATIENT))).toMatchObject({
+    check: 'tls',
+    words: 'it speaks no TLS',
+  });
+  const demanding = await using(playDemanding(good, authority.certificate));
+  const way = toSecurity(demanding.port);
+  const stranger = await other.issue({ names: ['proxy'], use: 'client' });
+  const found = fault(await examineService({ ...way, tls: { ...way.tls, ...stranger } }, PATIENT));
+  expect(found.check).toMatch(/tls|ready/);
+});
+
+async function deviceWay(balancing?: Balancing, patience = PATIENT): Promise<Diagnosis[]> {
+  const proxy = await using(playProxy());
+  const { port } = balancing ? await using(playBalancer(proxy, balancing)) : proxy;
+  return examineDeviceWay({ origin: `ws://127.0.0.1:${port}` }, patience);
+}
+
+test('the way of a device through a balancer that is right', async () => {
+  const found = await deviceWay({});
+  expect(found.map(({ check, state }) => `${check} ${state}`)).toEqual([
+    'port ok',
+    'upgrade ok',
+    'buffering ok',
+    'size ok',
+    'hold ok',
+  ]);
+});
+
+test('a balancer that strips Upgrade is named', async () => {
+  const found = fault(await deviceWay({ strips: /^(upgrade|connection):/i }));
+  expect(found).toMatchObject({ check: 'upgrade', hop: 'the balancer between devices and Proxies' });
+  expect(found.words).toContain('without its Upgrade');
+  expect(found.next).toContain('proxy_set_header Upgrade');
+});
+
+test('a balancer that buffers is named', async () => {
+  const found = fault(await deviceWay({ holds: true }, HASTY));
+  expect(found).toMatchObject({ check: 'buffering', next: expect.stringContaining('proxy_buffering off') });
+});
+
+test('a balancer that cuts WebSockets after a time is named, with that time', async () => {
+  const found = fault(await deviceWay({ cutAfterMs: 3_000 }, { ...PATIENT, holdMs: 30_000 }));
+  expect(found).toMatchObject({ check: 'hold', next: expect.stringContaining('timeout tunnel') });
+  expect(found.words).toMatch(/is cut after [\d.]+ s, while it was in use/);
+});
+
+test('a balancer that takes no large messages is named', async () => {
+  const found = fault(await deviceWay({ maxBytes: 8_192 }));
+  expect(found).toMatchObject({ check: 'size', words: expect.stringContaining('65600 bytes') });
+});
+
+test('a balancer without a Proxy is named', async () => {
+  const gone = await playSilent();
+  await gone.close();
+  const found = fault(
+    await examineDeviceWay({ origin: `ws://127.0.0.1:${(await using(playBalancer(gone, {}))).port}` }, PATIENT),
+  );
+  expect(found.check).toBe('upgrade');
+});
