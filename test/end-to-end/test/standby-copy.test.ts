@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
-import { ChildPostgres } from '@sallyport/store-sql';
-import { sallyport } from '@sallyport/support';
+import { ChildPostgres, connectToPrimary } from '@sallyport/store-sql';
+import { CLI, sallyport, startCommand, waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
+import { HeldLine } from '../src/held-line.ts';
 
 const backend = await startBackend();
 const gateway = await Gateway.start({ proxies: 1 });
@@ -23,6 +24,8 @@ afterAll(async () => {
 });
 
 const { host, port, user, database, password } = second.address;
+const line = await HeldLine.start(second.address);
+afterAll(() => line.close());
 const to = ['--to', `postgresql://${user}@${host}:${port}/${database}`, '--to-password-file', passwordFile];
 
 /** The node of the second site: its own database, the key file, and the journal, which outlives the first site. */
@@ -41,6 +44,70 @@ function standby(
 ) {
   return sallyport(['--reason', 'end-to-end test', 'standby', ...order], '', environment);
 }
+
+/** What a copy says to the database that it fills when it is killed, and whether the copy is made by then. */
+const FIRST = [
+  ['create table', 'begins', false],
+  ['copy "users"', 'begins', false],
+  ['comment on table', 'begins', false],
+  ['commit', 'begins', false],
+] as const;
+const LATER = [
+  ['truncate', 'has arrived', false],
+  ['copy "users"', 'has arrived', false],
+  ['commit', 'begins', false],
+  ['commit', 'has arrived', true],
+  ['analyze', 'begins', true],
+] as const;
+
+/** Kills a copy at a word of it. */
+async function copyKilledAt(words: string, when: 'begins' | 'has arrived'): Promise<void> {
+  const reached = line.holdAt(words, when === 'has arrived');
+  const order = ['standby', 'copy', '--to', `postgresql://${user}@127.0.0.1:${line.port}/${database}`];
+  const command = startCommand('node', [CLI, ...order, '--to-password-file', passwordFile], {
+    environment: gateway.securityEnvironment,
+    ownGroup: true,
+  });
+  const ended = waitFor(() => command.child.exitCode !== null, 'the end of a copy').then(() => command.output());
+  expect(await Promise.race([reached, ended])).toBeUndefined();
+  await command.killChildren();
+  expect(command.output()).toContain('there is no new copy; the one before is as it was');
+}
+
+/** The realms of the second site's database, and the users in it, once nobody works on it. */
+async function found(): Promise<{ readonly closed: readonly boolean[]; readonly users: readonly string[] }> {
+  const client = await connectToPrimary(second.address, 10_000);
+  const ask = async (sql: string): Promise<unknown[]> =>
+    (await client.query({ text: sql, rowMode: 'array' })).rows.flat();
+  try {
+    const others = `select 1 from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()`;
+    await waitFor(async () => (await ask(others)).length === 0, 'the end of what was killed');
+    if ((await ask(`select to_regclass('users') is not null`))[0] === false) return { closed: [], users: [] };
+    return {
+      closed: (await ask('select "closed" from "realms"')) as boolean[],
+      users: (await ask('select "name" from "users" order by "name"')) as string[],
+    };
+  } finally {
+    await client.end();
+  }
+}
+
+test('killed at every step a copy is there whole and closed, or as it was before; the next one finishes', async () => {
+  for (const [words, when] of FIRST) {
+    await copyKilledAt(words, when);
+    expect(await found(), words).toEqual({ closed: [], users: [] });
+  }
+  await gateway.addUser('user-0');
+  expect((await standby(['copy', ...to])).code).toBe(0);
+  let users = ['user-0'];
+  for (const [i, [words, when, isMade]] of LATER.entries()) {
+    await gateway.addUser(`user-${i + 1}`);
+    await copyKilledAt(words, when);
+    if (isMade) users = Array.from({ length: i + 2 }, (_, k) => `user-${k}`);
+    expect(await found(), `${words} ${when}`).toEqual({ closed: [true], users });
+  }
+  line.open();
+});
 
 test('a copy in another database is closed, is replaced by newer ones, and takes over: one login, no enrolment', async () => {
   await Promise.all(['ada', 'bob'].map((name) => gateway.addUser(name)));

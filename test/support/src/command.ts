@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -8,12 +9,20 @@ export const CLI: string = fileURLToPath(new URL('../../../apps/cli/src/main.ts'
 
 const PATIENCE_MS = 120_000;
 const LEAVE_WITHIN_MS = 10_000;
+const PRESSED_EVERY_MS = 50;
 
 /** Where and with what a command runs; `environment` comes on top of this process's. */
 export interface CommandOptions {
   readonly input?: string;
   readonly cwd?: string;
   readonly environment?: NodeJS.ProcessEnv;
+  /** A group of processes of its own, as a shell makes one: Ctrl-C means all of it. Only where it runs on. */
+  readonly ownGroup?: boolean;
+}
+
+/** The processes that a process has started. */
+export function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
 }
 
 /** What a command printed and how it ended. */
@@ -56,6 +65,10 @@ export interface Running {
   readonly output: () => string;
   /** Asks it to end, and makes it after ten seconds. */
   end(): Promise<void>;
+  /** Presses Ctrl-C at its terminal, again and again, until it has ended. It has a group of its own. */
+  pressCtrlC(): Promise<void>;
+  /** Kills what it has started, and waits for its own end. */
+  killChildren(): Promise<void>;
 }
 
 /** Starts a program that goes on running. */
@@ -64,6 +77,7 @@ export function startCommand(command: string, args: readonly string[], options: 
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: options.cwd,
     env: { ...process.env, ...options.environment },
+    detached: options.ownGroup ?? false,
   });
   let output = '';
   const hear = (data: Buffer | Error): void => {
@@ -72,7 +86,20 @@ export function startCommand(command: string, args: readonly string[], options: 
   child.stdout.on('data', hear);
   child.stderr.on('data', hear);
   child.once('error', hear);
-  return { child, output: () => output, end: () => endOf(child) };
+  return {
+    child,
+    output: () => output,
+    end: () => endOf(child),
+    pressCtrlC: () => pressCtrlC(child),
+    killChildren: async () => {
+      for (const pid of childrenOf(child.pid!)) process.kill(pid, 'SIGKILL');
+      if (!hasEnded(child)) await new Promise((resolve) => child.once('exit', resolve));
+    },
+  };
+}
+
+async function pressCtrlC(child: ChildProcess): Promise<void> {
+  for (; !hasEnded(child); await sleep(PRESSED_EVERY_MS)) process.kill(-child.pid!, 'SIGINT');
 }
 
 async function endOf(child: ChildProcess): Promise<void> {

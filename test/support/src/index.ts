@@ -7,6 +7,7 @@ export {
   CLI,
   type CommandOptions,
   type CommandResult,
+  childrenOf,
   isListening,
   listening,
   type Running,
