@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { commandOn, serverUser } from '@sallyport/local-cluster';
+import { undoAtSignals } from '@sallyport/settings';
 
 /** This machine, for whatever runs as the user of the database. */
 const HERE = { name: 'this host', address: '127.0.0.1' };
@@ -28,10 +29,16 @@ export async function runAsServer(command: readonly string[]): Promise<Ended> {
   const texts = { printed: '', said: '' };
   child.stdout.on('data', (data) => (texts.printed += String(data)));
   child.stderr.on('data', (data) => (texts.said += String(data)));
-  const code = await new Promise<number>((done, failed) => {
+  const ended = new Promise<number>((done, failed) => {
     child.once('error', failed);
     // What a signal ended says so as a shell would.
     child.once('close', (exitCode, signal) => done(exitCode ?? (signal === 'SIGSEGV' ? 139 : 128)));
   });
+  // It writes into what is undone next.
+  const forget = undoAtSignals(() => {
+    child.kill();
+    return ended;
+  });
+  const code = await ended.finally(forget);
   return { ...texts, code };
 }

@@ -14,17 +14,23 @@ interface S3rver {
 
 const [KEY_ID, SECRET] = ['S3RVER', 'S3RVER'];
 
+/** Hears of each request before it is done, and holds it up for as long as it likes. */
+export type HoldRequest = (method: string, path: string) => Promise<void>;
+
 /**
  * An S3 server with a bucket in a folder, and how it is reached. s3rver does not look at signatures of version 4: in front of it
  * stands a twin that works them out anew, by the text of the specification.
  */
-export async function startS3(folder: string): Promise<{ readonly place: S3Folder; close(): Promise<void> }> {
+export async function startS3(
+  folder: string,
+  hold: HoldRequest = async () => undefined,
+): Promise<{ readonly place: S3Folder; close(): Promise<void> }> {
   const server: S3rver = new FakeS3({
     ...{ address: '127.0.0.1', port: 0, silent: true, directory: join(folder, 's3') },
     configureBuckets: [{ name: 'exports', configs: [] }],
   });
   const { port } = await server.run();
-  const front = createServer((asked, answer) => void passSigned(asked, answer, port));
+  const front = createServer((asked, answer) => void passSigned(asked, answer, { port, hold }));
   await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
   const close = async (): Promise<void> => {
     front.closeAllConnections();
@@ -49,7 +55,11 @@ export function s3At(port: number): S3Folder {
 }
 
 /** Passes on what is signed as it should be, and refuses the rest as S3 does. */
-async function passSigned(asked: IncomingMessage, answer: ServerResponse, port: number): Promise<void> {
+async function passSigned(
+  asked: IncomingMessage,
+  answer: ServerResponse,
+  { port, hold }: { readonly port: number; readonly hold: HoldRequest },
+): Promise<void> {
   const pieces: Buffer[] = [];
   for await (const piece of asked as AsyncIterable<Buffer>) pieces.push(piece);
   const body = Buffer.concat(pieces);
@@ -57,7 +67,8 @@ async function passSigned(asked: IncomingMessage, answer: ServerResponse, port: 
     answer.writeHead(403).end('<Error><Code>SignatureDoesNotMatch</Code></Error>');
     return;
   }
-  const { method, url: path, headers } = asked;
+  const { method = '', url: path = '', headers } = asked;
+  await hold(method, path);
   const passed = request({ port, host: '127.0.0.1', method, path, headers }, (got) => {
     answer.writeHead(got.statusCode!, got.headers);
     got.pipe(answer);

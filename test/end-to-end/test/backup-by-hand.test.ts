@@ -1,14 +1,22 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { EXPORT_OBJECTS, openData, openFolderTarget, parseIdentity, parseManifest } from '@sallyport/backup';
+import {
+  EXPORT_OBJECTS,
+  listExports,
+  openData,
+  openFolderTarget,
+  parseIdentity,
+  parseManifest,
+  parseTargetPlace,
+} from '@sallyport/backup';
 import { formatBase64Url, formatHex } from '@sallyport/channel';
 import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres, connectToPrimary } from '@sallyport/store-sql';
-import { sallyport, scratchFolder, startCommand, waitFor } from '@sallyport/support';
+import { type Running, sallyport, scratchFolder, startCommand, waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
+import { startS3 } from '../../../libs/backup/test/s3-server.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
 
 const CLI = join(import.meta.dirname, '../../../apps/cli/src/main.ts');
@@ -56,9 +64,13 @@ const create = async (place = target): Promise<string> => (await done<{ name: st
 const list = (place = target, from?: string): Promise<Listed[]> => done(['list', ...at(place)], from);
 const verify = (name: string, place = target): string[] => ['verify', name, '--identity', identity, ...at(place)];
 
-async function onDatabase(statement: string): Promise<void> {
+function databaseAddress() {
   const place = { folder: join(data, 'database'), passwordFile: join(data, 'security', 'database-password') };
-  const client = await connectToPrimary(ChildPostgres.addressOf(place), 10_000);
+  return ChildPostgres.addressOf(place);
+}
+
+async function onDatabase(statement: string): Promise<void> {
+  const client = await connectToPrimary(databaseAddress(), 10_000);
   await client.query(statement);
   await client.end();
 }
@@ -156,34 +168,84 @@ async function plainOf(name: string): Promise<Buffer> {
   return Buffer.concat(read);
 }
 
-test('killed at any time, the next backup is whole, and nothing half is listed as one', async () => {
-  const before = (await list()).length;
-  for (const afterMs of [900, 1_800, 3_000]) {
-    const args = ['--data', data, '--json', 'backup', 'create', ...at(), '--recipient', recipient];
-    const command = startCommand('node', [CLI, ...args]);
-    await sleep(afterMs);
-    command.child.kill('SIGKILL');
-    await command.end();
+/** The request at which a backup that is under way is held up: its method, and the object. */
+const held: { at: string; reached: () => void } = { at: '', reached: () => undefined };
+const s3 = await startS3(folder, async (method, path) => {
+  if (`${method} ${path.split('/').at(-1)}` !== held.at) return;
+  held.reached();
+  await new Promise(() => undefined);
+});
+afterAll(() => s3.close());
+const { accessKeyId, secretAccessKey, endpoint } = s3.place;
+writeFileSync(join(folder, 's3.json'), JSON.stringify({ accessKeyId, secretAccessKey }), { mode: 0o600 });
+const bucket = `s3://exports/deep?endpoint=${endpoint.origin}&region=us-east-1&credentials=${join(folder, 's3.json')}`;
+
+/** Starts a backup, as at a terminal, and lets it come to a step. */
+async function createUpTo(step: string): Promise<Running> {
+  const reached = new Promise<void>((resolve) => Object.assign(held, { at: step, reached: resolve }));
+  const args = ['--data', data, '--json', 'backup', 'create', ...at(bucket), '--recipient', recipient];
+  const command = startCommand('node', [CLI, ...args], { ownGroup: true });
+  await reached;
+  held.at = '';
+  return command;
+}
+
+async function wholeAt(place: string): Promise<number> {
+  const opened = await parseTargetPlace(place).open();
+  const found = await listExports(opened, 'main');
+  await opened.close();
+  return found.filter(({ whole }) => whole).length;
+}
+
+/** Where it is killed, and whether it is whole by then. */
+const STEPS = [
+  ['PUT README.txt', false],
+  ['PUT data.age', false],
+  ['GET data.age', false],
+  ['PUT manifest.json', false],
+  ['GET manifest.json', true],
+] as const;
+
+test('killed at every step, or by Ctrl-C at once, the next backup is whole, and nothing half is listed as one', async () => {
+  let wholes = 0;
+  for (const [step, isWhole] of STEPS) {
+    const command = await createUpTo(step);
+    await command.killChildren();
+    expect(command.output()).toContain('it was broken off (SIGKILL)');
+    wholes += Number(isWhole);
+    expect(await wholeAt(bucket), step).toBe(wholes);
   }
-  const name = await create();
-  const listed = await list();
-  expect(listed[0]).toMatchObject({ name, state: 'not verified' });
-  expect(listed.length).toBeGreaterThan(before);
-  for (const { state } of listed) expect(['verified', 'not verified', 'half']).toContain(state);
-  expect(existsSync(join(data, 'security', 'backup'))).toBe(true);
+  const command = await createUpTo('PUT data.age');
+  await command.pressCtrlC();
+  expect(command.output()).toContain('it was broken off (SIGINT)');
+  const name = await create(bucket);
+  expect((await list(bucket)).map(({ state }) => state).filter((state) => state !== 'half')).toHaveLength(wholes + 1);
+  expect(await done(verify(name, bucket))).toMatchObject([{ name, macs: true }]);
   expect(readdirSync(join(data, 'security', 'backup'))).toEqual([]);
 });
 
-test('a verification that is broken off leaves nothing in the clear', async () => {
-  const scratch = join(folder, 'broken-off');
-  mkdirSync(scratch, { mode: 0o755 });
-  const args = [PROGRAM, 'verify', '--identity', identity, ...at(), '--scratch', scratch];
-  const command = startCommand('node', args, { environment: { SALLYPORT_DATA: data } });
-  await waitFor(() => readdirSync(scratch).length > 0, 'a scratch database', command.output);
-  command.child.kill('SIGINT');
-  await waitFor(() => readdirSync(scratch).length === 0, 'the end of the scratch database', command.output);
-  await command.end();
-});
+test.each(['verify', 'watch'])(
+  '%s: broken off by Ctrl-C, however often, it leaves nothing in the clear',
+  async (verb) => {
+    const scratch = join(folder, `broken-off-${verb}`);
+    mkdirSync(scratch, { mode: 0o755 });
+    const name = await create();
+    const args = [
+      PROGRAM,
+      verb,
+      ...(verb === 'verify' ? [name] : []),
+      '--identity',
+      identity,
+      ...at(),
+      '--scratch',
+      scratch,
+    ];
+    const command = startCommand('node', args, { environment: { SALLYPORT_DATA: data }, ownGroup: true });
+    await waitFor(() => readdirSync(scratch).length > 0, 'a scratch database', command.output);
+    await command.pressCtrlC();
+    expect(readdirSync(scratch)).toEqual([]);
+  },
+);
 
 test('a database that was changed behind our back makes a backup that is not sound, and says which row', async () => {
   await onDatabase(`update "users" set "name" = 'mallory' where "name" = 'canary-user'`);

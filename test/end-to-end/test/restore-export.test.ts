@@ -4,7 +4,7 @@ import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
-import { sallyport, scratchFolder, startCommand } from '@sallyport/support';
+import { CLI, type Running, sallyport, scratchFolder, startCommand } from '@sallyport/support';
 import { request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
@@ -80,10 +80,10 @@ const STEPS = [
   'reading the copies of the journal',
 ] as const;
 
-/** Runs a restore and kills it when it says that it begins a step. */
-async function killedAt(step: string, ...more: readonly string[]): Promise<void> {
-  const order = [CLI_FILE, ...restoring('--yes', ...more)];
-  const running = startCommand('node', order, { environment: gateway.securityEnvironment });
+/** Runs a restore up to when it says that it begins a step. */
+async function runTo(step: string, ...more: readonly string[]): Promise<Running> {
+  const order = [CLI, ...restoring('--yes', ...more)];
+  const running = startCommand('node', order, { environment: gateway.securityEnvironment, ownGroup: true });
   await new Promise<void>((done) => {
     const look = setInterval(() => {
       const { exitCode, signalCode } = running.child;
@@ -93,15 +93,12 @@ async function killedAt(step: string, ...more: readonly string[]): Promise<void>
     }, 2);
   });
   expect(running.output()).toContain(`· ${step}`);
-  // The command and the program that it runs are one session of processes.
-  for (const child of childrenOf(running.child.pid!)) process.kill(child, 'SIGKILL');
-  await running.end();
+  return running;
 }
 
-const CLI_FILE = new URL('../../../apps/cli/src/main.ts', import.meta.url).pathname;
-
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+/** Runs a restore and kills it there. */
+async function killedAt(step: string, ...more: readonly string[]): Promise<void> {
+  await (await runTo(step, ...more)).killChildren();
 }
 
 const storage = { bob: memoryStorage(), ada: memoryStorage() };
@@ -154,6 +151,11 @@ test('a site burns down: killed at every step the restore goes on, nothing half 
       await expect(startSecurity()).rejects.toThrow('nothing half restored serves');
     if (step === 'loading the rows') mark = readFileSync(marked, 'utf8');
   }
+  // Ctrl-C, however often it is pressed, lets it put down what it has in its hands first.
+  const running = await runTo('loading the rows');
+  await running.pressCtrlC();
+  expect(running.output()).toContain('it was not restored');
+  expect(existsSync(join(data, 'database', 'cluster', 'postmaster.pid'))).toBe(false);
   const { stdout, stderr } = await restore('--yes');
   expect(stdout, stderr).toContain('everything after');
   expect(existsSync(marked)).toBe(false);

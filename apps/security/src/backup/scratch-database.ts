@@ -2,10 +2,10 @@ import { chmodSync, mkdtempSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { undoAtSignals } from '@sallyport/settings';
 import { ChildPostgres, type DatabaseAddress, stopLeftPostgres } from '@sallyport/store-sql';
 
 const PREFIX = 'sallyport-scratch-';
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** A database of its own for one verification. What is in it is in the clear, as in every database. */
 export interface ScratchDatabase {
@@ -16,13 +16,9 @@ export interface ScratchDatabase {
 
 /**
  * Starts an empty PostgreSQL in a folder of its own, below the one that is given or that of temporary files. Those of verifications
- * that were killed are stopped and deleted first. A signal breaks off who uses it, except those that `finishesAt` names: there
- * its user ends by itself.
+ * that were killed are stopped and deleted first.
  */
-export async function openScratchDatabase(
-  parent: string = tmpdir(),
-  finishesAt: readonly NodeJS.Signals[] = [],
-): Promise<ScratchDatabase> {
+export async function openScratchDatabase(parent: string = tmpdir()): Promise<ScratchDatabase> {
   await removeLeft(parent);
   let folder: string | undefined;
   let starting: Promise<ChildPostgres> | undefined;
@@ -34,12 +30,10 @@ export async function openScratchDatabase(
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   };
   // Who breaks a verification off leaves nothing of it in the clear, from the first moment on.
-  const breakOff = (): void => void close().finally(() => process.exit(1));
-  const signals = SIGNALS.filter((signal) => !finishesAt.includes(signal));
-  for (const signal of signals) process.once(signal, breakOff);
+  const forget = undoAtSignals(close);
   const closeForGood = async (): Promise<void> => {
     await close();
-    for (const signal of signals) process.removeListener(signal, breakOff);
+    forget();
   };
   try {
     folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));

@@ -19,7 +19,7 @@ import {
   type Recipient,
 } from '@sallyport/backup';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { readSettings } from '@sallyport/settings';
+import { finishAtSignal, readSettings } from '@sallyport/settings';
 import { SqlStore } from '@sallyport/store-sql';
 import { makeExport, openSpool } from '../backup/make-export.ts';
 import { openScratchDatabase } from '../backup/scratch-database.ts';
@@ -234,24 +234,20 @@ async function verify(order: Order): Promise<Answer> {
   return { value: verified };
 }
 
-/** At these a watch ends with the verification that is under way. */
-const WATCH_ENDS_AT: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
-
-/** Ends with the verification that is under way, at the first signal. What it says are lines, for people and logs. */
+/** Ends with the verification that is under way at the first signal, and at once at the next. What it says are lines, for people and logs. */
 async function watch(order: Order): Promise<Answer> {
   const identity = await identityOf(order);
   if (!(order.pauseMs >= 1_000)) throw new Error('--pause is a number of seconds, 1 at least');
   const config = readSettings(SETTINGS);
   const keyring = openKeyring(config);
   const enough = new AbortController();
-  for (const signal of WATCH_ENDS_AT) process.once(signal, () => enough.abort());
+  finishAtSignal(() => enough.abort());
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   await watchExports(
     {
       ...{ realm: config.SALLYPORT_REALM, targets: namedTargets(order, config), recipient: identity.recipient },
       ...{ pauseMs: order.pauseMs, say },
-      verify: (target, name) =>
-        verifyAt(target, { config, keyring, identity, order: { ...order, name }, finishesAt: WATCH_ENDS_AT }),
+      verify: (target, name) => verifyAt(target, { config, keyring, identity, order: { ...order, name } }),
     },
     enough.signal,
   );
@@ -270,13 +266,11 @@ async function verifyAt(
     keyring,
     identity,
     order,
-    finishesAt,
   }: {
     readonly config: Config;
     readonly keyring: Keyring | undefined;
     readonly identity: BackupIdentity;
     readonly order: Order;
-    readonly finishesAt?: readonly NodeJS.Signals[];
   },
 ): Promise<object> {
   const realm = config.SALLYPORT_REALM;
@@ -286,7 +280,7 @@ async function verifyAt(
   const begun = performance.now();
   const { receipt, rows, manifest } = await verifyExport({
     ...{ target, realm, name, identity, keyring, product: version, onStep: step },
-    openScratch: () => openScratchDatabase(order.scratch, finishesAt),
+    openScratch: () => openScratchDatabase(order.scratch),
   });
   const took = { tookMs: Math.round(performance.now() - begun) };
   return {

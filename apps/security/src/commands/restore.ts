@@ -36,7 +36,7 @@ import { readAllCopies } from '../journal/copy-objects.ts';
 import { openJournal } from '../journal/journal.ts';
 import { keyFileOf, wrapRestored } from '../keys/kek.ts';
 import { openBareAccess } from '../stores/bare-access.ts';
-import { findRunning, type OpenDatabase, openDatabase } from '../stores/database.ts';
+import { closedAtSignals, findRunning, type OpenDatabase, openDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
 import { assertAlone, beginRestoring, endRestoring, placeOfBefore, readRestoring } from '../stores/restoring.ts';
@@ -97,7 +97,7 @@ export async function restore(config: Config, source: RestoreSource, order: Expo
   assertAlone(config);
   assertKeyFile(config, source.keyFile);
   await assertNoServer(config);
-  let database = isThere(config) ? await openDatabase(config) : undefined;
+  let database = isThere(config) ? await closedAtSignals(() => openDatabase(config)) : undefined;
   try {
     const names = database ? await realmsInTheWay(config, database, mark) : [];
     if (names.length > 0) await assertWanted(names, source, order);
@@ -110,7 +110,7 @@ export async function restore(config: Config, source: RestoreSource, order: Expo
     if (isInTheWay) await putAside(config, database!, { aside: aside!, order });
     if (isInTheWay || !database) {
       order.step('opening the database');
-      database = await openDatabase(config);
+      database = await closedAtSignals(() => openDatabase(config));
     }
     const filling: Filling = { source, order, database, mark };
     const restored = await asOnlyRestore(database.address, () => fill(config, filling));

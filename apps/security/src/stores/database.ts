@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isLoopback, type ListenAddress, parseHostPort } from '@sallyport/settings';
+import { isLoopback, type ListenAddress, parseHostPort, undoAtSignals } from '@sallyport/settings';
 import { ChildPostgres, connectToPrimary, type DatabaseAddress } from '@sallyport/store-sql';
 import type { Config } from '../config.ts';
 import { checkPlace, markPlace } from './place-mark.ts';
@@ -34,6 +34,26 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
 async function startChild(place: ChildPlace): Promise<OpenDatabase> {
   const child = await ChildPostgres.start(place);
   return { address: child.address, external: false, description: 'own child process', close: () => child.stop() };
+}
+
+/** A command that is broken off leaves no server of its own behind: opens a database, and closes it before a signal ends the process. */
+export async function closedAtSignals(open: () => Promise<OpenDatabase>): Promise<OpenDatabase> {
+  const opening = open();
+  const forget = undoAtSignals(() =>
+    opening.then(
+      (database) => database.close(),
+      () => undefined,
+    ),
+  );
+  const database = await opening.catch((error: unknown) => {
+    forget();
+    throw error;
+  });
+  const close = async (): Promise<void> => {
+    await database.close();
+    forget();
+  };
+  return { ...database, close };
 }
 
 /** The child database of the data folder, while something runs it; undefined when nothing does. */
@@ -76,7 +96,7 @@ export async function reachDatabase(
   const address = await findRunning(config);
   if (!address) {
     checkPlace(place.folder, { isAdopted: true, isWhole });
-    return startChild(place);
+    return closedAtSignals(() => startChild(place));
   }
   return { address, external: false, description: 'child of a running server', close: async () => {} };
 }

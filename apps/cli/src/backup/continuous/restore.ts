@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { archiveTrouble } from '@sallyport/archive';
 import { postgresBinaries, privateFile, privateFolder, serverUser } from '@sallyport/local-cluster';
+import { undoAtSignals } from '@sallyport/settings';
 import { CliError } from '../../output.ts';
 import { asServer, runAsServer } from '../../server-user.ts';
 import { pgBackRest } from './pgbackrest.ts';
@@ -30,6 +31,8 @@ export interface RestoredArchive {
 }
 
 const LOOK_MS = 200;
+/** The server of a try that was killed is told to end by that, ms. */
+const ENDS_WITHIN_MS = 60_000;
 const NEWEST = /last completed transaction was at log time ([^\n]+)/;
 
 /**
@@ -41,6 +44,7 @@ export async function restoreArchive(order: RestoreOrder): Promise<RestoredArchi
   const startedAt = performance.now();
   const to = resolve(order.to);
   const mark = join(dirname(to), `.${basename(to)}.restoring`);
+  await untilLeft(to, mark);
   checkFree(to, mark);
   privateFile(mark, 'an unfinished restore: the same command begins it again\n', serverUser());
   await fetchFiles({ ...order, to });
@@ -49,10 +53,15 @@ export async function restoreArchive(order: RestoreOrder): Promise<RestoredArchi
   return { newest, realms, tookMs: performance.now() - startedAt };
 }
 
+/** The server of a try that was killed ends by itself, soon. */
+async function untilLeft(to: string, mark: string): Promise<void> {
+  const until = performance.now() + ENDS_WITHIN_MS;
+  while (existsSync(mark) && serverRuns(to) && performance.now() < until) await sleep(LOOK_MS);
+}
+
 /** Nothing that somebody may still need is overwritten. */
 function checkFree(to: string, mark: string): void {
-  if (existsSync(join(to, 'postmaster.pid')) && serverRuns(to))
-    throw new CliError(`a PostgreSQL runs on ${to}`, 'stop it, and whatever starts it again');
+  if (serverRuns(to)) throw new CliError(`a PostgreSQL runs on ${to}`, 'stop it, and whatever starts it again');
   const used = existsSync(to) && readdirSync(to).length > 0;
   if (!used || existsSync(mark)) return;
   throw new CliError(
@@ -106,14 +115,19 @@ export async function withRestored<T>(
   const binaries = postgresBinaries();
   const server = startServer(order, { run, binaries });
   const log = keepLog(server);
+  const stop = async (): Promise<void> => {
+    await stopServer(server);
+    rmSync(run, { recursive: true, force: true });
+  };
+  const forget = undoAtSignals(stop);
   try {
     const ask = (sql: string, database = order.database) => askServer({ ...order, database }, { run, binaries, sql });
     await untilOpen(server, { log, ask: () => ask('select pg_is_in_recovery()', 'postgres') });
     const done = await work({ socket: run, ask: (sql) => ask(sql) });
     return { newest: NEWEST.exec(log.text)?.[1]?.trim(), done };
   } finally {
-    await stopServer(server);
-    rmSync(run, { recursive: true, force: true });
+    await stop();
+    forget();
   }
 }
 

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { privateFolder, serverUser } from '@sallyport/local-cluster';
+import { undoAtSignals } from '@sallyport/settings';
 import { CliError } from '../../output.ts';
 import type { GlobalOptions } from '../../program.ts';
 import { askSecurityHost } from '../../security-host.ts';
@@ -22,6 +23,9 @@ export interface VerifiedArchive {
   readonly tookMs: number;
 }
 
+/** What a program that was just ended still writes is waited for. */
+const LEFT = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 } as const;
+
 type VerifyOrder = Pick<RestoreOrder, 'folder' | 'database' | 'superuser'> & { readonly scratch: string | undefined };
 
 /**
@@ -35,13 +39,17 @@ export async function verifyArchive(globals: GlobalOptions, order: VerifyOrder):
     mkdtempSync(join(resolve(order.scratch ?? tmpdir()), 'sallyport-archive-')),
     serverUser(),
   );
+  // A whole database in the clear is nobody's leftover.
+  const remove = async (): Promise<void> => rmSync(scratch, LEFT);
+  const forget = undoAtSignals(remove);
   try {
     const restore: RestoreOrder = { ...order, to: join(scratch, 'database'), before: undefined };
     await fetchFiles(restore);
     const { newest, done } = await withRestored(restore, ({ socket }) => lookAt(globals, { ...order, socket }));
     return { newest, realms: done, tookMs: performance.now() - startedAt };
   } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    await remove();
+    forget();
   }
 }
 
@@ -51,7 +59,6 @@ async function lookAt(
 ): Promise<readonly ArchivedRealm[]> {
   const order = ['--socket', socket, '--user', superuser, '--database', database];
   const answer = await askSecurityHost(globals, { name: 'archive-command', order });
-  if (answer === '') throw new CliError('what was restored could not be looked at');
   const found = JSON.parse(answer) as (ArchivedRealm & { readonly fault: string })[];
   if (found.length === 0)
     throw new CliError('there is no realm in what was restored', 'its database is called otherwise? --database NAME');

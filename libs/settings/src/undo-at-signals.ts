@@ -1,0 +1,52 @@
+/** Signals that end a command, and the exit status by which a shell knows each. */
+const ENDINGS: Readonly<Partial<Record<NodeJS.Signals, number>>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+
+/** One Ctrl-C may come twice: from the terminal, and from npm. */
+const SAME_MS = 1_000;
+
+type Undo = () => Promise<unknown>;
+
+const undos = new Set<Undo>();
+let finish: (() => void) | undefined;
+let toldAt = Number.NEGATIVE_INFINITY;
+let isListening = false;
+let isEnding = false;
+
+/**
+ * From now on a signal (SIGINT, SIGTERM, SIGHUP) ends this process only after `undo` has been waited for; those that were named later are
+ * undone first. Whoever presses Ctrl-C again breaks nothing of that off. Gives what ends it: nothing is left to be undone. For
+ * commands: servers end as `runServer` says.
+ */
+export function undoAtSignals(undo: Undo): () => void {
+  listen();
+  undos.add(undo);
+  return () => void undos.delete(undo);
+}
+
+/** The first SIGINT or SIGTERM is only told, so that what is under way is finished; the next one, a second later, ends this process. */
+export function finishAtSignal(tell: () => void): void {
+  listen();
+  finish = tell;
+}
+
+function listen(): void {
+  if (isListening) return;
+  isListening = true;
+  for (const signal of Object.keys(ENDINGS) as NodeJS.Signals[]) process.on(signal, () => hear(signal));
+}
+
+function hear(signal: NodeJS.Signals): void {
+  const tell = signal === 'SIGHUP' ? undefined : finish;
+  finish = undefined;
+  if (tell) {
+    toldAt = performance.now();
+    return tell();
+  }
+  if (isEnding || performance.now() < toldAt + SAME_MS) return;
+  isEnding = true;
+  void undoAll().finally(() => process.exit(ENDINGS[signal]));
+}
+
+async function undoAll(): Promise<void> {
+  for (const undo of [...undos].reverse()) await undo().catch(() => undefined);
+}
