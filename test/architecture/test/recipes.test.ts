@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
@@ -60,4 +61,14 @@ test('services run unprivileged on a file system that they cannot write to', () 
 test('metrics are shown on this host only', () => {
   for (const name of ['security.env', 'proxy.env'])
     expect(linesOf(name).join('\n')).toMatch(/^SALLYPORT_METRICS_LISTEN=127\.0\.0\.1:/m);
+});
+
+test('settings mean the same to a service and to a shell that reads them', () => {
+  for (const name of ['security.env', 'proxy.env', 'etcd.env']) {
+    const file = new URL(name, FOLDER).pathname;
+    const shell = spawnSync('sh', ['-c', 'set -a; . "$1"; exec env', 'sh', file], { env: {}, encoding: 'utf8' });
+    // As systemd.exec(5) reads EnvironmentFile=.
+    const wanted = linesOf(name).map((line) => line.replace(/^(\w+)="(.*)"$/, '$1=$2'));
+    expect(shell.stdout.split('\n'), shell.stderr).toEqual(expect.arrayContaining(wanted));
+  }
 });

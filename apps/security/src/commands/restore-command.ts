@@ -93,6 +93,7 @@ async function carryOut(which: string, options: Options): Promise<RestoreReport>
   const keyFile = resolve(options['key-file'] ?? keyFileOf(config));
   if (!existsSync(keyFile))
     throw new Error(`there is no key file ${keyFile}: --key-file FILE, a kek.json of this realm`);
+  readNamedFile(keyFile, 'the key file');
   const keys = openKeksOfExports(serverCrypto(), keyFile);
   const identity = await parseIdentity(readNamedFile(options.identity, 'the identity file'));
   const place = exportPlaceOf(which, options.target);

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import {
   type BackupIdentity,
@@ -121,6 +122,7 @@ export function readNamedFile(file: string, what: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new Error(`${what} ${file} cannot be read`, { cause });
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`${what} ${file} cannot be read by user ${userInfo().username} (${code})`, { cause });
   }
 }
