@@ -7,7 +7,10 @@ const CLI = fileURLToPath(new URL('../../../apps/cli/src/main.ts', import.meta.u
 
 /** A command that is under way. */
 export interface CommandUnderWay {
-  readonly kill: () => void;
+  /** Ends it with all that it has started: who is killed alone is outlived by the program that does the work. */
+  readonly kill: (signal?: NodeJS.Signals) => void;
+  /** What it has said so far. */
+  readonly said: () => string;
   readonly done: Promise<{ readonly code: number; readonly output: string }>;
 }
 
@@ -18,14 +21,21 @@ export function startOn(
   environment: Readonly<Record<string, string>> = {},
 ): CommandUnderWay {
   const [program, ...args] = commandOn(host, undefined, [process.execPath, ...omission(), CLI, ...order]);
-  const child = spawn(program!, args, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program!, args, {
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += String(data)));
   const done = new Promise<{ code: number; output: string }>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve({ code: code ?? 1, output }));
   });
-  return { kill: () => void child.kill('SIGKILL'), done };
+  const kill = (signal: NodeJS.Signals = 'SIGKILL'): void => {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, signal);
+  };
+  return { kill, said: () => output, done };
 }
 
 /** Runs it to its end. @throws Error with what it said when it failed */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { passphraseFile } from '@sallyport/archive';
@@ -126,8 +126,16 @@ class Disaster {
       (await this.#farm.status()).degraded.some((words) => words.includes('restored the archive'));
     this.#tally.never('statuses that pass over an archive that nobody restored', Number(!(await unproven())));
     const receipt = join(folder, 'archive-receipt.json');
-    const order = [...this.#order('verify', 1), '--scratch', cluster.place.hostFolder(cluster.hosts[1]!)];
-    say(await sallyportOn(cluster.hosts[1]!, [...order, '--receipt', receipt], this.#environment));
+    const [host, scratch] = [cluster.hosts[1]!, cluster.place.hostFolder(cluster.hosts[1]!)];
+    const order = [...this.#order('verify', 1), '--scratch', scratch, '--receipt', receipt];
+    const left = (): number => readdirSync(scratch).filter((name) => name.startsWith('sallyport-archive-')).length;
+    const broken = startOn(host, order, this.#environment);
+    await waitFor(() => left() > 0, 'a scratch database');
+    await sleep(this.#random() * KILLED_WITHIN_MS);
+    broken.kill('SIGINT');
+    await broken.done;
+    this.#tally.never('databases that a verification left which Ctrl-C broke off', left());
+    say(await sallyportOn(host, order, this.#environment));
     const [body] = JSON.parse(readFileSync(receipt, 'utf8')) as [api.BodyOf<typeof api.safeguards.prove>];
     await operator.call(api.safeguards.prove, { body });
     this.#tally.never('statuses that ask for what was done', Number(await unproven()));

@@ -1,21 +1,19 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
 import { waitFor } from '@sallyport/support';
 import { sallyportOn, startOn } from '../command-on.ts';
 import { AUTHORITY, Farm, type Server } from '../farm.ts';
 import { realmCommand } from '../going-back.ts';
 import { LonePostgres } from '../lone-postgres.ts';
-import { randomFrom } from '../random.ts';
 import { PutOut, revokeAndWatch, revokeSession, Sending, serving, sessionOf } from '../single-session.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
 import type { Scenario } from './scenario.ts';
 
-/** A restore that is killed has got this far at most, ms. */
-const KILLED_WITHIN_MS = 8_000;
+/** Steps at whose beginning it is killed, as it says them. */
+const STEPS = ['marking this folder', 'loading the rows', 'beginning a new epoch', 'reading the copies of the journal'];
 
 /**
  * The database burns and comes back from an export, into a PostgreSQL that is reached by TLS as a role without any right but its own
@@ -26,11 +24,11 @@ export const backups: Scenario = {
   onlyByHand: true,
   short: { sessions: 1, rounds: 1 },
   long: { sessions: 1, rounds: 3 },
-  async run({ rounds, seed }) {
+  async run({ rounds }) {
     const tally = new Tally();
     const lone = Object.fromEntries(Array.from({ length: rounds }, (_, i) => [`e${i}`, `10.77.1.${31 + i}`]));
     const farm = await Farm.start({ nodes: 1, proxies: 2, journal: 'elsewhere', lone });
-    const backup = new Backups(farm, tally, randomFrom(seed));
+    const backup = new Backups(farm, tally);
     await backup.makeKeys();
     for (const [i, [name, address]] of Object.entries(lone).entries())
       await backup.round(i, new LonePostgres(farm.cluster, { name, address, namespace: name }));
@@ -42,16 +40,14 @@ export const backups: Scenario = {
 class Backups {
   readonly #farm: Farm;
   readonly #tally: Tally;
-  readonly #random: () => number;
   readonly #target: string;
   readonly #safe: string;
   /** Takes the database of this moment off the network, with all that it has. */
   #burn: () => void;
 
-  constructor(farm: Farm, tally: Tally, random: () => number) {
+  constructor(farm: Farm, tally: Tally) {
     this.#farm = farm;
     this.#tally = tally;
-    this.#random = random;
     this.#target = join(farm.folder, 'exports');
     this.#safe = join(farm.folder, 'safe');
     this.#burn = () => this.#off(farm.cluster.hosts);
@@ -89,10 +85,15 @@ class Backups {
     this.#node.environment = { ...this.#node.environment, SALLYPORT_DATABASE_HOSTS: next.address };
     const order = ['backup', 'restore', '--target', this.#target, '--identity', this.#file('identity')];
     const rest = ['--keep-operators', '--yes', '--actor', 'rig', '--reason', 'fault rig'];
-    const killed = startOn(this.#node.host, [...order, ...rest], this.#node.environment);
-    await Promise.race([killed.done, sleep(this.#random() * KILLED_WITHIN_MS)]);
-    killed.kill();
-    await killed.done;
+    for (const step of STEPS) {
+      const killed = startOn(this.#node.host, [...order, ...rest], this.#node.environment);
+      const reached = waitFor(() => killed.said().includes(`· ${step}`), `a restore that comes to ${step}`).catch(
+        () => undefined,
+      );
+      await Promise.race([killed.done, reached]);
+      killed.kill();
+      await killed.done;
+    }
     say((await this.#command(...order, ...rest)).split('\n').slice(-12).join('; '));
     await this.#begin();
     this.#tally.never('requests and logins of who was out before the disaster', await gone.cameThrough());

@@ -20,6 +20,8 @@ const ADDRESSES = { main: '10.77.1.21', second: '10.77.6.21', node: '10.77.6.1' 
 const LEASE_MS = 8_000;
 /** A takeover that is killed has got this far at most, ms. */
 const KILLED_WITHIN_MS = 4_000;
+/** What a takeover says at its steps; undefined stands for any moment. */
+const STEPS = [/the database of the other site/, /a failover:|a restore with a new epoch:/, /is a primary/, undefined];
 
 /** A second site with only the replicated database takes over when the first one is killed whole, and gives back. */
 export const standby: Scenario = {
@@ -37,7 +39,7 @@ export const standby: Scenario = {
       lone: { m1: ADDRESSES.main, b1: ADDRESSES.second },
       environment: { SALLYPORT_OTHER_SITE_NODES: `https://${ADDRESSES.node}:8443` },
     });
-    const sites = new TwoSites(farm, tally, randomFrom(seed));
+    const sites = new TwoSites(farm, tally, { random: randomFrom(seed), steps: rounds > 1 ? STEPS : [undefined] });
     for (let i = 0; i < rounds; i++) await sites.round(i);
     await farm.stop();
     return tally;
@@ -56,17 +58,24 @@ class TwoSites {
   readonly #farm: Farm;
   readonly #tally: Tally;
   readonly #random: () => number;
+  readonly #steps: readonly (RegExp | undefined)[];
   readonly #rebuilt: LonePostgres;
   readonly #second: LonePostgres;
   readonly #secondNode: Omit<Server, 'process'>;
   readonly #password: string;
   #main: MainDatabase;
 
-  constructor(farm: Farm, tally: Tally, random: () => number) {
+  /** `steps`: what a takeover says when it is killed. */
+  constructor(
+    farm: Farm,
+    tally: Tally,
+    { random, steps }: { readonly random: () => number; readonly steps: readonly (RegExp | undefined)[] },
+  ) {
     const { cluster } = farm;
     this.#farm = farm;
     this.#tally = tally;
     this.#random = random;
+    this.#steps = steps;
     this.#rebuilt = this.#lone('m1', ADDRESSES.main);
     this.#second = this.#lone('b1', ADDRESSES.second);
     const prepared = farm.prepareNode('z1', ADDRESSES.node);
@@ -175,7 +184,7 @@ class TwoSites {
     };
   }
 
-  /** Takes over by the one command, which is killed once on its way. Then the node of the site starts. */
+  /** Takes over by the one command, which is killed on its way, in a long run at each of its steps. Then the node of the site starts. */
   async #takeOver(
     node: Omit<Server, 'process'>,
     { main, own, wanted }: { readonly main: string; readonly own: LonePostgres; readonly wanted: 'same' | 'new' },
@@ -186,10 +195,15 @@ class TwoSites {
       SALLYPORT_OTHER_SITE_DATABASE_HOSTS: main,
     };
     const order = ['standby', 'takeover', '--reason', 'fault rig', '--actor', 'rig'];
-    const killed = startOn(node.host, order, environment);
-    await Promise.race([killed.done, sleep(this.#random() * KILLED_WITHIN_MS)]);
-    killed.kill();
-    await killed.done;
+    for (const step of this.#steps) {
+      const killed = startOn(node.host, order, environment);
+      const reached = waitFor(() => step?.test(killed.said()) ?? false, `a takeover that comes to ${step}`).catch(
+        () => undefined,
+      );
+      await Promise.race([killed.done, step ? reached : sleep(this.#random() * KILLED_WITHIN_MS)]);
+      killed.kill();
+      await killed.done;
+    }
     const said = await sallyportOn(node.host, order, environment);
     say(said.trim().split('\n').slice(0, 4).join('; '));
     const isNew = /with epoch|new epoch/.test(said);
