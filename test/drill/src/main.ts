@@ -6,17 +6,20 @@ import { runDrill } from './drill.ts';
 import { fillRealm } from './fill.ts';
 import { drawn } from './filled.ts';
 import { timeInstall } from './install.ts';
+import { timeLogins } from './logins.ts';
 import { EXPORT } from './means.ts';
 import { openRealmOf } from './realm-of.ts';
 import { reportOf } from './report.ts';
 
 const HELP = `npm run drill -- fill --data FOLDER [--installations N] [--seed N] [--real N]
 npm run drill [-- --installations N] [--devices N] [--seed N] [--every SECONDS] [--install] [--short]
+npm run drill -- logins [--installations N] [--devices N] [--every SECONDS] [--exports N]
 npm run drill -- install
 
   fill   fills the realm of a Security server's data folder with users and installations; the first --real of them
          have keys with which a device can sign in. A folder without a realm gets one. With SALLYPORT_DATABASE_HOSTS
          and the settings beside it in the environment the database is an external one
+  logins times sign-ins while exports are made by the schedule of the node, and while none is (root)
   install times the install on an empty machine, until the phone page answers (root, and the Debian package mmdebstrap)
 `;
 
@@ -35,6 +38,7 @@ const { values, positionals } = parseArgs({
     real: { type: 'string', default: '1000' },
     devices: { type: 'string', default: '20' },
     every: { type: 'string', default: '300' },
+    exports: { type: 'string', default: '3' },
     install: { type: 'boolean', default: false },
     short: { type: 'boolean', default: false },
   },
@@ -98,8 +102,24 @@ async function burn(): Promise<void> {
   process.exit(ok ? 0 : 1);
 }
 
-const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = { fill, install, burn };
+async function logins(): Promise<void> {
+  if (!isIsolated()) return runIsolated();
+  const table = await timeLogins(
+    {
+      installations: Number(values.installations),
+      devices: Number(values.devices),
+      seed: Number(values.seed),
+      everyMs: Number(values.every) * 1_000,
+      exports: Number(values.exports),
+    },
+    say,
+  );
+  process.stdout.write(table);
+  process.exit();
+}
+
+const COMMANDS: Readonly<Record<string, () => Promise<unknown>>> = { fill, install, logins, burn };
 const command = COMMANDS[positionals[0] ?? 'burn'];
 if (command) await command();
 else process.stdout.write(HELP);
-if (command !== burn) process.exit();
+if (command !== burn && command !== logins) process.exit();

@@ -91,7 +91,13 @@ export const EXPORT: Means = {
 /** How long an export may take at most, from its schedule on, ms. */
 const KEEP_WITHIN_MS = 1_800_000;
 
-interface ExportMade {
+/** Exports that a drill's folder keeps, oldest first. */
+export function exportsIn(folder: string): readonly ExportMade[] {
+  return madeIn(safeOf(folder).exports);
+}
+
+/** An export that is whole: where it is, and of when; epoch ms. */
+export interface ExportMade {
   readonly folder: string;
   readonly takenAt: number;
   readonly doneAt: number;

@@ -7,6 +7,8 @@ import { CLI, type CommandResult, freePort, runCommand, scratchFolder } from '@s
 
 const SERVICES = { 'sallyport-security': 'security', 'sallyport-proxy': 'proxy' } as const;
 type Service = keyof typeof SERVICES;
+/** What the runbook says for some moment: here it is this one. */
+const A_MOMENT = '2026-11-26T14:05:00Z';
 
 /**
  * A small installation as a runbook speaks of it: Security and a Proxy as services, an operator's shell. Folders that the runbook
@@ -28,10 +30,12 @@ export class Night {
     for (const folder of ['bin', 'desk', 'etc/sallyport', 'var/lib', 'mnt/safe', 'mnt/backup'])
       mkdirSync(join(night.folder, folder), { recursive: true });
     await night.#offerServices();
+    const admin = `127.0.0.1:${await freePort()}`;
     night.configure('security', {
       SALLYPORT_DATA: night.path('/var/lib/sallyport'),
       SALLYPORT_PROXY_LISTEN: `127.0.0.1:${await freePort()}`,
-      SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
+      SALLYPORT_ADMIN_LISTEN: admin,
+      SALLYPORT_ADMIN_URL: `https://${admin}`,
       SALLYPORT_LEASE_MS: '2000',
       SALLYPORT_NODE: 'new',
       SALLYPORT_JOURNAL: `file:${night.path('/mnt/journal')}`,
@@ -78,7 +82,12 @@ export class Night {
     const app = SERVICES[name];
     try {
       const environment = this.settings(app);
-      this.#running.set(name, await AppProcess.start(app, { environment }));
+      const process = await AppProcess.start(app, { environment });
+      this.#running.set(name, process);
+      // A service leaves it in a file; to who starts it with a channel, as here, it says it there.
+      const { oneTimeToken } = process.ready;
+      const file = join(environment['SALLYPORT_DATA']!, 'first-operator-token');
+      if (oneTimeToken !== undefined) writeFileSync(file, oneTimeToken, { mode: 0o600 });
     } catch (error) {
       this.#logs.set(name, String(error));
     }
@@ -105,6 +114,7 @@ export class Night {
   async type(commands: readonly string[]): Promise<CommandResult> {
     const script = commands
       .join('\n')
+      .replaceAll(A_MOMENT, new Date().toISOString())
       .replaceAll(/(?<![\w/])\/(?:etc\/sallyport|var\/lib\/sallyport|mnt)/g, (path) => this.path(path));
     const environment = { PATH: `${this.path('/bin')}:${process.env['PATH']}` };
     const settings = `set -e; set -a; [ ! -f "${this.path('/etc/sallyport/security.env')}" ] || . "${this.path('/etc/sallyport/security.env')}"; set +a\n`;

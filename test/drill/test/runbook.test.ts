@@ -211,9 +211,10 @@ test('somebody changes the database', async () => {
   await page.see(log);
   await page.see(status);
   await page.type();
-  await new Reading('Bring the realm back').type();
+  await page.type();
   await page.type();
   page.end();
+  expect(await must('sallyport operator list')).toContain('olga');
 });
 
 test('a target of backups is lost', async () => {
