@@ -21,7 +21,7 @@ export interface CommandOptions {
 }
 
 /** The processes that a process has started. */
-export function childrenOf(pid: number): number[] {
+function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
 }
 

@@ -7,7 +7,6 @@ export {
   CLI,
   type CommandOptions,
   type CommandResult,
-  childrenOf,
   isListening,
   listening,
   type Running,
