@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { operators } from '@sallyport/security-api/admin';
+import { certificates, operators } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { adminOf } from './admin.ts';
@@ -44,6 +45,27 @@ export async function keepCredential(admin: AdminClient, profile: OperatorProfil
   );
 }
 
+function blocksOf(pem: string): string[] {
+  return (pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []).map((one) =>
+    one.replace(/\s/g, ''),
+  );
+}
+
+/** Another CA of the gateway counts by now: it is kept, so that the API is known by it when the one before is retired. */
+async function keepAuthorities(admin: AdminClient, file: string): Promise<void> {
+  const profile = loadProfile(file);
+  const mark = createHash('sha256').update(profile.ca).digest('hex');
+  if (admin.authorities === undefined || admin.authorities === mark) return;
+  try {
+    const { authorities } = await admin.call(certificates.authorities);
+    // Who knows the API by another CA, that of a balancer, goes on with that one.
+    const known = new Set(blocksOf(profile.ca));
+    if (blocksOf(authorities).some((pem) => known.has(pem))) storePrivate(file, { ...profile, ca: authorities });
+  } catch (error) {
+    warn`the gateway has another CA, which could not be read: ${(error as Error).message}\n`;
+  }
+}
+
 /** Runs work with the admin client of the stored profile. */
 export async function withAdmin<T>(globals: GlobalOptions, work: (admin: AdminClient) => Promise<T>): Promise<T> {
   const profile = loadProfile(profileFile(globals));
@@ -51,6 +73,7 @@ export async function withAdmin<T>(globals: GlobalOptions, work: (admin: AdminCl
   try {
     const done = await work(admin);
     await keepCredential(admin, profile, profileFile(globals));
+    await keepAuthorities(admin, profileFile(globals));
     return done;
   } finally {
     await admin.close();

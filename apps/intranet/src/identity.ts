@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { get } from 'node:https';
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
+import { createLocalJWKSet, errors, type JSONWebKeySet, jwtVerify } from 'jose';
 
 /** How a backend verifies who the gateway says the user is. */
 export interface IdentityOptions {
@@ -43,17 +43,26 @@ function fetchJwks({ jwksUrl, caFile }: IdentityOptions): Promise<JSONWebKeySet>
 /** Verifies the header `sallyport-assertion`; undefined when it is missing or not good. This is all a backend has to do. */
 export function identityVerifier(options: IdentityOptions): (assertion: unknown) => Promise<Identity | undefined> {
   let keys: Promise<JSONWebKeySet> | undefined;
+  const verified = async (assertion: string): Promise<Identity> => {
+    keys ??= fetchJwks(options);
+    const { payload } = await jwtVerify(assertion, createLocalJWKSet(await keys), {
+      algorithms: ['ES256'],
+      typ: 'sallyport-assertion+jwt',
+      issuer: options.issuer,
+      audience: options.audience,
+    });
+    return { name: payload['name'] as string, groups: payload['groups'] as string[] };
+  };
   return async (assertion) => {
     if (typeof assertion !== 'string') return undefined;
-    keys ??= fetchJwks(options);
+    const known = keys;
     try {
-      const { payload } = await jwtVerify(assertion, createLocalJWKSet(await keys), {
-        algorithms: ['ES256'],
-        typ: 'sallyport-assertion+jwt',
-        issuer: options.issuer,
-        audience: options.audience,
+      return await verified(assertion).catch((error: unknown) => {
+        // Signed with a key that the gateway began to use since: its keys are read again, once.
+        if (!(error instanceof errors.JWKSNoMatchingKey) || known === undefined) throw error;
+        if (keys === known) keys = undefined;
+        return verified(assertion);
       });
-      return { name: payload['name'] as string, groups: payload['groups'] as string[] };
     } catch {
       keys = undefined;
       return undefined;

@@ -1,14 +1,15 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { MAX_SITE_MAP_BYTES } from '@sallyport/channel';
+import { MAX_SITE_MAP_BYTES, NEXT_ROOT_TYPE, nextRootPayload, type RootJwk, rootThumbprint } from '@sallyport/channel';
+import { nodeCrypto } from '@sallyport/channel/node';
 import { expect, test, vi } from 'vitest';
 import { type KnownSiteMap, SiteMapCache, type SiteMapHost } from '../src/serving/site-map.ts';
 
 const [root, other] = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')];
 const rootKey = JSON.stringify(root.publicKey.export({ format: 'jwk' }));
 
-function signed(map: object, key: { privateKey: KeyObject; publicKey: KeyObject } = root) {
+function signed(map: object, key: { privateKey: KeyObject; publicKey: KeyObject } = root, more: object = {}) {
   const text = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const header = { alg: 'EdDSA', typ: 'sallyport-site-map+jwt', jwk: key.publicKey.export({ format: 'jwk' }) };
+  const header = { alg: 'EdDSA', typ: 'sallyport-site-map+jwt', jwk: key.publicKey.export({ format: 'jwk' }), ...more };
   const input = `${text(header)}.${text({ realm: 'main', sites: [], ...map })}`;
   return {
     siteMap: `${input}.${sign(null, Buffer.from(input), key.privateKey).toString('base64url')}`,
@@ -48,6 +49,24 @@ test('a node that still keeps an older map is asked again, until the newer one i
   cache.heardOf(5);
   await vi.waitFor(() => expect(changed.map(({ seq }) => seq)).toEqual([4, 5]), 90_000);
   expect(refused).not.toHaveBeenCalled();
+});
+
+/** By which the root key names the next one. */
+function naming(next: { publicKey: KeyObject }): string {
+  const text = (value: string): string => Buffer.from(value).toString('base64url');
+  const thumbprint = rootThumbprint(nodeCrypto(), next.publicKey.export({ format: 'jwk' }) as unknown as RootJwk);
+  const header = { alg: 'EdDSA', typ: NEXT_ROOT_TYPE, jwk: root.publicKey.export({ format: 'jwk' }) };
+  const input = `${text(JSON.stringify(header))}.${text(nextRootPayload('main', thumbprint))}`;
+  return `${input}.${sign(null, Buffer.from(input), root.privateKey).toString('base64url')}`;
+}
+
+test('a map by the root key that the known one named is taken, and none by the one before any more', async () => {
+  const next = signed({ seq: 8 }, other, { roots: [naming(other)] });
+  const { cache, refused } = scene([next, signed({ seq: 9 })], JSON.stringify(signed({ seq: 7 })));
+  expect(await cache.get()).toEqual(next);
+  cache.heardOf(9);
+  await vi.waitFor(() => expect(refused).toHaveBeenCalled(), 90_000);
+  expect(cache.seq).toBe(8);
 });
 
 test.each([

@@ -2,12 +2,13 @@ import type { Server } from 'node:https';
 import fastifySwagger from '@fastify/swagger';
 import { tlsOptionsOf } from '@sallyport/certificates';
 import { addHealthRoutes, createService, type ServiceOptions, UnknownSockets } from '@sallyport/http-service';
+import { AUTHORITIES_FIELD } from '@sallyport/security-api/admin';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { attachControl, type ControlParts } from './farm/control.ts';
 import type { SecurityNode } from './farm/node.ts';
 import { type IdentifyProxy, proxyIdentity } from './farm/proxy-identity.ts';
-import type { ServerCertificate } from './keys/certificates.ts';
+import { markOfAuthorities, type ServerCertificate } from './keys/certificates.ts';
 import { type AdminRoutes, addAdminRoutes } from './routes/admin.ts';
 import { addLogoutRoute, type LogoutRoutes } from './routes/logout.ts';
 import { addProxyApi, type ProxyApiParts } from './routes/proxy-api.ts';
@@ -35,7 +36,7 @@ function limitStrangers(service: FastifyInstance, isKnown: (request: FastifyRequ
 /** What the listener for Proxies serves with. */
 export interface ProxyServiceParts
   extends Omit<ProxyApiParts, 'identify'>,
-    Omit<ControlParts, 'identify'>,
+    Omit<ControlParts, 'identify' | 'authorities'>,
     UpdateRoutes {
   readonly node: SecurityNode;
   readonly metrics: Metrics;
@@ -55,7 +56,7 @@ export function createProxyService(
     handshakeTimeout: STRANGER_MS,
     cert: certificate.certificate,
     key: certificate.key,
-    ca: liveKeys.current.ca.certificate,
+    ca: [...liveKeys.current.authorities],
     requestCert: true,
     rejectUnauthorized: false,
   };
@@ -74,7 +75,11 @@ export function createProxyService(
   void service.register(async (scope) => addUpdateRoutes(scope, parts, ({ raw }) => unknown.know(raw.socket)), {
     prefix: UPDATES_PREFIX,
   });
-  const endControl = attachControl(service.server as Server, { ...parts, identify });
+  const endControl = attachControl(service.server as Server, {
+    ...parts,
+    identify,
+    authorities: () => liveKeys.current.authorities,
+  });
   return { service, endControl };
 }
 
@@ -129,6 +134,9 @@ export async function createAdminService(
   };
   const service = createService({ ...options, https });
   limitStrangers(service, ({ operator, publisher }) => operator !== undefined || publisher !== undefined);
+  service.addHook('onSend', async (_request, reply) => {
+    reply.header(AUTHORITIES_FIELD, markOfAuthorities(parts.liveKeys.current.authorities));
+  });
   await service.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',

@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Attestation, AuditWatch, countRealm, firstOperatorToken, PolicyCache } from '@sallyport/access';
+import {
+  type Attestation,
+  AuditWatch,
+  countRealm,
+  firstOperatorToken,
+  type KeyChangeTimes,
+  PolicyCache,
+} from '@sallyport/access';
 import { readAttestationFile, softwareAttestation } from '@sallyport/attestation';
 import {
   certificatePaths,
@@ -79,13 +86,13 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const givenRoot = readRootKey(rootKeyFile);
   const keys = await openRealmKeys(access, givenRoot);
   settleRootKey(rootKeyFile, givenRoot, keys.root.publicJwk);
-  writeCaFile(config, keys.ca.certificate);
+  writeCaFile(config, keys.authorities);
   const shared = openSharedState(config);
   const { bus, presence, addressThrottle, lockout } = shared;
 
   const { wallMs, monotonicMs } = clocks;
   const metrics = createMetrics();
-  const liveKeys = new LiveKeys(access, keys, monotonicMs);
+  const liveKeys = new LiveKeys(access, keys, { monotonicMs, times: changeTimesOf(config) });
   const listeners = new NodeListeners(log, metrics);
   const proxies = new ProxyLinks(monotonicMs);
   const degraded = (): string[] => [
@@ -99,7 +106,11 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     { access, epoch, journal, log, monotonicMs, node: { isFirst: () => node.isFirst, head: () => node.head } },
     backupTargetsOf(config),
   );
-  const parts = { self, access, fence, journal, authorityMs, liveKeys, bus, log, degraded, ...clocks };
+  const { SALLYPORT_NAMES: names, SALLYPORT_CERTIFICATE_LIFE_MS: certificateLifeMs } = config;
+  const trusted = (authorities: readonly string[]): void => writeCaFile(config, authorities);
+  const renewal = new Renewal({ access, liveKeys, listeners, id, names, lifeMs: certificateLifeMs, trusted, log });
+  const knownKeys = (): readonly string[] => renewal.knownKeys;
+  const parts = { self, access, fence, journal, authorityMs, liveKeys, knownKeys, bus, log, degraded, ...clocks };
   const node = new SecurityNode({ ...parts, otherSiteUrls: config.SALLYPORT_OTHER_SITE_NODES });
   const keyTurns = new KeyTurns({ access, kekNode, node, log });
   const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });
@@ -120,9 +131,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   await node.report();
   keyTurns.start();
 
-  const { SALLYPORT_NAMES: names, SALLYPORT_CERTIFICATE_LIFE_MS: certificateLifeMs } = config;
   const certificate = await keys.ca.issueServer(names, wallMs(), certificateLifeMs);
-  const renewal = new Renewal({ access, liveKeys, listeners, id, names, lifeMs: certificateLifeMs, log });
   const leaseMs = config.SALLYPORT_LEASE_MS;
   const forProxies = createProxyService(
     {
@@ -153,7 +162,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const { ca } = keys;
   listeners.keep('Proxy', forProxies.service, { certificate });
   listeners.keep('admin', admin, { certificate });
-  listeners.renew(certificate, [ca.certificate]);
+  listeners.renew(certificate, keys.authorities);
 
   node.start();
   copies.start();
@@ -190,7 +199,10 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const ready = async (): Promise<Ready> => {
     const oneTimeToken = await firstOperatorToken(access, id);
     const words = (): string => welcome({ proxyUrl, adminUrl, fingerprint: ca.fingerprint }, config, oneTimeToken);
-    return { message: { proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: ca.certificate, oneTimeToken }, words };
+    return {
+      message: { proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: keys.authorities.join('\n'), oneTimeToken },
+      words,
+    };
   };
   return { stop, drainMs: config.SALLYPORT_DRAIN_MS, ready };
 }
@@ -223,6 +235,19 @@ async function listenForDirectories(
   takeAddressesFrom(config.SALLYPORT_BALANCERS, service.server);
   await service.listen(address);
   return service;
+}
+
+const HOUR_MS = 3_600_000;
+
+/**
+ * What was issued or signed by an old key is over when it is retired: a certificate by the old CA, a site map, an assertion. Backends
+ * that read the keys of assertions now and then have the next one before it signs.
+ */
+function changeTimesOf({ SALLYPORT_CERTIFICATE_LIFE_MS: lifeMs }: Config): KeyChangeTimes {
+  return {
+    leadMs: { ca: 0, root: 0, assertion: HOUR_MS },
+    overlapMs: { ca: lifeMs + 60_000, root: 24 * HOUR_MS, assertion: HOUR_MS },
+  };
 }
 
 /** Under which name directories come, as far as it is said. */

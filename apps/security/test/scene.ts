@@ -131,7 +131,13 @@ export async function scene(
   const redeemed = oneTime && (await redeemOperatorToken(access, { token: oneTime, name: 'olga' }));
   const token = redeemed ? redeemed.token : '';
   const log = createLog('security', 'info', { write: (line) => void lines.push(line) });
-  const liveKeys = new LiveKeys(access, await openRealmKeys(access), now);
+  const liveKeys = new LiveKeys(access, await openRealmKeys(access), {
+    monotonicMs: now,
+    times: {
+      leadMs: { ca: 0, root: 0, assertion: 3_600_000 },
+      overlapMs: { ca: 172_860_000, root: 86_400_000, assertion: 3_600_000 },
+    },
+  });
   const metrics = createMetrics();
   const bus = memoryBus();
   const node = new SecurityNode({
@@ -141,6 +147,7 @@ export async function scene(
       fence: new EpochFence(),
       journal,
       liveKeys,
+      knownKeys: () => liveKeys.current.lastingIds,
       bus,
       log,
     },

@@ -256,9 +256,18 @@ export {
   turnWaits,
 } from './keys/kek-turn.ts';
 export {
+  beginKeyChange,
+  type KeyChangeTimes,
+  type LastingKeyState,
+  type LastingPurpose,
+  listLastingKeys,
+  listRootParts,
+  type MakeNextKey,
+  stepKeyChanges,
+} from './keys/lasting-keys.ts';
+export {
   ensureRealmKey,
   type HandshakeKeys,
-  listLastingKeys,
   loadHandshakeKeys,
   loadRealmKeys,
   publishHandshakeKey,

@@ -176,6 +176,14 @@ export { DeviceOpening, type DeviceOpeningOptions, ProxyOpening } from './openin
 export { checkPath, type PathGrammar, pathOnly, pathUnder, withoutLookAlikes } from './path-grammar.ts';
 export { MAX_RECORD_BYTES, MAX_RECORDS, REKEY_RECORDS, RecordLayer } from './record.ts';
 export {
+  followRoots,
+  MAX_ROOT_STATEMENTS,
+  NEXT_ROOT_TYPE,
+  nextRootPayload,
+  type RootJwk,
+  rootThumbprint,
+} from './root-chain.ts';
+export {
   MAX_ROUTES_BYTES,
   openRoutes,
   type Route,

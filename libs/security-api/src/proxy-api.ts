@@ -177,6 +177,8 @@ export const BeatAnswer = Type.Object(
     witness: Witness,
     /** URLs of all Security nodes, those that live first. */
     nodes: Type.Optional(Type.Array(Type.String({ maxLength: 512 }), { maxItems: 256 })),
+    /** SHA-256 of the CAs that count, as `JoinAnswer` has them, hex; only when it is another one than before on this connection. */
+    authorities: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: '64 hex digits' })),
   },
   OPEN,
 );

@@ -1,6 +1,7 @@
 import { parseJson } from '@sallyport/security-api';
 import {
   type AnswerOf,
+  AUTHORITIES_FIELD,
   type GivenBodyOf,
   MAX_PAGE,
   type Operation,
@@ -82,6 +83,7 @@ export class AdminClient {
   readonly #place: AdminPlace;
   readonly #urls: string[];
   readonly #agent: Agent;
+  #authorities: string | undefined;
 
   constructor(place: AdminPlace) {
     const { urls, ca, connectMs, timeoutMs = TIMEOUT_MS } = place;
@@ -120,6 +122,11 @@ export class AdminClient {
     }
   }
 
+  /** Which CAs count by the last answer: SHA-256 of their PEM, hex. */
+  get authorities(): string | undefined {
+    return this.#authorities;
+  }
+
   /** Closes its connections. */
   close(): Promise<void> {
     return this.#agent.destroy();
@@ -141,7 +148,11 @@ export class AdminClient {
       },
       body: body ? JSON.stringify(body) : null,
     })
-      .then(async ({ statusCode, body: content }) => ({ status: statusCode, text: await content.text() }))
+      .then(async ({ statusCode, headers, body: content }) => {
+        const authorities = headers[AUTHORITIES_FIELD];
+        if (typeof authorities === 'string') this.#authorities = authorities;
+        return { status: statusCode, text: await content.text() };
+      })
       .catch((error: Error) => {
         const words = `the Security server at ${url} does not answer: ${error.message}`;
         throw new AdminError('ERR_ADMIN_UNREACHABLE', words, { cause: error });

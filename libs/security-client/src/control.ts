@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { CryptoProvider } from '@sallyport/channel';
 import { type AnewReason, type Clocks, type FollowerListener, type LeaseClock, LogFollower } from '@sallyport/lease';
 import {
@@ -35,6 +36,9 @@ const TRIES_IN_A_LEASE = 4;
 const ANSWER_TIMEOUT_MS = 900;
 const LONE_ANSWER_TIMEOUT_MS = 3_000;
 const CHECK_MS = 100;
+/** A renewal that brought no other CAs is tried again after, and Proxies spread theirs over, ms. */
+const RENEW_AGAIN_MS = 5_000;
+const RENEW_SPREAD_MS = 2_000;
 const FORBIDDEN = 403;
 const UNKNOWN_KEY =
   'Security does not know the key of this Proxy: it was revoked or replaced, or its machine went back to before it renewed its key; invite it anew: sallyport proxy invite NAME --site SITE --replace';
@@ -90,6 +94,9 @@ export class ControlConnection {
   /** How long an answer took last, ms. */
   #rttMs: number | undefined;
   #closed = false;
+  /** CAs that count by the node of this moment. */
+  #authorities: string | undefined;
+  #askedToRenewAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: {
     identity: ProxyIdentity;
@@ -259,6 +266,7 @@ export class ControlConnection {
       this.#nodes.answered(this.#url);
       this.#leaseMs = message.leaseMs;
       if (message.nodes) this.#nodes.learn(message.nodes);
+      this.#compareAuthorities(message.authorities);
       this.#listener.siteDrained(message.drained ?? false);
       if (message.id === this.#timed?.id) this.#rttMs = Math.round(this.#clocks.monotonicMs() - this.#timed.at);
       if (message.siteMapSeq !== undefined) this.#listener.siteMap(message.siteMapSeq);
@@ -266,6 +274,18 @@ export class ControlConnection {
     const beatAgain = this.#follower.receive(message);
     if (message.type !== 'anew') this.#keepApplied(message);
     if (beatAgain) this.#beat();
+  }
+
+  /** Another CA counts, or issues: a renewal brings what is trusted, and a certificate by the one that issues. */
+  #compareAuthorities(authorities: string | undefined): void {
+    this.#authorities = authorities ?? this.#authorities;
+    if (this.#authorities === undefined || this.#authorities === markOf(this.#identity.ca)) return;
+    const now = this.#clocks.monotonicMs();
+    if (now - this.#askedToRenewAt < RENEW_AGAIN_MS) return;
+    this.#askedToRenewAt = now;
+    // All Proxies hear of it at once.
+    const timer = setTimeout(() => this.#closed || this.#listener.renew(), Math.random() * RENEW_SPREAD_MS);
+    timer.unref();
   }
 
   #keepApplied({ epoch, entries, seals = [] }: BeatAnswer | Push): void {
@@ -284,4 +304,9 @@ export class ControlConnection {
 function wordsOfRefusal(status: number | undefined): string {
   if (status === FORBIDDEN) return UNKNOWN_KEY;
   return status === TOO_MANY_CONNECTIONS ? KEY_IN_USE : `a Security node answers with ${status}`;
+}
+
+/** What tells one set of CAs from another, as Security does. */
+function markOf(authorities: string): string {
+  return createHash('sha256').update(authorities).digest('hex');
 }

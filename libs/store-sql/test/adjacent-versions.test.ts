@@ -39,7 +39,7 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
   resources: ['sites', 'region'],
   policies: ['place'],
   sites: ['lease_ms', 'drained_at'],
-  nodes: ['journal'],
+  nodes: ['journal', 'known_keys'],
   installations: ['resume_id'],
   operators: ['origin', 'place', 'invited_by', 'ends_at', 'ended_at', 'end_reason'],
 };

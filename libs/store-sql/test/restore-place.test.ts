@@ -16,7 +16,7 @@ const { server, store } = await startDatabase();
 const MARK = 'a'.repeat(64);
 const NODE = {
   ...{ id: 'n1', proxyUrl: '', adminUrl: '', version: '0', startedAt: 0, state: 'up' as const, beat: 1, seenAt: 0 },
-  ...{ clockOffsetMs: 0, degraded: [], keyId: '', journal: '' },
+  ...{ clockOffsetMs: 0, degraded: [], keyId: '', knownKeys: [], journal: '' },
 } as const;
 
 async function run(sql: string): Promise<pg.QueryResult> {

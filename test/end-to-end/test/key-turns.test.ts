@@ -1,5 +1,6 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { memoryStorage } from '@sallyport/device';
 import {
   type EscrowReceipt,
   formatOfficer,
@@ -13,6 +14,7 @@ import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres } from '@sallyport/store-sql';
 import { freePort, sallyport, scratchFolder } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
+import { startBackend } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
 
 /** Far longer than a turn takes, on however slow a machine, ms. */
@@ -110,6 +112,84 @@ test('a node that comes with the file of before the turn refuses to start and sa
   copyFileSync(fileOf(first), fileOf(second));
   other = await AppProcess.start('security', { environment: others });
 });
+
+test('CA, root key and key of assertions are replaced under load, a node killed meanwhile: nobody signs in anew, also when all was restarted', async () => {
+  const backend = await startBackend();
+  await gateway.addResource('wiki', 'wiki.corp', backend.url);
+  const [kept, away] = [memoryStorage(), memoryStorage()];
+  const device = await gateway.device('ada', kept);
+  // One that is off during all of it.
+  (await gateway.device('ada', away)).close();
+  const logins = async (): Promise<number> =>
+    (await gateway.operator.call(api.audit.list, { query: { limit: '500' } })).filter(
+      ({ action }) => action === 'session.create',
+    ).length;
+  const before = await logins();
+  const [failed, passed]: [unknown[], number[]] = [[], []];
+  let over = false;
+  const reading = (async () => {
+    while (!over) {
+      const status = await device.fetch('http://wiki.corp/echo').then((answer) => answer.status, String);
+      if (status === 200) passed.push(status);
+      else failed.push(status);
+    }
+  })();
+  const change = async (purpose: 'ca' | 'root' | 'assertion') =>
+    gateway.operator.call(api.certificates.change, { params: { purpose } });
+  const rotate = async (purpose: 'ca' | 'root' | 'assertion') =>
+    gateway.operator.call(api.certificates.rotate, { params: { purpose } });
+  const used = async (purpose: 'ca' | 'root'): Promise<string | undefined> =>
+    (await change(purpose)).keys.find(({ state }) => state === 'in use')?.id;
+  const oldRoot = (await kept.load())!.root;
+  await rotate('ca');
+  await other.end('SIGKILL');
+  expect(await rotate('ca')).toMatchObject({ begun: false });
+  other = await AppProcess.start('security', { environment: others });
+  await expect.poll(() => used('ca'), { timeout: LIMIT_MS }).toBe('ca-2');
+  // Each listener and each Proxy has a certificate by the next CA by itself, and the file for whoever joins has both.
+  const issuers = async (): Promise<string[]> =>
+    (await gateway.operator.call(api.certificates.list))
+      .filter(({ purpose }) => purpose === 'Proxy' || purpose === 'listener')
+      .map(({ issuer }) => issuer);
+  await expect
+    .poll(async () => new Set(await issuers()), { timeout: LIMIT_MS })
+    .toEqual(new Set(['CN=Sallyport main CA 2']));
+  for (const data of [first, second])
+    await expect
+      .poll(() => readFileSync(join(data, 'security', 'ca.pem'), 'utf8').match(/BEGIN CERTIFICATE/g)?.length)
+      .toBe(2);
+  await rotate('root');
+  await expect.poll(() => used('root'), { timeout: LIMIT_MS }).toBe('root-2');
+  // Backends see the next key for an hour before it signs.
+  await expect.poll(async () => (await rotate('assertion')).waitingFor, { timeout: LIMIT_MS }).toEqual([]);
+  expect((await change('assertion')).keys.map(({ state }) => state)).toEqual(['coming', 'in use']);
+  // The device follows the root key by what its Proxy tells, and one that comes now knows the next one or is led to it.
+  await expect.poll(async () => (await kept.load())!.root, { timeout: LIMIT_MS }).not.toEqual(oldRoot);
+  const enough = passed.length + 20;
+  await expect.poll(() => passed.length, { timeout: LIMIT_MS }).toBeGreaterThanOrEqual(enough);
+  over = true;
+  await reading;
+  expect(failed).toEqual([]);
+  device.close();
+  await other.end();
+  await gateway.restartSecurity();
+  other = await AppProcess.start('security', { environment: others });
+  await gateway.restartProxy(0);
+  await gateway.live(1);
+  for (const storage of [kept, away]) {
+    const again = await gateway.reopen(storage);
+    expect((await again.fetch('http://wiki.corp/echo')).status).toBe(200);
+    await expect.poll(async () => (await storage.load())!.root, { timeout: LIMIT_MS }).not.toEqual(oldRoot);
+    again.close();
+  }
+  expect(await logins()).toBe(before);
+  (await gateway.device('ada')).close();
+  const actions = (await gateway.operator.call(api.audit.list, { query: { limit: '500' } })).map(
+    ({ action }) => action,
+  );
+  expect(actions).toEqual(expect.arrayContaining(['key.replace', 'key.use', 'certificate.take']));
+  await backend.close();
+}, 300_000);
 
 test('officers hold the keys: they prove it, open them on a new host, and a set of before counts no more once it is renewed', async () => {
   const host = join(folder, 'officers');

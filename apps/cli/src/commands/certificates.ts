@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { type CertificateView, certificates } from '@sallyport/security-api/admin';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type CertificateView, certificates, type KeyChangeView } from '@sallyport/security-api/admin';
+import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
-import { addOperatorCommand, required, table } from '../operator-command.ts';
-import { formatTime } from '../output.ts';
+import { addOperatorCommand, type Given, required, table } from '../operator-command.ts';
+import { CliError, formatTime } from '../output.ts';
 import { printable, say } from '../terminal.ts';
 import { userPath } from '../user-path.ts';
 
@@ -68,6 +70,15 @@ export function addCertificateCommands(program: Command): void {
     },
     show: (view) => say`✔ ${view.id} is renewed\n`,
   });
+  addOperatorCommand<{ readonly wait: boolean }, KeyChangeView>(certificate, {
+    name: 'rotate <what>',
+    about:
+      'replace our CA (ca), the key of site maps (root) or of assertions (assertion) while everything runs; again: how far that is',
+    options: [['--no-wait', 'do not follow it until the new one is used']],
+    reason: ['replacing a key of the realm', 'the CA ends this year'],
+    run: rotate,
+    show: (view) => say`✔ ${changeWords(view)}\n`,
+  });
   addOperatorCommand(certificate, {
     name: 'remove <id>',
     about: 'take away the certificate by which a backend knows the gateway: backend/NAME of a resource',
@@ -75,6 +86,50 @@ export function addCertificateCommands(program: Command): void {
     run: (admin, { reason }, id: string) => admin.call(certificates.remove, { params: { id }, reason }),
     show: (_done, _given, id: string) => say`✔ ${id} is taken away: the backend sees no certificate any more\n`,
   });
+}
+
+/** A replacement is looked at this often, ms. */
+const LOOK_MS = 1_000;
+
+async function rotate(
+  admin: AdminClient,
+  { options, reason, globals }: Given<{ readonly wait: boolean }>,
+  what: string,
+): Promise<KeyChangeView> {
+  if (what !== 'ca' && what !== 'root' && what !== 'assertion')
+    throw new CliError(`there is no key ${what} of the realm`, 'say ca, root or assertion');
+  const params = { purpose: what } as const;
+  // What is under way is only followed.
+  const before = await admin.call(certificates.change, { params });
+  const isOn = before.keys.length > 1;
+  let view = isOn ? before : await admin.call(certificates.rotate, { params, reason });
+  for (let said = ''; options.wait && isComing(view); ) {
+    const words = changeWords(view);
+    if (words !== said && !globals.json) say`  ${words}\n`;
+    said = words;
+    await sleep(LOOK_MS);
+    view = await admin.call(certificates.change, { params });
+  }
+  return view;
+}
+
+/** Whether a look again in a second may find it used. */
+function isComing({ keys, waitingFor, usesAt }: KeyChangeView): boolean {
+  return keys.some(({ state }) => state === 'coming') && (usesAt === null || waitingFor.length > 0);
+}
+
+function changeWords({ keys, waitingFor, usesAt, retiresAt }: KeyChangeView): string {
+  const coming = keys.find(({ state }) => state === 'coming');
+  if (coming) {
+    const rest = waitingFor.length > 0 ? `, waits for ${waitingFor.join(', ')}` : '';
+    if (usesAt !== null && rest === '')
+      return `every node shows ${coming.id} to backends beside the one in use, and signs with it from ${formatTime(usesAt)} on`;
+    return `${coming.id} goes to every node${rest}`;
+  }
+  const used = keys.find(({ state }) => state === 'in use')?.id ?? '?';
+  const old = keys.find(({ state }) => state === 'trusted');
+  if (!old || retiresAt === null) return `${used} is in use, and nothing else counts`;
+  return `${used} is in use; ${old.id} is trusted beside it until ${formatTime(retiresAt)}`;
 }
 
 function pairOf({ certificate, key }: PairOptions): { readonly certificate: string; readonly key?: string } {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type GlobalOptions, globalsOf, profileFile } from '../program.ts';
@@ -58,13 +58,12 @@ async function startAll(
     SALLYPORT_DIRECTORY_LISTEN: `127.0.0.1:${ports.directory}`,
     SALLYPORT_METRICS_LISTEN: `127.0.0.1:${ports.securityMetrics}`,
   });
-  const caFile = join(data, 'ca.pem');
-  writeFileSync(caFile, security['ca']!);
   const { ready: intranet } = await running.startLasting('intranet', {
     SALLYPORT_LISTEN: `127.0.0.1:${ports.intranet}`,
     SALLYPORT_SHARE: join(data, 'share'),
     SALLYPORT_JWKS_URL: `${security['proxyUrl']}/v1/jwks`,
-    SALLYPORT_CA: caFile,
+    // Security keeps it: it has the next CA, too, while one is replaced.
+    SALLYPORT_CA: join(data, 'security', 'ca.pem'),
     SALLYPORT_AUTHORITY: INTRANET_AUTHORITY,
   });
   const admin = await ensureOperator(profileFile(globals), security as { adminUrl: string; ca: string });

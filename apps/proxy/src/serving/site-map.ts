@@ -1,5 +1,13 @@
-import { createPublicKey, verify } from 'node:crypto';
-import { decodeText, MAX_SITE_MAP_BYTES, parseBase64Url } from '@sallyport/channel';
+import { createPublicKey, hash, verify } from 'node:crypto';
+import {
+  decodeText,
+  equalBytes,
+  followRoots,
+  MAX_SITE_MAP_BYTES,
+  parseBase64Url,
+  type RootJwk,
+  rootThumbprint,
+} from '@sallyport/channel';
 import type { SiteMapAnswer } from '@sallyport/security-api';
 
 const KEEP_MS = 3_000;
@@ -126,14 +134,27 @@ function checkSiteMap(
 ): { readonly seq: number } {
   if (siteMap.length > MAX_SITE_MAP_BYTES) throw new RangeError(`it is longer than ${MAX_SITE_MAP_BYTES} bytes`);
   const [header = '', payload = '', signature = '', ...rest] = siteMap.split('.');
-  const { alg, typ, jwk } = JSON.parse(decodeText(parseBase64Url(header)));
-  const root = JSON.parse(known.rootKey ?? rootKey);
-  const isOurs = rest.length === 0 && alg === 'EdDSA' && typ === 'sallyport-site-map+jwt' && jwk.x === root.x;
-  if (!isOurs) throw new TypeError('it is not signed by the root key that is known');
-  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: root.x }, format: 'jwk' });
+  const { alg, typ, jwk, roots = [] } = JSON.parse(decodeText(parseBase64Url(header)));
+  const isMap =
+    rest.length === 0 && alg === 'EdDSA' && typ === 'sallyport-site-map+jwt' && jwk.x === JSON.parse(rootKey).x;
+  if (!isMap || !leadsTo(jwk, { realm: known.realm, root: JSON.parse(known.rootKey ?? rootKey), statements: roots }))
+    throw new TypeError('it is not signed by the root key that is known');
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: jwk.x }, format: 'jwk' });
   if (!verify(null, Buffer.from(`${header}.${payload}`), key, parseBase64Url(signature)))
     throw new TypeError('its signature does not fit');
   const { realm, seq } = JSON.parse(decodeText(parseBase64Url(payload)));
   if (realm !== known.realm || !Number.isSafeInteger(seq)) throw new TypeError('it is of another realm');
   return { seq };
+}
+
+/** Whether the root key that is known signed it, or named whoever did, be it by others (SPEC.md, section 2). */
+function leadsTo(
+  jwk: RootJwk,
+  known: { readonly realm: string; readonly root: RootJwk; readonly statements: readonly string[] },
+): boolean {
+  const { realm, root, statements } = known;
+  if (jwk.x === root.x) return true;
+  const crypto = { sha256: (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer') };
+  const led = followRoots(crypto, rootThumbprint(crypto, root), { realm, statements });
+  return equalBytes(led, rootThumbprint(crypto, jwk));
 }

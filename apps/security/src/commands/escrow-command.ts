@@ -14,6 +14,7 @@ import {
   type LiveKeyring,
   listEscrows,
   listKeks,
+  listLastingKeys,
   loadRealmKeys,
   readTime,
   recordEscrow,
@@ -125,7 +126,9 @@ async function makeEscrow({ access, shelf }: Opened, order: Order): Promise<void
   const { officers, threshold, by, renew } = order;
   if (isUnderWay((await listKeks(access)).turn))
     throw new Error('the key-encryption key is being turned: make the escrow once that is done (sallyport kek show)');
-  const [root] = await loadRealmKeys(access, 'root');
+  // One that not every node has yet signs nothing.
+  const inUse = (await listLastingKeys(access)).find(({ purpose, state }) => purpose === 'root' && state === 'in use');
+  const root = (await loadRealmKeys(access, 'root')).find(({ id }) => id === inUse?.id);
   if (!root) throw new Error('the realm has no root key yet: start Security first');
   const set = await makeSet({
     realm: access.store.realm,

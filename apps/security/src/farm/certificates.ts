@@ -65,9 +65,9 @@ export async function certificatesOfRealm(access: AccessContext, now: number): P
 
 type KeyParts = Awaited<ReturnType<typeof listLastingKeys>>[number];
 
-function caOf({ id, publicPart }: Extract<KeyParts, { readonly purpose: 'ca' }>, now: number): RegisteredCertificate {
-  const use = 'issues the certificates of listeners and Proxies';
-  return of(publicPart, now, { id, purpose: 'CA', use, renewedBy: 'operator' });
+function caOf({ id, publicPart, state }: KeyParts, now: number): RegisteredCertificate {
+  const use = `issues the certificates of listeners and Proxies: ${state}`;
+  return of(publicPart as string, now, { id, purpose: 'CA', use, renewedBy: 'operator' });
 }
 
 const SIGNS = {
@@ -76,13 +76,13 @@ const SIGNS = {
 } as const;
 
 function signingKeyOf(
-  { id, purpose, publicPart, createdAt, expiresAt }: Exclude<KeyParts, { readonly purpose: 'ca' }>,
+  { id, purpose, publicPart, createdAt, expiresAt, state }: Exclude<KeyParts, { readonly purpose: 'ca' }>,
   now: number,
 ): RegisteredCertificate {
   const { kty, crv, x, y } = publicPart as Readonly<Record<string, string>>;
   const thumbprint = JSON.stringify(kty === 'EC' ? { crv, kty, x, y } : { crv, kty, x });
   return {
-    ...{ id, purpose: 'signing', use: SIGNS[purpose], names: [], subject: '', issuer: '', chain: '' },
+    ...{ id, purpose: 'signing', use: `${SIGNS[purpose]}: ${state}`, names: [], subject: '', issuer: '', chain: '' },
     fingerprint: createHash('sha256').update(thumbprint).digest('base64url'),
     ...timesOf({ beginsAt: createdAt, endsAt: expiresAt, warnsAt: expiresAt - 180 * DAY_MS }, now),
     ...{ renewedBy: 'operator', trouble: null },

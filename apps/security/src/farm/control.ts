@@ -14,6 +14,7 @@ import type { LogPosition } from '@sallyport/lease';
 import { Beat, PROXY_PATHS, type Push, parseJson, parserOf, TriedBackend } from '@sallyport/security-api';
 import { guardWith, type Log } from '@sallyport/telemetry';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { markOfAuthorities } from '../keys/certificates.ts';
 import { ControlPlaces } from './control-places.ts';
 import { NewestBeats } from './newest-beats.ts';
 import type { SecurityNode } from './node.ts';
@@ -43,6 +44,8 @@ export interface ControlParts {
   readonly node: Pick<SecurityNode, 'id' | 'proxyUrls'>;
   readonly proxies: ProxyLinks;
   readonly identify: IdentifyProxy;
+  /** CAs that count, PEM, the one in use first. */
+  readonly authorities: () => readonly string[];
   readonly log: Log;
 }
 
@@ -101,6 +104,8 @@ interface Control {
   heard: Promise<void> | undefined;
   /** What it was told of the database last. */
   witness: string | undefined;
+  /** CAs that it was told of last. */
+  authorities: readonly string[];
 }
 
 function serve(parts: ServedParts, { name: proxy, keyHash }: ProxyKey, socket: WebSocket): void {
@@ -115,6 +120,7 @@ function serve(parts: ServedParts, { name: proxy, keyHash }: ProxyKey, socket: W
     told: -1,
     heard: undefined,
     witness: undefined,
+    authorities: [],
   };
   const beats = new NewestBeats<Beat>((beat) => answer(control, beat));
   let timer = setTimeout(() => socket.terminate(), SILENCE_MS);
@@ -171,7 +177,10 @@ async function answer(control: Control, beat: Beat): Promise<void> {
     const witness = life.witnessFor(recorded);
     const news = witness === undefined || witness === control.witness ? {} : { witness };
     control.witness = witness ?? control.witness;
-    send(socket, { ...recorded, id, nodes: node.proxyUrls, ...news });
+    const authorities = parts.authorities();
+    const others = authorities === control.authorities ? {} : { authorities: markOfAuthorities(authorities) };
+    control.authorities = authorities;
+    send(socket, { ...recorded, id, nodes: node.proxyUrls, ...news, ...others });
     if (done <= control.told) return;
     control.told = done;
     // Whoever waits for a revocation to be in force looks again.

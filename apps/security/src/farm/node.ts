@@ -29,7 +29,7 @@ const FORGET_MS = 600_000;
 const TWIN_MS = 10_000;
 
 /** Who this node is. */
-export type NodeSelf = Omit<NodeReport, 'state' | 'degraded' | 'keyId'>;
+export type NodeSelf = Omit<NodeReport, 'state' | 'degraded' | 'keyId' | 'knownKeys'>;
 
 /** What a node works with. */
 export interface NodeParts {
@@ -42,6 +42,8 @@ export interface NodeParts {
   /** For how long nodes give leases without a look at the journal, ms: a hold is longer by that. */
   readonly authorityMs: number;
   readonly liveKeys: LiveKeys;
+  /** Keys of the realm that this node works with. */
+  readonly knownKeys: () => readonly string[];
   /** URLs of the nodes of the other site, which run once that has taken over. */
   readonly otherSiteUrls?: readonly string[];
   readonly bus: Bus;
@@ -125,7 +127,8 @@ export class SecurityNode {
     const { self, degraded, liveKeys } = this.#parts;
     const state = this.#draining ? 'draining' : 'up';
     const words = [...degraded(), ...this.#twinWords()];
-    return { ...self, state, degraded: words, keyId: liveKeys.current.newestId };
+    const knownKeys = this.#parts.knownKeys();
+    return { ...self, state, degraded: words, keyId: liveKeys.current.newestId, knownKeys };
   }
 
   /** What it does is done twice then, syncs and backups among it; leases and revocations are safe, the database is one. */

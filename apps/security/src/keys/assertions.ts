@@ -46,6 +46,6 @@ function part(json: object): string {
 
 /** The keys with which backends verify assertions (RFC 7517). */
 export function assertionJwks({ liveKeys }: Pick<AssertionParts, 'liveKeys'>): { keys: JWK[] } {
-  const { assertion } = liveKeys.current;
-  return { keys: [{ ...assertion.publicJwk, kid: assertion.id, alg: 'ES256', use: 'sig' }] };
+  const { assertions } = liveKeys.current;
+  return { keys: assertions.map(({ id, publicJwk }) => ({ ...publicJwk, kid: id, alg: 'ES256', use: 'sig' })) };
 }

@@ -39,7 +39,7 @@ export interface ServerCertificate {
 export interface CertificateAuthority {
   /** PEM of its certificate. */
   readonly certificate: string;
-  /** SHA-256 of its DER, hex: what a join token pins. */
+  /** SHA-256 of the DER of the oldest one that is trusted, hex: what a join token pins, and listeners show in any case. */
   readonly fingerprint: string;
   /** `lifeMs`: how long it is good, two days unless said otherwise. */
   issueServer(names: readonly string[], now: number, lifeMs?: number): Promise<ServerCertificate>;
@@ -65,7 +65,7 @@ export async function readCertificateRequest(csr: string): Promise<CertificateRe
 export async function createCaKey(realm: string, id: string, now: number): Promise<RealmKey> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: `CN=Sallyport ${realm} CA`,
+    name: nameOf(realm, id),
     serialNumber: serialNumber(),
     keys,
     signingAlgorithm: ALGORITHM,
@@ -89,12 +89,61 @@ export async function createCaKey(realm: string, id: string, now: number): Promi
   };
 }
 
-/** Opens a stored CA. */
-export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
-  const ca = new X509Certificate(key.publicPart as string);
-  const signingKey = (await webcrypto.subtle.importKey('pkcs8', Uint8Array.from(key.secret), ALGORITHM, false, [
-    'sign',
-  ])) as CryptoKey;
+/** One name for each: whoever looks for an issuer by its name finds the right one. */
+function nameOf(realm: string, id: string): string {
+  const [, number] = /-(\d+)$/.exec(id) ?? [];
+  return `CN=Sallyport ${realm} CA${number === undefined ? '' : ` ${number}`}`;
+}
+
+/**
+ * The next CA of a realm, for which the one in use vouches: who trusts that one trusts what the next one issues, until it has heard
+ * of it.
+ */
+export async function createNextCaKey(
+  before: RealmKey,
+  of: { realm: string; id: string; now: number },
+): Promise<RealmKey> {
+  const { realm, id, now } = of;
+  const next = await createCaKey(realm, id, now);
+  const [issuer, own] = [certificateOf(before), certificateOf(next)];
+  const crossed = await X509CertificateGenerator.create({
+    subject: own.subject,
+    issuer: issuer.subject,
+    serialNumber: serialNumber(),
+    publicKey: own.publicKey,
+    signingKey: await signingKeyOf(before),
+    signingAlgorithm: ALGORITHM,
+    notBefore: new Date(now - BACKDATE_MS),
+    notAfter: issuer.notAfter,
+    extensions: [
+      new BasicConstraintsExtension(true, 0, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      await AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      await SubjectKeyIdentifierExtension.create(own.publicKey),
+    ],
+  });
+  return { ...next, publicPart: `${own.toString('pem')}\n${crossed.toString('pem')}\n` } as RealmKey;
+}
+
+/** The certificate by which a CA is trusted: the one that it signed itself. */
+function certificateOf({ publicPart }: Pick<RealmKey, 'publicPart'>): X509Certificate {
+  return new X509Certificate(PemConverter.decodeFirst(publicPart as string));
+}
+
+/** The same in PEM. */
+export function authorityOf(key: Pick<RealmKey, 'publicPart'>): string {
+  return certificateOf(key).toString('pem');
+}
+
+async function signingKeyOf({ secret }: Pick<RealmKey, 'secret'>): Promise<CryptoKey> {
+  return webcrypto.subtle.importKey('pkcs8', Uint8Array.from(secret), ALGORITHM, false, ['sign']);
+}
+
+/** Opens a stored CA; `trusted` are those of before that somebody may still know it by, PEM, the oldest last. */
+export async function openCa(key: RealmKey, trusted: readonly string[] = []): Promise<CertificateAuthority> {
+  const ca = certificateOf(key);
+  const above = trusted.length > 0 ? [...otherPartsOf(key), ...trusted] : [ca.toString('pem')];
+  const signingKey = await signingKeyOf(key);
   const issue = async (subject: string, publicKey: CryptoKey, usage: Leaf): Promise<string> => {
     const leaf = await X509CertificateGenerator.create({
       subject,
@@ -119,19 +168,38 @@ export async function openCa(key: RealmKey): Promise<CertificateAuthority> {
   };
   return {
     certificate: ca.toString('pem'),
-    fingerprint: createHash('sha256').update(new Uint8Array(ca.rawData)).digest('hex'),
+    fingerprint: fingerprintOf(trusted.at(-1) ?? ca.toString('pem')),
     async issueServer(names, now, lifeMs = LEAF_TTL_MS) {
       const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
       const usage = { names, now, lifeMs, purpose: ExtendedKeyUsage.serverAuth };
       const certificate = await issue('CN=security', keys.publicKey, usage);
       const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-      // The CA goes along, so that a Proxy that joins can recognise it by the fingerprint in its token.
-      const chain = `${certificate}\n${ca.toString('pem')}\n`;
+      // The CA goes along, so that a Proxy that joins can recognise it by the fingerprint in its token; while an older one is
+      // trusted, whoever knows that one.
+      const chain = `${[certificate, ...above].join('\n')}\n`;
       return { certificate: chain, key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
     },
     issueProxy: ({ publicKey }, name, now, lifeMs = LEAF_TTL_MS) =>
       issue(`CN=${name}`, publicKey, { names: [], now, lifeMs, purpose: ExtendedKeyUsage.clientAuth }),
   };
+}
+
+/** What the CA before signed of it. */
+function otherPartsOf({ publicPart }: Pick<RealmKey, 'publicPart'>): string[] {
+  return PemConverter.decodeWithHeaders(publicPart as string)
+    .slice(1)
+    .map(({ rawData }) => new X509Certificate(rawData).toString('pem'));
+}
+
+/** What tells one set of trusted CAs from another, with the one that issues: SHA-256 of them as they are handed out, hex. */
+export function markOfAuthorities(authorities: readonly string[]): string {
+  return createHash('sha256').update(authorities.join('\n')).digest('hex');
+}
+
+function fingerprintOf(pem: string): string {
+  return createHash('sha256')
+    .update(new Uint8Array(new X509Certificate(pem).rawData))
+    .digest('hex');
 }
 
 interface Leaf {

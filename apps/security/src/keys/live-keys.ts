@@ -1,6 +1,12 @@
-import { type AccessContext, type NodeRow, publishHandshakeKey } from '@sallyport/access';
+import {
+  type AccessContext,
+  type KeyChangeTimes,
+  type NodeRow,
+  publishHandshakeKey,
+  stepKeyChanges,
+} from '@sallyport/access';
 import type { KeyPair } from '@sallyport/channel';
-import { type RealmKeys, rereadHandshakeKeys } from './keys.ts';
+import { type RealmKeys, readRealmKeys, rereadHandshakeKeys } from './keys.ts';
 
 /** Whoever asks for a key that nobody has makes a node look into the store at most this often, ms. */
 const REREAD_MS = 1_000;
@@ -9,7 +15,7 @@ const REREAD_MS = 1_000;
 export interface KeyView {
   readonly mapVersion: number;
   /** Nodes that may be answering devices. */
-  readonly awake: readonly Pick<NodeRow, 'keyId'>[];
+  readonly awake: readonly Pick<NodeRow, 'keyId' | 'knownKeys'>[];
 }
 
 /**
@@ -19,12 +25,19 @@ export interface KeyView {
 export class LiveKeys {
   readonly #access: AccessContext;
   readonly #monotonicMs: () => number;
+  /** How long next keys are known before they are used, and old ones trusted beside them. */
+  readonly times: KeyChangeTimes;
   #keys: RealmKeys;
   #reading: Promise<void> | undefined;
   #readAt = Number.NEGATIVE_INFINITY;
 
-  constructor(access: AccessContext, keys: RealmKeys, monotonicMs: () => number) {
+  constructor(
+    access: AccessContext,
+    keys: RealmKeys,
+    { monotonicMs, times }: { readonly monotonicMs: () => number; readonly times: KeyChangeTimes },
+  ) {
     this.#access = access;
+    this.times = times;
     this.#keys = keys;
     this.#monotonicMs = monotonicMs;
   }
@@ -46,6 +59,9 @@ export class LiveKeys {
   /** Follows the farm: reads the keys again when they have changed, publishes one that every node has. */
   async follow({ mapVersion, awake }: KeyView): Promise<void> {
     if (mapVersion !== this.#keys.mapVersion) await this.#read();
+    const known = awake.map(({ knownKeys }) => knownKeys);
+    const view = { known, times: this.times };
+    if (this.#keys.changing && (await stepKeyChanges(this.#access, view))) await this.#read();
     const { newestId, published } = this.#keys;
     if (published || !awake.every(({ keyId }) => keyId === newestId)) return;
     await publishHandshakeKey(this.#access, newestId);
@@ -59,12 +75,17 @@ export class LiveKeys {
   async find(kid: number): Promise<KeyPair | undefined> {
     const known = this.#keys.handshake.get(kid);
     if (known) return known;
-    if (this.#monotonicMs() - this.#readAt >= REREAD_MS) this.#reading ??= this.#read();
+    if (this.#monotonicMs() - this.#readAt >= REREAD_MS) this.#reading ??= this.#readHandshake();
     await this.#reading;
     return this.#keys.handshake.get(kid);
   }
 
   async #read(): Promise<void> {
+    this.#keys = await readRealmKeys(this.#access);
+    this.#readAt = this.#monotonicMs();
+  }
+
+  async #readHandshake(): Promise<void> {
     try {
       this.#keys = await rereadHandshakeKeys(this.#access, this.#keys);
       this.#readAt = this.#monotonicMs();

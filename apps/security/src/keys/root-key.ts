@@ -10,13 +10,13 @@ export function rootKeyFileOf({ SALLYPORT_DATA: data }: { readonly SALLYPORT_DAT
 /** The root key in that file; undefined when there is none. @throws Error for something else */
 export function readRootKey(file: string): JWK | undefined {
   if (!existsSync(file)) return undefined;
-  const { kty, crv, x, d } = parsed(file);
+  const { kty, crv, x, d, updates } = parsed(file);
   if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string' || typeof d !== 'string')
     throw new Error(`${file} holds no root key: "sallyport escrow open --root-key" writes one`);
-  return { kty, crv, x, d };
+  return { kty, crv, x, d, ...(typeof updates === 'string' ? { updates } : {}) };
 }
 
-function parsed(file: string): JWK {
+function parsed(file: string): JWK & { readonly updates?: unknown } {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as JWK;
   } catch {

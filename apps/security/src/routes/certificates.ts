@@ -1,9 +1,19 @@
-import { type AccessContext, AccessError, changeResource } from '@sallyport/access';
-import { certificates } from '@sallyport/security-api/admin';
+import {
+  type AccessContext,
+  AccessError,
+  beginKeyChange,
+  changeResource,
+  type LastingPurpose,
+  listLastingKeys,
+  listNodes,
+} from '@sallyport/access';
+import { certificates, type KeyChangeView } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
 import { certificatesOfRealm, type RegisteredCertificate } from '../farm/certificates.ts';
 import type { SecurityNode } from '../farm/node.ts';
 import type { ProxyLinks } from '../farm/proxy-links.ts';
+import { nextKeyOf } from '../keys/keys.ts';
+import type { LiveKeys } from '../keys/live-keys.ts';
 import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { serve } from './serve.ts';
@@ -11,7 +21,8 @@ import { serve } from './serve.ts';
 /** What operations on certificates work with. */
 export interface CertificateRoutes {
   readonly access: AccessContext;
-  readonly node: Pick<SecurityNode, 'id'>;
+  readonly node: Pick<SecurityNode, 'id' | 'nodes'>;
+  readonly liveKeys: LiveKeys;
   readonly proxies: Pick<ProxyLinks, 'renew'>;
   readonly inForce: InForce;
   /** Renews what the listeners of this node show that is of our own CA. */
@@ -49,6 +60,16 @@ export function addCertificateRoutes(service: FastifyInstance, routes: Certifica
     await renew(routes, await get(id));
     return { done: true };
   });
+  serve(service, certificates.authorities, async () => ({
+    authorities: routes.liveKeys.current.authorities.join('\n'),
+  }));
+  serve(service, certificates.rotate, async ({ params: { purpose }, by }) => {
+    await checkNodes(routes);
+    const { begun } = await beginKeyChange(access, purpose, { make: nextKeyOf(access, purpose), by });
+    await routes.liveKeys.reread();
+    return { ...(await changeOf(routes, purpose)), begun };
+  });
+  serve(service, certificates.change, async ({ params: { purpose } }) => changeOf(routes, purpose));
   serve(service, certificates.remove, async ({ params: { id }, by }) => {
     const found = await get(id);
     const [, resource] = BACKEND.exec(id) ?? [];
@@ -61,6 +82,40 @@ export function addCertificateRoutes(service: FastifyInstance, routes: Certifica
 
 function shown({ chain: _, ...view }: RegisteredCertificate): Omit<RegisteredCertificate, 'chain'> {
   return view;
+}
+
+/** A node that does not say which keys it works with is of a version that would use the next one before others know it. */
+async function checkNodes({ access, node }: CertificateRoutes): Promise<void> {
+  const silent = (await listNodes(access)).filter(
+    ({ id, knownKeys }) => id !== node.id && node.nodes.awake({ id }) && knownKeys.length === 0,
+  );
+  if (silent.length === 0) return;
+  const ids = silent.map(({ id }) => id).join(', ');
+  throw conflict(`the nodes ${ids} do not say which keys they know: try again in some seconds, or update them first`);
+}
+
+/** Where the replacement of a key is. */
+async function changeOf(
+  { access, node, liveKeys }: CertificateRoutes,
+  purpose: LastingPurpose,
+): Promise<KeyChangeView> {
+  const own = (await listLastingKeys(access)).filter((key) => key.purpose === purpose);
+  const coming = own.find(({ state }) => state === 'coming');
+  const used = own.find(({ state }) => state === 'in use');
+  const old = own.find(({ state }) => state === 'trusted');
+  const leadMs = liveKeys.times.leadMs[purpose];
+  const lacking = coming
+    ? (await listNodes(access)).filter(
+        ({ id, knownKeys }) => (id === node.id || node.nodes.awake({ id })) && !knownKeys.includes(coming.id),
+      )
+    : [];
+  return {
+    begun: false,
+    keys: own.map(({ id, state, createdAt, publishedAt }) => ({ id, state, createdAt, usedAt: publishedAt })),
+    waitingFor: lacking.map(({ id }) => id),
+    usesAt: coming && leadMs > 0 ? coming.createdAt + leadMs : null,
+    retiresAt: old && used?.publishedAt ? used.publishedAt + liveKeys.times.overlapMs[purpose] : null,
+  };
 }
 
 function conflict(words: string): AccessError {
@@ -81,8 +136,8 @@ async function renew({ node, proxies, renewOwn }: CertificateRoutes, found: Regi
 }
 
 const REMEDY = {
-  CA: 'there is no command yet that replaces it; it lasts ten years',
-  signing: 'there is no command yet that replaces it',
+  CA: 'it lasts ten years; replace it by "sallyport certificate rotate ca"',
+  signing: 'it lasts ten years; replace it by "sallyport certificate rotate root" or "… rotate assertion"',
   'public listener': 'its files are taken over',
   'backend client': 'give the next one, with --certificate and --key',
   'trusted CA': 'give the next one to the resource or directory that trusts it, with --ca',

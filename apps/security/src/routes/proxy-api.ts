@@ -55,6 +55,7 @@ import type { LiveKeys } from '../keys/live-keys.ts';
 import { answerSessionEnd, type ReplacedSessions } from '../revocation/session-end.ts';
 import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
 import type { RefusalRecord } from '../sign-in/refusals.ts';
+import { rootKeyOf } from '../sign-in/site-map.ts';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
 import { UPDATES_PREFIX } from '../updates/update-routes.ts';
 import { addEvidenceRoutes } from './evidence.ts';
@@ -119,8 +120,8 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
     PROXY_PATHS.siteMap,
     { schema: { querystring: SiteMapQuery } },
     async ({ query }): Promise<SiteMapAnswer> => {
-      const rootKey = JSON.stringify(routes.liveKeys.current.root.publicJwk);
-      return { siteMap: await routes.siteMap(Number(query.seq ?? 0)), rootKey };
+      const siteMap = await routes.siteMap(Number(query.seq ?? 0));
+      return { siteMap, rootKey: rootKeyOf(siteMap) };
     },
   );
 }
@@ -259,11 +260,11 @@ function addCertificateRoutes(service: FastifyInstance, routes: ProxyApiParts): 
   const throttle = memoryThrottle({ ...SHOWN_LIMIT, now: monotonicMs });
   const renewals = memoryThrottle({ ...RENEW_LIMIT, now: monotonicMs });
   const issue: Issue = async (request, proxy) => {
-    const { ca } = liveKeys.current;
+    const { ca, authorities } = liveKeys.current;
     const certificate = await ca.issueProxy(request, proxy.name, wallMs(), routes.certificateLifeMs);
     log.info({ proxy: proxy.name }, 'a certificate was issued');
     const { name, site } = proxy;
-    return { certificate, ca: ca.certificate, realm: access.store.realm, site, name, nodes: node.proxyUrls };
+    return { certificate, ca: authorities.join('\n'), realm: access.store.realm, site, name, nodes: node.proxyUrls };
   };
   service.post<{ Body: ShownRequest }>(
     PROXY_PATHS.shown,

@@ -1,4 +1,5 @@
 import { type AccessContext, readSiteMap } from '@sallyport/access';
+import { decodeText, MAX_ROOT_STATEMENTS, parseBase64Url } from '@sallyport/channel';
 import { CompactSign, type JWK } from 'jose';
 import { providerEntries } from '../directories/providers.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
@@ -9,7 +10,7 @@ const FRESH_MS = 2_000;
 /** What a site map is made from. */
 export interface SiteMapParts {
   readonly access: AccessContext;
-  readonly liveKeys: Pick<LiveKeys, 'current'>;
+  readonly liveKeys: Pick<LiveKeys, 'current' | 'reread'>;
 }
 
 /** Signs the realm's site map: sites, keys, suites and sign-in methods (SPEC.md, section 2). Cached for two seconds, if nobody knows of a newer one. */
@@ -38,8 +39,10 @@ async function signSiteMap({
   access,
   liveKeys,
 }: SiteMapParts): Promise<{ readonly text: string; readonly seq: number }> {
-  const { root } = liveKeys.current;
   const { realm, sites, directories, handshake } = await readSiteMap(access);
+  // Of one version all nodes sign one map, with one root key.
+  if (realm.mapVersion > liveKeys.current.mapVersion) await liveKeys.reread();
+  const { root, rootStatements } = liveKeys.current;
   const map = {
     realm: access.store.realm,
     seq: realm.mapVersion,
@@ -51,11 +54,27 @@ async function signSiteMap({
     signIn: ['password'],
     providers: providerEntries(directories),
   };
-  const header = { alg: 'EdDSA', typ: 'sallyport-site-map+jwt', jwk: publicOnly(root.publicJwk) };
+  const header = {
+    alg: 'EdDSA',
+    typ: 'sallyport-site-map+jwt',
+    jwk: publicOnly(root.publicJwk),
+    ...rootsOf(rootStatements),
+  };
   const text = await new CompactSign(new TextEncoder().encode(JSON.stringify(map)))
     .setProtectedHeader(header)
     .sign(root.privateKey);
   return { text, seq: map.seq };
+}
+
+/** By which the root keys before named this one; a realm that never replaced one has none. */
+function rootsOf(statements: readonly string[]): { readonly roots?: readonly string[] } {
+  return statements.length > 0 ? { roots: statements.slice(-MAX_ROOT_STATEMENTS) } : {};
+}
+
+/** The root key that signed a map of ours, as JSON: while keys change, a map that is kept may be of the one before. */
+export function rootKeyOf(siteMap: string): string {
+  const [header = ''] = siteMap.split('.');
+  return JSON.stringify((JSON.parse(decodeText(parseBase64Url(header))) as { readonly jwk: JWK }).jwk);
 }
 
 function publicOnly({ kty, crv, x }: JWK): JWK {

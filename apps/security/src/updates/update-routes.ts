@@ -13,8 +13,9 @@ import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { errors, importJWK, jwtVerify } from 'jose';
+import { createLocalJWKSet, errors, jwtVerify } from 'jose';
 import Type from 'typebox';
+import { assertionJwks } from '../keys/assertions.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
 import { onlineKeyOf } from './online-key.ts';
 import type { PackageStore } from './package-store.ts';
@@ -143,8 +144,8 @@ function nothing(): ProblemError {
 /** Who asks, by the assertion of this resource. @throws ProblemError ERR_HTTP_FORBIDDEN */
 async function askerOf(liveKeys: LiveKeys, realm: string, { headers }: FastifyRequest): Promise<UpdateAsker> {
   const assertion = headers['sallyport-assertion'];
-  const key = await importJWK(liveKeys.current.assertion.publicJwk, 'ES256');
-  const verified = await jwtVerify(typeof assertion === 'string' ? assertion : '', key, {
+  const keys = createLocalJWKSet(assertionJwks({ liveKeys }));
+  const verified = await jwtVerify(typeof assertion === 'string' ? assertion : '', keys, {
     algorithms: ['ES256'],
     typ: 'sallyport-assertion+jwt',
     issuer: `sallyport:${realm}`,

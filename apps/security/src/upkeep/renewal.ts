@@ -7,7 +7,7 @@ import type { NodeListeners } from '../listeners.ts';
 /** When keys and own certificates could not be renewed, it is tried again after, ms. */
 const AGAIN_MS = 600_000;
 /** What listeners show is looked at this often, so that the registry has it, ms. */
-const TELL_MS = 2_000;
+const TELL_MS = 1_000;
 
 /** What is renewed, and how. */
 export interface RenewalParts {
@@ -21,6 +21,8 @@ export interface RenewalParts {
   /** How long certificates of listeners are good, and how often they are renewed: well within that, ms. */
   readonly lifeMs: number;
   readonly everyMs?: number;
+  /** Other CAs count from now on, PEM: whoever reads them from a file has them there. */
+  readonly trusted?: (authorities: readonly string[]) => void;
   readonly log: Log;
 }
 
@@ -30,9 +32,18 @@ export class Renewal {
   #timer: NodeJS.Timeout | undefined;
   #telling: NodeJS.Timeout | undefined;
   #told = '';
+  /** Those that the listeners work with, the one that issues first. */
+  #authorities: string;
 
   constructor(parts: RenewalParts) {
     this.#parts = parts;
+    this.#authorities = parts.liveKeys.current.authorities.join();
+  }
+
+  /** Keys that this node works with: a CA that its listeners do not trust yet is none. */
+  get knownKeys(): readonly string[] {
+    const { lastingIds, authorities } = this.#parts.liveKeys.current;
+    return authorities.join() === this.#authorities ? lastingIds : [];
   }
 
   get #everyMs(): number {
@@ -53,7 +64,7 @@ export class Renewal {
     this.#timer = setTimeout(() => void next(), this.#everyMs);
     const tell = async (): Promise<void> => {
       // The database may be away; then it is told later.
-      await this.#tell().catch(() => undefined);
+      await this.#follow().catch(() => undefined);
       if (this.#telling) this.#telling = setTimeout(() => void tell(), TELL_MS);
     };
     this.#telling = setTimeout(() => void tell(), 0);
@@ -67,13 +78,32 @@ export class Renewal {
     const { access, liveKeys, listeners, names, lifeMs } = this.#parts;
     const keys = await openRealmKeys(access);
     liveKeys.use(keys);
-    listeners.renew(await keys.ca.issueServer(names, Date.now(), lifeMs), [keys.ca.certificate]);
+    listeners.renew(await keys.ca.issueServer(names, Date.now(), lifeMs), keys.authorities);
+    this.#trust(keys.authorities);
+  }
+
+  /** A file that cannot be written keeps no CA from being used. */
+  #trust(authorities: readonly string[]): void {
+    const { trusted, log } = this.#parts;
+    if (authorities.join() === this.#authorities) return;
+    this.#authorities = authorities.join();
+    try {
+      trusted?.(authorities);
+    } catch (error) {
+      log.error({ err: error }, 'the file with our CAs could not be written: it has those of before');
+    }
   }
 
   stop(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#telling);
     [this.#timer, this.#telling] = [undefined, undefined];
+  }
+
+  /** Another CA issues, or is trusted, from now on. */
+  async #follow(): Promise<void> {
+    if (this.#parts.liveKeys.current.authorities.join() !== this.#authorities) await this.renew();
+    await this.#tell();
   }
 
   /** What the listeners show goes into the registry when it has changed. */

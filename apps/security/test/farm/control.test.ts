@@ -19,7 +19,7 @@ async function listening(hear: ControlParts['life']['hear'] = async () => undefi
   const { access, bus, node, proxies, log } = context;
   const server: Server = createServer();
   const life = { hear, isSettled: async () => true, witnessFor: () => undefined };
-  const parts = { access, leaseMs: 1_000, journal: undefined, life, bus, node, proxies, log };
+  const parts = { access, leaseMs: 1_000, journal: undefined, life, bus, node, proxies, log, authorities: () => [] };
   let keyHash = 'a'.repeat(64);
   const proxy = { name: 'p1', site: 'here', joinedAt: 1, revokedAt: null, keyHash, nextKeyHash: null };
   await access.store.transaction(({ tables }) => tables.proxies.insert(proxy));

@@ -115,7 +115,10 @@ test('strangers with made-up kids make a node look into the store once a second 
     return a.access.store.transaction(work);
   };
   const counted = { realm: 'main', transaction };
-  const keys = new LiveKeys({ ...a.access, store: counted as never }, a.keys, () => clock.now);
+  const keys = new LiveKeys({ ...a.access, store: counted as never }, a.keys, {
+    monotonicMs: () => clock.now,
+    times: a.liveKeys.times,
+  });
   for (let i = 0; i < 50; i++) expect(await keys.find(1_000 + i)).toBeUndefined();
   expect(looks).toBe(1);
   clock.now += 1_000;
@@ -126,7 +129,10 @@ test('strangers with made-up kids make a node look into the store once a second 
 test('a store that does not answer is "later" to a device with an unknown key, never "unknown"', async () => {
   const { a } = await farm();
   const gone = { realm: 'main', transaction: () => Promise.reject(new StoreError('ERR_STORE_UNAVAILABLE', 'gone')) };
-  const liveKeys = new LiveKeys({ ...a.access, store: gone as never }, a.keys, () => 0);
+  const liveKeys = new LiveKeys({ ...a.access, store: gone as never }, a.keys, {
+    monotonicMs: () => 0,
+    times: a.liveKeys.times,
+  });
   expect(await answerTo({ ...a, keys: a.keys, liveKeys } as SceneParts, 77)).toBe('UNAVAILABLE');
 });
 

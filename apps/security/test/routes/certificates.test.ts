@@ -15,7 +15,7 @@ async function words(): Promise<string[]> {
 }
 
 test('every certificate of the realm is in one list, with its days and who renews it', async () => {
-  const client = await corp.issue({ names: ['gate'], use: 'client', until: Date.now() + 30 * DAY });
+  const client = await corp.issue({ names: ['gate'], use: 'client', until: Date.now() + 29.5 * DAY });
   const shown = await corp.issue({ names: ['gate.example'] });
   await call('PUT', '/v1/resources/wiki', {
     body: { ...WIKI, backend: { ...WIKI.backend, ca: corp.certificate, clientCertificate: client } },
@@ -106,7 +106,8 @@ test('what is not renewed, given or taken away by a command says how it is', asy
     expect(status).toBe(409);
     return json.title;
   };
-  expect(await said('POST', 'ca')).toContain('no command yet that replaces it');
+  expect(await said('POST', 'ca')).toContain('sallyport certificate rotate ca');
+  expect(await said('POST', 'root-1')).toContain('rotate root');
   expect(await said('POST', 'backend/wiki')).toContain('--certificate');
   expect(await said('PUT', 'root-1')).toContain('only backend/NAME');
   expect(await said('DELETE', 'node/n1/directory')).toContain('node remove');

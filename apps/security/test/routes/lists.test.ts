@@ -55,7 +55,7 @@ test('Proxies and nodes are read page by page, those that were revoked and those
     ...{ keyHash: null, nextKeyHash: null },
   }));
   const node = { proxyUrl: 'https://x', adminUrl: 'https://x', version: '0', startedAt: 0, beat: 1, seenAt: 1 };
-  const rest = { state: 'up', clockOffsetMs: 0, degraded: [], keyId: 'k', journal: '' } as const;
+  const rest = { state: 'up', clockOffsetMs: 0, degraded: [], keyId: 'k', knownKeys: [], journal: '' } as const;
   await context.access.store.transaction(async ({ tables }) => {
     await tables.proxies.insertEach(proxies);
     await tables.nodes.insertEach(['né-1', 'né-2', 'né-3'].map((id) => ({ id, ...node, ...rest })));

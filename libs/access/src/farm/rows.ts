@@ -66,6 +66,8 @@ export interface NodeRow {
   readonly degraded: readonly string[];
   /** The newest handshake key that it can answer with. */
   readonly keyId: string;
+  /** Ids of the keys of the realm that it works with; empty for one of a version that did not say. */
+  readonly knownKeys: readonly string[];
   /** Identity of the journal that it keeps; empty for one of a version that did not say. */
   readonly journal: string;
 }
@@ -164,6 +166,7 @@ export const FARM_TABLES: Shapes<FarmRows> = {
       clockOffsetMs: 'int',
       degraded: 'json',
       keyId: 'text',
+      knownKeys: 'json',
       journal: 'text',
     },
   },

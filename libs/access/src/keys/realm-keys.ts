@@ -182,17 +182,6 @@ export async function loadRealmKeys<Purpose extends KeyPurpose>(
   return good.flatMap((row) => unwrapKey(access, row) ?? []).filter(isOf);
 }
 
-/** Keys of the realm that outlive a year, as anybody may see them: its CA, what signs site maps, what signs assertions. */
-export type LastingKey = Extract<KeyRow, { readonly purpose: 'ca' | 'root' | 'assertion' }>;
-
-/** Those that are in use, without their secrets. */
-export function listLastingKeys({ store }: AccessContext): Promise<LastingKey[]> {
-  return store.transaction(async ({ tables }) => {
-    const rows = newestFirst(await tables.keys.list({ where: { retiredAt: null } }));
-    return rows.flatMap((row): LastingKey[] => (row.purpose === 'handshake' ? [] : [{ ...row, secret: null }]));
-  });
-}
-
 function unwrapKey(access: AccessContext, row: KeyRow): RealmKey | undefined {
   const { secret, publishedAt: _, retiredAt: __, ...key } = row;
   if (!secret) return undefined;

@@ -7,10 +7,11 @@ export interface HandshakePart {
   readonly key: string;
 }
 
-/** What is public of a key, by what the key is for; of the CA it is the certificate, PEM. */
+/** What is public of a key, by what the key is for; of the CA it is the certificate, PEM, and behind it the one by the CA before it. */
 export interface KeyParts {
   readonly handshake: HandshakePart;
-  readonly root: PublicJwk;
+  /** `statement`: by which the root key before it named it, as a JWS (protocol, section 2). */
+  readonly root: PublicJwk & { readonly statement?: string };
   readonly assertion: PublicJwk;
   readonly ca: string;
 }

@@ -13,6 +13,7 @@ const WORD = {
   state: 'up',
   degraded: [],
   keyId: '',
+  knownKeys: [],
 } as const;
 
 test.each([

@@ -38,6 +38,7 @@ async function farm() {
       state: 'up',
       degraded: [],
       keyId: '',
+      knownKeys: [],
     };
     return recordNode(access, self, () => 0);
   };

@@ -119,7 +119,7 @@ async function farm(names: readonly string[]) {
     await bare.transaction(({ tables }) =>
       tables.nodes.insert({
         ...{ id, proxyUrl: '', adminUrl: '', version: '0', startedAt: 0, state: 'up', beat: 1, seenAt: 0 },
-        ...{ clockOffsetMs: 0, degraded: [], keyId: '', journal: '' },
+        ...{ clockOffsetMs: 0, degraded: [], keyId: '', knownKeys: [], journal: '' },
       }),
     );
     return node;

@@ -6,8 +6,10 @@ import {
   ENDPOINT_PATH,
   encodeText,
   equalBytes,
+  followRoots,
   MAX_SITE_MAP_BYTES,
   parseBase64Url,
+  rootThumbprint,
 } from '@sallyport/channel';
 import { DeviceError } from '../errors.ts';
 import { inTurn } from '../gateway/in-turn.ts';
@@ -24,6 +26,8 @@ export interface SiteMap {
   readonly keys: readonly { readonly kid: number; readonly rs: Uint8Array }[];
   /** Ids of keys that are no longer to be used, whoever shows a link with one. */
   readonly revoked: readonly number[];
+  /** Thumbprint of the root key that signed it: the pinned one, or one that this one led to. */
+  readonly root: Uint8Array;
 }
 
 /**
@@ -45,10 +49,10 @@ export function verifySiteMap(
 function readSiteMap(crypto: CryptoProvider, jws: string, pinned: { realm: string; root: Uint8Array }): SiteMap {
   if (jws.length > MAX_SITE_MAP_BYTES) throw new TypeError(`longer than ${MAX_SITE_MAP_BYTES} bytes`);
   const [header = '', payload = '', signature = '', ...rest] = jws.split('.');
-  const { alg, typ, jwk } = JSON.parse(decodeText(parseBase64Url(header)));
-  const thumbprint = crypto.sha256(encodeText(JSON.stringify({ crv: jwk.crv, kty: jwk.kty, x: jwk.x })));
+  const { alg, typ, jwk, roots = [] } = JSON.parse(decodeText(parseBase64Url(header)));
+  const root = rootThumbprint(crypto, jwk);
   const right = rest.length === 0 && alg === 'EdDSA' && typ === 'sallyport-site-map+jwt' && jwk.crv === 'Ed25519';
-  if (!right || !equalBytes(thumbprint, pinned.root)) throw new TypeError('not the pinned root key');
+  if (!right || !leadsTo(crypto, root, { pinned, statements: roots })) throw new TypeError('not the pinned root key');
   const verified = ed25519.verify(parseBase64Url(signature), encodeText(`${header}.${payload}`), parseBase64Url(jwk.x));
   if (!verified) throw new TypeError('the signature does not fit');
   const map = JSON.parse(decodeText(parseBase64Url(payload)));
@@ -60,7 +64,21 @@ function readSiteMap(crypto: CryptoProvider, jws: string, pinned: { realm: strin
     providers: map.providers ?? [],
     keys: map.keys.map(({ kid, rs }: { kid: number; rs: string }) => ({ kid, rs: parseBase64Url(rs) })),
     revoked: map.revoked ?? [],
+    root,
   };
+}
+
+/** Whether the pinned root key signed it, or named whoever did, be it by others. */
+function leadsTo(
+  crypto: CryptoProvider,
+  root: Uint8Array,
+  {
+    pinned,
+    statements,
+  }: { readonly pinned: { realm: string; root: Uint8Array }; readonly statements: readonly string[] },
+): boolean {
+  if (equalBytes(root, pinned.root)) return true;
+  return equalBytes(root, followRoots(crypto, pinned.root, { realm: pinned.realm, statements }));
 }
 
 function siteOf({ name, origins, title }: StoredSite): StoredSite {
@@ -72,8 +90,9 @@ export function takeSiteMap(record: DeviceRecord, map: SiteMap): DeviceRecord {
   if (map.seq <= (record.siteMapSeq ?? -1)) return record;
   const newest = map.keys[0];
   const key = newest ? { kid: newest.kid, rs: newest.rs } : {};
-  const { sites, providers, seq: siteMapSeq, epoch } = map;
-  return { ...record, ...key, sites, providers, siteMapSeq, epoch };
+  const { sites, providers, seq: siteMapSeq, epoch, root } = map;
+  // From now on the newer root key is the one that counts, and the old one signs nothing for this device any more.
+  return { ...record, ...key, root, sites, providers, siteMapSeq, epoch };
 }
 
 /** How long one Proxy may take to give its site map, and when the next one is asked beside it, ms. */

@@ -72,6 +72,45 @@ const CertificateInput = Type.Object(
   { ...CLOSED, $id: 'CertificateInput' },
 );
 
+/** Field of every answer of the admin API: which CAs count, as SHA-256 of `authorities`. Who has others reads them again. */
+export const AUTHORITIES_FIELD = 'sallyport-authorities';
+
+/** Keys of the realm that are replaced by a command. */
+const LastingParam = Type.Object({
+  purpose: Type.Union([Type.Literal('ca'), Type.Literal('root'), Type.Literal('assertion')], {
+    description: 'ca, root or assertion',
+  }),
+});
+
+/** A key of the realm that is being replaced, or was. */
+export const KeyChangeView = Type.Object(
+  {
+    begun: Type.Boolean({ description: 'false when it was under way' }),
+    keys: Type.Array(
+      Type.Object(
+        {
+          id: Type.String(),
+          state: Type.Union([Type.Literal('coming'), Type.Literal('in use'), Type.Literal('trusted')], {
+            description: 'every node learns it, it issues or signs, or it only counts until what it issued is over',
+          }),
+          createdAt: Time(),
+          usedAt: Type.Union([Time(), Type.Null()], {
+            description: 'since when it is used; null before, and for the first one',
+          }),
+        },
+        CLOSED,
+      ),
+    ),
+    waitingFor: Type.Array(Type.String(), { description: 'nodes that do not have the next one yet' }),
+    usesAt: Type.Union([Time(), Type.Null()], {
+      description: 'before when the next one is not used, because backends read keys now and then only',
+    }),
+    retiresAt: Type.Union([Time(), Type.Null()], { description: 'when the old one is retired' }),
+  },
+  { ...CLOSED, $id: 'KeyChange' },
+);
+export type KeyChangeView = Static<typeof KeyChangeView>;
+
 /** Certificates, and keys that sign. */
 export const certificates = operations('certificates', {
   list: {
@@ -109,6 +148,29 @@ export const certificates = operations('certificates', {
     params: CertificateParam,
     answer: Done,
     errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT'],
+  },
+  authorities: {
+    method: 'GET',
+    path: '/v1/certificate-authorities',
+    about: 'Our CAs that count, PEM, the one in use first: what an operator trusts this API by',
+    answer: Type.Object({ authorities: Type.String() }, CLOSED),
+  },
+  rotate: {
+    method: 'POST',
+    path: '/v1/key-changes/:purpose',
+    about:
+      'Replace the CA, the key of site maps or that of assertions while everything runs; both are trusted for a time',
+    reason: true,
+    params: LastingParam,
+    answer: KeyChangeView,
+    errors: ['ERR_ACCESS_CONFLICT'],
+  },
+  change: {
+    method: 'GET',
+    path: '/v1/key-changes/:purpose',
+    about: 'How far such a replacement is',
+    params: LastingParam,
+    answer: KeyChangeView,
   },
   remove: {
     method: 'DELETE',

@@ -2,7 +2,7 @@ export { OPERATIONS } from './all.ts';
 export { apps } from './apps.ts';
 export { audit } from './audit.ts';
 export { bindings } from './bindings.ts';
-export { CertificateView, certificates } from './certificates.ts';
+export { AUTHORITIES_FIELD, CertificateView, certificates, KeyChangeView } from './certificates.ts';
 export { directories } from './directories.ts';
 export { codes, installations } from './enrolment.ts';
 export { EscrowView, escrows } from './escrows.ts';
