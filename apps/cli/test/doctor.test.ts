@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { storeIdentity } from '@sallyport/security-client';
 import { CLI, freePort, runCommand, scratchFolder, TestAuthority } from '@sallyport/support';
 import { expect, test } from 'vitest';
+import { watchChannel } from '../src/doctor/own-channel.ts';
 
 const folder = scratchFolder();
 const ENVIRONMENT = { SALLYPORT_DATA: folder };
@@ -43,7 +44,12 @@ test('from a Proxy it looks at its identity and tries every Security node and ba
 });
 
 test('from Security it tries the stores of its settings, a directory, and reads its files', async () => {
-  const [database, redis, directory] = [await freePort(), await freePort(), await freePort()];
+  const [database, redis, directory, backups] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ];
   const file = join(folder, 'security.env');
   mkdirSync(join(folder, 'data'));
   const settings = [
@@ -51,6 +57,7 @@ test('from Security it tries the stores of its settings, a directory, and reads 
     `SALLYPORT_DATABASE_HOSTS=127.0.0.1:${database}`,
     `SALLYPORT_REDIS=redis://127.0.0.1:${redis}`,
     'SALLYPORT_REDIS_CA=/nowhere/ca.pem',
+    `SALLYPORT_BACKUP_TARGETS=sftp://b@127.0.0.1:${backups}/x?key=/k&hostkey=SHA256:${'A'.repeat(43)},s3://backups?endpoint=https://127.0.0.1:${backups}&region=r&credentials=/c`,
   ];
   writeFileSync(file, settings.join('\n'));
   const { code, told } = await doctor(
@@ -69,7 +76,29 @@ test('from Security it tries the stores of its settings, a directory, and reads 
       'SALLYPORT_REDIS_CA',
       `Security → Redis 127.0.0.1:${redis}`,
       `Security → directories 127.0.0.1:${directory}`,
+      `Security → backup targets 127.0.0.1:${backups}`,
     ]),
   );
   for (const one of told.diagnoses) if (one.state !== 'ok') expect(one.next).toBeTruthy();
+});
+
+type Hearing = Parameters<typeof watchChannel>[0];
+
+/** A device that is connected, and loses its channel after so long, ms. */
+function deviceThatLoses(afterMs: number | undefined): Hearing {
+  return {
+    resume: async () => undefined,
+    on: (_name, listener) => {
+      const lose = listener as (event: { state: string }) => void;
+      if (afterMs !== undefined) setTimeout(() => lose({ state: 'connecting' }), afterMs);
+      return () => undefined;
+    },
+  } as Hearing;
+}
+
+test('a quiet channel that is cut is named with its time, and one that stays is told', async () => {
+  expect(await watchChannel(deviceThatLoses(undefined), { holdMs: 50 })).toMatchObject({ state: 'ok' });
+  const cut = await watchChannel(deviceThatLoses(20), { holdMs: 60_000 });
+  expect(cut).toMatchObject({ state: 'failure', check: 'channel', hop: expect.stringContaining('the balancer') });
+  expect(cut.words).toMatch(/a quiet channel is cut after [\d.]+ s/);
 });

@@ -107,6 +107,10 @@ test('a resource and a policy are changed without losing what is not named, and 
   const wrong = await run('resource', 'set', 'wiki', '--authority', 'WIKI');
   expect(wrong.stderr).toContain('authority: expected a host in lower case');
   expect(wrong.stderr).not.toMatch(/ERR_|pattern/);
+  const linted = await run('lint');
+  expect(linted.code).toBe(2);
+  for (const line of [/^realm: error: it is no realm of production/m, /^resource wiki: error: no policy opens it/m])
+    expect(linted.stdout).toMatch(line);
   await run('resource', 'remove', 'wiki');
 });
 

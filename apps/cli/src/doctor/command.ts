@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import { type Diagnosis, examineDeviceWay, exitStatusOf, USUAL_LIMITS, type WaitLimits } from '@sallyport/doctor';
 import { type Command, Option } from 'commander';
 import { CliError, printJson } from '../output.ts';
-import { globalsOf } from '../program.ts';
+import { type GlobalOptions, globalsOf } from '../program.ts';
 import { settingsOfServer } from '../servers/settings.ts';
 import { printable, say } from '../terminal.ts';
 import { parseDuration } from '../units.ts';
@@ -12,6 +12,7 @@ import type { Examination } from './examination.ts';
 import { examinationsOfDatabase } from './from-database.ts';
 import { examinationsOfProxy } from './from-proxy.ts';
 import { examinationsOfSecurity } from './from-security.ts';
+import { examinationsOfOwnChannel } from './own-channel.ts';
 
 interface DoctorOptions {
   readonly from: 'security' | 'proxy' | 'database' | 'device';
@@ -50,7 +51,7 @@ export function addDoctorCommand(program: Command): void {
   doctor.action(async (options: DoctorOptions) => {
     const globals = globalsOf(doctor);
     const limits = limitsOf(options);
-    const examinations = [...(await examinationsOf(options, globals.data)), ...wayOfDevices(options)];
+    const examinations = [...(await examinationsOf(options, globals)), ...wayOfDevices(options)];
     const found = (await Promise.all(examinations.map((examine) => examine(limits)))).flat();
     if (globals.json) printJson({ status: exitStatusOf(found), diagnoses: found });
     else show(found);
@@ -62,7 +63,8 @@ function limitsOf({ hold }: DoctorOptions): WaitLimits {
   return hold === undefined ? USUAL_LIMITS : { ...USUAL_LIMITS, holdMs: parseDuration(hold) };
 }
 
-async function examinationsOf(options: DoctorOptions, data: string): Promise<Examination[]> {
+async function examinationsOf(options: DoctorOptions, globals: GlobalOptions): Promise<Examination[]> {
+  const { data } = globals;
   const place = { file: options.env, data };
   if (options.from === 'security')
     return examinationsOfSecurity(await settingsOfServer('security', place), options.directory ?? []);
@@ -72,8 +74,10 @@ async function examinationsOf(options: DoctorOptions, data: string): Promise<Exa
     const { host: hosts = [], patroni = false, repository } = options;
     return examinationsOfDatabase({ folder: data, hosts, patroni, repository });
   }
-  if (!options.origin) throw new CliError('where do devices come in?', 'add: --origin wss://gate.example.com');
-  return [];
+  const own = examinationsOfOwnChannel(globals);
+  if (!options.origin && own.length === 0)
+    throw new CliError('where do devices come in?', 'add: --origin wss://gate.example.com');
+  return own;
 }
 
 function wayOfDevices({ origin = [], ca }: DoctorOptions): Examination[] {

@@ -13,7 +13,7 @@ import {
 } from '@sallyport/doctor';
 import { parseHostPort } from '@sallyport/settings';
 import { parseRedisUrl } from '@sallyport/store-redis';
-import type { SecurityValues } from '../servers/settings.ts';
+import type { BackupPlace, SecurityValues } from '../servers/settings.ts';
 import { type Examination, legOf, whereabouts } from './examination.ts';
 
 /** What a node needs of open files at least: connections of Proxies, operators, database and its own files. */
@@ -28,6 +28,7 @@ export function examinationsOfSecurity(config: SecurityValues, directories: read
     ...journal(config),
     ...redis(config),
     ...directories.map(directory),
+    ...config.SALLYPORT_BACKUP_TARGETS.map(backupTarget),
     () => directoryCertificate(config),
   ];
 }
@@ -114,6 +115,15 @@ function directory(url: string): Examination {
   const usual = url.startsWith('ldap:') ? 389 : isProvider ? 443 : 636;
   const leg = legOf(isProvider ? 'provider' : 'directory', whereabouts(url, usual));
   return (limits) => examineService({ leg, ...(url.startsWith('ldap:') ? {} : { tls: {} }) }, limits);
+}
+
+/** `SFTP user@host:port/folder`, and `S3 bucket b/prefix at host:port`. Whether they are the marked ones is said by `backup target`. */
+function backupTarget({ kind, description, folder }: BackupPlace): Examination {
+  if (folder !== undefined) return () => [examineDisk(folder)];
+  const [, place = ''] = /@([^/]+)|(?<= at )(\S+)$/.exec(description)?.filter(Boolean) ?? [];
+  const name = kind === 'sftp' ? 'backup-sftp' : 'backup-s3';
+  const leg = legOf(name, parseHostPort(place) ?? { host: place });
+  return (limits) => examineService({ leg }, limits);
 }
 
 function directoryCertificate(config: SecurityValues): readonly Diagnosis[] {

@@ -1,8 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { parseEnvironmentFile } from '@sallyport/lint';
-import { type ListenAddress, readSettings, type Secret } from '@sallyport/settings';
+import { type KnownServer, parseEnvironmentFile } from '@sallyport/lint';
+import { type ListenAddress, readSettings, type Secret, type Values } from '@sallyport/settings';
+import { CliError } from '../output.ts';
 import { userPath } from '../user-path.ts';
 import { knownServer } from './known.ts';
+
+/** Where backups go: in words without secrets, and the folder where it is one of this machine. */
+export interface BackupPlace {
+  readonly kind: 'folder' | 'sftp' | 's3';
+  readonly description: string;
+  readonly folder?: string;
+}
 
 /** Settings of a Security node, as far as commands need them. */
 export interface SecurityValues {
@@ -21,6 +29,7 @@ export interface SecurityValues {
   readonly SALLYPORT_JOURNAL: string | undefined;
   readonly SALLYPORT_JOURNAL_PASSWORD: Secret | undefined;
   readonly SALLYPORT_JOURNAL_CA: string | undefined;
+  readonly SALLYPORT_BACKUP_TARGETS: readonly BackupPlace[];
   readonly SALLYPORT_DIRECTORY_CERTIFICATE: string | undefined;
   readonly SALLYPORT_DIRECTORY_KEY: string | undefined;
   readonly SALLYPORT_DIRECTORY_TRUSTED: string | undefined;
@@ -51,13 +60,24 @@ export interface SettingsPlace {
 
 /**
  * Settings of a server of this host: of the file that is named, else of the environment, else of its file in /etc/sallyport.
- * @throws SettingsError naming what is missing or wrong
+ * @throws CliError naming what is missing or wrong
  */
 export async function settingsOfServer<N extends keyof ValuesOf>(name: N, place: SettingsPlace): Promise<ValuesOf[N]> {
   const { settings } = await knownServer(name);
-  const values = readSettings(settings, { SALLYPORT_DATA: place.data, ...environmentOf(name, place) });
+  const values = readOrSay(settings, { SALLYPORT_DATA: place.data, ...environmentOf(name, place) });
   // The server's own table says so; another app cannot name its type.
   return values as unknown as ValuesOf[N];
+}
+
+function readOrSay(
+  settings: KnownServer['settings'],
+  environment: Readonly<Record<string, string | undefined>>,
+): Values<KnownServer['settings']> {
+  try {
+    return readSettings(settings, environment);
+  } catch (error) {
+    throw new CliError((error as Error).message, 'sallyport lint <file> says which lines, and what to write instead');
+  }
 }
 
 function environmentOf(name: string, { file }: SettingsPlace): Readonly<Record<string, string | undefined>> {
