@@ -61,14 +61,15 @@ export class ProxyLinks {
     else this.#troubles.set(proxy, { at: this.#now(), troubles });
   }
 
-  /** What is wrong with backends by the Proxies of this node, in words. */
+  /** What is wrong with backends by the Proxies of this node, in words: of each in turn, so that none hides what others say. */
   words(): string[] {
     const since = this.#now() - TROUBLE_MS;
     const told = [...this.#troubles].filter(([, { at }]) => at >= since);
-    return told
-      .flatMap(([proxy, { troubles }]) =>
-        troubles.map(({ resource, reason }) => `the backend of ${resource} fails at Proxy ${proxy}: ${WORDS[reason]}`),
-      )
+    const lists = told.map(([proxy, { troubles }]) =>
+      troubles.map(({ resource, reason }) => `the backend of ${resource} fails at Proxy ${proxy}: ${WORDS[reason]}`),
+    );
+    return Array.from({ length: MAX_WORDS }, (_, turn) => lists.flatMap((list) => list[turn] ?? []))
+      .flat()
       .slice(0, MAX_WORDS);
   }
 

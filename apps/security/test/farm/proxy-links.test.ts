@@ -30,6 +30,17 @@ test('what a Proxy says of backends is in the words of the status until it says 
   expect(links.words()).toEqual([]);
 });
 
+test('a Proxy that complains of everything hides nothing that another one says', () => {
+  const { links } = scene();
+  links.told(
+    'loud',
+    Array.from({ length: 32 }, (_, i) => ({ resource: `r${i}`, reason: 'port' as const })),
+  );
+  links.told('p1', [{ resource: 'wiki', reason: 'certificate' }]);
+  expect(links.words()).toHaveLength(32);
+  expect(links.words()[1]).toContain('wiki fails at Proxy p1');
+});
+
 test('Proxies that serve it try a backend, and no other hears of it; one that goes away meanwhile gave no answer, and nobody answers for another one', async () => {
   const { links, sent, link } = scene();
   const [one, two] = [link('p1'), link('p2')];
