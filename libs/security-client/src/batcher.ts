@@ -2,6 +2,8 @@
 export interface BatchLimits<Question> {
   /** Batches on their way at once; while there are so many, questions wait for the next one. */
   readonly maxRunning: number;
+  /** A batch that is not full sets out beside another one only when that has been on its way for so long, ms. */
+  readonly besideAfterMs: number;
   readonly maxQuestions: number;
   readonly maxWeight: number;
   readonly weightOf: (question: Question) => number;
@@ -15,7 +17,8 @@ interface Waiting<Question, Answer> {
 
 /**
  * Lets questions that come at the same time share one way. A lone question goes at once; under load each batch takes what
- * came while the one before it was on its way, so that the more is asked the less each question costs.
+ * came while the one before it was on its way, so that the more is asked the less each question costs. Over a slow line
+ * the next one does not wait for the answer to it.
  */
 export class Batcher<Question, Answer> {
   readonly #send: (questions: readonly Question[]) => Promise<readonly Answer[]>;
@@ -23,6 +26,9 @@ export class Batcher<Question, Answer> {
   #waiting: Waiting<Question, Answer>[] = [];
   #running = 0;
   #scheduled = false;
+  /** When the newest batch set out, by the monotonic clock. */
+  #setOutAt = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
 
   /** `send` gives the answers in the order of the questions; when it fails all of them fail. */
   constructor(send: (questions: readonly Question[]) => Promise<readonly Answer[]>, limits: BatchLimits<Question>) {
@@ -40,12 +46,24 @@ export class Batcher<Question, Answer> {
   /** At the end of the turn, so that what came in one turn goes together. */
   #schedule(): void {
     if (this.#scheduled || this.#running >= this.#limits.maxRunning || this.#waiting.length === 0) return;
+    if (this.#running > 0 && this.#waiting.length < this.#limits.maxQuestions && !this.#isLate()) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
       void this.#run(this.#take());
       this.#schedule();
     });
+  }
+
+  /** True when the newest batch has been on its way for long; else that is looked at again. */
+  #isLate(): boolean {
+    const left = this.#setOutAt + this.#limits.besideAfterMs - performance.now();
+    if (left <= 0) return true;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#schedule();
+    }, Math.ceil(left));
+    return false;
   }
 
   #take(): Waiting<Question, Answer>[] {
@@ -62,6 +80,7 @@ export class Batcher<Question, Answer> {
 
   async #run(batch: readonly Waiting<Question, Answer>[]): Promise<void> {
     this.#running += 1;
+    this.#setOutAt = performance.now();
     try {
       const answers = await this.#send(batch.map(({ question }) => question));
       if (answers.length !== batch.length) throw new TypeError('a batch has another number of answers than questions');

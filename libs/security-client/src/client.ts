@@ -50,8 +50,10 @@ const MAX_CONNECTIONS = 64;
  * sessions never wait for them. More wait in line; where that is too long, devices are told when to come back.
  */
 const RELAYS = { places: MAX_CONNECTIONS / 2, maxWaiting: 2_000, maxWaitMs: 10_000 } as const;
-/** HELLOs of one request: two requests at once keep a node busy while the next batch gathers. */
+/** Requests with HELLOs at once: over a line with a long way the second one sets out before the first one's answer is here. */
 const MAX_BATCHES = 2;
+/** Longer than a node near by takes for a request: there one at a time takes more HELLOs, and each costs it less. */
+const BATCH_BESIDE_AFTER_MS = 25;
 /** Security takes bodies of 256 KiB. */
 const MAX_BATCH_CHARACTERS = 128 * 1024;
 
@@ -91,6 +93,7 @@ export class SecurityClient {
   #instance: () => string = () => '';
   readonly #authorizations = new Batcher<AuthoriseRequest, AuthoriseAnswer>((requests) => this.#authorise(requests), {
     maxRunning: MAX_BATCHES,
+    besideAfterMs: BATCH_BESIDE_AFTER_MS,
     maxQuestions: MAX_AUTHORIZATIONS,
     maxWeight: MAX_BATCH_CHARACTERS,
     weightOf: ({ hello }) => hello.length,

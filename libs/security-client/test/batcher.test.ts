@@ -1,17 +1,23 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Batcher } from '../src/batcher.ts';
 
-const LIMITS = { maxRunning: 2, maxQuestions: 4, maxWeight: 100, weightOf: (question: string) => question.length };
+const LIMITS = {
+  maxRunning: 2,
+  besideAfterMs: 0,
+  maxQuestions: 4,
+  maxWeight: 100,
+  weightOf: (question: string) => question.length,
+};
 
 /** A batcher whose batches a test answers by hand. */
-function manual() {
+function manual({ besideAfterMs } = LIMITS) {
   const batches: { questions: readonly string[]; answer(): void; fail(error: Error): void }[] = [];
   const batcher = new Batcher<string, string>(
     (questions) =>
       new Promise((resolve, reject) => {
         batches.push({ questions, answer: () => resolve(questions.map((one) => `${one}!`)), fail: reject });
       }),
-    LIMITS,
+    { ...LIMITS, besideAfterMs },
   );
   return { batcher, batches };
 }
@@ -46,6 +52,34 @@ test('while two batches are on their way the next one gathers, within its bounds
   expect(batches[3]!.questions).toEqual(['7', '8']);
   for (const { answer } of batches) answer();
   expect(await Promise.all(asked)).toEqual(['1!', '2!', '3!', '4!', '5!', '6!', '7!', '8!']);
+});
+
+test('beside a batch that has just set out only a full one goes', async () => {
+  const { batcher, batches } = manual({ ...LIMITS, besideAfterMs: 60_000 });
+  const asked = ['1', '2', '3'].map((question) => batcher.ask(question));
+  await turn();
+  asked.push(batcher.ask('4'), batcher.ask('5'), batcher.ask('6'));
+  await turn();
+  expect(batches.map(({ questions }) => questions)).toEqual([['1', '2', '3']]);
+  asked.push(batcher.ask('7'));
+  await turn();
+  expect(batches[1]?.questions).toEqual(['4', '5', '6', '7']);
+  for (const { answer } of batches) answer();
+  expect(await Promise.all(asked)).toEqual(['1!', '2!', '3!', '4!', '5!', '6!', '7!']);
+});
+
+test('what waits goes beside a batch that is late, and behind one that is back', async () => {
+  const { batcher, batches } = manual({ ...LIMITS, besideAfterMs: 40 });
+  const asked = [batcher.ask('1')];
+  await turn();
+  asked.push(batcher.ask('2'));
+  await vi.waitFor(() => expect(batches[1]?.questions).toEqual(['2']), { timeout: 90_000 });
+  asked.push(batcher.ask('3'));
+  batches[0]!.answer();
+  batches[1]!.answer();
+  await vi.waitFor(() => expect(batches[2]?.questions).toEqual(['3']), { timeout: 90_000 });
+  batches[2]!.answer();
+  expect(await Promise.all(asked)).toEqual(['1!', '2!', '3!']);
 });
 
 test('a heavy question goes alone, however heavy it is', async () => {
