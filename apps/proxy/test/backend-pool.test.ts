@@ -3,7 +3,7 @@ import { type AddressInfo, connect as connectTcp, createServer, type Server, typ
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Field } from '@sallyport/channel';
 import { inTime } from '@sallyport/support';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Backends } from '../src/backend/backends.ts';
 import { BackendConnection, type BackendRequest, type BackendSink } from '../src/backend/connection.ts';
 import type { BackendError } from '../src/backend/errors.ts';
@@ -261,6 +261,8 @@ test('a session whose requests never end leaves connections for others, and its 
   const hog = Array.from({ length: 4 }, () => new Tenant({ session: 'hog', user: 'hog' }));
   const held = Array.from({ length: 300 }, (_, i) => send(pool, { ...GET, path: '/never' }, { tenant: hog[i % 4]! }));
   const other = new Tenant({ session: 'bob', user: 'bob' });
+  for (let i = 0; i < 5; i++) expect((await send(pool, GET, { tenant: other }).over).text).toBe('ok');
+  await vi.waitFor(() => expect(connections()).toBeGreaterThan(60), { timeout: 90_000 });
   for (let i = 0; i < 5; i++) expect((await send(pool, GET, { tenant: other }).over).text).toBe('ok');
   expect(connections()).toBeLessThanOrEqual(66);
   for (const { call } of held) call!.abort();

@@ -2,6 +2,8 @@
 export interface Claim {
   /** Connections in use for it. */
   held: number;
+  /** Connections that are being made because it waits. */
+  dialling: number;
 }
 
 /** A user's claim, with the sessions of it that wait, in the order of their turns. */
@@ -14,7 +16,12 @@ export interface UserClaim extends Claim {
 export interface SessionClaim<Item> extends Claim {
   readonly user: UserClaim;
   readonly items: Item[];
+  /** Items taken in its present turn. */
+  inTurn: number;
 }
+
+/** Items of one turn: what is sent together is mostly answered together, and answers in one record cost less than apart. */
+const TURN = 4;
 
 /**
  * Who may have how much of a pool: a session as long as it has less than a third of what is free, a user as long as it has
@@ -22,11 +29,20 @@ export interface SessionClaim<Item> extends Claim {
  * next one, and whoever has nothing is never refused while something is free.
  */
 export function mayHaveMore({ held, user }: SessionClaim<unknown>, free: number): boolean {
-  if (free <= 0) return false;
-  return held === 0 || (held * 3 < free && user.held < free);
+  return mayExceed(held, user.held, free);
 }
 
-/** What waits for a connection, taken in turns: users first, then the sessions of a user, then their items in order. */
+/** The same for one more connection that is made for it, when those that are being made count as its own. */
+export function mayDialMore({ held, dialling, items, user }: SessionClaim<unknown>, free: number): boolean {
+  return dialling < items.length && mayExceed(held + dialling, user.held + user.dialling, free);
+}
+
+function mayExceed(ofSession: number, ofUser: number, free: number): boolean {
+  if (free <= 0) return false;
+  return ofSession === 0 || (ofSession * 3 < free && ofUser < free);
+}
+
+/** What waits for a connection, taken in turns: users first, then the sessions of a user, then a few of their items in order. */
 export class FairQueue<Item> {
   readonly #users: UserClaim[] = [];
   #size = 0;
@@ -51,13 +67,8 @@ export class FairQueue<Item> {
 
   /** The next item whose session may have a connection; undefined when nobody's may. */
   take(may: (claim: SessionClaim<Item>) => boolean): Item | undefined {
-    const claim = this.#next(may);
+    const claim = this.find(may);
     return claim && this.#takeFrom(claim);
-  }
-
-  /** True when an item waits whose session may have a connection. */
-  has(may: (claim: SessionClaim<Item>) => boolean): boolean {
-    return this.#next(may) !== undefined;
   }
 
   /** Takes one item out; false when it does not wait here. */
@@ -75,8 +86,11 @@ export class FairQueue<Item> {
       for (const { items } of waitingSessions) yield* items as readonly Item[];
   }
 
-  /** Under load this looks at every user for each connection that is given back: no closures, no iterators. */
-  #next(may: (claim: SessionClaim<Item>) => boolean): SessionClaim<Item> | undefined {
+  /**
+   * The session of the next item that may be had; undefined when nobody's may. Under load this looks at every user for each
+   * connection that is given back: no closures, no iterators.
+   */
+  find(may: (claim: SessionClaim<Item>) => boolean): SessionClaim<Item> | undefined {
     for (let i = 0; i < this.#users.length; i++) {
       const sessions = this.#users[i]!.waitingSessions as readonly SessionClaim<Item>[];
       for (let k = 0; k < sessions.length; k++) if (may(sessions[k]!)) return sessions[k];
@@ -87,7 +101,10 @@ export class FairQueue<Item> {
   #takeFrom(claim: SessionClaim<Item>): Item {
     const item = claim.items.shift()!;
     this.#left(claim);
+    claim.inTurn += 1;
+    if (claim.items.length > 0 && claim.inTurn < TURN) return item;
     // Whoever had a turn goes behind the others.
+    claim.inTurn = 0;
     const { user } = claim;
     if (claim.items.length > 0) toEnd(user.waitingSessions, claim);
     if (user.waiting > 0) toEnd(this.#users, user);

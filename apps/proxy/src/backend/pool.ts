@@ -2,7 +2,7 @@ import { TokenBucket } from '@sallyport/channel';
 import { guardWith } from '@sallyport/telemetry';
 import { type BackendRequest, type BackendSink, type ConnectionOwner, SWEEP_MS } from './connection.ts';
 import { BackendError } from './errors.ts';
-import { FairQueue, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
+import { FairQueue, mayDialMore, mayHaveMore, type SessionClaim, type UserClaim } from './fair-queue.ts';
 import { Http1Connections } from './http1.ts';
 import { Http2Connections } from './http2.ts';
 import type { PoolSource } from './pool-source.ts';
@@ -56,8 +56,11 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   readonly #users = new Map<string, UserClaim & { sessions: number }>();
   readonly #sessions = new Map<string, { readonly claim: Claim; channels: number }>();
   readonly #may = (claim: Claim): boolean => mayHaveMore(claim, MAX_CONNECTIONS - this.#busy);
+  readonly #mayDial = (claim: Claim): boolean => mayDialMore(claim, MAX_CONNECTIONS - this.#busy - this.#connecting);
   readonly #smallChunks = new TokenBucket(SMALL_CHUNKS, SMALL_CHUNKS, performance.now());
   #busy = 0;
+  #serving = false;
+  readonly #serveNow: () => void;
   #connecting = 0;
   #closed = false;
   readonly #timer: NodeJS.Timeout;
@@ -72,8 +75,13 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     const old = server.http === undefined || server.http === '1.1';
     this.#maker = old ? new Http1Connections(server, this) : new Http2Connections(server, this);
     this.handlerFailed = handlerFailed;
+    const guard = guardWith(handlerFailed);
+    this.#serveNow = guard(() => {
+      this.#serving = false;
+      this.#serve();
+    });
     this.#timer = setInterval(
-      guardWith(handlerFailed)(() => this.#sweep()),
+      guard(() => this.#sweep()),
       SWEEP_MS,
     ).unref();
   }
@@ -117,9 +125,12 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
 
   /** A share for a channel that asks for the first time. */
   admit(tenant: Tenant): Share {
-    const user = this.#users.get(tenant.user) ?? { held: 0, waiting: 0, waitingSessions: [], sessions: 0 };
+    const user = this.#users.get(tenant.user) ?? { held: 0, dialling: 0, waiting: 0, waitingSessions: [], sessions: 0 };
     this.#users.set(tenant.user, user);
-    const session = this.#sessions.get(tenant.session) ?? { claim: { held: 0, user, items: [] }, channels: 0 };
+    const session = this.#sessions.get(tenant.session) ?? {
+      claim: { held: 0, dialling: 0, inTurn: 0, user, items: [] },
+      channels: 0,
+    };
     if (session.channels === 0) user.sessions += 1;
     session.channels += 1;
     this.#sessions.set(tenant.session, session);
@@ -181,7 +192,7 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     if (share?.tenant.ended) return connection.retire();
     if (share) this.#releaseOwn(connection, share);
     else this.#idle.push(connection);
-    this.#serve();
+    this.#serveSoon();
   }
 
   /** ConnectionOwner */
@@ -218,7 +229,8 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
 
   #assignAny(call: PooledCall): void {
     const { claim } = call.share;
-    const connection = this.#may(claim) ? this.#idle.pop() : undefined;
+    // What is about to be shared out is for whoever waits.
+    const connection = !this.#serving && this.#may(claim) ? this.#idle.pop() : undefined;
     if (connection) {
       if (!call.begin(connection)) this.#idle.push(connection);
       return;
@@ -250,6 +262,16 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
     }
   }
 
+  /**
+   * At the end of the turn of the event loop: what came back in it is shared out together, so that whoever has a turn gets
+   * several connections and is answered in few records.
+   */
+  #serveSoon(): void {
+    if (this.#queue.size === 0 || this.#serving) return;
+    this.#serving = true;
+    setImmediate(this.#serveNow);
+  }
+
   /** Gives idle connections to whose turn it is, and makes more for who still waits. */
   #serve(): void {
     for (let connection = this.#idle.at(-1); connection; connection = this.#idle.at(-1)) {
@@ -264,30 +286,38 @@ export class BackendPool implements ConnectionOwner, CallOwner, PoolSource {
   #dialMore(): void {
     if (this.#closed || this.#connecting >= this.#queue.size || this.#idle.length > 0) return;
     // All are busy, as under load they always are: nobody may have one, and nobody is asked.
-    if (this.#busy >= MAX_CONNECTIONS || !this.#queue.has(this.#may)) return;
-    if (this.#connections.size + this.#connecting < MAX_CONNECTIONS) return this.#dial();
+    if (this.#busy >= MAX_CONNECTIONS) return;
+    const claim = this.#queue.find(this.#mayDial);
+    if (!claim) return;
+    if (this.#connections.size + this.#connecting < MAX_CONNECTIONS) return this.#dial(claim);
     // Somebody waits: who is signed in and does nothing can sign in again. Its end comes back here.
     const [idlest] = this.#ownIdle;
     idlest?.retire();
   }
 
-  #dial(): void {
-    this.#connecting += 1;
+  #dial(claim: Claim): void {
+    this.#dialling(claim, 1);
     const guard = guardWith(this.handlerFailed);
     const connected = guard((connection: PooledConnection) => {
-      this.#connecting -= 1;
+      this.#dialling(claim, -1);
       if (this.#closed) return connection.retire();
       this.#connections.add(connection);
       this.released(connection);
     });
     const failed = guard((error: BackendError) => {
-      this.#connecting -= 1;
+      this.#dialling(claim, -1);
       this.health?.failed(error.code, performance.now());
       const call = this.#queue.take(this.#may) ?? this.#queue.take(() => true);
       call?.fail(error);
       this.#dialMore();
     });
     this.#maker.make({ connected, failed });
+  }
+
+  #dialling(claim: Claim, connections: 1 | -1): void {
+    claim.dialling += connections;
+    claim.user.dialling += connections;
+    this.#connecting += connections;
   }
 
   #sweep(): void {
