@@ -25,6 +25,20 @@ test('the command names file and line, and its exit status tells errors from war
   expect(question.code).toBe(1);
 });
 
+test('a file of resources is judged, each fault with the line of its resource', async () => {
+  const file = join(folder, 'resources.yaml');
+  const wiki = '  wiki:\n    authority: wiki.corp\n    backend: {url: "http://10.1.2.3"}\n';
+  writeFileSync(
+    file,
+    `resources:\n  news:\n    authority: news.example\n    backend: {url: "https://news.example.com"}\n${wiki}`,
+  );
+  const { stdout, code } = await runCommand(process.execPath, [CLI, '--json', 'lint', file]);
+  expect(JSON.parse(stdout)).toMatchObject([
+    { line: 6, severity: 'error', what: expect.stringMatching(/^wiki: no Proxy/) },
+  ]);
+  expect(code).toBe(2);
+});
+
 test('what a unit runs before a server ends the start with words, or is silent', async () => {
   for (const server of ['security', 'proxy']) {
     const program = join(ROOT, 'apps', server, 'src/lint.ts');

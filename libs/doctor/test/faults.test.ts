@@ -2,9 +2,12 @@ import { freePort, TestAuthority } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import {
   type Diagnosis,
+  examineDatabase,
   examineDeviceWay,
+  examineRedis,
   examineService,
   exitStatusOf,
+  type RedisWay,
   type ServiceWay,
   type WaitLimits,
 } from '../src/index.ts';
@@ -12,9 +15,11 @@ import {
   type Balancing,
   type Played,
   playBalancer,
+  playDatabase,
   playDemanding,
   playPlain,
   playProxy,
+  playRedis,
   playSecurity,
   playSilent,
 } from './played.ts';
@@ -205,4 +210,41 @@ test('a balancer without a Proxy is named', async () => {
     await examineDeviceWay({ origin: `ws://127.0.0.1:${(await using(playBalancer(gone, {}))).port}` }, PATIENT),
   );
   expect(found.check).toBe('upgrade');
+});
+
+const toDatabase = ({ port }: Played, host = '127.0.0.1') =>
+  examineDatabase(
+    {
+      ...{ from: 'Security', to: 'database', user: 'u', password: 'p', database: 'd', ca: authority.certificate },
+      hosts: [{ host, port }],
+    },
+    PATIENT,
+  );
+
+const databases: readonly [what: string, issue: () => Promise<typeof good | undefined>, words: RegExp][] = [
+  ['of another CA', () => other.issue({ names }), /of another CA than the one that is named/],
+  ['that is over', () => authority.issue({ names, until: Date.now() - 1_000 }), /is over/],
+  ['for another name', () => authority.issue({ names: ['else.example'] }), /for another name/],
+  ['at all', async () => undefined, /speaks no TLS/],
+];
+test.each(databases)('a database with a certificate %s is named', async (_what, issue, words) => {
+  const found = fault(await toDatabase(await using(playDatabase(await issue()))));
+  expect(found).toMatchObject({ check: 'certificate', state: 'failure', hop: 'database' });
+  expect(found.words).toMatch(words);
+});
+
+test('Sentinels are asked for the primary, which is then tried; an unknown name and a replica are named', async () => {
+  const way = ({ port }: Played, mode: RedisWay['mode'] = 'sentinel'): RedisWay => ({
+    ...{ from: 'Security', mode, name: 'sallyport', tls: false },
+    servers: [{ host: '127.0.0.1', port }],
+  });
+  const primary = await using(playRedis('*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n'));
+  const named = `*2\r\n$9\r\n127.0.0.1\r\n$${String(primary.port).length}\r\n${primary.port}\r\n`;
+  const found = await examineRedis(way(await using(playRedis(named))), PATIENT);
+  expect(found.map(({ check, state }) => `${check} ${state}`)).toEqual(['port ok', 'port ok', 'role ok']);
+  expect(fault(await examineRedis(way(await using(playRedis('*-1\r\n'))), PATIENT))).toMatchObject({
+    check: 'primary',
+  });
+  const replica = await using(playRedis('*5\r\n$5\r\nslave\r\n'));
+  expect(fault(await examineRedis(way(replica, 'single'), PATIENT))).toMatchObject({ check: 'role' });
 });

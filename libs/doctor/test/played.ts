@@ -3,7 +3,7 @@ import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { type Duplex, Transform } from 'node:stream';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { ENDPOINT_PATH, encodeHint, MESSAGE_TYPES, messageType, SUBPROTOCOL } from '@sallyport/channel';
 import type { IssuedPair } from '@sallyport/support';
 import { WebSocketServer } from 'ws';
@@ -140,4 +140,27 @@ function backward(holds = false): Duplex {
       done(null, chunk);
     },
   });
+}
+
+/** A PostgreSQL up to its TLS: what follows it never gets to see. Without a pair it speaks none. */
+export function playDatabase(pair: IssuedPair | undefined): Promise<Played> {
+  const server = createServer((socket) => {
+    socket.once('data', () => {
+      socket.write(pair ? 'S' : 'N');
+      if (!pair) return;
+      const tls = new TLSSocket(socket, { isServer: true, cert: pair.certificate, key: pair.key });
+      tls.on('error', () => socket.destroy());
+    });
+  });
+  return listening(server);
+}
+
+/** A server that answers each command of Redis with the next of these replies. */
+export function playRedis(...replies: readonly string[]): Promise<Played> {
+  return listening(
+    createServer((socket) => {
+      const left = [...replies];
+      socket.on('data', () => socket.write(left.shift() ?? '-ERR\r\n'));
+    }),
+  );
 }

@@ -2,6 +2,7 @@ import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { KnownServer } from './environment.ts';
 import type { LintFault } from './fault.ts';
 import { nearestName } from './nearest.ts';
+import { hasSecretInUrl, withoutUserInfo } from './url-secret.ts';
 
 /** A file of values for the chart. */
 export interface ValuesFile {
@@ -143,7 +144,8 @@ function doubtsOfSetting({ path, value, where, line }: SetValue, servers: readon
 function writtenSecret({ path, value, where, line }: SetValue): LintFault[] {
   const isSecret = /password|token|privatekey/i.test(path) && typeof value === 'string' && value !== '';
   const isPem = typeof value === 'string' && value.includes('-----BEGIN');
-  if (!isSecret && !isPem) return [];
+  const isInUrl = typeof value === 'string' && hasSecretInUrl(value);
+  if (!isSecret && !isPem && !isInUrl) return [];
   const what = `${path}: a secret in values is read by whoever reads the release`;
   return [{ where, line, severity: 'error', what, change: 'put it into a Secret, and name that' }];
 }
@@ -184,7 +186,7 @@ function openPolicies({ get }: ChartValues): ValueDoubt[] {
     if (/"(0\.0\.0\.0|::)\/0"/.test(peers) || /\{\}/.test(peers))
       doubts.push({ path, what: 'everybody is let in', change: `${path}: addresses or pods of those who need it` });
   }
-  const url = String(get('redis.url') ?? '');
+  const url = withoutUserInfo(String(get('redis.url') ?? ''));
   if (/^redis(\+|:)/.test(url))
     doubts.push({
       path: 'redis.url',

@@ -2,6 +2,7 @@ import { isLoopback, type Setting } from '@sallyport/settings';
 import type { SetVariable } from './environment-file.ts';
 import type { LintFault } from './fault.ts';
 import { nearestName } from './nearest.ts';
+import { hasSecretInUrl, withoutUserInfo } from './url-secret.ts';
 
 /** A server and what it reads. */
 export interface KnownServer {
@@ -105,6 +106,14 @@ function doubtsOfVariable(variable: SetVariable, source: EnvironmentSource, serv
         setting: name,
         what: `still has ${placeholder} of the example`,
         change: `${name}=… with your own in its place`,
+      },
+    ];
+  if (hasSecretInUrl(value))
+    return [
+      {
+        setting: name,
+        what: 'a password has no place in a URL: whoever is shown the setting has it',
+        change: `${name}=${withoutUserInfo(value)}, and the password by the setting for it`,
       },
     ];
   const parsed = parsedBy(setting, value);
@@ -237,7 +246,7 @@ function isWide({ host }: Listening): boolean {
 }
 
 function plainRedis({ texts }: GivenSettings): Doubt[] {
-  const url = texts.get('SALLYPORT_REDIS') ?? '';
+  const url = withoutUserInfo(texts.get('SALLYPORT_REDIS') ?? '');
   const [, hosts] = /^redis(?:\+\w+)?:\/\/([^/]+)/.exec(url) ?? [];
   if (!hosts || hosts.split(',').every((host) => isLoopback(host.replace(/:\d+$/, '')))) return [];
   const what = 'Redis on another machine is reached without TLS: whoever listens reads its password';
@@ -268,9 +277,9 @@ const URL_LISTS = ['SALLYPORT_SECURITY_URLS', 'SALLYPORT_OTHER_SITE_NODES'];
 
 function plainUrls({ texts, values }: GivenSettings): Doubt[] {
   const all = [
-    ...URLS.map((name) => [name, texts.get(name) ?? 'https:'] as const),
+    ...URLS.map((name) => [name, withoutUserInfo(texts.get(name) ?? 'https:')] as const),
     ...URL_LISTS.flatMap((name) =>
-      ((values.get(name) as readonly string[] | undefined) ?? []).map((url) => [name, url] as const),
+      ((values.get(name) as readonly string[] | undefined) ?? []).map((url) => [name, withoutUserInfo(url)] as const),
     ),
   ];
   return all

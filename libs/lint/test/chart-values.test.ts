@@ -57,6 +57,7 @@ test.each([
   [`security: {enabled: false}`, /need to know where it is/, 'securityUrls'],
   [`${DATABASE}database: {hosts: x}`, /is no YAML/, 'mend'],
   [`${DATABASE}redis: {password: "abc"}`, /a secret in values/, 'Secret'],
+  [`${DATABASE}redis: {url: "rediss://u:abc@r:1"}`, /a secret in values/, 'Secret'],
 ])('%s', (text, words, change) => {
   const faults = judge(text);
   const fault = faults.find(({ what }) => words.test(what));

@@ -90,8 +90,17 @@ test('what must be given, what is given twice, and a secret that others read', (
 });
 
 test('no fault tells a value that is a secret', () => {
-  const text = 'SALLYPORT_DATABASE_PASSWORD=hunter2\nSALLYPORT_REDIS_PASSWORD=hunter2\nSALLYPORT_JOIN_TOKN=hunter2';
-  expect(JSON.stringify(judge('security', text, 0o644))).not.toContain('hunter2');
+  const text = [
+    'SALLYPORT_DATABASE_PASSWORD=hunter2',
+    'SALLYPORT_REDIS_PASSWORD=hunter2',
+    'SALLYPORT_JOIN_TOKN=hunter2',
+    'SALLYPORT_REDIS=redis://user:hunter2@r1:6379',
+    'SALLYPORT_ADMIN_URL=http://user:hunter2@a:1',
+    'SALLYPORT_BACKUP_TARGETS=sftp://b:hunter2@h/x',
+  ].join('\n');
+  const faults = judge('security', text, 0o644);
+  expect(faults.filter(({ what }) => what.includes('no place in a URL'))).toHaveLength(3);
+  expect(JSON.stringify(faults)).not.toContain('hunter2');
 });
 
 test('the examples of a farm are right once they are filled in', () => {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Device } from '@sallyport/device';
 import { examineDeviceWay, USUAL_LIMITS } from '@sallyport/doctor';
 import * as api from '@sallyport/security-api/admin';
+import { sallyport } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend, startTcpEcho } from '../src/backend.ts';
 import { startBindingBackend } from '../src/binding-backend.ts';
@@ -36,6 +37,27 @@ test('the doctor finds nothing in the way of a device, and keeps a WebSocket as 
   const found = await examineDeviceWay({ origin: gateway.origins[0]! }, limits);
   const told = found.map(({ check, state }) => `${check} ${state}`);
   expect(told).toEqual(['port ok', 'upgrade ok', 'buffering ok', 'size ok', 'hold ok']);
+});
+
+test('from the hosts of both servers the doctor finds nothing in the way either', async () => {
+  const look = async (from: string, environment: NodeJS.ProcessEnv) => {
+    const { stdout, stderr } = await sallyport(['--json', 'doctor', '--from', from], '', environment);
+    expect(stdout, stderr).not.toBe('');
+    const { diagnoses } = JSON.parse(stdout) as { diagnoses: { subject: string; check: string; state: string }[] };
+    // Disk and limits are those of whatever machine this is.
+    return diagnoses
+      .filter(({ subject }) => !/^disk|^open files/.test(subject))
+      .map(({ subject, check, state }) => `${subject.replace(/ 127.*/, '')}: ${check} ${state}`);
+  };
+  const steps = ['port ok', 'certificate ok', 'ready ok', 'clock ok'];
+  expect(await look('security', gateway.securityEnvironment)).toEqual([
+    ...steps.map((step) => `this host → Security: ${step}`),
+    ...steps.slice(0, 2).map((step) => `this host → Security: ${step}`),
+  ]);
+  expect(await look('proxy', { SALLYPORT_DATA: `${gateway.folder}/p1` })).toEqual([
+    'identity of this Proxy: certificate ok',
+    ...steps.map((step) => `Proxy → Security: ${step}`),
+  ]);
 });
 
 test('large bodies stream both ways and arrive whole', async () => {
