@@ -1,12 +1,12 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { Agent, request } from 'node:https';
+import { Agent } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { TLS_RULES } from '@sallyport/certificates';
 import { nodeCrypto } from '@sallyport/channel/node';
-import { type IssuedPair, scanTls, TestAuthority } from '@sallyport/support';
+import { badCertificates, type IssuedPair, scanTls, TestAuthority, tlsLoad } from '@sallyport/support';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterAll, expect, test, vi } from 'vitest';
 import { createDeviceListener, useCertificate } from '../src/app.ts';
@@ -22,8 +22,7 @@ const log = createLog('proxy', 'info', { write: (line) => void lines.push(line) 
 const metrics = createMetrics();
 const corp = await TestAuthority.create('Corp CA');
 const other = await TestAuthority.create('Other CA');
-const NAMES = ['gate.example', '127.0.0.1'];
-const DAY = 86_400_000;
+const NAMES: [string, string] = ['gate.example', '127.0.0.1'];
 
 // As Kubernetes mounts a secret: `tls.crt -> ..data/tls.crt`, `..data -> ..2026_1`; a new one moves `..data`.
 for (const name of ['tls.crt', 'tls.key', 'ca.crt']) symlinkSync(join('..data', name), join(folder, name));
@@ -89,50 +88,12 @@ async function shown(port: number): Promise<string> {
   return serial;
 }
 
-/** Asks again and again, by connections of its own or by one that stands, until it is stopped; gives how many were answered. */
-function load(port: number, agent: Agent): { stop(): Promise<{ answered: number; failed: number }> } {
-  let [answered, failed, going] = [0, 0, true];
-  const once = (): Promise<void> =>
-    new Promise((resolve) => {
-      const options = {
-        host: '127.0.0.1',
-        port,
-        agent,
-        path: '/sallyport/v1/site-map',
-        ca: corp.certificate + other.certificate,
-      };
-      const asked = request(options, (answer) => {
-        answer.resume().once('end', () => {
-          if (answer.statusCode === 200) answered += 1;
-          else failed += 1;
-          resolve();
-        });
-      });
-      asked.once('error', () => {
-        failed += 1;
-        resolve();
-      });
-      asked.end();
-    });
-  const loop = (async () => {
-    while (going) await once();
-  })();
-  return {
-    stop: async () => {
-      going = false;
-      await loop;
-      agent.destroy();
-      return { answered, failed };
-    },
-  };
-}
-
 test('a certificate for devices that is replaced is taken over, a bad one refused in words, and no request fails for it', async () => {
   mount(await corp.issue({ names: NAMES }), corp.certificate);
   await names.look();
   const { files, server, port, look } = await listening(metrics);
   const loads = [new Agent({ keepAlive: true }), new Agent({ maxCachedSessions: 0 }), new Agent()].map((agent) =>
-    load(port, agent),
+    tlsLoad({ port, path: '/sallyport/v1/site-map', ca: corp.certificate + other.certificate }, agent),
   );
   const first = await shown(port);
   const second = await corp.issue({ names: NAMES });
@@ -140,21 +101,8 @@ test('a certificate for devices that is replaced is taken over, a bad one refuse
   look();
   const kept = await shown(port);
   expect(kept).not.toBe(first);
-  const good = await corp.issue({ names: NAMES });
-  const bad: readonly [IssuedPair, string][] = [
-    [{ certificate: '', key: '' }, 'is empty'],
-    [{ ...good, certificate: good.certificate.slice(0, 200) }, 'is cut off'],
-    [{ ...good, key: 'no key' }, 'is no PEM of a private key'],
-    [{ ...good, key: second.key }, 'do not belong together'],
-    [await corp.issue({ names: NAMES, until: Date.now() - DAY / 2, from: Date.now() - DAY }), 'is over since'],
-    [await corp.issue({ names: NAMES, from: Date.now() + DAY }), 'is not good before'],
-    [
-      await corp.issue({ names: ['other.example', '127.0.0.1'] }),
-      'is for other.example, 127.0.0.1, not for gate.example',
-    ],
-    [await other.issue({ names: NAMES }), 'none of the CAs that are named as trusted'],
-  ];
-  for (const [pair, words] of bad) {
+  const bad = await badCertificates({ corp, other, names: NAMES, inUse: second });
+  for (const { pair, words } of bad) {
     mount(pair, corp.certificate);
     look();
     expect(files.trouble).toContain(words);
@@ -163,7 +111,7 @@ test('a certificate for devices that is replaced is taken over, a bad one refuse
   expect(lines.join('\n')).toContain('is refused; the one before stays');
   expect(lines.join('\n')).not.toContain('PRIVATE KEY');
   const refused = await metrics.render();
-  for (const why of ['empty', 'over', 'wrong name', 'wrong key', 'untrusted'])
+  for (const { why } of bad)
     expect(refused).toContain(`sallyport_certificates_refused_total{listener="public",why="${why}"} 1`);
   // The one in use is in the files again: that is no trouble any more.
   mount(second, corp.certificate);

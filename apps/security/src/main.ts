@@ -57,6 +57,7 @@ import { assertWhole } from './stores/restoring.ts';
 import { openSharedState } from './stores/shared-state.ts';
 import { PackageStore } from './updates/package-store.ts';
 import { Renewal } from './upkeep/renewal.ts';
+import { TrustedFiles } from './upkeep/trusted-files.ts';
 import { startUpkeep } from './upkeep/upkeep.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -108,7 +109,18 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   );
   const { SALLYPORT_NAMES: names, SALLYPORT_CERTIFICATE_LIFE_MS: certificateLifeMs } = config;
   const trusted = (authorities: readonly string[]): void => writeCaFile(config, authorities);
-  const renewal = new Renewal({ access, liveKeys, listeners, id, names, lifeMs: certificateLifeMs, trusted, log });
+  const files = new TrustedFiles(config, monotonicMs);
+  const renewal = new Renewal({
+    access,
+    liveKeys,
+    listeners,
+    files,
+    id,
+    names,
+    lifeMs: certificateLifeMs,
+    trusted,
+    log,
+  });
   const knownKeys = (): readonly string[] => renewal.knownKeys;
   const parts = { self, access, fence, journal, authorityMs, liveKeys, knownKeys, bus, log, degraded, ...clocks };
   const node = new SecurityNode({ ...parts, otherSiteUrls: config.SALLYPORT_OTHER_SITE_NODES });

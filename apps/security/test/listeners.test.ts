@@ -1,10 +1,10 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import type { createServer } from 'node:https';
+import { Agent, type createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import { waitFor } from '@sallyport/support';
+import { badCertificates, type IssuedPair, scratchFolder, TestAuthority, tlsLoad, waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { createAdminService, createDirectoryService, createProxyService } from '../src/app.ts';
 import { certificatesOfRealm } from '../src/farm/certificates.ts';
@@ -28,9 +28,9 @@ function shown(port: number): Promise<string> {
   });
 }
 
-function opened(port: number, authority: string): Promise<TLSSocket> {
+function opened(port: number, authority: string, servername = 'localhost'): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port, ca: authority, servername: 'localhost' }, () => resolve(socket));
+    const socket = connect({ host: '127.0.0.1', port, ca: authority, servername }, () => resolve(socket));
     socket.once('error', reject);
   });
 }
@@ -131,6 +131,69 @@ test('a certificate file that changes is taken over without a restart; a bad one
     expect(listeners.words(Date.now()).join()).toContain('is refused');
   }
   expect(lines.join()).not.toContain('PRIVATE KEY');
+});
+
+test('the directory listener under load: a certificate that is replaced, its CA too, and each that is no good cost no request', async () => {
+  const { context: own } = await scene();
+  const { listeners, metrics } = own;
+  const [corp, other] = [await TestAuthority.create('Corp CA'), await TestAuthority.create('Other CA')];
+  const names: [string] = ['scim.example'];
+  const folder = scratchFolder();
+  const [certificateFile, keyFile, trustedFile] = ['tls.crt', 'tls.key', 'ca.crt'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
+  const mount = ({ certificate, key }: IssuedPair, ca: string): void => {
+    writeFileSync(certificateFile, certificate);
+    writeFileSync(keyFile, key);
+    writeFileSync(trustedFile, ca);
+  };
+  const first = await corp.issue({ names });
+  mount(first, corp.certificate);
+  const files = listeners.open('directory', { certificateFile, keyFile, trustedFile }, names);
+  const { service, port } = await directoryListener(files.current);
+  listeners.keep('directory', service, { certificate: files.current, files });
+  const server = service.server as unknown as ReturnType<typeof createServer>;
+  const look = (): void => {
+    for (const _ of [1, 2]) {
+      const changed = files.look(Date.now());
+      if (changed) server.setSecureContext({ cert: changed.certificate, key: changed.key });
+    }
+  };
+  const trusted = corp.certificate + other.certificate;
+  const serial = async (): Promise<string> => {
+    const socket = await opened(port, trusted, names[0]);
+    const { serialNumber } = socket.getPeerX509Certificate()!;
+    socket.destroy();
+    return serialNumber;
+  };
+  const place = { port, path: '/healthz', ca: trusted, servername: names[0] };
+  const loads = [new Agent({ keepAlive: true }), new Agent({ maxCachedSessions: 0 })].map((one) => tlsLoad(place, one));
+  const one = await serial();
+  const second = await corp.issue({ names });
+  mount(second, corp.certificate);
+  look();
+  const two = await serial();
+  expect(two).not.toBe(one);
+  const bad = await badCertificates({ corp, other, names, inUse: second });
+  for (const { pair, words } of bad) {
+    mount(pair, corp.certificate);
+    look();
+    expect(listeners.words(Date.now()).join()).toContain(words);
+    expect(await serial()).toBe(two);
+  }
+  const refused = await metrics.render();
+  for (const { why } of bad)
+    expect(refused).toContain(`sallyport_certificates_refused_total{listener="directory",why="${why}"} 1`);
+  mount(await other.issue({ names }), other.certificate);
+  look();
+  expect(await serial()).not.toBe(two);
+  expect(listeners.words(Date.now())).toEqual([]);
+  for (const load of loads) {
+    const { answered, failed } = await load.stop();
+    expect(answered).toBeGreaterThan(0);
+    expect(failed).toBe(0);
+  }
+  listeners.stop();
 });
 
 test('an end that is less than a day away is told, and stands in the metrics', async () => {

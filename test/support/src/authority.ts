@@ -10,6 +10,7 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   PemConverter,
+  Pkcs10CertificateRequest,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   type X509Certificate,
@@ -90,13 +91,24 @@ export class TestAuthority {
     return `${this.#certificate.toString('pem')}\n`;
   }
 
-  async issue({ names, use = 'server', from, until }: IssueOrder): Promise<IssuedPair> {
+  async issue(order: IssueOrder): Promise<IssuedPair> {
     const keys = await newKeys();
+    return { certificate: await this.#leaf(keys.publicKey, order), key: await pemOf(keys) };
+  }
+
+  /** A certificate for whoever asks with a request (PKCS #10), PEM or DER, with its chain, PEM. @throws Error for one that is not signed by its key */
+  async certify(request: string | Uint8Array<ArrayBuffer>, order: IssueOrder): Promise<string> {
+    const asked = new Pkcs10CertificateRequest(request);
+    if (!(await asked.verify())) throw new Error('the request is not signed by its key');
+    return this.#leaf(await asked.publicKey.export(ALGORITHM, ['verify']), order);
+  }
+
+  async #leaf(publicKey: webcrypto.CryptoKey, { names, use = 'server', from, until }: IssueOrder): Promise<string> {
     const leaf = await X509CertificateGenerator.create({
       subject: `CN=${names[0]}`,
       issuer: this.#certificate.subject,
       serialNumber: serialNumber(),
-      publicKey: keys.publicKey,
+      publicKey,
       signingKey: this.#keys.privateKey,
       signingAlgorithm: ALGORITHM,
       notBefore: new Date(from ?? Date.now() - 3_600_000),
@@ -106,12 +118,12 @@ export class TestAuthority {
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
         new ExtendedKeyUsageExtension([use === 'server' ? ExtendedKeyUsage.serverAuth : ExtendedKeyUsage.clientAuth]),
         await AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
-        await SubjectKeyIdentifierExtension.create(keys.publicKey),
+        await SubjectKeyIdentifierExtension.create(publicKey),
         new SubjectAlternativeNameExtension(
           names.map((name) => ({ type: isIP(name) ? ('ip' as const) : ('dns' as const), value: name })),
         ),
       ],
     });
-    return { certificate: `${leaf.toString('pem')}\n${this.#above}`, key: await pemOf(keys) };
+    return `${leaf.toString('pem')}\n${this.#above}`;
   }
 }

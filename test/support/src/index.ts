@@ -3,6 +3,7 @@ export { type IssuedPair, type IssueOrder, TestAuthority } from './authority.ts'
 export { launchChromium, PAGE_WITHIN_MS } from './browser.ts';
 export { caughtUp } from './caught-up.ts';
 export { selfSigned } from './certificate.ts';
+export { type BadCertificate, badCertificates, type TlsPlace, tlsLoad } from './certificate-load.ts';
 export {
   CLI,
   type CommandOptions,

@@ -89,10 +89,21 @@ function signingKeyOf(
   };
 }
 
+const TRUSTED: Readonly<Record<string, string>> = {
+  database: 'its database',
+  redis: 'Redis',
+  journal: 'the database of the journal',
+};
+
 function shownBy(holder: string, { place, chain, renewedBy, trouble }: SeenCertificate, now: number) {
   const [kind = '', ...rest] = holder.split('/');
   const name = rest.join('/');
   const isProxy = kind === 'proxy';
+  const [, trusting] = /^trusted\/([a-z]+)/.exec(place) ?? [];
+  if (trusting !== undefined) {
+    const use = `node ${name} trusts ${TRUSTED[trusting] ?? trusting} by it`;
+    return of(chain, now, { id: `${holder}/${place}`, purpose: 'trusted CA', use, renewedBy, trouble });
+  }
   const purpose = !isProxy ? 'listener' : place === 'public' ? 'public listener' : 'Proxy';
   const use = !isProxy
     ? `the ${place} listener of node ${name}`

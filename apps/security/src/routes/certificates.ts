@@ -1,6 +1,7 @@
 import {
   type AccessContext,
   AccessError,
+  auditOrder,
   beginKeyChange,
   changeResource,
   type LastingPurpose,
@@ -56,8 +57,9 @@ export function addCertificateRoutes(service: FastifyInstance, routes: Certifica
     await inForce.ensureAll();
     return shown(await get(id));
   });
-  serve(service, certificates.renew, async ({ params: { id } }) => {
+  serve(service, certificates.renew, async ({ params: { id }, by }) => {
     await renew(routes, await get(id));
+    await auditOrder(access, { ...by, action: 'certificate.renew', subject: id });
     return { done: true };
   });
   serve(service, certificates.authorities, async () => ({
@@ -138,7 +140,7 @@ async function renew({ node, proxies, renewOwn }: CertificateRoutes, found: Regi
 const REMEDY = {
   CA: 'it lasts ten years; replace it by "sallyport certificate rotate ca"',
   signing: 'it lasts ten years; replace it by "sallyport certificate rotate root" or "… rotate assertion"',
-  'public listener': 'its files are taken over',
+  'public listener': 'its Proxy orders the next one from its authority (ACME) when two thirds of its life are over',
   'backend client': 'give the next one, with --certificate and --key',
   'trusted CA': 'give the next one to the resource or directory that trusts it, with --ca',
 } as const satisfies Partial<Record<RegisteredCertificate['purpose'], string>>;

@@ -3,6 +3,7 @@ import type { Log } from '@sallyport/telemetry';
 import { openRealmKeys } from '../keys/keys.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
 import type { NodeListeners } from '../listeners.ts';
+import type { TrustedFiles } from './trusted-files.ts';
 
 /** When keys and own certificates could not be renewed, it is tried again after, ms. */
 const AGAIN_MS = 600_000;
@@ -14,6 +15,8 @@ export interface RenewalParts {
   readonly access: AccessContext;
   readonly liveKeys: LiveKeys;
   readonly listeners: Pick<NodeListeners, 'renew' | 'shown'>;
+  /** What else the registry is told of. */
+  readonly files?: Pick<TrustedFiles, 'shown'>;
   /** Name of this node. */
   readonly id: string;
   /** Host names and addresses in the certificates of the listeners. */
@@ -108,8 +111,11 @@ export class Renewal {
 
   /** What the listeners show goes into the registry when it has changed. */
   async #tell(): Promise<void> {
-    const { access, listeners, id } = this.#parts;
-    const shown = listeners.shown.map((one) => ({ ...one, trouble: one.trouble ?? null }));
+    const { access, listeners, files, id } = this.#parts;
+    const shown = [...listeners.shown, ...(files?.shown ?? [])].map((one) => ({
+      ...one,
+      trouble: one.trouble ?? null,
+    }));
     const text = JSON.stringify(shown);
     if (text === this.#told) return;
     await recordCertificates(access, { kind: 'node', name: id }, shown);

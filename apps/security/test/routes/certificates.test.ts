@@ -1,6 +1,9 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { recordCertificates } from '@sallyport/access';
-import { TestAuthority } from '@sallyport/support';
+import { scratchFolder, TestAuthority } from '@sallyport/support';
 import { expect, test } from 'vitest';
+import { TrustedFiles } from '../../src/upkeep/trusted-files.ts';
 import { adminScene } from '../admin-scene.ts';
 
 const DAY = 86_400_000;
@@ -112,6 +115,81 @@ test('what is not renewed, given or taken away by a command says how it is', asy
   expect(await said('PUT', 'root-1')).toContain('only backend/NAME');
   expect(await said('DELETE', 'node/n1/directory')).toContain('node remove');
   expect(await said('POST', 'node/n1/directory')).toContain('whoever writes them');
+  const own = await context.keys.ca.issueServer(['localhost'], Date.now());
+  const shown = { place: 'admin', chain: own.certificate, renewedBy: 'itself', trouble: null } as const;
+  await recordCertificates(access, { kind: 'node', name: 'n1' }, [shown]);
+  const ordered = await call('POST', `${idOf('node/n1/admin')}/renew`, { reason: 'the host was lent away' });
+  expect(ordered.json).toEqual({ done: true });
+  expect((await call('GET', '/v1/audit?limit=1')).json[0]).toMatchObject({
+    ...{ actor: 'olga', reason: 'the host was lent away' },
+    ...{ action: 'certificate.renew', subject: 'node/n1/admin', outcome: 'done' },
+  });
   expect((await call('DELETE', idOf('backend/wiki'))).json).toEqual({ done: true });
   expect((await call('GET', idOf('backend/wiki'))).status).toBe(404);
+});
+
+test('CAs in files, by which a node trusts its database, Redis and journal, are in the registry with what is wrong with them', async () => {
+  const folder = scratchFolder();
+  const [database, journal] = [join(folder, 'database.pem'), join(folder, 'journal.pem')];
+  const other = await TestAuthority.create('Other CA');
+  writeFileSync(database, corp.certificate);
+  writeFileSync(journal, `${corp.certificate}${other.certificate}`);
+  let now = 0;
+  const files = new TrustedFiles(
+    { SALLYPORT_DATABASE_CA: database, SALLYPORT_JOURNAL_CA: journal, SALLYPORT_REDIS_CA: undefined },
+    () => now,
+  );
+  const tell = (): Promise<void> =>
+    recordCertificates(
+      access,
+      { kind: 'node', name: 'n1' },
+      files.shown.map((one) => ({ ...one, trouble: one.trouble ?? null })),
+    );
+  await tell();
+  const rows = async (): Promise<Record<string, unknown>[]> =>
+    (await call('GET', '/v1/certificates')).json.filter(({ id }: { id: string }) => id.startsWith('node/n1/'));
+  expect((await rows()).map(({ id, purpose, subject }) => [id, purpose, subject])).toEqual([
+    ['node/n1/trusted/database', 'trusted CA', 'CN=Corp CA'],
+    ['node/n1/trusted/journal/1', 'trusted CA', 'CN=Corp CA'],
+    ['node/n1/trusted/journal/2', 'trusted CA', 'CN=Other CA'],
+  ]);
+  writeFileSync(database, '');
+  now += 60_000;
+  await tell();
+  expect((await rows())[0]).toMatchObject({
+    trouble: `${database}: the file of the certificate is empty`,
+  });
+  expect((await words()).join()).toContain('node/n1/trusted/database');
+});
+
+test('a key of the realm is replaced by a command, but not beside a node that does not say which keys it knows', async () => {
+  const rotate = () => call('POST', '/v1/key-changes/root');
+  const old = {
+    id: 'n9',
+    proxyUrl: '',
+    adminUrl: '',
+    version: '0',
+    startedAt: 0,
+    state: 'up',
+    beat: 1,
+    seenAt: 0,
+  } as const;
+  const row = { ...old, clockOffsetMs: 0, degraded: [], keyId: '', knownKeys: [], journal: '' };
+  await access.store.transaction(({ tables }) => tables.nodes.insert(row));
+  await context.node.report();
+  const { status, json } = await rotate();
+  expect([status, json.title]).toEqual([409, expect.stringContaining('the nodes n9 do not say which keys they know')]);
+  await access.store.transaction(({ tables }) => tables.nodes.remove({ where: { id: 'n9' } }));
+  await context.node.report();
+  expect((await rotate()).json).toMatchObject({ begun: true, keys: [{ state: 'coming' }, { state: 'in use' }] });
+  await context.node.report();
+  await context.node.report();
+  expect((await call('GET', '/v1/key-changes/root')).json).toMatchObject({
+    keys: [
+      { id: 'root-2', state: 'in use' },
+      { id: 'root-1', state: 'trusted' },
+    ],
+    waitingFor: [],
+  });
+  expect((await rotate()).status).toBe(409);
 });
