@@ -32,6 +32,18 @@ export const SETTINGS = {
   SALLYPORT_TLS_TRUSTED: optionalText(
     'PEM file: CAs that devices trust, and no certificate of another one is taken; absent: those of this system, and whose the one before is',
   ),
+  SALLYPORT_ACME_DIRECTORY: optionalText(
+    'instead of these files: URL of the directory of an authority that speaks ACME, like `https://acme-v02.api.letsencrypt.org/directory`; naming it agrees to its terms',
+  ),
+  SALLYPORT_ACME_NAMES: list('of ACME: host names in the certificate, those of the origins of the site', []),
+  SALLYPORT_ACME_LISTEN: optionalListenAddress(
+    'of ACME: where challenges (http-01) are answered, without TLS; port 80 of each name must lead here',
+  ),
+  SALLYPORT_ACME_CONTACT: optionalText('of ACME: mail address that the authority writes to'),
+  SALLYPORT_ACME_CA: optionalText('of ACME: PEM file with the CA of a private authority; absent: those of this system'),
+  SALLYPORT_ACME_ACCOUNT_KEY: optionalText(
+    'of ACME: PEM file with the key of the account, the same at all Proxies of a name, so that each answers for all; absent: one of its own',
+  ),
   SALLYPORT_BALANCERS: addressSet(
     'load balancers in front that speak the PROXY protocol, version 2, like `10.1.2.3,10.9.0.0/24`: limits count the ' +
       'address that they name, and whatever comes from them without that header is closed',

@@ -10,6 +10,7 @@ import {
 } from '@sallyport/http-service';
 import { ControlConnection, NodeList, processClocks, SecurityClient } from '@sallyport/security-client';
 import { createMetrics, type Log } from '@sallyport/telemetry';
+import { AcmeCertificate } from './acme.ts';
 import { createDeviceListener, createHealthService } from './app.ts';
 import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
@@ -20,7 +21,7 @@ import { KeptIdentity } from './kept-identity.ts';
 import { KeptRevocations } from './kept-revocations.ts';
 import { KeptText } from './kept-text.ts';
 import { podSettings } from './pod-identity.ts';
-import { keepPublicCertificate, openPublicCertificate } from './public-certificate.ts';
+import { keepPublicCertificate, openPublicCertificate, withAcme } from './public-certificate.ts';
 import { OriginNames } from './serving/origin-names.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
@@ -106,7 +107,8 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     () => kept.current.site,
     () => siteMap.get(),
   );
-  const files = openPublicCertificate(config, { names, log, metrics });
+  const acme = await AcmeCertificate.open(config, { log, metrics });
+  const files = openPublicCertificate(withAcme(config, acme), { names, log, metrics });
   const server = createDeviceListener({
     serving,
     channels,
@@ -119,7 +121,8 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   });
   const stopKeeping = [
     ...(files ? [keepPublicCertificate(server, files, metrics), names.follow()] : []),
-    tellCertificates({ security, identity: () => kept.current, files }),
+    tellCertificates({ security, identity: () => kept.current, files, acme }),
+    () => void acme?.stop(),
   ];
   takeAddressesFrom(config.SALLYPORT_BALANCERS, server);
   const { host, port } = config.SALLYPORT_LISTEN;

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { CertificateFiles, certificatePaths } from '@sallyport/http-service';
 import type { Log, Metrics } from '@sallyport/telemetry';
+import type { AcmeCertificate } from './acme.ts';
 import { useCertificate } from './app.ts';
 import type { OriginNames } from './serving/origin-names.ts';
 
@@ -9,6 +10,15 @@ export interface PublicCertificateSettings {
   readonly SALLYPORT_TLS_CERT: string | undefined;
   readonly SALLYPORT_TLS_KEY: string | undefined;
   readonly SALLYPORT_TLS_TRUSTED: string | undefined;
+}
+
+/** The same settings where an authority gives the certificate: it lies in files as any other. */
+export function withAcme(
+  settings: PublicCertificateSettings,
+  acme: Pick<AcmeCertificate, 'certificateFile' | 'keyFile'> | undefined,
+): PublicCertificateSettings {
+  if (!acme) return settings;
+  return { ...settings, SALLYPORT_TLS_CERT: acme.certificateFile, SALLYPORT_TLS_KEY: acme.keyFile };
 }
 
 /** What a certificate for devices is opened with. */

@@ -1,5 +1,6 @@
 import type { CertificateFiles } from '@sallyport/http-service';
 import type { ProxyIdentity, SecurityClient } from '@sallyport/security-client';
+import type { AcmeCertificate } from './acme.ts';
 
 /** What this Proxy shows is looked at this often, ms. */
 const LOOK_MS = 2_000;
@@ -14,17 +15,19 @@ export interface TellingParts {
   readonly identity: () => Pick<ProxyIdentity, 'certificate'>;
   /** Undefined where a load balancer ends TLS. */
   readonly files: Pick<CertificateFiles, 'current' | 'trouble'> | undefined;
+  /** Undefined where somebody else writes the files. */
+  readonly acme?: Pick<AcmeCertificate, 'trouble'> | undefined;
 }
 
 /** Tells Security of the certificates that this Proxy shows, whenever they have changed. Gives what ends that. */
-export function tellCertificates({ security, identity, files }: TellingParts): () => void {
+export function tellCertificates({ security, identity, files, acme }: TellingParts): () => void {
   let told = '';
   let timer: NodeJS.Timeout;
   const look = async (): Promise<void> => {
     let waitMs = LOOK_MS;
     const shown = [
       { place: 'identity' as const, chain: identity().certificate, renewedBy: 'itself' as const, trouble: null },
-      ...(files ? [publicOf(files)] : []),
+      ...(files ? [publicOf(files, acme)] : []),
     ];
     const text = JSON.stringify(shown);
     if (text !== told) {
@@ -43,7 +46,9 @@ export function tellCertificates({ security, identity, files }: TellingParts): (
   return () => clearTimeout(timer);
 }
 
-function publicOf({ current, trouble }: NonNullable<TellingParts['files']>) {
+function publicOf(files: NonNullable<TellingParts['files']>, acme: TellingParts['acme']) {
+  const trouble = files.trouble ?? acme?.trouble;
   const short = trouble === undefined ? null : trouble.slice(0, MAX_TROUBLE);
-  return { place: 'public' as const, chain: current.certificate, renewedBy: 'files' as const, trouble: short };
+  const renewedBy = acme ? ('itself' as const) : ('files' as const);
+  return { place: 'public' as const, chain: files.current.certificate, renewedBy, trouble: short };
 }

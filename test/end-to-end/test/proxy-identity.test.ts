@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { DeviceOpening, encodeText, formatHex, keyOf, openRoutes, type SessionSecret } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { memoryStorage } from '@sallyport/device';
 import * as api from '@sallyport/security-api/admin';
 import { join, NodeList, type ProxyIdentity, renew, SecurityClient } from '@sallyport/security-client';
+import { AcmeServer, freePort, TestAuthority } from '@sallyport/support';
 import { Agent, request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -181,4 +182,31 @@ test('the running Proxy goes on with its identity after all this', async () => {
   const file = joinPath(gateway.folder, 'p1', 'identity.json');
   expect(await statusFor(JSON.parse(readFileSync(file, 'utf8')))).toBe(200);
   await gateway.live(1);
+});
+
+test('a Proxy has its certificate for devices from an authority, by itself, and the registry says so', async () => {
+  const authority = await TestAuthority.create('Corp ACME');
+  const challengePort = await freePort();
+  const acme = await AcmeServer.start({
+    ...{ authority, challengePorts: [challengePort], lifeMs: 7_776_000_000, now: Date.now },
+  });
+  const ca = joinPath(gateway.folder, 'acme.pem');
+  writeFileSync(ca, authority.certificate);
+  const proxy = await gateway.addProxy({
+    SALLYPORT_ACME_DIRECTORY: acme.url,
+    SALLYPORT_ACME_NAMES: 'gate.example',
+    SALLYPORT_ACME_LISTEN: `127.0.0.1:${challengePort}`,
+    SALLYPORT_ACME_CA: ca,
+  });
+  const { protocol, port } = new URL(proxy.ready['url']!);
+  expect(protocol).toBe('wss:');
+  const dispatcher = new Agent({ connect: { ca: authority.certificate, servername: 'gate.example' } });
+  const answer = await request(`https://127.0.0.1:${port}/sallyport/v1/site-map`, { dispatcher });
+  expect(answer.statusCode).toBe(200);
+  await answer.body.dump();
+  const listed = async () =>
+    (await gateway.operator.call(api.certificates.list)).find(({ id }) => id === 'proxy/p2/public');
+  await expect.poll(listed).toMatchObject({ renewedBy: 'itself', names: ['gate.example'], trouble: null });
+  await dispatcher.close();
+  acme.close();
 });

@@ -1,0 +1,240 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { Agent } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { lifeOf } from '@sallyport/certificates';
+import { nodeCrypto } from '@sallyport/channel/node';
+import { AcmeServer, freePort, scratchFolder, TestAuthority, tlsLoad } from '@sallyport/support';
+import { createLog, createMetrics } from '@sallyport/telemetry';
+import { afterAll, expect, test } from 'vitest';
+import { AcmeCertificate, type AcmeSettings } from '../src/acme.ts';
+import { createDeviceListener, useCertificate } from '../src/app.ts';
+import { SocketAdmission } from '../src/device/admission.ts';
+import { openPublicCertificate, withAcme } from '../src/public-certificate.ts';
+import { OriginNames } from '../src/serving/origin-names.ts';
+import { tellCertificates } from '../src/tell-certificates.ts';
+
+const DAY = 86_400_000;
+const lines: string[] = [];
+const log = createLog('proxy', 'info', { write: (line) => void lines.push(line) });
+const clock = { now: Date.now() };
+const authority = await TestAuthority.create('Corp ACME');
+const server = await AcmeServer.start({ authority, challengePorts: [], lifeMs: 90 * DAY, now: () => clock.now });
+const opened: AcmeCertificate[] = [];
+afterAll(async () => {
+  for (const acme of opened) await acme.stop();
+  server.close();
+});
+
+/** A Proxy of its own folder, to whose port the authority finds. */
+async function proxy(given: Partial<AcmeSettings> = {}) {
+  Object.assign(server.options, { refuses: false, names: undefined });
+  const folder = scratchFolder();
+  const port = await freePort();
+  server.options.challengePorts = [port];
+  const ca = join(folder, 'authority.pem');
+  writeFileSync(ca, authority.certificate);
+  const settings: AcmeSettings = {
+    SALLYPORT_DATA: folder,
+    SALLYPORT_ACME_DIRECTORY: server.url,
+    SALLYPORT_ACME_NAMES: ['gate.example', 'gate2.example'],
+    SALLYPORT_ACME_LISTEN: { host: '127.0.0.1', port },
+    SALLYPORT_ACME_CONTACT: undefined,
+    SALLYPORT_ACME_CA: ca,
+    SALLYPORT_ACME_ACCOUNT_KEY: undefined,
+    SALLYPORT_TLS_CERT: undefined,
+    SALLYPORT_TLS_KEY: undefined,
+    ...given,
+  };
+  const open = async (metrics = createMetrics()): Promise<AcmeCertificate> => {
+    const acme = (await AcmeCertificate.open(settings, { log, metrics, wallMs: () => clock.now }))!;
+    opened.push(acme);
+    return acme;
+  };
+  return { folder, port, open };
+}
+
+/** The listener for devices with that certificate, as the Proxy builds it. */
+async function listening(acme: AcmeCertificate) {
+  const names = new OriginNames(
+    () => 'a',
+    async () => ({ siteMap: 'x', rootKey: '' }),
+  );
+  const none = { SALLYPORT_TLS_CERT: undefined, SALLYPORT_TLS_KEY: undefined, SALLYPORT_TLS_TRUSTED: undefined };
+  const files = openPublicCertificate(withAcme(none, acme), { names, log, metrics: createMetrics() })!;
+  const places = { maxSockets: 80, socketsPerAddress: 80, hellosPerAddress: 10, opensPerSession: 5 };
+  const listener = createDeviceListener({
+    serving: { log } as never,
+    channels: { stopping: false } as never,
+    siteMap: { get: async () => ({ siteMap: 'x', rootKey: '' }), seq: undefined },
+    admission: new SocketAdmission(places, { met: () => undefined }),
+    crypto: nodeCrypto(),
+    trustedHops: 0,
+    maxSockets: 80,
+    tls: files.current,
+  });
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  const { port } = listener.address() as AddressInfo;
+  const tls = { host: '127.0.0.1', port, servername: 'gate.example', ca: authority.certificate };
+  const shown = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(tls, () => {
+        resolve(socket.getPeerX509Certificate()!.serialNumber);
+        socket.destroy();
+      });
+      socket.once('error', reject);
+    });
+  /** What the watch does every two seconds; what may be half written is judged at the second look. */
+  const takeOver = (): void => {
+    for (const _ of [1, 2]) {
+      const changed = files.look(clock.now);
+      if (changed) useCertificate(listener, changed);
+    }
+  };
+  return { files, tls, shown, takeOver, close: () => listener.close() };
+}
+
+/** To a day in the last third of the life of what is there. */
+function moveToRenewal({ certificateFile }: AcmeCertificate): void {
+  const { beginsAt, endsAt } = lifeOf(readFileSync(certificateFile, 'utf8'));
+  clock.now = beginsAt + (endsAt - beginsAt) * 0.7;
+}
+
+test('the authority gives a certificate, and the next one after two thirds of its life; a refusal leaves the one before, and no request fails', async () => {
+  const { folder, open } = await proxy();
+  const metrics = createMetrics();
+  const acme = await open(metrics);
+  const { files, tls, shown, takeOver, close } = await listening(acme);
+  for (const name of ['tls.key', 'account.key']) expect(statSync(join(folder, 'acme', name)).mode & 0o777).toBe(0o600);
+  const loads = [new Agent({ keepAlive: true }), new Agent({ maxCachedSessions: 0 })].map((agent) =>
+    tlsLoad({ ...tls, path: '/sallyport/v1/site-map' }, agent),
+  );
+  const first = await shown();
+  await acme.look();
+  expect(server.ordered).toBe(1);
+  moveToRenewal(acme);
+  await acme.look();
+  takeOver();
+  const second = await shown();
+  expect(second).not.toBe(first);
+  expect(server.accounts).toBe(1);
+  moveToRenewal(acme);
+  // It refuses, then gives one for somebody else, then its answer is lost: each time the one before stays.
+  const orders = server.ordered;
+  for (const [wrong, words] of [
+    [{ refuses: true }, /^the authority gave no certificate for gate.example, gate2.example: .*too many \?\[31m/],
+    [{ names: ['other.example'] }, /: the certificate is for other.example, not for gate.example/],
+    [{ challengePorts: [await freePort()] }, /^the authority gave no certificate/],
+  ] as const) {
+    const before = { ...server.options };
+    Object.assign(server.options, wrong);
+    clock.now += DAY;
+    await acme.look();
+    expect(acme.trouble).toMatch(words);
+    // It is not asked again at once.
+    const asked = server.ordered;
+    await acme.look();
+    expect(server.ordered).toBe(asked);
+    takeOver();
+    expect(await shown()).toBe(second);
+    expect(files.trouble).toBeUndefined();
+    Object.assign(server.options, { refuses: false, names: undefined, challengePorts: before.challengePorts });
+  }
+  expect(server.ordered).toBe(orders + 3);
+  expect(await metrics.render()).toMatch(/^sallyport_certificate_orders_failed_total 3$/m);
+  expect(lines.join()).toContain('the one before stays');
+  const told: unknown[] = [];
+  const security = { tellCertificates: async (shownOnes: unknown) => void told.push(shownOnes) };
+  const stop = tellCertificates({ security, identity: () => files.current, files, acme } as never);
+  await expect.poll(() => told.length).toBe(1);
+  stop();
+  expect(told[0]).toMatchObject([{}, { place: 'public', renewedBy: 'itself', trouble: acme.trouble }]);
+  clock.now += DAY;
+  await acme.look();
+  expect(acme.trouble).toBeUndefined();
+  takeOver();
+  expect(await shown()).not.toBe(second);
+  for (const one of loads) {
+    const enough = one.answered + 5;
+    await expect.poll(() => one.answered).toBeGreaterThan(enough);
+    expect((await one.stop()).failed).toBe(0);
+  }
+  close();
+  expect(lines.join()).not.toContain('PRIVATE KEY');
+});
+
+test('a start without a certificate says why none was given, and starts again and again without asking for it', async () => {
+  const { open } = await proxy();
+  server.options.refuses = true;
+  await expect(open()).rejects.toThrow(/^the authority gave no certificate for gate.example/);
+  const { ordered } = server;
+  for (const _ of [1, 2]) await expect(open()).rejects.toThrow(/; it is asked again after 20/);
+  expect(server.ordered).toBe(ordered);
+  clock.now += 61_000;
+  await expect(open()).rejects.toThrow(/^the authority gave no certificate/);
+  clock.now += 61_000;
+  await expect(open()).rejects.toThrow(/asked again after/);
+  server.options.refuses = false;
+  clock.now += 60_000;
+  const acme = await open();
+  const { certificateFile } = acme;
+  const before = readFileSync(certificateFile, 'utf8');
+  // The next start takes what is there; what is over is replaced.
+  await acme.stop();
+  const again = await open();
+  expect(readFileSync(certificateFile, 'utf8')).toBe(before);
+  await again.stop();
+  clock.now = lifeOf(before).endsAt + 1;
+  await open();
+  expect(readFileSync(certificateFile, 'utf8')).not.toBe(before);
+});
+
+test('each of several Proxies of one account answers for all of them', async () => {
+  const account = join(scratchFolder(), 'account.key');
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  writeFileSync(account, privateKey.export({ format: 'pem', type: 'pkcs8' }));
+  const one = await proxy({ SALLYPORT_ACME_ACCOUNT_KEY: account });
+  await one.open();
+  const two = await proxy({ SALLYPORT_ACME_ACCOUNT_KEY: account });
+  server.options.challengePorts = [one.port];
+  await two.open();
+  expect(readFileSync(join(two.folder, 'acme', 'tls.crt'), 'utf8')).toContain('BEGIN CERTIFICATE');
+});
+
+test('where challenges are answered nothing else is, and nothing comes back as it was sent', async () => {
+  const { port, open } = await proxy();
+  await open();
+  const place = `http://127.0.0.1:${port}`;
+  const token = 'x'.repeat(22);
+  const good = await fetch(`${place}/.well-known/acme-challenge/${token}`);
+  expect([good.status, good.headers.get('x-content-type-options')]).toEqual([200, 'nosniff']);
+  expect(await good.text()).toMatch(/^x{22}\.[A-Za-z0-9_-]{43}$/);
+  for (const path of [
+    '/',
+    '/.well-known/acme-challenge/',
+    '/.well-known/acme-challenge/short',
+    `/.well-known/acme-challenge/${token}%3Cb%3E`,
+    `/.well-known/acme-challenge/a/${token}`,
+    '/readyz',
+  ]) {
+    const answer = await fetch(`${place}${path}`);
+    expect([path, answer.status, await answer.text()]).toEqual([path, 404, '']);
+  }
+  expect((await fetch(`${place}/.well-known/acme-challenge/${token}`, { method: 'POST' })).status).toBe(404);
+});
+
+test.each([
+  [{ SALLYPORT_ACME_NAMES: [] }, 'SALLYPORT_ACME_NAMES is missing'],
+  [{ SALLYPORT_ACME_NAMES: ['*.gate.example'] }, 'no authority gives a certificate for "*.gate.example"'],
+  [{ SALLYPORT_ACME_NAMES: ['10.1.2.3'] }, 'no authority gives a certificate for "10.1.2.3"'],
+  [{ SALLYPORT_ACME_LISTEN: undefined }, 'SALLYPORT_ACME_LISTEN is missing'],
+  [{ SALLYPORT_ACME_DIRECTORY: 'http://authority.example/directory' }, 'anybody could pretend to be the authority'],
+  [{ SALLYPORT_ACME_DIRECTORY: undefined }, 'SALLYPORT_ACME_DIRECTORY is missing'],
+  [{ SALLYPORT_TLS_CERT: '/tls.crt', SALLYPORT_TLS_KEY: '/tls.key' }, 'a listener has one certificate'],
+  [{ SALLYPORT_ACME_ACCOUNT_KEY: '/dev/null' }, 'holds no key of an account'],
+] as const)('refused at the start: %o', async (given, words) => {
+  const { open } = await proxy(given);
+  await expect(open()).rejects.toThrow(words);
+});
