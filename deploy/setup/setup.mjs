@@ -31,7 +31,7 @@ const TEST_PROGRAMS = {
 /** What searches the model of revocation. */
 const MODEL_PROGRAMS = { spin: 'spin', gcc: 'gcc', '/usr/include/stdio.h': 'libc6-dev' };
 
-/** What the fault rig uses besides. It plays hosts with network namespaces, which only root may make. */
+/** What the fault rig uses besides, and tests of recipes. It plays hosts with network namespaces, which only root may make. */
 const RIG_PROGRAMS = {
   '/usr/lib/postgresql': 'postgresql',
   patroni: 'patroni',
@@ -41,6 +41,7 @@ const RIG_PROGRAMS = {
   pgbackrest: 'pgbackrest',
   ip: 'iproute2',
   nft: 'nftables',
+  nginx: 'nginx',
 };
 
 /** The peers of the bench, and what makes their certificates. */

@@ -43,6 +43,8 @@ async function secure(socket: Socket, { leg, means }: Securing, limits: WaitLimi
   const name = means.name ?? leg.host;
   const tls = connect({
     socket,
+    // Not connected to, but what the certificate must be for where there is no server name: of an address there is none.
+    host: name,
     ...(isIP(name) === 0 ? { servername: name } : {}),
     ...(means.ca === undefined ? {} : { ca: means.ca }),
     ...(means.certificate === undefined ? {} : { cert: means.certificate, key: means.key }),

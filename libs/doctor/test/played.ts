@@ -72,7 +72,8 @@ export function playDemanding(pair: IssuedPair, ca: string): Promise<Played> {
 
 /** The listener of a Proxy for devices, as a stranger sees it (SPEC.md, sections 2 and 12). */
 export function playProxy(): Promise<Played> {
-  const server: Server = createHttpServer((_request, answer) => {
+  const server: Server = createHttpServer(({ url }, answer) => {
+    if (url === '/readyz') return void answer.end();
     answer.writeHead(404, { 'content-type': 'application/json' }).end('{"code":"ERR_HTTP_NOT_FOUND"}');
   });
   const sockets = new WebSocketServer({ server, path: ENDPOINT_PATH, handleProtocols: () => SUBPROTOCOL });

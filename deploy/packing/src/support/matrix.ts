@@ -140,7 +140,16 @@ export const MATRIX: readonly Supported[] = [
     shown: { file: `${FARM}/proxies.test.ts`, test: "shows('proxies')" },
     note: '`deploy/production/haproxy.cfg`',
   },
-  { area: 'load balancers', what: 'nginx', shown: 'untested' },
+  {
+    area: 'load balancers',
+    what: 'nginx 1.22',
+    shown: {
+      file: 'libs/doctor/test/balancers.test.ts',
+      test: 'the recipe for nginx leaves nothing in the way',
+      only: 'WebSockets by `sallyport doctor`; no farm behind it',
+    },
+    note: '`deploy/production/nginx.conf`',
+  },
   { area: 'load balancers', what: 'Envoy', shown: 'untested' },
   {
     area: 'load balancers',
