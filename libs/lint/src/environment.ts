@@ -172,7 +172,13 @@ const NEEDS: readonly (readonly [name: string, needs: string])[] = [
   ['SALLYPORT_SECURITY_CA', 'SALLYPORT_JOIN_ACCOUNT_TOKEN'],
   ['SALLYPORT_TLS_CERT', 'SALLYPORT_TLS_KEY'],
   ['SALLYPORT_TLS_KEY', 'SALLYPORT_TLS_CERT'],
-  ['SALLYPORT_TLS_TRUSTED', 'SALLYPORT_TLS_CERT'],
+  ['SALLYPORT_ACME_DIRECTORY', 'SALLYPORT_ACME_NAMES'],
+  ['SALLYPORT_ACME_DIRECTORY', 'SALLYPORT_ACME_LISTEN'],
+  ['SALLYPORT_ACME_NAMES', 'SALLYPORT_ACME_DIRECTORY'],
+  ['SALLYPORT_ACME_LISTEN', 'SALLYPORT_ACME_DIRECTORY'],
+  ['SALLYPORT_ACME_CONTACT', 'SALLYPORT_ACME_DIRECTORY'],
+  ['SALLYPORT_ACME_CA', 'SALLYPORT_ACME_DIRECTORY'],
+  ['SALLYPORT_ACME_ACCOUNT_KEY', 'SALLYPORT_ACME_DIRECTORY'],
 ];
 
 /** A bound of a revocation above this is none, ms. */
@@ -184,6 +190,8 @@ const RULES: readonly ((given: GivenSettings) => Doubt[])[] = [
   checksNothing,
   lonely,
   twoWaysToJoin,
+  twoCertificates,
+  lonelyTrust,
   openMetrics,
   plainRedis,
   plainDatabase,
@@ -226,6 +234,23 @@ function twoWaysToJoin({ texts }: GivenSettings): Doubt[] {
   if (!texts.has('SALLYPORT_JOIN_TOKEN') || !texts.has('SALLYPORT_JOIN_ACCOUNT_TOKEN')) return [];
   const what = 'a pod joins by the token of its account, so this one does nothing';
   return [{ setting: 'SALLYPORT_JOIN_TOKEN', what, change: 'take the line away' }];
+}
+
+function twoCertificates({ texts }: GivenSettings): Doubt[] {
+  if (!texts.has('SALLYPORT_ACME_DIRECTORY') || !texts.has('SALLYPORT_TLS_CERT')) return [];
+  const what = 'a listener has one certificate, and this one has files: the Proxy does not start with both';
+  return [{ setting: 'SALLYPORT_ACME_DIRECTORY', what, change: 'take these lines away, or those of the files' }];
+}
+
+function lonelyTrust({ texts }: GivenSettings): Doubt[] {
+  if (!texts.has('SALLYPORT_TLS_TRUSTED') || endsTls(texts)) return [];
+  const what = 'does nothing without SALLYPORT_TLS_CERT or SALLYPORT_ACME_DIRECTORY';
+  return [{ setting: 'SALLYPORT_TLS_TRUSTED', what, change: 'SALLYPORT_TLS_CERT=…, or take the line away' }];
+}
+
+/** Whether a Proxy has a certificate for devices. */
+function endsTls(texts: ReadonlyMap<string, string>): boolean {
+  return texts.has('SALLYPORT_TLS_CERT') || texts.has('SALLYPORT_ACME_DIRECTORY');
 }
 
 function openMetrics({ values, place }: GivenSettings): Doubt[] {
@@ -337,14 +362,14 @@ function openListener({ server, texts, values }: GivenSettings): Doubt[] {
   const listen = values.get('SALLYPORT_LISTEN') as Listening | undefined;
   const hops = Number(texts.get('SALLYPORT_TRUSTED_HOPS') ?? 0);
   if (server !== 'proxy' || !listen || isLoopback(listen.host)) return [];
-  if (texts.has('SALLYPORT_TLS_CERT') || texts.has('SALLYPORT_BALANCERS') || hops > 0) return [];
+  if (endsTls(texts) || texts.has('SALLYPORT_BALANCERS') || hops > 0) return [];
   const what =
     'TLS neither ends here nor is a balancer named that ends it: limits would count that one as a single device';
   return [
     {
       setting: 'SALLYPORT_LISTEN',
       what,
-      change: 'SALLYPORT_TRUSTED_HOPS=1, or SALLYPORT_TLS_CERT and SALLYPORT_TLS_KEY',
+      change: 'SALLYPORT_TRUSTED_HOPS=1, or SALLYPORT_TLS_CERT and SALLYPORT_TLS_KEY, or SALLYPORT_ACME_DIRECTORY',
     },
   ];
 }
@@ -360,7 +385,7 @@ function believedHops({ texts }: GivenSettings): Doubt[] {
         change: 'take the line away',
       },
     ];
-  if (!texts.has('SALLYPORT_TLS_CERT')) return [];
+  if (!endsTls(texts)) return [];
   const what = 'TLS ends here: only a balancer that ends it, too, and encrypts again can add X-Forwarded-For';
   return [
     {

@@ -19,7 +19,11 @@ function judge(name: KnownServer['name'], text: string, mode = 0o600): LintFault
   return judgeEnvironment({ where: `${name}.env`, variables, mode, place: 'host' }, servers[name]);
 }
 
+const ACME =
+  'SALLYPORT_ACME_DIRECTORY=https://ca.example/directory\nSALLYPORT_ACME_NAMES=a.example\nSALLYPORT_ACME_LISTEN=0.0.0.0:8447';
+
 test('settings that are sound raise nothing', () => {
+  expect(judge('proxy', `SALLYPORT_LISTEN=0.0.0.0:8440\n${ACME}\nSALLYPORT_TLS_TRUSTED=/ca.pem`)).toEqual([]);
   expect(judge('security', '')).toEqual([]);
   expect(judge('proxy', 'SALLYPORT_LISTEN=0.0.0.0:8440\nSALLYPORT_TRUSTED_HOPS=1')).toEqual([]);
 });
@@ -66,6 +70,9 @@ test.each([
   ['security', 'NODE_OPTIONS=--inspect=0.0.0.0', /takes away what protects/, 'take that option away'],
   ['proxy', 'SALLYPORT_LISTEN=0.0.0.0:8440', /TLS neither ends here/, 'SALLYPORT_TRUSTED_HOPS=1'],
   ['proxy', 'SALLYPORT_TLS_CERT=/c.pem', /nothing without SALLYPORT_TLS_KEY/, 'SALLYPORT_TLS_KEY=…'],
+  ['proxy', 'SALLYPORT_TLS_TRUSTED=/c.pem', /nothing without SALLYPORT_TLS_CERT or/, 'SALLYPORT_TLS_CERT=…'],
+  ['proxy', 'SALLYPORT_ACME_NAMES=a.example', /nothing without SALLYPORT_ACME_DIRECTORY/, 'SALLYPORT_ACME_DIRECTORY=…'],
+  ['proxy', `${ACME}\nSALLYPORT_TLS_CERT=/c\nSALLYPORT_TLS_KEY=/k`, /has one certificate/, 'take these lines away'],
   ['proxy', 'SALLYPORT_TRUSTED_HOPS=1\nSALLYPORT_BALANCERS=10.0.0.1', /whatever a device writes/, 'take the line away'],
   ['proxy', 'SALLYPORT_JOIN_ACCOUNT_TOKEN=/t', /nothing without SALLYPORT_SECURITY_URLS/, 'SALLYPORT_SECURITY_URLS=…'],
 ] as const)('%s: %s', (name, text, words, change) => {

@@ -13,6 +13,7 @@ export type FarmPlace =
   | 'backends'
   | 'directories'
   | 'providers'
+  | 'authorities'
   | 'backup targets'
   | 'name servers'
   | 'time servers';
@@ -77,7 +78,8 @@ export const PORTS: readonly Port[] = [
     port: 8440,
     protocol: 'tcp',
     purpose: 'the same WebSocket, from the balancer or from devices themselves',
-    certificate: '`SALLYPORT_TLS_CERT`; none where the balancer ends TLS (what is inside is encrypted end to end)',
+    certificate:
+      '`SALLYPORT_TLS_CERT`, or by ACME; none where the balancer ends TLS (what is inside is encrypted end to end)',
     setting: 'SALLYPORT_LISTEN',
     chart: ['proxy', 'devices', 'devices'],
   },
@@ -103,6 +105,17 @@ export const PORTS: readonly Port[] = [
     when: 'with Prometheus',
     setting: 'SALLYPORT_METRICS_LISTEN',
     chart: ['proxy', 'metrics', 'prometheus'],
+  },
+  {
+    name: 'proxy-acme',
+    from: ['authorities'],
+    to: 'Proxy',
+    port: 8447,
+    protocol: 'tcp',
+    purpose: 'challenges of ACME, from anywhere; port 80 of each name leads here',
+    certificate: 'none',
+    when: 'with `SALLYPORT_ACME_DIRECTORY`',
+    setting: 'SALLYPORT_ACME_LISTEN',
   },
   {
     name: 'security-proxies',
@@ -213,6 +226,17 @@ export const PORTS: readonly Port[] = [
     protocol: 'tcp',
     purpose: 'requests of devices; the ports of your resources, this one is an example',
     certificate: 'of the backend; the Proxy shows the one of `certificate add` where a backend asks',
+  },
+  {
+    name: 'acme',
+    from: ['Proxy'],
+    to: 'authorities',
+    port: 443,
+    protocol: 'tcp',
+    purpose: 'certificates for devices by ACME',
+    certificate: 'of the authority, of a public CA or the one of `SALLYPORT_ACME_CA`',
+    when: 'with `SALLYPORT_ACME_DIRECTORY`',
+    setting: 'SALLYPORT_ACME_DIRECTORY',
   },
   {
     name: 'directory',
