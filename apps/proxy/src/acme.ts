@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { Agent } from 'node:https';
 import { join } from 'node:path';
-import { type CertificatePair, judgeCertificate, lifeOf } from '@sallyport/certificates';
+import { type CertificateLife, type CertificatePair, judgeCertificate, lifeOf } from '@sallyport/certificates';
 import { guardedListener, pathOf } from '@sallyport/http-service';
 import { type ListenAddress, replacePrivateFile } from '@sallyport/settings';
 import type { Log, Metrics } from '@sallyport/telemetry';
@@ -33,6 +33,7 @@ export interface AcmeParts {
 const RENEW_AT = 2 / 3;
 const LOOKS = 60;
 const MAX_LOOK_MS = 3_600_000;
+const MIN_LOOK_MS = 1_000;
 /** Authorities bound how often they are asked: after a failure they are not for so long, and twice that after each further one, ms. */
 const AGAIN_MS = 60_000;
 const MAX_AGAIN_MS = 6 * 3_600_000;
@@ -96,14 +97,9 @@ export class AcmeCertificate {
     return acme;
   }
 
-  /** Where the certificate lies, with its chain, PEM. */
-  get certificateFile(): string {
-    return join(this.#folder, 'tls.crt');
-  }
-
-  /** Where its key lies, PEM. */
-  get keyFile(): string {
-    return join(this.#folder, 'tls.key');
+  /** Where the certificate lies, with its chain and its key, PEM: they are replaced in one step, so that a kill leaves a good pair. */
+  get file(): string {
+    return join(this.#folder, 'tls.pem');
   }
 
   /** Where challenges are answered. */
@@ -119,7 +115,7 @@ export class AcmeCertificate {
 
   /** Orders the next certificate when it is time; what fails leaves the one that is there, loudly. */
   async look(): Promise<void> {
-    const { beginsAt, endsAt } = lifeOf(readFileSync(this.certificateFile, 'utf8'));
+    const { beginsAt, endsAt } = this.#life;
     const now = this.#wallMs();
     if (now <= beginsAt + (endsAt - beginsAt) * RENEW_AT || now < this.#failure.until) return;
     this.#ordering ??= this.#order().finally(() => {
@@ -136,22 +132,33 @@ export class AcmeCertificate {
     await new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)));
   }
 
+  /** Life of what is there; nothing lasts for no time at all. */
+  get #life(): Pick<CertificateLife, 'beginsAt' | 'endsAt'> {
+    try {
+      return lifeOf(readFileSync(this.file, 'utf8'));
+    } catch {
+      return { beginsAt: 0, endsAt: 0 };
+    }
+  }
+
   #waitToLook(): void {
-    const { beginsAt, endsAt } = lifeOf(readFileSync(this.certificateFile, 'utf8'));
+    const { beginsAt, endsAt } = this.#life;
     const next = async (): Promise<void> => {
       await this.look().catch((error: unknown) =>
         this.#log.error({ err: error }, 'the certificate cannot be looked at'),
       );
       if (this.#timer) this.#waitToLook();
     };
-    this.#timer = setTimeout(() => void next(), Math.min(MAX_LOOK_MS, (endsAt - beginsAt) / LOOKS));
+    const waitMs = Math.min(MAX_LOOK_MS, Math.max(MIN_LOOK_MS, (endsAt - beginsAt) / LOOKS));
+    this.#timer = setTimeout(() => void next(), waitMs);
     this.#timer.unref();
   }
 
   #isGood(): boolean {
-    if (!existsSync(this.certificateFile) || !existsSync(this.keyFile)) return false;
+    if (!existsSync(this.file)) return false;
     try {
-      this.#judge({ certificate: readFileSync(this.certificateFile, 'utf8'), key: readFileSync(this.keyFile, 'utf8') });
+      const text = readFileSync(this.file, 'utf8');
+      this.#judge({ certificate: text, key: text });
       return true;
     } catch (error) {
       this.#log.warn(
@@ -179,9 +186,7 @@ export class AcmeCertificate {
     try {
       const pair = await this.#askAuthority();
       this.#judge(pair);
-      // Whoever looks in between finds that they do not belong together, and looks again.
-      replacePrivateFile(this.keyFile, pair.key);
-      replacePrivateFile(this.certificateFile, pair.certificate);
+      replacePrivateFile(this.file, `${pair.key.trimEnd()}\n${pair.certificate}`);
     } catch (error) {
       this.#noteFailure(error as Error);
       throw new Error(this.#trouble, { cause: error });
@@ -198,7 +203,9 @@ export class AcmeCertificate {
   /** How often orders failed since the last one that did not, and until when none is made. */
   get #failure(): { readonly count: number; readonly until: number; readonly words: string } {
     const text = existsSync(this.#failureFile) ? readFileSync(this.#failureFile, 'utf8') : '{}';
-    return { count: 0, until: 0, words: '', ...(JSON.parse(text) as object) };
+    const { count = 0, until = 0, words = '' } = JSON.parse(text) as { count?: number; until?: number; words?: string };
+    // A clock that was ahead must not keep a Proxy from its certificate.
+    return { count, until: Math.min(until, this.#wallMs() + MAX_AGAIN_MS), words };
   }
 
   #noteFailure({ message }: Error): void {

@@ -15,10 +15,10 @@ export interface PublicCertificateSettings {
 /** The same settings where an authority gives the certificate: it lies in files as any other. */
 export function withAcme(
   settings: PublicCertificateSettings,
-  acme: Pick<AcmeCertificate, 'certificateFile' | 'keyFile'> | undefined,
+  acme: Pick<AcmeCertificate, 'file'> | undefined,
 ): PublicCertificateSettings {
   if (!acme) return settings;
-  return { ...settings, SALLYPORT_TLS_CERT: acme.certificateFile, SALLYPORT_TLS_KEY: acme.keyFile };
+  return { ...settings, SALLYPORT_TLS_CERT: acme.file, SALLYPORT_TLS_KEY: acme.file };
 }
 
 /** What a certificate for devices is opened with. */

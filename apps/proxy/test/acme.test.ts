@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -97,8 +97,8 @@ async function listening(acme: AcmeCertificate) {
 }
 
 /** To a day in the last third of the life of what is there. */
-function moveToRenewal({ certificateFile }: AcmeCertificate): void {
-  const { beginsAt, endsAt } = lifeOf(readFileSync(certificateFile, 'utf8'));
+function moveToRenewal({ file }: AcmeCertificate): void {
+  const { beginsAt, endsAt } = lifeOf(readFileSync(file, 'utf8'));
   clock.now = beginsAt + (endsAt - beginsAt) * 0.7;
 }
 
@@ -107,7 +107,7 @@ test('the authority gives a certificate, and the next one after two thirds of it
   const metrics = createMetrics();
   const acme = await open(metrics);
   const { files, tls, shown, takeOver, close } = await listening(acme);
-  for (const name of ['tls.key', 'account.key']) expect(statSync(join(folder, 'acme', name)).mode & 0o777).toBe(0o600);
+  for (const name of ['tls.pem', 'account.key']) expect(statSync(join(folder, 'acme', name)).mode & 0o777).toBe(0o600);
   const loads = [new Agent({ keepAlive: true }), new Agent({ maxCachedSessions: 0 })].map((agent) =>
     tlsLoad({ ...tls, path: '/sallyport/v1/site-map' }, agent),
   );
@@ -179,16 +179,27 @@ test('a start without a certificate says why none was given, and starts again an
   server.options.refuses = false;
   clock.now += 60_000;
   const acme = await open();
-  const { certificateFile } = acme;
-  const before = readFileSync(certificateFile, 'utf8');
+  const { file } = acme;
+  const before = readFileSync(file, 'utf8');
   // The next start takes what is there; what is over is replaced.
   await acme.stop();
   const again = await open();
-  expect(readFileSync(certificateFile, 'utf8')).toBe(before);
+  expect(readFileSync(file, 'utf8')).toBe(before);
   await again.stop();
   clock.now = lifeOf(before).endsAt + 1;
   await open();
-  expect(readFileSync(certificateFile, 'utf8')).not.toBe(before);
+  expect(readFileSync(file, 'utf8')).not.toBe(before);
+});
+
+test('what is gone from the folder while it runs is ordered anew, and the key told to nobody', async () => {
+  const { open } = await proxy();
+  const acme = await open();
+  const { files, close } = await listening(acme);
+  rmSync(acme.file);
+  await acme.look();
+  expect(readFileSync(acme.file, 'utf8')).toContain('PRIVATE KEY');
+  expect(files.current.certificate).not.toContain('PRIVATE');
+  close();
 });
 
 test('each of several Proxies of one account answers for all of them', async () => {
@@ -200,7 +211,7 @@ test('each of several Proxies of one account answers for all of them', async () 
   const two = await proxy({ SALLYPORT_ACME_ACCOUNT_KEY: account });
   server.options.challengePorts = [one.port];
   await two.open();
-  expect(readFileSync(join(two.folder, 'acme', 'tls.crt'), 'utf8')).toContain('BEGIN CERTIFICATE');
+  expect(readFileSync(join(two.folder, 'acme', 'tls.pem'), 'utf8')).toContain('BEGIN CERTIFICATE');
 });
 
 test('where challenges are answered nothing else is, and nothing comes back as it was sent', async () => {
