@@ -184,7 +184,7 @@ export class AcmeServer {
   async #issue(order: Order, csr: string): Promise<void> {
     if (order.state !== 'ready') throw new Error('the order is not ready');
     const { authority, lifeMs, names = order.names, now } = this.options;
-    const [from, until] = [Date.now() - 1_000, now() + lifeMs];
+    const [from, until] = [Math.min(Date.now(), now()) - 1_000, now() + lifeMs];
     order.certificate = await authority.certify(new Uint8Array(Buffer.from(csr, 'base64url')), { names, from, until });
     order.state = 'valid';
     this.issued += 1;
