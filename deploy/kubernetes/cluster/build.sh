@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Builds the API server and client of Kubernetes, and Helm, from the Go module proxy into $K8S/bin, once: what is there in its version is
-# not built again. Needs Go 1.26 and several GB for Go's caches; about ten minutes on two free cores.
+# Builds Kubernetes, Helm and what a cluster wants beside them from the Go module proxy into $K8S/bin, once: what is there in its version
+# is not built again. Needs Go 1.26, gcc and 13 GB for Go's caches; about twenty minutes on two free cores. With `judge` only what judges
+# manifests: half of that.
 set -euo pipefail
 K8S=${K8S:?set K8S to a folder that stays}
 GO_NICE=${GO_NICE:-15}
 KUBERNETES=1.34.4
 HELM=3.19.5
+COREDNS=1.12.4
+KUBE_ROUTER=2.1.0
+METRICS_SERVER=0.8.0
 export PATH=$PATH:/usr/local/go/bin GOFLAGS="-p=2 -buildvcs=false -mod=mod" GOWORK=off GOTOOLCHAIN=local
 mkdir -p "$K8S/bin" "$K8S/modules" "$K8S/stamps"
 
@@ -48,6 +52,16 @@ kubernetes_program() {
   quietly go build -ldflags "$flags" -o "$K8S/bin/" "k8s.io/kubernetes/cmd/$1"
 }
 
+# What keeps the namespaces of a pod.
+pause() { gcc -Os -static -s -DVERSION=3.10 -o "$K8S/bin/pause" "$(module_folder "k8s.io/kubernetes@v$KUBERNETES")/build/pause/linux/pause.c"; }
+
+metrics_server() {
+  mkdir -p "$K8S/modules/metrics-server"; cd "$K8S/modules/metrics-server"
+  [ -f go.mod ] || go mod init scratch.local/metrics-server
+  go get "sigs.k8s.io/metrics-server/cmd/metrics-server@v$METRICS_SERVER" 2> >(grep -v 'added\|downloading' >&2 || true)
+  quietly go build -ldflags '-s -w' -o "$K8S/bin/" sigs.k8s.io/metrics-server/cmd/metrics-server
+}
+
 tool() { GOBIN=$K8S/bin quietly go install -ldflags '-s -w' "$1@v$2"; }
 
 command -v go > /dev/null || { say 'Go is missing: https://go.dev, 1.26 or later'; exit 1; }
@@ -55,4 +69,12 @@ for name in kubectl kube-apiserver; do
   timed "$name" "$KUBERNETES" kubernetes_program "$name"
 done
 timed helm "$HELM" tool helm.sh/helm/v3/cmd/helm "$HELM"
+[ "${1:-}" = judge ] && { say "what judges manifests is in $K8S/bin"; exit 0; }
+for name in kube-scheduler kube-controller-manager kubelet kube-proxy; do
+  timed "$name" "$KUBERNETES" kubernetes_program "$name"
+done
+timed pause "$KUBERNETES" pause
+timed coredns "$COREDNS" tool github.com/coredns/coredns "$COREDNS"
+timed kube-router "$KUBE_ROUTER" tool github.com/cloudnativelabs/kube-router/v2/cmd/kube-router "$KUBE_ROUTER"
+timed metrics-server "$METRICS_SERVER" metrics_server
 say "everything is in $K8S/bin"

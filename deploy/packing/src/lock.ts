@@ -8,6 +8,8 @@ interface Locked {
   readonly resolved?: string;
   readonly integrity?: string;
   readonly license?: string;
+  /** Whoever installs may do without it, as on other platforms. */
+  readonly optional?: true;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
@@ -22,6 +24,8 @@ export interface Package {
   /** Subresource integrity of its archive, as the lock file has it. */
   readonly integrity: string;
   readonly license: string | undefined;
+  /** It may not be installed here, as what is for other platforms. */
+  readonly optional: boolean;
 }
 
 /** What a program needs while it runs. */
@@ -82,8 +86,8 @@ function placeOf(packages: Readonly<Record<string, Locked>>, folder: string, nam
   return undefined;
 }
 
-function packageAt({ version, integrity, license }: Locked, folder: string): Package {
+function packageAt({ version, integrity, license, optional }: Locked, folder: string): Package {
   const name = folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length);
   if (version === undefined || integrity === undefined) throw new Error(`the lock file has no version of ${folder}`);
-  return { name, version, folder, integrity, license };
+  return { name, version, folder, integrity, license, optional: optional === true };
 }

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import type { Closure, Package } from './lock.ts';
 
@@ -21,7 +21,8 @@ const LICENCE = /^(?:licen[cs]e|copying|notice)/i;
 
 /**
  * Puts what a program needs while it runs into a folder, as it lies in the project: our projects as sources, which Node runs, and
- * packages beside them. What belongs to other platforms, and what nobody runs, stays out.
+ * packages beside them. What belongs to other platforms, and what nobody runs, stays out. @throws Error when a package is not
+ * installed as the lock file says
  */
 export function copyPayload(root: string, { projects, packages }: Closure, into: string): void {
   for (const project of projects) copyProject(root, project, into);
@@ -39,15 +40,23 @@ function copyProject(root: string, project: string, into: string): void {
   symlinkSync(relative(dirname(link), join(into, project)), link);
 }
 
-function copyPackage(root: string, { folder }: Package, into: string): void {
+function copyPackage(root: string, { name, version, folder, optional }: Package, into: string): void {
   const from = join(root, folder);
-  // Packages of other platforms are in the lock file and were not installed.
-  if (!existsSync(from)) return;
+  if (!isInstalled(from, version)) {
+    // Packages of other platforms are in the lock file and were not installed.
+    if (optional) return;
+    throw new Error(`${name} ${version} is not installed in ${folder}, as the lock file says: npm ci`);
+  }
   cpSync(from, join(into, folder), {
     recursive: true,
     verbatimSymlinks: true,
     filter: (file) => isRun(relative(from, file)),
   });
+}
+
+function isInstalled(folder: string, version: string): boolean {
+  const manifest = join(folder, 'package.json');
+  return existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).version === version;
 }
 
 /** True for a file or folder of a package, by its path in it, that may run here. */

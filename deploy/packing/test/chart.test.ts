@@ -72,7 +72,7 @@ test('a highly available farm has everything that keeps it up, and a branch has 
 
 test('pods are restricted: no root, no capability, nothing to write but their volumes, no token of the cluster', () => {
   const pods = podsOf(all);
-  expect(pods).toHaveLength(5);
+  expect(pods).toHaveLength(7);
   for (const pod of pods) {
     expect(pod).toMatchObject({ automountServiceAccountToken: false, enableServiceLinks: false });
     expect(pod.securityContext).toMatchObject({
@@ -104,7 +104,7 @@ test('a token of a pod is for this gateway alone and lives for less than an hour
   const volumes = podsOf(all)
     .flatMap(({ volumes }) => volumes)
     .filter(({ projected }) => projected);
-  expect(volumes).toHaveLength(3);
+  expect(volumes).toHaveLength(4);
   for (const { projected } of volumes)
     expect(projected.sources).toEqual([
       { serviceAccountToken: { audience: 'sallyport', expirationSeconds: 600, path: 'token' } },
@@ -116,13 +116,24 @@ test('secrets are named and never written, and modes keep them from others', () 
   for (const pod of podsOf(all)) {
     for (const { secret } of pod.volumes.filter(({ secret }: Tree) => secret)) expect(secret.defaultMode).toBe(0o440);
     const environment = pod.containers.flatMap(({ env }: Tree) => env);
-    for (const { name, value } of environment) if (/PASSWORD|SECRET/.test(name)) expect(value, name).toBeUndefined();
+    for (const { name, value } of environment)
+      if (/PASSWORD|SECRET/.test(name)) expect(`${name} ${value}`).toMatch(/_FILE \/etc\/sallyport\/\w+\/password$/);
   }
 });
 
+test('secrets may be files of a CSI driver, and no Secret is then named', () => {
+  const [pod] = podsOf(objects['managed-database'].filter(({ kind }) => kind === 'StatefulSet'));
+  const classes = pod.volumes.filter(({ csi }: Tree) => csi).map(({ csi }: Tree) => csi.volumeAttributes);
+  expect(classes).toEqual([{ secretProviderClass: 'sallyport-kek' }, { secretProviderClass: 'sallyport-database' }]);
+  expect(JSON.stringify(pod)).not.toContain('secretName');
+});
+
 test('every setting that a pod is given is one that its server reads', async () => {
-  const settings = async (app: string) =>
-    Object.keys((await import(join(ROOT, 'apps', app, 'src/config.ts'))).SETTINGS);
+  const settings = async (app: string) => {
+    const { SETTINGS } = await import(join(ROOT, 'apps', app, 'src/config.ts'));
+    const secrets = Object.keys(SETTINGS).filter((name) => SETTINGS[name].secret);
+    return [...Object.keys(SETTINGS), ...secrets.map((name) => `${name}_FILE`)];
+  };
   const known = { security: await settings('security'), proxy: await settings('proxy') } as Record<string, string[]>;
   for (const pod of podsOf(all))
     for (const { name, env } of pod.containers)

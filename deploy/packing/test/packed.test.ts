@@ -69,6 +69,23 @@ test('a Proxy has the sources it runs and neither tests, types, tools, keys nor 
   ).toEqual([]);
 });
 
+test('what is not installed as the lock file says is not left out silently', () => {
+  const { projects, packages } = closureOf(ROOT, ['apps/proxy']);
+  const lost = {
+    name: 'lost',
+    version: '1.0.0',
+    folder: 'node_modules/lost',
+    integrity: 'sha512-',
+    license: undefined,
+  };
+  const copy = (...more: object[]) =>
+    copyPayload(ROOT, { projects, packages: more as typeof packages }, mkdtempSync(join(folder, 'lost-')));
+  expect(() => copy({ ...lost, optional: false })).toThrow(/lost 1.0.0 is not installed in node_modules\/lost/);
+  const [known] = packages;
+  expect(() => copy({ ...known, version: '0.0.1', optional: false })).toThrow(/is not installed/);
+  expect(() => copy({ ...lost, optional: true }, { ...known })).not.toThrow();
+});
+
 test('the same content makes the same layer, whenever and by whomever its files were written', () => {
   const make = (name: string, mode: number): Buffer => {
     const place = join(folder, name);

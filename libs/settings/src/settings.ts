@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type ListenAddress, parseHostPort } from './address.ts';
 import { Secret } from './secret.ts';
 
@@ -16,6 +17,8 @@ export interface Setting<T> {
   readonly about: string;
   readonly fallback?: T;
   readonly parse: (text: string) => T;
+  /** A secret: its text may stand in a file instead, which the variable `<name>_FILE` names. */
+  readonly secret?: true;
 }
 
 /** A text. */
@@ -30,7 +33,7 @@ export function optionalText(about: string): Setting<string | undefined> {
 
 /** A secret that may be absent. */
 export function optionalSecret(about: string): Setting<Secret | undefined> {
-  return { about, parse: (value) => new Secret(value), fallback: undefined };
+  return { about, parse: (value) => new Secret(value), fallback: undefined, secret: true };
 }
 
 /** A whole number within bounds. */
@@ -91,8 +94,25 @@ export type Values<S extends Readonly<Record<string, Setting<unknown>>>> = {
   readonly [Name in keyof S]: S[Name] extends Setting<infer T> ? T : never;
 };
 
+/** What is said of a setting; undefined when nothing is. @throws TypeError when it is said twice, or its file cannot be read */
+function saidOf(
+  name: string,
+  { secret }: Setting<unknown>,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const value = environment[name] || undefined;
+  const file = secret && environment[`${name}_FILE`];
+  if (!file) return value;
+  if (value !== undefined) throw new TypeError(`it is given by ${name} and by ${name}_FILE`);
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '') || undefined;
+  } catch (error) {
+    throw new TypeError(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
+
 /**
- * Reads settings from the environment. An empty variable counts as absent.
+ * Reads settings from the environment. An empty variable counts as absent; what a secret is may stand in a file (`<name>_FILE`).
  * @throws SettingsError naming every setting that is missing or wrong, never its value.
  */
 export function readSettings<S extends Readonly<Record<string, Setting<unknown>>>>(
@@ -101,9 +121,9 @@ export function readSettings<S extends Readonly<Record<string, Setting<unknown>>
 ): Values<S> {
   const problems: string[] = [];
   const entries = Object.entries(settings).map(([name, setting]) => {
-    const value = environment[name];
     try {
-      if (value !== undefined && value !== '') return [name, setting.parse(value)];
+      const value = saidOf(name, setting, environment);
+      if (value !== undefined) return [name, setting.parse(value)];
       if (!('fallback' in setting)) problems.push(`${name} is missing: ${setting.about}`);
       return [name, setting.fallback];
     } catch (error) {

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { integer, list, listenAddress, optionalSecret, readSettings, Secret, text } from '../src/index.ts';
@@ -22,6 +25,21 @@ test('names every wrong setting at once and never its value', () => {
     /NAME is missing[\s\S]*COUNT: expected a whole number from 1 to 9[\s\S]*LISTEN: expected host:port/,
   );
   expect(read).not.toThrow(/77-secret/);
+});
+
+test('a secret may stand in a file, whose last line end is not part of it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'settings-'));
+  const file = join(folder, 'token');
+  writeFileSync(file, ' from a file \n');
+  const read = (environment: Record<string, string>) => readSettings(SETTINGS, { NAME: 'x', ...environment }).TOKEN;
+  expect(read({ TOKEN_FILE: file })?.reveal()).toBe(' from a file ');
+  expect(() => read({ TOKEN_FILE: file, TOKEN: 'canary' })).toThrow(/TOKEN: it is given by TOKEN and by TOKEN_FILE/);
+  expect(() => read({ TOKEN_FILE: join(folder, 'none') })).toThrow(/TOKEN: TOKEN_FILE cannot be read: ENOENT/);
+  writeFileSync(file, '\n');
+  expect(read({ TOKEN_FILE: file })).toBeUndefined();
+  // Only secrets.
+  expect(() => readSettings(SETTINGS, { NAME_FILE: file })).toThrow(/NAME is missing/);
+  rmSync(folder, { recursive: true });
 });
 
 test('a secret never prints itself', () => {

@@ -1,20 +1,40 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { DeviceOpening, encodeText, formatHex, keyOf, openRoutes, type SessionSecret } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { memoryStorage } from '@sallyport/device';
+import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
 import { join, NodeList, type ProxyIdentity, renew, SecurityClient } from '@sallyport/security-client';
-import { AcmeServer, freePort, TestAuthority } from '@sallyport/support';
+import { AcmeServer, freePort, scratchFolder, TestAuthority } from '@sallyport/support';
 import { Agent, request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway } from '../src/gateway.ts';
 
 const crypto = nodeCrypto();
 
-const gateway = await Gateway.start();
-afterAll(() => gateway.stop());
+/** What a cluster signs the tokens of its pods with, and who it is. */
+const cluster = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+const ISSUER = 'https://kubernetes.default.svc.cluster.local';
+const podFolder = scratchFolder();
+const keysFile = joinPath(podFolder, 'jwks.json');
+const publicKey = { ...cluster.publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'RS256' };
+writeFileSync(keysFile, JSON.stringify({ keys: [publicKey] }));
+
+const gateway = await Gateway.start({
+  environment: {
+    SALLYPORT_JOIN_ACCOUNTS: 'farm/proxy=here',
+    SALLYPORT_JOIN_ISSUER: ISSUER,
+    SALLYPORT_JOIN_KEYS: keysFile,
+  },
+});
+afterAll(async () => {
+  await gateway.stop();
+  rmSync(podFolder, { recursive: true });
+});
 
 async function invite(name: string, more: object = {}): Promise<string> {
   const { token } = await gateway.operator.call(api.proxies.invite, { body: { name, site: 'here', ...more } });
@@ -45,6 +65,57 @@ async function beat({ urls, ca, certificate, key }: ProxyIdentity): Promise<stri
 }
 
 const refused = (promise: Promise<unknown>) => expect(promise).rejects.toMatchObject({ code: 'ERR_SECURITY_REFUSED' });
+
+/** A token as a cluster makes it for a volume of a pod. */
+function podToken(name: string): string {
+  const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');
+  const iat = Math.floor(Date.now() / 1_000);
+  const said = {
+    ...{ iss: ISSUER, aud: ['sallyport'], sub: 'system:serviceaccount:farm:proxy', iat, nbf: iat, exp: iat + 600 },
+    'kubernetes.io': { namespace: 'farm', serviceaccount: { name: 'proxy' }, pod: { name, uid: randomUUID() } },
+  };
+  const head = `${encode({ alg: 'RS256', kid: 'one' })}.${encode(said)}`;
+  return `${head}.${sign('sha256', Buffer.from(head), cluster.privateKey).toString('base64url')}`;
+}
+
+test('a pod joins by the token of its service account and serves devices; its token is good for nobody else', async () => {
+  const [token, ca] = ['token', 'ca.pem'].map((name) => joinPath(podFolder, name)) as [string, string];
+  writeFileSync(token, podToken('proxy-7d9f'));
+  writeFileSync(ca, gateway.security.ready['ca']!);
+  const port = await freePort();
+  const pod = (data: string, SALLYPORT_HEALTH_LISTEN: string) =>
+    AppProcess.start('proxy', {
+      environment: {
+        SALLYPORT_DATA: joinPath(podFolder, data),
+        SALLYPORT_JOIN_ACCOUNT_TOKEN: token,
+        SALLYPORT_SECURITY_URLS: `https://${gateway.securityEnvironment['SALLYPORT_PROXY_LISTEN']}`,
+        SALLYPORT_SECURITY_CA: ca,
+        SALLYPORT_LISTEN: `127.0.0.1:${port}`,
+        SALLYPORT_HEALTH_LISTEN,
+      },
+    });
+  const health = `127.0.0.1:${await freePort()}`;
+  const first = await pod('pod', health);
+  const site = { params: { name: 'here' } };
+  await gateway.operator.call(api.sites.put, { ...site, body: { origins: [`ws://127.0.0.1:${port}`] } });
+  const backend = await startBackend();
+  await gateway.addResource('pods', 'pods.corp', backend.url);
+  await gateway.addUser('pat');
+  const device = await gateway.device('pat');
+  expect((await device.fetch('http://pods.corp/headers')).status).toBe(200);
+  // Whoever took the token has another key.
+  await expect(pod('thief', health)).rejects.toThrow(/did not start/);
+  await first.end();
+  rmSync(token);
+  // The container of a pod that starts again has what it kept.
+  const second = await pod('pod', health);
+  expect((await device.fetch('http://pods.corp/headers')).status).toBe(200);
+  device.close();
+  await second.end();
+  await backend.close();
+  await gateway.operator.call(api.resources.remove, { params: { name: 'pods' } });
+  await gateway.operator.call(api.sites.put, { ...site, body: { origins: gateway.origins } });
+});
 
 test('a stolen certificate stays dead when a Proxy of its name joins anew', async () => {
   const stolen = await join(await invite('p7'));

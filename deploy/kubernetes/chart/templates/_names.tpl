@@ -56,3 +56,15 @@ securityContext:
 - {name: {{ $name }}, value: {{ $value | toString | quote }}}
 {{ end }}
 {{- end }}
+
+{{- /* A volume of secrets: files of a CSI driver where its class is named, else the Secret, or two. */}}
+{{- define "sallyport.secretVolume" -}}
+{{- $class := get .root.Values.secretFiles.classes .name -}}
+{{- if $class -}}
+{name: {{ .name }}, csi: {driver: {{ .root.Values.secretFiles.driver }}, readOnly: true, volumeAttributes: {secretProviderClass: {{ $class }}}}}
+{{- else if and .ca (ne .ca .secret) -}}
+{name: {{ .name }}, projected: {defaultMode: 0440, sources: [{secret: {name: {{ .secret }}, items: [{key: password, path: password}]}}, {secret: {name: {{ .ca }}, items: [{key: ca.crt, path: ca.crt}]}}]}}
+{{- else -}}
+{name: {{ .name }}, secret: {secretName: {{ .secret }}, defaultMode: 0440}}
+{{- end -}}
+{{- end }}

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Closure, closureOf } from '../lock.ts';
 import { noticeOf } from '../notice/notice.ts';
@@ -46,6 +46,14 @@ export function buildImages(into: string, say: (text: string) => void): BuiltIma
   });
   layout.close();
   return built;
+}
+
+/** Whether what lies in a folder was built from the commit that lies here. */
+export function areBuilt(into: string): boolean {
+  const provenance = join(into, 'proxy.provenance.json');
+  if (!existsSync(provenance)) return false;
+  const { revision } = readSource();
+  return !revision.endsWith('-changed') && readFileSync(provenance, 'utf8').includes(`"gitCommit": "${revision}"`);
 }
 
 function inScratch<T>(work: (folder: string) => T): T {

@@ -9,11 +9,18 @@ const FOLDER = join(ROOT, 'deploy', 'kubernetes');
 /** The version of Kubernetes that manifests are made for. */
 const KUBERNETES = '1.34.4';
 
-/** Farms that are rendered from the chart, each by the values of its name. */
-export const FARMS = ['one-node', 'high-availability', 'branch'] as const;
+/** Farms that are rendered from the chart, and the values each is made with. */
+const VALUES = {
+  'one-node': ['one-node'],
+  'high-availability': ['high-availability'],
+  branch: ['branch'],
+  'managed-database': ['one-node', 'managed-database'],
+} as const;
 
 /** One of them. */
-export type Farm = (typeof FARMS)[number];
+export type Farm = keyof typeof VALUES;
+/** All of them. */
+export const FARMS = Object.keys(VALUES) as readonly Farm[];
 
 /** File with the manifests of a farm. */
 export function renderedFile(farm: Farm): string {
@@ -24,23 +31,27 @@ export function renderedFile(farm: Farm): string {
 export function markOf(farm: Farm): string {
   const chart = join(FOLDER, 'chart');
   const hash = createHash('sha256');
-  for (const file of [...filesIn(chart).map((name) => join(chart, name)), valuesFile(farm)])
+  for (const file of [...filesIn(chart).map((name) => join(chart, name)), ...valuesFiles(farm)])
     hash.update(readFileSync(file)).update('\0');
-  return `# Made from the chart and values/${farm}.yaml by "npm run kubernetes -- render": ${hash.digest('hex').slice(0, 32)}\n`;
+  return `# Made from the chart and values/${VALUES[farm].join('.yaml, ')}.yaml by "npm run kubernetes -- render": ${hash.digest('hex').slice(0, 32)}\n`;
 }
 
 /** The manifests of a farm, by Helm. @throws Error with its words when values and chart do not fit */
 export function renderFarm(helm: string, farm: Farm): string {
   const args = ['template', 'farm', join(FOLDER, 'chart'), '--namespace', 'sallyport', '--kube-version', KUBERNETES];
-  return markOf(farm) + execFileSync(helm, [...args, '--values', valuesFile(farm)], { encoding: 'utf8' });
+  return markOf(farm) + execFileSync(helm, [...args, ...valuesOptions(farm)], { encoding: 'utf8' });
 }
 
 /** Lets Helm judge the chart with the values of a farm. @throws Error when it finds something wrong */
 export function lintFarm(helm: string, farm: Farm): void {
-  const args = ['lint', '--strict', join(FOLDER, 'chart'), '--kube-version', KUBERNETES, '--values', valuesFile(farm)];
+  const args = ['lint', '--strict', join(FOLDER, 'chart'), '--kube-version', KUBERNETES, ...valuesOptions(farm)];
   execFileSync(helm, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-function valuesFile(farm: Farm): string {
-  return join(FOLDER, 'values', `${farm}.yaml`);
+function valuesFiles(farm: Farm): string[] {
+  return VALUES[farm].map((name) => join(FOLDER, 'values', `${name}.yaml`));
+}
+
+function valuesOptions(farm: Farm): string[] {
+  return valuesFiles(farm).flatMap((file) => ['--values', file]);
 }

@@ -1,0 +1,162 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { waitFor } from '@sallyport/support';
+import { TrialTally } from '../trial/tally.ts';
+import { NAMESPACE, OUTSIDE, type RunningPod, TrialCluster } from './cluster.ts';
+import { allWell, CHART, installFarm, PROXIES, rolledOut, type TrialFarm } from './farm.ts';
+import { judgePolicies } from './policies.ts';
+
+/** What a trial is made with. */
+export interface TrialParts {
+  /** Folder of `npm run kubernetes -- build`. */
+  readonly built: string;
+  /** Folder with an archive of each image, and their version. */
+  readonly images: string;
+  readonly version: string;
+  /** Steps that are taken, in their order. */
+  readonly steps: readonly StepName[];
+  readonly say: (text: string) => void;
+}
+
+interface Scene extends TrialFarm {
+  readonly tally: TrialTally;
+  readonly version: string;
+  readonly say: (text: string) => void;
+}
+
+/** What is done to the farm while devices use it, in this order. */
+const STEPS = { kill: killPods, upgrade: upgradeFarm, drain: drainNode, scale: scaleProxies, policies: tryPolicies };
+/** Name of one of them. */
+export type StepName = keyof typeof STEPS;
+/** All of them. */
+export const STEP_NAMES = Object.keys(STEPS) as readonly StepName[];
+
+const IMAGE = 'localhost/sallyport';
+/** Requests of so many ms belong to a step that is over. */
+const SETTLE_MS = 3_000;
+const SCALES_WITHIN_MS = 600_000;
+const BUSY_PAUSE_MS = 10;
+const QUIET_PAUSE_MS = 3_000;
+const USUAL_PAUSE_MS = 400;
+
+/** Brings a cluster up, installs the chart, and takes the steps under load. Gives whether all held. */
+export async function runInCluster({ built, images, version, steps, say }: TrialParts): Promise<boolean> {
+  const began = performance.now();
+  const timed = (text: string): void =>
+    say(`${((performance.now() - began) / 1_000).toFixed(0).padStart(5)} s  ${text}`);
+  const tally = new TrialTally(timed);
+  const archives = ['security', 'proxy'].map((role) => join(images, `${role}.tar`));
+  const cluster = TrialCluster.start(built, archives);
+  useNamesOf(cluster);
+  timed('two nodes are ready');
+  const farm = await installFarm(cluster, version, timed);
+  const scene = { ...farm, tally, version, say: timed };
+  await count(scene, 'devices read pages', () => sleep(10_000));
+  for (const name of STEP_NAMES.filter((step) => steps.includes(step))) {
+    await STEPS[name](scene).catch((error: Error) => tally.add(`${name}: came to its end`, error.message, false));
+  }
+  await farm.load.stop();
+  await farm.operator.close();
+  farm.backend.close();
+  await farm.stores.stop();
+  timed(`${tally.lines.filter(({ ok }) => ok).length} of ${tally.lines.length} held`);
+  return tally.holds;
+}
+
+/** From now on this process finds the Services of the cluster by their names. */
+function useNamesOf(cluster: TrialCluster): void {
+  const file = join(cluster.folder, 'resolv.conf');
+  writeFileSync(file, `nameserver ${OUTSIDE}\noptions timeout:2 attempts:5\n`);
+  execFileSync('mount', ['--bind', file, existsSync('/etc/resolv.conf') ? '/etc/resolv.conf' : file]);
+}
+
+/** Does something under load and counts what became of the requests meanwhile. */
+async function count(scene: Scene, what: string, work: () => Promise<unknown>): Promise<void> {
+  const { load, tally } = scene;
+  load.take();
+  await work();
+  await allWell(scene);
+  await sleep(SETTLE_MS);
+  const { ok, failed, unknown, ranTwice, logins, longestMs, errors } = load.take();
+  const words = [
+    `${ok} requests`,
+    `${failed} failed`,
+    `${logins} logins`,
+    `longest ${(longestMs / 1_000).toFixed(1)} s`,
+  ];
+  if (unknown > 0) words.push(`${unknown} POSTs of which nobody knows`);
+  if (ranTwice > 0) words.push(`${ranTwice} POSTs ran twice`);
+  words.push(...[...errors].map(([error, times]) => `${times}× ${error}`));
+  tally.add(what, words.join(', '), ok > 0 && failed === 0 && logins === 0 && ranTwice === 0);
+}
+
+async function oneByOne(scene: Scene, work: (pod: RunningPod) => Promise<unknown>): Promise<void> {
+  for (const part of ['proxy', 'security'] as const)
+    for (const pod of await scene.cluster.pods(part)) {
+      scene.say(pod.name);
+      await work(pod);
+      await sleep(SETTLE_MS);
+      await allWell(scene);
+    }
+}
+
+async function killPods(scene: Scene): Promise<void> {
+  const { cluster } = scene;
+  const remove = ({ name }: RunningPod) => cluster.kubectl('-n', NAMESPACE, 'delete', 'pod', name, '--wait=true');
+  await count(scene, 'every pod deleted, one by one', () => oneByOne(scene, remove));
+  await count(scene, 'the process of every pod killed, one by one', () => oneByOne(scene, (pod) => cluster.kill(pod)));
+}
+
+async function bothRolledOut({ cluster }: Scene): Promise<void> {
+  await rolledOut(cluster, 'statefulset/farm-security');
+  await rolledOut(cluster, 'deployment/farm-proxy');
+}
+
+async function upgradeFarm(scene: Scene): Promise<void> {
+  const { cluster, version } = scene;
+  const next = `${version}-next`;
+  for (const role of ['security', 'proxy'])
+    await cluster.tag(`${IMAGE}/${role}:${version}`, `${IMAGE}/${role}:${next}`);
+  await count(scene, 'a rolling upgrade', async () => {
+    await cluster.helm('upgrade', 'farm', CHART, '--reuse-values', '--set', `image.tag=${next}`);
+    await bothRolledOut(scene);
+  });
+  await count(scene, 'a rollback', async () => {
+    await cluster.helm('rollback', 'farm', '1');
+    await bothRolledOut(scene);
+  });
+}
+
+async function drainNode(scene: Scene): Promise<void> {
+  const { cluster } = scene;
+  await count(scene, 'a node drained', () =>
+    cluster.kubectl('drain', 'node2', '--ignore-daemonsets', '--delete-emptydir-data', '--force', '--timeout=600s'),
+  );
+  await cluster.kubectl('uncordon', 'node2');
+}
+
+async function scaleProxies(scene: Scene): Promise<void> {
+  const { cluster, load } = scene;
+  const until = (wanted: number): Promise<void> =>
+    waitFor(
+      async () => (await cluster.pods('proxy')).filter(({ ready, ending }) => ready && !ending).length === wanted,
+      `${wanted} Proxies`,
+      () => '',
+      SCALES_WITHIN_MS,
+    );
+  await count(scene, `the autoscaler from ${PROXIES.least} to ${PROXIES.most} and back`, async () => {
+    load.pauseMs = BUSY_PAUSE_MS;
+    await until(PROXIES.most);
+    scene.say(`${PROXIES.most} Proxies`);
+    load.pauseMs = QUIET_PAUSE_MS;
+    await until(PROXIES.least);
+    scene.say(`${PROXIES.least} Proxies`);
+    load.pauseMs = USUAL_PAUSE_MS;
+  });
+}
+
+function tryPolicies({ cluster, version, tally }: Scene): Promise<void> {
+  return judgePolicies(cluster, `${IMAGE}/proxy:${version}`, tally);
+}
