@@ -131,8 +131,7 @@ test('secrets may be files of a CSI driver, and no Secret is then named', () => 
 test('every setting that a pod is given is one that its server reads', async () => {
   const settings = async (app: string) => {
     const { SETTINGS } = await import(join(ROOT, 'apps', app, 'src/config.ts'));
-    const secrets = Object.keys(SETTINGS).filter((name) => SETTINGS[name].secret);
-    return [...Object.keys(SETTINGS), ...secrets.map((name) => `${name}_FILE`)];
+    return Object.keys(SETTINGS).flatMap((name) => (SETTINGS[name].secret ? [name, `${name}_FILE`] : [name]));
   };
   const known = { security: await settings('security'), proxy: await settings('proxy') } as Record<string, string[]>;
   for (const pod of podsOf(all))

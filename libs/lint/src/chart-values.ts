@@ -1,3 +1,4 @@
+import { allVariables } from '@sallyport/settings';
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { KnownServer } from './environment.ts';
 import type { LintFault } from './fault.ts';
@@ -122,7 +123,7 @@ function doubtsOfSetting({ path, value, where, line }: SetValue, servers: readon
   const fault = (what: string, change: string): LintFault[] => [
     { where, line, severity: 'error', what: `${path}: ${what}`, change },
   ];
-  const setting = known.settings[name];
+  const setting = allVariables(known.settings)[name];
   if (!setting) {
     const nearest = nearestName(name, Object.keys(known.settings));
     return fault(
@@ -206,7 +207,7 @@ function ways({ get }: ChartValues): ValueDoubt[] {
       what: 'devices come by the gateway already',
       change: 'ingress: {enabled: false}',
     });
-  if (kind === 'TLSRoute' && get('proxy.tlsSecret') === '')
+  if (kind === 'TLSRoute' && !endsTls(get))
     doubts.push({
       path: 'gateway.kind',
       what: 'TLS ends at the Proxy, which has no certificate',
@@ -222,12 +223,17 @@ function ways({ get }: ChartValues): ValueDoubt[] {
   return doubts;
 }
 
+/** Whether Proxies have a certificate, from a Secret or as files of a CSI driver. */
+function endsTls(get: ChartValues['get']): boolean {
+  return get('proxy.tlsSecret') !== '' || get('secretFiles.classes.tls') !== '';
+}
+
 function plainWays({ get }: ChartValues): ValueDoubt[] {
   if (get('proxy.enabled') !== true) return [];
   if (get('ingress.enabled') === true && get('ingress.tlsSecret') === '')
     return [{ path: 'ingress.enabled', what: 'devices come without TLS', change: 'ingress: {tlsSecret: name}' }];
   const open = ['LoadBalancer', 'NodePort'].includes(String(get('proxy.service.type')));
-  if (!open || get('proxy.tlsSecret') !== '') return [];
+  if (!open || endsTls(get)) return [];
   const what = 'the Service is reached from outside, and no TLS ends at the Proxy';
   return [{ path: 'proxy.service.type', what, change: 'proxy: {tlsSecret: name}' }];
 }

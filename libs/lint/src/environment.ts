@@ -1,4 +1,4 @@
-import { isLoopback, type Setting } from '@sallyport/settings';
+import { allVariables, isLoopback, type Setting } from '@sallyport/settings';
 import type { SetVariable } from './environment-file.ts';
 import type { LintFault } from './fault.ts';
 import { nearestName } from './nearest.ts';
@@ -42,7 +42,8 @@ const SECRET = /PASSWORD|TOKEN$|SECRET/;
 const PLACEHOLDER = /CHANGE_[A-Z0-9_]*/;
 
 /** Everything that is wrong with the settings of a server, in the order of their lines. */
-export function judgeEnvironment(source: EnvironmentSource, server: KnownServer): LintFault[] {
+export function judgeEnvironment(source: EnvironmentSource, { name, settings }: KnownServer): LintFault[] {
+  const server = { name, settings: allVariables(settings) };
   const lines = new Map(source.variables.map(({ name, line }) => [name, line]));
   const given = givenOf(source, server);
   const doubts = [
@@ -145,11 +146,14 @@ const NEEDS: readonly (readonly [name: string, needs: string])[] = [
   ['SALLYPORT_DATABASE_USER', 'SALLYPORT_DATABASE_HOSTS'],
   ['SALLYPORT_DATABASE_NAME', 'SALLYPORT_DATABASE_HOSTS'],
   ['SALLYPORT_DATABASE_PASSWORD', 'SALLYPORT_DATABASE_HOSTS'],
+  ['SALLYPORT_DATABASE_PASSWORD_FILE', 'SALLYPORT_DATABASE_HOSTS'],
   ['SALLYPORT_DATABASE_CA', 'SALLYPORT_DATABASE_HOSTS'],
   ['SALLYPORT_OTHER_SITE_DATABASE_HOSTS', 'SALLYPORT_DATABASE_HOSTS'],
   ['SALLYPORT_REDIS_PASSWORD', 'SALLYPORT_REDIS'],
+  ['SALLYPORT_REDIS_PASSWORD_FILE', 'SALLYPORT_REDIS'],
   ['SALLYPORT_REDIS_CA', 'SALLYPORT_REDIS'],
   ['SALLYPORT_JOURNAL_PASSWORD', 'SALLYPORT_JOURNAL'],
+  ['SALLYPORT_JOURNAL_PASSWORD_FILE', 'SALLYPORT_JOURNAL'],
   ['SALLYPORT_JOURNAL_CA', 'SALLYPORT_JOURNAL'],
   ['SALLYPORT_JOURNAL_AUTHORITY_MS', 'SALLYPORT_JOURNAL'],
   ['SALLYPORT_BACKUP_TARGETS', 'SALLYPORT_BACKUP_RECIPIENTS'],

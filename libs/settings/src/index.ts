@@ -6,6 +6,7 @@ export { replacePrivateFile } from './private-file.ts';
 export { processBegun } from './process-begin.ts';
 export { Secret } from './secret.ts';
 export {
+  allVariables,
   hostList,
   integer,
   list,

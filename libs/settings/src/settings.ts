@@ -89,6 +89,15 @@ export function list(about: string, fallback: readonly string[]): Setting<readon
   };
 }
 
+/** Every variable that is read for a set of settings: those, and for each secret the one that names its file. */
+export function allVariables(
+  settings: Readonly<Record<string, Setting<unknown>>>,
+): Readonly<Record<string, Setting<unknown>>> {
+  const secrets = Object.entries(settings).filter(([, { secret }]) => secret);
+  const files = secrets.map(([name, { about }]) => [`${name}_FILE`, optionalText(`file: ${about}`)] as const);
+  return { ...settings, ...Object.fromEntries(files) };
+}
+
 /** Values of a set of settings. */
 export type Values<S extends Readonly<Record<string, Setting<unknown>>>> = {
   readonly [Name in keyof S]: S[Name] extends Setting<infer T> ? T : never;

@@ -6,6 +6,8 @@ interface Setting {
   /** What it is for; behind `; absent:` stands what holds without it. */
   readonly about: string;
   readonly fallback?: unknown;
+  /** `<name>_FILE` may name a file that it stands in. */
+  readonly secret?: true;
 }
 
 /** Settings of a server by their names. */
