@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { hash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -11,17 +12,24 @@ const folder = mkdtempSync('/tmp/sallyport-cli-');
 
 /** Answers by method and path; whatever is not named fails. */
 const answers = new Map<string, unknown>();
+/** CAs that count, PEM: what the gateway says with every answer. */
+let authorities = '';
 const server = createServer((request, response) => {
   const answer = answers.get(`${request.method} ${request.url?.split('?')[0]}`);
   request.resume().on('end', () => {
     response.statusCode = answer === undefined ? 500 : 200;
+    if (authorities !== '') response.setHeader('sallyport-authorities', hash('sha256', authorities));
     response.end(JSON.stringify(answer ?? { code: 'ERR_HTTP_INTERNAL', title: 'something went wrong on our side' }));
   });
 });
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 mkdirSync(join(folder, 'cli'));
-writeFileSync(join(folder, 'cli', 'operator.json'), JSON.stringify({ url, ca: '', name: 'olga', token: 'spo' }));
+const profileFile = join(folder, 'cli', 'operator.json');
+function writeProfile(ca: string): void {
+  writeFileSync(profileFile, JSON.stringify({ url, ca, name: 'olga', token: 'spo' }));
+}
+writeProfile('');
 afterAll(() => {
   server.close();
   rmSync(folder, { recursive: true, force: true });
@@ -74,4 +82,44 @@ test('a resource that was added or is looked at is shown, also when the others c
     { name: 'wiki', backend: backend.url, settings: [] },
   ]);
   expect(await run('resource', 'list')).toMatchObject({ code: 0, stdout: expect.stringContaining('wiki.internal') });
+});
+
+function pem(text: string): string {
+  return `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`;
+}
+
+test('a next CA of the gateway is kept beside the one that is known, and one of somebody else stays as it is', async () => {
+  const known = (): string => (JSON.parse(readFileSync(profileFile, 'utf8')) as { ca: string }).ca;
+  answers.set('GET /v1/resources', []);
+  const [old, next, balancer] = [pem('AAAA'), pem('BBBB'), pem('CCCC')];
+  authorities = `${next}\n${old}`;
+  answers.set('GET /v1/certificate-authorities', { authorities });
+  writeProfile(balancer);
+  expect((await run('resource', 'list')).code).toBe(0);
+  expect(known()).toBe(balancer);
+  writeProfile(old.trim());
+  expect((await run('resource', 'list')).code).toBe(0);
+  expect(known()).toBe(authorities);
+  authorities = '';
+});
+
+test('a key of the realm is replaced until the next one is used, or until backends have time to read it', async () => {
+  const key = (id: string, state: string) => ({ id, state, createdAt: 1, usedAt: null });
+  const change = { begun: false, waitingFor: [], usesAt: null, retiresAt: null };
+  answers.set('GET /v1/key-changes/assertion', { ...change, keys: [key('assertion-1', 'in use')] });
+  const coming = [key('assertion-2', 'coming'), key('assertion-1', 'in use')];
+  answers.set('POST /v1/key-changes/assertion', { ...change, begun: true, keys: coming, usesAt: 4_000_000_000_000 });
+  const both = [key('root-2', 'in use'), key('root-1', 'trusted')];
+  answers.set('GET /v1/key-changes/root', { ...change, keys: both, retiresAt: 4_000_000_000_000 });
+  const rotate = (what: string) => run('--reason', 'once a year', 'certificate', 'rotate', what);
+  const [shown, under, none] = await Promise.all([rotate('assertion'), rotate('root'), rotate('kek')]);
+  expect(shown).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/shows assertion-2 .* signs with it from 2096/),
+  });
+  expect(under).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/root-2 is in use; root-1 is trusted beside it/),
+  });
+  expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('say ca, root or assertion') });
 });
