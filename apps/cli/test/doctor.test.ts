@@ -82,6 +82,26 @@ test('from Security it tries the stores of its settings, a directory, and reads 
   for (const one of told.diagnoses) if (one.state !== 'ok') expect(one.next).toBeTruthy();
 });
 
+test('a database elsewhere without a CA is asked for nothing but its port', async () => {
+  const file = join(folder, 'open.env');
+  const settings = [
+    `SALLYPORT_DATA=${folder}`,
+    'SALLYPORT_DATABASE_HOSTS=db.invalid:5432',
+    'SALLYPORT_DATABASE_PASSWORD=x',
+    'SALLYPORT_REDIS=redis://elsewhere:1',
+  ];
+  writeFileSync(file, settings.join('\n'));
+  const { told } = await doctor('--from', 'security', '--env', file);
+  const wrong = told.diagnoses.filter(({ state }) => state === 'failure');
+  expect(wrong.map(({ subject, check }) => `${subject} ${check}`)).toEqual(
+    expect.arrayContaining([
+      'Security → database certificate',
+      'Security → database db.invalid:5432 dns',
+      'SALLYPORT_REDIS settings',
+    ]),
+  );
+});
+
 type Hearing = Parameters<typeof watchChannel>[0];
 
 /** A device that is connected, and loses its channel after so long, ms. */

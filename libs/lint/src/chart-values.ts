@@ -11,10 +11,12 @@ export interface ValuesFile {
   readonly text: string;
 }
 
-/** The chart: its values with what holds unless somebody says otherwise, and settings that it gives by itself. */
+/** The chart: its values with what holds unless somebody says otherwise, and which settings are given anyhow. */
 export interface KnownChart {
   readonly defaults: string;
   readonly servers: readonly KnownServer[];
+  /** Settings that its templates give by other values. */
+  readonly given: Readonly<Record<KnownServer['name'], readonly string[]>>;
 }
 
 /** A value where it is set. */
@@ -49,7 +51,7 @@ export function judgeChartValues(files: readonly ValuesFile[], chart: KnownChart
   const values = valuesOf([...defaults, ...given], given);
   const faults = [
     ...given.flatMap((one) => unknownValue(one, defaults)),
-    ...given.flatMap((one) => doubtsOfSetting(one, chart.servers)),
+    ...given.flatMap((one) => doubtsOfSetting(one, chart)),
     ...given.flatMap(writtenSecret),
   ];
   const doubts = VALUE_RULES.flatMap((rule) => rule(values));
@@ -112,11 +114,10 @@ function unknownValue({ path, where, line }: SetValue, defaults: readonly SetVal
   return [{ where, line, severity: 'error', what: `${path}: the chart knows no such value: it does nothing`, change }];
 }
 
-/** Settings that templates give by themselves, or that only make sense on a host. */
-const OF_THE_CHART =
-  /^SALLYPORT_(DATA|LISTEN|(PROXY|ADMIN|METRICS|HEALTH)_LISTEN|(PROXY|ADMIN)_URL|NODE|NAMES|KEK_FILE|DATABASE_\w+|REDIS\w*|JOIN_\w+|SECURITY_\w+|TLS_(CERT|KEY)|TRUSTED_HOPS|DRAIN_MS|UNREADY_MS)$/;
+/** What images say themselves. */
+const OF_IMAGES = 'SALLYPORT_DATA';
 
-function doubtsOfSetting({ path, value, where, line }: SetValue, servers: readonly KnownServer[]): LintFault[] {
+function doubtsOfSetting({ path, value, where, line }: SetValue, { servers, given }: KnownChart): LintFault[] {
   const [, server, name] = /^(security|proxy)\.settings\.(.+)$/.exec(path) ?? [];
   const known = servers.find((one) => one.name === server);
   if (!known || name === undefined) return [];
@@ -131,7 +132,7 @@ function doubtsOfSetting({ path, value, where, line }: SetValue, servers: readon
       nearest ? `${nearest}: …` : 'take the line away',
     );
   }
-  if (OF_THE_CHART.test(name))
+  if (name === OF_IMAGES || given[known.name].includes(name))
     return fault('the chart gives it by other values: one of the two does nothing', 'take the line away');
   try {
     setting.parse(String(value));

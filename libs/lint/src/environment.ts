@@ -199,6 +199,7 @@ const RULES: readonly ((given: GivenSettings) => Doubt[])[] = [
   openMetrics,
   plainRedis,
   plainDatabase,
+  plainJournal,
   plainUrls,
   unnamedHost,
   longLease,
@@ -299,6 +300,14 @@ function plainDatabase({ texts, values }: GivenSettings): Doubt[] {
       change: 'SALLYPORT_DATABASE_PASSWORD=…',
     });
   return doubts;
+}
+
+function plainJournal({ texts }: GivenSettings): Doubt[] {
+  const [, hosts] = /^postgres(?:ql)?:\/\/[^@/]+@(.+)\/[^/?]+$/.exec(texts.get('SALLYPORT_JOURNAL') ?? '') ?? [];
+  if (!hosts || texts.has('SALLYPORT_JOURNAL_CA')) return [];
+  if (hosts.split(',').every((host) => host.startsWith('/') || isLoopback(host.replace(/:\d+$/, '')))) return [];
+  const what = 'a journal on another machine needs TLS, and no CA is named';
+  return [{ setting: 'SALLYPORT_JOURNAL', what, change: 'SALLYPORT_JOURNAL_CA=/file/with/its/ca.pem' }];
 }
 
 const URLS = ['SALLYPORT_PROXY_URL', 'SALLYPORT_ADMIN_URL', 'SALLYPORT_DIRECTORY_URL', 'SALLYPORT_JOIN_ISSUER'];

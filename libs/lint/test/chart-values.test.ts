@@ -11,7 +11,10 @@ const servers = await Promise.all(
     return { name, settings: SETTINGS };
   }),
 );
-const chart = { defaults: read('chart/values.yaml'), servers };
+const givenBy = (server: KnownServer['name']) =>
+  [...read(`chart/templates/${server}.yaml`).matchAll(/\bname: (SALLYPORT_\w+)/g)].map(([, name]) => name!);
+const given = { security: givenBy('security'), proxy: givenBy('proxy') };
+const chart = { defaults: read('chart/values.yaml'), servers, given };
 const judge = (...texts: string[]) =>
   judgeChartValues(
     texts.map((text, i) => ({ where: `v${i}.yaml`, text })),
@@ -63,6 +66,11 @@ test.each([
   const fault = faults.find(({ what }) => words.test(what));
   expect(fault, JSON.stringify(faults)).toBeDefined();
   expect(fault).toMatchObject({ severity: 'error', where: 'v0.yaml', change: expect.stringContaining(change) });
+});
+
+test('settings that the chart leaves to others are theirs to give', () => {
+  expect(given.proxy.length).toBeGreaterThan(5);
+  expect(judge(`${DATABASE}security: {settings: {SALLYPORT_DRAIN_MS: 5000, SALLYPORT_LEASE_MS: 20000}}`)).toEqual([]);
 });
 
 test('the line is that of the file in which the value stands', () => {

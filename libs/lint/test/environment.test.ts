@@ -50,6 +50,7 @@ test.each([
     /needs TLS/,
     'SALLYPORT_DATABASE_CA=',
   ],
+  ['security', 'SALLYPORT_JOURNAL=postgresql://j@other:5432/j', /no CA is named/, 'SALLYPORT_JOURNAL_CA='],
   [
     'security',
     'SALLYPORT_DATABASE_CA=/ca.pem',

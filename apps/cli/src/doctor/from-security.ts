@@ -11,7 +11,7 @@ import {
   examineService,
   readNamed,
 } from '@sallyport/doctor';
-import { parseHostPort } from '@sallyport/settings';
+import { isLoopback, parseHostPort } from '@sallyport/settings';
 import { parseRedisUrl } from '@sallyport/store-redis';
 import type { BackupPlace, SecurityValues } from '../servers/settings.ts';
 import { type Examination, legOf, whereabouts } from './examination.ts';
@@ -77,7 +77,23 @@ function database(config: SecurityValues): Examination[] {
     database: config.SALLYPORT_DATABASE_NAME,
     ...(ca === undefined ? {} : { ca }),
   };
-  return [async (limits) => [...troubles, ...(await examineDatabase(way, limits))]];
+  return [databaseExamination(way, troubles)];
+}
+
+/** Without TLS nothing is said to a database on another machine: whoever answers there could ask for the password. */
+function databaseExamination(way: DatabaseWay, troubles: readonly Diagnosis[]): Examination {
+  const isClosed = way.ca !== undefined || way.hosts.every(({ host }) => host.startsWith('/') || isLoopback(host));
+  if (isClosed && troubles.length === 0) return (limits) => examineDatabase(way, limits);
+  const { from, to, hosts } = way;
+  const unnamed: Diagnosis = {
+    ...{ subject: `${from} → ${to}`, check: 'certificate', state: 'failure' },
+    words: 'a database on another machine needs TLS, and no CA is named: only its ports are tried',
+    next: 'the setting of its CA names the file: SALLYPORT_DATABASE_CA, SALLYPORT_JOURNAL_CA',
+  };
+  return async (limits) => {
+    const reached = await Promise.all(hosts.map((place) => examineService({ leg: { from, to, ...place } }, limits)));
+    return [...(troubles.length > 0 ? troubles : [unnamed]), ...reached.flat()];
+  };
 }
 
 function journal(config: SecurityValues): Examination[] {
@@ -93,20 +109,32 @@ function journal(config: SecurityValues): Examination[] {
     password: config.SALLYPORT_JOURNAL_PASSWORD?.reveal() ?? '',
     ...(ca === undefined ? {} : { ca }),
   };
-  return [async (limits) => [...troubles, ...(await examineDatabase(way, limits))]];
+  return [databaseExamination(way, troubles)];
 }
 
 function redis(config: SecurityValues): Examination[] {
-  if (config.SALLYPORT_REDIS === undefined) return [];
+  const { SALLYPORT_REDIS: url } = config;
+  if (url === undefined) return [];
   const { text: ca, troubles } = named('SALLYPORT_REDIS_CA', config.SALLYPORT_REDIS_CA);
   const password = config.SALLYPORT_REDIS_PASSWORD?.reveal();
-  const way = {
-    from: 'Security',
-    ...parseRedisUrl(config.SALLYPORT_REDIS),
-    ...(password === undefined ? {} : { password }),
-    ...(ca === undefined ? {} : { ca }),
-  };
-  return [async (limits) => [...troubles, ...(await examineRedis(way, limits))]];
+  const means = { ...(password === undefined ? {} : { password }), ...(ca === undefined ? {} : { ca }) };
+  return [
+    async (limits) => {
+      const address = addressOfRedis(url);
+      if ('trouble' in address) return [address.trouble];
+      return [...troubles, ...(await examineRedis({ from: 'Security', ...address, ...means }, limits))];
+    },
+  ];
+}
+
+function addressOfRedis(url: string): ReturnType<typeof parseRedisUrl> | { readonly trouble: Diagnosis } {
+  try {
+    return parseRedisUrl(url);
+  } catch (error) {
+    const words = (error as Error).message;
+    const next = 'sallyport lint <file> says what to write';
+    return { trouble: { subject: 'SALLYPORT_REDIS', check: 'settings', state: 'failure', words, next } };
+  }
 }
 
 /** `ldap://` speaks TLS only after a word of its protocol: its port is tried. */

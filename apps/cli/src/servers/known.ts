@@ -27,5 +27,14 @@ export async function knownChart(folder: string | undefined): Promise<KnownChart
   return {
     defaults: readFileSync(file, 'utf8'),
     servers: [await knownServer('security'), await knownServer('proxy')],
+    given: {
+      security: settingsIn(`${place}/templates/security.yaml`),
+      proxy: settingsIn(`${place}/templates/proxy.yaml`),
+    },
   };
+}
+
+/** Settings that a template gives a server. */
+function settingsIn(template: string): string[] {
+  return [...readFileSync(template, 'utf8').matchAll(/\bname: (SALLYPORT_\w+)/g)].map(([, name]) => name!);
 }
