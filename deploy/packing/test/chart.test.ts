@@ -185,6 +185,20 @@ test('NetworkPolicies open the ports of the table to whom it names, and nothing 
   expect(JSON.stringify(quiet.spec.ingress)).not.toContain(String(security.metrics.port));
 });
 
+test('who is believed where devices are is named: nobody but gateways reaches Proxies that trust X-Forwarded-For', () => {
+  const trusting = FARMS.filter((farm) =>
+    /SALLYPORT_TRUSTED_HOPS, value: "[1-9]"/.test(readFileSync(renderedFile(farm), 'utf8')),
+  );
+  expect(trusting.length).toBeGreaterThan(0);
+  for (const farm of trusting) {
+    const { spec } = objects[farm].find(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'farm-proxy',
+    );
+    const rule = spec.ingress.find(({ ports: [{ port }] }: Tree) => port === ports.proxy.devices.port);
+    expect(rule.from?.length, farm).toBeGreaterThan(0);
+  }
+});
+
 test('ports of the table are those that images expose', () => {
   for (const role of ROLES.filter(({ ports: exposed }) => exposed.length > 0)) {
     const listed = Object.values(ports[role.name] as Record<string, { port: number }>).map(({ port }) => port);
