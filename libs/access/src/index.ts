@@ -196,7 +196,7 @@ export {
   recordCertificates,
 } from './farm/seen-certificates.ts';
 export { Sightings } from './farm/sightings.ts';
-export { readSiteMap, type SiteMapContent } from './farm/site-map.ts';
+export { type ProviderEntry, providerEntries, readSiteMap, type SiteMapContent } from './farm/site-map.ts';
 export {
   adoptSiteLists,
   drainSite,

@@ -44,6 +44,12 @@ function prologueOf(realm: string, head: Uint8Array): Uint8Array {
   return concat(encodeText('sallyport/1 session'), prefix8(encodeText(realm)), head);
 }
 
+/**
+ * CBOR of an answer of Security, HS4 or STEP_REPLY, in bytes at most: with what is around it, and padded, it is one Noise message of
+ * 65,535 bytes.
+ */
+export const MAX_ANSWER_BYTES = 65_244;
+
 /** What a device starts session establishment with. */
 export interface DeviceEstablishOptions {
   /** What the device has of cryptography. */

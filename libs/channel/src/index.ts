@@ -92,6 +92,7 @@ export {
   type Challenge,
   DeviceEstablish,
   type DeviceEstablishOptions,
+  MAX_ANSWER_BYTES,
   SecurityEstablish,
   type SecurityEstablishOptions,
 } from './establish.ts';
@@ -190,6 +191,7 @@ export {
   type Routes,
   type RoutesOwner,
   readRoutes,
+  routesThatFit,
   routesToCbor,
   sealRoutes,
 } from './routes.ts';

@@ -118,6 +118,20 @@ function keyFor(crypto: CryptoProvider, { secret, sid }: RoutesOwner, salt: Uint
   return crypto.aead(CHACHA_POLY, key);
 }
 
+/** The routes that are sealed: all, or the first ones with the word that there are more, if all are longer than `MAX_ROUTES_BYTES`. */
+export function routesThatFit(routes: Routes): Routes {
+  return fitting(routes).routes;
+}
+
+function fitting(routes: Routes): { readonly routes: Routes; readonly plain: Uint8Array } {
+  const { length } = routes.routes;
+  if (length > MAX_ROUTES) return fitting(firstOf(routes, MAX_ROUTES));
+  const plain = encodePadded(EMPTY, encodeCbor(routesToCbor(routes)));
+  const part = MAX_ROUTES_BYTES / (SALT_BYTES + plain.length + TAG_BYTES);
+  if (part >= 1) return { routes, plain };
+  return fitting(firstOf(routes, Math.floor(length * part * FITTING_PART)));
+}
+
 /**
  * Seals routes end to end for the device of a session, so that a Proxy can neither read nor change them on the way (SPEC.md,
  * section 5). Of more than fit into `MAX_ROUTES_BYTES` the first ones are told, and that there are more.
@@ -126,11 +140,7 @@ function keyFor(crypto: CryptoProvider, { secret, sid }: RoutesOwner, salt: Uint
  *     salt | AEAD(u32 length | CBOR | zeros to a multiple of 256)
  */
 export function sealRoutes(crypto: CryptoProvider, of: RoutesOwner, routes: Routes): Uint8Array {
-  const { length } = routes.routes;
-  if (length > MAX_ROUTES) return sealRoutes(crypto, of, firstOf(routes, MAX_ROUTES));
-  const plain = encodePadded(EMPTY, encodeCbor(routesToCbor(routes)));
-  const part = MAX_ROUTES_BYTES / (SALT_BYTES + plain.length + TAG_BYTES);
-  if (part < 1) return sealRoutes(crypto, of, firstOf(routes, Math.floor(length * part * FITTING_PART)));
+  const { plain } = fitting(routes);
   const salt = crypto.randomBytes(SALT_BYTES);
   return concat(salt, keyFor(crypto, of, salt).seal(NONCE, concat(LABEL, of.sid), plain));
 }

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { renderUnicodeCompact } from 'uqr';
 import { addOperatorCommand, type Given } from '../operator-command.ts';
 import { printRows } from '../output.ts';
-import { printable, say } from '../terminal.ts';
+import { printable, say, warn } from '../terminal.ts';
 
 interface FactorOptions {
   readonly remove?: boolean;
@@ -69,7 +69,7 @@ function siteLine({
   return `at ${site} ${by} (${policies.join(', ')})${words === '' ? '' : `; ${words}`}`;
 }
 
-function sayRights({ user, enabled, directory, groups, resources }: RightsView): void {
+function sayRights({ user, enabled, directory, groups, resources, doubts }: RightsView): void {
   const from = directory === '' ? 'a local user' : `of ${directory}`;
   say`${user}, ${from}, ${enabled ? 'may sign in' : 'may not sign in'}\n\n`;
   printRows(groups, ['group', 'by'], false);
@@ -82,4 +82,5 @@ function sayRights({ user, enabled, directory, groups, resources }: RightsView):
     // Where there is one site, there is nothing to say of it.
     if (sites.length > 1) for (const site of sites) process.stdout.write(`            ${printable(siteLine(site))}\n`);
   }
+  for (const doubt of doubts) warn`\n! ${doubt}\n`;
 }

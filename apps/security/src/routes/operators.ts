@@ -10,6 +10,7 @@ import {
   listOperators,
   NEVER,
   type OperatorStanding,
+  providerEntries,
   redeemOperatorToken,
   renewOperator,
 } from '@sallyport/access';
@@ -20,7 +21,6 @@ import { operators } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
 import type { Connectors } from '../directories/connectors.ts';
 import { OpenProviders } from '../directories/open-providers.ts';
-import { providerEntries } from '../directories/providers.ts';
 import type { RefusalRecord } from '../sign-in/refusals.ts';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
 import { pageOf } from './paging.ts';

@@ -85,13 +85,20 @@ function addUsers(service: FastifyInstance, routes: UserRoutes): void {
     return { done: true };
   });
   serve(service, users.rights, async ({ params: { name } }) => {
-    const { user, groups, resources: reasons } = await explainRights(access, name);
+    const { user, groups, resources: reasons, doubts } = await explainRights(access, name);
     const live = await liveProxies(routes);
     const resources = reasons.map(({ sites, ...reason }) => ({
       ...reason,
       sites: sites.map(({ proxies, ...site }) => ({ ...site, liveProxies: proxies.filter((one) => live.has(one)) })),
     }));
-    return { user: user.name, enabled: user.enabled, directory: user.directory, groups, resources };
+    return {
+      user: user.name,
+      enabled: user.enabled,
+      directory: user.directory,
+      groups,
+      resources,
+      doubts: [...doubts],
+    };
   });
 }
 

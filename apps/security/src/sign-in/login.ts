@@ -13,7 +13,10 @@ import {
 import {
   type AppContext,
   type CborFields,
+  encodeCbor,
+  MAX_ANSWER_BYTES,
   parseContext,
+  type Routes,
   routesToCbor,
   type SecurityEstablish,
 } from '@sallyport/channel';
@@ -184,8 +187,14 @@ async function complete(
     limits: {},
     site_map: login.siteMap,
     ...updateRootOf(parts.access, login.updateRoot),
-    ...(routes && routes.routes.length <= MAX_ROUTES_AT_ONCE ? { routes: routesToCbor(routes) } : {}),
     notices: [],
   };
-  return { answer };
+  return { answer: withRoutes(answer, routes) };
+}
+
+/** Routes that have no room beside the site map come with the first channel, too. */
+function withRoutes(answer: LoginAnswer, routes: Routes | undefined): LoginAnswer {
+  if (!routes || routes.routes.length > MAX_ROUTES_AT_ONCE) return answer;
+  const said = { ...answer, routes: routesToCbor(routes) };
+  return encodeCbor(said).length <= MAX_ANSWER_BYTES ? said : answer;
 }

@@ -1,7 +1,6 @@
 import { type AccessContext, readSiteMap } from '@sallyport/access';
 import { decodeText, MAX_ROOT_STATEMENTS, parseBase64Url } from '@sallyport/channel';
 import { CompactSign, type JWK } from 'jose';
-import { providerEntries } from '../directories/providers.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
 
 /** Life of a signed site map before it is signed anew, ms. */
@@ -39,21 +38,10 @@ async function signSiteMap({
   access,
   liveKeys,
 }: SiteMapParts): Promise<{ readonly text: string; readonly seq: number }> {
-  const { realm, sites, directories, handshake } = await readSiteMap(access);
+  const map = await readSiteMap(access);
   // Of one version all nodes sign one map, with one root key.
-  if (realm.mapVersion > liveKeys.current.mapVersion) await liveKeys.reread();
+  if (map.seq > liveKeys.current.mapVersion) await liveKeys.reread();
   const { root, rootStatements } = liveKeys.current;
-  const map = {
-    realm: access.store.realm,
-    seq: realm.mapVersion,
-    epoch: realm.epoch,
-    sites: sites.map(({ name, origins }) => ({ name, origins })),
-    keys: handshake.published.map(({ kid, key }) => ({ kid, rs: key })),
-    revoked: handshake.retired.map(({ kid }) => kid),
-    suites: [1, 2],
-    signIn: ['password'],
-    providers: providerEntries(directories),
-  };
   const header = {
     alg: 'EdDSA',
     typ: 'sallyport-site-map+jwt',

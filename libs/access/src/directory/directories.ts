@@ -1,5 +1,6 @@
 import { decodeText, encodeText } from '@sallyport/channel';
 import type { LdapSettings, OidcSettings } from '@sallyport/security-api';
+import { checkMapFits, siteMapBytes } from '../farm/site-map.ts';
 import { certificatesIn } from '../realm/certificates-in.ts';
 import { change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
@@ -19,7 +20,7 @@ export type DirectoryChange = DirectorySettings & {
 
 /**
  * Creates a directory or changes it. @throws AccessError ERR_ACCESS_CONFLICT when it is of another kind, ERR_ACCESS_INVALID
- * when a stored secret would go to other servers, or its CA is no certificate
+ * when a stored secret would go to other servers, its CA is no certificate, or no device would take the site map behind it
  */
 export async function putDirectory(
   access: AccessContext,
@@ -31,6 +32,7 @@ export async function putDirectory(
   return changeRealm(access, by, async (begun) => {
     await bumpMapVersion(begun);
     const { directories } = begun.tables;
+    const bytes = await siteMapBytes(begun, access.store.realm);
     const before = await directories.find({ name }, 'update');
     if (before && before.kind !== change.kind)
       throw new AccessError('ERR_ACCESS_CONFLICT', `${name} is there already, of kind ${before.kind}`);
@@ -42,6 +44,7 @@ export async function putDirectory(
     const row: DirectoryRow = { ...fresh, ...before, ...said, name, secret };
     if (before) await directories.update({ where: { name } }, { ...said, secret });
     else await directories.insert(row);
+    await checkMapFits(begun, access.store.realm, bytes);
     begun.audit(before ? 'directory.change' : 'directory.create', name);
     return row;
   });

@@ -1,8 +1,10 @@
+import { routesThatFit } from '@sallyport/channel';
 import type { ProxyRow, SiteRow } from '../farm/rows.ts';
 import type { UserRow } from '../people/rows.ts';
 import type { AccessContext } from '../realm/context.ts';
+import { getRealm } from '../realm/realm.ts';
 import { fitsRegion, type OpenedResource, opensAt, sitesOf } from '../rights/places.ts';
-import { readPolicySet } from '../rights/policies.ts';
+import { type PolicySet, policiesByResource, readPolicySet, routesFor } from '../rights/policies.ts';
 import type { PolicyRow, ResourceRow } from '../rights/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
@@ -42,6 +44,8 @@ export interface UserRights {
   readonly user: UserRow;
   readonly groups: readonly GroupReason[];
   readonly resources: readonly RightReason[];
+  /** Why devices of the user may not reach all of it, in words. */
+  readonly doubts: readonly string[];
 }
 
 /** Says why a user may, or may not, reach each resource. @throws AccessError ERR_ACCESS_NOT_FOUND */
@@ -51,34 +55,65 @@ export async function explainRights(access: AccessContext, userName: string): Pr
     if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${userName}`);
     const groups = await groupReasons(transaction, user.id);
     const names = new Set(groups.map(({ group }) => group));
-    const { resources, policies, sites } = await readPolicySet(transaction);
+    const set = await readPolicySet(transaction);
     const proxies = await transaction.tables.proxies.list({ where: { revokedAt: null } });
-    const farm = { sites, proxies };
-    return { user, groups, resources: resources.map((row) => rightReason({ user, names, row, policies, farm })) };
+    const farm = { sites: set.sites, proxies: namesBySite(proxies) };
+    const named = policiesByResource(set);
+    const resources = set.resources.map((row) =>
+      rightReason({ user, names, row, about: named.get(row.name) ?? [], farm }),
+    );
+    const { epoch, head } = await getRealm(transaction);
+    return { user, groups, resources, doubts: routeDoubts(set, [...names], { epoch, asOf: head }) };
   });
 }
 
+/** Devices are told where resources are, as far as there is room (SPEC.md, section 5). */
+function routeDoubts(
+  set: PolicySet,
+  groups: readonly string[],
+  log: { readonly epoch: string; readonly asOf: number },
+): string[] {
+  const routes = routesFor(set, groups) ?? [];
+  const told = routesThatFit({ ...log, routes }).routes.length;
+  if (told === routes.length) return [];
+  return [
+    `there is room to tell devices where ${told} of these ${routes.length} resources are: from ${routes[told]!.name} on they reach what is at the site that they meet first`,
+  ];
+}
+
 async function groupReasons({ tables }: Transaction, userId: string): Promise<GroupReason[]> {
-  const members = await tables.members.list({ where: { userId } });
-  const reasons: GroupReason[] = [];
-  for (const { groupName, source } of members) {
+  const members = (await tables.members.list({ where: { userId } })).map(({ groupName, source }) => {
     const slash = source.indexOf('/');
-    const [directory, subject] = [source.slice(0, slash), source.slice(slash + 1)];
-    const group = source === '' ? undefined : await tables.directoryGroups.find({ directory, subject });
-    reasons.push({ group: groupName, by: source === '' ? 'an operator' : `${directory}: ${group?.name ?? subject}` });
-  }
-  return reasons;
+    return { groupName, source, directory: source.slice(0, slash), subject: source.slice(slash + 1) };
+  });
+  const named = await Promise.all(
+    [...new Set(members.filter(({ source }) => source !== '').map(({ directory }) => directory))].map((directory) => {
+      const subjects = members.filter((one) => one.directory === directory).map(({ subject }) => subject);
+      return tables.directoryGroups.list({ where: { directory }, among: ['subject', subjects] });
+    }),
+  );
+  const nameOf = new Map(named.flat().map(({ directory, subject, name }) => [`${directory}/${subject}`, name]));
+  return members.map(({ groupName, source, directory, subject }) => ({
+    group: groupName,
+    by: source === '' ? 'an operator' : `${directory}: ${nameOf.get(source) ?? subject}`,
+  }));
+}
+
+function namesBySite(proxies: readonly ProxyRow[]): ReadonlyMap<string, readonly string[]> {
+  const bySite = new Map<string, string[]>();
+  for (const { site, name } of proxies) bySite.set(site, [...(bySite.get(site) ?? []), name]);
+  return bySite;
 }
 
 function rightReason(of: {
   user: UserRow;
   names: ReadonlySet<string>;
   row: ResourceRow;
-  policies: readonly PolicyRow[];
+  /** Policies that name it. */
+  about: readonly PolicyRow[];
   farm: RightsFarm;
 }): RightReason {
-  const { user, names, row } = of;
-  const about = of.policies.filter((policy) => policy.resources.includes(row.name));
+  const { user, names, row, about } = of;
   const grouped = about.filter((policy) => policy.groups.some((group) => names.has(group)));
   const opening = grouped.filter((policy) => fitsRegion(policy, row));
   const described = (opening.length > 0 ? opening : about).map((policy) => ({
@@ -103,7 +138,8 @@ function rightReason(of: {
 /** What is asked for places. */
 interface RightsFarm {
   readonly sites: readonly SiteRow[];
-  readonly proxies: readonly ProxyRow[];
+  /** Names of Proxies by site. */
+  readonly proxies: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Of every site that has the resource, the preferred ones first. */
@@ -112,7 +148,7 @@ function siteReasons({ sites, proxies }: RightsFarm, opened: OpenedResource): Si
   const named = sitesOf(opened.row) ?? [...there.keys()];
   return named.map((site) => {
     const policies = opensAt(site, opened).map((policy) => policy.name);
-    const own = proxies.filter((proxy) => proxy.site === site).map(({ name }) => name);
+    const own = proxies.get(site) ?? [];
     const serves = there.has(site) && policies.length > 0;
     const words = siteWords(there.get(site), { opened: opened.policies.length > 0, serves });
     return { site, serves, policies, proxies: own, words };

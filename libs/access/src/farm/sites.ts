@@ -6,6 +6,7 @@ import { sitesOf } from '../rights/places.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import type { ProxyRow, SiteRow } from './rows.ts';
+import { checkMapFits, siteMapBytes } from './site-map.ts';
 
 /** What an operator says of a site; what is not said of its lease stays. */
 export interface SiteOrder {
@@ -15,7 +16,10 @@ export interface SiteOrder {
   readonly leaseMs?: number | null | undefined;
 }
 
-/** Creates or replaces a site. A lease is noted as one that may be given before it can be. */
+/**
+ * Creates or replaces a site. A lease is noted as one that may be given before it can be.
+ * @throws AccessError ERR_ACCESS_INVALID when no Proxy and no device would take the site map behind it
+ */
 export async function putSite(
   access: AccessContext,
   { name, origins, leaseMs }: SiteOrder,
@@ -24,12 +28,14 @@ export async function putSite(
   return change(access, by, async (begun) => {
     const { sites } = begun.tables;
     const before = await sites.find({ name });
+    const bytes = await siteMapBytes(begun, access.store.realm);
     const lease = leaseMs === undefined ? (before?.leaseMs ?? null) : leaseMs;
     if (lease !== null) await noteLongestLease(begun, lease);
     await bumpMapVersion(begun);
     const site = { name, origins, resources: [], leaseMs: lease, drainedAt: before?.drainedAt ?? null };
     if (before) await sites.update({ where: { name } }, { origins, leaseMs: lease });
     else await sites.insert(site);
+    await checkMapFits(begun, access.store.realm, bytes);
     // There is one more place where sessions may reach what is at every site.
     if (!before) await rightsMoved(begun);
     begun.audit('site.put', name);

@@ -69,18 +69,38 @@ export function grantedResources(set: PolicySet, groups: readonly string[]): Res
 }
 
 /** Sites whose Proxies may hear of the backend of a resource: those that serve it to somebody or, where no policy opens it yet, those where it is. */
-export function sitesServing({ policies, sites }: PolicySet, row: ResourceRow): string[] {
-  const opening = policies.filter((policy) => policy.resources.includes(row.name) && fitsRegion(policy, row));
+export function sitesServing(set: PolicySet, row: ResourceRow): string[] {
+  const opening = (policiesByResource(set).get(row.name) ?? []).filter((policy) => fitsRegion(policy, row));
   const serves = (site: string): boolean =>
     opening.length === 0 ? isAt(row, site) : opensAt(site, { row, policies: opening }).length > 0;
-  return sites.map(({ name }) => name).filter(serves);
+  return set.sites.map(({ name }) => name).filter(serves);
+}
+
+/** Policies by the resource that they name, by the set that they stand in. */
+const naming = new WeakMap<PolicySet, ReadonlyMap<string, readonly PolicyRow[]>>();
+
+/** The policies that name each resource, in the order of the set. */
+export function policiesByResource(set: PolicySet): ReadonlyMap<string, readonly PolicyRow[]> {
+  const known = naming.get(set);
+  if (known) return known;
+  const named = new Map<string, PolicyRow[]>();
+  for (const policy of set.policies)
+    for (const name of new Set(policy.resources)) {
+      const policies = named.get(name);
+      if (policies) policies.push(policy);
+      else named.set(name, [policy]);
+    }
+  naming.set(set, named);
+  return named;
 }
 
 /** Resources with the policies that open them to a member of the groups. Deny is the default. */
 function openedFor(set: PolicySet, groups: readonly string[]): OpenedResource[] {
-  const applicable = set.policies.filter((policy) => policy.groups.some((group) => groups.includes(group)));
+  const named = policiesByResource(set);
+  const own = new Set(groups);
+  const applicable = new Set(set.policies.filter((policy) => policy.groups.some((group) => own.has(group))));
   return set.resources.flatMap((row) => {
-    const policies = applicable.filter((policy) => policy.resources.includes(row.name) && fitsRegion(policy, row));
+    const policies = (named.get(row.name) ?? []).filter((policy) => applicable.has(policy) && fitsRegion(policy, row));
     return policies.length === 0 ? [] : [{ row, policies }];
   });
 }

@@ -1,3 +1,4 @@
+import { MAX_SITE_MAP_BYTES } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import {
   adoptSiteLists,
@@ -6,11 +7,13 @@ import {
   findResource,
   issueJoinToken,
   moveProxy,
+  putDirectory,
   putGroup,
   putPolicy,
   putResource,
   putSite,
   readRealm,
+  readSiteMap,
   recordBeat,
   redeemJoinToken,
   removeRight,
@@ -88,6 +91,46 @@ test('a lease of a site counts for restores before any Proxy has it', async () =
   expect(nodes.leaseMs).toBeNull();
   // What was given may live.
   expect(await longest()).toBe(90_000);
+});
+
+test('a site map that nobody would take is refused in words, and nothing of it is stored', async () => {
+  const { access } = await realmWith('a');
+  const far = (site: string) => ({
+    name: site,
+    origins: Array.from({ length: 16 }, (_, i) => `wss://${i}.${site}.${'x'.repeat(200)}`),
+  });
+  const names: string[] = [];
+  const fill = async (): Promise<unknown> => {
+    for (let i = 0; ; i++) {
+      const failed = await putSite(access, far(`s${i}`), BY).catch((error: unknown) => error);
+      if (failed instanceof Error) return failed;
+      names.push(`s${i}`);
+    }
+  };
+  expect(await fill()).toMatchObject({
+    code: 'ERR_ACCESS_INVALID',
+    message: expect.stringMatching(/^the site map would have \d+ bytes, of \d+ at most/),
+  });
+  const map = await readSiteMap(access);
+  expect(map.sites.map(({ name }) => name).sort()).toEqual(['a', ...names].sort());
+  expect((JSON.stringify(map).length * 4) / 3).toBeLessThan(MAX_SITE_MAP_BYTES);
+  const { mapVersion } = await readRealm(access.store);
+  await expect(putSite(access, { ...far('a'), name: 'a' }, BY)).rejects.toThrow('the site map would have');
+  expect((await readRealm(access.store)).mapVersion).toBe(mapVersion);
+  // What makes it shorter goes, and a lease says nothing in it.
+  await putSite(access, { name: 'a', origins: ['wss://a'], leaseMs: 5_000 }, BY);
+  await putSite(access, { name: names[0]!, origins: ['wss://s'] }, BY);
+  await putSite(access, { ...far('a'), name: 'a' }, BY);
+});
+
+test('a provider that has no room in the site map is refused before it is asked', async () => {
+  const { access } = await realmWith('a');
+  const redirects = Array.from({ length: 300 }, (_, i) => `https://phone.example/${'y'.repeat(150)}/${i}`);
+  const settings = { issuer: 'https://idp.example', clientId: 'c', redirects } as never;
+  const put = putDirectory(access, 'idp', { kind: 'oidc', stage: 'active', settings }, BY);
+  await expect(put).rejects.toThrow('the site map would have');
+  expect((await readRealm(access.store)).mapVersion).toBeGreaterThan(0);
+  await putSite(access, { name: 'b', origins: ['wss://b'] }, BY);
 });
 
 test('emptying a site and opening it again each happen once', async () => {

@@ -21,6 +21,7 @@ import {
   createSession,
   disableUser,
   drainSite,
+  explainRights,
   type HelloRequest,
   issueCode,
   issueJoinToken,
@@ -366,6 +367,27 @@ test('where sessions reach what is told to the device alone, in the grant and wh
     // There is no other place for it.
     ['payroll', [['b']]],
     ['wiki', [['here']]],
+  ]);
+});
+
+test('of routes that are too long the first ones are sent: channels open all the same, and an operator is told', async () => {
+  const { access, hello, ask, sidOf, secretOf } = await signedIn(['ada']);
+  await putSite(access, { name: 'b', origins: [] }, BY);
+  const long = Array.from({ length: 3 }, () => 'x'.repeat(60)).join('.');
+  const names = Array.from({ length: 300 }, (_, i) => `r${i}`);
+  for (const name of names)
+    await putResource(access, name, { ...AT_LEDGER, authority: `${name}.${long}`, sites: ['b', 'here'] }, BY);
+  const doubts = async () => (await explainRights(access, 'ada')).doubts;
+  expect(await doubts()).toEqual([]);
+  await changePolicy(access, 'wiki', { addResources: names }, BY);
+  const [answer] = await ask([hello('ada', 1)]);
+  if (answer?.status !== 'granted') throw new Error('not granted');
+  expect(answer.grant.resources).toHaveLength(301);
+  const of = { secret: secretOf('ada'), sid: sidOf('ada') };
+  const told = openRoutes(access.crypto, of, answer.routes!).routes.length;
+  expect(told).toBeGreaterThan(200);
+  expect(await doubts()).toEqual([
+    expect.stringMatching(`^there is room to tell devices where ${told} of these 301 resources are: from r\\d+ on`),
   ]);
 });
 

@@ -82,6 +82,7 @@ export const RightsView = Type.Object(
         CLOSED,
       ),
     ),
+    doubts: Type.Array(Type.String(), { description: 'why devices may not reach all of it, in words' }),
   },
   { ...CLOSED, $id: 'Rights' },
 );
