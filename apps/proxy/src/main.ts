@@ -8,8 +8,14 @@ import {
   type Starting,
   takeAddressesFrom,
 } from '@sallyport/http-service';
-import { ControlConnection, NodeList, processClocks, SecurityClient } from '@sallyport/security-client';
-import { createMetrics, type Log } from '@sallyport/telemetry';
+import {
+  ControlConnection,
+  NodeList,
+  processClocks,
+  SecurityClient,
+  type SecurityClientError,
+} from '@sallyport/security-client';
+import { createMetrics, createRefusals, type Log, type Metrics } from '@sallyport/telemetry';
 import { AcmeCertificate } from './acme.ts';
 import { createDeviceListener, createHealthService } from './app.ts';
 import { Backends } from './backend/backends.ts';
@@ -30,8 +36,15 @@ import { tellCertificates } from './tell-certificates.ts';
 /** The realm's site map, also that of an earlier run; devices are told of each newer one. */
 function keepSiteMap(
   folder: string,
-  { realm, security, channels, log }: { realm: string; security: SecurityClient; channels: Channels; log: Log },
+  parts: { realm: string; security: SecurityClient; channels: Channels; log: Log; metrics: Metrics },
 ): SiteMapCache {
+  const { realm, security, channels, log, metrics } = parts;
+  const kind = {
+    metric: 'sallyport_site_map_missed_total',
+    help: 'questions for the site map that brought none',
+    words: 'Security gave no site map that is taken',
+  };
+  const missed = createRefusals(kind, { log, metrics, now: () => performance.now() });
   const kept = new KeptText(join(folder, 'site-map.json'), (error) =>
     log.warn({ err: error }, 'the site map could not be kept'),
   );
@@ -43,7 +56,8 @@ function keepSiteMap(
       kept.keep(JSON.stringify(known.answer));
       channels.siteMapChanged(known);
     },
-    refused: (error) => log.error({ err: error }, 'a site map was refused; the last good one stays'),
+    refused: (error) => missed.met('it is not good; the last good one stays', { err: error }),
+    failed: (error) => missed.met((error as SecurityClientError).code ?? 'ERR_SECURITY_ANSWER', { err: error }),
   });
 }
 
@@ -66,7 +80,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   metrics.gauge('sallyport_backend_servers_resting', 'servers of several that get nothing', () => backends.resting);
   const serving = new Serving({ identity, security, backends, log, metrics });
   const channels = new Channels(serving, metrics);
-  const siteMap = keepSiteMap(config.SALLYPORT_DATA, { realm: identity.realm, security, channels, log });
+  const siteMap = keepSiteMap(config.SALLYPORT_DATA, { realm: identity.realm, security, channels, log, metrics });
   const keptWitness = new KeptText(join(config.SALLYPORT_DATA, 'witness'), (error) =>
     log.warn({ err: error }, 'what Security said of its database could not be kept'),
   );

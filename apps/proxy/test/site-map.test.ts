@@ -20,14 +20,14 @@ function signed(map: object, key: { privateKey: KeyObject; publicKey: KeyObject 
 /** A Proxy that gets one answer of Security after the other, and nothing when they are used up. */
 function scene(answers: unknown[], kept?: string) {
   const changed: KnownSiteMap[] = [];
-  const refused = vi.fn();
+  const [refused, failed] = [vi.fn(), vi.fn()];
   const ask = vi.fn(async () => {
     const next = answers.shift();
     if (next === undefined) throw new Error('Security does not answer');
     return next as ReturnType<typeof signed>;
   });
-  const host: SiteMapHost = { realm: 'main', ask, kept, refused, changed: (known) => void changed.push(known) };
-  return { cache: new SiteMapCache(host), changed, refused, ask };
+  const host: SiteMapHost = { realm: 'main', ask, kept, refused, failed, changed: (known) => void changed.push(known) };
+  return { cache: new SiteMapCache(host), changed, refused, failed, ask };
 }
 
 test('a newer map is fetched as soon as it is heard of, and told once', async () => {
@@ -92,4 +92,18 @@ test('while Security does not answer the last good map is handed out, also that 
   const broken = scene([], 'cut sho');
   await expect(broken.cache.get()).rejects.toThrow('Security does not answer');
   expect(broken.refused).toHaveBeenCalledTimes(1);
+});
+
+test('whenever Security gives no map it is said why, be there an older one or none', async () => {
+  const why = expect.objectContaining({ message: 'Security does not answer' });
+  const [without, withOlder] = [scene([]), scene([], JSON.stringify(signed({ seq: 7 })))];
+  await without.cache.get().catch(() => undefined);
+  await without.cache.get().catch(() => undefined);
+  await withOlder.cache.get();
+  expect(without.failed.mock.calls).toEqual([[why], [why]]);
+  expect(withOlder.failed.mock.calls).toEqual([[why]]);
+  // A map that is refused was given.
+  const foreign = scene([signed({ seq: 9 }, other)], JSON.stringify(signed({ seq: 7 })));
+  await foreign.cache.get();
+  expect([foreign.failed.mock.calls.length, foreign.refused.mock.calls.length]).toEqual([0, 1]);
 });

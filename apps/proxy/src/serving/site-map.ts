@@ -31,6 +31,8 @@ export interface SiteMapHost {
   changed(known: KnownSiteMap): void;
   /** Security gave a map that is none of this realm, too large or older; the last good one stays. */
   refused(error: unknown): void;
+  /** Security gave no map; the last good one is handed out, if there is one. */
+  failed(error: unknown): void;
 }
 
 /**
@@ -91,12 +93,15 @@ export class SiteMapCache {
 
   async #ask(): Promise<SiteMapAnswer> {
     const known = this.#known;
+    let answer: SiteMapAnswer;
     try {
-      return this.#take(await this.#host.ask(this.#wanted || undefined));
+      answer = await this.#host.ask(this.#wanted || undefined);
     } catch (error) {
+      this.#host.failed(error);
       if (!known) throw error;
       return known.answer;
     }
+    return this.#take(answer);
   }
 
   /** The map that is handed out from now on: the given one if it is good and newer, or else the last good one. */
