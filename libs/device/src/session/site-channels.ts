@@ -1,6 +1,7 @@
 import { DeviceError, remoteError } from '../errors.ts';
 import type { GatewayChannel } from '../gateway/channel.ts';
 import type { ProxyPlace } from '../gateway/place.ts';
+import { GatewaySocket } from '../gateway/socket.ts';
 import type { Measures } from '../sites/measures.ts';
 import { Survey } from '../sites/survey.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
@@ -35,6 +36,8 @@ const PATIENCE_PINGS = 8;
 
 /** What Security says of sites stands in WELCOME, or comes right behind it. A Proxy that does not pass it on in this time gets nothing, ms. */
 const TOLD_MS = 5_000;
+/** A Proxy that takes connections and has much to do answers on a channel within this, ms. */
+const GRACE_MS = 300;
 
 const BEST_FIRST: readonly Reach[] = ['connected', 'suspended', 'silent', 'connecting', 'offline'];
 
@@ -59,6 +62,8 @@ export class SiteChannels {
   /** Who waits for Security's word of sites. */
   readonly #untold = new Set<() => void>();
   readonly #survey: Survey;
+  /** Whose connection is being given up that led nowhere any more. */
+  #stranded: ProxyPlace | undefined;
   #sweeping: ReturnType<typeof setInterval> | undefined;
 
   constructor(host: SiteChannelsHost) {
@@ -146,7 +151,9 @@ export class SiteChannels {
   /** The network changed or the device woke up: finds out at once what still stands. */
   networkChanged(): void {
     this.#host.measures.moved();
+    const now = performance.now();
     for (const { connection } of this.#lines) connection.networkChanged();
+    if (this.#isMany) for (const channel of this.standing) void this.#compare(channel, now).catch(() => undefined);
     if (this.standing.length > 0) this.#survey.begin();
   }
 
@@ -312,7 +319,7 @@ export class SiteChannels {
       },
       failed: () => this.#failed(site),
       ended: (...of) => void this.#ended(line(), ...of),
-      doubted: (channel) => void this.#doubted(channel).catch(() => undefined),
+      doubted: (channel) => this.#doubted(channel),
     };
   }
 
@@ -332,8 +339,8 @@ export class SiteChannels {
 
   #tried({ origin }: ProxyPlace, connectMs: number | undefined): void {
     const { measures } = this.#host;
-    if (connectMs === undefined) measures.failed(origin);
-    else if (this.#isChoice) measures.connected(origin, connectMs);
+    if (connectMs === undefined && origin !== this.#stranded?.origin) measures.failed(origin);
+    else if (connectMs !== undefined && this.#isChoice) measures.connected(origin, connectMs);
   }
 
   #opened(channel: GatewayChannel): void {
@@ -367,18 +374,38 @@ export class SiteChannels {
   }
 
   /**
-   * A channel says nothing while somebody waits. When the gateway answers at another site it is that site, and not the network: the
-   * channel is given up, and what may run twice, or did not run, goes elsewhere.
+   * A channel says nothing while somebody waits. When the gateway answers at another site it is that site, and not the network; when the
+   * same Proxy takes a new connection it is the connection that leads nowhere any more. The channel is given up then, and what may run
+   * twice, or did not run, goes elsewhere.
    */
-  async #doubted(channel: GatewayChannel): Promise<void> {
+  #doubted(channel: GatewayChannel): void {
     const doubtedAt = performance.now();
-    const others = this.#host.routes.besides(channel.place.site);
     const serving = this.standing.find(({ place }) => place.site !== channel.place.site);
-    const [first] = this.#ordered([others]);
-    if (serving) await serving.ask();
-    else if (first === undefined) return;
-    else await this.#ask(first);
-    if (channel.heardAt < doubtedAt) channel.close();
+    const [first] = this.#ordered([this.#host.routes.besides(channel.place.site)]);
+    if (!serving && first === undefined) return;
+    const elsewhere: Promise<unknown> = serving ? serving.ask() : this.#ask(first!);
+    elsewhere.then(
+      () => channel.heardAt < doubtedAt && channel.close(),
+      () => undefined,
+    );
+    void this.#compare(channel, doubtedAt).catch(() => undefined);
+  }
+
+  /**
+   * Makes another connection to the Proxy of a channel. One that is taken, while the channel says nothing since a moment, tells that it
+   * is the channel's connection that leads nowhere, and not the Proxy: the channel is given up, and the Proxy is no worse for it.
+   */
+  async #compare(channel: GatewayChannel, since: number): Promise<void> {
+    const begunAt = performance.now();
+    const socket = await GatewaySocket.connect(this.#host.webSocket, channel.place.origin);
+    const tookMs = performance.now() - begunAt;
+    socket.close();
+    this.#tried(channel.place, tookMs);
+    await new Promise((resolve) => setTimeout(resolve, GRACE_MS + 2 * tookMs));
+    if (channel.heardAt >= since) return;
+    this.#stranded = channel.place;
+    channel.close();
+    this.#stranded = undefined;
   }
 
   #reached(line: Line, reach: Reach | undefined, site: string | undefined): void {

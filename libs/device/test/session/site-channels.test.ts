@@ -231,11 +231,26 @@ test('silence of all sites is no word about one of them: a slow answer is waited
   expect([await get('a'), await get('b')]).toEqual(['a', 'b']);
   const all = [...a.channels, ...b.channels];
   for (const channel of all) channel.hears = false;
+  for (const proxy of [a, b]) proxy.mood = 'mute';
   const slow = get('b');
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   expect(all.map((channel) => [...a.channels, ...b.channels].includes(channel))).toEqual([true, true]);
+  for (const proxy of [a, b]) proxy.mood = 'up';
   for (const channel of all) channel.cut();
   expect(await slow).toMatch(/^[ab]$/);
+});
+
+test('connections that lead nowhere any more are left when Proxies take new ones: what may run twice goes on by those', async () => {
+  const { device, get, a, b } = await scene([at('b', ['b'], ['a']), at('a', ['a'])]);
+  const ended = vi.fn();
+  device.on('ended', ended);
+  expect([await get('a'), await get('b')]).toEqual(['a', 'b']);
+  const stranded = [...a.channels, ...b.channels];
+  for (const channel of stranded) channel.hears = false;
+  // The device is in another network, and nobody told it.
+  expect([await get('a'), await get('b')]).toEqual(['a', 'b']);
+  expect(stranded.filter((channel) => a.channels.has(channel) || b.channels.has(channel))).toEqual([]);
+  expect(ended).not.toHaveBeenCalled();
 });
 
 test('rights that change are heard from any channel, and older words of them change nothing', async () => {

@@ -44,6 +44,12 @@ const far = {
   tries: [] as string[],
   kidsTried: [] as number[],
   mapsAsked: 0,
+  /** Where the site map says that Proxies are; empty for where it is published. */
+  origins: [] as string[],
+  /** Where nobody takes a WebSocket. */
+  gone: new Set<string>(),
+  /** False while nobody publishes a site map. */
+  publishes: true,
 };
 
 function siteMap(): string {
@@ -51,7 +57,7 @@ function siteMap(): string {
     realm: 'main',
     seq: far.seq,
     epoch: far.epoch,
-    sites: [{ name: 'here', origins: [origin] }],
+    sites: [{ name: 'here', origins: far.origins.length > 0 ? far.origins : [origin] }],
     keys: far.kids.map(({ kid, pair }) => ({ kid, rs: formatBase64Url(pair.publicKey) })),
     revoked: far.revoked,
   };
@@ -62,14 +68,15 @@ function siteMap(): string {
 
 const server = createServer((_request, response) => {
   far.mapsAsked += 1;
-  response.end(JSON.stringify({ siteMap: siteMap() }));
+  if (far.publishes) response.end(JSON.stringify({ siteMap: siteMap() }));
+  else response.writeHead(503).end();
 });
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 const origin = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
 afterAll(() => server.close());
 
 /** Answers what Security and its Proxy would; a HELLO is refused, so that a login ends there. */
-const webSocket: WebSocketFactory = () => {
+const webSocket: WebSocketFactory = (url) => {
   const listeners = new Map<string, ((event: never) => void)[]>();
   const emit = (name: string, event?: object): void =>
     void queueMicrotask(() => {
@@ -99,7 +106,7 @@ const webSocket: WebSocketFactory = () => {
     addEventListener: (name: string, listener: (event: never) => void) =>
       void listeners.set(name, [...(listeners.get(name) ?? []), listener]),
   };
-  emit('open');
+  emit(far.gone.has(new URL(url).origin) ? 'close' : 'open');
   return socket;
 };
 
@@ -147,6 +154,9 @@ beforeEach(() => {
     tries: [],
     kidsTried: [],
     mapsAsked: 0,
+    origins: [],
+    gone: new Set(),
+    publishes: true,
   });
 });
 
@@ -238,6 +248,23 @@ test('a device that hears of an unknown key of Security reads the site map again
   expect(await login()).toBe('ok');
   expect(far.kidsTried).toEqual([1, 1, 2]);
   expect((await record()).kid).toBe(2);
+});
+
+test('a device whose Proxies are all gone signs in by the map that the address of its link still gives, and else is offline', async () => {
+  far.origins = ['ws://127.0.0.1:1', 'ws://127.0.0.1:2'];
+  const { device, record, login } = await open();
+  await device.enroll(link(), CREDENTIALS);
+  expect((await record()).sites).toMatchObject([{ origins: far.origins }]);
+  far.gone = new Set([...far.origins, origin]);
+  // As long as the map is the one that it knows, there is nowhere to go.
+  expect(await login()).toBe('OFFLINE');
+  far.publishes = false;
+  expect(await login()).toBe('OFFLINE');
+  far.publishes = true;
+  far.origins = ['ws://127.0.0.1:3'];
+  far.seq += 1;
+  expect(await login()).toBe('ok');
+  expect(await record()).toMatchObject({ siteMapSeq: far.seq, sites: [{ origins: ['ws://127.0.0.1:3'] }] });
 });
 
 test('a link is refused that names a revoked key, and a map that is older than the link', async () => {
