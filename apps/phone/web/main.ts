@@ -141,7 +141,8 @@ device.on('ended', (end) => {
   showEnd(end);
 });
 device.on('resources', () => {
-  if (document.querySelector('#resources')) home();
+  // Behind a page it is drawn when somebody goes there: a channel to another site takes nobody's page away.
+  if (!view.hidden && document.querySelector('#resources')) home();
 });
 document.querySelector('#home')?.addEventListener('click', () => {
   if (device.hasSession && location.hash !== '') history.pushState(null, '', '/');
