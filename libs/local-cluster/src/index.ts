@@ -7,3 +7,4 @@ export { ClusterError, type ClusterErrorCode } from './errors.ts';
 export { haproxyOn, type Target } from './haproxy.ts';
 export { commandOn, type Host, hasProgram, privateFile, privateFolder, serverUser } from './host.ts';
 export { postgresBinaries } from './patroni.ts';
+export { TcpFaultProxy, type TcpFaults } from './tcp-fault.ts';

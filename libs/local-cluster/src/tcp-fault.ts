@@ -1,5 +1,4 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { DRIVER_ADDRESS } from '@sallyport/support';
 
 /** What is wrong with the way at the moment; nothing by default. */
 export interface TcpFaults {
@@ -8,6 +7,8 @@ export interface TcpFaults {
   jitterMs: number;
   /** So many bytes pass in a ms, in each direction, of all connections together. */
   bytesPerMs: number;
+  /** Of packets this share is lost, and comes again. */
+  lossShare: number;
   /** Pieces are taken and vanish; nobody is told. */
   blackHole: boolean;
   /** The connection breaks off in the middle of the stream after so many more bytes. */
@@ -22,36 +23,77 @@ const NONE: TcpFaults = {
   latencyMs: 0,
   jitterMs: 0,
   bytesPerMs: Number.POSITIVE_INFINITY,
+  lossShare: 0,
   blackHole: false,
   breakAfterBytes: Number.POSITIVE_INFINITY,
   corruptEvery: 0,
   answersOnly: false,
 };
 
+/** Content of a packet, and of so few that none behind a lost one tells of the loss: that takes TCP a time-out then (RFC 6298), ms. */
+const PACKET_BYTES = 1_448;
+const FEW_PACKETS = 3;
+const TIMEOUT_MS = 200;
+
+/** A place that TCP reaches. */
+export interface TcpPlace {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** One connection through a relay. */
+interface Connection {
+  /** How often devices had moved before it was made. */
+  readonly moves: number;
+  /** Something went there last. */
+  isAsked: boolean;
+}
+
+/** One direction of a connection. */
+interface Way {
+  readonly from: Socket;
+  readonly to: Socket;
+  /** True for what comes from the target. */
+  readonly answers: boolean;
+}
+
 /** A TCP relay that plays a bad line, on every Linux: no kernel module is needed for it. */
 export class TcpFaultProxy {
   readonly port: number;
   readonly faults: TcpFaults = { ...NONE };
+  /** How often the target has answered: something came back on a connection, behind something that went there. */
+  roundTrips = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** When what was taken so far has passed, there and back. */
   readonly #freeAt = { there: 0, back: 0 };
+  /** Connections of before the last of so many moves lead nowhere any more. */
+  #moves = 0;
 
-  private constructor(server: Server, target: { host: string; port: number }) {
+  private constructor(server: Server, target: TcpPlace) {
     this.#server = server;
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (near) => this.#relay(near, connect(target)));
   }
 
-  static async start(target: { host: string; port: number }): Promise<TcpFaultProxy> {
+  /** Listens at `at`, by default at a free port. @throws Error when that is taken */
+  static async start(target: TcpPlace, at: { readonly host: string; readonly port?: number }): Promise<TcpFaultProxy> {
     const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, DRIVER_ADDRESS, resolve));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(at.port ?? 0, at.host, resolve);
+    });
     return new TcpFaultProxy(server, target);
   }
 
   /** The line is good again; connections that broke stay broken. */
   heal(): void {
     Object.assign(this.faults, NONE);
+  }
+
+  /** Nothing passes any more on connections that stand, and nobody is told: as when a device is in another network. New ones pass. */
+  strand(): void {
+    this.#moves += 1;
   }
 
   /** Resets every connection. */
@@ -65,11 +107,13 @@ export class TcpFaultProxy {
   }
 
   #relay(near: Socket, far: Socket): void {
-    this.#pipe(near, far, false);
-    this.#pipe(far, near, true);
+    const connection = { moves: this.#moves, isAsked: false };
+    this.#pipe(connection, { from: near, to: far, answers: false });
+    this.#pipe(connection, { from: far, to: near, answers: true });
   }
 
-  #pipe(from: Socket, to: Socket, answers: boolean): void {
+  #pipe(connection: Connection, way: Way): void {
+    const { from, to, answers } = way;
     this.#sockets.add(from);
     // One timer for the oldest piece: timers of different lengths may fire out of order within a millisecond.
     const queue: { readonly bytes: Buffer | undefined; readonly dueAt: number }[] = [];
@@ -77,26 +121,31 @@ export class TcpFaultProxy {
     const pump = (): void => {
       for (let piece = queue[0]; piece && piece.dueAt <= performance.now(); piece = queue[0]) {
         queue.shift();
-        if (piece.bytes) this.#pass(piece.bytes, { from, to, answers });
-        else to.end();
+        if (!piece.bytes) to.end();
+        else if (!this.#swallows(connection, answers)) this.#pass(piece.bytes, way);
       }
       if (queue[0]) setTimeout(pump, Math.max(0, queue[0].dueAt - performance.now()));
     };
     const enqueue = (bytes: Buffer | undefined): void => {
       const { latencyMs, jitterMs, answersOnly } = this.faults;
       const lateMs = answersOnly && !answers ? 0 : latencyMs + Math.random() * jitterMs;
-      dueAt = Math.max(dueAt, this.#passed(answers ? 'back' : 'there', bytes?.length ?? 0) + lateMs);
+      const length = bytes?.length ?? 0;
+      dueAt = Math.max(dueAt, this.#passed(answers ? 'back' : 'there', length) + lateMs) + this.#lostMs(length);
       queue.push({ bytes, dueAt });
       if (queue.length === 1) pump();
     };
     from.setNoDelay();
     from.on('data', (data) => {
-      if (!this.#swallows(answers)) enqueue(this.#damage(data));
+      if (answers && connection.isAsked) this.roundTrips += 1;
+      connection.isAsked = !answers;
+      if (!this.#swallows(connection, answers)) enqueue(this.#damage(data));
     });
     from.on('end', () => enqueue(undefined));
-    from.on('error', () => to.destroy());
+    const isStranded = (): boolean => connection.moves < this.#moves;
+    from.on('error', () => isStranded() || to.destroy());
     from.on('close', () => {
       this.#sockets.delete(from);
+      if (isStranded()) return;
       setTimeout(() => to.destroy(), Math.max(0, dueAt - performance.now()) + 5);
     });
   }
@@ -106,12 +155,22 @@ export class TcpFaultProxy {
     return this.#freeAt[way];
   }
 
-  #swallows(answers: boolean): boolean {
+  /** How much later a piece is for packets of it that were lost: what comes behind them waits with it, as in TCP. */
+  #lostMs(bytes: number): number {
+    const { lossShare, latencyMs } = this.faults;
+    if (lossShare === 0) return 0;
+    const packets = Math.ceil(bytes / PACKET_BYTES);
+    const lost = Array.from({ length: packets }, () => Math.random() < lossShare).filter(Boolean).length;
+    return lost * (2 * latencyMs + (packets <= FEW_PACKETS ? TIMEOUT_MS : 0));
+  }
+
+  #swallows({ moves }: Connection, answers: boolean): boolean {
+    if (moves < this.#moves) return true;
     return this.faults.blackHole && (answers || !this.faults.answersOnly);
   }
 
-  #pass(bytes: Buffer, { from, to, answers }: { from: Socket; to: Socket; answers: boolean }): void {
-    if (to.destroyed || this.#swallows(answers)) return;
+  #pass(bytes: Buffer, { from, to }: Way): void {
+    if (to.destroyed) return;
     this.faults.breakAfterBytes -= bytes.length;
     if (this.faults.breakAfterBytes > 0) return void to.write(bytes);
     to.write(bytes.subarray(0, bytes.length >> 1));

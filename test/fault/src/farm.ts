@@ -5,7 +5,14 @@ import { fileURLToPath } from 'node:url';
 import type { AppContext } from '@sallyport/channel';
 import { type Device, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
-import { AppProcess, type Daemon, type Host, haproxyOn, type LocalCluster } from '@sallyport/local-cluster';
+import {
+  AppProcess,
+  type Daemon,
+  type Host,
+  haproxyOn,
+  type LocalCluster,
+  TcpFaultProxy,
+} from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
 import { DRIVER_ADDRESS, Network, waitFor } from '@sallyport/support';
 import { Backend } from './backend.ts';
@@ -13,7 +20,6 @@ import { LonePostgres } from './lone-postgres.ts';
 import { omission } from './omitted-rules.ts';
 import { Operator } from './operator.ts';
 import { createDatabase, discard, say, storesOn } from './stores.ts';
-import { TcpFaultProxy } from './tcp-fault.ts';
 
 const CONTEXT: AppContext = {
   id: 'rig.app',
@@ -256,7 +262,7 @@ export class Farm {
   }
 
   async #addLine(host: Host): Promise<string> {
-    const line = await TcpFaultProxy.start({ host: host.address, port: PORTS.security });
+    const line = await TcpFaultProxy.start({ host: host.address, port: PORTS.security }, { host: DRIVER_ADDRESS });
     this.lines.push(line);
     return `https://${DRIVER_ADDRESS}:${line.port}`;
   }

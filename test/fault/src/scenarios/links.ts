@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TcpFaultProxy, TcpFaults } from '@sallyport/local-cluster';
 import { Farm } from '../farm.ts';
 import { randomFrom } from '../random.ts';
 import { RevocationRounds } from '../revocation-rounds.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
-import type { TcpFaultProxy, TcpFaults } from '../tcp-fault.ts';
 import { manyDevices, Traffic } from '../traffic.ts';
 import type { Scenario } from './scenario.ts';
 
