@@ -9,8 +9,8 @@ export interface IdentityOptions {
   /** File with the PEM of the gateway's CA. */
   readonly caFile: string;
   readonly issuer: string;
-  /** The authority of this resource: an assertion for another backend is refused. */
-  readonly audience: string;
+  /** The authorities of this resource: an assertion for another backend is refused. */
+  readonly audience: readonly string[];
 }
 
 /** What an assertion says. */
@@ -49,7 +49,7 @@ export function identityVerifier(options: IdentityOptions): (assertion: unknown)
       algorithms: ['ES256'],
       typ: 'sallyport-assertion+jwt',
       issuer: options.issuer,
-      audience: options.audience,
+      audience: [...options.audience],
     });
     return { name: payload['name'] as string, groups: payload['groups'] as string[] };
   };

@@ -22,6 +22,6 @@ export { inTime } from './in-time.ts';
 export { DRIVER_ADDRESS, isIsolated, Network, runIsolated } from './network.ts';
 export { freePort } from './ports.ts';
 export { scratchFolder } from './scratch.ts';
-export { freeBasePort, type StartedAll, startAll } from './start-all.ts';
+export { freeBasePort, type StartedAll, startAll, startCluster } from './start-all.ts';
 export { pythonSays, type VerifiedCertificate, verifyStrictly } from './strictly.ts';
 export { groupsOf, scanTls, type TlsScan } from './tls-scan.ts';

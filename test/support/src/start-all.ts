@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process';
+import { join } from 'node:path';
 import { CLI } from './command.ts';
 import { freePorts } from './ports.ts';
 
@@ -10,9 +11,14 @@ export interface StartedAll {
   readonly link: string;
   readonly user: string;
   readonly password: string;
+  /** Everything that it said so far. */
+  readonly said: () => string;
   /** Ends it as Ctrl-C does; gives everything that it said. */
   stop(): Promise<string>;
 }
+
+/** The same of `cluster up`. */
+const PORTS_OF_CLUSTER = 95;
 
 /** First port of a whole set-up; its phone page listens forty above. */
 export function freeBasePort(): Promise<number> {
@@ -20,14 +26,24 @@ export function freeBasePort(): Promise<number> {
 }
 
 /** Runs what `npm start` runs, on ports of its own. @throws Error with what it said, when it ends before it is up */
-export async function startAll(folder: string, basePort: number): Promise<StartedAll> {
-  const child = fork(CLI, ['--data', folder, 'up', '--base-port', String(basePort)], { silent: true });
+export function startAll(folder: string, basePort: number): Promise<StartedAll> {
+  return start(['--data', folder, 'up', '--base-port', String(basePort)]);
+}
+
+/** Runs `cluster up` with these options, on ports of its own and all in one folder. @throws Error like `startAll` */
+export async function startCluster(folder: string, options: readonly string[]): Promise<StartedAll> {
+  const place = ['--base-port', String(await freePorts(PORTS_OF_CLUSTER)), '--stores', join(folder, 'stores')];
+  return start(['--data', join(folder, 'data'), 'cluster', 'up', ...place, ...options]);
+}
+
+async function start(args: readonly string[]): Promise<StartedAll> {
+  const child = fork(CLI, args, { silent: true });
   let output = '';
   for (const stream of [child.stdout!, child.stderr!])
     stream.on('data', (data) => {
       output += data;
     });
-  const ready = await new Promise<Omit<StartedAll, 'stop'>>((resolve, reject) => {
+  const ready = await new Promise<Omit<StartedAll, 'said' | 'stop'>>((resolve, reject) => {
     child.once('message', (message) => resolve(message as StartedAll));
     child.once('exit', (code) => reject(new Error(`it ended with ${code}:\n${output}`)));
   });
@@ -38,5 +54,5 @@ export async function startAll(folder: string, basePort: number): Promise<Starte
     await ended;
     return output;
   };
-  return { ...ready, stop };
+  return { ...ready, said: () => output, stop };
 }

@@ -17,15 +17,15 @@ import { say } from '../terminal.ts';
 import { checkPorts, Running, stopOnSignals } from '../up/running.ts';
 import {
   BRANCH,
-  BRANCH_AUTHORITY,
   ensureOperator,
   freshLink,
   INTRANET_AUTHORITY,
   inviteProxy,
   type QuickStart,
   seed,
-  seedBranch,
 } from '../up/seed.ts';
+import { branchProxies, layLine, startBranch } from './branch.ts';
+import { inBranch, mainUrl } from './line.ts';
 import { drawCluster } from './picture.ts';
 import { type ClusterPorts, clusterPorts } from './ports.ts';
 
@@ -118,10 +118,17 @@ async function startAll(running: Running, ours: ClusterOfOurs): Promise<void> {
     ...(nodes[0]!.ready as { ca: string; oneTimeToken?: string }),
     adminUrl: `https://127.0.0.1:${ours.ports.security(0).admin}`,
   });
-  const quickStart = await startIntranet(running, ours, { admin, ca: nodes[0]!.ready['ca']! });
-  if (ours.size.branch > 0) await startBranch(running, ours, { admin, ca: nodes[0]!.ready['ca']! });
+  const caFile = join(ours.data, 'ca.pem');
+  writeFileSync(caFile, nodes[0]!.ready['ca']!);
+  const quickStart = await startIntranet(running, ours, { admin, caFile });
   const proxies: AppProcess[] = [];
   for (let i = 0; i < ours.size.proxies; i++) proxies.push(await startProxy(running, ours, { admin, i }));
+  if (ours.size.branch > 0) {
+    await layLine(running, ours);
+    await startBranch(running, { ...ours, caFile }, admin);
+    for (const [j, i] of branchProxies(ours.size).entries())
+      await startProxy(running, ours, { admin, i, branch: j + 1 });
+  }
   startBalancer(running, ours, cluster);
   await running.start('phone', { SALLYPORT_LISTEN: `127.0.0.1:${ours.ports.phone}` });
   // From now on over the load balancer, as operators would.
@@ -172,6 +179,7 @@ function startNode(running: Running, ours: ClusterOfOurs, cluster: LocalCluster,
     SALLYPORT_JOURNAL: pathToFileURL(resolve(ours.data, 'journal')).href,
     SALLYPORT_NODE: name,
     SALLYPORT_PROXY_LISTEN: `127.0.0.1:${proxies}`,
+    SALLYPORT_PROXY_URL: mainUrl(proxies),
     SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${admin}`,
   };
   return running.start('security', environment, { label: `security-${name}`, mayEnd: true });
@@ -188,10 +196,8 @@ function shareKek(data: string, folder: string, i: number): void {
 async function startIntranet(
   running: Running,
   { data, ports }: ClusterOfOurs,
-  { admin, ca }: { admin: AdminClient; ca: string },
+  { admin, caFile }: { admin: AdminClient; caFile: string },
 ): Promise<QuickStart> {
-  const caFile = join(data, 'ca.pem');
-  writeFileSync(caFile, ca);
   const { ready } = await running.start('intranet', {
     SALLYPORT_LISTEN: `127.0.0.1:${ports.intranet}`,
     SALLYPORT_SHARE: join(data, 'share'),
@@ -206,29 +212,6 @@ async function startIntranet(
   });
 }
 
-/** A second site: an intranet of its own, and Proxies that devices reach without the load balancer of the main site. */
-async function startBranch(
-  running: Running,
-  ours: ClusterOfOurs,
-  { admin, ca }: { admin: AdminClient; ca: string },
-): Promise<void> {
-  const { data, ports, size } = ours;
-  const caFile = join(data, 'ca.pem');
-  writeFileSync(caFile, ca);
-  const environment = {
-    SALLYPORT_LISTEN: `127.0.0.1:${ports.branchIntranet}`,
-    SALLYPORT_SHARE: join(data, 'branch-share'),
-    SALLYPORT_JWKS_URL: `https://127.0.0.1:${ports.security(0).proxies}/v1/jwks`,
-    SALLYPORT_CA: caFile,
-    SALLYPORT_AUTHORITY: BRANCH_AUTHORITY,
-  };
-  const { ready } = await running.start('intranet', environment, { label: 'intranet-branch' });
-  const own = Array.from({ length: size.branch }, (_, j) => size.proxies + j);
-  const origins = own.map((i) => `ws://localhost:${ports.proxy(i).devices}`);
-  await seedBranch(admin, { origins, intranet: ready['url']! });
-  for (const i of own) await startProxy(running, ours, { admin, i, branch: i - size.proxies + 1 });
-}
-
 async function startProxy(
   running: Running,
   { data, ports }: ClusterOfOurs,
@@ -237,6 +220,7 @@ async function startProxy(
   const name = branch === undefined ? `p${i + 1}` : `b${branch}`;
   const folder = join(data, name);
   const { devices, health } = ports.proxy(i);
+  const site = branch === undefined ? undefined : BRANCH;
   const known = existsSync(join(folder, 'identity.json'));
   const environment = {
     SALLYPORT_DATA: folder,
@@ -245,9 +229,8 @@ async function startProxy(
     SALLYPORT_TRUSTED_HOPS: branch === undefined ? '1' : '0',
     SALLYPORT_UNREADY_MS: '1500',
     SALLYPORT_DRAIN_MS: '2000',
-    ...(known
-      ? {}
-      : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin, name, branch === undefined ? undefined : BRANCH) }),
+    ...(known ? {} : { SALLYPORT_JOIN_TOKEN: await inviteProxy(admin, name, site) }),
+    ...(site === undefined ? {} : inBranch()),
   };
   return running.start('proxy', environment, { label: `proxy-${name}`, mayEnd: true });
 }

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { QuickStart } from '../up/seed.ts';
+import { LINE } from './line.ts';
 import type { ClusterPorts } from './ports.ts';
 
 /** What the picture shows. */
@@ -34,18 +35,18 @@ export function drawCluster(picture: ClusterPicture): string {
       : `\n         ${bold('Archive')}     repo :${ports.stores + 10 * redis + 8}   (all WAL, by pgBackRest)`;
   const look = archive === undefined ? '' : `\n     npm run sallyport -- backup continuous status --folder ${archive}`;
   const cli = `npm run sallyport -- --data ${data}`;
-  const branch =
-    size.branch === 0
-      ? ''
-      : `
-  ${bold('Branch')}       a second site: Proxies past HAProxy, with an intranet of their own :${ports.branchIntranet}
-      └─ ${bold('Proxies')}     ${row(size.branch, (i) => `b${i + 1} :${ports.proxy(size.proxies + i).devices}`)}
-                        │ beats, grants, revocations: to Security, as those above
-`;
+  const branch = size.branch === 0 ? '' : drawBranch(picture);
   const sites =
     size.branch === 0
       ? ''
-      : `\n     ${cli} site list\n     ${cli} site drain branch     # and on the phone, open the branch's intranet`;
+      : `\n     ${cli} site list\n     ${cli} site show branch     # how far Security is from there`;
+  const ways =
+    size.branch === 0
+      ? ''
+      : `
+     Open its "Branch intranet" and "Branch intranet, through the main site": the same pages. Above each stands by which
+     site it came; the first ones stay in the branch, the others cross the line.
+`;
   return `
 ${bold('A highly available Sallyport is up.')}
 
@@ -64,7 +65,7 @@ ${branch}
      ${link}
 
      user ${bold(quickStart.user)}   password ${bold(quickStart.password)}
-
+${ways}
   ${bold('2.')} Look at it as the operator, in another terminal:
 
      ${cli} status${look}${sites}
@@ -76,5 +77,18 @@ ${branch}
      ${cli} status
 
 Ctrl-C stops everything; the next start goes on where it was.
+`;
+}
+
+/** The second site, and what crosses the line. */
+function drawBranch({ size, ports }: ClusterPicture): string {
+  const bold = (text: string): string => styleText('bold', text);
+  const line = `${LINE.delayMs} ms, ${LINE.mbit} Mbit/s`;
+  return `
+  ${bold('The line')}  ══════  ${line}  ══════ beats, grants, revocations; and pages of the branch that come through the main site
+
+  ${bold('Branch')}       a second site; devices reach its Proxies directly
+      ├─ ${bold('Proxies')}     ${row(size.branch, (i) => `b${i + 1} :${ports.proxy(size.proxies + i).devices}`)}
+      └─ ${bold('Intranet')}    :${ports.branchIntranet}
 `;
 }

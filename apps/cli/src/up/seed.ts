@@ -110,29 +110,37 @@ async function createUser(admin: AdminClient, { user, password }: QuickStart): P
   await admin.call(users.put, { params: { name: user }, body, ...REASON });
 }
 
-/** A second site with a sample intranet of its own, which the same people may reach; where its Proxies and that are. */
+/** Where the Proxies of a second site are, and its sample intranet: for its own Proxies, and for those of the main site. */
 export interface BranchUrls {
   readonly origins: readonly string[];
   readonly intranet: string;
+  readonly across: string;
 }
 
 export const BRANCH = 'branch';
-export const BRANCH_AUTHORITY = 'branch.example';
+const [BRANCH_AUTHORITY, ACROSS_AUTHORITY] = ['branch.example', 'branch-by-main.example'];
+/** Names of the branch's intranet at the gateway. */
+export const BRANCH_AUTHORITIES: readonly string[] = [BRANCH_AUTHORITY, ACROSS_AUTHORITY];
 
-/** Makes the second site what it shall be; behind `seed`. */
-export async function seedBranch(admin: AdminClient, { origins, intranet }: BranchUrls): Promise<void> {
-  await admin.call(sites.put, { params: { name: BRANCH }, body: { origins: [...origins] }, ...REASON });
-  const backend = { url: intranet, networks: ['127.0.0.0/8'], readsContent: true, paths: 'exact' } as const;
-  const body = {
-    kind: 'http' as const,
-    authority: BRANCH_AUTHORITY,
-    backend,
-    title: 'Branch intranet',
-    sites: [BRANCH],
-  };
-  await admin.call(resources.put, { params: { name: 'branch-intranet' }, body, ...REASON });
-  const more = { addResources: ['branch-intranet'] };
+/**
+ * Makes the second site, whose intranet the same people may reach: through its own Proxies, and, as with one entry for all sites, through
+ * those of the main site. Like `seed` a later start only follows other ports.
+ */
+export async function seedBranch(admin: AdminClient, file: string, urls: BranchUrls): Promise<void> {
+  const known = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as BranchUrls) : undefined;
+  if (JSON.stringify(known) === JSON.stringify(urls)) return;
+  await admin.call(sites.put, { params: { name: BRANCH }, body: { origins: [...urls.origins] }, ...REASON });
+  for (const [name, title, authority, url, site] of [
+    ['branch-intranet', 'Branch intranet', BRANCH_AUTHORITY, urls.intranet, BRANCH],
+    ['branch-by-main', 'Branch intranet, through the main site', ACROSS_AUTHORITY, urls.across, SITE],
+  ] as const) {
+    const backend = { url, networks: ['127.0.0.0/8'], readsContent: true, paths: 'exact' } as const;
+    const body = { kind: 'http' as const, authority, backend, title, sites: [site] };
+    await admin.call(resources.put, { params: { name }, body, ...REASON });
+  }
+  const more = { addResources: ['branch-intranet', 'branch-by-main'] };
   await admin.call(policies.change, { params: { name: 'staff-intranet' }, body: more, ...REASON });
+  storePrivate(file, urls);
 }
 
 /** A join token for a Proxy of this machine that has no identity: one of that name from before has lost its own. */
