@@ -39,6 +39,5 @@ export function acrossUrl(port: number): string {
 
 /** What lets a server be one of the branch: names mean there what they mean in a branch. */
 export function inBranch(): { readonly NODE_OPTIONS: string } {
-  const module = new URL('as-branch.ts', import.meta.url).href;
-  return { NODE_OPTIONS: [process.env['NODE_OPTIONS'], `--import=${module}`].filter(Boolean).join(' ') };
+  return { NODE_OPTIONS: `--import=${new URL('as-branch.ts', import.meta.url).href}` };
 }
