@@ -55,6 +55,7 @@ import { watchLife } from './stores/life.ts';
 import { openRealm } from './stores/open-realm.ts';
 import { assertWhole } from './stores/restoring.ts';
 import { openSharedState } from './stores/shared-state.ts';
+import { assertTakenOver } from './stores/taking-over.ts';
 import { PackageStore } from './updates/package-store.ts';
 import { Renewal } from './upkeep/renewal.ts';
 import { TrustedFiles } from './upkeep/trusted-files.ts';
@@ -69,6 +70,7 @@ const clocks = { wallMs: Date.now, monotonicMs: (): number => performance.now() 
 /** Opens what the parts stand on, builds them, hands each what it uses, and listens. */
 async function start({ config, log, release, end }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   assertWhole(config);
+  assertTakenOver(config);
   // A database of our own is a process of its own: it ends with this one, also when the start fails or is broken off.
   const opened = await openDatabase(config);
   release(() => opened.close());

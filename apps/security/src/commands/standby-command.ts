@@ -27,6 +27,7 @@ import { createPasswordHasher } from '../keys/passwords.ts';
 import { addressesOfSites, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
+import { beginTakingOver, endTakingOver, readTakingOver } from '../stores/taking-over.ts';
 import { type CopyDestination, copyRealm, readCopyDestination } from './standby-copy.ts';
 import { couldTakeOver, type FoundSite, wordsOfSites } from './standby-status.ts';
 
@@ -102,12 +103,14 @@ async function takeOver(sites: Sites, order: Order, tell: (text: string) => unde
     return undefined;
   });
   try {
-    const other = await closeOther(sites, order, { tell, needed: before.server.standby || before.life.closed });
+    const needed = before.server.standby || before.life.closed || isHalfTaken(sites, before);
+    const other = await closeOther(sites, order, { tell, needed });
     const own = await arrived(sites, { order, other });
     const claimed = await journal?.journal.claimed();
     const authority = journal?.authorityMs !== undefined;
     const { otherIsOff } = order;
     const plan = planTakeover({ site, own, other, claimed, authority, otherIsOff });
+    if (plan.life === 'done') endTakingOver(config);
     if (plan.life === 'done' || plan.life === 'refused') return plan;
     tell(plan.life === 'same' ? `a failover: ${plan.why}` : `a restore with a new epoch: ${plan.why}`);
     if (plan.life === 'new' && !journal && !order.journalIsLost)
@@ -118,8 +121,11 @@ async function takeOver(sites: Sites, order: Order, tell: (text: string) => unde
       tell(
         'SALLYPORT_OTHER_SITE_NODES is not set here: Proxies will forget the nodes of the other site, and not find the way back',
       );
+    if (own.standby && plan.life === 'new') beginTakingOver(config, own);
     if (own.standby) await promote(sites, order, tell);
-    return { ...plan, ...(await open(sites, { order, plan, journal })) };
+    const opened = await open(sites, { order, plan, journal });
+    endTakingOver(config);
+    return { ...plan, ...opened };
   } finally {
     await journal?.journal.close();
   }
@@ -129,6 +135,14 @@ async function takeOver(sites: Sites, order: Order, tell: (text: string) => unde
 async function lookAt({ config }: Pick<Sites, 'config'>, address: DatabaseAddress): Promise<FoundSite> {
   const server = await findServer(address, { realm: config.SALLYPORT_REALM, events: LIFE_EVENTS });
   return { server, life: server.realm && siteLifeOf(server.realm, server.event) };
+}
+
+/**
+ * True for a database that a takeover which was killed has made a primary, and whose new epoch has not begun: it is open, as it was at
+ * the other site, and what the journal knows is not in it.
+ */
+function isHalfTaken({ config }: Sites, { server, life }: FoundSite): boolean {
+  return !server.standby && life?.closed === false && readTakingOver(config)?.epoch === life.epoch;
 }
 
 /** Closes the database of the other site for this one; undefined when it does not answer. */
@@ -160,7 +174,9 @@ async function arrived(
   { order, other }: { readonly order: Order; readonly other: SiteLife | undefined },
 ): Promise<SiteLife & { readonly standby: boolean }> {
   for (const deadline = performance.now() + order.waitMs; ; await sleep(LOOK_MS)) {
-    const { server, life } = await lookAt(sites, sites.own);
+    const found = await lookAt(sites, sites.own);
+    const { server, life } = found;
+    if (isHalfTaken(sites, found)) return { ...life!, closed: true, taker: sites.site, whole: false, standby: false };
     const has = life?.taker === sites.site && life.whole;
     const waits = server.standby && other?.taker === sites.site && other.whole && !has;
     if (!waits || performance.now() > deadline) return { ...life!, standby: server.standby };
@@ -194,6 +210,8 @@ async function open(
   const { by, journalIsLost: lost } = order;
   return onRealm(sites, own, async (access) => {
     if (plan.life === 'same') return { epoch: await continueEpoch(access, by, site) };
+    // Whoever comes by before the new epoch has begun finds it closed.
+    if (readTakingOver(config)) await closeForTakeover(access, by, site);
     const known = readKnownLife(lifeFileOf(config));
     const supersedes = known ? [known.epoch] : [];
     const restored = await beginNewEpoch({ access, journal: journal?.journal, lost, supersedes, by });

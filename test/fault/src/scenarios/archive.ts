@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { passphraseFile } from '@sallyport/archive';
@@ -126,7 +126,9 @@ class Disaster {
       (await this.#farm.status()).degraded.some((words) => words.includes('restored the archive'));
     this.#tally.never('statuses that pass over an archive that nobody restored', Number(!(await unproven())));
     const receipt = join(folder, 'archive-receipt.json');
-    const [host, scratch] = [cluster.hosts[1]!, cluster.place.hostFolder(cluster.hosts[1]!)];
+    // The disks of the hosts are as small as the rig needs them.
+    const [host, scratch] = [cluster.hosts[1]!, join(folder, 'scratch')];
+    mkdirSync(scratch, { mode: 0o755 });
     const order = [...this.#order('verify', 1), '--scratch', scratch, '--receipt', receipt];
     const left = (): number => readdirSync(scratch).filter((name) => name.startsWith('sallyport-archive-')).length;
     const broken = startOn(host, order, this.#environment);

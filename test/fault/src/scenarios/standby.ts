@@ -103,11 +103,13 @@ class TwoSites {
     this.#tally.never('revocations before the disaster that were not in force', Number(!(await gone.putOut(operator))));
     const { inForce } = await this.#put(operator, `out${i}`);
     this.#tally.never('revocations before the disaster that were not in force', Number(!inForce));
+    const before = (await operator.call(api.status.get)).log.epoch;
     this.#mainSiteIsKilled();
     const there = await this.#takeOver(this.#secondNode, {
       main: this.#main.servers,
       own: this.#second,
       wanted: 'new',
+      before,
     });
     await this.#afterRestore(device, there, i);
     this.#tally.never('requests and logins of who was out before the disaster', await gone.cameThrough());
@@ -164,7 +166,12 @@ class TwoSites {
     await this.#follow(this.#rebuilt, this.#second.address);
     const operator = farm.operatorAt(there);
     const before = (await operator.call(api.status.get)).log.epoch;
-    farm.nodes[0] = await this.#takeOver(here!, { main: this.#second.address, own: this.#rebuilt, wanted: 'same' });
+    farm.nodes[0] = await this.#takeOver(here!, {
+      main: this.#second.address,
+      own: this.#rebuilt,
+      wanted: 'same',
+      before,
+    });
     await waitFor(async () => !there.process.running, 'the node of the second site to end itself');
     this.#tally.never('nodes of the second site that start again', Number(await farm.starts(there)));
     for (const proxy of farm.proxies) await farm.ready(proxy);
@@ -187,7 +194,18 @@ class TwoSites {
   /** Takes over by the one command, which is killed on its way, in a long run at each of its steps. Then the node of the site starts. */
   async #takeOver(
     node: Omit<Server, 'process'>,
-    { main, own, wanted }: { readonly main: string; readonly own: LonePostgres; readonly wanted: 'same' | 'new' },
+    {
+      main,
+      own,
+      wanted,
+      before,
+    }: {
+      readonly main: string;
+      readonly own: LonePostgres;
+      readonly wanted: 'same' | 'new';
+      /** The epoch of the other site. */
+      readonly before: string;
+    },
   ): Promise<Server> {
     const environment = {
       ...node.environment,
@@ -206,10 +224,13 @@ class TwoSites {
     }
     const said = await sallyportOn(node.host, order, environment);
     say(said.trim().split('\n').slice(0, 4).join('; '));
-    const isNew = /with epoch|new epoch/.test(said);
-    const finished = said.includes('nothing is left to take over');
-    this.#tally.never(`takeovers that were not the ${wanted} epoch`, Number(!finished && isNew !== (wanted === 'new')));
-    return this.#farm.begin({ ...node, environment });
+    const server = await this.#farm.begin({ ...node, environment });
+    // Whatever the command says: one that was killed after its work has nothing left to do.
+    const operator = this.#farm.operatorAt(server);
+    const now = (await operator.call(api.status.get)).log.epoch;
+    await operator.close();
+    this.#tally.never(`takeovers that were not the ${wanted} epoch`, Number((now !== before) !== (wanted === 'new')));
+    return server;
   }
 
   async #follow(database: LonePostgres, main: string): Promise<void> {

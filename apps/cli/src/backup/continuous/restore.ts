@@ -173,6 +173,8 @@ async function untilOpen(
     if (server.exitCode !== null || server.signalCode !== null) {
       const { code, words } = archiveTrouble(log.text, 1)!;
       const [last = ''] = log.text.match(/FATAL: .*/g)?.slice(-1) ?? [];
+      // Of the repository nothing is written here: it is the disk of the folder that it is restored into.
+      if (/No space left on device/.test(last)) throw new CliError('there is no room for the restored database', last);
       throw new CliError(`the restored database did not open: ${code}: ${words}`, last);
     }
     await sleep(LOOK_MS);
