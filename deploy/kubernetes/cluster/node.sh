@@ -8,7 +8,7 @@ NAME=node$N
 ADDRESS=10.10.0.$N
 HERE=$RUN/$NAME
 SOCKET=/run/containerd-$NAME.sock
-mkdir -p "$HERE/cni" "$HERE/kernel" "$RUN/log"
+mkdir -p "$HERE/cni" "$HERE/kernel" "$HERE/logs" "$RUN/log"
 
 say() { printf 'kubernetes: %s\n' "$*"; }
 
@@ -85,6 +85,8 @@ imageGCLowThresholdPercent: 98
 podPidsLimit: 1000
 maxOpenFiles: 20000
 resolvConf: $HERE/resolv.conf
+# Each removes the logs of pods that it does not know.
+podLogsDir: $HERE/logs
 YAML
 begin kubelet nice -n 5 "$K8S/bin/kubelet" --config="$HERE/kubelet.yaml" --kubeconfig="$RUN/pki/$NAME.conf" --hostname-override="$NAME" \
   --node-ip="$ADDRESS" --root-dir="$HERE/kubelet" --cert-dir="$HERE/kubelet-pki"

@@ -293,7 +293,7 @@ function plainDatabase({ texts, values }: GivenSettings): Doubt[] {
       what: 'a database on another machine needs TLS, and no CA is named',
       change: 'SALLYPORT_DATABASE_CA=/file/with/its/ca.pem',
     });
-  if (away && !texts.has('SALLYPORT_DATABASE_PASSWORD'))
+  if (away && !texts.has('SALLYPORT_DATABASE_PASSWORD') && !texts.has('SALLYPORT_DATABASE_PASSWORD_FILE'))
     doubts.push({
       setting: 'SALLYPORT_DATABASE_HOSTS',
       what: 'the role has no password: then anybody who reaches the database is it, or nobody',

@@ -101,8 +101,11 @@ export class TrialCluster {
     return JSON.parse(text).items.map(runningPod);
   }
 
-  /** Kills the process of a pod, as a lack of memory would. */
-  async kill({ node, container }: RunningPod): Promise<void> {
+  /** Kills the process that a pod has now, as a lack of memory would. */
+  async kill(name: string): Promise<void> {
+    const { node, container } = runningPod(
+      JSON.parse(await this.kubectl('-n', NAMESPACE, 'get', 'pod', name, '-o', 'json')),
+    );
     const socket = `/run/containerd-${node}.sock`;
     await run(join(this.#folder, node, 'inside'), [
       ...['ctr', '-a', socket, '-n', 'k8s.io', 'tasks', 'kill', '--signal', 'SIGKILL', container],

@@ -106,7 +106,9 @@ async function killPods(scene: Scene): Promise<void> {
   const { cluster } = scene;
   const remove = ({ name }: RunningPod) => cluster.kubectl('-n', NAMESPACE, 'delete', 'pod', name, '--wait=true');
   await count(scene, 'every pod deleted, one by one', () => oneByOne(scene, remove));
-  await count(scene, 'the process of every pod killed, one by one', () => oneByOne(scene, (pod) => cluster.kill(pod)));
+  await count(scene, 'the process of every pod killed, one by one', () =>
+    oneByOne(scene, (pod) => cluster.kill(pod.name)),
+  );
 }
 
 async function bothRolledOut({ cluster }: Scene): Promise<void> {
