@@ -46,7 +46,7 @@ parts=names
 if [ -x "$K8S/bin/metrics-server" ]; then
   begin metrics-server "$K8S/bin/metrics-server" --kubeconfig="$P/admin.conf" --authentication-kubeconfig="$P/admin.conf" \
     --authorization-kubeconfig="$P/admin.conf" --secure-port=4443 --cert-dir="$RUN/metrics-server" --kubelet-insecure-tls \
-    --kubelet-preferred-address-types=InternalIP --metric-resolution=10s
+    --kubelet-preferred-address-types=InternalIP --metric-resolution=15s
   parts='names metrics'
 fi
 for part in $parts; do sed "s/CONTROL/$CONTROL/" "$(dirname "$0")/$part.yaml" | kubectl apply -f - > /dev/null; done

@@ -27,7 +27,7 @@ interface Scene extends TrialFarm {
 }
 
 /** What is done to the farm while devices use it, in this order. */
-const STEPS = { kill: killPods, upgrade: upgradeFarm, drain: drainNode, scale: scaleProxies, policies: tryPolicies };
+const STEPS = { policies: tryPolicies, kill: killPods, upgrade: upgradeFarm, drain: drainNode, scale: scaleProxies };
 /** Name of one of them. */
 export type StepName = keyof typeof STEPS;
 /** All of them. */
