@@ -38,7 +38,9 @@ interface GivenSettings {
 }
 
 const OURS = /^SALLYPORT_/;
-const SECRET = /PASSWORD|TOKEN$|SECRET/;
+const SECRET = /(PASSWORD|TOKEN|SECRET)$/;
+/** Behind the name of a secret: the file in which it stands. */
+const FILE = '_FILE';
 const PLACEHOLDER = /CHANGE_[A-Z0-9_]*/;
 
 /** Everything that is wrong with the settings of a server, in the order of their lines. */
@@ -67,12 +69,19 @@ export function judgeEnvironment(source: EnvironmentSource, { name, settings }: 
 
 function givenOf({ variables, place }: EnvironmentSource, { name, settings }: KnownServer): GivenSettings {
   const texts = new Map(variables.filter(({ value }) => value !== '').map(({ name: key, value }) => [key, value]));
+  // A secret in a file is given, too.
+  for (const key of [...texts.keys()])
+    if (isFileOfSecret(key, settings)) texts.set(key.slice(0, -FILE.length), 'in a file');
   const values = new Map<string, unknown>();
   for (const [key, text] of texts) {
     const parsed = settings[key] && parsedBy(settings[key], text);
     if (parsed && 'value' in parsed) values.set(key, parsed.value);
   }
   return { server: name, place, texts, values };
+}
+
+function isFileOfSecret(name: string, settings: KnownServer['settings']): boolean {
+  return name.endsWith(FILE) && settings[name.slice(0, -FILE.length)]?.secret === true;
 }
 
 function parsedBy(setting: Setting<unknown>, text: string): { readonly value: unknown } | { readonly words: string } {
@@ -94,6 +103,15 @@ function doubtsOfVariable(variable: SetVariable, source: EnvironmentSource, serv
         setting: name,
         what: `is set again in line ${again.line}: one of the two does nothing`,
         change: 'keep one of the two lines',
+      },
+    ];
+  const isTwice = source.variables.some((other) => other.value !== '' && name === `${other.name}${FILE}`);
+  if (isTwice && isFileOfSecret(name, server.settings))
+    return [
+      {
+        setting: name,
+        what: 'the secret is given twice, here and by its value',
+        change: 'take away the line with the value',
       },
     ];
   if (value === '')

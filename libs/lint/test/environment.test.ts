@@ -97,6 +97,15 @@ test('what must be given, what is given twice, and a secret that others read', (
   expect(judge('security', secret)).toEqual([]);
 });
 
+test('a secret in a file is given as well as one by its value, and never both', () => {
+  const hosts = 'SALLYPORT_DATABASE_HOSTS=db:5432\nSALLYPORT_DATABASE_CA=/ca.pem\n';
+  const file = 'SALLYPORT_DATABASE_PASSWORD_FILE=/run/secrets/password';
+  expect(judge('security', hosts + file, 0o644)).toEqual([]);
+  expect(judge('security', `${hosts + file}\nSALLYPORT_DATABASE_PASSWORD=x`)).toMatchObject([
+    { line: 4, what: expect.stringContaining('given twice') },
+  ]);
+});
+
 test('no fault tells a value that is a secret', () => {
   const text = [
     'SALLYPORT_DATABASE_PASSWORD=hunter2',
