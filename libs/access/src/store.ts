@@ -8,6 +8,7 @@ export {
   type Selection,
   type Table,
   type Tables,
+  type Tallied,
   type Transaction,
   type Urgency,
 } from './store/store.ts';

@@ -56,6 +56,35 @@ export function storeContract(storeOf: StoreOf, name: string): void {
     expect(await store.transaction(({ tables }) => tables.members.count({ within: ['userId', []] }))).toBe(0);
   });
 
+  test(`${name}: counts rows by the values of some columns in one look`, async () => {
+    const store = fresh();
+    const rows = [
+      ['a', 'installed', 1],
+      ['a', 'installed', 2],
+      ['a', 'failed', 3],
+      ['b', 'failed', 4],
+    ] as const;
+    await store.transaction(({ tables }) =>
+      tables.releaseReports.insertEach(
+        rows.map(([releaseId, outcome, n]) => ({ releaseId, outcome, installationId: String(n) })),
+      ),
+    );
+    const tallied = await store.transaction(({ tables }) =>
+      tables.releaseReports.tally(['releaseId', 'outcome'], { among: ['releaseId', ['a', 'c']] }),
+    );
+    expect(tallied).toHaveLength(2);
+    expect(tallied).toEqual(
+      expect.arrayContaining([
+        { releaseId: 'a', outcome: 'installed', count: 2 },
+        { releaseId: 'a', outcome: 'failed', count: 1 },
+      ]),
+    );
+    const none = store.transaction(({ tables }) =>
+      tables.releaseReports.tally(['outcome'], { among: ['releaseId', []] }),
+    );
+    expect(await none).toEqual([]);
+  });
+
   test(`${name}: a transaction that throws leaves nothing, and the error comes out`, async () => {
     const store = fresh();
     const work = store.transaction(async ({ tables }) => {

@@ -76,6 +76,15 @@ export function selectCount(of: RealmTable, selection: Selection<AnyRow>): State
   return { text: `select count(*) as "count" from ${of.shape.table} where ${where}`, values };
 }
 
+/** Counts rows by the values of some columns, as the column `count`. */
+export function selectTally(of: RealmTable, columns: readonly string[], selection: Selection<AnyRow>): Statement {
+  const values: unknown[] = [];
+  const where = condition(of, selection, values);
+  const named = columns.map((column) => `${quoted(column)} as "${column}"`).join(', ');
+  const by = columns.map((_, index) => index + 1).join(', ');
+  return { text: `select ${named}, count(*) as "count" from ${of.shape.table} where ${where} group by ${by}`, values };
+}
+
 /** Writes one new row. */
 export function insertOne({ shape, realm }: RealmTable, row: AnyRow): Statement {
   const values = [realm, ...Object.keys(shape.types).map((column) => toSql(shape, column, row[column]))];

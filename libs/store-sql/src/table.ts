@@ -1,4 +1,4 @@
-import type { AnyRow, Page, RowChange, RowLock, Selection, Table } from '@sallyport/access/store';
+import type { AnyRow, Page, RowChange, RowLock, Selection, Table, Tallied } from '@sallyport/access/store';
 import {
   deleteSelected,
   insertMany,
@@ -8,6 +8,7 @@ import {
   selectCount,
   selectOne,
   selectPage,
+  selectTally,
   updateEach,
   updateSelected,
 } from './statements.ts';
@@ -36,6 +37,11 @@ export class SqlTable implements Table<AnyRow> {
 
   async count(selection: Selection<AnyRow> = {}): Promise<number> {
     return (await this.#query(selectCount(this.#of, selection))).rows[0]!['count'] as number;
+  }
+
+  async tally(columns: readonly string[], selection: Selection<AnyRow> = {}): Promise<Tallied<AnyRow, string>[]> {
+    if (selection.among?.[1].length === 0) return [];
+    return (await this.#query(selectTally(this.#of, columns, selection))).rows as Tallied<AnyRow, string>[];
   }
 
   async insert(row: AnyRow): Promise<void> {

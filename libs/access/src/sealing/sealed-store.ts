@@ -263,6 +263,7 @@ function sealedTable(inner: Table<AnyRow>, seal: RowSeal, report: (row: ForgedRo
       return found;
     },
     count: (selection) => inner.count(selection),
+    tally: (columns, selection) => inner.tally(columns, selection),
   };
 }
 

@@ -114,6 +114,7 @@ function fencedRealms(realms: Table<RealmRow>, check: CheckRow): Table<RealmRow>
     updateEach: (changes) => realms.updateEach(changes),
     remove: (selection) => realms.remove(selection),
     count: (selection) => realms.count(selection),
+    tally: (columns, selection) => realms.tally(columns, selection),
     async find(key, lock) {
       const row = await realms.find(key, lock);
       if (row) check(row);

@@ -1,7 +1,15 @@
 import { formatHex } from '@sallyport/channel';
 import { StoreError } from './errors.ts';
 import type { TableShape } from './shape.ts';
-import { makeTables, type Page, type RealmStore, type Selection, type Table, type Transaction } from './store.ts';
+import {
+  makeTables,
+  type Page,
+  type RealmStore,
+  type Selection,
+  type Table,
+  type Tallied,
+  type Transaction,
+} from './store.ts';
 import { type AnyRow, shapeOf, TABLE_NAMES } from './tables.ts';
 
 type RowMap = Map<string, AnyRow>;
@@ -160,5 +168,14 @@ function memoryTable(shape: TableShape<AnyRow>, draft: Draft): Table<AnyRow> {
       return (page.newestFirst ? ordered.reverse() : ordered).slice(offset, offset + limit);
     },
     count: async (selection) => selected(selection).length,
+    tally: async <Column extends string>(columns: readonly Column[], selection: Selection<AnyRow> = {}) => {
+      const found = new Map<string, Tallied<AnyRow, Column>>();
+      for (const [, row] of selected(selection)) {
+        const value = Object.fromEntries(columns.map((column) => [column, row[column]])) as Pick<AnyRow, Column>;
+        const name = JSON.stringify(Object.values(value));
+        found.set(name, { ...value, count: (found.get(name)?.count ?? 0) + 1 });
+      }
+      return [...found.values()];
+    },
   };
 }

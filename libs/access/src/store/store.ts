@@ -44,7 +44,15 @@ export interface Table<Row> {
   remove(selection: Selection<Row>): Promise<number>;
   list(page?: Page<Row>, lock?: RowLock): Promise<readonly Row[]>;
   count(selection?: Selection<Row>): Promise<number>;
+  /** How many rows there are for each value of the columns, those that there are: one look, however many values. In no order. */
+  tally<Column extends keyof Row & string>(
+    columns: readonly Column[],
+    selection?: Selection<Row>,
+  ): Promise<readonly Tallied<Row, Column>[]>;
 }
+
+/** A value of some columns, and how many rows have it. */
+export type Tallied<Row, Column extends keyof Row> = Pick<Row, Column> & { readonly count: number };
 
 /** All tables of one realm in one transaction. */
 export type Tables = { readonly [Name in TableName]: Table<Rows[Name]> };
