@@ -5,7 +5,7 @@ import { type ApkKey, makeApk, makeApkKey, scratchFolder, signApk, signRotated }
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openFileSource, PackageError, type PackageFacts, readPackage } from '../src/index.ts';
-import { sourceOf } from './zip-maker.ts';
+import { sourceOf } from './byte-source.ts';
 
 const V2 = 0x7109871a;
 const V3 = 0xf05368c0;

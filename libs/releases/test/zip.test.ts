@@ -1,8 +1,9 @@
+import { type MadePart, makeZip } from '@sallyport/support';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PackageError, readPackage } from '../src/index.ts';
 import { readPart, readZip } from '../src/package/zip.ts';
-import { type MadePart, makeZip, sourceOf } from './zip-maker.ts';
+import { sourceOf } from './byte-source.ts';
 
 const MANIFEST = {
   name: 'manifest.webmanifest',

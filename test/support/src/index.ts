@@ -25,3 +25,4 @@ export { scratchFolder } from './scratch.ts';
 export { freeBasePort, type StartedAll, startAll, startCluster } from './start-all.ts';
 export { pythonSays, type VerifiedCertificate, verifyStrictly } from './strictly.ts';
 export { groupsOf, scanTls, type TlsScan } from './tls-scan.ts';
+export { type MadePart, makeZip } from './zip-maker.ts';

@@ -2,19 +2,27 @@ import { PackageError } from '../errors.ts';
 import { APK_MANIFEST, readApk } from './apk.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { PackageFacts } from './facts.ts';
+import { findIosInfo, readIpa } from './ipa.ts';
 import { readWebApp, WEB_MANIFEST } from './web-app.ts';
 import { readZip } from './zip.ts';
 
 /**
- * Reads what a package is out of itself: an APK whose signatures hold, or the zip file of a web app. At most some MiB of it are in memory
+ * Reads what a package is out of itself: an APK whose signatures hold, an IPA, or the zip file of a web app. At most some MiB of it are in memory
  * at a time.
  * @throws PackageError
  */
 export async function readPackage(source: ByteSource): Promise<PackageFacts> {
   const zip = await readZip(source);
-  const manifests = [APK_MANIFEST, WEB_MANIFEST].filter((name) => zip.entries.has(name));
+  const ios = findIosInfo(zip);
+  const manifests = [APK_MANIFEST, WEB_MANIFEST, ...(ios === undefined ? [] : [ios])].filter((name) =>
+    zip.entries.has(name),
+  );
   if (manifests.length > 1) throw new PackageError('ERR_PACKAGE_FORMAT', 'it is a package of two kinds');
   if (manifests[0] === APK_MANIFEST) return readApk(zip);
   if (manifests[0] === WEB_MANIFEST) return readWebApp(zip);
-  throw new PackageError('ERR_PACKAGE_FORMAT', `it has no ${APK_MANIFEST} and no ${WEB_MANIFEST}`);
+  if (ios !== undefined) return readIpa(zip, ios);
+  throw new PackageError(
+    'ERR_PACKAGE_FORMAT',
+    `it has no ${APK_MANIFEST}, no Info.plist of an app and no ${WEB_MANIFEST}`,
+  );
 }

@@ -1,6 +1,4 @@
 import { crc32, deflateRawSync } from 'node:zlib';
-import type { ByteSource } from '../src/index.ts';
-import { PackageError } from '../src/index.ts';
 
 /** A part of a zip file; a lie is what a field says in place of the truth. */
 export interface MadePart {
@@ -67,18 +65,4 @@ export function makeZip(
   tail.writeUInt32LE(at, 16);
   tail.writeUInt16LE(comment.length, 20);
   return Buffer.concat([...pieces, listed, tail, comment]);
-}
-
-/** Bytes as a source that notes how many were asked for at once. */
-export function sourceOf(bytes: Buffer): ByteSource & { mostRead: number } {
-  const source = {
-    size: bytes.length,
-    mostRead: 0,
-    async read(at: number, length: number) {
-      if (at < 0 || at + length > bytes.length) throw new PackageError('ERR_PACKAGE_FORMAT', 'the package is cut off');
-      source.mostRead = Math.max(source.mostRead, length);
-      return Buffer.from(bytes.subarray(at, at + length));
-    },
-  };
-  return source;
 }
