@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatRelease, packagePath, releasePath, targetsOfRelease, UPDATE_CHUNK_BYTES } from '@sallyport/channel';
+import { makeZip } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
-import { makeZip } from '../../../libs/releases/test/zip-maker.ts';
 import { othersIn, SignedBefore, targetsOfPackage } from '../src/commands/signing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'signing-'));

@@ -21,6 +21,16 @@ export function field(
   return { label: element('label', {}, label, input), input };
 }
 
+/** The first letter of what something is called, in a colour of its own: where there is no picture of it. */
+export function letterIcon(title: string, name: string = title): HTMLElement {
+  const hue = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)!) % 360, 7);
+  return element(
+    'span',
+    { class: 'icon letter', style: `--hue: ${hue}`, 'aria-hidden': 'true' },
+    title.charAt(0).toUpperCase(),
+  );
+}
+
 /** A button with what it does. Errors go to `onError`. */
 export function button(
   text: string,

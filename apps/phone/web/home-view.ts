@@ -1,5 +1,6 @@
+import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import type { Device, DeviceUser, Resource } from '@sallyport/device';
-import { button, element } from './dom.ts';
+import { button, element, letterIcon } from './dom.ts';
 import { fitsSearch, type Shelf, titleOf } from './shell/shelf.ts';
 
 /** What the home view shows and does. */
@@ -11,6 +12,8 @@ export interface HomePlace {
   /** Opens an address; a text that is none says so. */
   readonly open: (address: string) => unknown;
   readonly signOut: () => unknown;
+  /** Shows the apps that the user may have. */
+  readonly apps: () => unknown;
 }
 
 /** What is said while nothing can be listed yet. */
@@ -27,7 +30,7 @@ function whoIs({ name, displayName }: DeviceUser): string {
 
 /** Home: what the user may use, favourites first. */
 export function homeView(place: HomePlace): void {
-  const { device, root, showError, signOut } = place;
+  const { device, root, showError, signOut, apps } = place;
   const list = element('ul', { class: 'stack', id: 'resources' });
   const search = element('input', {
     id: 'search',
@@ -48,20 +51,38 @@ export function homeView(place: HomePlace): void {
       .catch(showError);
   });
   const who = device.user ? [element('p', { id: 'who' }, `Signed in as ${whoIs(device.user)}.`)] : [];
+  // By this one devices get apps and their updates: it is no page.
+  const hasApps = device.resources.some(isUpdates);
+  const more = hasApps ? [button('Apps', apps, showError, 'quiet')] : [];
   const leave = button('Sign out', signOut, showError, 'quiet');
-  root.replaceChildren(element('h1', {}, 'Your resources'), ...who, form, list, leave);
+  root.replaceChildren(
+    element('h1', {}, 'Your resources'),
+    ...who,
+    form,
+    list,
+    element('div', { class: 'bar' }, ...more, leave),
+  );
   show();
 }
 
+function isUpdates({ kind, authority }: Resource): boolean {
+  return kind === 'http' && authority === UPDATE_AUTHORITY;
+}
+
+/** Pages and connections, favourites first. */
+function listed({ device, shelf }: HomePlace): readonly Resource[] {
+  return shelf.sorted(device.resources.filter((one) => !isUpdates(one)));
+}
+
 /** The one resource that fits what was typed, or the address itself. */
-function chosen({ device, shelf }: HomePlace, typed: string): string {
-  const pages = shelf.sorted(device.resources).filter((one) => one.kind === 'http' && fitsSearch(one, typed));
+function chosen(place: HomePlace, typed: string): string {
+  const pages = listed(place).filter((one) => one.kind === 'http' && fitsSearch(one, typed));
   return pages.length === 1 ? `http://${pages[0]!.authority}/` : typed;
 }
 
 function itemsFor(place: HomePlace, typed: string, changed: () => void): HTMLElement[] {
-  const { device, shelf } = place;
-  const fitting = shelf.sorted(device.resources).filter((one) => fitsSearch(one, typed));
+  const { device } = place;
+  const fitting = listed(place).filter((one) => fitsSearch(one, typed));
   if (fitting.length > 0) return fitting.map((one) => itemOf(place, one, changed));
   const none = typed === '' ? (WAITING[device.state] ?? 'Nothing is open to you.') : 'Nothing of yours fits.';
   return [element('li', { class: 'wait' }, none)];
@@ -101,9 +122,7 @@ function starOf(shelf: Shelf, resource: Resource, changed: () => void): HTMLButt
 function iconOf(shelf: Shelf, resource: Resource): HTMLElement {
   const known = shelf.iconOf(resource.authority);
   if (known) return element('img', { class: 'icon', src: known, alt: '' });
-  const hue = [...resource.name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)!) % 360, 7);
-  const letter = titleOf(resource).charAt(0).toUpperCase();
-  return element('span', { class: 'icon letter', style: `--hue: ${hue}`, 'aria-hidden': 'true' }, letter);
+  return letterIcon(titleOf(resource), resource.name);
 }
 
 /** What a TCP resource is for: no page, a connection for programs on a computer. */

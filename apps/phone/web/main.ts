@@ -8,6 +8,7 @@ import {
   readLinkUser,
 } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/browser';
+import { appsView } from './apps-view.ts';
 import { BrowserView } from './browser-view.ts';
 import { element } from './dom.ts';
 import { homeView } from './home-view.ts';
@@ -56,13 +57,28 @@ function showEnd(end: Device['lastEnd']): void {
 function home(): void {
   if (!device.hasSession) return signInView();
   browser.hide();
-  homeView({ device, shelf, root: view, showError, open: (address) => browser.open(address), signOut });
+  homeView({ device, shelf, root: view, showError, open: (address) => browser.open(address), signOut, apps: openApps });
+}
+
+/** Where the apps are shown, in the address of this page. */
+const APPS_HASH = '#apps';
+
+function openApps(): void {
+  history.pushState(null, '', `/${APPS_HASH}`);
+  apps();
+}
+
+/** The apps that the user may have. */
+function apps(): void {
+  browser.hide();
+  void appsView({ device, root: view, showError });
 }
 
 /** The page that the address names, or home. `link`: anybody on the internet may have written the address. */
 function route({ link }: { link: boolean }): void {
   const place = location.pathname === '/' ? readPlace(location.hash) : undefined;
   if (place && device.hasSession) browser.show(place, { link }).catch(showError);
+  else if (location.hash === APPS_HASH && device.hasSession) apps();
   else home();
 }
 
@@ -97,7 +113,8 @@ function signInView(): void {
   browser.hide();
   const fresh = device.state === 'new';
   const link = location.href;
-  if (fresh && (location.hash.length < 2 || readPlace(location.hash))) return view.replaceChildren(...welcomeView());
+  const isLink = location.hash.length > 1 && location.hash !== APPS_HASH && !readPlace(location.hash);
+  if (fresh && !isLink) return view.replaceChildren(...welcomeView());
   const submit = (user: string, password: string): Promise<void> => signIn({ user, password }, link).catch(showAgain);
   view.replaceChildren(...credentialsView({ fresh, name: fresh ? linkUser(link) : device.user?.name }, submit));
   showEnd(device.lastEnd);
@@ -143,6 +160,7 @@ device.on('ended', (end) => {
 device.on('resources', () => {
   // Behind a page it is drawn when somebody goes there: a channel to another site takes nobody's page away.
   if (!view.hidden && document.querySelector('#resources')) home();
+  if (!view.hidden && document.querySelector('#apps')) apps();
 });
 document.querySelector('#home')?.addEventListener('click', () => {
   if (device.hasSession && location.hash !== '') history.pushState(null, '', '/');

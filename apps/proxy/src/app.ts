@@ -11,6 +11,7 @@ import type { SocketAdmission, SocketPlace } from './device/admission.ts';
 import type { Channels } from './device/channels.ts';
 import { DeviceSocket } from './device/socket.ts';
 import { upgradeAnswer, upgradeRefusal } from './device/upgrade.ts';
+import { InstallPages } from './install-pages.ts';
 import type { Serving } from './serving/serving.ts';
 import type { SiteMapCache } from './serving/site-map.ts';
 
@@ -21,6 +22,7 @@ export interface DeviceListenerOptions {
   readonly siteMap: Pick<SiteMapCache, 'get' | 'seq'>;
   readonly crypto: CryptoProvider;
   readonly admission: SocketAdmission;
+  readonly installPages: InstallPages;
   readonly trustedHops: number;
   readonly maxSockets: number;
   /** PEM; absent when a load balancer in front ends TLS. The channel is encrypted end to end in any case. */
@@ -33,11 +35,13 @@ const TLS_HANDSHAKE_MS = 5_000;
 /** How often connections that say nothing are looked for, ms. */
 const CHECK_MS = 1_000;
 
-/** The listener for devices: one WebSocket endpoint and the signed site map, nothing else. */
+/** The listener for devices: one WebSocket endpoint, the signed site map, and pages for who has a link; nothing else. */
 export function createDeviceListener(options: DeviceListenerOptions): Server {
-  const { admission, siteMap, trustedHops } = options;
+  const { admission, siteMap, trustedHops, installPages } = options;
   const { log } = options.serving;
   const plain = guardedListener(log, async (request, response) => {
+    if (InstallPages.isPath(pathOf(request)))
+      return installPages.answer(request, response, deviceAddress(request, trustedHops));
     const { status, body } = await answerPlain(siteMap, request);
     response.writeHead(status, {
       'content-type': 'application/json',

@@ -23,6 +23,7 @@ import { tryBackend } from './backend/try.ts';
 import { SETTINGS } from './config.ts';
 import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
+import { InstallPages } from './install-pages.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { KeptRevocations } from './kept-revocations.ts';
 import { KeptText } from './kept-text.ts';
@@ -128,6 +129,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     channels,
     siteMap,
     admission,
+    installPages: new InstallPages({ security, limited: serving.limited, log }),
     crypto: serverCrypto(),
     trustedHops: config.SALLYPORT_TRUSTED_HOPS,
     maxSockets: config.SALLYPORT_MAX_SOCKETS,

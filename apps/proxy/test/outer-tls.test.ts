@@ -57,6 +57,7 @@ async function listening(counted = createMetrics()) {
     channels: { stopping: false } as never,
     siteMap: { get: async () => ({ siteMap: 'x', rootKey: '' }), seq: undefined },
     admission: new SocketAdmission(places, { met: () => undefined }),
+    installPages: {} as never,
     crypto: nodeCrypto(),
     trustedHops: 0,
     maxSockets: 80,

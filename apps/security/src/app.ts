@@ -15,6 +15,7 @@ import { addProxyApi, type ProxyApiParts } from './routes/proxy-api.ts';
 import { addScimRoutes, SCIM_PREFIX, type ScimRoutes } from './routes/scim.ts';
 import { addTextCheck } from './routes/texts.ts';
 import { sendError } from './scim/errors.ts';
+import { addInstallRoutes } from './updates/install-routes.ts';
 import { addUpdateRoutes, UPDATES_PREFIX, type UpdateRoutes } from './updates/update-routes.ts';
 
 /** Sockets of a listener of those whom nobody knows: a provider may log a thousand people out at once. */
@@ -72,6 +73,7 @@ export function createProxyService(
   addHealthRoutes(service, options);
   addTextCheck(service);
   addProxyApi(service, { ...parts, identify });
+  addInstallRoutes(service, parts);
   void service.register(async (scope) => addUpdateRoutes(scope, parts, ({ raw }) => unknown.know(raw.socket)), {
     prefix: UPDATES_PREFIX,
   });

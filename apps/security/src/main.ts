@@ -183,7 +183,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   syncs.start();
   backups.start();
   refusals.start();
-  const watches = { auditWatch, countWatch, database, metrics };
+  const watches = { auditWatch, countWatch, database, metrics, packages };
   const stopUpkeep = startUpkeep({ access, node, ...watches, renewal, log });
   const stopWatching = watchLife({ life, fence, log }, (why) => {
     // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.

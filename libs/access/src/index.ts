@@ -1,4 +1,5 @@
 export { adoptApps } from './apps/adopt.ts';
+export { isUpdates } from './apps/app-rule.ts';
 export { getApp, listApps, putApp, removeApp } from './apps/apps.ts';
 export { endPublisher, findPublisher, issuePublisher, listPublishers } from './apps/publishers.ts';
 export {
@@ -423,7 +424,26 @@ export {
   listInstallations,
   type NamedInstallation,
 } from './session/enrolment.ts';
-export { offerFor, releaseForDevice, type UpdateAsker, type UpdateOffer } from './session/offers.ts';
+export {
+  claimInstallLink,
+  findInstallLink,
+  type IssuedInstallLink,
+  isClaimGood,
+  issueInstallLink,
+  issueOwnInstallLink,
+  type LinkedApp,
+  readInstallClaim,
+} from './session/install-links.ts';
+export {
+  type CatalogueEntry,
+  catalogueFor,
+  offerFor,
+  ownRelease,
+  releaseForDevice,
+  type UpdateAsker,
+  type UpdateOffer,
+  type WantedRelease,
+} from './session/offers.ts';
 export type { InstallationRow, PublicJwk, SessionRow } from './session/rows.ts';
 export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session/session-end.ts';
 export {

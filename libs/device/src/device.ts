@@ -5,6 +5,7 @@ import {
   type Field,
   type LinkPin,
   parseLink,
+  type ReleaseDocument,
   type RequestHead,
   withoutFinalDot,
 } from '@sallyport/channel';
@@ -35,9 +36,12 @@ import { DeviceWebSocket, type WebSocketOptions } from './streams/web-socket.ts'
 import {
   type AppUpdate,
   type AppUpdateParts,
+  askInstallLink,
+  type CatalogueApp,
   checkForUpdate,
   type DownloadOptions,
   downloadUpdate,
+  readCatalogue,
   reportUpdate,
 } from './updates/app-updates.ts';
 
@@ -82,6 +86,10 @@ export class Device {
   readonly #kept: KeptRecord;
   readonly #session: HeldSession;
   readonly #repeats = new Repeats();
+  /** Documents of releases that were read, by their hashes: a catalogue is looked at again and again. */
+  readonly #releases = new Map<string, ReleaseDocument>();
+  /** The last look for updates: over, well or not, once this is. */
+  #looks: Promise<unknown> = Promise.resolve();
   #state: DeviceState;
   #resources: readonly Resource[] = [];
   /** Proof of who the user is that the enrolment has left; for one sign-in. */
@@ -269,11 +277,26 @@ export class Device {
    * @throws DeviceError UPDATE_…: what came is not what was signed, or is too old; nothing of it is used
    */
   async checkForUpdate(): Promise<AppUpdate | undefined> {
-    const update = await checkForUpdate(this.#updates());
+    const update = await this.#inTurn(checkForUpdate);
     if (!update) return undefined;
     this.#listeners.emit('update-available', { update });
-    if (update.requiredFrom !== undefined) this.#listeners.emit('update-required', { until: update.requiredFrom });
     return update;
+  }
+
+  /**
+   * The apps that the user of this device may have, each with its newest releases, verified like updates; `download` gets their packages.
+   * @throws DeviceError UPDATE_…: what came is not what was signed, or is too old; nothing of it is used
+   */
+  catalogue(): Promise<readonly CatalogueApp[]> {
+    return this.#inTurn(readCatalogue);
+  }
+
+  /**
+   * A link by which the user installs one of their apps on a phone that has nothing yet, or by an installer that reads no channel, as that of
+   * iOS; good once, and for an hour.
+   */
+  installLink(app: string): Promise<string> {
+    return askInstallLink(this.#updates(), app);
   }
 
   /**
@@ -281,13 +304,20 @@ export class Device {
    * behind the pieces that were kept, with `from`.
    * @throws DeviceError UPDATE_CHANGED, UPDATE_SLOW, and those of a request
    */
-  download(update: AppUpdate, options: DownloadOptions = {}): AsyncIterable<Uint8Array> {
+  download(update: ReleaseDocument, options: DownloadOptions = {}): AsyncIterable<Uint8Array> {
     return downloadUpdate(this.#updates(), update, options);
   }
 
   /** Tells the gateway that an update was installed, or could not be: rollouts halt when too many could not. */
   async installed(update: AppUpdate, outcome: 'installed' | 'failed' = 'installed'): Promise<void> {
     await reportUpdate(this.#updates(), update, outcome);
+  }
+
+  /** Looks for updates one after the other: each goes on from what the one before has verified. */
+  #inTurn<T>(look: (parts: AppUpdateParts) => Promise<T>): Promise<T> {
+    const next = this.#looks.then(() => look(this.#updates()));
+    this.#looks = next.catch(() => undefined);
+    return next;
   }
 
   #updates(): AppUpdateParts {
@@ -301,7 +331,9 @@ export class Device {
         known = updates;
         return { ...stored, updates };
       });
-    return { crypto, context, stored: () => known, store, fetch: this.fetch, nowMs: Date.now };
+    const required = (until: number): void => this.#listeners.emit('update-required', { until });
+    const [fetch, documents] = [this.fetch, this.#releases];
+    return { crypto, context, stored: () => known, store, fetch, nowMs: Date.now, documents, required };
   }
 
   /** Tells the Proxy the app context of this moment. */
@@ -330,6 +362,7 @@ export class Device {
       pin,
       store: (record) => this.#kept.store(withoutEnd(record)),
       routes: (session, routes) => this.#session.signedIn(session, routes),
+      updateRequired: () => this.#listeners.emit('update-required', { until: 0 }),
     };
   }
 

@@ -39,4 +39,4 @@ export { siteOf } from './streams/fetch.ts';
 export { type CallResponse, findField, type RequestBody, type TrailedResponse } from './streams/http-call.ts';
 export type { TcpConnection } from './streams/tcp.ts';
 export { DeviceWebSocket, type StreamOpener, type StreamSource, type WebSocketOptions } from './streams/web-socket.ts';
-export type { AppUpdate, DownloadOptions } from './updates/app-updates.ts';
+export type { AppUpdate, CatalogueApp, DownloadOptions } from './updates/app-updates.ts';

@@ -1,4 +1,4 @@
-export { AppInput, AppMinimum, AppView } from './admin/apps.ts';
+export { AppInput, AppLinkView, AppMinimum, AppView } from './admin/apps.ts';
 export { AuditView } from './admin/audit.ts';
 export {
   DirectoryGroupView,
@@ -77,6 +77,7 @@ export {
   ControlMessage,
   EvidenceAnswer,
   EvidenceRequest,
+  INSTALL_PREFIX,
   JoinAnswer,
   JoinRequest,
   KeptAnswer,

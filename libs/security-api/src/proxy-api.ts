@@ -33,6 +33,12 @@ export const PROXY_PATHS = {
   jwks: '/v1/jwks',
 } as const;
 
+/**
+ * Where pages for the first installation of an app are: at a Proxy, in front of everybody, and at Security, from which Proxies fetch them.
+ * `<prefix>/spi_…` is a link, `<prefix>/spc_…/<file>` what it opened.
+ */
+export const INSTALL_PREFIX = '/install';
+
 /** A handshake message of a device, base64url, and the address it came from. */
 export const RelayRequest = Type.Object({ message: Bytes, address: Type.String({ maxLength: 64 }) }, OPEN);
 export type RelayRequest = Static<typeof RelayRequest>;

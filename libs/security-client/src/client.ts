@@ -19,7 +19,7 @@ import {
   type ShownRequest,
   SiteMapAnswer,
 } from '@sallyport/security-api';
-import { Agent, request } from 'undici';
+import { Agent, type Dispatcher, request } from 'undici';
 import { Batcher } from './batcher.ts';
 import { SecurityClientError } from './errors.ts';
 import type { ProxyIdentity } from './identity.ts';
@@ -56,6 +56,18 @@ const MAX_BATCHES = 2;
 const BATCH_BESIDE_AFTER_MS = 25;
 /** Security takes bodies of 256 KiB. */
 const MAX_BATCH_CHARACTERS = 128 * 1024;
+
+/** Pages and packages for who has a link only: they never take a connection of those who have a session. */
+const MAX_INSTALL_CONNECTIONS = 16;
+
+/** A page or a package for who has a link: asked for at this path, for bytes from there on. */
+export interface InstallAsk {
+  readonly path: string;
+  readonly method: 'GET' | 'POST';
+  readonly range: string | undefined;
+  /** Ends it: nobody reads it any more. */
+  readonly signal: AbortSignal;
+}
 
 /** Security's message for a device, and the handshake it belongs to. */
 export interface Relayed {
@@ -100,16 +112,21 @@ export class SecurityClient {
   });
   readonly #relays = new Places(RELAYS);
   #agent: Agent;
+  #installs: Agent;
 
   constructor(identity: ProxyIdentity, nodes: NodeList) {
     this.#agent = createAgent(identity);
+    this.#installs = createAgent(identity, MAX_INSTALL_CONNECTIONS);
     this.#nodes = nodes;
   }
 
   /** Takes a renewed certificate; resolves when what was under way with the old one has ended. */
   async useIdentity(identity: ProxyIdentity): Promise<void> {
-    const old = this.#agent;
+    const [old, installs] = [this.#agent, this.#installs];
     this.#agent = createAgent(identity);
+    this.#installs = createAgent(identity, MAX_INSTALL_CONNECTIONS);
+    // A package may take long; nobody waits for that.
+    void installs.close().catch(() => undefined);
     await old.close();
   }
 
@@ -218,8 +235,27 @@ export class SecurityClient {
     return (await this.#anyNode({ path, method: 'GET', parse: parseSiteMap })).answer;
   }
 
+  /**
+   * Fetches a page or a package for who has a link, whatever its status; its body is to be read or destroyed.
+   * @throws SecurityClientError ERR_SECURITY_UNREACHABLE when no node answers
+   */
+  async installPage({ path, method, range, signal }: InstallAsk): Promise<Dispatcher.ResponseData> {
+    let cause: unknown;
+    for (const url of this.#nodes.inOrder) {
+      try {
+        const headers = range === undefined ? {} : { range };
+        return await request(`${url}${path}`, { method, headers, signal, dispatcher: this.#installs });
+      } catch (error) {
+        // What a node may have done is not asked of another one: a link is used up once.
+        if (method === 'POST' && !isUnsent(error)) throw unreachable(url, error);
+        cause = error;
+      }
+    }
+    throw unreachable('any node', cause);
+  }
+
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#agent.destroy(), this.#installs.destroy()]);
   }
 
   /** Hands a message over in its turn. A line that is too long is an answer to the device: come back then. */
@@ -299,6 +335,16 @@ export class SecurityClient {
   }
 }
 
+function unreachable(url: string, cause: unknown): SecurityClientError {
+  return new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security does not answer at ${url}`, { cause });
+}
+
+/** True when a connection never stood. */
+function isUnsent(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT';
+}
+
 function readOf({ grant, routes }: { readonly grant: Grant; readonly routes?: string }): ReadAgain {
   return { grant, routes: routes === undefined ? undefined : parseBase64Url(routes) };
 }
@@ -307,10 +353,10 @@ function relayedOf(url: string, { message, handshake: id }: RelayAnswer): Relaye
   return { message: parseBase64Url(message), ...(id === undefined ? {} : { handshake: { url, id } }) };
 }
 
-function createAgent({ ca, certificate, key }: ProxyIdentity): Agent {
+function createAgent({ ca, certificate, key }: ProxyIdentity, connections: number = MAX_CONNECTIONS): Agent {
   return new Agent({
     connect: { ca, cert: certificate, key, timeout: CONNECT_TIMEOUT_MS },
-    connections: MAX_CONNECTIONS,
+    connections,
     headersTimeout: TIMEOUT_MS,
     bodyTimeout: TIMEOUT_MS,
     allowH2: false,

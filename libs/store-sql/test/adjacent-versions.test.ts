@@ -58,6 +58,7 @@ const TABLES_ADDED = [
   'releases',
   'updateFiles',
   'releaseReports',
+  'installLinks',
   'publishers',
   'safeguards',
 ];

@@ -1,199 +1,249 @@
-import { createHash, randomBytes, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import {
-  formatExpires,
   formatUpdate,
   parseHex,
   parseUpdate,
   signUpdate,
   UPDATE_AUTHORITY,
   UPDATE_CHUNK_BYTES,
-  UPDATE_SPEC,
-  updateKeyFrom,
-  updateKeyId,
-  updateKeyOf,
 } from '@sallyport/channel';
-import { memoryStorage } from '@sallyport/device';
+import { type Device, memoryStorage } from '@sallyport/device';
+import { fileStorage } from '@sallyport/device/node';
 import * as api from '@sallyport/security-api/admin';
-import { makeApk, makeApkKey, scratchFolder, signApk } from '@sallyport/support';
+import {
+  makeApk,
+  makeApkKey,
+  runCommand,
+  sallyport,
+  scratchFolder,
+  signApk,
+  startCommand,
+  waitFor,
+} from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
-import { CONTEXT, Gateway } from '../src/gateway.ts';
+import { startBackend } from '../src/backend.ts';
+import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
 
 const APP = 'com.example.field';
+const CHILD = fileURLToPath(new URL('../src/update-child.ts', import.meta.url));
 const folder = scratchFolder();
-const [gateway, key] = await Promise.all([Gateway.start(), makeApkKey(folder, 'field')]);
-afterAll(() => gateway.stop());
+const at = (name: string): string => join(folder, name);
+const [gateway, key, backend] = await Promise.all([Gateway.start(), makeApkKey(folder, 'field'), startBackend()]);
+afterAll(async () => {
+  await gateway.stop();
+  await backend.close();
+});
 const { operator } = gateway;
 
-/** Keys of persons: on no server. */
-const [ROOT, TARGETS] = [randomBytes(32), randomBytes(32)];
-
-async function putRoot(version: number): Promise<void> {
-  const { onlineKeys } = await operator.call(api.updates.root);
-  const online = updateKeyOf(parseHex(onlineKeys[0]!));
-  const [root, targets] = [updateKeyFrom(ROOT), updateKeyFrom(TARGETS)];
-  const role = (id: string) => ({ keyids: [id], threshold: 1 });
-  const signed = {
-    _type: 'root',
-    spec_version: UPDATE_SPEC,
-    version,
-    expires: formatExpires(Date.now() + 86_400_000),
-    consistent_snapshot: true,
-    keys: { [root.id]: root.key, [targets.id]: targets.key, [updateKeyId(online)]: online },
-    roles: {
-      root: role(root.id),
-      targets: role(targets.id),
-      snapshot: role(updateKeyId(online)),
-      timestamp: role(updateKeyId(online)),
-    },
-  };
-  const metadata = Buffer.from(formatUpdate(signUpdate({ signatures: [], signed }, ROOT))).toString();
-  await operator.call(api.updates.put, { body: { metadata } });
+/** Runs a command of the operator, or of who has that profile, and gives what it printed. */
+async function run(args: readonly string[], profile = at('operator')): Promise<string> {
+  const { code, stdout, stderr } = await sallyport(['--data', profile, '--reason', 'a test', ...args]);
+  if (code !== 0) throw new Error(stderr || stdout);
+  return stdout;
 }
 
-async function apk(version: string, build: number, padding = 0): Promise<Buffer> {
+async function apk(version: string, build: number, padding = 0): Promise<string> {
   const made = await makeApk(folder, { id: APP, version, build, padding });
-  return readFileSync(await signApk(made, join(folder, `${version}.signed.apk`), key));
+  return signApk(made, at(`${version}.signed.apk`), key);
 }
 
-async function upload(content: Buffer): Promise<string> {
-  const sha256 = createHash('sha256').update(content).digest('hex');
-  for (let at = 0; at < content.length; at += UPDATE_CHUNK_BYTES) {
-    const part = content.subarray(at, at + UPDATE_CHUNK_BYTES).toString('base64url');
-    await operator.call(api.releases.upload, {
-      params: { sha256 },
-      body: { at, bytes: content.length, content: part },
-    });
-  }
-  return sha256;
-}
-
-/** Publishes as a pipeline, which can do nothing else, and signs as the operator. */
-async function publish(content: Buffer, rollout: object): Promise<string> {
-  const sha256 = await upload(content);
-  const { id } = await pipeline.call(api.releases.publish, { body: { sha256, notes: { en: 'better' }, rollout } });
-  const { metadata } = await operator.call(api.releases.draft, { params: { id } });
-  const update = signUpdate(parseUpdate('targets', Buffer.from(metadata)), TARGETS);
-  const signed = Buffer.from(formatUpdate(update)).toString();
-  expect((await operator.call(api.releases.sign, { params: { id }, body: { metadata: signed } })).state).toBe('live');
-  return id;
-}
-
-const signer = new X509Certificate(readFileSync(key.certificate)).fingerprint256.replaceAll(':', '').toLowerCase();
-const registered = { groups: ['staff'], signers: [signer], platforms: [{ os: 'android' }] };
-await operator.call(api.groups.put, { params: { name: 'staff' } });
-await operator.call(api.apps.put, { params: { id: APP }, body: registered });
+const signer = new X509Certificate(readFileSync(key.certificate)).fingerprint256;
+const signerHex = signer.replaceAll(':', '').toLowerCase();
+const registered = { groups: ['staff'], signers: [signerHex], platforms: [{ os: 'android' }] };
+await gateway.addResource('wiki', 'wiki.corp', backend.url);
 await operator.call(api.resources.put, {
   params: { name: 'updates' },
+  // Whose certificate Security shows there is said by Security itself.
   body: {
     kind: 'http',
     authority: UPDATE_AUTHORITY,
-    backend: {
-      url: gateway.security.ready['proxyUrl']!,
-      prefix: '/updates',
-      ca: gateway.security.ready['ca']!,
-      networks: ['127.0.0.0/8'],
-    },
+    backend: { url: gateway.security.ready['proxyUrl']!, prefix: '/updates', networks: ['127.0.0.0/8'] },
   },
 });
 const open = { groups: ['staff'], resources: ['updates'], context: {}, methods: ['GET', 'PUT'] };
 await operator.call(api.policies.put, { params: { name: 'updates' }, body: open });
-const { token } = await operator.call(api.publishers.issue, { body: { name: 'ci' } });
-const pipeline = operator.with(token);
+const { token } = await operator.call(api.operators.invite, { params: { name: 'olga' } });
+writeFileSync(at('ca.pem'), gateway.security.ready.ca!);
+const login = ['login', gateway.security.ready.adminUrl!, '--ca', at('ca.pem'), '--token-stdin'];
+expect((await sallyport(['--data', at('operator'), ...login], token)).code).toBe(0);
 await gateway.addUser('ada');
-const context = { ...CONTEXT, id: APP, version: '1.0.0', os: 'android', osVersion: '15', signer: parseHex(signer) };
-const storage = memoryStorage();
-let device = await gateway.device('ada', storage, context);
+const contextOf = (version: string) => ({
+  ...{ ...CONTEXT, id: APP, version, os: 'android', osVersion: '15' },
+  signer: parseHex(signerHex),
+});
+const context = contextOf('1.0.0');
+
+/** Publishes as a pipeline, which can do nothing else, and signs as somebody else. */
+async function publish(file: string, ...more: string[]): Promise<string> {
+  await run(['app', 'publish', file, ...more], at('ci'));
+  const known = await operator.call(api.releases.list);
+  const { id } = known.find(({ state }) => state === 'proposed')!;
+  expect(await run(['app', 'sign', id, '--key', at('targets.json'), '--package', file])).toContain('live');
+  return id;
+}
+
+const newestId = async (): Promise<string> =>
+  (await operator.call(api.releases.standings, { params: { id: APP } }))[0]!.release.id;
+
+test('keys, root, app and pipeline are set up by commands', async () => {
+  await Promise.all(['root', 'targets'].map((name) => run(['app', 'keys', at(`${name}.json`)])));
+  await expect(run(['app', 'keys', at('root.json')])).rejects.toThrow('is there already');
+  const root = at('root.file');
+  const keys = ['--root-key', at('root.json'), '--targets-key', at('targets.json')];
+  expect(await run(['app', 'root', 'make', ...keys, '--out', root])).toContain('root 1 is in');
+  await expect(run(['app', 'root', 'put', root])).rejects.toThrow('0 of the 1 signatures');
+  expect(await run(['app', 'root', 'sign', root, '--key', at('root.json')])).toContain('1 of the 1 signatures');
+  expect(await run(['app', 'root', 'put', root])).toContain('root 1 is in use');
+  const put = ['app', 'put', APP, '--title', 'Field', '--group', 'staff', '--platform', 'android', '--signer', signer];
+  expect(await run(put)).toContain('Field');
+  expect(await run(['app', 'publisher', 'add', 'ci', '--to', at('ci')])).toContain('It publishes so');
+});
 
 test('a pipeline publishes and can do nothing else; who published cannot sign', async () => {
-  await putRoot(1);
-  await expect(pipeline.call(api.releases.list)).rejects.toMatchObject({ code: 'ERR_SECURITY_OPERATOR' });
-  await expect(pipeline.call(api.users.put, { params: { name: 'eve' }, body: {} })).rejects.toMatchObject({
-    code: 'ERR_SECURITY_OPERATOR',
-  });
-  const sha256 = await upload(await apk('1.0.5', 5));
-  const { id } = await operator.call(api.releases.publish, { body: { sha256 } });
-  const { metadata } = await operator.call(api.releases.draft, { params: { id } });
-  const update = signUpdate(parseUpdate('targets', Buffer.from(metadata)), TARGETS);
-  const body = { metadata: Buffer.from(formatUpdate(update)).toString() };
-  await expect(operator.call(api.releases.sign, { params: { id }, body })).rejects.toMatchObject({
-    code: 'ERR_ACCESS_CONFLICT',
-  });
-  await operator.call(api.releases.withdraw, { params: { id } });
+  await expect(run(['app', 'releases'], at('ci'))).rejects.toThrow('operator credential');
+  const profile = JSON.parse(readFileSync(join(at('ci'), 'cli', 'operator.json'), 'utf8')) as { token: string };
+  const eve = operator.with(profile.token).call(api.users.put, { params: { name: 'eve' }, body: {} });
+  await expect(eve).rejects.toMatchObject({ code: 'ERR_SECURITY_OPERATOR' });
+  const said = await run(['app', 'publish', await apk('1.0.5', 5)]);
+  const [, id = ''] = /app sign (\S+)/.exec(said)!;
+  await expect(run(['app', 'sign', id, '--key', at('targets.json')])).rejects.toThrow('by somebody else');
+  await run(['app', 'withdraw', id]);
+  expect(await run(['app', 'releases'])).toContain('withdrawn');
 });
 
 test('a package that does not fit its app, or is none, is refused with words, and the store stays as it was', async () => {
   const stranger = await makeApkKey(folder, 'stranger');
   const made = await makeApk(folder, { id: APP, version: '1.0.6', build: 6 });
-  const foreign = readFileSync(await signApk(made, join(folder, 'foreign.apk'), stranger));
-  const sha256 = await upload(foreign);
-  await expect(pipeline.call(api.releases.publish, { body: { sha256 } })).rejects.toThrow('it is signed by');
-  await expect(upload(foreign.subarray(0, -100))).rejects.toThrow('the package is refused');
+  const foreign = await signApk(made, at('foreign.apk'), stranger);
+  await expect(run(['app', 'publish', foreign], at('ci'))).rejects.toThrow('it is signed by');
+  writeFileSync(at('cut.apk'), readFileSync(foreign).subarray(0, -100));
+  await expect(run(['app', 'publish', at('cut.apk')], at('ci'))).rejects.toThrow('the package is refused');
   expect((await operator.call(api.releases.list)).filter(({ state }) => state !== 'withdrawn')).toEqual([]);
 });
 
-test('from a published APK to an installed update: rolled out, broken off, resumed, verified', async () => {
-  await device.login({ user: 'ada', password: 'correct horse battery' });
-  const content = await apk('1.1.0', 11, 3 * UPDATE_CHUNK_BYTES);
-  const id = await publish(content, { steps: [{ percent: 1, afterMs: 0 }], groups: ['staff'] });
-  // Whether one device is among 1 % hangs on its id; at 100 % it is.
-  await operator.call(api.releases.rollout, {
-    params: { id },
-    body: { do: 'steps', steps: [{ percent: 100, afterMs: 0 }] },
-  });
+/** Several devices of one user; the first keeps its record in a file. */
+const record = at('device.json');
+let devices: Device[] = [];
+
+test('a release goes to just the part of the devices that its steps say, to all at last, and is told of', async () => {
+  const storages = [fileStorage(record), ...Array.from({ length: 11 }, () => memoryStorage())];
+  for (const storage of storages) devices.push(await gateway.device('ada', storage, context));
+  writeFileSync(at('notes.md'), 'It is\nquicker.\n');
+  // More than what lies on the way at a time: some of it is still to come when the right to it ends.
+  const file = await apk('1.1.0', 11, 16 * UPDATE_CHUNK_BYTES);
+  const id = await publish(file, '--notes', `en=${at('notes.md')}`, '--step', '25%', '100%@24h');
+  const ids = (await operator.call(api.installations.list)).filter(({ app }) => app === `${APP}@1.0.0`);
+  const bucketOf = (installation: string): number =>
+    createHash('sha256').update(`rollout/${id}/${installation}`).digest().readUInt32BE() % 10_000;
+  const offered = async (): Promise<number> =>
+    (await Promise.all(devices.map((device) => device.checkForUpdate()))).filter((update) => update).length;
+  expect(await offered()).toBe(ids.filter((one) => bucketOf(one.id) < 2_500).length);
+  await run(['app', 'halt', id]);
+  expect(await offered()).toBe(0);
+  expect(await run(['app', 'status', APP])).toContain('halted: a test');
+  await run(['app', 'resume', id]);
+  expect(await run(['app', 'advance', id])).toContain('100 %');
+  expect(await offered()).toBe(12);
   const heard: string[] = [];
-  device.on('update-available', ({ update }) => heard.push(update.version));
-  const update = (await device.checkForUpdate())!;
-  expect(update).toMatchObject({ release: id, app: APP, version: '1.1.0', notes: { en: 'better' } });
+  devices[0]!.on('update-available', ({ update }) => heard.push(update.version));
+  // At the same moment as somebody looks at all apps.
+  const [update, apps] = await Promise.all([devices[0]!.checkForUpdate(), devices[0]!.catalogue()]);
+  expect(update).toMatchObject({ release: id, app: APP, notes: { en: 'It is quicker.' } });
+  expect(apps).toMatchObject([{ app: APP, title: 'Field', releases: [{ release: id }] }]);
   expect(heard).toEqual(['1.1.0']);
-  const kept: Uint8Array[] = [];
-  for await (const piece of device.download(update)) {
-    kept.push(piece);
-    break;
-  }
-  device.close();
-  device = await gateway.reopen(storage, context);
-  for await (const piece of device.download(update, { from: UPDATE_CHUNK_BYTES })) kept.push(piece);
-  expect(Buffer.concat(kept).equals(content)).toBe(true);
-  writeFileSync(join(folder, 'installed.apk'), Buffer.concat(kept));
-  await device.installed(update);
-  const [standing] = await operator.call(api.releases.standings, { params: { id: APP } });
-  expect(standing).toMatchObject({ percent: 100, installed: 1, failed: 0, release: { version: '1.1.0' } });
+  expect(await run(['app', 'status', APP])).toMatch(/1\.1\.0\s+android\s+live\s+100 %\s+0/);
+  for (const device of devices.splice(1)) device.close();
 });
 
-test('a rollout that halts offers nothing, and goes on when it is resumed', async () => {
-  const [newest] = await operator.call(api.releases.standings, { params: { id: APP } });
-  const { release } = newest!;
-  await operator.call(api.releases.rollout, { params: { id: release.id }, body: { do: 'halt' } });
-  expect(await device.checkForUpdate()).toBeUndefined();
-  await operator.call(api.releases.rollout, { params: { id: release.id }, body: { do: 'resume' } });
-  expect((await device.checkForUpdate())?.version).toBe('1.1.0');
-});
-
-test('who loses the app gets no further byte of it, in the middle of a download as well', async () => {
-  const update = (await device.checkForUpdate())!;
-  const download = device.download(update)[Symbol.asyncIterator]();
-  expect((await download.next()).done).toBe(false);
-  await operator.call(api.apps.put, { params: { id: APP }, body: { ...registered, groups: [] } });
-  const rest = async (): Promise<void> => {
-    while (!(await download.next()).done);
+test('who loses the app, or the group of a release, gets no further byte of it, in the middle of a download as well', async () => {
+  const [device] = devices as [Device];
+  const rest = async (download: AsyncIterator<Uint8Array>): Promise<void> => {
+    // In the time that the right to it may take to end, no more is read than is left over.
+    while (!(await download.next()).done) await sleep(250);
   };
-  await expect(rest()).rejects.toMatchObject({ name: 'DeviceError' });
+  const begun = async (): Promise<AsyncIterator<Uint8Array>> => {
+    const download = device.download((await device.checkForUpdate())!)[Symbol.asyncIterator]();
+    expect((await download.next()).done).toBe(false);
+    return download;
+  };
+  const ofApp = await begun();
+  await operator.call(api.apps.put, { params: { id: APP }, body: { ...registered, groups: [] } });
+  await expect(rest(ofApp)).rejects.toMatchObject({ name: 'DeviceError' });
   await expect(device.checkForUpdate()).rejects.toMatchObject({ code: 'CONTEXT_DENIED' });
   await operator.call(api.apps.put, { params: { id: APP }, body: registered });
+  const ofRelease = await begun();
+  await run(['app', 'halt', await newestId()]);
+  await expect(rest(ofRelease)).rejects.toMatchObject({ name: 'DeviceError' });
+  await run(['app', 'resume', await newestId()]);
   expect((await device.checkForUpdate())?.version).toBe('1.1.0');
 });
 
-test('from its day on an old version is refused with a code, and told until when it goes on', async () => {
-  const minimum = { version: '1.1.0', from: Date.now() + 86_400_000 };
-  await operator.call(api.apps.put, { params: { id: APP }, body: { ...registered, minimum } });
+test('from its day on an old version gets its update and nothing else, also when it signs in anew', async () => {
+  let [device] = devices as [Device];
+  const wiki = (): Promise<Response> => device.fetch('http://wiki.corp/echo');
+  const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
+  const put = ['app', 'put', APP, '--group', 'staff', '--platform', 'android', '--signer', signer];
+  const minimum = [...put, '--min-version', '1.1.0'];
+  await run([...minimum, '--from', tomorrow]);
   const required: number[] = [];
   device.on('update-required', ({ until }) => required.push(until));
   await device.checkForUpdate();
-  expect(required).toEqual([minimum.from]);
-  await operator.call(api.apps.put, { params: { id: APP }, body: { ...registered, minimum: { ...minimum, from: 0 } } });
-  await expect(device.fetch(`http://${UPDATE_AUTHORITY}/v1/offer`)).rejects.toMatchObject({
-    code: 'APP_UPDATE_REQUIRED',
+  expect(required).toEqual([Date.parse(tomorrow)]);
+  expect((await wiki()).status).toBe(200);
+  await run(minimum);
+  await expect(wiki()).rejects.toMatchObject({ code: 'APP_UPDATE_REQUIRED' });
+  await device.login({ user: 'ada', password: PASSWORD });
+  expect(required).toEqual([Date.parse(tomorrow), 0]);
+  await expect(wiki()).rejects.toMatchObject({ code: 'APP_UPDATE_REQUIRED' });
+  expect((await device.checkForUpdate())?.version).toBe('1.1.0');
+  device.close();
+
+  // The app downloads it as a process of its own, is killed in the middle, and goes on in another one.
+  const told = JSON.stringify({ ...context, signer: signerHex });
+  const child = [CHILD, record, told, at('installed.apk')];
+  const killed = startCommand('node', [...child, 'hold']);
+  await waitFor(() => killed.output().includes('kept'), 'the first piece', killed.output);
+  killed.child.kill('SIGKILL');
+  await waitFor(() => killed.child.signalCode !== null, 'the end of the first process');
+  const { stdout, stderr } = await runCommand('node', child);
+  expect(stderr).toBe('');
+  expect(stdout).toContain(`from ${UPDATE_CHUNK_BYTES}, kept`);
+  expect(stdout).toContain('installed');
+  expect(readFileSync(at('installed.apk')).equals(readFileSync(at('1.1.0.signed.apk')))).toBe(true);
+
+  // With the same session the new version reaches everything again.
+  device = await gateway.reopen(fileStorage(record), contextOf('1.1.0'));
+  expect((await wiki()).status).toBe(200);
+  expect(await device.checkForUpdate()).toBeUndefined();
+  expect(await run(['app', 'status', APP])).toMatch(/1\.1\.0\s+android\s+live\s+100 %\s+0\s+\d+\s+1\s+0/);
+  devices = [device];
+});
+
+test('a rollout halts by itself when too many say that it failed', async () => {
+  const id = await publish(await apk('1.2.0', 12), '--halt-above', '30');
+  // Devices of the version before: each says what came of it.
+  const all: Device[] = [];
+  for (let i = 0; i < 10; i++) all.push(await gateway.device('ada', memoryStorage(), contextOf('1.1.0')));
+  for (const [i, device] of all.entries())
+    await device.installed((await device.checkForUpdate())!, i < 6 ? 'installed' : 'failed');
+  const [newest] = await operator.call(api.releases.standings, { params: { id: APP } });
+  expect(newest).toMatchObject({ percent: 0, installed: 6, failed: 4, release: { id } });
+  expect(await run(['app', 'status', APP])).toContain('halted: 4 failed and 0 refused of 10: more than 30 %');
+  expect(await all[0]!.checkForUpdate()).toBeUndefined();
+  for (const device of all) device.close();
+});
+
+test('targets that somebody else made up are refused, whoever signed them', async () => {
+  const { metadata } = await operator.call(api.releases.draft, { params: { id: await newestId() } });
+  const update = parseUpdate('targets', Buffer.from(metadata));
+  const { secret } = JSON.parse(readFileSync(at('targets.json'), 'utf8')) as { secret: string };
+  const changed = signUpdate({ ...update, signed: { ...update.signed, targets: {} } }, parseHex(secret));
+  const body = { metadata: Buffer.from(formatUpdate(changed)).toString() };
+  await expect(operator.call(api.releases.sign, { params: { id: await newestId() }, body })).rejects.toMatchObject({
+    code: 'ERR_ACCESS_INVALID',
   });
 });

@@ -1,18 +1,28 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import * as api from '@sallyport/security-api/admin';
 import { freeBasePort, type StartedAll, sallyport, scratchFolder, startAll } from '@sallyport/support';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Operator } from '../src/operator.ts';
 import { barriers, PhoneBrowser, picture } from '../src/phone-browser.ts';
+import { Publishing } from '../src/publishing.ts';
 
 const folder = scratchFolder();
 const basePort = await freeBasePort();
 let started: StartedAll;
 let browser: PhoneBrowser;
+let operator: Operator;
+let publishing: Publishing;
 beforeAll(async () => {
   started = await startAll(folder, basePort);
+  const { url, ca, token } = JSON.parse(readFileSync(join(folder, 'cli', 'operator.json'), 'utf8'));
+  operator = new Operator(url, ca, token);
+  publishing = await Publishing.begin(operator);
   browser = await PhoneBrowser.start();
 });
 afterAll(async () => {
+  await operator.close();
   await browser.close();
   await started.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -68,6 +78,81 @@ test('its chat page chats over a WebSocket', async () => {
   await frame.locator('#messages').getByText('hello harbour').waitFor();
 });
 
+/** Goes to the apps, from wherever the page is. */
+async function goToApps(): Promise<void> {
+  await page.getByRole('button', { name: 'Sallyport: your resources' }).click();
+  await page.getByRole('button', { name: 'Apps' }).click();
+}
+
+let usedLink = '';
+
+/** Installs an app as on a phone that has nothing yet; programs that look at the link use nothing up. */
+async function installByLink(id: string, content: Buffer): Promise<void> {
+  const { link } = await operator.call(api.apps.link, { params: { id }, body: { user: started.user } });
+  for (let look = 0; look < 3; look++) expect((await fetch(link)).status).toBe(200);
+  const fresh = await browser.page();
+  await fresh.goto(link);
+  await fresh.getByRole('img', { name: 'QR code of this link' }).waitFor();
+  expect(await barriers(fresh)).toEqual([]);
+  await picture(fresh, 'install-link');
+  await fresh.getByRole('button', { name: 'Install on this phone' }).click();
+  const get = fresh.getByRole('link', { name: /^the web: get 1\.1/ });
+  await get.waitFor();
+  expect(await barriers(fresh)).toEqual([]);
+  const download = fresh.waitForEvent('download');
+  await get.click();
+  const file = await download;
+  expect(file.suggestedFilename()).toBe(`${id}-1.1.zip`);
+  expect(readFileSync(await file.path()).equals(content)).toBe(true);
+  await fresh.close();
+  expect((await fetch(link)).status).toBe(410);
+  const { link: raced } = await operator.call(api.apps.link, { params: { id }, body: { user: started.user } });
+  // Four of one address are looked at at once.
+  const answers = await Promise.all([1, 2, 3, 4].map(() => fetch(raced, { method: 'POST' })));
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 410, 410, 410]);
+  usedLink = link;
+}
+
+test('what npm start has set up serves apps: the page lists those of the user, gets one and its update, verified', async () => {
+  await operator.call(api.groups.put, { params: { name: 'board' } });
+  const [app, others] = ['com.example.field', 'com.example.board'];
+  await operator.call(api.apps.put, { params: { id: app }, body: { title: 'Field', groups: ['staff'] } });
+  await operator.call(api.apps.put, { params: { id: others }, body: { title: 'Board papers', groups: ['board'] } });
+  const packages = [Publishing.webApp(app, '1.0', 3_000_000), Publishing.webApp(app, '1.1')] as const;
+  await publishing.publish(packages[0], { en: 'The first version.' });
+  await publishing.publish(Publishing.webApp(others, '1.0'));
+  await goToApps();
+  const get = async (name: string): Promise<Buffer> => {
+    const download = page.waitForEvent('download');
+    await page.getByRole('button', { name }).click();
+    return readFileSync(await (await download).path());
+  };
+  await page.getByRole('button', { name: 'Install: Field' }).waitFor();
+  expect(await page.getByText('Board papers').count()).toBe(0);
+  expect(await barriers(page)).toEqual([]);
+  expect((await get('Install: Field')).equals(packages[0])).toBe(true);
+  await page.getByText('You have 1.0: open the file to install it.').waitFor();
+  await publishing.publish(packages[1], { de: 'Schneller.', en: 'It is quicker, and works in tunnels.' });
+  // What the address says stays what is shown.
+  await page.reload();
+  await page.getByText('It is quicker, and works in tunnels.').waitFor();
+  await picture(page, 'phone-apps');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await picture(page, 'phone-apps-dark');
+  expect(await barriers(page)).toEqual([]);
+  await page.emulateMedia({ colorScheme: null });
+  expect((await get('Update to 1.1: Field')).equals(packages[1])).toBe(true);
+  await page.getByText('You have 1.1').waitFor();
+  await installByLink(app, packages[1]);
+  await operator.call(api.apps.put, { params: { id: app }, body: { title: 'Field', groups: ['board'] } });
+  await goToApps();
+  await page.getByText('There is no app for you yet.').waitFor();
+  await page.getByRole('button', { name: 'Sallyport: your resources' }).click();
+  await page.getByRole('link', { name: 'Sample intranet' }).click();
+  await page.frameLocator('#page').getByRole('link', { name: 'Chat', exact: true }).click();
+  await page.frameLocator('#page').getByLabel('Message').waitFor();
+});
+
 test('it survives a restart of everything without a new login, and says since when it is offline', async () => {
   expect(await started.stop()).toContain('stopped; everything is kept');
   await page.getByText('connecting…').waitFor();
@@ -84,6 +169,7 @@ test('it survives a restart of everything without a new login, and says since wh
   expect(await page.getByText('Your session is over').count()).toBe(0);
   started = await startAll(folder, basePort);
   await page.getByText('connected', { exact: true }).waitFor();
+  expect((await fetch(usedLink, { method: 'POST' })).status).toBe(410);
   await page.locator('#banner').waitFor({ state: 'hidden' });
   // The address of the window says which page it was.
   await page.reload();

@@ -177,6 +177,7 @@ function startNode(running: Running, ours: ClusterOfOurs, cluster: LocalCluster,
     SALLYPORT_DATA: folder,
     // All nodes are on this machine: one folder is the journal of all.
     SALLYPORT_JOURNAL: pathToFileURL(resolve(ours.data, 'journal')).href,
+    SALLYPORT_PACKAGES: resolve(ours.data, 'packages'),
     SALLYPORT_NODE: name,
     SALLYPORT_PROXY_LISTEN: `127.0.0.1:${proxies}`,
     SALLYPORT_PROXY_URL: mainUrl(proxies),
@@ -195,7 +196,7 @@ function shareKek(data: string, folder: string, i: number): void {
 
 async function startIntranet(
   running: Running,
-  { data, ports }: ClusterOfOurs,
+  { data, ports, size }: ClusterOfOurs,
   { admin, caFile }: { admin: AdminClient; caFile: string },
 ): Promise<QuickStart> {
   const { ready } = await running.start('intranet', {
@@ -205,7 +206,9 @@ async function startIntranet(
     SALLYPORT_CA: caFile,
     SALLYPORT_AUTHORITY: INTRANET_AUTHORITY,
   });
+  const nodes = Array.from({ length: size.nodes }, (_, i) => `https://127.0.0.1:${ports.security(i).proxies}`);
   return seed(admin, join(data, 'cli', 'quick-start.json'), {
+    security: nodes,
     intranet: ready['url']!,
     phone: `http://phone.localhost:${ports.phone}`,
     proxy: `ws://localhost:${ports.balancer.devices}`,

@@ -1,10 +1,11 @@
 import { openFileSource, type PackageFacts, readPackage } from '@sallyport/releases';
-import type { AppMinimum, AppPlatform, AppView } from '@sallyport/security-api';
+import type { AppLinkView, AppMinimum, AppPlatform, AppView } from '@sallyport/security-api';
 import { apps } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
+import { renderUnicodeCompact } from 'uqr';
 import { addOperatorCommand, type Given, table } from '../operator-command.ts';
-import { CliError, printJson } from '../output.ts';
+import { CliError, formatTime, printJson } from '../output.ts';
 import { globalsOf } from '../program.ts';
 import { say } from '../terminal.ts';
 import { addReleaseCommands } from './releases.ts';
@@ -19,6 +20,11 @@ interface AppOptions {
   readonly owner?: string[];
   readonly minVersion?: string;
   readonly from?: string;
+}
+
+interface LinkOptions {
+  readonly hours: string;
+  readonly origin?: string;
 }
 
 const showApps = table<AppView>(['id', 'title', 'platforms', 'signers', 'groups', 'minimum'], appRow);
@@ -41,6 +47,27 @@ export function addAppCommands(program: Command): void {
     ],
     run: putApp,
     show: showApps,
+  });
+  addOperatorCommand<LinkOptions, AppLinkView>(app, {
+    name: 'link <id> <user>',
+    about: 'make a link by which a user installs an app on a phone that has nothing yet; it is good once',
+    options: [
+      ['--hours <n>', 'how long it is good', '24'],
+      ['--origin <url>', 'by which Proxy, wss://host[:port]; the first one of the realm unless given'],
+    ],
+    run: (admin, { options, reason }, id: string, user: string) => {
+      const ttlMs = Number(options.hours) * 3_600_000;
+      if (!Number.isInteger(ttlMs)) throw new CliError('--hours is not a number');
+      return admin.call(apps.link, {
+        params: { id },
+        body: { user, ttlMs, ...given('origin', options.origin) },
+        reason,
+      });
+    },
+    show: ({ link, expiresAt }, _given, id: string, user: string) => {
+      process.stdout.write(`${renderUnicodeCompact(link, { ecc: 'L' })}\n\n`);
+      say`Link to install ${id} for ${user}, good once, until ${formatTime(expiresAt)}:\n${link}\n`;
+    },
   });
   addInspect(app);
   addReleaseCommands(app);

@@ -68,6 +68,7 @@ async function startAll(
   });
   const admin = await ensureOperator(profileFile(globals), security as { adminUrl: string; ca: string });
   const urls = {
+    security: [security['proxyUrl']!],
     intranet: intranet['url']!,
     phone: `http://phone.localhost:${ports.phone}`,
     proxy: `ws://localhost:${ports.proxy}`,

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import {
   apps,
+  type BodyOf,
   codes,
   groups,
   installations,
@@ -63,6 +65,8 @@ const INTRANET_METHODS = [...PAGE_METHODS, ...FOLDER_METHODS];
 
 /** Where the parts of this machine are; other ports at a later start change them. */
 export interface QuickStartUrls {
+  /** Of each Security node, where Proxies connect. */
+  readonly security: readonly string[];
   readonly intranet: string;
   readonly phone: string;
   readonly proxy: string;
@@ -91,6 +95,14 @@ async function placeParts(admin: AdminClient, urls: QuickStartUrls): Promise<voi
   const backend = { url: urls.intranet, networks: ['127.0.0.0/8'], readsContent: true, paths: 'exact' } as const;
   const intranet = { kind: 'http', authority: INTRANET_AUTHORITY, backend, title: 'Sample intranet' } as const;
   await admin.call(resources.put, { params: { name: 'intranet' }, body: intranet, ...REASON });
+  await admin.call(resources.put, { params: { name: 'updates' }, body: updatesOf(urls), ...REASON });
+}
+
+/** Updates of apps, which Security itself answers. */
+function updatesOf({ security: [url = '', ...others] }: QuickStartUrls): BodyOf<typeof resources.put> {
+  const servers = others.length > 0 ? { servers: others.map((other) => ({ url: other })) } : {};
+  const backend = { url, ...servers, prefix: '/updates', networks: ['127.0.0.0/8'] };
+  return { kind: 'http', authority: UPDATE_AUTHORITY, title: 'Updates of apps', backend };
 }
 
 /** The apps that this machine plays: its phone page, and its command line. */
@@ -106,6 +118,8 @@ async function createUser(admin: AdminClient, { user, password }: QuickStart): P
   await admin.call(groups.put, { params: { name: 'staff' }, ...REASON });
   const policy = { groups: ['staff'], resources: ['intranet'], context: {}, methods: INTRANET_METHODS };
   await admin.call(policies.put, { params: { name: 'staff-intranet' }, body: policy, ...REASON });
+  const updates = { groups: ['staff'], resources: ['updates'], context: {}, methods: ['GET', 'PUT'] };
+  await admin.call(policies.put, { params: { name: 'staff-updates' }, body: updates, ...REASON });
   const body = { displayName: 'Ada', password, groups: ['staff'] };
   await admin.call(users.put, { params: { name: user }, body, ...REASON });
 }

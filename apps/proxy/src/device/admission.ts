@@ -143,7 +143,7 @@ export class SocketAdmission {
 }
 
 /** Token buckets by key; of more than `keys` the longest unused is forgotten. */
-class Buckets {
+export class Buckets {
   readonly #of: { readonly burst: number; readonly rate: number; readonly keys: number };
   readonly #buckets = new Map<string, TokenBucket>();
 

@@ -1,6 +1,6 @@
 import { sign as signBytes } from 'node:crypto';
-import { ASSERTION_TTL_MS } from '@sallyport/access';
-import { type Grant, SPENT_EVIDENCE_MS } from '@sallyport/security-api';
+import { ASSERTION_TTL_MS, isUpdates } from '@sallyport/access';
+import { type Grant, type ResourceGrant, SPENT_EVIDENCE_MS } from '@sallyport/security-api';
 import type { JWK } from 'jose';
 import type { LiveKeys } from './live-keys.ts';
 
@@ -14,9 +14,18 @@ export interface AssertionParts {
 /** Signs one identity assertion for each HTTP resource of a grant: who the user is, for that backend only. */
 export function withAssertions(parts: AssertionParts, grant: Grant): Grant {
   const resources = grant.resources.map((resource) =>
-    resource.kind === 'http' ? { ...resource, assertion: sign(parts, grant, resource.authority) } : resource,
+    resource.kind === 'http'
+      ? { ...withOwnCa(parts, resource), assertion: sign(parts, grant, resource.authority) }
+      : resource,
   );
   return { ...grant, resources };
+}
+
+/** Updates are served by Security itself, whose CAs every Proxy knows: they are in the grant, also while another one takes over. */
+function withOwnCa({ liveKeys }: AssertionParts, resource: ResourceGrant): ResourceGrant {
+  if (!isUpdates(resource) || resource.backend.ca !== undefined) return resource;
+  const ca = liveKeys.current.authorities.map((pem) => pem.trimEnd()).join('\n');
+  return { ...resource, backend: { ...resource.backend, ca } };
 }
 
 /** A JWT (RFC 7519, RFC 7515 section 7.1). Every channel needs one: the way to another thread and back would cost half as much again. */

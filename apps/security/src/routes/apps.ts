@@ -1,7 +1,17 @@
-import { type AccessContext, type AppRow, getApp, listApps, putApp, removeApp } from '@sallyport/access';
+import {
+  type AccessContext,
+  type AppRow,
+  getApp,
+  issueInstallLink,
+  listApps,
+  putApp,
+  removeApp,
+} from '@sallyport/access';
+import { INSTALL_PREFIX } from '@sallyport/security-api';
 import { apps, type GivenAnswerOf } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
 import type { InForce } from '../revocation/in-force.ts';
+import { installOrigin, webOriginOf } from '../updates/install-origin.ts';
 import { pageOf } from './paging.ts';
 import { serve } from './serve.ts';
 
@@ -24,6 +34,11 @@ export function addAppRoutes(service: FastifyInstance, { access, inForce }: AppR
     const row = await putApp(access, id, body, by, { onlyNew });
     await inForce.ensureAll();
     return appView(row);
+  });
+  serve(service, apps.link, async ({ params: { id: app }, body: { user, ttlMs, origin }, by }) => {
+    const at = origin === undefined ? await installOrigin(access) : webOriginOf(origin);
+    const { token, expiresAt } = await issueInstallLink(access, { app, user, origin: at, ttlMs }, by);
+    return { link: `${at}${INSTALL_PREFIX}/${token}`, expiresAt };
   });
   serve(service, apps.remove, async ({ params: { id }, by }) => {
     const done = await removeApp(access, id, by);

@@ -47,9 +47,9 @@ function standingView({ release, percent, running, counts }: ReleaseStanding) {
 /** Releases, their rollouts, and who signs them. */
 export function addReleaseRoutes(service: FastifyInstance, { access, liveKeys, packages }: ReleaseRoutes): void {
   const online = onlineKeyOf(liveKeys);
-  serve(service, releases.upload, async ({ params: { sha256 }, body: { at, bytes, content } }) => {
-    const there = await packages.take({ sha256, at, bytes, content: parseBase64Url(content) });
-    return { there, package: there === bytes ? await packages.finish(sha256) : null };
+  serve(service, releases.upload, async ({ params: { sha256 }, body: { at, bytes, content }, by }) => {
+    const there = await packages.take({ sha256, at, bytes, content: parseBase64Url(content), by: by.actor });
+    return { there, package: there === bytes ? await packages.finish({ sha256, by: by.actor }) : null };
   });
   serve(service, releases.publish, async ({ body: { sha256, ...input }, by }) =>
     releaseView(await proposeRelease(access, { ...input, package: await packages.get(sha256) }, by)),

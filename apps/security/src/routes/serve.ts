@@ -30,7 +30,7 @@ export type Asked<O extends Operation> = {
   /** Address that the request came from. */
   readonly ip: string;
 } & (O extends { readonly open: true } ? unknown : { readonly operator: OperatorAtWork }) &
-  (O extends { readonly reason: true } ? { readonly by: Actor } : unknown) &
+  (O extends { readonly reason: true } | { readonly publisher: true } ? { readonly by: Actor } : unknown) &
   (O extends { readonly repeatable: true } ? { readonly requestId: string | undefined } : unknown) &
   (O extends { readonly onlyNew: true } ? { readonly onlyNew: boolean } : unknown);
 
@@ -56,7 +56,9 @@ function askedOf<O extends Operation>(operation: O, request: FastifyRequest): As
   const actor = publisher ? `publisher ${publisher.name}` : operator?.operator.name;
   const asked = {
     ...{ params, query, body, ip, operator },
-    ...(operation.reason ? { by: { actor, reason: reasonOf(request) } } : {}),
+    ...(operation.reason || operation.publisher
+      ? { by: { actor, reason: operation.reason ? reasonOf(request) : '' } }
+      : {}),
     ...(operation.repeatable ? { requestId: requestIdOf(request) } : {}),
     ...(operation.onlyNew ? { onlyNew: headers['if-none-match'] === '*' } : {}),
   };

@@ -45,6 +45,8 @@ interface Login extends SigningDevice {
   readonly app: AppContext;
   readonly user: UserRow;
   readonly siteMap: string;
+  /** The version is below the minimum: the session is good for its update only. */
+  readonly isOld: boolean;
 }
 
 /** Handles HS3 of a login; undefined when the handshake itself fails: unknown device, wrong key or wrong proof. */
@@ -67,18 +69,23 @@ export async function answerLogin(
     const name = user?.name ?? installation.userId;
     return refuse(parts, { name, installation }, refusal('REVOKED', 'the user is disabled'));
   }
-  const login = { ...device, user, attempt, used, app, siteMap };
   const denied = checkFacts(rule, app);
-  if (denied) {
+  const isOld = denied === 'APP_UPDATE_REQUIRED' && mayUpdate(device, app);
+  const login = { ...device, user, attempt, used, app, siteMap, isOld };
+  if (denied)
     await noteRefusedVersion(parts.access, { app: `${app.id}@${app.version}`, installationId: installation.id });
-    return refuse(parts, named(login), refusal(denied, whyDenied(rule, app, denied)));
-  }
+  if (denied && !isOld) return refuse(parts, named(login), refusal(denied, whyDenied(rule, app, denied)));
   // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
   if (!settings.loginNeedsPassword && used.slot !== 'previous')
     return secondFactor(parts, login, { userUnasked: true });
   const claimant = { user, place, address, installation };
   const verdict = await verifyCredentials(parts, claimant, readCredentials(fields));
   return verdict.fit ? secondFactor(parts, login, verdict) : refuse(parts, named(login), verdict);
+}
+
+/** Whether a version that is too old may sign in all the same, for its update: everything else of it fits. */
+function mayUpdate({ ruleForOld }: SigningDevice, app: AppContext): boolean {
+  return ruleForOld !== undefined && checkFacts(ruleForOld, app) === undefined;
 }
 
 function openWithKeys(
@@ -187,6 +194,7 @@ async function complete(
     limits: {},
     site_map: login.siteMap,
     ...updateRootOf(parts.access, login.updateRoot),
+    ...(login.isOld ? { update_required: true } : {}),
     notices: [],
   };
   return { answer: withRoutes(answer, routes) };

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, stat } from 'node:fs/promises';
+import { constants, createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AccessError } from '@sallyport/access';
@@ -10,6 +10,10 @@ import type { PackageView } from '@sallyport/security-api';
 
 /** A package has at most so many bytes. */
 const MAX_PACKAGE_BYTES = 2 * 1024 ** 3;
+/** A draft to which nothing came for so long is given up, ms. */
+const DRAFT_LIFE_MS = 86_400_000;
+/** So many packages come at once at most: each may hold room on the disk for a day. */
+const MAX_DRAFTS = 16;
 
 /** A part of a package that comes. */
 export interface PackagePart {
@@ -19,11 +23,16 @@ export interface PackagePart {
   /** Bytes of the package in all. */
   readonly bytes: number;
   readonly content: Uint8Array;
+  /** Who sends it: nobody adds to what another one has begun. */
+  readonly by: string;
 }
 
+/** A package that somebody sends. */
+type Draft = Pick<PackagePart, 'sha256' | 'by'>;
+
 /**
- * Packages by their SHA-256, in a folder that all nodes of the farm share. What comes is a draft until all of it is there and has this
- * hash; whatever is wrong with it leaves the store as it was.
+ * Packages by their SHA-256, in a folder that all nodes of the farm share. What comes is a draft of whoever sends it until all of it is
+ * there and has this hash; whatever is wrong with it leaves the store as it was. Parts may come at any node, and twice.
  */
 export class PackageStore {
   readonly #folder: string;
@@ -36,17 +45,17 @@ export class PackageStore {
    * Takes a part behind those that are there, and gives how many bytes there are. One that was taken before changes nothing.
    * @throws AccessError ERR_ACCESS_CONFLICT for one with a gap before it, ERR_ACCESS_INVALID for too large a package
    */
-  async take({ sha256, at, bytes, content }: PackagePart): Promise<number> {
+  async take({ sha256, at, bytes, content, by }: PackagePart): Promise<number> {
     if (bytes > MAX_PACKAGE_BYTES) throw invalid(`a package has at most ${MAX_PACKAGE_BYTES} bytes`);
     const whole = await sizeOf(this.#path(sha256));
     if (whole !== undefined) return whole;
-    await mkdir(join(this.#folder, 'drafts'), { recursive: true, mode: 0o700 });
-    const file = await open(this.#draft(sha256), at === 0 ? 'w' : 'r+').catch(() => undefined);
-    if (!file) throw new AccessError('ERR_ACCESS_CONFLICT', 'the parts before this one are not there: begin again');
+    const file = await this.#openDraft({ sha256, by }, at === 0);
+    if (!file) throw conflict('the parts before this one are not there: begin again');
     try {
       const there = (await file.stat()).size;
-      if (at > there || at + content.length > bytes)
-        throw new AccessError('ERR_ACCESS_CONFLICT', `${there} bytes are there, this part begins at ${at}`);
+      if (there > bytes) await file.truncate();
+      if (there > bytes || at > there || at + content.length > bytes)
+        throw conflict(`${there} bytes are there, this part begins at ${at}: begin again`);
       await file.write(content, 0, content.length, at);
       await file.sync();
       return Math.max(there, at + content.length);
@@ -55,22 +64,66 @@ export class PackageStore {
     }
   }
 
-  /** Looks at a package once all its bytes are there, and keeps it. @throws AccessError ERR_ACCESS_INVALID: it is not taken */
-  async finish(sha256: string): Promise<PackageView> {
-    const known = await sizeOf(this.#path(sha256));
-    const path = known === undefined ? this.#draft(sha256) : this.#path(sha256);
-    const [chunks, digest] = await hashesOf(path);
-    if (digest !== sha256) throw invalid('its bytes do not have the hash that it was sent with');
-    const facts = await this.#read(path);
-    if (known === undefined) await rename(path, this.#path(sha256));
-    return { ...facts, sha256, bytes: (await sizeOf(this.#path(sha256)))!, chunks };
+  /** The file of a draft; undefined for one that was not begun. Nothing of it is lost to who begins it again. */
+  async #openDraft(draft: Draft, begins: boolean): Promise<FileHandle | undefined> {
+    if (!begins) return openedOrNone(this.#draft(draft), 'r+');
+    await mkdir(this.#drafts, { recursive: true, mode: 0o700 });
+    const known = await openedOrNone(this.#draft(draft), 'r+');
+    if (known) return known;
+    if ((await this.sweep(Date.now())) >= MAX_DRAFTS)
+      throw conflict(`${MAX_DRAFTS} packages are on their way already: try again later`);
+    return open(this.#draft(draft), constants.O_RDWR | constants.O_CREAT, 0o600);
+  }
+
+  /** Gives up drafts to which nothing came for a day; gives how many are left. `now` in epoch ms. */
+  async sweep(now: number): Promise<number> {
+    const names = await readdir(this.#drafts).catch(noneIfMissing);
+    let left = 0;
+    for (const name of names ?? []) {
+      const path = join(this.#drafts, name);
+      const changedAt = (await stat(path).catch(noneIfMissing))?.mtimeMs ?? 0;
+      if (now - changedAt > DRAFT_LIFE_MS) await rm(path, { force: true });
+      else left += 1;
+    }
+    return left;
+  }
+
+  /** Looks at a package once all its bytes are there, and keeps it. @throws AccessError ERR_ACCESS_INVALID: it is not taken, and forgotten */
+  async finish(draft: Draft): Promise<PackageView> {
+    const path = this.#draft(draft);
+    if ((await sizeOf(this.#path(draft.sha256))) !== undefined) {
+      await rm(path, { force: true });
+      return this.#look(draft.sha256, this.#path(draft.sha256));
+    }
+    try {
+      const found = await this.#look(draft.sha256, path);
+      await rename(path, this.#path(draft.sha256));
+      return found;
+    } catch (error) {
+      // The same parts may have come twice, at two nodes: then the other one has kept it by now.
+      if (noneIfMissing(error as NodeJS.ErrnoException) === undefined) return this.get(draft.sha256);
+      throw error;
+    }
   }
 
   /** What a package is. @throws AccessError ERR_ACCESS_NOT_FOUND */
   async get(sha256: string): Promise<PackageView> {
     if ((await sizeOf(this.#path(sha256))) === undefined)
       throw new AccessError('ERR_ACCESS_NOT_FOUND', 'there is no such package');
-    return this.finish(sha256);
+    return this.#look(sha256, this.#path(sha256));
+  }
+
+  /** Reads a file of which somebody says the hash; what is no package, or another one, goes. */
+  async #look(sha256: string, path: string): Promise<PackageView> {
+    const [chunks, digest] = await hashesOf(path);
+    try {
+      if (digest !== sha256) throw invalid('its bytes do not have the hash that it was sent with');
+      const facts = await this.#read(path);
+      return { ...facts, sha256, bytes: (await sizeOf(path))!, chunks };
+    } catch (error) {
+      if (error instanceof AccessError && path !== this.#path(sha256)) await rm(path, { force: true });
+      throw error;
+    }
   }
 
   /** Its bytes from a place on. */
@@ -94,9 +147,26 @@ export class PackageStore {
     return join(this.#folder, sha256);
   }
 
-  #draft(sha256: string): string {
-    return join(this.#folder, 'drafts', sha256);
+  get #drafts(): string {
+    return join(this.#folder, 'drafts');
   }
+
+  #draft({ sha256, by }: Draft): string {
+    return join(this.#drafts, `${sha256}.${createHash('sha256').update(by).digest('hex').slice(0, 16)}`);
+  }
+}
+
+function conflict(why: string): AccessError {
+  return new AccessError('ERR_ACCESS_CONFLICT', why);
+}
+
+/** For files that there may not be. @throws any other error */
+function noneIfMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+function openedOrNone(path: string, flags: string): Promise<FileHandle | undefined> {
+  return open(path, flags).catch(noneIfMissing);
 }
 
 function invalid(why: string): AccessError {
@@ -104,11 +174,7 @@ function invalid(why: string): AccessError {
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  return found?.size;
+  return (await stat(path).catch(noneIfMissing))?.size;
 }
 
 /** SHA-256 of each piece that devices verify, and of all of it. */

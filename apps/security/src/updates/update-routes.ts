@@ -1,9 +1,11 @@
-import type { Readable } from 'node:stream';
 import {
   type AccessContext,
+  catalogueFor,
+  issueOwnInstallLink,
   memoryThrottle,
   noteReport,
   offerFor,
+  ownRelease,
   readUpdateFile,
   releaseDocument,
   releaseForDevice,
@@ -11,19 +13,20 @@ import {
 } from '@sallyport/access';
 import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import { ProblemError } from '@sallyport/http-service';
+import { INSTALL_PREFIX } from '@sallyport/security-api';
 import type { Log } from '@sallyport/telemetry';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { createLocalJWKSet, errors, jwtVerify } from 'jose';
 import Type from 'typebox';
 import { assertionJwks } from '../keys/assertions.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
+import { installOrigin } from './install-origin.ts';
 import { onlineKeyOf } from './online-key.ts';
+import { answerPackage } from './package-answer.ts';
 import type { PackageStore } from './package-store.ts';
 
 /** Where devices' requests for updates arrive, by way of a resource with this prefix. */
 export const UPDATES_PREFIX = '/updates';
-/** A download is held against the rights of its user this often, ms. */
-const LOOK_MS = 500;
 /** What an installation may ask of updates: a look for one is about seven requests, each a transaction. */
 const ASK_LIMIT = { burst: 120, perMinute: 120 } as const;
 
@@ -55,6 +58,10 @@ const OfferQuery = Type.Object({
   }),
   os: Type.String({ maxLength: 32 }),
 });
+const LinkBody = Type.Object(
+  { app: Type.String({ minLength: 1, maxLength: 128, description: 'the id of an app' }) },
+  { additionalProperties: false },
+);
 const Report = Type.Object(
   {
     release: Type.String({ pattern: '^[A-Za-z0-9-]{8,64}$', description: 'the id of a release' }),
@@ -85,6 +92,13 @@ export function addUpdateRoutes(
     { schema: { querystring: OfferQuery } },
     async ({ updateAsker, query: { version, os } }) => offerFor(access, updateAsker, { version, os }),
   );
+  service.get('/v1/apps', async ({ updateAsker }) => ({
+    apps: (await catalogueFor(access, updateAsker)).map(({ app, releases }) => ({
+      app: app.id,
+      title: app.title,
+      releases: releases.map(({ id }) => id),
+    })),
+  }));
   service.get<{ Params: { name: string } }>(
     '/v1/metadata/:name',
     { schema: { params: Param } },
@@ -98,7 +112,7 @@ export function addUpdateRoutes(
     '/v1/targets/releases/:name',
     { schema: { params: Param } },
     async ({ updateAsker, params: { name } }, reply) => {
-      const row = await releaseForDevice(access, updateAsker, ({ id }) => `${id}.json` === name);
+      const row = await releaseForDevice(access, updateAsker, { id: name.replace(/\.json$/, '') });
       if (!row) throw nothing();
       return reply.type('application/json').send(Buffer.from(releaseDocument(row)));
     },
@@ -107,28 +121,31 @@ export function addUpdateRoutes(
     '/v1/packages/:name',
     { schema: { params: Param } },
     async ({ updateAsker, params: { name }, headers }, reply) => {
-      const find = () => releaseForDevice(access, updateAsker, (row) => row.package.sha256 === name);
-      const row = await find();
+      const row = await releaseForDevice(access, updateAsker, { sha256: name });
       if (!row) throw nothing();
       const { installationId } = updateAsker;
       await noteReport(access, { releaseId: row.id, installationId, outcome: 'downloading' });
-      const { bytes } = row.package;
-      const from = firstOf(headers.range, bytes);
-      const stream = packages.read(name, from);
-      watch(stream, reply, { still: async () => (await find()) !== undefined, log });
-      return reply
-        .code(206)
-        .header('content-range', `bytes ${from}-${bytes - 1}/${bytes}`)
-        .header('content-length', bytes - from)
-        .type('application/octet-stream')
-        .send(stream);
+      const still = async (): Promise<boolean> =>
+        (await releaseForDevice(access, updateAsker, { id: row.id })) !== undefined;
+      void reply.type('application/octet-stream');
+      // Asked for without a range, too, the SDK is told which bytes these are.
+      return answerPackage(reply, { packages, release: row, range: headers.range ?? 'bytes=0-', still, log });
+    },
+  );
+  service.put<{ Body: { app: string } }>(
+    '/v1/links',
+    { schema: { body: LinkBody } },
+    async ({ updateAsker, body: { app } }) => {
+      const origin = await installOrigin(access);
+      const { token, expiresAt } = await issueOwnInstallLink(access, updateAsker, { app, origin });
+      return { link: `${origin}${INSTALL_PREFIX}/${token}`, expiresAt };
     },
   );
   service.put<{ Body: { release: string; outcome: 'installed' | 'failed' } }>(
     '/v1/reports',
     { schema: { body: Report } },
     async ({ updateAsker, body: { release, outcome } }) => {
-      const row = await releaseForDevice(access, updateAsker, ({ id }) => id === release);
+      const row = await ownRelease(access, updateAsker, { id: release });
       if (!row) throw nothing();
       await noteReport(access, { releaseId: release, installationId: updateAsker.installationId, outcome });
       return { done: true };
@@ -157,29 +174,4 @@ async function askerOf(liveKeys: LiveKeys, realm: string, { headers }: FastifyRe
   });
   if (!verified) throw new ProblemError('ERR_HTTP_FORBIDDEN', `an assertion for ${UPDATE_AUTHORITY} is needed`);
   return { userId: String(verified.payload.sub), installationId: String(verified.payload['iid']) };
-}
-
-/** The first byte of a range without an end, as the SDK asks for; all of it otherwise. */
-function firstOf(range: string | undefined, bytes: number): number {
-  const from = Number(/^bytes=(\d{1,12})-$/.exec(range ?? 'bytes=0-')?.[1] ?? Number.NaN);
-  if (Number.isNaN(from) || from >= bytes) throw new ProblemError('ERR_HTTP_INVALID', 'no such range of the package');
-  return from;
-}
-
-/** Breaks a download off once its release is not the device's any more. A store that does not answer decides nothing. */
-function watch(
-  stream: Readable,
-  reply: FastifyReply,
-  { still, log }: { readonly still: () => Promise<boolean>; readonly log: Log },
-): void {
-  const timer = setInterval(() => {
-    void still().then(
-      (goesOn) => {
-        if (!goesOn) stream.destroy(new Error('the release was taken away'));
-      },
-      (error: unknown) => log.warn({ err: error }, 'rights of a download cannot be read'),
-    );
-  }, LOOK_MS);
-  stream.once('close', () => clearInterval(timer));
-  reply.raw.once('close', () => stream.destroy());
 }

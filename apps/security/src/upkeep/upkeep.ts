@@ -1,6 +1,7 @@
 import type { AuditWatch } from '@sallyport/access';
 import type { CountWatch } from '../farm/count-watch.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
+import type { PackageStore } from '../updates/package-store.ts';
 import { type ArchiveWatchParts, startArchiveWatch } from './archive-watch.ts';
 import { startCertificateWatch } from './certificate-watch.ts';
 import { startErasing } from './erasing.ts';
@@ -10,6 +11,8 @@ import { type StandbyWatchParts, startStandbyWatch } from './standby-watch.ts';
 
 /** The whole audit log is checked again this often, ms. */
 const RECHECK_MS = 21_600_000;
+/** Packages that nobody goes on sending are looked for this often, ms. */
+const SWEEP_MS = 3_600_000;
 
 /** What upkeep works on. */
 export interface UpkeepParts
@@ -18,18 +21,23 @@ export interface UpkeepParts
     Omit<StandbyWatchParts, 'database'> {
   readonly database: Pick<DatabaseProbe, 'archive' | 'servers'>;
   readonly renewal: Renewal;
+  readonly packages: Pick<PackageStore, 'sweep'>;
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
 }
 
 /** Begins everything that a node does from time to time; gives the function that stops it. */
 export function startUpkeep(parts: UpkeepParts): () => void {
-  const { auditWatch, countWatch, renewal } = parts;
+  const { auditWatch, countWatch, renewal, packages, log } = parts;
   renewal.start();
   // The whole log is checked once now, beside everything else, and again from time to time.
   void auditWatch.look(0).catch(() => undefined);
   // Who asks for the status first does not wait for the counts of a large farm either.
   void countWatch.look(0).catch(() => undefined);
+  const sweep = (): void =>
+    void packages.sweep(Date.now()).catch((error: unknown) => log.warn({ err: error }, 'drafts of packages stay'));
+  sweep();
+  const sweeping = setInterval(sweep, SWEEP_MS);
   const recheck = setInterval(() => void auditWatch.recheck().catch(() => undefined), RECHECK_MS);
   const stops = [
     startErasing(parts),
@@ -39,6 +47,7 @@ export function startUpkeep(parts: UpkeepParts): () => void {
     startCertificateWatch(parts),
     startStandbyWatch(parts),
     () => clearInterval(recheck),
+    () => clearInterval(sweeping),
   ];
   return () => {
     for (const stop of stops) stop();

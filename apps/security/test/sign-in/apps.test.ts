@@ -1,4 +1,5 @@
-import { issueCode, listAudit, putApp, putUser, removeApp } from '@sallyport/access';
+import { issueCode, listAudit, putApp, putGroup, putPolicy, putResource, putUser, removeApp } from '@sallyport/access';
+import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import { handshakesOf, scene } from '../scene.ts';
 import { TestDevice } from './device.ts';
@@ -23,9 +24,13 @@ async function phone() {
     return said(await device.enrol((await issueCode(access, 'ada', undefined, BY)).code, CRED));
   };
   const login = async (): Promise<string> => said(await device.login(CRED));
+  const isOld = async (): Promise<boolean> => {
+    const answer = await device.login(CRED);
+    return typeof answer !== 'string' && answer.flag('update_required') === true;
+  };
   const reason = async (): Promise<string> =>
     (await access.store.transaction((transaction) => listAudit(transaction, 1)))[0]!.reason;
-  return { access, enrol, login, reason };
+  return { access, enrol, login, isOld, reason };
 }
 
 test('a device of an app that is not registered neither enrols nor signs in', async () => {
@@ -53,6 +58,25 @@ test.each([
   await putApp(access, 'a', { groups: null, ...(input as object) }, BY);
   expect(await login()).toBe(expected);
   expect(await enrol()).toBe(expected);
+});
+
+test('a version below its minimum signs in for its update, where its user gets updates', async () => {
+  const { access, enrol, login, isOld } = await phone();
+  expect(await enrol()).toBe('ok');
+  await putApp(access, 'a', { groups: null, minimum: { version: '1.1', from: 0 } }, BY);
+  const backend = { url: 'https://127.0.0.1:1', networks: [] };
+  await putResource(access, 'updates', { kind: 'http', authority: UPDATE_AUTHORITY, backend }, BY);
+  await putGroup(access, 'staff', BY);
+  await putPolicy(access, 'updates', { groups: ['staff'], resources: ['updates'], context: {} }, BY);
+  expect(await login()).toBe('APP_UPDATE_REQUIRED');
+  await putUser(access, 'ada', { groups: ['staff'] }, BY);
+  expect(await login()).toBe('ok');
+  expect(await isOld()).toBe(true);
+  // Nothing else is forgiven.
+  await putApp(access, 'a', { groups: null, platforms: [{ os: 'ios' }], minimum: { version: '1.1', from: 0 } }, BY);
+  expect(await login()).toBe('CONTEXT_DENIED');
+  await putApp(access, 'a', { groups: null, minimum: { version: '1', from: 0 } }, BY);
+  expect(await isOld()).toBe(false);
 });
 
 test('a device that enrolled as one app does not sign in as another one', async () => {

@@ -13,7 +13,8 @@ async function listener() {
   const parts = { ...context, handshakes: handshakesOf(context), siteMap: siteMapSigner(context) };
   const { service } = createProxyService(parts, certificate);
   const assertionFor = (installationId: string, authority: string = UPDATE_AUTHORITY): string => {
-    const resource = { name: 'updates', kind: 'http', authority, rules: [] };
+    const backend = { url: 'https://127.0.0.1:1', networks: [] };
+    const resource = { name: 'updates', kind: 'http', authority, backend, rules: [] };
     const whose = { realm: 'main', userId: 'u', userName: 'ada', groups: [], sid: 's', installationId };
     // What is asked of a grant here.
     const grant = { ...whose, resources: [resource] } as unknown as Grant;

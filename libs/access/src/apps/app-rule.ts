@@ -1,5 +1,6 @@
+import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import { compareVersions } from '@sallyport/lease';
-import type { ContextRule } from '@sallyport/security-api';
+import type { AccessRule, ContextRule, ResourceGrant } from '@sallyport/security-api';
 import type { AppRow } from './rows.ts';
 
 /** What a rule asks of one app. */
@@ -55,6 +56,44 @@ function demandOf({ id, signers, platforms, minimum }: AppRow, now: number): App
   };
 }
 
+/** True for the resource by which apps get their updates. */
+export function isUpdates({ kind, authority }: Pick<ResourceGrant, 'kind' | 'authority'>): boolean {
+  return kind === 'http' && authority === UPDATE_AUTHORITY;
+}
+
+/** A rule for apps without its lowest versions: what a version that is too old still has to be. */
+export function ruleForOld(rule: ContextRule): ContextRule {
+  return rule.apps ? { ...rule, apps: rule.apps.map(({ minVersion: _, ...app }) => app) } : rule;
+}
+
+/** True for a rule that refuses versions for being too old. */
+export function hasMinimum({ apps }: ContextRule): boolean {
+  return apps?.some(({ minVersion }) => minVersion !== undefined) ?? false;
+}
+
+/**
+ * What a grant says so that a version which is too old gets its update, and nothing else: the lowest version moves from the rule of all
+ * to every rule of every resource but updates. Whoever is not let to updates is refused by the rule of all, as before.
+ */
+export function openToUpdate(
+  rule: ContextRule,
+  resources: readonly ResourceGrant[],
+): { readonly context: ContextRule; readonly resources: ResourceGrant[] } {
+  if (!hasMinimum(rule) || !resources.some(isUpdates)) return { context: rule, resources: [...resources] };
+  return {
+    context: ruleForOld(rule),
+    resources: resources.map((one) =>
+      isUpdates(one) ? one : { ...one, rules: one.rules.map((each) => withApps(each, rule.apps!)) },
+    ),
+  };
+}
+
+function withApps(rule: AccessRule, demands: readonly AppDemand[]): AccessRule {
+  const { apps: own } = rule.context;
+  const apps = own ? own.flatMap((one) => demands.flatMap((demand) => bothOf(demand, one))) : [...demands];
+  return { ...rule, context: { ...rule.context, apps } };
+}
+
 /** What asks for both; none for different apps. */
 function bothOf(app: AppDemand, realm: AppDemand): AppDemand[] {
   if (app.id !== realm.id) return [];
@@ -65,13 +104,31 @@ function bothOf(app: AppDemand, realm: AppDemand): AppDemand[] {
   const [lower, higher = lower] = [app.minVersion, realm.minVersion]
     .filter((version) => version !== undefined)
     .sort(compareVersions);
-  const platforms = app.platforms ?? realm.platforms;
+  const platforms = app.platforms && realm.platforms ? bothPlatforms(app.platforms, realm.platforms) : undefined;
   return [
     {
       id: app.id,
       ...(signers ? { signers } : {}),
-      ...(platforms ? { platforms } : {}),
+      ...withPlatforms(platforms ?? app.platforms ?? realm.platforms),
       ...(higher === undefined ? {} : { minVersion: higher }),
     },
   ];
+}
+
+type Platforms = NonNullable<AppDemand['platforms']>;
+
+function withPlatforms(platforms: Platforms | undefined): Pick<AppDemand, 'platforms'> {
+  return platforms ? { platforms } : {};
+}
+
+/** Systems that both take, each from the higher of both versions. */
+function bothPlatforms(a: Platforms, b: Platforms): Platforms {
+  return a.flatMap(({ os, minOsVersion: one }) => {
+    const other = b.find((platform) => platform.os === os);
+    if (!other) return [];
+    const [lower, higher = lower] = [one, other.minOsVersion]
+      .filter((version) => version !== undefined)
+      .sort(compareVersions);
+    return [{ os, ...(higher === undefined ? {} : { minOsVersion: higher }) }];
+  });
 }

@@ -12,7 +12,7 @@ import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Transaction } from '../store/store.ts';
+import type { Tallied, Transaction } from '../store/store.ts';
 import { appIdOf } from './app-rule.ts';
 import { advanced, LEAST_REPORTS, percentNow, resumed, whyHalt } from './rollout.ts';
 import type { AppRow, ReleaseOutcome, ReleaseReportRow, ReleaseRow } from './rows.ts';
@@ -216,31 +216,36 @@ export function releaseStandings(
   appId: string,
   limit: number,
 ): Promise<readonly ReleaseStanding[]> {
-  return access.store.transaction(async (transaction) => {
-    const rows = await transaction.tables.releases.list({ where: { appId } });
-    const standings: ReleaseStanding[] = [];
-    for (const release of [...rows].sort((a, b) => b.publishedAt - a.publishedAt).slice(0, limit)) {
-      const app = `${appId}@${release.package.version}`;
-      const installed = { where: { app, status: 'active' } } as const;
-      standings.push({
-        release,
-        percent: release.state === 'live' ? percentNow(release.rollout, transaction.now()) : 0,
-        running: await transaction.tables.installations.count(installed),
-        counts: await countReports(transaction, release.id),
-      });
-    }
-    return standings;
+  return access.store.transaction(async ({ tables, now }) => {
+    const rows = await tables.releases.list({ where: { appId } });
+    const newest = [...rows].sort((a, b) => b.publishedAt - a.publishedAt).slice(0, limit);
+    const apps = newest.map(({ package: { version } }) => `${appId}@${version}`);
+    const ids = newest.map(({ id }) => id);
+    // However many releases there are, each of both is one look.
+    const [running, said] = await Promise.all([
+      tables.installations.tally(['app'], { where: { status: 'active' }, among: ['app', [...new Set(apps)]] }),
+      tables.releaseReports.tally(['releaseId', 'outcome'], { among: ['releaseId', ids] }),
+    ]);
+    return newest.map((release, i) => ({
+      release,
+      percent: release.state === 'live' ? percentNow(release.rollout, now()) : 0,
+      running: running.find(({ app }) => app === apps[i])?.count ?? 0,
+      counts: countsOf(said.filter(({ releaseId }) => releaseId === release.id)),
+    }));
   });
 }
 
 async function countReports({ tables }: Transaction, releaseId: string): Promise<Record<ReleaseOutcome, number>> {
-  const count = (outcome: ReleaseOutcome): Promise<number> =>
-    tables.releaseReports.count({ where: { releaseId, outcome } });
+  return countsOf(await tables.releaseReports.tally(['outcome'], { where: { releaseId } }));
+}
+
+function countsOf(said: readonly Tallied<ReleaseReportRow, 'outcome'>[]): Record<ReleaseOutcome, number> {
+  const of = (outcome: ReleaseOutcome): number => said.find((one) => one.outcome === outcome)?.count ?? 0;
   return {
-    downloading: await count('downloading'),
-    installed: await count('installed'),
-    failed: await count('failed'),
-    refused: await count('refused'),
+    downloading: of('downloading'),
+    installed: of('installed'),
+    failed: of('failed'),
+    refused: of('refused'),
   };
 }
 

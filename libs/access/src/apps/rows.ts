@@ -58,6 +58,22 @@ export interface PublisherRow {
   readonly endedAt: number | null;
 }
 
+/** A link by which somebody installs an app where nothing of the realm is yet. Its id is the hash of its token. */
+export interface InstallLinkRow {
+  readonly id: string;
+  readonly userId: string;
+  readonly appId: string;
+  /** Where it leads, `https://host`. */
+  readonly origin: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** Of what the first who opened it got; null while nobody has. */
+  readonly claimHash: Uint8Array | null;
+  readonly claimedAt: number | null;
+  /** How often that was used. */
+  readonly reads: number;
+}
+
 /** Rows of this room by their tables. */
 export interface AppRows {
   readonly apps: AppRow;
@@ -65,6 +81,7 @@ export interface AppRows {
   readonly updateFiles: UpdateFileRow;
   readonly releaseReports: ReleaseReportRow;
   readonly publishers: PublisherRow;
+  readonly installLinks: InstallLinkRow;
 }
 
 /** Shapes of these tables. */
@@ -113,5 +130,22 @@ export const APP_TABLES: Shapes<AppRows> = {
     unique: ['tokenHash'],
     sealed: ['name', 'tokenHash', 'endedAt'],
     columns: { name: 'text', tokenHash: 'bytes', createdAt: 'int', endedAt: 'int', rowMac: 'bytes' },
+  },
+  installLinks: {
+    key: ['id'],
+    unique: ['claimHash'],
+    sealed: ['id', 'userId', 'appId', 'origin', 'expiresAt', 'claimHash', 'claimedAt'],
+    columns: {
+      id: 'text',
+      userId: 'text',
+      appId: 'text',
+      origin: 'text',
+      createdAt: 'int',
+      expiresAt: 'int',
+      claimHash: 'bytes',
+      claimedAt: 'int',
+      reads: 'int',
+      rowMac: 'bytes',
+    },
   },
 };

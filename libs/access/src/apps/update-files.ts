@@ -20,7 +20,7 @@ import {
 } from '@sallyport/channel';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
-import { bumpPolicyVersion } from '../realm/realm.ts';
+import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
 import type { UpdateFileRow } from './rows.ts';
@@ -63,7 +63,11 @@ export function readUpdateFile({ store }: AccessContext, name: string, online: O
     const { tables } = transaction;
     if (version !== undefined)
       return (await tables.updateFiles.find({ role: role as UpdateRole, version: Number(version) }))?.content;
-    await signOnline(transaction, online);
+    // Two nodes may be asked at the same moment: one signs, and the other one finds what that has signed.
+    if (await areOld(transaction)) {
+      await getRealm(transaction, 'update');
+      await signOnline(transaction, online);
+    }
     const [row] = await tables.updateFiles.list({ where: { role: 'timestamp' }, newestFirst: true, limit: 1 });
     return row?.content;
   });
@@ -246,6 +250,17 @@ function versionAfter(last: SignedUpdate<{ readonly version: number }> | undefin
   return Math.max((last?.signed.version ?? 0) + 1, Math.floor(now / MINUTE_MS));
 }
 
+/** True where half of the time is over for which snapshot or timestamp are good; where there are none yet, nothing is. */
+async function areOld(transaction: Transaction): Promise<boolean> {
+  const [snapshot, timestamp] = await Promise.all([newest(transaction, 'snapshot'), newest(transaction, 'timestamp')]);
+  const now = transaction.now();
+  return timestamp !== undefined && (isOld(snapshot, SNAPSHOT_MS, now) || isOld(timestamp, TIMESTAMP_MS, now));
+}
+
+function isOld(update: SignedUpdate<{ expires: string }> | undefined, life: number, now: number): boolean {
+  return !update || Date.parse(update.signed.expires) - now < life / 2;
+}
+
 /** Makes a snapshot and a timestamp of what there is; without `anew` only when the ones that there are get old. */
 async function signOnline(
   transaction: Transaction,
@@ -257,14 +272,13 @@ async function signOnline(
   const number = onlineNumberOf(root.signed, online);
   if (number === undefined) throw new AccessError('ERR_ACCESS_CONFLICT', 'the root names no online key of this realm');
   const now = transaction.now();
-  const isOld = (update: SignedUpdate<{ expires: string }> | undefined, life: number): boolean =>
-    anew || !update || Date.parse(update.signed.expires) - now < life / 2;
   let snapshot = await newest(transaction, 'snapshot');
   const timestamp = await newest(transaction, 'timestamp');
-  if (!isOld(snapshot, SNAPSHOT_MS) && !isOld(timestamp, TIMESTAMP_MS)) return;
+  const snapshotIsOld = anew || isOld(snapshot, SNAPSHOT_MS, now);
+  if (!snapshotIsOld && !isOld(timestamp, TIMESTAMP_MS, now)) return;
   const secret = online(number);
   const { updateFiles } = transaction.tables;
-  if (isOld(snapshot, SNAPSHOT_MS)) {
+  if (snapshotIsOld) {
     const meta = { 'targets.json': metaFileOf(targets) };
     const expires = formatExpires(now + SNAPSHOT_MS);
     const version = versionAfter(snapshot, now);

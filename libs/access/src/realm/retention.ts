@@ -27,7 +27,7 @@ export async function sweepEnded(access: AccessContext): Promise<Swept> {
   return access.store.transaction(async (transaction) => {
     const { endedKeepMs } = settingsOf(await getRealm(transaction));
     const before = transaction.now() - endedKeepMs;
-    const { sessions, joinTokens, directoryTokens, operatorTokens, bindings } = transaction.tables;
+    const { sessions, joinTokens, directoryTokens, operatorTokens, bindings, installLinks } = transaction.tables;
     const over = { below: ['expiresAt', before], limit: BATCH } as const;
     const counts = [
       await removeEach(sessions, await sessions.list({ below: ['endedAt', before], limit: BATCH })),
@@ -35,6 +35,7 @@ export async function sweepEnded(access: AccessContext): Promise<Swept> {
       await removeEach(joinTokens, await joinTokens.list(over)),
       await removeEach(directoryTokens, await directoryTokens.list(over)),
       await removeEach(operatorTokens, await operatorTokens.list(over)),
+      await removeEach(installLinks, await installLinks.list(over)),
       await removeEach(
         bindings,
         await bindings.list({ where: { state: 'waits' }, below: ['createdAt', before], limit: BATCH }),

@@ -1,8 +1,11 @@
 import { concat, encodeText, formatBase64Url, parseBase64Url } from '@sallyport/channel';
 import type { AccessContext } from './context.ts';
 
-/** Bearer tokens by their prefix: one-time and credential of an operator, SCIM client, Proxy that joins, pipeline that publishes. */
-export type TokenKind = 'sp1' | 'spo' | 'sps' | 'spj' | 'spp';
+/**
+ * Bearer tokens by their prefix: one-time and credential of an operator, SCIM client, Proxy that joins, pipeline that publishes, link for a
+ * first installation, and what that opened.
+ */
+export type TokenKind = 'sp1' | 'spo' | 'sps' | 'spj' | 'spp' | 'spi' | 'spc';
 
 const RANDOM_BYTES = 24;
 

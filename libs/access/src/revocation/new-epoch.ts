@@ -202,6 +202,7 @@ async function voidOneTimeThings({ tables }: Transaction): Promise<void> {
   // What stood by the database of before stands by another one, if at all.
   await tables.safeguards.remove({});
   await tables.codes.remove({});
+  await tables.installLinks.remove({});
   await tables.joinTokens.remove({});
   await tables.operatorTokens.remove({ where: { oneTime: true } });
 }

@@ -94,6 +94,11 @@ export function policiesByResource(set: PolicySet): ReadonlyMap<string, readonly
   return named;
 }
 
+/** True where an authority is opened to a member of the groups, at whatever site. */
+export function opensAuthority(set: PolicySet, groups: readonly string[], authority: string): boolean {
+  return openedFor(set, groups).some(({ row }) => row.kind === 'http' && row.authority === authority);
+}
+
 /** Resources with the policies that open them to a member of the groups. Deny is the default. */
 function openedFor(set: PolicySet, groups: readonly string[]): OpenedResource[] {
   const named = policiesByResource(set);

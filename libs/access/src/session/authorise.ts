@@ -12,7 +12,7 @@ import {
   verifyHelloMac,
 } from '@sallyport/channel';
 import type { Grant, RealmSettings } from '@sallyport/security-api';
-import { type AppUse, appIdOf, ruleChangesAt, ruleForApp } from '../apps/app-rule.ts';
+import { type AppUse, appIdOf, openToUpdate, ruleChangesAt, ruleForApp } from '../apps/app-rule.ts';
 import { verdictOf } from '../attestation/evidence.ts';
 import type { EvidenceRow } from '../attestation/rows.ts';
 import { type ProxyKey, proxyOf } from '../farm/proxies.ts';
@@ -345,6 +345,10 @@ function grantOf(access: AccessContext, of: GrantParts): Grant {
   const settings = settingsOf(realm);
   const use = { id: appIdOf(session.app), groups, now: of.now };
   const verdict = verdictOf(of.evidence, { now: of.now, production: settings.production });
+  const { context, resources } = openToUpdate(
+    ruleForApp(settings.context, of.set.apps, use),
+    servedAt(of.set, of.site, groups),
+  );
   return {
     realm: access.store.realm,
     sid: session.id,
@@ -359,9 +363,9 @@ function grantOf(access: AccessContext, of: GrantParts): Grant {
     userName: user.name,
     groups: [...groups],
     installationId: of.installation.id,
-    context: ruleForApp(settings.context, of.set.apps, use),
+    context,
     resources: withDelegated(access, session, {
-      resources: withBackendSecrets(access, of.set, servedAt(of.set, of.site, groups)),
+      resources: withBackendSecrets(access, of.set, resources),
       now: of.now,
     }),
     limits: limitsOf(settings),

@@ -25,69 +25,157 @@ export function offerFor(
   running: { readonly version: string; readonly os: string },
 ): Promise<UpdateOffer> {
   return access.store.transaction(async (transaction) => {
-    const entitled = await entitledApp(transaction, asker);
-    if (!entitled) return { release: null, requiredFrom: null };
-    const { app } = entitled;
-    const isRequired = app.minimum !== null && compareVersions(running.version, app.minimum.version) < 0;
-    const [best] = (await releasesFor(access, transaction, { ...entitled, asker, isRequired }))
+    const { tables } = transaction;
+    const who = await askingUser(transaction, asker);
+    const row = who && (await tables.apps.find({ id: appIdOf(who.running) }));
+    const app = row && usableApp([row], { id: row.id, groups: who.groups });
+    if (!app) return { release: null, requiredFrom: null };
+    const of = { ...who, running: `${app.id}@${running.version}`, asker, app, now: transaction.now() };
+    const live = await tables.releases.list({ where: { appId: app.id, state: 'live' } });
+    const [best] = live
       .filter(({ package: { os, version } }) => os === running.os && compareVersions(version, running.version) > 0)
+      .filter((release) => isOffered(access, release, of))
       .sort((a, b) => compareVersions(b.package.version, a.package.version));
-    return { release: best?.id ?? null, requiredFrom: isRequired ? app.minimum!.from : null };
+    return { release: best?.id ?? null, requiredFrom: mustUpdate(of) ? app.minimum!.from : null };
   });
 }
 
-/** A release that a device may read and download now; undefined for any other, or one that it lost since. */
+/** Which release: by its id, or by its package. */
+export type WantedRelease = { readonly id: string } | { readonly sha256: string };
+
+/**
+ * A release that a device may read and download now: of its own app, or of another one that its user may have. Undefined for any other, or
+ * one that it lost since.
+ */
 export function releaseForDevice(
   access: AccessContext,
   asker: UpdateAsker,
-  wanted: (release: ReleaseRow) => boolean,
+  wanted: WantedRelease,
 ): Promise<ReleaseRow | undefined> {
   return access.store.transaction(async (transaction) => {
-    const entitled = await entitledApp(transaction, asker);
-    if (!entitled) return undefined;
-    const { app } = entitled;
-    const isRequired = app.minimum !== null && compareVersions(entitled.version, app.minimum.version) < 0;
-    return (await releasesFor(access, transaction, { ...entitled, asker, isRequired })).find(wanted);
+    const [who, rows] = await Promise.all([askingUser(transaction, asker), releasesOf(transaction, wanted)]);
+    if (!who || rows.length === 0) return undefined;
+    const apps = await transaction.tables.apps.list({ among: ['id', [...new Set(rows.map(({ appId }) => appId))]] });
+    return rows.find((row) => {
+      const app = usableApp(apps, { id: row.appId, groups: who.groups });
+      return app && isOffered(access, row, { ...who, asker, app, now: transaction.now() });
+    });
   });
 }
 
-interface Entitled {
-  readonly app: AppRow;
-  readonly groups: readonly string[];
-  /** The version as which the device last signed in. */
-  readonly version: string;
+/** A release of the app as which a device signed in; what it says of others counts for nothing. */
+export async function ownRelease(
+  access: AccessContext,
+  asker: UpdateAsker,
+  wanted: WantedRelease,
+): Promise<ReleaseRow | undefined> {
+  const row = await releaseForDevice(access, asker, wanted);
+  const id = asker.installationId;
+  const installation = row && (await access.store.transaction(({ tables }) => tables.installations.find({ id })));
+  return installation && appIdOf(installation.app) === row.appId ? row : undefined;
 }
 
-/** The app of a device, as long as its user may have it. */
-async function entitledApp(
+async function releasesOf({ tables }: Transaction, wanted: WantedRelease): Promise<ReleaseRow[]> {
+  if ('sha256' in wanted) {
+    const live = await tables.releases.list({ where: { state: 'live' } });
+    return live.filter((row) => row.package.sha256 === wanted.sha256);
+  }
+  const row = await tables.releases.find({ id: wanted.id });
+  return row?.state === 'live' ? [row] : [];
+}
+
+/** An app that somebody may have, with its newest release for each system, as far as it is rolled out to the device that asks. */
+export interface CatalogueEntry {
+  readonly app: AppRow;
+  readonly releases: readonly ReleaseRow[];
+}
+
+/** Of more apps a device is told the first ones only. */
+const MAX_CATALOGUE = 200;
+
+/** The apps of the user of a device of which there is a release, by their titles. */
+export function catalogueFor(access: AccessContext, asker: UpdateAsker): Promise<readonly CatalogueEntry[]> {
+  return access.store.transaction(async (transaction) => {
+    const { tables } = transaction;
+    const who = await askingUser(transaction, asker);
+    if (!who) return [];
+    const [apps, live] = await Promise.all([tables.apps.list(), tables.releases.list({ where: { state: 'live' } })]);
+    const entries = apps.flatMap((row) => {
+      const app = usableApp([row], { id: row.id, groups: who.groups });
+      if (!app) return [];
+      const now = transaction.now();
+      const offered = live.filter((one) => one.appId === app.id && isOffered(access, one, { ...who, asker, app, now }));
+      return offered.length > 0 ? [{ app, releases: newestBySystem(offered) }] : [];
+    });
+    return entries.sort((a, b) => (a.app.title < b.app.title ? -1 : 1)).slice(0, MAX_CATALOGUE);
+  });
+}
+
+/** Of some releases of one app the newest for each system. */
+export function newestBySystem(rows: readonly ReleaseRow[]): ReleaseRow[] {
+  const newest = new Map<string, ReleaseRow>();
+  for (const row of rows) {
+    const known = newest.get(row.package.os);
+    if (!known || compareVersions(row.package.version, known.package.version) > 0) newest.set(row.package.os, row);
+  }
+  return [...newest.values()];
+}
+
+/** Whoever asks, as long as their user and device are in. */
+interface AskingUser {
+  readonly groups: readonly string[];
+  /** The app as which the device last signed in: `id@version`. */
+  readonly running: string;
+}
+
+async function askingUser(
   transaction: Transaction,
   { installationId, userId }: UpdateAsker,
-): Promise<Entitled | undefined> {
-  const { installations, users, apps } = transaction.tables;
+): Promise<AskingUser | undefined> {
+  const { installations, users } = transaction.tables;
   const [installation, user, groups] = await Promise.all([
     installations.find({ id: installationId }),
     users.find({ id: userId }),
     groupsOf(transaction, userId),
   ]);
   if (!user?.enabled || installation?.userId !== userId || installation.status === 'revoked') return undefined;
-  const id = appIdOf(installation.app);
-  const row = await apps.find({ id });
-  const app = row && usableApp([row], { id, groups });
-  return app && { app, groups, version: installation.app.slice(id.length + 1) };
+  return { groups, running: installation.app };
 }
 
-/** Releases of the app that are rolled out to the device. Who must update need not wait for its turn. */
-async function releasesFor(
-  { crypto }: AccessContext,
-  { tables, now }: Transaction,
-  { app, groups, asker, isRequired }: Entitled & { readonly asker: UpdateAsker; readonly isRequired: boolean },
-): Promise<ReleaseRow[]> {
-  const live = await tables.releases.list({ where: { appId: app.id, state: 'live' } });
-  return live.filter(({ id, rollout }) => {
-    if (rollout.groups !== null && !rollout.groups.some((group) => groups.includes(group))) return false;
-    const percent = percentNow(rollout, now());
-    if (percent === 0) return false;
-    if (isRequired) return true;
-    return isInPart((bytes) => crypto.sha256(bytes), { release: id, installation: asker.installationId }, percent);
+/** What decides whether a release is rolled out to a device. */
+interface OfferParts extends AskingUser {
+  readonly asker: UpdateAsker;
+  readonly app: AppRow;
+  readonly now: number;
+}
+
+/** True for a release of an app that is rolled out to a device. Who must update need not wait for its turn. */
+function isOffered(access: AccessContext, release: ReleaseRow, of: OfferParts): boolean {
+  const { groups, now, asker } = of;
+  return isRolledOut(access, release, {
+    groups,
+    now,
+    installationId: mustUpdate(of) ? undefined : asker.installationId,
   });
+}
+
+/**
+ * True for a release that is rolled out now to an installation of a member of the groups; without an installation, to anybody at all: then
+ * it is enough that it has begun and was not halted.
+ */
+export function isRolledOut(
+  { crypto }: AccessContext,
+  { id, rollout }: ReleaseRow,
+  of: { readonly groups: readonly string[]; readonly installationId: string | undefined; readonly now: number },
+): boolean {
+  if (rollout.groups !== null && !rollout.groups.some((group) => of.groups.includes(group))) return false;
+  const percent = percentNow(rollout, of.now);
+  if (percent === 0 || of.installationId === undefined) return percent > 0;
+  return isInPart((bytes) => crypto.sha256(bytes), { release: id, installation: of.installationId }, percent);
+}
+
+/** True for a device of this app whose version is below the minimum, be that due or not. */
+function mustUpdate({ app: { id, minimum }, running }: Pick<OfferParts, 'app' | 'running'>): boolean {
+  if (minimum === null || appIdOf(running) !== id) return false;
+  return compareVersions(running.slice(id.length + 1), minimum.version) < 0;
 }

@@ -1,5 +1,6 @@
+import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import type { ContextRule, RealmSettings } from '@sallyport/security-api';
-import { appIdOf, ruleForApp } from '../apps/app-rule.ts';
+import { appIdOf, hasMinimum, ruleForApp, ruleForOld } from '../apps/app-rule.ts';
 import type { UpdateFileRow } from '../apps/rows.ts';
 import type { DirectoryRow, IdentityRow } from '../directory/rows.ts';
 import { findIdentity } from '../identity/identities.ts';
@@ -8,6 +9,7 @@ import { groupsOf } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
+import { opensAuthority } from '../rights/policies.ts';
 import type { PolicyCache } from '../rights/policy-cache.ts';
 import type { Transaction } from '../store/store.ts';
 import type { InstallationRow } from './rows.ts';
@@ -29,6 +31,8 @@ export interface SigningDevice {
   readonly settings: RealmSettings;
   /** What its app context must be: that of the app as which it enrolled. */
   readonly rule: ContextRule;
+  /** What the context of a version that is too old must be to get an update; undefined for who gets none. */
+  readonly ruleForOld: ContextRule | undefined;
   /** The newest root of updates, as its file. */
   readonly updateRoot: UpdateFileRow | undefined;
   /** When the user's second factor was made; null when there is none. */
@@ -74,11 +78,15 @@ async function ruleOf(
   transaction: Transaction,
   policies: PolicyCache,
   { realm, userId, appId: id }: { readonly realm: RealmRow; readonly userId: string; readonly appId: string },
-): Promise<Pick<SigningDevice, 'rule' | 'updateRoot'>> {
-  const { apps, updateRoot } = await policies.get(transaction, realm);
+): Promise<Pick<SigningDevice, 'rule' | 'ruleForOld' | 'updateRoot'>> {
+  const set = await policies.get(transaction, realm);
+  const { apps, updateRoot } = set;
   const isForSome = apps.some((app) => app.id === id && app.groups !== null);
   const groups = isForSome ? await groupsOf(transaction, userId) : [];
-  return { rule: ruleForApp(settingsOf(realm).context, apps, { id, groups, now: transaction.now() }), updateRoot };
+  const rule = ruleForApp(settingsOf(realm).context, apps, { id, groups, now: transaction.now() });
+  const getsUpdates =
+    hasMinimum(rule) && opensAuthority(set, isForSome ? groups : await groupsOf(transaction, userId), UPDATE_AUTHORITY);
+  return { rule, ruleForOld: getsUpdates ? ruleForOld(rule) : undefined, updateRoot };
 }
 
 async function placeOf(transaction: Transaction, user: UserRow | undefined): Promise<SigningPlace> {

@@ -1,6 +1,6 @@
-import type { ContextRule } from '@sallyport/security-api';
+import type { ContextRule, ResourceGrant } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
-import { appIdOf, ruleChangesAt, ruleForApp } from '../../src/apps/app-rule.ts';
+import { appIdOf, openToUpdate, ruleChangesAt, ruleForApp } from '../../src/apps/app-rule.ts';
 import { sampleApp } from '../sample-app.ts';
 
 const [AA, BB] = ['aa'.repeat(32), 'bb'.repeat(32)] as const;
@@ -46,6 +46,41 @@ test.each([
 ] as const)('a rule for an app: %s', (_what, app, realm, expected) => {
   const rule = ruleForApp({ ...(realm as ContextRule), os: ['android'] }, [app], USE);
   expect(rule).toEqual({ os: ['android'], apps: expected });
+});
+
+test('systems that both take are those of both, each from the higher version', () => {
+  const platforms = [{ os: 'android', minOsVersion: '12' }, { os: 'ios' }];
+  const realm = { apps: [{ id: 'app', platforms: [{ os: 'android', minOsVersion: '14' }, { os: 'linux' }] }] };
+  const rule = ruleForApp(realm, [sampleApp('app', { platforms })], USE);
+  expect(rule.apps).toEqual([{ id: 'app', platforms: [{ os: 'android', minOsVersion: '14' }] }]);
+});
+
+/** A resource that one policy opens, with a rule for app contexts. */
+function opened(authority: string, context: ContextRule = {}): ResourceGrant {
+  const backend = { url: 'http://127.0.0.1:1', networks: [] };
+  return { name: authority, kind: 'http', authority, backend, rules: [{ policy: 'p', context }] };
+}
+
+test('a version that is too old is let to its updates and to nothing else', () => {
+  const rule: ContextRule = { os: ['android'], apps: [{ id: 'app', signers: [AA], minVersion: '2' }] };
+  const updates = opened('updates.sallyport', { apps: [{ id: 'app' }] });
+  const others = [
+    opened('wiki.corp'),
+    opened('*.sallyport'),
+    opened('own.corp', { os: ['ios'], apps: [{ id: 'app', minVersion: '3' }, { id: 'other' }] }),
+  ];
+  const made = openToUpdate(rule, [updates, ...others]);
+  expect(made.context).toEqual({ os: ['android'], apps: [{ id: 'app', signers: [AA] }] });
+  expect(made.resources.map(({ rules }) => rules[0]!.context)).toEqual([
+    { apps: [{ id: 'app' }] },
+    { apps: [{ id: 'app', signers: [AA], minVersion: '2' }] },
+    { apps: [{ id: 'app', signers: [AA], minVersion: '2' }] },
+    { os: ['ios'], apps: [{ id: 'app', signers: [AA], minVersion: '3' }] },
+  ]);
+  // Who gets no updates, or whose version is not too old, is judged by the rule of all, as ever.
+  expect(openToUpdate(rule, others)).toEqual({ context: rule, resources: others });
+  const young = { apps: [{ id: 'app' }] };
+  expect(openToUpdate(young, [updates, ...others])).toEqual({ context: young, resources: [updates, ...others] });
 });
 
 test('a minimum with a day changes the rule on that day, and never again', () => {

@@ -51,9 +51,12 @@ export interface DeviceEvents {
     /** The release, as it is signed. */
     readonly update: AppUpdate;
   };
-  /** A look for updates has found that the running version is served until a moment only, or not any more. */
+  /**
+   * A look for updates has found that the running version is served until a moment only, or a sign-in that it is served nothing but its
+   * update any more.
+   */
   'update-required': {
-    /** Until when, epoch ms of the gateway. */
+    /** Until when, epoch ms of the gateway; 0 where a sign-in says it. */
     readonly until: number;
   };
   /** How a site is reached has changed; `sites()` has all of them. */

@@ -69,6 +69,8 @@ export interface SignInSurroundings {
   readonly pin?: LinkPin | undefined;
   /** Takes where resources are, as the answer to a sign-in says it. */
   readonly routes?: (session: StoredSession, routes: CborFields) => void;
+  /** Hears that the version of the app is too old: the session is good for its update only. */
+  readonly updateRequired?: () => void;
 }
 
 /** What an enrolment begins with. */
@@ -173,6 +175,7 @@ export async function signIn(
   establish.erase();
   await place.store(done);
   if (answer.has('routes')) place.routes?.(session, answer.map('routes'));
+  if (answer.flag('update_required')) place.updateRequired?.();
   return done;
 }
 

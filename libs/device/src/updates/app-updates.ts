@@ -40,6 +40,10 @@ export interface AppUpdateParts {
   readonly fetch: typeof fetch;
   /** The clock of the device, epoch ms. */
   readonly nowMs: () => number;
+  /** Documents of releases by their hashes, as they were read before. */
+  readonly documents?: Map<string, ReleaseDocument>;
+  /** Hears until when the running version is served, where it is not served for ever, epoch ms of the gateway. */
+  readonly required?: (until: number) => void;
 }
 
 /** A download moves at least so many bytes in a minute; what is slower is no download. */
@@ -59,6 +63,8 @@ export async function checkForUpdate(parts: AppUpdateParts): Promise<AppUpdate |
   const { id, version, os } = parts.context();
   const query = new URLSearchParams({ app: id, version, os });
   const offer = JSON.parse(decodeText(await readWhole(parts, `${BASE}/offer?${query}`, MAX_OFFER_BYTES))) as Offer;
+  // Whoever waits for an update that there is not yet should know how long.
+  if (typeof offer.requiredFrom === 'number') parts.required?.(offer.requiredFrom);
   if (typeof offer.release !== 'string') return undefined;
   const release = await readRelease(parts, await signedTargets(parts), offer.release);
   if (release.app !== id) throw refused('UPDATE_OTHER_APP', `it is one of ${release.app}`);
@@ -66,6 +72,39 @@ export async function checkForUpdate(parts: AppUpdateParts): Promise<AppUpdate |
   if (!isAbove(release.version, version))
     throw refused('UPDATE_DOWNGRADE', `${release.version} is not above ${version}`);
   return { ...release, ...(typeof offer.requiredFrom === 'number' ? { requiredFrom: offer.requiredFrom } : {}) };
+}
+
+/** An app that the user of a device may have. */
+export interface CatalogueApp {
+  /** Id of the app. */
+  readonly app: string;
+  /** What people call it. Nobody signs that. */
+  readonly title: string;
+  /** Its newest release for each system, each as it is signed. */
+  readonly releases: readonly ReleaseDocument[];
+}
+
+const MAX_CATALOGUE_BYTES = 262_144;
+/** Documents of releases are read a few at a time. */
+const AT_ONCE = 8;
+
+/** The apps that the user may have, by their titles. @throws DeviceError UPDATE_… */
+export async function readCatalogue(parts: AppUpdateParts): Promise<readonly CatalogueApp[]> {
+  const text = decodeText(await readWhole(parts, `${BASE}/apps`, MAX_CATALOGUE_BYTES));
+  const { apps } = JSON.parse(text) as { readonly apps: readonly { app: string; title: string; releases: string[] }[] };
+  if (apps.length === 0) return [];
+  const targets = await signedTargets(parts);
+  const wanted = apps.flatMap(({ app, releases }) => releases.map((id) => ({ app, id })));
+  const read: ReleaseDocument[] = [];
+  for (let at = 0; at < wanted.length; at += AT_ONCE)
+    read.push(...(await Promise.all(wanted.slice(at, at + AT_ONCE).map(({ id }) => readRelease(parts, targets, id)))));
+  const foreign = read.find((release, i) => release.app !== wanted[i]!.app);
+  if (foreign) throw refused('UPDATE_OTHER_APP', `it is one of ${foreign.app}`);
+  return apps.map(({ app, title }) => ({
+    app: String(app),
+    title: String(title),
+    releases: read.filter((release) => release.app === app),
+  }));
 }
 
 async function signedTargets(parts: AppUpdateParts): Promise<TargetsContent> {
@@ -82,11 +121,15 @@ async function readRelease(parts: AppUpdateParts, { targets }: TargetsContent, i
   const path = releasePath(id);
   const target = Object.hasOwn(targets, path) ? targets[path] : undefined;
   if (!target) throw refused('UPDATE_CHANGED', 'the release that is offered is not signed');
+  const known = parts.documents?.get(target.hashes.sha256);
+  if (known) return known;
   const bytes = await readWhole(parts, `${BASE}/targets/${path}`, target.length);
   if (bytes.length !== target.length || formatHex(parts.crypto.sha256(bytes)) !== target.hashes.sha256)
     throw refused('UPDATE_CHANGED', 'what is said of the release is not what was signed');
   try {
-    return parseRelease(bytes);
+    const release = parseRelease(bytes);
+    parts.documents?.set(target.hashes.sha256, release);
+    return release;
   } catch (cause) {
     throw refused('UPDATE_MALFORMED', (cause as Error).message, cause);
   }
@@ -99,7 +142,7 @@ async function readRelease(parts: AppUpdateParts, { targets }: TargetsContent, i
  */
 export async function* downloadUpdate(
   { crypto, fetch, nowMs }: AppUpdateParts,
-  { sha256, bytes, chunkBytes, chunks }: AppUpdate,
+  { sha256, bytes, chunkBytes, chunks }: ReleaseDocument,
   { from = 0, signal, progress }: DownloadOptions = {},
 ): AsyncGenerator<Uint8Array> {
   if (from === bytes) return;
@@ -149,6 +192,15 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
     at += part.length;
   }
   return whole;
+}
+
+/** A link by which the user of this device installs one of their apps elsewhere, or by an installer of the system; good once, for an hour. */
+export async function askInstallLink({ fetch }: AppUpdateParts, app: string): Promise<string> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(`${BASE}/links`, { method: 'PUT', headers, body: JSON.stringify({ app }) });
+  if (response.status === 409) throw new DeviceError('BUSY', 'links that were made before were not used yet');
+  if (response.status !== 200) throw new DeviceError('RESOURCE_UNKNOWN', 'there is no such app for this user');
+  return String(((await response.json()) as { readonly link: unknown }).link);
 }
 
 /** Tells the gateway what came of an update, for those who watch its rollout. */

@@ -1,9 +1,10 @@
 import Type, { type Static } from 'typebox';
-import { CLOSED, formed, Line, Names, orNull, Time } from '../fields.ts';
+import { CLOSED, formed, Line, Name, Names, orNull, Time } from '../fields.ts';
 import { AppPlatform, Signers, Version } from '../grant.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
 import { Done } from './params.ts';
+import { Origin } from './sites.ts';
 
 const AppIdWords =
   'an id like com.example.app, of 1 to 128 letters, digits and . _ -, with a letter or digit at both ends';
@@ -48,6 +49,20 @@ const AppParam = Type.Object({
   id: Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$', ...formed(AppIdWords) }),
 });
 
+/** For whom a link to install an app is. */
+const AppLinkInput = Type.Object(
+  {
+    user: Name(),
+    ttlMs: Type.Optional(Type.Integer({ minimum: 60_000, maximum: 30 * 86_400_000 })),
+    origin: Type.Optional(Origin),
+  },
+  { ...CLOSED, $id: 'AppLinkInput' },
+);
+
+/** A link to install an app; it is shown once, and good once. */
+export const AppLinkView = Type.Object({ link: Type.String(), expiresAt: Time() }, { ...CLOSED, $id: 'AppLink' });
+export type AppLinkView = Static<typeof AppLinkView>;
+
 /** Apps that devices may be: others neither enrol nor sign in. */
 export const apps = operations('apps', {
   list: {
@@ -76,6 +91,16 @@ export const apps = operations('apps', {
     body: AppInput,
     answer: AppView,
     errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT', 'ERR_SECURITY_NOT_IN_FORCE'],
+  },
+  link: {
+    method: 'POST',
+    path: '/v1/apps/:id/links',
+    about: 'Make a link by which a user installs an app where nothing of the realm is yet; it is good once',
+    reason: true,
+    params: AppParam,
+    body: AppLinkInput,
+    answer: AppLinkView,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_SECURITY_NO_SITE'],
   },
   remove: {
     method: 'DELETE',
