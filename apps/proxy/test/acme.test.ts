@@ -70,6 +70,7 @@ async function listening(acme: AcmeCertificate) {
     channels: { stopping: false } as never,
     siteMap: { get: async () => ({ siteMap: 'x', rootKey: '' }), seq: undefined },
     admission: new SocketAdmission(places, { met: () => undefined }),
+    installPages: {} as never,
     crypto: nodeCrypto(),
     trustedHops: 0,
     maxSockets: 80,

@@ -1,4 +1,4 @@
-import { DOMParser, type Element as XmlElement, onWarningStopParsing } from '@xmldom/xmldom';
+import { DOMParser, onWarningStopParsing, type Element as XmlElement } from '@xmldom/xmldom';
 import { PackageError } from '../errors.ts';
 
 /** The texts of a property list by their keys, and all keys; what is no text has its key only. */
@@ -33,7 +33,7 @@ function wrong(why: string, cause?: unknown): PackageError {
 function readXml(bytes: Buffer): PropertyList {
   const [top, ...more] = childrenOf(rootOf(bytes));
   if (top?.tagName !== 'dict' || more.length > 0) throw wrong('it is no dictionary');
-  const values = valueOf(top, 0) as Readonly<Record<string, unknown>>;
+  const values = readValue(top, 0) as Readonly<Record<string, unknown>>;
   const entries = Object.entries(values);
   const texts = entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   return { texts: new Map(texts), keys: new Set(entries.map(([key]) => key)), values };
@@ -55,14 +55,14 @@ function childrenOf({ childNodes }: XmlElement): XmlElement[] {
   return [...childNodes].filter((node): node is XmlElement => node.nodeType === 1);
 }
 
-function valueOf(element: XmlElement, depth: number): unknown {
+function readValue(element: XmlElement, depth: number): unknown {
   if (depth > MAX_DEPTH) throw wrong('it is nested too deep');
   const text = element.textContent ?? '';
   switch (element.tagName) {
     case 'dict':
       return entriesOf(childrenOf(element), depth);
     case 'array':
-      return childrenOf(element).map((child) => valueOf(child, depth + 1));
+      return childrenOf(element).map((child) => readValue(child, depth + 1));
     case 'string':
       return text;
     case 'date':
@@ -82,7 +82,7 @@ function entriesOf(children: readonly XmlElement[], depth: number): Readonly<Rec
     const name = key.textContent ?? '';
     if (key.tagName !== 'key' || !value || entries.has(name))
       throw wrong('an entry in it has no key, no value, or is there twice');
-    entries.set(name, valueOf(value, depth + 1));
+    entries.set(name, readValue(value, depth + 1));
   }
   // From entries: whatever a key is called, it is one of its own.
   return Object.fromEntries(entries);
