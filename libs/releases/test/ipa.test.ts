@@ -11,6 +11,7 @@ import { type MadePart, makeZip } from '@sallyport/support';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { PackageError, readPackage } from '../src/index.ts';
+import { readPropertyList } from '../src/package/property-list.ts';
 import { sourceOf } from './byte-source.ts';
 
 /** Made by plistlib of Python 3.11: a binary list with the facts of `INFO`. */
@@ -165,4 +166,36 @@ test('no byte of a binary list makes reading it end in anything but facts or a r
     }),
     { numRuns: 500 },
   );
+});
+
+test('a binary list whose texts are one text again and again takes no memory for each', async () => {
+  const count = 4_000;
+  const long = 200_000;
+  // Keys of two letters, one long text, and a dictionary in which each key has it.
+  const keys = Array.from({ length: count }, (_, i) =>
+    Buffer.from([0x54, ...Buffer.from(i.toString(36).padStart(4, '0'))]),
+  );
+  const head = Buffer.from([0x5f, 0x12, 0, 0, 0, 0]);
+  head.writeUInt32BE(long, 2);
+  const dictionary = Buffer.from([0xdf, 0x12, 0, 0, 0, 0]);
+  dictionary.writeUInt32BE(count, 2);
+  const refs = Buffer.alloc(count * 4);
+  for (let i = 0; i < count; i++) {
+    refs.writeUInt16BE(i, i * 2);
+    refs.writeUInt16BE(count, (count + i) * 2);
+  }
+  const parts = [...keys, Buffer.concat([head, Buffer.alloc(long, 'a')]), Buffer.concat([dictionary, refs])];
+  const offsets = Buffer.alloc(parts.length * 4);
+  let at = 8;
+  for (const [i, part] of parts.entries()) {
+    offsets.writeUInt32BE(at, i * 4);
+    at += part.length;
+  }
+  const trailer = Buffer.alloc(32);
+  trailer.set([4, 2], 6);
+  trailer.writeBigUInt64BE(BigInt(parts.length), 8);
+  trailer.writeBigUInt64BE(BigInt(parts.length - 1), 16);
+  trailer.writeBigUInt64BE(BigInt(at), 24);
+  const list = Buffer.concat([Buffer.from('bplist00'), ...parts, offsets, trailer]);
+  expect(() => readPropertyList(list)).toThrow(/lie over each other/);
 });

@@ -9,6 +9,7 @@ import {
 import { INSTALL_PREFIX } from '@sallyport/security-api';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import Type from 'typebox';
+import { Downloads } from './downloads.ts';
 import { gonePage, INSTALL_FILES, iosManifest, offerPage, readyPage } from './install-html.ts';
 import { answerPackage } from './package-answer.ts';
 import type { UpdateRoutes } from './update-routes.ts';
@@ -26,6 +27,7 @@ const ClaimParam = Type.Object({
  * at links, too; the first press of the button does.
  */
 export function addInstallRoutes(service: FastifyInstance, { access, packages, log }: UpdateRoutes): void {
+  const downloads = new Downloads();
   service.get<{ Params: { token: string } }>(
     `${INSTALL_PREFIX}/:token`,
     { schema: { params: TokenParam } },
@@ -56,7 +58,7 @@ export function addInstallRoutes(service: FastifyInstance, { access, packages, l
       const ending = file.replace(/^.*\./, '');
       void reply.header('content-disposition', `attachment; filename="${linked.app.id}-${version}.${ending}"`);
       const still = (): Promise<boolean> => isClaimGood(access, claim, release.id);
-      return answerPackage(reply, { packages, release, range, still, log });
+      return answerPackage(reply, { packages, release, range, still, log, downloads, owner: linked.link.id });
     },
   );
 }

@@ -3,6 +3,7 @@ import type { ReleaseRow } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyReply } from 'fastify';
+import type { Downloads } from './downloads.ts';
 import type { PackageStore } from './package-store.ts';
 
 /** A download is held against the rights of its user this often, ms. */
@@ -17,16 +18,19 @@ export interface PackageAnswer {
   /** Whether it may still go out. */
   readonly still: () => Promise<boolean>;
   readonly log: Log;
+  readonly downloads: Downloads;
+  /** Whom the download counts for. */
+  readonly owner: string;
 }
 
-/** Sends a package from the byte on that is asked for, as long as it may go out. @throws ProblemError ERR_HTTP_INVALID for no such byte */
+/** Sends a package from the byte on that is asked for, as long as it may go out. @throws ProblemError ERR_HTTP_INVALID for no such byte, ERR_SECURITY_SLOW */
 export function answerPackage(
   reply: FastifyReply,
-  { packages, release, range, still, log }: PackageAnswer,
+  { packages, release, range, still, log, downloads, owner }: PackageAnswer,
 ): FastifyReply {
   const { bytes, sha256 } = release.package;
   const from = firstOf(range, bytes);
-  const stream = packages.read(sha256, from);
+  const stream = downloads.begin(owner, () => packages.read(sha256, from));
   watch(stream, reply, { still, log });
   return reply
     .code(range === undefined ? 200 : 206)
@@ -42,20 +46,28 @@ function firstOf(range: string | undefined, bytes: number): number {
   return from;
 }
 
-/** Breaks a download off once its release is not the device's any more. A store that does not answer decides nothing. */
+/**
+ * Breaks a download off once its release is not the device's any more. A store that does not answer decides nothing, and is asked again only
+ * when it has: many downloads would else pile questions up before a store that is slow.
+ */
 function watch(
   stream: Readable,
   reply: FastifyReply,
   { still, log }: { readonly still: () => Promise<boolean>; readonly log: Log },
 ): void {
-  const timer = setInterval(() => {
-    void still().then(
-      (goesOn) => {
-        if (!goesOn) stream.destroy(new Error('the release was taken away'));
-      },
-      (error: unknown) => log.warn({ err: error }, 'rights of a download cannot be read'),
-    );
-  }, LOOK_MS);
+  let isLooking = false;
+  const look = async (): Promise<void> => {
+    if (isLooking) return;
+    isLooking = true;
+    try {
+      if (!(await still())) stream.destroy(new Error('the release was taken away'));
+    } catch (error) {
+      log.warn({ err: error }, 'rights of a download cannot be read');
+    } finally {
+      isLooking = false;
+    }
+  };
+  const timer = setInterval(() => void look(), LOOK_MS);
   stream.once('close', () => clearInterval(timer));
   reply.raw.once('close', () => stream.destroy());
 }

@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AccessError } from '@sallyport/access';
 import { UPDATE_CHUNK_BYTES } from '@sallyport/channel';
+import { Places } from '@sallyport/places';
 import { openFileSource, PackageError, readPackage } from '@sallyport/releases';
 import type { PackageView } from '@sallyport/security-api';
+import { syncFolder } from '../stores/durable-file.ts';
 
 /** A package has at most so many bytes. */
 const MAX_PACKAGE_BYTES = 2 * 1024 ** 3;
@@ -14,6 +16,10 @@ const MAX_PACKAGE_BYTES = 2 * 1024 ** 3;
 const DRAFT_LIFE_MS = 86_400_000;
 /** So many packages come at once at most: each may hold room on the disk for a day. */
 const MAX_DRAFTS = 16;
+/** So many packages are kept in a day at most, whoever sends them. */
+const MAX_PER_DAY = 256;
+/** Packages are looked at one after the other: each is copied, hashed and read as a whole. */
+const LOOKS = { places: 1, maxWaiting: 16, maxWaitMs: 60_000 } as const;
 
 /** A part of a package that comes. */
 export interface PackagePart {
@@ -36,6 +42,7 @@ type Draft = Pick<PackagePart, 'sha256' | 'by'>;
  */
 export class PackageStore {
   readonly #folder: string;
+  readonly #looks = new Places(LOOKS);
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -70,9 +77,19 @@ export class PackageStore {
     await mkdir(this.#drafts, { recursive: true, mode: 0o700 });
     const known = await openedOrNone(this.#draft(draft), 'r+');
     if (known) return known;
-    if ((await this.sweep(Date.now())) >= MAX_DRAFTS)
+    const now = Date.now();
+    if ((await this.sweep(now)) >= MAX_DRAFTS)
       throw conflict(`${MAX_DRAFTS} packages are on their way already: try again later`);
+    if ((await this.#keptSince(now - DRAFT_LIFE_MS)) >= MAX_PER_DAY)
+      throw conflict(`${MAX_PER_DAY} packages came within a day: try again tomorrow`);
     return open(this.#draft(draft), constants.O_RDWR | constants.O_CREAT, 0o600);
+  }
+
+  /** How many packages were kept since a moment, epoch ms. */
+  async #keptSince(moment: number): Promise<number> {
+    const names = (await readdir(this.#folder)).filter((name) => name !== 'drafts');
+    const kept = await Promise.all(names.map((name) => stat(join(this.#folder, name)).catch(noneIfMissing)));
+    return kept.filter((found) => (found?.mtimeMs ?? 0) >= moment).length;
   }
 
   /** Gives up drafts to which nothing came for a day; gives how many are left. `now` in epoch ms. */
@@ -89,41 +106,62 @@ export class PackageStore {
   }
 
   /** Looks at a package once all its bytes are there, and keeps it. @throws AccessError ERR_ACCESS_INVALID: it is not taken, and forgotten */
-  async finish(draft: Draft): Promise<PackageView> {
+  finish(draft: Draft): Promise<PackageView> {
+    return this.#looks.run(() => this.#finish(draft));
+  }
+
+  async #finish(draft: Draft): Promise<PackageView> {
     const path = this.#draft(draft);
     if ((await sizeOf(this.#path(draft.sha256))) !== undefined) {
       await rm(path, { force: true });
-      return this.#look(draft.sha256, this.#path(draft.sha256));
+      return this.#get(draft.sha256);
     }
     try {
-      const found = await this.#look(draft.sha256, path);
-      await rename(path, this.#path(draft.sha256));
+      const found = await this.#keep(draft);
+      await rm(path, { force: true });
       return found;
     } catch (error) {
+      if (error instanceof AccessError) await rm(path, { force: true });
       // The same parts may have come twice, at two nodes: then the other one has kept it by now.
-      if (noneIfMissing(error as NodeJS.ErrnoException) === undefined) return this.get(draft.sha256);
+      if (noneIfMissing(error as NodeJS.ErrnoException) === undefined) return this.#get(draft.sha256);
       throw error;
     }
   }
 
+  /**
+   * Copies a draft to where nobody else writes, looks at the copy, and keeps just that: whoever sends parts of a draft could else change it
+   * between a look and the next one.
+   */
+  async #keep(draft: Draft): Promise<PackageView> {
+    const copy = `${this.#draft(draft)}.${randomUUID()}`;
+    try {
+      await copyFile(this.#draft(draft), copy, constants.COPYFILE_FICLONE);
+      const found = await this.#look(draft.sha256, copy);
+      await syncFile(copy);
+      await rename(copy, this.#path(draft.sha256));
+      await syncFolder(this.#folder);
+      return found;
+    } finally {
+      await rm(copy, { force: true });
+    }
+  }
+
   /** What a package is. @throws AccessError ERR_ACCESS_NOT_FOUND */
-  async get(sha256: string): Promise<PackageView> {
+  get(sha256: string): Promise<PackageView> {
+    return this.#looks.run(() => this.#get(sha256));
+  }
+
+  async #get(sha256: string): Promise<PackageView> {
     if ((await sizeOf(this.#path(sha256))) === undefined)
       throw new AccessError('ERR_ACCESS_NOT_FOUND', 'there is no such package');
     return this.#look(sha256, this.#path(sha256));
   }
 
-  /** Reads a file of which somebody says the hash; what is no package, or another one, goes. */
+  /** Reads a file of which somebody says the hash. @throws AccessError ERR_ACCESS_INVALID */
   async #look(sha256: string, path: string): Promise<PackageView> {
     const [chunks, digest] = await hashesOf(path);
-    try {
-      if (digest !== sha256) throw invalid('its bytes do not have the hash that it was sent with');
-      const facts = await this.#read(path);
-      return { ...facts, sha256, bytes: (await sizeOf(path))!, chunks };
-    } catch (error) {
-      if (error instanceof AccessError && path !== this.#path(sha256)) await rm(path, { force: true });
-      throw error;
-    }
+    if (digest !== sha256) throw invalid('its bytes do not have the hash that it was sent with');
+    return { ...(await this.#read(path)), sha256, bytes: (await sizeOf(path))!, chunks };
   }
 
   /** Its bytes from a place on. */
@@ -167,6 +205,15 @@ function noneIfMissing(error: NodeJS.ErrnoException): undefined {
 
 function openedOrNone(path: string, flags: string): Promise<FileHandle | undefined> {
   return open(path, flags).catch(noneIfMissing);
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 function invalid(why: string): AccessError {

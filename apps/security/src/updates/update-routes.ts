@@ -20,6 +20,7 @@ import { createLocalJWKSet, errors, jwtVerify } from 'jose';
 import Type from 'typebox';
 import { assertionJwks } from '../keys/assertions.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
+import { Downloads } from './downloads.ts';
 import { installOrigin } from './install-origin.ts';
 import { onlineKeyOf } from './online-key.ts';
 import { answerPackage } from './package-answer.ts';
@@ -27,8 +28,8 @@ import type { PackageStore } from './package-store.ts';
 
 /** Where devices' requests for updates arrive, by way of a resource with this prefix. */
 export const UPDATES_PREFIX = '/updates';
-/** What an installation may ask of updates: a look for one is about seven requests, each a transaction. */
-const ASK_LIMIT = { burst: 120, perMinute: 120 } as const;
+/** What an installation may ask of updates: a look for one is about seven requests, all apps of a user some hundreds. */
+const ASK_LIMIT = { burst: 1_000, perMinute: 300 } as const;
 
 /** What updates are served with. */
 export interface UpdateRoutes {
@@ -81,6 +82,7 @@ export function addUpdateRoutes(
 ): void {
   const online = onlineKeyOf(liveKeys);
   const throttle = memoryThrottle({ ...ASK_LIMIT, now: monotonicMs });
+  const downloads = new Downloads();
   service.addHook('onRequest', async (request) => {
     request.updateAsker = await askerOf(liveKeys, access.store.realm, request);
     known(request);
@@ -129,7 +131,15 @@ export function addUpdateRoutes(
         (await releaseForDevice(access, updateAsker, { id: row.id })) !== undefined;
       void reply.type('application/octet-stream');
       // Asked for without a range, too, the SDK is told which bytes these are.
-      return answerPackage(reply, { packages, release: row, range: headers.range ?? 'bytes=0-', still, log });
+      return answerPackage(reply, {
+        packages,
+        release: row,
+        range: headers.range ?? 'bytes=0-',
+        still,
+        log,
+        downloads,
+        owner: installationId,
+      });
     },
   );
   service.put<{ Body: { app: string } }>(

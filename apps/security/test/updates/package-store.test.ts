@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeZip, scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
@@ -84,4 +84,18 @@ test('drafts that nobody goes on with are given up after a day, and only so many
   writeFileSync(join(folder, 'elsewhere', 'x'), '');
   expect(await store.sweep(Date.now() + 2 * DAY)).toBe(0);
   await send([store], webApp('2.0'), 'ci', PART);
+});
+
+test('what is kept is a copy: who still writes to the draft changes no package', async () => {
+  const folder = scratchFolder();
+  const store = new PackageStore(folder);
+  const app = webApp('1.7');
+  await send([store], app, 'ci');
+  const [draft = ''] = readdirSync(join(folder, 'drafts'));
+  const writer = openSync(join(folder, 'drafts', draft), 'r+');
+  await store.finish({ sha256: app.sha256, by: 'ci' });
+  writeSync(writer, Buffer.from('changed'), 0, 7, 0);
+  closeSync(writer);
+  const kept = Buffer.concat((await store.read(app.sha256, 0).toArray()) as Buffer[]);
+  expect(kept.equals(app.content)).toBe(true);
 });

@@ -147,12 +147,16 @@ function dictionaryAt(parts: Parts, at: number): PropertyList {
   const partAt = (index: number): number => offsetOf(parts, uintAt(bytes, begin + index * refBytes, refBytes));
   const texts = new Map<string, string>();
   const keys = new Set<string>();
+  let room = bytes.length;
   for (let i = 0; i < length; i++) {
     const key = textAt(parts, partAt(i));
     if (key === undefined || keys.has(key)) throw wrong('an entry in it has no key, or one that is there twice');
     keys.add(key);
     const text = textAt(parts, partAt(length + i));
     if (text !== undefined) texts.set(key, text);
+    // Small ones, like an empty text, are there for several entries; a long one is not.
+    room -= key.length + (text ?? '').length;
+    if (room < 0) throw wrong('its texts lie over each other');
   }
   return { texts, keys, values: {} };
 }
