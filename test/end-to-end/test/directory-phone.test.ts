@@ -28,7 +28,7 @@ beforeAll(async () => {
   browser = await PhoneBrowser.start();
   const logoutUri = `https://127.0.0.1:${basePort + 5}/oidc/idp/backchannel-logout`;
   const redirect = `${plain}/signed-in`;
-  provider = await RealProvider.start({ redirects: [redirect], logoutUri, trust: join(folder, 'ca.pem') });
+  provider = await RealProvider.start({ redirects: [redirect], logoutUri, trust: join(folder, 'security', 'ca.pem') });
   const where = ['--issuer', provider.issuer, '--ca', provider.caFile, '--redirect', redirect];
   const client = ['--client-id', CLIENT_ID, '--secret-stdin', '--scope', 'openid profile', '--groups-claim', 'groups'];
   expect(await run('directory', 'add', 'oidc', 'idp', ...where, ...client)).toContain('✔ client id and secret');
