@@ -146,6 +146,7 @@ export class Gateway {
     for (let at = 0; at < count; at += BATCH)
       await this.#sealed.transaction(async ({ tables, now }) => {
         const sample = (await tables.installations.find({ id: this.#sample }))!;
+        const { generation } = (await tables.realms.find({ id: 'realm' }))!;
         for (const [i, { sid, secret }] of sessions.slice(at, at + BATCH).entries()) {
           const id = formatHex(sid);
           const userId = userIds[(at + i) % userIds.length]!;
@@ -157,6 +158,7 @@ export class Gateway {
             app: `${CONTEXT.id}@${CONTEXT.version}`,
             createdAt: now(),
             expiresAt: now() + 12 * HOUR_MS,
+            generation,
           };
           await tables.sessions.insert(sampleSession(id, about));
         }
