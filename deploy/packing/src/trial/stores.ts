@@ -9,6 +9,8 @@ import { TestAuthority } from '@sallyport/support';
 const START_MS = 120_000;
 const DATABASE_PORT = 5_432;
 const REDIS_PORT = 6_379;
+/** A firewall that drops says nothing, ms. */
+const NOBODY_MS = 2_000;
 
 /** Where the database and Redis of a farm listen, and the names that farms know them by. */
 export interface StoresPlace {
@@ -133,5 +135,9 @@ export function listensAt(host: string, port: number): Promise<boolean> {
       resolve(true);
     });
     socket.once('error', () => resolve(false));
+    socket.setTimeout(NOBODY_MS, () => {
+      socket.destroy();
+      resolve(false);
+    });
   });
 }
