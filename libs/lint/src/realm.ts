@@ -134,7 +134,7 @@ function ofPolicy(policy: PolicyView, { groups, resources, sites }: RealmSetup):
   const names = { resource: resources.map(({ name }) => name), site: sites.map(({ name }) => name) };
   const gone = (kind: keyof typeof names, some: readonly string[]): LintFault[] =>
     some
-      .filter((name) => name !== '*' && !names[kind].includes(name))
+      .filter((name) => !names[kind].includes(name))
       .map((name) =>
         error(
           where,
@@ -153,30 +153,20 @@ function ofPolicy(policy: PolicyView, { groups, resources, sites }: RealmSetup):
   ];
   if (policy.groups.length === 0 || policy.resources.length === 0)
     faults.push(error(where, 'it opens nothing to anybody', `sallyport policy remove ${policy.name}`));
-  for (const network of policy.networks ?? [])
-    if (EVERYWHERE.test(network))
-      faults.push(
-        error(
-          where,
-          `${network} is everywhere: the rule does nothing`,
-          `sallyport policy set ${policy.name} --unset networks`,
-        ),
+  const everywhere = (field: 'networks' | 'notNetworks', so: string): LintFault[] =>
+    (policy[field] ?? [])
+      .filter((network) => EVERYWHERE.test(network))
+      .map((network) =>
+        error(where, `${network} is everywhere: ${so}`, `sallyport policy set ${policy.name} --unset ${field}`),
       );
-  for (const network of policy.notNetworks ?? [])
-    if (EVERYWHERE.test(network))
-      faults.push(
-        error(
-          where,
-          `${network} is everywhere: the policy opens nothing`,
-          `sallyport policy set ${policy.name} --unset notNetworks`,
-        ),
-      );
+  faults.push(...everywhere('networks', 'the rule does nothing'));
+  faults.push(...everywhere('notNetworks', 'the policy opens nothing'));
   return faults;
 }
 
 function ofResource(resource: ResourceView, { policies, settings }: RealmSetup): LintFault[] {
   const where = `resource ${resource.name}`;
-  const named = policies.some(({ resources }) => resources.includes(resource.name) || resources.includes('*'));
+  const named = policies.some(({ resources }) => resources.includes(resource.name));
   const faults = doubtsOfResource(resource).map((what) =>
     error(where, what, `sallyport resource set ${resource.name} …`),
   );
