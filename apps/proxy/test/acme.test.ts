@@ -1,20 +1,18 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { lifeOf } from '@sallyport/certificates';
-import { nodeCrypto } from '@sallyport/channel/node';
 import { AcmeServer, freePort, scratchFolder, TestAuthority, tlsLoad } from '@sallyport/support';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
 import { AcmeCertificate, type AcmeSettings } from '../src/acme.ts';
-import { createDeviceListener, useCertificate } from '../src/app.ts';
-import { SocketAdmission } from '../src/device/admission.ts';
+import { useCertificate } from '../src/app.ts';
 import { openPublicCertificate, withAcme } from '../src/public-certificate.ts';
 import { OriginNames } from '../src/serving/origin-names.ts';
 import { tellCertificates } from '../src/tell-certificates.ts';
+import { deviceListener } from './device-listener.ts';
 
 const DAY = 86_400_000;
 const lines: string[] = [];
@@ -64,20 +62,7 @@ async function listening(acme: AcmeCertificate) {
   );
   const none = { SALLYPORT_TLS_CERT: undefined, SALLYPORT_TLS_KEY: undefined, SALLYPORT_TLS_TRUSTED: undefined };
   const files = openPublicCertificate(withAcme(none, acme), { names, log, metrics: createMetrics() })!;
-  const places = { maxSockets: 80, socketsPerAddress: 80, hellosPerAddress: 10, opensPerSession: 5 };
-  const listener = createDeviceListener({
-    serving: { log } as never,
-    channels: { stopping: false } as never,
-    siteMap: { get: async () => ({ siteMap: 'x', rootKey: '' }), seq: undefined },
-    admission: new SocketAdmission(places, { met: () => undefined }),
-    installPages: {} as never,
-    crypto: nodeCrypto(),
-    trustedHops: 0,
-    maxSockets: 80,
-    tls: files.current,
-  });
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const { port } = listener.address() as AddressInfo;
+  const { listener, port } = await deviceListener(log, files.current);
   const tls = { host: '127.0.0.1', port, servername: 'gate.example', ca: authority.certificate };
   const shown = (): Promise<string> =>
     new Promise((resolve, reject) => {

@@ -1,19 +1,17 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { TLS_RULES } from '@sallyport/certificates';
-import { nodeCrypto } from '@sallyport/channel/node';
 import { badCertificates, type IssuedPair, scanTls, TestAuthority, tlsLoad } from '@sallyport/support';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterAll, expect, test, vi } from 'vitest';
-import { createDeviceListener, useCertificate } from '../src/app.ts';
-import { SocketAdmission } from '../src/device/admission.ts';
+import { useCertificate } from '../src/app.ts';
 import { openPublicCertificate } from '../src/public-certificate.ts';
 import { OriginNames } from '../src/serving/origin-names.ts';
 import { tellCertificates } from '../src/tell-certificates.ts';
+import { deviceListener } from './device-listener.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-outer-tls-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -51,20 +49,7 @@ const names = new OriginNames(
 
 async function listening(counted = createMetrics()) {
   const files = openPublicCertificate(settings, { names, log, metrics: counted })!;
-  const places = { maxSockets: 80, socketsPerAddress: 80, hellosPerAddress: 10, opensPerSession: 5 };
-  const server = createDeviceListener({
-    serving: { log } as never,
-    channels: { stopping: false } as never,
-    siteMap: { get: async () => ({ siteMap: 'x', rootKey: '' }), seq: undefined },
-    admission: new SocketAdmission(places, { met: () => undefined }),
-    installPages: {} as never,
-    crypto: nodeCrypto(),
-    trustedHops: 0,
-    maxSockets: 80,
-    tls: files.current,
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const { listener: server, port } = await deviceListener(log, files.current);
   /** What the watch does every two seconds; what may be half written is judged at the second look. */
   const look = (): void => {
     for (const _ of [1, 2]) {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
+import type { CertificateFiles } from '@sallyport/http-service';
 import { badCertificates, type IssuedPair, scratchFolder, TestAuthority, tlsLoad, waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { createAdminService, createDirectoryService, createProxyService } from '../src/app.ts';
@@ -40,6 +41,14 @@ async function directoryListener(certificate: { certificate: string; key: string
   closing.push(service);
   await service.listen({ host: '127.0.0.1', port: 0 });
   return { service, port: (service.server.address() as AddressInfo).port };
+}
+
+/** Looks at the files of a listener: what may be half written is judged at the second look. */
+function lookTwice(files: CertificateFiles, server: ReturnType<typeof createServer>): void {
+  for (const _ of [1, 2]) {
+    const changed = files.look(Date.now());
+    if (changed) server.setSecureContext({ cert: changed.certificate, key: changed.key });
+  }
 }
 
 test("the directory listener's own certificate is renewed with the others, while it listens", async () => {
@@ -104,13 +113,7 @@ test('a certificate file that changes is taken over without a restart; a bad one
   const { service, port } = await directoryListener(files.current);
   listeners.keep('directory', service, { certificate: files.current, files });
   const server = service.server as unknown as ReturnType<typeof createServer>;
-  const look = (): void => {
-    // What may be half written is judged at the second look.
-    for (const _ of [1, 2]) {
-      const changed = files.look(Date.now());
-      if (changed) server.setSecureContext({ cert: changed.certificate, key: changed.key });
-    }
-  };
+  const look = (): void => lookTwice(files, server);
   const one = await shown(port);
   const second = await ca.issueServer(['localhost'], Date.now());
   // Half written: the certificate is there, its key is not yet.
@@ -153,12 +156,7 @@ test('the directory listener under load: a certificate that is replaced, its CA 
   const { service, port } = await directoryListener(files.current);
   listeners.keep('directory', service, { certificate: files.current, files });
   const server = service.server as unknown as ReturnType<typeof createServer>;
-  const look = (): void => {
-    for (const _ of [1, 2]) {
-      const changed = files.look(Date.now());
-      if (changed) server.setSecureContext({ cert: changed.certificate, key: changed.key });
-    }
-  };
+  const look = (): void => lookTwice(files, server);
   const trusted = corp.certificate + other.certificate;
   const serial = async (): Promise<string> => {
     const socket = await opened(port, trusted, names[0]);
