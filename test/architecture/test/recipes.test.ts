@@ -58,6 +58,23 @@ test('services run unprivileged on a file system that they cannot write to', () 
   }
 });
 
+test('a server is told to stop by itself, not with its database and the programs that work for it', () => {
+  const services = readdirSync(FOLDER).filter((name) => name.endsWith('.service'));
+  const lasting = services.filter((name) => linesOf(name).includes('Restart=always'));
+  expect(lasting.length).toBeGreaterThan(3);
+  for (const name of lasting) expect(linesOf(name), name).toContain('KillMode=mixed');
+});
+
+test('a server whose start ends again and again is started until it stands', () => {
+  for (const name of ['sallyport-security.service', 'sallyport-proxy.service'])
+    expect(linesOf(name)).toEqual(expect.arrayContaining(['Restart=always', 'StartLimitIntervalSec=0']));
+});
+
+test('services that make or verify backups may write to the folder that the docs give as a target', () => {
+  for (const name of ['sallyport-security.service', 'sallyport-backup-verify.service'])
+    expect(linesOf(name).join('\n')).toMatch(/^ReadWritePaths=(?:.* )?-\/mnt\/backup$/m);
+});
+
 test('metrics are shown on this host only', () => {
   for (const name of ['security.env', 'proxy.env'])
     expect(linesOf(name).join('\n')).toMatch(/^SALLYPORT_METRICS_LISTEN=127\.0\.0\.1:/m);

@@ -9,12 +9,14 @@ export const NODE: string = `${PLACE}/node/bin/node`;
 export interface HostService {
   readonly user: string;
   readonly data: string;
+  /** Other folders that it may write to, where they are. */
+  readonly writable: readonly string[];
 }
 
 /** How each server runs on a host; the command is none. */
 export const SERVICES: Readonly<Record<'security' | 'proxy', HostService>> = {
-  security: { user: 'sallyport', data: 'sallyport' },
-  proxy: { user: 'sallyport-proxy', data: 'sallyport-proxy' },
+  security: { user: 'sallyport', data: 'sallyport', writable: ['/mnt/backup'] },
+  proxy: { user: 'sallyport-proxy', data: 'sallyport-proxy', writable: [] },
 };
 
 /** What a server never needs. Its memory stays writable and executable: Node compiles what it runs. */
@@ -49,7 +51,7 @@ const HARDENING = [
 ];
 
 /** The unit of a server. */
-export function unitOf(role: Role, { user, data }: HostService): string {
+export function unitOf(role: Role, { user, data, writable }: HostService): string {
   const sources = `${PLACE}/${role.name}/${role.apps[0]}/src`;
   const program = [NODE, ...role.nodeOptions, `${sources}/main.ts`].join(' ');
   return `${[
@@ -57,6 +59,8 @@ export function unitOf(role: Role, { user, data }: HostService): string {
     `Description=${role.title}`,
     'After=network-online.target',
     'Wants=network-online.target',
+    '# However often its start ends, while its database is away for a night: it comes back by itself.',
+    'StartLimitIntervalSec=0',
     '',
     '[Service]',
     `EnvironmentFile=/etc/sallyport/${role.name}.env`,
@@ -67,6 +71,7 @@ export function unitOf(role: Role, { user, data }: HostService): string {
     `StateDirectory=${data}`,
     'StateDirectoryMode=0700',
     `WorkingDirectory=/var/lib/${data}`,
+    ...writable.map((folder) => `ReadWritePaths=-${folder}`),
     'Restart=always',
     'RestartSec=1',
     '# SIGTERM drains: unready, no new work, open streams finish.',
