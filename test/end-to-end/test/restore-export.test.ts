@@ -114,6 +114,13 @@ test('before anything is changed, what stands in the way of a restore is said', 
   await bob.login({ user: 'bob', password: PASSWORD });
   expect(await gateway.operator.call(api.users.disable, { params: { name: 'ada' } })).toMatchObject({ inForce: true });
 
+  // While all of it works, somebody tries whether it could come back: nothing but a scratch folder is touched.
+  const scratch = scratchFolder();
+  const drill = ['backup', 'drill', ...ORDER, '--scratch', scratch];
+  const drilled = await sallyport(drill, '', gateway.securityEnvironment);
+  expect(drilled.stdout, drilled.stderr).toContain(`${name} can be restored`);
+  expect(readdirSync(scratch)).toEqual([]);
+
   const other = join(safe, 'other.txt');
   const { identityFile } = await makeExportPlace(scratchFolder());
   copyFileSync(identityFile, other);

@@ -38,6 +38,46 @@ export function addRestoreCommand(backup: Command): void {
     .action(restore);
 }
 
+interface DrillOptions extends Pick<RestoreOptions, 'identity' | 'target' | 'before' | 'keyFile'> {
+  readonly scratch?: string;
+}
+
+/** `sallyport backup drill`: wherever the keys and an identity are brought together for it. */
+export function addDrillCommand(backup: Command): void {
+  backup
+    .command('drill [export]')
+    .description(
+      'restores an export as onto an empty machine, into a scratch folder, says what a fire would cost now, and deletes it',
+    )
+    .requiredOption('--identity <file>', 'private half of one of its recipients, from "backup keys new"')
+    .option('--target <place>', 'where exports are: a folder, sftp://… or s3://…; or give the path of the export')
+    .option('--before <time>', 'the newest that is older than this, like 2026-11-26T14:05:00Z')
+    .option('--key-file <file>', 'kek.json of a Security server of this realm; absent: the one that is in place')
+    .option('--scratch <folder>', 'where it is restored meanwhile; absent: with temporary files')
+    .action(drill);
+}
+
+async function drill(
+  which: string | undefined,
+  { identity, target, before, keyFile, scratch }: DrillOptions,
+  command: Command,
+): Promise<void> {
+  const globals = globalsOf(command);
+  const valued = { target, before, 'key-file': keyFile, scratch };
+  const order = [
+    ...(which === undefined ? [] : [which]),
+    ...['--drill', '--identity', identity],
+    ...valuedOrder(valued),
+    ...(globals.json ? ['--json'] : []),
+  ];
+  if (await runOnSecurityHost(globals, { name: 'restore-command', order })) return;
+  throw new CliError('it could not be restored', 'after a fire it could not either');
+}
+
+function valuedOrder(valued: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(valued).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+}
+
 async function restore(which: string | undefined, options: RestoreOptions, command: Command): Promise<void> {
   const globals = globalsOf(command);
   const { reason, json } = globals;
@@ -57,7 +97,7 @@ async function restore(which: string | undefined, options: RestoreOptions, comma
   const order = [
     ...(which === undefined ? [] : [which]),
     ...['--identity', options.identity, '--actor', options.actor, '--reason', reason],
-    ...Object.entries(valued).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value])),
+    ...valuedOrder(valued),
     ...Object.entries(flags).flatMap(([name, given]) => (given ? [`--${name}`] : [])),
     ...(options.host ?? []).flatMap((host) => ['--host', host]),
   ];

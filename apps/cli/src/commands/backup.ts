@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addBackupExportCommands } from './backup-exports.ts';
-import { addRestoreCommand } from './backup-restore.ts';
+import { addDrillCommand, addRestoreCommand } from './backup-restore.ts';
 import { addBackupScheduleCommands } from './backup-schedule.ts';
 
 /** `sallyport backup …` */
@@ -8,5 +8,6 @@ export function addBackupCommands(program: Command): void {
   const backup = program.command('backup').description('backups, and what they are restored from');
   addBackupScheduleCommands(program);
   addRestoreCommand(backup);
+  addDrillCommand(backup);
   addBackupExportCommands(backup);
 }

@@ -14,35 +14,54 @@ export interface ScratchDatabase {
   close(): Promise<void>;
 }
 
+/** A folder of its own for something that is deleted again. */
+export interface ScratchFolder {
+  readonly folder: string;
+  /** Deletes all of it. */
+  close(): Promise<void>;
+}
+
 /**
- * Starts an empty PostgreSQL in a folder of its own, below the one that is given or that of temporary files. Those of verifications
- * that were killed are stopped and deleted first.
+ * Makes an empty folder below the one that is given, or that of temporary files, which a signal deletes, too. What those that were killed
+ * have left, databases in `database` among it, is stopped and deleted first.
  */
-export async function openScratchDatabase(parent: string = tmpdir()): Promise<ScratchDatabase> {
+export async function openScratchFolder(parent: string = tmpdir()): Promise<ScratchFolder> {
   await removeLeft(parent);
-  let folder: string | undefined;
-  let starting: Promise<ChildPostgres> | undefined;
+  const folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  // Who breaks it off leaves nothing of it in the clear, from the first moment on.
+  const forget = undoAtSignals(remove);
+  // The user of the database gets through it; what is inside is closed to everybody else.
+  chmodSync(folder, 0o711);
   const close = async (): Promise<void> => {
-    await starting?.then(
+    await remove();
+    forget();
+  };
+  return { folder, close };
+}
+
+/** Starts an empty PostgreSQL in a scratch folder. */
+export async function openScratchDatabase(parent?: string): Promise<ScratchDatabase> {
+  const scratch = await openScratchFolder(parent);
+  const { folder } = scratch;
+  const starting = ChildPostgres.start({ folder: join(folder, 'database'), passwordFile: join(folder, 'password') });
+  const stop = async (): Promise<void> => {
+    await starting.then(
       (server) => server.stop(),
       () => undefined,
     );
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   };
-  // Who breaks a verification off leaves nothing of it in the clear, from the first moment on.
-  const forget = undoAtSignals(close);
-  const closeForGood = async (): Promise<void> => {
-    await close();
+  // Before the folder goes.
+  const forget = undoAtSignals(stop);
+  const close = async (): Promise<void> => {
+    await stop();
     forget();
+    await scratch.close();
   };
   try {
-    folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
-    // The user of the database gets through it; what is inside is closed to everybody else.
-    chmodSync(folder, 0o711);
-    starting = ChildPostgres.start({ folder: join(folder, 'database'), passwordFile: join(folder, 'password') });
-    return { address: (await starting).address, close: closeForGood };
+    return { address: (await starting).address, close };
   } catch (error) {
-    await closeForGood();
+    await close();
     throw error;
   }
 }

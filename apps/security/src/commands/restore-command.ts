@@ -6,9 +6,10 @@ import type { HostChange } from '@sallyport/access';
 import { parseIdentity } from '@sallyport/backup';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
-import { SETTINGS } from '../config.ts';
+import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
-import { type RestoreReport, restore } from './restore.ts';
+import { type RestoreReport, type RestoreSource, restore } from './restore.ts';
+import { drill, wordsOfDrill } from './restore-drill.ts';
 import { wordsOfRestore } from './restore-report.ts';
 import { chooseExport, exportPlaceOf, openNamedTarget, readNamedFile } from './restore-source.ts';
 
@@ -26,6 +27,8 @@ the data folder, and begins a new epoch.
   --log-ended-at INDEX    the log had come to this entry (status shows it as the head), and copies hold all up to it
   --keep-operators        operators of the backup go on; absent: they come anew by a one-time token
   --host OLD=NEW          a host has another name now, wherever rows name it; as often as needed
+  --drill                 restores it into a scratch folder instead, as onto an empty machine, and deletes that again
+    --scratch FOLDER      where; absent: with temporary files
   --yes                   put aside what is here; the database of before is closed, or off for good
   --json                  for programs
 `;
@@ -41,6 +44,8 @@ const OPTIONS = {
   'log-ended-at': { type: 'string' },
   'keep-operators': { type: 'boolean', default: false },
   host: { type: 'string', multiple: true, default: [] as string[] },
+  drill: { type: 'boolean', default: false },
+  scratch: { type: 'string' },
   yes: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
@@ -82,14 +87,15 @@ async function ask(question: string): Promise<boolean> {
   }
 }
 
-async function carryOut(which: string, options: Options): Promise<RestoreReport> {
-  const { actor, reason, yes } = options;
-  if (!actor || !reason) throw new Error('who does this, and why? --actor and --reason go into the audit log');
+/** Restores it, or only tries to; gives the report, and its words. */
+async function carryOut(which: string, options: Options): Promise<readonly [report: object, words: string]> {
+  const { actor, reason } = options;
+  if (!options.drill && (!actor || !reason))
+    throw new Error('who does this, and why? --actor and --reason go into the audit log');
   if (!options.identity)
     throw new Error('what opens the export? --identity FILE, which belongs to one of its recipients');
   const config = readSettings(SETTINGS);
-  const hosts = options.host.map(parseHost);
-  const [logEndedAt, before] = [parseIndex(options['log-ended-at']), parseTime(options.before)];
+  const before = parseTime(options.before);
   const keyFile = resolve(options['key-file'] ?? keyFileOf(config));
   if (!existsSync(keyFile))
     throw new Error(`there is no key file ${keyFile}: --key-file FILE, a kek.json of this realm`);
@@ -98,7 +104,6 @@ async function carryOut(which: string, options: Options): Promise<RestoreReport>
   const identity = await parseIdentity(readNamedFile(options.identity, 'the identity file'));
   const place = exportPlaceOf(which, options.target);
   const target = await openNamedTarget(place.target);
-  const say = (words: string): void => void process.stderr.write(`${words}\n`);
   try {
     const { found, verified, passedOver } = await chooseExport(target, {
       ...{ realm: config.SALLYPORT_REALM, which: place.which, before, keys, identity },
@@ -107,29 +112,45 @@ async function carryOut(which: string, options: Options): Promise<RestoreReport>
     say(
       `restoring ${found.manifest.name}, taken at ${found.manifest.takenAt}${verified ? '' : '; NOBODY HAS VERIFIED IT'}`,
     );
-    const off = 'The database of before: is it closed (sallyport realm close), or its server off for good?';
-    if (!(yes || (await ask(off)))) throw new Error('as long as it is used, nothing that is revoked here is safe');
-    return await restore(
-      config,
-      { target, open: () => openNamedTarget(place.target), identity, found, keyFile },
-      {
-        ...{ by: { actor, reason }, journalIsLost: options['journal-is-lost'], logEndedAt, hosts },
-        operators: options['keep-operators'] ? 'stay' : 'out',
-        confirm: (question) => (yes ? Promise.resolve(true) : ask(question)),
-        step: (words) => say(`· ${words}`),
-      },
-    );
+    const source = { target, open: () => openNamedTarget(place.target), identity, found, keyFile };
+    if (options.drill) {
+      const drilled = await drill(config, source, { scratch: options.scratch, step });
+      return [drilled, wordsOfDrill(drilled)];
+    }
+    const report = await restoreFor(config, source, options);
+    return [report, wordsOfRestore(report)];
   } finally {
     await target.close();
   }
+}
+
+async function restoreFor(config: Config, source: RestoreSource, options: Options): Promise<RestoreReport> {
+  const { actor, reason, yes } = options;
+  const hosts = options.host.map(parseHost);
+  const logEndedAt = parseIndex(options['log-ended-at']);
+  const off = 'The database of before: is it closed (sallyport realm close), or its server off for good?';
+  if (!(yes || (await ask(off)))) throw new Error('as long as it is used, nothing that is revoked here is safe');
+  return restore(config, source, {
+    ...{ by: { actor, reason }, journalIsLost: options['journal-is-lost'], logEndedAt, hosts, step },
+    operators: options['keep-operators'] ? 'stay' : 'out',
+    confirm: (question) => (yes ? Promise.resolve(true) : ask(question)),
+  });
+}
+
+function say(words: string): void {
+  process.stderr.write(`${words}\n`);
+}
+
+function step(words: string): void {
+  say(`· ${words}`);
 }
 
 try {
   const { values, positionals } = parseOrder();
   if (values.help) process.stdout.write(HELP);
   else {
-    const report = await carryOut(positionals[0] ?? 'newest', values);
-    process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : wordsOfRestore(report));
+    const [report, words] = await carryOut(positionals[0] ?? 'newest', values);
+    process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : words);
   }
 } catch (error) {
   const { code, message } = error as Error & { code?: string };
