@@ -20,6 +20,8 @@ export interface ClusterOptions {
   readonly hosts: readonly Host[];
   /** First of the ports; ten a host. */
   readonly basePort: number;
+  /** Each host has an address of its own: all use the same ports, as servers of their own do. */
+  readonly samePorts?: boolean;
   /** Further addresses that certificates name, and hosts that get a folder. */
   readonly otherHosts?: readonly Host[];
   /** Host of the repository that all WAL goes to, with pgBackRest; absent: there is none. */
@@ -242,7 +244,9 @@ function startIfDown(daemon: Daemon): void {
   if (!daemon.running) daemon.start();
 }
 
-function openPlace({ folder, hosts, basePort, otherHosts = [], archive }: ClusterOptions): ClusterPlace {
+function openPlace(options: ClusterOptions): ClusterPlace {
+  const { folder, hosts, basePort, samePorts = false, otherHosts = [], archive } = options;
+  const ports = portsFrom(basePort);
   const user = serverUser();
   mkdirSync(join(folder, 'logs'), { recursive: true, mode: 0o755 });
   const all = [...hosts, ...otherHosts, ...(archive ? [archive] : [])];
@@ -254,7 +258,7 @@ function openPlace({ folder, hosts, basePort, otherHosts = [], archive }: Cluste
     user,
     tls,
     secrets: openSecrets(join(folder, 'secrets.json')),
-    ports: portsFrom(basePort),
+    ports: samePorts ? () => ports(0) : ports,
   });
 }
 

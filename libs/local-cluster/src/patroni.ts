@@ -38,28 +38,30 @@ const PARAMETERS = {
   password_encryption: 'scram-sha-256',
 };
 
+/** What a Patroni is made for. */
+export interface PatroniOptions {
+  /** Which of the hosts. */
+  readonly index: number;
+  readonly archive?: LocalArchive | undefined;
+  /** The database that its cluster follows as a standby cluster, hosts by comma; absent: it stands alone. */
+  readonly standbyOf?: { readonly host: string; readonly port: number } | undefined;
+}
+
+/** Where the configuration of the Patroni of a host lies. */
+export function patroniConfigFile(place: ClusterPlace, host: Host): string {
+  return join(place.hostFolder(host), 'patroni.json');
+}
+
 /** One PostgreSQL under Patroni: synchronous replication, automatic failover, nothing without TLS. */
-export function patroniOn(
-  place: ClusterPlace,
-  hosts: readonly Host[],
-  { index, archive }: { readonly index: number; readonly archive: LocalArchive | undefined },
-): Daemon {
-  const host = hosts[index]!;
-  const folder = place.hostFolder(host);
-  const config = privateFile(
-    join(folder, 'patroni.json'),
-    JSON.stringify(configOf(place, hosts, { index, archive }), null, 2),
-    place.user,
-  );
+export function patroniOn(place: ClusterPlace, hosts: readonly Host[], options: PatroniOptions): Daemon {
+  const host = hosts[options.index]!;
+  const text = JSON.stringify(configOf(place, hosts, options), null, 2);
+  const config = privateFile(patroniConfigFile(place, host), text, place.user);
   const command = ['patroni', config];
   return new Daemon({ ...place.daemon(`PostgreSQL on ${host.name}`, host, 'postgres'), command });
 }
 
-function configOf(
-  place: ClusterPlace,
-  hosts: readonly Host[],
-  { index, archive }: { readonly index: number; readonly archive: LocalArchive | undefined },
-): object {
+function configOf(place: ClusterPlace, hosts: readonly Host[], { index, archive, standbyOf }: PatroniOptions): object {
   const { secrets, tls } = place;
   const host = hosts[index]!;
   const folder = place.hostFolder(host);
@@ -85,6 +87,7 @@ function configOf(
         synchronous_mode_strict: true,
         synchronous_node_count: 1,
         postgresql: { use_pg_rewind: true, use_slots: true, parameters: PARAMETERS },
+        ...(standbyOf ? { standby_cluster: standbyOf } : {}),
       },
       initdb: [{ encoding: 'UTF8' }, { locale: 'C' }, 'data-checksums'],
       post_init: postInit(place, folder),

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -12,13 +13,13 @@ const COMMAND = fileURLToPath(new URL('../../../apps/security/src/commands/realm
 /** Dumps a database, and restores it as so many others as are named: nobody uses them yet. */
 export async function copyDatabase(farm: Farm, from: string, names: readonly string[]): Promise<void> {
   const file = join(farm.folder, `${from}.dump`);
+  const [first, ...others] = names as [string, ...string[]];
   await postgresTool(farm.cluster, 'pg_dump', '-Fc', '-f', file, from);
-  await Promise.all(
-    names.map(async (name) => {
-      await createDatabase(farm.cluster, name);
-      await postgresTool(farm.cluster, 'pg_restore', '-d', name, file);
-    }),
-  );
+  await createDatabase(farm.cluster, first);
+  await postgresTool(farm.cluster, 'pg_restore', '-d', first, file);
+  // Nobody is connected to the first one yet: its files are copied.
+  for (const name of others) await createDatabase(farm.cluster, name, first);
+  rmSync(file);
 }
 
 export async function dropDatabase(farm: Farm, name: string): Promise<void> {
@@ -31,4 +32,11 @@ export async function realmCommand(node: Server, database: string, ...order: rea
   const who = ['--actor', 'rig', '--reason', 'fault rig'];
   const { stdout } = await run(process.execPath, [...omission(), COMMAND, ...order, ...who], { env });
   return stdout;
+}
+
+/** How long it takes on this machine, as busy as it is, until a command of Security has read its sources, ms. */
+export async function commandStartMs(): Promise<number> {
+  const startedAt = performance.now();
+  await run(process.execPath, [...omission(), COMMAND, '--help']);
+  return performance.now() - startedAt;
 }

@@ -1,19 +1,21 @@
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { parseArgs, styleText } from 'node:util';
 import { isIsolated, runIsolated } from '@sallyport/support';
 import { OMITTED_RULES } from './omitted-rules.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scale } from './scenarios/scenario.ts';
+import { sideBySide } from './side-by-side.ts';
 import { say } from './stores.ts';
 import type { Tally } from './tally.ts';
 
-const HELP = `npm run fault -- <scenario> [--short] [--seed N] [--sessions N] [--rounds N] [--minutes N] [--save file] [--without RULE]
+const HELP = `npm run fault -- <scenario> [--short] [--seed N] [--sessions N] [--rounds N] [--minutes N] [--farms N] [--save file] [--without RULE]
 
 Scenarios (each starts a whole farm in network namespaces of its own; needs root):
 ${Object.entries(SCENARIOS)
   .map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`)
   .join('\n')}
 
+--farms makes the rounds on so many farms at a time, a few on each, and adds up what they found; --save is written as it goes.
 --without leaves one of the rules out, to show that its scenario fails then:
 ${Object.entries(OMITTED_RULES)
   .map(([rule, { scenario }]) => `  ${rule.padEnd(12)} ${scenario}`)
@@ -28,6 +30,7 @@ const { values, positionals } = parseArgs({
     sessions: { type: 'string' },
     rounds: { type: 'string' },
     minutes: { type: 'string' },
+    farms: { type: 'string' },
     save: { type: 'string' },
     without: { type: 'string' },
   },
@@ -62,17 +65,37 @@ async function runScenario(name: string): Promise<boolean> {
     minutes: Number(values.minutes ?? size.minutes ?? 0),
   };
   say(`${name}: seed ${scale.seed}, ${scale.sessions} sessions, ${scale.rounds} rounds`);
-  const tally = await scenario.run(scale);
+  const tally = await (values.farms === undefined ? scenario.run(scale) : runSideBySide(name, scale));
   print(name, tally);
-  if (values.save) writeFileSync(values.save, `${JSON.stringify({ name, ...scale, ...tally }, null, 2)}\n`);
+  save(name, scale, tally);
   return tally.holds(!values.short);
 }
 
-if (positionals.length === 0) process.stdout.write(HELP);
-else if (!isIsolated()) runIsolated();
-else {
+function runSideBySide(scenario: string, scale: Scale): Promise<Tally> {
+  const progress = (tally: Tally, rounds: number): void => {
+    const bad = tally.checks.filter(({ ok }) => !ok).map(({ what, found }) => `${what}: ${found}`);
+    say(`${rounds} of ${scale.rounds} rounds; ${bad.length === 0 ? 'all as it must be' : bad.join(', ')}`);
+    save(scenario, { ...scale, rounds }, tally);
+  };
+  const options = [...(values.short ? ['--short'] : []), ...(values.without ? ['--without', values.without] : [])];
+  return sideBySide({ scenario, scale, farms: Number(values.farms), options, progress });
+}
+
+function save(name: string, scale: Scale, tally: Tally): void {
+  if (!values.save) return;
+  const draft = `${values.save}.part`;
+  writeFileSync(draft, `${JSON.stringify({ name, ...scale, ...tally }, null, 2)}\n`);
+  renameSync(draft, values.save);
+}
+
+async function runAll(): Promise<never> {
   if (values.without !== undefined) leaveOut(values.without);
   let ok = true;
   for (const name of positionals) ok = (await runScenario(name)) && ok;
   process.exit(ok ? 0 : 1);
 }
+
+if (positionals.length === 0) process.stdout.write(HELP);
+// Many farms are programs of their own, each with its namespaces.
+else if (!isIsolated() && values.farms === undefined) runIsolated();
+else await runAll();

@@ -9,13 +9,13 @@ import { DELIVERY_MS } from './revocation-rounds.ts';
 /** How long after an acknowledgement a late request is waited for, ms. */
 const WATCH_MS = 500;
 
-/** Sends from a device as fast as it can until it is told to stop; what fails is sent again. */
+/** Sends from a device until it is told to stop, `pauseMs` after each answer; what fails is sent again. */
 export class Sending {
   readonly #loop: Promise<void>;
   #stopped = false;
 
-  constructor(device: Device, path: string) {
-    this.#loop = this.#run(device, path);
+  constructor(device: Device, path: string, pauseMs = 2) {
+    this.#loop = this.#run(device, { path, pauseMs });
   }
 
   async stop(): Promise<void> {
@@ -23,11 +23,11 @@ export class Sending {
     await this.#loop;
   }
 
-  async #run(device: Device, path: string): Promise<void> {
+  async #run(device: Device, { path, pauseMs }: { readonly path: string; readonly pauseMs: number }): Promise<void> {
     for (let number = 0; !this.#stopped; number++) {
       const response = await device.fetch(`http://${AUTHORITY}/${path}/r${number}`).catch(() => undefined);
       await response?.text().catch(() => undefined);
-      await sleep(response ? 2 : 50);
+      await sleep(response ? pauseMs : 50);
     }
   }
 }

@@ -54,6 +54,7 @@ export async function storesOn(
     folder: join(folder, 'stores'),
     hosts,
     basePort: BASE_PORT,
+    samePorts: true,
     otherHosts: lone,
     ...(archive ? { archive } : {}),
     progress: say,
@@ -77,7 +78,8 @@ export async function postgresTool(cluster: LocalCluster, program: string, ...ar
   await run(program, args, { env });
 }
 
-/** A new database of Security's own role. */
-export async function createDatabase(cluster: LocalCluster, name: string): Promise<void> {
-  await postgresTool(cluster, 'psql', '-d', 'postgres', '-qc', `create database ${name} owner sallyport`);
+/** A new database of Security's own role; a copy of another one, which nobody uses, where one is named. */
+export async function createDatabase(cluster: LocalCluster, name: string, of?: string): Promise<void> {
+  const template = of === undefined ? '' : ` template ${of}`;
+  await postgresTool(cluster, 'psql', '-d', 'postgres', '-qc', `create database ${name} owner sallyport${template}`);
 }

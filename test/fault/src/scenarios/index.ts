@@ -13,7 +13,7 @@ import { revocation } from './revocation.ts';
 import { rolling } from './rolling.ts';
 import type { Scenario } from './scenario.ts';
 import { sites } from './sites.ts';
-import { standby } from './standby.ts';
+import { standby, standbyPatroni } from './standby.ts';
 
 /** All scenarios by name. */
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
@@ -27,6 +27,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   archive,
   backups,
   standby,
+  'standby-patroni': standbyPatroni,
   copies,
   clocks,
   quota,
