@@ -14,6 +14,7 @@ export {
   type FollowerListener,
   type Judgement,
   LogFollower,
+  type ReadChannel,
 } from './log-follower.ts';
 export { fitsNetwork, type NetworkRule } from './network-rule.ts';
 export { judgePath, type PathVerdict } from './path-rule.ts';

@@ -1,5 +1,13 @@
 import { type CryptoProvider, formatHex } from '@sallyport/channel';
-import type { Beat, BeatAnswer, BeginAnew, ControlMessage, Push, RevocationEntry } from '@sallyport/security-api';
+import type {
+  Beat,
+  BeatAnswer,
+  BeginAnew,
+  ControlMessage,
+  Grant,
+  Push,
+  RevocationEntry,
+} from '@sallyport/security-api';
 import { follows, LOG_START, type LogPosition } from './chain.ts';
 import { effectOn, type Revocable } from './effect.ts';
 import { type BeatMark, type Clocks, LeaseClock } from './lease-clock.ts';
@@ -12,6 +20,13 @@ export type Judgement = 'current' | 'ended' | 'stale';
 
 /** Applies an entry: ends channels or reads their rights again. Synchronous, before the lease that covers it counts. */
 export type ApplyEntry = (entry: RevocationEntry) => void;
+
+/** A channel with a grant as it was read. */
+export interface ReadChannel extends Revocable {
+  readonly grant: Revocable['grant'] & Pick<Grant, 'epoch' | 'asOf'>;
+  /** Hash of the entry as of which it was read; undefined from a node of the version before. */
+  readonly asOfHash?: string | undefined;
+}
 
 /**
  * Why a Proxy begins anew: its log was replaced by a restore, does not fit to the one of the node, the clocks drifted, or the
@@ -63,6 +78,8 @@ export class LogFollower {
   #seen: LogPosition = LOG_START;
   #nextId = 1;
   #recent: RevocationEntry[] = [];
+  /** What stands before the first of them: where this follower began, or what was kept last. */
+  #base: LogPosition = LOG_START;
   /** The last that Security said of its database; no business of ours what it says. */
   #witness: string | undefined;
   /** True once a node has answered to it, on this connection. */
@@ -133,17 +150,32 @@ export class LogFollower {
 
   /**
    * Holds a grant against everything that was applied after it was read: a revocation must not slip between a grant and
-   * its arrival. One of another epoch, or behind entries that are no longer kept, is stale: to be read again before it serves.
+   * its arrival. One of another epoch, of a log with another entry there, or behind entries that are no longer kept, is stale: to be
+   * read again before it serves.
    */
-  judge(channel: Revocable & { readonly grant: { readonly epoch: string; readonly asOf: number } }): Judgement {
-    const { epoch, asOf } = channel.grant;
+  judge(channel: ReadChannel): Judgement {
+    const { grant, asOfHash } = channel;
+    const { epoch, asOf } = grant;
     if (this.#epoch === undefined || epoch !== this.#epoch) return 'stale';
+    if (this.#isOther(asOf, asOfHash)) return 'stale';
     if (asOf >= this.#seen.index) return 'current';
     const later = this.#recent.filter(({ index }) => index > asOf);
     const effects = later.map((entry) => effectOn(entry, channel));
     if (effects.includes('end')) return 'ended';
     const complete = later.length === this.#seen.index - asOf;
     return complete && !effects.includes('reauthorise') ? 'current' : 'stale';
+  }
+
+  /** Hash of an entry that was applied, or of where this follower began; undefined for what is not known of. */
+  #hashAt(index: number): string | undefined {
+    if (index === this.#base.index) return this.#base.hash;
+    return this.#recent[index - this.#base.index - 1]?.hash;
+  }
+
+  /** True when the log that is followed has another entry there: somebody read in one that went back meanwhile. */
+  #isOther(index: number, hash: string | undefined): boolean {
+    const known = this.#hashAt(index);
+    return known !== undefined && hash !== undefined && hash !== known;
   }
 
   #done(): number {
@@ -163,6 +195,7 @@ export class LogFollower {
     this.#before = this.#epoch ?? this.#before;
     this.#epoch = undefined;
     this.#seen = LOG_START;
+    this.#base = LOG_START;
     this.#recent = [];
     this.#sent.clear();
     this.#shown = false;
@@ -183,16 +216,17 @@ export class LogFollower {
       if (!fresh) return false;
       this.#epoch = epoch;
       this.#seen = { index: head, hash: headHash };
+      this.#base = this.#seen;
     }
     if (epoch !== this.#epoch) return false;
     const before = this.#seen.index;
-    const whole = this.#applyAll(entries) && (this.#seen.index !== head || this.#seen.hash === headHash);
+    const whole = this.#applyAll(entries) && !this.#isOther(head, headHash);
     if (!whole) {
       this.#beginAnew('replaced');
       return true;
     }
-    // A lease counts only once everything up to its head is applied.
-    if (this.#seen.index >= head) this.lease.granted(mark, leaseMs);
+    // A lease counts only once everything up to its head is applied; one from before this follower began is of no known log.
+    if (this.#seen.index >= head && head >= this.#base.index) this.lease.granted(mark, leaseMs);
     this.#keepWitness(answer.witness);
     return this.#seen.index > before || this.#seen.index < head;
   }
@@ -218,13 +252,22 @@ export class LogFollower {
   #applyAll(entries: readonly RevocationEntry[]): boolean {
     for (const entry of entries) {
       // Entries that came twice.
-      if (entry.index <= this.#seen.index) continue;
+      if (entry.index <= this.#seen.index) {
+        if (this.#isOther(entry.index, entry.hash)) return false;
+        continue;
+      }
       if (!follows(this.#parts.crypto, this.#seen, entry)) return false;
       this.#parts.listener.apply(entry);
       this.#seen = { index: entry.index, hash: entry.hash };
       this.#recent.push(entry);
     }
-    if (this.#recent.length > 2 * MAX_RECENT) this.#recent = this.#recent.slice(-MAX_RECENT);
+    if (this.#recent.length > 2 * MAX_RECENT) this.#forgetOldest(this.#recent.length - MAX_RECENT);
     return true;
+  }
+
+  #forgetOldest(count: number): void {
+    const { index, hash } = this.#recent[count - 1]!;
+    this.#base = { index, hash };
+    this.#recent = this.#recent.slice(count);
   }
 }

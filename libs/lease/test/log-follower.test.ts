@@ -119,6 +119,57 @@ test('a restored log of the same length is another one: its entries do not follo
   expect(proxy.lease.live).toBe(false);
 });
 
+test('a grant that was read in a log which went back meanwhile is stale, whatever its index', () => {
+  const { follower: proxy } = follower();
+  const log = logOf(ONE, ['a', 'b', 'c']);
+  const lost = logOf(ONE, ['a', 'x', 'y']);
+  const hashAt = ({ entries }: typeof log, index: number) => entries[index - 1]?.hash ?? '';
+  const judged = (of: typeof log, asOf: number) => proxy.judge({ ...grantAt(ONE, asOf), asOfHash: hashAt(of, asOf) });
+  proxy.receive(logOf(ONE, ['a']).answer(proxy.beat()));
+  proxy.receive(log.push(1));
+  expect([1, 2, 3].map((asOf) => judged(log, asOf))).toEqual(['current', 'current', 'current']);
+  expect([2, 3].map((asOf) => judged(lost, asOf))).toEqual(['stale', 'stale']);
+  // What begins behind the head of this Proxy is held against entries when they come.
+  expect(judged(logOf(ONE, ['a', 'b', 'c', 'd']), 4)).toBe('current');
+  // Nodes of the version before name no hash.
+  expect(proxy.judge(grantAt(ONE, 2))).toBe('current');
+});
+
+test.each([
+  ['as long', ['a', 'x', 'y'], 3],
+  ['shorter', ['a', 'x'], 3],
+  ['longer', ['a', 'x', 'y', 'z'], 3],
+  ['shorter, with what the Proxy has seen', ['a', 'x'], 1],
+])(
+  'answers of a log that went back are taken by nobody who has seen another one, when it is %s',
+  (_how, subjects, seen) => {
+    const { follower: proxy, applied, anew } = follower();
+    const log = logOf(ONE, ['a', 'b', 'c']);
+    proxy.receive(logOf(ONE, ['a']).answer(proxy.beat()));
+    const early = proxy.beat();
+    // An answer of before is under way still, and comes first.
+    proxy.receive(log.push(1));
+    proxy.receive(logOf(ONE, subjects).answer({ ...early, seen }));
+    expect(applied).toEqual(['b', 'c']);
+    expect(anew).toEqual(['replaced']);
+    expect(proxy.lease.live).toBe(false);
+  },
+);
+
+test('an answer that is late, of the same log, gives a lease; one from before the beginning gives none', () => {
+  const { follower: proxy, anew } = follower();
+  const [first, second] = [proxy.beat(), proxy.beat()];
+  proxy.receive(logOf(ONE, ['a', 'b']).answer(first));
+  proxy.lease.drop();
+  proxy.receive(logOf(ONE, ['a']).answer(second));
+  expect(proxy.lease.live).toBe(false);
+  const third = proxy.beat();
+  proxy.receive(logOf(ONE, ['a', 'b', 'c']).push(2));
+  proxy.receive(logOf(ONE, ['a', 'b']).answer(third));
+  expect(proxy.lease.live).toBe(true);
+  expect(anew).toEqual([]);
+});
+
 test('an epoch that takes the place of none that was followed is another database: no answer of it counts', () => {
   const { follower: proxy, anew } = follower();
   proxy.receive(logOf(ONE, []).answer(proxy.beat()));

@@ -58,9 +58,12 @@ export const AuthoriseRequest = Type.Object(
 );
 export type AuthoriseRequest = Static<typeof AuthoriseRequest>;
 
+/** Hash of the entry as of which a grant was read. It is not in the grant, which Proxies of the version before take with no more than they know. */
+const AsOfHash = Type.Optional(EntryHash);
+
 /** The grant with the channel key, or the hint to give the device. */
 export const AuthoriseAnswer = Type.Union([
-  Type.Object({ grant: Grant, channelKey: Bytes, routes: SealedRoutes }, OPEN),
+  Type.Object({ grant: Grant, asOfHash: AsOfHash, channelKey: Bytes, routes: SealedRoutes }, OPEN),
   Type.Object({ hint: Type.String(), retryAfterMs: Type.Optional(Type.Integer()) }, OPEN),
 ]);
 export type AuthoriseAnswer = Static<typeof AuthoriseAnswer>;
@@ -83,7 +86,7 @@ export const ReauthoriseRequest = Type.Object(
 );
 export type ReauthoriseRequest = Static<typeof ReauthoriseRequest>;
 export const ReauthoriseAnswer = Type.Union([
-  Type.Object({ grant: Grant, routes: SealedRoutes }, OPEN),
+  Type.Object({ grant: Grant, asOfHash: AsOfHash, routes: SealedRoutes }, OPEN),
   Type.Object({ ended: Type.String() }, OPEN),
 ]);
 export type ReauthoriseAnswer = Static<typeof ReauthoriseAnswer>;

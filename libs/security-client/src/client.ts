@@ -79,6 +79,8 @@ export interface Relayed {
 /** Rights of a channel, and what goes to its device as it is; undefined in a realm of one site. */
 export interface ReadAgain {
   readonly grant: Grant;
+  /** Hash of the entry of the log as of which it was read; undefined from a node of the version before. */
+  readonly asOfHash?: string | undefined;
   readonly routes: Uint8Array | undefined;
 }
 
@@ -345,8 +347,15 @@ function isUnsent(error: unknown): boolean {
   return code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT';
 }
 
-function readOf({ grant, routes }: { readonly grant: Grant; readonly routes?: string }): ReadAgain {
-  return { grant, routes: routes === undefined ? undefined : parseBase64Url(routes) };
+/** Rights as a node sends them. */
+interface SentRights {
+  readonly grant: Grant;
+  readonly asOfHash?: string;
+  readonly routes?: string;
+}
+
+function readOf({ grant, asOfHash, routes }: SentRights): ReadAgain {
+  return { grant, asOfHash, routes: routes === undefined ? undefined : parseBase64Url(routes) };
 }
 
 function relayedOf(url: string, { message, handshake: id }: RelayAnswer): Relayed {

@@ -16,6 +16,7 @@ import {
   openClaim,
   openWitness,
   type PolicyCache,
+  type ReadRights,
   type RealmStore,
   reauthorise,
   recordBeat,
@@ -25,10 +26,11 @@ import {
   untilProxyGone,
   type WaitingNode,
 } from '@sallyport/access';
-import type { Beat, ControlMessage, Grant } from '@sallyport/security-api';
+import type { Beat, ControlMessage } from '@sallyport/security-api';
 import type { Omission } from './omissions.ts';
 import { withoutClaims } from './virtual-journal.ts';
 import type { ServedAccess, VirtualServer } from './virtual-server.ts';
+import { withoutRuns } from './virtual-store.ts';
 import type { Machine, World } from './world.ts';
 
 const BY = { actor: 'officer', reason: 'simulation' };
@@ -94,7 +96,10 @@ export class VirtualNode {
     this.#world = parts.world;
     this.#bare = parts.access;
     this.#log = parts.journal;
-    this.#reach = parts.reach;
+    this.#reach = (server) => {
+      const reached = parts.reach(server);
+      return parts.omit === 'server run' ? withoutRuns(reached, 'first/1') : reached;
+    };
     this.#omit = parts.omit;
     this.#leaseMs = parts.leaseMs;
     this.#wronglyLeased = parts.wronglyLeased;
@@ -242,7 +247,7 @@ export class VirtualNode {
   }
 
   /** Opens a channel of a session without the HELLO, which takes no part here: its holder is recorded as `authorise` does. */
-  async grant(sid: string, holder: ChannelHolder): Promise<Grant | undefined> {
+  async grant(sid: string, holder: ChannelHolder): Promise<ReadRights | undefined> {
     const life = this.#life;
     const access = this.#access;
     if (!access) throw new Error('the node has not begun');
@@ -250,7 +255,7 @@ export class VirtualNode {
     await access.store.transaction(({ tables }) => tables.sessions.update({ where: { id: sid } }, { holders }));
     const read = await reauthorise(access, this.#policies, { sid, holder });
     if (life !== this.#life) throw new Error('the node was restarted');
-    return typeof read === 'string' ? undefined : read.grant;
+    return typeof read === 'string' ? undefined : read;
   }
 
   /** Revokes and waits until it is in force; undefined when this node cannot say. The caller repeats with the same id. */

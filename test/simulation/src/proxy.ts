@@ -1,4 +1,4 @@
-import type { ChannelHolder } from '@sallyport/access';
+import type { ChannelHolder, ReadRights } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import { effectOn, LogFollower, type Revocable } from '@sallyport/lease';
 import type { ControlMessage, Grant, RevocationEntry } from '@sallyport/security-api';
@@ -173,11 +173,11 @@ export class VirtualProxy {
       network.send(this.machine, node.machine, () => {
         world.after(slow, () => {
           node.grant(channel.sid, holder).then(
-            (grant) =>
+            (read) =>
               network.send(node.machine, this.machine, () => {
                 if (over()) return;
                 this.#end(channel);
-                this.#take(channel, grant);
+                this.#take(channel, read);
               }),
             () => undefined,
           );
@@ -245,16 +245,17 @@ export class VirtualProxy {
     });
     network.send(this.machine, node.machine, () => {
       node.grant(channel.sid, this.#holder).then(
-        (grant) => network.send(node.machine, this.machine, () => this.#take(channel, grant)),
+        (read) => network.send(node.machine, this.machine, () => this.#take(channel, read)),
         () => undefined,
       );
     });
   }
 
-  #take(channel: Channel, grant: Grant | undefined): void {
-    if (!grant || channel.grant) return;
+  #take(channel: Channel, read: ReadRights | undefined): void {
+    if (!read || channel.grant) return;
     const { omit } = this.#parts;
-    const judgement = this.#follower.judge(revocable(grant, omit));
+    const { grant, asOfHash } = read;
+    const judgement = this.#follower.judge({ ...revocable(grant, omit), asOfHash });
     if (judgement === 'current' || omit === 'late grants') channel.grant = grant;
   }
 }

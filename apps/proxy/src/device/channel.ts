@@ -304,7 +304,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
       if (read === 'over') return this.end('SESSION_EXPIRED');
       // Security knows nothing of this channel: the device opens another one.
       if (read === 'no channel') return this.end('LEASE_LOST');
-      this.use({ grant: this.#serving.shared(read.grant), routes: read.routes });
+      this.use({ ...read, grant: this.#serving.shared(read.grant) });
     } catch (error) {
       this.#reading = undefined;
       this.#serving.log.warn({ err: error }, 'rights could not be read again');
@@ -316,8 +316,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
    * Takes a grant, after it was held against everything that was revoked since it was read. Routes are for the device, which alone
    * can read them.
    */
-  use({ grant, routes }: ReadAgain): void {
-    const judgement = this.#serving.judge({ grant, app: this.#app });
+  use({ grant, asOfHash, routes }: ReadAgain): void {
+    const judgement = this.#serving.judge({ grant, asOfHash, app: this.#app });
     if (judgement === 'ended') return this.end('REVOKED');
     // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
     if (judgement === 'stale') return this.#readLater();

@@ -213,7 +213,7 @@ export class DeviceSocket {
     clearTimeout(this.#timer);
     const denied = checkFacts(grant.context, context);
     if (denied) return channel.end(denied);
-    channel.use({ grant, routes: later });
+    channel.use({ grant, asOfHash: answer.asOfHash, routes: later });
   }
 
   #hint(code: HintCode, retryAfterMs = 0): void {
@@ -228,7 +228,7 @@ const MAX_WELCOME_BYTES = 60_000;
 /** What WELCOME says. Routes that would not fit follow it in a notice. */
 function welcomeOf(
   proxy: string,
-  { grant, routes }: ReadAgain,
+  { grant, routes }: Pick<ReadAgain, 'grant' | 'routes'>,
   siteMapSeq: number | undefined,
 ): { readonly said: CborInput; readonly later: Uint8Array | undefined } {
   const { openBurst, openRate } = grant.limits;

@@ -1,5 +1,5 @@
 import type { SignedCode } from '@sallyport/channel';
-import type { Judgement } from '@sallyport/lease';
+import type { Judgement, ReadChannel } from '@sallyport/lease';
 import type { Grant } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
 import { createRefusals, type Log, type Metrics, type Refusals } from '@sallyport/telemetry';
@@ -105,7 +105,7 @@ export class Serving {
   }
 
   /** Holds a grant against everything that was revoked since it was read. */
-  judge(channel: Parameters<ControlConnection['follower']['judge']>[0]): Judgement {
+  judge(channel: ReadChannel): Judgement {
     return this.#control?.follower.judge(channel) ?? 'stale';
   }
 

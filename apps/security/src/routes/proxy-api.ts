@@ -199,7 +199,7 @@ function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): vo
       }
       if (read === 'no channel') return { ended: 'NO_CHANNEL' };
       presence.saw(body.sid, { proxy: proxy.name, at: wallMs() });
-      return { grant: withAssertions(routes, read.grant), ...routesText(read) };
+      return { grant: withAssertions(routes, read.grant), asOfHash: read.asOfHash, ...routesText(read) };
     },
   );
 }
@@ -218,13 +218,13 @@ function authoriseAnswer(routes: ProxyApiParts, proxy: string, answer: Authorisa
   if (!answer) return { hint: 'BAD_MESSAGE' };
   if (answer.status === 'refused') return { hint: answer.hint };
   const { presence, replaced, log, wallMs } = routes;
-  const { grant, channelKey, first } = answer;
+  const { grant, asOfHash, channelKey, first } = answer;
   if (first) replaced.makeWay(grant.installationId);
   presence.saw(grant.sid, { proxy, at: wallMs() });
   const key = formatBase64Url(channelKey);
   channelKey.fill(0);
   try {
-    return { grant: withAssertions(routes, grant), channelKey: key, ...routesText(answer) };
+    return { grant: withAssertions(routes, grant), asOfHash, channelKey: key, ...routesText(answer) };
   } catch (error) {
     log.error({ err: error, sid: grant.sid }, 'a grant could not be made');
     return { hint: 'UNAVAILABLE' };

@@ -38,6 +38,8 @@ export type Authorisation =
   | {
       readonly status: 'granted';
       readonly grant: Grant;
+      /** Hash of the entry of the log as of which the grant was read. */
+      readonly asOfHash: string;
       readonly channelKey: ChannelKey;
       readonly first: boolean;
       /** Sealed for the device; undefined in a realm of one site. */
@@ -129,7 +131,8 @@ export async function authorise(
       const grant = grantOf(access, { ...of, evidence: evidence.get(live.installation.id) });
       const routes = sealedRoutes(access, secret, { sid: live.session.id, realm, set, groups: groupsOfUser });
       secret.fill(0);
-      return { status: 'granted', grant, channelKey, first: live.session.chanNo === 0, routes };
+      const first = live.session.chanNo === 0;
+      return { status: 'granted', grant, asOfHash: realm.headHash, channelKey, first, routes };
     });
   });
 }
@@ -206,6 +209,8 @@ export type NoRights = 'over' | 'no channel' | 'not its channel' | 'no proxy';
 /** Rights of an open channel as they are now, and routes, sealed for the device; undefined in a realm of one site. */
 export interface ReadRights {
   readonly grant: Grant;
+  /** Hash of the entry of the log as of which the grant was read. */
+  readonly asOfHash: string;
   readonly routes: Uint8Array | undefined;
 }
 
@@ -237,7 +242,7 @@ export async function reauthorise(
     if (!isProxy) return 'no proxy';
     const known = evidence.get(live.installation.id);
     const grant = grantOf(access, { ...live, realm, now: transaction.now(), set, site, groups, evidence: known });
-    return { grant, routes: routesAgain(access, live.session, { realm, set, groups }) };
+    return { grant, asOfHash: realm.headHash, routes: routesAgain(access, live.session, { realm, set, groups }) };
   });
 }
 
