@@ -348,12 +348,22 @@ inline a_deliver() { /* an answer arrives */
 #else
   f = 1;
 #endif
+  x = bx[b];
+#ifdef CHAIN_ALL
+  /* one of another log than the one that is followed: begin anew, too */
+  if
+  :: f && !x && !fr[p] ->
+     i = (bh[b] < pa[p] -> bh[b] : pa[p]);
+     if :: i > 0 -> j = po[p]-1; if :: O(d,i) != O(j,i) -> x = 1 :: else fi; j = 0 :: else fi; i = 0
+  :: else
+  fi;
+#endif
   if
   :: !f
-  :: f && bx[b] ->
+  :: f && x ->
      startanew(p);
      j = 0; do :: j < NB -> bv[p*NB+j] = 0; j++ :: else -> break od; j = 0
-  :: f && !bx[b] ->
+  :: f && !x ->
 #if NB > 1
      if :: ok && b == lastb[p] -> j = 0; do :: j < NB -> bv[p*NB+j] = 0; j++ :: else -> break od; j = 0 :: else fi;
 #endif
@@ -382,7 +392,7 @@ inline a_deliver() { /* an answer arrives */
      fi
   fi;
   printf("Proxy %d gets the answer: seen %d, lease %d, channel %d\n", p, pa[p], ls[p], ch[p]);
-  clearb(b); p = 0; b = 0; d = 0; f = 0; ok = 0
+  clearb(b); p = 0; b = 0; d = 0; f = 0; ok = 0; x = 0
 }
 
 inline a_ask() { /* a node authorises a HELLO, or reads rights again: the log as of x */
@@ -403,6 +413,9 @@ inline a_grant() { /* a grant arrives and is held against what was seen since it
   f = fr[p] || pe[p] != ep[d];      /* read in another log: to be read again */
 #else
   f = 0;
+#endif
+#ifdef CHAIN_ALL        /* the entry as of which it was read is of the log that is followed: the one that appended the last entry has it, too */
+  if :: !f && ga[p] > 0 && ga[p] <= pa[p] -> j = po[p]-1; if :: O(d,ga[p]) != O(j,ga[p]) -> f = 1 :: else fi; j = 0 :: else fi;
 #endif
   if
   :: gs[p] == 3 -> drop(p)
@@ -634,8 +647,20 @@ end:
 #ifdef SILENT
   /* the database goes back and nobody says so */
   :: atomic { nd < ND && SOMED(g_open) -> if EACHD(g_open) fi; SOMEX(d); d_step {
-    printf("database %d is %d gone back to entry %d\n", nd, d, x);
-    ep[nd] = ep[d]; a_copy(); st[nd] = 3; if :: jc == d -> jc = nd :: else fi; nd++; st[d] = 4; forgetrows(); d = 0 } }
+    f = 0;
+#ifdef SERVER_RUN       /* a node holds the log against the journal before it gives anything over a new connection */
+    inlog(d, END, x, j); f = jE && !j;
+    inlog(d, RIGHT, x, j); f = f || (jR && !j); j = 0;
+#endif
+    if
+    :: !f -> printf("database %d is %d gone back to entry %d\n", nd, d, x);
+       ep[nd] = ep[d]; a_copy(); st[nd] = 3; if :: jc == d -> jc = nd :: else fi;
+#ifdef SERVER_RUN       /* and it is another run of the server: nothing is answered early for one lease */
+       hold[nd] = LM;
+#endif
+       nd++; st[d] = 4; forgetrows()
+    :: else -> x = 0
+    fi; d = 0; f = 0 } }
 #endif
 #endif
 

@@ -8,6 +8,8 @@ const NOISY = ['L=1', 'ND=2', 'NP=1', 'NN=1', 'ME=1'];
 const UNRESTORED = ['L=2', 'ND=1', 'NP=1', 'NN=0', 'ME=1'];
 /** Two Proxy processes, no restore. */
 const PAIR = ['L=1', 'ND=1', 'NP=2', 'NN=0', 'ME=1'];
+/** The database goes back, and nobody says so; each run of its server is known, and every message carries a hash of the log. */
+const BACK = ['L=1', 'ND=2', 'NP=1', 'NN=1', 'ME=1', 'SILENT', 'SERVER_RUN', 'CHAIN', 'CHAIN_ALL'];
 /** Two restores. */
 const TWICE = ['L=1', 'ND=3', 'NP=1', 'NN=0', 'ME=1'];
 
@@ -75,6 +77,32 @@ const DESIGN: readonly Row[] = [
     name: 'authority and two restores',
     shows: 'authority, nothing fenced: 2 restores, 1 entry, lease 1',
     defines: [...TWICE, 'AUTH', 'NO_FENCE'],
+    kept: 'compact',
+    size: 'long',
+  },
+  {
+    name: 'gone back',
+    shows: '1 Proxy, the database goes back unsaid: a hold for each run of its server, hashes everywhere; lease 1',
+    defines: BACK,
+    size: 'seconds',
+  },
+  {
+    name: 'gone back, rights',
+    shows: 'the same, 2 entries; the revocation takes a right',
+    defines: [...BACK, 'RIGHTS', 'ME=2'],
+    kept: 'compact',
+  },
+  {
+    name: 'gone back, late beats',
+    shows: 'the same, 1 entry: the Proxy may die, two beats in flight',
+    defines: [...BACK, 'CRASH', 'NB=2'],
+    kept: 'compact',
+    size: 'long',
+  },
+  {
+    name: 'gone back beside a restore',
+    shows: 'the same with a restore before, behind or beside it',
+    defines: [...BACK, 'ND=3'],
     kept: 'compact',
     size: 'long',
   },
@@ -181,6 +209,18 @@ const BREAKS: readonly Row[] = [
   { name: 'no claim', shows: 'two restores are prepared at once', defines: [...TWICE, 'NO_CLAIM'] },
   { name: 'silent', shows: 'the database goes back and nobody says so', defines: [...TINY, 'SILENT'] },
   { name: 'silent with chain', shows: 'the same with hashes of the chain', defines: [...TINY, 'SILENT', 'CHAIN'] },
+  {
+    name: 'gone back, no hashes',
+    shows: 'the same with a hold for the run of the server, but without hashes',
+    defines: BACK.filter((one) => !one.startsWith('CHAIN')),
+    size: 'seconds',
+  },
+  {
+    name: 'gone back, late grant',
+    shows: 'the same with hashes in beats and pushes only: a grant of the log that went back counts',
+    defines: BACK.filter((one) => one !== 'CHAIN_ALL'),
+    size: 'seconds',
+  },
   { name: 'read lease', shows: 'a lease without a write', defines: [...TINY, 'FAILOVER', 'READ_LEASE'] },
   { name: 'stale look', shows: 'leases looked at on an old primary', defines: [...TINY, 'FAILOVER', 'STALE_LOOK'] },
   { name: 'no margin', shows: 'clocks one tick apart and no margin', defines: [...UNRESTORED, 'D=1', 'M=0'] },
