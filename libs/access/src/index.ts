@@ -345,7 +345,7 @@ export type { AuditRow, RealmRow } from './realm/rows.ts';
 export { changeSettings } from './realm/settings.ts';
 export { type DatabaseWitness, openWitness, sealWitness } from './realm/witness.ts';
 export { type BroughtBack, takeBack } from './revocation/brought-back.ts';
-export { endHold, Hold, raiseLongestLease } from './revocation/hold.ts';
+export { endHold, type HeldRealm, Hold, type HoldReason, isHeld, raiseLongestLease } from './revocation/hold.ts';
 export {
   type AwaitedEntry,
   type Patience,

@@ -53,8 +53,9 @@ const OUTAGES = new Set(['08', '25', '40', '53', '55', '57', '58', 'XX']);
 const UNIQUE_VIOLATION = '23505';
 /** Class of values that a column cannot hold: a NUL in a text, a number out of range. */
 const DATA_EXCEPTION = '22';
-/** One round trip begins the transaction and reads the clock. */
-const BEGIN = 'begin; select (extract(epoch from clock_timestamp()) * 1000)::bigint as "now"';
+/** One round trip begins the transaction, reads the clock, and which run of the server it is: each start has a time of its own. */
+const BEGIN = `begin; select (extract(epoch from clock_timestamp()) * 1000)::bigint as "now",
+  extract(epoch from pg_postmaster_start_time())::text as "serverRun"`;
 /**
  * Commits what has only read, and proves at the same time that the server still is the primary: the message is a write
  * that waits for the standbys. A primary that was replaced without noticing serves stale reads for ever, but never this.
@@ -194,7 +195,7 @@ export class SqlStore {
   }
 
   async #run<T>(realm: string, work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const { client, now } = await this.#begin();
+    const { client, now, serverRun } = await this.#begin();
     const begun = performance.now();
     const course: Course = { written: 0, failure: undefined, isOver: false };
     let broken: Error | undefined;
@@ -204,7 +205,7 @@ export class SqlStore {
     client.on('error', onError);
     try {
       const clock = (): number => now + Math.round(performance.now() - begun);
-      const result = await worked(work(this.#transaction(client, realm, { clock, course })), course);
+      const result = await worked(work(this.#transaction(client, realm, { clock, course, serverRun })), course);
       if (course.written > 0) await commit(client);
       else await endRead(client, this.#replicated);
       return result;
@@ -222,7 +223,7 @@ export class SqlStore {
    * Begins on a connection that lives and goes to the server that counts as the primary: one that died in the pool, or
    * that goes to a server which was given up, shows only now, and nothing was done on it. Gives the store's clock too.
    */
-  async #begin(): Promise<{ client: pg.PoolClient; now: number }> {
+  async #begin(): Promise<Begun> {
     const deadline = performance.now() + BEGIN_PATIENCE_MS;
     for (let left = POOL_SIZE + this.#finder.count; ; left--) {
       let client: pg.PoolClient | undefined;
@@ -230,8 +231,8 @@ export class SqlStore {
         client = await this.#pool.connect();
         if (serverOf(client) === this.#finder.current) {
           // Two statements have two results, of which the driver's types know nothing.
-          const results = (await client.query(BEGIN)) as pg.QueryResult & pg.QueryResult<{ now: number }>[];
-          return { client, now: results[1]!.rows[0]!.now };
+          const results = (await client.query(BEGIN)) as pg.QueryResult & pg.QueryResult<Omit<Begun, 'client'>>[];
+          return { client, ...results[1]!.rows[0]! };
         }
         client.release(true);
       } catch (cause) {
@@ -246,7 +247,7 @@ export class SqlStore {
   #transaction(
     client: pg.PoolClient,
     realm: string,
-    { clock, course }: { clock: () => number; course: Course },
+    { clock, course, serverRun }: { clock: () => number; course: Course; serverRun: string },
   ): Transaction {
     const query: Query = async ({ text, values }) => {
       if (course.isOver) throw new StoreError('ERR_STORE_UNAVAILABLE', 'the transaction is over');
@@ -263,7 +264,7 @@ export class SqlStore {
       }
     };
     const tables = makeTables((name) => new SqlTable({ shape: SHAPES[name], realm }, query));
-    return { tables, now: clock };
+    return { tables, now: clock, serverRun };
   }
 
   /** Named statements are planned once per connection. Their number is bounded by our own code. */
@@ -272,6 +273,14 @@ export class SqlStore {
     this.#statements.set(text, known);
     return known;
   }
+}
+
+/** A transaction as it begins. */
+interface Begun {
+  readonly client: pg.PoolClient;
+  /** The server's clock, epoch ms. */
+  readonly now: number;
+  readonly serverRun: string;
 }
 
 /** How a transaction goes. */

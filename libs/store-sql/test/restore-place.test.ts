@@ -29,7 +29,16 @@ async function run(sql: string): Promise<pg.QueryResult> {
 async function makeRealm(closed: boolean): Promise<void> {
   await store.in('main').transaction(({ tables }) =>
     tables.realms.insert({
-      ...{ id: 'realm', epoch: 'e'.repeat(32), supersedes: [], closed, held: true, head: 0, headHash: '' },
+      ...{
+        id: 'realm',
+        epoch: 'e'.repeat(32),
+        supersedes: [],
+        closed,
+        held: true,
+        heldRun: null,
+        head: 0,
+        headHash: '',
+      },
       ...{ generation: 0, longestLeaseMs: 1, journal: '', policyVersion: 0, notBefore: 0, mapVersion: 0, settings: {} },
     }),
   );

@@ -14,6 +14,7 @@ export const OMISSIONS = [
   'instance',
   'remembering',
   'witness',
+  'server run',
 ] as const;
 
 /** A rule that a run leaves out. */

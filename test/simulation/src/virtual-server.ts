@@ -25,7 +25,7 @@ export class VirtualServer implements RealmStore {
   constructor(system: string, nowMs: () => number) {
     this.system = system;
     this.#nowMs = nowMs;
-    this.#store = new MemoryStore(nowMs).in('main');
+    this.#store = this.#started(this.#lives);
   }
 
   /** Rises when it goes back: all connections break by that. */
@@ -51,11 +51,16 @@ export class VirtualServer implements RealmStore {
 
   /** A server of its own that begins with what another one held. */
   async load({ rows, walBytes }: SavedServer): Promise<void> {
-    const store = new MemoryStore(this.#nowMs).in('main');
+    const store = this.#started(this.#lives + 1);
     await insertAll(store, rows);
     this.#store = store;
     this.#walBytes = walBytes;
     this.#lives += 1;
+  }
+
+  /** With each life begins another run of the server. */
+  #started(life: number): RealmStore {
+    return new MemoryStore(this.#nowMs, `${this.system}/${life}`).in('main');
   }
 }
 

@@ -14,6 +14,14 @@ export interface Weather {
 /** Share of transactions that end without a word on whether they happened. */
 const UNKNOWN_SHARE = 0.02;
 
+/** The same store for a node that takes every run of its server for the first one. */
+export function withoutRuns(store: RealmStore, serverRun: string): RealmStore {
+  return {
+    realm: store.realm,
+    transaction: (work, urgency) => store.transaction(({ tables, now }) => work({ tables, now, serverRun }), urgency),
+  };
+}
+
 /**
  * The store as one node reaches it over a network: slow, sometimes down, sometimes silent about a commit. What it says is
  * always true, as with a database that confirms every read.

@@ -6,22 +6,23 @@ const FIRST = process.env['SEED'] === undefined ? (Math.random() * 2 ** 30) | 0 
 const SEEDS = 200;
 process.stdout.write(`simulation: seeds from ${FIRST} on (repeat with SEED=${FIRST})\n`);
 
-/** For each rule a seed at which something is served late without it. */
-const FAILING: Readonly<Record<Omission, number>> = {
-  waiting: 1,
-  'drift guard': 10,
-  'copy guard': 10,
-  'new epoch': 1,
-  claim: 12,
-  authority: 175,
-  'app of the grant': 2,
-  'last look': 1,
-  'late grants': 3,
-  'begin anew': 4,
-  'slow rights': 1,
-  instance: 7,
-  remembering: 9,
-  witness: 27,
+/** For each rule seeds at which something is served late without it. */
+const FAILING: Readonly<Record<Omission, readonly number[]>> = {
+  waiting: [1],
+  'drift guard': [10],
+  'copy guard': [10],
+  'new epoch': [1],
+  claim: [12],
+  authority: [175],
+  'app of the grant': [2],
+  'last look': [1],
+  'late grants': [3],
+  'begin anew': [4],
+  'slow rights': [1],
+  instance: [7],
+  remembering: [9],
+  witness: [27],
+  'server run': [101_505, 120_845, 123_868],
 };
 
 test('under faults of every kind no request is served after the acknowledgement of its revocation', async () => {
@@ -38,10 +39,11 @@ test('a seed gives the same run each time', async () => {
   expect(await runSeed(FIRST)).toEqual(await runSeed(FIRST));
 });
 
-test.each(Object.entries(FAILING) as [Omission, number][])(
-  'without the rule "%s" seed %i serves what was revoked, with it nothing',
-  async (omit, seed) => {
-    expect((await runSeed(seed, { omit })).late).not.toEqual([]);
-    expect((await runSeed(seed)).late).toEqual([]);
-  },
+const CASES = (Object.entries(FAILING) as [Omission, number[]][]).flatMap(([omit, seeds]) =>
+  seeds.map((seed): [Omission, number] => [omit, seed]),
 );
+
+test.each(CASES)('without the rule "%s" seed %i serves what was revoked, with it nothing', async (omit, seed) => {
+  expect((await runSeed(seed, { omit })).late).not.toEqual([]);
+  expect((await runSeed(seed)).late).toEqual([]);
+});

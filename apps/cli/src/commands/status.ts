@@ -86,7 +86,8 @@ function countedWord({ countedAt }: StatusView): string {
 function logLine({ log }: StatusView): string {
   const silent = log.waitingFor.map(({ proxy, instance }) => `${proxy} ${instance.slice(0, 8)}`.trim());
   const wait = silent.length === 0 ? 'nothing waits' : `waits for ${silent.join(', ')}`;
-  const hold = log.holdMs > 0 ? `, held for ${Math.ceil(log.holdMs / 1_000)} s after a restore` : '';
+  const after = log.heldAfter === 'restore' ? 'a restore' : 'a start of the database server';
+  const hold = log.holdMs > 0 ? `, held for ${Math.ceil(log.holdMs / 1_000)} s after ${after}` : '';
   return `epoch          ${log.epoch.slice(0, 8)}, generation ${log.generation}; ${wait}${hold}`;
 }
 

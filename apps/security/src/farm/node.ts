@@ -6,6 +6,7 @@ import {
   type FarmView,
   forgetInstances,
   Hold,
+  isHeld,
   type JournalWriter,
   LeaseWatch,
   type NodeReport,
@@ -158,10 +159,10 @@ export class SecurityNode {
   }
 
   /** The hold ends for all nodes once one has waited; rows of processes that are gone go with their channels. */
-  async #tidy({ realm, leases }: FarmView): Promise<void> {
+  async #tidy(view: FarmView): Promise<void> {
     const { access } = this.#parts;
-    if (this.hold.remainingMs(realm) === 0 && !realm.held) await endHold(access.store, realm.epoch);
-    const gone = this.leases.silent(leases, FORGET_MS);
+    if (!this.hold.running(view) && !isHeld(view)) await endHold(access.store, view);
+    const gone = this.leases.silent(view.leases, FORGET_MS);
     if (gone.length > 0) await forgetInstances(access, gone);
   }
 

@@ -2,6 +2,7 @@ import {
   type AccessContext,
   type AuditWatch,
   type Bus,
+  type FarmView,
   type JournalWriter,
   type LeaseRow,
   leaseHolderOf,
@@ -13,7 +14,6 @@ import {
   type NodeRow,
   type ProxyRow,
   podNames,
-  type RealmRow,
   safeguardWords,
 } from '@sallyport/access';
 import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
@@ -60,7 +60,8 @@ const LAG_WARNING_BYTES = 16 * 1024 * 1024;
 /** What runs, as the parts themselves answer at this moment. */
 export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const { access, node, bus, version, database, shared, keyTurns } = parts;
-  const { nodes, leases, now, realm } = await node.report();
+  const farm = await node.report();
+  const { nodes, leases, now, realm } = farm;
   const { head } = realm;
   const servers = await database.servers();
   const archive = await database.archive();
@@ -71,7 +72,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const pods = await podNames(access);
   const proxyViews = proxyRows.map((row) => proxyView(row, seen));
   const counted = await countRows(parts, head);
-  const log = logView(parts, realm, leases);
+  const log = logView(parts, farm);
   const backup = await backupStatus(access, parts.backup);
   const certificates = await certificatesOfRealm(access, parts.wallMs());
   const safeguards = await listSafeguards(access);
@@ -176,17 +177,20 @@ export function journalWords(journal: JournalView | undefined): string[] {
 }
 
 /** The life of the log, and who may serve without having its newest entry in force. */
-function logView(parts: StatusParts, realm: RealmRow, leases: readonly LeaseRow[]): LogView {
+function logView(parts: StatusParts, farm: FarmView): LogView {
   const { node, monotonicMs, wallMs } = parts;
   const journal = journalView(parts);
+  const { realm, leases } = farm;
   const { epoch, supersedes, generation, longestLeaseMs, head } = realm;
+  const hold = node.hold.running(farm);
   const at = wallMs();
   const waiting = node.leases.waiting(leases, head, monotonicMs());
   return {
     epoch,
     supersedes: [...supersedes],
     generation,
-    holdMs: node.hold.remainingMs(realm),
+    holdMs: hold?.remainingMs ?? 0,
+    ...(hold && { heldAfter: hold.reason }),
     longestLeaseMs,
     waitingFor: waiting.map((one) => ({ ...one, untilAt: at + one.remainingMs })),
     ...(journal && { journal }),
@@ -194,10 +198,11 @@ function logView(parts: StatusParts, realm: RealmRow, leases: readonly LeaseRow[
   };
 }
 
-function holdWords({ holdMs }: LogView): string[] {
+function holdWords({ holdMs, heldAfter }: LogView): string[] {
   if (holdMs === 0) return [];
   const seconds = Math.ceil(holdMs / 1_000);
-  return [`after a restore: no revocation is in force for ${seconds} s, while leases from before may live`];
+  const after = heldAfter === 'restore' ? 'a restore' : 'a start of the database server';
+  return [`after ${after}: no revocation is in force for ${seconds} s, while leases from before may live`];
 }
 
 /** One Proxy is one process; a second one is a copy of it, or of its identity. */

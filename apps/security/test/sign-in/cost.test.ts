@@ -29,7 +29,7 @@ function watched(store: RealmStore, asked: Asked): RealmStore {
   };
 }
 
-function noting({ tables, now }: Transaction, trips: string[][]): Transaction {
+function noting({ tables, ...rest }: Transaction, trips: string[][]): Transaction {
   let open = 0;
   const noted = Object.entries(tables).map(([name, table]) => {
     const verbs = Object.entries(table as object as Record<string, (...input: unknown[]) => Promise<unknown>>);
@@ -50,7 +50,7 @@ function noting({ tables, now }: Transaction, trips: string[][]): Transaction {
     ]);
     return [name, Object.fromEntries(noting)];
   });
-  return { now, tables: Object.fromEntries(noted) as Tables };
+  return { ...rest, tables: Object.fromEntries(noted) as Tables };
 }
 
 /** A device of a user with a password, and what the database is asked for while it signs in. */

@@ -12,6 +12,8 @@ export interface FarmView {
   readonly leases: readonly LeaseRow[];
   /** The realm's row: epoch, head of the revocation log, hold. */
   readonly realm: RealmRow;
+  /** The run of the database server in which it was read. */
+  readonly serverRun: string;
   /** The store's clock, epoch ms. */
   readonly now: number;
   /** True when the row was written by another process of that name before: the one of an earlier run, or one that lives. */
@@ -31,7 +33,7 @@ export async function recordNode(access: AccessContext, word: NodeReport, wallMs
   const asked = wallMs();
   return access.store.transaction(
     async (transaction) => {
-      const { tables } = transaction;
+      const { tables, serverRun } = transaction;
       const now = transaction.now();
       const clockOffsetMs = offsetAtLeast(asked - now, wallMs() - now);
       const before = await tables.nodes.find({ id: word.id }, 'update');
@@ -41,7 +43,7 @@ export async function recordNode(access: AccessContext, word: NodeReport, wallMs
       const realm = await getRealm(transaction);
       const replaced = before !== undefined && before.startedAt !== word.startedAt;
       const [all, leases] = [await tables.nodes.list(), await tables.leases.list()];
-      return { nodes: all, leases, realm, now, clockOffsetMs, replaced };
+      return { nodes: all, leases, realm, serverRun, now, clockOffsetMs, replaced };
     },
     { urgent: true },
   );

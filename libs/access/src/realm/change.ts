@@ -59,6 +59,7 @@ class BegunChange implements Change {
   readonly by: Actor;
   readonly at: number;
   readonly tables: Transaction['tables'];
+  readonly serverRun: string;
   readonly #transaction: Transaction;
   readonly #events: Pick<AuditEvent, 'action' | 'subject'>[] = [];
   #index = 0;
@@ -68,6 +69,7 @@ class BegunChange implements Change {
     this.access = access;
     this.#transaction = transaction;
     this.tables = transaction.tables;
+    this.serverRun = transaction.serverRun;
     // Only these two: an author may carry more, which is no part of the log.
     this.by = { actor: by.actor, reason: by.reason };
     this.at = transaction.now();

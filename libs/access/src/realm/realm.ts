@@ -53,6 +53,8 @@ function createRealm(access: AccessContext, longestLeaseMs: number): Promise<boo
       supersedes: [],
       closed: false,
       held: true,
+      // Nobody has a lease yet.
+      heldRun: transaction.serverRun,
       head: 0,
       headHash: '',
       journal: '',

@@ -12,6 +12,8 @@ export interface RealmRow {
   readonly closed: boolean;
   /** False while leases of an epoch before may live: nothing is called in force until a node has waited for their end. */
   readonly held: boolean;
+  /** The run of the database server in which a node has waited for the end of leases from before it; null before the first one. */
+  readonly heldRun: string | null;
   readonly head: number;
   /** Hash of the entry at the head; empty for an empty log. */
   readonly headHash: string;
@@ -71,6 +73,7 @@ export const REALM_TABLES: Shapes<RealmRows> = {
       supersedes: 'json',
       closed: 'bool',
       held: 'bool',
+      heldRun: 'text',
       head: 'int',
       headHash: 'text',
       generation: 'int',

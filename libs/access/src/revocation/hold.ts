@@ -3,17 +3,31 @@ import { noteLongestLease } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
 import type { RealmStore } from '../store/store.ts';
 
-type EpochPart = Pick<RealmRow, 'epoch' | 'held' | 'longestLeaseMs'>;
+/** The realm's row as just read, and in which run of the database server. */
+export interface HeldRealm {
+  readonly realm: Pick<RealmRow, 'epoch' | 'held' | 'heldRun' | 'longestLeaseMs'>;
+  readonly serverRun: string;
+}
+
+/** What a hold waits for: leases of an epoch before, or of an earlier run of the database server, whose rows may be lost. */
+export type HoldReason = 'restore' | 'serverRun';
+
+/** A hold that is not over yet. */
+export interface RunningHold {
+  readonly reason: HoldReason;
+  readonly remainingMs: number;
+}
 
 /**
- * The hold of a new epoch, on one node's monotonic clock: nothing is in force before every lease of the epoch before is over,
- * and no row knows those. Counted from when this node first saw the epoch, which is after it was opened.
+ * The hold of a new epoch and of a new run of the database server, on one node's monotonic clock: nothing is in force before every
+ * lease from before is over, and no row need know those. Counted from when this node first saw the epoch or the run, which is after
+ * it began.
  */
 export class Hold {
   readonly #now: () => number;
   readonly #authorityMs: number;
-  #epoch: string | undefined;
-  #seenAt = 0;
+  #epoch: Sight | undefined;
+  #run: Sight | undefined;
 
   /** `authorityMs`: for so long a node of the epoch before may give leases without having looked at the journal's claim. */
   constructor(monotonicMs: () => number, authorityMs = 0) {
@@ -21,21 +35,43 @@ export class Hold {
     this.#authorityMs = authorityMs;
   }
 
-  /** Takes the realm's row as just read; gives the ms that are left of the hold, 0 for none. */
-  remainingMs({ epoch, held, longestLeaseMs }: EpochPart): number {
-    if (epoch !== this.#epoch) {
-      this.#epoch = epoch;
-      this.#seenAt = this.#now();
-    }
-    if (held) return 0;
-    const ms = longestLeaseMs + this.#authorityMs;
-    return Math.max(0, Math.ceil(this.#seenAt + ms + rateMarginMs(ms) - this.#now()));
+  /** Takes the realm's row; gives the hold that ends last, undefined for none. */
+  running({ realm, serverRun }: HeldRealm): RunningHold | undefined {
+    const { epoch, held, heldRun, longestLeaseMs } = realm;
+    this.#epoch = this.#sight(this.#epoch, epoch);
+    this.#run = this.#sight(this.#run, serverRun);
+    const ofEpoch = held ? 0 : this.#leftMs(this.#epoch, longestLeaseMs + this.#authorityMs);
+    // An old node of the same epoch cannot write here, so that its authority takes no part.
+    const ofRun = heldRun === serverRun ? 0 : this.#leftMs(this.#run, longestLeaseMs);
+    const remainingMs = Math.max(ofEpoch, ofRun);
+    if (remainingMs === 0) return undefined;
+    return { reason: ofEpoch > 0 ? 'restore' : 'serverRun', remainingMs };
+  }
+
+  #sight(before: Sight | undefined, what: string): Sight {
+    return before?.what === what ? before : { what, seenAt: this.#now() };
+  }
+
+  #leftMs({ seenAt }: Sight, ms: number): number {
+    return Math.max(0, Math.ceil(seenAt + ms + rateMarginMs(ms) - this.#now()));
   }
 }
 
+/** When something was first seen. */
+interface Sight {
+  readonly what: string;
+  readonly seenAt: number;
+}
+
+/** True when somebody has waited for the end of every hold. */
+export function isHeld({ realm, serverRun }: HeldRealm): boolean {
+  return realm.held && realm.heldRun === serverRun;
+}
+
 /** Notes that somebody has waited for the end of the hold, so that a node that starts later need not. */
-export async function endHold(store: RealmStore, epoch: string): Promise<void> {
-  await store.transaction(({ tables }) => tables.realms.update({ where: { id: 'realm', epoch } }, { held: true }));
+export async function endHold(store: RealmStore, { realm: { epoch }, serverRun }: HeldRealm): Promise<void> {
+  const change = { held: true, heldRun: serverRun };
+  await store.transaction(({ tables }) => tables.realms.update({ where: { id: 'realm', epoch } }, change));
 }
 
 /** Raises the longest lease before one is given. To call at the start of a node. */

@@ -7,7 +7,7 @@ import { getRealm } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
 import { type Bus, nextMessage } from '../shared/bus.ts';
 import { AccessError, type StoreError } from '../store/errors.ts';
-import type { Hold } from './hold.ts';
+import type { HeldRealm, Hold, HoldReason } from './hold.ts';
 import type { LeaseWatch, WaitingProxy } from './lease-watch.ts';
 import type { LeaseRow, RevocationRow } from './rows.ts';
 
@@ -99,7 +99,7 @@ export function untilProxyGone(node: WaitingNode, name: string, patience: Patien
     const own = waiting.filter(({ proxy }) => proxy === name);
     const keptMs = Math.ceil(committedAt + PROXY_KEPT_MS + rateMarginMs(PROXY_KEPT_MS) - node.monotonicMs());
     const kept = { proxy: name, instance: '', applied: 0, remainingMs: keptMs };
-    return withHold(node, look.realm, own.length === 0 && keptMs > 0 ? [kept] : own);
+    return withHold(node, look, own.length === 0 && keptMs > 0 ? [kept] : own);
   });
 }
 
@@ -158,6 +158,7 @@ async function isInJournal({ journal, trouble }: WaitingNode, index: number): Pr
 
 interface Look {
   readonly realm: RealmRow;
+  readonly serverRun: string;
   readonly entry: RevocationRow;
   readonly leases: readonly LeaseRow[];
 }
@@ -175,7 +176,8 @@ async function lookAt({ access, trouble }: WaitingNode, { index, hash }: Awaited
         const realm = await getRealm(transaction);
         const entry = await transaction.tables.revocations.find({ index });
         if (!entry || (hash ?? entry.hash) !== entry.hash) throw lost();
-        return { realm, entry, leases: await transaction.tables.leases.list() };
+        const { tables, serverRun } = transaction;
+        return { realm, serverRun, entry, leases: await tables.leases.list() };
       },
       { urgent: true },
     );
@@ -195,7 +197,8 @@ async function readLeases({ access, trouble }: WaitingNode): Promise<Omit<Look, 
   try {
     return await access.store.transaction(async (transaction) => {
       const realm = await getRealm(transaction);
-      return { realm, leases: await transaction.tables.leases.list() };
+      const { tables, serverRun } = transaction;
+      return { realm, serverRun, leases: await tables.leases.list() };
     });
   } catch (error) {
     if (error instanceof AccessError) throw error;
@@ -206,15 +209,22 @@ async function readLeases({ access, trouble }: WaitingNode): Promise<Omit<Look, 
 
 function waitingOf(
   node: WaitingNode,
-  { realm, leases }: Look,
+  look: Look,
   { index, committedAt }: { readonly index: number; readonly committedAt: number },
 ): WaitingProxy[] {
-  return withHold(node, realm, node.leases.waiting(leases, index, committedAt));
+  return withHold(node, look, node.leases.waiting(look.leases, index, committedAt));
 }
 
-/** Before the hold of the epoch is over, leases that no row knows may live. */
-function withHold({ hold }: WaitingNode, realm: RealmRow, waiting: WaitingProxy[]): WaitingProxy[] {
-  const remainingMs = hold.remainingMs(realm);
-  if (remainingMs === 0) return waiting;
-  return [...waiting, { proxy: '(leases from before the restore)', instance: '', applied: 0, remainingMs }];
+/** The words stand where the name of a Proxy would. */
+const HELD: Readonly<Record<HoldReason, string>> = {
+  restore: '(leases from before the restore)',
+  serverRun: '(leases from before the start of the database server)',
+};
+
+/** Before a hold is over, leases that no row knows may live. */
+function withHold({ hold }: WaitingNode, read: HeldRealm, waiting: WaitingProxy[]): WaitingProxy[] {
+  const running = hold.running(read);
+  if (!running) return waiting;
+  const { reason, remainingMs } = running;
+  return [...waiting, { proxy: HELD[reason], instance: '', applied: 0, remainingMs }];
 }

@@ -38,7 +38,7 @@ export function sealedStore(store: RealmStore, keyring: Keyring, report: (row: F
       store.transaction((transaction) => {
         const sealed = seals.map((seal) => [seal.table, sealedTable(tableOf(transaction, seal.table), seal, report)]);
         const tables: Tables = { ...transaction.tables, ...Object.fromEntries(sealed) };
-        return work({ tables, now: transaction.now });
+        return work({ tables, now: transaction.now, serverRun: transaction.serverRun });
       }, urgency),
   };
 }

@@ -102,7 +102,7 @@ type CheckRow = (row: RealmRow) => void;
 
 function fenced(transaction: Transaction, check: CheckRow): Transaction {
   const tables: Tables = { ...transaction.tables, realms: fencedRealms(transaction.tables.realms, check) };
-  return { tables, now: () => transaction.now() };
+  return { tables, now: () => transaction.now(), serverRun: transaction.serverRun };
 }
 
 function fencedRealms(realms: Table<RealmRow>, check: CheckRow): Table<RealmRow> {

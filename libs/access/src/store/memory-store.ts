@@ -22,10 +22,13 @@ type Data = Map<string, RowMap>;
 export class MemoryStore {
   readonly #realms = new Map<string, Data>();
   readonly #now: () => number;
+  readonly #serverRun: string;
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(now: () => number = Date.now) {
+  /** `serverRun` stands for the run of a server. */
+  constructor(now: () => number = Date.now, serverRun = 'memory') {
     this.#now = now;
+    this.#serverRun = serverRun;
   }
 
   /** The store of one realm. */
@@ -43,7 +46,7 @@ export class MemoryStore {
     const data: Data = this.#realms.get(realm) ?? new Map();
     const drafts = new Map(TABLE_NAMES.map((name) => [name, new Draft(data.get(name) ?? new Map())]));
     const tables = makeTables((name) => memoryTable(shapeOf(name), drafts.get(name)!));
-    const result = await work({ tables, now: this.#now }).finally(() => {
+    const result = await work({ tables, now: this.#now, serverRun: this.#serverRun }).finally(() => {
       for (const draft of drafts.values()) draft.close();
     });
     this.#realms.set(realm, new Map([...drafts].map(([name, { final }]) => [name, final])));

@@ -77,6 +77,11 @@ export interface Transaction {
    * over, so nothing that must hold rests on it.
    */
   now(): number;
+  /**
+   * Which run of the database server this transaction is in. A server that went back to an earlier state, or another one that took
+   * over, was started meanwhile: its run is another one, also when the data do not show it.
+   */
+  readonly serverRun: string;
 }
 
 /** How much a transaction matters beside others. */

@@ -85,13 +85,13 @@ test('a look checks what is new, once for all who look, and finds what was chang
     store: {
       ...store,
       transaction: ((work) =>
-        store.transaction(({ tables, now }) => {
+        store.transaction(({ tables, ...rest }) => {
           const list: typeof tables.audit.list = async (page, lock) => {
             const rows = await tables.audit.list(page, lock);
             read += rows.length;
             return rows;
           };
-          return work({ tables: { ...tables, audit: { ...tables.audit, list } }, now });
+          return work({ tables: { ...tables, audit: { ...tables.audit, list } }, ...rest });
         })) as typeof store.transaction,
     },
   };

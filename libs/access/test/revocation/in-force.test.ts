@@ -91,6 +91,17 @@ test('in a new epoch nothing is in force before the longest lease of the one bef
   expect((await untilInForce(node, { index: 1 }, LONG)).waitedMs).toBe(0);
 });
 
+test('nothing is in force before leases are over that the database server may have lost with its last run', async () => {
+  const { node, change, everything, beat } = await waiting();
+  await beat(ONE, 'fresh');
+  await change({ heldRun: 'before', longestLeaseMs: 60_000 });
+  const entry = await everything();
+  await beat(ONE, 'head');
+  const early = await untilInForce(node, entry, { maxMs: 1_000 });
+  expect(early.waitingFor).toMatchObject([{ proxy: '(leases from before the start of the database server)' }]);
+  expect((await untilInForce(node, entry, LONG)).waitingFor).toEqual([]);
+});
+
 test.each([
   ['the entry is gone', ({ bare }) => bare.store.transaction(({ tables }) => tables.revocations.remove({}))],
   ['another one stands in its place', ({ bare }) => swap(bare)],
@@ -278,10 +289,27 @@ test.each([
 
 test('the hold lasts so much longer as a node of before may go on without looking at the claim', () => {
   const clock = { mono: 0 };
-  const row = { epoch: ONE, held: false, longestLeaseMs: LEASE_MS };
+  const realm = { epoch: ONE, held: false, heldRun: 'run', longestLeaseMs: LEASE_MS };
   const [plain, third] = [new Hold(() => clock.mono), new Hold(() => clock.mono, 60_000)];
-  expect(third.remainingMs(row)).toBeGreaterThanOrEqual(plain.remainingMs(row) + 60_000);
+  const leftMs = (hold: Hold): number => hold.running({ realm, serverRun: 'run' })?.remainingMs ?? 0;
+  expect(leftMs(third)).toBeGreaterThanOrEqual(leftMs(plain) + 60_000);
   clock.mono = LEASE_MS + 59_000;
-  expect(plain.remainingMs(row)).toBe(0);
-  expect(third.remainingMs(row)).toBeGreaterThan(0);
+  expect(leftMs(plain)).toBe(0);
+  expect(leftMs(third)).toBeGreaterThan(0);
+});
+
+test('a run of the database server in which nobody has waited is held for one lease, one that somebody has waited in is not', () => {
+  const clock = { mono: 0 };
+  const hold = new Hold(() => clock.mono, 60_000);
+  const realm = { epoch: ONE, held: true, heldRun: 'first', longestLeaseMs: LEASE_MS };
+  const leftMs = (serverRun: string): number => hold.running({ realm, serverRun })?.remainingMs ?? 0;
+  expect(leftMs('first')).toBe(0);
+  expect(leftMs('second')).toBeGreaterThan(LEASE_MS);
+  expect(leftMs('second')).toBeLessThan(LEASE_MS + 60_000);
+  clock.mono = LEASE_MS;
+  expect(leftMs('second')).toBeGreaterThan(0);
+  // And again for the next one, which may have gone back as well.
+  expect(leftMs('third')).toBeGreaterThan(LEASE_MS);
+  clock.mono = 3 * LEASE_MS;
+  expect(leftMs('third')).toBe(0);
 });

@@ -138,14 +138,14 @@ test('a session that somebody ends before the lock is theirs, and goes into the 
   const old = await session(access, { chanNo: 3 });
   await session(access, { chanNo: 1 });
   const transaction: RealmStore['transaction'] = (work, urgency) =>
-    access.store.transaction(({ tables, now }) => {
+    access.store.transaction(({ tables, ...rest }) => {
       const find: typeof tables.realms.find = async (key, lock) => {
         // What others commit while a lock is waited for is seen behind it.
         if (lock === 'update')
           await tables.sessions.update({ where: { id: old.id } }, { endedAt: 5, endReason: 'lost' });
         return tables.realms.find(key, lock);
       };
-      return work({ tables: { ...tables, realms: { ...tables.realms, find } }, now });
+      return work({ tables: { ...tables, realms: { ...tables.realms, find } }, ...rest });
     }, urgency);
   const raced = { ...access, store: { realm: access.store.realm, transaction } };
   expect(await endReplacedSessions(raced, ['i1'])).toEqual([]);

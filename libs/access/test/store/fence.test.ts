@@ -8,7 +8,7 @@ function ofClasses(store: RealmStore): RealmStore {
     realm: store.realm,
     transaction: (work, urgency) =>
       store.transaction(
-        ({ tables, now }) => work({ tables: { ...tables, realms: Object.create(tables.realms) }, now }),
+        ({ tables, ...rest }) => work({ ...rest, tables: { ...tables, realms: Object.create(tables.realms) } }),
         urgency,
       ),
   };

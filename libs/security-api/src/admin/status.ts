@@ -147,8 +147,12 @@ export const LogView = Type.Object(
     supersedes: Type.Array(Type.String(), { description: 'epochs that it takes the place of' }),
     generation: Type.Integer({ description: 'counts up with each revocation of everything' }),
     holdMs: Type.Integer({
-      description: 'ms until leases from before a restore are over: nothing is in force sooner. 0 for no hold',
+      description:
+        'ms until leases from before a restore, or a start of the database server, are over: nothing is in force sooner. 0 for no hold',
     }),
+    heldAfter: Type.Optional(
+      Type.Union([Type.Literal('restore'), Type.Literal('serverRun')], { description: 'what there is a hold for' }),
+    ),
     longestLeaseMs: Type.Integer(),
     waitingFor: Type.Array(Waiting, {
       description: 'processes of Proxies that may serve without having the newest entry in force',
