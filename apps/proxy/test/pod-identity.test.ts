@@ -4,6 +4,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { joinAsPod, newProxyKey } from '@sallyport/security-client';
 import { createLog } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
 import { openPodIdentity } from '../src/pod-identity.ts';
@@ -22,13 +23,17 @@ const log = createLog('proxy', 'fatal');
 
 /** What a Security that the test plays was asked, and what it answers next. */
 const asked: { readonly token: string; readonly csr: string }[] = [];
-let answer: { readonly status: number; readonly lost?: boolean } = { status: 200 };
+let answer: { readonly status: number; readonly lost?: boolean; readonly cut?: boolean } = { status: 200 };
 const certificate = readFileSync(caFile, 'utf8');
 const server = createServer({ cert: certificate, key: readFileSync(keyFile) }, async (request, response) => {
   const pieces: Buffer[] = [];
   for await (const piece of request) pieces.push(piece as Buffer);
   asked.push(JSON.parse(Buffer.concat(pieces).toString()));
   if (answer.lost) return void request.socket.destroy();
+  if (answer.cut) {
+    response.writeHead(answer.status, { 'content-length': 1_000 });
+    return void response.write('{', () => request.socket.destroy());
+  }
   const joined = { certificate, ca: certificate, realm: 'main', site: 'here', name: 'p.1', nodes: [] };
   response.writeHead(answer.status, { 'content-type': 'application/json' });
   response.end(JSON.stringify(answer.status === 200 ? joined : { title: 'no' }));
@@ -73,6 +78,28 @@ test('a pod that was refused says so, and its next process asks with the same ke
   answer = { status: 200 };
   await open('refused');
   expect(keyOf(asked.at(-1)!.csr)).toBe(key);
+});
+
+test.each([
+  [{ status: 500 }, 'ERR_SECURITY_UNREACHABLE'],
+  [{ status: 503 }, 'ERR_SECURITY_UNREACHABLE'],
+  [{ status: 429 }, 'ERR_SECURITY_UNREACHABLE'],
+  [{ status: 200, cut: true }, 'ERR_SECURITY_UNREACHABLE'],
+  [{ status: 400 }, 'ERR_SECURITY_REFUSED'],
+  [{ status: 409 }, 'ERR_SECURITY_REFUSED'],
+])('what %j says of a pod', async (said, code) => {
+  answer = said;
+  const joining = joinAsPod({ urls: [url], ca: certificate, token: 'token', key: await newProxyKey() });
+  await expect(joining).rejects.toMatchObject({ code });
+});
+
+test('a pod that Security cannot answer waits until it can', async () => {
+  answer = { status: 503 };
+  const before = asked.length;
+  const opening = open('waiting');
+  await expect.poll(() => asked.length).toBeGreaterThan(before);
+  answer = { status: 200 };
+  expect(await opening).toMatchObject({ name: 'p.1' });
 });
 
 test('a pod that has joined asks nobody, and another pod has another key', async () => {

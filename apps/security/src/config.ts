@@ -135,7 +135,8 @@ export const SETTINGS = {
     'file with the keys of the cluster, as `kubectl get --raw /openid/v1/jwks` prints them; read again when it changes',
   ),
   SALLYPORT_METRICS_LISTEN: optionalListenAddress(
-    'where `/metrics` is read, without TLS: an address that only your Prometheus reaches; absent: nowhere',
+    'where `/metrics` is read, and from the beginning of a start `/healthz` and `/readyz`, which says what it waits for; without TLS: ' +
+      'an address that only your Prometheus and your probes reach; absent: nowhere',
   ),
   SALLYPORT_DRAIN_MS: integer('how long handshakes may finish after SIGTERM', { min: 0, max: 60_000, fallback: 3_000 }),
   SALLYPORT_LOG_LEVEL: text('level of the log: `trace`, `debug`, `info`, `warn`, `error` or `fatal`', 'info'),

@@ -55,6 +55,7 @@ import { watchLife } from './stores/life.ts';
 import { openRealm } from './stores/open-realm.ts';
 import { assertWhole } from './stores/restoring.ts';
 import { openSharedState } from './stores/shared-state.ts';
+import { StartWait } from './stores/start-wait.ts';
 import { assertTakenOver } from './stores/taking-over.ts';
 import { PackageStore } from './updates/package-store.ts';
 import { Renewal } from './upkeep/renewal.ts';
@@ -65,6 +66,9 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
   version: string;
 };
 
+/** A start says after so long that it waits for its database, ms. */
+const REACH_MS = 2_000;
+
 const clocks = { wallMs: Date.now, monotonicMs: (): number => performance.now() };
 
 /** Opens what the parts stand on, builds them, hands each what it uses, and listens. */
@@ -74,27 +78,35 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   // A database of our own is a process of its own: it ends with this one, also when the start fails or is broken off.
   const opened = await openDatabase(config);
   release(() => opened.close());
-  const migrated = await migrate(opened.address);
+  const metrics = createMetrics();
+  const waits = new StartWait(log);
+  // Also before there is a database: whoever watches this node hears what it waits for.
+  let isUp = false;
+  const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
+  const standing = { ready: () => isUp && !node.draining, waitsFor: () => waits.words };
+  const watched = metricsAddress && createMetricsService({ log, metrics, standing });
+  const metricsUrl = await watched?.listen(metricsAddress);
+  const migrated = await waits.through(() => migrate(opened.address, undefined, REACH_MS));
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
   const server = new SqlStore(opened.address, { replicated: opened.external });
   await server.openAll();
   const { id, proxyUrl, adminUrl, directoryUrl } = placeOf(config);
   const attestation = attestationBy(config, log);
-  const { access, fence, life, epoch, kekNode } = await openRealm({ config, server, log, node: id });
+  const realm = await waits.through(() => openRealm({ config, server, log, node: id }));
+  const { access, fence, life, epoch, kekNode } = realm;
   const { store } = access;
-  const nodeJournal = await openNodeJournal(config, { id, store, epoch, fence, log });
+  const nodeJournal = await waits.through(() => openNodeJournal(config, { id, store, epoch, fence, log }));
   const { writer: journal, authorityMs } = nodeJournal;
   life.useJournal(journal);
   const rootKeyFile = rootKeyFileOf(config);
   const givenRoot = readRootKey(rootKeyFile);
-  const keys = await openRealmKeys(access, givenRoot);
+  const keys = await waits.through(() => openRealmKeys(access, givenRoot));
   settleRootKey(rootKeyFile, givenRoot, keys.root.publicJwk);
   writeCaFile(config, keys.authorities);
   const shared = openSharedState(config);
   const { bus, presence, addressThrottle, lockout } = shared;
 
   const { wallMs, monotonicMs } = clocks;
-  const metrics = createMetrics();
   const liveKeys = new LiveKeys(access, keys, { monotonicMs, times: changeTimesOf(config) });
   const listeners = new NodeListeners(log, metrics);
   const proxies = new ProxyLinks(monotonicMs);
@@ -142,7 +154,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const packages = new PackageStore(config.SALLYPORT_PACKAGES ?? join(config.SALLYPORT_DATA, 'security', 'packages'));
   const signIn = createSignIn({ access, policies, connectors, lockout, refusals, bus, replaced, log, wallMs });
   const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
-  await node.report();
+  await waits.through(() => node.report());
   keyTurns.start();
 
   const certificate = await keys.ca.issueServer(names, wallMs(), certificateLifeMs);
@@ -170,9 +182,6 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   await admin.listen(config.SALLYPORT_ADMIN_LISTEN);
   const forDirectories = { access, node, connectors, addressThrottle, bus, inForce, directoryUrl, log, monotonicMs };
   const directory = await listenForDirectories(config, listeners, { parts: forDirectories, own: certificate });
-  const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
-  const watched = metricsAddress && createMetricsService({ log, metrics });
-  const metricsUrl = await watched?.listen(metricsAddress);
   const { ca } = keys;
   listeners.keep('Proxy', forProxies.service, { certificate });
   listeners.keep('admin', admin, { certificate });
@@ -211,7 +220,8 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     await server.close();
   };
   const ready = async (): Promise<Ready> => {
-    const oneTimeToken = await firstOperatorToken(access, id);
+    const oneTimeToken = await waits.through(() => firstOperatorToken(access, id));
+    isUp = true;
     const words = (): string => welcome({ proxyUrl, adminUrl, fingerprint: ca.fingerprint }, config, oneTimeToken);
     return {
       message: { proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: keys.authorities.join('\n'), oneTimeToken },

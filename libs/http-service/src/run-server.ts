@@ -116,15 +116,14 @@ class ServerLife {
     return first;
   }
 
-  /** It could not start; where it ends already, that is no news. */
+  /** It could not start, or not say so: then it serves already, and ends in order. Where it ends already, that is no news. */
   async fail(error: unknown): Promise<void> {
     if (this.#ending) return;
-    this.#ending = true;
     const { message, cause } = error as Error;
-    await this.#releaseAll();
     process.stderr.write(`${this.#title} could not start: ${message}\n`);
     if (cause instanceof Error) process.stderr.write(`  because: ${cause.message}\n`);
-    process.exit(1);
+    process.exitCode = 1;
+    await this.#end();
   }
 
   async #end(): Promise<void> {

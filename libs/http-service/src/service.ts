@@ -80,22 +80,37 @@ declare module 'fastify' {
   }
 }
 
+/** How a server stands. */
+interface Standing extends Pick<ServiceOptions, 'ready'> {
+  /** What its start waits for, in words; undefined while nothing is, and where strangers ask. */
+  readonly waitsFor?: () => string | undefined;
+}
+
 /** Adds `/healthz` and `/readyz`, which load balancers ask without a credential. */
-export function addHealthRoutes(service: FastifyInstance, options: Pick<ServiceOptions, 'ready'>): void {
+export function addHealthRoutes(service: FastifyInstance, { ready, waitsFor }: Standing): void {
   const hidden = { schema: { hide: true } as object, config: { open: true } };
   service.get('/healthz', hidden, async () => ({ status: 'ok' }));
   // 404 rather than 503: load balancers then drain instead of cutting what is open.
   service.get('/readyz', hidden, async (_request, reply) =>
-    options.ready() ? { status: 'ready' } : reply.code(404).send({ status: 'not ready' }),
+    ready() ? { status: 'ready' } : reply.code(404).send({ status: 'not ready', waitsFor: waitsFor?.() }),
   );
 }
 
+/** What the listener for whoever watches the farm tells. */
+interface MetricsServiceParts {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Absent: the server tells that elsewhere, or not before it is up. */
+  readonly standing?: Standing;
+}
+
 /**
- * `/metrics` and nothing else: what it tells of users and traffic is for whoever watches the farm, so it has a listener of
- * its own, and no other one shows it. It does not listen.
+ * `/metrics`, and how the server stands from the beginning of its start on: what it tells of users and traffic is for whoever watches
+ * the farm, so it has a listener of its own, and no other one shows it. It does not listen.
  */
-export function createMetricsService({ log, metrics }: { log: Log; metrics: Metrics }): FastifyInstance {
+export function createMetricsService({ log, metrics, standing }: MetricsServiceParts): FastifyInstance {
   const service = createService({ log, ready: () => true });
+  if (standing) addHealthRoutes(service, standing);
   service.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()));
   return service;
 }

@@ -32,6 +32,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
       for (let line = 1; does === 'talk' && line <= 3; line++) log.info({ line }, 'ends');
     },
     ready() {
+      if (does === 'say nothing') throw new Error('nobody heard');
       if (does === 'fault') setImmediate(() => JSON.parse('nothing'));
       if (does === 'end') setImmediate(() => say(`ends itself: ${end()}, again: ${end()}`));
       return { message: { url: 'https://here' }, words: () => 'it is up\n' };

@@ -70,6 +70,13 @@ test('a server that cannot start says why, and keeps nothing', async () => {
   expect(said.out).toBe(RELEASED);
 });
 
+test('a server that serves already and cannot say so ends in order', async () => {
+  const { said, ended } = live('say nothing');
+  expect(await ended).toBe(1);
+  expect(said.err).toContain('the sample could not start: nobody heard\n');
+  expect(said.out).toBe(`stopped\n${RELEASED}`);
+});
+
 test('a server with wrong settings names them', async () => {
   const { said, ended } = live(undefined);
   expect(await ended).toBe(1);

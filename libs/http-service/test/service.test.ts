@@ -62,3 +62,17 @@ test('metrics are shown by their own listener, which shows nothing else', async 
   expect((await metrics.inject({ url: '/metrics' })).body).toContain('process_cpu');
   for (const url of ['/healthz', '/readyz', '/v1/status']) expect((await metrics.inject({ url })).statusCode).toBe(404);
 });
+
+test('how a server stands is told from the beginning of its start, and what it waits for where it is watched', async () => {
+  const log = createLog('test', 'info', { write: () => undefined });
+  const state = { ready: false, words: 'the database' as string | undefined };
+  const standing = { ready: () => state.ready, waitsFor: () => state.words };
+  const watched = createMetricsService({ log, metrics: createMetrics(), standing });
+  const asked = await watched.inject({ url: '/readyz' });
+  expect([asked.statusCode, asked.json()]).toEqual([404, { status: 'not ready', waitsFor: 'the database' }]);
+  expect((await watched.inject({ url: '/healthz' })).statusCode).toBe(200);
+  state.words = undefined;
+  expect((await watched.inject({ url: '/readyz' })).json()).toEqual({ status: 'not ready' });
+  state.ready = true;
+  expect((await watched.inject({ url: '/readyz' })).json()).toEqual({ status: 'ready' });
+});

@@ -156,7 +156,7 @@ export const PORTS: readonly Port[] = [
     to: 'Security',
     port: 8446,
     protocol: 'tcp',
-    purpose: '`/metrics`',
+    purpose: '`/metrics`, and `/readyz` from the beginning of a start',
     certificate: 'none',
     when: 'with Prometheus',
     setting: 'SALLYPORT_METRICS_LISTEN',

@@ -170,10 +170,19 @@ async function post(url: string, body: object, dispatcher: Agent): Promise<JoinA
       throw new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security does not answer at ${url}`, { cause });
     },
   );
-  const parsed = parseJson(await answer.body.text());
+  const parsed = parseJson(
+    await answer.body.text().catch((cause: unknown) => {
+      throw new SecurityClientError('ERR_SECURITY_UNREACHABLE', `the answer of Security at ${url} broke off`, {
+        cause,
+      });
+    }),
+  );
   const joined = answer.statusCode === 200 ? parseJoinAnswer(parsed) : undefined;
   if (joined) return joined;
   const title = (parsed as { title?: string } | undefined)?.title ?? `status ${answer.statusCode}`;
+  // Its database is away, or it has too much to do: it has decided nothing.
+  if (answer.statusCode >= 500 || answer.statusCode === 429)
+    throw new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security cannot answer at ${url}: ${title}`);
   throw new SecurityClientError('ERR_SECURITY_REFUSED', `Security refused: ${title}`);
 }
 

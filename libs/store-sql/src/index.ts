@@ -13,6 +13,7 @@ export {
 export { openSqlJournal } from './journal.ts';
 export { type LoadablePart, type LoadedRealm, type LoadOrder, loadRealm } from './load-realm.ts';
 export { knowsMigration, migrate } from './migrate.ts';
+export { isOutage } from './outage.ts';
 export { connectToPrimary, type DatabaseAddress, type DatabaseHost } from './primary.ts';
 export {
   asOnlyRestore,

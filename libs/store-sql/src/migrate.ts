@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { StoreError } from '@sallyport/access';
 import { runner } from 'node-pg-migrate';
 import type pg from 'pg';
+import { isOutage } from './outage.ts';
 import { connectToPrimary, type DatabaseAddress } from './primary.ts';
 
-/** A node that starts during a failover waits for its end, ms. */
+/** Whoever comes during a failover waits for its end, ms. */
 const PATIENCE_MS = 60_000;
 const DIRECTORY = fileURLToPath(new URL('../migrations', import.meta.url));
 
@@ -22,14 +23,20 @@ const NOTE_LEAST = `insert into schema_least (one, migration) values (true, $1)
  * Brings the schema up to this version, forward only, one node at a time (the runner takes an advisory lock), or up to an older
  * migration, for what was taken from a database of that one.
  * Gives the names of the migrations that ran.
- * @throws StoreError ERR_STORE_UNAVAILABLE when the database cannot be reached or a migration fails; nothing of it stays.
- * ERR_STORE_SCHEMA when newer code has changed the database so that this version must not write to it, or `upTo` is not known here.
+ * @throws StoreError ERR_STORE_UNAVAILABLE when the database does not answer within `patienceMs`, or no more; nothing of a migration
+ * that did not end stays. ERR_STORE_SCHEMA when newer code has changed the database so that this version must not write to it, or
+ * `upTo` is not known here. Error when the database refuses us, or a migration fails.
  */
-export async function migrate(address: DatabaseAddress, upTo: string = newestKnown()): Promise<string[]> {
+export async function migrate(
+  address: DatabaseAddress,
+  upTo: string = newestKnown(),
+  patienceMs: number = PATIENCE_MS,
+): Promise<string[]> {
   const wanted = knownMigrations().filter((name) => name <= upTo);
   if (wanted.at(-1) !== upTo)
     throw new StoreError('ERR_STORE_SCHEMA', `this version knows no migration ${upTo}: take a newer version`);
-  const client = await connectToPrimary(address, PATIENCE_MS).catch((cause: unknown) => {
+  const client = await connectToPrimary(address, patienceMs).catch((cause: unknown) => {
+    if (!isOutage(cause)) throw new Error('the database refuses the connection', { cause });
     throw new StoreError('ERR_STORE_UNAVAILABLE', 'no primary of the database can be reached', { cause });
   });
   try {
@@ -47,7 +54,8 @@ export async function migrate(address: DatabaseAddress, upTo: string = newestKno
     return done.map(({ name }) => name);
   } catch (cause) {
     if (cause instanceof StoreError) throw cause;
-    throw new StoreError('ERR_STORE_UNAVAILABLE', 'the schema could not be brought up to date', { cause });
+    const words = 'the schema could not be brought up to date';
+    throw isOutage(cause) ? new StoreError('ERR_STORE_UNAVAILABLE', words, { cause }) : new Error(words, { cause });
   } finally {
     await client.end().catch(() => undefined);
   }

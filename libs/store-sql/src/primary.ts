@@ -119,13 +119,18 @@ export function connectionOf(address: DatabaseAddress): pg.ClientConfig {
   };
 }
 
+/** How long one server may take to take a connection, ms: one of several must not keep us from the others. */
+const ONE_OF_SEVERAL_MS = 1_000;
+const THE_ONLY_ONE_MS = 4_000;
+
 /** A single connection to the primary, which is looked for until `maxMs` have passed. For work outside of the pool. */
 export async function connectToPrimary(address: DatabaseAddress, maxMs: number): Promise<pg.Client> {
   const finder = new PrimaryFinder(address);
   const Client = clientOfPrimary(finder);
   const deadline = performance.now() + maxMs;
   for (;;) {
-    const client = new Client({ ...connectionOf(address), connectionTimeoutMillis: 1_000 });
+    const connectionTimeoutMillis = finder.count > 1 ? ONE_OF_SEVERAL_MS : THE_ONLY_ONE_MS;
+    const client = new Client({ ...connectionOf(address), connectionTimeoutMillis });
     client.on('error', () => undefined);
     try {
       await client.connect();

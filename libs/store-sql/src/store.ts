@@ -10,6 +10,7 @@ import {
 } from '@sallyport/access/store';
 import { Places } from '@sallyport/places';
 import pg from 'pg';
+import { COMMIT_UNCERTAIN, isDatabaseError, isOutage } from './outage.ts';
 import {
   clientOfPrimary,
   connectionOf,
@@ -28,13 +29,16 @@ const INT8 = 20;
 const BYTEA = 17;
 /** A statement that takes longer is given up and its connection dropped, ms. */
 const QUERY_TIMEOUT_MS = 3_000;
+/** One server of several must not keep us from the others, ms. */
 const CONNECT_TIMEOUT_MS = 1_000;
 /** A node that stops in the middle of a transaction must not hold its locks, ms. */
 const IDLE_IN_TRANSACTION_MS = 2_000;
 const LOCK_TIMEOUT_MS = 2_500;
-/** How long a connection is looked for, ms: a few servers, each with its connect timeout. */
+/** How long a connection is looked for, ms: a few servers, each with its connect timeout, or the only one. */
 const BEGIN_PATIENCE_MS = 4_000;
 const POOL_SIZE = 16;
+/** More that are made together take longer than one may: each has a handshake, of TLS and of the password. */
+const OPEN_AT_ONCE = 4;
 /** Share of the connections that is kept for beats and revocations. */
 const RESERVED = 1 / 4;
 /** Transactions that may wait for a connection, and how long, ms: that many wait because we are busy, not the database. */
@@ -45,11 +49,6 @@ const RETRIES = 5;
 const RETRYABLE = new Set(['40001', '40P01']);
 /** The server goes down, starts, is a standby, or a lock was not to be had: nothing was done. */
 const UNAVAILABLE = new Set(['57P01', '57P02', '57P03', '25P03', '53300', '55P03', READ_ONLY]);
-/**
- * Classes of SQLSTATE of a server that cannot do its work: connection, rights to write, rollbacks, resources, intervention,
- * system, internal. Whatever else it answers is about what it was asked for.
- */
-const OUTAGES = new Set(['08', '25', '40', '53', '55', '57', '58', 'XX']);
 const UNIQUE_VIOLATION = '23505';
 /** Class of values that a column cannot hold: a NUL in a text, a number out of range. */
 const DATA_EXCEPTION = '22';
@@ -61,8 +60,6 @@ const BEGIN = `begin; select (extract(epoch from clock_timestamp()) * 1000)::big
  * that waits for the standbys. A primary that was replaced without noticing serves stale reads for ever, but never this.
  */
 const COMMIT_READ = "select pg_logical_emit_message(true, 'sallyport', ''); commit";
-/** SQLSTATE of a commit whose wait for a standby was cancelled: it stands here, but perhaps nowhere else. */
-const COMMIT_UNCERTAIN = '01000';
 
 const SHAPES = Object.fromEntries(TABLE_NAMES.map((name) => [name, sqlShape(name, shapeOf(name))])) as Record<
   TableName,
@@ -113,7 +110,7 @@ export class SqlStore {
       types: typesOf(),
       // What a transaction asks at once goes out at once: PostgreSQL answers in the order of the questions.
       pipeline: true,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      connectionTimeoutMillis: this.#finder.count > 1 ? CONNECT_TIMEOUT_MS : BEGIN_PATIENCE_MS,
       query_timeout: QUERY_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       lock_timeout: LOCK_TIMEOUT_MS,
@@ -133,8 +130,16 @@ export class SqlStore {
    * are needed.
    */
   async openAll(): Promise<void> {
-    const opening = Array.from({ length: this.#poolSize }, () => this.#pool.connect());
-    for (const opened of await Promise.allSettled(opening)) if (opened.status === 'fulfilled') opened.value.release();
+    const clients: pg.PoolClient[] = [];
+    while (clients.length < this.#poolSize) {
+      const some = Array.from({ length: Math.min(OPEN_AT_ONCE, this.#poolSize - clients.length) }, () =>
+        this.#pool.connect(),
+      );
+      const opened = (await Promise.allSettled(some)).filter((one) => one.status === 'fulfilled');
+      clients.push(...opened.map(({ value }) => value));
+      if (opened.length < some.length) break;
+    }
+    for (const client of clients) client.release();
   }
 
   /** The store of one realm. Its transactions also throw BusyError, with nothing done. */
@@ -351,7 +356,8 @@ async function confirm(client: pg.PoolClient, statement: string): Promise<void> 
   } finally {
     client.removeListener('notice', onNotice);
   }
-  if (uncertain) throw new Error('the commit was not confirmed by a standby');
+  if (uncertain)
+    throw Object.assign(new Error('the commit was not confirmed by a standby'), { code: COMMIT_UNCERTAIN });
 }
 
 /** Undoes a transaction; gives the error when the connection must be dropped. */
@@ -370,25 +376,13 @@ async function rollback(client: pg.PoolClient, error: unknown): Promise<Error | 
   }
 }
 
-/** Errors of the driver or the connection, in contrast to those that the work itself throws. */
-function isDatabaseError(error: unknown): boolean {
-  if (error instanceof pg.DatabaseError) return true;
-  const { code, message } = error as { code?: string; message?: string };
-  const network = ['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH'].includes(code ?? '');
-  return (
-    network ||
-    /timeout|Connection terminated|Client has encountered a connection error|not queryable/i.test(message ?? '')
-  );
-}
-
 /** An error of a transaction as callers may take it: only what is an outage is called one. */
 function storeErrorOf(error: unknown): unknown {
   if (error instanceof StoreError || !isDatabaseError(error)) return error;
   const sqlstate = error instanceof pg.DatabaseError ? (error.code ?? '') : '';
   if (sqlstate.startsWith(DATA_EXCEPTION))
     return new StoreError('ERR_STORE_INVALID', 'a value cannot be stored', { cause: error });
-  const isOutage = sqlstate.length !== 5 || OUTAGES.has(sqlstate.slice(0, 2));
-  return isOutage ? unavailable(error) : error;
+  return isOutage(error) ? unavailable(error) : error;
 }
 
 function unavailable(cause: unknown): StoreError {

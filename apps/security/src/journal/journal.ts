@@ -67,8 +67,18 @@ export interface JournalUse {
  * @throws JournalError ERR_JOURNAL_ELSEWHERE while a node with another one lives, ERR_JOURNAL_CLAIMED when it is of another epoch
  */
 export async function openNodeJournal(config: Config, use: JournalUse): Promise<NodeJournal> {
-  const { id, store, fence } = use;
   const opened = await openJournal(config);
+  try {
+    return await keepJournal(opened, use);
+  } catch (error) {
+    // The start may try again.
+    await opened?.journal.close();
+    throw error;
+  }
+}
+
+async function keepJournal(opened: OpenJournal | undefined, use: JournalUse): Promise<NodeJournal> {
+  const { id, store, fence } = use;
   const identity = opened?.journal.identity ?? NO_JOURNAL;
   const description = opened?.journal.description ?? '';
   const monotonicMs = (): number => performance.now();
