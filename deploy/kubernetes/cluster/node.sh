@@ -33,10 +33,13 @@ inside bash -euc "
   for setting in vm/overcommit_memory:1 kernel/panic:10 kernel/panic_on_oops:1 vm/panic_on_oom:0; do
     file=$HERE/kernel/\$(echo \${setting%%:*} | tr / _); echo \${setting##*:} > \$file; mount --bind \$file /proc/sys/\${setting%%:*}
   done"
+# A whole node must not get as much as one process of this machine: its pods would get less than anything was made for.
+SHARES=8192
 # Two kubelets under one group would remove each other's pods.
 for controller in cpu cpuacct cpuset memory devices freezer blkio pids systemd; do
   [ -d /sys/fs/cgroup/$controller ] && mkdir -p "/sys/fs/cgroup/$controller/sallyport-$NAME"
 done
+echo $SHARES > "/sys/fs/cgroup/cpu/sallyport-$NAME/cpu.shares"
 for file in cpuset.cpus cpuset.mems; do cat /sys/fs/cgroup/cpuset/$file > "/sys/fs/cgroup/cpuset/sallyport-$NAME/$file"; done
 
 cat > "$HERE/containerd.toml" << TOML

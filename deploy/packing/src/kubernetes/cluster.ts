@@ -23,6 +23,7 @@ const MAX_OUTPUT_BYTES = 2 ** 26;
 export const OUTSIDE = '10.10.0.100';
 /** Network of the nodes and of that machine. */
 export const NODES_NETWORK = '10.10.0.0/24';
+const NODES = ['node1', 'node2'];
 /** Namespace of the farm. */
 export const NAMESPACE = 'sallyport';
 
@@ -37,6 +38,9 @@ export interface RunningPod {
   readonly ending: boolean;
   /** Of its container, as containerd names it. */
   readonly container: string;
+  /** How often that was started again, and how the one before has ended; undefined for the first. */
+  readonly restarts: number;
+  readonly exitCode: number | undefined;
 }
 
 /** A cluster of two nodes in namespaces of this process, with which it ends. One for each process. */
@@ -112,11 +116,20 @@ export class TrialCluster {
     ]);
   }
 
-  /** Gives an image of both nodes another name. */
-  async tag(image: string, as: string): Promise<void> {
-    for (const node of ['node1', 'node2'])
+  /** Gives an image of both nodes another name; what had that name before loses it. */
+  tag(image: string, as: string): Promise<void> {
+    return this.#images('tag', '--force', image, as);
+  }
+
+  /** Brings the images of an archive to both nodes: what had their names before loses them. */
+  import(archive: string): Promise<void> {
+    return this.#images('import', archive);
+  }
+
+  async #images(...command: readonly string[]): Promise<void> {
+    for (const node of NODES)
       await run(join(this.#folder, node, 'inside'), [
-        ...['ctr', '-a', `/run/containerd-${node}.sock`, '-n', 'k8s.io', 'images', 'tag', image, as],
+        ...['ctr', '-a', `/run/containerd-${node}.sock`, '-n', 'k8s.io', 'images', ...command],
       ]);
   }
 
@@ -132,11 +145,16 @@ interface PodObject {
   readonly status: {
     readonly podIP?: string;
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
-    readonly containerStatuses?: readonly { readonly containerID?: string }[];
+    readonly containerStatuses?: readonly {
+      readonly containerID?: string;
+      readonly restartCount: number;
+      readonly lastState?: { readonly terminated?: { readonly exitCode: number } };
+    }[];
   };
 }
 
 function runningPod({ metadata, spec, status }: PodObject): RunningPod {
+  const container = status.containerStatuses?.[0];
   return {
     name: metadata.name,
     uid: metadata.uid,
@@ -144,7 +162,9 @@ function runningPod({ metadata, spec, status }: PodObject): RunningPod {
     address: status.podIP ?? '',
     ready: status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false,
     ending: metadata.deletionTimestamp !== undefined,
-    container: (status.containerStatuses?.[0]?.containerID ?? '').replace('containerd://', ''),
+    container: (container?.containerID ?? '').replace('containerd://', ''),
+    restarts: container?.restartCount ?? 0,
+    exitCode: container?.lastState?.terminated?.exitCode,
   };
 }
 

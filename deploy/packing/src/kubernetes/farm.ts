@@ -2,14 +2,24 @@ import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sallyport, waitFor } from '@sallyport/support';
 import { USER_ID } from '../images/system.ts';
-import { ROOT } from '../source.ts';
 import { EchoBackend, Load } from '../trial/load.ts';
 import { TrialOperator } from '../trial/operator.ts';
 import { Stores } from '../trial/stores.ts';
 import { NAMESPACE, NODES_NETWORK, OUTSIDE, type RunningPod, type TrialCluster } from './cluster.ts';
 
-/** Folder of the chart. */
-export const CHART: string = join(ROOT, 'deploy', 'kubernetes', 'chart');
+/** Folder of the chart, in a folder with the project. */
+export function chartOf(project: string): string {
+  return join(project, 'deploy', 'kubernetes', 'chart');
+}
+
+/** What a farm is installed from. */
+export interface InstalledVersion {
+  /** Folder of its chart. */
+  readonly chart: string;
+  /** Tag of its images on the nodes. */
+  readonly tag: string;
+}
+
 /** Where the backend of the farm listens, and where one does that no policy opens. */
 export const BACKEND_PORTS = { opened: 8_080, closed: 8_081 };
 const SECURITY_REPLICAS = 2;
@@ -30,17 +40,17 @@ export interface TrialFarm {
   readonly stores: Stores;
 }
 
-/** Installs the chart as `docs/kubernetes.md` says, sets the farm up, and lets devices begin. */
+/** Installs a chart as `docs/kubernetes.md` says, sets the farm up, and lets devices begin. */
 export async function installFarm(
   cluster: TrialCluster,
-  version: string,
+  { chart, tag }: InstalledVersion,
   say: (text: string) => void,
 ): Promise<TrialFarm> {
   const stores = await Stores.start({ folder: join(cluster.folder, 'stores'), address: OUTSIDE, names: [] });
   const issuer = await giveNamespace(cluster, stores);
   const values = join(cluster.folder, 'values.json');
-  writeFileSync(values, JSON.stringify(valuesOf(issuer, version)));
-  await cluster.helm('install', 'farm', CHART, '--values', values);
+  writeFileSync(values, JSON.stringify(valuesOf(issuer, tag)));
+  await cluster.helm('install', 'farm', chart, '--values', values);
   await rolledOut(cluster, 'statefulset/farm-security');
   say('Security is ready');
   const ca = await readCa(cluster);
@@ -144,7 +154,7 @@ function valuesOf(issuer: string, tag: string): object {
       resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '1Gi' } },
       autoscaling: {
         ...{ enabled: true, minReplicas: PROXIES.least, maxReplicas: PROXIES.most },
-        ...{ cpuPercent: 70, downAfterSeconds: 15 },
+        ...{ cpuPercent: 50, downAfterSeconds: 15 },
       },
     },
     networkPolicy: {

@@ -14,7 +14,8 @@ const HELP = `npm run kubernetes -- [COMMAND] [--folder FOLDER]
 
   run [STEP…]     (without a command, too) brings up a cluster of two nodes on this machine, installs the chart, lets devices use the
                   farm, takes the steps (${STEP_NAMES.join(', ')}; all unless named) and prints a tally. Builds images that are
-                  missing or of another commit (--as-built: takes those that lie in dist/images). Root, about twenty minutes, and the
+                  missing or of another commit (--as-built: takes those that lie in dist/images). With --before PROJECT the farm
+                  begins with another version: a folder with it, and its images in dist/images. Root, about twenty minutes, and the
                   Debian packages containerd, runc, etcd-server, containernetworking-plugins, conntrack, ipset, iptables, ethtool,
                   mmdebstrap, postgresql and redis-server
   build [judge]   builds Kubernetes and what belongs to it from the Go module proxy, once: Go 1.26 and gcc, twenty minutes on two free
@@ -30,6 +31,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     folder: { type: 'string', default: process.env['K8S'] ?? '/var/tmp/sallyport-kubernetes' },
+    before: { type: 'string' },
     'as-built': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -75,8 +77,9 @@ async function run(): Promise<void> {
   }
   // Sockets and namespaces of the nodes are no business of this machine's.
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
+  const before = values.before === undefined ? undefined : resolve(values.before);
   const steps = (args.length > 0 ? args : STEP_NAMES) as readonly StepName[];
-  const held = await runInCluster({ built: folder, images, version: readSource().version, steps, say });
+  const held = await runInCluster({ built: folder, images, version: readSource().version, before, steps, say });
   process.exit(held ? 0 : 1);
 }
 

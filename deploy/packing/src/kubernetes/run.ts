@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '@sallyport/support';
+import { ROOT } from '../source.ts';
 import { TrialTally } from '../trial/tally.ts';
 import { NAMESPACE, OUTSIDE, type RunningPod, TrialCluster } from './cluster.ts';
-import { allWell, CHART, installFarm, PROXIES, rolledOut, type TrialFarm } from './farm.ts';
+import { EndedContainers } from './ends.ts';
+import { allWell, chartOf, type InstalledVersion, installFarm, PROXIES, rolledOut, type TrialFarm } from './farm.ts';
 import { judgePolicies } from './policies.ts';
 
 /** What a trial is made with. */
@@ -15,6 +17,8 @@ export interface TrialParts {
   /** Folder with an archive of each image, and their version. */
   readonly images: string;
   readonly version: string;
+  /** Folder with the project as it was before, and its images in `dist/images`: the farm begins with that version. */
+  readonly before: string | undefined;
   /** Steps that are taken, in their order. */
   readonly steps: readonly StepName[];
   readonly say: (text: string) => void;
@@ -22,7 +26,10 @@ export interface TrialParts {
 
 interface Scene extends TrialFarm {
   readonly tally: TrialTally;
-  readonly version: string;
+  /** What the farm becomes by an upgrade. */
+  readonly next: InstalledVersion;
+  /** Tag of images that probes are made from. */
+  readonly tag: string;
   readonly say: (text: string) => void;
 }
 
@@ -34,35 +41,68 @@ export type StepName = keyof typeof STEPS;
 export const STEP_NAMES = Object.keys(STEPS) as readonly StepName[];
 
 const IMAGE = 'localhost/sallyport';
+/** Whose images a farm runs. */
+const ROLES = ['security', 'proxy'];
 /** Requests of so many ms belong to a step that is over. */
 const SETTLE_MS = 3_000;
 const SCALES_WITHIN_MS = 600_000;
-const BUSY_PAUSE_MS = 10;
+const BUSY_PAUSE_MS = 20;
 const QUIET_PAUSE_MS = 3_000;
 const USUAL_PAUSE_MS = 400;
 
 /** Brings a cluster up, installs the chart, and takes the steps under load. Gives whether all held. */
-export async function runInCluster({ built, images, version, steps, say }: TrialParts): Promise<boolean> {
+export async function runInCluster(parts: TrialParts): Promise<boolean> {
+  const { built, steps, say } = parts;
   const began = performance.now();
   const timed = (text: string): void =>
     say(`${((performance.now() - began) / 1_000).toFixed(0).padStart(5)} s  ${text}`);
   const tally = new TrialTally(timed);
-  const archives = ['security', 'proxy'].map((role) => join(images, `${role}.tar`));
-  const cluster = TrialCluster.start(built, archives);
+  const cluster = TrialCluster.start(built, archivesIn(parts.before ? imagesOf(parts.before) : parts.images));
   useNamesOf(cluster);
   timed('two nodes are ready');
-  const farm = await installFarm(cluster, version, timed);
-  const scene = { ...farm, tally, version, say: timed };
+  const { first, next } = await bringVersions(cluster, parts);
+  const farm = await installFarm(cluster, first, timed);
+  const scene = { ...farm, tally, next, tag: first.tag, say: timed };
+  const ended = new EndedContainers(cluster, timed);
   await count(scene, 'devices read pages', () => sleep(10_000));
   for (const name of STEP_NAMES.filter((step) => steps.includes(step))) {
     await STEPS[name](scene).catch((error: Error) => tally.add(`${name}: came to its end`, error.message, false));
   }
+  await ended.stop();
+  tally.add('servers that ended themselves', ended.found.join('; ') || 0, ended.found.length === 0);
   await farm.load.stop();
   await farm.operator.close();
   farm.backend.close();
   await farm.stores.stop();
   timed(`${tally.lines.filter(({ ok }) => ok).length} of ${tally.lines.length} held`);
   return tally.holds;
+}
+
+/** Folder of the images that were built from a folder with the project. */
+function imagesOf(project: string): string {
+  return join(project, 'dist', 'images');
+}
+
+function archivesIn(images: string): string[] {
+  return ROLES.map((role) => join(images, `${role}.tar`));
+}
+
+/** Gives both versions names on the nodes: another code, or the same code by another tag. */
+async function bringVersions(
+  cluster: TrialCluster,
+  { before, images, version }: TrialParts,
+): Promise<{ first: InstalledVersion; next: InstalledVersion }> {
+  const now = { chart: chartOf(ROOT), tag: version };
+  if (!before) {
+    const tag = `${version}-next`;
+    for (const role of ROLES) await cluster.tag(`${IMAGE}/${role}:${version}`, `${IMAGE}/${role}:${tag}`);
+    return { first: now, next: { ...now, tag } };
+  }
+  const old = (JSON.parse(readFileSync(join(before, 'package.json'), 'utf8')) as { version: string }).version;
+  const first = { chart: chartOf(before), tag: `${old}-before` };
+  for (const role of ROLES) await cluster.tag(`${IMAGE}/${role}:${old}`, `${IMAGE}/${role}:${first.tag}`);
+  for (const archive of archivesIn(images)) await cluster.import(archive);
+  return { first, next: now };
 }
 
 /** From now on this process finds the Services of the cluster by their names. */
@@ -117,18 +157,17 @@ async function bothRolledOut({ cluster }: Scene): Promise<void> {
 }
 
 async function upgradeFarm(scene: Scene): Promise<void> {
-  const { cluster, version } = scene;
-  const next = `${version}-next`;
-  for (const role of ['security', 'proxy'])
-    await cluster.tag(`${IMAGE}/${role}:${version}`, `${IMAGE}/${role}:${next}`);
-  await count(scene, 'a rolling upgrade', async () => {
-    await cluster.helm('upgrade', 'farm', CHART, '--reuse-values', '--set', `image.tag=${next}`);
+  const { cluster, next } = scene;
+  const upgrade = async (): Promise<void> => {
+    await cluster.helm('upgrade', 'farm', next.chart, '--reset-then-reuse-values', '--set', `image.tag=${next.tag}`);
     await bothRolledOut(scene);
-  });
+  };
+  await count(scene, 'a rolling upgrade', upgrade);
   await count(scene, 'a rollback', async () => {
     await cluster.helm('rollback', 'farm', '1');
     await bothRolledOut(scene);
   });
+  await count(scene, 'the upgrade again', upgrade);
 }
 
 async function drainNode(scene: Scene): Promise<void> {
@@ -159,6 +198,6 @@ async function scaleProxies(scene: Scene): Promise<void> {
   });
 }
 
-function tryPolicies({ cluster, version, tally }: Scene): Promise<void> {
-  return judgePolicies(cluster, `${IMAGE}/proxy:${version}`, tally);
+function tryPolicies({ cluster, tag, tally }: Scene): Promise<void> {
+  return judgePolicies(cluster, `${IMAGE}/proxy:${tag}`, tally);
 }
