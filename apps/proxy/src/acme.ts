@@ -1,21 +1,17 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { Agent } from 'node:https';
 import { join } from 'node:path';
 import { type CertificateLife, type CertificatePair, judgeCertificate, lifeOf } from '@sallyport/certificates';
 import { guardedListener, pathOf } from '@sallyport/http-service';
 import { type ListenAddress, replacePrivateFile } from '@sallyport/settings';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import { calculateJwkThumbprint, type JWK } from 'jose';
+import { loadAcmeClient, type OrderSettings, orderCertificate } from './acme-order.ts';
 
 /** How a Proxy gets its certificate for devices by itself. */
-export interface AcmeSettings {
+export interface AcmeSettings extends OrderSettings {
   readonly SALLYPORT_DATA: string;
-  readonly SALLYPORT_ACME_DIRECTORY: string | undefined;
-  readonly SALLYPORT_ACME_NAMES: readonly string[];
   readonly SALLYPORT_ACME_LISTEN: ListenAddress | undefined;
-  readonly SALLYPORT_ACME_CONTACT: string | undefined;
-  readonly SALLYPORT_ACME_CA: string | undefined;
   readonly SALLYPORT_ACME_ACCOUNT_KEY: string | undefined;
   readonly SALLYPORT_TLS_CERT: string | undefined;
   readonly SALLYPORT_TLS_KEY: string | undefined;
@@ -37,13 +33,25 @@ const MIN_LOOK_MS = 1_000;
 /** Authorities bound how often they are asked: after a failure they are not for so long, and twice that after each further one, ms. */
 const AGAIN_MS = 60_000;
 const MAX_AGAIN_MS = 6 * 3_600_000;
-/** An order waits so for its authority: seconds between its looks, ms, and how many. */
-const POLLING = { backoffAttempts: 20, backoffMin: 1_000, backoffMax: 15_000 } as const;
 const CHALLENGE_PATH = '/.well-known/acme-challenge/';
 /** Tokens have at least 128 bits (RFC 8555, section 8.3). */
 const TOKEN = /^[A-Za-z0-9_-]{16,512}$/;
 const MAX_SOCKETS = 256;
 const SILENCE_MS = 5_000;
+/** The key of an account binding, as authorities give it: base64url, or base64, of at least 16 bytes. */
+const BINDING_KEY = /^[A-Za-z0-9+/_-]{22,1024}={0,2}$/;
+/** What lasts for no time at all. */
+const NOTHING = { beginsAt: 0, endsAt: 0 } as const;
+
+type Life = Pick<CertificateLife, 'beginsAt' | 'endsAt'>;
+
+/** Orders that failed since the last one that did not. */
+interface OrderFailure {
+  readonly count: number;
+  /** No order is made before, epoch ms. */
+  readonly until: number;
+  readonly words: string;
+}
 
 /**
  * The certificate for devices from an authority that speaks ACME (RFC 8555), by challenges of kind http-01. It is kept in files of the data
@@ -62,6 +70,9 @@ export class AcmeCertificate {
   #timer: NodeJS.Timeout | undefined;
   #ordering: Promise<void> | undefined;
   #trouble: string | undefined;
+  /** Of what was last written to the file, or was there at the start. */
+  #written: Life;
+  #failure: OrderFailure;
 
   private constructor(settings: AcmeSettings, account: { key: string; thumbprint: string }, parts: AcmeParts) {
     this.#settings = settings;
@@ -76,6 +87,8 @@ export class AcmeCertificate {
       [],
     );
     this.#failed = () => counter.inc();
+    this.#written = lifeIn(this.file);
+    this.#failure = failureIn(this.#failureFile);
   }
 
   /**
@@ -117,7 +130,7 @@ export class AcmeCertificate {
   async look(): Promise<void> {
     const { beginsAt, endsAt } = this.#life;
     const now = this.#wallMs();
-    if (now <= beginsAt + (endsAt - beginsAt) * RENEW_AT || now < this.#failure.until) return;
+    if (now <= beginsAt + (endsAt - beginsAt) * RENEW_AT || now < this.#asksAgainAt) return;
     this.#ordering ??= this.#order().finally(() => {
       this.#ordering = undefined;
     });
@@ -132,13 +145,9 @@ export class AcmeCertificate {
     await new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)));
   }
 
-  /** Life of what is there; nothing lasts for no time at all. */
-  get #life(): Pick<CertificateLife, 'beginsAt' | 'endsAt'> {
-    try {
-      return lifeOf(readFileSync(this.file, 'utf8'));
-    } catch {
-      return { beginsAt: 0, endsAt: 0 };
-    }
+  /** Life of what is there: nobody else writes the file, but somebody may have taken it away. */
+  get #life(): Life {
+    return existsSync(this.file) ? this.#written : NOTHING;
   }
 
   #waitToLook(): void {
@@ -176,23 +185,26 @@ export class AcmeCertificate {
 
   /** Whoever starts us again and again asks the authority no more often for it. */
   async #orderFirst(): Promise<void> {
-    const { until, words } = this.#failure;
+    const until = this.#asksAgainAt;
     if (this.#wallMs() < until)
-      throw new Error(`${words}; it is asked again after ${new Date(until).toISOString()}, because authorities count`);
+      throw new Error(
+        `${this.#failure.words}; it is asked again after ${new Date(until).toISOString()}, because authorities count`,
+      );
     await this.#order();
   }
 
   async #order(): Promise<void> {
     try {
-      const pair = await this.#askAuthority();
+      const pair = await orderCertificate(this.#settings, this.#accountKey);
       this.#judge(pair);
       replacePrivateFile(this.file, `${pair.key.trimEnd()}\n${pair.certificate}`);
+      this.#written = lifeOf(pair.certificate);
     } catch (error) {
       this.#noteFailure(error as Error);
       throw new Error(this.#trouble, { cause: error });
     }
     this.#trouble = undefined;
-    replacePrivateFile(this.#failureFile, '{}');
+    this.#noteFailures({ count: 0, until: 0, words: '' });
     this.#log.info({ names: this.#settings.SALLYPORT_ACME_NAMES }, 'the authority gave a certificate for devices');
   }
 
@@ -200,12 +212,15 @@ export class AcmeCertificate {
     return join(this.#folder, 'failure.json');
   }
 
-  /** How often orders failed since the last one that did not, and until when none is made. */
-  get #failure(): { readonly count: number; readonly until: number; readonly words: string } {
-    const text = existsSync(this.#failureFile) ? readFileSync(this.#failureFile, 'utf8') : '{}';
-    const { count = 0, until = 0, words = '' } = JSON.parse(text) as { count?: number; until?: number; words?: string };
-    // A clock that was ahead must not keep a Proxy from its certificate.
-    return { count, until: Math.min(until, this.#wallMs() + MAX_AGAIN_MS), words };
+  /** No order is made before, epoch ms. A clock that was ahead must not keep a Proxy from its certificate. */
+  get #asksAgainAt(): number {
+    return Math.min(this.#failure.until, this.#wallMs() + MAX_AGAIN_MS);
+  }
+
+  /** For this process and, in the file, for the next one. */
+  #noteFailures(failure: OrderFailure): void {
+    this.#failure = failure;
+    replacePrivateFile(this.#failureFile, JSON.stringify(failure));
   }
 
   #noteFailure({ message }: Error): void {
@@ -219,33 +234,7 @@ export class AcmeCertificate {
       { why: this.#trouble, failures: count },
       'a certificate for devices was not given; the one before stays',
     );
-    const note = { count, until: this.#wallMs() + waitMs, words: this.#trouble };
-    replacePrivateFile(this.#failureFile, JSON.stringify(note));
-  }
-
-  async #askAuthority(): Promise<CertificatePair> {
-    const { SALLYPORT_ACME_DIRECTORY, SALLYPORT_ACME_NAMES, SALLYPORT_ACME_CONTACT, SALLYPORT_ACME_CA } =
-      this.#settings;
-    // Whoever needs none of it does not load it.
-    const { Client, crypto: keys, axios } = await import('acme-client');
-    if (SALLYPORT_ACME_CA !== undefined)
-      axios.defaults.httpsAgent = new Agent({ ca: readFileSync(SALLYPORT_ACME_CA), keepAlive: false });
-    const client = new Client({ directoryUrl: SALLYPORT_ACME_DIRECTORY!, accountKey: this.#accountKey, ...POLLING });
-    const [key, csr] = await keys.createCsr(
-      { altNames: [...SALLYPORT_ACME_NAMES] },
-      await keys.createPrivateEcdsaKey('P-256'),
-    );
-    const certificate = await client.auto({
-      csr,
-      ...(SALLYPORT_ACME_CONTACT === undefined ? {} : { email: SALLYPORT_ACME_CONTACT }),
-      termsOfServiceAgreed: true,
-      challengePriority: ['http-01'],
-      // The authority looks, and we may not be able to reach ourselves by that name.
-      skipChallengeVerification: true,
-      challengeCreateFn: async () => undefined,
-      challengeRemoveFn: async () => undefined,
-    });
-    return { certificate, key: key.toString() };
+    this.#noteFailures({ count, until: this.#wallMs() + waitMs, words: this.#trouble });
   }
 
   /**
@@ -280,6 +269,24 @@ export class AcmeCertificate {
   }
 }
 
+function lifeIn(file: string): Life {
+  try {
+    return lifeOf(readFileSync(file, 'utf8'));
+  } catch {
+    return NOTHING;
+  }
+}
+
+/** What the process before noted; what cannot be read is as if nothing had failed. */
+function failureIn(file: string): OrderFailure {
+  const none = { count: 0, until: 0, words: '' };
+  try {
+    return { ...none, ...(JSON.parse(readFileSync(file, 'utf8')) as Partial<OrderFailure>) };
+  } catch {
+    return none;
+  }
+}
+
 function folderOf({ SALLYPORT_DATA: data }: AcmeSettings): string {
   return join(data, 'acme');
 }
@@ -288,7 +295,7 @@ function folderOf({ SALLYPORT_DATA: data }: AcmeSettings): string {
 function isWanted(settings: AcmeSettings): boolean {
   const { SALLYPORT_ACME_DIRECTORY: directory, SALLYPORT_ACME_NAMES: names, SALLYPORT_ACME_LISTEN: listen } = settings;
   if (directory === undefined) {
-    if (names.length > 0 || listen || settings.SALLYPORT_ACME_ACCOUNT_KEY || settings.SALLYPORT_ACME_CA)
+    if (names.length > 0 || listen || OF_ACME.some((name) => settings[name] !== undefined))
       throw new Error('SALLYPORT_ACME_DIRECTORY is missing: without it the other settings of ACME do nothing');
     return false;
   }
@@ -301,7 +308,24 @@ function isWanted(settings: AcmeSettings): boolean {
   if (!listen) throw new Error('SALLYPORT_ACME_LISTEN is missing: the authority asks there, by port 80 of each name');
   if (URL.parse(directory)?.protocol !== 'https:')
     throw new Error('SALLYPORT_ACME_DIRECTORY is no https:// URL: anybody could pretend to be the authority');
+  assertBinding(settings);
   return true;
+}
+
+/** What does nothing without an authority. */
+const OF_ACME = [
+  'SALLYPORT_ACME_CONTACT',
+  'SALLYPORT_ACME_CA',
+  'SALLYPORT_ACME_ACCOUNT_KEY',
+  'SALLYPORT_ACME_EAB_KID',
+  'SALLYPORT_ACME_EAB_KEY',
+] as const satisfies readonly (keyof AcmeSettings)[];
+
+function assertBinding({ SALLYPORT_ACME_EAB_KID: kid, SALLYPORT_ACME_EAB_KEY: key }: AcmeSettings): void {
+  if ((kid === undefined) !== (key === undefined))
+    throw new Error('SALLYPORT_ACME_EAB_KID and SALLYPORT_ACME_EAB_KEY belong together: one of them is missing');
+  if (key && !BINDING_KEY.test(key.reveal()))
+    throw new Error('SALLYPORT_ACME_EAB_KEY is no key of an account binding: base64url, as the authority gives it');
 }
 
 /** The key of the account, PEM, with its thumbprint (RFC 7638): the one that Proxies share, or one of our own that is kept. */
@@ -309,7 +333,7 @@ async function accountOf(settings: AcmeSettings): Promise<{ readonly key: string
   const folder = folderOf(settings);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const own = join(folder, 'account.key');
-  const { crypto: keys } = await import('acme-client');
+  const { crypto: keys } = await loadAcmeClient();
   if (settings.SALLYPORT_ACME_ACCOUNT_KEY === undefined && !existsSync(own))
     replacePrivateFile(own, (await keys.createPrivateEcdsaKey('P-256')).toString());
   const file = settings.SALLYPORT_ACME_ACCOUNT_KEY ?? own;

@@ -44,6 +44,10 @@ export const SETTINGS = {
   SALLYPORT_ACME_ACCOUNT_KEY: optionalText(
     'of ACME: PEM file with the key of the account, the same at all Proxies of a name, so that each answers for all; absent: one of its own',
   ),
+  SALLYPORT_ACME_EAB_KID: optionalText(
+    'of ACME: identifier of the account binding (EAB) that an authority gives which knows its customers, like ZeroSSL, Sectigo or Google',
+  ),
+  SALLYPORT_ACME_EAB_KEY: optionalSecret('of ACME: key of that account binding, base64url'),
   SALLYPORT_BALANCERS: addressSet(
     'load balancers in front that speak the PROXY protocol, version 2, like `10.1.2.3,10.9.0.0/24`: limits count the ' +
       'address that they name, and whatever comes from them without that header is closed',

@@ -1,9 +1,10 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { lifeOf } from '@sallyport/certificates';
+import { Secret } from '@sallyport/settings';
 import { AcmeServer, freePort, scratchFolder, TestAuthority, tlsLoad } from '@sallyport/support';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
@@ -28,7 +29,7 @@ afterAll(async () => {
 
 /** A Proxy of its own folder, to whose port the authority finds. */
 async function proxy(given: Partial<AcmeSettings> = {}) {
-  Object.assign(server.options, { refuses: false, names: undefined });
+  Object.assign(server.options, { refuses: false, names: undefined, binding: undefined });
   const folder = scratchFolder();
   const port = await freePort();
   server.options.challengePorts = [port];
@@ -42,6 +43,8 @@ async function proxy(given: Partial<AcmeSettings> = {}) {
     SALLYPORT_ACME_CONTACT: undefined,
     SALLYPORT_ACME_CA: ca,
     SALLYPORT_ACME_ACCOUNT_KEY: undefined,
+    SALLYPORT_ACME_EAB_KID: undefined,
+    SALLYPORT_ACME_EAB_KEY: undefined,
     SALLYPORT_TLS_CERT: undefined,
     SALLYPORT_TLS_KEY: undefined,
     ...given,
@@ -200,6 +203,39 @@ test('each of several Proxies of one account answers for all of them', async () 
   expect(readFileSync(join(two.folder, 'acme', 'tls.pem'), 'utf8')).toContain('BEGIN CERTIFICATE');
 });
 
+test('an account is bound to that of a customer where the authority wants it, and what is missing is said', async () => {
+  const binding = { kid: 'customer-1', key: randomBytes(32).toString('base64url') };
+  const bound = { SALLYPORT_ACME_EAB_KID: binding.kid, SALLYPORT_ACME_EAB_KEY: new Secret(binding.key) };
+  const stranger = await proxy();
+  server.options.binding = binding;
+  await expect(stranger.open()).rejects.toThrow(/SALLYPORT_ACME_EAB_KID and SALLYPORT_ACME_EAB_KEY .*who are you/);
+  const customer = await proxy(bound);
+  server.options.binding = binding;
+  const acme = await customer.open();
+  expect(readFileSync(acme.file, 'utf8')).toContain('BEGIN CERTIFICATE');
+  const other = await proxy({ ...bound, SALLYPORT_ACME_EAB_KEY: new Secret('A'.repeat(43)) });
+  server.options.binding = binding;
+  await expect(other.open()).rejects.toThrow(/^the authority gave no certificate/);
+  expect(lines.join()).not.toContain(binding.key);
+});
+
+test('an authority that cannot be reached or is not trusted is named at once', async () => {
+  const gone = await proxy({ SALLYPORT_ACME_DIRECTORY: `https://127.0.0.1:${await freePort()}/directory` });
+  await expect(gone.open()).rejects.toThrow(/its directory cannot be read \(ECONNREFUSED\): sallyport doctor/);
+  const stranger = await proxy({ SALLYPORT_ACME_CA: undefined });
+  await expect(stranger.open()).rejects.toThrow(/its directory cannot be read \([A-Z_]+\)/);
+  const elsewhere = await proxy({ SALLYPORT_ACME_DIRECTORY: `${server.url}/nowhere` });
+  await expect(elsewhere.open()).rejects.toThrow(/its directory cannot be read \(status 400\)/);
+});
+
+test('each order trusts the CA of its own settings, and nobody else is made to trust it', async () => {
+  const one = await proxy();
+  await one.open();
+  const { axios } = await import('acme-client');
+  expect(axios.defaults.httpsAgent).toBeUndefined();
+  await expect(axios.get(server.url, { retryAttempt: 99 } as object)).rejects.toThrow();
+});
+
 test('where challenges are answered nothing else is, and nothing comes back as it was sent', async () => {
   const { port, open } = await proxy();
   await open();
@@ -231,6 +267,11 @@ test.each([
   [{ SALLYPORT_ACME_DIRECTORY: undefined }, 'SALLYPORT_ACME_DIRECTORY is missing'],
   [{ SALLYPORT_TLS_CERT: '/tls.crt', SALLYPORT_TLS_KEY: '/tls.key' }, 'a listener has one certificate'],
   [{ SALLYPORT_ACME_ACCOUNT_KEY: '/dev/null' }, 'holds no key of an account'],
+  [{ SALLYPORT_ACME_EAB_KID: 'customer-1' }, 'belong together'],
+  [
+    { SALLYPORT_ACME_EAB_KID: 'customer-1', SALLYPORT_ACME_EAB_KEY: new Secret('short') },
+    'no key of an account binding',
+  ],
 ] as const)('refused at the start: %o', async (given, words) => {
   const { open } = await proxy(given);
   await expect(open()).rejects.toThrow(words);

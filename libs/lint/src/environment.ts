@@ -38,7 +38,6 @@ interface GivenSettings {
 }
 
 const OURS = /^SALLYPORT_/;
-const SECRET = /(PASSWORD|TOKEN|SECRET)$/;
 /** Behind the name of a secret: the file in which it stands. */
 const FILE = '_FILE';
 const PLACEHOLDER = /CHANGE_[A-Z0-9_]*/;
@@ -52,7 +51,7 @@ export function judgeEnvironment(source: EnvironmentSource, { name, settings }: 
     ...source.variables.flatMap((variable) => doubtsOfVariable(variable, source, server)),
     ...missing(given, server),
     ...RULES.flatMap((rule) => rule(given)),
-    ...exposed(source),
+    ...exposed(source, server),
   ];
   const faults = doubts.map(({ setting, what, change, severity }): LintFault => {
     const line = lines.get(setting);
@@ -152,8 +151,8 @@ function missing({ texts }: GivenSettings, { settings }: KnownServer): Doubt[] {
 }
 
 /** A file with secrets belongs to who starts the server alone. */
-function exposed({ mode, variables }: EnvironmentSource): Doubt[] {
-  const secret = variables.find(({ name, value }) => OURS.test(name) && SECRET.test(name) && value !== '');
+function exposed({ mode, variables }: EnvironmentSource, { settings }: KnownServer): Doubt[] {
+  const secret = variables.find(({ name, value }) => settings[name]?.secret === true && value !== '');
   if (!secret || mode === undefined || (mode & 0o077) === 0) return [];
   const what = `is a secret in a file of mode ${(mode & 0o777).toString(8).padStart(4, '0')}, which others can read`;
   return [{ setting: secret.name, what, change: 'chmod 0600 the file' }];
@@ -201,6 +200,9 @@ const NEEDS: readonly (readonly [name: string, needs: string])[] = [
   ['SALLYPORT_ACME_CONTACT', 'SALLYPORT_ACME_DIRECTORY'],
   ['SALLYPORT_ACME_CA', 'SALLYPORT_ACME_DIRECTORY'],
   ['SALLYPORT_ACME_ACCOUNT_KEY', 'SALLYPORT_ACME_DIRECTORY'],
+  ['SALLYPORT_ACME_EAB_KID', 'SALLYPORT_ACME_DIRECTORY'],
+  ['SALLYPORT_ACME_EAB_KID', 'SALLYPORT_ACME_EAB_KEY'],
+  ['SALLYPORT_ACME_EAB_KEY', 'SALLYPORT_ACME_EAB_KID'],
 ];
 
 /** A bound of a revocation above this is none, ms. */

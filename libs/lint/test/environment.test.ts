@@ -73,6 +73,7 @@ test.each([
   ['proxy', 'SALLYPORT_TLS_CERT=/c.pem', /nothing without SALLYPORT_TLS_KEY/, 'SALLYPORT_TLS_KEY=…'],
   ['proxy', 'SALLYPORT_TLS_TRUSTED=/c.pem', /nothing without SALLYPORT_TLS_CERT or/, 'SALLYPORT_TLS_CERT=…'],
   ['proxy', 'SALLYPORT_ACME_NAMES=a.example', /nothing without SALLYPORT_ACME_DIRECTORY/, 'SALLYPORT_ACME_DIRECTORY=…'],
+  ['proxy', `${ACME}\nSALLYPORT_ACME_EAB_KID=a`, /nothing without SALLYPORT_ACME_EAB_KEY/, 'SALLYPORT_ACME_EAB_KEY=…'],
   ['proxy', `${ACME}\nSALLYPORT_TLS_CERT=/c\nSALLYPORT_TLS_KEY=/k`, /has one certificate/, 'take these lines away'],
   ['proxy', 'SALLYPORT_TRUSTED_HOPS=1\nSALLYPORT_BALANCERS=10.0.0.1', /whatever a device writes/, 'take the line away'],
   ['proxy', 'SALLYPORT_JOIN_ACCOUNT_TOKEN=/t', /nothing without SALLYPORT_SECURITY_URLS/, 'SALLYPORT_SECURITY_URLS=…'],

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { calculateJwkThumbprint, flattenedVerify, importJWK, type JWK } from 'jose';
+import { isDeepStrictEqual } from 'node:util';
+import { calculateJwkThumbprint, type FlattenedJWSInput, flattenedVerify, importJWK, type JWK } from 'jose';
 import type { TestAuthority } from './authority.ts';
 
 interface Order {
@@ -31,6 +32,8 @@ export interface AcmeOptions {
   lifeMs: number;
   /** Refuses every order, as one does that is asked too often. */
   refuses?: boolean;
+  /** It takes only accounts that are bound by this (RFC 8555, section 7.3.4). */
+  binding?: { readonly kid: string; readonly key: string } | undefined;
   /** For whom it issues, whatever was asked. */
   names?: readonly string[] | undefined;
   /** From when on the life counts, epoch ms. */
@@ -85,10 +88,11 @@ export class AcmeServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '';
     const [newNonce, newAccount, newOrder] = ['nonce', 'account', 'order'].map((name) => `${this.#origin}/${name}`);
-    if (path === '/directory') return this.#send(response, 200, { newNonce, newAccount, newOrder });
+    const meta = { externalAccountRequired: this.options.binding !== undefined };
+    if (path === '/directory') return this.#send(response, 200, { newNonce, newAccount, newOrder, meta });
     if (path === '/nonce') return this.#send(response, 200, {});
     const asked = await this.#verified(request, path);
-    if (path === '/account') return this.#account(response, asked.jwk!);
+    if (path === '/account') return this.#account(response, asked);
     if (path.startsWith('/accounts/')) return this.#send(response, 200, { status: 'valid' });
     if (path === '/order') return this.#order(response, asked);
     return this.#ofOrder(response, asked);
@@ -109,12 +113,28 @@ export class AcmeServer {
     return { path, payload: text === '' ? undefined : JSON.parse(text), jwk: header.jwk, account: header.kid };
   }
 
-  async #account(response: ServerResponse, jwk: JWK): Promise<void> {
-    const id = `${this.#origin}/accounts/${await calculateJwkThumbprint(jwk)}`;
+  async #account(response: ServerResponse, { jwk, payload }: Asked): Promise<void> {
+    const id = `${this.#origin}/accounts/${await calculateJwkThumbprint(jwk!)}`;
     const known = this.#accounts.has(id);
-    this.#accounts.set(id, jwk);
+    if (!known && !(await this.#isBound(jwk!, payload))) {
+      const type = 'urn:ietf:params:acme:error:externalAccountRequired';
+      return this.#send(response, 403, { type, detail: 'who are you?' });
+    }
+    this.#accounts.set(id, jwk!);
     response.setHeader('location', id);
     this.#send(response, known ? 200 : 201, { status: 'valid' });
+  }
+
+  /** The binding is a JWS by the key that the authority gave, over the key of the account, for this place. */
+  async #isBound(jwk: JWK, payload: unknown): Promise<boolean> {
+    const { binding } = this.options;
+    if (!binding) return true;
+    const { externalAccountBinding: jws } = payload as { externalAccountBinding?: FlattenedJWSInput };
+    if (!jws) return false;
+    const verified = await flattenedVerify(jws, Buffer.from(binding.key, 'base64url'), { algorithms: ['HS256'] });
+    const { kid, url } = verified.protectedHeader as { kid?: string; url?: string };
+    const isOfAccount = isDeepStrictEqual(JSON.parse(Buffer.from(verified.payload).toString()), jwk);
+    return kid === binding.kid && url === `${this.#origin}/account` && isOfAccount;
   }
 
   async #order(response: ServerResponse, { payload, account }: Asked): Promise<void> {
