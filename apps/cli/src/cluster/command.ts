@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
@@ -118,8 +118,7 @@ async function startAll(running: Running, ours: ClusterOfOurs): Promise<void> {
     ...(nodes[0]!.ready as { ca: string; oneTimeToken?: string }),
     adminUrl: `https://127.0.0.1:${ours.ports.security(0).admin}`,
   });
-  const caFile = join(ours.data, 'ca.pem');
-  writeFileSync(caFile, nodes[0]!.ready['ca']!);
+  const caFile = caFileOf(ours);
   const quickStart = await startIntranet(running, ours, { admin, caFile });
   const proxies: AppProcess[] = [];
   for (let i = 0; i < ours.size.proxies; i++) proxies.push(await startProxy(running, ours, { admin, i }));
@@ -184,6 +183,11 @@ function startNode(running: Running, ours: ClusterOfOurs, cluster: LocalCluster,
     SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${admin}`,
   };
   return running.start('security', environment, { label: `security-${name}`, mayEnd: true });
+}
+
+/** A node keeps the CAs that count in a file, also while they are replaced: whoever reads it again follows. */
+function caFileOf({ data }: Pick<ClusterOfOurs, 'data'>): string {
+  return join(data, 's1', 'security', 'ca.pem');
 }
 
 /** Every node needs the same key-encryption keys; in production they come from your secret store. */
