@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, type Stats, statSync } from 'node:fs';
 import { isLoopback } from '@sallyport/settings';
 import { TargetError } from './errors.ts';
 import { markedTarget } from './marker.ts';
@@ -23,8 +23,20 @@ export interface TargetPlace {
   readonly description: string;
   /** The folder, where it is one of this machine. */
   readonly folder?: string;
+  /** Who listens, where it is none. */
+  readonly server?: TargetServer;
   /** Opens it as it is: for who marks it, and for who restores from it. @throws TargetError */
   open(): Promise<BackupTarget>;
+}
+
+/** A server that keeps backups. */
+export interface TargetServer {
+  readonly host: string;
+  readonly port: number;
+  /** True where TLS is spoken; SFTP has a protection of its own. */
+  readonly tls: boolean;
+  /** File of the CA that is trusted; absent: those of the system. */
+  readonly caFile?: string;
 }
 
 /** Opens a target of the settings. Every look at it, and every write, makes sure that it is the one that was marked. */
@@ -126,6 +138,7 @@ function sftpPlace(
   return {
     kind: 'sftp',
     description: `SFTP ${user}@${hostname}:${place.port}${folder}`,
+    server: { host: place.host, port: place.port, tls: false },
     open: async () => {
       const privateKey = readSecretFile(keyFile);
       const { openSftpTarget } = await import('./sftp-target.ts');
@@ -163,6 +176,12 @@ function s3Place(
   return {
     kind: 's3',
     description: `S3 bucket ${bucket}${prefix} at ${endpoint.host}`,
+    server: {
+      host: endpoint.hostname.replace(/^\[|\]$/g, ''),
+      port: Number(endpoint.port) || (isPlain ? 80 : 443),
+      tls: !isPlain,
+      ...(ca === undefined ? {} : { caFile: ca }),
+    },
     open: async () => {
       const opening = { ...readCredentials(credentials), ca: ca === undefined ? undefined : readNamed(ca) };
       const { openS3Target } = await import('./s3-target.ts');
@@ -171,11 +190,20 @@ function s3Place(
   };
 }
 
-/** @throws TargetError ERR_TARGET_DENIED without a file that only its owner reads */
+/** @throws TargetError ERR_TARGET_DENIED without a file that nobody else reads */
 function readSecretFile(file: string): string {
   const content = readNamed(file);
-  if ((statSync(file).mode & 0o077) === 0) return content;
+  if (isClosedFile(statSync(file))) return content;
   throw new TargetError('ERR_TARGET_DENIED', `others may read ${file}: chmod 600`);
+}
+
+/** Only its owner reads it; or only root and our own group, as orchestrators mount secrets. */
+export function isClosedFile(
+  { mode, uid, gid }: Pick<Stats, 'mode' | 'uid' | 'gid'>,
+  ownGroup: number | undefined = process.getgid?.(),
+): boolean {
+  if ((mode & 0o077) === 0) return true;
+  return uid === 0 && gid !== 0 && gid === ownGroup && (mode & 0o037) === 0;
 }
 
 function readNamed(file: string): string {

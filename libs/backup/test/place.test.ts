@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { type BackupTarget, markTarget, openTarget, parseTargetPlace, patientTarget } from '../src/index.ts';
+import { isClosedFile } from '../src/place.ts';
 
 const HOST_KEY = `SHA256:${'a+/4'.repeat(10)}abc`;
 
@@ -118,4 +119,30 @@ test('nobody waits for a target that hangs', async () => {
     () => target.remove('main/a/x'),
   ])
     await expect(work()).rejects.toMatchObject({ code: 'ERR_TARGET_SLOW' });
+});
+
+test('a server of a target is named with its port, and its CA where it speaks TLS', () => {
+  const serverOf = (written: string) => parseTargetPlace(written).server;
+  expect(serverOf('file:/srv/backup')).toBeUndefined();
+  expect(serverOf(`sftp://sally@[::1]:2222/e?key=/k&hostkey=${HOST_KEY}`)).toEqual({
+    host: '::1',
+    port: 2222,
+    tls: false,
+  });
+  const s3 = 's3://exports?region=eu-1&credentials=/c&endpoint=';
+  expect(serverOf(`${s3}https://s3.example&ca=/ca.pem`)).toEqual({
+    ...{ host: 's3.example', port: 443, tls: true, caFile: '/ca.pem' },
+  });
+  expect(serverOf(`${s3}http://127.0.0.1:9000`)).toEqual({ host: '127.0.0.1', port: 9000, tls: false });
+});
+
+test.each([
+  ['of its owner alone', 0o100600, 1000, 1000, true],
+  ['of root and our own group, as secrets are mounted in pods', 0o100440, 0, 65_532, true],
+  ['of root and another group', 0o100440, 0, 7, false],
+  ['of root, which its own group may write', 0o100660, 0, 65_532, false],
+  ['of somebody else and our own group', 0o100440, 1000, 65_532, false],
+  ['which everybody reads', 0o100444, 0, 65_532, false],
+] as const)('a file with a secret %s: %o', (_whose, mode, uid, gid, closed) => {
+  expect(isClosedFile({ mode, uid, gid }, 65_532)).toBe(closed);
 });
