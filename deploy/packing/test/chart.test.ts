@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { judgeEnvironment, type KnownServer } from '@sallyport/lint';
+import { runCommand } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { FARMS, type Farm, markOf, renderedFile, renderFarm } from '../src/kubernetes/chart.ts';
@@ -10,6 +11,8 @@ import { ROOT } from '../src/source.ts';
 /** Whatever YAML has: the schemas say what it must be. */
 type Tree = ReturnType<typeof parse>;
 const ports = parse(readFileSync(join(ROOT, 'deploy/kubernetes/chart/files/ports.yaml'), 'utf8'));
+
+const HELM = join(process.env['K8S'] ?? '/var/tmp/sallyport-kubernetes', 'bin', 'helm');
 
 /** YAML 1.1, as Kubernetes reads it: modes of files are octal. */
 function objectsOf(farm: Farm): Tree[] {
@@ -25,10 +28,9 @@ const podsOf = (list: readonly Tree[]) =>
 
 test('the manifests that are checked in are those of the chart', () => {
   for (const farm of FARMS) expect(readFileSync(renderedFile(farm), 'utf8').startsWith(markOf(farm)), farm).toBe(true);
-  const helm = join(process.env['K8S'] ?? '/var/tmp/sallyport-kubernetes', 'bin', 'helm');
-  if (!existsSync(helm))
+  if (!existsSync(HELM))
     return void process.stdout.write('skipped: no Helm to render them again ("npm run kubernetes -- build")\n');
-  for (const farm of FARMS) expect(renderFarm(helm, farm), farm).toBe(readFileSync(renderedFile(farm), 'utf8'));
+  for (const farm of FARMS) expect(renderFarm(HELM, farm), farm).toBe(readFileSync(renderedFile(farm), 'utf8'));
 });
 
 /** Schemas by API group and version. */
@@ -126,6 +128,44 @@ test('secrets may be files of a CSI driver, and no Secret is then named', () => 
   const classes = pod.volumes.filter(({ csi }: Tree) => csi).map(({ csi }: Tree) => csi.volumeAttributes);
   expect(classes).toEqual([{ secretProviderClass: 'sallyport-kek' }, { secretProviderClass: 'sallyport-database' }]);
   expect(JSON.stringify(pod)).not.toContain('secretName');
+});
+
+test('the chart refuses secrets of settings by the names that the servers read, and says where they go', async () => {
+  const template = readFileSync(join(ROOT, 'deploy/kubernetes/chart/templates/_names.tpl'), 'utf8');
+  const refused = [...(/has \$name \(list ([^)]+)\)/.exec(template)?.[1] ?? '').matchAll(/"(\w+)"/g)].map(
+    ([, name]) => name,
+  );
+  const secrets: string[] = [];
+  for (const app of ['security', 'proxy']) {
+    const { SETTINGS } = await import(join(ROOT, 'apps', app, 'src/config.ts'));
+    secrets.push(...Object.keys(SETTINGS).filter((name) => SETTINGS[name].secret));
+  }
+  expect(refused.toSorted()).toEqual(secrets.toSorted());
+  if (!existsSync(HELM))
+    return void process.stdout.write('skipped: no Helm to try it ("npm run kubernetes -- build")\n');
+  const render = (...set: string[]) =>
+    runCommand(HELM, [
+      ...['template', 'farm', join(ROOT, 'deploy/kubernetes/chart'), '--kube-version', '1.34.4'],
+      ...['--set', 'database.hosts=db:5432'],
+      ...set.flatMap((one) => ['--set', one]),
+    ]);
+  for (const [set, words] of [
+    ['security.settings.SALLYPORT_JOURNAL_PASSWORD=x', /a secret has no place in values: make it a key of the Secret/],
+    ['proxy.settings.SALLYPORT_ACME_EAB_KEY=x', /write SALLYPORT_ACME_EAB_KEY_FILE: \/etc\/sallyport\/files\/KEY/],
+    ['security.settings.SALLYPORT_JOURNAL=postgresql://u:x@h/d', /holds a password or a key/],
+    ['redis.url=rediss://u:x@h:1', /redis\.url: a password has no place/],
+  ] as const) {
+    const { code, stderr } = await render(set);
+    expect([set, code], stderr).toEqual([set, 1]);
+    expect(stderr).toMatch(words);
+  }
+  const { stdout } = await render(
+    ...['security.files=more', 'proxy.files=more', 'secretFiles.classes.proxyFiles=those'],
+    'security.settings.SALLYPORT_JOURNAL_PASSWORD_FILE=/etc/sallyport/files/journal',
+  );
+  expect(stdout).toMatch(/\{name: files, secret: \{secretName: more/);
+  expect(stdout).toMatch(/\{name: files, csi: .*secretProviderClass: those/);
+  expect(stdout.match(/mountPath: \/etc\/sallyport\/files/g)).toHaveLength(2);
 });
 
 test('every setting that a pod is given is one that its server reads', async () => {

@@ -39,6 +39,9 @@ interface ValueDoubt {
   readonly change: string;
 }
 
+/** A setting of a server. */
+const SETTING_PATH = /^(security|proxy)\.settings\.(.+)$/;
+
 /** Under these the chart passes on whatever there is. */
 const FREE = /(^|\.)(annotations|settings|resources|limits|requests)$/;
 
@@ -52,7 +55,7 @@ export function judgeChartValues(files: readonly ValuesFile[], chart: KnownChart
   const faults = [
     ...given.flatMap((one) => unknownValue(one, defaults)),
     ...given.flatMap((one) => doubtsOfSetting(one, chart)),
-    ...given.flatMap(writtenSecret),
+    ...given.flatMap((one) => writtenSecret(one, chart)),
   ];
   const doubts = VALUE_RULES.flatMap((rule) => rule(values));
   const home = files.at(-1)?.where ?? 'values';
@@ -118,7 +121,7 @@ function unknownValue({ path, where, line }: SetValue, defaults: readonly SetVal
 const OF_IMAGES = 'SALLYPORT_DATA';
 
 function doubtsOfSetting({ path, value, where, line }: SetValue, { servers, given }: KnownChart): LintFault[] {
-  const [, server, name] = /^(security|proxy)\.settings\.(.+)$/.exec(path) ?? [];
+  const [, server, name] = SETTING_PATH.exec(path) ?? [];
   const known = servers.find((one) => one.name === server);
   if (!known || name === undefined) return [];
   const fault = (what: string, change: string): LintFault[] => [
@@ -142,14 +145,26 @@ function doubtsOfSetting({ path, value, where, line }: SetValue, { servers, give
   }
 }
 
-/** Secrets are named, never written. */
-function writtenSecret({ path, value, where, line }: SetValue): LintFault[] {
-  const isSecret = /password|token|privatekey/i.test(path) && typeof value === 'string' && value !== '';
+/** Secrets are named, never written. The chart refuses those of settings itself. */
+function writtenSecret({ path, value, where, line }: SetValue, { servers }: KnownChart): LintFault[] {
+  const isSecret = isSecretPath(path, servers) && typeof value === 'string' && value !== '';
   const isPem = typeof value === 'string' && value.includes('-----BEGIN');
   const isInUrl = typeof value === 'string' && hasSecretInUrl(value);
   if (!isSecret && !isPem && !isInUrl) return [];
   const what = `${path}: a secret in values is read by whoever reads the release`;
-  return [{ where, line, severity: 'error', what, change: 'put it into a Secret, and name that' }];
+  const [, server, name] = SETTING_PATH.exec(path) ?? [];
+  const change =
+    name === undefined
+      ? 'put it into a Secret, and name that'
+      : `${server}: {files: NAME-OF-A-SECRET, settings: {${name}_FILE: /etc/sallyport/files/KEY}}`;
+  return [{ where, line, severity: 'error', what, change }];
+}
+
+/** A setting says itself whether it is one; of other values their names do. */
+function isSecretPath(path: string, servers: KnownChart['servers']): boolean {
+  const [, server, name] = SETTING_PATH.exec(path) ?? [];
+  if (name === undefined) return /password|token|privatekey/i.test(path);
+  return servers.find((one) => one.name === server)?.settings[name]?.secret === true;
 }
 
 const VALUE_RULES: readonly ((values: ChartValues) => ValueDoubt[])[] = [

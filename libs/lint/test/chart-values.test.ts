@@ -59,6 +59,8 @@ test.each([
   [`${DATABASE}proxy: {service: {type: LoadBalancer}}`, /reached from outside/, 'tlsSecret'],
   [`security: {enabled: false}`, /need to know where it is/, 'securityUrls'],
   [`${DATABASE}database: {hosts: x}`, /is no YAML/, 'mend'],
+  [`${DATABASE}security: {settings: {SALLYPORT_JOURNAL_PASSWORD: abc}}`, /a secret in values/, 'security: {files:'],
+  [`${DATABASE}proxy: {settings: {SALLYPORT_ACME_EAB_KEY: abc}}`, /a secret in values/, 'SALLYPORT_ACME_EAB_KEY_FILE:'],
   [`${DATABASE}redis: {password: "abc"}`, /a secret in values/, 'Secret'],
   [`${DATABASE}redis: {url: "rediss://u:abc@r:1"}`, /a secret in values/, 'Secret'],
 ])('%s', (text, words, change) => {
@@ -71,6 +73,8 @@ test.each([
 test('settings that the chart leaves to others are theirs to give', () => {
   expect(given.proxy.length).toBeGreaterThan(5);
   expect(judge(`${DATABASE}security: {settings: {SALLYPORT_DRAIN_MS: 5000, SALLYPORT_LEASE_MS: 20000}}`)).toEqual([]);
+  const inFile = 'files: more, settings: {SALLYPORT_JOURNAL_PASSWORD_FILE: /etc/sallyport/files/journal}';
+  expect(judge(`${DATABASE}security: {${inFile}}`)).toEqual([]);
 });
 
 test('the line is that of the file in which the value stands', () => {

@@ -51,15 +51,19 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
+{{- /* Secrets are named, never written: whoever reads the release or the pod would have them. */}}
 {{- define "sallyport.settings" -}}
 {{- range $name, $value := . -}}
+{{- $files := "make it a key of the Secret that `files` beside it names" -}}
+{{- if has $name (list "SALLYPORT_DATABASE_PASSWORD" "SALLYPORT_REDIS_PASSWORD" "SALLYPORT_JOURNAL_PASSWORD" "SALLYPORT_JOIN_TOKEN" "SALLYPORT_ACME_EAB_KEY") }}{{ fail (printf "settings.%s: a secret has no place in values: %s, and write %s_FILE: /etc/sallyport/files/KEY" $name $files $name) }}{{ end -}}
+{{- if regexMatch "://[^/@ ]*:[^/@ ]*@|-----BEGIN" ($value | toString) }}{{ fail (printf "settings.%s: it holds a password or a key, which has no place in values: %s" $name $files) }}{{ end -}}
 - {name: {{ $name }}, value: {{ $value | toString | quote }}}
 {{ end }}
 {{- end }}
 
 {{- /* A volume of secrets: files of a CSI driver where its class is named, else the Secret, or two. */}}
 {{- define "sallyport.secretVolume" -}}
-{{- $class := get .root.Values.secretFiles.classes .name -}}
+{{- $class := get .root.Values.secretFiles.classes (.class | default .name) -}}
 {{- if $class -}}
 {name: {{ .name }}, csi: {driver: {{ .root.Values.secretFiles.driver }}, readOnly: true, volumeAttributes: {secretProviderClass: {{ $class }}}}}
 {{- else if and .ca (ne .ca .secret) -}}
