@@ -34,17 +34,34 @@ test('from a Proxy it looks at its identity and tries every Security node and ba
     ca: authority.certificate,
     ...pair,
   });
-  const { code, told } = await doctor('--from', 'proxy', '--backend', `127.0.0.1:${backend}`);
+  writeFileSync(
+    join(folder, 'proxy.env'),
+    [
+      `SALLYPORT_DATA=${folder}`,
+      `SALLYPORT_HEALTH_LISTEN=0.0.0.0:${security}`,
+      `SALLYPORT_ACME_DIRECTORY=https://127.0.0.1:${backend}/directory`,
+      'SALLYPORT_ACME_NAMES=gate.invalid',
+    ].join('\n'),
+  );
+  const { code, told } = await doctor(
+    ...['--from', 'proxy', '--env', join(folder, 'proxy.env')],
+    ...['--backend', `127.0.0.1:${backend}`, `https://localhost:${backend}`],
+  );
   expect(code).toBe(2);
   expect(told.status).toBe(2);
   const said = told.diagnoses.map(({ subject, check, state }) => `${subject} ${check} ${state}`);
   expect(said).toContain('identity of this Proxy certificate ok');
   expect(said).toContain(`Proxy → Security 127.0.0.1:${security} port failure`);
   expect(said).toContain(`Proxy → backends 127.0.0.1:${backend} port failure`);
+  expect(said).toContain(`Proxy → backends localhost:${backend} port failure`);
+  expect(said).toContain(`this host → Proxy 127.0.0.1:${security} port failure`);
+  expect(said).toContain(`Proxy → authorities 127.0.0.1:${backend} port failure`);
+  expect(said).toContain('this host → Proxy gate.invalid:80 dns warning');
 });
 
 test('from Security it tries the stores of its settings, a directory, and reads its files', async () => {
-  const [database, redis, directory, backups] = [
+  const [database, others, redis, directory, backups] = [
+    await freePort(),
     await freePort(),
     await freePort(),
     await freePort(),
@@ -57,6 +74,9 @@ test('from Security it tries the stores of its settings, a directory, and reads 
     `SALLYPORT_DATABASE_HOSTS=127.0.0.1:${database}`,
     `SALLYPORT_REDIS=redis://127.0.0.1:${redis}`,
     'SALLYPORT_REDIS_CA=/nowhere/ca.pem',
+    `SALLYPORT_OTHER_SITE_DATABASE_HOSTS=127.0.0.1:${others}`,
+    `SALLYPORT_JOURNAL=file:${join(folder, 'no-journal')}`,
+    'SALLYPORT_JOIN_KEYS=/nowhere/jwks.json',
     `SALLYPORT_BACKUP_TARGETS=sftp://b@127.0.0.1:${backups}/x?key=/k&hostkey=SHA256:${'A'.repeat(43)},s3://backups?endpoint=https://127.0.0.1:${backups}&region=r&credentials=/c`,
   ];
   writeFileSync(file, settings.join('\n'));
@@ -73,6 +93,9 @@ test('from Security it tries the stores of its settings, a directory, and reads 
   expect(wrong).toEqual(
     expect.arrayContaining([
       `Security → database 127.0.0.1:${database}`,
+      `Security → database 127.0.0.1:${others}`,
+      `disk of ${join(folder, 'no-journal')}`,
+      'SALLYPORT_JOIN_KEYS',
       'SALLYPORT_REDIS_CA',
       `Security → Redis 127.0.0.1:${redis}`,
       `Security → directories 127.0.0.1:${directory}`,
@@ -80,6 +103,23 @@ test('from Security it tries the stores of its settings, a directory, and reads 
     ]),
   );
   for (const one of told.diagnoses) if (one.state !== 'ok') expect(one.next).toBeTruthy();
+});
+
+test('from a database host the others are known by their certificates, and its own is judged', async () => {
+  const authority = await TestAuthority.create('Database hosts');
+  const { certificate, key } = await authority.issue({ names: ['127.0.0.1'] });
+  const texts = { 'ca.pem': authority.certificate, 'server.pem': certificate, 'server.key': key };
+  const tls = scratchFolder();
+  for (const [name, text] of Object.entries(texts)) writeFileSync(join(tls, name), text);
+  const { told } = await doctor('--from', 'database', '--host', '127.0.0.9', '--patroni', '--tls', tls);
+  const said = told.diagnoses.map(({ subject, check, state }) => `${subject} ${check} ${state}`);
+  expect(said).toContain('certificate of this host certificate ok');
+  for (const port of [5432, 8008, 2379, 2380]) expect(said.join()).toContain(`database → database 127.0.0.9:${port} `);
+  writeFileSync(join(tls, 'server.key'), (await authority.issue({ names: ['127.0.0.1'] })).key);
+  const { told: again } = await doctor('--from', 'database', '--tls', tls);
+  expect(again.diagnoses).toContainEqual(
+    expect.objectContaining({ subject: 'certificate of this host', state: 'failure' }),
+  );
 });
 
 test('a database elsewhere without a CA is asked for nothing but its port', async () => {
@@ -100,6 +140,11 @@ test('a database elsewhere without a CA is asked for nothing but its port', asyn
       'SALLYPORT_REDIS settings',
     ]),
   );
+});
+
+test('a host that is no server is a device, and is asked where devices come in', async () => {
+  const { stderr } = await runCommand(process.execPath, [CLI, 'doctor'], { environment: ENVIRONMENT });
+  expect(stderr).toContain('where do devices come in?');
 });
 
 type Hearing = Parameters<typeof watchChannel>[0];

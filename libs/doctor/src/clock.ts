@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import type { Diagnosis } from './diagnosis.ts';
 
 /** Tokens and certificates take this much, ms; beyond it things begin to fail. */
@@ -26,4 +27,22 @@ export function judgeClock(subject: string, aheadMs: number, { stepMs, tookMs }:
     hop: 'one of the two clocks',
     next: 'on both: timedatectl; open 123/udp to your time servers (chrony or systemd-timesyncd)',
   };
+}
+
+/** Whether somebody keeps the clock of this host, as systemd reads it from the kernel; nothing where nobody can say so. */
+export function examineTimekeeping(): Diagnosis[] {
+  const said = spawnSync('timedatectl', ['show', '--property=NTPSynchronized', '--value'], {
+    encoding: 'utf8',
+    timeout: 5_000,
+  });
+  return judgeTimekeeping(said.status === 0 ? said.stdout.trim() : '');
+}
+
+/** @param said `yes` or `no`; anything else says nothing */
+export function judgeTimekeeping(said: string): Diagnosis[] {
+  const [subject, check] = ['clock of this host', 'clock'];
+  if (said === 'yes') return [{ subject, check, state: 'ok', words: 'is kept by a time server' }];
+  if (said !== 'no') return [];
+  const next = 'start systemd-timesyncd or chrony, and open 123/udp to your time servers';
+  return [{ subject, check, state: 'warning', words: 'no time server keeps it', hop: 'this host', next }];
 }

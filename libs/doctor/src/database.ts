@@ -1,7 +1,8 @@
 import pg from 'pg';
 import { judgeClock } from './clock.ts';
 import { type Diagnosis, type Leg, nameOfLeg, type WaitLimits } from './diagnosis.ts';
-import { reach } from './reach.ts';
+import { type Reached, reach } from './reach.ts';
+import { reachTls } from './tls.ts';
 import { TooLate, within } from './within.ts';
 
 /** A PostgreSQL as Security uses it. */
@@ -14,6 +15,8 @@ export interface DatabaseWay {
   readonly database: string;
   /** PEM of its CA; absent: no TLS, on this machine only. */
   readonly ca?: string;
+  /** Of another site, which follows ours: all of its servers are standbys until it takes over. */
+  readonly follows?: true;
 }
 
 /** Tries each server of a database, and judges the role and the settings of the primary. */
@@ -28,7 +31,7 @@ export async function examineDatabase(way: DatabaseWay, limits: WaitLimits): Pro
     if (isPrimary !== undefined) answered += 1;
     if (isPrimary) primaries += 1;
   }
-  if (answered > 0 && primaries !== 1) all.push(primaryTrouble(way, primaries));
+  if (answered > 0 && primaries !== 1 && !way.follows) all.push(primaryTrouble(way, primaries));
   return all;
 }
 
@@ -53,13 +56,29 @@ interface Examined {
 
 async function examineServer(way: DatabaseWay, leg: Leg, limits: WaitLimits): Promise<Examined> {
   if (!leg.host.startsWith('/')) {
-    const { diagnoses, socket } = await reach(leg, limits);
+    const { diagnoses, socket } = await reachOpen(way, leg, limits);
     socket?.destroy();
     if (!socket) return { diagnoses, isPrimary: undefined };
     const further = await examineSession(way, leg, limits);
     return { ...further, diagnoses: [...diagnoses, ...further.diagnoses] };
   }
   return examineSession(way, leg, limits);
+}
+
+/** Who answers is known by its certificate before it is told a name or a password. */
+function reachOpen(way: DatabaseWay, leg: Leg, limits: WaitLimits): Promise<Reached> {
+  const { ca } = way;
+  if (ca === undefined) return reach(leg, limits);
+  const remedies = {
+    renew: 'renew it on the database host, then reload PostgreSQL',
+    trust: `${settingOf(way)}_CA names the file with the CA that issued it`,
+  };
+  return reachTls(leg, { ca, beginning: 'PostgreSQL', remedies }, limits);
+}
+
+/** How settings of this database begin. */
+function settingOf({ to }: DatabaseWay): string {
+  return to === 'journal' ? 'SALLYPORT_JOURNAL' : 'SALLYPORT_DATABASE';
 }
 
 async function examineSession(way: DatabaseWay, leg: Leg, limits: WaitLimits): Promise<Examined> {
@@ -80,12 +99,9 @@ async function examineSession(way: DatabaseWay, leg: Leg, limits: WaitLimits): P
   }
 }
 
-/** What each refusal means, by SQLSTATE (PostgreSQL, appendix A) or by the code of Node's TLS. */
+/** What each refusal means, by SQLSTATE (PostgreSQL, appendix A). */
 const REFUSALS: Readonly<Record<string, readonly [words: string, next: string]>> = {
-  '28P01': [
-    'the password of the role is wrong',
-    'SALLYPORT_DATABASE_PASSWORD is what "alter role … password" was given',
-  ],
+  '28P01': ['the password of the role is wrong', '<setting>_PASSWORD is what "alter role … password" was given'],
   '28000': [
     'the role may not log in from here',
     'pg_hba.conf of each database host needs: hostssl <database> <role> <this network> scram-sha-256',
@@ -98,41 +114,14 @@ const REFUSALS: Readonly<Record<string, readonly [words: string, next: string]>>
   ],
   '57P03': ['the server is starting or stopping', 'wait, then try again'],
 };
-const TLS_CODES = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL/;
-
-function refusal({ to }: DatabaseWay, leg: Leg, error: Error): Diagnosis {
-  const failure = { subject: nameOfLeg(leg), state: 'failure', hop: to } as const;
+function refusal(way: DatabaseWay, leg: Leg, error: Error): Diagnosis {
+  const failure = { subject: nameOfLeg(leg), state: 'failure', hop: way.to } as const;
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const known = REFUSALS[code];
-  if (known) return { ...failure, check: 'role', words: known[0], next: known[1] };
-  if (/does not support SSL/.test(error.message))
-    return {
-      ...failure,
-      check: 'certificate',
-      words: 'the server speaks no TLS',
-      next: 'ssl = on in postgresql.conf, with a certificate',
-    };
-  if (TLS_CODES.test(code)) return { ...failure, check: 'certificate', ...certificateWords(code) };
+  if (known) return { ...failure, check: 'role', words: known[0], next: known[1].replace('<setting>', settingOf(way)) };
   const late = error instanceof TooLate || /timeout/i.test(error.message);
   const words = late ? 'it takes the connection and does not answer' : `it breaks off (${code || error.message})`;
   return { ...failure, check: 'session', words, next: 'see the log of the database' };
-}
-
-function certificateWords(code: string): { words: string; next: string } {
-  if (code === 'CERT_HAS_EXPIRED')
-    return {
-      words: 'the certificate of the server is over',
-      next: 'renew it on the database host, then reload PostgreSQL',
-    };
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-    return {
-      words: 'the certificate of the server is for another name',
-      next: 'name the host as it stands in its certificate, or add the name there',
-    };
-  return {
-    words: `the certificate of the server is of another CA than the one that is named (${code})`,
-    next: 'SALLYPORT_DATABASE_CA names the file with the CA that issued it',
-  };
 }
 
 /** What a session is asked of its server. */

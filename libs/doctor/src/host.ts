@@ -24,7 +24,13 @@ export function examineDisk(folder: string): Diagnosis {
   const subject = `disk of ${folder}`;
   const check = 'disk';
   if (!existsSync(folder))
-    return { subject, check, state: 'failure', words: 'there is no such folder', next: 'is SALLYPORT_DATA right?' };
+    return {
+      subject,
+      check,
+      state: 'failure',
+      words: 'there is no such folder',
+      next: 'is the setting right that names it?',
+    };
   const written = tryToWrite(folder);
   const { bavail, bsize, blocks } = statfsSync(folder);
   const free = bavail * bsize;

@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { judgeClock } from './clock.ts';
 import { type Diagnosis, type Leg, nameOfLeg, type WaitLimits } from './diagnosis.ts';
@@ -7,23 +7,33 @@ import { TooLate, within } from './within.ts';
 /** An answer, as far as it matters here. */
 interface HttpAnswered {
   readonly status: number;
+  /** The beginning of what it says. */
+  readonly text: string;
   /** What the other clock said, epoch ms, and how long the answer took. */
   readonly date: number | undefined;
   readonly tookMs: number;
 }
 
-/** Asks on an open connection, which ends with it. */
-async function ask(socket: Socket, { host }: Leg, limits: WaitLimits): Promise<HttpAnswered> {
+const MAX_CHARACTERS = 65_536;
+
+/** A question by HTTP. */
+export interface HttpQuestion {
+  readonly leg: Leg;
+  readonly path: string;
+}
+
+/** Asks on an open connection, which ends with it. @throws TooLate, or Error of the connection */
+export async function askHttp(socket: Socket, { leg, path }: HttpQuestion, limits: WaitLimits): Promise<HttpAnswered> {
   const began = performance.now();
   const answered = new Promise<HttpAnswered>((done, failed) => {
-    const sent = request({ path: '/readyz', headers: { host }, createConnection: () => socket }, (answer) => {
+    const sent = request({ path, headers: { host: leg.host }, createConnection: () => socket }, (answer) => {
       const date = Date.parse(answer.headers.date ?? '');
-      done({
+      const head = {
         status: answer.statusCode ?? 0,
         date: Number.isNaN(date) ? undefined : date,
         tookMs: performance.now() - began,
-      });
-      answer.resume();
+      };
+      beginningOf(answer).then((text) => done({ ...head, text }), failed);
     });
     sent.on('error', failed);
     sent.end();
@@ -35,11 +45,22 @@ async function ask(socket: Socket, { host }: Leg, limits: WaitLimits): Promise<H
   }
 }
 
+/** The beginning of a body: what is longer is not waited for. */
+export async function beginningOf(answer: IncomingMessage): Promise<string> {
+  let text = '';
+  answer.setEncoding('utf8');
+  for await (const part of answer) {
+    text += part;
+    if (text.length >= MAX_CHARACTERS) break;
+  }
+  return text.slice(0, MAX_CHARACTERS);
+}
+
 /** Whether a server of ours says that it is ready, and what its clock is. */
 export async function askReady(socket: Socket, leg: Leg, limits: WaitLimits): Promise<Diagnosis[]> {
   const subject = nameOfLeg(leg);
   try {
-    const { status, date, tookMs } = await ask(socket, leg, limits);
+    const { status, date, tookMs } = await askHttp(socket, { leg, path: '/readyz' }, limits);
     const clock = date === undefined ? [] : [judgeClock(subject, date - Date.now(), { stepMs: 1_000, tookMs })];
     return [readiness(subject, leg.to, status), ...clock];
   } catch (error) {

@@ -66,13 +66,18 @@ interface Replied {
   readonly reply?: string;
 }
 
+const REMEDIES = {
+  renew: 'renew it on the Redis host, then restart Redis',
+  trust: 'SALLYPORT_REDIS_CA names the file with the CA that issued it',
+};
+
 interface RedisCommand {
   readonly leg: Leg;
   readonly order: readonly string[];
 }
 
 async function command(way: RedisWay, { leg, order }: RedisCommand, limits: WaitLimits): Promise<Replied> {
-  const means = way.ca === undefined ? {} : { ca: way.ca };
+  const means = { ...(way.ca === undefined ? {} : { ca: way.ca }), remedies: REMEDIES };
   const { diagnoses, socket } = way.tls ? await reachTls(leg, means, limits) : await reach(leg, limits);
   if (!socket) return { diagnoses };
   const subject = nameOfLeg(leg);

@@ -5,6 +5,7 @@ import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { CertificateError, endWords, judgeChain, lifeOf } from '@sallyport/certificates';
 import { type Diagnosis, type Leg, nameOfLeg, type WaitLimits } from './diagnosis.ts';
 import { reach } from './reach.ts';
+import { beginTls, type TlsBeginning } from './tls-beginning.ts';
 import { TooLate, within } from './within.ts';
 
 /** What TLS is made with. */
@@ -16,6 +17,18 @@ export interface TlsMeans {
   readonly key?: string;
   /** The name that the certificate must be for, where that is not the host. */
   readonly name?: string;
+  /** The protocol in which TLS begins with a word of its own; absent: with the connection. */
+  readonly beginning?: TlsBeginning;
+  /** Absent: of a server of ours. */
+  readonly remedies?: CertificateRemedies;
+}
+
+/** What to do about the certificate of somebody else. */
+interface CertificateRemedies {
+  /** Where it is renewed. */
+  readonly renew: string;
+  /** Where the CA is named that is trusted. */
+  readonly trust: string;
 }
 
 /** TLS that stands, and what was seen on the way. */
@@ -29,6 +42,11 @@ export interface Secured {
 export async function reachTls(leg: Leg, means: TlsMeans, limits: WaitLimits): Promise<Secured> {
   const { diagnoses, socket } = await reach(leg, limits);
   if (!socket) return { diagnoses };
+  const unwilling = means.beginning && (await beginTls(socket, { leg, beginning: means.beginning }, limits));
+  if (unwilling) {
+    socket.destroy();
+    return { diagnoses: [...diagnoses, unwilling] };
+  }
   const secured = await secure(socket, { leg, means }, limits);
   return { ...secured, diagnoses: [...diagnoses, ...secured.diagnoses] };
 }
@@ -64,7 +82,7 @@ async function secure(socket: Socket, { leg, means }: Securing, limits: WaitLimi
     tls.destroy();
     return { diagnoses: [{ subject, check: 'certificate', ...trouble }] };
   }
-  return { diagnoses: [{ subject, check: 'certificate', ...lifeWords(chain) }], socket: tls };
+  return { diagnoses: [{ subject, check: 'certificate', ...lifeWords(chain, means.remedies) }], socket: tls };
 }
 
 function opened(tls: TLSSocket): Promise<void> {
@@ -90,7 +108,11 @@ function chainOf(tls: TLSSocket): string {
 
 type Judged = Omit<Diagnosis, 'subject' | 'check'>;
 
-function troubleOf(tls: TLSSocket, chain: string, { ca, name }: TlsMeans & { name: string }): Judged | undefined {
+function troubleOf(
+  tls: TLSSocket,
+  chain: string,
+  { ca, name, remedies }: TlsMeans & { name: string },
+): Judged | undefined {
   try {
     judgeChain(chain, { now: Date.now(), use: 'server', names: [name], trusted: ca });
   } catch (error) {
@@ -99,7 +121,7 @@ function troubleOf(tls: TLSSocket, chain: string, { ca, name }: TlsMeans & { nam
       state: 'failure',
       words: error.message,
       hop: 'the certificate of the server',
-      next: NEXT[error.why] ?? RENEW,
+      next: nextOf(error.why, remedies),
     };
   }
   if (tls.authorized) return undefined;
@@ -108,7 +130,7 @@ function troubleOf(tls: TLSSocket, chain: string, { ca, name }: TlsMeans & { nam
     state: 'failure',
     words: `the certificate is not trusted (${code})`,
     hop: 'the certificate of the server',
-    next: NAME_CA,
+    next: nextOf('untrusted', remedies),
   };
 }
 
@@ -123,12 +145,18 @@ const NEXT: Readonly<Partial<Record<CertificateError['why'], string>>> = {
   'broken chain': 'put the certificates in between into its file, in their order',
 };
 
-function lifeWords(chain: string): Judged {
+function nextOf(why: CertificateError['why'], remedies?: CertificateRemedies): string {
+  if (remedies && why === 'untrusted') return remedies.trust;
+  if (remedies && why === 'over') return `${remedies.renew}; if it should still be good, see the clock of this host`;
+  return NEXT[why] ?? remedies?.renew ?? RENEW;
+}
+
+function lifeWords(chain: string, remedies?: CertificateRemedies): Judged {
   const life = lifeOf(chain);
   const words = endWords(life, Date.now());
   if (words === undefined)
     return { state: 'ok', words: `is trusted until ${new Date(life.endsAt).toISOString().slice(0, 10)}` };
-  return { state: 'warning', words: `the certificate ${words}`, next: RENEW };
+  return { state: 'warning', words: `the certificate ${words}`, next: remedies?.renew ?? RENEW };
 }
 
 /** TLS did not come about: the peer said no, speaks something else, or large packets vanish. */

@@ -13,6 +13,7 @@ import {
 } from '@sallyport/channel';
 import { type RawData, WebSocket } from 'ws';
 import type { Diagnosis, Leg, WaitLimits } from './diagnosis.ts';
+import { beginningOf } from './http.ts';
 import { reach } from './reach.ts';
 import { reachTls } from './tls.ts';
 import { TooLate, within } from './within.ts';
@@ -56,7 +57,8 @@ async function openWebSocket(way: DeviceWay, limits: WaitLimits): Promise<Opened
   const opened = new Promise<Opened>((done) => {
     socket.once('open', () => done({ socket, said: told(way, 'upgrade', 'a WebSocket opens') }));
     socket.once('unexpected-response', (_request, answer) => {
-      void textOf(answer).then((text) => done({ trouble: notOpened(way, answer, text) }));
+      const refuse = (text: string): void => done({ trouble: notOpened(way, answer, text) });
+      beginningOf(answer).then(refuse, () => refuse(''));
     });
     socket.once('error', (error) => done({ trouble: failed(way, 'upgrade', `no WebSocket opens (${error.message})`) }));
   });
@@ -93,15 +95,6 @@ function failed(
   { hop = BALANCER, next = 'see the recipe for a balancer: deploy/production/haproxy.cfg' } = {},
 ): Diagnosis {
   return { subject: `${FROM} → ${origin}`, check, state: 'failure', words, hop, next };
-}
-
-async function textOf(answer: IncomingMessage): Promise<string> {
-  let text = '';
-  answer.setEncoding('utf8');
-  try {
-    for await (const part of answer) text = (text + part).slice(0, 4_096);
-  } catch {}
-  return text;
 }
 
 /** A Proxy says 404 with this code to whoever asks its endpoint without an Upgrade, and 400 to one that is not whole. */

@@ -1,12 +1,18 @@
-import { freePort, TestAuthority } from '@sallyport/support';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { AcmeServer, freePort, TestAuthority } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import {
   type Diagnosis,
+  examineAuthority,
+  examineChallenge,
   examineDatabase,
   examineDeviceWay,
+  examineNameServers,
   examineRedis,
   examineService,
   exitStatusOf,
+  judgeTimekeeping,
   type RedisWay,
   type ServiceWay,
   type WaitLimits,
@@ -15,8 +21,11 @@ import {
   type Balancing,
   type Played,
   playBalancer,
+  playChallenges,
   playDatabase,
   playDemanding,
+  playDirectory,
+  playGreeting,
   playPlain,
   playProxy,
   playRedis,
@@ -221,16 +230,126 @@ const toDatabase = ({ port }: Played, host = '127.0.0.1') =>
     PATIENT,
   );
 
-const databases: readonly [what: string, issue: () => Promise<typeof good | undefined>, words: RegExp][] = [
-  ['of another CA', () => other.issue({ names }), /of another CA than the one that is named/],
-  ['that is over', () => authority.issue({ names, until: Date.now() - 1_000 }), /is over/],
-  ['for another name', () => authority.issue({ names: ['else.example'] }), /for another name/],
-  ['at all', async () => undefined, /speaks no TLS/],
-];
-test.each(databases)('a database with a certificate %s is named', async (_what, issue, words) => {
-  const found = fault(await toDatabase(await using(playDatabase(await issue()))));
-  expect(found).toMatchObject({ check: 'certificate', state: 'failure', hop: 'database' });
-  expect(found.words).toMatch(words);
+const CA_SETTING = 'SALLYPORT_DATABASE_CA names the file with the CA that issued it';
+const databases: readonly [what: string, issue: () => Promise<typeof good | undefined>, words: RegExp, next: string][] =
+  [
+    ['of another CA', () => other.issue({ names }), /ends at CN=Our CA: none of the CAs/, CA_SETTING],
+    [
+      'that is over',
+      () => authority.issue({ names, until: Date.now() - 1_000 }),
+      /is over since/,
+      'renew it on the database host, then reload PostgreSQL',
+    ],
+    [
+      'for another name',
+      () => authority.issue({ names: ['else.example'] }),
+      /is for else\.example, not for 127/,
+      'come by a name',
+    ],
+    ['at all', async () => undefined, /speaks no TLS/, 'ssl = on in postgresql.conf'],
+  ];
+test.each(databases)(
+  'a database with a certificate %s is named, and told nothing',
+  async (_what, issue, words, next) => {
+    const found = fault(await toDatabase(await using(playDatabase(await issue()))));
+    expect(found).toMatchObject({ state: 'failure', next: expect.stringContaining(next) });
+    expect(found.words).toMatch(words);
+  },
+);
+
+test('a database whose certificate ends soon is asked for a session, and a warning says how long there is time', async () => {
+  const soon = await authority.issue({ names, from: Date.now() - 9 * 24 * HOUR_MS, until: Date.now() + HOUR_MS });
+  const found = await toDatabase(await using(playDatabase(soon)));
+  expect(found.filter(({ state }) => state !== 'ok')).toMatchObject([
+    { check: 'certificate', state: 'warning', next: 'renew it on the database host, then reload PostgreSQL' },
+    { check: 'session', state: 'failure' },
+  ]);
+});
+
+test('a directory is asked for StartTLS, by which it is known, and one that does not want to is named', async () => {
+  const remedies = { renew: 'there', trust: 'name its CA' };
+  const way = ({ port }: Played): ServiceWay => ({
+    leg: { from: 'Security', to: 'directories', host: '127.0.0.1', port },
+    tls: { ca: authority.certificate, beginning: 'LDAP', remedies },
+  });
+  const found = await examineService(way(await using(playDirectory(good))), PATIENT);
+  expect(found.map(({ check, state }) => `${check} ${state}`)).toEqual(['port ok', 'certificate ok']);
+  expect(fault(await examineService(way(await using(playDirectory(undefined))), PATIENT))).toMatchObject({
+    ...{ check: 'tls', words: 'the server speaks no TLS', next: expect.stringContaining('ldaps://') },
+  });
+  const stranger = await using(playDirectory(await other.issue({ names })));
+  expect(fault(await examineService(way(stranger), PATIENT))).toMatchObject({ next: 'name its CA' });
+});
+
+test('who speaks first is known by its greeting', async () => {
+  const way = ({ port }: Played): ServiceWay => ({
+    leg: { from: 'Security', to: 'backup targets', host: '127.0.0.1', port },
+    greeting: 'SSH-2.0',
+  });
+  const found = await examineService(way(await using(playGreeting('SSH-2.0-x\r\n'))), PATIENT);
+  expect(found.map(({ check, state }) => `${check} ${state}`)).toEqual(['port ok', 'session ok']);
+  expect(fault(await examineService(way(await using(playGreeting('220 mail\r\n'))), PATIENT)).words).toBe(
+    'something else than SSH-2.0 is there',
+  );
+  expect(fault(await examineService(way(await using(playSilent())), HASTY)).words).toContain('says nothing');
+});
+
+test('an authority is asked for its directory, and whether it wants to know whose account asks', async () => {
+  const acme = await AcmeServer.start({ authority, challengePorts: [], lifeMs: HOUR_MS, now: Date.now });
+  const { hostname, port, pathname } = new URL(acme.url);
+  const leg = { from: 'Proxy', to: 'authorities', host: hostname, port: Number(port) };
+  const way = { leg, path: pathname, ca: authority.certificate, isBound: false };
+  const found = await examineAuthority(way, PATIENT);
+  expect(found.map(({ check, state }) => `${check} ${state}`)).toEqual(['port ok', 'certificate ok', 'directory ok']);
+  expect(fault(await examineAuthority({ ...way, path: '/' }, PATIENT)).words).toBe(
+    'that is no directory of ACME (400)',
+  );
+  acme.options.binding = { kid: 'k', key: 'x' };
+  expect(fault(await examineAuthority(way, PATIENT)).next).toContain('SALLYPORT_ACME_EAB_KID');
+  expect(exitStatusOf(await examineAuthority({ ...way, isBound: true }, PATIENT))).toBe(0);
+  const { ca: _, ...untrusting } = way;
+  expect(fault(await examineAuthority(untrusting, PATIENT)).next).toContain('SALLYPORT_ACME_CA');
+  acme.close();
+});
+
+test('a challenge that reaches somebody else is a warning, with the port that should lead here', async () => {
+  const leg = { from: 'this host', to: 'Proxy', host: '127.0.0.1' };
+  const asked = async (answer: (token: string) => string | undefined) =>
+    examineChallenge({ ...leg, port: (await using(playChallenges(answer))).port }, PATIENT);
+  expect(exitStatusOf(await asked((token) => `${token}.${'x'.repeat(43)}`))).toBe(0);
+  for (const answer of [() => undefined, () => 'It works!'])
+    expect(fault(await asked(answer))).toMatchObject({ check: 'challenge', state: 'warning' });
+  const closed = await examineChallenge({ ...leg, port: await freePort() }, PATIENT);
+  expect(fault(closed)).toMatchObject({ check: 'port', state: 'warning' });
+});
+
+/** A name server that knows no name, or one that says nothing. */
+async function nameServer(answers: boolean): Promise<string> {
+  const socket = createSocket('udp4');
+  socket.on('message', (query, { port, address }) => {
+    const answer = Buffer.from(query);
+    answer.writeUInt16BE(0x8183, 2);
+    if (answers) socket.send(answer, port, address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  played.push({ port: 0, close: async () => void socket.close() });
+  return `127.0.0.1:${socket.address().port}`;
+}
+
+test('a name server that is silent is named, beside one that answers', async () => {
+  const [well, silent] = [await nameServer(true), await nameServer(false)];
+  const found = await examineNameServers('db.corp', { ...HASTY, connectMs: 1_500 }, [well, silent]);
+  expect(found[0]).toMatchObject({ subject: `this host → name servers ${well}`, state: 'ok' });
+  const trouble = fault(found);
+  expect(trouble).toMatchObject({ check: 'dns', state: 'warning', subject: `this host → name servers ${silent}` });
+  expect(trouble.words).toContain('comes late');
+});
+
+test('a clock that nobody keeps is a warning', () => {
+  expect(judgeTimekeeping('yes')).toMatchObject([{ state: 'ok' }]);
+  expect(judgeTimekeeping('no')).toMatchObject([{ state: 'warning', next: expect.stringContaining('123/udp') }]);
+  expect(judgeTimekeeping('')).toEqual([]);
 });
 
 test('Sentinels are asked for the primary, which is then tried; an unknown name and a replica are named', async () => {

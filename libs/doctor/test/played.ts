@@ -143,15 +143,42 @@ function backward(holds = false): Duplex {
   });
 }
 
-/** A PostgreSQL up to its TLS: what follows it never gets to see. Without a pair it speaks none. */
+/** A PostgreSQL up to its TLS: what follows it ends the connection. Without a pair it speaks none. */
 export function playDatabase(pair: IssuedPair | undefined): Promise<Played> {
-  const server = createServer((socket) => {
+  return listening(beginningWith(pair, { yes: 'S', no: 'N' }));
+}
+
+/** A directory up to its TLS, with the words of StartTLS (RFC 4511, section 4.14): success, or protocolError. */
+export function playDirectory(pair: IssuedPair | undefined): Promise<Played> {
+  const answer = (code: number) => Buffer.from([0x30, 0x0c, 2, 1, 1, 0x78, 7, 0x0a, 1, code, 4, 0, 4, 0]);
+  return listening(beginningWith(pair, { yes: answer(0), no: answer(2) }));
+}
+
+function beginningWith(
+  pair: IssuedPair | undefined,
+  { yes, no }: { readonly yes: string | Buffer; readonly no: string | Buffer },
+): NetServer {
+  return createServer((socket) => {
     socket.once('data', () => {
-      socket.write(pair ? 'S' : 'N');
+      socket.write(pair ? yes : no);
       if (!pair) return;
       const tls = new TLSSocket(socket, { isServer: true, cert: pair.certificate, key: pair.key });
       tls.on('error', () => socket.destroy());
+      tls.once('data', () => tls.destroy());
     });
+  });
+}
+
+/** Says this at once. */
+export function playGreeting(text: string): Promise<Played> {
+  return listening(createServer((socket) => socket.write(text)));
+}
+
+/** Answers each challenge of ACME by what it is given. */
+export function playChallenges(answer: (token: string) => string | undefined): Promise<Played> {
+  const server = createHttpServer(({ url = '' }, response) => {
+    const text = answer(url.split('/').at(-1)!);
+    response.writeHead(text === undefined ? 404 : 200).end(text);
   });
   return listening(server);
 }

@@ -168,7 +168,7 @@ export const PORTS: readonly Port[] = [
     to: 'database',
     port: 5432,
     protocol: 'tcp',
-    purpose: 'PostgreSQL',
+    purpose: 'PostgreSQL, with a second site also the one there',
     certificate: DATABASE_TLS,
     when: 'with a database of your own',
     setting: 'SALLYPORT_DATABASE_HOSTS',

@@ -9,28 +9,42 @@ import {
   examineOpenFiles,
   examineRedis,
   examineService,
-  readNamed,
 } from '@sallyport/doctor';
-import { isLoopback, parseHostPort } from '@sallyport/settings';
+import { isLoopback, type ListenAddress, parseHostPort } from '@sallyport/settings';
 import { parseRedisUrl } from '@sallyport/store-redis';
 import type { BackupPlace, SecurityValues } from '../servers/settings.ts';
-import { type Examination, legOf, whereabouts } from './examination.ts';
+import { type Examination, here, legOf, named, surroundings, whereabouts } from './examination.ts';
 
 /** What a node needs of open files at least: connections of Proxies, operators, database and its own files. */
 const FILES = 16_384;
 
-/** What is tried from a Security host. `directories` are URLs, ldaps:// or https://, beside those of the settings. */
-export function examinationsOfSecurity(config: SecurityValues, directories: readonly string[]): Examination[] {
+/** Who else is asked by Security, beside those of its settings. */
+export interface DirectoryNeighbours {
+  /** `ldaps://`, `ldap://` (StartTLS) or `https://`. */
+  readonly urls: readonly string[];
+  /** PEM file of their CA; absent: those of this system. */
+  readonly caFile?: string | undefined;
+}
+
+/** What is tried from a Security host. */
+export function examinationsOfSecurity(config: SecurityValues, directories: DirectoryNeighbours): Examination[] {
+  const hosts = [...config.SALLYPORT_DATABASE_HOSTS.map(({ host }) => host), ...directories.urls.map(hostOfUrl)];
   return [
     () => [examineDisk(config.SALLYPORT_DATA), examineOpenFiles({ server: 'security', files: FILES })],
+    ...surroundings(hosts),
     ...ownListeners(config),
     ...database(config),
     ...journal(config),
     ...redis(config),
-    ...directories.map(directory),
+    ...directories.urls.map((url) => directory(url, directories.caFile)),
     ...config.SALLYPORT_BACKUP_TARGETS.map(backupTarget),
     () => directoryCertificate(config),
+    () => namedFiles(config),
   ];
+}
+
+function hostOfUrl(url: string): string {
+  return whereabouts(url, 0).host;
 }
 
 /** The listeners of this node, by our own CA: whoever cannot reach them from here cannot from anywhere. */
@@ -42,26 +56,29 @@ function ownListeners(config: SecurityValues): Examination[] {
   const listeners = [
     ['security-proxies', config.SALLYPORT_PROXY_LISTEN],
     ['security-admin', config.SALLYPORT_ADMIN_LISTEN],
+    ['security-directory', config.SALLYPORT_DIRECTORY_LISTEN],
+    ['security-metrics', config.SALLYPORT_METRICS_LISTEN],
   ] as const;
-  return listeners.map(([port, listen]) => (limits) => {
-    const leg = legOf(port, { host: here(listen.host), port: listen.port });
-    return examineService(
-      { leg: { ...leg, from: 'this host' }, tls: { ca, name }, isOurs: port === 'security-proxies' },
-      limits,
-    );
-  });
+  return listeners.flatMap(([port, listen]) =>
+    listen ? [ownListener(config, { port, listen, tls: { ca, name } })] : [],
+  );
 }
 
-function here(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  return host === '::' ? '::1' : host;
+interface OwnListener {
+  readonly port: string;
+  readonly listen: ListenAddress;
+  readonly tls: { readonly ca: string; readonly name: string };
 }
 
-/** A text of a file that a setting names, or what is wrong with it; undefined when none is named. */
-function named(setting: string, file: string | undefined): { text?: string; troubles: readonly Diagnosis[] } {
-  if (file === undefined) return { troubles: [] };
-  const read = readNamed(setting, file);
-  return 'text' in read ? { text: read.text, troubles: [] } : { troubles: [read.trouble] };
+function ownListener(config: SecurityValues, { port, listen, tls }: OwnListener): Examination {
+  const leg = { ...legOf(port, { host: here(listen.host), port: listen.port }), from: 'this host' };
+  // A certificate in files is looked at there.
+  const isOfOthers = port === 'security-directory' && config.SALLYPORT_DIRECTORY_CERTIFICATE !== undefined;
+  const isPlain = port === 'security-metrics';
+  const { SALLYPORT_DIRECTORY_URL: url } = config;
+  const name = port === 'security-directory' && url !== undefined ? hostOfUrl(url) : tls.name;
+  const way = { leg, ...(isOfOthers || isPlain ? {} : { tls: { ...tls, name } }), isOurs: port === 'security-proxies' };
+  return (limits) => examineService(way, limits);
 }
 
 function database(config: SecurityValues): Examination[] {
@@ -77,7 +94,11 @@ function database(config: SecurityValues): Examination[] {
     database: config.SALLYPORT_DATABASE_NAME,
     ...(ca === undefined ? {} : { ca }),
   };
-  return [databaseExamination(way, troubles)];
+  const others = config.SALLYPORT_OTHER_SITE_DATABASE_HOSTS;
+  return [
+    databaseExamination(way, troubles),
+    ...(others.length === 0 ? [] : [databaseExamination({ ...way, hosts: others, follows: true }, troubles)]),
+  ];
 }
 
 /** Without TLS nothing is said to a database on another machine: whoever answers there could ask for the password. */
@@ -97,8 +118,9 @@ function databaseExamination(way: DatabaseWay, troubles: readonly Diagnosis[]): 
 }
 
 function journal(config: SecurityValues): Examination[] {
-  const [, user, list, name] =
-    /^postgres(?:ql)?:\/\/([^@/]+)@(.+)\/([^/?]+)$/.exec(config.SALLYPORT_JOURNAL ?? '') ?? [];
+  const { SALLYPORT_JOURNAL: place = '' } = config;
+  if (place.startsWith('file:')) return [() => [examineDisk(decodeURIComponent(place.replace(/^file:(\/\/)?/, '')))]];
+  const [, user, list, name] = /^postgres(?:ql)?:\/\/([^@/]+)@(.+)\/([^/?]+)$/.exec(place) ?? [];
   if (user === undefined || list === undefined || name === undefined) return [];
   const { text: ca, troubles } = named('SALLYPORT_JOURNAL_CA', config.SALLYPORT_JOURNAL_CA);
   const way: DatabaseWay = {
@@ -137,21 +159,46 @@ function addressOfRedis(url: string): ReturnType<typeof parseRedisUrl> | { reado
   }
 }
 
-/** `ldap://` speaks TLS only after a word of its protocol: its port is tried. */
-function directory(url: string): Examination {
+/** `ldap://` speaks TLS after a word of its protocol (StartTLS). */
+function directory(url: string, caFile: string | undefined): Examination {
   const isProvider = url.startsWith('https:');
   const usual = url.startsWith('ldap:') ? 389 : isProvider ? 443 : 636;
   const leg = legOf(isProvider ? 'provider' : 'directory', whereabouts(url, usual));
-  return (limits) => examineService({ leg, ...(url.startsWith('ldap:') ? {} : { tls: {} }) }, limits);
+  const { text: ca, troubles } = named('--directory-ca', caFile);
+  const remedies = {
+    renew: 'renew it on that server',
+    trust: 'name its CA: --directory-ca here, --ca of "directory add"',
+  };
+  const beginning = url.startsWith('ldap:') ? { beginning: 'LDAP' as const } : {};
+  const tls = { ...(ca === undefined ? {} : { ca }), ...beginning, remedies };
+  return async (limits) => [...troubles, ...(await examineService({ leg, tls }, limits))];
 }
 
-/** `SFTP user@host:port/folder`, and `S3 bucket b/prefix at host:port`. Whether they are the marked ones is said by `backup target`. */
-function backupTarget({ kind, description, folder }: BackupPlace): Examination {
+/** Whether they are the marked ones is said by `backup target`. */
+function backupTarget({ kind, folder, server }: BackupPlace): Examination {
   if (folder !== undefined) return () => [examineDisk(folder)];
-  const [, place = ''] = /@([^/]+)|(?<= at )(\S+)$/.exec(description)?.filter(Boolean) ?? [];
-  const name = kind === 'sftp' ? 'backup-sftp' : 'backup-s3';
-  const leg = legOf(name, parseHostPort(place) ?? { host: place });
-  return (limits) => examineService({ leg }, limits);
+  if (!server) return () => [];
+  const leg = legOf(kind === 'sftp' ? 'backup-sftp' : 'backup-s3', server);
+  if (!server.tls)
+    return (limits) => examineService({ leg, ...(kind === 'sftp' ? { greeting: 'SSH-2.0' } : {}) }, limits);
+  const { text: ca, troubles } = named('ca of the target', server.caFile);
+  const remedies = { renew: 'renew it on that server', trust: 'name its CA: &ca=/file behind the target' };
+  const tls = { ...(ca === undefined ? {} : { ca }), remedies };
+  return async (limits) => [...troubles, ...(await examineService({ leg, tls }, limits))];
+}
+
+/** Other files that settings name. */
+function namedFiles(config: SecurityValues): readonly Diagnosis[] {
+  const { SALLYPORT_PACKAGES: packages } = config;
+  const files = [
+    ['SALLYPORT_ATTESTATION', config.SALLYPORT_ATTESTATION],
+    ['SALLYPORT_JOIN_KEYS', config.SALLYPORT_JOIN_KEYS],
+    ...config.SALLYPORT_BACKUP_RECIPIENTS.map((file) => ['SALLYPORT_BACKUP_RECIPIENTS', file] as const),
+  ] as const;
+  return [
+    ...files.flatMap(([setting, file]) => named(setting, file).troubles),
+    ...(packages === undefined ? [] : [examineDisk(packages)]),
+  ];
 }
 
 function directoryCertificate(config: SecurityValues): readonly Diagnosis[] {

@@ -10,6 +10,12 @@ export interface BackupPlace {
   readonly kind: 'folder' | 'sftp' | 's3';
   readonly description: string;
   readonly folder?: string;
+  readonly server?: {
+    readonly host: string;
+    readonly port: number;
+    readonly tls: boolean;
+    readonly caFile?: string;
+  };
 }
 
 /** Settings of a Security node, as far as commands need them. */
@@ -17,12 +23,14 @@ export interface SecurityValues {
   readonly SALLYPORT_DATA: string;
   readonly SALLYPORT_PROXY_LISTEN: ListenAddress;
   readonly SALLYPORT_ADMIN_LISTEN: ListenAddress;
+  readonly SALLYPORT_METRICS_LISTEN: ListenAddress | undefined;
   readonly SALLYPORT_NAMES: readonly string[];
   readonly SALLYPORT_DATABASE_HOSTS: readonly ListenAddress[];
   readonly SALLYPORT_DATABASE_USER: string;
   readonly SALLYPORT_DATABASE_NAME: string;
   readonly SALLYPORT_DATABASE_PASSWORD: Secret | undefined;
   readonly SALLYPORT_DATABASE_CA: string | undefined;
+  readonly SALLYPORT_OTHER_SITE_DATABASE_HOSTS: readonly ListenAddress[];
   readonly SALLYPORT_REDIS: string | undefined;
   readonly SALLYPORT_REDIS_PASSWORD: Secret | undefined;
   readonly SALLYPORT_REDIS_CA: string | undefined;
@@ -30,6 +38,12 @@ export interface SecurityValues {
   readonly SALLYPORT_JOURNAL_PASSWORD: Secret | undefined;
   readonly SALLYPORT_JOURNAL_CA: string | undefined;
   readonly SALLYPORT_BACKUP_TARGETS: readonly BackupPlace[];
+  readonly SALLYPORT_BACKUP_RECIPIENTS: readonly string[];
+  readonly SALLYPORT_ATTESTATION: string | undefined;
+  readonly SALLYPORT_PACKAGES: string | undefined;
+  readonly SALLYPORT_JOIN_KEYS: string | undefined;
+  readonly SALLYPORT_DIRECTORY_LISTEN: ListenAddress | undefined;
+  readonly SALLYPORT_DIRECTORY_URL: string | undefined;
   readonly SALLYPORT_DIRECTORY_CERTIFICATE: string | undefined;
   readonly SALLYPORT_DIRECTORY_KEY: string | undefined;
   readonly SALLYPORT_DIRECTORY_TRUSTED: string | undefined;
@@ -40,10 +54,18 @@ export interface ProxyValues {
   readonly SALLYPORT_DATA: string;
   readonly SALLYPORT_SECURITY_URLS: readonly string[];
   readonly SALLYPORT_SECURITY_CA: string | undefined;
+  readonly SALLYPORT_LISTEN: ListenAddress;
+  readonly SALLYPORT_HEALTH_LISTEN: ListenAddress;
+  readonly SALLYPORT_METRICS_LISTEN: ListenAddress | undefined;
+  readonly SALLYPORT_ACME_LISTEN: ListenAddress | undefined;
   readonly SALLYPORT_MAX_SOCKETS: number;
   readonly SALLYPORT_TLS_CERT: string | undefined;
   readonly SALLYPORT_TLS_KEY: string | undefined;
   readonly SALLYPORT_TLS_TRUSTED: string | undefined;
+  readonly SALLYPORT_ACME_DIRECTORY: string | undefined;
+  readonly SALLYPORT_ACME_NAMES: readonly string[];
+  readonly SALLYPORT_ACME_CA: string | undefined;
+  readonly SALLYPORT_ACME_EAB_KID: string | undefined;
 }
 
 interface ValuesOf {
@@ -80,11 +102,16 @@ function readOrSay(
   }
 }
 
+/** The file of settings of a server that is installed on this host. */
+export function usualSettings(name: string): string {
+  return `/etc/sallyport/${name}.env`;
+}
+
 function environmentOf(name: string, { file }: SettingsPlace): Readonly<Record<string, string | undefined>> {
   const environment = { ...process.env };
   if (file !== undefined) return variablesOf(userPath(file));
   if (environment['SALLYPORT_DATA'] !== undefined) return environment;
-  const usual = `/etc/sallyport/${name}.env`;
+  const usual = usualSettings(name);
   return existsSync(usual) ? variablesOf(usual) : environment;
 }
 
