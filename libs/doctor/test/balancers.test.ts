@@ -20,23 +20,45 @@ afterAll(async () => {
   await proxy.close();
 });
 
-const has = (program: string) =>
-  spawnSync(program, ['-v'], { env: { PATH: `${process.env['PATH']}:/usr/sbin` } }).status === 0;
-for (const program of ['haproxy', 'nginx'])
+const ENVIRONMENT = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` };
+/** What each is started with, by the file of its recipe. */
+const BALANCERS = {
+  haproxy: { recipe: 'haproxy.cfg', version: '-v', args: (file: string) => ['-db', '-f', file] },
+  nginx: {
+    recipe: 'nginx.conf',
+    version: '-v',
+    args: (file: string, folder: string) => [
+      ...['-p', folder, '-c', file, '-e', 'stderr', '-g', `daemon off; pid ${folder}/pid;`],
+    ],
+  },
+  envoy: {
+    recipe: 'envoy.yaml',
+    version: '--version',
+    args: (file: string) => ['-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'error'],
+  },
+} as const;
+type Program = keyof typeof BALANCERS;
+
+const has = (program: Program) => spawnSync(program, [BALANCERS[program].version], { env: ENVIRONMENT }).status === 0;
+for (const program of ['haproxy', 'nginx'] as const)
   if (!has(program)) process.stdout.write(`skipped: the recipe for ${program} needs the Debian package ${program}\n`);
+if (!has('envoy')) process.stdout.write('skipped: the recipe for envoy needs it in PATH (Debian has none)\n');
 
 type Change = (recipe: string) => string;
 
 /** Starts a balancer by its recipe, changed; gives the origin of devices. */
-async function startBalancer(program: 'haproxy' | 'nginx', change: Change): Promise<string> {
+async function startBalancer(program: Program, change: Change): Promise<string> {
   const [folder, port, other] = [scratchFolder(), await freePort(), await freePort()];
-  const name = program === 'haproxy' ? 'haproxy.cfg' : 'nginx.conf';
+  const { recipe: name, args } = BALANCERS[program];
   const files = join(folder, 'devices');
   writeFileSync(`${files}.pem`, program === 'haproxy' ? certificate + key : certificate);
   writeFileSync(`${files}.key`, key);
   const recipe = readFileSync(RECIPES + name, 'utf8')
     .replaceAll('/etc/sallyport/tls/devices', files)
     .replace(/CHANGE_PROXY\d:8440/g, `127.0.0.1:${proxy.port}`)
+    .replace(/CHANGE_PROXY\d/g, '127.0.0.1')
+    .replace(/port_value: 844[01]/g, `port_value: ${proxy.port}`)
+    .replace('address: 0.0.0.0, port_value: 443', `address: 127.0.0.1, port_value: ${port}`)
     .replaceAll('check port 8441', `check port ${proxy.port}`)
     .replace(/CHANGE_NODE\d:8444/g, '127.0.0.1:9')
     .replaceAll('0.0.0.0:443', `127.0.0.1:${port}`)
@@ -44,14 +66,7 @@ async function startBalancer(program: 'haproxy' | 'nginx', change: Change): Prom
   const file = join(folder, name);
   writeFileSync(file, change(recipe));
   mkdirSync(join(folder, 'logs'));
-  const args =
-    program === 'haproxy'
-      ? ['-db', '-f', file]
-      : ['-p', folder, '-c', file, '-e', 'stderr', '-g', `daemon off; pid ${folder}/pid;`];
-  const child = spawn(program, args, {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: `${process.env['PATH']}:/usr/sbin` },
-  });
+  const child = spawn(program, args(file, folder), { stdio: ['ignore', 'ignore', 'pipe'], env: ENVIRONMENT });
   children.push(child);
   let said = '';
   child.stderr!.on('data', (text) => {
@@ -89,6 +104,17 @@ test.skipIf(!has('nginx'))(
     );
     expect(wrong(await examineDeviceWay({ origin: plain, ca }, LIMITS))).toMatchObject([
       { check: 'upgrade', state: 'failure', next: expect.stringContaining('proxy_set_header Upgrade') },
+    ]);
+  },
+);
+
+test.skipIf(!has('envoy'))(
+  'the recipe for Envoy leaves nothing in the way, and one without Upgrade is named',
+  async () => {
+    expect(wrong(await examineDeviceWay({ origin: await startBalancer('envoy', asItIs), ca }, LIMITS))).toEqual([]);
+    const plain = await startBalancer('envoy', (recipe) => recipe.replace(/ +upgrade_configs: .*\n/, ''));
+    expect(wrong(await examineDeviceWay({ origin: plain, ca }, LIMITS))).toMatchObject([
+      { check: 'upgrade', state: 'failure' },
     ]);
   },
 );
