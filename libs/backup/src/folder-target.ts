@@ -73,8 +73,8 @@ class FolderTarget implements BackupTarget {
     }
   }
 
-  async *get(path: string): AsyncIterable<Uint8Array> {
-    const stream = createReadStream(this.#file(path), { highWaterMark: READ_BYTES });
+  async *get(path: string, from = 0): AsyncIterable<Uint8Array> {
+    const stream = createReadStream(this.#file(path), { start: from, highWaterMark: READ_BYTES });
     try {
       yield* stream as AsyncIterable<Uint8Array>;
     } catch (cause) {

@@ -41,9 +41,9 @@ export function markedTarget(target: BackupTarget): BackupTarget {
       await target.put(path, content);
       await look();
     },
-    async *get(path) {
+    async *get(path, from) {
       try {
-        yield* target.get(path);
+        yield* target.get(path, from);
       } catch (error) {
         if ((error as TargetError).code === 'ERR_TARGET_MISSING') await look();
         throw error;

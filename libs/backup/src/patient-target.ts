@@ -17,8 +17,8 @@ export function patientTarget(target: BackupTarget, silenceMs: number): BackupTa
   return {
     description,
     put: (path, content) => within((heard) => target.put(path, told(content, heard))),
-    async *get(path) {
-      const pieces = target.get(path)[Symbol.asyncIterator]();
+    async *get(path, from) {
+      const pieces = target.get(path, from)[Symbol.asyncIterator]();
       try {
         for (;;) {
           const next = await within(() => pieces.next());

@@ -55,10 +55,13 @@ class S3Target implements BackupTarget {
     await this.#putParts(key, chained([begin, second.value], parts));
   }
 
-  async *get(path: string): AsyncIterable<Uint8Array> {
+  async *get(path: string, from = 0): AsyncIterable<Uint8Array> {
     const key = this.#key(path);
-    const { body } = await this.#http.send({ method: 'GET', key });
+    const headers = from === 0 ? {} : { range: `bytes=${from}-` };
+    const { statusCode, body } = await this.#http.send({ method: 'GET', key, headers });
     try {
+      if (from > 0 && statusCode !== 206)
+        throw new TargetError('ERR_TARGET_DAMAGED', `${this.description}: ${key}: no part of it is given`);
       yield* body as AsyncIterable<Uint8Array>;
     } catch (cause) {
       throw this.#http.faultOfConnection(key, cause);

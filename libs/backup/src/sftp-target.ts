@@ -82,12 +82,12 @@ class SftpTarget implements BackupTarget {
     }
   }
 
-  async *get(path: string): AsyncIterable<Uint8Array> {
+  async *get(path: string, from = 0): AsyncIterable<Uint8Array> {
     const file = this.#file(checkTargetPath(path));
     const handle = await this.#reaching(path, () => this.#call<Buffer>((sftp, done) => sftp.open(file, 'r', done)));
     try {
       const read = (at: number): Promise<Buffer> => this.#reaching(path, () => this.#read(handle, at));
-      yield* readAhead(read);
+      yield* readAhead(read, from);
     } finally {
       await this.#call<void>((sftp, done) => sftp.close(handle, done)).catch(() => undefined);
     }
@@ -285,16 +285,16 @@ function noneIfMissing(error: unknown): TargetObject[] {
 }
 
 /** Reads pieces one behind the other, some of them ahead; a short piece is followed by what it lacks. */
-async function* readAhead(read: (at: number) => Promise<Buffer>): AsyncIterable<Uint8Array> {
+async function* readAhead(read: (at: number) => Promise<Buffer>, from: number): AsyncIterable<Uint8Array> {
   const ahead: Promise<Buffer>[] = [];
-  let next = 0;
+  let next = from;
   const ask = (): void => {
     const asked = read(next);
     asked.catch(() => undefined);
     ahead.push(asked);
     next += PIECE_BYTES;
   };
-  for (let at = 0; ; ) {
+  for (let at = from; ; ) {
     while (ahead.length < UNDER_WAY) ask();
     const piece = await ahead.shift()!;
     if (piece.length === 0) return;

@@ -17,8 +17,8 @@ export interface BackupTarget {
    * @throws TargetError ERR_TARGET_EXISTS when there is one of this path, which stays as it is
    */
   put(path: string, content: AsyncIterable<Uint8Array>): Promise<void>;
-  /** Its bytes as they come; whoever stops reading lets go of it. @throws TargetError ERR_TARGET_MISSING */
-  get(path: string): AsyncIterable<Uint8Array>;
+  /** Its bytes from a place on, 0 unless given, as they come; whoever stops reading lets go of it. @throws TargetError ERR_TARGET_MISSING */
+  get(path: string, from?: number): AsyncIterable<Uint8Array>;
   /** All whole objects below a folder, `''` for all there are, in order of their paths; none when there is no such folder. */
   list(folder: string): Promise<readonly TargetObject[]>;
   /** Afterwards there is no such object, whether there was one or not. */

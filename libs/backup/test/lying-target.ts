@@ -22,10 +22,10 @@ export class LyingTarget implements BackupTarget {
     if (!this.loses(path)) this.objects.set(path, Buffer.concat(pieces));
   }
 
-  async *get(path: string): AsyncIterable<Uint8Array> {
+  async *get(path: string, from = 0): AsyncIterable<Uint8Array> {
     const content = this.objects.get(path);
     if (!content) throw new TargetError('ERR_TARGET_MISSING', `there is no ${path}`);
-    yield this.gives(path, content);
+    yield this.gives(path, content).subarray(from);
   }
 
   async list(folder: string): Promise<readonly TargetObject[]> {

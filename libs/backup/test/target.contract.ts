@@ -108,6 +108,17 @@ export function targetContract(kind: string, begin: () => Promise<() => Promise<
       expect((await read(target, 'main/a/x')).equals(content)).toBe(true);
     }));
 
+  test(`${kind}: an object is read from any of its bytes on`, () =>
+    with2(async (target) => {
+      const content = randomBytes(200_000);
+      await target.put('main/a/x', pieces(content));
+      for (const from of [0, 1, 32_768, 70_001, 199_999]) {
+        const parts: Uint8Array[] = [];
+        for await (const bytes of target.get('main/a/x', from)) parts.push(Buffer.from(bytes));
+        expect(Buffer.concat(parts).equals(content.subarray(from)), `from ${from}`).toBe(true);
+      }
+    }));
+
   test(`${kind}: no path leads out of the target`, () =>
     with2(async (target) => {
       for (const path of ['', '/etc/x', '../x', 'a/../../x', 'a//b', 'a/', '.hidden/x', 'a\\b', 'a b', 'ä', 'a/.']) {
