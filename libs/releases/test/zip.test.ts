@@ -58,6 +58,24 @@ test.each([
   ['two manifests', web(MANIFEST), 'ERR_PACKAGE_NAME', /two parts have one name/],
   ['manifests of two kinds', web({ ...PAGE, name: 'AndroidManifest.xml' }), 'ERR_PACKAGE_FORMAT', /two kinds/],
   ['no manifest', makeZip([PAGE]), 'ERR_PACKAGE_FORMAT', /has no AndroidManifest/],
+  [
+    'an app bundle',
+    makeZip([
+      { ...PAGE, name: 'BundleConfig.pb' },
+      { ...PAGE, name: 'base/manifest/AndroidManifest.xml' },
+    ]),
+    'ERR_PACKAGE_FORMAT',
+    /app bundle \(AAB\).*bundletool build-apks --mode=universal/,
+  ],
+  [
+    'a set of APKs',
+    makeZip([
+      { ...PAGE, name: 'toc.pb' },
+      { ...PAGE, name: 'universal.apk' },
+    ]),
+    'ERR_PACKAGE_FORMAT',
+    /set of APKs.*unzip app.apks universal.apk/,
+  ],
   ['a name with ../', web({ ...PAGE, name: '../x' }), 'ERR_PACKAGE_NAME', /leads out/],
   ['a name with /../', web({ ...PAGE, name: 'a/../../x' }), 'ERR_PACKAGE_NAME', /leads out/],
   ['a name from the root', web({ ...PAGE, name: '/etc/x' }), 'ERR_PACKAGE_NAME', /leads out/],

@@ -6,6 +6,20 @@ import { findIosInfo, readIpa } from './ipa.ts';
 import { readWebApp, WEB_MANIFEST } from './web-app.ts';
 import { readZip } from './zip.ts';
 
+/** What no device installs, by a part that it has, and how a package is made of it. */
+const ADVICE: readonly (readonly [name: string, words: string])[] = [
+  [
+    'BundleConfig.pb',
+    'it is an app bundle (AAB), which no device installs and nobody signs as devices verify: bundletool build-apks --mode=universal ' +
+      '--bundle=app.aab --output=app.apks --ks=… makes a set of APKs, and unzip app.apks universal.apk takes out the one to publish',
+  ],
+  [
+    'toc.pb',
+    'it is a set of APKs, each for some devices: unzip app.apks universal.apk takes out the one to publish, and where there is none, ' +
+      'bundletool build-apks --mode=universal makes it',
+  ],
+];
+
 /**
  * Reads what a package is out of itself: an APK whose signatures hold, an IPA, or the zip file of a web app. At most some MiB of it are in memory
  * at a time.
@@ -21,6 +35,8 @@ export async function readPackage(source: ByteSource): Promise<PackageFacts> {
   if (manifests[0] === APK_MANIFEST) return readApk(zip);
   if (manifests[0] === WEB_MANIFEST) return readWebApp(zip);
   if (ios !== undefined) return readIpa(zip, ios);
+  const advice = ADVICE.find(([name]) => zip.entries.has(name))?.[1];
+  if (advice !== undefined) throw new PackageError('ERR_PACKAGE_FORMAT', advice);
   throw new PackageError(
     'ERR_PACKAGE_FORMAT',
     `it has no ${APK_MANIFEST}, no Info.plist of an app and no ${WEB_MANIFEST}`,
