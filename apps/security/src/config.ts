@@ -1,5 +1,5 @@
 import { DEFAULT_LEASE_MS } from '@sallyport/access';
-import { backupKeep, backupTargets, DEFAULT_KEEP } from '@sallyport/backup/settings';
+import { backupKeep, backupTargets, DEFAULT_KEEP, folderOrBucket } from '@sallyport/backup/settings';
 import {
   addressSet,
   hostList,
@@ -101,8 +101,9 @@ export const SETTINGS = {
     'JSON file: roots, lists and keys by which evidence of devices is verified (`docs/attestation.md`), the same at every node; absent: ' +
       'only the connector `software`, for development',
   ),
-  SALLYPORT_PACKAGES: optionalText(
-    'folder of the packages of apps, which all nodes share; absent: beside the keys of this node',
+  SALLYPORT_PACKAGES: folderOrBucket(
+    'where the packages of apps are, one place for all nodes: a folder that they share, or `s3://bucket/prefix?endpoint=https://host&region=name&' +
+      'credentials=/file&ca=/file`; absent: beside the keys of this node',
   ),
   SALLYPORT_LEASE_MS: integer('how long a cut-off Proxy may serve after its last beat: the bound of a revocation', {
     min: 1_000,

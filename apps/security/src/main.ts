@@ -57,6 +57,7 @@ import { assertWhole } from './stores/restoring.ts';
 import { openSharedState } from './stores/shared-state.ts';
 import { StartWait } from './stores/start-wait.ts';
 import { assertTakenOver } from './stores/taking-over.ts';
+import { bucketPlace } from './updates/package-place.ts';
 import { PackageStore } from './updates/package-store.ts';
 import { Renewal } from './upkeep/renewal.ts';
 import { TrustedFiles } from './upkeep/trusted-files.ts';
@@ -151,7 +152,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const siteMap = siteMapSigner({ access, liveKeys });
   const replaced = new ReplacedSessions({ access, bus, log });
   const policies = new PolicyCache();
-  const packages = new PackageStore(config.SALLYPORT_PACKAGES ?? join(config.SALLYPORT_DATA, 'security', 'packages'));
+  const packages = packageStoreOf(config);
   const signIn = createSignIn({ access, policies, connectors, lockout, refusals, bus, replaced, log, wallMs });
   const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
   await waits.through(() => node.report());
@@ -229,6 +230,13 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     };
   };
   return { stop, drainMs: config.SALLYPORT_DRAIN_MS, ready };
+}
+
+/** Where packages of apps are: a bucket has whole ones, and what comes is in a folder of this node until it is. */
+function packageStoreOf({ SALLYPORT_PACKAGES: place, SALLYPORT_DATA: data }: Config): PackageStore {
+  const own = join(data, 'security', 'packages');
+  if (place === undefined || typeof place === 'string') return new PackageStore(place ?? own);
+  return new PackageStore(own, bucketPlace(place));
 }
 
 /** What verifies evidence of devices. A node with less trust than was meant must not start. */

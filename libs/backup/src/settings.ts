@@ -21,6 +21,12 @@ function placesOf(texts: readonly string[]): readonly TargetPlace[] {
   throw new TypeError('one target is named twice');
 }
 
+/** A folder of this machine, or a bucket as targets name one, which holds something else than backups; absent: undefined. */
+export function folderOrBucket(about: string): Setting<string | TargetPlace | undefined> {
+  const parse = (value: string): string | TargetPlace => (value.startsWith('s3:') ? parseTargetPlace(value) : value);
+  return { about, fallback: undefined, parse };
+}
+
 /** Which exports are kept, as it is written. */
 export function backupKeep(about: string, fallback: string): Setting<string> {
   const parse = (text: string): string => {

@@ -15,6 +15,7 @@ export type FarmPlace =
   | 'providers'
   | 'authorities'
   | 'backup targets'
+  | 'package store'
   | 'name servers'
   | 'time servers';
 
@@ -279,6 +280,17 @@ export const PORTS: readonly Port[] = [
     certificate: 'of the endpoint, of a public CA or the one that the target names',
     when: 'with a target `s3:`',
     setting: 'SALLYPORT_BACKUP_TARGETS',
+  },
+  {
+    name: 'packages-s3',
+    from: ['Security'],
+    to: 'package store',
+    port: 443,
+    protocol: 'tcp',
+    purpose: 'packages of apps, in S3',
+    certificate: 'of the endpoint, of a public CA or the one that the setting names',
+    when: 'with packages in `s3:`',
+    setting: 'SALLYPORT_PACKAGES',
   },
   {
     name: 'replication',

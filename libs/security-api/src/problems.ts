@@ -28,6 +28,7 @@ export const PROBLEMS = {
   ERR_SECURITY_SLOW: { status: 429, title: 'too much of this address was refused' },
   ERR_SECURITY_JOIN: { status: 403, title: 'no Proxy of this name and key may have a certificate' },
   ERR_SECURITY_CSR: { status: 422, title: 'the certificate request is not valid' },
+  ERR_SECURITY_PACKAGES: { status: 503, title: 'the store of packages does not answer; nothing was done' },
   ERR_SECURITY_NOT_IN_FORCE: { status: 503, title: 'committed, but not in force everywhere yet; try again' },
   ERR_ACCESS_NOT_FOUND: { status: 404, title: 'not found' },
   ERR_ACCESS_CONFLICT: { status: 409, title: 'in conflict with what is there' },

@@ -37,7 +37,8 @@ export function examinationsOfSecurity(config: SecurityValues, directories: Dire
     ...journal(config),
     ...redis(config),
     ...directories.urls.map((url) => directory(url, directories.caFile)),
-    ...config.SALLYPORT_BACKUP_TARGETS.map(backupTarget),
+    ...config.SALLYPORT_BACKUP_TARGETS.map((place) => backupTarget(place)),
+    ...packages(config),
     () => directoryCertificate(config),
     () => namedFiles(config),
   ];
@@ -175,10 +176,10 @@ function directory(url: string, caFile: string | undefined): Examination {
 }
 
 /** Whether they are the marked ones is said by `backup target`. */
-function backupTarget({ kind, folder, server }: BackupPlace): Examination {
+function backupTarget({ kind, folder, server }: BackupPlace, s3 = 'backup-s3'): Examination {
   if (folder !== undefined) return () => [examineDisk(folder)];
   if (!server) return () => [];
-  const leg = legOf(kind === 'sftp' ? 'backup-sftp' : 'backup-s3', server);
+  const leg = legOf(kind === 'sftp' ? 'backup-sftp' : s3, server);
   if (!server.tls)
     return (limits) => examineService({ leg, ...(kind === 'sftp' ? { greeting: 'SSH-2.0' } : {}) }, limits);
   const { text: ca, troubles } = named('ca of the target', server.caFile);
@@ -189,16 +190,18 @@ function backupTarget({ kind, folder, server }: BackupPlace): Examination {
 
 /** Other files that settings name. */
 function namedFiles(config: SecurityValues): readonly Diagnosis[] {
-  const { SALLYPORT_PACKAGES: packages } = config;
   const files = [
     ['SALLYPORT_ATTESTATION', config.SALLYPORT_ATTESTATION],
     ['SALLYPORT_JOIN_KEYS', config.SALLYPORT_JOIN_KEYS],
     ...config.SALLYPORT_BACKUP_RECIPIENTS.map((file) => ['SALLYPORT_BACKUP_RECIPIENTS', file] as const),
   ] as const;
-  return [
-    ...files.flatMap(([setting, file]) => named(setting, file).troubles),
-    ...(packages === undefined ? [] : [examineDisk(packages)]),
-  ];
+  return files.flatMap(([setting, file]) => named(setting, file).troubles);
+}
+
+/** Where packages of apps are, unless that is with all else of this node. */
+function packages({ SALLYPORT_PACKAGES: place }: SecurityValues): Examination[] {
+  if (place === undefined) return [];
+  return [typeof place === 'string' ? () => [examineDisk(place)] : backupTarget(place, 'packages-s3')];
 }
 
 function directoryCertificate(config: SecurityValues): readonly Diagnosis[] {

@@ -40,7 +40,7 @@ export interface SecurityValues {
   readonly SALLYPORT_BACKUP_TARGETS: readonly BackupPlace[];
   readonly SALLYPORT_BACKUP_RECIPIENTS: readonly string[];
   readonly SALLYPORT_ATTESTATION: string | undefined;
-  readonly SALLYPORT_PACKAGES: string | undefined;
+  readonly SALLYPORT_PACKAGES: string | BackupPlace | undefined;
   readonly SALLYPORT_JOIN_KEYS: string | undefined;
   readonly SALLYPORT_DIRECTORY_LISTEN: ListenAddress | undefined;
   readonly SALLYPORT_DIRECTORY_URL: string | undefined;

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
-import { copyFile, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AccessError } from '@sallyport/access';
@@ -8,12 +8,14 @@ import { UPDATE_CHUNK_BYTES } from '@sallyport/channel';
 import { Places } from '@sallyport/places';
 import { openFileSource, PackageError, readPackage } from '@sallyport/releases';
 import type { PackageView } from '@sallyport/security-api';
-import { syncFolder } from '../stores/durable-file.ts';
+import { noneIfMissing } from '../stores/durable-file.ts';
+import { folderPlace, type PackagePlace } from './package-place.ts';
 
 /** A package has at most so many bytes. */
 const MAX_PACKAGE_BYTES = 2 * 1024 ** 3;
+const DAY_MS = 86_400_000;
 /** A draft to which nothing came for so long is given up, ms. */
-const DRAFT_LIFE_MS = 86_400_000;
+const DRAFT_LIFE_MS = DAY_MS;
 /** So many packages come at once at most: each may hold room on the disk for a day. */
 const MAX_DRAFTS = 16;
 /** So many packages are kept in a day at most, whoever sends them. */
@@ -37,15 +39,29 @@ export interface PackagePart {
 type Draft = Pick<PackagePart, 'sha256' | 'by'>;
 
 /**
- * Packages by their SHA-256, in a folder that all nodes of the farm share. What comes is a draft of whoever sends it until all of it is
- * there and has this hash; whatever is wrong with it leaves the store as it was. Parts may come at any node, and twice.
+ * Packages by their SHA-256, in a place that all nodes of the farm share. What comes is a draft of whoever sends it until all of it is
+ * there and has this hash; whatever is wrong with it leaves the store as it was. Parts may come twice, and at any node that shares the folder
+ * of drafts.
  */
 export class PackageStore {
   readonly #folder: string;
+  readonly #place: PackagePlace;
   readonly #looks = new Places(LOOKS);
 
-  constructor(folder: string) {
+  /** Drafts are in a folder, and whole packages too, unless they have a place of their own. */
+  constructor(folder: string, place: PackagePlace = folderPlace(folder)) {
     this.#folder = folder;
+    this.#place = place;
+  }
+
+  /** SHA-256 of all packages. */
+  names(): Promise<readonly string[]> {
+    return this.#place.names();
+  }
+
+  /** Removes a package. */
+  drop(sha256: string): Promise<void> {
+    return this.#place.drop(sha256);
   }
 
   /**
@@ -54,7 +70,7 @@ export class PackageStore {
    */
   async take({ sha256, at, bytes, content, by }: PackagePart): Promise<number> {
     if (bytes > MAX_PACKAGE_BYTES) throw invalid(`a package has at most ${MAX_PACKAGE_BYTES} bytes`);
-    const whole = await sizeOf(this.#path(sha256));
+    const whole = await this.#place.sizeOf(sha256);
     if (whole !== undefined) return whole;
     const file = await this.#openDraft({ sha256, by }, at === 0);
     if (!file) throw conflict('the parts before this one are not there: begin again');
@@ -80,16 +96,9 @@ export class PackageStore {
     const now = Date.now();
     if ((await this.sweep(now)) >= MAX_DRAFTS)
       throw conflict(`${MAX_DRAFTS} packages are on their way already: try again later`);
-    if ((await this.#keptSince(now - DRAFT_LIFE_MS)) >= MAX_PER_DAY)
+    if ((await this.#place.keptSince(now - DAY_MS)) >= MAX_PER_DAY)
       throw conflict(`${MAX_PER_DAY} packages came within a day: try again tomorrow`);
     return open(this.#draft(draft), constants.O_RDWR | constants.O_CREAT, 0o600);
-  }
-
-  /** How many packages were kept since a moment, epoch ms. */
-  async #keptSince(moment: number): Promise<number> {
-    const names = (await readdir(this.#folder)).filter((name) => name !== 'drafts');
-    const kept = await Promise.all(names.map((name) => stat(join(this.#folder, name)).catch(noneIfMissing)));
-    return kept.filter((found) => (found?.mtimeMs ?? 0) >= moment).length;
   }
 
   /** Gives up drafts to which nothing came for a day; gives how many are left. `now` in epoch ms. */
@@ -112,7 +121,7 @@ export class PackageStore {
 
   async #finish(draft: Draft): Promise<PackageView> {
     const path = this.#draft(draft);
-    if ((await sizeOf(this.#path(draft.sha256))) !== undefined) {
+    if ((await this.#place.sizeOf(draft.sha256)) !== undefined) {
       await rm(path, { force: true });
       return this.#get(draft.sha256);
     }
@@ -137,9 +146,7 @@ export class PackageStore {
     try {
       await copyFile(this.#draft(draft), copy, constants.COPYFILE_FICLONE);
       const found = await this.#look(draft.sha256, copy);
-      await syncFile(copy);
-      await rename(copy, this.#path(draft.sha256));
-      await syncFolder(this.#folder);
+      await this.#place.keep(draft.sha256, copy);
       return found;
     } finally {
       await rm(copy, { force: true });
@@ -152,21 +159,21 @@ export class PackageStore {
   }
 
   async #get(sha256: string): Promise<PackageView> {
-    if ((await sizeOf(this.#path(sha256))) === undefined)
+    if ((await this.#place.sizeOf(sha256)) === undefined)
       throw new AccessError('ERR_ACCESS_NOT_FOUND', 'there is no such package');
-    return this.#look(sha256, this.#path(sha256));
+    return this.#place.withFile(sha256, this.#drafts, (path) => this.#look(sha256, path));
   }
 
   /** Reads a file of which somebody says the hash. @throws AccessError ERR_ACCESS_INVALID */
   async #look(sha256: string, path: string): Promise<PackageView> {
     const [chunks, digest] = await hashesOf(path);
     if (digest !== sha256) throw invalid('its bytes do not have the hash that it was sent with');
-    return { ...(await this.#read(path)), sha256, bytes: (await sizeOf(path))!, chunks };
+    return { ...(await this.#read(path)), sha256, bytes: (await stat(path)).size, chunks };
   }
 
   /** Its bytes from a place on. */
   read(sha256: string, from: number): Readable {
-    return createReadStream(this.#path(sha256), { start: from, highWaterMark: 256 * 1024 });
+    return this.#place.read(sha256, from);
   }
 
   async #read(path: string): Promise<Omit<PackageView, 'sha256' | 'bytes' | 'chunks'>> {
@@ -179,10 +186,6 @@ export class PackageStore {
     } finally {
       await source.close();
     }
-  }
-
-  #path(sha256: string): string {
-    return join(this.#folder, sha256);
   }
 
   get #drafts(): string {
@@ -198,30 +201,12 @@ function conflict(why: string): AccessError {
   return new AccessError('ERR_ACCESS_CONFLICT', why);
 }
 
-/** For files that there may not be. @throws any other error */
-function noneIfMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-}
-
 function openedOrNone(path: string, flags: string): Promise<FileHandle | undefined> {
   return open(path, flags).catch(noneIfMissing);
 }
 
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
 function invalid(why: string): AccessError {
   return new AccessError('ERR_ACCESS_INVALID', `the package is refused: ${why}`);
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  return (await stat(path).catch(noneIfMissing))?.size;
 }
 
 /** SHA-256 of each piece that devices verify, and of all of it. */
