@@ -4,6 +4,7 @@ import { storeIdentity } from '@sallyport/security-client';
 import { CLI, freePort, runCommand, scratchFolder, TestAuthority } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { watchChannel } from '../src/doctor/own-channel.ts';
+import { degradedDiagnoses } from '../src/doctor/own-realm.ts';
 
 const folder = scratchFolder();
 const ENVIRONMENT = { SALLYPORT_DATA: folder };
@@ -120,6 +121,21 @@ test('from a database host the others are known by their certificates, and its o
   expect(again.diagnoses).toContainEqual(
     expect.objectContaining({ subject: 'certificate of this host', state: 'failure' }),
   );
+});
+
+test('what the realm says is degraded are warnings with what to do, and an API that does not answer is one', async () => {
+  const words = 'the root of updates (1) ends at 2027-01-01T00:00:00.000Z, in 12 days';
+  expect(degradedDiagnoses('the realm', [words])).toMatchObject([{ state: 'warning', words, check: 'realm' }]);
+  expect(degradedDiagnoses('the realm', [])).toMatchObject([{ state: 'ok' }]);
+  const [data, port] = [join(folder, 'operator'), await freePort()];
+  mkdirSync(join(data, 'cli'), { recursive: true });
+  const profile = { url: `https://127.0.0.1:${port}`, ca: '', name: 'olga', token: 'spo_x' };
+  writeFileSync(join(data, 'cli', 'operator.json'), JSON.stringify(profile));
+  writeFileSync(join(folder, 'own.env'), `SALLYPORT_DATA=${folder}`);
+  const { told } = await doctor('--from', 'security', '--env', join(folder, 'own.env'), '--data', data);
+  const realm = told.diagnoses.filter(({ check }) => check === 'realm');
+  expect(realm).toMatchObject([{ subject: `the realm, as 127.0.0.1:${port} knows it`, state: 'warning' }]);
+  for (const { next } of realm) expect(next).toContain('sallyport status');
 });
 
 test('a database elsewhere without a CA is asked for nothing but its port', async () => {

@@ -1,21 +1,21 @@
 export { adoptApps } from './apps/adopt.ts';
 export { isUpdates } from './apps/app-rule.ts';
 export { getApp, listApps, putApp, removeApp } from './apps/apps.ts';
+export { rolloutsOf } from './apps/channels.ts';
+export { type KeptPackages, sweepPackages } from './apps/kept-packages.ts';
 export { endPublisher, findPublisher, issuePublisher, listPublishers } from './apps/publishers.ts';
+export { noteRefusedVersion, noteReport, type ReleaseStanding, releaseStandings } from './apps/release-reports.ts';
 export {
   approveRelease,
   changeRollout,
   draftWith,
   listReleases,
-  noteRefusedVersion,
-  noteReport,
   proposeRelease,
-  type ReleaseStanding,
   releaseDocument,
-  releaseStandings,
   withdrawRelease,
 } from './apps/releases.ts';
 export type { AppRow, PublisherRow, ReleaseRow, UpdateFileRow } from './apps/rows.ts';
+export { type UpdateEnds, updateEnds, updateWords } from './apps/update-ends.ts';
 export {
   findUpdateRoot,
   type OnlineKey,
@@ -434,6 +434,7 @@ export {
   type LinkedApp,
   readInstallClaim,
 } from './session/install-links.ts';
+export { type OfferedTo, offeredTo } from './session/offered-to.ts';
 export {
   type CatalogueEntry,
   catalogueFor,

@@ -10,6 +10,7 @@ export function sampleApp(id: string, own: Partial<AppRow> = {}): AppRow {
     groups: null,
     owners: [],
     minimum: null,
+    channels: null,
     removedAt: null,
     ...own,
   };

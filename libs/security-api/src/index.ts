@@ -25,6 +25,7 @@ export { PolicyChange, PolicyInput, PolicyView } from './admin/policies.ts';
 export { ProxyRevocationView, ProxyView } from './admin/proxies.ts';
 export { RealmSettings } from './admin/realm.ts';
 export {
+  OfferedToView,
   PackageView,
   ReleaseInput,
   ReleaseStandingView,

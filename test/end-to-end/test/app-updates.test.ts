@@ -27,6 +27,7 @@ import {
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
+import { terminalPicture } from '../src/terminal-picture.ts';
 
 const APP = 'com.example.field';
 const CHILD = fileURLToPath(new URL('../src/update-child.ts', import.meta.url));
@@ -231,10 +232,30 @@ test('a rollout halts by itself when too many say that it failed', async () => {
   for (const [i, device] of all.entries())
     await device.installed((await device.checkForUpdate())!, i < 6 ? 'installed' : 'failed');
   const [newest] = await operator.call(api.releases.standings, { params: { id: APP } });
-  expect(newest).toMatchObject({ percent: 0, installed: 6, failed: 4, release: { id } });
+  expect(newest).toMatchObject({ percents: { stable: 0 }, installed: 6, failed: 4, release: { id } });
   expect(await run(['app', 'status', APP])).toContain('halted: 4 failed and 0 refused of 10: more than 30 %');
   expect(await all[0]!.checkForUpdate()).toBeUndefined();
   for (const device of all) device.close();
+});
+
+test('a release on a channel is for its testers, until it begins for everybody', async () => {
+  await operator.call(api.groups.put, { params: { name: 'testers' } });
+  const put = ['app', 'put', APP, '--group', 'staff', '--platform', 'android', '--signer', signer];
+  expect(await run([...put, '--channel', 'beta=testers'])).toContain('beta: testers');
+  const id = await publish(await apk('1.3.0', 13), '--channel', 'beta');
+  const [device] = devices as [Device];
+  expect(await device.checkForUpdate()).toBeUndefined();
+  const groups = (...names: string[]) =>
+    operator.call(api.users.put, { params: { name: 'ada' }, body: { groups: names } });
+  await groups('staff', 'testers');
+  expect((await device.checkForUpdate())?.version).toBe('1.3.0');
+  await groups('staff');
+  expect(await device.checkForUpdate()).toBeUndefined();
+  await run(['app', 'rollout', id, '--channel', 'stable', '--step', '100%']);
+  expect((await device.checkForUpdate())?.version).toBe('1.3.0');
+  const status = await run(['app', 'status', APP]);
+  expect(status).toMatch(/1\.3\.0\s+android\s+live\s+stable 100 %; beta 100 %/);
+  await terminalPicture(`sallyport app status ${APP}`, status, 'app-status');
 });
 
 test('targets that somebody else made up are refused, whoever signed them', async () => {

@@ -20,6 +20,7 @@ interface AppOptions {
   readonly owner?: string[];
   readonly minVersion?: string;
   readonly from?: string;
+  readonly channel?: string[];
 }
 
 interface LinkOptions {
@@ -27,7 +28,7 @@ interface LinkOptions {
   readonly origin?: string;
 }
 
-const showApps = table<AppView>(['id', 'title', 'platforms', 'signers', 'groups', 'minimum'], appRow);
+const showApps = table<AppView>(['id', 'title', 'platforms', 'signers', 'groups', 'channels', 'minimum'], appRow);
 
 /** `sallyport app …` */
 export function addAppCommands(program: Command): void {
@@ -43,6 +44,7 @@ export function addAppCommands(program: Command): void {
       ['--everybody', 'every user may use it'],
       ['--owner <names...>', 'whom to ask about it'],
       ['--min-version <version>', 'the lowest version that is served'],
+      ['--channel <channels...>', 'channels of releases beside stable, with who is on them: beta=testers,office'],
       ['--from <date>', 'until then older versions go on: 2026-12-24, or a time with zone; at once unless given'],
     ],
     run: putApp,
@@ -119,6 +121,7 @@ async function putApp(admin: AdminClient, { options, reason }: Given<AppOptions>
     ...given('signers', options.signer?.map(signerOf)),
     ...given('owners', options.owner),
     ...given('minimum', minimumOf(options)),
+    ...given('channels', options.channel && Object.fromEntries(options.channel.map(channelOf))),
   };
   return [await admin.call(apps.put, { params: { id }, body, reason })];
 }
@@ -126,6 +129,13 @@ async function putApp(admin: AdminClient, { options, reason }: Given<AppOptions>
 function platformOf(text: string): AppPlatform {
   const [os = '', minOsVersion] = text.split('@');
   return { os, ...given('minOsVersion', minOsVersion) };
+}
+
+function channelOf(text: string): readonly [string, string[]] {
+  const [, name, groups] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || groups === undefined)
+    throw new CliError(`${text} is no channel with groups`, 'for instance: --channel beta=testers');
+  return [name, groups.split(',')];
 }
 
 /** Tools print digests with colons, in capitals. */
@@ -143,13 +153,16 @@ function minimumOf({ minVersion, from }: AppOptions): AppMinimum | undefined {
   return { version: minVersion, from: at };
 }
 
-function appRow({ id, title, platforms, signers, groups, minimum }: AppView): object {
+function appRow({ id, title, platforms, signers, groups, minimum, channels }: AppView): object {
   return {
     id,
     title,
     platforms: platforms.map(({ os, minOsVersion }) => (minOsVersion ? `${os} ${minOsVersion}` : os)).join(', '),
     signers: signers.length === 0 ? 'any' : signers.map((one) => one.slice(0, 16)).join(', '),
     groups: groups === null ? 'everybody' : groups.join(', '),
+    channels: Object.entries(channels)
+      .map(([name, who]) => `${name}: ${who.join(', ')}`)
+      .join('; '),
     minimum: minimum ? `${minimum.version} from ${new Date(minimum.from).toISOString()}` : '',
   };
 }

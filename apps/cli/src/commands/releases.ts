@@ -1,6 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import {
   formatExpires,
@@ -19,7 +18,7 @@ import {
   updateKeyId,
   updateKeyOf,
 } from '@sallyport/channel';
-import type { PackageView, ReleaseStandingView, ReleaseView, RolloutChange } from '@sallyport/security-api';
+import type { OfferedToView, ReleaseStandingView, ReleaseView, RolloutChange } from '@sallyport/security-api';
 import { publishers, releases, updates } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
@@ -30,9 +29,8 @@ import { profileFile } from '../program.ts';
 import { say } from '../terminal.ts';
 import { given, sayRemoved } from './resources.ts';
 import { othersIn, SignedBefore, targetsOfPackage } from './signing.ts';
+import { uploadPackage } from './upload.ts';
 
-/** Bytes of a package that are sent at once. */
-const PART_BYTES = 2 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: DAY_MS };
 
@@ -46,6 +44,7 @@ export function addReleaseCommands(app: Command): void {
     options: [
       ['--notes <files...>', 'what changed: en=notes.md de=notizen.md'],
       ['--step <steps...>', 'rollout: 5% 25%@24h 100%@3d, counted from its approval; all at once unless given'],
+      ['--channel <name>', 'a channel of the app, like beta; stable unless given: everybody is on that'],
       ['-g, --group <names...>', 'only devices of these groups, for instance testers'],
       ['--halt-above <percent>', 'halt when more than so much of what devices say is failure or refusal', '20'],
     ],
@@ -82,12 +81,23 @@ export function addReleaseCommands(app: Command): void {
     run: (admin, _given, id: string) => admin.call(releases.standings, { params: { id } }),
     show: table<ReleaseStandingView>(
       ['version', 'os', 'state', 'rollout', 'running', 'downloading', 'installed', 'failed', 'refused'],
-      ({ release, percent, ...counts }) => ({
+      ({ release, percents, ...counts }) => ({
         ...releaseRow(release),
         ...counts,
-        rollout: rolloutWords(release, percent),
+        rollout: rolloutWords(release, percents),
       }),
     ),
+  });
+  addOperatorCommand<{ readonly all?: boolean }, readonly OfferedToView[]>(app, {
+    name: 'devices <release>',
+    about: 'to which devices of its app a release is offered now, and why not to others',
+    options: [['--all', 'those of other apps, too']],
+    run: async (admin, { options }, id: string) => {
+      const release = (await admin.all(releases.list)).find((one) => one.id === id);
+      const found = await admin.all(releases.offered, { params: { id } });
+      return found.filter(({ app: running }) => options.all || running.startsWith(`${release?.app}@`));
+    },
+    show: table<OfferedToView>(['id', 'user', 'app', 'offered', 'why']),
   });
   addRolloutCommands(app);
   addKeyCommands(app);
@@ -98,17 +108,30 @@ function releaseRow(release: ReleaseView): object {
   return { ...release, rollout: rolloutWords(release) };
 }
 
-function rolloutWords({ rollout, state }: ReleaseView, percent?: number): string {
-  if (rollout.haltedAt !== null) return `halted: ${rollout.haltedWhy ?? ''}`;
-  if (percent !== undefined) return `${percent} %`;
+/** Rollouts by channel, of which the only one is not named where that is `stable`. */
+function rolloutWords({ rollouts, state }: ReleaseView, percents?: Readonly<Record<string, number>>): string {
   const at = (ms: number): string => (state === 'proposed' ? `${ms / 3_600_000} h` : new Date(ms).toISOString());
-  return rollout.steps.map((step) => `${step.percent} % ${at(step.at)}`).join(', ');
+  const words = Object.entries(rollouts).map(([channel, { steps, haltedAt, haltedWhy }]) => {
+    const name = channel === 'stable' && Object.keys(rollouts).length === 1 ? '' : `${channel} `;
+    if (haltedAt !== null) return `${name}halted: ${haltedWhy ?? ''}`;
+    if (percents) return `${name}${percents[channel] ?? 0} %`;
+    return `${name}${steps.map((step) => `${step.percent} % ${at(step.at)}`).join(', ')}`;
+  });
+  return words.join('; ');
+}
+
+interface RolloutOptions {
+  readonly step: string[];
+  readonly channel?: string;
+  readonly group?: string[];
+  readonly haltAbove?: string;
 }
 
 interface PublishOptions {
   readonly notes?: string[];
   readonly step?: string[];
   readonly group?: string[];
+  readonly channel?: string;
   readonly haltAbove: string;
 }
 
@@ -117,10 +140,11 @@ async function publish(
   { options, reason }: Given<PublishOptions>,
   file: string,
 ): Promise<ReleaseView> {
-  const content = await upload(admin, file);
+  const content = await uploadPackage(admin, file);
   const body = {
     sha256: content.sha256,
     ...given('notes', options.notes && Object.fromEntries(options.notes.map(noteOf))),
+    ...given('channel', options.channel),
     rollout: {
       haltAbovePercent: Number(options.haltAbove),
       ...given('steps', options.step?.map(stepOf)),
@@ -128,25 +152,6 @@ async function publish(
     },
   };
   return admin.call(releases.publish, { body, reason });
-}
-
-async function upload(admin: AdminClient, path: string): Promise<PackageView> {
-  const { size: bytes } = statSync(path);
-  const file = await open(path, 'r');
-  try {
-    const hash = createHash('sha256');
-    for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk);
-    const params = { sha256: hash.digest('hex') };
-    for (let at = 0; ; ) {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(PART_BYTES), 0, PART_BYTES, at);
-      const content = buffer.subarray(0, bytesRead).toString('base64url');
-      const answer = await admin.call(releases.upload, { params, body: { at, bytes, content } });
-      if (answer.package) return answer.package;
-      at = answer.there;
-    }
-  } finally {
-    await file.close();
-  }
 }
 
 function noteOf(text: string): readonly [string, string] {
@@ -202,26 +207,40 @@ async function checkAsked(
 }
 
 function addRolloutCommands(app: Command): void {
+  const channel = ['--channel <name>', 'which of its channels, where it is on several'] as const;
   const change = (name: string, about: string, wanted: RolloutChange['do'], why: readonly [string, string]): void =>
-    addOperatorCommand(app, {
+    addOperatorCommand<{ readonly channel?: string }, ReleaseView[]>(app, {
       name: `${name} <release>`,
       about,
+      options: [channel],
       reason: why,
-      run: async (admin, { reason }, id: string) => [
-        await admin.call(releases.rollout, { params: { id }, body: { do: wanted }, reason }),
-      ],
+      run: async (admin, { options, reason }, id: string) => {
+        const body = { do: wanted, ...given('channel', options.channel) };
+        return [await admin.call(releases.rollout, { params: { id }, body, reason })];
+      },
       show: showReleases,
     });
   change('halt', 'offer a release to nobody until it is resumed', 'halt', ['halting a rollout', 'it crashes']);
   change('resume', 'go on with a rollout that halted', 'resume', ['resuming a rollout', 'it was the network']);
   change('advance', 'begin the next step of a rollout now', 'advance', ['going on', 'all is well']);
-  addOperatorCommand(app, {
+  addOperatorCommand<RolloutOptions, ReleaseView[]>(app, {
     name: 'rollout <release>',
-    about: 'give a rollout other steps, from now on',
-    options: [required('--step <steps...>', '25% 100%@24h')],
+    about: 'give a rollout other steps, from now on; on another channel it begins with them',
+    options: [
+      required('--step <steps...>', '25% 100%@24h'),
+      ['--channel <name>', 'which channel: one that it is not on yet begins, like stable after beta'],
+      ['-g, --group <names...>', 'only devices of these groups'],
+      ['--halt-above <percent>', 'halt when more than so much of what devices say is failure or refusal'],
+    ],
     reason: ['changing a rollout', 'to all before the weekend'],
-    run: async (admin, { options, reason }: Given<{ readonly step: string[] }>, id: string) => {
-      const body = { do: 'steps', steps: options.step.map(stepOf) } as const;
+    run: async (admin, { options, reason }, id: string) => {
+      const body = {
+        do: 'steps',
+        steps: options.step.map(stepOf),
+        ...given('channel', options.channel),
+        ...given('groups', options.group),
+        ...given('haltAbovePercent', options.haltAbove === undefined ? undefined : Number(options.haltAbove)),
+      } as const;
       return [await admin.call(releases.rollout, { params: { id }, body, reason })];
     },
     show: showReleases,

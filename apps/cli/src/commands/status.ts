@@ -55,6 +55,7 @@ function formatStatus(status: StatusView): string {
     ...(status.backup ? [backupLine(status.backup)] : [noBackupLine(status)]),
     ...status.safeguards.map(safeguardLine),
     certificatesLine(status),
+    ...updatesLine(status),
     `audit log      ${audit.events} events, chain ${audit.intact ? 'intact' : 'BROKEN'}${audit.verified < audit.events ? `, ${audit.verified} checked so far` : ''}`,
     '',
     styleText('bold', 'Security nodes'),
@@ -130,6 +131,14 @@ function backupLine({ targets, everyMs, verified, verifiedAgeMs }: BackupView): 
 function certificatesLine({ certificates: { count, firstEnd } }: StatusView): string {
   const first = firstEnd && `; ${printable(firstEnd.id)} ends first, in ${firstEnd.daysLeft} days`;
   return `certificates   ${count}${first ?? ', all renew themselves'}`;
+}
+
+/** What only persons sign anew, and how long it lasts. */
+function updatesLine({ updates }: StatusView): string[] {
+  if (!updates) return [];
+  const { root, targets } = updates;
+  const until = ({ version, endsAt }: typeof root): string => `${version} until ${formatTime(endsAt)}`;
+  return [`updates        root ${until(root)}, ${targets ? `releases signed ${until(targets)}` : 'no release yet'}`];
 }
 
 function health(degraded: readonly string[]): string {

@@ -13,6 +13,7 @@ import { examinationsOfDatabase } from './from-database.ts';
 import { examinationsOfProxy } from './from-proxy.ts';
 import { examinationsOfSecurity } from './from-security.ts';
 import { examinationsOfOwnChannel } from './own-channel.ts';
+import { examinationsOfRealm } from './own-realm.ts';
 
 type Place = 'security' | 'proxy' | 'database' | 'device';
 
@@ -86,10 +87,13 @@ async function examinationsOf(from: Place, options: DoctorOptions, globals: Glob
   const { data } = globals;
   const place = { file: options.env, data };
   if (from === 'security')
-    return examinationsOfSecurity(await settingsOfServer('security', place), {
-      urls: options.directory ?? [],
-      caFile: ofUser(options.directoryCa),
-    });
+    return [
+      ...examinationsOfSecurity(await settingsOfServer('security', place), {
+        urls: options.directory ?? [],
+        caFile: ofUser(options.directoryCa),
+      }),
+      ...examinationsOfRealm(globals),
+    ];
   if (from === 'proxy')
     return examinationsOfProxy(await settingsOfServer('proxy', place), {
       places: options.backend ?? [],

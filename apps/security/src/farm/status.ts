@@ -15,6 +15,8 @@ import {
   type ProxyRow,
   podNames,
   safeguardWords,
+  updateEnds,
+  updateWords,
 } from '@sallyport/access';
 import type { DatabaseView, JournalView, LogView, NodeView, ProxyView, StatusView } from '@sallyport/security-api';
 import type { ArchiveState } from '@sallyport/store-sql';
@@ -78,6 +80,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
   const safeguards = await listSafeguards(access);
   const moment = { now: safeguards.now, archived: archive !== undefined, primary: servers[0]?.address ?? '' };
   const missed = new Set(missedSafeguards(safeguards.rows, moment));
+  const updates = await updateEnds(access);
   const degraded = [
     ...backup.words,
     ...holdWords(log),
@@ -96,6 +99,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
       .map(({ name }) => `Proxy ${name} has no live lease`),
     ...directoryWarnings(await listDirectories(access)),
     ...certificateWords(certificates, parts.wallMs()),
+    ...updateWords(updates, now),
     ...(counted.audit.intact ? [] : ['the audit log was changed']),
   ];
   return {
@@ -114,6 +118,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     log,
     ...(backup.view && { backup: backup.view }),
     certificates: certificatesView(certificates),
+    ...(updates && { updates }),
     safeguards: safeguards.rows.map((row) => {
       const { kind, name, goodAt, upTo } = row;
       return { kind, name, goodAt, upTo, missed: missed.has(row) };

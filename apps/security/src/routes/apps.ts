@@ -22,8 +22,8 @@ export interface AppRoutes {
 }
 
 function appView(app: AppRow): GivenAnswerOf<typeof apps.put> {
-  const { id, title, platforms, signers, groups, owners, minimum } = app;
-  return { id, title, platforms, signers, groups, owners, minimum };
+  const { id, title, platforms, signers, groups, owners, minimum, channels } = app;
+  return { id, title, platforms, signers, groups, owners, minimum, channels: channels ?? {} };
 }
 
 /** Registered apps. */

@@ -8,11 +8,13 @@ import {
   issuePublisher,
   listPublishers,
   listReleases,
+  offeredTo,
   proposeRelease,
   putRoot,
   type ReleaseRow,
   type ReleaseStanding,
   releaseStandings,
+  rolloutsOf,
   withdrawRelease,
 } from '@sallyport/access';
 import { formatUpdate, parseBase64Url, updateKeyFrom } from '@sallyport/channel';
@@ -35,13 +37,16 @@ export interface ReleaseRoutes {
 const ONLINE_KEYS = 4;
 
 function releaseView(row: ReleaseRow): GivenAnswerOf<typeof releases.publish> {
-  const { id, appId: app, state, notes, publishedBy, publishedAt, rollout } = row;
+  const { id, appId: app, state, notes, publishedBy, publishedAt } = row;
   const { version, build, os, sha256, bytes, permissions } = row.package;
-  return { id, app, version, build, os, state, sha256, bytes, notes, permissions, publishedBy, publishedAt, rollout };
+  return {
+    ...{ id, app, version, build, os, state, sha256, bytes, notes, permissions, publishedBy, publishedAt },
+    rollouts: rolloutsOf(row),
+  };
 }
 
-function standingView({ release, percent, running, counts }: ReleaseStanding) {
-  return { release: releaseView(release), percent, running, ...counts };
+function standingView({ release, percents, running, counts }: ReleaseStanding) {
+  return { release: releaseView(release), percents, running, ...counts };
 }
 
 /** Releases, their rollouts, and who signs them. */
@@ -51,8 +56,9 @@ export function addReleaseRoutes(service: FastifyInstance, { access, liveKeys, p
     const there = await packages.take({ sha256, at, bytes, content: parseBase64Url(content), by: by.actor });
     return { there, package: there === bytes ? await packages.finish({ sha256, by: by.actor }) : null };
   });
-  serve(service, releases.publish, async ({ body: { sha256, ...input }, by }) =>
-    releaseView(await proposeRelease(access, { ...input, package: await packages.get(sha256) }, by)),
+  const look = (sha256: string) => packages.get(sha256);
+  serve(service, releases.publish, async ({ body, by }) =>
+    releaseView(await proposeRelease(access, { ...body, look }, by)),
   );
   serve(service, releases.list, async ({ query }) => (await listReleases(access, pageOf(query))).map(releaseView));
   serve(service, releases.draft, async ({ params: { id } }) => {
@@ -69,6 +75,9 @@ export function addReleaseRoutes(service: FastifyInstance, { access, liveKeys, p
     await withdrawRelease(access, id, by);
     return { done: true };
   });
+  serve(service, releases.offered, async ({ params: { id }, query }) => [
+    ...(await offeredTo(access, id, pageOf(query))),
+  ]);
   serve(service, releases.standings, async ({ params: { id }, query }) =>
     (await releaseStandings(access, id, pageOf(query).limit)).map(standingView),
   );

@@ -169,6 +169,7 @@ async function complete(
     used,
     outcome: attempt.establish.outcome,
     app: `${app.id}@${app.version}`,
+    os: app.os,
     policies: parts.policies,
     userUnasked,
     checked: { passwordHash: user.passwordHash, factorAt },

@@ -1,4 +1,4 @@
-import type { AuditWatch } from '@sallyport/access';
+import { type AuditWatch, sweepPackages } from '@sallyport/access';
 import type { CountWatch } from '../farm/count-watch.ts';
 import type { DatabaseProbe } from '../stores/database-probe.ts';
 import type { PackageStore } from '../updates/package-store.ts';
@@ -8,10 +8,11 @@ import { startErasing } from './erasing.ts';
 import type { Renewal } from './renewal.ts';
 import { type RetentionParts, startRetention } from './retention.ts';
 import { type StandbyWatchParts, startStandbyWatch } from './standby-watch.ts';
+import { startUpdateWatch } from './update-watch.ts';
 
 /** The whole audit log is checked again this often, ms. */
 const RECHECK_MS = 21_600_000;
-/** Packages that nobody goes on sending are looked for this often, ms. */
+/** Packages that nobody goes on sending, or no release names, are looked for this often, ms. */
 const SWEEP_MS = 3_600_000;
 
 /** What upkeep works on. */
@@ -21,21 +22,25 @@ export interface UpkeepParts
     Omit<StandbyWatchParts, 'database'> {
   readonly database: Pick<DatabaseProbe, 'archive' | 'servers'>;
   readonly renewal: Renewal;
-  readonly packages: Pick<PackageStore, 'sweep'>;
+  readonly packages: Pick<PackageStore, 'sweep' | 'names' | 'drop'>;
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
 }
 
 /** Begins everything that a node does from time to time; gives the function that stops it. */
 export function startUpkeep(parts: UpkeepParts): () => void {
-  const { auditWatch, countWatch, renewal, packages, log } = parts;
+  const { access, auditWatch, countWatch, renewal, packages, log } = parts;
   renewal.start();
   // The whole log is checked once now, beside everything else, and again from time to time.
   void auditWatch.look(0).catch(() => undefined);
   // Who asks for the status first does not wait for the counts of a large farm either.
   void countWatch.look(0).catch(() => undefined);
-  const sweep = (): void =>
+  const sweep = (): void => {
     void packages.sweep(Date.now()).catch((error: unknown) => log.warn({ err: error }, 'drafts of packages stay'));
+    void sweepPackages(access, packages).catch((error: unknown) =>
+      log.warn({ err: error }, 'packages that no release names stay'),
+    );
+  };
   sweep();
   const sweeping = setInterval(sweep, SWEEP_MS);
   const recheck = setInterval(() => void auditWatch.recheck().catch(() => undefined), RECHECK_MS);
@@ -46,6 +51,7 @@ export function startUpkeep(parts: UpkeepParts): () => void {
     startArchiveWatch(parts),
     startCertificateWatch(parts),
     startStandbyWatch(parts),
+    startUpdateWatch(parts),
     () => clearInterval(recheck),
     () => clearInterval(sweeping),
   ];

@@ -15,7 +15,7 @@ export async function adoptApps(access: AccessContext): Promise<readonly string[
   return change(access, BY, async (begun) => {
     const ids = (await begun.tables.apps.count()) > 0 ? [] : await appsInUse(begun);
     for (const id of ids) {
-      const open = { platforms: [], signers: [], groups: null, owners: [], minimum: null };
+      const open = { platforms: [], signers: [], groups: null, owners: [], minimum: null, channels: null };
       await begun.tables.apps.insert({ id, title: id, ...open, removedAt: null });
       begun.audit('app.put', id);
     }

@@ -42,10 +42,11 @@ export async function putApp(
     groups: input.groups,
     owners: input.owners ?? [],
     minimum: input.minimum ?? null,
+    channels: input.channels && Object.keys(input.channels).length > 0 ? input.channels : null,
     removedAt: null,
   };
   await changeRights(access, { action: 'app.put', subject: id, by }, async ({ tables }) => {
-    for (const name of row.groups ?? [])
+    for (const name of groupsIn(row))
       if (!(await tables.groups.find({ name }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
     const before = await tables.apps.find({ id }, 'update');
     if (options.onlyNew && before?.removedAt === null)
@@ -55,6 +56,11 @@ export async function putApp(
     else await tables.apps.insert(row);
   });
   return row;
+}
+
+/** Groups that an app names: who may use it, and who is on its channels. */
+function groupsIn({ groups, channels }: Pick<AppRow, 'groups' | 'channels'>): ReadonlySet<string> {
+  return new Set([...(groups ?? []), ...Object.values(channels ?? {}).flat()]);
 }
 
 /**

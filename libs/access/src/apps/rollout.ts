@@ -20,9 +20,16 @@ export function isInPart(
   of: { readonly release: string; readonly installation: string },
   percent: number,
 ): boolean {
-  const [a = 0, b = 0, c = 0, d = 0] = sha256(new TextEncoder().encode(`rollout/${of.release}/${of.installation}`));
-  const bucket = ((a * 256 + b) * 65_536 + c * 256 + d) % BUCKETS;
-  return bucket < (percent * BUCKETS) / 100;
+  return turnOf(sha256, of) < percent;
+}
+
+/** Percent above which a rollout takes an installation in, from 0 to 99.99. */
+export function turnOf(
+  sha256: (bytes: Uint8Array) => Uint8Array,
+  { release, installation }: { readonly release: string; readonly installation: string },
+): number {
+  const [a = 0, b = 0, c = 0, d = 0] = sha256(new TextEncoder().encode(`rollout/${release}/${installation}`));
+  return (((a * 256 + b) * 65_536 + c * 256 + d) % BUCKETS) / (BUCKETS / 100);
 }
 
 /** A rollout that goes on where it halted: what was still to come is as far away as it was. */

@@ -15,6 +15,8 @@ export interface AppRow {
   readonly owners: readonly string[];
   /** The lowest version that is served, and from when on; null for any. */
   readonly minimum: AppMinimum | null;
+  /** Groups that are on each channel of releases beside `stable`, on which everybody is; null for no such channel. */
+  readonly channels: Readonly<Record<string, readonly string[]>> | null;
   /** Epoch ms; null while it is registered. */
   readonly removedAt: number | null;
 }
@@ -30,7 +32,23 @@ export interface ReleaseRow {
   readonly state: 'proposed' | 'live' | 'withdrawn';
   readonly publishedBy: string;
   readonly publishedAt: number;
+  /** On the channel `stable`; one without a step is not on it. */
   readonly rollout: Rollout;
+  /** On other channels of its app, by their names; null for none. */
+  readonly channels: Readonly<Record<string, Rollout>> | null;
+  /** SHA-256 of the package, by which it is found; null in rows of the version before. */
+  readonly packageHash: string | null;
+  /** Epoch ms; null until it is withdrawn. */
+  readonly withdrawnAt: number | null;
+}
+
+/** A package in the store that no release names, and since when that is known. */
+export interface UnnamedPackageRow {
+  /** SHA-256, hex. */
+  readonly hash: string;
+  readonly since: number;
+  /** It goes, and nobody may name it any more. */
+  readonly removing: boolean;
 }
 
 /** A file of metadata of The Update Framework, as devices read it. It is signed; `draft` is targets that more people must sign. */
@@ -78,6 +96,7 @@ export interface InstallLinkRow {
 export interface AppRows {
   readonly apps: AppRow;
   readonly releases: ReleaseRow;
+  readonly unnamedPackages: UnnamedPackageRow;
   readonly updateFiles: UpdateFileRow;
   readonly releaseReports: ReleaseReportRow;
   readonly publishers: PublisherRow;
@@ -89,6 +108,7 @@ export const APP_TABLES: Shapes<AppRows> = {
   apps: {
     key: ['id'],
     sealed: ['id', 'platforms', 'signers', 'groups', 'minimum', 'removedAt'],
+    sealedLater: ['channels'],
     columns: {
       id: 'text',
       title: 'text',
@@ -97,6 +117,7 @@ export const APP_TABLES: Shapes<AppRows> = {
       groups: 'json',
       owners: 'json',
       minimum: 'json',
+      channels: 'json',
       removedAt: 'int',
       rowMac: 'bytes',
     },
@@ -104,6 +125,8 @@ export const APP_TABLES: Shapes<AppRows> = {
   releases: {
     key: ['id'],
     sealed: ['id', 'appId', 'package', 'state', 'publishedBy', 'rollout'],
+    // What a release is found by is held against its package, which is sealed.
+    sealedLater: ['channels'],
     columns: {
       id: 'text',
       appId: 'text',
@@ -113,8 +136,15 @@ export const APP_TABLES: Shapes<AppRows> = {
       publishedBy: 'text',
       publishedAt: 'int',
       rollout: 'json',
+      channels: 'json',
+      packageHash: 'text',
+      withdrawnAt: 'int',
       rowMac: 'bytes',
     },
+  },
+  unnamedPackages: {
+    key: ['hash'],
+    columns: { hash: 'text', since: 'int', removing: 'bool' },
   },
   updateFiles: {
     key: ['role', 'version'],

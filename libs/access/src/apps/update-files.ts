@@ -43,11 +43,11 @@ export function findUpdateRoot({ store }: AccessContext): Promise<SignedUpdate<R
 }
 
 async function newestRoot(transaction: Transaction): Promise<SignedUpdate<RootContent> | undefined> {
-  return newest(transaction, 'root');
+  return newestUpdate(transaction, 'root');
 }
 
-/** The newest metadata of a role. */
-async function newest<Role extends UpdateRole>(
+/** The newest metadata of a role; undefined while there is none. */
+export async function newestUpdate<Role extends UpdateRole>(
   { tables }: Transaction,
   role: Role,
 ): Promise<SignedUpdate<UpdateContents[Role]> | undefined> {
@@ -170,7 +170,7 @@ export interface TargetsDraft {
 export async function draftOf(transaction: Transaction, targets: TargetsContent['targets']): Promise<TargetsDraft> {
   const root = await newestRoot(transaction);
   if (!root) throw new AccessError('ERR_ACCESS_CONFLICT', 'there is no root yet: sallyport app root make');
-  const version = ((await newest(transaction, 'targets'))?.signed.version ?? 0) + 1;
+  const version = ((await newestUpdate(transaction, 'targets'))?.signed.version ?? 0) + 1;
   const { threshold } = root.signed.roles.targets;
   const begun = await begunDraft(transaction, version);
   const isSame = begun && canonicalJson(begun.update.signed.targets) === canonicalJson(targets);
@@ -202,7 +202,7 @@ export async function signTargets(
   const root = await newestRoot(transaction);
   if (!root) throw new AccessError('ERR_ACCESS_CONFLICT', 'there is no root yet');
   const { version } = brought.signed;
-  checkNext('targets', version, (await newest(transaction, 'targets'))?.signed.version ?? 0);
+  checkNext('targets', version, (await newestUpdate(transaction, 'targets'))?.signed.version ?? 0);
   checkTargets(brought, transaction.now());
   const good = signersOfUpdate(brought, root.signed, 'targets');
   if (good.length === 0) throw invalid('no key of the role targets has signed it');
@@ -223,8 +223,19 @@ export async function signTargets(
     return false;
   }
   await updateFiles.insert(fileOf('targets', update, signers));
+  await forgetOld(transaction, 'targets');
   await signOnline(transaction, online, { anew: true });
   return true;
+}
+
+/** Versions of what a device reads in several steps that stay: it may be in the middle of them. */
+const KEPT_VERSIONS = 3;
+
+/** Removes versions that nobody asks for any more: a device begins with the newest. Roots stay, devices follow all of them. */
+async function forgetOld({ tables: { updateFiles } }: Transaction, role: 'targets' | 'snapshot'): Promise<void> {
+  const kept = await updateFiles.list({ where: { role }, newestFirst: true, limit: KEPT_VERSIONS });
+  const oldest = kept.at(-1);
+  if (oldest) await updateFiles.remove({ where: { role }, below: ['version', oldest.version] });
 }
 
 /** Targets say what targets say, and are good for some time, but not for ever. @throws AccessError ERR_ACCESS_INVALID */
@@ -252,7 +263,10 @@ function versionAfter(last: SignedUpdate<{ readonly version: number }> | undefin
 
 /** True where half of the time is over for which snapshot or timestamp are good; where there are none yet, nothing is. */
 async function areOld(transaction: Transaction): Promise<boolean> {
-  const [snapshot, timestamp] = await Promise.all([newest(transaction, 'snapshot'), newest(transaction, 'timestamp')]);
+  const [snapshot, timestamp] = await Promise.all([
+    newestUpdate(transaction, 'snapshot'),
+    newestUpdate(transaction, 'timestamp'),
+  ]);
   const now = transaction.now();
   return timestamp !== undefined && (isOld(snapshot, SNAPSHOT_MS, now) || isOld(timestamp, TIMESTAMP_MS, now));
 }
@@ -267,13 +281,13 @@ async function signOnline(
   online: OnlineKey,
   { anew = false }: { readonly anew?: boolean } = {},
 ): Promise<void> {
-  const [root, targets] = [await newestRoot(transaction), await newest(transaction, 'targets')];
+  const [root, targets] = [await newestRoot(transaction), await newestUpdate(transaction, 'targets')];
   if (!root || !targets) return;
   const number = onlineNumberOf(root.signed, online);
   if (number === undefined) throw new AccessError('ERR_ACCESS_CONFLICT', 'the root names no online key of this realm');
   const now = transaction.now();
-  let snapshot = await newest(transaction, 'snapshot');
-  const timestamp = await newest(transaction, 'timestamp');
+  let snapshot = await newestUpdate(transaction, 'snapshot');
+  const timestamp = await newestUpdate(transaction, 'timestamp');
   const snapshotIsOld = anew || isOld(snapshot, SNAPSHOT_MS, now);
   if (!snapshotIsOld && !isOld(timestamp, TIMESTAMP_MS, now)) return;
   const secret = online(number);
@@ -285,6 +299,7 @@ async function signOnline(
     const signed: SnapshotContent = { _type: 'snapshot', spec_version: UPDATE_SPEC, version, expires, meta };
     snapshot = signUpdate({ signatures: [], signed }, secret);
     await updateFiles.insert(fileOf('snapshot', snapshot, []));
+    await forgetOld(transaction, 'snapshot');
   }
   const meta = { 'snapshot.json': metaFileOf(snapshot!) };
   const [expires, version] = [formatExpires(now + TIMESTAMP_MS), versionAfter(timestamp, now)];

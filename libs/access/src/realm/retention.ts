@@ -9,6 +9,8 @@ import type { AuditHeadRow } from './rows.ts';
 
 /** Rows of a kind that one batch removes at most: none may hold many for long. */
 const BATCH = 500;
+/** Releases of one batch: each has a list of its pieces. */
+const RELEASES = 50;
 
 /** A pod whose certificate was given longer ago holds none that is good, ms: none lasts longer than a week. */
 const POD_KEPT_MS = 8 * 86_400_000;
@@ -21,7 +23,7 @@ export interface Swept {
 
 /**
  * Removes a batch of what has ended longer ago than the realm keeps it: ended sessions, revoked installations and those
- * that were never used, tokens, accounts that nobody confirmed; and Proxies in pods that are gone for good. The revocation log stays whole. Safe on several nodes.
+ * that were never used, tokens, accounts that nobody confirmed, withdrawn releases; and Proxies in pods that are gone for good. The revocation log stays whole. Safe on several nodes.
  */
 export async function sweepEnded(access: AccessContext): Promise<Swept> {
   return access.store.transaction(async (transaction) => {
@@ -41,9 +43,27 @@ export async function sweepEnded(access: AccessContext): Promise<Swept> {
         await bindings.list({ where: { state: 'waits' }, below: ['createdAt', before], limit: BATCH }),
       ),
       await forgetPods(transaction),
+      await removeReleases(transaction, before),
     ];
     return { removed: counts.reduce((sum, count) => sum + count, 0), more: counts.some((count) => count === BATCH) };
   });
+}
+
+/** Releases that were withdrawn, after all that devices said of them. */
+async function removeReleases({ tables }: Transaction, before: number): Promise<number> {
+  const { releases, releaseReports } = tables;
+  const over = await releases.list({ where: { state: 'withdrawn' }, below: ['withdrawnAt', before], limit: RELEASES });
+  let removed = 0;
+  for (const { id } of over) {
+    const said = await releaseReports.list({ where: { releaseId: id }, limit: BATCH - removed });
+    const of = ['installationId', said.map(({ installationId }) => installationId)] as const;
+    if (said.length > 0) await releaseReports.remove({ where: { releaseId: id }, among: of });
+    removed += said.length;
+    if (removed === BATCH) return removed;
+    await releases.remove({ where: { id } });
+    removed += 1;
+  }
+  return Math.min(removed, BATCH);
 }
 
 /**

@@ -187,6 +187,6 @@ async function linkedApp(
   if (!app) return undefined;
   const groups = await groupsOf(transaction, link.userId);
   const live = await releases.list({ where: { appId: app.id, state: 'live' } });
-  const of = { groups, installationId: link.id, now: transaction.now() };
+  const of = { app, groups, installationId: link.id, now: transaction.now() };
   return { link, app, releases: newestBySystem(live.filter((row) => isRolledOut(access, row, of))) };
 }

@@ -1,5 +1,6 @@
 import { compareVersions } from '@sallyport/lease';
 import { appIdOf, usableApp } from '../apps/app-rule.ts';
+import { rolloutsFor } from '../apps/channels.ts';
 import { isInPart, percentNow } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
 import { groupsOf } from '../people/users.ts';
@@ -77,8 +78,8 @@ export async function ownRelease(
 
 async function releasesOf({ tables }: Transaction, wanted: WantedRelease): Promise<ReleaseRow[]> {
   if ('sha256' in wanted) {
-    const live = await tables.releases.list({ where: { state: 'live' } });
-    return live.filter((row) => row.package.sha256 === wanted.sha256);
+    const found = await tables.releases.list({ where: { state: 'live', packageHash: wanted.sha256 } });
+    return found.filter((row) => row.package.sha256 === wanted.sha256);
   }
   const row = await tables.releases.find({ id: wanted.id });
   return row?.state === 'live' ? [row] : [];
@@ -92,6 +93,8 @@ export interface CatalogueEntry {
 
 /** Of more apps a device is told the first ones only. */
 const MAX_CATALOGUE = 200;
+/** Apps whose releases are read at a time. */
+const APPS_AT_ONCE = 16;
 
 /** The apps of the user of a device of which there is a release, by their titles. */
 export function catalogueFor(access: AccessContext, asker: UpdateAsker): Promise<readonly CatalogueEntry[]> {
@@ -99,15 +102,25 @@ export function catalogueFor(access: AccessContext, asker: UpdateAsker): Promise
     const { tables } = transaction;
     const who = await askingUser(transaction, asker);
     if (!who) return [];
-    const [apps, live] = await Promise.all([tables.apps.list(), tables.releases.list({ where: { state: 'live' } })]);
-    const entries = apps.flatMap((row) => {
-      const app = usableApp([row], { id: row.id, groups: who.groups });
-      if (!app) return [];
+    const all = await tables.apps.list({ where: { removedAt: null } });
+    const own = all
+      .filter((row) => usableApp([row], { id: row.id, groups: who.groups }))
+      .sort((a, b) => (a.title < b.title ? -1 : 1));
+    const entries: CatalogueEntry[] = [];
+    for (let at = 0; at < own.length && entries.length < MAX_CATALOGUE; at += APPS_AT_ONCE) {
+      const apps = own.slice(at, at + APPS_AT_ONCE);
+      const live = await tables.releases.list({
+        where: { state: 'live' },
+        among: ['appId', apps.map(({ id }) => id)],
+      });
       const now = transaction.now();
-      const offered = live.filter((one) => one.appId === app.id && isOffered(access, one, { ...who, asker, app, now }));
-      return offered.length > 0 ? [{ app, releases: newestBySystem(offered) }] : [];
-    });
-    return entries.sort((a, b) => (a.app.title < b.app.title ? -1 : 1)).slice(0, MAX_CATALOGUE);
+      for (const app of apps) {
+        const of = { ...who, asker, app, now };
+        const offered = live.filter((one) => one.appId === app.id && isOffered(access, one, of));
+        if (offered.length > 0) entries.push({ app, releases: newestBySystem(offered) });
+      }
+    }
+    return entries.slice(0, MAX_CATALOGUE);
   });
 }
 
@@ -151,27 +164,30 @@ interface OfferParts extends AskingUser {
 
 /** True for a release of an app that is rolled out to a device. Who must update need not wait for its turn. */
 function isOffered(access: AccessContext, release: ReleaseRow, of: OfferParts): boolean {
-  const { groups, now, asker } = of;
-  return isRolledOut(access, release, {
-    groups,
-    now,
-    installationId: mustUpdate(of) ? undefined : asker.installationId,
-  });
+  const installationId = mustUpdate(of) ? undefined : of.asker.installationId;
+  return isRolledOut(access, release, { ...of, installationId });
+}
+
+/** For whom a release is asked. */
+export interface RolloutAsker {
+  readonly app: Pick<AppRow, 'channels'>;
+  readonly groups: readonly string[];
+  readonly installationId: string | undefined;
+  readonly now: number;
 }
 
 /**
- * True for a release that is rolled out now to an installation of a member of the groups; without an installation, to anybody at all: then
- * it is enough that it has begun and was not halted.
+ * True for a release that is rolled out now to an installation of a member of the groups, on one of their channels; without an installation,
+ * to anybody at all: then it is enough that it has begun and was not halted.
  */
 export function isRolledOut(
   { crypto }: AccessContext,
-  { id, rollout }: ReleaseRow,
-  of: { readonly groups: readonly string[]; readonly installationId: string | undefined; readonly now: number },
+  release: ReleaseRow,
+  { app, groups, installationId: installation, now }: RolloutAsker,
 ): boolean {
-  if (rollout.groups !== null && !rollout.groups.some((group) => of.groups.includes(group))) return false;
-  const percent = percentNow(rollout, of.now);
-  if (percent === 0 || of.installationId === undefined) return percent > 0;
-  return isInPart((bytes) => crypto.sha256(bytes), { release: id, installation: of.installationId }, percent);
+  const percent = Math.max(0, ...Object.values(rolloutsFor(app, release, groups)).map((one) => percentNow(one, now)));
+  if (percent === 0 || installation === undefined) return percent > 0;
+  return isInPart((bytes) => crypto.sha256(bytes), { release: release.id, installation }, percent);
 }
 
 /** True for a device of this app whose version is below the minimum, be that due or not. */

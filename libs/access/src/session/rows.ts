@@ -27,6 +27,8 @@ export interface InstallationRow {
   /** When `currentKey` became current. */
   readonly rotatedAt: number;
   readonly app: string;
+  /** The system that its app said it runs on at the last sign-in; absent or null in rows of the version before, and until then. */
+  readonly os?: string | null;
   readonly model: string;
   readonly createdAt: number;
   readonly lastSeenAt: number | null;
@@ -99,6 +101,7 @@ export const SESSION_TABLES: Shapes<SessionRows> = {
       previousKey: 'bytes',
       rotatedAt: 'int',
       app: 'text',
+      os: 'text',
       model: 'text',
       createdAt: 'int',
       lastSeenAt: 'int',

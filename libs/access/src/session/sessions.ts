@@ -29,6 +29,8 @@ export interface SessionRequest {
   readonly outcome: EstablishOutcome;
   /** `id@version` */
   readonly app: string;
+  /** The system that it says it runs on. */
+  readonly os?: string;
   /** How a directory vouched for the sign-in; absent for a local one. */
   readonly signIn?: DirectorySignIn;
   /** The proof of an enrolment that stands for the credentials: good for one session. */
@@ -98,7 +100,8 @@ export async function createSession(access: AccessContext, request: SessionReque
       throw new AccessError('ERR_ACCESS_CONFLICT', 'a key that was replaced needs the credentials of the user');
     const expiresAt = transaction.now() + settings.sessionTtlMs;
     const row = newSession(access, request, { sid, installation, now, expiresAt, generation: realm.generation });
-    const change = { ...rotation.change, status: 'active', app: request.app, lastSeenAt: now, resumeId: null } as const;
+    const { app, os = null } = request;
+    const change = { ...rotation.change, status: 'active', app, os, lastSeenAt: now, resumeId: null } as const;
     // The code has done its work: its key could only help somebody who reads old backups.
     const usedCode = { where: { installationId: installation.id } };
     const [routes] = await Promise.all([

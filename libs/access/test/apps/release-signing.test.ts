@@ -1,87 +1,35 @@
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  formatExpires,
-  formatUpdate,
-  parseUpdate,
-  type RootContent,
-  type SignedUpdate,
-  signUpdate,
-  type TargetsContent,
-  UPDATE_SPEC,
-  updateKeyFrom,
-} from '@sallyport/channel';
+import { formatExpires, type RootContent, signUpdate, updateKeyFrom } from '@sallyport/channel';
 import type { PackageView } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
-  approveRelease,
-  draftWith,
   findUpdateRoot,
   noteRefusedVersion,
   noteReport,
-  proposeRelease,
-  putApp,
   putRoot,
-  type ReleaseRow,
   readUpdateFile,
   releaseStandings,
 } from '../../src/index.ts';
 import { BY, scene } from '../scene.ts';
-
-const CI = { actor: 'publisher ci', reason: 'build 7' };
-const SIGNER = 'aa'.repeat(32);
-const DAY = 86_400_000;
-const [ROOT, TIM, TOM] = [randomBytes(32), randomBytes(32), randomBytes(32)] as const;
-const online = (number: number): Uint8Array => new Uint8Array(32).fill(number + 1);
-
-function packageOf(over: Partial<PackageView> = {}): PackageView {
-  const sha256 = createHash('sha256').update(randomBytes(8)).digest('hex');
-  return {
-    ...{ kind: 'apk', os: 'android', id: 'field', version: '1.1', build: '2', minOsVersion: '', permissions: [] },
-    ...{ signers: [SIGNER], sha256, bytes: 3, chunks: [sha256] },
-    ...over,
-  };
-}
-
-interface Wanted {
-  readonly version?: number;
-  readonly change?: (root: RootContent) => RootContent;
-}
-
-/** A root of one key, for targets of two; one of both must sign unless a test wants it otherwise. */
-function rootText(now: number, threshold: number, { version = 1, change = (root) => root }: Wanted = {}): string {
-  const [root, tim, tom, own] = [ROOT, TIM, TOM, online(0)].map(updateKeyFrom) as [Key, Key, Key, Key];
-  const keys = Object.fromEntries([root, tim, tom, own].map(({ id, key }) => [id, key]));
-  const one = (id: string) => ({ keyids: [id], threshold: 1 });
-  const targets = { keyids: [tim.id, tom.id], threshold };
-  const signed: RootContent = {
-    ...{ _type: 'root', spec_version: UPDATE_SPEC, version, expires: formatExpires(now + 365 * DAY) },
-    ...{ consistent_snapshot: true, keys },
-    roles: { root: one(root.id), targets, snapshot: one(own.id), timestamp: one(own.id) },
-  };
-  return textOf(signUpdate({ signatures: [], signed: change(signed) }, ROOT));
-}
-type Key = ReturnType<typeof updateKeyFrom>;
-
-function textOf(update: SignedUpdate<unknown>): string {
-  return new TextDecoder().decode(formatUpdate(update));
-}
+import {
+  DAY,
+  draft,
+  online,
+  packageOf,
+  propose,
+  published,
+  rootText,
+  sign,
+  TIM,
+  TOM,
+  withReleases,
+} from './release-scene.ts';
 
 /** A realm with an app, and a root by which one of two people, or both, sign releases. */
 async function realm(threshold = 1) {
   const { access, clock } = await scene();
-  await putApp(access, 'field', { groups: null, signers: [SIGNER] }, BY);
-  await putRoot(access, rootText(clock.now, threshold), online, BY);
-  const propose = (over: Partial<PackageView> = {}) => proposeRelease(access, { package: packageOf(over) }, CI);
-  return { access, clock, propose };
-}
-
-async function draft(access: AccessContext, { id }: ReleaseRow): Promise<SignedUpdate<TargetsContent>> {
-  return parseUpdate('targets', formatUpdate((await draftWith(access, id)).update));
-}
-
-function sign(access: AccessContext, { id }: ReleaseRow, update: SignedUpdate<unknown>, actor = 'tim') {
-  return approveRelease(access, { id, metadata: textOf(update), online }, { actor, reason: 'tried it' });
+  await withReleases(access, clock.now, threshold);
+  return { access, clock, propose: (over: Partial<PackageView> = {}) => propose(access, packageOf(over)) };
 }
 
 test.each([
@@ -194,25 +142,23 @@ test('so many releases of an app may wait to be signed', async () => {
 
 /** A live release, and what its rollout says. */
 async function live() {
-  const made = await realm();
-  const { access, propose } = made;
-  const release = await propose();
-  await sign(access, release, signUpdate(await draft(access, release), TIM));
+  const { access } = await realm();
+  const release = await published(access);
   const standing = async () => {
-    const { counts, percent } = (await releaseStandings(access, 'field', 1))[0]!;
-    return { ...counts, percent };
+    const { counts, percents } = (await releaseStandings(access, 'field', 1))[0]!;
+    return { ...counts, percent: percents['stable'] };
   };
   return { access, release, standing };
 }
 
 /** An installation of an app, whose sign-in as 1.1 of the app `field` is refused. */
-async function refuse(access: AccessContext, installationId: string, app: string): Promise<void> {
+async function refuse(access: AccessContext, installationId: string, app: string, os = 'android'): Promise<void> {
   const bytes = access.crypto.sha256(new TextEncoder().encode(installationId));
   const keys = { deviceStatic: bytes, currentKey: bytes, nextKey: null, previousKey: null, signingKey: { kty: 'EC' } };
   const times = { createdAt: 0, rotatedAt: 0, lastSeenAt: null };
   const rest = { userId: 'u', status: 'active', generation: 0, model: '', resumeId: null } as const;
   await access.store.transaction(({ tables }) =>
-    tables.installations.insert({ id: installationId, app, ...keys, ...times, ...rest }),
+    tables.installations.insert({ id: installationId, app, os, ...keys, ...times, ...rest }),
   );
   await noteRefusedVersion(access, { app: 'field@1.1', installationId });
 }
@@ -223,6 +169,23 @@ test('devices of other apps halt no rollout of this one', async () => {
   expect(await standing()).toMatchObject({ refused: 0, percent: 100 });
   for (let i = 0; i < 10; i++) await refuse(access, `own ${i}`, 'field@1');
   expect(await standing()).toMatchObject({ refused: 10, percent: 0 });
+});
+
+test('of one version for two systems each is counted, and refused, by its own devices', async () => {
+  const { access } = await realm();
+  for (const os of ['android', 'ios']) await published(access, packageOf({ os }));
+  for (let i = 0; i < 5; i++) {
+    await refuse(access, `i${i}`, 'field@1.1', i < 2 ? 'android' : 'ios');
+    await access.store.transaction(({ tables }) =>
+      tables.installations.update({ where: { id: `i${i}` } }, { status: 'active' }),
+    );
+  }
+  const standings = await releaseStandings(access, 'field', 9);
+  const told = standings.map(({ release, running, counts }) => [release.package.os, running, counts.refused]);
+  expect(told.sort()).toEqual([
+    ['android', 2, 2],
+    ['ios', 3, 3],
+  ]);
 });
 
 test('a rollout halts with the report that makes them enough, good or bad; a repeated one changes nothing', async () => {

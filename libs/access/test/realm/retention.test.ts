@@ -6,6 +6,7 @@ import {
   changeSettings,
   issueJoinToken,
   LiveKeyring,
+  listReleases,
   putSite,
   type SessionRow,
   sealedStore,
@@ -13,7 +14,9 @@ import {
   sweepEnded,
   trimAudit,
   verifyAudit,
+  withdrawRelease,
 } from '../../src/index.ts';
+import { packageOf, published, withReleases } from '../apps/release-scene.ts';
 import { keyringOf, renewAll } from '../keys/renewed.ts';
 import { sampleSession } from '../sample-session.ts';
 import { BY, KEYRING, scene } from '../scene.ts';
@@ -48,6 +51,34 @@ test('what ended longer ago than the realm keeps it is removed in batches, what 
   expect(await sweepEnded(access)).toEqual({ removed: 2, more: false });
   expect(await access.store.transaction(({ tables }) => tables.joinTokens.count())).toBe(0);
   expect(await idsOf(access)).toEqual(['live']);
+});
+
+test('a withdrawn release goes after all that devices said of it, so much at a time; one that is live stays', async () => {
+  const { access, clock } = await scene();
+  await withReleases(access, clock.now);
+  const [live, withdrawn, lately] = [
+    await published(access, packageOf({ version: '1.1' })),
+    await published(access, packageOf({ version: '1.2' })),
+    await published(access, packageOf({ version: '1.3' })),
+  ];
+  const said = Array.from({ length: 700 }, (_, i) => ({ installationId: `i${i}`, outcome: 'installed' as const }));
+  await access.store.transaction(({ tables }) =>
+    tables.releaseReports.insertEach([
+      ...said.map((one) => ({ releaseId: withdrawn.id, ...one })),
+      { releaseId: live.id, ...said[0]! },
+    ]),
+  );
+  await withdrawRelease(access, withdrawn.id, BY);
+  clock.now += 91 * DAY;
+  await withdrawRelease(access, lately.id, BY);
+  expect([await sweepEnded(access), await sweepEnded(access)]).toEqual([
+    { removed: 500, more: true },
+    { removed: 201, more: false },
+  ]);
+  expect((await listReleases(access, { after: '', limit: 9 })).map(({ id }) => id).sort()).toEqual(
+    [live.id, lately.id].sort(),
+  );
+  expect(await access.store.transaction(({ tables }) => tables.releaseReports.count())).toBe(1);
 });
 
 async function aged(): ReturnType<typeof scene> {

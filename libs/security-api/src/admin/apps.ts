@@ -16,6 +16,23 @@ export const AppMinimum = Type.Object(
 );
 export type AppMinimum = Static<typeof AppMinimum>;
 
+const CHANNEL = '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$';
+const ChannelWords = 'a name like beta, of 1 to 32 small letters, digits and -';
+
+/** A channel of releases: `stable`, on which everybody is, or one of the app. */
+export const ReleaseChannel = Type.String({ pattern: CHANNEL, ...formed(ChannelWords, 'a channel of releases') });
+
+/** Who is on each channel of releases of an app. */
+const AppChannels = Type.Record(
+  Type.String({ pattern: CHANNEL.replace('^', '^(?!stable$)') }),
+  Type.Array(Name(), { minItems: 1, maxItems: 64 }),
+  {
+    maxProperties: 16,
+    additionalProperties: false,
+    description: 'groups by the name of a channel of releases that they are on, beside stable: everybody is on that',
+  },
+);
+
 /** An app that devices may be. */
 export const AppInput = Type.Object(
   {
@@ -25,6 +42,7 @@ export const AppInput = Type.Object(
     groups: orNull(Names),
     owners: Type.Optional(Type.Array(Line(), { maxItems: 16, description: 'whom to ask about it' })),
     minimum: Type.Optional(orNull(AppMinimum)),
+    channels: Type.Optional(AppChannels),
   },
   { ...CLOSED, $id: 'AppInput' },
 );
@@ -40,6 +58,9 @@ export const AppView = Type.Object(
     groups: Type.Union([Type.Array(Type.String()), Type.Null()], { description: 'who may use it; null for everybody' }),
     owners: Type.Array(Type.String()),
     minimum: Type.Union([AppMinimum, Type.Null()], { description: 'lowest version that is served; null for any' }),
+    channels: Type.Record(Type.String(), Type.Array(Type.String()), {
+      description: 'groups by the name of a channel of releases that they are on, beside stable',
+    }),
   },
   { ...CLOSED, $id: 'App' },
 );

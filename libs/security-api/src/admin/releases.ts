@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { CLOSED, formed, Name, Names, orNull, Time } from '../fields.ts';
 import { Text } from '../text.ts';
+import { ReleaseChannel } from './apps.ts';
 import { operations } from './operation.ts';
 import { CursorQuery, PageLimit } from './paging.ts';
 import { Done, IdParam, NameParam } from './params.ts';
@@ -72,6 +73,7 @@ export const ReleaseInput = Type.Object(
         description: 'what changed, by language',
       }),
     ),
+    channel: Type.Optional(ReleaseChannel),
     rollout: Type.Optional(
       Type.Object(
         {
@@ -91,9 +93,13 @@ export type ReleaseInput = Static<typeof ReleaseInput>;
 export const RolloutChange = Type.Object(
   {
     do: Type.Union([Type.Literal('halt'), Type.Literal('resume'), Type.Literal('advance'), Type.Literal('steps')], {
-      description: 'halt, resume, advance to the next step, or other steps from now on',
+      description:
+        'halt, resume, advance to the next step, or other steps from now on; steps on a channel that the release is not on begin it there',
     }),
+    channel: Type.Optional(ReleaseChannel),
     steps: Type.Optional(RolloutSteps),
+    groups: Type.Optional(Names),
+    haltAbovePercent: Type.Optional(Percent),
   },
   { ...CLOSED, $id: 'RolloutChange' },
 );
@@ -114,7 +120,7 @@ export const ReleaseView = Type.Object(
     permissions: Type.Array(Type.String()),
     publishedBy: Type.String(),
     publishedAt: Time(),
-    rollout: Rollout,
+    rollouts: Type.Record(Type.String(), Rollout, { description: 'by the channels that it is on' }),
   },
   { ...CLOSED, $id: 'Release' },
 );
@@ -124,7 +130,9 @@ export type ReleaseView = Static<typeof ReleaseView>;
 export const ReleaseStandingView = Type.Object(
   {
     release: ReleaseView,
-    percent: Type.Integer({ description: 'part of the installations that it is offered to now' }),
+    percents: Type.Record(Type.String(), Type.Integer(), {
+      description: 'by channel, part of its installations that it is offered to now',
+    }),
     running: Type.Integer({ description: 'installations that run its version' }),
     downloading: Type.Integer(),
     installed: Type.Integer(),
@@ -134,6 +142,19 @@ export const ReleaseStandingView = Type.Object(
   { ...CLOSED, $id: 'ReleaseStanding' },
 );
 export type ReleaseStandingView = Static<typeof ReleaseStandingView>;
+
+/** Whether a release is offered to an installation. */
+export const OfferedToView = Type.Object(
+  {
+    id: Type.String({ description: 'of the installation' }),
+    user: Type.String(),
+    app: Type.String({ description: 'as which it last signed in' }),
+    offered: Type.Boolean(),
+    why: Type.String({ description: 'why it is not; empty where it is' }),
+  },
+  { ...CLOSED, $id: 'OfferedTo' },
+);
+export type OfferedToView = Static<typeof OfferedToView>;
 
 const MetadataText = Type.String({
   minLength: 2,
@@ -170,7 +191,7 @@ export const releases = operations('releases', {
       CLOSED,
     ),
     answer: Type.Object({ there: Type.Integer(), package: Type.Union([PackageView, Type.Null()]) }),
-    errors: ['ERR_ACCESS_INVALID', 'ERR_ACCESS_CONFLICT'],
+    errors: ['ERR_ACCESS_INVALID', 'ERR_ACCESS_CONFLICT', 'ERR_SECURITY_PACKAGES'],
   },
   publish: {
     method: 'POST',
@@ -180,7 +201,7 @@ export const releases = operations('releases', {
     reason: true,
     body: ReleaseInput,
     answer: ReleaseView,
-    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_INVALID', 'ERR_ACCESS_CONFLICT'],
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_INVALID', 'ERR_ACCESS_CONFLICT', 'ERR_SECURITY_PACKAGES'],
   },
   list: {
     method: 'GET',
@@ -212,7 +233,7 @@ export const releases = operations('releases', {
   rollout: {
     method: 'PATCH',
     path: '/v1/releases/:id/rollout',
-    about: 'Halt a rollout, resume it, go on to its next step, or give it other ones',
+    about: 'Halt a rollout, resume it, go on to its next step, give it other ones, or begin it on another channel',
     reason: true,
     params: IdParam,
     body: RolloutChange,
@@ -226,6 +247,16 @@ export const releases = operations('releases', {
     reason: true,
     params: IdParam,
     answer: Done,
+    errors: ['ERR_ACCESS_NOT_FOUND'],
+  },
+  offered: {
+    method: 'GET',
+    path: '/v1/releases/:id/installations',
+    about: 'Installations by id, a page of them, each with whether a release is offered to it now, and why it is not',
+    cursor: 'id',
+    params: IdParam,
+    query: CursorQuery,
+    answer: Type.Array(OfferedToView),
     errors: ['ERR_ACCESS_NOT_FOUND'],
   },
   standings: {

@@ -180,6 +180,17 @@ export const SafeguardView = Type.Object(
 );
 export type SafeguardView = Static<typeof SafeguardView>;
 
+const UpdateEnd = Type.Object({ version: Type.Integer(), endsAt: Time() }, CLOSED);
+
+/** When signed metadata of updates ends that only persons can sign anew; absent for a realm without updates. */
+const UpdateEndsView = Type.Object(
+  {
+    root: UpdateEnd,
+    targets: Type.Union([UpdateEnd, Type.Null()], { description: 'null while no release was ever signed' }),
+  },
+  { ...CLOSED, $id: 'UpdateEnds' },
+);
+
 /** What runs, computed from live answers. */
 export const StatusView = Type.Object(
   {
@@ -218,6 +229,7 @@ export const StatusView = Type.Object(
       },
       CLOSED,
     ),
+    updates: Type.Optional(UpdateEndsView),
     proxies: Type.Array(ProxyView),
     audit: Type.Object(
       { events: Type.Integer(), verified: Type.Integer(), intact: Type.Boolean() },

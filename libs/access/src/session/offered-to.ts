@@ -1,0 +1,80 @@
+import { compareVersions } from '@sallyport/lease';
+import { appIdOf, usableApp } from '../apps/app-rule.ts';
+import { rolloutsFor } from '../apps/channels.ts';
+import { percentNow, turnOf } from '../apps/rollout.ts';
+import type { AppRow, ReleaseRow } from '../apps/rows.ts';
+import { groupsOfAll } from '../people/users.ts';
+import type { AccessContext } from '../realm/context.ts';
+import { AccessError } from '../store/errors.ts';
+import type { InstallationRow } from './rows.ts';
+
+/** Whether a release is offered to an installation, and why it is not. */
+export interface OfferedTo {
+  /** Of the installation. */
+  readonly id: string;
+  /** Name of its user; empty for one that is gone. */
+  readonly user: string;
+  /** The app as which it last signed in: `id@version`. */
+  readonly app: string;
+  readonly offered: boolean;
+  /** In words; empty when it is offered. */
+  readonly why: string;
+}
+
+/**
+ * A page of the installations by id, each with whether a release is offered to it at this moment: by the rules by which it is.
+ * @throws AccessError ERR_ACCESS_NOT_FOUND
+ */
+export function offeredTo(
+  { store, crypto }: AccessContext,
+  releaseId: string,
+  { after, limit }: { readonly after: string; readonly limit: number },
+): Promise<readonly OfferedTo[]> {
+  return store.transaction(async (transaction) => {
+    const { releases, apps, installations, users } = transaction.tables;
+    const release = await releases.find({ id: releaseId });
+    if (!release) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no release ${releaseId}`);
+    const app = await apps.find({ id: release.appId });
+    const rows = await installations.list({ above: ['id', after], limit });
+    const userIds = [...new Set(rows.map(({ userId }) => userId))];
+    const [known, groups] = await Promise.all([
+      users.list({ among: ['id', userIds] }),
+      groupsOfAll(transaction, userIds),
+    ]);
+    const now = transaction.now();
+    return rows.map((installation) => {
+      const user = known.find(({ id }) => id === installation.userId);
+      const turn = turnOf((bytes) => crypto.sha256(bytes), { release: releaseId, installation: installation.id });
+      const of = { release, app, installation, now, turn, groups: groups.get(installation.userId) ?? [] };
+      const why = user?.enabled ? whyNot(of) : 'its user is out';
+      const { id, app: running } = installation;
+      return { id, user: user?.name ?? '', app: running, offered: why === '', why };
+    });
+  });
+}
+
+/** What decides. */
+interface Deciding {
+  readonly release: ReleaseRow;
+  readonly app: AppRow | undefined;
+  readonly installation: InstallationRow;
+  readonly groups: readonly string[];
+  readonly turn: number;
+  readonly now: number;
+}
+
+function whyNot({ release, app, installation, groups, turn, now }: Deciding): string {
+  const { version } = release.package;
+  const running = installation.app.slice(release.appId.length + 1);
+  if (appIdOf(installation.app) !== release.appId) return 'it is another app';
+  if (installation.status === 'revoked') return 'it is revoked';
+  if (release.state !== 'live') return `the release is ${release.state}`;
+  if (!usableApp(app ? [app] : [], { id: release.appId, groups })) return 'its user may not use the app';
+  if (compareVersions(version, running) <= 0) return `it has ${running}`;
+  const own = Object.entries(rolloutsFor(app!, release, groups));
+  if (own.length === 0) return 'its user is on no channel, or in no group, of the release';
+  const percent = Math.max(...own.map(([, rollout]) => percentNow(rollout, now)));
+  if (percent === 0) return own.some(([, { haltedAt }]) => haltedAt !== null) ? 'it is halted' : 'it has not begun';
+  const isBelow = app!.minimum !== null && compareVersions(running, app!.minimum.version) < 0;
+  return isBelow || turn < percent ? '' : `its turn comes above ${turn.toFixed(2)} %`;
+}

@@ -1,0 +1,168 @@
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import {
+  type AccessContext,
+  catalogueFor,
+  changeRollout,
+  noteReport,
+  offeredTo,
+  offerFor,
+  putApp,
+  putGroup,
+  putUser,
+  type ReleaseRow,
+  releaseStandings,
+  rolloutsOf,
+} from '../../src/index.ts';
+import { enrolled, withAda } from '../ada.ts';
+import { BY } from '../scene.ts';
+import { packageOf, propose, published, SIGNER, withReleases } from './release-scene.ts';
+
+const HOUR = 3_600_000;
+
+/** An app with a channel `beta` for testers, one device of ada, who is one of them, and many of bob, who is not. */
+async function withBeta() {
+  const { access, clock } = await withAda();
+  await withReleases(access, clock.now);
+  await putGroup(access, 'testers', BY);
+  await putUser(access, 'ada', { groups: ['testers'] }, BY);
+  const { user: bob } = await putUser(access, 'bob', {}, BY);
+  await putApp(access, 'field', { groups: null, signers: [SIGNER], channels: { beta: ['testers'] } }, BY);
+  const first = await enrolled(access);
+  const own = { ...first, app: 'field@1.0' };
+  const others = Array.from({ length: 200 }, () => {
+    const id = randomUUID();
+    return { ...own, id, userId: bob.id, deviceStatic: access.crypto.sha256(new TextEncoder().encode(id)) };
+  });
+  await access.store.transaction(async ({ tables }) => {
+    await tables.installations.update({ where: { id: first.id } }, { app: own.app });
+    await tables.installations.insertEach(others);
+  });
+  const offer = ({ id, userId }: { id: string; userId: string }) =>
+    offerFor(access, { installationId: id, userId }, { version: '1.0', os: 'android' });
+  return { access, clock, tester: own, others, offer };
+}
+
+async function standing(access: AccessContext, { id }: ReleaseRow) {
+  return (await releaseStandings(access, 'field', 9)).find(({ release }) => release.id === id)!;
+}
+
+test('a release on a channel is for who is on it, until it begins on the one of everybody', async () => {
+  const { access, clock, tester, others, offer } = await withBeta();
+  const release = await published(access, packageOf(), { channel: 'beta' });
+  const offered = async (): Promise<number> =>
+    (await Promise.all(others.map(offer))).filter((one) => one.release === release.id).length;
+  expect((await offer(tester)).release).toBe(release.id);
+  expect(await offered()).toBe(0);
+  expect(await catalogueFor(access, { installationId: others[0]!.id, userId: others[0]!.userId })).toEqual([]);
+  const steps = [
+    { percent: 30, afterMs: 0 },
+    { percent: 100, afterMs: HOUR },
+  ];
+  await changeRollout(access, release.id, { do: 'steps', channel: 'stable', steps }, BY);
+  // Which ones they are can be asked, and is no other answer than they get.
+  const asked = (await offeredTo(access, release.id, { after: '', limit: 999 })).filter((one) => one.offered);
+  expect(asked.map(({ user }) => user).filter((user) => user === 'ada')).toEqual(['ada']);
+  expect(asked).toHaveLength((await offered()) + 1);
+  // Seven standard deviations of 60 of 200.
+  const part = await offered();
+  expect(part).toBeGreaterThan(15);
+  expect(part).toBeLessThan(105);
+  expect((await standing(access, release)).percents).toEqual({ beta: 100, stable: 30 });
+  expect((await offer(tester)).release).toBe(release.id);
+  clock.now += HOUR;
+  expect(await offered()).toBe(200);
+});
+
+test('who is put off a channel is offered its releases no more, and the newest of all that are theirs', async () => {
+  const { access, tester, offer } = await withBeta();
+  const stable = await published(access, packageOf({ version: '1.1' }));
+  const beta = await published(access, packageOf({ version: '1.2' }), { channel: 'beta' });
+  expect((await offer(tester)).release).toBe(beta.id);
+  await putUser(access, 'ada', { groups: [] }, BY);
+  expect((await offer(tester)).release).toBe(stable.id);
+  await putUser(access, 'ada', { groups: ['testers'] }, BY);
+  await putApp(access, 'field', { groups: null, signers: [SIGNER] }, BY);
+  expect((await offer(tester)).release).toBe(stable.id);
+});
+
+test('why a release is not offered to a device is said in words', async () => {
+  const { access, clock, tester, others, offer } = await withBeta();
+  const { id } = await published(access, packageOf(), {
+    channel: 'beta',
+    rollout: { steps: [{ percent: 100, afterMs: HOUR }] },
+  });
+  const why = async (of: { id: string }): Promise<string | undefined> =>
+    (await offeredTo(access, id, { after: '', limit: 999 })).find((one) => one.id === of.id)?.why;
+  expect(await why(others[0]!)).toContain('on no channel');
+  expect(await why(tester)).toBe('it has not begun');
+  clock.now += HOUR;
+  expect(await why(tester)).toBe('');
+  expect((await offer(tester)).release).toBe(id);
+  await changeRollout(access, id, { do: 'steps', steps: [{ percent: 1, afterMs: 0 }] }, BY);
+  expect(await why(tester)).toMatch(/^(|its turn comes above \d+\.\d\d %)$/);
+  await changeRollout(access, id, { do: 'halt' }, BY);
+  expect(await why(tester)).toBe('it is halted');
+  const app = (running: string) =>
+    access.store.transaction(({ tables }) =>
+      tables.installations.update({ where: { id: tester.id } }, { app: running }),
+    );
+  await app('field@1.1');
+  expect(await why(tester)).toBe('it has 1.1');
+  await app('other@1');
+  expect(await why(tester)).toBe('it is another app');
+  await expect(offeredTo(access, 'none', { after: '', limit: 1 })).rejects.toThrow('no release none');
+});
+
+test('who must update gets what is begun on a channel of theirs, and nothing of others', async () => {
+  const { access, tester, others, offer } = await withBeta();
+  const steps = [{ percent: 1, afterMs: 0 }];
+  const beta = await published(access, packageOf(), { channel: 'beta', rollout: { steps } });
+  const minimum = { version: '1.1', from: 0 };
+  await putApp(access, 'field', { groups: null, signers: [SIGNER], channels: { beta: ['testers'] }, minimum }, BY);
+  expect((await offer(tester)).release).toBe(beta.id);
+  expect((await offer(others[0]!)).release).toBeNull();
+});
+
+test('a change says which channel it means, unless there is one only; a halt means all of them', async () => {
+  const { access } = await withBeta();
+  const { id } = await published(access, packageOf(), { channel: 'beta' });
+  const steps = [{ percent: 50, afterMs: 0 }];
+  await changeRollout(access, id, { do: 'steps', steps }, BY);
+  await changeRollout(access, id, { do: 'steps', steps, channel: 'stable', haltAbovePercent: 5 }, BY);
+  await expect(changeRollout(access, id, { do: 'steps', steps }, BY)).rejects.toThrow('is on stable and beta');
+  await expect(changeRollout(access, id, { do: 'halt', channel: 'canary' }, BY)).rejects.toThrow('is not on canary');
+  await expect(changeRollout(access, id, { do: 'steps', steps, channel: 'canary' }, BY)).rejects.toThrow(
+    'has no channel canary',
+  );
+  const halted = await changeRollout(access, id, { do: 'halt' }, BY);
+  expect(Object.values(rolloutsOf(halted)).map(({ haltedWhy }) => haltedWhy)).toEqual([BY.reason, BY.reason]);
+  const resumed = await changeRollout(access, id, { do: 'resume', channel: 'beta' }, BY);
+  expect(rolloutsOf(resumed)['beta']).toMatchObject({ haltedAt: null, haltAbovePercent: 20 });
+  expect(rolloutsOf(resumed)['stable']).toMatchObject({ haltedWhy: BY.reason, haltAbovePercent: 5 });
+});
+
+test('what fails on one channel halts on every one that has had enough of it', async () => {
+  const { access } = await withBeta();
+  const release = await published(access, packageOf(), { channel: 'beta', rollout: { haltAbovePercent: 50 } });
+  await changeRollout(
+    access,
+    release.id,
+    { do: 'steps', channel: 'stable', steps: [{ percent: 100, afterMs: 0 }], haltAbovePercent: 10 },
+    BY,
+  );
+  for (let i = 0; i < 10; i++)
+    await noteReport(access, {
+      ...{ releaseId: release.id, installationId: `i${i}` },
+      outcome: i < 3 ? 'failed' : 'installed',
+    });
+  expect((await standing(access, release)).percents).toEqual({ beta: 100, stable: 0 });
+});
+
+test('channels and groups that there are not are refused', async () => {
+  const { access } = await withBeta();
+  await expect(propose(access, packageOf(), { channel: 'canary' })).rejects.toThrow('field has no channel canary');
+  await expect(propose(access, packageOf(), { channel: 'constructor' })).rejects.toThrow('no channel constructor');
+  const channels = { beta: ['nobody'] };
+  await expect(putApp(access, 'field', { groups: null, channels }, BY)).rejects.toThrow('no group nobody');
+});
