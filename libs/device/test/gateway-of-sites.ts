@@ -41,6 +41,8 @@ export class FakeProxy {
   connectMs = 0;
   /** False while streams get no answer. */
   answers = true;
+  /** What it says right behind WELCOME, where it lets nobody in. */
+  refuses: keyof typeof SIGNED_CODES | undefined;
   /** Connections that were made, HELLOs that came, and requests. */
   dialled = 0;
   hellos = 0;
@@ -172,6 +174,7 @@ class FakeSocket extends EventTarget {
     this.say(message);
     this.#channel = new FakeChannel(this.#proxy, new RecordLayer(transport), this);
     this.#proxy.channels.add(this.#channel);
+    if (this.#proxy.refuses) this.#channel.goaway(this.#proxy.refuses);
   }
 
   #tell(type: string): void {

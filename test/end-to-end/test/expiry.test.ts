@@ -37,7 +37,7 @@ test('a session ends when its time is over: the device hears when beforehand, an
   expect(told).toHaveLength(1);
   expect(told[0]).toBeGreaterThan(0);
   expect(told[0]).toBeLessThanOrEqual(ttlMs);
-  expect(await ended).toEqual({ code: 'SESSION_EXPIRED' });
+  expect(await ended).toEqual({ code: 'SESSION_EXPIRED', cause: 'expired' });
   expect(device.state).toBe('signed-out');
   await expect(device.fetch('http://wiki.corp/echo')).rejects.toMatchObject({ code: 'SIGNED_OUT', mayHaveRun: false });
   expect(await gateway.operator.call(api.sessions.list)).toEqual([]);

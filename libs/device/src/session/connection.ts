@@ -8,6 +8,7 @@ import { GatewaySocket, type WebSocketFactory } from '../gateway/socket.ts';
 import type { DeviceRecord, StoredSession } from '../kept/record.ts';
 import type { ChannelNumbers } from './channel-numbers.ts';
 import type { Reach } from './events.ts';
+import { isRefusal, ProxyRefusals } from './proxy-refusals.ts';
 
 /** What a connection needs of its device. */
 export interface ConnectionHost {
@@ -38,9 +39,7 @@ export interface ConnectionHost {
   /** Asks Security how a session stands; undefined when there is no answer that it vouches for. */
   standing(session: StoredSession): Promise<Standing | undefined>;
   /** Security says that the session is over, and why. */
-  over(code: SignedCode, session: StoredSession, cause?: EndCause): void;
-  /** The Proxy of the channel says so, and maybe why. */
-  ended(place: ProxyPlace, code: SignedCode, session: StoredSession, cause?: EndCause): void;
+  over(code: SignedCode, session: StoredSession, cause: EndCause): void;
 }
 
 const RETRY_MIN_MS = 100;
@@ -51,14 +50,13 @@ const OFFLINE_RETRY_MAX_MS = 20_000;
 const MAX_RETRY_AFTER_MS = 60_000;
 /** A Proxy that does not take a connection in this time has the next one tried beside it, ms. */
 const STAGGER_MS = 700;
-/** Authenticated codes after which the session is over. */
-const SESSION_OVER: ReadonlySet<string> = new Set([
-  'REVOKED',
-  'SESSION_EXPIRED',
-  'APP_UPDATE_REQUIRED',
-  'CONTEXT_DENIED',
-  'REENROLL_REQUIRED',
-]);
+/** Where everybody is told so at once, devices ask Security spread over this, ms; and how long its word is waited for. */
+const ASK_SPREAD_MS = 2_000;
+const WORD_MS = 5_000;
+/** The shortest wait between two tries where every Proxy lets nobody in, however often somebody asks, ms. */
+const SHUT_RETRY_MIN_MS = 2_000;
+/** A channel that stood for so long shows that what was refused before is past, ms. */
+const STEADY_MS = 10_000;
 
 /** Ends of a session that somebody else has caused; the others are in the course of things. */
 const REVOKED: ReadonlySet<EndCause> = new Set([
@@ -90,9 +88,11 @@ export class Connection {
   #offline = false;
   #suspended = false;
   #silent = false;
-  /** Why the Proxy is about to end the channel. */
+  /** Why the Proxy is about to end the channel: its word, which ends nothing. */
   #cause: EndCause | undefined;
   #failure: unknown;
+  #openedAt = 0;
+  readonly #refusals = new ProxyRefusals();
 
   constructor(host: ConnectionHost) {
     this.#host = host;
@@ -115,6 +115,11 @@ export class Connection {
   /** A channel that takes new streams. @throws DeviceError CLOSED, OFFLINE, or why no Proxy opens one */
   usable(): Promise<GatewayChannel> {
     if (this.#channel?.usable) return Promise.resolve(this.#channel);
+    const { error: refused } = this.#refusals;
+    if (refused) {
+      this.seek();
+      return Promise.reject(refused);
+    }
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         resolve(channel) {
@@ -151,6 +156,7 @@ export class Connection {
   retry(): void {
     this.#attempts = undefined;
     this.#channel = undefined;
+    this.#refusals.forget();
     this.seek();
   }
 
@@ -164,6 +170,7 @@ export class Connection {
   drop(reason: unknown = new DeviceError('CLOSED', 'the connection to the gateway was closed')): void {
     this.#attempts = undefined;
     this.#offline = false;
+    this.#refusals.forget();
     this.#wake?.();
     const channel = this.#channel;
     this.#channel = undefined;
@@ -176,6 +183,7 @@ export class Connection {
     const channel = this.#channel;
     this.#attempts = undefined;
     this.#offline = false;
+    this.#refusals.reopen();
     this.#channel = undefined;
     this.#wake?.();
     this.#host.reached(undefined);
@@ -185,6 +193,7 @@ export class Connection {
   async #keepTrying(attempts: symbol): Promise<void> {
     this.#failure = undefined;
     this.#host.reached('connecting');
+    if (this.#refusals.any) await this.#holdBack(attempts);
     for (let delay = RETRY_MIN_MS; this.#attempts === attempts; ) {
       const asked = [...this.#waiters];
       const session = this.#host.record()?.session;
@@ -199,7 +208,7 @@ export class Connection {
         if (code === 'SESSION_UNKNOWN') {
           const cause = await this.#causeOf(session);
           if (this.#attempts !== attempts) return;
-          if (cause) return this.#host.over(REVOKED.has(cause) ? 'REVOKED' : 'SESSION_EXPIRED', session, cause);
+          if (cause) return this.#over(session, cause);
           // Anybody on the way can send a hint: the session stays, and nobody waits for what may not come.
           this.#goOffline(attempts);
         }
@@ -220,14 +229,48 @@ export class Connection {
     return standing === undefined || standing === 'live' ? undefined : standing;
   }
 
+  #over(session: StoredSession, cause: EndCause): void {
+    this.#host.over(REVOKED.has(cause) ? 'REVOKED' : 'SESSION_EXPIRED', session, cause);
+  }
+
+  /**
+   * The Proxy of the channel lets this session in no more. That ends no session: Security is asked, and what it does not confirm is the
+   * trouble of this Proxy (SPEC.md, section 8). Others are tried, and it again, with growing pauses.
+   */
+  async #refusedWith(code: SignedCode, session: StoredSession): Promise<void> {
+    const attempts = Symbol('asking');
+    this.#attempts = attempts;
+    this.#host.reached('connecting');
+    if (this.#cause === 'all') await this.#pause(Math.random() * ASK_SPREAD_MS);
+    if (this.#attempts !== attempts) return;
+    const cause = await within(WORD_MS, this.#causeOf(session));
+    if (this.#attempts !== attempts) return;
+    if (cause) return this.#over(session, cause);
+    this.#attempts = undefined;
+    this.#refusals.met(code);
+    this.#seekAgain();
+  }
+
+  /** Who was refused keeps some distance; where every Proxy has refused, who asks is told so meanwhile. */
+  async #holdBack(attempts: symbol): Promise<void> {
+    const refusals = this.#refusals;
+    if (!refusals.shuts(this.#host.places().length)) return this.#pause(refusals.delayMs());
+    const error = asDeviceError(refusals.error);
+    this.#goOffline(attempts);
+    this.#reject([...this.#waiters], error);
+    this.#host.failed(error);
+    await this.#pause(refusals.delayMs(), SHUT_RETRY_MIN_MS);
+    if (this.#attempts === attempts) refusals.reopen();
+  }
+
   #goOffline(attempts: symbol): void {
     if (this.#attempts !== attempts) return;
     this.#offline = true;
     this.#host.reached('offline');
   }
 
-  /** Waits for the next try, but not for longer than until somebody asks. */
-  #pause(ms: number): Promise<void> {
+  /** Waits for the next try, but not for longer than until somebody asks, and `leastMs` from then. */
+  #pause(ms: number, leastMs: number = RETRY_MIN_MS): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
@@ -236,7 +279,7 @@ export class Connection {
       };
       const timer = setTimeout(done, ms);
       // However often somebody asks, tries keep some distance.
-      this.#wake = () => setTimeout(done, RETRY_MIN_MS);
+      this.#wake = () => setTimeout(done, leastMs);
     });
   }
 
@@ -311,6 +354,7 @@ export class Connection {
     this.#silent = false;
     this.#cause = undefined;
     this.#channel = channel;
+    this.#openedAt = performance.now();
     this.#host.opened(channel);
     this.#sayReach();
     const waiters = [...this.#waiters];
@@ -335,13 +379,14 @@ export class Connection {
   #closed(channel: GatewayChannel, code: SignedCode | undefined, session: StoredSession | undefined): void {
     if (channel !== this.#channel) return;
     this.#channel = undefined;
-    if (session && code && SESSION_OVER.has(code)) return this.#host.ended(channel.place, code, session, this.#cause);
+    if (performance.now() - this.#openedAt > STEADY_MS) this.#refusals.forget();
     this.#host.tried(channel.place, undefined);
+    if (session && isRefusal(code)) return void this.#refusedWith(code, session);
     this.#seekAgain();
   }
 
   #seekAgain(): void {
-    if (this.#host.isKept()) return this.seek();
+    if (this.#waiters.size > 0 || this.#host.isKept()) return this.seek();
     this.#host.reached(undefined);
   }
 
@@ -365,6 +410,15 @@ export class Connection {
   #sayReach(): void {
     this.#host.reached(this.#silent ? 'silent' : this.#suspended ? 'suspended' : 'connected');
   }
+}
+
+/** What comes of it in time, else undefined. */
+function within<T>(ms: number, result: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  return Promise.race([result, late]).finally(() => clearTimeout(timer));
 }
 
 function asDeviceError(cause: unknown): DeviceError {

@@ -78,11 +78,11 @@ export interface DeviceEvents {
     /** Ms until the session ends. */
     readonly expiresInMs: number;
   };
-  /** The session is over; `code` says how, `cause` why, if the gateway said so: `messageOf` has words for both. Sign in again. */
+  /** The session is over, in the word of Security; `code` says how, `cause` why: `messageOf` has words for both. Sign in again. */
   ended: {
     /** How it ended: REVOKED, SESSION_EXPIRED and others. */
     readonly code: DeviceErrorCode;
-    /** What was revoked or ran out, in the word of Security or of the Proxy of the channel. */
+    /** What was revoked or ran out; absent in records that an older version has kept. */
     readonly cause?: EndCause;
   };
   /** Words of the gateway for people, at most 1,024 characters. */

@@ -148,6 +148,7 @@ export class HeldSession {
   /** Tells every Proxy the app context of this moment. */
   announce(context: AppContext): void {
     for (const channel of this.#channels.standing) channel.announce(context);
+    this.#channels.hurry();
   }
 
   /** Looks for a channel, if there is a session. */
@@ -332,14 +333,14 @@ export class HeldSession {
   }
 
   /**
-   * A session is over, in the word of Security or of the Proxy of its channel: the device forgets it. Another process may have
-   * begun a new one: the device goes on with that.
+   * A session is over, in the word of Security: the device forgets it. Another process may have begun a new one: the device goes on
+   * with that.
    */
-  async #over(code: SignedCode, session: StoredSession, cause: EndCause | undefined): Promise<void> {
+  async #over(code: SignedCode, session: StoredSession, cause: EndCause): Promise<void> {
     if (sameSession(this.#ending, session)) return;
     this.#ending = session;
     const error = remoteError(code, { mayHaveRun: false, cause });
-    const ended = { code, ...(cause ? { cause } : {}) };
+    const ended = { code, cause };
     this.#host.stands('connecting');
     await this.#host.kept
       .change((stored) => {

@@ -10,9 +10,13 @@ import {
   verifySessionMac,
 } from '@sallyport/channel';
 import { DeviceError } from '../errors.ts';
+import { inTurn } from '../gateway/in-turn.ts';
 import { GatewaySocket, type WebSocketFactory } from '../gateway/socket.ts';
 import type { DeviceRecord, StoredSession } from '../kept/record.ts';
 import { originsOf } from '../sites/places.ts';
+
+/** A Proxy that passes nothing on in this time has the next one asked beside it, ms. */
+const STAGGER_MS = 1_000;
 
 /** What asking needs. */
 export interface StandingPlace {
@@ -30,10 +34,10 @@ export async function askStanding(
   record: DeviceRecord,
   session: StoredSession,
 ): Promise<Standing | undefined> {
-  for (const origin of originsOf(record, place.pin ?? record.pin)) {
-    const standing = await askAt(place, origin, session).catch(() => undefined);
-    if (standing) return standing;
-  }
+  const ask = (origin: string): Promise<Standing> => askAt(place, origin, session);
+  const turns = { staggerMs: STAGGER_MS, late: () => undefined };
+  for await (const outcome of inTurn(originsOf(record, place.pin ?? record.pin), ask, turns))
+    if ('result' in outcome) return outcome.result;
   return undefined;
 }
 

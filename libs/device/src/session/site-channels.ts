@@ -11,7 +11,7 @@ import { SiteSearch, siteUnavailable } from './site-search.ts';
 
 /** What channels to sites need of their device. */
 export interface SiteChannelsHost
-  extends Omit<ConnectionHost, 'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed' | 'doubted' | 'ended'> {
+  extends Omit<ConnectionHost, 'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed' | 'doubted'> {
   readonly routes: HeldRoutes;
   readonly measures: Measures;
   /** Everywhere that a channel may be opened. */
@@ -160,6 +160,11 @@ export class SiteChannels {
   /** Proxies are elsewhere than before: whoever waits looks there. */
   placesChanged(): void {
     this.#tellUntold();
+    this.hurry();
+  }
+
+  /** What kept channels from being opened may be over: who looks for one tries at once. */
+  hurry(): void {
     for (const { connection } of this.#lines) if (!connection.channel && connection.wanted) connection.seek();
   }
 
@@ -318,7 +323,6 @@ export class SiteChannels {
         if (this.#isChoice) host.measures.pinged(place.origin, ms);
       },
       failed: () => this.#failed(site),
-      ended: (...of) => void this.#ended(line(), ...of),
       doubted: (channel) => this.#doubted(channel),
     };
   }
@@ -350,19 +354,6 @@ export class SiteChannels {
     this.routesChanged();
     this.#survey.begin();
     if (this.standing.length > 1) this.#sweeping ??= unref(setInterval(() => this.#sweep(), IDLE_CHECK_MS));
-  }
-
-  /**
-   * A Proxy says that the session is over. While a channel stands at another site Security is asked, and a Proxy that was wrong is left:
-   * one that was broken into ends nothing elsewhere.
-   */
-  async #ended(line: Line, place: ProxyPlace, ...of: Parameters<SiteChannelsHost['over']>): Promise<void> {
-    const [, session] = of;
-    const stands = (): boolean => this.standing.some((channel) => channel.place.site !== place.site);
-    const isWrong = stands() && (await this.#host.standing(session)) === 'live' && stands();
-    if (!isWrong) return this.#host.over(...of);
-    this.#host.measures.failed(place.origin);
-    this.#reached(line, undefined, place.site);
   }
 
   #failed(site: string | undefined): void {

@@ -25,8 +25,8 @@ export interface SearchTerms {
 
 /** How often it is looked whether the gateway answers elsewhere, once patience is over, ms. */
 const LOOK_MS = 200;
-/** Codes that are no site's: the session or the device is what ends the search. */
-const OF_ONE_SITE: ReadonlySet<string> = new Set(['OFFLINE', 'UNAVAILABLE', 'BUSY', 'RETRY_LATER', 'DENIED']);
+/** Codes that are no site's: the session or the device is what ends the search. Whatever else a Proxy says, another site may serve. */
+const OF_NO_SITE: ReadonlySet<string | undefined> = new Set(['SIGNED_OUT', 'CLOSED', 'REVOKED', 'SESSION_EXPIRED']);
 
 /**
  * Looks for a channel at one of some sites, the preferred ones first. A site that is down does not hold anybody up: the next one is
@@ -77,7 +77,7 @@ export class SiteSearch {
   }
 
   #rejected(error: unknown): void {
-    const isOver = !OF_ONE_SITE.has((error as DeviceError).code);
+    const isOver = !(error instanceof DeviceError) || OF_NO_SITE.has(error.code);
     this.#failed += 1;
     if (isOver) return this.#settle?.reject(error);
     this.#beginNext();

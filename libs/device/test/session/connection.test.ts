@@ -48,7 +48,6 @@ function scene({ standing, hints = { 'ws://a': 'SESSION_UNKNOWN', 'ws://b': 'BUS
     notice: () => undefined,
     standing: async () => standing,
     over,
-    ended: (_place, ...of) => over(...of),
   } satisfies ConnectionHost);
   return { connection, session, asked, over, reached };
 }

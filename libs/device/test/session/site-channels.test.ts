@@ -273,38 +273,90 @@ test('rights that change are heard from any channel, and older words of them cha
 });
 
 test('a session that is over ends at every site, and is told once', async () => {
-  const { device, get, a } = await scene();
+  const { device, get, gateway, a, b } = await scene();
   const ended = vi.fn();
   device.on('ended', ended);
   await get('a');
   await get('b');
-  for (const channel of a.channels) channel.goaway('REVOKED');
+  gateway.standing = 'installation';
+  for (const channel of [...a.channels, ...b.channels]) channel.goaway('REVOKED');
   await vi.waitFor(() => expect(ended).toHaveBeenCalledTimes(1), 90_000);
+  expect(ended).toHaveBeenCalledWith({ code: 'REVOKED', cause: 'installation' });
   expect(device.state).toBe('signed-out');
   await expect(get('b')).rejects.toMatchObject({ code: 'SIGNED_OUT' });
 });
 
-test.each(['REVOKED', 'CONTEXT_DENIED'] as const)(
-  'a Proxy that calls a session %s which Security says is live ends nothing at another site',
-  async (code) => {
-    const { device, get, gateway, b } = await scene();
-    const ended = vi.fn();
-    device.on('ended', ended);
-    await get('a');
-    await get('b');
+test.each([
+  ['REVOKED', 'live'],
+  ['REVOKED', undefined],
+  ['SESSION_EXPIRED', 'live'],
+  ['REENROLL_REQUIRED', 'live'],
+  ['CONTEXT_DENIED', 'live'],
+  ['APP_UPDATE_REQUIRED', undefined],
+] as const)('no Proxy ends a session, not even the only one: it says %s, and Security %s', async (code, standing) => {
+  const { device, get, gateway, b } = await scene('unsaid', { origins: [B] });
+  const ended = vi.fn();
+  device.on('ended', ended);
+  await get('b');
+  gateway.standing = standing;
+  for (const channel of b.channels) channel.goaway(code);
+  await vi.waitFor(async () => expect(await get('b').catch(String)).toBe('b'), 90_000);
+  expect([device.hasSession, ended.mock.calls.length]).toEqual([true, 0]);
+  // In Security's own word it is over.
+  gateway.standing = 'user';
+  for (const channel of b.channels) channel.goaway('SESSION_EXPIRED');
+  await vi.waitFor(() => expect(ended).toHaveBeenCalledWith({ code: 'REVOKED', cause: 'user' }), 90_000);
+  expect(device.state).toBe('signed-out');
+});
+
+test('a Proxy that calls a session over which goes on is left for another one of its site', async () => {
+  const { device, get, gateway, b } = await scene('unsaid', { origins: [B, 'wss://b-2'] });
+  await get('b');
+  gateway.standing = 'live';
+  b.refuses = 'REVOKED';
+  for (const channel of b.channels) channel.goaway('REVOKED');
+  await vi.waitFor(async () => expect(await get('b').catch(String)).toBe('b'), 90_000);
+  expect([gateway.at('wss://b-2').requests, b.requests, b.hellos]).toEqual([1, 1, 1]);
+  expect(device.state).toBe('connected');
+});
+
+test('what a Proxy says of a session leaves what stands at another site alone', async () => {
+  const { device, get, gateway, b } = await scene();
+  const ended = vi.fn();
+  device.on('ended', ended);
+  await get('a');
+  await get('b');
+  gateway.standing = 'live';
+  b.refuses = 'REVOKED';
+  for (const channel of b.channels) channel.goaway('REVOKED');
+  await vi.waitFor(() => expect(device.sites[1]).toMatchObject({ name: 'b', reach: 'offline' }), 90_000);
+  expect(await get('a')).toBe('a');
+  expect([device.state, ended.mock.calls.length]).toEqual(['connected', 0]);
+});
+
+test.each(['SESSION_UNKNOWN', 'HANDSHAKE_FAILED', 'DENIED'] as const)(
+  'a site whose Proxies say %s keeps nobody from another one that serves the same',
+  async (hint) => {
+    const { get, gateway, b } = await scene([at('b', ['b'], ['a']), at('a', ['a'])]);
     gateway.standing = 'live';
-    for (const channel of b.channels) channel.goaway(code);
-    await vi.waitFor(() => expect(device.sites[1]).toMatchObject({ name: 'b', reach: 'unused' }), 90_000);
-    expect(await get('a')).toBe('a');
-    expect([device.state, ended.mock.calls.length]).toEqual(['connected', 0]);
-    // In Security's own word it is over.
-    gateway.standing = 'user';
-    await get('b');
-    for (const channel of b.channels) channel.goaway('REVOKED');
-    await vi.waitFor(() => expect(ended).toHaveBeenCalledTimes(1), 90_000);
-    expect(device.state).toBe('signed-out');
+    await get('a');
+    b.mood = hint;
+    expect(await get('b')).toBe('a');
   },
 );
+
+test('where every Proxy refuses the app, it is told why, keeps its session, and does not ask on and on', async () => {
+  const { device, get, gateway, b } = await scene('unsaid', { origins: [B] });
+  gateway.standing = 'live';
+  b.refuses = 'CONTEXT_DENIED';
+  for (let i = 0; i < 50; i++)
+    await expect(get('b')).rejects.toMatchObject({ code: 'CONTEXT_DENIED', mayHaveRun: false });
+  expect([device.hasSession, b.requests]).toEqual([true, 0]);
+  expect(b.hellos).toBeLessThan(10);
+  b.refuses = undefined;
+  device.contextChanged();
+  await vi.waitFor(async () => expect(await get('b').catch(String)).toBe('b'), 90_000);
+});
 
 test('channels that nobody uses are closed, but for the one that was used last', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
