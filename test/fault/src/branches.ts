@@ -71,7 +71,7 @@ interface Lines {
  */
 export class Branches {
   readonly #parts: Parts;
-  #place: SiteName = 'b';
+  #place: SiteName | 'each' = 'b';
   #line: SiteLine & { readonly lossShare: number };
 
   private constructor(parts: Parts) {
@@ -175,8 +175,13 @@ export class Branches {
 
   /** Devices are in the network of another site: connections of before lead nowhere, and the Proxy there is near. */
   move(site: SiteName): void {
-    this.#place = site;
     for (const way of Object.values(this.#parts.lines.ways)) way.strand();
+    this.putDevices(site);
+  }
+
+  /** Devices are beside the Proxy of a site, or some beside each; their connections go on. */
+  putDevices(place: SiteName | 'each'): void {
+    this.#place = place;
     this.heal();
   }
 
@@ -191,9 +196,9 @@ export class Branches {
     for (const line of [toSecurity, toBranch, ways.a]) line.faults.blackHole = true;
   }
 
-  /** Lines lose a share of all packets from now on. */
-  lose(lossShare: number): void {
-    this.#line = { ...this.#line, lossShare };
+  /** Lines are like this from now on, instead of as they were made, and lose a share of all packets. */
+  worsen({ lossShare, ...line }: Partial<SiteLine> & { readonly lossShare: number }): void {
+    this.#line = { ...this.#parts.line, ...line, lossShare };
     this.heal();
   }
 
@@ -203,7 +208,8 @@ export class Branches {
     for (const line of [toSecurity, toBranch, ...Object.values(ways)]) line.heal();
     const { delayMs, mbit, lossShare } = this.#line;
     const slow = { latencyMs: delayMs / 2, bytesPerMs: (mbit * 1_000) / 8, lossShare };
-    for (const site of SITE_NAMES) if (site !== this.#place) Object.assign(ways[site].faults, slow);
+    const far = SITE_NAMES.filter((site) => this.#place !== site && this.#place !== 'each');
+    for (const site of far) Object.assign(ways[site].faults, slow);
     for (const line of [toSecurity, toBranch]) Object.assign(line.faults, slow);
   }
 

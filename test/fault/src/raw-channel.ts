@@ -3,6 +3,7 @@ import {
   CborFields,
   DEFAULT_LIMITS,
   DeviceOpening,
+  decodeHint,
   encodeText,
   keyOf,
   MESSAGE_TYPES,
@@ -40,6 +41,8 @@ export class RawChannel {
   readonly openedMs: number;
   /** When a site map came, ms of the monotonic clock. */
   heardAt: number | undefined;
+  /** False once the Proxy has ended it, or the way to it. */
+  stands = true;
   readonly #socket: WebSocket;
 
   private constructor(socket: WebSocket, records: RecordLayer, openedMs: number) {
@@ -55,6 +58,9 @@ export class RawChannel {
       },
     });
     socket.addEventListener('message', ({ data }) => channel.receive(new Uint8Array(data as ArrayBuffer)));
+    socket.addEventListener('close', () => {
+      this.stands = false;
+    });
   }
 
   /** Opens one. @throws Error when the Proxy is out of reach, or answers with something else than WELCOME */
@@ -76,6 +82,7 @@ export class RawChannel {
       socket.addEventListener('close', () => reject(new Error(`the Proxy of ${site} closes`)));
     });
     const openedMs = performance.now() - begunAt;
+    if (answer[0] === MESSAGE_TYPES.HINT) throw new Error(`the Proxy of ${site} answers ${decodeHint(answer).code}`);
     if (answer[0] !== MESSAGE_TYPES.WELCOME) throw new Error(`expected WELCOME, got message ${answer[0]}`);
     return new RawChannel(socket, new RecordLayer(opening.readWelcome(answer).transport), openedMs);
   }

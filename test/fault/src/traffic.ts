@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device, DeviceError } from '@sallyport/device';
 import type { Backend } from './backend.ts';
 import { AUTHORITY } from './farm.ts';
+import { inLanes } from './lanes.ts';
 
 /** How the devices behave. */
 export interface TrafficOptions {
@@ -100,13 +101,7 @@ export async function manyDevices(
   make: (name: string) => Promise<Device>,
   atOnce = 16,
 ): Promise<Map<string, Device>> {
-  const devices = new Map<string, Device>();
-  const left = [...names];
-  const worker = async (): Promise<void> => {
-    for (let name = left.shift(); name !== undefined; name = left.shift()) devices.set(name, await make(name));
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-  return devices;
+  return new Map(await inLanes(names, atOnce, async (name) => [name, await make(name)] as const));
 }
 
 /** Closes and opens the channels of some devices again and again, and notes how long opening takes. */

@@ -62,7 +62,9 @@ const SILENCE_CHECK_MS = 1_000;
 const SILENCE_PING_MS = 2_000;
 const SILENT_MS = 4_000;
 /** The same where another site may serve what is waited for: it is soon known which of them it is that does not answer, ms. */
-const ALERT: Silence = { checkMs: 400, pingMs: 500, doubtMs: 1_200 };
+const ALERT: Silence = { checkMs: 200, pingMs: 400, doubtMs: 1_200 };
+/** A look that comes so late says that this device itself stood still, ms. */
+const LATE_MS = 400;
 const PATIENT: Silence = { checkMs: SILENCE_CHECK_MS, pingMs: SILENCE_PING_MS, doubtMs: SILENT_MS };
 /** Codes of a channel's end that are passed on to its streams. None of them says that a request did not run. */
 const TOLD_TO_STREAMS: ReadonlySet<SignedCode> = new Set(['REVOKED', 'SESSION_EXPIRED', 'LEASE_LOST']);
@@ -328,7 +330,7 @@ export class GatewayChannel {
     const { checkMs } = this.#silence;
     this.#silenceTimer = setTimeout(() => {
       this.#silenceTimer = undefined;
-      this.#lookAtSilence(performance.now() - setAt > 2 * checkMs);
+      this.#lookAtSilence(performance.now() - setAt > checkMs + Math.max(checkMs, LATE_MS));
     }, checkMs);
   }
 

@@ -22,9 +22,13 @@ const MIB = 1_048_576;
 const MAX_OPENINGS = 40;
 /** Beats, their answers, and what devices ask of Security: none of it is of a resource. */
 const TALK_BYTES_PER_SECOND = 18_000;
+/** A line that is as bad as one may be, how long it is watched, ms, and channels that are opened over it. */
+const THIN = { delayMs: 200, mbit: 2, lossShare: LOSS } as const;
+const THIN_FOR_MS = 30_000;
+const THIN_OPENINGS = 20;
 /** So many rounds, and what takes long is shown, too: loss, load, and a thousand devices. */
 const LONG_ROUNDS = 50;
-const LOAD_REQUESTS = 6_000;
+const LOAD_REQUESTS = 3_000;
 /** Sessions whose channels are a thousand. */
 const MANY_SESSIONS = 20;
 
@@ -45,7 +49,9 @@ export const sites: Scenario = {
     await compare(branches, device, { tally, rounds, lossShare: 0 });
     if (rounds >= LONG_ROUNDS) await compare(branches, device, { tally, rounds, lossShare: LOSS });
     say('channels are opened at the branch');
-    await openings(branches, tally, Math.min(rounds, MAX_OPENINGS));
+    const opening = { count: Math.min(rounds, MAX_OPENINGS), user: 'bob', words: 'opening a channel at the branch' };
+    const times = await openings(branches, tally, opening);
+    tally.within(`${opening.words}, p50`, quantile(times, 0.5), 1.9 * LINE.delayMs);
     say('sessions are revoked at the main site while the branch works');
     await revocations(branches, tally, sessions);
     const changing = { branches, ada, tally, delayMs: LINE.delayMs };
@@ -58,6 +64,7 @@ export const sites: Scenario = {
     await cutMainSite(changing, LEASE_MS, AFTER_MS);
     const same = Buffer.from(sid).equals((await ada.session()).sid);
     tally.never('logins of a device that moved, and lost sites and lines', Number(!same));
+    if (rounds >= LONG_ROUNDS) await thinLine(branches, device, tally);
     if (rounds >= LONG_ROUNDS) await load(branches, device, tally);
     device.close();
     await branches.stop();
@@ -68,10 +75,34 @@ export const sites: Scenario = {
 async function load(branches: Branches, device: Device, tally: Tally): Promise<void> {
   say('load at one site, at two and at three');
   const others = [await branches.device('carl'), await branches.device('dora')].map((made) => made.device);
-  await growth(branches, { devices: [device, ...others], tally, requests: LOAD_REQUESTS });
+  await growth({ branches, devices: [device, ...others], requests: LOAD_REQUESTS }, tally);
   for (const other of others) other.close();
   say('the site map changes while a thousand devices are connected');
   await changeMap(branches, { sessions: MANY_SESSIONS, tally });
+}
+
+/** The thinnest line that a branch is sized for: its Proxies lose no lease, and who works there does not notice. */
+async function thinLine(branches: Branches, device: Device, tally: Tally): Promise<void> {
+  const words = `${THIN.delayMs} ms, ${THIN.mbit} Mbit/s and ${100 * THIN.lossShare} % lost`;
+  say(`the line is worse: ${words}`);
+  await page(device, 'plant', '/ada/before');
+  branches.worsen(THIN);
+  let [suspended, failed] = [0, 0];
+  const ignore = device.on('site', ({ name, reach }) => {
+    if (name === 'b' && reach === 'suspended') suspended += 1;
+  });
+  const times: number[] = [];
+  for (const until = performance.now() + THIN_FOR_MS; performance.now() < until; await sleep(20))
+    await page(device, 'plant', '/ada/thin').then(
+      ({ ms }) => times.push(ms),
+      () => (failed += 1),
+    );
+  tally.never(`${words}: times that a Proxy of the branch had no lease`, suspended);
+  tally.never(`${words}: pages of the branch that failed`, failed);
+  tally.times(`${words}: a page of the branch`, times);
+  await openings(branches, tally, { count: THIN_OPENINGS, user: 'thea', words: `${words}: opening a channel` });
+  ignore();
+  branches.worsen({ lossShare: 0 });
 }
 
 /** The same backend of the branch, near and by the main site: what crosses the line, and how long it takes. */
@@ -80,7 +111,7 @@ async function compare(
   device: Device,
   { tally, rounds, lossShare }: { readonly tally: Tally; readonly rounds: number; readonly lossShare: number },
 ): Promise<void> {
-  branches.lose(lossShare);
+  branches.worsen({ lossShare });
   const bytes = Math.min(8, rounds) * MIB;
   for (const [name, site, way] of [
     ['common', 'a', 'by one entry for all'],
@@ -102,14 +133,18 @@ async function compare(
     if (name === 'common') tally.atLeast(`${words}: bytes on the line`, crossed, 2 * MIB);
     else tally.atMost(`${words}: bytes on the line`, crossed, Math.round(TALK_BYTES_PER_SECOND * (2 + ms / 1_000)));
   }
-  branches.lose(0);
+  branches.worsen({ lossShare: 0 });
 }
 
 /** Opens channels of a session at the branch, one after the other; each asks Security once. */
-async function openings(branches: Branches, tally: Tally, count: number): Promise<void> {
-  const bob = await branches.device('bob');
-  bob.device.close();
-  const session: RawSession = await bob.session();
+async function openings(
+  branches: Branches,
+  tally: Tally,
+  { count, user, words }: { readonly count: number; readonly user: string; readonly words: string },
+): Promise<number[]> {
+  const made = await branches.device(user);
+  made.device.close();
+  const session: RawSession = await made.session();
   const idle = branches.trips;
   await sleep(1_000);
   const talkPerMs = (branches.trips - idle) / 1_000;
@@ -121,10 +156,10 @@ async function openings(branches: Branches, tally: Tally, count: number): Promis
     channel.close();
   }
   const trips = (branches.trips - before - talkPerMs * (performance.now() - begunAt)) / count;
-  tally.times('opening a channel at the branch', times);
-  tally.numbers['round trips to Security for each, beside beats'] = Math.round(10 * trips) / 10;
-  tally.reached('channels opened for each round trip to Security', Math.round(100 / trips) / 100, 0.7);
-  tally.within('opening a channel at the branch, p50', quantile(times, 0.5), 1.9 * LINE.delayMs);
+  tally.times(words, times);
+  tally.numbers[`${words}: round trips to Security for each, beside beats`] = Math.round(10 * trips) / 10;
+  tally.reached(`${words}: channels for each round trip to Security`, Math.round(100 / trips) / 100, 0.7);
+  return times;
 }
 
 async function revocations(branches: Branches, tally: Tally, count: number): Promise<void> {
