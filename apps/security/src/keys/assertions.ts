@@ -21,8 +21,11 @@ export function withAssertions(parts: AssertionParts, grant: Grant): Grant {
   return { ...grant, resources };
 }
 
-/** Updates are served by Security itself, whose CAs every Proxy knows: they are in the grant, also while another one takes over. */
-function withOwnCa({ liveKeys }: AssertionParts, resource: ResourceGrant): ResourceGrant {
+/** Updates are served by Security itself, whose CAs every Proxy knows: they go along with the backend, also while another one takes over. */
+export function withOwnCa<Resource extends Pick<ResourceGrant, 'kind' | 'authority' | 'backend'>>(
+  { liveKeys }: Pick<AssertionParts, 'liveKeys'>,
+  resource: Resource,
+): Resource {
   if (!isUpdates(resource) || resource.backend.ca !== undefined) return resource;
   const ca = liveKeys.current.authorities.map((pem) => pem.trimEnd()).join('\n');
   return { ...resource, backend: { ...resource.backend, ca } };

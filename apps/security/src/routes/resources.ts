@@ -17,6 +17,8 @@ import type { Backend, ResourceView } from '@sallyport/security-api';
 import { resources } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
 import type { ProxyLinks } from '../farm/proxy-links.ts';
+import { withOwnCa } from '../keys/assertions.ts';
+import type { LiveKeys } from '../keys/live-keys.ts';
 import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { serve } from './serve.ts';
@@ -26,6 +28,7 @@ export interface ResourceRoutes {
   readonly access: AccessContext;
   readonly inForce: InForce;
   readonly proxies: Pick<ProxyLinks, 'try'>;
+  readonly liveKeys: Pick<LiveKeys, 'current'>;
 }
 
 function resourceView({ name, kind, authority, title, backend, sites, region }: ResourceRow): ResourceView {
@@ -56,7 +59,8 @@ function asAskedFor(
 }
 
 /** Resources. */
-export function addResourceRoutes(service: FastifyInstance, { access, inForce, proxies }: ResourceRoutes): void {
+export function addResourceRoutes(service: FastifyInstance, routes: ResourceRoutes): void {
+  const { access, inForce, proxies } = routes;
   serve(service, resources.list, async ({ query }) => (await listResources(access, pageOf(query))).map(resourceView));
   serve(service, resources.get, async ({ params: { name } }) => resourceView(await getResource(access, name)));
   serve(service, resources.put, async ({ params: { name }, body, by, onlyNew }) => {
@@ -81,7 +85,8 @@ export function addResourceRoutes(service: FastifyInstance, { access, inForce, p
   });
   serve(service, resources.test, async ({ params: { name }, query }) => {
     const row = await getResource(access, name);
-    const tried = asAskedFor(row, openedBackend(access, row), query.as);
-    return { name, tries: await proxies.try(tried, await proxiesServing(access, row)) };
+    const asked = asAskedFor(row, openedBackend(access, row), query.as);
+    const { authority, backend } = withOwnCa(routes, { kind: row.kind, ...asked });
+    return { name, tries: await proxies.try({ authority, backend }, await proxiesServing(access, row)) };
   });
 }

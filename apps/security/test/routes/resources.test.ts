@@ -5,12 +5,12 @@ import { DATABASE, scene } from '../scene.ts';
 const BACKEND = { url: 'http://wiki.internal', networks: ['10.0.0.0/8'], basic: { user: 'gate', password: 'canary' } };
 const WIKI = { kind: 'http', authority: 'wiki.corp', backend: BACKEND };
 
-async function served() {
+async function served(more: object = {}) {
   const { context, token, lines } = await scene();
   const certificate = await context.keys.ca.issueServer(['localhost'], Date.now());
   const shared = { kind: 'in-process', server: () => '' };
   const service = await createAdminService(
-    { ...context, version: '0', database: DATABASE, shared } as never,
+    { ...context, version: '0', database: DATABASE, shared, ...more } as never,
     certificate,
   );
   const headers = { authorization: `Bearer ${token}`, 'sallyport-reason': 'unit test' };
@@ -18,7 +18,7 @@ async function served() {
     const { statusCode, body } = await service.inject({ method, url, headers, ...(payload ? { payload } : {}) });
     return { statusCode, body, json: JSON.parse(body) };
   };
-  return { call, lines };
+  return { call, lines, context };
 }
 
 test('no answer of the admin API and no line of the log holds a secret of a backend', async () => {
@@ -64,4 +64,17 @@ test('of a wildcard the name that is tried is said', async () => {
   expect((await call('POST', '/v1/resources/all/test')).statusCode).toBe(400);
   expect((await call('POST', '/v1/resources/all/test?as=a.example')).statusCode).toBe(400);
   expect((await call('POST', '/v1/resources/all/test?as=a.corp')).json).toEqual({ name: 'all', tries: [] });
+});
+
+test('updates are tried by the CA that devices get them by: that of Security itself', async () => {
+  const tried: { backend: { ca?: string } }[] = [];
+  const proxies = { try: async (what: { backend: { ca?: string } }) => tried.push(what) && [] };
+  const { call, context } = await served({ proxies });
+  const backend = { url: 'https://security.internal:8443', prefix: '/updates', networks: ['10.0.0.0/8'] };
+  await call('PUT', '/v1/resources/updates', { kind: 'http', authority: 'updates.sallyport', backend });
+  await call('PUT', '/v1/resources/wiki', WIKI);
+  expect((await call('POST', '/v1/resources/updates/test')).statusCode).toBe(200);
+  expect((await call('POST', '/v1/resources/wiki/test')).statusCode).toBe(200);
+  const [authority] = context.liveKeys.current.authorities;
+  expect(tried.map(({ backend: { ca } }) => ca)).toEqual([authority?.trimEnd(), undefined]);
 });
