@@ -67,3 +67,22 @@ test.skipIf(missing.length > 0)(
     expect(Math.min(...(await rtts('branch')))).toBeGreaterThanOrEqual(80);
   },
 );
+
+test.skipIf(missing.length > 0)(
+  'Proxies of both sites reach what Security answers for, those of the branch over the line',
+  async () => {
+    const tries = async (): Promise<{ proxy: string; ok: boolean; ms: number }[]> => {
+      const { stdout } = await sallyport(['--data', join(folder, 'data'), '--json', 'resource', 'test', 'updates']);
+      return JSON.parse(stdout);
+    };
+    await expect
+      .poll(async () => (await tries()).map(({ proxy, ok }) => [proxy, ok]).sort())
+      .toEqual([
+        ['b1', true],
+        ['b2', true],
+        ['p1', true],
+      ]);
+    const branch = (await tries()).filter(({ proxy }) => proxy !== 'p1');
+    expect(Math.min(...branch.map(({ ms }) => ms))).toBeGreaterThanOrEqual(80);
+  },
+);

@@ -210,7 +210,7 @@ async function startIntranet(
     SALLYPORT_CA: caFile,
     SALLYPORT_AUTHORITY: INTRANET_AUTHORITY,
   });
-  const nodes = Array.from({ length: size.nodes }, (_, i) => `https://127.0.0.1:${ports.security(i).proxies}`);
+  const nodes = Array.from({ length: size.nodes }, (_, i) => mainUrl(ports.security(i).proxies));
   return seed(admin, join(data, 'cli', 'quick-start.json'), {
     security: nodes,
     intranet: ready['url']!,

@@ -65,7 +65,7 @@ const INTRANET_METHODS = [...PAGE_METHODS, ...FOLDER_METHODS];
 
 /** Where the parts of this machine are; other ports at a later start change them. */
 export interface QuickStartUrls {
-  /** Of each Security node, where Proxies connect. */
+  /** Of each Security node, where Proxies of every site connect. */
   readonly security: readonly string[];
   readonly intranet: string;
   readonly phone: string;
@@ -138,7 +138,7 @@ export const BRANCH_AUTHORITIES: readonly string[] = [BRANCH_AUTHORITY, ACROSS_A
 
 /**
  * Makes the second site, whose intranet the same people may reach: through its own Proxies, and, as with one entry for all sites, through
- * those of the main site. Like `seed` a later start only follows other ports.
+ * those of the main site. Updates of apps come by both. Like `seed` a later start only follows other ports.
  */
 export async function seedBranch(admin: AdminClient, file: string, urls: BranchUrls): Promise<void> {
   const known = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as BranchUrls) : undefined;
@@ -154,6 +154,8 @@ export async function seedBranch(admin: AdminClient, file: string, urls: BranchU
   }
   const more = { addResources: ['branch-intranet', 'branch-by-main'] };
   await admin.call(policies.change, { params: { name: 'staff-intranet' }, body: more, ...REASON });
+  // Security is reached from both sites; where an operator has put its updates since stays so.
+  if (!known) await admin.call(resources.change, { params: { name: 'updates' }, body: { sites: null }, ...REASON });
   storePrivate(file, urls);
 }
 
