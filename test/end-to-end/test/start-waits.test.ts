@@ -70,15 +70,3 @@ test('a start waits for its database in each of its steps, and says what it wait
   await security.end();
   way.close();
 }, 240_000);
-
-test('a start whose password is refused ends with the words of the database', async () => {
-  const environment = {
-    SALLYPORT_DATA: join(folder, 'refused'),
-    SALLYPORT_DATABASE_HOSTS: `${database.address.host}:${database.address.port}`,
-    SALLYPORT_DATABASE_USER: database.address.user,
-    SALLYPORT_DATABASE_NAME: database.address.database,
-    SALLYPORT_DATABASE_PASSWORD: 'wrong',
-  };
-  const words = /the database refuses the connection\n {2}because: password authentication failed/;
-  await expect(AppProcess.start('security', { environment })).rejects.toThrow(words);
-}, 240_000);

@@ -34,7 +34,7 @@ interface Scene extends TrialFarm {
 }
 
 /** What is done to the farm while devices use it, in this order. */
-const STEPS = { policies: tryPolicies, kill: killPods, upgrade: upgradeFarm, drain: drainNode, scale: scaleProxies };
+const STEPS = { upgrade: upgradeFarm, policies: tryPolicies, drain: drainNode, scale: scaleProxies, kill: killPods };
 /** Name of one of them. */
 export type StepName = keyof typeof STEPS;
 /** All of them. */
