@@ -23,8 +23,8 @@ export interface InstalledVersion {
 /** Where the backend of the farm listens, and where one does that no policy opens. */
 export const BACKEND_PORTS = { opened: 8_080, closed: 8_081 };
 const SECURITY_REPLICAS = 2;
-/** Proxies that the autoscaler may have. */
-export const PROXIES = { least: 2, most: 4 };
+/** Proxies that the autoscaler may have, and how much of what they asked for they may use, percent. */
+export const PROXIES = { least: 2, most: 4, cpuPercent: 50 };
 const DEVICES = 24;
 const PAUSE_MS = 400;
 /** How long a rollout may take, s: machines are shared. */
@@ -154,7 +154,7 @@ function valuesOf(issuer: string, tag: string): object {
       resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '1Gi' } },
       autoscaling: {
         ...{ enabled: true, minReplicas: PROXIES.least, maxReplicas: PROXIES.most },
-        ...{ cpuPercent: 50, downAfterSeconds: 15 },
+        ...{ cpuPercent: PROXIES.cpuPercent, downAfterSeconds: 15 },
       },
     },
     networkPolicy: {
