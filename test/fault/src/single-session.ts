@@ -9,6 +9,8 @@ import { DELIVERY_MS } from './revocation-rounds.ts';
 /** How long after an acknowledgement a late request is waited for, ms. */
 const WATCH_MS = 500;
 
+const FAILED_MS = 50;
+
 /** Sends from a device until it is told to stop, `pauseMs` after each answer; what fails is sent again. */
 export class Sending {
   readonly #loop: Promise<void>;
@@ -27,7 +29,7 @@ export class Sending {
     for (let number = 0; !this.#stopped; number++) {
       const response = await device.fetch(`http://${AUTHORITY}/${path}/r${number}`).catch(() => undefined);
       await response?.text().catch(() => undefined);
-      await sleep(response ? pauseMs : 50);
+      await sleep(response ? pauseMs : Math.max(FAILED_MS, 10 * pauseMs));
     }
   }
 }
