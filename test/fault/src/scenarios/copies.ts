@@ -1,4 +1,5 @@
 import { Farm, type Server } from '../farm.ts';
+import { leaseToStartIn } from '../going-back.ts';
 import { type Acknowledged, revokeAndWatch, revokeSession, Sending, serving, sessionOf } from '../single-session.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
@@ -18,7 +19,7 @@ export const copies: Scenario = {
   long: { sessions: 1, rounds: 25 },
   async run({ rounds }) {
     const tally = new Tally();
-    const farm = await Farm.start({ nodes: 2, proxies: 1, leaseMs: LEASE_MS });
+    const farm = await Farm.start({ nodes: 2, proxies: 1, leaseMs: await leaseToStartIn(LEASE_MS) });
     const [original] = farm.proxies;
     await farm.lead(original!);
     const done: Acknowledged[] = [];

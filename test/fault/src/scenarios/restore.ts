@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Device } from '@sallyport/device';
 import * as api from '@sallyport/security-api/admin';
 import { Farm, type Server } from '../farm.ts';
-import { commandStartMs, copyDatabase, dropDatabase, realmCommand } from '../going-back.ts';
+import { copyDatabase, dropDatabase, leaseToStartIn, realmCommand } from '../going-back.ts';
 import type { Operator } from '../operator.ts';
 import { pick, randomFrom } from '../random.ts';
 import { type Acknowledged, revokeAndWatch, revokeSession, Sending, serving, sessionOf } from '../single-session.ts';
@@ -13,8 +13,6 @@ import type { Scenario } from './scenario.ts';
 
 /** Longer than it takes to open a restored database and to start a node: a Proxy that is cut off still holds a lease then. */
 const LEASE_MS = 12_000;
-/** The same on a machine where everything starts slowly, as starts of a command. */
-const LEASE_STARTS = 8;
 /** A device in a long run leaves room for other farms on the machine, ms. */
 const UNHURRIED_MS = 20;
 /** Of ten restores so many come while a Proxy serves on: a machine may be busy for a moment. */
@@ -49,7 +47,7 @@ export const restore: Scenario = {
     const tally = new Tally();
     const random = randomFrom(seed);
     const isLong = rounds > 1;
-    const leaseMs = Math.round(Math.max(LEASE_MS, LEASE_STARTS * (await commandStartMs())));
+    const leaseMs = await leaseToStartIn(LEASE_MS);
     const farm = await Farm.start({ nodes: 2, proxies: 2, leaseMs, journal: true });
     if (isLong && random() < 0.5) await farm.addTwin(farm.proxies[0]!);
     await farm.lead(farm.proxies[0]!);
