@@ -53,6 +53,10 @@ export const SETTINGS = {
       'address that they name, and whatever comes from them without that header is closed',
   ),
   SALLYPORT_TRUSTED_HOPS: integer('load balancers in front that add X-Forwarded-For', { min: 0, max: 8, fallback: 0 }),
+  SALLYPORT_COUNTRIES: optionalText(
+    'MaxMind DB file (`.mmdb`) of countries by address, for policies with `--country`: read again when it changes; absent: no country is ' +
+      'known, and such policies open nothing',
+  ),
   SALLYPORT_MAX_SOCKETS: integer('sockets at once; half of them is kept for those with a channel', {
     min: 1,
     max: 10_000_000,

@@ -29,6 +29,7 @@ import { KeptRevocations } from './kept-revocations.ts';
 import { KeptText } from './kept-text.ts';
 import { podSettings } from './pod-identity.ts';
 import { keepPublicCertificate, openPublicCertificate, withAcme } from './public-certificate.ts';
+import { Countries } from './serving/countries.ts';
 import { OriginNames } from './serving/origin-names.ts';
 import { Serving } from './serving/serving.ts';
 import { SiteMapCache } from './serving/site-map.ts';
@@ -79,7 +80,9 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
       well ? log.info({ server }, 'a server is well again') : log.warn({ server }, 'a server of several rests'),
   });
   metrics.gauge('sallyport_backend_servers_resting', 'servers of several that get nothing', () => backends.resting);
-  const serving = new Serving({ identity, security, backends, log, metrics });
+  const countries = config.SALLYPORT_COUNTRIES ? new Countries(config.SALLYPORT_COUNTRIES, log) : undefined;
+  const countryOf = (address: string): string | undefined => countries?.of(address);
+  const serving = new Serving({ identity, security, backends, log, metrics, countryOf });
   const channels = new Channels(serving, metrics);
   const siteMap = keepSiteMap(config.SALLYPORT_DATA, { realm: identity.realm, security, channels, log, metrics });
   const keptWitness = new KeptText(join(config.SALLYPORT_DATA, 'witness'), (error) =>
@@ -156,6 +159,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     log.info('draining');
     renewal.stop();
     stopBringing();
+    countries?.close();
     siteMap.close();
     for (const stopOne of stopKeeping) stopOne();
     const drained = channels.drain(config.SALLYPORT_DRAIN_MS);

@@ -15,7 +15,7 @@ const CONTEXT: AppContext = {
   sdk: '',
   posture: { rooted: false },
 };
-const CLAIMS = { evidence: undefined, context: CONTEXT, address: '192.0.2.7' };
+const CLAIMS = { evidence: undefined, context: CONTEXT, address: '192.0.2.7', country: 'DE' };
 
 function grant(rules: ResourceGrant['rules'], context: Grant['context'] = {}): Grant {
   const resource = {
@@ -79,6 +79,15 @@ test.each<[string, Grant, Partial<typeof GET>, string | undefined]>([
   ["a context that the realm's own rule refuses", grant([rule()], { os: ['android'] }), {}, 'CONTEXT_DENIED'],
   ['a network that the device is in', grant([rule({ networks: ['192.0.2.0/24'] })]), {}, undefined],
   ['a network that it is not in', grant([rule({ networks: ['10.0.0.0/8'] })]), {}, 'CONTEXT_DENIED'],
+  ['a country that the device is in', grant([rule({ countries: ['AT', 'DE'] })]), {}, undefined],
+  ['a country that it is not in', grant([rule({ countries: ['FR'] })]), {}, 'CONTEXT_DENIED'],
+  ['a country that is forbidden', grant([rule({ notCountries: ['DE'] })]), {}, 'CONTEXT_DENIED'],
+  [
+    'a network in a country, and it is in one of them only',
+    grant([rule({ countries: ['DE'], networks: ['10.0.0.0/8'] })]),
+    {},
+    'CONTEXT_DENIED',
+  ],
   ['a network that is forbidden', grant([rule({ notNetworks: ['192.0.2.7/32'] })]), {}, 'CONTEXT_DENIED'],
   [
     'a network that one of two rules demands',

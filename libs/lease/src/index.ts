@@ -16,7 +16,7 @@ export {
   LogFollower,
   type ReadChannel,
 } from './log-follower.ts';
-export { fitsNetwork, type NetworkRule } from './network-rule.ts';
+export { type CountryRule, fitsCountry, fitsNetwork, type NetworkRule } from './network-rule.ts';
 export { judgePath, type PathVerdict } from './path-rule.ts';
 export { processClocks } from './process-clocks.ts';
 export { isAsStrong, withProven } from './proven.ts';

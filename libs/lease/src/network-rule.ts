@@ -4,6 +4,19 @@ import { type Networks, networksOf, parseAddress } from '@sallyport/settings';
 /** What a rule says of the networks of devices. */
 export type NetworkRule = Pick<AccessRule, 'networks' | 'notNetworks'>;
 
+/** What a rule says of the countries of devices. */
+export type CountryRule = Pick<AccessRule, 'countries' | 'notCountries'>;
+
+/**
+ * True when a rule lets in a device from a country, by its ISO 3166-1 code. Who comes from nowhere that is known satisfies no rule about
+ * countries, be it that it names some or forbids some.
+ */
+export function fitsCountry({ countries, notCountries }: CountryRule, country: string | undefined): boolean {
+  if (!countries && !notCountries) return true;
+  if (country === undefined) return false;
+  return (countries?.includes(country) ?? true) && !notCountries?.includes(country);
+}
+
 /** Parsed once: a rule lives as long as the grants that hold it. */
 const parsed = new WeakMap<readonly string[], Networks>();
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fitsNetwork } from '../src/index.ts';
+import { fitsCountry, fitsNetwork } from '../src/index.ts';
 
 const OFFICE = ['10.0.0.0/8', 'fd00::/8'];
 
@@ -26,4 +26,19 @@ test.each([
   ['fd00::7', { notNetworks: ['::ffff:10.0.0.0/104'] }, true],
 ])('a device at %s, %j: %s', (address, rule, fits) => {
   expect(fitsNetwork(rule, address)).toBe(fits);
+});
+
+test.each([
+  ['DE', {}, true],
+  [undefined, {}, true],
+  ['DE', { countries: ['DE', 'AT'] }, true],
+  ['FR', { countries: ['DE', 'AT'] }, false],
+  ['FR', { notCountries: ['DE'] }, true],
+  ['DE', { notCountries: ['DE'] }, false],
+  ['DE', { countries: ['DE'], notCountries: ['DE'] }, false],
+  // Nobody is let in for coming from nowhere.
+  [undefined, { countries: ['DE'] }, false],
+  [undefined, { notCountries: ['DE'] }, false],
+])('a device from %s, %j: %s', (country, rule, fits) => {
+  expect(fitsCountry(rule, country)).toBe(fits);
 });

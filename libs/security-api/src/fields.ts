@@ -42,6 +42,12 @@ export const NetworkText: TString = Type.String({
   description: 'a network like 10.0.0.0/8',
 });
 
+/** A country. */
+export const CountryCode: TString = Type.String({
+  pattern: '^[A-Z]{2}$',
+  description: 'the code of a country in two capitals (ISO 3166-1), like DE',
+});
+
 /** One line of text of a setting. */
 export function Line(about?: string): TString {
   return Text({ minLength: 1, maxLength: 512, about });

@@ -1,5 +1,5 @@
 import Type, { type Static, type TInteger, type TString } from 'typebox';
-import { CLOSED, formed, NetworkText } from './fields.ts';
+import { CLOSED, CountryCode, formed, NetworkText } from './fields.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 128 });
 
@@ -161,6 +161,10 @@ export const AccessRule = Type.Object(
     networks: Type.Optional(Type.Array(NetworkText, { minItems: 1, maxItems: 64 })),
     /** Networks that it must not lie in. */
     notNetworks: Type.Optional(Type.Array(NetworkText, { minItems: 1, maxItems: 64 })),
+    /** Countries in one of which that address must lie, by the file of the Proxy; absent: any. */
+    countries: Type.Optional(Type.Array(CountryCode, { minItems: 1, maxItems: 256 })),
+    /** Countries in which it must not lie. */
+    notCountries: Type.Optional(Type.Array(CountryCode, { minItems: 1, maxItems: 256 })),
   },
   CLOSED,
 );

@@ -21,6 +21,8 @@ interface PolicyOptions {
   readonly notNetwork?: string[];
   readonly region?: string[];
   readonly notRegion?: string[];
+  readonly country?: string[];
+  readonly notCountry?: string[];
 }
 
 interface PolicyChangeOptions extends Partial<PolicyOptions> {
@@ -31,7 +33,16 @@ interface PolicyChangeOptions extends Partial<PolicyOptions> {
   readonly unset?: string[];
 }
 
-const PLACE = ['sites', 'notSites', 'networks', 'notNetworks', 'regions', 'notRegions'] as const;
+const PLACE = [
+  'sites',
+  'notSites',
+  'networks',
+  'notNetworks',
+  'regions',
+  'notRegions',
+  'countries',
+  'notCountries',
+] as const;
 const showPolicies = table<PolicyView>(
   ['name', 'groups', 'resources', 'methods', 'paths', 'place', 'context'],
   (view) => ({
@@ -69,6 +80,8 @@ const PLACE_OPTIONS: readonly CommandOption[] = [
   ['--not-site <names...>', 'never through Proxies of these sites'],
   ['--network <cidr...>', 'only for devices in these networks, as the Proxy sees their addresses'],
   ['--not-network <cidr...>', 'not for devices in these networks'],
+  ['--country <codes...>', 'only for devices in these countries, like DE AT, by the file of the Proxy'],
+  ['--not-country <codes...>', 'not for devices in these countries, nor where none is known'],
   ['--region <names...>', 'of the resources only those of these regions'],
   ['--not-region <names...>', 'of the resources none of these regions'],
 ];
@@ -81,6 +94,8 @@ function placeOf(options: Partial<PolicyOptions>): Record<string, string[]> {
     ...given('notNetworks', options.notNetwork),
     ...given('regions', options.region),
     ...given('notRegions', options.notRegion),
+    ...given('countries', options.country),
+    ...given('notCountries', options.notCountry),
   };
 }
 

@@ -116,6 +116,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   readonly #listener: ChannelOwner;
   readonly #socket: RecordSocket;
   readonly deviceAddress: string;
+  /** The country of that address when the channel opened. */
+  readonly #country: string | undefined;
   readonly #mux: Multiplexer;
   readonly tenant: Tenant;
   #grant: Grant;
@@ -168,6 +170,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#listener = listener;
     this.#socket = socket;
     this.deviceAddress = address;
+    this.#country = serving.countryOf(address);
     this.#grant = grant;
     this.#claimed = context;
     this.#proven = new ProvenContext(grant, context, performance.now());
@@ -464,7 +467,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   #know(context: AppContext): DeviceClaims {
-    return { context, evidence: undefined, address: this.deviceAddress };
+    return { context, evidence: undefined, address: this.deviceAddress, country: this.#country };
   }
 
   /** Fresh evidence is asked for before anything is refused for want of it. */

@@ -11,7 +11,14 @@ import {
   pathUnder,
   type SignedCode,
 } from '@sallyport/channel';
-import { checkContext, fitsNetwork, judgePath, type PathVerdict, type StandingEvidence } from '@sallyport/lease';
+import {
+  checkContext,
+  fitsCountry,
+  fitsNetwork,
+  judgePath,
+  type PathVerdict,
+  type StandingEvidence,
+} from '@sallyport/lease';
 import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
 import { headLimitsOf } from '../backend/head-limits.ts';
 
@@ -45,18 +52,25 @@ export interface DeviceClaims {
   readonly context: AppContext;
   readonly evidence: StandingEvidence | undefined;
   readonly address: string;
+  /** ISO 3166-1 code of the country of that address; undefined where this Proxy knows none. */
+  readonly country?: string | undefined;
 }
 
-function fits(rule: AccessRule, { context, evidence, address }: DeviceClaims): boolean {
-  return !checkContext(rule.context, context, evidence) && fitsNetwork(rule, address);
+function fits(rule: AccessRule, claims: DeviceClaims): boolean {
+  return !checkContext(rule.context, claims.context, claims.evidence) && fitsPlace(rule, claims);
+}
+
+function fitsPlace(rule: AccessRule, { address, country }: DeviceClaims): boolean {
+  return fitsNetwork(rule, address) && fitsCountry(rule, country);
 }
 
 /** Why a rule that opens what is wanted is closed to a device. */
-function refusalBy(rule: AccessRule, { context, evidence, address }: DeviceClaims): RightsRefusal {
-  const denied = checkContext(rule.context, context, evidence);
+function refusalBy(rule: AccessRule, claims: DeviceClaims): RightsRefusal {
+  const denied = checkContext(rule.context, claims.context, claims.evidence);
   // Evidence helps nobody who is in the wrong place.
-  if (denied && (denied !== 'ATTESTATION_REQUIRED' || fitsNetwork(rule, address))) return { refused: denied };
-  return { refused: 'CONTEXT_DENIED', rule: 'not from this network' };
+  if (denied && (denied !== 'ATTESTATION_REQUIRED' || fitsPlace(rule, claims))) return { refused: denied };
+  const place = fitsNetwork(rule, claims.address) ? 'country' : 'network';
+  return { refused: 'CONTEXT_DENIED', rule: `not from this ${place}` };
 }
 
 /** The one with that authority, or else the nearest wildcard; a wildcard's own text is no name. */

@@ -21,6 +21,8 @@ export interface ServingParts {
   readonly backends: Backends;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** ISO 3166-1 code of the country of an address; absent: no country is known. */
+  readonly countryOf?: (address: string) => string | undefined;
 }
 
 /** What hears when serving stops, and when it goes on. */
@@ -41,6 +43,7 @@ export class Serving {
   readonly log: Log;
   /** This Proxy's name. */
   readonly name: string;
+  readonly countryOf: (address: string) => string | undefined;
   /** What a limit refused or ended. */
   readonly limited: Refusals;
   /** What is wrong with backends. */
@@ -58,7 +61,8 @@ export class Serving {
   #lostAt: number | undefined = performance.now();
   #generation = 0;
 
-  constructor({ identity, security, backends, log, metrics }: ServingParts) {
+  constructor({ identity, security, backends, log, metrics, countryOf = () => undefined }: ServingParts) {
+    this.countryOf = countryOf;
     this.name = identity.name;
     this.security = security;
     this.backends = backends;

@@ -193,6 +193,8 @@ const PLACE_WORDS = {
   notNetworks: 'not from network',
   regions: 'in region',
   notRegions: 'not in region',
+  countries: 'from country',
+  notCountries: 'not from country',
 } as const;
 
 /** What else must hold, in short; empty when nothing must. */

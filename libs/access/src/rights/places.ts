@@ -98,7 +98,16 @@ function onlySite(name: string, there: readonly string[]): readonly string[] | n
 }
 
 /** What a policy may say of places, in the order in which rows keep it: that is part of their MAC. */
-const PLACE_FIELDS = ['sites', 'notSites', 'networks', 'notNetworks', 'regions', 'notRegions'] as const;
+const PLACE_FIELDS = [
+  'sites',
+  'notSites',
+  'networks',
+  'notNetworks',
+  'regions',
+  'notRegions',
+  'countries',
+  'notCountries',
+] as const;
 
 /** A place as a policy row keeps it; null for everywhere. Of what is said null takes away what was before. */
 export function storedPlace(

@@ -142,7 +142,7 @@ function nearerThan(set: PolicySet, { name, kind, authority }: ResourceRow): str
 
 function ruleOf(policy: PolicyRow): AccessRule {
   const { context, methods, paths } = policy.rule;
-  const { networks, notNetworks } = policy.place ?? {};
+  const { networks, notNetworks, countries, notCountries } = policy.place ?? {};
   return {
     policy: policy.name,
     context,
@@ -150,6 +150,8 @@ function ruleOf(policy: PolicyRow): AccessRule {
     ...(paths ? { paths: [...paths] } : {}),
     ...(networks ? { networks: [...networks] } : {}),
     ...(notNetworks ? { notNetworks: [...notNetworks] } : {}),
+    ...(countries ? { countries: [...countries] } : {}),
+    ...(notCountries ? { notCountries: [...notCountries] } : {}),
   };
 }
 
@@ -224,7 +226,8 @@ export async function changePolicy(
     const before = await tables.policies.find({ name }, 'update');
     if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no policy ${name}`);
     const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rest } = changed;
-    const { sites, notSites, networks, notNetworks, regions, notRegions, attested, ...named } = rest;
+    const { sites, notSites, networks, notNetworks, regions, notRegions, countries, notCountries, ...about } = rest;
+    const { attested, ...named } = about;
     const context = contextAfter(before.rule.context, { ...named, attested });
     const rule = context ? { ...named, context } : named;
     checkRule(rule);
@@ -234,7 +237,8 @@ export async function changePolicy(
     };
     await checkNamed(tables, lists);
     if (rule.context) await checkApps(begun, rule.context);
-    const place = storedPlace(before.place, { sites, notSites, networks, notNetworks, regions, notRegions });
+    const said = { sites, notSites, networks, notNetworks, regions, notRegions, countries, notCountries };
+    const place = storedPlace(before.place, said);
     await checkPlace(tables, place);
     row = { name, ...lists, rule: changedRule(before.rule, rule), place };
     await tables.policies.update({ where: { name } }, { ...lists, rule: row.rule, place });

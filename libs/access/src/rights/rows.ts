@@ -38,6 +38,9 @@ export interface StoredPlace {
   /** Regions of resources. A resource without one satisfies no rule about regions. */
   readonly regions?: readonly string[];
   readonly notRegions?: readonly string[];
+  /** Countries of devices, ISO 3166-1, as the Proxy knows them by their addresses. */
+  readonly countries?: readonly string[];
+  readonly notCountries?: readonly string[];
 }
 
 /** Which groups may reach which resources, and under what rule. */

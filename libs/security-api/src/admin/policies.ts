@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { CLOSED, Name, Names, NetworkText, orNull } from '../fields.ts';
+import { CLOSED, CountryCode, Name, Names, NetworkText, orNull } from '../fields.ts';
 import { AttestedRule, ContextRule, Methods, Paths } from '../grant.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
@@ -11,6 +11,10 @@ function NamesFor(description: string) {
 
 function NetworksFor(description: string) {
   return Type.Array(NetworkText, { minItems: 1, maxItems: 64, description });
+}
+
+function CountriesFor(description: string) {
+  return Type.Array(CountryCode, { minItems: 1, maxItems: 256, description });
 }
 
 /** Which groups reach which resources, by which requests, from which apps and where. */
@@ -27,6 +31,8 @@ export const PolicyInput = Type.Object(
     notNetworks: Type.Optional(NetworksFor('not for devices whose address lies in one of these')),
     regions: Type.Optional(NamesFor('of the resources only those of these regions')),
     notRegions: Type.Optional(NamesFor('of the resources none of these regions, and none without a region')),
+    countries: Type.Optional(CountriesFor('only for devices whose address lies in one of these countries')),
+    notCountries: Type.Optional(CountriesFor('not for devices whose address lies in one of these, or in no known one')),
   },
   { ...CLOSED, $id: 'PolicyInput' },
 );
@@ -51,6 +57,8 @@ export const PolicyChange = Type.Object(
     notNetworks: Type.Optional(orNull(PolicyInput.properties.notNetworks)),
     regions: Type.Optional(orNull(PolicyInput.properties.regions)),
     notRegions: Type.Optional(orNull(PolicyInput.properties.notRegions)),
+    countries: Type.Optional(orNull(PolicyInput.properties.countries)),
+    notCountries: Type.Optional(orNull(PolicyInput.properties.notCountries)),
   },
   { ...CLOSED, $id: 'PolicyChange' },
 );
