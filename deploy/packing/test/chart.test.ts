@@ -253,6 +253,7 @@ test('alerts ask for metrics that the servers have', () => {
     'apps/security/src/backup/schedule.ts',
     'apps/security/src/main.ts',
     'apps/security/src/listeners.ts',
+    'apps/security/src/upkeep/update-watch.ts',
     'apps/proxy/src/main.ts',
   ];
   expect(asked.size).toBeGreaterThan(3);
