@@ -150,7 +150,16 @@ export const MATRIX: readonly Supported[] = [
     },
     note: '`deploy/production/nginx.conf`',
   },
-  { area: 'load balancers', what: 'Envoy', shown: 'untested' },
+  {
+    area: 'load balancers',
+    what: 'Envoy 1.40',
+    shown: {
+      file: 'libs/doctor/test/balancers.test.ts',
+      test: 'the recipe for Envoy leaves nothing in the way, and one without Upgrade is named',
+      only: 'WebSockets by `sallyport doctor`, where Envoy is installed; no farm behind it',
+    },
+    note: '`deploy/production/envoy.yaml`',
+  },
   {
     area: 'load balancers',
     what: 'balancers of clouds',
