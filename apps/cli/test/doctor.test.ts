@@ -76,7 +76,8 @@ test('from Security it tries the stores of its settings, a directory, and reads 
     `SALLYPORT_REDIS=redis://127.0.0.1:${redis}`,
     'SALLYPORT_REDIS_CA=/nowhere/ca.pem',
     `SALLYPORT_OTHER_SITE_DATABASE_HOSTS=127.0.0.1:${others}`,
-    `SALLYPORT_JOURNAL=file:${join(folder, 'no-journal')}`,
+    `SALLYPORT_JOURNAL=file:${join(folder, 'not', 'yet')}`,
+    'SALLYPORT_PACKAGES=/proc/packages',
     'SALLYPORT_JOIN_KEYS=/nowhere/jwks.json',
     `SALLYPORT_BACKUP_TARGETS=sftp://b@127.0.0.1:${backups}/x?key=/k&hostkey=SHA256:${'A'.repeat(43)},s3://backups?endpoint=https://127.0.0.1:${backups}&region=r&credentials=/c`,
   ];
@@ -95,7 +96,6 @@ test('from Security it tries the stores of its settings, a directory, and reads 
     expect.arrayContaining([
       `Security → database 127.0.0.1:${database}`,
       `Security → database 127.0.0.1:${others}`,
-      `disk of ${join(folder, 'no-journal')}`,
       'SALLYPORT_JOIN_KEYS',
       'SALLYPORT_REDIS_CA',
       `Security → Redis 127.0.0.1:${redis}`,
@@ -103,6 +103,9 @@ test('from Security it tries the stores of its settings, a directory, and reads 
       `Security → backup targets 127.0.0.1:${backups}`,
     ]),
   );
+  // What the server makes by itself is looked at where it will be.
+  expect(told.diagnoses).toContainEqual(expect.objectContaining({ subject: `disk of ${folder}`, state: 'ok' }));
+  expect(wrong).toContain('disk of /proc');
   for (const one of told.diagnoses) if (one.state !== 'ok') expect(one.next).toBeTruthy();
 });
 

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   type DatabaseWay,
   type Diagnosis,
@@ -120,7 +120,8 @@ function databaseExamination(way: DatabaseWay, troubles: readonly Diagnosis[]): 
 
 function journal(config: SecurityValues): Examination[] {
   const { SALLYPORT_JOURNAL: place = '' } = config;
-  if (place.startsWith('file:')) return [() => [examineDisk(decodeURIComponent(place.replace(/^file:(\/\/)?/, '')))]];
+  if (place.startsWith('file:'))
+    return [() => [examineMadeFolder(decodeURIComponent(place.replace(/^file:(\/\/)?/, '')))]];
   const [, user, list, name] = /^postgres(?:ql)?:\/\/([^@/]+)@(.+)\/([^/?]+)$/.exec(place) ?? [];
   if (user === undefined || list === undefined || name === undefined) return [];
   const { text: ca, troubles } = named('SALLYPORT_JOURNAL_CA', config.SALLYPORT_JOURNAL_CA);
@@ -188,6 +189,12 @@ function backupTarget({ kind, folder, server }: BackupPlace, s3 = 'backup-s3'): 
   return async (limits) => [...troubles, ...(await examineService({ leg, tls }, limits))];
 }
 
+/** A folder that the server makes when it first needs it. */
+function examineMadeFolder(folder: string): Diagnosis {
+  const parent = dirname(folder);
+  return existsSync(folder) || parent === folder ? examineDisk(folder) : examineMadeFolder(parent);
+}
+
 /** Other files that settings name. */
 function namedFiles(config: SecurityValues): readonly Diagnosis[] {
   const files = [
@@ -201,7 +208,7 @@ function namedFiles(config: SecurityValues): readonly Diagnosis[] {
 /** Where packages of apps are, unless that is with all else of this node. */
 function packages({ SALLYPORT_PACKAGES: place }: SecurityValues): Examination[] {
   if (place === undefined) return [];
-  return [typeof place === 'string' ? () => [examineDisk(place)] : backupTarget(place, 'packages-s3')];
+  return [typeof place === 'string' ? () => [examineMadeFolder(place)] : backupTarget(place, 'packages-s3')];
 }
 
 function directoryCertificate(config: SecurityValues): readonly Diagnosis[] {
