@@ -2,7 +2,7 @@ import type { SignedCode } from '@sallyport/channel';
 import type { Judgement, ReadChannel } from '@sallyport/lease';
 import type { Grant } from '@sallyport/security-api';
 import type { ControlConnection, ProxyIdentity, SecurityClient } from '@sallyport/security-client';
-import { createRefusals, type Log, type Metrics, type Refusals } from '@sallyport/telemetry';
+import { createRefusals, type Log, type Metrics, type Refusals, type Tally } from '@sallyport/telemetry';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import { BackendTroubles } from '../backend/troubles.ts';
@@ -52,8 +52,8 @@ export class Serving {
   readonly traffic = { requests: 0, bytes: 0 };
   readonly #refused: Refusals;
   readonly #streams;
-  /** Counters by kind and outcome: looking labels up costs more than counting. */
-  readonly #counters = new Map<string, Map<string, { inc(): void }>>();
+  /** By kind and outcome. */
+  readonly #tallies = new Map<string, Map<string, Tally>>();
   readonly #turn = new Turn();
   readonly #resources = new SharedResources();
   #control: ControlConnection | undefined;
@@ -67,7 +67,7 @@ export class Serving {
     this.security = security;
     this.backends = backends;
     this.log = log;
-    this.#streams = metrics.counter('sallyport_streams_total', 'finished streams', ['kind', 'outcome']);
+    this.#streams = metrics.tally('sallyport_streams_total', 'finished streams', ['kind', 'outcome']);
     metrics.gauge('sallyport_lease_live', '1 while this Proxy may serve', () => (this.mayServe() ? 1 : 0));
     const of = { log, metrics, now: () => performance.now() };
     const limited = { metric: 'sallyport_limited_total', help: 'what a limit refused or ended', words: 'limit met' };
@@ -130,7 +130,7 @@ export class Serving {
 
   count(kind: string, outcome: 'done' | SignedCode): void {
     this.traffic.requests += 1;
-    this.#counter(kind, outcome).inc();
+    this.#tally(kind, outcome).count += 1;
   }
 
   /** Says in the log, not too often, by which rule a message of a device was refused. */
@@ -149,13 +149,13 @@ export class Serving {
     this.troubles.note(resource, error);
   }
 
-  #counter(kind: string, outcome: 'done' | SignedCode): { inc(): void } {
-    const known = this.#counters.get(kind)?.get(outcome);
+  #tally(kind: string, outcome: 'done' | SignedCode): Tally {
+    const known = this.#tallies.get(kind)?.get(outcome);
     if (known) return known;
-    const counter = this.#streams.labels({ kind, outcome });
-    const ofKind = this.#counters.get(kind) ?? new Map();
-    this.#counters.set(kind, ofKind.set(outcome, counter));
-    return counter;
+    const tally = this.#streams.labelled({ kind, outcome });
+    const ofKind = this.#tallies.get(kind) ?? new Map();
+    this.#tallies.set(kind, ofKind.set(outcome, tally));
+    return tally;
   }
 
   #live(): void {
