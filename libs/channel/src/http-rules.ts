@@ -68,9 +68,13 @@ export function checkRequest(head: RequestHead, { methods, paths }: RequestRules
  * resource lets them pass by name (lower case).
  */
 export function passedFields(fields: readonly Field[], passing: readonly string[] = []): Field[] {
-  return fields.filter(
-    ([name]) => name !== 'host' && (!speaksForProxy(name) || (passing.includes(name) && !isOwnField(name))),
-  );
+  const passed: Field[] = [];
+  for (const field of fields) {
+    const [name] = field;
+    if (name === 'host' || (speaksForProxy(name) && (!passing.includes(name) || isOwnField(name)))) continue;
+    passed.push(field);
+  }
+  return passed;
 }
 
 /** Fields that say how a request is read, and by whom it is made: they mean nothing behind its content (RFC 9110, section 6.5.1). */

@@ -176,6 +176,7 @@ export {
 export { DeviceOpening, type DeviceOpeningOptions, ProxyOpening } from './opening.ts';
 export { checkPath, type PathGrammar, pathOnly, pathUnder, withoutLookAlikes } from './path-grammar.ts';
 export { MAX_RECORD_BYTES, MAX_RECORDS, REKEY_RECORDS, RecordLayer } from './record.ts';
+export { remembered } from './remembered.ts';
 export {
   followRoots,
   MAX_ROOT_STATEMENTS,

@@ -1,4 +1,4 @@
-import { type Field, type HeadLimits, HTTP_LIMITS, WIDEST_HEAD } from '@sallyport/channel';
+import { type Field, type HeadLimits, HTTP_LIMITS, remembered, WIDEST_HEAD } from '@sallyport/channel';
 import { loginAnswer } from './connection-login.ts';
 import { BackendError } from './errors.ts';
 import { PendingBytes } from './pending-bytes.ts';
@@ -330,12 +330,16 @@ function readFields(text: string, start: number, most: number): Field[] {
   return fields;
 }
 
+/** A field's name in lower case, empty when it is none: one text for all that are written alike, whose hash is known. */
+const nameOf = remembered((written) => (NAME.test(written) ? written.toLowerCase() : ''));
+
 /** A field line (RFC 9112, section 5): no folding, no space before the colon. */
 function readField(text: string, from: number, to: number): Field {
   // Without a colon in its line it ends up with one of a later line, or with none: no name holds the end of a line.
-  const name = text.slice(from, Math.max(from, text.indexOf(':', from)));
-  demand(NAME.test(name), 'a field line has no valid name');
-  return [name.toLowerCase(), trimmed(text, from + name.length + 1, to)];
+  const written = text.slice(from, Math.max(from, text.indexOf(':', from)));
+  const name = nameOf(written);
+  demand(name !== '', 'a field line has no valid name');
+  return [name, trimmed(text, from + written.length + 1, to)];
 }
 
 /** Without the spaces and tabs around (RFC 9110, section 5.5). */
