@@ -41,9 +41,13 @@ export function checkFacts(rule: ContextRule, context: AppContext): ContextRefus
   if (rule.os && !(context.os && rule.os.includes(context.os))) return 'CONTEXT_DENIED';
   if (rule.minOsVersion && isBelow(context.osVersion, rule.minOsVersion)) return 'CONTEXT_DENIED';
   if (rule.minOsPatch && !isPatchedSince(context.osPatch, rule.minOsPatch)) return 'CONTEXT_DENIED';
-  const facts = Object.entries(rule.posture ?? {});
-  const fits = facts.every(([fact, wanted]) => context.posture[fact as keyof AppContext['posture']] === wanted);
-  return fits ? undefined : 'CONTEXT_DENIED';
+  return !rule.posture || fitsPosture(rule.posture, context) ? undefined : 'CONTEXT_DENIED';
+}
+
+function fitsPosture(posture: NonNullable<ContextRule['posture']>, context: AppContext): boolean {
+  return Object.entries(posture).every(
+    ([fact, wanted]) => context.posture[fact as keyof AppContext['posture']] === wanted,
+  );
 }
 
 function checkEvidence(
