@@ -327,3 +327,20 @@ test('a WebSocket answers pings and closes only after a look', async () => {
   await until(() => closes.length === 1);
   expect([pongs, closes]).toEqual([['one'], [1005]]);
 });
+
+test('a request without content is looked at when it is wanted and last before its head, and not when nothing more can go', async () => {
+  const { url, read } = await backend();
+  const host = new (class extends TestHost {
+    looks = 0;
+    override mayServe(): boolean {
+      this.looks += 1;
+      return super.mayServe();
+    }
+  })(url('http'));
+  const { stream } = testStream(1);
+  stream.sink = new HttpExchange({ host, stream });
+  stream.receive(Buffer.concat([head('GET'), encodeMessageEnd()]), true);
+  expect(host.looks).toBe(1);
+  await until(() => read.length > 0);
+  expect(host.looks).toBe(2);
+});

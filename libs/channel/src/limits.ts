@@ -89,6 +89,11 @@ export class TokenBucket {
     this.#tokens -= tokens;
   }
 
+  /** True when a token is there for sure, whatever the time: most askers need no clock. */
+  get open(): boolean {
+    return this.#tokens >= 1;
+  }
+
   /** Ms until a token is there. */
   waitMs(now: number): number {
     this.#fill(now);

@@ -174,7 +174,7 @@ export class Multiplexer implements StreamOwner {
 
   /** Ms for which nothing more should be read of this peer, because it sent too many small pieces. */
   owedMs(): number {
-    return this.#pieces.waitMs(this.#host.now());
+    return this.#pieces.open ? 0 : this.#pieces.waitMs(this.#host.now());
   }
 
   /** Sends an app context (device) or a notice (Proxy). */

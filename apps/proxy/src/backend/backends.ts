@@ -94,7 +94,8 @@ export class Backends {
 
   /** True when every one of the backends is congested for a tenant: whatever it asks for would only wait. */
   congested(backends: readonly Backend[], tenant: Tenant): boolean {
-    return backends.length > 0 && backends.every((backend) => this.#known.get(backend)?.congested(tenant) === true);
+    for (const backend of backends) if (this.#known.get(backend)?.congested(tenant) !== true) return false;
+    return backends.length > 0;
   }
 
   /** Servers of several that rest after failures. */

@@ -97,6 +97,8 @@ export class BackendConnection implements ResponseSink, PooledConnection {
   #still = 0;
   /** Bytes that the backend had not taken at the last sweep. */
   #waited = 0;
+  /** When the backend said something last, ms of the monotonic clock. */
+  #readAt = 0;
   /** When the next sweep ends what is going on, ms of the monotonic clock. */
   #deadline = 0;
 
@@ -263,7 +265,8 @@ export class BackendConnection implements ResponseSink, PooledConnection {
   /** Bytes of the backend; the view is not kept. */
   read(bytes: Buffer): void {
     this.#moved = true;
-    this.#deadline = performance.now() + this.#patienceMs;
+    this.#readAt = performance.now();
+    this.#deadline = this.#readAt + this.#patienceMs;
     try {
       this.#parser.push(bytes);
       const { smallChunks } = this.#parser;
@@ -303,7 +306,7 @@ export class BackendConnection implements ResponseSink, PooledConnection {
     const keepMs = Math.min(mostMs, (this.#parser.keepAliveMs ?? mostMs) - KEEP_ALIVE_MARGIN_MS);
     if (reusable && keepMs > 0) {
       this.#kept = true;
-      this.#deadline = performance.now() + keepMs;
+      this.#deadline = this.#readAt + keepMs;
       this.#released = true;
       // The last part may have filled the device's side; the next exchange starts on a connection that reads.
       this.resume();

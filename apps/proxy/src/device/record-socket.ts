@@ -96,6 +96,8 @@ export class RecordSocket {
   #ping: Buffer | undefined;
   #resume: NodeJS.Timeout | undefined;
   #heardAt = performance.now();
+  /** Something was heard since the last sweep. */
+  #heard = false;
   #backlogSince: number | undefined;
 
   constructor(socket: Socket, listener: RecordSocketListener) {
@@ -148,6 +150,8 @@ export class RecordSocket {
   sweep(now: number): void {
     if (this.bufferedBytes < MAX_BACKLOG_BYTES) this.#backlogSince = undefined;
     else this.#backlogSince ??= now;
+    if (this.#heard) this.#heardAt = now;
+    this.#heard = false;
     const stuck = this.#backlogSince !== undefined && now - this.#backlogSince > BACKLOG_GRACE_MS;
     if (stuck || now - this.#heardAt > IDLE_MS) this.destroy();
   }
@@ -257,7 +261,7 @@ export class RecordSocket {
     if (this.#closing) return true;
     if (this.#opcode === PING) this.#ping = content;
     else if (this.#opcode === BINARY) {
-      this.#heardAt = performance.now();
+      this.#heard = true;
       this.#listener.message(content);
     }
     return !this.#socket.destroyed;

@@ -69,6 +69,8 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
   #complete = false;
   #trailers: readonly Field[] = NO_FIELDS;
   #pool: BackendPool | undefined;
+  /** What went to the pool has no content. */
+  #bare = false;
   /** Servers that could not be reached. */
   #tried: Set<BackendPool> | undefined;
 
@@ -84,7 +86,11 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
     const decoder = this.#decoder;
     if (this.over || !decoder) return this.#stream.consume(bytes.length);
     const before = this.#received;
-    this.#guarded(() => decoder.push(bytes));
+    try {
+      decoder.push(bytes);
+    } catch (error) {
+      this.#endBy(error);
+    }
     if (!this.#head && !this.over) return this.#unfinished(bytes.length);
     this.#headMemory?.end();
     this.#settleContent();
@@ -95,8 +101,11 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
   }
 
   end(): void {
-    const decoder = this.#decoder;
-    if (!this.over && decoder) this.#guarded(() => decoder.finish());
+    try {
+      if (!this.over) this.#decoder?.finish();
+    } catch (error) {
+      this.#endBy(error);
+    }
     this.#decoder = undefined;
   }
 
@@ -146,7 +155,7 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
       throw new ChannelError('ERR_CHANNEL_HTTP_REFUSED', 'less content than declared');
     }
     this.#complete = true;
-    this.#trailers = passedTrailers(trailers);
+    if (trailers.length > 0) this.#trailers = passedTrailers(trailers);
     this.#write();
   }
 
@@ -200,8 +209,9 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
 
   begun(): void {
     this.#gate!.begin();
-    // Also where nothing follows: a request that was framed before its end was known needs the end said.
-    this.#phase = 'sending';
+    // Where the head said that nothing follows, nothing more goes to the backend, and nothing is asked for it.
+    this.#phase = this.#bare ? 'sent' : 'sending';
+    // A request that was framed before its end was known needs the end said.
     this.#write();
   }
 
@@ -249,14 +259,10 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
   }
 
   /** Bad input of this stream ends this stream; the channel goes on. */
-  #guarded(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      if (!(error instanceof ChannelError)) throw error;
-      if (!this.over) this.#host.refused(error.message);
-      this.refuse(error.tooLarge ? 'FIELDS_TOO_LARGE' : 'REQUEST_REFUSED', error.message);
-    }
+  #endBy(error: unknown): void {
+    if (!(error instanceof ChannelError)) throw error;
+    if (!this.over) this.#host.refused(error.message);
+    this.refuse(error.tooLarge ? 'FIELDS_TOO_LARGE' : 'REQUEST_REFUSED', error.message);
   }
 
   /**
@@ -328,12 +334,14 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
     const fields = requestFields(head, this.#host.deviceAddress, resource);
     const last = this.#hasContent && !resource.backend.readsContent;
     const { host = head.authority, prefix = '' } = resource.backend;
+    const content = this.#framing(method, fields);
+    this.#bare = content === 'none';
     return {
       method,
       path: prefix === '' ? path : `${prefix}${path}`,
       authority: host,
       fields,
-      content: this.#framing(method, fields),
+      content,
       last,
     };
   }
