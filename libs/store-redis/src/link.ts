@@ -32,6 +32,17 @@ AbstractConnector.prototype.disconnect = function (this: AbstractConnector): voi
   else disconnect.call(this);
 };
 
+const { subscribe } = Redis.prototype;
+/**
+ * Once a connection is ready again ioredis subscribes anew by itself, ours and those to Sentinels, and nobody hears of it when no answer
+ * comes in time: the rejection that nobody had caught ended the server. Whoever waits for one still hears of it.
+ */
+Redis.prototype.subscribe = function (this: Redis, ...channels: unknown[]): Promise<unknown> {
+  const subscribed = Reflect.apply(subscribe, this, channels) as Promise<unknown>;
+  subscribed.catch(() => undefined);
+  return subscribed;
+};
+
 /** Either kind of client; both have the commands that we use. */
 export type RedisClient = Redis | Cluster;
 

@@ -1,4 +1,5 @@
-import type { Socket } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { memoryLockout, memoryThrottle } from '@sallyport/access';
 import { afterAll, expect, test } from 'vitest';
 import { busContract } from '../../access/test/bus.contract.ts';
@@ -102,6 +103,59 @@ test('a frozen, dead or emptied Redis costs a moment: throttles count on this no
   await expect.poll(() => bus.connected).toBe(true);
   await redis.stop();
 });
+
+test('a server that comes back too busy to take subscriptions ends nobody', async () => {
+  const relay = await relayTo(single.port);
+  const { subscriber } = await linkTo(`redis://127.0.0.1:${relay.port}`);
+  await subscriber.subscribe('words');
+  const uncaught: unknown[] = [];
+  const note = (error: unknown): void => void uncaught.push(error);
+  process.on('unhandledRejection', note);
+  relay.swallow(/subscribe/i);
+  const ready = once(subscriber, 'ready');
+  relay.drop();
+  await ready;
+  // Its own subscription was sent before this one, and is given up before it.
+  await expect(subscriber.subscribe('more')).rejects.toThrow('Command timed out');
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  expect(uncaught).toEqual([]);
+  relay.close();
+});
+
+/** A way to a server on which some of what is sent gets lost. */
+async function relayTo(port: number) {
+  let lost = /^$/;
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(port, '127.0.0.1');
+    near.on('data', (data) => lost.test(String(data)) || far.write(data));
+    far.on('data', (data) => near.write(data));
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(one);
+      one.on('close', () => other.destroy()).on('error', () => undefined);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const drop = (): void => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    drop,
+    swallow: (what: RegExp) => {
+      lost = what;
+    },
+    close: () => {
+      drop();
+      server.close();
+    },
+  };
+}
 
 test.each([
   ['rediss://10.0.0.1:6379', { mode: 'single', tls: true }],
