@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { randomFrom } from './random.ts';
 import type { Scale } from './scenarios/scenario.ts';
 import { say } from './stores.ts';
@@ -10,7 +11,10 @@ import { type Found, Tally } from './tally.ts';
 /** Rounds of a farm before it makes room for another one: one that breaks off costs no more. */
 const ROUNDS_OF_A_FARM = 10;
 /** When so many farms break off one after the other the run is given up. */
-const BROKEN_IN_A_ROW = 10;
+const BROKEN_IN_A_ROW = 30;
+/** After each of them more of it is waited, for a machine that is too busy at the moment, ms. */
+const BREATH_MS = 60_000;
+const BREATHS = 5;
 const TOLD = 3_000;
 
 /** A long run that is made by many farms. */
@@ -72,7 +76,10 @@ class ManyRounds {
       this.#left -= rounds;
       const found = await this.#farm(rounds);
       if (found) this.#take(found, rounds);
-      else this.#left += rounds;
+      else {
+        this.#left += rounds;
+        await sleep(BREATH_MS * Math.min(this.#brokenInARow, BREATHS));
+      }
     }
   }
 
