@@ -40,7 +40,7 @@ const ADDED: Readonly<Record<string, readonly string[]>> = {
   policies: ['place'],
   sites: ['lease_ms', 'drained_at'],
   nodes: ['journal', 'known_keys'],
-  installations: ['resume_id'],
+  installations: ['resume_id', 'os'],
   operators: ['origin', 'place', 'invited_by', 'ends_at', 'ended_at', 'end_reason'],
 };
 const TABLES_ADDED = [
@@ -58,6 +58,7 @@ const TABLES_ADDED = [
   'releases',
   'updateFiles',
   'releaseReports',
+  'unnamedPackages',
   'installLinks',
   'publishers',
   'safeguards',

@@ -46,9 +46,9 @@ test('from the hosts of both servers the doctor finds nothing in the way either'
     const { stdout, stderr } = await sallyport(['--json', '--data', nobody, 'doctor', '--from', from], '', environment);
     expect(stdout, stderr).not.toBe('');
     const { diagnoses } = JSON.parse(stdout) as { diagnoses: { subject: string; check: string; state: string }[] };
-    // Disk and limits are those of whatever machine this is.
+    // Disk, limits, name servers and the keeper of the clock are those of whatever machine this is.
     return diagnoses
-      .filter(({ subject }) => !/^disk|^open files/.test(subject))
+      .filter(({ subject }) => !/^disk|^open files|^clock of this host|name servers/.test(subject))
       .map(({ subject, check, state }) => `${subject.replace(/ 127.*/, '')}: ${check} ${state}`);
   };
   const steps = ['port ok', 'certificate ok', 'ready ok', 'clock ok'];

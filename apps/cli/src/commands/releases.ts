@@ -250,7 +250,7 @@ function addRolloutCommands(app: Command): void {
     about: 'take a release back; `revoke app id@version` ends it where it is installed',
     reason: ['taking a release back', 'it loses data'],
     run: (admin, { reason }, id: string) => admin.call(releases.withdraw, { params: { id }, reason }),
-    show: sayRemoved,
+    show: (_done, _given, id: string) => say`${id} is withdrawn: nobody is offered it, or gets another byte of it\n`,
   });
 }
 
