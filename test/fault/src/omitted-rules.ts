@@ -30,7 +30,13 @@ export const OMITTED_RULES: Readonly<
   // Nothing is in force in a new epoch before all leases of the one before are over.
   hold: {
     scenario: 'restore',
-    places: [{ file: 'libs/access/src/revocation/hold.ts', code: 'if (held) return 0;', instead: 'return 0;' }],
+    places: [
+      {
+        file: 'libs/access/src/revocation/hold.ts',
+        code: 'const ofEpoch = held ? 0 : this.#leftMs(this.#epoch, longestLeaseMs + this.#authorityMs);',
+        instead: 'const ofEpoch = 0;',
+      },
+    ],
   },
   // A node whose epoch no longer owns the journal gives no leases.
   authority: { scenario: 'restore', places: WITHOUT_AUTHORITY },
