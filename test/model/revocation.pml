@@ -416,6 +416,9 @@ inline a_grant() { /* a grant arrives and is held against what was seen since it
 #endif
 #ifdef CHAIN_ALL        /* the entry as of which it was read is of the log that is followed: the one that appended the last entry has it, too */
   if :: !f && ga[p] > 0 && ga[p] <= pa[p] -> j = po[p]-1; if :: O(d,ga[p]) != O(j,ga[p]) -> f = 1 :: else fi; j = 0 :: else fi;
+#ifndef NO_AHEAD        /* one as of an entry that this Proxy has not seen says nothing of what it has */
+  if :: ga[p] > pa[p] -> f = 1 :: else fi;
+#endif
 #endif
   if
   :: gs[p] == 3 -> drop(p)

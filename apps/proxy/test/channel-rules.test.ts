@@ -12,7 +12,7 @@ import {
   type StreamSink,
 } from '@sallyport/channel';
 import { nodeCrypto } from '@sallyport/channel/node';
-import type { Judgement } from '@sallyport/lease';
+import type { Judgement, ReadChannel } from '@sallyport/lease';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
 import type { ReadAgain } from '@sallyport/security-client';
 import { createLog, createMetrics } from '@sallyport/telemetry';
@@ -60,7 +60,11 @@ function opened(over: Partial<Grant> = {}) {
     /** How often the Proxy has looked whether it has a lease. */
     looks: 0,
     judgement: 'current' as Judgement,
-    rights: async (): Promise<ReadAgain | 'over' | 'no channel'> => ({ grant, routes: undefined }),
+    /** As of which entries grants were judged. */
+    judgedOf: [] as (string | undefined)[],
+    /** Beats out of turn. */
+    beats: 0,
+    rights: async (): Promise<ReadAgain | 'over' | 'no channel'> => ({ grant, asOfHash: undefined, routes: undefined }),
   };
   const log = createLog('proxy', 'error', { write: () => undefined });
   const security = { reauthorise: () => state.rights() };
@@ -83,7 +87,20 @@ function opened(over: Partial<Grant> = {}) {
       return state.generation;
     },
   };
-  const control = { lease, follower: { judge: () => state.judgement }, moved: () => undefined };
+  const follower = {
+    judge: ({ asOfHash }: ReadChannel) => {
+      state.judgedOf.push(asOfHash);
+      return state.judgement;
+    },
+    seen: 0,
+  };
+  const control = {
+    lease,
+    follower,
+    moved: () => {
+      state.beats += 1;
+    },
+  };
   serving.useControl(control as unknown as Parameters<Serving['useControl']>[0]);
   const ends = transports();
   const heard = { goaways: [] as number[], notices: [] as unknown[], resets: [] as number[], closed: [] as number[] };
@@ -131,7 +148,7 @@ function entry(kind: RevocationEntry['kind'], subject: string, index = 7): Revoc
 test('nothing is served before a grant was held against the log', () => {
   const { channel, grant } = opened();
   expect(channel.rights).toBe(0);
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   expect(channel.rights).toBeGreaterThan(0);
   expect(channel.mayServe()).toBe(true);
 });
@@ -145,23 +162,34 @@ test.each([
   ['generation', '1'],
 ] as const)('an entry of kind %s that names the channel ends it before anything else runs', (kind, subject) => {
   const { channels, channel, grant, heard } = opened();
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   channels.apply(entry(kind, 'another'));
   expect(channel.mayServe()).toBe(true);
   channels.apply(entry(kind, subject));
   expect([channel.mayServe(), channels.size, heard.goaways]).toEqual([false, 0, [SIGNED_CODES.REVOKED]]);
 });
 
+test('a grant is judged by the hash of the log that it came with, and one that is ahead of what was seen asks for a beat', async () => {
+  const { state, channel, grant } = opened();
+  const asOfHash = 'a'.repeat(64);
+  channel.use({ grant, asOfHash, routes: undefined });
+  state.rights = async () => ({ grant: { ...grant, asOf: 1 }, asOfHash: 'b'.repeat(64), routes: undefined });
+  expect(state.beats).toBe(0);
+  await channel.reauthorise();
+  expect(state.judgedOf).toEqual([asOfHash, 'b'.repeat(64)]);
+  expect(state.beats).toBe(1);
+});
+
 test('a grant that an entry has ended since it was read ends the channel', () => {
   const { state, channel, grant, heard } = opened();
   state.judgement = 'ended';
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   expect([channel.mayServe(), heard.goaways]).toEqual([false, [SIGNED_CODES.REVOKED]]);
 });
 
 test('while changed rights are read nothing passes, and the entry is not in force', async () => {
   const { state, channels, channel, grant, request } = opened();
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   await request();
   let answer = (_read: ReadAgain): void => undefined;
   state.rights = () =>
@@ -170,14 +198,14 @@ test('while changed rights are read nothing passes, and the entry is not in forc
     });
   channels.apply(entry('rights', 'u'));
   expect([channel.rights, channels.done(7)]).toEqual([0, 6]);
-  answer({ grant, routes: undefined });
+  answer({ grant, asOfHash: undefined, routes: undefined });
   await expect.poll(() => channel.rights, WAIT).toBeGreaterThan(0);
   expect(channels.done(7)).toBe(7);
 });
 
 test('rights that do not come in time end the channel: then its entry is in force', async () => {
   const { state, channels, channel, grant, request, heard } = opened();
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   await request();
   state.rights = () => new Promise(() => undefined);
   channels.apply(entry('rights', '*'));
@@ -190,7 +218,7 @@ test.each([
   ['is none of this Proxy', 'no channel', SIGNED_CODES.LEASE_LOST],
 ] as const)('a channel whose session %s ends when its rights are read', async (_what, answer, code) => {
   const { state, channel, grant, heard } = opened();
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   state.rights = async () => answer;
   await channel.reauthorise();
   expect([channel.mayServe(), heard.goaways]).toEqual([false, [code]]);
@@ -200,7 +228,7 @@ test.each(['replaced', 'drift', 'two databases'] as const)(
   'when the log begins anew (%s) every channel ends, and nothing is being read any more',
   async (reason) => {
     const { state, channels, channel, grant, request, heard } = opened();
-    channel.use({ grant, routes: undefined });
+    channel.use({ grant, asOfHash: undefined, routes: undefined });
     await request();
     state.rights = () => new Promise(() => undefined);
     channels.apply(entry('rights', 'u'));
@@ -212,7 +240,7 @@ test.each(['replaced', 'drift', 'two databases'] as const)(
 
 test('a drift of the clocks that only the lease has seen ends every channel, too', async () => {
   const { state, channels, channel, grant } = opened();
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   state.generation = 1;
   await expect.poll(() => channels.size, WAIT).toBe(0);
   expect(channel.mayServe()).toBe(false);
@@ -220,7 +248,7 @@ test('a drift of the clocks that only the lease has seen ends every channel, too
 
 test('without a lease nothing passes from that moment; what is open ends, and the channel goes on with the next lease', async () => {
   const { state, channel, grant, request, heard } = opened();
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   await request();
   await expect.poll(() => state.looks, WAIT).toBeGreaterThan(0);
   state.live = false;
@@ -234,7 +262,7 @@ test('without a lease nothing passes from that moment; what is open ends, and th
 
 test('a session serves no longer than it lasts, whether anybody looks or not', async () => {
   const { channel, grant, heard } = opened({ expiresInMs: 150 });
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   expect(channel.mayServe()).toBe(true);
   const until = performance.now() + 150;
   await expect.poll(() => performance.now() > until, WAIT).toBe(true);
@@ -244,7 +272,7 @@ test('a session serves no longer than it lasts, whether anybody looks or not', a
 
 test('no channel lives for longer than half a day, however long its session lasts', () => {
   const { channel, grant, heard } = opened({ expiresInMs: 48 * 3_600_000, refreshInMs: 48 * 3_600_000 });
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   const halfADay = performance.now() + 12 * 3_600_000;
   channel.sweep(halfADay - 60_000);
   expect(heard.goaways).toEqual([]);
@@ -254,7 +282,7 @@ test('no channel lives for longer than half a day, however long its session last
 
 test('channels without a lease are kept for a minute, and end then', async () => {
   const { state, channel, grant, heard } = opened();
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   await expect.poll(() => state.looks, WAIT).toBeGreaterThan(0);
   state.live = false;
   await expect.poll(() => heard.notices, WAIT).toHaveLength(1);

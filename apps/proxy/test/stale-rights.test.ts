@@ -18,7 +18,7 @@ function channelOf(follows: () => boolean) {
     security: {
       async reauthorise() {
         reads.push(performance.now());
-        return { grant, routes: undefined };
+        return { grant, asOfHash: undefined, routes: undefined };
       },
     },
   };
@@ -45,7 +45,7 @@ function channelOf(follows: () => boolean) {
 test('a grant that is stale is read again at once; where each one is, with growing pauses', async () => {
   let known = false;
   const { channel, reads, grant } = channelOf(() => known);
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   expect(reads).toHaveLength(1);
   await expect.poll(() => reads.length, { interval: 5 }).toBeGreaterThanOrEqual(READS);
   // 20, 40, 80 and 160 ms between them; a timer may be early by less than one.
@@ -53,7 +53,7 @@ test('a grant that is stale is read again at once; where each one is, with growi
   known = true;
   await expect.poll(() => channel.rights, { interval: 5 }).toBeGreaterThan(0);
   const settled = reads.length;
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   expect(reads).toHaveLength(settled);
 });
 
@@ -65,7 +65,7 @@ test('whoever waits for rights behind one that fails is called all the same', ()
     throw new Error('a defect of ours');
   });
   channel.whenReady(() => called.push('last'));
-  channel.use({ grant, routes: undefined });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
   expect(called).toEqual(['first', 'last']);
   expect(lines).toHaveLength(1);
 });

@@ -25,7 +25,7 @@ export type ApplyEntry = (entry: RevocationEntry) => void;
 export interface ReadChannel extends Revocable {
   readonly grant: Revocable['grant'] & Pick<Grant, 'epoch' | 'asOf'>;
   /** Hash of the entry as of which it was read; undefined from a node of the version before. */
-  readonly asOfHash?: string | undefined;
+  readonly asOfHash: string | undefined;
 }
 
 /**
@@ -150,15 +150,15 @@ export class LogFollower {
 
   /**
    * Holds a grant against everything that was applied after it was read: a revocation must not slip between a grant and
-   * its arrival. One of another epoch, of a log with another entry there, or behind entries that are no longer kept, is stale: to be
-   * read again before it serves.
+   * its arrival. One of another epoch, of a log with another entry there, as of an entry that this Proxy has not seen, or behind entries
+   * that are no longer kept, is stale: to be read again before it serves.
    */
   judge(channel: ReadChannel): Judgement {
     const { grant, asOfHash } = channel;
     const { epoch, asOf } = grant;
     if (this.#epoch === undefined || epoch !== this.#epoch) return 'stale';
-    if (this.#isOther(asOf, asOfHash)) return 'stale';
-    if (asOf >= this.#seen.index) return 'current';
+    // Whether the log that it was read in holds what was applied here shows only once its entry is seen.
+    if (asOf > this.#seen.index || this.#isOther(asOf, asOfHash)) return 'stale';
     const later = this.#recent.filter(({ index }) => index > asOf);
     const effects = later.map((entry) => effectOn(entry, channel));
     if (effects.includes('end')) return 'ended';
@@ -252,10 +252,7 @@ export class LogFollower {
   #applyAll(entries: readonly RevocationEntry[]): boolean {
     for (const entry of entries) {
       // Entries that came twice.
-      if (entry.index <= this.#seen.index) {
-        if (this.#isOther(entry.index, entry.hash)) return false;
-        continue;
-      }
+      if (entry.index <= this.#seen.index) continue;
       if (!follows(this.#parts.crypto, this.#seen, entry)) return false;
       this.#parts.listener.apply(entry);
       this.#seen = { index: entry.index, hash: entry.hash };

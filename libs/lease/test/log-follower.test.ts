@@ -52,6 +52,7 @@ function follower(witness?: string) {
 const grantAt = (epoch: string, asOf: number) => ({
   grant: { epoch, asOf, sid: 's', installationId: 'i', userId: 'u', sessionCreatedAt: 0, app: 'a@1', generation: 0 },
   app: 'a@1',
+  asOfHash: undefined,
 });
 
 test('the first answer gives place and lease; what comes later is applied once and in order', () => {
@@ -122,17 +123,38 @@ test('a restored log of the same length is another one: its entries do not follo
 test('a grant that was read in a log which went back meanwhile is stale, whatever its index', () => {
   const { follower: proxy } = follower();
   const log = logOf(ONE, ['a', 'b', 'c']);
-  const lost = logOf(ONE, ['a', 'x', 'y']);
+  const lost = logOf(ONE, ['a', 'x', 'y', 'z']);
   const hashAt = ({ entries }: typeof log, index: number) => entries[index - 1]?.hash ?? '';
   const judged = (of: typeof log, asOf: number) => proxy.judge({ ...grantAt(ONE, asOf), asOfHash: hashAt(of, asOf) });
   proxy.receive(logOf(ONE, ['a']).answer(proxy.beat()));
   proxy.receive(log.push(1));
   expect([1, 2, 3].map((asOf) => judged(log, asOf))).toEqual(['current', 'current', 'current']);
   expect([2, 3].map((asOf) => judged(lost, asOf))).toEqual(['stale', 'stale']);
-  // What begins behind the head of this Proxy is held against entries when they come.
-  expect(judged(logOf(ONE, ['a', 'b', 'c', 'd']), 4)).toBe('current');
+  // Whether that log holds what was applied here shows only when its entry is here, too.
+  expect(judged(lost, 4)).toBe('stale');
+  const longer = logOf(ONE, ['a', 'b', 'c', 'd']);
+  expect(judged(longer, 4)).toBe('stale');
+  proxy.receive(longer.push(3));
+  expect(judged(longer, 4)).toBe('current');
   // Nodes of the version before name no hash.
   expect(proxy.judge(grantAt(ONE, 2))).toBe('current');
+});
+
+test('what is no longer kept is forgotten together with its place: honest answers and grants go on', () => {
+  const { follower: proxy, anew } = follower();
+  const log = logOf(
+    ONE,
+    Array.from({ length: 20_050 }, (_, i) => `s${i}`),
+  );
+  proxy.receive(logOf(ONE, []).answer(proxy.beat()));
+  const late = proxy.beat();
+  proxy.receive(log.push(0));
+  const judged = (asOf: number) => proxy.judge({ ...grantAt(ONE, asOf), asOfHash: log.entries[asOf - 1]!.hash });
+  expect([1, 10_000, 10_050, 20_050].map(judged)).toEqual(['stale', 'stale', 'current', 'current']);
+  expect(proxy.judge({ ...grantAt(ONE, 20_000), asOfHash: 'f'.repeat(64) })).toBe('stale');
+  proxy.receive(log.answer(late));
+  expect(anew).toEqual([]);
+  expect(proxy.lease.live).toBe(true);
 });
 
 test.each([

@@ -80,7 +80,7 @@ export interface Relayed {
 export interface ReadAgain {
   readonly grant: Grant;
   /** Hash of the entry of the log as of which it was read; undefined from a node of the version before. */
-  readonly asOfHash?: string | undefined;
+  readonly asOfHash: string | undefined;
   readonly routes: Uint8Array | undefined;
 }
 

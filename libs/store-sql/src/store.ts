@@ -93,6 +93,7 @@ export class SqlStore {
   readonly #places: Places;
   readonly #poolSize: number;
   #connections = 0;
+  #serverRun: string | undefined;
 
   constructor(address: DatabaseAddress, { poolSize = POOL_SIZE, replicated = false }: SqlStoreOptions = {}) {
     this.#address = address;
@@ -152,7 +153,7 @@ export class SqlStore {
     return this.#finder.current;
   }
 
-  /** How many connections were ever made: another number means that there is one which nobody has looked at. */
+  /** How many connections were ever made, and runs of the server seen: another number means that there is one which nobody has looked at. */
   get connections(): number {
     return this.#connections;
   }
@@ -237,7 +238,9 @@ export class SqlStore {
         if (serverOf(client) === this.#finder.current) {
           // Two statements have two results, of which the driver's types know nothing.
           const results = (await client.query(BEGIN)) as pg.QueryResult & pg.QueryResult<Omit<Begun, 'client'>>[];
-          return { client, ...results[1]!.rows[0]! };
+          const begun = { client, ...results[1]!.rows[0]! };
+          this.#sawRun(begun.serverRun);
+          return begun;
         }
         client.release(true);
       } catch (cause) {
@@ -247,6 +250,12 @@ export class SqlStore {
         if (left <= 0 || alone || performance.now() > deadline) throw unavailable(cause);
       }
     }
+  }
+
+  /** Behind a pooler a connection may outlive its server: what is behind it then is a new one. */
+  #sawRun(serverRun: string): void {
+    if (this.#serverRun !== undefined && this.#serverRun !== serverRun) this.#connections += 1;
+    this.#serverRun = serverRun;
   }
 
   #transaction(

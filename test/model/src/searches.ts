@@ -87,6 +87,13 @@ const DESIGN: readonly Row[] = [
     size: 'seconds',
   },
   {
+    name: 'gone back by more',
+    shows: 'the same: up to 2 entries are lost, of which 2 hit nobody',
+    defines: [...BACK, 'ME=2', 'NN=2'],
+    kept: 'compact',
+    size: 'long',
+  },
+  {
     name: 'gone back, rights',
     shows: 'the same, 2 entries; the revocation takes a right',
     defines: [...BACK, 'RIGHTS', 'ME=2'],
@@ -220,6 +227,13 @@ const BREAKS: readonly Row[] = [
     shows: 'the same with hashes in beats and pushes only: a grant of the log that went back counts',
     defines: BACK.filter((one) => one !== 'CHAIN_ALL'),
     size: 'seconds',
+  },
+  {
+    name: 'gone back, grant ahead',
+    shows: 'the same, up to 2 entries are lost: a grant counts that was read behind what the Proxy has seen',
+    defines: [...BACK, 'ME=2', 'NN=2', 'NO_AHEAD'],
+    kept: 'compact',
+    size: 'long',
   },
   { name: 'read lease', shows: 'a lease without a write', defines: [...TINY, 'FAILOVER', 'READ_LEASE'] },
   { name: 'stale look', shows: 'leases looked at on an old primary', defines: [...TINY, 'FAILOVER', 'STALE_LOOK'] },

@@ -87,7 +87,7 @@ function countedWord({ countedAt }: StatusView): string {
 function logLine({ log }: StatusView): string {
   const silent = log.waitingFor.map(({ proxy, instance }) => `${proxy} ${instance.slice(0, 8)}`.trim());
   const wait = silent.length === 0 ? 'nothing waits' : `waits for ${silent.join(', ')}`;
-  const after = log.heldAfter === 'restore' ? 'a restore' : 'a start of the database server';
+  const after = log.heldAfter === 'serverRun' ? 'a start of the database server' : 'a restore';
   const hold = log.holdMs > 0 ? `, held for ${Math.ceil(log.holdMs / 1_000)} s after ${after}` : '';
   return `epoch          ${log.epoch.slice(0, 8)}, generation ${log.generation}; ${wait}${hold}`;
 }

@@ -110,7 +110,11 @@ export class Serving {
 
   /** Holds a grant against everything that was revoked since it was read. */
   judge(channel: ReadChannel): Judgement {
-    return this.#control?.follower.judge(channel) ?? 'stale';
+    if (!this.#control) return 'stale';
+    const { follower } = this.#control;
+    // The entries that it was read behind are on their way: the next beat brings them, at once.
+    if (channel.grant.asOf > follower.seen) this.#control.moved();
+    return follower.judge(channel);
   }
 
   /** What is in force has moved: the next beat says so, at once. */

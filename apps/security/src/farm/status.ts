@@ -206,7 +206,7 @@ function logView(parts: StatusParts, farm: FarmView): LogView {
 function holdWords({ holdMs, heldAfter }: LogView): string[] {
   if (holdMs === 0) return [];
   const seconds = Math.ceil(holdMs / 1_000);
-  const after = heldAfter === 'restore' ? 'a restore' : 'a start of the database server';
+  const after = heldAfter === 'serverRun' ? 'a start of the database server' : 'a restore';
   return [`after ${after}: no revocation is in force for ${seconds} s, while leases from before may live`];
 }
 

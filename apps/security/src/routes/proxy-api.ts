@@ -13,6 +13,7 @@ import {
   memoryThrottle,
   type PolicyCache,
   type Presence,
+  type ReadRights,
   reauthorise,
   recordCertificates,
   redeemJoinToken,
@@ -199,7 +200,7 @@ function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): vo
       }
       if (read === 'no channel') return { ended: 'NO_CHANNEL' };
       presence.saw(body.sid, { proxy: proxy.name, at: wallMs() });
-      return { grant: withAssertions(routes, read.grant), asOfHash: read.asOfHash, ...routesText(read) };
+      return sentRights(routes, read);
     },
   );
 }
@@ -218,21 +219,26 @@ function authoriseAnswer(routes: ProxyApiParts, proxy: string, answer: Authorisa
   if (!answer) return { hint: 'BAD_MESSAGE' };
   if (answer.status === 'refused') return { hint: answer.hint };
   const { presence, replaced, log, wallMs } = routes;
-  const { grant, asOfHash, channelKey, first } = answer;
+  const { grant, channelKey, first } = answer;
   if (first) replaced.makeWay(grant.installationId);
   presence.saw(grant.sid, { proxy, at: wallMs() });
   const key = formatBase64Url(channelKey);
   channelKey.fill(0);
   try {
-    return { grant: withAssertions(routes, grant), asOfHash, channelKey: key, ...routesText(answer) };
+    return { ...sentRights(routes, answer), channelKey: key };
   } catch (error) {
     log.error({ err: error, sid: grant.sid }, 'a grant could not be made');
     return { hint: 'UNAVAILABLE' };
   }
 }
 
-function routesText({ routes }: { readonly routes: Uint8Array | undefined }): { readonly routes?: string } {
-  return routes ? { routes: formatBase64Url(routes) } : {};
+/** Rights as they are sent; `of` has routes for the device in a realm of several sites. */
+function sentRights(parts: ProxyApiParts, { grant, asOfHash, routes }: ReadRights) {
+  return {
+    grant: withAssertions(parts, grant),
+    asOfHash,
+    ...(routes && { routes: formatBase64Url(routes) }),
+  };
 }
 
 /** One item of a batch as it is asked; undefined for one that is malformed, which is nothing to the others. */

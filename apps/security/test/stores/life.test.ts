@@ -82,7 +82,7 @@ test.each([
 test('a journal is asked for what it was seen to hold, and for nothing that was only committed', async () => {
   const of = await guarded();
   const known = async (node: ReturnType<typeof of.start>) => openWitness(of.bare, await of.witness(node))!.journaled;
-  const journal = { held: 1, isAhead: false, look: async () => true };
+  const journal = { held: 1, isAhead: false, doubt: () => undefined, look: async () => true };
   const node = of.start();
   node.life.useJournal(journal);
   await of.revoked('r-1');

@@ -104,6 +104,11 @@ export class JournalWriter {
     return run;
   }
 
+  /** The log may be another one than it was: what was found in it before says nothing, and the next look begins anew. */
+  doubt(): void {
+    this.#matched = 0;
+  }
+
   /** Looks whether the claim is still this epoch's; the answer counts from when it was asked for. */
   async look(): Promise<boolean> {
     const drifts = this.#drifts();

@@ -8,6 +8,8 @@ export interface KnownLife extends Pick<DatabaseWitness, 'epoch' | 'system' | 'w
   readonly audit?: DatabaseWitness['audit'];
   /** Up to here the journal was seen to hold the revocation log; absent in a file of the version before. */
   readonly journaled?: number;
+  /** The longest lease that it named, ms; absent in a file of the version before. */
+  readonly longestLeaseMs?: number;
   /** Who saw it so, and when, where that was somebody else. */
   readonly seenBy?: string;
 }

@@ -28,6 +28,10 @@ export class Hold {
   readonly #authorityMs: number;
   #epoch: Sight | undefined;
   #run: Sight | undefined;
+  /** True once this node has seen more than one run: a row that names a run which has returned knows nothing of those between. */
+  #moved = false;
+  /** The longest lease that any row has named: what raised it may be lost as well. */
+  #longestMs = 0;
 
   /** `authorityMs`: for so long a node of the epoch before may give leases without having looked at the journal's claim. */
   constructor(monotonicMs: () => number, authorityMs = 0) {
@@ -37,12 +41,13 @@ export class Hold {
 
   /** Takes the realm's row; gives the hold that ends last, undefined for none. */
   running({ realm, serverRun }: HeldRealm): RunningHold | undefined {
-    const { epoch, held, heldRun, longestLeaseMs } = realm;
+    const { epoch, held, heldRun } = realm;
+    this.#longestMs = Math.max(this.#longestMs, realm.longestLeaseMs);
+    this.#moved ||= this.#run !== undefined && this.#run.what !== serverRun;
     this.#epoch = this.#sight(this.#epoch, epoch);
     this.#run = this.#sight(this.#run, serverRun);
-    const ofEpoch = held ? 0 : this.#leftMs(this.#epoch, longestLeaseMs + this.#authorityMs);
-    // An old node of the same epoch cannot write here, so that its authority takes no part.
-    const ofRun = heldRun === serverRun ? 0 : this.#leftMs(this.#run, longestLeaseMs);
+    const ofEpoch = held ? 0 : this.#leftMs(this.#epoch, this.#longestMs + this.#authorityMs);
+    const ofRun = heldRun === serverRun && !this.#moved ? 0 : this.#leftMs(this.#run, this.#longestMs);
     const remainingMs = Math.max(ofEpoch, ofRun);
     if (remainingMs === 0) return undefined;
     return { reason: ofEpoch > 0 ? 'restore' : 'serverRun', remainingMs };
@@ -68,10 +73,13 @@ export function isHeld({ realm, serverRun }: HeldRealm): boolean {
   return realm.held && realm.heldRun === serverRun;
 }
 
-/** Notes that somebody has waited for the end of the hold, so that a node that starts later need not. */
+/** Notes that somebody has waited for the end of the hold, so that a node that starts later need not; nothing in another run. */
 export async function endHold(store: RealmStore, { realm: { epoch }, serverRun }: HeldRealm): Promise<void> {
-  const change = { held: true, heldRun: serverRun };
-  await store.transaction(({ tables }) => tables.realms.update({ where: { id: 'realm', epoch } }, change));
+  await store.transaction(async (transaction) => {
+    if (transaction.serverRun !== serverRun) return;
+    const change = { held: true, heldRun: serverRun };
+    await transaction.tables.realms.update({ where: { id: 'realm', epoch } }, change);
+  });
 }
 
 /** Raises the longest lease before one is given. To call at the start of a node. */

@@ -34,7 +34,7 @@ export interface LifeParts {
   readonly wallMs: () => number;
 }
 
-type WatchedJournal = Pick<JournalWriter, 'look' | 'isAhead' | 'held'>;
+type WatchedJournal = Pick<JournalWriter, 'look' | 'doubt' | 'isAhead' | 'held'>;
 
 /** Where the log of a database is, as a beat has read it. */
 type LogHead = Pick<DatabaseWitness, 'epoch' | 'head' | 'headHash'>;
@@ -92,6 +92,7 @@ export class LifeGuard {
   async #check(): Promise<string | undefined> {
     const { memory, server, fence } = this.#parts;
     const { connections } = server;
+    if (connections !== this.#checkedConnections) this.#journal?.doubt();
     const known = memory.read();
     const look = async (): Promise<string | undefined> => lifeRefusal(known, await this.#find(known));
     // Once more before it counts: the primary may have moved between position and realm.
@@ -152,10 +153,11 @@ export class LifeGuard {
   #remember(known: KnownLife | undefined): void {
     const { position, seen } = this.#settled!;
     const { epoch, head, headHash } = seen.realm;
+    const longestLeaseMs = Math.max(known?.longestLeaseMs ?? 0, seen.realm.longestLeaseMs);
     // What was committed and not journaled yet was told to nobody: a journal may lack it.
     const before = known?.epoch === epoch ? (known.journaled ?? 0) : 0;
     const journaled = Math.max(before, this.#journal?.held ?? 0);
-    const life: KnownLife = { epoch, ...position, head, headHash, audit: seen.audit, journaled };
+    const life: KnownLife = { epoch, ...position, head, headHash, audit: seen.audit, journaled, longestLeaseMs };
     if (JSON.stringify(life) !== JSON.stringify(known)) this.#parts.memory.write(life);
   }
 }

@@ -21,6 +21,8 @@ export interface SeenLog {
   readonly headHash: string;
   /** Up to here the journal must have it; absent where nobody says so. */
   readonly journaled?: number;
+  /** The longest lease that was ever given in it, ms; absent where nobody says so. */
+  readonly longestLeaseMs?: number;
 }
 
 /** How a restored database begins its new life. Its store is bare of any fence. */
@@ -160,7 +162,7 @@ function anotherRestore(): AccessError {
 
 async function rebuild(
   begun: Change,
-  { lost, supersedes = [], from, hosts = [], operators = 'stay' }: NewEpoch,
+  { lost, supersedes = [], from, hosts = [], operators = 'stay', seen }: NewEpoch,
   { epoch, content }: { readonly epoch: string; readonly content: JournalContent },
 ): Promise<Restored> {
   const realm = await getRealm(begun);
@@ -180,7 +182,9 @@ async function rebuild(
   // Last: entries may have raised the generation themselves.
   const { generation } = await getRealm(begun);
   const life = { epoch, supersedes: [...new Set(past)].filter((one) => one !== epoch), held: false, journal: '' };
-  await tables.realms.update({ where: { id: 'realm' } }, { ...life, generation: generation + 1 });
+  // A lease that was made longer since the backup may live.
+  const longestLeaseMs = Math.max(realm.longestLeaseMs, seen?.longestLeaseMs ?? 0);
+  await tables.realms.update({ where: { id: 'realm' } }, { ...life, longestLeaseMs, generation: generation + 1 });
   const rights = missing.filter(({ kind }) => kind === 'rights');
   const credentials = await namesOfReplaced(begun, missing);
   return { epoch, appended: missing, rights, credentials, usersOut, renamed };

@@ -148,7 +148,7 @@ function planResources(access: AccessContext, input: ResourcesInput): Promise<Re
 /** Moments at which the same change does the same. */
 async function basisOf(transaction: Transaction): Promise<string> {
   const { epoch, policyVersion } = await getRealm(transaction);
-  return `${epoch}.${policyVersion}`;
+  return `${epoch}.${transaction.serverRun}.${policyVersion}`;
 }
 
 function planOf(steps: readonly Step[], basis: string): ResourcesPlan {

@@ -312,4 +312,17 @@ test('a run of the database server in which nobody has waited is held for one le
   expect(leftMs('third')).toBeGreaterThan(LEASE_MS);
   clock.mono = 3 * LEASE_MS;
   expect(leftMs('third')).toBe(0);
+  // The row knows nothing of the runs between: one that returns may lack leases of those.
+  expect(leftMs('first')).toBeGreaterThan(LEASE_MS);
+  clock.mono = 5 * LEASE_MS;
+  expect(leftMs('first')).toBe(0);
+});
+
+test('a hold lasts as long as the longest lease that was ever seen, also when the database has forgotten it', () => {
+  const clock = { mono: 0 };
+  const hold = new Hold(() => clock.mono);
+  const leftMs = (serverRun: string, longestLeaseMs: number): number =>
+    hold.running({ realm: { epoch: ONE, held: true, heldRun: 'first', longestLeaseMs }, serverRun })?.remainingMs ?? 0;
+  expect(leftMs('first', 300_000)).toBe(0);
+  expect(leftMs('second', LEASE_MS)).toBeGreaterThan(300_000);
 });

@@ -67,6 +67,13 @@ test('what was revoked after the backup is revoked again, with its effects and u
   expect((await of.realm()).head).toBe(2);
 });
 
+test('a lease that was made longer since the backup is waited for, where a node has seen it', async () => {
+  const of = await backedUp();
+  const { longestLeaseMs, epoch, head, headHash } = await of.realm();
+  await beginNewEpoch({ ...of.order, seen: { epoch, head, headHash, longestLeaseMs: longestLeaseMs + 7 } });
+  expect((await of.realm()).longestLeaseMs).toBe(longestLeaseMs + 7);
+});
+
 test('a new epoch takes the place of all that are known, ends every session, holds, and leaps over all versions', async () => {
   const of = await backedUp();
   const before = await of.realm();

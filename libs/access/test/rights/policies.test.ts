@@ -5,6 +5,7 @@ import {
   changeResource,
   getRealm,
   grantedResources,
+  PolicyCache,
   putGroup,
   putPolicy,
   putResource,
@@ -170,4 +171,19 @@ test('groups decide which resources a grant holds; a change of rights is an entr
   await expect(putPolicy(access, 'q', { groups: ['none'], resources: [], context: {} }, BY)).rejects.toMatchObject({
     code: 'ERR_ACCESS_NOT_FOUND',
   });
+});
+
+test('rights that a node keeps are those of one run of the database server: a version comes again with other contents', async () => {
+  const { access } = await begun();
+  const cache = new PolicyCache();
+  const { policyVersion, mapVersion, epoch } = await access.store.transaction((transaction) => getRealm(transaction));
+  const names = (serverRun: string) =>
+    access.store.transaction(async ({ tables, now }) => {
+      const set = await cache.get({ tables, now, serverRun }, { epoch, policyVersion, mapVersion });
+      return set.policies.map(({ name }) => name);
+    });
+  expect(await names('first')).toEqual(['open']);
+  await access.store.transaction(({ tables }) => tables.policies.remove({}));
+  expect(await names('first')).toEqual(['open']);
+  expect(await names('second')).toEqual([]);
 });

@@ -190,9 +190,10 @@ test('sessions that were revoked or whose user is disabled are unknown; the othe
   await disableUser(access, 'bob', 'r2', BY);
   const answers = await ask([hello('ada', 1), hello('bob', 1), hello('eve', 1)]);
   expect(answers.map(said)).toEqual(['SESSION_UNKNOWN', 'SESSION_UNKNOWN', 'granted to eve']);
-  const grant = answers.find((answer) => answer.status === 'granted')!.grant;
+  const { grant, asOfHash } = answers.find((answer) => answer.status === 'granted')!;
   const realm = await access.store.transaction(({ tables }) => tables.realms.find({ id: 'realm' }));
   expect(grant.asOf).toBe(realm!.head);
+  expect(asOfHash).toBe(realm!.headHash);
 });
 
 test('a secret that this node cannot unwrap is "later" for its device, and nothing to the others', async () => {
