@@ -8,14 +8,17 @@ export interface CountryNetwork {
 const SEPARATOR = Buffer.alloc(16);
 const MARK = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1');
 
-/** A file of countries with these networks, in the format of MaxMind: a tree of addresses, IPv4 below `::/96`, with records of 24 bits. */
-export function countriesFile(networks: readonly CountryNetwork[]): Buffer {
+/**
+ * A file of countries with these networks, in the format of MaxMind: a tree of addresses with records of 24 bits, of IPv4 alone or of both
+ * families, IPv4 below `::/96`.
+ */
+export function countriesFile(networks: readonly CountryNetwork[], version: 4 | 6 = 6): Buffer {
   // A node is where each bit leads: to a node, to a place in the data behind them, or nowhere.
   type Step = number | { readonly at: number } | undefined;
   const nodes: [Step, Step][] = [[undefined, undefined]];
   const data: Buffer[] = [];
   for (const { network, record } of networks) {
-    const bits = bitsOf(network);
+    const bits = version === 6 ? [...Array<0 | 1>(96).fill(0), ...bitsOf(network)] : bitsOf(network);
     let node = 0;
     for (const bit of bits.slice(0, -1)) {
       const next = nodes[node]![bit];
@@ -38,7 +41,7 @@ export function countriesFile(networks: readonly CountryNetwork[]): Buffer {
     for (const bit of [0, 1]) tree.writeUIntBE(value(steps[bit]), i * 6 + bit * 3, 3);
   const about = {
     ...{ binary_format_major_version: 2, binary_format_minor_version: 0, build_epoch: 1, database_type: 'Country' },
-    ...{ description: {}, ip_version: 6, languages: [], node_count: nodes.length, record_size: 24 },
+    ...{ description: {}, ip_version: version, languages: [], node_count: nodes.length, record_size: 24 },
   };
   return Buffer.concat([tree, SEPARATOR, ...data, MARK, encode(about)]);
 }
@@ -46,7 +49,7 @@ export function countriesFile(networks: readonly CountryNetwork[]): Buffer {
 function bitsOf(network: string): (0 | 1)[] {
   const [address = '', length = '32'] = network.split('/');
   const bits = address.split('.').flatMap((part) => [...Number(part).toString(2).padStart(8, '0')].map(Number));
-  return [...Array<0 | 1>(96).fill(0), ...(bits.slice(0, Number(length)) as (0 | 1)[])];
+  return bits.slice(0, Number(length)) as (0 | 1)[];
 }
 
 const [TEXT, MAP, COUNT, LIST] = [2, 7, 6, 11 - 7];

@@ -45,6 +45,15 @@ test('the country of an address is what the file says, in either way of saying i
   countries.close();
 });
 
+test('a file of IPv4 alone knows nothing of other addresses, whatever their first bits are', () => {
+  const networks = [{ network: '0.0.0.0/1', record: { country: { iso_code: 'DE' } } }];
+  const { countries } = opened('d.mmdb', countriesFile(networks, 4));
+  expect(countries.of('1.2.3.4')).toBe('DE');
+  expect(countries.of('::ffff:1.2.3.4')).toBe('DE');
+  expect(countries.of('2001:db8::1')).toBeUndefined();
+  countries.close();
+});
+
 test('a file that changes is read again, and one that is none then leaves the one before in place', () => {
   const { countries, told, change } = opened('b.mmdb', GERMANY);
   change(countriesFile([{ network: '192.0.2.0/24', record: { country: { iso_code: 'FR' } } }]));

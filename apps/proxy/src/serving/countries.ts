@@ -38,7 +38,8 @@ export class Countries {
   of(address: string): string | undefined {
     // An IPv4-mapped address is the one of IPv4.
     const known = parseAddress(address);
-    if (known === undefined) return undefined;
+    // In a file of IPv4 alone the first bits of any other address lead to a country, too.
+    if (known === undefined || (known.includes(':') && this.#reader.metadata.ipVersion === 4)) return undefined;
     try {
       const found = this.#reader.get(known) as CountryRecord | null;
       const code = found?.country?.iso_code ?? found?.country_code;
