@@ -39,7 +39,7 @@ export const ROLES: readonly Role[] = [
     description:
       'Carries the traffic of devices whose session Security vouches for. Keeps no state but its certificate',
     apps: ['apps/proxy'],
-    nodeOptions: ['--max-semi-space-size=2', '--initial-old-space-size=128'],
+    nodeOptions: ['--max-semi-space-size=4', '--initial-old-space-size=128'],
     settings: {
       SALLYPORT_DATA: DATA,
       SALLYPORT_LISTEN: '0.0.0.0:8440',
