@@ -61,6 +61,19 @@ function writeFarm(plan: FarmPlan, devices: string): void {
   }
 }
 
+function nextSteps({ gate, hosts }: FarmPlan): string {
+  const copies = hosts.map(
+    ({ name, address }) =>
+      `     scp -r dist/farm/${name} root@${address}: && ssh root@${address} sh ${name}/install.sh\n`,
+  );
+  return `dist/farm has a folder for each host, and desk with what belongs into a safe (ca.key, kek.json).
+  1. each host, in any order:
+${copies.join('')}  2. on ${hosts[0]!.name}:  sh ${hosts[0]!.name}/finish.sh
+  3. on each:  sh NAME/join.sh TOKEN, as finish.sh says
+  ${gate} leads to all three. What is in the way: sallyport doctor, on each.
+`;
+}
+
 function main(): void {
   const { values, positionals } = parseArgs({
     options: { gate: { type: 'string' }, certificate: { type: 'string' }, key: { type: 'string' } },
@@ -71,13 +84,7 @@ function main(): void {
   const devices = [certificate, key].map((file) => readFileSync(resolve(file), 'utf8').trimEnd()).join('\n');
   const plan = planFarm(gate, positionals);
   writeFarm(plan, `${devices}\n`);
-  const names = plan.hosts.map(({ name }) => name);
-  process.stdout.write(`dist/farm has a folder for each of ${names.join(', ')}, and desk with what belongs into a safe (ca.key, kek.json).
-  1. each host:  scp -r dist/farm/NAME root@NAME: && ssh root@NAME sh NAME/install.sh
-  2. ${names[0]}:  sh ${names[0]}/finish.sh
-  3. each host:  sh NAME/join.sh TOKEN, as finish.sh says
-  ${gate} leads to all three. What is in the way: sallyport doctor, on each.
-`);
+  process.stdout.write(nextSteps(plan));
 }
 
 try {
