@@ -27,14 +27,14 @@ const WITHOUT_AUTHORITY: readonly Omission[] = [
 export const OMITTED_RULES: Readonly<
   Record<string, { readonly scenario: string; readonly places: readonly Omission[] }>
 > = {
-  // Nothing is in force in a new epoch before all leases of the one before are over.
+  // Nothing is in force in a new epoch, or a new run of the database server, before all leases of the one before are over.
   hold: {
     scenario: 'restore',
     places: [
       {
         file: 'libs/access/src/revocation/hold.ts',
-        code: 'const ofEpoch = held ? 0 : this.#leftMs(this.#epoch, longestLeaseMs + this.#authorityMs);',
-        instead: 'const ofEpoch = 0;',
+        code: 'const remainingMs = Math.max(ofEpoch, ofRun);',
+        instead: 'const remainingMs = 0 * (ofEpoch + ofRun);',
       },
     ],
   },
