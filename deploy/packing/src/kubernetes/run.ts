@@ -34,7 +34,10 @@ interface Scene extends TrialFarm {
 }
 
 /** What is done to the farm while devices use it, in this order. */
-const STEPS = { upgrade: upgradeFarm, policies: tryPolicies, drain: drainNode, scale: scaleProxies, kill: killPods };
+const STEPS = {
+  ...{ upgrade: upgradeFarm, policies: tryPolicies, drain: drainNode, scale: scaleProxies, kill: killPods },
+  outage: takeDatabaseAway,
+};
 /** Name of one of them. */
 export type StepName = keyof typeof STEPS;
 /** All of them. */
@@ -208,6 +211,31 @@ async function scaleProxies(scene: Scene): Promise<void> {
     scene.say(`${least} Proxies`);
     load.pauseMs = USUAL_PAUSE_MS;
   });
+}
+
+/** Longer than any patience that a start would have, ms. */
+const AWAY_MS = 75_000;
+
+/** Nodes that start while their database is away wait for it: nobody takes them for ready, and nobody starts them again. */
+async function takeDatabaseAway(scene: Scene): Promise<void> {
+  const { cluster, stores, tally, load } = scene;
+  await stores.stopDatabase();
+  const part = 'app.kubernetes.io/component=security';
+  await cluster.kubectl('-n', NAMESPACE, 'delete', 'pod', '-l', part, '--wait=true');
+  await sleep(AWAY_MS);
+  const waiting = await cluster.pods('security');
+  const log = await cluster.kubectl('-n', NAMESPACE, 'logs', waiting[0]!.name);
+  const tries = log.split('the start waits for a database').length - 1;
+  stores.startDatabase();
+  const began = performance.now();
+  await allWell(scene);
+  const seconds = Math.round((performance.now() - began) / 1_000);
+  const restarts = (await cluster.pods('security')).reduce((sum, pod) => sum + pod.restarts, 0);
+  const wereReady = waiting.filter(({ ready }) => ready).length;
+  const words = `${tries} lines say so, ${wereReady} were ready, ${restarts} started again; all well after ${seconds} s`;
+  tally.add('nodes that start without their database', words, tries > 0 && wereReady === 0 && restarts === 0);
+  // What the devices met meanwhile belongs to no step.
+  load.take();
 }
 
 function tryPolicies({ cluster, tag, tally }: Scene): Promise<void> {

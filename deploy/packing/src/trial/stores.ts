@@ -33,6 +33,7 @@ export class Stores {
   readonly ca: string;
   /** Of the role `sallyport` and of Redis. */
   readonly password: string;
+  /** The database first. */
   readonly #daemons: readonly Daemon[];
 
   private constructor(ca: string, password: string, daemons: readonly Daemon[]) {
@@ -55,6 +56,15 @@ export class Stores {
     const password = randomBytes(18).toString('base64url');
     const prepared = { ...place, files, password, user };
     return new Stores(authority.certificate, password, [await startDatabase(prepared), await startRedis(prepared)]);
+  }
+
+  /** The database is away until it is started again. */
+  stopDatabase(): Promise<void> {
+    return this.#daemons[0]!.end('SIGINT');
+  }
+
+  startDatabase(): void {
+    this.#daemons[0]!.start();
   }
 
   async stop(): Promise<void> {
