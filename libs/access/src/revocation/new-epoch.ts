@@ -205,6 +205,8 @@ async function voidOneTimeThings({ tables }: Transaction): Promise<void> {
   await tables.leases.remove({});
   // What stood by the database of before stands by another one, if at all.
   await tables.safeguards.remove({});
+  // Releases since the backup may name them: from now on they have all their time again.
+  await tables.unnamedPackages.remove({});
   await tables.codes.remove({});
   await tables.installLinks.remove({});
   await tables.joinTokens.remove({});
