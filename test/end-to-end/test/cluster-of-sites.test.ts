@@ -86,5 +86,7 @@ test.skipIf(missing.length > 0)(
       ]);
     const branch = (await tries()).filter(({ proxy }) => proxy !== 'p1');
     expect(Math.min(...branch.map(({ ms }) => ms))).toBeGreaterThanOrEqual(80);
+    const { stdout: rights } = await sallyport(['--data', join(folder, 'data'), 'user', 'rights', started.user]);
+    expect(rights).toMatch(/branch-intranet: .*\n +at branch by b1, b2 \(staff-intranet\)/);
   },
 );

@@ -6,7 +6,7 @@ import { waitFor } from '@sallyport/support';
 import { type Branches, SITE_NAMES, type SiteName } from './branches.ts';
 import { inLanes } from './lanes.ts';
 import { RawChannel } from './raw-channel.ts';
-import { page } from './site-pages.ts';
+import { firstPage, page } from './site-pages.ts';
 import { say } from './stores.ts';
 import { quantile, type Tally } from './tally.ts';
 
@@ -75,6 +75,7 @@ async function costAt(sites: readonly SiteName[], { branches, devices, requests 
 export async function growth(load: SiteLoad, tally: Tally): Promise<void> {
   const { branches } = load;
   branches.putDevices('each');
+  for (const device of load.devices) for (const site of SITE_NAMES) await firstPage(device, OWN[site]);
   // Once for nothing: what runs is compiled, channels stand.
   await costAt(SITE_NAMES, load);
   const alone = new Map<SiteName, number>();

@@ -1,4 +1,5 @@
 import { type Device, siteOf } from '@sallyport/device';
+import { waitFor } from '@sallyport/support';
 
 /** A page that has come. */
 export interface SitePage {
@@ -14,6 +15,16 @@ export async function page(device: Device, name: string, path: string, init: Req
   const { byteLength } = await response.arrayBuffer();
   if (!response.ok || byteLength === 0) throw new Error(`${name} answers ${response.status}`);
   return { ms: performance.now() - begunAt, site: siteOf(response) ?? '' };
+}
+
+/** The first page of a resource, asked for again while a busy machine takes longer to open a channel than a device waits for a site. */
+export async function firstPage(device: Device, name: string): Promise<SitePage> {
+  let come: SitePage | undefined;
+  await waitFor(async () => {
+    come = await page(device, name, '/ada/first').catch(() => undefined);
+    return come !== undefined;
+  }, `a page of ${name}`);
+  return come!;
 }
 
 /** The code with which a page does not come, with the site that it names, or `a page`; and after how long, ms. */

@@ -79,8 +79,9 @@ function sayRights({ user, enabled, directory, groups, resources, doubts }: Righ
     const only = allowed ? policies.map((policy) => policy.only).filter((text) => text !== '') : [];
     const conditions = only.length > 0 ? `; only ${only.join('; ')}` : '';
     process.stdout.write(`${mark} ${printable(`${resource}: ${words}${conditions}`)}\n`);
-    // Where there is one site, there is nothing to say of it.
-    if (sites.length > 1) for (const site of sites) process.stdout.write(`            ${printable(siteLine(site))}\n`);
+    // Why it is not open at the only site is said already.
+    const said = sites.length > 1 || allowed ? sites : [];
+    for (const site of said) process.stdout.write(`            ${printable(siteLine(site))}\n`);
   }
   for (const doubt of doubts) warn`\n! ${doubt}\n`;
 }

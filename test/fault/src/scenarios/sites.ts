@@ -7,7 +7,7 @@ import { Branches } from '../branches.ts';
 import { RawChannel, type RawSession } from '../raw-channel.ts';
 import { changeMap, growth } from '../site-load.ts';
 import { cutMainSite, moveWith, silenceSites } from '../site-moves.ts';
-import { page } from '../site-pages.ts';
+import { firstPage, page } from '../site-pages.ts';
 import { say } from '../stores.ts';
 import { quantile, Tally } from '../tally.ts';
 import type { Scenario } from './scenario.ts';
@@ -85,7 +85,7 @@ async function load(branches: Branches, device: Device, tally: Tally): Promise<v
 async function thinLine(branches: Branches, device: Device, tally: Tally): Promise<void> {
   const words = `${THIN.delayMs} ms, ${THIN.mbit} Mbit/s and ${100 * THIN.lossShare} % lost`;
   say(`the line is worse: ${words}`);
-  await page(device, 'plant', '/ada/before');
+  await firstPage(device, 'plant');
   branches.worsen(THIN);
   let [suspended, failed] = [0, 0];
   const ignore = device.on('site', ({ name, reach }) => {
@@ -118,7 +118,7 @@ async function compare(
     ['plant', 'b', 'near'],
   ] as const) {
     const words = lossShare === 0 ? way : `${way}, ${100 * lossShare} % lost on the line`;
-    const first = await page(device, name, '/ada/first');
+    const first = await firstPage(device, name);
     tally.never(`${words}: pages by another site`, Number(first.site !== site));
     const times: number[] = [];
     for (let i = 0; i < rounds; i++) times.push((await page(device, name, `/ada/${i}`)).ms);
