@@ -39,3 +39,9 @@ test('each server of a backend has its doubts, and so has a password that goes o
   expect(doubts[0]).toContain('10.2.2.3');
   expect(doubts[1]).toContain('password');
 });
+
+test('Security, which answers updates, needs no CA: it tells Proxies itself', () => {
+  const view = resource('https://127.0.0.1:8443', ['127.0.0.0/8']);
+  expect(doubtsOfResource(view).join()).toContain('--ca');
+  expect(doubtsOfResource({ ...view, authority: 'updates.sallyport' })).toEqual([]);
+});
