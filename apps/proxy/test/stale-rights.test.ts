@@ -15,6 +15,7 @@ function channelOf(follows: () => boolean) {
     log: createLog('proxy', 'error', { write: (line) => void lines.push(line) }),
     judge: () => (follows() ? 'current' : 'stale'),
     shared: (one: Grant) => one,
+    countryOf: () => undefined,
     security: {
       async reauthorise() {
         reads.push(performance.now());

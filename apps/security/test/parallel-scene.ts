@@ -1,5 +1,7 @@
 import {
   type AccessContext,
+  getRealm,
+  type Hold,
   issueDirectoryToken,
   type Keyring,
   putDirectory,
@@ -117,6 +119,14 @@ class Stage {
   }
 }
 
+/** On another server than before, revocations are in force after the leases of before: ms of the node's clock, which stands still here. */
+function holdMs(store: RealmStore, hold: Hold): Promise<number> {
+  return store.transaction(async (transaction) => {
+    const { serverRun } = transaction;
+    return hold.running({ realm: await getRealm(transaction), serverRun })?.remainingMs ?? 0;
+  });
+}
+
 /** Builds the scene on a ground; `groundOf` gets the keys and the clock of the realm that is put onto it. */
 export async function parallelScene(
   groundOf: (of: { readonly keyring: Keyring; readonly now: () => number }) => Ground,
@@ -124,6 +134,7 @@ export async function parallelScene(
   const { context, token, clock } = await scene();
   const stage = new Stage(groundOf({ keyring: context.access.keyring, now: () => clock.now }));
   await stage.put(await readAll(context.access.store));
+  clock.now += await holdMs(stage.plain, context.node.hold);
 
   async function serverOn(store: RealmStore): Promise<Server> {
     const access: AccessContext = { ...context.access, store };

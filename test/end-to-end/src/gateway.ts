@@ -126,6 +126,11 @@ export class Gateway {
     });
   }
 
+  /** What a Proxy was started with. */
+  proxyEnvironment(index: number): Readonly<Record<string, string>> {
+    return this.#proxyEnvironments[index]!;
+  }
+
   /** Stops Security with a signal and starts it again, with other settings from then on if there are any. */
   async restartSecurity(signal: NodeJS.Signals = 'SIGTERM', environment: Record<string, string> = {}): Promise<void> {
     await this.security.end(signal);

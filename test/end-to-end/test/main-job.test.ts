@@ -56,8 +56,9 @@ test('from the hosts of both servers the doctor finds nothing in the way either'
     ...steps.map((step) => `this host → Security: ${step}`),
     ...steps.slice(0, 2).map((step) => `this host → Security: ${step}`),
   ]);
-  expect(await look('proxy', { SALLYPORT_DATA: `${gateway.folder}/p1` })).toEqual([
+  expect(await look('proxy', gateway.proxyEnvironment(0))).toEqual([
     'identity of this Proxy: certificate ok',
+    ...['port', 'port', 'ready', 'clock', 'port'].map((check) => `this host → Proxy: ${check} ok`),
     ...steps.map((step) => `Proxy → Security: ${step}`),
   ]);
 });

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { waitFor } from '@sallyport/support';
 import { Farm } from '../farm.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
@@ -58,5 +59,11 @@ async function restartEverything(farm: Farm): Promise<void> {
   await farm.cluster.redis[index]!.end();
   await sleep(4_000);
   farm.cluster.redis[index]!.start();
-  await sleep(2_000);
+  await waitFor(() => noHold(farm), 'the end of the hold');
+}
+
+/** Behind a switchover leases of the run before may live for a while: the status says so until they are over. */
+async function noHold(farm: Farm): Promise<boolean> {
+  const { degraded } = await farm.status();
+  return !degraded.some((word) => word.includes('start of the database server'));
 }
