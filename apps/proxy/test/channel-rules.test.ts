@@ -64,6 +64,8 @@ function opened(over: Partial<Grant> = {}) {
     judgedOf: [] as (string | undefined)[],
     /** Beats out of turn. */
     beats: 0,
+    /** Since when a beat has no answer. */
+    unanswered: undefined as number | undefined,
     rights: async (): Promise<ReadAgain | 'over' | 'no channel'> => ({ grant, asOfHash: undefined, routes: undefined }),
   };
   const log = createLog('proxy', 'error', { write: () => undefined });
@@ -93,6 +95,9 @@ function opened(over: Partial<Grant> = {}) {
       return state.judgement;
     },
     seen: 0,
+    get unansweredSince() {
+      return state.unanswered;
+    },
   };
   const control = {
     lease,
@@ -177,6 +182,10 @@ test('a grant is judged by the hash of the log that it came with, and one that i
   expect(state.beats).toBe(0);
   await channel.reauthorise();
   expect(state.judgedOf).toEqual([asOfHash, 'b'.repeat(64)]);
+  expect(state.beats).toBe(1);
+  // However many channels wait: a beat is under way.
+  state.unanswered = 7;
+  await channel.reauthorise();
   expect(state.beats).toBe(1);
 });
 

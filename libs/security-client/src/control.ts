@@ -135,7 +135,7 @@ export class ControlConnection {
   }
 
   /** What the log says of grants, and this run of the process. */
-  get follower(): Pick<LogFollower, 'judge' | 'instance' | 'epoch' | 'seen'> {
+  get follower(): Pick<LogFollower, 'judge' | 'instance' | 'epoch' | 'seen' | 'unansweredSince'> {
     return this.#follower;
   }
 

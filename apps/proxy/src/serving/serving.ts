@@ -112,8 +112,8 @@ export class Serving {
   judge(channel: ReadChannel): Judgement {
     if (!this.#control) return 'stale';
     const { follower } = this.#control;
-    // The entries that it was read behind are on their way: the next beat brings them, at once.
-    if (channel.grant.asOf > follower.seen) this.#control.moved();
+    // The entries that it was read behind are on their way, or a beat brings them: one at a time, however many channels wait.
+    if (channel.grant.asOf > follower.seen && follower.unansweredSince === undefined) this.#control.moved();
     return follower.judge(channel);
   }
 
