@@ -91,7 +91,6 @@ const DESIGN: readonly Row[] = [
     shows: 'the same: up to 2 entries are lost, of which 2 hit nobody',
     defines: [...BACK, 'ME=2', 'NN=2'],
     kept: 'compact',
-    size: 'long',
   },
   {
     name: 'gone back, rights',
@@ -104,14 +103,12 @@ const DESIGN: readonly Row[] = [
     shows: 'the same, 1 entry: the Proxy may die, two beats in flight',
     defines: [...BACK, 'CRASH', 'NB=2'],
     kept: 'compact',
-    size: 'long',
   },
   {
     name: 'gone back beside a restore',
     shows: 'the same with a restore before, behind or beside it',
     defines: [...BACK, 'ND=3'],
     kept: 'compact',
-    size: 'long',
   },
   {
     name: 'progress',
@@ -233,7 +230,6 @@ const BREAKS: readonly Row[] = [
     shows: 'the same, up to 2 entries are lost: a grant counts that was read behind what the Proxy has seen',
     defines: [...BACK, 'ME=2', 'NN=2', 'NO_AHEAD'],
     kept: 'compact',
-    size: 'long',
   },
   { name: 'read lease', shows: 'a lease without a write', defines: [...TINY, 'FAILOVER', 'READ_LEASE'] },
   { name: 'stale look', shows: 'leases looked at on an old primary', defines: [...TINY, 'FAILOVER', 'STALE_LOOK'] },
