@@ -224,6 +224,7 @@ export {
   journalDiffers,
   lastOf,
   memoryJournal,
+  refuseOthers,
 } from './journal/journal.ts';
 export { checkLogHolds, OLDER_THAN_JOURNAL } from './journal/journal-check.ts';
 export { type JournalKeeper, NO_JOURNAL, settleJournal } from './journal/journal-place.ts';

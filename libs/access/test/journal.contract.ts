@@ -81,6 +81,22 @@ export function journalContract(kind: string, begin: () => Promise<() => Promise
     await journal!.close();
   });
 
+  test(`${kind}: what stands there is not written over by a log that went back, by whichever process`, async () => {
+    const [journal, other] = await opened(2);
+    await journal!.claim(undefined, ONE);
+    await journal!.append(ONE, [entry(ONE, 1), entry(ONE, 2)]);
+    const another = entry(ONE, 2, { hash: 'e'.repeat(64), requestId: 'another' });
+    for (const one of [journal!, other!]) {
+      await expect(one.append(ONE, [another])).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+      await expect(one.append(ONE, [another, entry(ONE, 3)])).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+      await expect(one.mend(ONE, [entry(ONE, 1), another])).rejects.toMatchObject({ code: 'ERR_JOURNAL_CLAIMED' });
+      expect(await one.last(ONE)).toMatchObject({ index: 2, hash: 'f'.repeat(64) });
+      expect((await one.read()).damaged).toEqual([]);
+    }
+    expect((await journal!.read()).entries).toEqual([entry(ONE, 1), entry(ONE, 2)]);
+    await Promise.all([journal!.close(), other!.close()]);
+  });
+
   test(`${kind}: it takes entries only of the epoch that claimed it last`, async () => {
     const [old, restored] = await opened(2);
     await old!.claim(undefined, ONE);

@@ -106,8 +106,11 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
       }),
     mend: (epoch, entries) =>
       asOwner(epoch, async (client) => {
-        for (let from = 0; from < entries.length; from += AT_ONCE)
-          await client.query(APPEND, [realm, JSON.stringify(entries.slice(from, from + AT_ONCE))]);
+        for (let from = 0; from < entries.length; from += AT_ONCE) {
+          const some = JSON.stringify(entries.slice(from, from + AT_ONCE));
+          await client.query(APPEND, [realm, some]);
+          if ((await client.query(OTHERS, [realm, some])).rows.length > 0) throw journalDiffers();
+        }
       }),
     holds: (epoch, index) => within(SHARED, (client) => holds(client, epoch, index)),
     last: (epoch) =>

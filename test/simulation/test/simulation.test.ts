@@ -35,6 +35,10 @@ test('under faults of every kind no request is served after the acknowledgement 
   expect(acknowledged).toBeGreaterThan(SEEDS);
 }, 300_000);
 
+test('a log that went back writes over nothing that the journal holds, so that its node notices', async () => {
+  expect((await runSeed(173_704)).late).toEqual([]);
+});
+
 test('a seed gives the same run each time', async () => {
   expect(await runSeed(FIRST)).toEqual(await runSeed(FIRST));
 });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type JournalEntry, journalDamaged, lastOf } from '@sallyport/access';
+import { type JournalEntry, journalDamaged, lastOf, refuseOthers } from '@sallyport/access';
 import { syncFolder } from '../stores/durable-file.ts';
 import { type EntryFile, formatLine, parseEntryFile } from './journal-lines.ts';
 
@@ -40,13 +40,21 @@ export class EntryFiles {
     await this.#write(epoch, formatLine({ begin: id }) + formatLine({ whole: id }), MAKE_NEW).catch(unlessThere);
   }
 
-  /** @throws JournalError ERR_JOURNAL_DAMAGED when the file is not the one that it was */
+  /** @throws JournalError ERR_JOURNAL_DAMAGED when the file is not the one that it was, ERR_JOURNAL_CLAIMED over other entries */
   async append(epoch: string, entries: readonly JournalEntry[]): Promise<void> {
-    await this.#write(epoch, entries.map(formatLine).join(''), APPEND);
+    await this.#refuseOthers(epoch, entries);
+    const text = entries.map(formatLine).join('');
+    await this.#write(epoch, text, APPEND);
+    const { bytes } = this.#known.get(epoch)!;
+    const { entry } = this.#last;
+    // Where nobody else has written the file need not be read again.
+    if (this.#last.epoch === epoch && this.#last.bytes === bytes - Buffer.byteLength(text))
+      this.#last = { epoch, bytes, entry: lastOf(entry ? [entry, ...entries] : entries) };
   }
 
   /** Writes all entries again; the file counts as whole with the last line. */
   async mend(epoch: string, entries: readonly JournalEntry[]): Promise<void> {
+    await this.#refuseOthers(epoch, entries);
     this.#known.delete(epoch);
     const id = randomUUID();
     await this.#write(epoch, formatLine({ begin: id }), MAKE);
@@ -75,6 +83,12 @@ export class EntryFiles {
     const text = await readFile(this.#fileOf(epoch), 'utf8');
     this.#known.set(epoch, found);
     return parseEntryFile(text);
+  }
+
+  async #refuseOthers(epoch: string, entries: readonly JournalEntry[]): Promise<void> {
+    const last = await this.last(epoch);
+    if (!last || (entries[0]?.index ?? 0) > last.index) return;
+    refuseOthers(parseEntryFile(await readFile(this.#fileOf(epoch), 'utf8')).entries, entries);
   }
 
   async #write(epoch: string, text: string, flags: number): Promise<void> {

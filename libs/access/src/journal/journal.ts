@@ -53,7 +53,7 @@ export interface Journal {
   claim(from: string | undefined, epoch: string): Promise<boolean>;
   /**
    * Writes the entries that come next, durably, and only while `epoch` has the claim: when this returns, whoever claims it
-   * later reads them.
+   * later reads them. An entry that stands there as another one is refused as of another life.
    * @throws JournalError ERR_JOURNAL_CLAIMED, ERR_JOURNAL_DAMAGED, ERR_JOURNAL_UNAVAILABLE
    */
   append(epoch: string, entries: readonly JournalEntry[]): Promise<void>;
@@ -77,6 +77,10 @@ export function memoryJournal(): Journal {
   const entries: JournalEntry[] = [];
   const write = async (epoch: string, more: readonly JournalEntry[]): Promise<void> => {
     if (epochs.at(-1) !== epoch) throw claimedByOther();
+    refuseOthers(
+      entries.filter((one) => one.epoch === epoch),
+      more,
+    );
     entries.push(...more);
   };
   return {
@@ -110,6 +114,15 @@ export function journalDamaged(): JournalError {
 /** The journal holds other entries in the place of these: the log went back to an earlier state since. */
 export function journalDiffers(): JournalError {
   return new JournalError('ERR_JOURNAL_CLAIMED', 'the journal holds another life of this log than the database does');
+}
+
+/**
+ * Whoever writes another entry where one of its epoch stands follows a log that went back: what stands was acknowledged.
+ * @throws JournalError ERR_JOURNAL_CLAIMED
+ */
+export function refuseOthers(held: readonly JournalEntry[], entries: readonly JournalEntry[]): void {
+  const hashes = new Map(held.map(({ index, hash }) => [index, hash]));
+  if (entries.some(({ index, hash }) => (hashes.get(index) ?? hash) !== hash)) throw journalDiffers();
 }
 
 /** The entry with the highest index. */
