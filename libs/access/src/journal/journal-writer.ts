@@ -51,6 +51,7 @@ export class JournalWriter {
   #heldDrifts = 0;
   /** Last entry of the journal that was found in the log as well. */
   #matched = 0;
+  #doubts = 0;
   #ahead = false;
   #claim: { readonly epoch: string | undefined; readonly askedAt: number } | undefined;
 
@@ -106,6 +107,7 @@ export class JournalWriter {
 
   /** The log may be another one than it was: what was found in it before says nothing, and the next look begins anew. */
   doubt(): void {
+    this.#doubts += 1;
     this.#matched = 0;
   }
 
@@ -134,9 +136,11 @@ export class JournalWriter {
 
   /** An entry is in the log before it is in the journal: what the journal had when it was asked, the log has now. */
   async #match({ index, hash }: Pick<JournalEntry, 'index' | 'hash'>): Promise<void> {
+    const doubts = this.#doubts;
     const row = await this.#parts.store.transaction(({ tables }) => tables.revocations.find({ index }));
-    if (row?.hash === hash) this.#matched = index;
-    else this.#ahead = true;
+    if (row?.hash !== hash) this.#ahead = true;
+    // What was read before a doubt is of the log that is doubted.
+    else if (doubts === this.#doubts) this.#matched = index;
   }
 
   /** The claim as it was last seen; undefined when the journal never answered. */

@@ -237,6 +237,35 @@ test('a journal that holds what the log has not says that the database went back
   expect(other.isAhead).toBe(true);
 });
 
+test.each(['before the doubt', 'across the doubt'])(
+  'what a process has found of its journal in the log says nothing of one that went back: looked %s',
+  async (when) => {
+    const of = await backedUp();
+    await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
+    await of.writer.upTo((await of.realm()).head);
+    let meanwhile = async (): Promise<void> => undefined;
+    const { store } = of.access;
+    const transaction: typeof store.transaction = async (work, urgency) => {
+      const result = await store.transaction(work, urgency);
+      await meanwhile();
+      return result;
+    };
+    const slow = { realm: store.realm, transaction };
+    const process = new JournalWriter({ store: slow, journal: of.journal, epoch: of.epoch, monotonicMs: () => 0 });
+    const goBack = async (): Promise<void> => {
+      meanwhile = async () => undefined;
+      await of.restore();
+      process.doubt();
+    };
+    if (when === 'across the doubt') meanwhile = goBack;
+    await process.look();
+    if (when === 'before the doubt') await goBack();
+    expect(process.isAhead).toBe(false);
+    await process.look();
+    expect(process.isAhead).toBe(true);
+  },
+);
+
 test('a journal that went back with the database counts as lost where somebody has seen more', async () => {
   const of = await backedUp();
   const row = await revoke(of.access, { requestId: 'r-1', kind: 'user', subject: of.id }, BY);
