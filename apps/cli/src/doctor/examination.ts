@@ -7,7 +7,7 @@ import {
   type WaitLimits,
 } from '@sallyport/doctor';
 import { portNamed } from '@sallyport/ports';
-import { parseAddress } from '@sallyport/settings';
+import { type ListenAddress, parseAddress } from '@sallyport/settings';
 
 /** Something to look at. All of an examination run beside each other, and are told in their order. */
 export type Examination = (limits: WaitLimits) => Promise<readonly Diagnosis[]> | readonly Diagnosis[];
@@ -22,6 +22,11 @@ export interface Whereabouts {
 export function legOf(name: string, { host, port }: Whereabouts): Leg {
   const { from, to, port: usual } = portNamed(name);
   return { from: from[0]!, to, host, port: port ?? usual };
+}
+
+/** From this host to a listener of its own. */
+export function ownLeg(name: string, { host, port }: ListenAddress): Leg {
+  return { ...legOf(name, { host: here(host), port }), from: 'this host' };
 }
 
 /** Where a URL leads. */
@@ -45,7 +50,7 @@ export function named(what: string, file: string | undefined): { text?: string; 
 }
 
 /** Where somebody on this host reaches a listener of it. */
-export function here(host: string): string {
+function here(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;
 }

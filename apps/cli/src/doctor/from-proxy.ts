@@ -12,7 +12,7 @@ import { loadIdentity, type ProxyIdentity } from '@sallyport/security-client';
 import { parseHostPort } from '@sallyport/settings';
 import { CliError } from '../output.ts';
 import type { ProxyValues } from '../servers/settings.ts';
-import { type Examination, here, legOf, named, surroundings, whereabouts } from './examination.ts';
+import { type Examination, legOf, named, ownLeg, surroundings, whereabouts } from './examination.ts';
 
 /** Beside sockets of devices: connections to backends and Security, and files. */
 const FURTHER_FILES = 4_096;
@@ -56,7 +56,7 @@ function ownListeners(config: ProxyValues, identity: ProxyIdentity | undefined):
   ] as const;
   return listeners.flatMap(([port, listen]): Examination[] => {
     if (!listen) return [];
-    const leg = { ...legOf(port, { host: here(listen.host), port: listen.port }), from: 'this host' };
+    const leg = ownLeg(port, listen);
     return [(limits) => examineService({ leg, isOurs: port === 'proxy-health' }, limits)];
   });
 }

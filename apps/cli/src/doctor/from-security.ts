@@ -13,7 +13,7 @@ import {
 import { isLoopback, type ListenAddress, parseHostPort } from '@sallyport/settings';
 import { parseRedisUrl } from '@sallyport/store-redis';
 import type { BackupPlace, SecurityValues } from '../servers/settings.ts';
-import { type Examination, here, legOf, named, surroundings, whereabouts } from './examination.ts';
+import { type Examination, legOf, named, ownLeg, surroundings, whereabouts } from './examination.ts';
 
 /** What a node needs of open files at least: connections of Proxies, operators, database and its own files. */
 const FILES = 16_384;
@@ -72,7 +72,7 @@ interface OwnListener {
 }
 
 function ownListener(config: SecurityValues, { port, listen, tls }: OwnListener): Examination {
-  const leg = { ...legOf(port, { host: here(listen.host), port: listen.port }), from: 'this host' };
+  const leg = ownLeg(port, listen);
   // A certificate in files is looked at there.
   const isOfOthers = port === 'security-directory' && config.SALLYPORT_DIRECTORY_CERTIFICATE !== undefined;
   const isPlain = port === 'security-metrics';
