@@ -21,7 +21,7 @@ export {
   OperatorOidcLogin,
   OperatorView,
 } from './admin/operators.ts';
-export { PolicyChange, PolicyInput, PolicyView } from './admin/policies.ts';
+export { PLACE_FIELDS, PolicyChange, PolicyInput, PolicyView } from './admin/policies.ts';
 export { ProxyRevocationView, ProxyView } from './admin/proxies.ts';
 export { RealmSettings } from './admin/realm.ts';
 export {

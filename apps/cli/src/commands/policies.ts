@@ -1,4 +1,4 @@
-import type { AttestedRule, ContextRule, PolicyView } from '@sallyport/security-api';
+import { type AttestedRule, type ContextRule, PLACE_FIELDS, type PolicyView } from '@sallyport/security-api';
 import { policies } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
@@ -33,21 +33,11 @@ interface PolicyChangeOptions extends Partial<PolicyOptions> {
   readonly unset?: string[];
 }
 
-const PLACE = [
-  'sites',
-  'notSites',
-  'networks',
-  'notNetworks',
-  'regions',
-  'notRegions',
-  'countries',
-  'notCountries',
-] as const;
 const showPolicies = table<PolicyView>(
   ['name', 'groups', 'resources', 'methods', 'paths', 'place', 'context'],
   (view) => ({
     ...view,
-    place: PLACE.flatMap((field) => (view[field] ? [`${field} ${view[field].join(' ')}`] : [])),
+    place: PLACE_FIELDS.flatMap((field) => (view[field] ? [`${field} ${view[field].join(' ')}`] : [])),
   }),
 );
 
@@ -132,7 +122,7 @@ export function addPolicyCommands(program: Command): void {
       ...PLACE_OPTIONS,
       ...EVIDENCE_OPTIONS,
       ['--context <json>', CONTEXT],
-      new Option('--unset <settings...>', 'take these away').choices(['methods', 'paths', 'attested', ...PLACE]),
+      new Option('--unset <settings...>', 'take these away').choices(['methods', 'paths', 'attested', ...PLACE_FIELDS]),
     ],
     run: setPolicy,
     show: showPolicies,

@@ -1,4 +1,5 @@
 import type { Route } from '@sallyport/channel';
+import { PLACE_FIELDS } from '@sallyport/security-api';
 import type { SiteRow } from '../farm/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { PolicyRow, ResourceRow, StoredPlace } from './rows.ts';
@@ -96,18 +97,6 @@ function onlySite(name: string, there: readonly string[]): readonly string[] | n
   if (there.length <= 1) return there.length === 0 ? null : [...there];
   throw invalid(`${name}: say at which sites it is, of ${there.join(', ')}, or that it is at every site`);
 }
-
-/** What a policy may say of places, in the order in which rows keep it: that is part of their MAC. */
-const PLACE_FIELDS = [
-  'sites',
-  'notSites',
-  'networks',
-  'notNetworks',
-  'regions',
-  'notRegions',
-  'countries',
-  'notCountries',
-] as const;
 
 /** A place as a policy row keeps it; null for everywhere. Of what is said null takes away what was before. */
 export function storedPlace(

@@ -38,6 +38,18 @@ export const PolicyInput = Type.Object(
 );
 export type PolicyInput = Static<typeof PolicyInput>;
 
+/** What a policy says of places, in the order in which rows keep it: that is part of their MAC, so new ones come last. */
+export const PLACE_FIELDS = [
+  'sites',
+  'notSites',
+  'networks',
+  'notNetworks',
+  'regions',
+  'notRegions',
+  'countries',
+  'notCountries',
+] as const satisfies readonly (keyof PolicyInput)[];
+
 /** A change of a policy: what it does not name stays as it is; lists are replaced, or added to and taken from. */
 export const PolicyChange = Type.Object(
   {
