@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EnrolmentLink } from '@sallyport/channel';
 import { revocations, users } from '@sallyport/security-api/admin';
-import { Network, waitFor } from '@sallyport/support';
+import { inLanes, Network, waitFor } from '@sallyport/support';
 import { WatchingBackend } from './backend.ts';
 import { SteadyChanges } from './changes.ts';
 import { DrillDevice } from './drill-device.ts';
@@ -235,20 +235,18 @@ class Drill {
   /** Devices that slept all the time come back, each with one sign-in; gives how many could not. */
   async #wake(link: EnrolmentLink): Promise<number> {
     const { devices, sleepers, seed } = this.#size;
-    const left = Array.from({ length: sleepers }, (_, i) => devices + i);
-    let failed = 0;
-    const worker = async (): Promise<void> => {
-      for (let i = left.shift(); i !== undefined; i = left.shift()) {
-        const device = await DrillDevice.open(seed, i, link);
-        const back = device.login().then(() => device.ask());
-        failed += await back.then(
-          () => 0,
-          () => 1,
-        );
-        await device.stop();
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    const asleep = Array.from({ length: sleepers }, (_, i) => devices + i);
+    const fails = await inLanes(asleep, AT_ONCE, async (i) => {
+      const device = await DrillDevice.open(seed, i, link);
+      const back = device.login().then(() => device.ask());
+      const fail = await back.then(
+        () => false,
+        () => true,
+      );
+      await device.stop();
+      return fail;
+    });
+    const failed = fails.filter(Boolean).length;
     this.#say(`${sleepers - failed} of ${sleepers} devices that were nowhere have come back`);
     return failed;
   }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device, DeviceError } from '@sallyport/device';
+import { inLanes } from '@sallyport/support';
 import type { Backend } from './backend.ts';
 import { AUTHORITY } from './farm.ts';
-import { inLanes } from './lanes.ts';
 
 /** How the devices behave. */
 export interface TrafficOptions {

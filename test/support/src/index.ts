@@ -19,6 +19,7 @@ export {
   waitFor,
 } from './command.ts';
 export { inTime } from './in-time.ts';
+export { inLanes } from './lanes.ts';
 export { DRIVER_ADDRESS, isIsolated, Network, runIsolated } from './network.ts';
 export { freePort } from './ports.ts';
 export { scratchFolder } from './scratch.ts';
