@@ -29,8 +29,17 @@ async function writeSynced(file: string, text: string): Promise<void> {
 }
 
 /** Makes names that were made in a folder durable. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
+export function syncFolder(folder: string): Promise<void> {
+  return sync(folder, 'r');
+}
+
+/** Makes what was written to a file durable, by whomever. */
+export function syncFile(file: string): Promise<void> {
+  return sync(file, 'r+');
+}
+
+async function sync(path: string, flags: string): Promise<void> {
+  const handle = await open(path, flags);
   try {
     await handle.sync();
   } finally {

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BackupTarget, TargetErrorCode, TargetPlace } from '@sallyport/backup';
 import { ProblemError } from '@sallyport/http-service';
-import { noneIfMissing, syncFolder } from '../stores/durable-file.ts';
+import { noneIfMissing, syncFile, syncFolder } from '../stores/durable-file.ts';
 
 /** Where whole packages are kept, by their SHA-256. What is there was looked at, and is never changed. */
 export interface PackagePlace {
@@ -49,15 +49,6 @@ export function folderPlace(folder: string): PackagePlace {
     names,
     drop: (sha256) => rm(path(sha256), { force: true }),
   };
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 /** What a package is called in its own folder of a bucket: who asks for its size lists that. */
