@@ -219,20 +219,28 @@ test('an offer to upgrade to anything but a WebSocket is ignored', async () => {
 });
 
 test('curl moves 1 GiB down and up whole, and the memory of the Proxy stays flat', async () => {
-  await curl('-o', '/dev/null', 'http://wiki.corp/big/1000');
+  const file = join(folder, 'moved');
+  /** Highest memory of the Proxy while so many bytes went down and up, MiB. */
+  const peaks = async (bytes: number): Promise<number> => {
+    const down = await peakRss(async () => {
+      expect((await curl('-o', file, `http://wiki.corp/big/${bytes}`)).code).toBe(0);
+    });
+    expect(await hashOf(file)).toBe(expectedHash(bytes));
+    const up = await peakRss(async () => {
+      const { stdout } = await curl('-T', file, 'http://wiki.corp/upload');
+      expect(JSON.parse(stdout)).toEqual({ bytes });
+    });
+    rmSync(file);
+    return Math.max(down, up);
+  };
   const idle = rssMiB();
-  const file = join(folder, 'one-gib');
-  const down = await peakRss(async () => expect((await curl('-o', file, `http://wiki.corp/big/${GIB}`)).code).toBe(0));
-  expect(await hashOf(file)).toBe(expectedHash(GIB));
-  const up = await peakRss(async () => {
-    const { stdout } = await curl('-T', file, 'http://wiki.corp/upload');
-    expect(JSON.parse(stdout)).toEqual({ bytes: GIB });
-  });
-  rmSync(file);
+  const [part, whole] = [await peaks(GIB / 8), await peaks(GIB)];
   console.log(
-    `Proxy memory: idle ${idle.toFixed(0)} MiB, peak ${down.toFixed(0)} MiB down and ${up.toFixed(0)} MiB up for 1 GiB`,
+    `Proxy memory: idle ${idle.toFixed(0)} MiB, peak ${part.toFixed(0)} MiB for 128 MiB and ${whole.toFixed(0)} MiB for 1 GiB`,
   );
-  expect(Math.max(down, up) - idle).toBeLessThan(64);
+  // Buffers that wait for the next collection are 32 MiB or, once V8 has doubled its young generation, 64 MiB, whatever is moved.
+  expect(part - idle).toBeLessThan(96);
+  expect(whole - part).toBeLessThan(48);
 }, 900_000);
 
 test('sallyport device fetch saves a file and uploads one', async () => {
