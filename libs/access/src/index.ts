@@ -448,6 +448,7 @@ export {
 } from './session/offers.ts';
 export type { InstallationRow, PublicJwk, SessionRow } from './session/rows.ts';
 export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session/session-end.ts';
+export { isOurSession, newSessionId } from './session/session-ids.ts';
 export {
   type CheckedCredentials,
   createSession,

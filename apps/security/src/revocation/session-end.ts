@@ -3,10 +3,20 @@ import {
   type Bus,
   endByDevice,
   endReplacedSessions,
+  isOurSession,
+  memoryThrottle,
   StoreError,
+  type Throttle,
   tellDevice,
 } from '@sallyport/access';
-import { ChannelError, encodeHint, MESSAGE_TYPES } from '@sallyport/channel';
+import {
+  ChannelError,
+  decodeSessionAsk,
+  decodeSessionEnd,
+  encodeHint,
+  formatHex,
+  MESSAGE_TYPES,
+} from '@sallyport/channel';
 import { BusyError } from '@sallyport/places';
 import type { Log } from '@sallyport/telemetry';
 import type { AddressThrottle } from '../stores/address-throttle.ts';
@@ -20,30 +30,52 @@ export interface SessionEndParts {
   readonly log: Log;
 }
 
+/** What one session may ask or say at a node, before it counts for its address. */
+const SESSION_LIMIT = { burst: 10, perMinute: 12 } as const;
+
 /**
- * Answers END with ENDED once the end is durable, and ASK with TOLD, or with a hint (SPEC.md, section 12). Strangers cause one look into the
- * database each, and their address has a budget.
+ * Answers END with ENDED once the end is durable, and ASK with TOLD, or with a hint (SPEC.md, section 12). Each costs one look into the
+ * database. The id of a session shows that this realm made it up, so a look is that session's own while it has some left: when all
+ * sessions end at once, an office behind one address hears so at once. Made-up ids, and what a session asks too often, count for the
+ * address. One per node.
  */
-export async function answerSessionEnd(
-  parts: SessionEndParts & { readonly addressThrottle: AddressThrottle },
-  message: Uint8Array,
-  address: string,
-): Promise<Uint8Array> {
-  const { access, addressThrottle, bus, log } = parts;
-  try {
-    const waitMs = await addressThrottle.take(address, 'end');
-    if (waitMs > 0) return encodeHint('RETRY_LATER', waitMs);
-    if (message[0] === MESSAGE_TYPES.ASK) return (await tellDevice(access, message)) ?? encodeHint('SESSION_UNKNOWN');
-    const ended = await endByDevice(access, message);
-    if (!ended) return encodeHint('SESSION_UNKNOWN');
-    bus.publish('entries');
-    return ended;
-  } catch (error) {
-    if (error instanceof ChannelError)
-      return encodeHint(error.code === 'ERR_CHANNEL_VERSION' ? 'VERSION' : 'BAD_MESSAGE');
-    if (error instanceof BusyError) return encodeHint('BUSY', error.retryAfterMs);
-    log.error({ err: error }, 'what a device says or asks of its session could not be answered');
-    return encodeHint('UNAVAILABLE', RETRY_MS);
+export class SessionAnswers {
+  readonly #parts: SessionEndParts & { readonly addressThrottle: AddressThrottle };
+  readonly #bySession: Throttle;
+
+  constructor(
+    parts: SessionEndParts & { readonly addressThrottle: AddressThrottle; readonly monotonicMs: () => number },
+  ) {
+    this.#parts = parts;
+    this.#bySession = memoryThrottle({ ...SESSION_LIMIT, now: parts.monotonicMs });
+  }
+
+  /** The answer to an END or an ASK. Never rejects. */
+  async answer(message: Uint8Array, address: string): Promise<Uint8Array> {
+    const { access, bus, log } = this.#parts;
+    try {
+      const isAsk = message[0] === MESSAGE_TYPES.ASK;
+      const { sid } = isAsk ? decodeSessionAsk(message) : decodeSessionEnd(MESSAGE_TYPES.END, message);
+      const waitMs = await this.#waitMs(sid, address);
+      if (waitMs > 0) return encodeHint('RETRY_LATER', waitMs);
+      if (isAsk) return (await tellDevice(access, message)) ?? encodeHint('SESSION_UNKNOWN');
+      const ended = await endByDevice(access, message);
+      if (!ended) return encodeHint('SESSION_UNKNOWN');
+      bus.publish('entries');
+      return ended;
+    } catch (error) {
+      if (error instanceof ChannelError)
+        return encodeHint(error.code === 'ERR_CHANNEL_VERSION' ? 'VERSION' : 'BAD_MESSAGE');
+      if (error instanceof BusyError) return encodeHint('BUSY', error.retryAfterMs);
+      log.error({ err: error }, 'what a device says or asks of its session could not be answered');
+      return encodeHint('UNAVAILABLE', RETRY_MS);
+    }
+  }
+
+  async #waitMs(sid: Uint8Array, address: string): Promise<number> {
+    const { access, addressThrottle } = this.#parts;
+    if (isOurSession(access, sid) && (await this.#bySession.take(formatHex(sid))) === 0) return 0;
+    return addressThrottle.take(address, 'end');
   }
 }
 

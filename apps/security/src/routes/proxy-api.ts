@@ -53,7 +53,7 @@ import type { ServiceAccounts, TokenRefusal } from '../farm/service-accounts.ts'
 import { assertionJwks, withAssertions } from '../keys/assertions.ts';
 import { type CertificateRequest, readCertificateRequest } from '../keys/certificates.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
-import { answerSessionEnd, type ReplacedSessions } from '../revocation/session-end.ts';
+import { type ReplacedSessions, SessionAnswers } from '../revocation/session-end.ts';
 import type { Handshakes, RelayResult } from '../sign-in/handshakes.ts';
 import type { RefusalRecord } from '../sign-in/refusals.ts';
 import { rootKeyOf } from '../sign-in/site-map.ts';
@@ -110,8 +110,9 @@ export function addProxyApi(service: FastifyInstance, routes: ProxyApiParts): vo
   });
   addRelayRoutes(service, routes);
   addAuthoriseRoutes(service, routes);
+  const sessionAnswers = new SessionAnswers(routes);
   service.post<{ Body: RelayRequest }>(PROXY_PATHS.end, { schema: { body: RelayRequest } }, async ({ body }) =>
-    relayAnswer({ message: await answerSessionEnd(routes, bytesOf(body.message), body.address) }),
+    relayAnswer({ message: await sessionAnswers.answer(bytesOf(body.message), body.address) }),
   );
   addCertificateRoutes(service, routes);
   addKeptRoute(service, routes);

@@ -5,7 +5,6 @@ import {
   encodeText,
   formatHex,
   type Routes,
-  SID_BYTES,
 } from '@sallyport/channel';
 import { type KeyCandidate, type RotationStep, rotationStep } from '../keys/rotation.ts';
 import type { UserRow } from '../people/rows.ts';
@@ -21,6 +20,7 @@ import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
 import type { RowLock, Transaction } from '../store/store.ts';
 import type { InstallationRow, SessionRow } from './rows.ts';
+import { newSessionId } from './session-ids.ts';
 
 /** What a login is made of, once credentials, proof and app context were checked. */
 export interface SessionRequest {
@@ -74,7 +74,7 @@ export interface NewSession {
  * @throws AccessError ERR_ACCESS_CONFLICT when the credentials, or the proof of the enrolment, are not those any more
  */
 export async function createSession(access: AccessContext, request: SessionRequest): Promise<NewSession | undefined> {
-  const sid = access.crypto.randomBytes(SID_BYTES);
+  const sid = newSessionId(access);
   return access.store.transaction(async (transaction) => {
     const { tables } = transaction;
     // The share lock keeps a revocation from slipping between these checks and the commit.
