@@ -41,8 +41,11 @@ export interface Resource {
 
 /** What a channel tells its device. */
 export interface ChannelListener {
-  /** The channel is gone; `code` when the Proxy said why. */
-  closed(code: SignedCode | undefined): void;
+  /**
+   * The channel is gone; `code` when the Proxy said why. Where it calls the session over, gives with which code it is in Security's word,
+   * or undefined: what was open waits for that.
+   */
+  closed(code: SignedCode | undefined): Promise<SignedCode | undefined> | undefined;
   /** The Proxy takes no new streams. */
   draining(): void;
   notice(notice: CborFields): void;
@@ -66,8 +69,8 @@ const ALERT: Silence = { checkMs: 200, pingMs: 400, doubtMs: 1_200 };
 /** A look that comes so late says that this device itself stood still, ms. */
 const LATE_MS = 400;
 const PATIENT: Silence = { checkMs: SILENCE_CHECK_MS, pingMs: SILENCE_PING_MS, doubtMs: SILENT_MS };
-/** Codes of a channel's end that are passed on to its streams. None of them says that a request did not run. */
-const TOLD_TO_STREAMS: ReadonlySet<SignedCode> = new Set(['REVOKED', 'SESSION_EXPIRED', 'LEASE_LOST']);
+/** Codes of a channel's end by which its Proxy calls the session over: its word, which is told to nobody. */
+const OVER: ReadonlySet<SignedCode | undefined> = new Set(['REVOKED', 'SESSION_EXPIRED', 'REENROLL_REQUIRED']);
 /** How much slower than allowed streams are opened, so that clocks that differ do no harm. */
 const PACE = 0.95;
 
@@ -387,14 +390,19 @@ export class GatewayChannel {
     clearTimeout(this.#timer);
     clearTimeout(this.#paceTimer);
     clearTimeout(this.#silenceTimer);
-    // What was under way may have run, whatever the channel ended for; only some codes tell an app more than that.
-    this.#mux.destroy(
-      SIGNED_CODES[this.#closeCode && TOLD_TO_STREAMS.has(this.#closeCode) ? this.#closeCode : 'CANCELLED'],
-    );
+    const code = this.#closeCode;
+    const isCalledOver = OVER.has(code);
+    if (!isCalledOver) this.#endStreams(code === 'LEASE_LOST' ? code : undefined);
     this.#admit();
     const lost = new DeviceError('CONNECTION_LOST', 'the channel was closed');
     for (const { reject } of this.#asking.splice(0)) reject(lost);
-    this.#listener.closed(this.#closeCode);
+    const word = this.#listener.closed(code);
+    if (isCalledOver) void Promise.resolve(word).then((over) => this.#endStreams(over));
+  }
+
+  /** What was under way may have run, whatever the channel ended for; only some codes tell an app more than that. */
+  #endStreams(code: SignedCode | undefined): void {
+    this.#mux.destroy(SIGNED_CODES[code ?? 'CANCELLED']);
   }
 }
 

@@ -93,6 +93,8 @@ export class Connection {
   #failure: unknown;
   #openedAt = 0;
   readonly #refusals = new ProxyRefusals();
+  /** Answers who waits for Security's word of the session, without it. */
+  #calledOff: ((code: SignedCode | undefined) => void) | undefined;
 
   constructor(host: ConnectionHost) {
     this.#host = host;
@@ -155,6 +157,7 @@ export class Connection {
   /** Begins anew with the session that is stored now, for those who wait. */
   retry(): void {
     this.#attempts = undefined;
+    this.#calledOff?.(undefined);
     this.#channel = undefined;
     this.#refusals.forget();
     this.seek();
@@ -170,6 +173,8 @@ export class Connection {
   drop(reason: unknown = new DeviceError('CLOSED', 'the connection to the gateway was closed')): void {
     this.#attempts = undefined;
     this.#offline = false;
+    const { code } = reason as Partial<DeviceError>;
+    this.#calledOff?.(isRefusal(code) ? code : undefined);
     this.#refusals.forget();
     this.#wake?.();
     const channel = this.#channel;
@@ -183,6 +188,7 @@ export class Connection {
     const channel = this.#channel;
     this.#attempts = undefined;
     this.#offline = false;
+    this.#calledOff?.(undefined);
     this.#refusals.reopen();
     this.#channel = undefined;
     this.#wake?.();
@@ -208,7 +214,7 @@ export class Connection {
         if (code === 'SESSION_UNKNOWN') {
           const cause = await this.#causeOf(session);
           if (this.#attempts !== attempts) return;
-          if (cause) return this.#over(session, cause);
+          if (cause) return void this.#over(session, cause);
           // Anybody on the way can send a hint: the session stays, and nobody waits for what may not come.
           this.#goOffline(attempts);
         }
@@ -229,26 +235,37 @@ export class Connection {
     return standing === undefined || standing === 'live' ? undefined : standing;
   }
 
-  #over(session: StoredSession, cause: EndCause): void {
-    this.#host.over(REVOKED.has(cause) ? 'REVOKED' : 'SESSION_EXPIRED', session, cause);
+  #over(session: StoredSession, cause: EndCause): SignedCode {
+    const code = REVOKED.has(cause) ? 'REVOKED' : 'SESSION_EXPIRED';
+    this.#host.over(code, session, cause);
+    return code;
   }
 
   /**
    * The Proxy of the channel lets this session in no more. That ends no session: Security is asked, and what it does not confirm is the
-   * trouble of this Proxy (SPEC.md, section 8). Others are tried, and it again, with growing pauses.
+   * trouble of this Proxy (SPEC.md, section 8). Others are tried, and it again, with growing pauses. Gives the code with which Security
+   * says that the session is over, undefined where it does not.
    */
-  async #refusedWith(code: SignedCode, session: StoredSession): Promise<void> {
+  #refusedWith(code: SignedCode, session: StoredSession): Promise<SignedCode | undefined> {
+    const calledOff = new Promise<SignedCode | undefined>((resolve) => {
+      this.#calledOff = resolve;
+    });
+    return Promise.race([this.#askedAfter(code, session), calledOff]);
+  }
+
+  async #askedAfter(code: SignedCode, session: StoredSession): Promise<SignedCode | undefined> {
     const attempts = Symbol('asking');
     this.#attempts = attempts;
     this.#host.reached('connecting');
     if (this.#cause === 'all') await this.#pause(Math.random() * ASK_SPREAD_MS);
-    if (this.#attempts !== attempts) return;
+    if (this.#attempts !== attempts) return undefined;
     const cause = await within(WORD_MS, this.#causeOf(session));
-    if (this.#attempts !== attempts) return;
+    if (this.#attempts !== attempts) return undefined;
     if (cause) return this.#over(session, cause);
     this.#attempts = undefined;
     this.#refusals.met(code);
     this.#seekAgain();
+    return undefined;
   }
 
   /** Who was refused keeps some distance; where every Proxy has refused, who asks is told so meanwhile. */
@@ -376,13 +393,18 @@ export class Connection {
     this.#seekAgain();
   }
 
-  #closed(channel: GatewayChannel, code: SignedCode | undefined, session: StoredSession | undefined): void {
-    if (channel !== this.#channel) return;
+  #closed(
+    channel: GatewayChannel,
+    code: SignedCode | undefined,
+    session: StoredSession,
+  ): Promise<SignedCode | undefined> | undefined {
+    if (channel !== this.#channel) return undefined;
     this.#channel = undefined;
     if (performance.now() - this.#openedAt > STEADY_MS) this.#refusals.forget();
     this.#host.tried(channel.place, undefined);
-    if (session && isRefusal(code)) return void this.#refusedWith(code, session);
+    if (isRefusal(code)) return this.#refusedWith(code, session);
     this.#seekAgain();
+    return undefined;
   }
 
   #seekAgain(): void {

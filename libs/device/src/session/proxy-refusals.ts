@@ -1,5 +1,5 @@
 import type { SignedCode } from '@sallyport/channel';
-import { DeviceError, remoteError } from '../errors.ts';
+import { DeviceError, type DeviceErrorCode, remoteError } from '../errors.ts';
 
 /** Codes with which a Proxy lets nobody in again, and what they are about: the session is over, or the app and its device do not fit. */
 const NO_WAY_IN: ReadonlyMap<SignedCode, 'session' | 'context'> = new Map([
@@ -16,8 +16,8 @@ const LONGEST_MS = 5_000;
 const SHUT_LONGEST_MS = 300_000;
 
 /** True for what a Proxy says that lets nobody in again. It ends no session: that is Security's to say (SPEC.md, section 8). */
-export function isRefusal(code: SignedCode | undefined): code is SignedCode {
-  return code !== undefined && NO_WAY_IN.has(code);
+export function isRefusal(code: DeviceErrorCode | undefined): code is SignedCode {
+  return code !== undefined && NO_WAY_IN.has(code as SignedCode);
 }
 
 /**

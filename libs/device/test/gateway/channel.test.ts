@@ -80,7 +80,10 @@ class HastyProxy implements WebSocketLike {
 async function heard(more: (channel: Multiplexer) => void): Promise<{ early: unknown[]; later: unknown[] }> {
   const said: unknown[] = [];
   const listener: ChannelListener = {
-    closed: (code) => said.push(['closed', code]),
+    closed: (code) => {
+      said.push(['closed', code]);
+      return undefined;
+    },
     draining: () => said.push('draining'),
     notice: (notice) => said.push(['notice', notice.optionalText('code')]),
     silent: () => undefined,

@@ -320,6 +320,40 @@ test('a Proxy that calls a session over which goes on is left for another one of
   expect(device.state).toBe('connected');
 });
 
+test.each([
+  ['live', { code: 'CONNECTION_LOST', mayHaveRun: true }],
+  [undefined, { code: 'CONNECTION_LOST', mayHaveRun: true }],
+  ['user', { code: 'REVOKED', mayHaveRun: true }],
+  ['expired', { code: 'SESSION_EXPIRED', mayHaveRun: true }],
+] as const)('what is open when a Proxy calls the session over ends as Security says: %s', async (standing, end) => {
+  const { device, get, gateway, b } = await scene('unsaid', { origins: [B, 'wss://b-2'] });
+  await get('b');
+  gateway.standing = standing;
+  b.answers = false;
+  b.refuses = 'REVOKED';
+  const posted = device.fetch('http://b.test/', { method: 'POST', body: 'once' }).catch((error: unknown) => error);
+  const got = get('b').catch((error: unknown) => error);
+  await vi.waitFor(() => expect(b.requests).toBe(3), 90_000);
+  for (const channel of b.channels) channel.goaway('REVOKED');
+  expect(await posted).toMatchObject(end);
+  // What may run twice is not lost by what a Proxy says.
+  if (end.code === 'CONNECTION_LOST') expect(await got).toBe('b');
+  else expect(await got).toMatchObject({ code: end.code });
+});
+
+test('what is open when a Proxy calls the session over ends at once when the device is closed', async () => {
+  const { device, get, gateway, b } = await scene('unsaid', { origins: [B] });
+  await get('b');
+  b.answers = false;
+  const posted = device.fetch('http://b.test/', { method: 'POST', body: 'once' }).catch((error: unknown) => error);
+  await vi.waitFor(() => expect(b.requests).toBe(2), 90_000);
+  gateway.at(B).mood = 'mute';
+  for (const channel of b.channels) channel.goaway('REVOKED');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  device.close();
+  expect(await posted).toMatchObject({ code: 'CONNECTION_LOST', mayHaveRun: true });
+});
+
 test('what a Proxy says of a session leaves what stands at another site alone', async () => {
   const { device, get, gateway, b } = await scene();
   const ended = vi.fn();
