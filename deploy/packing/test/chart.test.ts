@@ -168,6 +168,49 @@ test('the chart refuses secrets of settings by the names that the servers read, 
   expect(stdout.match(/mountPath: \/etc\/sallyport\/files/g)).toHaveLength(2);
 });
 
+test('an autoscaler by channels asks for the metric that Proxies have and the example of an adapter serves', async () => {
+  const file = join(ROOT, 'deploy/kubernetes/examples/prometheus-adapter.yaml');
+  const [rule, ...others] = parse(readFileSync(file, 'utf8')).rules.custom;
+  expect(others).toEqual([]);
+  const source = readFileSync(join(ROOT, 'apps/proxy/src/device/channels.ts'), 'utf8');
+  const [, metric] = /metrics\.gauge\('(\w+)', 'open channels'/.exec(source)!;
+  expect(rule).toMatchObject({
+    seriesQuery: `${metric}{namespace!="",pod!=""}`,
+    resources: { overrides: { namespace: { resource: 'namespace' }, pod: { resource: 'pod' } } },
+    name: { matches: `^${metric}$`, as: metric },
+    metricsQuery: 'sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)',
+  });
+  const [scaler] = objects['high-availability'].filter(({ kind }) => kind === 'HorizontalPodAutoscaler');
+  expect(scaler.spec.metrics).toContainEqual({
+    type: 'Pods',
+    pods: { metric: { name: rule.name.as }, target: { type: 'AverageValue', averageValue: '5000' } },
+  });
+});
+
+test('without an adapter, or a Prometheus that may read, the chart refuses to go by channels', async () => {
+  if (!existsSync(HELM))
+    return void process.stdout.write('skipped: no Helm to try it ("npm run kubernetes -- build")\n');
+  const render = (...more: string[]) =>
+    runCommand(HELM, [
+      ...['template', 'farm', join(ROOT, 'deploy/kubernetes/chart'), '--kube-version', '1.34.4'],
+      ...['--set', 'database.hosts=db:5432,proxy.autoscaling.enabled=true,proxy.autoscaling.channels=5', ...more],
+    ]);
+  const prometheus = ['--set', 'networkPolicy.prometheus[0].podSelector.matchLabels.app=prometheus'];
+  const without = await render(...prometheus);
+  expect([without.code, without.stderr]).toEqual([
+    1,
+    expect.stringContaining('examples/prometheus-adapter.yaml first'),
+  ]);
+  for (const version of ['v1beta1', 'v1beta2']) {
+    const adapter = ['--api-versions', `custom.metrics.k8s.io/${version}`];
+    expect((await render(...adapter)).stderr).toContain('name it in networkPolicy.prometheus');
+    const { stdout, stderr } = await render(...adapter, ...prometheus);
+    expect(stdout, stderr).toContain('metric: {name: sallyport_channels}');
+  }
+  const byCpu = await render('--set', 'proxy.autoscaling.channels=0');
+  expect(byCpu.stdout, byCpu.stderr).toContain('HorizontalPodAutoscaler');
+});
+
 test('every setting that a pod is given is one that its server reads', async () => {
   const settings = async (app: string) => {
     const { SETTINGS } = await import(join(ROOT, 'apps', app, 'src/config.ts'));

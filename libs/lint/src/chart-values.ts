@@ -37,6 +37,8 @@ interface ValueDoubt {
   readonly path: string;
   readonly what: string;
   readonly change: string;
+  /** An error unless said otherwise. */
+  readonly severity?: LintFault['severity'];
 }
 
 /** A setting of a server. */
@@ -62,10 +64,14 @@ export function judgeChartValues(files: readonly ValuesFile[], chart: KnownChart
   return [...faults, ...doubts.map((doubt) => faultOf(doubt, values, home))];
 }
 
-function faultOf({ path, what, change }: ValueDoubt, { set }: ChartValues, home: string): LintFault {
+function faultOf(
+  { path, what, change, severity = 'error' }: ValueDoubt,
+  { set }: ChartValues,
+  home: string,
+): LintFault {
   const place = set.get(path) ?? [...set.values()].find((one) => one.path.startsWith(`${path}.`));
   const at = place ? { where: place.where, line: place.line } : { where: home };
-  return { ...at, severity: 'error', what: `${path}: ${what}`, change };
+  return { ...at, severity, what: `${path}: ${what}`, change };
 }
 
 function unreadable({ where, text }: ValuesFile): LintFault[] {
@@ -174,6 +180,8 @@ const VALUE_RULES: readonly ((values: ChartValues) => ValueDoubt[])[] = [
   ways,
   plainWays,
   lonelyProxies,
+  idleNumbers,
+  unreadChannels,
 ];
 
 function missingDatabase({ get }: ChartValues): ValueDoubt[] {
@@ -259,4 +267,51 @@ function lonelyProxies({ get }: ChartValues): ValueDoubt[] {
   if (get('proxy.enabled') !== true || get('security.enabled') === true || (urls && urls.length > 0)) return [];
   const what = 'Proxies without a Security of this release need to know where it is';
   return [{ path: 'proxy.securityUrls', what, change: 'proxy: {securityUrls: ["https://security:8443"]}' }];
+}
+
+/** Numbers of Proxies that nobody reads: by hand where an autoscaler is, or its own where it is off. */
+function idleNumbers({ get, set }: ChartValues): ValueDoubt[] {
+  const scales = get('proxy.autoscaling.enabled') === true;
+  const idle = scales
+    ? ['proxy.replicas']
+    : [...set.keys()].filter((path) => /^proxy\.autoscaling\.(?!enabled$)/.test(path));
+  const doubts = idle
+    .filter((path) => set.has(path))
+    .map((path): ValueDoubt => {
+      const what = scales
+        ? 'the autoscaler says how many there are: it does nothing'
+        : 'the autoscaler is off: it does nothing';
+      return {
+        path,
+        what,
+        change: scales ? 'proxy: {autoscaling: {minReplicas: …}}' : 'proxy: {autoscaling: {enabled: true}}',
+      };
+    });
+  const [least, most] = ['minReplicas', 'maxReplicas'].map((name) => Number(get(`proxy.autoscaling.${name}`)));
+  if (scales && least! > most!)
+    doubts.push({
+      path: 'proxy.autoscaling.minReplicas',
+      what: 'it is more than maxReplicas',
+      change: `maxReplicas: ${least}`,
+    });
+  return doubts;
+}
+
+/** Whether a cluster has the adapter is seen by the chart, when it is installed; what of it stands in values is seen here. */
+function unreadChannels({ get }: ChartValues): ValueDoubt[] {
+  const path = 'proxy.autoscaling.channels';
+  if (get('proxy.autoscaling.enabled') !== true || Number(get(path)) === 0) return [];
+  const peers = get('networkPolicy.prometheus') as readonly unknown[] | undefined;
+  if (get('networkPolicy.enabled') === true && (peers ?? []).length === 0)
+    return [
+      {
+        path,
+        what: 'Prometheus counts channels, and nobody may read metrics',
+        change: 'networkPolicy: {prometheus: […]}',
+      },
+    ];
+  if (get('monitoring.serviceMonitor') === true) return [];
+  const what =
+    'Prometheus has to read the pods for it, and nothing here tells it to: right only if it knows them otherwise';
+  return [{ path, what, change: 'monitoring: {serviceMonitor: true}', severity: 'warning' }];
 }

@@ -58,6 +58,10 @@ test.each([
   ],
   [`${DATABASE}proxy: {service: {type: LoadBalancer}}`, /reached from outside/, 'tlsSecret'],
   [`security: {enabled: false}`, /need to know where it is/, 'securityUrls'],
+  [`${DATABASE}proxy: {replicas: 3, autoscaling: {enabled: true}}`, /autoscaler says how many/, 'minReplicas'],
+  [`${DATABASE}proxy: {autoscaling: {channels: 5}}`, /channels: the autoscaler is off/, 'enabled: true'],
+  [`${DATABASE}proxy: {autoscaling: {enabled: true, minReplicas: 30}}`, /more than maxReplicas/, 'maxReplicas: 30'],
+  [`${DATABASE}proxy: {autoscaling: {enabled: true, channels: 5}}`, /nobody may read metrics/, 'prometheus: […]'],
   [`${DATABASE}database: {hosts: x}`, /is no YAML/, 'mend'],
   [`${DATABASE}security: {settings: {SALLYPORT_JOURNAL_PASSWORD: abc}}`, /a secret in values/, 'security: {files:'],
   [`${DATABASE}proxy: {settings: {SALLYPORT_ACME_EAB_KEY: abc}}`, /a secret in values/, 'SALLYPORT_ACME_EAB_KEY_FILE:'],
@@ -68,6 +72,14 @@ test.each([
   const fault = faults.find(({ what }) => words.test(what));
   expect(fault, JSON.stringify(faults)).toBeDefined();
   expect(fault).toMatchObject({ severity: 'error', where: 'v0.yaml', change: expect.stringContaining(change) });
+});
+
+test('an autoscaler by channels asks whether Prometheus knows the pods, unless a ServiceMonitor tells it', () => {
+  const text = `${DATABASE}proxy: {autoscaling: {enabled: true, channels: 5}}
+networkPolicy: {prometheus: [{podSelector: {matchLabels: {app: prometheus}}}]}
+`;
+  expect(judge(text)).toMatchObject([{ severity: 'warning', change: 'monitoring: {serviceMonitor: true}' }]);
+  expect(judge(`${text}monitoring: {serviceMonitor: true}`)).toEqual([]);
 });
 
 test('settings that the chart leaves to others are theirs to give', () => {

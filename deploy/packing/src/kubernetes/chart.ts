@@ -6,8 +6,9 @@ import { filesIn } from '../payload.ts';
 import { ROOT } from '../source.ts';
 
 const FOLDER = join(ROOT, 'deploy', 'kubernetes');
-/** The version of Kubernetes that manifests are made for. */
+/** The version of Kubernetes that manifests are made for, and what further APIs its cluster serves. */
 const KUBERNETES = '1.34.4';
+const CLUSTER = ['--kube-version', KUBERNETES, '--api-versions', 'custom.metrics.k8s.io/v1beta1'];
 
 /** Farms that are rendered from the chart, and the values each is made with. */
 const VALUES = {
@@ -38,7 +39,7 @@ export function markOf(farm: Farm): string {
 
 /** The manifests of a farm, by Helm. @throws Error with its words when values and chart do not fit */
 export function renderFarm(helm: string, farm: Farm): string {
-  const args = ['template', 'farm', join(FOLDER, 'chart'), '--namespace', 'sallyport', '--kube-version', KUBERNETES];
+  const args = ['template', 'farm', join(FOLDER, 'chart'), '--namespace', 'sallyport', ...CLUSTER];
   return markOf(farm) + execFileSync(helm, [...args, ...valuesOptions(farm)], { encoding: 'utf8' });
 }
 
