@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { getCompileCacheDir } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ClusterError } from './errors.ts';
 import { commandOn, type Host } from './host.ts';
 
-const ROOT = new URL('../../../', import.meta.url);
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const START_TIMEOUT_MS = 120_000;
 /** A server ends by itself long before, whatever hangs in it. */
 const STOP_TIMEOUT_MS = 120_000;
@@ -17,6 +17,8 @@ const KEPT_LOG = 4_000_000;
 export interface AppOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly args?: readonly string[];
+  /** Folder with the project that it is started from: this one unless named. */
+  readonly project?: string;
   /** Further options of Node. */
   readonly nodeOptions?: readonly string[];
   readonly host?: Host;
@@ -27,8 +29,8 @@ export interface AppOptions {
 }
 
 /** Options of Node that an app is meant to run with: the Proxy keeps its young generation small, so that memory stays flat. */
-function nodeOptionsOf(app: string): string[] {
-  const manifest = JSON.parse(readFileSync(new URL(`apps/${app}/package.json`, ROOT), 'utf8'));
+function nodeOptionsOf(folder: string): string[] {
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   return manifest.config?.nodeOptions ?? [];
 }
 
@@ -57,12 +59,12 @@ export class AppProcess {
 
   /** Starts `apps/<app>/src/main.ts` and waits until it says that it is ready. @throws ClusterError with its log */
   static async start(app: string, options: AppOptions): Promise<AppProcess> {
-    const main = fileURLToPath(new URL(`apps/${app}/src/main.ts`, ROOT));
+    const folder = join(options.project ?? ROOT, 'apps', app);
     const node = [
       process.execPath,
-      ...nodeOptionsOf(app),
+      ...nodeOptionsOf(folder),
       ...(options.nodeOptions ?? []),
-      main,
+      join(folder, 'src', 'main.ts'),
       ...(options.args ?? []),
     ];
     const [program, ...args] = options.host?.namespace === undefined ? node : commandOn(options.host, undefined, node);

@@ -60,6 +60,8 @@ export interface FarmSize {
   readonly lone?: Readonly<Record<string, string>>;
   /** Further settings of all Security nodes. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Folder with the version that all servers run at first: this one unless named. */
+  readonly project?: string | undefined;
 }
 
 /** A server of ours with what it takes to start it again. */
@@ -68,10 +70,17 @@ export interface Server {
   readonly host: Host;
   readonly app: 'security' | 'proxy';
   environment: Record<string, string>;
+  /** Folder with the version that it runs; undefined for this one. */
+  project: string | undefined;
   process: AppProcess;
 }
 
-type Launched = Pick<Server, 'app' | 'host' | 'environment' | 'name'>;
+type Launched = Omit<Server, 'process'>;
+
+/** Opens a device that knows nothing yet. */
+export type OpenDevice = (context: () => AppContext) => Promise<Device>;
+
+const openNewDevice: OpenDevice = (context) => openDevice(memoryStorage(), context);
 
 /** A whole farm on hosts of its own: database, Redis, Security nodes, Proxies, load balancer, backend and operator. */
 export class Farm {
@@ -86,6 +95,7 @@ export class Farm {
   readonly #leaseMs: number;
   readonly #journal: string | undefined;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #project: string | undefined;
   #balancer: Daemon | undefined;
   #operator: Operator | undefined;
 
@@ -97,6 +107,7 @@ export class Farm {
     leaseMs: number;
     journal: string | undefined;
     environment: Readonly<Record<string, string>> | undefined;
+    project: string | undefined;
   }) {
     this.network = parts.network;
     this.cluster = parts.cluster;
@@ -105,6 +116,7 @@ export class Farm {
     this.#leaseMs = parts.leaseMs;
     this.#journal = parts.journal;
     this.#environment = parts.environment ?? {};
+    this.#project = parts.project;
   }
 
   static async start(size: FarmSize): Promise<Farm> {
@@ -126,6 +138,7 @@ export class Farm {
       leaseMs,
       journal,
       environment: size.environment,
+      project: size.project,
     });
     // The first one makes the realm, whose key the others are given.
     farm.nodes.push(await farm.#startNode(1, badLines));
@@ -143,13 +156,13 @@ export class Farm {
   }
 
   /** A new device of a user of its own, enrolled and signed in. */
-  async device(user: string): Promise<Device> {
+  async device(user: string, open: OpenDevice = openNewDevice): Promise<Device> {
     await this.operator.call(api.users.put, {
       params: { name: user },
       body: { password: PASSWORD, groups: ['staff'] },
     });
     const { link } = await this.operator.call(api.codes.issue, { body: { user } });
-    const device = await openDevice(memoryStorage(), () => CONTEXT);
+    const device = await open(() => CONTEXT);
     await patiently(() => device.enroll(link, { user, password: PASSWORD }));
     await patiently(() => device.login({ user, password: PASSWORD }));
     return device;
@@ -166,6 +179,13 @@ export class Farm {
       () => true,
       () => false,
     );
+  }
+
+  /** Ends a server in order and starts another version of it in its place: of the folder, or this one. */
+  async replace(server: Server, project: string | undefined): Promise<void> {
+    await server.process.end('SIGTERM');
+    server.project = project;
+    await this.restart(server);
   }
 
   /** Starts a server anew on its host; again, unless told otherwise, when its start ends: the database may be failing over. */
@@ -223,7 +243,7 @@ export class Farm {
   }
 
   /** A Security node on a host of its own, with everything but its start. */
-  prepareNode(name: string, address: string): Omit<Server, 'process'> {
+  prepareNode(name: string, address: string): Launched {
     const host = this.network.addHost(name, address);
     const data = join(this.folder, host.name);
     // The key-encryption key of the first node is carried to the others, as an operator does.
@@ -243,11 +263,11 @@ export class Farm {
       SALLYPORT_LEASE_MS: String(this.#leaseMs),
       ...this.#environment,
     };
-    return { name, host, app: 'security', environment };
+    return { name, host, app: 'security', environment, project: this.#project };
   }
 
   /** Starts a server for the first time. */
-  async begin(prepared: Omit<Server, 'process'>): Promise<Server> {
+  async begin(prepared: Launched): Promise<Server> {
     return { ...prepared, process: await this.#launch(prepared, 0) };
   }
 
@@ -279,7 +299,7 @@ export class Farm {
       SALLYPORT_TRUSTED_HOPS: '1',
       SALLYPORT_UNREADY_MS: '1500',
     };
-    const server = { name: host.name, host, app: 'proxy', environment } as const;
+    const server = { name: host.name, host, app: 'proxy', environment, project: this.#project } as const;
     const process_ = await this.#launch(server, 0);
     this.proxies.push({ ...server, environment, process: process_ });
   }
@@ -303,7 +323,7 @@ export class Farm {
       SALLYPORT_LISTEN: `${host.address}:${PORTS.devices}`,
       SALLYPORT_HEALTH_LISTEN: `${host.address}:${PORTS.health}`,
     };
-    const server = { name, host, app: 'proxy', environment } as const;
+    const server = { name, host, app: 'proxy', environment, project: of.project } as const;
     const twin = { ...server, environment, process: await this.#launch(server, 0) };
     this.proxies.push(twin);
     return twin;
@@ -325,6 +345,7 @@ export class Farm {
     const shifted = clockOffsetMs === 0 ? [] : ['--import', CLOCK_SHIFT];
     return AppProcess.start(server.app, {
       host: server.host,
+      ...(server.project === undefined ? {} : { project: server.project }),
       environment: {
         ...server.environment,
         CLOCK_OFFSET_MS: String(clockOffsetMs),

@@ -8,13 +8,15 @@ interface Saved {
   readonly seed: number;
   readonly sessions: number;
   readonly rounds: number;
+  readonly before?: { readonly name: string };
   readonly checks: readonly Check[];
   readonly numbers: Readonly<Record<string, number | string>>;
 }
 
-function sectionOf({ name, seed, sessions, rounds, checks, numbers }: Saved): string {
-  const size = `--seed ${seed}${sessions > 0 ? ` --sessions ${sessions}` : ''} --rounds ${rounds}`;
-  return `## ${name}
+function sectionOf({ name, seed, sessions, rounds, before, checks, numbers }: Saved): string {
+  const many = `${sessions > 0 ? ` --sessions ${sessions}` : ''} --rounds ${rounds}`;
+  const size = `--seed ${seed}${many}${before ? ` --before ${before.name}` : ''}`;
+  return `## ${name}${before ? ' between two versions' : ''}
 
     npm run fault -- ${name} ${size}
 

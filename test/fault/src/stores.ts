@@ -62,8 +62,8 @@ export async function storesOn(
   return { cluster, folder };
 }
 
-/** A program of PostgreSQL on the primary of the cluster. */
-export async function postgresTool(cluster: LocalCluster, program: string, ...args: string[]): Promise<void> {
+/** A program of PostgreSQL on the primary of the cluster; gives what it printed. */
+export async function postgresTool(cluster: LocalCluster, program: string, ...args: string[]): Promise<string> {
   const [hosts, ports] = [0, 1].map((part) => cluster.databaseHosts.split(',').map((text) => text.split(':')[part]));
   const env = {
     ...process.env,
@@ -75,7 +75,7 @@ export async function postgresTool(cluster: LocalCluster, program: string, ...ar
     PGSSLROOTCERT: cluster.place.tls.ca,
     PGTARGETSESSIONATTRS: 'read-write',
   };
-  await run(program, args, { env });
+  return (await run(program, args, { env })).stdout;
 }
 
 /** A new database of Security's own role; a copy of another one, which nobody uses, where one is named. */

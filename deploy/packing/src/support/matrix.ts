@@ -11,6 +11,7 @@ export interface Shown {
 export interface Supported {
   readonly area:
     | 'platforms'
+    | 'upgrades'
     | 'Node'
     | 'databases'
     | 'Redis'
@@ -64,6 +65,18 @@ export const MATRIX: readonly Supported[] = [
   { area: 'platforms', what: 'other distributions of Linux with glibc', shown: 'untested' },
   { area: 'platforms', what: 'macOS', shown: 'untested', note: 'devices and the command only' },
   { area: 'platforms', what: 'Windows, servers', shown: 'no', note: 'servers run on Linux' },
+  {
+    area: 'upgrades',
+    what: 'from the version before and back, one server after another, with writes on',
+    shown: { file: `${FARM}/rolling.test.ts`, test: "shows('rolling')", only: 'restarts, of one version' },
+    note: '`npm run fault -- rolling --before last` does it with two ([results](fault/results.md#rolling-between-two-versions))',
+  },
+  {
+    area: 'upgrades',
+    what: 'from a version whose rows carry no MAC, or whose accounts are not sealed',
+    shown: 'no',
+    note: 'all nodes are stopped for it: older code refuses the newer schema',
+  },
   {
     area: 'Node',
     what: 'Node 24 for servers and the command: the one that the lock file pins',
@@ -128,7 +141,29 @@ export const MATRIX: readonly Supported[] = [
     shown: { file: CHART, test: 'every object is valid by the schema of its kind', only: 'their schemas' },
     note: '`npm run kubernetes -- judge` asks a real API server',
   },
+  {
+    area: 'Kubernetes',
+    what: 'Kubernetes 1.34: a farm of two nodes under load',
+    shown: 'untested',
+    note: 'by hand: `npm run kubernetes` ([what was seen](kubernetes.md#what-was-shown-and-what-was-not))',
+  },
+  {
+    area: 'Kubernetes',
+    what: 'Kubernetes 1.35 to 1.37',
+    shown: 'untested',
+    note: 'by hand: their schemas take every object (`npm run kubernetes -- judge`)',
+  },
   { area: 'Kubernetes', what: 'Kubernetes 1.30 to 1.33', shown: 'untested' },
+  {
+    area: 'Kubernetes',
+    what: 'prometheus-adapter, for an autoscaler by channels',
+    shown: {
+      file: CHART,
+      test: 'an autoscaler by channels asks for the metric that Proxies have and the example of an adapter serves',
+      only: 'names',
+    },
+    note: '`deploy/kubernetes/examples/prometheus-adapter.yaml`; no adapter was run',
+  },
   {
     area: 'Kubernetes',
     what: 'Gateway API, Ingress',

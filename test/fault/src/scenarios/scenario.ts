@@ -1,3 +1,4 @@
+import type { EarlierVersion } from '../earlier-version.ts';
 import type { Tally } from '../tally.ts';
 
 /** How large a run is. */
@@ -7,15 +8,21 @@ export interface Scale {
   readonly rounds: number;
   /** How long it goes on, where that is what counts. */
   readonly minutes?: number;
+  /** The version that the farm begins with, where a scenario takes one. */
+  readonly before?: EarlierVersion;
 }
+
+type Size = Omit<Scale, 'seed' | 'before'>;
 
 /** Something that is shown with faults. */
 export interface Scenario {
   readonly about: string;
   /** It takes long even in its short form, and is no part of `npm test`. */
   readonly onlyByHand?: true;
+  /** It can begin with an earlier version. */
+  readonly takesBefore?: true;
   /** Sizes of a short run, and of the one that the docs report. */
-  readonly short: Omit<Scale, 'seed'>;
-  readonly long: Omit<Scale, 'seed'>;
+  readonly short: Size;
+  readonly long: Size;
   run(scale: Scale): Promise<Tally>;
 }
