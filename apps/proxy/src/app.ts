@@ -5,7 +5,7 @@ import { tlsOptionsOf } from '@sallyport/certificates';
 import { type CryptoProvider, ENDPOINT_PATH } from '@sallyport/channel';
 import { addHealthRoutes, createService, guardedListener, pathOf } from '@sallyport/http-service';
 import { parseAddress } from '@sallyport/settings';
-import { guardWith } from '@sallyport/telemetry';
+import { guardWith, type Log } from '@sallyport/telemetry';
 import type { FastifyInstance } from 'fastify';
 import type { SocketAdmission, SocketPlace } from './device/admission.ts';
 import type { Channels } from './device/channels.ts';
@@ -161,10 +161,9 @@ function parseHop(hop: string): string | undefined {
   return parseAddress(text) ?? parseAddress(text.replace(/^(\[.*\]|[0-9.]+):\d{1,5}$/, '$1'));
 }
 
-/** Health on a listener of its own. Ready means: the lease lives and we do not drain. */
-export function createHealthService(serving: Serving, channels: Channels): FastifyInstance {
-  const options = { log: serving.log, ready: () => serving.mayServe() && !channels.stopping };
-  const service = createService(options);
-  addHealthRoutes(service, options);
+/** Health on a listener of its own, from the beginning of a start on. Ready means: it has joined, the lease lives and we do not drain. */
+export function createHealthService(log: Log, ready: () => boolean): FastifyInstance {
+  const service = createService({ log, ready });
+  addHealthRoutes(service, { ready });
   return service;
 }

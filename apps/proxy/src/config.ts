@@ -25,7 +25,7 @@ export const SETTINGS = {
     port: 8441,
   }),
   SALLYPORT_METRICS_LISTEN: optionalListenAddress(
-    'where `/metrics` is read, without TLS: an address that only your Prometheus reaches; absent: nowhere',
+    'where `/metrics` is read, and from the beginning of a start `/healthz` and `/readyz`, which says what it waits for; without TLS: an address that only your Prometheus reaches; absent: nowhere',
   ),
   SALLYPORT_TLS_CERT: optionalText('PEM file: certificate for devices; absent: a load balancer ends TLS'),
   SALLYPORT_TLS_KEY: optionalText('PEM file: key of that certificate'),

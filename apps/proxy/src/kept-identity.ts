@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { lifeOf } from '@sallyport/certificates';
 import {
   certificateEndsAt,
@@ -9,6 +10,8 @@ import {
 } from '@sallyport/security-client';
 import type { Secret } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
+import { joinKeyFile, keptJoinKey } from './join-key.ts';
+import type { JoinWait } from './join-wait.ts';
 import { openPodIdentity, type PodSettings } from './pod-identity.ts';
 
 /** A certificate is looked at so often in its life, and this often at least, ms; it is renewed when half of it is over. */
@@ -26,20 +29,26 @@ export class KeptIdentity {
   }
 
   /** Of a pod that its cluster vouches for: reads the file, or joins by the token of the service account. */
-  static async openPod(file: string, pod: PodSettings, log: Log): Promise<KeptIdentity> {
-    return new KeptIdentity(file, await openPodIdentity(file, pod, log));
+  static async openPod(file: string, pod: PodSettings, wait: JoinWait): Promise<KeptIdentity> {
+    return new KeptIdentity(file, await openPodIdentity(file, pod, wait));
   }
 
-  /** Reads the file, or joins by a token. @throws Error when there is neither a certificate that is good nor a token */
-  static async open(file: string, token: Secret | undefined): Promise<KeptIdentity> {
+  /**
+   * Reads the file, or joins by a token; waits while Security does not answer.
+   * @throws Error when there is neither a certificate that is good nor a token, or Security refuses the token
+   */
+  static async open(file: string, token: Secret | undefined, wait: JoinWait): Promise<KeptIdentity> {
     const known = loadIdentity(file);
     if (known && certificateEndsAt(known) > Date.now()) return new KeptIdentity(file, known);
     if (!token)
       throw new Error(
         'this Proxy has no valid certificate: make a join token with "sallyport proxy invite" and set SALLYPORT_JOIN_TOKEN',
       );
-    const identity = await join(token.reveal());
+    const key = await keptJoinKey(file);
+    const identity = await wait.through(() => join(token.reveal(), key));
     storeIdentity(file, identity);
+    // It is in the identity now, until that is renewed.
+    rmSync(joinKeyFile(file));
     return new KeptIdentity(file, identity);
   }
 

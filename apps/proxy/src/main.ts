@@ -24,6 +24,7 @@ import { SETTINGS } from './config.ts';
 import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
 import { InstallPages } from './install-pages.ts';
+import { JoinWait } from './join-wait.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { KeptRevocations } from './kept-revocations.ts';
 import { KeptText } from './kept-text.ts';
@@ -65,11 +66,20 @@ function keepSiteMap(
 
 async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
+  const wait = new JoinWait(log);
+  // Also before Security answers: whoever watches this Proxy hears that it lives, and what it waits for.
+  let isReady = (): boolean => false;
+  const health = createHealthService(log, () => isReady());
+  const healthUrl = await health.listen(config.SALLYPORT_HEALTH_LISTEN);
+  const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
+  const standing = { ready: () => isReady(), waitsFor: () => wait.words };
+  const watched = metricsAddress && createMetricsService({ log, metrics, standing });
+  const metricsUrl = await watched?.listen(metricsAddress);
   const file = join(config.SALLYPORT_DATA, 'identity.json');
   const pod = podSettings(config);
   const kept = pod
-    ? await KeptIdentity.openPod(file, pod, log)
-    : await KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN);
+    ? await KeptIdentity.openPod(file, pod, wait)
+    : await KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN, wait);
   const identity = kept.current;
   const keptRevocations = await KeptRevocations.open({ file: join(config.SALLYPORT_DATA, 'revocations.jsonl'), log });
   const nodes = new NodeList(identity, (urls) => kept.keep({ urls }));
@@ -149,11 +159,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     server.once('error', reject);
     server.listen({ host, port, backlog: 4_096 }, resolve);
   });
-  const health = createHealthService(serving, channels);
-  const healthUrl = await health.listen(config.SALLYPORT_HEALTH_LISTEN);
-  const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
-  const watched = metricsAddress && createMetricsService({ log, metrics });
-  const metricsUrl = await watched?.listen(metricsAddress);
+  isReady = () => serving.mayServe() && !channels.stopping;
 
   const stop = async (): Promise<void> => {
     log.info('draining');

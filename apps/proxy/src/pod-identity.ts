@@ -1,19 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { readFileSync } from 'node:fs';
 import {
   certificateEndsAt,
   joinAsPod,
   loadIdentity,
-  newProxyKey,
   type ProxyIdentity,
   storeIdentity,
 } from '@sallyport/security-client';
-import { replacePrivateFile } from '@sallyport/settings';
-import type { Log } from '@sallyport/telemetry';
 import type { Config } from './config.ts';
-
-/** Between two tries while Security does not answer, ms. */
-const PAUSE_MS = 2_000;
+import { keptJoinKey } from './join-key.ts';
+import type { JoinWait } from './join-wait.ts';
 
 /** How a pod joins: by the token of its service account instead of one that an operator makes. */
 export interface PodSettings {
@@ -35,33 +30,19 @@ export function podSettings(config: Config): PodSettings | undefined {
 }
 
 /**
- * The identity of the Proxy in this pod: the one that is kept, or a new certificate. The key is on the disk before Security hears
- * of it, because Security knows one key of each pod. Waits while Security does not answer.
+ * The identity of the Proxy in this pod: the one that is kept, or a new certificate. Security knows one key of each pod. Waits while
+ * Security does not answer.
  * @throws SecurityClientError ERR_SECURITY_REFUSED
  */
-export async function openPodIdentity(file: string, pod: PodSettings, log: Log): Promise<ProxyIdentity> {
+export async function openPodIdentity(file: string, pod: PodSettings, wait: JoinWait): Promise<ProxyIdentity> {
   const known = loadIdentity(file);
   if (known && certificateEndsAt(known) > Date.now()) return known;
-  const key = known?.key ?? (await keptKey(`${file}.key`));
-  const identity = await joinInTime(pod, key, log);
+  const key = known?.key ?? (await keptJoinKey(file));
+  const { tokenFile, urls, caFile } = pod;
+  const identity = await wait.through(() => {
+    const [token, ca] = [readFileSync(tokenFile, 'utf8').trim(), readFileSync(caFile, 'utf8')];
+    return joinAsPod({ urls, ca, token, key });
+  });
   storeIdentity(file, identity);
   return identity;
-}
-
-async function keptKey(file: string): Promise<string> {
-  if (!existsSync(file)) replacePrivateFile(file, await newProxyKey());
-  return readFileSync(file, 'utf8');
-}
-
-async function joinInTime({ tokenFile, urls, caFile }: PodSettings, key: string, log: Log): Promise<ProxyIdentity> {
-  for (;;) {
-    try {
-      const [token, ca] = [readFileSync(tokenFile, 'utf8').trim(), readFileSync(caFile, 'utf8')];
-      return await joinAsPod({ urls, ca, token, key });
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'ERR_SECURITY_UNREACHABLE') throw error;
-      log.warn({ err: error }, 'Security does not answer yet: this pod waits to join');
-    }
-    await sleep(PAUSE_MS);
-  }
 }

@@ -101,7 +101,7 @@ export const PORTS: readonly Port[] = [
     to: 'Proxy',
     port: 8442,
     protocol: 'tcp',
-    purpose: '`/metrics`',
+    purpose: '`/metrics`, and `/readyz` from the beginning of a start',
     certificate: 'none',
     when: 'with Prometheus',
     setting: 'SALLYPORT_METRICS_LISTEN',

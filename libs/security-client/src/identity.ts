@@ -13,6 +13,10 @@ cryptoProvider.set(webcrypto);
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const parseJoinAnswer = parserOf(JoinAnswer);
+/** A node that says nothing for so long does not answer, ms: to a connection, and to a question. */
+const CONNECT_MS = 5_000;
+const ANSWER_MS = 30_000;
+const ANSWER_LIMITS = { connectTimeout: CONNECT_MS, headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS } as const;
 
 /** Who a Proxy is, with what proves it. Kept in one file of mode 0600. */
 export interface ProxyIdentity {
@@ -72,7 +76,7 @@ async function requestFor(keys: webcrypto.CryptoKeyPair): Promise<string> {
   return csr.toString('pem');
 }
 
-/** A key of a Proxy, PEM, for a pod that keeps it before it joins. */
+/** A key of a Proxy, PEM: it is kept before its Proxy joins. */
 export async function newProxyKey(): Promise<string> {
   return (await newKey()).key;
 }
@@ -104,7 +108,7 @@ export interface PodJoin {
  */
 export async function joinAsPod({ urls, ca, token, key }: PodJoin): Promise<ProxyIdentity> {
   const csr = await requestForKey(key);
-  const dispatcher = new Agent({ connect: { ca } });
+  const dispatcher = new Agent({ ...ANSWER_LIMITS, connect: { ca } });
   try {
     const answer = await postAnywhere(urls, { path: PROXY_PATHS.joinPod, body: { token, csr }, dispatcher });
     return identityOf(answer, key, urls);
@@ -114,26 +118,31 @@ export async function joinAsPod({ urls, ca, token, key }: PodJoin): Promise<Prox
 }
 
 /**
- * Joins the realm with a one-time token: checks the CA against the fingerprint in the token before anything is said.
+ * Joins the realm with a one-time token at the first node that answers: checks the CA against the fingerprint in the token before
+ * anything is said. The same token with the same key (PEM) may ask again, because an answer may be lost.
  * @throws SecurityClientError ERR_SECURITY_TOKEN, ERR_SECURITY_UNREACHABLE or ERR_SECURITY_REFUSED
  */
-export async function join(tokenText: string): Promise<ProxyIdentity> {
+export async function join(tokenText: string, key: string): Promise<ProxyIdentity> {
   const { urls, ca, token } = parseJoinToken(tokenText);
-  const { url, caPem } = await findNode(urls, ca);
-  const { csr, key } = await newKey();
-  const dispatcher = new Agent({ connect: { ca: caPem } });
-  try {
-    const answer = await post(`${url}${PROXY_PATHS.join}`, { token, csr }, dispatcher);
-    return identityOf(answer, key, urls);
-  } finally {
-    await dispatcher.close();
-  }
+  const csr = await requestForKey(key);
+  const answer = await askAnywhere(urls, async (url) => {
+    const dispatcher = new Agent({ ...ANSWER_LIMITS, connect: { ca: await fetchPinnedCa(url, ca) } });
+    try {
+      return await post(`${url}${PROXY_PATHS.join}`, { token, csr }, dispatcher);
+    } finally {
+      await dispatcher.close();
+    }
+  });
+  return identityOf(answer, key, urls);
 }
 
 /** Gets a new certificate for a new key while the old one is still good. */
 export async function renew(identity: ProxyIdentity): Promise<ProxyIdentity> {
   const { csr, key } = await newKey();
-  const dispatcher = new Agent({ connect: { ca: identity.ca, cert: identity.certificate, key: identity.key } });
+  const dispatcher = new Agent({
+    ...ANSWER_LIMITS,
+    connect: { ca: identity.ca, cert: identity.certificate, key: identity.key },
+  });
   try {
     const answer = await postAnywhere(identity.urls, { path: PROXY_PATHS.renew, body: { csr }, dispatcher });
     return identityOf(answer, key, identity.urls);
@@ -146,15 +155,19 @@ function identityOf({ nodes, ...answer }: JoinAnswer, key: string, urls: readonl
   return { ...answer, key, urls: nodes?.length ? nodes : urls };
 }
 
-/** Asks one node after the other; a refusal is an answer. */
-async function postAnywhere(
+function postAnywhere(
   urls: readonly string[],
   { path, body, dispatcher }: { path: string; body: object; dispatcher: Agent },
 ): Promise<JoinAnswer> {
-  let unreachable: unknown;
+  return askAnywhere(urls, (url) => post(`${url}${path}`, body, dispatcher));
+}
+
+/** Asks one node after the other; a refusal is an answer. */
+async function askAnywhere(urls: readonly string[], ask: (url: string) => Promise<JoinAnswer>): Promise<JoinAnswer> {
+  let unreachable: unknown = new SecurityClientError('ERR_SECURITY_TOKEN', 'no Security node is named');
   for (const url of urls) {
     try {
-      return await post(`${url}${path}`, body, dispatcher);
+      return await ask(url);
     } catch (error) {
       if ((error as SecurityClientError).code !== 'ERR_SECURITY_UNREACHABLE') throw error;
       unreachable = error;
@@ -186,20 +199,6 @@ async function post(url: string, body: object, dispatcher: Agent): Promise<JoinA
   throw new SecurityClientError('ERR_SECURITY_REFUSED', `Security refused: ${title}`);
 }
 
-/** The first node that answers, and its CA once the fingerprint was checked. */
-async function findNode(urls: readonly string[], fingerprint: string): Promise<{ url: string; caPem: string }> {
-  let unreachable: unknown = new SecurityClientError('ERR_SECURITY_TOKEN', 'the join token names no Security node');
-  for (const url of urls) {
-    try {
-      return { url, caPem: await fetchPinnedCa(url, fingerprint) };
-    } catch (error) {
-      if ((error as SecurityClientError).code !== 'ERR_SECURITY_UNREACHABLE') throw error;
-      unreachable = error;
-    }
-  }
-  throw unreachable;
-}
-
 /** The CA certificate that the server shows in its chain, if its fingerprint is the one expected. */
 function fetchPinnedCa(url: string, fingerprint: string): Promise<string> {
   const { hostname, port } = new URL(url);
@@ -215,6 +214,8 @@ function fetchPinnedCa(url: string, fingerprint: string): Promise<string> {
           new SecurityClientError('ERR_SECURITY_TOKEN', 'the server is not the one that the join token was made by'),
         );
     });
+    // A host that is off answers nothing at all, and the next node may be well.
+    socket.setTimeout(CONNECT_MS, () => socket.destroy(new Error(`nothing came in ${CONNECT_MS / 1_000} s`)));
     socket.once('error', (cause) => {
       reject(new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security does not answer at ${url}`, { cause }));
     });

@@ -6,7 +6,7 @@ import { nodeCrypto } from '@sallyport/channel/node';
 import { memoryStorage } from '@sallyport/device';
 import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
-import { join, NodeList, type ProxyIdentity, renew, SecurityClient } from '@sallyport/security-client';
+import { join, NodeList, newProxyKey, type ProxyIdentity, renew, SecurityClient } from '@sallyport/security-client';
 import { AcmeServer, freePort, scratchFolder, TestAuthority } from '@sallyport/support';
 import { Agent, request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
@@ -117,11 +117,22 @@ test('a pod joins by the token of its service account and serves devices; its to
   await gateway.operator.call(api.sites.put, { ...site, body: { origins: gateway.origins } });
 });
 
+const joinNew = async (token: string) => join(token, await newProxyKey());
+
+test('whoever joined by a token and lost the answer asks again with its key, and nobody else does', async () => {
+  const [token, key] = [await invite('p6'), await newProxyKey()];
+  await join(token, key);
+  const again = await join(token, key);
+  expect(await statusFor(again)).toBe(200);
+  await refused(joinNew(token));
+  expect(await beat(again)).toBe('lease');
+});
+
 test('a stolen certificate stays dead when a Proxy of its name joins anew', async () => {
-  const stolen = await join(await invite('p7'));
+  const stolen = await joinNew(await invite('p7'));
   expect(await statusFor(stolen)).toBe(200);
   await gateway.operator.call(api.proxies.revoke, { params: { name: 'p7' } });
-  const anew = await join(await invite('p7'));
+  const anew = await joinNew(await invite('p7'));
   expect(await statusFor(anew)).toBe(200);
   expect(await statusFor(stolen)).toBe(403);
   await refused(renew(stolen));
@@ -130,7 +141,7 @@ test('a stolen certificate stays dead when a Proxy of its name joins anew', asyn
 });
 
 test('a renewed key takes over with its first beat, and the one before renews nothing', async () => {
-  const before = await join(await invite('p8'));
+  const before = await joinNew(await invite('p8'));
   const lost = await renew(before);
   const after = await renew(before);
   for (const identity of [before, after]) expect(await statusFor(identity)).toBe(200);
@@ -143,12 +154,12 @@ test('a renewed key takes over with its first beat, and the one before renews no
 });
 
 test('a join for a live name has to say so, and no token moves a site silently', async () => {
-  const first = await join(await invite('p9'));
+  const first = await joinNew(await invite('p9'));
   const raw = (more: object) =>
     gateway.operator.raw('POST', '/v1/join-tokens', { name: 'p9', site: 'here', ...more }).then(({ status }) => status);
   expect(await raw({})).toBe(409);
   expect(await raw({ replace: true, site: 'there' })).toBe(409);
-  const second = await join(await invite('p9', { replace: true, site: 'there', moveSite: true }));
+  const second = await joinNew(await invite('p9', { replace: true, site: 'there', moveSite: true }));
   expect(second.site).toBe('there');
   await expect.poll(() => statusFor(first)).toBe(403);
   expect(await statusFor(second)).toBe(200);
@@ -183,7 +194,7 @@ test('a hostile Proxy of one site gets nothing of another one, and what it tries
   const session = (await storage.load())!.session!;
   const sid = formatHex(session.sid);
 
-  const evil = await join(await invite('evil', { site: 'b' }));
+  const evil = await joinNew(await invite('evil', { site: 'b' }));
   expect(await beat(evil)).toBe('lease');
   const { proxies } = (await gateway.operator.call(api.status.get)) as {
     proxies: { name: string; instances: { instance: string }[] }[];

@@ -84,8 +84,9 @@ export function isJoinToken(access: AccessContext, secret: string): boolean {
 }
 
 /**
- * Takes a join token, once: the Proxy is from now on whoever has the key. Undefined when the token is not good, or when its
- * name means another Proxy than when it was issued.
+ * Takes a join token, once: the Proxy is from now on whoever has the key. The same key again gets the same answer while the token lives,
+ * because an answer may be lost. Undefined when the token is not good or was another key's, or when its name means another Proxy than
+ * when it was issued.
  */
 export async function redeemJoinToken(
   access: AccessContext,
@@ -98,11 +99,17 @@ export async function redeemJoinToken(
   return change(access, { actor: known.proxy, reason: 'redeemed a join token' }, async (begun) => {
     const { joinTokens, proxies } = begun.tables;
     const row = await joinTokens.find({ id }, 'update');
-    const good = row && equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret))) && row.expiresAt > begun.at;
-    if (!good) return begun.unchanged();
+    if (!row || row.expiresAt <= begun.at) return begun.unchanged();
     const present = await proxies.find({ name: row.proxy }, 'update');
-    if (!mayTake(row, present)) return begun.unchanged();
-    await joinTokens.remove({ where: { id } });
+    const takenHash = access.crypto.sha256(encodeText(`${secret} ${keyHash}`));
+    if (equalBytes(row.tokenHash, takenHash)) {
+      begun.unchanged();
+      return present && isStill(present, row, keyHash) ? present : undefined;
+    }
+    const good = equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret)));
+    if (!good || !mayTake(row, present)) return begun.unchanged();
+    // From now on it is a token of this key alone.
+    await joinTokens.update({ where: { id } }, { tokenHash: takenHash });
     await proxies.remove({ where: { name: row.proxy } });
     const joinedAt = Math.max(begun.at, (present?.joinedAt ?? 0) + 1);
     const proxy = { name: row.proxy, site: row.site, joinedAt, revokedAt: null, keyHash, nextKeyHash: null };
@@ -110,6 +117,11 @@ export async function redeemJoinToken(
     begun.audit('proxy.join', row.proxy);
     return proxy;
   });
+}
+
+/** Whether the Proxy that took a token is the one that has its name now. */
+function isStill({ revokedAt, ...present }: ProxyRow, { site }: JoinTokenRow, keyHash: string): boolean {
+  return revokedAt === null && present.keyHash === keyHash && present.site === site;
 }
 
 function mayTake({ site, replaces, movesFrom }: JoinTokenRow, present: ProxyRow | undefined): boolean {

@@ -90,6 +90,23 @@ test('a token for a name that nobody had does not replace who came meanwhile', a
   expect(await known(A)).toBe(true);
 });
 
+test('whoever took a join token gets the same answer again, and nobody else does, also when the Proxy is gone', async () => {
+  const { access, clock, invite, known } = await farm();
+  const token = await invite();
+  const proxy = await redeemJoinToken(access, token, A);
+  expect(await redeemJoinToken(access, token, A)).toEqual(proxy);
+  expect(await redeemJoinToken(access, token, B)).toBeUndefined();
+  const audit = await access.store.transaction((transaction) => listAudit(transaction, 10));
+  expect(audit.filter(({ action }) => action === 'proxy.join')).toHaveLength(1);
+  await revokeProxy(access, 'p1', BY);
+  for (const key of [A, B]) expect(await redeemJoinToken(access, token, key)).toBeUndefined();
+  expect(await known(A)).toBe(false);
+  const second = await invite();
+  await redeemJoinToken(access, second, A);
+  clock.now += 600_001;
+  expect(await redeemJoinToken(access, second, A)).toBeUndefined();
+});
+
 test('a join token never moves a site silently', async () => {
   const { access, invite, join } = await farm();
   await join(A);
