@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { TargetError, type TargetErrorCode } from './errors.ts';
 import { type BackupTarget, checkTargetPath, type TargetObject } from './target.ts';
@@ -74,14 +74,23 @@ class FolderTarget implements BackupTarget {
   }
 
   async *get(path: string, from = 0): AsyncIterable<Uint8Array> {
-    const stream = createReadStream(this.#file(path), { start: from, highWaterMark: READ_BYTES });
+    const file = this.#file(path);
+    const handle = await this.#reaching(path, () => this.#openObject(path, file));
     try {
-      yield* stream as AsyncIterable<Uint8Array>;
+      yield* handle.createReadStream({ start: from, highWaterMark: READ_BYTES, autoClose: false });
     } catch (cause) {
       throw await this.#faultOf(path, cause);
     } finally {
-      stream.destroy();
+      await handle.close();
     }
+  }
+
+  /** What somebody put there in the place of a file, as a pipe that nobody writes to, keeps nobody waiting. */
+  async #openObject(path: string, file: string): Promise<FileHandle> {
+    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
+    throw new TargetError('ERR_TARGET_DAMAGED', `${this.description}: ${path} is no file`);
   }
 
   async list(folder: string): Promise<readonly TargetObject[]> {

@@ -50,8 +50,8 @@ export {
   realmFolder,
   timeOfName,
 } from './name.ts';
-export { patientTarget } from './patient-target.ts';
-export { openTarget, parseTargetPlace, type TargetPlace } from './place.ts';
+export { openPatiently, patientTarget } from './patient-target.ts';
+export { openTarget, parseTargetPlace, placeOfFolder, type TargetPlace } from './place.ts';
 export { type Pruned, type PruneOrder, pruneExports } from './prune.ts';
 export { checkReceipt, formatReceipt, issueReceipt, type Receipt } from './receipt.ts';
 export { openS3Target, type S3Folder } from './s3-target.ts';

@@ -102,6 +102,11 @@ function folderPlace({ host, pathname, username }: URL, parameters: Parameters, 
   parameters.only();
   const folder = decodeURIComponent(pathname).replace(/(?<=.)\/+$/, '');
   if (host !== '' || username !== '' || folder === '/') throw new TypeError('a folder is written file:/folder');
+  return placeOfFolder(folder, silenceMs);
+}
+
+/** A folder of this machine, by its absolute path, or of a share that is mounted: one that hangs keeps nobody waiting. */
+export function placeOfFolder(folder: string, silenceMs: number = SILENCE_MS): TargetPlace {
   const description = `folder ${folder}`;
   return {
     kind: 'folder',
@@ -109,8 +114,8 @@ function folderPlace({ host, pathname, username }: URL, parameters: Parameters, 
     folder,
     open: async () => {
       const { openFolderTarget } = await import('./folder-target.ts');
-      const { patientTarget } = await import('./patient-target.ts');
-      return patientTarget(await openFolderTarget(folder), silenceMs);
+      const { openPatiently } = await import('./patient-target.ts');
+      return openPatiently({ description, open: () => openFolderTarget(folder) }, silenceMs);
     },
   };
 }

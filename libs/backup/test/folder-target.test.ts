@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { scratchFolder } from '@sallyport/support';
@@ -50,4 +51,17 @@ test('a folder in which a file has the name of a folder says so and is not overw
   writeFileSync(join(folder, 'main'), 'a file');
   const target = await openFolderTarget(folder);
   await expect(target.put('main/a/x', text('x'))).rejects.toMatchObject({ name: 'TargetError' });
+});
+
+test('what is no file, as a pipe or a folder of that name, is damaged, and nobody waits for it', async () => {
+  const folder = scratchFolder();
+  const target = await openFolderTarget(folder);
+  await target.put('main/a/manifest.json', text('x'));
+  execFileSync('mkfifo', [join(folder, 'main/a/data.age')]);
+  mkdirSync(join(folder, 'main/a/README.txt'));
+  for (const path of ['main/a/data.age', 'main/a/README.txt'])
+    await expect(target.get(path)[Symbol.asyncIterator]().next(), path).rejects.toMatchObject({
+      code: 'ERR_TARGET_DAMAGED',
+    });
+  expect((await target.list('main')).map(({ path }) => path)).toEqual(['main/a/manifest.json']);
 });

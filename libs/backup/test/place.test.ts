@@ -2,7 +2,14 @@ import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
-import { type BackupTarget, markTarget, openTarget, parseTargetPlace, patientTarget } from '../src/index.ts';
+import {
+  type BackupTarget,
+  markTarget,
+  openPatiently,
+  openTarget,
+  parseTargetPlace,
+  patientTarget,
+} from '../src/index.ts';
 import { isClosedFile } from '../src/place.ts';
 
 const HOST_KEY = `SHA256:${'a+/4'.repeat(10)}abc`;
@@ -119,6 +126,8 @@ test('nobody waits for a target that hangs', async () => {
     () => target.remove('main/a/x'),
   ])
     await expect(work()).rejects.toMatchObject({ code: 'ERR_TARGET_SLOW' });
+  const opening = openPatiently({ description: 'a share', open: () => new Promise<never>(() => undefined) }, 200);
+  await expect(opening).rejects.toMatchObject({ code: 'ERR_TARGET_SLOW' });
 });
 
 test('a server of a target is named with its port, and its CA where it speaks TLS', () => {

@@ -102,5 +102,8 @@ async function restore(which: string | undefined, options: RestoreOptions, comma
     ...(options.host ?? []).flatMap((host) => ['--host', host]),
   ];
   if (await runOnSecurityHost(globals, { name: 'restore-command', order })) return;
-  throw new CliError('it was not restored', 'the same again goes on where it stopped');
+  throw new CliError(
+    'it was not restored',
+    'mend what it names, or name another export (sallyport backup list); the same again goes on where it was broken off',
+  );
 }

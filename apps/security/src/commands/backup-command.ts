@@ -11,10 +11,10 @@ import {
   formatRecipient,
   listExports,
   makeIdentity,
-  openFolderTarget,
   parseIdentity,
   parseRecipients,
   parseTargetPlace,
+  placeOfFolder,
   putExport,
   type Recipient,
 } from '@sallyport/backup';
@@ -328,9 +328,7 @@ function namedTargets({ targets }: Order, config: Config): readonly NamedTarget[
 
 /** A place as the settings name it, or a folder by its path. */
 function targetNamed(text: string): NamedTarget {
-  if (/^(?:file|sftp|s3):/.test(text)) return parseTargetPlace(text);
-  const folder = resolve(text);
-  return { description: `folder ${folder}`, open: () => openFolderTarget(folder) };
+  return /^(?:file|sftp|s3):/.test(text) ? parseTargetPlace(text) : placeOfFolder(resolve(text));
 }
 
 async function using<T>(target: NamedTarget, work: (opened: BackupTarget) => Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { basename, dirname, isAbsolute, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import {
   type BackupIdentity,
   type BackupTarget,
@@ -10,8 +10,8 @@ import {
   listExports,
   type ManifestKeys,
   objectPath,
-  openFolderTarget,
   parseTargetPlace,
+  placeOfFolder,
   readManifest,
   readObject,
   timeOfName,
@@ -58,8 +58,8 @@ export function exportPlaceOf(
 
 /** Opens a target as it is named: as in the settings, or a folder by its path. */
 export async function openNamedTarget(text: string): Promise<BackupTarget> {
-  if (/^(file|sftp|s3):/.test(text)) return parseTargetPlace(text).open();
-  return openFolderTarget(isAbsolute(text) ? text : resolve(text));
+  const place = /^(?:file|sftp|s3):/.test(text) ? parseTargetPlace(text) : placeOfFolder(resolve(text));
+  return place.open();
 }
 
 /**
