@@ -6,6 +6,10 @@ import type { Zip } from './zip.ts';
 const V2 = 0x7109871a;
 const V3 = 0xf05368c0;
 const V31 = 0x1b93ad61;
+/** Of two kinds of keys together, for later systems. */
+const V32 = 0x70e1c89f;
+/** The first system that looks for a signature of scheme v3.1. */
+const V31_LEVEL = 33;
 const MAGIC = 'APK Sig Block 42';
 const FOOTER_BYTES = 24;
 const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
@@ -14,6 +18,12 @@ const MAX_ITEMS = 16;
 /** "This package has a signature of a later scheme, too": who takes that one away leaves this behind. */
 const STRIPPING_PROTECTION = 0xbeeff00d;
 const PROOF_OF_ROTATION = 0x3ba06f8c;
+/** In scheme v3: "from this level on another key signs, by scheme v3.1". */
+const ROTATION_LEVEL = 0x559f8b02;
+/** In scheme v3.1: for a system that is not released yet. */
+const FOR_DEVELOPMENT = 0xc2a6b3ba;
+/** "This package has a signature of scheme v3.2, too." */
+const HYBRID_LEVEL = 0xbf940529;
 
 interface Algorithm {
   readonly digest: 'sha256' | 'sha512';
@@ -31,22 +41,25 @@ const ALGORITHMS: ReadonlyMap<number, Algorithm> = new Map([
 ]);
 
 /**
- * Verifies the signatures of an APK of schemes v2 and v3, over every byte of it, and gives the SHA-256 of the certificates of who signed
- * it, hex: one, or where its key was rotated the newest first, then the one that older systems see. Schemes that disagree are refused
- * unless the newer key was handed on by the older one.
+ * Verifies the signatures of an APK of schemes v2, v3 and v3.1, over every byte of it, and gives the SHA-256 of the certificates of who
+ * signed it, hex: one, or where its key was rotated the newest first, then those that older systems see. Schemes that disagree are refused
+ * unless the newer key was handed on by the older one. What a system might believe that is not verified here (v3.2) is refused, too.
  * @throws PackageError ERR_PACKAGE_SIGNATURE, ERR_PACKAGE_FORMAT
  */
 export async function verifyApk(zip: Zip): Promise<readonly string[]> {
   const { blockAt, schemes } = await readBlock(zip);
-  if (schemes.has(V31)) throw refused('signatures of scheme v3.1 are not taken');
-  const [v2, v3] = [schemes.get(V2), schemes.get(V3)];
+  if (schemes.has(V32)) throw refused('signatures of scheme v3.2 are not taken');
+  const [v2, v3, v31] = [schemes.get(V2), schemes.get(V3), schemes.get(V31)];
   if (!v2 && !v3) throw refused('it has no signature of scheme v2 or v3');
   const older = v2 && readSigner(v2, 2);
   const newer = v3 && readSigner(v3, 3);
   if (older?.attributes.get(STRIPPING_PROTECTION) && !newer) throw refused('a signature of scheme v3 was taken away');
-  const signers = [newer, older].filter((signer) => signer !== undefined);
+  const newest = v31 && readSigner(v31, 3.1);
+  checkLevels(newer, newest);
+  const signers = [newest, newer, older].filter((signer) => signer !== undefined);
   await checkDigests(zip, blockAt, signers);
   if (newer && older && newer.fingerprint !== older.fingerprint) checkRotation(older, newer);
+  if (newest && newer) checkRotationAgain({ first: older ?? newer, newer, newest });
   return [...new Set(signers.map(({ fingerprint }) => fingerprint))];
 }
 
@@ -81,16 +94,18 @@ interface ApkSigner {
   readonly key: KeyObject;
   readonly fingerprint: string;
   readonly attributes: ReadonlyMap<number, Buffer>;
+  /** API levels that it is for, the lowest and the highest; none in scheme v2. */
+  readonly systems: readonly number[];
 }
 
-function readSigner(scheme: Buffer, version: 2 | 3): ApkSigner {
+function readSigner(scheme: Buffer, version: 2 | 3 | 3.1): ApkSigner {
   const whole = new Fields(scheme, 'ERR_PACKAGE_SIGNATURE');
   const signers = whole.parts(MAX_ITEMS);
   if (!whole.isOver) throw refused('there is something behind its signers');
   if (signers.length !== 1) throw refused(`it has ${signers.length} signers of one scheme, not one`);
   const signer = signers[0]!;
   const signed = signer.prefixed();
-  const systems = version === 3 ? [signer.u32(), signer.u32()] : [];
+  const systems = version === 2 ? [] : [signer.u32(), signer.u32()];
   const signatures = signer.parts(MAX_ITEMS).map((part) => [part.u32(), part.prefixed()] as const);
   const key = signer.prefixed();
   const statement = readStatement(signed, version);
@@ -126,12 +141,12 @@ function isSigned(
   return verify(digest, bytes, padding ? { key: by.key, ...rsa } : by.key, by.signature);
 }
 
-function readStatement(signed: Buffer, version: 2 | 3): ApkSigner & { readonly systems: readonly number[] } {
+function readStatement(signed: Buffer, version: 2 | 3 | 3.1): ApkSigner {
   const fields = new Fields(signed, 'ERR_PACKAGE_SIGNATURE');
   const digests = fields.parts(MAX_ITEMS).map((part) => [part.u32(), part.prefixed()] as const);
   const certificates = fields.part();
   const der = certificates.prefixed();
-  const systems = version === 3 ? [fields.u32(), fields.u32()] : [];
+  const systems = version === 2 ? [] : [fields.u32(), fields.u32()];
   const attributes = fields.parts(MAX_ITEMS).map((part) => [part.u32(), part.rest()] as const);
   const key = certifiedKey(der);
   const fingerprint = createHash('sha256').update(der).digest('hex');
@@ -144,6 +159,27 @@ function certifiedKey(der: Buffer): KeyObject {
   } catch {
     throw refused('its certificate cannot be read');
   }
+}
+
+/**
+ * Schemes v3 and v3.1 name each other: neither was taken away or added, and both mean the same systems (source.android.com, APK Signature
+ * Scheme v3.1).
+ */
+function checkLevels(newer: ApkSigner | undefined, newest: ApkSigner | undefined): void {
+  if (newer?.attributes.has(HYBRID_LEVEL) || newest?.attributes.has(HYBRID_LEVEL))
+    throw refused('a signature of scheme v3.2 was taken away');
+  const said = newer?.attributes.get(ROTATION_LEVEL);
+  if (!newest) {
+    if (said) throw refused('a signature of scheme v3.1 was taken away');
+    return;
+  }
+  if (!newer) throw refused('it has a signature of scheme v3.1 without one of v3');
+  if (newest.attributes.has(FOR_DEVELOPMENT)) throw refused('it is signed for a system that is not released');
+  const [level = 0] = newest.systems;
+  if (level < V31_LEVEL)
+    throw refused(`its signature of scheme v3.1 is for API level ${level}, which does not know it`);
+  if (said?.length !== 4 || said.readUInt32LE() !== level)
+    throw refused('schemes v3 and v3.1 do not agree from which system on the newer key signs');
 }
 
 /** Holds what signers say of the package against the package: all of it but the signing block, in chunks of 1 MiB. */
@@ -185,10 +221,24 @@ function hashOf(digest: string, kind: number, count: number, bytes: Buffer): Buf
   return createHash(digest).update(head).update(bytes).digest();
 }
 
-/** Follows the proof that the key of the older scheme was handed on to that of the newer one, certificate by certificate. */
+/** The key of the older scheme was handed on to that of the newer one. */
 function checkRotation(older: ApkSigner, newer: ApkSigner): void {
-  const proof = newer.attributes.get(PROOF_OF_ROTATION);
-  if (!proof) throw refused('schemes v2 and v3 name different signers');
+  const chain = rotationOf(newer, 'schemes v2 and v3 name different signers');
+  if (chain[0] !== older.fingerprint) throw refused('its proof of rotation is of other signers');
+}
+
+/** The key of scheme v3.1 was handed on from the first one, by way of that of scheme v3. */
+function checkRotationAgain({ first, newer, newest }: Readonly<Record<'first' | 'newer' | 'newest', ApkSigner>>): void {
+  const chain = rotationOf(newest, 'its signature of scheme v3.1 has no proof that the key was handed on');
+  const before = newer.attributes.has(PROOF_OF_ROTATION) ? rotationOf(newer, '') : [first.fingerprint];
+  if (before.length >= chain.length || before.some((one, i) => one !== chain[i]) || before.at(-1) !== newer.fingerprint)
+    throw refused('its proofs of rotation do not fit each other');
+}
+
+/** Certificates by which a key was handed on to a signer, each vouched for by the one before: SHA-256, hex, from the first to this one. */
+function rotationOf(signer: ApkSigner, without: string): readonly string[] {
+  const proof = signer.attributes.get(PROOF_OF_ROTATION);
+  if (!proof) throw refused(without);
   const fields = new Fields(proof, 'ERR_PACKAGE_SIGNATURE');
   if (fields.u32() !== 1) throw refused('its proof of rotation is of an unknown version');
   const nodes: Fields[] = [];
@@ -209,6 +259,6 @@ function checkRotation(older: ApkSigner, newer: ApkSigner): void {
     before = { key: certifiedKey(der), algorithm };
     chain.push(createHash('sha256').update(der).digest('hex'));
   }
-  if (chain[0] !== older.fingerprint || chain.at(-1) !== newer.fingerprint)
-    throw refused('its proof of rotation is of other signers');
+  if (chain.at(-1) !== signer.fingerprint) throw refused('its proof of rotation is of other signers');
+  return chain;
 }
