@@ -41,23 +41,26 @@ export async function appsView(place: AppsPlace): Promise<void> {
 interface Offered {
   readonly title: string;
   readonly release: ReleaseDocument;
+  /** By which channel it is offered, where it is not for everybody. */
+  readonly channel: string | undefined;
 }
 
 /** On a phone those of its own system, and web apps; on a computer all. */
 function releasesFor(apps: readonly CatalogueApp[]): Offered[] {
   const system = systemOf(navigator.userAgent);
-  return apps.flatMap(({ title, releases }) =>
+  return apps.flatMap(({ title, releases, channels }) =>
     releases
       .filter(({ os }) => system === undefined || os === system || os === 'browser')
-      .map((release) => ({ title, release })),
+      .map((release) => ({ title, release, channel: channels[release.release] })),
   );
 }
 
-function cardOf(place: AppsPlace, { title, release }: Offered): HTMLElement {
+function cardOf(place: AppsPlace, { title, release, channel }: Offered): HTMLElement {
   const shelf = new AppShelf();
   const had = shelf.versionOf(release);
   const facts = [release.version, systemWords(release), sizeWords(release.bytes)].join(' · ');
-  const words = element('span', { class: 'grow' }, element('strong', {}, title), element('small', {}, facts));
+  const name = element('strong', {}, title, ...(channel === undefined ? [] : [badgeOf(channel)]));
+  const words = element('span', { class: 'grow' }, name, element('small', {}, facts));
   const doing = element('div', { class: 'doing' });
   const card = element(
     'li',
@@ -71,6 +74,11 @@ function cardOf(place: AppsPlace, { title, release }: Offered): HTMLElement {
   if (download) download.changed = show;
   show();
   return card;
+}
+
+/** Says that not everybody gets this release, before its user takes it. */
+function badgeOf(channel: string): HTMLElement {
+  return element('span', { class: 'badge', title: `You get this early, on the channel ${channel}` }, channel);
 }
 
 function whatChanged(title: string, release: ReleaseDocument, had: string | undefined): HTMLElement[] {

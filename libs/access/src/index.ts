@@ -403,6 +403,7 @@ export type { PolicyRow, ResourceRow } from './rights/rows.ts';
 export { checkKeks, kekOfRealm } from './sealing/keks.ts';
 export { createKeyring, type KekSet, type Keyring, kekOf, LiveKeyring, PURPOSES } from './sealing/keyring.ts';
 export { type ForgedRow, genuineRows, sealedStore, sealRealm } from './sealing/sealed-store.ts';
+export { type AppVersion, appVersions } from './session/app-versions.ts';
 export {
   ASSERTION_TTL_MS,
   type Authorisation,
@@ -416,6 +417,7 @@ export {
   type ReadRights,
   reauthorise,
 } from './session/authorise.ts';
+export { type ChannelDevice, listChannelDevices, putOnChannel, takeOffChannel } from './session/channel-devices.ts';
 export { type DelegatedToken, type Delegation, delegationsOf } from './session/delegated.ts';
 export {
   type CredentialCheck,

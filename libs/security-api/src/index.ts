@@ -1,4 +1,4 @@
-export { AppInput, AppLinkView, AppMinimum, AppView } from './admin/apps.ts';
+export { AppInput, AppLinkView, AppMinimum, AppView, ChannelDeviceView } from './admin/apps.ts';
 export { AuditView } from './admin/audit.ts';
 export {
   DirectoryGroupView,
@@ -25,6 +25,7 @@ export { PLACE_FIELDS, PolicyChange, PolicyInput, PolicyView } from './admin/pol
 export { ProxyRevocationView, ProxyView } from './admin/proxies.ts';
 export { RealmSettings } from './admin/realm.ts';
 export {
+  AppVersionView,
   OfferedToView,
   PackageView,
   ReleaseInput,

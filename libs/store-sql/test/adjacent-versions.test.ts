@@ -60,6 +60,7 @@ const TABLES_ADDED = [
   'releaseReports',
   'unnamedPackages',
   'installLinks',
+  'channelDevices',
   'publishers',
   'safeguards',
 ];

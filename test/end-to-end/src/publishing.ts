@@ -54,15 +54,15 @@ export class Publishing {
     return new Publishing(operator, operator.with(token), targetsSecret);
   }
 
-  /** Publishes a package for everybody who may have its app, and gives its release. */
-  async publish(content: Buffer, notes: Readonly<Record<string, string>> = {}): Promise<string> {
+  /** Publishes a package for everybody who may have its app, or who is on a channel of it, and gives its release. */
+  async publish(content: Buffer, notes: Readonly<Record<string, string>> = {}, channel = 'stable'): Promise<string> {
     const sha256 = createHash('sha256').update(content).digest('hex');
     for (let at = 0; at < content.length; at += UPDATE_CHUNK_BYTES) {
       const part = content.subarray(at, at + UPDATE_CHUNK_BYTES).toString('base64url');
       const body = { at, bytes: content.length, content: part };
       await this.#pipeline.call(api.releases.upload, { params: { sha256 }, body });
     }
-    const { id } = await this.#pipeline.call(api.releases.publish, { body: { sha256, notes } });
+    const { id } = await this.#pipeline.call(api.releases.publish, { body: { sha256, notes, channel } });
     const { metadata } = await this.#operator.call(api.releases.draft, { params: { id } });
     const update = signUpdate(parseUpdate('targets', Buffer.from(metadata)), this.#targets);
     const body = { metadata: Buffer.from(formatUpdate(update)).toString() };

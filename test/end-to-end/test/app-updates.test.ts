@@ -241,10 +241,16 @@ test('a rollout halts by itself when too many say that it failed', async () => {
 test('a release on a channel is for its testers, until it begins for everybody', async () => {
   await operator.call(api.groups.put, { params: { name: 'testers' } });
   const put = ['app', 'put', APP, '--group', 'staff', '--platform', 'android', '--signer', signer];
-  expect(await run([...put, '--channel', 'beta=testers'])).toContain('beta: testers');
+  const told = await run([...put, '--channel', 'beta=testers', '--min-version', '1.1.0']);
+  expect(told).toContain('beta: testers');
   const id = await publish(await apk('1.3.0', 13), '--channel', 'beta');
   const [device] = devices as [Device];
   expect(await device.checkForUpdate()).toBeUndefined();
+  // This device alone, by a command with a reason.
+  const own = (await operator.call(api.installations.list)).find(({ app }) => app === `${APP}@1.1.0`)!.id;
+  await run(['app', 'channel', 'add', APP, 'beta', own]);
+  expect(await run(['app', 'channel', 'list', APP, 'beta'])).toMatch(new RegExp(`${own}\\s+ada.*a test`));
+  await run(['app', 'channel', 'remove', APP, 'beta', own]);
   const groups = (...names: string[]) =>
     operator.call(api.users.put, { params: { name: 'ada' }, body: { groups: names } });
   await groups('staff', 'testers');
@@ -255,6 +261,8 @@ test('a release on a channel is for its testers, until it begins for everybody',
   expect((await device.checkForUpdate())?.version).toBe('1.3.0');
   const status = await run(['app', 'status', APP]);
   expect(status).toMatch(/1\.3\.0\s+android\s+live\s+stable 100 %; beta 100 %/);
+  // What devices run, and the realm never released.
+  expect(status).toMatch(/1\.0\.0\s+android\s+unknown, below the minimum\s/);
   await terminalPicture(`sallyport app status ${APP}`, status, 'app-status');
 });
 

@@ -132,10 +132,17 @@ test('what npm start has set up serves apps: the page lists those of the user, g
   expect(await barriers(page)).toEqual([]);
   expect((await get('Install: Field')).equals(packages[0])).toBe(true);
   await page.getByText('You have 1.0: open the file to install it.').waitFor();
-  await publishing.publish(packages[1], { de: 'Schneller.', en: 'It is quicker, and works in tunnels.' });
+  // This phone alone gets it early.
+  const channels = { beta: [] };
+  await operator.call(api.apps.put, { params: { id: app }, body: { title: 'Field', groups: ['staff'], channels } });
+  const installation = (await operator.call(api.installations.list)).find(({ user }) => user === started.user)!.id;
+  await operator.call(api.apps.addDevice, { params: { id: app, channel: 'beta', installation } });
+  const notes = { de: 'Schneller.', en: 'It is quicker, and works in tunnels.' };
+  const release = await publishing.publish(packages[1], notes, 'beta');
   // What the address says stays what is shown.
   await page.reload();
   await page.getByText('It is quicker, and works in tunnels.').waitFor();
+  expect(await page.locator('#apps .badge').textContent()).toBe('beta');
   await picture(page, 'phone-apps');
   await page.emulateMedia({ colorScheme: 'dark' });
   await picture(page, 'phone-apps-dark');
@@ -143,6 +150,9 @@ test('what npm start has set up serves apps: the page lists those of the user, g
   await page.emulateMedia({ colorScheme: null });
   expect((await get('Update to 1.1: Field')).equals(packages[1])).toBe(true);
   await page.getByText('You have 1.1').waitFor();
+  const steps = [{ percent: 100, afterMs: 0 }];
+  const body = { do: 'steps', channel: 'stable', steps } as const;
+  await operator.call(api.releases.rollout, { params: { id: release }, body });
   await installByLink(app, packages[1]);
   await operator.call(api.apps.put, { params: { id: app }, body: { title: 'Field', groups: ['board'] } });
   await goToApps();

@@ -1,5 +1,5 @@
 import { openFileSource, type PackageFacts, readPackage } from '@sallyport/releases';
-import type { AppLinkView, AppMinimum, AppPlatform, AppView } from '@sallyport/security-api';
+import type { AppLinkView, AppMinimum, AppPlatform, AppView, ChannelDeviceView } from '@sallyport/security-api';
 import { apps } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
@@ -44,7 +44,10 @@ export function addAppCommands(program: Command): void {
       ['--everybody', 'every user may use it'],
       ['--owner <names...>', 'whom to ask about it'],
       ['--min-version <version>', 'the lowest version that is served'],
-      ['--channel <channels...>', 'channels of releases beside stable, with who is on them: beta=testers,office'],
+      [
+        '--channel <channels...>',
+        'channels of releases beside stable, with who is on them: beta=testers,office; beta alone is for single devices',
+      ],
       ['--from <date>', 'until then older versions go on: 2026-12-24, or a time with zone; at once unless given'],
     ],
     run: putApp,
@@ -71,6 +74,7 @@ export function addAppCommands(program: Command): void {
       say`Link to install ${id} for ${user}, good once, until ${formatTime(expiresAt)}:\n${link}\n`;
     },
   });
+  addChannelCommands(app);
   addInspect(app);
   addReleaseCommands(app);
   addOperatorCommand(app, { name: 'list', about: 'all apps', run: (admin) => admin.all(apps.list), show: showApps });
@@ -86,6 +90,36 @@ export function addAppCommands(program: Command): void {
     about: 'let an app in no more; open channels of its devices serve nothing from then on',
     reason: ['shutting an app out', 'the app is retired'],
     run: (admin, { reason }, id: string) => admin.call(apps.remove, { params: { id }, reason }),
+    show: sayRemoved,
+  });
+}
+
+/** `sallyport app channel …`: single devices on a channel of releases. */
+function addChannelCommands(app: Command): void {
+  const channel = app
+    .command('channel')
+    .description('single devices on a channel of releases; groups are put on it by app put --channel');
+  addOperatorCommand(channel, {
+    name: 'add <app> <channel> <installation>',
+    about: 'put one device on a channel, whatever groups its user is in',
+    reason: ['putting a device on a channel', 'it shows the fault that 1.5 mends'],
+    run: (admin, { reason }, id: string, name: string, installation: string) =>
+      admin.call(apps.addDevice, { params: { id, channel: name, installation }, reason }),
+    show: ({ done }, _given, id: string, name: string, installation: string) =>
+      say`${installation} ${done ? 'is' : 'was already'} on the channel ${name} of ${id}\n`,
+  });
+  addOperatorCommand(channel, {
+    name: 'list <app> <channel>',
+    about: 'devices that are on a channel by themselves, since when, by whom and why',
+    run: (admin, _given, id: string, name: string) => admin.all(apps.devices, { params: { id, channel: name } }),
+    show: table<ChannelDeviceView>(['id', 'user', 'model', 'app', 'addedAt', 'addedBy', 'reason']),
+  });
+  addOperatorCommand(channel, {
+    name: 'remove <app> <channel> <installation>',
+    about: 'take one device off a channel: it gets no further byte of what it had by that alone',
+    reason: ['taking a device off a channel', 'the fault is mended'],
+    run: (admin, { reason }, id: string, name: string, installation: string) =>
+      admin.call(apps.removeDevice, { params: { id, channel: name, installation }, reason }),
     show: sayRemoved,
   });
 }
@@ -132,10 +166,9 @@ function platformOf(text: string): AppPlatform {
 }
 
 function channelOf(text: string): readonly [string, string[]] {
-  const [, name, groups] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  if (name === undefined || groups === undefined)
-    throw new CliError(`${text} is no channel with groups`, 'for instance: --channel beta=testers');
-  return [name, groups.split(',')];
+  const [, name, groups] = /^([^=]+)(?:=(.+))?$/.exec(text) ?? [];
+  if (name === undefined) throw new CliError(`${text} is no channel`, 'for instance: --channel beta=testers');
+  return [name, groups?.split(',') ?? []];
 }
 
 /** Tools print digests with colons, in capitals. */
@@ -161,7 +194,7 @@ function appRow({ id, title, platforms, signers, groups, minimum, channels }: Ap
     signers: signers.length === 0 ? 'any' : signers.map((one) => one.slice(0, 16)).join(', '),
     groups: groups === null ? 'everybody' : groups.join(', '),
     channels: Object.entries(channels)
-      .map(([name, who]) => `${name}: ${who.join(', ')}`)
+      .map(([name, who]) => `${name}: ${who.length > 0 ? who.join(', ') : 'single devices'}`)
       .join('; '),
     minimum: minimum ? `${minimum.version} from ${new Date(minimum.from).toISOString()}` : '',
   };

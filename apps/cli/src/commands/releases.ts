@@ -18,7 +18,13 @@ import {
   updateKeyId,
   updateKeyOf,
 } from '@sallyport/channel';
-import type { OfferedToView, ReleaseStandingView, ReleaseView, RolloutChange } from '@sallyport/security-api';
+import type {
+  AppVersionView,
+  OfferedToView,
+  ReleaseStandingView,
+  ReleaseView,
+  RolloutChange,
+} from '@sallyport/security-api';
 import { publishers, releases, updates } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
@@ -77,16 +83,16 @@ export function addReleaseCommands(app: Command): void {
   });
   addOperatorCommand(app, {
     name: 'status <id>',
-    about: 'how the releases of an app fare: devices by version, downloads, failures, refusals',
-    run: (admin, _given, id: string) => admin.call(releases.standings, { params: { id } }),
-    show: table<ReleaseStandingView>(
-      ['version', 'os', 'state', 'rollout', 'running', 'downloading', 'installed', 'failed', 'refused'],
-      ({ release, percents, ...counts }) => ({
-        ...releaseRow(release),
-        ...counts,
-        rollout: rolloutWords(release, percents),
-      }),
-    ),
+    about:
+      'how the releases of an app fare, and what else devices run: by version, downloads, failures, refusals; what was never released, withdrawn or revoked is named so',
+    run: async (admin, _given, id: string): Promise<AppStanding> => {
+      const [standings, versions] = await Promise.all([
+        admin.call(releases.standings, { params: { id } }),
+        admin.call(releases.versions, { params: { id } }),
+      ]);
+      return { standings, versions };
+    },
+    show: (standing) => showStanding(statusRows(standing)),
   });
   addOperatorCommand<{ readonly all?: boolean }, readonly OfferedToView[]>(app, {
     name: 'devices <release>',
@@ -102,6 +108,48 @@ export function addReleaseCommands(app: Command): void {
   addRolloutCommands(app);
   addKeyCommands(app);
   addPublisherCommands(app);
+}
+
+/** How an app fares: its releases, and the versions that devices run. */
+interface AppStanding {
+  readonly standings: readonly ReleaseStandingView[];
+  readonly versions: readonly AppVersionView[];
+}
+
+const showStanding = table<object>([
+  ...['version', 'os', 'state', 'rollout', 'running'],
+  ...['downloading', 'installed', 'failed', 'refused'],
+]);
+
+/** Releases, the newest first, and behind them what devices run beside. */
+function statusRows({ standings, versions }: AppStanding): object[] {
+  const known = standings.map(({ release, percents, ...counts }) => ({
+    ...releaseRow(release),
+    ...counts,
+    state: stateWords(
+      release.state,
+      versions.find((one) => isVersionOf(one, release)),
+    ),
+    rollout: rolloutWords(release, percents),
+  }));
+  const others = versions.filter(
+    (one) => one.running > 0 && !standings.some(({ release }) => isVersionOf(one, release) || isCounted(one, release)),
+  );
+  return [...known, ...others.map((one) => ({ ...one, os: one.os ?? '?', state: stateWords(one.known, one) }))];
+}
+
+function isVersionOf({ version, os }: AppVersionView, release: ReleaseView): boolean {
+  return version === release.version && os === release.os;
+}
+
+/** Devices that never said their system are counted with each release of their version. */
+function isCounted({ version, os }: AppVersionView, release: ReleaseView): boolean {
+  return os === null && version === release.version;
+}
+
+function stateWords(state: string, version?: AppVersionView): string {
+  const marks = [version?.blocked && 'revoked', version?.tooOld && 'below the minimum'];
+  return [state, ...marks.filter((mark) => mark)].join(', ');
 }
 
 function releaseRow(release: ReleaseView): object {

@@ -1,11 +1,15 @@
 import {
   type AccessContext,
   type AppRow,
+  type ChannelDevice,
   getApp,
   issueInstallLink,
   listApps,
+  listChannelDevices,
   putApp,
+  putOnChannel,
   removeApp,
+  takeOffChannel,
 } from '@sallyport/access';
 import { INSTALL_PREFIX } from '@sallyport/security-api';
 import { apps, type GivenAnswerOf } from '@sallyport/security-api/admin';
@@ -26,6 +30,11 @@ function appView(app: AppRow): GivenAnswerOf<typeof apps.put> {
   return { id, title, platforms, signers, groups, owners, minimum, channels: channels ?? {} };
 }
 
+function channelDeviceView(row: ChannelDevice): GivenAnswerOf<typeof apps.devices>[number] {
+  const { installationId: id, installation, user, addedAt, addedBy, reason } = row;
+  return { id, user, app: installation?.app ?? '', model: installation?.model ?? '', addedAt, addedBy, reason };
+}
+
 /** Registered apps. */
 export function addAppRoutes(service: FastifyInstance, { access, inForce }: AppRoutes): void {
   serve(service, apps.list, async ({ query }) => (await listApps(access, pageOf(query))).map(appView));
@@ -40,6 +49,15 @@ export function addAppRoutes(service: FastifyInstance, { access, inForce }: AppR
     const { token, expiresAt } = await issueInstallLink(access, { app, user, origin: at, ttlMs }, by);
     return { link: `${at}${INSTALL_PREFIX}/${token}`, expiresAt };
   });
+  serve(service, apps.devices, async ({ params: { id: app, channel }, query }) =>
+    (await listChannelDevices(access, { app, channel }, pageOf(query))).map(channelDeviceView),
+  );
+  serve(service, apps.addDevice, async ({ params: { id: app, channel, installation }, by }) => ({
+    done: await putOnChannel(access, { app, channel, installation }, by),
+  }));
+  serve(service, apps.removeDevice, async ({ params: { id: app, channel, installation }, by }) => ({
+    done: await takeOffChannel(access, { app, channel, installation }, by),
+  }));
   serve(service, apps.remove, async ({ params: { id }, by }) => {
     const done = await removeApp(access, id, by);
     await inForce.ensureAll();

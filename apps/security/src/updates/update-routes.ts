@@ -95,10 +95,11 @@ export function addUpdateRoutes(
     async ({ updateAsker, query: { version, os } }) => offerFor(access, updateAsker, { version, os }),
   );
   service.get('/v1/apps', async ({ updateAsker }) => ({
-    apps: (await catalogueFor(access, updateAsker)).map(({ app, releases }) => ({
+    apps: (await catalogueFor(access, updateAsker)).map(({ app, releases, channels }) => ({
       app: app.id,
       title: app.title,
       releases: releases.map(({ id }) => id),
+      channels,
     })),
   }));
   service.get<{ Params: { name: string } }>(

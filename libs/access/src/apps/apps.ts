@@ -3,7 +3,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
 import { changeRights, type PutOptions } from '../rights/policies.ts';
 import { AccessError } from '../store/errors.ts';
-import type { Transaction } from '../store/store.ts';
+import type { Tables, Transaction } from '../store/store.ts';
 import type { AppRow } from './rows.ts';
 
 /** A page of registered apps by id; `after` is the last id of the page before. */
@@ -54,8 +54,18 @@ export async function putApp(
     const { id: _, ...columns } = row;
     if (before) await tables.apps.update({ where: { id } }, columns);
     else await tables.apps.insert(row);
+    await leaveChannels(tables, row);
   });
   return row;
+}
+
+/** Devices are on no channel that their app does not have: one of the same name that comes later is another one. */
+async function leaveChannels(
+  { channelDevices }: Tables,
+  { id, channels }: Pick<AppRow, 'id' | 'channels'>,
+): Promise<void> {
+  for (const { channel } of await channelDevices.tally(['channel'], { where: { appId: id } }))
+    if (!Object.hasOwn(channels ?? {}, channel)) await channelDevices.remove({ where: { appId: id, channel } });
 }
 
 /** Groups that an app names: who may use it, and who is on its channels. */
@@ -73,6 +83,7 @@ export async function removeApp(access: AccessContext, id: string, by: Actor): P
   await changeRights(access, { action: 'app.remove', subject: id, by }, async (begun) => {
     await checkUnnamed(begun, id);
     await begun.tables.apps.update({ where: { id } }, { removedAt: begun.now() });
+    await leaveChannels(begun.tables, { id, channels: null });
   });
   return true;
 }

@@ -1,7 +1,7 @@
 import type { ReleaseInput, Rollout, RolloutChange } from '@sallyport/security-api';
 import { AccessError } from '../store/errors.ts';
 import { advanced, percentNow, resumed } from './rollout.ts';
-import type { AppRow, ReleaseRow } from './rows.ts';
+import type { AppRow, ChannelDeviceRow, ReleaseRow } from './rows.ts';
 
 /** The channel of releases that everybody is on. */
 export const STABLE = 'stable';
@@ -28,19 +28,30 @@ export function eachRollout(rollouts: Rollouts, change: (rollout: Rollout) => Ro
   return Object.fromEntries(Object.entries(rollouts).map(([channel, rollout]) => [channel, change(rollout)]));
 }
 
-/** Channels of an app on which somebody of these groups is. */
-function channelsFor({ channels }: Pick<AppRow, 'channels'>, groups: readonly string[]): string[] {
-  const named = Object.entries(channels ?? {}).filter(([, who]) => who.some((group) => groups.includes(group)));
+/** Who asks what is rolled out to them. */
+export interface ChannelAsker {
+  /** Of the user. */
+  readonly groups: readonly string[];
+  /** Where the installation is by itself, whatever its user's groups are. */
+  readonly own: readonly Pick<ChannelDeviceRow, 'appId' | 'channel'>[];
+}
+
+/** Channels of an app on which somebody is: by one of their groups, or by the installation itself. */
+function channelsFor({ id, channels }: Pick<AppRow, 'id' | 'channels'>, { groups, own }: ChannelAsker): string[] {
+  const isOn = ([name, who]: [string, readonly string[]]): boolean =>
+    who.some((group) => groups.includes(group)) || own.some((one) => one.appId === id && one.channel === name);
+  const named = Object.entries(channels ?? {}).filter(isOn);
   return [STABLE, ...named.map(([name]) => name)];
 }
 
-/** Rollouts of a release that are for somebody of these groups, by their channels. */
+/** Rollouts of a release that are for somebody, by their channels. */
 export function rolloutsFor(
-  app: Pick<AppRow, 'channels'>,
+  app: Pick<AppRow, 'id' | 'channels'>,
   release: Pick<ReleaseRow, 'rollout' | 'channels'>,
-  groups: readonly string[],
+  asker: ChannelAsker,
 ): Rollouts {
-  const own = new Set(channelsFor(app, groups));
+  const { groups } = asker;
+  const own = new Set(channelsFor(app, asker));
   const isFor = ([channel, rollout]: [string, Rollout]): boolean =>
     own.has(channel) && (rollout.groups === null || rollout.groups.some((group) => groups.includes(group)));
   return Object.fromEntries(Object.entries(rolloutsOf(release)).filter(isFor));

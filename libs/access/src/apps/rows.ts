@@ -51,6 +51,17 @@ export interface UnnamedPackageRow {
   readonly removing: boolean;
 }
 
+/** An installation that is on a channel by itself, whatever groups its user is in. */
+export interface ChannelDeviceRow {
+  readonly appId: string;
+  readonly channel: string;
+  readonly installationId: string;
+  readonly addedAt: number;
+  /** The operator, and why. */
+  readonly addedBy: string;
+  readonly reason: string;
+}
+
 /** A file of metadata of The Update Framework, as devices read it. It is signed; `draft` is targets that more people must sign. */
 export interface UpdateFileRow {
   readonly role: 'root' | 'targets' | 'snapshot' | 'timestamp' | 'draft';
@@ -83,6 +94,8 @@ export interface InstallLinkRow {
   readonly appId: string;
   /** Where it leads, `https://host`. */
   readonly origin: string;
+  /** The device that asked for it: the link gives what is offered to that. Absent or null where an operator made it. */
+  readonly installationId?: string | null;
   readonly createdAt: number;
   readonly expiresAt: number;
   /** Of what the first who opened it got; null while nobody has. */
@@ -97,6 +110,7 @@ export interface AppRows {
   readonly apps: AppRow;
   readonly releases: ReleaseRow;
   readonly unnamedPackages: UnnamedPackageRow;
+  readonly channelDevices: ChannelDeviceRow;
   readonly updateFiles: UpdateFileRow;
   readonly releaseReports: ReleaseReportRow;
   readonly publishers: PublisherRow;
@@ -146,6 +160,19 @@ export const APP_TABLES: Shapes<AppRows> = {
     key: ['hash'],
     columns: { hash: 'text', since: 'int', removing: 'bool' },
   },
+  channelDevices: {
+    key: ['appId', 'channel', 'installationId'],
+    sealed: ['appId', 'channel', 'installationId', 'addedAt'],
+    columns: {
+      appId: 'text',
+      channel: 'text',
+      installationId: 'text',
+      addedAt: 'int',
+      addedBy: 'text',
+      reason: 'text',
+      rowMac: 'bytes',
+    },
+  },
   updateFiles: {
     key: ['role', 'version'],
     sealed: ['role', 'version', 'content', 'signers'],
@@ -165,6 +192,7 @@ export const APP_TABLES: Shapes<AppRows> = {
     key: ['id'],
     unique: ['claimHash'],
     sealed: ['id', 'userId', 'appId', 'origin', 'expiresAt', 'claimHash', 'claimedAt'],
+    sealedLater: ['installationId'],
     columns: {
       id: 'text',
       userId: 'text',
@@ -175,6 +203,7 @@ export const APP_TABLES: Shapes<AppRows> = {
       claimHash: 'bytes',
       claimedAt: 'int',
       reads: 'int',
+      installationId: 'text',
       rowMac: 'bytes',
     },
   },

@@ -84,10 +84,12 @@ async function removeEach(table: Removing, rows: readonly { readonly id: string 
   return table.remove({ among: ['id', rows.map(({ id }) => id)] });
 }
 
-/** Installations with what was proved of them. */
+/** Installations with what was proved of them, and the channels that they are on. */
 async function removeInstallations({ tables }: Transaction, rows: readonly { readonly id: string }[]): Promise<number> {
   if (rows.length === 0) return 0;
-  await tables.evidence.remove({ among: ['installationId', rows.map(({ id }) => id)] });
+  const of = { among: ['installationId', rows.map(({ id }) => id)] } as const;
+  await tables.evidence.remove(of);
+  await tables.channelDevices.remove(of);
   return removeEach(tables.installations, rows);
 }
 

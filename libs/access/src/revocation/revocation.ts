@@ -166,6 +166,17 @@ export async function isAppRevoked(transaction: Transaction, app: string): Promi
   return (await ofApp(transaction, app, 1))[0]?.kind === 'app';
 }
 
+/** Those of some versions of apps that may not sign in: in one look, however many. */
+export async function revokedApps({ tables }: Transaction, apps: readonly string[]): Promise<ReadonlySet<string>> {
+  const of = { among: ['subject', [...new Set(apps)]], within: ['kind', ['app', 'lift']] } as const;
+  const out = new Set<string>();
+  // Entries come in the order of the log.
+  for (const { kind, subject } of await tables.revocations.list(of))
+    if (kind === 'app') out.add(subject);
+    else out.delete(subject);
+  return out;
+}
+
 /** The newest entries that revoke a version of an app or lift that. */
 function ofApp({ tables }: Transaction, subject: string, limit: number): Promise<readonly RevocationRow[]> {
   return tables.revocations.list({ where: { subject }, among: ['kind', ['app', 'lift']], limit, newestFirst: true });
@@ -204,9 +215,8 @@ export async function listRevocations(
       limit,
       newestFirst: true,
     });
-    const apps = new Set(rows.filter(({ kind }) => kind === 'app').map(({ subject }) => subject));
-    const out = new Set<string>();
-    for (const app of apps) if (await isAppRevoked(transaction, app)) out.add(app);
+    const ofApps = rows.filter(({ kind }) => kind === 'app').map(({ subject }) => subject);
+    const out = await revokedApps(transaction, ofApps);
     return rows.map((row) => ({ ...row, lifted: row.kind === 'app' && !out.has(row.subject) }));
   });
 }

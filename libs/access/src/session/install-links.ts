@@ -8,7 +8,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import { isRolledOut, newestBySystem, type UpdateAsker } from './offers.ts';
+import { isRolledOut, newestBySystem, offeredReleases, type UpdateAsker } from './offers.ts';
 
 /** How long a link is good unless said otherwise, ms. */
 const LINK_TTL_MS = 86_400_000;
@@ -45,7 +45,7 @@ export async function issueInstallLink(
 ): Promise<IssuedInstallLink> {
   return change(access, by, async (begun) => {
     const user = await begun.tables.users.find({ name: userName }, 'share');
-    return issueFor(begun, { user, userName, appId, origin, ttlMs });
+    return issueFor(begun, { user, userName, installationId: null, appId, origin, ttlMs });
   });
 }
 
@@ -55,7 +55,7 @@ export async function issueInstallLink(
  */
 export async function issueOwnInstallLink(
   access: AccessContext,
-  { userId }: UpdateAsker,
+  { userId, installationId }: UpdateAsker,
   { app: appId, origin }: Pick<WantedInstallLink, 'app' | 'origin'>,
 ): Promise<IssuedInstallLink> {
   const by = { actor: 'security', reason: 'a device of the user asked for it' };
@@ -65,7 +65,8 @@ export async function issueOwnInstallLink(
     const open = { where: { userId, claimedAt: null }, above: ['expiresAt', begun.at] } as const;
     if ((await installLinks.count(open)) >= MAX_OPEN_LINKS)
       throw new AccessError('ERR_ACCESS_CONFLICT', `${MAX_OPEN_LINKS} links of this user were not used yet`);
-    return issueFor(begun, { user, userName: user?.name ?? userId, appId, origin, ttlMs: CLAIM_TTL_MS });
+    const of = { user, userName: user?.name ?? userId, installationId };
+    return issueFor(begun, { ...of, appId, origin, ttlMs: CLAIM_TTL_MS });
   });
 }
 
@@ -73,6 +74,7 @@ export async function issueOwnInstallLink(
 interface LinkParts {
   readonly user: UserRow | undefined;
   readonly userName: string;
+  readonly installationId: string | null;
   readonly appId: string;
   readonly origin: string;
   readonly ttlMs: number;
@@ -80,7 +82,7 @@ interface LinkParts {
 
 async function issueFor(
   begun: Change,
-  { user, userName, appId, origin, ttlMs }: LinkParts,
+  { user, userName, installationId, appId, origin, ttlMs }: LinkParts,
 ): Promise<IssuedInstallLink> {
   if (!user?.enabled) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no enabled user ${userName}`);
   const app = await appFor(begun, { appId, userId: user.id });
@@ -89,7 +91,7 @@ async function issueFor(
   const expiresAt = begun.at + ttlMs;
   await begun.tables.installLinks.insert({
     ...{ id: idOf(begun.access, token), userId: user.id, appId, origin, createdAt: begun.at, expiresAt },
-    ...{ claimHash: null, claimedAt: null, reads: 0 },
+    ...{ claimHash: null, claimedAt: null, reads: 0, installationId },
   });
   begun.audit('app.link', `${appId} for ${userName}`);
   return { token, expiresAt };
@@ -185,8 +187,13 @@ async function linkedApp(
   const user = await users.find({ id: link.userId });
   const app = user?.enabled ? await appFor(transaction, link) : undefined;
   if (!app) return undefined;
-  const groups = await groupsOf(transaction, link.userId);
+  const { userId, installationId } = link;
+  if (installationId) {
+    const own = await offeredReleases(access, transaction, { asker: { userId, installationId }, app });
+    return own && { link, app, releases: newestBySystem(own) };
+  }
+  const groups = await groupsOf(transaction, userId);
   const live = await releases.list({ where: { appId: app.id, state: 'live' } });
-  const of = { app, groups, installationId: link.id, now: transaction.now() };
+  const of = { app, groups, own: [], installationId: link.id, now: transaction.now() };
   return { link, app, releases: newestBySystem(live.filter((row) => isRolledOut(access, row, of))) };
 }

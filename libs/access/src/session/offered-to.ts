@@ -1,6 +1,6 @@
 import { compareVersions } from '@sallyport/lease';
 import { appIdOf, usableApp } from '../apps/app-rule.ts';
-import { rolloutsFor } from '../apps/channels.ts';
+import { type ChannelAsker, rolloutsFor } from '../apps/channels.ts';
 import { percentNow, turnOf } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
 import { groupsOfAll } from '../people/users.ts';
@@ -31,21 +31,26 @@ export function offeredTo(
   { after, limit }: { readonly after: string; readonly limit: number },
 ): Promise<readonly OfferedTo[]> {
   return store.transaction(async (transaction) => {
-    const { releases, apps, installations, users } = transaction.tables;
+    const { releases, apps, installations, users, channelDevices } = transaction.tables;
     const release = await releases.find({ id: releaseId });
     if (!release) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no release ${releaseId}`);
     const app = await apps.find({ id: release.appId });
     const rows = await installations.list({ above: ['id', after], limit });
     const userIds = [...new Set(rows.map(({ userId }) => userId))];
-    const [known, groups] = await Promise.all([
+    const [known, groups, onChannels] = await Promise.all([
       users.list({ among: ['id', userIds] }),
       groupsOfAll(transaction, userIds),
+      channelDevices.list({
+        where: { appId: release.appId },
+        among: ['installationId', rows.map(({ id }) => id)],
+      }),
     ]);
     const now = transaction.now();
     return rows.map((installation) => {
       const user = known.find(({ id }) => id === installation.userId);
       const turn = turnOf((bytes) => crypto.sha256(bytes), { release: releaseId, installation: installation.id });
-      const of = { release, app, installation, now, turn, groups: groups.get(installation.userId) ?? [] };
+      const own = onChannels.filter(({ installationId }) => installationId === installation.id);
+      const of = { release, app, installation, now, turn, own, groups: groups.get(installation.userId) ?? [] };
       const why = user?.enabled ? whyNot(of) : 'its user is out';
       const { id, app: running } = installation;
       return { id, user: user?.name ?? '', app: running, offered: why === '', why };
@@ -54,16 +59,15 @@ export function offeredTo(
 }
 
 /** What decides. */
-interface Deciding {
+interface Deciding extends ChannelAsker {
   readonly release: ReleaseRow;
   readonly app: AppRow | undefined;
   readonly installation: InstallationRow;
-  readonly groups: readonly string[];
   readonly turn: number;
   readonly now: number;
 }
 
-function whyNot({ release, app, installation, groups, turn, now }: Deciding): string {
+function whyNot({ release, app, installation, groups, own: onChannels, turn, now }: Deciding): string {
   const { version } = release.package;
   const running = installation.app.slice(release.appId.length + 1);
   if (appIdOf(installation.app) !== release.appId) return 'it is another app';
@@ -71,8 +75,8 @@ function whyNot({ release, app, installation, groups, turn, now }: Deciding): st
   if (release.state !== 'live') return `the release is ${release.state}`;
   if (!usableApp(app ? [app] : [], { id: release.appId, groups })) return 'its user may not use the app';
   if (compareVersions(version, running) <= 0) return `it has ${running}`;
-  const own = Object.entries(rolloutsFor(app!, release, groups));
-  if (own.length === 0) return 'its user is on no channel, or in no group, of the release';
+  const own = Object.entries(rolloutsFor(app!, release, { groups, own: onChannels }));
+  if (own.length === 0) return 'it and its user are on no channel, or in no group, of the release';
   const percent = Math.max(...own.map(([, rollout]) => percentNow(rollout, now)));
   if (percent === 0) return own.some(([, { haltedAt }]) => haltedAt !== null) ? 'it is halted' : 'it has not begun';
   const isBelow = app!.minimum !== null && compareVersions(running, app!.minimum.version) < 0;

@@ -1,6 +1,6 @@
 import { compareVersions } from '@sallyport/lease';
 import { appIdOf, usableApp } from '../apps/app-rule.ts';
-import { rolloutsFor } from '../apps/channels.ts';
+import { type ChannelAsker, rolloutsFor, STABLE } from '../apps/channels.ts';
 import { isInPart, percentNow } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
 import { groupsOf } from '../people/users.ts';
@@ -89,6 +89,8 @@ async function releasesOf({ tables }: Transaction, wanted: WantedRelease): Promi
 export interface CatalogueEntry {
   readonly app: AppRow;
   readonly releases: readonly ReleaseRow[];
+  /** Channels by which the device gets those of them that are not on `stable` for it, by their ids. */
+  readonly channels: Readonly<Record<string, string>>;
 }
 
 /** Of more apps a device is told the first ones only. */
@@ -117,11 +119,26 @@ export function catalogueFor(access: AccessContext, asker: UpdateAsker): Promise
       for (const app of apps) {
         const of = { ...who, asker, app, now };
         const offered = live.filter((one) => one.appId === app.id && isOffered(access, one, of));
-        if (offered.length > 0) entries.push({ app, releases: newestBySystem(offered) });
+        const releases = newestBySystem(offered);
+        const by = releases.map((one) => [one.id, offeredOn(access, one, of)!] as const);
+        const channels = Object.fromEntries(by.filter(([, channel]) => channel !== STABLE));
+        if (releases.length > 0) entries.push({ app, releases, channels });
       }
     }
     return entries.slice(0, MAX_CATALOGUE);
   });
+}
+
+/** Releases of an app that are offered to a device now; undefined for one that is out, or its user. */
+export async function offeredReleases(
+  access: AccessContext,
+  transaction: Transaction,
+  { asker, app }: Pick<OfferParts, 'asker' | 'app'>,
+): Promise<readonly ReleaseRow[] | undefined> {
+  const who = await askingUser(transaction, asker);
+  if (!who) return undefined;
+  const live = await transaction.tables.releases.list({ where: { appId: app.id, state: 'live' } });
+  return live.filter((row) => isOffered(access, row, { ...who, asker, app, now: transaction.now() }));
 }
 
 /** Of some releases of one app the newest for each system. */
@@ -135,8 +152,7 @@ export function newestBySystem(rows: readonly ReleaseRow[]): ReleaseRow[] {
 }
 
 /** Whoever asks, as long as their user and device are in. */
-interface AskingUser {
-  readonly groups: readonly string[];
+interface AskingUser extends ChannelAsker {
   /** The app as which the device last signed in: `id@version`. */
   readonly running: string;
 }
@@ -145,14 +161,15 @@ async function askingUser(
   transaction: Transaction,
   { installationId, userId }: UpdateAsker,
 ): Promise<AskingUser | undefined> {
-  const { installations, users } = transaction.tables;
-  const [installation, user, groups] = await Promise.all([
+  const { installations, users, channelDevices } = transaction.tables;
+  const [installation, user, groups, own] = await Promise.all([
     installations.find({ id: installationId }),
     users.find({ id: userId }),
     groupsOf(transaction, userId),
+    channelDevices.list({ where: { installationId } }),
   ]);
   if (!user?.enabled || installation?.userId !== userId || installation.status === 'revoked') return undefined;
-  return { groups, running: installation.app };
+  return { groups, own, running: installation.app };
 }
 
 /** What decides whether a release is rolled out to a device. */
@@ -162,16 +179,20 @@ interface OfferParts extends AskingUser {
   readonly now: number;
 }
 
-/** True for a release of an app that is rolled out to a device. Who must update need not wait for its turn. */
+/** True for a release of an app that is rolled out to a device. */
 function isOffered(access: AccessContext, release: ReleaseRow, of: OfferParts): boolean {
+  return offeredOn(access, release, of) !== undefined;
+}
+
+/** The channel by which a release is rolled out to a device. Who must update need not wait for its turn. */
+function offeredOn(access: AccessContext, release: ReleaseRow, of: OfferParts): string | undefined {
   const installationId = mustUpdate(of) ? undefined : of.asker.installationId;
-  return isRolledOut(access, release, { ...of, installationId });
+  return channelOfOffer(access, release, { ...of, installationId });
 }
 
 /** For whom a release is asked. */
-export interface RolloutAsker {
-  readonly app: Pick<AppRow, 'channels'>;
-  readonly groups: readonly string[];
+export interface RolloutAsker extends ChannelAsker {
+  readonly app: Pick<AppRow, 'id' | 'channels'>;
   readonly installationId: string | undefined;
   readonly now: number;
 }
@@ -180,14 +201,23 @@ export interface RolloutAsker {
  * True for a release that is rolled out now to an installation of a member of the groups, on one of their channels; without an installation,
  * to anybody at all: then it is enough that it has begun and was not halted.
  */
-export function isRolledOut(
+export function isRolledOut(access: AccessContext, release: ReleaseRow, asker: RolloutAsker): boolean {
+  return channelOfOffer(access, release, asker) !== undefined;
+}
+
+/** The channel by which a release is rolled out now to an installation: `stable` where that is one of several. */
+function channelOfOffer(
   { crypto }: AccessContext,
   release: ReleaseRow,
-  { app, groups, installationId: installation, now }: RolloutAsker,
-): boolean {
-  const percent = Math.max(0, ...Object.values(rolloutsFor(app, release, groups)).map((one) => percentNow(one, now)));
-  if (percent === 0 || installation === undefined) return percent > 0;
-  return isInPart((bytes) => crypto.sha256(bytes), { release: release.id, installation }, percent);
+  { app, installationId: installation, now, ...asker }: RolloutAsker,
+): string | undefined {
+  const isIn = (percent: number): boolean =>
+    installation === undefined
+      ? percent > 0
+      : isInPart((bytes) => crypto.sha256(bytes), { release: release.id, installation }, percent);
+  const rollouts = Object.entries(rolloutsFor(app, release, asker));
+  const offering = rollouts.filter(([, rollout]) => isIn(percentNow(rollout, now))).map(([channel]) => channel);
+  return offering.includes(STABLE) ? STABLE : offering[0];
 }
 
 /** True for a device of this app whose version is below the minimum, be that due or not. */

@@ -2,17 +2,28 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
+  appVersions,
   catalogueFor,
   changeRollout,
+  claimInstallLink,
+  issueOwnInstallLink,
+  listAudit,
+  listChannelDevices,
   noteReport,
   offeredTo,
   offerFor,
   putApp,
   putGroup,
+  putOnChannel,
   putUser,
   type ReleaseRow,
+  releaseForDevice,
   releaseStandings,
+  removeApp,
+  revoke,
   rolloutsOf,
+  takeOffChannel,
+  withdrawRelease,
 } from '../../src/index.ts';
 import { enrolled, withAda } from '../ada.ts';
 import { BY } from '../scene.ts';
@@ -157,6 +168,113 @@ test('what fails on one channel halts on every one that has had enough of it', a
       outcome: i < 3 ? 'failed' : 'installed',
     });
   expect((await standing(access, release)).percents).toEqual({ beta: 100, stable: 0 });
+});
+
+test('one device is on a channel by itself, listed with who put it there and why, until it is taken off', async () => {
+  const { access, others, offer } = await withBeta();
+  const [one, two] = others.map(({ id, userId }) => ({ id, userId, installationId: id }));
+  const beta = await published(access, packageOf(), { channel: 'beta' });
+  const place = { app: 'field', channel: 'beta', installation: one!.id };
+  expect(await putOnChannel(access, place, { actor: 'olga', reason: 'it shows the fault' })).toBe(true);
+  expect(await putOnChannel(access, place, BY)).toBe(false);
+  const page = { after: '', limit: 9 };
+  expect(await listChannelDevices(access, place, page)).toMatchObject([
+    { installationId: one!.id, user: 'bob', addedBy: 'olga', reason: 'it shows the fault' },
+  ]);
+  // Its user's other devices are not.
+  expect([(await offer(one!)).release, (await offer(two!)).release]).toEqual([beta.id, null]);
+  expect(await catalogueFor(access, one!)).toMatchObject([{ channels: { [beta.id]: 'beta' } }]);
+  const asked = await offeredTo(access, beta.id, { after: '', limit: 999 });
+  expect(asked.filter(({ offered, user }) => offered && user === 'bob').map(({ id }) => id)).toEqual([one!.id]);
+  expect(await takeOffChannel(access, place, BY)).toBe(true);
+  expect(await takeOffChannel(access, place, BY)).toBe(false);
+  expect(await releaseForDevice(access, one!, { id: beta.id })).toBeUndefined();
+  const actions = (await access.store.transaction((transaction) => listAudit(transaction, 9))).map(
+    ({ action }) => action,
+  );
+  expect(actions.filter((action) => action.startsWith('app.channel'))).toHaveLength(2);
+});
+
+test('a channel lends nobody an app that is not theirs, and a device loses it with the channel or the app', async () => {
+  const { access, others, offer } = await withBeta();
+  const [one] = others as [(typeof others)[0]];
+  await published(access, packageOf(), { channel: 'beta' });
+  const place = { app: 'field', channel: 'beta', installation: one.id };
+  const app = { groups: null, signers: [SIGNER] };
+  await putOnChannel(access, place, BY);
+  await putApp(access, 'field', { ...app, groups: ['testers'], channels: { beta: [] } }, BY);
+  expect((await offer(one)).release).toBeNull();
+  await putApp(access, 'field', { ...app, channels: { beta: [] } }, BY);
+  expect((await offer(one)).release).not.toBeNull();
+  // A channel that comes later under the name of one that is gone is another one.
+  await putApp(access, 'field', app, BY);
+  await putApp(access, 'field', { ...app, channels: { beta: [] } }, BY);
+  expect((await offer(one)).release).toBeNull();
+  await putOnChannel(access, place, BY);
+  await removeApp(access, 'field', BY);
+  expect(await access.store.transaction(({ tables }) => tables.channelDevices.count())).toBe(0);
+});
+
+test('what cannot be put on a channel is refused with words', async () => {
+  const { access, others } = await withBeta();
+  const installation = others[0]!.id;
+  const put = (over: object) => putOnChannel(access, { app: 'field', channel: 'beta', installation, ...over }, BY);
+  await expect(put({ channel: 'stable' })).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
+  await expect(put({ channel: 'canary' })).rejects.toThrow('has no channel canary');
+  await expect(put({ app: 'other' })).rejects.toThrow('no app other');
+  await expect(put({ installation: 'nobody' })).rejects.toThrow('no installation nobody');
+  await revoke(access, { requestId: randomUUID(), kind: 'installation', subject: installation }, BY);
+  await expect(put({})).rejects.toThrow('is revoked');
+});
+
+test('a link that a device asked for gives what is offered to that device, as long as it is in', async () => {
+  const { access, tester, others } = await withBeta();
+  const steps = [{ percent: 50, afterMs: 0 }];
+  const release = await published(access, packageOf(), { rollout: { steps } });
+  const given = async ({ id, userId }: { id: string; userId: string }): Promise<string[] | undefined> => {
+    const link = await issueOwnInstallLink(
+      access,
+      { installationId: id, userId },
+      { app: 'field', origin: 'https://gw' },
+    );
+    return (await claimInstallLink(access, link.token))?.releases.map((one) => one.id);
+  };
+  for (const one of [tester, ...others.slice(0, 12)]) {
+    const offered = await releaseForDevice(access, { installationId: one.id, userId: one.userId }, { id: release.id });
+    expect(await given(one)).toEqual(offered ? [release.id] : []);
+  }
+  await revoke(access, { requestId: randomUUID(), kind: 'installation', subject: tester.id }, BY);
+  expect(await given(tester)).toBeUndefined();
+});
+
+test('versions that devices run are told beside releases: unknown, withdrawn, revoked and too old ones by name', async () => {
+  const { access, others } = await withBeta();
+  const live = await published(access, packageOf({ version: '1.1' }));
+  await withdrawRelease(access, (await published(access, packageOf({ version: '1.2' }))).id, BY);
+  const run = (ids: readonly string[], app: string, os: string | null) =>
+    access.store.transaction(({ tables }) =>
+      tables.installations.update({ among: ['id', ids] }, { app, os, status: 'active' }),
+    );
+  const ids = others.map(({ id }) => id);
+  await run(ids, 'field@1.0', 'android');
+  await run(ids.slice(0, 3), 'field@1.1', 'android');
+  await run(ids.slice(3, 5), 'field@1.2', 'android');
+  await run(ids.slice(5, 6), 'field@9.9', 'ios');
+  await run(ids.slice(6, 7), 'fieldwork@9.9', 'ios');
+  await revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'field@9.9' }, BY);
+  await revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'field@1.1' }, BY);
+  await revoke(access, { requestId: randomUUID(), kind: 'lift', subject: 'field@1.1' }, BY);
+  const minimum = { version: '1.1', from: 0 };
+  await putApp(access, 'field', { groups: null, signers: [SIGNER], minimum }, BY);
+  const found = await appVersions(access, 'field');
+  const as = (version: string) => found.find((one) => one.version === version);
+  expect(as('1.0')).toMatchObject({ running: 193, known: 'unknown', blocked: false, tooOld: true });
+  expect(as('1.1')).toMatchObject({ running: 3, known: 'live', blocked: false, tooOld: false });
+  expect(as('1.2')).toMatchObject({ running: 2, known: 'withdrawn' });
+  expect(as('9.9')).toMatchObject({ running: 1, os: 'ios', known: 'unknown', blocked: true });
+  expect(found).toHaveLength(4);
+  expect((await standing(access, live)).running).toBe(3);
+  await expect(appVersions(access, 'fieldwork')).rejects.toThrow('no app fieldwork');
 });
 
 test('channels and groups that there are not are refused', async () => {

@@ -4,7 +4,6 @@ import {
   claimInstallLink,
   disableUser,
   findInstallLink,
-  findUser,
   issueInstallLink,
   issueOwnInstallLink,
   putApp,
@@ -13,7 +12,7 @@ import {
   readInstallClaim,
   sweepEnded,
 } from '../../src/index.ts';
-import { withAda } from '../ada.ts';
+import { enrolled, withAda } from '../ada.ts';
 import { BY } from '../scene.ts';
 
 const HOUR = 3_600_000;
@@ -82,8 +81,8 @@ test('tokens that somebody made up, or of another kind, open nothing', async () 
 
 test('a device makes links for its own user, and no more than are used', async () => {
   const { access } = await withLink();
-  const { user } = (await findUser(access, 'ada'))!;
-  const asker = { userId: user.id, installationId: 'i' };
+  const { id: installationId, userId } = await enrolled(access);
+  const asker = { userId, installationId };
   const wanted = { app: 'a', origin: 'https://gw' };
   await expect(issueOwnInstallLink(access, asker, { ...wanted, app: 'other' })).rejects.toThrow('no app other');
   const tokens: string[] = [];

@@ -82,6 +82,18 @@ export interface CatalogueApp {
   readonly title: string;
   /** Its newest release for each system, each as it is signed. */
   readonly releases: readonly ReleaseDocument[];
+  /** Channels, like `beta`, by which this device gets those of them that are not for everybody, by ids of releases. Nobody signs that. */
+  readonly channels: Readonly<Record<string, string>>;
+}
+
+/** Apps as Security tells of them. */
+interface ToldApps {
+  readonly apps: readonly {
+    readonly app: string;
+    readonly title: string;
+    readonly releases: readonly string[];
+    readonly channels?: Readonly<Record<string, string>>;
+  }[];
 }
 
 const MAX_CATALOGUE_BYTES = 262_144;
@@ -91,7 +103,7 @@ const AT_ONCE = 8;
 /** The apps that the user may have, by their titles. @throws DeviceError UPDATE_… */
 export async function readCatalogue(parts: AppUpdateParts): Promise<readonly CatalogueApp[]> {
   const text = decodeText(await readWhole(parts, `${BASE}/apps`, MAX_CATALOGUE_BYTES));
-  const { apps } = JSON.parse(text) as { readonly apps: readonly { app: string; title: string; releases: string[] }[] };
+  const { apps } = JSON.parse(text) as ToldApps;
   if (apps.length === 0) return [];
   const targets = await signedTargets(parts);
   const wanted = apps.flatMap(({ app, releases }) => releases.map((id) => ({ app, id })));
@@ -100,10 +112,11 @@ export async function readCatalogue(parts: AppUpdateParts): Promise<readonly Cat
     read.push(...(await Promise.all(wanted.slice(at, at + AT_ONCE).map(({ id }) => readRelease(parts, targets, id)))));
   const foreign = read.find((release, i) => release.app !== wanted[i]!.app);
   if (foreign) throw refused('UPDATE_OTHER_APP', `it is one of ${foreign.app}`);
-  return apps.map(({ app, title }) => ({
+  return apps.map(({ app, title, channels = {} }) => ({
     app: String(app),
     title: String(title),
     releases: read.filter((release) => release.app === app),
+    channels: Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, String(channel)])),
   }));
 }
 

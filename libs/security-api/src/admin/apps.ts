@@ -3,7 +3,7 @@ import { CLOSED, formed, Line, Name, Names, orNull, Time } from '../fields.ts';
 import { AppPlatform, Signers, Version } from '../grant.ts';
 import { operations } from './operation.ts';
 import { CursorQuery } from './paging.ts';
-import { Done } from './params.ts';
+import { Done, IdPattern, IdWords } from './params.ts';
 import { Origin } from './sites.ts';
 
 const AppIdWords =
@@ -25,11 +25,12 @@ export const ReleaseChannel = Type.String({ pattern: CHANNEL, ...formed(ChannelW
 /** Who is on each channel of releases of an app. */
 const AppChannels = Type.Record(
   Type.String({ pattern: CHANNEL.replace('^', '^(?!stable$)') }),
-  Type.Array(Name(), { minItems: 1, maxItems: 64 }),
+  Type.Array(Name(), { maxItems: 64 }),
   {
     maxProperties: 16,
     additionalProperties: false,
-    description: 'groups by the name of a channel of releases that they are on, beside stable: everybody is on that',
+    description:
+      'groups by the name of a channel of releases that they are on, beside stable: everybody is on that; none where single devices are alone on it',
   },
 );
 
@@ -84,6 +85,30 @@ const AppLinkInput = Type.Object(
 export const AppLinkView = Type.Object({ link: Type.String(), expiresAt: Time() }, { ...CLOSED, $id: 'AppLink' });
 export type AppLinkView = Static<typeof AppLinkView>;
 
+const ChannelFields = {
+  id: Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$', ...formed('the id of an app') }),
+  channel: ReleaseChannel,
+};
+const ChannelDeviceParam = Type.Object({
+  ...ChannelFields,
+  installation: Type.String({ pattern: IdPattern, ...formed(IdWords) }),
+});
+
+/** A device that is on a channel of releases by itself, whatever groups its user is in. */
+export const ChannelDeviceView = Type.Object(
+  {
+    id: Type.String({ description: 'of the installation' }),
+    user: Type.String(),
+    app: Type.String({ description: 'as which it last signed in' }),
+    model: Type.String(),
+    addedAt: Time(),
+    addedBy: Type.String(),
+    reason: Type.String(),
+  },
+  { ...CLOSED, $id: 'ChannelDevice' },
+);
+export type ChannelDeviceView = Static<typeof ChannelDeviceView>;
+
 /** Apps that devices may be: others neither enrol nor sign in. */
 export const apps = operations('apps', {
   list: {
@@ -122,6 +147,34 @@ export const apps = operations('apps', {
     body: AppLinkInput,
     answer: AppLinkView,
     errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_SECURITY_NO_SITE'],
+  },
+  devices: {
+    method: 'GET',
+    path: '/v1/apps/:id/channels/:channel/installations',
+    about:
+      'Devices that are on a channel of releases by themselves, by id, a page of them; who is on it by a group is not among them',
+    cursor: 'id',
+    params: Type.Object(ChannelFields),
+    query: CursorQuery,
+    answer: Type.Array(ChannelDeviceView),
+    errors: ['ERR_ACCESS_NOT_FOUND'],
+  },
+  addDevice: {
+    method: 'PUT',
+    path: '/v1/apps/:id/channels/:channel/installations/:installation',
+    about: 'Put one device on a channel of releases, whatever groups its user is in',
+    reason: true,
+    params: ChannelDeviceParam,
+    answer: Done,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_INVALID', 'ERR_ACCESS_CONFLICT'],
+  },
+  removeDevice: {
+    method: 'DELETE',
+    path: '/v1/apps/:id/channels/:channel/installations/:installation',
+    about: 'Take one device off a channel of releases',
+    reason: true,
+    params: ChannelDeviceParam,
+    answer: Done,
   },
   remove: {
     method: 'DELETE',

@@ -143,6 +143,23 @@ export const ReleaseStandingView = Type.Object(
 );
 export type ReleaseStandingView = Static<typeof ReleaseStandingView>;
 
+/** A version of an app that installations run, or of which there is a release. */
+export const AppVersionView = Type.Object(
+  {
+    version: Type.String(),
+    os: Type.Union([Type.String(), Type.Null()], { description: 'null of installations that never said theirs' }),
+    running: Type.Integer({ description: 'installations that last signed in with it' }),
+    known: Type.Union(
+      [Type.Literal('live'), Type.Literal('proposed'), Type.Literal('withdrawn'), Type.Literal('unknown')],
+      { description: 'the state of its release; unknown where there is none' },
+    ),
+    blocked: Type.Boolean({ description: 'it was revoked: nobody signs in with it' }),
+    tooOld: Type.Boolean({ description: 'it is below the minimum of the app, which is due' }),
+  },
+  { ...CLOSED, $id: 'AppVersion' },
+);
+export type AppVersionView = Static<typeof AppVersionView>;
+
 /** Whether a release is offered to an installation. */
 export const OfferedToView = Type.Object(
   {
@@ -266,6 +283,15 @@ export const releases = operations('releases', {
     params: AppIdParam,
     query: Type.Object({ limit: Type.Optional(PageLimit) }, CLOSED),
     answer: Type.Array(ReleaseStandingView),
+  },
+  versions: {
+    method: 'GET',
+    path: '/v1/apps/:id/versions',
+    about:
+      'Versions of an app that installations run, the most common first, also those that the realm never released; at most 1,000',
+    params: AppIdParam,
+    answer: Type.Array(AppVersionView),
+    errors: ['ERR_ACCESS_NOT_FOUND'],
   },
 });
 
