@@ -123,6 +123,16 @@ test('secrets are named and never written, and modes keep them from others', () 
   }
 });
 
+test('the nodes of a farm share one place for packages of apps', () => {
+  const [pod] = podsOf(objects['high-availability']!.filter(({ kind }) => kind === 'StatefulSet'));
+  const [{ env, volumeMounts }] = pod.containers;
+  const { value } = env.find(({ name }: Tree) => name === 'SALLYPORT_PACKAGES');
+  const { name } = volumeMounts.find(({ mountPath }: Tree) => mountPath === value);
+  expect(pod.volumes.find((volume: Tree) => volume.name === name).persistentVolumeClaim.claimName).toBe(
+    'sallyport-packages',
+  );
+});
+
 test('secrets may be files of a CSI driver, and no Secret is then named', () => {
   const [pod] = podsOf(objects['managed-database'].filter(({ kind }) => kind === 'StatefulSet'));
   const classes = pod.volumes.filter(({ csi }: Tree) => csi).map(({ csi }: Tree) => csi.volumeAttributes);
@@ -154,6 +164,8 @@ test('the chart refuses secrets of settings by the names that the servers read, 
     ['proxy.settings.SALLYPORT_ACME_EAB_KEY=x', /write SALLYPORT_ACME_EAB_KEY_FILE: \/etc\/sallyport\/files\/KEY/],
     ['security.settings.SALLYPORT_JOURNAL=postgresql://u:x@h/d', /holds a password or a key/],
     ['redis.url=rediss://u:x@h:1', /redis\.url: a password has no place/],
+    ['security.packages.bucket=s3://b/p?credentials=/x', /credentials have no place in values/],
+    ['security.packages.bucket=https://b', /s3:\/\/bucket/],
   ] as const) {
     const { code, stderr } = await render(set);
     expect([set, code], stderr).toEqual([set, 1]);
@@ -166,6 +178,12 @@ test('the chart refuses secrets of settings by the names that the servers read, 
   expect(stdout).toMatch(/\{name: files, secret: \{secretName: more/);
   expect(stdout).toMatch(/\{name: files, csi: .*secretProviderClass: those/);
   expect(stdout.match(/mountPath: \/etc\/sallyport\/files/g)).toHaveLength(2);
+  const { stdout: bucket } = await render('security.packages.bucket=s3://b/p?endpoint=https://s3&region=eu');
+  expect(bucket).toContain(
+    'value: "s3://b/p?endpoint=https://s3&region=eu&credentials=/etc/sallyport/packages/credentials.json"',
+  );
+  expect(bucket).toMatch(/\{name: packages, secret: \{secretName: sallyport-packages, defaultMode: 0440/);
+  expect(bucket).toContain('{name: packages, mountPath: /etc/sallyport/packages, readOnly: true}');
 });
 
 test('an autoscaler by channels asks for the metric that Proxies have and the example of an adapter serves', async () => {

@@ -176,6 +176,7 @@ function isSecretPath(path: string, servers: KnownChart['servers']): boolean {
 const VALUE_RULES: readonly ((values: ChartValues) => ValueDoubt[])[] = [
   missingDatabase,
   lonelyNodes,
+  scatteredPackages,
   openPolicies,
   ways,
   plainWays,
@@ -195,6 +196,24 @@ function lonelyNodes({ get }: ChartValues): ValueDoubt[] {
   if (get('security.enabled') !== true || Number(get('security.replicas')) < 2 || get('redis.url') !== '') return [];
   const what = 'several nodes share throttles and wake-ups in Redis, and none is named';
   return [{ path: 'security.replicas', what, change: 'redis: {url: "rediss://host:6379"}' }];
+}
+
+/** A question only: a farm may have no apps to give out. */
+function scatteredPackages({ get }: ChartValues): ValueDoubt[] {
+  if (get('security.enabled') !== true) return [];
+  const [claim, bucket] = [get('security.packages.claim'), get('security.packages.bucket')];
+  if (claim !== '' && bucket !== '')
+    return [
+      {
+        path: 'security.packages.bucket',
+        what: 'packages of apps are in the claim already: one of the two does nothing',
+        change: 'security: {packages: {claim: "", bucket: …}}',
+      },
+    ];
+  if (Number(get('security.replicas')) < 2 || claim !== '' || bucket !== '') return [];
+  const what = 'each node has packages of apps of its own: a device gets an update only by the node that took it';
+  const change = 'security: {packages: {claim: NAME}}, or {bucket: "s3://…"}, unless you publish no apps';
+  return [{ path: 'security.packages.claim', what, change, severity: 'warning' }];
 }
 
 function openPolicies({ get }: ChartValues): ValueDoubt[] {

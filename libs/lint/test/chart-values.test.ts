@@ -31,10 +31,22 @@ test('values that come with the chart raise nothing, alone and with a database o
 });
 
 const DATABASE = 'database: {hosts: "db:5432"}\n';
+test('several nodes that share no place for packages of apps are asked about it, a single one is not', () => {
+  const nodes = (replicas: number, packages = '{claim: ""}') =>
+    judge(`${DATABASE}redis: {url: "rediss://r:6379"}\nsecurity: {replicas: ${replicas}, packages: ${packages}}`);
+  expect(nodes(3)).toMatchObject([
+    { severity: 'warning', what: expect.stringContaining('only by the node that took it') },
+  ]);
+  expect(nodes(1)).toEqual([]);
+  expect(nodes(3, '{claim: shared}')).toEqual([]);
+  expect(nodes(3, '{bucket: "s3://b/c?endpoint=https://s3&region=eu"}')).toEqual([]);
+});
+
 test.each([
   ['database: {host: "db:5432"}', /database\.host: the chart knows no such value/, 'database.hosts: …'],
   ['site: main', /database\.hosts: Security needs a database/, 'database: {hosts'],
   [`${DATABASE}security: {replicas: 3}`, /several nodes share throttles/, 'redis: {url'],
+  [`${DATABASE}security: {packages: {claim: a, bucket: "s3://b/c"}}`, /one of the two does nothing/, 'claim: ""'],
   [`${DATABASE}redis: {url: "redis://r:6379"}`, /without TLS/, 'rediss://r:6379'],
   [
     `${DATABASE}security: {settings: {SALLYPORT_LEASE: 1}}`,
@@ -90,5 +102,6 @@ test('settings that the chart leaves to others are theirs to give', () => {
 });
 
 test('the line is that of the file in which the value stands', () => {
-  expect(judge(DATABASE, '\n\nsecurity:\n  replicas: 2\n')).toMatchObject([{ where: 'v1.yaml', line: 4 }]);
+  const [fault] = judge(DATABASE, '\n\nsecurity:\n  replicas: 2\n');
+  expect(fault).toMatchObject({ where: 'v1.yaml', line: 4 });
 });
