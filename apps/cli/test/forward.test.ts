@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net';
@@ -67,6 +68,24 @@ test('a backend never speaks in the name of the gateway', async () => {
   expect(answer).toContain('x-own: kept');
   expect(answer).toContain('served');
   expect(answer).not.toContain('sallyport-');
+});
+
+test('fields of an answer arrive byte by byte, also what is beyond ASCII, and before its content', async () => {
+  const fields = [['content-disposition', 'attachment; filename="\xc3\x9cbersicht \xfc.pdf"']];
+  const silent = new ReadableStream<Uint8Array>();
+  const port = await start(fakeDevice({ request: async () => ({ status: 200, fields, body: silent }) }));
+  const socket = connect(port, '127.0.0.1', () => socket.write(GOOD));
+  const [head] = (await once(socket, 'data')) as [Buffer];
+  expect(head.toString('latin1')).toContain(fields[0]!.join(': '));
+  socket.destroy();
+  for (const [method, status] of [
+    ['HEAD', 200],
+    ['GET', 304],
+  ] as const) {
+    const empty = { status, fields, body: new Blob([]).stream() };
+    const bare = await start(fakeDevice({ request: async () => empty }));
+    expect(await send(bare, GOOD.replace('GET', method))).toContain(fields[0]!.join(': '));
+  }
 });
 
 test.each([

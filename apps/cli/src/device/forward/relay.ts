@@ -26,7 +26,7 @@ export async function relay(
   try {
     const got = await device.request(head, body, abort.signal);
     response.writeHead(got.status, answeredFields(got.fields));
-    response.flushHeaders();
+    sendHead(response);
     await carryDown(got.body, response);
   } catch (error) {
     if (!response.headersSent) return answer(request, response, answerOf(device, error));
@@ -34,4 +34,14 @@ export async function relay(
     response.socket?.resetAndDestroy();
     response.destroy();
   }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Sends the head before anything of its content is there, byte by byte as it came: `flushHeaders` would write what is beyond ASCII, like
+ * a file's name, in UTF-8 once more. Where no content may be, the end that follows sends it.
+ */
+function sendHead(response: ServerResponse): void {
+  response.write(NOTHING);
 }

@@ -69,6 +69,8 @@ export async function forwardWebSocket(device: Device, handshake: Handshake): Pr
   if (answered) return undefined;
   if (!opened) return remote.failure ? answerOf(device, remote.failure) : plainAnswer(502, 'the WebSocket was refused');
   remotes.set(request, remote);
+  // The answer's fields are written as texts, each character of which is a byte that came; messages are bytes anyway.
+  socket.setDefaultEncoding('latin1');
   sockets.handleUpgrade(request, socket, head, (local) => {
     joined();
     join(local, remote);
