@@ -18,6 +18,12 @@ http-x-forwarded-for x-ip x-remote-port x-sso-user x-current-user-id logon-user 
 shib-session-id shib-identity-provider eppn iv-user iv-user-l iv-groups iv-creds iv-remote-address sm-user sm-universalid sm-serversessionid osso-user-dn
 oam-identity-domain x-endpoint-api-userinfo x-apigateway-api-userinfo x-userinfo x-consumer-id x-consumer-custom-id x-credential-identifier
 x-anonymous-consumer x-rh-identity x-jwt-payload x-jwt-claim-sub x-jwt-assertion x-remote-extra-scopes x-middleware-subrequest
+x-nf-client-connection-ip cloudfront-viewer-address cdn-src-ip x-custom-ip-authorization x-true-ip x-trusted-ip x-peer-addr x-peer-address x-ips
+x-fwd-for cf-ipcountry x-appengine-country x-request-uri request-uri x-requested-host host-override x-override-url x-script-name script-name
+x-waws-unencoded-url x-matched-path x-invoke-path x-now-route-matches x-https url-scheme fastly-ssl x-override-method x-request-method
+x-rest-method x-http-verb x-tunnel-method x-upn x-dn x-remote-cn x-remote-roles x-on-behalf-of x-run-as x-scope-orgid x-spiffe-id x-mellon-name-id
+x-casauth x-webseal ct-groups obsso am-fsso affiliation unscoped-affiliation entitlement persistent-id targeted-id subject-id pairwise-id memberof
+ismemberof x-msisdn x-nokia-msisdn x-up-subno x-up-calling-line-id x-client-verified x-client-subject x-cert-dn
 sallyport-assertion sallyport-user x-sallyport-assertion x-sallyport
 `
   .trim()
@@ -27,7 +33,9 @@ accept accept-encoding accept-language authorization cache-control content-type 
 if-none-match last-modified origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile sec-fetch-site sec-websocket-protocol te user-agent
 x-requested-with x-csrf-token x-xsrf-token x-api-key x-auth-token x-request-id x-correlation-id traceparent x-amz-date x-amz-content-sha256
 x-ms-version x-ms-date x-client-version x-client-data x-grpc-web x-user-agent x-gitlab-token x-goog-api-key x-github-event idempotency-key depth
-destination overwrite lock-token x-session-id grpc-timeout x-trace x-language x-smart x-jwt x-ivory x-portal x-tenant x-array x-protocol-version
+destination overwrite lock-token x-session-id grpc-timeout x-trace x-language x-smart x-jwt x-ivory x-portal x-tenant x-array x-protocol-version access-control-request-method
+access-control-request-headers x-requested-by x-request-start x-account-id sec-gpc tus-resumable x-membership x-runner x-subtitle x-upload-offset
+x-caller-id upload-length dav x-owa-canary soapaction x-http-attempts x-https-upgrade-seen
 `
   .trim()
   .split(/\s+/);
@@ -68,6 +76,7 @@ test('what a backend says to the server in front of it does not reach the device
     'sallyport-may-have-run',
     'x-sallyport-a',
     'x-accel-redirect',
+    'x-litespeed-location',
     'x-sendfile',
     'keep-alive',
   ];
