@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   ChannelStream,
@@ -344,6 +344,29 @@ test('a refusal says which rule, to the device and to the log', () => {
   sink.data(head('GET', [['cookie', 'a'.repeat(9_000)]]));
   expect(words).toEqual(['the value of a field (cookie) is longer than 8192 bytes']);
   expect(rules).toEqual(words);
+});
+
+test('a device learns which rule an answer breaks', async () => {
+  const raw = createTcpServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nX-Odd: a\x01b\r\nContent-Length: 2\r\n\r\nok'));
+  });
+  await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(raw.address() as AddressInfo).port}`;
+  const resource: ResourceGrant = {
+    name: 'wiki',
+    kind: 'http',
+    authority: 'wiki.corp',
+    backend: { ...backend, url },
+    rules: [],
+  };
+  const { sink, outcomes, words } = exchange({ decide: () => ({ resource }) });
+  sink.data(head('GET'));
+  sink.data(END);
+  await until(() => outcomes.length > 0);
+  expect(outcomes).toEqual(['BACKEND_FAILED']);
+  expect(words).toEqual(['its answer is not valid: the value of a field (x-odd) holds a byte that is not allowed']);
+  raw.close();
 });
 
 test('a backend that moves to where none may be ends what waits for it, and nothing else', async () => {

@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import { type ClientHttp2Session, constants } from 'node:http2';
-import { HTTP_LIMITS } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import type { ConnectionSink } from '../src/backend/connection.ts';
 import { Http2Lane, type LaneOwner } from '../src/backend/http2-lane.ts';
@@ -46,7 +45,7 @@ function uploading(over: Partial<ConnectionSink> = {}) {
     failed: ({ code }) => void ends.push(code),
     ...over,
   };
-  const lane = new Http2Lane(home, { times: TIME_LIMITS, heads: HTTP_LIMITS });
+  const lane = new Http2Lane(home, TIME_LIMITS);
   lane.begin({ method: 'PUT', path: '/', authority: 'wiki.corp', fields: [], content: 'chunked', last: false }, sink);
   return { lane, stream, ends };
 }

@@ -21,6 +21,7 @@ import {
   type Field,
   type ResponseHead,
   responseDecoder,
+  WIDEST_HEAD,
 } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
 import { selfSigned } from '@sallyport/support';
@@ -130,17 +131,21 @@ class Asked {
     return bytes;
   }
 
-  readonly #decoder = responseDecoder({
-    head: (head) => {
-      this.head = head;
+  readonly #decoder = responseDecoder(
+    {
+      head: (head) => {
+        this.head = head;
+      },
+      content: (bytes) => {
+        this.text += Buffer.from(bytes).toString('latin1');
+      },
+      trailers: (fields) => {
+        this.trailers = fields;
+      },
     },
-    content: (bytes) => {
-      this.text += Buffer.from(bytes).toString('latin1');
-    },
-    trailers: (fields) => {
-      this.trailers = fields;
-    },
-  });
+    'chunks',
+    WIDEST_HEAD,
+  );
 
   async over(): Promise<this> {
     await until(() => {
@@ -377,6 +382,20 @@ test('connections that only end what they have do not keep others from being mad
   expect([fresh.text, fresh.host.outcomes]).toEqual(['ok', ['done']]);
   expect(sessions).toHaveLength(18);
   expect(long.every(({ host }) => host.outcomes.length === 0)).toBe(true);
+});
+
+test('a value of an answer may be as long as over HTTP/1.1', async () => {
+  const { backend } = await h2Server((stream, { ':path': path }) => {
+    stream.respond({ ':status': 200, 'content-security-policy': 'a'.repeat(Number(path?.slice(1))) });
+    stream.end('ok');
+  });
+  const wide = { ...backend, fields: { bytes: 65_536 } };
+  const asked = async (to: Backend, bytes: number) => new Asked(to).begin('GET', `/${bytes}`).end().over();
+  for (const [to, bytes] of [
+    [backend, 20_000],
+    [wide, 65_000],
+  ] as const)
+    expect((await asked(to, bytes)).text).toBe('ok');
 });
 
 test('a connection that breaks ends its streams as ones that may have run', async () => {

@@ -60,6 +60,11 @@ export function unreachable(reason: BackendError['reason'], message: string, cau
   });
 }
 
+/** An answer breaks a rule: a device is told which. */
+export function invalidAnswer(rule: string): BackendError {
+  return new BackendError('ERR_BACKEND_RESPONSE', rule, { words: `its answer is not valid: ${rule}` });
+}
+
 const WORDS: Readonly<Record<BackendReason, string>> = {
   name: 'its name is not known',
   port: 'it takes no connections',

@@ -1,5 +1,5 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
-import type { Field, HeadLimits } from '@sallyport/channel';
+import type { Field } from '@sallyport/channel';
 import { type Guard, guardWith } from '@sallyport/telemetry';
 import { type BackendRequest, type ConnectionOwner, type ConnectionSink, SWEEP_MS } from './connection.ts';
 import { BackendError, tooLate } from './errors.ts';
@@ -39,7 +39,6 @@ export interface LaneOwner {
 export class Http2Lane implements PooledConnection {
   readonly #home: LaneOwner;
   readonly #limits: TimeLimits;
-  readonly #heads: HeadLimits;
   share: Share | undefined;
   login = false;
   readonly multiplexed = true;
@@ -64,10 +63,9 @@ export class Http2Lane implements PooledConnection {
     this.#fail(new BackendError('ERR_BACKEND_CLOSED', 'the exchange could not be handled', { cause }));
   });
 
-  constructor(home: LaneOwner, { times, heads }: { readonly times: TimeLimits; readonly heads: HeadLimits }) {
+  constructor(home: LaneOwner, limits: TimeLimits) {
     this.#home = home;
-    this.#limits = times;
-    this.#heads = heads;
+    this.#limits = limits;
   }
 
   get kept(): boolean {
@@ -232,8 +230,7 @@ export class Http2Lane implements PooledConnection {
       this.#sink?.body(bytes);
     });
     on('trailers', (_headers: unknown, _flags: number, raw: string[]) => {
-      const fields = fieldsOf(raw);
-      if (this.#fits(fields)) this.#sink?.trailers?.(fields);
+      this.#sink?.trailers?.(fieldsOf(raw));
     });
     on('wantTrailers', () => this.#sendTrailers(stream));
     on('drain', () => {
@@ -262,17 +259,9 @@ export class Http2Lane implements PooledConnection {
     this.#heard();
     const sink = this.#sink;
     const fields = fieldsOf(raw);
-    if (!this.#fits(fields)) return;
     sink?.head(status, fields, undefined);
     // An answer that begins is told at once: its content may be long in coming.
     if ((flags & END_STREAM) === 0) queueMicrotask(this.#guard(() => this.#sink === sink && sink?.pushed()));
-  }
-
-  /** The connection bounds a section; one value has a bound of its own. The exchange fails where it is larger. */
-  #fits(fields: readonly Field[]): boolean {
-    const large = fields.find(([, value]) => value.length > this.#heads.valueBytes);
-    if (large) this.#fail(new BackendError('ERR_BACKEND_RESPONSE', 'the value of a field is too long'));
-    return large === undefined;
   }
 
   #heard(): void {

@@ -180,6 +180,7 @@ class Session implements LaneOwner {
       settings: {
         enablePush: false,
         initialWindowSize: STREAM_WINDOW,
+        // Of one value the library itself takes as much as a device does, 65,536 bytes.
         maxHeaderListSize: heads.sectionBytes,
       },
     });
@@ -209,8 +210,7 @@ class Session implements LaneOwner {
   }
 
   lane(): Http2Lane {
-    const { server } = this.#parts;
-    const lane = new Http2Lane(this, { times: timeLimitsOf(server), heads: headLimitsOf(server) });
+    const lane = new Http2Lane(this, timeLimitsOf(this.#parts.server));
     this.#lanes.add(lane);
     return lane;
   }

@@ -1,6 +1,6 @@
 import { type Field, type HeadLimits, HTTP_LIMITS, remembered, WIDEST_HEAD } from '@sallyport/channel';
 import { loginAnswer } from './connection-login.ts';
-import { BackendError } from './errors.ts';
+import { BackendError, invalidAnswer } from './errors.ts';
 import { PendingBytes } from './pending-bytes.ts';
 
 /** What hears of a response. */
@@ -40,7 +40,7 @@ const CR = 0x0d;
 type State = 'idle' | 'head' | 'length' | 'close' | 'switched' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers';
 
 function refuse(message: string): never {
-  throw new BackendError('ERR_BACKEND_RESPONSE', message, { words: `its answer is not valid: ${message}` });
+  throw invalidAnswer(message);
 }
 
 function demand(condition: boolean, message: string): asserts condition {

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { type Field, formatWsClose, type HeadLimits, WS_OPCODES, type WsClose } from '@sallyport/channel';
 import type { Guard } from '@sallyport/telemetry';
 import { acceptOf } from '../web-socket/accept.ts';
-import { BackendError, tooLate } from './errors.ts';
+import { BackendError, invalidAnswer, tooLate } from './errors.ts';
 import { ResponseParser, type ResponseSink } from './response-parser.ts';
 import { listenTo } from './socket-events.ts';
 import { limitWords, type TimeLimits } from './time-limits.ts';
@@ -166,7 +166,7 @@ export class BackendWebSocket implements ResponseSink {
 
   switched(fields: readonly Field[]): void {
     const fault = this.#faultOf(fields);
-    if (fault) throw new BackendError('ERR_BACKEND_RESPONSE', fault, { words: `its answer is not valid: ${fault}` });
+    if (fault) throw invalidAnswer(fault);
     clearTimeout(this.#timer);
     this.#state = 'open';
     this.#socket.setTimeout(this.#limits.tunnelIdleMs);

@@ -13,7 +13,7 @@ import {
   type SignedCode,
 } from '@sallyport/channel';
 import type { BackendSink } from '../backend/connection.ts';
-import { BackendError, type BackendErrorCode, wordsOf } from '../backend/errors.ts';
+import { type BackendError, type BackendErrorCode, invalidAnswer, wordsOf } from '../backend/errors.ts';
 import { type Facing, mappedFields, saysWhere } from './answered-fields.ts';
 
 /** Who asked, as the answer sees it: the way to a backend knows the way back, which so knows nothing of it. */
@@ -102,8 +102,7 @@ export class HttpAnswer implements BackendSink {
       this.#held = { status, fields: this.#mapped(checkResponse({ status, fields })) };
       this.#length = length;
     } catch (error) {
-      this.#asker.failed(new BackendError('ERR_BACKEND_RESPONSE', (error as Error).message));
-      this.#asker.refuse('BACKEND_FAILED');
+      this.#refuseAnswer((error as Error).message);
     }
   }
 
@@ -126,8 +125,7 @@ export class HttpAnswer implements BackendSink {
       checkTrailers(passing);
       this.#trailers = passing;
     } catch (error) {
-      this.#asker.failed(new BackendError('ERR_BACKEND_RESPONSE', (error as Error).message));
-      this.#asker.refuse('BACKEND_FAILED');
+      this.#refuseAnswer((error as Error).message);
     }
   }
 
@@ -154,6 +152,12 @@ export class HttpAnswer implements BackendSink {
     if (this.#asker.goesOn(error)) return;
     this.#asker.refuse(codeOf(error), wordsOf(error));
     this.#stream.settle();
+  }
+
+  #refuseAnswer(rule: string): void {
+    const error = invalidAnswer(rule);
+    this.#asker.failed(error);
+    this.#asker.refuse(codeOf(error), wordsOf(error));
   }
 
   /** Most answers say nothing of where the backend is. */

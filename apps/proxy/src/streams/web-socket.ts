@@ -25,7 +25,7 @@ import {
 import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { type Guard, guardWith } from '@sallyport/telemetry';
 import { isSameBackend } from '../backend/backends.ts';
-import { BackendError, wordsOf } from '../backend/errors.ts';
+import { type BackendError, invalidAnswer, wordsOf } from '../backend/errors.ts';
 import { headLimitsOf } from '../backend/head-limits.ts';
 import { timeLimitsOf } from '../backend/time-limits.ts';
 import { BackendWebSocket, type WebSocketSink } from '../backend/web-socket.ts';
@@ -297,7 +297,7 @@ export class WebSocketExchange implements Exchange, Passer<Way>, WebSocketSink {
       this.#stream.write(encodeResponseHead({ status, fields: this.#refused ? fields : fields.filter(isForDevice) }));
       return true;
     } catch (error) {
-      this.failed(new BackendError('ERR_BACKEND_RESPONSE', (error as Error).message));
+      this.failed(invalidAnswer((error as Error).message));
       return false;
     }
   }
