@@ -8,6 +8,7 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import { closeWithAnswers } from './closing.ts';
 import { validationWords } from './validation.ts';
 
 /** What a service is made of. */
@@ -63,6 +64,7 @@ export function createService(options: ServiceOptions): FastifyInstance {
       options.refusePath?.(request, reply) || sendError(options.log, error, reply),
     ...(options.https ? { https: { ...options.https, maxHeaderSize: HEADERS_LIMIT } } : {}),
   } as object) as FastifyInstance;
+  closeWithAnswers(service);
   service.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
   });

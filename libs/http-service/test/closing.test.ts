@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { type AddressInfo, connect, type Server } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { selfSigned } from '@sallyport/support';
+import { createLog } from '@sallyport/telemetry';
+import { expect, test } from 'vitest';
+import { createService } from '../src/index.ts';
+
+const log = createLog('test', 'info', { write: () => undefined });
+const TLS = selfSigned('localhost');
+const https = { key: TLS.key, cert: TLS.certificate };
+
+type Turn = PromiseWithResolvers<void>;
+
+/** A service with an answer that is given when told to, and its port. */
+async function listen(options: { readonly https?: typeof https } = {}) {
+  const service = createService({ log, ready: () => true, ...options });
+  const [asked, told, closing] = [1, 2, 3].map(() => Promise.withResolvers<void>()) as [Turn, Turn, Turn];
+  service.addHook('preClose', async () => closing.resolve());
+  service.get('/slow', async () => {
+    asked.resolve();
+    await told.promise;
+    return { late: true };
+  });
+  await service.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = service.server.address() as AddressInfo;
+  return { service, port, asked: asked.promise, closing: closing.promise, tell: told.resolve };
+}
+
+/** Resolves when the listener has taken the next connection. */
+const taken = (server: Server) => once(server, 'connection');
+
+test('an answer that is under way is given to its end, and its connection ends with it', async () => {
+  const { service, port, asked, closing, tell } = await listen();
+  const agent = new Agent({ keepAlive: true });
+  const answer = once(request({ port, path: '/slow', agent }).end(), 'response');
+  await asked;
+  const closed = service.close();
+  await closing;
+  tell();
+  const [response] = (await answer) as [IncomingMessage];
+  expect([response.statusCode, response.headers.connection]).toEqual([200, 'close']);
+  expect(JSON.parse(String(await response.toArray()))).toEqual({ late: true });
+  await closed;
+  agent.destroy();
+});
+
+test('nobody who is connected and asks nothing keeps a service from ending', async () => {
+  const { service, port } = await listen();
+  const at = taken(service.server);
+  const silent = connect(port, '127.0.0.1');
+  const ended = once(silent.resume(), 'close');
+  await at;
+  await service.close();
+  await ended;
+});
+
+test('nor does one who does not finish a TLS handshake, or does and asks nothing', async () => {
+  const { service, port } = await listen({ https });
+  const at = taken(service.server);
+  const half = connect(port, '127.0.0.1').on('error', () => undefined);
+  await at;
+  const whole = connectTls({ port, host: '127.0.0.1', ca: TLS.certificate, servername: 'localhost' });
+  await once(whole, 'secureConnect');
+  whole.on('error', () => undefined);
+  const ended = [half, whole].map((socket) => once(socket.resume(), 'close'));
+  await service.close();
+  await Promise.all(ended);
+});
