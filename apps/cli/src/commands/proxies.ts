@@ -43,7 +43,7 @@ export function addProxyCommands(program: Command): void {
     run: (admin, { options: { to }, reason }: Given<{ readonly to: string }>, name: string) =>
       admin.call(proxies.move, { params: { name }, body: { site: to }, reason }),
     show: (_done, { options: { to } }, name: string) =>
-      say`✔ ${name} belongs to ${to}; nothing that it was given before is served any more\n  its origin goes with it: sallyport site put ${to} --origin …\n`,
+      say`✔ ${name} belongs to ${to}; nothing that it was given before is served any more\n  its origin goes with it: sallyport site put ${to} --origin …, with all origins of that site, and the same without it where it was\n`,
   });
   addOperatorCommand(proxy, {
     name: 'list',

@@ -32,9 +32,10 @@ export function addProxyRoutes(service: FastifyInstance, routes: ProxyRoutes): v
     return { token: formatBase64Url(new TextEncoder().encode(JSON.stringify(content))), expiresAt };
   });
   serve(service, proxies.move, async ({ params: { name }, body: { site }, by }) => {
-    await moveProxy(access, { name, site }, by);
+    const done = await moveProxy(access, { name, site }, by);
+    // Also for one that is there already: perhaps nobody has waited.
     await inForce.ensureAll();
-    return { done: true };
+    return { done };
   });
   serve(service, proxies.revoke, async ({ params: { name }, by }) => {
     const done = await revokeProxy(access, name, by);

@@ -207,23 +207,27 @@ export async function revokeProxy(access: AccessContext, name: string, by: Actor
 
 /**
  * Gives a Proxy another site. What it may serve there it asks for anew: channels and grants belong to the site where they were opened,
- * so they end when it reads its rights again, which all do.
- * @throws AccessError ERR_ACCESS_NOT_FOUND for a site or Proxy that is not there, ERR_ACCESS_CONFLICT for one that is at the site
+ * so they end when it reads its rights again, which all do. False for one that is there already: whoever moved it may not have waited.
+ * @throws AccessError ERR_ACCESS_NOT_FOUND for a site or Proxy that is not there
  */
 export async function moveProxy(
   access: AccessContext,
   { name, site }: Pick<ProxyRow, 'name' | 'site'>,
   by: Actor,
-): Promise<void> {
-  await change(access, by, async (begun) => {
+): Promise<boolean> {
+  return change(access, by, async (begun) => {
     const { proxies, sites } = begun.tables;
     const row = await proxies.find({ name }, 'update');
     if (row?.revokedAt !== null) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no Proxy ${name}`);
     if (!(await sites.find({ name: site }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no site ${site}`);
-    if (row.site === site) throw new AccessError('ERR_ACCESS_CONFLICT', `${name} is at site ${site} already`);
+    if (row.site === site) {
+      begun.unchanged();
+      return false;
+    }
     await proxies.update({ where: { name } }, { site });
     await begun.rereadRights('*');
     begun.audit('proxy.move', `${name} from ${row.site} to ${site}`);
+    return true;
   });
 }
 

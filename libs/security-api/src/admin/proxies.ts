@@ -91,7 +91,7 @@ export const proxies = operations('proxies', {
     params: NameParam,
     body: ProxyMove,
     answer: Done,
-    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT', 'ERR_SECURITY_NOT_IN_FORCE'],
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_SECURITY_NOT_IN_FORCE'],
   },
   revoke: {
     method: 'POST',
