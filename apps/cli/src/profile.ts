@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { replacePrivateFile } from '@sallyport/settings';
+import { existsSync } from 'node:fs';
+import { readJsonFile, replacePrivateFile } from '@sallyport/settings';
 import { CliError } from './output.ts';
 
 /** How this machine's operator reaches the admin API. In a file of mode 0600. */
@@ -23,7 +23,7 @@ export function loadProfile(file: string): OperatorProfile {
       'start the gateway here with "npm start", or run: sallyport login <url> --ca <file>',
     );
   }
-  return JSON.parse(readFileSync(file, 'utf8')) as OperatorProfile;
+  return readJsonFile(file) as OperatorProfile;
 }
 
 /** Writes JSON to a file of mode 0600, whole or not at all. */

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { type CertificateLife, type CertificatePair, judgeCertificate, lifeOf } from '@sallyport/certificates';
 import { guardedListener, pathOf } from '@sallyport/http-service';
-import { type ListenAddress, replacePrivateFile } from '@sallyport/settings';
+import { type ListenAddress, readJsonFile, replacePrivateFile } from '@sallyport/settings';
 import type { Log, Metrics } from '@sallyport/telemetry';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import { loadAcmeClient, type OrderSettings, orderCertificate } from './acme-order.ts';
@@ -281,7 +281,7 @@ function lifeIn(file: string): Life {
 function failureIn(file: string): OrderFailure {
   const none = { count: 0, until: 0, words: '' };
   try {
-    return { ...none, ...(JSON.parse(readFileSync(file, 'utf8')) as Partial<OrderFailure>) };
+    return { ...none, ...(readJsonFile(file) as Partial<OrderFailure>) };
   } catch {
     return none;
   }

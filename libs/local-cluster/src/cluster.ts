@@ -273,12 +273,22 @@ const SECRETS: readonly (keyof ClusterSecrets)[] = [
 
 /** The passwords of a cluster; those that its file does not have yet are made. */
 function openSecrets(file: string): ClusterSecrets {
-  const known = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<ClusterSecrets>) : {};
+  const known = existsSync(file) ? readSecrets(file) : {};
   const missing = SECRETS.filter((name) => known[name] === undefined);
   const made = Object.fromEntries(missing.map((name) => [name, randomBytes(18).toString('base64url')]));
   const secrets = { ...known, ...made } as ClusterSecrets;
   if (missing.length > 0) privateFile(file, JSON.stringify(secrets), undefined);
   return secrets;
+}
+
+/** What a parser says quotes the file. */
+function readSecrets(file: string): Partial<ClusterSecrets> {
+  const text = readFileSync(file, 'utf8');
+  try {
+    return JSON.parse(text) as Partial<ClusterSecrets>;
+  } catch {
+    throw new Error(`${file} is no JSON: it was cut or changed`);
+  }
 }
 
 function accepts({ address }: Host, port: number): Promise<boolean> {

@@ -1,11 +1,11 @@
 import 'reflect-metadata';
 import { createHash, createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { connect, type PeerCertificate } from 'node:tls';
 import { cryptoProvider, PemConverter, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { decodeText, parseBase64Url } from '@sallyport/channel';
 import { JoinAnswer, PROXY_PATHS, parseJson, parserOf } from '@sallyport/security-api';
-import { replacePrivateFile } from '@sallyport/settings';
+import { readJsonFile, replacePrivateFile } from '@sallyport/settings';
 import { Agent, request } from 'undici';
 import { SecurityClientError } from './errors.ts';
 
@@ -33,7 +33,7 @@ export interface ProxyIdentity {
 
 /** Reads the identity, undefined before the first join. */
 export function loadIdentity(file: string): ProxyIdentity | undefined {
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as ProxyIdentity) : undefined;
+  return existsSync(file) ? (readJsonFile(file) as ProxyIdentity) : undefined;
 }
 
 /** Writes the identity durably. */

@@ -2,7 +2,7 @@ export { addressKey, isLoopback, type ListenAddress, parseAddress, parseHostPort
 export { type AddressSet, addressSet, addressSetOf } from './address-set.ts';
 export { withFileLock } from './file-lock.ts';
 export { isPublicAddress, type Networks, networksOf } from './networks.ts';
-export { replacePrivateFile } from './private-file.ts';
+export { readJsonFile, replacePrivateFile } from './private-file.ts';
 export { processBegun } from './process-begin.ts';
 export { Secret } from './secret.ts';
 export {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /**
@@ -19,6 +19,20 @@ export function replacePrivateFile(file: string, content: string): void {
     throw error;
   }
   syncFolder(folder);
+}
+
+/**
+ * Reads a file of JSON that may hold secrets. Of one that was cut or changed only its name is told: what the parser says quotes what
+ * stands there, and logs keep it.
+ * @throws Error for what is no JSON; whatever reading the file throws
+ */
+export function readJsonFile(file: string): unknown {
+  const text = readFileSync(file, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${file} is no JSON: it was cut, changed, or is another file than was meant`);
+  }
 }
 
 /** The new name is durable only with its folder. */

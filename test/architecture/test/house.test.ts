@@ -77,6 +77,15 @@ test('only settings reads the environment', () => {
   }
 });
 
+/** What the parser says of such a file quotes it, and logs keep that: a package's own manifest has no secrets, `named` says only its name. */
+const QUOTED_FILE = /JSON\.parse\(\s*readFileSync\((?!new URL\(|join\(folder, 'package\.json'\))/;
+
+test('what may hold secrets is no JSON that a parser quotes: files are read by readJsonFile', () => {
+  const files = execFiles(['apps', 'libs']).filter((file) => file.includes('/src/'));
+  const found = files.filter((file) => QUOTED_FILE.test(readFileSync(file, 'utf8')));
+  expect(found).toEqual([expect.stringContaining('libs/attestation/src/attestation-file.ts')]);
+});
+
 function execFiles(folders: readonly string[]): string[] {
   return folders.flatMap((folder) => listTypeScript(`${root}/${folder}`));
 }

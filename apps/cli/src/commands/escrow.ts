@@ -17,7 +17,7 @@ import {
 } from '@sallyport/escrow';
 import type { EscrowView } from '@sallyport/security-api/admin';
 import { escrows } from '@sallyport/security-api/admin';
-import { replacePrivateFile } from '@sallyport/settings';
+import { readJsonFile, replacePrivateFile } from '@sallyport/settings';
 import { type Command, Option } from 'commander';
 import { addOperatorCommand, type Given, table } from '../operator-command.ts';
 import { CliError, formatTime, printJson } from '../output.ts';
@@ -50,7 +50,7 @@ export function addEscrowCommands(program: Command): void {
     name: 'receipt <file>',
     about: 'put the receipt of an officer or of a drill on record',
     run: (admin, { reason }, file: string) =>
-      admin.call(escrows.prove, { body: JSON.parse(readFileSync(userPath(file), 'utf8')) as EscrowReceipt, reason }),
+      admin.call(escrows.prove, { body: readJsonFile(userPath(file)) as EscrowReceipt, reason }),
     show: ({ set, officers, drilledAt }) => {
       const proven = officers.flatMap(({ name, provenAt }) => (provenAt === undefined ? [] : [name]));
       say`✔ on record for escrow ${set}; proven so far: ${proven.join(', ')}\n`;

@@ -6,6 +6,7 @@ import { beginProviderSignIn } from '@sallyport/device';
 import type { OperatorCredential } from '@sallyport/security-api';
 import { operators } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
+import { readJsonFile } from '@sallyport/settings';
 import { type Command, Option } from 'commander';
 import { adminOf } from '../admin.ts';
 import { breakGlass } from '../break-glass.ts';
@@ -143,9 +144,7 @@ function pendingFile({ data }: GlobalOptions): string {
 function pendingRequest(globals: GlobalOptions, token: string): string {
   const file = pendingFile(globals);
   const of = createHash('sha256').update(token).digest('hex');
-  const kept = existsSync(file)
-    ? (JSON.parse(readFileSync(file, 'utf8')) as { of: string; request: string })
-    : undefined;
+  const kept = existsSync(file) ? (readJsonFile(file) as { of: string; request: string }) : undefined;
   if (kept?.of === of) return kept.request;
   const request = randomUUID();
   storePrivate(file, { of, request });

@@ -27,6 +27,7 @@ import type {
 } from '@sallyport/security-api';
 import { publishers, releases, updates } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
+import { readJsonFile } from '@sallyport/settings';
 import type { Command } from 'commander';
 import { addOperatorCommand, type Given, required, table } from '../operator-command.ts';
 import { CliError } from '../output.ts';
@@ -310,7 +311,7 @@ interface KeyFile {
 
 function readKey(text: string): { readonly key: UpdateKey; readonly secret?: Uint8Array } {
   if (/^[0-9a-f]{64}$/.test(text)) return { key: updateKeyOf(parseHex(text)) };
-  const { public: publicHex, secret } = JSON.parse(readFileSync(text, 'utf8')) as KeyFile;
+  const { public: publicHex, secret } = readJsonFile(text) as KeyFile;
   return {
     key: updateKeyOf(parseHex(publicHex)),
     ...given('secret', secret === undefined ? undefined : parseHex(secret)),

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import {
   canonicalJson,
@@ -10,6 +10,7 @@ import {
 } from '@sallyport/channel';
 import { openFileSource, readPackage } from '@sallyport/releases';
 import type { ReleaseView } from '@sallyport/security-api';
+import { readJsonFile } from '@sallyport/settings';
 import { CliError } from '../output.ts';
 
 type Targets = TargetsContent['targets'];
@@ -66,7 +67,7 @@ export class SignedBefore {
   }
 
   read(): Targets {
-    return existsSync(this.#file) ? (JSON.parse(readFileSync(this.#file, 'utf8')) as Targets) : {};
+    return existsSync(this.#file) ? (readJsonFile(this.#file) as Targets) : {};
   }
 
   write(targets: Targets): void {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import {
   apps,
@@ -17,6 +17,7 @@ import {
   users,
 } from '@sallyport/security-api/admin';
 import type { AdminClient, AdminError } from '@sallyport/security-client/admin';
+import { readJsonFile } from '@sallyport/settings';
 import { adminOf } from '../admin.ts';
 import { CliError } from '../output.ts';
 import { type OperatorProfile, storePrivate } from '../profile.ts';
@@ -51,7 +52,7 @@ export async function ensureOperator(
       'this gateway has an operator, but not this machine',
       `put the operator.json that you kept back as ${file}; after a restore, the same without --keep-operators lets this machine be the operator`,
     );
-  const profile = JSON.parse(readFileSync(file, 'utf8')) as OperatorProfile;
+  const profile = readJsonFile(file) as OperatorProfile;
   storePrivate(file, { ...profile, url, ca });
   const admin = adminOf({ ...profile, url, ca });
   await keepCredential(admin, { ...profile, url, ca }, file);
@@ -77,9 +78,7 @@ export interface QuickStartUrls {
  * leaves everything as the operator made it, and only follows other ports.
  */
 export async function seed(admin: AdminClient, file: string, urls: QuickStartUrls): Promise<QuickStart> {
-  const known = existsSync(file)
-    ? (JSON.parse(readFileSync(file, 'utf8')) as QuickStart & { urls: QuickStartUrls })
-    : undefined;
+  const known = existsSync(file) ? (readJsonFile(file) as QuickStart & { urls: QuickStartUrls }) : undefined;
   if (known && JSON.stringify(known.urls) === JSON.stringify(urls)) return known;
   const quickStart = known ?? { user: USER, password: randomBytes(9).toString('base64url') };
   await placeParts(admin, urls);
@@ -141,7 +140,7 @@ export const BRANCH_AUTHORITIES: readonly string[] = [BRANCH_AUTHORITY, ACROSS_A
  * those of the main site. Updates of apps come by both. Like `seed` a later start only follows other ports.
  */
 export async function seedBranch(admin: AdminClient, file: string, urls: BranchUrls): Promise<void> {
-  const known = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as BranchUrls) : undefined;
+  const known = existsSync(file) ? (readJsonFile(file) as BranchUrls) : undefined;
   if (JSON.stringify(known) === JSON.stringify(urls)) return;
   await admin.call(sites.put, { params: { name: BRANCH }, body: { origins: [...urls.origins] }, ...REASON });
   for (const [name, title, authority, url, site] of [

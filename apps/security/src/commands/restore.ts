@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   type AccessContext,
@@ -20,6 +20,7 @@ import {
   objectPath,
   openData,
 } from '@sallyport/backup';
+import { readJsonFile } from '@sallyport/settings';
 import {
   asOnlyRestore,
   countOtherClients,
@@ -144,8 +145,7 @@ function isThere(config: Config): boolean {
 function assertKeyFile(config: Config, keyFile: string): void {
   const own = keyFileOf(config);
   if (!existsSync(own) || own === keyFile) return;
-  const keysOf = (file: string): string =>
-    JSON.stringify((JSON.parse(readFileSync(file, 'utf8')) as { keys: object }).keys);
+  const keysOf = (file: string): string => JSON.stringify((readJsonFile(file) as { keys?: object }).keys);
   if (keysOf(own) === keysOf(keyFile)) return;
   throw new Error(`${own} is another key file than ${keyFile}: move it away first, it is never overwritten`);
 }

@@ -1,5 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Pod } from '@sallyport/access';
+import { readJsonFile } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
 import {
   createLocalJWKSet,
@@ -185,7 +186,7 @@ function markOf(file: string): string {
 }
 
 function readKeys(file: string): LocalJWKSet {
-  const set = JSON.parse(readFileSync(file, 'utf8')) as JSONWebKeySet;
+  const set = readJsonFile(file) as JSONWebKeySet;
   const keys = Array.isArray(set.keys) ? set.keys : [];
   const isPublic = keys.every(({ kty, d, k }) => kty !== 'oct' && d === undefined && k === undefined);
   if (keys.length === 0 || !isPublic) throw new Error(`${file} is no set of public keys`);

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
   type AccessContext,
@@ -14,7 +14,7 @@ import {
   takenBack,
 } from '@sallyport/access';
 import { type CryptoProvider, formatBase64Url, KEY_BYTES, parseBase64Url } from '@sallyport/channel';
-import { replacePrivateFile, withFileLock } from '@sallyport/settings';
+import { readJsonFile, replacePrivateFile, withFileLock } from '@sallyport/settings';
 
 type KeyTexts = Readonly<Record<string, string>>;
 
@@ -43,8 +43,20 @@ export interface OpenedKeks {
 /** A draft that is older was left by a process that was killed, ms. */
 const DRAFT_MS = 60_000;
 
+/** @throws Error for what holds no keys, without a word of what it holds instead */
 function readFile(file: string): KekFile {
-  return JSON.parse(readFileSync(file, 'utf8')) as KekFile;
+  const content = readJsonFile(file) as Partial<KekFile> | null;
+  const key = content?.keys?.[String(content.current)];
+  if (typeof key === 'string' && parsedKey(key)?.length === KEY_BYTES) return content as KekFile;
+  throw new Error(`${file} holds no key-encryption keys: it is not a kek.json`);
+}
+
+function parsedKey(text: string): Uint8Array | undefined {
+  try {
+    return parseBase64Url(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Writes durably, before anything is wrapped with what it holds: a lost key would lock everybody out. */
@@ -96,9 +108,6 @@ export function keyFileOf({ SALLYPORT_DATA: data }: { readonly SALLYPORT_DATA: s
 export function beginKeks(file: string, given: string | undefined): void {
   if (given === undefined || existsSync(file)) return;
   const handed = readFile(given);
-  const { current, keys } = setOf(handed);
-  if (keys.get(current)?.length !== KEY_BYTES)
-    throw new Error(`${given} holds no key-encryption keys: it is not a kek.json`);
   withFileLock(file, () => existsSync(file) || replaceFile(file, handed));
 }
 

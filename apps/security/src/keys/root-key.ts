@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { readJsonFile } from '@sallyport/settings';
 import type { JWK } from 'jose';
 
 /** Where a root key lies that an escrow gave back, for a realm that is built anew. */
@@ -18,7 +19,7 @@ export function readRootKey(file: string): JWK | undefined {
 
 function parsed(file: string): JWK & { readonly updates?: unknown } {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as JWK;
+    return readJsonFile(file) as JWK;
   } catch {
     return {};
   }

@@ -1,10 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { KnownLife } from '@sallyport/access';
-import { replacePrivateFile } from '@sallyport/settings';
+import { readJsonFile, replacePrivateFile } from '@sallyport/settings';
 
 /** What the node knows; undefined before its first start. */
 export function readKnownLife(file: string): KnownLife | undefined {
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as KnownLife) : undefined;
+  return existsSync(file) ? (readJsonFile(file) as KnownLife) : undefined;
 }
 
 export function writeKnownLife(file: string, life: KnownLife): void {

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { replacePrivateFile } from '@sallyport/settings';
+import { readJsonFile, replacePrivateFile } from '@sallyport/settings';
 
 /** Where a database of our own lies: what a copy of its folder, or of its machine, does not share with it. */
 export interface PlaceMark {
@@ -95,7 +95,7 @@ function markFileOf(folder: string): string {
 
 function readMark(folder: string): PlaceMark | undefined {
   const file = markFileOf(folder);
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as PlaceMark) : undefined;
+  return existsSync(file) ? (readJsonFile(file) as PlaceMark) : undefined;
 }
 
 function markOf(folder: string): PlaceMark | undefined {

@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { processBegun, replacePrivateFile, withFileLock } from '@sallyport/settings';
+import { processBegun, readJsonFile, replacePrivateFile, withFileLock } from '@sallyport/settings';
 
 /** A restore that is under way on this machine, or was killed. */
 export interface Restoring {
@@ -29,7 +29,7 @@ function fileOf({ SALLYPORT_DATA: data }: Folder): string {
 /** The restore that this folder is for until it is finished. */
 export function readRestoring(folder: Folder): Restoring | undefined {
   const file = fileOf(folder);
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Restoring) : undefined;
+  return existsSync(file) ? (readJsonFile(file) as Restoring) : undefined;
 }
 
 /** True while the process of a restore lives. */

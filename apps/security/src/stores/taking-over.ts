@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { replacePrivateFile } from '@sallyport/settings';
+import { readJsonFile, replacePrivateFile } from '@sallyport/settings';
 
 /** A takeover with a new epoch, from before the standby is a primary until that epoch has begun. */
 export interface TakingOver {
@@ -17,7 +17,7 @@ function fileOf({ SALLYPORT_DATA: data }: Folder): string {
 /** The takeover that was begun here and is not finished. */
 export function readTakingOver(folder: Folder): TakingOver | undefined {
   const file = fileOf(folder);
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as TakingOver) : undefined;
+  return existsSync(file) ? (readJsonFile(file) as TakingOver) : undefined;
 }
 
 /** From now on no server starts on this folder, until the takeover is finished. */

@@ -63,6 +63,26 @@ test('drafts of processes that were killed are removed, those of others at work 
   expect([existsSync(stale), existsSync(fresh)]).toEqual([false, true]);
 });
 
+test('what is no key file is named, and nothing of what it holds is told', () => {
+  const canary = 'Y2FuYXJ5';
+  const key = `${canary}${'A'.repeat(35)}`;
+  for (const text of [
+    `{"current": 1, "keys": {"1": ${key}"}}`,
+    `{"current": 2, "keys": {"1": "${key}"}}`,
+    `{"current": 1, "keys": {"1": "${canary}!"}}`,
+    `{"current": 1, "keys": {"1": "${canary}"}}`,
+    `# AGE-${canary}`,
+    'null',
+    '{}',
+  ]) {
+    writeFileSync(file, text);
+    for (const open of [() => openKeks(crypto, file, true), () => openKeksOfExports(crypto, file)]) {
+      expect(open, text).toThrow(file);
+      expect(open, text).not.toThrow(canary);
+    }
+  }
+});
+
 test('a realm whose key file is gone gets no new key', () => {
   expect(() => openKeks(crypto, file, true)).toThrow('copy kek.json of another node');
   expect(existsSync(file)).toBe(false);

@@ -248,9 +248,18 @@ function nameBytes(bytes: Uint8Array): { $bytes: string } {
  * @throws SyntaxError or TypeError for anything else.
  */
 export function parseRecord(text: string): DeviceRecord {
-  const record = JSON.parse(text, (_name, value: unknown) => bytesNamed(value) ?? value) as DeviceRecord;
+  const record = parsedRecord(text) as DeviceRecord;
   checkRecord(record);
   return record;
+}
+
+/** What a parser says quotes the text, which has keys in it. */
+function parsedRecord(text: string): unknown {
+  try {
+    return JSON.parse(text, (_name, value: unknown) => bytesNamed(value) ?? value);
+  } catch {
+    throw new SyntaxError('the record of a device is no JSON');
+  }
 }
 
 function bytesNamed(value: unknown): Uint8Array | undefined {

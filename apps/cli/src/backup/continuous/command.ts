@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { BaseBackup } from '@sallyport/archive';
 import { safeguards, status } from '@sallyport/security-api/admin';
+import { readJsonFile } from '@sallyport/settings';
 import type { Command } from 'commander';
 import { addOperatorCommand } from '../../operator-command.ts';
 import { CliError, formatBytes, formatRows, formatTime, printJson } from '../../output.ts';
@@ -128,7 +129,7 @@ function addVerify(continuous: Command): void {
 
 function readReceipt(file: string): readonly ArchivedRealm[] {
   try {
-    return JSON.parse(readFileSync(userPath(file), 'utf8')) as ArchivedRealm[];
+    return readJsonFile(userPath(file)) as ArchivedRealm[];
   } catch (cause) {
     throw new CliError(`${file} is no receipt of an archive (${(cause as Error).message})`);
   }

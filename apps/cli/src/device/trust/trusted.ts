@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { replacePrivateFile } from '@sallyport/settings';
+import { existsSync, rmSync } from 'node:fs';
+import { readJsonFile, replacePrivateFile } from '@sallyport/settings';
 import { CliError } from '../../output.ts';
 import type { NamedCa, TrustStore } from './store.ts';
 
@@ -24,7 +24,7 @@ export class Trusted {
 
   constructor(file: string) {
     this.#file = file;
-    this.#entries = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as TrustedCa[]) : [];
+    this.#entries = existsSync(file) ? (readJsonFile(file) as TrustedCa[]) : [];
   }
 
   get entries(): readonly TrustedCa[] {
