@@ -51,6 +51,16 @@ test('a node that still keeps an older map is asked again, until the newer one i
   expect(refused).not.toHaveBeenCalled();
 });
 
+test('one that is closed fetches nothing by itself, and still asks for whoever wants the map while its Proxy drains', async () => {
+  const map = signed({ seq: 1 });
+  const { cache, ask } = scene([map]);
+  cache.close();
+  cache.heardOf(5);
+  expect(ask).not.toHaveBeenCalled();
+  expect(await cache.get()).toEqual(map);
+  expect(ask.mock.calls).toEqual([[undefined]]);
+});
+
 /** By which the root key names the next one. */
 function naming(next: { publicKey: KeyObject }): string {
   const text = (value: string): string => Buffer.from(value).toString('base64url');

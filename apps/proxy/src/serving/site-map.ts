@@ -44,6 +44,7 @@ export class SiteMapCache {
   #known: KnownSiteMap | undefined;
   #asked: { readonly at: number; readonly answer: Promise<SiteMapAnswer> } | undefined;
   #wanted = 0;
+  #closed = false;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(host: SiteMapHost) {
@@ -71,21 +72,21 @@ export class SiteMapCache {
 
   /** Security has a map with this `seq`: it is fetched if it is a newer one. */
   heardOf(seq: number): void {
-    if (seq <= this.#wanted || seq <= (this.#known?.seq ?? -1)) return;
+    if (this.#closed || seq <= this.#wanted || seq <= (this.#known?.seq ?? -1)) return;
     this.#wanted = seq;
     void this.#fetch(seq);
   }
 
-  /** Asks for nothing more. */
+  /** Fetches nothing more by itself; who asks still gets the map, while the Proxy drains. */
   close(): void {
     clearTimeout(this.#retry);
-    this.#wanted = Number.POSITIVE_INFINITY;
+    this.#closed = true;
   }
 
   async #fetch(seq: number): Promise<void> {
     this.#asked = undefined;
     await this.get().catch(() => undefined);
-    if ((this.#known?.seq ?? -1) >= seq || this.#wanted !== seq) return;
+    if (this.#closed || (this.#known?.seq ?? -1) >= seq || this.#wanted !== seq) return;
     // Another node answered, from before; or none did.
     this.#retry = setTimeout(() => void this.#fetch(seq), RETRY_MS);
     this.#retry.unref();
