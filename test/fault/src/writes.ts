@@ -8,6 +8,9 @@ import { say } from './stores.ts';
 
 /** Sessions of a device before another one is enrolled. */
 const SESSIONS_OF_A_DEVICE = 5;
+/** A login that reached no Proxy did nothing, and is tried again after so long, ms, so many times: as its user does. */
+const AGAIN_MS = 250;
+const LOGIN_TRIES = 8;
 /** How long after an acknowledgement a late request is waited for, ms. */
 const WATCH_MS = 300;
 
@@ -16,6 +19,8 @@ export interface WriteCount {
   enrolments: number;
   logins: number;
   revocations: number;
+  /** Tries to sign in that reached no Proxy: the load balancer had none at that moment. */
+  unreached: number;
   /** Enrolments, logins and revocations that were refused or got no answer. */
   failed: number;
   /** Revoked sessions of which a request came after the acknowledgement. */
@@ -28,7 +33,7 @@ export interface WriteCount {
 /** Users who come and go until told to stop: each enrols a device, which signs in, sends, and has its session revoked, again and again. */
 export class Writes {
   readonly count: WriteCount = {
-    ...{ enrolments: 0, logins: 0, revocations: 0, failed: 0, late: 0, onTheWay: 0 },
+    ...{ enrolments: 0, logins: 0, revocations: 0, unreached: 0, failed: 0, late: 0, onTheWay: 0 },
     errors: new Map(),
   };
   readonly #farm: Farm;
@@ -64,11 +69,24 @@ export class Writes {
   async #session(user: string, device: Device): Promise<void> {
     // What was revoked before is not to be looked at again, whether the device heard of it or not.
     await device.logout().catch(() => undefined);
-    const signedIn = await this.#attempt('login', () => device.login().then(() => true));
+    const signedIn = await this.#attempt('login', () => this.#signIn(device));
     if (!signedIn) return;
     this.count.logins += 1;
     const listed = await this.#farm.operator.call(api.sessions.list);
     for (const { id } of listed.filter((session) => session.user === user)) await this.#revoke(user, device, id);
+  }
+
+  async #signIn(device: Device): Promise<true> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await device.login();
+        return true;
+      } catch (error) {
+        if ((error as DeviceError).code !== 'OFFLINE' || tries === LOGIN_TRIES) throw error;
+        this.count.unreached += 1;
+        await sleep(AGAIN_MS);
+      }
+    }
   }
 
   async #revoke(user: string, device: Device, session: string): Promise<void> {

@@ -84,6 +84,7 @@ async function changeVersions(farm: Farm, tally: Tally, { before, open, rounds }
   tally.atLeast('enrolments', count.enrolments, 1);
   tally.atLeast('logins', count.logins, 1);
   tally.atLeast('revocations', count.revocations, 1);
+  tally.numbers['tries to sign in that reached no Proxy'] = count.unreached;
   tally.numbers['requests on their way at the acknowledgement'] = count.onTheWay;
   for (const [error, times] of count.errors) tally.numbers[error] = times;
 }
