@@ -42,6 +42,15 @@ test('attributes hold: strict, secure, prefixes, ends; scripts neither see nor r
   expect((await jars.visible('wiki.corp:8080')).map(({ name }) => name)).toEqual(['s', 'l', 'mine']);
 });
 
+test('what scripts write beyond ASCII goes out as UTF-8, and they read as that what a server has set', async () => {
+  const jars = new CookieJars(memoryKeeping());
+  await takeAll(jars, ['set=J\xc3\xbcrgen; Path=/']);
+  await takeAll(jars, ['price=5 €; Path=/', 'whose=Łukasz 🙂; Path=/', 'never=a\x7fb; Path=/'], false);
+  const sent = await jars.header('wiki.corp:8080', '/', 'strict');
+  expect(Buffer.from(sent, 'latin1').toString()).toBe('set=Jürgen; price=5 €; whose=Łukasz 🙂');
+  expect((await jars.visible('wiki.corp:8080')).map(({ value }) => value)).toEqual(['Jürgen', '5 €', 'Łukasz 🙂']);
+});
+
 test('they are there after a restart, and gone when they are forgotten', async () => {
   const keeping = memoryKeeping();
   await takeAll(new CookieJars(keeping), ['kept=1; Path=/']);

@@ -14,7 +14,8 @@ export type SameSite = 'strict' | 'lax';
 
 /**
  * One jar for each authority. A cookie stays with the resource that set it, whatever its `Domain` says: one that names other hosts
- * too is taken for this one alone, and one that names others only is refused. `Secure` always holds: the way is sealed.
+ * too is taken for this one alone, and one that names others only is refused. `Secure` always holds: the way is sealed. It keeps
+ * what is on the wire, bytes as characters; scripts write and read that as UTF-8 (WHATWG HTML, `document.cookie`).
  */
 export class CookieJars {
   readonly #keeping: Keeping;
@@ -37,8 +38,9 @@ export class CookieJars {
 
   /** Takes a cookie from a response, or (`http` false) from a script, which can neither set nor replace an HttpOnly one. */
   async take(authority: string, text: string, { path, http }: { path: string; http: boolean }): Promise<void> {
-    if (text.length > MAX_COOKIE_CHARACTERS) return;
-    const cookie = Cookie.parse(text, { loose: true });
+    const written = http ? text : bytesOf(text);
+    if (written.length > MAX_COOKIE_CHARACTERS || NEVER_SENT.test(written)) return;
+    const cookie = Cookie.parse(written, { loose: true });
     const url = urlOf(authority, path);
     if (!cookie || !domainFits(cookie.domain, url.hostname)) return;
     if (cookie.key.startsWith('__Host-') && cookie.domain !== null) return;
@@ -54,7 +56,7 @@ export class CookieJars {
   async visible(authority: string): Promise<readonly PageCookie[]> {
     const jar = (await this.#all()).get(authority);
     const cookies = jar?.getCookiesSync(urlOf(authority, '/'), { http: false, allPaths: true }) ?? [];
-    return cookies.map(({ key, value, path }) => ({ name: key, value, path: path ?? '/' }));
+    return cookies.map(({ key, value, path }) => ({ name: textOf(key), value: textOf(value), path: path ?? '/' }));
   }
 
   /** Forgets all of them, also those that are on their way into the store. */
@@ -79,6 +81,20 @@ export class CookieJars {
     });
     return this.#storing;
   }
+}
+
+/** A byte that no field may hold (RFC 6265bis, section 5.6: such a cookie is ignored). */
+const NEVER_SENT = /\x7f/;
+
+/** A text in UTF-8, a character for each byte. */
+function bytesOf(text: string): string {
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('');
+}
+
+/** What such bytes say. */
+function textOf(bytes: string): string {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  return decoder.decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 }
 
 function readJars(text: string | undefined): Map<string, CookieJar> {
