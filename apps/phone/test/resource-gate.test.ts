@@ -84,6 +84,20 @@ test('a redirect goes on for whoever wanted the page', async () => {
   expect(sites).toEqual(['none', 'none', 'cross-site', 'cross-site']);
 });
 
+test('a redirect beyond ASCII leads to the bytes that the resource wrote', async () => {
+  const { ask } = await openGate(302, [['location', '/\xc3\x9cbersicht?von=K\xf6ln']]);
+  const answer = await ask({});
+  expect(answer).toMatchObject({ headers: [['location', '/%C3%9Cbersicht?von=K%F6ln']] });
+});
+
+test('a coding of nothing is nothing to open', async () => {
+  const fields: Fields = [
+    ['content-encoding', 'gzip'],
+    ['content-length', '0'],
+  ];
+  expect(await (await openGate(200, fields)).ask({})).toMatchObject({ type: 'head', headers: fields });
+});
+
 test('only a page of its own sends something', async () => {
   const { ask, asked } = await openGate();
   expect(await ask({ method: 'POST', again: true })).toMatchObject({ type: 'failed', code: 'OTHER_ORIGIN' });

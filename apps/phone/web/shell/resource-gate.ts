@@ -158,7 +158,7 @@ export class ResourceGate {
   ): Promise<CallResponse> {
     const base =
       resourceAddress(shown) + (ownPath(request.url, { address: resourceAddress(shown), origin: shown.origin }) ?? '/');
-    const target = URL.parse(location, base);
+    const target = URL.parse(escaped(location), base);
     if (!target || !/^https?:$/.test(target.protocol)) return response;
     if (target.host !== shown.authority)
       return this.#redirectedAway(shown, request, { ...response, location: target.href });
@@ -189,6 +189,11 @@ interface Asked {
   readonly site: Site;
 }
 
+/** A location as browsers read it: what is beyond ASCII are bytes of the path, whatever they are in. */
+function escaped(location: string): string {
+  return location.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
 /** The resource's own address. */
 export function resourceAddress({ scheme, authority }: ShownResource): string {
   return `${scheme}://${authority}`;
@@ -206,7 +211,10 @@ function fitRefresh(shown: ShownResource, name: string, value: string): readonly
 }
 
 function unpacked(response: CallResponse): CallResponse {
-  const encoding = response.fields.find(([name]) => name === 'content-encoding')?.[1]?.toLowerCase();
+  const found = (wanted: string): string | undefined => response.fields.find(([name]) => name === wanted)?.[1];
+  const encoding = found('content-encoding')?.toLowerCase();
+  // Some name a coding for nothing at all.
+  if (found('content-length') === '0') return response;
   if (encoding !== 'gzip' && encoding !== 'deflate' && encoding !== 'x-gzip') return response;
   const fields = response.fields.filter(([name]) => name !== 'content-encoding' && name !== 'content-length');
   const format = encoding === 'deflate' ? 'deflate' : 'gzip';
