@@ -121,7 +121,11 @@ export const SETTINGS = {
     'load balancers in front that speak the PROXY protocol, version 2, like `10.1.2.3,10.9.0.0/24`: limits and lock-outs ' +
       'count the address that they name, and whatever comes from them without that header is closed',
   ),
-  SALLYPORT_ADDRESS_BURST: integer('handshakes of one address at once', { min: 1, max: 1_000_000, fallback: 60 }),
+  SALLYPORT_ADDRESS_BURST: integer('handshakes of one address at once: sign-ins and enrolments of all who share it', {
+    min: 1,
+    max: 1_000_000,
+    fallback: 60,
+  }),
   SALLYPORT_ADDRESS_PER_MINUTE: integer('handshakes of one address a minute', {
     min: 1,
     max: 1_000_000,

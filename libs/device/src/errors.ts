@@ -96,6 +96,8 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   HANDSHAKE_FAILED: 'the server does not know this device or its keys',
   UNAVAILABLE: 'the gateway cannot reach its Security server right now',
   UNKNOWN_KID: 'the enrolment link is too old: ask for a new one',
+  RETRY_LATER: 'too many sign in from this network at once: wait a little and try again',
+  BUSY: 'the gateway has too much to do right now: try again in a moment',
 };
 
 /** What to tell people of why a session is over. What an operator wrote as reason stays with the operators. */
