@@ -1,9 +1,8 @@
 import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { scratchFolder } from '@sallyport/support';
+import { countriesFile, scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { Countries } from '../src/serving/countries.ts';
-import { countriesFile } from './countries-file.ts';
 
 const folder = scratchFolder();
 

@@ -56,7 +56,12 @@ export class Gateway {
   }
 
   static async start(
-    options: { proxies?: number; settings?: object; environment?: Record<string, string> } = {},
+    options: {
+      proxies?: number;
+      settings?: object;
+      environment?: Record<string, string>;
+      proxyEnvironment?: Record<string, string>;
+    } = {},
   ): Promise<Gateway> {
     const folder = scratchFolder();
     const environment = {
@@ -83,7 +88,7 @@ export class Gateway {
       },
     });
     for (const id of APPS) await operator.call(api.apps.put, { params: { id }, body: { groups: null } });
-    for (let i = 0; i < (options.proxies ?? 1); i++) await gateway.addProxy();
+    for (let i = 0; i < (options.proxies ?? 1); i++) await gateway.addProxy(options.proxyEnvironment);
     await operator.call(api.sites.put, { params: { name: 'here' }, body: { origins: gateway.origins } });
     return gateway;
   }

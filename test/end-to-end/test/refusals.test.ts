@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import {
   concat,
   DeviceEstablish,
@@ -15,6 +16,7 @@ import { type Attest, attestInSoftware, type Device, type DeviceRecord, memorySt
 import { openDevice } from '@sallyport/device/node';
 import type { ResourceTrial } from '@sallyport/security-api';
 import * as api from '@sallyport/security-api/admin';
+import { countriesFile, scratchFolder } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { FORBIDDEN_HOSTS, HOSTILE_PATHS } from '../../../libs/channel/test/hostile.ts';
 import { startBackend } from '../src/backend.ts';
@@ -24,7 +26,10 @@ import { startTlsBackend } from '../src/tls-backend.ts';
 
 const crypto = nodeCrypto();
 const backend = await startBackend();
-const gateway = await Gateway.start();
+// This machine lies in Germany.
+const countries = join(scratchFolder(), 'countries.mmdb');
+writeFileSync(countries, countriesFile([{ network: '127.0.0.0/8', record: { country: { iso_code: 'DE' } } }]));
+const gateway = await Gateway.start({ proxyEnvironment: { SALLYPORT_COUNTRIES: countries } });
 await gateway.addResource('wiki', 'wiki.corp', backend.url);
 await gateway.addUser('ada');
 const origin = gateway.origins[0]!;
@@ -292,6 +297,31 @@ test('a resource that demands evidence opens for a device that proves what it is
   const reasons = events.map(({ reason }) => reason).join('\n');
   expect(reasons).toContain('connector-unknown');
   for (const device of [proving, silent, lying]) device.close();
+});
+
+test('rules by network and country of the address hold as soon as a change of them is acknowledged', async () => {
+  await gateway.addResource('atlas', 'atlas.corp', backend.url);
+  const device = await gateway.device('ada', memoryStorage());
+  const asked = (): Promise<string> =>
+    device.fetch('http://atlas.corp/echo').then(
+      ({ status }) => String(status),
+      ({ code, message, mayHaveRun }) => `${code} ${mayHaveRun} ${message}`,
+    );
+  const under = async (place: object): Promise<string> => {
+    const all = { networks: null, notNetworks: null, countries: null, notCountries: null, ...place };
+    await gateway.operator.call(api.policies.change, { params: { name: 'open-atlas' }, body: all });
+    return asked();
+  };
+  expect(await under({ countries: ['AT', 'DE'] })).toBe('200');
+  expect(await under({ notCountries: ['DE'] })).toMatch(/^CONTEXT_DENIED false .*not from this country/);
+  expect(await under({ countries: ['AT'] })).toMatch(/^CONTEXT_DENIED false .*not from this country/);
+  expect(await under({ networks: ['127.0.0.0/8'], countries: ['DE'] })).toBe('200');
+  expect(await under({ networks: ['10.0.0.0/8'], countries: ['DE'] })).toMatch(
+    /^CONTEXT_DENIED .*not from this network/,
+  );
+  expect(await under({ notNetworks: ['127.0.0.0/8'] })).toMatch(/^CONTEXT_DENIED false .*not from this network/);
+  expect(await under({})).toBe('200');
+  device.close();
 });
 
 test('the operator is told what is wrong with a backend: by a trial, and in the status while devices meet it', async () => {

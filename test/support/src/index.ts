@@ -18,6 +18,7 @@ export {
   startSallyport,
   waitFor,
 } from './command.ts';
+export { countriesFile } from './countries-file.ts';
 export { inTime } from './in-time.ts';
 export { inLanes } from './lanes.ts';
 export { DRIVER_ADDRESS, isIsolated, Network, runIsolated } from './network.ts';
