@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { AppContext } from '@sallyport/channel';
-import { type Device, memoryStorage } from '@sallyport/device';
+import { type Device, type DeviceError, type DeviceErrorCode, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import {
   AppProcess,
@@ -21,8 +21,10 @@ import { omission } from './omitted-rules.ts';
 import { Operator } from './operator.ts';
 import { createDatabase, discard, say, storesOn } from './stores.ts';
 
+/** The app that the devices say they are. */
+export const RIG_APP = 'rig.app';
 const CONTEXT: AppContext = {
-  id: 'rig.app',
+  id: RIG_APP,
   version: '1.0.0',
   build: '1',
   signer: new Uint8Array(32),
@@ -171,6 +173,17 @@ export class Farm {
   /** A device signs in again. */
   login(device: Device, user: string): Promise<void> {
     return patiently(() => device.login({ user, password: PASSWORD }));
+  }
+
+  /** Whether a device can sign in again. @throws DeviceError while nobody says whether it may */
+  async signsIn(device: Device, user: string): Promise<boolean> {
+    try {
+      await patiently(() => device.login({ user, password: PASSWORD }), isUnsaid);
+      return true;
+    } catch (error) {
+      if (isUnsaid(error)) throw error;
+      return false;
+    }
   }
 
   /** Whether a server can be started; one that could not is left alone. */
@@ -426,13 +439,28 @@ export interface FarmStatus {
   readonly audit: { readonly intact: boolean };
 }
 
-/** Repeats what an impatient SDK call gave up on. */
-async function patiently(work: () => Promise<void>): Promise<void> {
+/** Nobody has said no. */
+const UNSAID: ReadonlySet<DeviceErrorCode> = new Set([
+  'OFFLINE',
+  'SITE_UNAVAILABLE',
+  'CONNECTION_LOST',
+  'BAD_RESPONSE',
+  'UNAVAILABLE',
+  'CALM_DOWN',
+  'LEASE_LOST',
+]);
+
+function isUnsaid(error: unknown): boolean {
+  return UNSAID.has((error as DeviceError).code);
+}
+
+/** Repeats what an impatient SDK call gave up on; only some errors, where told so. */
+async function patiently(work: () => Promise<void>, again: (error: unknown) => boolean = () => true): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
-      if (attempt === 10) throw error;
+      if (attempt === 10 || !again(error)) throw error;
       await sleep(200 * attempt);
     }
   }

@@ -100,7 +100,8 @@ function runSideBySide(scenario: string, scale: Scale): Promise<Tally> {
     ...(values.without ? ['--without', values.without] : []),
     ...(values.before ? ['--before', values.before] : []),
   ];
-  return sideBySide({ scenario, scale, farms: Number(values.farms), options, progress });
+  const { roundsOfAFarm } = SCENARIOS[scenario]!;
+  return sideBySide({ scenario, scale, farms: Number(values.farms), roundsOfAFarm, options, progress });
 }
 
 function save(name: string, scale: Scale, tally: Tally): void {

@@ -8,7 +8,7 @@ import type { Scale } from './scenarios/scenario.ts';
 import { say } from './stores.ts';
 import { type Found, Tally } from './tally.ts';
 
-/** Rounds of a farm before it makes room for another one: one that breaks off costs no more. */
+/** Rounds of a farm, unless its scenario says otherwise. */
 const ROUNDS_OF_A_FARM = 10;
 /** When so many farms break off one after the other the run is given up. */
 const BROKEN_IN_A_ROW = 30;
@@ -23,6 +23,8 @@ export interface ManyFarms {
   readonly scale: Scale;
   /** How many work at a time. */
   readonly farms: number;
+  /** Rounds of a farm before it makes room for another one: one that breaks off costs no more. */
+  readonly roundsOfAFarm: number | undefined;
   /** Further options of each. */
   readonly options: readonly string[];
   /** Hears of all that was found so far, each time a farm is done. */
@@ -72,7 +74,7 @@ class ManyRounds {
   /** One farm after another, while there are rounds left. */
   async lane(): Promise<void> {
     while (this.#left > 0) {
-      const rounds = Math.min(ROUNDS_OF_A_FARM, this.#left);
+      const rounds = Math.min(this.#order.roundsOfAFarm ?? ROUNDS_OF_A_FARM, this.#left);
       this.#left -= rounds;
       const found = await this.#farm(rounds);
       if (found) this.#take(found, rounds);

@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Farm } from '../farm.ts';
-import { pick, randomFrom } from '../random.ts';
 import { RevocationRounds } from '../revocation-rounds.ts';
 import { say } from '../stores.ts';
 import { quantile, Tally } from '../tally.ts';
 import { manyDevices } from '../traffic.ts';
+import { allTroubles, Faults, proxyTroubles, type Trouble } from '../troubles.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Short, so that many rounds with a Proxy cut off fit into a run. */
@@ -68,102 +67,4 @@ async function beginTwin(farm: Farm): Promise<void> {
 function twinTroubles(farm: Farm): (random: () => number) => Trouble[] {
   const twins = [farm.proxies[0]!, farm.proxies.at(-1)!];
   return proxyTroubles({ network: farm.network, nodes: farm.nodes, proxies: twins });
-}
-
-/** A trouble that begins, and what ends it. */
-interface Trouble {
-  readonly weight: number;
-  begin(): () => void;
-}
-
-const one = <T>(random: () => number, all: readonly T[]): T => all[Math.floor(random() * all.length)]!;
-
-/**
- * What can happen between Proxies and Security. The way from a Proxy to its backends stays whole: what it had sent
- * before a line went dead, and the network delivers later, is beyond anybody's reach.
- */
-function proxyTroubles({
-  network,
-  proxies,
-  nodes,
-}: Pick<Farm, 'network' | 'proxies' | 'nodes'>): (random: () => number) => Trouble[] {
-  return (random) => {
-    const proxy = one(random, proxies);
-    const node = one(random, nodes);
-    const cut = (direction: 'in' | 'out' | 'both') => () => {
-      for (const { host } of nodes) network.cutBetween(proxy.host, host, direction);
-      return () => network.heal(proxy.host);
-    };
-    const frozen = (): (() => void) => {
-      proxy.process.kill('SIGSTOP');
-      return () => proxy.process.kill('SIGCONT');
-    };
-    const apart = (): (() => void) => {
-      network.cutBetween(proxy.host, node.host);
-      return () => network.heal(proxy.host);
-    };
-    const resetting = (): (() => void) => {
-      network.reset(proxy.host, node.host);
-      return () => network.heal(proxy.host);
-    };
-    return [
-      { weight: 3, begin: cut('both') },
-      { weight: 2, begin: cut('in') },
-      { weight: 2, begin: cut('out') },
-      { weight: 3, begin: frozen },
-      { weight: 2, begin: apart },
-      { weight: 2, begin: resetting },
-    ];
-  };
-}
-
-/** The same, and Security nodes that stop or are cut off. */
-function allTroubles(farm: Farm): (random: () => number) => Trouble[] {
-  const ofProxies = proxyTroubles(farm);
-  return (random) => {
-    const node = one(random, farm.nodes);
-    const frozen = (): (() => void) => {
-      node.process.kill('SIGSTOP');
-      return () => node.process.kill('SIGCONT');
-    };
-    const cut = (): (() => void) => {
-      farm.network.cut(node.host);
-      return () => farm.network.heal(node.host);
-    };
-    return [...ofProxies(random), { weight: 6, begin: frozen }, { weight: 6, begin: cut }];
-  };
-}
-
-/** One trouble after another at random, until it is stopped. */
-class Faults {
-  count = 0;
-  readonly #troubles: (random: () => number) => Trouble[];
-  readonly #random: () => number;
-  readonly #loop: Promise<void>;
-  #stopped = false;
-
-  constructor(troubles: (random: () => number) => Trouble[], seed: number) {
-    this.#troubles = troubles;
-    this.#random = randomFrom(seed);
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      const troubles = this.#troubles(this.#random);
-      const end = pick(
-        this.#random,
-        troubles.map((trouble) => [trouble.weight, trouble] as const),
-      ).begin();
-      await sleep(300 + this.#random() * 5_000);
-      end();
-      this.count += 1;
-      await sleep(200 + this.#random() * 500);
-    }
-  }
 }

@@ -24,5 +24,7 @@ export interface Scenario {
   /** Sizes of a short run, and of the one that the docs report. */
   readonly short: Size;
   readonly long: Size;
+  /** Rounds that one of many farms makes before it makes room for another one; few unless told otherwise. */
+  readonly roundsOfAFarm?: number;
   run(scale: Scale): Promise<Tally>;
 }
