@@ -142,11 +142,10 @@ export class TwiceRestored {
     await Promise.allSettled(
       this.#atOnce.map((name, i) => realmCommand(farm.nodes[i]!, name, 'new-epoch', '--old-database-is-closed')),
     );
-    const opened = await this.#opened(farm.nodes.map((node, i) => [node, this.#atOnce[i]!] as const));
-    this.#counts.wronglyOpen += opened.length - 1;
-    const [node] = opened as [Server];
+    const { first, opened } = await this.#opened(farm.nodes.map((node, i) => [node, this.#atOnce[i]!] as const));
     say('two restores were opened at once; the Proxies are cut off and serve on');
-    await this.#revokeInHold('first', { node, trouble, wake });
+    await this.#revokeInHold('first', { node: first, trouble, wake });
+    this.#counts.wronglyOpen += (await opened) - 1;
   }
 
   /** Another restore of the same backup, while a node and a Proxy stay with the first one, which nobody closed. */
@@ -291,7 +290,7 @@ export class TwiceRestored {
     for (const database of old) {
       await node.process.end('SIGKILL');
       forget(node);
-      this.#counts.wronglyOpen += (await this.#tryNodes([[node, database]])).length;
+      this.#counts.wronglyOpen += Number(await this.#starts(node, database));
     }
     say('somebody started a node on the old databases again');
   }
@@ -336,22 +335,29 @@ export class TwiceRestored {
     return users.filter(({ name, enabled }) => out.has(name) && enabled).length;
   }
 
-  /** The same, again where none starts: a machine may be too busy for one. @throws Error when none does */
-  async #opened(all: readonly (readonly [node: Server, database: string])[]): Promise<Server[]> {
-    for (let tries = TRIES; tries > 0; tries--) {
-      const opened = await this.#tryNodes(all);
-      if (opened.length > 0) return opened;
+  /**
+   * Starts nodes on their databases, and gives the first that has started; whoever has lost may take longer to find that out than the
+   * hold lasts. Again where none starts: a machine may be too busy for one. @throws Error when none does
+   */
+  async #opened(all: readonly (readonly [node: Server, database: string])[]): Promise<Opened> {
+    for (let left = TRIES; left > 0; left--) {
+      const tried = all.map(async ([node, database]) => ((await this.#starts(node, database)) ? node : undefined));
+      const opened = Promise.all(tried).then((nodes) => nodes.filter(Boolean).length);
+      const first = await Promise.any(tried.map(async (one) => (await one) ?? Promise.reject())).catch(() => undefined);
+      if (first) return { first, opened };
     }
     throw new Error(`no node starts on ${all.map(([, database]) => database).join(' or ')}`);
   }
 
-  /** The nodes that start on their databases. */
-  async #tryNodes(all: readonly (readonly [node: Server, database: string])[]): Promise<Server[]> {
-    const tried = await Promise.all(
-      all.map(([node, database]) => this.#farm.starts(node, { SALLYPORT_DATABASE_NAME: database })),
-    );
-    return all.filter((_, i) => tried[i]).map(([node]) => node);
+  #starts(node: Server, database: string): Promise<boolean> {
+    return this.#farm.starts(node, { SALLYPORT_DATABASE_NAME: database });
   }
+}
+
+/** Which node has started, and how many have in the end. */
+interface Opened {
+  readonly first: Server;
+  readonly opened: Promise<number>;
 }
 
 const WORDS: Readonly<Record<Exclude<Trouble, 'none'>, string>> = {
