@@ -366,6 +366,11 @@ test.each(['PROPFIND', 'VERSION-CONTROL', 'RPC_IN_DATA', 'X-ANY', 'UPDATEREDIREC
   },
 );
 
+test('a URL that was not percent-encoded is told so', async () => {
+  const port = await start(fakeDevice());
+  expect(await send(port, GOOD.replace('t.example/', 't.example/Übersicht'))).toContain('must be percent-encoded');
+});
+
 test('a method that Node does not know asks for no second request; as a second one it is refused by name', async () => {
   const port = await start(fakeDevice());
   const request = (method: string): string => `${method} http://t.example/ HTTP/1.1\r\nhost: t.example\r\n\r\n`;

@@ -71,6 +71,8 @@ function unreadable(code: string | undefined): Answer {
       431,
       `path and header fields are longer than ${MAX_HEAD_BYTES} bytes, and no resource takes that`,
     );
+  if (code === 'HPE_INVALID_URL')
+    return plainAnswer(400, 'the URL holds a byte that is no printable ASCII: it must be percent-encoded');
   if (code === 'HPE_INVALID_METHOD') return plainAnswer(501, 'this method works only as the first one of a connection');
   return plainAnswer(400, `the request cannot be read (${code ?? 'no reason is known'})`);
 }
