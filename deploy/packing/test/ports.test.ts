@@ -22,10 +22,11 @@ test('whatever a server listens at is in the table, at the port that its setting
   for (const [app, place] of [
     ['security', 'Security'],
     ['proxy', 'Proxy'],
+    ['phone', 'phone page'],
   ] as const) {
     const { SETTINGS } = (await import(join(ROOT, 'apps', app, 'src/config.ts'))) as { SETTINGS: Record<string, Read> };
     const listening = Object.entries(SETTINGS).filter(([name]) => name.endsWith('LISTEN'));
-    expect(listening.length).toBeGreaterThan(2);
+    expect(listening.length).toBeGreaterThan(0);
     for (const [name, { fallback }] of listening) {
       const row = PORTS.find(({ to, setting }) => to === place && setting === name);
       expect(row, name).toBeDefined();

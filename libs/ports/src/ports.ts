@@ -10,6 +10,7 @@ export type FarmPlace =
   | 'journal'
   | 'Redis'
   | 'repository'
+  | 'phone page'
   | 'backends'
   | 'directories'
   | 'providers'
@@ -20,7 +21,15 @@ export type FarmPlace =
   | 'time servers';
 
 /** A place that is a host of the farm. */
-export type FarmServer = 'balancer' | 'Proxy' | 'Security' | 'database' | 'journal' | 'Redis' | 'repository';
+export type FarmServer =
+  | 'balancer'
+  | 'Proxy'
+  | 'Security'
+  | 'database'
+  | 'journal'
+  | 'Redis'
+  | 'repository'
+  | 'phone page';
 
 /** Places that are hosts of the farm, each with a firewall of its own. */
 export const SERVERS: readonly FarmServer[] = [
@@ -31,6 +40,7 @@ export const SERVERS: readonly FarmServer[] = [
   'journal',
   'Redis',
   'repository',
+  'phone page',
 ];
 
 /** One way from place to place. The source opens the connection, and answers come back on it: nothing is ever opened the other way. */
@@ -69,7 +79,7 @@ export const PORTS: readonly Port[] = [
     to: 'balancer',
     port: 443,
     protocol: 'tcp',
-    purpose: 'WebSocket of a device',
+    purpose: 'WebSocket of a device; browsers read the phone page here, too, where there is one',
     certificate: 'for the name of the site, of a CA that devices trust; none where TLS is passed through',
   },
   {
@@ -117,6 +127,17 @@ export const PORTS: readonly Port[] = [
     certificate: 'none',
     when: 'with `SALLYPORT_ACME_DIRECTORY`',
     setting: 'SALLYPORT_ACME_LISTEN',
+  },
+  {
+    name: 'phone-page',
+    from: ['balancer'],
+    to: 'phone page',
+    port: 8480,
+    protocol: 'tcp',
+    purpose: 'files of the phone page, which then is a device; it connects to nobody',
+    certificate: 'none: the balancer ends TLS, for the origin of the page and for the wildcard of its resources',
+    when: 'with the phone page',
+    setting: 'SALLYPORT_LISTEN',
   },
   {
     name: 'security-proxies',
