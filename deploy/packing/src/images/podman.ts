@@ -32,15 +32,22 @@ export class Podman {
 
   /** How a container fares, and the last that it printed. */
   lastWords(container: string): string {
-    const ask = (...args: string[]): string => {
-      const { stdout, stderr } = spawnSync('podman', [...this.#options, ...args], { encoding: 'utf8' });
-      return `${stdout}${stderr}`.trim();
-    };
+    const ask = (...args: string[]): string => this.#printed(args);
     const state = ask('inspect', '--format', '{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}', container);
     return `${container} ${state}\n${ask('logs', '--tail', '20', container)}`;
   }
 
-  /** Runs a program in a container. */
+  /** What a program in a container prints, however it ends. */
+  told(container: string, ...command: readonly string[]): string {
+    return this.#printed(['exec', container, ...command]);
+  }
+
+  #printed(args: readonly string[]): string {
+    const { stdout, stderr } = spawnSync('podman', [...this.#options, ...args], { encoding: 'utf8' });
+    return `${stdout}${stderr}`.trim();
+  }
+
+  /** Runs a program in a container. @throws Error with its words */
   exec(container: string, ...command: readonly string[]): string {
     return this.run('exec', container, ...command);
   }

@@ -57,6 +57,9 @@ export async function tryFarm({ images, say }: Trial): Promise<void> {
     told('the Proxy has joined by the token of its service account, and is ready');
     await readPage(podman);
     told('a device has enrolled, signed in and read a page');
+    say(podman.told(SECURITY, '/usr/bin/sallyport', 'doctor', '--from', 'security', '--json'));
+    say(podman.told(SECURITY, '/usr/bin/sallyport', 'doctor', '--from', 'security'));
+    told('the doctor has looked');
     for (const container of [SECURITY, PROXY]) told(confinementOf(podman, container));
   } catch (error) {
     for (const container of [SECURITY, PROXY]) say(podman.lastWords(container));
