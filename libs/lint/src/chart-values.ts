@@ -1,5 +1,5 @@
 import { allVariables } from '@sallyport/settings';
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import type { KnownServer } from './environment.ts';
 import type { LintFault } from './fault.ts';
 import { nearestName } from './nearest.ts';
@@ -56,6 +56,7 @@ export function judgeChartValues(files: readonly ValuesFile[], chart: KnownChart
   const values = valuesOf([...defaults, ...given], given);
   const faults = [
     ...given.flatMap((one) => unknownValue(one, defaults)),
+    ...given.flatMap((one) => wrongKind(one, defaults)),
     ...given.flatMap((one) => doubtsOfSetting(one, chart)),
     ...given.flatMap((one) => writtenSecret(one, chart)),
   ];
@@ -89,23 +90,17 @@ function leavesOf({ where, text }: ValuesFile): SetValue[] {
   const found: SetValue[] = [];
   const walk = (node: unknown, path: string): void => {
     if (!isMap(node)) return;
-    for (const { key, value } of node.items) {
+    for (const { key, value: written } of node.items) {
       if (!isScalar(key)) continue;
+      const value = isAlias(written) ? written.resolve(document) : written;
       const inner = path === '' ? String(key.value) : `${path}.${key.value}`;
       const line = counter.linePos(key.range![0]).line;
       if (isMap(value) && value.items.length > 0) walk(value, inner);
-      else found.push({ path: inner, value: document.getIn(inner.split('.')), where, line });
+      else found.push({ path: inner, value: isNode(value) ? value.toJS(document) : value, where, line });
     }
   };
   walk(document.contents, '');
-  return found.map((one) => ({ ...one, value: plainOf(one.value) }));
-}
-
-/** A node of the parser as the value that it stands for. */
-function plainOf(value: unknown): unknown {
-  return typeof value === 'object' && value !== null && 'toJSON' in value
-    ? (value as { toJSON(): unknown }).toJSON()
-    : value;
+  return found;
 }
 
 function valuesOf(all: readonly SetValue[], given: readonly SetValue[]): ChartValues {
@@ -118,9 +113,43 @@ function unknownValue({ path, where, line }: SetValue, defaults: readonly SetVal
   const parents = path.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.'));
   if (known.some((one) => one === path || (parents.includes(one) && FREE.test(one)))) return [];
   if (parents.some((one) => FREE.test(one))) return [];
+  const inner = known.find((one) => one.startsWith(`${path}.`));
+  if (inner !== undefined)
+    return [{ where, line, severity: 'error', what: `${path}: it is made of several values`, change: `${inner}: …` }];
   const nearest = nearestName(path, known);
   const change = nearest ? `${nearest}: …` : 'take the line away';
   return [{ where, line, severity: 'error', what: `${path}: the chart knows no such value: it does nothing`, change }];
+}
+
+/** Values that are one of a few words. */
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  'gateway.kind': ['', 'HTTPRoute', 'TLSRoute'],
+  'proxy.service.type': ['ClusterIP', 'NodePort', 'LoadBalancer'],
+  'image.pullPolicy': ['Always', 'IfNotPresent', 'Never'],
+};
+
+/** A value is of the kind that the chart's own is: Helm writes whatever it is given, and the cluster refuses it late or takes it for another one. */
+function wrongKind({ path, value, where, line }: SetValue, defaults: readonly SetValue[]): LintFault[] {
+  const own = defaults.find((one) => one.path === path);
+  if (!own) return [];
+  const fault = (what: string, change: string): LintFault[] => [
+    { where, line, severity: 'error', what: `${path}: ${what}`, change: `${path}: ${change}` },
+  ];
+  const [wanted, found] = [kindOf(own.value), kindOf(value)];
+  if (found !== wanted) return fault(`it is ${found}, and has to be ${wanted}`, JSON.stringify(own.value));
+  const words = WORDS[path];
+  if (words && !words.includes(String(value)))
+    return fault(`it is one of ${words.filter(Boolean).join(', ')}`, words.at(-1)!);
+  return [];
+}
+
+/** All numbers of the chart count something. */
+function kindOf(value: unknown): string {
+  if (typeof value === 'number') return Number.isInteger(value) && value >= 0 ? 'a whole number' : 'another number';
+  if (typeof value === 'string') return 'text (in quotes, where it looks like a number)';
+  if (typeof value === 'boolean') return 'true or false';
+  if (Array.isArray(value)) return 'a list';
+  return value === null || value === undefined ? 'nothing' : 'a map';
 }
 
 /** What images say themselves. */

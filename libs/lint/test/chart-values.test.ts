@@ -74,6 +74,15 @@ test.each([
   [`${DATABASE}proxy: {autoscaling: {channels: 5}}`, /channels: the autoscaler is off/, 'enabled: true'],
   [`${DATABASE}proxy: {autoscaling: {enabled: true, minReplicas: 30}}`, /more than maxReplicas/, 'maxReplicas: 30'],
   [`${DATABASE}proxy: {autoscaling: {enabled: true, channels: 5}}`, /nobody may read metrics/, 'prometheus: […]'],
+  [`${DATABASE}proxy: {replicas: -1}`, /replicas: it is another number, and has to be a whole number/, 'replicas: 1'],
+  [`${DATABASE}proxy: {replicas: "2"}`, /replicas: it is text/, 'replicas: 1'],
+  [`${DATABASE}proxy: {drainSeconds: 2.5}`, /drainSeconds: it is another number/, 'drainSeconds: 30'],
+  [`${DATABASE}image: {tag: 1.0}`, /tag: it is a whole number, and has to be text/, 'tag: ""'],
+  [`${DATABASE}networkPolicy: {devices: {}}`, /devices: it is a map, and has to be a list/, 'devices: []'],
+  [`${DATABASE}monitoring: {rules: "yes"}`, /rules: it is text.*true or false/, 'rules: false'],
+  [`${DATABASE}monitoring: true`, /monitoring: it is made of several values/, 'monitoring.serviceMonitor: …'],
+  [`${DATABASE}gateway: {kind: TCPRoute}`, /one of HTTPRoute, TLSRoute/, 'kind: TLSRoute'],
+  [`${DATABASE}proxy: {service: {type: LoadBalancr}}`, /one of ClusterIP/, 'type: LoadBalancer'],
   [`${DATABASE}database: {hosts: x}`, /is no YAML/, 'mend'],
   [`${DATABASE}security: {settings: {SALLYPORT_JOURNAL_PASSWORD: abc}}`, /a secret in values/, 'security: {files:'],
   [`${DATABASE}proxy: {settings: {SALLYPORT_ACME_EAB_KEY: abc}}`, /a secret in values/, 'SALLYPORT_ACME_EAB_KEY_FILE:'],
@@ -92,6 +101,15 @@ networkPolicy: {prometheus: [{podSelector: {matchLabels: {app: prometheus}}}]}
 `;
   expect(judge(text)).toMatchObject([{ severity: 'warning', change: 'monitoring: {serviceMonitor: true}' }]);
   expect(judge(`${text}monitoring: {serviceMonitor: true}`)).toEqual([]);
+});
+
+test('an alias stands for what it names', () => {
+  const named =
+    'ingress: &on {enabled: true, host: a.example, tlsSecret: tls}\nproxy: {trustedHops: 1, autoscaling: *on}';
+  expect(judge(`${DATABASE}${named}`).map(({ what }) => what)).toEqual([
+    expect.stringMatching(/^proxy\.autoscaling\.host: the chart knows no such value/),
+    expect.stringMatching(/^proxy\.autoscaling\.tlsSecret: the chart knows no such value/),
+  ]);
 });
 
 test('settings that the chart leaves to others are theirs to give', () => {

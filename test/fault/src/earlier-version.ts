@@ -122,6 +122,8 @@ function install(commit: string, folder: string, project: string): void {
     execFileSync('npm', INSTALL, { cwd: draft, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
     renameSync(draft, folder);
   } catch (error) {
+    // Another run made it meanwhile.
+    if (existsSync(folder)) return;
     const { stderr = '' } = error as { stderr?: string | Buffer };
     throw new Error(`${commit} could not be made ready: npm ${INSTALL.join(' ')} wants a registry. ${stderr}`, {
       cause: error,
