@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<BackendReason, string>> = {
   port: 'it takes no connections',
   network: 'it lies in no network that the resource names (--network)',
   certificate: 'its certificate is not trusted (--ca)',
-  protocol: 'it speaks another protocol than HTTP/1.1',
+  protocol: 'its answers are not HTTP as the resource has it (--http); the log of the Proxy names the rule',
   time: 'it does not answer in time',
   closed: 'it closes the connection before its answer is complete',
   busy: 'all its connections are taken',

@@ -30,6 +30,14 @@ test('what a Proxy says of backends is in the words of the status until it says 
   expect(links.words()).toEqual([]);
 });
 
+test('an answer that breaks a rule is not said to be another protocol', () => {
+  const { links } = scene();
+  links.told('p1', [{ resource: 'wiki', reason: 'protocol' }]);
+  expect(links.words()[0]).toMatch(
+    /its answers are not HTTP as the resource has it \(--http\); the log of the Proxy names the rule$/,
+  );
+});
+
 test('a Proxy that complains of everything hides nothing that another one says', () => {
   const { links } = scene();
   links.told(
