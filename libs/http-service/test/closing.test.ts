@@ -68,3 +68,21 @@ test('nor does one who does not finish a TLS handshake, or does and asks nothing
   await service.close();
   await Promise.all(ended);
 });
+
+test('who asks several things at once and goes is owed nothing', async () => {
+  const { service, port, asked } = await listen();
+  let at = taken(service.server);
+  const hasty = connect(port, '127.0.0.1').on('error', () => undefined);
+  const [there] = await at;
+  hasty.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3));
+  await asked;
+  const gone = once(there, 'close');
+  hasty.destroy();
+  await gone;
+  at = taken(service.server);
+  const silent = connect(port, '127.0.0.1');
+  const ended = once(silent.resume(), 'close');
+  await at;
+  await service.close();
+  await ended;
+});
