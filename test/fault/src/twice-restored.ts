@@ -135,7 +135,7 @@ export class TwiceRestored {
     const farm = this.#farm;
     await this.#cohorts.get('first')!.served();
     const trouble = this.#chooses([7, 'none'], [2, 'proxy'], [1, 'restart']);
-    await realmCommand(farm.nodes[0]!, this.#order.before, 'close');
+    await insist(farm.nodes[0]!, this.#order.before, ['close']);
     for (const node of farm.nodes) await node.process.end('SIGKILL');
     for (const proxy of farm.proxies) for (const { host } of farm.nodes) farm.network.cutBetween(proxy.host, host);
     const wake = this.#sleeps(trouble);
@@ -162,7 +162,7 @@ export class TwiceRestored {
     await cohort.send();
     const trouble = this.#chooses([5, 'none'], [2, 'proxy'], [2, 'node'], [1, 'restart']);
     // Nothing was closed, and nothing is off: what the operator says is not true.
-    await realmCommand(next, this.lastDatabase, 'new-epoch', '--old-database-is-off');
+    await insist(next, this.lastDatabase, ['new-epoch', '--old-database-is-off']);
     const wakeProxy = trouble === 'proxy' ? this.#sleeps(trouble) : undefined;
     await this.#opened([[next, this.lastDatabase]]);
     say('the database went back again; a node and a Proxy are left on the old one');
@@ -365,6 +365,18 @@ const WORDS: Readonly<Record<Exclude<Trouble, 'none'>, string>> = {
   node: 'the node at the old database slept through a hold',
   restart: 'the restored node was killed in its hold and started again',
 };
+
+/** The operator's command, again while the database does not answer: a busy machine may let it fail over at any time. */
+async function insist(node: Server, database: string, order: readonly string[]): Promise<void> {
+  for (let left = TRIES; ; left--) {
+    try {
+      await realmCommand(node, database, ...order);
+      return;
+    } catch (error) {
+      if (left === 1 || !String(error).includes('the database does not answer')) throw error;
+    }
+  }
+}
 
 /** A node without memory of the databases that it worked with. */
 function forget({ environment }: Server): void {
