@@ -122,7 +122,13 @@ test('a raw scan of every object of a backup, verified without kek.json, finds n
   });
   mkdirSync(elsewhere);
   const name = await create();
-  await done(verify(name), elsewhere);
+  // A target that is gone keeps no other one from being verified.
+  const { code, text } = await run([...verify(name, join(folder, 'gone')), target], elsewhere);
+  expect(code, text).toBe(1);
+  expect(JSON.parse(text)).toMatchObject([
+    { name, macs: false, fault: '' },
+    { fault: expect.stringContaining('ERR_TARGET_GONE') },
+  ]);
   expect((await list())[0]).toMatchObject({ name, state: 'verified' });
   const files = Object.values(EXPORT_OBJECTS).map((object) => join(target, 'main', name, object));
   const contents = files.map((file) => readFileSync(file));

@@ -77,17 +77,24 @@ interface Created {
   readonly targets: readonly { readonly target: string; readonly fault: string }[];
 }
 
+const WHAT_CODES_MEAN = 'docs/errors.md says what its code means';
+
 async function create(places: Places, command: Command): Promise<void> {
   const globals = globalsOf(command);
   const made = (await ask(globals, ['create', ...orderOf(places)])) as Created;
   if (globals.json) printJson(made);
-  else {
-    say`✔ ${made.name}: ${made.rows} rows, ${formatBytes(made.bytes)}\n`;
-    for (const { target, fault } of made.targets) say`  ${target}: ${fault || 'has it, and gave it back as it is'}\n`;
-    const where = places.target ? ` --target ${places.target.join(' ')}` : '';
-    say`it counts once it was verified: sallyport backup verify ${made.name}${where} --identity …\n`;
-  }
+  else sayCreated(made, places);
   if (made.targets.some(({ fault }) => fault !== '')) process.exitCode = 1;
+}
+
+function sayCreated({ name, rows, bytes, targets }: Created, { target: named }: Places): void {
+  const isKept = targets.some(({ fault }) => fault === '');
+  say`${isKept ? '✔' : 'no target has'} ${name}: ${rows} rows, ${formatBytes(bytes)}\n`;
+  for (const { target, fault } of targets) say`  ${target}: ${fault || 'has it, and gave it back as it is'}\n`;
+  if (!isKept) return;
+  const kept = named?.filter((_, i) => targets[i]?.fault === '');
+  const where = kept ? ` --target ${kept.join(' ')}` : '';
+  say`it counts once it was verified: sallyport backup verify ${name}${where} --identity …\n`;
 }
 
 async function list({ limit, ...places }: Places & { limit: string }, command: Command): Promise<void> {
@@ -108,6 +115,8 @@ async function show(name: string, places: Places, command: Command): Promise<voi
 
 interface Verified {
   readonly target: string;
+  /** What is wrong with the target, or its backup; then there is nothing else. */
+  readonly fault: string;
   readonly name: string;
   readonly rows: number;
   readonly macs: boolean;
@@ -131,8 +140,13 @@ async function verify(
   const where = scratch === undefined ? [] : ['--scratch', scratch];
   if (watch) return goOnVerifying(globals, ['--pause', pause, '--identity', identity, ...where, ...orderOf(places)]);
   const verified = (await ask(globals, ['verify', ...given, ...where, ...orderOf(places)])) as readonly Verified[];
+  if (verified.some(({ fault }) => fault !== '')) process.exitCode = 1;
   if (globals.json) return printJson(verified);
-  for (const { target, rows, macs, tookMs, ...one } of verified) {
+  for (const { target, fault, rows, macs, tookMs, ...one } of verified) {
+    if (fault !== '') {
+      say`not verified at ${target}: ${fault}\n`;
+      continue;
+    }
     say`✔ ${one.name} at ${target}: ${rows} rows restored and checked in ${Math.ceil(tookMs / 1_000)} s; its receipt is signed, and counts within a minute\n`;
     if (!macs)
       say`  there is no kek.json here: MACs were not checked. Security holds its manifest against the realm's keys itself\n`;
@@ -142,7 +156,7 @@ async function verify(
 /** Until it is ended: signals reach the program, which finishes what it is at. */
 async function goOnVerifying(globals: GlobalOptions, order: readonly string[]): Promise<void> {
   if (await runOnSecurityHost(globals, { name: 'backup-command', order: ['watch', ...order] })) return;
-  throw new CliError('it ended by itself', 'docs/errors.md says what its code means');
+  throw new CliError('it ended by itself', WHAT_CODES_MEAN);
 }
 
 function orderOf({ target = [], recipient = [] }: Places): string[] {
@@ -153,5 +167,5 @@ async function ask(globals: GlobalOptions, order: readonly string[]): Promise<un
   const answer = JSON.parse(await askSecurityHost(globals, { name: 'backup-command', order })) as { error?: string };
   const { error } = answer;
   if (error === undefined) return answer;
-  throw error.startsWith('ERR_') ? new CliError(error, 'docs/errors.md says what its code means') : new CliError(error);
+  throw error.startsWith('ERR_') ? new CliError(error, WHAT_CODES_MEAN) : new CliError(error);
 }

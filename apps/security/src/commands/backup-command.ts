@@ -13,8 +13,6 @@ import {
   makeIdentity,
   parseIdentity,
   parseRecipients,
-  parseTargetPlace,
-  placeOfFolder,
   putExport,
   type Recipient,
 } from '@sallyport/backup';
@@ -30,6 +28,7 @@ import { watchExports } from '../backup/verify-watch.ts';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { reachDatabase } from '../stores/database.ts';
+import { assertOneWorked, codedWords, type NamedTarget, targetNamed, workAtEach } from './named-targets.ts';
 
 const HELP = `node backup-command.ts keys|create|list|show|verify [...]
 
@@ -83,12 +82,6 @@ interface Answer {
 
 const VERBS: Readonly<Record<string, (order: Order) => Promise<Answer>>> = { keys, create, list, show, verify, watch };
 
-/** A target that was named, to be opened. */
-interface NamedTarget {
-  readonly description: string;
-  open(): Promise<BackupTarget>;
-}
-
 async function keys({ name, out }: Order): Promise<Answer> {
   if (name === undefined || !NAME.test(name))
     throw new Error('whose identity is it? a name has the characters a-z, 0-9 and ._@-');
@@ -141,14 +134,10 @@ async function create(order: Order): Promise<Answer> {
   try {
     const sealed = await sealRealmOf(config, { keyring, recipients, spool });
     const { name, takenAt, parts, data } = sealed.manifest;
-    const outcomes = [];
-    for (const target of targets) {
-      step(`writing to ${target.description}`);
-      outcomes.push({
-        target: target.description,
-        fault: await faultOf(target, (opened) => putExport(opened, sealed)),
-      });
-    }
+    const outcomes = await workAtEach(targets, (opened, { description }) => {
+      step(`writing to ${description}`);
+      return putExport(opened, sealed);
+    });
     const failed = outcomes.some(({ fault }) => fault !== '');
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     return { failed, value: { name, takenAt, rows, bytes: data.bytes, targets: outcomes } };
@@ -190,30 +179,27 @@ async function list(order: Order): Promise<Answer> {
   const config = readSettings(SETTINGS);
   const standing = standingOrder(order, config);
   const rows: object[] = [];
-  let failed = false;
-  for (const target of namedTargets(order, config)) {
-    const fault = await faultOf(target, async (opened) => {
-      const newest = (await listExports(opened, standing.realm)).slice(-order.limit).reverse();
-      for (const folder of newest) {
-        const details = await standingOf(opened, folder, standing);
-        rows.push({ target: target.description, ...details.standing });
-      }
-    });
-    if (fault !== '') rows.push({ target: target.description, name: '', state: 'unreachable', fault });
-    failed ||= fault !== '';
-  }
-  return { failed, value: rows };
+  const outcomes = await workAtEach(namedTargets(order, config), async (opened, { description }) => {
+    const newest = (await listExports(opened, standing.realm)).slice(-order.limit).reverse();
+    for (const folder of newest) {
+      const details = await standingOf(opened, folder, standing);
+      rows.push({ target: description, ...details.standing });
+    }
+  });
+  const unreachable = outcomes.filter(({ fault }) => fault !== '');
+  for (const outcome of unreachable) rows.push({ ...outcome, name: '', state: 'unreachable' });
+  return { failed: unreachable.length > 0, value: rows };
 }
 
 async function show(order: Order): Promise<Answer> {
   const config = readSettings(SETTINGS);
   const standing = standingOrder(order, config);
   const found: (ExportDetails & { readonly target: string })[] = [];
-  for (const target of namedTargets(order, config))
-    await using(target, async (opened) => {
-      const folder = (await listExports(opened, standing.realm)).find(({ name }) => name === order.name);
-      if (folder) found.push({ target: target.description, ...(await standingOf(opened, folder, standing)) });
-    });
+  const outcomes = await workAtEach(namedTargets(order, config), async (opened, { description }) => {
+    const folder = (await listExports(opened, standing.realm)).find(({ name }) => name === order.name);
+    if (folder) found.push({ target: description, ...(await standingOf(opened, folder, standing)) });
+  });
+  assertOneWorked(outcomes);
   if (found.length === 0) throw new Error(`no target has a backup ${order.name ?? ''} of realm ${standing.realm}`);
   const value = found.map(({ target, standing: worth, found: read, receipt }) => ({
     ...{ target, ...worth, genuine: read?.genuine ?? false },
@@ -227,11 +213,12 @@ async function verify(order: Order): Promise<Answer> {
   const config = readSettings(SETTINGS);
   const keyring = openKeyring(config);
   const verified: object[] = [];
-  for (const target of namedTargets(order, config))
-    await using(target, async (opened) => {
-      verified.push(await verifyAt(opened, { config, keyring, identity, order }));
-    });
-  return { value: verified };
+  const outcomes = await workAtEach(namedTargets(order, config), async (opened) => {
+    verified.push({ ...(await verifyAt(opened, { config, keyring, identity, order })), fault: '' });
+  });
+  assertOneWorked(outcomes);
+  const failed = outcomes.filter(({ fault }) => fault !== '');
+  return { failed: failed.length > 0, value: [...verified, ...failed] };
 }
 
 /** Ends with the verification that is under way at the first signal, and at once at the next. What it says are lines, for people and logs. */
@@ -326,36 +313,6 @@ function namedTargets({ targets }: Order, config: Config): readonly NamedTarget[
   );
 }
 
-/** A place as the settings name it, or a folder by its path. */
-function targetNamed(text: string): NamedTarget {
-  return /^(?:file|sftp|s3):/.test(text) ? parseTargetPlace(text) : placeOfFolder(resolve(text));
-}
-
-async function using<T>(target: NamedTarget, work: (opened: BackupTarget) => Promise<T>): Promise<T> {
-  const opened = await target.open();
-  try {
-    return await work(opened);
-  } finally {
-    // Whether it takes leave or not: whatever counts is durable.
-    opened.close().catch(() => undefined);
-  }
-}
-
-/** What is wrong with a target; empty when it did its work. The others are not kept from theirs. */
-async function faultOf(target: NamedTarget, work: (opened: BackupTarget) => Promise<unknown>): Promise<string> {
-  try {
-    await using(target, work);
-    return '';
-  } catch (error) {
-    return wordsOf(error);
-  }
-}
-
-function wordsOf(error: unknown): string {
-  const { code, message } = error as { readonly code?: string; readonly message: string };
-  return code?.startsWith('ERR_') ? `${code}: ${message}` : message;
-}
-
 /** Progress for who looks; nothing for programs. */
 function step(words: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${words} …`);
@@ -387,7 +344,7 @@ async function carryOut(): Promise<void> {
 }
 
 await carryOut().catch((error: unknown) => {
-  process.stdout.write(`${JSON.stringify({ error: wordsOf(error) })}\n`);
+  process.stdout.write(`${JSON.stringify({ error: codedWords(error) })}\n`);
   process.exitCode = 1;
 });
 // The password hasher keeps its threads, and what hangs at a target holds nobody.

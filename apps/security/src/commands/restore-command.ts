@@ -8,10 +8,11 @@ import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
+import { targetNamed } from './named-targets.ts';
 import { type RestoreReport, type RestoreSource, restore } from './restore.ts';
 import { drill, wordsOfDrill } from './restore-drill.ts';
 import { wordsOfRestore } from './restore-report.ts';
-import { chooseExport, exportPlaceOf, openNamedTarget, readNamedFile } from './restore-source.ts';
+import { chooseExport, exportPlaceOf, readNamedFile } from './restore-source.ts';
 
 const HELP = `node restore-command.ts [EXPORT] --identity FILE --actor NAME --reason TEXT [...]
 
@@ -103,7 +104,8 @@ async function carryOut(which: string, options: Options): Promise<readonly [repo
   const keys = openKeksOfExports(serverCrypto(), keyFile);
   const identity = await parseIdentity(readNamedFile(options.identity, 'the identity file'));
   const place = exportPlaceOf(which, options.target);
-  const target = await openNamedTarget(place.target);
+  const named = targetNamed(place.target);
+  const target = await named.open();
   try {
     const { found, verified, passedOver } = await chooseExport(target, {
       ...{ realm: config.SALLYPORT_REALM, which: place.which, before, keys, identity },
@@ -112,7 +114,7 @@ async function carryOut(which: string, options: Options): Promise<readonly [repo
     say(
       `restoring ${found.manifest.name}, taken at ${found.manifest.takenAt}${verified ? '' : '; NOBODY HAS VERIFIED IT'}`,
     );
-    const source = { target, open: () => openNamedTarget(place.target), identity, found, keyFile };
+    const source = { target, open: () => named.open(), identity, found, keyFile };
     if (options.drill) {
       const drilled = await drill(config, source, { scratch: options.scratch, step });
       return [drilled, wordsOfDrill(drilled)];

@@ -10,8 +10,6 @@ import {
   listExports,
   type ManifestKeys,
   objectPath,
-  parseTargetPlace,
-  placeOfFolder,
   readManifest,
   readObject,
   timeOfName,
@@ -54,12 +52,6 @@ export function exportPlaceOf(
   if (target === undefined)
     throw new Error('where is the export? --target FOLDER, sftp://… or s3://…, or the path of its folder');
   return { which, target };
-}
-
-/** Opens a target as it is named: as in the settings, or a folder by its path. */
-export async function openNamedTarget(text: string): Promise<BackupTarget> {
-  const place = /^(?:file|sftp|s3):/.test(text) ? parseTargetPlace(text) : placeOfFolder(resolve(text));
-  return place.open();
 }
 
 /**
