@@ -112,7 +112,9 @@ test('a Proxy that moves serves its new site, and a site that nothing names can 
   await expect(operator.call(api.sites.remove, { params: { name: 'b' } })).rejects.toThrow(
     'site b is still named by resource lab, resource plant, Proxy p2',
   );
-  await operator.call(api.proxies.move, { params: { name: 'p2' }, body: { site: 'here' } });
+  const move = () => operator.call(api.proxies.move, { params: { name: 'p2' }, body: { site: 'here' } });
+  // Who was not told that it is in force asks again.
+  expect([await move(), await move()]).toEqual([{ done: true }, { done: false }]);
   await operator.call(api.resources.remove, { params: { name: 'lab' } });
   await operator.call(api.resources.change, { params: { name: 'plant' }, body: { sites: ['here'] } });
   await operator.call(api.sites.remove, { params: { name: 'b' } });
