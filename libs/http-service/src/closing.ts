@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
@@ -17,21 +16,19 @@ type HttpServer = Server & { closeAllConnections(): void };
 export function closeWithAnswers(service: FastifyInstance): void {
   const server = service.server as HttpServer;
   const sockets = new Set<Socket>();
-  /** Answers that are owed to each. Of requests that were sent one behind the other only the first has an answer that hears of its end. */
-  const owed = new Map<Socket, number>();
-  let [closing, sweeps] = [false, 0];
+  let [closing, underWay, sweeps] = [false, 0, 0];
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  const owe = (socket: Socket, more: number): void => void owed.set(socket, (owed.get(socket) ?? 0) + more);
-  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    if (!owed.has(socket)) socket.once('close', () => owed.delete(socket));
-    owe(socket, 1);
-    response.once('close', () => owed.has(socket) && owe(socket, -1));
+  server.on('request', (_request, response) => {
+    underWay += 1;
+    response.once('close', () => {
+      underWay -= 1;
+    });
   });
   const sweep = (): void => {
-    if ([...owed.values()].some((answers) => answers > 0)) return;
+    if (underWay > 0) return;
     sweeps += 1;
     server.closeAllConnections();
     if (sweeps >= LAST_SWEEP) for (const socket of sockets) socket.destroy();
