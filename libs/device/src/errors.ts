@@ -83,6 +83,7 @@ const MESSAGES: Partial<Record<DeviceErrorCode, string>> = {
   ATTESTATION_REJECTED: 'the proof of what this app is was not taken: ask your administrator',
   APP_UPDATE_REQUIRED: 'this version of the app is too old: update it',
   CONTEXT_DENIED: 'this app or device does not fulfil the policy',
+  STREAM_LIMIT: 'as much is open at once as may be, and none of it ends: close something, or try again later',
   LEASE_LOST: 'the gateway may not serve right now: it waits for its Security server',
   SITE_UNAVAILABLE: 'the site that serves this does not answer right now',
   RESOURCE_UNKNOWN: 'there is no such resource for you',

@@ -26,6 +26,7 @@ import type { StoredSession } from '../kept/record.ts';
 import type { ProxyPlace } from './place.ts';
 import type { GatewaySocket } from './socket.ts';
 import { suiteOf } from './suite.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 /** A resource that the user may reach now. */
 export interface Resource {
@@ -108,7 +109,7 @@ export class GatewayChannel {
   readonly #listener: ChannelListener;
   readonly #limits: ChannelLimits;
   readonly #pace: TokenBucket;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new WaitingLine();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #paceTimer: ReturnType<typeof setTimeout> | undefined;
   #backlogTimer: ReturnType<typeof setTimeout> | undefined;
@@ -207,7 +208,7 @@ export class GatewayChannel {
     };
   }
 
-  /** Opens a stream as soon as the limits of the Proxy allow. @throws DeviceError CONNECTION_LOST, certainly not run */
+  /** Opens a stream as soon as the limits of the Proxy allow. @throws DeviceError CONNECTION_LOST, STREAM_LIMIT, certainly not run */
   async openStream(kind: number, sink: StreamSink): Promise<ChannelStream> {
     const opened = this.expect();
     return this.#whenAllowed(kind, sink).finally(opened);
@@ -215,10 +216,9 @@ export class GatewayChannel {
 
   async #whenAllowed(kind: number, sink: StreamSink): Promise<ChannelStream> {
     while (this.usable && !this.#mayOpen()) {
-      await new Promise<void>((admit) => {
-        this.#waiting.push(admit);
-        this.#armPace();
-      });
+      const admitted = this.#waiting.wait();
+      this.#armPace();
+      await admitted;
     }
     if (!this.usable) throw new DeviceError('CONNECTION_LOST', 'the channel was closed', { mayHaveRun: false });
     return this.#mux.open(kind, sink);
@@ -283,8 +283,7 @@ export class GatewayChannel {
 
   #admit(): void {
     if (this.#refusing && this.#mux.streamCount === 0) return this.close();
-    const waiting = this.#waiting.splice(0);
-    for (const admit of waiting) admit();
+    this.#waiting.admit();
   }
 
   #armPace(): void {

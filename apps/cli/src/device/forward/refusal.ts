@@ -29,6 +29,7 @@ const STATUS: Readonly<Record<string, number>> = {
   UNAVAILABLE: 503,
   LEASE_LOST: 503,
   CALM_DOWN: 503,
+  STREAM_LIMIT: 503,
 };
 
 /** What to say of an error: its code, whether the request may have run, and words. */
