@@ -11,7 +11,7 @@ const LOOK_MS = 500;
 
 /** What a package goes out with. */
 export interface PackageAnswer {
-  readonly packages: Pick<PackageStore, 'read'>;
+  readonly packages: Pick<PackageStore, 'ensure' | 'read'>;
   readonly release: ReleaseRow;
   /** The field `range` of the request. */
   readonly range: string | undefined;
@@ -23,13 +23,14 @@ export interface PackageAnswer {
   readonly owner: string;
 }
 
-/** Sends a package from the byte on that is asked for, as long as it may go out. @throws ProblemError ERR_HTTP_INVALID for no such byte, ERR_SECURITY_SLOW */
-export function answerPackage(
+/** Sends a package from the byte on that is asked for, as long as it may go out. @throws ProblemError ERR_HTTP_INVALID for no such byte, ERR_SECURITY_SLOW, ERR_SECURITY_PACKAGES */
+export async function answerPackage(
   reply: FastifyReply,
   { packages, release, range, still, log, downloads, owner }: PackageAnswer,
-): FastifyReply {
+): Promise<FastifyReply> {
   const { bytes, sha256 } = release.package;
   const from = firstOf(range, bytes);
+  await packages.ensure(release.package);
   const stream = downloads.begin(owner, () => packages.read(sha256, from));
   watch(stream, reply, { still, log });
   return reply

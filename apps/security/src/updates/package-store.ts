@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AccessError } from '@sallyport/access';
 import { UPDATE_CHUNK_BYTES } from '@sallyport/channel';
+import { ProblemError } from '@sallyport/http-service';
 import { Places } from '@sallyport/places';
 import { openFileSource, PackageError, readPackage } from '@sallyport/releases';
 import type { PackageView } from '@sallyport/security-api';
@@ -169,6 +170,17 @@ export class PackageStore {
     const [chunks, digest] = await hashesOf(path);
     if (digest !== sha256) throw invalid('its bytes do not have the hash that it was sent with');
     return { ...(await this.#read(path)), sha256, bytes: (await stat(path)).size, chunks };
+  }
+
+  /** Makes sure that what a release names is here as it was. @throws ProblemError ERR_SECURITY_PACKAGES: never is it "not there" for a device */
+  async ensure({ sha256, bytes }: Pick<PackageView, 'sha256' | 'bytes'>): Promise<void> {
+    const found = await this.#place.sizeOf(sha256);
+    if (found === bytes) return;
+    const how = found === undefined ? 'is not at this node' : `has ${found} bytes at this node, not ${bytes}`;
+    throw new ProblemError(
+      'ERR_SECURITY_PACKAGES',
+      `package ${sha256} ${how}: SALLYPORT_PACKAGES is one place for all`,
+    );
   }
 
   /** Its bytes from a place on. */

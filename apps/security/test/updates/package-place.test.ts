@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { openS3Target } from '@sallyport/backup';
 import { makeZip, scratchFolder } from '@sallyport/support';
@@ -91,4 +91,23 @@ test('a bucket that does not answer says nothing of packages, and is asked again
   isAway = false;
   expect(await send(store, 'ci')).toBe(content.length);
   expect((await store.finish({ sha256, by: 'ci' })).bytes).toBe(content.length);
+});
+
+test('a package that is not at a node, or not whole, is said so before a byte of it: nodes that share no place', async () => {
+  const [one, other] = [new PackageStore(join(folder, 'mine')), new PackageStore(join(folder, 'yours'))];
+  await send(one, 'ci');
+  const kept = await one.finish({ sha256, by: 'ci' });
+  await expect(one.ensure(kept)).resolves.toBeUndefined();
+  const refused = { code: 'ERR_SECURITY_PACKAGES' };
+  await expect(other.ensure(kept)).rejects.toMatchObject({
+    ...refused,
+    message: expect.stringContaining('not at this'),
+  });
+  truncateSync(join(folder, 'mine', sha256), 9);
+  await expect(one.ensure(kept)).rejects.toMatchObject({ ...refused, message: expect.stringContaining('has 9 bytes') });
+  const away = new PackageStore(
+    join(folder, 'away'),
+    bucketPlace({ open: () => openS3Target({ ...s3.place, bucket: 'none' }) }),
+  );
+  await expect(away.ensure(kept)).rejects.toMatchObject(refused);
 });
