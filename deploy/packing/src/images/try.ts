@@ -19,6 +19,8 @@ const NAMES = [
   ...['postgresql.database.svc', 'farm-security.sallyport.svc', 'farm-security'],
   'farm-security-0.farm-nodes.sallyport.svc.cluster.local',
 ];
+/** A machine that has much else to do takes minutes to start a container, ms. */
+const PATIENCE_MS = 300_000;
 const PAGE = 'a page of the intranet\n';
 const SECURITY = 'farm-security-0-security';
 const PROXY = 'farm-proxy-0-proxy';
@@ -57,7 +59,6 @@ export async function tryFarm({ images, say }: Trial): Promise<void> {
     told('the Proxy has joined by the token of its service account, and is ready');
     await readPage(podman);
     told('a device has enrolled, signed in and read a page');
-    say(podman.told(SECURITY, '/usr/bin/sallyport', 'doctor', '--from', 'security', '--json'));
     say(podman.told(SECURITY, '/usr/bin/sallyport', 'doctor', '--from', 'security'));
     told('the doctor has looked');
     for (const container of [SECURITY, PROXY]) told(confinementOf(podman, container));
@@ -141,6 +142,7 @@ async function playSecurity(podman: Podman, folder: string, pods: Objects): Prom
     () => isReady(`https://${HERE}:${PORTS.security}/readyz`, podman),
     'Security',
     () => podman.lastWords(SECURITY),
+    PATIENCE_MS,
   );
   const script = 'fs.readFileSync("/var/lib/sallyport/security/ca.pem","utf8")';
   writeFileSync(join(folder, 'given', 'sallyport-ca', 'ca.pem'), podman.exec(SECURITY, '/usr/bin/node', '-p', script));
@@ -156,6 +158,7 @@ async function playProxy(podman: Podman, folder: string, pods: Objects): Promise
     () => isReady(`http://${HERE}:${PORTS.health}/readyz`, podman),
     'the Proxy',
     () => podman.lastWords(PROXY),
+    PATIENCE_MS,
   );
 }
 
