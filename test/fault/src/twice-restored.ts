@@ -106,6 +106,8 @@ export class TwiceRestored {
     const { nodes } = this.#farm;
     await this.#beforeRestores();
     await this.#twiceAtOnce();
+    // Two lives at once: nobody knows by whom devices are served from here on.
+    if (this.#counts.wronglyOpen > 0) return this.#found();
     const old = nodes.find(({ process }) => process.running)!;
     const next = nodes.find((node) => node !== old)!;
     await this.#oneLeftBehind(old, next);
@@ -310,8 +312,7 @@ export class TwiceRestored {
   async #found(): Promise<GoneBack> {
     const cohorts = [...this.#cohorts.values()];
     const late = cohorts.flatMap(({ rounds }) => rounds).filter((round) => round.late).length;
-    this.#counts.letIn += await this.#countEnabled();
-    for (const cohort of cohorts) this.#counts.letIn += await cohort.countLetIn();
+    if (this.#counts.wronglyOpen === 0) await this.#countLetIn(cohorts);
     for (const cohort of cohorts) await cohort.end();
     const rounds = Object.fromEntries(PARTS.map((part) => [part, this.#cohorts.get(part)?.rounds ?? []]));
     return {
@@ -321,6 +322,11 @@ export class TwiceRestored {
       holds: this.#holds,
       troubles: this.#troubles,
     };
+  }
+
+  async #countLetIn(cohorts: readonly Cohort[]): Promise<void> {
+    this.#counts.letIn += await this.#countEnabled();
+    for (const cohort of cohorts) this.#counts.letIn += await cohort.countLetIn();
   }
 
   /** Users of this backup who were disabled, and are not. */
