@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { lifeOf } from '@sallyport/certificates';
+import type { StartWait } from '@sallyport/http-service';
 import {
   certificateEndsAt,
   join,
@@ -11,7 +12,6 @@ import {
 import type { Secret } from '@sallyport/settings';
 import type { Log } from '@sallyport/telemetry';
 import { joinKeyFile, keptJoinKey } from './join-key.ts';
-import type { JoinWait } from './join-wait.ts';
 import { openPodIdentity, type PodSettings } from './pod-identity.ts';
 
 /** A certificate is looked at so often in its life, and this often at least, ms; it is renewed when half of it is over. */
@@ -29,7 +29,7 @@ export class KeptIdentity {
   }
 
   /** Of a pod that its cluster vouches for: reads the file, or joins by the token of the service account. */
-  static async openPod(file: string, pod: PodSettings, wait: JoinWait): Promise<KeptIdentity> {
+  static async openPod(file: string, pod: PodSettings, wait: StartWait): Promise<KeptIdentity> {
     return new KeptIdentity(file, await openPodIdentity(file, pod, wait));
   }
 
@@ -37,7 +37,7 @@ export class KeptIdentity {
    * Reads the file, or joins by a token; waits while Security does not answer.
    * @throws Error when there is neither a certificate that is good nor a token, or Security refuses the token
    */
-  static async open(file: string, token: Secret | undefined, wait: JoinWait): Promise<KeptIdentity> {
+  static async open(file: string, token: Secret | undefined, wait: StartWait): Promise<KeptIdentity> {
     const known = loadIdentity(file);
     if (known && certificateEndsAt(known) > Date.now()) return new KeptIdentity(file, known);
     if (!token)

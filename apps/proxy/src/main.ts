@@ -24,7 +24,7 @@ import { SETTINGS } from './config.ts';
 import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
 import { InstallPages } from './install-pages.ts';
-import { JoinWait } from './join-wait.ts';
+import { waitToJoin } from './join-wait.ts';
 import { KeptIdentity } from './kept-identity.ts';
 import { KeptRevocations } from './kept-revocations.ts';
 import { KeptText } from './kept-text.ts';
@@ -66,7 +66,7 @@ function keepSiteMap(
 
 async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
-  const wait = new JoinWait(log);
+  const wait = waitToJoin(log);
   // Also before Security answers: whoever watches this Proxy hears that it lives, and what it waits for.
   let isReady = (): boolean => false;
   const health = createHealthService(log, () => isReady());

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { StartWait } from '@sallyport/http-service';
 import {
   certificateEndsAt,
   joinAsPod,
@@ -8,7 +9,6 @@ import {
 } from '@sallyport/security-client';
 import type { Config } from './config.ts';
 import { keptJoinKey } from './join-key.ts';
-import type { JoinWait } from './join-wait.ts';
 
 /** How a pod joins: by the token of its service account instead of one that an operator makes. */
 export interface PodSettings {
@@ -34,7 +34,7 @@ export function podSettings(config: Config): PodSettings | undefined {
  * Security does not answer.
  * @throws SecurityClientError ERR_SECURITY_REFUSED
  */
-export async function openPodIdentity(file: string, pod: PodSettings, wait: JoinWait): Promise<ProxyIdentity> {
+export async function openPodIdentity(file: string, pod: PodSettings, wait: StartWait): Promise<ProxyIdentity> {
   const known = loadIdentity(file);
   if (known && certificateEndsAt(known) > Date.now()) return known;
   const key = known?.key ?? (await keptJoinKey(file));

@@ -6,7 +6,7 @@ import { type ProxyIdentity, storeIdentity } from '@sallyport/security-client';
 import { scratchFolder, TestAuthority } from '@sallyport/support';
 import { createLog } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
-import { JoinWait } from '../src/join-wait.ts';
+import { waitToJoin } from '../src/join-wait.ts';
 import { KeptIdentity } from '../src/kept-identity.ts';
 
 /** Sixteen looks in it; certificates know whole seconds, ms. */
@@ -42,7 +42,7 @@ test('a Proxy renews its certificate by itself, again and again; after a refusal
     until: Date.now() + 60_000,
   });
   storeIdentity(file, { name: 'p1', site: 'here', realm: 'main', urls, ca: authority.certificate, ...first });
-  const kept = await KeptIdentity.open(file, undefined, new JoinWait(log));
+  const kept = await KeptIdentity.open(file, undefined, waitToJoin(log));
   const used: ProxyIdentity[] = [];
   const renewal = kept.renewInTime(async (renewed) => void used.push(renewed), log);
   const stored = (): ProxyIdentity => JSON.parse(readFileSync(file, 'utf8')) as ProxyIdentity;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { joinAsPod, newProxyKey } from '@sallyport/security-client';
 import { createLog } from '@sallyport/telemetry';
 import { afterAll, expect, test } from 'vitest';
-import { JoinWait } from '../src/join-wait.ts';
+import { waitToJoin } from '../src/join-wait.ts';
 import { openPodIdentity } from '../src/pod-identity.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-pod-'));
@@ -47,7 +47,7 @@ afterAll(() => {
 });
 
 function open(name: string, urls: readonly string[] = [url]) {
-  return openPodIdentity(join(folder, name, 'identity.json'), { tokenFile, urls, caFile }, new JoinWait(log));
+  return openPodIdentity(join(folder, name, 'identity.json'), { tokenFile, urls, caFile }, waitToJoin(log));
 }
 
 /** The public key of a request, by a second implementation. */

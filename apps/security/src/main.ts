@@ -51,11 +51,11 @@ import { createSignIn } from './sign-in/sign-in.ts';
 import { siteMapSigner } from './sign-in/site-map.ts';
 import { openDatabase } from './stores/database.ts';
 import { probeOf } from './stores/database-probe.ts';
+import { waitForDatabase } from './stores/database-wait.ts';
 import { watchLife } from './stores/life.ts';
 import { openRealm } from './stores/open-realm.ts';
 import { assertWhole } from './stores/restoring.ts';
 import { openSharedState } from './stores/shared-state.ts';
-import { StartWait } from './stores/start-wait.ts';
 import { assertTakenOver } from './stores/taking-over.ts';
 import { bucketPlace } from './updates/package-place.ts';
 import { PackageStore } from './updates/package-store.ts';
@@ -80,7 +80,7 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const opened = await openDatabase(config);
   release(() => opened.close());
   const metrics = createMetrics();
-  const waits = new StartWait(log);
+  const waits = waitForDatabase(log);
   // Also before there is a database: whoever watches this node hears what it waits for.
   let isUp = false;
   const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;

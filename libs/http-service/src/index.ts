@@ -9,4 +9,5 @@ export {
   ProblemError,
   type ServiceOptions,
 } from './service.ts';
+export { StartWait } from './start-wait.ts';
 export { type UnknownLimits, UnknownSockets } from './unknown-sockets.ts';
