@@ -223,7 +223,7 @@ test('a target of backups is lost', async () => {
   await night.start(SECURITY);
   const page = new Reading('A lost backup target');
   await page.see(status);
-  night.configure('security', { SALLYPORT_BACKUP_EVERY_MS: '300000' });
+  night.configure('security', { SALLYPORT_BACKUP_EVERY_MS: '120000' });
   mkdirSync(night.path('/mnt/backup'));
   await page.type({ until: true });
   page.end();
