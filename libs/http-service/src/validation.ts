@@ -24,12 +24,19 @@ const PLACES: Readonly<Record<string, string>> = {
  * value, and never an expression that only programs read.
  */
 export function validationWords(error: FastifyError): string {
-  const finding = error.validation?.[0] as Finding | undefined;
+  const finding = tellingOf((error.validation ?? []) as readonly Finding[]);
   if (!finding) return 'the request is not valid';
   const name = finding.instancePath.split('/').slice(1).join('.');
   const place = PLACES[error.validationContext ?? ''];
   const field = [name, place && `in ${place}`].filter(Boolean).join(' ') || 'the content';
   return wordsOf(field, finding);
+}
+
+/** The finding that says most: of a value that is none of several, the one about the choice, which stands behind those about each. */
+function tellingOf(findings: readonly Finding[]): Finding | undefined {
+  const [first] = findings;
+  if (first?.keyword !== 'const') return first;
+  return findings.find((one) => one.keyword === 'anyOf' && one.instancePath === first.instancePath) ?? first;
 }
 
 function wordsOf(field: string, { keyword, params, parentSchema }: Finding): string {
@@ -43,6 +50,7 @@ function wordsOf(field: string, { keyword, params, parentSchema }: Finding): str
     maxItems: `at most ${limit} items`,
     type: `${params['type']}`,
     uniqueItems: 'no item twice',
+    const: `${params['allowedValue']}`,
   };
   if (keyword === 'required') return `${withIn(field)}${String(params['missingProperty'])} is missing`;
   if (keyword === 'additionalProperties')

@@ -136,7 +136,10 @@ export function checkFields(request: FastifyRequest): void {
 function reasonOf({ headers }: FastifyRequest): string {
   const reason = headers['sallyport-reason'];
   if (typeof reason !== 'string' || reason.length < MIN_REASON || reason.length > MAX_REASON) {
-    throw new ProblemError('ERR_SECURITY_REASON', 'the header sallyport-reason (3 to 500 characters) says why');
+    throw new ProblemError(
+      'ERR_SECURITY_REASON',
+      'a reason of 3 to 500 characters is needed (over the API, in the header sallyport-reason)',
+    );
   }
   const decoded = decodeReason(reason);
   if (!isText(decoded)) throw new ProblemError('ERR_SECURITY_REASON', 'sallyport-reason has control characters');
