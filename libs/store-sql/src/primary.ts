@@ -22,10 +22,18 @@ export interface DatabaseAddress extends DatabaseHost {
 /** The SQLSTATE that a standby answers writes with. */
 export const READ_ONLY = '25006';
 
-/** Remembers which of several servers was the primary when last asked. */
+/** How long one server may take to take a connection, ms: one of several must not keep us from the others. */
+const ONE_OF_SEVERAL_MS = 1_000;
+const THE_ONLY_ONE_MS = 4_000;
+
+/**
+ * Remembers which of several servers was the primary when last asked, and how patiently to ask. When none of them has
+ * taken a connection in time, it may be this machine that is slow: each then gets more time, until one is quick again.
+ */
 export class PrimaryFinder {
   readonly #hosts: readonly DatabaseHost[];
   #index = 0;
+  #silent = 0;
 
   constructor(address: DatabaseAddress) {
     this.#hosts = address.hosts?.length ? address.hosts : [{ host: address.host, port: address.port }];
@@ -39,9 +47,27 @@ export class PrimaryFinder {
     return this.#hosts.length;
   }
 
+  /** How long a server may take to take a connection now, ms. */
+  get patienceMs(): number {
+    if (this.count === 1) return THE_ONLY_ONE_MS;
+    const rounds = Math.floor(this.#silent / this.count);
+    return Math.min(ONE_OF_SEVERAL_MS * 2 ** rounds, THE_ONLY_ONE_MS);
+  }
+
+  /** A server took a connection, as the primary or not. One that needed long for it says that the next will, too. */
+  answered(tookMs: number): void {
+    if (tookMs < ONE_OF_SEVERAL_MS / 2) this.#silent = 0;
+  }
+
   /** A server did not answer, or is a standby: the next one is asked from now on. */
   failed(host: DatabaseHost): void {
     if (host === this.current) this.#index = (this.#index + 1) % this.#hosts.length;
+  }
+
+  /** A server took no connection in time. Connections that were tried together count once. */
+  silent(host: DatabaseHost): void {
+    if (host === this.current) this.#silent += 1;
+    this.failed(host);
   }
 }
 
@@ -66,6 +92,7 @@ type ConnectCallback = (error: Error | undefined, client?: unknown) => void;
 export function clientOfPrimary(finder: PrimaryFinder): typeof pg.Client {
   return class extends pg.Client {
     readonly server: DatabaseHost;
+    readonly #patienceMs: number;
     #standby = false;
 
     constructor(config: pg.ClientConfig) {
@@ -73,6 +100,7 @@ export function clientOfPrimary(finder: PrimaryFinder): typeof pg.Client {
       // The pool hides the password from enumeration, a spread would lose it.
       super({ ...config, password: config.password, host: server.host, port: server.port });
       this.server = server;
+      this.#patienceMs = config.connectionTimeoutMillis ?? Number.POSITIVE_INFINITY;
       const { connection } = this as this & { readonly connection: NodeJS.EventEmitter };
       connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
         if (parameterName === 'in_hot_standby') this.#standby = parameterValue === 'on';
@@ -93,12 +121,15 @@ export function clientOfPrimary(finder: PrimaryFinder): typeof pg.Client {
     }
 
     async #connect(): Promise<unknown> {
+      const begun = performance.now();
       try {
         await super.connect();
+        finder.answered(performance.now() - begun);
         if (this.#standby) throw Object.assign(new Error('this server is a standby'), { code: READ_ONLY });
         return this;
       } catch (error) {
-        finder.failed(this.server);
+        if (performance.now() - begun < this.#patienceMs) finder.failed(this.server);
+        else finder.silent(this.server);
         void this.end().catch(() => undefined);
         throw error;
       }
@@ -119,18 +150,13 @@ export function connectionOf(address: DatabaseAddress): pg.ClientConfig {
   };
 }
 
-/** How long one server may take to take a connection, ms: one of several must not keep us from the others. */
-const ONE_OF_SEVERAL_MS = 1_000;
-const THE_ONLY_ONE_MS = 4_000;
-
 /** A single connection to the primary, which is looked for until `maxMs` have passed. For work outside of the pool. */
 export async function connectToPrimary(address: DatabaseAddress, maxMs: number): Promise<pg.Client> {
   const finder = new PrimaryFinder(address);
   const Client = clientOfPrimary(finder);
   const deadline = performance.now() + maxMs;
   for (;;) {
-    const connectionTimeoutMillis = finder.count > 1 ? ONE_OF_SEVERAL_MS : THE_ONLY_ONE_MS;
-    const client = new Client({ ...connectionOf(address), connectionTimeoutMillis });
+    const client = new Client({ ...connectionOf(address), connectionTimeoutMillis: finder.patienceMs });
     client.on('error', () => undefined);
     try {
       await client.connect();

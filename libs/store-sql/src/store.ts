@@ -29,12 +29,10 @@ const INT8 = 20;
 const BYTEA = 17;
 /** A statement that takes longer is given up and its connection dropped, ms. */
 const QUERY_TIMEOUT_MS = 3_000;
-/** One server of several must not keep us from the others, ms. */
-const CONNECT_TIMEOUT_MS = 1_000;
 /** A node that stops in the middle of a transaction must not hold its locks, ms. */
 const IDLE_IN_TRANSACTION_MS = 2_000;
 const LOCK_TIMEOUT_MS = 2_500;
-/** How long a connection is looked for, ms: a few servers, each with its connect timeout, or the only one. */
+/** How long a connection is looked for, ms: a few servers, each with its patience, or the only one. */
 const BEGIN_PATIENCE_MS = 4_000;
 const POOL_SIZE = 16;
 /** More that are made together take longer than one may: each has a handshake, of TLS and of the password. */
@@ -91,6 +89,7 @@ export class SqlStore {
   readonly #replicated: boolean;
   readonly #statements = new Map<string, string>();
   readonly #places: Places;
+  readonly #openings: Places;
   readonly #poolSize: number;
   #connections = 0;
   #serverRun: string | undefined;
@@ -102,6 +101,7 @@ export class SqlStore {
     this.#poolSize = poolSize;
     const reserved = Math.floor(poolSize * RESERVED);
     this.#places = new Places({ places: poolSize, reserved, maxWaiting: MAX_WAITING, maxWaitMs: MAX_WAIT_MS });
+    this.#openings = new Places({ places: OPEN_AT_ONCE, maxWaiting: poolSize, maxWaitMs: BEGIN_PATIENCE_MS });
     this.#pool = new pg.Pool({
       ...connectionOf(address),
       Client: clientOfPrimary(this.#finder) as never,
@@ -111,7 +111,7 @@ export class SqlStore {
       types: typesOf(),
       // What a transaction asks at once goes out at once: PostgreSQL answers in the order of the questions.
       pipeline: true,
-      connectionTimeoutMillis: this.#finder.count > 1 ? CONNECT_TIMEOUT_MS : BEGIN_PATIENCE_MS,
+      connectionTimeoutMillis: this.#finder.patienceMs,
       query_timeout: QUERY_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       lock_timeout: LOCK_TIMEOUT_MS,
@@ -234,7 +234,7 @@ export class SqlStore {
     for (let left = POOL_SIZE + this.#finder.count; ; left--) {
       let client: pg.PoolClient | undefined;
       try {
-        client = await this.#pool.connect();
+        client = await this.#connect();
         if (serverOf(client) === this.#finder.current) {
           // Two statements have two results, of which the driver's types know nothing.
           const results = (await client.query(BEGIN)) as pg.QueryResult & pg.QueryResult<Omit<Begun, 'client'>>[];
@@ -250,6 +250,18 @@ export class SqlStore {
         if (left <= 0 || alone || performance.now() > deadline) throw unavailable(cause);
       }
     }
+  }
+
+  /**
+   * A connection that is idle, or a new one. Of those only a few are made at once, each with the time that servers now
+   * need: all of them together would be too slow for the patience of each, and would begin anew for ever.
+   */
+  async #connect(): Promise<pg.PoolClient> {
+    if (this.#pool.idleCount > 0) return this.#pool.connect();
+    return this.#openings.run(() => {
+      this.#pool.options.connectionTimeoutMillis = this.#finder.patienceMs;
+      return this.#pool.connect();
+    });
   }
 
   /** Behind a pooler a connection may outlive its server: what is behind it then is a new one. */

@@ -1,6 +1,7 @@
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { TABLE_NAMES, TABLES } from '@sallyport/access/store';
 import pg from 'pg';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { sealedStoreContract } from '../../access/test/sealed-store.contract.ts';
 import { migrate, SqlStore } from '../src/index.ts';
 import { toSnake } from '../src/names.ts';
@@ -106,4 +107,34 @@ test('transactions that wait for a connection because there are many wait for th
     });
   expect(await Promise.all(Array.from({ length: 6 }, slow))).toEqual([0, 0, 0, 0, 0, 0]);
   await small.close();
+});
+
+/** A way to the database on which every connection takes so long to be taken, ms; the port that it listens on. */
+async function slowWay(delayMs: number): Promise<number> {
+  const { host, port } = server.address;
+  const way = createServer((near) => {
+    near.on('error', () => undefined);
+    const timer = setTimeout(() => {
+      const far = connect(`${host}/.s.PGSQL.${port}`);
+      far.on('error', () => near.destroy());
+      near.on('close', () => far.destroy());
+      near.pipe(far).pipe(near);
+    }, delayMs);
+    near.on('close', () => clearTimeout(timer));
+  });
+  await new Promise<void>((resolve) => way.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void way.close());
+  return (way.address() as AddressInfo).port;
+}
+
+test('servers that all take longer than usual get longer, so that a busy machine finds its database again', async () => {
+  const ports = [await slowWay(1_500), await slowWay(1_500)];
+  const slow = new SqlStore(
+    { ...server.address, hosts: ports.map((port) => ({ host: '127.0.0.1', port })) },
+    { poolSize: 6 },
+  );
+  onTestFinished(() => slow.close());
+  const read = (): Promise<number> => slow.in('slow').transaction(({ tables }) => tables.users.count());
+  const all = (): Promise<number[]> => Promise.all(Array.from({ length: 6 }, read));
+  await expect.poll(() => all().catch(() => []), { timeout: 90_000 }).toEqual([0, 0, 0, 0, 0, 0]);
 });
