@@ -136,7 +136,7 @@ test('what npm start has set up serves apps: the page lists those of the user, g
   const channels = { beta: [] };
   await operator.call(api.apps.put, { params: { id: app }, body: { title: 'Field', groups: ['staff'], channels } });
   const installation = (await operator.call(api.installations.list)).find(({ user }) => user === started.user)!.id;
-  await operator.call(api.apps.addDevice, { params: { id: app, channel: 'beta', installation } });
+  await operator.call(api.apps.assign, { params: { id: app, channel: 'beta', installation } });
   const notes = { de: 'Schneller.', en: 'It is quicker, and works in tunnels.' };
   const release = await publishing.publish(packages[1], notes, 'beta');
   // What the address says stays what is shown.

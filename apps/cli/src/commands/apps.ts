@@ -104,7 +104,7 @@ function addChannelCommands(app: Command): void {
     about: 'put one device on a channel, whatever groups its user is in',
     reason: ['putting a device on a channel', 'it shows the fault that 1.5 mends'],
     run: (admin, { reason }, id: string, name: string, installation: string) =>
-      admin.call(apps.addDevice, { params: { id, channel: name, installation }, reason }),
+      admin.call(apps.assign, { params: { id, channel: name, installation }, reason }),
     show: ({ done }, _given, id: string, name: string, installation: string) =>
       say`${installation} ${done ? 'is' : 'was already'} on the channel ${name} of ${id}\n`,
   });
@@ -119,7 +119,7 @@ function addChannelCommands(app: Command): void {
     about: 'take one device off a channel: it gets no further byte of what it had by that alone',
     reason: ['taking a device off a channel', 'the fault is mended'],
     run: (admin, { reason }, id: string, name: string, installation: string) =>
-      admin.call(apps.removeDevice, { params: { id, channel: name, installation }, reason }),
+      admin.call(apps.unassign, { params: { id, channel: name, installation }, reason }),
     show: sayRemoved,
   });
 }

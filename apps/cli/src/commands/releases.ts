@@ -89,7 +89,7 @@ export function addReleaseCommands(app: Command): void {
     run: async (admin, _given, id: string): Promise<AppStanding> => {
       const [standings, versions] = await Promise.all([
         admin.call(releases.standings, { params: { id } }),
-        admin.call(releases.versions, { params: { id } }),
+        admin.call(releases.versions, { params: { id }, query: { limit: '1000' } }),
       ]);
       return { standings, versions };
     },

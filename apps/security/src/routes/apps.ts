@@ -52,10 +52,10 @@ export function addAppRoutes(service: FastifyInstance, { access, inForce }: AppR
   serve(service, apps.devices, async ({ params: { id: app, channel }, query }) =>
     (await listChannelDevices(access, { app, channel }, pageOf(query))).map(channelDeviceView),
   );
-  serve(service, apps.addDevice, async ({ params: { id: app, channel, installation }, by }) => ({
+  serve(service, apps.assign, async ({ params: { id: app, channel, installation }, by }) => ({
     done: await putOnChannel(access, { app, channel, installation }, by),
   }));
-  serve(service, apps.removeDevice, async ({ params: { id: app, channel, installation }, by }) => ({
+  serve(service, apps.unassign, async ({ params: { id: app, channel, installation }, by }) => ({
     done: await takeOffChannel(access, { app, channel, installation }, by),
   }));
   serve(service, apps.remove, async ({ params: { id }, by }) => {

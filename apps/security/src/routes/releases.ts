@@ -82,7 +82,9 @@ export function addReleaseRoutes(service: FastifyInstance, { access, liveKeys, p
   serve(service, releases.standings, async ({ params: { id }, query }) =>
     (await releaseStandings(access, id, pageOf(query).limit)).map(standingView),
   );
-  serve(service, releases.versions, async ({ params: { id } }) => [...(await appVersions(access, id))]);
+  serve(service, releases.versions, async ({ params: { id }, query }) => [
+    ...(await appVersions(access, id, pageOf(query).limit)),
+  ]);
   serve(service, updates.root, async () => {
     const root = await findUpdateRoot(access);
     const onlineKeys = Array.from({ length: ONLINE_KEYS }, (_, i) => updateKeyFrom(online(i)).key.keyval.public);

@@ -19,15 +19,12 @@ export interface AppVersion {
   readonly tooOld: boolean;
 }
 
-/** Versions of more are not told. */
-const MAX_VERSIONS = 1_000;
-
 /**
- * Versions of an app that installations run, whether the realm knows them or not, and those of its releases; most common first, at most
- * 1,000.
+ * Versions of an app that installations run, whether the realm knows them or not, and those of its releases; the most common
+ * first, not more than `limit`.
  * @throws AccessError ERR_ACCESS_NOT_FOUND
  */
-export function appVersions({ store }: AccessContext, appId: string): Promise<readonly AppVersion[]> {
+export function appVersions({ store }: AccessContext, appId: string, limit: number): Promise<readonly AppVersion[]> {
   return store.transaction(async (transaction) => {
     const { apps, releases, installations } = transaction.tables;
     const [app, rows, tallied] = await Promise.all([
@@ -43,7 +40,7 @@ export function appVersions({ store }: AccessContext, appId: string): Promise<re
     const unused = rows
       .map(({ package: { version, os } }) => ({ version, os, running: 0 }))
       .filter((own, i, all) => ![...said, ...all.slice(0, i)].some((one) => isSame(one, own)));
-    const found = [...said, ...unused].slice(0, MAX_VERSIONS);
+    const found = [...said, ...unused].slice(0, limit);
     const out = await revokedApps(
       transaction,
       found.map(({ version }) => `${appId}@${version}`),

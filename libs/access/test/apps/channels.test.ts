@@ -266,15 +266,16 @@ test('versions that devices run are told beside releases: unknown, withdrawn, re
   await revoke(access, { requestId: randomUUID(), kind: 'lift', subject: 'field@1.1' }, BY);
   const minimum = { version: '1.1', from: 0 };
   await putApp(access, 'field', { groups: null, signers: [SIGNER], minimum }, BY);
-  const found = await appVersions(access, 'field');
+  const found = await appVersions(access, 'field', 1_000);
   const as = (version: string) => found.find((one) => one.version === version);
   expect(as('1.0')).toMatchObject({ running: 193, known: 'unknown', blocked: false, tooOld: true });
   expect(as('1.1')).toMatchObject({ running: 3, known: 'live', blocked: false, tooOld: false });
   expect(as('1.2')).toMatchObject({ running: 2, known: 'withdrawn' });
   expect(as('9.9')).toMatchObject({ running: 1, os: 'ios', known: 'unknown', blocked: true });
   expect(found).toHaveLength(4);
+  expect(await appVersions(access, 'field', 1)).toEqual([as('1.0')]);
   expect((await standing(access, live)).running).toBe(3);
-  await expect(appVersions(access, 'fieldwork')).rejects.toThrow('no app fieldwork');
+  await expect(appVersions(access, 'fieldwork', 1_000)).rejects.toThrow('no app fieldwork');
 });
 
 test('channels and groups that there are not are refused', async () => {

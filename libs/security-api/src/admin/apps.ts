@@ -159,7 +159,7 @@ export const apps = operations('apps', {
     answer: Type.Array(ChannelDeviceView),
     errors: ['ERR_ACCESS_NOT_FOUND'],
   },
-  addDevice: {
+  assign: {
     method: 'PUT',
     path: '/v1/apps/:id/channels/:channel/installations/:installation',
     about: 'Put one device on a channel of releases, whatever groups its user is in',
@@ -168,7 +168,7 @@ export const apps = operations('apps', {
     answer: Done,
     errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_INVALID', 'ERR_ACCESS_CONFLICT'],
   },
-  removeDevice: {
+  unassign: {
     method: 'DELETE',
     path: '/v1/apps/:id/channels/:channel/installations/:installation',
     about: 'Take one device off a channel of releases',

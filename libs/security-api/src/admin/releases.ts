@@ -287,9 +287,9 @@ export const releases = operations('releases', {
   versions: {
     method: 'GET',
     path: '/v1/apps/:id/versions',
-    about:
-      'Versions of an app that installations run, the most common first, also those that the realm never released; at most 1,000',
+    about: 'Versions of an app that installations run, the most common first, also those that the realm never released',
     params: AppIdParam,
+    query: Type.Object({ limit: Type.Optional(PageLimit) }, CLOSED),
     answer: Type.Array(AppVersionView),
     errors: ['ERR_ACCESS_NOT_FOUND'],
   },
