@@ -166,6 +166,22 @@ test('a handshake goes on with all its fields, and is answered when and as the b
   socket.terminate();
 });
 
+test('messages of text pass both ways as they are, whatever their letters and the bytes of the answer', async () => {
+  const { heard, gateway, socket } = await client();
+  gateway.accept(['x-name', '\xfc']);
+  await until(() => heard.length === 1);
+  const texts = ['Grüße', '5 € 🙂 Łódź', 'plain', 'ü'.repeat(40_000)];
+  for (const text of texts) {
+    gateway.tell(encodeWsMessage({ opcode: 1, bytes: encodeText(text) }));
+    socket.send(text);
+  }
+  await until(() => heard.length === 1 + texts.length && gateway.said.length === texts.length);
+  expect(heard).toEqual(['open', ...texts]);
+  expect(gateway.said.map(({ bytes }) => bytes)).toEqual(texts.map((text) => Buffer.byteLength(text)));
+  expect(gateway.said.slice(0, 3).map(({ text }) => text)).toEqual(texts.slice(0, 3));
+  socket.terminate();
+});
+
 test('a backend that takes none of the subprotocols has none taken', async () => {
   const { heard, gateway, socket, fields } = await client(['chat']);
   gateway.accept();

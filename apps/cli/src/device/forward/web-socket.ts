@@ -69,9 +69,10 @@ export async function forwardWebSocket(device: Device, handshake: Handshake): Pr
   if (answered) return undefined;
   if (!opened) return remote.failure ? answerOf(device, remote.failure) : plainAnswer(502, 'the WebSocket was refused');
   remotes.set(request, remote);
-  // The answer's fields are written as texts, each character of which is a byte that came; messages are bytes anyway.
+  // The answer's fields are written as texts, each character of which is a byte that came; messages of text are in UTF-8.
   socket.setDefaultEncoding('latin1');
   sockets.handleUpgrade(request, socket, head, (local) => {
+    socket.setDefaultEncoding('utf8');
     joined();
     join(local, remote);
   });
