@@ -51,6 +51,18 @@ test('what scripts write beyond ASCII goes out as UTF-8, and they read as that w
   expect((await jars.visible('wiki.corp:8080')).map(({ value }) => value)).toEqual(['Jürgen', '5 €', 'Łukasz 🙂']);
 });
 
+test('a byte that ends letters is no space around a cookie', async () => {
+  const keeping = memoryKeeping();
+  const jars = new CookieJars(keeping);
+  await takeAll(jars, ['town=KO\xc5\xa0; Path=/', 'latin=\xa0x\xa0 ; Path=/']);
+  await takeAll(jars, ['there=voilà', 'Р=1; Path=/', 'both= à;Path=/'], false);
+  const sent = 'town=KO\xc5\xa0; latin=\xa0x\xa0; \xd0\xa0=1; both=\xc3\xa0';
+  for (const each of [jars, new CookieJars(keeping)])
+    expect(await each.header('wiki.corp:8080', '/', 'strict')).toBe(sent);
+  const seen = (await jars.visible('wiki.corp:8080')).map(({ name, value }) => `${name}=${value}`);
+  expect(seen).toEqual(expect.arrayContaining(['town=KOŠ', 'there=voilà', 'Р=1', 'both=à']));
+});
+
 test('they are there after a restart, and gone when they are forgotten', async () => {
   const keeping = memoryKeeping();
   await takeAll(new CookieJars(keeping), ['kept=1; Path=/']);

@@ -38,9 +38,10 @@ export class CookieJars {
 
   /** Takes a cookie from a response, or (`http` false) from a script, which can neither set nor replace an HttpOnly one. */
   async take(authority: string, text: string, { path, http }: { path: string; http: boolean }): Promise<void> {
+    if (text.length > MAX_COOKIE_CHARACTERS) return;
     const written = http ? text : bytesOf(text);
     if (written.length > MAX_COOKIE_CHARACTERS || NEVER_SENT.test(written)) return;
-    const cookie = Cookie.parse(written, { loose: true });
+    const cookie = parsed(written);
     const url = urlOf(authority, path);
     if (!cookie || !domainFits(cookie.domain, url.hostname)) return;
     if (cookie.key.startsWith('__Host-') && cookie.domain !== null) return;
@@ -85,6 +86,20 @@ export class CookieJars {
 
 /** A byte that no field may hold (RFC 6265bis, section 5.6: such a cookie is ignored). */
 const NEVER_SENT = /\x7f/;
+
+/** Stands for the byte A0, while a library parses that takes it for a space: it ends letters of UTF-8, as in "à" and "Š". */
+const NO_SPACE = '\u0100';
+
+/** A cookie as it was written, bytes as characters; only spaces and tabs around its parts are none of it (RFC 6265, section 5.2). */
+function parsed(written: string): Cookie | undefined {
+  const cookie = Cookie.parse(written.replaceAll('\xa0', NO_SPACE), { loose: true });
+  if (!cookie) return undefined;
+  const restored = (part: string): string => part.replaceAll(NO_SPACE, '\xa0');
+  cookie.key = restored(cookie.key);
+  cookie.value = restored(cookie.value);
+  cookie.path = cookie.path === null ? null : restored(cookie.path);
+  return cookie;
+}
 
 /** A text in UTF-8, a character for each byte. */
 function bytesOf(text: string): string {

@@ -196,8 +196,7 @@ export class ResourceFrames {
       if (url) this.#options.go(url.href);
     } else if (word.type === 'cookie') {
       const path = String(word.path);
-      if (path.startsWith('/'))
-        void this.#options.jars.take(authority, String(word.text).slice(0, 8_192), { path, http: false });
+      if (path.startsWith('/')) void this.#options.jars.take(authority, String(word.text), { path, http: false });
     } else if (word.type === 'web-socket' && port) {
       const wanted = { url: String(word.url), protocols: [word.protocols].flat().map(String).slice(0, 32) };
       void openPageSocket({ device: this.#options.device, jars: this.#options.jars, shown }, wanted, port);
