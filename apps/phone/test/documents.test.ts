@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { PageFacts } from '../web/messages.ts';
-import { fitPolicy, insertAtStart, pageHeaders } from '../web/resource/documents.ts';
+import { attributeOf, fitPolicy, insertAtStart, pageHeaders } from '../web/resource/documents.ts';
 
 const FACTS: PageFacts = { address: 'http://wiki.corp:8080', cookies: [] };
 const POLICY = {
@@ -32,6 +32,15 @@ test.each([
   // The decoder of a Response takes a byte order mark away.
   expect(await inserted([text])).toBe(expected.replace(/^\ufeff/, ''));
   expect(await inserted([...text])).toBe(expected.replace(/^\ufeff/, ''));
+});
+
+test('what our script is told stands in ASCII, whatever the charset of the document is', () => {
+  const told = { ...FACTS, cookies: [{ name: 'ü', value: '<"&5 € 🙂', path: '/' }] };
+  const attribute = attributeOf(told);
+  expect(attribute).toMatch(/^[ -~]+$/);
+  expect(attribute).not.toMatch(/["<]/);
+  const unescaped = attribute.replaceAll('&lt;', '<').replaceAll('&quot;', '"').replaceAll('&amp;', '&');
+  expect(JSON.parse(unescaped)).toEqual(told);
 });
 
 test("a long beginning is not waited for, and a page's bytes are kept", async () => {

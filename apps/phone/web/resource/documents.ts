@@ -132,6 +132,15 @@ function allowScript(directives: Map<string, string[]>, scriptHash: string): voi
 const MAX_PROLOGUE_BYTES = 4_096;
 const PROLOGUE = /^(?:ï»¿)?(?:\s+|<!--[\s\S]*?-->)*(?:<!doctype[^>]*>)?/i;
 
+/** JSON for an attribute of markup, in ASCII: documents are in any charset, and what is put into them is read in theirs. */
+export function attributeOf(value: object): string {
+  return JSON.stringify(value)
+    .replaceAll('&', '&amp;')
+    .replaceAll('"', '&quot;')
+    .replaceAll('<', '&lt;')
+    .replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** Puts markup at the start of an HTML document, behind its doctype, so that what it begins runs before any script of the page. */
 export function insertAtStart(markup: string): TransformStream<Uint8Array, Uint8Array> {
   let held = new Uint8Array();

@@ -7,7 +7,7 @@ import {
   type ShellAnswer,
   type WorkerWord,
 } from '../messages.ts';
-import { type DocumentPolicy, insertAtStart, pageHeaders } from './documents.ts';
+import { attributeOf, type DocumentPolicy, insertAtStart, pageHeaders } from './documents.ts';
 import { errorPage } from './error-page.ts';
 
 /** What a service worker has that a window has not; TypeScript keeps the two apart. */
@@ -186,10 +186,7 @@ function isDocument({ destination, mode }: Request): boolean {
 }
 
 function startOf(facts: PageFacts): string {
-  const value = JSON.stringify({ ...facts, shell: POLICY.shell })
-    .replaceAll('&', '&amp;')
-    .replaceAll('"', '&quot;')
-    .replaceAll('<', '&lt;');
+  const value = attributeOf({ ...facts, shell: POLICY.shell });
   return `<script data-sallyport="${value}">${PAGE_SCRIPT}</script>`;
 }
 
