@@ -46,16 +46,17 @@ const DRAFT_MS = 60_000;
 /** @throws Error for what holds no keys, without a word of what it holds instead */
 function readFile(file: string): KekFile {
   const content = readJsonFile(file) as Partial<KekFile> | null;
-  const key = content?.keys?.[String(content.current)];
-  if (typeof key === 'string' && parsedKey(key)?.length === KEY_BYTES) return content as KekFile;
-  throw new Error(`${file} holds no key-encryption keys: it is not a kek.json`);
+  const current = content?.keys?.[String(content.current)];
+  const all = [content?.keys, content?.retired].flatMap((keys) => Object.values(keys ?? {}));
+  if ([current, ...all].every(isKey)) return content as KekFile;
+  throw new Error(`${file} holds no key-encryption keys, or a damaged one: it is not a kek.json`);
 }
 
-function parsedKey(text: string): Uint8Array | undefined {
+function isKey(text: unknown): boolean {
   try {
-    return parseBase64Url(text);
+    return typeof text === 'string' && parseBase64Url(text).length === KEY_BYTES;
   } catch {
-    return undefined;
+    return false;
   }
 }
 

@@ -71,6 +71,8 @@ test('what is no key file is named, and nothing of what it holds is told', () =>
     `{"current": 2, "keys": {"1": "${key}"}}`,
     `{"current": 1, "keys": {"1": "${canary}!"}}`,
     `{"current": 1, "keys": {"1": "${canary}"}}`,
+    `{"current": 1, "keys": {"1": "${'A'.repeat(43)}", "2": "${canary}!"}}`,
+    `{"current": 1, "keys": {"1": "${'A'.repeat(43)}"}, "retired": {"2": "${canary}"}}`,
     `# AGE-${canary}`,
     'null',
     '{}',
