@@ -282,7 +282,8 @@ export class GatewayChannel {
   }
 
   #admit(): void {
-    if (this.#refusing && this.#mux.streamCount === 0) return this.close();
+    if (this.#refusing && this.#mux.streamCount === 0) this.close();
+    // Also of a channel that is gone: whoever waits for a stream there looks elsewhere.
     this.#waiting.admit();
   }
 
