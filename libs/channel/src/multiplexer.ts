@@ -69,6 +69,12 @@ const MAX_CONTROL_FRAMES = 1_024;
  */
 const JOIN_FROM = 32;
 const JOIN_FROM_BYTES = 24_576;
+/** Codes that say that a session is over. Of a stream they are a Proxy's word, and no Proxy's word says that (SPEC.md, section 8). */
+const OVER: ReadonlySet<number> = new Set([
+  SIGNED_CODES.REVOKED,
+  SIGNED_CODES.REENROLL_REQUIRED,
+  SIGNED_CODES.SESSION_EXPIRED,
+]);
 /** Plaintext of the record being composed. Shared, because sealing copies it before anything else runs. */
 const scratch = new Uint8Array(MAX_RECORD_BYTES);
 
@@ -489,7 +495,8 @@ export class Multiplexer implements StreamOwner {
     if (!stream || stream.closed) return;
     this.#ready.delete(stream);
     const { code, words } = decodeReset(frame.data);
-    stream.abort(code, words);
+    const isHearsay = this.#role === 'device' && OVER.has(code);
+    stream.abort(isHearsay ? SIGNED_CODES.CANCELLED : code, words);
   }
 
   #handleWindow(frame: Frame): void {

@@ -212,6 +212,11 @@ class FakeChannel {
     this.#mux.flush();
   }
 
+  /** Ends all streams that are open. */
+  resetAll(code: keyof typeof SIGNED_CODES): void {
+    this.#mux.resetAll(SIGNED_CODES[code]);
+  }
+
   cut(): void {
     this.#socket.close();
   }

@@ -341,6 +341,22 @@ test.each([
   else expect(await got).toMatchObject({ code: end.code });
 });
 
+test.each(['REVOKED', 'REENROLL_REQUIRED', 'SESSION_EXPIRED'] as const)(
+  'a request that a Proxy ends with %s is one that was lost, and goes on where it may run twice',
+  async (code) => {
+    const { device, get, b } = await scene('unsaid', { origins: [B] });
+    await get('b');
+    b.answers = false;
+    const posted = device.fetch('http://b.test/', { method: 'POST', body: 'once' }).catch((error: unknown) => error);
+    const got = get('b');
+    await vi.waitFor(() => expect(b.requests).toBe(3), 90_000);
+    b.answers = true;
+    for (const channel of b.channels) channel.resetAll(code);
+    expect(await posted).toMatchObject({ code: 'CONNECTION_LOST', mayHaveRun: true });
+    expect([await got, device.hasSession, b.hellos]).toEqual(['b', true, 1]);
+  },
+);
+
 test('what is open when a Proxy calls the session over ends at once when the device is closed', async () => {
   const { device, get, gateway, b } = await scene('unsaid', { origins: [B] });
   await get('b');
