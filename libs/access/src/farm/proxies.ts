@@ -94,22 +94,28 @@ export async function redeemJoinToken(
   keyHash: string,
 ): Promise<ProxyRow | undefined> {
   if (!isJoinToken(access, secret)) return undefined;
-  const known = await access.store.transaction(({ tables }) => tables.joinTokens.find({ id }));
+  const fresh = access.crypto.sha256(encodeText(secret));
+  const taken = access.crypto.sha256(encodeText(`${secret} ${keyHash}`));
+  const isGood = ({ tokenHash, expiresAt }: JoinTokenRow, now: number): boolean =>
+    expiresAt > now && (equalBytes(tokenHash, fresh) || equalBytes(tokenHash, taken));
+  const known = await access.store.transaction(async (transaction) => {
+    const row = await transaction.tables.joinTokens.find({ id });
+    return row && isGood(row, transaction.now()) ? row : undefined;
+  });
+  // Whoever has a copy of one that is used or over takes no lock, however often it is shown.
   if (!known) return undefined;
   return change(access, { actor: known.proxy, reason: 'redeemed a join token' }, async (begun) => {
     const { joinTokens, proxies } = begun.tables;
     const row = await joinTokens.find({ id }, 'update');
-    if (!row || row.expiresAt <= begun.at) return begun.unchanged();
+    if (!row || !isGood(row, begun.at)) return begun.unchanged();
     const present = await proxies.find({ name: row.proxy }, 'update');
-    const takenHash = access.crypto.sha256(encodeText(`${secret} ${keyHash}`));
-    if (equalBytes(row.tokenHash, takenHash)) {
+    if (equalBytes(row.tokenHash, taken)) {
       begun.unchanged();
       return present && isStill(present, row, keyHash) ? present : undefined;
     }
-    const good = equalBytes(row.tokenHash, access.crypto.sha256(encodeText(secret)));
-    if (!good || !mayTake(row, present)) return begun.unchanged();
+    if (!mayTake(row, present)) return begun.unchanged();
     // From now on it is a token of this key alone.
-    await joinTokens.update({ where: { id } }, { tokenHash: takenHash });
+    await joinTokens.update({ where: { id } }, { tokenHash: taken });
     await proxies.remove({ where: { name: row.proxy } });
     const joinedAt = Math.max(begun.at, (present?.joinedAt ?? 0) + 1);
     const proxy = { name: row.proxy, site: row.site, joinedAt, revokedAt: null, keyHash, nextKeyHash: null };

@@ -7,6 +7,7 @@ import {
   LeaseWatch,
   listAudit,
   memoryBus,
+  type RealmStore,
   recordBeat,
   redeemJoinToken,
   renewProxy,
@@ -105,6 +106,23 @@ test('whoever took a join token gets the same answer again, and nobody else does
   await redeemJoinToken(access, second, A);
   clock.now += 600_001;
   expect(await redeemJoinToken(access, second, A)).toBeUndefined();
+});
+
+test('a copy of a join token that is used, over or another one costs a look, and no lock', async () => {
+  const { access, clock, invite } = await farm();
+  const [used, other] = [await invite(), await invite({ name: 'p2' })];
+  await redeemJoinToken(access, used, A);
+  let looks = 0;
+  const transaction: RealmStore['transaction'] = (work, urgency) => {
+    looks += 1;
+    return access.store.transaction(work, urgency);
+  };
+  const counted = { ...access, store: { realm: access.store.realm, transaction } };
+  const show = (token: typeof used) => redeemJoinToken(counted, token, B);
+  expect([await show(used), await show({ ...used, id: other.id })]).toEqual([undefined, undefined]);
+  clock.now += 600_001;
+  expect(await show(other)).toBeUndefined();
+  expect(looks).toBe(3);
 });
 
 test('a join token never moves a site silently', async () => {
