@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
@@ -5,6 +6,8 @@ import type { FastifyInstance } from 'fastify';
 const SWEEP_MS = 100;
 /** So many times later whoever is left is cut off: hellos that stop half way, sockets that became something else. */
 const LAST_SWEEP = 10;
+/** So many times after the end began nobody is waited for who has not sent the whole of a request: Node has no limit for it any more. */
+const UNFINISHED_SWEEP = 100;
 
 /** What an HTTP server knows of its connections. */
 type HttpServer = Server & { closeAllConnections(): void };
@@ -16,22 +19,23 @@ type HttpServer = Server & { closeAllConnections(): void };
 export function closeWithAnswers(service: FastifyInstance): void {
   const server = service.server as HttpServer;
   const sockets = new Set<Socket>();
-  let [closing, underWay, sweeps] = [false, 0, 0];
+  const underWay = new Set<IncomingMessage>();
+  let [closing, sweeps, idleSweeps] = [false, 0, 0];
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.on('request', (_request, response) => {
-    underWay += 1;
-    response.once('close', () => {
-      underWay -= 1;
-    });
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    underWay.add(request);
+    response.once('close', () => underWay.delete(request));
   });
   const sweep = (): void => {
-    if (underWay > 0) return;
     sweeps += 1;
+    if (sweeps >= UNFINISHED_SWEEP) for (const { complete, socket } of underWay) if (!complete) socket.destroy();
+    if (underWay.size > 0) return;
+    idleSweeps += 1;
     server.closeAllConnections();
-    if (sweeps >= LAST_SWEEP) for (const socket of sockets) socket.destroy();
+    if (idleSweeps >= LAST_SWEEP) for (const socket of sockets) socket.destroy();
   };
   service.addHook('onSend', async (_request, reply) => {
     if (closing) reply.header('connection', 'close');

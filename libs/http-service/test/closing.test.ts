@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Server } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { selfSigned } from '@sallyport/support';
 import { createLog } from '@sallyport/telemetry';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createService } from '../src/index.ts';
 
 const log = createLog('test', 'info', { write: () => undefined });
@@ -23,6 +23,7 @@ async function listen(options: { readonly https?: typeof https } = {}) {
     await told.promise;
     return { late: true };
   });
+  service.post('/whole', async () => ({}));
   await service.listen({ port: 0, host: '127.0.0.1' });
   const { port } = service.server.address() as AddressInfo;
   return { service, port, asked: asked.promise, closing: closing.promise, tell: told.resolve };
@@ -85,4 +86,29 @@ test('who asks several things at once and goes is owed nothing', async () => {
   await at;
   await service.close();
   await ended;
+});
+
+test('nor does one who asks and does not send the whole of it, while others are answered', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { service, port, asked, closing, tell } = await listen();
+  const slow = once(request({ port, path: '/slow' }).end(), 'response');
+  await asked;
+  const begun = once(service.server, 'request');
+  const half = connect(port, '127.0.0.1').on('error', () => undefined);
+  half.write('POST /whole HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{');
+  await begun;
+  let isOpen = true;
+  const ended = once(half.resume(), 'close').then(() => {
+    isOpen = false;
+  });
+  const closed = service.close();
+  await closing;
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(isOpen).toBe(true);
+  await vi.advanceTimersByTimeAsync(2_000);
+  await ended;
+  tell();
+  expect(((await slow) as [IncomingMessage])[0].resume().statusCode).toBe(200);
+  await closed;
 });
