@@ -9,10 +9,10 @@ export function joinKeyFile(identityFile: string): string {
 
 /**
  * The key with which a Proxy joins, PEM. It is on the disk before Security hears of it: whoever joined with it may ask again, also by its
- * next process, when the answer was lost.
+ * next process, when the answer was lost. The key of the identity that the Proxy had is joined with no more: perhaps somebody else has it.
  */
-export async function keptJoinKey(identityFile: string): Promise<string> {
+export async function keptJoinKey(identityFile: string, before?: string): Promise<string> {
   const file = joinKeyFile(identityFile);
-  if (!existsSync(file)) replacePrivateFile(file, await newProxyKey());
+  if (!existsSync(file) || readFileSync(file, 'utf8') === before) replacePrivateFile(file, await newProxyKey());
   return readFileSync(file, 'utf8');
 }

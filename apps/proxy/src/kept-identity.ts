@@ -44,7 +44,7 @@ export class KeptIdentity {
       throw new Error(
         'this Proxy has no valid certificate: make a join token with "sallyport proxy invite" and set SALLYPORT_JOIN_TOKEN',
       );
-    const key = await keptJoinKey(file);
+    const key = await keptJoinKey(file, known?.key);
     const identity = await wait.through(() => join(token.reveal(), key));
     storeIdentity(file, identity);
     // It is in the identity now, until that is renewed.
