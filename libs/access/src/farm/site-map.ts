@@ -37,10 +37,13 @@ export function readSiteMap({ store }: AccessContext): Promise<SiteMapContent> {
 }
 
 async function contentIn(transaction: Transaction, name: string): Promise<SiteMapContent> {
+  const before = await getRealm(transaction);
   const { published, retired } = await readMapKeys(transaction);
   const sites = await transaction.tables.sites.list();
-  const realm = await getRealm(transaction);
   const directories = await transaction.tables.directories.list();
+  const realm = await getRealm(transaction);
+  // Each statement sees what was committed before it: somebody may have changed the map between two of them.
+  if (realm.mapVersion !== before.mapVersion) return contentIn(transaction, name);
   return {
     realm: name,
     seq: realm.mapVersion,

@@ -40,7 +40,7 @@ function isPublished({ publishedAt }: KeyRow): boolean {
   return publishedAt !== null;
 }
 
-/** Handshake keys that are good, with the version of the site map they were read with. */
+/** Handshake keys that are good, with a version of the site map that is not newer than they are. */
 export interface HandshakeKeys {
   /** Newest first; those behind the first published one are older. */
   readonly keys: readonly (RealmKeyOf<'handshake'> & { readonly published: boolean })[];
@@ -50,8 +50,8 @@ export interface HandshakeKeys {
 /** All handshake keys that devices may come with, published or not. */
 export async function loadHandshakeKeys(access: AccessContext): Promise<HandshakeKeys> {
   const { rows, mapVersion } = await access.store.transaction(async (transaction) => ({
-    rows: await transaction.tables.keys.list({ where: { purpose: 'handshake', retiredAt: null } }),
     mapVersion: (await getRealm(transaction)).mapVersion,
+    rows: await transaction.tables.keys.list({ where: { purpose: 'handshake', retiredAt: null } }),
   }));
   const keys = newestFirst(rows).flatMap((row) => {
     const key = unwrapKey(access, row);

@@ -20,6 +20,7 @@ import {
   removeSite,
   revokeProxy,
 } from '../../src/index.ts';
+import { bumpMapVersion } from '../../src/realm/realm.ts';
 import { BY, scene } from '../scene.ts';
 
 const BACKEND = { url: 'http://127.0.0.1:1', networks: [] };
@@ -195,4 +196,29 @@ test('a Proxy is told the lease of its site, whether that is emptied, and the ve
   expect(await move('p1', 'a')).toBe(false);
   for (const refused of [move('p1', 'c'), move('p9', 'b')])
     await expect(refused).rejects.toMatchObject({ code: 'ERR_ACCESS_NOT_FOUND' });
+});
+
+test('a map that changes while it is read is read again: what is of a version has what that version says', async () => {
+  const { access } = await realmWith('a');
+  const origins = ['wss://elsewhere.example'];
+  let changes = 0;
+  const store: typeof access.store = {
+    ...access.store,
+    transaction: (work) =>
+      access.store.transaction(async (transaction) => {
+        const { tables } = transaction;
+        // Another transaction is committed between two statements of this one.
+        const list = async (): ReturnType<typeof tables.sites.list> => {
+          const rows = await tables.sites.list();
+          if (changes++ > 0) return rows;
+          await tables.sites.update({ where: { name: 'a' } }, { origins });
+          await bumpMapVersion(transaction);
+          return rows;
+        };
+        return work({ ...transaction, tables: { ...tables, sites: { list } as typeof tables.sites } });
+      }),
+  };
+  const { seq, sites } = await readSiteMap({ ...access, store });
+  expect(sites).toEqual([{ name: 'a', origins }]);
+  expect(seq).toBe((await readRealm(access.store)).mapVersion);
 });
