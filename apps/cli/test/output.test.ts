@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import { formatRows } from '../src/output.ts';
+import { counted, formatRows } from '../src/output.ts';
 
 test('heads of tables are words, and their cells carry units', () => {
   const row = {
@@ -25,4 +25,8 @@ test('heads of tables are words, and their cells carry units', () => {
     'TOOK (MS)',
   ]);
   expect(cells).toEqual(['node-1', '-', '1500 ms', '-20 s', '7', '-', '12']);
+});
+
+test('one thing is one, and none or more are many', () => {
+  expect([0, 1, 2].map((count) => counted(count, 'user'))).toEqual(['0 users', '1 user', '2 users']);
 });

@@ -3,7 +3,7 @@ import type { BackupView, SafeguardView, StatusView } from '@sallyport/security-
 import { nodes, status } from '@sallyport/security-api/admin';
 import type { Command } from 'commander';
 import { addOperatorCommand, table } from '../operator-command.ts';
-import { formatBytes, formatDuration, formatRows, formatTime } from '../output.ts';
+import { counted, formatBytes, formatDuration, formatRows, formatTime } from '../output.ts';
 import { printable, say } from '../terminal.ts';
 
 /** Columns of a list of Proxies. */
@@ -39,7 +39,7 @@ function formatStatus(status: StatusView): string {
   const [realm, version, node, database] = [status.realm, status.version, status.node, status.database].map(
     printable,
   ) as [string, string, string, string];
-  const counts = `${status.liveSessions} live, ${status.installations} installations, ${status.users} users${countedWord(status)}`;
+  const counts = `${status.liveSessions} live, ${counted(status.installations, 'installation')}, ${counted(status.users, 'user')}${countedWord(status)}`;
   const servers = status.databaseServers.map((server) => ({ ...server, lag: lagOf(server) }));
   return [
     `realm ${realm} · Sallyport ${version} · answered by ${node}, up since ${formatTime(startedAt)}`,
@@ -122,7 +122,7 @@ function safeguardLine({ kind, name, goodAt, missed }: SafeguardView): string {
 
 /** Only what was verified counts. */
 function backupLine({ targets, everyMs, verified, verifiedAgeMs }: BackupView): string {
-  const where = `${targets.length} target${targets.length === 1 ? '' : 's'}, every ${formatDuration(everyMs)}`;
+  const where = `${counted(targets.length, 'target')}, every ${formatDuration(everyMs)}`;
   if (!verified || verifiedAgeMs === null) return `backup         ${where}; none was ever verified`;
   return `backup         ${where}; the newest verified one is ${formatDuration(verifiedAgeMs)} old, at ${printable(verified.place)}`;
 }

@@ -11,7 +11,7 @@ import { directories } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { addOperatorCommand, type Given, required, table } from '../operator-command.ts';
-import { CliError, formatTime, printRows } from '../output.ts';
+import { CliError, counted, formatTime, printRows } from '../output.ts';
 import { say, warn } from '../terminal.ts';
 import { addDirectoryAdd } from './add.ts';
 import { DIRECTORY_COLUMNS, directoryRow, sayDirectory, sayFindings } from './show.ts';
@@ -220,7 +220,7 @@ function printSome(rows: readonly object[], columns: readonly string[]): void {
 function sayPlan({ applied, users, moves, conflicts, newcomers, rights }: MigrationView): void {
   const out = (text: string): void => void say`${text}\n`;
   out(
-    `${moves.length} of ${users} users ${applied ? 'have moved' : 'would move'}; their ids, enrolments and sessions stay`,
+    `${moves.length} of ${counted(users, 'user')} ${applied ? 'have moved' : 'would move'}; their ids, enrolments and sessions stay`,
   );
   if (newcomers > 0)
     out(`${newcomers} accounts of the new directory have nobody here: they become users when it is activated`);

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { type Diagnosis, examineDeviceWay, exitStatusOf, USUAL_LIMITS, type WaitLimits } from '@sallyport/doctor';
 import { type Command, Option } from 'commander';
-import { CliError, printJson } from '../output.ts';
+import { CliError, counted, printJson } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
 import { settingsOfServer, usualSettings } from '../servers/settings.ts';
 import { printable, say } from '../terminal.ts';
@@ -129,7 +129,7 @@ function show(found: readonly Diagnosis[]): void {
     for (const diagnosis of diagnoses) process.stdout.write(formatDiagnosis(diagnosis));
   }
   const count = (state: Diagnosis['state']): number => found.filter((one) => one.state === state).length;
-  say`${found.length} checks: ${count('failure')} failures, ${count('warning')} warnings\n`;
+  say`${counted(found.length, 'check')}: ${counted(count('failure'), 'failure')}, ${counted(count('warning'), 'warning')}\n`;
 }
 
 function formatDiagnosis({ state, check, words, hop, next }: Diagnosis): string {

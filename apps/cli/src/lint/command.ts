@@ -2,7 +2,7 @@ import { formatFault, judgeRealm, type LintFault } from '@sallyport/lint';
 import { apps, groups, policies, realm, resources, sites } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
-import { printJson } from '../output.ts';
+import { counted, printJson } from '../output.ts';
 import { globalsOf, withAdmin } from '../program.ts';
 import { say } from '../terminal.ts';
 import { judgeFiles } from './files.ts';
@@ -54,5 +54,5 @@ function show(faults: readonly LintFault[]): void {
   for (const fault of faults) say`${formatFault(fault)}\n`;
   const errors = faults.filter(({ severity }) => severity === 'error').length;
   if (faults.length === 0) say`✔ nothing is wrong\n`;
-  else say`${errors} errors, ${faults.length - errors} warnings\n`;
+  else say`${counted(errors, 'error')}, ${counted(faults.length - errors, 'warning')}\n`;
 }

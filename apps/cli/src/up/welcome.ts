@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { counted } from '../output.ts';
 import type { QuickStart } from './seed.ts';
 
 /** What is up, and for whom. */
@@ -17,7 +18,7 @@ export function welcome({ link, kept, quickStart, phone }: Up): string {
   const bold = (text: string): string => styleText('bold', text);
   const again =
     kept.installations > 0
-      ? `\n  ${kept.installations} installations and ${kept.sessions} live sessions are still there; enrolled browsers just open ${phone}\n`
+      ? `\n  still there: ${counted(kept.installations, 'installation')} and ${counted(kept.sessions, 'live session')}; enrolled browsers just open ${phone}\n`
       : '';
   const first = link
     ? `${bold('1.')} Open this link in a browser, it plays the phone:
