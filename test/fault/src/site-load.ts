@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
 import * as api from '@sallyport/security-api/admin';
@@ -14,8 +14,8 @@ const AT_ONCE = 8;
 const PACE_MS = 160;
 /** What is at one site only. */
 const OWN: Readonly<Record<SiteName, string>> = { a: 'office', b: 'plant', c: 'lab' };
-/** What Linux counts processor time in (`getconf CLK_TCK`), ms. */
-const TICK_MS = 10;
+/** How often each is measured, in turns: what else this machine does falls on one measurement and not on all. */
+const PASSES = 5;
 /** Channels of one session at one Proxy, sessions that open theirs at once, and how often it is said how many there are. */
 const CHANNELS = 17;
 const SESSIONS_AT_ONCE = 10;
@@ -27,11 +27,11 @@ const SETTLED_MS = 1_000;
 /** All devices know of another map within this, ms. */
 const MAP_WITHIN_MS = 5_000;
 
-/** Processor time that a process has used, ms. */
+/** Processor time that the threads of a process have used, ms. */
 function cpuMs(pid: number): number {
-  // proc(5): fields 14 and 15, counted behind the name in brackets.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  // sched-stats of Linux: the first field is time on a processor, ns.
+  const threads = readdirSync(`/proc/${pid}/task`).map((id) => `/proc/${pid}/task/${id}/schedstat`);
+  return threads.reduce((sum, file) => sum + Number(readFileSync(file, 'utf8').split(' ')[0]) / 1e6, 0);
 }
 
 /** Load at some sites at once. */
@@ -72,7 +72,8 @@ async function costAt(sites: readonly SiteName[], { branches, devices, requests 
 
 /**
  * What one more Proxy brings, at another site that has devices of its own: processor time of a Proxy per request while it works alone by
- * that while two and three work. Time that a request costs is what capacity is made of, however busy this machine is.
+ * that while two and three work, the median of some passes. Time that a request costs is what capacity is made of, however busy this
+ * machine is.
  */
 export async function growth(load: SiteLoad, tally: Tally): Promise<void> {
   const { branches } = load;
@@ -80,12 +81,19 @@ export async function growth(load: SiteLoad, tally: Tally): Promise<void> {
   for (const device of load.devices) for (const site of SITE_NAMES) await firstPage(device, OWN[site]);
   // Once for nothing: what runs is compiled, channels stand.
   await costAt(SITE_NAMES, load);
-  const alone = new Map<SiteName, number>();
-  for (const site of SITE_NAMES) alone.set(site, await costAt([site], load));
-  for (const sites of [['b', 'a'], SITE_NAMES] as const) {
-    const apart = sites.reduce((sum, site) => sum + alone.get(site)!, 0) / sites.length;
-    const together = await costAt(sites, load);
-    const words = `growth with ${sites.length} Proxies at ${sites.length} sites`;
+  const groups = [['b', 'a'], SITE_NAMES] as const;
+  const costs = groups.map(() => ({ apart: [] as number[], together: [] as number[] }));
+  for (let pass = 0; pass < PASSES; pass++) {
+    const alone = new Map<SiteName, number>();
+    for (const site of SITE_NAMES) alone.set(site, await costAt([site], load));
+    for (const [i, sites] of groups.entries()) {
+      costs[i]!.apart.push(sites.reduce((sum, site) => sum + alone.get(site)!, 0) / sites.length);
+      costs[i]!.together.push(await costAt(sites, load));
+    }
+  }
+  for (const [i, { length }] of groups.entries()) {
+    const [apart, together] = [quantile(costs[i]!.apart, 0.5), quantile(costs[i]!.together, 0.5)];
+    const words = `growth with ${length} Proxies at ${length} sites`;
     tally.numbers[`${words}: processor time per request, ms`] = `${apart.toFixed(3)} alone, ${together.toFixed(3)}`;
     tally.reached(words, Math.round((100 * apart) / together) / 100, 0.85);
   }

@@ -28,7 +28,7 @@ const THIN_FOR_MS = 30_000;
 const THIN_OPENINGS = 20;
 /** So many rounds, and what takes long is shown, too: loss, load, and a thousand devices. */
 const LONG_ROUNDS = 50;
-const LOAD_REQUESTS = 3_000;
+const LOAD_REQUESTS = 1_000;
 /** Sessions whose channels are a thousand. */
 const MANY_SESSIONS = 20;
 
