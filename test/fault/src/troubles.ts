@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Farm } from './farm.ts';
 import { pick, randomFrom } from './random.ts';
+import { Repeating } from './repeating.ts';
 
 /** A trouble that begins, and what ends it. */
 export interface Trouble {
@@ -67,35 +68,13 @@ export function allTroubles(farm: Farm): (random: () => number) => Trouble[] {
 }
 
 /** One trouble after another at random, until it is stopped. */
-export class Faults {
-  count = 0;
-  readonly #troubles: (random: () => number) => Trouble[];
-  readonly #random: () => number;
-  readonly #loop: Promise<void>;
-  #stopped = false;
-
-  constructor(troubles: (random: () => number) => Trouble[], seed: number) {
-    this.#troubles = troubles;
-    this.#random = randomFrom(seed);
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      const troubles = this.#troubles(this.#random);
-      const end = pick(
-        this.#random,
-        troubles.map((trouble) => [trouble.weight, trouble] as const),
-      ).begin();
-      await sleep(300 + this.#random() * 5_000);
-      end();
-      this.count += 1;
-      await sleep(200 + this.#random() * 500);
-    }
-  }
+export function faultsOf(troubles: (random: () => number) => Trouble[], seed: number): Repeating {
+  const random = randomFrom(seed);
+  return new Repeating(async () => {
+    const weighed = troubles(random).map((trouble) => [trouble.weight, trouble] as const);
+    const end = pick(random, weighed).begin();
+    await sleep(300 + random() * 5_000);
+    end();
+    await sleep(200 + random() * 500);
+  });
 }

@@ -5,8 +5,9 @@ import type { Farm, Server } from './farm.ts';
 import { copyDatabase, dropDatabase, realmCommand } from './going-back.ts';
 import type { Operator } from './operator.ts';
 import { pick } from './random.ts';
+import type { Repeating } from './repeating.ts';
 import { say } from './stores.ts';
-import { allTroubles, Faults, proxyTroubles } from './troubles.ts';
+import { allTroubles, faultsOf, proxyTroubles } from './troubles.ts';
 import { Cohort, type RoundKind, type WatchedRound } from './watched-round.ts';
 
 /** A device in a long run leaves room for other farms on the machine, ms. */
@@ -126,7 +127,7 @@ export class TwiceRestored {
     await this.#enrol('second');
     await copyDatabase(farm, before, [...this.#atOnce, this.lastDatabase]);
     await Promise.all([cohort.send(), first.send()]);
-    const faults = isLong ? new Faults(allTroubles(farm), this.#seed()) : undefined;
+    const faults = isLong ? faultsOf(allTroubles(farm), this.#seed()) : undefined;
     await this.#revoke('before', { operator: farm.operator });
     await this.#stop(faults, 'Proxies or nodes cut off or frozen before a restore');
     say('a backup was made, and some are out since');
@@ -179,7 +180,7 @@ export class TwiceRestored {
     const farm = this.#farm;
     const cohort = await this.#enrol('after');
     await cohort.send();
-    const faults = new Faults(proxyTroubles(farm), this.#seed());
+    const faults = faultsOf(proxyTroubles(farm), this.#seed());
     const operator = farm.operatorAt(next);
     const restart = this.#restartSoon(old);
     await this.#revoke('after', { operator });
@@ -251,7 +252,7 @@ export class TwiceRestored {
     return (this.#order.random() * 2 ** 31) | 0;
   }
 
-  async #stop(faults: Faults | undefined, what: string): Promise<void> {
+  async #stop(faults: Repeating | undefined, what: string): Promise<void> {
     if (!faults) return;
     await faults.stop();
     this.#countTrouble(what, faults.count);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TcpFaultProxy, TcpFaults } from '@sallyport/local-cluster';
 import { Farm } from '../farm.ts';
 import { randomFrom } from '../random.ts';
+import { Repeating } from '../repeating.ts';
 import { RevocationRounds } from '../revocation-rounds.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
@@ -48,7 +49,7 @@ export const links: Scenario = {
     tally.never('requests after the acknowledgement of a revocation', result.late);
     tally.times('acknowledgement over slow lines', result.times);
     say('answers and pushes come late, in any order or never, while channels are opened and sessions revoked');
-    const late = new LateAnswers(farm.lines, random);
+    const late = lateAnswers(farm.lines, random);
     const reopened = await new RevocationRounds(farm, devices, { seed: seed + 1, reopening: true }).run(2 * rounds);
     await late.stop();
     tally.never('late answers and pushes: requests after the acknowledgement', reopened.late);
@@ -71,35 +72,15 @@ async function withFaults(lines: readonly TcpFaultProxy[], faults: Partial<TcpFa
  * What Security says is late, each piece by another time, so that a push overtakes the grant that was read before it; or it is
  * lost with its connection, while what a Proxy says still arrives. One after the other at random, until it is stopped.
  */
-class LateAnswers {
-  count = 0;
-  readonly #lines: readonly TcpFaultProxy[];
-  readonly #random: () => number;
-  readonly #loop: Promise<void>;
-  #stopped = false;
-
-  constructor(lines: readonly TcpFaultProxy[], random: () => number) {
-    this.#lines = lines;
-    this.#random = random;
-    this.#loop = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      for (const line of this.#lines) Object.assign(line.faults, { answersOnly: true, jitterMs: MAX_LATE_MS });
-      await sleep(this.#random() * FAULT_MS);
-      const lost = this.#lines[Math.floor(this.#random() * this.#lines.length)]!;
-      lost.faults.blackHole = true;
-      await sleep(this.#random() * MAX_LATE_MS);
-      lost.resetAll();
-      for (const line of this.#lines) line.heal();
-      this.count += 1;
-      await sleep(MAX_LATE_MS);
-    }
-  }
+function lateAnswers(lines: readonly TcpFaultProxy[], random: () => number): Repeating {
+  return new Repeating(async () => {
+    for (const line of lines) Object.assign(line.faults, { answersOnly: true, jitterMs: MAX_LATE_MS });
+    await sleep(random() * FAULT_MS);
+    const lost = lines[Math.floor(random() * lines.length)]!;
+    lost.faults.blackHole = true;
+    await sleep(random() * MAX_LATE_MS);
+    lost.resetAll();
+    for (const line of lines) line.heal();
+    await sleep(MAX_LATE_MS);
+  });
 }

@@ -3,7 +3,7 @@ import { RevocationRounds } from '../revocation-rounds.ts';
 import { say } from '../stores.ts';
 import { quantile, Tally } from '../tally.ts';
 import { manyDevices } from '../traffic.ts';
-import { allTroubles, Faults, proxyTroubles, type Trouble } from '../troubles.ts';
+import { allTroubles, faultsOf, proxyTroubles, type Trouble } from '../troubles.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Short, so that many rounds with a Proxy cut off fit into a run. */
@@ -36,7 +36,7 @@ export const revocation: Scenario = {
     ] as const) {
       say(name);
       if (name === TWIN) await beginTwin(farm);
-      const faults = new Faults(troubles(farm), seed);
+      const faults = faultsOf(troubles(farm), seed);
       const result = await new RevocationRounds(farm, devices, { seed: seed + 1, spacingMs: SPACING_MS }).run(
         Math.ceil(rounds / 4),
       );
