@@ -8,9 +8,9 @@ import {
   journalDiffers,
 } from '@sallyport/access';
 import pg from 'pg';
-import { clientOfPrimary, connectionOf, type DatabaseAddress, PrimaryFinder } from './primary.ts';
+import type { DatabaseAddress } from './primary.ts';
+import { PrimaryPool } from './primary-pool.ts';
 
-const CONNECT_TIMEOUT_MS = 1_000;
 const QUERY_TIMEOUT_MS = 3_000;
 /** Nodes append and look at the claim; both are rare. */
 const POOL_SIZE = 4;
@@ -54,18 +54,12 @@ const READ = `select "epoch", "index", "hash", "request_id" as "requestId", "kin
 /** A journal in a PostgreSQL, which is to be another server than the realm's. Makes its tables when they are missing. */
 export async function openSqlJournal(address: DatabaseAddress, realm: string): Promise<Journal> {
   const types = { getTypeParser: typeParser } as pg.CustomTypesConfig;
-  const pool = new pg.Pool({
-    ...connectionOf(address),
-    Client: clientOfPrimary(new PrimaryFinder(address)) as never,
+  const pool = new PrimaryPool(address, {
     max: POOL_SIZE,
     types,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
-    keepAlive: true,
     application_name: 'sallyport-journal',
   });
-  pool.on('error', () => undefined);
-  pool.on('connect', (client) => void client.on('error', () => undefined));
   const within = <T>(lock: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> =>
     transaction(pool, async (client) => {
       await client.query(lock, [`sallyport ${realm}`]);
@@ -122,7 +116,7 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
         const { rows } = await client.query<JournalEntry>(READ, [realm]);
         return { epochs, entries: rows, damaged: epochsWithGaps(rows) };
       }),
-    close: () => pool.end(),
+    close: () => pool.close(),
   };
 }
 
@@ -135,18 +129,31 @@ async function lastClaim(client: pg.PoolClient, realm: string): Promise<{ number
 }
 
 /** What was committed without a standby's word, or without ours, counts as not done: the same again changes nothing. */
-async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  let client: pg.PoolClient | undefined;
+async function transaction<T>(pool: PrimaryPool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   try {
-    client = await pool.connect();
-    await client.query('begin');
-    const result = await work(client);
-    await client.query('commit');
-    client.release();
-    return result;
+    return await pool.run(async () => {
+      const { client } = await pool.begin('begin');
+      return onConnection(pool, client, work);
+    });
   } catch (cause) {
-    client?.release(true);
     if (cause instanceof JournalError) throw cause;
     throw new JournalError('ERR_JOURNAL_UNAVAILABLE', 'the database of the journal does not answer', { cause });
+  }
+}
+
+async function onConnection<T>(
+  pool: PrimaryPool,
+  client: pg.PoolClient,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  try {
+    const result = await work(client);
+    await client.query('commit');
+    pool.giveBack(client);
+    return result;
+  } catch (error) {
+    if (error instanceof JournalError) client.release(true);
+    else pool.giveBack(client, error as Error);
+    throw error;
   }
 }

@@ -71,11 +71,6 @@ export class PrimaryFinder {
   }
 }
 
-/** The server that a connection of a pool of such clients goes to. */
-export function serverOf(client: pg.PoolClient): DatabaseHost {
-  return (client as pg.PoolClient & { readonly server: DatabaseHost }).server;
-}
-
 /** What goes to the server in one turn goes in one write. */
 export function gatherWrites(client: pg.PoolClient): void {
   const { stream } = (client as pg.PoolClient & { readonly connection: { readonly stream: Writable } }).connection;

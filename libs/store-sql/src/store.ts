@@ -8,19 +8,10 @@ import {
   type Transaction,
   type Urgency,
 } from '@sallyport/access/store';
-import { Places } from '@sallyport/places';
 import pg from 'pg';
 import { COMMIT_UNCERTAIN, isDatabaseError, isOutage } from './outage.ts';
-import {
-  clientOfPrimary,
-  connectionOf,
-  type DatabaseAddress,
-  type DatabaseHost,
-  gatherWrites,
-  PrimaryFinder,
-  READ_ONLY,
-  serverOf,
-} from './primary.ts';
+import { type DatabaseAddress, type DatabaseHost, gatherWrites, READ_ONLY } from './primary.ts';
+import { PrimaryPool } from './primary-pool.ts';
 import { untilOthersEnded } from './standby.ts';
 import { type SqlShape, sqlShape } from './statements.ts';
 import { type Query, SqlTable } from './table.ts';
@@ -32,16 +23,9 @@ const QUERY_TIMEOUT_MS = 3_000;
 /** A node that stops in the middle of a transaction must not hold its locks, ms. */
 const IDLE_IN_TRANSACTION_MS = 2_000;
 const LOCK_TIMEOUT_MS = 2_500;
-/** How long a connection is looked for, ms: a few servers, each with its patience, or the only one. */
-const BEGIN_PATIENCE_MS = 4_000;
 const POOL_SIZE = 16;
-/** More that are made together take longer than one may: each has a handshake, of TLS and of the password. */
-const OPEN_AT_ONCE = 4;
 /** Share of the connections that is kept for beats and revocations. */
 const RESERVED = 1 / 4;
-/** Transactions that may wait for a connection, and how long, ms: that many wait because we are busy, not the database. */
-const MAX_WAITING = 1_000;
-const MAX_WAIT_MS = 10_000;
 const RETRIES = 5;
 /** Serialization failure and deadlock: nothing was done, the transaction may run again. */
 const RETRYABLE = new Set(['40001', '40P01']);
@@ -84,45 +68,26 @@ export interface SqlStoreOptions {
 /** PostgreSQL behind the store port. One pool for all realms; close it last. */
 export class SqlStore {
   readonly #address: DatabaseAddress;
-  readonly #pool: pg.Pool;
-  readonly #finder: PrimaryFinder;
+  readonly #pool: PrimaryPool;
   readonly #replicated: boolean;
   readonly #statements = new Map<string, string>();
-  readonly #places: Places;
-  readonly #openings: Places;
-  readonly #poolSize: number;
-  #connections = 0;
+  /** How often the pool's connections led to another run of the server than before. */
+  #newRuns = 0;
   #serverRun: string | undefined;
 
   constructor(address: DatabaseAddress, { poolSize = POOL_SIZE, replicated = false }: SqlStoreOptions = {}) {
     this.#address = address;
-    this.#finder = new PrimaryFinder(address);
     this.#replicated = replicated;
-    this.#poolSize = poolSize;
-    const reserved = Math.floor(poolSize * RESERVED);
-    this.#places = new Places({ places: poolSize, reserved, maxWaiting: MAX_WAITING, maxWaitMs: MAX_WAIT_MS });
-    this.#openings = new Places({ places: OPEN_AT_ONCE, maxWaiting: poolSize, maxWaitMs: BEGIN_PATIENCE_MS });
-    this.#pool = new pg.Pool({
-      ...connectionOf(address),
-      Client: clientOfPrimary(this.#finder) as never,
+    this.#pool = new PrimaryPool(address, {
       max: poolSize,
-      // None is closed for being idle: whoever has to connect anew in a storm is who comes too late.
-      min: poolSize,
+      reserved: Math.floor(poolSize * RESERVED),
       types: typesOf(),
       // What a transaction asks at once goes out at once: PostgreSQL answers in the order of the questions.
       pipeline: true,
-      connectionTimeoutMillis: this.#finder.patienceMs,
       query_timeout: QUERY_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
       lock_timeout: LOCK_TIMEOUT_MS,
-      keepAlive: true,
       application_name: 'sallyport-security',
-    });
-    // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
-    this.#pool.on('error', () => undefined);
-    this.#pool.on('connect', (client) => {
-      this.#connections += 1;
-      client.on('error', () => undefined);
     });
   }
 
@@ -130,17 +95,8 @@ export class SqlStore {
    * Opens all connections now, so that beats need none in the middle of a storm. Those that cannot be opened are, when they
    * are needed.
    */
-  async openAll(): Promise<void> {
-    const clients: pg.PoolClient[] = [];
-    while (clients.length < this.#poolSize) {
-      const some = Array.from({ length: Math.min(OPEN_AT_ONCE, this.#poolSize - clients.length) }, () =>
-        this.#pool.connect(),
-      );
-      const opened = (await Promise.allSettled(some)).filter((one) => one.status === 'fulfilled');
-      clients.push(...opened.map(({ value }) => value));
-      if (opened.length < some.length) break;
-    }
-    for (const client of clients) client.release();
+  openAll(): Promise<void> {
+    return this.#pool.openAll();
   }
 
   /** The store of one realm. Its transactions also throw BusyError, with nothing done. */
@@ -150,12 +106,12 @@ export class SqlStore {
 
   /** The server that is asked now. */
   get server(): DatabaseHost {
-    return this.#finder.current;
+    return this.#pool.server;
   }
 
   /** How many connections were ever made, and runs of the server seen: another number means that there is one which nobody has looked at. */
   get connections(): number {
-    return this.#connections;
+    return this.#pool.made + this.#newRuns;
   }
 
   /** Resolves when every transaction that is under way now, of whomever, has ended. @throws Error when some do not within 30 s */
@@ -165,7 +121,7 @@ export class SqlStore {
 
   /** Runs one statement of the operator's kind outside of any realm. @throws StoreError ERR_STORE_UNAVAILABLE */
   query<Row extends object>(text: string, urgency?: Urgency): Promise<Row[]> {
-    return this.#places.run(() => this.#query<Row>(text), urgency);
+    return this.#pool.run(() => this.#query<Row>(text), urgency);
   }
 
   async #query<Row extends object>(text: string): Promise<Row[]> {
@@ -182,7 +138,7 @@ export class SqlStore {
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    await this.#pool.close();
   }
 
   async #retrying<T>(
@@ -192,7 +148,7 @@ export class SqlStore {
   ): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#places.run(() => this.#run(realm, work), urgency);
+        return await this.#pool.run(() => this.#run(realm, work), urgency);
       } catch (error) {
         const again = RETRYABLE.has((error as { code?: string }).code ?? '') && attempt < RETRIES;
         if (!again) throw storeErrorOf(error);
@@ -217,56 +173,28 @@ export class SqlStore {
       return result;
     } catch (error) {
       broken ??= await rollback(client, error);
-      if (broken) this.#finder.failed(serverOf(client));
       throw error;
     } finally {
       client.removeListener('error', onError);
-      client.release(broken ?? false);
+      this.#pool.giveBack(client, broken);
     }
   }
 
-  /**
-   * Begins on a connection that lives and goes to the server that counts as the primary: one that died in the pool, or
-   * that goes to a server which was given up, shows only now, and nothing was done on it. Gives the store's clock too.
-   */
+  /** Begins, and gives the store's clock too. @throws StoreError ERR_STORE_UNAVAILABLE */
   async #begin(): Promise<Begun> {
-    const deadline = performance.now() + BEGIN_PATIENCE_MS;
-    for (let left = POOL_SIZE + this.#finder.count; ; left--) {
-      let client: pg.PoolClient | undefined;
-      try {
-        client = await this.#connect();
-        if (serverOf(client) === this.#finder.current) {
-          // Two statements have two results, of which the driver's types know nothing.
-          const results = (await client.query(BEGIN)) as pg.QueryResult & pg.QueryResult<Omit<Begun, 'client'>>[];
-          const begun = { client, ...results[1]!.rows[0]! };
-          this.#sawRun(begun.serverRun);
-          return begun;
-        }
-        client.release(true);
-      } catch (cause) {
-        if (client) this.#finder.failed(serverOf(client));
-        client?.release(true);
-        const alone = !client && this.#finder.count === 1;
-        if (left <= 0 || alone || performance.now() > deadline) throw unavailable(cause);
-      }
+    try {
+      const { client, results } = await this.#pool.begin(BEGIN);
+      const begun: Begun = { client, ...results[1]!.rows[0]! };
+      this.#sawRun(begun.serverRun);
+      return begun;
+    } catch (cause) {
+      throw unavailable(cause);
     }
-  }
-
-  /**
-   * A connection that is idle, or a new one. Of those only a few are made at once, each with the time that servers now
-   * need: all of them together would be too slow for the patience of each, and would begin anew for ever.
-   */
-  async #connect(): Promise<pg.PoolClient> {
-    if (this.#pool.idleCount > 0) return this.#pool.connect();
-    return this.#openings.run(() => {
-      this.#pool.options.connectionTimeoutMillis = this.#finder.patienceMs;
-      return this.#pool.connect();
-    });
   }
 
   /** Behind a pooler a connection may outlive its server: what is behind it then is a new one. */
   #sawRun(serverRun: string): void {
-    if (this.#serverRun !== undefined && this.#serverRun !== serverRun) this.#connections += 1;
+    if (this.#serverRun !== undefined && this.#serverRun !== serverRun) this.#newRuns += 1;
     this.#serverRun = serverRun;
   }
 

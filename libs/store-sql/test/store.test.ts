@@ -1,4 +1,3 @@
-import { type AddressInfo, connect, createServer } from 'node:net';
 import { TABLE_NAMES, TABLES } from '@sallyport/access/store';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
@@ -6,6 +5,7 @@ import { sealedStoreContract } from '../../access/test/sealed-store.contract.ts'
 import { migrate, SqlStore } from '../src/index.ts';
 import { toSnake } from '../src/names.ts';
 import { startDatabase } from './real-postgres.ts';
+import { slowWay } from './slow-way.ts';
 
 const { server, store } = await startDatabase();
 sealedStoreContract((realm) => store.in(realm), 'postgresql');
@@ -109,30 +109,9 @@ test('transactions that wait for a connection because there are many wait for th
   await small.close();
 });
 
-/** A way to the database on which every connection takes so long to be taken, ms; the port that it listens on. */
-async function slowWay(delayMs: number): Promise<number> {
-  const { host, port } = server.address;
-  const way = createServer((near) => {
-    near.on('error', () => undefined);
-    const timer = setTimeout(() => {
-      const far = connect(`${host}/.s.PGSQL.${port}`);
-      far.on('error', () => near.destroy());
-      near.on('close', () => far.destroy());
-      near.pipe(far).pipe(near);
-    }, delayMs);
-    near.on('close', () => clearTimeout(timer));
-  });
-  await new Promise<void>((resolve) => way.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void way.close());
-  return (way.address() as AddressInfo).port;
-}
-
 test('servers that all take longer than usual get longer, so that a busy machine finds its database again', async () => {
-  const ports = [await slowWay(1_500), await slowWay(1_500)];
-  const slow = new SqlStore(
-    { ...server.address, hosts: ports.map((port) => ({ host: '127.0.0.1', port })) },
-    { poolSize: 6 },
-  );
+  const ways = [await slowWay(server.address, 1_500), await slowWay(server.address, 1_500)];
+  const slow = new SqlStore({ ...server.address, hosts: ways.map(({ host }) => host) }, { poolSize: 6 });
   onTestFinished(() => slow.close());
   const read = (): Promise<number> => slow.in('slow').transaction(({ tables }) => tables.users.count());
   const all = (): Promise<number[]> => Promise.all(Array.from({ length: 6 }, read));
