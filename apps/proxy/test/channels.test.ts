@@ -57,6 +57,7 @@ test('rights that come in time end nothing', () => {
 test('while the site is emptied nobody new is taken, devices are told to move on, and it can be taken back', async () => {
   const { channels } = readingForEver();
   const told: string[] = [];
+  const failed: unknown[] = [];
   const channelOf = (name: string): DeviceChannel =>
     ({
       owner: { sid: name, installationId: name, userId: name },
@@ -64,7 +65,9 @@ test('while the site is emptied nobody new is taken, devices are told to move on
       streamCount: 0,
       drain: () => void told.push(name),
       sweep: () => undefined,
+      resume: () => undefined,
       end: () => undefined,
+      fail: (error: unknown) => void failed.push(error),
     }) as unknown as DeviceChannel;
   channels.keep(channelOf('a'));
   channels.siteDrained(false);
@@ -81,4 +84,5 @@ test('while the site is emptied nobody new is taken, devices are told to move on
   channels.siteDrained(true);
   channels.siteDrained(false);
   expect(told).toHaveLength(2);
+  expect(failed).toEqual([]);
 });
