@@ -38,6 +38,8 @@ const { subscribe } = Redis.prototype;
  * comes in time: the rejection that nobody had caught ended the server. Whoever waits for one still hears of it.
  */
 Redis.prototype.subscribe = function (this: Redis, ...channels: unknown[]): Promise<unknown> {
+  // Nobody listens to the connections on which it follows Sentinels: each error of theirs would be printed, for as long as one is away.
+  if (this.listenerCount('error') === 0) this.on('error', () => undefined);
   const subscribed = Reflect.apply(subscribe, this, channels) as Promise<unknown>;
   subscribed.catch(() => undefined);
   return subscribed;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,9 +25,21 @@ export class RealRedis {
     const mode = cluster
       ? ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1', '--cluster-port', String(await freePort())]
       : [];
-    const redis = new RealRedis(port, folder, ['--port', String(port), '--dir', folder, ...mode]);
+    const kept = ['--dir', folder, '--save', '', '--appendonly', 'no'];
+    const redis = new RealRedis(port, folder, ['--bind', '127.0.0.1', '--port', String(port), ...kept, ...mode]);
     await redis.#accepting();
     return redis;
+  }
+
+  /** A Sentinel that watches a primary under the name `main`. */
+  static async startSentinel(primaryPort: number): Promise<RealRedis> {
+    const port = await freePort();
+    const folder = mkdtempSync('/tmp/sallyport-redis-');
+    const file = join(folder, 'sentinel.conf');
+    writeFileSync(file, `bind 127.0.0.1\nport ${port}\nsentinel monitor main 127.0.0.1 ${primaryPort} 1\n`);
+    const sentinel = new RealRedis(port, folder, [file, '--sentinel']);
+    await sentinel.#accepting();
+    return sentinel;
   }
 
   /** Sends a command as text. */
@@ -73,8 +85,7 @@ export class RealRedis {
   }
 
   #spawn(): ChildProcess {
-    const args = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...this.#args];
-    return spawn('redis-server', args, { stdio: 'ignore', cwd: join(this.#folder) });
+    return spawn('redis-server', this.#args, { stdio: 'ignore', cwd: join(this.#folder) });
   }
 
   #accepting(): Promise<void> {

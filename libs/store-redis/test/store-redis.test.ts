@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { memoryLockout, memoryThrottle } from '@sallyport/access';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
 import { busContract } from '../../access/test/bus.contract.ts';
 import { lockoutContract } from '../../access/test/lockout.contract.ts';
 import { presenceContract } from '../../access/test/presence.contract.ts';
@@ -121,6 +121,26 @@ test('a server that comes back too busy to take subscriptions ends nobody', asyn
   process.off('unhandledRejection', note);
   expect(uncaught).toEqual([]);
   relay.close();
+});
+
+test('Sentinels that go away print nothing, and one that comes back is followed again', async () => {
+  const sentinels = [await RealRedis.startSentinel(single.port), await RealRedis.startSentinel(single.port)];
+  onTestFinished(async () => void (await Promise.all(sentinels.map((sentinel) => sentinel.stop()))));
+  const printed = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  onTestFinished(() => printed.mockRestore());
+  const { commands } = await linkTo(
+    `redis+sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/main`,
+  );
+  await expect.poll(() => sentinels[1]!.command('CLIENT', 'LIST')).toContain('cmd=subscribe');
+  let reconnecting = 0;
+  commands.on('sentinelReconnecting', () => {
+    reconnecting += 1;
+  });
+  await sentinels[1]!.kill();
+  await expect.poll(() => reconnecting).toBeGreaterThan(3);
+  await sentinels[1]!.restart();
+  await expect.poll(() => sentinels[1]!.command('CLIENT', 'LIST')).toContain('cmd=subscribe');
+  expect(printed.mock.calls).toEqual([]);
 });
 
 /** A way to a server on which some of what is sent gets lost. */
