@@ -63,6 +63,59 @@ test('silent connections of other users take no places of this one', async () =>
   for (const socket of sockets) socket.destroy();
 });
 
+/** A device whose answers come when they are let, and how many requests were given up. */
+function slowDevice() {
+  const answered = Promise.withResolvers<void>();
+  const seen = { asked: 0, givenUp: 0 };
+  const request = async (_head: unknown, body: AsyncIterable<Uint8Array> | undefined, signal: AbortSignal) => {
+    seen.asked += 1;
+    signal.addEventListener('abort', () => {
+      seen.givenUp += 1;
+    });
+    if (body) for await (const _ of body);
+    await answered.promise;
+    return { status: 200, fields: [], body: new Blob(['served late']).stream() };
+  };
+  return { device: fakeDevice({ request }), seen, answer: () => answered.resolve() };
+}
+
+const POST = 'POST http://t.example/ HTTP/1.1\r\nhost: t.example\r\ncontent-length: 4\r\n\r\nbody';
+const TUNNELLED = 'CONNECT t.example:80 HTTP/1.1\r\nhost: t\r\n\r\nGET / HTTP/1.1\r\nhost: t.example\r\n\r\n';
+
+test.each([
+  ['a request', GOOD],
+  ['one whose connection would be kept', GOOD.replace('connection: close\r\n', '')],
+  ['one with content', POST],
+  ['one in a tunnel', TUNNELLED],
+])('a client that sends nothing more behind %s gets its answer', async (_name, bytes) => {
+  const { device, seen, answer } = slowDevice();
+  const port = await start(device);
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.end(bytes));
+  let got = '';
+  socket.on('data', (data) => {
+    got += data.toString('latin1');
+  });
+  const ended = once(socket, 'end');
+  await vi.waitFor(() => expect(seen.asked).toBe(1), 90_000);
+  // Longer than it takes to look whether it is gone.
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  answer();
+  await ended;
+  expect(got).toContain('served late');
+  expect(seen.givenUp).toBe(0);
+});
+
+test.each([
+  ['a request', GOOD],
+  ['one in a tunnel', TUNNELLED],
+])('a client that goes away behind %s keeps nothing at the gateway', async (_name, bytes) => {
+  const { device, seen } = slowDevice();
+  const socket = connect(await start(device), '127.0.0.1', () => socket.write(bytes));
+  await vi.waitFor(() => expect(seen.asked).toBe(1), 90_000);
+  socket.destroy();
+  await vi.waitFor(() => expect(seen.givenUp).toBe(1), 90_000);
+});
+
 test('a backend never speaks in the name of the gateway', async () => {
   const answer = await send(await start(fakeDevice()), GOOD);
   expect(answer).toContain('x-own: kept');
@@ -199,7 +252,7 @@ test('signed out it says why the last session was over', async () => {
 
 test('programs of the same user may use it, those of others may not', async () => {
   expect(await send(await start(fakeDevice()), GOOD)).toContain('served');
-  for (const peer of ['other-user', 'unknown'] as const) {
+  for (const peer of ['other-user', 'gone', 'unknown'] as const) {
     const port = await start(fakeDevice(), { access: forwardAccess(undefined, () => peer) });
     const before = asked.length;
     for (const request of [
@@ -266,7 +319,7 @@ test('the kernel says whose a loopback connection is', async () => {
   const peers = new LocalPeers();
   expect(await peers.of(ends)).toBe('same-user');
   expect(await new LocalPeers(() => '').of(ends)).toBe('unknown');
-  expect(await peers.of({ ...ends, remoteAddress: '127.0.0.2' })).toBe('unknown');
+  expect(await peers.of({ ...ends, remoteAddress: '127.0.0.2' })).toBe('gone');
   socket.destroy();
 });
 
@@ -293,7 +346,7 @@ test('connections that come while looks at the sockets of this machine rest shar
   expect(looks).toEqual(['/proc/net/tcp']);
   const later = [0x1f40, 0x1f41, 0x1f42].map((port) => peers.of(at(port)));
   table = row('1F40', uid) + row('1F41', uid + 1);
-  expect(await Promise.all(later)).toEqual(['same-user', 'other-user', 'unknown']);
+  expect(await Promise.all(later)).toEqual(['same-user', 'other-user', 'gone']);
   expect(looks).toEqual(['tcp', 'tcp', 'tcp6'].map((one) => `/proc/net/${one}`));
 });
 
@@ -322,9 +375,9 @@ test('a connection that broke during a rest is not taken for the next one with i
   };
   const next = await followed();
   const peers = new LocalPeers();
-  expect(peers.of({})).toBe('unknown');
+  expect(peers.of({})).toBe('gone');
   const rested = accepted.slice(-2).map((socket) => peers.of(socket));
-  expect(await Promise.all(rested)).toEqual(['unknown', 'same-user']);
+  expect(await Promise.all(rested)).toEqual(['gone', 'same-user']);
   next.destroy();
   for (const socket of accepted) socket.destroy();
   server.close();

@@ -5,6 +5,8 @@ import type { Device } from '@sallyport/device';
 import type { ForwardRefusal } from './access.ts';
 import { answer, refuse } from './answers.ts';
 import { AnyMethod } from './any-method.ts';
+import { endWithClient } from './half-open.ts';
+import { LocalPeers } from './local-user.ts';
 import { type Answer, plainAnswer } from './refusal.ts';
 import { relay } from './relay.ts';
 import type { RequestTarget } from './target.ts';
@@ -46,11 +48,16 @@ export function createHttpServer(device: Device, reading: Reading): Server {
         if (await reading.own?.(request, response)) return;
         const target = await targetOf(reading, request);
         if ('status' in target) return answer(request, response, target);
+        const done = endWithClient(request.socket, (socket) => peers.of(socket));
+        response.on('close', done);
         await relay(device, { request, response, target, method });
       });
     },
   );
+  // A client may shut its sending side behind a request and wait for the answer (RFC 9293, section 3.6).
+  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   const methods = new AnyMethod(server);
+  const peers = new LocalPeers();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => refuse(socket, unreadable(error.code)));
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 
-/** Which program of this machine a local connection comes from. */
-export type LocalPeer = 'same-user' | 'other-user' | 'unknown';
+/** Which program of this machine a local connection comes from; `gone` when none has its other end open. */
+export type LocalPeer = 'same-user' | 'other-user' | 'gone' | 'unknown';
 
 const TABLES = { tcp: '/proc/net/tcp', tcp6: '/proc/net/tcp6' } as const;
 const SYN_SENT = '02';
@@ -61,7 +61,8 @@ export class LocalPeers {
       const found = peerIn(first, ends);
       if (found) return found;
       second ??= this.#read(TABLES.tcp6);
-      return peerIn(second, ends) ?? 'unknown';
+      const isTold = process.getuid !== undefined && first + second !== '';
+      return peerIn(second, ends) ?? (isTold ? 'gone' : 'unknown');
     });
   }
 }
