@@ -99,10 +99,10 @@ test.each([
   await vi.waitFor(() => expect(seen.asked).toBe(1), 90_000);
   // Longer than it takes to look whether it is gone.
   await new Promise((resolve) => setTimeout(resolve, 2_500));
+  expect(seen.givenUp).toBe(0);
   answer();
   await ended;
   expect(got).toContain('served late');
-  expect(seen.givenUp).toBe(0);
 });
 
 test.each([
