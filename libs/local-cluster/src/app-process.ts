@@ -26,6 +26,8 @@ export interface AppOptions {
   readonly logFile?: string;
   /** Called when it ends without having been told to. */
   readonly onExit?: () => void;
+  /** How long it may take until it is ready, ms: two minutes unless named. */
+  readonly startTimeoutMs?: number;
 }
 
 /** Options of Node that an app is meant to run with: the Proxy keeps its young generation small, so that memory stays flat. */
@@ -57,7 +59,7 @@ export class AppProcess {
     this.#log = log;
   }
 
-  /** Starts `apps/<app>/src/main.ts` and waits until it says that it is ready. @throws ClusterError with its log */
+  /** Starts `apps/<app>/src/main.ts` and waits until it says that it is ready. @throws ClusterError with its log; nothing of it runs then */
   static async start(app: string, options: AppOptions): Promise<AppProcess> {
     const folder = join(options.project ?? ROOT, 'apps', app);
     const node = [
@@ -75,7 +77,12 @@ export class AppProcess {
       detached: true,
     });
     const log = keepLog(child, options.logFile);
-    const process_ = new AppProcess(child, await readyOf(app, child, log), log);
+    const maxMs = options.startTimeoutMs ?? START_TIMEOUT_MS;
+    const ready = await readyOf({ app, child, log, maxMs }).catch(async (error: ClusterError) => {
+      await endOf(child, 'SIGTERM');
+      throw error;
+    });
+    const process_ = new AppProcess(child, ready, log);
     child.once('exit', () => {
       if (!process_.#ending) options.onExit?.();
     });
@@ -92,23 +99,31 @@ export class AppProcess {
   }
 
   get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
+    return runs(this.#child);
   }
 
   /** Sends a signal and waits for the end; what does not end is killed. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     this.#ending = true;
-    if (!this.running) return;
-    const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
-    this.#child.kill(signal);
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await ended;
-    clearTimeout(timer);
+    await endOf(this.#child, signal);
   }
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
+}
+
+function runs(child: ChildProcess): boolean {
+  return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+}
+
+async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (!runs(child)) return;
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await ended;
+  clearTimeout(timer);
 }
 
 function keepLog(child: ChildProcess, file: string | undefined): { text: string } {
@@ -126,13 +141,19 @@ function keepLog(child: ChildProcess, file: string | undefined): { text: string 
   return log;
 }
 
-function readyOf(app: string, child: ChildProcess, log: { text: string }): Promise<Readonly<Record<string, string>>> {
+function readyOf(starting: {
+  readonly app: string;
+  readonly child: ChildProcess;
+  readonly log: { readonly text: string };
+  readonly maxMs: number;
+}): Promise<Readonly<Record<string, string>>> {
+  const { app, child, log, maxMs } = starting;
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => {
       clearTimeout(timer);
       reject(new ClusterError('ERR_CLUSTER_START', `${app} did not start: ${why}\n${log.text.slice(-4_000)}`));
     };
-    const timer = setTimeout(() => fail('it took too long'), START_TIMEOUT_MS);
+    const timer = setTimeout(() => fail(`it is not ready after ${maxMs / 1_000} s`), maxMs);
     child.once('error', (error) => fail(error.message));
     child.once('exit', (code) => fail(`it ended with ${code}`));
     child.once('message', (message) => {
