@@ -8,13 +8,14 @@ import { CliError } from './output.ts';
 export interface Explanation {
   readonly words: string;
   readonly next?: string | undefined;
+  readonly log?: readonly string[];
 }
 
 const DEBUG = '--debug shows where';
 
 /** Says an error in words, never by a stack or a code of a library. */
 export function explanationOf(error: unknown): Explanation {
-  if (error instanceof CliError) return { words: error.message, next: error.next };
+  if (error instanceof CliError) return { words: error.message, next: error.next, log: error.log };
   // Codes are for programs; what people need is in the words.
   if (error instanceof AdminError) return { words: error.message, next: nextAfter(error) };
   if (error instanceof PackageError) return { words: error.message };

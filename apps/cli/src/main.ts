@@ -78,8 +78,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 function explain(error: unknown): void {
-  const { words, next } = explanationOf(error);
+  const { words, next, log = [] } = explanationOf(error);
   process.stderr.write(`${styleText('red', 'error')} ${printable(words)}\n`);
+  for (const line of log) warn`    ${line}\n`;
   if (next !== undefined) warn`  next: ${next}\n`;
   if (program.opts()['debug'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
 }

@@ -1,13 +1,15 @@
 import { styleText } from 'node:util';
 import { printable, printableJson } from './terminal.ts';
 
-/** A message for people, with what to do next. Programs get the exit code. */
+/** A message for people, with what to do next, and lines of a log that show why. Programs get the exit code. */
 export class CliError extends Error {
   readonly next: string | undefined;
+  readonly log: readonly string[];
 
-  constructor(message: string, next?: string) {
+  constructor(message: string, next?: string, log: readonly string[] = []) {
     super(message);
     this.next = next;
+    this.log = log;
   }
 }
 

@@ -92,3 +92,17 @@ test('a time that is revoked before is a date in the past, never a bare number',
     expect(() => momentOf(wrong, now), wrong).toThrow('is no time');
   expect(() => momentOf('2026-05-01T12:00:01Z', now)).toThrow('is still to come');
 });
+
+test.each([
+  ['up', '--base-port', 'abc', 'write a number from 1 to 65495 after --base-port'],
+  ['up', '--base-port', '65496', 'write a number from 1 to 65495 after --base-port'],
+  ['up', '--base-port', '', 'write a number from 1 to 65495 after --base-port'],
+  ['cluster up', '--base-port', '0', 'write a number from 1 to 65441 after --base-port'],
+  ['cluster up', '--sites', 'two', 'write one after --sites'],
+  ['cluster up', '--nodes', '10', 'write one after --nodes'],
+])('%s %s %j is refused with what to write', async (command, option, value, next) => {
+  const { code, stderr } = await run(...command.split(' '), option, value);
+  expect(stderr).toContain(`next: ${next}`);
+  expect(stderr).not.toContain('should not have happened');
+  expect(code).toBe(1);
+});

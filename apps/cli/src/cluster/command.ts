@@ -13,8 +13,9 @@ import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { CliError } from '../output.ts';
 import { globalsOf, profileFile } from '../program.ts';
+import { startError } from '../start-error.ts';
 import { say } from '../terminal.ts';
-import { checkPorts, Running, stopOnSignals } from '../up/running.ts';
+import { basePortOf, checkPorts, Running, stopOnSignals } from '../up/running.ts';
 import {
   BRANCH,
   ensureOperator,
@@ -27,7 +28,7 @@ import {
 import { branchProxies, layLine, startBranch } from './branch.ts';
 import { inBranch, mainUrl } from './line.ts';
 import { drawCluster } from './picture.ts';
-import { type ClusterPorts, clusterPorts } from './ports.ts';
+import { CLUSTER_SPAN, type ClusterPorts, clusterPorts } from './ports.ts';
 
 /** Where things are in the defaults: beside the one-machine set-up, so that both can be tried. */
 const DATA = './data/cluster';
@@ -68,18 +69,20 @@ export function addClusterCommand(program: Command): void {
       const globals = globalsOf(command);
       const data = resolve(globals.data === './data' ? DATA : globals.data);
       const stores = resolve(options.stores ?? (serverUser() ? ROOT_STORES : join(data, 'stores')));
-      const branch = count(options.sites, 2) === 2 ? BRANCH_PROXIES : 0;
-      const size = { nodes: count(options.nodes, 9), proxies: count(options.proxies, 14 - branch), branch };
+      const branch = count('--sites', options.sites, 2) === 2 ? BRANCH_PROXIES : 0;
+      const proxies = count('--proxies', options.proxies, 14 - branch);
+      const size = { nodes: count('--nodes', options.nodes, 9), proxies, branch };
+      const basePort = basePortOf(options.basePort, CLUSTER_SPAN);
       const profile = profileFile({ ...globals, data });
       const archive = options.archive && hasProgram('pgbackrest');
-      return up({ data, stores, profile, size, archive, ports: clusterPorts(Number(options.basePort)) });
+      return up({ data, stores, profile, size, archive, ports: clusterPorts(basePort) });
     });
 }
 
-function count(text: string, most: number): number {
+function count(option: string, text: string, most: number): number {
   const number = Number(text);
   if (Number.isInteger(number) && number >= 1 && number <= most) return number;
-  throw new CliError(`${text} is not a number from 1 to ${most}`);
+  throw new CliError(`${text} is not a number from 1 to ${most}`, `write one after ${option}`);
 }
 
 interface ClusterOfOurs {
@@ -160,7 +163,7 @@ async function startStores(running: Running, { stores, ports, archive }: Cluster
     basePort: ports.stores,
     progress: (text) => say`    ${text} … ok\n`,
   }).catch((error: ClusterError) => {
-    throw new CliError(error.message, `logs are in ${join(stores, 'logs')}`);
+    throw startError(error, `logs are in ${join(stores, 'logs')}`);
   });
   running.add(() => cluster.stop());
   return cluster;

@@ -11,6 +11,9 @@ export interface ClusterPorts {
   readonly phone: number;
 }
 
+/** How far the last port is from the base. */
+export const CLUSTER_SPAN = 94;
+
 /** Ports from the base on: stores take forty, what is ours comes after. */
 export function clusterPorts(base: number): ClusterPorts {
   return {
@@ -20,6 +23,6 @@ export function clusterPorts(base: number): ClusterPorts {
     balancer: { devices: base + 90, admin: base + 91 },
     intranet: base + 92,
     phone: base + 93,
-    branchIntranet: base + 94,
+    branchIntranet: base + CLUSTER_SPAN,
   };
 }

@@ -2,9 +2,12 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type GlobalOptions, globalsOf, profileFile } from '../program.ts';
-import { checkPorts, Running, stopOnSignals } from './running.ts';
+import { basePortOf, checkPorts, Running, stopOnSignals } from './running.ts';
 import { countKept, ensureOperator, freshLink, INTRANET_AUTHORITY, inviteProxy, seed } from './seed.ts';
 import { welcome } from './welcome.ts';
+
+/** How far the last port is from the base. */
+const SPAN = 40;
 
 /** Ports of the parts, counted from a base. */
 function portsFrom(
@@ -17,7 +20,7 @@ function portsFrom(
 > {
   const proxy = { proxy: base, health: base + 1, metrics: base + 2 };
   const security = { security: base + 3, admin: base + 4, directory: base + 5, securityMetrics: base + 6 };
-  return { ...proxy, ...security, intranet: base + 10, phone: base + 40 };
+  return { ...proxy, ...security, intranet: base + 10, phone: base + SPAN };
 }
 
 /** `sallyport up` */
@@ -28,7 +31,9 @@ export function addUpCommand(program: Command): void {
       'run everything on this machine: Security with its database, a Proxy, a sample intranet and the phone page',
     )
     .option('--base-port <n>', 'first port', '8440')
-    .action((options: { basePort: string }, command: Command) => up(globalsOf(command), Number(options.basePort)));
+    .action((options: { basePort: string }, command: Command) =>
+      up(globalsOf(command), basePortOf(options.basePort, SPAN)),
+    );
 }
 
 async function up(globals: GlobalOptions, basePort: number): Promise<void> {

@@ -65,8 +65,13 @@ export class Lasting implements LastingPart {
       const pause = await sleep(this.#pauseMs, 'over', this.#stopped).catch(() => 'stopped');
       if (pause === 'stopped') return;
       this.#pauseMs = Math.min(2 * this.#pauseMs, this.#backOff.longestMs);
-      const started = await this.#run().catch((error: Error) => void this.#say(`did not start: ${error.message}`));
+      const started = await this.#run().catch((error: Error) => void this.#say(`did not start: ${whyOf(error)}`));
       if (started) return this.#say('runs again');
     }
   }
+}
+
+/** Why it did not start, on one line: its log is named beside it. */
+function whyOf(error: Error): string {
+  return error.message.split('\n', 1)[0]!.replace(/^\S+ did not start: /, '');
 }

@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { AppProcess, type ClusterError } from '@sallyport/local-cluster';
 import { CliError } from '../output.ts';
+import { startError } from '../start-error.ts';
 import { say, warn } from '../terminal.ts';
 import { Lasting } from './lasting.ts';
 
@@ -30,7 +31,8 @@ export class Running {
       logFile,
       onExit,
     }).catch((error: ClusterError) => {
-      throw new CliError(error.message, `the whole log is in ${logFile}`);
+      process.stdout.write('no\n');
+      throw startError(error, `the whole log is in ${logFile}`);
     });
     this.add(() => started.end());
     process.stdout.write('ok\n');
@@ -50,7 +52,8 @@ export class Running {
     });
     this.add(() => lasting.end());
     const started = await lasting.begin<AppProcess>().catch((error: ClusterError) => {
-      throw new CliError(error.message, `the whole log is in ${logFile}`);
+      process.stdout.write('no\n');
+      throw startError(error, `the whole log is in ${logFile}`);
     });
     process.stdout.write('ok\n');
     return started;
@@ -93,6 +96,16 @@ export function stopOnSignals(running: Running, data: string): void {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+}
+
+const LAST_PORT = 65_535;
+
+/** The first of the ports that a command takes, of which the last is `span` above it. @throws CliError */
+export function basePortOf(text: string, span: number): number {
+  const port = Number(text);
+  const most = LAST_PORT - span;
+  if (/^\d{1,5}$/.test(text) && port > 0 && port <= most) return port;
+  throw new CliError(`${text} is no first port`, `write a number from 1 to ${most} after --base-port`);
 }
 
 /** @throws CliError for the first port that is taken */
