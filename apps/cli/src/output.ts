@@ -45,6 +45,7 @@ export function printJson(value: unknown): void {
 const HEADS: Readonly<Record<string, string>> = {
   lastChannel: 'last channel no.',
   clockOffsetMs: 'clock is off by',
+  evidenceAt: 'evidence from',
   silentMs: 'silent for',
   leaseUntil: 'lease until',
   ms: 'took (ms)',

@@ -123,3 +123,29 @@ test('a key of the realm is replaced until the next one is used, or until backen
   });
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('say ca, root or assertion') });
 });
+
+test('what was done with a user is said with their name, in words', async () => {
+  const revoked = { index: 7, kind: 'user', subject: '52e45a8455fa0916', reason: 'x', at: 1, waitedMs: 14 };
+  const inForce = { ...revoked, inForce: true, waitingFor: [] };
+  answers.set('POST /v1/users/ada/disable', inForce);
+  answers.set('DELETE /v1/users/ada', inForce);
+  answers.set('POST /v1/users/ada/enable', { done: true });
+  const says = async (...args: string[]) => (await run('user', ...args, 'ada', '--reason', 'a test')).stdout;
+  expect(await says('disable')).toBe('✔ user ada is disabled, in force on every Proxy after 14 ms (log entry 7)\n');
+  expect(await says('remove')).toBe('✔ user ada is removed, in force on every Proxy after 14 ms (log entry 7)\n');
+  expect(await says('enable')).toBe('✔ ada may enrol again, by a new link: sallyport code new ada\n');
+});
+
+test('what ends all sessions from before a time is said with the time, not with a number', async () => {
+  const subject = String(Date.parse('2026-05-01T08:00Z'));
+  const mark = { index: 8, kind: 'before', subject, reason: 'x', at: 1, inForce: true, waitedMs: 14, waitingFor: [] };
+  // The id in its path is made by the command.
+  server.prependOnceListener('request', ({ method, url: path }) => answers.set(`${method} ${path}`, mark));
+  const everything = { ...mark, kind: 'generation', subject: '1' };
+  const { code, stdout } = await run('revoke', 'before', '2026-05-01T08:00Z', '--reason', 'a test');
+  server.prependOnceListener('request', ({ method, url: path }) => answers.set(`${method} ${path}`, everything));
+  const all = await run('revoke', 'everything', '--reason', 'a test');
+  expect(all.stdout).toBe('✔ every session until now is revoked, in force on every Proxy after 14 ms (log entry 8)\n');
+  expect(stdout).toMatch(/^✔ every session from before 2026-0(4-30|5-01) \d\d:\d\d:00 is revoked, in force/);
+  expect(code).toBe(0);
+});

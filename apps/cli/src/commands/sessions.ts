@@ -7,19 +7,25 @@ import { CliError, formatTime, printRows } from '../output.ts';
 import { globalsOf, withAdmin } from '../program.ts';
 import { printable, say, warn } from '../terminal.ts';
 
-/** Says when a revocation is in force, or for whom it waits and until when. */
-export function sayInForce(view: RevocationView): void {
+/** What was done, in words. */
+function wordsOf({ kind, subject }: RevocationView): string {
+  if (kind === 'generation') return 'every session until now is revoked';
+  if (kind === 'before') return `every session from before ${formatTime(Number(subject))} is revoked`;
+  return `${kind} ${subject} is revoked`;
+}
+
+/** Says when a revocation is in force, or for whom it waits and until when; `what` is what was done, in words of the command. */
+export function sayInForce(view: RevocationView, what: string = wordsOf(view)): void {
   if (view.doubt !== undefined) warn`${view.doubt}\n`;
   if (view.kind === 'lift') {
     process.stdout.write(`✔ ${view.subject} may sign in again; what was ended stays ended (log entry ${view.index})\n`);
     return;
   }
-  const what = `${view.kind} ${view.subject}`;
   if (view.inForce) {
-    say`✔ ${what} is revoked, in force on every Proxy after ${view.waitedMs} ms (log entry ${view.index})\n`;
+    say`✔ ${what}, in force on every Proxy after ${view.waitedMs} ms (log entry ${view.index})\n`;
     return;
   }
-  say`… ${what} is revoked (log entry ${view.index}), but not yet in force everywhere:\n`;
+  say`… ${what} (log entry ${view.index}), but not yet in force everywhere:\n`;
   for (const { proxy, untilAt } of view.waitingFor) {
     say`    Proxy ${proxy} does not answer; its lease ends at ${formatTime(untilAt)} at the latest\n`;
   }
@@ -43,7 +49,7 @@ export function addRevokeCommand(parent: Command, { name, about, kind, subjectOf
       const subject = subjectOf ? subjectOf(argument) : argument;
       return admin.call(revocations.put, { params: { id: randomUUID() }, body: { kind, subject, reason } });
     },
-    show: sayInForce,
+    show: (view) => sayInForce(view),
   });
 }
 

@@ -4,7 +4,6 @@ import { bindings, groups, users } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { addOperatorCommand, type CommandOption, type Given, table } from '../operator-command.ts';
-import { printJson } from '../output.ts';
 import { askNewPassword } from '../secrets.ts';
 import { say } from '../terminal.ts';
 import { addUserRightCommands } from './rights-of.ts';
@@ -120,7 +119,7 @@ function addLeavingCommands(user: Command): void {
     reason: ['disabling a user', 'left the company'],
     run: (admin, { reason }, name: string) =>
       admin.call(users.disable, { params: { name }, reason, requestId: randomUUID() }),
-    show: sayInForce,
+    show: (view, _given, name: string) => sayInForce(view, `user ${name} is disabled`),
   });
   addOperatorCommand(user, {
     name: 'remove <name>',
@@ -128,13 +127,13 @@ function addLeavingCommands(user: Command): void {
     reason: ['removing a user', 'left for good'],
     run: (admin, { reason }, name: string) =>
       admin.call(users.remove, { params: { name }, reason, requestId: randomUUID() }),
-    show: sayInForce,
+    show: (view, _given, name: string) => sayInForce(view, `user ${name} is removed`),
   });
   addOperatorCommand(user, {
     name: 'enable <name>',
     about: 'let a disabled user in again; a new enrolment is needed',
     run: (admin, { reason }, name: string) => admin.call(users.enable, { params: { name }, reason }),
-    show: printJson,
+    show: (_done, _given, name: string) => say`✔ ${name} may enrol again, by a new link: sallyport code new ${name}\n`,
   });
 }
 
@@ -154,7 +153,7 @@ function addBindingCommands(user: Command): void {
       about,
       reason: [`to ${verb}`, 'asked her by phone'],
       run: (admin, { reason }, id: string) => admin.call(bindings[verb], { params: { id }, reason }),
-      show: printJson,
+      show: (_done, _given, id: string) => say`✔ binding ${id} is ${verb}${verb === 'refuse' ? 'd' : 'ed'}\n`,
     });
   }
 }
