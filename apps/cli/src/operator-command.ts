@@ -1,7 +1,8 @@
 import type { AdminClient } from '@sallyport/security-client/admin';
 import { type Command, Option } from 'commander';
-import { CliError, printJson, printRows } from './output.ts';
+import { printJson, printRows } from './output.ts';
 import { type GlobalOptions, globalsOf, withAdmin } from './program.ts';
+import { saidReason } from './reason.ts';
 
 /** What a command was given beside its arguments. */
 export interface Given<Options> {
@@ -54,8 +55,7 @@ export function addOperatorCommand<Options, Result>(parent: Command, command: Op
   added.action(async (...given: unknown[]) => {
     const args = given.slice(0, -2).flat() as string[];
     const globals = globalsOf(added);
-    if (command.reason && !globals.reason) throw missing(command.reason);
-    const reason = globals.reason ?? `routine: ${pathOf(added)}`;
+    const reason = reasonOf(command.reason, globals.reason) ?? `routine: ${pathOf(added)}`;
     const told = { options: given.at(-2) as Options, reason, globals };
     await withAdmin(globals, async (admin) => {
       const result = await command.run(admin, told, ...args);
@@ -66,8 +66,9 @@ export function addOperatorCommand<Options, Result>(parent: Command, command: Op
   });
 }
 
-function missing([why, example]: readonly [string, string]): CliError {
-  return new CliError(`why? ${why} needs a reason`, `add: --reason "${example}"`);
+function reasonOf(needed: readonly [string, string] | undefined, said: string | undefined): string | undefined {
+  if (needed) return saidReason(said, `why? ${needed[0]} needs a reason`, needed[1]);
+  return said === undefined ? undefined : saidReason(said, 'why? the reason is empty', 'ticket 4711');
 }
 
 function optionOf([flags, about, otherwise]: readonly [string, string, string?]): Option {

@@ -124,6 +124,21 @@ test('a key of the realm is replaced until the next one is used, or until backen
   expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('say ca, root or assertion') });
 });
 
+test.each([
+  ['   ', 'why? disabling a user needs a reason'],
+  ['', 'why? disabling a user needs a reason'],
+  ['ab', 'a reason is one line of 3 to 500 characters that says why'],
+])(
+  'who says %j for a reason is told so, with an example, before anything is asked of the gateway',
+  async (reason, words) => {
+    answers.set('POST /v1/users/ada/disable', {});
+    const { code, stderr } = await run('user', 'disable', 'ada', '--reason', reason);
+    expect(stderr).toContain(words);
+    expect(stderr).toContain('next: add: --reason "left the company"');
+    expect(code).toBe(1);
+  },
+);
+
 test('what was done with a user is said with their name, in words', async () => {
   const revoked = { index: 7, kind: 'user', subject: '52e45a8455fa0916', reason: 'x', at: 1, waitedMs: 14 };
   const inForce = { ...revoked, inForce: true, waitingFor: [] };

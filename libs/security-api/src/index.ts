@@ -101,4 +101,5 @@ export {
   SiteMapAnswer,
   SiteMapQuery,
 } from './proxy-api.ts';
+export { parseReason, REASON_LENGTH, REASON_WORDS } from './reason.ts';
 export { isText } from './text.ts';

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { CliError } from '../output.ts';
 import { ownName } from '../own-name.ts';
 import { globalsOf } from '../program.ts';
+import { saidReason } from '../reason.ts';
 import { runOnSecurityHost } from '../security-host.ts';
 
 interface RestoreOptions {
@@ -80,8 +81,8 @@ function valuedOrder(valued: Readonly<Record<string, string | undefined>>): stri
 
 async function restore(which: string | undefined, options: RestoreOptions, command: Command): Promise<void> {
   const globals = globalsOf(command);
-  const { reason, json } = globals;
-  if (!reason) throw new CliError('why? a realm is restored for a reason', 'add: --reason "the site burnt down"');
+  const { json } = globals;
+  const reason = saidReason(globals.reason, 'why? a realm is restored for a reason', 'the site burnt down');
   const valued = {
     target: options.target,
     before: options.before,

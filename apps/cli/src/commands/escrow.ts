@@ -22,6 +22,7 @@ import { type Command, Option } from 'commander';
 import { addOperatorCommand, type Given, table } from '../operator-command.ts';
 import { CliError, formatTime, printJson } from '../output.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
+import { saidReason } from '../reason.ts';
 import { askSecret, readStdin } from '../secrets.ts';
 import { runOnSecurityHost } from '../security-host.ts';
 import { say } from '../terminal.ts';
@@ -97,8 +98,8 @@ function addHostCommand(escrow: Command, verb: 'create' | 'renew', about: string
     .option('--actor <name>', 'who does this, for the audit log', ownName())
     .action(async ({ officers, threshold, out, actor }: MakeOptions, command: Command) => {
       const globals = globalsOf(command);
-      const { reason, json } = globals;
-      if (!reason) throw new CliError('why? keys are given to officers for a reason', 'add: --reason "first escrow"');
+      const { json } = globals;
+      const reason = saidReason(globals.reason, 'why? keys are given to officers for a reason', 'first escrow');
       const order = [
         verb,
         ...['--actor', actor, '--reason', reason, '--threshold', threshold],

@@ -3,7 +3,8 @@ import { proxies } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import type { Command } from 'commander';
 import { addOperatorCommand, type Given, required, table } from '../operator-command.ts';
-import { CliError, formatTime } from '../output.ts';
+import { formatTime } from '../output.ts';
+import { saidReason } from '../reason.ts';
 import { say } from '../terminal.ts';
 import { PROXY_COLUMNS } from './status.ts';
 
@@ -58,8 +59,8 @@ async function inviteProxy(
   { options: { site, replace, moveSite }, globals, reason }: Given<InviteOptions>,
   name: string,
 ) {
-  if ((replace ?? moveSite) && !globals.reason)
-    throw new CliError('why? replacing or moving a Proxy needs a reason', 'add: --reason "new hardware"');
+  if (replace ?? moveSite)
+    saidReason(globals.reason, 'why? replacing or moving a Proxy needs a reason', 'new hardware');
   const body = { name, site, ...(replace && { replace }), ...(moveSite && { moveSite }) };
   return admin.call(proxies.invite, { body, reason });
 }

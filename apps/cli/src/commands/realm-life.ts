@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { CliError } from '../output.ts';
 import { ownName } from '../own-name.ts';
 import { type GlobalOptions, globalsOf } from '../program.ts';
+import { saidReason } from '../reason.ts';
 import { runOnSecurityHost } from '../security-host.ts';
 
 interface NewEpochOptions {
@@ -56,9 +57,9 @@ async function beginNewEpoch(options: NewEpochOptions, command: Command): Promis
 }
 
 async function carryOut(globals: GlobalOptions, order: readonly string[]): Promise<void> {
-  const { reason, json } = globals;
-  if (!reason)
-    throw new CliError('why? a realm is closed and begins anew for a reason', 'add: --reason "restored from Monday"');
+  const { json } = globals;
+  const words = 'why? a realm is closed and begins anew for a reason';
+  const reason = saidReason(globals.reason, words, 'restored from Monday');
   const whole = [...order, '--reason', reason, ...(json ? ['--json'] : [])];
   if (await runOnSecurityHost(globals, { name: 'realm-command', order: whole })) return;
   throw new CliError('it was not carried out', 'run it where Security runs, with the settings that it has');

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { addOperatorCommand, type Given } from '../operator-command.ts';
 import { CliError } from '../output.ts';
 import { globalsOf } from '../program.ts';
+import { saidReason } from '../reason.ts';
 import { runOnSecurityHost } from '../security-host.ts';
 import { say } from '../terminal.ts';
 import { type FollowOptions, followDatabase } from './follow.ts';
@@ -121,9 +122,8 @@ function addCopy(standby: Command): void {
 
 async function takeOver(options: TakeoverOptions, command: Command): Promise<void> {
   const globals = globalsOf(command);
-  const { reason, json } = globals;
-  if (!reason)
-    throw new CliError('why? a site takes over for a reason', 'add: --reason "the first site does not answer"');
+  const { json } = globals;
+  const reason = saidReason(globals.reason, 'why? a site takes over for a reason', 'the first site does not answer');
   const { actor, oldDatabaseIsOff, journalIsLost, promoteWith, waitS } = options;
   const order = [
     'takeover',

@@ -1,5 +1,6 @@
 import { breakGlassToken, checkKeks, loadRealmKeys, sealedStore } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
+import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings, text } from '@sallyport/settings';
 import { SqlStore } from '@sallyport/store-sql';
 import { SETTINGS } from '../config.ts';
@@ -21,7 +22,7 @@ async function breakGlass(): Promise<void> {
   });
   const { SALLYPORT_NAME: name, SALLYPORT_REASON: reason } = config;
   if (!NAME.test(name)) throw new Error('the name has other characters than a-z, 0-9 and ._@-');
-  if (reason.length < 3 || reason.length > 500) throw new Error('the reason has 3 to 500 characters');
+  if (parseReason(reason) === undefined) throw new Error(`a reason is needed: ${REASON_WORDS}`);
   const database = await reachDatabase(config);
   const store = new SqlStore(database.address, { poolSize: 2, replicated: database.external });
   try {

@@ -24,6 +24,7 @@ import {
 import { decodeText } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { type EscrowSet, makeSet, type Officer, parseOfficer, type SetDescription } from '@sallyport/escrow';
+import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { SqlStore } from '@sallyport/store-sql';
 import { calculateJwkThumbprint, type JWK } from 'jose';
@@ -76,7 +77,8 @@ function readOrder(): Order | undefined {
   if (values.help || verb === '') return undefined;
   if (verb !== 'create' && verb !== 'renew') throw new Error(`there is no ${verb}; see --help`);
   const { actor, reason, threshold, out, json } = values;
-  if (!actor || !reason) throw new Error('who does this, and why? --actor and --reason go into the audit log');
+  if (!actor || parseReason(reason) === undefined)
+    throw new Error(`who does this, and why? --actor and --reason go into the audit log, a reason is ${REASON_WORDS}`);
   const officers = values.officers.map((file) => parseOfficer(readFileSync(file, 'utf8')));
   return { renew: verb === 'renew', by: { actor, reason }, officers, threshold: Number(threshold), out, json };
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { type AccessContext, type Actor, beginNewEpoch, checkLogs, closeRealm, type Restored } from '@sallyport/access';
+import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { backupTargetsOf } from '../backup/setup.ts';
@@ -54,7 +55,8 @@ function readOrder(): Order | undefined {
   const [verb = ''] = positionals;
   if (values.help || verb === '') return undefined;
   const { actor, reason } = values;
-  if (!actor || !reason) throw new Error('who does this, and why? --actor and --reason go into the audit log');
+  if (!actor || parseReason(reason) === undefined)
+    throw new Error(`who does this, and why? --actor and --reason go into the audit log, a reason is ${REASON_WORDS}`);
   const fenced = values['old-database-is-closed'] || values['old-database-is-off'];
   if (verb === 'new-epoch' && !fenced)
     throw new Error(

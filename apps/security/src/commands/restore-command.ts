@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import type { HostChange } from '@sallyport/access';
 import { parseIdentity } from '@sallyport/backup';
 import { serverCrypto } from '@sallyport/channel/sodium';
+import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
@@ -91,8 +92,8 @@ async function ask(question: string): Promise<boolean> {
 /** Restores it, or only tries to; gives the report, and its words. */
 async function carryOut(which: string, options: Options): Promise<readonly [report: object, words: string]> {
   const { actor, reason } = options;
-  if (!options.drill && (!actor || !reason))
-    throw new Error('who does this, and why? --actor and --reason go into the audit log');
+  if (!options.drill && (!actor || parseReason(reason) === undefined))
+    throw new Error(`who does this, and why? --actor and --reason go into the audit log, a reason is ${REASON_WORDS}`);
   if (!options.identity)
     throw new Error('what opens the export? --identity FILE, which belongs to one of its recipients');
   const config = readSettings(SETTINGS);

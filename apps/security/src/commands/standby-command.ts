@@ -18,6 +18,7 @@ import {
   type TakeoverPlan,
 } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
+import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { type DatabaseAddress, findServer, promoteServer, SqlStore, untilOthersEnded } from '@sallyport/store-sql';
 import { type Config, SETTINGS } from '../config.ts';
@@ -316,7 +317,8 @@ async function noteCopied(
 /** @throws Error that says what is missing */
 function readOrder(values: { readonly [name: string]: string | boolean | undefined }): Order {
   const { actor, reason } = values as { actor: string; reason: string };
-  if (!actor || !reason) throw new Error('who does this, and why? --actor and --reason go into the audit log');
+  if (!actor || parseReason(reason) === undefined)
+    throw new Error(`who does this, and why? --actor and --reason go into the audit log, a reason is ${REASON_WORDS}`);
   const waitMs = Number(values['wait-s']) * 1_000;
   if (!(waitMs >= 0)) throw new Error('--wait-s is a number of seconds');
   return {

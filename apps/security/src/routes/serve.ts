@@ -1,6 +1,6 @@
 import type { Actor, OperatorAtWork } from '@sallyport/access';
 import { ProblemError } from '@sallyport/http-service';
-import { isText } from '@sallyport/security-api';
+import { parseReason, REASON_LENGTH, REASON_WORDS } from '@sallyport/security-api';
 import {
   type BodyOf,
   type GivenAnswerOf,
@@ -65,13 +65,13 @@ function askedOf<O extends Operation>(operation: O, request: FastifyRequest): As
   return asked as unknown as Asked<O>; // Its schemas have checked what its types say.
 }
 
-const MIN_REASON = 3;
-const MAX_REASON = 500;
+/** Of a character beyond ASCII percent-encoding makes up to nine. */
+const MAX_ENCODED = 9;
 const REQUEST_ID = new RegExp(IdPattern);
 const ReasonField = Type.String({
-  minLength: MIN_REASON,
-  maxLength: MAX_REASON,
-  description: 'why, for the audit log: 3 to 500 characters on one line, percent-encoded where they are not ASCII',
+  minLength: REASON_LENGTH.min,
+  maxLength: REASON_LENGTH.max * MAX_ENCODED,
+  description: `why, for the audit log: ${REASON_WORDS}, percent-encoded where they are not ASCII`,
 });
 const RequestField = Type.String({
   pattern: IdPattern,
@@ -135,15 +135,14 @@ export function checkFields(request: FastifyRequest): void {
 
 function reasonOf({ headers }: FastifyRequest): string {
   const reason = headers['sallyport-reason'];
-  if (typeof reason !== 'string' || reason.length < MIN_REASON || reason.length > MAX_REASON) {
-    throw new ProblemError(
-      'ERR_SECURITY_REASON',
-      'a reason of 3 to 500 characters is needed (over the API, in the header sallyport-reason)',
-    );
-  }
-  const decoded = decodeReason(reason);
-  if (!isText(decoded)) throw new ProblemError('ERR_SECURITY_REASON', 'sallyport-reason has control characters');
-  return decoded;
+  return toReason(typeof reason === 'string' ? decodeReason(reason) : '');
+}
+
+/** What somebody gave as a reason, as it goes into the audit log. @throws ProblemError 400 */
+export function toReason(text: string): string {
+  const reason = parseReason(text);
+  if (reason === undefined) throw new ProblemError('ERR_SECURITY_REASON', `a reason is needed: ${REASON_WORDS}`);
+  return reason;
 }
 
 /** The client's own id of a change, from the header `sallyport-request`: repeated with it, a change is done once. */

@@ -13,7 +13,7 @@ import type { FastifyInstance } from 'fastify';
 import type { InForce } from '../revocation/in-force.ts';
 import { pageOf } from './paging.ts';
 import { revocationView } from './revoking.ts';
-import { serve } from './serve.ts';
+import { serve, toReason } from './serve.ts';
 
 const DEFAULT_EVENTS = 100;
 
@@ -61,11 +61,11 @@ function addSessions(service: FastifyInstance, { access, presence }: SessionRout
 
 function addRevocations(service: FastifyInstance, { access, inForce, wallMs }: SessionRoutes): void {
   serve(service, revocations.put, async ({ params: { id: requestId }, body, operator }) => {
-    const by = { actor: operator.operator.name, reason: body.reason };
+    const by = { actor: operator.operator.name, reason: toReason(body.reason) };
     const row = await revoke(access, { requestId, kind: body.kind, subject: body.subject }, by);
     const waited = await inForce.wait(row);
     const doubt = row.kind === 'app' ? await doubtOfApp(access, row.subject) : undefined;
-    const entry = { index: row.index, kind: row.kind, subject: row.subject, reason: body.reason };
+    const entry = { index: row.index, kind: row.kind, subject: row.subject, reason: by.reason };
     return { ...revocationView(wallMs(), entry, waited), ...(doubt === undefined ? {} : { doubt }) };
   });
   serve(service, revocations.list, async ({ query }) => {

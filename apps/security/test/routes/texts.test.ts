@@ -30,10 +30,22 @@ test.each([
   ['abc%1B[31mdef', 400],
   ['abc%C2%85def', 400],
   ['phone lost, gefunden in K%C3%B6ln', 200],
+  [encodeURIComponent('端'.repeat(500)), 200],
+  [encodeURIComponent('端'.repeat(501)), 400],
+  ['x'.repeat(501), 400],
+  ['%20%20%20', 400],
+  ['%C3%B6', 400],
 ])('a reason is a line of text: %s', async (reason, status) => {
   const headers = { authorization, 'sallyport-reason': reason };
   const answer = await service.inject({ method: 'PUT', url: '/v1/groups/staff', headers });
   expect(answer.statusCode, answer.body).toBe(status);
+});
+
+test('who revokes with blanks for a reason is asked why', async () => {
+  const url = '/v1/revocations/0123456789abcdef';
+  const payload = { kind: 'session', subject: 'abc', reason: '   ' };
+  const answer = await service.inject({ method: 'PUT', url, headers: { authorization }, payload });
+  expect(answer.json(), answer.body).toMatchObject({ status: 400, code: 'ERR_SECURITY_REASON' });
 });
 
 test.each<['PUT' | 'POST', string, object]>([

@@ -80,7 +80,13 @@ export const revocations = operations('revocations', {
     params: IdParam,
     body: RevocationInput,
     answer: RevocationView,
-    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_CONFLICT', 'ERR_ACCESS_INVALID', 'ERR_ACCESS_LOST'],
+    errors: [
+      'ERR_SECURITY_REASON',
+      'ERR_ACCESS_NOT_FOUND',
+      'ERR_ACCESS_CONFLICT',
+      'ERR_ACCESS_INVALID',
+      'ERR_ACCESS_LOST',
+    ],
   },
   list: {
     method: 'GET',
