@@ -144,6 +144,20 @@ test('a package of two apps, or of two kinds, is refused', async () => {
   await expect(readPackage(sourceOf(kinds))).rejects.toThrow('two kinds');
 });
 
+test('an app that only who reads a package from its beginning finds is refused', async () => {
+  const other = makeZip([{ name: 'Payload/Other.app/Info.plist', content: Buffer.from(listOf(INFO)) }]);
+  const otherBytes = other.readUInt32LE(other.length - 6);
+  const own = ipa();
+  const directoryAt = own.readUInt32LE(own.length - 6);
+  // The other app lies between the parts and the directory, which does not name it.
+  const bytes = Buffer.concat([own.subarray(0, directoryAt), other.subarray(0, otherBytes), own.subarray(directoryAt)]);
+  bytes.writeUInt32LE(directoryAt + otherBytes, bytes.length - 6);
+  await expect(readPackage(sourceOf(bytes))).rejects.toMatchObject({
+    code: 'ERR_PACKAGE_FORMAT',
+    message: expect.stringContaining('do not say the same'),
+  });
+});
+
 test('an Info.plist of more than it may have, or nested without end, costs no more than that', async () => {
   const long = Buffer.concat([Buffer.from('bplist00'), Buffer.alloc(5 * 1024 * 1024)]);
   await expect(readPackage(sourceOf(ipa(long)))).rejects.toThrow('too long');

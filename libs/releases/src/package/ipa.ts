@@ -4,7 +4,7 @@ import { AsnConvert } from '@peculiar/asn1-schema';
 import { PackageError } from '../errors.ts';
 import type { PackageFacts } from './facts.ts';
 import { type PropertyList, readPropertyList } from './property-list.ts';
-import { readPart, type Zip } from './zip.ts';
+import { checkParts, readPart, type Zip } from './zip.ts';
 
 const INFO = /^Payload\/[^/]+\.app\/Info\.plist$/;
 const PROFILE = 'embedded.mobileprovision';
@@ -20,10 +20,12 @@ export function findIosInfo({ entries }: Zip): string | undefined {
 
 /**
  * Reads an IPA: what its Info.plist says, and whom its embedded profile names as signers. Both must fit each other. The signatures of
- * profile and code are not verified here: iOS does that when it installs, by roots of its own.
+ * profile and code are not verified here: iOS does that when it installs, by roots of its own. It may read the package from its beginning,
+ * so what was looked at here must be all that there is.
  * @throws PackageError
  */
 export async function readIpa(zip: Zip, infoName: string): Promise<PackageFacts> {
+  await checkParts(zip);
   const info = readPropertyList(await readPart(zip, zip.entries.get(infoName)!));
   const id = textOf(info, 'CFBundleIdentifier', /^[A-Za-z0-9]([A-Za-z0-9.-]{0,126}[A-Za-z0-9])?$/);
   const version = textOf(info, 'CFBundleShortVersionString', VERSION);
