@@ -72,16 +72,19 @@ function attestedKey(
   expectEvidence(isProduction || (development && environment === ENVIRONMENTS.development), 'environment-other');
   const idBytes = decodeUint(data, 53, 2);
   expectEvidence(equalBytes(data.subarray(55, 55 + idBytes), keyId), 'key-other');
-  return { id: formatBase64Url(keyId), publicKey, counter: 0 };
+  return { id: isProduction ? formatBase64Url(keyId) : developmentId(keyId), publicKey, counter: 0 };
 }
 
 /** The key of an assertion: the one that was attested, its counter above the last. */
 function assertedKey(
-  { teams }: AppAttestTrust,
+  { teams, development }: AppAttestTrust,
   { bound, app, key }: EvidenceClaim,
   { keyId, assertion }: { readonly keyId: Uint8Array; readonly assertion: Uint8Array },
 ): AttestedKey {
-  expectEvidence(key !== undefined && key.id === formatBase64Url(keyId), 'key-other');
+  expectEvidence(key !== undefined, 'key-other');
+  const isDevelopment = key.id === developmentId(keyId);
+  expectEvidence(isDevelopment || key.id === formatBase64Url(keyId), 'key-other');
+  expectEvidence(development || !isDevelopment, 'environment-other');
   const object = appleObject(assertion);
   const data = object.bytes('authenticatorData');
   const publicKey = createPublicKey({ key: Buffer.from(key.publicKey), type: 'spki', format: 'der' });
@@ -91,6 +94,11 @@ function assertedKey(
   const counter = decodeUint(data, 33, 4);
   expectEvidence(counter > key.counter, 'counter-old');
   return { ...key, counter };
+}
+
+/** What a key of the development environment is kept as: assertions do not say of which one they are. */
+function developmentId(keyId: Uint8Array): string {
+  return `development:${formatBase64Url(keyId)}`;
 }
 
 /** An object as Apple wrote it: nobody says that its encoding is the deterministic one. */

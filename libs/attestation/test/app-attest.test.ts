@@ -66,6 +66,14 @@ test('keys of the development environment are taken where the operator says so',
   expect(await verify(statement, { development: true })).toMatchObject({ level: 'hardware' });
 });
 
+test('a key of the development environment signs nothing any more once the operator takes none', async () => {
+  const statement = await device.attestation({ hash: HASH, environment: 'appattestdevelop' });
+  const { key } = (await verify(statement, { development: true })) as Proven;
+  const next = device.assertion({ hash: NEXT, counter: 1 });
+  expect(await verify(next, { bound: NEXT, key, development: true })).toMatchObject({ key: { counter: 1 } });
+  expect(await verify(next, { bound: NEXT, key })).toEqual({ fault: 'environment-other' });
+});
+
 test('an assertion is refused for another challenge, app or key, and when its counter does not rise', async () => {
   const key = { ...(await begun()), counter: 4 };
   const good = { bound: NEXT, key };
