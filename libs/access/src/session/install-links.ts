@@ -8,7 +8,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
-import { isRolledOut, newestBySystem, offeredReleases, type UpdateAsker } from './offers.ts';
+import { isRolledOut, liveReleases, newestBySystem, offeredReleases, type UpdateAsker } from './offers.ts';
 
 /** How long a link is good unless said otherwise, ms. */
 const LINK_TTL_MS = 86_400_000;
@@ -183,8 +183,7 @@ async function linkedApp(
   transaction: Transaction,
   link: InstallLinkRow,
 ): Promise<LinkedApp | undefined> {
-  const { users, releases } = transaction.tables;
-  const user = await users.find({ id: link.userId });
+  const user = await transaction.tables.users.find({ id: link.userId });
   const app = user?.enabled ? await appFor(transaction, link) : undefined;
   if (!app) return undefined;
   const { userId, installationId } = link;
@@ -193,7 +192,7 @@ async function linkedApp(
     return own && { link, app, releases: newestBySystem(own) };
   }
   const groups = await groupsOf(transaction, userId);
-  const live = await releases.list({ where: { appId: app.id, state: 'live' } });
+  const live = await liveReleases(transaction, [app.id]);
   const of = { app, groups, own: [], installationId: link.id, now: transaction.now() };
   return { link, app, releases: newestBySystem(live.filter((row) => isRolledOut(access, row, of))) };
 }

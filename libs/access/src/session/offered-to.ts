@@ -5,7 +5,9 @@ import { percentNow, turnOf } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
 import { groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
+import { revokedApps } from '../revocation/revocation.ts';
 import { AccessError } from '../store/errors.ts';
+import { appVersionOf } from './offers.ts';
 import type { InstallationRow } from './rows.ts';
 
 /** Whether a release is offered to an installation, and why it is not. */
@@ -37,9 +39,10 @@ export function offeredTo(
     const app = await apps.find({ id: release.appId });
     const rows = await installations.list({ above: ['id', after], limit });
     const userIds = [...new Set(rows.map(({ userId }) => userId))];
-    const [known, groups, onChannels] = await Promise.all([
+    const [known, groups, revoked, onChannels] = await Promise.all([
       users.list({ among: ['id', userIds] }),
       groupsOfAll(transaction, userIds),
+      revokedApps(transaction, [appVersionOf(release)]),
       channelDevices.list({
         where: { appId: release.appId },
         among: ['installationId', rows.map(({ id }) => id)],
@@ -50,7 +53,8 @@ export function offeredTo(
       const user = known.find(({ id }) => id === installation.userId);
       const turn = turnOf((bytes) => crypto.sha256(bytes), { release: releaseId, installation: installation.id });
       const own = onChannels.filter(({ installationId }) => installationId === installation.id);
-      const of = { release, app, installation, now, turn, own, groups: groups.get(installation.userId) ?? [] };
+      const asker = { own, groups: groups.get(installation.userId) ?? [] };
+      const of = { release, app, installation, now, turn, isRevoked: revoked.size > 0, ...asker };
       const why = user?.enabled ? whyNot(of) : 'its user is out';
       const { id, app: running } = installation;
       return { id, user: user?.name ?? '', app: running, offered: why === '', why };
@@ -65,14 +69,17 @@ interface Deciding extends ChannelAsker {
   readonly installation: InstallationRow;
   readonly turn: number;
   readonly now: number;
+  /** The version of the release is. */
+  readonly isRevoked: boolean;
 }
 
-function whyNot({ release, app, installation, groups, own: onChannels, turn, now }: Deciding): string {
+function whyNot({ release, app, installation, groups, own: onChannels, turn, now, isRevoked }: Deciding): string {
   const { version } = release.package;
   const running = installation.app.slice(release.appId.length + 1);
   if (appIdOf(installation.app) !== release.appId) return 'it is another app';
   if (installation.status === 'revoked') return 'it is revoked';
   if (release.state !== 'live') return `the release is ${release.state}`;
+  if (isRevoked) return 'its version is revoked';
   if (!usableApp(app ? [app] : [], { id: release.appId, groups })) return 'its user may not use the app';
   if (compareVersions(version, running) <= 0) return `it has ${running}`;
   const own = Object.entries(rolloutsFor(app!, release, { groups, own: onChannels }));

@@ -5,6 +5,7 @@ import { isInPart, percentNow } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
 import { groupsOf } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
+import { revokedApps } from '../revocation/revocation.ts';
 import type { Transaction } from '../store/store.ts';
 
 /** A device that asks for updates of its app. */
@@ -32,7 +33,7 @@ export function offerFor(
     const app = row && usableApp([row], { id: row.id, groups: who.groups });
     if (!app) return { release: null, requiredFrom: null };
     const of = { ...who, running: `${app.id}@${running.version}`, asker, app, now: transaction.now() };
-    const live = await tables.releases.list({ where: { appId: app.id, state: 'live' } });
+    const live = await liveReleases(transaction, [app.id]);
     const [best] = live
       .filter(({ package: { os, version } }) => os === running.os && compareVersions(version, running.version) > 0)
       .filter((release) => isOffered(access, release, of))
@@ -76,13 +77,38 @@ export async function ownRelease(
   return installation && appIdOf(installation.app) === row.appId ? row : undefined;
 }
 
-async function releasesOf({ tables }: Transaction, wanted: WantedRelease): Promise<ReleaseRow[]> {
+async function releasesOf(transaction: Transaction, wanted: WantedRelease): Promise<readonly ReleaseRow[]> {
+  const { releases } = transaction.tables;
   if ('sha256' in wanted) {
-    const found = await tables.releases.list({ where: { state: 'live', packageHash: wanted.sha256 } });
-    return found.filter((row) => row.package.sha256 === wanted.sha256);
+    const found = await releases.list({ where: { state: 'live', packageHash: wanted.sha256 } });
+    return withoutRevoked(
+      transaction,
+      found.filter((row) => row.package.sha256 === wanted.sha256),
+    );
   }
-  const row = await tables.releases.find({ id: wanted.id });
-  return row?.state === 'live' ? [row] : [];
+  const row = await releases.find({ id: wanted.id });
+  return row?.state === 'live' ? withoutRevoked(transaction, [row]) : [];
+}
+
+/** Releases of some apps that can be offered: they are live, and nobody has revoked their versions. */
+export async function liveReleases(
+  transaction: Transaction,
+  appIds: readonly string[],
+): Promise<readonly ReleaseRow[]> {
+  const live = await transaction.tables.releases.list({ where: { state: 'live' }, among: ['appId', appIds] });
+  return withoutRevoked(transaction, live);
+}
+
+/** Whoever installed a version that was revoked would be let to nothing any more. */
+async function withoutRevoked(transaction: Transaction, rows: readonly ReleaseRow[]): Promise<readonly ReleaseRow[]> {
+  if (rows.length === 0) return rows;
+  const out = await revokedApps(transaction, rows.map(appVersionOf));
+  return rows.filter((row) => !out.has(appVersionOf(row)));
+}
+
+/** The app that a device is which runs a release: `id@version`. */
+export function appVersionOf({ appId, package: { version } }: ReleaseRow): string {
+  return `${appId}@${version}`;
 }
 
 /** An app that somebody may have, with its newest release for each system, as far as it is rolled out to the device that asks. */
@@ -111,10 +137,10 @@ export function catalogueFor(access: AccessContext, asker: UpdateAsker): Promise
     const entries: CatalogueEntry[] = [];
     for (let at = 0; at < own.length && entries.length < MAX_CATALOGUE; at += APPS_AT_ONCE) {
       const apps = own.slice(at, at + APPS_AT_ONCE);
-      const live = await tables.releases.list({
-        where: { state: 'live' },
-        among: ['appId', apps.map(({ id }) => id)],
-      });
+      const live = await liveReleases(
+        transaction,
+        apps.map(({ id }) => id),
+      );
       const now = transaction.now();
       for (const app of apps) {
         const of = { ...who, asker, app, now };
@@ -137,7 +163,7 @@ export async function offeredReleases(
 ): Promise<readonly ReleaseRow[] | undefined> {
   const who = await askingUser(transaction, asker);
   if (!who) return undefined;
-  const live = await transaction.tables.releases.list({ where: { appId: app.id, state: 'live' } });
+  const live = await liveReleases(transaction, [app.id]);
   return live.filter((row) => isOffered(access, row, { ...who, asker, app, now: transaction.now() }));
 }
 

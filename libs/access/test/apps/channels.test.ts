@@ -6,6 +6,7 @@ import {
   catalogueFor,
   changeRollout,
   claimInstallLink,
+  findInstallLink,
   issueOwnInstallLink,
   listAudit,
   listChannelDevices,
@@ -276,6 +277,30 @@ test('versions that devices run are told beside releases: unknown, withdrawn, re
   expect(await appVersions(access, 'field', 1)).toEqual([as('1.0')]);
   expect((await standing(access, live)).running).toBe(3);
   await expect(appVersions(access, 'fieldwork', 1_000)).rejects.toThrow('no app fieldwork');
+});
+
+test('a version that was revoked is offered to nobody, and given to nobody who has a link', async () => {
+  const { access, tester, offer } = await withBeta();
+  const before = await published(access, packageOf({ version: '1.1' }));
+  const after = await published(access, packageOf({ version: '1.2' }));
+  const asker = { installationId: tester.id, userId: tester.userId };
+  const { token } = await issueOwnInstallLink(access, asker, { app: 'field', origin: 'https://a' });
+  const given = async () => ({
+    offered: (await offer(tester)).release,
+    catalogue: (await catalogueFor(access, asker)).flatMap(({ releases }) => releases.map(({ id }) => id)),
+    linked: (await findInstallLink(access, token))?.releases.map(({ id }) => id),
+    downloads: (await releaseForDevice(access, asker, { sha256: after.package.sha256 }))?.id,
+    why: (await offeredTo(access, after.id, { after: '', limit: 1_000 })).find(({ id }) => id === tester.id)?.why,
+  });
+  const newest = { offered: after.id, catalogue: [after.id], linked: [after.id], downloads: after.id, why: '' };
+  expect(await given()).toEqual(newest);
+  await revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'field@1.2' }, BY);
+  expect(await given()).toEqual({
+    ...{ offered: before.id, catalogue: [before.id], linked: [before.id], downloads: undefined },
+    why: 'its version is revoked',
+  });
+  await revoke(access, { requestId: randomUUID(), kind: 'lift', subject: 'field@1.2' }, BY);
+  expect(await given()).toEqual(newest);
 });
 
 test('channels and groups that there are not are refused', async () => {
