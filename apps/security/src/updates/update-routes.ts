@@ -17,7 +17,7 @@ import { INSTALL_PREFIX } from '@sallyport/security-api';
 import type { Log } from '@sallyport/telemetry';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { createLocalJWKSet, errors, jwtVerify } from 'jose';
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 import { assertionJwks } from '../keys/assertions.ts';
 import type { LiveKeys } from '../keys/live-keys.ts';
 import { Downloads } from './downloads.ts';
@@ -50,14 +50,17 @@ declare module 'fastify' {
 const Param = Type.Object({
   name: Type.String({ pattern: '^[A-Za-z0-9.-]{1,80}$', description: 'the name of a file' }),
 });
+const Version = Type.String({
+  pattern: '^[0-9]{1,9}(\\.[0-9]{1,9}){0,7}$',
+  maxLength: 32,
+  description: 'numbers with dots',
+});
 const OfferQuery = Type.Object({
   app: Type.String({ maxLength: 128 }),
-  version: Type.String({
-    pattern: '^[0-9]{1,9}(\\.[0-9]{1,9}){0,7}$',
-    maxLength: 32,
-    description: 'numbers with dots',
-  }),
+  version: Version,
   os: Type.String({ maxLength: 32 }),
+  /** Of the system; a device of the version before does not say it. */
+  osVersion: Type.Optional(Version),
 });
 const LinkBody = Type.Object(
   { app: Type.String({ minLength: 1, maxLength: 128, description: 'the id of an app' }) },
@@ -89,10 +92,11 @@ export function addUpdateRoutes(
     if ((await throttle.take(request.updateAsker.installationId)) > 0)
       throw new ProblemError('ERR_SECURITY_SLOW', 'this device asks for updates too often');
   });
-  service.get<{ Querystring: { version: string; os: string } }>(
+  service.get<{ Querystring: Static<typeof OfferQuery> }>(
     '/v1/offer',
     { schema: { querystring: OfferQuery } },
-    async ({ updateAsker, query: { version, os } }) => offerFor(access, updateAsker, { version, os }),
+    async ({ updateAsker, query: { version, os, osVersion } }) =>
+      offerFor(access, updateAsker, { version, os, osVersion }),
   );
   service.get('/v1/apps', async ({ updateAsker }) => ({
     apps: (await catalogueFor(access, updateAsker)).map(({ app, releases, channels }) => ({

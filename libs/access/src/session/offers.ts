@@ -1,4 +1,5 @@
 import { compareVersions } from '@sallyport/lease';
+import type { PackageView } from '@sallyport/security-api';
 import { appIdOf, usableApp } from '../apps/app-rule.ts';
 import { type ChannelAsker, rolloutsFor, STABLE } from '../apps/channels.ts';
 import { isInPart, percentNow } from '../apps/rollout.ts';
@@ -20,12 +21,16 @@ export interface UpdateOffer {
   readonly requiredFrom: number | null;
 }
 
-/** The newest release that is rolled out to a device above the version that it runs. */
-export function offerFor(
-  access: AccessContext,
-  asker: UpdateAsker,
-  running: { readonly version: string; readonly os: string },
-): Promise<UpdateOffer> {
+/** What a device says that it runs. */
+export interface RunningApp {
+  readonly version: string;
+  readonly os: string;
+  /** Version of the system, numbers with dots; absent where it is not known. */
+  readonly osVersion?: string | undefined;
+}
+
+/** The newest release that is rolled out to a device above the version that it runs, for its version of the system. */
+export function offerFor(access: AccessContext, asker: UpdateAsker, running: RunningApp): Promise<UpdateOffer> {
   return access.store.transaction(async (transaction) => {
     const { tables } = transaction;
     const who = await askingUser(transaction, asker);
@@ -35,11 +40,19 @@ export function offerFor(
     const of = { ...who, running: `${app.id}@${running.version}`, asker, app, now: transaction.now() };
     const live = await liveReleases(transaction, [app.id]);
     const [best] = live
-      .filter(({ package: { os, version } }) => os === running.os && compareVersions(version, running.version) > 0)
+      .filter(({ package: content }) => runsOn(content, running))
+      .filter(({ package: { version } }) => compareVersions(version, running.version) > 0)
       .filter((release) => isOffered(access, release, of))
       .sort((a, b) => compareVersions(b.package.version, a.package.version));
     return { release: best?.id ?? null, requiredFrom: mustUpdate(of) ? app.minimum!.from : null };
   });
+}
+
+/** True for a package of the system of a device that this one does not say is too old for it. */
+function runsOn({ os, minOsVersion }: PackageView, running: RunningApp): boolean {
+  if (os !== running.os) return false;
+  const { osVersion } = running;
+  return osVersion === undefined || minOsVersion === '' || compareVersions(osVersion, minOsVersion) >= 0;
 }
 
 /** Which release: by its id, or by its package. */

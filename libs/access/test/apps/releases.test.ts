@@ -56,6 +56,23 @@ test('of 1,000 installations 5 % are offered a release, then all, and those that
   expect(standing).toMatchObject({ running: 7, counts: { installed: 7, failed: 1, downloading: 0, refused: 0 } });
 });
 
+test('a device is offered the newest release that its version of the system can run', async () => {
+  const { access } = await withRoot();
+  const { id: installationId, userId } = await enrolled(access);
+  await access.store.transaction(({ tables }) =>
+    tables.installations.update({ where: { id: installationId } }, { app: 'field@1' }),
+  );
+  const old = await published(access, packageOf({ version: '1.1', minOsVersion: '9' }));
+  const later = await published(access, packageOf({ version: '1.2', minOsVersion: '12.1' }));
+  const offered = async (osVersion?: string) =>
+    (await offerFor(access, { installationId, userId }, { version: '1', os: 'android', osVersion })).release;
+  expect(await offered('12')).toBe(old.id);
+  expect(await offered('12.1')).toBe(later.id);
+  expect(await offered('8.1')).toBeNull();
+  // A device that does not say it finds out by itself.
+  expect(await offered()).toBe(later.id);
+});
+
 test('what is signed online is signed anew before it is too old, by itself; versions only rise', async () => {
   const { access, clock } = await withRoot();
   await published(access);

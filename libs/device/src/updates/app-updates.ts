@@ -50,6 +50,8 @@ export interface AppUpdateParts {
 const LEAST_BYTES = 16_384;
 const WINDOW_MS = 60_000;
 const MAX_OFFER_BYTES = 65_536;
+/** A version of a system that can be compared; any other is not said. */
+const OS_VERSION = /^\d{1,9}(\.\d{1,9}){0,7}$/;
 const BASE = `http://${UPDATE_AUTHORITY}/v1`;
 
 /** What Security says there is. It is not signed: it chooses among what is. */
@@ -60,8 +62,9 @@ interface Offer {
 
 /** Looks for the update that is rolled out to this device; undefined when there is none. @throws DeviceError UPDATE_… */
 export async function checkForUpdate(parts: AppUpdateParts): Promise<AppUpdate | undefined> {
-  const { id, version, os } = parts.context();
-  const query = new URLSearchParams({ app: id, version, os });
+  const { id, version, os, osVersion } = parts.context();
+  const known = OS_VERSION.test(osVersion) ? { osVersion } : {};
+  const query = new URLSearchParams({ app: id, version, os, ...known });
   const offer = JSON.parse(decodeText(await readWhole(parts, `${BASE}/offer?${query}`, MAX_OFFER_BYTES))) as Offer;
   // Whoever waits for an update that there is not yet should know how long.
   if (typeof offer.requiredFrom === 'number') parts.required?.(offer.requiredFrom);
@@ -69,6 +72,8 @@ export async function checkForUpdate(parts: AppUpdateParts): Promise<AppUpdate |
   const release = await readRelease(parts, await signedTargets(parts), offer.release);
   if (release.app !== id) throw refused('UPDATE_OTHER_APP', `it is one of ${release.app}`);
   if (release.os !== os) throw refused('UPDATE_OTHER_APP', `it is for ${release.os}`);
+  if (release.minOsVersion !== '' && known.osVersion && isAbove(release.minOsVersion, known.osVersion))
+    throw refused('UPDATE_OTHER_APP', `it is for ${os} ${release.minOsVersion} and later`);
   if (!isAbove(release.version, version))
     throw refused('UPDATE_DOWNGRADE', `${release.version} is not above ${version}`);
   return { ...release, ...(typeof offer.requiredFrom === 'number' ? { requiredFrom: offer.requiredFrom } : {}) };

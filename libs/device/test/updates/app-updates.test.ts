@@ -176,6 +176,15 @@ test('a release for another system is refused, whoever offers it', async () => {
   await expect(checkForUpdate(parts)).rejects.toMatchObject({ code: 'UPDATE_OTHER_APP' });
 });
 
+test('a release for later systems is refused, whoever offers it; a system of unknown version may try', async () => {
+  const later = new Served(releaseOf('r1', '1.10.0', PACKAGE, { minOsVersion: '6.1' }));
+  await expect(checkForUpdate(later.parts)).rejects.toMatchObject({ code: 'UPDATE_OTHER_APP' });
+  for (const osVersion of ['6.1', '', '6.1.0-13-amd64']) {
+    const parts = { ...later.parts, context: () => ({ ...CONTEXT, osVersion }) };
+    expect(await checkForUpdate(parts), osVersion).toMatchObject({ release: 'r1' });
+  }
+});
+
 test('what falls silent is given up after a minute: before its head, in its body, and in a download', async () => {
   const update = (await checkForUpdate(new Served().parts))!;
   const silent = (): Response => new Response(new ReadableStream({ start: (body) => body.enqueue(Uint8Array.of(1)) }));
