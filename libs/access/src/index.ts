@@ -4,7 +4,12 @@ export { getApp, listApps, putApp, removeApp } from './apps/apps.ts';
 export { rolloutsOf } from './apps/channels.ts';
 export { type KeptPackages, sweepPackages } from './apps/kept-packages.ts';
 export { endPublisher, findPublisher, issuePublisher, listPublishers } from './apps/publishers.ts';
-export { noteRefusedVersion, noteReport, type ReleaseStanding, releaseStandings } from './apps/release-reports.ts';
+export {
+  noteRefusedVersion,
+  noteReport,
+  type ReleaseStanding,
+  releaseStandings,
+} from './apps/release-reports.ts';
 export {
   approveRelease,
   changeRollout,
@@ -403,7 +408,7 @@ export type { PolicyRow, ResourceRow } from './rights/rows.ts';
 export { checkKeks, kekOfRealm } from './sealing/keks.ts';
 export { createKeyring, type KekSet, type Keyring, kekOf, LiveKeyring, PURPOSES } from './sealing/keyring.ts';
 export { type ForgedRow, genuineRows, sealedStore, sealRealm } from './sealing/sealed-store.ts';
-export { type AppVersion, appVersions } from './session/app-versions.ts';
+export { type AppVersion, appVersions, noteRevokedVersion } from './session/app-versions.ts';
 export {
   ASSERTION_TTL_MS,
   type Authorisation,

@@ -122,7 +122,7 @@ const showStanding = table<object>([
   ...['downloading', 'installed', 'failed', 'refused'],
 ]);
 
-/** Releases, the newest first, and behind them what devices run beside. */
+/** Releases, the newest first, and behind them what devices run, or were refused with, beside. */
 function statusRows({ standings, versions }: AppStanding): object[] {
   const known = standings.map(({ release, percents, ...counts }) => ({
     ...releaseRow(release),
@@ -134,7 +134,9 @@ function statusRows({ standings, versions }: AppStanding): object[] {
     rollout: rolloutWords(release, percents),
   }));
   const others = versions.filter(
-    (one) => one.running > 0 && !standings.some(({ release }) => isVersionOf(one, release) || isCounted(one, release)),
+    (one) =>
+      (one.running > 0 || one.refused > 0) &&
+      !standings.some(({ release }) => isVersionOf(one, release) || isCounted(one, release)),
   );
   return [...known, ...others.map((one) => ({ ...one, os: one.os ?? '?', state: stateWords(one.known, one) }))];
 }

@@ -7,6 +7,7 @@ import {
   type KeyCandidate,
   keyCandidates,
   noteRefusedVersion,
+  noteRevokedVersion,
   type SigningDevice,
   type UserRow,
 } from '@sallyport/access';
@@ -170,6 +171,7 @@ async function complete(
     outcome: attempt.establish.outcome,
     app: `${app.id}@${app.version}`,
     os: app.os,
+    isOld: login.isOld,
     policies: parts.policies,
     userUnasked,
     checked: { passwordHash: user.passwordHash, factorAt },
@@ -180,7 +182,10 @@ async function complete(
     throw error;
   });
   if (typeof session === 'string') return refuse(parts, named(login), refusal('CREDENTIALS_INVALID', session));
-  if (!session) return refuse(parts, named(login), refusal('REVOKED', 'revoked meanwhile'));
+  if (!session) {
+    await noteRevokedVersion(parts.access, { app: `${app.id}@${app.version}`, installationId: installation.id });
+    return refuse(parts, named(login), refusal('REVOKED', 'revoked meanwhile'));
+  }
   const { row, rotation, routes } = session;
   parts.replaced.makeWay(installation.id);
   const answer = {

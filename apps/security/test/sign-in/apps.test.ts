@@ -1,4 +1,16 @@
-import { issueCode, listAudit, putApp, putGroup, putPolicy, putResource, putUser, removeApp } from '@sallyport/access';
+import { randomUUID } from 'node:crypto';
+import {
+  appVersions,
+  issueCode,
+  listAudit,
+  putApp,
+  putGroup,
+  putPolicy,
+  putResource,
+  putUser,
+  removeApp,
+  revoke,
+} from '@sallyport/access';
 import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import { expect, test } from 'vitest';
 import { handshakesOf, scene } from '../scene.ts';
@@ -72,11 +84,30 @@ test('a version below its minimum signs in for its update, where its user gets u
   await putUser(access, 'ada', { groups: ['staff'] }, BY);
   expect(await login()).toBe('ok');
   expect(await isOld()).toBe(true);
+  // It was let in for its update, and is refused all else.
+  expect((await appVersions(access, 'a', 9)).map((one) => one.refused)).toEqual([1]);
   // Nothing else is forgiven.
   await putApp(access, 'a', { groups: null, platforms: [{ os: 'ios' }], minimum: { version: '1.1', from: 0 } }, BY);
   expect(await login()).toBe('CONTEXT_DENIED');
   await putApp(access, 'a', { groups: null, minimum: { version: '1', from: 0 } }, BY);
   expect(await isOld()).toBe(false);
+});
+
+test('a version is counted as refused until it signs in: where it does not fit, or was revoked', async () => {
+  const { access, enrol, login } = await phone();
+  const refused = async () => (await appVersions(access, 'a', 9)).map((one) => one.refused);
+  expect(await enrol()).toBe('ok');
+  expect(await login()).toBe('ok');
+  expect(await refused()).toEqual([0]);
+  await putApp(access, 'a', { groups: null, platforms: [{ os: 'ios' }] }, BY);
+  expect(await login()).toBe('CONTEXT_DENIED');
+  expect(await refused()).toEqual([1]);
+  await putApp(access, 'a', { groups: null }, BY);
+  expect(await login()).toBe('ok');
+  expect(await refused()).toEqual([0]);
+  await revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'a@1' }, BY);
+  expect(await login()).toBe('REVOKED');
+  expect(await refused()).toEqual([1]);
 });
 
 test('a device that enrolled as one app does not sign in as another one', async () => {

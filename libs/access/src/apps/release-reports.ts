@@ -103,15 +103,24 @@ async function haltIfBad(transaction: Transaction, row: ReleaseRow, outcome: Rel
   await releases.update({ where: { id } }, rolloutColumns(halted));
 }
 
-/** Notes that a sign-in was refused by a version that is rolled out, for the system of the device. Of releases of other apps than its own a device says nothing. */
-export async function noteRefusedVersion(
-  access: AccessContext,
-  { app, installationId }: { readonly app: string; readonly installationId: string },
-): Promise<void> {
+/** A sign-in that was refused. */
+export interface RefusedSignIn {
+  /** As which app, `id@version`. */
+  readonly app: string;
+  readonly installationId: string;
+}
+
+/**
+ * Notes that a sign-in was refused with a version, and by the release of it that is rolled out for the system of the device, where there is
+ * one. Of other apps than its own a device says nothing.
+ */
+export async function noteRefusedVersion(access: AccessContext, { app, installationId }: RefusedSignIn): Promise<void> {
   const appId = appIdOf(app);
   const release = await access.store.transaction(async ({ tables }) => {
-    const installation = await tables.installations.find({ id: installationId });
+    const installation = await tables.installations.find({ id: installationId }, 'update');
     if (!installation || appIdOf(installation.app) !== appId) return undefined;
+    if (installation.refusedApp !== app)
+      await tables.installations.update({ where: { id: installationId } }, { refusedApp: app });
     const live = await tables.releases.list({ where: { appId, state: 'live' } });
     return live.find((row) => `${appId}@${row.package.version}` === app && isOn(installation.os, row));
   });

@@ -1,7 +1,8 @@
 import { compareVersions } from '@sallyport/lease';
+import { noteRefusedVersion, type RefusedSignIn } from '../apps/release-reports.ts';
 import type { ReleaseRow } from '../apps/rows.ts';
 import type { AccessContext } from '../realm/context.ts';
-import { revokedApps } from '../revocation/revocation.ts';
+import { isAppRevoked, revokedApps } from '../revocation/revocation.ts';
 import { AccessError } from '../store/errors.ts';
 
 /** A version of an app on a system: one that the realm knows, or one that installations say they are. */
@@ -11,6 +12,8 @@ export interface AppVersion {
   readonly os: string | null;
   /** Installations that last signed in with it. */
   readonly running: number;
+  /** Installations that were refused with it, and have not signed in since. */
+  readonly refused: number;
   /** What the realm knows of it: the state of its release, or that there is none. */
   readonly known: ReleaseRow['state'] | 'unknown';
   /** True while it was revoked: nobody signs in with it. */
@@ -20,26 +23,31 @@ export interface AppVersion {
 }
 
 /**
- * Versions of an app that installations run, whether the realm knows them or not, and those of its releases; the most common
- * first, not more than `limit`.
+ * Versions of an app that installations run or were refused with, whether the realm knows them or not, and those of its releases; the most
+ * common first, not more than `limit`.
  * @throws AccessError ERR_ACCESS_NOT_FOUND
  */
 export function appVersions({ store }: AccessContext, appId: string, limit: number): Promise<readonly AppVersion[]> {
   return store.transaction(async (transaction) => {
     const { apps, releases, installations } = transaction.tables;
-    const [app, rows, tallied] = await Promise.all([
+    const [app, rows, tallied, refusals] = await Promise.all([
       apps.find({ id: appId }),
       releases.list({ where: { appId } }),
       installations.tally(['app', 'os'], { where: { status: 'active' } }),
+      installations.tally(['refusedApp', 'os'], { among: ['status', ['active', 'pending']] }),
     ]);
     if (app?.removedAt !== null) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no app ${appId} is registered`);
+    const counted = (text: string | null | undefined, os: string | null | undefined): VersionOn[] =>
+      text?.startsWith(`${appId}@`) ? [{ version: text.slice(appId.length + 1), os: os ?? null }] : [];
     const said = tallied
-      .filter((one) => one.app.startsWith(`${appId}@`))
-      .map((one) => ({ version: one.app.slice(appId.length + 1), os: one.os ?? null, running: one.count }))
+      .flatMap((one) => counted(one.app, one.os).map((on) => ({ ...on, running: one.count })))
       .sort((a, b) => b.running - a.running);
-    const unused = rows
-      .map(({ package: { version, os } }) => ({ version, os, running: 0 }))
-      .filter((own, i, all) => ![...said, ...all.slice(0, i)].some((one) => isSame(one, own)));
+    const refused = refusals.flatMap((one) =>
+      counted(one.refusedApp, one.os).map((on) => ({ ...on, running: 0, refused: one.count })),
+    );
+    const unused = [...refused, ...rows.map(({ package: { version, os } }) => ({ version, os, running: 0 }))].filter(
+      (own, i, all) => ![...said, ...all.slice(0, i)].some((one) => isSame(one, own)),
+    );
     const found = [...said, ...unused].slice(0, limit);
     const out = await revokedApps(
       transaction,
@@ -47,7 +55,8 @@ export function appVersions({ store }: AccessContext, appId: string, limit: numb
     );
     const due = app.minimum !== null && app.minimum.from <= transaction.now() ? app.minimum.version : undefined;
     return found.map((one) => ({
-      ...one,
+      ...{ version: one.version, os: one.os, running: one.running },
+      refused: refused.find(({ version, os }) => version === one.version && os === one.os)?.refused ?? 0,
       known: stateOf(rows, one),
       blocked: out.has(`${appId}@${one.version}`),
       tooOld: due !== undefined && compareVersions(one.version, due) < 0,
@@ -68,4 +77,10 @@ function isSame(a: VersionOn, b: VersionOn): boolean {
 function stateOf(rows: readonly ReleaseRow[], one: VersionOn): AppVersion['known'] {
   const states = rows.filter((row) => isSame(one, row.package)).map(({ state }) => state);
   return (['live', 'proposed', 'withdrawn'] as const).find((state) => states.includes(state)) ?? 'unknown';
+}
+
+/** Notes that a sign-in was refused for its version, where that is revoked. */
+export async function noteRevokedVersion(access: AccessContext, refused: RefusedSignIn): Promise<void> {
+  const isRevoked = await access.store.transaction((transaction) => isAppRevoked(transaction, refused.app));
+  if (isRevoked) await noteRefusedVersion(access, refused);
 }

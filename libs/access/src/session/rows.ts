@@ -29,6 +29,8 @@ export interface InstallationRow {
   readonly app: string;
   /** The system that its app said it runs on at the last sign-in; absent or null in rows of the version before, and until then. */
   readonly os?: string | null;
+  /** The app as which its last sign-in was refused for what it is, `id@version`; absent or null once one was not. */
+  readonly refusedApp?: string | null;
   readonly model: string;
   readonly createdAt: number;
   readonly lastSeenAt: number | null;
@@ -102,6 +104,7 @@ export const SESSION_TABLES: Shapes<SessionRows> = {
       rotatedAt: 'int',
       app: 'text',
       os: 'text',
+      refusedApp: 'text',
       model: 'text',
       createdAt: 'int',
       lastSeenAt: 'int',

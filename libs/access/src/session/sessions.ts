@@ -31,6 +31,8 @@ export interface SessionRequest {
   readonly app: string;
   /** The system that it says it runs on. */
   readonly os?: string;
+  /** The version is too old, and let in for its update only: that it was refused stays known. */
+  readonly isOld?: boolean;
   /** How a directory vouched for the sign-in; absent for a local one. */
   readonly signIn?: DirectorySignIn;
   /** The proof of an enrolment that stands for the credentials: good for one session. */
@@ -101,7 +103,9 @@ export async function createSession(access: AccessContext, request: SessionReque
     const expiresAt = transaction.now() + settings.sessionTtlMs;
     const row = newSession(access, request, { sid, installation, now, expiresAt, generation: realm.generation });
     const { app, os = null } = request;
-    const change = { ...rotation.change, status: 'active', app, os, lastSeenAt: now, resumeId: null } as const;
+    const refused = request.isOld ? {} : { refusedApp: null };
+    const said = { app, os, ...refused, lastSeenAt: now, resumeId: null };
+    const change = { ...rotation.change, status: 'active', ...said } as const;
     // The code has done its work: its key could only help somebody who reads old backups.
     const usedCode = { where: { installationId: installation.id } };
     const [routes] = await Promise.all([

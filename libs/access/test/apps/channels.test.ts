@@ -10,7 +10,9 @@ import {
   issueOwnInstallLink,
   listAudit,
   listChannelDevices,
+  noteRefusedVersion,
   noteReport,
+  noteRevokedVersion,
   offeredTo,
   offerFor,
   putApp,
@@ -277,6 +279,38 @@ test('versions that devices run are told beside releases: unknown, withdrawn, re
   expect(await appVersions(access, 'field', 1)).toEqual([as('1.0')]);
   expect((await standing(access, live)).running).toBe(3);
   await expect(appVersions(access, 'fieldwork', 1_000)).rejects.toThrow('no app fieldwork');
+});
+
+test('sign-ins that were refused are told by version, also of versions that the realm never released, until one is not', async () => {
+  const { access, others } = await withBeta();
+  await published(access, packageOf({ version: '1.1' }));
+  const [one, two, three, four] = others.map(({ id }) => id);
+  const say = (ids: readonly (string | undefined)[], over: object) =>
+    access.store.transaction(({ tables }) =>
+      tables.installations.update({ among: ['id', ids.flatMap((id) => id ?? [])] }, { status: 'active', ...over }),
+    );
+  await say([one, two, three, four], { app: 'field@1.1', os: 'android' });
+  for (const installationId of [one!, two!]) await noteRefusedVersion(access, { app: 'field@9.9', installationId });
+  await noteRefusedVersion(access, { app: 'field@8.8', installationId: three! });
+  await noteRefusedVersion(access, { app: 'other@7.7', installationId: four! });
+  await noteRevokedVersion(access, { app: 'field@1.1', installationId: four! });
+  const told = async () =>
+    (await appVersions(access, 'field', 1_000)).map(({ version, os, running, refused, known }) => ({
+      ...{ version, os, running, refused, known },
+    }));
+  expect(await told()).toEqual([
+    { version: '1.1', os: 'android', running: 4, refused: 0, known: 'live' },
+    { version: '9.9', os: 'android', running: 0, refused: 2, known: 'unknown' },
+    { version: '8.8', os: 'android', running: 0, refused: 1, known: 'unknown' },
+  ]);
+  await revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'field@1.1' }, BY);
+  await noteRevokedVersion(access, { app: 'field@1.1', installationId: four! });
+  await say([two], { refusedApp: null });
+  expect((await told()).map(({ version, refused }) => [version, refused])).toEqual([
+    ['1.1', 1],
+    ['9.9', 1],
+    ['8.8', 1],
+  ]);
 });
 
 test('a version that was revoked is offered to nobody, and given to nobody who has a link', async () => {

@@ -149,6 +149,7 @@ export const AppVersionView = Type.Object(
     version: Type.String(),
     os: Type.Union([Type.String(), Type.Null()], { description: 'null of installations that never said theirs' }),
     running: Type.Integer({ description: 'installations that last signed in with it' }),
+    refused: Type.Integer({ description: 'installations that were refused with it, and have not signed in since' }),
     known: Type.Union(
       [Type.Literal('live'), Type.Literal('proposed'), Type.Literal('withdrawn'), Type.Literal('unknown')],
       { description: 'the state of its release; unknown where there is none' },
@@ -287,7 +288,8 @@ export const releases = operations('releases', {
   versions: {
     method: 'GET',
     path: '/v1/apps/:id/versions',
-    about: 'Versions of an app that installations run, the most common first, also those that the realm never released',
+    about:
+      'Versions of an app that installations run or were refused with, the most common first, also those that the realm never released',
     params: AppIdParam,
     query: Type.Object({ limit: Type.Optional(PageLimit) }, CLOSED),
     answer: Type.Array(AppVersionView),
