@@ -22,7 +22,7 @@ export interface UpkeepParts
     Omit<StandbyWatchParts, 'database'> {
   readonly database: Pick<DatabaseProbe, 'archive' | 'servers'>;
   readonly renewal: Renewal;
-  readonly packages: Pick<PackageStore, 'sweep' | 'names' | 'drop'>;
+  readonly packages: Pick<PackageStore, 'sweep' | 'names' | 'drop' | 'ensure'>;
   readonly auditWatch: AuditWatch;
   readonly countWatch: CountWatch;
 }

@@ -1,28 +1,36 @@
+import { withdrawRelease } from '@sallyport/access';
 import type { Log } from '@sallyport/telemetry';
 import { expect, test } from 'vitest';
-import { DAY, published, withReleases } from '../../../../libs/access/test/apps/release-scene.ts';
-import { scene } from '../../../../libs/access/test/scene.ts';
+import { DAY, packageOf, published, withReleases } from '../../../../libs/access/test/apps/release-scene.ts';
+import { BY, scene } from '../../../../libs/access/test/scene.ts';
+import type { PackageStore } from '../../src/updates/package-store.ts';
 import { startUpdateWatch } from '../../src/upkeep/update-watch.ts';
 
+const HAS_ALL = { ensure: async () => undefined };
+
 /** Looks once, and gives the metrics and what the log was told. */
-async function look(access: Awaited<ReturnType<typeof scene>>['access']) {
+async function look(
+  access: Awaited<ReturnType<typeof scene>>['access'],
+  store: Pick<PackageStore, 'ensure'> = HAS_ALL,
+) {
   const gauges = new Map<string, () => number>();
   const told: unknown[] = [];
   // What the watch uses of a log.
   const log = { warn: (what: unknown) => told.push(what) } as unknown as Log;
   const metrics = { gauge: (name: string, _help: string, read: () => number) => void gauges.set(name, read) };
-  const stop = startUpdateWatch({ access, metrics, log });
-  // The look that it begins with is a transaction, and the store takes one after the other.
+  const stop = startUpdateWatch({ access, packages: store, metrics, log });
+  // The looks that it begins with are transactions, and the store takes one after the other.
   await access.store.transaction(async () => undefined);
   await new Promise((resolve) => setImmediate(resolve));
   stop();
   const read = (role: string): number => gauges.get(`sallyport_updates_${role}_end_seconds`)!();
-  return { root: read('root'), targets: read('targets'), told };
+  const missing = gauges.get('sallyport_updates_packages_missing')!();
+  return { root: read('root'), targets: read('targets'), missing, told };
 }
 
 test('a realm without updates has no end to tell of', async () => {
   const { access } = await scene();
-  expect(await look(access)).toEqual({ root: Number.NaN, targets: Number.NaN, told: [] });
+  expect(await look(access)).toEqual({ root: Number.NaN, targets: Number.NaN, missing: 0, told: [] });
 });
 
 test('metrics tell when root and targets end, and the log of what is over or ends within 30 days', async () => {
@@ -43,4 +51,20 @@ test('metrics tell when root and targets end, and the log of what is over or end
       ],
     },
   ]);
+});
+
+test('packages of live releases that this node does not have are told of by name, before a device asks for one', async () => {
+  const { access, clock } = await scene();
+  clock.now = Date.now();
+  await withReleases(access, clock.now);
+  const [here, away] = [packageOf({ version: '1.1' }), packageOf({ version: '1.2' })];
+  for (const one of [here, away]) await published(access, one);
+  await withdrawRelease(access, (await published(access, packageOf({ version: '1.3' }))).id, BY);
+  const ensure = async ({ sha256 }: { sha256: string }) => {
+    if (sha256 !== here.sha256) throw new Error('it is not at this node');
+  };
+  const { missing, told } = await look(access, { ensure });
+  expect(missing).toBe(1);
+  expect(told).toEqual([{ packages: ['field 1.2: it is not at this node'] }]);
+  expect(await look(access)).toMatchObject({ missing: 0, told: [] });
 });

@@ -1,3 +1,4 @@
+import type { PackageView } from '@sallyport/security-api';
 import { change } from '../realm/change.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
@@ -56,6 +57,14 @@ export async function sweepPackages(access: AccessContext, kept: KeptPackages): 
   const going = await access.store.transaction(({ tables }) => tables.unnamedPackages.list(removing));
   for (const { hash } of going) await removePackage(access, kept, hash);
   return going.length;
+}
+
+/** Packages that devices may be given: those of live releases, each once. */
+export function livePackages({ store }: AccessContext): Promise<readonly PackageView[]> {
+  return store.transaction(async ({ tables }) => {
+    const live = await tables.releases.list({ where: { state: 'live' } });
+    return [...new Map(live.map(({ package: content }) => [content.sha256, content])).values()];
+  });
 }
 
 /** Under the lock of its row: whoever wants to name it waits, and finds that it is gone. */
