@@ -142,9 +142,10 @@ export class TwiceRestored {
     for (const node of farm.nodes) await node.process.end('SIGKILL');
     for (const proxy of farm.proxies) for (const { host } of farm.nodes) farm.network.cutBetween(proxy.host, host);
     const wake = this.#sleeps(trouble);
-    await Promise.allSettled(
-      this.#atOnce.map((name, i) => realmCommand(farm.nodes[i]!, name, 'new-epoch', '--old-database-is-closed')),
+    const orders = await Promise.allSettled(
+      this.#atOnce.map((name, i) => insist(farm.nodes[i]!, name, ['new-epoch', '--old-database-is-closed'])),
     );
+    for (const order of orders) if (order.status === 'rejected') say(`a new epoch was refused: ${order.reason}`);
     const { first, opened } = await this.#opened(farm.nodes.map((node, i) => [node, this.#atOnce[i]!] as const));
     say('two restores were opened at once; the Proxies are cut off and serve on');
     await this.#revokeInHold('first', { node: first, trouble, wake });
