@@ -230,6 +230,8 @@ class FakeStream {
   constructor(proxy: FakeProxy, stream: ChannelStream) {
     this.#proxy = proxy;
     this.#stream = stream;
+    // Nothing goes on for it once it is over.
+    stream.settle();
   }
 
   data(bytes: Uint8Array): void {

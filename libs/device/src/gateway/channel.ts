@@ -110,6 +110,9 @@ export class GatewayChannel {
   readonly #limits: ChannelLimits;
   readonly #pace: TokenBucket;
   readonly #waiting = new WaitingLine();
+  /** Streams that have room and are about to be opened. */
+  #claimed = 0;
+  #claimTimer: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #paceTimer: ReturnType<typeof setTimeout> | undefined;
   #backlogTimer: ReturnType<typeof setTimeout> | undefined;
@@ -208,8 +211,30 @@ export class GatewayChannel {
     };
   }
 
+  /** Keeps room for a stream that is opened in this turn; false when as many are open as may be. */
+  claim(): boolean {
+    if (this.#mux.streamCount + this.#claimed >= this.#limits.streams) return false;
+    this.#claimed += 1;
+    this.#claimTimer ??= setTimeout(() => {
+      this.#claimTimer = undefined;
+      this.#claimed = 0;
+    });
+    return true;
+  }
+
+  /** The same as soon as there is room; false when there is none for so long, ms, or the channel takes no new streams any more. */
+  async claimWithin(maxMs: number): Promise<boolean> {
+    for (const deadline = performance.now() + maxMs; this.usable; ) {
+      if (this.claim()) return true;
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0 || !(await this.#waiting.waitFor(leftMs))) return false;
+    }
+    return false;
+  }
+
   /** Opens a stream as soon as the limits of the Proxy allow. @throws DeviceError CONNECTION_LOST, STREAM_LIMIT, certainly not run */
   async openStream(kind: number, sink: StreamSink): Promise<ChannelStream> {
+    if (this.#claimed > 0) this.#claimed -= 1;
     const opened = this.expect();
     return this.#whenAllowed(kind, sink).finally(opened);
   }
@@ -389,6 +414,7 @@ export class GatewayChannel {
     this.#closed = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#paceTimer);
+    clearTimeout(this.#claimTimer);
     clearTimeout(this.#silenceTimer);
     const code = this.#closeCode;
     const isCalledOver = OVER.has(code);

@@ -8,16 +8,21 @@ export class WaitingLine {
   readonly #waiting = new Set<() => void>();
 
   /** Resolves when somebody may go on, who looks again. @throws DeviceError STREAM_LIMIT, certainly not run, when nobody could for a minute */
-  wait(): Promise<void> {
-    return new Promise((resolve, reject) => {
+  async wait(): Promise<void> {
+    if (!(await this.waitFor(STUCK_MS))) throw remoteError('STREAM_LIMIT');
+  }
+
+  /** The same for who may go elsewhere: false when nobody could go on for so long, ms. */
+  waitFor(maxMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
       const admit = (): void => {
         clearTimeout(timer);
-        resolve();
+        resolve(true);
       };
       const timer = setTimeout(() => {
         this.#waiting.delete(admit);
-        reject(remoteError('STREAM_LIMIT'));
-      }, STUCK_MS);
+        resolve(false);
+      }, maxMs);
       this.#waiting.add(admit);
     });
   }

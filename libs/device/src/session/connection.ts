@@ -30,6 +30,8 @@ export interface ConnectionHost {
   notice(channel: GatewayChannel, notice: CborFields): void;
   /** A connection to a Proxy was made in so many ms, or none; or what stood there is lost. */
   tried(place: ProxyPlace, connectMs: number | undefined): void;
+  /** A Proxy has ended a channel because there is too much of something. */
+  calmedDown(): void;
   /** A channel on which somebody waits says nothing. */
   doubted(channel: GatewayChannel): void;
   /** A ping came back. */
@@ -403,6 +405,7 @@ export class Connection {
     if (performance.now() - this.#openedAt > STEADY_MS) this.#refusals.forget();
     this.#host.tried(channel.place, undefined);
     if (isRefusal(code)) return this.#refusedWith(code, session);
+    if (code === 'CALM_DOWN') this.#host.calmedDown();
     this.#seekAgain();
     return undefined;
   }

@@ -11,7 +11,10 @@ import { SiteSearch, siteUnavailable } from './site-search.ts';
 
 /** What channels to sites need of their device. */
 export interface SiteChannelsHost
-  extends Omit<ConnectionHost, 'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed' | 'doubted'> {
+  extends Omit<
+    ConnectionHost,
+    'places' | 'isKept' | 'reached' | 'tried' | 'pinged' | 'failed' | 'calmedDown' | 'doubted'
+  > {
   readonly routes: HeldRoutes;
   readonly measures: Measures;
   /** Everywhere that a channel may be opened. */
@@ -34,6 +37,8 @@ const STAGGER_MS = 600;
 const PATIENCE_MS = 1_800;
 const PATIENCE_PINGS = 8;
 
+/** When a channel is full and nothing on it ends for so long, another one is opened beside it, ms. */
+const FULL_MS = 1_000;
 /** What Security says of sites stands in WELCOME, or comes right behind it. A Proxy that does not pass it on in this time gets nothing, ms. */
 const TOLD_MS = 5_000;
 /** A Proxy that takes connections and has much to do answers on a channel within this, ms. */
@@ -44,20 +49,26 @@ const BEST_FIRST: readonly Reach[] = ['connected', 'suspended', 'silent', 'conne
 /** A connection, and what it said last. */
 interface Line {
   readonly connection: Connection;
+  /** Beside the one to a site that was full: it is there for what has no room on that, and for nothing else. */
+  readonly isSecond: boolean;
   reach: Reach | undefined;
   /** When somebody asked for it last. */
   askedAt: number;
 }
 
 /**
- * The channels of one session, at most one at each site that is needed (SPEC.md, section 5). Where Security has said at which sites a
- * resource is, a channel is opened there when somebody first needs it; everything else goes by whichever channel stands. One per device.
+ * The channels of one session: one at each site that is needed, and a second one beside it while that is full (SPEC.md, section 5). Where
+ * Security has said at which sites a resource is, a channel is opened there when somebody first needs it; everything else goes by
+ * whichever channel stands. One per device.
  */
 export class SiteChannels {
   readonly #host: SiteChannelsHost;
   /** Finds a channel at any site: what has no site of its own goes there, and it is there that a device is first. */
   readonly #any: Line;
   readonly #bySite = new Map<string, Line>();
+  readonly #seconds = new Map<string, Line>();
+  /** True once a Proxy has ended a channel for too much of something: there is no second one any more, it might be the one too many. */
+  #isCalmed = false;
   readonly #searches = new Set<SiteSearch>();
   /** Who waits for Security's word of sites. */
   readonly #untold = new Set<() => void>();
@@ -68,7 +79,7 @@ export class SiteChannels {
 
   constructor(host: SiteChannelsHost) {
     this.#host = host;
-    this.#any = this.#line(undefined);
+    this.#any = this.#newLine(undefined);
     const { webSocket, measures } = host;
     this.#survey = new Survey({ webSocket, measures, places: () => (this.#isMany ? host.places() : []) });
   }
@@ -89,9 +100,36 @@ export class SiteChannels {
    * @throws DeviceError SITE_UNAVAILABLE, RESOURCE_UNKNOWN, CLOSED, OFFLINE, UNAVAILABLE, or why no Proxy opens one
    */
   async usable(wanted?: WantedResource): Promise<GatewayChannel> {
-    if (wanted === undefined || !this.#host.isRouted()) return this.#askAny();
+    if (wanted === undefined) return this.#askAny();
+    return this.#withRoom(await this.#leadingTo(wanted));
+  }
+
+  async #leadingTo(wanted: WantedResource): Promise<GatewayChannel> {
+    if (!this.#host.isRouted()) return this.#askAny();
     const ranks = this.#host.routes.sitesOf(wanted) ?? (await this.#told(wanted));
     return ranks ? this.#at(ranks) : this.#askAny();
+  }
+
+  /** A channel with room for one more stream: the one at hand, or a second one to its site. Of full ones the one at hand, to wait there. */
+  async #withRoom(channel: GatewayChannel): Promise<GatewayChannel> {
+    if (channel.claim()) return channel;
+    const beside = this.standing.filter((other) => other !== channel && other.place.site === channel.place.site);
+    const free = beside.find((other) => other.usable && other.claim());
+    if (free) return free;
+    if (this.#isCalmed || (await channel.claimWithin(FULL_MS))) return channel;
+    const second = await this.#second(channel).catch(() => undefined);
+    return second?.claim() ? second : channel;
+  }
+
+  #second(full: GatewayChannel): Promise<GatewayChannel> {
+    const { site } = full.place;
+    const known = this.#seconds.get(site);
+    if (known && known.connection.channel !== full) return ask(known);
+    // It has outlived the first one, which is looked for anew.
+    if (known) return ask(this.#bySite.get(site) ?? this.#line(site));
+    const line = this.#newLine(site, true);
+    this.#seconds.set(site, line);
+    return ask(line);
   }
 
   /**
@@ -133,7 +171,8 @@ export class SiteChannels {
 
   /** Begins anew with the session that is stored now. */
   retry(): void {
-    for (const { connection } of this.#bySite.values()) if (connection.wanted) connection.retry();
+    const others = this.#lines.filter((line) => line !== this.#any);
+    for (const { connection } of others) if (connection.wanted) connection.retry();
     this.#any.connection.retry();
   }
 
@@ -193,7 +232,7 @@ export class SiteChannels {
   }
 
   get #lines(): Line[] {
-    return [this.#any, ...this.#bySite.values()];
+    return [this.#any, ...this.#bySite.values(), ...this.#seconds.values()];
   }
 
   /** True when there is more than one site to choose from. */
@@ -290,9 +329,7 @@ export class SiteChannels {
 
   #ask(site: string): Promise<GatewayChannel> {
     const standing = this.#linesAt(site).find(({ connection }) => connection.channel?.usable);
-    const line = standing ?? this.#bySite.get(site) ?? this.#line(site);
-    line.askedAt = performance.now();
-    return line.connection.usable();
+    return ask(standing ?? this.#bySite.get(site) ?? this.#line(site));
   }
 
   #worstPingMs(): number {
@@ -300,13 +337,19 @@ export class SiteChannels {
     return Math.max(0, ...this.standing.map(({ place }) => measures.of(place.origin)?.pingMs ?? 0));
   }
 
-  #line(site: string | undefined): Line {
+  #line(site: string): Line {
+    const line = this.#newLine(site);
+    this.#bySite.set(site, line);
+    return line;
+  }
+
+  #newLine(site: string | undefined, isSecond = false): Line {
     const line: Line = {
       connection: new Connection(this.#connectionHost(site, () => line)),
+      isSecond,
       reach: undefined,
       askedAt: 0,
     };
-    if (site !== undefined) this.#bySite.set(site, line);
     return line;
   }
 
@@ -322,18 +365,23 @@ export class SiteChannels {
       pinged: (place, ms) => {
         if (this.#isChoice) host.measures.pinged(place.origin, ms);
       },
-      failed: () => this.#failed(site),
+      failed: () => {
+        // What it is beside of stands, or is looked for by itself.
+        if (!line().isSecond) this.#failed(site);
+      },
+      calmedDown: () => {
+        this.#isCalmed = true;
+      },
       doubted: (channel) => this.#doubted(channel),
     };
   }
 
   /** A device stays reachable at one site at least; another one is kept while somebody uses it. */
   #isKept(line: Line): boolean {
-    if (line === this.#any) return !this.#lines.some((other) => other !== line && other.connection.channel);
-    return (
-      performance.now() - line.askedAt < IDLE_MS ||
-      !this.#lines.some((other) => other !== line && other.connection.wanted)
-    );
+    if (line.isSecond) return false;
+    const others = this.#lines.filter((other) => other !== line && !other.isSecond);
+    if (line === this.#any) return !others.some(({ connection }) => connection.channel);
+    return performance.now() - line.askedAt < IDLE_MS || !others.some(({ connection }) => connection.wanted);
   }
 
   /** Measuring is for choosing. */
@@ -412,12 +460,17 @@ export class SiteChannels {
     const now = performance.now();
     const lines = this.#lines.filter(({ connection }) => connection.channel);
     const used = (line: Line): number => Math.max(line.askedAt, line.connection.channel!.usedAt(now));
-    const [, ...others] = lines.toSorted((a, b) => used(b) - used(a));
+    const [, ...others] = lines.toSorted((a, b) => Number(a.isSecond) - Number(b.isSecond) || used(b) - used(a));
     for (const line of others) if (now - used(line) >= IDLE_MS) line.connection.rest();
     if (this.standing.length > 1) return;
     clearInterval(this.#sweeping);
     this.#sweeping = undefined;
   }
+}
+
+function ask(line: Line): Promise<GatewayChannel> {
+  line.askedAt = performance.now();
+  return line.connection.usable();
 }
 
 function best(reaches: readonly (Reach | undefined)[]): Reach | undefined {

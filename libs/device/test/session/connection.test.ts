@@ -39,6 +39,7 @@ function scene({ standing, hints = { 'ws://a': 'SESSION_UNKNOWN', 'ws://b': 'BUS
     places: () => proxyPlacesOf(record, undefined),
     isKept: () => true,
     tried: () => undefined,
+    calmedDown: () => undefined,
     doubted: () => undefined,
     pinged: () => undefined,
     failed: () => undefined,

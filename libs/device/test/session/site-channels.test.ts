@@ -2,6 +2,7 @@ import type { Route } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Device, type DeviceOptions } from '../../src/device.ts';
+import type { DeviceError } from '../../src/errors.ts';
 import type { DeviceRecord, StoredSession } from '../../src/kept/record.ts';
 import { memoryStorage } from '../../src/kept/record.ts';
 import { CONTEXT } from '../context.ts';
@@ -437,6 +438,72 @@ test.each([
     await expect(get('a')).rejects.toMatchObject({ code: 'SITE_UNAVAILABLE', site: 'a', mayHaveRun: false });
     expect([a.dialled, b.requests]).toEqual([0, 1]);
   }
+});
+
+/** So many requests at once that are not repeated, each open until its Proxy ends it; what came of them. */
+function openMany(device: Device, count: number): Promise<unknown[]> {
+  const head = { method: 'POST', scheme: 'https', authority: 'a.test', path: '/', fields: [] };
+  const send = (): Promise<unknown> => device.request(head).catch((error: DeviceError) => error.code);
+  return Promise.all(Array.from({ length: count }, send));
+}
+
+test('streams beyond what one channel takes go by a second one to the same site, and by no third', async () => {
+  const { device, get, a } = await scene('unsaid', { origins: [A] });
+  await device.resume();
+  a.answers = false;
+  const many = openMany(device, 100);
+  await vi.waitFor(() => expect(a.requests).toBe(100), 90_000);
+  expect([a.channels.size, a.hellos]).toEqual([2, 2]);
+  const more = openMany(device, 60);
+  await vi.waitFor(() => expect(a.requests).toBe(128), 90_000);
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect([a.requests, a.hellos]).toEqual([128, 2]);
+  a.answers = true;
+  for (const channel of a.channels) channel.resetAll('BACKEND_TIMEOUT');
+  expect(await many).toEqual(Array(100).fill('BACKEND_TIMEOUT'));
+  await more;
+  expect(await get('a')).toBe('a');
+});
+
+test('many short requests are no reason for a second channel', async () => {
+  const { get, a } = await scene('unsaid', { origins: [A] });
+  expect(await Promise.all(Array.from({ length: 150 }, () => get('a')))).toEqual(Array(150).fill('a'));
+  expect(a.hellos).toBe(1);
+});
+
+test('a Proxy that ends a channel for too much of something is asked for no second one', async () => {
+  const { device, a } = await scene('unsaid', { origins: [A] });
+  a.answers = false;
+  const first = openMany(device, 65);
+  await vi.waitFor(() => expect(a.requests).toBe(65), 90_000);
+  // The oldest goes, as where a session may have one.
+  const [oldest] = a.channels;
+  oldest!.goaway('CALM_DOWN');
+  await vi.waitFor(() => expect(a.channels.has(oldest!)).toBe(false), 90_000);
+  for (const channel of a.channels) channel.cut();
+  await first;
+  const hellos = a.hellos;
+  const again = openMany(device, 65);
+  await vi.waitFor(() => expect(a.requests).toBe(65 + 64), 90_000);
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect([a.requests, a.channels.size]).toEqual([65 + 64, 1]);
+  expect(a.hellos - hellos).toBeLessThanOrEqual(1);
+  a.answers = true;
+  for (const channel of a.channels) channel.resetAll('BACKEND_TIMEOUT');
+  await again;
+});
+
+test('a second channel that nobody uses is closed, and one that is lost is not looked for', async () => {
+  const { device, a } = await scene('unsaid', { origins: [A] });
+  a.answers = false;
+  const many = openMany(device, 65);
+  await vi.waitFor(() => expect(a.requests).toBe(65), 90_000);
+  const [, second] = a.channels;
+  second!.cut();
+  for (const channel of a.channels) channel.resetAll('BACKEND_TIMEOUT');
+  await many;
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect([a.channels.size, a.hellos]).toEqual([1, 2]);
 });
 
 test('a pinned origin that no site map names is tried as a Proxy of each site, until it belongs to one', async () => {
