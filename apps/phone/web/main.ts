@@ -15,7 +15,7 @@ import { homeView } from './home-view.ts';
 import { isAnswer, providerButtons, takeAnswer } from './provider.ts';
 import { readPlace } from './shell/places.ts';
 import { Shelf } from './shell/shelf.ts';
-import { credentialsView, secondFactorView, welcomeView } from './sign-in-views.ts';
+import { anewView, credentialsView, secondFactorView, welcomeView } from './sign-in-views.ts';
 import { stateView } from './state-view.ts';
 
 /** A browser knows little of the device it runs on; what it cannot know is left out. */
@@ -42,8 +42,12 @@ const browser = new BrowserView({ device, shelf, showHome: home, showError });
 function showError(error: unknown): void {
   view.querySelector('.error')?.remove();
   const code = error instanceof DeviceError ? ` (${error.code})` : '';
-  view.append(element('p', { class: 'error', role: 'alert' }, `${(error as Error).message}${code}`));
+  const next = error instanceof DeviceError && error.code === 'HANDSHAKE_FAILED' ? ASK_FOR_LINK : '';
+  view.append(element('p', { class: 'error', role: 'alert' }, `${(error as Error).message}${code}${next}`));
 }
+
+/** An enrolment that Security does not know any more ends by a new link alone. */
+const ASK_FOR_LINK = '. Ask your administrator for a new enrolment link, and open it on this device.';
 
 /** Why the last session was over, as long as nobody has signed in again: also after a reload. */
 function showEnd(end: Device['lastEnd']): void {
@@ -118,11 +122,19 @@ function signInView(): void {
   const submit = (user: string, password: string): Promise<void> => signIn({ user, password }, link).catch(showAgain);
   view.replaceChildren(...credentialsView({ fresh, name: fresh ? linkUser(link) : device.user?.name }, submit));
   showEnd(device.lastEnd);
+  if (!fresh && isLink) view.append(anewView(linkUser(link), enrolAnew, showError));
   const form = view.querySelector('form')!;
   providerButtons(device, fresh ? link : undefined, showError).then((buttons) => {
     // By now another view may be there.
     if (form.isConnected && buttons.length > 0) form.after(element('div', { class: 'stack' }, ...buttons));
   }, showError);
+}
+
+/** Forgets the enrolment of before: the link in the address makes a new one. */
+async function enrolAnew(): Promise<void> {
+  await browser.forget();
+  await device.reset();
+  signInView();
 }
 
 /** Whom the link is for, to be shown only: what is wrong with a link is said when it is used. */

@@ -1,4 +1,4 @@
-import { element, field } from './dom.ts';
+import { button, element, field } from './dom.ts';
 
 /** What somebody sees who came without an enrolment link. */
 export function welcomeView(): HTMLElement[] {
@@ -21,7 +21,14 @@ export function credentialsView(
   { fresh, name }: CredentialsText,
   submit: (user: string, password: string) => Promise<void>,
 ): HTMLElement[] {
-  const user = field('User name', { id: 'user', autocomplete: 'username', required: '' });
+  const user = field('User name', {
+    id: 'user',
+    autocomplete: 'username',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    required: '',
+    value: name ?? '',
+  });
   const secret = { id: 'password', type: 'password', autocomplete: 'current-password', required: '' };
   const password = field('Password', secret);
   const send = element('button', { type: 'submit' }, fresh ? 'Enrol this device' : 'Sign in');
@@ -44,6 +51,22 @@ function whoseView(fresh: boolean, name: string | undefined): HTMLElement[] {
   if (name === undefined) return [];
   const words = fresh ? `This link is for ${name}. If that is not you, close this page.` : `It belongs to ${name}.`;
   return [element('p', { id: 'whose', class: 'note' }, words)];
+}
+
+/** What an enrolled device offers when somebody opens an enrolment link on it: Security may know it no more. */
+export function anewView(
+  name: string | undefined,
+  enrolAnew: () => unknown,
+  onError: (error: unknown) => void,
+): HTMLElement {
+  const whose = name === undefined ? 'a new enrolment link' : `a new enrolment link for ${name}`;
+  const words = `You have opened ${whose}. If you were sent it to start afresh, this device forgets how it was enrolled before.`;
+  return element(
+    'div',
+    { id: 'anew' },
+    element('p', { class: 'note' }, words),
+    button('Enrol this device anew', enrolAnew, onError, 'quiet'),
+  );
 }
 
 /** The code of an authenticator app. */

@@ -236,6 +236,30 @@ test('revoked by the operator it is out at once, and says why', async () => {
   expect(audit).toContain('phone lost');
 });
 
+test('who was disabled and is let in again enrols this device anew by a new link', async () => {
+  const run = async (...args: readonly string[]) => {
+    const done = await sallyport(['--data', folder, '--reason', 'came back', ...args]);
+    expect(done.code, done.stderr).toBe(0);
+    return done.stdout;
+  };
+  await run('user', 'disable', started.user);
+  expect(await run('user', 'enable', started.user)).toContain(`sallyport code new ${started.user}`);
+  await page.fill('#password', started.password);
+  await page.click('button[type=submit]');
+  await page.getByText('Ask your administrator for a new enrolment link').waitFor();
+  const link = /http\S+/.exec(await run('code', 'new', started.user))![0];
+  await page.goto(link);
+  await page.getByText(`You have opened a new enrolment link for ${started.user}.`).waitFor();
+  expect(await barriers(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Enrol this device anew' }).click();
+  await page.getByText(`This link is for ${started.user}.`).waitFor();
+  expect(await page.inputValue('#user')).toBe(started.user);
+  await page.fill('#password', started.password);
+  await page.click('button[type=submit]');
+  await page.getByRole('link', { name: 'Sample intranet' }).waitFor();
+  expect(await page.textContent('#state')).toBe('connected');
+});
+
 test('the pages raised no error of their own', () => {
   // The restart cuts connections.
   const unexpected = browser.problems.filter((text) => !/WebSocket connection to|ERR_CONNECTION_REFUSED/.test(text));
