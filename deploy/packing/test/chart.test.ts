@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { judgeEnvironment, type KnownServer } from '@sallyport/lint';
-import { runCommand } from '@sallyport/support';
+import { runCommand, scratchFolder } from '@sallyport/support';
+import Ajv from 'ajv';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { FARMS, type Farm, markOf, renderedFile, renderFarm } from '../src/kubernetes/chart.ts';
+import { FARMS, type Farm, markOf, renderedFile, renderFarm, valuesFiles } from '../src/kubernetes/chart.ts';
 import { ROLES } from '../src/roles.ts';
 import { ROOT } from '../src/source.ts';
 
@@ -60,6 +61,91 @@ test('every object is valid by the schema of its kind', async () => {
   }
   const Service = await modelOf('v1', 'Service');
   expect(() => new Service({ spec: { ports: [{ port: 'x' }] } }).validate()).toThrow();
+});
+
+const HELM_IS_MISSING = 'skipped: no Helm to try it ("npm run kubernetes -- build")\n';
+const CHART = join(ROOT, 'deploy/kubernetes/chart');
+
+function renderWith(chart: string, ...more: string[]) {
+  const args = [
+    'template',
+    'farm',
+    chart,
+    '--kube-version',
+    '1.34.4',
+    '--api-versions',
+    'custom.metrics.k8s.io/v1beta1',
+  ];
+  return runCommand(HELM, [...args, ...more]);
+}
+
+/** Values as Helm puts them together. */
+function mergedValues(under: Tree, over: Tree): Tree {
+  const isMap = (one: Tree) => typeof one === 'object' && one !== null && !Array.isArray(one);
+  if (!isMap(under) || !isMap(over)) return over;
+  const both = Object.keys(over).map((name) => [
+    name,
+    name in under ? mergedValues(under[name], over[name]) : over[name],
+  ]);
+  return { ...under, ...Object.fromEntries(both) };
+}
+
+test('the schema of values takes those of every farm, and refuses what nobody reads or what is of another kind', async () => {
+  const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8'));
+  const judge = new Ajv.default({ strict: false }).compile(schema);
+  const defaults = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8'));
+  for (const farm of FARMS) {
+    const values = valuesFiles(farm).map((file) => parse(readFileSync(file, 'utf8')));
+    expect(judge(values.reduce(mergedValues, defaults)), `${farm}: ${JSON.stringify(judge.errors)}`).toBe(true);
+  }
+  const refused: readonly (readonly [path: string, values: object, keyword: string])[] = [
+    ['/proxy', { proxy: { replica: 2 } }, 'additionalProperties'],
+    ['', { proxys: {} }, 'additionalProperties'],
+    ['/security/settings', { security: { settings: { SALLYPORT_LEASE: 1 } } }, 'additionalProperties'],
+    ['/security/settings', { security: { settings: { SALLYPORT_NAMES: 'a' } } }, 'additionalProperties'],
+    ['/proxy/replicas', { proxy: { replicas: '2' } }, 'type'],
+    ['/proxy/replicas', { proxy: { replicas: -1 } }, 'minimum'],
+    ['/proxy/securityUrls', { proxy: { securityUrls: 'https://a' } }, 'type'],
+    ['/proxy/securityUrls/0', { proxy: { securityUrls: [1] } }, 'type'],
+    ['/networkPolicy/backends/0', { networkPolicy: { backends: ['10.0.0.0/8'] } }, 'type'],
+    ['/gateway/kind', { gateway: { kind: 'TCPRoute' } }, 'enum'],
+    ['/image/tag', { image: { tag: 20_261_127 } }, 'type'],
+    ['/proxy/service/annotations/a.b~1c', { proxy: { service: { annotations: { 'a.b/c': true } } } }, 'type'],
+  ];
+  for (const [instancePath, values, keyword] of refused) {
+    expect(judge(mergedValues(defaults, values)), JSON.stringify(values)).toBe(false);
+    expect(judge.errors).toEqual([expect.objectContaining({ instancePath, keyword })]);
+  }
+  const { hosts: _, ...nameless } = defaults.database;
+  expect(judge({ ...defaults, database: nameless })).toBe(false);
+  const cores = {
+    proxy: { resources: { limits: { cpu: 2 } }, settings: { SALLYPORT_BALANCERS: 'a' } },
+    global: { a: 1 },
+  };
+  expect(judge(mergedValues(defaults, cores)), JSON.stringify(judge.errors)).toBe(true);
+});
+
+test('Helm refuses a misspelt value, and one of another kind, with its place, also inside of another chart', async () => {
+  if (!existsSync(HELM)) return void process.stdout.write(HELM_IS_MISSING);
+  const database = ['--set', 'database.hosts=db:5432'];
+  for (const [set, words] of [
+    ['proxy.replica=2', /\/proxy.*'replica' not allowed/],
+    ['security.settings.SALLYPORT_LEASE=1', /\/security\/settings.*'SALLYPORT_LEASE' not allowed/],
+    ['proxy.replicas=two', /\/proxy\/replicas.*want integer/],
+    ['proxy.replicas=null', /\/proxy.*missing property 'replicas'/],
+    ['gateway.kind=TCPRoute', /\/gateway\/kind.*must be one of/],
+  ] as const) {
+    const { code, stderr } = await renderWith(CHART, ...database, '--set', set);
+    expect([set, code], stderr).toEqual([set, 1]);
+    expect(stderr).toMatch(words);
+  }
+  const outer = scratchFolder();
+  writeFileSync(join(outer, 'Chart.yaml'), 'apiVersion: v2\nname: outer\nversion: 1.0.0\n');
+  cpSync(CHART, join(outer, 'charts', 'sallyport'), { recursive: true });
+  const inside = await renderWith(outer, '--set', 'sallyport.database.hosts=db:5432,global.a=b');
+  expect([inside.code, inside.stdout], inside.stderr).toEqual([0, expect.stringContaining('kind: StatefulSet')]);
+  const refused = await renderWith(outer, '--set', 'sallyport.database.host=db:5432');
+  expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("'host' not allowed")]);
 });
 
 test('a highly available farm has everything that keeps it up, and a branch has no Security', () => {

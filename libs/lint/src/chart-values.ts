@@ -1,6 +1,15 @@
 import { allVariables } from '@sallyport/settings';
 import { isAlias, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
-import type { KnownServer } from './environment.ts';
+import {
+  chartSchema,
+  isGivenAnyhow,
+  isOfType,
+  type KnownChart,
+  sayKind,
+  sayType,
+  schemaAt,
+  type ValueSchema,
+} from './chart-schema.ts';
 import type { LintFault } from './fault.ts';
 import { nearestName } from './nearest.ts';
 import { hasSecretInUrl, withoutUserInfo } from './url-secret.ts';
@@ -9,14 +18,6 @@ import { hasSecretInUrl, withoutUserInfo } from './url-secret.ts';
 export interface ValuesFile {
   readonly where: string;
   readonly text: string;
-}
-
-/** The chart: its values with what holds unless somebody says otherwise, and which settings are given anyhow. */
-export interface KnownChart {
-  readonly defaults: string;
-  readonly servers: readonly KnownServer[];
-  /** Settings that its templates give by other values. */
-  readonly given: Readonly<Record<KnownServer['name'], readonly string[]>>;
 }
 
 /** A value where it is set. */
@@ -44,9 +45,6 @@ interface ValueDoubt {
 /** A setting of a server. */
 const SETTING_PATH = /^(security|proxy)\.settings\.(.+)$/;
 
-/** Under these the chart passes on whatever there is. */
-const FREE = /(^|\.)(annotations|settings|resources|limits|requests)$/;
-
 /** Everything that is wrong with values for the chart, files in the order in which Helm is given them: later ones win. */
 export function judgeChartValues(files: readonly ValuesFile[], chart: KnownChart): LintFault[] {
   const broken = files.flatMap(unreadable);
@@ -54,9 +52,10 @@ export function judgeChartValues(files: readonly ValuesFile[], chart: KnownChart
   const defaults = leavesOf({ where: 'values.yaml', text: chart.defaults });
   const given = files.flatMap(leavesOf);
   const values = valuesOf([...defaults, ...given], given);
+  const schema = chartSchema(chart);
   const faults = [
-    ...given.flatMap((one) => unknownValue(one, defaults)),
-    ...given.flatMap((one) => wrongKind(one, defaults)),
+    ...given.flatMap((one) => unknownValue(one, schema, defaults)),
+    ...given.flatMap((one) => wrongKind(one, schema, defaults)),
     ...given.flatMap((one) => doubtsOfSetting(one, chart)),
     ...given.flatMap((one) => writtenSecret(one, chart)),
   ];
@@ -108,56 +107,44 @@ function valuesOf(all: readonly SetValue[], given: readonly SetValue[]): ChartVa
   return { set: new Map(given.map((one) => [one.path, one])), get: (path) => byPath.get(path) };
 }
 
-function unknownValue({ path, where, line }: SetValue, defaults: readonly SetValue[]): LintFault[] {
-  const known = defaults.map((one) => one.path);
-  const parents = path.split('.').map((_, i, parts) => parts.slice(0, i + 1).join('.'));
-  if (known.some((one) => one === path || (parents.includes(one) && FREE.test(one)))) return [];
-  if (parents.some((one) => FREE.test(one))) return [];
-  const inner = known.find((one) => one.startsWith(`${path}.`));
-  if (inner !== undefined)
-    return [{ where, line, severity: 'error', what: `${path}: it is made of several values`, change: `${inner}: …` }];
-  const nearest = nearestName(path, known);
+/** Whether a setting is one that a server has is judged by its server. */
+function unknownValue(one: SetValue, schema: ValueSchema, defaults: readonly SetValue[]): LintFault[] {
+  const { path, where, line } = one;
+  const own = schemaAt(schema, path);
+  if (SETTING_PATH.test(path) || (own && !own.required)) return [];
+  if (own) {
+    const change = `${path}.${own.required![0]}: …`;
+    return [{ where, line, severity: 'error', what: `${path}: it is made of several values`, change }];
+  }
+  const nearest = nearestName(
+    path,
+    defaults.map((known) => known.path),
+  );
   const change = nearest ? `${nearest}: …` : 'take the line away';
   return [{ where, line, severity: 'error', what: `${path}: the chart knows no such value: it does nothing`, change }];
 }
 
-/** Values that are one of a few words. */
-const WORDS: Readonly<Record<string, readonly string[]>> = {
-  'gateway.kind': ['', 'HTTPRoute', 'TLSRoute'],
-  'proxy.service.type': ['ClusterIP', 'NodePort', 'LoadBalancer'],
-  'image.pullPolicy': ['Always', 'IfNotPresent', 'Never'],
-};
-
-/** A value is of the kind that the chart's own is: Helm writes whatever it is given, and the cluster refuses it late or takes it for another one. */
-function wrongKind({ path, value, where, line }: SetValue, defaults: readonly SetValue[]): LintFault[] {
-  const own = defaults.find((one) => one.path === path);
-  if (!own) return [];
+/** A value is of the kind that the chart's own is: otherwise Helm refuses it, or the cluster takes it for another one. */
+function wrongKind(one: SetValue, schema: ValueSchema, defaults: readonly SetValue[]): LintFault[] {
+  const { path, value, where, line } = one;
+  const own = schemaAt(schema, path);
+  if (!own || own.required) return [];
   const fault = (what: string, change: string): LintFault[] => [
     { where, line, severity: 'error', what: `${path}: ${what}`, change: `${path}: ${change}` },
   ];
-  const [wanted, found] = [kindOf(own.value), kindOf(value)];
-  if (found !== wanted) return fault(`it is ${found}, and has to be ${wanted}`, JSON.stringify(own.value));
-  const words = WORDS[path];
-  if (words && !words.includes(String(value)))
-    return fault(`it is one of ${words.filter(Boolean).join(', ')}`, words.at(-1)!);
+  const usual = defaults.find((known) => known.path === path);
+  const change = usual ? JSON.stringify(usual.value) : '…';
+  if (!isOfType(value, own)) return fault(`it is ${sayKind(value)}, and has to be ${sayType(own)}`, change);
+  const odd = Array.isArray(value) && own.items ? value.find((item) => !isOfType(item, own.items!)) : undefined;
+  if (odd !== undefined) return fault(`in it is ${sayKind(odd)}, and it has to be ${sayType(own)}`, change);
+  if (own.enum && !own.enum.includes(String(value)))
+    return fault(`it is one of ${own.enum.filter(Boolean).join(', ')}`, own.enum.at(-1)!);
   return [];
 }
 
-/** All numbers of the chart count something. */
-function kindOf(value: unknown): string {
-  if (typeof value === 'number') return Number.isInteger(value) && value >= 0 ? 'a whole number' : 'another number';
-  if (typeof value === 'string') return 'text (in quotes, where it looks like a number)';
-  if (typeof value === 'boolean') return 'true or false';
-  if (Array.isArray(value)) return 'a list';
-  return value === null || value === undefined ? 'nothing' : 'a map';
-}
-
-/** What images say themselves. */
-const OF_IMAGES = 'SALLYPORT_DATA';
-
-function doubtsOfSetting({ path, value, where, line }: SetValue, { servers, given }: KnownChart): LintFault[] {
+function doubtsOfSetting({ path, value, where, line }: SetValue, chart: KnownChart): LintFault[] {
   const [, server, name] = SETTING_PATH.exec(path) ?? [];
-  const known = servers.find((one) => one.name === server);
+  const known = chart.servers.find((one) => one.name === server);
   if (!known || name === undefined) return [];
   const fault = (what: string, change: string): LintFault[] => [
     { where, line, severity: 'error', what: `${path}: ${what}`, change },
@@ -170,8 +157,10 @@ function doubtsOfSetting({ path, value, where, line }: SetValue, { servers, give
       nearest ? `${nearest}: …` : 'take the line away',
     );
   }
-  if (name === OF_IMAGES || given[known.name].includes(name))
+  if (isGivenAnyhow(name, known.name, chart))
     return fault('the chart gives it by other values: one of the two does nothing', 'take the line away');
+  // Of a list or a map its kind is said.
+  if (typeof value === 'object') return [];
   try {
     setting.parse(String(value));
     return [];

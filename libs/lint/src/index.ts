@@ -1,4 +1,5 @@
-export { judgeChartValues, type KnownChart, type ValuesFile } from './chart-values.ts';
+export { chartSchema, type KnownChart, settingsGivenBy, type ValueSchema } from './chart-schema.ts';
+export { judgeChartValues, type ValuesFile } from './chart-values.ts';
 export { type EnvironmentSource, judgeEnvironment, type KnownServer } from './environment.ts';
 export { parseEnvironmentFile, type SetVariable } from './environment-file.ts';
 export { formatFault, type LintFault } from './fault.ts';

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { judgeChartValues, type KnownServer } from '../src/index.ts';
+import { judgeChartValues, type KnownServer, settingsGivenBy } from '../src/index.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const read = (file: string) => readFileSync(`${ROOT}deploy/kubernetes/${file}`, 'utf8');
@@ -11,8 +11,7 @@ const servers = await Promise.all(
     return { name, settings: SETTINGS };
   }),
 );
-const givenBy = (server: KnownServer['name']) =>
-  [...read(`chart/templates/${server}.yaml`).matchAll(/\bname: (SALLYPORT_\w+)/g)].map(([, name]) => name!);
+const givenBy = (server: KnownServer['name']) => settingsGivenBy(read(`chart/templates/${server}.yaml`));
 const given = { security: givenBy('security'), proxy: givenBy('proxy') };
 const chart = { defaults: read('chart/values.yaml'), servers, given };
 const judge = (...texts: string[]) =>
@@ -80,6 +79,17 @@ test.each([
   [`${DATABASE}image: {tag: 1.0}`, /tag: it is a whole number, and has to be text/, 'tag: ""'],
   [`${DATABASE}networkPolicy: {devices: {}}`, /devices: it is a map, and has to be a list/, 'devices: []'],
   [`${DATABASE}monitoring: {rules: "yes"}`, /rules: it is text.*true or false/, 'rules: false'],
+  [`${DATABASE}security: {names: [1.5]}`, /in it is another number, and it has to be a list, each of it text/, '[]'],
+  [`${DATABASE}networkPolicy: {backends: [10.0.0.0/8]}`, /in it is text.*a list, each of it a map/, '[]'],
+  [`${DATABASE}proxy: {service: {annotations: {a.b/c: true}}}`, /c: it is true or false, and has to be text/, '…'],
+  [`${DATABASE}proxy: {settings: {SALLYPORT_BALANCERS: [a]}}`, /it is a list, and has to be text/, '…'],
+  [
+    `${DATABASE}proxy: {settings: {SALLYPORT_BALANCER: [a]}}`,
+    /no setting of proxy is called so/,
+    'SALLYPORT_BALANCERS',
+  ],
+  [`${DATABASE}proxy: {resources: 5}`, /resources: it is a whole number, and has to be a map/, '…'],
+  [`${DATABASE}proxy: {autoscaling: {__proto__: 1}}`, /__proto__: the chart knows no such value/, 'proxy.autoscaling'],
   [`${DATABASE}monitoring: true`, /monitoring: it is made of several values/, 'monitoring.serviceMonitor: …'],
   [`${DATABASE}gateway: {kind: TCPRoute}`, /one of HTTPRoute, TLSRoute/, 'kind: TLSRoute'],
   [`${DATABASE}proxy: {service: {type: LoadBalancr}}`, /one of ClusterIP/, 'type: LoadBalancer'],
@@ -117,6 +127,11 @@ test('settings that the chart leaves to others are theirs to give', () => {
   expect(judge(`${DATABASE}security: {settings: {SALLYPORT_DRAIN_MS: 5000, SALLYPORT_LEASE_MS: 20000}}`)).toEqual([]);
   const inFile = 'files: more, settings: {SALLYPORT_JOURNAL_PASSWORD_FILE: /etc/sallyport/files/journal}';
   expect(judge(`${DATABASE}security: {${inFile}}`)).toEqual([]);
+});
+
+test('what Kubernetes reads is its own to judge: processors are numbers and texts', () => {
+  const resources = '{requests: {cpu: 1, memory: 256Mi}, limits: {cpu: 1.5}}';
+  expect(judge(`${DATABASE}security: {resources: ${resources}}\nproxy: {resources: ${resources}}`)).toEqual([]);
 });
 
 test('the line is that of the file in which the value stands', () => {

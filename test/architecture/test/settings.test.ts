@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { CHART_SCHEMA, chartSchemaText } from '../src/chart.ts';
 import { DOCUMENTS, readAllSettings, readText, settingsTable, withTables } from '../src/settings.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -14,6 +15,10 @@ test('documents say of every setting what its server says (npm run settings writ
     return apps;
   });
   expect(apps.sort()).toEqual([...all.keys()].sort());
+});
+
+test('Helm judges values by what the chart has and servers read (npm run settings writes it)', () => {
+  expect(readText(root, CHART_SCHEMA) === chartSchemaText(root, all), CHART_SCHEMA).toBe(true);
 });
 
 test('servers read their settings by that list, and no document or recipe names one that nobody reads', () => {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { KnownChart, KnownServer } from '@sallyport/lint';
+import { type KnownChart, type KnownServer, settingsGivenBy } from '@sallyport/lint';
 import { CliError } from '../output.ts';
 import { userPath } from '../user-path.ts';
 
@@ -28,13 +28,8 @@ export async function knownChart(folder: string | undefined): Promise<KnownChart
     defaults: readFileSync(file, 'utf8'),
     servers: [await knownServer('security'), await knownServer('proxy')],
     given: {
-      security: settingsIn(`${place}/templates/security.yaml`),
-      proxy: settingsIn(`${place}/templates/proxy.yaml`),
+      security: settingsGivenBy(readFileSync(`${place}/templates/security.yaml`, 'utf8')),
+      proxy: settingsGivenBy(readFileSync(`${place}/templates/proxy.yaml`, 'utf8')),
     },
   };
-}
-
-/** Settings that a template gives a server. */
-function settingsIn(template: string): string[] {
-  return [...readFileSync(template, 'utf8').matchAll(/\bname: (SALLYPORT_\w+)/g)].map(([, name]) => name!);
 }

@@ -28,11 +28,15 @@ export function renderedFile(farm: Farm): string {
   return join(FOLDER, 'rendered', `${farm}.yaml`);
 }
 
+/** What judges values makes nothing of them. */
+const SCHEMA = 'values.schema.json';
+
 /** First line of manifests: what they were made from, so that a chart that was changed without them is noticed. */
 export function markOf(farm: Farm): string {
   const chart = join(FOLDER, 'chart');
   const hash = createHash('sha256');
-  for (const file of [...filesIn(chart).map((name) => join(chart, name)), ...valuesFiles(farm)])
+  const sources = filesIn(chart).filter((name) => name !== SCHEMA);
+  for (const file of [...sources.map((name) => join(chart, name)), ...valuesFiles(farm)])
     hash.update(readFileSync(file)).update('\0');
   return `# Made from the chart and values/${VALUES[farm].join('.yaml, ')}.yaml by "npm run kubernetes -- render": ${hash.digest('hex').slice(0, 32)}\n`;
 }
@@ -49,7 +53,8 @@ export function lintFarm(helm: string, farm: Farm): void {
   execFileSync(helm, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-function valuesFiles(farm: Farm): string[] {
+/** The files of values that a farm is rendered with, in the order of Helm. */
+export function valuesFiles(farm: Farm): string[] {
   return VALUES[farm].map((name) => join(FOLDER, 'values', `${name}.yaml`));
 }
 

@@ -195,7 +195,7 @@ async function scaleProxies(scene: Scene): Promise<void> {
     );
   const aimAt = (percent: number): Promise<string> =>
     cluster.helm(
-      ...['upgrade', 'farm', next.chart, '--reuse-values'],
+      ...['upgrade', 'farm', next.chart, '--reset-then-reuse-values'],
       ...['--set', `proxy.autoscaling.cpuPercent=${percent}`],
     );
   const { least, most, cpuPercent } = PROXIES;
