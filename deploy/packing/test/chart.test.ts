@@ -148,6 +148,16 @@ test('Helm refuses a misspelt value, and one of another kind, with its place, al
   expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("'host' not allowed")]);
 });
 
+test('a setting that is a number in values comes to its server digit by digit', async () => {
+  if (!existsSync(HELM)) return void process.stdout.write(HELM_IS_MISSING);
+  const file = join(scratchFolder(), 'values.json');
+  const settings = { SALLYPORT_JOIN_AUDIENCE: 12_345_678, SALLYPORT_LEASE_MS: 20_000, SALLYPORT_BACKUP_KEEP: 1.5 };
+  writeFileSync(file, JSON.stringify({ database: { hosts: 'db:5432' }, security: { settings } }));
+  const { stdout, stderr } = await renderWith(CHART, '--values', file);
+  for (const [name, value] of Object.entries(settings))
+    expect(stdout, stderr).toContain(`{name: ${name}, value: "${value}"}`);
+});
+
 test('a highly available farm has everything that keeps it up, and a branch has no Security', () => {
   expect(kindsOf('high-availability')).toEqual([
     ...['Deployment', 'HorizontalPodAutoscaler', 'NetworkPolicy', 'PodDisruptionBudget', 'PrometheusRule'],

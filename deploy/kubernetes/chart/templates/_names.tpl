@@ -57,7 +57,9 @@ securityContext:
 {{- $files := "make it a key of the Secret that `files` beside it names" -}}
 {{- if has $name (list "SALLYPORT_DATABASE_PASSWORD" "SALLYPORT_REDIS_PASSWORD" "SALLYPORT_JOURNAL_PASSWORD" "SALLYPORT_JOIN_TOKEN" "SALLYPORT_ACME_EAB_KEY") }}{{ fail (printf "settings.%s: a secret has no place in values: %s, and write %s_FILE: /etc/sallyport/files/KEY" $name $files $name) }}{{ end -}}
 {{- if regexMatch "://[^/@ ]*:[^/@ ]*@|-----BEGIN" ($value | toString) }}{{ fail (printf "settings.%s: it holds a password or a key, which has no place in values: %s" $name $files) }}{{ end -}}
-- {name: {{ $name }}, value: {{ $value | toString | quote }}}
+{{- /* Helm has numbers of a file as fractions, and writes large ones by powers of ten. */}}
+{{- $whole := and (kindIs "float64" $value) (eq (floor $value) $value) -}}
+- {name: {{ $name }}, value: {{ ternary (printf "%.0f" ($value | float64)) ($value | toString) $whole | quote }}}
 {{ end }}
 {{- end }}
 
