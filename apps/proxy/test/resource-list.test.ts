@@ -1,6 +1,6 @@
 import { encodeCbor } from '@sallyport/channel';
 import { expect, test } from 'vitest';
-import { resourceList } from '../src/device/channel.ts';
+import { resourceList } from '../src/device/resource-list.ts';
 
 const resources = (count: number, letters: number): Parameters<typeof resourceList>[0] => ({
   resources: Array.from({ length: count }, (_, i) => ({

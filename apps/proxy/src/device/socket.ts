@@ -21,9 +21,10 @@ import { type ReadAgain, SecurityClientError } from '@sallyport/security-client'
 import type { Serving } from '../serving/serving.ts';
 import type { SiteMapCache } from '../serving/site-map.ts';
 import type { SocketAdmission, SocketPlace } from './admission.ts';
-import { DeviceChannel, resourceList } from './channel.ts';
+import { DeviceChannel } from './channel.ts';
 import { type Channels, channelCountsOf } from './channels.ts';
 import { RecordSocket } from './record-socket.ts';
+import { resourceList } from './resource-list.ts';
 
 /** A socket that says nothing at all is closed after this, ms. */
 const FIRST_MESSAGE_MS = 5_000;
