@@ -42,6 +42,7 @@ import { WebSocketExchange } from '../streams/web-socket.ts';
 import { EvidenceAsk, mayFreshEvidenceHelp, ProvenContext } from './evidence.ts';
 import type { RecordSocket } from './record-socket.ts';
 import { resourceList } from './resource-list.ts';
+import { type RightsHost, RightsReader } from './rights-reader.ts';
 
 /** What hears of a channel. */
 export interface ChannelOwner {
@@ -81,8 +82,6 @@ export interface SiteMapNews {
 const MAX_LIFE_MS = 12 * 3_600_000;
 /** When rights that could not be read are asked for again, ms. */
 const RETRY_MS = 1_000;
-/** Pauses before rights are read again that were stale twice or more in a row, ms: each twice as long, up to the last. */
-const STALE_MS = { first: 20, last: 320 } as const;
 
 /** A device that was told to move on, and has nothing open any more, may take so long, ms. */
 const LEAVE_MS = 5_000;
@@ -131,7 +130,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   #evidenceEndsAt = Number.POSITIVE_INFINITY;
   readonly #ask: EvidenceAsk = new EvidenceAsk({
     provedAt: () => this.#proven.provedAt,
-    reread: () => this.#rereadNow(),
+    reread: () => this.#reader.anew(),
     challenge: () => this.#serving.security.evidenceChallenge(this.sid),
     tell: (challenge) => this.#notify({ attest: { challenge } }),
     deliver: async (evidence) => !this.#mux.closed && this.#serving.security.sendEvidence(this.sid, evidence),
@@ -147,20 +146,14 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   /** When the channel ends and when its rights are read again, ms of the monotonic clock. */
   #endsAt = 0;
   #refreshAt = 0;
-  /** Set while rights are being read. */
-  #reading: Promise<void> | undefined;
-  /** How often in a row rights were stale when they came. */
-  #staleReads = 0;
+  readonly #reader: RightsReader;
   #suspended = false;
   /** Since when it takes no new streams, ms of the monotonic clock. */
   #drainedAt: number | undefined;
   /** `seq` of the site map that the device was told last. */
   #siteMapSeq: number;
-  /** False until a grant has passed all checks, and while changed rights are read again. */
-  #ready = false;
   /** Grows with every grant and app context, so that what was decided by them is decided again. */
   #version = 1;
-  #waiting: (() => void)[] = [];
   /** What is to be done at the end of this turn of the event loop. */
   #flush: (() => void) | undefined;
   #recheckDue = false;
@@ -178,7 +171,28 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#known = this.#know(this.#proven.context);
     this.tenant = new Tenant({ session: grant.sid, user: grant.userId });
     this.#mux = new Multiplexer(new RecordLayer(transport), 'proxy', { ...DEFAULT_LIMITS, ...grant.limits }, this);
+    this.#reader = new RightsReader(this.#rightsHost());
     this.#take(grant);
+  }
+
+  #rightsHost(): RightsHost {
+    const mux = this.#mux;
+    return {
+      get isOver() {
+        return mux.closed;
+      },
+      get isInUse() {
+        return mux.streamCount > 0;
+      },
+      ask: () => this.#serving.security.reauthorise(this.sid),
+      came: (rights) => this.#reauthorised(rights),
+      failed: (error) => {
+        this.#serving.log.warn({ err: error }, 'rights could not be read again');
+        this.#refreshAt = performance.now() + RETRY_MS;
+      },
+      awaited: (index) => this.#listener.reads(this, index),
+      known: () => this.#listener.hasRead(this),
+    };
   }
 
   get sid(): string {
@@ -224,7 +238,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   apply(entry: RevocationEntry): void {
     const effect = effectOn(entry, { grant: this.#grant, app: this.#app });
     if (effect === 'end') this.end('REVOKED', CAUSES[entry.kind]);
-    if (effect === 'reauthorise') this.#readAgain(entry.index);
+    if (effect === 'reauthorise') this.#reader.again(entry.index);
   }
 
   /** Ends the channel, or reads its rights again, when it is time. */
@@ -292,28 +306,16 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     this.#notify({ code: 'RESUMED' });
   }
 
-  /** Reads the rights again. Security out of reach changes nothing: the lease bounds that. */
-  async reauthorise(): Promise<void> {
-    if (this.#mux.closed || this.#reading) return;
-    const reading = this.#readRights();
-    this.#reading = reading;
-    await reading;
+  /** Reads the rights again. */
+  reauthorise(): Promise<void> {
+    return this.#reader.read();
   }
 
-  async #readRights(): Promise<void> {
-    try {
-      const read = await this.#serving.security.reauthorise(this.#grant.sid);
-      this.#reading = undefined;
-      if (this.#mux.closed) return;
-      if (read === 'over') return this.end('SESSION_EXPIRED');
-      // Security knows nothing of this channel: the device opens another one.
-      if (read === 'no channel') return this.end('LEASE_LOST');
-      this.use({ ...read, grant: this.#serving.shared(read.grant) });
-    } catch (error) {
-      this.#reading = undefined;
-      this.#serving.log.warn({ err: error }, 'rights could not be read again');
-      this.#refreshAt = performance.now() + RETRY_MS;
-    }
+  #reauthorised(rights: Parameters<RightsHost['came']>[0]): void {
+    if (rights === 'over') return this.end('SESSION_EXPIRED');
+    // Security knows nothing of this channel: the device opens another one.
+    if (rights === 'no channel') return this.end('LEASE_LOST');
+    this.use({ ...rights, grant: this.#serving.shared(rights.grant) });
   }
 
   /**
@@ -324,18 +326,15 @@ export class DeviceChannel implements ChannelHost, StreamHost {
     const judgement = this.#serving.judge({ grant, asOfHash, app: this.#app });
     if (judgement === 'ended') return this.end('REVOKED');
     // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
-    if (judgement === 'stale') return this.#readLater();
-    this.#staleReads = 0;
+    if (judgement === 'stale') return this.#reader.later();
+    this.#reader.fresh();
     // The grant of the beginning was announced by WELCOME.
     if (grant !== this.#grant) this.#notify({ resources: resourceList(grant) });
     // By themselves: both together may be longer than a frame.
     if (routes) this.#notify({ routes });
     this.#take(grant);
     this.#recheck();
-    this.#ready = true;
-    this.#listener.hasRead(this);
-    const guard = guardWith((error) => this.handlerFailed(error));
-    for (const work of this.#waiting.splice(0)) guard(work)();
+    this.#reader.settled();
   }
 
   // ChannelHost: what the multiplexer needs.
@@ -480,7 +479,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   get rights(): number {
     if (this.#evidenceEndsAt !== Number.POSITIVE_INFINITY && performance.now() >= this.#evidenceEndsAt)
       this.#evidenceAged(performance.now());
-    return this.#ready ? this.#version : 0;
+    return this.#reader.isKnown ? this.#version : 0;
   }
 
   #evidenceAged(now: number): void {
@@ -493,9 +492,8 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   whenReady(work: () => void): void {
-    if (this.#ready) return work();
-    this.#waiting.push(work);
-    this.#listener.reads(this, undefined);
+    if (this.#reader.isKnown) return work();
+    this.#reader.when(guardWith((error) => this.handlerFailed(error))(work));
   }
 
   mayServe(): boolean {
@@ -528,34 +526,6 @@ export class DeviceChannel implements ChannelHost, StreamHost {
 
   get #app(): string {
     return `${this.#claimed.id}@${this.#claimed.version}`;
-  }
-
-  /** Requests wait until the new rights are known: a right that was taken away is not used once more. */
-  #readAgain(index?: number): void {
-    this.#waitForRights(index);
-    void this.reauthorise();
-  }
-
-  /** Reads the rights as they are from now on: a read that goes on may be older. */
-  async #rereadNow(): Promise<void> {
-    await this.#reading;
-    await this.reauthorise();
-  }
-
-  /** Once at once. Where each grant is stale, as at a Proxy that follows no log yet, only time helps. */
-  #readLater(): void {
-    const before = this.#staleReads;
-    this.#staleReads += 1;
-    if (before === 0) return this.#readAgain();
-    const pauseMs = Math.min(STALE_MS.first * 2 ** (before - 1), STALE_MS.last);
-    this.#waitForRights();
-    setTimeout(() => void this.reauthorise(), pauseMs);
-  }
-
-  /** Nothing goes out before the rights are known; what is open already must end in time. */
-  #waitForRights(index?: number): void {
-    this.#ready = false;
-    if (this.#mux.streamCount > 0) this.#listener.reads(this, index);
   }
 
   /** Ends the streams that would be refused now. */
