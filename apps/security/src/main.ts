@@ -73,40 +73,109 @@ const REACH_MS = 2_000;
 const clocks = { wallMs: Date.now, monotonicMs: (): number => performance.now() };
 
 /** Opens what the parts stand on, builds them, hands each what it uses, and listens. */
-async function start({ config, log, release, end }: Starting<typeof SETTINGS>): Promise<RunningServer> {
+async function start(starting: Starting<typeof SETTINGS>): Promise<RunningServer> {
+  const { config, log, end } = starting;
   assertWhole(config);
   assertTakenOver(config);
+  const up: { node?: SecurityNode; isUp: boolean } = { isUp: false };
+  const ground = await openGround(starting, () => up.isUp && up.node?.draining === false);
+  const { waits, metrics, realm, nodeJournal, keys, place } = ground;
+  const farm = buildFarm(config, log, ground);
+  const { node, listeners, renewal } = farm;
+  up.node = node;
+  const parts = buildParts(config, log, { ground, farm });
+  await waits.through(() => node.report());
+  parts.keyTurns.start();
+  const { fingerprint } = keys.ca;
+  const listening = await listen(config, log, { ground, farm, parts });
+
+  node.start();
+  farm.copies.start();
+  parts.syncs.start();
+  parts.backups.start();
+  parts.refusals.start();
+  const { auditWatch, countWatch, packages } = parts;
+  const { access, fence, life } = realm;
+  const watches = { auditWatch, countWatch, database: listening.database, metrics, packages };
+  const stopUpkeep = startUpkeep({ access, node, ...watches, renewal, log });
+  const stopWatching = watchLife({ life, fence, log }, (why) => {
+    // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.
+    if (end()) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');
+  });
+  const { id, proxyUrl, adminUrl, directoryUrl } = place;
+  log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM, node: id }, 'Security is up');
+
+  const stop = async (): Promise<void> => {
+    log.info('draining');
+    stopUpkeep();
+    stopWatching();
+    await parts.backups.stop();
+    listeners.stop();
+    const { endControl } = listening;
+    await drain({ node, handshakes: parts.handshakes, endControl }, config.SALLYPORT_DRAIN_MS);
+    await parts.keyTurns.stop();
+    node.stop();
+    await farm.copies.stop();
+    parts.syncs.stop();
+    await Promise.all([listening.close(), ground.watched?.close()]);
+    await parts.replaced.stop();
+    await parts.refusals.stop();
+    await ground.shared.bus.close();
+    await nodeJournal.close();
+    await life.check().catch(() => undefined);
+    await ground.server.close();
+  };
+  const ready = async (): Promise<Ready> => {
+    const oneTimeToken = await waits.through(() => firstOperatorToken(access, id));
+    up.isUp = true;
+    const words = (): string => welcome({ proxyUrl, adminUrl, fingerprint }, config, oneTimeToken);
+    const ca = keys.authorities.join('\n');
+    return { message: { proxyUrl, adminUrl, directoryUrl, metricsUrl: ground.metricsUrl, ca, oneTimeToken }, words };
+  };
+  return { stop, drainMs: config.SALLYPORT_DRAIN_MS, ready };
+}
+
+/** Opens what all parts stand on: the database with the schema in it, the realm and its keys, the journal, what nodes share. */
+async function openGround({ config, log, release }: Starting<typeof SETTINGS>, ready: () => boolean) {
   // A database of our own is a process of its own: it ends with this one, also when the start fails or is broken off.
   const opened = await openDatabase(config);
   release(() => opened.close());
   const metrics = createMetrics();
   const waits = waitForDatabase(log);
   // Also before there is a database: whoever watches this node hears what it waits for.
-  let isUp = false;
   const { SALLYPORT_METRICS_LISTEN: metricsAddress } = config;
-  const standing = { ready: () => isUp && !node.draining, waitsFor: () => waits.words };
+  const standing = { ready, waitsFor: () => waits.words };
   const watched = metricsAddress && createMetricsService({ log, metrics, standing });
   const metricsUrl = await watched?.listen(metricsAddress);
   const migrated = await waits.through(() => migrate(opened.address, undefined, REACH_MS));
   if (migrated.length > 0) log.info({ migrated }, 'the schema is up to date');
   const server = new SqlStore(opened.address, { replicated: opened.external });
   await server.openAll();
-  const { id, proxyUrl, adminUrl, directoryUrl } = placeOf(config);
+  const place = placeOf(config);
+  const { id } = place;
   const attestation = attestationBy(config, log);
   const realm = await waits.through(() => openRealm({ config, server, log, node: id }));
-  const { access, fence, life, epoch, kekNode } = realm;
+  const { access, fence, life, epoch } = realm;
   const { store } = access;
   const nodeJournal = await waits.through(() => openNodeJournal(config, { id, store, epoch, fence, log }));
-  const { writer: journal, authorityMs } = nodeJournal;
-  life.useJournal(journal);
+  life.useJournal(nodeJournal.writer);
   const rootKeyFile = rootKeyFileOf(config);
   const givenRoot = readRootKey(rootKeyFile);
   const keys = await waits.through(() => openRealmKeys(access, givenRoot));
   settleRootKey(rootKeyFile, givenRoot, keys.root.publicJwk);
   writeCaFile(config, keys.authorities);
   const shared = openSharedState(config);
-  const { bus, presence, addressThrottle, lockout } = shared;
+  return { opened, metrics, waits, watched, metricsUrl, server, place, attestation, realm, nodeJournal, keys, shared };
+}
 
+type Ground = Awaited<ReturnType<typeof openGround>>;
+
+/** This node among the others, and what it keeps for itself: keys, listeners, certificates, copies of the journal. */
+function buildFarm(config: Config, log: Log, { realm, place, nodeJournal, keys, shared, metrics }: Ground) {
+  const { access, fence, epoch } = realm;
+  const { id, proxyUrl, adminUrl } = place;
+  const { writer: journal, authorityMs } = nodeJournal;
+  const { bus } = shared;
   const { wallMs, monotonicMs } = clocks;
   const liveKeys = new LiveKeys(access, keys, { monotonicMs, times: changeTimesOf(config) });
   const listeners = new NodeListeners(log, metrics);
@@ -122,23 +191,25 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
     { access, epoch, journal, log, monotonicMs, node: { isFirst: () => node.isFirst, head: () => node.head } },
     backupTargetsOf(config),
   );
-  const { SALLYPORT_NAMES: names, SALLYPORT_CERTIFICATE_LIFE_MS: certificateLifeMs } = config;
+  const { SALLYPORT_NAMES: names, SALLYPORT_CERTIFICATE_LIFE_MS: lifeMs } = config;
   const trusted = (authorities: readonly string[]): void => writeCaFile(config, authorities);
   const files = new TrustedFiles(config, monotonicMs);
-  const renewal = new Renewal({
-    access,
-    liveKeys,
-    listeners,
-    files,
-    id,
-    names,
-    lifeMs: certificateLifeMs,
-    trusted,
-    log,
-  });
+  const renewal = new Renewal({ access, liveKeys, listeners, files, id, names, lifeMs, trusted, log });
   const knownKeys = (): readonly string[] => renewal.knownKeys;
   const parts = { self, access, fence, journal, authorityMs, liveKeys, knownKeys, bus, log, degraded, ...clocks };
   const node = new SecurityNode({ ...parts, otherSiteUrls: config.SALLYPORT_OTHER_SITE_NODES });
+  return { journal, liveKeys, listeners, proxies, copies, renewal, node };
+}
+
+type Farm = ReturnType<typeof buildFarm>;
+
+/** What answers devices and operators, and what runs beside it. */
+function buildParts(config: Config, log: Log, { ground, farm }: { readonly ground: Ground; readonly farm: Farm }) {
+  const { metrics, realm, shared } = ground;
+  const { access, kekNode } = realm;
+  const { bus, addressThrottle, lockout } = shared;
+  const { node, liveKeys, journal } = farm;
+  const { wallMs, monotonicMs } = clocks;
   const keyTurns = new KeyTurns({ access, kekNode, node, log });
   const inForce = new InForce({ access, node, bus, journal, monotonicMs, log });
   const refusals = new RefusalRecord({ access, log });
@@ -155,9 +226,29 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   const packages = packageStoreOf(config);
   const signIn = createSignIn({ access, policies, connectors, lockout, refusals, bus, replaced, log, wallMs });
   const handshakes = new Handshakes({ access, liveKeys, addressThrottle, refusals, log, ...clocks, signIn, siteMap });
-  await waits.through(() => node.report());
-  keyTurns.start();
+  return {
+    ...{ keyTurns, inForce, refusals, connectors, syncs, backup, backups, auditWatch, countWatch },
+    ...{ siteMap, replaced, policies, packages, handshakes },
+  };
+}
 
+type Parts = ReturnType<typeof buildParts>;
+
+/** Opens the listeners for Proxies, operators and directories. */
+async function listen(
+  config: Config,
+  log: Log,
+  { ground, farm, parts }: { readonly ground: Ground; readonly farm: Farm; readonly parts: Parts },
+) {
+  const { metrics, server, opened, place, attestation, realm, keys, shared } = ground;
+  const { access, life } = realm;
+  const { bus, presence, addressThrottle } = shared;
+  const { journal, liveKeys, listeners, proxies, copies, renewal, node } = farm;
+  const { keyTurns, inForce, refusals, connectors, syncs, backup, auditWatch, countWatch } = parts;
+  const { siteMap, replaced, policies, packages, handshakes } = parts;
+  const { directoryUrl } = place;
+  const { wallMs, monotonicMs } = clocks;
+  const { SALLYPORT_NAMES: names, SALLYPORT_CERTIFICATE_LIFE_MS: certificateLifeMs } = config;
   const certificate = await keys.ca.issueServer(names, wallMs(), certificateLifeMs);
   const leaseMs = config.SALLYPORT_LEASE_MS;
   const forProxies = createProxyService(
@@ -183,53 +274,11 @@ async function start({ config, log, release, end }: Starting<typeof SETTINGS>): 
   await admin.listen(config.SALLYPORT_ADMIN_LISTEN);
   const forDirectories = { access, node, connectors, addressThrottle, bus, inForce, directoryUrl, log, monotonicMs };
   const directory = await listenForDirectories(config, listeners, { parts: forDirectories, own: certificate });
-  const { ca } = keys;
   listeners.keep('Proxy', forProxies.service, { certificate });
   listeners.keep('admin', admin, { certificate });
   listeners.renew(certificate, keys.authorities);
-
-  node.start();
-  copies.start();
-  syncs.start();
-  backups.start();
-  refusals.start();
-  const watches = { auditWatch, countWatch, database, metrics, packages };
-  const stopUpkeep = startUpkeep({ access, node, ...watches, renewal, log });
-  const stopWatching = watchLife({ life, fence, log }, (why) => {
-    // Whoever starts it again hears why, or finds it at work on the database that took the place of this one.
-    if (end()) log.error({ why }, 'nothing may be given from this database any more: this node ends itself');
-  });
-  log.info({ proxyUrl, adminUrl, realm: config.SALLYPORT_REALM, node: id }, 'Security is up');
-
-  const stop = async (): Promise<void> => {
-    log.info('draining');
-    stopUpkeep();
-    stopWatching();
-    await backups.stop();
-    listeners.stop();
-    await drain({ node, handshakes, endControl: forProxies.endControl }, config.SALLYPORT_DRAIN_MS);
-    await keyTurns.stop();
-    node.stop();
-    await copies.stop();
-    syncs.stop();
-    await Promise.all([forProxies.service.close(), admin.close(), directory?.close(), watched?.close()]);
-    await replaced.stop();
-    await refusals.stop();
-    await bus.close();
-    await nodeJournal.close();
-    await life.check().catch(() => undefined);
-    await server.close();
-  };
-  const ready = async (): Promise<Ready> => {
-    const oneTimeToken = await waits.through(() => firstOperatorToken(access, id));
-    isUp = true;
-    const words = (): string => welcome({ proxyUrl, adminUrl, fingerprint: ca.fingerprint }, config, oneTimeToken);
-    return {
-      message: { proxyUrl, adminUrl, directoryUrl, metricsUrl, ca: keys.authorities.join('\n'), oneTimeToken },
-      words,
-    };
-  };
-  return { stop, drainMs: config.SALLYPORT_DRAIN_MS, ready };
+  const close = (): Promise<unknown> => Promise.all([forProxies.service.close(), admin.close(), directory?.close()]);
+  return { database, endControl: forProxies.endControl, close };
 }
 
 /** Where packages of apps are: a bucket has whole ones, and what comes is in a folder of this node until it is. */
