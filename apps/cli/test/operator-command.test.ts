@@ -148,7 +148,9 @@ test('what was done with a user is said with their name, in words', async () => 
   const says = async (...args: string[]) => (await run('user', ...args, 'ada', '--reason', 'a test')).stdout;
   expect(await says('disable')).toBe('✔ user ada is disabled, in force on every Proxy after 14 ms (log entry 7)\n');
   expect(await says('remove')).toBe('✔ user ada is removed, in force on every Proxy after 14 ms (log entry 7)\n');
-  expect(await says('enable')).toBe('✔ ada may enrol again, by a new link: sallyport code new ada\n');
+  expect(await says('enable')).toBe(
+    '✔ ada is let in again; devices that were revoked enrol anew: sallyport code new ada\n',
+  );
 });
 
 test('what ends all sessions from before a time is said with the time, not with a number', async () => {

@@ -131,9 +131,10 @@ function addLeavingCommands(user: Command): void {
   });
   addOperatorCommand(user, {
     name: 'enable <name>',
-    about: 'let a disabled user in again; a new enrolment is needed',
+    about: 'let a disabled user in again; devices that were revoked enrol anew',
     run: (admin, { reason }, name: string) => admin.call(users.enable, { params: { name }, reason }),
-    show: (_done, _given, name: string) => say`✔ ${name} may enrol again, by a new link: sallyport code new ${name}\n`,
+    show: (_done, _given, name: string) =>
+      say`✔ ${name} is let in again; devices that were revoked enrol anew: sallyport code new ${name}\n`,
   });
 }
 
