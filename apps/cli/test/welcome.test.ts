@@ -1,6 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
+import { adminOf } from '../src/admin.ts';
+import { countKept } from '../src/up/seed.ts';
 import { welcome } from '../src/up/welcome.ts';
 
 const README = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
@@ -27,4 +31,17 @@ test('who is out after a restore does not keep the gateway from being up, and is
   );
   expect(said).toContain('Sallyport is up.');
   expect(said).toContain(`npm run sallyport -- user enable ${user}`);
+});
+
+test('what is still there is what the status counts: nothing that was revoked', async () => {
+  const server = createServer(({ url: path }, response) => {
+    const isStatus = path === '/v1/status';
+    response.statusCode = isStatus ? 200 : 500;
+    response.end(JSON.stringify(isStatus ? { installations: 1, liveSessions: 0 } : { code: 'ERR_HTTP_INTERNAL' }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const admin = adminOf({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, ca: '', token: 'spo' });
+  expect(await countKept(admin)).toEqual({ installations: 1, sessions: 0 });
+  await admin.close();
+  server.close();
 });

@@ -6,14 +6,13 @@ import {
   type BodyOf,
   codes,
   groups,
-  installations,
   operators,
   policies,
   proxies,
   realm,
   resources,
-  sessions,
   sites,
+  status,
   users,
 } from '@sallyport/security-api/admin';
 import type { AdminClient, AdminError } from '@sallyport/security-client/admin';
@@ -176,7 +175,6 @@ export async function freshLink(admin: AdminClient): Promise<string | undefined>
 
 /** How many installations and live sessions there are already. */
 export async function countKept(admin: AdminClient): Promise<{ installations: number; sessions: number }> {
-  const enrolled = await admin.all(installations.list);
-  const live = await admin.all(sessions.list);
-  return { installations: enrolled.length, sessions: live.length };
+  const { installations, liveSessions } = await admin.call(status.get);
+  return { installations, sessions: liveSessions };
 }
