@@ -28,7 +28,7 @@ function lostWords({ manifest, appended, rights, journalUntil, renamed }: Restor
   const until = journalUntil === undefined ? '' : `; the newest that is known is of ${timeOf(journalUntil)} UTC`;
   return [
     `lost   everything after ${manifest.takenAt}, and all sessions, activation codes, join tokens and one-time tokens`,
-    `kept   ${revocations} revocations that the backup did not know are in force again${until}`,
+    `kept   ${revocations === 1 ? '1 revocation that the backup did not know is' : `${revocations} revocations that the backup did not know are`} in force again${until}`,
     ...renamed.map((where) => `named  ${where} names another host now`),
   ];
 }
@@ -39,7 +39,7 @@ function unknownWords({ rights, credentials, usersOut, unreadable }: RestoreRepo
     'unknown, and what was done about it:',
     ...(usersOut > 0
       ? [
-          `  who was revoked since: all ${usersOut} users stay out. Look at them and let them in: sallyport user enable NAME`,
+          `  who was revoked since: ${usersOut === 1 ? 'the one user stays' : `all ${usersOut} users stay`} out. Look at them and let them in: sallyport user enable NAME`,
           '    (they need not enrol again); what Proxies have kept comes by itself, and is in the audit log as revoke.again',
         ]
       : ['  who was revoked since: nothing is missing, by the journal, or by copies up to where the log ended']),
