@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { printable, printableJson } from './terminal.ts';
+import { printable, printableJson, widthOf } from './terminal.ts';
 
 /** A message for people, with what to do next, and lines of a log that show why. Programs get the exit code. */
 export class CliError extends Error {
@@ -26,10 +26,10 @@ export function formatRows(rows: readonly object[], columns: readonly string[]):
     columns.map((column) => formatCell(column, (row as Record<string, unknown>)[column])),
   );
   const heads = columns.map(headOf);
-  const widths = heads.map((head, i) => Math.max(head.length, ...texts.map((cells) => cells[i]!.length)));
+  const widths = heads.map((head, i) => Math.max(...[head, ...texts.map((cells) => cells[i]!)].map(widthOf)));
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, i) => cell.padEnd(widths[i]!))
+      .map((cell, i) => cell + ' '.repeat(widths[i]! - widthOf(cell)))
       .join('  ')
       .trimEnd();
   const head = styleText('bold', line(heads));

@@ -19,6 +19,19 @@ function escapeOf(character: string): string {
   return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
 }
 
+/** Takes no column of its own: marks over other characters. */
+const MARK = /^[\p{Mn}\p{Me}]$/u;
+/** Takes two columns (Unicode, UAX 11): the scripts of East Asia with their punctuation, full-width forms, emoji. */
+const WIDE =
+  /^(?![\uff61-\uffdc])(\p{scx=Han}|\p{scx=Hira}|\p{scx=Kana}|\p{scx=Hang}|[\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation})$/u;
+
+/** How many columns of a terminal a printable text takes. */
+export function widthOf(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length;
+  const widths = Array.from(text, (character) => (MARK.test(character) ? 0 : WIDE.test(character) ? 2 : 1));
+  return widths.reduce<number>((sum, width) => sum + width, 0);
+}
+
 /** JSON in which nothing is left that a terminal would obey; the same value for programs. */
 export function printableJson(value: unknown): string {
   const text = JSON.stringify(value, null, 2) ?? 'null';

@@ -1,8 +1,9 @@
+import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import { explanationOf } from '../src/explain.ts';
 import { CliError, formatRows } from '../src/output.ts';
-import { printable, printableJson, say } from '../src/terminal.ts';
+import { printable, printableJson, say, widthOf } from '../src/terminal.ts';
 import { userPath } from '../src/user-path.ts';
 
 /** What no terminal should get from a text of somebody else. */
@@ -76,4 +77,33 @@ test('a path counts from where the person is, also when npm runs the command', (
   expect(userPath('ca.pem', { script: 'sallyport', place: '/home/ada' })).toBe('/home/ada/ca.pem');
   expect(userPath('ca.pem', { script: 'test', place: '/home/ada' })).toBe(`${process.cwd()}/ca.pem`);
   expect(userPath('/etc/ca.pem', { script: 'sallyport', place: '/home/ada' })).toBe('/etc/ca.pem');
+});
+
+test.each<[text: string, columns: number]>([
+  ['', 0],
+  ['ada', 3],
+  ['Köln', 4],
+  ['Ko\u0308ln', 4],
+  ['端末', 4],
+  ['ﾊﾛｰ', 3],
+  ['한국', 4],
+  ['ＡＢ', 4],
+  ['a・b', 4],
+  ['✔ done', 6],
+  ['😀', 2],
+])('%j takes %i columns', (text, columns) => {
+  expect(widthOf(text)).toBe(columns);
+});
+
+test('columns of a table stand below each other, whatever script is in them', () => {
+  const rows = [
+    { name: 'ada', group: 'staff' },
+    { name: '端末', group: 'board' },
+    { name: 'Zoe\u0308', group: 'guests' },
+  ];
+  const lines = stripVTControlCharacters(formatRows(rows, ['name', 'group']))
+    .trimEnd()
+    .split('\n');
+  const begins = lines.map((line) => widthOf(line.slice(0, line.search(/GROUP|staff|board|guests/))));
+  expect(begins).toEqual([6, 6, 6, 6]);
 });
