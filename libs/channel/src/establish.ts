@@ -78,6 +78,30 @@ export interface Challenge {
   readonly serverTimeMs: number;
 }
 
+/** What either side keeps of a handshake until keys are derived from it. */
+class KeptSecrets {
+  kemSecret: Uint8Array = EMPTY;
+  clientRandom: Uint8Array = EMPTY;
+  serverRandom: Uint8Array = EMPTY;
+  handshakeHash: Uint8Array = EMPTY;
+  transport: Transport | undefined;
+
+  get outcome(): EstablishOutcome {
+    const { handshakeHash, clientRandom, serverRandom, kemSecret } = this;
+    return { handshakeHash, clientRandom, serverRandom, kemSecret };
+  }
+
+  erase(): void {
+    for (const secret of [this.kemSecret, this.clientRandom, this.serverRandom]) secret.fill(0);
+    this.transport = undefined;
+  }
+
+  transported(): Transport {
+    if (!this.transport) throw new TypeError('HS3 comes first');
+    return this.transport;
+  }
+}
+
 /**
  * The device's side of session establishment (SPEC.md, section 3).
  * Single use, in the order writeHs1, readHs2, writeHs3, readHs4. Every read throws ERR_CHANNEL_HANDSHAKE or
@@ -88,11 +112,7 @@ export class DeviceEstablish {
   readonly #noise: NoiseHandshake;
   readonly #head: Uint8Array;
   readonly #kem: KemKeyPair;
-  readonly #clientRandom: Uint8Array;
-  #kemSecret: Uint8Array = EMPTY;
-  #serverRandom: Uint8Array = EMPTY;
-  #handshakeHash: Uint8Array = EMPTY;
-  #transport: Transport | undefined;
+  readonly #kept = new KeptSecrets();
 
   /** Begins a handshake with new ephemeral and ML-KEM keys. */
   constructor(options: DeviceEstablishOptions) {
@@ -100,7 +120,7 @@ export class DeviceEstablish {
     this.#options = options;
     this.#head = encodeHs1Head(suite, role, kid);
     this.#kem = crypto.generateKemKeyPair();
-    this.#clientRandom = crypto.randomBytes(KEY_BYTES);
+    this.#kept.clientRandom = crypto.randomBytes(KEY_BYTES);
     this.#noise = new NoiseHandshake({
       crypto,
       suite,
@@ -124,7 +144,7 @@ export class DeviceEstablish {
     const { crypto, deviceStatic, role } = this.#options;
     const payload = this.#noise.readMessage(decodeTyped(MESSAGE_TYPES.HS2, message));
     demand(payload.length >= KEM_CIPHERTEXT_BYTES + 40, 'ERR_CHANNEL_MESSAGE', 'HS2 is too short');
-    this.#kemSecret = this.#kem.decapsulate(copyBytes(payload, 0, KEM_CIPHERTEXT_BYTES));
+    this.#kept.kemSecret = this.#kem.decapsulate(copyBytes(payload, 0, KEM_CIPHERTEXT_BYTES));
     const challenge = copyBytes(payload, KEM_CIPHERTEXT_BYTES, KEM_CIPHERTEXT_BYTES + 32);
     const binding = deriveProofBinding(crypto, {
       hashAfterHs2: this.#noise.hash,
@@ -138,23 +158,25 @@ export class DeviceEstablish {
   /** `-> s, se, psk` with the request; `key` is the installation's, or the code's when enrolling. */
   writeHs3(request: CborInput, key: SharedKey | CodeKey): Uint8Array {
     const { crypto, suite, role } = this.#options;
-    this.#noise.usePsk(deriveEstablishPsk(crypto, { suite, role, key, kemSecret: this.#kemSecret }));
-    const body = this.#noise.writeMessage(encodePadded(this.#clientRandom, encodeCbor(request)));
-    this.#handshakeHash = this.#noise.hash;
-    this.#transport = this.#noise.split();
+    this.#noise.usePsk(deriveEstablishPsk(crypto, { suite, role, key, kemSecret: this.#kept.kemSecret }));
+    const body = this.#noise.writeMessage(encodePadded(this.#kept.clientRandom, encodeCbor(request)));
+    this.#kept.handshakeHash = this.#noise.hash;
+    this.#kept.transport = this.#noise.split();
     return encodeTyped(MESSAGE_TYPES.HS3, body);
   }
 
   /** Security's answer. */
   readHs4(message: Uint8Array): CborFields {
     const { random, fields } = this.#readAnswer(MESSAGE_TYPES.HS4, message);
-    this.#serverRandom = random;
+    this.#kept.serverRandom = random;
     return fields;
   }
 
   /** One more round of a step-up: what the device says. */
   writeStep(request: CborInput): Uint8Array {
-    const sealed = this.#transported().sealing.seal(EMPTY, encodePadded(this.#clientRandom, encodeCbor(request)));
+    const sealed = this.#kept
+      .transported()
+      .sealing.seal(EMPTY, encodePadded(this.#kept.clientRandom, encodeCbor(request)));
     return encodeTyped(MESSAGE_TYPES.STEP, sealed);
   }
 
@@ -165,27 +187,16 @@ export class DeviceEstablish {
 
   /** What the session's keys are derived from. Only after HS4. */
   get outcome(): EstablishOutcome {
-    return {
-      handshakeHash: this.#handshakeHash,
-      clientRandom: this.#clientRandom,
-      serverRandom: this.#serverRandom,
-      kemSecret: this.#kemSecret,
-    };
+    return this.#kept.outcome;
   }
 
   /** Erases what keys are derived from, once they are. */
   erase(): void {
-    for (const secret of [this.#kemSecret, this.#clientRandom, this.#serverRandom]) secret.fill(0);
-    this.#transport = undefined;
-  }
-
-  #transported(): Transport {
-    if (!this.#transport) throw new TypeError('HS3 comes first');
-    return this.#transport;
+    this.#kept.erase();
   }
 
   #readAnswer(type: number, message: Uint8Array): { random: Uint8Array; fields: CborFields } {
-    const payload = openTransport(this.#transported(), decodeTyped(type, message));
+    const payload = openTransport(this.#kept.transported(), decodeTyped(type, message));
     const { random, cbor } = decodePadded(payload);
     return { random, fields: CborFields.decode(cbor) };
   }
@@ -243,11 +254,7 @@ export class SecurityEstablish {
   readonly #kemKey: Uint8Array;
   #challenge: Uint8Array = EMPTY;
   #hashAfterHs2: Uint8Array = EMPTY;
-  #kemSecret: Uint8Array = EMPTY;
-  #clientRandom: Uint8Array = EMPTY;
-  #serverRandom: Uint8Array = EMPTY;
-  #handshakeHash: Uint8Array = EMPTY;
-  #transport: Transport | undefined;
+  readonly #kept = new KeptSecrets();
 
   /** Reads HS1. @throws ChannelError ERR_CHANNEL_HANDSHAKE when HS1 was not made for this key. */
   constructor(options: SecurityEstablishOptions) {
@@ -272,7 +279,7 @@ export class SecurityEstablish {
   /** `<- e, ee`; the ML-KEM work happens here. */
   writeHs2(serverTimeMs: number): Uint8Array {
     const { ciphertext, sharedSecret } = this.#crypto.encapsulate(this.#kemKey);
-    this.#kemSecret = sharedSecret;
+    this.#kept.kemSecret = sharedSecret;
     this.#challenge = this.#crypto.randomBytes(32);
     const payload = concat(ciphertext, this.#challenge, encodeUint(serverTimeMs, 8));
     const message = encodeTyped(MESSAGE_TYPES.HS2, this.#noise.writeMessage(payload));
@@ -294,15 +301,15 @@ export class SecurityEstablish {
       suite: this.suite,
       role: this.role,
       key,
-      kemSecret: this.#kemSecret,
+      kemSecret: this.#kept.kemSecret,
     });
     const payload = this.#noise.tryPsk(psk);
     if (!payload) return undefined;
     const { random, cbor } = decodePadded(payload);
-    this.#clientRandom = random;
-    this.#handshakeHash = this.#noise.hash;
-    this.#transport = this.#noise.split();
-    this.#serverRandom = this.#crypto.randomBytes(KEY_BYTES);
+    this.#kept.clientRandom = random;
+    this.#kept.handshakeHash = this.#noise.hash;
+    this.#kept.transport = this.#noise.split();
+    this.#kept.serverRandom = this.#crypto.randomBytes(KEY_BYTES);
     return new CborFields(decodeCborMap(cbor));
   }
 
@@ -325,7 +332,7 @@ export class SecurityEstablish {
 
   /** What the device says in one more round of a step-up. */
   readStep(message: Uint8Array): CborFields {
-    const payload = openTransport(this.#transported(), decodeTyped(MESSAGE_TYPES.STEP, message));
+    const payload = openTransport(this.#kept.transported(), decodeTyped(MESSAGE_TYPES.STEP, message));
     return CborFields.decode(decodePadded(payload).cbor);
   }
 
@@ -336,27 +343,16 @@ export class SecurityEstablish {
 
   /** What the session's keys are derived from. Only after tryKey succeeded. */
   get outcome(): EstablishOutcome {
-    return {
-      handshakeHash: this.#handshakeHash,
-      clientRandom: this.#clientRandom,
-      serverRandom: this.#serverRandom,
-      kemSecret: this.#kemSecret,
-    };
+    return this.#kept.outcome;
   }
 
   /** Erases what keys are derived from, once the last answer is written. */
   erase(): void {
-    for (const secret of [this.#kemSecret, this.#clientRandom, this.#serverRandom]) secret.fill(0);
-    this.#transport = undefined;
-  }
-
-  #transported(): Transport {
-    if (!this.#transport) throw new TypeError('HS3 comes first');
-    return this.#transport;
+    this.#kept.erase();
   }
 
   #writeAnswer(type: number, answer: CborInput): Uint8Array {
-    const payload = encodePadded(this.#serverRandom, encodeCbor(answer));
-    return encodeTyped(type, this.#transported().sealing.seal(EMPTY, payload));
+    const payload = encodePadded(this.#kept.serverRandom, encodeCbor(answer));
+    return encodeTyped(type, this.#kept.transported().sealing.seal(EMPTY, payload));
   }
 }
