@@ -8,6 +8,22 @@ export interface ContentReader {
   cancelled(): void;
 }
 
+/** A web stream that holds nothing ahead: `asked` hears that its reader wants more, and what to call once some is given. */
+export function streamOnDemand(source: {
+  opened(controller: ReadableStreamDefaultController<Uint8Array>): void;
+  asked(given: () => void): void;
+  cancelled(): void;
+}): ReadableStream<Uint8Array> {
+  return new ReadableStream(
+    {
+      start: (controller) => source.opened(controller),
+      pull: () => new Promise<void>((given) => source.asked(given)),
+      cancel: () => source.cancelled(),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
 /** Content that comes in parts, as a web stream at the pace of whoever reads it. Not shared. */
 export class ContentSource {
   readonly readable: ReadableStream<Uint8Array>;
@@ -20,23 +36,19 @@ export class ContentSource {
 
   constructor(reader: ContentReader) {
     this.#reader = reader;
-    this.readable = new ReadableStream(
-      {
-        start: (controller) => {
-          this.#controller = controller;
-        },
-        pull: () =>
-          new Promise<void>((pulled) => {
-            this.#pulled = pulled;
-            this.#deliver();
-          }),
-        cancel: () => {
-          this.#over = true;
-          reader.cancelled();
-        },
+    this.readable = streamOnDemand({
+      opened: (controller) => {
+        this.#controller = controller;
       },
-      { highWaterMark: 0 },
-    );
+      asked: (given) => {
+        this.#pulled = given;
+        this.#deliver();
+      },
+      cancelled: () => {
+        this.#over = true;
+        reader.cancelled();
+      },
+    });
   }
 
   /** Takes the next bytes, which are copied. */

@@ -18,6 +18,7 @@ import {
 } from '@sallyport/channel';
 import { DeviceError, remoteError } from '../errors.ts';
 import type { GatewayChannel } from '../gateway/channel.ts';
+import { streamOnDemand } from './content-source.ts';
 import { HeldBytes } from './held-bytes.ts';
 
 /** Content of a request: whole, or streamed. A streamed one cannot be sent twice. */
@@ -230,20 +231,16 @@ class HttpCall implements StreamSink {
   }
 
   #responded({ status, fields }: ResponseHead): void {
-    const body = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#controller = controller;
-        },
-        pull: () =>
-          new Promise<void>((pulled) => {
-            this.#pulled = pulled;
-            this.#deliver();
-          }),
-        cancel: () => this.#cancel(),
+    const body = streamOnDemand({
+      opened: (controller) => {
+        this.#controller = controller;
       },
-      { highWaterMark: 0 },
-    );
+      asked: (given) => {
+        this.#pulled = given;
+        this.#deliver();
+      },
+      cancelled: () => this.#cancel(),
+    });
     // A stream of events may be quiet for hours, and nobody wonders.
     if (fields.some(([name, value]) => name === 'content-type' && value.startsWith('text/event-stream')))
       this.#caller.answered();
