@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { TargetError, type TargetErrorCode } from './errors.ts';
-import { type BackupTarget, checkTargetPath, type TargetObject } from './target.ts';
+import { type BackupTarget, checkTargetPath, reaching, type TargetObject } from './target.ts';
 
 /** Where objects are written before they have their name. No path of a target leads there. */
 const DRAFTS = '.drafts';
@@ -146,12 +146,8 @@ class FolderTarget implements BackupTarget {
       throw new TargetError('ERR_TARGET_GONE', `${this.description} is not there`, { cause: found });
   }
 
-  async #reaching<T>(path: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (cause) {
-      throw await this.#faultOf(path, cause);
-    }
+  #reaching<T>(path: string, work: () => Promise<T>): Promise<T> {
+    return reaching(work, (cause) => this.#faultOf(path, cause));
   }
 
   async #faultOf(path: string, cause: unknown): Promise<TargetError> {

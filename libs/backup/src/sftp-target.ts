@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { dirname } from 'node:path/posix';
 import { TargetError, type TargetErrorCode } from './errors.ts';
 import { type SftpPlace, SftpSession, STATUS } from './sftp-session.ts';
-import { type BackupTarget, checkTargetPath, type TargetObject } from './target.ts';
+import { type BackupTarget, checkTargetPath, reaching, type TargetObject } from './target.ts';
 
 /** Where objects are written before they have their name. No path of a target leads there. */
 const DRAFTS = '.drafts';
@@ -241,12 +241,8 @@ class SftpTarget implements BackupTarget {
     }
   }
 
-  async #reaching<T>(path: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (cause) {
-      throw await this.#faultOf(path, cause);
-    }
+  #reaching<T>(path: string, work: () => Promise<T>): Promise<T> {
+    return reaching(work, (cause) => this.#faultOf(path, cause));
   }
 
   /** "Failure" is all that SFTP says of a full disk: the server is asked how its file system stands. */

@@ -34,3 +34,12 @@ export function checkTargetPath(path: string): string {
   if (!PATH.test(path)) throw new TypeError(`${JSON.stringify(path)} is no path at a target`);
   return path;
 }
+
+/** Does something at a target. @throws the fault that a failure of it is */
+export async function reaching<T>(work: () => Promise<T>, faultOf: (cause: unknown) => Promise<unknown>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw await faultOf(cause);
+  }
+}
