@@ -1,8 +1,14 @@
-import type { ChannelStream, HeadLimits, SignedCode, StreamSink } from '@sallyport/channel';
+import {
+  type ChannelStream,
+  type HeadLimits,
+  SIGNED_CODES,
+  type SignedCode,
+  type StreamSink,
+} from '@sallyport/channel';
 import type { Backends } from '../backend/backends.ts';
 import type { BackendError } from '../backend/errors.ts';
 import type { Tenant } from '../backend/tenant.ts';
-import type { Judge } from '../serving/gate.ts';
+import type { Gate, Judge } from '../serving/gate.ts';
 import type { HeadBudget } from './head-memory.ts';
 
 /**
@@ -40,4 +46,22 @@ export interface Exchange extends StreamSink {
 export interface StreamPlace {
   readonly host: StreamHost;
   readonly stream: ChannelStream;
+}
+
+/** Why a stream is refused; the gate says how that ends it once the stream has one. */
+interface RefusedStream {
+  readonly kind: 'http' | 'websocket' | 'tcp';
+  readonly gate: Pick<Gate<object, object>, 'ending' | 'words'> | undefined;
+  readonly code: SignedCode;
+  readonly words: string | undefined;
+}
+
+/** Tells the device that its stream is refused, and counts it. */
+export function resetRefused(
+  { host, stream }: { readonly host: Pick<StreamHost, 'count'>; readonly stream: ChannelStream },
+  { kind, gate, code, words }: RefusedStream,
+): void {
+  const ending = gate?.ending(code) ?? code;
+  host.count(kind, ending);
+  stream.reset(SIGNED_CODES[ending], gate?.words(code, words) ?? words);
 }

@@ -11,7 +11,6 @@ import {
   passedTrailers,
   type RequestHead,
   requestDecoder,
-  SIGNED_CODES,
   type SignedCode,
 } from '@sallyport/channel';
 import type { ResourceGrant } from '@sallyport/security-api';
@@ -24,7 +23,7 @@ import type { Tenant } from '../backend/tenant.ts';
 import { Gate, type Passer } from '../serving/gate.ts';
 import type { Facing } from './answered-fields.ts';
 import { secondPath } from './dav-fields.ts';
-import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
+import { type Exchange, resetRefused, type StreamHost, type StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
 import { HeadMemory } from './head-memory.ts';
 import { type Asker, codeOf, HttpAnswer } from './http-answer.ts';
@@ -238,9 +237,7 @@ export class HttpExchange implements Exchange, Passer<PooledCall>, MessageSink<R
   refuse(code: SignedCode, words?: string): void {
     if (this.over) return;
     this.#phase = 'over';
-    const ending = this.#gate?.ending(code) ?? code;
-    this.#host.count('http', ending);
-    this.#stream.reset(SIGNED_CODES[ending], this.#gate?.words(code, words) ?? words);
+    resetRefused({ host: this.#host, stream: this.#stream }, { kind: 'http', gate: this.#gate, code, words });
     this.#stop();
   }
 

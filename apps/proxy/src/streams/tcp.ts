@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type ChannelStream, concat, decodeText, EMPTY, SIGNED_CODES, type SignedCode } from '@sallyport/channel';
+import { type ChannelStream, concat, decodeText, EMPTY, type SignedCode } from '@sallyport/channel';
 import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { type Guard, guardWith } from '@sallyport/telemetry';
 import { isSameBackend } from '../backend/backends.ts';
@@ -7,7 +7,7 @@ import { type BackendError, wordsOf } from '../backend/errors.ts';
 import { listenTo } from '../backend/socket-events.ts';
 import { limitWords, timeLimitsOf } from '../backend/time-limits.ts';
 import { Gate, type Passer } from '../serving/gate.ts';
-import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
+import { type Exchange, resetRefused, type StreamHost, type StreamPlace } from './exchange.ts';
 import { Pieces } from './pieces.ts';
 
 /** What may be done with a connection without writing to its backend. */
@@ -106,9 +106,7 @@ export class TcpExchange implements Exchange, Passer<Socket> {
   refuse(code: SignedCode, words?: string): void {
     if (this.#over) return;
     this.#over = true;
-    const ending = this.#gate?.ending(code) ?? code;
-    this.#host.count('tcp', ending);
-    this.#stream.reset(SIGNED_CODES[ending], this.#gate?.words(code, words) ?? words);
+    resetRefused({ host: this.#host, stream: this.#stream }, { kind: 'tcp', gate: this.#gate, code, words });
     this.#destroy();
     this.#stream.settle();
   }

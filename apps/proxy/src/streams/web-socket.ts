@@ -15,7 +15,6 @@ import {
   type HttpDecoder,
   type RequestHead,
   requestDecoder,
-  SIGNED_CODES,
   type SignedCode,
   WS_OPCODES,
   type WsClose,
@@ -32,7 +31,7 @@ import { BackendWebSocket, type WebSocketSink } from '../backend/web-socket.ts';
 import { formatFrame } from '../backend/web-socket-frames.ts';
 import { Gate, type Passer } from '../serving/gate.ts';
 import { mappedFields } from './answered-fields.ts';
-import type { Exchange, StreamHost, StreamPlace } from './exchange.ts';
+import { type Exchange, resetRefused, type StreamHost, type StreamPlace } from './exchange.ts';
 import { facingOf } from './facing.ts';
 import { HeadMemory } from './head-memory.ts';
 import { codeOf } from './http-answer.ts';
@@ -190,9 +189,7 @@ export class WebSocketExchange implements Exchange, Passer<Way>, WebSocketSink {
   refuse(code: SignedCode, words?: string): void {
     if (this.#over) return;
     this.#over = true;
-    const ending = this.#gate?.ending(code) ?? code;
-    this.#host.count('websocket', ending);
-    this.#stream.reset(SIGNED_CODES[ending], this.#gate?.words(code, words) ?? words);
+    resetRefused({ host: this.#host, stream: this.#stream }, { kind: 'websocket', gate: this.#gate, code, words });
     this.#stop();
   }
 
