@@ -1,5 +1,5 @@
 import { flushCompileCache } from 'node:module';
-import { assertVerifying, readSettings, type Setting, type Values } from '@sallyport/settings';
+import { assertVerifying, endProcess, readSettings, type Setting, type Values } from '@sallyport/settings';
 import { createLog, type Log, written } from '@sallyport/telemetry';
 
 /** How long ending in order may take beside what a server drains, ms; then it ends as it is. */
@@ -138,7 +138,7 @@ class ServerLife {
     }
     await this.#releaseAll();
     if (this.#log) await written(this.#log);
-    process.exit();
+    await endProcess();
   }
 
   /** A part that waits for something which never comes keeps nothing from ending. @throws Error when the time is over */

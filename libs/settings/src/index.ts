@@ -1,5 +1,6 @@
 export { addressKey, isLoopback, type ListenAddress, parseAddress, parseHostPort } from './address.ts';
 export { type AddressSet, addressSet, addressSetOf } from './address-set.ts';
+export { endProcess } from './end-process.ts';
 export { withFileLock } from './file-lock.ts';
 export { isPublicAddress, type Networks, networksOf } from './networks.ts';
 export { readJsonFile, replacePrivateFile } from './private-file.ts';

@@ -1,5 +1,7 @@
-/** Signals that end a command, and the exit status by which a shell knows each. */
-const ENDINGS: Readonly<Partial<Record<NodeJS.Signals, number>>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+import { endBySignal } from './end-process.ts';
+
+/** Signals that end a command. */
+const ENDINGS: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGTERM'];
 
 /** One Ctrl-C may come twice: from the terminal, and from npm. */
 const SAME_MS = 1_000;
@@ -13,7 +15,7 @@ let isListening = false;
 let isEnding = false;
 
 /**
- * From now on a signal (SIGINT, SIGTERM, SIGHUP) ends this process only after `undo` has been waited for; those that were named later are
+ * From now on a signal (SIGINT, SIGTERM, SIGHUP) ends this process only after `undo` has been waited for, as that signal; those that were named later are
  * undone first. Whoever presses Ctrl-C again breaks nothing of that off. Gives what ends it: nothing is left to be undone. For
  * commands: servers end as `runServer` says.
  */
@@ -32,7 +34,7 @@ export function finishAtSignal(tell: () => void): void {
 function listen(): void {
   if (isListening) return;
   isListening = true;
-  for (const signal of Object.keys(ENDINGS) as NodeJS.Signals[]) process.on(signal, () => hear(signal));
+  for (const signal of ENDINGS) process.on(signal, () => hear(signal));
 }
 
 function hear(signal: NodeJS.Signals): void {
@@ -44,7 +46,7 @@ function hear(signal: NodeJS.Signals): void {
   }
   if (isEnding || performance.now() < toldAt + SAME_MS) return;
   isEnding = true;
-  void undoAll().finally(() => process.exit(ENDINGS[signal]));
+  void undoAll().finally(() => endBySignal(signal));
 }
 
 async function undoAll(): Promise<void> {

@@ -8,7 +8,7 @@ interface Program {
   readonly child: ChildProcess;
   said(words: string): Promise<void>;
   /** How it ended, and all that it said. */
-  readonly ended: Promise<{ readonly code: number | null; readonly text: string }>;
+  readonly ended: Promise<{ readonly signal: NodeJS.Signals | null; readonly text: string }>;
 }
 
 /** A program that waits for ever, and says what it does. */
@@ -35,7 +35,7 @@ function start(body: string): Program {
         hearing.add(hear);
         hear();
       }),
-    ended: new Promise((done) => child.once('close', (status) => done({ code: status, text: text.trim() }))),
+    ended: new Promise((done) => child.once('close', (_status, signal) => done({ signal, text: text.trim() }))),
   };
 }
 
@@ -50,14 +50,14 @@ test('what was begun last is undone first, and a second Ctrl-C breaks none of it
   await program.said('undoing-last');
   program.child.kill('SIGINT');
   program.child.kill('SIGTERM');
-  expect(await program.ended).toEqual({ code: 130, text: 'ready undoing-last last undoing-first first' });
+  expect(await program.ended).toEqual({ signal: 'SIGINT', text: 'ready undoing-last last undoing-first first' });
 });
 
 test('what fails to be undone keeps nothing else from it', async () => {
   const program = start(`${SLOW} undoAtSignals(slow('first')); undoAtSignals(async () => { throw new Error('no'); });`);
   await program.said('ready');
   program.child.kill('SIGTERM');
-  expect(await program.ended).toEqual({ code: 143, text: 'ready undoing-first first' });
+  expect(await program.ended).toEqual({ signal: 'SIGTERM', text: 'ready undoing-first first' });
 });
 
 test('who finishes at the first signal is ended by the second one', async () => {
@@ -66,6 +66,6 @@ test('who finishes at the first signal is ended by the second one', async () => 
   program.child.kill('SIGINT');
   await program.said('finishing');
   const pressing = setInterval(() => program.child.kill('SIGINT'), 100);
-  expect(await program.ended).toEqual({ code: 130, text: 'ready finishing undoing-all all' });
+  expect(await program.ended).toEqual({ signal: 'SIGINT', text: 'ready finishing undoing-all all' });
   clearInterval(pressing);
 });
