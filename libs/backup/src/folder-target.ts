@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { TargetError, type TargetErrorCode } from './errors.ts';
+import { inFolderTurn } from './folder-turns.ts';
 import { type BackupTarget, checkTargetPath, reaching, type TargetObject } from './target.ts';
 
 /** Where objects are written before they have their name. No path of a target leads there. */
@@ -10,6 +11,10 @@ const DRAFTS = '.drafts';
 /** Nobody writes one object for longer than that, ms: what is older was left by a process that ended. */
 const DRAFT_LIVES_MS = 24 * 3_600_000;
 const READ_BYTES = 256 * 1024;
+/** How long something waits for what was asked of the folder before, ms. */
+const TURN_WAIT_MS = 60_000;
+/** The longest that a timer takes, ms. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
 const CODES: Readonly<Record<string, TargetErrorCode>> = {
   ENOSPC: 'ERR_TARGET_FULL',
@@ -28,26 +33,45 @@ const NO_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS',
  * Exports in a folder of this machine or of a share that is mounted. The folder itself is never made: where a share is not
  * mounted, a folder inside of it is not there, and that is said instead of filling the disk below.
  * An object is written as a draft, synced, linked to its name, and the folder is synced.
- * @throws TargetError ERR_TARGET_GONE when there is no such folder
+ * One that hangs holds one thread of this process: what else is asked of it waits for that (`turnWaitMs`).
+ * @throws TargetError ERR_TARGET_GONE when there is no such folder, ERR_TARGET_SLOW when it was not its turn in time
  */
-export async function openFolderTarget(folder: string): Promise<BackupTarget> {
-  const target = new FolderTarget(folder);
+export async function openFolderTarget(folder: string, turnWaitMs: number = TURN_WAIT_MS): Promise<BackupTarget> {
+  const target = new FolderTarget(folder, turnWaitMs);
   await target.begin();
   return target;
+}
+
+/** The disk that a folder is on; undefined when there is no such folder. @throws TargetError ERR_TARGET_SLOW */
+export function diskOfFolder(folder: string, turnWaitMs: number = TURN_WAIT_MS): Promise<number | undefined> {
+  return inFolderTurn({ folder: resolve(folder), waitMs: turnWaitMs }, () =>
+    stat(folder).then(
+      ({ dev }) => dev,
+      () => undefined,
+    ),
+  );
 }
 
 class FolderTarget implements BackupTarget {
   readonly description: string;
   readonly #root: string;
+  readonly #turnWaitMs: number;
 
-  constructor(root: string) {
+  constructor(root: string, turnWaitMs: number) {
     this.description = `folder ${root}`;
     this.#root = resolve(root);
+    this.#turnWaitMs = turnWaitMs;
   }
 
   /** Removes what processes left that ended while they wrote. A folder that may only be read is no fault yet. */
-  async begin(): Promise<void> {
-    await this.#assertThere();
+  begin(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#assertThere();
+      await this.#removeDrafts();
+    });
+  }
+
+  async #removeDrafts(): Promise<void> {
     const drafts = join(this.#root, DRAFTS);
     const before = Date.now() - DRAFT_LIVES_MS;
     for (const name of await readdir(drafts).catch(() => [])) {
@@ -69,7 +93,7 @@ class FolderTarget implements BackupTarget {
         await syncDirectory(dirname(file));
       });
     } finally {
-      await rm(draft, { force: true }).catch(() => undefined);
+      await this.#inTurn(() => rm(draft, { force: true })).catch(() => undefined);
     }
   }
 
@@ -77,11 +101,16 @@ class FolderTarget implements BackupTarget {
     const file = this.#file(path);
     const handle = await this.#reaching(path, () => this.#openObject(path, file));
     try {
-      yield* handle.createReadStream({ start: from, highWaterMark: READ_BYTES, autoClose: false });
-    } catch (cause) {
-      throw await this.#faultOf(path, cause);
+      for (let at = from; ; ) {
+        const { bytesRead, buffer } = await this.#reaching(path, () =>
+          handle.read(Buffer.allocUnsafe(READ_BYTES), 0, READ_BYTES, at),
+        );
+        if (bytesRead === 0) return;
+        yield buffer.subarray(0, bytesRead);
+        at += bytesRead;
+      }
     } finally {
-      await handle.close();
+      await this.#close(handle);
     }
   }
 
@@ -96,7 +125,7 @@ class FolderTarget implements BackupTarget {
   async list(folder: string): Promise<readonly TargetObject[]> {
     const from = folder === '' ? this.#root : this.#file(folder);
     try {
-      return (await objectsBelow(from, folder)).sort((a, b) => (a.path < b.path ? -1 : 1));
+      return (await this.#inTurn(() => objectsBelow(from, folder))).sort((a, b) => (a.path < b.path ? -1 : 1));
     } catch (cause) {
       const fault = await this.#faultOf(folder, cause);
       if (fault.code === 'ERR_TARGET_MISSING') return [];
@@ -106,8 +135,8 @@ class FolderTarget implements BackupTarget {
 
   async remove(path: string): Promise<void> {
     const file = this.#file(path);
-    await this.#assertThere();
     await this.#reaching(path, async () => {
+      await this.#assertThere();
       await rm(file, { force: true });
       await syncDirectory(dirname(file)).catch(ifMissing);
       await rmdir(dirname(file)).catch(() => undefined);
@@ -126,7 +155,7 @@ class FolderTarget implements BackupTarget {
       for await (const bytes of content) await this.#reaching(path, () => handle.writeFile(bytes));
       await this.#reaching(path, () => handle.sync());
     } finally {
-      await handle.close();
+      await this.#close(handle);
     }
   }
 
@@ -147,14 +176,26 @@ class FolderTarget implements BackupTarget {
   }
 
   #reaching<T>(path: string, work: () => Promise<T>): Promise<T> {
-    return reaching(work, (cause) => this.#faultOf(path, cause));
+    return reaching(
+      () => this.#inTurn(work),
+      (cause) => this.#faultOf(path, cause),
+    );
+  }
+
+  /** A file that is open is closed, whenever that can be. */
+  #close(handle: FileHandle): Promise<void> {
+    return inFolderTurn({ folder: this.#root, waitMs: LONGEST_WAIT_MS }, () => handle.close());
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return inFolderTurn({ folder: this.#root, waitMs: this.#turnWaitMs }, work);
   }
 
   async #faultOf(path: string, cause: unknown): Promise<TargetError> {
     if (cause instanceof TargetError) return cause;
     const { code = '' } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT') {
-      await this.#assertThere();
+      await this.#inTurn(() => this.#assertThere());
       return new TargetError('ERR_TARGET_MISSING', `${this.description} has no ${path}`, { cause });
     }
     return new TargetError(CODES[code] ?? 'ERR_TARGET_GONE', `${this.description}: ${path}: ${code}`, { cause });

@@ -12,7 +12,7 @@ export {
   type Spool,
   sealExport,
 } from './export.ts';
-export { openFolderTarget } from './folder-target.ts';
+export { diskOfFolder, openFolderTarget } from './folder-target.ts';
 export {
   type BackupIdentity,
   formatIdentity,

@@ -115,7 +115,7 @@ export function placeOfFolder(folder: string, silenceMs: number = SILENCE_MS): T
     open: async () => {
       const { openFolderTarget } = await import('./folder-target.ts');
       const { openPatiently } = await import('./patient-target.ts');
-      return openPatiently({ description, open: () => openFolderTarget(folder) }, silenceMs);
+      return openPatiently({ description, open: () => openFolderTarget(folder, silenceMs) }, silenceMs);
     },
   };
 }

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync }
 import { join } from 'node:path';
 import { scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
+import { inFolderTurn } from '../src/folder-turns.ts';
 import { openFolderTarget } from '../src/index.ts';
 import { targetContract } from './target.contract.ts';
 
@@ -64,4 +65,36 @@ test('what is no file, as a pipe or a folder of that name, is damaged, and nobod
       code: 'ERR_TARGET_DAMAGED',
     });
   expect((await target.list('main')).map(({ path }) => path)).toEqual(['main/a/manifest.json']);
+});
+
+/** A system call that hangs at a folder until `answer` is called. */
+function hangAt(folder: string): { readonly answer: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  void inFolderTurn({ folder, waitMs: 1_000 }, () => promise);
+  return { answer: resolve };
+}
+
+test('a folder that hangs gets no second system call, others go on, and it is used again once it answers', async () => {
+  const [share, other] = [scratchFolder(), scratchFolder()];
+  const target = await openFolderTarget(share, 100);
+  const hanging = hangAt(share);
+  const late = { code: 'ERR_TARGET_SLOW', message: expect.stringContaining(share) };
+  await expect(openFolderTarget(share, 100)).rejects.toMatchObject(late);
+  await expect(target.list('')).rejects.toMatchObject(late);
+  await expect(target.put('main/a/x', text('x'))).rejects.toMatchObject(late);
+  await (await openFolderTarget(other, 100)).put('main/a/x', text('x'));
+  hanging.answer();
+  await target.put('main/a/y', text('y'));
+  expect((await target.list('')).map(({ path }) => path)).toEqual(['main/a/y']);
+});
+
+test('folders that hang never hold more than two threads of the process', async () => {
+  const folder = scratchFolder();
+  const hanging = [hangAt('/a'), hangAt('/b')];
+  const late = { code: 'ERR_TARGET_SLOW', message: expect.stringContaining('/a and /b did not answer') };
+  await expect(openFolderTarget(folder, 100)).rejects.toMatchObject(late);
+  const waiting = openFolderTarget(folder, 60_000);
+  hanging[1]!.answer();
+  expect(await (await waiting).list('')).toEqual([]);
+  hanging[0]!.answer();
 });
