@@ -83,7 +83,7 @@ async function start(starting: Starting<typeof SETTINGS>): Promise<RunningServer
   const farm = buildFarm(config, log, ground);
   const { node, listeners, renewal } = farm;
   up.node = node;
-  const parts = buildParts(config, log, { ground, farm });
+  const parts = await buildParts(config, log, { ground, farm });
   await waits.through(() => node.report());
   parts.keyTurns.start();
   const { fingerprint } = keys.ca;
@@ -204,7 +204,11 @@ function buildFarm(config: Config, log: Log, { realm, place, nodeJournal, keys, 
 type Farm = ReturnType<typeof buildFarm>;
 
 /** What answers devices and operators, and what runs beside it. */
-function buildParts(config: Config, log: Log, { ground, farm }: { readonly ground: Ground; readonly farm: Farm }) {
+async function buildParts(
+  config: Config,
+  log: Log,
+  { ground, farm }: { readonly ground: Ground; readonly farm: Farm },
+) {
   const { metrics, realm, shared } = ground;
   const { access, kekNode } = realm;
   const { bus, addressThrottle, lockout } = shared;
@@ -215,7 +219,7 @@ function buildParts(config: Config, log: Log, { ground, farm }: { readonly groun
   const refusals = new RefusalRecord({ access, log });
   const connectors = new Connectors(access);
   const syncs = new DirectorySyncs({ access, connectors, node, bus, log, inForce, ...clocks });
-  const backup = backupSetup(config);
+  const backup = await backupSetup(config);
   const backups = new BackupSchedule({ access, node, ...backup, log, monotonicMs });
   if (backup.places.length > 0) addBackupMetrics(metrics, backups);
   const auditWatch = new AuditWatch(access);
@@ -232,7 +236,7 @@ function buildParts(config: Config, log: Log, { ground, farm }: { readonly groun
   };
 }
 
-type Parts = ReturnType<typeof buildParts>;
+type Parts = Awaited<ReturnType<typeof buildParts>>;
 
 /** Opens the listeners for Proxies, operators and directories. */
 async function listen(

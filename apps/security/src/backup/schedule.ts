@@ -19,6 +19,8 @@ import { type BackupWord, type StartWorker, startWorker, type WorkerProcess } fr
 const SILENCE_MS = 60_000;
 /** A process that says nothing for so long hangs, ms: each part of it has a limit of its own below that. */
 const STALLED_MS = 600_000;
+/** A process that has said all ends within that, ms, unless a system call of it hangs. */
+const LEAVES_MS = 20_000;
 /** A node looks this often whether something is due, ms: at most, and at least. */
 const LOOK_MS = { most: 5_000, least: 200 } as const;
 /** Receipts are looked for so often between two backups. */
@@ -42,6 +44,8 @@ export interface ScheduleParts {
 interface Work {
   readonly process: WorkerProcess;
   readonly turns: Map<string, BackupTurn>;
+  /** Places that did not answer it. Until it has ended nobody else of this node goes there, and hangs beside it. */
+  readonly silent: Set<string>;
   heardAt: number;
 }
 
@@ -114,7 +118,8 @@ export class BackupSchedule {
   async #keepTurns(): Promise<void> {
     const { access, log, monotonicMs } = this.#parts;
     for (const work of this.#works) {
-      if (monotonicMs() - work.heardAt > STALLED_MS) work.process.kill();
+      const patienceMs = work.turns.size === 0 ? LEAVES_MS : STALLED_MS;
+      if (monotonicMs() - work.heardAt > patienceMs) work.process.kill();
       for (const turn of work.turns.values())
         await keepBackupTurn(access, turn).catch((error: { code?: string }) => {
           if (error.code !== 'ERR_ACCESS_CONFLICT') throw error;
@@ -130,7 +135,7 @@ export class BackupSchedule {
     this.#seen = { rows, now, at: monotonicMs() };
     this.#sightings.observe(rows);
     const over = rows.filter((row) => row.runId !== null && this.#sightings.stillMs(row) > SILENCE_MS);
-    const busy = new Set([...this.#works].flatMap(({ turns }) => [...turns.keys()]));
+    const busy = new Set([...this.#works].flatMap(({ turns, silent }) => [...turns.keys(), ...silent]));
     const free = places.filter((place) => !busy.has(place));
     if (free.length === 0) return;
     const turns = await claimBackups(access, { node: node.id, places: free, over }, this.#rhythm);
@@ -147,6 +152,7 @@ export class BackupSchedule {
     const work: Work = {
       process: this.#start(order, (word) => this.#hear(work, word)),
       turns: new Map(turns.map((turn) => [turn.place, turn])),
+      silent: new Set(),
       heardAt: this.#parts.monotonicMs(),
     };
     this.#works.add(work);
@@ -165,6 +171,7 @@ export class BackupSchedule {
     work.heardAt = this.#parts.monotonicMs();
     if (!('place' in word)) return;
     const turn = work.turns.get(word.place);
+    if (word.found.trouble?.code === 'ERR_TARGET_SLOW') work.silent.add(word.place);
     if (turn && work.turns.delete(word.place)) void this.#end(turn, word.found);
   }
 

@@ -28,6 +28,7 @@ import { watchExports } from '../backup/verify-watch.ts';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { reachDatabase } from '../stores/database.ts';
+import { endCommand, tell } from './end-command.ts';
 import { assertOneWorked, codedWords, type NamedTarget, targetNamed, workAtEach } from './named-targets.ts';
 
 const HELP = `node backup-command.ts keys|create|list|show|verify [...]
@@ -228,7 +229,10 @@ async function watch(order: Order): Promise<Answer> {
   const config = readSettings(SETTINGS);
   const keyring = openKeyring(config);
   const enough = new AbortController();
-  finishAtSignal(() => enough.abort());
+  finishAtSignal(() => {
+    enough.abort();
+    void tell({ finishing: true });
+  });
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   await watchExports(
     {
@@ -347,5 +351,4 @@ await carryOut().catch((error: unknown) => {
   process.stdout.write(`${JSON.stringify({ error: codedWords(error) })}\n`);
   process.exitCode = 1;
 });
-// The password hasher keeps its threads, and what hangs at a target holds nobody.
-process.exit();
+await endCommand();

@@ -18,6 +18,7 @@ import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
+import { endCommand } from './end-command.ts';
 
 const HELP = `node backup-targets.ts init|prune [--dry-run] [--json]
 
@@ -118,5 +119,4 @@ await carryOut().catch((error: unknown) => {
   process.stderr.write(`${(error as Error).message}\n`);
   process.exitCode = 1;
 });
-// What hangs at a target holds nobody.
-process.exit();
+await endCommand();

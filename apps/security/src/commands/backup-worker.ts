@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseKeepRule, parseRecipients, type Recipient, type SealedExport } from '@sallyport/backup';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { readSettings } from '@sallyport/settings';
+import { endProcess, readSettings } from '@sallyport/settings';
 import { makeExport, openSpool } from '../backup/make-export.ts';
 import { backupTargetsOf } from '../backup/setup.ts';
 import { troubleOf, workAtTarget } from '../backup/target-work.ts';
@@ -99,11 +99,12 @@ function say(word: BackupWord): Promise<void> {
   });
 }
 
-process.on('disconnect', () => process.exit(1));
+// At once, also when a system call of it hangs, for which `process.exit` would wait.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 const order = JSON.parse(process.argv[2] ?? '[]') as WorkerOrder;
 try {
   await carryOut(order);
 } catch (error) {
   for (const { place } of order) await say({ place, found: { trouble: troubleOf(error) } });
 }
-process.exit();
+await endProcess();

@@ -9,6 +9,7 @@ import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
+import { endCommand } from './end-command.ts';
 import { targetNamed } from './named-targets.ts';
 import { type RestoreReport, type RestoreSource, restore } from './restore.ts';
 import { drill, wordsOfDrill } from './restore-drill.ts';
@@ -160,5 +161,4 @@ try {
   process.stderr.write(`${code?.startsWith('ERR_') ? `${code}: ` : ''}${message}\n`);
   process.exitCode = 1;
 }
-// The password hasher keeps its threads.
-process.exit();
+await endCommand();

@@ -17,7 +17,7 @@ interface Worker {
 }
 
 /** Nodes on one store in memory, whose clocks the test moves. */
-async function farm() {
+async function farm({ hangs = false } = {}) {
   const { access, clock } = await accessScene();
   const workers: Worker[] = [];
   const start: StartWorker = (order, hear) => {
@@ -26,7 +26,8 @@ async function farm() {
     workers.push({ order, killed: () => killed, say: hear, end: (how = 'exit status 0') => resolve(how) });
     const kill = (): void => {
       killed = true;
-      resolve('signal SIGKILL');
+      // A system call that hangs is not ended by that.
+      if (!hangs) resolve('signal SIGKILL');
     };
     return { ended, kill };
   };
@@ -134,4 +135,29 @@ test('a node that stops ends its processes, and another one makes up for them at
   expect(workers).toHaveLength(2);
   expect(workers[1]!.order).toMatchObject([{ place: B, work: 'export' }]);
   expect((await stateOf(B)).state.trouble).toBeUndefined();
+});
+
+test('beside a process that hangs at a target no other one of its node goes there', async () => {
+  const { clock, workers, node, stateOf } = await farm({ hangs: true });
+  const one = node('n1');
+  await one.look();
+  const trouble = { code: 'ERR_TARGET_SLOW', words: 'nothing was heard' };
+  workers[0]!.say({ place: A, found: { trouble } });
+  workers[0]!.say({ place: B, found: {} });
+  await expect.poll(async () => [(await stateOf(A)).runId, (await stateOf(B)).runId]).toEqual([null, null]);
+  for (let slot = 1; slot <= 3; slot++) {
+    clock.now += EVERY_MS;
+    await one.look();
+    expect(workers[slot]!.order).toMatchObject([{ place: B, work: 'export' }]);
+    workers[slot]!.say({ place: B, found: {} });
+    workers[slot]!.end();
+    await expect.poll(async () => (await stateOf(B)).runId).toBeNull();
+  }
+  // It has said all that it had to say.
+  expect(workers[0]!.killed()).toBe(true);
+  workers[0]!.end();
+  clock.now += EVERY_MS;
+  await one.look();
+  expect(workers.at(-1)!.order.map(({ place }) => place)).toEqual([A, B]);
+  expect((await stateOf(A)).state.trouble?.code).toBe('ERR_TARGET_SLOW');
 });

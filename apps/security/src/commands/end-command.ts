@@ -1,0 +1,15 @@
+import { endProcess } from '@sallyport/settings';
+
+/** Ends a program that `sallyport` runs, which hears first with what status: the end itself waits for a system call that hangs at a target. */
+export async function endCommand(): Promise<void> {
+  await tell({ ended: Number(process.exitCode ?? 0) });
+  await endProcess();
+}
+
+/** Says something to `sallyport`, when it is that which runs this program. */
+export function tell(word: { readonly ended: number } | { readonly finishing: true }): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send) process.send(word, undefined, undefined, () => resolve());
+    else resolve();
+  });
+}
