@@ -1,8 +1,9 @@
+import { spawn } from 'node:child_process';
 import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ownerOf } from '../src/security-host.ts';
+import { endOfProgram, ownerOf } from '../src/security-host.ts';
 
 test.skipIf(process.getuid?.() !== 0)(
   'as root a command works as the user whom the folder of Security belongs to',
@@ -15,3 +16,39 @@ test.skipIf(process.getuid?.() !== 0)(
     expect(ownerOf(folder)).toEqual({});
   },
 );
+
+/** A program that `sallyport` runs, and that no signal but SIGKILL ends. */
+async function startDeaf(body: string) {
+  const code = `for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.send('heard'));
+    setInterval(() => {}, 1000); process.send('up'); ${body}`;
+  const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const gone = new Promise((done) => child.once('exit', (_status, signal) => done(signal)));
+  await new Promise((up) => child.once('message', up));
+  return { child, gone };
+}
+
+test('a program that has said how it ends, and hangs, is left', async () => {
+  const { child, gone } = await startDeaf('setTimeout(() => process.send({ ended: 1 }), 100)');
+  expect(await endOfProgram(child)).toBe(1);
+  expect(await gone).toBe('SIGKILL');
+});
+
+test('who ends a command twice, and was told that it has not ended, waits no longer', async () => {
+  const { child, gone } = await startDeaf('');
+  const ended = endOfProgram(child);
+  const heard = new Promise((done) => child.on('message', (word) => word === 'heard' && done(word)));
+  const told: string[] = [];
+  const write = process.stderr.write;
+  process.stderr.write = ((text: string) => told.push(text) > 0) as typeof write;
+  try {
+    process.emit('SIGTERM', 'SIGTERM');
+    await heard;
+    await expect.poll(() => told.join('')).toContain(`process ${child.pid} has not ended yet`);
+  } finally {
+    process.stderr.write = write;
+  }
+  expect(child.signalCode).toBeNull();
+  process.emit('SIGTERM', 'SIGTERM');
+  expect(await ended).toBe('SIGTERM');
+  expect(await gone).toBe('SIGKILL');
+});
