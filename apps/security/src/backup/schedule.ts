@@ -179,7 +179,7 @@ export class BackupSchedule {
     const { access, log } = this.#parts;
     const { place, work } = turn;
     const { exported, trouble } = found;
-    if (trouble) log.warn({ place, code: trouble.code }, `a backup target fails: ${trouble.words}`);
+    if (trouble) log.warn({ place, trouble: trouble.code }, `a backup target fails: ${trouble.words}`);
     else if (exported) log.info({ place, ...exported }, 'a backup was made');
     await endBackupTurn(access, turn, found, this.#rhythm).catch((error: unknown) =>
       log.warn({ err: error, place, work }, 'what became of a backup could not be noted'),
