@@ -23,7 +23,7 @@ import { readSettings } from '@sallyport/settings';
 import { type DatabaseAddress, findServer, promoteServer, SqlStore, untilOthersEnded } from '@sallyport/store-sql';
 import { type Config, SETTINGS } from '../config.ts';
 import { type OpenJournal, openJournal } from '../journal/journal.ts';
-import { keyFileOf, openKeks } from '../keys/kek.ts';
+import { openKeksOfHost } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
 import { addressesOfSites, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
@@ -97,6 +97,8 @@ interface Taken extends TakeoverPlan {
 
 async function takeOver(sites: Sites, order: Order, tell: (text: string) => undefined): Promise<Taken> {
   const { config, site } = sites;
+  // Before anything is closed or promoted: without keys no epoch begins.
+  openKeksOfHost(serverCrypto(), config);
   const before = await lookAt(sites, sites.own);
   if (!before.life) throw new Error(`there is no realm ${config.SALLYPORT_REALM} in the database of this site`);
   const journal = await openJournal(config).catch((error: Error) => {
@@ -229,7 +231,7 @@ async function onRealm<T>(
   const server = new SqlStore(address, { poolSize: 2, replicated: true });
   try {
     const crypto = serverCrypto();
-    const { keyring } = openKeks(crypto, keyFileOf(config), true);
+    const { keyring } = openKeksOfHost(crypto, config);
     const store = sealedStore(server.in(config.SALLYPORT_REALM), keyring, ({ table, key }) =>
       process.stderr.write(`not written by a Security server: ${table} ${key}\n`),
     );
@@ -263,15 +265,35 @@ next: 1. start the Security servers of this site; Proxies and devices find them 
          and then take over back at any time, with the same command at that site
 `;
 
+/** What a takeover would lack beside a database; undefined when it has its keys. */
+function faultOfKeysAt({ config }: Sites): string | undefined {
+  try {
+    openKeksOfHost(serverCrypto(), config);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 /** Tells of both sites; gives whether this one could take over. */
 async function showStatus(sites: Sites, json: boolean): Promise<boolean> {
   const { site } = sites;
   const own = await lookAt(sites, sites.own);
   const other = sites.other ? await lookAt(sites, sites.other).catch(() => undefined) : null;
-  const could = couldTakeOver({ own });
+  const keys = faultOfKeysAt(sites);
+  const could = couldTakeOver({ own }) && keys === undefined;
   const { standby, following, replayedAt } = own.server;
-  const view = { site, standby, following, replayedAt, life: own.life, other: other?.life, couldTakeOver: could };
-  process.stdout.write(json ? `${JSON.stringify(view)}\n` : wordsOfSites({ site, own, other, now: Date.now() }));
+  const view = {
+    site,
+    standby,
+    following,
+    replayedAt,
+    life: own.life,
+    other: other?.life,
+    couldTakeOver: could,
+    ...(keys === undefined ? {} : { keys }),
+  };
+  process.stdout.write(json ? `${JSON.stringify(view)}\n` : wordsOfSites({ site, own, other, keys, now: Date.now() }));
   return could;
 }
 

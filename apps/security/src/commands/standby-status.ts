@@ -15,6 +15,8 @@ export interface SitesView {
   readonly own: FoundSite;
   /** The other one; undefined when it does not answer, null when nobody said where it is. */
   readonly other: FoundSite | undefined | null;
+  /** Why this host has no keys to open its database with; undefined when it has. */
+  readonly keys?: string | undefined;
   /** Epoch ms. */
   readonly now: number;
 }
@@ -25,14 +27,15 @@ export function couldTakeOver({ own }: Pick<SitesView, 'own'>): boolean {
 }
 
 /** The two sites for people. */
-export function wordsOfSites({ site, own, other, now }: SitesView): string {
+export function wordsOfSites({ site, own, other, keys, now }: SitesView): string {
   const { server, life } = own;
   const words = [
     `${kindOf(server)} at ${site}`,
     lifeWords(life),
     ...(server.standby ? [behindWords(server, now)] : []),
   ];
-  return `this site      ${words.join(', ')}\nother site     ${otherWords(other)}\n`;
+  const lacking = keys === undefined ? '' : `NO KEYS        ${keys}\n`;
+  return `this site      ${words.join(', ')}\nother site     ${otherWords(other)}\n${lacking}`;
 }
 
 function kindOf({ standby, following }: FoundSite['server']): string {

@@ -138,6 +138,22 @@ export function openKeks(crypto: CryptoProvider, file: string, realmExists: bool
   return { keyring, shelf: shelfOf(file), sealed: readFile(file).sealed === true };
 }
 
+/**
+ * Opens the key file of a host whose realm exists, for a command: on a host whose server never ran it begins with the one that was handed to it.
+ * @throws Error where there is none
+ */
+export function openKeksOfHost(
+  crypto: CryptoProvider,
+  {
+    SALLYPORT_DATA,
+    SALLYPORT_KEK_FILE,
+  }: { readonly SALLYPORT_DATA: string; readonly SALLYPORT_KEK_FILE: string | undefined },
+): OpenedKeks {
+  const file = keyFileOf({ SALLYPORT_DATA });
+  beginKeks(file, SALLYPORT_KEK_FILE);
+  return openKeks(crypto, file, true);
+}
+
 /** Keys are in no other file. */
 function removeDrafts(file: string): void {
   const folder = dirname(file);

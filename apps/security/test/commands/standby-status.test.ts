@@ -33,3 +33,14 @@ test('a copy is closed, and so is a site that gave its place away, which names w
   const given = { ...OPEN, closed: true, taker: 'a:5432', whole: true };
   expect(words({ server: primary, life: given })).toContain('closed for the takeover by a:5432');
 });
+
+test('a host without keys says so', () => {
+  const text = wordsOfSites({
+    site: 'b:5432',
+    own: { server: follows, life: OPEN },
+    other: null,
+    keys: 'copy kek.json',
+    now: 0,
+  });
+  expect(text).toMatch(/\nNO KEYS {8}copy kek\.json\n$/);
+});
