@@ -7,6 +7,8 @@ export interface AppsPlace {
   readonly device: Device;
   readonly root: HTMLElement;
   readonly showError: (error: unknown) => void;
+  /** Back to what the user may use. */
+  readonly home: () => unknown;
 }
 
 /** What files of packages are, by the system that installs them. */
@@ -21,9 +23,10 @@ const downloads = new Map<string, Download>();
 
 /** The apps that the user may have: what they are, what changed, and how to get them. */
 export async function appsView(place: AppsPlace): Promise<void> {
-  const { device, root, showError } = place;
+  const { device, root, showError, home } = place;
   const list = element('ul', { class: 'stack', id: 'apps' }, element('li', { class: 'wait' }, 'Looking for apps…'));
-  root.replaceChildren(element('h1', {}, 'Apps'), list);
+  const back = element('div', { class: 'bar' }, button('Your resources', home, showError, 'quiet'));
+  root.replaceChildren(element('h1', {}, 'Apps'), list, back);
   try {
     const found = releasesFor(await device.catalogue());
     if (!list.isConnected) return;
@@ -33,7 +36,7 @@ export async function appsView(place: AppsPlace): Promise<void> {
     if (!list.isConnected) return;
     list.replaceChildren();
     showError(error);
-    root.append(button('Try again', () => appsView(place), showError, 'quiet'));
+    back.prepend(button('Try again', () => appsView(place), showError, 'quiet'));
   }
 }
 

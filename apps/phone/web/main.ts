@@ -64,6 +64,12 @@ function home(): void {
   homeView({ device, shelf, root: view, showError, open: (address) => browser.open(address), signOut, apps: openApps });
 }
 
+/** Home, as a place of its own in the history. */
+function goHome(): void {
+  if (device.hasSession && location.hash !== '') history.pushState(null, '', '/');
+  home();
+}
+
 /** Where the apps are shown, in the address of this page. */
 const APPS_HASH = '#apps';
 
@@ -75,7 +81,7 @@ function openApps(): void {
 /** The apps that the user may have. */
 function apps(): void {
   browser.hide();
-  void appsView({ device, root: view, showError });
+  void appsView({ device, root: view, showError, home: goHome });
 }
 
 /** The page that the address names, or home. `link`: anybody on the internet may have written the address. */
@@ -174,10 +180,7 @@ device.on('resources', () => {
   if (!view.hidden && document.querySelector('#resources')) home();
   if (!view.hidden && document.querySelector('#apps')) apps();
 });
-document.querySelector('#home')?.addEventListener('click', () => {
-  if (device.hasSession && location.hash !== '') history.pushState(null, '', '/');
-  home();
-});
+document.querySelector('#home')?.addEventListener('click', goHome);
 window.addEventListener('popstate', () => {
   if (device.hasSession) route({ link: false });
 });

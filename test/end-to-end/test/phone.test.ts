@@ -157,7 +157,8 @@ test('what npm start has set up serves apps: the page lists those of the user, g
   await operator.call(api.apps.put, { params: { id: app }, body: { title: 'Field', groups: ['board'] } });
   await goToApps();
   await page.getByText('There is no app for you yet.').waitFor();
-  await page.getByRole('button', { name: 'Sallyport: your resources' }).click();
+  expect(await barriers(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Your resources', exact: true }).click();
   await page.getByRole('link', { name: 'Sample intranet' }).click();
   await page.frameLocator('#page').getByRole('link', { name: 'Chat', exact: true }).click();
   await page.frameLocator('#page').getByLabel('Message').waitFor();
