@@ -11,6 +11,7 @@ export function sampleApp(id: string, own: Partial<AppRow> = {}): AppRow {
     owners: [],
     minimum: null,
     channels: null,
+    blocked: null,
     removedAt: null,
     ...own,
   };

@@ -86,7 +86,7 @@ function checkApp(apps: ContextRule['apps'], context: AppContext): ContextRefusa
 function refusalOfApps(apps: Apps, context: AppContext): ContextRefusal | undefined {
   const signer = formatHex(context.signer);
   const app = apps.find(({ id, signers }) => id === context.id && (!signers || signers.includes(signer)));
-  if (!app || !runsOn(app, context)) return 'CONTEXT_DENIED';
+  if (!app || !runsOn(app, context) || app.notVersions?.includes(context.version)) return 'CONTEXT_DENIED';
   const old = app.minVersion !== undefined && isBelow(context.version, app.minVersion);
   return old ? 'APP_UPDATE_REQUIRED' : undefined;
 }

@@ -25,10 +25,13 @@ export function effectOn(
     case 'credentials':
       return entry.subject === grant.userId ? 'end' : undefined;
     case 'app':
-      return entry.subject === grant.app || entry.subject === channel.app ? 'end' : undefined;
+      if (entry.subject === grant.app || entry.subject === channel.app) return 'end';
+      // What the channel says next may be this version.
+      return isOfApp(entry.subject, grant.app) ? 'reauthorise' : undefined;
     case 'generation':
       return grant.generation < Number(entry.subject) ? 'end' : undefined;
     case 'lift':
+      return isOfApp(entry.subject, grant.app) ? 'reauthorise' : undefined;
     case 'proxy':
       return undefined;
     case 'before':
@@ -36,4 +39,9 @@ export function effectOn(
     case 'rights':
       return entry.subject === '*' || entry.subject === grant.userId ? 'reauthorise' : undefined;
   }
+}
+
+/** True for two versions of one app. */
+function isOfApp(version: string, other: string): boolean {
+  return version.slice(0, version.lastIndexOf('@')) === other.slice(0, other.lastIndexOf('@'));
 }

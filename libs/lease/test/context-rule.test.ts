@@ -30,6 +30,8 @@ test.each([
   ['nothing asked', {}, undefined],
   ['the app and version', { apps: [{ id: 'app', minVersion: '2.0' }] }, undefined],
   ['an app too old', { apps: [{ id: 'app', minVersion: '2.2' }] }, 'APP_UPDATE_REQUIRED'],
+  ['versions that are revoked', { apps: [{ id: 'app', notVersions: ['2.0', '2.1'] }] }, 'CONTEXT_DENIED'],
+  ['versions of which it is none', { apps: [{ id: 'app', notVersions: ['2.0', '2.1.0'] }] }, undefined],
   ['another app', { apps: [{ id: 'other' }] }, 'CONTEXT_DENIED'],
   ['a system of the app', { apps: [{ id: 'app', platforms: [{ os: 'android', minOsVersion: '9' }] }] }, undefined],
   ['a system that the app is not for', { apps: [{ id: 'app', platforms: [{ os: 'ios' }] }] }, 'CONTEXT_DENIED'],

@@ -90,6 +90,9 @@ export const EvidenceVerdict = Type.Object(
 );
 export type EvidenceVerdict = Static<typeof EvidenceVerdict>;
 
+/** So many versions of an app can be revoked at a time. */
+export const MAX_BLOCKED_VERSIONS = 256;
+
 /** What must hold of an app context. All that is given must fit; an unknown posture fact never fits. */
 export const ContextRule = Type.Object(
   {
@@ -100,6 +103,12 @@ export const ContextRule = Type.Object(
             id: Name,
             signers: Type.Optional(Signers('SHA-256 of allowed signer certificates; absent: any signer')),
             minVersion: Type.Optional(Version('lowest allowed version')),
+            notVersions: Type.Optional(
+              Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
+                maxItems: MAX_BLOCKED_VERSIONS,
+                description: 'versions that are not allowed, as apps say them',
+              }),
+            ),
             platforms: Type.Optional(
               Type.Array(AppPlatform, { maxItems: 16, description: 'systems that it may run on; absent: any' }),
             ),

@@ -61,6 +61,7 @@ export {
   EvidenceLevel,
   EvidenceVerdict,
   Grant,
+  MAX_BLOCKED_VERSIONS,
   ProvenFacts,
   ResourceGrant,
   RevocationEntry,

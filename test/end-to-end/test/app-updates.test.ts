@@ -24,7 +24,7 @@ import {
   startCommand,
   waitFor,
 } from '@sallyport/support';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
 import { terminalPicture } from '../src/terminal-picture.ts';
@@ -220,6 +220,13 @@ test('from its day on an old version gets its update and nothing else, also when
   device = await gateway.reopen(fileStorage(record), contextOf('1.1.0'));
   expect((await wiki()).status).toBe(200);
   expect(await device.checkForUpdate()).toBeUndefined();
+  // Revoked, it is served nothing, though another version began the session: not when its device comes back either.
+  await run(['revoke', 'app', `${APP}@1.1.0`, '--reason', 'it leaks']);
+  await expect(wiki()).rejects.toMatchObject({ code: 'CONTEXT_DENIED' });
+  await expect(device.checkForUpdate()).rejects.toMatchObject({ code: 'CONTEXT_DENIED' });
+  await run(['revoke', 'lift', `${APP}@1.1.0`, '--reason', 'it does not']);
+  // Whom every Proxy refused asks again after a while.
+  await vi.waitFor(async () => expect((await wiki()).status).toBe(200), { timeout: 90_000, interval: 500 });
   expect(await run(['app', 'status', APP])).toMatch(/1\.1\.0\s+android\s+live\s+100 %\s+0\s+\d+\s+1\s+0/);
   devices = [device];
 });

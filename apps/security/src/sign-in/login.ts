@@ -30,7 +30,7 @@ import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
 import { proofFits } from './proof.ts';
 import { checkCode } from './second-factor.ts';
-import { type Refusal, refusal, type Vouched, whyDenied } from './verdict.ts';
+import { isRevokedVersion, type Refusal, refusal, type Vouched, whyDenied } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
 /** More than these do not come with the answer, which has other things to say, but with the first channel. */
@@ -75,7 +75,8 @@ export async function answerLogin(
   const login = { ...device, user, attempt, used, app, siteMap, isOld };
   if (denied)
     await noteRefusedVersion(parts.access, { app: `${app.id}@${app.version}`, installationId: installation.id });
-  if (denied && !isOld) return refuse(parts, named(login), refusal(denied, whyDenied(rule, app, denied)));
+  const code = isRevokedVersion(rule, app) ? 'REVOKED' : denied;
+  if (code && !isOld) return refuse(parts, named(login), refusal(code, whyDenied(rule, app, code)));
   // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
   if (!settings.loginNeedsPassword && used.slot !== 'previous')
     return secondFactor(parts, login, { userUnasked: true });

@@ -35,7 +35,13 @@ export function refusal(code: SignedCode, why: string, retryAfterMs = 0): Refusa
 export function whyDenied(rule: ContextRule, { id, version, os }: AppContext, denied: SignedCode): string {
   const of = rule.apps?.find((app) => app.id === id);
   const app = `${id} ${version}`;
+  if (isRevokedVersion(rule, { id, version })) return `the version ${app} is revoked`;
   if (denied === 'APP_UPDATE_REQUIRED') return `the app ${app} is below ${of?.minVersion}`;
   if (rule.apps && !of) return `the app ${app} is not registered, not this device's, or not for this user`;
   return `the app context of ${app}${os === '' ? '' : ` on ${os}`} is refused: ${denied}`;
+}
+
+/** True for an app in a version that a rule refuses because it is revoked. */
+export function isRevokedVersion({ apps }: ContextRule, { id, version }: Pick<AppContext, 'id' | 'version'>): boolean {
+  return apps?.some((app) => app.id === id && app.notVersions?.includes(version)) ?? false;
 }

@@ -2,6 +2,7 @@ import { change } from '../realm/change.ts';
 import type { AccessContext } from '../realm/context.ts';
 import type { Transaction } from '../store/store.ts';
 import { appIdOf } from './app-rule.ts';
+import { blockedVersions } from './apps.ts';
 
 const BY = { actor: 'security', reason: 'the realm has devices from before apps were registered' };
 
@@ -16,7 +17,8 @@ export async function adoptApps(access: AccessContext): Promise<readonly string[
     const ids = (await begun.tables.apps.count()) > 0 ? [] : await appsInUse(begun);
     for (const id of ids) {
       const open = { platforms: [], signers: [], groups: null, owners: [], minimum: null, channels: null };
-      await begun.tables.apps.insert({ id, title: id, ...open, removedAt: null });
+      const blocked = await blockedVersions(begun, id);
+      await begun.tables.apps.insert({ id, title: id, ...open, blocked, removedAt: null });
       begun.audit('app.put', id);
     }
     if (ids.length === 0) begun.unchanged();

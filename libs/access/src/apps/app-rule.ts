@@ -47,12 +47,13 @@ export function ruleChangesAt(apps: readonly AppRow[], { id, groups, now }: AppU
   return from !== undefined && from > now ? from : undefined;
 }
 
-function demandOf({ id, signers, platforms, minimum }: AppRow, now: number): AppDemand {
+function demandOf({ id, signers, platforms, minimum, blocked }: AppRow, now: number): AppDemand {
   return {
     id,
     ...(signers.length > 0 ? { signers: [...signers] } : {}),
     ...(platforms.length > 0 ? { platforms: [...platforms] } : {}),
     ...(minimum && minimum.from <= now ? { minVersion: minimum.version } : {}),
+    ...(blocked ? { notVersions: [...blocked] } : {}),
   };
 }
 
@@ -111,8 +112,13 @@ function bothOf(app: AppDemand, realm: AppDemand): AppDemand[] {
       ...(signers ? { signers } : {}),
       ...withPlatforms(platforms ?? app.platforms ?? realm.platforms),
       ...(higher === undefined ? {} : { minVersion: higher }),
+      ...withoutVersions([...(app.notVersions ?? []), ...(realm.notVersions ?? [])]),
     },
   ];
+}
+
+function withoutVersions(versions: readonly string[]): Pick<AppDemand, 'notVersions'> {
+  return versions.length > 0 ? { notVersions: [...new Set(versions)] } : {};
 }
 
 type Platforms = NonNullable<AppDemand['platforms']>;

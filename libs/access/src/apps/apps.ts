@@ -1,6 +1,7 @@
-import type { AppInput } from '@sallyport/security-api';
+import { type AppInput, MAX_BLOCKED_VERSIONS } from '@sallyport/security-api';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
+import { revokedVersions } from '../realm/revocation-log.ts';
 import { changeRights, type PutOptions } from '../rights/policies.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Tables, Transaction } from '../store/store.ts';
@@ -34,7 +35,7 @@ export async function putApp(
   by: Actor,
   options: PutOptions = {},
 ): Promise<AppRow> {
-  const row: AppRow = {
+  const wanted: Omit<AppRow, 'blocked'> = {
     id,
     title: input.title ?? id,
     platforms: input.platforms ?? [],
@@ -45,18 +46,28 @@ export async function putApp(
     channels: input.channels && Object.keys(input.channels).length > 0 ? input.channels : null,
     removedAt: null,
   };
-  await changeRights(access, { action: 'app.put', subject: id, by }, async ({ tables }) => {
+  let row: AppRow = { ...wanted, blocked: null };
+  await changeRights(access, { action: 'app.put', subject: id, by }, async (begun) => {
+    const { tables } = begun;
     for (const name of groupsIn(row))
       if (!(await tables.groups.find({ name }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
     const before = await tables.apps.find({ id }, 'update');
     if (options.onlyNew && before?.removedAt === null)
       throw new AccessError('ERR_ACCESS_CONFLICT', `the app ${id} is registered already`);
+    // What is revoked stays so, whatever else is said of the app.
+    row = { ...wanted, blocked: before ? before.blocked : await blockedVersions(begun, id) };
     const { id: _, ...columns } = row;
     if (before) await tables.apps.update({ where: { id } }, columns);
     else await tables.apps.insert(row);
     await leaveChannels(tables, row);
   });
   return row;
+}
+
+/** Versions of an app that were revoked before it was registered: the last ones, as many as a grant has room for. */
+export async function blockedVersions(transaction: Transaction, id: string): Promise<AppRow['blocked']> {
+  const revoked = await revokedVersions(transaction, id);
+  return revoked.length > 0 ? revoked.slice(-MAX_BLOCKED_VERSIONS) : null;
 }
 
 /** Devices are on no channel that their app does not have: one of the same name that comes later is another one. */

@@ -17,6 +17,8 @@ export interface AppRow {
   readonly minimum: AppMinimum | null;
   /** Groups that are on each channel of releases beside `stable`, on which everybody is; null for no such channel. */
   readonly channels: Readonly<Record<string, readonly string[]>> | null;
+  /** Versions of it that are revoked, as the log says; null for none. */
+  readonly blocked: readonly string[] | null;
   /** Epoch ms; null while it is registered. */
   readonly removedAt: number | null;
 }
@@ -122,7 +124,7 @@ export const APP_TABLES: Shapes<AppRows> = {
   apps: {
     key: ['id'],
     sealed: ['id', 'platforms', 'signers', 'groups', 'minimum', 'removedAt'],
-    sealedLater: ['channels'],
+    sealedLater: ['channels', 'blocked'],
     columns: {
       id: 'text',
       title: 'text',
@@ -132,6 +134,7 @@ export const APP_TABLES: Shapes<AppRows> = {
       owners: 'json',
       minimum: 'json',
       channels: 'json',
+      blocked: 'json',
       removedAt: 'int',
       rowMac: 'bytes',
     },

@@ -81,3 +81,16 @@ export async function appendEach(
   ]);
   return rows;
 }
+
+/** Versions of an app that the log revokes, oldest first. All entries about apps are read: for who registers one. */
+export async function revokedVersions({ tables }: Transaction, appId: string): Promise<readonly string[]> {
+  const out = new Set<string>();
+  // Entries come in the order of the log.
+  for (const { kind, subject } of await tables.revocations.list({ among: ['kind', ['app', 'lift']] })) {
+    if (!subject.startsWith(`${appId}@`)) continue;
+    const version = subject.slice(appId.length + 1);
+    out.delete(version);
+    if (kind === 'app') out.add(version);
+  }
+  return [...out];
+}

@@ -1,9 +1,15 @@
-import type { RevocationEntry, RevocationKind, RevocationSeal } from '@sallyport/security-api';
+import {
+  MAX_BLOCKED_VERSIONS,
+  type RevocationEntry,
+  type RevocationKind,
+  type RevocationSeal,
+} from '@sallyport/security-api';
+import { appIdOf } from '../apps/app-rule.ts';
 import { sealsOf } from '../journal/seal.ts';
 import { endOperatorsOfUser } from '../operators/operators.ts';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
-import { getRealm } from '../realm/realm.ts';
+import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
 import type { Revocation } from '../realm/revocation-log.ts';
 import type { InstallationRow, SessionRow } from '../session/rows.ts';
 import { AccessError } from '../store/errors.ts';
@@ -95,6 +101,29 @@ export async function endUser(transaction: Transaction, ending: Ending): Promise
   await endOperatorsOfUser(transaction, { userId: ending.subject, at: ending.at, reason: ending.reason });
 }
 
+/**
+ * Changes which versions of an app are served nowhere: also to sessions that other versions began, and to whoever says later that they run it.
+ * @throws AccessError ERR_ACCESS_CONFLICT for more than a grant has room for
+ */
+async function block(
+  transaction: Transaction,
+  app: string,
+  change: (versions: readonly string[], version: string) => readonly string[],
+): Promise<void> {
+  const { apps } = transaction.tables;
+  const id = appIdOf(app);
+  const row = await apps.find({ id }, 'update');
+  if (!row) return;
+  const blocked = change(row.blocked ?? [], app.slice(id.length + 1));
+  if (blocked.length > MAX_BLOCKED_VERSIONS)
+    throw new AccessError(
+      'ERR_ACCESS_CONFLICT',
+      `${MAX_BLOCKED_VERSIONS} versions of ${id} are revoked: lift some, and set a minimum version`,
+    );
+  await apps.update({ where: { id } }, { blocked: blocked.length > 0 ? blocked : null });
+  await bumpPolicyVersion(transaction);
+}
+
 const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending: Ending) => Promise<void>>> = {
   async session(transaction, ending) {
     const session = await transaction.tables.sessions.find({ id: ending.subject });
@@ -126,6 +155,7 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
     if (!/^[^@]+@[^@]+$/.test(ending.subject))
       throw new AccessError('ERR_ACCESS_INVALID', 'an app is written id@version');
     await transaction.tables.sessions.update({ where: { app: ending.subject, endedAt: null } }, ended(ending));
+    await block(transaction, ending.subject, (versions, version) => [...new Set([...versions, version])]);
   },
   async before(transaction, ending) {
     const notBefore = Number(ending.subject);
@@ -149,6 +179,7 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
     // The entry itself is the newest; it needs one of the app before it to lift.
     const [, before] = await ofApp(transaction, ending.subject, 2);
     if (before?.kind !== 'app') throw new AccessError('ERR_ACCESS_NOT_FOUND', 'this version of an app is not revoked');
+    await block(transaction, ending.subject, (versions, version) => versions.filter((one) => one !== version));
   },
   /** Its certificate is worth nothing, its leases are not renewed; who waits looks at them by name. */
   async proxy(transaction, ending) {

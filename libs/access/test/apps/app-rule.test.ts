@@ -23,6 +23,13 @@ test.each([
     [{ id: 'app', minVersion: '2' }],
   ],
   ['a minimum of another day', sampleApp('app', { minimum: { version: '2', from: 1_001 } }), {}, [{ id: 'app' }]],
+  ['versions that are revoked', sampleApp('app', { blocked: ['3'] }), {}, [{ id: 'app', notVersions: ['3'] }]],
+  [
+    'versions that either does not take',
+    sampleApp('app', { blocked: ['3', '4'] }),
+    { apps: [{ id: 'app', notVersions: ['4', '5'] }] },
+    [{ id: 'app', notVersions: ['3', '4', '5'] }],
+  ],
   ['a realm that asks for another app', sampleApp('app'), { apps: [{ id: 'other' }] }, []],
   ['a realm that asks for no app', sampleApp('app'), { apps: [] }, []],
   [

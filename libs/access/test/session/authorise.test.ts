@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   DeviceOpening,
   decodeHello,
@@ -8,7 +9,7 @@ import {
   openRoutes,
   type SharedKey,
 } from '@sallyport/channel';
-import { SPENT_EVIDENCE_MS } from '@sallyport/security-api';
+import { MAX_BLOCKED_VERSIONS, SPENT_EVIDENCE_MS } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
@@ -22,6 +23,7 @@ import {
   disableUser,
   drainSite,
   explainRights,
+  getApp,
   type HelloRequest,
   issueCode,
   issueJoinToken,
@@ -32,6 +34,7 @@ import {
   PolicyCache,
   PURPOSES,
   proxyOfBeat,
+  putApp,
   putGroup,
   putPolicy,
   putResource,
@@ -405,6 +408,41 @@ test('policies are those of this epoch: a restored realm may count to the same v
   });
   const [answer] = await ask([hello('ada', 2)]);
   expect(answer).toMatchObject({ grant: { resources: [], epoch: 'f'.repeat(32), app: 'a@1', generation: 0 } });
+});
+
+test('a version that was revoked is no app context of any session, whichever version began it, until it is lifted', async () => {
+  const { access, hello, ask } = await signedIn(['ada']);
+  await putApp(access, 'a', { groups: null }, BY);
+  let chanNo = 0;
+  const demand = async () => {
+    chanNo += 1;
+    const [answer] = await ask([hello('ada', chanNo)]);
+    return answer?.status === 'granted' ? answer.grant.context.apps : answer;
+  };
+  const enter = (kind: 'app' | 'lift', subject: string) =>
+    revoke(access, { requestId: randomUUID(), kind, subject }, BY);
+  expect(await demand()).toEqual([{ id: 'a' }]);
+  await enter('app', 'a@2');
+  await enter('app', 'a@3');
+  await enter('app', 'b@4');
+  expect(await demand()).toEqual([{ id: 'a', notVersions: ['2', '3'] }]);
+  // Whatever else is said of the app; and an app that comes later has its own.
+  await putApp(access, 'a', { groups: null, minimum: { version: '1', from: 0 } }, BY);
+  await putApp(access, 'b', { groups: null }, BY);
+  expect(await demand()).toEqual([{ id: 'a', minVersion: '1', notVersions: ['2', '3'] }]);
+  expect((await getApp(access, 'b')).blocked).toEqual(['4']);
+  await enter('lift', 'a@2');
+  await enter('lift', 'a@3');
+  expect(await demand()).toEqual([{ id: 'a', minVersion: '1' }]);
+});
+
+test('of one app so many versions are revoked at a time', async () => {
+  const { access } = await signedIn([]);
+  await putApp(access, 'a', { groups: null }, BY);
+  const enter = (version: number) =>
+    revoke(access, { requestId: randomUUID(), kind: 'app', subject: `a@${version}` }, BY);
+  for (let version = 0; version < MAX_BLOCKED_VERSIONS; version++) await enter(version);
+  await expect(enter(9_999)).rejects.toThrow('set a minimum version');
 });
 
 test('a grant carries the newest evidence where a rule demands some, with its age, and only there', async () => {
