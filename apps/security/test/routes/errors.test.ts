@@ -31,7 +31,7 @@ test('docs/errors.md says the statuses that answers have', () => {
 });
 
 test('every code of an operator is one that some operation answers with, or all of them do', () => {
-  const common = ['ERR_SECURITY_REASON', 'ERR_SECURITY_REQUEST', 'ERR_SECURITY_TEXT'];
+  const common = ['ERR_SECURITY_REQUEST', 'ERR_SECURITY_TEXT'];
   const ofProxies = ['ERR_SECURITY_JOIN', 'ERR_SECURITY_CSR'];
   const named = new Set<string>(OPERATIONS.flatMap(({ errors = [] }) => errors));
   const unnamed = Object.keys(PROBLEMS).filter((code) => code.startsWith('ERR_SECURITY_') && !named.has(code));
