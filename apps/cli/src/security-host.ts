@@ -97,6 +97,8 @@ export async function endOfProgram(child: ChildProcess): Promise<number | NodeJS
     return await promise;
   } finally {
     clearTimeout(timer);
+    // Whoever presses Ctrl-C on and on still hears how it ended.
+    if (signals > 0) process.on('SIGINT', () => undefined);
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, pass);
   }
 }
