@@ -30,10 +30,7 @@ export class Running {
       environment: { ...process.env, ...environment },
       logFile,
       onExit,
-    }).catch((error: ClusterError) => {
-      process.stdout.write('no\n');
-      throw startError(error, `the whole log is in ${logFile}`);
-    });
+    }).catch((error: ClusterError) => notStarted(error, logFile));
     this.add(() => started.end());
     process.stdout.write('ok\n');
     return started;
@@ -51,10 +48,7 @@ export class Running {
       },
     });
     this.add(() => lasting.end());
-    const started = await lasting.begin<AppProcess>().catch((error: ClusterError) => {
-      process.stdout.write('no\n');
-      throw startError(error, `the whole log is in ${logFile}`);
-    });
+    const started = await lasting.begin<AppProcess>().catch((error: ClusterError) => notStarted(error, logFile));
     process.stdout.write('ok\n');
     return started;
   }
@@ -96,6 +90,12 @@ export function stopOnSignals(running: Running, data: string): void {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+}
+
+/** Says that a part does not run, and why. @throws CliError */
+function notStarted(error: ClusterError, logFile: string): never {
+  process.stdout.write('no\n');
+  throw startError(error, `the whole log is in ${logFile}`);
 }
 
 const LAST_PORT = 65_535;

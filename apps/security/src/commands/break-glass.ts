@@ -20,9 +20,10 @@ async function breakGlass(): Promise<void> {
     SALLYPORT_NAME: text('name of the operator'),
     SALLYPORT_REASON: text('why, for the audit log'),
   });
-  const { SALLYPORT_NAME: name, SALLYPORT_REASON: reason } = config;
+  const { SALLYPORT_NAME: name } = config;
+  const reason = parseReason(config.SALLYPORT_REASON);
   if (!NAME.test(name)) throw new Error('the name has other characters than a-z, 0-9 and ._@-');
-  if (parseReason(reason) === undefined) throw new Error(`a reason is needed: ${REASON_WORDS}`);
+  if (reason === undefined) throw new Error(`a reason is needed: ${REASON_WORDS}`);
   const database = await reachDatabase(config);
   const store = new SqlStore(database.address, { poolSize: 2, replicated: database.external });
   try {

@@ -24,7 +24,6 @@ import {
 import { decodeText } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { type EscrowSet, makeSet, type Officer, parseOfficer, type SetDescription } from '@sallyport/escrow';
-import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { SqlStore } from '@sallyport/store-sql';
 import { calculateJwkThumbprint, type JWK } from 'jose';
@@ -32,6 +31,7 @@ import { SETTINGS } from '../config.ts';
 import { keyFileOf, openKeks } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
 import { reachDatabase } from '../stores/database.ts';
+import { orderedBy } from './ordered-by.ts';
 
 const HELP = `node escrow-command.ts create|renew --actor NAME --reason TEXT --threshold K --officers FILE … [--out FOLDER]
 
@@ -76,11 +76,10 @@ function readOrder(): Order | undefined {
   const [verb = ''] = positionals;
   if (values.help || verb === '') return undefined;
   if (verb !== 'create' && verb !== 'renew') throw new Error(`there is no ${verb}; see --help`);
-  const { actor, reason, threshold, out, json } = values;
-  if (!actor || parseReason(reason) === undefined)
-    throw new Error(`who does this, and why? --actor and --reason go into the audit log, a reason is ${REASON_WORDS}`);
+  const { threshold, out, json } = values;
+  const by = orderedBy(values);
   const officers = values.officers.map((file) => parseOfficer(readFileSync(file, 'utf8')));
-  return { renew: verb === 'renew', by: { actor, reason }, officers, threshold: Number(threshold), out, json };
+  return { renew: verb === 'renew', by, officers, threshold: Number(threshold), out, json };
 }
 
 async function carryOut(order: Order): Promise<void> {

@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
 import { type AccessContext, type Actor, beginNewEpoch, checkLogs, closeRealm, type Restored } from '@sallyport/access';
-import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { migrate, SqlStore } from '@sallyport/store-sql';
 import { backupTargetsOf } from '../backup/setup.ts';
@@ -12,6 +11,7 @@ import { openBareAccess } from '../stores/bare-access.ts';
 import { adoptPlace, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
+import { orderedBy } from './ordered-by.ts';
 
 const HELP = `node realm-command.ts close|new-epoch --actor NAME --reason TEXT [...]
 
@@ -54,16 +54,14 @@ function readOrder(): Order | undefined {
   const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
   const [verb = ''] = positionals;
   if (values.help || verb === '') return undefined;
-  const { actor, reason } = values;
-  if (!actor || parseReason(reason) === undefined)
-    throw new Error(`who does this, and why? --actor and --reason go into the audit log, a reason is ${REASON_WORDS}`);
+  const by = orderedBy(values);
   const fenced = values['old-database-is-closed'] || values['old-database-is-off'];
   if (verb === 'new-epoch' && !fenced)
     throw new Error(
       'the database of before must not be used any more: close it and say --old-database-is-closed, or switch its server off and say --old-database-is-off',
     );
   const { json, supersedes = [], 'journal-is-lost': lost, 'copy-is-whole': isWhole } = values;
-  return { verb, by: { actor, reason }, lost, isWhole, supersedes, json };
+  return { verb, by, lost, isWhole, supersedes, json };
 }
 
 async function carryOut(order: Order, write: (text: string) => void): Promise<void> {

@@ -2,15 +2,15 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
-import type { HostChange } from '@sallyport/access';
+import type { Actor, HostChange } from '@sallyport/access';
 import { parseIdentity } from '@sallyport/backup';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { endCommand } from './end-command.ts';
 import { targetNamed } from './named-targets.ts';
+import { orderedBy } from './ordered-by.ts';
 import { type RestoreReport, type RestoreSource, restore } from './restore.ts';
 import { drill, wordsOfDrill } from './restore-drill.ts';
 import { wordsOfRestore } from './restore-report.ts';
@@ -92,9 +92,8 @@ async function ask(question: string): Promise<boolean> {
 
 /** Restores it, or only tries to; gives the report, and its words. */
 async function carryOut(which: string, options: Options): Promise<readonly [report: object, words: string]> {
-  const { actor, reason } = options;
-  if (!options.drill && (!actor || parseReason(reason) === undefined))
-    throw new Error(`who does this, and why? --actor and --reason go into the audit log, a reason is ${REASON_WORDS}`);
+  // Nobody needs a reason to try it.
+  const by = options.drill ? undefined : orderedBy(options);
   if (!options.identity)
     throw new Error('what opens the export? --identity FILE, which belongs to one of its recipients');
   const config = readSettings(SETTINGS);
@@ -117,25 +116,29 @@ async function carryOut(which: string, options: Options): Promise<readonly [repo
       `restoring ${found.manifest.name}, taken at ${found.manifest.takenAt}${verified ? '' : '; NOBODY HAS VERIFIED IT'}`,
     );
     const source = { target, open: () => named.open(), identity, found, keyFile };
-    if (options.drill) {
+    if (!by) {
       const drilled = await drill(config, source, { scratch: options.scratch, step });
       return [drilled, wordsOfDrill(drilled)];
     }
-    const report = await restoreFor(config, source, options);
+    const report = await restoreFor(config, source, { ...options, by });
     return [report, wordsOfRestore(report)];
   } finally {
     await target.close();
   }
 }
 
-async function restoreFor(config: Config, source: RestoreSource, options: Options): Promise<RestoreReport> {
-  const { actor, reason, yes } = options;
+async function restoreFor(
+  config: Config,
+  source: RestoreSource,
+  options: Options & { readonly by: Actor },
+): Promise<RestoreReport> {
+  const { by, yes } = options;
   const hosts = options.host.map(parseHost);
   const logEndedAt = parseIndex(options['log-ended-at']);
   const off = 'The database of before: is it closed (sallyport realm close), or its server off for good?';
   if (!(yes || (await ask(off)))) throw new Error('as long as it is used, nothing that is revoked here is safe');
   return restore(config, source, {
-    ...{ by: { actor, reason }, journalIsLost: options['journal-is-lost'], logEndedAt, hosts, step },
+    ...{ by, journalIsLost: options['journal-is-lost'], logEndedAt, hosts, step },
     operators: options['keep-operators'] ? 'stay' : 'out',
     confirm: (question) => (yes ? Promise.resolve(true) : ask(question)),
   });

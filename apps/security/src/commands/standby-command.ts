@@ -18,7 +18,6 @@ import {
   type TakeoverPlan,
 } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
-import { parseReason, REASON_WORDS } from '@sallyport/security-api';
 import { readSettings } from '@sallyport/settings';
 import { type DatabaseAddress, findServer, promoteServer, SqlStore, untilOthersEnded } from '@sallyport/store-sql';
 import { type Config, SETTINGS } from '../config.ts';
@@ -29,6 +28,7 @@ import { addressesOfSites, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
 import { beginTakingOver, endTakingOver, readTakingOver } from '../stores/taking-over.ts';
+import { orderedBy } from './ordered-by.ts';
 import { type CopyDestination, copyRealm, readCopyDestination } from './standby-copy.ts';
 import { couldTakeOver, type FoundSite, wordsOfSites } from './standby-status.ts';
 
@@ -338,13 +338,11 @@ async function noteCopied(
 
 /** @throws Error that says what is missing */
 function readOrder(values: { readonly [name: string]: string | boolean | undefined }): Order {
-  const { actor, reason } = values as { actor: string; reason: string };
-  if (!actor || parseReason(reason) === undefined)
-    throw new Error(`who does this, and why? --actor and --reason go into the audit log, a reason is ${REASON_WORDS}`);
+  const by = orderedBy(values as { actor: string; reason: string });
   const waitMs = Number(values['wait-s']) * 1_000;
   if (!(waitMs >= 0)) throw new Error('--wait-s is a number of seconds');
   return {
-    by: { actor, reason },
+    by,
     otherIsOff: values['old-database-is-off'] === true,
     journalIsLost: values['journal-is-lost'] === true,
     promoteWith: values['promote-with'] as string | undefined,
