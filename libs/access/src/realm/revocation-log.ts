@@ -82,15 +82,18 @@ export async function appendEach(
   return rows;
 }
 
+/** Versions of apps, `id@version`, that entries about them revoke in the end: in the order of the log, which the entries have. */
+export function stillRevoked(entries: Iterable<Pick<RevocationRow, 'kind' | 'subject'>>): ReadonlySet<string> {
+  const out = new Set<string>();
+  for (const { kind, subject } of entries) {
+    out.delete(subject);
+    if (kind === 'app') out.add(subject);
+  }
+  return out;
+}
+
 /** Versions of an app that the log revokes, oldest first. All entries about apps are read: for who registers one. */
 export async function revokedVersions({ tables }: Transaction, appId: string): Promise<readonly string[]> {
-  const out = new Set<string>();
-  // Entries come in the order of the log.
-  for (const { kind, subject } of await tables.revocations.list({ among: ['kind', ['app', 'lift']] })) {
-    if (!subject.startsWith(`${appId}@`)) continue;
-    const version = subject.slice(appId.length + 1);
-    out.delete(version);
-    if (kind === 'app') out.add(version);
-  }
-  return [...out];
+  const out = stillRevoked(await tables.revocations.list({ among: ['kind', ['app', 'lift']] }));
+  return [...out].filter((app) => app.startsWith(`${appId}@`)).map((app) => app.slice(appId.length + 1));
 }

@@ -10,7 +10,7 @@ import { endOperatorsOfUser } from '../operators/operators.ts';
 import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
-import type { Revocation } from '../realm/revocation-log.ts';
+import { type Revocation, stillRevoked } from '../realm/revocation-log.ts';
 import type { InstallationRow, SessionRow } from '../session/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import type { Transaction } from '../store/store.ts';
@@ -200,12 +200,7 @@ export async function isAppRevoked(transaction: Transaction, app: string): Promi
 /** Those of some versions of apps that may not sign in: in one look, however many. */
 export async function revokedApps({ tables }: Transaction, apps: readonly string[]): Promise<ReadonlySet<string>> {
   const of = { among: ['subject', [...new Set(apps)]], within: ['kind', ['app', 'lift']] } as const;
-  const out = new Set<string>();
-  // Entries come in the order of the log.
-  for (const { kind, subject } of await tables.revocations.list(of))
-    if (kind === 'app') out.add(subject);
-    else out.delete(subject);
-  return out;
+  return stillRevoked(await tables.revocations.list(of));
 }
 
 /** The newest entries that revoke a version of an app or lift that. */
