@@ -54,8 +54,8 @@ export async function putApp(
     const before = await tables.apps.find({ id }, 'update');
     if (options.onlyNew && before?.removedAt === null)
       throw new AccessError('ERR_ACCESS_CONFLICT', `the app ${id} is registered already`);
-    // What is revoked stays so, whatever else is said of the app.
-    row = { ...wanted, blocked: before ? before.blocked : await blockedVersions(begun, id) };
+    // What is revoked stays so, whatever else is said of the app, also where a version before ours entered it into the log alone.
+    row = { ...wanted, blocked: await blockedVersions(begun, id) };
     const { id: _, ...columns } = row;
     if (before) await tables.apps.update({ where: { id } }, columns);
     else await tables.apps.insert(row);
@@ -64,7 +64,7 @@ export async function putApp(
   return row;
 }
 
-/** Versions of an app that were revoked before it was registered: the last ones, as many as a grant has room for. */
+/** Versions of an app that the log revokes: the last ones, as many as a grant has room for. */
 export async function blockedVersions(transaction: Transaction, id: string): Promise<AppRow['blocked']> {
   const revoked = await revokedVersions(transaction, id);
   return revoked.length > 0 ? revoked.slice(-MAX_BLOCKED_VERSIONS) : null;

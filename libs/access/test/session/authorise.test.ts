@@ -431,6 +431,10 @@ test('a version that was revoked is no app context of any session, whichever ver
   await putApp(access, 'b', { groups: null }, BY);
   expect(await demand()).toEqual([{ id: 'a', minVersion: '1', notVersions: ['2', '3'] }]);
   expect((await getApp(access, 'b')).blocked).toEqual(['4']);
+  // A row as a version before this one left it: whoever registers the app anew takes in what the log says.
+  await access.store.transaction(({ tables }) => tables.apps.update({ where: { id: 'b' } }, { blocked: null }));
+  await putApp(access, 'b', { groups: null }, BY);
+  expect((await getApp(access, 'b')).blocked).toEqual(['4']);
   await enter('lift', 'a@2');
   await enter('lift', 'a@3');
   expect(await demand()).toEqual([{ id: 'a', minVersion: '1' }]);
