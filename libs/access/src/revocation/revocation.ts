@@ -32,6 +32,7 @@ export async function revoke(access: AccessContext, revocation: Revocation, by: 
         return sameRevocation(before, revocation);
       }
       const exact = await exactRevocation(begun, revocation);
+      if (exact.kind === 'app') await assertRoom(begun, exact.subject);
       const { kind, subject } = exact;
       const row = kind === 'user' ? await begun.enterOut(exact) : await begun.enter(exact);
       await applyEffect(begun, kind, { subject, at: begun.at, reason: by.reason });
@@ -101,9 +102,20 @@ export async function endUser(transaction: Transaction, ending: Ending): Promise
   await endOperatorsOfUser(transaction, { userId: ending.subject, at: ending.at, reason: ending.reason });
 }
 
+/** @throws AccessError ERR_ACCESS_CONFLICT when an operator revokes more versions of an app than a grant has room for */
+async function assertRoom({ tables }: Transaction, app: string): Promise<void> {
+  const id = appIdOf(app);
+  const blocked = (await tables.apps.find({ id }))?.blocked ?? [];
+  if (blocked.length < MAX_BLOCKED_VERSIONS || blocked.includes(app.slice(id.length + 1))) return;
+  throw new AccessError(
+    'ERR_ACCESS_CONFLICT',
+    `${MAX_BLOCKED_VERSIONS} versions of ${id} are revoked: lift some, and set a minimum version`,
+  );
+}
+
 /**
- * Changes which versions of an app are served nowhere: also to sessions that other versions began, and to whoever says later that they run it.
- * @throws AccessError ERR_ACCESS_CONFLICT for more than a grant has room for
+ * Changes which versions of an app are served nowhere: also to sessions that other versions began, and to whoever says later that they run
+ * it. What comes back after a restore is refused by no limit: the last ones stand there, and sign-ins ask the log.
  */
 async function block(
   transaction: Transaction,
@@ -114,12 +126,7 @@ async function block(
   const id = appIdOf(app);
   const row = await apps.find({ id }, 'update');
   if (!row) return;
-  const blocked = change(row.blocked ?? [], app.slice(id.length + 1));
-  if (blocked.length > MAX_BLOCKED_VERSIONS)
-    throw new AccessError(
-      'ERR_ACCESS_CONFLICT',
-      `${MAX_BLOCKED_VERSIONS} versions of ${id} are revoked: lift some, and set a minimum version`,
-    );
+  const blocked = change(row.blocked ?? [], app.slice(id.length + 1)).slice(-MAX_BLOCKED_VERSIONS);
   await apps.update({ where: { id } }, { blocked: blocked.length > 0 ? blocked : null });
   await bumpPolicyVersion(transaction);
 }

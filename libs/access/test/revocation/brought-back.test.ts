@@ -1,13 +1,15 @@
 import { formatBase64Url } from '@sallyport/channel';
-import type { KeptRevocation } from '@sallyport/security-api';
+import { type KeptRevocation, MAX_BLOCKED_VERSIONS } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import {
   beginNewEpoch,
   enableUser,
   findUser,
+  getApp,
   getRealm,
   listAudit,
   memoryJournal,
+  putApp,
   putUser,
   readEntries,
   revoke,
@@ -84,6 +86,16 @@ test('what a Proxy brings back is revoked again, once, under its own id and on r
   const again = await takeBack(of.access, 'p3', of.kept);
   expect(again).toMatchObject({ appended: [], refused: 0, index });
   expect((await of.realm()).head).toBe(index);
+});
+
+test('as many versions of an app as a grant has room for keep nothing from being brought back', async () => {
+  const of = await restored();
+  await putApp(of.access, 'app', { groups: null }, BY);
+  const full = Array.from({ length: MAX_BLOCKED_VERSIONS }, (_, i) => `old.${i}`);
+  await of.access.store.transaction(({ tables }) => tables.apps.update({ where: { id: 'app' } }, { blocked: full }));
+  const { appended } = await takeBack(of.access, 'p2', of.kept);
+  expect(appended).toHaveLength(of.kept.length);
+  expect((await getApp(of.access, 'app')).blocked).toEqual([...full.slice(1), '1']);
 });
 
 test('one byte changed, another realm, a made-up seal, a kind that gives: refused, and nothing happens', async () => {
