@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/src/longest-first.ts';
+import { SilentFiles } from './test/support/src/silent-files.ts';
 import { SlowestTests } from './test/support/src/slowest-tests.ts';
 
 /** Limits say that something hangs, never how quick it must be: a machine may be slow, or have other things to do. */
@@ -27,6 +28,7 @@ export default defineConfig({
     expect: { poll: { timeout: SEEN_WITHIN_MS, interval: 20 } },
     reporters: [
       'default',
+      new SilentFiles(),
       new SlowestTests(),
       ...(report ? [['json', { outputFile: `test-results/${report}.json` }] as const] : []),
     ],
