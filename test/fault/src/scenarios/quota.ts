@@ -20,6 +20,7 @@ export const quota: Scenario = {
     const group = new CpuQuota(`sallyport-${process.pid}-${seed}`, QUOTA);
     const child = fork(BUSY_LEASE, [String(minutes), String(seed)]);
     try {
+      // Both of its threads have begun: what that costs is not of the quota.
       await once(child, 'message');
       group.add(child.pid!);
       say(`${QUOTA.quotaMs} ms of CPU in ${QUOTA.periodMs} ms, for ${minutes} minutes`);
