@@ -39,7 +39,7 @@ const PASSWORD = 'correct horse battery';
 const PORTS = { devices: 8_440, health: 8_441, security: 8_443, admin: 8_444 };
 export const AUTHORITY = 'echo.corp';
 /** The lease of the rig: longer than a failover of its database. */
-const LEASE_MS = 15_000;
+export const LEASE_MS = 15_000;
 const CLOCK_SHIFT = fileURLToPath(new URL('./clock-shift.ts', import.meta.url));
 const JOURNAL = 'rig_journal';
 /** A busy machine may let the database fail over at any time. */
