@@ -1,5 +1,6 @@
 import { type AccessContext, putSite, readSiteMap, type SiteMapContent } from '@sallyport/access';
 import type { Transaction } from '@sallyport/access/store';
+import { Repeating } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { BY, realmOn } from '../../../libs/access/test/scene.ts';
 import { startDatabase } from '../../../libs/store-sql/test/real-postgres.ts';
@@ -70,13 +71,8 @@ test('connections that read while others change the map never see two maps of on
   const change = async (writer: number): Promise<void> => {
     for (let i = 0; i < 10; i++) await move(access, 10 * writer + i);
   };
-  let over = false;
-  const reader = async (): Promise<void> => {
-    while (!over) await look();
-  };
-  const readers = [reader(), reader(), reader()];
+  const readers = [new Repeating(look), new Repeating(look), new Repeating(look)];
   await Promise.all([change(1), change(2)]);
-  over = true;
-  await Promise.all(readers);
+  await Promise.all(readers.map((reader) => reader.stop()));
   await look();
 });

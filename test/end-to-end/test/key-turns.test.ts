@@ -12,7 +12,7 @@ import {
 import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres } from '@sallyport/store-sql';
-import { freePort, sallyport, scratchFolder } from '@sallyport/support';
+import { freePort, Repeating, sallyport, scratchFolder } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
@@ -68,15 +68,12 @@ test('a key is turned on two nodes that are killed meanwhile, while people sign 
   const before = await gateway.device('ada');
   before.close();
   copyFileSync(fileOf(second), join(folder, 'old.json'));
-  let over = false;
   const signedIn: number[] = [];
-  const signingIn = (async () => {
-    while (!over) {
-      const device = await gateway.device('ada').catch(() => undefined);
-      if (device) signedIn.push((await show().catch(() => undefined))?.turn?.kek ?? -1);
-      device?.close();
-    }
-  })();
+  await using signingIn = new Repeating(async () => {
+    const device = await gateway.device('ada').catch(() => undefined);
+    if (device) signedIn.push((await show().catch(() => undefined))?.turn?.kek ?? -1);
+    device?.close();
+  });
   await gateway.operator.call(api.keks.rotate, { body: {} });
   // The one that does not lead, while the key is on its way.
   await other.end('SIGKILL');
@@ -94,8 +91,7 @@ test('a key is turned on two nodes that are killed meanwhile, while people sign 
   expect(Object.keys(keysOf(first).retired!)).toEqual(['1']);
   const enough = signedIn.length + 2;
   await expect.poll(() => signedIn.length, { timeout: LIMIT_MS }).toBeGreaterThanOrEqual(enough);
-  over = true;
-  await signingIn;
+  await signingIn.stop();
   await before.login({ user: 'ada', password: PASSWORD });
   expect(before.state).toBe('connected');
   before.close();
@@ -126,14 +122,11 @@ test('CA, root key and key of assertions are replaced under load, a node killed 
     ).length;
   const before = await logins();
   const [failed, passed]: [unknown[], number[]] = [[], []];
-  let over = false;
-  const reading = (async () => {
-    while (!over) {
-      const status = await device.fetch('http://wiki.corp/echo').then((answer) => answer.status, String);
-      if (status === 200) passed.push(status);
-      else failed.push(status);
-    }
-  })();
+  await using reading = new Repeating(async () => {
+    const status = await device.fetch('http://wiki.corp/echo').then((answer) => answer.status, String);
+    if (status === 200) passed.push(status);
+    else failed.push(status);
+  });
   const change = async (purpose: 'ca' | 'root' | 'assertion') =>
     gateway.operator.call(api.certificates.change, { params: { purpose } });
   const rotate = async (purpose: 'ca' | 'root' | 'assertion') =>
@@ -167,8 +160,7 @@ test('CA, root key and key of assertions are replaced under load, a node killed 
   await expect.poll(async () => (await kept.load())!.root, { timeout: LIMIT_MS }).not.toEqual(oldRoot);
   const enough = passed.length + 20;
   await expect.poll(() => passed.length, { timeout: LIMIT_MS }).toBeGreaterThanOrEqual(enough);
-  over = true;
-  await reading;
+  await reading.stop();
   expect(failed).toEqual([]);
   device.close();
   await other.end();

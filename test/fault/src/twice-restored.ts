@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as api from '@sallyport/security-api/admin';
+import type { Repeating } from '@sallyport/support';
 import type { Farm, Server } from './farm.ts';
 import { copyDatabase, dropDatabase, realmCommand } from './going-back.ts';
 import type { Operator } from './operator.ts';
 import { pick } from './random.ts';
-import type { Repeating } from './repeating.ts';
 import { say } from './stores.ts';
 import { allTroubles, faultsOf, proxyTroubles } from './troubles.ts';
 import { Cohort, type RoundKind, type WatchedRound } from './watched-round.ts';
