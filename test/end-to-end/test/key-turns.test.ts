@@ -60,8 +60,10 @@ const keysOf = (data: string) =>
     retired?: Record<string, string>;
   };
 
+/** A turn that is further already is as good: between two looks of a busy machine all may have been wrapped. */
 async function until(state: 'wrapping' | 'done'): Promise<void> {
-  await expect.poll(async () => (await show()).turn?.state, { timeout: LIMIT_MS }).toBe(state);
+  const reached = state === 'done' ? ['done'] : ['wrapping', 'done'];
+  await expect.poll(async () => (await show()).turn?.state, { timeout: LIMIT_MS }).toBeOneOf(reached);
 }
 
 test('a key is turned on two nodes that are killed meanwhile, while people sign in; devices notice nothing', async () => {
@@ -74,10 +76,13 @@ test('a key is turned on two nodes that are killed meanwhile, while people sign 
     if (device) signedIn.push((await show().catch(() => undefined))?.turn?.kek ?? -1);
     device?.close();
   });
-  await gateway.operator.call(api.keks.rotate, { body: {} });
-  // The one that does not lead, while the key is on its way.
+  // The one that does not lead stands still and is killed while the key is on its way: the turn waits for it.
+  other.kill('SIGSTOP');
+  const { turn: begun } = await gateway.operator.call(api.keks.rotate, { body: {} });
   await other.end('SIGKILL');
-  expect(await gateway.operator.call(api.keks.rotate, { body: {} })).toMatchObject({ turn: { without: [] } });
+  expect(await gateway.operator.call(api.keks.rotate, { body: {} })).toMatchObject({
+    turn: { startedAt: begun!.startedAt, state: 'spreading', without: [] },
+  });
   other = await AppProcess.start('security', { environment: others });
   await until('wrapping');
   expect(keysOf(second).keys['2']).toBe(keysOf(first).keys['2']);
@@ -136,7 +141,12 @@ test('CA, root key and key of assertions are replaced under load, a node killed 
   const oldRoot = (await kept.load())!.root;
   await rotate('ca');
   await other.end('SIGKILL');
-  expect(await rotate('ca')).toMatchObject({ begun: false });
+  // It goes on, or is so far that only the old one has to be retired: no second one begins.
+  const again = await rotate('ca').then(
+    ({ begun }) => begun,
+    (error: { code: string }) => error.code,
+  );
+  expect([false, 'ERR_ACCESS_CONFLICT']).toContain(again);
   other = await AppProcess.start('security', { environment: others });
   await expect.poll(() => used('ca'), { timeout: LIMIT_MS }).toBe('ca-2');
   // Each listener and each Proxy has a certificate by the next CA by itself, and the file for whoever joins has both.
