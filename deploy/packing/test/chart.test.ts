@@ -158,6 +158,15 @@ test('a setting that is a number in values comes to its server digit by digit', 
     expect(stdout, stderr).toContain(`{name: ${name}, value: "${value}"}`);
 });
 
+test('channels by which Proxies become more are written digit by digit', async () => {
+  if (!existsSync(HELM)) return void process.stdout.write(HELM_IS_MISSING);
+  const file = join(scratchFolder(), 'values.json');
+  const proxy = { autoscaling: { enabled: true, channels: 2_500_000 } };
+  writeFileSync(file, JSON.stringify({ database: { hosts: 'db:5432' }, proxy, networkPolicy: { prometheus: [{}] } }));
+  const { stdout, stderr } = await renderWith(CHART, '--values', file);
+  expect(stdout, stderr).toContain('averageValue: "2500000"');
+});
+
 test('a highly available farm has everything that keeps it up, and a branch has no Security', () => {
   expect(kindsOf('high-availability')).toEqual([
     ...['Deployment', 'HorizontalPodAutoscaler', 'NetworkPolicy', 'PodDisruptionBudget', 'PrometheusRule'],
