@@ -156,6 +156,22 @@ export const MATRIX: readonly Supported[] = [
   { area: 'Kubernetes', what: 'Kubernetes 1.30 to 1.33', shown: 'untested' },
   {
     area: 'Kubernetes',
+    what: 'Helm 3.19',
+    shown: {
+      file: CHART,
+      test: 'the manifests that are checked in are those of the chart',
+      only: 'rendering, where that Helm is',
+    },
+    note: '`npm run kubernetes -- build` builds it',
+  },
+  {
+    area: 'Kubernetes',
+    what: 'Helm 4.1',
+    shown: 'untested',
+    note: 'by hand: 4.1.4 renders the same manifests, byte for byte',
+  },
+  {
+    area: 'Kubernetes',
     what: 'prometheus-adapter, for an autoscaler by channels',
     shown: {
       file: CHART,
