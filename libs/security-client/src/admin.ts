@@ -10,6 +10,7 @@ import {
 } from '@sallyport/security-api/admin';
 import type { ProblemCode } from '@sallyport/security-api/problems';
 import { Agent, request } from 'undici';
+import { livingConnector } from './living-connection.ts';
 
 /** How long an answer may take unless said otherwise, ms. */
 const TIMEOUT_MS = 120_000;
@@ -89,8 +90,9 @@ export class AdminClient {
     const { urls, ca, connectMs, timeoutMs = TIMEOUT_MS } = place;
     this.#place = place;
     this.#urls = [...urls];
-    const connect = { ca, ...(connectMs === undefined ? {} : { timeout: connectMs }) };
-    this.#agent = new Agent({ connect, headersTimeout: timeoutMs });
+    const allowH2 = false;
+    const connect = livingConnector({ ca, allowH2, ...(connectMs === undefined ? {} : { timeout: connectMs }) });
+    this.#agent = new Agent({ connect, allowH2, headersTimeout: timeoutMs });
   }
 
   /** Calls an operation. @throws AdminError */
