@@ -33,20 +33,29 @@ export function patientTarget(target: BackupTarget, silenceMs: number): BackupTa
     put: (path, content) => within((heard) => target.put(path, told(content, heard))),
     async *get(path, from) {
       const pieces = target.get(path, from)[Symbol.asyncIterator]();
+      let isOwed = false;
       try {
         for (;;) {
+          isOwed = true;
           const next = await within(() => pieces.next());
+          isOwed = false;
           if (next.done) return;
           yield next.value;
         }
       } finally {
-        await within(async () => pieces.return?.());
+        // Behind a piece that does not come nothing else does: whoever has waited for it does not wait once more.
+        if (isOwed) void letGo(pieces).catch(() => undefined);
+        else await within(() => letGo(pieces));
       }
     },
     list: (folder) => within(() => target.list(folder)),
     remove: (path) => within(() => target.remove(path)),
     close: () => within(() => target.close()),
   };
+}
+
+async function letGo(pieces: AsyncIterator<Uint8Array>): Promise<void> {
+  await pieces.return?.();
 }
 
 /** Each piece that is asked for shows that the one before has been taken; the wait for content is not the target's. */

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { scratchFolder } from '@sallyport/support';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type BackupTarget,
   markTarget,
@@ -128,6 +128,20 @@ test('nobody waits for a target that hangs', async () => {
     await expect(work()).rejects.toMatchObject({ code: 'ERR_TARGET_SLOW' });
   const opening = openPatiently({ description: 'a share', open: () => new Promise<never>(() => undefined) }, 200);
   await expect(opening).rejects.toMatchObject({ code: 'ERR_TARGET_SLOW' });
+});
+
+test('who reads from a target that hangs waits once, not once more until it lets go', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const pieces = patientTarget(hanging(), 60_000).get('main/a/x')[Symbol.asyncIterator]();
+  await pieces.next();
+  let failure: unknown;
+  void pieces.next().catch((error: unknown) => {
+    failure = error;
+  });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(failure).toMatchObject({ code: 'ERR_TARGET_SLOW' });
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test('a server of a target is named with its port, and its CA where it speaks TLS', () => {
