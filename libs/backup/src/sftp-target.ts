@@ -77,19 +77,20 @@ class SftpTarget implements BackupTarget {
         await this.#call<void>((sftp, done) => sftp.rename(draft, file, done));
       });
     } catch (error) {
-      await this.#unlink(draft).catch(() => undefined);
+      // Who was silent is not asked for one thing more: whoever writes next removes the draft, once it is old.
+      if ((error as TargetError).code !== 'ERR_TARGET_SLOW') await this.#unlink(draft).catch(() => undefined);
       throw error;
     }
   }
 
   async *get(path: string, from = 0): AsyncIterable<Uint8Array> {
     const file = this.#file(checkTargetPath(path));
-    const handle = await this.#reaching(path, () => this.#call<Buffer>((sftp, done) => sftp.open(file, 'r', done)));
+    const opened = await this.#reaching(path, () => this.#open(file, 'r'));
     try {
-      const read = (at: number): Promise<Buffer> => this.#reaching(path, () => this.#read(handle, at));
+      const read = (at: number): Promise<Buffer> => this.#reaching(path, () => readPiece(opened, at));
       yield* readAhead(read, from);
     } finally {
-      await this.#call<void>((sftp, done) => sftp.close(handle, done)).catch(() => undefined);
+      await closeFile(opened);
     }
   }
 
@@ -135,27 +136,31 @@ class SftpTarget implements BackupTarget {
     return (await (await this.#reach()).call(ask)) as T;
   }
 
+  async #open(file: string, flags: 'r' | 'wx'): Promise<OpenFile> {
+    const session = await this.#reach();
+    return { session, handle: await session.call<Buffer>((sftp, done) => sftp.open(file, flags, done)) };
+  }
+
   async #write(path: string, draft: string, content: AsyncIterable<Uint8Array>): Promise<void> {
-    const handle = await this.#reaching(path, () => this.#call<Buffer>((sftp, done) => sftp.open(draft, 'wx', done)));
+    const opened = await this.#reaching(path, () => this.#open(draft, 'wx'));
     try {
-      await this.#send(path, handle, content);
-      await this.#reaching(path, () => this.#sync(handle));
+      await this.#send(path, opened, content);
+      await this.#reaching(path, () => sync(opened));
     } finally {
-      await this.#call<void>((sftp, done) => sftp.close(handle, done)).catch(() => undefined);
+      await closeFile(opened);
     }
   }
 
   /** Several writes are under way at a time: each takes the way to the server and back. */
-  async #send(path: string, handle: Buffer, content: AsyncIterable<Uint8Array>): Promise<void> {
+  async #send(path: string, { session, handle }: OpenFile, content: AsyncIterable<Uint8Array>): Promise<void> {
     const underWay = new Set<Promise<void>>();
     let [at, failed]: [number, unknown] = [0, undefined];
     for await (const bytes of content) {
       for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
         const piece = Buffer.from(bytes.buffer, bytes.byteOffset + from, Math.min(PIECE_BYTES, bytes.length - from));
         const position = at;
-        const sent: Promise<void> = this.#call<void>((sftp, done) =>
-          sftp.write(handle, piece, 0, piece.length, position, done),
-        )
+        const sent: Promise<void> = session
+          .call<void>((sftp, done) => sftp.write(handle, piece, 0, piece.length, position, done))
           .catch((error: unknown) => {
             failed ??= error;
           })
@@ -168,24 +173,6 @@ class SftpTarget implements BackupTarget {
     }
     await Promise.all(underWay);
     if (failed !== undefined) throw await this.#faultOf(path, failed);
-  }
-
-  async #sync(handle: Buffer): Promise<void> {
-    try {
-      await this.#call<void>((sftp, done) => sftp.ext_openssh_fsync(handle, done));
-    } catch (error) {
-      // A server without this extension has no way to be asked.
-      if (statusOf(error) !== STATUS.unsupported && !/not support/i.test((error as Error).message)) throw error;
-    }
-  }
-
-  /** An empty answer is the end. */
-  async #read(handle: Buffer, at: number): Promise<Buffer> {
-    const into = Buffer.allocUnsafe(PIECE_BYTES);
-    const bytes = await this.#call<number>((sftp, done) =>
-      sftp.read(handle, into, 0, PIECE_BYTES, at, (error, count) => done(error, count)),
-    );
-    return into.subarray(0, bytes);
   }
 
   async #unlink(file: string): Promise<void> {
@@ -268,6 +255,35 @@ class SftpTarget implements BackupTarget {
     if ((Number(system.f_flag) & READ_ONLY_FLAG) !== 0) return 'ERR_TARGET_READ_ONLY';
     return Number(system.f_bavail) === 0 ? 'ERR_TARGET_FULL' : undefined;
   }
+}
+
+/** A file that is open. Its handle is one of its own connection: on another one it may be that of another file. */
+interface OpenFile {
+  readonly session: SftpSession;
+  readonly handle: Buffer;
+}
+
+async function sync({ session, handle }: OpenFile): Promise<void> {
+  try {
+    await session.call<void>((sftp, done) => sftp.ext_openssh_fsync(handle, done));
+  } catch (error) {
+    // A server without this extension has no way to be asked.
+    if (statusOf(error) !== STATUS.unsupported && !/not support/i.test((error as Error).message)) throw error;
+  }
+}
+
+/** An empty answer is the end. */
+async function readPiece({ session, handle }: OpenFile, at: number): Promise<Buffer> {
+  const into = Buffer.allocUnsafe(PIECE_BYTES);
+  const bytes = await session.call<number>((sftp, done) =>
+    sftp.read(handle, into, 0, PIECE_BYTES, at, (error, count) => done(error, count)),
+  );
+  return into.subarray(0, bytes);
+}
+
+/** The server does it by itself where the connection has ended. */
+async function closeFile({ session, handle }: OpenFile): Promise<void> {
+  await session.call<void>((sftp, done) => sftp.close(handle, done)).catch(() => undefined);
 }
 
 function statusOf(error: unknown): number | undefined {
