@@ -2,14 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { DRAFTS, isLeft } from './drafts.ts';
 import { TargetError, type TargetErrorCode } from './errors.ts';
 import { inFolderTurn } from './folder-turns.ts';
 import { type BackupTarget, checkTargetPath, reaching, type TargetObject } from './target.ts';
 
-/** Where objects are written before they have their name. No path of a target leads there. */
-const DRAFTS = '.drafts';
-/** Nobody writes one object for longer than that, ms: what is older was left by a process that ended. */
-const DRAFT_LIVES_MS = 24 * 3_600_000;
 const READ_BYTES = 256 * 1024;
 /** How long something waits for what was asked of the folder before, ms. */
 const TURN_WAIT_MS = 60_000;
@@ -32,7 +29,8 @@ const NO_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS',
 /**
  * Exports in a folder of this machine or of a share that is mounted. The folder itself is never made: where a share is not
  * mounted, a folder inside of it is not there, and that is said instead of filling the disk below.
- * An object is written as a draft, synced, linked to its name, and the folder is synced.
+ * An object is written as a draft, synced, linked to its name, and the folder is synced. Who writes removes what processes left that
+ * ended while they wrote.
  * One that hangs holds one thread of this process: what else is asked of it waits for that (`turnWaitMs`).
  * @throws TargetError ERR_TARGET_GONE when there is no such folder, ERR_TARGET_SLOW when it was not its turn in time
  */
@@ -63,22 +61,9 @@ class FolderTarget implements BackupTarget {
     this.#turnWaitMs = turnWaitMs;
   }
 
-  /** Removes what processes left that ended while they wrote. A folder that may only be read is no fault yet. */
+  /** A folder that may only be read is no fault yet. */
   begin(): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#assertThere();
-      await this.#removeDrafts();
-    });
-  }
-
-  async #removeDrafts(): Promise<void> {
-    const drafts = join(this.#root, DRAFTS);
-    const before = Date.now() - DRAFT_LIVES_MS;
-    for (const name of await readdir(drafts).catch(() => [])) {
-      const draft = join(drafts, name);
-      const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Date.now() }));
-      if (mtimeMs < before) await rm(draft, { force: true }).catch(() => undefined);
-    }
+    return this.#inTurn(() => this.#assertThere());
   }
 
   async put(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
@@ -150,8 +135,9 @@ class FolderTarget implements BackupTarget {
   }
 
   async #write(path: string, draft: string, content: AsyncIterable<Uint8Array>): Promise<void> {
-    const handle = await this.#reaching(path, () => open(draft, 'wx', 0o600));
+    const handle = await this.#reaching(path, () => openDraft(draft));
     try {
+      await this.#reaching(path, () => makeRoom(handle, dirname(draft)));
       for await (const bytes of content) await this.#reaching(path, () => handle.writeFile(bytes));
       await this.#reaching(path, () => handle.sync());
     } finally {
@@ -199,6 +185,30 @@ class FolderTarget implements BackupTarget {
       return new TargetError('ERR_TARGET_MISSING', `${this.description} has no ${path}`, { cause });
     }
     return new TargetError(CODES[code] ?? 'ERR_TARGET_GONE', `${this.description}: ${path}: ${code}`, { cause });
+  }
+}
+
+/** A disk may be too full for so much as a name. */
+async function openDraft(draft: string): Promise<FileHandle> {
+  return open(draft, 'wx', 0o600).catch(async (error: NodeJS.ErrnoException) => {
+    if (CODES[error.code ?? ''] !== 'ERR_TARGET_FULL') throw error;
+    await removeLeft(dirname(draft), Date.now());
+    return open(draft, 'wx', 0o600);
+  });
+}
+
+/** A draft that was made this moment tells the time by the clock of the folder. */
+async function makeRoom(draft: FileHandle, drafts: string): Promise<void> {
+  const { mtimeMs } = await draft.stat();
+  await removeLeft(drafts, mtimeMs);
+}
+
+/** Others may do so at the same time, or may forbid it. */
+async function removeLeft(drafts: string, now: number): Promise<void> {
+  for (const name of await readdir(drafts).catch(() => [])) {
+    const draft = join(drafts, name);
+    const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: now }));
+    if (isLeft(mtimeMs, now)) await rm(draft, { force: true }).catch(() => undefined);
   }
 }
 

@@ -1,13 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { dirname } from 'node:path/posix';
+import { DRAFTS, isLeft } from './drafts.ts';
 import { TargetError, type TargetErrorCode } from './errors.ts';
 import { type SftpPlace, SftpSession, STATUS } from './sftp-session.ts';
 import { type BackupTarget, checkTargetPath, reaching, type TargetObject } from './target.ts';
 
-/** Where objects are written before they have their name. No path of a target leads there. */
-const DRAFTS = '.drafts';
-/** Nobody writes one object for longer than that, ms: what is older was left by a process that ended. */
-const DRAFT_LIVES_MS = 24 * 3_600_000;
 /** What one request carries, and how many are under way: every server takes that much. */
 const PIECE_BYTES = 32_768;
 const UNDER_WAY = 16;
@@ -21,7 +18,8 @@ export interface SftpFolder extends SftpPlace {
 
 /**
  * Exports in a folder that is reached by SFTP. An object is written as a draft, synced where the server can do that (OpenSSH), and
- * renamed, which no server does over another file (draft-ietf-secsh-filexfer-02, section 6.5). The folder is never made.
+ * renamed, which no server does over another file (draft-ietf-secsh-filexfer-02, section 6.5). The folder is never made. Who writes
+ * removes what processes left that ended while they wrote.
  * @throws TargetError ERR_TARGET_DENIED for a host key that is not known, ERR_TARGET_GONE when there is no such folder
  */
 export async function openSftpTarget(place: SftpFolder): Promise<BackupTarget> {
@@ -56,14 +54,9 @@ class SftpTarget implements BackupTarget {
     this.description = `SFTP ${user}@${host}:${port}${folder}`;
   }
 
-  /** Looks whether there is such a folder, and removes what processes left that ended while they wrote. */
-  async begin(): Promise<void> {
-    await this.#assertThere();
-    const drafts = this.#file(DRAFTS, true);
-    const found = await this.#entries(drafts).catch(() => []);
-    const before = Date.now() - DRAFT_LIVES_MS;
-    for (const { filename } of found.filter(({ attrs }) => attrs.mtime * 1_000 < before && attrs.isFile()))
-      await this.#unlink(`${drafts}/${filename}`).catch(() => undefined);
+  /** Looks whether there is such a folder. */
+  begin(): Promise<void> {
+    return this.#assertThere();
   }
 
   async put(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
@@ -142,13 +135,36 @@ class SftpTarget implements BackupTarget {
   }
 
   async #write(path: string, draft: string, content: AsyncIterable<Uint8Array>): Promise<void> {
-    const opened = await this.#reaching(path, () => this.#open(draft, 'wx'));
+    const opened = await this.#reaching(path, () => this.#openDraft(draft));
     try {
+      await this.#reaching(path, () => this.#makeRoom(draft));
       await this.#send(path, opened, content);
       await this.#reaching(path, () => sync(opened));
     } finally {
       await closeFile(opened);
     }
+  }
+
+  /** A disk may be too full for so much as a name. */
+  #openDraft(draft: string): Promise<OpenFile> {
+    return this.#open(draft, 'wx').catch(async (error: unknown) => {
+      if (statusOf(error) !== STATUS.failure) throw error;
+      await this.#removeLeft(dirname(draft), Date.now());
+      return this.#open(draft, 'wx');
+    });
+  }
+
+  /** A draft that was made this moment tells the time by the clock of the server. */
+  async #makeRoom(draft: string): Promise<void> {
+    const { mtime } = await this.#call<Found['attrs']>((sftp, done) => sftp.stat(draft, done as never));
+    await this.#removeLeft(dirname(draft), mtime * 1_000);
+  }
+
+  /** Others may do so at the same time, or may forbid it. */
+  async #removeLeft(drafts: string, now: number): Promise<void> {
+    const found = await this.#entries(drafts).catch(() => []);
+    for (const { filename } of found.filter(({ attrs }) => attrs.isFile() && isLeft(attrs.mtime * 1_000, now)))
+      await this.#unlink(`${drafts}/${filename}`).catch(() => undefined);
   }
 
   /** Several writes are under way at a time: each takes the way to the server and back. */

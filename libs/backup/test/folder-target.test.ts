@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { scratchFolder } from '@sallyport/support';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { inFolderTurn } from '../src/folder-turns.ts';
 import { openFolderTarget } from '../src/index.ts';
 import { targetContract } from './target.contract.ts';
@@ -35,16 +35,34 @@ test('a folder that is not there, as in a share that is not mounted, is never ma
   expect(readdirSync(join(folder, '..'))).toEqual(['share-away']);
 });
 
-test('what a process left that ended while it wrote is no object, and goes when it is a day old', async () => {
+test('what a process left that ended while it wrote is no object, and goes with the next one once it is an hour old', async () => {
   const folder = scratchFolder();
-  await (await openFolderTarget(folder)).put('main/a/x', text('x'));
-  const drafts = join(folder, '.drafts');
-  for (const name of ['old', 'young']) writeFileSync(join(drafts, name), 'half');
-  utimesSync(join(drafts, 'old'), 1, 1);
   const target = await openFolderTarget(folder);
+  await target.put('main/a/x', text('x'));
+  const drafts = join(folder, '.drafts');
+  const leave = (name: string, minutes: number): void => {
+    const writtenAt = new Date(Date.now() - minutes * 60_000);
+    writeFileSync(join(drafts, name), 'half');
+    utimesSync(join(drafts, name), writtenAt, writtenAt);
+  };
+  leave('old', 61);
+  leave('young', 59);
+  await target.put('main/a/y', text('y'));
   expect(readdirSync(drafts)).toEqual(['young']);
-  expect((await target.list('')).map(({ path }) => path)).toEqual(['main/a/x']);
-  rmSync(join(drafts, 'young'));
+  expect((await target.list('')).map(({ path }) => path)).toEqual(['main/a/x', 'main/a/y']);
+});
+
+test('a draft of somebody who writes stays, also where our clock is hours ahead of that of the folder', async () => {
+  const folder = scratchFolder();
+  const [target, other] = [await openFolderTarget(folder), await openFolderTarget(folder)];
+  async function* slow(): AsyncIterable<Uint8Array> {
+    yield Buffer.from('be');
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3 * 3_600_000 });
+    await other.put('main/a/y', text('y')).finally(() => vi.useRealTimers());
+    yield Buffer.from('gun');
+  }
+  await target.put('main/a/x', slow());
+  expect((await target.list('')).map(({ bytes }) => bytes)).toEqual([5, 1]);
 });
 
 test('a folder in which a file has the name of a folder says so and is not overwritten', async () => {

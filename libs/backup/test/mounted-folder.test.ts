@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { scratchFolder } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
@@ -39,6 +39,10 @@ async function* megabytes(count: number): AsyncIterable<Uint8Array> {
   for (let i = 0; i < count; i++) yield Buffer.alloc(1_000_000, i + 1);
 }
 
+async function* half(): AsyncIterable<Uint8Array> {
+  yield Buffer.alloc(500_000, 1);
+}
+
 async function* little(): AsyncIterable<Uint8Array> {
   yield Buffer.from('x');
 }
@@ -54,6 +58,18 @@ for (const [kind, open] of [
     await target.put('main/a/data.age', little());
     expect(await target.list('')).toHaveLength(1);
     await target.remove('main/a/data.age');
+    await target.close();
+  });
+
+  test.runIf(mounted)(`${kind}: what killed processes left makes room on a disk that is full`, async () => {
+    const target = await open(small);
+    await target.put('main/a/x', little());
+    const [left, hoursAgo] = [join(small, '.drafts/left'), new Date(Date.now() - 7_200_000)];
+    writeFileSync(left, Buffer.alloc(900_000));
+    utimesSync(left, hoursAgo, hoursAgo);
+    await target.put('main/a/data.age', half());
+    expect((await target.list('')).map(({ bytes }) => bytes)).toEqual([500_000, 1]);
+    for (const { path } of await target.list('')) await target.remove(path);
     await target.close();
   });
 
