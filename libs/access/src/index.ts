@@ -473,5 +473,6 @@ export { memoryPresence, type Presence, type Sighting } from './shared/presence.
 export { memoryThrottle, type Throttle } from './shared/throttle.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './store/errors.ts';
 export { EpochFence, fencedStore } from './store/fence.ts';
+export { missing } from './store/missing.ts';
 export { type Json, NEVER } from './store/shape.ts';
 export type { RealmStore } from './store/store.ts';

@@ -3,6 +3,7 @@ import {
   drainSite,
   leaseHolderOf,
   listSitePage,
+  missing,
   type ProxyRow,
   putSite,
   removeSite,
@@ -11,7 +12,6 @@ import {
   type SiteRow,
   type SitesWithProxies,
 } from '@sallyport/access';
-import { ProblemError } from '@sallyport/http-service';
 import type { SiteDetails, SiteView } from '@sallyport/security-api';
 import { sites } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
@@ -78,7 +78,7 @@ type SiteWithProxies = Omit<SiteDetails, 'resources' | 'everySite'>;
 async function findSite(parts: SiteRoutes, name: string): Promise<SiteWithProxies> {
   const seen = await listSitePage(parts.access, { after: '', limit: Number.MAX_SAFE_INTEGER });
   const site = seen.sites.find((row) => row.name === name);
-  if (!site) throw new ProblemError('ERR_ACCESS_NOT_FOUND', `no site ${name}`);
+  if (!site) throw missing('site', name);
   return siteWithProxies(parts, site, seen);
 }
 

@@ -10,6 +10,7 @@ import {
   listGroups,
   listProxiesWithLeases,
   listUsers,
+  missing,
   putGroup,
   putUser,
   randomId,
@@ -65,7 +66,7 @@ function addUsers(service: FastifyInstance, routes: UserRoutes): void {
   serve(service, users.list, async ({ query }) => (await listUsers(access, pageOf(query))).map(userView));
   serve(service, users.get, async ({ params: { name } }) => {
     const found = await findUser(access, name);
-    if (!found) throw new ProblemError('ERR_ACCESS_NOT_FOUND', `no user ${name}`);
+    if (!found) throw missing('user', name);
     return userView(found);
   });
   serve(service, users.put, async ({ params: { name }, body, by }) => {

@@ -4,6 +4,7 @@ import { getRealm, settingsOf } from '../realm/realm.ts';
 import { revokedVersions } from '../realm/revocation-log.ts';
 import { changeRights, type PutOptions } from '../rights/policies.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Tables, Transaction } from '../store/store.ts';
 import type { AppRow } from './rows.ts';
 
@@ -20,7 +21,7 @@ export async function listApps(
 /** A registered app. @throws AccessError ERR_ACCESS_NOT_FOUND */
 export async function getApp({ store }: AccessContext, id: string): Promise<AppRow> {
   const row = await store.transaction(({ tables }) => tables.apps.find({ id }));
-  if (row?.removedAt !== null) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no app ${id} is registered`);
+  if (row?.removedAt !== null) throw missing('app', id);
   return row;
 }
 
@@ -49,8 +50,7 @@ export async function putApp(
   let row: AppRow = { ...wanted, blocked: null };
   await changeRights(access, { action: 'app.put', subject: id, by }, async (begun) => {
     const { tables } = begun;
-    for (const name of groupsIn(row))
-      if (!(await tables.groups.find({ name }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
+    for (const name of groupsIn(row)) if (!(await tables.groups.find({ name }))) throw missing('group', name);
     const before = await tables.apps.find({ id }, 'update');
     if (options.onlyNew && before?.removedAt === null)
       throw new AccessError('ERR_ACCESS_CONFLICT', `the app ${id} is registered already`);

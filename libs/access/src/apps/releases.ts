@@ -12,6 +12,7 @@ import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import {
   begunAt,
@@ -57,11 +58,10 @@ export async function proposeRelease(
   return change(access, by, async (begun) => {
     const { apps, releases, groups } = begun.tables;
     const app = await apps.find({ id: content.id }, 'share');
-    if (app?.removedAt !== null) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no app ${content.id} is registered`);
+    if (app?.removedAt !== null) throw missing('app', content.id);
     checkFits(app, content);
     checkChannel(app, channel);
-    for (const name of input.rollout?.groups ?? [])
-      if (!(await groups.find({ name }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
+    for (const name of input.rollout?.groups ?? []) if (!(await groups.find({ name }))) throw missing('group', name);
     const others = await releases.list({ where: { appId: app.id }, among: ['state', ['proposed', 'live']] });
     const same = others.find(
       ({ package: { os, version } }) => os === content.os && compareVersions(version, content.version) === 0,
@@ -133,7 +133,7 @@ export function draftWith(access: AccessContext, id: string): Promise<TargetsDra
 
 async function getRelease({ tables }: Transaction, id: string): Promise<ReleaseRow> {
   const row = await tables.releases.find({ id }, 'update');
-  if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no release ${id}`);
+  if (!row) throw missing('release', id);
   return row;
 }
 
@@ -209,8 +209,7 @@ async function checkNamed(
 ): Promise<void> {
   const app = what === 'steps' && channel !== undefined ? await tables.apps.find({ id: appId }) : undefined;
   if (app) checkChannel(app, channel!);
-  for (const name of groups)
-    if (!(await tables.groups.find({ name }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
+  for (const name of groups) if (!(await tables.groups.find({ name }))) throw missing('group', name);
 }
 
 /** Takes a release back: nobody is offered it, or gets another byte of it, from then on. @throws AccessError ERR_ACCESS_NOT_FOUND */

@@ -9,6 +9,7 @@ import { bumpMapVersion } from '../realm/realm.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import type { DirectoryRow, DirectorySettings } from './rows.ts';
 
@@ -133,7 +134,7 @@ export async function readDirectory(
   lock?: 'share' | 'update',
 ): Promise<DirectoryRow> {
   const row = await tables.directories.find({ name }, lock);
-  if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no directory ${name}`);
+  if (!row) throw missing('directory', name);
   return row;
 }
 

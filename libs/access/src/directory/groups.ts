@@ -2,6 +2,7 @@ import { encodeText, formatHex } from '@sallyport/channel';
 import { type Change, change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import { type AccountAuthor, changeAccounts, namesOfGroups } from './accounts.ts';
 import { readDirectory, sourceOf, withGroups } from './directories.ts';
@@ -205,8 +206,7 @@ export async function mapDirectoryGroup(
   await changeRealm(access, by, async (begun) => {
     const { directories, directoryGroups, groups, members } = begun.tables;
     const row = await readDirectory(begun, directory, 'update');
-    if (!(await groups.find({ name: groupName })))
-      throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${groupName}`);
+    if (!(await groups.find({ name: groupName }))) throw missing('group', groupName);
     if (!(await directoryGroups.find({ directory, subject })))
       throw new AccessError('ERR_ACCESS_NOT_FOUND', `${directory} has no group ${subject}`);
     const { settings } = withGroups(row, { ...mappingOf(row), [subject]: groupName });

@@ -6,7 +6,7 @@ import { getRealm } from '../realm/realm.ts';
 import { fitsRegion, type OpenedResource, opensAt, sitesOf } from '../rights/places.ts';
 import { type PolicySet, policiesByResource, readPolicySet, routesFor } from '../rights/policies.ts';
 import type { PolicyRow, ResourceRow } from '../rights/rows.ts';
-import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 
 /** A group of a user and who put them there. */
@@ -52,7 +52,7 @@ export interface UserRights {
 export async function explainRights(access: AccessContext, userName: string): Promise<UserRights> {
   return access.store.transaction(async (transaction) => {
     const user = await transaction.tables.users.find({ name: userName });
-    if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${userName}`);
+    if (!user) throw missing('user', userName);
     const groups = await groupReasons(transaction, user.id);
     const names = new Set(groups.map(({ group }) => group));
     const set = await readPolicySet(transaction);

@@ -8,6 +8,7 @@ import type { LeaseRow } from '../revocation/rows.ts';
 import { readPolicySet, sitesServing } from '../rights/policies.ts';
 import type { ResourceRow } from '../rights/rows.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import { notePodRenewal } from './pods.ts';
 import type { JoinTokenRow, ProxyRow } from './rows.ts';
@@ -224,8 +225,8 @@ export async function moveProxy(
   return change(access, by, async (begun) => {
     const { proxies, sites } = begun.tables;
     const row = await proxies.find({ name }, 'update');
-    if (row?.revokedAt !== null) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no Proxy ${name}`);
-    if (!(await sites.find({ name: site }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no site ${site}`);
+    if (row?.revokedAt !== null) throw missing('Proxy', name);
+    if (!(await sites.find({ name: site }))) throw missing('site', site);
     if (row.site === site) {
       begun.unchanged();
       return false;

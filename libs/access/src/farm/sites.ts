@@ -4,6 +4,7 @@ import { bumpMapVersion, bumpPolicyVersion, getRealm, noteLongestLease } from '.
 import type { LeaseRow } from '../revocation/rows.ts';
 import { sitesOf } from '../rights/places.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import type { ProxyRow, SiteRow } from './rows.ts';
 import { checkMapFits, siteMapBytes } from './site-map.ts';
@@ -97,7 +98,7 @@ export async function drainSite(
   return change(access, by, async (begun) => {
     const { sites } = begun.tables;
     const before = await sites.find({ name }, 'update');
-    if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no site ${name}`);
+    if (!before) throw missing('site', name);
     const same = (before.drainedAt !== null) === drained;
     if (same) {
       begun.unchanged();

@@ -3,6 +3,7 @@ import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import type { OperatorRow, OperatorTokenRow } from './rows.ts';
 
@@ -119,7 +120,7 @@ export async function endOperator(
 ): Promise<EndedOperators> {
   return change(access, by, async (begun) => {
     const operator = await findOperatorNamed(begun, name);
-    if (!operator) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no operator ${name}`);
+    if (!operator) throw missing('operator', name);
     const invited = await descendantsOf(begun, [operator]);
     const gone = withInvited ? [operator, ...invited] : [operator];
     await endRows(begun, gone, { at: begun.at, reason: by.reason });

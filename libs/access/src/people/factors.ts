@@ -2,6 +2,7 @@ import { change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { PURPOSES } from '../sealing/keyring.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import { type CredentialChange, endSignIns } from './credentials.ts';
 
 /** Bytes of a TOTP secret (RFC 4226, section 4: at least 128 bits, 160 recommended). */
@@ -23,7 +24,7 @@ export async function issueFactor(
   return changeRealm(access, by, async (change) => {
     const { users, factors, directories } = change.tables;
     const user = await users.find({ name: userName });
-    if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${userName}`);
+    if (!user) throw missing('user', userName);
     const directory = user.directory && (await directories.find({ name: user.directory }));
     if (directory && directory.kind !== 'ldap')
       throw new AccessError(
@@ -48,7 +49,7 @@ export async function removeFactor(
 ): Promise<FactorChange & { readonly removed: boolean }> {
   return changeRealm(access, by, async (change) => {
     const user = await change.tables.users.find({ name: userName });
-    if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${userName}`);
+    if (!user) throw missing('user', userName);
     const removed = (await change.tables.factors.remove({ where: { userId: user.id } })) > 0;
     if (removed) await endSignIns(change, user, how);
     change.audit('factor.remove', userName);

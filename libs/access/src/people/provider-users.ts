@@ -1,6 +1,7 @@
 import type { Change } from '../realm/change.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { UserRow } from './rows.ts';
 
 /**
@@ -14,7 +15,7 @@ export async function checkProvider(
 ): Promise<void> {
   const { name, before, directory } = of;
   const row = await tables.directories.find({ name: directory });
-  if (!row) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no directory ${directory}`);
+  if (!row) throw missing('directory', directory);
   if (row.kind !== 'oidc')
     throw new AccessError('ERR_ACCESS_INVALID', `${directory} brings its users itself (${row.kind}): add them there`);
   if (before) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a user ${name} already`);

@@ -2,6 +2,7 @@ import { type Change, change as changeRealm } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { endUser } from '../revocation/revocation.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { UserRow } from './rows.ts';
 import { groupsOf, type UserWithGroups } from './users.ts';
 
@@ -21,7 +22,7 @@ export async function removeUser(access: AccessContext, name: string, requestId:
       change.unchanged();
       return before.index;
     }
-    if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${name}`);
+    if (!user) throw missing('user', name);
     const { pushed, active } = await accountOf(change, user);
     if (pushed && active)
       throw new AccessError('ERR_ACCESS_INVALID', `${user.directory} has ${name}: remove the account there first`);
@@ -47,7 +48,7 @@ export async function renameUser(access: AccessContext, name: string, to: string
   return changeRealm(access, by, async (change) => {
     const { users } = change.tables;
     const user = await users.find({ name });
-    if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${name}`);
+    if (!user) throw missing('user', name);
     if ((await accountOf(change, user)).pushed)
       throw new AccessError('ERR_ACCESS_INVALID', `the name comes from ${user.directory}: change it there`);
     if (await users.find({ name: to })) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a user ${to} already`);

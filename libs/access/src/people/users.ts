@@ -5,6 +5,7 @@ import { endUser } from '../revocation/revocation.ts';
 import type { RevocationRow } from '../revocation/rows.ts';
 import { standing } from '../revocation/standing.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import { partsOf } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import { endSignIns } from './credentials.ts';
@@ -81,7 +82,7 @@ async function setGroups(begun: Change, userId: string, wanted: readonly string[
   const after = [...new Set(wanted)].sort();
   if (before.join('\0') === after.join('\0')) return;
   for (const name of after) {
-    if (!(await groups.find({ name }))) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${name}`);
+    if (!(await groups.find({ name }))) throw missing('group', name);
   }
   await members.remove({ where: local });
   await members.insertEach(after.map((groupName) => ({ groupName, ...local })));
@@ -189,7 +190,7 @@ export async function enableUser(access: AccessContext, name: string, by: Actor)
 
 async function getUser(transaction: Transaction, name: string): Promise<UserRow> {
   const user = await transaction.tables.users.find({ name });
-  if (!user) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no user ${name}`);
+  if (!user) throw missing('user', name);
   return user;
 }
 

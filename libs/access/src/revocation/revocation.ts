@@ -13,6 +13,7 @@ import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
 import { type Revocation, stillRevoked } from '../realm/revocation-log.ts';
 import type { InstallationRow, SessionRow } from '../session/rows.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import type { RevocationRow } from './rows.ts';
 import { standing } from './standing.ts';
@@ -134,13 +135,13 @@ async function block(
 const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending: Ending) => Promise<void>>> = {
   async session(transaction, ending) {
     const session = await transaction.tables.sessions.find({ id: ending.subject });
-    if (!session) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such session');
+    if (!session) throw missing('session', ending.subject);
     await transaction.tables.sessions.update({ where: { id: ending.subject, endedAt: null } }, ended(ending));
   },
   async installation(transaction, ending) {
     const where = { id: ending.subject };
     const found = await transaction.tables.installations.update({ where }, REVOKED);
-    if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such installation');
+    if (found === 0) throw missing('installation', ending.subject);
     await transaction.tables.sessions.update(
       { where: { installationId: ending.subject, endedAt: null } },
       ended(ending),
@@ -192,7 +193,7 @@ const EFFECTS: Readonly<Record<RevocationKind, (transaction: Transaction, ending
   async proxy(transaction, ending) {
     const where = { name: ending.subject, revokedAt: null };
     const found = await transaction.tables.proxies.update({ where }, { revokedAt: ending.at });
-    if (found === 0) throw new AccessError('ERR_ACCESS_NOT_FOUND', 'no such Proxy');
+    if (found === 0) throw missing('Proxy', ending.subject);
   },
   async rights() {
     // Nothing ends: Proxies read the rights again.

@@ -15,6 +15,7 @@ import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import { shownBackend } from './backend-secrets.ts';
 import { fitsRegion, isAt, type OpenedResource, opensAt, routeTo, storedPlace } from './places.ts';
@@ -224,7 +225,7 @@ export async function changePolicy(
   await changeRights(access, { action: 'policy.change', subject: name, by }, async (begun) => {
     const { tables } = begun;
     const before = await tables.policies.find({ name }, 'update');
-    if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no policy ${name}`);
+    if (!before) throw missing('policy', name);
     const { groups, addGroups, removeGroups, resources, addResources, removeResources, ...rest } = changed;
     const { sites, notSites, networks, notNetworks, regions, notRegions, countries, notCountries, ...about } = rest;
     const { attested, ...named } = about;
@@ -290,12 +291,11 @@ async function checkNamed(
   { groups, resources }: { readonly groups: readonly string[]; readonly resources: readonly string[] },
 ): Promise<void> {
   for (const group of groups) {
-    if (!(await tables.groups.find({ name: group })))
-      throw new AccessError('ERR_ACCESS_NOT_FOUND', `no group ${group}`);
+    if (!(await tables.groups.find({ name: group }))) throw missing('group', group);
   }
   for (const resource of resources) {
     const found = await tables.resources.find({ name: resource }, 'share');
-    if (!found) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${resource}`);
+    if (!found) throw missing('resource', resource);
   }
 }
 

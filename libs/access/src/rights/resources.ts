@@ -4,6 +4,7 @@ import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { Transaction } from '../store/store.ts';
 import { shownBackend, storedBackend } from './backend-secrets.ts';
 import { storedSites } from './places.ts';
@@ -63,7 +64,7 @@ export async function changeResource(
   await changeRights(access, { action: 'resource.change', subject: name, by }, async (transaction) => {
     const { tables } = transaction;
     const before = await tables.resources.find({ name }, 'update');
-    if (!before) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no resource ${name}`);
+    if (!before) throw missing('resource', name);
     const { backend = {}, ...rest } = changed;
     const { kind, authority, title } = before;
     const merged = mergePatch(shownBackend(before.backend), backend) as ResourceInput['backend'];

@@ -3,7 +3,7 @@ import { noteRefusedVersion, type RefusedSignIn } from '../apps/release-reports.
 import type { ReleaseRow } from '../apps/rows.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { isAppRevoked, revokedApps } from '../revocation/revocation.ts';
-import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 
 /** A version of an app on a system: one that the realm knows, or one that installations say they are. */
 export interface AppVersion {
@@ -36,7 +36,7 @@ export function appVersions({ store }: AccessContext, appId: string, limit: numb
       installations.tally(['app', 'os'], { where: { status: 'active' } }),
       installations.tally(['refusedApp', 'os'], { among: ['status', ['active', 'pending']] }),
     ]);
-    if (app?.removedAt !== null) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no app ${appId} is registered`);
+    if (app?.removedAt !== null) throw missing('app', appId);
     const counted = (text: string | null | undefined, os: string | null | undefined): VersionOn[] =>
       text?.startsWith(`${appId}@`) ? [{ version: text.slice(appId.length + 1), os: os ?? null }] : [];
     const said = tallied

@@ -3,6 +3,7 @@ import type { ChannelDeviceRow } from '../apps/rows.ts';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import type { InstallationRow } from './rows.ts';
 
 /** Which installation, on which channel of releases of which app. */
@@ -52,7 +53,7 @@ export async function putOnChannel(access: AccessContext, place: ChannelPlace, b
     const { installations, channelDevices } = begun.tables;
     await checkPlace(begun.tables, place);
     const installation = await installations.find({ id: installationId }, 'share');
-    if (!installation) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no installation ${installationId}`);
+    if (!installation) throw missing('installation', installationId);
     if (installation.status === 'revoked')
       throw new AccessError('ERR_ACCESS_CONFLICT', `the installation ${installationId} is revoked`);
     if (await channelDevices.find({ appId, channel, installationId })) return nothing(begun);
@@ -80,7 +81,7 @@ async function checkPlace(
   { app: id, channel }: Pick<ChannelPlace, 'app' | 'channel'>,
 ): Promise<void> {
   const app = await tables.apps.find({ id });
-  if (app?.removedAt !== null) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no app ${id} is registered`);
+  if (app?.removedAt !== null) throw missing('app', id);
   checkChannel(app, channel);
 }
 

@@ -6,7 +6,7 @@ import type { AppRow, ReleaseRow } from '../apps/rows.ts';
 import { groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { revokedApps } from '../revocation/revocation.ts';
-import { AccessError } from '../store/errors.ts';
+import { missing } from '../store/missing.ts';
 import { appVersionOf } from './offers.ts';
 import type { InstallationRow } from './rows.ts';
 
@@ -35,7 +35,7 @@ export function offeredTo(
   return store.transaction(async (transaction) => {
     const { releases, apps, installations, users, channelDevices } = transaction.tables;
     const release = await releases.find({ id: releaseId });
-    if (!release) throw new AccessError('ERR_ACCESS_NOT_FOUND', `no release ${releaseId}`);
+    if (!release) throw missing('release', releaseId);
     const app = await apps.find({ id: release.appId });
     const rows = await installations.list({ above: ['id', after], limit });
     const userIds = [...new Set(rows.map(({ userId }) => userId))];

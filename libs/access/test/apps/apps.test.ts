@@ -27,7 +27,7 @@ test('an app is put, listed, replaced and removed', async () => {
   expect(await getApp(access, 'a')).toMatchObject({ title: 'A' });
   expect(await removeApp(access, 'a', BY)).toBe(true);
   expect(await removeApp(access, 'a', BY)).toBe(false);
-  await expect(getApp(access, 'a')).rejects.toThrow('no app a is registered');
+  await expect(getApp(access, 'a')).rejects.toThrow('no app a: "sallyport app list" shows them all');
   expect(await listApps(access, { after: '', limit: 9 })).toHaveLength(1);
   await putApp(access, 'a', OPEN, BY, { onlyNew: true });
 });
@@ -43,8 +43,10 @@ test('rules name registered apps only, and an app that a rule names stays', asyn
   await putResource(access, 'wiki', { kind: 'http', authority: 'wiki.corp', backend: BACKEND }, BY);
   const context = { apps: [{ id: 'a' }] };
   const policy = { groups: ['staff'], resources: ['wiki'], context };
-  await expect(putPolicy(access, 'p', policy, BY)).rejects.toThrow('no app a is registered');
-  await expect(changeSettings(access, { context }, BY)).rejects.toThrow('no app a is registered');
+  await expect(putPolicy(access, 'p', policy, BY)).rejects.toThrow('no app a: "sallyport app list" shows them all');
+  await expect(changeSettings(access, { context }, BY)).rejects.toThrow(
+    'no app a: "sallyport app list" shows them all',
+  );
   await putApp(access, 'a', OPEN, BY);
   await putPolicy(access, 'p', policy, BY);
   await expect(removeApp(access, 'a', BY)).rejects.toThrow('policies name a: p');
