@@ -105,7 +105,7 @@ test('keys, root, app and pipeline are set up by commands', async () => {
 });
 
 test('a pipeline publishes and can do nothing else; who published cannot sign', async () => {
-  await expect(run(['app', 'releases'], at('ci'))).rejects.toThrow('operator credential');
+  await expect(run(['app', 'releases'], at('ci'))).rejects.toThrow('publisher ci may only publish');
   const profile = JSON.parse(readFileSync(join(at('ci'), 'cli', 'operator.json'), 'utf8')) as { token: string };
   const eve = operator.with(profile.token).call(api.users.put, { params: { name: 'eve' }, body: {} });
   await expect(eve).rejects.toMatchObject({ code: 'ERR_SECURITY_OPERATOR' });

@@ -55,10 +55,15 @@ export function addAdminRoutes(service: FastifyInstance, routes: AdminRoutes): v
     if (operation?.open || open) return;
     const [, token] = /^Bearer (\S{1,256})$/i.exec(request.headers.authorization ?? '') ?? [];
     const operator = token && (await findOperator(access, token));
-    const publisher = token && operation?.publisher ? await findPublisher(access, token) : undefined;
-    if (publisher) {
+    const publisher = token && !operator ? await findPublisher(access, token) : undefined;
+    if (publisher && operation?.publisher) {
       request.publisher = publisher;
       return;
+    }
+    if (publisher) {
+      const why = `the credential of the publisher ${publisher.name} may only publish`;
+      refusals.note({ action: 'operator', subject: 'admin API', why, address: request.ip });
+      throw new ProblemError('ERR_SECURITY_OPERATOR', `${why}: ask with one of an operator`, 403);
     }
     if (!operator) {
       const why = token ? 'the credential is not good' : 'no credential';

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { findUser } from '@sallyport/access';
+import { endPublisher, findUser, issuePublisher } from '@sallyport/access';
 import { expect, test, vi } from 'vitest';
 import { createAdminService } from '../../src/app.ts';
 import { DATABASE, scene } from '../scene.ts';
@@ -38,6 +38,22 @@ test('an invitation needs a reason, and its operator is listed, named and ended'
   expect((await call('POST', '/v1/operators/ben/end', { reason: '' })).status).toBe(400);
   expect((await call('POST', '/v1/operators/ben/end')).json).toEqual({ ended: ['ben'], invited: [] });
   expect((await call('GET', '/v1/operators', { bearer: ben.token })).status).toBe(401);
+});
+
+test('the credential of a pipeline is told that it may only publish, and does; once it is over it is none', async () => {
+  const { context, call } = await admin();
+  const by = { actor: 'olga', reason: 'unit test' };
+  const { token: bearer } = await issuePublisher(context.access, 'ci', by);
+  const { status, json } = await call('GET', '/v1/apps', { bearer });
+  expect({ status, ...json }).toMatchObject({
+    ...{ status: 403, code: 'ERR_SECURITY_OPERATOR' },
+    title: 'the credential of the publisher ci may only publish: ask with one of an operator',
+  });
+  expect((await call('PUT', '/v1/users/eve', { bearer, body: {} })).status).toBe(403);
+  const release = { sha256: '0'.repeat(64) };
+  expect((await call('POST', '/v1/releases', { bearer, body: release })).status).not.toBe(403);
+  await endPublisher(context.access, 'ci', by);
+  expect((await call('GET', '/v1/apps', { bearer })).status).toBe(401);
 });
 
 test('an operator who is ended while a body is on its way changes nothing', async () => {
