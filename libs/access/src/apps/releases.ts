@@ -62,7 +62,9 @@ export async function proposeRelease(
     checkFits(app, content);
     checkChannel(app, channel);
     for (const name of input.rollout?.groups ?? []) if (!(await groups.find({ name }))) throw missing('group', name);
-    const others = await releases.list({ where: { appId: app.id }, among: ['state', ['proposed', 'live']] });
+    const all = await releases.list({ where: { appId: app.id } });
+    checkBuild(content, all);
+    const others = all.filter(({ state }) => state !== 'withdrawn');
     const same = others.find(
       ({ package: { os, version } }) => os === content.os && compareVersions(version, content.version) === 0,
     );
@@ -95,12 +97,39 @@ export async function proposeRelease(
 
 /** @throws AccessError ERR_ACCESS_INVALID */
 function checkFits({ id, signers, platforms }: AppRow, { os, signers: signed }: PackageView): void {
-  const invalid = (why: string): AccessError =>
-    new AccessError('ERR_ACCESS_INVALID', `the package does not fit ${id}: ${why}`);
+  const invalid = (why: string): AccessError => doesNotFit(id, why);
   if (platforms.length > 0 && !platforms.some((one) => one.os === os)) throw invalid(`it is for ${os}`);
   if (os !== 'browser' && signers.length === 0) throw invalid('no signer is registered for the app');
   const foreign = signed.find((one) => !signers.includes(one));
   if (foreign !== undefined) throw invalid(`it is signed by ${foreign}`);
+}
+
+function doesNotFit(id: string, why: string): AccessError {
+  return new AccessError('ERR_ACCESS_INVALID', `the package does not fit ${id}: ${why}`);
+}
+
+/**
+ * Android goes by the build (versionCode) and installs none below that which it has: builds rise with versions, whatever channel they are
+ * on, also above what was withdrawn or revoked once devices may have it. iOS goes by the version.
+ * @throws AccessError ERR_ACCESS_INVALID
+ */
+function checkBuild({ id, os, version, build }: PackageView, all: readonly ReleaseRow[]): void {
+  if (os !== 'android') return;
+  const installed = all.filter((row) => row.package.os === os && (row.state !== 'withdrawn' || hasBegun(row)));
+  for (const { package: other, id: release } of installed) {
+    const order = compareVersions(version, other.version);
+    if (order === 0 || Math.sign(Number(build) - Number(other.build)) === Math.sign(order)) continue;
+    const where = order > 0 ? 'above' : 'below';
+    throw doesNotFit(
+      id,
+      `its build ${build} is not ${where} ${other.build}, that of ${other.version} (${release}): Android installs no update to a lower one`,
+    );
+  }
+}
+
+/** True for a release that was live: its steps are moments, and no longer counted from its begin. */
+function hasBegun(row: ReleaseRow): boolean {
+  return Object.values(rolloutsOf(row)).some(({ steps }) => steps.some(({ at }) => at >= row.publishedAt));
 }
 
 /** The document of a release, as it is signed and devices read it: one text for one row. */

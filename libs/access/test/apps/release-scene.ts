@@ -38,11 +38,14 @@ export function online(number: number): Uint8Array {
   return new Uint8Array(32).fill(number + 1);
 }
 
-/** A package of the app `field` as it was read, each another one. */
+/** A package of the app `field` as it was read, each another one; its build rises with its version. */
 export function packageOf(over: Partial<PackageView> = {}): PackageView {
+  const { version = '1.1' } = over;
+  const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number);
   const sha256 = createHash('sha256').update(randomBytes(8)).digest('hex');
   return {
-    ...{ kind: 'apk', os: 'android', id: 'field', version: '1.1', build: '2', minOsVersion: '', permissions: [] },
+    ...{ kind: 'apk', os: 'android', id: 'field', version, minOsVersion: '', permissions: [] },
+    build: String(major * 1_000_000 + minor * 1_000 + patch),
     ...{ signers: [SIGNER], sha256, bytes: 3, chunks: [sha256] },
     ...over,
   };

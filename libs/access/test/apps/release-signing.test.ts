@@ -9,6 +9,7 @@ import {
   putRoot,
   readUpdateFile,
   releaseStandings,
+  withdrawRelease,
 } from '../../src/index.ts';
 import { BY, scene } from '../scene.ts';
 import {
@@ -138,6 +139,39 @@ test('so many releases of an app may wait to be signed', async () => {
   const { propose } = await realm();
   for (let i = 0; i < 32; i++) await propose({ version: `2.${i}` });
   await expect(propose({ version: '3' })).rejects.toThrow('wait to be signed');
+});
+
+const HELD = { id: 'field', os: 'android' };
+
+test.each([
+  ['a newer version with a lower build', { ...HELD, version: '1.3', build: '19' }, 'its build 19 is not above 20'],
+  ['a newer version with the same build', { ...HELD, version: '1.3', build: '20' }, 'its build 20 is not above 20'],
+  ['an older version with a higher build', { ...HELD, version: '1.1.5', build: '21' }, 'its build 21 is not below 20'],
+])('%s is refused: Android would not install it, or not what comes behind it', async (_what, over, words) => {
+  const { access, propose } = await realm();
+  await published(access, packageOf({ version: '1.1', build: '9' }));
+  const { id } = await published(access, packageOf({ version: '1.2', build: '20' }));
+  await expect(propose(over)).rejects.toThrow(words);
+  await expect(propose(over)).rejects.toThrow(`that of 1.2 (${id}): Android installs no update to a lower one`);
+});
+
+test('builds rise above what devices may have, also once it is withdrawn; what was never live is nothing to them', async () => {
+  const { access, propose } = await realm();
+  const slip = await propose({ version: '2.0', build: '999' });
+  await expect(propose({ version: '2.1', build: '21' })).rejects.toThrow('not above 999');
+  await withdrawRelease(access, slip.id, BY);
+  const out = await published(access, packageOf({ version: '1.2', build: '20' }));
+  await withdrawRelease(access, out.id, BY);
+  await expect(propose({ version: '1.3', build: '15' })).rejects.toThrow('not above 20');
+  expect((await propose({ version: '1.2', build: '20' })).state).toBe('proposed');
+  expect((await propose({ version: '1.3', build: '21' })).state).toBe('proposed');
+});
+
+test('builds of one system say nothing of another one, and those of iOS begin anew with each version', async () => {
+  const { access, propose } = await realm();
+  await published(access, packageOf({ version: '1.2', build: '20' }));
+  for (const version of ['1.2', '1.3'])
+    expect((await propose({ version, build: '1', os: 'ios' })).state).toBe('proposed');
 });
 
 /** A live release, and what its rollout says. */
