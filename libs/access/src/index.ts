@@ -1,6 +1,7 @@
 export { adoptApps } from './apps/adopt.ts';
 export { isUpdates } from './apps/app-rule.ts';
 export { getApp, listApps, putApp, removeApp } from './apps/apps.ts';
+export { blockedWords } from './apps/blocked-versions.ts';
 export { rolloutsOf } from './apps/channels.ts';
 export { type KeptPackages, livePackages, sweepPackages } from './apps/kept-packages.ts';
 export { endPublisher, findPublisher, issuePublisher, listPublishers } from './apps/publishers.ts';

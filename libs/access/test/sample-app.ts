@@ -12,6 +12,7 @@ export function sampleApp(id: string, own: Partial<AppRow> = {}): AppRow {
     minimum: null,
     channels: null,
     blocked: null,
+    blockedBelow: null,
     removedAt: null,
     ...own,
   };

@@ -64,9 +64,17 @@ function isPatchedSince(osPatch: string, least: string): boolean {
   return /^\d{4}-\d{2}(-\d{2})?$/.test(osPatch) && osPatch.padEnd(10, '-01') >= least.padEnd(10, '-01');
 }
 
-/** A version that is not known is below every other one. */
-function isBelow(version: string, least: string): boolean {
-  return version === '' || compareVersions(version, least) < 0;
+/** A version that is not known, or no numbers with dots, is below every other one. */
+export function isBelow(version: string, least: string): boolean {
+  return !/^\d+(\.\d+)*$/.test(version) || compareVersions(version, least) < 0;
+}
+
+/** True for a version that a rule for its app refuses whatever its minimum is: it was revoked. */
+export function isRefusedVersion(
+  { notVersions, notBelow }: Pick<Apps[number], 'notVersions' | 'notBelow'>,
+  version: string,
+): boolean {
+  return (notVersions?.includes(version) ?? false) || (notBelow !== undefined && isBelow(version, notBelow));
 }
 
 type Apps = NonNullable<ContextRule['apps']>;
@@ -86,7 +94,7 @@ function checkApp(apps: ContextRule['apps'], context: AppContext): ContextRefusa
 function refusalOfApps(apps: Apps, context: AppContext): ContextRefusal | undefined {
   const signer = formatHex(context.signer);
   const app = apps.find(({ id, signers }) => id === context.id && (!signers || signers.includes(signer)));
-  if (!app || !runsOn(app, context) || app.notVersions?.includes(context.version)) return 'CONTEXT_DENIED';
+  if (!app || !runsOn(app, context) || isRefusedVersion(app, context.version)) return 'CONTEXT_DENIED';
   const old = app.minVersion !== undefined && isBelow(context.version, app.minVersion);
   return old ? 'APP_UPDATE_REQUIRED' : undefined;
 }

@@ -4,6 +4,8 @@ export {
   checkContext,
   checkFacts,
   compareVersions,
+  isBelow,
+  isRefusedVersion,
   type StandingEvidence,
 } from './context-rule.ts';
 export { effectOn, type Revocable } from './effect.ts';

@@ -31,6 +31,8 @@ test.each([
   ['the app and version', { apps: [{ id: 'app', minVersion: '2.0' }] }, undefined],
   ['an app too old', { apps: [{ id: 'app', minVersion: '2.2' }] }, 'APP_UPDATE_REQUIRED'],
   ['versions that are revoked', { apps: [{ id: 'app', notVersions: ['2.0', '2.1'] }] }, 'CONTEXT_DENIED'],
+  ['versions below one', { apps: [{ id: 'app', notBelow: '2.1.1' }] }, 'CONTEXT_DENIED'],
+  ['versions below its own', { apps: [{ id: 'app', notBelow: '2.1' }] }, undefined],
   ['versions of which it is none', { apps: [{ id: 'app', notVersions: ['2.0', '2.1.0'] }] }, undefined],
   ['another app', { apps: [{ id: 'other' }] }, 'CONTEXT_DENIED'],
   ['a system of the app', { apps: [{ id: 'app', platforms: [{ os: 'android', minOsVersion: '9' }] }] }, undefined],

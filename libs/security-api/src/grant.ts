@@ -90,7 +90,7 @@ export const EvidenceVerdict = Type.Object(
 );
 export type EvidenceVerdict = Static<typeof EvidenceVerdict>;
 
-/** So many versions of an app can be revoked at a time. */
+/** So many versions of an app are named in a grant; of more that are revoked the lowest are one. */
 export const MAX_BLOCKED_VERSIONS = 256;
 
 /** What must hold of an app context. All that is given must fit; an unknown posture fact never fits. */
@@ -108,6 +108,11 @@ export const ContextRule = Type.Object(
                 maxItems: MAX_BLOCKED_VERSIONS,
                 description: 'versions that are not allowed, as apps say them',
               }),
+            ),
+            notBelow: Type.Optional(
+              Version(
+                'every version below it is not allowed either, and gets no update: of more versions than can be named',
+              ),
             ),
             platforms: Type.Optional(
               Type.Array(AppPlatform, { maxItems: 16, description: 'systems that it may run on; absent: any' }),

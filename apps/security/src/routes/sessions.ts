@@ -1,5 +1,6 @@
 import {
   type AccessContext,
+  blockedWords,
   isAppKnown,
   listRevocations,
   listSessions,
@@ -8,6 +9,7 @@ import {
   searchAudit,
 } from '@sallyport/access';
 import { formatHex } from '@sallyport/channel';
+import type { RevocationKind } from '@sallyport/security-api';
 import { audit, revocations, sessions } from '@sallyport/security-api/admin';
 import type { FastifyInstance } from 'fastify';
 import type { InForce } from '../revocation/in-force.ts';
@@ -64,7 +66,7 @@ function addRevocations(service: FastifyInstance, { access, inForce, wallMs }: S
     const by = { actor: operator.operator.name, reason: toReason(body.reason) };
     const row = await revoke(access, { requestId, kind: body.kind, subject: body.subject }, by);
     const waited = await inForce.wait(row);
-    const doubt = row.kind === 'app' ? await doubtOfApp(access, row.subject) : undefined;
+    const doubt = await doubtOf(access, row);
     const entry = { index: row.index, kind: row.kind, subject: row.subject, reason: by.reason };
     return { ...revocationView(wallMs(), entry, waited), ...(doubt === undefined ? {} : { doubt }) };
   });
@@ -89,8 +91,19 @@ function addAudit(service: FastifyInstance, { access }: SessionRoutes): void {
   });
 }
 
-/** A version that nobody ever had is perhaps a slip of the pen: it is revoked, and the one that was meant is not. */
-async function doubtOfApp(access: AccessContext, app: string): Promise<string | undefined> {
+/** What of a revoked version of an app, or a lifted one, is perhaps not what was meant. */
+async function doubtOf(
+  access: AccessContext,
+  { kind, subject }: { readonly kind: RevocationKind; readonly subject: string },
+): Promise<string | undefined> {
+  if (kind !== 'app' && kind !== 'lift') return undefined;
+  const slip = kind === 'app' ? await slipOfPen(access, subject) : undefined;
+  const more = await blockedWords(access, subject.slice(0, subject.lastIndexOf('@')));
+  return [slip, more].filter((words) => words !== undefined).join('; ') || undefined;
+}
+
+/** A version that nobody ever had is perhaps one: it is revoked, and the one that was meant is not. */
+async function slipOfPen(access: AccessContext, app: string): Promise<string | undefined> {
   if (await isAppKnown(access, app)) return undefined;
   return `no installation and no session ever had ${app}: is the version right?`;
 }

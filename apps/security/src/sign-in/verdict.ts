@@ -1,5 +1,6 @@
 import type { DirectorySignIn, FreeAccount } from '@sallyport/access';
 import type { AppContext, SignedCode } from '@sallyport/channel';
+import { isRefusedVersion } from '@sallyport/lease';
 import type { ContextRule } from '@sallyport/security-api';
 
 /** Credentials that are good, and what the session keeps of how they were checked. */
@@ -43,5 +44,5 @@ export function whyDenied(rule: ContextRule, { id, version, os }: AppContext, de
 
 /** True for an app in a version that a rule refuses because it is revoked. */
 export function isRevokedVersion({ apps }: ContextRule, { id, version }: Pick<AppContext, 'id' | 'version'>): boolean {
-  return apps?.some((app) => app.id === id && app.notVersions?.includes(version)) ?? false;
+  return apps?.some((app) => app.id === id && isRefusedVersion(app, version)) ?? false;
 }

@@ -2,7 +2,7 @@ import { change } from '../realm/change.ts';
 import type { AccessContext } from '../realm/context.ts';
 import type { Transaction } from '../store/store.ts';
 import { appIdOf } from './app-rule.ts';
-import { blockedVersions } from './apps.ts';
+import { blockedVersions } from './blocked-versions.ts';
 
 const BY = { actor: 'security', reason: 'the realm has devices from before apps were registered' };
 
@@ -18,7 +18,7 @@ export async function adoptApps(access: AccessContext): Promise<readonly string[
     for (const id of ids) {
       const open = { platforms: [], signers: [], groups: null, owners: [], minimum: null, channels: null };
       const blocked = await blockedVersions(begun, id);
-      await begun.tables.apps.insert({ id, title: id, ...open, blocked, removedAt: null });
+      await begun.tables.apps.insert({ id, title: id, ...open, ...blocked, removedAt: null });
       begun.audit('app.put', id);
     }
     if (ids.length === 0) begun.unchanged();

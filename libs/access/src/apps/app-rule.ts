@@ -1,7 +1,8 @@
 import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import { compareVersions } from '@sallyport/lease';
 import type { AccessRule, ContextRule, ResourceGrant } from '@sallyport/security-api';
-import type { AppRow } from './rows.ts';
+import { type BlockedVersions, foldVersions } from './blocked-versions.ts';
+import type { AppRow, ReleaseRow } from './rows.ts';
 
 /** What a rule asks of one app. */
 export type AppDemand = NonNullable<ContextRule['apps']>[number];
@@ -20,6 +21,11 @@ export interface AppUse {
 export function appIdOf(app: string): string {
   const end = app.lastIndexOf('@');
   return end === -1 ? app : app.slice(0, end);
+}
+
+/** The app that a device is which runs a release: `id@version`. */
+export function appVersionOf({ appId, package: { version } }: Pick<ReleaseRow, 'appId' | 'package'>): string {
+  return `${appId}@${version}`;
 }
 
 /** A registered app that a member of the groups may use; undefined for any other. */
@@ -47,13 +53,13 @@ export function ruleChangesAt(apps: readonly AppRow[], { id, groups, now }: AppU
   return from !== undefined && from > now ? from : undefined;
 }
 
-function demandOf({ id, signers, platforms, minimum, blocked }: AppRow, now: number): AppDemand {
+function demandOf({ id, signers, platforms, minimum, blocked, blockedBelow }: AppRow, now: number): AppDemand {
   return {
     id,
     ...(signers.length > 0 ? { signers: [...signers] } : {}),
     ...(platforms.length > 0 ? { platforms: [...platforms] } : {}),
     ...(minimum && minimum.from <= now ? { minVersion: minimum.version } : {}),
-    ...(blocked ? { notVersions: [...blocked] } : {}),
+    ...withoutVersions({ blocked, blockedBelow }),
   };
 }
 
@@ -112,13 +118,30 @@ function bothOf(app: AppDemand, realm: AppDemand): AppDemand[] {
       ...(signers ? { signers } : {}),
       ...withPlatforms(platforms ?? app.platforms ?? realm.platforms),
       ...(higher === undefined ? {} : { minVersion: higher }),
-      ...withoutVersions([...(app.notVersions ?? []), ...(realm.notVersions ?? [])]),
+      ...withoutVersions(
+        foldVersions(
+          [...(app.notVersions ?? []), ...(realm.notVersions ?? [])],
+          higherOf(app.notBelow, realm.notBelow),
+        ),
+      ),
     },
   ];
 }
 
-function withoutVersions(versions: readonly string[]): Pick<AppDemand, 'notVersions'> {
-  return versions.length > 0 ? { notVersions: [...new Set(versions)] } : {};
+function withoutVersions({ blocked, blockedBelow }: BlockedVersions): Pick<AppDemand, 'notVersions' | 'notBelow'> {
+  return {
+    ...(blocked ? { notVersions: [...blocked] } : {}),
+    ...(blockedBelow === null ? {} : { notBelow: blockedBelow }),
+  };
+}
+
+function higherOf(...versions: (string | undefined)[]): string | null {
+  return (
+    versions
+      .filter((version) => version !== undefined)
+      .sort(compareVersions)
+      .at(-1) ?? null
+  );
 }
 
 type Platforms = NonNullable<AppDemand['platforms']>;

@@ -1,11 +1,11 @@
-import { type AppInput, MAX_BLOCKED_VERSIONS } from '@sallyport/security-api';
+import type { AppInput } from '@sallyport/security-api';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { getRealm, settingsOf } from '../realm/realm.ts';
-import { revokedVersions } from '../realm/revocation-log.ts';
 import { changeRights, type PutOptions } from '../rights/policies.ts';
 import { AccessError } from '../store/errors.ts';
 import { missing } from '../store/missing.ts';
 import type { Tables, Transaction } from '../store/store.ts';
+import { blockedVersions } from './blocked-versions.ts';
 import type { AppRow } from './rows.ts';
 
 /** A page of registered apps by id; `after` is the last id of the page before. */
@@ -36,7 +36,7 @@ export async function putApp(
   by: Actor,
   options: PutOptions = {},
 ): Promise<AppRow> {
-  const wanted: Omit<AppRow, 'blocked'> = {
+  const wanted: Omit<AppRow, 'blocked' | 'blockedBelow'> = {
     id,
     title: input.title ?? id,
     platforms: input.platforms ?? [],
@@ -47,7 +47,7 @@ export async function putApp(
     channels: input.channels && Object.keys(input.channels).length > 0 ? input.channels : null,
     removedAt: null,
   };
-  let row: AppRow = { ...wanted, blocked: null };
+  let row: AppRow = { ...wanted, blocked: null, blockedBelow: null };
   await changeRights(access, { action: 'app.put', subject: id, by }, async (begun) => {
     const { tables } = begun;
     for (const name of groupsIn(row)) if (!(await tables.groups.find({ name }))) throw missing('group', name);
@@ -55,19 +55,13 @@ export async function putApp(
     if (options.onlyNew && before?.removedAt === null)
       throw new AccessError('ERR_ACCESS_CONFLICT', `the app ${id} is registered already`);
     // What is revoked stays so, whatever else is said of the app, also where a version before ours entered it into the log alone.
-    row = { ...wanted, blocked: await blockedVersions(begun, id) };
+    row = { ...wanted, ...(await blockedVersions(begun, id)) };
     const { id: _, ...columns } = row;
     if (before) await tables.apps.update({ where: { id } }, columns);
     else await tables.apps.insert(row);
     await leaveChannels(tables, row);
   });
   return row;
-}
-
-/** Versions of an app that the log revokes: the last ones, as many as a grant has room for. */
-export async function blockedVersions(transaction: Transaction, id: string): Promise<AppRow['blocked']> {
-  const revoked = await revokedVersions(transaction, id);
-  return revoked.length > 0 ? revoked.slice(-MAX_BLOCKED_VERSIONS) : null;
 }
 
 /** Devices are on no channel that their app does not have: one of the same name that comes later is another one. */

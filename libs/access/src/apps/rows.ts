@@ -19,6 +19,8 @@ export interface AppRow {
   readonly channels: Readonly<Record<string, readonly string[]>> | null;
   /** Versions of it that are revoked, as the log says; null for none. */
   readonly blocked: readonly string[] | null;
+  /** Every version below this one is refused like those, because more are revoked than a grant has room for; null where all are named. */
+  readonly blockedBelow: string | null;
   /** Epoch ms; null while it is registered. */
   readonly removedAt: number | null;
 }
@@ -124,7 +126,7 @@ export const APP_TABLES: Shapes<AppRows> = {
   apps: {
     key: ['id'],
     sealed: ['id', 'platforms', 'signers', 'groups', 'minimum', 'removedAt'],
-    sealedLater: ['channels', 'blocked'],
+    sealedLater: ['channels', 'blocked', 'blockedBelow'],
     columns: {
       id: 'text',
       title: 'text',
@@ -135,6 +137,7 @@ export const APP_TABLES: Shapes<AppRows> = {
       minimum: 'json',
       channels: 'json',
       blocked: 'json',
+      blockedBelow: 'text',
       removedAt: 'int',
       rowMac: 'bytes',
     },

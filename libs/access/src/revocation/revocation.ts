@@ -1,13 +1,10 @@
-import {
-  MAX_BLOCKED_VERSIONS,
-  type RevocationEntry,
-  type RevocationKind,
-  type RevocationSeal,
-} from '@sallyport/security-api';
+import { isBelow } from '@sallyport/lease';
+import type { RevocationEntry, RevocationKind, RevocationSeal } from '@sallyport/security-api';
 import { appIdOf } from '../apps/app-rule.ts';
+import { blockedVersions, foldVersions } from '../apps/blocked-versions.ts';
 import { sealsOf } from '../journal/seal.ts';
 import { endOperatorsOfUser } from '../operators/operators.ts';
-import { change } from '../realm/change.ts';
+import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
 import { type Revocation, stillRevoked } from '../realm/revocation-log.ts';
@@ -33,11 +30,11 @@ export async function revoke(access: AccessContext, revocation: Revocation, by: 
         return sameRevocation(before, revocation);
       }
       const exact = await exactRevocation(begun, revocation);
-      if (exact.kind === 'app') await assertRoom(begun, exact.subject);
       const { kind, subject } = exact;
       const row = kind === 'user' ? await begun.enterOut(exact) : await begun.enter(exact);
       await applyEffect(begun, kind, { subject, at: begun.at, reason: by.reason });
       begun.audit('revoke', `${kind} ${subject}`);
+      await auditBlocked(begun, { kind, subject });
       return row;
     },
     { urgent: true },
@@ -69,6 +66,13 @@ function sameRevocation(row: RevocationRow, revocation: Revocation): RevocationR
   const same = row.kind === revocation.kind && row.subject === revocation.subject;
   if (same || (row.kind === 'generation' && isEverything(revocation))) return row;
   throw new AccessError('ERR_ACCESS_CONFLICT', 'this request id stands for another revocation');
+}
+
+/** Puts on record what else is refused because so many versions of an app are revoked. */
+async function auditBlocked(begun: Change, { kind, subject }: Pick<Revocation, 'kind' | 'subject'>): Promise<void> {
+  if (kind !== 'app' && kind !== 'lift') return;
+  const below = (await begun.tables.apps.find({ id: appIdOf(subject) }))?.blockedBelow;
+  if (below) begun.audit('app.block', `${appIdOf(subject)} below ${below}`);
 }
 
 interface Ending {
@@ -103,20 +107,9 @@ export async function endUser(transaction: Transaction, ending: Ending): Promise
   await endOperatorsOfUser(transaction, { userId: ending.subject, at: ending.at, reason: ending.reason });
 }
 
-/** @throws AccessError ERR_ACCESS_CONFLICT when an operator revokes more versions of an app than a grant has room for */
-async function assertRoom({ tables }: Transaction, app: string): Promise<void> {
-  const id = appIdOf(app);
-  const blocked = (await tables.apps.find({ id }))?.blocked ?? [];
-  if (blocked.length < MAX_BLOCKED_VERSIONS || blocked.includes(app.slice(id.length + 1))) return;
-  throw new AccessError(
-    'ERR_ACCESS_CONFLICT',
-    `${MAX_BLOCKED_VERSIONS} versions of ${id} are revoked: lift some, and set a minimum version`,
-  );
-}
-
 /**
- * Changes which versions of an app are served nowhere: also to sessions that other versions began, and to whoever says later that they run
- * it. What comes back after a restore is refused by no limit: the last ones stand there, and sign-ins ask the log.
+ * Changes which versions of an app are served nowhere, as the log now says: also to sessions that other versions began, and to whoever says
+ * later that they run it.
  */
 async function block(
   transaction: Transaction,
@@ -127,8 +120,12 @@ async function block(
   const id = appIdOf(app);
   const row = await apps.find({ id }, 'update');
   if (!row) return;
-  const blocked = change(row.blocked ?? [], app.slice(id.length + 1)).slice(-MAX_BLOCKED_VERSIONS);
-  await apps.update({ where: { id } }, { blocked: blocked.length > 0 ? blocked : null });
+  // What is folded is in the log alone.
+  const blocked =
+    row.blockedBelow === null
+      ? foldVersions(change(row.blocked ?? [], app.slice(id.length + 1)))
+      : await blockedVersions(transaction, id);
+  await apps.update({ where: { id } }, blocked);
   await bumpPolicyVersion(transaction);
 }
 
@@ -206,9 +203,28 @@ export async function isAppRevoked(transaction: Transaction, app: string): Promi
 }
 
 /** Those of some versions of apps that may not sign in: in one look, however many. */
-export async function revokedApps({ tables }: Transaction, apps: readonly string[]): Promise<ReadonlySet<string>> {
+async function revokedApps({ tables }: Transaction, apps: readonly string[]): Promise<ReadonlySet<string>> {
   const of = { among: ['subject', [...new Set(apps)]], within: ['kind', ['app', 'lift']] } as const;
   return stillRevoked(await tables.revocations.list(of));
+}
+
+/**
+ * Those of some versions of apps that are served nowhere: revoked, or below what an app refuses of which too many are. In two looks, however
+ * many.
+ */
+export async function blockedApps(transaction: Transaction, apps: readonly string[]): Promise<ReadonlySet<string>> {
+  const ids = [...new Set(apps.map(appIdOf))];
+  const [revoked, rows] = await Promise.all([
+    revokedApps(transaction, apps),
+    transaction.tables.apps.list({ among: ['id', ids] }),
+  ]);
+  const below = new Map(rows.map((row) => [row.id, row.blockedBelow]));
+  const isFolded = (app: string): boolean => {
+    const id = appIdOf(app);
+    const least = below.get(id) ?? null;
+    return least !== null && isBelow(app.slice(id.length + 1), least);
+  };
+  return new Set([...revoked, ...apps.filter(isFolded)]);
 }
 
 /** The newest entries that revoke a version of an app or lift that. */

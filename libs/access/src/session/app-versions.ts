@@ -2,7 +2,7 @@ import { compareVersions } from '@sallyport/lease';
 import { noteRefusedVersion, type RefusedSignIn } from '../apps/release-reports.ts';
 import type { ReleaseRow } from '../apps/rows.ts';
 import type { AccessContext } from '../realm/context.ts';
-import { isAppRevoked, revokedApps } from '../revocation/revocation.ts';
+import { isAppRevoked, blockedApps } from '../revocation/revocation.ts';
 import { missing } from '../store/missing.ts';
 
 /** A version of an app on a system: one that the realm knows, or one that installations say they are. */
@@ -49,7 +49,7 @@ export function appVersions({ store }: AccessContext, appId: string, limit: numb
       (own, i, all) => ![...said, ...all.slice(0, i)].some((one) => isSame(one, own)),
     );
     const found = [...said, ...unused].slice(0, limit);
-    const out = await revokedApps(
+    const out = await blockedApps(
       transaction,
       found.map(({ version }) => `${appId}@${version}`),
     );

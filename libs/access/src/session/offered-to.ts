@@ -5,7 +5,7 @@ import { percentNow, turnOf } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
 import { groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
-import { revokedApps } from '../revocation/revocation.ts';
+import { blockedApps } from '../revocation/revocation.ts';
 import { missing } from '../store/missing.ts';
 import { appVersionOf } from './offers.ts';
 import type { InstallationRow } from './rows.ts';
@@ -42,7 +42,7 @@ export function offeredTo(
     const [known, groups, revoked, onChannels] = await Promise.all([
       users.list({ among: ['id', userIds] }),
       groupsOfAll(transaction, userIds),
-      revokedApps(transaction, [appVersionOf(release)]),
+      blockedApps(transaction, [appVersionOf(release)]),
       channelDevices.list({
         where: { appId: release.appId },
         among: ['installationId', rows.map(({ id }) => id)],

@@ -6,7 +6,7 @@ import { isInPart, percentNow } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
 import { groupsOf } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
-import { revokedApps } from '../revocation/revocation.ts';
+import { blockedApps } from '../revocation/revocation.ts';
 import type { Transaction } from '../store/store.ts';
 
 /** A device that asks for updates of its app. */
@@ -115,7 +115,7 @@ export async function liveReleases(
 /** Whoever installed a version that was revoked would be let to nothing any more. */
 async function withoutRevoked(transaction: Transaction, rows: readonly ReleaseRow[]): Promise<readonly ReleaseRow[]> {
   if (rows.length === 0) return rows;
-  const out = await revokedApps(transaction, rows.map(appVersionOf));
+  const out = await blockedApps(transaction, rows.map(appVersionOf));
   return rows.filter((row) => !out.has(appVersionOf(row)));
 }
 

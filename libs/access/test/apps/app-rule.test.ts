@@ -25,6 +25,12 @@ test.each([
   ['a minimum of another day', sampleApp('app', { minimum: { version: '2', from: 1_001 } }), {}, [{ id: 'app' }]],
   ['versions that are revoked', sampleApp('app', { blocked: ['3'] }), {}, [{ id: 'app', notVersions: ['3'] }]],
   [
+    'all versions below one, and what the realm says of others',
+    sampleApp('app', { blocked: ['3'], blockedBelow: '3' }),
+    { apps: [{ id: 'app', notVersions: ['2', '4'], notBelow: '1' }] },
+    [{ id: 'app', notVersions: ['3', '4'], notBelow: '3' }],
+  ],
+  [
     'versions that either does not take',
     sampleApp('app', { blocked: ['3', '4'] }),
     { apps: [{ id: 'app', notVersions: ['4', '5'] }] },

@@ -9,12 +9,14 @@ import {
   openRoutes,
   type SharedKey,
 } from '@sallyport/channel';
+import { isRefusedVersion } from '@sallyport/lease';
 import { MAX_BLOCKED_VERSIONS, SPENT_EVIDENCE_MS } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import {
   type AccessContext,
   type Authorisation,
   authorise,
+  blockedWords,
   bumpMapVersion,
   changePolicy,
   changeResource,
@@ -440,13 +442,45 @@ test('a version that was revoked is no app context of any session, whichever ver
   expect(await demand()).toEqual([{ id: 'a', minVersion: '1' }]);
 });
 
-test('of one app so many versions are revoked at a time', async () => {
-  const { access } = await signedIn([]);
+test('of more versions of an app than a grant has room for the lowest are one, and cutting off has no limit', async () => {
+  const { access, hello, ask } = await signedIn(['ada']);
   await putApp(access, 'a', { groups: null }, BY);
-  const enter = (version: number) =>
-    revoke(access, { requestId: randomUUID(), kind: 'app', subject: `a@${version}` }, BY);
-  for (let version = 0; version < MAX_BLOCKED_VERSIONS; version++) await enter(version);
-  await expect(enter(9_999)).rejects.toThrow('set a minimum version');
+  const enter = (minor: number, kind: 'app' | 'lift' = 'app') =>
+    revoke(access, { requestId: randomUUID(), kind, subject: `a@1.${minor}` }, BY);
+  let chanNo = 0;
+  const demand = async () => {
+    chanNo += 1;
+    const [answer] = await ask([hello('ada', chanNo)]);
+    if (answer?.status !== 'granted') throw new Error('no grant');
+    return answer.grant.context.apps![0]!;
+  };
+  const refused = async (...versions: string[]) => {
+    const app = await demand();
+    return versions.filter((version) => isRefusedVersion(app, version));
+  };
+  // Only every second version is revoked, in no order.
+  for (let i = 0; i < MAX_BLOCKED_VERSIONS; i++) await enter(2 * ((i * 37) % MAX_BLOCKED_VERSIONS) + 10);
+  expect(await demand()).not.toHaveProperty('notBelow');
+  expect(await refused('1.9', '1.10', '1.11', '1.12')).toEqual(['1.10', '1.12']);
+  await enter(9_999);
+  expect(await blockedWords(access, 'a')).toContain('every version below 1.12 is refused');
+  expect((await demand()).notVersions).toHaveLength(MAX_BLOCKED_VERSIONS);
+  expect(await refused('1.9', '1.10', '1.11', '1.12', '1.13', '1.9999', '2')).toEqual([
+    ...['1.9', '1.10', '1.11', '1.12', '1.9999'],
+  ]);
+  await enter(20_000);
+  await enter(4);
+  expect(await refused('1.4', '1.10', '1.13', '1.14', '1.15', '1.20000')).toEqual([
+    ...['1.4', '1.10', '1.13', '1.14', '1.20000'],
+  ]);
+  // Who says the app again forgets none of it, and a lift finds what was folded in the log.
+  await putApp(access, 'a', { groups: null }, BY);
+  expect(await refused('1.10', '1.13', '1.20000')).toEqual(['1.10', '1.13', '1.20000']);
+  for (const minor of [9_999, 20_000]) await enter(minor, 'lift');
+  expect(await refused('1.3', '1.4', '1.5', '1.10', '1.11', '1.9999')).toEqual(['1.3', '1.4', '1.5', '1.10']);
+  await enter(4, 'lift');
+  expect(await blockedWords(access, 'a')).toBeUndefined();
+  expect(await refused('1.3', '1.4', '1.9', '1.10', '1.11')).toEqual(['1.10']);
 });
 
 test('a grant carries the newest evidence where a rule demands some, with its age, and only there', async () => {
